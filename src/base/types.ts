@@ -1,0 +1,38 @@
+/** The smallest words of the vocabulary: what a time, a node and an endpoint are. */
+
+/** Monotonic milliseconds, fractions allowed; only differences mean anything. Handed in, never read. */
+export type Instant = number
+
+/** 32-bit number that the registry gives a node; 0 is never assigned. */
+export type NodeId = number
+
+/** A real UDP `ip:port`. Compare with `sameEndpoint`; never a name, always a literal address. */
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+}
+
+export function sameEndpoint (a: Endpoint | undefined, b: Endpoint | undefined): boolean {
+  return a !== undefined && b !== undefined && a.port === b.port && a.address === b.address
+}
+
+/** `1.2.3.4:5` or `[::1]:5`. */
+export function formatEndpoint (endpoint: Endpoint): string {
+  return endpoint.address.includes(':') ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`
+}
+
+/** Parses `host:port` and `[v6]:port`; the host part is not resolved or checked beyond being non-empty. */
+export function parseEndpoint (text: string): Endpoint | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text)
+  if (match === null) return undefined
+  const port = Number(match[3])
+  return port <= 65_535 ? { address: match[1] ?? match[2] ?? '', port } : undefined
+}
+
+/** True for 127.0.0.0/8 and ::1, the only places that need no permission to listen on or talk to. */
+export function isLoopback (address: string): boolean {
+  return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address) || address === '::1' || address === 'localhost'
+}
+
+/** `count` bytes nobody can guess. The core never draws its own: a simulator hands in a seeded one. */
+export type RandomBytes = (count: number) => Uint8Array

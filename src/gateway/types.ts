@@ -1,0 +1,183 @@
+/**
+ * What a gateway is told and what it tells: specifications in, records out.
+ * Records are public (events, admin socket, --json): fields are added, never renamed or removed.
+ */
+import type { NodeId } from '../base/types.ts'
+
+/** One remote overlay port made reachable on a local address. */
+export interface MapSpec {
+  readonly name: string // unique; `PEER:PORT` unless the configuration names it
+  readonly peer: string // as written: hostname, address or node id
+  readonly port: number // overlay port, 1..65535
+  readonly protocol: 'tcp'
+  readonly localAddress?: string // absent: the peer's own loopback address
+  readonly localPort: number // 0 picks a free one
+}
+
+export type Target =
+  | { readonly kind: 'tcp', readonly host: string, readonly port: number, readonly text: string } // text: tcp://127.0.0.1:3000
+  | { readonly kind: 'unix', readonly path: string, readonly text: string } // text: unix:/run/pg.sock
+
+/** One local service made reachable on one of our overlay ports. */
+export interface ExposeSpec {
+  readonly name: string // unique; the port unless the configuration names it
+  readonly port: number // overlay port, 1..65535
+  readonly protocol: 'tcp'
+  readonly target: Target
+  readonly allow: readonly string[] // 'trusted' (every trusted peer), or peers as written
+}
+
+export interface MappedRecord {
+  readonly name: string
+  readonly local: string // 127.77.0.2:80
+  readonly peer: string
+  readonly remote: string // 0:0000.0000.0002:80, or PEER:80 while the peer's address is not known yet
+  readonly protocol: 'tcp'
+}
+
+export interface ExposedRecord {
+  readonly name: string
+  readonly port: number
+  readonly target: string
+  readonly allow: readonly string[]
+  readonly protocol: 'tcp'
+}
+
+export interface NodeRecord {
+  readonly nodeId: NodeId // 0 while the registry has not answered yet
+  readonly address: string
+  readonly hostname: string | null
+  readonly publicKey: string // base64
+}
+
+export type PathKind = 'direct' | 'lan' | 'punched' | 'relay'
+
+export interface PathRecord {
+  readonly kind: PathKind
+  readonly endpoint: string
+  readonly rttMs: number | null
+  readonly mtu: number // largest UDP payload proven on this path, bytes
+}
+
+export interface PeerRecord {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly hostname: string | null
+  readonly trusted: boolean
+  readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
+  readonly path: PathRecord | null
+  readonly streams: number
+  readonly bytesIn: number // stream payload
+  readonly bytesOut: number
+  readonly lastHeardMs: number | null // ms since the last authenticated frame
+}
+
+export interface ConnectionRecord {
+  readonly id: number
+  readonly direction: 'map' | 'expose'
+  readonly service: string // name of the mapping or exposure
+  readonly peer: string
+  readonly nodeId: NodeId | null
+  readonly local: string
+  readonly remote: string
+  readonly bytesIn: number // overlay → local
+  readonly bytesOut: number // local → overlay
+  readonly openedMs: number // age
+  readonly state: 'connecting' | 'open'
+}
+
+export interface TrustRecord {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly hostname: string | null
+  readonly publicKey: string | null // base64
+  readonly since: string | null // RFC 3339
+}
+
+export interface PendingTrustRecord extends TrustRecord {
+  readonly justification: string
+}
+
+export interface TrustRequestRecord {
+  readonly peer: string
+  readonly state: 'requested' | 'approved' // approved: both sides agree already
+}
+
+export interface PingRecord {
+  readonly peer: string
+  readonly nodeId: NodeId
+  readonly seq: number
+  readonly rttMs: number
+  readonly path: PathKind
+  readonly endpoint: string
+}
+
+export interface StatusRecord {
+  readonly version: string
+  readonly pid: number
+  readonly state: 'starting' | 'ready' | 'draining'
+  readonly uptimeMs: number
+  readonly node: NodeRecord
+  readonly udp: string
+  readonly admin: string
+  readonly registry: { readonly endpoint: string, readonly state: 'connecting' | 'registered' | 'unreachable', readonly since: string }
+  readonly beacon: { readonly endpoint: string, readonly observed: string | null }
+  readonly peers: number
+  readonly connections: number
+  readonly mappings: readonly MappedRecord[]
+  readonly exposes: readonly ExposedRecord[]
+  readonly memory: { readonly rssBytes: number, readonly heapBytes: number }
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface ReadyEvent {
+  readonly event: 'ready'
+  readonly node: NodeRecord
+  readonly udp: string
+  readonly admin: string
+  readonly mappings: readonly MappedRecord[]
+  readonly exposes: readonly ExposedRecord[]
+  readonly elapsedMs: number
+}
+
+/** What a running gateway prints under --json, one object a line, `v: 1` in front. */
+export type GatewayEvent =
+  | ({ readonly event: 'mapped' } & MappedRecord)
+  | ({ readonly event: 'exposed' } & ExposedRecord)
+  | ReadyEvent
+  | { readonly event: 'trust', readonly peer: string, readonly nodeId: NodeId, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' }
+  | ({ readonly event: 'path', readonly peer: string, readonly nodeId: NodeId } & PathRecord)
+
+/** What the admin socket may ask of a running gateway. Every method may reject with a PilotError. */
+export interface GatewayControl {
+  status (): StatusRecord
+  peers (): readonly PeerRecord[]
+  mappings (): readonly MappedRecord[]
+  exposes (): readonly ExposedRecord[]
+  connections (): readonly ConnectionRecord[]
+  /** One echo; resolves when the answer is here. */
+  ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
+  trusted (): readonly TrustRecord[]
+  pending (): readonly PendingTrustRecord[]
+  requestTrust (peer: string, reason: string): Promise<TrustRequestRecord>
+  approveTrust (peer: string): Promise<TrustRecord>
+  rejectTrust (peer: string): Promise<TrustRecord>
+  revokeTrust (peer: string): Promise<TrustRecord>
+}
+
+export interface GatewayOptions {
+  readonly registry: string // host:port
+  readonly beacon: string // host:port
+  readonly listen: string // ip:port of the UDP socket
+  readonly endpoint?: string // fixed public endpoint; absent: discovered
+  readonly hostname?: string
+  readonly public: boolean
+  readonly stateDir: string
+  readonly identityFile: string // absolute, or resolved by config
+  readonly trust: readonly string[]
+  readonly pinned: Readonly<Record<string, { readonly address: string, readonly key: string }>>
+  readonly maps: readonly MapSpec[]
+  readonly exposes: readonly ExposeSpec[]
+  readonly adminSocket: string
+  readonly allowLan: boolean
+}
