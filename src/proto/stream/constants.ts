@@ -1,0 +1,60 @@
+/** Numbers of the stream machine. First those of specifications, then our own choices with their reasons. */
+
+// RFC 6298, RFC 8985, RFC 9438
+export const RTO_INITIAL_MS = 1_000 // RFC 6298 §2.1
+export const RTO_MIN_MS = 200 // §2.4 asks for 1 s; 200 ms as in Linux: a peer of the reference delays ACKs by 40 ms at most
+export const RTO_MAX_MS = 5_000 // §2.5 allows a cap >= 60 s; ours is lower so that a healed path is used within 5 s
+export const SYN_RTO_MS = 250 // Go drops SYNs silently when its bucket is empty: ask again early (stream.md Q12)
+export const SYN_RTO_MAX_MS = 4_000
+export const INITIAL_WINDOW_SEGMENTS = 10 // RFC 6928
+export const INITIAL_WINDOW_BYTES = 14_600 // RFC 6928: min(10 MSS, max(2 MSS, 14600))
+export const DUP_THRESHOLD = 3 // RFC 8985 §7.1 DupThresh
+export const CUBIC_C = 0.4 // RFC 9438 §5
+export const CUBIC_BETA = 0.7 // RFC 9438 §4.6
+
+// Acknowledgements
+export const ACK_EVERY_SEGMENTS = 2 // RFC 9293 §3.8.6.3; checked at the end of a batch, so a burst costs one ACK
+export const DELAYED_ACK_MS = 5 // a reply within this time carries the ACK with it
+export const PEER_ACK_DELAY_MS = 40 // the most a Go peer waits; what a tail-loss probe has to allow for
+
+// Buffers
+/** Received bytes a stream may hold for its reader. Full: the window closes and the writer waits. */
+export const RECEIVE_LIMIT_BYTES = 1_048_576
+/** Written bytes a stream may hold unacknowledged. Full: `writable` turns false and the local writer waits. */
+export const SEND_LIMIT_BYTES = 1_048_576
+/** Units of the window field in packets that we send (WINDOW_BYTES option): 2^8 bytes, so 65535 of them are 16 MiB. */
+export const WINDOW_SHIFT = 8
+/** Out-of-order segments kept. Beyond it they are dropped and sent again; a Go peer keeps 128. */
+export const OUT_OF_ORDER_SEGMENTS = 1_024
+/** A window update is worth a packet when it opens by this share of the limit. */
+export const WINDOW_UPDATE_SHARE = 4
+
+// Segments
+export const BASE_SEGMENT_BYTES = 1_152 // relay + IPv6 + 1280-byte MTU (extensions.md)
+export const PLAIN_MAX_SEGMENT_BYTES = 4_096 // a peer without options
+export const OWN_MAX_SEGMENT_BYTES = 61_440 // with headers, tunnel and relay wrapping still below the UDP limit of 65507
+export const PLAIN_SLOT_BYTES = 4_096 // one slot of a peer without WINDOW_BYTES may hold this much
+export const PLAIN_MAX_SLOTS = 512
+export const PLAIN_FLIGHT_SEGMENTS = 128 // a Go peer stores no more out of order (stream.md Q8)
+
+// Endings
+/** Transmissions of SYN or SYN-ACK. 0.25 s doubling to 4 s: the seventh is 11.75 s after the first. */
+export const SYN_TRANSMISSIONS = 8
+/** Without any acknowledgement of outstanding data for this long, and this many timeouts, the stream is reset. */
+export const GIVE_UP_MS = 30_000
+export const GIVE_UP_TIMEOUTS = 6
+/** How long an ended stream answers a repeated FIN. Longer than a sender's backoff after one lost ACK. */
+export const TIME_WAIT_MS = 5_000
+/** A RST is never acknowledged, so it is said again, ms after the first. */
+export const RST_REPEAT_MS: readonly number[] = [250, 1_000, 4_000, 15_000]
+/** FIN towards a peer without HALF_CLOSE is repeated until answered, and then given up. */
+export const PLAIN_FIN_TRANSMISSIONS = 6
+/** A half-close towards a peer that has none is held until the other direction ends, but not for ever. */
+export const HELD_FIN_MS = 600_000
+/** Probes of a closed window: first and longest pause. */
+export const PERSIST_MIN_MS = 100
+export const PERSIST_MAX_MS = 5_000
+/** A Go peer closes what is silent for two minutes; an empty ACK in this interval keeps it (stream.md Q19). */
+export const PLAIN_KEEPALIVE_MS = 25_000
+/** Most that an ACK may be withheld to slow down a Go sender whose bytes nobody reads (stream.md §7.2). */
+export const PLAIN_STALL_ACK_MS = 500

@@ -1,0 +1,46 @@
+/** Round-trip time and retransmission timeout of one stream (RFC 6298), plus the minimum that RACK needs. */
+import { RTO_INITIAL_MS, RTO_MAX_MS, RTO_MIN_MS } from './constants.ts'
+
+export class RttEstimator {
+  srttMs = 0 // 0 until the first sample
+  rttvarMs = 0
+  minRttMs = Infinity // windowless: a stream's path may only look slower than it is, never faster
+  latestMs = 0
+  #backoff = 1
+
+  /**
+   * @param rttMs ACK arrival minus send instant, ms, of a segment sent exactly once (Karn, §3).
+   * @throws RangeError if negative or NaN: a bug of the caller, never the peer's doing.
+   */
+  onSample (rttMs: number): void {
+    if (!(rttMs >= 0)) throw new RangeError(`rttMs must be >= 0, got ${rttMs}`)
+    this.latestMs = rttMs
+    if (rttMs < this.minRttMs) this.minRttMs = rttMs
+    if (this.srttMs === 0) { // §2.2
+      this.srttMs = Math.max(rttMs, CLOCK_MS)
+      this.rttvarMs = rttMs / 2
+    } else { // §2.3: RTTVAR first, from the old SRTT
+      this.rttvarMs += (Math.abs(this.srttMs - rttMs) - this.rttvarMs) / 4
+      this.srttMs = Math.max(this.srttMs + (rttMs - this.srttMs) / 8, CLOCK_MS)
+    }
+    this.#backoff = 1
+  }
+
+  /** ms, RTO_MIN_MS..RTO_MAX_MS, with the backoff of the timeouts since the last progress. */
+  get rtoMs (): number {
+    const base = this.srttMs === 0 ? RTO_INITIAL_MS : this.srttMs + Math.max(CLOCK_MS, 4 * this.rttvarMs)
+    return Math.min(Math.max(base, RTO_MIN_MS) * this.#backoff, RTO_MAX_MS)
+  }
+
+  /** §5.5: after each expiry. */
+  backOff (): void {
+    if (this.rtoMs < RTO_MAX_MS) this.#backoff *= 2
+  }
+
+  /** New data was acknowledged: the path works again (§5.7; Linux resets likewise). */
+  clearBackoff (): void {
+    this.#backoff = 1
+  }
+}
+
+const CLOCK_MS = 0.01 // G of RFC 6298: what the clock handed in can resolve; also keeps SRTT off zero on loopback

@@ -1,0 +1,74 @@
+/**
+ * Written bytes of one stream until they are acknowledged: a list of the writer's own arrays, copied together only when tiny.
+ * Offsets count bytes since the start of the stream and do not wrap.
+ */
+import { ChunkQueue } from '../../base/chunk-queue.ts'
+
+export class SendBuffer {
+  readonly #chunks = new ChunkQueue()
+  #start = 0 // offset of the first byte held
+  #end = 0
+  #cursorIndex = 0 // where the last copy ended: the next one nearly always goes on there
+  #cursorOffset = 0 // offset of the first byte of that chunk
+
+  /** Offset behind the last byte written. */
+  get end (): number { return this.#end }
+  get bytes (): number { return this.#end - this.#start }
+
+  /** Takes ownership: the writer must not change the array until it is acknowledged. */
+  append (chunk: Uint8Array): void {
+    if (chunk.length === 0) return
+    this.#chunks.push(chunk)
+    this.#end += chunk.length
+  }
+
+  /** Forgets whole chunks below `offset`. */
+  release (offset: number): void {
+    for (let first = this.#chunks.at(0); first !== undefined && this.#start + first.length <= offset; first = this.#chunks.at(0)) {
+      this.#chunks.shift()
+      this.#start += first.length
+      if (this.#cursorIndex > 0) this.#cursorIndex -= 1
+      else this.#cursorOffset = this.#start
+    }
+  }
+
+  /** Copies [offset, offset + length) to out[at..]. The range must be held. */
+  copy (offset: number, length: number, out: Uint8Array, at: number): void {
+    this.#seek(offset)
+    let index = this.#cursorIndex
+    let chunkStart = this.#cursorOffset
+    let done = 0
+    while (done < length) {
+      const chunk = this.#chunks.at(index)
+      if (chunk === undefined) throw new RangeError(`bytes ${offset}+${length} are not held (${this.#start}..${this.#end})`)
+      const from = offset + done - chunkStart
+      const count = Math.min(chunk.length - from, length - done)
+      out.set(from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count), at + done)
+      done += count
+      if (from + count < chunk.length) break
+      index += 1
+      chunkStart += chunk.length
+    }
+    this.#cursorIndex = index
+    this.#cursorOffset = chunkStart
+  }
+
+  clear (): void {
+    this.#chunks.clear()
+    this.#start = this.#end
+    this.#cursorIndex = 0
+    this.#cursorOffset = this.#end
+  }
+
+  #seek (offset: number): void {
+    if (offset < this.#cursorOffset) { // a retransmission: from the front
+      this.#cursorIndex = 0
+      this.#cursorOffset = this.#start
+    }
+    for (let chunk = this.#chunks.at(this.#cursorIndex); chunk !== undefined && this.#cursorOffset + chunk.length <= offset;) {
+      this.#cursorOffset += chunk.length
+      this.#cursorIndex += 1
+      chunk = this.#chunks.at(this.#cursorIndex)
+    }
+  }
+}

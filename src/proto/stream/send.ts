@@ -1,0 +1,377 @@
+/**
+ * The sending half of a stream: bytes → segments → acknowledged. Neighbours: stream.ts above, which makes packets of
+ * segments; send-buffer.ts (the bytes), scoreboard.ts (what is in flight), rtt.ts, congestion.ts.
+ * Loss detection is RACK-TLP (RFC 8985), recovery by pipe (RFC 6675), timeouts by RFC 6298.
+ *
+ * All positions are offsets: bytes since the first byte of the stream, not wrapped. A sequenced FIN counts one.
+ */
+import type { Instant } from '../../base/types.ts'
+import { looksLikeSack } from '../../wire/sack.ts'
+import type { CongestionController } from './congestion.ts'
+import { Cubic } from './congestion.ts'
+import * as k from './constants.ts'
+import { RttEstimator } from './rtt.ts'
+import type { Segment } from './scoreboard.ts'
+import { Scoreboard } from './scoreboard.ts'
+import { SendBuffer } from './send-buffer.ts'
+
+export class Sender {
+  readonly buffer = new SendBuffer()
+  readonly board = new Scoreboard()
+  readonly rtt = new RttEstimator()
+  readonly congestion: CongestionController = new Cubic(k.BASE_SEGMENT_BYTES)
+  /** First offset not acknowledged, and first never sent. */
+  una = 0
+  nxt = 0
+  /** What pick() chose. */
+  outOffset = 0
+  outLength = 0
+  outFin = false
+  /** Consecutive timeouts without progress. */
+  timeouts = 0
+  retransmissions = 0
+  /** The writer is done. */
+  ended = false
+  #sequencedFin = true // HALF_CLOSE in force: FIN travels in sequence
+  #slotted = false // the peer counts its window in segments
+  #edge = 0 // bytes mode: first offset the peer does not admit
+  #slots = 0 // slots mode: segments the peer admits
+  #maxWindow = 0
+  #peerAckDelayMs = k.DELAYED_ACK_MS
+  #segmentBytes = k.BASE_SEGMENT_BYTES
+  #state: 'open' | 'recovery' | 'loss' = 'open'
+  #recoveryPoint = 0
+  #rackSentAt: Instant = -Infinity
+  #rackEnd = 0
+  #rackRttMs = 0
+  #highestDelivered = 0 // RACK.fack
+  #reorderingSeen = false
+  #reorderAt: Instant = Infinity
+  #timerAt: Instant = Infinity
+  #timerIsProbe = false // TLP, else RTO
+  #rtoBase: Instant = 0 // last progress, or the first send into an empty flight: sending must not push the timeout back
+  #probeOut = false // a tail-loss probe is unanswered
+  #probeDue = false
+  #persistAt: Instant = Infinity
+  #persistMs = k.PERSIST_MIN_MS
+  #persistDue = false
+  #stalledSince: Instant = -1
+
+  /** Once the peer's SYN options are known. */
+  configure (plainWindow: boolean, plainClose: boolean): void {
+    this.#slotted = plainWindow
+    this.#sequencedFin = !plainClose
+    if (plainWindow) this.#peerAckDelayMs = k.PEER_ACK_DELAY_MS
+  }
+
+  /** Everything written is acknowledged (a sequenced FIN included, if one was due). */
+  get drained (): boolean {
+    return this.una >= this.#finalOffset
+  }
+
+  get finished (): boolean {
+    return this.ended && this.#sequencedFin && this.una > this.buffer.end
+  }
+
+  get writableBytes (): number {
+    return k.SEND_LIMIT_BYTES - this.buffer.bytes
+  }
+
+  /** The window field of a packet that acknowledged `ack`: bytes, or slots when the peer gave no WINDOW_BYTES. */
+  onWindow (ack: number, window: number): void {
+    if (this.#slotted) {
+      this.#slots = window
+      return
+    }
+    if (ack + window > this.#edge) { // a right edge never moves back: what seems so is an old packet
+      this.#edge = ack + window
+      this.#persistMs = k.PERSIST_MIN_MS
+    }
+    if (window > this.#maxWindow) this.#maxWindow = window
+  }
+
+  /**
+   * An acknowledgement. `sack` holds `sackCount` pairs of offsets.
+   * @returns false for an ACK of what was never sent: it is ignored.
+   */
+  onAck (now: Instant, ack: number, sack: Float64Array, sackCount: number): boolean {
+    if (ack > this.nxt) return false
+    const flightBefore = this.board.flightBytes
+    const acked = this.#takeAcked(now, ack)
+    const sacked = sackCount > 0 ? this.#takeSacked(now, sack, sackCount) : 0
+    if (acked > 0 || sacked > 0) {
+      this.#probeOut = false
+      this.#stalledSince = -1
+      this.timeouts = 0
+      this.rtt.clearBackoff()
+    }
+    if (this.#state !== 'open' && this.una >= this.#recoveryPoint) this.#state = 'open'
+    this.#detectLosses(now)
+    if (acked > 0 && this.#state !== 'recovery') this.congestion.onAcked(now, acked, this.rtt.srttMs, flightBefore)
+    if (acked > 0 || sacked > 0) {
+      this.#rtoBase = now // RFC 6298 §5.3
+      this.#arm(now)
+    }
+    return true
+  }
+
+  /** Something can be sent now, were it asked. Also the only place where a closed window starts its probes. */
+  canSend (now: Instant, maxPayload: number): boolean {
+    if (this.#probeDue || this.#persistDue) return true
+    const board = this.board
+    if (board.lostCount > 0 && (board.flightBytes < this.congestion.cwndBytes || board.flightBytes === 0)) return true
+    if (this.nxt >= this.#finalOffset) return false
+    const length = this.#nextLength(maxPayload)
+    if (length === 0 && board.size === 0 && this.nxt < this.buffer.end && this.#persistAt === Infinity) {
+      this.#persistAt = now + this.#persistMs
+    }
+    return length > 0 || this.#onlyFinLeft
+  }
+
+  /**
+   * Chooses the next segment, copies its bytes to out[at..] and records it as sent.
+   * `outLength` is 0 for a FIN alone; a `persist` probe carries one byte that the peer has already.
+   */
+  pick (now: Instant, maxPayload: number, out: Uint8Array, at: number): 'segment' | 'persist' | undefined {
+    if (maxPayload !== this.#segmentBytes) {
+      this.#segmentBytes = maxPayload
+      this.congestion.onSegmentSize(maxPayload)
+    }
+    if (this.#persistDue) {
+      this.#persistDue = false
+      return 'persist'
+    }
+    const lost = this.board.lostCount > 0 && (this.board.flightBytes < this.congestion.cwndBytes || this.board.flightBytes === 0)
+      ? this.board.firstLost()
+      : undefined
+    if (lost !== undefined) return this.#resend(now, lost, out, at)
+    if (this.#pickNew(now, maxPayload, out, at)) return 'segment'
+    if (!this.#probeDue) return undefined
+    this.#probeDue = false
+    const last = this.board.last
+    if (last === undefined || last.sacked) return undefined
+    return this.#resend(now, last, out, at)
+  }
+
+  handleTimeout (now: Instant): void {
+    if (now >= this.#reorderAt) this.#detectLosses(now)
+    if (now >= this.#persistAt) {
+      this.#persistAt = Infinity
+      this.#persistDue = this.board.size === 0 && this.nxt < this.buffer.end
+      this.#persistMs = Math.min(this.#persistMs * 2, k.PERSIST_MAX_MS)
+    }
+    if (now < this.#timerAt || this.board.size === 0) return
+    if (this.#timerIsProbe) {
+      this.#probeOut = true
+      this.#probeDue = true
+      this.#arm(now)
+    } else this.#onRetransmissionTimeout(now)
+  }
+
+  nextTimeout (): Instant {
+    return Math.min(this.#timerAt, this.#reorderAt, this.#persistAt)
+  }
+
+  /** True when the peer has acknowledged nothing for so long that it must be gone. */
+  hasGivenUp (now: Instant): boolean {
+    return this.timeouts >= k.GIVE_UP_TIMEOUTS && this.#stalledSince >= 0 && now - this.#stalledSince >= k.GIVE_UP_MS
+  }
+
+  /** The path is new or works again: what was waiting for a backed-off timer goes now. */
+  onPathRestored (now: Instant): void {
+    if (this.timeouts === 0) return
+    this.rtt.clearBackoff()
+    if (this.board.size > 0) this.#onRetransmissionTimeout(now)
+  }
+
+  clear (): void {
+    this.buffer.clear()
+    this.board.clear()
+    this.#timerAt = this.#reorderAt = this.#persistAt = Infinity
+    this.#probeDue = this.#persistDue = false
+    this.ended = true
+    this.una = this.nxt = this.#finalOffset
+  }
+
+  get #finalOffset (): number {
+    return this.ended && this.#sequencedFin ? this.buffer.end + 1 : this.buffer.end
+  }
+
+  get #onlyFinLeft (): boolean {
+    return this.ended && this.#sequencedFin && this.nxt === this.buffer.end
+  }
+
+  #takeAcked (now: Instant, ack: number): number {
+    if (ack <= this.una) return 0
+    const acked = ack - this.una
+    this.una = ack
+    let firstRtt = -1
+    while (this.board.size > 0 && this.board.at(0).end <= ack) {
+      const segment = this.board.shift()
+      if (segment.sacked) continue
+      if (firstRtt < 0 && segment.transmissions === 1) firstRtt = now - segment.sentAt
+      this.#rackUpdate(now, segment)
+    }
+    if (firstRtt >= 0) this.rtt.onSample(firstRtt)
+    // A segment acknowledged in part stays whole: its boundaries may not change (stream.md Q13).
+    this.buffer.release(this.board.size > 0 ? this.board.at(0).start : Math.min(ack, this.buffer.end))
+    return acked
+  }
+
+  #takeSacked (now: Instant, sack: Float64Array, count: number): number {
+    let bytes = 0
+    for (let block = 0; block < count; block++) {
+      const left = sack[2 * block]!
+      const right = sack[2 * block + 1]!
+      for (let i = this.#firstFrom(left); i < this.board.size; i++) {
+        const segment = this.board.at(i)
+        if (segment.end > right) break
+        if (segment.sacked) continue
+        if (segment.transmissions === 1) this.rtt.onSample(now - segment.sentAt)
+        this.#rackUpdate(now, segment)
+        this.board.markSacked(segment)
+        bytes += segment.end - segment.start
+      }
+    }
+    return bytes
+  }
+
+  /** Index of the first segment that starts at or behind `offset`. */
+  #firstFrom (offset: number): number {
+    let low = 0
+    let high = this.board.size
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.board.at(middle).start < offset) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** RFC 8985 §6.2 steps 1 to 3. */
+  #rackUpdate (now: Instant, segment: Segment): void {
+    const rttMs = now - segment.sentAt
+    if (segment.transmissions > 1 && rttMs < this.rtt.minRttMs) return // the ACK may be of the first transmission
+    if (segment.end > this.#highestDelivered) this.#highestDelivered = segment.end
+    else if (segment.transmissions === 1) this.#reorderingSeen = true
+    if (segment.sentAt > this.#rackSentAt || (segment.sentAt === this.#rackSentAt && segment.end > this.#rackEnd)) {
+      this.#rackSentAt = segment.sentAt
+      this.#rackEnd = segment.end
+      this.#rackRttMs = rttMs
+    }
+  }
+
+  /** RFC 8985 §6.2 steps 4 and 5: what was sent well before something already delivered is lost. */
+  #detectLosses (now: Instant): void {
+    this.#reorderAt = Infinity
+    const board = this.board
+    if (board.sackedCount === 0 && board.retransmittedCount === 0) return
+    const eager = !this.#reorderingSeen && (this.#state !== 'open' || board.sackedCount >= k.DUP_THRESHOLD)
+    const window = eager ? 0 : Math.min(this.rtt.minRttMs / 4, this.rtt.srttMs)
+    let waitMs = 0
+    let found = false
+    for (let i = 0; i < board.size; i++) {
+      const segment = board.at(i)
+      if (segment.sacked || segment.lost) continue
+      const before = segment.sentAt < this.#rackSentAt || (segment.sentAt === this.#rackSentAt && segment.end < this.#rackEnd)
+      if (!before) {
+        if (board.retransmittedCount === 0) break // in sending order from here on
+        continue
+      }
+      const remaining = segment.sentAt + this.#rackRttMs + window - now
+      if (remaining <= 0) {
+        board.markLost(segment)
+        found = true
+      } else if (remaining > waitMs) waitMs = remaining
+    }
+    if (waitMs > 0) this.#reorderAt = now + waitMs
+    if (found && this.#state === 'open') {
+      this.#state = 'recovery'
+      this.#recoveryPoint = this.nxt
+      this.congestion.onLoss(now)
+    }
+  }
+
+  #onRetransmissionTimeout (now: Instant): void {
+    this.timeouts += 1
+    if (this.#stalledSince < 0) this.#stalledSince = this.board.at(0).sentAt
+    this.rtt.backOff()
+    for (let i = 0; i < this.board.size; i++) this.board.markLost(this.board.at(i))
+    if (this.#state !== 'loss') {
+      this.congestion.onTimeout(now)
+      this.#state = 'loss'
+      this.#recoveryPoint = this.nxt
+    }
+    this.#probeOut = false
+    this.#rtoBase = now
+    this.#timerAt = now + this.rtt.rtoMs
+    this.#timerIsProbe = false
+  }
+
+  /** RFC 8985 §7.2: a probe well before the timeout, once per flight; else RFC 6298 §5. */
+  #arm (now: Instant): void {
+    if (this.board.size === 0) {
+      this.#timerAt = Infinity
+      this.#persistAt = Infinity
+      return
+    }
+    const rtoAt = this.#rtoBase + this.rtt.rtoMs
+    const mayProbe = !this.#probeOut && this.#state === 'open' && this.rtt.srttMs > 0 && this.board.sackedCount === 0
+    const ptoAt = now + Math.max(2 * this.rtt.srttMs, TLP_MIN_MS) + (this.board.size === 1 ? this.#peerAckDelayMs : 0)
+    this.#timerIsProbe = mayProbe && ptoAt < rtoAt
+    this.#timerAt = this.#timerIsProbe ? ptoAt : rtoAt
+  }
+
+  #pickNew (now: Instant, maxPayload: number, out: Uint8Array, at: number): boolean {
+    let length = this.#nextLength(maxPayload)
+    if (length === 0 && !this.#onlyFinLeft) return false
+    if (length > 0) {
+      this.buffer.copy(this.nxt, length, out, at)
+      if (looksLikeSack(out, at, length)) length = 1 // stream.md §4: such data would be swallowed as SACK blocks
+    }
+    this.outOffset = this.nxt
+    this.outLength = length
+    this.outFin = this.ended && this.#sequencedFin && this.nxt + length === this.buffer.end
+    const end = this.nxt + length + (this.outFin ? 1 : 0)
+    if (this.board.size === 0) this.#rtoBase = now
+    this.board.push(this.nxt, end, this.outFin, now)
+    this.nxt = end
+    this.#persistAt = Infinity
+    this.#probeDue = false // new data serves as the probe (RFC 8985 §7.3)
+    this.#arm(now)
+    return true
+  }
+
+  #resend (now: Instant, segment: Segment, out: Uint8Array, at: number): 'segment' {
+    this.outOffset = segment.start
+    this.outFin = segment.fin
+    this.outLength = segment.end - segment.start - (segment.fin ? 1 : 0)
+    if (this.outLength > 0) this.buffer.copy(segment.start, this.outLength, out, at)
+    this.board.markResent(segment, now)
+    this.retransmissions += 1
+    if (this.#timerAt === Infinity) this.#arm(now)
+    return 'segment'
+  }
+
+  /** Payload of the next new segment; 0 when a window forbids it or there is none. */
+  #nextLength (maxPayload: number): number {
+    const unsent = this.buffer.end - this.nxt
+    if (unsent <= 0) return 0
+    const board = this.board
+    let length = Math.min(unsent, maxPayload)
+    if (board.size > 0 && board.flightBytes + length > this.congestion.cwndBytes && !this.#probeDue) return 0
+    if (this.#slotted) {
+      return board.size < this.#slots && board.size < k.PLAIN_FLIGHT_SEGMENTS ? length : 0
+    }
+    const room = this.#edge - this.nxt
+    if (room < length) {
+      // RFC 9293 §3.8.6.2.1: rather wait than send crumbs, unless nothing is on its way that could open the window
+      if (room <= 0 || (board.size > 0 && room < this.#maxWindow / 2)) return 0
+      length = room
+    }
+    return length
+  }
+}
+
+/** Least wait before a tail-loss probe: an event loop under load answers no faster. */
+const TLP_MIN_MS = 10

@@ -1,0 +1,551 @@
+/**
+ * One reliable stream between two overlay ports: opening, data, endings. Above: proto/node, which finds the stream of a
+ * packet, gives it packets to fill and tells the application the news. Below: send.ts and receive.ts.
+ * Towards a peer that answers our SYN options it is TCP (RFC 9293) in overlay packets; towards any other it keeps the
+ * rules of the reference (stream.md §6, the Q numbers below).
+ */
+import { seqAdd, seqDiff } from '../../base/sequence.ts'
+import type { Instant, NodeId } from '../../base/types.ts'
+import type { PacketHeader } from '../../wire/packet.ts'
+import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN } from '../../wire/packet.ts'
+import { MAX_SACK_BLOCKS, decodeSack, encodeSack } from '../../wire/sack.ts'
+import type { SynOptions } from '../../wire/syn-options.ts'
+import { decodeSynOptions, encodeSynOptions } from '../../wire/syn-options.ts'
+import type { Machine } from '../machine.ts'
+import * as k from './constants.ts'
+import { Receiver } from './receive.ts'
+import { Sender } from './send.ts'
+
+export type StreamPhase = 'syn-sent' | 'syn-received' | 'established' | 'time-wait' | 'resetting' | 'closed'
+
+/** How a stream ended. `finished`: both directions ended in order; everything else is an abnormal end. */
+export type StreamEnd =
+  | 'finished'
+  | 'refused' // RST instead of a SYN-ACK
+  | 'stale' // answered from an older life of the same ports: dial again from another port
+  | 'no_answer' // SYN unanswered
+  | 'reset_by_peer'
+  | 'truncated' // the peer ended before all it sent had arrived, or before all of ours was taken
+  | 'timed_out' // nothing acknowledged for GIVE_UP_MS
+  | 'peer_gone' // the tunnel is dead
+  | 'local' // the application let go of it
+
+/** Bits of `takeNews()`. */
+export const NEWS_OPEN = 1
+export const NEWS_READABLE = 2 // bytes, or the end of the peer's direction
+export const NEWS_WRITABLE = 4
+export const NEWS_ENDED = 8
+
+export class Stream implements Machine {
+  readonly localPort: number
+  readonly peer: NodeId
+  readonly remotePort: number
+  /** Network part of our address in this stream: a listener answers from the address the SYN was sent to (addressing §6). */
+  readonly localNetwork: number
+  readonly dialled: boolean
+  phase: StreamPhase
+  end: StreamEnd | undefined
+  /** The peer agreed to PGO options. */
+  extended = false
+  readonly sender = new Sender()
+  readonly receiver = new Receiver()
+  heapIndex = -1
+  heapKey = 0
+  /** Bookkeeping of the node: the stream stands in its peer's queue, or in the node's list of news. */
+  queued = false
+  announced = false
+  /** What the application keeps for it; the core does not look. */
+  app: unknown = undefined
+
+  #news = 0
+  #isn: number
+  #peerIsn = 0
+  #options: SynOptions | undefined
+  #maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
+  #synTransmissions = 0
+  #controlDue = false // SYN, SYN-ACK, RST or plain FIN, by phase
+  #controlAt: Instant = Infinity
+  #ackDue = false
+  #ackAt: Instant = Infinity
+  #unackedSegments = 0
+  #duplicateAcks = 0 // pure ACKs owed for early segments (Q14)
+  #resets = 0
+  #wantsClose = false // the application reads no more (plain peers: FIN may go)
+  #plainFin: 'none' | 'due' | 'sent' | 'answered' = 'none'
+  #plainFinTransmissions = 0
+  #heldFinAt: Instant = Infinity
+  #lastSentAt: Instant = 0
+  #blockedWriter = false
+
+  /** @param isn 65536..2^31-1, random: tells stale answers apart (Q9, Q10) and leaves 2 GiB before a wrap. */
+  constructor (role: 'dial' | 'accept', local: { port: number, network: number }, peer: NodeId, remotePort: number, isn: number) {
+    this.dialled = role === 'dial'
+    this.phase = this.dialled ? 'syn-sent' : 'syn-received'
+    this.localPort = local.port
+    this.localNetwork = local.network
+    this.peer = peer
+    this.remotePort = remotePort
+    this.#isn = isn
+    this.#controlDue = this.dialled
+  }
+
+  // ---- from the application ----
+
+  /** Takes ownership of `bytes`. @returns false when the writer should wait for NEWS_WRITABLE. */
+  write (bytes: Uint8Array): boolean {
+    if (this.sender.ended || this.end !== undefined) return true
+    this.sender.buffer.append(bytes)
+    this.#blockedWriter = this.sender.writableBytes <= 0
+    return !this.#blockedWriter
+  }
+
+  /** No more bytes from us. The other direction goes on (towards a plain peer our FIN waits for its end, Q2). */
+  shutdown (now: Instant): void {
+    if (this.sender.ended) return
+    this.sender.ended = true
+    if (!this.extended) this.#heldFinAt = now + k.HELD_FIN_MS
+    this.#advancePlainClose(now)
+  }
+
+  /** Nobody reads any more, but what was written shall arrive. */
+  close (now: Instant): void {
+    this.#wantsClose = true
+    this.shutdown(now)
+    this.#advancePlainClose(now)
+  }
+
+  /** Abrupt end, told to the peer by RST. Nothing written before is owed to anyone any more. */
+  reset (now: Instant, why: StreamEnd = 'local'): void {
+    if (this.phase === 'closed' || this.phase === 'resetting' || this.phase === 'time-wait') return
+    const silent = this.phase === 'syn-sent' && this.#synTransmissions === 0 // the peer never heard of it
+    this.#finish(why)
+    this.receiver.clear()
+    this.phase = silent ? 'closed' : 'resetting'
+    this.#controlDue = !silent
+    this.#controlAt = silent ? Infinity : now + k.RST_REPEAT_MS[0]!
+  }
+
+  /** A listener does not take the stream: one RST, as for a port where nobody listens. */
+  refuse (now: Instant): void {
+    this.#resets = k.RST_REPEAT_MS.length // a lost RST is asked for again by the next SYN
+    this.reset(now)
+  }
+
+  /** The tunnel is gone: no packet can tell the peer. */
+  abandon (why: StreamEnd): void {
+    if (this.phase === 'closed') return
+    this.#finish(why)
+    this.phase = 'closed'
+    this.#controlAt = Infinity
+  }
+
+  /** A listener takes the stream: SYN-ACK goes out, and bytes may follow at once (Q11). */
+  accept (): void {
+    if (this.phase !== 'syn-received') return
+    this.#controlDue = true
+    this.#news |= NEWS_OPEN
+  }
+
+  read (): Uint8Array | undefined {
+    return this.receiver.read()
+  }
+
+  /** The peer's direction has ended and everything before it was read. */
+  get readEnded (): boolean {
+    return this.receiver.finished && this.receiver.queuedBytes === 0
+  }
+
+  takeNews (): number {
+    const news = this.#news
+    this.#news = 0
+    return news
+  }
+
+  get hasNews (): boolean { return this.#news !== 0 }
+
+  // ---- packets in ----
+
+  /** Takes ownership of the payload. The packet was authenticated as coming from this stream's peer. */
+  handlePacket (now: Instant, header: PacketHeader, payload: Uint8Array): void {
+    const flags = header.flags
+    if ((flags & FLAG_RST) !== 0 && (flags & FLAG_SYN) === 0) this.#handleReset(header)
+    else if (this.phase === 'syn-sent') this.#handleAnswer(now, header, payload)
+    else if ((flags & FLAG_SYN) !== 0) this.#handleRepeatedSyn(header)
+    else if (this.phase !== 'closed' && this.phase !== 'resetting') this.#handleSegment(now, header, payload)
+    this.#afterInput(now)
+  }
+
+  /** First packet of an accepted stream. */
+  handleSyn (header: PacketHeader, payload: Uint8Array): void {
+    this.#peerIsn = header.seq
+    const theirs = decodeSynOptions(payload)
+    if (typeof theirs === 'object') this.#options = theirs
+    this.#agree(this.#options)
+    this.#takeInitialWindow(header.window)
+  }
+
+  /** This SYN does not belong to the stream that holds its ports: its sender has forgotten that one. */
+  isForeignSyn (header: PacketHeader): boolean {
+    return this.dialled || header.seq !== this.#peerIsn
+  }
+
+  // ---- packets out ----
+
+  hasOutput (now: Instant, pathPayload: number): boolean {
+    if (this.#controlDue || this.#ackDue || this.#duplicateAcks > 0) return true
+    return this.#mayCarryData && this.sender.canSend(now, Math.min(pathPayload, this.#maxSegment))
+  }
+
+  /**
+   * Fills one packet: header fields but for the addresses, payload at packet[at..].
+   * @param pathPayload the largest payload the path carries, bytes.
+   */
+  pollPacket (now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
+    header.payloadLength = 0
+    if (this.#controlDue) this.#fillControl(now, header, packet, at)
+    else if (this.#mayCarryData && this.#fillData(now, header, packet, at, pathPayload)) { /* filled */ }
+    else if (this.#ackDue) this.#fillAck(now, header, packet, at)
+    else if (this.#duplicateAcks > 0) {
+      this.#duplicateAcks -= 1
+      this.#fillNumbers(now, header, FLAG_ACK)
+    } else return false
+    return true
+  }
+
+  // ---- time ----
+
+  handleTimeout (now: Instant): void {
+    if (now >= this.#ackAt) {
+      this.#ackAt = Infinity
+      this.#ackDue = true
+    }
+    if (now >= this.#controlAt) this.#onControlTimeout(now)
+    if (this.phase === 'established') {
+      this.sender.handleTimeout(now)
+      if (this.sender.hasGivenUp(now)) this.reset(now, 'timed_out')
+      if (!this.extended && now - this.#lastSentAt >= k.PLAIN_KEEPALIVE_MS) this.#ackDue = true
+      if (now >= this.#heldFinAt) this.close(now)
+    }
+  }
+
+  nextTimeout (): Instant {
+    let at = Math.min(this.#ackAt, this.#controlAt)
+    if (this.phase === 'established') {
+      at = Math.min(at, this.sender.nextTimeout(), this.#heldFinAt)
+      if (!this.extended) at = Math.min(at, this.#lastSentAt + k.PLAIN_KEEPALIVE_MS)
+    }
+    return at
+  }
+
+  /** The reader took bytes: perhaps the peer should hear that there is room. */
+  onRead (): void {
+    if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#ackDue = true
+  }
+
+  /** Keys or path of the tunnel changed: find out now whether the peer still knows this stream. */
+  probe (now: Instant): void {
+    if (this.phase !== 'established') return
+    this.sender.onPathRestored(now)
+    this.#ackDue = true
+  }
+
+  // ---- inside ----
+
+  get #mayCarryData (): boolean {
+    return this.phase === 'established' || (this.phase === 'syn-received' && this.#synTransmissions > 0)
+  }
+
+  get #iss (): number { return this.#isn }
+
+  #agree (options: SynOptions | undefined): void {
+    this.extended = options?.halfClose === true && options.windowShift !== undefined
+    this.receiver.configure(!this.extended)
+    this.sender.configure(!this.extended, !this.extended)
+    this.#maxSegment = options?.maxSegment ?? k.PLAIN_MAX_SEGMENT_BYTES
+  }
+
+  #takeInitialWindow (slots: number): void {
+    this.sender.onWindow(0, this.extended ? slots * k.PLAIN_SLOT_BYTES : slots)
+  }
+
+  #handleAnswer (now: Instant, header: PacketHeader, payload: Uint8Array): void {
+    if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: comes again
+    if (header.ack !== seqAdd(this.#iss, 1)) return this.reset(now, 'stale') // Q9
+    const theirs = decodeSynOptions(payload)
+    this.#options = typeof theirs === 'object' ? theirs : undefined
+    this.#agree(this.#options)
+    // Q10: a repeated SYN-ACK of a Go peer carries its next number; its ISN is always 0
+    const repeated = !this.extended && this.#synTransmissions > 1 && header.seq < 65_536
+    this.#peerIsn = repeated ? 0 : header.seq
+    this.#takeInitialWindow(header.window)
+    this.#establish(now)
+    this.#news |= NEWS_OPEN
+    this.#ackDue = true
+  }
+
+  #establish (now: Instant): void {
+    this.phase = 'established'
+    this.#controlDue = false
+    this.#controlAt = Infinity
+    this.#lastSentAt = now
+    this.#heldFinAt = this.sender.ended && !this.extended ? now + k.HELD_FIN_MS : Infinity
+  }
+
+  #handleRepeatedSyn (header: PacketHeader): void {
+    if ((header.flags & FLAG_ACK) !== 0) {
+      this.#ackDue = true // our third packet was lost
+      return
+    }
+    if (this.phase === 'syn-received' && this.#synTransmissions === 0) return // not accepted yet
+    if (this.phase === 'syn-received' || this.phase === 'established') this.#controlDue = true
+  }
+
+  #handleReset (header: PacketHeader): void {
+    if (this.phase === 'closed') return
+    if (this.phase === 'syn-sent') {
+      const ours = header.ack === seqAdd(this.#iss, 1) || (header.seq === 0 && header.ack === 0)
+      if (ours && this.#synTransmissions > 0) this.abandon('refused')
+      return
+    }
+    // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything within reach will do (Q18: Go sends 0)
+    const distance = seqDiff(header.seq, this.#wireSeqOfNext())
+    if (header.seq !== 0 && (distance < -k.RECEIVE_LIMIT_BYTES || distance > 2 * k.RECEIVE_LIMIT_BYTES)) return
+    if (this.phase === 'time-wait' || this.phase === 'resetting') {
+      this.phase = 'closed'
+      this.#controlDue = false
+      return
+    }
+    // Both ended and only the acknowledgement of our FIN was lost: that is no failure.
+    const complete = this.receiver.finished && this.sender.ended && this.sender.una >= this.sender.buffer.end
+    this.abandon(complete ? 'finished' : 'reset_by_peer')
+  }
+
+  #handleSegment (now: Instant, header: PacketHeader, payload: Uint8Array): void {
+    const acked = (header.flags & FLAG_ACK) !== 0
+    if (this.phase === 'syn-received') {
+      if (this.#synTransmissions === 0 || !acked) return
+      this.#establish(now)
+    }
+    const sackCount = acked ? this.#takeAck(now, header, payload) : 0
+    if ((header.flags & FLAG_FIN) !== 0 && !this.extended) return this.#handlePlainFin(now, header)
+    if (!acked || sackCount > 0) return
+    const fin = (header.flags & FLAG_FIN) !== 0
+    if (payload.length > 0 || fin) this.#takePayload(now, header, payload, fin)
+  }
+
+  /** @returns the number of SACK blocks that the payload was made of. */
+  #takeAck (now: Instant, header: PacketHeader, payload: Uint8Array): number {
+    const sender = this.sender
+    const ack = sender.una + seqDiff(header.ack, this.#wireSeq(sender.una))
+    let count = payload.length > 0 ? decodeSack(payload, 0, payload.length, sackWords) : 0
+    for (let i = 0; i < 2 * count; i++) {
+      const offset = sender.una + seqDiff(sackWords[i]!, this.#wireSeq(sender.una))
+      if (offset > sender.nxt || offset < sender.una - SACK_REACH) count = 0 // not SACK blocks: data that looks alike
+      else sackOffsets[i] = offset
+    }
+    const plainFinAck = !this.extended && this.#plainFin === 'sent' && ack === sender.nxt + 1
+    const known = sender.onAck(now, plainFinAck ? ack - 1 : Math.max(ack, 0), sackOffsets, count)
+    if (plainFinAck) this.#plainFin = 'answered'
+    // Q6: window 0 without payload and progress is a Go keepalive or probe, not a closed window
+    if (known && !(header.window === 0 && !this.extended && payload.length === 0)) {
+      sender.onWindow(Math.max(ack, 0), this.extended ? header.window * 2 ** this.#options!.windowShift! : header.window)
+    }
+    return count
+  }
+
+  #takePayload (now: Instant, header: PacketHeader, payload: Uint8Array, fin: boolean): void {
+    const receiver = this.receiver
+    const offset = receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
+    const hadGap = receiver.hasGap
+    const fate = receiver.handleSegment(offset, payload, fin)
+    if (fate === 'in_order') {
+      this.#news |= NEWS_READABLE
+      this.#unackedSegments += 1
+      if (hadGap || receiver.finished || this.#unackedSegments >= k.ACK_EVERY_SEGMENTS) this.#ackDue = true
+      else if (this.#ackAt === Infinity) this.#ackAt = now + k.DELAYED_ACK_MS
+      if (!this.extended && receiver.freeBytes < 2 * k.PLAIN_SLOT_BYTES && !hadGap) { // stream.md §7.2: all that slows a Go sender
+        this.#ackDue = false
+        this.#ackAt = now + k.PLAIN_STALL_ACK_MS
+      }
+      return
+    }
+    this.#ackDue = true
+    if (fate === 'early' && !this.extended && this.#duplicateAcks < 3) this.#duplicateAcks += 1
+  }
+
+  #handlePlainFin (now: Instant, header: PacketHeader): void {
+    const answered = (header.flags & FLAG_ACK) !== 0
+    const first = !this.receiver.finished
+    if (this.#plainFin === 'sent' && answered) this.#plainFin = 'answered'
+    if (first) {
+      const offset = this.receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
+      const clean = this.receiver.handlePlainFin(offset) === 'clean'
+      this.#news |= NEWS_READABLE
+      // The peer takes nothing more: what it has not acknowledged by now is lost.
+      const delivered = this.sender.una >= this.sender.buffer.end
+      if (!clean || (!delivered && !answered)) this.#finish('truncated')
+      else this.#finish('finished')
+      this.phase = 'time-wait'
+      this.#controlAt = now + k.TIME_WAIT_MS
+    }
+    if (!answered) this.#ackDue = true // Q1: a bare FIN is answered, a FIN|ACK never
+  }
+
+  #advancePlainClose (now: Instant): void {
+    if (this.extended || this.phase !== 'established' || this.#plainFin !== 'none') return
+    if (!this.sender.ended || !this.#wantsClose || this.sender.una < this.sender.buffer.end) return
+    this.#plainFin = 'due'
+    this.#controlDue = true
+    this.#heldFinAt = Infinity
+    this.#controlAt = now
+  }
+
+  #afterInput (now: Instant): void {
+    if (this.#blockedWriter && this.sender.writableBytes >= k.SEND_LIMIT_BYTES / 4) {
+      this.#blockedWriter = false
+      this.#news |= NEWS_WRITABLE
+    }
+    if (this.phase !== 'established') return
+    if (!this.extended) {
+      if (this.#plainFin === 'answered') this.#enterTimeWait(now)
+      else this.#advancePlainClose(now)
+      return
+    }
+    if (this.sender.finished && this.receiver.finished) this.#enterTimeWait(now)
+  }
+
+  #enterTimeWait (now: Instant): void {
+    this.#finish('finished')
+    this.phase = 'time-wait'
+    this.#controlDue = false
+    this.#controlAt = now + k.TIME_WAIT_MS
+  }
+
+  #finish (why: StreamEnd): void {
+    if (this.end === undefined) {
+      this.end = why
+      this.#news |= NEWS_ENDED
+    }
+    this.sender.clear()
+    this.#blockedWriter = false
+  }
+
+  #onControlTimeout (now: Instant): void {
+    this.#controlAt = Infinity
+    if (this.phase === 'syn-sent' || this.phase === 'syn-received') {
+      if (this.#synTransmissions < k.SYN_TRANSMISSIONS) this.#controlDue = true
+      else if (this.dialled) this.reset(now, 'no_answer')
+      else this.#establish(now) // Q11: the third packet of a Go peer is never repeated; data will tell
+    } else if (this.phase === 'resetting') {
+      this.#resets += 1
+      if (this.#resets > k.RST_REPEAT_MS.length) this.phase = 'closed'
+      else this.#controlDue = true
+    } else if (this.phase === 'time-wait') {
+      this.phase = 'closed'
+    } else if (this.#plainFin === 'sent' || this.#plainFin === 'due') {
+      if (this.#plainFinTransmissions >= k.PLAIN_FIN_TRANSMISSIONS) this.#enterTimeWait(now)
+      else this.#controlDue = true
+    }
+  }
+
+  #fillControl (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
+    this.#controlDue = false
+    switch (this.phase) {
+      case 'syn-sent':
+      case 'syn-received':
+      case 'established': {
+        if (this.phase === 'established' && this.#plainFin === 'due') return this.#fillPlainFin(now, header)
+        if (this.phase === 'established' && this.#plainFin === 'sent') return this.#fillPlainFin(now, header)
+        this.#fillSyn(now, header, packet, at)
+        return
+      }
+      default: {
+        this.#fillNumbers(now, header, FLAG_RST | FLAG_ACK)
+        header.window = 0
+        this.#controlAt = now + (k.RST_REPEAT_MS[this.#resets] ?? 0)
+      }
+    }
+  }
+
+  #fillSyn (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
+    header.flags = this.dialled ? FLAG_SYN : FLAG_SYN | FLAG_ACK
+    header.seq = this.#iss
+    header.ack = this.dialled ? 0 : seqAdd(this.#peerIsn, 1)
+    header.window = this.receiver.takeInitialWindow()
+    if (this.dialled || this.#options !== undefined) {
+      packet.set(OWN_OPTIONS, at)
+      header.payloadLength = OWN_OPTIONS.length
+    }
+    this.#lastSentAt = now
+    if (this.phase === 'established') return // the answer to a repeated SYN: nothing waits for it
+    this.#controlAt = now + Math.min(k.SYN_RTO_MS * 2 ** this.#synTransmissions, k.SYN_RTO_MAX_MS)
+    this.#synTransmissions += 1
+  }
+
+  #fillPlainFin (now: Instant, header: PacketHeader): void {
+    this.#fillNumbers(now, header, FLAG_FIN)
+    header.ack = 0
+    header.window = 0
+    this.#plainFin = 'sent'
+    this.#controlAt = now + Math.min(1_000 * 2 ** this.#plainFinTransmissions, 4_000)
+    this.#plainFinTransmissions += 1
+  }
+
+  #fillData (now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
+    const sender = this.sender
+    const kind = sender.pick(now, Math.min(pathPayload, this.#maxSegment), packet, at)
+    if (kind === undefined) return false
+    this.#fillNumbers(now, header, FLAG_ACK)
+    if (kind === 'persist') { // Q6: a byte the peer has already makes it tell its window
+      header.seq = seqAdd(this.#wireSeq(sender.una), -1)
+      packet[at] = 0
+      header.payloadLength = 1
+      return true
+    }
+    header.seq = this.#wireSeq(sender.outOffset)
+    header.payloadLength = sender.outLength
+    if (sender.outFin) header.flags |= FLAG_FIN
+    return true
+  }
+
+  #fillAck (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
+    this.#fillNumbers(now, header, FLAG_ACK)
+    if (!this.receiver.hasGap) return
+    const count = this.receiver.sackBlocks(sackOffsets, MAX_SACK_BLOCKS)
+    for (let i = 0; i < 2 * count; i++) sackWords[i] = seqAdd(this.#wireSeqOfNext(), sackOffsets[i]! - this.receiver.next)
+    header.payloadLength = encodeSack(packet, at, sackWords, count)
+  }
+
+  /** Sequence, acknowledgement and window of now; every ACK that was owed is thereby given. */
+  #fillNumbers (now: Instant, header: PacketHeader, flags: number): void {
+    header.flags = flags
+    header.seq = this.#wireSeq(this.sender.nxt)
+    header.ack = this.#plainFinAcked ? seqAdd(this.#wireSeqOfNext(), 1) : this.#wireSeqOfNext()
+    header.window = this.receiver.takeWindow()
+    this.#ackDue = false
+    this.#ackAt = Infinity
+    this.#unackedSegments = 0
+    this.#lastSentAt = now
+  }
+
+  get #plainFinAcked (): boolean {
+    return !this.extended && this.receiver.finished
+  }
+
+  #wireSeq (offset: number): number {
+    return (this.#iss + 1 + offset) >>> 0
+  }
+
+  #wireSeqOfNext (): number {
+    return (this.#peerIsn + 1 + this.receiver.next) >>> 0
+  }
+}
+
+/** Old, reordered SACK blocks may lie this far behind what is acknowledged; beyond it the bytes are data that looks alike. */
+const SACK_REACH = 4 * k.SEND_LIMIT_BYTES
+
+// Scratch of one call, shared by all streams: machines are never re-entered.
+const sackWords = new Uint32Array(2 * MAX_SACK_BLOCKS)
+const sackOffsets = new Float64Array(128)
+
+const OWN_OPTIONS = encodeSynOptions({ halfClose: true, windowShift: k.WINDOW_SHIFT, maxSegment: k.OWN_MAX_SEGMENT_BYTES })
