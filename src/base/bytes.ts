@@ -90,5 +90,5 @@ export function fromBase64 (text: string): Uint8Array | undefined {
   const binary = atob(text)
   const out = new Uint8Array(binary.length)
   for (let i = 0; i < out.length; i++) out[i] = binary.charCodeAt(i)
-  return out
+  return btoa(binary) === text ? out : undefined // stray bits behind the last byte: a second spelling of the same bytes
 }

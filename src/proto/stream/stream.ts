@@ -62,6 +62,7 @@ export class Stream implements Machine {
   #peerIsn = 0
   #options: SynOptions | undefined
   #maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
+  readonly #ownMaxSegment: number
   #synTransmissions = 0
   #controlDue = false // SYN, SYN-ACK, RST or plain FIN, by phase
   #controlAt: Instant = Infinity
@@ -77,8 +78,15 @@ export class Stream implements Machine {
   #lastSentAt: Instant = 0
   #blockedWriter = false
 
-  /** @param isn 65536..2^31-1, random: tells stale answers apart (Q9, Q10) and leaves 2 GiB before a wrap. */
-  constructor (role: 'dial' | 'accept', local: { port: number, network: number }, peer: NodeId, remotePort: number, isn: number) {
+  /**
+   * @param isn 65536..2^31-1, random: tells stale answers apart (Q9, Q10) and leaves 2 GiB before a wrap.
+   * @param ownMaxSegment largest payload that we take in one packet, bytes.
+   */
+  constructor (
+    role: 'dial' | 'accept', local: { port: number, network: number }, peer: NodeId, remotePort: number, isn: number,
+    ownMaxSegment: number = k.OWN_MAX_SEGMENT_BYTES,
+  ) {
+    this.#ownMaxSegment = ownMaxSegment
     this.dialled = role === 'dial'
     this.phase = this.dialled ? 'syn-sent' : 'syn-received'
     this.localPort = local.port
@@ -473,8 +481,9 @@ export class Stream implements Machine {
     header.ack = this.dialled ? 0 : seqAdd(this.#peerIsn, 1)
     header.window = this.receiver.takeInitialWindow()
     if (this.dialled || this.#options !== undefined) {
-      packet.set(OWN_OPTIONS, at)
-      header.payloadLength = OWN_OPTIONS.length
+      const options = encodeSynOptions({ halfClose: true, windowShift: k.WINDOW_SHIFT, maxSegment: this.#ownMaxSegment })
+      packet.set(options, at)
+      header.payloadLength = options.length
     }
     this.#lastSentAt = now
     if (this.phase === 'established') return // the answer to a repeated SYN: nothing waits for it
@@ -547,5 +556,3 @@ const SACK_REACH = 4 * k.SEND_LIMIT_BYTES
 // Scratch of one call, shared by all streams: machines are never re-entered.
 const sackWords = new Uint32Array(2 * MAX_SACK_BLOCKS)
 const sackOffsets = new Float64Array(128)
-
-const OWN_OPTIONS = encodeSynOptions({ halfClose: true, windowShift: k.WINDOW_SHIFT, maxSegment: k.OWN_MAX_SEGMENT_BYTES })

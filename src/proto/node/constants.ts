@@ -1,0 +1,58 @@
+/** Numbers of the node: peers, liveness, limits. */
+
+// Liveness of a peer. What users see is the sum: a vanished peer's streams end within KEEPALIVE_MS + PEER_DEAD_MS.
+/** A peer with open streams that has been silent for this long is pinged, ms; it also holds NAT mappings open. */
+export const KEEPALIVE_MS = 15_000
+/** Something of ours is unanswered for this long: ping on every path, ms. */
+export const QUIET_MS = 1_000
+export const PING_REPEAT_MS = 1_000
+/** Unanswered for this long: new connections to the peer fail at once, ms. */
+export const PEER_SILENT_MS = 4_000
+/** Unanswered for this long: the peer is gone, its streams are reset, ms. */
+export const PEER_DEAD_MS = 15_000
+/** While a peer is silent the registry is asked again where it is, ms: it may have restarted elsewhere. */
+export const RESOLVE_AGAIN_MS = 2_000
+/** After a failed attempt further dials fail at once for this long, ms, instead of each waiting anew. */
+export const UNREACHABLE_MS = 1_000
+/** A peer without streams, and not heard of for this long, is forgotten, ms. Trusted ones keep their record in the book. */
+export const FORGET_PEER_MS = 600_000
+
+// Names
+export const NAME_CACHE_MS = 30_000
+export const MAX_NAMES = 4_096 // the oldest gives way
+export const MAX_DIALS = 8_192 // waiting for a name, a tunnel or a SYN token; further ones fail as TOO_MANY
+
+// Trust
+export const POLL_FAST_MS = 250 // while a request of ours is young
+export const POLL_FAST_FOR_MS = 20_000
+export const POLL_WAITING_MS = 1_500 // while one is older, up to POLL_WAITING_FOR_MS
+export const POLL_WAITING_FOR_MS = 600_000
+export const POLL_IDLE_MS = 5_000
+export const WISH_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
+
+// Limits
+export const MAX_PEERS = 65_536
+export const MAX_STREAMS = 65_536
+export const MAX_STREAMS_PER_PEER = 16_384 // one per ephemeral port
+export const MAX_CONTROL_PER_PEER = 64 // pongs and RSTs waiting; further ones are dropped, the asker asks again
+export const MAX_PINGS = 4_096
+export const PING_EXPIRY_MS = 30_000
+/** PILA of nodes whose key we do not know yet, kept while the registry is asked. */
+export const MAX_STRANGERS = 64
+/** Signature checks per second that others can cause; a check costs about 0.15 ms. */
+export const AUTH_CHECKS_PER_SECOND = 500
+/** RST per second in answer to packets of streams that do not exist. */
+export const RST_PER_SECOND = 2_000
+/** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
+export const SYN_BURST = 10
+export const SYN_PER_SECOND = 10
+/** Dials that met the remains of an older stream on their ports are repeated from others. */
+export const MAX_REDIALS = 3
+
+export const EPHEMERAL_FIRST = 49_152
+export const EPHEMERAL_COUNT = 16_384
+/** Source port of pings. Never 0: two Go daemons would answer each other for ever (addressing §5). */
+export const PING_PORT = 1
+/** Punch frames sent to an endpoint that the beacon names. */
+export const PUNCH_FRAMES = 3
+export const PUNCHES_PER_SECOND = 20

@@ -1,0 +1,134 @@
+/**
+ * What the parts of the node share. Each part (inbound, outbound, dialler, standing, directory) is handed this one
+ * object; none knows another. `touch*` must follow every change of a stream or peer: it is what queues output, arms
+ * deadlines and announces news, in constant time.
+ */
+import { DeadlineHeap } from '../../base/deadline-heap.ts'
+import { Ring } from '../../base/ring.ts'
+import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts'
+import type { CryptoProvider } from '../../crypto/aead.ts'
+import type { Identity } from '../../crypto/identity.ts'
+import type { Crc32 } from '../../wire/crc32.ts'
+import { BeaconClient } from '../rendezvous/beacon-client.ts'
+import { RegistryClient } from '../rendezvous/registry-client.ts'
+import type { Stream } from '../stream/stream.ts'
+import { TrustBook } from '../trust/trust-book.ts'
+import { MAX_PEERS } from './constants.ts'
+import type { NodeEvent } from './events.ts'
+import { Peer } from './peer.ts'
+import { Ports, streamKey } from './ports.ts'
+import type { Purpose } from './purposes.ts'
+
+export interface NodeOptions {
+  readonly identity: Identity
+  readonly crypto: CryptoProvider
+  readonly crc32: Crc32
+  readonly random: RandomBytes
+  /** RFC 3339 text of an instant, for records that people read. */
+  readonly timestamp: (now: Instant) => string
+  readonly beacon: Endpoint | undefined
+  /** Ours as others shall use it; absent: what the beacon sees. */
+  readonly fixedEndpoint: Endpoint | undefined
+  readonly localEndpoint: Endpoint // where the UDP socket is bound
+  readonly lanEndpoints: readonly Endpoint[]
+  readonly hostname: string | undefined
+  readonly public: boolean
+  /** Keys that are certain, whatever a registry says. */
+  readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
+  /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
+  readonly maxDatagram: (endpoint: Endpoint) => number
+  /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */
+  readonly maxSegment: number
+}
+
+/** Named counts of what happened; the exposing side's log and metrics are made of them. */
+export type Counters = Record<string, number>
+
+export class NodeContext {
+  readonly options: NodeOptions
+  nodeId: NodeId = 0
+  readonly peers = new Map<NodeId, Peer>()
+  readonly ports: Ports
+  readonly trust = new TrustBook()
+  readonly registry = new RegistryClient<Purpose>()
+  readonly beacon = new BeaconClient()
+  readonly heap = new DeadlineHeap<Stream | Peer>()
+  readonly readyPeers = new Ring<Peer>()
+  readonly news = new Ring<Stream>()
+  readonly events = new Ring<NodeEvent>()
+  readonly counters: Counters = {}
+  streams = 0
+
+  constructor (options: NodeOptions) {
+    this.options = options
+    this.ports = new Ports(options.random)
+  }
+
+  count (what: string, by = 1): void {
+    this.counters[what] = (this.counters[what] ?? 0) + by
+  }
+
+  emit (event: NodeEvent): void {
+    this.events.push(event)
+  }
+
+  /** The peer's record, made if need be; undefined when there are too many. */
+  peer (now: Instant, node: NodeId): Peer | undefined {
+    const known = this.peers.get(node)
+    if (known !== undefined) return known
+    if (this.peers.size >= MAX_PEERS || node === this.nodeId || this.nodeId === 0) return undefined
+    const { beacon, maxDatagram } = this.options
+    const peer = new Peer(node, this.nodeId, this.options, beacon, maxDatagram, now)
+    peer.key = this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node)
+    peer.hostname = this.trust.hostnameOf(node)
+    this.peers.set(node, peer)
+    return peer
+  }
+
+  /** Random, 65536 .. 2^31-1: see Stream. */
+  initialSequence (): number {
+    const bytes = this.options.random(4)
+    const word = ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 1
+    return 65_536 + word % (0x7fff_ffff - 65_536)
+  }
+
+  addStream (peer: Peer, stream: Stream): void {
+    peer.streams.set(streamKey(stream.localPort, stream.remotePort), stream)
+    this.streams += 1
+  }
+
+  /** After any change of a stream. */
+  touchStream (now: Instant, peer: Peer, stream: Stream): void {
+    if (stream.hasNews && !stream.announced) {
+      stream.announced = true
+      this.news.push(stream)
+    }
+    if (stream.phase === 'closed') {
+      const key = streamKey(stream.localPort, stream.remotePort)
+      if (peer.streams.get(key) === stream) {
+        peer.streams.delete(key)
+        this.streams -= 1
+      }
+      this.heap.remove(stream)
+      return
+    }
+    if (!stream.queued && stream.hasOutput(now, peer.paths.current?.payloadBytes ?? 0)) {
+      stream.queued = true
+      peer.ready.push(stream)
+      this.touchPeerQueue(peer)
+    }
+    this.heap.update(stream)
+  }
+
+  /** After any change of a peer that may have given it something to send or to wait for. */
+  touchPeer (peer: Peer): void {
+    this.touchPeerQueue(peer)
+    this.heap.update(peer)
+  }
+
+  touchPeerQueue (peer: Peer): void {
+    if (peer.queued || !peer.tunnel.ready || (peer.ready.size === 0 && peer.control.size === 0)) return
+    peer.queued = true
+    this.readyPeers.push(peer)
+  }
+}

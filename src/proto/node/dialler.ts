@@ -1,0 +1,172 @@
+/**
+ * From a wish ('agent-b', port 80) to a stream: name → node → key and endpoint → tunnel → SYN. Each step has its own
+ * failure, told at once. Dials to one peer share the way.
+ */
+import type { PeerName } from '../../base/address.ts'
+import type { ErrorCode } from '../../base/errors.ts'
+import type { Instant, NodeId } from '../../base/types.ts'
+import { Stream } from '../stream/stream.ts'
+import type { NodeContext } from './context.ts'
+import * as k from './constants.ts'
+import type { Directory, NameAnswer } from './directory.ts'
+import type { Dial } from './events.ts'
+import type { Peer } from './peer.ts'
+
+export class Dialler {
+  readonly #context: NodeContext
+  readonly #directory: Directory
+  readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
+  readonly #names = new Map<string, unknown[]>() // plain questions for a name, with the asker's token
+  readonly #failures = new Map<NodeId, { readonly code: ErrorCode, readonly text: string }>()
+  #waiting = 0
+
+  constructor (context: NodeContext, directory: Directory) {
+    this.#context = context
+    this.#directory = directory
+  }
+
+  dial (now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
+    const dial: Dial = { label, port, app, node: 0, redials: 0, cancelled: false, stream: undefined }
+    const node = target.kind === 'address' ? target.address.node : undefined
+    if (this.#context.nodeId === 0) this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
+    else if (this.#waiting >= k.MAX_DIALS) this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
+    else if (node !== undefined) this.#toNode(now, dial, node)
+    else if (target.kind === 'hostname') this.#toHostname(now, dial, target.hostname)
+    return dial
+  }
+
+  /** Answers with a `name` event carrying the token. */
+  askName (now: Instant, hostname: string, token: unknown): void {
+    const node = this.#directory.lookUpName(now, hostname)
+    if (node !== undefined) return this.#context.emit({ kind: 'name', token, node, code: undefined, text: '' })
+    const askers = this.#names.get(hostname)
+    if (askers === undefined) this.#names.set(hostname, [token])
+    else askers.push(token)
+  }
+
+  cancel (now: Instant, dial: Dial): void {
+    dial.cancelled = true
+    const peer = dial.stream === undefined ? undefined : this.#context.peers.get(dial.stream.peer)
+    if (dial.stream === undefined || peer === undefined) return
+    dial.stream.reset(now)
+    this.#context.touchStream(now, peer, dial.stream)
+  }
+
+  onName (now: Instant, hostname: string, answer: NameAnswer): void {
+    for (const token of this.#names.get(hostname) ?? []) this.#context.emit({ kind: 'name', token, ...answer })
+    this.#names.delete(hostname)
+    const dials = this.#unnamed.get(hostname) ?? []
+    this.#unnamed.delete(hostname)
+    this.#waiting -= dials.length
+    for (const dial of dials) {
+      if (answer.node === undefined) this.#fail(dial, answer.code!, answer.text)
+      else this.#toNode(now, dial, answer.node)
+    }
+  }
+
+  /** Bring up the tunnel, unless that is being done already. */
+  connect (now: Instant, peer: Peer): void {
+    if (peer.wanted) return
+    peer.wanted = true
+    this.#directory.locate(now, peer)
+    // What worked before is tried while the registry is asked: it saves a round trip, and is all there is without one.
+    if (peer.key !== undefined && peer.paths.current?.proven === true) peer.tunnel.start(now)
+  }
+
+  /** Where the peer is has been told. */
+  onResolved (now: Instant, peer: Peer): void {
+    if ((peer.wanted || peer.tunnel.underway) && peer.key !== undefined) peer.tunnel.start(now)
+  }
+
+  onUnresolved (now: Instant, peer: Peer, code: ErrorCode, text: string): void {
+    if (!peer.wanted) return
+    const mayTry = code === 'REGISTRY_UNREACHABLE' && peer.key !== undefined && peer.paths.current !== undefined
+    if (mayTry) peer.tunnel.start(now)
+    else this.failPeer(now, peer, code, text)
+  }
+
+  onKey (now: Instant, peer: Peer): void {
+    if (peer.wanted && !peer.resolving) peer.tunnel.start(now)
+  }
+
+  /** The tunnel is up, or a SYN token has come: what waits may go. */
+  flush (now: Instant, peer: Peer): void {
+    for (let count = peer.dials.size; count > 0; count--) {
+      const dial = peer.dials.shift()!
+      this.#waiting -= 1
+      if (!dial.cancelled) this.#toPeer(now, dial, peer)
+    }
+  }
+
+  /** What waits for this peer has waited in vain. */
+  failPeer (now: Instant, peer: Peer, code: ErrorCode, text: string): void {
+    peer.wanted = false
+    peer.failedAt = now
+    this.#failures.delete(peer.node)
+    if (this.#failures.size >= k.MAX_NAMES) this.#failures.delete(this.#failures.keys().next().value!)
+    this.#failures.set(peer.node, { code, text })
+    this.#directory.forgetNamesOf(peer.node)
+    for (let dial = peer.dials.shift(); dial !== undefined; dial = peer.dials.shift()) {
+      this.#waiting -= 1
+      this.#fail(dial, code, text)
+    }
+  }
+
+  /** @returns true when the stream met an older life of its ports and is dialled anew: nobody need hear of it. */
+  redial (now: Instant, stream: Stream, dial: Dial): boolean {
+    const peer = this.#context.peers.get(stream.peer)
+    if (stream.end !== 'stale' || dial.cancelled || dial.redials >= k.MAX_REDIALS || peer === undefined) return false
+    dial.redials += 1
+    dial.stream = undefined
+    this.#toPeer(now, dial, peer)
+    return true
+  }
+
+  #toHostname (now: Instant, dial: Dial, hostname: string): void {
+    const node = this.#directory.lookUpName(now, hostname)
+    if (node !== undefined) return this.#toNode(now, dial, node)
+    this.#waiting += 1
+    const dials = this.#unnamed.get(hostname)
+    if (dials === undefined) this.#unnamed.set(hostname, [dial])
+    else dials.push(dial)
+  }
+
+  #toNode (now: Instant, dial: Dial, node: NodeId): void {
+    dial.node = node
+    if (node === this.#context.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
+    const peer = this.#context.peer(now, node)
+    if (peer === undefined) return this.#fail(dial, 'TOO_MANY', 'too many peers are known')
+    this.#toPeer(now, dial, peer)
+  }
+
+  #toPeer (now: Instant, dial: Dial, peer: Peer): void {
+    const silent = peer.connected && peer.silentFor(now) >= k.PEER_SILENT_MS
+    if (silent) return this.#fail(dial, 'PEER_UNREACHABLE', `no answer from the node for ${Math.round(peer.silentFor(now) / 1_000)} s`)
+    if (peer.connected && dial.port === 0) return this.#context.emit({ kind: 'connected', dial, peer })
+    if (peer.connected && peer.takeSynToken(now)) return this.#open(now, dial, peer)
+    if (!peer.connected && !peer.wanted && now - peer.failedAt < k.UNREACHABLE_MS) {
+      const { code, text } = this.#failures.get(peer.node) ?? { code: 'PEER_UNREACHABLE' as const, text: 'the node does not answer' }
+      return this.#fail(dial, code, text)
+    }
+    peer.dials.push(dial)
+    this.#waiting += 1
+    if (!peer.connected) this.connect(now, peer)
+    this.#context.touchPeer(peer)
+  }
+
+  #open (now: Instant, dial: Dial, peer: Peer): void {
+    const port = this.#context.ports.ephemeral(peer.streams, dial.port)
+    if (port === undefined || this.#context.streams >= k.MAX_STREAMS) return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
+    const { maxSegment } = this.#context.options
+    const stream = new Stream('dial', { port, network: 0 }, peer.node, dial.port, this.#context.initialSequence(), maxSegment)
+    stream.app = dial
+    dial.stream = stream
+    this.#context.addStream(peer, stream)
+    this.#context.count('streams_dialled')
+    this.#context.touchStream(now, peer, stream)
+  }
+
+  #fail (dial: Dial, code: ErrorCode, text: string): void {
+    if (!dial.cancelled) this.#context.emit({ kind: 'dial_failed', dial, code, text })
+  }
+}

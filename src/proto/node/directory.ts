@@ -1,0 +1,174 @@
+/**
+ * Who is who and where: hostnames to node ids, node ids to keys and endpoints, asked of the registry and remembered
+ * for a while. Several askers of one thing share one question.
+ */
+import type { ErrorCode } from '../../base/errors.ts'
+import { toBase64, utf8 } from '../../base/bytes.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import { parseEndpoint } from '../../base/types.ts'
+import { encodePunchRequest } from '../../wire/beacon-messages.ts'
+import { challenges, parseLookupReply, parseResolveHostnameReply, parseResolveReply } from '../../wire/registry-messages.ts'
+import type { RegistryResult } from '../rendezvous/registry-client.ts'
+import type { NodeContext } from './context.ts'
+import * as k from './constants.ts'
+import type { Peer } from './peer.ts'
+import type { Purpose } from './purposes.ts'
+
+export interface NameAnswer {
+  readonly node: NodeId | undefined
+  readonly code: ErrorCode | undefined
+  readonly text: string
+}
+
+/** What the node has to do about an answer of the registry. */
+export type DirectoryNews =
+  | { readonly kind: 'resolved', readonly peer: Peer }
+  | { readonly kind: 'unresolved', readonly peer: Peer, readonly code: ErrorCode, readonly text: string }
+  | { readonly kind: 'key', readonly node: NodeId, readonly key: Uint8Array, readonly hostname: string | undefined }
+  | { readonly kind: 'no_key', readonly node: NodeId }
+  | { readonly kind: 'name', readonly hostname: string, readonly answer: NameAnswer }
+
+interface CachedName { readonly node: NodeId, readonly until: Instant }
+
+export class Directory {
+  readonly #context: NodeContext
+  readonly #names = new Map<string, CachedName>()
+  readonly #askedNames = new Set<string>()
+  readonly #askedKeys = new Set<NodeId>()
+  /** Raw beacon messages to send, filled here, sent by outbound. */
+  readonly #toBeacon: (bytes: Uint8Array) => void
+
+  constructor (context: NodeContext, toBeacon: (bytes: Uint8Array) => void) {
+    this.#context = context
+    this.#toBeacon = toBeacon
+  }
+
+  /** The node of a hostname if it is known; else the question is on its way and `name` news will follow. */
+  lookUpName (now: Instant, hostname: string): NodeId | undefined {
+    const cached = this.#names.get(hostname)
+    if (cached !== undefined && now < cached.until) return cached.node
+    if (!this.#context.registry.connected) {
+      // Better an old answer than none: the peer's key decides whether it is still the same.
+      const known = cached?.node ?? this.#context.trust.nodeNamed(hostname)
+      if (known !== undefined) return known
+    }
+    if (this.#askedNames.has(hostname)) return undefined
+    this.#askedNames.add(hostname)
+    const requester = this.#context.nodeId
+    const signature = this.#sign(challenges.resolveHostname(requester, hostname))
+    this.#ask(now, { type: 'resolve_hostname', hostname, requester_id: requester, signature }, { kind: 'resolve_hostname', hostname })
+    return undefined
+  }
+
+  /** A name whose node does not answer may have moved on: ask afresh next time. */
+  forgetNamesOf (node: NodeId): void {
+    for (const [hostname, cached] of this.#names) if (cached.node === node) this.#names.delete(hostname)
+  }
+
+  lookUpKey (now: Instant, node: NodeId): void {
+    if (this.#askedKeys.has(node)) return
+    this.#askedKeys.add(node)
+    this.#ask(now, { type: 'lookup', node_id: node }, { kind: 'lookup', node })
+  }
+
+  /** Ask where a peer is, for its key if that is unknown, and the beacon to open the NATs between us. */
+  locate (now: Instant, peer: Peer): void {
+    if (peer.resolving) return
+    peer.resolving = true
+    peer.resolvedAt = now
+    const requester = this.#context.nodeId
+    if (peer.key === undefined || peer.hostname === undefined) this.lookUpKey(now, peer.node)
+    const signature = this.#sign(challenges.resolve(requester, peer.node))
+    this.#ask(now, { type: 'resolve', node_id: peer.node, requester_id: requester, signature }, { kind: 'resolve', node: peer.node })
+  }
+
+  /** @returns undefined when the result is not this part's business. */
+  handleResult (now: Instant, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+    switch (result.purpose.kind) {
+      case 'resolve': return this.#onResolve(result.purpose.node, result)
+      case 'lookup': return this.#onLookup(result.purpose.node, result)
+      case 'resolve_hostname': return this.#onName(now, result.purpose.hostname, result)
+      default: return undefined
+    }
+  }
+
+  #onResolve (node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+    const peer = this.#context.peers.get(node)
+    if (peer === undefined) return undefined
+    peer.resolving = false
+    if (result.kind === 'unreachable') {
+      return { kind: 'unresolved', peer, code: 'REGISTRY_UNREACHABLE', text: 'the registry does not answer' }
+    }
+    const reply = result.kind === 'reply' ? parseResolveReply(result.reply) : undefined
+    if (reply === undefined || typeof reply === 'string') {
+      // Refused and unknown look alike on purpose; a node that trusts us and is registered is always told.
+      const gone = result.kind === 'refused' && result.text.includes('not found')
+      const text = gone ? 'the registry knows no such node now: it is not running' : 'the registry does not tell us where this node is: it does not trust us'
+      return { kind: 'unresolved', peer, code: gone ? 'PEER_UNREACHABLE' : 'NOT_TRUSTED', text }
+    }
+    for (const text of reply.lanEndpoints) {
+      const lan = parseEndpoint(text)
+      if (lan !== undefined && this.#onOurLan(lan)) peer.paths.addCandidate(lan, 'lan')
+    }
+    const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
+    if (direct !== undefined && !reply.relayOnly) peer.paths.addCandidate(direct, 'direct')
+    if (this.#context.options.beacon !== undefined) this.#toBeacon(encodePunchRequest(this.#context.nodeId, node))
+    return { kind: 'resolved', peer }
+  }
+
+  /** tunnel.md §6.2: both IPv4 and in one /24. */
+  #onOurLan (lan: Endpoint): boolean {
+    return this.#context.options.lanEndpoints.some((own) => subnet(own.address) !== undefined && subnet(own.address) === subnet(lan.address))
+  }
+
+  #onLookup (node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
+    this.#askedKeys.delete(node)
+    const reply = result.kind === 'reply' ? parseLookupReply(result.reply) : undefined
+    if (reply === undefined || typeof reply === 'string') return { kind: 'no_key', node }
+    const peer = this.#context.peers.get(node)
+    const { hostname, publicKey } = reply
+    this.#context.trust.noteHostname(node, hostname)
+    if (peer !== undefined) {
+      peer.hostname = hostname ?? peer.hostname
+      peer.key ??= publicKey // a pin or a trust record is not overruled by the registry
+    }
+    return { kind: 'key', node, key: publicKey, hostname }
+  }
+
+  #onName (now: Instant, hostname: string, result: RegistryResult<Purpose>): DirectoryNews {
+    this.#askedNames.delete(hostname)
+    return { kind: 'name', hostname, answer: this.#nameAnswer(now, hostname, result) }
+  }
+
+  #nameAnswer (now: Instant, hostname: string, result: RegistryResult<Purpose>): NameAnswer {
+    if (result.kind === 'unreachable') {
+      const node = this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
+      if (node !== undefined) return { node, code: undefined, text: '' }
+      return { node: undefined, code: 'REGISTRY_UNREACHABLE', text: 'the registry does not answer' }
+    }
+    const reply = result.kind === 'reply' ? parseResolveHostnameReply(result.reply) : undefined
+    if (reply === undefined || typeof reply === 'string') {
+      this.#names.delete(hostname)
+      return { node: undefined, code: 'NOT_FOUND', text: `no node named ${hostname} is visible to us` }
+    }
+    if (this.#names.size >= k.MAX_NAMES) this.#names.delete(this.#names.keys().next().value!)
+    this.#names.set(hostname, { node: reply.nodeId, until: now + k.NAME_CACHE_MS })
+    this.#context.trust.noteHostname(reply.nodeId, hostname)
+    const peer = this.#context.peers.get(reply.nodeId)
+    if (peer !== undefined) peer.hostname = hostname
+    return { node: reply.nodeId, code: undefined, text: '' }
+  }
+
+  #ask (now: Instant, message: object, purpose: Purpose): void {
+    this.#context.registry.request(now, message, purpose)
+  }
+
+  #sign (text: string): string {
+    return toBase64(this.#context.options.identity.sign(utf8(text)))
+  }
+}
+
+function subnet (address: string): string | undefined {
+  const match = /^(\d+\.\d+\.\d+)\.\d+$/.exec(address)
+  return match?.[1]
+}

@@ -1,0 +1,50 @@
+/** What the node tells, and the slot it fills with a datagram. */
+import type { OverlayAddress } from '../../base/address.ts'
+import type { ErrorCode } from '../../base/errors.ts'
+import type { Endpoint, NodeId } from '../../base/types.ts'
+import type { Path } from '../path/path.ts'
+import type { Stream } from '../stream/stream.ts'
+import type { Peer } from './peer.ts'
+
+export type NodeEvent =
+  | { readonly kind: 'registered', readonly nodeId: NodeId, readonly address: OverlayAddress, readonly hostname: string | undefined }
+  | { readonly kind: 'registry_lost' }
+  /** The beacon sees us there now. */
+  | { readonly kind: 'endpoint', readonly endpoint: Endpoint }
+  /** A PILA with another identity than the node's, or a forged one. */
+  | { readonly kind: 'auth_refused', readonly node: NodeId, readonly why: string, readonly from: Endpoint }
+  | { readonly kind: 'registry_refused', readonly request: string, readonly text: string }
+  | { readonly kind: 'hostname_refused', readonly hostname: string, readonly text: string }
+  /** A SYN passed the trust gate and somebody listens there: `accept` or `refuse` the stream. */
+  | { readonly kind: 'incoming', readonly stream: Stream, readonly peer: Peer }
+  /** A connection attempt that was turned away; `stranger`: without any answer. */
+  | { readonly kind: 'turned_away', readonly node: NodeId, readonly port: number | undefined, readonly why: 'stranger' | 'no_listener' | 'limit', readonly from: Endpoint | undefined }
+  /** A dial to port 0: the tunnel to the peer is up, which was all that was asked for. */
+  | { readonly kind: 'connected', readonly dial: Dial, readonly peer: Peer }
+  | { readonly kind: 'dial_failed', readonly dial: Dial, readonly code: ErrorCode, readonly text: string }
+  | { readonly kind: 'trust', readonly node: NodeId, readonly hostname: string | undefined, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed' }
+  | { readonly kind: 'trust_answer', readonly peer: string, readonly text: string | undefined }
+  | { readonly kind: 'path', readonly peer: Peer, readonly path: Path }
+  | { readonly kind: 'peer', readonly peer: Peer, readonly state: 'connected' | 'unreachable' | 'restarted' }
+  | { readonly kind: 'pong', readonly token: unknown, readonly peer: Peer, readonly path: Path, readonly rttMs: number }
+  | { readonly kind: 'name', readonly token: unknown, readonly node: NodeId | undefined, readonly code: ErrorCode | undefined, readonly text: string }
+  | { readonly kind: 'datagram', readonly node: NodeId, readonly sourcePort: number, readonly port: number, readonly bytes: Uint8Array }
+
+/** One wish to open a stream. The node keeps it until the stream exists or it failed. */
+export interface Dial {
+  readonly label: string // for messages: the peer as the user wrote it
+  readonly port: number // 0: only the tunnel
+  /** What the application keeps for it; becomes `stream.app`. */
+  readonly app: unknown
+  node: NodeId
+  redials: number
+  cancelled: boolean
+  stream: Stream | undefined
+}
+
+/** Filled by `pollDatagram`; the caller owns the buffer and may swap it between calls. */
+export interface DatagramSlot {
+  buffer: Uint8Array // at least 65,536 bytes
+  length: number
+  endpoint: Endpoint
+}

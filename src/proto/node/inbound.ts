@@ -1,0 +1,253 @@
+/**
+ * Datagram → frame → packet → machine. The steps in order: who sent it (beacon or a tunnel), does it open, is it a
+ * packet of that peer for us, which stream or service is it for. What fails a step is counted under its name and
+ * dropped: nobody is told anything by an error.
+ */
+import { readU32 } from '../../base/bytes.ts'
+import { BROADCAST_NODE } from '../../base/address.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import { sameEndpoint } from '../../base/types.ts'
+import { FIRST_FRAME_BYTE, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
+import {
+  FLAG_ACK, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, decodePacket,
+} from '../../wire/packet.ts'
+import type { AuthFrame } from '../../wire/tunnel-frames.ts'
+import { MAGIC_AUTH, MAGIC_KEY, MAGIC_PLAIN, MAGIC_PUNCH, MAGIC_SEALED, SEALED_OVERHEAD_BYTES, decodeAuthFrame, sealedSender } from '../../wire/tunnel-frames.ts'
+import type { Path } from '../path/path.ts'
+import { Stream } from '../stream/stream.ts'
+import type { NodeContext } from './context.ts'
+import * as k from './constants.ts'
+import type { Outbound } from './outbound.ts'
+import type { Peer } from './peer.ts'
+import { streamKey } from './ports.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** What only the whole node can do about a frame. */
+export interface InboundNode {
+  /** Ask the registry whose key this is; `handleKnownAuth` follows, or nothing. */
+  lookUpKey (now: Instant, node: NodeId): void
+  /** A stranger with whom we wish for trust knocks: the registry may have its answer. */
+  pollTrust (now: Instant): void
+  afterTunnel (now: Instant, peer: Peer): void
+  onPong (now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
+}
+
+interface Stranger { readonly frame: AuthFrame, readonly source: Endpoint, readonly byRelay: boolean }
+
+export class Inbound {
+  readonly #context: NodeContext
+  readonly #outbound: Outbound
+  readonly #node: InboundNode
+  readonly #header = createPacketHeader()
+  readonly #strangers = new Map<NodeId, Stranger>()
+  readonly #authChecks = new TokenBucket(k.AUTH_CHECKS_PER_SECOND)
+  readonly #resets = new TokenBucket(k.RST_PER_SECOND)
+  readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
+
+  constructor (context: NodeContext, outbound: Outbound, node: InboundNode) {
+    this.#context = context
+    this.#outbound = outbound
+    this.#node = node
+  }
+
+  /** Takes ownership of `bytes`. */
+  handleDatagram (now: Instant, bytes: Uint8Array, source: Endpoint): void {
+    const first = bytes[0]
+    if (first === undefined) return this.#context.count('datagram_empty')
+    if (first >= FIRST_FRAME_BYTE) this.#handleFrame(now, bytes, source, false)
+    else if (sameEndpoint(source, this.#context.options.beacon)) this.#handleBeacon(now, bytes, source)
+    else this.#context.count('beacon_message_from_stranger') // anybody can send these (tunnel.md §6.4)
+  }
+
+  #handleBeacon (now: Instant, bytes: Uint8Array, source: Endpoint): void {
+    const message = decodeBeaconMessage(bytes)
+    if (typeof message === 'string') return this.#context.count(`beacon_${message}`)
+    switch (message.kind) {
+      case 'relay_deliver':
+      case 'relay_deliver_to':
+        this.#handleFrame(now, message.frame, source, true)
+        return
+      case 'discover_reply':
+        if (this.#context.beacon.handleReply(now, message.endpoint)) this.#context.emit({ kind: 'endpoint', endpoint: message.endpoint })
+        return
+      case 'punch_command':
+        if (this.#punches.take(now)) this.#outbound.punch(message.endpoint)
+        else this.#context.count('punch_limited')
+        return
+      default:
+        this.#context.count('beacon_unexpected')
+    }
+  }
+
+  #handleFrame (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+    if (bytes.length < 4) return this.#context.count('frame_too_short')
+    switch (readU32(bytes, 0)) {
+      case MAGIC_SEALED: return this.#handleSealed(now, bytes, source, byRelay)
+      case MAGIC_AUTH: return this.#handleAuth(now, bytes, source, byRelay)
+      case MAGIC_PUNCH: return // its only use was to open a NAT
+      case MAGIC_PLAIN: return this.#context.count('plaintext_refused') // never sent, never accepted
+      case MAGIC_KEY: return this.#context.count('unauthenticated_key_refused')
+      default: this.#context.count('frame_unknown')
+    }
+  }
+
+  #handleSealed (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+    if (bytes.length < SEALED_OVERHEAD_BYTES + PACKET_HEADER_BYTES) return this.#context.count('frame_too_short')
+    const sender = sealedSender(bytes)
+    const peer = this.#context.peers.get(sender)
+    if (peer === undefined) return this.#onUnopened(now, sender, source, byRelay)
+    const packet = peer.tunnel.open(now, bytes)
+    if (typeof packet === 'string') {
+      this.#context.count(`sealed_${packet}`)
+      if (packet === 'bad_tag' || packet === 'no_key') this.#onUnopened(now, sender, source, byRelay)
+      return
+    }
+    const path = peer.paths.pathOf(source, byRelay)
+    if (path !== undefined && peer.onHeard(now, path, bytes.length)) this.#context.emit({ kind: 'path', peer, path: peer.paths.current! })
+    this.#node.afterTunnel(now, peer)
+    this.#handlePacket(now, peer, path, packet)
+    this.#context.touchPeer(peer)
+  }
+
+  /** §3.3 rule 5: we have restarted, or the peer has; our PILA makes it show its key. Only trusted nodes are answered. */
+  #onUnopened (now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): void {
+    if (!this.#mayTalk(sender)) return this.#onStranger(now, sender, source)
+    const peer = this.#context.peer(now, sender)
+    if (peer === undefined || !this.#authChecks.take(now)) return
+    peer.paths.pathOf(source, byRelay)
+    peer.tunnel.showKey(now)
+    this.#node.afterTunnel(now, peer)
+    this.#context.touchPeer(peer)
+  }
+
+  #handleAuth (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+    const frame = decodeAuthFrame(bytes)
+    if (typeof frame === 'string') return this.#context.count(`auth_${frame}`)
+    if (frame.sender === this.#context.nodeId || frame.sender === 0) return this.#context.count('auth_bad_sender')
+    if (!this.#mayTalk(frame.sender)) return this.#onStranger(now, frame.sender, source)
+    if (!this.#authChecks.take(now)) return this.#context.count('auth_limited')
+    const peer = this.#context.peer(now, frame.sender)
+    if (peer === undefined) return this.#context.count('peers_full')
+    if (peer.hostname === undefined) this.#node.lookUpKey(now, frame.sender)
+    if (peer.key === undefined) {
+      if (this.#strangers.size >= k.MAX_STRANGERS) return this.#context.count('auth_limited')
+      const copy = decodeAuthFrame(bytes.slice())
+      if (typeof copy !== 'string') this.#strangers.set(frame.sender, { frame: copy, source, byRelay })
+      this.#node.lookUpKey(now, frame.sender)
+      return
+    }
+    this.#takeAuth(now, peer, frame, source, byRelay)
+  }
+
+  /** The key that a waiting PILA needed is known, or will not be. */
+  handleKey (now: Instant, node: NodeId): void {
+    const waiting = this.#strangers.get(node)
+    if (waiting === undefined) return
+    this.#strangers.delete(node)
+    const peer = this.#context.peers.get(node)
+    if (peer?.key !== undefined) this.#takeAuth(now, peer, waiting.frame, waiting.source, waiting.byRelay)
+  }
+
+  #takeAuth (now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
+    const result = peer.tunnel.handleAuth(now, frame, peer.key!)
+    if (result !== 'new_key' && result !== 'known_key') {
+      this.#context.count(`auth_${result}`)
+      this.#context.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
+      return
+    }
+    const path = peer.paths.pathOf(source, byRelay)
+    if (path !== undefined) peer.paths.onHint(path)
+    this.#node.afterTunnel(now, peer)
+    this.#context.touchPeer(peer)
+  }
+
+  /** Trusted, or sought by us. A public node talks to everybody; its services still decide for themselves. */
+  #mayTalk (node: NodeId): boolean {
+    const { trust, options, peers } = this.#context
+    return options.public || trust.isTrusted(node) || peers.get(node)?.wanted === true
+  }
+
+  /** Silence is the whole answer. The operator hears of it. */
+  #onStranger (now: Instant, node: NodeId, source: Endpoint): void {
+    this.#context.count('strangers_ignored')
+    this.#context.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
+    if (this.#context.trust.wishes.length > 0) this.#node.pollTrust(now)
+  }
+
+  #handlePacket (now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
+    const context = this.#context
+    const header = this.#header
+    const fault = decodePacket(packet, header, context.options.crc32)
+    if (fault !== undefined) return context.count(`packet_${fault}`)
+    if (header.srcNode !== peer.node) return context.count('packet_foreign_source')
+    const payload = packet.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
+    if (header.dstNode !== context.nodeId && !(header.protocol === PROTOCOL_DATAGRAM && header.dstNode === BROADCAST_NODE)) {
+      return context.count('packet_foreign_destination')
+    }
+    switch (header.protocol) {
+      case PROTOCOL_STREAM: return this.#handleStream(now, peer, payload)
+      case PROTOCOL_CONTROL: return this.#handleControl(now, peer, path, payload)
+      case PROTOCOL_DATAGRAM: return this.#handleDatagramPacket(peer, payload)
+      default: context.count('packet_unknown_protocol')
+    }
+  }
+
+  #handleStream (now: Instant, peer: Peer, payload: Uint8Array): void {
+    const context = this.#context
+    const header = this.#header
+    const key = streamKey(header.dstPort, header.srcPort)
+    const stream = peer.streams.get(key)
+    const opening = (header.flags & FLAG_SYN) !== 0 && (header.flags & (FLAG_ACK | FLAG_RST)) === 0
+    if (stream !== undefined && !(opening && stream.isForeignSyn(header))) {
+      peer.bytesIn += payload.length
+      stream.handlePacket(now, header, payload)
+      if (stream.dialled && stream.extended) peer.extended = true
+      return context.touchStream(now, peer, stream)
+    }
+    if (stream !== undefined) { // its owner has forgotten it: this is a new one on the same ports
+      stream.abandon('reset_by_peer')
+      context.touchStream(now, peer, stream)
+    }
+    if (opening) return this.#handleSyn(now, peer, payload)
+    if ((header.flags & FLAG_RST) === 0 && this.#resets.take(now)) this.#outbound.resetUnknown(peer, header, payload.length)
+  }
+
+  #handleSyn (now: Instant, peer: Peer, payload: Uint8Array): void {
+    const context = this.#context
+    const header = this.#header
+    const refused = (why: 'no_listener' | 'limit' | 'stranger'): void => {
+      context.count(`syn_${why}`)
+      context.emit({ kind: 'turned_away', node: peer.node, port: header.dstPort, why, from: peer.paths.current?.endpoint })
+      if (why !== 'stranger' && this.#resets.take(now)) this.#outbound.resetUnknown(peer, header, payload.length)
+    }
+    if (!context.options.public && !context.trust.isTrusted(peer.node)) return refused('stranger')
+    if (!context.ports.isListening(header.dstPort)) return refused('no_listener')
+    if (context.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
+    const local = { port: header.dstPort, network: header.dstNetwork }
+    const stream = new Stream('accept', local, peer.node, header.srcPort, context.initialSequence(), context.options.maxSegment)
+    stream.handleSyn(header, payload)
+    if (stream.extended) peer.extended = true
+    context.addStream(peer, stream)
+    context.count('streams_incoming')
+    context.emit({ kind: 'incoming', stream, peer })
+  }
+
+  #handleControl (now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
+    const header = this.#header
+    if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0 && header.srcPort !== 0) {
+      return this.#outbound.pong(peer, path, header, payload)
+    }
+    if (header.dstPort === k.PING_PORT && (header.flags & FLAG_ACK) !== 0 && path !== undefined && header.ack === (header.seq + 1) >>> 0) {
+      this.#node.onPong(now, peer, path, header.seq, payload.length)
+    }
+  }
+
+  #handleDatagramPacket (peer: Peer, payload: Uint8Array): void {
+    const header = this.#header
+    const { options, trust, ports } = this.#context
+    if (payload.length === 0) return
+    if (!options.public && !trust.isTrusted(peer.node)) return this.#context.count('datagram_stranger')
+    if (!ports.isListening(header.dstPort)) return this.#context.count('datagram_no_listener')
+    this.#context.emit({ kind: 'datagram', node: peer.node, sourcePort: header.srcPort, port: header.dstPort, bytes: payload })
+  }
+}

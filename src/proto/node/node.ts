@@ -1,0 +1,385 @@
+/**
+ * One overlay node, whole, without I/O: the parts put together. Above: runtime/driver.ts, the only thing that calls it
+ * in a running program; test/sim drives it just the same.
+ *
+ *   handle*   a datagram, an answer of the registry, a deadline
+ *   commands  dial, listen, write, trust: each is a handle call too
+ *   poll*     datagrams to send, questions to the registry, streams with news, events
+ *
+ * After one batch of calls drain every poll, then sleep until nextTimeout().
+ */
+import type { PeerName } from '../../base/address.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import type { TrustFile } from '../../wire/trust-file.ts'
+import type { Path } from '../path/path.ts'
+import { Stream } from '../stream/stream.ts'
+import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
+import type { Wish } from '../trust/trust-book.ts'
+import type { NodeOptions } from './context.ts'
+import { NodeContext } from './context.ts'
+import { Dialler } from './dialler.ts'
+import { Directory } from './directory.ts'
+import type { DatagramSlot, Dial, NodeEvent } from './events.ts'
+import { Inbound } from './inbound.ts'
+import { Outbound } from './outbound.ts'
+import * as wish from './peer.ts'
+import type { Peer } from './peer.ts'
+import { Pings } from './pings.ts'
+import { Standing } from './standing.ts'
+
+export class OverlayCore {
+  readonly context: NodeContext
+  readonly standing: Standing
+  readonly #outbound: Outbound
+  readonly #inbound: Inbound
+  readonly #directory: Directory
+  readonly #dialler: Dialler
+  readonly #pings: Pings
+
+  constructor (options: NodeOptions, trust: TrustFile, now: Instant) {
+    const context = new NodeContext(options)
+    context.trust.load(trust)
+    this.context = context
+    this.standing = new Standing(context, now)
+    this.#outbound = new Outbound(context)
+    this.#pings = new Pings(this.#outbound)
+    this.#directory = new Directory(context, (bytes) => this.#outbound.sendBeacon(bytes))
+    this.#dialler = new Dialler(context, this.#directory)
+    this.#inbound = new Inbound(context, this.#outbound, {
+      lookUpKey: (at, node) => this.#directory.lookUpKey(at, node),
+      pollTrust: (at) => this.standing.pollSoon(at),
+      afterTunnel: (at, peer) => this.#afterTunnel(at, peer),
+      onPong: (at, peer, path, seq, bytes) => this.#onPong(at, peer, path, seq, bytes),
+    })
+  }
+
+  get nodeId (): NodeId { return this.context.nodeId }
+
+  // ---- what happens
+
+  /** Takes ownership of `bytes`. */
+  handleDatagram (now: Instant, bytes: Uint8Array, source: Endpoint): void {
+    this.#inbound.handleDatagram(now, bytes, source)
+  }
+
+  handleRegistryConnected (now: Instant): void {
+    this.context.registry.handleConnected()
+    this.standing.handleConnected(now)
+  }
+
+  handleRegistryDisconnected (now: Instant): void {
+    this.context.registry.handleDisconnected()
+    this.standing.handleDisconnected()
+    this.#takeResults(now)
+  }
+
+  handleRegistryReply (now: Instant, reply: object): void {
+    this.context.registry.handleReply(reply)
+    this.#takeResults(now)
+  }
+
+  handleTimeout (now: Instant): void {
+    const { heap, registry, beacon, options } = this.context
+    for (let due = heap.popDue(now); due !== undefined; due = heap.popDue(now)) {
+      due.handleTimeout(now)
+      if (due instanceof Stream) {
+        const peer = this.context.peers.get(due.peer)
+        if (peer !== undefined) this.context.touchStream(now, peer, due)
+      } else this.#afterPeerTimeout(now, due)
+    }
+    registry.handleTimeout(now)
+    this.standing.handleTimeout(now)
+    const discover = options.beacon === undefined ? undefined : beacon.pollDiscover(now)
+    if (discover !== undefined) this.#outbound.sendBeacon(discover)
+    this.#takeResults(now)
+  }
+
+  nextTimeout (): Instant {
+    const { heap, registry, beacon, options } = this.context
+    const beaconAt = options.beacon === undefined ? Infinity : beacon.nextTimeout()
+    return Math.min(heap.earliest, registry.nextTimeout(), this.standing.nextTimeout(), beaconAt)
+  }
+
+  // ---- what follows
+
+  pollDatagram (now: Instant, slot: DatagramSlot): boolean { return this.#outbound.pollDatagram(now, slot) }
+  pollRegistryRequest (): object | undefined { return this.context.registry.pollRequest() }
+  /** The connection to the registry has stopped answering: drop it and make a new one. */
+  get registryStale (): boolean { return this.context.registry.stale }
+
+  pollEvent (now: Instant): NodeEvent | undefined {
+    this.#takeResults(now)
+    const event = this.context.events.shift()
+    if (event?.kind === 'endpoint' && this.standing.registered) this.standing.reregister(now)
+    return event
+  }
+
+  /** A stream with news for the application: see `takeNews`. Streams that are being redialled stay inside. */
+  pollStream (now: Instant): Stream | undefined {
+    for (let stream = this.context.news.shift(); stream !== undefined; stream = this.context.news.shift()) {
+      stream.announced = false
+      const dial = stream.app as Dial | undefined
+      if (stream.end === 'stale' && dial !== undefined && this.#dialler.redial(now, stream, dial)) continue
+      return stream
+    }
+    return undefined
+  }
+
+  // ---- commands: streams
+
+  dial (now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
+    return this.#dialler.dial(now, target, label, port, app)
+  }
+
+  cancelDial (now: Instant, dial: Dial): void { this.#dialler.cancel(now, dial) }
+
+  /** Which node has this hostname? Answered by a `name` event. */
+  askName (now: Instant, hostname: string, token: unknown): void { this.#dialler.askName(now, hostname, token) }
+
+  /** @returns false when the port is taken. */
+  listen (port: number): boolean { return this.context.ports.listen(port) }
+  unlisten (port: number): void { this.context.ports.unlisten(port) }
+
+  accept (now: Instant, stream: Stream): void {
+    stream.accept()
+    this.#touch(now, stream)
+  }
+
+  refuse (now: Instant, stream: Stream): void {
+    stream.refuse(now)
+    this.#touch(now, stream)
+  }
+
+  /** @returns false when the writer should wait for NEWS_WRITABLE. Takes ownership of `bytes`. */
+  write (now: Instant, stream: Stream, bytes: Uint8Array): boolean {
+    const goOn = stream.write(bytes)
+    this.#touch(now, stream)
+    return goOn
+  }
+
+  shutdown (now: Instant, stream: Stream): void {
+    stream.shutdown(now)
+    this.#touch(now, stream)
+  }
+
+  close (now: Instant, stream: Stream): void {
+    stream.close(now)
+    this.#touch(now, stream)
+  }
+
+  reset (now: Instant, stream: Stream): void {
+    stream.reset(now)
+    this.#touch(now, stream)
+  }
+
+  /** Bytes were read from the stream: its window may have opened. */
+  afterRead (now: Instant, stream: Stream): void {
+    stream.onRead()
+    this.#touch(now, stream)
+  }
+
+  // ---- commands: peers
+
+  /** Requires a connected peer; answered by a `pong` event with the token, or never. */
+  ping (now: Instant, node: NodeId, token: unknown): boolean {
+    const peer = this.context.peers.get(node)
+    if (peer?.connected !== true) return false
+    this.#pings.send(now, peer, undefined, 'user', 0, token)
+    this.context.touchPeer(peer)
+    return true
+  }
+
+  /** @returns why it cannot be sent, or undefined. A datagram may still be lost, as UDP's. */
+  sendDatagram (now: Instant, node: NodeId, sourcePort: number, port: number, bytes: Uint8Array): 'not_connected' | 'too_large' | undefined {
+    const peer = this.context.peers.get(node)
+    if (peer?.connected !== true) return 'not_connected'
+    const fits = this.#outbound.datagram(peer, sourcePort, port, bytes)
+    this.context.touchPeer(peer)
+    void now
+    return fits ? undefined : 'too_large'
+  }
+
+  // ---- commands: trust
+
+  requestTrust (now: Instant, trustWish: Wish): void { this.standing.wish(now, trustWish) }
+
+  /** @returns false when nothing of this node is pending. */
+  approveTrust (now: Instant, node: NodeId): boolean {
+    const { trust } = this.context
+    const entry = trust.pending.find((pending) => pending.nodeId === node)
+    const key = entry === undefined ? undefined : trust.pendingKey(node)
+    if (entry === undefined || key === undefined) return false
+    this.standing.approve(now, node, trust.hostnameOf(node), key, false)
+    this.standing.respond(now, node, true)
+    return true
+  }
+
+  rejectTrust (now: Instant, node: NodeId): boolean {
+    const hostname = this.context.trust.hostnameOf(node)
+    if (!this.context.trust.reject(node)) return false
+    this.standing.respond(now, node, false)
+    this.context.emit({ kind: 'trust', node, hostname, state: 'rejected' })
+    return true
+  }
+
+  /** Ends trust and, with it, every stream of that node. @returns false when it was not trusted. */
+  revokeTrust (now: Instant, node: NodeId): boolean {
+    const hostname = this.context.trust.hostnameOf(node)
+    if (!this.context.trust.revoke(node)) return false
+    this.standing.revoke(now, node)
+    const peer = this.context.peers.get(node)
+    if (peer !== undefined) {
+      for (const stream of peer.streams.values()) {
+        stream.reset(now, 'peer_gone')
+        this.context.touchStream(now, peer, stream)
+      }
+      peer.leaveAt = now + LEAVE_MS
+      this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
+      this.context.touchPeer(peer)
+    }
+    this.context.emit({ kind: 'trust', node, hostname, state: 'revoked' })
+    return true
+  }
+
+  // ---- inside
+
+  #touch (now: Instant, stream: Stream): void {
+    const peer = this.context.peers.get(stream.peer)
+    if (peer !== undefined) this.context.touchStream(now, peer, stream)
+  }
+
+  #takeResults (now: Instant): void {
+    for (let result = this.context.registry.pollResult(); result !== undefined; result = this.context.registry.pollResult()) {
+      if (this.standing.handleResult(now, result)) continue
+      const news = this.#directory.handleResult(now, result)
+      switch (news?.kind) {
+        case 'resolved': this.#dialler.onResolved(now, news.peer); this.#afterTunnel(now, news.peer); break
+        case 'unresolved': this.#dialler.onUnresolved(now, news.peer, news.code, news.text); this.#afterTunnel(now, news.peer); break
+        case 'name': this.#dialler.onName(now, news.hostname, news.answer); break
+        case 'key': this.#onKey(now, news.node, news.key, news.hostname); break
+        case 'no_key': this.#onNoKey(now, news.node); break
+        default: break
+      }
+    }
+  }
+
+  #onKey (now: Instant, node: NodeId, key: Uint8Array, hostname: string | undefined): void {
+    this.standing.handleLookup(now, node, key, hostname)
+    this.#inbound.handleKey(now, node)
+    const peer = this.context.peers.get(node)
+    if (peer === undefined) return
+    this.#dialler.onKey(now, peer)
+    this.#afterTunnel(now, peer)
+  }
+
+  #onNoKey (now: Instant, node: NodeId): void {
+    const peer = this.context.peers.get(node)
+    if (peer?.wanted === true && peer.key === undefined) this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the registry knows no key of this node')
+  }
+
+  /** After anything that may have changed a tunnel: tells the peer's waiters, sends the PILA that is due. */
+  #afterTunnel (now: Instant, peer: Peer): void {
+    const news = peer.tunnel.takeNews()
+    if (news !== 0) this.#onTunnelNews(now, peer, news)
+    if (peer.tunnel.authDue) {
+      this.#outbound.sendAuth(peer)
+      // The peer confirms new keys by any frame under them; without this ping it might have nothing to say.
+      if (peer.tunnel.hasCandidate) this.#pings.send(now, peer, undefined, 'confirm', 0, undefined)
+    }
+    this.context.touchPeer(peer)
+  }
+
+  #onTunnelNews (now: Instant, peer: Peer, news: number): void {
+    if ((news & TUNNEL_READY) !== 0) {
+      peer.connected = true
+      peer.wanted = false
+      this.#dialler.flush(now, peer)
+      if (!peer.tunnel.confirmed) this.#pings.send(now, peer, undefined, 'alive', 0, undefined)
+    }
+    if ((news & TUNNEL_CONFIRMED) !== 0) {
+      this.context.emit({ kind: 'peer', peer, state: 'connected' })
+      if (peer.paths.current !== undefined) this.context.emit({ kind: 'path', peer, path: peer.paths.current })
+      this.#probeSize(now, peer)
+    }
+    if ((news & TUNNEL_REKEYED) !== 0) { // it may have restarted: ask whether it still knows our streams
+      this.context.emit({ kind: 'peer', peer, state: 'restarted' })
+      for (const stream of peer.streams.values()) {
+        stream.probe(now)
+        this.context.touchStream(now, peer, stream)
+      }
+    }
+    if ((news & TUNNEL_FAILED) !== 0 && !peer.connected) {
+      this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer, neither directly nor through the relay')
+      this.context.emit({ kind: 'peer', peer, state: 'unreachable' })
+    }
+  }
+
+  #afterPeerTimeout (now: Instant, peer: Peer): void {
+    const wishes = peer.takeWishes()
+    if ((wishes & wish.PEER_FORGET) !== 0) {
+      this.context.peers.delete(peer.node)
+      this.context.heap.remove(peer)
+      return
+    }
+    if ((wishes & wish.PEER_LEAVE) !== 0) this.#drop(now, peer, 'peer_gone')
+    if ((wishes & wish.PEER_DEAD) !== 0) {
+      this.#drop(now, peer, 'peer_gone')
+      this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node has stopped answering')
+      this.context.emit({ kind: 'peer', peer, state: 'unreachable' })
+    }
+    if ((wishes & wish.PEER_SILENT) !== 0) this.#failWaiting(now, peer)
+    if ((wishes & wish.PEER_RESOLVE) !== 0) this.#directory.locate(now, peer)
+    if ((wishes & wish.PEER_KEEPALIVE) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0, undefined)
+    if ((wishes & wish.PEER_SEARCH) !== 0) for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+    if (peer.connected) {
+      const better = peer.paths.takeUpgradeProbe(now)
+      if (better !== undefined) this.#pings.send(now, peer, better, 'alive', 0, undefined)
+      this.#probeSize(now, peer)
+      if (peer.dials.size > 0) this.#dialler.flush(now, peer)
+    }
+    this.#afterTunnel(now, peer)
+  }
+
+  /** The tunnel stays, in case the peer comes back in time; what has not begun need not wait for that. */
+  #failWaiting (now: Instant, peer: Peer): void {
+    this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer')
+    for (const stream of peer.streams.values()) {
+      if (stream.phase !== 'syn-sent') continue
+      stream.abandon('no_answer')
+      this.context.touchStream(now, peer, stream)
+    }
+  }
+
+  #drop (now: Instant, peer: Peer, why: 'peer_gone'): void {
+    for (const stream of peer.streams.values()) {
+      stream.abandon(why)
+      this.context.touchStream(now, peer, stream)
+    }
+    peer.leaveAt = Infinity
+    peer.ready.clear()
+    peer.forgetTunnel()
+  }
+
+  #probeSize (now: Instant, peer: Peer): void {
+    const path = peer.paths.current
+    if (path === undefined || !peer.tunnel.confirmed || peer.streams.size === 0) return
+    const bytes = path.takeSizeProbe(now)
+    if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes, undefined)
+  }
+
+  #onPong (now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void {
+    const ping = this.#pings.take(seq, peer)
+    if (ping === undefined) return
+    const rttMs = now - ping.sentAt
+    path.onAnswer(rttMs)
+    if (ping.purpose === 'size' && ping.path === path && payloadBytes === ping.payloadBytes) {
+      path.onSizeAnswer(now, payloadBytes)
+      this.context.emit({ kind: 'path', peer, path })
+    }
+    if (ping.purpose === 'user') this.context.emit({ kind: 'pong', token: ping.token, peer, path, rttMs })
+    this.#probeSize(now, peer)
+  }
+}
+
+/** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
+const LEAVE_MS = 100

@@ -1,0 +1,209 @@
+/**
+ * Segment → packet → sealed frame → path → datagram: the steps in order. One call fills one datagram; peers take turns,
+ * and so do the streams of a peer, so that no one waits behind another's backlog. Nothing here allocates per packet.
+ */
+import { Ring } from '../../base/ring.ts'
+import type { Endpoint, Instant } from '../../base/types.ts'
+import { isLoopback } from '../../base/types.ts'
+import { RELAY_HEADER_BYTES, writeRelayHeader } from '../../wire/beacon-messages.ts'
+import type { PacketHeader } from '../../wire/packet.ts'
+import {
+  FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, encodePacket,
+} from '../../wire/packet.ts'
+import { encodePunchFrame } from '../../wire/tunnel-frames.ts'
+import type { Path } from '../path/path.ts'
+import type { NodeContext } from './context.ts'
+import * as k from './constants.ts'
+import type { DatagramSlot } from './events.ts'
+import type { ControlPacket, Peer } from './peer.ts'
+
+interface RawDatagram { readonly bytes: Uint8Array, readonly endpoint: Endpoint }
+
+export class Outbound {
+  readonly #context: NodeContext
+  readonly #raw = new Ring<RawDatagram>()
+  readonly #packet = new Uint8Array(65_536)
+  readonly #header = createPacketHeader()
+
+  constructor (context: NodeContext) {
+    this.#context = context
+  }
+
+  /** @returns false when there is nothing to send. */
+  pollDatagram (now: Instant, slot: DatagramSlot): boolean {
+    const raw = this.#raw.shift()
+    if (raw !== undefined) {
+      slot.buffer.set(raw.bytes)
+      slot.length = raw.bytes.length
+      slot.endpoint = raw.endpoint
+      return true
+    }
+    const ready = this.#context.readyPeers
+    for (let peer = ready.shift(); peer !== undefined; peer = ready.shift()) {
+      peer.queued = false
+      if (!peer.tunnel.ready) continue
+      const filled = this.#fillControl(now, peer, slot) || this.#fillStream(now, peer, slot)
+      this.#context.touchPeerQueue(peer)
+      if (filled) return true
+    }
+    return false
+  }
+
+  /** Bytes that are a datagram as they are: beacon messages, PILA, punches. */
+  sendRaw (bytes: Uint8Array, endpoint: Endpoint): void {
+    if (this.#raw.size >= MAX_RAW) return this.#context.count('raw_dropped')
+    this.#raw.push({ bytes, endpoint })
+  }
+
+  sendBeacon (bytes: Uint8Array): void {
+    const { beacon } = this.#context.options
+    if (beacon !== undefined) this.sendRaw(bytes, beacon)
+  }
+
+  /** Our PILA, on every path worth trying. */
+  sendAuth (peer: Peer): void {
+    const frame = peer.tunnel.takeAuth()
+    for (const path of peer.paths.handshakePaths()) {
+      if (path.kind !== 'relay') {
+        this.sendRaw(frame, path.endpoint)
+        continue
+      }
+      const wrapped = new Uint8Array(RELAY_HEADER_BYTES + frame.length)
+      writeRelayHeader(wrapped, 0, this.#context.nodeId, peer.node)
+      wrapped.set(frame, RELAY_HEADER_BYTES)
+      this.sendRaw(wrapped, path.endpoint)
+    }
+  }
+
+  /** Opens our NAT towards an endpoint that our beacon named. Loopback is nobody's NAT, unless all of this is on one machine. */
+  punch (endpoint: Endpoint): void {
+    const { beacon } = this.#context.options
+    if (endpoint.port === 0 || (isLoopback(endpoint.address) && !isLoopback(beacon?.address ?? ''))) return this.#context.count('punch_refused')
+    for (let i = 0; i < k.PUNCH_FRAMES; i++) this.sendRaw(encodePunchFrame(), endpoint)
+    const seeking = [...this.#context.peers.values()].filter((peer) => peer.wanted && !peer.connected)
+    const known = seeking.find((peer) => peer.paths.all().some((path) => path.endpoint.address === endpoint.address))
+    const peer = known ?? (seeking.length === 1 ? seeking[0] : undefined)
+    peer?.paths.addCandidate(endpoint, 'punched')
+  }
+
+  ping (peer: Peer, path: Path | undefined, seq: number, payloadBytes: number, underCandidate = false): void {
+    this.#pushControl(peer, path, underCandidate, (header) => {
+      header.protocol = PROTOCOL_CONTROL
+      header.srcPort = k.PING_PORT
+      header.seq = seq
+    }, new Uint8Array(payloadBytes))
+  }
+
+  /** Answers along the path the ping came by: a ping measures a path, both ways. */
+  pong (peer: Peer, path: Path | undefined, request: PacketHeader, payload: Uint8Array): void {
+    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return this.#context.count('pong_dropped')
+    const { srcPort, seq } = request
+    this.#pushControl(peer, path, false, (header) => {
+      header.protocol = PROTOCOL_CONTROL
+      header.flags = FLAG_ACK
+      header.dstPort = srcPort
+      header.seq = seq
+      header.ack = (seq + 1) >>> 0
+    }, payload)
+  }
+
+  /** RST for a packet of a stream that does not exist here (RFC 9293 §3.10.7.1). */
+  resetUnknown (peer: Peer, packet: PacketHeader, payloadLength: number): void {
+    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return
+    const { srcPort, dstPort, flags, seq, ack, dstNetwork } = packet
+    const length = (flags & FLAG_SYN) !== 0 ? 1 : payloadLength + ((flags & FLAG_FIN) !== 0 ? 1 : 0)
+    this.#pushControl(peer, undefined, false, (header) => {
+      header.protocol = PROTOCOL_STREAM
+      header.flags = FLAG_RST | FLAG_ACK
+      header.srcNetwork = dstNetwork
+      header.srcPort = dstPort
+      header.dstPort = srcPort
+      header.seq = (flags & FLAG_ACK) !== 0 ? ack : 0
+      header.ack = (seq + length) >>> 0
+    }, NO_BYTES)
+  }
+
+  /** @returns false when the payload is larger than the path carries in one piece: fragments are never relied on. */
+  datagram (peer: Peer, sourcePort: number, port: number, payload: Uint8Array): boolean {
+    if (payload.length > (peer.paths.current?.payloadBytes ?? 0)) return false
+    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) { // as UDP: what does not fit now is lost
+      this.#context.count('datagram_dropped')
+      return true
+    }
+    this.#pushControl(peer, undefined, false, (header) => {
+      header.protocol = PROTOCOL_DATAGRAM
+      header.srcPort = sourcePort
+      header.dstPort = port
+    }, payload)
+    return true
+  }
+
+  #pushControl (peer: Peer, path: Path | undefined, underCandidate: boolean, fill: (header: PacketHeader) => void, payload: Uint8Array): void {
+    const packet = new Uint8Array(PACKET_HEADER_BYTES + payload.length)
+    packet.set(payload, PACKET_HEADER_BYTES)
+    const header = createPacketHeader()
+    header.srcNode = this.#context.nodeId
+    header.dstNode = peer.node
+    header.payloadLength = payload.length
+    fill(header)
+    encodePacket(packet, 0, header, this.#context.options.crc32)
+    peer.control.push({ packet, path, underCandidate, expectsAnswer: header.protocol === PROTOCOL_CONTROL && header.flags === 0 })
+    this.#context.touchPeerQueue(peer)
+  }
+
+  #fillControl (now: Instant, peer: Peer, slot: DatagramSlot): boolean {
+    for (let item = peer.control.shift(); item !== undefined; item = peer.control.shift()) {
+      const path = item.path ?? peer.paths.current
+      if (path === undefined || (item.underCandidate && !peer.tunnel.hasCandidate)) continue
+      this.#seal(now, peer, path, item.packet, slot, item)
+      return true
+    }
+    return false
+  }
+
+  #fillStream (now: Instant, peer: Peer, slot: DatagramSlot): boolean {
+    const path = peer.paths.current
+    const header = this.#header
+    const context = this.#context
+    for (let stream = peer.ready.shift(); stream !== undefined; stream = peer.ready.shift()) {
+      stream.queued = false
+      if (path === undefined) continue
+      if (!stream.pollPacket(now, header, this.#packet, PACKET_HEADER_BYTES, path.payloadBytes)) {
+        context.heap.update(stream)
+        continue
+      }
+      header.protocol = PROTOCOL_STREAM
+      header.srcNode = context.nodeId
+      header.srcNetwork = stream.localNetwork
+      header.dstNode = peer.node
+      header.dstNetwork = 0 // a Go peer answers from network 0 whatever we dial (addressing §6)
+      header.srcPort = stream.localPort
+      header.dstPort = stream.remotePort
+      const length = encodePacket(this.#packet, 0, header, context.options.crc32)
+      peer.bytesOut += header.payloadLength
+      this.#seal(now, peer, path, this.#packet.subarray(0, length), slot, undefined)
+      context.touchStream(now, peer, stream)
+      return true
+    }
+    return false
+  }
+
+  #seal (now: Instant, peer: Peer, path: Path, packet: Uint8Array, slot: DatagramSlot, control: ControlPacket | undefined): void {
+    const at = path.kind === 'relay' ? RELAY_HEADER_BYTES : 0
+    if (at > 0) writeRelayHeader(slot.buffer, 0, this.#context.nodeId, peer.node)
+    const sealed = control?.underCandidate === true
+      ? peer.tunnel.sealCandidate(packet, slot.buffer, at)
+      : peer.tunnel.seal(now, packet, slot.buffer, at)
+    slot.length = at + sealed
+    slot.endpoint = path.endpoint
+    const header = this.#header
+    const asks = control === undefined ? header.payloadLength > 0 || (header.flags & (FLAG_SYN | FLAG_FIN)) !== 0 : control.expectsAnswer
+    const wasOwed = peer.silentFor(now) > 0
+    peer.onSent(now, path, slot.length, asks)
+    if (asks && !wasOwed) this.#context.heap.update(peer)
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)
+/** Datagrams outside tunnels that wait to be sent. Beyond it they are dropped: each has a timer behind it. */
+const MAX_RAW = 8_192

@@ -1,0 +1,201 @@
+/**
+ * One remote node as we know it: its key, its tunnel, the paths to it, its streams, and whether it is still there.
+ * The peer decides what to send to stay sure of it; outbound.ts seals and sends.
+ */
+import { Ring } from '../../base/ring.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import type { Timed } from '../../base/deadline-heap.ts'
+import type { Machine } from '../machine.ts'
+import type { Path } from '../path/path.ts'
+import { PathSelector } from '../path/selector.ts'
+import type { Stream } from '../stream/stream.ts'
+import type { TunnelKeys } from '../tunnel/tunnel.ts'
+import { Tunnel } from '../tunnel/tunnel.ts'
+import * as k from './constants.ts'
+import type { Dial } from './events.ts'
+
+/** Bits of `takeWishes()`: what the peer wants its node to do for it. */
+export const PEER_RESOLVE = 1 // ask the registry where it is
+export const PEER_SILENT = 2 // fail what waits for it
+export const PEER_DEAD = 4 // end its streams, forget its keys
+export const PEER_KEEPALIVE = 8 // ping along the current path
+export const PEER_SEARCH = 16 // ping along every path
+export const PEER_FORGET = 32
+export const PEER_LEAVE = 64 // trust has ended; its streams have been told
+
+/** A ready-made packet that waits for its turn: ping, pong, RST, datagram. */
+export interface ControlPacket {
+  readonly packet: Uint8Array
+  readonly path: Path | undefined // undefined: the current one
+  readonly underCandidate: boolean // sealed under the announced key, to have it confirmed
+  readonly expectsAnswer: boolean
+}
+
+export class Peer implements Machine, Timed {
+  readonly node: NodeId
+  heapIndex = -1
+  heapKey = 0
+  hostname: string | undefined
+  /** Ed25519 key by pin, trust record or registry; undefined while nobody has told. */
+  key: Uint8Array | undefined
+  tunnel: Tunnel
+  readonly paths: PathSelector
+  readonly streams = new Map<number, Stream>()
+  /** Streams with something to send, each once. */
+  readonly ready = new Ring<Stream>()
+  readonly control = new Ring<ControlPacket>()
+  /** The peer stands in the node's queue of peers with something to send. */
+  queued = false
+  /** Dials that wait for the tunnel or for a SYN token. */
+  readonly dials = new Ring<Dial>()
+  /** Its SYN-ACK carried options: one of us. */
+  extended = false
+  resolving = false
+  resolvedAt: Instant = -Infinity
+  failedAt: Instant = -Infinity
+  connected = false
+  /** The connection was asked for and has neither come about nor failed. */
+  wanted = false
+  /** When the keys are dropped because trust has ended: a moment later, so that the RSTs still go out. */
+  leaveAt: Instant = Infinity
+  heardAt: Instant = -Infinity
+  bytesIn = 0
+  bytesOut = 0
+  readonly #keys: TunnelKeys
+  readonly #ownId: NodeId
+  #owedSince: Instant = -1 // our oldest packet since then that deserves an answer
+  #nextPingAt: Instant = 0
+  #silentTold = false
+  #synTokens = k.SYN_BURST
+  #synTokensAt: Instant = 0
+  #wishes = 0
+  #touchedAt: Instant
+
+  constructor (node: NodeId, ownId: NodeId, keys: TunnelKeys, beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, now: Instant) {
+    this.node = node
+    this.#ownId = ownId
+    this.#keys = keys
+    this.tunnel = new Tunnel(keys, ownId)
+    this.paths = new PathSelector(beacon, maxDatagram)
+    this.#touchedAt = now
+  }
+
+  get state (): 'idle' | 'connecting' | 'connected' | 'unreachable' {
+    if (this.connected) return this.#silentTold ? 'unreachable' : 'connected'
+    if (this.wanted) return 'connecting'
+    return this.failedAt > -Infinity && this.failedAt >= this.heardAt ? 'unreachable' : 'idle'
+  }
+
+  /** Unanswered for so long that waiting for it makes no sense. */
+  silentFor (now: Instant): number {
+    return this.#owedSince < 0 ? 0 : now - this.#owedSince
+  }
+
+  takeWishes (): number {
+    const wishes = this.#wishes
+    this.#wishes = 0
+    return wishes
+  }
+
+  /** An authenticated frame arrived along `path`. @returns true when the path in use changed. */
+  onHeard (now: Instant, path: Path, bytes: number): boolean {
+    this.heardAt = now
+    this.#owedSince = -1
+    this.#silentTold = false
+    path.bytesIn += bytes
+    if (this.tunnel.underway) this.tunnel.settle()
+    return this.paths.onHeard(now, path)
+  }
+
+  /** A sealed frame left; `expectsAnswer` unless it is itself only an answer. */
+  onSent (now: Instant, path: Path, bytes: number, expectsAnswer: boolean): void {
+    path.bytesOut += bytes
+    if (expectsAnswer && this.#owedSince < 0) {
+      this.#owedSince = now
+      this.#nextPingAt = now + this.#quietMs
+    }
+    this.#touchedAt = now
+  }
+
+  /** A SYN may go now. Towards a peer that has not shown to be one of us they are paced (stream.md Q12). */
+  takeSynToken (now: Instant): boolean {
+    if (this.extended) return true
+    const earned = (now - this.#synTokensAt) * k.SYN_PER_SECOND / 1_000
+    this.#synTokens = Math.min(k.SYN_BURST, this.#synTokens + earned)
+    this.#synTokensAt = now
+    if (this.#synTokens < 1) return false
+    this.#synTokens -= 1
+    return true
+  }
+
+  /** A new life: the peer is gone or trust has ended; nothing of the old keys may be used again. */
+  forgetTunnel (): void {
+    this.tunnel = new Tunnel(this.#keys, this.#ownId)
+    this.connected = false
+    this.wanted = false
+    this.#owedSince = -1
+    this.control.clear()
+  }
+
+  handleTimeout (now: Instant): void {
+    this.tunnel.handleTimeout(now)
+    for (const path of this.paths.all()) {
+      path.checkSizeProbe(now)
+      if (path.checkProbe(now)) this.paths.choose()
+    }
+    if (this.connected) this.#checkLiveness(now)
+    if (now >= this.leaveAt) this.#wishes |= PEER_LEAVE
+    if (this.#isForgettable && now - Math.max(this.#touchedAt, this.heardAt) >= k.FORGET_PEER_MS) this.#wishes |= PEER_FORGET
+  }
+
+  nextTimeout (): Instant {
+    let at = Math.min(this.tunnel.nextTimeout(), this.leaveAt)
+    for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
+    if (this.connected) at = Math.min(at, this.#nextLivenessCheck)
+    if (this.dials.size > 0 && this.connected) at = Math.min(at, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND)
+    if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
+    return at
+  }
+
+  get #isForgettable (): boolean {
+    return this.streams.size === 0 && this.dials.size === 0 && !this.wanted
+  }
+
+  /** Streams are open, or a better path is sought: only then does an idle peer cost packets. */
+  get #needsKeepalive (): boolean {
+    return this.streams.size > 0
+  }
+
+  get #quietMs (): number {
+    return Math.max(k.QUIET_MS, 4 * (this.paths.current?.rttMs ?? 0))
+  }
+
+  get #nextLivenessCheck (): Instant {
+    let at = Infinity
+    if (this.#owedSince >= 0) at = this.#nextPingAt
+    else if (this.#needsKeepalive) at = this.heardAt + k.KEEPALIVE_MS
+    if (this.#needsKeepalive) at = Math.min(at, this.paths.nextUpgradeProbe())
+    return at
+  }
+
+  #checkLiveness (now: Instant): void {
+    if (this.#owedSince < 0) {
+      if (this.#needsKeepalive && now - this.heardAt >= k.KEEPALIVE_MS) this.#wishes |= PEER_KEEPALIVE
+      return
+    }
+    if (now < this.#nextPingAt) return
+    this.#nextPingAt = now + k.PING_REPEAT_MS
+    const silent = now - this.#owedSince
+    if (silent >= k.PEER_DEAD_MS) {
+      this.#wishes |= PEER_DEAD
+      return
+    }
+    this.#wishes |= PEER_SEARCH
+    if (now - this.resolvedAt >= k.RESOLVE_AGAIN_MS) this.#wishes |= PEER_RESOLVE
+    if (silent >= k.PEER_SILENT_MS && !this.#silentTold) {
+      this.#silentTold = true
+      this.#wishes |= PEER_SILENT
+    }
+    this.tunnel.start(now) // it may have restarted and know nothing of our keys
+  }
+}

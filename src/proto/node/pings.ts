@@ -1,0 +1,50 @@
+/** Control pings under way: what each was for, when it left, along which path. */
+import type { Instant } from '../../base/types.ts'
+import type { Path } from '../path/path.ts'
+import { MAX_PINGS, PING_EXPIRY_MS } from './constants.ts'
+import type { Outbound } from './outbound.ts'
+import type { Peer } from './peer.ts'
+
+export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size'
+
+export interface Ping {
+  readonly peer: Peer
+  readonly path: Path | undefined // undefined: whichever was current
+  readonly purpose: PingPurpose
+  readonly payloadBytes: number
+  readonly sentAt: Instant
+  readonly token: unknown
+}
+
+export class Pings {
+  readonly #outbound: Outbound
+  readonly #underway = new Map<number, Ping>() // in order of sending
+  #seq = 0
+
+  constructor (outbound: Outbound) {
+    this.#outbound = outbound
+  }
+
+  send (now: Instant, peer: Peer, path: Path | undefined, purpose: PingPurpose, payloadBytes: number, token: unknown): void {
+    this.#expire(now)
+    this.#seq = (this.#seq + 1) >>> 0
+    this.#underway.set(this.#seq, { peer, path, purpose, payloadBytes, sentAt: now, token })
+    if (purpose !== 'size') (path ?? peer.paths.current)?.onProbe(now)
+    this.#outbound.ping(peer, path, this.#seq, payloadBytes, purpose === 'confirm')
+  }
+
+  /** The ping that this answer belongs to; each is answered once, by the peer it was sent to. */
+  take (seq: number, peer: Peer): Ping | undefined {
+    const ping = this.#underway.get(seq)
+    if (ping?.peer !== peer) return undefined
+    this.#underway.delete(seq)
+    return ping
+  }
+
+  #expire (now: Instant): void {
+    for (const [seq, ping] of this.#underway) {
+      if (this.#underway.size < MAX_PINGS && now - ping.sentAt < PING_EXPIRY_MS) return
+      this.#underway.delete(seq)
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/** Overlay ports of this node: who listens, and which ephemeral port the next dial goes out from. */
+import type { RandomBytes } from '../../base/types.ts'
+import type { Stream } from '../stream/stream.ts'
+import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from './constants.ts'
+
+export class Ports {
+  readonly #listening = new Set<number>()
+  #next: number
+
+  /** Starts somewhere random: after a restart a peer may still remember our last ports (stream.md Q9). */
+  constructor (random: RandomBytes) {
+    const bytes = random(2)
+    this.#next = ((bytes[0]! << 8) | bytes[1]!) % EPHEMERAL_COUNT
+  }
+
+  /** @returns false when the port is taken. */
+  listen (port: number): boolean {
+    if (this.#listening.has(port)) return false
+    this.#listening.add(port)
+    return true
+  }
+
+  unlisten (port: number): void { this.#listening.delete(port) }
+  isListening (port: number): boolean { return this.#listening.has(port) }
+
+  /** A local port free towards this peer and remote port; undefined when all are in use. */
+  ephemeral (streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
+    for (let tries = 0; tries < EPHEMERAL_COUNT; tries++) {
+      const port = EPHEMERAL_FIRST + this.#next
+      this.#next = (this.#next + 1) % EPHEMERAL_COUNT
+      if (!streams.has(streamKey(port, remotePort)) && !this.#listening.has(port)) return port
+    }
+    return undefined
+  }
+}
+
+/** Streams of one peer are found by both ports. The network part of addresses is no part of it (addressing §6). */
+export function streamKey (localPort: number, remotePort: number): number {
+  return (localPort << 16) | remotePort // 32 bits, signed: stays a small integer
+}
+

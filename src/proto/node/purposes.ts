@@ -1,0 +1,17 @@
+/** What a question to the registry was asked for. */
+import type { NodeId } from '../../base/types.ts'
+import type { Wish } from '../trust/trust-book.ts'
+
+export type Purpose =
+  | { readonly kind: 'register' }
+  | { readonly kind: 'heartbeat' }
+  | { readonly kind: 'set_hostname' }
+  | { readonly kind: 'set_visibility' }
+  | { readonly kind: 'poll' }
+  | { readonly kind: 'wish', readonly wish: Wish }
+  | { readonly kind: 'respond', readonly node: NodeId, readonly accept: boolean }
+  | { readonly kind: 'report' }
+  | { readonly kind: 'revoke' }
+  | { readonly kind: 'lookup', readonly node: NodeId }
+  | { readonly kind: 'resolve', readonly node: NodeId }
+  | { readonly kind: 'resolve_hostname', readonly hostname: string }

@@ -1,0 +1,347 @@
+/**
+ * Our standing with the registry: registered, alive, named; and the trust that travels through it.
+ * Above: node.ts. Below: rendezvous/registry-client (questions and answers), trust/trust-book (who may talk to us).
+ */
+import { toBase64, utf8 } from '../../base/bytes.ts'
+import { isHostname, parsePeerName } from '../../base/address.ts'
+import type { Instant, NodeId } from '../../base/types.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import type { HandshakeRequestEntry, HandshakeResponseEntry } from '../../wire/registry-messages.ts'
+import { challenges, isUnknownNode, parsePollHandshakesReply, parseRegisterReply } from '../../wire/registry-messages.ts'
+import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
+import type { RegistryResult } from '../rendezvous/registry-client.ts'
+import type { Wish } from '../trust/trust-book.ts'
+import type { NodeContext } from './context.ts'
+import * as k from './constants.ts'
+import type { Purpose } from './purposes.ts'
+
+export class Standing {
+  registered = false
+  readonly #context: NodeContext
+  #startedAt: Instant
+  #nextAt: Instant = 0 // register or heartbeat
+  #failures = 0
+  #underway = false
+  #pollAt: Instant = Infinity
+  #polling = false
+  #wishAt: Instant = Infinity
+  #wishRounds = 0
+  #wishedAt: Instant = -Infinity
+  /** Answers to requests for trust whose key or hostname must be looked up first. */
+  #unknown = new Map<NodeId, { request: HandshakeRequestEntry | undefined, response: HandshakeResponseEntry | undefined }>()
+
+  constructor (context: NodeContext, now: Instant) {
+    this.#context = context
+    this.#startedAt = now
+  }
+
+  handleConnected (now: Instant): void {
+    this.#nextAt = now
+    this.#underway = false
+    this.registered = false
+    this.#failures = 0
+  }
+
+  handleDisconnected (): void {
+    if (this.registered) this.#context.emit({ kind: 'registry_lost' })
+    this.registered = false
+    this.#underway = false
+    this.#polling = false
+  }
+
+  /** Our endpoint is another than the one registered. */
+  reregister (now: Instant): void {
+    this.registered = false
+    this.#nextAt = now
+  }
+
+  wish (now: Instant, wish: Wish): void {
+    this.#context.trust.wish(wish)
+    this.#wishedAt = now
+    this.#wishRounds = 0
+    this.#wishAt = now
+    this.#pollAt = Math.min(this.#pollAt, now + k.POLL_FAST_MS)
+  }
+
+  /** Tell the registry, and through it the peer, what we decided. */
+  respond (now: Instant, peer: NodeId, accept: boolean): void {
+    const node = this.#context.nodeId
+    const { respondHandshake, reportTrust } = challenges
+    this.#ask(now, { type: 'respond_handshake', node_id: node, peer_id: peer, accept, signature: this.#sign(respondHandshake(node, peer)) }, { kind: 'respond', node: peer, accept })
+    if (accept) this.#ask(now, { type: 'report_trust', node_id: node, peer_id: peer, signature: this.#sign(reportTrust(node, peer)) }, { kind: 'report' })
+  }
+
+  revoke (now: Instant, peer: NodeId): void {
+    const node = this.#context.nodeId
+    this.#ask(now, { type: 'revoke_trust', node_id: node, peer_id: peer, signature: this.#sign(challenges.revokeTrust(node, peer)) }, { kind: 'revoke' })
+  }
+
+  /** A stranger with whom we may have trust by now knocks: look at once instead of at the next poll. */
+  pollSoon (now: Instant): void {
+    this.#pollAt = Math.min(this.#pollAt, now)
+  }
+
+  handleTimeout (now: Instant): void {
+    if (!this.#context.registry.connected) return
+    if (now >= this.#nextAt && !this.#underway) {
+      if (this.registered) this.#heartbeat(now)
+      else if (this.#endpointKnown(now)) this.#register(now)
+    }
+    if (!this.registered) return
+    if (now >= this.#wishAt) this.#sendWishes(now)
+    if (now >= this.#pollAt && !this.#polling) this.#poll(now)
+  }
+
+  nextTimeout (): Instant {
+    if (!this.#context.registry.connected) return Infinity
+    let at = Infinity
+    if (!this.#underway) {
+      at = this.#nextAt
+      if (!this.registered && this.#context.options.fixedEndpoint === undefined && this.#context.beacon.observed === undefined) {
+        at = Math.max(at, this.#startedAt + DISCOVER_PATIENCE_MS)
+      }
+    }
+    if (!this.registered) return at
+    if (!this.#polling) at = Math.min(at, this.#pollAt)
+    return Math.min(at, this.#wishAt)
+  }
+
+  /** @returns false when the result is not this part's business. */
+  handleResult (now: Instant, result: RegistryResult<Purpose>): boolean {
+    switch (result.purpose.kind) {
+      case 'register': this.#onRegister(now, result); return true
+      case 'heartbeat': this.#onHeartbeat(now, result); return true
+      case 'set_hostname': this.#onHostname(result); return true
+      case 'poll': this.#onPoll(now, result); return true
+      case 'wish': this.#onWish(result, result.purpose.wish); return true
+      case 'respond':
+      case 'report':
+      case 'revoke':
+      case 'set_visibility':
+        if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
+        return true
+      default: return false
+    }
+  }
+
+  /** The registry told key and hostname of a node: requests and answers of it can be judged now. */
+  handleLookup (now: Instant, node: NodeId, key: Uint8Array, hostname: string | undefined): void {
+    const waiting = this.#unknown.get(node)
+    if (waiting === undefined) return
+    this.#unknown.delete(node)
+    if (waiting.request !== undefined) this.#judgeRequest(now, waiting.request, key, hostname)
+    if (waiting.response !== undefined) this.#judgeResponse(now, waiting.response, key, hostname)
+  }
+
+  #endpointKnown (now: Instant): boolean {
+    const { fixedEndpoint, beacon } = this.#context.options
+    return fixedEndpoint !== undefined || beacon === undefined || this.#context.beacon.observed !== undefined ||
+      now - this.#startedAt >= DISCOVER_PATIENCE_MS
+  }
+
+  #register (now: Instant): void {
+    const { options, beacon } = this.#context
+    this.#underway = true
+    const publicKey = options.identity.publicKeyBase64
+    const listenAddr = formatEndpoint(options.fixedEndpoint ?? beacon.observed ?? options.localEndpoint)
+    this.#ask(now, {
+      type: 'register',
+      listen_addr: listenAddr,
+      public_key: publicKey,
+      lan_addrs: options.lanEndpoints.map(formatEndpoint),
+      protocol_version: 1,
+      signature: this.#sign(challenges.register(listenAddr, publicKey)),
+      ...(options.hostname !== undefined && { hostname: options.hostname }),
+    }, { kind: 'register' })
+  }
+
+  #heartbeat (now: Instant): void {
+    const node = this.#context.nodeId
+    this.#underway = true
+    this.#ask(now, { type: 'heartbeat', node_id: node, signature: this.#sign(challenges.heartbeat(node)) }, { kind: 'heartbeat' })
+  }
+
+  #poll (now: Instant): void {
+    const node = this.#context.nodeId
+    this.#polling = true
+    this.#ask(now, { type: 'poll_handshakes', node_id: node, signature: this.#sign(challenges.pollHandshakes(node)) }, { kind: 'poll' })
+  }
+
+  #sendWishes (now: Instant): void {
+    const { trust, nodeId } = this.#context
+    if (trust.wishes.length === 0) {
+      this.#wishAt = Infinity
+      return
+    }
+    for (const wish of trust.wishes) {
+      const target = wish.node ?? wish.hostname!
+      this.#ask(now, {
+        type: 'request_handshake',
+        from_node_id: nodeId,
+        ...(wish.node !== undefined ? { to_node_id: wish.node } : { to_hostname: wish.hostname }),
+        justification: wish.reason,
+        signature: this.#sign(challenges.requestHandshake(nodeId, target)),
+      }, { kind: 'wish', wish })
+    }
+    this.#wishAt = now + k.WISH_AGAIN_MS[Math.min(this.#wishRounds, k.WISH_AGAIN_MS.length - 1)]!
+    this.#wishRounds += 1
+  }
+
+  #onRegister (now: Instant, result: RegistryResult<Purpose>): void {
+    this.#underway = false
+    const reply = result.kind === 'reply' ? parseRegisterReply(result.reply) : undefined
+    if (reply === undefined || typeof reply === 'string') {
+      const pause = REGISTER_RETRY_MS[Math.min(this.#failures, REGISTER_RETRY_MS.length - 1)]!
+      this.#failures += 1
+      this.#nextAt = now + pause
+      if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: 'register', text: result.text })
+      return
+    }
+    this.#failures = 0
+    this.registered = true
+    this.#nextAt = now + HEARTBEAT_MS
+    this.#becomeNode(reply.nodeId)
+    const { options } = this.#context
+    const hostname = reply.hostname
+    this.#context.emit({ kind: 'registered', nodeId: reply.nodeId, address: reply.address, hostname })
+    if (options.hostname !== undefined && hostname !== options.hostname) {
+      const signature = this.#sign(challenges.setHostname(reply.nodeId))
+      this.#ask(now, { type: 'set_hostname', node_id: reply.nodeId, hostname: options.hostname, signature }, { kind: 'set_hostname' })
+    }
+    const signature = this.#sign(challenges.setVisibility(reply.nodeId))
+    this.#ask(now, { type: 'set_visibility', node_id: reply.nodeId, public: options.public, signature }, { kind: 'set_visibility' })
+    for (const entry of this.#context.trust.trusted) { // a registry that lost its state learns it again
+      this.#ask(now, { type: 'report_trust', node_id: reply.nodeId, peer_id: entry.nodeId, signature: this.#sign(challenges.reportTrust(reply.nodeId, entry.nodeId)) }, { kind: 'report' })
+    }
+    this.#wishRounds = 0
+    this.#wishAt = now
+    this.#pollAt = now + k.POLL_FAST_MS
+  }
+
+  /** Another id than before means another registry, or one that lost its memory: nothing of the old id holds. */
+  #becomeNode (nodeId: NodeId): void {
+    const context = this.#context
+    if (context.nodeId === nodeId) {
+      context.beacon.setNodeId(nodeId)
+      return
+    }
+    for (const peer of context.peers.values()) {
+      for (const stream of peer.streams.values()) {
+        stream.abandon('peer_gone')
+        context.touchStream(0, peer, stream)
+      }
+      context.heap.remove(peer)
+    }
+    context.peers.clear()
+    context.nodeId = nodeId
+    context.beacon.setNodeId(nodeId)
+  }
+
+  #onHeartbeat (now: Instant, result: RegistryResult<Purpose>): void {
+    this.#underway = false
+    this.#nextAt = now + HEARTBEAT_MS
+    if (result.kind === 'reply') {
+      this.#failures = 0
+      return
+    }
+    this.#failures += 1
+    const forgotten = result.kind === 'refused' && isUnknownNode(result.text, this.#context.nodeId)
+    if (forgotten || this.#failures >= 3) this.reregister(now)
+    else this.#nextAt = now + HEARTBEAT_MS / 6
+  }
+
+  #onHostname (result: RegistryResult<Purpose>): void {
+    const hostname = this.#context.options.hostname!
+    if (result.kind === 'refused') this.#context.emit({ kind: 'hostname_refused', hostname, text: result.text })
+  }
+
+  #onPoll (now: Instant, result: RegistryResult<Purpose>): void {
+    this.#polling = false
+    this.#pollAt = now + this.#pollPause(now)
+    const reply = result.kind === 'reply' ? parsePollHandshakesReply(result.reply) : undefined
+    if (reply === undefined || typeof reply === 'string') return
+    for (const request of reply.requests) {
+      if (request.publicKey !== undefined) this.#judgeRequest(now, request, request.publicKey, request.hostname)
+      else this.#lookFirst(now, request.fromNodeId, request, undefined)
+    }
+    for (const response of reply.responses) {
+      if (response.publicKey !== undefined) this.#judgeResponse(now, response, response.publicKey, response.hostname)
+      else this.#lookFirst(now, response.fromNodeId, undefined, response)
+    }
+  }
+
+  #pollPause (now: Instant): number {
+    if (this.#context.trust.wishes.length === 0) return k.POLL_IDLE_MS
+    const age = now - this.#wishedAt
+    if (age < k.POLL_FAST_FOR_MS) return k.POLL_FAST_MS
+    return age < k.POLL_WAITING_FOR_MS ? k.POLL_WAITING_MS : k.POLL_IDLE_MS
+  }
+
+  #lookFirst (now: Instant, node: NodeId, request: HandshakeRequestEntry | undefined, response: HandshakeResponseEntry | undefined): void {
+    const known = this.#unknown.get(node)
+    if (known === undefined && this.#unknown.size >= k.MAX_STRANGERS) return
+    this.#unknown.set(node, { request: request ?? known?.request, response: response ?? known?.response })
+    this.#ask(now, { type: 'lookup', node_id: node }, { kind: 'lookup', node })
+  }
+
+  #judgeRequest (now: Instant, request: HandshakeRequestEntry, key: Uint8Array, hostname: string | undefined): void {
+    const { trust, options } = this.#context
+    const node = request.fromNodeId
+    const fate = trust.handleRequest(node, hostname, key, request.justification, options.timestamp(now))
+    if (fate === 'already_trusted') this.respond(now, node, true)
+    else if (fate === 'approve') {
+      this.approve(now, node, hostname, key, true)
+      this.respond(now, node, true)
+    } else if (fate === 'pending' || fate === 'key_changed') this.#context.emit({ kind: 'trust', node, hostname, state: fate })
+    else this.#context.count('trust_requests_refused')
+  }
+
+  /** Honoured only as the answer to a wish of ours: nobody becomes trusted unasked (trust.md §3.1). */
+  #judgeResponse (now: Instant, response: HandshakeResponseEntry, key: Uint8Array, hostname: string | undefined): void {
+    const { trust } = this.#context
+    const node = response.fromNodeId
+    const wish = trust.wishFor(node, hostname)
+    if (wish === undefined) return
+    if (response.accept) this.approve(now, node, hostname, key, true)
+    else {
+      trust.dropWish(wish)
+      this.#context.emit({ kind: 'trust', node, hostname, state: 'rejected' })
+    }
+  }
+
+  approve (now: Instant, node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean): void {
+    const { trust, options, peers } = this.#context
+    trust.approve(node, hostname, key, mutual, options.timestamp(now))
+    const peer = peers.get(node)
+    if (peer !== undefined) {
+      peer.key = options.pinnedKeys.get(node) ?? key
+      peer.hostname = hostname ?? peer.hostname
+    }
+    // Both sides must have said so before the registry counts the pair; ours is said again in case the other was first.
+    const own = this.#context.nodeId
+    this.#ask(now, { type: 'report_trust', node_id: own, peer_id: node, signature: this.#sign(challenges.reportTrust(own, node)) }, { kind: 'report' })
+    this.#context.emit({ kind: 'trust', node, hostname, state: 'approved' })
+  }
+
+  #onWish (result: RegistryResult<Purpose>, wish: Wish): void {
+    const pending = result.kind === 'refused' && result.text.includes('already')
+    const text = result.kind === 'refused' && !pending ? result.text : undefined
+    if (result.kind !== 'unreachable') this.#context.emit({ kind: 'trust_answer', peer: wish.peer, text })
+  }
+
+  #ask (now: Instant, message: object, purpose: Purpose): void {
+    this.#context.registry.request(now, message, purpose)
+  }
+
+  #sign (text: string): string {
+    return toBase64(this.#context.options.identity.sign(utf8(text)))
+  }
+}
+
+/** A wish from what a person wrote; undefined when it names nobody. */
+export function parseWish (peer: string, reason: string): Wish | undefined {
+  const name = parsePeerName(peer)
+  if (name === undefined) return undefined
+  if (name.kind === 'address') return { peer, node: name.address.node, hostname: undefined, reason }
+  return isHostname(name.hostname) ? { peer, node: undefined, hostname: name.hostname, reason } : undefined
+}

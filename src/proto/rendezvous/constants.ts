@@ -1,0 +1,13 @@
+/** Numbers of our standing with registry and beacon (registry.md §3, tunnel.md §7). */
+
+export const HEARTBEAT_MS = 30_000 // the registry forgets a node after three minutes
+export const REGISTER_RETRY_MS: readonly number[] = [500, 1_000, 2_000, 5_000, 10_000]
+/** A request without an answer for this long has failed. The connection is then taken for dead. */
+export const REQUEST_TIMEOUT_MS = 8_000
+/** Requests under way or waiting; further ones fail at once. */
+export const MAX_REQUESTS = 4_096
+/** Discover messages before the first answer, ms apart; then one per interval, which also holds the NAT mapping. */
+export const DISCOVER_RETRY_MS: readonly number[] = [150, 300, 600, 1_000, 5_000]
+export const DISCOVER_INTERVAL_MS = 20_000
+/** How long registration waits for the beacon to tell our endpoint, ms: a silent beacon must not hold a node back. */
+export const DISCOVER_PATIENCE_MS = 600

@@ -1,0 +1,138 @@
+/**
+ * Who may talk to us: trusted peers, requests that wait for our decision, and requests of ours that wait for theirs.
+ * Trust is bilateral and by node; the key it was given to is kept with it, so that a node id that changes hands is not
+ * trusted on (trust.md §4.8).
+ */
+import { equalBytes, fromBase64, toBase64 } from '../../base/bytes.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { PendingEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
+
+/** What a request of somebody else leads to. */
+export type RequestFate = 'pending' | 'approve' | 'already_trusted' | 'key_changed' | 'full'
+
+/** Our own wish to be trusted: by node id, or by a hostname whose node we do not know yet. */
+export interface Wish {
+  readonly peer: string // as the person wrote it
+  readonly node: NodeId | undefined
+  readonly hostname: string | undefined
+  readonly reason: string
+}
+
+export class TrustBook {
+  readonly #trusted = new Map<NodeId, TrustedEntry>()
+  readonly #pending = new Map<NodeId, PendingEntry>()
+  readonly #wishes = new Map<string, Wish>()
+  readonly #hostnames = new Map<NodeId, string>() // for people; the registry is the authority
+  /** Something that the trust file holds has changed since `takeDirty`. */
+  #dirty = false
+
+  load (file: TrustFile): void {
+    for (const entry of file.trusted) this.#trusted.set(entry.nodeId, entry)
+    for (const entry of file.pending) this.#pending.set(entry.nodeId, entry)
+  }
+
+  save (): TrustFile {
+    return { trusted: [...this.#trusted.values()], pending: [...this.#pending.values()] }
+  }
+
+  takeDirty (): boolean {
+    const dirty = this.#dirty
+    this.#dirty = false
+    return dirty
+  }
+
+  isTrusted (node: NodeId): boolean { return this.#trusted.has(node) }
+
+  /** The Ed25519 key that trust was given to. */
+  keyOf (node: NodeId): Uint8Array | undefined {
+    const text = this.#trusted.get(node)?.publicKey
+    return text === undefined || text === '' ? undefined : fromBase64(text)
+  }
+
+  /** The key that came with a pending request. */
+  pendingKey (node: NodeId): Uint8Array | undefined {
+    const text = this.#pending.get(node)?.publicKey
+    return text === undefined || text === '' ? undefined : fromBase64(text)
+  }
+
+  get trusted (): readonly TrustedEntry[] { return [...this.#trusted.values()] }
+  get pending (): readonly PendingEntry[] { return [...this.#pending.values()] }
+  get wishes (): readonly Wish[] { return [...this.#wishes.values()] }
+
+  hostnameOf (node: NodeId): string | undefined { return this.#hostnames.get(node) }
+
+  nodeNamed (hostname: string): NodeId | undefined {
+    for (const [node, name] of this.#hostnames) if (name === hostname) return node
+    return undefined
+  }
+
+  noteHostname (node: NodeId, hostname: string | undefined): void {
+    if (hostname === undefined) return
+    if (!this.#trusted.has(node) && !this.#pending.has(node)) return // strangers must not fill the table
+    this.#hostnames.set(node, hostname)
+  }
+
+  /** We want to be trusted by this peer, and will approve its request. */
+  wish (wish: Wish): void {
+    this.#wishes.set(wish.peer, wish)
+  }
+
+  /** The wish that this node fulfils, if it is one of those we named. */
+  wishFor (node: NodeId, hostname: string | undefined): Wish | undefined {
+    for (const wish of this.#wishes.values()) {
+      if (wish.node === node || (wish.hostname !== undefined && wish.hostname === hostname)) return wish
+    }
+    return undefined
+  }
+
+  /** @param key what the registry says is the node's key. */
+  handleRequest (node: NodeId, hostname: string | undefined, key: Uint8Array, justification: string, time: string): RequestFate {
+    if (this.#trusted.has(node)) {
+      const known = this.keyOf(node)
+      if (known === undefined || equalBytes(known, key)) return 'already_trusted'
+      return 'key_changed'
+    }
+    if (this.wishFor(node, hostname) !== undefined) return 'approve'
+    if (this.#pending.size >= MAX_PENDING && !this.#pending.has(node)) return 'full'
+    this.#pending.set(node, { nodeId: node, publicKey: toBase64(key), justification, receivedAt: time })
+    this.noteHostname(node, hostname)
+    this.#dirty = true
+    return 'pending'
+  }
+
+  /** Both sides agree now. @param mutual we had asked as well. */
+  approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string): void {
+    this.#pending.delete(node)
+    const wish = this.wishFor(node, hostname)
+    if (wish !== undefined) this.#wishes.delete(wish.peer)
+    this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network: 0 })
+    this.noteHostname(node, hostname)
+    this.#dirty = true
+  }
+
+  /** @returns false when there was nothing to reject. */
+  reject (node: NodeId): boolean {
+    if (!this.#pending.delete(node)) return false
+    this.#hostnames.delete(node)
+    this.#dirty = true
+    return true
+  }
+
+  /** @returns false when the node was not trusted. Wishes for it end too. */
+  revoke (node: NodeId): boolean {
+    const wish = this.wishFor(node, this.#hostnames.get(node))
+    if (wish !== undefined) this.#wishes.delete(wish.peer)
+    if (!this.#trusted.delete(node)) return false
+    this.#pending.delete(node)
+    this.#hostnames.delete(node)
+    this.#dirty = true
+    return true
+  }
+
+  dropWish (wish: Wish): void {
+    this.#wishes.delete(wish.peer)
+  }
+}
+
+/** Requests that wait for a person. Beyond it new ones are refused: the list must stay readable. */
+const MAX_PENDING = 256

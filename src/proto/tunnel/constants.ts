@@ -1,0 +1,20 @@
+/** Numbers of the tunnel machine (tunnel.md §3.3, §5). */
+
+/** Pauses between our PILA while no sealed frame of the peer has arrived, ms; the last one repeats. */
+export const AUTH_RETRY_MS: readonly number[] = [250, 500, 1_000, 2_000]
+/** An exchange that is still unanswered then has failed; whoever waits for it is told. */
+export const HANDSHAKE_LIMIT_MS = 4_000
+/** A peer that sends PILA, but nothing that our keys open, is shown a fresh key after this many of ours (§5 rule 3). */
+export const FRESH_KEY_AFTER_ATTEMPTS = 3
+/** Answers to PILA whose key we know already: the peer may have lost the last one, but two nodes must not answer for ever. */
+export const REPEAT_ANSWER_MS = 200
+export const REPEAT_ANSWERS = 10
+/** After new keys, frames under the old ones may still arrive for this long, ms. */
+export const GRACE_MS = 10_000
+/** Keys that a PILA announced but no sealed frame confirmed are forgotten, ms: the PILA may have been an old one, replayed. */
+export const CANDIDATE_MS = 10_000
+/** Replay window, frames, and nonce prefixes followed under one key (§3.3). */
+export const REPLAY_SLOTS = 2_048
+export const MAX_PREFIXES = 64
+/** High half of the nonce counter at which the key is replaced: 2^48 frames. */
+export const REKEY_COUNTER_HIGH = 0x1_0000

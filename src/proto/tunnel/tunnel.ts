@@ -1,0 +1,247 @@
+/**
+ * The encrypted association with one peer: key exchange by PILA, session keys, rekey (tunnel.md §2 to §5).
+ * Neighbours: proto/node gives it frames and decides where its own go; session.ts seals and opens.
+ *
+ * A PILA proves who made an X25519 key, not that it is fresh: anyone can replay an old one. So keys in use are
+ * replaced only when a sealed frame under the new ones has arrived; until then both are kept, and nothing is lost.
+ */
+import { equalBytes } from '../../base/bytes.ts'
+import type { Instant, NodeId, RandomBytes } from '../../base/types.ts'
+import type { CryptoProvider } from '../../crypto/aead.ts'
+import type { Identity } from '../../crypto/identity.ts'
+import { verifySignature } from '../../crypto/identity.ts'
+import { agreeSessionKey, x25519PublicKey } from '../../crypto/key-agreement.ts'
+import type { AuthFrame } from '../../wire/tunnel-frames.ts'
+import { authChallenge, encodeAuthFrame } from '../../wire/tunnel-frames.ts'
+import type { Machine } from '../machine.ts'
+import * as k from './constants.ts'
+import type { OpenFault } from './session.ts'
+import { Session } from './session.ts'
+
+export interface TunnelKeys {
+  readonly identity: Identity
+  readonly crypto: CryptoProvider
+  readonly random: RandomBytes
+}
+
+export type AuthResult = 'new_key' | 'known_key' | 'wrong_identity' | 'bad_signature' | 'low_order'
+
+/** Bits of `takeNews()`. */
+export const TUNNEL_READY = 1 // packets can be sealed
+export const TUNNEL_CONFIRMED = 2 // the peer holds the same key
+export const TUNNEL_REKEYED = 4 // the peer's key is another than before: it may have forgotten everything
+export const TUNNEL_FAILED = 8 // no answer within HANDSHAKE_LIMIT_MS
+
+export class Tunnel implements Machine {
+  readonly #keys: TunnelKeys
+  readonly #ownId: NodeId
+  #privateKey: Uint8Array
+  #publicKey: Uint8Array
+  #peerKey: Uint8Array | undefined // X25519, of the latest PILA
+  #active: Session | undefined // seals what we send
+  #candidate: Session | undefined // announced while `active` is confirmed
+  #previous: Session | undefined // opens what is still under way
+  #previousUntil: Instant = 0
+  #frame: Uint8Array | undefined // our PILA under the current key
+  #authDue = false
+  #attempts = 0
+  #startedAt: Instant = -1 // of the exchange under way; -1: none
+  #retryAt: Instant = Infinity
+  #answeredAt: Instant = -Infinity
+  #answers = 0
+  #news = 0
+
+  constructor (keys: TunnelKeys, ownId: NodeId) {
+    this.#keys = keys
+    this.#ownId = ownId
+    this.#privateKey = keys.random(32)
+    this.#publicKey = x25519PublicKey(this.#privateKey)
+  }
+
+  get ready (): boolean { return this.#active !== undefined }
+  get confirmed (): boolean { return this.#active?.confirmed === true }
+  /** A PILA of ours wants to go out; the node sends it on every path worth trying. */
+  get authDue (): boolean { return this.#authDue }
+  get underway (): boolean { return this.#startedAt >= 0 }
+
+  takeNews (): number {
+    const news = this.#news
+    this.#news = 0
+    return news
+  }
+
+  /** Begin an exchange, unless one is under way. With a confirmed key it asks the peer whether it still has its half. */
+  start (now: Instant): void {
+    if (this.#startedAt >= 0) return
+    this.#startedAt = now
+    this.#attempts = 0
+    this.#sendAuth(now)
+  }
+
+  /** A sealed frame came that no key opens: its sender has another key than we, or none (§3.3 rule 5). */
+  showKey (now: Instant): void {
+    if (now - this.#answeredAt < UNKNOWN_FRAME_MS) return
+    this.#answeredAt = now
+    this.#authDue = true
+  }
+
+  takeAuth (): Uint8Array {
+    this.#authDue = false
+    this.#frame ??= encodeAuthFrame({
+      sender: this.#ownId,
+      x25519: this.#publicKey,
+      ed25519: this.#keys.identity.publicKey,
+      signature: this.#keys.identity.sign(authChallenge(this.#ownId, this.#publicKey)),
+    })
+    return this.#frame
+  }
+
+  /** @param expectedKey the peer's Ed25519 key by pin, trust record or registry: never taken from the frame itself. */
+  handleAuth (now: Instant, frame: AuthFrame, expectedKey: Uint8Array): AuthResult {
+    if (!equalBytes(frame.ed25519, expectedKey)) return 'wrong_identity'
+    if (!verifySignature(expectedKey, authChallenge(frame.sender, frame.x25519), frame.signature)) return 'bad_signature'
+    if (this.#peerKey !== undefined && equalBytes(this.#peerKey, frame.x25519)) {
+      this.#answerKnownKey(now)
+      return 'known_key'
+    }
+    const peerKey = frame.x25519.slice() // the datagram's buffer is not ours to keep
+    if (!this.#derive(now, peerKey)) return 'low_order'
+    this.#answers = 0
+    this.#answer(now)
+    return 'new_key'
+  }
+
+  /** @returns the packet inside, or why there is none. */
+  open (now: Instant, frame: Uint8Array): Uint8Array | OpenFault | 'no_key' {
+    const active = this.#active
+    if (active === undefined) return 'no_key'
+    let result = active.open(frame)
+    if (typeof result !== 'string') {
+      if (!active.confirmed) this.#confirm(active)
+      return result
+    }
+    if (result === 'bad_tag') result = this.#openOther(now, frame)
+    if (result === 'too_many_prefixes') this.#freshKey(now) // §3.3: rather new keys than forgotten windows
+    return result
+  }
+
+  /** Requires `ready`. Writes the sealed frame at out[at..] and returns its length. */
+  seal (now: Instant, packet: Uint8Array, out: Uint8Array, at: number): number {
+    const session = this.#active!
+    if (session.worn) this.#freshKey(now)
+    return session.seal(this.#ownId, packet, out, at)
+  }
+
+  /** Seals under the announced key, if there is one: the frame that asks the peer to confirm it. */
+  sealCandidate (packet: Uint8Array, out: Uint8Array, at: number): number {
+    return this.#candidate?.seal(this.#ownId, packet, out, at) ?? 0
+  }
+
+  get hasCandidate (): boolean { return this.#candidate !== undefined }
+
+  handleTimeout (now: Instant): void {
+    if (this.#previous !== undefined && now >= this.#previousUntil) this.#previous = undefined
+    if (this.#candidate !== undefined && now - this.#candidate.createdAt >= k.CANDIDATE_MS) this.#candidate = undefined
+    if (now < this.#retryAt) return
+    if (now - this.#startedAt >= k.HANDSHAKE_LIMIT_MS) {
+      this.#stop()
+      this.#news |= TUNNEL_FAILED
+      return
+    }
+    if (this.#attempts === k.FRESH_KEY_AFTER_ATTEMPTS && this.#peerKey !== undefined && !this.confirmed) this.#freshKey(now)
+    this.#sendAuth(now)
+  }
+
+  nextTimeout (): Instant {
+    let at = this.#retryAt
+    if (this.#previous !== undefined) at = Math.min(at, this.#previousUntil)
+    if (this.#candidate !== undefined) at = Math.min(at, this.#candidate.createdAt + k.CANDIDATE_MS)
+    return at
+  }
+
+  /** A sealed frame of the peer arrived by now: whatever exchange was under way has reached its aim. */
+  settle (): void {
+    if (this.confirmed) this.#stop()
+  }
+
+  toJSON (): string { return '[tunnel]' } // keys must not reach a log
+
+  #sendAuth (now: Instant): void {
+    this.#authDue = true
+    const pause = k.AUTH_RETRY_MS[Math.min(this.#attempts, k.AUTH_RETRY_MS.length - 1)]!
+    this.#attempts += 1
+    this.#retryAt = Math.min(now + pause, this.#startedAt + k.HANDSHAKE_LIMIT_MS)
+  }
+
+  #stop (): void {
+    this.#startedAt = -1
+    this.#retryAt = Infinity
+  }
+
+  #answer (now: Instant): void {
+    this.#authDue = true
+    this.#answeredAt = now
+    this.#answers += 1
+  }
+
+  #answerKnownKey (now: Instant): void {
+    const lostAnswer = !this.confirmed || this.#candidate !== undefined
+    if (lostAnswer && this.#answers < k.REPEAT_ANSWERS && now - this.#answeredAt >= k.REPEAT_ANSWER_MS) this.#answer(now)
+  }
+
+  #confirm (session: Session): void {
+    session.confirmed = true
+    this.#stop()
+    this.#news |= TUNNEL_CONFIRMED
+  }
+
+  #openOther (now: Instant, frame: Uint8Array): Uint8Array | OpenFault {
+    const candidate = this.#candidate?.open(frame) ?? 'bad_tag'
+    if (typeof candidate !== 'string') {
+      this.#retire(now, this.#active!)
+      this.#active = this.#candidate!
+      this.#candidate = undefined
+      this.#confirm(this.#active)
+      this.#news |= TUNNEL_REKEYED
+      return candidate
+    }
+    return this.#previous?.open(frame) ?? 'bad_tag'
+  }
+
+  /** A new X25519 key of ours: a peer always answers one it has not seen (tunnel.md §4.1). */
+  #freshKey (now: Instant): void {
+    this.#privateKey = this.#keys.random(32)
+    this.#publicKey = x25519PublicKey(this.#privateKey)
+    this.#frame = undefined
+    if (this.#peerKey !== undefined) this.#derive(now, this.#peerKey)
+    this.#authDue = true
+  }
+
+  #derive (now: Instant, peerKey: Uint8Array): boolean {
+    const shared = agreeSessionKey(this.#privateKey, peerKey)
+    if (shared === 'low_order') return false
+    const session = new Session(this.#keys.crypto.aead(shared), () => readPrefix(this.#keys.random(4)), now)
+    const hadPeerKey = this.#peerKey !== undefined
+    this.#peerKey = peerKey
+    if (this.#active?.confirmed === true) {
+      this.#candidate = session
+      return true
+    }
+    if (this.#active !== undefined) this.#retire(now, this.#active)
+    this.#active = session
+    this.#news |= hadPeerKey ? TUNNEL_READY | TUNNEL_REKEYED : TUNNEL_READY
+    return true
+  }
+
+  #retire (now: Instant, session: Session): void {
+    this.#previous = session
+    this.#previousUntil = now + k.GRACE_MS
+  }
+}
+
+function readPrefix (bytes: Uint8Array): number {
+  return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0
+}
+
+/** Least pause between answers to frames that nothing opens: whoever can send UDP can cause them. */
+const UNKNOWN_FRAME_MS = 1_000

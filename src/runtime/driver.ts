@@ -1,0 +1,105 @@
+/**
+ * The only place where the core meets the world. Inputs of one turn of the event loop are handled as they come; then,
+ * once, everything that follows is drained: news to the application first (what it reads opens windows, what it
+ * writes carries acknowledgements), datagrams after that, one timer at the end.
+ */
+import type { Instant } from '../base/types.ts'
+import type { DatagramSlot, NodeEvent } from '../proto/node/events.ts'
+import type { OverlayCore } from '../proto/node/node.ts'
+import type { Stream } from '../proto/stream/stream.ts'
+
+export interface DriverWorld {
+  now (): Instant
+  sendDatagram (slot: DatagramSlot): void
+  /** Datagrams that the socket has not got rid of. */
+  backlog (): number
+  sendRegistry (message: object): void
+  dropRegistry (): void
+  onEvent (event: NodeEvent): void
+  onStream (stream: Stream, news: number): void
+}
+
+export class Driver {
+  readonly #core: OverlayCore
+  readonly #world: DriverWorld
+  readonly #slot: DatagramSlot = { buffer: new Uint8Array(65_536), length: 0, endpoint: { address: '', port: 0 } }
+  #scheduled = false
+  #timer: NodeJS.Timeout | undefined
+  #timerAt: Instant = Infinity
+  #stopped = false
+  readonly #drain = (): void => {
+    this.#scheduled = false
+    this.#flush()
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined
+    this.#timerAt = Infinity
+    if (this.#stopped) return
+    this.#core.handleTimeout(this.#world.now())
+    this.#flush()
+  }
+
+  constructor (core: OverlayCore, world: DriverWorld) {
+    this.#core = core
+    this.#world = world
+  }
+
+  /** Call the core with this, then `wake`: the consequences follow before the loop sleeps. */
+  now (): Instant { return this.#world.now() }
+
+  wake (): void {
+    if (this.#scheduled || this.#stopped) return
+    this.#scheduled = true
+    setImmediate(this.#drain)
+  }
+
+  stop (): void {
+    this.#flush()
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  #flush (): void {
+    if (this.#stopped) return
+    const core = this.#core
+    const world = this.#world
+    const now = world.now()
+    this.#tellNews(now)
+    let room = MAX_DATAGRAMS_PER_TURN
+    while (room > 0 && core.pollDatagram(now, this.#slot)) {
+      world.sendDatagram(this.#slot)
+      room -= 1
+    }
+    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) world.sendRegistry(request)
+    if (core.registryStale) world.dropRegistry()
+    if (room === 0 || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
+    this.#arm(now)
+  }
+
+  #tellNews (now: Instant): void {
+    for (;;) {
+      const stream = this.#core.pollStream(now)
+      if (stream !== undefined) {
+        this.#world.onStream(stream, stream.takeNews())
+        continue
+      }
+      const event = this.#core.pollEvent(now)
+      if (event === undefined) return
+      this.#world.onEvent(event)
+    }
+  }
+
+  /** A timer that is already due sooner stays: waking early is harmless, re-arming per packet is not. */
+  #arm (now: Instant): void {
+    const at = this.#core.nextTimeout()
+    if (at >= this.#timerAt) return
+    clearTimeout(this.#timer)
+    this.#timerAt = at
+    this.#timer = setTimeout(this.#onTimer, Math.max(1, Math.min(Math.ceil(at - now), MAX_SLEEP_MS)))
+  }
+}
+
+/** After so many the event loop gets a turn: acknowledgements must be read while a burst goes out. */
+const MAX_DATAGRAMS_PER_TURN = 128
+const MAX_SLEEP_MS = 60_000

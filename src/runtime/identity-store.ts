@@ -1,0 +1,91 @@
+/** The identity and trust files on disk, in the form that pilot daemons read and write (trust.md §1.2, §4.8). */
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { PilotError } from '../base/errors.ts'
+import type { RandomBytes } from '../base/types.ts'
+import type { Identity } from '../crypto/identity.ts'
+import { createIdentity, formatIdentityFile, parseIdentityFile } from '../crypto/identity.ts'
+import type { TrustFile } from '../wire/trust-file.ts'
+import { formatTrustFile, parseTrustFile } from '../wire/trust-file.ts'
+import { writeFileAtomically } from './files.ts'
+
+/**
+ * Loads the identity, or makes one where there is no file yet.
+ * @throws PilotError IDENTITY_UNREADABLE, IDENTITY_EXPOSED (others may read it) or IDENTITY_INVALID. A file that is
+ *   there is never replaced: the key is the node.
+ */
+export async function loadIdentity (path: string, random: RandomBytes): Promise<Identity> {
+  const text = await readPrivateFile(path)
+  if (text === undefined) {
+    const seed = random(32)
+    await writeFileAtomically(path, formatIdentityFile(seed)).catch((error: unknown) => {
+      throw new PilotError('IDENTITY_UNREADABLE', `${path}: the new identity cannot be written: ${messageOf(error)}`, { path }, error)
+    })
+    return createIdentity(seed)
+  }
+  const seed = parseIdentityFile(text)
+  if (typeof seed === 'string') throw new PilotError('IDENTITY_INVALID', `${path}: ${IDENTITY_FAULTS[seed]}`, { path, fault: seed })
+  return createIdentity(seed)
+}
+
+/** trust.json beside the identity file. */
+export function trustPath (identityPath: string): string {
+  return join(dirname(identityPath), 'trust.json')
+}
+
+/** @throws PilotError FAILED when the file is there and cannot be used: trust is neither lost nor invented. */
+export async function loadTrust (path: string): Promise<TrustFile> {
+  const text = await readTextFile(path)
+  if (text === undefined) return { trusted: [], pending: [] }
+  const file = parseTrustFile(text)
+  if (typeof file === 'string') throw new PilotError('FAILED', `${path}: not a trust file (${file}); move it away to start with no trust`, { path, fault: file })
+  return file
+}
+
+export async function saveTrust (path: string, file: TrustFile): Promise<void> {
+  await writeFileAtomically(path, formatTrustFile(file))
+}
+
+async function readPrivateFile (path: string): Promise<string | undefined> {
+  return await withFile(path, async (file) => {
+    const { mode } = await file.stat()
+    if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
+      throw new PilotError('IDENTITY_EXPOSED', `${path} has mode ${(mode & 0o777).toString(8).padStart(4, '0')}: others can read the private key`, { path })
+    }
+    return await file.readFile('utf8')
+  })
+}
+
+async function readTextFile (path: string): Promise<string | undefined> {
+  return await withFile(path, async (file) => await file.readFile('utf8'))
+}
+
+async function withFile<T> (path: string, use: (file: Awaited<ReturnType<typeof open>>) => Promise<T>): Promise<T | undefined> {
+  let file
+  try {
+    file = await open(path, constants.O_RDONLY)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new PilotError('IDENTITY_UNREADABLE', `${path} cannot be read: ${messageOf(error)}`, { path }, error)
+  }
+  try {
+    return await use(file)
+  } catch (error) {
+    if (error instanceof PilotError) throw error
+    throw new PilotError('IDENTITY_UNREADABLE', `${path} cannot be read: ${messageOf(error)}`, { path }, error)
+  } finally {
+    await file.close()
+  }
+}
+
+function messageOf (error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+const IDENTITY_FAULTS = {
+  not_json: 'not a JSON object',
+  bad_private_key: 'private_key is not base64 of 64 bytes',
+  bad_public_key: 'public_key is not base64 of 32 bytes',
+  key_mismatch: 'public_key is not the one of private_key',
+} as const

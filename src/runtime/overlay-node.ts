@@ -1,0 +1,428 @@
+/**
+ * The overlay node of a program: core, driver, sockets and files put together, with promises and streams on top.
+ * Above: gateway/ and users of the API. Below: driver.ts and proto/node.
+ */
+import { lookup } from 'node:dns/promises'
+import { crc32 } from 'node:zlib'
+import type { OverlayAddress, PeerName } from '../base/address.ts'
+import { formatAddress, parseAddress, parsePeerName } from '../base/address.ts'
+import { fromBase64 } from '../base/bytes.ts'
+import { PilotError } from '../base/errors.ts'
+import type { Endpoint, NodeId } from '../base/types.ts'
+import { formatEndpoint, parseEndpoint } from '../base/types.ts'
+import { chooseCrypto } from '../crypto/self-test.ts'
+import type { Identity } from '../crypto/identity.ts'
+import type { Dial, NodeEvent } from '../proto/node/events.ts'
+import { OverlayCore } from '../proto/node/node.ts'
+import type { Peer } from '../proto/node/peer.ts'
+import { parseWish } from '../proto/node/standing.ts'
+import type { PathKind } from '../proto/path/path.ts'
+import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../proto/stream/constants.ts'
+import type { Stream } from '../proto/stream/stream.ts'
+import { NEWS_OPEN } from '../proto/stream/stream.ts'
+import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
+import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
+import { Driver } from './driver.ts'
+import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
+import { lanEndpoints, maxDatagramTo } from './interfaces.ts'
+import type { Logger } from './log.ts'
+import { OverlayStream, streamError } from './overlay-stream.ts'
+import type { StreamVerbs } from './overlay-stream.ts'
+import { RegistryLink } from './registry-link.ts'
+import { UdpSocket } from './udp-socket.ts'
+
+export interface OverlayNodeOptions {
+  readonly registry: string // host:port
+  readonly beacon: string
+  readonly listen: string // ip:port of the UDP socket; port 0 picks one
+  readonly endpoint?: string | undefined
+  readonly hostname?: string | undefined
+  readonly public: boolean
+  readonly identityFile: string
+  readonly trust: readonly string[] // peers asked for trust, and approved when they ask
+  readonly pinned: Readonly<Record<string, { readonly address: string, readonly key: string }>>
+}
+
+/** A connection that a peer asks for: take it or refuse it; a refusal looks like a port where nobody listens. */
+export interface Incoming {
+  readonly peer: NodeId
+  readonly peerName: string
+  readonly port: number
+  /** The peer gave up meanwhile. */
+  readonly gone: boolean
+  accept (): OverlayStream
+  refuse (): void
+}
+
+export interface Pong { readonly node: NodeId, readonly rttMs: number, readonly path: PathKind, readonly endpoint: string }
+
+interface Waiting<T> {
+  resolve (value: T): void
+  reject (error: Error): void
+}
+
+interface DialApp extends Waiting<OverlayStream | Peer> { dial: Dial | undefined, readonly label: string, readonly port: number }
+
+export class OverlayNode {
+  readonly identity: Identity
+  readonly udp: string
+  readonly core: OverlayCore
+  readonly registryEndpoint: string
+  readonly beaconEndpoint: string
+  registryState: 'connecting' | 'registered' | 'unreachable' = 'connecting'
+  registrySince = new Date()
+  hostname: string | undefined
+  readonly #driver: Driver
+  readonly #socket: UdpSocket
+  readonly #link: RegistryLink
+  readonly #log: Logger
+  readonly #onEvent: (event: NodeEvent) => void
+  readonly #trustPath: string
+  readonly #listeners = new Map<number, (incoming: Incoming) => void>()
+  readonly #pinnedNames: ReadonlyMap<string, OverlayAddress>
+  #registered: Array<() => void> = []
+  #saving: Promise<void> = Promise.resolve()
+  #toldUnreachable = false
+  readonly #verbs: StreamVerbs
+
+  private constructor (parts: {
+    identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
+    registry: Endpoint, onEvent: (event: NodeEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
+  }) {
+    const { core, socket, options } = parts
+    this.identity = parts.identity
+    this.core = core
+    this.udp = formatEndpoint(socket.local)
+    this.registryEndpoint = options.registry
+    this.beaconEndpoint = options.beacon
+    this.#socket = socket
+    this.#log = parts.log
+    this.#onEvent = parts.onEvent
+    this.#trustPath = parts.trustPath
+    this.#pinnedNames = pinnedNames(options.pinned)
+    this.#link = new RegistryLink(parts.registry, {
+      onConnected: () => this.#turn((now) => core.handleRegistryConnected(now)),
+      onDisconnected: (reason) => this.#onRegistryLost(reason),
+      onReply: (reply) => this.#turn((now) => core.handleRegistryReply(now, reply)),
+    })
+    this.#driver = new Driver(core, {
+      now: monotonicNow,
+      sendDatagram: (slot) => socket.send(slot),
+      backlog: () => socket.backlog,
+      sendRegistry: (message) => this.#link.send(message),
+      dropRegistry: () => this.#link.drop(),
+      onEvent: (event) => this.#handleEvent(event),
+      onStream: (stream, news) => this.#handleStream(stream, news),
+    })
+    parts.inbox.onDatagram = (bytes, source) => this.#turn((now) => core.handleDatagram(now, bytes, source))
+    this.#verbs = {
+      write: (stream, bytes) => this.#turn((now) => core.write(now, stream, bytes)),
+      shutdown: (stream) => this.#turn((now) => core.shutdown(now, stream)),
+      close: (stream) => this.#turn((now) => core.close(now, stream)),
+      reset: (stream) => this.#turn((now) => core.reset(now, stream)),
+      afterRead: (stream) => this.#turn((now) => core.afterRead(now, stream)),
+    }
+  }
+
+  /** Binds the UDP socket and begins to register; `whenRegistered` tells when that is done. */
+  static async start (options: OverlayNodeOptions, log: Logger, onEvent: (event: NodeEvent) => void): Promise<OverlayNode> {
+    const crypto = chooseCrypto()
+    if (crypto.name !== 'node') log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
+    const identity = await loadIdentity(options.identityFile, systemRandom)
+    const trustFile = trustPath(options.identityFile)
+    const trust = await loadTrust(trustFile)
+    const listen = endpointOption(options.listen, 'listen')
+    const [registry, beacon] = [endpointOption(options.registry, 'registry'), await literal(endpointOption(options.beacon, 'beacon'))]
+    const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
+    const inbox = { onDatagram (_bytes: Uint8Array, _source: Endpoint): void {} }
+    const socket = await UdpSocket.open(listen, (bytes, source) => inbox.onDatagram(bytes, source))
+    const core = new OverlayCore({
+      identity,
+      crypto,
+      crc32,
+      random: systemRandom,
+      timestamp: timestampOf,
+      beacon,
+      fixedEndpoint,
+      localEndpoint: socket.local,
+      lanEndpoints: lanEndpoints(socket.local.port),
+      hostname: options.hostname,
+      public: options.public,
+      pinnedKeys: pinnedKeys(options.pinned),
+      maxDatagram: maxDatagramTo,
+      maxSegment: maxSegmentFor(socket.receiveBufferBytes),
+    }, trust, monotonicNow())
+    const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, onEvent, inbox })
+    node.hostname = options.hostname
+    for (const peer of options.trust) node.requestTrust(peer, 'asked at start')
+    node.#link.start()
+    node.#turn((now) => core.handleTimeout(now))
+    return node
+  }
+
+  get nodeId (): NodeId { return this.core.nodeId }
+  get address (): string { return formatAddress({ network: 0, node: this.nodeId }) }
+  get observed (): string | null {
+    const { observed } = this.core.context.beacon
+    return observed === undefined ? null : formatEndpoint(observed)
+  }
+
+  /** Resolves when the registry has given us our id, or when `patienceMs` is over: then with false. */
+  whenRegistered (patienceMs: number): Promise<boolean> {
+    if (this.core.standing.registered) return Promise.resolve(true)
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), patienceMs)
+      this.#registered.push(() => {
+        clearTimeout(timer)
+        resolve(true)
+      })
+    })
+  }
+
+  /** @throws PilotError: NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE, … */
+  async dial (peer: string, port: number, signal?: AbortSignal): Promise<OverlayStream> {
+    if (port < 1 || port > 65_535) throw new PilotError('USAGE', `${port} is no port`)
+    return await this.#dial(peer, port, signal) as OverlayStream
+  }
+
+  /** @throws PilotError PORT_IN_USE when somebody of this node listens there already. */
+  listen (port: number, onIncoming: (incoming: Incoming) => void): { close (): void } {
+    if (!this.core.listen(port)) throw new PilotError('PORT_IN_USE', `overlay port ${port} is exposed already`, { port })
+    this.#listeners.set(port, onIncoming)
+    return {
+      close: () => {
+        this.core.unlisten(port)
+        this.#listeners.delete(port)
+      },
+    }
+  }
+
+  async ping (peer: string, timeoutMs: number): Promise<Pong> {
+    const connected = await withTimeout(this.#dial(peer, 0), timeoutMs, `${peer}: no tunnel within ${timeoutMs} ms`) as Peer
+    return await withTimeout(new Promise<Pong>((resolve, reject) => {
+      const token: Waiting<Pong> = { resolve, reject }
+      if (!this.#turn((now) => this.core.ping(now, connected.node, token))) reject(new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`))
+    }), timeoutMs, `${peer}: no answer within ${timeoutMs} ms`)
+  }
+
+  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
+  async resolve (peer: string): Promise<NodeId> {
+    const name = this.#nameOf(peer)
+    if (name.kind === 'address') return name.address.node
+    return await new Promise((resolve, reject) => this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })))
+  }
+
+  get trusted (): readonly TrustedEntry[] { return this.core.context.trust.trusted }
+  get pendingTrust (): readonly PendingEntry[] { return this.core.context.trust.pending }
+  hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
+  isTrusted (node: NodeId): boolean { return this.core.context.trust.isTrusted(node) }
+
+  requestTrust (peer: string, reason: string): void {
+    const name = this.#nameOf(peer)
+    const written = name.kind === 'address' ? formatAddress(name.address) : name.hostname
+    const wish = parseWish(written, reason)
+    if (wish === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
+    this.#turn((now) => this.core.requestTrust(now, wish))
+  }
+
+  approveTrust (node: NodeId): boolean { return this.#turn((now) => this.core.approveTrust(now, node)) }
+  rejectTrust (node: NodeId): boolean { return this.#turn((now) => this.core.rejectTrust(now, node)) }
+  revokeTrust (node: NodeId): boolean { return this.#turn((now) => this.core.revokeTrust(now, node)) }
+
+  /** Streams still open are reset; what is left to save is saved. */
+  async stop (): Promise<void> {
+    for (const peer of this.core.context.peers.values()) {
+      for (const stream of peer.streams.values()) this.#verbs.reset(stream)
+    }
+    this.#driver.stop()
+    this.#link.stop()
+    this.#saveTrust()
+    await this.#saving
+    await this.#socket.close()
+  }
+
+  #turn<T> (act: (now: number) => T): T {
+    const result = act(this.#driver.now())
+    this.#driver.wake()
+    return result
+  }
+
+  #nameOf (peer: string): PeerName {
+    const pinned = this.#pinnedNames.get(peer)
+    if (pinned !== undefined) return { kind: 'address', address: pinned }
+    const name = parsePeerName(peer)
+    if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
+    return name
+  }
+
+  #dial (peer: string, port: number, signal?: AbortSignal): Promise<OverlayStream | Peer> {
+    const target = this.#nameOf(peer)
+    return new Promise((resolve, reject) => {
+      const app: DialApp = { resolve, reject, dial: undefined, label: peer, port }
+      app.dial = this.#turn((now) => this.core.dial(now, target, peer, port, app))
+      signal?.addEventListener('abort', () => {
+        this.#turn((now) => this.core.cancelDial(now, app.dial!))
+        reject(new PilotError('FAILED', `${peer}:${port}: given up by the caller`))
+      }, { once: true })
+    })
+  }
+
+  #handleStream (stream: Stream, news: number): void {
+    const app = stream.app
+    if (app instanceof OverlayStream) return app.onNews(news)
+    if (app instanceof PendingIncoming) return app.onNews(stream)
+    const dial = app as Dial | undefined
+    if (dial === undefined) return
+    const waiting = dial.app as DialApp
+    if (dial.cancelled) return
+    if ((news & NEWS_OPEN) !== 0) {
+      const overlay = new OverlayStream(stream, this.#verbs, waiting.label)
+      stream.app = overlay
+      waiting.resolve(overlay)
+      if ((news & ~NEWS_OPEN) !== 0) overlay.onNews(news & ~NEWS_OPEN)
+    } else if (stream.end !== undefined) waiting.reject(streamError(stream.end, waiting.label, waiting.port))
+  }
+
+  #handleEvent (event: NodeEvent): void {
+    switch (event.kind) {
+      case 'dial_failed': {
+        const { label, port, app } = event.dial
+        const where = port === 0 ? label : `${label}:${port}`
+        ;(app as DialApp).reject(new PilotError(event.code, `${where}: ${event.text}`, { peer: label, port }))
+        return
+      }
+      case 'connected': (event.dial.app as DialApp).resolve(event.peer); return
+      case 'pong':
+        (event.token as Waiting<Pong>).resolve({ node: event.peer.node, rttMs: event.rttMs, path: event.path.kind, endpoint: formatEndpoint(event.path.endpoint) })
+        return
+      case 'name': {
+        const waiting = event.token as Waiting<NodeId>
+        if (event.node !== undefined) waiting.resolve(event.node)
+        else waiting.reject(new PilotError(event.code!, event.text))
+        return
+      }
+      case 'incoming': this.#onIncoming(event.stream, event.peer); return
+      case 'registered': this.#onRegistered(); break
+      case 'trust': this.#saveTrust(); break
+      default: break
+    }
+    this.#onEvent(event)
+  }
+
+  #onIncoming (stream: Stream, peer: Peer): void {
+    const listener = this.#listeners.get(stream.localPort)
+    if (listener === undefined) return this.#turn((now) => this.core.refuse(now, stream))
+    const peerName = peer.hostname ?? formatAddress({ network: 0, node: peer.node })
+    listener(new PendingIncoming(stream, peerName, {
+      accept: () => {
+        const overlay = new OverlayStream(stream, this.#verbs, peerName)
+        stream.app = overlay
+        this.#turn((now) => this.core.accept(now, stream))
+        return overlay
+      },
+      refuse: () => this.#turn((now) => this.core.refuse(now, stream)),
+    }))
+  }
+
+  #onRegistered (): void {
+    this.registryState = 'registered'
+    this.registrySince = new Date()
+    this.#toldUnreachable = false
+    for (const tell of this.#registered) tell()
+    this.#registered = []
+  }
+
+  #onRegistryLost (reason: string): void {
+    if (this.registryState !== 'unreachable') this.registrySince = new Date()
+    this.registryState = 'unreachable'
+    if (!this.#toldUnreachable) {
+      this.#toldUnreachable = true
+      this.#log.warn({ registry: this.registryEndpoint, reason, code: 'REGISTRY_UNREACHABLE' }, 'the registry cannot be reached; trying on. Tunnels that are up go on working')
+    }
+    this.#turn((now) => this.core.handleRegistryDisconnected(now))
+  }
+
+  #saveTrust (): void {
+    const { trust } = this.core.context
+    if (!trust.takeDirty()) return
+    const file = trust.save()
+    this.#saving = this.#saving
+      .then(() => saveTrust(this.#trustPath, file))
+      .catch((error: unknown) => this.#log.error({ path: this.#trustPath, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
+  }
+}
+
+class PendingIncoming implements Incoming {
+  readonly peer: NodeId
+  readonly peerName: string
+  readonly port: number
+  gone = false
+  readonly #verbs: { accept (): OverlayStream, refuse (): void }
+
+  constructor (stream: Stream, peerName: string, verbs: { accept (): OverlayStream, refuse (): void }) {
+    this.peer = stream.peer
+    this.peerName = peerName
+    this.port = stream.localPort
+    this.#verbs = verbs
+    stream.app = this
+  }
+
+  onNews (stream: Stream): void {
+    if (stream.end !== undefined) this.gone = true
+  }
+
+  accept (): OverlayStream { return this.#verbs.accept() }
+  refuse (): void { this.#verbs.refuse() }
+}
+
+/** A tenth of the socket's buffer at most: one datagram must not push all others out. */
+function maxSegmentFor (receiveBufferBytes: number): number {
+  return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
+}
+
+function endpointOption (text: string, what: string): Endpoint {
+  const endpoint = parseEndpoint(text)
+  if (endpoint === undefined) throw new PilotError('USAGE', `--${what} ${text}: expected host:port`)
+  return endpoint
+}
+
+/** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */
+async function literal (endpoint: Endpoint): Promise<Endpoint> {
+  if (/^[\d.]+$/.test(endpoint.address) || endpoint.address.includes(':')) return endpoint
+  try {
+    return { address: (await lookup(endpoint.address)).address, port: endpoint.port }
+  } catch (error) {
+    throw new PilotError('REGISTRY_UNREACHABLE', `--beacon ${formatEndpoint(endpoint)}: the name does not resolve`, {}, error)
+  }
+}
+
+function pinnedNames (pinned: OverlayNodeOptions['pinned']): ReadonlyMap<string, OverlayAddress> {
+  const names = new Map<string, OverlayAddress>()
+  for (const [name, { address }] of Object.entries(pinned)) {
+    const parsed = parseAddress(address)
+    if (parsed !== undefined) names.set(name, parsed)
+  }
+  return names
+}
+
+function pinnedKeys (pinned: OverlayNodeOptions['pinned']): ReadonlyMap<NodeId, Uint8Array> {
+  const keys = new Map<NodeId, Uint8Array>()
+  for (const [name, { address, key }] of Object.entries(pinned)) {
+    const [parsed, bytes] = [parseAddress(address), fromBase64(key)]
+    if (parsed === undefined || bytes?.length !== 32) throw new PilotError('CONFIG_INVALID', `peers.${name}: address or key is malformed`)
+    keys.set(parsed.node, bytes)
+  }
+  return keys
+}
+
+async function withTimeout<T> (promise: Promise<T>, ms: number, text: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new PilotError('PEER_UNREACHABLE', text)), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * An overlay stream as a Node Duplex that libraries take for a socket. Above: gateway/splice.ts, or any user of the
+ * API. Below: overlay-node.ts, which tells it the news of its stream and gives it the core's verbs.
+ *
+ * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`
+ * returning false is the peer's window, `destroy()` before both ends are done is a reset.
+ */
+import { Duplex } from 'node:stream'
+import { PilotError } from '../base/errors.ts'
+import type { ErrorCode } from '../base/errors.ts'
+import type { NodeId } from '../base/types.ts'
+import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../proto/stream/stream.ts'
+import type { Stream, StreamEnd } from '../proto/stream/stream.ts'
+
+/** What the stream may ask of the node. */
+export interface StreamVerbs {
+  write (stream: Stream, bytes: Uint8Array): boolean
+  shutdown (stream: Stream): void
+  close (stream: Stream): void
+  reset (stream: Stream): void
+  afterRead (stream: Stream): void
+}
+
+export class OverlayStream extends Duplex {
+  readonly #stream: Stream
+  readonly #verbs: StreamVerbs
+  readonly peer: NodeId
+  readonly peerName: string
+  /** Set where every chunk written is handed over for good (a splice): then nothing is copied. */
+  handsOver = false
+  bytesRead = 0
+  bytesWritten = 0
+  readonly connecting = false
+  #wantsBytes = false
+  #afterWrite: ((error?: Error | null) => void) | undefined
+  #failure: PilotError | undefined
+  #timeoutMs = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor (stream: Stream, verbs: StreamVerbs, peerName: string) {
+    super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
+    this.#stream = stream
+    this.#verbs = verbs
+    this.peer = stream.peer
+    this.peerName = peerName
+  }
+
+  get localPort (): number { return this.#stream.localPort }
+  get remotePort (): number { return this.#stream.remotePort }
+  get remoteAddress (): string { return this.peerName }
+  /** Each direction can end by itself: the peer is one of us. */
+  get halfCloses (): boolean { return this.#stream.extended }
+
+  /** The node's news of the stream. */
+  onNews (news: number): void {
+    if ((news & NEWS_WRITABLE) !== 0) this.#finishWrite()
+    if ((news & NEWS_ENDED) !== 0) this.#onEnd(this.#stream.end!)
+    if ((news & (NEWS_READABLE | NEWS_ENDED)) !== 0 && this.#wantsBytes) this.#pump()
+  }
+
+  override _read (): void {
+    this.#wantsBytes = true
+    this.#pump()
+  }
+
+  override _write (chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
+    if (this.#failure !== undefined) return done(this.#failure)
+    this.bytesWritten += chunk.length
+    this.#alive()
+    // The core keeps the bytes until they are acknowledged; a caller may change its array as soon as `done` was called.
+    const goOn = this.#verbs.write(this.#stream, this.handsOver ? chunk : Uint8Array.prototype.slice.call(chunk))
+    if (goOn) done()
+    else this.#afterWrite = done
+  }
+
+  override _final (done: (error?: Error | null) => void): void {
+    this.#verbs.shutdown(this.#stream)
+    done()
+  }
+
+  override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
+    clearTimeout(this.#timer)
+    if (this.#stream.end === undefined) {
+      const bothDone = error === null && this.writableFinished && this.readableEnded
+      if (bothDone) this.#verbs.close(this.#stream)
+      else this.#verbs.reset(this.#stream)
+    }
+    this.#finishWrite()
+    done(error)
+  }
+
+  /** As on a net.Socket: RST to the peer, whatever was still on its way. */
+  resetAndDestroy (): this {
+    this.#verbs.reset(this.#stream)
+    this.destroy()
+    return this
+  }
+
+  destroySoon (): void {
+    if (this.writable) this.end()
+    if (this.writableFinished) this.destroy()
+    else this.once('finish', () => this.destroy())
+  }
+
+  /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
+  setTimeout (ms: number, listener?: () => void): this {
+    this.#timeoutMs = ms
+    clearTimeout(this.#timer)
+    this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
+    if (listener !== undefined) ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
+    return this
+  }
+
+  setNoDelay (): this { return this } // nothing is ever held back
+  setKeepAlive (): this { return this } // the tunnel sees to it
+  ref (): this { return this }
+  unref (): this { return this }
+
+  #pump (): void {
+    let took = false
+    while (this.#wantsBytes) {
+      const chunk = this.#stream.read()
+      if (chunk === undefined) break
+      took = true
+      this.bytesRead += chunk.length
+      this.#wantsBytes = this.push(chunk)
+    }
+    if (took) {
+      this.#alive()
+      this.#verbs.afterRead(this.#stream)
+    }
+    if (this.#stream.readEnded && !this.readableEnded) this.push(null)
+    else if (this.#failure !== undefined && this.#stream.receiver.queuedBytes === 0) this.destroy(this.#failure)
+  }
+
+  #onEnd (end: StreamEnd): void {
+    this.#finishWrite()
+    if (end === 'finished') {
+      // Towards a peer without half-close its end is the end of both directions: nothing written now would arrive.
+      if (!this.#stream.extended && !this.writableEnded) this.end()
+      this.#wantsBytes = true
+      return
+    }
+    this.#failure = streamError(end, this.peerName, this.#stream.remotePort)
+    if (end === 'truncated') this.#wantsBytes = true // what did arrive is handed out first
+    else this.destroy(end === 'local' ? undefined : this.#failure)
+  }
+
+  #finishWrite (): void {
+    const done = this.#afterWrite
+    this.#afterWrite = undefined
+    done?.(this.#failure ?? null)
+  }
+
+  #alive (): void {
+    if (this.#timeoutMs > 0) this.#timer?.refresh()
+  }
+}
+
+/** The end of a stream as an error that people understand. */
+export function streamError (end: StreamEnd, peer: string, port: number): PilotError {
+  const [code, text] = ENDS[end]
+  return new PilotError(code, `${peer}:${port}: ${text}`, { peer, port, end })
+}
+
+const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
+  finished: ['FAILED', 'ended in order'],
+  local: ['FAILED', 'closed by us'],
+  refused: ['CONNECTION_REFUSED', 'refused'],
+  stale: ['PEER_UNREACHABLE', 'the node answers only from older connections'],
+  no_answer: ['PEER_UNREACHABLE', 'no answer to the connection request'],
+  reset_by_peer: ['PEER_RESET', 'reset by the other side'],
+  truncated: ['PEER_RESET', 'the other side ended before everything had arrived'],
+  timed_out: ['TIMED_OUT', 'nothing was acknowledged any more'],
+  peer_gone: ['PEER_UNREACHABLE', 'the node has stopped answering'],
+}
+
+const BUFFER_BYTES = 262_144 // per direction, on top of the core's windows

@@ -1,0 +1,85 @@
+/**
+ * The TCP connection to the registry: connects, reconnects for ever, frames in and out.
+ * Neighbours: driver.ts above, which puts messages on it and hands answers to the core.
+ */
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import type { Endpoint } from '../base/types.ts'
+import { RegistryFrameReader, encodeRegistryFrame } from '../wire/registry-messages.ts'
+
+export interface RegistryLinkEvents {
+  onConnected (): void
+  /** After a connection was lost, and after each failed attempt, with the reason. */
+  onDisconnected (reason: string): void
+  onReply (reply: object): void
+}
+
+export class RegistryLink {
+  readonly #endpoint: Endpoint
+  readonly #events: RegistryLinkEvents
+  #socket: Socket | undefined
+  #retry: NodeJS.Timeout | undefined
+  #failures = 0
+  #stopped = false
+
+  constructor (endpoint: Endpoint, events: RegistryLinkEvents) {
+    this.#endpoint = endpoint
+    this.#events = events
+  }
+
+  start (): void {
+    if (!this.#stopped && this.#socket === undefined) this.#connect()
+  }
+
+  send (message: object): void {
+    this.#socket?.write(encodeRegistryFrame(message))
+  }
+
+  /** The connection answers no more: make a new one. */
+  drop (): void {
+    this.#socket?.destroy(new Error('no answer in time'))
+  }
+
+  stop (): void {
+    this.#stopped = true
+    clearTimeout(this.#retry)
+    this.#socket?.destroy()
+  }
+
+  #connect (): void {
+    const socket = connect({ host: this.#endpoint.address, port: this.#endpoint.port, noDelay: true, keepAlive: true, timeout: CONNECT_TIMEOUT_MS })
+    const reader = new RegistryFrameReader()
+    let reason = 'connection closed'
+    this.#socket = socket
+    socket.once('timeout', () => socket.destroy(new Error('no connection in time')))
+    socket.once('connect', () => {
+      socket.setTimeout(0)
+      this.#failures = 0
+      this.#events.onConnected()
+    })
+    socket.on('data', (chunk: Uint8Array) => {
+      reader.push(chunk)
+      for (let reply = reader.next(); reply !== undefined; reply = reader.next()) {
+        if (typeof reply === 'string') {
+          socket.destroy(new Error(`the registry sent a frame that is ${reply}`))
+          return
+        }
+        this.#events.onReply(reply)
+      }
+    })
+    socket.on('error', (error) => { reason = error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message })
+    socket.once('close', () => this.#onClose(reason))
+  }
+
+  #onClose (reason: string): void {
+    this.#socket = undefined
+    if (this.#stopped) return
+    const pause = RECONNECT_MS[Math.min(this.#failures, RECONNECT_MS.length - 1)]!
+    this.#failures += 1
+    this.#retry = setTimeout(() => this.#connect(), pause)
+    this.#events.onDisconnected(reason)
+  }
+}
+
+const CONNECT_TIMEOUT_MS = 5_000
+const RECONNECT_MS: readonly number[] = [100, 250, 500, 1_000, 2_000]

@@ -1,0 +1,201 @@
+/**
+ * The beacon without its socket: tells nodes how the world sees them, has two of them punch at once, and relays
+ * (tunnel.md §7). One `handle` call per datagram; what is to be sent goes out through `send` before it returns.
+ * Nothing on this wire is authenticated, so the rules here bound what a liar can do: an id is not taken over while
+ * its node is heard, nobody relays in the name of an id that is heard elsewhere, and commands are rationed.
+ */
+import type { Endpoint, NodeId } from '../../base/types.ts'
+import type { BeaconFault, BeaconMessage } from '../../wire/beacon-messages.ts'
+import { formatEndpoint, sameEndpoint } from '../../base/types.ts'
+import {
+  decodeBeaconMessage, encodeDiscoverReply, encodePunchCommand, encodeSync, RELAY_DELIVER_HEADER_BYTES, RELAY_HEADER_BYTES,
+  writeRelayDeliverHeader,
+} from '../../wire/beacon-messages.ts'
+import { TokenBuckets } from '../token-buckets.ts'
+import { ENTRY_LIVES_MS, MAX_ENTRIES, MAX_SYNC_IDS, PUNCH_BURST, PUNCHES_PER_MINUTE, TAKEOVER_SILENCE_MS } from './constants.ts'
+
+export type Send = (bytes: Uint8Array, to: Endpoint) => void
+
+export interface BeaconOptions {
+  readonly beaconId: number // 0: alone
+  readonly peers: readonly Endpoint[] // other beacons, the only ones believed in sync messages
+}
+
+export class Beacon {
+  readonly counters: BeaconCounters = { ...NO_COUNTERS }
+  readonly #beaconId: number
+  readonly #peers: ReadonlyMap<string, Endpoint>
+  readonly #entries = new Map<NodeId, Entry>()
+  readonly #remote = new Map<NodeId, Endpoint>() // ids other beacons announced → the beacon
+  readonly #punches = new TokenBuckets(PUNCH_BURST, PUNCHES_PER_MINUTE)
+
+  constructor (options: Partial<BeaconOptions> = {}) {
+    this.#beaconId = options.beaconId ?? 0
+    this.#peers = new Map((options.peers ?? []).map((peer) => [formatEndpoint(peer), peer]))
+  }
+
+  get entryCount (): number { return this.#entries.size }
+
+  /**
+   * Never throws, whatever the bytes are.
+   * @param now Ms; only differences mean anything.
+   * @param bytes Given away: a relayed frame is sent from the same memory.
+   * @param from A literal address in canonical text.
+   */
+  handle (now: number, bytes: Uint8Array, from: Endpoint, send: Send): void {
+    const message = decodeBeaconMessage(bytes)
+    if (typeof message === 'string') {
+      this.counters[message]++
+      return
+    }
+    switch (message.kind) {
+      case 'discover': return this.#handleDiscover(now, message.node, from, send)
+      case 'punch_request': return this.#handlePunchRequest(now, message, from, send)
+      case 'relay': return this.#handleRelay(now, message, bytes, from, send)
+      case 'sync': return this.#handleSync(now, message.nodeIds, from)
+      default: this.counters.notForBeacons++
+    }
+  }
+
+  /** Forgets nodes not heard for three minutes; once a minute is enough, since a stale entry is not used either. */
+  sweep (now: number): void {
+    for (const [nodeId, entry] of this.#entries) if (!isFresh(now, entry)) this.#entries.delete(nodeId)
+    this.#punches.sweep(now)
+  }
+
+  /** To every peer: the ids heard here; every 10 seconds. More than one datagram holds are left out. */
+  announce (now: number, send: Send): void {
+    if (this.#peers.size === 0) return
+    const ids: NodeId[] = []
+    for (const [nodeId, entry] of this.#entries) {
+      if (ids.length === MAX_SYNC_IDS) break
+      if (isFresh(now, entry)) ids.push(nodeId)
+    }
+    const message = encodeSync(this.#beaconId, ids)
+    for (const peer of this.#peers.values()) send(message, peer)
+  }
+
+  /** The reply is true whoever asks, so it comes even where the id is not given to the asker. */
+  #handleDiscover (now: number, nodeId: NodeId, from: Endpoint, send: Send): void {
+    this.counters.discovers++
+    if (nodeId !== 0) this.#hear(now, nodeId, from)
+    send(encodeDiscoverReply(from), from)
+  }
+
+  #handlePunchRequest (now: number, message: Message<'punch_request'>, from: Endpoint, send: Send): void {
+    if (!this.#punches.take(now, from.address)) {
+      this.counters.punchesLimited++
+      return
+    }
+    if (message.requester === 0 || !this.#hear(now, message.requester, from)) return
+    const target = this.#fresh(now, message.target)
+    if (target === undefined) {
+      this.counters.punchesUnknown++
+      return
+    }
+    this.counters.punches++
+    send(encodePunchCommand(target.endpoint), from)
+    send(encodePunchCommand(from), target.endpoint)
+  }
+
+  #handleRelay (now: number, message: Message<'relay'>, bytes: Uint8Array, from: Endpoint, send: Send): void {
+    if (!this.#mayRelayAs(now, message.sender, from)) {
+      this.counters.relaysForged++
+      return
+    }
+    const destination = this.#fresh(now, message.destination)
+    const elsewhere = destination === undefined ? this.#remote.get(message.destination) : undefined
+    if (destination !== undefined) {
+      this.counters.relayed++
+      this.counters.relayedBytes += message.frame.length
+      // The deliver header is the shorter one: written over the end of the relay header, it saves a copy of the frame.
+      const at = RELAY_HEADER_BYTES - RELAY_DELIVER_HEADER_BYTES
+      writeRelayDeliverHeader(bytes, at, message.sender)
+      send(bytes.subarray(at), destination.endpoint)
+    } else if (elsewhere !== undefined && !this.#isPeer(from)) { // never from beacon to beacon to beacon: no loops
+      this.counters.forwarded++
+      send(bytes, elsewhere)
+    } else {
+      this.counters.relaysUnknown++
+    }
+  }
+
+  #handleSync (now: number, nodeIds: readonly NodeId[], from: Endpoint): void {
+    const peer = this.#peers.get(formatEndpoint(from))
+    if (peer === undefined) {
+      this.counters.syncsIgnored++
+      return
+    }
+    this.counters.syncs++
+    for (const [nodeId, beacon] of this.#remote) if (beacon === peer) this.#remote.delete(nodeId)
+    for (const nodeId of nodeIds) {
+      if (nodeId === 0 || this.#fresh(now, nodeId) !== undefined) continue
+      if (this.#remote.size < MAX_ENTRIES) this.#remote.set(nodeId, peer)
+    }
+  }
+
+  /** A sender heard from this address, or from nowhere; another beacon vouches for its own. */
+  #mayRelayAs (now: number, sender: NodeId, from: Endpoint): boolean {
+    const entry = this.#fresh(now, sender)
+    if (entry === undefined || this.#isPeer(from)) return true
+    if (!sameEndpoint(entry.endpoint, from)) return false
+    entry.heardAt = now
+    return true
+  }
+
+  /**
+   * Notes that `nodeId` is at `from`. A node that restarts on a new port sends discover again and again and gets
+   * its entry as soon as the old address has been silent for a moment; until then, false.
+   */
+  #hear (now: number, nodeId: NodeId, from: Endpoint): boolean {
+    const entry = this.#fresh(now, nodeId)
+    if (entry === undefined && !this.#entries.has(nodeId) && this.#entries.size >= MAX_ENTRIES) {
+      this.counters.entriesRefused++
+      return false
+    }
+    if (entry !== undefined && !sameEndpoint(entry.endpoint, from)) {
+      if (now - entry.heardAt < TAKEOVER_SILENCE_MS) {
+        this.counters.takeoversRefused++
+        return false
+      }
+      this.counters.takeovers++
+    }
+    this.#entries.set(nodeId, { endpoint: { address: from.address, port: from.port }, heardAt: now })
+    this.#remote.delete(nodeId)
+    return true
+  }
+
+  #fresh (now: number, nodeId: NodeId): Entry | undefined {
+    const entry = this.#entries.get(nodeId)
+    return entry !== undefined && isFresh(now, entry) ? entry : undefined
+  }
+
+  #isPeer (from: Endpoint): boolean {
+    return this.#peers.size > 0 && this.#peers.has(formatEndpoint(from))
+  }
+}
+
+/** Since start. The three faults are those of the decoder. */
+export type BeaconCounters = Record<BeaconFault | typeof COUNTED[number], number>
+
+type Message<Kind extends BeaconMessage['kind']> = Extract<BeaconMessage, { kind: Kind }>
+
+interface Entry {
+  readonly endpoint: Endpoint
+  heardAt: number
+}
+
+function isFresh (now: number, entry: Entry): boolean {
+  return now - entry.heardAt <= ENTRY_LIVES_MS
+}
+
+const COUNTED = [
+  'discovers', 'entriesRefused', 'takeovers', 'takeoversRefused',
+  'punches', 'punchesUnknown', 'punchesLimited',
+  'relayed', 'relayedBytes', 'relaysUnknown', 'relaysForged', 'forwarded',
+  'syncs', 'syncsIgnored', 'notForBeacons',
+] as const
+
+const NO_COUNTERS = Object.fromEntries(
+  [...COUNTED, 'too_short', 'bad_address', 'unknown_type'].map((name) => [name, 0]),
+) as BeaconCounters

@@ -1,0 +1,118 @@
+/**
+ * One client of the registry: bytes in, requests in order, replies in the same order. A reply that must reach the
+ * disk first does not hold up the handling of later requests, only their replies. Reading stops while too many
+ * replies wait or the client does not take what it asked for, so a client can cost no more than fixed memory.
+ */
+import type { Socket } from 'node:net'
+import { encodeRegistryFrame, RegistryFrameReader } from '../wire/registry-messages.ts'
+
+/** What the connection asks of the server around it. */
+export interface RegistryService {
+  /** The reply, and whether it must wait for `flushed`. Never throws. */
+  answer (request: object, sourceIp: string, sourcePort: number): { readonly reply: object, readonly waits: boolean }
+  /** Rejects when the disk failed: then the client gets no promise that was not kept. */
+  flushed (): Promise<void>
+  now (): number // ms; only differences mean anything
+}
+
+export class RegistryConnection {
+  readonly #socket: Socket
+  readonly #sourceIp: string
+  readonly #service: RegistryService
+  readonly #reader = new RegistryFrameReader()
+  readonly #replies: QueuedReply[] = [] // oldest first
+  #lastRequestAt: number
+  #ended = false // the client sends no more; what it sent is still answered
+  #reading = true // false once all of that was handled, or the client sent what is no message
+  #scheduled = false
+
+  constructor (socket: Socket, sourceIp: string, service: RegistryService) {
+    this.#socket = socket
+    this.#sourceIp = sourceIp
+    this.#service = service
+    this.#lastRequestAt = service.now()
+    socket.on('data', (chunk) => this.#handleData(chunk))
+    socket.on('drain', () => this.#pump())
+    socket.on('end', () => {
+      this.#ended = true
+      this.#pump()
+    })
+  }
+
+  /** Without a complete request since then, on the service's clock. */
+  get lastRequestAt (): number { return this.#lastRequestAt }
+
+  #handleData (chunk: Uint8Array): void {
+    this.#reader.push(chunk)
+    this.#pump()
+  }
+
+  /** Handles what has arrived, some frames a turn so that one pipelining client does not starve the others. */
+  #pump (): void {
+    for (let handled = 0; this.#reading && this.#hasRoom(); handled++) {
+      if (handled === FRAMES_PER_TURN) return this.#pumpLater()
+      const next = this.#reader.next()
+      if (next !== undefined && typeof next !== 'string') this.#handleRequest(next)
+      else if (typeof next === 'string' || this.#ended) this.#stopReading() // a fault closes without a word (§1.1)
+      else break
+    }
+    if (!this.#reading || this.#hasRoom()) this.#socket.resume()
+    else this.#socket.pause()
+  }
+
+  #pumpLater (): void {
+    this.#socket.pause()
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#pump()
+    })
+  }
+
+  #handleRequest (request: object): void {
+    this.#lastRequestAt = this.#service.now()
+    const { reply, waits } = this.#service.answer(request, this.#sourceIp, this.#socket.remotePort ?? 0)
+    const queued: QueuedReply = { frame: encodeRegistryFrame(reply), ready: !waits }
+    this.#replies.push(queued)
+    if (!waits) return this.#sendReady()
+    this.#service.flushed().then(() => {
+      queued.ready = true
+      this.#sendReady()
+      this.#pump()
+    }, () => this.#socket.destroy())
+  }
+
+  #sendReady (): void {
+    let ready = 0
+    while (this.#replies[ready]?.ready === true) ready++
+    if (ready > 0 && this.#socket.writable) {
+      this.#socket.cork() // one segment for pipelined replies
+      for (const reply of this.#replies.splice(0, ready)) this.#socket.write(reply.frame)
+      process.nextTick(() => this.#socket.uncork())
+    }
+    this.#endWhenDone()
+  }
+
+  #hasRoom (): boolean {
+    return this.#replies.length < MAX_QUEUED_REPLIES && this.#socket.writableLength < MAX_UNSENT_BYTES
+  }
+
+  #stopReading (): void {
+    this.#reading = false
+    this.#endWhenDone()
+  }
+
+  #endWhenDone (): void {
+    if (!this.#reading && this.#replies.length === 0) this.#socket.destroySoon()
+  }
+}
+
+interface QueuedReply {
+  readonly frame: Uint8Array
+  ready: boolean
+}
+
+const MAX_QUEUED_REPLIES = 256 // waiting for the disk: reading pauses
+const MAX_UNSENT_BYTES = 256 * 1024 // not taken by the client: reading pauses
+const FRAMES_PER_TURN = 64 // then others get a turn

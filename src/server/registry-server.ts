@@ -1,0 +1,146 @@
+/**
+ * The registry on TCP: accepts, bounds and closes connections, runs the once-a-minute sweep, and stands between the
+ * connections and the rules. Everything a request means is in registry/.
+ */
+import type { Server, Socket } from 'node:net'
+import type { Endpoint } from '../base/types.ts'
+import type { ServerLog } from './log.ts'
+import type { RegistryService } from './registry-connection.ts'
+import type { Registry } from './registry/registry.ts'
+import type { RegistryStore } from './store/store.ts'
+import { createServer } from 'node:net'
+import { formatEndpoint, isLoopback } from '../base/types.ts'
+import { canonicalAddress, listenError } from './address.ts'
+import { RegistryConnection } from './registry-connection.ts'
+import { SWEEP_EVERY_MS } from './registry/constants.ts'
+
+export interface RegistryServerOptions {
+  readonly listen: Endpoint // port 0 picks one
+  readonly registry: Registry
+  readonly store: RegistryStore // flushed and closed by `stop`
+  readonly log: ServerLog
+  readonly idleMs?: number // default 5 minutes, registry.md §1.1
+  readonly maxConnections?: number
+}
+
+export class RegistryServer {
+  readonly #options: RegistryServerOptions
+  readonly #server: Server
+  readonly #connections = new Map<Socket, RegistryConnection>()
+  readonly #perSource = new Map<string, number>()
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #service: RegistryService
+  #starting: Promise<string> | undefined
+  #stopping: Promise<void> | undefined
+  #dropped = 0
+
+  constructor (options: RegistryServerOptions) {
+    this.#options = options
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => this.#accept(socket))
+    this.#service = {
+      answer: (request, sourceIp, sourcePort) => this.#answer(request, sourceIp, sourcePort),
+      flushed: () => this.#flushed(),
+      now: () => performance.now(),
+    }
+  }
+
+  get connectionCount (): number { return this.#connections.size }
+  get droppedConnections (): number { return this.#dropped }
+
+  /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
+  start (): Promise<string> {
+    this.#starting ??= this.#listen()
+    return this.#starting
+  }
+
+  /** Takes no more requests, lets replies under way go out, closes the store. */
+  stop (): Promise<void> {
+    this.#stopping ??= this.#shutDown()
+    return this.#stopping
+  }
+
+  async #listen (): Promise<string> {
+    const { listen, registry } = this.#options
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error) => reject(listenError('registry', formatEndpoint(listen), error)))
+      this.#server.listen({ host: listen.address, port: listen.port, exclusive: true }, resolve)
+    })
+    this.#server.on('error', (error) => this.#options.log.warn({ error: error.message }, 'registry cannot accept a connection'))
+    this.#every(SWEEP_EVERY_MS, () => registry.sweep(Date.now()))
+    const idleMs = this.#options.idleMs ?? IDLE_MS
+    this.#every(Math.min(idleMs / 4, SWEEP_EVERY_MS), () => this.#closeIdle(idleMs))
+    const bound = this.#server.address()
+    return typeof bound === 'object' && bound !== null ? formatEndpoint(bound) : formatEndpoint(listen)
+  }
+
+  async #shutDown (): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer)
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    await this.#flushed().catch(() => undefined) // logged where it failed
+    for (const socket of this.#connections.keys()) socket.destroySoon()
+    const impatience = setTimeout(() => {
+      for (const socket of this.#connections.keys()) socket.destroy()
+    }, STOP_GRACE_MS)
+    await closed
+    clearTimeout(impatience)
+    await this.#options.store.close()
+  }
+
+  #accept (socket: Socket): void {
+    const sourceIp = canonicalAddress(socket.remoteAddress ?? '')
+    const fromSource = this.#perSource.get(sourceIp) ?? 0
+    const full = this.#connections.size >= (this.#options.maxConnections ?? MAX_CONNECTIONS)
+    socket.on('error', () => undefined) // a reset; 'close' follows and says all there is to do
+    if (sourceIp === '' || full || this.#stopping !== undefined || (fromSource >= MAX_PER_SOURCE && !isLoopback(sourceIp))) {
+      this.#dropped++
+      this.#options.log.debug({ sourceIp, full }, 'registry connection refused')
+      socket.destroy()
+      return
+    }
+    this.#perSource.set(sourceIp, fromSource + 1)
+    this.#connections.set(socket, new RegistryConnection(socket, sourceIp, this.#service))
+    socket.once('close', () => {
+      this.#connections.delete(socket)
+      const left = (this.#perSource.get(sourceIp) ?? 1) - 1
+      if (left === 0) this.#perSource.delete(sourceIp)
+      else this.#perSource.set(sourceIp, left)
+    })
+  }
+
+  /** A bug in one handler must not end the service of all the others. */
+  #answer (request: object, sourceIp: string, sourcePort: number): { readonly reply: object, readonly waits: boolean } {
+    try {
+      const reply = this.#options.registry.handle(Date.now(), sourceIp, sourcePort, request)
+      return { reply, waits: this.#options.registry.replyWaits }
+    } catch (error) {
+      const type = Object.hasOwn(request, 'type') ? (request as Record<string, unknown>)['type'] : undefined
+      this.#options.log.error({ type, error: error instanceof Error ? error.stack : String(error) }, 'bug: the registry failed on a request')
+      return { reply: { type: 'error', error: 'request failed' }, waits: false }
+    }
+  }
+
+  async #flushed (): Promise<void> {
+    try {
+      await this.#options.store.flushed()
+    } catch (error) {
+      this.#options.log.error({ error: error instanceof Error ? error.message : String(error) }, 'the registry store failed')
+      throw error
+    }
+  }
+
+  #closeIdle (idleMs: number): void {
+    const now = performance.now()
+    for (const [socket, connection] of this.#connections) {
+      if (now - connection.lastRequestAt > idleMs) socket.destroy()
+    }
+  }
+
+  #every (ms: number, act: () => void): void {
+    this.#timers.push(setInterval(act, ms))
+  }
+}
+
+const IDLE_MS = 300_000
+const MAX_CONNECTIONS = 16_384 // further ones are closed on accept, as the reference does above 100,000
+const MAX_PER_SOURCE = 1_024 // per address, loopback exempt: further ones are closed on accept
+const STOP_GRACE_MS = 500 // then clients that do not take their replies are cut off

@@ -1,0 +1,28 @@
+/** Numbers of the registry: first those of the protocol (registry.md), then our own limits and what happens there. */
+
+// ---- protocol
+
+export const PROTOCOL_VERSION = 1
+export const REAP_AFTER_MS = 180_000 // §3.3: silent for longer, a node is removed at the next sweep
+export const SWEEP_EVERY_MS = 60_000 // §3.3
+export const BEACON_LIVES_MS = 60_000 // §7
+export const MAX_WAITING_REQUESTS = 100 // §5, per target: refuse, "too many"
+export const MAX_HOSTNAME_CHARS = 63 // §3.7: refuse, "too long"
+export const MAX_TAGS = 10 // §3.7: refuse, "too many"
+export const MAX_TAG_CHARS = 32 // §3.7: refuse, "too long"
+export const PUBLIC_KEY_BYTES = 32
+
+// ---- ours
+
+/** Node ids ever given out; they are never used again, so this bounds the life of a store. Refuse, "too many". */
+export const MAX_ACCOUNTS = 250_000
+export const MAX_OWNER_CHARS = 320 // the longest e-mail address; a longer owner counts as none
+export const MAX_LAN_ENDPOINTS = 16 // later ones are dropped
+export const MAX_TRUST_PER_NODE = 4_096 // peers one node may declare trust in: refuse, "too many"
+export const MAX_JUSTIFICATION_CHARS = 1_024 // it must fit one segment of a port-444 message too: refuse, "too long"
+export const MAX_ASKED_PER_NODE = 1_000 // polled, unanswered requests remembered per target: the oldest is forgotten
+export const MAX_WAITING_RESPONSES = 100 // per requester, one per responder: refuse, "too many"
+export const MAX_POLL_BYTES = 60_000 // a poll reply stays readable (64 KiB); the rest waits for the next poll
+export const MAX_BEACONS = 64 // announced beacons: refuse, "too many"
+
+export const DAY_MS = 86_400_000

@@ -1,0 +1,189 @@
+/**
+ * Who is who: accounts (a node id, its key; for ever) and live nodes (where it is now; until reaped), with the
+ * indexes over both. Every change is written through to the store as one small record.
+ *
+ * Records: `account/<id>` and `node/<id>`.
+ */
+import type { NodeId } from '../../base/types.ts'
+import type { RegistryStore } from '../store/store.ts'
+import type { Fields } from './fields.ts'
+import { MAX_ACCOUNTS } from './constants.ts'
+
+/** What outlives a node's silence: its id belongs to its key, and the reverse. */
+export interface Account {
+  readonly nodeId: NodeId
+  publicKey: string // base64 of 32 bytes, canonical
+  owner: string // e-mail address or empty
+  signedOnce: boolean // registered with a signature at least once: from then on it must
+  keyCreatedMs: number // unix ms
+  keyRotatedMs: number // 0: never
+  keyRotations: number
+}
+
+export interface LiveNode {
+  readonly nodeId: NodeId
+  readonly account: Account
+  endpoint: string // `ip:port`
+  lanEndpoints: readonly string[]
+  public: boolean
+  hostname: string // empty: none
+  tags: readonly string[]
+  taskExec: boolean
+  lastSeenMs: number // unix ms
+}
+
+export class Directory {
+  readonly #store: RegistryStore
+  readonly #accounts = new Map<NodeId, Account>()
+  readonly #idByKey = new Map<string, NodeId>()
+  readonly #idByOwner = new Map<string, NodeId>()
+  readonly #live = new Map<NodeId, LiveNode>()
+  readonly #idByHostname = new Map<string, NodeId>()
+  #nextNodeId = 1
+
+  constructor (store: RegistryStore) {
+    this.#store = store
+  }
+
+  get liveCount (): number { return this.#live.size }
+  get accountCount (): number { return this.#accounts.size }
+
+  live (nodeId: NodeId): LiveNode | undefined { return this.#live.get(nodeId) }
+  account (nodeId: NodeId): Account | undefined { return this.#accounts.get(nodeId) }
+
+  accountByKey (publicKey: string): Account | undefined {
+    return this.#accounts.get(this.#idByKey.get(publicKey) ?? 0)
+  }
+
+  accountByOwner (owner: string): Account | undefined {
+    return owner === '' ? undefined : this.#accounts.get(this.#idByOwner.get(owner) ?? 0)
+  }
+
+  liveByHostname (hostname: string): LiveNode | undefined {
+    return this.#live.get(this.#idByHostname.get(hostname) ?? 0)
+  }
+
+  /** The next id, counting up and never reused; undefined when all are given out. */
+  createAccount (now: number, publicKey: string, owner: string): Account | undefined {
+    if (this.#accounts.size >= MAX_ACCOUNTS) return undefined
+    const nodeId = this.#nextNodeId
+    const account: Account = { nodeId, publicKey, owner, signedOnce: false, keyCreatedMs: now, keyRotatedMs: 0, keyRotations: 0 }
+    this.#indexAccount(account)
+    this.saveAccount(account)
+    return account
+  }
+
+  /** Callers must know that no other account has this key. */
+  replaceKey (account: Account, publicKey: string): void {
+    this.#idByKey.delete(account.publicKey)
+    account.publicKey = publicKey
+    this.#idByKey.set(publicKey, account.nodeId)
+    this.saveAccount(account)
+  }
+
+  /** Only where none was set: an owner is never taken from an account. */
+  setOwner (account: Account, owner: string): void {
+    if (account.owner !== '' || owner === '') return
+    account.owner = owner
+    if (!this.#idByOwner.has(owner)) this.#idByOwner.set(owner, account.nodeId)
+    this.saveAccount(account)
+  }
+
+  saveAccount (account: Account): void {
+    const { publicKey, owner, signedOnce, keyCreatedMs, keyRotatedMs, keyRotations } = account
+    this.#store.put(`account/${account.nodeId}`, { publicKey, owner, signedOnce, keyCreatedMs, keyRotatedMs, keyRotations })
+  }
+
+  /** A new life of the account: private, without name or tags (registry.md §3.1, cases 2, 4 and 5). */
+  createLive (now: number, account: Account, endpoint: string, lanEndpoints: readonly string[]): LiveNode {
+    const node: LiveNode = {
+      nodeId: account.nodeId,
+      account,
+      endpoint,
+      lanEndpoints,
+      public: false,
+      hostname: '',
+      tags: [],
+      taskExec: false,
+      lastSeenMs: now,
+    }
+    this.#live.set(node.nodeId, node)
+    this.saveLive(node)
+    return node
+  }
+
+  saveLive (node: LiveNode): void {
+    const { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, lastSeenMs } = node
+    this.#store.put(`node/${node.nodeId}`, { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, lastSeenMs })
+  }
+
+  /** Empty clears. False when another live node has the name. */
+  setHostname (node: LiveNode, hostname: string): boolean {
+    const holder = this.#idByHostname.get(hostname)
+    if (holder !== undefined && holder !== node.nodeId) return false
+    this.#idByHostname.delete(node.hostname)
+    if (hostname !== '') this.#idByHostname.set(hostname, node.nodeId)
+    node.hostname = hostname
+    this.saveLive(node)
+    return true
+  }
+
+  removeLive (node: LiveNode): void {
+    this.#live.delete(node.nodeId)
+    this.#idByHostname.delete(node.hostname)
+    this.#store.delete(`node/${node.nodeId}`)
+  }
+
+  /** Removes every node not seen since `beforeMs`. @returns How many. */
+  reap (beforeMs: number): number {
+    let reaped = 0
+    for (const node of this.#live.values()) {
+      if (node.lastSeenMs >= beforeMs) continue
+      this.removeLive(node)
+      reaped++
+    }
+    return reaped
+  }
+
+  /** Accounts must be loaded before nodes. @returns False for what is no account. */
+  loadAccount (nodeId: NodeId, fields: Fields): boolean {
+    const publicKey = fields.text('publicKey')
+    if (nodeId === 0 || publicKey === '' || this.#idByKey.has(publicKey)) return false
+    this.#indexAccount({
+      nodeId,
+      publicKey,
+      owner: fields.text('owner'),
+      signedOnce: fields.flag('signedOnce'),
+      keyCreatedMs: fields.milliseconds('keyCreatedMs'),
+      keyRotatedMs: fields.milliseconds('keyRotatedMs'),
+      keyRotations: fields.number('keyRotations'),
+    })
+    return true
+  }
+
+  loadLive (nodeId: NodeId, fields: Fields): boolean {
+    const account = this.#accounts.get(nodeId)
+    if (account === undefined || fields.text('endpoint') === '') return false
+    const hostname = this.#idByHostname.has(fields.text('hostname')) ? '' : fields.text('hostname')
+    if (hostname !== '') this.#idByHostname.set(hostname, nodeId)
+    this.#live.set(nodeId, {
+      nodeId,
+      account,
+      endpoint: fields.text('endpoint'),
+      lanEndpoints: fields.texts('lanEndpoints'),
+      public: fields.flag('public'),
+      hostname,
+      tags: fields.texts('tags'),
+      taskExec: fields.flag('taskExec'),
+      lastSeenMs: fields.milliseconds('lastSeenMs'),
+    })
+    return true
+  }
+
+  #indexAccount (account: Account): void {
+    this.#accounts.set(account.nodeId, account)
+    this.#idByKey.set(account.publicKey, account.nodeId)
+    if (account.owner !== '' && !this.#idByOwner.has(account.owner)) this.#idByOwner.set(account.owner, account.nodeId)
+    this.#nextNodeId = Math.max(this.#nextNodeId, account.nodeId + 1)
+  }
+}

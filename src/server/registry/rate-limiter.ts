@@ -1,0 +1,38 @@
+/** How often one source may ask what (registry.md §1.4). */
+import { TokenBuckets } from '../token-buckets.ts'
+
+export type Bucket = 'register' | 'query' | 'resolve' | 'heartbeat' | 'named_handshake'
+
+/** Requests per minute and source; also the burst. */
+export type RateLimits = Readonly<Record<Bucket, number>>
+
+export const DEFAULT_RATE_LIMITS: RateLimits = {
+  register: 10,
+  query: 500,
+  resolve: 100,
+  heartbeat: 50, // more than 25 nodes behind one address at a heartbeat each 30 s need more
+  named_handshake: 60, // ours: slows down the guessing of private names
+}
+
+export class RateLimiter {
+  readonly #buckets: Readonly<Record<Bucket, TokenBuckets>>
+
+  constructor (limits: RateLimits) {
+    this.#buckets = {
+      register: new TokenBuckets(limits.register, limits.register),
+      query: new TokenBuckets(limits.query, limits.query),
+      resolve: new TokenBuckets(limits.resolve, limits.resolve),
+      heartbeat: new TokenBuckets(limits.heartbeat, limits.heartbeat),
+      named_handshake: new TokenBuckets(limits.named_handshake, limits.named_handshake),
+    }
+  }
+
+  /** Takes one token; false when there is none. */
+  take (now: number, bucket: Bucket, sourceIp: string): boolean {
+    return this.#buckets[bucket].take(now, sourceIp)
+  }
+
+  sweep (now: number): void {
+    for (const buckets of Object.values(this.#buckets)) buckets.sweep(now)
+  }
+}

@@ -1,0 +1,108 @@
+/** `register`: a node id for a key, and where that node is now (registry.md §3.1). */
+import type { Account, LiveNode } from './directory.ts'
+import type { Call } from './request.ts'
+import { formatAddress } from '../../base/address.ts'
+import { fromBase64 } from '../../base/bytes.ts'
+import { formatEndpoint, parseEndpoint } from '../../base/types.ts'
+import { challenges } from '../../wire/registry-messages.ts'
+import { MAX_LAN_ENDPOINTS, MAX_OWNER_CHARS, PROTOCOL_VERSION, PUBLIC_KEY_BYTES } from './constants.ts'
+import { hostnameProblem } from './names.ts'
+import { base64Problem, signatureProblem } from './request.ts'
+
+/** Reply fields that carry a name only if this very request set it. */
+interface NameOutcome {
+  readonly hostname?: string
+  readonly hostname_error?: string
+}
+
+export function register (call: Call): object | string {
+  const sentKey = call.request.text('public_key')
+  const publicKey = parsePublicKey(sentKey)
+  if (sentKey === '') return 'public key missing'
+  if ('problem' in publicKey) return `invalid public key: ${publicKey.problem}`
+  const known = call.directory.accountByKey(publicKey.key)
+  const inRate = call.limiter.take(call.now, 'register', call.source.address)
+  if (!inRate && known === undefined) return `rate limited: too many registrations from ${call.source.address}`
+
+  const signed = call.request.text('signature') !== ''
+  if (signed) {
+    const problem = signatureProblem(call, publicKey.key, challenges.register(call.request.text('listen_addr'), sentKey))
+    if (problem !== undefined) return problem
+  } else if (call.options.requireSignedRegister || known?.signedOnce === true) {
+    return 'signature required to register this key'
+  }
+
+  const account = known ?? takenOver(call, publicKey.key) ?? call.directory.createAccount(call.now, publicKey.key, ownerOf(call))
+  if (account === undefined) return 'too many nodes'
+  noteOwnerAndSignature(call, account, signed)
+  const node = placeNode(call, account)
+  return {
+    type: 'register_ok',
+    node_id: node.nodeId,
+    address: formatAddress({ network: 0, node: node.nodeId }),
+    network_id: 0,
+    public_key: account.publicKey,
+    observed_addr: node.endpoint,
+    protocol_version: PROTOCOL_VERSION,
+    ...nameNode(call, node, signed),
+  }
+}
+
+/** Canonical base64 of 32 bytes: one spelling per key, so that the text can be its name. */
+export function parsePublicKey (text: string): { readonly key: string } | { readonly problem: string } {
+  const bytes = fromBase64(text)
+  if (bytes === undefined) return { problem: `decode public key: ${base64Problem(text)}` }
+  if (bytes.length !== PUBLIC_KEY_BYTES) return { problem: `invalid public key size: ${bytes.length}` }
+  return { key: text }
+}
+
+/** Cases 3 and 4, where allowed: the owner's account gets the new key. */
+function takenOver (call: Call, publicKey: string): Account | undefined {
+  if (!call.options.allowOwnerTakeover) return undefined
+  const account = call.directory.accountByOwner(ownerOf(call))
+  if (account === undefined || account.signedOnce) return undefined
+  call.directory.replaceKey(account, publicKey)
+  return account
+}
+
+function ownerOf (call: Call): string {
+  const owner = call.request.text('owner')
+  return owner.length <= MAX_OWNER_CHARS ? owner : ''
+}
+
+function noteOwnerAndSignature (call: Call, account: Account, signed: boolean): void {
+  call.directory.setOwner(account, ownerOf(call))
+  if (!signed || account.signedOnce) return
+  account.signedOnce = true
+  call.directory.saveAccount(account)
+}
+
+/** Cases 1 and 2: a present node moves, an absent one begins a new life. */
+function placeNode (call: Call, account: Account): LiveNode {
+  const endpoint = observedEndpoint(call)
+  const lan = call.request.texts('lan_addrs').filter((text) => parseEndpoint(text) !== undefined).slice(0, MAX_LAN_ENDPOINTS)
+  const node = call.directory.live(account.nodeId)
+  if (node === undefined) return call.directory.createLive(call.now, account, endpoint, lan)
+  node.endpoint = endpoint
+  node.lanEndpoints = lan
+  node.lastSeenMs = call.now
+  call.directory.saveLive(node)
+  return node
+}
+
+/** The claimed host is worth nothing: the TCP source counts, and only the UDP port is the node's word. */
+function observedEndpoint (call: Call): string {
+  const match = /^(?:\[[^\]]*\]|[^:[\]]*):(\d{1,5})$/.exec(call.request.text('listen_addr'))
+  const port = Number(match?.[1] ?? 0)
+  return formatEndpoint({ address: call.source.address, port: port > 0 && port <= 65_535 ? port : call.source.port })
+}
+
+/** A bad or taken name does not spoil the registration. An unsigned registration may name a node, but not rename it. */
+function nameNode (call: Call, node: LiveNode, signed: boolean): NameOutcome {
+  const hostname = call.request.text('hostname')
+  if (hostname === '') return {}
+  const problem = hostnameProblem(hostname)
+  if (problem !== undefined) return { hostname_error: problem }
+  if (!signed && node.hostname !== '' && node.hostname !== hostname) return {}
+  return call.directory.setHostname(node, hostname) ? { hostname } : {}
+}

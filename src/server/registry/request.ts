@@ -1,0 +1,55 @@
+/** What a handler is given, and the one way in which a request proves who sent it (registry.md §2.1). */
+import type { Endpoint, NodeId } from '../../base/types.ts'
+import type { BeaconList } from './beacon-list.ts'
+import type { Directory, LiveNode } from './directory.ts'
+import type { Fields } from './fields.ts'
+import type { Mailboxes } from './mailboxes.ts'
+import type { RegistryOptions } from './options.ts'
+import type { RateLimiter } from './rate-limiter.ts'
+import type { TrustTable } from './trust-table.ts'
+import { fromBase64, utf8 } from '../../base/bytes.ts'
+import { verifySignature } from '../../crypto/identity.ts'
+
+/** @returns The reply, or the text of a refusal; registry.ts decides how much of the text the client may see. */
+export type Handler = (call: Call) => object | string
+
+export interface Call {
+  readonly now: number // unix ms
+  readonly source: Endpoint // of the TCP connection
+  readonly request: Fields
+  readonly directory: Directory
+  readonly trust: TrustTable
+  readonly mailboxes: Mailboxes
+  readonly beacons: BeaconList
+  readonly limiter: RateLimiter
+  readonly options: RegistryOptions
+}
+
+/** The live node that `field` names, if the request is signed by it; else the refusal. */
+export function authenticate (call: Call, field: string, challenge: (nodeId: NodeId) => string): LiveNode | string {
+  const nodeId = call.request.number(field)
+  const node = call.directory.live(nodeId)
+  if (node === undefined) return notFound(nodeId)
+  return signatureProblem(call, node.account.publicKey, challenge(nodeId)) ?? node
+}
+
+/** Undefined when `signature` is the key's over `challenge`. The text for a wrong one is such that clients see none. */
+export function signatureProblem (call: Call, publicKey: string, challenge: string): string | undefined {
+  const text = call.request.text('signature')
+  if (text === '') return 'signature required for authenticated node'
+  const signature = fromBase64(text)
+  if (signature === undefined) return `invalid signature encoding: ${base64Problem(text)}`
+  const key = fromBase64(publicKey)
+  if (key !== undefined && verifySignature(key, utf8(challenge), signature)) return undefined
+  return 'signature verification failed'
+}
+
+/** The reference's words. A bad padding is reported at the end, where it is. */
+export function base64Problem (text: string): string {
+  const at = text.search(/[^A-Za-z0-9+/]/)
+  return `illegal base64 data at input byte ${at < 0 ? text.length : at}`
+}
+
+export function notFound (nodeId: NodeId): string {
+  return `node ${nodeId}: node not found`
+}

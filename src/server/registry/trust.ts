@@ -1,0 +1,30 @@
+/** Requests about trust (registry.md §4). */
+import type { Call } from './request.ts'
+import { challenges } from '../../wire/registry-messages.ts'
+import { authenticate, notFound } from './request.ts'
+
+/** One direction; the pair counts once the other side has said the same. */
+export function reportTrust (call: Call): object | string {
+  const peerId = call.request.number('peer_id')
+  const node = authenticate(call, 'node_id', (nodeId) => challenges.reportTrust(nodeId, peerId))
+  if (typeof node === 'string') return node
+  if (call.directory.live(peerId) === undefined) return notFound(peerId)
+  if (peerId === node.nodeId) return 'a node cannot trust itself'
+  if (!call.trust.mayAssert(node.nodeId)) return 'too many trusted peers'
+  call.trust.assert(node.nodeId, peerId)
+  return { type: 'report_trust_ok' }
+}
+
+/** Ends the pair for both. A request of ours that still waits for an answer is withdrawn as well, silently. */
+export function revokeTrust (call: Call): object | string {
+  const peerId = call.request.number('peer_id')
+  const node = authenticate(call, 'node_id', (nodeId) => challenges.revokeTrust(nodeId, peerId))
+  if (typeof node === 'string') return node
+  call.mailboxes.settle(peerId, node.nodeId)
+  return call.trust.revoke(node.nodeId, peerId) ? { type: 'revoke_trust_ok' } : 'no such trust pair'
+}
+
+export function checkTrust (call: Call): object {
+  const trusted = call.trust.effective(call.request.number('node_id'), call.request.number('peer_id'))
+  return { type: 'check_trust_ok', trusted }
+}

@@ -1,0 +1,91 @@
+/**
+ * The store on disk: lmdb, one small JSON text per record. Writes of one event-loop turn share a transaction, and
+ * transactions that wait share an fsync, so a thousand clients at once cost little more than one.
+ * A process that is killed loses nothing that `flushed()` acknowledged. Local disks only; the file never shrinks.
+ */
+import type { RootDatabase } from 'lmdb'
+import { mkdir } from 'node:fs/promises'
+import { PilotError } from '../../base/errors.ts'
+import type { RegistryStore, StoredRecord } from './store.ts'
+
+/** Opens or creates the store in `directory` (made with mode 0700: it holds e-mail addresses and endpoints). */
+export async function openLmdbStore (directory: string): Promise<RegistryStore> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    const { open } = await import('lmdb') // a native module: loaded only by those who store
+    return new LmdbStore(open<string, string>({ path: directory, noSubdir: false, encoding: 'string' }))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new PilotError('FAILED', `cannot open the registry store in ${directory}: ${why}`, { directory }, error)
+  }
+}
+
+class LmdbStore implements RegistryStore {
+  readonly #db: RootDatabase<string, string>
+  #unflushed = false // something was queued after the last flush began
+  #flushing: Promise<void> = Promise.resolve()
+  #failure: PilotError | undefined // sticky: from then on memory is ahead of the disk, and nothing may be acknowledged
+  #closing: Promise<void> | undefined
+
+  constructor (db: RootDatabase<string, string>) {
+    this.#db = db
+  }
+
+  load (): readonly StoredRecord[] {
+    const records: StoredRecord[] = []
+    for (const { key, value } of this.#db.getRange()) records.push({ key, value: parse(value) })
+    return records
+  }
+
+  put (key: string, value: object): void {
+    if (this.#closing !== undefined) return
+    this.#unflushed = true
+    this.#watch(this.#db.put(key, JSON.stringify(value)))
+  }
+
+  delete (key: string): void {
+    if (this.#closing !== undefined) return
+    this.#unflushed = true
+    this.#watch(this.#db.remove(key))
+  }
+
+  flushed (): Promise<void> {
+    if (this.#unflushed) {
+      this.#unflushed = false
+      this.#flushing = this.#flush()
+      this.#flushing.catch(() => undefined) // whoever waits hears of it; with nobody waiting it is not a crash
+    }
+    return this.#flushing
+  }
+
+  close (): Promise<void> {
+    this.#closing ??= this.flushed().finally(() => this.#db.close())
+    return this.#closing
+  }
+
+  async #flush (): Promise<void> {
+    try {
+      await this.#db.committed
+      await this.#db.flushed
+    } catch (error) {
+      this.#fail(error)
+    }
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #watch (write: Promise<boolean>): void {
+    write.catch((error: unknown) => this.#fail(error))
+  }
+
+  #fail (error: unknown): void {
+    this.#failure ??= new PilotError('FAILED', 'the registry store refused a write; restart once the disk is well', {}, error)
+  }
+}
+
+function parse (text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // a damaged record counts as absent; the registry says how many it skipped
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * What the registry needs of a disk: small records by key, read once at start, written behind afterwards.
+ * The registry works on its own maps and never waits; the server holds a reply back until `flushed()`.
+ * Every implementation passes test/unit/server/store/compliance.ts.
+ */
+
+export interface RegistryStore {
+  /** Every record, in no particular order. Called once, before the first put. */
+  load (): readonly StoredRecord[]
+
+  /** Queues a write. The value is copied or encoded before the call returns: the caller may change it afterwards. */
+  put (key: string, value: object): void
+  delete (key: string): void
+
+  /** Resolves when everything queued before the call survives the loss of power; rejects when a write failed. */
+  flushed (): Promise<void>
+
+  /** Flushes, then lets go of the files. Idempotent. */
+  close (): Promise<void>
+}
+
+export interface StoredRecord {
+  readonly key: string
+  readonly value: unknown // as written, or whatever a damaged or newer store holds: the reader looks
+}

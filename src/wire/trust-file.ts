@@ -1,0 +1,92 @@
+/** trust.json (trust.md §4.8): whom we trust and who has asked, in the form the reference daemon reads and writes. */
+import type { NodeId } from '../base/types.ts'
+import { asRecord, countField, formatGoJson, parseJsonObject, textField } from './go-json.ts'
+
+export interface TrustedEntry {
+  readonly nodeId: NodeId
+  readonly publicKey: string // base64; '' when not known
+  readonly approvedAt: string // RFC 3339
+  readonly mutual: boolean
+  readonly network: number // trusted as a member of this network; 0 when not for that reason
+}
+
+export interface PendingEntry {
+  readonly nodeId: NodeId
+  readonly publicKey: string // base64; '' when not known
+  readonly justification: string
+  readonly receivedAt: string // RFC 3339
+}
+
+export interface TrustFile {
+  readonly trusted: readonly TrustedEntry[]
+  readonly pending: readonly PendingEntry[]
+}
+
+export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending'
+
+/** Whole or not at all: one bad entry is a fault, since trust silently lost or gained would be worse. */
+export function parseTrustFile (text: string): TrustFile | TrustFileFault {
+  const record = parseJsonObject(text)
+  if (record === undefined) return 'not_json'
+  const trusted = parseList(record['trusted'], parseTrusted)
+  if (trusted === undefined) return 'bad_trusted'
+  const pending = parseList(record['pending'], parsePending)
+  if (pending === undefined) return 'bad_pending'
+  return { trusted, pending }
+}
+
+/** Byte for byte as the reference writes it: two spaces, no newline at the end, empty fields left out where it does. */
+export function formatTrustFile (file: TrustFile): string {
+  return formatGoJson({
+    trusted: file.trusted.length === 0 ? null : file.trusted.map((entry) => ({
+      node_id: entry.nodeId,
+      public_key: entry.publicKey,
+      approved_at: entry.approvedAt,
+      mutual: entry.mutual,
+      network: entry.network === 0 ? undefined : entry.network,
+    })),
+    pending: file.pending.length === 0 ? undefined : file.pending.map((entry) => ({
+      node_id: entry.nodeId,
+      public_key: entry.publicKey === '' ? undefined : entry.publicKey,
+      justification: entry.justification === '' ? undefined : entry.justification,
+      received_at: entry.receivedAt,
+    })),
+  }, 2)
+}
+
+function parseTrusted (record: Readonly<Record<string, unknown>>): TrustedEntry | undefined {
+  const nodeId = countField(record, 'node_id', 0xffff_ffff)
+  const publicKey = textField(record, 'public_key')
+  const approvedAt = textField(record, 'approved_at')
+  const mutual = record['mutual'] ?? false
+  const network = countField(record, 'network', 0xffff)
+  if (nodeId === undefined || nodeId === 0 || publicKey === undefined || approvedAt === undefined) return undefined
+  if (typeof mutual !== 'boolean' || network === undefined) return undefined
+  return { nodeId, publicKey, approvedAt, mutual, network }
+}
+
+function parsePending (record: Readonly<Record<string, unknown>>): PendingEntry | undefined {
+  const nodeId = countField(record, 'node_id', 0xffff_ffff)
+  const publicKey = textField(record, 'public_key')
+  const justification = textField(record, 'justification')
+  const receivedAt = textField(record, 'received_at')
+  if (nodeId === undefined || nodeId === 0 || publicKey === undefined) return undefined
+  if (justification === undefined || receivedAt === undefined) return undefined
+  return { nodeId, publicKey, justification, receivedAt }
+}
+
+/** Absent and null are an empty list. */
+function parseList<Entry> (
+  value: unknown, parse: (record: Readonly<Record<string, unknown>>) => Entry | undefined,
+): readonly Entry[] | undefined {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value)) return undefined
+  const entries: Entry[] = []
+  for (const item of value) {
+    const record = asRecord(item)
+    const entry = record === undefined ? undefined : parse(record)
+    if (entry === undefined) return undefined
+    entries.push(entry)
+  }
+  return entries
+}

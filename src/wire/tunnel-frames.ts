@@ -1,0 +1,130 @@
+/**
+ * Frames between tunnel peers, one per datagram or per relayed message (tunnel.md §2), big-endian:
+ *
+ *   PILS sealed packet   magic(4) sender(4) prefix(4) counter(8) ciphertext tag(16)   nonce = prefix || counter
+ *   PILA key exchange    magic(4) sender(4) x25519(32) ed25519(32) signature(64)
+ *   PILK the same, bare  magic(4) sender(4) x25519(32)                                recognised, never accepted
+ *   PILP hole punch      magic(4)
+ *   PILT plain packet    magic(4) packet                                              off unless a test asks
+ */
+import { readU32, writeU32 } from '../base/bytes.ts'
+import type { NodeId } from '../base/types.ts'
+
+export const MAGIC_SEALED = 0x5049_4c53 // "PILS"
+export const MAGIC_AUTH = 0x5049_4c41 // "PILA"
+export const MAGIC_KEY = 0x5049_4c4b // "PILK"
+export const MAGIC_PUNCH = 0x5049_4c50 // "PILP"
+export const MAGIC_PLAIN = 0x5049_4c54 // "PILT"
+
+export const MAGIC_BYTES = 4
+export const GCM_TAG_BYTES = 16
+/** In front of the ciphertext of a sealed frame. */
+export const SEALED_HEADER_BYTES = 20
+/** What sealing adds to a packet; a shorter PILS is no sealed frame. */
+export const SEALED_OVERHEAD_BYTES = 36
+export const AUTH_FRAME_BYTES = 136
+export const KEY_FRAME_BYTES = 40
+
+export type FrameFault = 'too_short' | 'bad_magic'
+
+export interface AuthFrame {
+  readonly sender: NodeId
+  readonly x25519: Uint8Array // 32 bytes
+  readonly ed25519: Uint8Array // 32 bytes
+  readonly signature: Uint8Array // 64 bytes over authChallenge(sender, x25519)
+}
+
+export interface KeyFrame {
+  readonly sender: NodeId
+  readonly x25519: Uint8Array // 32 bytes
+}
+
+/** Writes the 20 bytes in front of the ciphertext; out[at + 8 .. at + 20) is then the nonce, out[at + 4 .. at + 8) the AAD. */
+export function encodeSealedHeader (
+  out: Uint8Array, at: number, sender: NodeId, prefix: number, counterHigh: number, counterLow: number,
+): void {
+  writeU32(out, at, MAGIC_SEALED)
+  writeU32(out, at + 4, sender)
+  writeU32(out, at + 8, prefix)
+  writeU32(out, at + 12, counterHigh)
+  writeU32(out, at + 16, counterLow)
+}
+
+/** The readers below expect at least SEALED_HEADER_BYTES that begin with MAGIC_SEALED. */
+export function sealedSender (bytes: Uint8Array): NodeId {
+  return readU32(bytes, 4)
+}
+
+export function sealedPrefix (bytes: Uint8Array): number {
+  return readU32(bytes, 8)
+}
+
+export function sealedCounterHigh (bytes: Uint8Array): number {
+  return readU32(bytes, 12)
+}
+
+export function sealedCounterLow (bytes: Uint8Array): number {
+  return readU32(bytes, 16)
+}
+
+/** Views into `bytes`: copy what outlives the datagram. Trailing bytes are ignored. The signature is not checked. */
+export function decodeAuthFrame (bytes: Uint8Array): AuthFrame | FrameFault {
+  if (bytes.length < AUTH_FRAME_BYTES) return 'too_short'
+  if (readU32(bytes, 0) !== MAGIC_AUTH) return 'bad_magic'
+  return {
+    sender: readU32(bytes, 4),
+    x25519: bytes.subarray(8, 40),
+    ed25519: bytes.subarray(40, 72),
+    signature: bytes.subarray(72, AUTH_FRAME_BYTES),
+  }
+}
+
+/** @throws RangeError if a key or the signature has the wrong length. */
+export function encodeAuthFrame (frame: AuthFrame): Uint8Array {
+  const out = new Uint8Array(AUTH_FRAME_BYTES)
+  writeU32(out, 0, MAGIC_AUTH)
+  writeU32(out, 4, frame.sender)
+  put(out, 8, frame.x25519, 32)
+  put(out, 40, frame.ed25519, 32)
+  put(out, 72, frame.signature, 64)
+  return out
+}
+
+/** What the signature of an AuthFrame covers: "auth" sender(4) x25519(32), 40 bytes. */
+export function authChallenge (sender: NodeId, x25519: Uint8Array): Uint8Array {
+  const out = new Uint8Array(40)
+  writeU32(out, 0, CHALLENGE_AUTH)
+  writeU32(out, 4, sender)
+  put(out, 8, x25519, 32)
+  return out
+}
+
+/** Views into `bytes`; trailing bytes are ignored. */
+export function decodeKeyFrame (bytes: Uint8Array): KeyFrame | FrameFault {
+  if (bytes.length < KEY_FRAME_BYTES) return 'too_short'
+  if (readU32(bytes, 0) !== MAGIC_KEY) return 'bad_magic'
+  return { sender: readU32(bytes, 4), x25519: bytes.subarray(8, KEY_FRAME_BYTES) }
+}
+
+/** @throws RangeError if the key has the wrong length. */
+export function encodeKeyFrame (frame: KeyFrame): Uint8Array {
+  const out = new Uint8Array(KEY_FRAME_BYTES)
+  writeU32(out, 0, MAGIC_KEY)
+  writeU32(out, 4, frame.sender)
+  put(out, 8, frame.x25519, 32)
+  return out
+}
+
+/** Carries nothing: that it passes is its whole purpose. */
+export function encodePunchFrame (): Uint8Array {
+  const out = new Uint8Array(MAGIC_BYTES)
+  writeU32(out, 0, MAGIC_PUNCH)
+  return out
+}
+
+function put (out: Uint8Array, at: number, part: Uint8Array, length: number): void {
+  if (part.length !== length) throw new RangeError(`expected ${length} bytes, got ${part.length}`)
+  out.set(part, at)
+}
+
+const CHALLENGE_AUTH = 0x6175_7468 // "auth", without the colon of the text challenges

@@ -1,0 +1,132 @@
+/** Liveness, resolving, names: who is there, who may know where, and who may know that. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { challenges } from '../../../../src/wire/registry-messages.ts'
+import { REFUSED, Setting } from './setting.ts'
+
+test('three minutes of silence and the node is reaped, its heartbeat then says so', () => {
+  const setting = new Setting()
+  const alice = setting.join({ hostname: 'alice' })
+  const bob = setting.join()
+  setting.now += 170_000
+  setting.heartbeat(alice)
+  setting.now += 60_000
+  setting.registry.sweep(setting.now)
+  assert.equal(setting.ask({ type: 'lookup', node_id: alice.id })['type'], 'lookup_ok')
+  assert.deepEqual(setting.heartbeat(bob), { type: 'error', error: `node ${bob.id}: node not found` })
+  assert.equal(setting.registry.counters.reaped, 1)
+})
+
+test('a node comes back from the disk as it was, with its last-seen', () => {
+  const setting = new Setting()
+  const alice = setting.join({ hostname: 'alice', lan_addrs: ['10.0.0.1:4000'] })
+  setting.publish(alice)
+  setting.askAs(alice, challenges.setTags(alice.id), { type: 'set_tags', node_id: alice.id, tags: ['web'] })
+  setting.now += 100_000
+  setting.heartbeat(alice)
+  const before = setting.ask({ type: 'lookup', node_id: alice.id })
+  setting.restart()
+  assert.deepEqual(setting.ask({ type: 'lookup', node_id: alice.id }), before)
+  assert.equal(setting.registry.skippedRecords, 0)
+  setting.registry.sweep(setting.now + 170_000)
+  assert.equal(setting.registry.counters.liveNodes, 1, 'the heartbeat was stored')
+  setting.registry.sweep(setting.now + 190_000)
+  assert.equal(setting.registry.counters.liveNodes, 0)
+})
+
+test('a private node is resolved only by those in a pair with it, not even by itself', () => {
+  const setting = new Setting()
+  const [alice, bob] = [setting.join(), setting.join()]
+  assert.deepEqual(setting.resolve(alice, bob), REFUSED)
+  assert.deepEqual(setting.resolve(bob, bob), REFUSED)
+  setting.report(alice, bob)
+  assert.deepEqual(setting.resolve(alice, bob), REFUSED, 'one side alone opens nothing')
+  setting.report(bob, alice)
+  assert.equal(setting.resolve(alice, bob)['real_addr'], '203.0.113.2:4000')
+  assert.equal(setting.resolve(bob, alice)['real_addr'], '203.0.113.1:4000')
+})
+
+test('punch asks for the same right as resolve', () => {
+  const setting = new Setting()
+  const [alice, bob] = [setting.join(), setting.join()]
+  const punch = (): object => setting.askAs(alice, challenges.punch(alice.id, bob.id), { type: 'punch', requester_id: alice.id, node_a: alice.id, node_b: bob.id })
+  assert.deepEqual(punch(), REFUSED)
+  setting.publish(bob)
+  assert.deepEqual(punch(), { type: 'punch_ok', node_a: alice.id, node_a_addr: '203.0.113.1:4000', node_b: bob.id, node_b_addr: '203.0.113.2:4000' })
+})
+
+test('a private name answers only to a signed request of a trusted node', () => {
+  const setting = new Setting()
+  const alice = setting.join({ hostname: 'alice' })
+  const [bob, carol] = [setting.join(), setting.join()]
+  setting.report(alice, bob)
+  setting.report(bob, alice)
+  const request = { type: 'resolve_hostname', hostname: 'alice' }
+  const unknown = { type: 'error', error: 'hostname "alice" not found' }
+  assert.deepEqual(setting.ask(request), unknown)
+  assert.deepEqual(setting.ask({ ...request, requester_id: bob.id }), unknown, 'a claimed id is not believed')
+  assert.deepEqual(setting.askAs(carol, challenges.resolveHostname(bob.id, 'alice'), { ...request, requester_id: bob.id }), unknown)
+  assert.deepEqual(setting.askAs(carol, challenges.resolveHostname(carol.id, 'alice'), { ...request, requester_id: carol.id }), unknown)
+  const found = { type: 'resolve_hostname_ok', node_id: alice.id, address: '0:0000.0000.0001', public: false, hostname: 'alice' }
+  for (const who of [alice, bob]) {
+    assert.deepEqual(setting.askAs(who, challenges.resolveHostname(who.id, 'alice'), { ...request, requester_id: who.id }), found)
+  }
+  setting.publish(alice)
+  assert.deepEqual(setting.ask(request), { ...found, public: true })
+})
+
+test('a name is free again when its node is reaped, deregistered or renamed', () => {
+  const setting = new Setting()
+  const [alice, bob] = [setting.join({ hostname: 'agent' }), setting.join()]
+  const take = (hostname: string): unknown => setting.askAs(bob, challenges.setHostname(bob.id), { type: 'set_hostname', node_id: bob.id, hostname })['type']
+  assert.equal(take('agent'), 'error')
+  setting.askAs(alice, challenges.setHostname(alice.id), { type: 'set_hostname', node_id: alice.id, hostname: 'other' })
+  assert.equal(take('agent'), 'set_hostname_ok')
+  setting.askAs(alice, challenges.deregister(alice.id), { type: 'deregister', node_id: alice.id })
+  assert.equal(take('other'), 'set_hostname_ok')
+  assert.equal(take(''), 'set_hostname_ok')
+})
+
+test('the limits per source refill with time; loopback has none', () => {
+  const setting = new Setting()
+  const alice = setting.join()
+  for (let i = 0; i < 50; i++) assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
+  assert.equal(setting.heartbeat(alice)['error'], 'rate limited: too many heartbeats from 198.51.100.1')
+  setting.now += 1_300
+  assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
+  for (let i = 0; i < 600; i++) assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '127.0.0.1')['type'], 'lookup_ok')
+  for (let i = 0; i < 500; i++) setting.ask({ type: 'lookup', node_id: 1 }, `2001:db8::${i.toString(16)}`)
+  assert.match(String(setting.ask({ type: 'lookup', node_id: 1 }, '2001:db8::ffff')['error']), /^rate limited/, 'an IPv6 /64 is one source')
+  assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '2001:db8:0:1::1')['type'], 'lookup_ok')
+})
+
+test('announced beacons are listed for a minute', () => {
+  const setting = new Setting()
+  setting.ask({ type: 'beacon_register', beacon_id: 5, addr: '192.0.2.1:9001' })
+  assert.deepEqual(setting.ask({ type: 'beacon_list' })['beacons'], [{ id: 5, addr: '192.0.2.1:9001' }])
+  setting.now += 61_000
+  assert.deepEqual(setting.ask({ type: 'beacon_list' })['beacons'], [])
+})
+
+test('a reply that promises something waits for the disk, one that does not, does not', () => {
+  const setting = new Setting()
+  const alice = setting.join()
+  assert.ok(setting.registry.replyWaits)
+  setting.heartbeat(alice)
+  assert.ok(!setting.registry.replyWaits)
+  setting.report(alice, alice)
+  assert.ok(!setting.registry.replyWaits, 'a refusal promises nothing')
+})
+
+test('damaged records are skipped and counted, the rest is used', () => {
+  const setting = new Setting()
+  setting.join()
+  setting.disk.set('account/9', '{"publicKey":7}')
+  setting.disk.set('node/8', '{"endpoint":"1.2.3.4:5"}')
+  setting.disk.set('trust/5:2', '{"lowAsserts":true}')
+  setting.disk.set('request/x/2', 'null')
+  setting.disk.set('from/the/future', '[]')
+  setting.restart()
+  assert.equal(setting.registry.skippedRecords, 4)
+  assert.equal(setting.registry.counters.liveNodes, 1)
+})

@@ -1,0 +1,47 @@
+/** What every RegistryStore must do. `open` is called again and again for the same place. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RegistryStore } from '../../../../src/server/store/store.ts'
+
+export function storeCompliance (name: string, place: () => Promise<() => Promise<RegistryStore>>): void {
+  test(`${name}: an empty store loads nothing and flushes at once`, async () => {
+    const store = await (await place())()
+    assert.deepEqual(store.load(), [])
+    await store.flushed()
+    await store.close()
+  })
+
+  test(`${name}: what was put and not deleted is there after reopening`, async () => {
+    const open = await place()
+    const first = await open()
+    first.load()
+    const value = { text: 'ü"\u0000', list: [1, 2], flag: true }
+    first.put('node/1', value)
+    value.list.push(3) // the store has its own copy
+    first.put('node/2', { old: true })
+    first.put('node/2', { old: false })
+    first.put('node/3', {})
+    first.delete('node/3')
+    first.delete('node/4')
+    await first.flushed()
+    await first.close()
+    await first.close()
+    const second = await open()
+    const records = [...second.load()].sort((a, b) => a.key < b.key ? -1 : 1)
+    assert.deepEqual(records, [
+      { key: 'node/1', value: { text: 'ü"\u0000', list: [1, 2], flag: true } },
+      { key: 'node/2', value: { old: false } },
+    ])
+    await second.close()
+  })
+
+  test(`${name}: closing flushes what was put before`, async () => {
+    const open = await place()
+    const first = await open()
+    for (let i = 0; i < 1_000; i++) first.put(`trust/${i}`, { i })
+    await first.close()
+    const second = await open()
+    assert.equal(second.load().length, 1_000)
+    await second.close()
+  })
+}

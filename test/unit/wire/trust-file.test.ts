@@ -1,0 +1,48 @@
+/** trust.json as identity.json and handshake-444.json show it. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { formatTrustFile, parseTrustFile, type TrustFile } from '../../../src/wire/trust-file.ts'
+import { loadVectors } from '../../vectors/load.ts'
+
+test('every recorded trust file is parsed, and formatted again byte by byte', () => {
+  const { trust_files: { samples } } = loadVectors<{ trust_files: { samples: { name: string, text: string }[] } }>('identity')
+  const { scenarios } = loadVectors<{ scenarios: { trust_files?: Record<string, string> }[] }>('handshake-444')
+  const texts = [...samples.map(({ text }) => text), ...scenarios.flatMap((scenario) => Object.values(scenario.trust_files ?? {}))]
+  assert.ok(texts.length >= 20)
+  for (const text of texts) assert.equal(formatTrustFile(parsed(text)), text)
+})
+
+test('what the reference leaves out reads as empty', () => {
+  const file = parsed('{"trusted":[{"node_id":2,"approved_at":"2026-11-22T09:45:45Z"}],"pending":[{"node_id":3,"received_at":"2026-11-22T10:45:45+01:00"}],"x":1}')
+  assert.deepEqual(file, {
+    trusted: [{ nodeId: 2, publicKey: '', approvedAt: '2026-11-22T09:45:45Z', mutual: false, network: 0 }],
+    pending: [{ nodeId: 3, publicKey: '', justification: '', receivedAt: '2026-11-22T10:45:45+01:00' }],
+  })
+  assert.deepEqual(parsed('{}'), { trusted: [], pending: [] })
+  assert.equal(formatTrustFile({ trusted: [], pending: [] }), '{\n  "trusted": null\n}')
+})
+
+test('a justification is escaped as in Go and comes back whole', () => {
+  const file: TrustFile = { trusted: [], pending: [{ nodeId: 1, publicKey: '', justification: '<b>&\u2028"', receivedAt: 'x' }] }
+  const text = formatTrustFile(file)
+  assert.ok(text.includes('"justification": "\\u003cb\\u003e\\u0026\\u2028\\""'), text)
+  assert.deepEqual(parsed(text), file)
+})
+
+test('a file with one bad entry is refused whole', () => {
+  const good = '{"node_id":1,"approved_at":"x"}'
+  for (const entry of ['{}', '{"node_id":0}', '{"node_id":"1"}', '{"node_id":1,"mutual":1}', '{"node_id":1,"network":70000}', '{"node_id":1,"public_key":2}', '[]', 'null']) {
+    assert.equal(parseTrustFile(`{"trusted":[${good},${entry}]}`), 'bad_trusted', entry)
+  }
+  for (const entry of ['{}', '{"node_id":1,"justification":5}', '{"node_id":1,"received_at":5}', '7']) {
+    assert.equal(parseTrustFile(`{"trusted":null,"pending":[${entry}]}`), 'bad_pending', entry)
+  }
+  assert.equal(parseTrustFile('{"trusted":{}}'), 'bad_trusted')
+  for (const text of ['', 'null', '[]', 'hello', '{']) assert.equal(parseTrustFile(text), 'not_json', text)
+})
+
+function parsed (text: string): TrustFile {
+  const file = parseTrustFile(text)
+  assert.ok(typeof file !== 'string', `${String(file)}: ${text}`)
+  return file
+}
