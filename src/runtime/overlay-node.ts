@@ -72,6 +72,9 @@ export class OverlayNode {
   registryState: 'connecting' | 'registered' | 'unreachable' = 'connecting'
   registrySince = new Date()
   hostname: string | undefined
+  /** Why the registry does not give us the hostname we asked for. */
+  hostnameRefused: string | undefined
+  #named = false
   readonly #driver: Driver
   readonly #socket: UdpSocket
   readonly #link: RegistryLink
@@ -167,9 +170,9 @@ export class OverlayNode {
     return observed === undefined ? null : formatEndpoint(observed)
   }
 
-  /** Resolves when the registry has given us our id, or when `patienceMs` is over: then with false. */
+  /** Resolves when the registry has given us our id and decided on our hostname, or when `patienceMs` is over: then with false. */
   whenRegistered (patienceMs: number): Promise<boolean> {
-    if (this.core.standing.registered) return Promise.resolve(true)
+    if (this.#named) return Promise.resolve(true)
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), patienceMs)
       this.#registered.push(() => {
@@ -302,7 +305,12 @@ export class OverlayNode {
         return
       }
       case 'incoming': this.#onIncoming(event.stream, event.peer); return
-      case 'registered': this.#onRegistered(); break
+      case 'registered': this.#onRegistered(event.hostname); break
+      case 'hostname_set': this.#tellRegistered(); break
+      case 'hostname_refused':
+        this.hostnameRefused = event.text
+        this.#tellRegistered()
+        break
       case 'trust': this.#saveTrust(); break
       default: break
     }
@@ -324,10 +332,16 @@ export class OverlayNode {
     }))
   }
 
-  #onRegistered (): void {
+  #onRegistered (hostname: string | undefined): void {
     this.registryState = 'registered'
     this.registrySince = new Date()
     this.#toldUnreachable = false
+    // A name that the registration did not settle is being asked for; its answer follows.
+    if (this.hostname === undefined || hostname === this.hostname) this.#tellRegistered()
+  }
+
+  #tellRegistered (): void {
+    this.#named = true
     for (const tell of this.#registered) tell()
     this.#registered = []
   }

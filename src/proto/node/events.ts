@@ -14,6 +14,7 @@ export type NodeEvent =
   /** A PILA with another identity than the node's, or a forged one. */
   | { readonly kind: 'auth_refused', readonly node: NodeId, readonly why: string, readonly from: Endpoint }
   | { readonly kind: 'registry_refused', readonly request: string, readonly text: string }
+  | { readonly kind: 'hostname_set', readonly hostname: string }
   | { readonly kind: 'hostname_refused', readonly hostname: string, readonly text: string }
   /** A SYN passed the trust gate and somebody listens there: `accept` or `refuse` the stream. */
   | { readonly kind: 'incoming', readonly stream: Stream, readonly peer: Peer }

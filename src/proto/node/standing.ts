@@ -253,6 +253,7 @@ export class Standing {
   #onHostname (result: RegistryResult<Purpose>): void {
     const hostname = this.#context.options.hostname!
     if (result.kind === 'refused') this.#context.emit({ kind: 'hostname_refused', hostname, text: result.text })
+    else if (result.kind === 'reply') this.#context.emit({ kind: 'hostname_set', hostname })
   }
 
   #onPoll (now: Instant, result: RegistryResult<Purpose>): void {

@@ -119,5 +119,7 @@ const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 1, direct:
 /** Alive before dead, proven before promised, then by kind. A relay that nobody proved still beats a dead path. */
 function score (path: Path): number {
   const alive = path.dead ? 0 : 100
-  return alive + (path.proven ? 50 : path.hinted ? 30 : 0) + (path.proven || path.kind !== 'relay' ? RANK[path.kind] : 20)
+  if (path.proven) return alive + 50 + RANK[path.kind]
+  if (path.hinted) return alive + 30 + RANK[path.kind]
+  return alive + (path.kind === 'relay' ? 20 : RANK[path.kind])
 }

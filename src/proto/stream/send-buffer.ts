@@ -45,7 +45,7 @@ export class SendBuffer {
       const count = Math.min(chunk.length - from, length - done)
       out.set(from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count), at + done)
       done += count
-      if (from + count < chunk.length) break
+      if (done === length) break // the cursor stays on a chunk that is there: the last one may still grow
       index += 1
       chunkStart += chunk.length
     }

@@ -1,0 +1,8 @@
+/** npm run check: types, lint, architecture and the unit tests; under a minute, for between two edits. */
+import { install, script } from './lib.mjs'
+import { runSteps } from './steps.mjs'
+
+await script(async () => {
+  await install()
+  return await runSteps(['types', 'lint', 'schema', 'architecture', 'unit'])
+})

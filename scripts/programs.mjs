@@ -1,0 +1,34 @@
+/**
+ * The unmodified programs that end-to-end tests drive. Tests skip, with a printed reason, what is not there;
+ * on a CI machine where we are root they are installed from Debian instead.
+ */
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { run } from './lib.mjs'
+
+export async function installPrograms ({ mayInstall }) {
+  const missing = PROGRAMS.filter(({ program }) => !onPath(program))
+  if (missing.length === 0) return
+  if (mayInstall && process.getuid?.() === 0 && onPath('apt-get')) {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    const packages = missing.map((entry) => entry.debian)
+    console.error(`installing ${packages.join(', ')} (apt-get) …`)
+    await run('apt-get', ['update', '-qq'], { timeoutMs: 120_000, stdout: 'ignore', env })
+    // One by one: a package that this release lacks must not keep the others out.
+    for (const name of packages) await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { timeoutMs: 180_000, stdout: 'ignore', env })
+  }
+  for (const { program, why } of missing) if (!onPath(program)) console.error(`note: no ${program} on this machine; skipped: ${why}`)
+}
+
+function onPath (program) {
+  // Debian keeps servers and tcpdump in sbin, which is not on everybody's PATH.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
+  return folders.some((folder) => existsSync(join(folder, program)))
+}
+
+const PROGRAMS = [
+  { program: 'curl', debian: 'curl', why: 'downloads and uploads by an unmodified HTTP client' },
+  { program: 'tcpdump', debian: 'tcpdump', why: 'the capture of real UDP traffic (an own relay socket still looks at it)' },
+  { program: 'redis-server', debian: 'redis-server', why: 'an unmodified Redis client and server' },
+  { program: 'psql', debian: 'postgresql-client', why: 'an unmodified PostgreSQL client' },
+]

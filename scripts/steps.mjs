@@ -1,0 +1,52 @@
+/** The checks and groups of tests by name, each with a limit of time: a run always ends. */
+import { join, relative } from 'node:path'
+import { ROOT, ScriptError, bin, filesBelow, run } from './lib.mjs'
+
+/** Runs the steps in order and reports each; 0 when all passed. Later steps run even when an earlier one failed. */
+export async function runSteps (names) {
+  const unknown = names.filter((name) => !(name in STEPS))
+  if (unknown.length > 0) throw new ScriptError(`no group ${unknown.join(', ')}; there are ${ALL_STEPS.join(', ')}`)
+  const results = []
+  for (const name of names) {
+    console.log(`\n── ${name}`)
+    const began = performance.now()
+    const code = await STEPS[name]()
+    results.push({ name, code, seconds: (performance.now() - began) / 1000 })
+    if (code === 130) break // Ctrl+C
+  }
+  console.log('')
+  for (const { name, code, seconds } of results) console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name.padEnd(13)} ${seconds.toFixed(1)} s`)
+  return results.some(({ code }) => code !== 0) ? 1 : 0
+}
+
+export async function runFiles (name, files, { timeoutMs = 300_000, concurrency } = {}) {
+  const flags = ['--import', 'tsx', '--test', '--test-reporter=spec', `--test-timeout=${timeoutMs}`]
+  if (concurrency !== undefined) flags.push(`--test-concurrency=${concurrency}`)
+  const code = await run(process.execPath, [...flags, ...files], { timeoutMs })
+  if (code === 124) console.error(`error: ${name} was not done after ${timeoutMs / 1000} s`)
+  return code
+}
+
+/** Node 20's --test takes no globs, so the files are listed here. A group without files fails: nothing is not a pass. */
+function group (name, options) {
+  return async () => {
+    const files = filesBelow(join(ROOT, 'test', name)).filter((file) => file.endsWith('.test.ts')).map((file) => relative(ROOT, file))
+    if (files.length > 0) return await runFiles(name, files, options)
+    console.error(`error: no *.test.ts below test/${name}`)
+    return options.optional === true ? 0 : 1
+  }
+}
+
+const STEPS = {
+  types: () => run(bin('tsc'), ['-p', '.'], { timeoutMs: 120_000 }),
+  lint: () => run(bin('oxlint'), ['--deny-warnings', 'src', 'test', 'scripts'], { timeoutMs: 60_000 }),
+  schema: () => run(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { timeoutMs: 60_000 }),
+  architecture: () => runFiles('architecture', ['test/architecture.test.ts'], { timeoutMs: 60_000 }),
+  unit: group('unit', { timeoutMs: 180_000 }),
+  vectors: group('vectors', { timeoutMs: 120_000 }),
+  sim: group('sim', { timeoutMs: 600_000 }),
+  fuzz: group('fuzz', { timeoutMs: 300_000 }),
+  e2e: group('e2e', { timeoutMs: 900_000, concurrency: 1 }), // real sockets and clocks: one at a time
+}
+
+export const ALL_STEPS = Object.keys(STEPS)

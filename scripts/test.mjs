@@ -1,0 +1,22 @@
+/**
+ * npm test: installs and builds what is missing, then every check and test in the order of their cost.
+ *   node scripts/test.mjs                 everything
+ *   node scripts/test.mjs sim fuzz        these groups only
+ *   node scripts/test.mjs test/unit/x.test.ts   these files only
+ *   node scripts/test.mjs --ci            also installs the Debian programs that tests drive, where it may
+ */
+import { build, install, script } from './lib.mjs'
+import { installPrograms } from './programs.mjs'
+import { ALL_STEPS, runFiles, runSteps } from './steps.mjs'
+
+await script(async () => {
+  const args = process.argv.slice(2)
+  const wanted = args.filter((arg) => arg !== '--ci')
+  const files = wanted.filter((arg) => arg.endsWith('.test.ts'))
+  const steps = wanted.filter((arg) => !arg.endsWith('.test.ts'))
+  await install()
+  await installPrograms({ mayInstall: args.includes('--ci') })
+  if (wanted.length === 0 || steps.includes('e2e') || files.some((file) => file.includes('e2e'))) await build()
+  if (files.length > 0) return await runFiles('files', files)
+  return await runSteps(steps.length > 0 ? steps : ALL_STEPS)
+})

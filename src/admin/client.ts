@@ -1,0 +1,84 @@
+/** The other end of the admin socket: the methods of `GatewayControl`, each one request. */
+import { request } from 'node:http'
+import type { GatewayControl } from '../gateway/types.ts'
+import { ERRORS, PilotError, type ErrorCode } from '../base/errors.ts'
+
+/** `GatewayControl` as seen from outside: everything takes time. */
+export type AdminClient = {
+  readonly [Name in keyof GatewayControl]: (...args: Parameters<GatewayControl[Name]>) => Promise<Awaited<ReturnType<GatewayControl[Name]>>>
+}
+
+/** Methods reject with the gateway's own PilotError, or with NOT_RUNNING, TIMED_OUT, FAILED when there is no answer. */
+export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS): AdminClient {
+  const get = async <T>(path: string): Promise<T> => await ask(socketPath, 'GET', path, undefined, timeoutMs) as T
+  const post = async <T>(path: string, body: object, waitMs = timeoutMs): Promise<T> => await ask(socketPath, 'POST', path, body, waitMs) as T
+  return {
+    status: () => get('/v1/status'),
+    peers: () => get('/v1/peers'),
+    mappings: () => get('/v1/mappings'),
+    exposes: () => get('/v1/exposes'),
+    connections: () => get('/v1/connections'),
+    trusted: () => get('/v1/trust'),
+    pending: () => get('/v1/trust/pending'),
+    ping: (peer, seq, pingMs) => post('/v1/ping', { peer, seq, timeoutMs: pingMs }, pingMs + timeoutMs),
+    requestTrust: (peer, reason) => post('/v1/trust/request', { peer, reason }, TRUST_TIMEOUT_MS),
+    approveTrust: (peer) => post('/v1/trust/approve', { peer }, TRUST_TIMEOUT_MS),
+    rejectTrust: (peer) => post('/v1/trust/reject', { peer }, TRUST_TIMEOUT_MS),
+    revokeTrust: (peer) => post('/v1/trust/revoke', { peer }, TRUST_TIMEOUT_MS),
+  }
+}
+
+function ask (socketPath: string, method: string, path: string, body: object | undefined, timeoutMs: number): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+    // One connection for each question: an agent's kept-alive socket would keep a finished command from ending.
+    const call = request({ socketPath, method, path, headers, agent: false }, (response) => {
+      const parts: Buffer[] = []
+      response.on('data', (part: Buffer) => parts.push(part))
+      response.on('error', (error) => reject(unreachable(socketPath, error)))
+      response.on('end', () => {
+        clearTimeout(timer)
+        try {
+          resolve(readAnswer(response.statusCode ?? 0, Buffer.concat(parts).toString('utf8')))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+    const timer = setTimeout(() => call.destroy(new PilotError('TIMED_OUT', `the gateway at ${socketPath} did not answer within ${timeoutMs} ms`, { socketPath })), timeoutMs)
+    call.on('error', (error) => {
+      clearTimeout(timer)
+      reject(unreachable(socketPath, error))
+    })
+    call.end(text)
+  })
+}
+
+function readAnswer (status: number, text: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new PilotError('FAILED', `the admin socket answered ${status} with something that is not JSON; is it a pilotgate?`)
+  }
+  if (status === 200) return value
+  const { error } = value as { error?: { code?: unknown, message?: unknown, details?: unknown } }
+  // A newer gateway may know codes that we do not.
+  const code = typeof error?.code === 'string' && Object.hasOwn(ERRORS, error.code) ? error.code as ErrorCode : 'FAILED'
+  const details = error?.details !== null && typeof error?.details === 'object' ? error.details as Record<string, unknown> : {}
+  throw new PilotError(code, typeof error?.message === 'string' ? error.message : `the gateway answered ${status}`, details)
+}
+
+function unreachable (socketPath: string, error: Error): PilotError {
+  if (error instanceof PilotError) return error
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'ENOENT' || code === 'ENOTDIR') return new PilotError('NOT_RUNNING', `no gateway runs here: there is no ${socketPath}`, { socketPath }, error)
+  if (code === 'ECONNREFUSED') return new PilotError('NOT_RUNNING', `no gateway runs here: nothing listens on ${socketPath}`, { socketPath }, error)
+  if (code === 'EACCES' || code === 'EPERM') return new PilotError('FAILED', `the admin socket ${socketPath} belongs to another user; run this as the user that runs the gateway`, { socketPath }, error)
+  if (code === 'ECONNRESET') return new PilotError('NOT_RUNNING', `the gateway at ${socketPath} stopped before it answered`, { socketPath }, error)
+  return new PilotError('FAILED', `the admin socket ${socketPath}: ${error.message}`, { socketPath }, error)
+}
+
+const ANSWER_TIMEOUT_MS = 10_000
+const TRUST_TIMEOUT_MS = 30_000 // goes to the registry, or to the peer through a relay

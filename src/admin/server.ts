@@ -1,0 +1,147 @@
+/**
+ * The admin socket: HTTP on a Unix socket of mode 0600. Who can open the file may do everything a gateway can, so the
+ * file is private from its first moment, not from a chmod later on.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
+import { lstat, mkdir, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { GatewayControl } from '../gateway/types.ts'
+import { PilotError, asPilotError } from '../base/errors.ts'
+import { MAX_SOCKET_PATH_BYTES } from '../gateway/specs.ts'
+import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
+
+export interface AdminLog {
+  debug (fields: object, message: string): void
+  info (fields: object, message: string): void
+  warn (fields: object, message: string): void
+  error (fields: object, message: string): void
+}
+
+export interface AdminOptions {
+  readonly socketPath: string
+  readonly control: GatewayControl
+  readonly log: AdminLog
+}
+
+/**
+ * Listens; the folder is made (0700) when absent, the socket of a dead process is replaced.
+ * @throws PilotError CONFLICT when a living process answers there or the path is no socket, USAGE when it cannot be one.
+ */
+export async function startAdmin ({ socketPath, control, log }: AdminOptions): Promise<{ stop (): Promise<void> }> {
+  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
+    throw new PilotError('USAGE', `admin socket ${socketPath}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes`, { socketPath })
+  }
+  await makeRoom(socketPath)
+  const server = createServer((request, response) => void handle(request, response, control, log))
+  server.requestTimeout = REQUEST_TIMEOUT_MS
+  server.headersTimeout = REQUEST_TIMEOUT_MS
+  server.maxConnections = MAX_CONNECTIONS
+  await listenPrivately(server, socketPath)
+  server.on('error', (error) => log.error({ err: error.message }, 'admin socket failed'))
+  log.debug({ socketPath }, 'admin socket open')
+  let stopped: Promise<void> | undefined
+  return { stop: () => stopped ??= stop(server) }
+}
+
+async function handle (request: IncomingMessage, response: ServerResponse, control: GatewayControl, log: AdminLog): Promise<void> {
+  const method = request.method ?? ''
+  const path = request.url ?? ''
+  try {
+    const body = await readBody(request)
+    const result = body === undefined ? failure(new PilotError('USAGE', `the request body has more than ${MAX_BODY_BYTES} bytes`), 413) : await answer(control, { method, path, body })
+    log.debug({ method, path, status: result.status }, 'admin request')
+    send(response, result, body === undefined)
+  } catch (error) {
+    log.debug({ method, path, err: asPilotError(error).message }, 'admin request broke off')
+    response.destroy()
+  }
+}
+
+/** Undefined when the body is too long; the rest of it is not read. */
+async function readBody (request: IncomingMessage): Promise<string | undefined> {
+  const parts: Buffer[] = []
+  let length = 0
+  for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += part.length
+    if (length > MAX_BODY_BYTES) return undefined
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+function send (response: ServerResponse, { status, body, allow }: AdminResponse, last: boolean): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    ...allow === undefined ? {} : { allow },
+    ...last ? { connection: 'close' } : {},
+  })
+  response.end(text)
+}
+
+/** Makes the folder, and removes what a killed gateway left behind. */
+async function makeRoom (socketPath: string): Promise<void> {
+  try {
+    await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw unusable(socketPath, error)
+  }
+  const found = await lstat(socketPath).catch(() => undefined)
+  if (found === undefined) return
+  if (!found.isSocket()) throw new PilotError('CONFLICT', `admin socket ${socketPath}: there is a file that is no socket; it was left alone`, { socketPath })
+  if (await isAlive(socketPath)) throw new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway runs and answers there`, { socketPath })
+  await unlink(socketPath).catch((error: unknown) => { throw unusable(socketPath, error) })
+}
+
+/** Only a refused connection proves that nobody listens. */
+function isAlive (socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath)
+    socket.setTimeout(PROBE_TIMEOUT_MS, () => done(true)) // accepted, or a full backlog: somebody is there
+    socket.on('connect', () => done(true))
+    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'))
+    const done = (alive: boolean): void => {
+      socket.destroy()
+      resolve(alive)
+    }
+  })
+}
+
+function listenPrivately (server: Server, socketPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(unusable(socketPath, error)))
+    server.once('listening', () => {
+      server.removeAllListeners('error')
+      resolve()
+    })
+    const before = process.umask(0o177)
+    try {
+      server.listen(socketPath) // binds before it returns, so the file is made under this mask
+    } finally {
+      process.umask(before)
+    }
+  })
+}
+
+function stop (server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve()) // also removes the socket file
+    server.closeIdleConnections()
+    // Whoever asked just before the end still gets an answer, but does not hold the end up.
+    setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS).unref()
+  })
+}
+
+function unusable (socketPath: string, error: unknown): PilotError {
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown'
+  if (code === 'EADDRINUSE') return new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway took it just now`, { socketPath }, error)
+  return new PilotError('USAGE', `admin socket ${socketPath}: cannot be made there (${code}); name another place with --admin`, { socketPath }, error)
+}
+
+const REQUEST_TIMEOUT_MS = 10_000 // to receive a whole request, not to answer it
+const PROBE_TIMEOUT_MS = 1_000
+const STOP_GRACE_MS = 250
+const MAX_CONNECTIONS = 64 // more wait in the backlog of the socket

@@ -1,0 +1,17 @@
+/** What the commands that ask a running gateway share: --admin, and the client it leads to. */
+import type { Command } from 'commander'
+import type { AdminClient } from '../../admin/client.ts'
+import { resolveAdminSocket } from '../../config/options.ts'
+import type { World } from '../world.ts'
+
+export interface ReaderOptions {
+  readonly admin?: string
+}
+
+export function withAdmin (command: Command): Command {
+  return command.option('--admin <socket>', 'admin socket of the gateway to ask (env PILOTGATE_ADMIN)')
+}
+
+export function clientOf (options: ReaderOptions, world: World): AdminClient {
+  return world.client(resolveAdminSocket({ flags: options, env: world.env }))
+}

@@ -1,0 +1,32 @@
+/** `pilotgate status`: who this gateway is, whom it is connected to, what it carries. */
+import type { StatusRecord } from '../../gateway/types.ts'
+import type { Cli } from '../cli.ts'
+import { formatAge, formatBytes, formatNode } from '../text.ts'
+import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
+
+export function addStatus (cli: Cli): void {
+  withAdmin(cli.add(cli.program, 'status', 'show the state of the running gateway', ['pilotgate status', 'pilotgate status --json --admin /run/pilotgate/admin.sock']))
+    .action(cli.action(async (out, options: ReaderOptions) => {
+      const status = await clientOf(options, cli.world).status()
+      out.result(status, statusLines(status, (text) => out.bold(text)))
+    }))
+}
+
+export function statusLines (status: StatusRecord, heading: (text: string) => string): string[] {
+  const rows: [string, string][] = [
+    ['state', `${status.state}, for ${formatAge(status.uptimeMs)} (pilotgate ${status.version}, pid ${status.pid})`],
+    ['node', formatNode(status.node)],
+    ['key', status.node.publicKey],
+    ['udp', status.udp],
+    ['admin', status.admin],
+    ['registry', `${status.registry.endpoint}, ${status.registry.state} since ${status.registry.since}`],
+    ['beacon', `${status.beacon.endpoint}, ${status.beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${status.beacon.observed}`}`],
+    ['peers', String(status.peers)],
+    ['connections', String(status.connections)],
+    ['memory', `${formatBytes(status.memory.rssBytes)} resident, ${formatBytes(status.memory.heapBytes)} heap`],
+    ...status.mappings.map((mapping): [string, string] => ['mapping', `${mapping.local} → ${mapping.peer}, ${mapping.remote}`]),
+    ...status.exposes.map((expose): [string, string] => ['exposure', `port ${expose.port} → ${expose.target}, for ${expose.allow.join(', ')}`]),
+  ]
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
+}

@@ -1,0 +1,51 @@
+/** `pilotgate trust …`: who may see and reach us. Both sides have to agree. */
+import type { TrustRecord } from '../../gateway/types.ts'
+import type { AdminClient } from '../../admin/client.ts'
+import type { Cli } from '../cli.ts'
+import { formatNode, table } from '../text.ts'
+import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
+
+export function addTrust (cli: Cli): void {
+  const trust = cli.add(cli.program, 'trust', 'list, ask for, grant and take back trust', ['pilotgate trust request agent-b "it is me, Ann"', 'pilotgate trust approve agent-a'])
+  withAdmin(cli.add(trust, 'list', 'list the peers that trust us and whom we trust', ['pilotgate trust list']))
+    .action(cli.action(async (out, options: ReaderOptions) => {
+      const trusted = await clientOf(options, cli.world).trusted()
+      const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-'])
+      out.result(trusted, trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text)))
+    }))
+  withAdmin(cli.add(trust, 'pending', 'list the requests that wait for our answer', ['pilotgate trust pending']))
+    .action(cli.action(async (out, options: ReaderOptions) => {
+      const pending = await clientOf(options, cli.world).pending()
+      const rows = pending.map((peer) => [...who(peer), printable(peer.justification)])
+      out.result(pending, pending.length === 0 ? ['no requests wait'] : table([...WHO, 'REASON'], rows, (text) => out.bold(text)))
+    }))
+  withAdmin(cli.add(trust, 'request <peer> [reason]', 'ask a peer for trust', ['pilotgate trust request agent-b "it is me, Ann"']))
+    .action(cli.action(async (out, peer: string, reason: string | undefined, options: ReaderOptions) => {
+      const record = await clientOf(options, cli.world).requestTrust(peer, reason ?? '')
+      out.result(record, [record.state === 'approved' ? `${record.peer} and we trust each other` : `asked ${record.peer}; it has to approve`])
+    }))
+  for (const { name, summary, done, act } of ACTS) {
+    withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`]))
+      .action(cli.action(async (out, peer: string, options: ReaderOptions) => {
+        const record = await act(clientOf(options, cli.world), peer)
+        out.result(record, [`${done} ${formatNode(record)}`])
+      }))
+  }
+}
+
+function who (peer: TrustRecord): string[] {
+  return [peer.hostname ?? '-', peer.address, String(peer.nodeId), peer.publicKey ?? '-']
+}
+
+/** A stranger wrote this: no control characters reach the terminal. */
+function printable (text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?').slice(0, 120)
+}
+
+const WHO = ['HOSTNAME', 'ADDRESS', 'NODE', 'KEY']
+
+const ACTS: readonly { readonly name: string, readonly summary: string, readonly done: string, readonly act: (client: AdminClient, peer: string) => Promise<TrustRecord> }[] = [
+  { name: 'approve', summary: 'grant the trust that a peer asked for', done: 'approved', act: (client, peer) => client.approveTrust(peer) },
+  { name: 'reject', summary: 'refuse the request of a peer', done: 'rejected', act: (client, peer) => client.rejectTrust(peer) },
+  { name: 'revoke', summary: 'take trust back; open connections end', done: 'revoked', act: (client, peer) => client.revokeTrust(peer) },
+]

@@ -1,0 +1,157 @@
+/**
+ * The main job on an embedded default: a rendezvous, agent-b exposing two sample services, agent-a mapping them, all in
+ * this process on loopback. The state is in a temporary folder, every port is a free one: nothing is left behind, nothing
+ * collides.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { PilotError, asPilotError } from '../../base/errors.ts'
+import { resolveOptions, type Flags } from '../../config/options.ts'
+import type { Output } from '../output.ts'
+import { stopRequests } from '../stop.ts'
+import type { Log, RunningGateway, World } from '../world.ts'
+import { checksOf, type Checked } from './check.ts'
+import { startGrpcSample } from './grpc-sample.ts'
+import { startHttpSample } from './http-sample.ts'
+
+/** @returns The exit code. Under `check` it always ends: after CHECK_TIMEOUT_MS with what hung. */
+export async function runDemo (out: Output, world: World, check: boolean): Promise<number> {
+  const stops = stopRequests(world)
+  const running = new Running()
+  const progress = { step: 'start' } // what a time-out names
+  const timeout = check ? timeLimit(progress) : { expired: new Promise<never>(() => {}), clear () {} }
+  const interrupted = stops.first.then(() => undefined)
+  try {
+    const log = (await world.modules.log()).createLogger(out.logLevel('warn'))
+    const demo = await Promise.race([start(world, log, running, progress), timeout.expired, interrupted])
+    if (demo === undefined) return 0 // Ctrl+C while it started
+    out.event({ event: 'ready', ...demo }, demoText(demo, out))
+    if (!check) await stops.first
+    else await Promise.race([verify(out, demo, progress), timeout.expired, interrupted])
+    return 0
+  } finally {
+    timeout.clear()
+    await Promise.race([running.stop(), stops.second, world.sleep(STOP_TIMEOUT_MS)])
+    stops.dispose()
+  }
+}
+
+interface Demo {
+  readonly registry: string
+  readonly beacon: string
+  readonly http: string // mapped addresses, on the side of agent-a
+  readonly grpc: string
+  readonly httpTarget: string // what agent-b exposes
+  readonly grpcTarget: string
+  readonly nodes: { readonly a: string, readonly b: string }
+  readonly admin: { readonly a: string, readonly b: string }
+}
+
+async function start (world: World, log: Log, running: Running, progress: { step: string }): Promise<Demo> {
+  const folder = await mkdtemp(join(tmpdir(), 'pilotgate-demo-'))
+  running.add(() => rm(folder, { recursive: true, force: true }))
+  const step = async <T extends { stop (graceMs: number): Promise<void> }>(name: string, starting: () => Promise<T>): Promise<T> => {
+    progress.step = name
+    const started = await starting()
+    running.add(() => started.stop(0))
+    return started
+  }
+  const { startRendezvous } = await world.modules.rendezvous()
+  const { startGateway } = await world.modules.gateway()
+  const { startAdmin } = await world.modules.admin()
+  const { registry, beacon } = await step('rendezvous', () => startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log }))
+  const http = await step('sample HTTP service', startHttpSample)
+  const grpc = await step('sample gRPC service', startGrpcSample)
+  const gateway = async (hostname: string, flags: Flags): Promise<RunningGateway> => {
+    const options = resolveOptions({ env: { HOME: folder }, flags: { registry, beacon, listen: '127.0.0.1:0', hostname, stateDir: join(folder, hostname), ...flags } })
+    const started = await step(hostname, () => startGateway(options, { log, version: world.version, onEvent: (event) => log.debug({ node: hostname, ...event }, 'event') }))
+    await step(`admin socket of ${hostname}`, () => startAdmin({ socketPath: options.adminSocket, control: started, log }))
+    return started
+  }
+  const b = await gateway('agent-b', { trust: ['agent-a'], expose: [`80=http://${http.address}`, `50051=h2c://${grpc.address}`] })
+  const a = await gateway('agent-a', { trust: ['agent-b'], map: ['0:agent-b:80', '0:agent-b:50051'] })
+  progress.step = 'registration and mutual trust of agent-a and agent-b'
+  while (!(trusts(a, b) && trusts(b, a))) await world.sleep(TRUST_POLL_MS)
+  const local = (name: string): string => a.mappings().find((mapping) => mapping.name === name)!.local
+  return {
+    registry, beacon, http: local('agent-b:80'), grpc: local('agent-b:50051'), httpTarget: http.address, grpcTarget: grpc.address,
+    nodes: { a: a.status().node.address, b: b.status().node.address }, admin: { a: a.ready().admin, b: b.ready().admin },
+  }
+}
+
+function trusts (one: RunningGateway, other: RunningGateway): boolean {
+  const { nodeId } = other.status().node
+  return nodeId !== 0 && one.trusted().some((peer) => peer.nodeId === nodeId)
+}
+
+function demoText (demo: Demo, out: Output): string {
+  const proto = relative(process.cwd(), fileURLToPath(new URL('../../../config/demo.proto', import.meta.url)))
+  return [
+    'A rendezvous and two gateways run in this process, on loopback; nothing is kept.',
+    '',
+    `  ${out.bold('rendezvous')}  registry ${demo.registry} (TCP), beacon ${demo.beacon} (UDP)`,
+    `  ${out.bold('agent-b')}     ${demo.nodes.b}, exposes a sample HTTP service (${demo.httpTarget}) on port 80`,
+    `              and a sample gRPC service (${demo.grpcTarget}) on port 50051, for trusted peers`,
+    `  ${out.bold('agent-a')}     ${demo.nodes.a}, trusts agent-b and maps both: ${demo.http} and ${demo.grpc}`,
+    '',
+    'Try, in another terminal:',
+    '',
+    `  curl http://${demo.http}/`,
+    `  curl http://${demo.http}/bytes/100000000 --output /dev/null`,
+    `  grpcurl -plaintext -proto ${proto} -d '{"text":"Ann"}' ${demo.grpc} pilotgate.demo.Demo/Greet`,
+    `  npx pilotgate peers --admin ${demo.admin.a}`,
+    '',
+    'Ctrl+C ends it.',
+  ].join('\n')
+}
+
+/** @throws PilotError FAILED naming the checks that did not hold. */
+async function verify (out: Output, demo: Demo, progress: { step: string }): Promise<void> {
+  const checked: Checked[] = []
+  const failed: Checked[] = []
+  for (const { name, run } of checksOf(demo.http, demo.grpc, CHECK_TIMEOUT_MS)) {
+    progress.step = name
+    try {
+      const detail = await run()
+      checked.push({ name, detail })
+      out.note(`${out.good('ok')}      ${name}: ${detail}`)
+    } catch (error) {
+      failed.push({ name, detail: asPilotError(error).message })
+      out.note(`${out.bad('failed')}  ${name}: ${asPilotError(error).message}`)
+    }
+  }
+  if (failed.length > 0) throw new PilotError('FAILED', `${failed.length} of ${failed.length + checked.length} checks failed: ${failed.map((entry) => entry.name).join(', ')}`, { failed })
+  out.result({ checked }, [`all ${checked.length} checks passed`])
+}
+
+function timeLimit (progress: { readonly step: string }): { readonly expired: Promise<never>, clear (): void } {
+  let timer: NodeJS.Timeout | undefined
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new PilotError('FAILED', `not done after ${CHECK_TIMEOUT_MS / 1000} s; this hung: ${progress.step}`, { step: progress.step })), CHECK_TIMEOUT_MS)
+  })
+  expired.catch(() => {}) // it may fire when nobody waits for it any more
+  return { expired, clear: () => clearTimeout(timer) }
+}
+
+/** What has been started, ended in the reverse order; what is added after the end was asked for ends at once. */
+class Running {
+  readonly #stops: (() => Promise<void>)[] = []
+  #stopping: Promise<void> | undefined
+
+  add (stop: () => Promise<void>): void {
+    if (this.#stopping === undefined) this.#stops.push(stop)
+    else void stop().catch(() => {})
+  }
+
+  stop (): Promise<void> {
+    return this.#stopping ??= (async () => {
+      for (const stop of this.#stops.reverse()) await stop().catch(() => {}) // one that fails must not keep the others up
+    })()
+  }
+}
+
+const CHECK_TIMEOUT_MS = 30_000
+const STOP_TIMEOUT_MS = 3_000
+const TRUST_POLL_MS = 25

@@ -1,0 +1,71 @@
+/** What a command says: text for people, or under --json one object a line, in the shapes that other programs rely on. */
+import { styleText } from 'node:util'
+import type { PilotError } from '../base/errors.ts'
+import type { LogLevel, World } from './world.ts'
+
+/** Options that every command takes, before and after its name. */
+export interface CommonOptions {
+  readonly json?: boolean
+  readonly color?: boolean // --no-color makes it false
+  readonly quiet?: boolean
+  readonly verbose?: boolean
+}
+
+export class Output {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly #world: Pick<World, 'out' | 'err'>
+  readonly #options: CommonOptions
+
+  constructor (world: Pick<World, 'out' | 'err'>, options: CommonOptions) {
+    this.#world = world
+    this.#options = options
+    this.json = options.json === true
+    this.quiet = options.quiet === true
+  }
+
+  /** The one result of a command: the record under --json, else the lines. */
+  result (data: unknown, lines: readonly string[]): void {
+    if (this.json) this.#world.out(`${JSON.stringify({ v: 1, status: 'ok', data })}\n`)
+    else this.#print(lines)
+  }
+
+  /** Something that happened in a process that goes on: an object a line under --json, else a line unless --quiet. */
+  event (event: object, line: string): void {
+    if (this.json) this.#world.out(`${JSON.stringify({ v: 1, ...event })}\n`)
+    else if (!this.quiet) this.#print([line])
+  }
+
+  /** For people only, and only when they did not ask for quiet. */
+  note (...lines: readonly string[]): void {
+    if (!this.json && !this.quiet) this.#print(lines)
+  }
+
+  bold (text: string): string { return this.#style('bold', text) }
+  dim (text: string): string { return this.#style('dim', text) }
+  good (text: string): string { return this.#style('green', text) }
+  bad (text: string): string { return this.#style('red', text) }
+
+  logLevel (normal: LogLevel): LogLevel {
+    if (this.#options.verbose === true) return 'debug'
+    return this.quiet ? 'error' : normal
+  }
+
+  #print (lines: readonly string[]): void {
+    if (lines.length > 0) this.#world.out(`${lines.join('\n')}\n`)
+  }
+
+  /** styleText itself honours NO_COLOR and leaves pipes alone. */
+  #style (format: 'bold' | 'dim' | 'green' | 'red', text: string): string {
+    return this.#options.color === false ? text : styleText(format, text)
+  }
+}
+
+/** The error shape of the contract, on stdout under --json, else on stderr. Returns the exit code. */
+export function printError (error: PilotError, json: boolean, world: Pick<World, 'out' | 'err'>): number {
+  const { code, message, hint, details } = error
+  if (json) world.out(`${JSON.stringify({ v: 1, status: 'error', code, message, hint, ...Object.keys(details).length === 0 ? {} : { details } })}\n`)
+  // Several problems are one line each, in the form that editors jump to.
+  else world.err(`${message.includes('\n') ? message : `error: ${message}`}\nhint: ${hint}\n`)
+  return error.exitCode
+}

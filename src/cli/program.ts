@@ -1,0 +1,94 @@
+/** The list of commands, the options that all of them take, and what becomes of an error. */
+import { Command, CommanderError } from 'commander'
+import { PilotError, asPilotError } from '../base/errors.ts'
+import type { Cli } from './cli.ts'
+import { addConfig } from './commands/config.ts'
+import { addConnections } from './commands/connections.ts'
+import { addDemo } from './commands/demo.ts'
+import { addExposes } from './commands/exposes.ts'
+import { addMappings } from './commands/mappings.ts'
+import { addPeers } from './commands/peers.ts'
+import { addPing } from './commands/ping.ts'
+import { addRendezvous } from './commands/rendezvous.ts'
+import { addStatus } from './commands/status.ts'
+import { addTrust } from './commands/trust.ts'
+import { addUp } from './commands/up.ts'
+import { Output, printError, type CommonOptions } from './output.ts'
+import type { World } from './world.ts'
+
+/** @returns The exit code; never rejects. */
+export async function runCli (argv: readonly string[], world: World): Promise<number> {
+  const help: string[] = [] // what commander would write to stderr; shown only when a command is missing
+  let exitCode = 0
+  const program = new Command('pilotgate')
+    .description('A local gateway that joins the Pilot overlay and bridges it to ordinary TCP, HTTP and gRPC software.')
+    .version(world.version, '-V, --version', 'print the version')
+    .option('--json', 'print JSON, one object a line')
+    .option('--no-color', 'print without colours (as does NO_COLOR)')
+    .option('-q, --quiet', 'print less; log errors only')
+    .option('-v, --verbose', 'log more')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: (text) => world.out(text), writeErr: (text) => void help.push(text) })
+  const cli: Cli = {
+    world,
+    program,
+    add: (parent, usage, summary, examples) =>
+      parent.command(usage).description(summary).allowExcessArguments(false).addHelpText('after', `\nExample:\n${examples.map((line) => `  $ ${line}`).join('\n')}`),
+    action: (run) => async (...args) => {
+      exitCode = await run(new Output(world, program.opts<CommonOptions>()), ...args) ?? 0
+    },
+  }
+  for (const add of COMMANDS) add(cli)
+  program.addHelpText('after', HELP_END)
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
+    if (error instanceof CommanderError && error.code === 'commander.help' && !wantsJson(argv)) world.err(help.join(''))
+    return tellError(error instanceof CommanderError ? usageError(error) : error, argv, world)
+  }
+}
+
+/** Prints any thrown thing and returns its exit code. The options may not have been read yet: it looks itself. */
+export function tellError (error: unknown, argv: readonly string[], world: World): number {
+  return printError(asPilotError(error), wantsJson(argv), world)
+}
+
+function wantsJson (argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return (end < 0 ? argv : argv.slice(0, end)).includes('--json')
+}
+
+function usageError (error: CommanderError): PilotError {
+  if (error.code === 'commander.help') return new PilotError('USAGE', 'a command is missing')
+  const unknown = /unknown command '([^']*)'/.exec(error.message)?.[1]
+  if (unknown !== undefined && LATER.has(unknown)) return new PilotError('USAGE', `this version has no command "${unknown}" yet${INSTEAD[unknown] ?? ''}`)
+  return new PilotError('USAGE', error.message.replace(/^error: /, '').replace(/\n+/g, ' '))
+}
+
+const COMMANDS: readonly ((cli: Cli) => void)[] = [
+  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addTrust, addConfig,
+]
+
+/** Commands of the contract that come with later versions: no misspelling, and no silence either. */
+const LATER: ReadonlySet<string> = new Set([
+  'map', 'unmap', 'expose', 'unexpose', 'whois', 'invite', 'bench', 'doctor', 'explain', 'resolve', 'init', 'schema', 'diff', 'reload', 'drain', 'down', 'completion',
+])
+const INSTEAD: Readonly<Record<string, string>> = {
+  map: '; say it when the gateway starts: pilotgate up --map SPEC',
+  expose: '; say it when the gateway starts: pilotgate up --expose SPEC',
+  down: '; send the gateway SIGTERM, it ends what is open first',
+  drain: '; send the gateway SIGTERM, it ends what is open first',
+  schema: '; the JSON Schema is config/gateway.schema.json',
+}
+
+const HELP_END = `
+Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 no gateway running, 4 not trusted or denied,
+            5 peer unreachable, 6 conflict (port in use, name taken), 124 timed out.
+
+Example:
+  $ pilotgate demo                                        everything on one machine, to try
+  $ pilotgate up --trust agent-b --map 8080:agent-b:80    use a service of agent-b
+  $ pilotgate up --trust agent-a --expose 80=3000         offer one to agent-a`

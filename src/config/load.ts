@@ -1,0 +1,52 @@
+/** From the text of a configuration file to a `Config`: all of its errors at once, each with its place, or none. */
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { LineCounter, parseDocument } from 'yaml'
+import { PilotError } from '../base/errors.ts'
+import { Config } from './schema.ts'
+import { explainIssue, explainSyntax, type Problem } from './explain.ts'
+
+export interface LoadedConfig {
+  readonly config: Config
+  readonly folder: string // relative paths in the file start here
+}
+
+/** @throws PilotError CONFIG_INVALID, also when the file cannot be read. */
+export async function loadConfig (file: string): Promise<LoadedConfig> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    throw new PilotError('CONFIG_INVALID', `${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, { file }, error)
+  }
+  return { config: parseConfig(text, file), folder: dirname(resolve(file)) }
+}
+
+/**
+ * @throws PilotError CONFIG_INVALID; its message has a line `file:line:column: key: what was expected, what was found`
+ *   for each problem, its details hold them as `problems`.
+ */
+export function parseConfig (text: string, fileName: string): Config {
+  const lines = new LineCounter()
+  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
+  const problems = doc.errors.map((error) => explainSyntax(error, lines))
+  // A duplicate key leaves a document that can still be judged; broken syntax does not.
+  if (doc.errors.some((error) => error.code !== 'DUPLICATE_KEY')) throw invalid(fileName, problems)
+  let value: unknown
+  try {
+    value = doc.toJS({ maxAliasCount: 100 }) ?? {} // an empty file lacks only its version
+  } catch (error) {
+    throw invalid(fileName, [{ line: 1, column: 1, path: '', message: error instanceof Error ? error.message : String(error) }])
+  }
+  const result = Config.safeParse(value)
+  if (!result.success) problems.push(...result.error.issues.flatMap((issue) => explainIssue(issue, doc, lines)))
+  if (!result.success || problems.length > 0) throw invalid(fileName, problems)
+  return result.data
+}
+
+function invalid (file: string, problems: readonly Problem[]): PilotError {
+  const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column)
+    .filter(({ line, column, path }, index, all) => path !== '' || all[index - 1]?.line !== line || all[index - 1]?.column !== column) // one slip of syntax breaks several rules
+  const text = sorted.map(({ line, column, path, message }) => `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`)
+  return new PilotError('CONFIG_INVALID', text.join('\n'), { file, problems: sorted })
+}

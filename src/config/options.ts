@@ -1,0 +1,187 @@
+/**
+ * Flags over environment over file over default, as the `GatewayOptions` that the layers below understand.
+ * Lists (trust, map, expose) add up: all that was asked for anywhere is asked for.
+ */
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { ExposeSpec, GatewayOptions, MapSpec } from '../gateway/types.ts'
+import { isHostname, parsePeerName } from '../base/address.ts'
+import { PilotError } from '../base/errors.ts'
+import { isLoopback } from '../base/types.ts'
+import { MAX_SOCKET_PATH_BYTES, PEER_FORM, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
+import type { Environment } from './env.ts'
+import type { LoadedConfig } from './load.ts'
+import { Config, isFixedEndpoint, isHostPort, parsePortRange } from './schema.ts'
+
+/** What the command line of `up` says; absent where it says nothing. */
+export interface Flags {
+  readonly registry?: string
+  readonly beacon?: string
+  readonly listen?: string
+  readonly endpoint?: string
+  readonly hostname?: string
+  readonly public?: boolean
+  readonly stateDir?: string
+  readonly identity?: string
+  readonly admin?: string
+  readonly allowLan?: boolean
+  readonly trust?: readonly string[]
+  readonly map?: readonly string[]
+  readonly expose?: readonly string[]
+}
+
+export interface Sources {
+  readonly flags: Flags
+  readonly env: Environment
+  readonly file?: LoadedConfig | undefined
+}
+
+/** @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice. */
+export function resolveOptions (sources: Sources): GatewayOptions {
+  const config = sources.file?.config ?? Config.parse({ version: 1 })
+  const { node } = config
+  const pick = (key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined => pickText(sources, key, holds, expected)
+  const stateDir = stateDirOf(sources)
+  const hostname = pick('hostname', isHostname, 'a hostname: lower-case letters, digits and inner hyphens, at most 63') ?? node.hostname
+  const endpoint = pick('endpoint', isFixedEndpoint, 'a public IP address and port as 203.0.113.7:4000') ?? node.endpoint
+  const options: GatewayOptions = {
+    registry: pick('registry', isHostPort, HOST_PORT) ?? node.registry,
+    beacon: pick('beacon', isHostPort, HOST_PORT) ?? node.beacon,
+    listen: pick('listen', (value) => parseListen(value) !== undefined, 'an IP address and port as 0.0.0.0:0') ?? node.listen,
+    ...endpoint === undefined ? {} : { endpoint },
+    ...hostname === undefined ? {} : { hostname },
+    public: pickFlag(sources, 'public') ?? node.public,
+    stateDir,
+    identityFile: identityFileOf(sources, stateDir),
+    trust: unique([...node.trust, ...words(sources.env, 'TRUST'), ...sources.flags.trust ?? []]).map(checkPeer),
+    pinned: config.peers,
+    maps: [...fileMaps(config), ...[...words(sources.env, 'MAP'), ...sources.flags.map ?? []].map(parseMapSpec)],
+    exposes: [...fileExposes(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
+    adminSocket: adminSocketOf(sources, stateDir),
+    allowLan: pickFlag(sources, 'allowLan') ?? false,
+  }
+  checkMaps(options)
+  checkExposes(options)
+  return options
+}
+
+/** Where a command finds the gateway: --admin, PILOTGATE_ADMIN, or the default of the state folder. */
+export function resolveAdminSocket (sources: Omit<Sources, 'file'>): string {
+  return adminSocketOf(sources, stateDirOf(sources))
+}
+
+function stateDirOf (sources: Sources): string {
+  const { env, file } = sources
+  const given = sources.flags.stateDir ?? variable(env, 'STATE_DIR')
+  if (given !== undefined) return resolve(expandHome(given, env))
+  if (file?.config.node.stateDir !== undefined) return resolve(file.folder, expandHome(file.config.node.stateDir, env))
+  const base = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(home(env), '.local/state') // the XDG specification ignores relative ones
+  return join(base, 'pilotgate')
+}
+
+function identityFileOf ({ flags, env, file }: Sources, stateDir: string): string {
+  const given = flags.identity ?? variable(env, 'IDENTITY')
+  if (given !== undefined) return resolve(expandHome(given, env))
+  return resolve(stateDir, expandHome(file?.config.node.identity ?? 'identity.json', env))
+}
+
+function adminSocketOf ({ flags, env, file }: Sources, stateDir: string): string {
+  const given = flags.admin ?? variable(env, 'ADMIN')
+  const written = file?.config.admin.socket
+  const fromFile = written === undefined ? join(stateDir, 'admin.sock') : resolve(file!.folder, expandHome(written, env))
+  const path = given === undefined ? fromFile : resolve(expandHome(given, env))
+  const bytes = Buffer.byteLength(path)
+  if (bytes > MAX_SOCKET_PATH_BYTES) throw new PilotError('USAGE', `admin socket ${path}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${bytes}; name a shorter one with --admin`, { path, bytes })
+  return path
+}
+
+function fileMaps (config: Config): MapSpec[] {
+  return config.map.flatMap(({ name, peer: written, port, ports, local }): MapSpec[] => {
+    const peer = withoutBrackets(written)
+    const listen = local === undefined ? undefined : parseListen(local)
+    return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last }) =>
+      Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
+        const remote = first + index
+        const spec = { name: name ?? mapName(peer, remote), peer, port: remote, protocol: 'tcp' as const, localPort: listen?.port ?? remote }
+        return listen === undefined ? spec : { ...spec, localAddress: listen.address }
+      }))
+  })
+}
+
+function fileExposes (config: Config): ExposeSpec[] {
+  return config.expose.map(({ name, port, target, allow }) =>
+    ({ name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)) }))
+}
+
+function checkMaps ({ maps, allowLan }: GatewayOptions): void {
+  checkDistinct('mapping', maps.map((map) => map.name))
+  checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}`))
+  if (maps.length > MAX_MAPPINGS) throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
+  const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
+  if (open === undefined || allowLan) return
+  throw new PilotError('USAGE', `map "${formatMapSpec(open)}": ${open.localAddress} is not a loopback address, so others could use this mapping; say --allow-lan if they shall`, { map: open.name })
+}
+
+function checkExposes ({ exposes }: GatewayOptions): void {
+  checkDistinct('exposure', exposes.map((expose) => expose.name))
+  checkDistinct('overlay port', exposes.map((expose) => String(expose.port)))
+}
+
+function checkDistinct (what: string, names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new PilotError('CONFLICT', `the ${what} "${twice}" is given twice`, { name: twice })
+}
+
+function checkPeer (text: string): string {
+  if (parsePeerName(text) === undefined) throw new PilotError('USAGE', `trust "${text}": ${PEER_FORM}`, { peer: text })
+  return withoutBrackets(text)
+}
+
+type TextKey = 'registry' | 'beacon' | 'listen' | 'endpoint' | 'hostname'
+
+function pickText ({ flags, env }: Sources, key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined {
+  const value = flags[key] ?? variable(env, key.toUpperCase())
+  if (value === undefined || holds(value)) return value
+  throw new PilotError('USAGE', `${flags[key] === undefined ? `PILOTGATE_${key.toUpperCase()}` : `--${key}`} "${value}": expected ${expected}`, { [key]: value })
+}
+
+function pickFlag ({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean | undefined {
+  const name = key === 'public' ? 'PUBLIC' : 'ALLOW_LAN'
+  const value = flags[key] ?? variable(env, name)
+  if (value === undefined || typeof value === 'boolean') return value
+  if (/^(1|true|yes|on)$/i.test(value)) return true
+  if (/^(0|false|no|off)$/i.test(value)) return false
+  throw new PilotError('USAGE', `PILOTGATE_${name} "${value}": expected true or false`)
+}
+
+/** An empty variable is an absent one: that is how compose files and unit files unset them. */
+function variable (env: Environment, name: string): string | undefined {
+  const value = env[`PILOTGATE_${name}`]
+  return value === '' ? undefined : value
+}
+
+/** Variables that hold lists separate by white space: specs hold commas. */
+function words (env: Environment, name: string): string[] {
+  return (variable(env, name) ?? '').split(/\s+/).filter((word) => word !== '')
+}
+
+function expandHome (path: string, env: Environment): string {
+  return path === '~' || path.startsWith('~/') ? join(home(env), path.slice(1)) : path
+}
+
+function home (env: Environment): string {
+  return env.HOME === undefined || env.HOME === '' ? homedir() : env.HOME
+}
+
+function withoutBrackets (text: string): string {
+  return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
+}
+
+function unique (values: readonly string[]): string[] {
+  return [...new Set(values)]
+}
+
+const HOST_PORT = 'a host and port as 127.0.0.1:9000'
+
+/** A range as "1-65535" would open that many listeners; whoever needs this many wants a proxy, not mappings. */
+const MAX_MAPPINGS = 4096

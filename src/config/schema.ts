@@ -1,0 +1,141 @@
+/**
+ * The configuration file: every key with its type, default and text, once. `config/gateway.schema.json` is written
+ * from here (scripts/schema.mjs), docs/config.md describes it, `load.ts` turns its complaints into file:line:column.
+ *
+ * `error` texts complete the sentence "expected …"; a problem with `whole: true` is a sentence of its own. For a key that
+ * does not exist the text is the list of those that do.
+ */
+import { z } from 'zod'
+import { isHostname, parseAddress, parsePeerName } from '../base/address.ts'
+import { fromBase64 } from '../base/bytes.ts'
+import { PilotError } from '../base/errors.ts'
+import { parseEndpoint } from '../base/types.ts'
+import { TRUSTED, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+
+const keysAndValues = 'keys with values'
+const hostPort = text('a host and port as "127.0.0.1:9000"', isHostPort)
+const listenPort = text('an IP address and port as "127.0.0.1:8080"', (value) => parseListen(value) !== undefined)
+const peerText = 'a hostname, an address as "0:0000.0000.0004", or a node id'
+const peer = text(peerText, (value) => parsePeerName(value) !== undefined)
+const portNumber = 'a port from 1 to 65535'
+const port = z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber })
+const filePath = text('a path', (value) => value !== '' && !value.includes('\0'))
+const label = text('a name of 1 to 64 letters, digits and . _ : -', (value) => /^[\w.:-]{1,64}$/.test(value))
+const flag = z.boolean({ error: 'true or false' })
+
+const NodeSection = section({
+  hostname: text('a hostname: lower-case letters, digits and inner hyphens, at most 63', isHostname).optional()
+    .describe('Name under which trusted peers find this node. Absent: none, peers use the address.'),
+  registry: hostPort.default('127.0.0.1:9000')
+    .describe('host:port of the registry (TCP), which knows who is who.'),
+  beacon: hostPort.default('127.0.0.1:9001')
+    .describe('host:port of the beacon (UDP), which tells where we are seen, helps hole punching and relays.'),
+  listen: listenPort.default('0.0.0.0:0')
+    .describe('ip:port of the UDP socket. Port 0 picks a free one; a fixed one suits a firewall rule.'),
+  endpoint: text('a public IP address and port as "203.0.113.7:4000"', isFixedEndpoint).optional()
+    .describe('Public ip:port when it is known and fixed (a port forwarding). Absent: the beacon discovers it.'),
+  public: flag.default(false)
+    .describe('Let everybody resolve this node\'s endpoint. false: only trusted peers can.'),
+  identity: filePath.optional()
+    .describe('File with the private key, mode 0600; made when absent. Relative to stateDir. Absent: identity.json.'),
+  stateDir: filePath.optional()
+    .describe('Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.'),
+  trust: list(peer).default([])
+    .describe('Peers to ask for trust, and whose request is approved when it comes.'),
+})
+
+const PinnedPeer = section({
+  address: text('an address as "0:0000.0000.1A2B"', (value) => parseAddress(value) !== undefined)
+    .describe('Overlay address that the name stands for, whatever the registry says.'),
+  key: text('a base64 Ed25519 public key of 32 bytes', (value) => fromBase64(value)?.length === 32)
+    .describe('Ed25519 public key, base64: a node that cannot prove it is not this peer.'),
+})
+
+const MapEntry = section({
+  name: label.optional().describe('Name of the mapping in events, logs and commands. Absent: PEER:PORT.'),
+  peer: peer.describe('Whose port: a hostname, an address, a node id, or a name from `peers`.'),
+  port: port.optional().describe('Overlay port of the peer. Give this or `ports`.'),
+  ports: list(portRange()).optional().describe('Several overlay ports: numbers, and ranges as "8000-8010".'),
+  local: listenPort.optional()
+    .describe('Local ip:port to listen on, port 0 for a free one; only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
+}).superRefine((entry, context) => {
+  const complain = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message, params: { whole: true } })
+  if (entry.port === undefined && entry.ports === undefined) complain('port', 'missing; expected `port`, or `ports` for several')
+  if (entry.ports === undefined) return
+  if (entry.port !== undefined) complain('ports', 'stands beside `port`; give one of them')
+  for (const key of ['name', 'local'] as const) if (entry[key] !== undefined) complain(key, 'goes with a single `port`, not with `ports`')
+})
+
+const ExposeEntry = section({
+  name: label.optional().describe('Name of the exposure in events, logs and commands. Absent: the port.'),
+  port: port.describe('Overlay port on which peers reach the service.'),
+  target: parsed(parseTarget)
+    .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock". Bytes are carried unchanged whatever the scheme.'),
+  allow: list(text(`"${TRUSTED}", or ${peerText}`, (value) => value === TRUSTED || parsePeerName(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
+    .describe('Who may connect: "trusted" for every trusted peer, or single peers (who must be trusted as well).'),
+})
+
+const AdminSection = section({
+  socket: filePath.optional().describe('Unix socket that the other commands talk to, mode 0600. Absent: admin.sock in stateDir.'),
+})
+
+export const Config = section({
+  version: z.literal(1, { error: 'the number 1' }).describe('Version of this format; always 1.'),
+  node: NodeSection.prefault({}).describe('This node and how it meets the others.'),
+  peers: z.record(text('a hostname-like name', isHostname), PinnedPeer, { error: keysAndValues }).default({})
+    .describe('Pinned peers: names of our own that stand for one address and one key.'),
+  map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
+  expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
+  admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
+})
+export type Config = z.output<typeof Config>
+
+/** `80` or `"8000-8010"` as first and last port; undefined when it is neither. */
+export function parsePortRange (value: number | string): { readonly first: number, readonly last: number } | undefined {
+  const [, from, to] = /^(\d+)(?:-(\d+))?(?:\/tcp)?$/.exec(String(value)) ?? []
+  const first = parsePort(from ?? '')
+  const last = parsePort(to ?? from ?? '')
+  return first === undefined || last === undefined || last < first ? undefined : { first, last }
+}
+
+/** A host name or address and a port that can be dialled. */
+export function isHostPort (value: string): boolean {
+  return (parseEndpoint(value)?.port ?? 0) > 0
+}
+
+/** A literal address and a port that others can send to. */
+export function isFixedEndpoint (value: string): boolean {
+  return (parseListen(value)?.port ?? 0) > 0
+}
+
+function text (expected: string, holds: (value: string) => boolean) {
+  return z.string({ error: expected }).refine(holds, { error: expected })
+}
+
+/** A text with a notation of its own, whose parser says best what is wrong. */
+function parsed (parse: (value: string) => unknown) {
+  return z.string({ error: 'a text' }).superRefine((value, context) => {
+    try {
+      parse(value)
+    } catch (error) {
+      if (!(error instanceof PilotError)) throw error
+      context.addIssue({ code: 'custom', message: error.message, params: { whole: true } })
+    }
+  })
+}
+
+function portRange () {
+  const expected = 'a port from 1 to 65535, or a range as "8000-8010"'
+  return z.union([z.number(), z.string()], { error: expected }).superRefine((value, context) => {
+    if (String(value).endsWith('/udp')) context.addIssue({ code: 'custom', message: `"${value}": this version carries TCP only, not /udp`, params: { whole: true } })
+    else if (parsePortRange(value) === undefined) context.addIssue({ code: 'custom', message: expected })
+  })
+}
+
+function list<T extends z.ZodType> (element: T) {
+  return z.array(element, { error: 'a list' })
+}
+
+function section<T extends z.ZodRawShape> (shape: T) {
+  return z.strictObject(shape, { error: (issue) => issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : keysAndValues })
+}

@@ -1,0 +1,28 @@
+/** Who may use an exposed service. A denial is an answer to us alone: the peer sees a port where nothing listens. */
+import { parsePeerName } from '../base/address.ts'
+import type { NodeId } from '../base/types.ts'
+
+/** What access needs to know of the overlay. */
+export interface AccessNode {
+  isTrusted (node: NodeId): boolean
+  /** Rejects when the name is unknown: then it names nobody. */
+  resolve (peer: string): Promise<NodeId>
+}
+
+/** The node was authenticated by its tunnel. Names are asked of the registry, which remembers them for a short while. */
+export async function isAllowed (access: AccessNode, allow: readonly string[], node: NodeId): Promise<boolean> {
+  for (const entry of allow) {
+    if (entry === 'trusted') {
+      if (access.isTrusted(node)) return true
+      continue
+    }
+    const name = parsePeerName(entry)
+    if (name?.kind === 'address') {
+      if (name.address.node === node) return true
+      continue
+    }
+    const named = await access.resolve(entry).catch(() => undefined)
+    if (named === node) return true
+  }
+  return false
+}

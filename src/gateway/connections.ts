@@ -1,0 +1,87 @@
+/** The connections that pass through this gateway now: for people to see, for limits, and for a drain to wait on. */
+import { PilotError } from '../base/errors.ts'
+import type { NodeId } from '../base/types.ts'
+import type { OverlayStream } from '../runtime/overlay-stream.ts'
+import type { ConnectionRecord } from './types.ts'
+
+export class Connection {
+  readonly id: number
+  readonly direction: 'map' | 'expose'
+  readonly service: string
+  readonly peer: string
+  readonly local: string
+  readonly remote: string
+  nodeId: NodeId | null
+  stream: OverlayStream | undefined // once it is open
+  readonly openedAt = performance.now()
+  /** Ends it abruptly. */
+  readonly abort: () => void
+
+  constructor (id: number, about: Omit<ConnectionRecord, 'id' | 'bytesIn' | 'bytesOut' | 'openedMs' | 'state'>, abort: () => void) {
+    this.id = id
+    this.direction = about.direction
+    this.service = about.service
+    this.peer = about.peer
+    this.nodeId = about.nodeId
+    this.local = about.local
+    this.remote = about.remote
+    this.abort = abort
+  }
+
+  get record (): ConnectionRecord {
+    const { id, direction, service, peer, nodeId, local, remote, stream } = this
+    return {
+      id, direction, service, peer, nodeId, local, remote,
+      bytesIn: stream?.bytesRead ?? 0,
+      bytesOut: stream?.bytesWritten ?? 0,
+      openedMs: Math.round(performance.now() - this.openedAt),
+      state: stream === undefined ? 'connecting' : 'open',
+    }
+  }
+}
+
+export class ConnectionTable {
+  readonly #open = new Set<Connection>()
+  readonly counters = { connections_mapped: 0, connections_exposed: 0, connections_failed: 0, connections_denied: 0, bytes_in: 0, bytes_out: 0 }
+  #nextId = 1
+  #waiters: Array<() => void> = []
+
+  get size (): number { return this.#open.size }
+  get records (): readonly ConnectionRecord[] { return [...this.#open].map((connection) => connection.record) }
+
+  /** @throws PilotError TOO_MANY at MAX_CONNECTIONS. */
+  add (about: ConstructorParameters<typeof Connection>[1], abort: () => void): Connection {
+    if (this.#open.size >= MAX_CONNECTIONS) throw new PilotError('TOO_MANY', `${MAX_CONNECTIONS} connections are open already`)
+    const connection = new Connection(this.#nextId++, about, abort)
+    this.#open.add(connection)
+    return connection
+  }
+
+  remove (connection: Connection): void {
+    if (!this.#open.delete(connection)) return
+    this.counters.bytes_in += connection.stream?.bytesRead ?? 0
+    this.counters.bytes_out += connection.stream?.bytesWritten ?? 0
+    if (this.#open.size > 0) return
+    for (const tell of this.#waiters) tell()
+    this.#waiters = []
+  }
+
+  /** Waits until none is open, `graceMs` at most; then ends the rest. @returns how many had to be ended. */
+  async drain (graceMs: number): Promise<number> {
+    if (this.#open.size > 0 && graceMs > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, graceMs)
+        this.#waiters.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    }
+    const left = this.#open.size
+    for (const connection of this.#open) connection.abort()
+    return left
+  }
+}
+
+/** Two descriptors and some 10 KB each; beyond it a new client is reset rather than an old one starved. */
+const MAX_CONNECTIONS = 16_384

@@ -1,0 +1,159 @@
+/**
+ * A remote overlay port on a local address: accept here, dial there, join the two.
+ * Above: gateway.ts. Below: splice.ts, runtime/overlay-node.ts. Every connection dials anew: nothing to go stale.
+ */
+import { createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { formatSocketAddress } from '../base/address.ts'
+import { asPilotError, PilotError } from '../base/errors.ts'
+import { formatEndpoint, isLoopback } from '../base/types.ts'
+import type { NodeId } from '../base/types.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { OverlayNode } from '../runtime/overlay-node.ts'
+import type { ConnectionTable } from './connections.ts'
+import type { LoopbackPool } from './loopback-pool.ts'
+import { resetSocket, splice } from './splice.ts'
+import type { MapSpec, MappedRecord } from './types.ts'
+
+export interface MappingDeps {
+  readonly node: OverlayNode
+  readonly pool: LoopbackPool
+  readonly connections: ConnectionTable
+  readonly log: Logger
+  readonly allowLan: boolean
+}
+
+export class Mapping {
+  readonly spec: MapSpec
+  readonly #deps: MappingDeps
+  readonly #server: Server
+  #local = ''
+  #node: NodeId | undefined
+
+  constructor (spec: MapSpec, deps: MappingDeps) {
+    this.spec = spec
+    this.#deps = deps
+    // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
+    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => this.#onClient(socket))
+  }
+
+  get record (): MappedRecord {
+    const { name, peer, port } = this.spec
+    const remote = this.#node === undefined ? `${peer}:${port}` : formatSocketAddress({ network: 0, node: this.#node, port })
+    return { name, local: this.#local, peer, remote, protocol: 'tcp' }
+  }
+
+  /** Finds out which node the peer is, for the record; a peer that is not there yet, or does not trust us, stays a name. */
+  async identify (): Promise<void> {
+    this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
+  }
+
+  /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
+  async start (): Promise<void> {
+    const { localAddress, localPort, peer, name } = this.spec
+    if (localAddress !== undefined) {
+      if (!isLoopback(localAddress) && !this.#deps.allowLan) {
+        throw new PilotError('USAGE', `mapping ${name}: ${localAddress} is not loopback; give --allow-lan if others may reach it`)
+      }
+      await this.#listen(localAddress, localPort)
+      return
+    }
+    let address = this.#deps.pool.addressOf(peer)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#listen(address, localPort)
+        return
+      } catch (error) {
+        if (error instanceof PilotError && error.code === 'ADDRESS_UNAVAILABLE') {
+          await this.#listenOnPlainLoopback(localPort)
+          return
+        }
+        const other = error instanceof PilotError && error.code === 'PORT_IN_USE' ? this.#deps.pool.another(peer, attempt) : undefined
+        if (other === undefined) throw error
+        address = other
+      }
+    }
+  }
+
+  /** No new clients; those inside go on. */
+  stop (): void {
+    this.#server.close()
+  }
+
+  /** Where only 127.0.0.1 can be bound (macOS without aliases), mappings are told apart by port. */
+  async #listenOnPlainLoopback (port: number): Promise<void> {
+    try {
+      await this.#listen('127.0.0.1', port)
+    } catch (error) {
+      if (!(error instanceof PilotError) || (error.code !== 'PORT_IN_USE' && error.code !== 'PORT_FORBIDDEN')) throw error
+      await this.#listen('127.0.0.1', 0)
+    }
+  }
+
+  #listen (address: string, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException): void => reject(bindError(error, this.spec.name, `${address}:${port}`))
+      this.#server.once('error', onError)
+      this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', onError)
+        this.#server.on('error', (error) => this.#deps.log.warn({ mapping: this.spec.name, reason: error.message }, 'a client could not be accepted'))
+        const bound = this.#server.address() as AddressInfo
+        this.#local = formatEndpoint({ address: bound.address, port: bound.port })
+        resolve()
+      })
+    })
+  }
+
+  #onClient (socket: Socket): void {
+    const { node, connections, log } = this.#deps
+    const { name, peer, port } = this.spec
+    const giveUp = new AbortController()
+    socket.on('error', () => giveUp.abort())
+    socket.once('close', () => giveUp.abort())
+    let connection
+    try {
+      const client = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
+      connection = connections.add({ direction: 'map', service: name, peer, nodeId: null, local: client, remote: `${peer}:${port}` }, () => resetSocket(socket))
+    } catch (error) {
+      log.warn({ mapping: name, code: asPilotError(error).code }, 'a client was reset: too many connections')
+      resetSocket(socket)
+      return
+    }
+    const opened = connection
+    connections.counters.connections_mapped += 1
+    node.dial(peer, port, giveUp.signal).then((stream) => {
+      opened.stream = stream
+      opened.nodeId = this.#node = stream.peer
+      if (socket.destroyed) {
+        stream.on('error', () => {})
+        stream.resetAndDestroy()
+        connections.remove(opened)
+        return
+      }
+      splice(socket, stream, (error) => {
+        connections.remove(opened)
+        log.debug({ mapping: name, peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
+      })
+    }, (error: unknown) => {
+      connections.remove(opened)
+      if (giveUp.signal.aborted) return
+      const { code, message, hint } = asPilotError(error)
+      connections.counters.connections_failed += 1
+      log.warn({ mapping: name, peer, port, code, hint }, `a client was reset: ${message}`)
+      resetSocket(socket)
+    })
+  }
+}
+
+function bindError (error: NodeJS.ErrnoException, name: string, where: string): PilotError {
+  const details = { mapping: name, local: where }
+  switch (error.code) {
+    case 'EADDRINUSE': return new PilotError('PORT_IN_USE', `mapping ${name}: ${where} is in use`, details, error)
+    case 'EACCES': return new PilotError('PORT_FORBIDDEN', `mapping ${name}: ${where} may not be bound`, details, error)
+    case 'EADDRNOTAVAIL': return new PilotError('ADDRESS_UNAVAILABLE', `mapping ${name}: this machine has no address ${where}`, details, error)
+    default: return new PilotError('FAILED', `mapping ${name}: ${where}: ${error.message}`, details, error)
+  }
+}
+
+/** Clients that the kernel holds for us while we are busy: a browser opens dozens at once, a load test hundreds. */
+const BACKLOG = 1_024

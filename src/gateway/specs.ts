@@ -1,0 +1,168 @@
+/**
+ * The short notations of the command line: `8080:agent-b:80` (map), `80=127.0.0.1:3000,allow=agent-a` (expose) and
+ * the target of an exposure. Overlay addresses hold a colon, so a map spec is read from the right.
+ * What does not read is a USAGE error that names the part; `format*` writes what `parse*` reads.
+ */
+import { isIP } from 'node:net'
+import type { ExposeSpec, MapSpec, Target } from './types.ts'
+import { formatEndpoint } from '../base/types.ts'
+import { parseAddress, parsePeerName } from '../base/address.ts'
+import { PilotError } from '../base/errors.ts'
+
+/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT`. Without a local part: the peer's own loopback address and the same port. */
+export function parseMapSpec (text: string): MapSpec {
+  const fail = failing('map', text, MAP_FORM)
+  const body = withoutProtocol(text, fail)
+  const colon = body.lastIndexOf(':')
+  if (colon < 0) fail('there is no colon with a port behind it')
+  const portText = body.slice(colon + 1)
+  const port = parsePort(portText) ?? fail(`"${portText}" behind the last colon is no port (1 to 65535)`)
+  const { peer, local } = splitPeer(body.slice(0, colon), fail)
+  const spec = { name: mapName(peer, port), peer, port, protocol: 'tcp' as const }
+  if (local === '') return { ...spec, localPort: port }
+  return { ...spec, ...parseLocal(local, fail) }
+}
+
+/** The shortest text that reads as this; a name of one's own is not part of the notation. */
+export function formatMapSpec (spec: MapSpec): string {
+  const remote = `${spec.peer.includes(':') ? `[${spec.peer}]` : spec.peer}:${spec.port}`
+  if (spec.localAddress !== undefined) return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
+  return spec.localPort === spec.port ? remote : `${spec.localPort}:${remote}`
+}
+
+/** The name a mapping has unless the configuration names it. */
+export function mapName (peer: string, port: number): string {
+  return `${peer}:${port}`
+}
+
+/** `PORT=TARGET[,allow=PEER]...`. Without `allow`: every trusted peer. */
+export function parseExposeSpec (text: string): ExposeSpec {
+  const fail = failing('expose', text, EXPOSE_FORM)
+  const [head, ...options] = text.split(',')
+  const equals = head!.indexOf('=')
+  if (equals < 0) fail('there is no "=" with a target behind it')
+  const portText = withoutProtocol(head!.slice(0, equals), fail)
+  const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is no port (1 to 65535)`)
+  const target = parseTarget(head!.slice(equals + 1))
+  const allow = new Set<string>()
+  for (const option of options) {
+    if (!option.startsWith('allow=')) fail(`"${option}" is no option; there is only allow=PEER`)
+    allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": ${PEER_FORM}`))
+  }
+  return { name: String(port), port, protocol: 'tcp', target, allow: allow.size === 0 ? [TRUSTED] : [...allow] }
+}
+
+export function formatExposeSpec (spec: ExposeSpec): string {
+  const everyone = spec.allow.length === 1 && spec.allow[0] === TRUSTED
+  return [`${spec.port}=${formatTarget(spec.target)}`, ...everyone ? [] : spec.allow.map((peer) => `allow=${peer}`)].join(',')
+}
+
+/**
+ * `3000`, `127.0.0.1:3000`, `tcp://…`, `http://…`, `h2c://…` or `unix:/path`. Bytes are carried as they are whatever
+ * the scheme says; it is kept in `text` for those who read the record.
+ */
+export function parseTarget (text: string): Target {
+  const fail = failing('target', text, TARGET_FORM)
+  if (text.startsWith('unix:')) return unixTarget(text.slice('unix:'.length), fail)
+  const [, scheme = 'tcp', rest] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/s.exec(text)!
+  if (!TARGET_SCHEMES.includes(scheme)) fail(`"${scheme}" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included`)
+  const [, authority, path] = /^([^/]*)(.*)$/s.exec(rest!)!
+  if (path !== '' && (path !== '/' || scheme === 'tcp')) fail(`"${path}" behind the port: connections are carried whole, there is no path to choose`)
+  const match = /^(?:(?:\[([^\]]+)\]|([^:[\]@\s]+)):)?(\d+)$/.exec(authority!) ?? fail(`"${authority}" is not HOST:PORT`)
+  const host = match[1] ?? match[2] ?? '127.0.0.1'
+  if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is no IPv6 address`)
+  const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is no port (1 to 65535)`)
+  return { kind: 'tcp', host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }
+}
+
+export function formatTarget (target: Target): string {
+  return target.text
+}
+
+/** `IP:PORT` of a listener; port 0 picks a free one. Undefined when it is not that. */
+export function parseListen (text: string): { readonly address: string, readonly port: number } | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
+  const address = match?.[1] ?? match?.[2]
+  const port = parsePort(match?.[3] ?? '', 0)
+  if (address === undefined || port === undefined || isIP(address) !== (match![1] === undefined ? 4 : 6)) return undefined
+  return { address, port }
+}
+
+/** Decimal digits only: `Number` would also read "0x50", "8e1" and "". */
+export function parsePort (text: string, least = 1): number | undefined {
+  if (!/^\d{1,5}$/.test(text)) return undefined
+  const port = Number(text)
+  return port >= least && port <= 65_535 ? port : undefined
+}
+
+/** 'trusted', or a peer without brackets; undefined when it is neither. */
+export function parseAllowed (text: string): string | undefined {
+  return text === TRUSTED || parsePeerName(text) !== undefined ? withoutBrackets(text) : undefined
+}
+
+/** Every trusted peer. */
+export const TRUSTED = 'trusted'
+
+export const PEER_FORM = 'a peer is a hostname (lower-case letters, digits, hyphens), an address as 0:0000.0000.0004, or a node id'
+
+/** Bytes of a Unix socket path, without the closing zero (sun_path of unix(7)); macOS has four less. */
+export const MAX_SOCKET_PATH_BYTES = 107
+
+type Fail = (what: string) => never
+
+function failing (kind: string, text: string, form: string): Fail {
+  return (what) => { throw new PilotError('USAGE', `${kind} "${text}": ${what}; expected ${form}`, { [kind]: text }) }
+}
+
+/** Splits `[LOCAL:]PEER`, where PEER may be `[…]`, an address with its colon, a hostname or a node id. */
+function splitPeer (text: string, fail: Fail): { peer: string, local: string } {
+  const match = /^(?:(.*?):)??(\[[^[\]]*\]|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]]*)$/s.exec(text) ?? fail(`"${text}" has no peer at its end`)
+  const [, local, written] = match
+  const peer = withoutBrackets(written!)
+  if (peer === '') fail('the peer is missing')
+  if (local === '') fail('the local port before the first colon is missing')
+  // `8080:0000.0000.0004:80` reads as network 8080, which its first group denies: the network was forgotten.
+  if (peer.includes(':') && parseAddress(peer) === undefined) fail(`"${peer}" is no address: it is NETWORK:NNNN.HHHH.LLLL, and the first group repeats the network in hex`)
+  if (parsePeerName(peer) === undefined) fail(`"${peer}": ${PEER_FORM}`)
+  return { peer, local: local ?? '' }
+}
+
+function parseLocal (text: string, fail: Fail): { localAddress?: string, localPort: number } {
+  const [, address, portText] = /^(?:(.*):)?([^:]*)$/s.exec(text)!
+  const localPort = parsePort(portText!, 0) ?? fail(`"${portText}" is no local port (0 to 65535, 0 picks a free one)`)
+  if (address === undefined) return { localPort }
+  const localAddress = withoutBrackets(address)
+  if (isIP(localAddress) === 0) fail(`"${address}" is no IP address to listen on${BIND_HINTS[address] ?? ''}`)
+  if (isIP(localAddress) === 6 && address === localAddress) fail(`write the IPv6 address in brackets: [${address}]`)
+  return { localAddress, localPort }
+}
+
+function unixTarget (written: string, fail: Fail): Target {
+  const path = written.replace(/^\/\/(?=\/)/, '') // unix:///run/x is the same as unix:/run/x
+  if (!path.startsWith('/')) fail('a socket path begins with "/"')
+  if (path.includes('\0')) fail('a socket path holds no zero byte')
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) fail(`a socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${Buffer.byteLength(path)}`)
+  return { kind: 'unix', path, text: `unix:${path}` }
+}
+
+/** `/tcp` may be said; `/udp` is a promise of the notation that this version does not keep. */
+function withoutProtocol (text: string, fail: Fail): string {
+  const [, body, protocol] = /^(.*?)(?:\/([a-z]*))?$/s.exec(text)!
+  if (protocol === 'udp') fail('this version carries TCP only, not /udp')
+  if (protocol !== undefined && protocol !== 'tcp') fail(`"/${protocol}" is no protocol; this version carries TCP`)
+  return body!
+}
+
+function withoutBrackets (text: string): string {
+  return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
+}
+
+const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER:PORT, as 8080:agent-b:80'
+const EXPOSE_FORM = 'PORT=TARGET[,allow=PEER]..., as 80=127.0.0.1:3000,allow=agent-a'
+const TARGET_FORM = 'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'
+const TARGET_SCHEMES: readonly string[] = ['tcp', 'http', 'h2c']
+const BIND_HINTS: Readonly<Record<string, string>> = {
+  localhost: ' (write 127.0.0.1)',
+  '*': ' (write 0.0.0.0, with --allow-lan)',
+  '': ' (leave out the colon before the port)',
+}

@@ -1,0 +1,50 @@
+/** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
+import type { GatewayControl, StatusRecord } from '../../../src/gateway/types.ts'
+
+export const STATUS: StatusRecord = {
+  version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
+  node: { nodeId: 1, address: '0:0000.0000.0001', hostname: 'agent-a', publicKey: 'AAAA' },
+  udp: '127.0.0.1:40001', admin: '/run/a.sock',
+  registry: { endpoint: '127.0.0.1:9000', state: 'registered', since: '2026-11-23T00:00:00.000Z' },
+  beacon: { endpoint: '127.0.0.1:9001', observed: '127.0.0.1:40001' },
+  peers: 1, connections: 1,
+  mappings: [{ name: 'agent-b:80', local: '127.77.0.2:80', peer: 'agent-b', remote: '0:0000.0000.0002:80', protocol: 'tcp' }],
+  exposes: [{ name: '80', port: 80, target: 'tcp://127.0.0.1:3000', allow: ['trusted'], protocol: 'tcp' }],
+  memory: { rssBytes: 90_000_000, heapBytes: 20_000_000 }, counters: { framesIn: 10 },
+}
+
+const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
+
+/** `calls` gets the name and arguments of each call that changes or costs something. */
+export function fakeControl (calls: unknown[][], overrides: Partial<GatewayControl> = {}): GatewayControl {
+  const trust = (name: string) => (peer: string) => {
+    calls.push([name, peer])
+    return Promise.resolve(TRUSTED)
+  }
+  return {
+    status: () => STATUS,
+    peers: () => [{
+      nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', trusted: true, state: 'connected',
+      path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 }, streams: 3, bytesIn: 1_500_000, bytesOut: 900, lastHeardMs: 250,
+    }],
+    mappings: () => STATUS.mappings,
+    exposes: () => STATUS.exposes,
+    connections: () => [{
+      id: 7, direction: 'map', service: 'agent-b:80', peer: 'agent-b', nodeId: 2, local: '127.0.0.1:5000', remote: '0:0000.0000.0002:80', bytesIn: 10, bytesOut: 20, openedMs: 3_000, state: 'open',
+    }],
+    ping: (peer, seq, timeoutMs) => {
+      calls.push(['ping', peer, seq, timeoutMs])
+      return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
+    },
+    trusted: () => [TRUSTED],
+    pending: () => [{ ...TRUSTED, justification: 'please' }],
+    requestTrust: (peer, reason) => {
+      calls.push(['requestTrust', peer, reason])
+      return Promise.resolve({ peer, state: 'requested' })
+    },
+    approveTrust: trust('approveTrust'),
+    rejectTrust: trust('rejectTrust'),
+    revokeTrust: trust('revokeTrust'),
+    ...overrides,
+  }
+}

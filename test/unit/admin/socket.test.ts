@@ -1,0 +1,117 @@
+/** Server and client over a real Unix socket in a temporary folder: who may open it, who holds it, what a caller meets. */
+import { test, type TestContext } from 'node:test'
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
+import { adminClient } from '../../../src/admin/client.ts'
+import { MAX_BODY_BYTES } from '../../../src/admin/routes.ts'
+import { startAdmin } from '../../../src/admin/server.ts'
+import { STATUS, fakeControl } from './control.ts'
+
+const log = { debug () {}, info () {}, warn () {}, error () {} }
+
+test('client and server carry every method', async (t) => {
+  const calls: unknown[][] = []
+  const control = fakeControl(calls)
+  const { client } = await start(t, control)
+  assert.deepEqual(await client.status(), STATUS)
+  assert.deepEqual(await client.peers(), control.peers())
+  assert.deepEqual(await client.mappings(), control.mappings())
+  assert.deepEqual(await client.exposes(), control.exposes())
+  assert.deepEqual(await client.connections(), control.connections())
+  assert.deepEqual(await client.trusted(), control.trusted())
+  assert.deepEqual(await client.pending(), control.pending())
+  assert.equal((await client.ping('agent-b', 1, 500)).rttMs, 2.5)
+  assert.deepEqual(await client.requestTrust('agent-b', ''), { peer: 'agent-b', state: 'requested' })
+  for (const act of ['approveTrust', 'rejectTrust', 'revokeTrust'] as const) assert.equal((await client[act]('agent-b')).nodeId, 2)
+  assert.equal(calls.length, 5)
+})
+
+test('only the owner may open the socket and the folder made for it', async (t) => {
+  const { socketPath } = await start(t, fakeControl([]), 'made/for/it/admin.sock')
+  assert.equal(statSync(socketPath).mode & 0o777, 0o600)
+  assert.equal(statSync(join(socketPath, '..')).mode & 0o777, 0o700)
+})
+
+test('an error crosses the socket with its code, details and message', async (t) => {
+  const { client } = await start(t, fakeControl([], { ping: () => Promise.reject(new PilotError('PEER_UNREACHABLE', 'no path', { peer: 'x' })) }))
+  await fails(client.ping('x', 0, 100), 'PEER_UNREACHABLE', /^no path$/)
+})
+
+test('the socket of a living gateway is a conflict and stays, that of a dead one is replaced', async (t) => {
+  const { socketPath, client } = await start(t, fakeControl([]))
+  await fails(startAdmin({ socketPath, control: fakeControl([]), log }), 'CONFLICT', /another gateway runs/)
+  assert.equal((await client.status()).pid, 42)
+
+  const dead = join(folder(t), 'dead.sock')
+  spawnSync(process.execPath, ['-e', `require('net').createServer().listen(${JSON.stringify(dead)}, () => process.kill(process.pid, 'SIGKILL'))`])
+  assert.ok(existsSync(dead), 'the killed process left its socket behind')
+  await fails(adminClient(dead).status(), 'NOT_RUNNING', /nothing listens/)
+  const admin = await startAdmin({ socketPath: dead, control: fakeControl([]), log })
+  assert.equal((await adminClient(dead).status()).pid, 42)
+  await Promise.all([admin.stop(), admin.stop()])
+  assert.ok(!existsSync(dead), 'the socket is gone after stop')
+})
+
+test('a file that is no socket is left alone, and an impossible place is told', async (t) => {
+  const path = join(folder(t), 'precious')
+  writeFileSync(path, 'data')
+  await fails(startAdmin({ socketPath: path, control: fakeControl([]), log }), 'CONFLICT', /no socket; it was left alone/)
+  await fails(startAdmin({ socketPath: join(path, 'admin.sock'), control: fakeControl([]), log }), 'USAGE', /cannot be made there \(E(NOTDIR|EXIST)\)/)
+  await fails(startAdmin({ socketPath: `/tmp/${'x'.repeat(120)}`, control: fakeControl([]), log }), 'USAGE', /at most 107 bytes/)
+})
+
+test('with nothing at the path, no gateway runs', async (t) => {
+  await fails(adminClient(join(folder(t), 'none.sock')).status(), 'NOT_RUNNING', /there is no .*none\.sock/)
+})
+
+test('a gateway that does not answer is timed out', async (t) => {
+  const path = join(folder(t), 'mute.sock')
+  const mute = createServer(() => {}).listen(path)
+  t.after(() => mute.close())
+  await fails(adminClient(path, 50).status(), 'TIMED_OUT', /did not answer within 50 ms/)
+})
+
+test('something that is no gateway is told', async (t) => {
+  const path = join(folder(t), 'other.sock')
+  const other = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello')).listen(path)
+  t.after(() => other.close())
+  await fails(adminClient(path).status(), 'FAILED', /not JSON/)
+})
+
+test('a body beyond the limit is answered with 413', async (t) => {
+  const { socketPath } = await start(t, fakeControl([]))
+  const status = await new Promise((resolve, reject) => {
+    const call = request({ socketPath, method: 'POST', path: '/v1/ping', agent: false }, (response) => resolve(response.resume().statusCode))
+    call.on('error', reject)
+    call.end('x'.repeat(MAX_BODY_BYTES + 1))
+  })
+  assert.equal(status, 413)
+})
+
+async function start (t: TestContext, control: ReturnType<typeof fakeControl>, name = 'admin.sock') {
+  const socketPath = join(folder(t), name)
+  const admin = await startAdmin({ socketPath, control, log })
+  t.after(() => admin.stop())
+  return { socketPath, client: adminClient(socketPath) }
+}
+
+function folder (t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'pilotgate-test-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+async function fails (promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> {
+  await assert.rejects(promise, (error) => {
+    assert.ok(error instanceof PilotError, String(error))
+    assert.equal(error.code, code)
+    assert.match(error.message, message)
+    return true
+  })
+}

@@ -1,0 +1,123 @@
+/** Command lines go in, exit code and both streams come out; the gateway behind the admin socket is a fake. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { PilotError } from '../../../src/base/errors.ts'
+import { STATUS, fakeControl } from '../admin/control.ts'
+import { noGateway, run, testWorld } from './world.ts'
+
+const COMMANDS = ['up', 'rendezvous', 'demo', 'status', 'peers', 'connections', 'mappings', 'exposes', 'ping', 'trust', 'trust list', 'trust pending', 'trust request', 'trust approve', 'trust reject', 'trust revoke', 'config', 'config check']
+const READERS = ['status', 'peers', 'connections', 'mappings', 'exposes', 'ping agent-b', 'trust list', 'trust pending', 'trust request agent-b', 'trust approve agent-b', 'trust reject agent-b', 'trust revoke agent-b']
+
+test('every command has help with an example and the common options, and exits 0', async () => {
+  for (const command of COMMANDS) {
+    const { code, out, err } = await run(`${command} --help`)
+    assert.equal(code, 0, command)
+    assert.match(out, new RegExp(`\nExample:\n {2}\\$ pilotgate ${command.split(' ')[0]}`), command)
+    for (const option of ['--json', '--no-color', '--quiet', '--verbose']) assert.ok(out.includes(option), `${command} ${option}`)
+    assert.equal(err, '')
+  }
+  assert.match((await run('--help')).out, /Exit codes: 0 done/)
+  assert.deepEqual(await run('--version'), { code: 0, out: '0.1.0\n', err: '' })
+})
+
+test('every reader takes --admin and --json, before and after its name, and prints one envelope', async () => {
+  for (const reader of READERS) {
+    for (const line of [`--json ${reader} --admin /run/a.sock`, `${reader} --admin /run/a.sock --json`]) {
+      const world = testWorld()
+      const { code, out, err } = await run(line, world)
+      assert.equal(code, 0, line)
+      assert.equal(out.split('\n').length, 2, 'one line')
+      const { v, status, data } = JSON.parse(out) as { v: number, status: string, data: unknown }
+      assert.deepEqual([v, status, typeof data, err], [1, 'ok', 'object', ''], line)
+      assert.deepEqual(world.sockets, ['/run/a.sock'])
+    }
+  }
+})
+
+test('the socket comes from PILOTGATE_ADMIN when no flag says it', async () => {
+  const world = testWorld({ env: { PILOTGATE_ADMIN: '/env.sock' } })
+  await run('status', world)
+  assert.deepEqual(world.sockets, ['/env.sock'])
+})
+
+test('with no gateway running every reader exits 3', async () => {
+  for (const reader of READERS) {
+    assert.equal((await run(reader, testWorld({ control: noGateway() }))).code, 3, reader)
+    const { code, out } = await run(`${reader} --json`, testWorld({ control: noGateway() }))
+    const error = JSON.parse(out) as { v: number, status: string, code: string, message: string, hint: string }
+    assert.deepEqual([code, error.v, error.status, error.code, error.message], [3, 1, 'error', 'NOT_RUNNING', 'no gateway runs here'], reader)
+    assert.match(error.hint, /pilotgate up/)
+  }
+})
+
+test('status in JSON is the record, and as text says who and where', async () => {
+  assert.deepEqual((JSON.parse((await run('status --json')).out) as { data: unknown }).data, STATUS)
+  const { out } = await run('status')
+  assert.equal(out, [
+    'state        ready, for 1 min 1 s (pilotgate 0.1.0, pid 42)', 'node         agent-a (0:0000.0000.0001)', 'key          AAAA', 'udp          127.0.0.1:40001', 'admin        /run/a.sock',
+    'registry     127.0.0.1:9000, registered since 2026-11-23T00:00:00.000Z', 'beacon       127.0.0.1:9001, sees us at 127.0.0.1:40001', 'peers        1', 'connections  1', 'memory       90.0 MB resident, 20.0 MB heap',
+    'mapping      127.77.0.2:80 → agent-b, 0:0000.0000.0002:80', 'exposure     port 80 → tcp://127.0.0.1:3000, for trusted', '',
+  ].join('\n'))
+})
+
+test('lists are tables for people, and say so when they are empty', async () => {
+  assert.equal((await run('peers')).out, [
+    'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD', 'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago', '',
+  ].join('\n'))
+  const empty = testWorld({ control: fakeControl([], { peers: () => [], mappings: () => [], exposes: () => [], connections: () => [], trusted: () => [], pending: () => [] }) })
+  for (const command of ['peers', 'mappings', 'exposes', 'connections', 'trust list', 'trust pending']) assert.equal((await run(command, empty)).code, 0)
+  assert.equal(empty.stdout.join(''), 'no peers yet\nno mappings\nno exposures\nno connections\nno trusted peers\nno requests wait\n')
+})
+
+test('a stranger\'s reason cannot drive the terminal', async () => {
+  const control = fakeControl([], { pending: () => [{ ...fakeControl([]).pending()[0]!, justification: 'hi\u001b[2J\n\u202eevil' }] })
+  assert.match((await run('trust pending', testWorld({ control }))).out, /hi\?\[2J\?\?evil/)
+})
+
+test('trust passes on peer and reason', async () => {
+  const calls: unknown[][] = []
+  const world = testWorld({ control: fakeControl(calls) })
+  await run('trust request agent-b because', world)
+  await run('trust request 7', world)
+  await run('trust approve agent-b', world)
+  assert.deepEqual(calls, [['requestTrust', 'agent-b', 'because'], ['requestTrust', '7', ''], ['approveTrust', 'agent-b']])
+  assert.equal(world.stdout.join(''), 'asked agent-b; it has to approve\nasked 7; it has to approve\napproved agent-b (0:0000.0000.0002)\n')
+})
+
+test('a command line that does not read exits 2, and under --json is one envelope on stdout', async () => {
+  const cases: Record<string, RegExp> = {
+    '': /a command is missing/, trust: /a command is missing/, nonsense: /unknown command 'nonsense'/, statu: /Did you mean status/, 'status --nonsense': /unknown option '--nonsense'/, 'status extra': /too many arguments/,
+    ping: /missing required argument 'peer'/, 'ping b --count 0': /--count "0": expected a whole number from 1/, 'ping b --count': /argument missing/, 'trust approve': /missing required argument/, 'up --map': /argument missing/,
+    'up --observe 127.0.0.1:1': /--observe is not in this version/, 'up --daemon /x': /--daemon is not in this version/, 'rendezvous --http 127.0.0.1:1': /--http is not in this version/, 'map agent-b:80': /no command "map" yet.*up --map/,
+    'up --map agent-b': /map "agent-b": there is no colon/, 'up --hostname Bad': /--hostname "Bad"/, 'up --map 0.0.0.0:1:b:2': /--allow-lan/,
+  }
+  for (const [line, message] of Object.entries(cases)) {
+    const human = await run(line)
+    assert.deepEqual([human.code, human.out], [2, ''], line)
+    assert.match(human.err, message, line)
+    assert.match(human.err, /\nhint: /, line)
+    const json = await run(`--json ${line}`)
+    assert.equal(json.err, '', line)
+    const error = JSON.parse(json.out) as { status: string, code: string, message: string }
+    assert.deepEqual([json.code, error.status, error.code], [2, 'error', 'USAGE'], line)
+    assert.match(error.message, message, line)
+  }
+})
+
+test('an error of the gateway keeps its exit code', async () => {
+  const cases = { NOT_TRUSTED: 4, DENIED: 4, NOT_FOUND: 5, CONFLICT: 6, TIMED_OUT: 124, FAILED: 1 } as const
+  for (const [code, exit] of Object.entries(cases)) {
+    const control = fakeControl([], { approveTrust: () => Promise.reject(new PilotError(code as keyof typeof cases, 'because')) })
+    assert.equal((await run('trust approve agent-b', testWorld({ control }))).code, exit, code)
+  }
+  const buggy = fakeControl([], { status: () => { throw new TypeError('a bug') } })
+  assert.deepEqual(await run('status', testWorld({ control: buggy })), { code: 1, out: '', err: `error: a bug\nhint: ${new PilotError('FAILED', '').hint}\n` })
+})
+
+test('config check accepts the example and tells mistakes with their place', async () => {
+  const { code, out } = await run('config check config/gateway.example.yaml')
+  assert.deepEqual([code, out], [0, 'config/gateway.example.yaml is right: 13 mappings, 3 exposures\n'])
+  const bad = await run('config check config/demo.proto')
+  assert.equal(bad.code, 2)
+  assert.match(bad.err, /^config\/demo\.proto:\d+:\d+: |^error: config\/demo\.proto:\d+:\d+: /)
+})

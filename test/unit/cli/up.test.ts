@@ -1,0 +1,168 @@
+/** `up` and `rendezvous` with fake gateways: what is started with what, what is printed in which order, and how it ends. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { PilotError } from '../../../src/base/errors.ts'
+import type { GatewayEvent, GatewayOptions, ReadyEvent } from '../../../src/gateway/types.ts'
+import { stopRequests } from '../../../src/cli/stop.ts'
+import type { LogLevel, Modules } from '../../../src/cli/world.ts'
+import { STATUS, fakeControl } from '../admin/control.ts'
+import { run, testWorld, type Ran, type TestWorld } from './world.ts'
+
+const MAPPED: GatewayEvent = { event: 'mapped', ...STATUS.mappings[0]! }
+const EXPOSED: GatewayEvent = { event: 'exposed', ...STATUS.exposes[0]! }
+const READY: ReadyEvent = { event: 'ready', node: STATUS.node, udp: '127.0.0.1:40001', admin: '/run/a.sock', mappings: STATUS.mappings, exposes: STATUS.exposes, elapsedMs: 812 }
+const LATER: readonly GatewayEvent[] = [
+  { event: 'trust', peer: 'agent-b', nodeId: 2, state: 'approved' },
+  { event: 'path', peer: 'agent-b', nodeId: 2, kind: 'relay', endpoint: '127.0.0.1:9001', rttMs: 0.4, mtu: 1400 },
+]
+
+test('events are printed as they happen, ready once and after the admin socket is open', async () => {
+  const { world, trace, options } = upWorld()
+  const running = run('up --json --hostname agent-a --map 8080:agent-b:80 --map agent-c:81 --expose 80=3000 --trust agent-b --admin /run/a.sock --state-dir /s', world)
+  await settled()
+  for (const event of LATER) trace.onEvent!(event)
+  world.signal()
+  assert.deepEqual(await running, { code: 0, out: [MAPPED, EXPOSED, READY, ...LATER].map((event) => `${JSON.stringify({ v: 1, ...event })}\n`).join(''), err: '' })
+  assert.deepEqual(trace.steps, ['log info', 'gateway', 'admin /run/a.sock', 'gateway stop 10000', 'admin stop'])
+  assert.deepEqual([options().hostname, options().stateDir, options().trust, options().maps.map((map) => map.name)], ['agent-a', '/s', ['agent-b'], ['agent-b:80', 'agent-c:81']])
+})
+
+test('people read lines, and under --quiet nothing', async () => {
+  const loud = await start('up -v')
+  assert.deepEqual(loud.out.split('\n'), [
+    'mapped   127.77.0.2:80 → agent-b, 0:0000.0000.0002:80', 'exposed  port 80 → tcp://127.0.0.1:3000 for every trusted peer',
+    'ready    agent-a (0:0000.0000.0001), udp 127.0.0.1:40001, admin /run/a.sock, after 812 ms', 'draining for up to 10 s; once more to stop at once', '',
+  ])
+  assert.equal((await start('-q up')).out, '')
+})
+
+test('-v and -q set the level of the log', async () => {
+  for (const [line, level] of [['up', 'info'], ['up -v', 'debug'], ['up -q', 'error']] as const) {
+    const { world, trace } = upWorld()
+    await start(line, world)
+    assert.equal(trace.steps[0], `log ${level}`)
+  }
+})
+
+test('a second signal does not wait for connections to end', async () => {
+  const { world, trace } = upWorld({ stop: (graceMs) => graceMs > 0 ? new Promise(() => {}) : Promise.resolve() })
+  const running = run('up', world)
+  await settled()
+  world.signal('SIGINT')
+  world.signal('SIGINT') // the same Ctrl+C, passed on by npm
+  await settled()
+  assert.deepEqual(trace.steps.slice(-1), ['gateway stop 10000'])
+  await new Promise((resolve) => { setTimeout(resolve, 320) })
+  world.signal('SIGINT')
+  assert.equal((await running).code, 0)
+  assert.deepEqual(trace.steps.slice(-3), ['gateway stop 10000', 'gateway stop 0', 'admin stop'])
+})
+
+test('a signal before the gateway is up ends it too', async () => {
+  const { world, trace } = upWorld({ startMs: 50 })
+  const running = run('up', world)
+  await settled()
+  world.signal()
+  assert.equal((await running).code, 0)
+  assert.deepEqual(trace.steps, ['log info', 'gateway', 'gateway stop 0'])
+})
+
+test('when the admin socket is taken the gateway is stopped, and the exit code says conflict', async () => {
+  const { world, trace } = upWorld({ admin: () => Promise.reject(new PilotError('CONFLICT', 'another gateway runs')) })
+  const { code, out } = await run('up --json', world)
+  assert.equal(code, 6)
+  assert.deepEqual(trace.steps, ['log info', 'gateway', 'gateway stop 0'])
+  assert.ok(!out.includes('"ready"'))
+})
+
+test('the file comes from -c or PILOTGATE_CONFIG, and its mistakes exit 2', async () => {
+  const { world, options } = upWorld()
+  await start('up -c config/gateway.example.yaml --registry 127.0.0.1:1', world)
+  assert.deepEqual([options().registry, options().hostname, options().maps.length], ['127.0.0.1:1', 'my-gateway', 13])
+  const { world: byEnv, options: envOptions } = upWorld({}, { PILOTGATE_CONFIG: 'config/gateway.example.yaml' })
+  await start('up', byEnv)
+  assert.equal(envOptions().hostname, 'my-gateway')
+  assert.equal((await run('up -c config/demo.proto', upWorld().world)).code, 2)
+})
+
+test('rendezvous prints where it listens and ends on a signal', async () => {
+  for (const [line, expected] of [
+    ['rendezvous --json', { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001' }],
+    ['rendezvous --json --registry 127.0.0.1:0 --beacon 127.0.0.1:0 --store /s', { registry: '127.0.0.1:0', beacon: '127.0.0.1:0', storeDir: '/s' }],
+  ] as const) {
+    let started: object = {}
+    let stopped = 0
+    const world = testWorld({ modules: { log: logModule([]), rendezvous: async () => ({ startRendezvous: async ({ log: _, ...options }) => {
+      started = options
+      return { registry: '127.0.0.1:5', beacon: '127.0.0.1:6', stop: async () => void stopped++ }
+    } }) } })
+    const { code, out } = await start(line, world)
+    assert.deepEqual([code, out, started, stopped], [0, '{"v":1,"event":"ready","registry":"127.0.0.1:5","beacon":"127.0.0.1:6"}\n', expected, 1])
+  }
+})
+
+test('one key press that arrives several times is one request', async () => {
+  let now = 0
+  const world = testWorld()
+  const stops = stopRequests(world, () => now)
+  let second = false
+  void stops.second.then(() => { second = true })
+  world.signal('SIGINT')
+  now = 200
+  world.signal('SIGTERM')
+  assert.equal(await stops.first, 'SIGINT')
+  await settled()
+  assert.equal(second, false)
+  now = 400
+  world.signal('SIGINT')
+  await stops.second
+})
+
+interface Trace { readonly steps: string[], onEvent?: (event: GatewayEvent) => void }
+
+function upWorld (how: { readonly stop?: (graceMs: number) => Promise<void>, readonly startMs?: number, readonly admin?: () => Promise<never> } = {}, env: Record<string, string> = {}) {
+  const trace: Trace = { steps: [] }
+  let given: GatewayOptions | undefined
+  const modules: Partial<Modules> = {
+    log: logModule(trace.steps),
+    gateway: async () => ({ startGateway: async (options, { onEvent }) => {
+      trace.steps.push('gateway')
+      given = options
+      trace.onEvent = onEvent
+      if (how.startMs !== undefined) await new Promise((resolve) => { setTimeout(resolve, how.startMs) })
+      else for (const event of [MAPPED, EXPOSED]) onEvent(event)
+      return {
+        ...fakeControl([]), ready: () => READY,
+        stop: async (graceMs) => {
+          trace.steps.push(`gateway stop ${graceMs}`)
+          await how.stop?.(graceMs)
+        },
+      }
+    } }),
+    admin: async () => ({ startAdmin: how.admin ?? (async ({ socketPath }) => {
+      trace.steps.push(`admin ${socketPath}`)
+      return { stop: async () => void trace.steps.push('admin stop') }
+    }) }),
+  }
+  return { world: testWorld({ modules, env }), trace, options: () => given! }
+}
+
+function logModule (steps: string[]): Modules['log'] {
+  return async () => ({ createLogger: (level: LogLevel) => {
+    steps.push(`log ${level}`)
+    return { debug () {}, info () {}, warn () {}, error () {} }
+  } })
+}
+
+/** Starts, signals once it is up, and waits for the end. */
+async function start (line: string, world: TestWorld = upWorld().world): Promise<Ran> {
+  const running = run(line, world)
+  await settled()
+  world.signal()
+  return await running
+}
+
+/** Long enough for everything that waits for no timer, a file read included. */
+function settled (): Promise<void> {
+  return new Promise((resolve) => { setTimeout(resolve, 20) })
+}

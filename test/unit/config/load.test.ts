@@ -1,0 +1,80 @@
+/** Every mistake in a file is told with its place: a text with one mistake (or several) goes in, the exact lines come out. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { PilotError } from '../../../src/base/errors.ts'
+import { loadConfig, parseConfig } from '../../../src/config/load.ts'
+
+test('the smallest file has every default', () => {
+  assert.deepEqual(parseConfig('version: 1\n', 'g.yaml'), {
+    version: 1,
+    node: { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', listen: '0.0.0.0:0', public: false, trust: [] },
+    peers: {}, map: [], expose: [], admin: {},
+  })
+})
+
+test('the example loads', () => {
+  const config = parseConfig(readFileSync(new URL('../../../config/gateway.example.yaml', import.meta.url), 'utf8'), 'gateway.example.yaml')
+  assert.equal(config.map.length, 2)
+  assert.equal(config.expose.length, 3)
+})
+
+const MISTAKES: readonly (readonly [what: string, text: string, ...messages: string[]])[] = [
+  ['an empty file', '', 'g.yaml:1:1: version: missing; expected the number 1'],
+  ['a list as the file', '- a', 'g.yaml:1:1: expected keys with values, found a list'],
+  ['a wrong version', 'version: 2', 'g.yaml:1:10: version: expected the number 1, found the number 2'],
+  ['broken syntax', 'version: 1\nnode: { a: [ }', 'g.yaml:2:14: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]'],
+  ['an unknown key with a near one', 'version: 1\nnode:\n  hostnam: a', 'g.yaml:3:3: node.hostnam: no such key; did you mean "hostname"?'],
+  ['an unknown key with none', 'version: 1\nadmin: { colour: red }', 'g.yaml:2:10: admin.colour: no such key; there are socket'],
+  ['a key of a later version', 'version: 1\nhttp: { listen: "127.0.0.1:8088" }', 'g.yaml:2:1: http: not supported by this version'],
+  ['a nested key of a later version', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers] }]', 'g.yaml:2:36: expose[0].identity: not supported by this version'],
+  ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: this key stands here a second time'],
+  ['a port where host:port is meant', 'version: 1\nnode: { registry: 9000 }', 'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", found the number 9000 (write it in quotes: "9000")'],
+  ['a hostname that YAML reads as a number', 'version: 1\nnode: { hostname: 0012 }', 'g.yaml:2:19: node.hostname: expected a hostname: lower-case letters, digits and inner hyphens, at most 63, found the number 12 (write it in quotes: "0012")'],
+  ['half an address that YAML reads as a number', 'version: 1\nnode: { trust: [0000.0001] }', 'g.yaml:2:17: node.trust[0]: expected a hostname, an address as "0:0000.0000.0004", or a node id, found the number 0.0001 (write it in quotes: "0000.0001")'],
+  ['yes for true', 'version: 1\nnode: { public: yes }', 'g.yaml:2:17: node.public: expected true or false, found the text "yes" (true and false are written so, without quotes)'],
+  ['a quoted port', 'version: 1\nexpose: [{ port: "80", target: "3000" }]', 'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, found the text "80" (write it without quotes)'],
+  ['a port out of range', 'version: 1\nexpose: [{ port: 0, target: "3000" }]', 'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, found the number 0'],
+  ['a missing key', 'version: 1\nmap:\n  - port: 80', 'g.yaml:3:5: map[0].peer: missing; expected a hostname, an address as "0:0000.0000.0004", or a node id'],
+  ['an empty value', 'version: 1\nnode:\n  listen:', 'g.yaml:3:10: node.listen: expected an IP address and port as "127.0.0.1:8080", found nothing'],
+  ['neither port nor ports', 'version: 1\nmap: [{ peer: a }]', 'g.yaml:2:7: map[0].port: missing; expected `port`, or `ports` for several'],
+  ['port and ports', 'version: 1\nmap: [{ peer: a, port: 1, ports: [2] }]', 'g.yaml:2:34: map[0].ports: stands beside `port`; give one of them'],
+  ['local with ports', 'version: 1\nmap: [{ peer: a, ports: [2], local: "127.0.0.1:0" }]', 'g.yaml:2:37: map[0].local: goes with a single `port`, not with `ports`'],
+  ['a backward range', 'version: 1\nmap: [{ peer: a, ports: ["9-8"] }]', 'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range as "8000-8010", found the text "9-8"'],
+  ['a UDP port', 'version: 1\nmap: [{ peer: a, ports: ["53/udp"] }]', 'g.yaml:2:26: map[0].ports[0]: "53/udp": this version carries TCP only, not /udp'],
+  ['a bad target', 'version: 1\nexpose: [{ port: 80, target: "https://x:1" }]', 'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'],
+  ['nobody allowed', 'version: 1\nexpose: [{ port: 80, target: "80", allow: [] }]', 'g.yaml:2:43: expose[0].allow: expected at least one peer, or no `allow` at all, found a list'],
+  ['a bad pinned name', 'version: 1\npeers: { Alice: { address: "0:0000.0000.0001", key: "" } }', 'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the text "Alice"'],
+  ['a short pinned key', 'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }', 'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the text "AAAA"'],
+  ['several mistakes, in the order of the file', 'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
+    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, admin'],
+  ['a duplicate key beside another mistake', 'version: 1\nversion: 1\nnode: { public: 1 }', 'g.yaml:2:1: this key stands here a second time', 'g.yaml:3:17: node.public: expected true or false, found the number 1'],
+]
+
+for (const [what, text, ...messages] of MISTAKES) {
+  test(`${what} is told with its place`, () => {
+    const error = thrown(() => parseConfig(text, 'g.yaml'))
+    assert.equal(error.code, 'CONFIG_INVALID')
+    assert.deepEqual(error.message.split('\n'), messages)
+  })
+}
+
+test('a mistake inside an alias, and an alias bomb, are told and end', () => {
+  assert.match(thrown(() => parseConfig('version: 1\nmap:\n  - &a { peer: x, port: 0 }\n  - *a', 'g.yaml')).message, /g\.yaml:3:25: map\[0\]\.port: .*\n.*map\[1\]\.port/)
+  const bomb = Array.from({ length: 12 }, (_, level) => `k${level}: &k${level} [${level === 0 ? 'x' : Array(9).fill(`*k${level - 1}`).join(',')}]`).join('\n')
+  assert.equal(thrown(() => parseConfig(bomb, 'g.yaml')).code, 'CONFIG_INVALID')
+})
+
+test('a file that is not there is a bad configuration, by name', async () => {
+  await assert.rejects(loadConfig('/no/such/gateway.yaml'), (error) => error instanceof PilotError && error.code === 'CONFIG_INVALID' && error.message === '/no/such/gateway.yaml: cannot be read (ENOENT)')
+})
+
+function thrown (run: () => unknown): PilotError {
+  try {
+    run()
+  } catch (error) {
+    assert.ok(error instanceof PilotError, String(error))
+    return error
+  }
+  throw new assert.AssertionError({ message: 'nothing was thrown' })
+}

@@ -1,0 +1,95 @@
+/** Flags, variables and a file go in, the options that the gateway sees come out; nothing is read from the real environment. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
+import { parseConfig } from '../../../src/config/load.ts'
+import { resolveAdminSocket, resolveOptions, type Flags } from '../../../src/config/options.ts'
+
+const env = { HOME: '/home/ann' }
+const fileOf = (text: string) => ({ config: parseConfig(`version: 1\n${text}`, 'g.yaml'), folder: '/etc/pilotgate' })
+
+test('with nothing said, every option has its default', () => {
+  assert.deepEqual(resolveOptions({ flags: {}, env }), {
+    registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', listen: '0.0.0.0:0', public: false, stateDir: '/home/ann/.local/state/pilotgate',
+    identityFile: '/home/ann/.local/state/pilotgate/identity.json', adminSocket: '/home/ann/.local/state/pilotgate/admin.sock',
+    trust: [], pinned: {}, maps: [], exposes: [], allowLan: false,
+  })
+})
+
+test('a flag wins over a variable, a variable over the file, the file over the default', () => {
+  const file = fileOf('node: { registry: "file:1", beacon: "file:2", listen: "127.0.0.1:3", hostname: file }')
+  const options = resolveOptions({ flags: { registry: 'flag:1' }, env: { ...env, PILOTGATE_REGISTRY: 'env:1', PILOTGATE_BEACON: 'env:2', PILOTGATE_HOSTNAME: '' }, file })
+  assert.deepEqual([options.registry, options.beacon, options.listen, options.hostname], ['flag:1', 'env:2', '127.0.0.1:3', 'file'])
+})
+
+test('public and allow-lan are read from variables as true or false, and a flag wins', () => {
+  assert.equal(resolveOptions({ flags: {}, env: { ...env, PILOTGATE_PUBLIC: 'yes', PILOTGATE_ALLOW_LAN: '1' } }).public, true)
+  assert.equal(resolveOptions({ flags: {}, env: { ...env, PILOTGATE_PUBLIC: '0' }, file: fileOf('node: { public: true }') }).public, false)
+  assert.equal(resolveOptions({ flags: { public: true }, env: { ...env, PILOTGATE_PUBLIC: 'off' } }).public, true)
+  rejects({ }, 'USAGE', /PILOTGATE_PUBLIC "maybe": expected true or false/, { PILOTGATE_PUBLIC: 'maybe' })
+})
+
+test('lists of all sources add up, and a peer asked for twice is asked once', () => {
+  const options = resolveOptions({
+    flags: { trust: ['c', 'a'], map: ['8080:b:80'], expose: ['81=3001'] },
+    env: { ...env, PILOTGATE_TRUST: 'b  c', PILOTGATE_MAP: 'b:443\n[0:0000.0000.0004]:80', PILOTGATE_EXPOSE: '82=3002,allow=a' },
+    file: fileOf('node: { trust: [a] }\nmap: [{ name: web, peer: a, port: 1, local: "127.0.0.1:0" }, { peer: a, ports: [2, "3-5"] }]\nexpose: [{ port: 80, target: "3000", allow: [a, "7", a] }]'),
+  })
+  assert.deepEqual(options.trust, ['a', 'b', 'c'])
+  assert.deepEqual(options.maps.map(({ name, localAddress, localPort }) => [name, localAddress, localPort]), [
+    ['web', '127.0.0.1', 0], ['a:2', undefined, 2], ['a:3', undefined, 3], ['a:4', undefined, 4], ['a:5', undefined, 5],
+    ['b:443', undefined, 443], ['0:0000.0000.0004:80', undefined, 80], ['b:80', undefined, 8080],
+  ])
+  assert.deepEqual(options.exposes.map(({ name, target, allow }) => [name, target.text, allow]), [
+    ['80', 'tcp://127.0.0.1:3000', ['a', '7']], ['82', 'tcp://127.0.0.1:3002', ['a']], ['81', 'tcp://127.0.0.1:3001', ['trusted']],
+  ])
+})
+
+test('paths: ~ is the home folder, the file is the base of its own, the identity lives in the state folder', () => {
+  const inFile = resolveOptions({ flags: {}, env, file: fileOf('node: { stateDir: state, identity: me.json }\nadmin: { socket: ~/a.sock }') })
+  assert.deepEqual([inFile.stateDir, inFile.identityFile, inFile.adminSocket], ['/etc/pilotgate/state', '/etc/pilotgate/state/me.json', '/home/ann/a.sock'])
+  const flagged = resolveOptions({ flags: { stateDir: '~/s', identity: 'me.json' }, env })
+  assert.deepEqual([flagged.stateDir, flagged.identityFile, flagged.adminSocket], ['/home/ann/s', `${process.cwd()}/me.json`, '/home/ann/s/admin.sock'])
+  assert.equal(resolveOptions({ flags: {}, env: { ...env, XDG_STATE_HOME: '/var/state' } }).stateDir, '/var/state/pilotgate')
+  assert.equal(resolveOptions({ flags: {}, env: { ...env, XDG_STATE_HOME: 'relative' } }).stateDir, '/home/ann/.local/state/pilotgate')
+})
+
+test('a reader finds the socket by flag, variable, state folder or default', () => {
+  assert.equal(resolveAdminSocket({ flags: { admin: '/a.sock' }, env: { ...env, PILOTGATE_ADMIN: '/b.sock' } }), '/a.sock')
+  assert.equal(resolveAdminSocket({ flags: {}, env: { ...env, PILOTGATE_ADMIN: '/b.sock' } }), '/b.sock')
+  assert.equal(resolveAdminSocket({ flags: {}, env: { ...env, PILOTGATE_STATE_DIR: '/s' } }), '/s/admin.sock')
+  assert.equal(resolveAdminSocket({ flags: {}, env }), '/home/ann/.local/state/pilotgate/admin.sock')
+})
+
+test('what cannot work is refused by name before anything starts', () => {
+  rejects({ registry: '9000' }, 'USAGE', /--registry "9000": expected a host and port/)
+  rejects({ registry: 'rv:0' }, 'USAGE', /--registry "rv:0"/)
+  rejects({ listen: 'localhost:0' }, 'USAGE', /--listen "localhost:0": expected an IP address/)
+  rejects({ endpoint: '203.0.113.7:0' }, 'USAGE', /--endpoint/)
+  rejects({ hostname: 'My_Host' }, 'USAGE', /--hostname "My_Host": expected a hostname/)
+  rejects({}, 'USAGE', /PILOTGATE_BEACON "x": expected/, { PILOTGATE_BEACON: 'x' })
+  rejects({ trust: ['Bob'] }, 'USAGE', /trust "Bob": a peer is/)
+  rejects({ map: ['x'] }, 'USAGE', /map "x"/)
+  rejects({ map: ['a:80', '8080:a:80'] }, 'CONFLICT', /the mapping "a:80" is given twice/)
+  rejects({ map: ['127.0.0.1:8080:a:80', '127.0.0.1:8080:b:80'] }, 'CONFLICT', /the local address "127\.0\.0\.1:8080"/)
+  rejects({ expose: ['80=3000', '80=3001'] }, 'CONFLICT', /the exposure "80" is given twice/)
+  rejects({ admin: `/${'x'.repeat(107)}` }, 'USAGE', /at most 107 bytes, this has 108/)
+  assert.throws(() => resolveOptions({ flags: { expose: ['80=1'] }, env, file: fileOf('expose: [{ name: web, port: 80, target: "3000" }]') }), /the overlay port "80" is given twice/)
+  assert.throws(() => resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, ports: ["1-65535"] }]') }), /65535 mappings were asked for/)
+})
+
+test('a listener beyond loopback needs --allow-lan', () => {
+  rejects({ map: ['0.0.0.0:8080:a:80'] }, 'USAGE', /map "0\.0\.0\.0:8080:a:80": 0\.0\.0\.0 is not a loopback address.*--allow-lan/)
+  rejects({ map: ['[::]:8080:a:80'] }, 'USAGE', /:: is not a loopback address/)
+  for (const map of ['127.9.9.9:8080:a:80', '[::1]:8080:a:80']) assert.equal(resolveOptions({ flags: { map: [map] }, env }).maps.length, 1)
+  assert.equal(resolveOptions({ flags: { map: ['10.0.0.1:8080:a:80'], allowLan: true }, env }).allowLan, true)
+})
+
+function rejects (flags: Flags, code: ErrorCode, expected: RegExp, more: Record<string, string> = {}): void {
+  assert.throws(() => resolveOptions({ flags, env: { ...env, ...more } }), (error) => {
+    assert.ok(error instanceof PilotError, String(error))
+    assert.equal(error.code, code)
+    assert.match(error.message, expected)
+    return true
+  })
+}
