@@ -37,6 +37,11 @@ export class DeadlineHeap<T extends Timed> {
     this.#siftUp(item.heapIndex)
   }
 
+  /** Takes out every item whose true deadline has come: each once, even if handling it leaves it due again. */
+  popAllDue (now: Instant, due: T[]): void {
+    for (let item = this.popDue(now); item !== undefined; item = this.popDue(now)) due.push(item)
+  }
+
   /** Takes out one item whose true deadline has come, or undefined. Items found early are put back silently. */
   popDue (now: Instant): T | undefined {
     for (let top = this.#items[0]; top !== undefined && top.heapKey <= now; top = this.#items[0]) {

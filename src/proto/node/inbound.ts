@@ -29,6 +29,7 @@ export interface InboundNode {
   /** A stranger with whom we wish for trust knocks: the registry may have its answer. */
   pollTrust (now: Instant): void
   afterTunnel (now: Instant, peer: Peer): void
+  onPathChange (now: Instant, peer: Peer): void
   onPong (now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
 }
 
@@ -103,7 +104,7 @@ export class Inbound {
       return
     }
     const path = peer.paths.pathOf(source, byRelay)
-    if (path !== undefined && peer.onHeard(now, path, bytes.length)) this.#context.emit({ kind: 'path', peer, path: peer.paths.current! })
+    if (path !== undefined && peer.onHeard(now, path, bytes.length)) this.#node.onPathChange(now, peer)
     this.#node.afterTunnel(now, peer)
     this.#handlePacket(now, peer, path, packet)
     this.#context.touchPeer(peer)

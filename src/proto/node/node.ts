@@ -35,6 +35,7 @@ export class OverlayCore {
   readonly #directory: Directory
   readonly #dialler: Dialler
   readonly #pings: Pings
+  readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
   constructor (options: NodeOptions, trust: TrustFile, now: Instant) {
     const context = new NodeContext(options)
@@ -49,6 +50,7 @@ export class OverlayCore {
       lookUpKey: (at, node) => this.#directory.lookUpKey(at, node),
       pollTrust: (at) => this.standing.pollSoon(at),
       afterTunnel: (at, peer) => this.#afterTunnel(at, peer),
+      onPathChange: (at, peer) => this.#onPathChange(at, peer),
       onPong: (at, peer, path, seq, bytes) => this.#onPong(at, peer, path, seq, bytes),
     })
   }
@@ -80,13 +82,13 @@ export class OverlayCore {
 
   handleTimeout (now: Instant): void {
     const { heap, registry, beacon, options } = this.context
-    for (let due = heap.popDue(now); due !== undefined; due = heap.popDue(now)) {
+    heap.popAllDue(now, this.#due)
+    for (const due of this.#due) {
       due.handleTimeout(now)
-      if (due instanceof Stream) {
-        const peer = this.context.peers.get(due.peer)
-        if (peer !== undefined) this.context.touchStream(now, peer, due)
-      } else this.#afterPeerTimeout(now, due)
+      if (due instanceof Stream) this.#touch(now, due)
+      else this.#afterPeerTimeout(now, due)
     }
+    this.#due.length = 0
     registry.handleTimeout(now)
     this.standing.handleTimeout(now)
     const discover = options.beacon === undefined ? undefined : beacon.pollDiscover(now)
@@ -314,6 +316,11 @@ export class OverlayCore {
     }
   }
 
+  #onPathChange (now: Instant, peer: Peer): void {
+    this.context.emit({ kind: 'path', peer, path: peer.paths.current! })
+    this.#probeSize(now, peer)
+  }
+
   #afterPeerTimeout (now: Instant, peer: Peer): void {
     const wishes = peer.takeWishes()
     if ((wishes & wish.PEER_FORGET) !== 0) {
@@ -362,7 +369,7 @@ export class OverlayCore {
 
   #probeSize (now: Instant, peer: Peer): void {
     const path = peer.paths.current
-    if (path === undefined || !peer.tunnel.confirmed || peer.streams.size === 0) return
+    if (path === undefined || !peer.tunnel.confirmed) return
     const bytes = path.takeSizeProbe(now)
     if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes, undefined)
   }

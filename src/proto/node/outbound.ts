@@ -96,7 +96,6 @@ export class Outbound {
 
   /** Answers along the path the ping came by: a ping measures a path, both ways. */
   pong (peer: Peer, path: Path | undefined, request: PacketHeader, payload: Uint8Array): void {
-    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return this.#context.count('pong_dropped')
     const { srcPort, seq } = request
     this.#pushControl(peer, path, false, (header) => {
       header.protocol = PROTOCOL_CONTROL
@@ -109,7 +108,6 @@ export class Outbound {
 
   /** RST for a packet of a stream that does not exist here (RFC 9293 §3.10.7.1). */
   resetUnknown (peer: Peer, packet: PacketHeader, payloadLength: number): void {
-    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return
     const { srcPort, dstPort, flags, seq, ack, dstNetwork } = packet
     const length = (flags & FLAG_SYN) !== 0 ? 1 : payloadLength + ((flags & FLAG_FIN) !== 0 ? 1 : 0)
     this.#pushControl(peer, undefined, false, (header) => {
@@ -126,10 +124,6 @@ export class Outbound {
   /** @returns false when the payload is larger than the path carries in one piece: fragments are never relied on. */
   datagram (peer: Peer, sourcePort: number, port: number, payload: Uint8Array): boolean {
     if (payload.length > (peer.paths.current?.payloadBytes ?? 0)) return false
-    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) { // as UDP: what does not fit now is lost
-      this.#context.count('datagram_dropped')
-      return true
-    }
     this.#pushControl(peer, undefined, false, (header) => {
       header.protocol = PROTOCOL_DATAGRAM
       header.srcPort = sourcePort
@@ -139,6 +133,7 @@ export class Outbound {
   }
 
   #pushControl (peer: Peer, path: Path | undefined, underCandidate: boolean, fill: (header: PacketHeader) => void, payload: Uint8Array): void {
+    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return this.#context.count('control_dropped')
     const packet = new Uint8Array(PACKET_HEADER_BYTES + payload.length)
     packet.set(payload, PACKET_HEADER_BYTES)
     const header = createPacketHeader()

@@ -65,6 +65,7 @@ export class Peer implements Machine, Timed {
   readonly #ownId: NodeId
   #owedSince: Instant = -1 // our oldest packet since then that deserves an answer
   #nextPingAt: Instant = 0
+  #keptAliveAt: Instant = -Infinity
   #silentTold = false
   #synTokens = k.SYN_BURST
   #synTokensAt: Instant = 0
@@ -166,6 +167,10 @@ export class Peer implements Machine, Timed {
     return this.streams.size > 0
   }
 
+  get #keepaliveAt (): Instant {
+    return Math.max(this.heardAt, this.#keptAliveAt) + k.KEEPALIVE_MS
+  }
+
   get #quietMs (): number {
     return Math.max(k.QUIET_MS, 4 * (this.paths.current?.rttMs ?? 0))
   }
@@ -173,14 +178,17 @@ export class Peer implements Machine, Timed {
   get #nextLivenessCheck (): Instant {
     let at = Infinity
     if (this.#owedSince >= 0) at = this.#nextPingAt
-    else if (this.#needsKeepalive) at = this.heardAt + k.KEEPALIVE_MS
+    else if (this.#needsKeepalive) at = this.#keepaliveAt
     if (this.#needsKeepalive) at = Math.min(at, this.paths.nextUpgradeProbe())
     return at
   }
 
   #checkLiveness (now: Instant): void {
     if (this.#owedSince < 0) {
-      if (this.#needsKeepalive && now - this.heardAt >= k.KEEPALIVE_MS) this.#wishes |= PEER_KEEPALIVE
+      if (this.#needsKeepalive && now >= this.#keepaliveAt) {
+        this.#keptAliveAt = now
+        this.#wishes |= PEER_KEEPALIVE
+      }
       return
     }
     if (now < this.#nextPingAt) return

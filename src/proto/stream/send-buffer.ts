@@ -65,10 +65,11 @@ export class SendBuffer {
       this.#cursorIndex = 0
       this.#cursorOffset = this.#start
     }
-    for (let chunk = this.#chunks.at(this.#cursorIndex); chunk !== undefined && this.#cursorOffset + chunk.length <= offset;) {
-      this.#cursorOffset += chunk.length
+    while (this.#cursorIndex + 1 < this.#chunks.size) {
+      const end = this.#cursorOffset + this.#chunks.at(this.#cursorIndex)!.length
+      if (end > offset) return
+      this.#cursorOffset = end
       this.#cursorIndex += 1
-      chunk = this.#chunks.at(this.#cursorIndex)
     }
   }
 }
