@@ -40,8 +40,10 @@ export class Ring<T> {
   }
 
   #grow (): void {
-    const grown = new Array<T | undefined>(Math.max(4, this.#slots.length * 2))
-    for (let i = 0; i < this.#size; i++) grown[i] = this.#slots[(this.#head + i) & (this.#slots.length - 1)]
+    const grown: Array<T | undefined> = []
+    for (let i = 0; i < this.#size; i++) grown.push(this.#slots[(this.#head + i) & (this.#slots.length - 1)])
+    const size = Math.max(4, this.#slots.length * 2)
+    while (grown.length < size) grown.push(undefined)
     this.#slots = grown
     this.#head = 0
   }

@@ -10,7 +10,8 @@ import { PilotError } from '../base/errors.ts'
 import type { ErrorCode } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../proto/stream/stream.ts'
-import type { Stream, StreamEnd } from '../proto/stream/stream.ts'
+import type { StreamEnd } from '../proto/stream/lifecycle.ts'
+import type { Stream } from '../proto/stream/stream.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {
@@ -107,8 +108,8 @@ export class OverlayStream extends Duplex {
     this.#timeoutMs = ms
     clearTimeout(this.#timer)
     this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
-    if (listener !== undefined) ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
-    return this
+    if (listener === undefined) return this
+    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
   }
 
   setNoDelay (): this { return this } // nothing is ever held back

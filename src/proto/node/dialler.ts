@@ -9,7 +9,7 @@ import { Stream } from '../stream/stream.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
 import type { Directory, NameAnswer } from './directory.ts'
-import type { Dial } from './events.ts'
+import type { Dial } from './dial.ts'
 import type { Peer } from './peer.ts'
 
 export class Dialler {

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { Path } from '../path/path.ts'
 import type { Stream } from '../stream/stream.ts'
+import type { Dial } from './dial.ts'
 import type { Peer } from './peer.ts'
 
 export type NodeEvent =
@@ -30,18 +31,6 @@ export type NodeEvent =
   | { readonly kind: 'pong', readonly token: unknown, readonly peer: Peer, readonly path: Path, readonly rttMs: number }
   | { readonly kind: 'name', readonly token: unknown, readonly node: NodeId | undefined, readonly code: ErrorCode | undefined, readonly text: string }
   | { readonly kind: 'datagram', readonly node: NodeId, readonly sourcePort: number, readonly port: number, readonly bytes: Uint8Array }
-
-/** One wish to open a stream. The node keeps it until the stream exists or it failed. */
-export interface Dial {
-  readonly label: string // for messages: the peer as the user wrote it
-  readonly port: number // 0: only the tunnel
-  /** What the application keeps for it; becomes `stream.app`. */
-  readonly app: unknown
-  node: NodeId
-  redials: number
-  cancelled: boolean
-  stream: Stream | undefined
-}
 
 /** Filled by `pollDatagram`; the caller owns the buffer and may swap it between calls. */
 export interface DatagramSlot {

@@ -12,7 +12,7 @@ import type { Stream } from '../stream/stream.ts'
 import type { TunnelKeys } from '../tunnel/tunnel.ts'
 import { Tunnel } from '../tunnel/tunnel.ts'
 import * as k from './constants.ts'
-import type { Dial } from './events.ts'
+import type { Dial } from './dial.ts'
 
 /** Bits of `takeWishes()`: what the peer wants its node to do for it. */
 export const PEER_RESOLVE = 1 // ask the registry where it is

@@ -8,27 +8,17 @@ import { seqAdd, seqDiff } from '../../base/sequence.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN } from '../../wire/packet.ts'
-import { MAX_SACK_BLOCKS, decodeSack, encodeSack } from '../../wire/sack.ts'
+import { MAX_SACK_BLOCKS } from '../../wire/sack.ts'
 import type { SynOptions } from '../../wire/syn-options.ts'
 import { decodeSynOptions, encodeSynOptions } from '../../wire/syn-options.ts'
 import type { Machine } from '../machine.ts'
+import { AckPolicy } from './acks.ts'
 import * as k from './constants.ts'
+import type { StreamEnd, StreamPhase } from './lifecycle.ts'
+import { PlainClose } from './plain-close.ts'
 import { Receiver } from './receive.ts'
+import { readSackOffsets, writeSackOffsets } from './sack-offsets.ts'
 import { Sender } from './send.ts'
-
-export type StreamPhase = 'syn-sent' | 'syn-received' | 'established' | 'time-wait' | 'resetting' | 'closed'
-
-/** How a stream ended. `finished`: both directions ended in order; everything else is an abnormal end. */
-export type StreamEnd =
-  | 'finished'
-  | 'refused' // RST instead of a SYN-ACK
-  | 'stale' // answered from an older life of the same ports: dial again from another port
-  | 'no_answer' // SYN unanswered
-  | 'reset_by_peer'
-  | 'truncated' // the peer ended before all it sent had arrived, or before all of ours was taken
-  | 'timed_out' // nothing acknowledged for GIVE_UP_MS
-  | 'peer_gone' // the tunnel is dead
-  | 'local' // the application let go of it
 
 /** Bits of `takeNews()`. */
 export const NEWS_OPEN = 1
@@ -58,7 +48,7 @@ export class Stream implements Machine {
   app: unknown = undefined
 
   #news = 0
-  #isn: number
+  readonly #isn: number
   #peerIsn = 0
   #options: SynOptions | undefined
   #maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
@@ -66,15 +56,9 @@ export class Stream implements Machine {
   #synTransmissions = 0
   #controlDue = false // SYN, SYN-ACK, RST or plain FIN, by phase
   #controlAt: Instant = Infinity
-  #ackDue = false
-  #ackAt: Instant = Infinity
-  #unackedSegments = 0
-  #duplicateAcks = 0 // pure ACKs owed for early segments (Q14)
+  readonly #acks = new AckPolicy()
+  readonly #plain = new PlainClose()
   #resets = 0
-  #wantsClose = false // the application reads no more (plain peers: FIN may go)
-  #plainFin: 'none' | 'due' | 'sent' | 'answered' = 'none'
-  #plainFinTransmissions = 0
-  #heldFinAt: Instant = Infinity
   #lastSentAt: Instant = 0
   #blockedWriter = false
 
@@ -111,13 +95,13 @@ export class Stream implements Machine {
   shutdown (now: Instant): void {
     if (this.sender.ended) return
     this.sender.ended = true
-    if (!this.extended) this.#heldFinAt = now + k.HELD_FIN_MS
+    if (!this.extended) this.#plain.hold(now)
     this.#advancePlainClose(now)
   }
 
   /** Nobody reads any more, but what was written shall arrive. */
   close (now: Instant): void {
-    this.#wantsClose = true
+    this.#plain.wanted = true
     this.shutdown(now)
     this.#advancePlainClose(now)
   }
@@ -200,7 +184,7 @@ export class Stream implements Machine {
   // ---- packets out ----
 
   hasOutput (now: Instant, pathPayload: number): boolean {
-    if (this.#controlDue || this.#ackDue || this.#duplicateAcks > 0) return true
+    if (this.#controlDue || this.#acks.due || this.#acks.duplicates > 0) return true
     return this.#mayCarryData && this.sender.canSend(now, Math.min(pathPayload, this.#maxSegment))
   }
 
@@ -212,9 +196,9 @@ export class Stream implements Machine {
     header.payloadLength = 0
     if (this.#controlDue) this.#fillControl(now, header, packet, at)
     else if (this.#mayCarryData && this.#fillData(now, header, packet, at, pathPayload)) { /* filled */ }
-    else if (this.#ackDue) this.#fillAck(now, header, packet, at)
-    else if (this.#duplicateAcks > 0) {
-      this.#duplicateAcks -= 1
+    else if (this.#acks.due) this.#fillAck(now, header, packet, at)
+    else if (this.#acks.duplicates > 0) {
+      this.#acks.duplicates -= 1
       this.#fillNumbers(now, header, FLAG_ACK)
     } else return false
     return true
@@ -223,23 +207,20 @@ export class Stream implements Machine {
   // ---- time ----
 
   handleTimeout (now: Instant): void {
-    if (now >= this.#ackAt) {
-      this.#ackAt = Infinity
-      this.#ackDue = true
-    }
+    this.#acks.handleTimeout(now)
     if (now >= this.#controlAt) this.#onControlTimeout(now)
     if (this.phase === 'established') {
       this.sender.handleTimeout(now)
       if (this.sender.hasGivenUp(now)) this.reset(now, 'timed_out')
-      if (!this.extended && now - this.#lastSentAt >= k.PLAIN_KEEPALIVE_MS) this.#ackDue = true
-      if (now >= this.#heldFinAt) this.close(now)
+      if (!this.extended && now - this.#lastSentAt >= k.PLAIN_KEEPALIVE_MS) this.#acks.due = true
+      if (now >= this.#plain.heldUntil) this.close(now)
     }
   }
 
   nextTimeout (): Instant {
-    let at = Math.min(this.#ackAt, this.#controlAt)
+    let at = Math.min(this.#acks.at, this.#controlAt)
     if (this.phase === 'established') {
-      at = Math.min(at, this.sender.nextTimeout(), this.#heldFinAt)
+      at = Math.min(at, this.sender.nextTimeout(), this.#plain.heldUntil)
       if (!this.extended) at = Math.min(at, this.#lastSentAt + k.PLAIN_KEEPALIVE_MS)
     }
     return at
@@ -247,14 +228,14 @@ export class Stream implements Machine {
 
   /** The reader took bytes: perhaps the peer should hear that there is room. */
   onRead (): void {
-    if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#ackDue = true
+    if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#acks.due = true
   }
 
   /** Keys or path of the tunnel changed: find out now whether the peer still knows this stream. */
   probe (now: Instant): void {
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
-    this.#ackDue = true
+    this.#acks.due = true
   }
 
   // ---- inside ----
@@ -262,8 +243,6 @@ export class Stream implements Machine {
   get #mayCarryData (): boolean {
     return this.phase === 'established' || (this.phase === 'syn-received' && this.#synTransmissions > 0)
   }
-
-  get #iss (): number { return this.#isn }
 
   #agree (options: SynOptions | undefined): void {
     this.extended = options?.halfClose === true && options.windowShift !== undefined
@@ -278,7 +257,7 @@ export class Stream implements Machine {
 
   #handleAnswer (now: Instant, header: PacketHeader, payload: Uint8Array): void {
     if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: comes again
-    if (header.ack !== seqAdd(this.#iss, 1)) return this.reset(now, 'stale') // Q9
+    if (header.ack !== seqAdd(this.#isn, 1)) return this.reset(now, 'stale') // Q9
     const theirs = decodeSynOptions(payload)
     this.#options = typeof theirs === 'object' ? theirs : undefined
     this.#agree(this.#options)
@@ -288,7 +267,7 @@ export class Stream implements Machine {
     this.#takeInitialWindow(header.window)
     this.#establish(now)
     this.#news |= NEWS_OPEN
-    this.#ackDue = true
+    this.#acks.due = true
   }
 
   #establish (now: Instant): void {
@@ -296,12 +275,13 @@ export class Stream implements Machine {
     this.#controlDue = false
     this.#controlAt = Infinity
     this.#lastSentAt = now
-    this.#heldFinAt = this.sender.ended && !this.extended ? now + k.HELD_FIN_MS : Infinity
+    this.#plain.heldUntil = Infinity
+    if (this.sender.ended && !this.extended) this.#plain.hold(now)
   }
 
   #handleRepeatedSyn (header: PacketHeader): void {
     if ((header.flags & FLAG_ACK) !== 0) {
-      this.#ackDue = true // our third packet was lost
+      this.#acks.due = true // our third packet was lost
       return
     }
     if (this.phase === 'syn-received' && this.#synTransmissions === 0) return // not accepted yet
@@ -311,7 +291,7 @@ export class Stream implements Machine {
   #handleReset (header: PacketHeader): void {
     if (this.phase === 'closed') return
     if (this.phase === 'syn-sent') {
-      const ours = header.ack === seqAdd(this.#iss, 1) || (header.seq === 0 && header.ack === 0)
+      const ours = header.ack === seqAdd(this.#isn, 1) || (header.seq === 0 && header.ack === 0)
       if (ours && this.#synTransmissions > 0) this.abandon('refused')
       return
     }
@@ -345,15 +325,10 @@ export class Stream implements Machine {
   #takeAck (now: Instant, header: PacketHeader, payload: Uint8Array): number {
     const sender = this.sender
     const ack = sender.una + seqDiff(header.ack, this.#wireSeq(sender.una))
-    let count = payload.length > 0 ? decodeSack(payload, 0, payload.length, sackWords) : 0
-    for (let i = 0; i < 2 * count; i++) {
-      const offset = sender.una + seqDiff(sackWords[i]!, this.#wireSeq(sender.una))
-      if (offset > sender.nxt || offset < sender.una - SACK_REACH) count = 0 // not SACK blocks: data that looks alike
-      else sackOffsets[i] = offset
-    }
-    const plainFinAck = !this.extended && this.#plainFin === 'sent' && ack === sender.nxt + 1
+    const count = readSackOffsets(payload, sender.una, sender.nxt, this.#wireSeq(sender.una), sackOffsets)
+    const plainFinAck = !this.extended && this.#plain.state === 'sent' && ack === sender.nxt + 1
     const known = sender.onAck(now, plainFinAck ? ack - 1 : Math.max(ack, 0), sackOffsets, count)
-    if (plainFinAck) this.#plainFin = 'answered'
+    if (plainFinAck) this.#plain.state = 'answered'
     // Q6: window 0 without payload and progress is a Go keepalive or probe, not a closed window
     if (known && !(header.window === 0 && !this.extended && payload.length === 0)) {
       sender.onWindow(Math.max(ack, 0), this.extended ? header.window * 2 ** this.#options!.windowShift! : header.window)
@@ -366,25 +341,17 @@ export class Stream implements Machine {
     const offset = receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
     const hadGap = receiver.hasGap
     const fate = receiver.handleSegment(offset, payload, fin)
-    if (fate === 'in_order') {
-      this.#news |= NEWS_READABLE
-      this.#unackedSegments += 1
-      if (hadGap || receiver.finished || this.#unackedSegments >= k.ACK_EVERY_SEGMENTS) this.#ackDue = true
-      else if (this.#ackAt === Infinity) this.#ackAt = now + k.DELAYED_ACK_MS
-      if (!this.extended && receiver.freeBytes < 2 * k.PLAIN_SLOT_BYTES && !hadGap) { // stream.md §7.2: all that slows a Go sender
-        this.#ackDue = false
-        this.#ackAt = now + k.PLAIN_STALL_ACK_MS
-      }
-      return
-    }
-    this.#ackDue = true
-    if (fate === 'early' && !this.extended && this.#duplicateAcks < 3) this.#duplicateAcks += 1
+    if (fate !== 'in_order') return this.#acks.onOutOfOrder(fate === 'early' && !this.extended)
+    this.#news |= NEWS_READABLE
+    this.#acks.onInOrder(now, hadGap || receiver.finished)
+    const full = !this.extended && !hadGap && receiver.freeBytes < 2 * k.PLAIN_SLOT_BYTES
+    if (full) this.#acks.stall(now + k.PLAIN_STALL_ACK_MS) // stream.md §7.2: all that slows a Go sender
   }
 
   #handlePlainFin (now: Instant, header: PacketHeader): void {
     const answered = (header.flags & FLAG_ACK) !== 0
     const first = !this.receiver.finished
-    if (this.#plainFin === 'sent' && answered) this.#plainFin = 'answered'
+    if (this.#plain.state === 'sent' && answered) this.#plain.state = 'answered'
     if (first) {
       const offset = this.receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
       const clean = this.receiver.handlePlainFin(offset) === 'clean'
@@ -396,15 +363,13 @@ export class Stream implements Machine {
       this.phase = 'time-wait'
       this.#controlAt = now + k.TIME_WAIT_MS
     }
-    if (!answered) this.#ackDue = true // Q1: a bare FIN is answered, a FIN|ACK never
+    if (!answered) this.#acks.due = true // Q1: a bare FIN is answered, a FIN|ACK never
   }
 
   #advancePlainClose (now: Instant): void {
-    if (this.extended || this.phase !== 'established' || this.#plainFin !== 'none') return
-    if (!this.sender.ended || !this.#wantsClose || this.sender.una < this.sender.buffer.end) return
-    this.#plainFin = 'due'
+    if (this.extended || this.phase !== 'established') return
+    if (!this.#plain.advance(this.sender.ended, this.sender.una >= this.sender.buffer.end)) return
     this.#controlDue = true
-    this.#heldFinAt = Infinity
     this.#controlAt = now
   }
 
@@ -415,7 +380,7 @@ export class Stream implements Machine {
     }
     if (this.phase !== 'established') return
     if (!this.extended) {
-      if (this.#plainFin === 'answered') this.#enterTimeWait(now)
+      if (this.#plain.state === 'answered') this.#enterTimeWait(now)
       else this.#advancePlainClose(now)
       return
     }
@@ -450,34 +415,24 @@ export class Stream implements Machine {
       else this.#controlDue = true
     } else if (this.phase === 'time-wait') {
       this.phase = 'closed'
-    } else if (this.#plainFin === 'sent' || this.#plainFin === 'due') {
-      if (this.#plainFinTransmissions >= k.PLAIN_FIN_TRANSMISSIONS) this.#enterTimeWait(now)
+    } else if (this.#plain.underway) {
+      if (this.#plain.exhausted) this.#enterTimeWait(now)
       else this.#controlDue = true
     }
   }
 
   #fillControl (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
     this.#controlDue = false
-    switch (this.phase) {
-      case 'syn-sent':
-      case 'syn-received':
-      case 'established': {
-        if (this.phase === 'established' && this.#plainFin === 'due') return this.#fillPlainFin(now, header)
-        if (this.phase === 'established' && this.#plainFin === 'sent') return this.#fillPlainFin(now, header)
-        this.#fillSyn(now, header, packet, at)
-        return
-      }
-      default: {
-        this.#fillNumbers(now, header, FLAG_RST | FLAG_ACK)
-        header.window = 0
-        this.#controlAt = now + (k.RST_REPEAT_MS[this.#resets] ?? 0)
-      }
-    }
+    if (this.phase === 'established' && this.#plain.underway) return this.#fillPlainFin(now, header)
+    if (this.phase === 'syn-sent' || this.phase === 'syn-received' || this.phase === 'established') return this.#fillSyn(now, header, packet, at)
+    this.#fillNumbers(now, header, FLAG_RST | FLAG_ACK)
+    header.window = 0
+    this.#controlAt = now + (k.RST_REPEAT_MS[this.#resets] ?? 0)
   }
 
   #fillSyn (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
     header.flags = this.dialled ? FLAG_SYN : FLAG_SYN | FLAG_ACK
-    header.seq = this.#iss
+    header.seq = this.#isn
     header.ack = this.dialled ? 0 : seqAdd(this.#peerIsn, 1)
     header.window = this.receiver.takeInitialWindow()
     if (this.dialled || this.#options !== undefined) {
@@ -495,9 +450,7 @@ export class Stream implements Machine {
     this.#fillNumbers(now, header, FLAG_FIN)
     header.ack = 0
     header.window = 0
-    this.#plainFin = 'sent'
-    this.#controlAt = now + Math.min(1_000 * 2 ** this.#plainFinTransmissions, 4_000)
-    this.#plainFinTransmissions += 1
+    this.#controlAt = this.#plain.onSent(now)
   }
 
   #fillData (now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
@@ -521,28 +474,21 @@ export class Stream implements Machine {
     this.#fillNumbers(now, header, FLAG_ACK)
     if (!this.receiver.hasGap) return
     const count = this.receiver.sackBlocks(sackOffsets, MAX_SACK_BLOCKS)
-    for (let i = 0; i < 2 * count; i++) sackWords[i] = seqAdd(this.#wireSeqOfNext(), sackOffsets[i]! - this.receiver.next)
-    header.payloadLength = encodeSack(packet, at, sackWords, count)
+    header.payloadLength = writeSackOffsets(sackOffsets, count, this.receiver.next, this.#wireSeqOfNext(), packet, at)
   }
 
   /** Sequence, acknowledgement and window of now; every ACK that was owed is thereby given. */
   #fillNumbers (now: Instant, header: PacketHeader, flags: number): void {
     header.flags = flags
     header.seq = this.#wireSeq(this.sender.nxt)
-    header.ack = this.#plainFinAcked ? seqAdd(this.#wireSeqOfNext(), 1) : this.#wireSeqOfNext()
+    header.ack = !this.extended && this.receiver.finished ? seqAdd(this.#wireSeqOfNext(), 1) : this.#wireSeqOfNext()
     header.window = this.receiver.takeWindow()
-    this.#ackDue = false
-    this.#ackAt = Infinity
-    this.#unackedSegments = 0
+    this.#acks.onGiven()
     this.#lastSentAt = now
   }
 
-  get #plainFinAcked (): boolean {
-    return !this.extended && this.receiver.finished
-  }
-
   #wireSeq (offset: number): number {
-    return (this.#iss + 1 + offset) >>> 0
+    return (this.#isn + 1 + offset) >>> 0
   }
 
   #wireSeqOfNext (): number {
@@ -550,9 +496,4 @@ export class Stream implements Machine {
   }
 }
 
-/** Old, reordered SACK blocks may lie this far behind what is acknowledged; beyond it the bytes are data that looks alike. */
-const SACK_REACH = 4 * k.SEND_LIMIT_BYTES
-
-// Scratch of one call, shared by all streams: machines are never re-entered.
-const sackWords = new Uint32Array(2 * MAX_SACK_BLOCKS)
-const sackOffsets = new Float64Array(128)
+const sackOffsets = new Float64Array(128) // scratch of one call, shared by all streams: machines are never re-entered

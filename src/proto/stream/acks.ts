@@ -1,0 +1,46 @@
+/** When an acknowledgement is owed: at once, after a short wait for company, or with whatever goes out next. */
+import type { Instant } from '../../base/types.ts'
+import { ACK_EVERY_SEGMENTS, DELAYED_ACK_MS } from './constants.ts'
+
+export class AckPolicy {
+  due = false
+  /** When a waiting ACK goes out by itself. */
+  at: Instant = Infinity
+  /** Pure ACKs owed besides one with SACK blocks: only they make a Go sender retransmit fast (stream.md Q14). */
+  duplicates = 0
+  #segments = 0
+
+  /** @param urgent a gap closed, or the stream ended: the sender waits for it. */
+  onInOrder (now: Instant, urgent: boolean): void {
+    this.#segments += 1
+    if (urgent || this.#segments >= ACK_EVERY_SEGMENTS) this.due = true
+    else if (this.at === Infinity) this.at = now + DELAYED_ACK_MS
+  }
+
+  /** Something came early, again, or beyond the window: the sender should know where we are. */
+  onOutOfOrder (owesDuplicate: boolean): void {
+    this.due = true
+    if (owesDuplicate && this.duplicates < MAX_DUPLICATES) this.duplicates += 1
+  }
+
+  /** Withhold it to slow the sender down. */
+  stall (until: Instant): void {
+    this.due = false
+    this.at = until
+  }
+
+  handleTimeout (now: Instant): void {
+    if (now < this.at) return
+    this.at = Infinity
+    this.due = true
+  }
+
+  /** A packet with the current acknowledgement number leaves. */
+  onGiven (): void {
+    this.due = false
+    this.at = Infinity
+    this.#segments = 0
+  }
+}
+
+const MAX_DUPLICATES = 3 // as many as trigger fast retransmission; more would only shrink the window (Q15)

@@ -1,0 +1,15 @@
+/** Where in its life a stream is, and how it ended. */
+
+export type StreamPhase = 'syn-sent' | 'syn-received' | 'established' | 'time-wait' | 'resetting' | 'closed'
+
+/** How a stream ended. `finished`: both directions ended in order; everything else is an abnormal end. */
+export type StreamEnd =
+  | 'finished'
+  | 'refused' // RST instead of a SYN-ACK
+  | 'stale' // answered from an older life of the same ports: dial again from another port
+  | 'no_answer' // SYN unanswered
+  | 'reset_by_peer'
+  | 'truncated' // the peer ended before all it sent had arrived, or before all of ours was taken
+  | 'timed_out' // nothing acknowledged for GIVE_UP_MS
+  | 'peer_gone' // the tunnel is dead
+  | 'local' // the application let go of it

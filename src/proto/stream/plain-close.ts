@@ -1,0 +1,41 @@
+/**
+ * Ending a stream towards a peer without HALF_CLOSE (stream.md §5, Q1 to Q3): its FIN is outside the sequence, kills
+ * both directions and may overtake data. So ours waits until everything is acknowledged and nobody reads any more.
+ */
+import type { Instant } from '../../base/types.ts'
+import { HELD_FIN_MS, PLAIN_FIN_TRANSMISSIONS } from './constants.ts'
+
+export class PlainClose {
+  state: 'open' | 'due' | 'sent' | 'answered' = 'open'
+  /** The application reads no more. */
+  wanted = false
+  /** A half-close is held, but not for ever. */
+  heldUntil: Instant = Infinity
+  #transmissions = 0
+
+  hold (now: Instant): void {
+    this.heldUntil = now + HELD_FIN_MS
+  }
+
+  /** @returns true when our FIN may go out now. */
+  advance (ended: boolean, drained: boolean): boolean {
+    if (this.state !== 'open' || !ended || !this.wanted || !drained) return false
+    this.state = 'due'
+    this.heldUntil = Infinity
+    return true
+  }
+
+  get underway (): boolean { return this.state === 'due' || this.state === 'sent' }
+  get exhausted (): boolean { return this.#transmissions >= PLAIN_FIN_TRANSMISSIONS }
+
+  /** @returns when to say it again if it is not answered: the peer answers each, but may have lost this one (Q3). */
+  onSent (now: Instant): Instant {
+    this.state = 'sent'
+    const again = now + Math.min(FIRST_REPEAT_MS * 2 ** this.#transmissions, LAST_REPEAT_MS)
+    this.#transmissions += 1
+    return again
+  }
+}
+
+const FIRST_REPEAT_MS = 1_000
+const LAST_REPEAT_MS = 4_000

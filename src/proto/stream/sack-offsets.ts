@@ -1,0 +1,29 @@
+/** SACK blocks between the wire's 32-bit numbers and the offsets that streams count in. */
+import { seqAdd, seqDiff } from '../../base/sequence.ts'
+import { MAX_SACK_BLOCKS, decodeSack, encodeSack } from '../../wire/sack.ts'
+import { SEND_LIMIT_BYTES } from './constants.ts'
+
+/**
+ * @param una, nxt what we have acknowledged and sent; `unaSeq` is `una` on the wire.
+ * @returns the blocks in `out` as offset pairs, and their count: 0 when the payload is data that only looks alike.
+ */
+export function readSackOffsets (payload: Uint8Array, una: number, nxt: number, unaSeq: number, out: Float64Array): number {
+  const count = payload.length > 0 ? decodeSack(payload, 0, payload.length, words) : 0
+  for (let i = 0; i < 2 * count; i++) {
+    const offset = una + seqDiff(words[i]!, unaSeq)
+    if (offset > nxt || offset < una - REACH) return 0
+    out[i] = offset
+  }
+  return count
+}
+
+/** @returns bytes written at packet[at..]. */
+export function writeSackOffsets (offsets: Float64Array, count: number, next: number, nextSeq: number, packet: Uint8Array, at: number): number {
+  for (let i = 0; i < 2 * count; i++) words[i] = seqAdd(nextSeq, offsets[i]! - next)
+  return encodeSack(packet, at, words, count)
+}
+
+/** Old, reordered blocks may lie this far behind what is acknowledged; beyond it the bytes are data that looks alike. */
+const REACH = 4 * SEND_LIMIT_BYTES
+
+const words = new Uint32Array(2 * MAX_SACK_BLOCKS) // scratch of one call: machines are never re-entered
