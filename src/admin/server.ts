@@ -82,8 +82,12 @@ function send (response: ServerResponse, { status, body, allow }: AdminResponse,
   response.end(text)
 }
 
-/** Makes the folder, and removes what a killed gateway left behind. */
-async function makeRoom (socketPath: string): Promise<void> {
+/**
+ * Makes the folder, and removes what a killed gateway left behind. `up` asks this before it starts anything: a second
+ * gateway with the same identity would draw the first one's traffic before it noticed.
+ * @throws PilotError as `startAdmin`.
+ */
+export async function makeRoom (socketPath: string): Promise<void> {
   try {
     await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 })
   } catch (error) {

@@ -33,6 +33,7 @@ export interface Modules {
     readonly startRendezvous: (options: { readonly registry: string, readonly beacon: string, readonly storeDir?: string, readonly log: Log }) => Promise<RunningRendezvous>
   }>
   admin (): Promise<{
+    readonly makeRoom: (socketPath: string) => Promise<void>
     readonly startAdmin: (options: { readonly socketPath: string, readonly control: GatewayControl, readonly log: Log }) => Promise<{ stop (): Promise<void> }>
   }>
   log (): Promise<{ readonly createLogger: (level: LogLevel) => Log }>

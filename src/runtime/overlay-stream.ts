@@ -130,8 +130,9 @@ export class OverlayStream extends Duplex {
       this.#alive()
       this.#verbs.afterRead(this.#stream)
     }
-    if (this.#stream.readEnded && !this.readableEnded) this.push(null)
-    else if (this.#failure !== undefined && this.#stream.receiver.queuedBytes === 0) this.destroy(this.#failure)
+    if (this.#stream.receiver.queuedBytes > 0) return
+    if (this.#failure !== undefined) this.destroy(this.#failure)
+    else if (this.#stream.readEnded && !this.readableEnded) this.push(null)
   }
 
   #onEnd (end: StreamEnd): void {
@@ -176,4 +177,4 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
   peer_gone: ['PEER_UNREACHABLE', 'the node has stopped answering'],
 }
 
-const BUFFER_BYTES = 262_144 // per direction, on top of the core's windows
+const BUFFER_BYTES = 65_536 // per direction, on top of the core's windows: about one segment

@@ -47,6 +47,8 @@ async function up (out: Output, world: World, flags: UpOptions): Promise<number>
   const stops = stopRequests(world) // from here on a signal ends things properly, also while they start
   const { createLogger } = await world.modules.log()
   const log = createLogger(out.logLevel('info'))
+  const { makeRoom, startAdmin } = await world.modules.admin()
+  await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()
   const starting = startGateway(options, { log, version: world.version, onEvent: (event) => out.event(event, eventLine(event)) })
   const gateway = await Promise.race([starting, stops.first.then(() => undefined)])
@@ -55,7 +57,6 @@ async function up (out: Output, world: World, flags: UpOptions): Promise<number>
     return 0
   }
   try {
-    const { startAdmin } = await world.modules.admin()
     const admin = await startAdmin({ socketPath: options.adminSocket, control: gateway, log })
     const ready = gateway.ready()
     out.event(ready, eventLine(ready))

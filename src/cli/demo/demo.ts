@@ -23,9 +23,10 @@ export async function runDemo (out: Output, world: World, check: boolean): Promi
   const progress = { step: 'start' } // what a time-out names
   const timeout = check ? timeLimit(progress) : { expired: new Promise<never>(() => {}), clear () {} }
   const interrupted = stops.first.then(() => undefined)
+  const folder = await mkdtemp(join(tmpdir(), 'pilotgate-demo-'))
   try {
     const log = (await world.modules.log()).createLogger(out.logLevel('warn'))
-    const demo = await Promise.race([start(world, log, running, progress), timeout.expired, interrupted])
+    const demo = await Promise.race([start({ world, log, folder, running, progress }), timeout.expired, interrupted])
     if (demo === undefined) return 0 // Ctrl+C while it started
     out.event({ event: 'ready', ...demo }, demoText(demo, out))
     if (!check) await stops.first
@@ -34,6 +35,7 @@ export async function runDemo (out: Output, world: World, check: boolean): Promi
   } finally {
     timeout.clear()
     await Promise.race([running.stop(), stops.second, world.sleep(STOP_TIMEOUT_MS)])
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 }) // also when something did not stop in time
     stops.dispose()
   }
 }
@@ -49,9 +51,15 @@ interface Demo {
   readonly admin: { readonly a: string, readonly b: string }
 }
 
-async function start (world: World, log: Log, running: Running, progress: { step: string }): Promise<Demo> {
-  const folder = await mkdtemp(join(tmpdir(), 'pilotgate-demo-'))
-  running.add(() => rm(folder, { recursive: true, force: true }))
+interface Starting {
+  readonly world: World
+  readonly log: Log
+  readonly folder: string
+  readonly running: Running
+  readonly progress: { step: string }
+}
+
+async function start ({ world, log, folder, running, progress }: Starting): Promise<Demo> {
   const step = async <T extends { stop (graceMs: number): Promise<void> }>(name: string, starting: () => Promise<T>): Promise<T> => {
     progress.step = name
     const started = await starting()

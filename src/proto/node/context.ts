@@ -11,6 +11,7 @@ import type { Identity } from '../../crypto/identity.ts'
 import type { Crc32 } from '../../wire/crc32.ts'
 import { BeaconClient } from '../rendezvous/beacon-client.ts'
 import { RegistryClient } from '../rendezvous/registry-client.ts'
+import type { StreamShared } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
 import { TrustBook } from '../trust/trust-book.ts'
 import { MAX_PEERS } from './constants.ts'
@@ -58,10 +59,12 @@ export class NodeContext {
   readonly events = new Ring<NodeEvent>()
   readonly counters: Counters = {}
   streams = 0
+  readonly streamShared: StreamShared
 
   constructor (options: NodeOptions) {
     this.options = options
     this.ports = new Ports(options.random)
+    this.streamShared = { maxSegment: options.maxSegment, budget: { usedBytes: 0 } }
   }
 
   count (what: string, by = 1): void {

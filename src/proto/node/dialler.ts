@@ -157,8 +157,7 @@ export class Dialler {
   #open (now: Instant, dial: Dial, peer: Peer): void {
     const port = this.#context.ports.ephemeral(peer.streams, dial.port)
     if (port === undefined || this.#context.streams >= k.MAX_STREAMS) return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
-    const { maxSegment } = this.#context.options
-    const stream = new Stream('dial', { port, network: 0 }, peer.node, dial.port, this.#context.initialSequence(), maxSegment)
+    const stream = new Stream('dial', { port, network: 0 }, peer.node, dial.port, this.#context.initialSequence(), this.#context.streamShared)
     stream.app = dial
     dial.stream = stream
     this.#context.addStream(peer, stream)

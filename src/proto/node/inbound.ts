@@ -225,7 +225,7 @@ export class Inbound {
     if (!context.ports.isListening(header.dstPort)) return refused('no_listener')
     if (context.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
-    const stream = new Stream('accept', local, peer.node, header.srcPort, context.initialSequence(), context.options.maxSegment)
+    const stream = new Stream('accept', local, peer.node, header.srcPort, context.initialSequence(), context.streamShared)
     stream.handleSyn(header, payload)
     if (stream.extended) peer.extended = true
     context.addStream(peer, stream)

@@ -17,10 +17,14 @@ export const ACK_EVERY_SEGMENTS = 2 // RFC 9293 §3.8.6.3; checked at the end of
 export const DELAYED_ACK_MS = 5 // a reply within this time carries the ACK with it
 export const PEER_ACK_DELAY_MS = 40 // the most a Go peer waits; what a tail-loss probe has to allow for
 
-// Buffers
-/** Received bytes a stream may hold for its reader. Full: the window closes and the writer waits. */
+// Buffers. What a stalled connection can hold is the small number of each pair; the large one takes a peer that drains it.
+/** Received bytes a stream may hold for its reader: at first, and once its reader has shown to keep up. */
+export const RECEIVE_INITIAL_BYTES = 262_144
 export const RECEIVE_LIMIT_BYTES = 1_048_576
-/** Written bytes a stream may hold unacknowledged. Full: `writable` turns false and the local writer waits. */
+/** Unread bytes of all streams of a node together, beyond which no stream is given a larger window than at first. */
+export const RECEIVE_BUDGET_BYTES = 67_108_864
+/** Written bytes a stream may hold unacknowledged: at least, at most, and in between twice the congestion window. */
+export const SEND_INITIAL_BYTES = 262_144
 export const SEND_LIMIT_BYTES = 1_048_576
 /** Units of the window field in packets that we send (WINDOW_BYTES option): 2^8 bytes, so 65535 of them are 16 MiB. */
 export const WINDOW_SHIFT = 8

@@ -1,4 +1,10 @@
-/** Where in its life a stream is, and how it ended. */
+/** Where in its life a stream is, how it ended, and what it shares with the others of its node. */
+import type { ReceiveBudget } from './receive.ts'
+
+export interface StreamShared {
+  readonly maxSegment: number // largest payload that we take in one packet, bytes
+  readonly budget: ReceiveBudget
+}
 
 export type StreamPhase = 'syn-sent' | 'syn-received' | 'established' | 'time-wait' | 'resetting' | 'closed'
 

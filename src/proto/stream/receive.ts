@@ -9,6 +9,9 @@ import * as k from './constants.ts'
 /** What became of a segment. */
 export type SegmentFate = 'in_order' | 'early' | 'old' | 'refused'
 
+/** Unread bytes of all streams of one node. */
+export interface ReceiveBudget { usedBytes: number }
+
 interface EarlySegment {
   start: number
   end: number
@@ -29,6 +32,13 @@ export class Receiver {
   #edge = 0 // first offset that we told the peer not to send
   #plain = false
   #closed = false
+  #limit = k.RECEIVE_INITIAL_BYTES
+  #readSinceGrowth = 0
+  readonly #budget: ReceiveBudget
+
+  constructor (budget: ReceiveBudget) {
+    this.#budget = budget
+  }
 
   /** A peer without WINDOW_BYTES counts slots, and overshoots. */
   configure (plain: boolean): void {
@@ -69,13 +79,22 @@ export class Receiver {
   /** The next bytes for the reader, in arrays as they came; the reader owns them. */
   read (): Uint8Array | undefined {
     const chunk = this.#queue.shift()
-    if (chunk !== undefined) this.#queuedBytes -= chunk.length
+    if (chunk === undefined) return undefined
+    this.#queuedBytes -= chunk.length
+    this.#budget.usedBytes -= chunk.length
+    this.#readSinceGrowth += chunk.length
+    // A reader that has emptied the whole window is worth a larger one, while memory is not short.
+    if (this.#readSinceGrowth >= this.#limit && this.#limit < k.RECEIVE_LIMIT_BYTES && this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES) {
+      this.#limit *= 2
+      this.#readSinceGrowth = 0
+    }
     return chunk
   }
 
   /** Free room, bytes, that may be promised to the peer now. */
   get freeBytes (): number {
-    return Math.max(0, k.RECEIVE_LIMIT_BYTES - this.#queuedBytes)
+    const limit = this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES ? this.#limit : k.RECEIVE_INITIAL_BYTES
+    return Math.max(0, limit - this.#queuedBytes)
   }
 
   /** The window of a SYN or SYN-ACK: always slots, since the other side has not agreed to anything yet. */
@@ -103,8 +122,8 @@ export class Receiver {
   get windowUpdateDue (): boolean {
     if (this.#plain || this.finished) return false
     const opened = this.next + this.freeBytes - this.#edge
-    return opened >= k.RECEIVE_LIMIT_BYTES / k.WINDOW_UPDATE_SHARE ||
-      (opened > 0 && this.#edge - this.next < k.OWN_MAX_SEGMENT_BYTES && opened >= k.RECEIVE_LIMIT_BYTES / 16)
+    return opened >= this.#limit / k.WINDOW_UPDATE_SHARE ||
+      (this.#edge - this.next < k.OWN_MAX_SEGMENT_BYTES && opened >= this.#limit / 16) // the peer may be waiting for room
   }
 
   /**
@@ -121,6 +140,7 @@ export class Receiver {
   /** Nobody will read any more: forget everything, take nothing. */
   clear (): void {
     this.#queue.clear()
+    this.#budget.usedBytes -= this.#queuedBytes
     this.#queuedBytes = 0
     this.#early = []
     this.#earlyBytes = 0
@@ -135,6 +155,7 @@ export class Receiver {
   #append (payload: Uint8Array): void {
     this.#queue.push(payload)
     this.#queuedBytes += payload.length
+    this.#budget.usedBytes += payload.length
     this.next += payload.length
   }
 

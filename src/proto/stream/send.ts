@@ -74,7 +74,17 @@ export class Sender {
   }
 
   get writableBytes (): number {
-    return k.SEND_LIMIT_BYTES - this.buffer.bytes
+    return this.#limit - this.buffer.bytes
+  }
+
+  /** Room enough to wake a writer that waits: it should not be woken for crumbs. */
+  get roomForWriter (): boolean {
+    return this.writableBytes >= this.#limit / 4
+  }
+
+  /** Twice what is in flight keeps the path busy while the writer sleeps; more would only wait here. */
+  get #limit (): number {
+    return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), k.SEND_LIMIT_BYTES)
   }
 
   /** The window field of a packet that acknowledged `ack`: bytes, or slots when the peer gave no WINDOW_BYTES. */

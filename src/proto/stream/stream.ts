@@ -14,7 +14,7 @@ import { decodeSynOptions, encodeSynOptions } from '../../wire/syn-options.ts'
 import type { Machine } from '../machine.ts'
 import { AckPolicy } from './acks.ts'
 import * as k from './constants.ts'
-import type { StreamEnd, StreamPhase } from './lifecycle.ts'
+import type { StreamEnd, StreamPhase, StreamShared } from './lifecycle.ts'
 import { PlainClose } from './plain-close.ts'
 import { Receiver } from './receive.ts'
 import { readSackOffsets, writeSackOffsets } from './sack-offsets.ts'
@@ -38,7 +38,7 @@ export class Stream implements Machine {
   /** The peer agreed to PGO options. */
   extended = false
   readonly sender = new Sender()
-  readonly receiver = new Receiver()
+  readonly receiver: Receiver
   heapIndex = -1
   heapKey = 0
   /** Bookkeeping of the node: the stream stands in its peer's queue, or in the node's list of news. */
@@ -64,13 +64,13 @@ export class Stream implements Machine {
 
   /**
    * @param isn 65536..2^31-1, random: tells stale answers apart (Q9, Q10) and leaves 2 GiB before a wrap.
-   * @param ownMaxSegment largest payload that we take in one packet, bytes.
    */
   constructor (
     role: 'dial' | 'accept', local: { port: number, network: number }, peer: NodeId, remotePort: number, isn: number,
-    ownMaxSegment: number = k.OWN_MAX_SEGMENT_BYTES,
+    shared: StreamShared = { maxSegment: k.OWN_MAX_SEGMENT_BYTES, budget: { usedBytes: 0 } },
   ) {
-    this.#ownMaxSegment = ownMaxSegment
+    this.#ownMaxSegment = shared.maxSegment
+    this.receiver = new Receiver(shared.budget)
     this.dialled = role === 'dial'
     this.phase = this.dialled ? 'syn-sent' : 'syn-received'
     this.localPort = local.port
@@ -374,7 +374,7 @@ export class Stream implements Machine {
   }
 
   #afterInput (now: Instant): void {
-    if (this.#blockedWriter && this.sender.writableBytes >= k.SEND_LIMIT_BYTES / 4) {
+    if (this.#blockedWriter && this.sender.roomForWriter) {
       this.#blockedWriter = false
       this.#news |= NEWS_WRITABLE
     }
