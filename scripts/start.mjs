@@ -14,5 +14,17 @@ await script(async () => {
 if (process.exitCode === 0) {
   const main = join(ROOT, 'dist/cli/main.js')
   process.argv = [process.argv[0], main, 'demo', ...process.argv.slice(2)]
+  endWithParent()
   await import(pathToFileURL(main).href)
+}
+
+/** SIGTERM to npm ends the shell between npm and us, and the shell does not pass it on: without this we would run on. */
+function endWithParent () {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    process.kill(process.pid, 'SIGTERM')
+  }, 500)
+  timer.unref()
 }

@@ -2,7 +2,7 @@
  * The public API of the package, and the only file that re-exports. What is not named here may change at any time.
  *
  *   const node = await OverlayNode.start({ registry, beacon, listen: '0.0.0.0:0', public: false, identityFile, trust: ['agent-b'], pinned: {} }, log, onEvent)
- *   const stream = await node.dial('agent-b', 80)          // a Duplex
+ *   const stream = await node.dial('agent-b:80')           // a Duplex
  *   node.listen(80, (incoming) => incoming.accept().pipe(…))
  */
 export { ERRORS, PilotError } from './base/errors.ts'
@@ -10,7 +10,7 @@ export type { ErrorCode } from './base/errors.ts'
 export { formatAddress, parseAddress } from './base/address.ts'
 export type { OverlayAddress } from './base/address.ts'
 export { OverlayNode } from './runtime/overlay-node.ts'
-export type { Incoming, OverlayNodeOptions, Pong } from './runtime/overlay-node.ts'
+export type { DatagramPort, Incoming, OverlayNodeOptions, Pong } from './runtime/overlay-node.ts'
 export type { OverlayStream } from './runtime/overlay-stream.ts'
 export { createLogger, silentLogger } from './runtime/log.ts'
 export type { Logger, LogLevel } from './runtime/log.ts'

@@ -121,7 +121,7 @@ export class Mapping {
     }
     const opened = connection
     connections.counters.connections_mapped += 1
-    node.dial(peer, port, giveUp.signal).then((stream) => {
+    node.dial(`${peer}:${port}`, giveUp.signal).then((stream) => {
       opened.stream = stream
       opened.nodeId = this.#node = stream.peer
       if (socket.destroyed) {

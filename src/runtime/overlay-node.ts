@@ -55,6 +55,12 @@ export interface Incoming {
   refuse (): void
 }
 
+export interface DatagramPort {
+  /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
+  send (peer: string, port: number, bytes: Uint8Array): Promise<void>
+  close (): void
+}
+
 export interface Pong { readonly node: NodeId, readonly rttMs: number, readonly path: PathKind, readonly endpoint: string }
 
 interface Waiting<T> {
@@ -83,6 +89,7 @@ export class OverlayNode {
   readonly #onEvent: (event: NodeEvent) => void
   readonly #trustPath: string
   readonly #listeners = new Map<number, (incoming: Incoming) => void>()
+  readonly #datagrams = new Map<number, (bytes: Uint8Array, from: NodeId, sourcePort: number) => void>()
   readonly #pinnedNames: ReadonlyMap<string, OverlayAddress>
   #registered: Array<() => void> = []
   #saving: Promise<void> = Promise.resolve()
@@ -183,10 +190,17 @@ export class OverlayNode {
     })
   }
 
-  /** @throws PilotError: NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE, … */
-  async dial (peer: string, port: number, signal?: AbortSignal): Promise<OverlayStream> {
-    if (port < 1 || port > 65_535) throw new PilotError('USAGE', `${port} is no port`)
-    return await this.#dial(peer, port, signal) as OverlayStream
+  /**
+   * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id.
+   * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE, TOO_MANY.
+   */
+  async dial (target: string, signal?: AbortSignal): Promise<OverlayStream> {
+    const colon = target.lastIndexOf(':')
+    const port = Number(target.slice(colon + 1))
+    if (colon < 1 || !/^\d{1,5}$/.test(target.slice(colon + 1)) || port < 1 || port > 65_535) {
+      throw new PilotError('USAGE', `${target}: expected PEER:PORT, with a port of 1 to 65535`)
+    }
+    return await this.#dial(target.slice(0, colon), port, signal) as OverlayStream
   }
 
   /** @throws PilotError PORT_IN_USE when somebody of this node listens there already. */
@@ -197,6 +211,27 @@ export class OverlayNode {
       close: () => {
         this.core.unlisten(port)
         this.#listeners.delete(port)
+      },
+    }
+  }
+
+  /**
+   * Takes datagrams to an overlay port, and sends some from it. They may be lost, doubled and reordered, as UDP's.
+   * @throws PilotError PORT_IN_USE.
+   */
+  datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): DatagramPort {
+    if (!this.core.openDatagrams(port)) throw new PilotError('PORT_IN_USE', `datagram port ${port} is taken`, { port })
+    this.#datagrams.set(port, onDatagram)
+    return {
+      send: async (peer, toPort, bytes) => {
+        const { node } = await this.#dial(peer, 0) as Peer
+        const fault = this.#turn(() => this.core.sendDatagram(node, port, toPort, bytes))
+        if (fault === 'too_large') throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than the path to ${peer} carries in one packet`)
+        if (fault === 'not_connected') throw new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`)
+      },
+      close: () => {
+        this.core.closeDatagrams(port)
+        this.#datagrams.delete(port)
       },
     }
   }
@@ -305,6 +340,7 @@ export class OverlayNode {
         else waiting.reject(new PilotError(event.code!, event.text))
         return
       }
+      case 'datagram': this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort); return
       case 'incoming': this.#onIncoming(event.stream, event.peer); return
       case 'registered': this.#onRegistered(event.hostname); break
       case 'hostname_set': this.#tellRegistered(); break

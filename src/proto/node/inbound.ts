@@ -248,7 +248,7 @@ export class Inbound {
     const { options, trust, ports } = this.#context
     if (payload.length === 0) return
     if (!options.public && !trust.isTrusted(peer.node)) return this.#context.count('datagram_stranger')
-    if (!ports.isListening(header.dstPort)) return this.#context.count('datagram_no_listener')
+    if (!ports.datagrams.has(header.dstPort)) return this.#context.count('datagram_no_listener')
     this.#context.emit({ kind: 'datagram', node: peer.node, sourcePort: header.srcPort, port: header.dstPort, bytes: payload })
   }
 }

@@ -143,6 +143,16 @@ export class OverlayCore {
   listen (port: number): boolean { return this.context.ports.listen(port) }
   unlisten (port: number): void { this.context.ports.unlisten(port) }
 
+  /** @returns false when the port is taken. Datagrams to other ports are dropped. */
+  openDatagrams (port: number): boolean {
+    const { datagrams } = this.context.ports
+    if (datagrams.has(port)) return false
+    datagrams.add(port)
+    return true
+  }
+
+  closeDatagrams (port: number): void { this.context.ports.datagrams.delete(port) }
+
   accept (now: Instant, stream: Stream): void {
     stream.accept()
     this.#touch(now, stream)
@@ -193,12 +203,11 @@ export class OverlayCore {
   }
 
   /** @returns why it cannot be sent, or undefined. A datagram may still be lost, as UDP's. */
-  sendDatagram (now: Instant, node: NodeId, sourcePort: number, port: number, bytes: Uint8Array): 'not_connected' | 'too_large' | undefined {
+  sendDatagram (node: NodeId, sourcePort: number, port: number, bytes: Uint8Array): 'not_connected' | 'too_large' | undefined {
     const peer = this.context.peers.get(node)
     if (peer?.connected !== true) return 'not_connected'
     const fits = this.#outbound.datagram(peer, sourcePort, port, bytes)
     this.context.touchPeer(peer)
-    void now
     return fits ? undefined : 'too_large'
   }
 

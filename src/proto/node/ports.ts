@@ -5,6 +5,8 @@ import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from './constants.ts'
 
 export class Ports {
   readonly #listening = new Set<number>()
+  /** Ports that take datagrams: a namespace of their own, as UDP's is beside TCP's. */
+  readonly datagrams = new Set<number>()
   #next: number
 
   /** Starts somewhere random: after a restart a peer may still remember our last ports (stream.md Q9). */

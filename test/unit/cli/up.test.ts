@@ -67,12 +67,18 @@ test('a signal before the gateway is up ends it too', async () => {
   assert.deepEqual(trace.steps, ['log info', 'gateway', 'gateway stop 0'])
 })
 
-test('when the admin socket is taken the gateway is stopped, and the exit code says conflict', async () => {
+test('when the admin socket cannot be opened the gateway is stopped, and the exit code says conflict', async () => {
   const { world, trace } = upWorld({ admin: () => Promise.reject(new PilotError('CONFLICT', 'another gateway runs')) })
   const { code, out } = await run('up --json', world)
   assert.equal(code, 6)
   assert.deepEqual(trace.steps, ['log info', 'gateway', 'gateway stop 0'])
   assert.ok(!out.includes('"ready"'))
+})
+
+test('when another gateway answers on the admin socket nothing is started', async () => {
+  const { world, trace } = upWorld({ taken: () => Promise.reject(new PilotError('CONFLICT', 'another gateway runs')) })
+  assert.equal((await run('up', world)).code, 6)
+  assert.deepEqual(trace.steps, ['log info'])
 })
 
 test('the file comes from -c or PILOTGATE_CONFIG, and its mistakes exit 2', async () => {
@@ -120,7 +126,7 @@ test('one key press that arrives several times is one request', async () => {
 
 interface Trace { readonly steps: string[], onEvent?: (event: GatewayEvent) => void }
 
-function upWorld (how: { readonly stop?: (graceMs: number) => Promise<void>, readonly startMs?: number, readonly admin?: () => Promise<never> } = {}, env: Record<string, string> = {}) {
+function upWorld (how: { readonly stop?: (graceMs: number) => Promise<void>, readonly startMs?: number, readonly admin?: () => Promise<never>, readonly taken?: () => Promise<never> } = {}, env: Record<string, string> = {}) {
   const trace: Trace = { steps: [] }
   let given: GatewayOptions | undefined
   const modules: Partial<Modules> = {
@@ -139,7 +145,7 @@ function upWorld (how: { readonly stop?: (graceMs: number) => Promise<void>, rea
         },
       }
     } }),
-    admin: async () => ({ startAdmin: how.admin ?? (async ({ socketPath }) => {
+    admin: async () => ({ makeRoom: how.taken ?? (async () => {}), startAdmin: how.admin ?? (async ({ socketPath }) => {
       trace.steps.push(`admin ${socketPath}`)
       return { stop: async () => void trace.steps.push('admin stop') }
     }) }),
