@@ -12,6 +12,7 @@ import type { Path } from '../proto/path/path.ts'
 import type { Peer } from '../proto/node/peer.ts'
 import type { Logger } from '../runtime/log.ts'
 import { OverlayNode } from '../runtime/overlay-node.ts'
+import { sendHandshake, serveHandshakes } from '../services/handshake.ts'
 import { ConnectionTable } from './connections.ts'
 import { Exposure } from './expose.ts'
 import { LoopbackPool } from './loopback-pool.ts'
@@ -63,6 +64,7 @@ class RunningGateway implements Gateway {
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
+  #handshakes: { close (): void } | undefined
 
   constructor (options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
@@ -88,6 +90,7 @@ class RunningGateway implements Gateway {
       this.#exposures.push(exposure)
       exposure.start()
     }
+    this.#handshakes = serveHandshakes(node, log)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (node.hostnameRefused !== undefined) {
       throw new PilotError('CONFLICT', `hostname ${hostname ?? ''}: the registry refuses it: ${node.hostnameRefused}`, { hostname })
@@ -122,6 +125,7 @@ class RunningGateway implements Gateway {
     this.#state = 'draining'
     for (const mapping of this.#mappings) mapping.stop()
     for (const exposure of this.#exposures) exposure.stop()
+    this.#handshakes?.close()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -213,6 +217,8 @@ class RunningGateway implements Gateway {
   async revokeTrust (peer: string): Promise<TrustRecord> {
     const node = this.#known(peer, this.#node.trusted)
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
+    // Said while the tunnel is up: afterwards nothing of ours would open at the peer, and nothing of its here.
+    if (node !== undefined && this.#node.isConnected(node)) await sendHandshake(this.#node, node, 'handshake_revoke', { reason: 'trust revoked' })
     if (node === undefined || record === undefined || !this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`)
     return record
   }

@@ -21,6 +21,7 @@ import type { PathKind } from '../proto/path/path.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../proto/stream/constants.ts'
 import type { Stream } from '../proto/stream/stream.ts'
 import { NEWS_OPEN } from '../proto/stream/stream.ts'
+import type { HandshakeMessage } from '../wire/handshake-message.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
@@ -254,6 +255,7 @@ export class OverlayNode {
   get trusted (): readonly TrustedEntry[] { return this.core.context.trust.trusted }
   get pendingTrust (): readonly PendingEntry[] { return this.core.context.trust.pending }
   hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
+  isConnected (node: NodeId): boolean { return this.core.context.peers.get(node)?.connected === true }
   isTrusted (node: NodeId): boolean { return this.core.context.trust.isTrusted(node) }
 
   requestTrust (peer: string, reason: string): void {
@@ -265,6 +267,11 @@ export class OverlayNode {
   }
 
   approveTrust (node: NodeId): boolean { return this.#turn((now) => this.core.approveTrust(now, node)) }
+  /** A handshake message of a peer, over its own tunnel. @returns why it is ignored, or undefined. */
+  handleHandshake (from: NodeId, message: HandshakeMessage): string | undefined {
+    return this.#turn((now) => this.core.handleHandshake(now, from, message))
+  }
+
   rejectTrust (node: NodeId): boolean { return this.#turn((now) => this.core.rejectTrust(now, node)) }
   revokeTrust (node: NodeId): boolean { return this.#turn((now) => this.core.revokeTrust(now, node)) }
 

@@ -9,7 +9,11 @@
  * After one batch of calls drain every poll, then sleep until nextTimeout().
  */
 import type { PeerName } from '../../base/address.ts'
+import { equalBytes, fromBase64, utf8 } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import { verifySignature } from '../../crypto/identity.ts'
+import type { HandshakeMessage } from '../../wire/handshake-message.ts'
+import { handshakeChallenge } from '../../wire/handshake-message.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
@@ -215,6 +219,23 @@ export class OverlayCore {
 
   requestTrust (now: Instant, trustWish: Wish): void { this.standing.wish(now, trustWish) }
 
+  /**
+   * A message of the port-444 handshake, from the peer that its tunnel authenticated.
+   * @returns why it is ignored, or undefined.
+   */
+  handleHandshake (now: Instant, from: NodeId, message: HandshakeMessage): 'foreign_node' | 'no_key' | 'wrong_key' | 'bad_signature' | undefined {
+    const peer = this.context.peers.get(from)
+    if (message.nodeId !== from) return 'foreign_node'
+    if (peer?.key === undefined) return 'no_key'
+    const [key, signature] = [fromBase64(message.publicKey), fromBase64(message.signature)]
+    if (key === undefined || !equalBytes(key, peer.key)) return 'wrong_key'
+    const challenge = utf8(handshakeChallenge(from, this.context.nodeId))
+    if (signature === undefined || !verifySignature(peer.key, challenge, signature)) return 'bad_signature'
+    const revoked = this.standing.handleDirect(now, from, HANDSHAKE_KINDS[message.type], peer.key, peer.hostname, message.justification)
+    if (revoked) this.revokeTrust(now, from)
+    return undefined
+  }
+
   /** @returns false when nothing of this node is pending. */
   approveTrust (now: Instant, node: NodeId): boolean {
     const { trust } = this.context
@@ -397,6 +418,10 @@ export class OverlayCore {
     this.#probeSize(now, peer)
   }
 }
+
+const HANDSHAKE_KINDS = {
+  handshake_request: 'request', handshake_accept: 'accept', handshake_reject: 'reject', handshake_revoke: 'revoke',
+} as const
 
 /** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
 const LEAVE_MS = 100

@@ -285,6 +285,18 @@ export class Standing {
     this.#ask(now, { type: 'lookup', node_id: node }, { kind: 'lookup', node })
   }
 
+  /**
+   * A handshake message that came straight from the peer, over a stream of its tunnel (trust.md §3). Its signature has
+   * been checked against the key we know. @returns true when our trust was meant to be ended.
+   */
+  handleDirect (now: Instant, node: NodeId, type: 'request' | 'accept' | 'reject' | 'revoke', key: Uint8Array, hostname: string | undefined, justification: string): boolean {
+    if (type === 'revoke') return this.#context.trust.isTrusted(node)
+    const entry = { fromNodeId: node, timestampSec: 0, hostname, publicKey: key }
+    if (type === 'request') this.#judgeRequest(now, { ...entry, justification }, key, hostname)
+    else this.#judgeResponse(now, { ...entry, accept: type === 'accept' }, key, hostname)
+    return false
+  }
+
   #judgeRequest (now: Instant, request: HandshakeRequestEntry, key: Uint8Array, hostname: string | undefined): void {
     const { trust, options } = this.#context
     const node = request.fromNodeId

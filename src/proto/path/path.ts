@@ -50,7 +50,8 @@ export class Path {
   }
 
   onAnswer (rttMs: number): void {
-    this.rttMs = this.rttMs === undefined ? rttMs : this.rttMs + (rttMs - this.rttMs) / 8
+    // Falls at once, rises slowly: a first sample taken while keys are computed says little about the path.
+    this.rttMs = this.rttMs === undefined || rttMs < this.rttMs ? rttMs : this.rttMs + (rttMs - this.rttMs) / 8
   }
 
   /** Counts a probe as failed when its time is over. @returns true when the path died by it. */

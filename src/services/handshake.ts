@@ -1,0 +1,82 @@
+/**
+ * The trust handshake straight between two nodes: one JSON message on a stream to port 444 (trust.md §3). The relayed
+ * one goes through the registry and is the core's business; this one reaches peers whose tunnel is up, and is the only
+ * way to tell a peer that trust has ended.
+ */
+import { toBase64, utf8 } from '../base/bytes.ts'
+import { asPilotError } from '../base/errors.ts'
+import type { NodeId } from '../base/types.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { Incoming, OverlayNode } from '../runtime/overlay-node.ts'
+import type { HandshakeType } from '../wire/handshake-message.ts'
+import { MAX_RECEIVED_HANDSHAKE_BYTES, formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../wire/handshake-message.ts'
+
+/** Takes messages on port 444 until closed. */
+export function serveHandshakes (node: OverlayNode, log: Logger): { close (): void } {
+  return node.listen(HANDSHAKE_PORT, (incoming) => {
+    takeMessage(node, incoming, log).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'))
+  })
+}
+
+/** Sends one message, best effort: @returns why it did not go out, or undefined. */
+export async function sendHandshake (node: OverlayNode, to: NodeId, type: HandshakeType, text: { justification?: string, reason?: string }): Promise<string | undefined> {
+  const { identity, nodeId } = node
+  const message = formatHandshakeMessage({
+    type,
+    nodeId,
+    publicKey: identity.publicKeyBase64,
+    justification: text.justification ?? '',
+    signature: toBase64(identity.sign(utf8(handshakeChallenge(nodeId, to)))),
+    reason: text.reason ?? '',
+    timestamp: Math.floor(Date.now() / 1_000),
+  })
+  try {
+    const stream = await node.dial(`${to}:${HANDSHAKE_PORT}`, AbortSignal.timeout(SEND_MS))
+    stream.on('error', () => {})
+    stream.resume()
+    stream.end(message) // one write, one segment: a Go peer reads no second one
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, LINGER_MS) // as long as a Go sender waits before it closes
+      stream.once('close', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+    stream.destroy()
+    return undefined
+  } catch (error) {
+    return asPilotError(error).message
+  }
+}
+
+async function takeMessage (node: OverlayNode, incoming: Incoming, log: Logger): Promise<void> {
+  const stream = incoming.accept()
+  const timer = setTimeout(() => stream.destroy(), RECEIVE_MS)
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      parts.push(chunk)
+      bytes += chunk.length
+      if (bytes > MAX_RECEIVED_HANDSHAKE_BYTES) break
+      const message = parseHandshakeMessage(Buffer.concat(parts))
+      if (typeof message === 'string') continue // not whole yet, or nonsense: the timer decides
+      const age = Date.now() / 1_000 - message.timestamp
+      const fault = age > MAX_AGE_S || age < -MAX_FUTURE_S ? 'wrong_time' : node.handleHandshake(incoming.peer, message)
+      if (fault !== undefined) log.warn({ nodeId: incoming.peer, type: message.type, why: fault }, 'a handshake message was ignored')
+      return
+    }
+    log.warn({ nodeId: incoming.peer, bytes }, 'a handshake message was unreadable')
+  } finally {
+    clearTimeout(timer)
+    stream.end()
+    stream.destroySoon()
+  }
+}
+
+const HANDSHAKE_PORT = 444
+const SEND_MS = 2_000
+const LINGER_MS = 500
+const RECEIVE_MS = 10_000
+const MAX_AGE_S = 300
+const MAX_FUTURE_S = 30
