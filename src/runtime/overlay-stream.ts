@@ -81,11 +81,10 @@ export class OverlayStream extends Duplex {
 
   override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
-    if (this.#stream.end === undefined) {
-      const bothDone = error === null && this.writableFinished && this.readableEnded
-      if (bothDone) this.#verbs.close(this.#stream)
-      else this.#verbs.reset(this.#stream)
-    }
+    // Even of a stream that is over the core may hold bytes that nobody will read now: a reset frees them.
+    const bothDone = error === null && this.writableFinished && this.readableEnded
+    if (bothDone) this.#verbs.close(this.#stream)
+    else this.#verbs.reset(this.#stream)
     this.#finishWrite()
     done(error)
   }

@@ -3,6 +3,8 @@
 // Liveness of a peer. What users see is the sum: a vanished peer's streams end within KEEPALIVE_MS + PEER_DEAD_MS.
 /** A peer with open streams that has been silent for this long is pinged, ms; it also holds NAT mappings open. */
 export const KEEPALIVE_MS = 15_000
+/** After bytes came, and then nothing for this long: one ping, ms. If it was our address that changed, it tells the peer. */
+export const TAIL_PING_MS = 2_000
 /** Something of ours is unanswered for this long: ping on every path, ms. */
 export const QUIET_MS = 1_000
 export const PING_REPEAT_MS = 1_000
@@ -28,6 +30,7 @@ export const POLL_FAST_FOR_MS = 20_000
 export const POLL_WAITING_MS = 1_500 // while one is older, up to POLL_WAITING_FOR_MS
 export const POLL_WAITING_FOR_MS = 600_000
 export const POLL_IDLE_MS = 5_000
+export const REPORT_AGAIN_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 30_000] // the other node may not be registered yet
 export const WISH_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
 
 // Limits

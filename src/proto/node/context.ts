@@ -85,6 +85,7 @@ export class NodeContext {
     peer.key = this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node)
     peer.hostname = this.trust.hostnameOf(node)
     this.peers.set(node, peer)
+    this.heap.update(peer) // so that it is forgotten in time, whatever becomes of it
     return peer
   }
 

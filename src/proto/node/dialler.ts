@@ -70,7 +70,7 @@ export class Dialler {
     peer.wanted = true
     this.#directory.locate(now, peer)
     // What worked before is tried while the registry is asked: it saves a round trip, and is all there is without one.
-    if (peer.key !== undefined && peer.paths.current?.proven === true) peer.tunnel.start(now)
+    if (peer.key !== undefined && peer.paths.current?.heard === true) peer.tunnel.start(now)
   }
 
   /** Where the peer is has been told. */
@@ -112,12 +112,21 @@ export class Dialler {
     }
   }
 
+  /** We are another node now: nothing that waits can come about. */
+  failAll (now: Instant, code: ErrorCode, text: string): void {
+    for (const peer of this.#context.peers.values()) this.failPeer(now, peer, code, text)
+    for (const hostname of this.#unnamed.keys()) this.onName(now, hostname, { node: undefined, code, text })
+    this.#failures.clear()
+  }
+
   /** @returns true when the stream met an older life of its ports and is dialled anew: nobody need hear of it. */
   redial (now: Instant, stream: Stream, dial: Dial): boolean {
     const peer = this.#context.peers.get(stream.peer)
     if (stream.end !== 'stale' || dial.cancelled || dial.redials >= k.MAX_REDIALS || peer === undefined) return false
     dial.redials += 1
     dial.stream = undefined
+    stream.takeNews() // the application never hears of this one
+    stream.app = undefined
     this.#toPeer(now, dial, peer)
     return true
   }

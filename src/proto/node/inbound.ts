@@ -33,7 +33,8 @@ export interface InboundNode {
   onPong (now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
 }
 
-interface Stranger { readonly frame: AuthFrame, readonly source: Endpoint, readonly byRelay: boolean }
+/** `frame` is its PILA; undefined when it sent a sealed frame that we have no key for. */
+interface Stranger { readonly frame: AuthFrame | undefined, readonly source: Endpoint, readonly byRelay: boolean }
 
 export class Inbound {
   readonly #context: NodeContext
@@ -101,6 +102,7 @@ export class Inbound {
     if (typeof packet === 'string') {
       this.#context.count(`sealed_${packet}`)
       if (packet === 'bad_tag' || packet === 'no_key') this.#onUnopened(now, sender, source, byRelay)
+      else this.#node.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
       return
     }
     const path = peer.paths.pathOf(source, byRelay)
@@ -113,12 +115,25 @@ export class Inbound {
   /** §3.3 rule 5: we have restarted, or the peer has; our PILA makes it show its key. Only trusted nodes are answered. */
   #onUnopened (now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): void {
     if (!this.#mayTalk(sender)) return this.#onStranger(now, sender, source)
-    const peer = this.#context.peer(now, sender)
+    const known = this.#context.peers.get(sender)
+    if (known === undefined && !this.#context.trust.isTrusted(sender)) return this.#lookFirst(now, sender, { frame: undefined, source, byRelay })
+    const peer = known ?? this.#context.peer(now, sender)
     if (peer === undefined || !this.#authChecks.take(now)) return
+    this.#showKey(now, peer, source, byRelay)
+  }
+
+  #showKey (now: Instant, peer: Peer, source: Endpoint, byRelay: boolean): void {
     peer.paths.pathOf(source, byRelay)
     peer.tunnel.showKey(now)
     this.#node.afterTunnel(now, peer)
-    this.#context.touchPeer(peer)
+  }
+
+  /** A node that only a public node talks to gets no record before the registry has heard of it. */
+  #lookFirst (now: Instant, node: NodeId, stranger: Stranger): void {
+    if (this.#strangers.has(node)) return
+    if (this.#strangers.size >= k.MAX_STRANGERS) return this.#context.count('strangers_limited')
+    this.#strangers.set(node, stranger)
+    this.#node.lookUpKey(now, node)
   }
 
   #handleAuth (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
@@ -127,30 +142,32 @@ export class Inbound {
     if (frame.sender === this.#context.nodeId || frame.sender === 0) return this.#context.count('auth_bad_sender')
     if (!this.#mayTalk(frame.sender)) return this.#onStranger(now, frame.sender, source)
     if (!this.#authChecks.take(now)) return this.#context.count('auth_limited')
-    const peer = this.#context.peer(now, frame.sender)
-    if (peer === undefined) return this.#context.count('peers_full')
-    if (peer.hostname === undefined) this.#node.lookUpKey(now, frame.sender)
-    if (peer.key === undefined) {
-      if (this.#strangers.size >= k.MAX_STRANGERS) return this.#context.count('auth_limited')
+    const trusted = this.#context.trust.isTrusted(frame.sender)
+    const peer = trusted ? this.#context.peer(now, frame.sender) : this.#context.peers.get(frame.sender)
+    if (peer?.key === undefined) {
       const copy = decodeAuthFrame(bytes.slice())
-      if (typeof copy !== 'string') this.#strangers.set(frame.sender, { frame: copy, source, byRelay })
-      this.#node.lookUpKey(now, frame.sender)
+      if (typeof copy !== 'string') this.#lookFirst(now, frame.sender, { frame: copy, source, byRelay })
       return
     }
+    if (peer.hostname === undefined) this.#node.lookUpKey(now, frame.sender)
     this.#takeAuth(now, peer, frame, source, byRelay)
   }
 
-  /** The key that a waiting PILA needed is known, or will not be. */
-  handleKey (now: Instant, node: NodeId): void {
+  /** The key that a waiting frame needed is known now; or, without a key, will not be. */
+  handleKey (now: Instant, node: NodeId, key: Uint8Array | undefined): void {
     const waiting = this.#strangers.get(node)
     if (waiting === undefined) return
     this.#strangers.delete(node)
-    const peer = this.#context.peers.get(node)
-    if (peer?.key !== undefined) this.#takeAuth(now, peer, waiting.frame, waiting.source, waiting.byRelay)
+    const peer = key === undefined ? undefined : this.#context.peer(now, node)
+    if (peer === undefined) return
+    peer.key ??= key
+    if (waiting.frame === undefined) this.#showKey(now, peer, waiting.source, waiting.byRelay)
+    else this.#takeAuth(now, peer, waiting.frame, waiting.source, waiting.byRelay)
   }
 
   #takeAuth (now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
     const result = peer.tunnel.handleAuth(now, frame, peer.key!)
+    if (result === 'retired_key') return this.#context.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {
       this.#context.count(`auth_${result}`)
       this.#context.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
@@ -165,7 +182,8 @@ export class Inbound {
   /** Trusted, or sought by us. A public node talks to everybody; its services still decide for themselves. */
   #mayTalk (node: NodeId): boolean {
     const { trust, options, peers } = this.#context
-    return options.public || trust.isTrusted(node) || peers.get(node)?.wanted === true
+    const peer = peers.get(node)
+    return options.public || trust.isTrusted(node) || peer?.wanted === true || peer?.connected === true
   }
 
   /** Silence is the whole answer. The operator hears of it. */
@@ -201,6 +219,7 @@ export class Inbound {
     const opening = (header.flags & FLAG_SYN) !== 0 && (header.flags & (FLAG_ACK | FLAG_RST)) === 0
     if (stream !== undefined && !(opening && stream.isForeignSyn(header))) {
       peer.bytesIn += payload.length
+      if (payload.length > 0) peer.tailPingDue = true
       stream.handlePacket(now, header, payload)
       if (stream.dialled && stream.extended) peer.extended = true
       return context.touchStream(now, peer, stream)

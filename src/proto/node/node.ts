@@ -15,6 +15,7 @@ import { verifySignature } from '../../crypto/identity.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import { handshakeChallenge } from '../../wire/handshake-message.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
+import { BASE_PAYLOAD_BYTES } from '../path/constants.ts'
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
 import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
@@ -46,7 +47,7 @@ export class OverlayCore {
     const context = new NodeContext(options)
     context.trust.load(trust)
     this.context = context
-    this.standing = new Standing(context, now)
+    this.standing = new Standing(context, now, (at) => this.#onNewId(at))
     this.#outbound = new Outbound(context)
     this.#pings = new Pings(this.#outbound)
     this.#directory = new Directory(context, (bytes) => this.#outbound.sendBeacon(bytes))
@@ -90,8 +91,12 @@ export class OverlayCore {
     heap.popAllDue(now, this.#due)
     for (const due of this.#due) {
       due.handleTimeout(now)
-      if (due instanceof Stream) this.#touch(now, due)
-      else this.#afterPeerTimeout(now, due)
+      if (due instanceof Stream) {
+        const peer = this.context.peers.get(due.peer)
+        if (peer === undefined) continue
+        this.#checkBlackHole(now, peer, due)
+        this.context.touchStream(now, peer, due)
+      } else this.#afterPeerTimeout(now, due)
     }
     this.#due.length = 0
     registry.handleTimeout(now)
@@ -298,7 +303,7 @@ export class OverlayCore {
 
   #onKey (now: Instant, node: NodeId, key: Uint8Array, hostname: string | undefined): void {
     this.standing.handleLookup(now, node, key, hostname)
-    this.#inbound.handleKey(now, node)
+    this.#inbound.handleKey(now, node, key)
     const peer = this.context.peers.get(node)
     if (peer === undefined) return
     this.#dialler.onKey(now, peer)
@@ -306,6 +311,7 @@ export class OverlayCore {
   }
 
   #onNoKey (now: Instant, node: NodeId): void {
+    this.#inbound.handleKey(now, node, undefined)
     const peer = this.context.peers.get(node)
     if (peer?.wanted === true && peer.key === undefined) this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the registry knows no key of this node')
   }
@@ -337,7 +343,7 @@ export class OverlayCore {
     if ((news & TUNNEL_REKEYED) !== 0) { // it may have restarted: ask whether it still knows our streams
       this.context.emit({ kind: 'peer', peer, state: 'restarted' })
       for (const stream of peer.streams.values()) {
-        stream.probe(now)
+        stream.onPathChange(now, true)
         this.context.touchStream(now, peer, stream)
       }
     }
@@ -350,9 +356,32 @@ export class OverlayCore {
   #onPathChange (now: Instant, peer: Peer): void {
     this.context.emit({ kind: 'path', peer, path: peer.paths.current! })
     this.#probeSize(now, peer)
+    for (const stream of peer.streams.values()) { // what waits for a backed-off timer may go now
+      stream.onPathChange(now, false)
+      this.context.touchStream(now, peer, stream)
+    }
+  }
+
+  /** Large packets get no answer while the peer is heard: the path carries less than it did (RFC 8899 §4.3). */
+  #checkBlackHole (now: Instant, peer: Peer, stream: Stream): void {
+    const path = peer.paths.current
+    if (path === undefined || path.payloadBytes <= BASE_PAYLOAD_BYTES || !stream.sender.isStuckSince(peer.heardAt)) return
+    path.onBlackHole(now)
+    this.context.emit({ kind: 'path', peer, path })
+  }
+
+  /** The registry gave us another id: it is another one, or has lost its memory. Nothing of the old id holds. */
+  #onNewId (now: Instant): void {
+    this.#dialler.failAll(now, 'REGISTRY_UNREACHABLE', 'the registry has given this node another id')
+    for (const peer of this.context.peers.values()) {
+      this.#drop(now, peer, 'peer_gone')
+      this.context.heap.remove(peer)
+    }
+    this.context.peers.clear()
   }
 
   #afterPeerTimeout (now: Instant, peer: Peer): void {
+    if (peer.takePathLoss()) this.#onPathChange(now, peer)
     const wishes = peer.takeWishes()
     if ((wishes & wish.PEER_FORGET) !== 0) {
       this.context.peers.delete(peer.node)
@@ -409,7 +438,8 @@ export class OverlayCore {
     const ping = this.#pings.take(seq, peer)
     if (ping === undefined) return
     const rttMs = now - ping.sentAt
-    path.onAnswer(rttMs)
+    // An answer along another path than the ping's proves nothing about either.
+    if (ping.path === path && peer.paths.onAnswer(path, rttMs)) this.#onPathChange(now, peer)
     if (ping.purpose === 'size' && ping.path === path && payloadBytes === ping.payloadBytes) {
       path.onSizeAnswer(now, payloadBytes)
       this.context.emit({ kind: 'path', peer, path })

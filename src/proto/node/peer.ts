@@ -66,7 +66,10 @@ export class Peer implements Machine, Timed {
   #owedSince: Instant = -1 // our oldest packet since then that deserves an answer
   #nextPingAt: Instant = 0
   #keptAliveAt: Instant = -Infinity
+  /** Bytes of streams came since the last ping: silence after them is worth one. */
+  tailPingDue = false
   #silentTold = false
+  #pathLost = false
   #synTokens = k.SYN_BURST
   #synTokensAt: Instant = 0
   #wishes = 0
@@ -96,6 +99,13 @@ export class Peer implements Machine, Timed {
     const wishes = this.#wishes
     this.#wishes = 0
     return wishes
+  }
+
+  /** The path in use died, and another one is used since the last call. */
+  takePathLoss (): boolean {
+    const lost = this.#pathLost
+    this.#pathLost = false
+    return lost
   }
 
   /** An authenticated frame arrived along `path`. @returns true when the path in use changed. */
@@ -142,7 +152,7 @@ export class Peer implements Machine, Timed {
     this.tunnel.handleTimeout(now)
     for (const path of this.paths.all()) {
       path.checkSizeProbe(now)
-      if (path.checkProbe(now)) this.paths.choose()
+      if (path.checkProbe(now) && this.paths.choose()) this.#pathLost = true
     }
     if (this.connected) this.#checkLiveness(now)
     if (now >= this.leaveAt) this.#wishes |= PEER_LEAVE
@@ -168,7 +178,7 @@ export class Peer implements Machine, Timed {
   }
 
   get #keepaliveAt (): Instant {
-    return Math.max(this.heardAt, this.#keptAliveAt) + k.KEEPALIVE_MS
+    return Math.max(this.heardAt, this.#keptAliveAt) + (this.tailPingDue ? k.TAIL_PING_MS : k.KEEPALIVE_MS)
   }
 
   get #quietMs (): number {
@@ -187,6 +197,7 @@ export class Peer implements Machine, Timed {
     if (this.#owedSince < 0) {
       if (this.#needsKeepalive && now >= this.#keepaliveAt) {
         this.#keptAliveAt = now
+        this.tailPingDue = false
         this.#wishes |= PEER_KEEPALIVE
       }
       return

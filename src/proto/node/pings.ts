@@ -9,7 +9,7 @@ export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size'
 
 export interface Ping {
   readonly peer: Peer
-  readonly path: Path | undefined // undefined: whichever was current
+  readonly path: Path | undefined // undefined: none was known
   readonly purpose: PingPurpose
   readonly payloadBytes: number
   readonly sentAt: Instant
@@ -25,11 +25,13 @@ export class Pings {
     this.#outbound = outbound
   }
 
-  send (now: Instant, peer: Peer, path: Path | undefined, purpose: PingPurpose, payloadBytes: number, token: unknown): void {
+  /** @param along undefined: the current path. */
+  send (now: Instant, peer: Peer, along: Path | undefined, purpose: PingPurpose, payloadBytes: number, token: unknown): void {
     this.#expire(now)
+    const path = along ?? peer.paths.current
     this.#seq = (this.#seq + 1) >>> 0
     this.#underway.set(this.#seq, { peer, path, purpose, payloadBytes, sentAt: now, token })
-    if (purpose !== 'size') (path ?? peer.paths.current)?.onProbe(now)
+    if (purpose !== 'size') path?.onProbe(now)
     this.#outbound.ping(peer, path, this.#seq, payloadBytes, purpose === 'confirm')
   }
 

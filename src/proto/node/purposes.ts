@@ -10,7 +10,7 @@ export type Purpose =
   | { readonly kind: 'poll' }
   | { readonly kind: 'wish', readonly wish: Wish }
   | { readonly kind: 'respond', readonly node: NodeId, readonly accept: boolean }
-  | { readonly kind: 'report' }
+  | { readonly kind: 'report', readonly node: NodeId }
   | { readonly kind: 'revoke' }
   | { readonly kind: 'lookup', readonly node: NodeId }
   | { readonly kind: 'resolve', readonly node: NodeId }

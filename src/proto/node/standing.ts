@@ -30,8 +30,15 @@ export class Standing {
   /** Answers to requests for trust whose key or hostname must be looked up first. */
   #unknown = new Map<NodeId, { request: HandshakeRequestEntry | undefined, response: HandshakeResponseEntry | undefined }>()
 
-  constructor (context: NodeContext, now: Instant) {
+  readonly #onNewId: (now: Instant) => void
+  /** Trusted peers whose pair the registry has not taken note of yet. */
+  readonly #unreported = new Set<NodeId>()
+  #reportAt: Instant = Infinity
+  #reportRounds = 0
+
+  constructor (context: NodeContext, now: Instant, onNewId: (now: Instant) => void) {
     this.#context = context
+    this.#onNewId = onNewId
     this.#startedAt = now
   }
 
@@ -66,9 +73,9 @@ export class Standing {
   /** Tell the registry, and through it the peer, what we decided. */
   respond (now: Instant, peer: NodeId, accept: boolean): void {
     const node = this.#context.nodeId
-    const { respondHandshake, reportTrust } = challenges
-    this.#ask(now, { type: 'respond_handshake', node_id: node, peer_id: peer, accept, signature: this.#sign(respondHandshake(node, peer)) }, { kind: 'respond', node: peer, accept })
-    if (accept) this.#ask(now, { type: 'report_trust', node_id: node, peer_id: peer, signature: this.#sign(reportTrust(node, peer)) }, { kind: 'report' })
+    const signature = this.#sign(challenges.respondHandshake(node, peer))
+    this.#ask(now, { type: 'respond_handshake', node_id: node, peer_id: peer, accept, signature }, { kind: 'respond', node: peer, accept })
+    if (accept) this.#report(now, peer)
   }
 
   revoke (now: Instant, peer: NodeId): void {
@@ -89,6 +96,7 @@ export class Standing {
     }
     if (!this.registered) return
     if (now >= this.#wishAt) this.#sendWishes(now)
+    if (now >= this.#reportAt) this.#reportAll(now)
     if (now >= this.#pollAt && !this.#polling) this.#poll(now)
   }
 
@@ -103,7 +111,7 @@ export class Standing {
     }
     if (!this.registered) return at
     if (!this.#polling) at = Math.min(at, this.#pollAt)
-    return Math.min(at, this.#wishAt)
+    return Math.min(at, this.#wishAt, this.#reportAt)
   }
 
   /** @returns false when the result is not this part's business. */
@@ -114,8 +122,8 @@ export class Standing {
       case 'set_hostname': this.#onHostname(result); return true
       case 'poll': this.#onPoll(now, result); return true
       case 'wish': this.#onWish(result, result.purpose.wish); return true
+      case 'report': this.#onReport(now, result, result.purpose.node); return true
       case 'respond':
-      case 'report':
       case 'revoke':
       case 'set_visibility':
         if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
@@ -200,7 +208,7 @@ export class Standing {
     this.#failures = 0
     this.registered = true
     this.#nextAt = now + HEARTBEAT_MS
-    this.#becomeNode(reply.nodeId)
+    this.#becomeNode(now, reply.nodeId)
     const { options } = this.#context
     const hostname = reply.hostname
     this.#context.emit({ kind: 'registered', nodeId: reply.nodeId, address: reply.address, hostname })
@@ -210,31 +218,49 @@ export class Standing {
     }
     const signature = this.#sign(challenges.setVisibility(reply.nodeId))
     this.#ask(now, { type: 'set_visibility', node_id: reply.nodeId, public: options.public, signature }, { kind: 'set_visibility' })
-    for (const entry of this.#context.trust.trusted) { // a registry that lost its state learns it again
-      this.#ask(now, { type: 'report_trust', node_id: reply.nodeId, peer_id: entry.nodeId, signature: this.#sign(challenges.reportTrust(reply.nodeId, entry.nodeId)) }, { kind: 'report' })
-    }
+    for (const entry of this.#context.trust.trusted) this.#unreported.add(entry.nodeId) // a registry that lost its state learns it again
+    this.#reportRounds = 0
+    this.#reportAt = now
     this.#wishRounds = 0
     this.#wishAt = now
     this.#pollAt = now + k.POLL_FAST_MS
   }
 
-  /** Another id than before means another registry, or one that lost its memory: nothing of the old id holds. */
-  #becomeNode (nodeId: NodeId): void {
-    const context = this.#context
-    if (context.nodeId === nodeId) {
-      context.beacon.setNodeId(nodeId)
+  #becomeNode (now: Instant, nodeId: NodeId): void {
+    const { nodeId: before, trust, beacon } = this.#context
+    if (before !== 0 && before !== nodeId) {
+      this.#onNewId(now)
+      // Node ids mean other nodes now; the keys we trust are still the same. Their owners are sought by name.
+      for (const { hostname } of trust.displace()) {
+        if (hostname !== undefined) this.wish(now, { peer: hostname, node: undefined, hostname, reason: 'the registry has changed its ids' })
+      }
+    }
+    this.#context.nodeId = nodeId
+    beacon.setNodeId(nodeId)
+  }
+
+  #reportAll (now: Instant): void {
+    this.#reportAt = Infinity
+    for (const peer of this.#unreported) this.#report(now, peer)
+  }
+
+  /** Both sides must have said so before the registry counts a pair (ours; a Go registry takes one side's word). */
+  #report (now: Instant, peer: NodeId): void {
+    const node = this.#context.nodeId
+    const signature = this.#sign(challenges.reportTrust(node, peer))
+    this.#ask(now, { type: 'report_trust', node_id: node, peer_id: peer, signature }, { kind: 'report', node: peer })
+  }
+
+  /** A node that is not registered now cannot be half of a pair: said again, ever less often. */
+  #onReport (now: Instant, result: RegistryResult<Purpose>, peer: NodeId): void {
+    if (result.kind === 'reply' || !this.#context.trust.isTrusted(peer)) {
+      this.#unreported.delete(peer)
       return
     }
-    for (const peer of context.peers.values()) {
-      for (const stream of peer.streams.values()) {
-        stream.abandon('peer_gone')
-        context.touchStream(0, peer, stream)
-      }
-      context.heap.remove(peer)
-    }
-    context.peers.clear()
-    context.nodeId = nodeId
-    context.beacon.setNodeId(nodeId)
+    this.#unreported.add(peer)
+    if (this.#reportAt < Infinity) return
+    this.#reportAt = now + k.REPORT_AGAIN_MS[Math.min(this.#reportRounds, k.REPORT_AGAIN_MS.length - 1)]!
+    this.#reportRounds += 1
   }
 
   #onHeartbeat (now: Instant, result: RegistryResult<Purpose>): void {
@@ -330,9 +356,7 @@ export class Standing {
       peer.key = options.pinnedKeys.get(node) ?? key
       peer.hostname = hostname ?? peer.hostname
     }
-    // Both sides must have said so before the registry counts the pair; ours is said again in case the other was first.
-    const own = this.#context.nodeId
-    this.#ask(now, { type: 'report_trust', node_id: own, peer_id: node, signature: this.#sign(challenges.reportTrust(own, node)) }, { kind: 'report' })
+    this.#report(now, node)
     this.#context.emit({ kind: 'trust', node, hostname, state: 'approved' })
   }
 

@@ -6,6 +6,8 @@ export const MAX_CANDIDATES = 8
 export const PROBE_TIMEOUT_MS = 1_000
 /** Unanswered probes in a row after which a path counts as dead until something arrives on it. */
 export const PROBE_FAILURES = 2
+/** The current path is silent for this long while frames come along another: the peer has moved, and is followed. */
+export const FOLLOW_MS = 1_000
 /** Pauses between probes of a better path while a worse one works, ms; the last one repeats. */
 export const UPGRADE_PROBE_MS: readonly number[] = [500, 1_000, 2_000, 5_000, 15_000, 30_000]
 /** Unproven candidates are not tried again after this many probes, until somebody names them anew. */

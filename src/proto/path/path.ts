@@ -1,4 +1,4 @@
-/** One way to a peer: straight to an endpoint, or through the beacon. Proven by an authenticated frame, never by hearsay. */
+/** One way to a peer: straight to an endpoint, or through the beacon. Proven by authenticated frames, never by hearsay. */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { BASE_PAYLOAD_BYTES, DATAGRAM_OVERHEAD_BYTES, PAYLOAD_LADDER, PROBE_FAILURES, PROBE_TIMEOUT_MS, RAISE_AGAIN_MS } from './constants.ts'
 
@@ -10,6 +10,10 @@ export class Path {
   readonly endpoint: Endpoint
   /** Last authenticated frame that came this way; -Infinity before the first. */
   heardAt: Instant = -Infinity
+  /** A ping of ours along this path was answered along it: it works both ways. */
+  answered = false
+  /** The peer talks to us along another path and not along this one: ours to it may be dead. Until an answer comes. */
+  suspect = false
   /** A signed key exchange came this way: no proof, since it can be replayed, but a good sign. */
   hinted = false
   rttMs: number | undefined
@@ -35,14 +39,12 @@ export class Path {
     if (this.#sizeStep < 0) this.#sizesDoneAt = 0
   }
 
-  get proven (): boolean { return this.heardAt !== -Infinity }
-  get dead (): boolean { return this.#failures >= PROBE_FAILURES }
+  get heard (): boolean { return this.heardAt !== -Infinity }
+  get dead (): boolean { return this.suspect || this.#failures >= PROBE_FAILURES }
   get mtu (): number { return this.payloadBytes + DATAGRAM_OVERHEAD_BYTES }
 
   onHeard (now: Instant): void {
     this.heardAt = now
-    this.#failures = 0
-    this.#unansweredAt = -1
   }
 
   onProbe (now: Instant): void {
@@ -50,6 +52,10 @@ export class Path {
   }
 
   onAnswer (rttMs: number): void {
+    this.answered = true
+    this.suspect = false
+    this.#failures = 0
+    this.#unansweredAt = -1
     // Falls at once, rises slowly: a first sample taken while keys are computed says little about the path.
     this.rttMs = this.rttMs === undefined || rttMs < this.rttMs ? rttMs : this.rttMs + (rttMs - this.rttMs) / 8
   }

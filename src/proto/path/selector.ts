@@ -4,7 +4,7 @@
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { MAX_CANDIDATES, MAX_CANDIDATE_PROBES, UPGRADE_PROBE_MS } from './constants.ts'
+import { FOLLOW_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, UPGRADE_PROBE_MS } from './constants.ts'
 import type { PathKind } from './path.ts'
 import { Path } from './path.ts'
 
@@ -46,12 +46,32 @@ export class PathSelector {
     return this.#candidates.find((path) => sameEndpoint(path.endpoint, source)) ?? this.addCandidate(source, 'direct')
   }
 
-  /** An authenticated, not replayed frame came along `path`. @returns true when another path is used from now on. */
+  /**
+   * An authenticated, not replayed frame came along `path`: it works towards us. Whether it works from us only an
+   * answer tells; but a peer that has left the current path is followed at once. @returns true when the path changed.
+   */
   onHeard (now: Instant, path: Path): boolean {
-    const wasUsable = path.proven && !path.dead
+    const current = this.#current
+    if (path === current) {
+      path.onHeard(now)
+      return false
+    }
+    const first = !path.heard
     path.onHeard(now)
-    if (wasUsable && path === this.#current) return false
-    return this.choose()
+    if (current === undefined || !current.heard) return this.choose()
+    if (!path.dead && now - current.heardAt >= FOLLOW_MS) {
+      current.suspect = true
+      return this.choose()
+    }
+    if (first) path.nextProbeAt = now
+    return false
+  }
+
+  /** A ping along `path` was answered along it. @returns true when the path changed. */
+  onAnswer (path: Path, rttMs: number): boolean {
+    const news = !path.answered || path.dead
+    path.onAnswer(rttMs)
+    return news && this.choose()
   }
 
   onHint (path: Path): void {
@@ -61,7 +81,7 @@ export class PathSelector {
 
   /** Where a PILA goes: the current path if it works, else everywhere. */
   handshakePaths (): readonly Path[] {
-    if (this.#current !== undefined && this.#current.proven && !this.#current.dead) return [this.#current]
+    if (this.#current !== undefined && this.#current.heard && !this.#current.dead) return [this.#current]
     return this.all()
   }
 
@@ -101,7 +121,7 @@ export class PathSelector {
 
   #worthProbing (path: Path): boolean {
     if (this.#current !== undefined && RANK[path.kind] <= RANK[this.#current.kind] && !this.#current.dead) return false
-    return path.proven || path.probes < MAX_CANDIDATE_PROBES
+    return path.heard || path.probes < MAX_CANDIDATE_PROBES
   }
 
   #dropWorst (): void {
@@ -116,10 +136,11 @@ export class PathSelector {
 
 const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 1, direct: 2, lan: 3 }
 
-/** Alive before dead, proven before promised, then by kind. A relay that nobody proved still beats a dead path. */
+/** Alive before dead, proven both ways before heard of, heard of before promised; then by kind. An untried relay beats a dead path. */
 function score (path: Path): number {
   const alive = path.dead ? 0 : 100
-  if (path.proven) return alive + 50 + RANK[path.kind]
+  if (path.answered) return alive + 50 + RANK[path.kind]
+  if (path.heard) return alive + 40 + RANK[path.kind]
   if (path.hinted) return alive + 30 + RANK[path.kind]
   return alive + (path.kind === 'relay' ? 20 : RANK[path.kind])
 }

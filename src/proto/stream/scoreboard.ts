@@ -32,10 +32,6 @@ export class Scoreboard {
     return this.#ring[(this.#head + index) & (this.#ring.length - 1)]!
   }
 
-  get last (): Segment | undefined {
-    return this.#size > 0 ? this.at(this.#size - 1) : undefined
-  }
-
   push (start: number, end: number, fin: boolean, now: Instant): void {
     if (this.#size === this.#ring.length) this.#grow()
     const segment = this.at(this.#size)
@@ -90,14 +86,28 @@ export class Scoreboard {
     segment.sentAt = now
   }
 
-  /** The first segment waiting for retransmission. */
-  firstLost (): Segment | undefined {
-    if (this.lostCount === 0) return undefined
-    for (let i = 0; i < this.#size; i++) {
-      const segment = this.at(i)
-      if (segment.lost) return segment
-    }
-    return undefined
+  /** Index of the first segment waiting for retransmission, or -1. */
+  firstLost (): number {
+    if (this.lostCount === 0) return -1
+    for (let i = 0; i < this.#size; i++) if (this.at(i).lost) return i
+    return -1
+  }
+
+  /** Cuts a segment in two at `offset`; the second part waits for retransmission, as the first will have been sent. */
+  split (index: number, offset: number): void {
+    if (this.#size === this.#ring.length) this.#grow()
+    const mask = this.#ring.length - 1
+    const spare = this.at(this.#size)
+    for (let i = this.#size; i > index + 1; i--) this.#ring[(this.#head + i) & mask] = this.at(i - 1)
+    this.#ring[(this.#head + index + 1) & mask] = spare
+    this.#size += 1
+    const first = this.at(index)
+    Object.assign(spare, first, { start: offset, lost: true })
+    first.end = offset
+    first.fin = false
+    this.lostCount += 1
+    if (!first.lost) this.flightBytes -= spare.end - spare.start
+    if (spare.transmissions > 1) this.retransmittedCount += 1
   }
 
   clear (): void {

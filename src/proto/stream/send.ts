@@ -140,9 +140,10 @@ export class Sender {
 
   /**
    * Chooses the next segment, copies its bytes to out[at..] and records it as sent.
+   * @param mayCut the peer copes with segments cut anew; a Go peer ignores those (stream.md Q13).
    * `outLength` is 0 for a FIN alone; a `persist` probe carries one byte that the peer has already.
    */
-  pick (now: Instant, maxPayload: number, out: Uint8Array, at: number): 'segment' | 'persist' | undefined {
+  pick (now: Instant, maxPayload: number, out: Uint8Array, at: number, mayCut: boolean): 'segment' | 'persist' | undefined {
     if (maxPayload !== this.#segmentBytes) {
       this.#segmentBytes = maxPayload
       this.congestion.onSegmentSize(maxPayload)
@@ -153,14 +154,14 @@ export class Sender {
     }
     const lost = this.board.lostCount > 0 && (this.board.flightBytes < this.congestion.cwndBytes || this.board.flightBytes === 0)
       ? this.board.firstLost()
-      : undefined
-    if (lost !== undefined) return this.#resend(now, lost, out, at)
+      : -1
+    if (lost >= 0) return this.#resend(now, lost, mayCut ? maxPayload : Infinity, out, at)
     if (this.#pickNew(now, maxPayload, out, at)) return 'segment'
     if (!this.#probeDue) return undefined
     this.#probeDue = false
-    const last = this.board.last
-    if (last === undefined || last.sacked) return undefined
-    return this.#resend(now, last, out, at)
+    const last = this.board.size - 1
+    if (last < 0 || this.board.at(last).sacked) return undefined
+    return this.#resend(now, last, mayCut ? maxPayload : Infinity, out, at)
   }
 
   handleTimeout (now: Instant): void {
@@ -185,6 +186,13 @@ export class Sender {
   /** True when the peer has acknowledged nothing for so long that it must be gone. */
   hasGivenUp (now: Instant): boolean {
     return this.timeouts >= k.GIVE_UP_TIMEOUTS && this.#stalledSince >= 0 && now - this.#stalledSince >= k.GIVE_UP_MS
+  }
+
+  /** Large segments stay unacknowledged over two timeouts, though the peer was heard meanwhile. */
+  isStuckSince (heardAt: Instant): boolean {
+    if (this.timeouts < 2 || heardAt <= this.#stalledSince || this.board.size === 0) return false
+    const first = this.board.at(0)
+    return first.end - first.start > k.BASE_SEGMENT_BYTES
   }
 
   /** The path is new or works again: what was waiting for a backed-off timer goes now. */
@@ -352,7 +360,10 @@ export class Sender {
     return true
   }
 
-  #resend (now: Instant, segment: Segment, out: Uint8Array, at: number): 'segment' {
+  #resend (now: Instant, index: number, maxPayload: number, out: Uint8Array, at: number): 'segment' {
+    const segment = this.board.at(index)
+    // The path carries less than when this was sent (RFC 8899 §4.3): the rest follows as a segment of its own.
+    if (segment.end - segment.start - (segment.fin ? 1 : 0) > maxPayload) this.board.split(index, segment.start + maxPayload)
     this.outOffset = segment.start
     this.outFin = segment.fin
     this.outLength = segment.end - segment.start - (segment.fin ? 1 : 0)

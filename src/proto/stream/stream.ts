@@ -108,10 +108,10 @@ export class Stream implements Machine {
 
   /** Abrupt end, told to the peer by RST. Nothing written before is owed to anyone any more. */
   reset (now: Instant, why: StreamEnd = 'local'): void {
+    this.receiver.clear() // nobody will read it
     if (this.phase === 'closed' || this.phase === 'resetting' || this.phase === 'time-wait') return
     const silent = this.phase === 'syn-sent' && this.#synTransmissions === 0 // the peer never heard of it
     this.#finish(why)
-    this.receiver.clear()
     this.phase = silent ? 'closed' : 'resetting'
     this.#controlDue = !silent
     this.#controlAt = silent ? Infinity : now + k.RST_REPEAT_MS[0]!
@@ -231,11 +231,11 @@ export class Stream implements Machine {
     if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#acks.due = true
   }
 
-  /** Keys or path of the tunnel changed: find out now whether the peer still knows this stream. */
-  probe (now: Instant): void {
+  /** Another path is used: what waits for a timer goes now. With new keys also: does the peer still know this stream? */
+  onPathChange (now: Instant, newKeys: boolean): void {
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
-    this.#acks.due = true
+    if (newKeys) this.#acks.due = true
   }
 
   // ---- inside ----
@@ -455,7 +455,7 @@ export class Stream implements Machine {
 
   #fillData (now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
     const sender = this.sender
-    const kind = sender.pick(now, Math.min(pathPayload, this.#maxSegment), packet, at)
+    const kind = sender.pick(now, Math.min(pathPayload, this.#maxSegment), packet, at, this.extended)
     if (kind === undefined) return false
     this.#fillNumbers(now, header, FLAG_ACK)
     if (kind === 'persist') { // Q6: a byte the peer has already makes it tell its window

@@ -23,6 +23,8 @@ export class TrustBook {
   readonly #pending = new Map<NodeId, PendingEntry>()
   readonly #wishes = new Map<string, Wish>()
   readonly #hostnames = new Map<NodeId, string>() // for people; the registry is the authority
+  /** Trust given under node ids that mean other nodes now, by key: not in force until its owner is found again. */
+  readonly #displaced = new Map<string, TrustedEntry>()
   /** Something that the trust file holds has changed since `takeDirty`. */
   #dirty = false
 
@@ -32,7 +34,7 @@ export class TrustBook {
   }
 
   save (): TrustFile {
-    return { trusted: [...this.#trusted.values()], pending: [...this.#pending.values()] }
+    return { trusted: [...this.#trusted.values(), ...this.#displaced.values()], pending: [...this.#pending.values()] }
   }
 
   takeDirty (): boolean {
@@ -92,7 +94,7 @@ export class TrustBook {
       if (known === undefined || equalBytes(known, key)) return 'already_trusted'
       return 'key_changed'
     }
-    if (this.wishFor(node, hostname) !== undefined) return 'approve'
+    if (this.wishFor(node, hostname) !== undefined || this.#displaced.has(toBase64(key))) return 'approve'
     if (this.#pending.size >= MAX_PENDING && !this.#pending.has(node)) return 'full'
     this.#pending.set(node, { nodeId: node, publicKey: toBase64(key), justification, receivedAt: time })
     this.noteHostname(node, hostname)
@@ -103,6 +105,7 @@ export class TrustBook {
   /** Both sides agree now. @param mutual we had asked as well. */
   approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string): void {
     this.#pending.delete(node)
+    this.#displaced.delete(toBase64(key))
     const wish = this.wishFor(node, hostname)
     if (wish !== undefined) this.#wishes.delete(wish.peer)
     this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network: 0 })
@@ -127,6 +130,19 @@ export class TrustBook {
     this.#hostnames.delete(node)
     this.#dirty = true
     return true
+  }
+
+  /**
+   * The registry has given out new node ids: what is trusted is trusted by key only, until its owner shows up.
+   * @returns the hostnames to seek them by, where known.
+   */
+  displace (): ReadonlyArray<{ readonly hostname: string | undefined }> {
+    const sought = [...this.#trusted.values()].map((entry) => ({ hostname: this.#hostnames.get(entry.nodeId) }))
+    for (const entry of this.#trusted.values()) this.#displaced.set(entry.publicKey, entry)
+    this.#trusted.clear()
+    this.#pending.clear()
+    this.#hostnames.clear()
+    return sought
   }
 
   dropWish (wish: Wish): void {

@@ -13,6 +13,12 @@ export const REPEAT_ANSWERS = 10
 export const GRACE_MS = 10_000
 /** Keys that a PILA announced but no sealed frame confirmed are forgotten, ms: the PILA may have been an old one, replayed. */
 export const CANDIDATE_MS = 10_000
+/** Least pause between announced keys while the ones in use work, ms: each costs an X25519 exchange, and old PILA can be replayed. */
+export const CANDIDATE_PAUSE_MS = 1_000
+/** Keys of the peer that newer ones have replaced. No node goes back to an old key: a PILA with one of these is a replay. */
+export const RETIRED_KEYS = 16
+/** Least pause between fresh keys of ours for one peer, ms: it must have time to answer the last one. */
+export const FRESH_KEY_PAUSE_MS = 2_000
 /** Replay window, frames, and nonce prefixes followed under one key (§3.3). */
 export const REPLAY_SLOTS = 2_048
 export const MAX_PREFIXES = 64

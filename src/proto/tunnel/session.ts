@@ -13,6 +13,8 @@ export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
 export class Session {
   readonly createdAt: Instant
+  /** The peer's X25519 key that this was agreed with, base64. */
+  readonly peerKey: string
   /** A frame of the peer opened under this key: it holds the other half, now. */
   confirmed = false
   readonly #key: AeadKey
@@ -25,10 +27,11 @@ export class Session {
   readonly #nonce = new Uint8Array(12)
   readonly #aad = new Uint8Array(4)
 
-  constructor (key: AeadKey, drawPrefix: () => number, now: Instant) {
+  constructor (key: AeadKey, drawPrefix: () => number, peerKey: string, now: Instant) {
     this.#key = key
     this.#drawPrefix = drawPrefix
     this.#prefix = drawPrefix()
+    this.peerKey = peerKey
     this.createdAt = now
   }
 

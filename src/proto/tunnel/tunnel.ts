@@ -5,7 +5,7 @@
  * A PILA proves who made an X25519 key, not that it is fresh: anyone can replay an old one. So keys in use are
  * replaced only when a sealed frame under the new ones has arrived; until then both are kept, and nothing is lost.
  */
-import { equalBytes } from '../../base/bytes.ts'
+import { equalBytes, toBase64 } from '../../base/bytes.ts'
 import type { Instant, NodeId, RandomBytes } from '../../base/types.ts'
 import type { CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
@@ -24,7 +24,7 @@ export interface TunnelKeys {
   readonly random: RandomBytes
 }
 
-export type AuthResult = 'new_key' | 'known_key' | 'wrong_identity' | 'bad_signature' | 'low_order'
+export type AuthResult = 'new_key' | 'known_key' | 'retired_key' | 'wrong_identity' | 'bad_signature' | 'low_order'
 
 /** Bits of `takeNews()`. */
 export const TUNNEL_READY = 1 // packets can be sealed
@@ -38,6 +38,10 @@ export class Tunnel implements Machine {
   #privateKey: Uint8Array
   #publicKey: Uint8Array
   #peerKey: Uint8Array | undefined // X25519, of the latest PILA
+  #confirmedPeerKey: string | undefined // the one that frames have been opened under, base64
+  readonly #retired: string[] = [] // and those before it
+  #keyConfirmed = false // frames have been opened under our present X25519 key
+  #freshKeyAt: Instant = -Infinity
   #active: Session | undefined // seals what we send
   #candidate: Session | undefined // announced while `active` is confirmed
   #previous: Session | undefined // opens what is still under way
@@ -104,7 +108,12 @@ export class Tunnel implements Machine {
       this.#answerKnownKey(now)
       return 'known_key'
     }
+    if (this.#retired.includes(toBase64(frame.x25519))) return 'retired_key'
+    if (this.confirmed && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS) return 'known_key'
     const peerKey = frame.x25519.slice() // the datagram's buffer is not ours to keep
+    // Our key and an old one of the peer may have made a session before, whose frames somebody could replay into a
+    // new window: what is announced while a session works gets a key of ours that has opened nothing yet.
+    if (this.confirmed && this.#keyConfirmed) this.#drawKey()
     if (!this.#derive(now, peerKey)) return 'low_order'
     this.#answers = 0
     this.#answer(now)
@@ -191,6 +200,12 @@ export class Tunnel implements Machine {
 
   #confirm (session: Session): void {
     session.confirmed = true
+    this.#keyConfirmed = true
+    if (this.#confirmedPeerKey !== session.peerKey) {
+      if (this.#confirmedPeerKey !== undefined) this.#retired.push(this.#confirmedPeerKey)
+      if (this.#retired.length > k.RETIRED_KEYS) this.#retired.shift()
+      this.#confirmedPeerKey = session.peerKey
+    }
     this.#stop()
     this.#news |= TUNNEL_CONFIRMED
   }
@@ -210,17 +225,24 @@ export class Tunnel implements Machine {
 
   /** A new X25519 key of ours: a peer always answers one it has not seen (tunnel.md §4.1). */
   #freshKey (now: Instant): void {
-    this.#privateKey = this.#keys.random(32)
-    this.#publicKey = x25519PublicKey(this.#privateKey)
-    this.#frame = undefined
+    if (now - this.#freshKeyAt < k.FRESH_KEY_PAUSE_MS) return
+    this.#freshKeyAt = now
+    this.#drawKey()
     if (this.#peerKey !== undefined) this.#derive(now, this.#peerKey)
     this.#authDue = true
+  }
+
+  #drawKey (): void {
+    this.#privateKey = this.#keys.random(32)
+    this.#publicKey = x25519PublicKey(this.#privateKey)
+    this.#keyConfirmed = false
+    this.#frame = undefined
   }
 
   #derive (now: Instant, peerKey: Uint8Array): boolean {
     const shared = agreeSessionKey(this.#privateKey, peerKey)
     if (shared === 'low_order') return false
-    const session = new Session(this.#keys.crypto.aead(shared), () => readPrefix(this.#keys.random(4)), now)
+    const session = new Session(this.#keys.crypto.aead(shared), () => readPrefix(this.#keys.random(4)), toBase64(peerKey), now)
     const hadPeerKey = this.#peerKey !== undefined
     this.#peerKey = peerKey
     if (this.#active?.confirmed === true) {

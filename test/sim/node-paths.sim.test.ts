@@ -1,0 +1,118 @@
+/** Ways between two nodes that open, close, move and shrink under a transfer. Nothing may be lost, nor stand still for long. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SimOverlay } from './simulator/overlay.ts'
+import type { SimNode } from './simulator/sim-node.ts'
+import type { SimStream } from './simulator/sim-stream.ts'
+
+const A = '203.0.113.1'
+const B = '203.0.113.2'
+
+/** Bytes trickle for ever, so that a stall shows; `received` of the echo is what is looked at. */
+function trickling (sim: SimOverlay, a: SimNode): SimStream {
+  const stream = a.dial('agent-b', 80)
+  sim.until('open', 10_000, () => stream.state === 'open')
+  const next = (): void => {
+    stream.write(new Uint8Array(2_000))
+    if (!stream.over) sim.world.after(100, next)
+  }
+  next()
+  return stream
+}
+
+function pathKind (node: SimNode, other: SimNode): string { return node.peer(other)?.paths.current?.kind ?? 'none' }
+
+function echoPair (sim: SimOverlay): [SimNode, SimNode] {
+  const [a, b] = sim.pair()
+  b.listen(80, (stream) => { stream.echo = true })
+  return [a, b]
+}
+
+for (const seed of [1, 2, 3]) {
+  test(`without a direct way the relay carries a transfer whole; when one opens it takes over within a minute (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 3 } })
+    sim.network.cut(A, B)
+    const [a, b] = echoPair(sim)
+    const sent = sim.random.bytes(300_000)
+    const stream = a.dial('agent-b', 80)
+    stream.write(sent)
+    sim.until('echo by relay', 10_000, () => stream.receivedBytes === sent.length)
+    assert.deepEqual([pathKind(a, b), pathKind(b, a)], ['relay', 'relay'])
+    sim.network.heal(A, B)
+    sim.until('direct', 60_000, () => pathKind(a, b) === 'direct' && pathKind(b, a) === 'direct')
+    stream.write(sent)
+    sim.until('echo directly', 5_000, () => stream.receivedBytes === 2 * sent.length)
+    assert.deepEqual(stream.data, Buffer.concat([sent, sent]))
+  })
+
+  for (const oneWay of [false, true]) {
+    test(`a direct way that dies ${oneWay ? 'in one direction' : 'in both'} is replaced by the relay within 10 s, and nothing is lost (seed ${seed})`, () => {
+      const sim = new SimOverlay({ seed, path: { delayMs: 10, rateBps: 20e6 } })
+      const [a, b] = echoPair(sim)
+      const sent = sim.random.bytes(2_000_000)
+      const stream = a.dial('agent-b', 80)
+      sim.until('open', 5_000, () => stream.state === 'open')
+      stream.write(sent)
+      sim.run(300)
+      sim.network.cut(A, B, oneWay)
+      const before = stream.receivedBytes
+      sim.run(10_000)
+      assert.ok(stream.receivedBytes > before + 10_000, `${stream.receivedBytes - before} bytes in 10 s after the cut`)
+      sim.until('all of it', 60_000, () => stream.receivedBytes === sent.length)
+      assert.deepEqual(stream.data, Buffer.from(sent))
+      sim.network.heal(A, B)
+      sim.until('direct again', 60_000, () => pathKind(a, b) === 'direct')
+    })
+  }
+
+  for (const who of ['the dialler', 'the listener'] as const) {
+    for (const relay of [true, false]) {
+      test(`${who} gets another endpoint in the middle: bytes flow again within 6 s ${relay ? 'with' : 'without'} a relay (seed ${seed})`, () => {
+        const sim = new SimOverlay({ seed })
+        const [a, b] = echoPair(sim)
+        const stream = trickling(sim, a)
+        sim.run(2_000)
+        if (!relay) for (const host of [A, B]) sim.network.cut(host, sim.beaconEndpoint.address)
+        const moving = who === 'the dialler' ? a : b
+        moving.rebind({ address: moving.endpoint.address, port: 55_555 })
+        sim.run(6_000)
+        const before = stream.receivedBytes
+        sim.run(1_000)
+        assert.ok(stream.receivedBytes > before, `nothing in the seventh second; the stream: ${stream.end ?? 'open'}`)
+        sim.run(30_000)
+        assert.equal(stream.end, undefined)
+      })
+    }
+  }
+
+  test(`the way shrinks to 1280 bytes while large segments are under way: all of it still arrives (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, path: { delayMs: 10, rateBps: 50e6 } })
+    const [a] = echoPair(sim)
+    const sent = sim.random.bytes(3_000_000)
+    const stream = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => stream.state === 'open')
+    stream.write(sent)
+    sim.run(300)
+    sim.network.setDefaults({ delayMs: 10, rateBps: 50e6, maxDatagram: 1_252 })
+    sim.until('all of it', 60_000, () => stream.receivedBytes === sent.length || stream.over)
+    assert.equal(stream.end, undefined)
+    assert.deepEqual(stream.data, Buffer.from(sent))
+  })
+
+  test(`a relay that carries less than the direct way takes over without losing what was under way (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, path: { delayMs: 5, rateBps: 100e6 } })
+    for (const host of [A, B]) sim.network.setPath(host, sim.beaconEndpoint.address, { delayMs: 10, rateBps: 50e6, maxDatagram: 1_472 })
+    const [a, b] = sim.pair({ a: { maxDatagram: 8_972 }, b: { maxDatagram: 8_972 } })
+    b.listen(80, (stream) => { stream.echo = true })
+    const sent = sim.random.bytes(3_000_000)
+    const stream = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => stream.state === 'open')
+    sim.run(200)
+    stream.write(sent)
+    sim.run(100)
+    sim.network.cut(A, B)
+    sim.until('all of it', 60_000, () => stream.receivedBytes === sent.length || stream.over)
+    assert.equal(stream.end, undefined)
+    assert.deepEqual(stream.data, Buffer.from(sent))
+  })
+}

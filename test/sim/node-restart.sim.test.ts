@@ -1,0 +1,178 @@
+/** Peers, registry and beacon that stop, restart, forget or fall silent. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { KEEPALIVE_MS, PEER_DEAD_MS } from '../../src/proto/node/constants.ts'
+import { SimOverlay, trusts } from './simulator/overlay.ts'
+
+const GONE_WITHIN_MS = KEEPALIVE_MS + PEER_DEAD_MS + 1_000
+
+for (const seed of [1, 2, 3]) {
+  for (const activity of ['idle', 'active'] as const) {
+    test(`a peer that restarts under an ${activity} stream ends it in time, and can be dialled again (seed ${seed})`, () => {
+      const sim = new SimOverlay({ seed })
+      const [a, b] = sim.pair()
+      b.listen(80, (stream) => { stream.echo = true })
+      const old = a.dial('agent-b', 80)
+      old.write(sim.random.bytes(10_000))
+      sim.until('echo', 5_000, () => old.receivedBytes === 10_000)
+      if (activity === 'active') old.write(sim.random.bytes(5_000_000))
+      sim.run(50)
+      b.restart()
+      sim.until('the old stream ends', GONE_WITHIN_MS, () => old.over)
+      assert.equal(old.end, 'reset_by_peer')
+      const fresh = a.dial('agent-b', 80)
+      fresh.write(Buffer.from('hello'))
+      sim.until('echo of the new one', 5_000, () => fresh.receivedBytes === 5)
+    })
+  }
+
+  test(`a node that restarts on another port is reached by a dial made at once (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    b.listen(80, (stream) => { stream.echo = true })
+    const first = a.dial('agent-b', 80)
+    first.write(Buffer.from('hello'))
+    sim.until('echo', 5_000, () => first.receivedBytes === 5)
+    b.restart({ address: b.endpoint.address, port: 7_777 })
+    sim.until('registered', 5_000, () => b.registered)
+    sim.until('the old one is over', GONE_WITHIN_MS, () => first.over)
+    const second = a.dial('agent-b', 80)
+    second.write(Buffer.from('hello'))
+    sim.until('second echo', 5_000, () => second.receivedBytes === 5)
+  })
+
+  test(`a public node that nobody trusts restarts: the private dialler's stream ends early and the next dial works (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const a = sim.node('agent-a')
+    const b = sim.node('agent-b', { public: true })
+    sim.until('registered', 5_000, () => a.registered && b.registered)
+    sim.run(1_000)
+    b.listen(80, (stream) => { stream.echo = true })
+    const old = a.dial('agent-b', 80)
+    old.write(Buffer.from('hello'))
+    sim.until('echo', 5_000, () => old.receivedBytes === 5)
+    b.restart()
+    sim.until('registered again', 5_000, () => b.registered)
+    old.write(Buffer.from('anybody there?'))
+    sim.until('the old stream ends as with a trusted peer, and not only by silence', 5_000, () => old.over)
+    const fresh = a.dial('agent-b', 80)
+    fresh.write(Buffer.from('hello'))
+    sim.until('echo of the new one', 5_000, () => fresh.receivedBytes === 5)
+  })
+
+  test(`the registry restarts with its memory: streams go on, and new dials work (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    b.listen(80, (stream) => { stream.echo = true })
+    const stream = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => stream.state === 'open')
+    sim.registry.restart(false)
+    sim.until('registered again', 10_000, () => a.registered && b.registered)
+    stream.write(Buffer.from('hello'))
+    sim.until('echo', 5_000, () => stream.receivedBytes === 5)
+    const next = a.dial('agent-b', 80)
+    sim.until('next one', 5_000, () => next.state === 'open')
+  })
+
+  for (const order of ['the same', 'the other'] as const) {
+    test(`the registry forgets everything and gives ids in ${order} order: the two find each other again (seed ${seed})`, () => {
+      const sim = new SimOverlay({ seed })
+      const [a, b] = sim.pair()
+      b.listen(80, (stream) => { stream.echo = true })
+      const [first, second] = order === 'the same' ? [a, b] : [b, a]
+      sim.registry.stop()
+      sim.run(500)
+      first.link.cut = second.link.cut = true
+      sim.registry.restart(true)
+      first.link.cut = false
+      sim.until('first registered', 10_000, () => first.registered)
+      second.link.cut = false
+      sim.until('second registered', 10_000, () => second.registered)
+      sim.run(10_000)
+      assert.ok(trusts(a, b) && trusts(b, a), 'trust holds')
+      const stream = a.dial('agent-b', 80)
+      stream.write(Buffer.from('hello'))
+      sim.until('echo or failure', 10_000, () => stream.receivedBytes === 5 || stream.over)
+      assert.equal(stream.failure, undefined)
+    })
+  }
+
+  test(`a dial that waits while the registry gives us another id fails, and does not wait for ever (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    b.listen(80)
+    const first = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => first.state === 'open')
+    b.kill()
+    sim.until('gone', GONE_WITHIN_MS + PEER_DEAD_MS, () => first.over)
+    sim.registry.stop()
+    a.link.cut = true
+    sim.run(2_000)
+    sim.registry.restart(true)
+    const other = sim.node('takes-our-id')
+    sim.until('it did', 5_000, () => other.nodeId === a.nodeId)
+    const dial = a.dial(String(b.nodeId), 80) // the way that worked before is tried for four seconds
+    a.link.cut = false
+    sim.until('another id', 3_000, () => a.nodeId !== other.nodeId)
+    sim.run(60_000)
+    assert.equal(dial.state, 'failed')
+    assert.equal(a.core.context.peers.size, 0, 'nothing is kept of the old id')
+  })
+
+  test(`the registry is up and says nothing: a stream goes on, and dials to a known peer work (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    b.listen(80, (stream) => { stream.echo = true })
+    const stream = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => stream.state === 'open')
+    sim.registry.silent = true
+    sim.run(60_000)
+    stream.write(Buffer.from('hello'))
+    sim.until('echo', 5_000, () => stream.receivedBytes === 5)
+    const next = a.dial('agent-b', 80)
+    sim.until('next one', 10_000, () => next.state === 'open')
+    const unknown = a.dial('agent-c', 80)
+    sim.until('a name nobody knows fails', 15_000, () => unknown.over)
+    sim.registry.silent = false
+    sim.until('registered again', 30_000, () => a.registered && b.registered)
+  })
+
+  test(`a blackout of 10 s loses nothing, one of 60 s ends streams as peer_gone on both sides (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    b.listen(80, (stream) => { stream.echo = true })
+    const stream = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => stream.state === 'open')
+    stream.write(sim.random.bytes(3_000_000))
+    sim.run(100)
+    assert.ok(stream.receivedBytes > 0 && stream.receivedBytes < 3_000_000, `${stream.receivedBytes} bytes`)
+    const blackout = (ms: number): void => {
+      sim.network.drops = () => true
+      sim.run(ms)
+      sim.network.drops = undefined
+    }
+    blackout(10_000)
+    sim.until('all of it', 30_000, () => stream.receivedBytes === 3_000_000)
+    const accepted = b.accepted[0]!
+    blackout(60_000)
+    assert.deepEqual([stream.end, accepted.end], ['peer_gone', 'peer_gone'])
+    const next = a.dial('agent-b', 80)
+    sim.until('works again', 10_000, () => next.state === 'open' || next.over)
+    assert.equal(next.failure, undefined)
+  })
+
+  test(`trust that is revoked ends the streams on both sides, and the next dial is refused (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 10, lossRate: 0.02 } })
+    const [a, b] = sim.pair()
+    b.listen(80, (stream) => { stream.echo = true })
+    const streams = Array.from({ length: 20 }, () => a.dial('agent-b', 80))
+    for (const stream of streams) stream.write(sim.random.bytes(500_000))
+    sim.run(1_000)
+    b.turn((now) => b.core.revokeTrust(now, a.nodeId))
+    sim.until('all over', GONE_WITHIN_MS, () => streams.every((stream) => stream.over) && b.accepted.every((stream) => stream.over))
+    const next = a.dial('agent-b', 80)
+    sim.until('refused', 30_000, () => next.over)
+    assert.equal(next.state, 'failed')
+    assert.equal(b.peer(a)?.connected ?? false, false)
+  })
+}

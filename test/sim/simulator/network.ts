@@ -1,0 +1,110 @@
+/**
+ * A virtual internet: UDP endpoints, and a link per ordered pair of them with its own delay, loss and whims.
+ * Every datagram that anybody sends passes `audits`, so that a test can look at all of them, and `drops`, which may lose it.
+ */
+import type { Endpoint } from '../../../src/base/types.ts'
+import { formatEndpoint } from '../../../src/base/types.ts'
+import type { LinkOptions } from './link.ts'
+import { Link } from './link.ts'
+import type { Random } from './random.ts'
+import type { World } from './world.ts'
+
+export interface Datagram {
+  readonly atMs: number
+  readonly from: Endpoint
+  readonly to: Endpoint
+  readonly bytes: Uint8Array
+}
+
+export interface PathOptions extends LinkOptions {
+  readonly maxDatagram?: number // larger ones vanish, bytes
+  readonly corruptRate?: number // this share of the datagrams has one bit flipped
+}
+
+type Handler = (bytes: Uint8Array, source: Endpoint) => void
+
+export class Network {
+  readonly #world: World
+  readonly #random: Random
+  readonly #handlers = new Map<string, Handler>()
+  readonly #links = new Map<string, Link>()
+  readonly #options = new Map<string, PathOptions>() // by pair of hosts
+  readonly #cuts = new Set<string>()
+  #defaults: PathOptions
+  /** Each sees every datagram that is sent, before anything happens to it. */
+  readonly audits: Array<(datagram: Datagram) => void> = []
+  /** Says which datagrams are lost, on top of what the links lose. */
+  drops: ((datagram: Datagram) => boolean) | undefined
+  sent = 0
+
+  constructor (world: World, random: Random, defaults: PathOptions) {
+    this.#world = world
+    this.#random = random
+    this.#defaults = defaults
+  }
+
+  attach (endpoint: Endpoint, handler: Handler): void { this.#handlers.set(formatEndpoint(endpoint), handler) }
+  detach (endpoint: Endpoint): void { this.#handlers.delete(formatEndpoint(endpoint)) }
+
+  /** Both directions between two hosts. */
+  setPath (a: string, b: string, options: PathOptions): void {
+    this.#options.set(`${a} ${b}`, options)
+    this.#options.set(`${b} ${a}`, options)
+    this.#links.clear()
+  }
+
+  setDefaults (options: PathOptions): void {
+    this.#defaults = options
+    this.#links.clear()
+  }
+
+  /** Both directions between two hosts, or only from a to b. */
+  cut (a: string, b: string, oneWay = false): void {
+    this.#cuts.add(`${a} ${b}`)
+    if (!oneWay) this.#cuts.add(`${b} ${a}`)
+  }
+
+  heal (a: string, b: string): void {
+    this.#cuts.delete(`${a} ${b}`)
+    this.#cuts.delete(`${b} ${a}`)
+  }
+
+  /** The bytes are copied: the sender may reuse its array. */
+  send (from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+    this.sent += 1
+    const datagram = { atMs: this.#world.nowMs, from, to, bytes: bytes.slice() }
+    for (const audit of this.audits) audit(datagram)
+    const hosts = `${from.address} ${to.address}`
+    if (this.drops?.(datagram) === true || this.#cuts.has(hosts)) return
+    const options = this.#options.get(hosts) ?? this.#defaults
+    if (bytes.length > (options.maxDatagram ?? Infinity)) return
+    this.#link(from, to, options).send(this.#mangled(bytes, options))
+  }
+
+  /** What an attacker puts on the wire: seen by no audit, lost by no link. */
+  inject (from: Endpoint, to: Endpoint, bytes: Uint8Array, delayMs = 1): void {
+    const copy = bytes.slice()
+    this.#world.after(delayMs, () => this.#arrive(from, to, copy))
+  }
+
+  #link (from: Endpoint, to: Endpoint, options: PathOptions): Link {
+    const key = `${formatEndpoint(from)} ${formatEndpoint(to)}`
+    let link = this.#links.get(key)
+    if (link === undefined) {
+      link = new Link(this.#world, this.#random, options, (bytes) => this.#arrive(from, to, bytes))
+      this.#links.set(key, link)
+    }
+    return link
+  }
+
+  #mangled (bytes: Uint8Array, options: PathOptions): Uint8Array {
+    if (options.corruptRate === undefined || !this.#random.chance(options.corruptRate)) return bytes
+    const copy = bytes.slice()
+    copy[this.#random.below(copy.length)]! ^= 1 << this.#random.below(8)
+    return copy
+  }
+
+  #arrive (from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+    this.#handlers.get(formatEndpoint(to))?.(bytes, from)
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * One overlay node of the virtual world: the real core, driven as runtime/driver.ts and runtime/overlay-node.ts drive
+ * it, on a virtual socket and a virtual clock. Kill it, start it again with the same identity, move it to another endpoint.
+ */
+import { parsePeerName } from '../../../src/base/address.ts'
+import type { Endpoint, NodeId } from '../../../src/base/types.ts'
+import { nodeCrypto } from '../../../src/crypto/aead.ts'
+import { createIdentity } from '../../../src/crypto/identity.ts'
+import type { Identity } from '../../../src/crypto/identity.ts'
+import type { Dial } from '../../../src/proto/node/dial.ts'
+import type { DatagramSlot, NodeEvent } from '../../../src/proto/node/events.ts'
+import { OverlayCore } from '../../../src/proto/node/node.ts'
+import type { Peer } from '../../../src/proto/node/peer.ts'
+import { parseWish } from '../../../src/proto/node/standing.ts'
+import type { Stream } from '../../../src/proto/stream/stream.ts'
+import { crc32 } from '../../../src/wire/crc32.ts'
+import type { TrustFile } from '../../../src/wire/trust-file.ts'
+import { Random } from './random.ts'
+import type { SimOverlay } from './overlay.ts'
+import { EPOCH_MS, SimRegistryLink } from './sim-registry.ts'
+import { SimStream } from './sim-stream.ts'
+
+export interface SimNodeOptions {
+  readonly hostname?: string
+  readonly public?: boolean
+  readonly trust?: readonly string[] // wishes at every start
+  readonly beacon?: boolean // default true
+  readonly maxDatagram?: number // what the local interface carries, bytes
+  readonly maxSegment?: number
+  readonly pinnedKeys?: ReadonlyMap<NodeId, Uint8Array>
+  readonly trustFile?: TrustFile
+  readonly fixedEndpoint?: Endpoint
+}
+
+export class SimNode {
+  readonly overlay: SimOverlay
+  readonly options: SimNodeOptions
+  readonly identity: Identity
+  readonly random: Random
+  endpoint: Endpoint
+  core!: OverlayCore
+  link!: SimRegistryLink
+  alive = false
+  events: NodeEvent[] = []
+  trustFile: TrustFile
+  /** Streams that came in and were accepted, in order. */
+  readonly accepted: SimStream[] = []
+  wakes = 0
+  heapPops = 0
+  /** Times that something was still due right after the core had been served. */
+  spins = 0
+  readonly #listeners = new Map<number, 'refuse' | ((stream: SimStream) => void)>()
+  readonly #slot: DatagramSlot = { buffer: new Uint8Array(65_536), length: 0, endpoint: { address: '', port: 0 } }
+  #life = 0
+  #scheduled = false
+  #timerAt = Infinity
+  #servedAt = -1
+
+  constructor (overlay: SimOverlay, endpoint: Endpoint, seed: number, options: SimNodeOptions) {
+    this.overlay = overlay
+    this.options = options
+    this.endpoint = endpoint
+    this.random = new Random(seed)
+    this.identity = createIdentity(this.random.bytes(32))
+    this.trustFile = options.trustFile ?? { trusted: [], pending: [] }
+  }
+
+  /** How often it was started; what an earlier life began nobody answers. */
+  get lives (): number { return this.#life }
+  get nowMs (): number { return this.overlay.world.nowMs }
+  get nodeId (): NodeId { return this.core.nodeId }
+  get registered (): boolean { return this.core.standing.registered }
+
+  start (): void {
+    const life = ++this.#life
+    this.alive = true
+    this.#scheduled = false
+    this.#timerAt = Infinity
+    this.core = this.#makeCore()
+    this.#watchHeap()
+    this.overlay.network.attach(this.endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
+    this.link = new SimRegistryLink(this.overlay.world, this.overlay.registry, this.endpoint.address, {
+      onConnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryConnected(now)),
+      onDisconnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryDisconnected(now)),
+      onReply: (reply) => this.#ifAlive(life, (now) => this.core.handleRegistryReply(now, reply)),
+    })
+    for (const port of this.#listeners.keys()) this.core.listen(port)
+    for (const peer of this.options.trust ?? []) this.requestTrust(peer)
+    this.link.start()
+    this.turn((now) => this.core.handleTimeout(now))
+  }
+
+  /** As a process that is killed: nobody is told anything. */
+  kill (): void {
+    this.alive = false
+    this.#life += 1
+    this.link.stop()
+    this.overlay.network.detach(this.endpoint)
+  }
+
+  restart (endpoint = this.endpoint): void {
+    if (this.alive) this.kill()
+    this.endpoint = endpoint
+    this.start()
+  }
+
+  /** The NAT in front of it gives it another address or port; the old one leads nowhere. */
+  rebind (endpoint: Endpoint): void {
+    const life = this.#life
+    this.overlay.network.detach(this.endpoint)
+    this.endpoint = endpoint
+    this.overlay.network.attach(endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
+  }
+
+  listen (port: number, onStream: (stream: SimStream) => void = () => {}): void {
+    this.#listeners.set(port, onStream)
+    this.core.listen(port)
+  }
+
+  /** Somebody listens there and turns everybody away. */
+  listenAndRefuse (port: number): void {
+    this.#listeners.set(port, 'refuse')
+    this.core.listen(port)
+  }
+
+  dial (target: string, port: number): SimStream {
+    const name = parsePeerName(target)
+    if (name === undefined) throw new Error(`not a peer: ${target}`)
+    const stream = new SimStream(this)
+    this.turn((now) => { stream.dial = this.core.dial(now, name, target, port, stream) })
+    return stream
+  }
+
+  requestTrust (peer: string): void {
+    const wish = parseWish(peer, 'simulated')
+    if (wish === undefined) throw new Error(`not a peer: ${peer}`)
+    this.turn((now) => this.core.requestTrust(now, wish))
+  }
+
+  peer (other: SimNode): Peer | undefined { return this.core.context.peers.get(other.nodeId) }
+
+  eventsOf<Kind extends NodeEvent['kind']> (kind: Kind): Array<Extract<NodeEvent, { kind: Kind }>> {
+    return this.events.filter((event): event is Extract<NodeEvent, { kind: Kind }> => event.kind === kind)
+  }
+
+  turn (act: (now: number) => void): void {
+    if (!this.alive) return
+    act(this.nowMs)
+    this.#wake()
+  }
+
+  #ifAlive (life: number, act: (now: number) => void): void {
+    if (life === this.#life) this.turn(act)
+  }
+
+  #makeCore (): OverlayCore {
+    const { options } = this
+    return new OverlayCore({
+      identity: this.identity,
+      crypto: nodeCrypto,
+      crc32,
+      random: this.random.bytes,
+      timestamp: (now) => new Date(EPOCH_MS + Math.floor(now)).toISOString(),
+      beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
+      fixedEndpoint: options.fixedEndpoint,
+      localEndpoint: this.endpoint,
+      lanEndpoints: [],
+      hostname: options.hostname,
+      public: options.public ?? false,
+      pinnedKeys: options.pinnedKeys ?? new Map(),
+      maxDatagram: () => options.maxDatagram ?? 1_472,
+      maxSegment: options.maxSegment ?? 61_440,
+    }, this.trustFile, this.nowMs)
+  }
+
+  /** Counts the work that the heap of deadlines causes. */
+  #watchHeap (): void {
+    const { heap } = this.core.context
+    const popDue = heap.popDue.bind(heap)
+    heap.popDue = (now) => {
+      const due = popDue(now)
+      if (due !== undefined) this.heapPops += 1
+      return due
+    }
+  }
+
+  #wake (): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    const life = this.#life
+    this.overlay.world.after(0, () => {
+      if (life !== this.#life) return
+      this.#scheduled = false
+      this.#flush()
+    })
+  }
+
+  #flush (): void {
+    const { core } = this
+    const now = this.nowMs
+    this.wakes += 1
+    this.#tellNews(now)
+    let room = MAX_DATAGRAMS_PER_TURN
+    for (; room > 0 && core.pollDatagram(now, this.#slot); room--) {
+      this.overlay.network.send(this.endpoint, this.#slot.endpoint, this.#slot.buffer.subarray(0, this.#slot.length))
+    }
+    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) this.link.send(request)
+    if (core.registryStale) this.link.drop()
+    if (room === 0 || core.context.news.size > 0 || core.context.events.size > 0) this.#wake()
+    this.#arm()
+  }
+
+  #tellNews (now: number): void {
+    for (;;) {
+      const stream = this.core.pollStream(now)
+      if (stream !== undefined) {
+        this.#onStream(stream, stream.takeNews())
+        continue
+      }
+      const event = this.core.pollEvent(now)
+      if (event === undefined) return
+      this.#onEvent(event)
+    }
+  }
+
+  #onStream (stream: Stream, news: number): void {
+    const app = stream.app
+    if (app instanceof SimStream) return app.onNews(stream, news)
+    const dial = app as Dial | undefined
+    if (dial === undefined || dial.cancelled) return
+    const waiting = dial.app as SimStream
+    if (stream.end === undefined) stream.app = waiting
+    waiting.onNews(stream, news)
+  }
+
+  #onEvent (event: NodeEvent): void {
+    this.events.push(event)
+    if (event.kind === 'dial_failed') (event.dial.app as SimStream).onFailed(event.code)
+    else if (event.kind === 'connected') (event.dial.app as SimStream).state = 'open'
+    else if (event.kind === 'incoming') this.#onIncoming(event.stream)
+    else if (event.kind === 'trust' && this.core.context.trust.takeDirty()) this.trustFile = this.core.context.trust.save()
+  }
+
+  #onIncoming (stream: Stream): void {
+    const listener = this.#listeners.get(stream.localPort)
+    if (listener === undefined || listener === 'refuse') return this.turn((now) => this.core.refuse(now, stream))
+    const accepted = new SimStream(this)
+    stream.app = accepted
+    this.turn((now) => this.core.accept(now, stream))
+    this.accepted.push(accepted)
+    listener(accepted)
+  }
+
+  /**
+   * The exact instant, which no real timer keeps to: a machine must not depend on being late. One that is still due
+   * after it was served waits a millisecond, as in the driver, and is counted: that would be a busy loop.
+   */
+  #arm (): void {
+    let at = this.core.nextTimeout()
+    if (at <= this.nowMs && this.#servedAt === this.nowMs) {
+      this.spins += 1
+      at = this.nowMs + 1
+    }
+    if (at >= this.#timerAt || at === Infinity) return
+    this.#timerAt = at
+    const life = this.#life
+    this.overlay.world.at(at, () => {
+      if (life !== this.#life || this.#timerAt !== at) return
+      this.#timerAt = Infinity
+      this.#servedAt = this.nowMs
+      this.core.handleTimeout(this.nowMs)
+      this.#flush()
+    })
+  }
+}
+
+const MAX_DATAGRAMS_PER_TURN = 128

@@ -1,0 +1,146 @@
+/** The registry of the virtual world, its rules the real ones, and the in-order TCP connections to it. */
+import { Registry } from '../../../src/server/registry/registry.ts'
+import type { RegistryOptions } from '../../../src/server/registry/options.ts'
+import { MemoryStore } from '../../../src/server/store/memory-store.ts'
+import type { World } from './world.ts'
+
+/** Unix ms of virtual time zero. */
+export const EPOCH_MS = 1_790_000_000_000
+
+export class SimRegistry {
+  readonly #world: World
+  readonly #options: Partial<RegistryOptions>
+  readonly latencyMs: number
+  #disk = new Map<string, string>()
+  #rules: Registry
+  readonly #connections = new Set<SimRegistryLink>()
+  /** Takes connections; false: they are refused, and those that were up are gone. */
+  up = true
+  /** Connections stay up, and nothing is answered. */
+  silent = false
+  readonly requests: string[] = [] // their types, for tests
+
+  constructor (world: World, latencyMs: number, options: Partial<RegistryOptions> = {}) {
+    this.#world = world
+    this.#options = options
+    this.latencyMs = latencyMs
+    this.#rules = new Registry(new MemoryStore(this.#disk), options)
+  }
+
+  get counters (): Registry['counters'] { return this.#rules.counters }
+
+  /** One request outside any connection, as of a host with this address. */
+  handle (sourceIp: string, request: object): object {
+    return this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, request)
+  }
+
+  answer (sourceIp: string, request: object): object | undefined {
+    if (this.silent) return undefined
+    this.requests.push(String((request as Record<string, unknown>)['type']))
+    return this.handle(sourceIp, JSON.parse(JSON.stringify(request)) as object)
+  }
+
+  stop (): void {
+    this.up = false
+    for (const connection of this.#connections) connection.handleReset()
+    this.#connections.clear()
+  }
+
+  /** A new process; `forgetful`: on an empty disk. */
+  restart (forgetful: boolean): void {
+    this.stop()
+    if (forgetful) this.#disk = new Map()
+    this.#rules = new Registry(new MemoryStore(this.#disk), this.#options)
+    this.up = true
+  }
+
+  connect (connection: SimRegistryLink): boolean {
+    if (this.up) this.#connections.add(connection)
+    return this.up
+  }
+
+  disconnect (connection: SimRegistryLink): void { this.#connections.delete(connection) }
+}
+
+export interface SimRegistryLinkEvents {
+  onConnected (): void
+  onDisconnected (): void
+  onReply (reply: object): void
+}
+
+/** As runtime/registry-link.ts: connects, reconnects for ever. */
+export class SimRegistryLink {
+  readonly #world: World
+  readonly #registry: SimRegistry
+  readonly #sourceIp: string
+  readonly #events: SimRegistryLinkEvents
+  #generation = 0 // what belongs to an older connection is not delivered
+  #connected = false
+  #failures = 0
+  #stopped = false
+  /** The way to the registry is interrupted: whatever is sent vanishes, and no connection comes about. */
+  cut = false
+
+  constructor (world: World, registry: SimRegistry, sourceIp: string, events: SimRegistryLinkEvents) {
+    this.#world = world
+    this.#registry = registry
+    this.#sourceIp = sourceIp
+    this.#events = events
+  }
+
+  start (): void {
+    const generation = ++this.#generation
+    this.#later(generation, 2 * this.#registry.latencyMs, () => {
+      if (this.cut || !this.#registry.connect(this)) return this.#onClose()
+      this.#connected = true
+      this.#failures = 0
+      this.#events.onConnected()
+    })
+  }
+
+  send (message: object): void {
+    if (!this.#connected || this.cut) return
+    const generation = this.#generation
+    this.#later(generation, this.#registry.latencyMs, () => {
+      const reply = this.#registry.answer(this.#sourceIp, message)
+      if (reply !== undefined) this.#later(generation, this.#registry.latencyMs, () => { if (!this.cut) this.#events.onReply(reply) })
+    })
+  }
+
+  /** The other end is gone. */
+  handleReset (): void {
+    const generation = this.#generation
+    this.#later(generation, this.#registry.latencyMs, () => this.#onClose())
+  }
+
+  drop (): void {
+    if (!this.#connected) return
+    const generation = this.#generation
+    this.#connected = false
+    this.#registry.disconnect(this)
+    this.#later(generation, 0, () => this.#onClose())
+  }
+
+  stop (): void {
+    this.#stopped = true
+    this.#generation += 1
+    this.#registry.disconnect(this)
+  }
+
+  #onClose (): void {
+    this.#connected = false
+    this.#generation += 1
+    const pause = RECONNECT_MS[Math.min(this.#failures, RECONNECT_MS.length - 1)]!
+    this.#failures += 1
+    this.#later(this.#generation, pause, () => this.start())
+    this.#events.onDisconnected()
+  }
+
+  #later (generation: number, ms: number, act: () => void): void {
+    this.#world.after(ms, () => {
+      if (generation === this.#generation && !this.#stopped) act()
+    })
+  }
+}
+
+const RECONNECT_MS: readonly number[] = [100, 250, 500, 1_000, 2_000]

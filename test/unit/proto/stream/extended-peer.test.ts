@@ -1,0 +1,72 @@
+/** A stream between two of us, packet by packet: what old, late and unlikely packets must not do. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FLAG_ACK, FLAG_FIN, FLAG_RST } from '../../../../src/wire/packet.ts'
+import { encodeSack } from '../../../../src/wire/sack.ts'
+import { StreamSetting, dataOf, extendedStream, pattern, plainStream } from './setting.ts'
+
+function sackPayload (setting: StreamSetting, left: number, right: number): Uint8Array {
+  const out = new Uint8Array(64)
+  return out.slice(0, encodeSack(out, 0, [setting.own(left), setting.own(right)], 1))
+}
+
+test('SACK blocks that come late, far behind what is acknowledged by now, are never delivered as data', () => {
+  const setting = extendedStream()
+  const late = sackPayload(setting, 2_000, 3_000)
+  for (let sent = 0; sent < 6_000_000;) {
+    setting.stream.write(pattern(64_000))
+    setting.drain()
+    setting.now += 1
+    sent = setting.stream.sender.nxt
+    setting.feed({ ack: setting.own(sent), window: 4_000 })
+  }
+  setting.feed({ ack: setting.own(1_000), window: 4_000 }, late)
+  assert.equal(setting.stream.receiver.queuedBytes, 0, 'the reader is given bytes that nobody wrote')
+})
+
+test('RST of a writer that had much unsent still ends the stream', () => {
+  const alice = extendedStream()
+  const bob = extendedStream()
+  alice.stream.write(pattern(8_000_000)) // one large write is taken whole
+  alice.drain()
+  alice.stream.reset(alice.now)
+  const rst = alice.drain().find(({ header }) => (header.flags & FLAG_RST) !== 0)
+  assert.ok(rst !== undefined)
+  const offset = rst.header.seq - alice.own(0)
+  bob.feed({ flags: rst.header.flags, seq: bob.peer(offset), ack: bob.own(0) })
+  assert.equal(bob.stream.end, 'reset_by_peer', `RST ${offset} bytes beyond what arrived is ignored`)
+})
+
+test('a window that closes in the same batch in which the last segment is acknowledged is probed', () => {
+  const setting = extendedStream()
+  setting.stream.write(pattern(600_000))
+  for (let edge = 0; edge < 64 * 4_096;) {
+    setting.drain()
+    setting.now += 10
+    edge = setting.stream.sender.nxt
+    if (edge < 64 * 4_096) setting.feed({ ack: setting.own(edge), window: Math.floor((64 * 4_096 - edge) / 256) })
+  }
+  // The node has the stream in its queue; before its turn comes, this arrives. Then it is polled, in vain.
+  const header = { ...setting.feed({ ack: setting.own(64 * 4_096), window: 0 })[0]?.header }
+  void header
+  const probes = dataOf(setting.pass(1_000))
+  assert.ok(probes.length > 0 && probes[0]!.payload.length === 1, 'the window is probed')
+})
+
+test('a FIN again, in time-wait, is acknowledged again', () => {
+  const setting = extendedStream()
+  setting.stream.shutdown(setting.now)
+  setting.drain()
+  setting.feed({ flags: FLAG_ACK | FLAG_FIN, ack: setting.own(1) })
+  assert.equal(setting.stream.end, 'finished')
+  assert.equal(setting.feed({ flags: FLAG_ACK | FLAG_FIN, ack: setting.own(1) }).length, 1)
+})
+
+test('an ACK of what was never sent is ignored, whole', () => {
+  for (const setting of [plainStream(), extendedStream()]) {
+    setting.stream.write(pattern(100))
+    setting.drain()
+    setting.feed({ ack: setting.own(1_000_000) })
+    assert.equal(setting.stream.sender.una, 0)
+  }
+})
