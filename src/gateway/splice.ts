@@ -2,8 +2,8 @@
  * Where a TCP connection becomes an overlay stream: two pipes, joined. Above: mapping.ts and expose.ts, which made the
  * two ends. Below: runtime/overlay-stream.ts and node:net.
  *
- * Each direction ends by itself (half-close); a reset on one side is a reset on the other; what one side does not
- * read, the other may not write.
+ * Each direction ends by itself (half-close); a reset on one side is a reset on the other and never looks like an end;
+ * what one side does not read, the other may not write.
  */
 import type { Socket } from 'node:net'
 import type { OverlayStream } from '../runtime/overlay-stream.ts'
@@ -25,6 +25,11 @@ export function splice (socket: Socket, stream: OverlayStream, onClosed: (error:
     failure ??= error
     resetSocket(socket)
   })
+  socket.once('end', () => {
+    if (isReset(socket)) socket.destroy(new Error('reset behind the last byte'))
+    else stream.end()
+  })
+  stream.once('end', () => endWhenFlushed(socket))
   socket.once('close', () => {
     if (!stream.readableEnded || !stream.writableFinished) stream.destroy()
     closed()
@@ -33,12 +38,35 @@ export function splice (socket: Socket, stream: OverlayStream, onClosed: (error:
     if (!socket.readableEnded || !socket.writableEnded) resetSocket(socket)
     closed()
   })
-  socket.pipe(stream)
-  stream.pipe(socket)
+  socket.pipe(stream, { end: false })
+  stream.pipe(socket, { end: false })
 }
 
-/** RST where the socket can send one; a Unix socket, or one not connected yet, is just closed. */
+/** RST where the socket can send one; a Unix socket, or one that is not connected yet, is just closed. */
 export function resetSocket (socket: Socket): void {
-  if (socket.destroyed || socket.connecting || socket.remoteFamily === undefined) socket.destroy()
+  if (socket.destroyed) return
+  if (socket.connecting || !isTcp(socket)) socket.destroy()
+  else if (socket.writableEnded && !socket.writableFinished) socket.once('finish', () => socket.resetAndDestroy()) // libuv refuses to reset during a shutdown
   else socket.resetAndDestroy()
+}
+
+/** FIN only when nothing waits to be written before it: so the shutdown is over in a moment, and a reset can follow it. */
+function endWhenFlushed (socket: Socket): void {
+  if (socket.writableLength === 0) socket.end()
+  else socket.once('drain', () => endWhenFlushed(socket))
+}
+
+/**
+ * libuv reports a reset that arrives together with the last bytes as an orderly end (it sees the hang-up before it
+ * reads the error). The kernel knows better: a connection that was reset has no peer any more, one that ended has.
+ */
+function isReset (socket: Socket): boolean {
+  if (!isTcp(socket)) return false
+  ;(socket as Socket & { _peername?: unknown })._peername = undefined // where Node remembers the answer of before
+  return socket.remoteAddress === undefined
+}
+
+/** A Unix socket has no port; a TCP socket keeps its own even after a reset. */
+function isTcp (socket: Socket): boolean {
+  return socket.localPort !== undefined
 }

@@ -130,7 +130,7 @@ export class OverlayStream extends Duplex {
       this.#verbs.afterRead(this.#stream)
     }
     if (this.#stream.receiver.queuedBytes > 0) return
-    if (this.#failure !== undefined) this.destroy(this.#failure)
+    if (this.#failure !== undefined) this.#fail()
     else if (this.#stream.readEnded && !this.readableEnded) this.push(null)
   }
 
@@ -144,7 +144,13 @@ export class OverlayStream extends Duplex {
     }
     this.#failure = streamError(end, this.peerName, this.#stream.remotePort)
     if (end === 'truncated') this.#wantsBytes = true // what did arrive is handed out first
-    else this.destroy(end === 'local' ? undefined : this.#failure)
+    else if (end === 'local') this.destroy()
+    else this.#fail()
+  }
+
+  /** A turn later: whoever was just given this stream by a promise must have had the chance to listen for errors. */
+  #fail (): void {
+    setImmediate(() => this.destroy(this.#failure))
   }
 
   #finishWrite (): void {

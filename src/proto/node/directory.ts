@@ -82,6 +82,12 @@ export class Directory {
     this.#ask(now, { type: 'resolve', node_id: peer.node, requester_id: requester, signature }, { kind: 'resolve', node: peer.node })
   }
 
+  /** The registry does not know the node: one that we trust has been silent for minutes, any other does not exist. */
+  unknownNode (node: NodeId): { readonly code: ErrorCode, readonly text: string } {
+    if (this.#context.trust.isTrusted(node)) return { code: 'PEER_UNREACHABLE', text: 'the registry has not heard of the node for minutes: it is not running' }
+    return { code: 'NOT_FOUND', text: 'the registry knows no such node' }
+  }
+
   /** @returns undefined when the result is not this part's business. */
   handleResult (now: Instant, result: RegistryResult<Purpose>): DirectoryNews | undefined {
     switch (result.purpose.kind) {
@@ -101,10 +107,8 @@ export class Directory {
     }
     const reply = result.kind === 'reply' ? parseResolveReply(result.reply) : undefined
     if (reply === undefined || typeof reply === 'string') {
-      // Refused and unknown look alike on purpose; a node that trusts us and is registered is always told.
-      const gone = result.kind === 'refused' && result.text.includes('not found')
-      const text = gone ? 'the registry knows no such node now: it is not running' : 'the registry does not tell us where this node is: it does not trust us'
-      return { kind: 'unresolved', peer, code: gone ? 'PEER_UNREACHABLE' : 'NOT_TRUSTED', text }
+      const unknown = result.kind === 'refused' && result.text.includes('not found')
+      return unknown ? { kind: 'unresolved', peer, ...this.unknownNode(node) } : { kind: 'unresolved', peer, code: 'NOT_TRUSTED', text: 'the registry does not tell us where this node is: it does not trust us' }
     }
     for (const text of reply.lanEndpoints) {
       const lan = parseEndpoint(text)

@@ -313,7 +313,9 @@ export class OverlayCore {
   #onNoKey (now: Instant, node: NodeId): void {
     this.#inbound.handleKey(now, node, undefined)
     const peer = this.context.peers.get(node)
-    if (peer?.wanted === true && peer.key === undefined) this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the registry knows no key of this node')
+    if (peer?.wanted !== true || peer.key !== undefined) return
+    const { code, text } = this.#directory.unknownNode(node)
+    this.#dialler.failPeer(now, peer, code, text)
   }
 
   /** After anything that may have changed a tunnel: tells the peer's waiters, sends the PILA that is due. */
