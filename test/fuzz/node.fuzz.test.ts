@@ -33,7 +33,6 @@ function checkCore (core: OverlayCore): void {
       if (due !== Infinity) assert.ok(stream.heapIndex >= 0 && stream.heapKey <= due, `due at ${due}, and the heap knows ${stream.heapIndex < 0 ? 'nothing' : stream.heapKey}`)
     }
     const due = peer.nextTimeout()
-    if (due < peer.heapKey) console.error("DBG", due, peer.heapKey, peer.heardAt, peer.resolvedAt, peer.streams.size, peer.connected, peer.wanted, peer.tunnel.nextTimeout(), peer.paths.all().map(p => [p.kind, p.endpoint.port, p.probeDeadline, p.sizeDeadline, p.nextProbeAt, p.heardAt, p === peer.paths.current, p.dead]), peer.paths.nextUpgradeProbe(), [...peer.streams.values()].map(s => [s.phase, s.end]))
     if (due !== Infinity) assert.ok(peer.heapIndex >= 0 && peer.heapKey <= due, `peer due at ${due}, and the heap knows ${peer.heapIndex < 0 ? 'nothing' : peer.heapKey}`)
     if (peer.tunnel.ready && peer.ready.size + peer.control.size > 0) assert.ok(peer.queued, 'a peer with output stands in no queue')
   }
@@ -86,7 +85,7 @@ function randomCommand (random: Random, sim: SimOverlay, a: SimNode, b: SimNode,
   else if (what < 39) stream?.close()
   else if (what < 41) { if (stream !== undefined) stream.reading = false } else if (what < 43) stream?.resume()
   else if (what === 43) node.turn((now) => node.core.ping(now, other.nodeId, 'token'))
-  else if (what === 44) node.turn((now) => node.core.sendDatagram(now, other.nodeId, 9, 80, random.bytes(random.below(2_000))))
+  else if (what === 44) node.turn(() => node.core.sendDatagram(other.nodeId, 9, 80, random.bytes(random.below(2_000))))
   else if (what === 45 && random.chance(0.3)) node.turn((now) => node.core.revokeTrust(now, other.nodeId))
   else if (what === 46) node.requestTrust(['agent-a', 'agent-b'][random.below(2)]!)
   else if (what === 47 && random.chance(0.3)) node.restart()

@@ -26,6 +26,25 @@ for (const seed of [1, 2, 3]) {
     })
   }
 
+  test(`what asks a restarted peer for its streams is lost: idle streams still do not outlive it (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    b.listen(80)
+    const streams = Array.from({ length: 10 }, () => a.dial('agent-b', 80))
+    sim.until('open', 5_000, () => streams.every((stream) => stream.state === 'open'))
+    sim.run(2_000)
+    b.restart()
+    const restarts = (): number => a.eventsOf('peer').filter(({ state }) => state === 'restarted').length
+    let until = Infinity
+    sim.network.drops = ({ atMs, from }) => {
+      if (until === Infinity && restarts() > 0) until = atMs + 5
+      return from.address === a.endpoint.address && restarts() > 0 && atMs < until
+    }
+    sim.until('new keys', GONE_WITHIN_MS, () => restarts() > 0)
+    sim.run(10_000)
+    assert.equal(streams.filter((stream) => !stream.over).length, 0, 'streams that only we know')
+  })
+
   test(`a node that restarts on another port is reached by a dial made at once (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()

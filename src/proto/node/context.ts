@@ -99,6 +99,7 @@ export class NodeContext {
   addStream (peer: Peer, stream: Stream): void {
     peer.streams.set(streamKey(stream.localPort, stream.remotePort), stream)
     this.streams += 1
+    this.heap.update(peer) // with a stream it is watched
   }
 
   /** After any change of a stream. */

@@ -43,6 +43,7 @@ export class Inbound {
   readonly #header = createPacketHeader()
   readonly #strangers = new Map<NodeId, Stranger>()
   readonly #authChecks = new TokenBucket(k.AUTH_CHECKS_PER_SECOND)
+  readonly #lookUps = new TokenBucket(k.LOOK_UPS_PER_SECOND)
   readonly #resets = new TokenBucket(k.RST_PER_SECOND)
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
 
@@ -131,7 +132,7 @@ export class Inbound {
   /** A node that only a public node talks to gets no record before the registry has heard of it. */
   #lookFirst (now: Instant, node: NodeId, stranger: Stranger): void {
     if (this.#strangers.has(node)) return
-    if (this.#strangers.size >= k.MAX_STRANGERS) return this.#context.count('strangers_limited')
+    if (this.#strangers.size >= k.MAX_STRANGERS || !this.#lookUps.take(now)) return this.#context.count('strangers_limited')
     this.#strangers.set(node, stranger)
     this.#node.lookUpKey(now, node)
   }
@@ -149,7 +150,6 @@ export class Inbound {
       if (typeof copy !== 'string') this.#lookFirst(now, frame.sender, { frame: copy, source, byRelay })
       return
     }
-    if (peer.hostname === undefined) this.#node.lookUpKey(now, frame.sender)
     this.#takeAuth(now, peer, frame, source, byRelay)
   }
 
@@ -173,6 +173,7 @@ export class Inbound {
       this.#context.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
       return
     }
+    if (result === 'new_key' && peer.hostname === undefined) this.#node.lookUpKey(now, peer.node) // who people will be told it is
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined) peer.paths.onHint(path)
     this.#node.afterTunnel(now, peer)

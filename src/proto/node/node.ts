@@ -122,7 +122,7 @@ export class OverlayCore {
   pollEvent (now: Instant): NodeEvent | undefined {
     this.#takeResults(now)
     const event = this.context.events.shift()
-    if (event?.kind === 'endpoint' && this.standing.registered) this.standing.reregister(now)
+    if (event?.kind === 'endpoint') this.standing.onEndpoint(now)
     return event
   }
 

@@ -83,7 +83,9 @@ export class Outbound {
     const seeking = [...this.#context.peers.values()].filter((peer) => peer.wanted && !peer.connected)
     const known = seeking.find((peer) => peer.paths.all().some((path) => path.endpoint.address === endpoint.address))
     const peer = known ?? (seeking.length === 1 ? seeking[0] : undefined)
-    peer?.paths.addCandidate(endpoint, 'punched')
+    if (peer === undefined) return
+    peer.paths.addCandidate(endpoint, 'punched')
+    this.#context.heap.update(peer)
   }
 
   ping (peer: Peer, path: Path | undefined, seq: number, payloadBytes: number, underCandidate = false): void {

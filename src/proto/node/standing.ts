@@ -20,6 +20,7 @@ export class Standing {
   readonly #context: NodeContext
   #startedAt: Instant
   #nextAt: Instant = 0 // register or heartbeat
+  #registeredAs = '' // the endpoint we told last
   #failures = 0
   #underway = false
   #pollAt: Instant = Infinity
@@ -56,10 +57,9 @@ export class Standing {
     this.#polling = false
   }
 
-  /** Our endpoint is another than the one registered. */
-  reregister (now: Instant): void {
-    this.registered = false
-    this.#nextAt = now
+  /** Our endpoint may be another than the one registered. */
+  onEndpoint (now: Instant): void {
+    this.#nextAt = Math.min(this.#nextAt, now)
   }
 
   wish (now: Instant, wish: Wish): void {
@@ -91,7 +91,7 @@ export class Standing {
   handleTimeout (now: Instant): void {
     if (!this.#context.registry.connected) return
     if (now >= this.#nextAt && !this.#underway) {
-      if (this.registered) this.#heartbeat(now)
+      if (this.registered && this.#registeredAs === this.#listenAddr) this.#heartbeat(now)
       else if (this.#endpointKnown(now)) this.#register(now)
     }
     if (!this.registered) return
@@ -147,11 +147,17 @@ export class Standing {
       now - this.#startedAt >= DISCOVER_PATIENCE_MS
   }
 
-  #register (now: Instant): void {
+  /** Where others shall find us, as far as we know now. */
+  get #listenAddr (): string {
     const { options, beacon } = this.#context
+    return formatEndpoint(options.fixedEndpoint ?? beacon.observed ?? options.localEndpoint)
+  }
+
+  #register (now: Instant): void {
+    const { options } = this.#context
     this.#underway = true
     const publicKey = options.identity.publicKeyBase64
-    const listenAddr = formatEndpoint(options.fixedEndpoint ?? beacon.observed ?? options.localEndpoint)
+    const listenAddr = this.#registeredAs = this.#listenAddr
     this.#ask(now, {
       type: 'register',
       listen_addr: listenAddr,
@@ -207,7 +213,7 @@ export class Standing {
     }
     this.#failures = 0
     this.registered = true
-    this.#nextAt = now + HEARTBEAT_MS
+    this.#scheduleHeartbeat(now)
     this.#becomeNode(now, reply.nodeId)
     const { options } = this.#context
     const hostname = reply.hostname
@@ -265,15 +271,24 @@ export class Standing {
 
   #onHeartbeat (now: Instant, result: RegistryResult<Purpose>): void {
     this.#underway = false
-    this.#nextAt = now + HEARTBEAT_MS
+    this.#scheduleHeartbeat(now)
     if (result.kind === 'reply') {
       this.#failures = 0
       return
     }
     this.#failures += 1
     const forgotten = result.kind === 'refused' && isUnknownNode(result.text, this.#context.nodeId)
-    if (forgotten || this.#failures >= 3) this.reregister(now)
-    else this.#nextAt = now + HEARTBEAT_MS / 6
+    if (!forgotten && this.#failures < 3) {
+      this.#nextAt = Math.min(this.#nextAt, now + HEARTBEAT_MS / 6)
+      return
+    }
+    this.registered = false
+    this.#nextAt = now
+  }
+
+  /** The next word to the registry: at once, if our endpoint changed while it was busy with the last. */
+  #scheduleHeartbeat (now: Instant): void {
+    this.#nextAt = this.#registeredAs === this.#listenAddr ? now + HEARTBEAT_MS : now
   }
 
   #onHostname (result: RegistryResult<Purpose>): void {

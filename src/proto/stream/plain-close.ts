@@ -17,6 +17,13 @@ export class PlainClose {
     this.heldUntil = now + HELD_FIN_MS
   }
 
+  /** The time to hold a half-close is over: @returns true once. */
+  takeHeld (now: Instant): boolean {
+    if (now < this.heldUntil) return false
+    this.heldUntil = Infinity
+    return true
+  }
+
   /** @returns true when our FIN may go out now. */
   advance (ended: boolean, drained: boolean): boolean {
     if (this.state !== 'open' || !ended || !this.wanted || !drained) return false

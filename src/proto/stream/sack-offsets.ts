@@ -1,7 +1,6 @@
 /** SACK blocks between the wire's 32-bit numbers and the offsets that streams count in. */
 import { seqAdd, seqDiff } from '../../base/sequence.ts'
 import { MAX_SACK_BLOCKS, decodeSack, encodeSack } from '../../wire/sack.ts'
-import { SEND_LIMIT_BYTES } from './constants.ts'
 
 /**
  * @param una, nxt what we have acknowledged and sent; `unaSeq` is `una` on the wire.
@@ -11,7 +10,7 @@ export function readSackOffsets (payload: Uint8Array, una: number, nxt: number, 
   const count = payload.length > 0 ? decodeSack(payload, 0, payload.length, words) : 0
   for (let i = 0; i < 2 * count; i++) {
     const offset = una + seqDiff(words[i]!, unaSeq)
-    if (offset > nxt || offset < una - REACH) return 0
+    if (offset > nxt || offset < 0) return 0 // stream.md §4: only what we have ever sent; late blocks are still blocks
     out[i] = offset
   }
   return count
@@ -22,8 +21,5 @@ export function writeSackOffsets (offsets: Float64Array, count: number, next: nu
   for (let i = 0; i < 2 * count; i++) words[i] = seqAdd(nextSeq, offsets[i]! - next)
   return encodeSack(packet, at, words, count)
 }
-
-/** Old, reordered blocks may lie this far behind what is acknowledged; beyond it the bytes are data that looks alike. */
-const REACH = 4 * SEND_LIMIT_BYTES
 
 const words = new Uint32Array(2 * MAX_SACK_BLOCKS) // scratch of one call: machines are never re-entered

@@ -32,6 +32,7 @@ export class Sender {
   retransmissions = 0
   /** The writer is done. */
   ended = false
+  #closed = false
   #sequencedFin = true // HALF_CLOSE in force: FIN travels in sequence
   #slotted = false // the peer counts its window in segments
   #edge = 0 // bytes mode: first offset the peer does not admit
@@ -125,17 +126,21 @@ export class Sender {
     return true
   }
 
-  /** Something can be sent now, were it asked. Also the only place where a closed window starts its probes. */
+  /** Something can be sent now, were it asked.  */
   canSend (now: Instant, maxPayload: number): boolean {
+    if (this.#closed) return false
     if (this.#probeDue || this.#persistDue) return true
     const board = this.board
     if (board.lostCount > 0 && (board.flightBytes < this.congestion.cwndBytes || board.flightBytes === 0)) return true
     if (this.nxt >= this.#finalOffset) return false
-    const length = this.#nextLength(maxPayload)
-    if (length === 0 && board.size === 0 && this.nxt < this.buffer.end && this.#persistAt === Infinity) {
-      this.#persistAt = now + this.#persistMs
-    }
-    return length > 0 || this.#onlyFinLeft
+    if (this.#nextLength(maxPayload) > 0 || this.#onlyFinLeft) return true
+    this.#armPersist(now)
+    return false
+  }
+
+  /** The peer's window is closed and nothing is on its way that could open it: ask now and then (RFC 9293 §3.8.6.1). */
+  #armPersist (now: Instant): void {
+    if (this.board.size === 0 && this.nxt < this.buffer.end && this.#persistAt === Infinity) this.#persistAt = now + this.#persistMs
   }
 
   /**
@@ -144,6 +149,7 @@ export class Sender {
    * `outLength` is 0 for a FIN alone; a `persist` probe carries one byte that the peer has already.
    */
   pick (now: Instant, maxPayload: number, out: Uint8Array, at: number, mayCut: boolean): 'segment' | 'persist' | undefined {
+    if (this.#closed) return undefined
     if (maxPayload !== this.#segmentBytes) {
       this.#segmentBytes = maxPayload
       this.congestion.onSegmentSize(maxPayload)
@@ -157,6 +163,7 @@ export class Sender {
       : -1
     if (lost >= 0) return this.#resend(now, lost, mayCut ? maxPayload : Infinity, out, at)
     if (this.#pickNew(now, maxPayload, out, at)) return 'segment'
+    this.#armPersist(now)
     if (!this.#probeDue) return undefined
     this.#probeDue = false
     const last = this.board.size - 1
@@ -208,7 +215,7 @@ export class Sender {
     this.#timerAt = this.#reorderAt = this.#persistAt = Infinity
     this.#probeDue = this.#persistDue = false
     this.ended = true
-    this.una = this.nxt = this.#finalOffset
+    this.#closed = true // `nxt` stays: a RST says where we were
   }
 
   get #finalOffset (): number {

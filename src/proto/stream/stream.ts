@@ -170,9 +170,7 @@ export class Stream implements Machine {
   /** First packet of an accepted stream. */
   handleSyn (header: PacketHeader, payload: Uint8Array): void {
     this.#peerIsn = header.seq
-    const theirs = decodeSynOptions(payload)
-    if (typeof theirs === 'object') this.#options = theirs
-    this.#agree(this.#options)
+    this.#agree(payload)
     this.#takeInitialWindow(header.window)
   }
 
@@ -213,7 +211,7 @@ export class Stream implements Machine {
       this.sender.handleTimeout(now)
       if (this.sender.hasGivenUp(now)) this.reset(now, 'timed_out')
       if (!this.extended && now - this.#lastSentAt >= k.PLAIN_KEEPALIVE_MS) this.#acks.due = true
-      if (now >= this.#plain.heldUntil) this.close(now)
+      if (this.#plain.takeHeld(now)) this.close(now)
     }
   }
 
@@ -244,7 +242,9 @@ export class Stream implements Machine {
     return this.phase === 'established' || (this.phase === 'syn-received' && this.#synTransmissions > 0)
   }
 
-  #agree (options: SynOptions | undefined): void {
+  #agree (payload: Uint8Array): void {
+    const theirs = decodeSynOptions(payload)
+    const options = this.#options = typeof theirs === 'object' ? theirs : undefined
     this.extended = options?.halfClose === true && options.windowShift !== undefined
     this.receiver.configure(!this.extended)
     this.sender.configure(!this.extended, !this.extended)
@@ -258,9 +258,7 @@ export class Stream implements Machine {
   #handleAnswer (now: Instant, header: PacketHeader, payload: Uint8Array): void {
     if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: comes again
     if (header.ack !== seqAdd(this.#isn, 1)) return this.reset(now, 'stale') // Q9
-    const theirs = decodeSynOptions(payload)
-    this.#options = typeof theirs === 'object' ? theirs : undefined
-    this.#agree(this.#options)
+    this.#agree(payload)
     // Q10: a repeated SYN-ACK of a Go peer carries its next number; its ISN is always 0
     const repeated = !this.extended && this.#synTransmissions > 1 && header.seq < 65_536
     this.#peerIsn = repeated ? 0 : header.seq
@@ -324,13 +322,15 @@ export class Stream implements Machine {
   /** @returns the number of SACK blocks that the payload was made of. */
   #takeAck (now: Instant, header: PacketHeader, payload: Uint8Array): number {
     const sender = this.sender
-    const ack = sender.una + seqDiff(header.ack, this.#wireSeq(sender.una))
+    const before = sender.una
+    const ack = before + seqDiff(header.ack, this.#wireSeq(sender.una))
     const count = readSackOffsets(payload, sender.una, sender.nxt, this.#wireSeq(sender.una), sackOffsets)
     const plainFinAck = !this.extended && this.#plain.state === 'sent' && ack === sender.nxt + 1
     const known = sender.onAck(now, plainFinAck ? ack - 1 : Math.max(ack, 0), sackOffsets, count)
     if (plainFinAck) this.#plain.state = 'answered'
     // Q6: window 0 without payload and progress is a Go keepalive or probe, not a closed window
-    if (known && !(header.window === 0 && !this.extended && payload.length === 0)) {
+    const idle = payload.length === 0 && sender.una === before
+    if (known && !(header.window === 0 && !this.extended && idle)) {
       sender.onWindow(Math.max(ack, 0), this.extended ? header.window * 2 ** this.#options!.windowShift! : header.window)
     }
     return count
@@ -361,6 +361,7 @@ export class Stream implements Machine {
       if (!clean || (!delivered && !answered)) this.#finish('truncated')
       else this.#finish('finished')
       this.phase = 'time-wait'
+      this.#controlDue = false
       this.#controlAt = now + k.TIME_WAIT_MS
     }
     if (!answered) this.#acks.due = true // Q1: a bare FIN is answered, a FIN|ACK never

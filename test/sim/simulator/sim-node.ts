@@ -30,6 +30,7 @@ export interface SimNodeOptions {
   readonly pinnedKeys?: ReadonlyMap<NodeId, Uint8Array>
   readonly trustFile?: TrustFile
   readonly fixedEndpoint?: Endpoint
+  readonly localEndpoint?: Endpoint // what the socket is bound to, behind a NAT; default: the same that others see
 }
 
 export class SimNode {
@@ -163,7 +164,7 @@ export class SimNode {
       timestamp: (now) => new Date(EPOCH_MS + Math.floor(now)).toISOString(),
       beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
       fixedEndpoint: options.fixedEndpoint,
-      localEndpoint: this.endpoint,
+      localEndpoint: options.localEndpoint ?? this.endpoint,
       lanEndpoints: [],
       hostname: options.hostname,
       public: options.public ?? false,

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST } from '../../../../src/wire/packet.ts'
 import { encodeSack } from '../../../../src/wire/sack.ts'
-import { StreamSetting, dataOf, extendedStream, pattern, plainStream } from './setting.ts'
+import type { StreamSetting } from './setting.ts'
+import { dataOf, extendedStream, pattern, plainStream } from './setting.ts'
 
 function sackPayload (setting: StreamSetting, left: number, right: number): Uint8Array {
   const out = new Uint8Array(64)
@@ -37,18 +38,25 @@ test('RST of a writer that had much unsent still ends the stream', () => {
   assert.equal(bob.stream.end, 'reset_by_peer', `RST ${offset} bytes beyond what arrived is ignored`)
 })
 
-test('a window that closes in the same batch in which the last segment is acknowledged is probed', () => {
+test('a window that closes while the stream stands in its queue is probed all the same', () => {
   const setting = extendedStream()
-  setting.stream.write(pattern(600_000))
-  for (let edge = 0; edge < 64 * 4_096;) {
+  const { stream } = setting
+  setting.pathPayload = 1_024
+  const edge = 64 * 4_096 // the window of the SYN-ACK
+  stream.write(pattern(edge + 10_000))
+  for (let acked = 0; acked < edge - 10 * 1_024;) {
     setting.drain()
     setting.now += 10
-    edge = setting.stream.sender.nxt
-    if (edge < 64 * 4_096) setting.feed({ ack: setting.own(edge), window: Math.floor((64 * 4_096 - edge) / 256) })
+    acked = Math.min(stream.sender.nxt, edge - 10 * 1_024)
+    setting.feed({ ack: setting.own(acked), window: (edge - acked) / 256 })
   }
-  // The node has the stream in its queue; before its turn comes, this arrives. Then it is polled, in vain.
-  const header = { ...setting.feed({ ack: setting.own(64 * 4_096), window: 0 })[0]?.header }
-  void header
+  assert.equal(stream.sender.nxt, edge)
+  const una = stream.sender.una
+  setting.now += 10
+  setting.give({ ack: setting.own(una), window: 40 }, sackPayload(setting, una + 1_024, edge))
+  assert.ok(stream.hasOutput(setting.now, 1_024), 'the first segment seems lost: the node queues the stream for it')
+  setting.give({ ack: setting.own(edge), window: 0 }) // it was only late, and comes in the same batch
+  assert.equal(setting.poll(), undefined, 'the turn of the stream comes, in vain')
   const probes = dataOf(setting.pass(1_000))
   assert.ok(probes.length > 0 && probes[0]!.payload.length === 1, 'the window is probed')
 })

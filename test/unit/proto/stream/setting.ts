@@ -7,7 +7,7 @@ import { encodeSynOptions } from '../../../../src/wire/syn-options.ts'
 
 export const ISN = 1_000_000
 export const PEER_ISN = 0 // as the reference, always
-export const PATH_PAYLOAD = 1_152
+const PATH_PAYLOAD = 1_152
 
 export interface Sent { readonly header: PacketHeader, readonly payload: Uint8Array }
 
@@ -15,6 +15,7 @@ export interface Sent { readonly header: PacketHeader, readonly payload: Uint8Ar
 export class StreamSetting {
   readonly stream: Stream
   now = 1_000
+  pathPayload = PATH_PAYLOAD
 
   constructor (role: 'dial' | 'accept' = 'dial') {
     this.stream = new Stream(role, { port: role === 'dial' ? 50_000 : 80, network: 0 }, 2, role === 'dial' ? 80 : 50_000, ISN)
@@ -25,23 +26,35 @@ export class StreamSetting {
   /** The peer's number of its byte at this offset. */
   peer (offset: number): number { return seqAdd(PEER_ISN, 1 + offset) }
 
-  feed (fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): Sent[] {
+  /** A packet arrives, and that is all for now. */
+  give (fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): void {
     const header = { ...createPacketHeader(), window: 512, ack: this.own(0), seq: this.peer(0), flags: FLAG_ACK, ...fields }
     header.payloadLength = payload.length
     this.stream.handlePacket(this.now, header, payload.slice())
+  }
+
+  feed (fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): Sent[] {
+    this.give(fields, payload)
     return this.drain()
   }
 
   /** Everything that it wants to send now. */
   drain (): Sent[] {
     const sent: Sent[] = []
-    const packet = new Uint8Array(65_536)
-    const header = createPacketHeader()
-    while (this.stream.hasOutput(this.now, PATH_PAYLOAD) && this.stream.pollPacket(this.now, header, packet, 0, PATH_PAYLOAD)) {
-      sent.push({ header: { ...header }, payload: packet.slice(0, header.payloadLength) })
+    while (this.stream.hasOutput(this.now, this.pathPayload)) {
+      const one = this.poll()
+      if (one === undefined) break
+      sent.push(one)
       if (sent.length > 10_000) throw new Error('a storm: ten thousand packets at one instant')
     }
     return sent
+  }
+
+  /** Its turn in the node's queue, whether or not it has anything to send. */
+  poll (): Sent | undefined {
+    const header = createPacketHeader()
+    if (!this.stream.pollPacket(this.now, header, packet, 0, this.pathPayload)) return undefined
+    return { header, payload: packet.slice(0, header.payloadLength) }
   }
 
   /** Lets so much time pass, serving every deadline on the way. */
@@ -85,3 +98,5 @@ export function pattern (length: number, from = 0): Uint8Array {
 export function dataOf (sent: readonly Sent[]): Sent[] {
   return sent.filter(({ payload }) => payload.length > 0)
 }
+
+const packet = new Uint8Array(65_536)

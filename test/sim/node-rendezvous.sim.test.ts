@@ -1,0 +1,65 @@
+/** What a node tells the registry, and when: late answers, changes in the middle of a question, floods that others cause. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HEARTBEAT_MS } from '../../src/proto/rendezvous/constants.ts'
+import { encodeDiscoverReply } from '../../src/wire/beacon-messages.ts'
+import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'
+import { SimOverlay } from './simulator/overlay.ts'
+import type { SimNode } from './simulator/sim-node.ts'
+
+/** Where the registry tells others that a public node is. */
+function registeredAt (sim: SimOverlay, node: SimNode): unknown {
+  return (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: node.nodeId }) as Record<string, unknown>)['real_addr']
+}
+
+for (const seed of [1, 2]) {
+  test(`the beacon's answer that comes while we register is registered as well (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, registryLatencyMs: 400 })
+    sim.network.drops = ({ atMs }) => atMs < 900 // the first answers of the beacon are lost
+    const node = sim.node('agent-a', { public: true, localEndpoint: { address: '10.0.0.7', port: 9 } })
+    sim.until('registered', 10_000, () => node.registered)
+    sim.run(5_000)
+    assert.equal(registeredAt(sim, node), `${node.endpoint.address}:${node.endpoint.port}`)
+  })
+
+  test(`an endpoint that changes during a heartbeat is registered within seconds (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, registryLatencyMs: 200 })
+    const node = sim.node('agent-a', { public: true })
+    sim.until('registered', 10_000, () => node.registered)
+    const before = sim.registry.requests.filter((type) => type === 'heartbeat').length
+    sim.until('a heartbeat arrives', HEARTBEAT_MS + 5_000, () => sim.registry.requests.filter((type) => type === 'heartbeat').length > before)
+    node.rebind({ address: node.endpoint.address, port: 7_777 })
+    sim.network.inject(sim.beaconEndpoint, node.endpoint, encodeDiscoverReply(node.endpoint), 10) // as if the beacon had just been asked
+    sim.run(3_000)
+    assert.equal(registeredAt(sim, node), `${node.endpoint.address}:7777`)
+  })
+
+  test(`an idle node asks the registry little, and polls go on for ever (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a] = sim.pair()
+    sim.run(60_000)
+    const before = sim.registry.requests.length
+    sim.run(600_000)
+    const perMinute = (sim.registry.requests.length - before) / 10
+    assert.ok(perMinute >= 2 * 12 && perMinute <= 2 * 15, `${perMinute} requests a minute of two nodes`)
+    assert.ok(a.registered)
+  })
+
+  test(`forged PILA in the name of a trusted node without a hostname cause no stream of look-ups (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const a = sim.node('agent-a', { public: true })
+    const b = sim.node(undefined)
+    sim.until('registered', 5_000, () => a.registered && b.registered)
+    const first = b.dial('agent-a', 0)
+    sim.until('connected', 5_000, () => first.state === 'open')
+    sim.run(5_000)
+    const before = sim.registry.requests.filter((type) => type === 'lookup').length
+    for (let i = 0; i < 2_000; i++) {
+      const frame = { sender: b.nodeId, x25519: sim.random.bytes(32), ed25519: sim.random.bytes(32), signature: sim.random.bytes(64) }
+      sim.network.inject({ address: '192.0.2.66', port: 6 }, a.endpoint, encodeAuthFrame(frame), i * 5)
+    }
+    sim.run(15_000)
+    const asked = sim.registry.requests.filter((type) => type === 'lookup').length - before
+    assert.ok(asked <= 2, `${asked} look-ups in ten seconds, of the 500 a minute that the registry grants us`)
+  })
+}
