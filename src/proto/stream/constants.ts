@@ -58,6 +58,10 @@ export const HELD_FIN_MS = 600_000
 /** Probes of a closed window: first and longest pause. */
 export const PERSIST_MIN_MS = 100
 export const PERSIST_MAX_MS = 5_000
+/** Questions whether the peer still knows a stream: first and longest pause, and how many before it counts as gone. */
+export const VERIFY_MIN_MS = 250
+export const VERIFY_MAX_MS = 4_000
+export const VERIFY_TRANSMISSIONS = 6
 /** A Go peer closes what is silent for two minutes; an empty ACK in this interval keeps it (stream.md Q19). */
 export const PLAIN_KEEPALIVE_MS = 25_000
 /** Most that an ACK may be withheld to slow down a Go sender whose bytes nobody reads (stream.md §7.2). */

@@ -57,6 +57,8 @@ export class Sender {
   #persistMs = k.PERSIST_MIN_MS
   #persistDue = false
   #stalledSince: Instant = -1
+  #verifyAt: Instant = Infinity
+  #verifications = 0
 
   /** Once the peer's SYN options are known. */
   configure (plainWindow: boolean, plainClose: boolean): void {
@@ -107,6 +109,7 @@ export class Sender {
    */
   onAck (now: Instant, ack: number, sack: Float64Array, sackCount: number): boolean {
     if (ack > this.nxt) return false
+    this.#verifyAt = Infinity
     const flightBefore = this.board.flightBytes
     const acked = this.#takeAcked(now, ack)
     const sacked = sackCount > 0 ? this.#takeSacked(now, sack, sackCount) : 0
@@ -173,6 +176,7 @@ export class Sender {
 
   handleTimeout (now: Instant): void {
     if (now >= this.#reorderAt) this.#detectLosses(now)
+    if (now >= this.#verifyAt) this.#askAgain(now)
     if (now >= this.#persistAt) {
       this.#persistAt = Infinity
       this.#persistDue = this.board.size === 0 && this.nxt < this.buffer.end
@@ -187,12 +191,25 @@ export class Sender {
   }
 
   nextTimeout (): Instant {
-    return Math.min(this.#timerAt, this.#reorderAt, this.#persistAt)
+    return Math.min(this.#timerAt, this.#reorderAt, this.#persistAt, this.#verifyAt)
   }
 
   /** True when the peer has acknowledged nothing for so long that it must be gone. */
   hasGivenUp (now: Instant): boolean {
+    if (this.#verifications > k.VERIFY_TRANSMISSIONS) return true
     return this.timeouts >= k.GIVE_UP_TIMEOUTS && this.#stalledSince >= 0 && now - this.#stalledSince >= k.GIVE_UP_MS
+  }
+
+  /** The peer may have forgotten this stream: ask, by a byte that it has already, until it acknowledges or resets. */
+  verify (now: Instant): void {
+    this.#verifications = 0
+    this.#verifyAt = now
+  }
+
+  #askAgain (now: Instant): void {
+    this.#persistDue = true
+    this.#verifyAt = now + Math.min(k.VERIFY_MIN_MS * 2 ** this.#verifications, k.VERIFY_MAX_MS)
+    this.#verifications += 1
   }
 
   /** Large segments stay unacknowledged over two timeouts, though the peer was heard meanwhile. */
@@ -212,7 +229,7 @@ export class Sender {
   clear (): void {
     this.buffer.clear()
     this.board.clear()
-    this.#timerAt = this.#reorderAt = this.#persistAt = Infinity
+    this.#timerAt = this.#reorderAt = this.#persistAt = this.#verifyAt = Infinity
     this.#probeDue = this.#persistDue = false
     this.ended = true
     this.#closed = true // `nxt` stays: a RST says where we were

@@ -233,7 +233,7 @@ export class Stream implements Machine {
   onPathChange (now: Instant, newKeys: boolean): void {
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
-    if (newKeys) this.#acks.due = true
+    if (newKeys) this.sender.verify(now)
   }
 
   // ---- inside ----
