@@ -59,9 +59,10 @@ function endWhenFlushed (socket: Socket): void {
 /**
  * libuv reports a reset that arrives together with the last bytes as an orderly end (it sees the hang-up before it
  * reads the error). The kernel knows better: a connection that was reset has no peer any more, one that ended has.
+ * Unless our side had ended before: then neither has, and an end is believed.
  */
 function isReset (socket: Socket): boolean {
-  if (!isTcp(socket)) return false
+  if (!isTcp(socket) || socket.writableEnded) return false
   ;(socket as Socket & { _peername?: unknown })._peername = undefined // where Node remembers the answer of before
   return socket.remoteAddress === undefined
 }
