@@ -62,14 +62,14 @@ export function pollHandshakes (call: Call): object | string {
   const room = { bytes: MAX_POLL_BYTES }
   const responses: object[] = []
   for (const [from, { accept, atMs }] of call.mailboxes.responses(node.nodeId)) {
-    const entry = { from_node_id: from, accept, timestamp: Math.floor(atMs / 1000), ...senderFields(call, from, accept) }
+    const entry = { from_node_id: from, accept, timestamp: Math.floor(atMs / 1000), ...senderFields(call, from) }
     if (!fits(room, entry)) break
     responses.push(entry)
     call.mailboxes.takeResponse(node.nodeId, from)
   }
   const requests: object[] = []
   for (const [from, { justification, atMs }] of call.mailboxes.requests(node.nodeId)) {
-    const entry = { from_node_id: from, justification, timestamp: Math.floor(atMs / 1000), ...senderFields(call, from, true) }
+    const entry = { from_node_id: from, justification, timestamp: Math.floor(atMs / 1000), ...senderFields(call, from) }
     if (!fits(room, entry)) break
     requests.push(entry)
     call.mailboxes.markAsked(node.nodeId, from)
@@ -96,10 +96,13 @@ export function respondHandshake (call: Call): object | string {
   return { type: 'respond_handshake_ok', accept, peer_id: peerId }
 }
 
-/** What lets a receiver recognise the sender without another request. A name is told by asking and accepting, not by rejecting. */
-function senderFields (call: Call, nodeId: NodeId, named: boolean): { readonly hostname?: string, readonly public_key?: string } {
+/**
+ * What lets a receiver recognise the sender without another request. A rejection tells the name too: who asked by that
+ * name must know that it is he who was rejected, or he would ask for ever.
+ */
+function senderFields (call: Call, nodeId: NodeId): { readonly hostname?: string, readonly public_key?: string } {
   const account = call.directory.account(nodeId)
-  const hostname = named ? call.directory.live(nodeId)?.hostname ?? '' : ''
+  const hostname = call.directory.live(nodeId)?.hostname ?? ''
   return { ...(hostname !== '' && { hostname }), ...(account !== undefined && { public_key: account.publicKey }) }
 }
 
