@@ -1,6 +1,7 @@
 /** Ways between two nodes that open, close, move and shrink under a transfer. Nothing may be lost, nor stand still for long. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Beacon } from '../../src/server/beacon/beacon.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 import type { SimStream } from './simulator/sim-stream.ts'
@@ -83,6 +84,39 @@ for (const seed of [1, 2, 3]) {
         assert.equal(stream.end, undefined)
       })
     }
+  }
+
+  test(`the beacon restarts and knows nobody: a stream that only it carries goes on within 6 s (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    sim.network.cut(A, B)
+    const [a] = echoPair(sim)
+    const stream = trickling(sim, a)
+    sim.run(2_000 + 1_000 * seed)
+    sim.beacon = new Beacon()
+    sim.run(6_000)
+    const before = stream.receivedBytes
+    sim.run(1_000)
+    assert.ok(stream.receivedBytes > before, 'nothing in the seventh second')
+    sim.run(30_000)
+    assert.equal(stream.end, undefined)
+  })
+
+  for (const who of ['the dialler', 'the listener'] as const) {
+    test(`${who} gets another endpoint while only the relay carries: bytes flow again within 8 s (seed ${seed})`, () => {
+      const sim = new SimOverlay({ seed })
+      sim.network.cut(A, B)
+      const [a, b] = echoPair(sim)
+      const stream = trickling(sim, a)
+      sim.run(2_000 + 1_000 * seed)
+      const moving = who === 'the dialler' ? a : b
+      moving.rebind({ address: moving.endpoint.address, port: 55_555 })
+      sim.run(8_000) // three of them the beacon waits before it believes an id at another address
+      const before = stream.receivedBytes
+      sim.run(1_000)
+      assert.ok(stream.receivedBytes > before, 'nothing in the ninth second')
+      sim.run(30_000)
+      assert.equal(stream.end, undefined)
+    })
   }
 
   test(`the way shrinks to 1280 bytes while large segments are under way: all of it still arrives (seed ${seed})`, () => {

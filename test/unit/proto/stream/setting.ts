@@ -6,7 +6,7 @@ import { FLAG_ACK, FLAG_SYN, createPacketHeader } from '../../../../src/wire/pac
 import { encodeSynOptions } from '../../../../src/wire/syn-options.ts'
 
 export const ISN = 1_000_000
-export const PEER_ISN = 0 // as the reference, always
+const PEER_ISN = 0 // as the reference, always
 const PATH_PAYLOAD = 1_152
 
 export interface Sent { readonly header: PacketHeader, readonly payload: Uint8Array }
@@ -16,6 +16,7 @@ export class StreamSetting {
   readonly stream: Stream
   now = 1_000
   pathPayload = PATH_PAYLOAD
+  peerIsn = PEER_ISN
 
   constructor (role: 'dial' | 'accept' = 'dial') {
     this.stream = new Stream(role, { port: role === 'dial' ? 50_000 : 80, network: 0 }, 2, role === 'dial' ? 80 : 50_000, ISN)
@@ -24,7 +25,7 @@ export class StreamSetting {
   /** Our number of the byte at this offset, as the peer acknowledges it. */
   own (offset: number): number { return seqAdd(ISN, 1 + offset) }
   /** The peer's number of its byte at this offset. */
-  peer (offset: number): number { return seqAdd(PEER_ISN, 1 + offset) }
+  peer (offset: number): number { return seqAdd(this.peerIsn, 1 + offset) }
 
   /** A packet arrives, and that is all for now. */
   give (fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): void {
@@ -73,10 +74,11 @@ export class StreamSetting {
 }
 
 /** Dialled, and answered by a peer without options: the reference daemon. */
-export function plainStream (window = 512): StreamSetting {
+export function plainStream (window = 512, peerIsn = PEER_ISN): StreamSetting {
   const setting = new StreamSetting()
+  setting.peerIsn = peerIsn
   setting.drain()
-  setting.feed({ flags: FLAG_SYN | FLAG_ACK, seq: PEER_ISN, ack: setting.own(0), window })
+  setting.feed({ flags: FLAG_SYN | FLAG_ACK, seq: peerIsn, ack: setting.own(0), window })
   setting.stream.takeNews()
   return setting
 }

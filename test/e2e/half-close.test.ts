@@ -1,0 +1,92 @@
+/**
+ * Each direction of a connection ends by itself, as in TCP. Every test runs both ways: agent-a as the client of agent-b's
+ * services, and the reverse.
+ */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
+import { pair, pause, Stage } from './harness.ts'
+import type { Address, Pair } from './harness.ts'
+import { echo, ending, everything, lateAnswer, noise, open, passive, Sink, some, summaryOf, talk, within } from './servers.ts'
+import type { Service } from './servers.ts'
+
+const DIRECTIONS = [['a', 'agent-b'], ['b', 'agent-a']] as const
+const PORTS = { late: 80, echo: 81, passive: 82 } as const
+
+let stage: Stage
+let gateways: Pair
+let quiet: Service
+
+before(async () => {
+  stage = await Stage.open()
+  quiet = await passive(stage)
+  const services = { late: await lateAnswer(stage), echo: await echo(stage), passive: quiet }
+  const expose = Object.entries(PORTS).map(([name, port]) => `${port}=${services[name as keyof typeof PORTS].address}`)
+  const map = (peer: string): string[] => Object.values(PORTS).map((port) => `0:${peer}:${port}`)
+  gateways = await pair(stage, { map: map('agent-b'), expose }, { map: map('agent-a'), expose })
+})
+after(async () => stage.close())
+
+for (const [from, to] of DIRECTIONS) {
+  const local = (service: keyof typeof PORTS): Address => gateways[from].local(`${to}:${PORTS[service]}`)
+
+  test(`the end of what a client sends reaches a service of ${to}, which answers only then`, async () => {
+    // The service digests up to the end it sees; its answer needs the other direction, which must still be open.
+    const sent = noise(3_000_000)
+    assert.equal((await talk(stage, local('late'), sent)).toString(), summaryOf(sent))
+    assert.equal((await talk(stage, local('late'), Buffer.from('x'))).toString(), summaryOf(Buffer.from('x')))
+  })
+
+  test(`a connection to ${to} that ends at once, without a byte, ends in order on both sides`, async () => {
+    // The service counts nought bytes and says so; against the passive one neither side ever sends anything.
+    assert.equal((await talk(stage, local('late'), Buffer.alloc(0))).toString(), summaryOf(Buffer.alloc(0)))
+    const { client, server } = await both(local('passive'))
+    client.end()
+    assert.equal(await ending(server), 'end')
+    server.end()
+    assert.equal(await ending(client), 'end')
+  })
+
+  test(`a service of ${to} ends first and still gets everything that its client goes on sending`, async () => {
+    // The client sees the end, then sends 2 MB in parts, then its own end: the service must have all of it.
+    const { client, server } = await both(local('passive'))
+    const sink = new Sink(server)
+    server.end('bye')
+    assert.equal((await everything(client)).toString(), 'bye')
+    const sent = noise(2_000_000, 2)
+    for (let at = 0; at < sent.length; at += 100_000) client.write(sent.subarray(at, at + 100_000))
+    client.end()
+    assert.equal(await ending(server), 'end')
+    assert.equal(sink.summary, summaryOf(sent))
+  })
+
+  test(`a client of ${to} that ended its side gets a long answer to its last byte`, async () => {
+    // The echo has 5 MB on their way when both ends have been said: none of it may be lost. Four at once, twice.
+    const sent = noise(5_000_000, 3)
+    for (let round = 0; round < 2; round++) {
+      const replies = await Promise.all([1, 2, 3, 4].map(() => talk(stage, local('echo'), sent, 30_000)))
+      for (const reply of replies) assert.equal(summaryOf(reply), summaryOf(sent))
+    }
+  })
+
+  test(`a half-closed connection to ${to} stays up in silence until it is used again`, async () => {
+    // Nothing is sent for a second after the client's end; then the service speaks twice and ends.
+    const { client, server } = await both(local('passive'))
+    client.end('question')
+    server.resume()
+    await within('the end of the question', new Promise((resolve) => { server.once('end', resolve) }))
+    await pause(1_000)
+    server.write('one')
+    assert.equal((await some(client)).toString(), 'one')
+    const rest = everything(client)
+    server.end('two')
+    assert.equal((await rest).toString(), 'two')
+  })
+}
+
+/** Both ends of one new connection to the passive service. */
+async function both (to: Address): Promise<{ readonly client: Socket, readonly server: Socket }> {
+  const server = quiet.next()
+  const client = await open(stage, to)
+  return { client, server: await server }
+}

@@ -1,0 +1,102 @@
+/**
+ * A man in the middle for UDP: clients send to the tap, the tap sends on to one target from a socket of its own for each
+ * client, and back. It records every datagram, and drops what it is told to. To the target it looks like a NAT that lets
+ * in only what was asked for: its sockets are connected, the kernel drops what others send there.
+ */
+import { createSocket } from 'node:dgram'
+import type { RemoteInfo, Socket } from 'node:dgram'
+import { format } from './harness.ts'
+import type { Address, Stage } from './harness.ts'
+
+export interface Datagram {
+  readonly towards: 'target' | 'client'
+  readonly client: string // ip:port
+  readonly bytes: Buffer
+}
+
+export class Tap {
+  /** Where clients send to. */
+  readonly address: string
+  readonly datagrams: Datagram[] = []
+  /** Asked for each datagram; a dropped one is not recorded. */
+  drops: (datagram: Datagram) => boolean = () => false
+  dropped = 0
+  #target: Address | undefined
+  readonly #front: Socket
+  readonly #upstreams = new Map<string, Socket | 'connecting'>()
+
+  private constructor (front: Socket) {
+    this.#front = front
+    this.address = format({ host: front.address().address, port: front.address().port })
+  }
+
+  static async open (stage: Stage, target?: Address): Promise<Tap> {
+    const front = createSocket('udp4')
+    front.setMaxListeners(0)
+    await new Promise<void>((resolve, reject) => {
+      front.once('error', reject)
+      front.bind(0, '127.0.0.1', resolve)
+    })
+    front.setRecvBufferSize(BUFFER_BYTES)
+    const tap = new Tap(front)
+    front.on('message', (bytes, from) => tap.#onClient(bytes, from))
+    front.on('error', () => {})
+    if (target !== undefined) tap.connect(target)
+    stage.defer(async () => tap.#close())
+    return tap
+  }
+
+  /** Before it, everything is dropped: the target may have to be told of the tap before it has an address. */
+  connect (target: Address): void {
+    this.#close(false)
+    this.#target = target
+  }
+
+  /** Bytes of all datagrams recorded. */
+  get bytes (): number { return this.datagrams.reduce((sum, { bytes }) => sum + bytes.length, 0) }
+
+  #onClient (bytes: Buffer, from: RemoteInfo): void {
+    const client = `${from.address}:${from.port}`
+    const upstream = this.#upstreams.get(client)
+    if (upstream === undefined) this.#connectUpstream(client, from, bytes)
+    else if (upstream !== 'connecting' && this.#passes({ towards: 'target', client, bytes })) upstream.send(bytes)
+  }
+
+  /** What comes before it stands, but for the first datagram, is lost, as UDP may be. */
+  #connectUpstream (client: string, { address, port }: RemoteInfo, first: Buffer): void {
+    const target = this.#target
+    if (target === undefined) return
+    this.#upstreams.set(client, 'connecting')
+    const upstream = createSocket('udp4')
+    upstream.on('error', () => {}) // the target is not there just now
+    upstream.on('message', (bytes) => {
+      if (this.#passes({ towards: 'client', client, bytes })) this.#front.send(bytes, port, address)
+    })
+    upstream.bind(0, '127.0.0.1', () => {
+      upstream.setRecvBufferSize(BUFFER_BYTES)
+      upstream.connect(target.port, target.host, () => {
+        if (this.#upstreams.get(client) !== 'connecting') return void upstream.close()
+        this.#upstreams.set(client, upstream)
+        if (this.#passes({ towards: 'target', client, bytes: first })) upstream.send(first)
+      })
+    })
+  }
+
+  #passes (datagram: Datagram): boolean {
+    if (this.drops(datagram)) {
+      this.dropped += 1
+      return false
+    }
+    this.datagrams.push(datagram)
+    return true
+  }
+
+  #close (whole = true): void {
+    for (const upstream of this.#upstreams.values()) if (upstream !== 'connecting') upstream.close()
+    this.#upstreams.clear()
+    if (whole) this.#front.close()
+  }
+}
+
+/** A sender may have a megabyte under way; the test process has other things to do as well. */
+const BUFFER_BYTES = 4 * 1_048_576

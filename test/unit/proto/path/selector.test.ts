@@ -1,0 +1,66 @@
+/** Which way is used: what has proven itself, then what is promised; and what becomes of a way that falls silent. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { MAX_CANDIDATES } from '../../../../src/proto/path/constants.ts'
+import { PathSelector } from '../../../../src/proto/path/selector.ts'
+
+const BEACON = { address: '198.51.100.1', port: 9_001 }
+
+function endpoint (port: number): { address: string, port: number } { return { address: '203.0.113.5', port } }
+
+function selector (): PathSelector { return new PathSelector(BEACON, () => 1_472) }
+
+test('the relay is used before anything is proven, and a direct way as soon as it is', () => {
+  const paths = selector()
+  const direct = paths.addCandidate(endpoint(1), 'direct')
+  assert.equal(paths.current?.kind, 'relay')
+  paths.onHeard(0, paths.relay!)
+  paths.onHeard(10, direct)
+  paths.onAnswer(direct, 5)
+  assert.equal(paths.current, direct)
+})
+
+test('PILA go everywhere until a way works, then along that one', () => {
+  const paths = selector()
+  const direct = paths.addCandidate(endpoint(1), 'direct')
+  assert.equal(paths.handshakePaths().length, 2)
+  paths.onHeard(0, direct)
+  paths.onAnswer(direct, 5)
+  assert.deepEqual(paths.handshakePaths(), [direct])
+})
+
+test('a thousand sources do not fill the table, and do not push out the way in use', () => {
+  const paths = selector()
+  const direct = paths.addCandidate(endpoint(1), 'direct')
+  paths.onHeard(0, direct)
+  paths.onAnswer(direct, 5)
+  for (let port = 2; port < 1_000; port++) paths.pathOf(endpoint(port), false)
+  assert.ok(paths.all().length <= MAX_CANDIDATES + 1)
+  assert.equal(paths.current, direct)
+})
+
+test('probes of a better way become rare, and stop when it never answers', () => {
+  const paths = selector()
+  paths.onHeard(0, paths.relay!)
+  paths.onAnswer(paths.relay!, 5)
+  paths.addCandidate(endpoint(1), 'direct')
+  const probes: number[] = []
+  for (let now = 0; now < 600_000; now += 100) if (paths.takeUpgradeProbe(now) !== undefined) probes.push(now)
+  assert.ok(probes.length >= 3 && probes.length <= 10, probes.join())
+  assert.equal(paths.nextUpgradeProbe(), Infinity)
+})
+
+test('a way on which probes stay unanswered is dead, and alive again when one is answered', () => {
+  const paths = selector()
+  const direct = paths.addCandidate(endpoint(1), 'direct')
+  paths.onHeard(0, direct)
+  paths.onAnswer(direct, 5)
+  for (let now = 0; !direct.dead && now < 60_000; now += 500) {
+    direct.onProbe(now)
+    if (direct.checkProbe(now)) paths.choose()
+  }
+  assert.ok(direct.dead)
+  assert.equal(paths.current?.kind, 'relay')
+  paths.onAnswer(direct, 5)
+  assert.equal(paths.current, direct)
+})

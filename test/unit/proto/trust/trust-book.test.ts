@@ -1,0 +1,62 @@
+/** Who may talk to us: asked, approved, rejected, revoked, and what a changed key means. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TrustBook } from '../../../../src/proto/trust/trust-book.ts'
+
+const KEY = new Uint8Array(32).fill(1)
+const OTHER_KEY = new Uint8Array(32).fill(2)
+
+test('a request waits for a person, unless it was wished for', () => {
+  const book = new TrustBook()
+  assert.equal(book.handleRequest(7, 'agent-b', KEY, 'why', 'now'), 'pending')
+  assert.equal(book.isTrusted(7), false)
+  book.wish({ peer: 'agent-c', node: undefined, hostname: 'agent-c', reason: '' })
+  book.wish({ peer: '0:0000.0000.0009', node: 9, hostname: undefined, reason: '' })
+  assert.equal(book.handleRequest(8, 'agent-c', KEY, 'why', 'now'), 'approve')
+  assert.equal(book.handleRequest(9, undefined, KEY, 'why', 'now'), 'approve')
+})
+
+test('approval ends the wish, is saved, and keeps the key', () => {
+  const book = new TrustBook()
+  book.wish({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
+  book.approve(7, 'agent-b', KEY, true, 'now')
+  assert.deepEqual(book.wishes, [])
+  assert.ok(book.isTrusted(7))
+  assert.deepEqual(book.keyOf(7), KEY)
+  assert.equal(book.takeDirty(), true)
+  assert.equal(book.takeDirty(), false)
+  const again = new TrustBook()
+  again.load(book.save())
+  assert.ok(again.isTrusted(7))
+})
+
+test('a trusted node with another key is not trusted on', () => {
+  const book = new TrustBook()
+  book.approve(7, 'agent-b', KEY, true, 'now')
+  assert.equal(book.handleRequest(7, 'agent-b', KEY, '', 'now'), 'already_trusted')
+  assert.equal(book.handleRequest(7, 'agent-b', OTHER_KEY, '', 'now'), 'key_changed')
+  assert.deepEqual(book.keyOf(7), KEY)
+})
+
+test('the list of requests is bounded, and one of a node replaces its last', () => {
+  const book = new TrustBook()
+  for (let node = 1; node <= 256; node++) assert.equal(book.handleRequest(node, undefined, KEY, '', 'now'), 'pending')
+  assert.equal(book.handleRequest(300, undefined, KEY, '', 'now'), 'full')
+  assert.equal(book.handleRequest(5, undefined, KEY, 'again', 'later'), 'pending')
+  assert.equal(book.pending.length, 256)
+})
+
+test('strangers do not fill the table of hostnames', () => {
+  const book = new TrustBook()
+  for (let node = 1; node < 100; node++) book.noteHostname(node, `agent-${node}`)
+  assert.equal(book.nodeNamed('agent-5'), undefined)
+})
+
+test('revocation forgets the node and the wish for it', () => {
+  const book = new TrustBook()
+  book.approve(7, 'agent-b', KEY, true, 'now')
+  book.wish({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
+  assert.equal(book.revoke(7), true)
+  assert.equal(book.revoke(7), false)
+  assert.deepEqual([book.isTrusted(7), book.wishes.length, book.hostnameOf(7)], [false, 0, undefined])
+})
