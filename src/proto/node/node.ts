@@ -399,7 +399,10 @@ export class OverlayCore {
     if ((wishes & wish.PEER_SILENT) !== 0) this.#failWaiting(now, peer)
     if ((wishes & wish.PEER_RESOLVE) !== 0) this.#directory.locate(now, peer)
     if ((wishes & wish.PEER_KEEPALIVE) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0, undefined)
-    if ((wishes & wish.PEER_SEARCH) !== 0) for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+    if ((wishes & wish.PEER_SEARCH) !== 0) {
+      this.context.beacon.refresh(now)
+      for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+    }
     if (peer.connected) {
       const better = peer.paths.takeUpgradeProbe(now)
       if (better !== undefined) this.#pings.send(now, peer, better, 'alive', 0, undefined)

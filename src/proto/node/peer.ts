@@ -156,7 +156,7 @@ export class Peer implements Machine, Timed {
     }
     if (this.connected) this.#checkLiveness(now)
     if (now >= this.leaveAt) this.#wishes |= PEER_LEAVE
-    if (this.#isForgettable && now - Math.max(this.#touchedAt, this.heardAt) >= k.FORGET_PEER_MS) this.#wishes |= PEER_FORGET
+    if (this.#isForgettable && now >= Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS) this.#wishes |= PEER_FORGET
   }
 
   nextTimeout (): Instant {

@@ -3,7 +3,7 @@ import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { encodeDiscover } from '../../wire/beacon-messages.ts'
 import type { Machine } from '../machine.ts'
-import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS } from './constants.ts'
+import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS, REFRESH_PAUSE_MS } from './constants.ts'
 
 export class BeaconClient implements Machine {
   /** Our public endpoint, as the beacon saw it last. */
@@ -11,6 +11,12 @@ export class BeaconClient implements Machine {
   #nodeId: NodeId = 0
   #nextAt: Instant = 0
   #unanswered = 0
+  #sentAt: Instant = -Infinity
+
+  /** Something of ours is unanswered: perhaps it is our own endpoint that changed, and the beacon relays to the old one. */
+  refresh (now: Instant): void {
+    if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#nextAt = now
+  }
 
   /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
   setNodeId (nodeId: NodeId): void {
@@ -33,6 +39,7 @@ export class BeaconClient implements Machine {
     if (now < this.#nextAt) return undefined
     this.#nextAt = now + DISCOVER_RETRY_MS[Math.min(this.#unanswered, DISCOVER_RETRY_MS.length - 1)]!
     this.#unanswered += 1
+    this.#sentAt = now
     return encodeDiscover(this.#nodeId)
   }
 

@@ -9,5 +9,7 @@ export const MAX_REQUESTS = 4_096
 /** Discover messages before the first answer, ms apart; then one per interval, which also holds the NAT mapping. */
 export const DISCOVER_RETRY_MS: readonly number[] = [150, 300, 600, 1_000, 5_000]
 export const DISCOVER_INTERVAL_MS = 20_000
+/** Least pause between discovers that silent peers cause, ms: many may fall silent at once. */
+export const REFRESH_PAUSE_MS = 1_000
 /** How long registration waits for the beacon to tell our endpoint, ms: a silent beacon must not hold a node back. */
 export const DISCOVER_PATIENCE_MS = 600

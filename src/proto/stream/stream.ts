@@ -210,7 +210,7 @@ export class Stream implements Machine {
     if (this.phase === 'established') {
       this.sender.handleTimeout(now)
       if (this.sender.hasGivenUp(now)) this.reset(now, 'timed_out')
-      if (!this.extended && now - this.#lastSentAt >= k.PLAIN_KEEPALIVE_MS) this.#acks.due = true
+      if (!this.extended && now >= this.#lastSentAt + k.PLAIN_KEEPALIVE_MS) this.#acks.due = true
       if (this.#plain.takeHeld(now)) this.close(now)
     }
   }

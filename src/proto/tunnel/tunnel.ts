@@ -150,9 +150,9 @@ export class Tunnel implements Machine {
 
   handleTimeout (now: Instant): void {
     if (this.#previous !== undefined && now >= this.#previousUntil) this.#previous = undefined
-    if (this.#candidate !== undefined && now - this.#candidate.createdAt >= k.CANDIDATE_MS) this.#candidate = undefined
+    if (this.#candidate !== undefined && now >= this.#candidate.createdAt + k.CANDIDATE_MS) this.#candidate = undefined
     if (now < this.#retryAt) return
-    if (now - this.#startedAt >= k.HANDSHAKE_LIMIT_MS) {
+    if (now >= this.#startedAt + k.HANDSHAKE_LIMIT_MS) { // the same sum as the deadline: a difference may round the other way
       this.#stop()
       this.#news |= TUNNEL_FAILED
       return
