@@ -1,6 +1,7 @@
 /** Ways between two nodes that open, close, move and shrink under a transfer. Nothing may be lost, nor stand still for long. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RTO_MAX_MS } from '../../src/proto/stream/constants.ts'
 import { Beacon } from '../../src/server/beacon/beacon.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
@@ -100,6 +101,27 @@ for (const seed of [1, 2, 3]) {
     sim.run(30_000)
     assert.equal(stream.end, undefined)
   })
+
+  for (const ms of [2_500, 4_000, 7_000]) {
+    test(`the relay is away for ${ms} ms, and there is no other way: bytes flow again 6 s later at the latest (seed ${seed})`, () => {
+      const sim = new SimOverlay({ seed })
+      sim.network.cut(A, B)
+      const [a] = echoPair(sim)
+      const stream = trickling(sim, a)
+      sim.run(1_000 + 400 * seed)
+      for (const host of [A, B]) sim.network.cut(host, sim.beaconEndpoint.address)
+      sim.run(ms)
+      for (const host of [A, B]) sim.network.heal(host, sim.beaconEndpoint.address)
+      sim.run(RTO_MAX_MS + 1_000)
+      let before = stream.receivedBytes
+      for (let second = 7; second < 20; second++) {
+        sim.run(1_000)
+        assert.ok(stream.receivedBytes > before, `nothing in second ${second} after it came back`)
+        before = stream.receivedBytes
+      }
+      assert.equal(stream.end, undefined)
+    })
+  }
 
   for (const who of ['the dialler', 'the listener'] as const) {
     test(`${who} gets another endpoint while only the relay carries: bytes flow again within 8 s (seed ${seed})`, () => {
