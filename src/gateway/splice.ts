@@ -30,12 +30,13 @@ export function splice (socket: Socket, stream: OverlayStream, onClosed: (error:
     else stream.end()
   })
   stream.once('end', () => endWhenFlushed(socket))
+  // An end that closed in order has passed on its own end already; what the other still has to deliver is its own affair.
   socket.once('close', () => {
-    if (!stream.readableEnded || !stream.writableFinished) stream.destroy()
+    if (!socket.readableEnded || !socket.writableFinished) stream.destroy()
     closed()
   })
   stream.once('close', () => {
-    if (!socket.readableEnded || !socket.writableEnded) resetSocket(socket)
+    if (!stream.readableEnded || !stream.writableFinished) resetSocket(socket)
     closed()
   })
   socket.pipe(stream, { end: false })

@@ -304,12 +304,18 @@ export class OverlayNode {
   #dial (peer: string, port: number, signal?: AbortSignal): Promise<OverlayStream | Peer> {
     const target = this.#nameOf(peer)
     return new Promise((resolve, reject) => {
-      const app: DialApp = { resolve, reject, dial: undefined, label: peer, port }
-      app.dial = this.#turn((now) => this.core.dial(now, target, peer, port, app))
-      signal?.addEventListener('abort', () => {
+      const giveUp = (): void => {
         this.#turn((now) => this.core.cancelDial(now, app.dial!))
         reject(new PilotError('FAILED', `${peer}:${port}: given up by the caller`))
-      }, { once: true })
+      }
+      // Once the stream is open it is the caller's: a signal that comes later must not touch it.
+      const settle = <T> (tell: (value: T) => void) => (value: T): void => {
+        signal?.removeEventListener('abort', giveUp)
+        tell(value)
+      }
+      const app: DialApp = { resolve: settle(resolve), reject: settle(reject), dial: undefined, label: peer, port }
+      app.dial = this.#turn((now) => this.core.dial(now, target, peer, port, app))
+      signal?.addEventListener('abort', giveUp, { once: true })
     })
   }
 

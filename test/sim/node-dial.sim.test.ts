@@ -109,3 +109,14 @@ test('a RST to a stream of the dialler ends it as reset by the peer', () => {
   sim.until('reset', 5_000, () => stream.over)
   assert.equal(stream.end, 'reset_by_peer')
 })
+
+test('dials made in the moment between the end of trust and the end of the keys do not wait for ever', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const [a, b] = sim.pair()
+  const ping = a.dial('agent-b', 0) // a tunnel, and nothing yet that shows whether SYNs must be paced
+  sim.until('connected', 5_000, () => ping.state === 'open')
+  a.turn((now) => a.core.revokeTrust(now, b.nodeId))
+  const dials = Array.from({ length: 30 }, () => a.dial(String(b.nodeId), 80))
+  sim.run(60_000)
+  assert.equal(dials.filter((dial) => !dial.over).length, 0)
+})

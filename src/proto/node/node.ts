@@ -255,7 +255,7 @@ export class OverlayCore {
   rejectTrust (now: Instant, node: NodeId): boolean {
     const hostname = this.context.trust.hostnameOf(node)
     if (!this.context.trust.reject(node)) return false
-    this.standing.respond(now, node, false)
+    this.standing.reject(now, node)
     this.context.emit({ kind: 'trust', node, hostname, state: 'rejected' })
     return true
   }

@@ -36,6 +36,7 @@ export class Standing {
   readonly #unreported = new Set<NodeId>()
   #reportAt: Instant = Infinity
   #reportRounds = 0
+  readonly #rejectedUntil = new Map<NodeId, Instant>()
 
   constructor (context: NodeContext, now: Instant, onNewId: (now: Instant) => void) {
     this.#context = context
@@ -338,9 +339,18 @@ export class Standing {
     return false
   }
 
+  /** A person has said no. */
+  reject (now: Instant, node: NodeId): void {
+    if (this.#rejectedUntil.size >= k.MAX_STRANGERS) this.#rejectedUntil.clear() // then a repetition asks a person again
+    this.#rejectedUntil.set(node, now + k.REJECTED_FOR_MS)
+    this.respond(now, node, false)
+  }
+
   #judgeRequest (now: Instant, request: HandshakeRequestEntry, key: Uint8Array, hostname: string | undefined): void {
     const { trust, options } = this.#context
     const node = request.fromNodeId
+    const rejected = now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
+    if (rejected) return this.respond(now, node, false)
     const fate = trust.handleRequest(node, hostname, key, request.justification, options.timestamp(now))
     if (fate === 'already_trusted') this.respond(now, node, true)
     else if (fate === 'approve') {

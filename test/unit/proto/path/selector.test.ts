@@ -64,3 +64,18 @@ test('a way on which probes stay unanswered is dead, and alive again when one is
   paths.onAnswer(direct, 5)
   assert.equal(paths.current, direct)
 })
+
+test('a way that was given up and is heard again comes before one of which nothing was ever heard', () => {
+  const paths = selector()
+  const relay = paths.relay!
+  paths.onHeard(0, relay)
+  paths.onAnswer(relay, 5)
+  const direct = paths.addCandidate(endpoint(1), 'direct') // named by the registry, and behind a NAT that lets nothing in
+  for (let now = 0; !relay.dead; now += 500) { // the beacon restarts
+    relay.onProbe(now)
+    if (relay.checkProbe(now)) paths.choose()
+  }
+  assert.equal(paths.current, direct)
+  paths.onHeard(10_000, relay)
+  assert.equal(paths.current, relay)
+})
