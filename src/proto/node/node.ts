@@ -390,7 +390,10 @@ export class OverlayCore {
       this.context.heap.remove(peer)
       return
     }
-    if ((wishes & wish.PEER_LEAVE) !== 0) this.#drop(now, peer, 'peer_gone')
+    if ((wishes & wish.PEER_LEAVE) !== 0) {
+      this.#drop(now, peer, 'peer_gone')
+      this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
+    }
     if ((wishes & wish.PEER_DEAD) !== 0) {
       this.#drop(now, peer, 'peer_gone')
       this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node has stopped answering')

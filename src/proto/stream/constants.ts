@@ -9,6 +9,7 @@ export const SYN_RTO_MAX_MS = 4_000
 export const INITIAL_WINDOW_SEGMENTS = 10 // RFC 6928
 export const INITIAL_WINDOW_BYTES = 14_600 // RFC 6928: min(10 MSS, max(2 MSS, 14600))
 export const DUP_THRESHOLD = 3 // RFC 8985 §7.1 DupThresh
+export const REORDER_STEPS = 16 // most quarters of the minimum RTT in the reordering window; it is bounded by SRTT anyway
 export const CUBIC_C = 0.4 // RFC 9438 §5
 export const CUBIC_BETA = 0.7 // RFC 9438 §4.6
 

@@ -47,6 +47,8 @@ export class Sender {
   #rackRttMs = 0
   #highestDelivered = 0 // RACK.fack
   #reorderingSeen = false
+  #reorderSteps = 1 // RACK.reo_wnd_mult
+  #widenedAt: Instant = -Infinity
   #reorderAt: Instant = Infinity
   #timerAt: Instant = Infinity
   #timerIsProbe = false // TLP, else RTO
@@ -293,7 +295,10 @@ export class Sender {
   /** RFC 8985 §6.2 steps 1 to 3. */
   #rackUpdate (now: Instant, segment: Segment): void {
     const rttMs = now - segment.sentAt
-    if (segment.transmissions > 1 && rttMs < this.rtt.minRttMs) return // the ACK may be of the first transmission
+    if (segment.transmissions > 1 && rttMs < this.rtt.minRttMs) { // too soon for the second transmission: the first had arrived
+      this.#onSpurious(now)
+      return
+    }
     if (segment.end > this.#highestDelivered) this.#highestDelivered = segment.end
     else if (segment.transmissions === 1) this.#reorderingSeen = true
     if (segment.sentAt > this.#rackSentAt || (segment.sentAt === this.#rackSentAt && segment.end > this.#rackEnd)) {
@@ -303,13 +308,21 @@ export class Sender {
     }
   }
 
+  /** RFC 8985 §6.2 step 4 widens the reordering window on DSACK; we have none, but an impossibly early ACK says the same. */
+  #onSpurious (now: Instant): void {
+    this.#reorderingSeen = true
+    if (now < this.#widenedAt + this.rtt.srttMs) return // once per round trip
+    this.#widenedAt = now
+    this.#reorderSteps = Math.min(this.#reorderSteps + 1, k.REORDER_STEPS)
+  }
+
   /** RFC 8985 §6.2 steps 4 and 5: what was sent well before something already delivered is lost. */
   #detectLosses (now: Instant): void {
     this.#reorderAt = Infinity
     const board = this.board
     if (board.sackedCount === 0 && board.retransmittedCount === 0) return
     const eager = !this.#reorderingSeen && (this.#state !== 'open' || board.sackedCount >= k.DUP_THRESHOLD)
-    const window = eager ? 0 : Math.min(this.rtt.minRttMs / 4, this.rtt.srttMs)
+    const window = eager ? 0 : Math.min(this.#reorderSteps * this.rtt.minRttMs / 4, this.rtt.srttMs)
     let waitMs = 0
     let found = false
     for (let i = 0; i < board.size; i++) {
