@@ -107,7 +107,8 @@ export class Inbound {
       return
     }
     const path = peer.paths.pathOf(source, byRelay)
-    if (path !== undefined && peer.onHeard(now, path, bytes.length)) this.#node.onPathChange(now, peer)
+    const wasQuiet = peer.silentFor(now) >= 2 * k.QUIET_MS // an outage is over: streams need not wait out their backed-off timers
+    if (path !== undefined && (peer.onHeard(now, path, bytes.length) || wasQuiet)) this.#node.onPathChange(now, peer)
     this.#node.afterTunnel(now, peer)
     this.#handlePacket(now, peer, path, packet)
     this.#context.touchPeer(peer)

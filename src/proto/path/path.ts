@@ -47,6 +47,12 @@ export class Path {
     this.heardAt = now
   }
 
+  /** Worth another try before an answer proves it. */
+  revive (): void {
+    this.suspect = false
+    this.#failures = 0
+  }
+
   onProbe (now: Instant): void {
     if (this.#unansweredAt < 0) this.#unansweredAt = now
   }

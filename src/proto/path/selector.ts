@@ -58,7 +58,9 @@ export class PathSelector {
     }
     const first = !path.heard
     path.onHeard(now)
-    if (current === undefined || !current.heard) return this.choose()
+    // Given up while nothing passed, and heard again: better than one that is dead too, or was never heard of.
+    if (path.dead && (current?.answered !== true || current.dead)) path.revive()
+    if (current === undefined || !current.heard || current.dead) return this.choose()
     if (!path.dead && now - current.heardAt >= FOLLOW_MS) {
       current.suspect = true
       return this.choose()

@@ -405,6 +405,11 @@ export class Sender {
     this.outFin = segment.fin
     this.outLength = segment.end - segment.start - (segment.fin ? 1 : 0)
     if (this.outLength > 0) this.buffer.copy(segment.start, this.outLength, out, at)
+    if (maxPayload !== Infinity && looksLikeSack(out, at, this.outLength)) { // only the rest of a cut segment can
+      this.board.split(index, segment.start + 1)
+      this.outLength = 1
+      this.outFin = false
+    }
     this.board.markResent(segment, now)
     this.retransmissions += 1
     if (this.#timerAt === Infinity) this.#arm(now)
