@@ -63,7 +63,7 @@ function report (results: Record<string, Record<string, number[]>>, memory: numb
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`
   const text = `# Gateway pair against a TCP proxy pair\n\n${machine}; loopback, everything on this machine; ${rounds} rounds, interleaved.\n\n${lines.join('\n')}\n`
   process.stdout.write(text)
-  if (!quick) writeFileSync(new URL('./results.md', import.meta.url), text)
+  writeFileSync(new URL('./results.md', import.meta.url), text)
 }
 
 async function bulk (to: [string, number]): Promise<number> {

@@ -11,11 +11,9 @@ export interface AccessNode {
 
 /** The node was authenticated by its tunnel. Names are asked of the registry, which remembers them for a short while. */
 export async function isAllowed (access: AccessNode, allow: readonly string[], node: NodeId): Promise<boolean> {
+  if (!access.isTrusted(node)) return false // a public node talks to everybody, and still serves only whom it trusts
   for (const entry of allow) {
-    if (entry === 'trusted') {
-      if (access.isTrusted(node)) return true
-      continue
-    }
+    if (entry === 'trusted') return true
     const name = parsePeerName(entry)
     if (name?.kind === 'address') {
       if (name.address.node === node) return true

@@ -68,9 +68,12 @@ export class Exposure {
       log.warn({ expose: name, target: target.text, peer: incoming.peerName, code: 'TARGET_UNREACHABLE', reason: error.message }, 'the local service does not answer')
       incoming.refuse()
     }
+    const aborted = (): void => connections.remove(connection) // by a drain, before the target answered
     socket.once('error', failed)
+    socket.once('close', aborted)
     socket.once('connect', () => {
       socket.off('error', failed)
+      socket.off('close', aborted)
       if (incoming.gone) {
         socket.on('error', () => {})
         resetSocket(socket)

@@ -131,7 +131,10 @@ class RunningGateway implements Gateway {
     const ended = await this.#connections.drain(graceMs)
     if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open have been reset')
     if (this.#node === undefined) return
-    await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS)) // last acknowledgements and FINs
+    const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS))
+    do { // what the local programs have written and closed may still be on its way
+      await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS))
+    } while (this.#node.hasUndelivered && performance.now() < until)
     await this.#node.stop()
   }
 
@@ -257,7 +260,8 @@ class RunningGateway implements Gateway {
       case 'hostname_refused': log.error({ hostname: event.hostname, text: event.text, code: 'CONFLICT' }, 'the registry refuses the hostname'); return
       case 'endpoint': log.debug({ endpoint: formatEndpoint(event.endpoint) }, 'public endpoint, as the beacon sees it'); return
       case 'turned_away':
-        this.#sparse.warn(`${event.node}:${event.port ?? 0}:${event.why}`, {
+        // A stranger's node id is only a claim: were it part of the kind, each forged one would be a line.
+        this.#sparse.warn(event.why === 'stranger' ? 'stranger' : `${event.node}:${event.port ?? 0}:${event.why}`, {
           nodeId: event.node, port: event.port, why: event.why, ...(event.from !== undefined && { from: formatEndpoint(event.from) }),
         }, TURNED_AWAY[event.why])
         return
@@ -326,3 +330,5 @@ const REGISTRATION_PATIENCE_MS = 3_000
 /** Whom the mapped names mean is only for the records printed at start: not worth waiting longer for. */
 const IDENTIFY_MS = 500
 const LAST_PACKETS_MS = 50
+/** How long closed connections may take to deliver what they still hold, within the grace, ms. */
+const LAST_BYTES_MS = 5_000

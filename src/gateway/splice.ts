@@ -54,7 +54,7 @@ export function resetSocket (socket: Socket): void {
 /** FIN only when nothing waits to be written before it: so the shutdown is over in a moment, and a reset can follow it. */
 function endWhenFlushed (socket: Socket): void {
   if (socket.writableLength === 0) socket.end()
-  else socket.once('drain', () => endWhenFlushed(socket))
+  else socket.write('', () => socket.end()) // called behind everything before it; 'drain' comes only after a refused write
 }
 
 /**

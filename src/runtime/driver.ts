@@ -67,13 +67,14 @@ export class Driver {
     const now = world.now()
     this.#tellNews(now)
     let room = MAX_DATAGRAMS_PER_TURN
-    while (room > 0 && core.pollDatagram(now, this.#slot)) {
+    while (room > 0 && world.backlog() < MAX_BACKLOG && core.pollDatagram(now, this.#slot)) {
       world.sendDatagram(this.#slot)
       room -= 1
     }
     for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) world.sendRegistry(request)
     if (core.registryStale) world.dropRegistry()
-    if (room === 0 || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
+    if (world.backlog() >= MAX_BACKLOG) setTimeout(() => this.wake(), 1) // the kernel takes no more: what it would hold here is pinned memory
+    else if (room === 0 || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
     this.#arm(now)
   }
 
@@ -102,4 +103,6 @@ export class Driver {
 
 /** After so many the event loop gets a turn: acknowledgements must be read while a burst goes out. */
 const MAX_DATAGRAMS_PER_TURN = 128
+/** Datagrams that may wait for the kernel, each in a buffer of its own. */
+const MAX_BACKLOG = 64
 const MAX_SLEEP_MS = 60_000

@@ -275,6 +275,14 @@ export class OverlayNode {
   rejectTrust (node: NodeId): boolean { return this.#turn((now) => this.core.rejectTrust(now, node)) }
   revokeTrust (node: NodeId): boolean { return this.#turn((now) => this.core.revokeTrust(now, node)) }
 
+  /** Some stream still holds bytes, or its end, that the peer has not acknowledged. */
+  get hasUndelivered (): boolean {
+    for (const peer of this.core.context.peers.values()) {
+      for (const stream of peer.streams.values()) if (stream.phase === 'established' && !stream.sender.drained) return true
+    }
+    return false
+  }
+
   /** Streams still open are reset; what is left to save is saved. */
   async stop (): Promise<void> {
     for (const peer of this.core.context.peers.values()) {

@@ -39,6 +39,7 @@ export class UdpSocket {
     })
     socket.removeAllListeners('error')
     socket.on('message', (bytes: Uint8Array, source: RemoteInfo) => {
+      if (source.port === 0) return // nobody can be answered there: forged, and node:dgram throws at the attempt
       onDatagram(bytes, v6 && source.address.startsWith('::ffff:') ? { address: source.address.slice(7), port: source.port } : source)
     })
     const self = new UdpSocket(socket, v6)
@@ -49,6 +50,7 @@ export class UdpSocket {
   /** Sends slot.buffer[0, slot.length). The slot gets another buffer when the kernel did not take this one at once. */
   send (slot: DatagramSlot): void {
     let { address } = slot.endpoint
+    if (slot.endpoint.port === 0) return
     const isV6 = address.includes(':')
     if (isV6 && !this.#v6) return // no way to there from an IPv4 socket
     if (!isV6 && this.#v6) address = `::ffff:${address}`

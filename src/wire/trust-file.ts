@@ -7,6 +7,7 @@ export interface TrustedEntry {
   readonly publicKey: string // base64; '' when not known
   readonly approvedAt: string // RFC 3339
   readonly mutual: boolean
+  readonly hostname?: string // ours: the name it was trusted under; the reference ignores it
   readonly network: number // trusted as a member of this network; 0 when not for that reason
 }
 
@@ -44,6 +45,7 @@ export function formatTrustFile (file: TrustFile): string {
       approved_at: entry.approvedAt,
       mutual: entry.mutual,
       network: entry.network === 0 ? undefined : entry.network,
+      hostname: entry.hostname,
     })),
     pending: file.pending.length === 0 ? undefined : file.pending.map((entry) => ({
       node_id: entry.nodeId,
@@ -60,9 +62,10 @@ function parseTrusted (record: Readonly<Record<string, unknown>>): TrustedEntry 
   const approvedAt = textField(record, 'approved_at')
   const mutual = record['mutual'] ?? false
   const network = countField(record, 'network', 0xffff)
+  const hostname = textField(record, 'hostname')
   if (nodeId === undefined || nodeId === 0 || publicKey === undefined || approvedAt === undefined) return undefined
   if (typeof mutual !== 'boolean' || network === undefined) return undefined
-  return { nodeId, publicKey, approvedAt, mutual, network }
+  return { nodeId, publicKey, approvedAt, mutual, network, ...(hostname !== undefined && hostname !== '' && { hostname }) }
 }
 
 function parsePending (record: Readonly<Record<string, unknown>>): PendingEntry | undefined {

@@ -16,7 +16,7 @@ const MIB = 1_048_576
 /** A stalled connection: what a writer may have got rid of, kernel buffers included. */
 const STALL_LIMIT = 20 * MIB
 /** What a gateway may grow by for one stalled connection, resident, with what the collector has not looked at yet. */
-const ONE_LIMIT = 412 * MIB
+const ONE_LIMIT = 16 * MIB
 /** The same for MANY stalled connections. */
 const MANY = 50
 const MANY_LIMIT = 128 * MIB

@@ -125,7 +125,7 @@ export class Inbound {
   }
 
   #showKey (now: Instant, peer: Peer, source: Endpoint, byRelay: boolean): void {
-    peer.paths.pathOf(source, byRelay)
+    if (!byRelay) peer.paths.addUnproven(source)
     peer.tunnel.showKey(now)
     this.#node.afterTunnel(now, peer)
   }
@@ -192,7 +192,7 @@ export class Inbound {
   #onStranger (now: Instant, node: NodeId, source: Endpoint): void {
     this.#context.count('strangers_ignored')
     this.#context.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
-    if (this.#context.trust.wishes.length > 0) this.#node.pollTrust(now)
+    if (this.#context.trust.wishes.length > 0 && this.#lookUps.take(now)) this.#node.pollTrust(now)
   }
 
   #handlePacket (now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {

@@ -168,8 +168,11 @@ export class OverlayCore {
   }
 
   refuse (now: Instant, stream: Stream): void {
-    stream.refuse(now)
-    this.#touch(now, stream)
+    const peer = this.context.peers.get(stream.peer)
+    if (peer === undefined || stream.phase !== 'syn-received') return
+    stream.abandon('local')
+    this.context.touchStream(now, peer, stream)
+    this.#outbound.refuse(peer, stream) // byte for byte what a port gives where nobody listens
   }
 
   /** @returns false when the writer should wait for NEWS_WRITABLE. Takes ownership of `bytes`. */

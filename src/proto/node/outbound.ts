@@ -12,6 +12,7 @@ import {
 } from '../../wire/packet.ts'
 import { encodePunchFrame } from '../../wire/tunnel-frames.ts'
 import type { Path } from '../path/path.ts'
+import type { Stream } from '../stream/stream.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
 import type { DatagramSlot } from './events.ts'
@@ -121,6 +122,17 @@ export class Outbound {
       header.seq = (flags & FLAG_ACK) !== 0 ? ack : 0
       header.ack = (seq + length) >>> 0
     }, NO_BYTES)
+  }
+
+  /** The answer to the SYN of a stream that nobody takes. A lost one is asked for again by the next SYN. */
+  refuse (peer: Peer, stream: Stream): void {
+    const syn = createPacketHeader()
+    syn.flags = FLAG_SYN
+    syn.seq = stream.peerIsn
+    syn.srcPort = stream.remotePort
+    syn.dstPort = stream.localPort
+    syn.dstNetwork = stream.localNetwork
+    this.resetUnknown(peer, syn, 0)
   }
 
   /** @returns false when the payload is larger than the path carries in one piece: fragments are never relied on. */

@@ -366,7 +366,8 @@ export class Standing {
     const node = response.fromNodeId
     const wish = trust.wishFor(node, hostname)
     if (wish === undefined) return
-    if (response.accept) this.approve(now, node, hostname, key, true)
+    if (!trust.mayAnswer(hostname, key)) this.#context.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
+    else if (response.accept) this.approve(now, node, hostname, key, true)
     else {
       trust.dropWish(wish)
       this.#context.emit({ kind: 'trust', node, hostname, state: 'rejected' })

@@ -24,8 +24,9 @@ export class PathSelector {
   get current (): Path | undefined { return this.#current }
   get relay (): Path | undefined { return this.#relay }
 
-  /** Names a way to try. Naming it again makes it worth trying again. */
-  addCandidate (endpoint: Endpoint, kind: Exclude<PathKind, 'relay'>): Path {
+  /** Names a way to try. Naming it again makes it worth trying again. Port 0 is no way to anywhere. */
+  addCandidate (endpoint: Endpoint, kind: Exclude<PathKind, 'relay'>): Path | undefined {
+    if (endpoint.port === 0) return undefined
     const known = this.#candidates.find((path) => sameEndpoint(path.endpoint, endpoint))
     if (known !== undefined) {
       known.probes = 0
@@ -74,6 +75,11 @@ export class PathSelector {
     const news = !path.answered || path.dead
     path.onAnswer(rttMs)
     return news && this.choose()
+  }
+
+  /** Where an unauthenticated frame came from: worth an answer, but not worth forgetting a way that the registry told. */
+  addUnproven (source: Endpoint): void {
+    if (this.#candidates.length < MAX_CANDIDATES / 2) this.addCandidate(source, 'direct')
   }
 
   onHint (path: Path): void {

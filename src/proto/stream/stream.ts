@@ -33,6 +33,7 @@ export class Stream implements Machine {
   /** Network part of our address in this stream: a listener answers from the address the SYN was sent to (addressing §6). */
   readonly localNetwork: number
   readonly dialled: boolean
+  peerIsn = 0
   phase: StreamPhase
   end: StreamEnd | undefined
   /** The peer agreed to PGO options. */
@@ -49,7 +50,6 @@ export class Stream implements Machine {
 
   #news = 0
   readonly #isn: number
-  #peerIsn = 0
   #options: SynOptions | undefined
   #maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
   readonly #ownMaxSegment: number
@@ -117,12 +117,6 @@ export class Stream implements Machine {
     this.#controlAt = silent ? Infinity : now + k.RST_REPEAT_MS[0]!
   }
 
-  /** A listener does not take the stream: one RST, as for a port where nobody listens. */
-  refuse (now: Instant): void {
-    this.#resets = k.RST_REPEAT_MS.length // a lost RST is asked for again by the next SYN
-    this.reset(now)
-  }
-
   /** The tunnel is gone: no packet can tell the peer. */
   abandon (why: StreamEnd): void {
     if (this.phase === 'closed') return
@@ -169,14 +163,14 @@ export class Stream implements Machine {
 
   /** First packet of an accepted stream. */
   handleSyn (header: PacketHeader, payload: Uint8Array): void {
-    this.#peerIsn = header.seq
+    this.peerIsn = header.seq
     this.#agree(payload)
     this.#takeInitialWindow(header.window)
   }
 
   /** This SYN does not belong to the stream that holds its ports: its sender has forgotten that one. */
   isForeignSyn (header: PacketHeader): boolean {
-    return this.dialled || header.seq !== this.#peerIsn
+    return this.dialled || header.seq !== this.peerIsn
   }
 
   // ---- packets out ----
@@ -261,7 +255,7 @@ export class Stream implements Machine {
     this.#agree(payload)
     // Q10: a repeated SYN-ACK of a Go peer carries its next number; its ISN is always 0
     const repeated = !this.extended && this.#synTransmissions > 1 && header.seq < 65_536
-    this.#peerIsn = repeated ? 0 : header.seq
+    this.peerIsn = repeated ? 0 : header.seq
     this.#takeInitialWindow(header.window)
     this.#establish(now)
     this.#news |= NEWS_OPEN
@@ -434,7 +428,7 @@ export class Stream implements Machine {
   #fillSyn (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
     header.flags = this.dialled ? FLAG_SYN : FLAG_SYN | FLAG_ACK
     header.seq = this.#isn
-    header.ack = this.dialled ? 0 : seqAdd(this.#peerIsn, 1)
+    header.ack = this.dialled ? 0 : seqAdd(this.peerIsn, 1)
     header.window = this.receiver.takeInitialWindow()
     if (this.dialled || this.#options !== undefined) {
       const options = encodeSynOptions({ halfClose: true, windowShift: k.WINDOW_SHIFT, maxSegment: this.#ownMaxSegment })
@@ -493,7 +487,7 @@ export class Stream implements Machine {
   }
 
   #wireSeqOfNext (): number {
-    return (this.#peerIsn + 1 + this.receiver.next) >>> 0
+    return (this.peerIsn + 1 + this.receiver.next) >>> 0
   }
 }
 

@@ -29,12 +29,19 @@ export class TrustBook {
   #dirty = false
 
   load (file: TrustFile): void {
-    for (const entry of file.trusted) this.#trusted.set(entry.nodeId, entry)
+    for (const entry of file.trusted) {
+      this.#trusted.set(entry.nodeId, entry)
+      if (entry.hostname !== undefined) this.#hostnames.set(entry.nodeId, entry.hostname)
+    }
     for (const entry of file.pending) this.#pending.set(entry.nodeId, entry)
   }
 
   save (): TrustFile {
-    return { trusted: [...this.#trusted.values(), ...this.#displaced.values()], pending: [...this.#pending.values()] }
+    const trusted = [...this.#trusted.values()].map((entry) => {
+      const hostname = this.#hostnames.get(entry.nodeId)
+      return hostname === undefined ? entry : { ...entry, hostname }
+    })
+    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()] }
   }
 
   takeDirty (): boolean {
@@ -94,12 +101,32 @@ export class TrustBook {
       if (known === undefined || equalBytes(known, key)) return 'already_trusted'
       return 'key_changed'
     }
+    if (this.#isImpostor(hostname, key)) return 'key_changed'
     if (this.wishFor(node, hostname) !== undefined || this.#displaced.has(toBase64(key))) return 'approve'
     if (this.#pending.size >= MAX_PENDING && !this.#pending.has(node)) return 'full'
     this.#pending.set(node, { nodeId: node, publicKey: toBase64(key), justification, receivedAt: time })
     this.noteHostname(node, hostname)
     this.#dirty = true
     return 'pending'
+  }
+
+  /**
+   * The name was trusted with another key. A registry gives away the name of a node that is silent for minutes: who
+   * takes it must not inherit the trust, nor profit from a wish for that name.
+   */
+  #isImpostor (hostname: string | undefined, key: Uint8Array): boolean {
+    if (hostname === undefined) return false
+    const text = toBase64(key)
+    for (const entry of [...this.#trusted.values(), ...this.#displaced.values()]) {
+      const name = this.#hostnames.get(entry.nodeId) ?? entry.hostname
+      if (name === hostname && entry.publicKey !== '' && entry.publicKey !== text) return true
+    }
+    return false
+  }
+
+  /** An answer to our wish from this node may be honoured: it is not somebody else under a name that we know. */
+  mayAnswer (hostname: string | undefined, key: Uint8Array): boolean {
+    return !this.#isImpostor(hostname, key)
   }
 
   /** Both sides agree now. @param mutual we had asked as well. */
@@ -138,7 +165,10 @@ export class TrustBook {
    */
   displace (): ReadonlyArray<{ readonly hostname: string | undefined }> {
     const sought = [...this.#trusted.values()].map((entry) => ({ hostname: this.#hostnames.get(entry.nodeId) }))
-    for (const entry of this.#trusted.values()) this.#displaced.set(entry.publicKey, entry)
+    for (const entry of this.#trusted.values()) {
+      const hostname = this.#hostnames.get(entry.nodeId)
+      this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
+    }
     this.#trusted.clear()
     this.#pending.clear()
     this.#hostnames.clear()

@@ -17,6 +17,8 @@ export const CANDIDATE_MS = 10_000
 export const CANDIDATE_PAUSE_MS = 1_000
 /** Keys of the peer that newer ones have replaced. No node goes back to an old key: a PILA with one of these is a replay. */
 export const RETIRED_KEYS = 16
+/** Keys of a peer that sessions are kept for under one key of ours; then ours is drawn anew. */
+export const SESSIONS_PER_KEY = 8
 /** Least pause between fresh keys of ours for one peer, ms: it must have time to answer the last one. */
 export const FRESH_KEY_PAUSE_MS = 2_000
 /** Replay window, frames, and nonce prefixes followed under one key (§3.3). */

@@ -12,7 +12,7 @@ import { MAX_PREFIXES, REKEY_COUNTER_HIGH, REPLAY_SLOTS } from './constants.ts'
 export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
 export class Session {
-  readonly createdAt: Instant
+  createdAt: Instant // or last announced
   /** The peer's X25519 key that this was agreed with, base64. */
   readonly peerKey: string
   /** A frame of the peer opened under this key: it holds the other half, now. */

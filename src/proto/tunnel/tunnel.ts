@@ -40,6 +40,7 @@ export class Tunnel implements Machine {
   #peerKey: Uint8Array | undefined // X25519, of the latest PILA
   #confirmedPeerKey: string | undefined // the one that frames have been opened under, base64
   readonly #retired: string[] = [] // and those before it
+  readonly #sessions = new Map<string, Session>() // with our present key, by the peer's
   #keyConfirmed = false // frames have been opened under our present X25519 key
   #freshKeyAt: Instant = -Infinity
   #active: Session | undefined // seals what we send
@@ -237,12 +238,12 @@ export class Tunnel implements Machine {
     this.#publicKey = x25519PublicKey(this.#privateKey)
     this.#keyConfirmed = false
     this.#frame = undefined
+    this.#sessions.clear()
   }
 
   #derive (now: Instant, peerKey: Uint8Array): boolean {
-    const shared = agreeSessionKey(this.#privateKey, peerKey)
-    if (shared === 'low_order') return false
-    const session = new Session(this.#keys.crypto.aead(shared), () => readPrefix(this.#keys.random(4)), toBase64(peerKey), now)
+    const session = this.#sessionWith(now, peerKey)
+    if (session === undefined) return false
     const hadPeerKey = this.#peerKey !== undefined
     this.#peerKey = peerKey
     if (this.#active?.confirmed === true) {
@@ -253,6 +254,22 @@ export class Tunnel implements Machine {
     this.#active = session
     this.#news |= hadPeerKey ? TUNNEL_READY | TUNNEL_REKEYED : TUNNEL_READY
     return true
+  }
+
+  /** One session per pair of keys: a PILA that comes again must not start its nonces anew. */
+  #sessionWith (now: Instant, peerKey: Uint8Array): Session | undefined {
+    const name = toBase64(peerKey)
+    const known = this.#sessions.get(name)
+    if (known !== undefined) {
+      known.createdAt = now
+      return known
+    }
+    if (this.#sessions.size >= k.SESSIONS_PER_KEY) this.#drawKey()
+    const shared = agreeSessionKey(this.#privateKey, peerKey)
+    if (shared === 'low_order') return undefined
+    const session = new Session(this.#keys.crypto.aead(shared), () => readPrefix(this.#keys.random(4)), name, now)
+    this.#sessions.set(name, session)
+    return session
   }
 
   #retire (now: Instant, session: Session): void {

@@ -12,7 +12,7 @@ function selector (): PathSelector { return new PathSelector(BEACON, () => 1_472
 
 test('the relay is used before anything is proven, and a direct way as soon as it is', () => {
   const paths = selector()
-  const direct = paths.addCandidate(endpoint(1), 'direct')
+  const direct = paths.addCandidate(endpoint(1), 'direct')!
   assert.equal(paths.current?.kind, 'relay')
   paths.onHeard(0, paths.relay!)
   paths.onHeard(10, direct)
@@ -22,7 +22,7 @@ test('the relay is used before anything is proven, and a direct way as soon as i
 
 test('PILA go everywhere until a way works, then along that one', () => {
   const paths = selector()
-  const direct = paths.addCandidate(endpoint(1), 'direct')
+  const direct = paths.addCandidate(endpoint(1), 'direct')!
   assert.equal(paths.handshakePaths().length, 2)
   paths.onHeard(0, direct)
   paths.onAnswer(direct, 5)
@@ -31,7 +31,7 @@ test('PILA go everywhere until a way works, then along that one', () => {
 
 test('a thousand sources do not fill the table, and do not push out the way in use', () => {
   const paths = selector()
-  const direct = paths.addCandidate(endpoint(1), 'direct')
+  const direct = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(0, direct)
   paths.onAnswer(direct, 5)
   for (let port = 2; port < 1_000; port++) paths.pathOf(endpoint(port), false)
@@ -43,7 +43,7 @@ test('probes of a better way become rare, and stop when it never answers', () =>
   const paths = selector()
   paths.onHeard(0, paths.relay!)
   paths.onAnswer(paths.relay!, 5)
-  paths.addCandidate(endpoint(1), 'direct')
+  paths.addCandidate(endpoint(1), 'direct')!
   const probes: number[] = []
   for (let now = 0; now < 600_000; now += 100) if (paths.takeUpgradeProbe(now) !== undefined) probes.push(now)
   assert.ok(probes.length >= 3 && probes.length <= 10, probes.join())
@@ -52,7 +52,7 @@ test('probes of a better way become rare, and stop when it never answers', () =>
 
 test('a way on which probes stay unanswered is dead, and alive again when one is answered', () => {
   const paths = selector()
-  const direct = paths.addCandidate(endpoint(1), 'direct')
+  const direct = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(0, direct)
   paths.onAnswer(direct, 5)
   for (let now = 0; !direct.dead && now < 60_000; now += 500) {
