@@ -16,7 +16,7 @@ const quick = process.argv.includes('--quick')
 const rounds = quick ? 3 : 7
 const bulkBytes = quick ? 128e6 : 512e6
 const roundTrips = quick ? 500 : 3_000
-const idle = quick ? 200 : 1_000
+const idle = 1_000
 const children: ChildProcess[] = []
 const dir = mkdtempSync(join(tmpdir(), 'pilotgate-bench-'))
 const main = new URL('../dist/cli/main.js', import.meta.url).pathname
@@ -41,6 +41,7 @@ async function run (): Promise<void> {
   ]
   const results: Record<string, Record<string, number[]>> = {}
   const note = (route: Route, row: string, value: number): void => { ((results[row] ??= {})[route.name] ??= []).push(value) }
+  const memory = await idleMemory(gateways) // first: later the heap has room left over from the transfers
   for (let round = 0; round < rounds; round++) {
     for (const route of routes) {
       note(route, 'bulk, one stream, Gbit/s', await bulk(route.bulk))
@@ -49,7 +50,6 @@ async function run (): Promise<void> {
       process.stderr.write(`round ${round + 1}/${rounds}: ${route.name}\n`)
     }
   }
-  const memory = await idleMemory(gateways)
   report(results, memory)
 }
 
@@ -109,6 +109,7 @@ async function setUp (to: [string, number]): Promise<number> {
 
 async function idleMemory (gateways: { pids: number[], echo: [string, number] }): Promise<number> {
   const rss = (): number => gateways.pids.reduce((sum, pid) => sum + Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0), 0)
+  await latency(gateways.echo) // warm
   const before = rss()
   const sockets: Socket[] = []
   for (let i = 0; i < idle; i++) {
