@@ -39,7 +39,7 @@ export class Peer implements Machine, Timed {
   /** Ed25519 key by pin, trust record or registry; undefined while nobody has told. */
   key: Uint8Array | undefined
   tunnel: Tunnel
-  readonly paths: PathSelector
+  paths: PathSelector
   readonly streams = new Map<number, Stream>()
   /** Streams with something to send, each once. */
   readonly ready = new Ring<Stream>()
@@ -62,6 +62,7 @@ export class Peer implements Machine, Timed {
   bytesIn = 0
   bytesOut = 0
   readonly #keys: TunnelKeys
+  readonly #makePaths: () => PathSelector
   readonly #ownId: NodeId
   #owedSince: Instant = -1 // our oldest packet since then that deserves an answer
   #nextPingAt: Instant = 0
@@ -80,7 +81,8 @@ export class Peer implements Machine, Timed {
     this.#ownId = ownId
     this.#keys = keys
     this.tunnel = new Tunnel(keys, ownId)
-    this.paths = new PathSelector(beacon, maxDatagram)
+    this.#makePaths = () => new PathSelector(beacon, maxDatagram)
+    this.paths = this.#makePaths()
     this.#touchedAt = now
   }
 
@@ -142,6 +144,7 @@ export class Peer implements Machine, Timed {
   /** A new life: the peer is gone or trust has ended; nothing of the old keys may be used again. */
   forgetTunnel (): void {
     this.tunnel = new Tunnel(this.#keys, this.#ownId)
+    this.paths = this.#makePaths() // a path that was proven once would keep the next key exchange from every other
     this.connected = false
     this.wanted = false
     this.#owedSince = -1
