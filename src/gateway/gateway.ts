@@ -12,7 +12,8 @@ import type { Path } from '../proto/path/path.ts'
 import type { Peer } from '../proto/node/peer.ts'
 import type { Logger } from '../runtime/log.ts'
 import { OverlayNode } from '../runtime/overlay-node.ts'
-import { sendHandshake, serveHandshakes } from '../services/handshake.ts'
+import { DirectHandshakes } from '../services/handshake.ts'
+import { serveWellKnown } from '../services/well-known.ts'
 import { ConnectionTable } from './connections.ts'
 import { Exposure } from './expose.ts'
 import { LoopbackPool } from './loopback-pool.ts'
@@ -64,7 +65,8 @@ class RunningGateway implements Gateway {
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
-  #handshakes: { close (): void } | undefined
+  #handshakes: DirectHandshakes | undefined
+  #services: { close (): void } | undefined
 
   constructor (options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
@@ -90,13 +92,18 @@ class RunningGateway implements Gateway {
       this.#exposures.push(exposure)
       exposure.start()
     }
-    this.#handshakes = serveHandshakes(node, log)
+    this.#handshakes = new DirectHandshakes(node, log)
+    this.#services = serveWellKnown(node, stateDir, log, ({ peer, peerName, type, bytes, path }) => {
+      log.info({ peer: peerName, nodeId: peer, type, bytes, path }, 'a peer has sent something')
+      onEvent({ event: 'message', peer: peerName, nodeId: peer, type, bytes, path })
+    })
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (node.hostnameRefused !== undefined) {
       throw new PilotError('CONFLICT', `hostname ${hostname ?? ''}: the registry refuses it: ${node.hostnameRefused}`, { hostname })
     }
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
-    else await soon(Promise.all(this.#mappings.map((mapping) => mapping.identify())), IDENTIFY_MS)
+    else for (const peer of this.#options.trust) void this.#handshakes.ask(peer, 'asked at start')
+    if (registered) await soon(Promise.all(this.#mappings.map((mapping) => mapping.identify())), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
     for (const record of this.exposes()) onEvent({ event: 'exposed', ...record })
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
@@ -126,6 +133,7 @@ class RunningGateway implements Gateway {
     for (const mapping of this.#mappings) mapping.stop()
     for (const exposure of this.#exposures) exposure.stop()
     this.#handshakes?.close()
+    this.#services?.close()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -201,6 +209,7 @@ class RunningGateway implements Gateway {
     if (known !== undefined) return { peer, state: 'approved' }
     this.#requireRegistry()
     this.#node.requestTrust(peer, reason)
+    void this.#handshakes?.ask(peer, reason)
     return { peer, state: 'requested' }
   }
 
@@ -221,7 +230,7 @@ class RunningGateway implements Gateway {
     const node = this.#known(peer, this.#node.trusted)
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
     // Said while the tunnel is up: afterwards nothing of ours would open at the peer, and nothing of its here.
-    if (node !== undefined && this.#node.isConnected(node)) await sendHandshake(this.#node, node, 'handshake_revoke', { reason: 'trust revoked' })
+    if (node !== undefined) await this.#handshakes?.revoke(node)
     if (node === undefined || record === undefined || !this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`)
     return record
   }
@@ -268,9 +277,10 @@ class RunningGateway implements Gateway {
       case 'auth_refused':
         this.#sparse.warn(`${event.node}:auth`, { nodeId: event.node, why: event.why, from: formatEndpoint(event.from) }, 'a key exchange with a wrong identity was refused')
         return
-      case 'trust_answer':
-        if (event.text !== undefined) log.warn({ peer: event.peer, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry does not deliver our request for trust')
+      case 'wish_refused':
+        log.warn({ peer: event.peer, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry does not deliver our request for trust; asking on')
         return
+      case 'accept_due': void this.#handshakes?.accept(event.node); return
       case 'trust': this.#onTrust(event.node, event.hostname, event.state); return
       case 'peer':
         if (event.state === 'unreachable') log.warn({ peer: peerName(event.peer), nodeId: event.peer.node, code: 'PEER_UNREACHABLE' }, 'the peer has stopped answering')

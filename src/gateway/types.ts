@@ -147,6 +147,8 @@ export type GatewayEvent =
   | ReadyEvent
   | { readonly event: 'trust', readonly peer: string, readonly nodeId: NodeId, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' }
   | ({ readonly event: 'path', readonly peer: string, readonly nodeId: NodeId } & PathRecord)
+  /** A peer sent a message or a file over data exchange (port 1001); it is kept at `path`. */
+  | { readonly event: 'message', readonly peer: string, readonly nodeId: NodeId, readonly type: string, readonly bytes: number, readonly path: string }
 
 /** What the admin socket may ask of a running gateway. Every method may reject with a PilotError. */
 export interface GatewayControl {

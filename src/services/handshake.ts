@@ -11,15 +11,53 @@ import type { Incoming, OverlayNode } from '../runtime/overlay-node.ts'
 import type { HandshakeType } from '../wire/handshake-message.ts'
 import { MAX_RECEIVED_HANDSHAKE_BYTES, formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../wire/handshake-message.ts'
 
-/** Takes messages on port 444 until closed. */
-export function serveHandshakes (node: OverlayNode, log: Logger): { close (): void } {
-  return node.listen(HANDSHAKE_PORT, (incoming) => {
-    takeMessage(node, incoming, log).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'))
-  })
+export class DirectHandshakes {
+  readonly #node: OverlayNode
+  readonly #log: Logger
+  readonly #listener: { close (): void }
+  readonly #accepting = new Set<NodeId>()
+
+  /** Takes messages on port 444 until closed. */
+  constructor (node: OverlayNode, log: Logger) {
+    this.#node = node
+    this.#log = log
+    this.#listener = node.listen(HANDSHAKE_PORT, (incoming) => {
+      takeMessage(node, incoming, log).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'))
+    })
+  }
+
+  close (): void { this.#listener.close() }
+
+  /** A public peer hears our request at once. Any other one hears of it through the registry, where it has been left too. */
+  async ask (peer: string, justification: string): Promise<void> {
+    try {
+      const node = await this.#node.resolve(peer)
+      if (this.#node.isTrusted(node)) return
+      await this.#send(node, 'handshake_request', { justification })
+    } catch { /* a private node's name is not ours to know yet */ }
+  }
+
+  /** The peer hears that we trust it. A Go peer would ask the registry only at its next heartbeat, after up to 30 s. */
+  async accept (node: NodeId): Promise<void> {
+    if (this.#accepting.has(node)) return
+    this.#accepting.add(node)
+    await this.#send(node, 'handshake_accept', {})
+    this.#accepting.delete(node)
+  }
+
+  /** To be said while the tunnel is up: after the revocation nothing of ours would open at the peer, and nothing of its here. */
+  async revoke (node: NodeId): Promise<void> {
+    if (this.#node.isConnected(node)) await this.#send(node, 'handshake_revoke', { reason: 'trust revoked' })
+  }
+
+  async #send (to: NodeId, type: HandshakeType, text: { justification?: string, reason?: string }): Promise<void> {
+    const fault = await sendHandshake(this.#node, to, type, text)
+    if (fault !== undefined) this.#log.debug({ nodeId: to, type, reason: fault }, 'a handshake message did not go out')
+  }
 }
 
 /** Sends one message, best effort: @returns why it did not go out, or undefined. */
-export async function sendHandshake (node: OverlayNode, to: NodeId, type: HandshakeType, text: { justification?: string, reason?: string }): Promise<string | undefined> {
+async function sendHandshake (node: OverlayNode, to: NodeId, type: HandshakeType, text: { justification?: string, reason?: string }): Promise<string | undefined> {
   const { identity, nodeId } = node
   const message = formatHandshakeMessage({
     type,

@@ -25,7 +25,10 @@ export type NodeEvent =
   | { readonly kind: 'connected', readonly dial: Dial, readonly peer: Peer }
   | { readonly kind: 'dial_failed', readonly dial: Dial, readonly code: ErrorCode, readonly text: string }
   | { readonly kind: 'trust', readonly node: NodeId, readonly hostname: string | undefined, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed' }
-  | { readonly kind: 'trust_answer', readonly peer: string, readonly text: string | undefined }
+  /** The registry does not deliver our wish for trust to this peer, for a reason not told before. */
+  | { readonly kind: 'wish_refused', readonly peer: string, readonly text: string }
+  /** The peer should hear by a handshake message that we trust it: a Go peer asks the registry only every 30 s. */
+  | { readonly kind: 'accept_due', readonly node: NodeId }
   | { readonly kind: 'path', readonly peer: Peer, readonly path: Path }
   | { readonly kind: 'peer', readonly peer: Peer, readonly state: 'connected' | 'unreachable' | 'restarted' }
   | { readonly kind: 'pong', readonly token: unknown, readonly peer: Peer, readonly path: Path, readonly rttMs: number }

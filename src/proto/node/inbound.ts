@@ -125,7 +125,8 @@ export class Inbound {
   }
 
   #showKey (now: Instant, peer: Peer, source: Endpoint, byRelay: boolean): void {
-    if (!byRelay) peer.paths.addUnproven(source)
+    if (byRelay) peer.paths.admitRelay()
+    else peer.paths.addUnproven(source)
     peer.tunnel.showKey(now)
     this.#node.afterTunnel(now, peer)
   }
@@ -167,6 +168,7 @@ export class Inbound {
   }
 
   #takeAuth (now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
+    if (byRelay) peer.paths.admitRelay()
     const result = peer.tunnel.handleAuth(now, frame, peer.key!)
     if (result === 'retired_key') return this.#context.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {

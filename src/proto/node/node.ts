@@ -407,7 +407,7 @@ export class OverlayCore {
     if ((wishes & wish.PEER_KEEPALIVE) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0, undefined)
     if ((wishes & wish.PEER_SEARCH) !== 0) {
       this.context.beacon.refresh(now)
-      for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
     }
     if (peer.connected) {
       const better = peer.paths.takeUpgradeProbe(now)

@@ -64,6 +64,7 @@ export class Outbound {
   /** Our PILA, on every path worth trying. */
   sendAuth (peer: Peer): void {
     const frame = peer.tunnel.takeAuth()
+    if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
     for (const path of peer.paths.handshakePaths()) {
       if (path.kind !== 'relay') {
         this.sendRaw(frame, path.endpoint)

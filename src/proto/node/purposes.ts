@@ -9,6 +9,7 @@ export type Purpose =
   | { readonly kind: 'set_visibility' }
   | { readonly kind: 'poll' }
   | { readonly kind: 'wish', readonly wish: Wish }
+  | { readonly kind: 'wish_name', readonly wish: Wish }
   | { readonly kind: 'respond', readonly node: NodeId, readonly accept: boolean }
   | { readonly kind: 'report', readonly node: NodeId }
   | { readonly kind: 'revoke' }

@@ -7,7 +7,7 @@ import { isHostname, parsePeerName } from '../../base/address.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { HandshakeRequestEntry, HandshakeResponseEntry } from '../../wire/registry-messages.ts'
-import { challenges, isUnknownNode, parsePollHandshakesReply, parseRegisterReply } from '../../wire/registry-messages.ts'
+import { challenges, isUnknownNode, parsePollHandshakesReply, parseRegisterReply, parseResolveHostnameReply } from '../../wire/registry-messages.ts'
 import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { Wish } from '../trust/trust-book.ts'
@@ -37,6 +37,8 @@ export class Standing {
   #reportAt: Instant = Infinity
   #reportRounds = 0
   readonly #rejectedUntil = new Map<NodeId, Instant>()
+  /** What was told about wishes that the registry does not deliver, by peer: each is repeated for ever, the text is not. */
+  readonly #toldWishes = new Map<string, string>()
 
   constructor (context: NodeContext, now: Instant, onNewId: (now: Instant) => void) {
     this.#context = context
@@ -76,7 +78,9 @@ export class Standing {
     const node = this.#context.nodeId
     const signature = this.#sign(challenges.respondHandshake(node, peer))
     this.#ask(now, { type: 'respond_handshake', node_id: node, peer_id: peer, accept, signature }, { kind: 'respond', node: peer, accept })
-    if (accept) this.#report(now, peer)
+    if (!accept) return
+    this.#report(now, peer)
+    this.#context.emit({ kind: 'accept_due', node: peer })
   }
 
   revoke (now: Instant, peer: NodeId): void {
@@ -122,7 +126,8 @@ export class Standing {
       case 'heartbeat': this.#onHeartbeat(now, result); return true
       case 'set_hostname': this.#onHostname(result); return true
       case 'poll': this.#onPoll(now, result); return true
-      case 'wish': this.#onWish(result, result.purpose.wish); return true
+      case 'wish': this.#onWish(now, result, result.purpose.wish); return true
+      case 'wish_name': this.#onWishName(now, result, result.purpose.wish); return true
       case 'report': this.#onReport(now, result, result.purpose.node); return true
       case 'respond':
       case 'revoke':
@@ -357,7 +362,7 @@ export class Standing {
       this.approve(now, node, hostname, key, true)
       this.respond(now, node, true)
     } else if (fate === 'pending' || fate === 'key_changed') this.#context.emit({ kind: 'trust', node, hostname, state: fate })
-    else this.#context.count('trust_requests_refused')
+    else if (fate === 'full') this.#context.count('trust_requests_refused')
   }
 
   /** Honoured only as the answer to a wish of ours: nobody becomes trusted unasked (trust.md §3.1). */
@@ -386,10 +391,26 @@ export class Standing {
     this.#context.emit({ kind: 'trust', node, hostname, state: 'approved' })
   }
 
-  #onWish (result: RegistryResult<Purpose>, wish: Wish): void {
-    const pending = result.kind === 'refused' && result.text.includes('already')
-    const text = result.kind === 'refused' && !pending ? result.text : undefined
-    if (result.kind !== 'unreachable') this.#context.emit({ kind: 'trust_answer', peer: wish.peer, text })
+  #onWish (now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
+    if (result.kind !== 'refused' || result.text.includes('already')) return
+    if (wish.node !== undefined || wish.hostname === undefined) return this.#tellRefused(wish, result.text)
+    // A Go registry takes no hostname here; that of a public node it resolves.
+    const { nodeId } = this.#context
+    const signature = this.#sign(challenges.resolveHostname(nodeId, wish.hostname))
+    this.#ask(now, { type: 'resolve_hostname', hostname: wish.hostname, requester_id: nodeId, signature }, { kind: 'wish_name', wish })
+  }
+
+  #onWishName (now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
+    const reply = result.kind === 'reply' ? parseResolveHostnameReply(result.reply) : undefined
+    if (typeof reply === 'object') {
+      if (this.#context.trust.wishes.includes(wish)) this.wish(now, { ...wish, node: reply.nodeId })
+    } else if (result.kind === 'refused') this.#tellRefused(wish, result.text)
+  }
+
+  #tellRefused (wish: Wish, text: string): void {
+    if (this.#toldWishes.get(wish.peer) === text) return
+    this.#toldWishes.set(wish.peer, text)
+    this.#context.emit({ kind: 'wish_refused', peer: wish.peer, text })
   }
 
   #ask (now: Instant, message: object, purpose: Purpose): void {

@@ -1,6 +1,6 @@
 /**
  * Which way to one peer is used now. Candidates come from the registry, from punching and from where frames arrive;
- * the relay works at once, and better ways take over when an authenticated frame has come along them.
+ * the relay follows when they do not answer at once, and better ways take over when an answer has come along them.
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
@@ -13,6 +13,7 @@ export class PathSelector {
   readonly #relay: Path | undefined
   readonly #maxDatagram: (endpoint: Endpoint) => number
   #current: Path | undefined
+  #relayAdmitted = false
 
   /** @param maxDatagram UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
   constructor (beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number) {
@@ -87,10 +88,18 @@ export class PathSelector {
     this.choose()
   }
 
+  /**
+   * The direct ways have had their chance, or the peer itself came by the relay. A Go peer that has once received
+   * anything by the relay sends everything by it until it restarts (tunnel.md §6.4): it must not be the first to arrive.
+   */
+  admitRelay (): void {
+    this.#relayAdmitted = true
+  }
+
   /** Where a PILA goes: the current path if it works, else everywhere. */
   handshakePaths (): readonly Path[] {
     if (this.#current !== undefined && this.#current.heard && !this.#current.dead) return [this.#current]
-    return this.all()
+    return this.#relayAdmitted || this.#candidates.length === 0 ? this.all() : this.#candidates
   }
 
   all (): readonly Path[] {

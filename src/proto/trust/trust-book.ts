@@ -8,7 +8,7 @@ import type { NodeId } from '../../base/types.ts'
 import type { PendingEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
 
 /** What a request of somebody else leads to. */
-export type RequestFate = 'pending' | 'approve' | 'already_trusted' | 'key_changed' | 'full'
+export type RequestFate = 'pending' | 'still_pending' | 'approve' | 'already_trusted' | 'key_changed' | 'full'
 
 /** Our own wish to be trusted: by node id, or by a hostname whose node we do not know yet. */
 export interface Wish {
@@ -103,7 +103,9 @@ export class TrustBook {
     }
     if (this.#isImpostor(hostname, key)) return 'key_changed'
     if (this.wishFor(node, hostname) !== undefined || this.#displaced.has(toBase64(key))) return 'approve'
-    if (this.#pending.size >= MAX_PENDING && !this.#pending.has(node)) return 'full'
+    const waiting = this.#pending.get(node)
+    if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
+    if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
     this.#pending.set(node, { nodeId: node, publicKey: toBase64(key), justification, receivedAt: time })
     this.noteHostname(node, hostname)
     this.#dirty = true

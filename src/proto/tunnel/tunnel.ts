@@ -68,6 +68,8 @@ export class Tunnel implements Machine {
   /** A PILA of ours wants to go out; the node sends it on every path worth trying. */
   get authDue (): boolean { return this.#authDue }
   get underway (): boolean { return this.#startedAt >= 0 }
+  /** PILA of the exchange under way so far, unanswered all of them. */
+  get attempts (): number { return this.underway ? this.#attempts : 0 }
 
   takeNews (): number {
     const news = this.#news

@@ -20,10 +20,13 @@ test('the relay is used before anything is proven, and a direct way as soon as i
   assert.equal(paths.current, direct)
 })
 
-test('PILA go everywhere until a way works, then along that one', () => {
+test('PILA go the direct ways first, by the relay too once it is admitted, and along one that works alone', () => {
   const paths = selector()
+  assert.deepEqual(paths.handshakePaths(), [paths.relay], 'there is no other way')
   const direct = paths.addCandidate(endpoint(1), 'direct')!
-  assert.equal(paths.handshakePaths().length, 2)
+  assert.deepEqual(paths.handshakePaths(), [direct])
+  paths.admitRelay()
+  assert.deepEqual(paths.handshakePaths(), [direct, paths.relay])
   paths.onHeard(0, direct)
   paths.onAnswer(direct, 5)
   assert.deepEqual(paths.handshakePaths(), [direct])
