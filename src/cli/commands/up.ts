@@ -90,6 +90,7 @@ export function eventLine (event: GatewayEvent): string {
     case 'exposed': return `exposed  ${exposedLine(event)}`
     case 'ready': return `ready    ${formatNode(event.node)}, udp ${event.udp}, admin ${event.admin}, after ${Math.round(event.elapsedMs)} ms`
     case 'trust': return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
+    case 'message': return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`
     case 'path': return `path     ${event.peer} (node ${event.nodeId}): ${event.kind} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`
   }
 }

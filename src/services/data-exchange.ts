@@ -1,0 +1,96 @@
+/** Port 1001: messages and files of trusted peers, kept in the inbox, each answered with an ACK frame (services.md §6). */
+import { utf8 } from '../base/bytes.ts'
+import type { NodeId } from '../base/types.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { Incoming } from '../runtime/overlay-node.ts'
+import type { OverlayStream } from '../runtime/overlay-stream.ts'
+import type { DataFrame } from '../wire/data-frame.ts'
+import { dataFrameBytes, decodeDataFrame, encodeDataFrame } from '../wire/data-frame.ts'
+import type { Listening } from './echo.ts'
+import type { Inbox } from './inbox.ts'
+
+export interface Received { readonly peer: NodeId, readonly peerName: string, readonly type: string, readonly bytes: number, readonly path: string }
+
+export interface DataExchangeNode extends Listening { isTrusted (node: NodeId): boolean }
+
+/** @param onReceived is told what was kept. Peers that are not trusted find the port closed. */
+export function serveDataExchange (node: DataExchangeNode, inbox: Inbox, log: Logger, onReceived: (received: Received) => void): { close (): void } {
+  let open = 0
+  return node.listen(DATA_PORT, (incoming) => {
+    if (!node.isTrusted(incoming.peer) || open >= MAX_DATA_STREAMS) return incoming.refuse()
+    open += 1
+    takeFrames(incoming, inbox, onReceived)
+      .catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a data exchange ended early'))
+      .finally(() => { open -= 1 })
+  })
+}
+
+async function takeFrames (incoming: Incoming, inbox: Inbox, onReceived: (received: Received) => void): Promise<void> {
+  const { peer, peerName } = incoming
+  const stream = incoming.accept()
+  const reader = new FrameReader()
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      reader.push(chunk)
+      for (let frame = reader.take(); frame !== undefined; frame = reader.take()) {
+        if (frame === 'too_long') return void stream.destroy()
+        await answer(stream, frame, async () => {
+          const path = await keep(inbox, peerName, frame)
+          if (path !== undefined) onReceived({ peer, peerName, type: frame.type.toLowerCase(), bytes: frame.content.length, path })
+        })
+      }
+    }
+  } finally {
+    stream.end()
+    stream.destroySoon()
+  }
+}
+
+async function answer (stream: OverlayStream, frame: DataFrame, work: () => Promise<void>): Promise<void> {
+  let text = `ACK ${frame.type} ${frame.content.length} bytes`
+  try {
+    await work()
+  } catch (error) {
+    text = `ERR ${frame.type} save failed: ${(error as Error).message.split(',')[0]}` // no path of ours
+  }
+  stream.write(encodeDataFrame('TEXT', utf8(text)))
+}
+
+/** As in the field: what is neither a known type nor has a name is acknowledged and not kept. */
+async function keep (inbox: Inbox, from: string, { type, name, content }: DataFrame): Promise<string | undefined> {
+  if (type === 'FILE') return name === '' ? undefined : await inbox.saveFile(name, content, new Date())
+  if (type === 'TEXT' || type === 'JSON' || type === 'BINARY') return await inbox.saveMessage(type, from, content, new Date())
+  return undefined
+}
+
+/** Collects chunks until a frame is whole; a frame of many chunks is joined once, not once for each. */
+class FrameReader {
+  #chunks: Uint8Array[] = []
+  #bytes = 0
+  #wanted = 1
+
+  push (chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.#bytes += chunk.length
+  }
+
+  take (): DataFrame | 'too_long' | undefined {
+    if (this.#bytes < this.#wanted) return undefined
+    const joined = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
+    const frame = decodeDataFrame(joined)
+    if (frame === 'incomplete') {
+      this.#chunks = [joined]
+      this.#wanted = dataFrameBytes(joined)
+      return undefined
+    }
+    if (frame === 'too_long') return frame
+    this.#chunks = frame.frameBytes < joined.length ? [joined.subarray(frame.frameBytes)] : []
+    this.#bytes = joined.length - frame.frameBytes
+    this.#wanted = 1
+    return frame
+  }
+}
+
+const DATA_PORT = 1_001
+/** Each may hold a frame of 16 MiB in memory. Further ones are refused. */
+const MAX_DATA_STREAMS = 8

@@ -1,0 +1,36 @@
+/** Port 7: what the reference's echo service answered, byte for byte; and a bound on how many may use it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { toHex } from '../../../src/base/bytes.ts'
+import { serveEcho } from '../../../src/services/echo.ts'
+import { hex, loadVectors, payloadOf, sha256Hex } from '../../vectors/load.ts'
+import { OnePortNode } from './setting.ts'
+
+interface Case { name: string, sent?: string, received?: string, sent_sha256?: string, received_length?: number }
+
+const { echo } = loadVectors<{ echo: { port: number, cases: Case[] } }>('services')
+
+for (const { name, sent, received, sent_sha256: digest, received_length: length } of echo.cases) {
+  test(`echo: ${name}`, async () => {
+    const node = new OnePortNode()
+    serveEcho(node)
+    assert.equal(node.port, echo.port)
+    const stream = node.connect()!
+    const bytes = sent === undefined ? payloadOf({ mul: 7, add: 0, length: length! }) : hex(sent)
+    stream.end(bytes)
+    const answer = Buffer.concat(await stream.toArray() as Buffer[])
+    if (received === undefined) assert.equal(sha256Hex(answer), digest)
+    else assert.equal(toHex(answer), received)
+  })
+}
+
+test('streams beyond the limit are refused, and one that ends makes room', async () => {
+  const node = new OnePortNode()
+  serveEcho(node)
+  const streams = Array.from({ length: 64 }, () => node.connect()!)
+  assert.equal(node.connect(), undefined)
+  streams[0]!.end()
+  await streams[0]!.toArray()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.notEqual(node.connect(), undefined)
+})

@@ -1,0 +1,49 @@
+/** A node that has one service: a test opens streams to it as a peer, without a network. */
+import { Duplex } from 'node:stream'
+import type { Incoming } from '../../../src/runtime/overlay-node.ts'
+import type { OverlayStream } from '../../../src/runtime/overlay-stream.ts'
+
+export class OnePortNode {
+  #onIncoming: ((incoming: Incoming) => void) | undefined
+  port = 0
+  trusted = true
+
+  isTrusted (): boolean { return this.trusted }
+
+  listen (port: number, onIncoming: (incoming: Incoming) => void): { close (): void } {
+    this.port = port
+    this.#onIncoming = onIncoming
+    return { close: () => { this.#onIncoming = undefined } }
+  }
+
+  /** @returns the peer's end, or undefined when the service refused. */
+  connect (): Duplex | undefined {
+    const [near, far] = pair()
+    let refused = false
+    this.#onIncoming?.({ peer: 2, peerName: 'bob', port: this.port, gone: false, accept: () => near as unknown as OverlayStream, refuse: () => { refused = true } })
+    return refused ? undefined : far
+  }
+}
+
+/** Two ends of a stream, with the socket method that services call. */
+function pair (): [Duplex, Duplex] {
+  const ends: Duplex[] = []
+  for (const other of [1, 0]) {
+    ends.push(Object.assign(new Duplex({
+      read () {},
+      write (chunk: Uint8Array, _encoding, callback) {
+        ends[other]!.push(chunk)
+        callback()
+      },
+      final (callback) {
+        ends[other]!.push(null)
+        callback()
+      },
+      destroy (error, callback) {
+        if (!ends[other]!.destroyed) ends[other]!.push(null)
+        callback(error)
+      },
+    }), { destroySoon (this: Duplex) { this.end() } }))
+  }
+  return [ends[0]!, ends[1]!]
+}
