@@ -6,6 +6,7 @@
 import { toBase64, utf8 } from '../base/bytes.ts'
 import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
+import { HANDSHAKE_PORT } from '../proto/node/constants.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Incoming, OverlayNode } from '../runtime/overlay-node.ts'
 import type { HandshakeType } from '../wire/handshake-message.ts'
@@ -112,7 +113,6 @@ async function takeMessage (node: OverlayNode, incoming: Incoming, log: Logger):
   }
 }
 
-const HANDSHAKE_PORT = 444
 const SEND_MS = 2_000
 const LINGER_MS = 500
 const RECEIVE_MS = 10_000

@@ -129,9 +129,17 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       await eventually('the Go daemon reaches us', async () => attempt(async () => transferOnce(goGateway, 100_000)), 45_000)
     })
 
-    test('untrust on the Go side ends our access; revoke on ours ends theirs', async () => {
-      await go.ctl('untrust', String(ours.ready.node.nodeId))
-      await ours.program.event('trust', (event) => event['state'] === 'revoked')
+    test('trust that we revoke is gone on the Go side too, and its clients with it', async () => {
+      const socket = await open(goGateway)
+      await exchange(socket, noise(1_000))
+      const ended = new Promise((resolve) => socket.once('error', resolve).once('close', resolve).once('end', resolve))
+      assert.equal((await ours.cli('trust', 'revoke', 'go-a')).code, 0)
+      await within(socket, ended)
+      await eventually('the Go daemon has heard of it', async () => {
+        const { trusted } = await go.ctl('trust') as { trusted: Array<{ node_id: number }> }
+        return trusted.every(({ node_id: id }) => id !== ours.ready.node.nodeId) || undefined
+      })
+      await assert.rejects(transferOnce(goGateway, 1_000))
     })
   })
 }

@@ -55,7 +55,7 @@ export class GoNode {
     this.socket = join(this.home, 'pilot.sock')
     this.#args = [
       '-registry', rendezvous.registry, '-beacon', rendezvous.beacon, '-listen', `127.0.0.1:${port}`, '-endpoint', `127.0.0.1:${port}`, '-socket', this.socket,
-      '-identity', join(this.home, 'identity.json'), '-email', `${name}@example.com`, '-hostname', name, ...(isPublic ? ['-public'] : []), ...args,
+      '-log-level', 'debug', '-identity', join(this.home, 'identity.json'), '-email', `${name}@example.com`, '-hostname', name, ...(isPublic ? ['-public'] : []), ...args,
     ]
   }
 

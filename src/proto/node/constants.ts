@@ -65,6 +65,8 @@ export const MAX_REDIALS = 3
 
 export const EPHEMERAL_FIRST = 49_152
 export const EPHEMERAL_COUNT = 16_384
+/** Overlay port of trust messages (trust.md §3). */
+export const HANDSHAKE_PORT = 444
 /** Source port of pings. Never 0: two Go daemons would answer each other for ever (addressing §5). */
 export const PING_PORT = 1
 /** Punch frames sent to an endpoint that the beacon names. */

@@ -244,7 +244,7 @@ export class Inbound {
       context.emit({ kind: 'turned_away', node: peer.node, port: header.dstPort, why, from: peer.paths.current?.endpoint })
       if (why !== 'stranger' && this.#resets.take(now)) this.#outbound.resetUnknown(peer, header, payload.length)
     }
-    if (!context.options.public && !context.trust.isTrusted(peer.node)) return refused('stranger')
+    if (!context.options.public && !context.trust.isTrusted(peer.node) && !this.#mayHandshake(peer)) return refused('stranger')
     if (!context.ports.isListening(header.dstPort)) return refused('no_listener')
     if (context.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
@@ -254,6 +254,11 @@ export class Inbound {
     context.addStream(peer, stream)
     context.count('streams_incoming')
     context.emit({ kind: 'incoming', stream, peer })
+  }
+
+  /** Whom we asked for trust may answer in person. A Go peer would try for 29 s before it goes through the registry. */
+  #mayHandshake (peer: Peer): boolean {
+    return this.#header.dstPort === k.HANDSHAKE_PORT && this.#context.trust.wishFor(peer.node, peer.hostname) !== undefined
   }
 
   #handleControl (now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
