@@ -7,13 +7,15 @@ import { toBase64, utf8 } from '../base/bytes.ts'
 import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { Incoming, OverlayNode } from '../runtime/overlay-node.ts'
+import type { OverlayNode } from '../runtime/overlay-node.ts'
+import type { Incoming, Listener } from '../runtime/overlay.ts'
 import type { HandshakeType } from '../wire/handshake-message.ts'
 import { MAX_RECEIVED_HANDSHAKE_BYTES, formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../wire/handshake-message.ts'
 
-/** Takes messages on port 444 until closed. */
-export function serveHandshakes (node: OverlayNode, log: Logger): { close (): void } {
-  return node.listen(HANDSHAKE_PORT, (incoming) => {
+/** Takes messages on port 444 until closed, and lets a revocation reach the peer. */
+export async function serveHandshakes (node: OverlayNode, log: Logger): Promise<Listener> {
+  node.beforeRevoke = (peer) => sendHandshake(node, peer, 'handshake_revoke', { reason: 'trust revoked' })
+  return await node.listen(HANDSHAKE_PORT, (incoming) => {
     takeMessage(node, incoming, log).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'))
   })
 }

@@ -88,7 +88,7 @@ export function eventLine (event: GatewayEvent): string {
   switch (event.event) {
     case 'mapped': return `mapped   ${mappedLine(event)}`
     case 'exposed': return `exposed  ${exposedLine(event)}`
-    case 'ready': return `ready    ${formatNode(event.node)}, udp ${event.udp}, admin ${event.admin}, after ${Math.round(event.elapsedMs)} ms`
+    case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin}, after ${Math.round(event.elapsedMs)} ms`
     case 'trust': return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
     case 'path': return `path     ${event.peer} (node ${event.nodeId}): ${event.kind} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`
   }

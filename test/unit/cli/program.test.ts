@@ -64,13 +64,14 @@ test('lists are tables for people, and say so when they are empty', async () => 
   assert.equal((await run('peers')).out, [
     'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD', 'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago', '',
   ].join('\n'))
-  const empty = testWorld({ control: fakeControl([], { peers: () => [], mappings: () => [], exposes: () => [], connections: () => [], trusted: () => [], pending: () => [] }) })
+  const empty = testWorld({ control: fakeControl([], { peers: () => [], mappings: () => [], exposes: () => [], connections: () => [], trusted: () => Promise.resolve([]), pending: () => Promise.resolve([]) }) })
   for (const command of ['peers', 'mappings', 'exposes', 'connections', 'trust list', 'trust pending']) assert.equal((await run(command, empty)).code, 0)
   assert.equal(empty.stdout.join(''), 'no peers yet\nno mappings\nno exposures\nno connections\nno trusted peers\nno requests wait\n')
 })
 
 test('a stranger\'s reason cannot drive the terminal', async () => {
-  const control = fakeControl([], { pending: () => [{ ...fakeControl([]).pending()[0]!, justification: 'hi\u001b[2J\n\u202eevil' }] })
+  const [request] = await fakeControl([]).pending()
+  const control = fakeControl([], { pending: () => Promise.resolve([{ ...request!, justification: 'hi\u001b[2J\n\u202eevil' }]) })
   assert.match((await run('trust pending', testWorld({ control }))).out, /hi\?\[2J\?\?evil/)
 })
 

@@ -1,0 +1,13 @@
+/** Which overlay the gateway stands on: the only place that knows that there are two kinds. Above: gateway.ts. */
+import type { Logger } from '../runtime/log.ts'
+import { OverlayNode } from '../runtime/overlay-node.ts'
+import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
+import { serveHandshakes } from '../services/handshake.ts'
+import type { GatewayOptions } from './types.ts'
+
+/** A node of our own, with the services that every node of the overlay has. */
+export async function joinOverlay (options: GatewayOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<Overlay> {
+  const node = await OverlayNode.start(options, log, onEvent)
+  await serveHandshakes(node, log)
+  return node
+}
