@@ -163,4 +163,6 @@ export interface GatewayOptions {
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string
   readonly allowLan: boolean
+  /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
+  readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
 }
