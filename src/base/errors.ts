@@ -18,6 +18,7 @@ export const ERRORS = {
   CONNECTION_REFUSED: { exit: 5, http: 502, hint: 'The node answered, but nothing is offered to us on that port.' },
   TARGET_UNREACHABLE: { exit: 5, http: 502, hint: 'The exposed local service does not accept connections. Is it running?' },
   REGISTRY_UNREACHABLE: { exit: 5, http: 504, hint: 'Check the --registry address and that the rendezvous runs. The gateway keeps trying by itself.' },
+  DAEMON_UNREACHABLE: { exit: 5, http: 504, hint: 'Does the pilot daemon run, and may this user open its socket? `pilotctl info` tells. A running gateway keeps trying by itself.' },
   REGISTRY_REFUSED: { exit: 1, http: 502, hint: 'The registry answered with an error; the message holds its text.' },
   PORT_IN_USE: { exit: 6, http: 409, hint: 'Choose another address or port, or stop the program that holds it.' },
   ADDRESS_UNAVAILABLE: { exit: 2, http: 400, hint: 'This machine has no such local address. Use 127.x.y.z, or an address of one of its interfaces with --allow-lan.' },
@@ -25,6 +26,7 @@ export const ERRORS = {
   CONFLICT: { exit: 6, http: 409, hint: 'The name is taken. Choose another, or remove the one that has it.' },
   TOO_MANY: { exit: 1, http: 429, hint: 'A limit was reached; docs/limits.md says which and why.' },
   DATAGRAM_TOO_LARGE: { exit: 1, http: 413, hint: 'A datagram must fit one packet of the path; send less at once, or use a stream.' },
+  NOT_SUPPORTED: { exit: 1, http: 501, hint: 'A daemon cannot do this for us: docs/driver-mode.md lists what needs a node of our own, without --daemon.' },
   SHUTTING_DOWN: { exit: 1, http: 503, hint: 'The gateway is stopping and takes no new work.' },
   TIMED_OUT: { exit: 124, http: 504, hint: 'Nothing answered in time. Try again, or see `pilotgate status`.' },
 } as const satisfies Record<string, { exit: number, http: number, hint: string }>

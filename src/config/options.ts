@@ -25,6 +25,7 @@ export interface Flags {
   readonly identity?: string
   readonly admin?: string
   readonly allowLan?: boolean
+  readonly daemon?: string
   readonly trust?: readonly string[]
   readonly map?: readonly string[]
   readonly expose?: readonly string[]
@@ -59,6 +60,7 @@ export function resolveOptions (sources: Sources): GatewayOptions {
     exposes: [...fileExposes(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
+    ...daemonOf(sources),
   }
   checkMaps(options)
   checkExposes(options)
@@ -93,6 +95,23 @@ function adminSocketOf ({ flags, env, file }: Sources, stateDir: string): string
   const bytes = Buffer.byteLength(path)
   if (bytes > MAX_SOCKET_PATH_BYTES) throw new PilotError('USAGE', `admin socket ${path}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${bytes}; name a shorter one with --admin`, { path, bytes })
   return path
+}
+
+/** A daemon has an identity, a socket and a visibility of its own: whoever names these as well means something else. */
+function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'> {
+  const given = flags.daemon ?? variable(env, 'DAEMON')
+  const written = file?.config.node.daemon
+  if (given === undefined && written === undefined) return {}
+  const socket = given === undefined ? resolve(file!.folder, expandHome(written!, env)) : resolve(expandHome(given, env))
+  const { node } = Config.parse({ version: 1 })
+  const inFile = (key: keyof typeof node): boolean => file !== undefined && file.config.node[key] !== node[key] // the default, written out, says nothing
+  for (const key of NODE_OF_OUR_OWN) {
+    const name = flags[key] !== undefined ? `--${key}` : variable(env, key.toUpperCase()) !== undefined ? `PILOTGATE_${key.toUpperCase()}` : inFile(key) ? `node.${key}` : undefined
+    if (name !== undefined) throw new PilotError('USAGE', `${name} does not go with --daemon: ${key} is the daemon's own affair`, { option: name })
+  }
+  if (Object.keys(file?.config.peers ?? {}).length > 0) throw new PilotError('USAGE', 'peers does not go with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned', { option: 'peers' })
+  const registry = flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
+  return { daemon: registry === undefined ? { socket } : { socket, registry } }
 }
 
 function fileMaps (config: Config): MapSpec[] {
@@ -180,6 +199,8 @@ function withoutBrackets (text: string): string {
 function unique (values: readonly string[]): string[] {
   return [...new Set(values)]
 }
+
+const NODE_OF_OUR_OWN = ['beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity'] as const
 
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'
 

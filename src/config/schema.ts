@@ -40,6 +40,8 @@ const NodeSection = section({
     .describe('File with the private key, mode 0600; made when absent. Relative to stateDir. Absent: identity.json.'),
   stateDir: filePath.optional()
     .describe('Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.'),
+  daemon: filePath.optional()
+    .describe('Unix socket of a pilot daemon to use instead of a node of our own. Absent: none. Goes with trust, registry (whom to ask for names) and stateDir only.'),
   trust: list(peer).default([])
     .describe('Peers to ask for trust, and whose request is approved when it comes.'),
 })

@@ -4,14 +4,14 @@ import type { NodeId } from '../base/types.ts'
 
 /** What access needs to know of the overlay. */
 export interface AccessNode {
-  isTrusted (node: NodeId): boolean
+  isTrusted (node: NodeId): Promise<boolean>
   /** Rejects when the name is unknown: then it names nobody. */
   resolve (peer: string): Promise<NodeId>
 }
 
 /** The node was authenticated by its tunnel. Names are asked of the registry, which remembers them for a short while. */
 export async function isAllowed (access: AccessNode, allow: readonly string[], node: NodeId): Promise<boolean> {
-  if (!access.isTrusted(node)) return false // a public node talks to everybody, and still serves only whom it trusts
+  if (!await access.isTrusted(node)) return false // a public node talks to everybody, and still serves only whom it trusts
   for (const entry of allow) {
     if (entry === 'trusted') return true
     const name = parsePeerName(entry)

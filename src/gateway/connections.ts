@@ -1,7 +1,7 @@
 /** The connections that pass through this gateway now: for people to see, for limits, and for a drain to wait on. */
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
-import type { OverlayStream } from '../runtime/overlay-stream.ts'
+import type { OverlayStream } from '../runtime/overlay.ts'
 import type { ConnectionRecord } from './types.ts'
 
 export class Connection {

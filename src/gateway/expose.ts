@@ -1,19 +1,19 @@
 /**
  * A local service on one of our overlay ports: a peer asks, access decides, the target is connected, the two are joined.
- * Above: gateway.ts. Below: access.ts, splice.ts, runtime/overlay-node.ts.
+ * Above: gateway.ts. Below: access.ts, splice.ts, runtime/overlay.ts.
  * The peer's request is answered only when the target has taken the connection, so that 'connected' is true for it.
  */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import type { Logger } from '../runtime/log.ts'
-import type { Incoming, OverlayNode } from '../runtime/overlay-node.ts'
+import type { Incoming, Listener, Overlay } from '../runtime/overlay.ts'
 import { isAllowed } from './access.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 
 export interface ExposureDeps {
-  readonly node: OverlayNode
+  readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
 }
@@ -21,7 +21,7 @@ export interface ExposureDeps {
 export class Exposure {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
-  #listener: { close (): void } | undefined
+  #listener: Listener | undefined
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
@@ -34,8 +34,8 @@ export class Exposure {
   }
 
   /** @throws PilotError PORT_IN_USE when the overlay port is exposed already. */
-  start (): void {
-    this.#listener = this.#deps.node.listen(this.spec.port, (incoming) => {
+  async start (): Promise<void> {
+    this.#listener = await this.#deps.node.listen(this.spec.port, (incoming) => {
       this.#onPeer(incoming).catch((error: unknown) => {
         this.#deps.log.error({ expose: this.spec.name, reason: String(error) }, 'a connection could not be handled')
         incoming.refuse()

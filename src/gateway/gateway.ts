@@ -5,22 +5,17 @@
 import { mkdir } from 'node:fs/promises'
 import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
-import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
-import type { NodeEvent } from '../proto/node/events.ts'
-import type { Path } from '../proto/path/path.ts'
-import type { Peer } from '../proto/node/peer.ts'
 import type { Logger } from '../runtime/log.ts'
-import { OverlayNode } from '../runtime/overlay-node.ts'
-import { DirectHandshakes } from '../services/handshake.ts'
-import { serveWellKnown } from '../services/well-known.ts'
+import type { Overlay, OverlayEvent, PathStatus } from '../runtime/overlay.ts'
 import { ConnectionTable } from './connections.ts'
 import { Exposure } from './expose.ts'
+import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
 import { SparseLog } from './sparse-log.ts'
 import type {
-  GatewayControl, GatewayEvent, GatewayOptions, NodeRecord, PathRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
+  GatewayControl, GatewayEvent, GatewayOptions, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
 
@@ -61,12 +56,10 @@ class RunningGateway implements Gateway {
   readonly #exposures: Exposure[] = []
   readonly #sparse: SparseLog
   readonly #toldPaths = new Map<NodeId, string>()
-  #node!: OverlayNode
+  #node!: Overlay
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
-  #handshakes: DirectHandshakes | undefined
-  #services: { close (): void } | undefined
 
   constructor (options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
@@ -75,12 +68,12 @@ class RunningGateway implements Gateway {
   }
 
   async start (): Promise<void> {
-    const { stateDir, maps, exposes, allowLan, hostname } = this.#options
+    const { stateDir, maps, exposes, allowLan } = this.#options
     const { log, onEvent } = this.#deps
     await mkdir(stateDir, { recursive: true, mode: 0o700 })
-    const node = await OverlayNode.start(this.#options, log, (event) => this.#onNodeEvent(event))
+    const node = await joinOverlay(this.#options, log, (event) => this.#onOverlayEvent(event))
     this.#node = node
-    const pool = await LoopbackPool.open(stateDir, node.identity.publicKeyBase64)
+    const pool = await LoopbackPool.open(stateDir, node.publicKey)
     for (const spec of maps) {
       const mapping = new Mapping(spec, { node, pool, connections: this.#connections, log, allowLan })
       this.#mappings.push(mapping)
@@ -90,20 +83,11 @@ class RunningGateway implements Gateway {
     for (const spec of exposes) {
       const exposure = new Exposure(spec, { node, connections: this.#connections, log })
       this.#exposures.push(exposure)
-      exposure.start()
+      await exposure.start()
     }
-    this.#handshakes = new DirectHandshakes(node, log)
-    this.#services = serveWellKnown(node, stateDir, log, ({ peer, peerName, type, bytes, path }) => {
-      log.info({ peer: peerName, nodeId: peer, type, bytes, path }, 'a peer has sent something')
-      onEvent({ event: 'message', peer: peerName, nodeId: peer, type, bytes, path })
-    })
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
-    if (node.hostnameRefused !== undefined) {
-      throw new PilotError('CONFLICT', `hostname ${hostname ?? ''}: the registry refuses it: ${node.hostnameRefused}`, { hostname })
-    }
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
-    else for (const peer of this.#options.trust) void this.#handshakes.ask(peer, 'asked at start')
-    if (registered) await soon(Promise.all(this.#mappings.map((mapping) => mapping.identify())), IDENTIFY_MS)
+    else await soon(Promise.all(this.#mappings.map((mapping) => mapping.identify())), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
     for (const record of this.exposes()) onEvent({ event: 'exposed', ...record })
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
@@ -114,7 +98,7 @@ class RunningGateway implements Gateway {
     return {
       event: 'ready',
       node: this.#nodeRecord(),
-      udp: this.#node.udp,
+      udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
       mappings: this.mappings(),
       exposes: this.exposes(),
@@ -132,8 +116,6 @@ class RunningGateway implements Gateway {
     this.#state = 'draining'
     for (const mapping of this.#mappings) mapping.stop()
     for (const exposure of this.#exposures) exposure.stop()
-    this.#handshakes?.close()
-    this.#services?.close()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -147,7 +129,7 @@ class RunningGateway implements Gateway {
   }
 
   status (): StatusRecord {
-    const node = this.#node
+    const { counters, ...standing } = this.#node.status
     const { rss, heapUsed } = process.memoryUsage()
     return {
       version: this.#deps.version,
@@ -155,35 +137,18 @@ class RunningGateway implements Gateway {
       state: this.#state,
       uptimeMs: Math.round(performance.now() - this.#startedAt),
       node: this.#nodeRecord(),
-      udp: node.udp,
+      ...standing,
       admin: this.#options.adminSocket,
-      registry: { endpoint: node.registryEndpoint, state: node.registryState, since: node.registrySince.toISOString() },
-      beacon: { endpoint: node.beaconEndpoint, observed: node.observed },
-      peers: node.core.context.peers.size,
+      peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
       exposes: this.exposes(),
       memory: { rssBytes: rss, heapBytes: heapUsed },
-      counters: { ...this.#connections.counters, ...node.core.context.counters },
+      counters: { ...this.#connections.counters, ...counters },
     }
   }
 
-  peers (): readonly PeerRecord[] {
-    const now = performance.now()
-    return [...this.#node.core.context.peers.values()].map((peer) => ({
-      nodeId: peer.node,
-      address: formatAddress({ network: 0, node: peer.node }),
-      hostname: peer.hostname ?? null,
-      trusted: this.#node.isTrusted(peer.node),
-      state: peer.state,
-      path: peer.connected && peer.paths.current !== undefined ? pathRecord(peer.paths.current) : null,
-      streams: peer.streams.size,
-      bytesIn: peer.bytesIn,
-      bytesOut: peer.bytesOut,
-      lastHeardMs: peer.heardAt === -Infinity ? null : Math.round(now - peer.heardAt),
-    }))
-  }
-
+  peers (): readonly PeerRecord[] { return this.#node.peers }
   mappings (): readonly ReturnType<GatewayControl['mappings']>[number][] { return this.#mappings.map(({ record }) => record) }
   exposes (): readonly ReturnType<GatewayControl['exposes']>[number][] { return this.#exposures.map(({ record }) => record) }
   connections (): ReturnType<GatewayControl['connections']> { return this.#connections.records }
@@ -193,50 +158,42 @@ class RunningGateway implements Gateway {
     return { peer, nodeId: node, seq, rttMs, path, endpoint }
   }
 
-  trusted (): readonly TrustRecord[] {
-    return this.#node.trusted.map((entry) => this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt))
+  async trusted (): Promise<readonly TrustRecord[]> {
+    return (await this.#node.trusted()).map((entry) => this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt))
   }
 
-  pending (): readonly PendingTrustRecord[] {
-    return this.#node.pendingTrust.map((entry) => ({
+  async pending (): Promise<readonly PendingTrustRecord[]> {
+    return (await this.#node.pendingTrust()).map((entry) => ({
       ...this.#trustRecord(entry.nodeId, entry.publicKey, entry.receivedAt),
       justification: entry.justification,
     }))
   }
 
   async requestTrust (peer: string, reason: string): Promise<TrustRequestRecord> {
-    const known = this.#known(peer, this.#node.trusted)
+    const known = this.#known(peer, await this.#node.trusted())
     if (known !== undefined) return { peer, state: 'approved' }
-    this.#requireRegistry()
-    this.#node.requestTrust(peer, reason)
-    void this.#handshakes?.ask(peer, reason)
+    await this.#node.requestTrust(peer, reason)
     return { peer, state: 'requested' }
   }
 
   async approveTrust (peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, this.#node.pendingTrust)
-    if (node === undefined || !this.#node.approveTrust(node)) throw new PilotError('NOT_FOUND', `no request of ${peer} is pending`)
-    return this.#trustRecord(node, this.#node.trusted.find(({ nodeId }) => nodeId === node)?.publicKey ?? '', null)
+    const node = this.#known(peer, await this.#node.pendingTrust())
+    if (node === undefined || !await this.#node.approveTrust(node)) throw new PilotError('NOT_FOUND', `no request of ${peer} is pending`)
+    return this.#trustRecord(node, (await this.#node.trusted()).find(({ nodeId }) => nodeId === node)?.publicKey ?? '', null)
   }
 
   async rejectTrust (peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, this.#node.pendingTrust)
+    const node = this.#known(peer, await this.#node.pendingTrust())
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !this.#node.rejectTrust(node)) throw new PilotError('NOT_FOUND', `no request of ${peer} is pending`)
+    if (node === undefined || record === undefined || !await this.#node.rejectTrust(node)) throw new PilotError('NOT_FOUND', `no request of ${peer} is pending`)
     return record
   }
 
   async revokeTrust (peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, this.#node.trusted)
+    const node = this.#known(peer, await this.#node.trusted())
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    // Said while the tunnel is up: afterwards nothing of ours would open at the peer, and nothing of its here.
-    if (node !== undefined) await this.#handshakes?.revoke(node)
-    if (node === undefined || record === undefined || !this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`)
+    if (node === undefined || record === undefined || !await this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`)
     return record
-  }
-
-  #requireRegistry (): void {
-    if (this.#node.registryState !== 'registered') throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
   }
 
   /** The node among `entries` that a person means by address, id or hostname. */
@@ -257,37 +214,46 @@ class RunningGateway implements Gateway {
   }
 
   #nodeRecord (): NodeRecord {
-    const { nodeId, address, hostname, identity } = this.#node
-    return { nodeId, address, hostname: hostname ?? null, publicKey: identity.publicKeyBase64 }
+    const { nodeId, address, hostname, publicKey } = this.#node
+    return { nodeId, address, hostname: hostname ?? null, publicKey }
   }
 
-  #onNodeEvent (event: NodeEvent): void {
+  #onOverlayEvent (event: OverlayEvent): void {
     const { log } = this.#deps
     switch (event.kind) {
-      case 'registered': log.info({ nodeId: event.nodeId, address: formatAddress(event.address) }, 'registered'); return
+      case 'registered': log.info({ nodeId: event.nodeId, address: event.address }, 'registered'); return
       case 'registry_refused': log.warn({ request: event.request, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry refuses'); return
       case 'hostname_refused': log.error({ hostname: event.hostname, text: event.text, code: 'CONFLICT' }, 'the registry refuses the hostname'); return
-      case 'endpoint': log.debug({ endpoint: formatEndpoint(event.endpoint) }, 'public endpoint, as the beacon sees it'); return
+      case 'endpoint': log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it'); return
       case 'turned_away':
         // A stranger's node id is only a claim: were it part of the kind, each forged one would be a line.
         this.#sparse.warn(event.why === 'stranger' ? 'stranger' : `${event.node}:${event.port ?? 0}:${event.why}`, {
-          nodeId: event.node, port: event.port, why: event.why, ...(event.from !== undefined && { from: formatEndpoint(event.from) }),
+          nodeId: event.node, port: event.port, why: event.why, ...(event.from !== undefined && { from: event.from }),
         }, TURNED_AWAY[event.why])
         return
       case 'auth_refused':
-        this.#sparse.warn(`${event.node}:auth`, { nodeId: event.node, why: event.why, from: formatEndpoint(event.from) }, 'a key exchange with a wrong identity was refused')
+        this.#sparse.warn(`${event.node}:auth`, { nodeId: event.node, why: event.why, from: event.from }, 'a key exchange with a wrong identity was refused')
         return
       case 'wish_refused':
-        log.warn({ peer: event.peer, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry does not deliver our request for trust; asking on')
+        log.warn({ peer: event.peer, text: event.text, code: 'REGISTRY_REFUSED' }, 'our request for trust is not delivered; asking on')
         return
-      case 'accept_due': void this.#handshakes?.accept(event.node); return
+      case 'message': {
+        const { node: nodeId, peerName: peer, type, bytes, path } = event
+        log.info({ peer, nodeId, type, bytes, path }, 'a peer has sent something')
+        this.#deps.onEvent({ event: 'message', peer, nodeId, type, bytes, path })
+        return
+      }
       case 'trust': this.#onTrust(event.node, event.hostname, event.state); return
-      case 'peer':
-        if (event.state === 'unreachable') log.warn({ peer: peerName(event.peer), nodeId: event.peer.node, code: 'PEER_UNREACHABLE' }, 'the peer has stopped answering')
-        else log.info({ peer: peerName(event.peer), nodeId: event.peer.node }, event.state === 'connected' ? 'tunnel is up' : 'the peer has new keys')
+      case 'peer': {
+        const about = { peer: event.peerName, nodeId: event.node }
+        if (event.state === 'unreachable') log.warn({ ...about, code: 'PEER_UNREACHABLE' }, 'the peer has stopped answering')
+        else log.info(about, event.state === 'connected' ? 'tunnel is up' : 'the peer has new keys')
         return
-      case 'path': this.#onPath(event.peer, event.path); return
-      default: log.debug({ kind: event.kind }, 'event')
+      }
+      case 'path': this.#onPath(event.node, event.peerName, event.path); return
+      case 'daemon':
+        if (event.state === 'lost') log.error({ reason: event.text, code: 'DAEMON_UNREACHABLE' }, 'the daemon went away, and every connection with it; trying on')
+        else log.info({}, 'the daemon is back')
     }
   }
 
@@ -301,25 +267,11 @@ class RunningGateway implements Gateway {
     this.#deps.onEvent({ event: 'trust', peer, nodeId, state: state as 'pending' | 'approved' | 'rejected' | 'revoked' })
   }
 
-  #onPath (peer: Peer, path: Path): void {
-    const record = pathRecord(path)
-    const told = `${record.kind} ${record.endpoint} ${record.mtu}`
-    if (this.#toldPaths.get(peer.node) === told || path !== peer.paths.current) return
-    this.#toldPaths.set(peer.node, told)
-    this.#deps.onEvent({ event: 'path', peer: peerName(peer), nodeId: peer.node, ...record })
-  }
-}
-
-function peerName (peer: Peer): string {
-  return peer.hostname ?? formatAddress({ network: 0, node: peer.node })
-}
-
-function pathRecord (path: Path): PathRecord {
-  return {
-    kind: path.kind,
-    endpoint: formatEndpoint(path.endpoint),
-    rttMs: path.rttMs === undefined ? null : Math.round(path.rttMs * 100) / 100,
-    mtu: path.mtu,
+  #onPath (nodeId: NodeId, peer: string, path: PathStatus): void {
+    const told = `${path.kind} ${path.endpoint} ${path.mtu}`
+    if (this.#toldPaths.get(nodeId) === told) return
+    this.#toldPaths.set(nodeId, told)
+    this.#deps.onEvent({ event: 'path', peer, nodeId, ...path })
   }
 }
 

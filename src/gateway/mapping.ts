@@ -1,6 +1,6 @@
 /**
  * A remote overlay port on a local address: accept here, dial there, join the two.
- * Above: gateway.ts. Below: splice.ts, runtime/overlay-node.ts. Every connection dials anew: nothing to go stale.
+ * Above: gateway.ts. Below: splice.ts, runtime/overlay.ts. Every connection dials anew: nothing to go stale.
  */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
@@ -9,14 +9,14 @@ import { asPilotError, PilotError } from '../base/errors.ts'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { OverlayNode } from '../runtime/overlay-node.ts'
+import type { Overlay } from '../runtime/overlay.ts'
 import type { ConnectionTable } from './connections.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { MapSpec, MappedRecord } from './types.ts'
 
 export interface MappingDeps {
-  readonly node: OverlayNode
+  readonly node: Overlay
   readonly pool: LoopbackPool
   readonly connections: ConnectionTable
   readonly log: Logger

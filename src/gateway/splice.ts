@@ -1,12 +1,12 @@
 /**
  * Where a TCP connection becomes an overlay stream: two pipes, joined. Above: mapping.ts and expose.ts, which made the
- * two ends. Below: runtime/overlay-stream.ts and node:net.
+ * two ends. Below: an OverlayStream and node:net.
  *
  * Each direction ends by itself (half-close); a reset on one side is a reset on the other and never looks like an end;
  * what one side does not read, the other may not write.
  */
 import type { Socket } from 'node:net'
-import type { OverlayStream } from '../runtime/overlay-stream.ts'
+import type { OverlayStream } from '../runtime/overlay.ts'
 
 /** `onClosed` is called once, when both ends are closed, with the error that ended them early, if one did. */
 export function splice (socket: Socket, stream: OverlayStream, onClosed: (error: Error | undefined) => void): void {

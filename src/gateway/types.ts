@@ -3,6 +3,7 @@
  * Records are public (events, admin socket, --json): fields are added, never renamed or removed.
  */
 import type { NodeId } from '../base/types.ts'
+import type { OverlayStatus, PathKind, PathStatus, PeerStatus } from '../runtime/overlay.ts'
 
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
@@ -50,27 +51,8 @@ export interface NodeRecord {
   readonly publicKey: string // base64
 }
 
-export type PathKind = 'direct' | 'lan' | 'punched' | 'relay'
-
-export interface PathRecord {
-  readonly kind: PathKind
-  readonly endpoint: string
-  readonly rttMs: number | null
-  readonly mtu: number // largest UDP payload proven on this path, bytes
-}
-
-export interface PeerRecord {
-  readonly nodeId: NodeId
-  readonly address: string
-  readonly hostname: string | null
-  readonly trusted: boolean
-  readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
-  readonly path: PathRecord | null
-  readonly streams: number
-  readonly bytesIn: number // stream payload
-  readonly bytesOut: number
-  readonly lastHeardMs: number | null // ms since the last authenticated frame
-}
+export type PathRecord = PathStatus
+export type PeerRecord = PeerStatus
 
 export interface ConnectionRecord {
   readonly id: number
@@ -108,8 +90,8 @@ export interface PingRecord {
   readonly nodeId: NodeId
   readonly seq: number
   readonly rttMs: number
-  readonly path: PathKind
-  readonly endpoint: string
+  readonly path: PathKind | null // null: through a daemon, which does not tell
+  readonly endpoint: string | null
 }
 
 export interface StatusRecord {
@@ -118,10 +100,11 @@ export interface StatusRecord {
   readonly state: 'starting' | 'ready' | 'draining'
   readonly uptimeMs: number
   readonly node: NodeRecord
-  readonly udp: string
+  readonly udp: string | null // null under --daemon, as the next two: these are the daemon's
+  readonly registry: OverlayStatus['registry']
+  readonly beacon: OverlayStatus['beacon']
+  readonly daemon: OverlayStatus['daemon'] // null but under --daemon
   readonly admin: string
-  readonly registry: { readonly endpoint: string, readonly state: 'connecting' | 'registered' | 'unreachable', readonly since: string }
-  readonly beacon: { readonly endpoint: string, readonly observed: string | null }
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
@@ -133,7 +116,7 @@ export interface StatusRecord {
 export interface ReadyEvent {
   readonly event: 'ready'
   readonly node: NodeRecord
-  readonly udp: string
+  readonly udp: string | null // null under --daemon
   readonly admin: string
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
@@ -159,8 +142,8 @@ export interface GatewayControl {
   connections (): readonly ConnectionRecord[]
   /** One echo; resolves when the answer is here. */
   ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
-  trusted (): readonly TrustRecord[]
-  pending (): readonly PendingTrustRecord[]
+  trusted (): Promise<readonly TrustRecord[]>
+  pending (): Promise<readonly PendingTrustRecord[]>
   requestTrust (peer: string, reason: string): Promise<TrustRequestRecord>
   approveTrust (peer: string): Promise<TrustRecord>
   rejectTrust (peer: string): Promise<TrustRecord>
@@ -182,4 +165,6 @@ export interface GatewayOptions {
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string
   readonly allowLan: boolean
+  /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
+  readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
 }

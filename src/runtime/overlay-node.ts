@@ -1,15 +1,13 @@
 /**
  * The overlay node of a program: core, driver, sockets and files put together, with promises and streams on top.
- * Above: gateway/ and users of the API. Below: driver.ts and proto/node.
+ * Above: overlay.ts, the interface that everybody uses. Below: driver.ts and proto/node.
  */
-import { lookup } from 'node:dns/promises'
 import { crc32 } from 'node:zlib'
 import type { OverlayAddress, PeerName } from '../base/address.ts'
-import { formatAddress, parseAddress, parsePeerName } from '../base/address.ts'
-import { fromBase64 } from '../base/bytes.ts'
+import { formatAddress } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
-import { formatEndpoint, parseEndpoint } from '../base/types.ts'
+import { formatEndpoint } from '../base/types.ts'
 import { chooseCrypto } from '../crypto/self-test.ts'
 import type { Identity } from '../crypto/identity.ts'
 import type { Dial } from '../proto/node/dial.ts'
@@ -17,8 +15,6 @@ import type { NodeEvent } from '../proto/node/events.ts'
 import { OverlayCore } from '../proto/node/node.ts'
 import type { Peer } from '../proto/node/peer.ts'
 import { parseWish } from '../proto/node/standing.ts'
-import type { PathKind } from '../proto/path/path.ts'
-import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../proto/stream/constants.ts'
 import type { Stream } from '../proto/stream/stream.ts'
 import { NEWS_OPEN } from '../proto/stream/stream.ts'
 import type { HandshakeMessage } from '../wire/handshake-message.ts'
@@ -28,66 +24,49 @@ import { Driver } from './driver.ts'
 import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
 import { lanEndpoints, maxDatagramTo } from './interfaces.ts'
 import type { Logger } from './log.ts'
-import { OverlayStream, streamError } from './overlay-stream.ts'
+import { NodeStream, streamError } from './overlay-stream.ts'
 import type { StreamVerbs } from './overlay-stream.ts'
+import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import { endpointOption, literal, maxSegmentFor, pinnedKeys, pinnedNames } from './overlay-options.ts'
+import type { OverlayNodeOptions } from './overlay-options.ts'
+import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
+import { nameOf, parseTarget } from './peer-target.ts'
+import { PendingIncoming } from './pending-incoming.ts'
 import { RegistryLink } from './registry-link.ts'
 import { UdpSocket } from './udp-socket.ts'
-
-export interface OverlayNodeOptions {
-  readonly registry: string // host:port
-  readonly beacon: string
-  readonly listen: string // ip:port of the UDP socket; port 0 picks one
-  readonly endpoint?: string | undefined
-  readonly hostname?: string | undefined
-  readonly public: boolean
-  readonly identityFile: string
-  readonly trust: readonly string[] // peers asked for trust, and approved when they ask
-  readonly pinned: Readonly<Record<string, { readonly address: string, readonly key: string }>>
-}
-
-/** A connection that a peer asks for: take it or refuse it; a refusal looks like a port where nobody listens. */
-export interface Incoming {
-  readonly peer: NodeId
-  readonly peerName: string
-  readonly port: number
-  /** The peer gave up meanwhile. */
-  readonly gone: boolean
-  accept (): OverlayStream
-  refuse (): void
-}
-
-export interface DatagramPort {
-  /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
-  send (peer: string, port: number, bytes: Uint8Array): Promise<void>
-  close (): void
-}
-
-export interface Pong { readonly node: NodeId, readonly rttMs: number, readonly path: PathKind, readonly endpoint: string }
 
 interface Waiting<T> {
   resolve (value: T): void
   reject (error: Error): void
 }
 
-interface DialApp extends Waiting<OverlayStream | Peer> { dial: Dial | undefined, readonly label: string, readonly port: number }
+/** Carries what peers should hear about trust from ourselves, and at once. Best effort: the registry tells them too, but for a revocation. */
+export interface TrustCourier {
+  ask (peer: string, reason: string): Promise<void>
+  accept (node: NodeId): Promise<void>
+  revoke (node: NodeId): Promise<void>
+}
 
-export class OverlayNode {
+interface DialApp extends Waiting<NodeStream | Peer> { dial: Dial | undefined, readonly label: string, readonly port: number }
+
+export class OverlayNode implements Overlay {
   readonly identity: Identity
-  readonly udp: string
   readonly core: OverlayCore
-  readonly registryEndpoint: string
-  readonly beaconEndpoint: string
-  registryState: 'connecting' | 'registered' | 'unreachable' = 'connecting'
-  registrySince = new Date()
+  readonly #registryEndpoint: string
+  readonly #beaconEndpoint: string
+  #registryState: 'connecting' | 'registered' | 'unreachable' = 'connecting'
+  #registrySince = new Date()
   hostname: string | undefined
   /** Why the registry does not give us the hostname we asked for. */
-  hostnameRefused: string | undefined
+  #hostnameRefused: string | undefined
+  /** Set by services/handshake.ts, which knows how to tell peers. */
+  courier: TrustCourier | undefined
   #named = false
   readonly #driver: Driver
   readonly #socket: UdpSocket
   readonly #link: RegistryLink
   readonly #log: Logger
-  readonly #onEvent: (event: NodeEvent) => void
+  readonly #onEvent: (event: OverlayEvent) => void
   readonly #trustPath: string
   readonly #listeners = new Map<number, (incoming: Incoming) => void>()
   readonly #datagrams = new Map<number, (bytes: Uint8Array, from: NodeId, sourcePort: number) => void>()
@@ -99,14 +78,13 @@ export class OverlayNode {
 
   private constructor (parts: {
     identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
-    registry: Endpoint, onEvent: (event: NodeEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
+    registry: Endpoint, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
   }) {
     const { core, socket, options } = parts
     this.identity = parts.identity
     this.core = core
-    this.udp = formatEndpoint(socket.local)
-    this.registryEndpoint = options.registry
-    this.beaconEndpoint = options.beacon
+    this.#registryEndpoint = options.registry
+    this.#beaconEndpoint = options.beacon
     this.#socket = socket
     this.#log = parts.log
     this.#onEvent = parts.onEvent
@@ -137,7 +115,7 @@ export class OverlayNode {
   }
 
   /** Binds the UDP socket and begins to register; `whenRegistered` tells when that is done. */
-  static async start (options: OverlayNodeOptions, log: Logger, onEvent: (event: NodeEvent) => void): Promise<OverlayNode> {
+  static async start (options: OverlayNodeOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<OverlayNode> {
     const crypto = chooseCrypto()
     if (crypto.name !== 'node') log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
     const identity = await loadIdentity(options.identityFile, systemRandom)
@@ -166,7 +144,7 @@ export class OverlayNode {
     }, trust, monotonicNow())
     const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, onEvent, inbox })
     node.hostname = options.hostname
-    for (const peer of options.trust) node.requestTrust(peer, 'asked at start')
+    for (const peer of options.trust) node.#wish(peer, 'asked at start')
     node.#link.start()
     node.#turn((now) => core.handleTimeout(now))
     return node
@@ -174,38 +152,42 @@ export class OverlayNode {
 
   get nodeId (): NodeId { return this.core.nodeId }
   get address (): string { return formatAddress({ network: 0, node: this.nodeId }) }
-  get observed (): string | null {
-    const { observed } = this.core.context.beacon
-    return observed === undefined ? null : formatEndpoint(observed)
+  get publicKey (): string { return this.identity.publicKeyBase64 }
+
+  get status (): OverlayStatus {
+    const { beacon, counters } = this.core.context
+    return {
+      udp: formatEndpoint(this.#socket.local),
+      registry: { endpoint: this.#registryEndpoint, state: this.#registryState, since: this.#registrySince.toISOString() },
+      beacon: { endpoint: this.#beaconEndpoint, observed: beacon.observed === undefined ? null : formatEndpoint(beacon.observed) },
+      daemon: null,
+      counters,
+    }
   }
 
-  /** Resolves when the registry has given us our id and decided on our hostname, or when `patienceMs` is over: then with false. */
-  whenRegistered (patienceMs: number): Promise<boolean> {
-    if (this.#named) return Promise.resolve(true)
-    return new Promise((resolve) => {
+  get peers (): readonly PeerStatus[] {
+    const { peers, trust } = this.core.context
+    return [...peers.values()].map((peer) => peerStatus(peer, trust.isTrusted(peer.node), this.#driver.now()))
+  }
+
+  async whenRegistered (patienceMs: number): Promise<boolean> {
+    const registered = this.#named || await new Promise<boolean>((resolve) => {
       const timer = setTimeout(() => resolve(false), patienceMs)
       this.#registered.push(() => {
         clearTimeout(timer)
         resolve(true)
       })
     })
+    if (this.#hostnameRefused === undefined) return registered
+    throw new PilotError('CONFLICT', `hostname ${this.hostname ?? ''}: the registry refuses it: ${this.#hostnameRefused}`, { hostname: this.hostname })
   }
 
-  /**
-   * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id.
-   * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE, TOO_MANY.
-   */
-  async dial (target: string, signal?: AbortSignal): Promise<OverlayStream> {
-    const colon = target.lastIndexOf(':')
-    const port = Number(target.slice(colon + 1))
-    if (colon < 1 || !/^\d{1,5}$/.test(target.slice(colon + 1)) || port < 1 || port > 65_535) {
-      throw new PilotError('USAGE', `${target}: expected PEER:PORT, with a port of 1 to 65535`)
-    }
-    return await this.#dial(target.slice(0, colon), port, signal) as OverlayStream
+  async dial (target: string, signal?: AbortSignal): Promise<NodeStream> {
+    const { peer, port } = parseTarget(target)
+    return await this.#dial(peer, port, signal) as NodeStream
   }
 
-  /** @throws PilotError PORT_IN_USE when somebody of this node listens there already. */
-  listen (port: number, onIncoming: (incoming: Incoming) => void): { close (): void } {
+  async listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
     if (!this.core.listen(port)) throw new PilotError('PORT_IN_USE', `overlay port ${port} is exposed already`, { port })
     this.#listeners.set(port, onIncoming)
     return {
@@ -216,11 +198,7 @@ export class OverlayNode {
     }
   }
 
-  /**
-   * Takes datagrams to an overlay port, and sends some from it. They may be lost, doubled and reordered, as UDP's.
-   * @throws PilotError PORT_IN_USE.
-   */
-  datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): DatagramPort {
+  async datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<DatagramPort> {
     if (!this.core.openDatagrams(port)) throw new PilotError('PORT_IN_USE', `datagram port ${port} is taken`, { port })
     this.#datagrams.set(port, onDatagram)
     return {
@@ -245,37 +223,40 @@ export class OverlayNode {
     }), timeoutMs, `${peer}: no answer within ${timeoutMs} ms`)
   }
 
-  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
   async resolve (peer: string): Promise<NodeId> {
     const name = this.#nameOf(peer)
     if (name.kind === 'address') return name.address.node
     return await new Promise((resolve, reject) => this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })))
   }
 
-  get trusted (): readonly TrustedEntry[] { return this.core.context.trust.trusted }
-  get pendingTrust (): readonly PendingEntry[] { return this.core.context.trust.pending }
   hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
-  isConnected (node: NodeId): boolean { return this.core.context.peers.get(node)?.connected === true }
-  isTrusted (node: NodeId): boolean { return this.core.context.trust.isTrusted(node) }
+  async isTrusted (node: NodeId): Promise<boolean> { return this.core.context.trust.isTrusted(node) }
+  async trusted (): Promise<readonly TrustedEntry[]> { return this.core.context.trust.trusted }
+  async pendingTrust (): Promise<readonly PendingEntry[]> { return this.core.context.trust.pending }
 
-  requestTrust (peer: string, reason: string): void {
-    const name = this.#nameOf(peer)
-    const written = name.kind === 'address' ? formatAddress(name.address) : name.hostname
-    const wish = parseWish(written, reason)
-    if (wish === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
-    this.#turn((now) => this.core.requestTrust(now, wish))
+  async requestTrust (peer: string, reason: string): Promise<void> {
+    if (this.#registryState !== 'registered') throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
+    this.#wish(peer, reason)
+    void this.courier?.ask(peer, reason)
   }
 
-  approveTrust (node: NodeId): boolean { return this.#turn((now) => this.core.approveTrust(now, node)) }
+  async approveTrust (node: NodeId): Promise<boolean> { return this.#turn((now) => this.core.approveTrust(now, node)) }
+  async rejectTrust (node: NodeId): Promise<boolean> { return this.#turn((now) => this.core.rejectTrust(now, node)) }
+
+  async revokeTrust (node: NodeId): Promise<boolean> {
+    // Said while the tunnel is up: afterwards nothing of ours would open at the peer, and nothing of its here.
+    if (this.core.context.peers.get(node)?.connected === true && this.core.context.trust.isTrusted(node)) {
+      this.#turn((now) => this.core.resetStreams(now, node))
+      await this.courier?.revoke(node)
+    }
+    return this.#turn((now) => this.core.revokeTrust(now, node))
+  }
+
   /** A handshake message of a peer, over its own tunnel. @returns why it is ignored, or undefined. */
   handleHandshake (from: NodeId, message: HandshakeMessage): string | undefined {
     return this.#turn((now) => this.core.handleHandshake(now, from, message))
   }
 
-  rejectTrust (node: NodeId): boolean { return this.#turn((now) => this.core.rejectTrust(now, node)) }
-  revokeTrust (node: NodeId): boolean { return this.#turn((now) => this.core.revokeTrust(now, node)) }
-
-  /** Some stream still holds bytes, or its end, that the peer has not acknowledged. */
   get hasUndelivered (): boolean {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) if (stream.phase === 'established' && !stream.sender.drained) return true
@@ -283,7 +264,6 @@ export class OverlayNode {
     return false
   }
 
-  /** Streams still open are reset; what is left to save is saved. */
   async stop (): Promise<void> {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) this.#verbs.reset(stream)
@@ -301,15 +281,19 @@ export class OverlayNode {
     return result
   }
 
-  #nameOf (peer: string): PeerName {
-    const pinned = this.#pinnedNames.get(peer)
-    if (pinned !== undefined) return { kind: 'address', address: pinned }
-    const name = parsePeerName(peer)
-    if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
-    return name
+  #wish (peer: string, reason: string): void {
+    const name = this.#nameOf(peer)
+    const wish = parseWish(name.kind === 'address' ? formatAddress(name.address) : name.hostname, reason)
+    if (wish === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
+    this.#turn((now) => this.core.requestTrust(now, wish))
   }
 
-  #dial (peer: string, port: number, signal?: AbortSignal): Promise<OverlayStream | Peer> {
+  #nameOf (peer: string): PeerName {
+    const pinned = this.#pinnedNames.get(peer)
+    return pinned === undefined ? nameOf(peer) : { kind: 'address', address: pinned }
+  }
+
+  #dial (peer: string, port: number, signal?: AbortSignal): Promise<NodeStream | Peer> {
     const target = this.#nameOf(peer)
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
@@ -329,14 +313,14 @@ export class OverlayNode {
 
   #handleStream (stream: Stream, news: number): void {
     const app = stream.app
-    if (app instanceof OverlayStream) return app.onNews(news)
+    if (app instanceof NodeStream) return app.onNews(news)
     if (app instanceof PendingIncoming) return app.onNews(stream)
     const dial = app as Dial | undefined
     if (dial === undefined) return
     const waiting = dial.app as DialApp
     if (dial.cancelled) return
     if ((news & NEWS_OPEN) !== 0) {
-      const overlay = new OverlayStream(stream, this.#verbs, waiting.label)
+      const overlay = new NodeStream(stream, this.#verbs, waiting.label)
       stream.app = overlay
       waiting.resolve(overlay)
       if ((news & ~NEWS_OPEN) !== 0) overlay.onNews(news & ~NEWS_OPEN)
@@ -366,22 +350,24 @@ export class OverlayNode {
       case 'registered': this.#onRegistered(event.hostname); break
       case 'hostname_set': this.#tellRegistered(); break
       case 'hostname_refused':
-        this.hostnameRefused = event.text
+        this.#hostnameRefused = event.text
         this.#tellRegistered()
         break
       case 'trust': this.#saveTrust(); break
+      case 'accept_due': void this.courier?.accept(event.node); return
       default: break
     }
-    this.#onEvent(event)
+    const told = overlayEvent(event)
+    if (told !== undefined) this.#onEvent(told)
   }
 
   #onIncoming (stream: Stream, peer: Peer): void {
     const listener = this.#listeners.get(stream.localPort)
     if (listener === undefined) return this.#turn((now) => this.core.refuse(now, stream))
-    const peerName = peer.hostname ?? formatAddress({ network: 0, node: peer.node })
+    const peerName = peerLabel(peer)
     listener(new PendingIncoming(stream, peerName, {
       accept: () => {
-        const overlay = new OverlayStream(stream, this.#verbs, peerName)
+        const overlay = new NodeStream(stream, this.#verbs, peerName)
         stream.app = overlay
         this.#turn((now) => this.core.accept(now, stream))
         return overlay
@@ -391,9 +377,10 @@ export class OverlayNode {
   }
 
   #onRegistered (hostname: string | undefined): void {
-    this.registryState = 'registered'
-    this.registrySince = new Date()
+    this.#registryState = 'registered'
+    this.#registrySince = new Date()
     this.#toldUnreachable = false
+    for (const { peer, reason } of this.core.context.trust.wishes) void this.courier?.ask(peer, reason)
     // A name that the registration did not settle is being asked for; its answer follows.
     if (this.hostname === undefined || hostname === this.hostname) this.#tellRegistered()
   }
@@ -405,11 +392,11 @@ export class OverlayNode {
   }
 
   #onRegistryLost (reason: string): void {
-    if (this.registryState !== 'unreachable') this.registrySince = new Date()
-    this.registryState = 'unreachable'
+    if (this.#registryState !== 'unreachable') this.#registrySince = new Date()
+    this.#registryState = 'unreachable'
     if (!this.#toldUnreachable) {
       this.#toldUnreachable = true
-      this.#log.warn({ registry: this.registryEndpoint, reason, code: 'REGISTRY_UNREACHABLE' }, 'the registry cannot be reached; trying on. Tunnels that are up go on working')
+      this.#log.warn({ registry: this.#registryEndpoint, reason, code: 'REGISTRY_UNREACHABLE' }, 'the registry cannot be reached; trying on. Tunnels that are up go on working')
     }
     this.#turn((now) => this.core.handleRegistryDisconnected(now))
   }
@@ -422,69 +409,6 @@ export class OverlayNode {
       .then(() => saveTrust(this.#trustPath, file))
       .catch((error: unknown) => this.#log.error({ path: this.#trustPath, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
   }
-}
-
-class PendingIncoming implements Incoming {
-  readonly peer: NodeId
-  readonly peerName: string
-  readonly port: number
-  gone = false
-  readonly #verbs: { accept (): OverlayStream, refuse (): void }
-
-  constructor (stream: Stream, peerName: string, verbs: { accept (): OverlayStream, refuse (): void }) {
-    this.peer = stream.peer
-    this.peerName = peerName
-    this.port = stream.localPort
-    this.#verbs = verbs
-    stream.app = this
-  }
-
-  onNews (stream: Stream): void {
-    if (stream.end !== undefined) this.gone = true
-  }
-
-  accept (): OverlayStream { return this.#verbs.accept() }
-  refuse (): void { this.#verbs.refuse() }
-}
-
-/** A tenth of the socket's buffer at most: one datagram must not push all others out. */
-function maxSegmentFor (receiveBufferBytes: number): number {
-  return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
-}
-
-function endpointOption (text: string, what: string): Endpoint {
-  const endpoint = parseEndpoint(text)
-  if (endpoint === undefined) throw new PilotError('USAGE', `--${what} ${text}: expected host:port`)
-  return endpoint
-}
-
-/** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */
-async function literal (endpoint: Endpoint): Promise<Endpoint> {
-  if (/^[\d.]+$/.test(endpoint.address) || endpoint.address.includes(':')) return endpoint
-  try {
-    return { address: (await lookup(endpoint.address)).address, port: endpoint.port }
-  } catch (error) {
-    throw new PilotError('REGISTRY_UNREACHABLE', `--beacon ${formatEndpoint(endpoint)}: the name does not resolve`, {}, error)
-  }
-}
-
-function pinnedNames (pinned: OverlayNodeOptions['pinned']): ReadonlyMap<string, OverlayAddress> {
-  const names = new Map<string, OverlayAddress>()
-  for (const [name, { address }] of Object.entries(pinned)) {
-    const parsed = parseAddress(address)
-    if (parsed !== undefined) names.set(name, parsed)
-  }
-  return names
-}
-
-function pinnedKeys (pinned: OverlayNodeOptions['pinned']): ReadonlyMap<NodeId, Uint8Array> {
-  const keys = new Map<NodeId, Uint8Array>()
-  for (const [name, { address, key }] of Object.entries(pinned)) {
-    const [parsed, bytes] = [parseAddress(address), fromBase64(key)]
-    if (parsed === undefined || bytes?.length !== 32) throw new PilotError('CONFIG_INVALID', `peers.${name}: address or key is malformed`)
-    keys.set(parsed.node, bytes)
-  }
-  return keys
 }
 
 async function withTimeout<T> (promise: Promise<T>, ms: number, text: string): Promise<T> {

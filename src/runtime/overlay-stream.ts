@@ -1,6 +1,6 @@
 /**
- * An overlay stream as a Node Duplex that libraries take for a socket. Above: gateway/splice.ts, or any user of the
- * API. Below: overlay-node.ts, which tells it the news of its stream and gives it the core's verbs.
+ * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/splice.ts, or any user of
+ * the API. Below: overlay-node.ts, which tells it the news of its stream and gives it the core's verbs.
  *
  * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`
  * returning false is the peer's window, `destroy()` before both ends are done is a reset.
@@ -12,6 +12,7 @@ import type { NodeId } from '../base/types.ts'
 import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../proto/stream/stream.ts'
 import type { StreamEnd } from '../proto/stream/lifecycle.ts'
 import type { Stream } from '../proto/stream/stream.ts'
+import type { OverlayStream } from './overlay.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {
@@ -22,7 +23,7 @@ export interface StreamVerbs {
   afterRead (stream: Stream): void
 }
 
-export class OverlayStream extends Duplex {
+export class NodeStream extends Duplex implements OverlayStream {
   readonly #stream: Stream
   readonly #verbs: StreamVerbs
   readonly peer: NodeId

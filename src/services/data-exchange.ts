@@ -2,26 +2,29 @@
 import { utf8 } from '../base/bytes.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { Incoming } from '../runtime/overlay-node.ts'
-import type { OverlayStream } from '../runtime/overlay-stream.ts'
+import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
 import type { DataFrame } from '../wire/data-frame.ts'
 import { dataFrameBytes, decodeDataFrame, encodeDataFrame } from '../wire/data-frame.ts'
-import type { Listening } from './echo.ts'
 import type { Inbox } from './inbox.ts'
 
-export interface Received { readonly peer: NodeId, readonly peerName: string, readonly type: string, readonly bytes: number, readonly path: string }
-
-export interface DataExchangeNode extends Listening { isTrusted (node: NodeId): boolean }
+export interface Received { readonly node: NodeId, readonly peerName: string, readonly type: string, readonly bytes: number, readonly path: string }
 
 /** @param onReceived is told what was kept. Peers that are not trusted find the port closed. */
-export function serveDataExchange (node: DataExchangeNode, inbox: Inbox, log: Logger, onReceived: (received: Received) => void): { close (): void } {
+export async function serveDataExchange (
+  node: Pick<Overlay, 'listen' | 'isTrusted'>, inbox: Inbox, log: Logger, onReceived: (received: Received) => void,
+): Promise<Listener> {
   let open = 0
-  return node.listen(DATA_PORT, (incoming) => {
-    if (!node.isTrusted(incoming.peer) || open >= MAX_DATA_STREAMS) return incoming.refuse()
+  const take = async (incoming: Incoming): Promise<void> => {
+    if (!await node.isTrusted(incoming.peer) || open >= MAX_DATA_STREAMS) return incoming.refuse()
     open += 1
-    takeFrames(incoming, inbox, onReceived)
-      .catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a data exchange ended early'))
-      .finally(() => { open -= 1 })
+    try {
+      await takeFrames(incoming, inbox, onReceived)
+    } finally {
+      open -= 1
+    }
+  }
+  return await node.listen(DATA_PORT, (incoming) => {
+    take(incoming).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a data exchange ended early'))
   })
 }
 
@@ -36,7 +39,7 @@ async function takeFrames (incoming: Incoming, inbox: Inbox, onReceived: (receiv
         if (frame === 'too_long') return void stream.destroy()
         await answer(stream, frame, async () => {
           const path = await keep(inbox, peerName, frame)
-          if (path !== undefined) onReceived({ peer, peerName, type: frame.type.toLowerCase(), bytes: frame.content.length, path })
+          if (path !== undefined) onReceived({ node: peer, peerName, type: frame.type.toLowerCase(), bytes: frame.content.length, path })
         })
       }
     }
@@ -91,6 +94,6 @@ class FrameReader {
   }
 }
 
-const DATA_PORT = 1_001
+export const DATA_PORT = 1_001
 /** Each may hold a frame of 16 MiB in memory. Further ones are refused. */
 const MAX_DATA_STREAMS = 8

@@ -8,32 +8,34 @@ import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import { HANDSHAKE_PORT } from '../proto/node/constants.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { Incoming, OverlayNode } from '../runtime/overlay-node.ts'
+import type { OverlayNode, TrustCourier } from '../runtime/overlay-node.ts'
+import type { Incoming } from '../runtime/overlay.ts'
 import type { HandshakeType } from '../wire/handshake-message.ts'
 import { MAX_RECEIVED_HANDSHAKE_BYTES, formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../wire/handshake-message.ts'
 
-export class DirectHandshakes {
+/** Takes messages on port 444 for as long as the node lives, and carries those that the node wants to be told in person. */
+export async function serveHandshakes (node: OverlayNode, log: Logger): Promise<void> {
+  await node.listen(HANDSHAKE_PORT, (incoming) => {
+    takeMessage(node, incoming, log).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'))
+  })
+  node.courier = new DirectHandshakes(node, log)
+}
+
+class DirectHandshakes implements TrustCourier {
   readonly #node: OverlayNode
   readonly #log: Logger
-  readonly #listener: { close (): void }
   readonly #accepting = new Set<NodeId>()
 
-  /** Takes messages on port 444 until closed. */
   constructor (node: OverlayNode, log: Logger) {
     this.#node = node
     this.#log = log
-    this.#listener = node.listen(HANDSHAKE_PORT, (incoming) => {
-      takeMessage(node, incoming, log).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'))
-    })
   }
-
-  close (): void { this.#listener.close() }
 
   /** A public peer hears our request at once. Any other one hears of it through the registry, where it has been left too. */
   async ask (peer: string, justification: string): Promise<void> {
     try {
       const node = await this.#node.resolve(peer)
-      if (this.#node.isTrusted(node)) return
+      if (await this.#node.isTrusted(node)) return
       await this.#send(node, 'handshake_request', { justification })
     } catch { /* a private node's name is not ours to know yet */ }
   }
@@ -48,7 +50,7 @@ export class DirectHandshakes {
 
   /** To be said while the tunnel is up: after the revocation nothing of ours would open at the peer, and nothing of its here. */
   async revoke (node: NodeId): Promise<void> {
-    if (this.#node.isConnected(node)) await this.#send(node, 'handshake_revoke', { reason: 'trust revoked' })
+    await this.#send(node, 'handshake_revoke', { reason: 'trust revoked' })
   }
 
   async #send (to: NodeId, type: HandshakeType, text: { justification?: string, reason?: string }): Promise<void> {

@@ -103,7 +103,7 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
   })
 
   test('a UDP port that is in use ends the start with 6', async () => {
-    const { code, stdout } = await up('udp-in-use', ['--listen', running.ready.udp])
+    const { code, stdout } = await up('udp-in-use', ['--listen', running.ready.udp!])
     assert.equal(code, 6)
     errorOf(stdout, 'PORT_IN_USE')
   })

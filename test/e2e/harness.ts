@@ -162,7 +162,7 @@ export class Gateway {
     return address(found.local)
   }
 
-  get udp (): Address { return address(this.ready.udp) }
+  get udp (): Address { return address(this.ready.udp!) }
 
   async trusts (peer: string): Promise<void> {
     await this.program.event('trust', (event) => event['peer'] === peer && event['state'] === 'approved')

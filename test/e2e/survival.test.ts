@@ -40,7 +40,7 @@ describe('a kill -9', { concurrency: true }, () => {
     await works(a.local('agent-b:80'))
 
     await rendezvous.restart()
-    for (const gateway of [a, b]) await eventually(`${gateway.setup.name} is registered again`, async () => (await gateway.status()).registry.state === 'registered' || undefined)
+    for (const gateway of [a, b]) await eventually(`${gateway.setup.name} is registered again`, async () => (await gateway.status()).registry?.state === 'registered' || undefined)
     await works(a.local('agent-b:80'))
     const { registry, beacon } = rendezvous
     const c = await Gateway.start(inner, { name: 'agent-c', registry, beacon, trust: ['agent-b'], map: ['0:agent-b:80'] })
@@ -57,7 +57,7 @@ describe('a kill -9', { concurrency: true }, () => {
     await rendezvous.program.kill()
     await rendezvous.forget()
     await rendezvous.restart()
-    for (const gateway of [a, b]) await eventually(`${gateway.setup.name} is registered again`, async () => (await gateway.status()).registry.state === 'registered' || undefined)
+    for (const gateway of [a, b]) await eventually(`${gateway.setup.name} is registered again`, async () => (await gateway.status()).registry?.state === 'registered' || undefined)
     await eventually('a new connection works', async () => await works(a.local('agent-b:80')).then(() => true, () => undefined), 20_000)
   })
 

@@ -35,7 +35,7 @@ async function ping (out: Output, client: AdminClient, world: World, peer: strin
     if (reply === 'stopped') break
     if (reply instanceof PilotError) lastMiss = reply
     else replies.push(reply)
-    out.note(reply instanceof PilotError ? `seq ${sent - 1}: ${reply.message}` : `${reply.peer} (node ${reply.nodeId}): seq ${reply.seq}, ${formatRtt(reply.rttMs)}, ${reply.path} ${reply.endpoint}`)
+    out.note(reply instanceof PilotError ? `seq ${sent - 1}: ${reply.message}` : `${reply.peer} (node ${reply.nodeId}): seq ${reply.seq}, ${formatRtt(reply.rttMs)}${reply.path === null ? '' : `, ${reply.path} ${reply.endpoint ?? ''}`}`)
   }
   unsubscribe()
   if (replies.length === 0) throw new PilotError('PEER_UNREACHABLE', `no answer from ${peer} to ${plural(sent, 'echo', 'echoes')}${lastMiss === undefined ? '' : ` (${lastMiss.message})`}`, { peer, sent, received: 0 })

@@ -17,10 +17,9 @@ export function statusLines (status: StatusRecord, heading: (text: string) => st
     ['state', `${status.state}, for ${formatAge(status.uptimeMs)} (pilotgate ${status.version}, pid ${status.pid})`],
     ['node', formatNode(status.node)],
     ['key', status.node.publicKey],
-    ['udp', status.udp],
+    ...status.udp === null ? [] : [['udp', status.udp] as [string, string]],
     ['admin', status.admin],
-    ['registry', `${status.registry.endpoint}, ${status.registry.state} since ${status.registry.since}`],
-    ['beacon', `${status.beacon.endpoint}, ${status.beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${status.beacon.observed}`}`],
+    ...standing(status),
     ['peers', String(status.peers)],
     ['connections', String(status.connections)],
     ['memory', `${formatBytes(status.memory.rssBytes)} resident, ${formatBytes(status.memory.heapBytes)} heap`],
@@ -29,4 +28,12 @@ export function statusLines (status: StatusRecord, heading: (text: string) => st
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
   return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
+}
+
+function standing ({ registry, beacon, daemon }: StatusRecord): [string, string][] {
+  const rows: [string, string][] = []
+  if (registry !== null) rows.push(['registry', `${registry.endpoint}, ${registry.state} since ${registry.since}`])
+  if (beacon !== null) rows.push(['beacon', `${beacon.endpoint}, ${beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${beacon.observed}`}`])
+  if (daemon !== null) rows.push(['daemon', `${daemon.socket}, ${daemon.state} since ${daemon.since}`])
+  return rows
 }

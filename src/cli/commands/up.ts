@@ -12,7 +12,6 @@ import type { RunningGateway, World } from '../world.ts'
 interface UpOptions extends Flags {
   readonly config?: string
   readonly observe?: string
-  readonly daemon?: string
 }
 
 export function addUp (cli: Cli): void {
@@ -20,6 +19,7 @@ export function addUp (cli: Cli): void {
     'pilotgate up --hostname agent-a --trust agent-b --map 8080:agent-b:80',
     'pilotgate up --hostname agent-b --trust agent-a --expose 80=127.0.0.1:3000,allow=agent-a',
     'pilotgate up -c gateway.yaml --json',
+    'pilotgate up --daemon /tmp/pilot.sock --map 8080:0:0000.0000.0004:80',
   ])
     .option('-c, --config <file>', 'configuration file; flags and PILOTGATE_… variables win over it')
     .option('--registry <host:port>', 'registry to join (default 127.0.0.1:9000)')
@@ -34,14 +34,14 @@ export function addUp (cli: Cli): void {
     .option('--map <spec>', '[[BIND-IP:]LOCAL-PORT:]PEER:PORT: make a remote port local (repeatable)', collect)
     .option('--expose <spec>', 'PORT=TARGET[,allow=PEER]...: offer a local service (repeatable)', collect)
     .option('--admin <socket>', 'Unix socket for the other commands (default admin.sock in the state folder)')
+    .option('--daemon <socket>', 'use a pilot daemon that runs already, its identity and trust, instead of a node of our own')
     .option('--allow-lan', 'allow --map to listen beyond loopback')
     .addOption(cli.program.createOption('--observe <host:port>').hideHelp())
-    .addOption(cli.program.createOption('--daemon <socket>').hideHelp())
     .action(cli.action(async (out, options: UpOptions) => up(out, cli.world, options)))
 }
 
 async function up (out: Output, world: World, flags: UpOptions): Promise<number> {
-  for (const name of ['observe', 'daemon'] as const) if (flags[name] !== undefined) throw new PilotError('USAGE', `--${name} is not in this version`)
+  if (flags.observe !== undefined) throw new PilotError('USAGE', '--observe is not in this version')
   const file = flags.config ?? world.env['PILOTGATE_CONFIG']
   const options = resolveOptions({ flags, env: world.env, file: file === undefined || file === '' ? undefined : await loadConfig(file) })
   const stops = stopRequests(world) // from here on a signal ends things properly, also while they start
@@ -88,7 +88,7 @@ export function eventLine (event: GatewayEvent): string {
   switch (event.event) {
     case 'mapped': return `mapped   ${mappedLine(event)}`
     case 'exposed': return `exposed  ${exposedLine(event)}`
-    case 'ready': return `ready    ${formatNode(event.node)}, udp ${event.udp}, admin ${event.admin}, after ${Math.round(event.elapsedMs)} ms`
+    case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin}, after ${Math.round(event.elapsedMs)} ms`
     case 'trust': return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
     case 'message': return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`
     case 'path': return `path     ${event.peer} (node ${event.nodeId}): ${event.kind} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`

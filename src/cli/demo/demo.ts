@@ -81,7 +81,7 @@ async function start ({ world, log, folder, running, progress }: Starting): Prom
   const b = await gateway('agent-b', { trust: ['agent-a'], expose: [`80=http://${http.address}`, `50051=h2c://${grpc.address}`] })
   const a = await gateway('agent-a', { trust: ['agent-b'], map: ['0:agent-b:80', '0:agent-b:50051'] })
   progress.step = 'registration and mutual trust of agent-a and agent-b'
-  while (!(trusts(a, b) && trusts(b, a))) await world.sleep(TRUST_POLL_MS)
+  while (!(await trusts(a, b) && await trusts(b, a))) await world.sleep(TRUST_POLL_MS)
   const local = (name: string): string => a.mappings().find((mapping) => mapping.name === name)!.local
   return {
     registry, beacon, http: local('agent-b:80'), grpc: local('agent-b:50051'), httpTarget: http.address, grpcTarget: grpc.address,
@@ -89,9 +89,9 @@ async function start ({ world, log, folder, running, progress }: Starting): Prom
   }
 }
 
-function trusts (one: RunningGateway, other: RunningGateway): boolean {
+async function trusts (one: RunningGateway, other: RunningGateway): Promise<boolean> {
   const { nodeId } = other.status().node
-  return nodeId !== 0 && one.trusted().some((peer) => peer.nodeId === nodeId)
+  return nodeId !== 0 && (await one.trusted()).some((peer) => peer.nodeId === nodeId)
 }
 
 function demoText (demo: Demo, out: Output): string {

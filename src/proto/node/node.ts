@@ -263,6 +263,15 @@ export class OverlayCore {
     return true
   }
 
+  /** Before trust ends: a Go peer drops its keys as soon as it hears of that, and would not understand our RSTs. */
+  resetStreams (now: Instant, node: NodeId): void {
+    const peer = this.context.peers.get(node)
+    for (const stream of peer?.streams.values() ?? []) {
+      stream.reset(now, 'peer_gone')
+      this.context.touchStream(now, peer!, stream)
+    }
+  }
+
   /** Ends trust and, with it, every stream of that node. @returns false when it was not trusted. */
   revokeTrust (now: Instant, node: NodeId): boolean {
     const hostname = this.context.trust.hostnameOf(node)
@@ -270,10 +279,7 @@ export class OverlayCore {
     this.standing.revoke(now, node)
     const peer = this.context.peers.get(node)
     if (peer !== undefined) {
-      for (const stream of peer.streams.values()) {
-        stream.reset(now, 'peer_gone')
-        this.context.touchStream(now, peer, stream)
-      }
+      this.resetStreams(now, node)
       peer.leaveAt = now + LEAVE_MS
       this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
       this.context.touchPeer(peer)

@@ -7,6 +7,7 @@ export const STATUS: StatusRecord = {
   udp: '127.0.0.1:40001', admin: '/run/a.sock',
   registry: { endpoint: '127.0.0.1:9000', state: 'registered', since: '2026-11-23T00:00:00.000Z' },
   beacon: { endpoint: '127.0.0.1:9001', observed: '127.0.0.1:40001' },
+  daemon: null,
   peers: 1, connections: 1,
   mappings: [{ name: 'agent-b:80', local: '127.77.0.2:80', peer: 'agent-b', remote: '0:0000.0000.0002:80', protocol: 'tcp' }],
   exposes: [{ name: '80', port: 80, target: 'tcp://127.0.0.1:3000', allow: ['trusted'], protocol: 'tcp' }],
@@ -36,8 +37,8 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
     },
-    trusted: () => [TRUSTED],
-    pending: () => [{ ...TRUSTED, justification: 'please' }],
+    trusted: () => Promise.resolve([TRUSTED]),
+    pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),
     requestTrust: (peer, reason) => {
       calls.push(['requestTrust', peer, reason])
       return Promise.resolve({ peer, state: 'requested' })

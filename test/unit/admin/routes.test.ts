@@ -10,7 +10,7 @@ const post = (path: string, body: unknown): AdminRequest => ({ method: 'POST', p
 
 test('every record can be read', async () => {
   const control = fakeControl([])
-  const records = { status: STATUS, peers: control.peers(), mappings: STATUS.mappings, exposes: STATUS.exposes, connections: control.connections(), trust: control.trusted(), 'trust/pending': control.pending() }
+  const records = { status: STATUS, peers: control.peers(), mappings: STATUS.mappings, exposes: STATUS.exposes, connections: control.connections(), trust: await control.trusted(), 'trust/pending': await control.pending() }
   for (const [name, body] of Object.entries(records)) assert.deepEqual(await answer(control, get(`/v1/${name}`)), { status: 200, body }, name)
   assert.equal((await answer(control, get('/v1/status?x=1'))).status, 200)
 })

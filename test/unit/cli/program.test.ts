@@ -64,13 +64,14 @@ test('lists are tables for people, and say so when they are empty', async () => 
   assert.equal((await run('peers')).out, [
     'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD', 'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago', '',
   ].join('\n'))
-  const empty = testWorld({ control: fakeControl([], { peers: () => [], mappings: () => [], exposes: () => [], connections: () => [], trusted: () => [], pending: () => [] }) })
+  const empty = testWorld({ control: fakeControl([], { peers: () => [], mappings: () => [], exposes: () => [], connections: () => [], trusted: () => Promise.resolve([]), pending: () => Promise.resolve([]) }) })
   for (const command of ['peers', 'mappings', 'exposes', 'connections', 'trust list', 'trust pending']) assert.equal((await run(command, empty)).code, 0)
   assert.equal(empty.stdout.join(''), 'no peers yet\nno mappings\nno exposures\nno connections\nno trusted peers\nno requests wait\n')
 })
 
 test('a stranger\'s reason cannot drive the terminal', async () => {
-  const control = fakeControl([], { pending: () => [{ ...fakeControl([]).pending()[0]!, justification: 'hi\u001b[2J\n\u202eevil' }] })
+  const [request] = await fakeControl([]).pending()
+  const control = fakeControl([], { pending: () => Promise.resolve([{ ...request!, justification: 'hi\u001b[2J\n\u202eevil' }]) })
   assert.match((await run('trust pending', testWorld({ control }))).out, /hi\?\[2J\?\?evil/)
 })
 
@@ -88,7 +89,7 @@ test('a command line that does not read exits 2, and under --json is one envelop
   const cases: Record<string, RegExp> = {
     '': /a command is missing/, trust: /a command is missing/, nonsense: /unknown command 'nonsense'/, statu: /Did you mean status/, 'status --nonsense': /unknown option '--nonsense'/, 'status extra': /too many arguments/,
     ping: /missing required argument 'peer'/, 'ping b --count 0': /--count "0": expected a whole number from 1/, 'ping b --count': /argument missing/, 'trust approve': /missing required argument/, 'up --map': /argument missing/,
-    'up --observe 127.0.0.1:1': /--observe is not in this version/, 'up --daemon /x': /--daemon is not in this version/, 'rendezvous --http 127.0.0.1:1': /--http is not in this version/, 'map agent-b:80': /no command "map" yet.*up --map/,
+    'up --observe 127.0.0.1:1': /--observe is not in this version/, 'rendezvous --http 127.0.0.1:1': /--http is not in this version/, 'map agent-b:80': /no command "map" yet.*up --map/,
     'up --map agent-b': /map "agent-b": there is no colon/, 'up --hostname Bad': /--hostname "Bad"/, 'up --map 0.0.0.0:1:b:2': /--allow-lan/,
   }
   for (const [line, message] of Object.entries(cases)) {

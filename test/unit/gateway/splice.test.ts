@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { splice } from '../../../src/gateway/splice.ts'
-import type { OverlayStream } from '../../../src/runtime/overlay-stream.ts'
+import type { OverlayStream } from '../../../src/runtime/overlay.ts'
 
 /** The socket that a gateway would hold, and the client at its other end. */
 async function sockets (): Promise<{ held: Socket, client: Socket, close (): void }> {

@@ -22,13 +22,13 @@ let folders = 0
 
 function service (): { node: OnePortNode, kept: Received[], folder: string } {
   const [node, kept, folder] = [new OnePortNode(), [] as Received[], join(dir, String(folders++))]
-  serveDataExchange(node, new Inbox(folder), pino({ enabled: false }), (received) => kept.push(received))
+  void serveDataExchange(node, new Inbox(folder), pino({ enabled: false }), (received) => kept.push(received))
   return { node, kept, folder }
 }
 
 for (const { name, sent, received, closed_by_service: closed } of vectors.live.exchanges) {
   test(`exchange: ${name}`, async () => {
-    const stream = service().node.connect()!
+    const stream = (await service().node.connect())!
     for (const part of [sent].flat()) stream.write(hex(part))
     if (closed !== true) stream.end()
     const answer = Buffer.concat(await stream.toArray() as Buffer[])
@@ -38,7 +38,7 @@ for (const { name, sent, received, closed_by_service: closed } of vectors.live.e
 
 test('messages are kept as JSON, binary ones unharmed; files under the last element of their name, and never over another', async () => {
   const { node, kept, folder } = service()
-  const stream = node.connect()!
+  const stream = (await node.connect())!
   const binary = Uint8Array.of(0, 1, 2, 0xfe, 0xff)
   stream.write(encodeDataFrame('TEXT', Buffer.from('grüße')))
   stream.write(encodeDataFrame('BINARY', binary))
@@ -59,16 +59,16 @@ test('messages are kept as JSON, binary ones unharmed; files under the last elem
 test('a peer that is not trusted finds the port closed; a frame that is announced too long ends the stream', async () => {
   const { node } = service()
   node.trusted = false
-  assert.equal(node.connect(), undefined)
+  assert.equal(await node.connect(), undefined)
   node.trusted = true
-  const stream = node.connect()!
+  const stream = (await node.connect())!
   stream.write(hex('00000001ffffffff'))
   assert.deepEqual(await stream.toArray(), [])
 })
 
 test('16 MiB in chunks of 4 KiB arrive as one message', async () => {
   const { node, kept } = service()
-  const stream = node.connect()!
+  const stream = (await node.connect())!
   const frame = encodeDataFrame('BINARY', Buffer.alloc(16_777_216, 7))
   for (let at = 0; at < frame.length; at += 4_096) stream.write(frame.subarray(at, at + 4_096))
   stream.end()

@@ -13,9 +13,9 @@ const { echo } = loadVectors<{ echo: { port: number, cases: Case[] } }>('service
 for (const { name, sent, received, sent_sha256: digest, received_length: length } of echo.cases) {
   test(`echo: ${name}`, async () => {
     const node = new OnePortNode()
-    serveEcho(node)
+    await serveEcho(node)
     assert.equal(node.port, echo.port)
-    const stream = node.connect()!
+    const stream = (await node.connect())!
     const bytes = sent === undefined ? payloadOf({ mul: 7, add: 0, length: length! }) : hex(sent)
     stream.end(bytes)
     const answer = Buffer.concat(await stream.toArray() as Buffer[])
@@ -26,11 +26,11 @@ for (const { name, sent, received, sent_sha256: digest, received_length: length 
 
 test('streams beyond the limit are refused, and one that ends makes room', async () => {
   const node = new OnePortNode()
-  serveEcho(node)
-  const streams = Array.from({ length: 64 }, () => node.connect()!)
-  assert.equal(node.connect(), undefined)
+  await serveEcho(node)
+  const streams = await Promise.all(Array.from({ length: 64 }, async () => (await node.connect())!))
+  assert.equal(await node.connect(), undefined)
   streams[0]!.end()
   await streams[0]!.toArray()
   await new Promise((resolve) => setImmediate(resolve))
-  assert.notEqual(node.connect(), undefined)
+  assert.notEqual(await node.connect(), undefined)
 })

@@ -1,27 +1,30 @@
 /** A node that has one service: a test opens streams to it as a peer, without a network. */
 import { Duplex } from 'node:stream'
-import type { Incoming } from '../../../src/runtime/overlay-node.ts'
-import type { OverlayStream } from '../../../src/runtime/overlay-stream.ts'
+import type { Incoming, Listener, OverlayStream } from '../../../src/runtime/overlay.ts'
 
 export class OnePortNode {
   #onIncoming: ((incoming: Incoming) => void) | undefined
   port = 0
   trusted = true
 
-  isTrusted (): boolean { return this.trusted }
+  async isTrusted (): Promise<boolean> { return this.trusted }
 
-  listen (port: number, onIncoming: (incoming: Incoming) => void): { close (): void } {
+  async listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
     this.port = port
     this.#onIncoming = onIncoming
     return { close: () => { this.#onIncoming = undefined } }
   }
 
   /** @returns the peer's end, or undefined when the service refused. */
-  connect (): Duplex | undefined {
+  async connect (): Promise<Duplex | undefined> {
     const [near, far] = pair()
-    let refused = false
-    this.#onIncoming?.({ peer: 2, peerName: 'bob', port: this.port, gone: false, accept: () => near as unknown as OverlayStream, refuse: () => { refused = true } })
-    return refused ? undefined : far
+    return await new Promise((resolve) => {
+      const accept = (): OverlayStream => {
+        resolve(far)
+        return near as unknown as OverlayStream
+      }
+      this.#onIncoming?.({ peer: 2, peerName: 'bob', port: this.port, gone: false, accept, refuse: () => resolve(undefined) })
+    })
   }
 }
 

@@ -1,0 +1,72 @@
+/**
+ * Datagrams through a daemon. It pushes each one that arrives to all of its clients, so they are taken on the control
+ * connection and told apart by port. It sends from a port of its own choosing: an answer to what we send cannot come back
+ * to the port that it was sent "from".
+ */
+import { formatAddress } from '../../base/address.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { IpcMessage } from '../../wire/ipc-messages.ts'
+import type { DatagramPort } from '../overlay.ts'
+import { dialError } from './dialled.ts'
+import { IpcConnection, NO_EVENTS } from './ipc-connection.ts'
+
+type OnDatagram = (bytes: Uint8Array, from: NodeId, sourcePort: number) => void
+
+export class DaemonDatagrams {
+  readonly #socket: string
+  readonly #resolve: (peer: string) => Promise<NodeId>
+  readonly #ports = new Map<number, OnDatagram>()
+  #link: Promise<IpcConnection> | undefined
+  #sending: Promise<unknown> = Promise.resolve()
+  #refused = ''
+
+  constructor (socket: string, resolve: (peer: string) => Promise<NodeId>) {
+    this.#socket = socket
+    this.#resolve = resolve
+  }
+
+  /** @throws PilotError PORT_IN_USE. */
+  open (port: number, onDatagram: OnDatagram): DatagramPort {
+    if (this.#ports.has(port)) throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
+    this.#ports.set(port, onDatagram)
+    return {
+      send: async (peer, toPort, bytes) => {
+        if (bytes.length > MAX_BYTES) throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
+        const node = await this.#resolve(peer)
+        const sending = this.#sending.then(() => this.#send(node, peer, toPort, bytes))
+        this.#sending = sending.catch(() => {})
+        await sending
+      },
+      close: () => this.#ports.delete(port),
+    }
+  }
+
+  onMessage (message: IpcMessage): void {
+    if (message.kind === 'recv_from') this.#ports.get(message.port)?.(message.data, message.source.node, message.sourcePort)
+  }
+
+  stop (): void {
+    void this.#link?.then((ipc) => ipc.destroy(), () => {})
+  }
+
+  /** A SendTo has no answer but an error, so a question behind it tells that it was done. */
+  async #send (node: NodeId, peer: string, port: number, data: Uint8Array): Promise<void> {
+    this.#link ??= IpcConnection.open(this.#socket, { ...NO_EVENTS, onSendError: (text) => { this.#refused = text }, onClose: () => { this.#link = undefined } })
+    try {
+      const ipc = await this.#link
+      this.#refused = ''
+      ipc.say({ kind: 'send_to', address: { network: 0, node }, port, data })
+      await ipc.request({ kind: 'query', query: 'health', body: new Uint8Array(0) }, SEND_MS)
+    } catch (error) {
+      this.#link = undefined
+      throw error
+    }
+    if (this.#refused !== '') throw dialError(this.#refused, `${peer} (${formatAddress({ network: 0, node })})`, port)
+  }
+}
+
+/** What fits a UDP packet with all that the tunnel and a relay put around it. */
+const MAX_BYTES = 65_000
+/** It may have to find the peer first. */
+const SEND_MS = 45_000

@@ -1,0 +1,111 @@
+/** A stream that we open: it has a connection to the daemon for itself, so that nothing it waits for holds up another. */
+import type { OverlayAddress } from '../../base/address.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { ErrorCode } from '../../base/errors.ts'
+import { DaemonRefusal, IpcConnection } from './ipc-connection.ts'
+import { Inbox } from './inbox.ts'
+import type { DaemonShare } from './shared.ts'
+import type { StreamCarrier } from './daemon-stream.ts'
+
+export class Dialled implements StreamCarrier {
+  connection = 0
+  readonly inbox: Inbox
+  readonly #share: DaemonShare
+  #ipc!: IpcConnection
+  #closed = false
+  #lastWord: NodeJS.Timeout | undefined
+
+  private constructor (share: DaemonShare) {
+    this.#share = share
+    this.inbox = new Inbox(share.budget)
+  }
+
+  /**
+   * There is no way to tell a daemon to give up: an abort leaves it alone with the dial, and it runs out there.
+   * @param label How the peer is named in errors.
+   * @throws PilotError CONNECTION_REFUSED, PEER_UNREACHABLE, NOT_FOUND, NOT_TRUSTED, DAEMON_UNREACHABLE, FAILED when aborted.
+   */
+  static async dial (share: DaemonShare, address: OverlayAddress, port: number, label: string, signal?: AbortSignal): Promise<Dialled> {
+    const dialled = new Dialled(share)
+    const aborted = (): boolean => signal?.aborted ?? false
+    const giveUp = new PilotError('FAILED', `${label}:${port}: given up by the caller`)
+    if (aborted()) throw giveUp
+    const ipc = await IpcConnection.open(share.socket, dialled.#events())
+    const abort = (): void => ipc.destroy()
+    dialled.#ipc = ipc
+    signal?.addEventListener('abort', abort, { once: true })
+    if (aborted()) abort()
+    try {
+      const answer = await ipc.request({ kind: 'dial', address, port }, DIAL_MS)
+      if (answer.kind === 'dial_ok') dialled.connection = answer.connection
+      return dialled
+    } catch (error) {
+      ipc.destroy()
+      if (aborted()) throw giveUp
+      throw error instanceof DaemonRefusal ? dialError(error.message, label, port) : error
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  send (bytes: Uint8Array, done: (error?: Error | null) => void): void {
+    if (bytes.length <= PIECE_BYTES) return this.#ipc.send(this.connection, bytes, done)
+    const rest = bytes.subarray(PIECE_BYTES)
+    this.#ipc.send(this.connection, bytes.subarray(0, PIECE_BYTES), (error) => {
+      if (error) done(error)
+      else this.send(rest, done)
+    })
+  }
+
+  async whenAcknowledged (bytesSent: number): Promise<void> {
+    await this.#share.whenAcknowledged(this.#ipc, this.connection, bytesSent)
+  }
+
+  close (): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#ipc.say({ kind: 'close', connection: this.connection })
+    this.#ipc.end()
+    this.#lastWord = setTimeout(() => this.#ipc.destroy(), LAST_WORD_MS)
+  }
+
+  /** All that is pushed here for a stream is for ours, even before we have been told its number. */
+  #events () {
+    return {
+      onMessage: (message: { readonly kind: string, readonly data?: Uint8Array }): void => {
+        if (message.kind === 'recv' && !this.#closed) this.inbox.push(message.data!)
+        else if (message.kind === 'close_ok') this.inbox.end()
+      },
+      onSendError: (): void => {
+        // The stream is over; a CloseOK tells so behind the last byte that came. Should it not, we end it ourselves.
+        this.#lastWord ??= setTimeout(() => this.inbox.end(), LAST_WORD_MS)
+      },
+      onClose: (reason: string): void => {
+        clearTimeout(this.#lastWord)
+        if (this.#closed) this.inbox.end()
+        else this.inbox.fail('DAEMON_UNREACHABLE', reason)
+      },
+    }
+  }
+}
+
+/** A daemon tells why in words only (ipc.md §2.1). */
+export function dialError (text: string, label: string, port: number): PilotError {
+  const where = port === 0 ? label : `${label}:${port}`
+  const code = DIAL_ERRORS.find(([pattern]) => pattern.test(text))?.[1] ?? 'PEER_UNREACHABLE'
+  return new PilotError(code, `${where}: the daemon says: ${text}`, { peer: label, port })
+}
+
+const DIAL_ERRORS: ReadonlyArray<readonly [RegExp, ErrorCode]> = [
+  [/refused/i, 'CONNECTION_REFUSED'],
+  [/trust|not authorized|denied|private|not permitted|forbidden/i, 'NOT_TRUSTED'],
+  [/not found/i, 'NOT_FOUND'],
+  [/too many|exhausted|limit/i, 'TOO_MANY'],
+  [/registry/i, 'REGISTRY_UNREACHABLE'],
+]
+
+/** A daemon gives up after 39 s at most (ipc.md §1). */
+const DIAL_MS = 45_000
+/** One Send: small enough that a Close behind it does not wait long, large enough that its header does not count. */
+const PIECE_BYTES = 65_536
+const LAST_WORD_MS = 5_000

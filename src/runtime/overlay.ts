@@ -1,0 +1,163 @@
+/**
+ * What the layers above need of the overlay, whoever carries it: our own node (overlay-node.ts), or a daemon that runs
+ * on this machine already (daemon/daemon-node.ts). Nobody above asks which of the two it is. What one of them cannot do
+ * rejects with NOT_SUPPORTED and says so; what one of them does not know is null. test/e2e/overlay-compliance.ts is
+ * what both must pass.
+ */
+import type { Duplex } from 'node:stream'
+import type { NodeId } from '../base/types.ts'
+import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
+
+export interface Overlay {
+  readonly nodeId: NodeId // 0 while the registry has not answered yet
+  readonly address: string // 0:0000.0000.0001
+  readonly hostname: string | undefined
+  readonly publicKey: string // base64
+  readonly status: OverlayStatus
+  readonly peers: readonly PeerStatus[]
+
+  /**
+   * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id. An abort gives up while it is
+   * not open yet; afterwards the stream is the caller's.
+   * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE,
+   *   DAEMON_UNREACHABLE, TOO_MANY.
+   */
+  dial (target: string, signal?: AbortSignal): Promise<OverlayStream>
+  /** @throws PilotError PORT_IN_USE when somebody of this node listens there already, DAEMON_UNREACHABLE. */
+  listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener>
+  /**
+   * Takes datagrams to an overlay port, and sends some. They may be lost, doubled and reordered, as UDP's.
+   * @throws PilotError PORT_IN_USE.
+   */
+  datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<DatagramPort>
+
+  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE, NOT_SUPPORTED. */
+  resolve (peer: string): Promise<NodeId>
+  /** The name that a node has to us, if it has one: never asks anybody. */
+  hostnameOf (node: NodeId): string | undefined
+  /** One echo. @throws PilotError: what `dial` throws. */
+  ping (peer: string, timeoutMs: number): Promise<Pong>
+
+  isTrusted (node: NodeId): Promise<boolean>
+  trusted (): Promise<readonly TrustedEntry[]>
+  pendingTrust (): Promise<readonly PendingEntry[]>
+  /** Asks for trust until it is given, and approves the peer's own request when it comes. @throws PilotError USAGE, REGISTRY_UNREACHABLE. */
+  requestTrust (peer: string, reason: string): Promise<void>
+  /** @returns false when there was nothing to approve, reject, revoke. */
+  approveTrust (node: NodeId): Promise<boolean>
+  rejectTrust (node: NodeId): Promise<boolean>
+  revokeTrust (node: NodeId): Promise<boolean>
+
+  /**
+   * Resolves when the node is a member of the overlay under the name it asked for, or, with false, when `patienceMs` is over.
+   * @throws PilotError CONFLICT when the registry refuses the hostname.
+   */
+  whenRegistered (patienceMs: number): Promise<boolean>
+  /** Some stream still holds bytes, or its end, that have not left for good: worth a moment before `stop`. */
+  readonly hasUndelivered: boolean
+  /** Streams still open are reset; what is left to save is saved. */
+  stop (): Promise<void>
+}
+
+/** A Duplex that libraries take for a socket: `destroy()` before both ends are done is a reset. */
+export interface OverlayStream extends Duplex {
+  readonly peer: NodeId
+  readonly peerName: string
+  readonly localPort: number
+  readonly remotePort: number
+  readonly remoteAddress: string
+  readonly bytesRead: number
+  readonly bytesWritten: number
+  readonly connecting: boolean
+  /** Each direction can end by itself. Where it cannot, our end is held back until the other direction ends. */
+  readonly halfCloses: boolean
+  /** Set where every chunk written is handed over for good (a splice): then nothing is copied. */
+  handsOver: boolean
+  /** As on a net.Socket: RST to the peer where there is such a thing, whatever was still on its way. */
+  resetAndDestroy (): this
+  destroySoon (): void
+  /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
+  setTimeout (ms: number, listener?: () => void): this
+  setNoDelay (): this
+  setKeepAlive (): this
+  ref (): this
+  unref (): this
+}
+
+/** A connection that a peer asks for: take it or refuse it; a refusal looks like a port where nobody listens, as far as it can. */
+export interface Incoming {
+  readonly peer: NodeId
+  readonly peerName: string
+  readonly port: number
+  /** The peer gave up meanwhile. */
+  readonly gone: boolean
+  accept (): OverlayStream
+  refuse (): void
+}
+
+export interface Listener { close (): void }
+
+export interface DatagramPort {
+  /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
+  send (peer: string, port: number, bytes: Uint8Array): Promise<void>
+  close (): void
+}
+
+export interface Pong {
+  readonly node: NodeId
+  readonly rttMs: number
+  readonly path: PathKind | null // null: nobody tells us
+  readonly endpoint: string | null
+}
+
+export type PathKind = 'direct' | 'lan' | 'punched' | 'relay'
+
+export interface PathStatus {
+  readonly kind: PathKind
+  readonly endpoint: string
+  readonly rttMs: number | null
+  readonly mtu: number // largest UDP payload proven on this path, bytes
+}
+
+export interface PeerStatus {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly hostname: string | null
+  readonly trusted: boolean
+  readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
+  readonly path: PathStatus | null // null: none, or nobody tells us
+  readonly streams: number
+  readonly bytesIn: number // stream payload
+  readonly bytesOut: number
+  readonly lastHeardMs: number | null // ms since the last authenticated frame
+}
+
+/** How this node stands in the world. Of our own node: all but `daemon`. Of a daemon that we drive: only `daemon`. */
+export interface OverlayStatus {
+  readonly udp: string | null // our UDP socket
+  readonly registry: { readonly endpoint: string, readonly state: 'connecting' | 'registered' | 'unreachable', readonly since: string } | null
+  readonly beacon: { readonly endpoint: string, readonly observed: string | null } | null
+  readonly daemon: { readonly socket: string, readonly state: 'connected' | 'lost', readonly since: string } | null
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export type OverlayEvent =
+  | { readonly kind: 'registered', readonly nodeId: NodeId, readonly address: string }
+  | { readonly kind: 'registry_refused', readonly request: string, readonly text: string }
+  | { readonly kind: 'hostname_refused', readonly hostname: string, readonly text: string }
+  /** The beacon sees us there now. */
+  | { readonly kind: 'endpoint', readonly endpoint: string }
+  /** A connection attempt that was turned away; `stranger`: without any answer. */
+  | { readonly kind: 'turned_away', readonly node: NodeId, readonly port: number | undefined, readonly why: 'stranger' | 'no_listener' | 'limit', readonly from: string | undefined }
+  /** A key exchange with another identity than the node's, or a forged one. */
+  | { readonly kind: 'auth_refused', readonly node: NodeId, readonly why: string, readonly from: string }
+  /** The registry does not deliver our wish for trust to this peer, for a reason not told before. */
+  | { readonly kind: 'wish_refused', readonly peer: string, readonly text: string }
+  /** A peer sent a message or a file; it is kept at `path`. */
+  | { readonly kind: 'message', readonly node: NodeId, readonly peerName: string, readonly type: string, readonly bytes: number, readonly path: string }
+  | { readonly kind: 'trust', readonly node: NodeId, readonly hostname: string | undefined, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed' }
+  | { readonly kind: 'peer', readonly node: NodeId, readonly peerName: string, readonly state: 'connected' | 'unreachable' | 'restarted' }
+  /** The path in use: another one, or other numbers of the same. */
+  | { readonly kind: 'path', readonly node: NodeId, readonly peerName: string, readonly path: PathStatus }
+  /** The daemon went away, with every stream; or it is back, and the exposed ports with it. */
+  | { readonly kind: 'daemon', readonly state: 'lost' | 'back', readonly text: string }

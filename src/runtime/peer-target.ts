@@ -1,0 +1,21 @@
+/** What people write where a peer is meant, as both kinds of overlay read it. */
+import type { PeerName } from '../base/address.ts'
+import { parsePeerName } from '../base/address.ts'
+import { PilotError } from '../base/errors.ts'
+
+/** `PEER:PORT`, the port behind the last colon. @throws PilotError USAGE. */
+export function parseTarget (target: string): { peer: string, port: number } {
+  const colon = target.lastIndexOf(':')
+  const port = Number(target.slice(colon + 1))
+  if (colon < 1 || !/^\d{1,5}$/.test(target.slice(colon + 1)) || port < 1 || port > 65_535) {
+    throw new PilotError('USAGE', `${target}: expected PEER:PORT, with a port of 1 to 65535`)
+  }
+  return { peer: target.slice(0, colon), port }
+}
+
+/** @throws PilotError USAGE. */
+export function nameOf (peer: string): PeerName {
+  const name = parsePeerName(peer)
+  if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
+  return name
+}

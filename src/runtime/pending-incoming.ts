@@ -1,0 +1,27 @@
+/** A connection request that nobody has decided on yet. Above: overlay-node.ts, which makes it and knows what the decisions mean. */
+import type { NodeId } from '../base/types.ts'
+import type { Stream } from '../proto/stream/stream.ts'
+import type { Incoming, OverlayStream } from './overlay.ts'
+
+export class PendingIncoming implements Incoming {
+  readonly peer: NodeId
+  readonly peerName: string
+  readonly port: number
+  gone = false
+  readonly #verbs: { accept (): OverlayStream, refuse (): void }
+
+  constructor (stream: Stream, peerName: string, verbs: { accept (): OverlayStream, refuse (): void }) {
+    this.peer = stream.peer
+    this.peerName = peerName
+    this.port = stream.localPort
+    this.#verbs = verbs
+    stream.app = this
+  }
+
+  onNews (stream: Stream): void {
+    if (stream.end !== undefined) this.gone = true
+  }
+
+  accept (): OverlayStream { return this.#verbs.accept() }
+  refuse (): void { this.#verbs.refuse() }
+}
