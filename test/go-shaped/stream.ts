@@ -30,6 +30,8 @@ export class GoStream {
   timeWaitUntil = Infinity
   retransmissions = 0
   onData: ((bytes: Uint8Array) => void) | undefined
+  /** Short writes wait for what is unacknowledged, 40 ms at most; those of the daemon's own services do not (seen in recordings). */
+  nagle = true
   #send: GoSend
   #sendNext: number
   #una: number
@@ -256,7 +258,7 @@ export class GoStream {
         return
       }
       this.#probe.at = Infinity
-      if (this.#bufferedBytes < SLOT_BYTES && this.#unacked.length > 0 && !all) {
+      if (this.nagle && this.#bufferedBytes < SLOT_BYTES && this.#unacked.length > 0 && !all) {
         this.#flushAt = Math.min(this.#flushAt, now + DELAYED_ACK_MS)
         return
       }

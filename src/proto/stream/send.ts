@@ -37,6 +37,7 @@ export class Sender {
   #slotted = false // the peer counts its window in segments
   #edge = 0 // bytes mode: first offset the peer does not admit
   #slots = 0 // slots mode: segments the peer admits
+  #slotsAck = -1 // the acknowledgement that admitted them
   #maxWindow = 0
   #peerAckDelayMs = k.DELAYED_ACK_MS
   #segmentBytes = k.BASE_SEGMENT_BYTES
@@ -95,7 +96,10 @@ export class Sender {
   /** The window field of a packet that acknowledged `ack`: bytes, or slots when the peer gave no WINDOW_BYTES. */
   onWindow (ack: number, window: number): void {
     if (this.#slotted) {
-      this.#slots = window
+      if (ack < this.#slotsAck) return // overtaken: what it admitted is in flight or taken by now
+      // With the same number only reading can have changed it, and that only upwards.
+      this.#slots = ack === this.#slotsAck ? Math.max(this.#slots, window) : window
+      this.#slotsAck = ack
       return
     }
     if (ack + window > this.#edge) { // a right edge never moves back: what seems so is an old packet

@@ -4,7 +4,10 @@
 export const AUTH_RETRY_MS: readonly number[] = [250, 500, 1_000, 2_000]
 /** An exchange that is still unanswered then has failed; whoever waits for it is told. */
 export const HANDSHAKE_LIMIT_MS = 4_000
-/** A peer that sends PILA, but nothing that our keys open, is shown a fresh key after this many of ours (§5 rule 3). */
+/**
+ * A peer from which nothing comes that our keys open is shown a fresh key after this many PILA (§5 rule 3). Its answer may
+ * have been lost, and a Go peer answers each key only once (§4.1, the deadlock Q-T1).
+ */
 export const FRESH_KEY_AFTER_ATTEMPTS = 3
 /** Answers to PILA whose key we know already: the peer may have lost the last one, but two nodes must not answer for ever. */
 export const REPEAT_ANSWER_MS = 200

@@ -160,7 +160,7 @@ export class Tunnel implements Machine {
       this.#news |= TUNNEL_FAILED
       return
     }
-    if (this.#attempts === k.FRESH_KEY_AFTER_ATTEMPTS && this.#peerKey !== undefined && !this.confirmed) this.#freshKey(now)
+    if (this.#attempts === k.FRESH_KEY_AFTER_ATTEMPTS && !this.confirmed) this.#freshKey(now)
     this.#sendAuth(now)
   }
 
