@@ -46,6 +46,7 @@ const STEPS = {
   vectors: group('vectors', { timeoutMs: 120_000 }),
   sim: group('sim', { timeoutMs: 600_000 }),
   fuzz: group('fuzz', { timeoutMs: 300_000 }),
+  interop: group('interop', { timeoutMs: 1_500_000, concurrency: 1 }),
   e2e: group('e2e', { timeoutMs: 900_000, concurrency: 1 }), // real sockets and clocks: one at a time
 }
 
