@@ -104,6 +104,14 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       assert.deepEqual([message['type'], message['bytes'], message['nodeId']], ['text', 7, go.nodeId])
     })
 
+    test('a public node of ours is found by name and pinged by a Go daemon that it does not trust', async () => {
+      const open = await Gateway.start(stage, { name: 'open-ours', ...rendezvous, args: ['--public'] })
+      const found = await go.ctl('find', 'open-ours') as { node_id: number, public: boolean }
+      assert.deepEqual([found.node_id, found.public], [open.ready.node.nodeId, true])
+      const { results } = await go.ctl('ping', 'open-ours', '--count', '2') as { results: Array<{ error?: string }> }
+      assert.deepEqual(results.map(({ error }) => error), [undefined, undefined])
+    })
+
     test('the Go daemon restarts in the middle: its streams end, and new ones work', async () => {
       const socket = await open(ours.local('go-a:7'))
       await exchange(socket, noise(1_000))
@@ -144,17 +152,17 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
   })
 }
 
-describe('a stream that is idle for five minutes', { skip: noGo }, () => {
-  test('stays up, whoever opened it, and whoever runs the rendezvous', async () => {
+describe('a stream that is idle for five minutes', { skip: noGo, concurrency: true }, () => {
+  for (const [index, kind] of RENDEZVOUS.entries()) test(`stays up, whoever opened it, with the ${kind} rendezvous`, async () => {
     const stage = await Stage.open()
     try {
-      const rendezvous = await startRendezvous(stage, 'go')
+      const rendezvous = await startRendezvous(stage, kind)
       const go = await GoNode.start(stage, { name: 'go-b', rendezvous, public: true })
       const service = await echo(stage)
       const ours = await Gateway.start(stage, { name: 'ours', ...rendezvous, trust: ['go-b'], map: ['0:go-b:7'], expose: [`8080=${service.address}`] })
       await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
       await ours.trusts('go-b')
-      const goGateway = await go.gateway(ours.ready.node.address, '127.88.9.1', 8_080)
+      const goGateway = await go.gateway(ours.ready.node.address, `127.88.9.${index + 1}`, 8_080)
       const sockets = [await open(ours.local('go-b:7')), await open(goGateway)]
       for (const socket of sockets) await exchange(socket, noise(100))
       await pause(IDLE_MS)
