@@ -17,12 +17,13 @@ interface NameOutcome {
 
 export function register (call: Call): object | string {
   const sentKey = call.request.text('public_key')
-  const publicKey = parsePublicKey(sentKey)
+  const known = call.directory.accountByKey(sentKey)
+  if (!call.limiter.take(call.now, 'register', call.source.address) && known === undefined) {
+    return `rate limited: too many registrations from ${call.source.address}`
+  }
   if (sentKey === '') return 'public key missing'
+  const publicKey = parsePublicKey(sentKey)
   if ('problem' in publicKey) return `invalid public key: ${publicKey.problem}`
-  const known = call.directory.accountByKey(publicKey.key)
-  const inRate = call.limiter.take(call.now, 'register', call.source.address)
-  if (!inRate && known === undefined) return `rate limited: too many registrations from ${call.source.address}`
 
   const signed = call.request.text('signature') !== ''
   if (signed) {
@@ -32,10 +33,12 @@ export function register (call: Call): object | string {
     return 'signature required to register this key'
   }
 
+  const mode = known === undefined ? 'new_node' : call.directory.live(known.nodeId) === undefined ? 'reclaimed_identity' : 'existing_identity'
   const account = known ?? takenOver(call, publicKey.key) ?? call.directory.createAccount(call.now, publicKey.key, ownerOf(call))
   if (account === undefined) return 'too many nodes'
   noteOwnerAndSignature(call, account, signed)
   const node = placeNode(call, account)
+  call.audit.note(call.now, mode === 'new_node' ? 'node.registered' : 'node.re_registered', { node: node.nodeId, details: `mode=${mode}` })
   return {
     type: 'register_ok',
     node_id: node.nodeId,
@@ -45,6 +48,7 @@ export function register (call: Call): object | string {
     observed_addr: node.endpoint,
     protocol_version: PROTOCOL_VERSION,
     ...nameNode(call, node, signed),
+    ...(node.externalId !== '' && { external_id: node.externalId }),
   }
 }
 
@@ -58,7 +62,7 @@ export function parsePublicKey (text: string): { readonly key: string } | { read
 
 /** Cases 3 and 4, where allowed: the owner's account gets the new key. */
 function takenOver (call: Call, publicKey: string): Account | undefined {
-  if (!call.options.allowOwnerTakeover) return undefined
+  if (!call.options.compat.has('owner-recovery')) return undefined
   const account = call.directory.accountByOwner(ownerOf(call))
   if (account === undefined || account.signedOnce) return undefined
   call.directory.replaceKey(account, publicKey)
