@@ -120,8 +120,8 @@ export class Directory {
   }
 
   saveLive (node: LiveNode): void {
-    const { nodeId, account: _kept, ...fields } = node
-    this.#store.put(`node/${nodeId}`, fields)
+    const { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs } = node
+    this.#store.put(`node/${node.nodeId}`, { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs })
   }
 
   /** Empty clears. False when another live node has the name. */

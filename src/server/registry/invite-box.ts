@@ -58,11 +58,11 @@ export class InviteBox {
 
   /** The network is gone. */
   takeNetwork (network: number): void {
-    for (const to of [...this.#boxes.keys()]) this.take(to, network)
+    for (const to of this.#boxes.keys()) this.take(to, network)
   }
 
   sweep (now: number): void {
-    for (const to of [...this.#boxes.keys()]) this.#dropOld(now, to)
+    for (const to of this.#boxes.keys()) this.#dropOld(now, to)
   }
 
   /** Call in order of `atMs`. @returns False for what is no invitation. */
