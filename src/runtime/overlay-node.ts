@@ -9,7 +9,7 @@ import { formatAddress, parseAddress, parsePeerName } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
-import { formatEndpoint, parseEndpoint } from '../base/types.ts'
+import { formatEndpoint } from '../base/types.ts'
 import { chooseCrypto } from '../crypto/self-test.ts'
 import type { Identity } from '../crypto/identity.ts'
 import type { Dial } from '../proto/node/dial.ts'
@@ -31,10 +31,12 @@ import type { Logger } from './log.ts'
 import { OverlayStream, streamError } from './overlay-stream.ts'
 import type { StreamVerbs } from './overlay-stream.ts'
 import { RegistryLink } from './registry-link.ts'
+import { endpointOption, registryTarget, type RegistryTarget } from './targets.ts'
 import { UdpSocket } from './udp-socket.ts'
 
 export interface OverlayNodeOptions {
-  readonly registry: string // host:port
+  readonly registry: string // host:port or tls://host:port
+  readonly registryFingerprint?: string | undefined // of its TLS certificate; see targets.ts
   readonly beacon: string
   readonly listen: string // ip:port of the UDP socket; port 0 picks one
   readonly endpoint?: string | undefined
@@ -99,7 +101,7 @@ export class OverlayNode {
 
   private constructor (parts: {
     identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
-    registry: Endpoint, onEvent: (event: NodeEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
+    registry: RegistryTarget, onEvent: (event: NodeEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
   }) {
     const { core, socket, options } = parts
     this.identity = parts.identity
@@ -144,7 +146,7 @@ export class OverlayNode {
     const trustFile = trustPath(options.identityFile)
     const trust = await loadTrust(trustFile)
     const listen = endpointOption(options.listen, 'listen')
-    const [registry, beacon] = [endpointOption(options.registry, 'registry'), await literal(endpointOption(options.beacon, 'beacon'))]
+    const [registry, beacon] = [registryTarget(options.registry, options.registryFingerprint), await literal(endpointOption(options.beacon, 'beacon'))]
     const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
     const inbox = { onDatagram (_bytes: Uint8Array, _source: Endpoint): void {} }
     const socket = await UdpSocket.open(listen, (bytes, source) => inbox.onDatagram(bytes, source))
@@ -450,12 +452,6 @@ class PendingIncoming implements Incoming {
 /** A tenth of the socket's buffer at most: one datagram must not push all others out. */
 function maxSegmentFor (receiveBufferBytes: number): number {
   return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
-}
-
-function endpointOption (text: string, what: string): Endpoint {
-  const endpoint = parseEndpoint(text)
-  if (endpoint === undefined) throw new PilotError('USAGE', `--${what} ${text}: expected host:port`)
-  return endpoint
 }
 
 /** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */

@@ -37,6 +37,7 @@ export class RegistryServer {
   #starting: Promise<string> | undefined
   #stopping: Promise<void> | undefined
   #dropped = 0
+  #storeFailed = false
 
   constructor (options: RegistryServerOptions) {
     this.#options = options
@@ -49,6 +50,8 @@ export class RegistryServer {
   }
 
   get connectionCount (): number { return this.#connections.size }
+  /** False once the store refused a write: from then on nothing durable is acknowledged. */
+  get healthy (): boolean { return !this.#storeFailed }
   get droppedConnections (): number { return this.#dropped }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
@@ -136,6 +139,7 @@ export class RegistryServer {
     try {
       await this.#options.store.flushed()
     } catch (error) {
+      this.#storeFailed = true
       this.#options.log.error({ error: error instanceof Error ? error.message : String(error) }, 'the registry store failed')
       throw error
     }

@@ -67,7 +67,7 @@ async function startServers (options: RendezvousOptions, listen: Listen, store: 
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
   const counters = (): ReturnType<Rendezvous['counters']> => ({ registry: registry.counters, beacon: { ...beacon.counters } })
-  const status = { counters, connections: () => registryServer.connectionCount, beaconNodes: () => beacon.entryCount }
+  const status = { healthy: () => registryServer.healthy, counters, connections: () => registryServer.connectionCount, beaconNodes: () => beacon.entryCount }
   const statusServer = listen.http === undefined ? undefined : new StatusServer({ listen: listen.http, status, log })
   const stop = async (): Promise<void> => {
     await Promise.all([registryServer.stop(), beaconServer.stop(), statusServer?.stop()])

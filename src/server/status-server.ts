@@ -54,11 +54,12 @@ export class StatusServer {
     if (method !== 'GET' && method !== 'HEAD') return send(response, 405, TEXT, 'only GET\n', { allow: 'GET, HEAD' })
     const { status } = this.#options
     const uptimeSec = Math.floor((performance.now() - this.#startedMs) / 1000)
+    const [code, state] = status.healthy() ? [200, 'ok'] as const : [503, 'the store refuses writes'] as const
     switch (url.split('?')[0]) {
       case '/': return send(response, 200, 'text/html; charset=utf-8', STATUS_PAGE)
-      case '/livez':
-      case '/readyz': return send(response, 200, TEXT, 'ok\n')
-      case '/healthz': return send(response, 200, JSON_TEXT, JSON.stringify({ status: 'ok', version: '1.0', uptime_seconds: uptimeSec, nodes_online: status.counters().registry.liveNodes }))
+      case '/livez': return send(response, 200, TEXT, 'ok\n')
+      case '/readyz': return send(response, code, TEXT, `${state}\n`)
+      case '/healthz': return send(response, code, JSON_TEXT, JSON.stringify({ status: state, version: '1.0', uptime_seconds: uptimeSec, nodes_online: status.counters().registry.liveNodes }))
       case '/metrics': return send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', metrics(status, uptimeSec))
       case '/api/stats': return send(response, 200, JSON_TEXT, JSON.stringify(statistics(status, uptimeSec)))
       default: return send(response, 404, TEXT, 'not found\n')

@@ -3,6 +3,7 @@ import type { BeaconCounters } from './beacon/beacon.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 
 export interface Status {
+  healthy (): boolean // false: the store refuses writes
   counters (): { readonly registry: RegistryCounters, readonly beacon: BeaconCounters }
   connections (): number // to the registry, now
   beaconNodes (): number // node ids the beacon could relay to
@@ -35,6 +36,7 @@ export function metrics (status: Status, uptimeSec: number): string {
   const add = (type: 'gauge' | 'counter', name: string, help: string, value: number): void => {
     lines.push(`# HELP pilotgate_${name} ${help}`, `# TYPE pilotgate_${name} ${type}`, `pilotgate_${name} ${value}`)
   }
+  add('gauge', 'healthy', 'Whether the store takes writes.', status.healthy() ? 1 : 0)
   add('gauge', 'uptime_seconds', 'Since the rendezvous started.', uptimeSec)
   add('gauge', 'registry_nodes', 'Nodes heard within three minutes.', registry.liveNodes)
   add('gauge', 'registry_accounts', 'Node ids ever given out.', registry.accounts)

@@ -53,7 +53,7 @@ export class InviteBox {
 
   /** The node is gone, and with it its invitations. */
   takeAll (to: NodeId): void {
-    for (const network of [...this.#boxes.get(to)?.keys() ?? []]) this.take(to, network)
+    for (const network of this.#boxes.get(to)?.keys() ?? []) this.take(to, network)
   }
 
   /** The network is gone. */

@@ -74,7 +74,7 @@ export class NetworkTable {
   }
 
   delete (network: Network): void {
-    for (const node of [...this.members(network).keys()]) this.removeMember(network, node)
+    for (const node of this.members(network).keys()) this.removeMember(network, node)
     this.#networks.delete(network.id)
     this.#members.delete(network.id)
     this.#idByName.delete(network.name)

@@ -170,5 +170,5 @@ async function start (line: string, world: TestWorld = upWorld().world): Promise
 
 /** Long enough for everything that waits for no timer, a file read included. */
 function settled (): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, 20) })
+  return new Promise((resolve) => { setTimeout(resolve, 100) })
 }

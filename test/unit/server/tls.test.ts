@@ -71,7 +71,7 @@ test('what looks like TLS and is not ends only that connection', async () => {
   const rendezvous = await startRendezvous(ANYWHERE)
   const nonsense = connect(portOf(rendezvous.registry), '127.0.0.1')
   nonsense.on('error', () => undefined)
-  nonsense.write(Buffer.from('16030100ffffffffffffffffffffffff', 'hex'))
+  nonsense.write(Buffer.from('1603010005ffffffffff', 'hex'))
   await once(nonsense.resume(), 'close')
   assert.notEqual(await answer(connect(portOf(rendezvous.registry), '127.0.0.1')), undefined)
   await rendezvous.stop()
