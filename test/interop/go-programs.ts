@@ -10,7 +10,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 
+let daemons = 0 // each with an e-mail address of its own: the Go registry gives one address one node
 const FOLDER = process.env['PILOT_GO_BIN'] ?? ''
 
 /** Why tests with these programs cannot run; undefined when they can. For the `skip` option of a test. */
@@ -20,20 +22,21 @@ export const SKIP: string | undefined = FOLDER === ''
 
 export interface GoProgram {
   readonly output: () => string // what it wrote so far, for the message of a failed test
+  readonly gone: () => boolean
   stop (): Promise<void>
 }
 
 export interface GoRendezvous extends GoProgram {
   readonly registry: string // ip:port
   readonly beacon: string
-  readonly fingerprint: () => string | undefined // of its TLS certificate, once it has said so
+  readonly fingerprint: string // of its TLS certificate; empty without -tls
 }
 
 export async function startGoRendezvous (flags: readonly string[] = []): Promise<GoRendezvous> {
   const [registry, beacon] = [`127.0.0.1:${await freeTcpPort()}`, `127.0.0.1:${await freeUdpPort()}`]
   const program = start('pilot-rendezvous', ['-registry-addr', registry, '-beacon-addr', beacon, ...flags])
   await until(() => accepts(registry), () => `pilot-rendezvous does not listen on ${registry}\n${program.output()}`)
-  return { ...program, registry, beacon, fingerprint: () => /[0-9a-f]{64}/.exec(program.output())?.[0] }
+  return { ...program, registry, beacon, fingerprint: flags.includes('-tls') ? await fingerprintAt(registry) : '' }
 }
 
 export interface GoDaemon extends GoProgram {
@@ -55,9 +58,13 @@ export async function startGoDaemon (options: GoDaemonOptions): Promise<GoDaemon
   const [udp, socket] = [`127.0.0.1:${await freeUdpPort()}`, join(home, 'pilot.sock')]
   const identityFile = options.identityFile ?? join(home, 'identity.json')
   const flags = ['-registry', options.registry, '-beacon', options.beacon, '-listen', udp, '-endpoint', udp, '-socket', socket]
-  const program = start('pilot-daemon', [...flags, '-identity', identityFile, '-email', 'someone@example.com', '-keepalive', '2s', ...options.flags ?? []], home)
+  const program = start('pilot-daemon', [...flags, '-identity', identityFile, '-email', `someone${++daemons}@example.com`, '-keepalive', '2s', ...options.flags ?? []], home)
   const ctl = (...args: readonly string[]): Promise<Record<string, unknown>> => pilotctl(args, { socket, registry: options.registry, home })
-  await until(() => ctl('info').then(() => true, () => false), () => `pilot-daemon does not answer\n${program.output()}`)
+  const complaint = (): string => `pilot-daemon does not answer\n${program.output()}`
+  await until(() => {
+    if (program.gone()) throw new Error(complaint())
+    return ctl('info').then(() => true, () => false)
+  }, complaint)
   const stop = async (): Promise<void> => {
     await program.stop()
     rmSync(home, { recursive: true, force: true })
@@ -95,9 +102,13 @@ function start (name: string, args: readonly string[], home = tmpdir()): GoProgr
   const child = spawn(join(FOLDER, name), args, { env: { ...process.env, HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { output = (output + text).slice(-20_000) })
-  process.once('exit', () => child.kill('SIGKILL'))
-  return { output: () => output, stop: () => stop(child) }
+  living.add(child)
+  child.once('exit', () => living.delete(child))
+  return { output: () => output, gone: () => !living.has(child), stop: () => stop(child) }
 }
+
+const living = new Set<ChildProcess>()
+process.once('exit', () => { for (const child of living) child.kill('SIGKILL') })
 
 async function stop (child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
@@ -106,6 +117,16 @@ async function stop (child: ChildProcess): Promise<void> {
   const impatience = setTimeout(() => child.kill('SIGKILL'), 3_000)
   await gone
   clearTimeout(impatience)
+}
+
+/** It does not say it: asked of the certificate itself. */
+async function fingerprintAt (address: string): Promise<string> {
+  const [host = '', port = ''] = address.split(':')
+  const socket = connectTls({ host, port: Number(port), rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  const { fingerprint256 } = socket.getPeerX509Certificate()!
+  socket.destroy()
+  return fingerprint256.replaceAll(':', '').toLowerCase()
 }
 
 function accepts (address: string): Promise<boolean> {

@@ -3,20 +3,14 @@
  * differences listed here with their reasons. Twice: with the reference's habits switched on, and with our defaults.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { test } from 'node:test'
-import { parseEndpoint } from '../../src/base/types.ts'
 import type { Compat } from '../../src/server/registry/options.ts'
 import { COMPAT } from '../../src/server/registry/options.ts'
 import { Registry } from '../../src/server/registry/registry.ts'
 import { MemoryStore } from '../../src/server/store/memory-store.ts'
-import { encodeRegistryFrame, RegistryFrameReader } from '../../src/wire/registry-messages.ts'
+import { askRegistry, type Reply } from './ask-registry.ts'
 import { SKIP, startGoRendezvous } from './go-programs.ts'
-import type { Step } from './registry-conversation.ts'
 import { ADMIN_TOKEN, conversation } from './registry-conversation.ts'
-
-type Reply = Record<string, unknown>
 
 const SENDER = 'ours adds the sender\'s key and name, which Go daemons ignore'
 
@@ -77,29 +71,10 @@ async function answersOfGo (flags: readonly string[]): Promise<Reply[]> {
   const go = await startGoRendezvous(['-admin-token', ADMIN_TOKEN, ...flags])
   try {
     const replies: Reply[] = []
-    for (const step of conversation()) replies.push(await askOverTcp(go.registry, step))
+    for (const step of conversation()) replies.push(await askRegistry(go.registry, step.request, step.source))
     return replies
   } finally {
     await go.stop()
-  }
-}
-
-/** Each request on a connection of its own, from the address that the step names. */
-async function askOverTcp (registry: string, { name, request, source }: Step): Promise<Reply> {
-  const endpoint = parseEndpoint(registry)
-  const socket = connect({ host: endpoint!.address, port: endpoint!.port, localAddress: source })
-  socket.on('error', () => undefined)
-  const reader = new RegistryFrameReader(16 * 1024 * 1024)
-  socket.on('data', (chunk: Buffer) => reader.push(chunk))
-  socket.write(encodeRegistryFrame(request))
-  for (;;) {
-    const reply = reader.next()
-    if (reply !== undefined) {
-      socket.destroy()
-      return reply as Reply
-    }
-    if (socket.closed) throw new Error(`${name}: the Go registry closed the connection`)
-    await Promise.race([once(socket, 'data'), once(socket, 'close')])
   }
 }
 
