@@ -88,8 +88,7 @@ test('the registration that newer daemons sign is taken, and protects the key fr
   const registry = new Registry(new MemoryStore())
   const request = { type: 'register', listen_addr: address, public_key: key, signature, version: '1.9', relay_only: false }
   assert.equal((registry.handle(NOW, '127.0.0.1', 1, request) as Message)['node_id'], 1)
-  const { signature: _, ...unsigned } = request
-  assert.deepEqual(registry.handle(NOW, '127.0.0.1', 1, unsigned), { type: 'error', error: 'signature required to register this key' })
+  assert.deepEqual(registry.handle(NOW, '127.0.0.1', 1, { ...request, signature: '' }), { type: 'error', error: 'signature required to register this key' })
 })
 
 test('the preamble of the binary wire is refused at once, upon which newer clients speak JSON', () => {

@@ -25,7 +25,7 @@ export interface BeaconOptions {
 
 /** What a registry in the same process knows, and a beacon alone does not. */
 export interface NodeKnowledge {
-  /** Did the registry see the node at this IP address? */
+  /** Did the registry see the node at this IP address, or did it say, signing, that it is there? */
   vouchesFor (nodeId: NodeId, address: string): boolean
   /** May `requester`, who asks from `address`, be told where `target` is? */
   mayPunch (requester: NodeId, target: NodeId, address: string): boolean

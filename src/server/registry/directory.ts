@@ -26,6 +26,7 @@ export interface LiveNode {
   readonly nodeId: NodeId
   readonly account: Account
   endpoint: string // `ip:port`
+  udpAddress: string // where the node, signing, said that its UDP comes from; empty: it did not. Never given out
   lanEndpoints: readonly string[]
   public: boolean
   hostname: string // empty: none
@@ -100,12 +101,11 @@ export class Directory {
   }
 
   /** A new life of the account: private, without name or tags (registry.md §3.1, cases 2, 4 and 5). */
-  createLive (now: number, account: Account, endpoint: string, lanEndpoints: readonly string[]): LiveNode {
+  createLive (now: number, account: Account, where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints'>): LiveNode {
     const node: LiveNode = {
       nodeId: account.nodeId,
       account,
-      endpoint,
-      lanEndpoints,
+      ...where,
       public: false,
       hostname: '',
       tags: [],
@@ -120,8 +120,8 @@ export class Directory {
   }
 
   saveLive (node: LiveNode): void {
-    const { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs } = node
-    this.#store.put(`node/${node.nodeId}`, { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs })
+    const { nodeId, endpoint, udpAddress, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs } = node
+    this.#store.put(`node/${nodeId}`, { endpoint, udpAddress, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs })
   }
 
   /** Empty clears. False when another live node has the name. */
@@ -179,6 +179,7 @@ export class Directory {
       nodeId,
       account,
       endpoint: fields.text('endpoint'),
+      udpAddress: fields.text('udpAddress'),
       lanEndpoints: fields.texts('lanEndpoints'),
       public: fields.flag('public'),
       hostname,

@@ -4,6 +4,7 @@ import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
 import { fromBase64 } from '../../base/bytes.ts'
 import { formatEndpoint, parseEndpoint } from '../../base/types.ts'
+import { canonicalAddress } from '../address.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { MAX_LAN_ENDPOINTS, MAX_OWNER_CHARS, PROTOCOL_VERSION, PUBLIC_KEY_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
@@ -37,7 +38,7 @@ export function register (call: Call): object | string {
   const account = known ?? takenOver(call, publicKey.key) ?? call.directory.createAccount(call.now, publicKey.key, ownerOf(call))
   if (account === undefined) return 'too many nodes'
   noteOwnerAndSignature(call, account, signed)
-  const node = placeNode(call, account)
+  const node = placeNode(call, account, signed)
   call.audit.note(call.now, mode === 'new_node' ? 'node.registered' : 'node.re_registered', { node: node.nodeId, details: `mode=${mode}` })
   return {
     type: 'register_ok',
@@ -82,12 +83,14 @@ function noteOwnerAndSignature (call: Call, account: Account, signed: boolean): 
 }
 
 /** Cases 1 and 2: a present node moves, an absent one begins a new life. */
-function placeNode (call: Call, account: Account): LiveNode {
+function placeNode (call: Call, account: Account, signed: boolean): LiveNode {
   const endpoint = observedEndpoint(call)
   const lan = call.request.texts('lan_addrs').filter((text) => parseEndpoint(text) !== undefined).slice(0, MAX_LAN_ENDPOINTS)
   const node = call.directory.live(account.nodeId)
-  if (node === undefined) return call.directory.createLive(call.now, account, endpoint, lan)
+  const udpAddress = signed ? canonicalAddress(parseEndpoint(call.request.text('listen_addr'))?.address ?? '') : ''
+  if (node === undefined) return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan })
   node.endpoint = endpoint
+  node.udpAddress = udpAddress
   node.lanEndpoints = lan
   node.lastSeenMs = call.now
   call.directory.saveLive(node)

@@ -112,13 +112,16 @@ export class Registry {
   get knowledge (): NodeKnowledge {
     const { directory } = this.#tables
     const trustsUdp = this.#options.compat.has('split-addresses')
-    const addressOf = (nodeId: NodeId): string | undefined => parseEndpoint(directory.live(nodeId)?.endpoint ?? '')?.address
+    const isAt = (nodeId: NodeId, address: string): boolean => {
+      const node = directory.live(nodeId)
+      return node !== undefined && (trustsUdp || node.udpAddress === address || parseEndpoint(node.endpoint)?.address === address)
+    }
     return {
-      vouchesFor: (nodeId, address) => trustsUdp || addressOf(nodeId) === address,
+      vouchesFor: isAt,
       mayPunch: (requesterId, targetId, address) => {
         const [requester, target] = [directory.live(requesterId), directory.live(targetId)]
         if (requester === undefined || target === undefined || !mayResolve(this.#tables, requester, target)) return false
-        return target.public || trustsUdp || addressOf(requesterId) === address
+        return target.public || isAt(requesterId, address)
       },
     }
   }

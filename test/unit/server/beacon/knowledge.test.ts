@@ -54,6 +54,18 @@ test('split-addresses lets a trusted node punch whose UDP comes from elsewhere t
   }
 })
 
+test('a node that signs where its UDP comes from is believed, one that does not sign is not', () => {
+  for (const signed of [true, false]) {
+    const world = new World()
+    const elsewhere = world.setting.join({ listen_addr: '192.0.2.9:4000' }, signed)
+    world.setting.report(elsewhere, world.bob)
+    world.setting.report(world.bob, elsewhere)
+    world.discover(elsewhere, '192.0.2.9:4000')
+    assert.equal(world.punch(elsewhere, world.bob, '192.0.2.9:4000').length, signed ? 2 : 0)
+    assert.doesNotMatch(JSON.stringify(world.setting.ask({ type: 'lookup', node_id: elsewhere.id })), /192\.0\.2\.9/)
+  }
+})
+
 test('an id goes at once to the address the registry knows, and from it only after a minute of silence', () => {
   const world = new World()
   const { alice, beacon } = world
