@@ -194,12 +194,12 @@ function logModule (steps: string[]): Modules['log'] {
 /** Starts, signals once it is up, and waits for the end. */
 async function start (line: string, world: TestWorld = upWorld().world): Promise<Ran> {
   const running = run(line, world)
-  await settled()
+  for (let i = 0; i < 8; i++) await settled() // a file is read and checked, perhaps on a busy machine
   world.signal()
   return await running
 }
 
 /** Long enough for everything that waits for no timer, a file read included. */
 function settled (): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, 100) })
+  return new Promise((resolve) => { setTimeout(resolve, 20) })
 }
