@@ -1,5 +1,6 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
 import { readFileSync } from 'node:fs'
+import type { RendezvousOptions } from '../server/rendezvous.ts'
 import type { GatewayControl, GatewayEvent, GatewayOptions, ReadyEvent } from '../gateway/types.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
@@ -21,8 +22,12 @@ export interface RunningGateway extends GatewayControl {
 export interface RunningRendezvous {
   readonly registry: string
   readonly beacon: string
+  readonly http?: string | undefined
+  readonly fingerprint?: string
   stop (): Promise<void>
 }
+
+export type RendezvousStart = RendezvousOptions
 
 /** Loaded only by the commands that need them: `status` shall not wait for a database to be linked in. */
 export interface Modules {
@@ -30,7 +35,7 @@ export interface Modules {
     readonly startGateway: (options: GatewayOptions, deps: { readonly log: Log, readonly version: string, readonly onEvent: (event: GatewayEvent) => void }) => Promise<RunningGateway>
   }>
   rendezvous (): Promise<{
-    readonly startRendezvous: (options: { readonly registry: string, readonly beacon: string, readonly storeDir?: string, readonly log: Log }) => Promise<RunningRendezvous>
+    readonly startRendezvous: (options: RendezvousStart) => Promise<RunningRendezvous>
   }>
   admin (): Promise<{
     readonly makeRoom: (socketPath: string) => Promise<void>

@@ -11,11 +11,12 @@ import { isLoopback } from '../base/types.ts'
 import { MAX_SOCKET_PATH_BYTES, PEER_FORM, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
-import { Config, isFixedEndpoint, isHostPort, parsePortRange } from './schema.ts'
+import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parsePortRange } from './schema.ts'
 
 /** What the command line of `up` says; absent where it says nothing. */
 export interface Flags {
   readonly registry?: string
+  readonly registryFingerprint?: string
   readonly beacon?: string
   readonly listen?: string
   readonly endpoint?: string
@@ -45,8 +46,10 @@ export function resolveOptions (sources: Sources): GatewayOptions {
   const stateDir = stateDirOf(sources)
   const hostname = pick('hostname', isHostname, 'a hostname: lower-case letters, digits and inner hyphens, at most 63') ?? node.hostname
   const endpoint = pick('endpoint', isFixedEndpoint, 'a public IP address and port as 203.0.113.7:4000') ?? node.endpoint
+  const registryFingerprint = pick('registryFingerprint', isFingerprint, FINGERPRINT_FORM) ?? node.registryFingerprint
   const options: GatewayOptions = {
-    registry: pick('registry', isHostPort, HOST_PORT) ?? node.registry,
+    registry: pick('registry', isRegistry, `${HOST_PORT}, or tls://host:port`) ?? node.registry,
+    ...registryFingerprint === undefined ? {} : { registryFingerprint },
     beacon: pick('beacon', isHostPort, HOST_PORT) ?? node.beacon,
     listen: pick('listen', (value) => parseListen(value) !== undefined, 'an IP address and port as 0.0.0.0:0') ?? node.listen,
     ...endpoint === undefined ? {} : { endpoint },
@@ -156,12 +159,13 @@ function checkPeer (text: string): string {
   return withoutBrackets(text)
 }
 
-type TextKey = 'registry' | 'beacon' | 'listen' | 'endpoint' | 'hostname'
+type TextKey = 'registry' | 'registryFingerprint' | 'beacon' | 'listen' | 'endpoint' | 'hostname'
 
 function pickText ({ flags, env }: Sources, key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined {
-  const value = flags[key] ?? variable(env, key.toUpperCase())
+  const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`)
+  const value = flags[key] ?? variable(env, snake.toUpperCase())
   if (value === undefined || holds(value)) return value
-  throw new PilotError('USAGE', `${flags[key] === undefined ? `PILOTGATE_${key.toUpperCase()}` : `--${key}`} "${value}": expected ${expected}`, { [key]: value })
+  throw new PilotError('USAGE', `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replace('_', '-').toLowerCase()}`} "${value}": expected ${expected}`, { [key]: value })
 }
 
 function pickFlag ({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean | undefined {

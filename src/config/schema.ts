@@ -10,7 +10,10 @@ import { isHostname, parseAddress, parsePeerName } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
+import { parseFingerprint } from '../runtime/targets.ts'
 import { TRUSTED, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+
+export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
 const keysAndValues = 'keys with values'
 const hostPort = text('a host and port as "127.0.0.1:9000"', isHostPort)
@@ -26,8 +29,10 @@ const flag = z.boolean({ error: 'true or false' })
 const NodeSection = section({
   hostname: text('a hostname: lower-case letters, digits and inner hyphens, at most 63', isHostname).optional()
     .describe('Name under which trusted peers find this node. Absent: none, peers use the address.'),
-  registry: hostPort.default('127.0.0.1:9000')
-    .describe('host:port of the registry (TCP), which knows who is who.'),
+  registry: text('a host and port as "127.0.0.1:9000", or "tls://rv.example:9000"', isRegistry).default('127.0.0.1:9000')
+    .describe('host:port of the registry (TCP), which knows who is who; "tls://host:port" for TLS with the usual checks.'),
+  registryFingerprint: text(FINGERPRINT_FORM, isFingerprint).optional()
+    .describe('SHA-256 of the registry\'s TLS certificate: TLS, this certificate and no other. The rendezvous prints it when it starts.'),
   beacon: hostPort.default('127.0.0.1:9001')
     .describe('host:port of the beacon (UDP), which tells where we are seen, helps hole punching and relays.'),
   listen: listenPort.default('0.0.0.0:0')
@@ -101,6 +106,15 @@ export function parsePortRange (value: number | string): { readonly first: numbe
 }
 
 /** A host name or address and a port that can be dialled. */
+/** `host:port`, perhaps behind `tls://`. */
+export function isRegistry (value: string): boolean {
+  return isHostPort(value.replace(/^tls:\/\//, ''))
+}
+
+export function isFingerprint (value: string): boolean {
+  return parseFingerprint(value) !== undefined
+}
+
 export function isHostPort (value: string): boolean {
   return (parseEndpoint(value)?.port ?? 0) > 0
 }

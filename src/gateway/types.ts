@@ -151,7 +151,8 @@ export interface GatewayControl {
 }
 
 export interface GatewayOptions {
-  readonly registry: string // host:port
+  readonly registry: string // host:port, or tls://host:port
+  readonly registryFingerprint?: string // of its TLS certificate, the only one then accepted
   readonly beacon: string // host:port
   readonly listen: string // ip:port of the UDP socket
   readonly endpoint?: string // fixed public endpoint; absent: discovered

@@ -27,12 +27,14 @@ import type { Logger } from './log.ts'
 import { NodeStream, streamError } from './overlay-stream.ts'
 import type { StreamVerbs } from './overlay-stream.ts'
 import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
-import { endpointOption, literal, maxSegmentFor, pinnedKeys, pinnedNames } from './overlay-options.ts'
+import { literal, maxSegmentFor, pinnedKeys, pinnedNames } from './overlay-options.ts'
 import type { OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
 import { nameOf, parseTarget } from './peer-target.ts'
 import { PendingIncoming } from './pending-incoming.ts'
 import { RegistryLink } from './registry-link.ts'
+import { endpointOption, registryTarget } from './targets.ts'
+import type { RegistryTarget } from './targets.ts'
 import { UdpSocket } from './udp-socket.ts'
 
 interface Waiting<T> {
@@ -78,7 +80,7 @@ export class OverlayNode implements Overlay {
 
   private constructor (parts: {
     identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
-    registry: Endpoint, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
+    registry: RegistryTarget, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
   }) {
     const { core, socket, options } = parts
     this.identity = parts.identity
@@ -122,7 +124,7 @@ export class OverlayNode implements Overlay {
     const trustFile = trustPath(options.identityFile)
     const trust = await loadTrust(trustFile)
     const listen = endpointOption(options.listen, 'listen')
-    const [registry, beacon] = [endpointOption(options.registry, 'registry'), await literal(endpointOption(options.beacon, 'beacon'))]
+    const [registry, beacon] = [registryTarget(options.registry, options.registryFingerprint), await literal(endpointOption(options.beacon, 'beacon'))]
     const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
     const inbox = { onDatagram (_bytes: Uint8Array, _source: Endpoint): void {} }
     const socket = await UdpSocket.open(listen, (bytes, source) => inbox.onDatagram(bytes, source))

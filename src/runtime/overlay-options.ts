@@ -5,11 +5,12 @@ import { parseAddress } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
-import { formatEndpoint, parseEndpoint } from '../base/types.ts'
+import { formatEndpoint } from '../base/types.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../proto/stream/constants.ts'
 
 export interface OverlayNodeOptions {
-  readonly registry: string // host:port
+  readonly registry: string // host:port or tls://host:port
+  readonly registryFingerprint?: string | undefined // of its TLS certificate; see targets.ts
   readonly beacon: string
   readonly listen: string // ip:port of the UDP socket; port 0 picks one
   readonly endpoint?: string | undefined
@@ -23,12 +24,6 @@ export interface OverlayNodeOptions {
 /** A tenth of the socket's buffer at most: one datagram must not push all others out. */
 export function maxSegmentFor (receiveBufferBytes: number): number {
   return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
-}
-
-export function endpointOption (text: string, what: string): Endpoint {
-  const endpoint = parseEndpoint(text)
-  if (endpoint === undefined) throw new PilotError('USAGE', `--${what} ${text}: expected host:port`)
-  return endpoint
 }
 
 /** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */

@@ -1,11 +1,13 @@
 /**
- * The TCP connection to the registry: connects, reconnects for ever, frames in and out.
+ * The connection to the registry, TCP or TLS: connects, reconnects for ever, frames in and out.
  * Neighbours: driver.ts above, which puts messages on it and hands answers to the core.
  */
-import { connect } from 'node:net'
+import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
-import type { Endpoint } from '../base/types.ts'
+import { connect as connectTls } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { RegistryFrameReader, encodeRegistryFrame } from '../wire/registry-messages.ts'
+import type { RegistryTarget } from './targets.ts'
 
 export interface RegistryLinkEvents {
   onConnected (): void
@@ -15,15 +17,15 @@ export interface RegistryLinkEvents {
 }
 
 export class RegistryLink {
-  readonly #endpoint: Endpoint
+  readonly #target: RegistryTarget
   readonly #events: RegistryLinkEvents
   #socket: Socket | undefined
   #retry: NodeJS.Timeout | undefined
   #failures = 0
   #stopped = false
 
-  constructor (endpoint: Endpoint, events: RegistryLinkEvents) {
-    this.#endpoint = endpoint
+  constructor (target: RegistryTarget, events: RegistryLinkEvents) {
+    this.#target = target
     this.#events = events
   }
 
@@ -47,12 +49,14 @@ export class RegistryLink {
   }
 
   #connect (): void {
-    const socket = connect({ host: this.#endpoint.address, port: this.#endpoint.port, noDelay: true, keepAlive: true, timeout: CONNECT_TIMEOUT_MS })
+    const socket = this.#open()
     const reader = new RegistryFrameReader()
     let reason = 'connection closed'
     this.#socket = socket
     socket.once('timeout', () => socket.destroy(new Error('no connection in time')))
-    socket.once('connect', () => {
+    socket.once(this.#target.tls ? 'secureConnect' : 'connect', () => {
+      const stranger = this.#target.tls && strangeCertificate(socket as TLSSocket, this.#target.fingerprint)
+      if (typeof stranger === 'string') return void socket.destroy(new Error(stranger))
       socket.setTimeout(0)
       this.#failures = 0
       this.#events.onConnected()
@@ -71,6 +75,13 @@ export class RegistryLink {
     socket.once('close', () => this.#onClose(reason))
   }
 
+  #open (): Socket {
+    const { address: host, port, tls, fingerprint } = this.#target
+    const options = { host, port, noDelay: true, keepAlive: true, timeout: CONNECT_TIMEOUT_MS }
+    if (!tls) return connect(options)
+    return connectTls({ ...options, rejectUnauthorized: fingerprint === undefined, ...isIP(host) === 0 && { servername: host } })
+  }
+
   #onClose (reason: string): void {
     this.#socket = undefined
     if (this.#stopped) return
@@ -79,6 +90,12 @@ export class RegistryLink {
     this.#retry = setTimeout(() => this.#connect(), pause)
     this.#events.onDisconnected(reason)
   }
+}
+
+/** What is wrong with the other side's certificate; undefined when it is the pinned one, or none is pinned. */
+function strangeCertificate (socket: TLSSocket, pin: string | undefined): string | undefined {
+  const shown = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
+  return pin === undefined || shown === pin ? undefined : `the registry shows the certificate ${shown ?? 'none'}, not the pinned ${pin}`
 }
 
 const CONNECT_TIMEOUT_MS = 5_000

@@ -8,17 +8,21 @@ import type { ServerLog } from './log.ts'
 import type { RegistryService } from './registry-connection.ts'
 import type { Registry } from './registry/registry.ts'
 import type { RegistryStore } from './store/store.ts'
+import type { ServerTls } from './tls.ts'
 import { createServer } from 'node:net'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
 import { canonicalAddress, listenError } from './address.ts'
 import { RegistryConnection } from './registry-connection.ts'
 import { SWEEP_EVERY_MS } from './registry/constants.ts'
+import { sniffTls } from './tls.ts'
 
 export interface RegistryServerOptions {
   readonly listen: Endpoint // port 0 picks one
   readonly registry: Registry
   readonly store: RegistryStore // flushed and closed by `stop`
   readonly log: ServerLog
+  readonly tls?: ServerTls // absent: plain TCP only
+  readonly tlsOnly?: boolean
   readonly idleMs?: number // default 5 minutes, registry.md §1.1
   readonly maxConnections?: number
 }
@@ -26,13 +30,14 @@ export interface RegistryServerOptions {
 export class RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #server: Server
-  readonly #connections = new Map<Socket, RegistryConnection>()
+  readonly #connections = new Map<Socket, Accepted>() // by the socket that was accepted
   readonly #perSource = new Map<string, number>()
   readonly #timers: NodeJS.Timeout[] = []
   readonly #service: RegistryService
   #starting: Promise<string> | undefined
   #stopping: Promise<void> | undefined
   #dropped = 0
+  #storeFailed = false
 
   constructor (options: RegistryServerOptions) {
     this.#options = options
@@ -45,6 +50,8 @@ export class RegistryServer {
   }
 
   get connectionCount (): number { return this.#connections.size }
+  /** False once the store refused a write: from then on nothing durable is acknowledged. */
+  get healthy (): boolean { return !this.#storeFailed }
   get droppedConnections (): number { return this.#dropped }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
@@ -77,7 +84,7 @@ export class RegistryServer {
     for (const timer of this.#timers) clearInterval(timer)
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     await this.#flushed().catch(() => undefined) // logged where it failed
-    for (const socket of this.#connections.keys()) socket.destroySoon()
+    for (const { speaking } of this.#connections.values()) speaking.destroySoon()
     const impatience = setTimeout(() => {
       for (const socket of this.#connections.keys()) socket.destroy()
     }, STOP_GRACE_MS)
@@ -98,7 +105,16 @@ export class RegistryServer {
       return
     }
     this.#perSource.set(sourceIp, fromSource + 1)
-    this.#connections.set(socket, new RegistryConnection(socket, sourceIp, this.#service))
+    const accepted: Accepted = { speaking: socket, connection: undefined }
+    this.#connections.set(socket, accepted)
+    const speak = (speaking: Socket): void => {
+      if (speaking !== socket) speaking.on('error', () => undefined)
+      accepted.speaking = speaking
+      accepted.connection = new RegistryConnection(speaking, sourceIp, this.#service)
+    }
+    const { tls, tlsOnly = false, idleMs: patienceMs = IDLE_MS } = this.#options
+    if (tls === undefined) speak(socket)
+    else sniffTls(socket, { tls, tlsOnly, patienceMs }, speak)
     socket.once('close', () => {
       this.#connections.delete(socket)
       const left = (this.#perSource.get(sourceIp) ?? 1) - 1
@@ -123,6 +139,7 @@ export class RegistryServer {
     try {
       await this.#options.store.flushed()
     } catch (error) {
+      this.#storeFailed = true
       this.#options.log.error({ error: error instanceof Error ? error.message : String(error) }, 'the registry store failed')
       throw error
     }
@@ -130,14 +147,19 @@ export class RegistryServer {
 
   #closeIdle (idleMs: number): void {
     const now = performance.now()
-    for (const [socket, connection] of this.#connections) {
-      if (now - connection.lastRequestAt > idleMs) socket.destroy()
+    for (const [socket, { connection }] of this.#connections) {
+      if (connection !== undefined && now - connection.lastRequestAt > idleMs) socket.destroy()
     }
   }
 
   #every (ms: number, act: () => void): void {
     this.#timers.push(setInterval(act, ms))
   }
+}
+
+interface Accepted {
+  speaking: Socket // the TLS socket around the accepted one, or that one itself
+  connection: RegistryConnection | undefined // undefined until the client has said something
 }
 
 const IDLE_MS = 300_000

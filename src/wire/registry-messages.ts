@@ -128,6 +128,18 @@ export const challenges = {
   respondHandshake: (nodeId: NodeId, peerId: NodeId): string => `respond:${nodeId}:${peerId}`,
   pollHandshakes: (nodeId: NodeId): string => `poll_handshakes:${nodeId}`,
   punch: (nodeA: NodeId, nodeB: NodeId): string => `punch:${nodeA}:${nodeB}`,
+  setKeyExpiry: (nodeId: NodeId): string => `set_key_expiry:${nodeId}`,
+  joinNetwork: (nodeId: NodeId, networkId: number): string => `join_network:${nodeId}:${networkId}`,
+  leaveNetwork: (nodeId: NodeId, networkId: number): string => `leave_network:${nodeId}:${networkId}`,
+  inviteToNetwork: (inviterId: NodeId, networkId: number, targetId: NodeId): string => `invite:${inviterId}:${networkId}:${targetId}`,
+  pollInvites: (nodeId: NodeId): string => `poll_invites:${nodeId}`,
+  respondInvite: (nodeId: NodeId, networkId: number): string => `respond_invite:${nodeId}:${networkId}`,
+  /** Ours: an April registry takes the requester's word that it has a role in the network. */
+  byRole: (type: string, nodeId: NodeId, networkId: number, target?: NodeId): string => {
+    return `${type}:${nodeId}:${networkId}${target === undefined ? '' : `:${target}`}`
+  },
+  /** Ours: shows who asks, so that the hostname of a private node can be told to those who may know it. */
+  lookup: (requesterId: NodeId, nodeId: NodeId): string => `lookup:${requesterId}:${nodeId}`,
 } as const
 
 // ---- what a client reads

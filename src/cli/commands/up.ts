@@ -22,7 +22,8 @@ export function addUp (cli: Cli): void {
     'pilotgate up --daemon /tmp/pilot.sock --map 8080:0:0000.0000.0004:80',
   ])
     .option('-c, --config <file>', 'configuration file; flags and PILOTGATE_… variables win over it')
-    .option('--registry <host:port>', 'registry to join (default 127.0.0.1:9000)')
+    .option('--registry <host:port>', 'registry to join (default 127.0.0.1:9000); tls://host:port for TLS')
+    .option('--registry-fingerprint <hex>', 'SHA-256 of its TLS certificate: TLS with this one only')
     .option('--beacon <host:port>', 'beacon to use (default 127.0.0.1:9001)')
     .option('--listen <ip:port>', 'UDP socket of this node (default 0.0.0.0:0)')
     .option('--endpoint <ip:port>', 'our public address, where it is fixed and known')

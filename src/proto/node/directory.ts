@@ -68,7 +68,9 @@ export class Directory {
   lookUpKey (now: Instant, node: NodeId): void {
     if (this.#askedKeys.has(node)) return
     this.#askedKeys.add(node)
-    this.#ask(now, { type: 'lookup', node_id: node }, { kind: 'lookup', node })
+    const requester = this.#context.nodeId // signed, so that our registry tells us private hostnames that we may know
+    const signature = this.#sign(challenges.lookup(requester, node))
+    this.#ask(now, { type: 'lookup', node_id: node, requester_id: requester, signature }, { kind: 'lookup', node })
   }
 
   /** Ask where a peer is, for its key if that is unknown, and the beacon to open the NATs between us. */

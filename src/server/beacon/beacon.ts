@@ -12,13 +12,23 @@ import {
   writeRelayDeliverHeader,
 } from '../../wire/beacon-messages.ts'
 import { TokenBuckets } from '../token-buckets.ts'
-import { ENTRY_LIVES_MS, MAX_ENTRIES, MAX_SYNC_IDS, PUNCH_BURST, PUNCHES_PER_MINUTE, TAKEOVER_SILENCE_MS } from './constants.ts'
+import { ENTRY_LIVES_MS, MAX_ENTRIES, MAX_SYNC_IDS, PUNCH_BURST, PUNCHES_PER_MINUTE, TAKEOVER_SILENCE_MS,
+  UNKNOWN_TAKEOVER_SILENCE_MS } from './constants.ts'
 
 export type Send = (bytes: Uint8Array, to: Endpoint) => void
 
 export interface BeaconOptions {
   readonly beaconId: number // 0: alone
   readonly peers: readonly Endpoint[] // other beacons, the only ones believed in sync messages
+  readonly knowledge: NodeKnowledge | undefined // absent: all node ids are alike
+}
+
+/** What a registry in the same process knows, and a beacon alone does not. */
+export interface NodeKnowledge {
+  /** Did the registry see the node at this IP address, or did it say, signing, that it is there? */
+  vouchesFor (nodeId: NodeId, address: string): boolean
+  /** May `requester`, who asks from `address`, be told where `target` is? */
+  mayPunch (requester: NodeId, target: NodeId, address: string): boolean
 }
 
 export class Beacon {
@@ -27,10 +37,12 @@ export class Beacon {
   readonly #peers: ReadonlyMap<string, Endpoint>
   readonly #entries = new Map<NodeId, Entry>()
   readonly #remote = new Map<NodeId, Endpoint>() // ids other beacons announced → the beacon
+  readonly #knowledge: NodeKnowledge | undefined
   readonly #punches = new TokenBuckets(PUNCH_BURST, PUNCHES_PER_MINUTE)
 
   constructor (options: Partial<BeaconOptions> = {}) {
     this.#beaconId = options.beaconId ?? 0
+    this.#knowledge = options.knowledge
     this.#peers = new Map((options.peers ?? []).map((peer) => [formatEndpoint(peer), peer]))
   }
 
@@ -87,7 +99,7 @@ export class Beacon {
       this.counters.punchesLimited++
       return
     }
-    if (message.requester === 0 || !this.#hear(now, message.requester, from)) return
+    if (message.requester === 0 || !this.#mayPunch(now, message, from)) return
     const target = this.#fresh(now, message.target)
     if (target === undefined) {
       this.counters.punchesUnknown++
@@ -96,6 +108,17 @@ export class Beacon {
     this.counters.punches++
     send(encodePunchCommand(target.endpoint), from)
     send(encodePunchCommand(from), target.endpoint)
+  }
+
+  /** With a registry at hand: a requester known at this very address, and a target it may resolve. */
+  #mayPunch (now: number, { requester, target }: Message<'punch_request'>, from: Endpoint): boolean {
+    if (this.#knowledge === undefined) return this.#hear(now, requester, from)
+    const isKnown = sameEndpoint(this.#fresh(now, requester)?.endpoint, from)
+    if (!isKnown || !this.#knowledge.mayPunch(requester, target, from.address)) {
+      this.counters.punchesRefused++
+      return false
+    }
+    return this.#hear(now, requester, from)
   }
 
   #handleRelay (now: number, message: Message<'relay'>, bytes: Uint8Array, from: Endpoint, send: Send): void {
@@ -154,7 +177,7 @@ export class Beacon {
       return false
     }
     if (entry !== undefined && !sameEndpoint(entry.endpoint, from)) {
-      if (now - entry.heardAt < TAKEOVER_SILENCE_MS) {
+      if (now - entry.heardAt < this.#silenceMs(nodeId, entry.endpoint, from)) {
         this.counters.takeoversRefused++
         return false
       }
@@ -163,6 +186,14 @@ export class Beacon {
     this.#entries.set(nodeId, { endpoint: { address: from.address, port: from.port }, heardAt: now })
     this.#remote.delete(nodeId)
     return true
+  }
+
+  /** How long the old address must have been silent. One that the registry vouches for wins over one that it does not. */
+  #silenceMs (nodeId: NodeId, old: Endpoint, next: Endpoint): number {
+    if (this.#knowledge === undefined || old.address === next.address) return TAKEOVER_SILENCE_MS
+    const [isOldKnown, isNextKnown] = [this.#knowledge.vouchesFor(nodeId, old.address), this.#knowledge.vouchesFor(nodeId, next.address)]
+    if (isOldKnown === isNextKnown) return TAKEOVER_SILENCE_MS
+    return isNextKnown ? 0 : UNKNOWN_TAKEOVER_SILENCE_MS
   }
 
   #fresh (now: number, nodeId: NodeId): Entry | undefined {
@@ -191,7 +222,7 @@ function isFresh (now: number, entry: Entry): boolean {
 
 const COUNTED = [
   'discovers', 'entriesRefused', 'takeovers', 'takeoversRefused',
-  'punches', 'punchesUnknown', 'punchesLimited',
+  'punches', 'punchesUnknown', 'punchesRefused', 'punchesLimited',
   'relayed', 'relayedBytes', 'relaysUnknown', 'relaysForged', 'forwarded',
   'syncs', 'syncsIgnored', 'notForBeacons',
 ] as const

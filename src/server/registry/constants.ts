@@ -11,6 +11,16 @@ export const MAX_HOSTNAME_CHARS = 63 // §3.7: refuse, "too long"
 export const MAX_TAGS = 10 // §3.7: refuse, "too many"
 export const MAX_TAG_CHARS = 32 // §3.7: refuse, "too long"
 export const PUBLIC_KEY_BYTES = 32
+export const MAX_SCORE = 1_000_000 // §3.8: refuse a larger one, clamp a sum
+export const MAX_WAITING_INVITES = 100 // §6, per target: refuse, "too many"
+export const INVITE_LIVES_MS = 30 * 86_400_000 // §6
+export const MAX_NETWORK_ID = 65_535
+export const MAX_POLICY_MEMBERS = 10_000 // §6
+export const MAX_POLICY_PORTS = 100 // §6: refuse, "too many"
+export const MAX_DESCRIPTION_CHARS = 256 // §6: refuse, "too long"
+export const AUDIT_ENTRIES = 1_000 // §8: the oldest is overwritten
+export const KEY_EXPIRY_WARNING_MS = 86_400_000 // §3.2
+export const MAX_KEY_EXPIRY_YEARS = 10 // §3.7
 
 // ---- ours
 
@@ -23,6 +33,10 @@ export const MAX_JUSTIFICATION_CHARS = 1_024 // it must fit one segment of a por
 export const MAX_ASKED_PER_NODE = 1_000 // polled, unanswered requests remembered per target: the oldest is forgotten
 export const MAX_WAITING_RESPONSES = 100 // per requester, one per responder: refuse, "too many"
 export const MAX_POLL_BYTES = 60_000 // a poll reply stays readable (64 KiB); the rest waits for the next poll
+export const MAX_NETWORKS = 1_000 // at one time: refuse, "too many"
+export const MAX_NETWORK_MEMBERS = 10_000 // whatever the policy says: refuse
+export const MAX_LIST_BYTES = 60_000 // of a reply with a list, so that it stays readable (64 KiB): the rest is left out
+export const MAX_EXTERNAL_ID_CHARS = 256 // refuse, "too long"
 export const MAX_BEACONS = 64 // announced beacons: refuse, "too many"
 
 export const DAY_MS = 86_400_000

@@ -18,17 +18,22 @@ export interface Account {
   keyCreatedMs: number // unix ms
   keyRotatedMs: number // 0: never
   keyRotations: number
+  keyExpires: string // RFC 3339 as it was given; empty: never
+  keyExpiresMs: number // unix ms; 0: never
 }
 
 export interface LiveNode {
   readonly nodeId: NodeId
   readonly account: Account
   endpoint: string // `ip:port`
+  udpAddress: string // where the node, signing, said that its UDP comes from; empty: it did not. Never given out
   lanEndpoints: readonly string[]
   public: boolean
   hostname: string // empty: none
   tags: readonly string[]
   taskExec: boolean
+  poloScore: number
+  externalId: string // set by the admin; empty: none
   lastSeenMs: number // unix ms
 }
 
@@ -48,6 +53,7 @@ export class Directory {
   get liveCount (): number { return this.#live.size }
   get accountCount (): number { return this.#accounts.size }
 
+  allLive (): Iterable<LiveNode> { return this.#live.values() }
   live (nodeId: NodeId): LiveNode | undefined { return this.#live.get(nodeId) }
   account (nodeId: NodeId): Account | undefined { return this.#accounts.get(nodeId) }
 
@@ -67,7 +73,7 @@ export class Directory {
   createAccount (now: number, publicKey: string, owner: string): Account | undefined {
     if (this.#accounts.size >= MAX_ACCOUNTS) return undefined
     const nodeId = this.#nextNodeId
-    const account: Account = { nodeId, publicKey, owner, signedOnce: false, keyCreatedMs: now, keyRotatedMs: 0, keyRotations: 0 }
+    const account: Account = { nodeId, publicKey, owner, signedOnce: false, keyCreatedMs: now, keyRotatedMs: 0, keyRotations: 0, keyExpires: '', keyExpiresMs: 0 }
     this.#indexAccount(account)
     this.saveAccount(account)
     return account
@@ -90,21 +96,22 @@ export class Directory {
   }
 
   saveAccount (account: Account): void {
-    const { publicKey, owner, signedOnce, keyCreatedMs, keyRotatedMs, keyRotations } = account
-    this.#store.put(`account/${account.nodeId}`, { publicKey, owner, signedOnce, keyCreatedMs, keyRotatedMs, keyRotations })
+    const { nodeId, ...fields } = account
+    this.#store.put(`account/${nodeId}`, fields)
   }
 
   /** A new life of the account: private, without name or tags (registry.md §3.1, cases 2, 4 and 5). */
-  createLive (now: number, account: Account, endpoint: string, lanEndpoints: readonly string[]): LiveNode {
+  createLive (now: number, account: Account, where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints'>): LiveNode {
     const node: LiveNode = {
       nodeId: account.nodeId,
       account,
-      endpoint,
-      lanEndpoints,
+      ...where,
       public: false,
       hostname: '',
       tags: [],
       taskExec: false,
+      poloScore: 0,
+      externalId: '',
       lastSeenMs: now,
     }
     this.#live.set(node.nodeId, node)
@@ -113,8 +120,8 @@ export class Directory {
   }
 
   saveLive (node: LiveNode): void {
-    const { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, lastSeenMs } = node
-    this.#store.put(`node/${node.nodeId}`, { endpoint, lanEndpoints, public: isPublic, hostname, tags, taskExec, lastSeenMs })
+    const { nodeId, endpoint, udpAddress, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs } = node
+    this.#store.put(`node/${nodeId}`, { endpoint, udpAddress, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs })
   }
 
   /** Empty clears. False when another live node has the name. */
@@ -157,6 +164,8 @@ export class Directory {
       keyCreatedMs: fields.milliseconds('keyCreatedMs'),
       keyRotatedMs: fields.milliseconds('keyRotatedMs'),
       keyRotations: fields.number('keyRotations'),
+      keyExpires: fields.text('keyExpires'),
+      keyExpiresMs: fields.milliseconds('keyExpiresMs'),
     })
     return true
   }
@@ -170,11 +179,14 @@ export class Directory {
       nodeId,
       account,
       endpoint: fields.text('endpoint'),
+      udpAddress: fields.text('udpAddress'),
       lanEndpoints: fields.texts('lanEndpoints'),
       public: fields.flag('public'),
       hostname,
       tags: fields.texts('tags'),
       taskExec: fields.flag('taskExec'),
+      poloScore: fields.integer('poloScore') ?? 0,
+      externalId: fields.text('externalId'),
       lastSeenMs: fields.milliseconds('lastSeenMs'),
     })
     return true

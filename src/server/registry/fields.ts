@@ -23,9 +23,32 @@ export class Fields {
     return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0
   }
 
-  text (name: string): string {
+  /** Any whole number, a fraction cut; undefined when it is no number. */
+  integer (name: string): number | undefined {
     const value = this.#own(name)
-    return typeof value === 'string' ? value : ''
+    return typeof value === 'number' && Number.isFinite(value) ? Math.trunc(value) : undefined
+  }
+
+  /** As it was sent; undefined when it is no number. */
+  raw (name: string): number | undefined {
+    const value = this.#own(name)
+    return typeof value === 'number' ? value : undefined
+  }
+
+  /** Undefined when it is no list. */
+  list (name: string): readonly unknown[] | undefined {
+    const value = this.#own(name)
+    return Array.isArray(value) ? value : undefined
+  }
+
+  /** Undefined when it is no text. */
+  optionalText (name: string): string | undefined {
+    const value = this.#own(name)
+    return typeof value === 'string' ? value : undefined
+  }
+
+  text (name: string): string {
+    return this.optionalText(name) ?? ''
   }
 
   flag (name: string): boolean {
@@ -35,6 +58,10 @@ export class Fields {
   texts (name: string): readonly string[] {
     const value = this.#own(name)
     return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+  }
+
+  numbers (name: string): readonly number[] {
+    return (this.list(name) ?? []).filter((item) => typeof item === 'number')
   }
 
   #own (name: string): unknown {

@@ -16,6 +16,7 @@ import { authenticate, notFound } from './request.ts'
 export function requestHandshake (call: Call): object | string {
   const toId = call.request.number('to_node_id')
   const hostname = toId === 0 ? call.request.text('to_hostname') : ''
+  if (isUnsigned(call, 'from_node_id')) return 'unsigned'
   const from = authenticate(call, 'from_node_id', (fromId) => challenges.requestHandshake(fromId, hostname === '' ? toId : hostname))
   if (typeof from === 'string') return from
   if (call.request.text('justification').length > MAX_JUSTIFICATION_CHARS) return `justification too long (max ${MAX_JUSTIFICATION_CHARS} chars)`
@@ -33,6 +34,7 @@ function requestById (call: Call, from: LiveNode, toId: NodeId): object | string
   }
   const request = { justification: call.request.text('justification'), atMs: call.now, byName: false }
   if (!call.mailboxes.putRequest(toId, from.nodeId, request)) return `too many handshake requests wait for node ${toId}`
+  call.audit.note(call.now, 'handshake.relayed', { details: `from_node_id=${from.nodeId}, to_node_id=${toId}` })
   return DELIVERED
 }
 
@@ -80,6 +82,7 @@ export function pollHandshakes (call: Call): object | string {
 /** An accept is the responder's assertion, and if the peer had asked, his as well. A reject forgets the request. */
 export function respondHandshake (call: Call): object | string {
   const peerId = call.request.number('peer_id')
+  if (isUnsigned(call, 'node_id')) return 'unsigned'
   const node = authenticate(call, 'node_id', (nodeId) => challenges.respondHandshake(nodeId, peerId))
   if (typeof node === 'string') return node
   if (call.directory.account(peerId) === undefined) return notFound(peerId)
@@ -93,7 +96,13 @@ export function respondHandshake (call: Call): object | string {
     if (hadAsked) call.trust.assert(peerId, node.nodeId)
   }
   call.mailboxes.putResponse(peerId, node.nodeId, { accept, atMs: call.now })
+  call.audit.note(call.now, 'handshake.responded', { node: node.nodeId, details: `peer_id=${peerId}, accept=${accept}` })
   return { type: 'respond_handshake_ok', accept, peer_id: peerId }
+}
+
+/** Here, unlike elsewhere, the reference does not say that a signature is missing. */
+function isUnsigned (call: Call, field: string): boolean {
+  return call.request.text('signature') === '' && call.directory.live(call.request.number(field)) !== undefined
 }
 
 /**

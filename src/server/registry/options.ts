@@ -2,7 +2,28 @@
 import type { RateLimits } from './rate-limiter.ts'
 import { DEFAULT_RATE_LIMITS } from './rate-limiter.ts'
 
+/**
+ * Habits of the reference that ours has only on request, each with what it allows (registry.md, weaknesses).
+ * docs/rendezvous.md has the same table, with who needs which.
+ */
+export const COMPAT = {
+  'owner-recovery': 'an unknown key takes over the node of a known owner e-mail address',
+  'one-sided-trust': 'one side\'s word alone makes a trust pair',
+  'unsigned-roles': 'networks are managed by whoever names the id of an owner or admin',
+  'unsigned-scores': 'anybody sets anybody\'s polo score',
+  'unsigned-requester': 'resolve_hostname believes the id of who asks',
+  'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anybody',
+  'split-addresses': 'the beacon believes a node whose UDP comes from another address than its TCP',
+} as const
+
+export type Compat = keyof typeof COMPAT
+
 export interface RegistryOptions {
+  /** What opens administration; undefined: nothing does, and no network can be made. */
+  readonly adminToken: string | undefined
+
+  readonly compat: ReadonlySet<Compat>
+
   /**
    * Refuse every registration without a valid signature. Default false: Go daemons of April 2026 never sign.
    * A key that was ever registered with a signature needs one for ever after, whatever this says: that protects
@@ -10,32 +31,12 @@ export interface RegistryOptions {
    */
   readonly requireSignedRegister: boolean
 
-  /**
-   * Let an unknown key take over the node of a known `owner` e-mail address (registry.md §3.1, cases 3 and 4).
-   * Default false: an address is no secret, so it is no proof either. Go daemons that keep no identity file get a
-   * new node id at each start without it. An account that ever signed cannot be taken over in any case.
-   */
-  readonly allowOwnerTakeover: boolean
-
-  /**
-   * Believe an unsigned `requester_id` in resolve_hostname, as the reference does. Default false: a claimed id would
-   * open every private name to everyone.
-   */
-  readonly allowUnsignedResolve: boolean
-
-  /**
-   * Count a trust pair as effective when one side asserted it, as the reference does. Default false. One flow of Go
-   * daemons needs it: a request made directly over port 444 and accepted by relay, where only the accepting side reports.
-   */
-  readonly compatOneSidedTrust: boolean
-
   readonly limits: RateLimits
 }
 
 export const DEFAULT_REGISTRY_OPTIONS: RegistryOptions = {
+  adminToken: undefined,
+  compat: new Set(),
   requireSignedRegister: false,
-  allowOwnerTakeover: false,
-  allowUnsignedResolve: false,
-  compatOneSidedTrust: false,
   limits: DEFAULT_RATE_LIMITS,
 }

@@ -1,7 +1,7 @@
 /** How often one source may ask what (registry.md §1.4). */
 import { TokenBuckets } from '../token-buckets.ts'
 
-export type Bucket = 'register' | 'query' | 'resolve' | 'heartbeat' | 'named_handshake'
+export type Bucket = 'register' | 'query' | 'resolve' | 'heartbeat' | 'named_handshake' | 'join_token'
 
 /** Requests per minute and source; also the burst. */
 export type RateLimits = Readonly<Record<Bucket, number>>
@@ -12,6 +12,7 @@ export const DEFAULT_RATE_LIMITS: RateLimits = {
   resolve: 100,
   heartbeat: 50, // more than 25 nodes behind one address at a heartbeat each 30 s need more
   named_handshake: 60, // ours: slows down the guessing of private names
+  join_token: 30, // ours: slows down the guessing of a network's token
 }
 
 export class RateLimiter {
@@ -24,6 +25,7 @@ export class RateLimiter {
       resolve: new TokenBuckets(limits.resolve, limits.resolve),
       heartbeat: new TokenBuckets(limits.heartbeat, limits.heartbeat),
       named_handshake: new TokenBuckets(limits.named_handshake, limits.named_handshake),
+      join_token: new TokenBuckets(limits.join_token, limits.join_token),
     }
   }
 

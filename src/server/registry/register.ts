@@ -4,6 +4,7 @@ import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
 import { fromBase64 } from '../../base/bytes.ts'
 import { formatEndpoint, parseEndpoint } from '../../base/types.ts'
+import { canonicalAddress } from '../address.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { MAX_LAN_ENDPOINTS, MAX_OWNER_CHARS, PROTOCOL_VERSION, PUBLIC_KEY_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
@@ -17,12 +18,13 @@ interface NameOutcome {
 
 export function register (call: Call): object | string {
   const sentKey = call.request.text('public_key')
-  const publicKey = parsePublicKey(sentKey)
+  const known = call.directory.accountByKey(sentKey)
+  if (!call.limiter.take(call.now, 'register', call.source.address) && known === undefined) {
+    return `rate limited: too many registrations from ${call.source.address}`
+  }
   if (sentKey === '') return 'public key missing'
+  const publicKey = parsePublicKey(sentKey)
   if ('problem' in publicKey) return `invalid public key: ${publicKey.problem}`
-  const known = call.directory.accountByKey(publicKey.key)
-  const inRate = call.limiter.take(call.now, 'register', call.source.address)
-  if (!inRate && known === undefined) return `rate limited: too many registrations from ${call.source.address}`
 
   const signed = call.request.text('signature') !== ''
   if (signed) {
@@ -32,10 +34,12 @@ export function register (call: Call): object | string {
     return 'signature required to register this key'
   }
 
+  const mode = known === undefined ? 'new_node' : call.directory.live(known.nodeId) === undefined ? 'reclaimed_identity' : 'existing_identity'
   const account = known ?? takenOver(call, publicKey.key) ?? call.directory.createAccount(call.now, publicKey.key, ownerOf(call))
   if (account === undefined) return 'too many nodes'
   noteOwnerAndSignature(call, account, signed)
-  const node = placeNode(call, account)
+  const node = placeNode(call, account, signed)
+  call.audit.note(call.now, mode === 'new_node' ? 'node.registered' : 'node.re_registered', { node: node.nodeId, details: `mode=${mode}` })
   return {
     type: 'register_ok',
     node_id: node.nodeId,
@@ -45,6 +49,7 @@ export function register (call: Call): object | string {
     observed_addr: node.endpoint,
     protocol_version: PROTOCOL_VERSION,
     ...nameNode(call, node, signed),
+    ...(node.externalId !== '' && { external_id: node.externalId }),
   }
 }
 
@@ -58,7 +63,7 @@ export function parsePublicKey (text: string): { readonly key: string } | { read
 
 /** Cases 3 and 4, where allowed: the owner's account gets the new key. */
 function takenOver (call: Call, publicKey: string): Account | undefined {
-  if (!call.options.allowOwnerTakeover) return undefined
+  if (!call.options.compat.has('owner-recovery')) return undefined
   const account = call.directory.accountByOwner(ownerOf(call))
   if (account === undefined || account.signedOnce) return undefined
   call.directory.replaceKey(account, publicKey)
@@ -78,12 +83,14 @@ function noteOwnerAndSignature (call: Call, account: Account, signed: boolean): 
 }
 
 /** Cases 1 and 2: a present node moves, an absent one begins a new life. */
-function placeNode (call: Call, account: Account): LiveNode {
+function placeNode (call: Call, account: Account, signed: boolean): LiveNode {
   const endpoint = observedEndpoint(call)
   const lan = call.request.texts('lan_addrs').filter((text) => parseEndpoint(text) !== undefined).slice(0, MAX_LAN_ENDPOINTS)
   const node = call.directory.live(account.nodeId)
-  if (node === undefined) return call.directory.createLive(call.now, account, endpoint, lan)
+  const udpAddress = signed ? canonicalAddress(parseEndpoint(call.request.text('listen_addr'))?.address ?? '') : ''
+  if (node === undefined) return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan })
   node.endpoint = endpoint
+  node.udpAddress = udpAddress
   node.lanEndpoints = lan
   node.lastSeenMs = call.now
   call.directory.saveLive(node)

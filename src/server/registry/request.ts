@@ -1,14 +1,18 @@
-/** What a handler is given, and the one way in which a request proves who sent it (registry.md §2.1). */
+/** What a handler is given, and how a request proves who sent it (registry.md §2). */
 import type { Endpoint, NodeId } from '../../base/types.ts'
+import type { AuditLog } from './audit-log.ts'
 import type { BeaconList } from './beacon-list.ts'
 import type { Directory, LiveNode } from './directory.ts'
 import type { Fields } from './fields.ts'
+import type { InviteBox } from './invite-box.ts'
 import type { Mailboxes } from './mailboxes.ts'
+import type { NetworkTable } from './network-table.ts'
 import type { RegistryOptions } from './options.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 import type { TrustTable } from './trust-table.ts'
 import { fromBase64, utf8 } from '../../base/bytes.ts'
 import { verifySignature } from '../../crypto/identity.ts'
+import { sameSecret } from './secrets.ts'
 
 /** @returns The reply, or the text of a refusal; registry.ts decides how much of the text the client may see. */
 export type Handler = (call: Call) => object | string
@@ -19,29 +23,53 @@ export interface Call {
   readonly request: Fields
   readonly directory: Directory
   readonly trust: TrustTable
+  readonly networks: NetworkTable
   readonly mailboxes: Mailboxes
+  readonly invites: InviteBox
   readonly beacons: BeaconList
+  readonly audit: AuditLog
   readonly limiter: RateLimiter
   readonly options: RegistryOptions
 }
 
+type Challenge = (nodeId: NodeId) => string
+
 /** The live node that `field` names, if the request is signed by it; else the refusal. */
-export function authenticate (call: Call, field: string, challenge: (nodeId: NodeId) => string): LiveNode | string {
+export function authenticate (call: Call, field: string, challenge: Challenge): LiveNode | string {
   const nodeId = call.request.number(field)
   const node = call.directory.live(nodeId)
   if (node === undefined) return notFound(nodeId)
   return signatureProblem(call, node.account.publicKey, challenge(nodeId)) ?? node
 }
 
+/** The same, or the admin token instead of the signature. */
+export function authenticateOrAdmin (call: Call, field: string, challenge: Challenge): LiveNode | string {
+  if (!isAdmin(call)) return authenticate(call, field, challenge)
+  const nodeId = call.request.number(field)
+  return call.directory.live(nodeId) ?? notFound(nodeId)
+}
+
 /** Undefined when `signature` is the key's over `challenge`. The text for a wrong one is such that clients see none. */
 export function signatureProblem (call: Call, publicKey: string, challenge: string): string | undefined {
   const text = call.request.text('signature')
-  if (text === '') return 'signature required for authenticated node'
+  if (text === '') return SIGNATURE_REQUIRED
   const signature = fromBase64(text)
   if (signature === undefined) return `invalid signature encoding: ${base64Problem(text)}`
   const key = fromBase64(publicKey)
   if (key !== undefined && verifySignature(key, utf8(challenge), signature)) return undefined
   return 'signature verification failed'
+}
+
+/** Does the request carry the server's admin token? Never true where none is configured. */
+export function isAdmin (call: Call): boolean {
+  const { adminToken } = call.options
+  return adminToken !== undefined && sameSecret(call.request.text('admin_token'), adminToken)
+}
+
+/** The refusal of what only the admin may do, in the reference's words, or undefined for the admin. */
+export function adminProblem (call: Call): string | undefined {
+  if (call.options.adminToken === undefined) return 'no administration without a configured token'
+  return isAdmin(call) ? undefined : 'invalid admin token'
 }
 
 /** The reference's words. A bad padding is reported at the end, where it is. */
@@ -53,3 +81,5 @@ export function base64Problem (text: string): string {
 export function notFound (nodeId: NodeId): string {
   return `node ${nodeId}: node not found`
 }
+
+export const SIGNATURE_REQUIRED = 'signature required for authenticated node'

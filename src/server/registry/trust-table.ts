@@ -22,7 +22,7 @@ export class TrustTable {
   readonly #pairs = new Map<string, Pair>()
   readonly #assertions = new Map<NodeId, number>() // how many each node made
 
-  /** @param oneSided See `compatOneSidedTrust`. */
+  /** @param oneSided See `one-sided-trust` in options.ts. */
   constructor (store: RegistryStore, oneSided: boolean) {
     this.#store = store
     this.#oneSided = oneSided

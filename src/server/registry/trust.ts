@@ -1,6 +1,7 @@
 /** Requests about trust (registry.md §4). */
 import type { Call } from './request.ts'
 import { challenges } from '../../wire/registry-messages.ts'
+import { areTrusted } from './access.ts'
 import { authenticate, notFound } from './request.ts'
 
 /** One direction; the pair counts once the other side has said the same. */
@@ -12,6 +13,7 @@ export function reportTrust (call: Call): object | string {
   if (peerId === node.nodeId) return 'a node cannot trust itself'
   if (!call.trust.mayAssert(node.nodeId)) return 'too many trusted peers'
   call.trust.assert(node.nodeId, peerId)
+  call.audit.note(call.now, 'trust.created', { details: `node_a=${node.nodeId}, node_b=${peerId}` })
   return { type: 'report_trust_ok' }
 }
 
@@ -21,10 +23,13 @@ export function revokeTrust (call: Call): object | string {
   const node = authenticate(call, 'node_id', (nodeId) => challenges.revokeTrust(nodeId, peerId))
   if (typeof node === 'string') return node
   call.mailboxes.settle(peerId, node.nodeId)
-  return call.trust.revoke(node.nodeId, peerId) ? { type: 'revoke_trust_ok' } : 'no such trust pair'
+  if (!call.trust.revoke(node.nodeId, peerId)) return 'no such trust pair'
+  call.audit.note(call.now, 'trust.revoked', { details: `node_a=${node.nodeId}, node_b=${peerId}` })
+  return { type: 'revoke_trust_ok' }
 }
 
+/** Open to all, as daemons need it: a pair, or a common network. */
 export function checkTrust (call: Call): object {
-  const trusted = call.trust.effective(call.request.number('node_id'), call.request.number('peer_id'))
+  const trusted = areTrusted(call, call.request.number('node_id'), call.request.number('peer_id'))
   return { type: 'check_trust_ok', trusted }
 }

@@ -4,17 +4,22 @@
  * A process that is killed loses nothing that `flushed()` acknowledged. Local disks only; the file never shrinks.
  */
 import type { RootDatabase } from 'lmdb'
-import { mkdir } from 'node:fs/promises'
 import { PilotError } from '../../base/errors.ts'
+import type { Release } from './folder.ts'
 import type { RegistryStore, StoredRecord } from './store.ts'
+import { holdFolder } from './folder.ts'
 
-/** Opens or creates the store in `directory` (made with mode 0700: it holds e-mail addresses and endpoints). */
+/**
+ * Opens or creates the store in `directory`, and holds it until it is closed.
+ * @throws PilotError USAGE for what cannot be a folder, CONFLICT when another process has it, FAILED for a damaged store.
+ */
 export async function openLmdbStore (directory: string): Promise<RegistryStore> {
+  const release = await holdFolder(directory)
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
     const { open } = await import('lmdb') // a native module: loaded only by those who store
-    return new LmdbStore(open<string, string>({ path: directory, noSubdir: false, encoding: 'string' }))
+    return new LmdbStore(open<string, string>({ path: directory, noSubdir: false, encoding: 'string' }), release)
   } catch (error) {
+    await release()
     const why = error instanceof Error ? error.message : String(error)
     throw new PilotError('FAILED', `cannot open the registry store in ${directory}: ${why}`, { directory }, error)
   }
@@ -22,13 +27,15 @@ export async function openLmdbStore (directory: string): Promise<RegistryStore> 
 
 class LmdbStore implements RegistryStore {
   readonly #db: RootDatabase<string, string>
+  readonly #release: Release
   #unflushed = false // something was queued after the last flush began
   #flushing: Promise<void> = Promise.resolve()
   #failure: PilotError | undefined // sticky: from then on memory is ahead of the disk, and nothing may be acknowledged
   #closing: Promise<void> | undefined
 
-  constructor (db: RootDatabase<string, string>) {
+  constructor (db: RootDatabase<string, string>, release: Release) {
     this.#db = db
+    this.#release = release
   }
 
   load (): readonly StoredRecord[] {
@@ -59,7 +66,7 @@ class LmdbStore implements RegistryStore {
   }
 
   close (): Promise<void> {
-    this.#closing ??= this.flushed().finally(() => this.#db.close())
+    this.#closing ??= this.flushed().finally(() => this.#db.close()).finally(() => this.#release())
     return this.#closing
   }
 

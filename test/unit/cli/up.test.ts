@@ -1,6 +1,9 @@
 /** `up` and `rendezvous` with fake gateways: what is started with what, what is printed in which order, and how it ends. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PilotError } from '../../../src/base/errors.ts'
 import type { GatewayEvent, GatewayOptions, ReadyEvent } from '../../../src/gateway/types.ts'
 import { stopRequests } from '../../../src/cli/stop.ts'
@@ -107,6 +110,34 @@ test('rendezvous prints where it listens and ends on a signal', async () => {
   }
 })
 
+test('rendezvous hands on every flag and variable, the admin token only from a file or the environment, and shows what it is told', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pilotgate-cli-'))
+  const token = join(folder, 'token')
+  await writeFile(token, 'a-token-of-some-length\n')
+  const rules = { adminToken: 'a-token-of-some-length' }
+  for (const [line, env, expected] of [
+    [`rendezvous --admin-token-file ${token} --compat unsigned-roles,one-sided-trust --compat owner-recovery --require-signed-register`, {},
+      { rules: { ...rules, compat: new Set(['unsigned-roles', 'one-sided-trust', 'owner-recovery']), requireSignedRegister: true } }],
+    ['rendezvous --http 9002', { PILOTGATE_ADMIN_TOKEN: 'a-token-of-some-length' }, { http: '127.0.0.1:9002', rules }],
+    ['rendezvous --tls-cert c.pem --tls-key k.pem --tls-only', { PILOTGATE_HTTP: '0.0.0.0:80' }, { http: '0.0.0.0:80', tlsCertFile: 'c.pem', tlsKeyFile: 'k.pem', tlsOnly: true }],
+    ['rendezvous --beacon-id 3 --beacon-peer 192.0.2.1:9001 --beacon-peer [2001:db8::1]:9001', {},
+      { beaconRules: { beaconId: 3, peers: [{ address: '192.0.2.1', port: 9001 }, { address: '2001:db8::1', port: 9001 }] } }],
+  ] as const) {
+    let started: object = {}
+    const world = testWorld({ env, modules: { log: logModule([]), rendezvous: async () => ({ startRendezvous: async ({ log: _, ...options }) => {
+      started = options
+      return { registry: '127.0.0.1:5', beacon: '127.0.0.1:6', http: '127.0.0.1:7', fingerprint: 'ab', stop: async () => undefined }
+    } }) } })
+    const { code, out } = await start(line, world)
+    assert.equal(code, 0)
+    assert.match(out, /^ready {4}registry 127\.0\.0\.1:5, beacon 127\.0\.0\.1:6, status http:\/\/127\.0\.0\.1:7\/\n {9}TLS fingerprint ab\n/m)
+    assert.deepEqual(started, { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', ...expected })
+  }
+  await writeFile(token, 'short')
+  assert.equal((await run(`rendezvous --admin-token-file ${token}`, testWorld())).code, 2)
+  await rm(folder, { recursive: true })
+})
+
 test('one key press that arrives several times is one request', async () => {
   let now = 0
   const world = testWorld()
@@ -163,7 +194,7 @@ function logModule (steps: string[]): Modules['log'] {
 /** Starts, signals once it is up, and waits for the end. */
 async function start (line: string, world: TestWorld = upWorld().world): Promise<Ran> {
   const running = run(line, world)
-  await settled()
+  for (let i = 0; i < 8; i++) await settled() // a file is read and checked, perhaps on a busy machine
   world.signal()
   return await running
 }

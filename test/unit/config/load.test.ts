@@ -29,7 +29,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['a key of a later version', 'version: 1\nhttp: { listen: "127.0.0.1:8088" }', 'g.yaml:2:1: http: not supported by this version'],
   ['a nested key of a later version', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers] }]', 'g.yaml:2:36: expose[0].identity: not supported by this version'],
   ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: this key stands here a second time'],
-  ['a port where host:port is meant', 'version: 1\nnode: { registry: 9000 }', 'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", found the number 9000 (write it in quotes: "9000")'],
+  ['a port where host:port is meant', 'version: 1\nnode: { registry: 9000 }', 'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the number 9000 (write it in quotes: "9000")'],
   ['a hostname that YAML reads as a number', 'version: 1\nnode: { hostname: 0012 }', 'g.yaml:2:19: node.hostname: expected a hostname: lower-case letters, digits and inner hyphens, at most 63, found the number 12 (write it in quotes: "0012")'],
   ['half an address that YAML reads as a number', 'version: 1\nnode: { trust: [0000.0001] }', 'g.yaml:2:17: node.trust[0]: expected a hostname, an address as "0:0000.0000.0004", or a node id, found the number 0.0001 (write it in quotes: "0000.0001")'],
   ['yes for true', 'version: 1\nnode: { public: yes }', 'g.yaml:2:17: node.public: expected true or false, found the text "yes" (true and false are written so, without quotes)'],
@@ -47,7 +47,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['a bad pinned name', 'version: 1\npeers: { Alice: { address: "0:0000.0000.0001", key: "" } }', 'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the text "Alice"'],
   ['a short pinned key', 'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }', 'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the text "AAAA"'],
   ['several mistakes, in the order of the file', 'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
-    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, admin'],
+    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, admin'],
   ['a duplicate key beside another mistake', 'version: 1\nversion: 1\nnode: { public: 1 }', 'g.yaml:2:1: this key stands here a second time', 'g.yaml:3:17: node.public: expected true or false, found the number 1'],
 ]
 

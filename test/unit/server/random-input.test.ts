@@ -21,7 +21,7 @@ const FIELDS = [
 
 test(`random requests never throw and always get an object with a type (seed ${SEED})`, () => {
   const random = generator(SEED)
-  const setting = new Setting({ allowUnsignedResolve: true, allowOwnerTakeover: true })
+  const setting = new Setting({ compat: new Set(['unsigned-requester', 'owner-recovery', 'unsigned-roles', 'unsigned-scores']), adminToken: 'token' })
   const member = setting.join({ hostname: 'agent' })
   const values: readonly unknown[] = [
     0, 1, 2, -1, 1.5, 1e300, 0xffff_ffff, '', 'agent', 'x'.repeat(300), null, true, [], ['a', 1, null], {}, '127.0.0.1:80', '[::1]:80',

@@ -34,8 +34,8 @@ test('a report does not answer a request: only an accept does', () => {
   assert.equal(setting.trusted(alice, bob), true)
 })
 
-test('compatOneSidedTrust counts one side, as the reference does', () => {
-  const setting = new Setting({ compatOneSidedTrust: true })
+test('one-sided-trust counts one side, as the reference does', () => {
+  const setting = new Setting({ compat: new Set(['one-sided-trust']) })
   const [alice, bob] = [setting.join(), setting.join()]
   setting.report(alice, bob)
   assert.equal(setting.trusted(bob, alice), true)

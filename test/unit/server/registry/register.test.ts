@@ -1,6 +1,7 @@
 /** Registration: who gets which id, where the registry says a node is, and who may not speak for a key. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Compat } from '../../../../src/server/registry/options.ts'
 import { challenges } from '../../../../src/wire/registry-messages.ts'
 import { newIdentity, REFUSED, Setting, sign } from './setting.ts'
 
@@ -56,14 +57,14 @@ test('requireSignedRegister refuses the unsigned', () => {
 })
 
 test('an e-mail address takes nobody over, unless the operator allows it, and never a node that signed', () => {
-  for (const allowOwnerTakeover of [false, true]) {
-    const setting = new Setting({ allowOwnerTakeover })
+  for (const compat of [new Set<Compat>(), new Set<Compat>(['owner-recovery'])]) {
+    const setting = new Setting({ compat })
     const signed = setting.join({ owner: 'alice@example.com' })
     const unsigned = setting.join({ owner: 'bob@example.com' }, false)
     const thief = newIdentity(99)
     assert.notEqual(setting.ask(setting.registration(thief, { owner: 'alice@example.com' }))['node_id'], signed.id)
     const taken = setting.ask(setting.registration(newIdentity(98), { owner: 'bob@example.com' }, false))['node_id'] === unsigned.id
-    assert.equal(taken, allowOwnerTakeover)
+    assert.equal(taken, compat.size > 0)
   }
 })
 
@@ -76,7 +77,7 @@ test('one key has one spelling: another is refused, it does not make another nod
 })
 
 test('an unsigned registration may name a node, not rename it', () => {
-  const setting = new Setting()
+  const setting = new Setting({ compat: new Set(['private-hostnames']) })
   const member = setting.join({ hostname: 'first' }, false)
   assert.equal(setting.ask(setting.registration(member.identity, { hostname: 'second' }, false))['hostname'], undefined)
   assert.equal(setting.ask({ type: 'lookup', node_id: member.id })['hostname'], 'first')

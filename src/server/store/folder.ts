@@ -1,0 +1,100 @@
+/** The folder of a store: made where it is missing, and held by one process at a time. */
+import type { Server } from 'node:net'
+import { access, constants, lstat, mkdir, stat, unlink } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { dirname, join, relative, resolve } from 'node:path'
+import { PilotError } from '../../base/errors.ts'
+
+/** Lets the folder go. */
+export type Release = () => Promise<void>
+
+/**
+ * Makes the folder (mode 0700: it holds e-mail addresses, endpoints and a private key) and takes it for this process.
+ * The lock is a Unix socket that nobody speaks on: it answers as long as its process lives, however that ends.
+ * @throws PilotError USAGE when the folder cannot be one, CONFLICT when another process has it.
+ */
+export async function holdFolder (directory: string): Promise<Release> {
+  const folder = resolve(directory)
+  await makeFolder(folder)
+  const lock = join(folder, 'lock')
+  const short = relative(process.cwd(), lock)
+  const path = Buffer.byteLength(short) < Buffer.byteLength(lock) ? short : lock
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) throw new PilotError('USAGE', `the store folder ${folder} has too long a path`, { directory: folder })
+  const server = await listen(path) ?? await replaceDead(path)
+  if (server === undefined) throw inUse(folder)
+  server.unref()
+  await new Promise((done) => setTimeout(done, SETTLE_MS))
+  // Two that found the same dead lock may both have replaced it: the later one has it.
+  if (await inodeOf(path) !== server.inode) {
+    server.close()
+    throw inUse(folder)
+  }
+  return () => new Promise((done) => server.close(() => done()))
+}
+
+type HeldServer = Server & { inode?: number | undefined }
+
+async function replaceDead (path: string): Promise<HeldServer | undefined> {
+  if (await answers(path)) return undefined
+  const found = await lstat(path).catch(() => undefined)
+  if (found !== undefined && !found.isSocket()) return undefined
+  await unlink(path).catch(() => undefined)
+  return await listen(path)
+}
+
+/** Undefined when something is there. */
+async function listen (path: string): Promise<HeldServer | undefined> {
+  const server: HeldServer = createServer((socket) => socket.destroy())
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
+    server.once('error', done)
+    server.listen(path, () => done(undefined))
+  })
+  if (error?.code === 'EADDRINUSE') return undefined
+  if (error !== undefined) throw new PilotError('USAGE', `cannot lock the store folder: ${error.message}`, { path }, error)
+  server.on('error', () => undefined)
+  server.inode = await inodeOf(path)
+  return server
+}
+
+function answers (path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(path)
+    socket.once('connect', () => { socket.destroy(); done(true) })
+    socket.once('error', () => done(false))
+  })
+}
+
+async function inodeOf (path: string): Promise<number | undefined> {
+  return (await lstat(path).catch(() => undefined))?.ino
+}
+
+/** Step by step: a recursive mkdir never comes back where a file system says ENOENT to everything, as /proc does. */
+async function makeFolder (folder: string): Promise<void> {
+  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error)
+  if (!(found instanceof Error)) {
+    if (!found.isDirectory()) throw unusable(folder, 'it is no folder')
+    return await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => { throw unusable(folder, error.message, error) })
+  }
+  if (found.code !== 'ENOENT' || dirname(folder) === folder) throw unusable(folder, found.message, found)
+  await makeParent(dirname(folder))
+  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw unusable(folder, error.message, error)
+  })
+}
+
+/** Parents need not be writable where the next step exists already. */
+async function makeParent (folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => undefined)
+  if (found?.isDirectory() !== true) await makeFolder(folder)
+}
+
+function unusable (folder: string, why: string, cause?: unknown): PilotError {
+  return new PilotError('USAGE', `cannot keep the registry in ${folder}: ${why}`, { directory: folder }, cause)
+}
+
+function inUse (folder: string): PilotError {
+  return new PilotError('CONFLICT', `another rendezvous keeps its registry in ${folder}`, { directory: folder })
+}
+
+const MAX_SOCKET_PATH_BYTES = 103 // of macOS; Linux takes a few more
+const SETTLE_MS = 30

@@ -1,0 +1,123 @@
+/** The beacon beside a registry: whom it tells where a node is, and who may take an id over. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Endpoint } from '../../../../src/base/types.ts'
+import { formatEndpoint, parseEndpoint } from '../../../../src/base/types.ts'
+import { Beacon } from '../../../../src/server/beacon/beacon.ts'
+import { encodeDiscover, encodePunchRequest } from '../../../../src/wire/beacon-messages.ts'
+import type { RegistryOptions } from '../../../../src/server/registry/options.ts'
+import type { Member } from '../registry/setting.ts'
+import { Setting } from '../registry/setting.ts'
+
+test('a private target is told to those who may resolve it, from where the registry saw them, and to nobody else', () => {
+  const world = new World()
+  const { alice, bob, eve } = world
+  assert.deepEqual(world.punch(alice, bob, '203.0.113.1:4000'), [], 'no trust')
+  world.setting.report(alice, bob)
+  assert.deepEqual(world.punch(alice, bob, '203.0.113.1:4000'), [], 'one side is not enough')
+  world.setting.report(bob, alice)
+  assert.deepEqual(world.punch(alice, bob, '203.0.113.1:4000'), ['203.0.113.1:4000', '203.0.113.2:4000'])
+  assert.deepEqual(world.punch(eve, bob, '203.0.113.3:4000'), [])
+  assert.deepEqual(world.punch(alice, bob, '203.0.113.3:4000'), [], 'in the name of alice')
+  assert.deepEqual(world.punch(alice, bob, '203.0.113.1:5000'), [], 'from a port that was not seen')
+  assert.equal(world.beacon.counters.punchesRefused, 5)
+})
+
+test('a stranger that claims the id of a silent trusted node learns nothing', () => {
+  const world = new World()
+  const { alice, bob } = world
+  world.setting.report(alice, bob)
+  world.setting.report(bob, alice)
+  world.now += 100_000
+  world.discover(alice, '203.0.113.3:4000')
+  world.discover(bob, '203.0.113.2:4000')
+  assert.deepEqual(world.punch(alice, bob, '203.0.113.3:4000'), [])
+})
+
+test('a public target is told to every node, wherever its UDP comes from', () => {
+  const world = new World()
+  world.setting.publish(world.bob)
+  assert.equal(world.punch(world.eve, world.bob, '203.0.113.3:4000').length, 2)
+  const elsewhere = world.setting.join()
+  world.discover(elsewhere, '192.0.2.9:4000')
+  assert.equal(world.punch(elsewhere, world.bob, '192.0.2.9:4000').length, 2)
+})
+
+test('split-addresses lets a trusted node punch whose UDP comes from elsewhere than its TCP', () => {
+  for (const compat of [[], ['split-addresses']] as const) {
+    const world = new World({ compat: new Set(compat) })
+    const elsewhere = world.setting.join()
+    world.setting.report(elsewhere, world.bob)
+    world.setting.report(world.bob, elsewhere)
+    world.discover(elsewhere, '192.0.2.9:4000')
+    assert.equal(world.punch(elsewhere, world.bob, '192.0.2.9:4000').length, compat.length * 2)
+  }
+})
+
+test('a node that signs where its UDP comes from is believed, one that does not sign is not', () => {
+  for (const signed of [true, false]) {
+    const world = new World()
+    const elsewhere = world.setting.join({ listen_addr: '192.0.2.9:4000' }, signed)
+    world.setting.report(elsewhere, world.bob)
+    world.setting.report(world.bob, elsewhere)
+    world.discover(elsewhere, '192.0.2.9:4000')
+    assert.equal(world.punch(elsewhere, world.bob, '192.0.2.9:4000').length, signed ? 2 : 0)
+    assert.doesNotMatch(JSON.stringify(world.setting.ask({ type: 'lookup', node_id: elsewhere.id })), /192\.0\.2\.9/)
+  }
+})
+
+test('an id goes at once to the address the registry knows, and from it only after a minute of silence', () => {
+  const world = new World()
+  const { alice, beacon } = world
+  world.now += 10_000
+  world.discover(alice, '192.0.2.66:4000')
+  assert.equal(beacon.counters.takeoversRefused, 1)
+  world.now += 51_000
+  world.discover(alice, '192.0.2.66:4000')
+  assert.equal(beacon.counters.takeovers, 1)
+  world.now += 1
+  world.discover(alice, '203.0.113.1:4000')
+  assert.equal(beacon.counters.takeovers, 2)
+  world.now += 3_001
+  world.discover(alice, '203.0.113.1:4001') // the same host, another port: a restart, or a NAT that forgot
+  assert.equal(beacon.counters.takeovers, 3)
+})
+
+/** Three nodes, each registered from and heard at 203.0.113.<id>. */
+class World {
+  readonly setting: Setting
+  readonly beacon: Beacon
+  readonly alice: Member
+  readonly bob: Member
+  readonly eve: Member
+  now = 0
+
+  constructor (options: Partial<RegistryOptions> = {}) {
+    this.setting = new Setting(options)
+    this.beacon = new Beacon({ knowledge: this.setting.registry.knowledge })
+    const [alice, bob, eve] = [1, 2, 3].map((number) => {
+      const member = this.setting.join()
+      this.discover(member, `203.0.113.${number}:4000`)
+      return member
+    })
+    if (alice === undefined || bob === undefined || eve === undefined) throw new Error('three members are wanted')
+    ;[this.alice, this.bob, this.eve] = [alice, bob, eve]
+  }
+
+  discover (member: Member, from: string): void {
+    this.beacon.handle(this.now, encodeDiscover(member.id), at(from), () => undefined)
+  }
+
+  /** Whom the beacon tells something. */
+  punch (requester: Member, target: Member, from: string): string[] {
+    const told: string[] = []
+    this.beacon.handle(this.now, encodePunchRequest(requester.id, target.id), at(from), (_bytes, to) => told.push(formatEndpoint(to)))
+    return told
+  }
+}
+
+function at (text: string): Endpoint {
+  const endpoint = parseEndpoint(text)
+  if (endpoint === undefined) throw new Error(`no endpoint: ${text}`)
+  return endpoint
+}
