@@ -64,7 +64,7 @@ export class FakeDaemon {
   /** As when it is killed: the overlay node is the caller's. */
   async stop (): Promise<void> {
     for (const port of this.#datagrams) port.close()
-    for (const client of [...this.clients]) client.leave()
+    for (const client of this.clients) client.leave()
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
