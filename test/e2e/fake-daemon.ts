@@ -41,8 +41,6 @@ export class FakeDaemon {
   readonly ports = new Map<number, Client | 'built-in'>([[7, 'built-in'], [444, 'built-in'], [1_000, 'built-in'], [1_001, 'built-in'], [1_002, 'built-in']])
   readonly #datagrams: DatagramPort[] = []
   nextId = 1
-  /** How often everything stood still because one client was not read. */
-  stalls = 0
   #moving: Promise<void> = Promise.resolve()
 
   private constructor (options: FakeDaemonOptions) {
@@ -74,8 +72,8 @@ export class FakeDaemon {
 
   async moving (): Promise<void> { await this.#moving }
 
+  /** One client is not read, and a queue towards it is full. */
   standStill (until: Promise<void>): void {
-    this.stalls += 1
     this.#moving = Promise.all([this.#moving, until]).then(() => {})
   }
 
