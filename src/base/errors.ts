@@ -26,7 +26,6 @@ export const ERRORS = {
   CONFLICT: { exit: 6, http: 409, hint: 'The name is taken. Choose another, or remove the one that has it.' },
   TOO_MANY: { exit: 1, http: 429, hint: 'A limit was reached; docs/limits.md says which and why.' },
   DATAGRAM_TOO_LARGE: { exit: 1, http: 413, hint: 'A datagram must fit one packet of the path; send less at once, or use a stream.' },
-  NOT_SUPPORTED: { exit: 1, http: 501, hint: 'A daemon cannot do this for us: docs/driver-mode.md lists what needs a node of our own, without --daemon.' },
   SHUTTING_DOWN: { exit: 1, http: 503, hint: 'The gateway is stopping and takes no new work.' },
   TIMED_OUT: { exit: 124, http: 504, hint: 'Nothing answered in time. Try again, or see `pilotgate status`.' },
 } as const satisfies Record<string, { exit: number, http: number, hint: string }>

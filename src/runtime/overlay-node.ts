@@ -75,6 +75,7 @@ export class OverlayNode implements Overlay {
   readonly #pinnedNames: ReadonlyMap<string, OverlayAddress>
   #registered: Array<() => void> = []
   #saving: Promise<void> = Promise.resolve()
+  #stopping: Promise<void> | undefined
   #toldUnreachable = false
   readonly #verbs: StreamVerbs
 
@@ -266,7 +267,12 @@ export class OverlayNode implements Overlay {
     return false
   }
 
-  async stop (): Promise<void> {
+  stop (): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop (): Promise<void> {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) this.#verbs.reset(stream)
     }

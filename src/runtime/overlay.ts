@@ -1,8 +1,8 @@
 /**
  * What the layers above need of the overlay, whoever carries it: our own node (overlay-node.ts), or a daemon that runs
- * on this machine already (daemon/daemon-node.ts). Nobody above asks which of the two it is. What one of them cannot do
- * rejects with NOT_SUPPORTED and says so; what one of them does not know is null. test/e2e/overlay-compliance.ts is
- * what both must pass.
+ * on this machine already (daemon/daemon-node.ts). Nobody above asks which of the two it is. What one of them does
+ * not know is null; where a stream of one of them is less than TCP, it says so itself (`halfCloses`).
+ * test/e2e/overlay-compliance.ts is what both must pass.
  */
 import type { Duplex } from 'node:stream'
 import type { NodeId } from '../base/types.ts'
@@ -31,7 +31,7 @@ export interface Overlay {
    */
   datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<DatagramPort>
 
-  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE, NOT_SUPPORTED. */
+  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
   resolve (peer: string): Promise<NodeId>
   /** The name that a node has to us, if it has one: never asks anybody. */
   hostnameOf (node: NodeId): string | undefined

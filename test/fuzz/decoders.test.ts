@@ -13,6 +13,7 @@ import {
 } from '../../src/wire/beacon-messages.ts'
 import { crc32 } from '../../src/wire/crc32.ts'
 import { formatHandshakeMessage, parseHandshakeMessage } from '../../src/wire/handshake-message.ts'
+import { decodeIpcMessage, decodeIpcRequest, encodeIpcMessage, encodeIpcRequest } from '../../src/wire/ipc-messages.ts'
 import { createPacketHeader, decodePacket, encodePacket, PACKET_HEADER_BYTES } from '../../src/wire/packet.ts'
 import { decodeSack, encodeSack, looksLikeSack } from '../../src/wire/sack.ts'
 import { decodeSynOptions, encodeSynOptions } from '../../src/wire/syn-options.ts'
@@ -47,6 +48,20 @@ for (const seed of SEEDS) {
       for (const key of keys) assert.equal(key.open(randomBytes(random, 12), randomBytes(random, 4), bytes), undefined)
       assert.equal(verifySignature(randomBytes(random, 32), bytes, randomBytes(random, 64)), false)
     }
+  })
+
+  test(`random messages of a daemon's socket, either way (seed ${seed})`, () => {
+    const random = randomSource(seed)
+    let parsed = 0
+    for (let i = 0; i < ROUNDS; i++) {
+      const bytes = Uint8Array.from([random(0x26), ...randomBytes(random, random(24))])
+      const [request, message] = [decodeIpcRequest(bytes), decodeIpcMessage(bytes)]
+      const again = typeof request === 'object' && request.kind !== 'handshake' ? encodeIpcRequest(request) : typeof message === 'object' && message.kind !== 'json' && message.kind !== 'error' ? encodeIpcMessage(message) : undefined
+      if (again === undefined) continue // a fault, or text, whose bytes need not be UTF-8
+      assert.equal(toHex(again), toHex(bytes.subarray(0, again.length)))
+      parsed += 1
+    }
+    assert.ok(parsed > 1000, `only ${parsed} of them parsed as anything`)
   })
 
   test(`damaged texts never throw from a parser (seed ${seed})`, () => {

@@ -3,7 +3,7 @@
  * back. Streams and ports have connections of their own, and end by themselves when it goes.
  */
 import { PilotError } from '../../base/errors.ts'
-import type { DaemonInfo } from '../../wire/ipc-json.ts'
+import type { DaemonInfo } from './daemon-json.ts'
 import type { IpcEvents } from './ipc-connection.ts'
 import { IpcConnection } from './ipc-connection.ts'
 import { askInfo } from './shared.ts'

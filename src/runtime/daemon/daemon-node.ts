@@ -5,7 +5,7 @@
 import { formatAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { DaemonConnection } from '../../wire/ipc-json.ts'
+import type { DaemonConnection } from './daemon-json.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { Logger } from '../log.ts'
 import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, OverlayStream, PeerStatus, Pong } from '../overlay.ts'

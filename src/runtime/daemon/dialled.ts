@@ -98,7 +98,8 @@ export function dialError (text: string, label: string, port: number): PilotErro
 
 const DIAL_ERRORS: ReadonlyArray<readonly [RegExp, ErrorCode]> = [
   [/refused/i, 'CONNECTION_REFUSED'],
-  [/trust|not authorized|denied|private|not permitted|forbidden/i, 'NOT_TRUSTED'],
+  // A registry does not say more to a node that a private one does not trust.
+  [/trust|not authorized|denied|private|not permitted|forbidden|^resolve node \d+: registry: request failed/i, 'NOT_TRUSTED'],
   [/not found/i, 'NOT_FOUND'],
   [/too many|exhausted|limit/i, 'TOO_MANY'],
   [/registry/i, 'REGISTRY_UNREACHABLE'],

@@ -5,7 +5,7 @@
  */
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { DaemonConnection } from '../../wire/ipc-json.ts'
+import type { DaemonConnection } from './daemon-json.ts'
 import type { IpcMessage } from '../../wire/ipc-messages.ts'
 import type { Logger } from '../log.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'
@@ -187,6 +187,7 @@ class Accepted implements StreamCarrier {
   readonly #ipc: IpcConnection
   readonly #sender: FairSender
   readonly #onClosed: () => void
+  readonly #since = performance.now()
   #closed = false
 
   constructor (connection: number, inbox: Inbox, share: DaemonShare, ipc: IpcConnection, sender: FairSender, onClosed: () => void) {
@@ -211,10 +212,12 @@ class Accepted implements StreamCarrier {
     if (this.#closed) return
     this.#closed = true
     this.#sender.remove(this.connection)
-    this.#ipc.say({ kind: 'close', connection: this.connection })
     // Its reader has to learn of the end even though nothing that comes from now on is for it.
     this.inbox.end()
-    this.#onClosed()
+    setTimeout(() => {
+      this.#ipc.say({ kind: 'close', connection: this.connection })
+      this.#onClosed()
+    }, Math.max(0, LEAST_LIFE_MS - (performance.now() - this.#since)))
   }
 }
 
@@ -244,6 +247,11 @@ class DaemonIncoming implements Incoming {
   refuse (): void { this.#accepted.close() }
 }
 
+/**
+ * A dialling daemon looks now and then whether it is connected. If the end comes before it has looked, it waits on until
+ * its dial times out, after 39 s (seen with the reference daemon): so no stream ends sooner than this.
+ */
+const LEAST_LIFE_MS = 250
 const BIND_MS = 10_000
 const BIND_AGAIN_MS: readonly number[] = [100, 250, 500, 1_000, 2_000]
 /** Streams that were pushed something and are not announced yet; a daemon's accept queue holds as many (stream.md Q23). */

@@ -3,7 +3,7 @@
  * another. They take turns with small Sends, none of which may wait for a slow peer (send-credit.ts).
  * Above: exposed-port.ts. Below: ipc-connection.ts.
  */
-import type { DaemonConnection } from '../../wire/ipc-json.ts'
+import type { DaemonConnection } from './daemon-json.ts'
 import type { IpcConnection } from './ipc-connection.ts'
 import { SendCredit } from './send-credit.ts'
 import { sleep } from './shared.ts'

@@ -1,7 +1,7 @@
 /** What all connections of one daemon share, and what each of them has to do in the same way. */
 import { PilotError } from '../../base/errors.ts'
-import { parseDaemonInfo } from '../../wire/ipc-json.ts'
-import type { DaemonInfo } from '../../wire/ipc-json.ts'
+import { parseDaemonInfo } from './daemon-json.ts'
+import type { DaemonInfo } from './daemon-json.ts'
 import type { IpcConnection } from './ipc-connection.ts'
 import { InboxBudget } from './inbox.ts'
 

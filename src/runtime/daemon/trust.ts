@@ -5,7 +5,7 @@
 import { formatAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import { parsePendingReply, parseTrustedReply } from '../../wire/ipc-json.ts'
+import { parsePendingReply, parseTrustedReply } from './daemon-json.ts'
 import type { HandshakeSub } from '../../wire/ipc-messages.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { OverlayEvent } from '../overlay.ts'

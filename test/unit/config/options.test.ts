@@ -85,6 +85,22 @@ test('a listener beyond loopback needs --allow-lan', () => {
   assert.equal(resolveOptions({ flags: { map: ['10.0.0.1:8080:a:80'], allowLan: true }, env }).allowLan, true)
 })
 
+test('a daemon brings its own identity, socket and visibility: naming them as well is a mistake', () => {
+  assert.deepEqual(resolveOptions({ flags: { daemon: '~/pilot.sock' }, env }).daemon, { socket: '/home/ann/pilot.sock' })
+  assert.deepEqual(resolveOptions({ flags: { daemon: '/a' }, env: { ...env, PILOTGATE_DAEMON: '/b', PILOTGATE_REGISTRY: 'rv:1' } }).daemon, { socket: '/a', registry: 'rv:1' })
+  assert.deepEqual(resolveOptions({ flags: {}, env: { ...env, PILOTGATE_DAEMON: '/b' } }).daemon, { socket: '/b' })
+  assert.deepEqual(resolveOptions({ flags: {}, env, file: fileOf('node: { daemon: pilot.sock, registry: "rv:2", beacon: "127.0.0.1:9001" }') }).daemon, { socket: '/etc/pilotgate/pilot.sock', registry: 'rv:2' })
+  assert.equal('daemon' in resolveOptions({ flags: {}, env }), false)
+  const daemon = '/a'
+  for (const flags of [{ beacon: 'b:1' }, { listen: '127.0.0.1:0' }, { endpoint: '203.0.113.7:4000' }, { hostname: 'x' }, { public: true }, { identity: 'me.json' }] as const) {
+    rejects({ daemon, ...flags }, 'USAGE', new RegExp(`--${Object.keys(flags)[0]!} does not go with --daemon`))
+  }
+  rejects({ daemon }, 'USAGE', /PILOTGATE_LISTEN does not go with --daemon/, { PILOTGATE_LISTEN: '127.0.0.1:1' })
+  assert.throws(() => resolveOptions({ flags: { daemon }, env, file: fileOf('node: { hostname: me }') }), /node\.hostname does not go with --daemon/)
+  const pinned = fileOf(`peers: { bob: { address: "0:0000.0000.0007", key: "${Buffer.alloc(32).toString('base64')}" } }`)
+  assert.throws(() => resolveOptions({ flags: { daemon }, env, file: pinned }), /peers does not go with --daemon/)
+})
+
 function rejects (flags: Flags, code: ErrorCode, expected: RegExp, more: Record<string, string> = {}): void {
   assert.throws(() => resolveOptions({ flags, env: { ...env, ...more } }), (error) => {
     assert.ok(error instanceof PilotError, String(error))

@@ -7,7 +7,7 @@ import {
   MAX_IPC_MESSAGE_BYTES, IpcFrameReader, decodeIpcMessage, decodeIpcRequest, encodeIpcFrame, encodeIpcMessage, encodeIpcRequest, encodeSendHeader,
 } from '../../../src/wire/ipc-messages.ts'
 import type { IpcMessage } from '../../../src/wire/ipc-messages.ts'
-import { parseDaemonInfo, parsePendingReply, parseTrustedReply } from '../../../src/wire/ipc-json.ts'
+import { parseDaemonInfo, parsePendingReply, parseTrustedReply } from '../../../src/runtime/daemon/daemon-json.ts'
 import { hex, loadVectors } from '../../vectors/load.ts'
 
 interface Vector {

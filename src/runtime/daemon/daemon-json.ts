@@ -1,8 +1,8 @@
 /** The JSON that a daemon answers with on its Unix socket (ipc.md §2.2, §2.4), as far as anybody needs it. */
-import { parseAddress } from '../base/address.ts'
-import type { NodeId } from '../base/types.ts'
-import { asRecord, countField, parseJsonObject, textField } from './go-json.ts'
-import type { PendingEntry, TrustedEntry } from './trust-file.ts'
+import { parseAddress } from '../../base/address.ts'
+import type { NodeId } from '../../base/types.ts'
+import { asRecord, countField, parseJsonObject, textField } from '../../wire/go-json.ts'
+import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 
 export interface DaemonInfo {
   readonly nodeId: NodeId // 0 while it is not registered

@@ -1,0 +1,56 @@
+/** How far an accepted stream may run ahead: reports go in, allowances come out. No daemon, no socket. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { PIECE_BYTES, SendCredit } from '../../../src/runtime/daemon/send-credit.ts'
+
+const SLOT = 4_096
+
+/** Sends all that is allowed, in pieces of `bytes`. @returns how many pieces went. */
+function sendAll (credit: SendCredit, bytes: number): number {
+  let pieces = 0
+  for (let allowed = credit.allowance(bytes); allowed > 0; allowed = credit.allowance(bytes)) {
+    credit.onSent(allowed)
+    pieces += 1
+  }
+  return pieces
+}
+
+test('before any report a stream may send 32 slots, in pieces', () => {
+  const credit = new SendCredit()
+  assert.equal(credit.allowance(1_000_000), PIECE_BYTES)
+  assert.equal(sendAll(credit, 1_000_000), 32 * SLOT / PIECE_BYTES)
+  assert.equal(credit.sentBytes, 32 * SLOT)
+})
+
+test('a small piece fills a slot as a large one does', () => {
+  assert.equal(sendAll(new SendCredit(), 1), 32)
+})
+
+test('what is acknowledged makes room, as far as the window of the peer is open', () => {
+  const credit = new SendCredit()
+  sendAll(credit, 1_000_000)
+  credit.onReport(16 * SLOT, 16 * SLOT, 0)
+  assert.equal(credit.allowance(1_000_000), 0, 'the window holds what is under way, and no more')
+  credit.onReport(32 * SLOT, 64 * SLOT, 0)
+  assert.equal(sendAll(credit, 1_000_000), 64 * SLOT / PIECE_BYTES)
+})
+
+test('a window that shrinks below what is under way stops the sender, and does not confuse it', () => {
+  const credit = new SendCredit()
+  sendAll(credit, 1_000_000)
+  credit.onReport(8 * SLOT, 2 * SLOT, 0)
+  assert.equal(credit.allowance(1), 0)
+  credit.onReport(32 * SLOT, 2 * SLOT, 1)
+  assert.equal(sendAll(credit, SLOT), 2)
+})
+
+test('a window that is closed while nothing is under way is probed with one segment a second', () => {
+  const credit = new SendCredit()
+  sendAll(credit, 1_000_000)
+  credit.onReport(32 * SLOT, 0, 10_000)
+  assert.equal(sendAll(credit, SLOT), 1)
+  credit.onReport(33 * SLOT, 0, 10_500)
+  assert.equal(sendAll(credit, SLOT), 0)
+  credit.onReport(33 * SLOT, 0, 11_001)
+  assert.equal(sendAll(credit, SLOT), 1)
+})
