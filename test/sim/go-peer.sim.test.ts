@@ -162,6 +162,19 @@ test('Q2: our half-close towards a Go node is held until its direction ends: the
   assert.equal(stream.end, 'finished')
 })
 
+test('a service of ours that ends first ends the stream of its Go client, after every byte', () => {
+  const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10, lossRate: 0.03 } })
+  const sent = sim.random.bytes(300_000)
+  ours.listen(81, (stream) => {
+    stream.write(sent)
+    stream.shutdown()
+  })
+  const stream = go.dial(ours.nodeId, 81)
+  sim.until('the end', 60_000, () => stream.ended)
+  assert.ok(bytesOf(stream).equals(sent))
+  assert.equal(stream.failure, undefined)
+})
+
 test('Q1: FIN|ACK is never fed: a closed stream is silent within seconds', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   const stream = open(sim, ours.dial(String(go.nodeId), 7))

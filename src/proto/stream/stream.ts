@@ -91,11 +91,11 @@ export class Stream implements Machine {
     return !this.#blockedWriter
   }
 
-  /** No more bytes from us. The other direction goes on (towards a plain peer our FIN waits for its end, Q2). */
+  /** No more bytes from us. The other direction goes on; a plain peer's streams have no halves, see endPlain. */
   shutdown (now: Instant): void {
     if (this.sender.ended) return
     this.sender.ended = true
-    if (!this.extended) this.#plain.hold(now)
+    if (!this.extended) this.#endPlain(now)
     this.#advancePlainClose(now)
   }
 
@@ -268,7 +268,13 @@ export class Stream implements Machine {
     this.#controlAt = Infinity
     this.#lastSentAt = now
     this.#plain.heldUntil = Infinity
-    if (this.sender.ended && !this.extended) this.#plain.hold(now)
+    if (this.sender.ended && !this.extended) this.#endPlain(now)
+  }
+
+  /** Q2: a dialler's FIN waits for the answer to end; a listener that has said all is done, and its peer waits for that. */
+  #endPlain (now: Instant): void {
+    if (this.dialled) this.#plain.hold(now)
+    else this.#plain.wanted = true
   }
 
   #handleRepeatedSyn (header: PacketHeader): void {
