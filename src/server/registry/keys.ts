@@ -51,24 +51,29 @@ export function getKeyInfo (call: Call): object | string {
 export function setKeyExpiry (call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setKeyExpiry)
   if (typeof node === 'string') return node
+  const wanted = call.request.text('expires_at')
+  const time = wanted === '' || wanted === 'never' ? undefined : endOf(call, wanted)
+  if (typeof time === 'string') return time
   const isMember = call.networks.networksOf(node.nodeId).some((id) => call.networks.get(id)?.enterprise === true)
   if (!isMember) return 'enterprise feature: key expiry requires enterprise network membership'
-  const wanted = call.request.text('expires_at')
   const old = node.account.keyExpires
-  if (wanted === '' || wanted === 'never') {
-    setExpiry(call, node.account, '', 0)
+  setExpiry(call, node.account, time?.text ?? '', time?.unixMs ?? 0)
+  if (time === undefined) {
     call.audit.note(call.now, 'key.expiry_cleared', { node: node.nodeId, details: old === '' ? '' : `old_expires_at=${old}` })
     return { type: 'set_key_expiry_ok', node_id: node.nodeId }
   }
+  call.audit.note(call.now, 'key.expiry_set', { node: node.nodeId, details: `expires_at=${time.text}${old === '' ? '' : `, old_expires_at=${old}`}` })
+  return { type: 'set_key_expiry_ok', node_id: node.nodeId, expires_at: time.text }
+}
+
+/** In the future, within ten years; or the refusal. */
+function endOf (call: Call, wanted: string): { readonly unixMs: number, readonly text: string } | string {
   const time = parseRfc3339(wanted)
   if (time === undefined) return 'invalid expires_at: no RFC 3339 time'
   if (time.unixMs <= call.now) return 'expires_at lies in the past'
   const latest = new Date(call.now)
   latest.setUTCFullYear(latest.getUTCFullYear() + MAX_KEY_EXPIRY_YEARS)
-  if (time.unixMs > latest.getTime()) return `invalid expires_at: cannot exceed ${MAX_KEY_EXPIRY_YEARS} years`
-  setExpiry(call, node.account, time.text, time.unixMs)
-  call.audit.note(call.now, 'key.expiry_set', { node: node.nodeId, details: `expires_at=${time.text}${old === '' ? '' : `, old_expires_at=${old}`}` })
-  return { type: 'set_key_expiry_ok', node_id: node.nodeId, expires_at: time.text }
+  return time.unixMs > latest.getTime() ? `invalid expires_at: cannot exceed ${MAX_KEY_EXPIRY_YEARS} years` : time
 }
 
 /** The refusal for a key that has come to its end. */

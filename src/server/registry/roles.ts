@@ -50,9 +50,9 @@ export function getMemberRole (call: Call): object | string {
 
 /** Off deletes the roles; on gives them to all, and the first member owns the network. */
 export function setNetworkEnterprise (call: Call): object | string {
-  if (adminProblem(call) !== undefined) return 'the admin decides'
   const [networkId, enterprise] = [call.request.number('network_id'), call.request.flag('enterprise')]
   if (networkId === 0) return 'cannot set enterprise on the backbone network'
+  if (adminProblem(call) !== undefined) return 'the admin decides'
   const network = call.networks.get(networkId)
   if (network === undefined) return noNetwork(networkId)
   const members = [...call.networks.members(network)]
@@ -82,12 +82,12 @@ function changeRole (call: Call, verb: 'promote' | 'demote', role: Role): object
 /** The member that `field` names, of an enterprise network that the request may manage. */
 function memberOf (call: Call, roles: readonly Role[], field: string): { readonly network: Network, readonly target: NodeId, readonly role: Role | undefined } | string {
   const [networkId, target] = [call.request.number('network_id'), call.request.number(field)]
+  if (target === 0 && field === 'new_owner_id') return 'new_owner_id is required'
   const network = call.networks.get(networkId)
   if (network === undefined) return noNetwork(networkId)
   const problem = roleProblem(call, network, roles, target)
   if (problem !== undefined) return problem
   if (!network.enterprise) return ENTERPRISE_ONLY
-  if (target === 0 && field === 'new_owner_id') return 'new_owner_id is required'
   if (!call.networks.isMember(network, target)) return noMember(target, networkId)
   return { network, target, role: call.networks.role(network, target) }
 }

@@ -4,19 +4,18 @@ import { test } from 'node:test'
 import type { Endpoint } from '../../../src/base/types.ts'
 import { Beacon } from '../../../src/server/beacon/beacon.ts'
 import { encodeRegistryFrame, RegistryFrameReader } from '../../../src/wire/registry-messages.ts'
+import { REQUESTS } from '../../../src/server/registry/requests.ts'
 import { Setting } from './registry/setting.ts'
 
 const SEED = 20_260_401
 const ROUNDS = 10_000
 
-const TYPES = [
-  'register', 'heartbeat', 'lookup', 'resolve', 'resolve_hostname', 'set_visibility', 'set_hostname', 'set_tags', 'set_task_exec', 'deregister',
-  'rotate_key', 'get_key_info', 'punch', 'report_trust', 'revoke_trust', 'check_trust', 'request_handshake', 'poll_handshakes', 'respond_handshake',
-  'beacon_register', 'beacon_list', 'list_networks', 'constructor', '__proto__', '',
-]
+const TYPES = [...REQUESTS.keys(), 'constructor', '__proto__', '']
 const FIELDS = [
   'node_id', 'peer_id', 'requester_id', 'from_node_id', 'to_node_id', 'to_hostname', 'hostname', 'listen_addr', 'public_key', 'owner', 'lan_addrs',
   'tags', 'signature', 'justification', 'beacon_id', 'addr', 'node_a', 'node_b', 'new_public_key', 'accept', 'public', 'refresh', '__proto__',
+  'network_id', 'target_node_id', 'inviter_id', 'new_owner_id', 'name', 'token', 'join_rule', 'enterprise', 'admin_token', 'network_admin_token', 'max_members',
+  'allowed_ports', 'description', 'expires_at', 'delta', 'polo_score', 'external_id', 'limit', 'url', 'network_id', 'target_node_id', 'node_id',
 ]
 
 test(`random requests never throw and always get an object with a type (seed ${SEED})`, () => {
@@ -25,7 +24,7 @@ test(`random requests never throw and always get an object with a type (seed ${S
   const member = setting.join({ hostname: 'agent' })
   const values: readonly unknown[] = [
     0, 1, 2, -1, 1.5, 1e300, 0xffff_ffff, '', 'agent', 'x'.repeat(300), null, true, [], ['a', 1, null], {}, '127.0.0.1:80', '[::1]:80',
-    member.identity.publicKeyBase64, 'AAAA', '\u0000', { toString: 1 },
+    member.identity.publicKeyBase64, 'AAAA', '\u0000', { toString: 1 }, 'token', 'open', 'invite', '2027-06-01T00:00:00Z', '9999-99-99T99:99:99Z', [80, 443],
   ]
   for (let round = 0; round < ROUNDS; round++) {
     const request: Record<string, unknown> = { type: random() < 0.9 ? pick(random, TYPES) : pick(random, values) }
