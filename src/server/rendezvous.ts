@@ -23,7 +23,7 @@ export interface RendezvousOptions {
 export interface Rendezvous {
   readonly registry: string // bound `ip:port`
   readonly beacon: string
-  counters (): { readonly registry: RegistryCounters, readonly beacon: BeaconCounters }
+  counters (): { readonly registry: RegistryCounters, readonly beacon: BeaconCounters & BeaconServer['relayCounters'] }
   stop (): Promise<void> // idempotent
 }
 
@@ -44,7 +44,7 @@ export async function startRendezvous (options: RendezvousOptions): Promise<Rend
   try {
     const bound = { registry: await registryServer.start(), beacon: await beaconServer.start() }
     log.info({ ...bound, stored: options.storeDir !== undefined, nodes: registry.counters.liveNodes }, 'rendezvous is up')
-    return { ...bound, stop, counters: () => ({ registry: registry.counters, beacon: { ...beacon.counters } }) }
+    return { ...bound, stop, counters: () => ({ registry: registry.counters, beacon: { ...beacon.counters, ...beaconServer.relayCounters } }) }
   } catch (error) {
     await stop()
     throw error

@@ -18,6 +18,12 @@ export class BeaconClient implements Machine {
     if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#nextAt = now
   }
 
+  /** Our network has changed: there is no time to lose. */
+  askNow (now: Instant): void {
+    this.#nextAt = now
+    this.#unanswered = 0
+  }
+
   /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
   setNodeId (nodeId: NodeId): void {
     this.#nodeId = nodeId

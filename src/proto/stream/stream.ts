@@ -45,6 +45,8 @@ export class Stream implements Machine {
   /** Bookkeeping of the node: the stream stands in its peer's queue, or in the node's list of news. */
   queued = false
   announced = false
+  /** Nothing of it but its RST goes through a relay: while there is no other way it waits, and ends when it waited too long. */
+  directOnly = false
   /** What the application keeps for it; the core does not look. */
   app: unknown = undefined
 
