@@ -5,8 +5,7 @@
 import { lookup } from 'node:dns/promises'
 import { crc32 } from 'node:zlib'
 import type { OverlayAddress, PeerName } from '../base/address.ts'
-import { formatAddress, parseAddress, parsePeerName } from '../base/address.ts'
-import { fromBase64 } from '../base/bytes.ts'
+import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
 import { formatEndpoint, parseEndpoint } from '../base/types.ts'
@@ -26,10 +25,12 @@ import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
 import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
-import { lanEndpoints, maxDatagramTo } from './interfaces.ts'
+import { maxDatagramTo, ownNetwork } from './interfaces.ts'
 import type { Logger } from './log.ts'
+import { NetworkWatch } from './network-watch.ts'
 import { OverlayStream, streamError } from './overlay-stream.ts'
 import type { StreamVerbs } from './overlay-stream.ts'
+import { pinnedKeys, pinnedNames } from './pinned.ts'
 import { RegistryLink } from './registry-link.ts'
 import { UdpSocket } from './udp-socket.ts'
 
@@ -96,6 +97,7 @@ export class OverlayNode {
   #saving: Promise<void> = Promise.resolve()
   #toldUnreachable = false
   readonly #verbs: StreamVerbs
+  readonly #watch: NetworkWatch
 
   private constructor (parts: {
     identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
@@ -125,6 +127,10 @@ export class OverlayNode {
       dropRegistry: () => this.#link.drop(),
       onEvent: (event) => this.#handleEvent(event),
       onStream: (stream, news) => this.#handleStream(stream, news),
+    })
+    this.#watch = new NetworkWatch(socket.local, (network, why) => {
+      parts.log.info({ why, addresses: network.ownEndpoints.map(({ address }) => address) }, 'our network has changed')
+      this.#turn((now) => core.handleNetworkChange(now, network))
     })
     parts.inbox.onDatagram = (bytes, source) => this.#turn((now) => core.handleDatagram(now, bytes, source))
     this.#verbs = {
@@ -157,7 +163,7 @@ export class OverlayNode {
       beacon,
       fixedEndpoint,
       localEndpoint: socket.local,
-      lanEndpoints: lanEndpoints(socket.local.port),
+      network: ownNetwork(socket.local),
       hostname: options.hostname,
       public: options.public,
       pinnedKeys: pinnedKeys(options.pinned),
@@ -288,6 +294,7 @@ export class OverlayNode {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) this.#verbs.reset(stream)
     }
+    this.#watch.stop()
     this.#driver.stop()
     this.#link.stop()
     this.#saveTrust()
@@ -466,25 +473,6 @@ async function literal (endpoint: Endpoint): Promise<Endpoint> {
   } catch (error) {
     throw new PilotError('REGISTRY_UNREACHABLE', `--beacon ${formatEndpoint(endpoint)}: the name does not resolve`, {}, error)
   }
-}
-
-function pinnedNames (pinned: OverlayNodeOptions['pinned']): ReadonlyMap<string, OverlayAddress> {
-  const names = new Map<string, OverlayAddress>()
-  for (const [name, { address }] of Object.entries(pinned)) {
-    const parsed = parseAddress(address)
-    if (parsed !== undefined) names.set(name, parsed)
-  }
-  return names
-}
-
-function pinnedKeys (pinned: OverlayNodeOptions['pinned']): ReadonlyMap<NodeId, Uint8Array> {
-  const keys = new Map<NodeId, Uint8Array>()
-  for (const [name, { address, key }] of Object.entries(pinned)) {
-    const [parsed, bytes] = [parseAddress(address), fromBase64(key)]
-    if (parsed === undefined || bytes?.length !== 32) throw new PilotError('CONFIG_INVALID', `peers.${name}: address or key is malformed`)
-    keys.set(parsed.node, bytes)
-  }
-  return keys
 }
 
 async function withTimeout<T> (promise: Promise<T>, ms: number, text: string): Promise<T> {

@@ -24,7 +24,7 @@ export const PUNCH_ROUND_MS: readonly number[] = [400, 1_500, 4_000, 15_000, 60_
 export const BASE_PAYLOAD_BYTES = 1_152
 /** Overlay header 34, sealed frame 36, relay header 9: what stands around a payload in a datagram. */
 export const DATAGRAM_OVERHEAD_BYTES = 79
-/** Payload sizes tried above the base, within what the local interface carries. */
-export const PAYLOAD_LADDER: readonly number[] = [1_393, 4_096, 8_900, 16_384, 32_768, 61_440]
+/** Payload sizes tried above the base, within what the local interface carries: MTU 1400, 1452 and 1500 over IPv4, a page, MTU 9000 over IPv6, and what loopback takes. */
+export const PAYLOAD_LADDER: readonly number[] = [1_293, 1_345, 1_393, 4_096, 8_873, 16_384, 32_768, 61_440]
 /** RFC 8899 §5.1.1 PMTU_RAISE_TIMER is 600 s; Linux forgets a path MTU after the same time, and must have done so first. */
 export const RAISE_AGAIN_MS = 660_000

@@ -15,6 +15,7 @@ export class PathSelector {
   readonly #maxDatagram: (endpoint: Endpoint) => number
   readonly #sizes: SizeMemory
   #current: Path | undefined
+  #currentSince: Instant = -Infinity // when traffic along it could first be expected
   #isPunched: boolean | undefined
 
   /** @param maxDatagram UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
@@ -64,13 +65,14 @@ export class PathSelector {
       path.onHeard(now)
       return false
     }
+    if (this.#currentSince === -Infinity) this.#currentSince = now
     const first = !path.heard
     path.onHeard(now)
     // Given up while nothing passed, and heard again: better than one that is dead too, or was never heard of.
     if (path.dead && (current?.heard !== true || current.dead)) path.revive()
     if (current === undefined || !current.answered || current.dead) return this.choose()
     // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
-    const hasLeft = now - current.heardAt >= FOLLOW_MS || (isTraffic && now - current.usedAt >= FOLLOW_MS)
+    const hasLeft = now - current.heardAt >= FOLLOW_MS || (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
     if (!path.dead && hasLeft) {
       current.suspect = true
       return this.choose()
@@ -130,6 +132,7 @@ export class PathSelector {
       if (best === undefined || score(path) > score(best) || (score(path) === score(best) && path === this.#current)) best = path
     }
     const changed = best !== this.#current
+    if (changed) this.#currentSince = -Infinity
     this.#current = best
     return changed
   }
@@ -155,9 +158,10 @@ export class PathSelector {
 
   #worthProbing (path: Path): boolean {
     const current = this.#current
-    if (path === current || path.kind === 'relay') return current?.answered !== true && !path.answered && !path.dead && path.probes < MAX_CANDIDATE_PROBES
+    const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
+    if (path === current || path.kind === 'relay') return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
-    return path.heard || path.probes < MAX_CANDIDATE_PROBES
+    return mayAnswer
   }
 
   #dropWorst (): void {
