@@ -14,12 +14,16 @@ import type { Logger } from '../runtime/log.ts'
 import { OverlayNode } from '../runtime/overlay-node.ts'
 import { sendHandshake, serveHandshakes } from '../services/handshake.ts'
 import { ConnectionTable } from './connections.ts'
+import { describeNat, diagnose } from './diagnosis.ts'
+import { explain } from './explain.ts'
 import { Exposure } from './expose.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
+import { pathRecord, peerRecord } from './peer-records.ts'
 import { SparseLog } from './sparse-log.ts'
+import { parseTargetName } from './specs.ts'
 import type {
-  GatewayControl, GatewayEvent, GatewayOptions, NodeRecord, PathRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
+  DoctorRecord, ExplainRecord, GatewayControl, GatewayEvent, GatewayOptions, NatRecord, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
 
@@ -151,6 +155,7 @@ class RunningGateway implements Gateway {
       admin: this.#options.adminSocket,
       registry: { endpoint: node.registryEndpoint, state: node.registryState, since: node.registrySince.toISOString() },
       beacon: { endpoint: node.beaconEndpoint, observed: node.observed },
+      nat: this.#natRecord(),
       peers: node.core.context.peers.size,
       connections: this.#connections.size,
       mappings: this.mappings(),
@@ -162,18 +167,7 @@ class RunningGateway implements Gateway {
 
   peers (): readonly PeerRecord[] {
     const now = performance.now()
-    return [...this.#node.core.context.peers.values()].map((peer) => ({
-      nodeId: peer.node,
-      address: formatAddress({ network: 0, node: peer.node }),
-      hostname: peer.hostname ?? null,
-      trusted: this.#node.isTrusted(peer.node),
-      state: peer.state,
-      path: peer.connected && peer.paths.current !== undefined ? pathRecord(peer.paths.current) : null,
-      streams: peer.streams.size,
-      bytesIn: peer.bytesIn,
-      bytesOut: peer.bytesOut,
-      lastHeardMs: peer.heardAt === -Infinity ? null : Math.round(now - peer.heardAt),
-    }))
+    return [...this.#node.core.context.peers.values()].map((peer) => peerRecord(peer, now, this.#node.isTrusted(peer.node), this.#node.pathReason(peer.node)))
   }
 
   mappings (): readonly ReturnType<GatewayControl['mappings']>[number][] { return this.#mappings.map(({ record }) => record) }
@@ -183,6 +177,47 @@ class RunningGateway implements Gateway {
   async ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
     const { node, rttMs, path, endpoint } = await this.#node.ping(peer, timeoutMs)
     return { peer, nodeId: node, seq, rttMs, path, endpoint }
+  }
+
+  doctor (): DoctorRecord {
+    const node = this.#node
+    const { beacon, options } = node.core.context
+    return diagnose({
+      registry: { endpoint: node.registryEndpoint, isAnswering: node.registryState === 'registered', hostnameRefused: node.hostnameRefused },
+      beacon: { endpoint: node.beaconEndpoint, observed: node.observed, isAnswering: beacon.isAnswering(performance.now()), unanswered: beacon.unanswered },
+      nat: this.#natRecord(),
+      udp: node.udp,
+      mtu: options.beacon === undefined ? 0 : options.maxDatagram(options.beacon),
+      ...node.socketHealth,
+      peers: this.peers(),
+      isRunning: true,
+    })
+  }
+
+  async explain (target: string): Promise<ExplainRecord> {
+    const node = this.#node
+    const mapping = this.#mappings.find(({ record }) => record.name === target || record.local === target)
+    const parsed = mapping === undefined ? parseTargetName(target) : { peer: mapping.spec.peer, port: mapping.spec.port }
+    return await explain({
+      resolve: (peer) => node.resolve(peer),
+      hostnameOf: (id) => node.hostnameOf(id),
+      isTrusted: (id) => node.isTrusted(id),
+      connect: (peer) => node.connect(peer),
+      knock: async (to) => {
+        const stream = await node.dial(to)
+        stream.on('error', () => {})
+        stream.resetAndDestroy()
+      },
+      describePath: (id) => {
+        const path = node.core.context.peers.get(id)?.paths.current
+        return path === undefined ? undefined : { kind: path.kind, endpoint: formatEndpoint(path.endpoint), reason: node.pathReason(id) ?? path.kind }
+      },
+    }, { target, ...parsed, policy: mapping?.spec.path ?? 'any', mapping: mapping?.spec.name })
+  }
+
+  #natRecord (): NatRecord {
+    const { mapping, filtering } = this.#node.core.context.nat
+    return { mapping, filtering }
   }
 
   trusted (): readonly TrustRecord[] {
@@ -277,6 +312,7 @@ class RunningGateway implements Gateway {
         else log.info({ peer: peerName(event.peer), nodeId: event.peer.node }, event.state === 'connected' ? 'tunnel is up' : 'the peer has new keys')
         return
       case 'path': this.#onPath(event.peer, event.path); return
+      case 'nat': log.info({ mapping: event.mapping, filtering: event.filtering }, `NAT: ${describeNat(event)}`); return
       default: log.debug({ kind: event.kind }, 'event')
     }
   }
@@ -302,15 +338,6 @@ class RunningGateway implements Gateway {
 
 function peerName (peer: Peer): string {
   return peer.hostname ?? formatAddress({ network: 0, node: peer.node })
-}
-
-function pathRecord (path: Path): PathRecord {
-  return {
-    kind: path.kind,
-    endpoint: formatEndpoint(path.endpoint),
-    rttMs: path.rttMs === undefined ? null : Math.round(path.rttMs * 100) / 100,
-    mtu: path.mtu,
-  }
 }
 
 async function soon (work: Promise<unknown>, ms: number): Promise<void> {

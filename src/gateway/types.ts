@@ -2,7 +2,11 @@
  * What a gateway is told and what it tells: specifications in, records out.
  * Records are public (events, admin socket, --json): fields are added, never renamed or removed.
  */
+import type { ErrorCode } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
+
+/** any: what works. prefer-direct: waits a moment for a direct way before it takes the relay. direct: never the relay. */
+export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
@@ -12,6 +16,7 @@ export interface MapSpec {
   readonly protocol: 'tcp'
   readonly localAddress?: string // absent: the peer's own loopback address
   readonly localPort: number // 0 picks a free one
+  readonly path?: PathPolicy // absent: any
 }
 
 export type Target =
@@ -25,6 +30,7 @@ export interface ExposeSpec {
   readonly protocol: 'tcp'
   readonly target: Target
   readonly allow: readonly string[] // 'trusted' (every trusted peer), or peers as written
+  readonly path?: PathPolicy // absent: any
 }
 
 export interface MappedRecord {
@@ -70,6 +76,53 @@ export interface PeerRecord {
   readonly bytesIn: number // stream payload
   readonly bytesOut: number
   readonly lastHeardMs: number | null // ms since the last authenticated frame
+  readonly reason: string | null // why the path is what it is
+  readonly paths: readonly KnownPathRecord[] // every way that was named, the one in use first
+}
+
+/** One way to a peer, used or not. */
+export interface KnownPathRecord extends PathRecord {
+  readonly state: 'used' | 'works' | 'silent' | 'untried' // silent: worked or was tried, and does not answer
+  readonly bytesIn: number // datagrams, headers included
+  readonly bytesOut: number
+  readonly lossPercent: number | null // packets sent again, of those sent; before any: probes without an answer
+}
+
+/** What is in front of us (RFC 4787); see docs/nat.md. */
+export interface NatRecord {
+  readonly mapping: 'unknown' | 'none' | 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
+  readonly filtering: 'unknown' | 'port-independent' | 'address-and-port-dependent'
+}
+
+export interface DoctorCheck {
+  readonly name: string // registry, udp, nat, mtu, …
+  readonly state: 'ok' | 'warn' | 'fail'
+  readonly text: string
+  readonly hint?: string
+}
+
+export interface DoctorRecord {
+  readonly healthy: boolean // no check failed
+  readonly udp: 'passes' | 'blocked' | 'unknown'
+  readonly publicEndpoint: string | null
+  readonly nat: NatRecord
+  readonly checks: readonly DoctorCheck[]
+}
+
+export interface ExplainStep {
+  readonly step: 'name' | 'address' | 'trust' | 'path' | 'port'
+  readonly state: 'ok' | 'fail' | 'skipped'
+  readonly text: string
+  readonly hint?: string
+}
+
+export interface ExplainRecord {
+  readonly target: string
+  readonly peer: string
+  readonly port: number | null
+  readonly reachable: boolean
+  readonly code: ErrorCode | null // of the step that failed
+  readonly steps: readonly ExplainStep[]
 }
 
 export interface ConnectionRecord {
@@ -122,6 +175,7 @@ export interface StatusRecord {
   readonly admin: string
   readonly registry: { readonly endpoint: string, readonly state: 'connecting' | 'registered' | 'unreachable', readonly since: string }
   readonly beacon: { readonly endpoint: string, readonly observed: string | null }
+  readonly nat: NatRecord
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
@@ -157,6 +211,9 @@ export interface GatewayControl {
   connections (): readonly ConnectionRecord[]
   /** One echo; resolves when the answer is here. */
   ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
+  doctor (): DoctorRecord
+  /** `PEER[:PORT]`, or the name or local address of a mapping. */
+  explain (target: string): Promise<ExplainRecord>
   trusted (): readonly TrustRecord[]
   pending (): readonly PendingTrustRecord[]
   requestTrust (peer: string, reason: string): Promise<TrustRequestRecord>

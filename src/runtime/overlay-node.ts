@@ -2,7 +2,6 @@
  * The overlay node of a program: core, driver, sockets and files put together, with promises and streams on top.
  * Above: gateway/ and users of the API. Below: driver.ts and proto/node.
  */
-import { lookup } from 'node:dns/promises'
 import { crc32 } from 'node:zlib'
 import type { OverlayAddress, PeerName } from '../base/address.ts'
 import { formatAddress, parsePeerName } from '../base/address.ts'
@@ -14,6 +13,7 @@ import type { Identity } from '../crypto/identity.ts'
 import type { Dial } from '../proto/node/dial.ts'
 import type { NodeEvent } from '../proto/node/events.ts'
 import { OverlayCore } from '../proto/node/node.ts'
+import { pathReason } from '../proto/node/path-reason.ts'
 import type { Peer } from '../proto/node/peer.ts'
 import { parseWish } from '../proto/node/standing.ts'
 import type { PathKind } from '../proto/path/path.ts'
@@ -22,6 +22,7 @@ import type { Stream } from '../proto/stream/stream.ts'
 import { NEWS_OPEN } from '../proto/stream/stream.ts'
 import type { HandshakeMessage } from '../wire/handshake-message.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
+import { literal } from './addresses.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
 import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
@@ -258,6 +259,17 @@ export class OverlayNode {
     return await new Promise((resolve, reject) => this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })))
   }
 
+  /** Brings up the tunnel to a peer. @throws PilotError: what `dial` throws, but for the port. */
+  async connect (peer: string): Promise<NodeId> { return (await this.#dial(peer, 0) as Peer).node }
+  pathKind (node: NodeId): PathKind | undefined { return this.core.context.peers.get(node)?.paths.current?.kind }
+  pathReason (node: NodeId): string | undefined {
+    const peer = this.core.context.peers.get(node)
+    return peer === undefined ? undefined : pathReason(this.core.context, peer, this.#driver.now())
+  }
+
+  /** Datagrams that the system refused, and what it holds for us before it drops. */
+  get socketHealth (): { readonly sendErrors: number, readonly receiveBufferBytes: number } { return this.#socket }
+
   get trusted (): readonly TrustedEntry[] { return this.core.context.trust.trusted }
   get pendingTrust (): readonly PendingEntry[] { return this.core.context.trust.pending }
   hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
@@ -463,16 +475,6 @@ function endpointOption (text: string, what: string): Endpoint {
   const endpoint = parseEndpoint(text)
   if (endpoint === undefined) throw new PilotError('USAGE', `--${what} ${text}: expected host:port`)
   return endpoint
-}
-
-/** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */
-async function literal (endpoint: Endpoint): Promise<Endpoint> {
-  if (/^[\d.]+$/.test(endpoint.address) || endpoint.address.includes(':')) return endpoint
-  try {
-    return { address: (await lookup(endpoint.address)).address, port: endpoint.port }
-  } catch (error) {
-    throw new PilotError('REGISTRY_UNREACHABLE', `--beacon ${formatEndpoint(endpoint)}: the name does not resolve`, {}, error)
-  }
 }
 
 async function withTimeout<T> (promise: Promise<T>, ms: number, text: string): Promise<T> {

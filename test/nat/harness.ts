@@ -12,6 +12,8 @@ import type { Site, SiteOptions } from './lab.ts'
 
 export interface Fetched { readonly connectMs: number, readonly firstByteMs: number, readonly totalMs: number, readonly bytes: number, readonly sha256: string, readonly error: string | null }
 
+export interface PairOptions { readonly bytes?: number, readonly mapOptions?: string }
+
 /** One lab with its rendezvous in the open. */
 export class Internet {
   readonly stage: Stage
@@ -55,16 +57,17 @@ export class Internet {
     return this.stage.spawn(command, all, { label })
   }
 
-  /** Two sites with a gateway each: b offers `bytes` bytes on port 80, a maps them. `extra`: further arguments of a. */
-  async pair (a: SiteOptions, b: SiteOptions, options: { readonly bytes?: number, readonly extraA?: readonly string[], readonly mapOptions?: string } = {}): Promise<NatPair> {
+  /** Two sites with a gateway each: b offers `bytes` bytes on port 80, a maps them. `prepare` runs before the gateways start. */
+  async pair (a: SiteOptions, b: SiteOptions, options: PairOptions = {}, prepare: (a: Site, b: Site) => void = () => {}): Promise<NatPair> {
     const number = ++this.#count
     const [siteA, siteB] = [this.lab.site(`a${number}`, a), this.lab.site(`b${number}`, b)]
+    prepare(siteA, siteB)
     const bytes = options.bytes ?? TRANSFER_BYTES
     const server = this.#script(siteB, ['serve', '127.0.0.1', '0', String(bytes)])
     const port = Number((await server.event('listening'))['port'])
     const [nameA, nameB] = [`a-${number}`, `b-${number}`]
     const gatewayB = new NatGateway(this, siteB, nameB, ['--trust', nameA, '--expose', `80=127.0.0.1:${port}`])
-    const gatewayA = new NatGateway(this, siteA, nameA, ['--trust', nameB, '--map', `127.0.0.1:8080:${nameB}:80${options.mapOptions ?? ''}`, ...options.extraA ?? []])
+    const gatewayA = new NatGateway(this, siteA, nameA, ['--trust', nameB, '--map', `127.0.0.1:8080:${nameB}:80${options.mapOptions ?? ''}`])
     await Promise.all([gatewayA.program.event('ready'), gatewayB.program.event('ready')])
     return new NatPair(this, gatewayA, gatewayB, bytes)
   }

@@ -184,4 +184,4 @@ const COMMAND_MS = 10_000
 let labs = 0
 /** Labs that this process has not closed: they go with it. program.ts turns signals into an exit. */
 const open = new Set<Lab>()
-process.on('exit', () => { for (const lab of [...open]) lab.close() })
+process.on('exit', () => { for (const lab of open) lab.close() })

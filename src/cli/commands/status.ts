@@ -21,6 +21,7 @@ export function statusLines (status: StatusRecord, heading: (text: string) => st
     ['admin', status.admin],
     ['registry', `${status.registry.endpoint}, ${status.registry.state} since ${status.registry.since}`],
     ['beacon', `${status.beacon.endpoint}, ${status.beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${status.beacon.observed}`}`],
+    ['nat', `${status.nat.mapping}${status.nat.filtering === 'unknown' ? '' : `, filtering ${status.nat.filtering}`} (see \`pilotgate doctor\`)`],
     ['peers', String(status.peers)],
     ['connections', String(status.connections)],
     ['memory', `${formatBytes(status.memory.rssBytes)} resident, ${formatBytes(status.memory.heapBytes)} heap`],

@@ -369,7 +369,10 @@ export class OverlayCore {
       }
     }
     if ((news & TUNNEL_FAILED) !== 0 && !peer.connected) {
-      this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer, neither directly nor through the relay')
+      const { beacon, options, registry } = this.context
+      const isBlocked = options.beacon !== undefined && registry.connected && !beacon.isAnswering(now)
+      if (isBlocked) this.#dialler.failPeer(now, peer, 'UDP_BLOCKED', 'no answer over UDP, neither from the node nor from the beacon')
+      else this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer, neither directly nor through the relay')
       this.context.emit({ kind: 'peer', peer, state: 'unreachable' })
     }
   }

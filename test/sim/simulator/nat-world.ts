@@ -52,7 +52,7 @@ export function isDirectPossible (left: NatBehaviour | undefined, right: NatBeha
   hosts[0]!.known.push(seen[1]!)
   hosts[1]!.known.push(seen[0]!)
   for (let round = 1; round <= ROUNDS; round++) {
-    for (const host of hosts) for (const endpoint of [...host.known]) host.ask(endpoint)
+    for (const host of hosts) for (const endpoint of host.known) host.ask(endpoint)
     world.run({ untilMs: 100 + 100 * round })
   }
   return hosts.every((host) => host.answered)
