@@ -97,9 +97,9 @@ export class Lab {
   /** The host gets another address on its own network, as after a walk to another access point. */
   readdress (site: Site): void {
     const moved = site.address.replace(/\.2$/, '.77')
-    inside(site.host, 'ip', 'addr', 'add', `${moved}/24`, 'dev', site.device)
     inside(site.host, 'ip', 'addr', 'del', `${site.address}/24`, 'dev', site.device)
-    inside(site.host, 'ip', 'route', 'replace', 'default', 'via', site.via, 'src', moved)
+    inside(site.host, 'ip', 'addr', 'add', `${moved}/24`, 'dev', site.device)
+    inside(site.host, 'ip', 'route', 'replace', 'default', 'via', site.via)
   }
 
   sysctl (namespace: string, setting: string): void {
