@@ -13,6 +13,10 @@ export const UPGRADE_PROBE_MS: readonly number[] = [60, 120, 250, 500, 1_000, 5_
 /** Unproven candidates are not tried again after this many probes, until somebody names them anew. */
 export const MAX_CANDIDATE_PROBES = 7
 
+/** Ways that turn up unnamed are tried at once, so many of them; then one in so many ms, as are the ones between. */
+export const NEWS_BURST = 8
+export const NEWS_PAUSE_MS = 5_000
+
 /** A punch goes out so long after the command for it, ms: both sides' must overlap although their commands arrive at different times. */
 export const PUNCH_AT_MS: readonly number[] = [0, 25, 75, 200, 500]
 /** Endpoints punched at once; commands for more are dropped, and the asker asks again. */

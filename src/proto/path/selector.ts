@@ -4,7 +4,7 @@
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FOLLOW_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, UPGRADE_PROBE_MS } from './constants.ts'
+import { FOLLOW_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, NEWS_BURST, NEWS_PAUSE_MS, UPGRADE_PROBE_MS } from './constants.ts'
 import type { PathKind } from './path.ts'
 import { Path } from './path.ts'
 import type { SizeMemory } from './size-memory.ts'
@@ -17,6 +17,8 @@ export class PathSelector {
   #current: Path | undefined
   #currentSince: Instant = -Infinity // when traffic along it could first be expected
   #isPunched: boolean | undefined
+  #news = NEWS_BURST
+  #newsAt: Instant = 0
 
   /** @param maxDatagram UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
   constructor (beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, sizes: SizeMemory) {
@@ -34,6 +36,7 @@ export class PathSelector {
     if (endpoint.port === 0) return undefined
     const already = this.#candidates.find((path) => sameEndpoint(path.endpoint, endpoint))
     if (already !== undefined) {
+      if (kind === 'lan') already.kind = kind // heard from before it was named
       already.probes = 0
       already.nextProbeAt = 0
       return already
@@ -70,14 +73,17 @@ export class PathSelector {
     path.onHeard(now)
     // Given up while nothing passed, and heard again: better than one that is dead too, or was never heard of.
     if (path.dead && (current?.heard !== true || current.dead)) path.revive()
-    if (current === undefined || !current.answered || current.dead) return this.choose()
+    if (current === undefined || !current.answered || current.dead) {
+      if (first && !this.#takeNews(now)) path.nextProbeAt = now + NEWS_PAUSE_MS
+      return this.choose()
+    }
     // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
     const hasLeft = now - current.heardAt >= FOLLOW_MS || (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
     if (!path.dead && hasLeft) {
       current.suspect = true
       return this.choose()
     }
-    if (first) path.nextProbeAt = now
+    if (first) path.nextProbeAt = this.#takeNews(now) ? now : now + NEWS_PAUSE_MS
     return false
   }
 
@@ -162,6 +168,15 @@ export class PathSelector {
     if (path === current || path.kind === 'relay') return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
     return mayAnswer
+  }
+
+  /** A way that was not heard of before may be tried at once, but a NAT that draws a port for each of our probes makes one of each answer. */
+  #takeNews (now: Instant): boolean {
+    this.#news = Math.min(NEWS_BURST, this.#news + (now - this.#newsAt) / NEWS_PAUSE_MS)
+    this.#newsAt = now
+    if (this.#news < 1) return false
+    this.#news -= 1
+    return true
   }
 
   #dropWorst (): void {

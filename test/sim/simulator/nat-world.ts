@@ -13,10 +13,14 @@ import { World } from './world.ts'
 const SHORT: Readonly<Record<Dependence, string>> = { 'endpoint-independent': 'EI', 'address-dependent': 'AD', 'address-and-port-dependent': 'APD' }
 const DEPENDENCES = Object.keys(SHORT) as Dependence[]
 
-/** Every kind by its short name: `open`, `firewall`, and mapping/filtering of the NATs. */
+/** What a Linux router does by MASQUERADE: a mapping for each destination, which keeps the port. */
+export const LINUX: NatBehaviour = { mapping: 'address-and-port-dependent', filtering: 'address-and-port-dependent', portPreservation: true }
+
+/** Every kind by its short name: `open`, `firewall`, a Linux router, and mapping/filtering of the NATs (EI, AD, APD: what they depend on). */
 export const KINDS: ReadonlyMap<string, NatBehaviour | undefined> = new Map<string, NatBehaviour | undefined>([
   ['open', undefined],
   ['firewall', { mapping: 'none', filtering: 'address-and-port-dependent' }],
+  ['linux', LINUX],
   ...DEPENDENCES.flatMap((mapping) => DEPENDENCES.map((filtering): [string, NatBehaviour] => [`${SHORT[mapping]}M/${SHORT[filtering]}F`, { mapping, filtering }])),
 ])
 

@@ -4,7 +4,7 @@
  * is a stateful firewall: addresses stay, and only what was asked for comes in.
  */
 import type { Endpoint } from '../../../src/base/types.ts'
-import { formatEndpoint } from '../../../src/base/types.ts'
+import { formatEndpoint, sameEndpoint } from '../../../src/base/types.ts'
 import type { Random } from './random.ts'
 import type { World } from './world.ts'
 
@@ -46,7 +46,7 @@ export class Nat implements Uplink {
   readonly #hosts = new Map<string, Handler>() // by inside endpoint
   readonly #boxes = new Map<string, (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void>()
   readonly #byKey = new Map<string, Mapping>()
-  readonly #byPort = new Map<number, Mapping>()
+  readonly #byPort = new Map<number, Mapping[]>() // several of one host, where the port is kept for every destination
   /** UDP passes neither way. */
   blocked = false
 
@@ -83,13 +83,18 @@ export class Nat implements Uplink {
 
   #fromOutside (bytes: Uint8Array, source: Endpoint, to: Endpoint): void {
     if (this.blocked) return
-    const mapping = this.#byPort.get(to.port)
-    if (mapping === undefined || this.#world.nowMs >= mapping.until) return
-    const { filtering } = this.behaviour
-    const asked = filtering === 'endpoint-independent' ? mapping.until : mapping.sentTo.get(filtering === 'address-dependent' ? source.address : formatEndpoint(source))
-    if (asked === undefined || this.#world.nowMs >= asked) return
+    const mapping = this.#byPort.get(to.port)?.find((one) => this.#letsIn(one, source))
+    if (mapping === undefined) return
     if (this.behaviour.inboundRefresh === true) mapping.until = this.#world.nowMs + this.#expiryMs
     this.#deliverInside(bytes, source, mapping.inside)
+  }
+
+  #letsIn (mapping: Mapping, source: Endpoint): boolean {
+    if (this.#world.nowMs >= mapping.until) return false
+    const { filtering } = this.behaviour
+    if (filtering === 'endpoint-independent') return true
+    const until = mapping.sentTo.get(filtering === 'address-dependent' ? source.address : formatEndpoint(source))
+    return until !== undefined && this.#world.nowMs < until
   }
 
   #isInside (to: Endpoint): boolean {
@@ -111,17 +116,18 @@ export class Nat implements Uplink {
     const key = `${formatEndpoint(from)} ${scope}`
     const known = this.#byKey.get(key)
     if (known !== undefined && this.#world.nowMs < known.until) return known
-    if (known !== undefined) this.#byPort.delete(known.outside.port)
-    const outside = mapping === 'none' ? from : { address: this.address, port: this.#freePort(from.port) }
+    if (known !== undefined) this.#byPort.set(known.outside.port, this.#byPort.get(known.outside.port)!.filter((one) => one !== known))
+    const outside = mapping === 'none' ? from : { address: this.address, port: this.#freePort(from) }
     const made = { inside: from, outside, key, sentTo: new Map<string, number>(), until: 0 }
     this.#byKey.set(key, made)
-    this.#byPort.set(outside.port, made)
+    this.#byPort.set(outside.port, [...this.#byPort.get(outside.port) ?? [], made])
     return made
   }
 
-  #freePort (wanted: number): number {
-    const isFree = (port: number): boolean => (this.#byPort.get(port)?.until ?? 0) <= this.#world.nowMs
-    if (this.behaviour.portPreservation === true && isFree(wanted)) return wanted
+  #freePort (from: Endpoint): number {
+    const usersOf = (port: number): Mapping[] => (this.#byPort.get(port) ?? []).filter((one) => one.until > this.#world.nowMs)
+    const isFree = (port: number): boolean => usersOf(port).length === 0
+    if (this.behaviour.portPreservation === true && usersOf(from.port).every((one) => sameEndpoint(one.inside, from))) return from.port
     for (;;) {
       const port = 1_024 + this.#random.below(64_000)
       if (isFree(port)) return port

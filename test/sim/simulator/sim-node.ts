@@ -119,6 +119,12 @@ export class SimNode {
     this.uplink.attach(endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
   }
 
+  /** This machine itself is on another network now, and notices. */
+  roam (endpoint: Endpoint): void {
+    this.rebind(endpoint)
+    this.turn((now) => this.core.handleNetworkChange(now, this.#network))
+  }
+
   listen (port: number, onStream: (stream: SimStream) => void = () => {}): void {
     this.#listeners.set(port, onStream)
     this.core.listen(port)
