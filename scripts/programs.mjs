@@ -30,5 +30,7 @@ const PROGRAMS = [
   { program: 'curl', debian: 'curl', why: 'downloads and uploads by an unmodified HTTP client' },
   { program: 'tcpdump', debian: 'tcpdump', why: 'the capture of real UDP traffic (an own relay socket still looks at it)' },
   { program: 'redis-server', debian: 'redis-server', why: 'an unmodified Redis client and server' },
+  { program: 'ip', debian: 'iproute2', why: 'the NAT laboratory: network namespaces' },
+  { program: 'iptables', debian: 'iptables', why: 'the NAT laboratory: NATs and firewalls of the kernel' },
   { program: 'psql', debian: 'postgresql-client', why: 'an unmodified PostgreSQL client' },
 ]

@@ -47,6 +47,7 @@ const STEPS = {
   sim: group('sim', { timeoutMs: 600_000 }),
   fuzz: group('fuzz', { timeoutMs: 300_000 }),
   interop: group('interop', { timeoutMs: 1_500_000, concurrency: 1 }),
+  nat: group('nat', { timeoutMs: 300_000, concurrency: 1 }), // the kernel's own NATs, in namespaces
   e2e: group('e2e', { timeoutMs: 900_000, concurrency: 1 }), // real sockets and clocks: one at a time
 }
 

@@ -18,6 +18,8 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
     mappings: () => get('/v1/mappings'),
     exposes: () => get('/v1/exposes'),
     connections: () => get('/v1/connections'),
+    doctor: () => get('/v1/doctor'),
+    explain: (target) => post('/v1/explain', { target }, EXPLAIN_TIMEOUT_MS),
     trusted: () => get('/v1/trust'),
     pending: () => get('/v1/trust/pending'),
     ping: (peer, seq, pingMs) => post('/v1/ping', { peer, seq, timeoutMs: pingMs }, pingMs + timeoutMs),
@@ -81,4 +83,5 @@ function unreachable (socketPath: string, error: Error): PilotError {
 }
 
 const ANSWER_TIMEOUT_MS = 10_000
+const EXPLAIN_TIMEOUT_MS = 40_000 // a dial of a peer that does not answer
 const TRUST_TIMEOUT_MS = 30_000 // goes to the registry, or to the peer through a relay

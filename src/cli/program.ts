@@ -5,6 +5,8 @@ import type { Cli } from './cli.ts'
 import { addConfig } from './commands/config.ts'
 import { addConnections } from './commands/connections.ts'
 import { addDemo } from './commands/demo.ts'
+import { addDoctor } from './commands/doctor.ts'
+import { addExplain } from './commands/explain.ts'
 import { addExposes } from './commands/exposes.ts'
 import { addMappings } from './commands/mappings.ts'
 import { addPeers } from './commands/peers.ts'
@@ -69,12 +71,12 @@ function usageError (error: CommanderError): PilotError {
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addTrust, addConfig,
+  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addDoctor, addExplain, addTrust, addConfig,
 ]
 
 /** Commands of the contract that come with later versions: no misspelling, and no silence either. */
 const LATER: ReadonlySet<string> = new Set([
-  'map', 'unmap', 'expose', 'unexpose', 'whois', 'invite', 'bench', 'doctor', 'explain', 'resolve', 'init', 'schema', 'diff', 'reload', 'drain', 'down', 'completion',
+  'map', 'unmap', 'expose', 'unexpose', 'whois', 'invite', 'bench', 'resolve', 'init', 'schema', 'diff', 'reload', 'drain', 'down', 'completion',
 ])
 const INSTEAD: Readonly<Record<string, string>> = {
   map: '; say it when the gateway starts: pilotgate up --map SPEC',

@@ -1,7 +1,7 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
 import { readFileSync } from 'node:fs'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
-import type { GatewayControl, GatewayEvent, GatewayOptions, ReadyEvent } from '../gateway/types.ts'
+import type { DoctorRecord, GatewayControl, GatewayEvent, GatewayOptions, ReadyEvent } from '../gateway/types.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 
@@ -41,6 +41,7 @@ export interface Modules {
     readonly makeRoom: (socketPath: string) => Promise<void>
     readonly startAdmin: (options: { readonly socketPath: string, readonly control: GatewayControl, readonly log: Log }) => Promise<{ stop (): Promise<void> }>
   }>
+  checkUp (): Promise<{ readonly checkUp: (options: GatewayOptions) => Promise<DoctorRecord> }>
   log (): Promise<{ readonly createLogger: (level: LogLevel) => Log }>
 }
 
@@ -65,6 +66,7 @@ export function realWorld (): World {
       gateway: () => import('../gateway/gateway.ts'),
       rendezvous: () => import('../server/rendezvous.ts'),
       admin: () => import('../admin/server.ts'),
+      checkUp: () => import('../gateway/checkup.ts'),
       log: () => import('../runtime/log.ts'),
     },
     client: (socketPath) => adminClient(socketPath),

@@ -118,21 +118,21 @@ function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'
 }
 
 function fileMaps (config: Config): MapSpec[] {
-  return config.map.flatMap(({ name, peer: written, port, ports, local }): MapSpec[] => {
+  return config.map.flatMap(({ name, peer: written, port, ports, local, path }): MapSpec[] => {
     const peer = withoutBrackets(written)
     const listen = local === undefined ? undefined : parseListen(local)
     return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last }) =>
       Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
         const remote = first + index
-        const spec = { name: name ?? mapName(peer, remote), peer, port: remote, protocol: 'tcp' as const, localPort: listen?.port ?? remote }
+        const spec = { name: name ?? mapName(peer, remote), peer, port: remote, protocol: 'tcp' as const, localPort: listen?.port ?? remote, ...path !== undefined && { path } }
         return listen === undefined ? spec : { ...spec, localAddress: listen.address }
       }))
   })
 }
 
 function fileExposes (config: Config): ExposeSpec[] {
-  return config.expose.map(({ name, port, target, allow }) =>
-    ({ name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)) }))
+  return config.expose.map(({ name, port, target, allow, path }) =>
+    ({ name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)), ...path !== undefined && { path } }))
 }
 
 function checkMaps ({ maps, allowLan }: GatewayOptions): void {

@@ -11,7 +11,7 @@ import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
-import { TRUSTED, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+import { PATH_FORM, PATH_POLICIES, TRUSTED, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -24,6 +24,7 @@ const portNumber = 'a port from 1 to 65535'
 const port = z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber })
 const filePath = text('a path', (value) => value !== '' && !value.includes('\0'))
 const label = text('a name of 1 to 64 letters, digits and . _ : -', (value) => /^[\w.:-]{1,64}$/.test(value))
+const pathPolicy = z.enum(PATH_POLICIES, { error: PATH_FORM })
 const flag = z.boolean({ error: 'true or false' })
 
 const NodeSection = section({
@@ -65,6 +66,8 @@ const MapEntry = section({
   ports: list(portRange()).optional().describe('Several overlay ports: numbers, and ranges as "8000-8010".'),
   local: listenPort.optional()
     .describe('Local ip:port to listen on, port 0 for a free one; only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
+  path: pathPolicy.optional()
+    .describe('any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.'),
 }).superRefine((entry, context) => {
   const complain = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message, params: { whole: true } })
   if (entry.port === undefined && entry.ports === undefined) complain('port', 'missing; expected `port`, or `ports` for several')
@@ -80,6 +83,8 @@ const ExposeEntry = section({
     .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock". Bytes are carried unchanged whatever the scheme.'),
   allow: list(text(`"${TRUSTED}", or ${peerText}`, (value) => value === TRUSTED || parsePeerName(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
     .describe('Who may connect: "trusted" for every trusted peer, or single peers (who must be trusted as well).'),
+  path: z.enum(['any', 'direct'], { error: 'any or direct' }).optional()
+    .describe('direct: peers that only the relay carries are refused. Absent: any.'),
 })
 
 const AdminSection = section({

@@ -9,6 +9,7 @@ import type { Logger } from '../runtime/log.ts'
 import type { Incoming, Listener, Overlay } from '../runtime/overlay.ts'
 import { isAllowed } from './access.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
+import { admitPeer } from './path-policy.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 
@@ -58,6 +59,12 @@ export class Exposure {
       incoming.refuse()
       return
     }
+    if (!await admitPeer(node, incoming.peer, this.spec.path ?? 'any')) {
+      connections.counters.connections_denied += 1
+      log.warn({ expose: name, peer: incoming.peerName, nodeId: incoming.peer, port, code: 'RELAY_REFUSED', reason: node.pathTo(incoming.peer)?.reason }, 'a peer that only the relay carries was refused: path is direct')
+      incoming.refuse()
+      return
+    }
     if (incoming.gone) return
     const socket = connectTarget(target)
     const connection = this.#register(incoming, socket)
@@ -82,6 +89,7 @@ export class Exposure {
       }
       connections.counters.connections_exposed += 1
       const stream = incoming.accept()
+      if (this.spec.path === 'direct') stream.refuseRelay()
       connection.stream = stream
       splice(socket, stream, (error) => {
         connections.remove(connection)

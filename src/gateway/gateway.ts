@@ -9,13 +9,16 @@ import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayEvent, PathStatus } from '../runtime/overlay.ts'
 import { ConnectionTable } from './connections.ts'
+import { describeNat, diagnoseOverlay } from './diagnosis.ts'
+import { explain } from './explain.ts'
 import { Exposure } from './expose.ts'
 import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
 import { SparseLog } from './sparse-log.ts'
+import { parseTargetName } from './specs.ts'
 import type {
-  GatewayControl, GatewayEvent, GatewayOptions, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
+  DoctorRecord, ExplainRecord, GatewayControl, GatewayEvent, GatewayOptions, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
 
@@ -158,6 +161,14 @@ class RunningGateway implements Gateway {
     return { peer, nodeId: node, seq, rttMs, path, endpoint }
   }
 
+  doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
+
+  async explain (target: string): Promise<ExplainRecord> {
+    const mapping = this.#mappings.find(({ record }) => record.name === target || record.local === target)
+    const parsed = mapping === undefined ? parseTargetName(target) : { peer: mapping.spec.peer, port: mapping.spec.port }
+    return await explain(this.#node, { target, ...parsed, policy: mapping?.spec.path ?? 'any', mapping: mapping?.spec.name })
+  }
+
   async trusted (): Promise<readonly TrustRecord[]> {
     return (await this.#node.trusted()).map((entry) => this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt))
   }
@@ -251,6 +262,7 @@ class RunningGateway implements Gateway {
         return
       }
       case 'path': this.#onPath(event.node, event.peerName, event.path); return
+      case 'nat': log.info({ mapping: event.mapping, filtering: event.filtering }, `NAT: ${describeNat(event)}`); return
       case 'daemon':
         if (event.state === 'lost') log.error({ reason: event.text, code: 'DAEMON_UNREACHABLE' }, 'the daemon went away, and every connection with it; trying on')
         else log.info({}, 'the daemon is back')

@@ -9,9 +9,10 @@ import { asPilotError, PilotError } from '../base/errors.ts'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { Overlay } from '../runtime/overlay.ts'
+import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import type { ConnectionTable } from './connections.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
+import { admitDial } from './path-policy.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { MapSpec, MappedRecord } from './types.ts'
 
@@ -104,9 +105,15 @@ export class Mapping {
     })
   }
 
+  async #dial (signal: AbortSignal): Promise<OverlayStream> {
+    const { peer, port, path = 'any' } = this.spec
+    if (path !== 'any') await admitDial(this.#deps.node, peer, path, signal)
+    return await this.#deps.node.dial(`${peer}:${port}`, signal)
+  }
+
   #onClient (socket: Socket): void {
-    const { node, connections, log } = this.#deps
-    const { name, peer, port } = this.spec
+    const { connections, log } = this.#deps
+    const { name, peer, port, path } = this.spec
     const giveUp = new AbortController()
     socket.on('error', () => giveUp.abort())
     socket.once('close', () => giveUp.abort())
@@ -121,7 +128,8 @@ export class Mapping {
     }
     const opened = connection
     connections.counters.connections_mapped += 1
-    node.dial(`${peer}:${port}`, giveUp.signal).then((stream) => {
+    this.#dial(giveUp.signal).then((stream) => {
+      if (path === 'direct') stream.refuseRelay()
       opened.stream = stream
       opened.nodeId = this.#node = stream.peer
       if (socket.destroyed) {

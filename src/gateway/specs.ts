@@ -4,28 +4,34 @@
  * What does not read is a USAGE error that names the part; `format*` writes what `parse*` reads.
  */
 import { isIP } from 'node:net'
-import type { ExposeSpec, MapSpec, Target } from './types.ts'
+import type { ExposeSpec, MapSpec, PathPolicy, Target } from './types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { parseAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 
-/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT`. Without a local part: the peer's own loopback address and the same port. */
+/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT[,path=POLICY]`. Without a local part: the peer's own loopback address and the same port. */
 export function parseMapSpec (text: string): MapSpec {
   const fail = failing('map', text, MAP_FORM)
-  const body = withoutProtocol(text, fail)
+  const [head, ...options] = text.split(',')
+  const body = withoutProtocol(head!, fail)
+  const path: { path?: PathPolicy } = {}
+  for (const option of options) {
+    if (!option.startsWith('path=')) fail(`"${option}" is no option; there is only path=any, path=prefer-direct and path=direct`)
+    path.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
+  }
   const colon = body.lastIndexOf(':')
   if (colon < 0) fail('there is no colon with a port behind it')
   const portText = body.slice(colon + 1)
   const port = parsePort(portText) ?? fail(`"${portText}" behind the last colon is no port (1 to 65535)`)
   const { peer, local } = splitPeer(body.slice(0, colon), fail)
-  const spec = { name: mapName(peer, port), peer, port, protocol: 'tcp' as const }
+  const spec = { name: mapName(peer, port), peer, port, protocol: 'tcp' as const, ...path }
   if (local === '') return { ...spec, localPort: port }
   return { ...spec, ...parseLocal(local, fail) }
 }
 
 /** The shortest text that reads as this; a name of one's own is not part of the notation. */
 export function formatMapSpec (spec: MapSpec): string {
-  const remote = `${spec.peer.includes(':') ? `[${spec.peer}]` : spec.peer}:${spec.port}`
+  const remote = `${spec.peer.includes(':') ? `[${spec.peer}]` : spec.peer}:${spec.port}${spec.path === undefined ? '' : `,path=${spec.path}`}`
   if (spec.localAddress !== undefined) return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
   return spec.localPort === spec.port ? remote : `${spec.localPort}:${remote}`
 }
@@ -35,7 +41,7 @@ export function mapName (peer: string, port: number): string {
   return `${peer}:${port}`
 }
 
-/** `PORT=TARGET[,allow=PEER]...`. Without `allow`: every trusted peer. */
+/** `PORT=TARGET[,allow=PEER]...[,path=POLICY]`. Without `allow`: every trusted peer. */
 export function parseExposeSpec (text: string): ExposeSpec {
   const fail = failing('expose', text, EXPOSE_FORM)
   const [head, ...options] = text.split(',')
@@ -45,16 +51,21 @@ export function parseExposeSpec (text: string): ExposeSpec {
   const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is no port (1 to 65535)`)
   const target = parseTarget(head!.slice(equals + 1))
   const allow = new Set<string>()
+  const path: { path?: PathPolicy } = {}
   for (const option of options) {
-    if (!option.startsWith('allow=')) fail(`"${option}" is no option; there is only allow=PEER`)
+    if (option.startsWith('path=')) {
+      path.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
+      continue
+    }
+    if (!option.startsWith('allow=')) fail(`"${option}" is no option; there are allow=PEER and path=POLICY`)
     allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": ${PEER_FORM}`))
   }
-  return { name: String(port), port, protocol: 'tcp', target, allow: allow.size === 0 ? [TRUSTED] : [...allow] }
+  return { name: String(port), port, protocol: 'tcp', target, allow: allow.size === 0 ? [TRUSTED] : [...allow], ...path }
 }
 
 export function formatExposeSpec (spec: ExposeSpec): string {
   const everyone = spec.allow.length === 1 && spec.allow[0] === TRUSTED
-  return [`${spec.port}=${formatTarget(spec.target)}`, ...everyone ? [] : spec.allow.map((peer) => `allow=${peer}`)].join(',')
+  return [`${spec.port}=${formatTarget(spec.target)}`, ...everyone ? [] : spec.allow.map((peer) => `allow=${peer}`), ...spec.path === undefined ? [] : [`path=${spec.path}`]].join(',')
 }
 
 /**
@@ -73,6 +84,13 @@ export function parseTarget (text: string): Target {
   if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is no IPv6 address`)
   const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is no port (1 to 65535)`)
   return { kind: 'tcp', host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }
+}
+
+/** `PEER` or `PEER:PORT`, the peer written as in a map spec. */
+export function parseTargetName (text: string): { readonly peer: string, readonly port: number | undefined } {
+  if (parsePeerName(withoutBrackets(text)) !== undefined) return { peer: withoutBrackets(text), port: undefined }
+  const { peer, port } = parseMapSpec(text)
+  return { peer, port }
 }
 
 export function formatTarget (target: Target): string {
@@ -99,6 +117,13 @@ export function parsePort (text: string, least = 1): number | undefined {
 export function parseAllowed (text: string): string | undefined {
   return text === TRUSTED || parsePeerName(text) !== undefined ? withoutBrackets(text) : undefined
 }
+
+export function parsePathPolicy (text: string): PathPolicy | undefined {
+  return PATH_POLICIES.find((policy) => policy === text)
+}
+
+export const PATH_POLICIES = ['any', 'prefer-direct', 'direct'] as const satisfies readonly PathPolicy[]
+export const PATH_FORM = 'any, prefer-direct or direct'
 
 /** Every trusted peer. */
 export const TRUSTED = 'trusted'
@@ -157,8 +182,8 @@ function withoutBrackets (text: string): string {
   return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }
 
-const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER:PORT, as 8080:agent-b:80'
-const EXPOSE_FORM = 'PORT=TARGET[,allow=PEER]..., as 80=127.0.0.1:3000,allow=agent-a'
+const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER:PORT[,path=POLICY], as 8080:agent-b:80'
+const EXPOSE_FORM = 'PORT=TARGET[,allow=PEER]...[,path=POLICY], as 80=127.0.0.1:3000,allow=agent-a'
 const TARGET_FORM = 'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'
 const TARGET_SCHEMES: readonly string[] = ['tcp', 'http', 'h2c']
 const BIND_HINTS: Readonly<Record<string, string>> = {

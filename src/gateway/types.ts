@@ -2,8 +2,12 @@
  * What a gateway is told and what it tells: specifications in, records out.
  * Records are public (events, admin socket, --json): fields are added, never renamed or removed.
  */
+import type { ErrorCode } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
-import type { OverlayStatus, PathKind, PathStatus, PeerStatus } from '../runtime/overlay.ts'
+import type { NatStatus, OverlayStatus, PathKind, PathStatus, PeerStatus } from '../runtime/overlay.ts'
+
+/** any: what works. prefer-direct: waits a moment for a direct way before it takes the relay. direct: never the relay. */
+export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
@@ -13,6 +17,7 @@ export interface MapSpec {
   readonly protocol: 'tcp'
   readonly localAddress?: string // absent: the peer's own loopback address
   readonly localPort: number // 0 picks a free one
+  readonly path?: PathPolicy // absent: any
 }
 
 export type Target =
@@ -26,6 +31,7 @@ export interface ExposeSpec {
   readonly protocol: 'tcp'
   readonly target: Target
   readonly allow: readonly string[] // 'trusted' (every trusted peer), or peers as written
+  readonly path?: PathPolicy // absent: any
 }
 
 export interface MappedRecord {
@@ -53,6 +59,38 @@ export interface NodeRecord {
 
 export type PathRecord = PathStatus
 export type PeerRecord = PeerStatus
+export type NatRecord = NatStatus
+
+export interface DoctorCheck {
+  readonly name: string // registry, udp, nat, mtu, …
+  readonly state: 'ok' | 'warn' | 'fail'
+  readonly text: string
+  readonly hint?: string
+}
+
+export interface DoctorRecord {
+  readonly healthy: boolean // no check failed
+  readonly udp: 'passes' | 'blocked' | 'unknown'
+  readonly publicEndpoint: string | null
+  readonly nat: NatRecord
+  readonly checks: readonly DoctorCheck[]
+}
+
+export interface ExplainStep {
+  readonly step: 'name' | 'address' | 'trust' | 'path' | 'port'
+  readonly state: 'ok' | 'fail' | 'skipped'
+  readonly text: string
+  readonly hint?: string
+}
+
+export interface ExplainRecord {
+  readonly target: string
+  readonly peer: string
+  readonly port: number | null
+  readonly reachable: boolean
+  readonly code: ErrorCode | null // of the step that failed
+  readonly steps: readonly ExplainStep[]
+}
 
 export interface ConnectionRecord {
   readonly id: number
@@ -105,6 +143,7 @@ export interface StatusRecord {
   readonly beacon: OverlayStatus['beacon']
   readonly daemon: OverlayStatus['daemon'] // null but under --daemon
   readonly admin: string
+  readonly nat: NatRecord | null
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
@@ -142,6 +181,9 @@ export interface GatewayControl {
   connections (): readonly ConnectionRecord[]
   /** One echo; resolves when the answer is here. */
   ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
+  doctor (): DoctorRecord
+  /** `PEER[:PORT]`, or the name or local address of a mapping. */
+  explain (target: string): Promise<ExplainRecord>
   trusted (): Promise<readonly TrustRecord[]>
   pending (): Promise<readonly PendingTrustRecord[]>
   requestTrust (peer: string, reason: string): Promise<TrustRequestRecord>

@@ -1,41 +1,69 @@
 /** What this machine's network interfaces are: addresses on them, and how large a datagram they carry in one piece. */
+import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import type { Endpoint } from '../base/types.ts'
 import { isLoopback } from '../base/types.ts'
+import type { OwnNetwork } from '../proto/node/context.ts'
+import { reachOf } from '../proto/path/targets.ts'
 
-/** Private and link-local IPv4 addresses of interfaces that are up, with our UDP port (tunnel.md §6.1). */
-export function lanEndpoints (port: number): readonly Endpoint[] {
-  const found: Endpoint[] = []
-  for (const addresses of Object.values(networkInterfaces())) {
-    for (const { family, internal, address } of addresses ?? []) {
-      if (family === 'IPv4' && !internal && PRIVATE.test(address)) found.push({ address, port })
-    }
+/** Where a socket on `local` can be reached on our own interfaces; a socket bound to one address only there. */
+export function ownNetwork (local: Endpoint): OwnNetwork {
+  const lanEndpoints: Endpoint[] = []
+  const worldEndpoints: Endpoint[] = []
+  const ownEndpoints: Endpoint[] = []
+  for (const { address, internal } of addressesOf(networkInterfaces())) {
+    const isV6 = address.includes(':')
+    const carries = local.address === '::' || (local.address === '0.0.0.0' ? !isV6 : local.address === address)
+    if (!carries) continue
+    const endpoint = { address, port: local.port }
+    ownEndpoints.push(endpoint)
+    if (internal) continue
+    if (!isV6 && PRIVATE.test(address)) lanEndpoints.push(endpoint) // tunnel.md §6.1
+    else if (isV6 && reachOf(address) === 'world') worldEndpoints.push(endpoint)
   }
-  return found
+  return { lanEndpoints, worldEndpoints, ownEndpoints }
+}
+
+/** Two of them are equal as long as our addresses are the same. */
+export function networkFingerprint (): string {
+  return addressesOf(networkInterfaces()).map(({ name, address }) => `${name} ${address}`).join(' ')
 }
 
 /**
- * UDP payload that goes to `endpoint` as one IP packet, bytes. The route is not asked for: the smallest MTU of the
- * interfaces that are up is a safe answer for everything but loopback, where only the UDP limit counts.
+ * UDP payload that goes to `endpoint` as one IP packet, bytes: what the interface carries that the system would send
+ * it through. A smaller MTU further along shows itself by a probe that is not answered.
  */
 export function maxDatagramTo (endpoint: Endpoint): number {
   if (isLoopback(endpoint.address)) return UDP_MAX_PAYLOAD
   const headers = endpoint.address.includes(':') ? IPV6_UDP_HEADERS : IPV4_UDP_HEADERS
-  return smallestMtu() - headers
+  const from = sourceAddressFor(endpoint)
+  const own = addressesOf(networkInterfaces()).find(({ address }) => address === from)
+  if (own?.internal === true) return UDP_MAX_PAYLOAD // an address of this machine
+  return Math.min(own === undefined ? ETHERNET_MTU : mtuOf(own.name), UDP_MAX_PAYLOAD) - headers
 }
 
-function smallestMtu (): number {
-  let smallest = ETHERNET_MTU
-  let largest = 0
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    if (addresses === undefined || addresses.every(({ internal }) => internal)) continue
-    const mtu = mtuOf(name)
-    largest = Math.max(largest, mtu)
-    smallest = Math.min(smallest, mtu)
+/** The address that the system would send from: that of a socket connected there, which sends nothing by it. */
+function sourceAddressFor ({ address, port }: Endpoint): string | undefined {
+  const isV6 = address.includes(':')
+  const socket = createSocket({
+    type: isV6 ? 'udp6' : 'udp4',
+    lookup: (host, _options, callback) => callback(null, host, isV6 ? 6 : 4), // on the spot, so that connecting needs no waiting
+  })
+  try {
+    socket.on('error', () => {})
+    socket.bind(0)
+    socket.connect(port === 0 ? 9 : port, address)
+    return socket.address().address
+  } catch {
+    return undefined // no route there
+  } finally {
+    socket.close()
   }
-  // Jumbo frames are only believed in when every interface has them.
-  return smallest === ETHERNET_MTU && largest > ETHERNET_MTU ? ETHERNET_MTU : smallest
+}
+
+function addressesOf (interfaces: ReturnType<typeof networkInterfaces>): Array<{ readonly name: string, readonly address: string, readonly internal: boolean }> {
+  return Object.entries(interfaces).flatMap(([name, addresses]) => (addresses ?? []).map(({ address, internal }) => ({ name, address, internal })))
 }
 
 function mtuOf (name: string): number {

@@ -13,25 +13,29 @@ import type { Identity } from '../crypto/identity.ts'
 import type { Dial } from '../proto/node/dial.ts'
 import type { NodeEvent } from '../proto/node/events.ts'
 import { OverlayCore } from '../proto/node/node.ts'
+import { pathReason } from '../proto/node/path-reason.ts'
 import type { Peer } from '../proto/node/peer.ts'
 import { parseWish } from '../proto/node/standing.ts'
 import type { Stream } from '../proto/stream/stream.ts'
 import { NEWS_OPEN } from '../proto/stream/stream.ts'
 import type { HandshakeMessage } from '../wire/handshake-message.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
+import { literal } from './addresses.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
 import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
-import { lanEndpoints, maxDatagramTo } from './interfaces.ts'
+import { maxDatagramTo, ownNetwork } from './interfaces.ts'
 import type { Logger } from './log.ts'
+import { NetworkWatch } from './network-watch.ts'
 import { NodeStream, streamError } from './overlay-stream.ts'
 import type { StreamVerbs } from './overlay-stream.ts'
-import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
-import { literal, maxSegmentFor, pinnedKeys, pinnedNames } from './overlay-options.ts'
+import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import { maxSegmentFor } from './overlay-options.ts'
 import type { OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
 import { nameOf, parseTarget } from './peer-target.ts'
 import { PendingIncoming } from './pending-incoming.ts'
+import { pinnedKeys, pinnedNames } from './pinned.ts'
 import { RegistryLink } from './registry-link.ts'
 import { endpointOption, registryTarget } from './targets.ts'
 import type { RegistryTarget } from './targets.ts'
@@ -78,6 +82,7 @@ export class OverlayNode implements Overlay {
   #stopping: Promise<void> | undefined
   #toldUnreachable = false
   readonly #verbs: StreamVerbs
+  readonly #watch: NetworkWatch
 
   private constructor (parts: {
     identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
@@ -106,6 +111,10 @@ export class OverlayNode implements Overlay {
       dropRegistry: () => this.#link.drop(),
       onEvent: (event) => this.#handleEvent(event),
       onStream: (stream, news) => this.#handleStream(stream, news),
+    })
+    this.#watch = new NetworkWatch(socket.local, (network, why) => {
+      parts.log.info({ why, addresses: network.ownEndpoints.map(({ address }) => address) }, 'our network has changed')
+      this.#turn((now) => core.handleNetworkChange(now, network))
     })
     parts.inbox.onDatagram = (bytes, source) => this.#turn((now) => core.handleDatagram(now, bytes, source))
     this.#verbs = {
@@ -138,7 +147,7 @@ export class OverlayNode implements Overlay {
       beacon,
       fixedEndpoint,
       localEndpoint: socket.local,
-      lanEndpoints: lanEndpoints(socket.local.port),
+      network: ownNetwork(socket.local),
       hostname: options.hostname,
       public: options.public,
       pinnedKeys: pinnedKeys(options.pinned),
@@ -158,11 +167,12 @@ export class OverlayNode implements Overlay {
   get publicKey (): string { return this.identity.publicKeyBase64 }
 
   get status (): OverlayStatus {
-    const { beacon, counters } = this.core.context
+    const { beacon, counters, nat } = this.core.context
     return {
       udp: formatEndpoint(this.#socket.local),
       registry: { endpoint: this.#registryEndpoint, state: this.#registryState, since: this.#registrySince.toISOString() },
       beacon: { endpoint: this.#beaconEndpoint, observed: beacon.observed === undefined ? null : formatEndpoint(beacon.observed) },
+      nat: { mapping: nat.mapping, filtering: nat.filtering },
       daemon: null,
       counters,
     }
@@ -170,7 +180,7 @@ export class OverlayNode implements Overlay {
 
   get peers (): readonly PeerStatus[] {
     const { peers, trust } = this.core.context
-    return [...peers.values()].map((peer) => peerStatus(peer, trust.isTrusted(peer.node), this.#driver.now()))
+    return [...peers.values()].map((peer) => peerStatus(peer, trust.isTrusted(peer.node), this.#driver.now(), this.#reason(peer) ?? null))
   }
 
   async whenRegistered (patienceMs: number): Promise<boolean> {
@@ -232,6 +242,29 @@ export class OverlayNode implements Overlay {
     return await new Promise((resolve, reject) => this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })))
   }
 
+  async connect (peer: string): Promise<NodeId> { return (await this.#dial(peer, 0) as Peer).node }
+
+  pathTo (node: NodeId): ReturnType<Overlay['pathTo']> {
+    const peer = this.core.context.peers.get(node)
+    const path = peer?.paths.current
+    if (peer === undefined || path === undefined) return undefined
+    return { kind: path.kind, endpoint: formatEndpoint(path.endpoint), reason: this.#reason(peer) ?? path.kind }
+  }
+
+  #reason (peer: Peer): string | undefined { return pathReason(this.core.context, peer, this.#driver.now()) }
+
+  get health (): OverlayHealth {
+    const { beacon, options } = this.core.context
+    const { sendErrors, receiveBufferBytes } = this.#socket
+    return {
+      hostnameRefused: this.#hostnameRefused,
+      beacon: { isAnswering: beacon.isAnswering(this.#driver.now()), unanswered: beacon.unanswered },
+      mtu: options.beacon === undefined ? 0 : options.maxDatagram(options.beacon),
+      receiveBufferBytes,
+      sendErrors,
+    }
+  }
+
   hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
   async isTrusted (node: NodeId): Promise<boolean> { return this.core.context.trust.isTrusted(node) }
   async trusted (): Promise<readonly TrustedEntry[]> { return this.core.context.trust.trusted }
@@ -276,6 +309,7 @@ export class OverlayNode implements Overlay {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) this.#verbs.reset(stream)
     }
+    this.#watch.stop()
     this.#driver.stop()
     this.#link.stop()
     this.#saveTrust()

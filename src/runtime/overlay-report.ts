@@ -5,25 +5,40 @@ import type { Instant } from '../base/types.ts'
 import type { NodeEvent } from '../proto/node/events.ts'
 import type { Peer } from '../proto/node/peer.ts'
 import type { Path } from '../proto/path/path.ts'
-import type { OverlayEvent, PathStatus, PeerStatus } from './overlay.ts'
+import type { KnownPathStatus, OverlayEvent, PathStatus, PeerStatus } from './overlay.ts'
 
 export function peerLabel (peer: Peer): string {
   return peer.hostname ?? formatAddress({ network: 0, node: peer.node })
 }
 
-export function peerStatus (peer: Peer, trusted: boolean, now: Instant): PeerStatus {
+export function peerStatus (peer: Peer, trusted: boolean, now: Instant, reason: string | null): PeerStatus {
+  const { current } = peer.paths
+  const paths = peer.paths.all().toSorted((a, b) => Number(b === current) - Number(a === current))
   return {
     nodeId: peer.node,
     address: formatAddress({ network: 0, node: peer.node }),
     hostname: peer.hostname ?? null,
     trusted,
     state: peer.state,
-    path: peer.connected && peer.paths.current !== undefined ? pathStatus(peer.paths.current) : null,
+    path: peer.connected && current !== undefined ? pathStatus(current) : null,
     streams: peer.streams.size,
     bytesIn: peer.bytesIn,
     bytesOut: peer.bytesOut,
     lastHeardMs: peer.heardAt === -Infinity ? null : Math.round(now - peer.heardAt),
+    reason,
+    paths: peer.connected ? paths.map((path) => knownPathStatus(path, path === current)) : [],
   }
+}
+
+function knownPathStatus (path: Path, isCurrent: boolean): KnownPathStatus {
+  const state = isCurrent ? 'used' : path.dead ? 'silent' : path.answered ? 'works' : path.probes > 0 ? 'silent' : 'untried'
+  return { ...pathStatus(path), state, bytesIn: path.bytesIn, bytesOut: path.bytesOut, lossPercent: lossPercent(path) }
+}
+
+/** Of traffic what had to be sent again; of a path without traffic what probes found. */
+function lossPercent (path: Path): number | null {
+  const [lost, sent] = path.packetsOut > 0 ? [path.packetsResent, path.packetsOut] : [path.probesLost, path.probesOut]
+  return sent === 0 ? null : Math.round(10_000 * Math.min(1, lost / sent)) / 100
 }
 
 /** @returns undefined for what is the node's own business. */
@@ -37,6 +52,7 @@ export function overlayEvent (event: NodeEvent): OverlayEvent | undefined {
     case 'path':
       if (event.path !== event.peer.paths.current) return undefined
       return { kind: 'path', node: event.peer.node, peerName: peerLabel(event.peer), path: pathStatus(event.path) }
+    case 'nat': return { kind: 'nat', mapping: event.mapping, filtering: event.filtering }
     case 'registry_refused': case 'hostname_refused': case 'wish_refused': case 'trust': return event
     default: return undefined
   }

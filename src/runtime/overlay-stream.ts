@@ -53,6 +53,9 @@ export class NodeStream extends Duplex implements OverlayStream {
   /** Each direction can end by itself: the peer is one of us. */
   get halfCloses (): boolean { return this.#stream.extended }
 
+  /** From now on nothing of it goes through a relay: while no other way works it waits, and fails when it waited too long. */
+  refuseRelay (): void { this.#stream.directOnly = true }
+
   /** The node's news of the stream. */
   onNews (news: number): void {
     if ((news & NEWS_WRITABLE) !== 0) this.#finishWrite()

@@ -15,6 +15,7 @@ export interface Overlay {
   readonly publicKey: string // base64
   readonly status: OverlayStatus
   readonly peers: readonly PeerStatus[]
+  readonly health: OverlayHealth | null // null: a daemon's, which tells nobody
 
   /**
    * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id. An abort gives up while it is
@@ -33,6 +34,10 @@ export interface Overlay {
 
   /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
   resolve (peer: string): Promise<NodeId>
+  /** Brings up the tunnel to a peer, as far as that is ours to do. @throws PilotError: what `dial` throws, but for the port. */
+  connect (peer: string): Promise<NodeId>
+  /** The path in use to a node; undefined: none. null: nobody tells us. */
+  pathTo (node: NodeId): { readonly kind: PathKind, readonly endpoint: string, readonly reason: string } | undefined | null
   /** The name that a node has to us, if it has one: never asks anybody. */
   hostnameOf (node: NodeId): string | undefined
   /** One echo. @throws PilotError: what `dial` throws. */
@@ -73,6 +78,8 @@ export interface OverlayStream extends Duplex {
   readonly halfCloses: boolean
   /** Set where every chunk written is handed over for good (a splice): then nothing is copied. */
   handsOver: boolean
+  /** From now on the stream waits rather than go by the relay. Where nobody knows the path it has no effect. */
+  refuseRelay (): void
   /** As on a net.Socket: RST to the peer where there is such a thing, whatever was still on its way. */
   resetAndDestroy (): this
   destroySoon (): void
@@ -130,6 +137,31 @@ export interface PeerStatus {
   readonly bytesIn: number // stream payload
   readonly bytesOut: number
   readonly lastHeardMs: number | null // ms since the last authenticated frame
+  readonly reason: string | null // why the path is what it is
+  readonly paths: readonly KnownPathStatus[] // every way that was named, the one in use first
+}
+
+/** One way to a peer, used or not. */
+export interface KnownPathStatus extends PathStatus {
+  readonly state: 'used' | 'works' | 'silent' | 'untried' // silent: worked or was tried, and does not answer
+  readonly bytesIn: number // datagrams, headers included
+  readonly bytesOut: number
+  readonly lossPercent: number | null // packets sent again, of those sent; before any: probes without an answer
+}
+
+/** What is in front of us (RFC 4787); see docs/nat.md. */
+export interface NatStatus {
+  readonly mapping: 'unknown' | 'none' | 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
+  readonly filtering: 'unknown' | 'port-independent' | 'address-and-port-dependent'
+}
+
+/** What a diagnosis of our own node is made of, beside its status. */
+export interface OverlayHealth {
+  readonly hostnameRefused: string | undefined
+  readonly beacon: { readonly isAnswering: boolean, readonly unanswered: number } // questions since its last answer
+  readonly mtu: number // UDP payload towards the beacon in one piece, bytes
+  readonly receiveBufferBytes: number
+  readonly sendErrors: number // datagrams that the system refused
 }
 
 /** How this node stands in the world. Of our own node: all but `daemon`. Of a daemon that we drive: only `daemon`. */
@@ -137,6 +169,7 @@ export interface OverlayStatus {
   readonly udp: string | null // our UDP socket
   readonly registry: { readonly endpoint: string, readonly state: 'connecting' | 'registered' | 'unreachable', readonly since: string } | null
   readonly beacon: { readonly endpoint: string, readonly observed: string | null } | null
+  readonly nat: NatStatus | null
   readonly daemon: { readonly socket: string, readonly state: 'connected' | 'lost', readonly since: string } | null
   readonly counters: Readonly<Record<string, number>>
 }
@@ -159,5 +192,7 @@ export type OverlayEvent =
   | { readonly kind: 'peer', readonly node: NodeId, readonly peerName: string, readonly state: 'connected' | 'unreachable' | 'restarted' }
   /** The path in use: another one, or other numbers of the same. */
   | { readonly kind: 'path', readonly node: NodeId, readonly peerName: string, readonly path: PathStatus }
+  /** What stands between us and the world is known, or known better. */
+  | ({ readonly kind: 'nat' } & NatStatus)
   /** The daemon went away, with every stream; or it is back, and the exposed ports with it. */
   | { readonly kind: 'daemon', readonly state: 'lost' | 'back', readonly text: string }

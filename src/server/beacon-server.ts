@@ -1,15 +1,18 @@
 /**
- * The beacon on UDP: one socket, one timer. Every rule is in beacon/. What arrives is handed on in place, and what
- * is relayed leaves from the same memory.
+ * The beacon on UDP. Every rule is in beacon/. What arrives is handed on in place, and what is relayed leaves from the
+ * same memory, in turns between those who send. A second socket, on the next port if that is free, shows nodes their NAT.
  */
 import type { RemoteInfo, Socket } from 'node:dgram'
 import type { Endpoint } from '../base/types.ts'
 import type { Beacon } from './beacon/beacon.ts'
+import type { Send } from './beacon/probes.ts'
 import type { ServerLog } from './log.ts'
 import { createSocket } from 'node:dgram'
 import { formatEndpoint } from '../base/types.ts'
 import { canonicalAddress, listenError, udpFamily } from './address.ts'
-import { ANNOUNCE_EVERY_MS } from './beacon/constants.ts'
+import { ANNOUNCE_EVERY_MS, RELAYS_PER_TURN } from './beacon/constants.ts'
+import { handleAtSecond } from './beacon/probes.ts'
+import { RelayQueue } from './beacon/relay-queue.ts'
 
 export interface BeaconServerOptions {
   readonly listen: Endpoint // port 0 picks one
@@ -20,9 +23,18 @@ export interface BeaconServerOptions {
 export class BeaconServer {
   readonly #options: BeaconServerOptions
   readonly #socket: Socket
+  readonly #second: Socket
+  readonly #relays = new RelayQueue()
   readonly #isIpv6: boolean
   readonly #timers: NodeJS.Timeout[] = []
-  readonly #send = (bytes: Uint8Array, to: Endpoint): void => this.#sendTo(bytes, to)
+  #from: Endpoint = { address: '', port: 0 } // of the datagram that is being handled
+  #relaying = false
+  readonly #send: Send = (bytes, to, how) => {
+    if (how === 'second') this.#sendTo(this.#second, bytes, to)
+    else if (how === 'relay') this.#relay(bytes, to)
+    else this.#sendTo(this.#socket, bytes, to)
+  }
+
   #starting: Promise<string> | undefined
   #stopping: Promise<void> | undefined
   #sendsDropped = 0
@@ -33,11 +45,14 @@ export class BeaconServer {
     this.#isIpv6 = type === 'udp6'
     const family = this.#isIpv6 ? 6 : 4
     // Only literal addresses are ever sent to: answered on the spot, a send is not put off to another turn.
-    this.#socket = createSocket({ type, lookup: (host, _options, callback) => callback(null, host, family) })
+    const make = (): Socket => createSocket({ type, lookup: (host, _options, callback) => callback(null, host, family) })
+    this.#socket = make()
+    this.#second = make()
   }
 
   /** Datagrams that the system did not take; UDP promises nothing, so they are only counted. */
   get sendsDropped (): number { return this.#sendsDropped }
+  get relayCounters (): RelayQueue['counters'] { return this.#relays.counters }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
   start (): Promise<string> {
@@ -48,7 +63,7 @@ export class BeaconServer {
   stop (): Promise<void> {
     this.#stopping ??= new Promise((resolve) => {
       for (const timer of this.#timers) clearInterval(timer)
-      this.#socket.close(() => resolve())
+      this.#second.close(() => this.#socket.close(() => resolve()))
     })
     return this.#stopping
   }
@@ -63,9 +78,13 @@ export class BeaconServer {
     this.#socket.on('error', (error) => log.warn({ error: error.message }, 'beacon socket error'))
     this.#enlargeBuffer()
     this.#socket.on('message', (bytes, from) => this.#handleDatagram(bytes, from))
-    this.#timers.push(setInterval(() => beacon.sweep(performance.now()), SWEEP_EVERY_MS))
+    this.#timers.push(setInterval(() => {
+      beacon.sweep(performance.now())
+      this.#relays.sweep(performance.now())
+    }, SWEEP_EVERY_MS))
     this.#timers.push(setInterval(() => beacon.announce(performance.now(), this.#send), ANNOUNCE_EVERY_MS))
     const bound = this.#socket.address()
+    await this.#listenAtSecond(bound.port + 1)
     return formatEndpoint({ address: bound.address, port: bound.port })
   }
 
@@ -80,16 +99,62 @@ export class BeaconServer {
 
   #handleDatagram (bytes: Uint8Array, from: RemoteInfo): void {
     if (from.port === 0) return // nothing can be answered there
-    this.#options.beacon.handle(performance.now(), bytes, { address: canonicalAddress(from.address), port: from.port }, this.#send)
+    this.#from = { address: canonicalAddress(from.address), port: from.port }
+    this.#options.beacon.handle(performance.now(), bytes, this.#from, this.#send)
   }
 
-  #sendTo (bytes: Uint8Array, to: Endpoint): void {
+  /** The port after the first, which one rule of a firewall can name as well; any other if that is taken. */
+  async #listenAtSecond (port: number): Promise<void> {
+    const { listen, beacon, log } = this.#options
+    const socket = this.#second
+    const bind = (wanted: number): Promise<boolean> => new Promise((resolve) => {
+      const onError = (): void => resolve(false)
+      socket.once('error', onError)
+      socket.bind({ address: listen.address, port: wanted, exclusive: true }, () => {
+        socket.off('error', onError)
+        resolve(true)
+      })
+    })
+    if (!(port <= 65_535 && await bind(port)) && !await bind(0)) {
+      log.warn({}, 'the beacon has no second port: nodes cannot find out what NAT they have')
+      socket.on('error', () => {})
+      return
+    }
+    socket.on('error', (error) => log.warn({ error: error.message }, 'beacon socket error'))
+    beacon.secondPort = socket.address().port
+    socket.on('message', (bytes: Uint8Array, from: RemoteInfo) => {
+      if (from.port !== 0) handleAtSecond(bytes, { address: canonicalAddress(from.address), port: from.port }, beacon.secondPort, this.#send)
+    })
+  }
+
+  /** Waits for its turn among those that came in the same turn of the event loop, or that the system did not take yet. */
+  #relay (bytes: Uint8Array, to: Endpoint): void {
+    this.#relays.push(performance.now(), this.#from, bytes, to)
+    this.#relaySoon()
+  }
+
+  #relaySoon (): void {
+    if (this.#relaying || this.#stopping !== undefined) return
+    this.#relaying = true
+    setImmediate(() => {
+      this.#relaying = false
+      if (this.#stopping !== undefined) return
+      for (let room = RELAYS_PER_TURN; room > 0 && this.#socket.getSendQueueCount() < MAX_RELAYS_UNSENT; room--) {
+        const next = this.#relays.shift()
+        if (next === undefined) return
+        this.#sendTo(this.#socket, next.bytes, next.to)
+      }
+      if (this.#relays.queuedBytes > 0) this.#relaySoon()
+    })
+  }
+
+  #sendTo (socket: Socket, bytes: Uint8Array, to: Endpoint): void {
     const isMapped = this.#isIpv6 && !to.address.includes(':')
-    if (this.#socket.getSendQueueSize() > MAX_SEND_QUEUE_BYTES || (!this.#isIpv6 && to.address.includes(':'))) {
+    if (socket.getSendQueueSize() > MAX_SEND_QUEUE_BYTES || (!this.#isIpv6 && to.address.includes(':'))) {
       this.#sendsDropped++
       return
     }
-    this.#socket.send(bytes, to.port, isMapped ? `::ffff:${to.address}` : to.address, (error) => {
+    socket.send(bytes, to.port, isMapped ? `::ffff:${to.address}` : to.address, (error) => {
       if (error !== null) this.#sendsDropped++
     })
   }
@@ -97,4 +162,5 @@ export class BeaconServer {
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 const MAX_SEND_QUEUE_BYTES = 8 * 1024 * 1024 // not taken by the system: further datagrams are dropped and counted
+const MAX_RELAYS_UNSENT = 256 // given to the system and not taken yet: the queue behind is the fair one
 const SWEEP_EVERY_MS = 60_000

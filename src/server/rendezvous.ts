@@ -33,7 +33,7 @@ export interface Rendezvous {
   readonly beacon: string
   readonly http: string | undefined
   readonly fingerprint: string // of the TLS certificate, lower-case hex SHA-256
-  counters (): { readonly registry: RegistryCounters, readonly beacon: BeaconCounters }
+  counters (): { readonly registry: RegistryCounters, readonly beacon: BeaconCounters & BeaconServer['relayCounters'] }
   stop (): Promise<void> // idempotent
 }
 
@@ -66,7 +66,7 @@ async function startServers (options: RendezvousOptions, listen: Listen, store: 
   const registryServer = new RegistryServer({ listen: listen.registry, registry, store, log, tls, tlsOnly })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
-  const counters = (): ReturnType<Rendezvous['counters']> => ({ registry: registry.counters, beacon: { ...beacon.counters } })
+  const counters = (): ReturnType<Rendezvous['counters']> => ({ registry: registry.counters, beacon: { ...beacon.counters, ...beaconServer.relayCounters } })
   const status = { healthy: () => registryServer.healthy, counters, connections: () => registryServer.connectionCount, beaconNodes: () => beacon.entryCount }
   const statusServer = listen.http === undefined ? undefined : new StatusServer({ listen: listen.http, status, log })
   const stop = async (): Promise<void> => {

@@ -7,6 +7,10 @@
  *   0x03 punch request      requester(4) target(4)      0x08 discover extended node(4)
  *   0x04 punch command      ipLength(1) ip port(2)      0x09 relay deliver to  sender(4) destination(4) frame
  *   0x05 relay              sender(4) destination(4) frame
+ *
+ * Behind discover and its reply our own nodes and beacons put a block that others skip (docs/nat.md):
+ *   discover: "PGB1" flags(1), zeros up to 64 bytes, so that no answer is larger than its question
+ *   reply:    "PGB1" port(2) of the beacon's second socket, 0 for none; from(1): 1 when it came from that socket
  */
 import { readU16, readU32, writeU16, writeU32 } from '../base/bytes.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
@@ -14,8 +18,8 @@ import { decodeIp, encodeIp } from './ip-address.ts'
 
 /** `frame` is a view into the decoded bytes, possibly empty. */
 export type BeaconMessage =
-  | { readonly kind: 'discover', readonly node: NodeId }
-  | { readonly kind: 'discover_reply', readonly endpoint: Endpoint }
+  | { readonly kind: 'discover', readonly node: NodeId, readonly probe?: DiscoverProbe }
+  | { readonly kind: 'discover_reply', readonly endpoint: Endpoint, readonly second?: SecondSocket }
   | { readonly kind: 'punch_request', readonly requester: NodeId, readonly target: NodeId }
   | { readonly kind: 'punch_command', readonly endpoint: Endpoint }
   | { readonly kind: 'relay', readonly sender: NodeId, readonly destination: NodeId, readonly frame: Uint8Array }
@@ -23,6 +27,12 @@ export type BeaconMessage =
   | { readonly kind: 'sync', readonly beaconId: number, readonly nodeIds: readonly NodeId[] }
   | { readonly kind: 'discover_extended', readonly node: NodeId }
   | { readonly kind: 'relay_deliver_to', readonly sender: NodeId, readonly destination: NodeId, readonly frame: Uint8Array }
+
+/** What a node that wants to know its NAT asks for. */
+export interface DiscoverProbe { readonly answerFromSecond: boolean }
+
+/** What a beacon with two sockets tells: the port of the second, and whether this came from there. */
+export interface SecondSocket { readonly port: number, readonly isSource: boolean }
 
 export type BeaconFault = 'too_short' | 'bad_address' | 'unknown_type'
 
@@ -52,7 +62,7 @@ export function decodeBeaconMessage (bytes: Uint8Array): BeaconMessage | BeaconF
   if (bytes.length < minimum) return 'too_short'
   const first = readU32(bytes, 1)
   switch (type) {
-    case TYPE_DISCOVER: return { kind: 'discover', node: first }
+    case TYPE_DISCOVER: return decodeDiscover(bytes, first)
     case TYPE_DISCOVER_EXTENDED: return { kind: 'discover_extended', node: first }
     case TYPE_DISCOVER_REPLY: return decodeEndpointMessage(bytes, 'discover_reply')
     case TYPE_PUNCH_COMMAND: return decodeEndpointMessage(bytes, 'punch_command')
@@ -68,6 +78,15 @@ export function encodeDiscover (node: NodeId): Uint8Array {
   return oneNode(TYPE_DISCOVER, node)
 }
 
+/** A discover that asks a beacon of ours for more; any other takes it for a plain one. */
+export function encodeDiscoverProbe (node: NodeId, probe: DiscoverProbe): Uint8Array {
+  const out = new Uint8Array(DISCOVER_PROBE_BYTES)
+  out.set(oneNode(TYPE_DISCOVER, node))
+  writeU32(out, 5, EXTENSION_MAGIC)
+  out[9] = probe.answerFromSecond ? 1 : 0
+  return out
+}
+
 /** Like discover, but relayed frames for this node arrive as `relay_deliver_to`. April 2026 beacons ignore it. */
 export function encodeDiscoverExtended (node: NodeId): Uint8Array {
   return oneNode(TYPE_DISCOVER_EXTENDED, node)
@@ -76,6 +95,17 @@ export function encodeDiscoverExtended (node: NodeId): Uint8Array {
 /** @throws RangeError if `endpoint.address` is not a literal IP address. */
 export function encodeDiscoverReply (endpoint: Endpoint): Uint8Array {
   return oneEndpoint(TYPE_DISCOVER_REPLY, endpoint)
+}
+
+/** The answer to a probe. @throws RangeError if `endpoint.address` is not a literal IP address. */
+export function encodeProbeReply (endpoint: Endpoint, second: SecondSocket): Uint8Array {
+  const reply = encodeDiscoverReply(endpoint)
+  const out = new Uint8Array(reply.length + 7)
+  out.set(reply)
+  writeU32(out, reply.length, EXTENSION_MAGIC)
+  writeU16(out, reply.length + 4, second.port)
+  out[reply.length + 6] = second.isSource ? 1 : 0
+  return out
 }
 
 export function encodePunchRequest (requester: NodeId, target: NodeId): Uint8Array {
@@ -119,8 +149,17 @@ export function writeRelayDeliverToHeader (out: Uint8Array, at: number, sender: 
 function decodeEndpointMessage (bytes: Uint8Array, kind: 'discover_reply' | 'punch_command'): BeaconMessage | BeaconFault {
   const ipLength = bytes[1]
   if (ipLength !== 4 && ipLength !== 16) return 'bad_address'
-  if (bytes.length < 2 + ipLength + 2) return 'too_short'
-  return { kind, endpoint: { address: decodeIp(bytes, 2, ipLength), port: readU16(bytes, 2 + ipLength) } }
+  const end = 2 + ipLength + 2
+  if (bytes.length < end) return 'too_short'
+  const endpoint = { address: decodeIp(bytes, 2, ipLength), port: readU16(bytes, 2 + ipLength) }
+  if (kind === 'punch_command') return { kind, endpoint }
+  if (bytes.length < end + 7 || readU32(bytes, end) !== EXTENSION_MAGIC) return { kind, endpoint }
+  return { kind, endpoint, second: { port: readU16(bytes, end + 4), isSource: bytes[end + 6] === 1 } }
+}
+
+function decodeDiscover (bytes: Uint8Array, node: NodeId): BeaconMessage {
+  if (bytes.length < DISCOVER_PROBE_BYTES || readU32(bytes, 5) !== EXTENSION_MAGIC) return { kind: 'discover', node }
+  return { kind: 'discover', node, probe: { answerFromSecond: (bytes[9]! & 1) !== 0 } }
 }
 
 function decodeSync (bytes: Uint8Array): BeaconMessage | BeaconFault {
@@ -156,6 +195,8 @@ function writeTwoNodes (out: Uint8Array, at: number, type: number, first: NodeId
 }
 
 const SYNC_HEADER_BYTES = 7
+const EXTENSION_MAGIC = 0x50474231 // PGB1
+const DISCOVER_PROBE_BYTES = 64
 
 /** Shortest message of each type, by type; 0 where there is no such type. */
 const MINIMUM_BYTES: readonly number[] = [

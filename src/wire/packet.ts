@@ -34,6 +34,8 @@ export type PacketFault = 'too_short' | 'truncated' | 'bad_checksum' | 'bad_vers
 export const PACKET_HEADER_BYTES = 34
 export const MAX_PACKET_PAYLOAD = 65_535
 
+/** Where the protocol stands in an encoded packet. */
+export const PROTOCOL_AT = 1
 export const PROTOCOL_STREAM = 1
 export const PROTOCOL_DATAGRAM = 2
 export const PROTOCOL_CONTROL = 3

@@ -30,10 +30,11 @@ export function statusLines (status: StatusRecord, heading: (text: string) => st
   return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
 }
 
-function standing ({ registry, beacon, daemon }: StatusRecord): [string, string][] {
+function standing ({ registry, beacon, nat, daemon }: StatusRecord): [string, string][] {
   const rows: [string, string][] = []
   if (registry !== null) rows.push(['registry', `${registry.endpoint}, ${registry.state} since ${registry.since}`])
   if (beacon !== null) rows.push(['beacon', `${beacon.endpoint}, ${beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${beacon.observed}`}`])
+  if (nat !== null) rows.push(['nat', `${nat.mapping}${nat.filtering === 'unknown' ? '' : `, filtering ${nat.filtering}`} (see \`pilotgate doctor\`)`])
   if (daemon !== null) rows.push(['daemon', `${daemon.socket}, ${daemon.state} since ${daemon.since}`])
   return rows
 }

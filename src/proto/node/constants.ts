@@ -26,6 +26,17 @@ export const UNREACHABLE_MS = 1_000
 /** A peer without streams, and not heard of for this long, is forgotten, ms. Trusted ones keep their record in the book. */
 export const FORGET_PEER_MS = 600_000
 
+// Better ways
+/** After a tunnel came up a better way than the relay is sought for this long, ms, whether or not a stream is open. */
+export const SEARCH_MS = 10_000
+/** A path hello that gets no echo is said again after these pauses, ms. */
+export const HELLO_AGAIN_MS: readonly number[] = [300, 700, 2_000]
+/** A punch of the peer makes us ping along that way at once, but not more often than this, ms: it is not authenticated. */
+export const PUNCHED_PING_MS = 50
+
+/** A stream without acknowledgements makes us ask whether the path works, but not more often than this, ms. */
+export const STALL_PING_MS = 500
+
 // Names
 export const NAME_CACHE_MS = 30_000
 export const MAX_NAMES = 4_096 // the oldest gives way
@@ -69,6 +80,7 @@ export const EPHEMERAL_COUNT = 16_384
 export const HANDSHAKE_PORT = 444
 /** Source port of pings. Never 0: two Go daemons would answer each other for ever (addressing §5). */
 export const PING_PORT = 1
-/** Punch frames sent to an endpoint that the beacon names. */
-export const PUNCH_FRAMES = 3
+/** Punch commands of the beacon that are obeyed, per second. */
 export const PUNCHES_PER_SECOND = 20
+/** Punches of others that are looked at, per second: anybody can send them. */
+export const PUNCHED_PER_SECOND = 100

@@ -9,7 +9,10 @@ import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts
 import type { CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import type { Crc32 } from '../../wire/crc32.ts'
+import { PathSelector } from '../path/selector.ts'
+import { SizeMemory } from '../path/size-memory.ts'
 import { BeaconClient } from '../rendezvous/beacon-client.ts'
+import { NatProbe } from '../rendezvous/nat-probe.ts'
 import { RegistryClient } from '../rendezvous/registry-client.ts'
 import type { StreamShared } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
@@ -31,7 +34,8 @@ export interface NodeOptions {
   /** Ours as others shall use it; absent: what the beacon sees. */
   readonly fixedEndpoint: Endpoint | undefined
   readonly localEndpoint: Endpoint // where the UDP socket is bound
-  readonly lanEndpoints: readonly Endpoint[]
+  /** What our interfaces are at the start; `handleNetworkChange` tells later changes. */
+  readonly network: OwnNetwork
   readonly hostname: string | undefined
   readonly public: boolean
   /** Keys that are certain, whatever a registry says. */
@@ -40,6 +44,15 @@ export interface NodeOptions {
   readonly maxDatagram: (endpoint: Endpoint) => number
   /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */
   readonly maxSegment: number
+}
+
+/** Where our socket can be reached on our own interfaces. */
+export interface OwnNetwork {
+  readonly lanEndpoints: readonly Endpoint[] // private IPv4
+  /** Global IPv6 addresses: no NAT stands before them, at most a firewall. */
+  readonly worldEndpoints: readonly Endpoint[]
+  /** All of them, public IPv4 included: an endpoint among these that others see means that there is no NAT. */
+  readonly ownEndpoints: readonly Endpoint[]
 }
 
 /** Named counts of what happened; the exposing side's log and metrics are made of them. */
@@ -53,6 +66,9 @@ export class NodeContext {
   readonly trust = new TrustBook()
   readonly registry = new RegistryClient<Purpose>()
   readonly beacon = new BeaconClient()
+  readonly nat: NatProbe
+  readonly sizes = new SizeMemory()
+  network: OwnNetwork
   readonly heap = new DeadlineHeap<Stream | Peer>()
   readonly readyPeers = new Ring<Peer>()
   readonly news = new Ring<Stream>()
@@ -63,6 +79,8 @@ export class NodeContext {
 
   constructor (options: NodeOptions) {
     this.options = options
+    this.network = options.network
+    this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints)
     this.ports = new Ports(options.random)
     this.streamShared = { maxSegment: options.maxSegment, budget: { usedBytes: 0 } }
   }
@@ -81,7 +99,7 @@ export class NodeContext {
     if (known !== undefined) return known
     if (this.peers.size >= MAX_PEERS || node === this.nodeId || this.nodeId === 0) return undefined
     const { beacon, maxDatagram } = this.options
-    const peer = new Peer(node, this.nodeId, this.options, beacon, maxDatagram, now)
+    const peer = new Peer(node, this.nodeId, this.options, () => new PathSelector(beacon, maxDatagram, this.sizes), now)
     peer.key = this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node)
     peer.hostname = this.trust.hostnameOf(node)
     this.peers.set(node, peer)

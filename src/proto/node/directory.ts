@@ -8,6 +8,7 @@ import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { parseEndpoint } from '../../base/types.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
 import { challenges, parseLookupReply, parseResolveHostnameReply, parseResolveReply } from '../../wire/registry-messages.ts'
+import { reachOf } from '../path/targets.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
@@ -115,16 +116,18 @@ export class Directory {
     for (const text of reply.lanEndpoints) {
       const lan = parseEndpoint(text)
       if (lan !== undefined && this.#onOurLan(lan)) peer.paths.addCandidate(lan, 'lan')
+      // Global IPv6 addresses travel in the same list: a Go peer looks at its IPv4 entries only (tunnel.md §6.2).
+      if (lan?.address.includes(':') === true && this.#context.network.worldEndpoints.length > 0 && reachOf(lan.address) === 'world') peer.paths.addCandidate(lan, 'direct')
     }
     const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
+    peer.search.relayOnly = reply.relayOnly
     if (direct !== undefined && !reply.relayOnly) peer.paths.addCandidate(direct, 'direct')
     if (this.#context.options.beacon !== undefined) this.#toBeacon(encodePunchRequest(this.#context.nodeId, node))
     return { kind: 'resolved', peer }
   }
 
-  /** tunnel.md §6.2: both IPv4 and in one /24. */
   #onOurLan (lan: Endpoint): boolean {
-    return this.#context.options.lanEndpoints.some((own) => subnet(own.address) !== undefined && subnet(own.address) === subnet(lan.address))
+    return this.#context.network.lanEndpoints.some((own) => isSameSubnet(own.address, lan.address))
   }
 
   #onLookup (node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
@@ -172,6 +175,11 @@ export class Directory {
   #sign (text: string): string {
     return toBase64(this.#context.options.identity.sign(utf8(text)))
   }
+}
+
+/** tunnel.md §6.2: both IPv4 and in one /24. */
+export function isSameSubnet (a: string, b: string): boolean {
+  return subnet(a) !== undefined && subnet(a) === subnet(b)
 }
 
 function subnet (address: string): string | undefined {

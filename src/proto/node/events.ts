@@ -2,6 +2,7 @@
 import type { OverlayAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, NodeId } from '../../base/types.ts'
+import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
 import type { Path } from '../path/path.ts'
 import type { Stream } from '../stream/stream.ts'
 import type { Dial } from './dial.ts'
@@ -12,6 +13,8 @@ export type NodeEvent =
   | { readonly kind: 'registry_lost' }
   /** The beacon sees us there now. */
   | { readonly kind: 'endpoint', readonly endpoint: Endpoint }
+  /** What NAT is in front of us is known now, or is another one. */
+  | { readonly kind: 'nat', readonly mapping: NatMapping, readonly filtering: NatFiltering }
   /** A PILA with another identity than the node's, or a forged one. */
   | { readonly kind: 'auth_refused', readonly node: NodeId, readonly why: string, readonly from: Endpoint }
   | { readonly kind: 'registry_refused', readonly request: string, readonly text: string }

@@ -7,10 +7,13 @@ import { readU32 } from '../../base/bytes.ts'
 import { BROADCAST_NODE } from '../../base/address.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FIRST_FRAME_BYTE, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
+import type { SecondSocket } from '../../wire/beacon-messages.ts'
+import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
 import {
-  FLAG_ACK, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, decodePacket,
+  FLAG_ACK, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_AT, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, decodePacket,
 } from '../../wire/packet.ts'
+import type { PathHello } from '../../wire/path-hello.ts'
+import { decodePathHello } from '../../wire/path-hello.ts'
 import type { AuthFrame } from '../../wire/tunnel-frames.ts'
 import { MAGIC_AUTH, MAGIC_KEY, MAGIC_PLAIN, MAGIC_PUNCH, MAGIC_SEALED, SEALED_OVERHEAD_BYTES, decodeAuthFrame, sealedSender } from '../../wire/tunnel-frames.ts'
 import type { Path } from '../path/path.ts'
@@ -30,6 +33,10 @@ export interface InboundNode {
   pollTrust (now: Instant): void
   afterTunnel (now: Instant, peer: Peer): void
   onPathChange (now: Instant, peer: Peer): void
+  onDiscoverReply (now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void
+  onPunchCommand (now: Instant, endpoint: Endpoint): void
+  onPunched (now: Instant, source: Endpoint): void
+  onHello (now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): void
   onPong (now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
 }
 
@@ -46,6 +53,7 @@ export class Inbound {
   readonly #lookUps = new TokenBucket(k.LOOK_UPS_PER_SECOND)
   readonly #resets = new TokenBucket(k.RST_PER_SECOND)
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
+  readonly #punched = new TokenBucket(k.PUNCHED_PER_SECOND)
 
   constructor (context: NodeContext, outbound: Outbound, node: InboundNode) {
     this.#context = context
@@ -59,6 +67,7 @@ export class Inbound {
     if (first === undefined) return this.#context.count('datagram_empty')
     if (first >= FIRST_FRAME_BYTE) this.#handleFrame(now, bytes, source, false)
     else if (sameEndpoint(source, this.#context.options.beacon)) this.#handleBeacon(now, bytes, source)
+    else if (first === TYPE_DISCOVER_REPLY && this.#context.nat.mayBeSecond(source)) this.#handleSecond(now, bytes)
     else this.#context.count('beacon_message_from_stranger') // anybody can send these (tunnel.md §6.4)
   }
 
@@ -71,10 +80,9 @@ export class Inbound {
         this.#handleFrame(now, message.frame, source, true)
         return
       case 'discover_reply':
-        if (this.#context.beacon.handleReply(now, message.endpoint)) this.#context.emit({ kind: 'endpoint', endpoint: message.endpoint })
-        return
+        return this.#node.onDiscoverReply(now, message.endpoint, message.second)
       case 'punch_command':
-        if (this.#punches.take(now)) this.#outbound.punch(message.endpoint)
+        if (this.#punches.take(now)) this.#node.onPunchCommand(now, message.endpoint)
         else this.#context.count('punch_limited')
         return
       default:
@@ -82,12 +90,21 @@ export class Inbound {
     }
   }
 
+  /** From the beacon's second socket comes one thing only, and it says so itself. */
+  #handleSecond (now: Instant, bytes: Uint8Array): void {
+    const message = decodeBeaconMessage(bytes)
+    if (typeof message === 'string' || message.kind !== 'discover_reply' || message.second?.isSource !== true) return this.#context.count('beacon_unexpected')
+    this.#node.onDiscoverReply(now, message.endpoint, message.second)
+  }
+
   #handleFrame (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
     if (bytes.length < 4) return this.#context.count('frame_too_short')
     switch (readU32(bytes, 0)) {
       case MAGIC_SEALED: return this.#handleSealed(now, bytes, source, byRelay)
       case MAGIC_AUTH: return this.#handleAuth(now, bytes, source, byRelay)
-      case MAGIC_PUNCH: return // its only use was to open a NAT
+      case MAGIC_PUNCH: // its first use was to open a NAT
+        if (!byRelay && this.#punched.take(now)) this.#node.onPunched(now, source)
+        return
       case MAGIC_PLAIN: return this.#context.count('plaintext_refused') // never sent, never accepted
       case MAGIC_KEY: return this.#context.count('unauthenticated_key_refused')
       default: this.#context.count('frame_unknown')
@@ -108,7 +125,7 @@ export class Inbound {
     }
     const path = peer.paths.pathOf(source, byRelay)
     const wasQuiet = peer.silentFor(now) >= 2 * k.QUIET_MS // an outage is over: streams need not wait out their backed-off timers
-    if (path !== undefined && (peer.onHeard(now, path, bytes.length) || wasQuiet)) this.#node.onPathChange(now, peer)
+    if (path !== undefined && (peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL) || wasQuiet)) this.#node.onPathChange(now, peer)
     this.#node.afterTunnel(now, peer)
     this.#handlePacket(now, peer, path, packet)
     this.#context.touchPeer(peer)
@@ -264,7 +281,10 @@ export class Inbound {
   #handleControl (now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
     const header = this.#header
     if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0 && header.srcPort !== 0) {
-      return this.#outbound.pong(peer, path, header, payload)
+      this.#outbound.pong(peer, path, header, payload)
+      const hello = payload.length > 0 ? decodePathHello(payload) : undefined
+      if (hello !== undefined) this.#node.onHello(now, peer, hello, path)
+      return
     }
     if (header.dstPort === k.PING_PORT && (header.flags & FLAG_ACK) !== 0 && path !== undefined && header.ack === (header.seq + 1) >>> 0) {
       this.#node.onPong(now, peer, path, header.seq, payload.length)

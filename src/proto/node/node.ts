@@ -15,17 +15,17 @@ import { verifySignature } from '../../crypto/identity.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import { handshakeChallenge } from '../../wire/handshake-message.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
-import { BASE_PAYLOAD_BYTES } from '../path/constants.ts'
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
 import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
 import type { Wish } from '../trust/trust-book.ts'
-import type { NodeOptions } from './context.ts'
+import type { NodeOptions, OwnNetwork } from './context.ts'
 import { NodeContext } from './context.ts'
 import type { Dial } from './dial.ts'
 import { Dialler } from './dialler.ts'
 import { Directory } from './directory.ts'
 import type { DatagramSlot, NodeEvent } from './events.ts'
+import { Finder } from './finder.ts'
 import { Inbound } from './inbound.ts'
 import { Outbound } from './outbound.ts'
 import * as wish from './peer.ts'
@@ -41,6 +41,7 @@ export class OverlayCore {
   readonly #directory: Directory
   readonly #dialler: Dialler
   readonly #pings: Pings
+  readonly #finder: Finder
   readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
   constructor (options: NodeOptions, trust: TrustFile, now: Instant) {
@@ -50,6 +51,7 @@ export class OverlayCore {
     this.standing = new Standing(context, now, (at) => this.#onNewId(at))
     this.#outbound = new Outbound(context)
     this.#pings = new Pings(this.#outbound)
+    const finder = this.#finder = new Finder(context, this.#outbound, this.#pings)
     this.#directory = new Directory(context, (bytes) => this.#outbound.sendBeacon(bytes))
     this.#dialler = new Dialler(context, this.#directory)
     this.#inbound = new Inbound(context, this.#outbound, {
@@ -57,6 +59,10 @@ export class OverlayCore {
       pollTrust: (at) => this.standing.pollSoon(at),
       afterTunnel: (at, peer) => this.#afterTunnel(at, peer),
       onPathChange: (at, peer) => this.#onPathChange(at, peer),
+      onDiscoverReply: (at, endpoint, second) => finder.onDiscoverReply(at, endpoint, second),
+      onPunchCommand: (at, endpoint) => finder.onPunchCommand(at, endpoint),
+      onPunched: (at, source) => finder.onPunched(at, source),
+      onHello: (at, peer, hello, path) => { if (finder.onHello(at, peer, hello, path)) this.#tellPath(peer) },
       onPong: (at, peer, path, seq, bytes) => this.#onPong(at, peer, path, seq, bytes),
     })
   }
@@ -86,6 +92,14 @@ export class OverlayCore {
     this.#takeResults(now)
   }
 
+  /** Addresses of our interfaces are others than before, or the machine has slept. */
+  handleNetworkChange (now: Instant, network: OwnNetwork): void {
+    this.context.network = network
+    this.standing.onNetworkChange(now)
+    this.#finder.onNetworkChange(now)
+    for (const peer of this.context.peers.values()) this.#afterTunnel(now, peer)
+  }
+
   handleTimeout (now: Instant): void {
     const { heap, registry, beacon, options } = this.context
     heap.popAllDue(now, this.#due)
@@ -94,13 +108,14 @@ export class OverlayCore {
       if (due instanceof Stream) {
         const peer = this.context.peers.get(due.peer)
         if (peer === undefined) continue
-        this.#checkBlackHole(now, peer, due)
+        if (due.sender.timeouts > 0) this.#finder.onStall(now, peer, due.sender.isStuckSince(peer.heardAt))
         this.context.touchStream(now, peer, due)
       } else this.#afterPeerTimeout(now, due)
     }
     this.#due.length = 0
     registry.handleTimeout(now)
     this.standing.handleTimeout(now)
+    this.#finder.handleTimeout(now)
     const discover = options.beacon === undefined ? undefined : beacon.pollDiscover(now)
     if (discover !== undefined) this.#outbound.sendBeacon(discover)
     this.#takeResults(now)
@@ -109,7 +124,7 @@ export class OverlayCore {
   nextTimeout (): Instant {
     const { heap, registry, beacon, options } = this.context
     const beaconAt = options.beacon === undefined ? Infinity : beacon.nextTimeout()
-    return Math.min(heap.earliest, registry.nextTimeout(), this.standing.nextTimeout(), beaconAt)
+    return Math.min(heap.earliest, registry.nextTimeout(), this.standing.nextTimeout(), this.#finder.nextTimeout(), beaconAt)
   }
 
   // ---- what follows
@@ -348,8 +363,9 @@ export class OverlayCore {
     }
     if ((news & TUNNEL_CONFIRMED) !== 0) {
       this.context.emit({ kind: 'peer', peer, state: 'connected' })
-      if (peer.paths.current !== undefined) this.context.emit({ kind: 'path', peer, path: peer.paths.current })
-      this.#probeSize(now, peer)
+      this.#tellPath(peer)
+      this.#finder.onConfirmed(now, peer)
+      this.#finder.probeSize(now, peer)
     }
     if ((news & TUNNEL_REKEYED) !== 0) { // it may have restarted: ask whether it still knows our streams
       this.context.emit({ kind: 'peer', peer, state: 'restarted' })
@@ -359,26 +375,25 @@ export class OverlayCore {
       }
     }
     if ((news & TUNNEL_FAILED) !== 0 && !peer.connected) {
-      this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer, neither directly nor through the relay')
+      const { beacon, options, registry } = this.context
+      const isBlocked = options.beacon !== undefined && registry.connected && !beacon.isAnswering(now)
+      if (isBlocked) this.#dialler.failPeer(now, peer, 'UDP_BLOCKED', 'no answer over UDP, neither from the node nor from the beacon')
+      else this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer, neither directly nor through the relay')
       this.context.emit({ kind: 'peer', peer, state: 'unreachable' })
     }
   }
 
   #onPathChange (now: Instant, peer: Peer): void {
-    this.context.emit({ kind: 'path', peer, path: peer.paths.current! })
-    this.#probeSize(now, peer)
+    this.#tellPath(peer)
+    this.#finder.probeSize(now, peer)
     for (const stream of peer.streams.values()) { // what waits for a backed-off timer may go now
       stream.onPathChange(now, false)
       this.context.touchStream(now, peer, stream)
     }
   }
 
-  /** Large packets get no answer while the peer is heard: the path carries less than it did (RFC 8899 §4.3). */
-  #checkBlackHole (now: Instant, peer: Peer, stream: Stream): void {
-    const path = peer.paths.current
-    if (path === undefined || path.payloadBytes <= BASE_PAYLOAD_BYTES || !stream.sender.isStuckSince(peer.heardAt)) return
-    path.onBlackHole(now)
-    this.context.emit({ kind: 'path', peer, path })
+  #tellPath (peer: Peer): void {
+    if (peer.paths.current !== undefined) this.context.emit({ kind: 'path', peer, path: peer.paths.current })
   }
 
   /** The registry gave us another id: it is another one, or has lost its memory. Nothing of the old id holds. */
@@ -416,9 +431,7 @@ export class OverlayCore {
       for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
     }
     if (peer.connected) {
-      const better = peer.paths.takeUpgradeProbe(now)
-      if (better !== undefined) this.#pings.send(now, peer, better, 'alive', 0, undefined)
-      this.#probeSize(now, peer)
+      this.#finder.onPeerTimeout(now, peer)
       if (peer.dials.size > 0) this.#dialler.flush(now, peer)
     }
     this.#afterTunnel(now, peer)
@@ -444,13 +457,6 @@ export class OverlayCore {
     peer.forgetTunnel()
   }
 
-  #probeSize (now: Instant, peer: Peer): void {
-    const path = peer.paths.current
-    if (path === undefined || !peer.tunnel.confirmed) return
-    const bytes = path.takeSizeProbe(now)
-    if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes, undefined)
-  }
-
   #onPong (now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void {
     const ping = this.#pings.take(seq, peer)
     if (ping === undefined) return
@@ -461,8 +467,9 @@ export class OverlayCore {
       path.onSizeAnswer(now, payloadBytes)
       this.context.emit({ kind: 'path', peer, path })
     }
+    if (ping.purpose === 'hello') peer.search.onHelloAnswered()
     if (ping.purpose === 'user') this.context.emit({ kind: 'pong', token: ping.token, peer, path, rttMs })
-    this.#probeSize(now, peer)
+    this.#finder.probeSize(now, peer)
   }
 }
 

@@ -4,13 +4,11 @@
  */
 import { Ring } from '../../base/ring.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
-import { isLoopback } from '../../base/types.ts'
 import { RELAY_HEADER_BYTES, writeRelayHeader } from '../../wire/beacon-messages.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
 import {
   FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, encodePacket,
 } from '../../wire/packet.ts'
-import { encodePunchFrame } from '../../wire/tunnel-frames.ts'
 import type { Path } from '../path/path.ts'
 import type { Stream } from '../stream/stream.ts'
 import type { NodeContext } from './context.ts'
@@ -77,25 +75,12 @@ export class Outbound {
     }
   }
 
-  /** Opens our NAT towards an endpoint that our beacon named. Loopback is nobody's NAT, unless all of this is on one machine. */
-  punch (endpoint: Endpoint): void {
-    const { beacon } = this.#context.options
-    if (endpoint.port === 0 || (isLoopback(endpoint.address) && !isLoopback(beacon?.address ?? ''))) return this.#context.count('punch_refused')
-    for (let i = 0; i < k.PUNCH_FRAMES; i++) this.sendRaw(encodePunchFrame(), endpoint)
-    const seeking = [...this.#context.peers.values()].filter((peer) => peer.wanted && !peer.connected)
-    const known = seeking.find((peer) => peer.paths.all().some((path) => path.endpoint.address === endpoint.address))
-    const peer = known ?? (seeking.length === 1 ? seeking[0] : undefined)
-    if (peer === undefined) return
-    peer.paths.addCandidate(endpoint, 'punched')
-    this.#context.heap.update(peer)
-  }
-
-  ping (peer: Peer, path: Path | undefined, seq: number, payloadBytes: number, underCandidate = false): void {
+  ping (peer: Peer, path: Path | undefined, seq: number, payload: Uint8Array, underCandidate = false): void {
     this.#pushControl(peer, path, underCandidate, (header) => {
       header.protocol = PROTOCOL_CONTROL
       header.srcPort = k.PING_PORT
       header.seq = seq
-    }, new Uint8Array(payloadBytes))
+    }, payload)
   }
 
   /** Answers along the path the ping came by: a ping measures a path, both ways. */
@@ -177,7 +162,8 @@ export class Outbound {
     const context = this.#context
     for (let stream = peer.ready.shift(); stream !== undefined; stream = peer.ready.shift()) {
       stream.queued = false
-      if (path === undefined) continue
+      if (path === undefined || (stream.directOnly && path.kind === 'relay' && stream.phase !== 'resetting')) continue
+      const resent = stream.sender.retransmissions
       if (!stream.pollPacket(now, header, this.#packet, PACKET_HEADER_BYTES, path.payloadBytes)) {
         context.heap.update(stream)
         continue
@@ -191,6 +177,8 @@ export class Outbound {
       header.dstPort = stream.remotePort
       const length = encodePacket(this.#packet, 0, header, context.options.crc32)
       peer.bytesOut += header.payloadLength
+      path.packetsOut += 1
+      if (stream.sender.retransmissions > resent) path.packetsResent += 1
       this.#seal(now, peer, path, this.#packet.subarray(0, length), slot, undefined)
       context.touchStream(now, peer, stream)
       return true

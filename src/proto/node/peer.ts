@@ -3,16 +3,17 @@
  * The peer decides what to send to stay sure of it; outbound.ts seals and sends.
  */
 import { Ring } from '../../base/ring.ts'
-import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import type { Instant, NodeId } from '../../base/types.ts'
 import type { Timed } from '../../base/deadline-heap.ts'
 import type { Machine } from '../machine.ts'
 import type { Path } from '../path/path.ts'
-import { PathSelector } from '../path/selector.ts'
+import type { PathSelector } from '../path/selector.ts'
 import type { Stream } from '../stream/stream.ts'
 import type { TunnelKeys } from '../tunnel/tunnel.ts'
 import { Tunnel } from '../tunnel/tunnel.ts'
 import * as k from './constants.ts'
 import type { Dial } from './dial.ts'
+import { PeerSearch } from './search.ts'
 
 /** Bits of `takeWishes()`: what the peer wants its node to do for it. */
 export const PEER_RESOLVE = 1 // ask the registry where it is
@@ -40,6 +41,7 @@ export class Peer implements Machine, Timed {
   key: Uint8Array | undefined
   tunnel: Tunnel
   paths: PathSelector
+  search = new PeerSearch()
   readonly streams = new Map<number, Stream>()
   /** Streams with something to send, each once. */
   readonly ready = new Ring<Stream>()
@@ -76,13 +78,13 @@ export class Peer implements Machine, Timed {
   #wishes = 0
   #touchedAt: Instant
 
-  constructor (node: NodeId, ownId: NodeId, keys: TunnelKeys, beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, now: Instant) {
+  constructor (node: NodeId, ownId: NodeId, keys: TunnelKeys, makePaths: () => PathSelector, now: Instant) {
     this.node = node
     this.#ownId = ownId
     this.#keys = keys
     this.tunnel = new Tunnel(keys, ownId)
-    this.#makePaths = () => new PathSelector(beacon, maxDatagram)
-    this.paths = this.#makePaths()
+    this.#makePaths = makePaths
+    this.paths = makePaths()
     this.#touchedAt = now
   }
 
@@ -117,14 +119,14 @@ export class Peer implements Machine, Timed {
     return lost
   }
 
-  /** An authenticated frame arrived along `path`. @returns true when the path in use changed. */
-  onHeard (now: Instant, path: Path, bytes: number): boolean {
+  /** An authenticated frame arrived along `path`; `isTraffic`: no ping or pong. @returns true when the path in use changed. */
+  onHeard (now: Instant, path: Path, bytes: number, isTraffic: boolean): boolean {
     this.heardAt = now
     this.#owedSince = -1
     this.#silentTold = false
     path.bytesIn += bytes
     if (this.tunnel.underway) this.tunnel.settle()
-    return this.paths.onHeard(now, path)
+    return this.paths.onHeard(now, path, isTraffic)
   }
 
   /** A sealed frame left; `expectsAnswer` unless it is itself only an answer. */
@@ -151,6 +153,7 @@ export class Peer implements Machine, Timed {
   /** A new life: the peer is gone or trust has ended; nothing of the old keys may be used again. */
   forgetTunnel (): void {
     this.tunnel = new Tunnel(this.#keys, this.#ownId)
+    this.search = new PeerSearch()
     this.paths = this.#makePaths() // a path that was proven once would keep the next key exchange from every other
     this.connected = false
     this.wanted = false
@@ -165,6 +168,7 @@ export class Peer implements Machine, Timed {
       if (path.checkProbe(now) && this.paths.choose()) this.#pathLost = true
     }
     if (this.connected) this.#checkLiveness(now)
+    if (now >= this.search.until) this.search.until = -Infinity
     if (now >= this.leaveAt) this.#wishes |= PEER_LEAVE
     if (this.#isForgettable && now >= Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS) this.#wishes |= PEER_FORGET
   }
@@ -182,7 +186,14 @@ export class Peer implements Machine, Timed {
     return this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
-  /** Streams are open, or a better path is sought: only then does an idle peer cost packets. */
+  /** Only the relay carries, or nothing at all, and somebody cares: better ways are sought. */
+  get isSeeking (): boolean {
+    if (this.streams.size === 0 && this.search.until === -Infinity) return false
+    const { current } = this.paths
+    return current === undefined || current.kind === 'relay' || !current.answered || current.dead
+  }
+
+  /** Streams are open: only then does an idle peer cost packets. */
   get #needsKeepalive (): boolean {
     return this.streams.size > 0
   }
@@ -199,8 +210,10 @@ export class Peer implements Machine, Timed {
     let at = Infinity
     if (this.#owedSince >= 0) at = this.#nextPingAt
     else if (this.#needsKeepalive) at = this.#keepaliveAt
-    if (this.#needsKeepalive) at = Math.min(at, this.paths.nextUpgradeProbe())
-    return at
+    const { isSeeking, search } = this
+    if (this.#needsKeepalive || isSeeking) at = Math.min(at, this.paths.nextUpgradeProbe())
+    if (search.until > 0) at = Math.min(at, search.until)
+    return Math.min(at, search.nextTimeout(isSeeking))
   }
 
   #checkLiveness (now: Instant): void {

@@ -5,7 +5,7 @@ import { MAX_PINGS, PING_EXPIRY_MS } from './constants.ts'
 import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 
-export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size'
+export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size' | 'hello'
 
 export interface Ping {
   readonly peer: Peer
@@ -32,7 +32,17 @@ export class Pings {
     this.#seq = (this.#seq + 1) >>> 0
     this.#underway.set(this.#seq, { peer, path, purpose, payloadBytes, sentAt: now, token })
     if (purpose !== 'size') path?.onProbe(now)
-    this.#outbound.ping(peer, path, this.#seq, payloadBytes, purpose === 'confirm')
+    this.#outbound.ping(peer, path, this.#seq, new Uint8Array(payloadBytes), purpose === 'confirm')
+  }
+
+  /** A ping along the current path that carries what the peer should know of us. */
+  sendHello (now: Instant, peer: Peer, payload: Uint8Array): void {
+    this.#expire(now)
+    const path = peer.paths.current
+    this.#seq = (this.#seq + 1) >>> 0
+    this.#underway.set(this.#seq, { peer, path, purpose: 'hello', payloadBytes: payload.length, sentAt: now, token: undefined })
+    path?.onProbe(now)
+    this.#outbound.ping(peer, path, this.#seq, payload)
   }
 
   /** The ping that this answer belongs to; each is answered once, by the peer it was sent to. */

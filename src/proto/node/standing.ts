@@ -65,6 +65,12 @@ export class Standing {
     this.#nextAt = Math.min(this.#nextAt, now)
   }
 
+  /** Our addresses are others, or time has passed unnoticed: register anew, and find out by it whether the registry still hears us. */
+  onNetworkChange (now: Instant): void {
+    this.#registeredAs = ''
+    this.#nextAt = Math.min(this.#nextAt, now)
+  }
+
   wish (now: Instant, wish: Wish): void {
     this.#context.trust.wish(wish)
     this.#wishedAt = now
@@ -160,7 +166,7 @@ export class Standing {
   }
 
   #register (now: Instant): void {
-    const { options } = this.#context
+    const { options, network } = this.#context
     this.#underway = true
     const publicKey = options.identity.publicKeyBase64
     const listenAddr = this.#registeredAs = this.#listenAddr
@@ -168,7 +174,7 @@ export class Standing {
       type: 'register',
       listen_addr: listenAddr,
       public_key: publicKey,
-      lan_addrs: options.lanEndpoints.map(formatEndpoint),
+      lan_addrs: [...network.lanEndpoints, ...network.worldEndpoints].map(formatEndpoint),
       protocol_version: 1,
       signature: this.#sign(challenges.register(listenAddr, publicKey)),
       ...(options.hostname !== undefined && { hostname: options.hostname }),

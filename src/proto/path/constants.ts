@@ -8,16 +8,27 @@ export const PROBE_TIMEOUT_MS = 1_000
 export const PROBE_FAILURES = 2
 /** The current path is silent for this long while frames come along another: the peer has moved, and is followed. */
 export const FOLLOW_MS = 1_000
-/** Pauses between probes of a better path while a worse one works, ms; the last one repeats. */
-export const UPGRADE_PROBE_MS: readonly number[] = [500, 1_000, 2_000, 5_000, 15_000, 30_000]
+/** Pauses between probes of a better path while a worse one works, ms; the last one repeats. The first ones meet the punches. */
+export const UPGRADE_PROBE_MS: readonly number[] = [60, 120, 250, 500, 1_000, 5_000, 15_000, 30_000]
 /** Unproven candidates are not tried again after this many probes, until somebody names them anew. */
-export const MAX_CANDIDATE_PROBES = 6
+export const MAX_CANDIDATE_PROBES = 7
+
+/** Ways that turn up unnamed are tried at once, so many of them; then one in so many ms, as are the ones between. */
+export const NEWS_BURST = 8
+export const NEWS_PAUSE_MS = 5_000
+
+/** A punch goes out so long after the command for it, ms: both sides' must overlap although their commands arrive at different times. */
+export const PUNCH_AT_MS: readonly number[] = [0, 25, 75, 200, 500]
+/** Endpoints punched at once; commands for more are dropped, and the asker asks again. */
+export const MAX_AIMS = 64
+/** While only the relay carries, the beacon is asked to punch again after these pauses, ms; the last one repeats. */
+export const PUNCH_ROUND_MS: readonly number[] = [400, 1_500, 4_000, 15_000, 60_000]
 
 /** Payload of a stream packet that any path carries (extensions.md): with all headers below 1280 bytes of IPv6. */
 export const BASE_PAYLOAD_BYTES = 1_152
 /** Overlay header 34, sealed frame 36, relay header 9: what stands around a payload in a datagram. */
 export const DATAGRAM_OVERHEAD_BYTES = 79
-/** Payload sizes tried below what the local interface carries, from the largest. */
-export const PAYLOAD_LADDER: readonly number[] = [61_440, 32_768, 16_384, 8_900, 4_096, 1_393]
-/** RFC 8899 §5.1.1 PMTU_RAISE_TIMER: a size that did not arrive is not tried again on that path before, ms. */
-export const RAISE_AGAIN_MS = 600_000
+/** Payload sizes tried above the base, within what the local interface carries: MTU 1400, 1452 and 1500 over IPv4, a page, MTU 9000 over IPv6, and what loopback takes. */
+export const PAYLOAD_LADDER: readonly number[] = [1_293, 1_345, 1_393, 4_096, 8_873, 16_384, 32_768, 61_440]
+/** RFC 8899 §5.1.1 PMTU_RAISE_TIMER is 600 s; Linux forgets a path MTU after the same time, and must have done so first. */
+export const RAISE_AGAIN_MS = 660_000

@@ -1,15 +1,20 @@
 /** One way to a peer: straight to an endpoint, or through the beacon. Proven by authenticated frames, never by hearsay. */
 import type { Endpoint, Instant } from '../../base/types.ts'
+import { isLoopback } from '../../base/types.ts'
 import { BASE_PAYLOAD_BYTES, DATAGRAM_OVERHEAD_BYTES, PAYLOAD_LADDER, PROBE_FAILURES, PROBE_TIMEOUT_MS, RAISE_AGAIN_MS } from './constants.ts'
+import type { SizeMemory } from './size-memory.ts'
 
 export type PathKind = 'lan' | 'direct' | 'punched' | 'relay'
 
 export class Path {
-  readonly kind: PathKind
+  /** May change between direct and punched, as it becomes known what stands between. */
+  kind: PathKind
   /** Where datagrams go: the peer's endpoint, or the beacon's for a relay. */
   readonly endpoint: Endpoint
   /** Last authenticated frame that came this way; -Infinity before the first. */
   heardAt: Instant = -Infinity
+  /** And the last one that was neither ping nor pong: the peer uses this way, and does not only try it. */
+  usedAt: Instant = -Infinity
   /** A ping of ours along this path was answered along it: it works both ways. */
   answered = false
   /** The peer talks to us along another path and not along this one: ours to it may be dead. Until an answer comes. */
@@ -25,18 +30,29 @@ export class Path {
   nextProbeAt: Instant = 0
   #unansweredAt: Instant = -1 // the oldest probe without an answer
   #failures = 0
-  readonly #cap: number
-  #sizeStep: number
+  /** Packets of streams that left this way, and those among them that were sent before: what the path lost, nearly. */
+  packetsOut = 0
+  packetsResent = 0
+  probesOut = 0
+  probesLost = 0
+  probedAt: Instant = -Infinity
+  readonly #sizes: SizeMemory
+  readonly #downwards: boolean
+  #cap: number
+  #sizeStep = 0
   #sizeProbeAt: Instant = -1
   #sizesDoneAt: Instant = -1
 
   /** @param maxDatagram UDP payload that the local interface carries to this endpoint in one piece, bytes. */
-  constructor (kind: PathKind, endpoint: Endpoint, maxDatagram: number) {
+  constructor (kind: PathKind, endpoint: Endpoint, maxDatagram: number, sizes: SizeMemory) {
     this.kind = kind
     this.endpoint = endpoint
-    this.#cap = maxDatagram - DATAGRAM_OVERHEAD_BYTES
-    this.#sizeStep = PAYLOAD_LADDER.findIndex((size) => size <= this.#cap)
-    if (this.#sizeStep < 0) this.#sizesDoneAt = 0
+    this.#sizes = sizes
+    // On loopback the cap is the truth: the largest size will do at once. Elsewhere a size that is too large spoils all
+    // between it and the right one (the kernel cuts them), so sizes are tried from below.
+    this.#downwards = isLoopback(endpoint.address)
+    this.#cap = this.#capOf(maxDatagram)
+    this.#restartSizes()
   }
 
   get heard (): boolean { return this.heardAt !== -Infinity }
@@ -54,6 +70,8 @@ export class Path {
   }
 
   onProbe (now: Instant): void {
+    this.probesOut += 1
+    this.probedAt = now
     if (this.#unansweredAt < 0) this.#unansweredAt = now
   }
 
@@ -70,6 +88,7 @@ export class Path {
   checkProbe (now: Instant): boolean {
     if (now < this.probeDeadline) return false
     this.#unansweredAt = -1
+    this.probesLost += 1
     this.#failures += 1
     return this.#failures === PROBE_FAILURES
   }
@@ -79,32 +98,38 @@ export class Path {
   }
 
   /**
-   * Packet size (RFC 8899): the payload of the probe to send now, or 0. From the largest the interface carries
-   * downwards; only the first probe of a size counts, since the system may fragment a second one.
+   * Packet size (RFC 8899): the payload of the probe to send now, or 0. Only the first probe of a size counts, since
+   * the system may fragment a second one; so none is sent twice.
    */
   takeSizeProbe (now: Instant): number {
-    if (this.#sizesDoneAt >= 0 && now - this.#sizesDoneAt >= RAISE_AGAIN_MS && this.#sizeStep >= 0) this.#restartSizes()
+    if (this.#sizesDoneAt >= 0 && now - this.#sizesDoneAt >= RAISE_AGAIN_MS) this.#restartSizes()
     if (this.#sizesDoneAt >= 0 || this.#sizeProbeAt >= 0) return 0
-    const size = PAYLOAD_LADDER[this.#sizeStep]
-    if (size === undefined || size <= this.payloadBytes) {
+    const size = this.#ladderSize
+    const passesBelow = !this.#downwards && size > this.#cap
+    if (size === 0 || passesBelow || size <= this.payloadBytes || !this.#sizes.mayTry(now, this.endpoint.address, size)) {
       this.#sizesDoneAt = now
       return 0
     }
+    this.#sizes.onTry(now, this.endpoint.address, size)
     this.#sizeProbeAt = now
     return size
   }
 
   onSizeAnswer (now: Instant, payloadBytes: number): void {
-    if (this.#sizeProbeAt < 0 || payloadBytes !== PAYLOAD_LADDER[this.#sizeStep]) return
+    if (this.#sizeProbeAt < 0 || payloadBytes !== this.#ladderSize) return
+    this.#sizes.onProven(this.endpoint.address, payloadBytes)
     this.payloadBytes = payloadBytes
     this.#sizeProbeAt = -1
-    this.#sizesDoneAt = now
+    if (this.#downwards) this.#sizesDoneAt = now
+    else this.#sizeStep += 1
   }
 
+  /** No answer: on loopback the next smaller size may do, elsewhere the last one that passed is the one. */
   checkSizeProbe (now: Instant): void {
     if (now < this.sizeDeadline) return
     this.#sizeProbeAt = -1
-    this.#sizeStep += 1
+    if (this.#downwards) this.#sizeStep -= 1
+    else this.#sizesDoneAt = now
   }
 
   get sizeDeadline (): Instant {
@@ -113,13 +138,33 @@ export class Path {
 
   /** Large packets vanish while small ones pass (RFC 8899 §4.3): back to what every path carries. */
   onBlackHole (now: Instant): void {
+    this.#sizes.onBlackHole(now, this.endpoint.address, this.payloadBytes)
     this.payloadBytes = BASE_PAYLOAD_BYTES
     this.#sizeProbeAt = -1
     this.#sizesDoneAt = now
   }
 
+  /** We are on another network: nothing that was measured holds, and whether the path still works is asked anew. */
+  onLocalChange (maxDatagram: number): void {
+    this.revive()
+    this.rttMs = undefined
+    this.payloadBytes = BASE_PAYLOAD_BYTES
+    this.#cap = this.#capOf(maxDatagram)
+    this.#sizeProbeAt = -1
+    this.#restartSizes()
+  }
+
+  /** What lies behind the relay we do not see, and its kernel would cut what is too large for there: only the base is safe. */
+  #capOf (maxDatagram: number): number {
+    return this.kind === 'relay' && !this.#downwards ? BASE_PAYLOAD_BYTES : maxDatagram - DATAGRAM_OVERHEAD_BYTES
+  }
+
+  get #ladderSize (): number { return PAYLOAD_LADDER[this.#sizeStep] ?? 0 }
+
   #restartSizes (): void {
     this.#sizesDoneAt = -1
-    this.#sizeStep = Math.max(PAYLOAD_LADDER.findIndex((size) => size <= this.#cap), 0)
+    this.#sizeStep = this.#downwards
+      ? PAYLOAD_LADDER.findLastIndex((size) => size <= this.#cap)
+      : PAYLOAD_LADDER.findIndex((size) => size > this.payloadBytes)
   }
 }

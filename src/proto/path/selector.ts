@@ -4,21 +4,28 @@
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FOLLOW_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, UPGRADE_PROBE_MS } from './constants.ts'
+import { FOLLOW_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, NEWS_BURST, NEWS_PAUSE_MS, UPGRADE_PROBE_MS } from './constants.ts'
 import type { PathKind } from './path.ts'
 import { Path } from './path.ts'
+import type { SizeMemory } from './size-memory.ts'
 
 export class PathSelector {
   readonly #candidates: Path[] = [] // not the relay
   readonly #relay: Path | undefined
   readonly #maxDatagram: (endpoint: Endpoint) => number
+  readonly #sizes: SizeMemory
   #current: Path | undefined
   #relayAdmitted = false
+  #currentSince: Instant = -Infinity // when traffic along it could first be expected
+  #isPunched: boolean | undefined
+  #news = NEWS_BURST
+  #newsAt: Instant = 0
 
   /** @param maxDatagram UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
-  constructor (beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number) {
+  constructor (beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, sizes: SizeMemory) {
     this.#maxDatagram = maxDatagram
-    this.#relay = beacon === undefined ? undefined : new Path('relay', beacon, maxDatagram(beacon))
+    this.#sizes = sizes
+    this.#relay = beacon === undefined ? undefined : new Path('relay', beacon, maxDatagram(beacon), sizes)
   }
 
   /** The path in use; before anything is proven the most promising one. Undefined: no way is known. */
@@ -28,14 +35,16 @@ export class PathSelector {
   /** Names a way to try. Naming it again makes it worth trying again. Port 0 is no way to anywhere. */
   addCandidate (endpoint: Endpoint, kind: Exclude<PathKind, 'relay'>): Path | undefined {
     if (endpoint.port === 0) return undefined
-    const known = this.#candidates.find((path) => sameEndpoint(path.endpoint, endpoint))
-    if (known !== undefined) {
-      known.probes = 0
-      known.nextProbeAt = 0
-      return known
+    const already = this.#candidates.find((path) => sameEndpoint(path.endpoint, endpoint))
+    if (already !== undefined) {
+      if (kind === 'lan') already.kind = kind // heard from before it was named
+      already.probes = 0
+      already.nextProbeAt = 0
+      return already
     }
     if (this.#candidates.length >= MAX_CANDIDATES) this.#dropWorst()
-    const path = new Path(kind, endpoint, this.#maxDatagram(endpoint))
+    const known = kind === 'lan' || this.#isPunched === undefined ? kind : this.#isPunched ? 'punched' : 'direct'
+    const path = new Path(known, endpoint, this.#maxDatagram(endpoint), this.#sizes)
     this.#candidates.push(path)
     this.choose()
     return path
@@ -50,24 +59,32 @@ export class PathSelector {
 
   /**
    * An authenticated, not replayed frame came along `path`: it works towards us. Whether it works from us only an
-   * answer tells; but a peer that has left the current path is followed at once. @returns true when the path changed.
+   * answer tells; but a peer that has left the current path is followed at once.
+   * @param isTraffic it is no ping or pong. @returns true when the path changed.
    */
-  onHeard (now: Instant, path: Path): boolean {
+  onHeard (now: Instant, path: Path, isTraffic: boolean): boolean {
     const current = this.#current
+    if (isTraffic) path.usedAt = now
     if (path === current) {
       path.onHeard(now)
       return false
     }
+    if (this.#currentSince === -Infinity) this.#currentSince = now
     const first = !path.heard
     path.onHeard(now)
     // Given up while nothing passed, and heard again: better than one that is dead too, or was never heard of.
-    if (path.dead && (current?.answered !== true || current.dead)) path.revive()
-    if (current === undefined || !current.heard || current.dead) return this.choose()
-    if (!path.dead && now - current.heardAt >= FOLLOW_MS) {
+    if (path.dead && (current?.heard !== true || current.dead)) path.revive()
+    if (current === undefined || !current.answered || current.dead) {
+      if (first && !this.#takeNews(now)) path.nextProbeAt = now + NEWS_PAUSE_MS
+      return this.choose()
+    }
+    // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
+    const hasLeft = now - current.heardAt >= FOLLOW_MS || (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
+    if (!path.dead && hasLeft) {
       current.suspect = true
       return this.choose()
     }
-    if (first) path.nextProbeAt = now
+    if (first) path.nextProbeAt = this.#takeNews(now) ? now : now + NEWS_PAUSE_MS
     return false
   }
 
@@ -96,6 +113,23 @@ export class PathSelector {
     this.#relayAdmitted = true
   }
 
+  /** We are on another network: every way is judged anew, and stays what it is until then. */
+  onLocalChange (): void {
+    for (const path of this.all()) {
+      path.onLocalChange(this.#maxDatagram(path.endpoint))
+      path.probes = 0
+      path.nextProbeAt = 0
+    }
+  }
+
+  /** What is known now of the NATs between tells how the ways that are no LAN and no relay are to be called. @returns true when the current one is called otherwise. */
+  classify (isPunched: boolean): boolean {
+    const before = this.#current?.kind
+    this.#isPunched = isPunched
+    for (const path of this.#candidates) if (path.kind !== 'lan') path.kind = isPunched ? 'punched' : 'direct'
+    return this.#current?.kind !== before
+  }
+
   /** Where a PILA goes: the current path if it works, else everywhere. */
   handshakePaths (): readonly Path[] {
     if (this.#current !== undefined && this.#current.heard && !this.#current.dead) return [this.#current]
@@ -110,17 +144,18 @@ export class PathSelector {
   choose (): boolean {
     let best: Path | undefined
     for (const path of this.all()) {
-      if (best === undefined || score(path) > score(best)) best = path
+      if (best === undefined || score(path) > score(best) || (score(path) === score(best) && path === this.#current)) best = path
     }
     const changed = best !== this.#current
+    if (changed) this.#currentSince = -Infinity
     this.#current = best
     return changed
   }
 
-  /** A better way than the current one whose turn to be probed it is. */
+  /** A way that is better than the current one, or not proven yet, whose turn to be probed it is. */
   takeUpgradeProbe (now: Instant): Path | undefined {
-    for (const path of this.#candidates) {
-      if (path === this.#current || !this.#worthProbing(path) || now < path.nextProbeAt) continue
+    for (const path of this.all()) {
+      if (!this.#worthProbing(path) || now < path.nextProbeAt) continue
       path.nextProbeAt = now + UPGRADE_PROBE_MS[Math.min(path.probes, UPGRADE_PROBE_MS.length - 1)]!
       path.probes += 1
       return path
@@ -130,15 +165,27 @@ export class PathSelector {
 
   nextUpgradeProbe (): Instant {
     let at = Infinity
-    for (const path of this.#candidates) {
-      if (path !== this.#current && this.#worthProbing(path)) at = Math.min(at, path.nextProbeAt)
+    for (const path of this.all()) {
+      if (this.#worthProbing(path)) at = Math.min(at, path.nextProbeAt)
     }
     return at
   }
 
   #worthProbing (path: Path): boolean {
-    if (this.#current !== undefined && RANK[path.kind] <= RANK[this.#current.kind] && !this.#current.dead) return false
-    return path.heard || path.probes < MAX_CANDIDATE_PROBES
+    const current = this.#current
+    const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
+    if (path === current || path.kind === 'relay') return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
+    if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
+    return mayAnswer
+  }
+
+  /** A way that was not heard of before may be tried at once, but a NAT that draws a port for each of our probes makes one of each answer. */
+  #takeNews (now: Instant): boolean {
+    this.#news = Math.min(NEWS_BURST, this.#news + (now - this.#newsAt) / NEWS_PAUSE_MS)
+    this.#newsAt = now
+    if (this.#news < 1) return false
+    this.#news -= 1
+    return true
   }
 
   #dropWorst (): void {
@@ -151,13 +198,18 @@ export class PathSelector {
   }
 }
 
-const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 1, direct: 2, lan: 3 }
+/** Punched and direct are equally good, once they work. */
+const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 2, direct: 2, lan: 3 }
 
-/** Alive before dead, proven both ways before heard of, heard of before promised; then by kind. An untried relay beats a dead path. */
+/**
+ * Alive before dead, proven both ways before heard of, heard of before promised; then by kind. Where nothing is proven
+ * the relay comes first: what arrives straight may come through a NAT that lets nothing back.
+ */
 function score (path: Path): number {
   const alive = path.dead ? 0 : 100
   if (path.answered) return alive + 50 + RANK[path.kind]
-  if (path.heard) return alive + 40 + RANK[path.kind]
-  if (path.hinted) return alive + 30 + RANK[path.kind]
-  return alive + (path.kind === 'relay' ? 20 : RANK[path.kind])
+  const rank = path.kind === 'relay' ? 5 : RANK[path.kind]
+  if (path.heard) return alive + 40 + rank
+  if (path.hinted) return alive + 30 + rank
+  return alive + (path.kind === 'relay' ? 20 : rank)
 }

@@ -8,14 +8,29 @@ import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS, REFRESH_PAUSE_MS } from './con
 export class BeaconClient implements Machine {
   /** Our public endpoint, as the beacon saw it last. */
   observed: Endpoint | undefined
+  answeredAt: Instant = -Infinity
   #nodeId: NodeId = 0
   #nextAt: Instant = 0
   #unanswered = 0
   #sentAt: Instant = -Infinity
 
+  /** Questions since the last answer. */
+  get unanswered (): number { return this.#unanswered }
+
+  /** UDP passes between us and the beacon, as far as the last minute tells. */
+  isAnswering (now: Instant): boolean {
+    return now - this.answeredAt < 3 * DISCOVER_INTERVAL_MS && this.#unanswered < DISCOVER_RETRY_MS.length
+  }
+
   /** Something of ours is unanswered: perhaps it is our own endpoint that changed, and the beacon relays to the old one. */
   refresh (now: Instant): void {
     if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#nextAt = now
+  }
+
+  /** Our network has changed: there is no time to lose. */
+  askNow (now: Instant): void {
+    this.#nextAt = now
+    this.#unanswered = 0
   }
 
   /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
@@ -28,6 +43,7 @@ export class BeaconClient implements Machine {
   /** @returns true when our endpoint is new or another than before. */
   handleReply (now: Instant, endpoint: Endpoint): boolean {
     this.#unanswered = 0
+    this.answeredAt = now
     this.#nextAt = now + DISCOVER_INTERVAL_MS
     if (sameEndpoint(this.observed, endpoint)) return false
     this.observed = endpoint

@@ -13,3 +13,7 @@ export const DISCOVER_INTERVAL_MS = 20_000
 export const REFRESH_PAUSE_MS = 1_000
 /** How long registration waits for the beacon to tell our endpoint, ms: a silent beacon must not hold a node back. */
 export const DISCOVER_PATIENCE_MS = 600
+/** Pauses behind the questions of a NAT probe, ms: each may be lost, and so may its answer. */
+export const NAT_PROBE_MS: readonly number[] = [250, 350, 600]
+/** While no beacon answers at all, the probe begins anew after this pause, ms. */
+export const NAT_PROBE_PATIENCE_MS = 5_000

@@ -13,8 +13,10 @@ export class PlainClose {
   heldUntil: Instant = Infinity
   #transmissions = 0
 
-  hold (now: Instant): void {
-    this.heldUntil = now + HELD_FIN_MS
+  /** We have said all. A dialler's FIN waits for the answer to end (Q2); a listener is done, and its peer waits for that. */
+  endSent (now: Instant, dialled: boolean): void {
+    if (dialled) this.heldUntil = now + HELD_FIN_MS
+    else this.wanted = true
   }
 
   /** The time to hold a half-close is over: @returns true once. */

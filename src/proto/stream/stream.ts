@@ -45,6 +45,8 @@ export class Stream implements Machine {
   /** Bookkeeping of the node: the stream stands in its peer's queue, or in the node's list of news. */
   queued = false
   announced = false
+  /** Nothing of it but its RST goes through a relay: while there is no other way it waits, and ends when it waited too long. */
+  directOnly = false
   /** What the application keeps for it; the core does not look. */
   app: unknown = undefined
 
@@ -91,11 +93,11 @@ export class Stream implements Machine {
     return !this.#blockedWriter
   }
 
-  /** No more bytes from us. The other direction goes on; a plain peer's streams have no halves, see endPlain. */
+  /** No more bytes from us. The other direction goes on; a plain peer's streams have no halves (plain-close.ts). */
   shutdown (now: Instant): void {
     if (this.sender.ended) return
     this.sender.ended = true
-    if (!this.extended) this.#endPlain(now)
+    if (!this.extended) this.#plain.endSent(now, this.dialled)
     this.#advancePlainClose(now)
   }
 
@@ -268,13 +270,7 @@ export class Stream implements Machine {
     this.#controlAt = Infinity
     this.#lastSentAt = now
     this.#plain.heldUntil = Infinity
-    if (this.sender.ended && !this.extended) this.#endPlain(now)
-  }
-
-  /** Q2: a dialler's FIN waits for the answer to end; a listener that has said all is done, and its peer waits for that. */
-  #endPlain (now: Instant): void {
-    if (this.dialled) this.#plain.hold(now)
-    else this.#plain.wanted = true
+    if (this.sender.ended && !this.extended) this.#plain.endSent(now, this.dialled)
   }
 
   #handleRepeatedSyn (header: PacketHeader): void {

@@ -76,7 +76,7 @@ export class DaemonNode implements Overlay {
 
   get status (): OverlayStatus {
     const { since, connected } = this.#control
-    return { udp: null, registry: null, beacon: null, daemon: { socket: this.#share.socket, state: connected ? 'connected' : 'lost', since: since.toISOString() }, counters: {} }
+    return { udp: null, registry: null, beacon: null, nat: null, daemon: { socket: this.#share.socket, state: connected ? 'connected' : 'lost', since: since.toISOString() }, counters: {} }
   }
 
   /** As the daemon told last, some seconds ago at most. */
@@ -95,6 +95,8 @@ export class DaemonNode implements Overlay {
         bytesIn: own.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0),
         bytesOut: own.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
         lastHeardMs: null,
+        reason: null,
+        paths: [],
       }
     })
   }
@@ -126,6 +128,10 @@ export class DaemonNode implements Overlay {
     return this.#datagrams.open(port, onDatagram)
   }
 
+  readonly health = null
+  pathTo (): null { return null }
+  /** The daemon brings up its tunnels when something is dialled. */
+  async connect (peer: string): Promise<NodeId> { return await this.resolve(peer) }
   async resolve (peer: string): Promise<NodeId> { return await this.#names.resolve(peer) }
   hostnameOf (node: NodeId): string | undefined { return this.#names.hostnameOf(node) }
 

@@ -123,6 +123,8 @@ export class DaemonStream extends Duplex implements OverlayStream {
     return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
   }
 
+  /** Only the daemon knows its paths. */
+  refuseRelay (): void {}
   setNoDelay (): this { return this }
   setKeepAlive (): this { return this }
   ref (): this { return this }

@@ -14,8 +14,8 @@ import {
 import { TokenBuckets } from '../token-buckets.ts'
 import { ENTRY_LIVES_MS, MAX_ENTRIES, MAX_SYNC_IDS, PUNCH_BURST, PUNCHES_PER_MINUTE, TAKEOVER_SILENCE_MS,
   UNKNOWN_TAKEOVER_SILENCE_MS } from './constants.ts'
-
-export type Send = (bytes: Uint8Array, to: Endpoint) => void
+import type { Send } from './probes.ts'
+import { answerProbe } from './probes.ts'
 
 export interface BeaconOptions {
   readonly beaconId: number // 0: alone
@@ -32,6 +32,8 @@ export interface NodeKnowledge {
 }
 
 export class Beacon {
+  /** Port of the second socket, 0 for none; its datagrams go to `handleAtSecond` (probes.ts). */
+  secondPort = 0
   readonly counters: BeaconCounters = { ...NO_COUNTERS }
   readonly #beaconId: number
   readonly #peers: ReadonlyMap<string, Endpoint>
@@ -61,7 +63,7 @@ export class Beacon {
       return
     }
     switch (message.kind) {
-      case 'discover': return this.#handleDiscover(now, message.node, from, send)
+      case 'discover': return this.#handleDiscover(now, message, from, send)
       case 'punch_request': return this.#handlePunchRequest(now, message, from, send)
       case 'relay': return this.#handleRelay(now, message, bytes, from, send)
       case 'sync': return this.#handleSync(now, message.nodeIds, from)
@@ -88,10 +90,11 @@ export class Beacon {
   }
 
   /** The reply is true whoever asks, so it comes even where the id is not given to the asker. */
-  #handleDiscover (now: number, nodeId: NodeId, from: Endpoint, send: Send): void {
+  #handleDiscover (now: number, { node, probe }: Message<'discover'>, from: Endpoint, send: Send): void {
     this.counters.discovers++
-    if (nodeId !== 0) this.#hear(now, nodeId, from)
-    send(encodeDiscoverReply(from), from)
+    if (node !== 0) this.#hear(now, node, from)
+    if (probe === undefined) send(encodeDiscoverReply(from), from)
+    else answerProbe(probe, from, this.secondPort, send)
   }
 
   #handlePunchRequest (now: number, message: Message<'punch_request'>, from: Endpoint, send: Send): void {
@@ -134,10 +137,10 @@ export class Beacon {
       // The deliver header is the shorter one: written over the end of the relay header, it saves a copy of the frame.
       const at = RELAY_HEADER_BYTES - RELAY_DELIVER_HEADER_BYTES
       writeRelayDeliverHeader(bytes, at, message.sender)
-      send(bytes.subarray(at), destination.endpoint)
+      send(bytes.subarray(at), destination.endpoint, 'relay')
     } else if (elsewhere !== undefined && !this.#isPeer(from)) { // never from beacon to beacon to beacon: no loops
       this.counters.forwarded++
-      send(bytes, elsewhere)
+      send(bytes, elsewhere, 'relay')
     } else {
       this.counters.relaysUnknown++
     }

@@ -7,3 +7,12 @@ export const PUNCH_BURST = 20 // punch requests per source address: more are dro
 export const PUNCHES_PER_MINUTE = 600
 export const MAX_SYNC_IDS = 16_370 // what one UDP datagram holds; the rest is not announced
 export const ANNOUNCE_EVERY_MS = 10_000
+/** Relaying, for each source (a node's public endpoint). Beyond these datagrams are dropped and counted. */
+export const RELAY_BYTES_PER_SECOND = 50_000_000 // 400 Mbit/s: nobody's own link, and half of what one core relays
+export const RELAY_BURST_BYTES = 8_000_000
+export const RELAY_QUEUE_BYTES = 512 * 1024 // 10 ms of the above: more would only be delay
+export const RELAY_TOTAL_BYTES = 32 * 1024 * 1024
+export const RELAY_QUANTUM_BYTES = 4_096 // a turn
+export const MAX_RELAY_SOURCES = 100_000 // remembered, 200 bytes each; idle ones are forgotten every minute
+/** Sent in one turn of the event loop; then what arrives meanwhile is read. */
+export const RELAYS_PER_TURN = 64

@@ -6,6 +6,7 @@ import type { Endpoint } from '../../../src/base/types.ts'
 import { formatEndpoint } from '../../../src/base/types.ts'
 import type { LinkOptions } from './link.ts'
 import { Link } from './link.ts'
+import type { Handler, Uplink } from './nat.ts'
 import type { Random } from './random.ts'
 import type { World } from './world.ts'
 
@@ -21,12 +22,11 @@ export interface PathOptions extends LinkOptions {
   readonly corruptRate?: number // this share of the datagrams has one bit flipped
 }
 
-type Handler = (bytes: Uint8Array, source: Endpoint) => void
-
-export class Network {
+export class Network implements Uplink {
   readonly #world: World
   readonly #random: Random
   readonly #handlers = new Map<string, Handler>()
+  readonly #hosts = new Map<string, (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void>() // by address: NATs, which have all ports
   readonly #links = new Map<string, Link>()
   readonly #options = new Map<string, PathOptions>() // by pair of hosts
   readonly #cuts = new Set<string>()
@@ -45,6 +45,7 @@ export class Network {
 
   attach (endpoint: Endpoint, handler: Handler): void { this.#handlers.set(formatEndpoint(endpoint), handler) }
   detach (endpoint: Endpoint): void { this.#handlers.delete(formatEndpoint(endpoint)) }
+  attachHost (address: string, handler: (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void): void { this.#hosts.set(address, handler) }
 
   /** Both directions between two hosts. */
   setPath (a: string, b: string, options: PathOptions): void {
@@ -105,6 +106,8 @@ export class Network {
   }
 
   #arrive (from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
-    this.#handlers.get(formatEndpoint(to))?.(bytes, from)
+    const handler = this.#handlers.get(formatEndpoint(to))
+    if (handler === undefined) this.#hosts.get(to.address)?.(bytes, from, to)
+    else handler(bytes, from)
   }
 }

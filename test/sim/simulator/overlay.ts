@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import type { Endpoint } from '../../../src/base/types.ts'
 import { Beacon } from '../../../src/server/beacon/beacon.ts'
+import type { Send } from '../../../src/server/beacon/probes.ts'
+import { handleAtSecond } from '../../../src/server/beacon/probes.ts'
 import type { RegistryOptions } from '../../../src/server/registry/options.ts'
 import type { Datagram, PathOptions } from './network.ts'
 import { Network } from './network.ts'
@@ -16,6 +18,8 @@ export interface SimOverlayOptions {
   readonly path?: PathOptions
   readonly registryLatencyMs?: number
   readonly registry?: Partial<RegistryOptions>
+  /** The beacon answers as one of another make: nothing about NATs is to be had from it. */
+  readonly foreignBeacon?: boolean
 }
 
 export class SimOverlay {
@@ -34,15 +38,19 @@ export class SimOverlay {
     this.network = new Network(this.world, this.random, options.path ?? { delayMs: 10 })
     this.registry = new SimRegistry(this.world, options.registryLatencyMs ?? 5, options.registry)
     this.network.audits.push(refusePlaintext)
+    const second = { address: this.beaconEndpoint.address, port: this.beaconEndpoint.port + 1 }
+    const send: Send = (out, to, how) => this.network.send(how === 'second' ? second : this.beaconEndpoint, to, out)
     this.network.attach(this.beaconEndpoint, (bytes, source) => {
-      this.beacon.handle(this.world.nowMs, bytes, source, (out, to) => this.network.send(this.beaconEndpoint, to, out))
+      if (options.foreignBeacon !== true) this.beacon.secondPort = second.port
+      this.beacon.handle(this.world.nowMs, bytes, source, send)
     })
+    this.network.attach(second, (bytes, source) => void handleAtSecond(bytes, source, second.port, send))
   }
 
   /** Made and started. The first has the address 203.0.113.1, and so on. */
   node (hostname: string | undefined, options: SimNodeOptions = {}): SimNode {
     const index = this.nodes.length + 1
-    const endpoint = { address: `203.0.113.${index}`, port: 4_000 + index }
+    const endpoint = options.behind?.inside ?? { address: `203.0.113.${index}`, port: 4_000 + index }
     const node = new SimNode(this, endpoint, this.#seed * 1_000 + index, { ...options, ...(hostname !== undefined && { hostname }) })
     this.nodes.push(node)
     node.start()

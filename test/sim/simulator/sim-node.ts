@@ -7,6 +7,7 @@ import type { Endpoint, NodeId } from '../../../src/base/types.ts'
 import { nodeCrypto } from '../../../src/crypto/aead.ts'
 import { createIdentity } from '../../../src/crypto/identity.ts'
 import type { Identity } from '../../../src/crypto/identity.ts'
+import type { OwnNetwork } from '../../../src/proto/node/context.ts'
 import type { Dial } from '../../../src/proto/node/dial.ts'
 import type { DatagramSlot, NodeEvent } from '../../../src/proto/node/events.ts'
 import { OverlayCore } from '../../../src/proto/node/node.ts'
@@ -15,6 +16,7 @@ import { parseWish } from '../../../src/proto/node/standing.ts'
 import type { Stream } from '../../../src/proto/stream/stream.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
 import type { TrustFile } from '../../../src/wire/trust-file.ts'
+import type { Uplink } from './nat.ts'
 import { Random } from './random.ts'
 import type { SimOverlay } from './overlay.ts'
 import { EPOCH_MS, SimRegistryLink } from './sim-registry.ts'
@@ -31,6 +33,9 @@ export interface SimNodeOptions {
   readonly trustFile?: TrustFile
   readonly fixedEndpoint?: Endpoint
   readonly localEndpoint?: Endpoint // what the socket is bound to, behind a NAT; default: the same that others see
+  /** Behind this box: `inside` is the node's own endpoint, `outside` the address that the registry sees. */
+  readonly behind?: { readonly nat: Uplink, readonly inside: Endpoint, readonly outside: string }
+  readonly lanEndpoints?: readonly Endpoint[]
 }
 
 export class SimNode {
@@ -70,6 +75,7 @@ export class SimNode {
   get lives (): number { return this.#life }
   get nowMs (): number { return this.overlay.world.nowMs }
   get nodeId (): NodeId { return this.core.nodeId }
+  get uplink (): Uplink { return this.options.behind?.nat ?? this.overlay.network }
   get registered (): boolean { return this.core.standing.registered }
 
   start (): void {
@@ -79,8 +85,8 @@ export class SimNode {
     this.#timerAt = Infinity
     this.core = this.#makeCore()
     this.#watchHeap()
-    this.overlay.network.attach(this.endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
-    this.link = new SimRegistryLink(this.overlay.world, this.overlay.registry, this.endpoint.address, {
+    this.uplink.attach(this.endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
+    this.link = new SimRegistryLink(this.overlay.world, this.overlay.registry, this.options.behind?.outside ?? this.endpoint.address, {
       onConnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryConnected(now)),
       onDisconnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryDisconnected(now)),
       onReply: (reply) => this.#ifAlive(life, (now) => this.core.handleRegistryReply(now, reply)),
@@ -96,7 +102,7 @@ export class SimNode {
     this.alive = false
     this.#life += 1
     this.link.stop()
-    this.overlay.network.detach(this.endpoint)
+    this.uplink.detach(this.endpoint)
   }
 
   restart (endpoint = this.endpoint): void {
@@ -108,9 +114,15 @@ export class SimNode {
   /** The NAT in front of it gives it another address or port; the old one leads nowhere. */
   rebind (endpoint: Endpoint): void {
     const life = this.#life
-    this.overlay.network.detach(this.endpoint)
+    this.uplink.detach(this.endpoint)
     this.endpoint = endpoint
-    this.overlay.network.attach(endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
+    this.uplink.attach(endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
+  }
+
+  /** This machine itself is on another network now, and notices. */
+  roam (endpoint: Endpoint): void {
+    this.rebind(endpoint)
+    this.turn((now) => this.core.handleNetworkChange(now, this.#network))
   }
 
   listen (port: number, onStream: (stream: SimStream) => void = () => {}): void {
@@ -154,6 +166,11 @@ export class SimNode {
     if (life === this.#life) this.turn(act)
   }
 
+  get #network (): OwnNetwork {
+    const own = this.options.localEndpoint ?? this.endpoint
+    return { lanEndpoints: this.options.lanEndpoints ?? [], worldEndpoints: [], ownEndpoints: [own] }
+  }
+
   #makeCore (): OverlayCore {
     const { options } = this
     return new OverlayCore({
@@ -165,7 +182,7 @@ export class SimNode {
       beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
       fixedEndpoint: options.fixedEndpoint,
       localEndpoint: options.localEndpoint ?? this.endpoint,
-      lanEndpoints: [],
+      network: this.#network,
       hostname: options.hostname,
       public: options.public ?? false,
       pinnedKeys: options.pinnedKeys ?? new Map(),
@@ -203,7 +220,7 @@ export class SimNode {
     this.#tellNews(now)
     let room = MAX_DATAGRAMS_PER_TURN
     for (; room > 0 && core.pollDatagram(now, this.#slot); room--) {
-      this.overlay.network.send(this.endpoint, this.#slot.endpoint, this.#slot.buffer.subarray(0, this.#slot.length))
+      this.uplink.send(this.endpoint, this.#slot.endpoint, this.#slot.buffer.subarray(0, this.#slot.length))
     }
     for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) this.link.send(request)
     if (core.registryStale) this.link.drop()

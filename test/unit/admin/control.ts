@@ -8,6 +8,7 @@ export const STATUS: StatusRecord = {
   registry: { endpoint: '127.0.0.1:9000', state: 'registered', since: '2026-11-23T00:00:00.000Z' },
   beacon: { endpoint: '127.0.0.1:9001', observed: '127.0.0.1:40001' },
   daemon: null,
+  nat: { mapping: 'none', filtering: 'port-independent' },
   peers: 1, connections: 1,
   mappings: [{ name: 'agent-b:80', local: '127.77.0.2:80', peer: 'agent-b', remote: '0:0000.0000.0002:80', protocol: 'tcp' }],
   exposes: [{ name: '80', port: 80, target: 'tcp://127.0.0.1:3000', allow: ['trusted'], protocol: 'tcp' }],
@@ -27,6 +28,11 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
     peers: () => [{
       nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', trusted: true, state: 'connected',
       path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 }, streams: 3, bytesIn: 1_500_000, bytesOut: 900, lastHeardMs: 250,
+      reason: 'punched: both sides keep out what they did not ask for, and opened up at the same time',
+      paths: [
+        { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400, state: 'used', bytesIn: 1_600_000, bytesOut: 1_000, lossPercent: 0.5 },
+        { kind: 'relay', endpoint: '198.51.100.1:9001', rttMs: null, mtu: 1231, state: 'untried', bytesIn: 0, bytesOut: 0, lossPercent: null },
+      ],
     }],
     mappings: () => STATUS.mappings,
     exposes: () => STATUS.exposes,
@@ -36,6 +42,14 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
+    },
+    doctor: () => ({
+      healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
+      checks: [{ name: 'registry', state: 'ok', text: 'it answers' }, { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' }],
+    }),
+    explain: (target) => {
+      calls.push(['explain', target])
+      return Promise.resolve({ target, peer: 'agent-b', port: 80, reachable: false, code: 'CONNECTION_REFUSED', steps: [{ step: 'name', state: 'ok', text: 'node 2' }, { step: 'port', state: 'fail', text: 'refused', hint: 'Ask.' }] })
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),

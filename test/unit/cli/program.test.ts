@@ -55,14 +55,15 @@ test('status in JSON is the record, and as text says who and where', async () =>
   const { out } = await run('status')
   assert.equal(out, [
     'state        ready, for 1 min 1 s (pilotgate 0.1.0, pid 42)', 'node         agent-a (0:0000.0000.0001)', 'key          AAAA', 'udp          127.0.0.1:40001', 'admin        /run/a.sock',
-    'registry     127.0.0.1:9000, registered since 2026-11-23T00:00:00.000Z', 'beacon       127.0.0.1:9001, sees us at 127.0.0.1:40001', 'peers        1', 'connections  1', 'memory       90.0 MB resident, 20.0 MB heap',
+    'registry     127.0.0.1:9000, registered since 2026-11-23T00:00:00.000Z', 'beacon       127.0.0.1:9001, sees us at 127.0.0.1:40001', 'nat          none, filtering port-independent (see `pilotgate doctor`)', 'peers        1', 'connections  1', 'memory       90.0 MB resident, 20.0 MB heap',
     'mapping      127.77.0.2:80 → agent-b, 0:0000.0000.0002:80', 'exposure     port 80 → tcp://127.0.0.1:3000, for trusted', '',
   ].join('\n'))
 })
 
 test('lists are tables for people, and say so when they are empty', async () => {
   assert.equal((await run('peers')).out, [
-    'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD', 'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago', '',
+    'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD', 'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago',
+    '', 'agent-b: punched: both sides keep out what they did not ask for, and opened up at the same time', '',
   ].join('\n'))
   const empty = testWorld({ control: fakeControl([], { peers: () => [], mappings: () => [], exposes: () => [], connections: () => [], trusted: () => Promise.resolve([]), pending: () => Promise.resolve([]) }) })
   for (const command of ['peers', 'mappings', 'exposes', 'connections', 'trust list', 'trust pending']) assert.equal((await run(command, empty)).code, 0)

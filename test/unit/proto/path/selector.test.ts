@@ -3,19 +3,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_CANDIDATES } from '../../../../src/proto/path/constants.ts'
 import { PathSelector } from '../../../../src/proto/path/selector.ts'
+import { SizeMemory } from '../../../../src/proto/path/size-memory.ts'
 
 const BEACON = { address: '198.51.100.1', port: 9_001 }
 
 function endpoint (port: number): { address: string, port: number } { return { address: '203.0.113.5', port } }
 
-function selector (): PathSelector { return new PathSelector(BEACON, () => 1_472) }
+function selector (): PathSelector { return new PathSelector(BEACON, () => 1_472, new SizeMemory()) }
 
 test('the relay is used before anything is proven, and a direct way as soon as it is', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   assert.equal(paths.current?.kind, 'relay')
-  paths.onHeard(0, paths.relay!)
-  paths.onHeard(10, direct)
+  paths.onHeard(0, paths.relay!, true)
+  paths.onHeard(10, direct, true)
   paths.onAnswer(direct, 5)
   assert.equal(paths.current, direct)
 })
@@ -27,7 +28,7 @@ test('PILA go the direct ways first, by the relay too once it is admitted, and a
   assert.deepEqual(paths.handshakePaths(), [direct])
   paths.admitRelay()
   assert.deepEqual(paths.handshakePaths(), [direct, paths.relay])
-  paths.onHeard(0, direct)
+  paths.onHeard(0, direct, true)
   paths.onAnswer(direct, 5)
   assert.deepEqual(paths.handshakePaths(), [direct])
 })
@@ -35,7 +36,7 @@ test('PILA go the direct ways first, by the relay too once it is admitted, and a
 test('a thousand sources do not fill the table, and do not push out the way in use', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
-  paths.onHeard(0, direct)
+  paths.onHeard(0, direct, true)
   paths.onAnswer(direct, 5)
   for (let port = 2; port < 1_000; port++) paths.pathOf(endpoint(port), false)
   assert.ok(paths.all().length <= MAX_CANDIDATES + 1)
@@ -44,7 +45,7 @@ test('a thousand sources do not fill the table, and do not push out the way in u
 
 test('probes of a better way become rare, and stop when it never answers', () => {
   const paths = selector()
-  paths.onHeard(0, paths.relay!)
+  paths.onHeard(0, paths.relay!, true)
   paths.onAnswer(paths.relay!, 5)
   paths.addCandidate(endpoint(1), 'direct')!
   const probes: number[] = []
@@ -56,7 +57,7 @@ test('probes of a better way become rare, and stop when it never answers', () =>
 test('a way on which probes stay unanswered is dead, and alive again when one is answered', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
-  paths.onHeard(0, direct)
+  paths.onHeard(0, direct, true)
   paths.onAnswer(direct, 5)
   for (let now = 0; !direct.dead && now < 60_000; now += 500) {
     direct.onProbe(now)
@@ -71,7 +72,7 @@ test('a way on which probes stay unanswered is dead, and alive again when one is
 test('a way that was given up and is heard again comes before one of which nothing was ever heard', () => {
   const paths = selector()
   const relay = paths.relay!
-  paths.onHeard(0, relay)
+  paths.onHeard(0, relay, true)
   paths.onAnswer(relay, 5)
   const direct = paths.addCandidate(endpoint(1), 'direct') // named by the registry, and behind a NAT that lets nothing in
   for (let now = 0; !relay.dead; now += 500) { // the beacon restarts
@@ -79,6 +80,6 @@ test('a way that was given up and is heard again comes before one of which nothi
     if (relay.checkProbe(now)) paths.choose()
   }
   assert.equal(paths.current, direct)
-  paths.onHeard(10_000, relay)
+  paths.onHeard(10_000, relay, true)
   assert.equal(paths.current, relay)
 })

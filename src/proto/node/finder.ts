@@ -1,0 +1,230 @@
+/**
+ * How better ways are found: what NAT we have, where peers and we can be reached (path hellos), punching at the same
+ * time on both sides, packet sizes, and what follows when our own network changes. Which way is used decides
+ * path/selector.ts; this part only names candidates and has them proven.
+ */
+import { equalBytes } from '../../base/bytes.ts'
+import type { Endpoint, Instant } from '../../base/types.ts'
+import { sameEndpoint } from '../../base/types.ts'
+import type { SecondSocket } from '../../wire/beacon-messages.ts'
+import { encodePunchRequest } from '../../wire/beacon-messages.ts'
+import type { HelloKind, NatFiltering, NatMapping, PathHello } from '../../wire/path-hello.ts'
+import { encodePathHello } from '../../wire/path-hello.ts'
+import { encodePunchFrame } from '../../wire/tunnel-frames.ts'
+import { BASE_PAYLOAD_BYTES } from '../path/constants.ts'
+import type { Path } from '../path/path.ts'
+import { Puncher } from '../path/puncher.ts'
+import { mayAim } from '../path/targets.ts'
+import type { NodeContext } from './context.ts'
+import * as k from './constants.ts'
+import { isSameSubnet } from './directory.ts'
+import type { Outbound } from './outbound.ts'
+import type { Peer } from './peer.ts'
+import type { Pings } from './pings.ts'
+
+export class Finder {
+  readonly #context: NodeContext
+  readonly #outbound: Outbound
+  readonly #pings: Pings
+  readonly #puncher = new Puncher()
+
+  constructor (context: NodeContext, outbound: Outbound, pings: Pings) {
+    this.#context = context
+    this.#outbound = outbound
+    this.#pings = pings
+  }
+
+  handleTimeout (now: Instant): void {
+    for (let endpoint = this.#puncher.poll(now); endpoint !== undefined; endpoint = this.#puncher.poll(now)) {
+      this.#context.count('punches_sent')
+      this.#outbound.sendRaw(encodePunchFrame(), endpoint)
+    }
+    const { nat, options } = this.#context
+    if (options.beacon === undefined) return
+    if (nat.handleTimeout(now)) this.#onNatKnown(now)
+    const question = nat.poll(now)
+    if (question !== undefined) this.#outbound.sendRaw(question.bytes, question.to)
+  }
+
+  nextTimeout (): Instant { return Math.min(this.#puncher.nextTimeout(), this.#context.nat.nextTimeout()) }
+
+  /** The beacon tells where it sees us. */
+  onDiscoverReply (now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void {
+    const { beacon, nat, nodeId } = this.#context
+    if (second?.isSource !== true && beacon.handleReply(now, endpoint)) {
+      this.#context.emit({ kind: 'endpoint', endpoint })
+      this.#tellPeers(now)
+      if (!nat.busy) nat.start(now, nodeId)
+    }
+    if (nat.handleReply(now, endpoint, second)) this.#onNatKnown(now)
+  }
+
+  /** Opens our NAT towards an endpoint that our beacon names, who does the same to the other side. */
+  onPunchCommand (now: Instant, endpoint: Endpoint): void {
+    if (!this.#mayAim(endpoint)) return this.#context.count('punch_refused')
+    if (!this.#puncher.aim(now, endpoint)) return
+    const seeking = [...this.#context.peers.values()].filter((peer) => (peer.wanted && !peer.connected) || peer.isSeeking)
+    const known = seeking.find((peer) => peer.paths.all().some((path) => path.endpoint.address === endpoint.address && path.kind !== 'relay'))
+    const peer = known ?? (seeking.length === 1 ? seeking[0] : undefined)
+    if (peer === undefined) return
+    peer.paths.addCandidate(endpoint, 'punched')
+    this.#context.heap.update(peer)
+  }
+
+  /** A punch came from there: what it came through is open, and whoever waits for that need not wait for his timer. */
+  onPunched (now: Instant, source: Endpoint): void {
+    for (const peer of this.#context.peers.values()) {
+      if (!peer.isSeeking || !peer.connected) continue
+      const path = peer.paths.all().find((one) => sameEndpoint(one.endpoint, source))
+      if (path === undefined || path.kind === 'relay' || path.answered || now - path.probedAt < k.PUNCHED_PING_MS) continue
+      this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      this.#context.touchPeer(peer)
+    }
+  }
+
+  /** The peer holds our key: from now on it can be asked and told things. */
+  onConfirmed (now: Instant, peer: Peer): void {
+    peer.search.start(now)
+    for (const path of peer.paths.all()) path.nextProbeAt = now
+  }
+
+  /** What is due for a peer besides liveness. */
+  onPeerTimeout (now: Instant, peer: Peer): void {
+    if (!peer.connected) return
+    if (peer.search.takeHello(now)) this.#sendHello(now, peer)
+    if (peer.isSeeking && peer.search.takePunch(now)) this.#punch(now, peer)
+    if (peer.isSeeking || peer.streams.size > 0) {
+      for (let better = peer.paths.takeUpgradeProbe(now); better !== undefined; better = peer.paths.takeUpgradeProbe(now)) {
+        this.#pings.send(now, peer, better, 'alive', 0, undefined)
+      }
+    }
+    this.probeSize(now, peer)
+  }
+
+  /** The peer tells where it can be reached, and where it sees us. @returns true when its path is called otherwise by it. */
+  onHello (now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): boolean {
+    if (!this.#context.trust.isTrusted(peer.node)) {
+      this.#context.count('hello_untrusted')
+      return false
+    }
+    const isNews = !equalBytes(encodePathHello(hello), peer.search.hello === undefined ? NOTHING : encodePathHello(peer.search.hello))
+    peer.search.hello = hello
+    if (!isNews) return false // said again, because the first time was not sure to arrive
+    const { lanEndpoints } = this.#context.network
+    for (const { kind, endpoint } of hello.endpoints) {
+      if (kind === 'seen') {
+        if (path !== undefined && path.kind !== 'relay' && path.kind !== 'lan') this.#onSeen(now, path, endpoint)
+      } else if (kind === 'lan' && lanEndpoints.some((own) => isSameSubnet(own.address, endpoint.address))) peer.paths.addCandidate(endpoint, 'lan')
+      else if (kind === 'public' && this.#mayAim(endpoint)) peer.paths.addCandidate(endpoint, 'direct')
+    }
+    peer.search.punchSoon(now)
+    this.#context.heap.update(peer)
+    return this.#classify(peer)
+  }
+
+  /** Addresses of our interfaces are others now, or we slept: nothing learned before is sure to hold, and nobody waits for a timer. */
+  onNetworkChange (now: Instant): void {
+    const { beacon, nat, sizes, peers, nodeId, options } = this.#context
+    sizes.clear()
+    if (options.beacon !== undefined) {
+      beacon.askNow(now)
+      nat.start(now, nodeId)
+    }
+    for (const peer of peers.values()) {
+      peer.paths.onLocalChange()
+      if (!peer.connected) continue
+      peer.search.start(now)
+      if (peer.streams.size > 0) for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      if (!peer.extended) peer.tunnel.showKey(now) // a Go peer follows only a PILA (tunnel.md §4.2)
+    }
+  }
+
+  /** Tries the next packet size on the path in use, if one is due. */
+  probeSize (now: Instant, peer: Peer): void {
+    const path = peer.paths.current
+    if (path === undefined || !peer.tunnel.confirmed) return
+    const bytes = path.takeSizeProbe(now)
+    if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes, undefined)
+  }
+
+  /**
+   * A stream gets no acknowledgement, though the peer may be heard: perhaps the path works in one direction only.
+   * @param ofLarge large segments, and over two timeouts: the path carries less than it did (RFC 8899 §4.3).
+   */
+  onStall (now: Instant, peer: Peer, ofLarge: boolean): void {
+    const path = peer.paths.current
+    if (path === undefined) return
+    if (now - path.probedAt >= k.STALL_PING_MS) {
+      this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      this.#context.touchPeer(peer)
+    }
+    if (!ofLarge || path.payloadBytes <= BASE_PAYLOAD_BYTES) return
+    path.onBlackHole(now)
+    this.#context.emit({ kind: 'path', peer, path })
+  }
+
+  #sendHello (now: Instant, peer: Peer): void {
+    if (!this.#context.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // where we live is nobody else's business
+    const { nat, beacon, options, network } = this.#context
+    const endpoints: Array<{ kind: HelloKind, endpoint: Endpoint }> = []
+    const world = options.fixedEndpoint ?? beacon.observed
+    if (world !== undefined) endpoints.push({ kind: 'public', endpoint: world })
+    for (const endpoint of network.worldEndpoints) endpoints.push({ kind: 'public', endpoint })
+    for (const endpoint of network.lanEndpoints) endpoints.push({ kind: 'lan', endpoint })
+    const path = peer.paths.current
+    if (path?.answered === true && path.kind !== 'relay') endpoints.push({ kind: 'seen', endpoint: path.endpoint })
+    this.#pings.sendHello(now, peer, encodePathHello({ mapping: nat.mapping, filtering: nat.filtering, endpoints }))
+  }
+
+  /** Both sides send towards each other at once: the beacon tells the peer, and what we know of it we punch already. */
+  #punch (now: Instant, peer: Peer): void {
+    if (this.#context.options.beacon !== undefined) this.#outbound.sendBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
+    for (const path of peer.paths.all()) {
+      if (path.kind === 'relay' || path.answered) continue
+      path.probes = 0
+      path.nextProbeAt = now
+      if (this.#mayAim(path.endpoint)) this.#puncher.aim(now, path.endpoint)
+    }
+  }
+
+  #onSeen (now: Instant, path: Path, seenAt: Endpoint): void {
+    const { nat, beacon, options } = this.#context
+    if (path.endpoint.address !== options.beacon?.address && nat.handleSeen(seenAt, beacon.observed)) this.#onNatKnown(now)
+  }
+
+  #onNatKnown (now: Instant): void {
+    const { nat } = this.#context
+    this.#context.emit({ kind: 'nat', mapping: nat.mapping, filtering: nat.filtering })
+    this.#tellPeers(now)
+    for (const peer of this.#context.peers.values()) {
+      if (this.#classify(peer) && peer.paths.current !== undefined) this.#context.emit({ kind: 'path', peer, path: peer.paths.current })
+    }
+  }
+
+  #tellPeers (now: Instant): void {
+    for (const peer of this.#context.peers.values()) {
+      if (!peer.connected) continue
+      peer.search.helloDue(now)
+      this.#context.heap.update(peer)
+    }
+  }
+
+  /** A way between two that both keep out what they did not ask for was punched; where one is open nothing had to be. */
+  #classify (peer: Peer): boolean {
+    const { hello } = peer.search
+    const { nat } = this.#context
+    if (hello === undefined || nat.mapping === 'unknown' || hello.mapping === 'unknown') return false
+    return peer.paths.classify(isClosed(nat) && isClosed(hello))
+  }
+
+  #mayAim (endpoint: Endpoint): boolean {
+    const { beacon } = this.#context.options
+    return endpoint.port !== 0 && beacon !== undefined && mayAim(endpoint.address, beacon.address)
+  }
+}
+
+const NOTHING = new Uint8Array(0)
+
+function isClosed ({ mapping, filtering }: { readonly mapping: NatMapping, readonly filtering: NatFiltering }): boolean {
+  return mapping === 'none' ? filtering === 'address-and-port-dependent' : mapping !== 'unknown'
+}

@@ -1,0 +1,62 @@
+/** The search for a better way to one peer: when to tell it where we are, when to have the beacon punch, and for how long. */
+import type { Instant } from '../../base/types.ts'
+import type { PathHello } from '../../wire/path-hello.ts'
+import { PUNCH_ROUND_MS } from '../path/constants.ts'
+import { HELLO_AGAIN_MS, SEARCH_MS } from './constants.ts'
+
+export class PeerSearch {
+  /** What the peer told of itself; undefined: nothing yet, or it is of another make. */
+  hello: PathHello | undefined
+  /** The peer told the registry to be reached by relay only. */
+  relayOnly = false
+  /** Until then a better way is sought although no stream is open. */
+  until: Instant = -Infinity
+  #helloAt: Instant = Infinity
+  #hellos = 0
+  #punchAt: Instant = Infinity
+  #rounds = 0
+
+  /** The tunnel is up. */
+  start (now: Instant): void {
+    this.until = now + SEARCH_MS
+    this.helloDue(now)
+    this.#rounds = 0
+    this.#punchAt = now
+  }
+
+  /** What we tell is new, or we are not sure that it arrived. */
+  helloDue (now: Instant): void {
+    this.#helloAt = now
+    this.#hellos = 0
+  }
+
+  /** It arrived. */
+  onHelloAnswered (): void {
+    this.#helloAt = Infinity
+  }
+
+  /** Something changed that makes another try worth it. */
+  punchSoon (now: Instant): void {
+    this.#rounds = 0
+    this.#punchAt = Math.min(this.#punchAt, now)
+  }
+
+  takeHello (now: Instant): boolean {
+    if (now < this.#helloAt) return false
+    this.#helloAt = this.#hellos < HELLO_AGAIN_MS.length ? now + HELLO_AGAIN_MS[this.#hellos]! : Infinity
+    this.#hellos += 1
+    return true
+  }
+
+  takePunch (now: Instant): boolean {
+    if (now < this.#punchAt) return false
+    this.#punchAt = now + PUNCH_ROUND_MS[Math.min(this.#rounds, PUNCH_ROUND_MS.length - 1)]!
+    this.#rounds += 1
+    return true
+  }
+
+  /** @param isSeeking only the relay carries, and somebody cares. */
+  nextTimeout (isSeeking: boolean): Instant {
+    return isSeeking ? Math.min(this.#helloAt, this.#punchAt) : this.#helloAt
+  }
+}

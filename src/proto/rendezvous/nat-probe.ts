@@ -1,0 +1,146 @@
+/**
+ * What kind of NAT is in front of us (RFC 5780's questions, asked of our own beacon). A beacon of ours has a second
+ * socket: whether its unasked answer from there gets in tells how the NAT filters, whether that socket sees us at the
+ * same endpoint tells how it maps. Any other beacon takes the question for a plain discover, and the kind stays unknown
+ * until peers tell where they see us. Filtering first: our own question to the second socket opens the filter.
+ */
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import { sameEndpoint } from '../../base/types.ts'
+import type { SecondSocket } from '../../wire/beacon-messages.ts'
+import { encodeDiscoverProbe } from '../../wire/beacon-messages.ts'
+import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
+import { NAT_PROBE_MS, NAT_PROBE_PATIENCE_MS } from './constants.ts'
+
+export class NatProbe {
+  mapping: NatMapping = 'unknown'
+  filtering: NatFiltering = 'unknown'
+  /** The beacon is one of ours and has a second socket; undefined while nobody knows. */
+  supported: boolean | undefined
+  readonly #beacon: Endpoint
+  readonly #ownEndpoints: () => readonly Endpoint[]
+  #phase: 'idle' | 'filtering' | 'mapping' = 'idle'
+  #plain: Endpoint | undefined // as a beacon that may be of another make sees us
+  #first: Endpoint | undefined // as the beacon's first socket sees us
+  #secondPort = 0
+  #attempts = 0
+  #nextAt: Instant = Infinity
+  #nodeId: NodeId = 0
+
+  /** @param ownEndpoints where our socket can be reached on our own interfaces. */
+  constructor (beacon: Endpoint, ownEndpoints: () => readonly Endpoint[]) {
+    this.#beacon = beacon
+    this.#ownEndpoints = ownEndpoints
+  }
+
+  get busy (): boolean { return this.#phase !== 'idle' }
+
+  /** Find out, or find out anew: our network is another one, or the NAT gave us another endpoint. */
+  start (now: Instant, nodeId: NodeId): void {
+    this.#nodeId = nodeId
+    this.#phase = 'filtering'
+    this.#attempts = 0
+    this.#first = this.#plain = undefined
+    this.#nextAt = now
+    this.supported = undefined
+  }
+
+  /** The second socket of our beacon, whose answers are believed as well. */
+  isSecond (source: Endpoint): boolean {
+    return this.#secondPort !== 0 && source.port === this.#secondPort && source.address === this.#beacon.address
+  }
+
+  /**
+   * The unasked answer from the second socket may overtake the one that tells its port: from the beacon's own address
+   * it is believed while we wait for it. @returns true when it is such an answer.
+   */
+  mayBeSecond (source: Endpoint): boolean {
+    return this.isSecond(source) || (this.#phase === 'filtering' && source.address === this.#beacon.address)
+  }
+
+  /** @returns true when the kind is known by it, or another than before. */
+  handleReply (now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): boolean {
+    if (this.#phase === 'idle') return false
+    if (second === undefined || second.port === 0) { // perhaps only the answer to a plain discover that was under way
+      this.#plain = endpoint
+      return false
+    }
+    this.supported = true
+    this.#secondPort = second.port
+    if (this.#phase === 'mapping') return second.isSource && this.#onSecondSight(endpoint)
+    if (second.isSource) {
+      this.filtering = 'port-independent' // it came in unasked
+      this.#first ??= endpoint // of the question, which went to the first socket
+      this.#beginMapping(now)
+    } else this.#first = endpoint
+    return false
+  }
+
+  /** A peer at another address than the beacon's tells where it sees us. @returns true when the kind is another by it. */
+  handleSeen (seenAt: Endpoint, observed: Endpoint | undefined): boolean {
+    if (observed === undefined || this.mapping === 'none' || this.mapping === 'address-and-port-dependent') return false
+    const mapping = sameEndpoint(seenAt, observed) ? 'endpoint-independent' : this.mapping === 'endpoint-independent' ? 'address-dependent' : this.mapping
+    const isNews = mapping !== this.mapping
+    this.mapping = mapping
+    return isNews
+  }
+
+  /** The question that is due now, for the endpoint that comes with it. */
+  poll (now: Instant): { readonly bytes: Uint8Array, readonly to: Endpoint } | undefined {
+    if (now < this.#nextAt || this.#attempts >= NAT_PROBE_MS.length) return undefined
+    this.#nextAt = now + NAT_PROBE_MS[this.#attempts]!
+    this.#attempts += 1
+    if (this.#phase === 'filtering') return { bytes: encodeDiscoverProbe(this.#nodeId, { answerFromSecond: true }), to: this.#beacon }
+    return { bytes: encodeDiscoverProbe(0, { answerFromSecond: false }), to: { address: this.#beacon.address, port: this.#secondPort } }
+  }
+
+  /** After all questions of a phase: what was not answered tells something too. @returns true when the kind is known by it, or another than before. */
+  handleTimeout (now: Instant): boolean {
+    if (this.#phase === 'idle' || this.#attempts < NAT_PROBE_MS.length || now < this.#nextAt) return false
+    if (this.#phase === 'filtering' && this.#first !== undefined) {
+      this.filtering = 'address-and-port-dependent'
+      this.#beginMapping(now)
+    } else if (this.#phase === 'filtering' && this.#plain !== undefined) return this.#onForeignBeacon(this.#plain)
+    else if (this.#phase === 'filtering') {
+      this.#nextAt = now + NAT_PROBE_PATIENCE_MS // no answer at all: the beacon is away, or UDP does not pass
+      this.#attempts = 0
+    } else { // the second socket does not hear us: somebody filters there, and all we know is whether there is a NAT
+      if (this.#first !== undefined) this.mapping = this.#isOwn(this.#first) ? 'none' : 'unknown'
+      this.#finish()
+      return true
+    }
+    return false
+  }
+
+  nextTimeout (): Instant { return this.#nextAt }
+
+  #onForeignBeacon (endpoint: Endpoint): boolean {
+    this.supported = false
+    const before = this.mapping
+    this.mapping = this.#isOwn(endpoint) ? 'none' : this.mapping === 'none' ? 'unknown' : this.mapping
+    this.#finish()
+    return this.mapping !== before
+  }
+
+  #beginMapping (now: Instant): void {
+    this.#phase = 'mapping'
+    this.#attempts = 0
+    this.#nextAt = now
+  }
+
+  #onSecondSight (endpoint: Endpoint): boolean {
+    const first = this.#first ?? endpoint
+    if (this.#isOwn(endpoint)) this.mapping = 'none'
+    else this.mapping = sameEndpoint(first, endpoint) ? 'endpoint-independent' : 'address-and-port-dependent'
+    this.#finish()
+    return true
+  }
+
+  #finish (): void {
+    this.#phase = 'idle'
+    this.#nextAt = Infinity
+  }
+
+  #isOwn (endpoint: Endpoint): boolean {
+    return this.#ownEndpoints().some((own) => sameEndpoint(own, endpoint))
+  }
+}

@@ -1,0 +1,15 @@
+/** Names to addresses, where only an address will do. */
+import { lookup } from 'node:dns/promises'
+import { PilotError } from '../base/errors.ts'
+import type { Endpoint } from '../base/types.ts'
+import { formatEndpoint } from '../base/types.ts'
+
+/** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */
+export async function literal (endpoint: Endpoint): Promise<Endpoint> {
+  if (/^[\d.]+$/.test(endpoint.address) || endpoint.address.includes(':')) return endpoint
+  try {
+    return { address: (await lookup(endpoint.address)).address, port: endpoint.port }
+  } catch (error) {
+    throw new PilotError('REGISTRY_UNREACHABLE', `--beacon ${formatEndpoint(endpoint)}: the name does not resolve`, {}, error)
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Notices that this machine is on another network, or was asleep: the addresses of its interfaces are others, or the
+ * wall clock ran on while we did not. Asking now and then is all that every system offers alike; it costs 50 µs.
+ */
+import type { Endpoint } from '../base/types.ts'
+import type { OwnNetwork } from '../proto/node/context.ts'
+import { networkFingerprint, ownNetwork } from './interfaces.ts'
+
+export class NetworkWatch {
+  readonly #timer: NodeJS.Timeout
+  #fingerprint = networkFingerprint()
+  #wallMs = Date.now()
+  #monotonicMs = performance.now()
+
+  constructor (local: Endpoint, onChange: (network: OwnNetwork, why: 'addresses' | 'sleep') => void) {
+    this.#timer = setInterval(() => {
+      const fingerprint = networkFingerprint()
+      const slept = this.#hasSlept()
+      if (fingerprint === this.#fingerprint && !slept) return
+      const why = fingerprint === this.#fingerprint ? 'sleep' : 'addresses'
+      this.#fingerprint = fingerprint
+      onChange(ownNetwork(local), why)
+    }, POLL_MS)
+    this.#timer.unref()
+  }
+
+  stop (): void {
+    clearInterval(this.#timer)
+  }
+
+  /** Some systems stop the monotonic clock during sleep, some let it run: either way much more than a poll went by. */
+  #hasSlept (): boolean {
+    const [wallMs, monotonicMs] = [Date.now(), performance.now()]
+    const passedMs = Math.max(wallMs - this.#wallMs, monotonicMs - this.#monotonicMs)
+    this.#wallMs = wallMs
+    this.#monotonicMs = monotonicMs
+    return passedMs > POLL_MS + SLEPT_MS
+  }
+}
+
+const POLL_MS = 1_000
+/** Later than that by so much is no busy event loop. A clock that is set forward looks the same, and does no harm. */
+const SLEPT_MS = 4_000

@@ -1,0 +1,71 @@
+// The two ends of a transfer, in plain JavaScript: they start inside namespaces, many times, and must start quickly.
+//   node peer.mjs serve HOST PORT BYTES        answers each connection with one byte, then BYTES of a known pattern; prints the port
+//   node peer.mjs fetch HOST PORT [TIMEOUT_MS] connects, reads to the end, prints {connectMs, firstByteMs, totalMs, bytes, sha256, error}
+import { createHash } from 'node:crypto'
+import { connect, createServer } from 'node:net'
+
+const [mode, host, port, third] = process.argv.slice(2)
+
+/** The same 64 KiB at both ends, but for a counter in front of each: a block lost, doubled or misplaced changes the digest. */
+export function block (index, length) {
+  const bytes = Buffer.alloc(length, PATTERN)
+  bytes.writeUInt32BE(index, 0)
+  return bytes
+}
+
+const PATTERN = createHash('sha512').update('pilotgate').digest()
+const BLOCK_BYTES = 65_536
+
+if (mode === 'serve') serve()
+else if (mode === 'fetch') fetch()
+else if (mode === 'digest') console.log(digest(Number(host)))
+
+function serve () {
+  const total = Number(third)
+  const server = createServer({ noDelay: true }, (socket) => {
+    socket.on('error', () => {})
+    socket.resume()
+    let index = 0
+    socket.write('!')
+    const pump = () => {
+      while (index * BLOCK_BYTES < total) {
+        const length = Math.min(BLOCK_BYTES, total - index * BLOCK_BYTES)
+        if (!socket.write(block(index++, length))) return void socket.once('drain', pump)
+      }
+      socket.end()
+    }
+    pump()
+  })
+  server.listen(Number(port), host, () => console.log(JSON.stringify({ event: 'listening', port: server.address().port })))
+}
+
+function fetch () {
+  const began = performance.now()
+  const hash = createHash('sha256')
+  const result = { connectMs: 0, firstByteMs: 0, totalMs: 0, bytes: 0, sha256: '', error: null }
+  const done = (error) => {
+    if (error !== undefined) result.error = error
+    result.totalMs = performance.now() - began
+    result.sha256 = hash.digest('hex')
+    console.log(JSON.stringify({ event: 'fetched', ...result }))
+    process.exit(0)
+  }
+  const socket = connect({ host, port: Number(port), noDelay: true })
+  setTimeout(() => done(`not done after ${third} ms`), Number(third ?? 60_000))
+  socket.on('connect', () => { result.connectMs = performance.now() - began })
+  socket.on('data', (bytes) => {
+    if (result.bytes === 0) result.firstByteMs = performance.now() - began
+    const before = result.bytes
+    result.bytes += bytes.length
+    hash.update(bytes)
+    if (before >> 24 !== result.bytes >> 24) console.log(JSON.stringify({ event: 'progress', bytes: result.bytes }))
+  })
+  socket.on('end', () => done())
+  socket.on('error', (error) => done(error.code ?? error.message))
+}
+
+function digest (total) {
+  const hash = createHash('sha256').update('!')
+  for (let index = 0; index * BLOCK_BYTES < total; index++) hash.update(block(index, Math.min(BLOCK_BYTES, total - index * BLOCK_BYTES)))
+  return hash.digest('hex')
+}

@@ -1,0 +1,98 @@
+/** What NAT there is, found by two questions; and honesty where it cannot be found. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Endpoint } from '../../../../src/base/types.ts'
+import { NatProbe } from '../../../../src/proto/rendezvous/nat-probe.ts'
+import { decodeBeaconMessage } from '../../../../src/wire/beacon-messages.ts'
+
+const BEACON = { address: '198.51.100.1', port: 9_001 }
+const OWN = { address: '10.0.0.2', port: 4_000 }
+
+/** Answers as a beacon of ours behind the given NAT would; returns after all timers. */
+function found (nat: { firstSight: Endpoint, secondSight: Endpoint | undefined, unaskedComesIn: boolean, second?: number }): NatProbe {
+  const probe = new NatProbe(BEACON, () => [OWN])
+  const second = nat.second ?? 9_002
+  probe.start(0, 1)
+  for (let now = 0; now < 4_000; now += 50) {
+    probe.handleTimeout(now)
+    const question = probe.poll(now)
+    if (question === undefined) continue
+    const message = decodeBeaconMessage(question.bytes)
+    assert.ok(typeof message !== 'string' && message.kind === 'discover' && message.probe !== undefined)
+    if (question.to.port === BEACON.port) {
+      assert.ok(message.probe.answerFromSecond)
+      if (nat.unaskedComesIn) probe.handleReply(now, nat.firstSight, { port: second, isSource: true }) // overtakes the other
+      probe.handleReply(now, nat.firstSight, { port: second, isSource: false })
+    } else {
+      assert.deepEqual(question.to, { address: BEACON.address, port: second })
+      if (nat.secondSight !== undefined) probe.handleReply(now, nat.secondSight, { port: second, isSource: true })
+    }
+  }
+  return probe
+}
+
+const OUTSIDE = { address: '203.0.113.5', port: 33_000 }
+const ELSEWHERE = { address: '203.0.113.5', port: 33_001 }
+
+test('no NAT, and whether a firewall is there', () => {
+  const open = found({ firstSight: OWN, secondSight: OWN, unaskedComesIn: true })
+  assert.deepEqual([open.mapping, open.filtering], ['none', 'port-independent'])
+  const firewall = found({ firstSight: OWN, secondSight: OWN, unaskedComesIn: false })
+  assert.deepEqual([firewall.mapping, firewall.filtering], ['none', 'address-and-port-dependent'])
+})
+
+test('a cone, whatever it lets in', () => {
+  const restricted = found({ firstSight: OUTSIDE, secondSight: OUTSIDE, unaskedComesIn: false })
+  assert.deepEqual([restricted.mapping, restricted.filtering], ['endpoint-independent', 'address-and-port-dependent'])
+  const full = found({ firstSight: OUTSIDE, secondSight: OUTSIDE, unaskedComesIn: true })
+  assert.deepEqual([full.mapping, full.filtering], ['endpoint-independent', 'port-independent'])
+})
+
+test('a symmetric NAT', () => {
+  const probe = found({ firstSight: OUTSIDE, secondSight: ELSEWHERE, unaskedComesIn: false })
+  assert.deepEqual([probe.mapping, probe.filtering], ['address-and-port-dependent', 'address-and-port-dependent'])
+  const open = found({ firstSight: OUTSIDE, secondSight: ELSEWHERE, unaskedComesIn: true })
+  assert.deepEqual([open.mapping, open.filtering], ['address-and-port-dependent', 'port-independent'])
+})
+
+test('a second port that cannot be reached leaves the mapping unknown, but not whether there is a NAT', () => {
+  assert.equal(found({ firstSight: OUTSIDE, secondSight: undefined, unaskedComesIn: false }).mapping, 'unknown')
+  assert.equal(found({ firstSight: OWN, secondSight: undefined, unaskedComesIn: false }).mapping, 'none')
+})
+
+test('a beacon of another make: unknown behind a NAT, none without one, and no further questions', () => {
+  for (const [sight, expected] of [[OUTSIDE, 'unknown'], [OWN, 'none']] as const) {
+    const probe = new NatProbe(BEACON, () => [OWN])
+    probe.start(0, 1)
+    let questions = 0
+    for (let now = 0; now < 60_000; now += 50) {
+      probe.handleTimeout(now)
+      if (probe.poll(now) === undefined) continue
+      questions += 1
+      probe.handleReply(now, sight, undefined)
+    }
+    assert.equal(probe.mapping, expected)
+    assert.equal(probe.supported, false)
+    assert.equal(questions, 3)
+    assert.equal(probe.nextTimeout(), Infinity)
+  }
+})
+
+test('while no beacon answers it asks on, but rarely', () => {
+  const probe = new NatProbe(BEACON, () => [OWN])
+  probe.start(0, 1)
+  let questions = 0
+  for (let now = 0; now < 60_000; now += 50) {
+    probe.handleTimeout(now)
+    if (probe.poll(now) !== undefined) questions += 1
+  }
+  assert.ok(questions > 9 && questions <= 40, `${questions}`)
+  assert.equal(probe.mapping, 'unknown')
+})
+
+test('peers elsewhere tell address-dependent mapping from endpoint-independent', () => {
+  const cone = found({ firstSight: OUTSIDE, secondSight: OUTSIDE, unaskedComesIn: false })
+  assert.equal(cone.handleSeen(OUTSIDE, OUTSIDE), false)
+  assert.equal(cone.handleSeen(ELSEWHERE, OUTSIDE), true)
+  assert.equal(cone.mapping, 'address-dependent')
+})
