@@ -1,5 +1,6 @@
 // The two ends of a transfer, in plain JavaScript: they start inside namespaces, many times, and must start quickly.
 //   node peer.mjs serve HOST PORT BYTES        answers each connection with one byte, then BYTES of a known pattern; prints the port
+//   node peer.mjs echo HOST PORT BYTES         sends BYTES of the pattern to an echo service, prints what came back as fetch does
 //   node peer.mjs fetch HOST PORT [TIMEOUT_MS] connects, reads to the end, prints {connectMs, firstByteMs, totalMs, bytes, sha256, error}
 import { createHash } from 'node:crypto'
 import { connect, createServer } from 'node:net'
@@ -18,7 +19,7 @@ const BLOCK_BYTES = 65_536
 
 if (mode === 'serve') serve()
 else if (mode === 'fetch') fetch()
-else if (mode === 'digest') console.log(digest(Number(host)))
+else if (mode === 'echo') echo()
 
 function serve () {
   const total = Number(third)
@@ -64,8 +65,34 @@ function fetch () {
   socket.on('error', (error) => done(error.code ?? error.message))
 }
 
-function digest (total) {
-  const hash = createHash('sha256').update('!')
-  for (let index = 0; index * BLOCK_BYTES < total; index++) hash.update(block(index, Math.min(BLOCK_BYTES, total - index * BLOCK_BYTES)))
-  return hash.digest('hex')
+function echo () {
+  const total = Number(third)
+  const began = performance.now()
+  const hash = createHash('sha256')
+  const result = { connectMs: 0, firstByteMs: 0, totalMs: 0, bytes: 0, sha256: '', error: null }
+  const done = (error) => {
+    if (error !== undefined) result.error = error
+    result.totalMs = performance.now() - began
+    result.sha256 = hash.digest('hex')
+    console.log(JSON.stringify({ event: 'fetched', ...result }))
+    process.exit(0)
+  }
+  const socket = connect({ host, port: Number(port), noDelay: true })
+  setTimeout(() => done(`not done after 50 s: ${result.bytes} of ${total} bytes`), 50_000)
+  socket.on('data', (bytes) => {
+    if (result.bytes === 0) result.firstByteMs = performance.now() - began
+    result.bytes += bytes.length
+    hash.update(bytes)
+    if (result.bytes >= total) done()
+  })
+  socket.on('end', () => done('the other side ended first'))
+  socket.on('error', (error) => done(error.code ?? error.message))
+  let index = 0
+  const pump = () => {
+    while (index * BLOCK_BYTES < total) {
+      const length = Math.min(BLOCK_BYTES, total - index * BLOCK_BYTES)
+      if (!socket.write(block(index++, length))) return void socket.once('drain', pump)
+    }
+  }
+  pump()
 }
