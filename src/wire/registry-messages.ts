@@ -170,11 +170,15 @@ export interface LookupReply {
   readonly endpoint: string | undefined // public nodes only
 }
 
+/** In `extensions` of a registration, and of our registry's answer to `resolve`: the node takes the options of extensions.md. */
+export const STREAM_EXTENSIONS = 'PGO1'
+
 export interface ResolveReply {
   readonly nodeId: NodeId
   readonly endpoint: string | undefined // absent when the node wants the relay only
   readonly lanEndpoints: readonly string[]
   readonly relayOnly: boolean
+  readonly extended: boolean // one of us; a Go registry does not tell
 }
 
 export interface ResolveHostnameReply {
@@ -274,7 +278,7 @@ export function parseResolveReply (reply: object): ResolveReply | ReplyFault {
   const endpoint = fields.text('real_addr')
   const relayOnly = fields.flag('relay_only')
   if (!fields.is('resolve_ok') || nodeId === undefined || (endpoint === undefined && !relayOnly)) return 'malformed_reply'
-  return { nodeId, endpoint, lanEndpoints: fields.texts('lan_addrs'), relayOnly }
+  return { nodeId, endpoint, lanEndpoints: fields.texts('lan_addrs'), relayOnly, extended: fields.texts('extensions').includes(STREAM_EXTENSIONS) }
 }
 
 export function parseResolveHostnameReply (reply: object): ResolveHostnameReply | ReplyFault {

@@ -254,6 +254,7 @@ export class GoStream {
     while (this.state === 'ESTABLISHED' && this.#bufferedBytes > 0) {
       const flight = this.unackedBytes
       if (flight >= this.#cwnd || (this.#peerWindow > 0 && flight >= this.#peerWindow)) {
+        this.#flushAt = Infinity // the next acknowledgement looks again
         if (this.#probe.at === Infinity && flight < this.#cwnd) this.#probe = { at: now + 500, pause: 500 }
         return
       }

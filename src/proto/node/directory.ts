@@ -121,6 +121,7 @@ export class Directory {
     }
     const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
     peer.search.relayOnly = reply.relayOnly
+    if (reply.extended) peer.extended = true
     if (direct !== undefined && !reply.relayOnly) peer.paths.addCandidate(direct, 'direct')
     if (this.#context.options.beacon !== undefined) this.#toBeacon(encodePunchRequest(this.#context.nodeId, node))
     return { kind: 'resolved', peer }

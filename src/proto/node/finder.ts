@@ -109,6 +109,7 @@ export class Finder {
     }
     const isNews = !equalBytes(encodePathHello(hello), peer.search.hello === undefined ? NOTHING : encodePathHello(peer.search.hello))
     peer.search.hello = hello
+    peer.extended = true // nobody else says hello
     if (!isNews) return false // said again, because the first time was not sure to arrive
     const { lanEndpoints } = this.#context.network
     for (const { kind, endpoint } of hello.endpoints) {

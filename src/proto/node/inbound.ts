@@ -185,8 +185,9 @@ export class Inbound {
   }
 
   #takeAuth (now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
-    if (byRelay) peer.paths.admitRelay()
+    const relayIsNews = byRelay && peer.paths.admitRelay()
     const result = peer.tunnel.handleAuth(now, frame, peer.key!)
+    if (result === 'known_key' && relayIsNews) peer.tunnel.repeatAuth() // it had its answer, but perhaps by a way that leads nowhere
     if (result === 'retired_key') return this.#context.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {
       this.#context.count(`auth_${result}`)

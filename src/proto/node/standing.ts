@@ -7,7 +7,7 @@ import { isHostname, parsePeerName } from '../../base/address.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { HandshakeRequestEntry, HandshakeResponseEntry } from '../../wire/registry-messages.ts'
-import { challenges, isUnknownNode, parsePollHandshakesReply, parseRegisterReply, parseResolveHostnameReply } from '../../wire/registry-messages.ts'
+import { STREAM_EXTENSIONS, challenges, isUnknownNode, parsePollHandshakesReply, parseRegisterReply, parseResolveHostnameReply } from '../../wire/registry-messages.ts'
 import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { Wish } from '../trust/trust-book.ts'
@@ -176,6 +176,7 @@ export class Standing {
       public_key: publicKey,
       lan_addrs: [...network.lanEndpoints, ...network.worldEndpoints].map(formatEndpoint),
       protocol_version: 1,
+      extensions: [STREAM_EXTENSIONS],
       signature: this.#sign(challenges.register(listenAddr, publicKey)),
       ...(options.hostname !== undefined && { hostname: options.hostname }),
     }, { kind: 'register' })

@@ -108,9 +108,13 @@ export class PathSelector {
   /**
    * The direct ways have had their chance, or the peer itself came by the relay. A Go peer that has once received
    * anything by the relay sends everything by it until it restarts (tunnel.md §6.4): it must not be the first to arrive.
+   * @returns false when the relay was admitted before.
    */
-  admitRelay (): void {
+  admitRelay (): boolean {
+    const news = !this.#relayAdmitted
     this.#relayAdmitted = true
+    if (news) this.choose()
+    return news
   }
 
   /** We are on another network: every way is judged anew, and stays what it is until then. */
@@ -133,7 +137,11 @@ export class PathSelector {
   /** Where a PILA goes: the current path if it works, else everywhere. */
   handshakePaths (): readonly Path[] {
     if (this.#current !== undefined && this.#current.heard && !this.#current.dead) return [this.#current]
-    return this.#relayAdmitted || this.#candidates.length === 0 ? this.all() : this.#candidates
+    return this.#mayRelay ? this.all() : this.#candidates
+  }
+
+  get #mayRelay (): boolean {
+    return this.#relayAdmitted || this.#relay?.heard === true || this.#relay?.hinted === true || this.#candidates.every(({ dead }) => dead)
   }
 
   all (): readonly Path[] {
@@ -144,6 +152,7 @@ export class PathSelector {
   choose (): boolean {
     let best: Path | undefined
     for (const path of this.all()) {
+      if (path === this.#relay && !this.#mayRelay) continue
       if (best === undefined || score(path) > score(best) || (score(path) === score(best) && path === this.#current)) best = path
     }
     const changed = best !== this.#current
@@ -174,6 +183,7 @@ export class PathSelector {
   #worthProbing (path: Path): boolean {
     const current = this.#current
     const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
+    if (path.kind === 'relay' && !this.#mayRelay) return false
     if (path === current || path.kind === 'relay') return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
     return mayAnswer

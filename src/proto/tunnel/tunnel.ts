@@ -92,6 +92,11 @@ export class Tunnel implements Machine {
     this.#authDue = true
   }
 
+  /** The last PILA once more, unless all is well: there is another way for it to go. */
+  repeatAuth (): void {
+    if (!this.confirmed) this.#authDue = true
+  }
+
   takeAuth (): Uint8Array {
     this.#authDue = false
     this.#frame ??= encodeAuthFrame({

@@ -28,6 +28,7 @@ export interface LiveNode {
   endpoint: string // `ip:port`
   udpAddress: string // where the node, signing, said that its UDP comes from; empty: it did not. Never given out
   lanEndpoints: readonly string[]
+  extended: boolean // it said that it knows the stream options of extensions.md: peers need not treat it as a Go daemon
   public: boolean
   hostname: string // empty: none
   tags: readonly string[]
@@ -101,7 +102,7 @@ export class Directory {
   }
 
   /** A new life of the account: private, without name or tags (registry.md §3.1, cases 2, 4 and 5). */
-  createLive (now: number, account: Account, where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints'>): LiveNode {
+  createLive (now: number, account: Account, where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints' | 'extended'>): LiveNode {
     const node: LiveNode = {
       nodeId: account.nodeId,
       account,
@@ -120,8 +121,8 @@ export class Directory {
   }
 
   saveLive (node: LiveNode): void {
-    const { nodeId, endpoint, udpAddress, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs } = node
-    this.#store.put(`node/${nodeId}`, { endpoint, udpAddress, lanEndpoints, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs })
+    const { nodeId, endpoint, udpAddress, lanEndpoints, extended, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs } = node
+    this.#store.put(`node/${nodeId}`, { endpoint, udpAddress, lanEndpoints, extended, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs })
   }
 
   /** Empty clears. False when another live node has the name. */
@@ -181,6 +182,7 @@ export class Directory {
       endpoint: fields.text('endpoint'),
       udpAddress: fields.text('udpAddress'),
       lanEndpoints: fields.texts('lanEndpoints'),
+      extended: fields.flag('extended'),
       public: fields.flag('public'),
       hostname,
       tags: fields.texts('tags'),

@@ -1,7 +1,7 @@
 /** Requests about nodes: alive, where, which attributes (registry.md §3.2 to §3.7, §3.9). */
 import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
-import { challenges } from '../../wire/registry-messages.ts'
+import { STREAM_EXTENSIONS, challenges } from '../../wire/registry-messages.ts'
 import { mayKnowName, mayResolve } from './access.ts'
 import { KEY_EXPIRY_WARNING_MS, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
 import { expiryProblem, keyAgeDays } from './keys.ts'
@@ -62,6 +62,7 @@ export function resolve (call: Call): object | string {
     real_addr: node.endpoint,
     key_age_days: keyAgeDays(call.now, node),
     ...(node.lanEndpoints.length > 0 && { lan_addrs: node.lanEndpoints }),
+    ...(node.extended && { extensions: [STREAM_EXTENSIONS] }),
   }
 }
 

@@ -5,7 +5,7 @@ import { formatAddress } from '../../base/address.ts'
 import { fromBase64 } from '../../base/bytes.ts'
 import { formatEndpoint, parseEndpoint } from '../../base/types.ts'
 import { canonicalAddress } from '../address.ts'
-import { challenges } from '../../wire/registry-messages.ts'
+import { STREAM_EXTENSIONS, challenges } from '../../wire/registry-messages.ts'
 import { MAX_LAN_ENDPOINTS, MAX_OWNER_CHARS, PROTOCOL_VERSION, PUBLIC_KEY_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
 import { base64Problem, signatureProblem } from './request.ts'
@@ -86,12 +86,14 @@ function noteOwnerAndSignature (call: Call, account: Account, signed: boolean): 
 function placeNode (call: Call, account: Account, signed: boolean): LiveNode {
   const endpoint = observedEndpoint(call)
   const lan = call.request.texts('lan_addrs').filter((text) => parseEndpoint(text) !== undefined).slice(0, MAX_LAN_ENDPOINTS)
+  const extended = call.request.texts('extensions').includes(STREAM_EXTENSIONS)
   const node = call.directory.live(account.nodeId)
   const udpAddress = signed ? canonicalAddress(parseEndpoint(call.request.text('listen_addr'))?.address ?? '') : ''
-  if (node === undefined) return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan })
+  if (node === undefined) return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan, extended })
   node.endpoint = endpoint
   node.udpAddress = udpAddress
   node.lanEndpoints = lan
+  node.extended = extended
   node.lastSeenMs = call.now
   call.directory.saveLive(node)
   return node

@@ -11,9 +11,11 @@ function endpoint (port: number): { address: string, port: number } { return { a
 
 function selector (): PathSelector { return new PathSelector(BEACON, () => 1_472, new SizeMemory()) }
 
-test('the relay is used before anything is proven, and a direct way as soon as it is', () => {
+test('the relay, once admitted, is used before anything is proven, and a direct way as soon as it is', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
+  assert.equal(paths.current, direct)
+  paths.admitRelay()
   assert.equal(paths.current?.kind, 'relay')
   paths.onHeard(0, paths.relay!, true)
   paths.onHeard(10, direct, true)
