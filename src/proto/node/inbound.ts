@@ -193,7 +193,7 @@ export class Inbound {
     }
     if (result === 'new_key' && peer.hostname === undefined) this.#node.lookUpKey(now, peer.node) // who people will be told it is
     const path = peer.paths.pathOf(source, byRelay)
-    if (path !== undefined) peer.paths.onHint(path)
+    if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
     this.#node.afterTunnel(now, peer)
     this.#context.touchPeer(peer)
   }

@@ -61,7 +61,7 @@ export class OverlayCore {
       onPathChange: (at, peer) => this.#onPathChange(at, peer),
       onDiscoverReply: (at, endpoint, second) => finder.onDiscoverReply(at, endpoint, second),
       onPunchCommand: (at, endpoint) => finder.onPunchCommand(at, endpoint),
-      onPunched: (at, source) => finder.onPunched(at, source),
+      onPunched: (at, source) => finder.onPunched(at, source, (peer) => this.#afterTunnel(at, peer)),
       onHello: (at, peer, hello, path) => { if (finder.onHello(at, peer, hello, path)) this.#tellPath(peer) },
       onPong: (at, peer, path, seq, bytes) => this.#onPong(at, peer, path, seq, bytes),
     })
@@ -341,7 +341,7 @@ export class OverlayCore {
     const news = peer.tunnel.takeNews()
     if (news !== 0) this.#onTunnelNews(now, peer, news)
     if (peer.tunnel.authDue) {
-      this.#outbound.sendAuth(peer)
+      this.#outbound.sendAuth(now, peer)
       // The peer confirms new keys by any frame under them; without this ping it might have nothing to say.
       if (peer.tunnel.hasCandidate) this.#pings.send(now, peer, undefined, 'confirm', 0, undefined)
     }
@@ -422,7 +422,11 @@ export class OverlayCore {
     if ((wishes & wish.PEER_KEEPALIVE) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0, undefined)
     if ((wishes & wish.PEER_SEARCH) !== 0) {
       this.context.beacon.refresh(now)
-      for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      for (const path of peer.paths.all()) {
+        // A Go peer to whom we come by relay once answers by relay for ever: not for a second of silence.
+        if (path.kind === 'relay' && !peer.isOurs && !path.heard && peer.silentFor(now) < RELAY_A_STRANGER_MS) continue
+        this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      }
     }
     if (peer.connected) {
       this.#finder.onPeerTimeout(now, peer)
@@ -471,5 +475,7 @@ const HANDSHAKE_KINDS = {
   handshake_request: 'request', handshake_accept: 'accept', handshake_reject: 'reject', handshake_revoke: 'revoke',
 } as const
 
+/** Silence after which a peer that may be of another make is sought through the relay as well, ms. */
+const RELAY_A_STRANGER_MS = 2_500
 /** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
 const LEAVE_MS = 100

@@ -60,9 +60,9 @@ export class Outbound {
   }
 
   /** Our PILA, on every path worth trying. */
-  sendAuth (peer: Peer): void {
+  sendAuth (now: Instant, peer: Peer): void {
     const frame = peer.tunnel.takeAuth()
-    for (const path of peer.paths.handshakePaths()) {
+    for (const path of peer.paths.handshakePaths(now, peer.isOurs || peer.tunnel.attempts > 1)) {
       if (path.kind !== 'relay') {
         this.sendRaw(frame, path.endpoint)
         continue

@@ -88,6 +88,9 @@ export class Peer implements Machine, Timed {
     this.#touchedAt = now
   }
 
+  /** It has shown to be a pilotgate: by the options of a stream, or by a path hello. */
+  get isOurs (): boolean { return this.extended || this.search.hello !== undefined }
+
   get state (): 'idle' | 'connecting' | 'connected' | 'unreachable' {
     if (this.connected) return this.#silentTold ? 'unreachable' : 'connected'
     if (this.wanted) return 'connecting'

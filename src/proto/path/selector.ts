@@ -4,12 +4,14 @@
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FOLLOW_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, NEWS_BURST, NEWS_PAUSE_MS, UPGRADE_PROBE_MS } from './constants.ts'
+import { FOLLOW_MS, HINT_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, NEWS_BURST, NEWS_PAUSE_MS, UPGRADE_PROBE_MS } from './constants.ts'
 import type { PathKind } from './path.ts'
 import { Path } from './path.ts'
 import type { SizeMemory } from './size-memory.ts'
 
 export class PathSelector {
+  /** The peer is one of us: the relay may be tried beside a straight way, and is left again. */
+  mayTryRelay = false
   readonly #candidates: Path[] = [] // not the relay
   readonly #relay: Path | undefined
   readonly #maxDatagram: (endpoint: Endpoint) => number
@@ -79,6 +81,7 @@ export class PathSelector {
     }
     // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
     const hasLeft = now - current.heardAt >= FOLLOW_MS || (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
+    if (hasLeft && isTraffic) path.revive() // whatever was thought of it: the peer uses it, and has left ours
     if (!path.dead && hasLeft) {
       current.suspect = true
       return this.choose()
@@ -99,9 +102,12 @@ export class PathSelector {
     if (this.#candidates.length < MAX_CANDIDATES / 2) this.addCandidate(source, 'direct')
   }
 
-  onHint (path: Path): void {
-    path.hinted = true
+  /** A signed key exchange came along `path`. @returns true when none did lately: an answer to the last one went elsewhere. */
+  onHint (now: Instant, path: Path): boolean {
+    const isNews = now - path.hintedAt >= HINT_MS
+    path.hintedAt = now
     this.choose()
+    return isNews
   }
 
   /** We are on another network: every way is judged anew, and stays what it is until then. */
@@ -121,10 +127,16 @@ export class PathSelector {
     return this.#current?.kind !== before
   }
 
-  /** Where a PILA goes: the current path if it works, else everywhere. */
-  handshakePaths (): readonly Path[] {
+  /**
+   * Where a PILA goes: the current path if it works, else where the peer's own came from, else everywhere.
+   * @param withRelay false: not through the relay while there is hope for a straight way. A Go peer to whom one frame
+   * came by relay answers by relay for ever (tunnel.md §6.4).
+   */
+  handshakePaths (now: Instant, withRelay: boolean): readonly Path[] {
     if (this.#current !== undefined && this.#current.heard && !this.#current.dead) return [this.#current]
-    return this.all()
+    if (withRelay || this.#candidates.length === 0) return this.all()
+    const hinted = this.all().filter((path) => now - path.hintedAt < HINT_MS)
+    return hinted.length > 0 ? hinted : this.#candidates
   }
 
   all (): readonly Path[] {
@@ -165,6 +177,7 @@ export class PathSelector {
   #worthProbing (path: Path): boolean {
     const current = this.#current
     const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
+    if (path.kind === 'relay' && !this.mayTryRelay && !path.heard) return false
     if (path === current || path.kind === 'relay') return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
     return mayAnswer

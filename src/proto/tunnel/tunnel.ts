@@ -54,6 +54,7 @@ export class Tunnel implements Machine {
   #retryAt: Instant = Infinity
   #answeredAt: Instant = -Infinity
   #answers = 0
+  #nudgedAt: Instant = -Infinity
   #news = 0
 
   constructor (keys: TunnelKeys, ownId: NodeId) {
@@ -68,6 +69,16 @@ export class Tunnel implements Machine {
   /** A PILA of ours wants to go out; the node sends it on every path worth trying. */
   get authDue (): boolean { return this.#authDue }
   get underway (): boolean { return this.#startedAt >= 0 }
+
+  /** PILA sent in the exchange under way. */
+  get attempts (): number { return this.#attempts }
+
+  /** A NAT between us has just opened: our PILA may pass now, and need not wait for its timer. */
+  nudge (now: Instant): void {
+    if (this.#startedAt < 0 || now - this.#nudgedAt < k.NUDGE_MS) return
+    this.#nudgedAt = now
+    this.#authDue = true
+  }
 
   takeNews (): number {
     const news = this.#news
@@ -88,6 +99,11 @@ export class Tunnel implements Machine {
     if (now - this.#answeredAt < UNKNOWN_FRAME_MS) return
     this.#answeredAt = now
     this.#authDue = true
+  }
+
+  /** The PILA that was answered already came along another way as well: perhaps only that one works. */
+  answerElsewhere (now: Instant): void {
+    if (!this.confirmed && this.#answers < k.REPEAT_ANSWERS) this.#answer(now)
   }
 
   takeAuth (): Uint8Array {

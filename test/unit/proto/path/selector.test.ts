@@ -24,10 +24,10 @@ test('the relay is used before anything is proven, and a direct way as soon as i
 test('PILA go everywhere until a way works, then along that one', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
-  assert.equal(paths.handshakePaths().length, 2)
+  assert.equal(paths.handshakePaths(0, true).length, 2)
   paths.onHeard(0, direct, true)
   paths.onAnswer(direct, 5)
-  assert.deepEqual(paths.handshakePaths(), [direct])
+  assert.deepEqual(paths.handshakePaths(0, true), [direct])
 })
 
 test('a thousand sources do not fill the table, and do not push out the way in use', () => {
