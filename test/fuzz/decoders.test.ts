@@ -8,12 +8,13 @@ import { concatBytes, equalBytes, fromUtf8, toHex, utf8, writeU32 } from '../../
 import { nodeCrypto, portableCrypto } from '../../src/crypto/aead.ts'
 import { parseIdentityFile, verifySignature } from '../../src/crypto/identity.ts'
 import {
-  decodeBeaconMessage, encodeDiscover, encodeDiscoverExtended, encodeDiscoverReply, encodePunchCommand, encodePunchRequest, encodeSync,
+  decodeBeaconMessage, encodeDiscover, encodeDiscoverExtended, encodeDiscoverProbe, encodeProbeReply, encodeDiscoverReply, encodePunchCommand, encodePunchRequest, encodeSync,
   writeRelayDeliverHeader, writeRelayDeliverToHeader, writeRelayHeader, type BeaconMessage,
 } from '../../src/wire/beacon-messages.ts'
 import { crc32 } from '../../src/wire/crc32.ts'
 import { formatHandshakeMessage, parseHandshakeMessage } from '../../src/wire/handshake-message.ts'
 import { decodeIpcMessage, decodeIpcRequest, encodeIpcMessage, encodeIpcRequest } from '../../src/wire/ipc-messages.ts'
+import { decodePathHello, encodePathHello } from '../../src/wire/path-hello.ts'
 import { createPacketHeader, decodePacket, encodePacket, PACKET_HEADER_BYTES } from '../../src/wire/packet.ts'
 import { decodeSack, encodeSack, looksLikeSack } from '../../src/wire/sack.ts'
 import { decodeSynOptions, encodeSynOptions } from '../../src/wire/syn-options.ts'
@@ -84,7 +85,7 @@ type Random = (limit: number) => number
 /** Into every decoder of datagrams and payloads; how many of them took it. */
 function feed (bytes: Uint8Array): number {
   const before = bytes.slice()
-  const taken = [feedPacket, feedBeacon, feedFrames, feedSack, feedSynOptions, feedHandshake].filter((decoder) => decoder(bytes)).length
+  const taken = [feedPacket, feedBeacon, feedFrames, feedSack, feedSynOptions, feedHandshake, feedHello].filter((decoder) => decoder(bytes)).length
   assert.ok(equalBytes(bytes, before), `changed: ${toHex(before)}`)
   return taken
 }
@@ -143,9 +144,16 @@ function feedHandshake (bytes: Uint8Array): boolean {
   return true
 }
 
+function feedHello (bytes: Uint8Array): boolean {
+  const hello = decodePathHello(bytes)
+  if (hello === undefined) return false
+  assert.deepEqual(decodePathHello(encodePathHello(hello)), hello)
+  return true
+}
+
 function encodeBeacon (message: BeaconMessage): Uint8Array {
   switch (message.kind) {
-    case 'discover': return encodeDiscover(message.node)
+    case 'discover': return encodeDiscover(message.node) // what stands behind it is more than it says
     case 'discover_extended': return encodeDiscoverExtended(message.node)
     case 'discover_reply': return encodeDiscoverReply(message.endpoint)
     case 'punch_request': return encodePunchRequest(message.requester, message.target)
@@ -175,6 +183,8 @@ function goodDatagrams (random: Random): Uint8Array[] {
     encodeDiscoverReply({ address: '203.0.113.7', port: 1 }), encodePunchCommand({ address: '2001:db8::1', port: 2 }),
     encodeSync(1, [2, 3, 4]), encodeRelayed({ kind: 'relay', sender: 1, destination: 2, frame: packet }),
     encodeRelayed({ kind: 'relay_deliver', sender: 1, frame: packet }), encodeRelayed({ kind: 'relay_deliver_to', sender: 1, destination: 2, frame: packet }),
+    encodeDiscoverProbe(1, { answerFromSecond: true }), encodeProbeReply({ address: '203.0.113.7', port: 1 }, { port: 9_002, isSource: true }),
+    encodePathHello({ mapping: 'none', filtering: 'unknown', endpoints: [{ kind: 'lan', endpoint: { address: '10.0.0.1', port: 4 } }, { kind: 'seen', endpoint: { address: '2001:db8::1', port: 5 } }] }),
     encodeSynOptions({ halfClose: true, windowShift: 8, maxSegment: 1200 }),
     formatHandshakeMessage({ type: 'handshake_request', nodeId: 1, publicKey: 'AAAA', justification: 'let <us> talk', signature: '', reason: '', timestamp: 5 }),
   ]
@@ -187,7 +197,7 @@ function randomDatagram (random: Random): Uint8Array {
   if (kind === 0 && bytes.length > 0) bytes[0] = random(0x10)
   if (kind === 1 && bytes.length >= 4) writeU32(bytes, 0, [0x5049_4c53, 0x5049_4c41, 0x5049_4c4b, 0x5049_4c50, 0x5049_4c54][random(5)]!)
   if (kind === 2 && bytes.length >= 4) writeU32(bytes, 0, 0x5341_434b)
-  if (kind === 3 && bytes.length >= 4) writeU32(bytes, 0, 0x5047_4f31)
+  if (kind === 3 && bytes.length >= 4) writeU32(bytes, 0, [0x5047_4f31, 0x5047_4831][random(2)]!)
   return bytes
 }
 

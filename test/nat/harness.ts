@@ -66,8 +66,9 @@ export class Internet {
     const server = this.#script(siteB, ['serve', '127.0.0.1', '0', String(bytes)])
     const port = Number((await server.event('listening'))['port'])
     const [nameA, nameB] = [`a-${number}`, `b-${number}`]
-    const gatewayB = new NatGateway(this, siteB, nameB, ['--trust', nameA, '--expose', `80=127.0.0.1:${port}`])
-    const gatewayA = new NatGateway(this, siteA, nameA, ['--trust', nameB, '--map', `127.0.0.1:8080:${nameB}:80${options.mapOptions ?? ''}`])
+    const listen = (site: SiteOptions): string[] => site.ipv6 === true ? ['--listen', '[::]:0'] : []
+    const gatewayB = new NatGateway(this, siteB, nameB, [...listen(b), '--trust', nameA, '--expose', `80=127.0.0.1:${port}`])
+    const gatewayA = new NatGateway(this, siteA, nameA, [...listen(a), '--trust', nameB, '--map', `127.0.0.1:8080:${nameB}:80${options.mapOptions ?? ''}`])
     await Promise.all([gatewayA.program.event('ready'), gatewayB.program.event('ready')])
     return new NatPair(this, gatewayA, gatewayB, bytes)
   }

@@ -18,6 +18,7 @@ export interface SiteOptions {
   readonly boxes?: readonly Box[] // from the outside inwards
   readonly mtu?: number // of the site's link to the middle
   readonly hostMtu?: number // of the host's own interface; default: the same
+  readonly ipv6?: boolean // a global address as well, without any box; only for hosts in the open
 }
 
 export interface Site {
@@ -62,7 +63,7 @@ export class Lab {
   }
 
   /** Behind the boxes, or without any a host of its own in the open. */
-  site (name: string, { boxes = [], mtu = 1_500, hostMtu = mtu }: SiteOptions = {}): Site {
+  site (name: string, { boxes = [], mtu = 1_500, hostMtu = mtu, ipv6 = false }: SiteOptions = {}): Site {
     const index = this.#sites++
     const net = `203.0.${index + 1}`
     let [outer, outerDevice, outerAddress] = [this.middle, '', `${net}.1`] // what the next namespace is linked to
@@ -82,6 +83,7 @@ export class Lab {
         inside(this.middle, 'ip', 'route', 'add', `${subnet}.0/24`, 'via', `${net}.2`)
         outside = down
       }
+      if (ipv6) this.#addIpv6(index, outer, devices.outer, namespace, devices.inner)
       ;[outer, outerDevice, outerAddress] = [namespace, devices.inner, down]
       ;[address, via, device] = [outerAddress, up, devices.inner]
     }
@@ -135,7 +137,7 @@ export class Lab {
     return name
   }
 
-  #link (outer: string, outerAddress: string, inner: string, innerAddress: string, innerMtu: number, outerMtu: number): { inner: string } {
+  #link (outer: string, outerAddress: string, inner: string, innerAddress: string, innerMtu: number, outerMtu: number): { outer: string, inner: string } {
     const id = this.#links++
     const [a, b] = [`o${id}`, `i${id}`]
     ip('link', 'add', a, 'mtu', String(outerMtu), 'netns', outer, 'type', 'veth', 'peer', 'name', b, 'mtu', String(innerMtu), 'netns', inner)
@@ -143,7 +145,15 @@ export class Lab {
     inside(inner, 'ip', 'addr', 'add', innerAddress, 'dev', b)
     inside(outer, 'ip', 'link', 'set', a, 'up')
     inside(inner, 'ip', 'link', 'set', b, 'up')
-    return { inner: b }
+    return { outer: a, inner: b }
+  }
+
+  #addIpv6 (index: number, outer: string, outerDevice: string, inner: string, innerDevice: string): void {
+    const net = `2001:db8:${(index + 1).toString(16)}`
+    this.sysctl(this.middle, 'net.ipv6.conf.all.forwarding=1')
+    inside(outer, 'ip', '-6', 'addr', 'add', `${net}::1/64`, 'dev', outerDevice, 'nodad')
+    inside(inner, 'ip', '-6', 'addr', 'add', `${net}::2/64`, 'dev', innerDevice, 'nodad')
+    inside(inner, 'ip', '-6', 'route', 'add', 'default', 'via', `${net}::1`)
   }
 
   /**

@@ -65,6 +65,20 @@ test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is t
   await pair.stop()
 })
 
+test('UDP over IPv4 between the two is dropped, and both have IPv6: 16 MB arrive straight, over IPv6', options, async () => {
+  const undo: Array<() => void> = []
+  const pair = await internet.pair({ ipv6: true }, { ipv6: true }, {}, ({ outside: x }, { outside: y }) => {
+    undo.push(internet.lab.drop('-p', 'udp', '-s', x, '-d', y), internet.lab.drop('-p', 'udp', '-s', y, '-d', x))
+  })
+  await pair.trusted()
+  await transferWhole(pair, 'IPv6')
+  await settles(pair, 'direct')
+  assert.match((await pair.a.peer(pair.b.name))!.path!.endpoint, /^\[2001:db8:/)
+  assert.equal(internet.lab.fragmentsCreated, 0)
+  for (const one of undo) one()
+  await pair.stop()
+})
+
 test('UDP is dropped altogether: clients are reset with a code that says so, and doctor says what to do', options, async () => {
   const blocked: Array<() => void> = []
   const pair = await internet.pair({}, {}, {}, (site) => blocked.push(internet.lab.drop('-p', 'udp', '-s', site.outside)))

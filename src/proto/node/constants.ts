@@ -9,10 +9,10 @@ export const TAIL_PING_MS = 2_000
 export const QUIET_MS = 1_000
 export const PING_REPEAT_MS = 1_000
 /**
- * PILA that go the direct ways only, to a peer that may be a Go daemon: 0.75 s. It answers after a question to its
+ * PILA that go the direct ways only, to a peer that may be a Go daemon: 0.95 s. It answers after a question to its
  * registry, and stays on the relay until it restarts if anything reaches it there first (tunnel.md §6.4).
  */
-export const DIRECT_ATTEMPTS = 2
+export const DIRECT_ATTEMPTS = 3
 /** A peer that has not shown to be one of us is looked for by the relay only after this long, ms: a Go daemon may stall for seconds. */
 export const PLAIN_RELAY_MS = 3_000
 /** Unanswered for this long: new connections to the peer fail at once, ms. */

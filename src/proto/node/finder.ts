@@ -72,11 +72,17 @@ export class Finder {
   }
 
   /** A punch came from there: what it came through is open, and whoever waits for that need not wait for his timer. */
-  onPunched (now: Instant, source: Endpoint): void {
+  onPunched (now: Instant, source: Endpoint, onNudge: (peer: Peer) => void): void {
     for (const peer of this.#context.peers.values()) {
-      if (!peer.isSeeking || !peer.connected) continue
+      if (peer.connected ? !peer.isSeeking : !peer.wanted) continue
       const path = peer.paths.all().find((one) => sameEndpoint(one.endpoint, source))
-      if (path === undefined || path.kind === 'relay' || path.answered || now - path.probedAt < k.PUNCHED_PING_MS) continue
+      if (path === undefined || path.kind === 'relay' || path.answered) continue
+      if (!peer.connected) {
+        peer.tunnel.nudge(now)
+        onNudge(peer)
+        continue
+      }
+      if (now - path.probedAt < k.PUNCHED_PING_MS) continue
       this.#pings.send(now, peer, path, 'alive', 0, undefined)
       this.#context.touchPeer(peer)
     }

@@ -185,9 +185,8 @@ export class Inbound {
   }
 
   #takeAuth (now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
-    const relayIsNews = byRelay && peer.paths.admitRelay()
+    if (byRelay) peer.paths.admitRelay()
     const result = peer.tunnel.handleAuth(now, frame, peer.key!)
-    if (result === 'known_key' && relayIsNews) peer.tunnel.repeatAuth() // it had its answer, but perhaps by a way that leads nowhere
     if (result === 'retired_key') return this.#context.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {
       this.#context.count(`auth_${result}`)
@@ -196,7 +195,7 @@ export class Inbound {
     }
     if (result === 'new_key' && peer.hostname === undefined) this.#node.lookUpKey(now, peer.node) // who people will be told it is
     const path = peer.paths.pathOf(source, byRelay)
-    if (path !== undefined) peer.paths.onHint(path)
+    if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
     this.#node.afterTunnel(now, peer)
     this.#context.touchPeer(peer)
   }

@@ -61,7 +61,7 @@ export class OverlayCore {
       onPathChange: (at, peer) => this.#onPathChange(at, peer),
       onDiscoverReply: (at, endpoint, second) => finder.onDiscoverReply(at, endpoint, second),
       onPunchCommand: (at, endpoint) => finder.onPunchCommand(at, endpoint),
-      onPunched: (at, source) => finder.onPunched(at, source),
+      onPunched: (at, source) => finder.onPunched(at, source, (peer) => this.#afterTunnel(at, peer)),
       onHello: (at, peer, hello, path) => { if (finder.onHello(at, peer, hello, path)) this.#tellPath(peer) },
       onPong: (at, peer, path, seq, bytes) => this.#onPong(at, peer, path, seq, bytes),
     })
@@ -347,7 +347,7 @@ export class OverlayCore {
     const news = peer.tunnel.takeNews()
     if (news !== 0) this.#onTunnelNews(now, peer, news)
     if (peer.tunnel.authDue) {
-      this.#outbound.sendAuth(peer)
+      this.#outbound.sendAuth(now, peer)
       // The peer confirms new keys by any frame under them; without this ping it might have nothing to say.
       if (peer.tunnel.hasCandidate) this.#pings.send(now, peer, undefined, 'confirm', 0, undefined)
     }

@@ -60,10 +60,10 @@ export class Outbound {
   }
 
   /** Our PILA, on every path worth trying. */
-  sendAuth (peer: Peer): void {
+  sendAuth (now: Instant, peer: Peer): void {
     const frame = peer.tunnel.takeAuth()
     if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
-    for (const path of peer.paths.handshakePaths()) {
+    for (const path of peer.paths.handshakePaths(now)) {
       if (path.kind !== 'relay') {
         this.sendRaw(frame, path.endpoint)
         continue

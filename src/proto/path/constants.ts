@@ -13,6 +13,8 @@ export const UPGRADE_PROBE_MS: readonly number[] = [60, 120, 250, 500, 1_000, 5_
 /** Unproven candidates are not tried again after this many probes, until somebody names them anew. */
 export const MAX_CANDIDATE_PROBES = 7
 
+/** A key exchange that came along a way so long ago is answered along it, ms. */
+export const HINT_MS = 1_000
 /** Ways that turn up unnamed are tried at once, so many of them; then one in so many ms, as are the ones between. */
 export const NEWS_BURST = 8
 export const NEWS_PAUSE_MS = 5_000

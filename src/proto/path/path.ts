@@ -20,7 +20,7 @@ export class Path {
   /** The peer talks to us along another path and not along this one: ours to it may be dead. Until an answer comes. */
   suspect = false
   /** A signed key exchange came this way: no proof, since it can be replayed, but a good sign. */
-  hinted = false
+  hintedAt: Instant = -Infinity
   rttMs: number | undefined
   /** Largest stream payload proven to pass, bytes. */
   payloadBytes = BASE_PAYLOAD_BYTES
@@ -55,6 +55,7 @@ export class Path {
     this.#restartSizes()
   }
 
+  get hinted (): boolean { return this.hintedAt !== -Infinity }
   get heard (): boolean { return this.heardAt !== -Infinity }
   get dead (): boolean { return this.suspect || this.#failures >= PROBE_FAILURES }
   get mtu (): number { return this.payloadBytes + DATAGRAM_OVERHEAD_BYTES }

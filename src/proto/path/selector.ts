@@ -4,7 +4,7 @@
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FOLLOW_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, NEWS_BURST, NEWS_PAUSE_MS, UPGRADE_PROBE_MS } from './constants.ts'
+import { FOLLOW_MS, HINT_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, NEWS_BURST, NEWS_PAUSE_MS, UPGRADE_PROBE_MS } from './constants.ts'
 import type { PathKind } from './path.ts'
 import { Path } from './path.ts'
 import type { SizeMemory } from './size-memory.ts'
@@ -80,6 +80,7 @@ export class PathSelector {
     }
     // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
     const hasLeft = now - current.heardAt >= FOLLOW_MS || (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
+    if (hasLeft && isTraffic) path.revive() // whatever was thought of it: the peer uses it, and has left ours
     if (!path.dead && hasLeft) {
       current.suspect = true
       return this.choose()
@@ -100,21 +101,22 @@ export class PathSelector {
     if (this.#candidates.length < MAX_CANDIDATES / 2) this.addCandidate(source, 'direct')
   }
 
-  onHint (path: Path): void {
-    path.hinted = true
+  /** A signed key exchange came along `path`. @returns true when none did lately: an answer to the last one went elsewhere. */
+  onHint (now: Instant, path: Path): boolean {
+    const isNews = now - path.hintedAt >= HINT_MS
+    path.hintedAt = now
     this.choose()
+    return isNews
   }
 
   /**
    * The direct ways have had their chance, or the peer itself came by the relay. A Go peer that has once received
    * anything by the relay sends everything by it until it restarts (tunnel.md §6.4): it must not be the first to arrive.
-   * @returns false when the relay was admitted before.
    */
-  admitRelay (): boolean {
-    const news = !this.#relayAdmitted
+  admitRelay (): void {
+    if (this.#relayAdmitted) return
     this.#relayAdmitted = true
-    if (news) this.choose()
-    return news
+    this.choose()
   }
 
   /** We are on another network: every way is judged anew, and stays what it is until then. */
@@ -134,10 +136,15 @@ export class PathSelector {
     return this.#current?.kind !== before
   }
 
-  /** Where a PILA goes: the current path if it works, else everywhere. */
-  handshakePaths (): readonly Path[] {
+  /**
+   * Where a PILA goes: the current path if it works, else everywhere; while the relay is not admitted where the peer's
+   * own came from lately, or all direct ways.
+   */
+  handshakePaths (now: Instant): readonly Path[] {
     if (this.#current !== undefined && this.#current.heard && !this.#current.dead) return [this.#current]
-    return this.#mayRelay ? this.all() : this.#candidates
+    if (this.#mayRelay) return this.all()
+    const hinted = this.#candidates.filter((path) => now - path.hintedAt < HINT_MS)
+    return hinted.length > 0 ? hinted : this.#candidates
   }
 
   get #mayRelay (): boolean {

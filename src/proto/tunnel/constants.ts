@@ -1,16 +1,18 @@
 /** Numbers of the tunnel machine (tunnel.md §3.3, §5). */
 
 /** Pauses between our PILA while no sealed frame of the peer has arrived, ms; the last one repeats. */
-export const AUTH_RETRY_MS: readonly number[] = [250, 500, 1_000, 2_000]
+export const AUTH_RETRY_MS: readonly number[] = [150, 300, 500, 1_000, 2_000]
+/** Least pause between PILA that punches of the peer cause, ms: anybody can send those. */
+export const NUDGE_MS = 20
 /** An exchange that is still unanswered then has failed; whoever waits for it is told. */
 export const HANDSHAKE_LIMIT_MS = 4_000
 /**
  * A peer from which nothing comes that our keys open is shown a fresh key after this many PILA (§5 rule 3). Its answer may
  * have been lost, and a Go peer answers each key only once (§4.1, the deadlock Q-T1).
  */
-export const FRESH_KEY_AFTER_ATTEMPTS = 3
+export const FRESH_KEY_AFTER_ATTEMPTS = 4
 /** Answers to PILA whose key we know already: the peer may have lost the last one, but two nodes must not answer for ever. */
-export const REPEAT_ANSWER_MS = 200
+export const REPEAT_ANSWER_MS = 100
 export const REPEAT_ANSWERS = 10
 /** After new keys, frames under the old ones may still arrive for this long, ms. */
 export const GRACE_MS = 10_000

@@ -54,6 +54,7 @@ export class Tunnel implements Machine {
   #retryAt: Instant = Infinity
   #answeredAt: Instant = -Infinity
   #answers = 0
+  #nudgedAt: Instant = -Infinity
   #news = 0
 
   constructor (keys: TunnelKeys, ownId: NodeId) {
@@ -70,6 +71,13 @@ export class Tunnel implements Machine {
   get underway (): boolean { return this.#startedAt >= 0 }
   /** PILA of the exchange under way so far, unanswered all of them. */
   get attempts (): number { return this.underway ? this.#attempts : 0 }
+
+  /** A NAT between us has just opened: our PILA may pass now, and need not wait for its timer. */
+  nudge (now: Instant): void {
+    if (this.#startedAt < 0 || now - this.#nudgedAt < k.NUDGE_MS) return
+    this.#nudgedAt = now
+    this.#authDue = true
+  }
 
   takeNews (): number {
     const news = this.#news
@@ -92,9 +100,9 @@ export class Tunnel implements Machine {
     this.#authDue = true
   }
 
-  /** The last PILA once more, unless all is well: there is another way for it to go. */
-  repeatAuth (): void {
-    if (!this.confirmed) this.#authDue = true
+  /** The PILA that was answered already came along another way as well: perhaps only that one works. */
+  answerElsewhere (now: Instant): void {
+    if (!this.confirmed && this.#answers < k.REPEAT_ANSWERS) this.#answer(now)
   }
 
   takeAuth (): Uint8Array {

@@ -13,11 +13,12 @@ import { crc32 } from '../../../src/wire/crc32.ts'
 import type { PacketHeader } from '../../../src/wire/packet.ts'
 import { FLAG_ACK, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_STREAM, createPacketHeader, decodePacket, encodePacket } from '../../../src/wire/packet.ts'
 import { challenges } from '../../../src/wire/registry-messages.ts'
-import { SEALED_HEADER_BYTES, authChallenge, decodeAuthFrame, encodeAuthFrame, encodeSealedHeader } from '../../../src/wire/tunnel-frames.ts'
-import { encodeDiscover } from '../../../src/wire/beacon-messages.ts'
+import { SEALED_HEADER_BYTES, authChallenge, decodeAuthFrame, encodeAuthFrame, encodePunchFrame, encodeSealedHeader } from '../../../src/wire/tunnel-frames.ts'
+import { FIRST_FRAME_BYTE, RELAY_HEADER_BYTES, decodeBeaconMessage, encodeDiscover, writeRelayHeader } from '../../../src/wire/beacon-messages.ts'
+import type { Uplink } from './nat.ts'
 import type { SimOverlay } from './overlay.ts'
 import { Random } from './random.ts'
-import type { SimNode } from './sim-node.ts'
+import type { SimNode, SimNodeOptions } from './sim-node.ts'
 
 export class Puppet {
   readonly overlay: SimOverlay
@@ -28,7 +29,11 @@ export class Puppet {
   answersPings = true
   readonly packets: Array<{ readonly header: PacketHeader, readonly payload: Uint8Array }> = []
   onStreamPacket: ((header: PacketHeader, payload: Uint8Array) => void) | undefined
+  /** As the reference: one frame that came by relay, and everything goes by relay for ever (tunnel.md §6.4). */
+  relayed = false
+  readonly #uplink: Uplink
   #to: Endpoint | undefined
+  readonly #outside: string
   #toNode: NodeId = 0
   #privateKey: Uint8Array
   #peerKey = ''
@@ -36,19 +41,26 @@ export class Puppet {
   #prefix = 0
   #counter = 0
 
-  constructor (overlay: SimOverlay, index: number, hostname = 'puppet') {
+  constructor (overlay: SimOverlay, index: number, hostname = 'puppet', behind?: SimNodeOptions['behind']) {
     this.overlay = overlay
     this.random = new Random(index)
-    this.endpoint = { address: `192.0.2.${index}`, port: 4_000 }
+    this.endpoint = behind?.inside ?? { address: `192.0.2.${index}`, port: 4_000 }
+    this.#uplink = behind?.nat ?? overlay.network
+    this.#outside = behind?.outside ?? this.endpoint.address
     this.identity = createIdentity(this.random.bytes(32))
     const key = this.identity.publicKeyBase64
-    const listen = `${this.endpoint.address}:${this.endpoint.port}`
+    const listen = `${this.#outside}:${this.endpoint.port}`
     const reply = this.#ask({ type: 'register', listen_addr: listen, public_key: key, hostname, signature: this.#sign(challenges.register(listen, key)) })
     this.nodeId = Number((reply as Record<string, unknown>)['node_id'])
     this.#ask({ type: 'set_visibility', node_id: this.nodeId, public: true, signature: this.#sign(challenges.setVisibility(this.nodeId)) })
     this.#privateKey = this.random.bytes(32)
-    overlay.network.attach(this.endpoint, (bytes, source) => this.#onDatagram(bytes, source))
-    overlay.network.send(this.endpoint, overlay.beaconEndpoint, encodeDiscover(this.nodeId))
+    this.#uplink.attach(this.endpoint, (bytes, source) => this.#onDatagram(bytes, source))
+    this.discover()
+  }
+
+  /** What the reference sends every 30 s. */
+  discover (): void {
+    this.#uplink.send(this.endpoint, this.overlay.beaconEndpoint, encodeDiscover(this.nodeId))
   }
 
   /** Forgets its keys, as after a restart. */
@@ -86,15 +98,34 @@ export class Puppet {
 
   /** Whatever these bytes are, properly sealed. */
   sendPacket (packet: Uint8Array): void {
-    if (this.#to === undefined || this.#key === undefined) return
+    if ((this.#to === undefined && !this.relayed) || this.#key === undefined) return
     const out = new Uint8Array(packet.length + 36)
     this.#counter += 1
     encodeSealedHeader(out, 0, this.nodeId, this.#prefix, 0, this.#counter)
     this.#key.seal(out.subarray(8, SEALED_HEADER_BYTES), out.subarray(4, 8), packet, out, SEALED_HEADER_BYTES)
-    this.overlay.network.send(this.endpoint, this.#to, out)
+    this.#transmit(out)
+  }
+
+  #transmit (frame: Uint8Array): void {
+    if (this.relayed) {
+      const wrapped = new Uint8Array(RELAY_HEADER_BYTES + frame.length)
+      writeRelayHeader(wrapped, 0, this.nodeId, this.#toNode)
+      wrapped.set(frame, RELAY_HEADER_BYTES)
+      this.#uplink.send(this.endpoint, this.overlay.beaconEndpoint, wrapped)
+    } else if (this.#to !== undefined) this.#uplink.send(this.endpoint, this.#to, frame)
   }
 
   #onDatagram (bytes: Uint8Array, source: Endpoint): void {
+    const message = bytes[0]! < FIRST_FRAME_BYTE ? decodeBeaconMessage(bytes) : 'bad_address'
+    if (typeof message === 'string') return this.#onFrame(bytes, source)
+    if (message.kind === 'punch_command') for (let i = 0; i < 3; i++) this.#uplink.send(this.endpoint, message.endpoint, encodePunchFrame())
+    if (message.kind !== 'relay_deliver') return
+    this.relayed = true
+    this.#toNode = message.sender
+    this.#onFrame(message.frame, undefined)
+  }
+
+  #onFrame (bytes: Uint8Array, source: Endpoint | undefined): void {
     const magic = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1')
     if (magic === 'PILA') this.#onAuth(bytes, source)
     if (magic !== 'PILS' || this.#key === undefined) return
@@ -102,10 +133,10 @@ export class Puppet {
     if (packet !== undefined) this.#onPacket(packet)
   }
 
-  #onAuth (bytes: Uint8Array, source: Endpoint): void {
+  #onAuth (bytes: Uint8Array, source: Endpoint | undefined): void {
     const frame = decodeAuthFrame(bytes)
     if (typeof frame === 'string') return
-    this.#to = source
+    if (source !== undefined) this.#to = source // only what comes straight moves it
     this.#toNode = frame.sender
     const peerKey = toBase64(frame.x25519)
     const shared = agreeSessionKey(this.#privateKey, frame.x25519)
@@ -129,13 +160,13 @@ export class Puppet {
   }
 
   #sendAuth (): void {
-    if (this.#to === undefined) return
+    if (this.#to === undefined && !this.relayed) return
     const x25519 = x25519PublicKey(this.#privateKey)
     const signature = this.identity.sign(authChallenge(this.nodeId, x25519))
     const frame = encodeAuthFrame({ sender: this.nodeId, x25519, ed25519: this.identity.publicKey, signature })
-    this.overlay.network.send(this.endpoint, this.#to, frame)
+    this.#transmit(frame)
   }
 
-  #ask (request: object): object { return this.overlay.registry.handle(this.endpoint.address, request) }
+  #ask (request: object): object { return this.overlay.registry.handle(this.#outside, request) }
   #sign (text: string): string { return toBase64(this.identity.sign(utf8(text))) }
 }

@@ -25,14 +25,14 @@ test('the relay, once admitted, is used before anything is proven, and a direct 
 
 test('PILA go the direct ways first, by the relay too once it is admitted, and along one that works alone', () => {
   const paths = selector()
-  assert.deepEqual(paths.handshakePaths(), [paths.relay], 'there is no other way')
+  assert.deepEqual(paths.handshakePaths(0), [paths.relay], 'there is no other way')
   const direct = paths.addCandidate(endpoint(1), 'direct')!
-  assert.deepEqual(paths.handshakePaths(), [direct])
+  assert.deepEqual(paths.handshakePaths(0), [direct])
   paths.admitRelay()
-  assert.deepEqual(paths.handshakePaths(), [direct, paths.relay])
+  assert.deepEqual(paths.handshakePaths(0), [direct, paths.relay])
   paths.onHeard(0, direct, true)
   paths.onAnswer(direct, 5)
-  assert.deepEqual(paths.handshakePaths(), [direct])
+  assert.deepEqual(paths.handshakePaths(0), [direct])
 })
 
 test('a thousand sources do not fill the table, and do not push out the way in use', () => {
