@@ -163,6 +163,7 @@ export interface PingRecord {
   readonly rttMs: number
   readonly path: PathKind
   readonly endpoint: string
+  readonly reason?: string // why the path is what it is
 }
 
 export interface StatusRecord {
