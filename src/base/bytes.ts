@@ -84,6 +84,11 @@ export function toBase64 (bytes: Uint8Array): string {
   return btoa(binary)
 }
 
+/** RFC 4648 §5, without padding: what JSON Web Keys are written in. */
+export function toBase64Url (bytes: Uint8Array): string {
+  return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
+
 /** Undefined when the text is not standard, padded base64: a spelling that is not canonical is refused. */
 export function fromBase64 (text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined

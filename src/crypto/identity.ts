@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { equalBytes, fromBase64, toBase64 } from '../base/bytes.ts'
+import { equalBytes, fromBase64, toBase64, toBase64Url } from '../base/bytes.ts'
 
 /** A key pair that can sign but never shows its private half, whatever prints or serialises it. */
 export interface Identity {
@@ -72,7 +72,7 @@ class SeededIdentity implements Identity {
   constructor (seed: Uint8Array) {
     this.publicKey = ed25519.getPublicKey(seed)
     this.publicKeyBase64 = toBase64(this.publicKey)
-    const key = { kty: 'OKP', crv: 'Ed25519', d: base64url(seed), x: base64url(this.publicKey) }
+    const key = { kty: 'OKP', crv: 'Ed25519', d: toBase64Url(seed), x: toBase64Url(this.publicKey) }
     this.#privateKey = createPrivateKey({ key, format: 'jwk' })
   }
 
@@ -111,7 +111,7 @@ function importedKey (publicKey: Uint8Array): KeyObject | 'unfit' {
 
 function importKey (publicKey: Uint8Array): KeyObject | 'unfit' {
   try {
-    return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: base64url(publicKey) }, format: 'jwk' })
+    return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(publicKey) }, format: 'jwk' })
   } catch {
     return 'unfit'
   }
@@ -137,10 +137,6 @@ function parseObject (text: string): Readonly<Record<string, unknown>> | undefin
 
 function decodeKey (value: unknown): Uint8Array | undefined {
   return typeof value === 'string' ? fromBase64(value) : undefined
-}
-
-function base64url (bytes: Uint8Array): string {
-  return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
 const SEED_BYTES = 32

@@ -158,7 +158,8 @@ class RunningGateway implements Gateway {
 
   async ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
     const { node, rttMs, path, endpoint } = await this.#node.ping(peer, timeoutMs)
-    return { peer, nodeId: node, seq, rttMs, path, endpoint }
+    const reason = this.#node.pathTo(node)?.reason
+    return { peer, nodeId: node, seq, rttMs, path, endpoint, ...reason !== undefined && { reason } }
   }
 
   doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }

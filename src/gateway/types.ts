@@ -130,6 +130,7 @@ export interface PingRecord {
   readonly rttMs: number
   readonly path: PathKind | null // null: through a daemon, which does not tell
   readonly endpoint: string | null
+  readonly reason?: string // why the path is what it is
 }
 
 export interface StatusRecord {

@@ -39,11 +39,12 @@ async function ping (out: Output, client: AdminClient, world: World, peer: strin
   }
   unsubscribe()
   if (replies.length === 0) throw new PilotError('PEER_UNREACHABLE', `no answer from ${peer} to ${plural(sent, 'echo', 'echoes')}${lastMiss === undefined ? '' : ` (${lastMiss.message})`}`, { peer, sent, received: 0 })
+  const why = replies.at(-1)?.reason
   const rtts = replies.map((reply) => reply.rttMs)
   const [least, mean, most] = [Math.min(...rtts), rtts.reduce((sum, rtt) => sum + rtt, 0) / rtts.length, Math.max(...rtts)]
   out.result(
     { peer, nodeId: replies[0]!.nodeId, sent, received: replies.length, rtts, minMs: least, avgMs: mean, maxMs: most, replies },
-    [`${sent} sent, ${replies.length} received, ${Math.round(100 * (1 - replies.length / sent))} % lost; min/avg/max ${least.toFixed(2)}/${mean.toFixed(2)}/${most.toFixed(2)} ms`],
+    [`${sent} sent, ${replies.length} received, ${Math.round(100 * (1 - replies.length / sent))} % lost; min/avg/max ${least.toFixed(2)}/${mean.toFixed(2)}/${most.toFixed(2)} ms`, ...why === undefined ? [] : [why]],
   )
 }
 
