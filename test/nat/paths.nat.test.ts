@@ -54,9 +54,11 @@ for (const { name, a, b, kind, reason } of CASES) {
 }
 
 test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is told', options, async () => {
-  const pair = await trustedPair({}, {})
-  const [x, y] = [pair.a.site.outside, pair.b.site.outside]
-  const heal = [internet.lab.drop('-p', 'udp', '-s', x, '-d', y), internet.lab.drop('-p', 'udp', '-s', y, '-d', x)]
+  const heal: Array<() => void> = []
+  const pair = await internet.pair({}, {}, {}, ({ outside: x }, { outside: y }) => {
+    heal.push(internet.lab.drop('-p', 'udp', '-s', x, '-d', y), internet.lab.drop('-p', 'udp', '-s', y, '-d', x))
+  })
+  await pair.trusted()
   await transferWhole(pair, 'UDP to the peer blocked')
   await settles(pair, 'relay')
   assert.match((await pair.a.peer(pair.b.name))?.reason ?? '', /other ways are being tried|nothing comes back/)
@@ -81,7 +83,9 @@ test('UDP over IPv4 between the two is dropped, and both have IPv6: 16 MB arrive
 
 test('UDP is dropped altogether: clients are reset with a code that says so, and doctor says what to do', options, async () => {
   const blocked: Array<() => void> = []
-  const pair = await internet.pair({}, {}, {}, (site) => blocked.push(internet.lab.drop('-p', 'udp', '-s', site.outside)))
+  const pair = await internet.pair({}, {}, {}, (...sites) => {
+    for (const { outside } of sites) blocked.push(internet.lab.drop('-p', 'udp', '-s', outside))
+  })
   await pair.trusted()
   const result = await pair.fetch(20_000)
   assert.equal(result.error, 'ECONNRESET')
