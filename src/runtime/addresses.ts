@@ -8,7 +8,9 @@ import { formatEndpoint } from '../base/types.ts'
 export async function literal (endpoint: Endpoint): Promise<Endpoint> {
   if (/^[\d.]+$/.test(endpoint.address) || endpoint.address.includes(':')) return endpoint
   try {
-    return { address: (await lookup(endpoint.address)).address, port: endpoint.port }
+    // IPv4 first: the default socket speaks nothing else, and it is for IPv4 that NATs have to be found out.
+    const found = await lookup(endpoint.address, { family: 4 }).catch(() => lookup(endpoint.address))
+    return { address: found.address, port: endpoint.port }
   } catch (error) {
     throw new PilotError('REGISTRY_UNREACHABLE', `--beacon ${formatEndpoint(endpoint)}: the name does not resolve`, {}, error)
   }

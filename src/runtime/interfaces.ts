@@ -43,8 +43,8 @@ export function maxDatagramTo (endpoint: Endpoint): number {
   return Math.min(own === undefined ? ETHERNET_MTU : mtuOf(own.name), UDP_MAX_PAYLOAD) - headers
 }
 
-/** The address that the system would send from: that of a socket connected there, which sends nothing by it. */
-function sourceAddressFor ({ address, port }: Endpoint): string | undefined {
+/** The address that the system would send from, undefined without a route: that of a socket connected there, which sends nothing by it. */
+export function sourceAddressFor ({ address, port }: Endpoint): string | undefined {
   const isV6 = address.includes(':')
   const socket = createSocket({
     type: isV6 ? 'udp6' : 'udp4',

@@ -4,7 +4,10 @@
  */
 import type { Endpoint } from '../base/types.ts'
 import type { OwnNetwork } from '../proto/node/context.ts'
-import { networkFingerprint, ownNetwork } from './interfaces.ts'
+import { networkFingerprint, ownNetwork, sourceAddressFor } from './interfaces.ts'
+
+/** `moved`: what we send comes from another address now. `addresses`: some interface changed, and perhaps not one of ours. */
+export type NetworkChange = 'moved' | 'addresses' | 'sleep'
 
 export class NetworkWatch {
   readonly #timer: NodeJS.Timeout
@@ -12,14 +15,17 @@ export class NetworkWatch {
   #wallMs = Date.now()
   #monotonicMs = performance.now()
 
-  constructor (local: Endpoint, onChange: (network: OwnNetwork, why: 'addresses' | 'sleep') => void) {
+  /** @param towards whom we talk to in any case: the address that is used for it tells which network we are on. */
+  constructor (local: Endpoint, towards: Endpoint, onChange: (network: OwnNetwork, why: NetworkChange) => void) {
+    let source = sourceAddressFor(towards)
     this.#timer = setInterval(() => {
       const fingerprint = networkFingerprint()
       const slept = this.#hasSlept()
       if (fingerprint === this.#fingerprint && !slept) return
-      const why = fingerprint === this.#fingerprint ? 'sleep' : 'addresses'
+      const before = source
+      source = sourceAddressFor(towards)
       this.#fingerprint = fingerprint
-      onChange(ownNetwork(local), why)
+      onChange(ownNetwork(local), source !== before ? 'moved' : slept ? 'sleep' : 'addresses')
     }, POLL_MS)
     this.#timer.unref()
   }

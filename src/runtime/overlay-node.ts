@@ -112,9 +112,9 @@ export class OverlayNode implements Overlay {
       onEvent: (event) => this.#handleEvent(event),
       onStream: (stream, news) => this.#handleStream(stream, news),
     })
-    this.#watch = new NetworkWatch(socket.local, (network, why) => {
+    this.#watch = new NetworkWatch(socket.local, core.context.options.beacon ?? parts.registry, (network, why) => {
       parts.log.info({ why, addresses: network.ownEndpoints.map(({ address }) => address) }, 'our network has changed')
-      this.#turn((now) => core.handleNetworkChange(now, network))
+      this.#turn((now) => core.handleNetworkChange(now, network, why === 'moved'))
     })
     parts.inbox.onDatagram = (bytes, source) => this.#turn((now) => core.handleDatagram(now, bytes, source))
     this.#verbs = {

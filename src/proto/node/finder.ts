@@ -130,15 +130,15 @@ export class Finder {
   }
 
   /** Addresses of our interfaces are others now, or we slept: nothing learned before is sure to hold, and nobody waits for a timer. */
-  onNetworkChange (now: Instant): void {
+  onNetworkChange (now: Instant, isElsewhere: boolean): void {
     const { beacon, nat, sizes, peers, nodeId, options } = this.#context
-    sizes.clear()
+    if (isElsewhere) sizes.clear() // else the kernel remembers as we do
     if (options.beacon !== undefined) {
       beacon.askNow(now)
       nat.start(now, nodeId)
     }
     for (const peer of peers.values()) {
-      peer.paths.onLocalChange()
+      if (isElsewhere) peer.paths.onLocalChange()
       if (!peer.connected) continue
       peer.search.start(now)
       if (peer.streams.size > 0) for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)

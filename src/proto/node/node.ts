@@ -92,11 +92,11 @@ export class OverlayCore {
     this.#takeResults(now)
   }
 
-  /** Addresses of our interfaces are others than before, or the machine has slept. */
-  handleNetworkChange (now: Instant, network: OwnNetwork): void {
+  /** Addresses of our interfaces are others than before, or the machine has slept. @param isElsewhere what we send comes from another address. */
+  handleNetworkChange (now: Instant, network: OwnNetwork, isElsewhere: boolean): void {
     this.context.network = network
     this.standing.onNetworkChange(now)
-    this.#finder.onNetworkChange(now)
+    this.#finder.onNetworkChange(now, isElsewhere)
     for (const peer of this.context.peers.values()) this.#afterTunnel(now, peer)
   }
 

@@ -122,7 +122,7 @@ export class SimNode {
   /** This machine itself is on another network now, and notices. */
   roam (endpoint: Endpoint): void {
     this.rebind(endpoint)
-    this.turn((now) => this.core.handleNetworkChange(now, this.#network))
+    this.turn((now) => this.core.handleNetworkChange(now, this.#network, true))
   }
 
   listen (port: number, onStream: (stream: SimStream) => void = () => {}): void {
