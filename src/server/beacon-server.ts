@@ -136,7 +136,7 @@ export class BeaconServer {
   #relaySoon (): void {
     if (this.#relaying || this.#stopping !== undefined) return
     this.#relaying = true
-    setImmediate(() => {
+    const turn = (): void => {
       this.#relaying = false
       if (this.#stopping !== undefined) return
       for (let room = RELAYS_PER_TURN; room > 0 && this.#socket.getSendQueueCount() < MAX_RELAYS_UNSENT; room--) {
@@ -145,7 +145,9 @@ export class BeaconServer {
         this.#sendTo(this.#socket, next.bytes, next.to)
       }
       if (this.#relays.queuedBytes > 0) this.#relaySoon()
-    })
+    }
+    if (this.#socket.getSendQueueCount() < MAX_RELAYS_UNSENT) setImmediate(turn)
+    else setTimeout(turn, 1) // the system takes no more for now
   }
 
   #sendTo (socket: Socket, bytes: Uint8Array, to: Endpoint): void {

@@ -20,7 +20,7 @@ export function pathReason (context: NodeContext, peer: Peer, now: Instant): str
 function directReason ({ nat }: NodeContext, { search }: Peer): string {
   const { hello } = search
   if (hello !== undefined && isOpen(hello)) return 'the peer can be reached by anybody'
-  if (isOpen(nat)) return 'we can be reached by anybody, and the peer came to us'
+  if (isOpen(nat)) return 'we can be reached by anybody'
   return 'the peer answers at the endpoint it is known by'
 }
 

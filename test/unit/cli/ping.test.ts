@@ -53,3 +53,9 @@ test('Ctrl+C ends it with the summary of what there is', async () => {
   assert.equal(code, 0)
   assert.match(out, /2 sent, 1 received, 50 % lost/)
 })
+
+test('the last line tells why the path is what it is', async () => {
+  const control = fakeControl([], { ping: (peer, seq) => Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1, path: 'relay', endpoint: '198.51.100.1:9001', reason: 'relay: both NATs are symmetric' }) })
+  const { out } = await run('ping agent-b --count 1', testWorld({ control }))
+  assert.match(out, /ms\nrelay: both NATs are symmetric\n$/)
+})
