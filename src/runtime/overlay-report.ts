@@ -21,13 +21,20 @@ export function peerStatus (peer: Peer, trusted: boolean, now: Instant, reason: 
     trusted,
     state: peer.state,
     path: peer.connected && current !== undefined ? pathStatus(current) : null,
-    streams: peer.streams.size,
+    streams: openStreams(peer),
     bytesIn: peer.bytesIn,
     bytesOut: peer.bytesOut,
     lastHeardMs: peer.heardAt === -Infinity ? null : Math.round(now - peer.heardAt),
     reason,
     paths: peer.connected ? paths.map((path) => knownPathStatus(path, path === current)) : [],
   }
+}
+
+/** Without those that are over and only answer stragglers. */
+function openStreams (peer: Peer): number {
+  let open = 0
+  for (const { end } of peer.streams.values()) if (end === undefined) open += 1
+  return open
 }
 
 function knownPathStatus (path: Path, isCurrent: boolean): KnownPathStatus {
