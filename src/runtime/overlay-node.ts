@@ -150,6 +150,7 @@ export class OverlayNode implements Overlay {
       network: ownNetwork(socket.local),
       hostname: options.hostname,
       public: options.public,
+      networks: options.networks ?? [],
       pinnedKeys: pinnedKeys(options.pinned),
       maxDatagram: maxDatagramTo,
       maxSegment: maxSegmentFor(socket.receiveBufferBytes),

@@ -1,4 +1,5 @@
 /** What a node is started with. Above: overlay-node.ts. */
+import type { Membership } from '../proto/node/memberships.ts'
 import type { Pinned } from './pinned.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../proto/stream/constants.ts'
 
@@ -10,6 +11,7 @@ export interface OverlayNodeOptions {
   readonly endpoint?: string | undefined
   readonly hostname?: string | undefined
   readonly public: boolean
+  readonly networks?: readonly Membership[] | undefined // of the registry, to be joined
   readonly identityFile: string
   readonly trust: readonly string[] // peers asked for trust, and approved when they ask
   readonly pinned: Pinned

@@ -63,3 +63,17 @@ for (const seed of [1, 2]) {
     assert.ok(asked <= 2, `${asked} look-ups in ten seconds, of the 500 a minute that the registry grants us`)
   })
 }
+
+test('nodes of one network trust each other when one asks; one outside waits for a person', () => {
+  const adminToken = 'a token of the test, long enough'
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 }, registry: { adminToken } })
+  const a = sim.node('agent-a', { networks: [{ network: 1, token: undefined }] })
+  sim.until('registered', 10_000, () => a.registered)
+  sim.registry.handle('192.0.2.9', { type: 'create_network', node_id: a.nodeId, name: 'lab', admin_token: adminToken })
+  const b = sim.node('agent-b', { networks: [{ network: 1, token: undefined }], trust: ['agent-a'] })
+  const stranger = sim.node('agent-c', { trust: ['agent-a'] })
+  sim.until('trust', 120_000, () => a.core.context.trust.isTrusted(b.nodeId) && b.core.context.trust.isTrusted(a.nodeId))
+  sim.run(10_000)
+  assert.equal(a.core.context.trust.isTrusted(stranger.nodeId), false)
+  assert.deepEqual(a.core.context.trust.pending.map(({ nodeId }) => nodeId), [stranger.nodeId])
+})

@@ -53,6 +53,9 @@ export const REJECTED_FOR_MS = 30_000
 export const REPORT_AGAIN_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 30_000] // the other node may not be registered yet
 export const WISH_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
 
+/** A network of the registry that refuses us is asked again after this long, ms. */
+export const JOIN_AGAIN_MS = 60_000
+
 // Limits
 export const MAX_PEERS = 65_536
 export const MAX_STREAMS = 65_536

@@ -19,6 +19,7 @@ import type { Stream } from '../stream/stream.ts'
 import { TrustBook } from '../trust/trust-book.ts'
 import { MAX_PEERS } from './constants.ts'
 import type { NodeEvent } from './events.ts'
+import type { Membership } from './memberships.ts'
 import { Peer } from './peer.ts'
 import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
@@ -38,6 +39,7 @@ export interface NodeOptions {
   readonly network: OwnNetwork
   readonly hostname: string | undefined
   readonly public: boolean
+  readonly networks: readonly Membership[] // of the registry, to be joined
   /** Keys that are certain, whatever a registry says. */
   readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
   /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */

@@ -25,7 +25,7 @@ export interface NameAnswer {
 export type DirectoryNews =
   | { readonly kind: 'resolved', readonly peer: Peer }
   | { readonly kind: 'unresolved', readonly peer: Peer, readonly code: ErrorCode, readonly text: string }
-  | { readonly kind: 'key', readonly node: NodeId, readonly key: Uint8Array, readonly hostname: string | undefined }
+  | { readonly kind: 'key', readonly node: NodeId, readonly key: Uint8Array, readonly hostname: string | undefined, readonly networks: readonly number[] }
   | { readonly kind: 'no_key', readonly node: NodeId }
   | { readonly kind: 'name', readonly hostname: string, readonly answer: NameAnswer }
 
@@ -142,7 +142,7 @@ export class Directory {
       peer.hostname = hostname ?? peer.hostname
       peer.key ??= publicKey // a pin or a trust record is not overruled by the registry
     }
-    return { kind: 'key', node, key: publicKey, hostname }
+    return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
 
   #onName (now: Instant, hostname: string, result: RegistryResult<Purpose>): DirectoryNews {

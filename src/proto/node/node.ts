@@ -24,6 +24,7 @@ import { NodeContext } from './context.ts'
 import type { Dial } from './dial.ts'
 import { Dialler } from './dialler.ts'
 import { Directory } from './directory.ts'
+import type { DirectoryNews } from './directory.ts'
 import type { DatagramSlot, NodeEvent } from './events.ts'
 import { Finder } from './finder.ts'
 import { Inbound } from './inbound.ts'
@@ -318,15 +319,15 @@ export class OverlayCore {
         case 'resolved': this.#dialler.onResolved(now, news.peer); this.#afterTunnel(now, news.peer); break
         case 'unresolved': this.#dialler.onUnresolved(now, news.peer, news.code, news.text); this.#afterTunnel(now, news.peer); break
         case 'name': this.#dialler.onName(now, news.hostname, news.answer); break
-        case 'key': this.#onKey(now, news.node, news.key, news.hostname); break
+        case 'key': this.#onKey(now, news); break
         case 'no_key': this.#onNoKey(now, news.node); break
         default: break
       }
     }
   }
 
-  #onKey (now: Instant, node: NodeId, key: Uint8Array, hostname: string | undefined): void {
-    this.standing.handleLookup(now, node, key, hostname)
+  #onKey (now: Instant, { node, key, hostname, networks }: Extract<DirectoryNews, { kind: 'key' }>): void {
+    this.standing.handleLookup(now, node, key, hostname, networks)
     this.#inbound.handleKey(now, node, key)
     const peer = this.context.peers.get(node)
     if (peer === undefined) return

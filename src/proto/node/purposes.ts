@@ -13,6 +13,7 @@ export type Purpose =
   | { readonly kind: 'respond', readonly node: NodeId, readonly accept: boolean }
   | { readonly kind: 'report', readonly node: NodeId }
   | { readonly kind: 'revoke' }
+  | { readonly kind: 'join', readonly network: number }
   | { readonly kind: 'lookup', readonly node: NodeId }
   | { readonly kind: 'resolve', readonly node: NodeId }
   | { readonly kind: 'resolve_hostname', readonly hostname: string }

@@ -13,6 +13,7 @@ import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { Wish } from '../trust/trust-book.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
+import { Memberships } from './memberships.ts'
 import type { Purpose } from './purposes.ts'
 
 export class Standing {
@@ -31,6 +32,7 @@ export class Standing {
   /** Answers to requests for trust whose key or hostname must be looked up first. */
   #unknown = new Map<NodeId, { request: HandshakeRequestEntry | undefined, response: HandshakeResponseEntry | undefined }>()
 
+  readonly #memberships: Memberships
   readonly #onNewId: (now: Instant) => void
   /** Trusted peers whose pair the registry has not taken note of yet. */
   readonly #unreported = new Set<NodeId>()
@@ -43,6 +45,7 @@ export class Standing {
   constructor (context: NodeContext, now: Instant, onNewId: (now: Instant) => void) {
     this.#context = context
     this.#onNewId = onNewId
+    this.#memberships = new Memberships(context)
     this.#startedAt = now
   }
 
@@ -106,6 +109,7 @@ export class Standing {
       else if (this.#endpointKnown(now)) this.#register(now)
     }
     if (!this.registered) return
+    this.#memberships.handleTimeout(now)
     if (now >= this.#wishAt) this.#sendWishes(now)
     if (now >= this.#reportAt) this.#reportAll(now)
     if (now >= this.#pollAt && !this.#polling) this.#poll(now)
@@ -122,7 +126,7 @@ export class Standing {
     }
     if (!this.registered) return at
     if (!this.#polling) at = Math.min(at, this.#pollAt)
-    return Math.min(at, this.#wishAt, this.#reportAt)
+    return Math.min(at, this.#wishAt, this.#reportAt, this.#memberships.nextTimeout())
   }
 
   /** @returns false when the result is not this part's business. */
@@ -135,6 +139,7 @@ export class Standing {
       case 'wish': this.#onWish(now, result, result.purpose.wish); return true
       case 'wish_name': this.#onWishName(now, result, result.purpose.wish); return true
       case 'report': this.#onReport(now, result, result.purpose.node); return true
+      case 'join': this.#memberships.onJoin(now, result, result.purpose.network); return true
       case 'respond':
       case 'revoke':
       case 'set_visibility':
@@ -145,11 +150,11 @@ export class Standing {
   }
 
   /** The registry told key and hostname of a node: requests and answers of it can be judged now. */
-  handleLookup (now: Instant, node: NodeId, key: Uint8Array, hostname: string | undefined): void {
+  handleLookup (now: Instant, node: NodeId, key: Uint8Array, hostname: string | undefined, networks: readonly number[]): void {
     const waiting = this.#unknown.get(node)
     if (waiting === undefined) return
     this.#unknown.delete(node)
-    if (waiting.request !== undefined) this.#judgeRequest(now, waiting.request, key, hostname)
+    if (waiting.request !== undefined) this.#judgeRequest(now, waiting.request, key, hostname, networks)
     if (waiting.response !== undefined) this.#judgeResponse(now, waiting.response, key, hostname)
   }
 
@@ -238,6 +243,7 @@ export class Standing {
     const signature = this.#sign(challenges.setVisibility(reply.nodeId))
     this.#ask(now, { type: 'set_visibility', node_id: reply.nodeId, public: options.public, signature }, { kind: 'set_visibility' })
     for (const entry of this.#context.trust.trusted) this.#unreported.add(entry.nodeId) // a registry that lost its state learns it again
+    this.#memberships.onRegistered(now)
     this.#reportRounds = 0
     this.#reportAt = now
     this.#wishRounds = 0
@@ -358,15 +364,18 @@ export class Standing {
     this.respond(now, node, false)
   }
 
-  #judgeRequest (now: Instant, request: HandshakeRequestEntry, key: Uint8Array, hostname: string | undefined): void {
+  /** @param networks those of the asker, if they were looked up. */
+  #judgeRequest (now: Instant, request: HandshakeRequestEntry, key: Uint8Array, hostname: string | undefined, networks?: readonly number[]): void {
     const { trust, options } = this.#context
     const node = request.fromNodeId
     const rejected = now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
     if (rejected) return this.respond(now, node, false)
-    const fate = trust.handleRequest(node, hostname, key, request.justification, options.timestamp(now))
+    if (networks === undefined && this.#memberships.any && !trust.isTrusted(node)) return this.#lookFirst(now, node, request, undefined)
+    const network = this.#memberships.shared(networks ?? [])
+    const fate = trust.handleRequest({ node, hostname, key, justification: request.justification, time: options.timestamp(now), isExpected: network !== undefined })
     if (fate === 'already_trusted') this.respond(now, node, true)
     else if (fate === 'approve') {
-      this.approve(now, node, hostname, key, true)
+      this.approve(now, node, hostname, key, true, network)
       this.respond(now, node, true)
     } else if (fate === 'pending' || fate === 'key_changed') this.#context.emit({ kind: 'trust', node, hostname, state: fate })
     else if (fate === 'full') this.#context.count('trust_requests_refused')
@@ -386,9 +395,9 @@ export class Standing {
     }
   }
 
-  approve (now: Instant, node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean): void {
+  approve (now: Instant, node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, network = 0): void {
     const { trust, options, peers } = this.#context
-    trust.approve(node, hostname, key, mutual, options.timestamp(now))
+    trust.approve(node, hostname, key, mutual, options.timestamp(now), network)
     const peer = peers.get(node)
     if (peer !== undefined) {
       peer.key = options.pinnedKeys.get(node) ?? key

@@ -18,6 +18,16 @@ export interface Wish {
   readonly reason: string
 }
 
+/** What somebody asks of us. */
+export interface TrustRequest {
+  readonly node: NodeId
+  readonly hostname: string | undefined
+  readonly key: Uint8Array // Ed25519, as the registry says
+  readonly justification: string
+  readonly time: string // RFC 3339
+  readonly isExpected: boolean // to be approved without a person: it shares a network with us
+}
+
 export class TrustBook {
   readonly #trusted = new Map<NodeId, TrustedEntry>()
   readonly #pending = new Map<NodeId, PendingEntry>()
@@ -94,15 +104,14 @@ export class TrustBook {
     return undefined
   }
 
-  /** @param key what the registry says is the node's key. */
-  handleRequest (node: NodeId, hostname: string | undefined, key: Uint8Array, justification: string, time: string): RequestFate {
+  handleRequest ({ node, hostname, key, justification, time, isExpected }: TrustRequest): RequestFate {
     if (this.#trusted.has(node)) {
       const known = this.keyOf(node)
       if (known === undefined || equalBytes(known, key)) return 'already_trusted'
       return 'key_changed'
     }
     if (this.#isImpostor(hostname, key)) return 'key_changed'
-    if (this.wishFor(node, hostname) !== undefined || this.#displaced.has(toBase64(key))) return 'approve'
+    if (isExpected || this.wishFor(node, hostname) !== undefined || this.#displaced.has(toBase64(key))) return 'approve'
     const waiting = this.#pending.get(node)
     if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
     if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
@@ -131,13 +140,13 @@ export class TrustBook {
     return !this.#isImpostor(hostname, key)
   }
 
-  /** Both sides agree now. @param mutual we had asked as well. */
-  approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string): void {
+  /** Both sides agree now. @param mutual we had asked as well. @param network that both share, if that was the reason. */
+  approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string, network = 0): void {
     this.#pending.delete(node)
     this.#displaced.delete(toBase64(key))
     const wish = this.wishFor(node, hostname)
     if (wish !== undefined) this.#wishes.delete(wish.peer)
-    this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network: 0 })
+    this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network })
     this.noteHostname(node, hostname)
     this.#dirty = true
   }

@@ -11,6 +11,7 @@ import type { OwnNetwork } from '../../../src/proto/node/context.ts'
 import type { Dial } from '../../../src/proto/node/dial.ts'
 import type { DatagramSlot, NodeEvent } from '../../../src/proto/node/events.ts'
 import { OverlayCore } from '../../../src/proto/node/node.ts'
+import type { Membership } from '../../../src/proto/node/memberships.ts'
 import type { Peer } from '../../../src/proto/node/peer.ts'
 import { parseWish } from '../../../src/proto/node/standing.ts'
 import type { Stream } from '../../../src/proto/stream/stream.ts'
@@ -25,6 +26,7 @@ import { SimStream } from './sim-stream.ts'
 export interface SimNodeOptions {
   readonly hostname?: string
   readonly public?: boolean
+  readonly networks?: readonly Membership[]
   readonly trust?: readonly string[] // wishes at every start
   readonly beacon?: boolean // default true
   readonly maxDatagram?: number // what the local interface carries, bytes
@@ -185,6 +187,7 @@ export class SimNode {
       network: this.#network,
       hostname: options.hostname,
       public: options.public ?? false,
+      networks: options.networks ?? [],
       pinnedKeys: options.pinnedKeys ?? new Map(),
       maxDatagram: () => options.maxDatagram ?? 1_472,
       maxSegment: options.maxSegment ?? 61_440,

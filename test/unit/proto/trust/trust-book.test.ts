@@ -1,19 +1,39 @@
 /** Who may talk to us: asked, approved, rejected, revoked, and what a changed key means. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { TrustRequest } from '../../../../src/proto/trust/trust-book.ts'
 import { TrustBook } from '../../../../src/proto/trust/trust-book.ts'
 
 const KEY = new Uint8Array(32).fill(1)
 const OTHER_KEY = new Uint8Array(32).fill(2)
 
+function request (node: number, hostname: string | undefined, key: Uint8Array, justification: string, time: string): TrustRequest {
+  return { node, hostname, key, justification, time, isExpected: false }
+}
+
 test('a request waits for a person, unless it was wished for', () => {
   const book = new TrustBook()
-  assert.equal(book.handleRequest(7, 'agent-b', KEY, 'why', 'now'), 'pending')
+  assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'now')), 'pending')
   assert.equal(book.isTrusted(7), false)
   book.wish({ peer: 'agent-c', node: undefined, hostname: 'agent-c', reason: '' })
   book.wish({ peer: '0:0000.0000.0009', node: 9, hostname: undefined, reason: '' })
-  assert.equal(book.handleRequest(8, 'agent-c', KEY, 'why', 'now'), 'approve')
-  assert.equal(book.handleRequest(9, undefined, KEY, 'why', 'now'), 'approve')
+  assert.equal(book.handleRequest(request(8, 'agent-c', KEY, 'why', 'now')), 'approve')
+  assert.equal(book.handleRequest(request(9, undefined, KEY, 'why', 'now')), 'approve')
+})
+
+test('who shares a network with us is approved without a question, and the reason is kept', () => {
+  const book = new TrustBook()
+  assert.equal(book.handleRequest({ ...request(7, 'agent-b', KEY, '', 'now'), isExpected: true }), 'approve')
+  book.approve(7, 'agent-b', KEY, false, 'now', 3)
+  assert.equal(book.save().trusted[0]!.network, 3)
+  assert.equal(book.handleRequest({ ...request(7, 'agent-b', OTHER_KEY, '', 'now'), isExpected: true }), 'key_changed')
+})
+
+test('a request that is repeated word for word is told once', () => {
+  const book = new TrustBook()
+  assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'now')), 'pending')
+  assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'later')), 'still_pending')
+  assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'because', 'later')), 'pending')
 })
 
 test('approval ends the wish, is saved, and keeps the key', () => {
@@ -33,16 +53,16 @@ test('approval ends the wish, is saved, and keeps the key', () => {
 test('a trusted node with another key is not trusted on', () => {
   const book = new TrustBook()
   book.approve(7, 'agent-b', KEY, true, 'now')
-  assert.equal(book.handleRequest(7, 'agent-b', KEY, '', 'now'), 'already_trusted')
-  assert.equal(book.handleRequest(7, 'agent-b', OTHER_KEY, '', 'now'), 'key_changed')
+  assert.equal(book.handleRequest(request(7, 'agent-b', KEY, '', 'now')), 'already_trusted')
+  assert.equal(book.handleRequest(request(7, 'agent-b', OTHER_KEY, '', 'now')), 'key_changed')
   assert.deepEqual(book.keyOf(7), KEY)
 })
 
 test('the list of requests is bounded, and one of a node replaces its last', () => {
   const book = new TrustBook()
-  for (let node = 1; node <= 256; node++) assert.equal(book.handleRequest(node, undefined, KEY, '', 'now'), 'pending')
-  assert.equal(book.handleRequest(300, undefined, KEY, '', 'now'), 'full')
-  assert.equal(book.handleRequest(5, undefined, KEY, 'again', 'later'), 'pending')
+  for (let node = 1; node <= 256; node++) assert.equal(book.handleRequest(request(node, undefined, KEY, '', 'now')), 'pending')
+  assert.equal(book.handleRequest(request(300, undefined, KEY, '', 'now')), 'full')
+  assert.equal(book.handleRequest(request(5, undefined, KEY, 'again', 'later')), 'pending')
   assert.equal(book.pending.length, 256)
 })
 

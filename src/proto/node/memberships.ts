@@ -1,0 +1,58 @@
+/**
+ * Networks of the registry that the operator had us join. Who shares one with us is told by the registry where we are,
+ * and is trusted without a question (trust.md §4.2): the operator named the network, and its members are its owner's affair.
+ */
+import { toBase64, utf8 } from '../../base/bytes.ts'
+import type { Instant } from '../../base/types.ts'
+import { challenges } from '../../wire/registry-messages.ts'
+import type { RegistryResult } from '../rendezvous/registry-client.ts'
+import type { NodeContext } from './context.ts'
+import { JOIN_AGAIN_MS } from './constants.ts'
+import type { Purpose } from './purposes.ts'
+
+/** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
+export interface Membership { readonly network: number, readonly token: string | undefined }
+
+export class Memberships {
+  readonly #context: NodeContext
+  readonly #joined = new Set<number>()
+  #joinAt: Instant = Infinity
+
+  constructor (context: NodeContext) {
+    this.#context = context
+  }
+
+  get any (): boolean { return this.#joined.size > 0 }
+
+  /** The first network that we have joined among these, or undefined. */
+  shared (networks: readonly number[]): number | undefined {
+    return networks.find((network) => this.#joined.has(network))
+  }
+
+  onRegistered (now: Instant): void {
+    if (this.#context.options.networks.length > 0) this.#joinAt = now
+  }
+
+  handleTimeout (now: Instant): void {
+    if (now < this.#joinAt) return
+    this.#joinAt = Infinity
+    const { nodeId, options, registry } = this.#context
+    for (const { network, token } of options.networks) {
+      const signature = toBase64(options.identity.sign(utf8(challenges.joinNetwork(nodeId, network))))
+      registry.request(now, { type: 'join_network', node_id: nodeId, network_id: network, ...(token !== undefined && { token }), signature }, { kind: 'join', network })
+    }
+  }
+
+  nextTimeout (): Instant { return this.#joinAt }
+
+  /** A network that is not there yet, or does not take us, is asked again: its owner may be about to change that. */
+  onJoin (now: Instant, result: RegistryResult<Purpose>, network: number): void {
+    if (result.kind === 'reply' || (result.kind === 'refused' && result.text.includes('already'))) {
+      this.#joined.add(network)
+      return
+    }
+    this.#joined.delete(network)
+    this.#joinAt = Math.min(this.#joinAt, now + JOIN_AGAIN_MS)
+    if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
+  }
+}
