@@ -127,6 +127,8 @@ export interface StatusRecord {
   readonly beacon: OverlayStatus['beacon']
   readonly daemon: OverlayStatus['daemon'] // null but under --daemon
   readonly admin: string
+  readonly observe?: string | null // where metrics, health and the dashboard are
+  readonly config?: { readonly version: number, readonly file: string | null, readonly error: string | null } // error: why the changed file is not in force
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
@@ -141,6 +143,7 @@ export interface ReadyEvent {
   readonly node: NodeRecord
   readonly udp: string | null // null under --daemon
   readonly admin: string
+  readonly observe?: string // where metrics, health and the dashboard are
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
   readonly elapsedMs: number
@@ -198,6 +201,7 @@ export interface GatewayOptions {
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string
   readonly allowLan: boolean
+  readonly observe?: string // ip:port of metrics, health and the dashboard
   /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
   readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
 }

@@ -1,5 +1,6 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
-import type { GatewayControl, StatusRecord } from '../../../src/gateway/types.ts'
+import type { AdminControl } from '../../../src/admin/live.ts'
+import type { Changes, StatusRecord } from '../../../src/gateway/types.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
@@ -16,11 +17,18 @@ export const STATUS: StatusRecord = {
 
 const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
 
+export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
+const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
+
 /** `calls` gets the name and arguments of each call that changes or costs something. */
-export function fakeControl (calls: unknown[][], overrides: Partial<GatewayControl> = {}): GatewayControl {
+export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
   const trust = (name: string) => (peer: string) => {
     calls.push([name, peer])
     return Promise.resolve(TRUSTED)
+  }
+  const told = <T>(name: string, result: T) => (...args: readonly unknown[]): Promise<T> => {
+    calls.push([name, ...args])
+    return Promise.resolve(result)
   }
   return {
     status: () => STATUS,
@@ -54,6 +62,15 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
       calls.push(['resume', expose])
       return Promise.resolve({ state: 'ready', expose: expose ?? null, connections: 1 })
     },
+    config: () => ({ version: 3, file: '/etc/gateway.yaml', error: null, maps: [], exposes: [], trust: [] }),
+    reload: told('reload', CHANGE),
+    diff: told('diff', CHANGE),
+    replace: told('replace', CHANGE),
+    map: told('map', STATUS.mappings[0]!),
+    unmap: told('unmap', STATUS.mappings[0]!),
+    expose: told('expose', STATUS.exposes[0]!),
+    unexpose: told('unexpose', STATUS.exposes[0]!),
+    down: told('down', { state: 'draining', connections: 1 } as const),
     ...overrides,
   }
 }
