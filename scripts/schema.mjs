@@ -4,8 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
-import { Config } from '../src/config/schema.ts'
+import { schemaText } from '../src/config/json-schema.ts'
 import { ROOT, ScriptError, script } from './lib.mjs'
 
 const FILE = join(ROOT, 'config/gateway.schema.json')
@@ -15,8 +14,3 @@ await script(() => {
   if (!process.argv.includes('--check')) return void writeFileSync(FILE, wanted)
   if (readFileSync(FILE, 'utf8') !== wanted) throw new ScriptError('config/gateway.schema.json is not what src/config/schema.ts says; run `node --import tsx scripts/schema.mjs`')
 })
-
-function schemaText () {
-  const { $schema, ...rest } = z.toJSONSchema(Config, { io: 'input' })
-  return `${JSON.stringify({ $schema, title: 'pilotgate gateway configuration', ...rest }, null, 2)}\n`
-}

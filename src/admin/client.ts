@@ -1,16 +1,17 @@
-/** The other end of the admin socket: the methods of `GatewayControl`, each one request. */
+/** The other end of the admin socket: the methods of `AdminControl`, each one request. */
 import { request } from 'node:http'
-import type { GatewayControl } from '../gateway/types.ts'
+import type { AdminControl, Edit } from './live.ts'
 import { ERRORS, PilotError, type ErrorCode } from '../base/errors.ts'
 
-/** `GatewayControl` as seen from outside: everything takes time. */
+/** `AdminControl` as seen from outside: everything takes time. */
 export type AdminClient = {
-  readonly [Name in keyof GatewayControl]: (...args: Parameters<GatewayControl[Name]>) => Promise<Awaited<ReturnType<GatewayControl[Name]>>>
+  readonly [Name in keyof AdminControl]: (...args: Parameters<AdminControl[Name]>) => Promise<Awaited<ReturnType<AdminControl[Name]>>>
 }
 
 /** Methods reject with the gateway's own PilotError, or with NOT_RUNNING, TIMED_OUT, FAILED when there is no answer. */
 export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS): AdminClient {
   const get = async <T>(path: string): Promise<T> => await ask(socketPath, 'GET', path, undefined, timeoutMs) as T
+  const put = async <T>(path: string, body: object): Promise<T> => await ask(socketPath, 'PUT', path, body, CHANGE_TIMEOUT_MS) as T
   const post = async <T>(path: string, body: object, waitMs = timeoutMs): Promise<T> => await ask(socketPath, 'POST', path, body, waitMs) as T
   return {
     status: () => get('/v1/status'),
@@ -27,7 +28,22 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
     approveTrust: (peer) => post('/v1/trust/approve', { peer }, TRUST_TIMEOUT_MS),
     rejectTrust: (peer) => post('/v1/trust/reject', { peer }, TRUST_TIMEOUT_MS),
     revokeTrust: (peer) => post('/v1/trust/revoke', { peer }, TRUST_TIMEOUT_MS),
+    config: () => get('/v1/config'),
+    reload: () => post('/v1/config/reload', {}, CHANGE_TIMEOUT_MS),
+    diff: (file, text) => post('/v1/config/diff', { file, text }, CHANGE_TIMEOUT_MS),
+    replace: (version, wanted) => put('/v1/config', { version, map: wanted.map, expose: wanted.expose }),
+    map: (spec, edit) => post('/v1/map', { spec, ...editBody(edit) }, CHANGE_TIMEOUT_MS),
+    unmap: (name, edit) => post('/v1/unmap', { ...editBody(edit), name }, CHANGE_TIMEOUT_MS),
+    expose: (spec, edit) => post('/v1/expose', { spec, ...editBody(edit) }, CHANGE_TIMEOUT_MS),
+    unexpose: (name, edit) => post('/v1/unexpose', { ...editBody(edit), name }, CHANGE_TIMEOUT_MS),
+    down: () => post('/v1/down', {}),
+    drain: (expose) => post('/v1/drain', { expose }),
+    resume: (expose) => post('/v1/resume', { expose }),
   }
+}
+
+function editBody ({ name, save, ifVersion }: Edit): object {
+  return { name, save, version: ifVersion }
 }
 
 function ask (socketPath: string, method: string, path: string, body: object | undefined, timeoutMs: number): Promise<unknown> {
@@ -65,11 +81,11 @@ function readAnswer (status: number, text: string): unknown {
     throw new PilotError('FAILED', `the admin socket answered ${status} with something that is not JSON; is it a pilotgate?`)
   }
   if (status === 200) return value
-  const { error } = value as { error?: { code?: unknown, message?: unknown, details?: unknown } }
+  const { error } = value as { error?: { code?: unknown, message?: unknown, details?: unknown, hint?: unknown } }
   // A newer gateway may know codes that we do not.
   const code = typeof error?.code === 'string' && Object.hasOwn(ERRORS, error.code) ? error.code as ErrorCode : 'FAILED'
   const details = error?.details !== null && typeof error?.details === 'object' ? error.details as Record<string, unknown> : {}
-  throw new PilotError(code, typeof error?.message === 'string' ? error.message : `the gateway answered ${status}`, details)
+  throw new PilotError(code, typeof error?.message === 'string' ? error.message : `the gateway answered ${status}`, details, undefined, typeof error?.hint === 'string' ? error.hint : undefined)
 }
 
 function unreachable (socketPath: string, error: Error): PilotError {
@@ -84,4 +100,5 @@ function unreachable (socketPath: string, error: Error): PilotError {
 
 const ANSWER_TIMEOUT_MS = 10_000
 const EXPLAIN_TIMEOUT_MS = 40_000 // a dial of a peer that does not answer
+const CHANGE_TIMEOUT_MS = 30_000 // thousands of listeners are bound one after the other
 const TRUST_TIMEOUT_MS = 30_000 // goes to the registry, or to the peer through a relay

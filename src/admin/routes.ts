@@ -1,9 +1,9 @@
 /**
- * What may be asked: method and path → one call of `GatewayControl` → JSON. No socket here, so tests call it directly.
+ * What may be asked: method and path → one call of `AdminControl` → JSON. No socket here, so tests call it directly.
  * A success is the record itself; a failure is `{"error":{code,message,hint,details}}` with the status of the error table.
  */
-import type { GatewayControl } from '../gateway/types.ts'
 import { PilotError, asPilotError } from '../base/errors.ts'
+import type { AdminControl, Edit } from './live.ts'
 
 export interface AdminRequest {
   readonly method: string
@@ -18,13 +18,17 @@ export interface AdminResponse {
 }
 
 /** Never rejects: what goes wrong is the response. */
-export async function answer (control: GatewayControl, { method, path, body }: AdminRequest): Promise<AdminResponse> {
+export async function answer (control: AdminControl, { method, path, body }: AdminRequest): Promise<AdminResponse> {
   try {
     const name = path.replace(/\?.*$/s, '')
-    const route = ROUTES[name]
-    if (route === undefined || !Object.hasOwn(ROUTES, name)) return failure(new PilotError('NOT_FOUND', `there is nothing at ${name}`), 404)
-    if (route.method !== method) return { ...failure(new PilotError('USAGE', `${name} takes ${route.method}`), 405), allow: route.method }
-    return { status: 200, body: await route.call(control, route.method === 'POST' ? parseBody(body) : {}) }
+    const routes = ROUTES[name]
+    if (routes === undefined || !Object.hasOwn(ROUTES, name)) return failure(new PilotError('NOT_FOUND', `there is nothing at ${name}`), 404)
+        const route = (Array.isArray(routes) ? routes : [routes]).find((candidate) => candidate.method === method)
+    if (route === undefined) {
+      const allow = (Array.isArray(routes) ? routes : [routes]).map((candidate) => candidate.method).join(', ')
+      return { ...failure(new PilotError('USAGE', `${name} takes ${allow}`), 405), allow }
+    }
+    return { status: 200, body: await route.call(control, route.method === 'GET' ? {} : parseBody(body)) }
   } catch (error) {
     return failure(asPilotError(error))
   }
@@ -35,22 +39,26 @@ export function failure (error: PilotError, status = error.httpStatus): AdminRes
   return { status, body: { error: { code, message, hint, details } } }
 }
 
-/** The largest request body, bytes; the largest meant to be sent is a trust request with a long reason. */
-export const MAX_BODY_BYTES = 16_384
+/** The largest request body, bytes; the largest meant to be sent is a configuration file of thousands of entries. */
+export const MAX_BODY_BYTES = 1_048_576
 
 type Body = Readonly<Record<string, unknown>>
 
 interface Route {
-  readonly method: 'GET' | 'POST'
-  readonly call: (control: GatewayControl, body: Body) => unknown
+  readonly method: 'GET' | 'POST' | 'PUT'
+  readonly call: (control: AdminControl, body: Body) => unknown
 }
 
-function get (call: (control: GatewayControl) => unknown): Route {
+function get (call: (control: AdminControl) => unknown): Route {
   return { method: 'GET', call }
 }
 
-function post (call: (control: GatewayControl, body: Body) => unknown): Route {
+function post (call: (control: AdminControl, body: Body) => unknown): Route {
   return { method: 'POST', call }
+}
+
+function put (call: (control: AdminControl, body: Body) => unknown): Route {
+  return { method: 'PUT', call }
 }
 
 function parseBody (text: string): Body {
@@ -67,7 +75,12 @@ function parseBody (text: string): Body {
 function textOf (body: Body, key: string, most: number): string {
   const value = body[key]
   if (typeof value === 'string' && value.length >= 1 && value.length <= most) return value
-  throw new PilotError('USAGE', `"${key}" is missing; expected a text of 1 to ${most} characters`)
+  const found = value === undefined || value === '' ? 'is missing' : typeof value === 'string' ? `has ${value.length} characters` : 'is no text'
+  throw new PilotError('USAGE', `"${key}" ${found}; expected a text of 1 to ${most} characters`)
+}
+
+function optionalText (body: Body, key: string, most: number): string | undefined {
+  return body[key] === undefined ? undefined : textOf(body, key, most)
 }
 
 function numberOf (body: Body, key: string, least: number, most: number): number {
@@ -76,15 +89,28 @@ function numberOf (body: Body, key: string, least: number, most: number): number
   throw new PilotError('USAGE', `"${key}": expected a whole number from ${least} to ${most}`)
 }
 
+function versionOf (body: Body): number {
+  return numberOf(body, 'version', 1, Number.MAX_SAFE_INTEGER)
+}
+
+function editOf (body: Body): Edit {
+  const { save } = body
+  if (save !== undefined && typeof save !== 'boolean') throw new PilotError('USAGE', '"save": expected true or false')
+  return { name: optionalText(body, 'name', MAX_NAME_CHARS), save, ifVersion: body['version'] === undefined ? undefined : versionOf(body) }
+}
+
 function peerOf (body: Body): string {
   return textOf(body, 'peer', MAX_PEER_CHARS)
 }
 
 const MAX_PEER_CHARS = 255
+const MAX_NAME_CHARS = 300 // of a mapping: a peer and a port
+const MAX_SPEC_CHARS = 8_192 // an exposure for hundreds of peers
+const MAX_PATH_CHARS = 4_096
 const MAX_REASON_CHARS = 1024
 const MAX_PING_MS = 60_000
 
-const ROUTES: Readonly<Record<string, Route>> = {
+const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/status': get((control) => control.status()),
   '/v1/peers': get((control) => control.peers()),
   '/v1/mappings': get((control) => control.mappings()),
@@ -99,4 +125,14 @@ const ROUTES: Readonly<Record<string, Route>> = {
   '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),
   '/v1/trust/revoke': post((control, body) => control.revokeTrust(peerOf(body))),
+  '/v1/config': [get((control) => control.config()), put((control, body) => control.replace(versionOf(body), body))],
+  '/v1/config/reload': post((control) => control.reload()),
+  '/v1/config/diff': post((control, body) => control.diff(textOf(body, 'file', MAX_PATH_CHARS), textOf(body, 'text', MAX_BODY_BYTES))),
+  '/v1/map': post((control, body) => control.map(textOf(body, 'spec', MAX_SPEC_CHARS), editOf(body))),
+  '/v1/unmap': post((control, body) => control.unmap(textOf(body, 'name', MAX_NAME_CHARS), editOf(body))),
+  '/v1/expose': post((control, body) => control.expose(textOf(body, 'spec', MAX_SPEC_CHARS), editOf(body))),
+  '/v1/unexpose': post((control, body) => control.unexpose(textOf(body, 'name', MAX_NAME_CHARS), editOf(body))),
+  '/v1/down': post((control) => control.down()),
+  '/v1/drain': post((control, body) => control.drain(optionalText(body, 'expose', MAX_NAME_CHARS))),
+  '/v1/resume': post((control, body) => control.resume(optionalText(body, 'expose', MAX_NAME_CHARS))),
 }

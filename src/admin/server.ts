@@ -6,9 +6,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect } from 'node:net'
 import { lstat, mkdir, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { GatewayControl } from '../gateway/types.ts'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import { MAX_SOCKET_PATH_BYTES } from '../gateway/specs.ts'
+import type { AdminControl } from './live.ts'
 import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
 
 export interface AdminLog {
@@ -20,7 +20,7 @@ export interface AdminLog {
 
 export interface AdminOptions {
   readonly socketPath: string
-  readonly control: GatewayControl
+  readonly control: AdminControl
   readonly log: AdminLog
 }
 
@@ -33,7 +33,7 @@ export async function startAdmin ({ socketPath, control, log }: AdminOptions): P
     throw new PilotError('USAGE', `admin socket ${socketPath}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes`, { socketPath })
   }
   await makeRoom(socketPath)
-  const server = createServer((request, response) => void handle(request, response, control, log))
+  const server = createServer((request, response) => void handle(request, response, { control, log }))
   server.requestTimeout = REQUEST_TIMEOUT_MS
   server.headersTimeout = REQUEST_TIMEOUT_MS
   server.maxConnections = MAX_CONNECTIONS
@@ -44,7 +44,7 @@ export async function startAdmin ({ socketPath, control, log }: AdminOptions): P
   return { stop: () => stopped ??= stop(server) }
 }
 
-async function handle (request: IncomingMessage, response: ServerResponse, control: GatewayControl, log: AdminLog): Promise<void> {
+async function handle (request: IncomingMessage, response: ServerResponse, { control, log }: Omit<AdminOptions, 'socketPath'>): Promise<void> {
   const method = request.method ?? ''
   const path = request.url ?? ''
   try {
@@ -96,7 +96,7 @@ export async function makeRoom (socketPath: string): Promise<void> {
   const found = await lstat(socketPath).catch(() => undefined)
   if (found === undefined) return
   if (!found.isSocket()) throw new PilotError('CONFLICT', `admin socket ${socketPath}: there is a file that is no socket; it was left alone`, { socketPath })
-  if (await isAlive(socketPath)) throw new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway runs and answers there`, { socketPath })
+  if (await isAlive(socketPath)) throw new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway runs and answers there`, { socketPath }, undefined, 'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.')
   await unlink(socketPath).catch((error: unknown) => { throw unusable(socketPath, error) })
 }
 
@@ -141,7 +141,7 @@ function stop (server: Server): Promise<void> {
 
 function unusable (socketPath: string, error: unknown): PilotError {
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown'
-  if (code === 'EADDRINUSE') return new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway took it just now`, { socketPath }, error)
+  if (code === 'EADDRINUSE') return new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway took it just now`, { socketPath }, error, 'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.')
   return new PilotError('USAGE', `admin socket ${socketPath}: cannot be made there (${code}); name another place with --admin`, { socketPath }, error)
 }
 

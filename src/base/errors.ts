@@ -25,6 +25,7 @@ export const ERRORS = {
   PORT_IN_USE: { exit: 6, http: 409, hint: 'Choose another address or port, or stop the program that holds it.' },
   ADDRESS_UNAVAILABLE: { exit: 2, http: 400, hint: 'This machine has no such local address. Use 127.x.y.z, or an address of one of its interfaces with --allow-lan.' },
   PORT_FORBIDDEN: { exit: 2, http: 403, hint: 'Ports below 1024 need a privilege here. Choose a local port of 1024 or above, grant CAP_NET_BIND_SERVICE, or lower net.ipv4.ip_unprivileged_port_start.' },
+  RESTART_NEEDED: { exit: 2, http: 409, hint: 'Put these keys back as they were, or restart the gateway to take them over.' },
   CONFLICT: { exit: 6, http: 409, hint: 'The name is taken. Choose another, or remove the one that has it.' },
   TOO_MANY: { exit: 1, http: 429, hint: 'A limit was reached; docs/limits.md says which and why.' },
   DATAGRAM_TOO_LARGE: { exit: 1, http: 413, hint: 'A datagram must fit one packet of the path; send less at once, or use a stream.' },
@@ -39,14 +40,16 @@ export class PilotError extends Error {
   override readonly name = 'PilotError'
   readonly code: ErrorCode
   readonly details: Readonly<Record<string, unknown>>
+  readonly hint: string
 
-  constructor (code: ErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+  /** @param hint where the one of the table would not help here. */
+  constructor (code: ErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown, hint: string = ERRORS[code].hint) {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.details = details
+    this.hint = hint
   }
 
-  get hint (): string { return ERRORS[this.code].hint }
   get exitCode (): number { return ERRORS[this.code].exit }
   get httpStatus (): number { return ERRORS[this.code].http }
 }

@@ -2,12 +2,15 @@
 import { Command, CommanderError } from 'commander'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { Cli } from './cli.ts'
+import { addChange } from './commands/change.ts'
+import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
 import { addConnections } from './commands/connections.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addExplain } from './commands/explain.ts'
 import { addExposes } from './commands/exposes.ts'
+import { addLifecycle } from './commands/lifecycle.ts'
 import { addMappings } from './commands/mappings.ts'
 import { addPeers } from './commands/peers.ts'
 import { addPing } from './commands/ping.ts'
@@ -66,25 +69,18 @@ function wantsJson (argv: readonly string[]): boolean {
 function usageError (error: CommanderError): PilotError {
   if (error.code === 'commander.help') return new PilotError('USAGE', 'a command is missing')
   const unknown = /unknown command '([^']*)'/.exec(error.message)?.[1]
-  if (unknown !== undefined && LATER.has(unknown)) return new PilotError('USAGE', `this version has no command "${unknown}" yet${INSTEAD[unknown] ?? ''}`)
+  if (unknown !== undefined && LATER.has(unknown)) return new PilotError('USAGE', `this version has no command "${unknown}" yet`)
   return new PilotError('USAGE', error.message.replace(/^error: /, '').replace(/\n+/g, ' '))
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addDoctor, addExplain, addTrust, addConfig,
+  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addDoctor, addExplain, addTrust, addConfig, addLifecycle, addCompletion,
 ]
 
 /** Commands of the contract that come with later versions: no misspelling, and no silence either. */
 const LATER: ReadonlySet<string> = new Set([
-  'map', 'unmap', 'expose', 'unexpose', 'whois', 'invite', 'bench', 'resolve', 'init', 'schema', 'diff', 'reload', 'drain', 'down', 'completion',
+  'whois', 'invite', 'bench', 'resolve',
 ])
-const INSTEAD: Readonly<Record<string, string>> = {
-  map: '; say it when the gateway starts: pilotgate up --map SPEC',
-  expose: '; say it when the gateway starts: pilotgate up --expose SPEC',
-  down: '; send the gateway SIGTERM, it ends what is open first',
-  drain: '; send the gateway SIGTERM, it ends what is open first',
-  schema: '; the JSON Schema is config/gateway.schema.json',
-}
 
 const HELP_END = `
 Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 no gateway running, 4 not trusted or denied,

@@ -1,7 +1,8 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
-import type { DoctorRecord, GatewayControl, GatewayEvent, GatewayOptions, ReadyEvent } from '../gateway/types.ts'
+import type { Changes, Desired, DoctorRecord, GatewayControl, GatewayEvent, GatewayOptions, ReadyEvent } from '../gateway/types.ts'
+import type { AdminControl } from '../admin/live.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 
@@ -16,6 +17,9 @@ export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
 export interface RunningGateway extends GatewayControl {
   ready (): ReadyEvent
+  readonly desired: Desired
+  changes (desired: Desired): Changes
+  apply (desired: Desired): Promise<Changes>
   stop (graceMs: number): Promise<void>
 }
 
@@ -39,7 +43,10 @@ export interface Modules {
   }>
   admin (): Promise<{
     readonly makeRoom: (socketPath: string) => Promise<void>
-    readonly startAdmin: (options: { readonly socketPath: string, readonly control: GatewayControl, readonly log: Log }) => Promise<{ stop (): Promise<void> }>
+    readonly startAdmin: (options: { readonly socketPath: string, readonly control: AdminControl, readonly log: Log }) => Promise<{ stop (): Promise<void> }>
+  }>
+  observe (): Promise<{
+    readonly startObserve: (options: { readonly listen: string, readonly control: () => AdminControl | undefined, readonly log: Log }) => Promise<{ readonly address: string, stop (): Promise<void> }>
   }>
   checkUp (): Promise<{ readonly checkUp: (options: GatewayOptions) => Promise<DoctorRecord> }>
   log (): Promise<{ readonly createLogger: (level: LogLevel) => Log }>
@@ -55,10 +62,13 @@ export interface World {
   err (text: string): void // stderr
   /** Calls back for each request to stop; the result ends that. */
   onStop (callback: (signal: string) => void): () => void
+  /** SIGHUP calls back instead of stopping, unless our terminal is gone; the result ends that. */
+  onReload (callback: () => void): () => void
   sleep (ms: number): Promise<void>
 }
 
 export function realWorld (): World {
+  const reloads = new Set<() => void>()
   return {
     version: readVersion(),
     env: readEnvironment(),
@@ -67,14 +77,27 @@ export function realWorld (): World {
       rendezvous: () => import('../server/rendezvous.ts'),
       admin: () => import('../admin/server.ts'),
       checkUp: () => import('../gateway/checkup.ts'),
+      observe: () => import('../observe/server.ts'),
       log: () => import('../runtime/log.ts'),
     },
     client: (socketPath) => adminClient(socketPath),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     onStop: (callback) => {
-      for (const signal of STOP_SIGNALS) process.on(signal, callback)
-      return () => { for (const signal of STOP_SIGNALS) process.off(signal, callback) }
+      const handler = (signal: NodeJS.Signals): void => {
+        if (signal !== 'SIGHUP' || reloads.size === 0 || terminalGone()) callback(signal)
+      }
+      for (const signal of STOP_SIGNALS) process.on(signal, handler)
+      return () => { for (const signal of STOP_SIGNALS) process.off(signal, handler) }
+    },
+    onReload: (callback) => {
+      const handler = (): void => { if (!terminalGone()) callback() }
+      reloads.add(handler)
+      process.on('SIGHUP', handler)
+      return () => {
+        reloads.delete(handler)
+        process.off('SIGHUP', handler)
+      }
     },
     sleep: (ms) => new Promise((resolve) => { setTimeout(resolve, ms) }),
   }
@@ -86,5 +109,18 @@ function readVersion (): string {
   return version
 }
 
-/** SIGHUP: the terminal went away. */
+/** We had a terminal and it has hung up: then there is none to open any more. */
+function terminalGone (): boolean {
+  if (!HAD_TERMINAL) return false
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return false
+  } catch {
+    return true
+  }
+}
+
+const HAD_TERMINAL = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
+
+/** SIGHUP: the terminal went away, or somebody wants the file to be read again. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -1,14 +1,16 @@
 /** From the text of a configuration file to a `Config`: all of its errors at once, each with its place, or none. */
-import { readFile } from 'node:fs/promises'
+import { readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { PilotError } from '../base/errors.ts'
+import { writeFileAtomically } from '../runtime/files.ts'
 import { Config } from './schema.ts'
 import { explainIssue, explainSyntax, type Problem } from './explain.ts'
 
 export interface LoadedConfig {
   readonly config: Config
   readonly folder: string // relative paths in the file start here
+  readonly text?: string // as it stands in the file
 }
 
 /** @throws PilotError CONFIG_INVALID, also when the file cannot be read. */
@@ -19,7 +21,14 @@ export async function loadConfig (file: string): Promise<LoadedConfig> {
   } catch (error) {
     throw new PilotError('CONFIG_INVALID', `${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, { file }, error)
   }
-  return { config: parseConfig(text, file), folder: dirname(resolve(file)) }
+  return { config: parseConfig(text, file), folder: dirname(resolve(file)), text }
+}
+
+/** Replaces the file whole, with the mode and, where it is a link, at the place it had. */
+export async function writeConfig (file: string, text: string): Promise<void> {
+  const target = await realpath(file)
+  const { mode } = await stat(target)
+  await writeFileAtomically(target, text, mode & 0o777)
 }
 
 /**

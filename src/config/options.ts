@@ -11,7 +11,7 @@ import { isLoopback } from '../base/types.ts'
 import { MAX_SOCKET_PATH_BYTES, PEER_FORM, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
-import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parsePortRange } from './schema.ts'
+import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parseLocal, parsePortRange } from './schema.ts'
 
 /** What the command line of `up` says; absent where it says nothing. */
 export interface Flags {
@@ -25,6 +25,7 @@ export interface Flags {
   readonly stateDir?: string
   readonly identity?: string
   readonly admin?: string
+  readonly observe?: string
   readonly allowLan?: boolean
   readonly daemon?: string
   readonly trust?: readonly string[]
@@ -47,6 +48,7 @@ export function resolveOptions (sources: Sources): GatewayOptions {
   const hostname = pick('hostname', isHostname, 'a hostname: lower-case letters, digits and inner hyphens, at most 63') ?? node.hostname
   const endpoint = pick('endpoint', isFixedEndpoint, 'a public IP address and port as 203.0.113.7:4000') ?? node.endpoint
   const registryFingerprint = pick('registryFingerprint', isFingerprint, FINGERPRINT_FORM) ?? node.registryFingerprint
+  const observe = pick('observe', (value) => parseListen(value) !== undefined, 'an IP address and port as 127.0.0.1:9464') ?? config.observe.listen
   const options: GatewayOptions = {
     registry: pick('registry', isRegistry, `${HOST_PORT}, or tls://host:port`) ?? node.registry,
     ...registryFingerprint === undefined ? {} : { registryFingerprint },
@@ -59,15 +61,21 @@ export function resolveOptions (sources: Sources): GatewayOptions {
     identityFile: identityFileOf(sources, stateDir),
     trust: unique([...node.trust, ...words(sources.env, 'TRUST'), ...sources.flags.trust ?? []]).map(checkPeer),
     pinned: config.peers,
-    maps: [...fileMaps(config), ...[...words(sources.env, 'MAP'), ...sources.flags.map ?? []].map(parseMapSpec)],
-    exposes: [...fileExposes(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
+    maps: withOwnNames([...mapsOf(config), ...[...words(sources.env, 'MAP'), ...sources.flags.map ?? []].map(parseMapSpec)]),
+    exposes: [...exposesOf(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
+    ...observe === undefined ? {} : { observe },
     ...daemonOf(sources),
   }
+  checkServices(options)
+  return options
+}
+
+/** @throws PilotError USAGE, CONFLICT: what is wrong with these mappings and exposures taken together. */
+export function checkServices (options: Pick<GatewayOptions, 'maps' | 'exposes' | 'allowLan'>): void {
   checkMaps(options)
   checkExposes(options)
-  return options
 }
 
 /** Where a command finds the gateway: --admin, PILOTGATE_ADMIN, or the default of the state folder. */
@@ -117,25 +125,37 @@ function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'
   return { daemon: registry === undefined ? { socket } : { socket, registry } }
 }
 
-function fileMaps (config: Config): MapSpec[] {
+/** The mappings that a file asks for. */
+export function mapsOf (config: Config): MapSpec[] {
   return config.map.flatMap(({ name, peer: written, port, ports, local, path }): MapSpec[] => {
     const peer = withoutBrackets(written)
-    const listen = local === undefined ? undefined : parseListen(local)
+    const listen = local === undefined ? undefined : parseLocal(local)
     return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last }) =>
       Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
         const remote = first + index
         const spec = { name: name ?? mapName(peer, remote), peer, port: remote, protocol: 'tcp' as const, localPort: listen?.port ?? remote, ...path !== undefined && { path } }
-        return listen === undefined ? spec : { ...spec, localAddress: listen.address }
+        return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
       }))
   })
 }
 
-function fileExposes (config: Config): ExposeSpec[] {
+/** The same remote port on a second local address is no mistake: such a mapping is called as it would be written. */
+export function withOwnNames (maps: readonly MapSpec[]): MapSpec[] {
+  const taken = new Set<string>()
+  return maps.map((spec) => {
+    const name = taken.has(spec.name) && spec.name === mapName(spec.peer, spec.port) ? formatMapSpec(spec) : spec.name
+    taken.add(name)
+    return { ...spec, name }
+  })
+}
+
+/** The exposures that a file asks for. */
+export function exposesOf (config: Config): ExposeSpec[] {
   return config.expose.map(({ name, port, target, allow, path }) =>
     ({ name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)), ...path !== undefined && { path } }))
 }
 
-function checkMaps ({ maps, allowLan }: GatewayOptions): void {
+function checkMaps ({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {
   checkDistinct('mapping', maps.map((map) => map.name))
   checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}`))
   if (maps.length > MAX_MAPPINGS) throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
@@ -144,7 +164,7 @@ function checkMaps ({ maps, allowLan }: GatewayOptions): void {
   throw new PilotError('USAGE', `map "${formatMapSpec(open)}": ${open.localAddress} is not a loopback address, so others could use this mapping; say --allow-lan if they shall`, { map: open.name })
 }
 
-function checkExposes ({ exposes }: GatewayOptions): void {
+function checkExposes ({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
   checkDistinct('exposure', exposes.map((expose) => expose.name))
   checkDistinct('overlay port', exposes.map((expose) => String(expose.port)))
 }
@@ -159,7 +179,7 @@ function checkPeer (text: string): string {
   return withoutBrackets(text)
 }
 
-type TextKey = 'registry' | 'registryFingerprint' | 'beacon' | 'listen' | 'endpoint' | 'hostname'
+type TextKey = 'registry' | 'registryFingerprint' | 'beacon' | 'listen' | 'endpoint' | 'hostname' | 'observe'
 
 function pickText ({ flags, env }: Sources, key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined {
   const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`)
@@ -175,6 +195,11 @@ function pickFlag ({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean
   if (/^(1|true|yes|on)$/i.test(value)) return true
   if (/^(0|false|no|off)$/i.test(value)) return false
   throw new PilotError('USAGE', `PILOTGATE_${name} "${value}": expected true or false`)
+}
+
+/** Variables that look like ours and are not: most likely misspelt. */
+export function unknownVariables (env: Environment): string[] {
+  return Object.keys(env).filter((name) => name.startsWith('PILOTGATE_') && !VARIABLES.has(name.slice('PILOTGATE_'.length)))
 }
 
 /** An empty variable is an absent one: that is how compose files and unit files unset them. */
@@ -205,6 +230,11 @@ function unique (values: readonly string[]): string[] {
 }
 
 const NODE_OF_OUR_OWN = ['beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity'] as const
+
+const VARIABLES: ReadonlySet<string> = new Set([
+  'CONFIG', 'REGISTRY', 'REGISTRY_FINGERPRINT', 'BEACON', 'LISTEN', 'ENDPOINT', 'HOSTNAME', 'PUBLIC', 'STATE_DIR', 'IDENTITY', 'DAEMON', 'TRUST', 'MAP', 'EXPOSE', 'ADMIN',
+  'OBSERVE', 'ALLOW_LAN', 'STORE', 'HTTP', 'ADMIN_TOKEN',
+])
 
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'
 

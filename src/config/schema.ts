@@ -23,7 +23,7 @@ const peer = text(peerText, (value) => parsePeerName(value) !== undefined)
 const portNumber = 'a port from 1 to 65535'
 const port = z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber })
 const filePath = text('a path', (value) => value !== '' && !value.includes('\0'))
-const label = text('a name of 1 to 64 letters, digits and . _ : -', (value) => /^[\w.:-]{1,64}$/.test(value))
+const label = text('a name of 1 to 64 letters, digits and . _ : -', isLabel)
 const pathPolicy = z.enum(PATH_POLICIES, { error: PATH_FORM })
 const flag = z.boolean({ error: 'true or false' })
 
@@ -64,8 +64,8 @@ const MapEntry = section({
   peer: peer.describe('Whose port: a hostname, an address, a node id, or a name from `peers`.'),
   port: port.optional().describe('Overlay port of the peer. Give this or `ports`.'),
   ports: list(portRange()).optional().describe('Several overlay ports: numbers, and ranges as "8000-8010".'),
-  local: listenPort.optional()
-    .describe('Local ip:port to listen on, port 0 for a free one; only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
+  local: localPlace().optional()
+    .describe('Local ip:port to listen on, or a port alone for the peer\'s own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
   path: pathPolicy.optional()
     .describe('any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.'),
 }).superRefine((entry, context) => {
@@ -91,6 +91,11 @@ const AdminSection = section({
   socket: filePath.optional().describe('Unix socket that the other commands talk to, mode 0600. Absent: admin.sock in stateDir.'),
 })
 
+const ObserveSection = section({
+  listen: listenPort.optional()
+    .describe('ip:port for /metrics, /livez, /readyz, /startupz and the dashboard, all of them without a password. Absent: none.'),
+})
+
 export const Config = section({
   version: z.literal(1, { error: 'the number 1' }).describe('Version of this format; always 1.'),
   node: NodeSection.prefault({}).describe('This node and how it meets the others.'),
@@ -98,6 +103,7 @@ export const Config = section({
     .describe('Pinned peers: names of our own that stand for one address and one key.'),
   map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
   expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
+  observe: ObserveSection.prefault({}).describe('What others may look at: metrics, health and the dashboard.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>
@@ -110,7 +116,16 @@ export function parsePortRange (value: number | string): { readonly first: numbe
   return first === undefined || last === undefined || last < first ? undefined : { first, last }
 }
 
-/** A host name or address and a port that can be dialled. */
+export function isLabel (value: string): boolean {
+  return /^[\w.:-]{1,64}$/.test(value)
+}
+
+/** Where a mapping listens; without an address: on the peer's own loopback address. */
+export function parseLocal (value: number | string): { readonly address?: string, readonly port: number } | undefined {
+  const port = parsePort(String(value), 0)
+  return port === undefined ? parseListen(String(value)) : { port }
+}
+
 /** `host:port`, perhaps behind `tls://`. */
 export function isRegistry (value: string): boolean {
   return isHostPort(value.replace(/^tls:\/\//, ''))
@@ -120,6 +135,7 @@ export function isFingerprint (value: string): boolean {
   return parseFingerprint(value) !== undefined
 }
 
+/** A host name or address and a port that can be dialled. */
 export function isHostPort (value: string): boolean {
   return (parseEndpoint(value)?.port ?? 0) > 0
 }
@@ -151,6 +167,11 @@ function portRange () {
     if (String(value).endsWith('/udp')) context.addIssue({ code: 'custom', message: `"${value}": this version carries TCP only, not /udp`, params: { whole: true } })
     else if (parsePortRange(value) === undefined) context.addIssue({ code: 'custom', message: expected })
   })
+}
+
+function localPlace () {
+  const expected = 'an IP address and port as "127.0.0.1:8080", or a port from 0 to 65535'
+  return z.union([z.number(), z.string()], { error: expected }).refine((value) => parseLocal(value) !== undefined, { error: expected })
 }
 
 function list<T extends z.ZodType> (element: T) {

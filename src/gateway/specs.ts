@@ -106,6 +106,10 @@ export function parseListen (text: string): { readonly address: string, readonly
   return { address, port }
 }
 
+export function formatListen (address: string, port: number): string {
+  return formatEndpoint({ address, port })
+}
+
 /** Decimal digits only: `Number` would also read "0x50", "8e1" and "". */
 export function parsePort (text: string, least = 1): number | undefined {
   if (!/^\d{1,5}$/.test(text)) return undefined

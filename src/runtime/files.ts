@@ -2,8 +2,8 @@
 import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** Writes beside the file, flushes, renames over it: a crash leaves the old text or the new, never half. Mode 0600. */
-export async function writeFileAtomically (path: string, text: string): Promise<void> {
+/** Writes beside the file, flushes, renames over it: a crash leaves the old text or the new, never half. */
+export async function writeFileAtomically (path: string, text: string, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
   try {
@@ -14,7 +14,7 @@ export async function writeFileAtomically (path: string, text: string): Promise<
     } finally {
       await file.close()
     }
-    await chmod(temporary, 0o600)
+    await chmod(temporary, mode)
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })

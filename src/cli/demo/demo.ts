@@ -7,7 +7,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { LiveConfig, adminControl } from '../../admin/live.ts'
 import { PilotError, asPilotError } from '../../base/errors.ts'
+import type { GatewayEvent } from '../../gateway/types.ts'
 import { resolveOptions, type Flags } from '../../config/options.ts'
 import type { Output } from '../output.ts'
 import { stopRequests } from '../stop.ts'
@@ -28,8 +30,8 @@ export async function runDemo (out: Output, world: World, check: boolean): Promi
     const log = (await world.modules.log()).createLogger(out.logLevel('warn'))
     const demo = await Promise.race([start({ world, log, folder, running, progress }), timeout.expired, interrupted])
     if (demo === undefined) return 0 // Ctrl+C while it started
-    out.event({ event: 'ready', ...demo }, demoText(demo, out))
-    if (!check) await stops.first
+    out.event({ event: 'ready', ...demo }, demoText(demo, out, check))
+    if (!check) await Promise.race([stops.first, running.asked])
     else await Promise.race([verify(out, demo, progress), timeout.expired, interrupted])
     return 0
   } finally {
@@ -73,9 +75,12 @@ async function start ({ world, log, folder, running, progress }: Starting): Prom
   const http = await step('sample HTTP service', startHttpSample)
   const grpc = await step('sample gRPC service', startGrpcSample)
   const gateway = async (hostname: string, flags: Flags): Promise<RunningGateway> => {
-    const options = resolveOptions({ env: { HOME: folder }, flags: { registry, beacon, listen: '127.0.0.1:0', hostname, stateDir: join(folder, hostname), ...flags } })
-    const started = await step(hostname, () => startGateway(options, { log, version: world.version, onEvent: (event) => log.debug({ node: hostname, ...event }, 'event') }))
-    await step(`admin socket of ${hostname}`, () => startAdmin({ socketPath: options.adminSocket, control: started, log }))
+    const sources = { env: { HOME: folder }, flags: { registry, beacon, listen: '127.0.0.1:0', hostname, stateDir: join(folder, hostname), ...flags } }
+    const options = resolveOptions(sources)
+    const onEvent = (event: GatewayEvent): void => log.debug({ node: hostname, ...event }, 'event')
+    const started = await step(hostname, () => startGateway(options, { log, version: world.version, onEvent }))
+    const live = new LiveConfig({ gateway: started, sources, log, onEvent, onDown: () => running.ask() })
+    await step(`admin socket of ${hostname}`, () => startAdmin({ socketPath: options.adminSocket, control: adminControl(started, live), log }))
     return started
   }
   const b = await gateway('agent-b', { trust: ['agent-a'], expose: [`80=http://${http.address}`, `50051=h2c://${grpc.address}`] })
@@ -94,7 +99,7 @@ async function trusts (one: RunningGateway, other: RunningGateway): Promise<bool
   return nodeId !== 0 && (await one.trusted()).some((peer) => peer.nodeId === nodeId)
 }
 
-function demoText (demo: Demo, out: Output): string {
+function demoText (demo: Demo, out: Output, check: boolean): string {
   const proto = relative(process.cwd(), fileURLToPath(new URL('../../../config/demo.proto', import.meta.url)))
   return [
     'A rendezvous and two gateways run in this process, on loopback; nothing is kept.',
@@ -111,7 +116,7 @@ function demoText (demo: Demo, out: Output): string {
     `  grpcurl -plaintext -proto ${proto} -d '{"text":"Ann"}' ${demo.grpc} pilotgate.demo.Demo/Greet`,
     `  npx pilotgate peers --admin ${demo.admin.a}`,
     '',
-    'Ctrl+C ends it.',
+    check ? 'Now the requests are made from here; then it ends.' : 'Ctrl+C ends it.',
   ].join('\n')
 }
 
@@ -146,6 +151,9 @@ function timeLimit (progress: { readonly step: string }): { readonly expired: Pr
 /** What has been started, ended in the reverse order; what is added after the end was asked for ends at once. */
 class Running {
   readonly #stops: (() => Promise<void>)[] = []
+  /** By `pilotgate down`. */
+  readonly asked = new Promise<void>((resolve) => { this.ask = () => resolve() })
+  ask!: () => void
   #stopping: Promise<void> | undefined
 
   add (stop: () => Promise<void>): void {

@@ -19,10 +19,12 @@ import type { Stream } from '../stream/stream.ts'
 import { TrustBook } from '../trust/trust-book.ts'
 import { MAX_PEERS } from './constants.ts'
 import type { NodeEvent } from './events.ts'
-import type { Membership } from './memberships.ts'
 import { Peer } from './peer.ts'
 import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
+
+/** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
+export interface Membership { readonly network: number, readonly token: string | undefined }
 
 export interface NodeOptions {
   readonly identity: Identity

@@ -10,9 +10,6 @@ import type { NodeContext } from './context.ts'
 import { JOIN_AGAIN_MS } from './constants.ts'
 import type { Purpose } from './purposes.ts'
 
-/** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
-export interface Membership { readonly network: number, readonly token: string | undefined }
-
 export class Memberships {
   readonly #context: NodeContext
   readonly #joined = new Set<number>()

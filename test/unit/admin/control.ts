@@ -1,5 +1,6 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
-import type { GatewayControl, StatusRecord } from '../../../src/gateway/types.ts'
+import type { AdminControl } from '../../../src/admin/live.ts'
+import type { Changes, DoctorRecord, ExplainRecord, StatusRecord } from '../../../src/gateway/types.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
@@ -17,11 +18,25 @@ export const STATUS: StatusRecord = {
 
 const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
 
+export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
+const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
+
+const DIAGNOSIS: DoctorRecord = {
+  healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
+  checks: [{ name: 'registry', state: 'ok', text: 'it answers' }, { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' }],
+}
+
+const EXPLANATION: ExplainRecord = { target: '', peer: 'agent-b', port: 80, reachable: false, code: 'CONNECTION_REFUSED', steps: [{ step: 'name', state: 'ok', text: 'node 2' }, { step: 'port', state: 'fail', text: 'refused', hint: 'Ask.' }] }
+
 /** `calls` gets the name and arguments of each call that changes or costs something. */
-export function fakeControl (calls: unknown[][], overrides: Partial<GatewayControl> = {}): GatewayControl {
+export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
   const trust = (name: string) => (peer: string) => {
     calls.push([name, peer])
     return Promise.resolve(TRUSTED)
+  }
+  const told = <T>(name: string, result: T) => (...args: readonly unknown[]): Promise<T> => {
+    calls.push([name, ...args])
+    return Promise.resolve(result)
   }
   return {
     status: () => STATUS,
@@ -43,13 +58,10 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
     },
-    doctor: () => ({
-      healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
-      checks: [{ name: 'registry', state: 'ok', text: 'it answers' }, { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' }],
-    }),
+    doctor: () => DIAGNOSIS,
     explain: (target) => {
       calls.push(['explain', target])
-      return Promise.resolve({ target, peer: 'agent-b', port: 80, reachable: false, code: 'CONNECTION_REFUSED', steps: [{ step: 'name', state: 'ok', text: 'node 2' }, { step: 'port', state: 'fail', text: 'refused', hint: 'Ask.' }] })
+      return Promise.resolve({ ...EXPLANATION, target })
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),
@@ -60,6 +72,23 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
     approveTrust: trust('approveTrust'),
     rejectTrust: trust('rejectTrust'),
     revokeTrust: trust('revokeTrust'),
+    drain: (expose) => {
+      calls.push(['drain', expose])
+      return Promise.resolve({ state: 'draining', expose: expose ?? null, connections: 1 })
+    },
+    resume: (expose) => {
+      calls.push(['resume', expose])
+      return Promise.resolve({ state: 'ready', expose: expose ?? null, connections: 1 })
+    },
+    config: () => ({ version: 3, file: '/etc/gateway.yaml', error: null, maps: [], exposes: [], trust: [] }),
+    reload: told('reload', CHANGE),
+    diff: told('diff', CHANGE),
+    replace: told('replace', CHANGE),
+    map: told('map', STATUS.mappings[0]!),
+    unmap: told('unmap', STATUS.mappings[0]!),
+    expose: told('expose', STATUS.exposes[0]!),
+    unexpose: told('unexpose', STATUS.exposes[0]!),
+    down: told('down', { state: 'draining', connections: 1 } as const),
     ...overrides,
   }
 }

@@ -11,7 +11,7 @@ import { loadSync } from '@grpc/proto-loader'
 import type { GatewayOptions } from '../../../src/gateway/types.ts'
 import { decodeNumber, decodeText, encodeNumber, encodeText } from '../../../src/cli/demo/protobuf.ts'
 import type { Modules, RunningGateway } from '../../../src/cli/world.ts'
-import { STATUS, fakeControl } from '../admin/control.ts'
+import { NO_CHANGES, STATUS, fakeControl } from '../admin/control.ts'
 import { run, testWorld } from './world.ts'
 
 test('demo --check verifies HTTP and all four kinds of gRPC call, and leaves nothing behind', async () => {
@@ -89,7 +89,7 @@ async function forwarder (options: GatewayOptions, targets: Map<number, number>,
   const nodeId = options.hostname === 'agent-a' ? 1 : 2
   const mappings = options.maps.map((map, index) => ({ name: map.name, local: `127.0.0.1:${(listeners[index]!.address() as AddressInfo).port}`, peer: map.peer, remote: `${map.peer}:${map.port}`, protocol: 'tcp' as const }))
   return {
-    ...fakeControl([]),
+    ...fakeControl([]), desired: { maps: [], exposes: [], trust: [] }, changes: () => NO_CHANGES, apply: async () => NO_CHANGES,
     mappings: () => mappings,
     status: () => ({ ...STATUS, node: { ...STATUS.node, nodeId } }),
     trusted: () => Promise.resolve([{ nodeId: 3 - nodeId, address: '', hostname: null, publicKey: null, since: null }]),

@@ -8,7 +8,7 @@ import { PilotError } from '../../../src/base/errors.ts'
 import type { GatewayEvent, GatewayOptions, ReadyEvent } from '../../../src/gateway/types.ts'
 import { stopRequests } from '../../../src/cli/stop.ts'
 import type { LogLevel, Modules } from '../../../src/cli/world.ts'
-import { STATUS, fakeControl } from '../admin/control.ts'
+import { NO_CHANGES, STATUS, fakeControl } from '../admin/control.ts'
 import { run, testWorld, type Ran, type TestWorld } from './world.ts'
 
 const MAPPED: GatewayEvent = { event: 'mapped', ...STATUS.mappings[0]! }
@@ -169,7 +169,7 @@ function upWorld (how: { readonly stop?: (graceMs: number) => Promise<void>, rea
       if (how.startMs !== undefined) await new Promise((resolve) => { setTimeout(resolve, how.startMs) })
       else for (const event of [MAPPED, EXPOSED]) onEvent(event)
       return {
-        ...fakeControl([]), ready: () => READY,
+        ...fakeControl([]), ready: () => READY, desired: { maps: [], exposes: [], trust: [] }, changes: () => NO_CHANGES, apply: async () => NO_CHANGES,
         stop: async (graceMs) => {
           trace.steps.push(`gateway stop ${graceMs}`)
           await how.stop?.(graceMs)

@@ -1,7 +1,7 @@
 /** A world of texts: what a command prints is collected, what it asks is answered by fakes, signals are calls. */
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminClient } from '../../../src/admin/client.ts'
-import type { GatewayControl } from '../../../src/gateway/types.ts'
+import type { AdminControl } from '../../../src/admin/live.ts'
 import { runCli } from '../../../src/cli/program.ts'
 import type { Modules, World } from '../../../src/cli/world.ts'
 import { fakeControl } from '../admin/control.ts'
@@ -11,9 +11,11 @@ export interface TestWorld extends World {
   readonly stderr: string[]
   readonly sockets: string[] // admin sockets that were asked
   signal (name?: string): void
+  hangUp (): void
 }
 
-export function testWorld (parts: { readonly control?: GatewayControl, readonly modules?: Partial<Modules>, readonly env?: Record<string, string> } = {}): TestWorld {
+export function testWorld (parts: { readonly control?: AdminControl, readonly modules?: Partial<Modules>, readonly env?: Record<string, string> } = {}): TestWorld {
+  const reloads = new Set<() => void>()
   const handlers = new Set<(signal: string) => void>()
   const stdout: string[] = []
   const stderr: string[] = []
@@ -22,7 +24,7 @@ export function testWorld (parts: { readonly control?: GatewayControl, readonly 
   return {
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
-    modules: { gateway: absent, rendezvous: absent, admin: absent, checkUp: absent, log: absent, ...parts.modules },
+    modules: { gateway: absent, rendezvous: absent, admin: absent, observe: absent, checkUp: absent, log: absent, ...parts.modules },
     client: (socketPath) => {
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))
@@ -33,10 +35,15 @@ export function testWorld (parts: { readonly control?: GatewayControl, readonly 
       handlers.add(callback)
       return () => void handlers.delete(callback)
     },
+    onReload: (callback) => {
+      reloads.add(callback)
+      return () => void reloads.delete(callback)
+    },
     sleep: () => Promise.resolve(),
     stdout,
     stderr,
     sockets,
+    hangUp: () => { for (const reload of reloads) reload() },
     signal: (name = 'SIGTERM') => { for (const handler of handlers) handler(name) },
   }
 }
@@ -54,16 +61,13 @@ export async function run (line: string, world = testWorld()): Promise<Ran> {
 }
 
 /** A client of a gateway that is not there. */
-export function noGateway (): GatewayControl {
+export function noGateway (): AdminControl {
   const fail = (): never => { throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' }) }
-  return fakeControl([], { status: fail, peers: fail, mappings: fail, exposes: fail, connections: fail, doctor: fail, explain: fail, trusted: fail, pending: fail, ping: fail, requestTrust: fail, approveTrust: fail, rejectTrust: fail, revokeTrust: fail })
+  return Object.fromEntries(Object.keys(fakeControl([])).map((name) => [name, fail])) as unknown as AdminControl
 }
 
-function asClient (control: GatewayControl): AdminClient {
-  return {
-    status: async () => control.status(), peers: async () => control.peers(), mappings: async () => control.mappings(), exposes: async () => control.exposes(),
-    connections: async () => control.connections(), doctor: async () => control.doctor(), explain: async (target) => await control.explain(target), trusted: async () => control.trusted(), pending: async () => control.pending(),
-    ping: async (peer, seq, timeoutMs) => await control.ping(peer, seq, timeoutMs), requestTrust: async (peer, reason) => await control.requestTrust(peer, reason),
-    approveTrust: async (peer) => await control.approveTrust(peer), rejectTrust: async (peer) => await control.rejectTrust(peer), revokeTrust: async (peer) => await control.revokeTrust(peer),
-  }
+/** Each method of a client answers with a promise, as if there were a socket between. */
+function asClient (control: AdminControl): AdminClient {
+  const methods = Object.entries(control).map(([name, call]) => [name, async (...args: unknown[]) => await (call as (...args: unknown[]) => unknown)(...args)])
+  return Object.fromEntries(methods) as AdminClient
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
 import { parseConfig } from '../../../src/config/load.ts'
-import { resolveAdminSocket, resolveOptions, type Flags } from '../../../src/config/options.ts'
+import { resolveAdminSocket, resolveOptions, unknownVariables, type Flags } from '../../../src/config/options.ts'
 
 const env = { HOME: '/home/ann' }
 const fileOf = (text: string) => ({ config: parseConfig(`version: 1\n${text}`, 'g.yaml'), folder: '/etc/pilotgate' })
@@ -70,12 +70,27 @@ test('what cannot work is refused by name before anything starts', () => {
   rejects({}, 'USAGE', /PILOTGATE_BEACON "x": expected/, { PILOTGATE_BEACON: 'x' })
   rejects({ trust: ['Bob'] }, 'USAGE', /trust "Bob": a peer is/)
   rejects({ map: ['x'] }, 'USAGE', /map "x"/)
-  rejects({ map: ['a:80', '8080:a:80'] }, 'CONFLICT', /the mapping "a:80" is given twice/)
+  rejects({ map: ['8080:a:80', '8080:a:80', '8080:a:80'] }, 'CONFLICT', /the mapping "8080:a:80" is given twice/)
+  rejects({ observe: '9464' }, 'USAGE', /--observe "9464": expected an IP address and port/)
   rejects({ map: ['127.0.0.1:8080:a:80', '127.0.0.1:8080:b:80'] }, 'CONFLICT', /the local address "127\.0\.0\.1:8080"/)
   rejects({ expose: ['80=3000', '80=3001'] }, 'CONFLICT', /the exposure "80" is given twice/)
   rejects({ admin: `/${'x'.repeat(107)}` }, 'USAGE', /at most 107 bytes, this has 108/)
   assert.throws(() => resolveOptions({ flags: { expose: ['80=1'] }, env, file: fileOf('expose: [{ name: web, port: 80, target: "3000" }]') }), /the overlay port "80" is given twice/)
   assert.throws(() => resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, ports: ["1-65535"] }]') }), /65535 mappings were asked for/)
+})
+
+test('the same remote port on several local ports is several mappings, called as they are written', () => {
+  const { maps } = resolveOptions({ flags: { map: ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'] }, env })
+  assert.deepEqual(maps.map(({ name }) => name), ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'])
+})
+
+test('variables that nobody reads are named', () => {
+  assert.deepEqual(unknownVariables({ PILOTGATE_REGISTRY: 'x', PILOTGATE_REGISTY: 'x', PILOT_X: '1', PILOTGATE_OBSERVE: '' }), ['PILOTGATE_REGISTY'])
+})
+
+test('a local place in the file may be a port alone, on the peer\'s own address', () => {
+  const { maps } = resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, port: 80, local: 8080 }, { peer: b, port: 80, local: "127.0.0.1:0" }]') })
+  assert.deepEqual(maps.map(({ localAddress, localPort }) => [localAddress, localPort]), [[undefined, 8080], ['127.0.0.1', 0]])
 })
 
 test('a listener beyond loopback needs --allow-lan', () => {

@@ -1,0 +1,82 @@
+/** `pilotgate map|unmap|expose|unexpose`: change what the running gateway does; `map` and `expose` become one where none runs. */
+import { PilotError } from '../../base/errors.ts'
+import type { AdminClient } from '../../admin/client.ts'
+import type { Edit } from '../../admin/live.ts'
+import { resolveAdminSocket } from '../../config/options.ts'
+import type { Output } from '../output.ts'
+import { exposedLine, mappedLine } from '../event-line.ts'
+import type { Cli } from '../cli.ts'
+import { readSources, serve, type UpOptions } from '../serve.ts'
+import type { World } from '../world.ts'
+import { numberOption } from './numbers.ts'
+import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
+import { withUpOptions } from './up.ts'
+import type { Command } from 'commander'
+
+interface ChangeOptions extends ReaderOptions, Edit {}
+
+export function addChange (cli: Cli): void {
+  starter(cli, 'map', 'make a remote port local: [[BIND-IP:]LOCAL-PORT:]PEER:PORT', ['pilotgate map 8080:agent-b:80', 'pilotgate map agent-b:5432 --name db --save'],
+    async (out, client, spec, edit) => {
+      const record = await client.map(spec, edit)
+      out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`])
+    })
+  starter(cli, 'expose', 'offer a local service: PORT=TARGET[,allow=PEER]...', ['pilotgate expose 80=3000', 'pilotgate expose 5432=127.0.0.1:5432,allow=agent-a --save'],
+    async (out, client, spec, edit) => {
+      const record = await client.expose(spec, edit)
+      out.result(record, [`exposed ${exposedLine(record)}, as ${record.name}`])
+    })
+  withEdit(withAdmin(cli.add(cli.program, 'unmap <name>', 'take a mapping away; its open connections go on until they end', ['pilotgate unmap agent-b:80'])))
+    .action(cli.action(async (out, name: string, options: ChangeOptions) => {
+      const record = await clientOf(options, cli.world).unmap(name, editOf(options))
+      out.result(record, [`unmapped ${mappedLine(record)}`])
+    }))
+  withEdit(withAdmin(cli.add(cli.program, 'unexpose <name>', 'offer a service no longer; its open connections go on until they end', ['pilotgate unexpose 80'])))
+    .action(cli.action(async (out, name: string, options: ChangeOptions) => {
+      const record = await clientOf(options, cli.world).unexpose(name, editOf(options))
+      out.result(record, [`unexposed ${exposedLine(record)}`])
+    }))
+}
+
+type Ask = (out: Output, client: AdminClient, spec: string, edit: Edit) => Promise<void>
+
+function starter (cli: Cli, verb: 'map' | 'expose', summary: string, examples: readonly string[], ask: Ask): void {
+  withEdit(withUpOptions(cli.add(cli.program, `${verb} <spec>`, `${summary}; runs a gateway in the foreground where none runs`, examples)))
+    .option('--name <name>', 'what to call it')
+    .action(cli.action(async (out, spec: string, options: UpOptions & ChangeOptions) => {
+      const sources = await readSources(options, cli.world)
+      try {
+        const client = cli.world.client(resolveAdminSocket(sources))
+        await ask(out, client, spec, editOf(options))
+        for (const peer of options.trust ?? []) await client.requestTrust(peer, '')
+        const unused = Object.keys(options).filter((key) => OF_A_START.has(key)).map((key) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+        if (unused.length > 0) cli.world.err(`note: a gateway runs already; ${unused.join(', ')} changes nothing of it\n`)
+        return 0
+      } catch (error) {
+        if (!(error instanceof PilotError) || error.code !== 'NOT_RUNNING') throw error
+      }
+      return await inForeground(out, cli.world, options, verb, spec)
+    }))
+}
+
+async function inForeground (out: Output, world: World, options: UpOptions & ChangeOptions, verb: 'map' | 'expose', spec: string): Promise<number> {
+  for (const key of ['save', 'ifVersion', 'name'] as const) {
+    if (options[key] !== undefined) throw new PilotError('NOT_RUNNING', `no gateway runs here, and --${key === 'ifVersion' ? 'if-version' : key} is about one that does`)
+  }
+  return await serve(out, world, { ...options, [verb]: [...options[verb] ?? [], spec] })
+}
+
+function withEdit (command: Command): Command {
+  return command
+    .option('--save', 'write it into the configuration file as well, and keep its comments')
+    .option('--if-version <n>', 'only while the configuration has this version (see `status --json`)', numberOption('--if-version', 1, 999_999_999_999))
+}
+
+function editOf ({ name, save, ifVersion }: ChangeOptions): Edit {
+  return { name, save, ifVersion }
+}
+
+/** Options that a running gateway was started without. */
+const OF_A_START: ReadonlySet<string> = new Set([
+  'registry', 'registryFingerprint', 'beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity', 'map', 'expose', 'observe', 'daemon', 'allowLan',
+])

@@ -1,0 +1,119 @@
+/**
+ * A gateway in the foreground, for `up`, and for `map` and `expose` where none runs: starts it, opens the admin socket,
+ * tells what happens, follows its file, and ends it gracefully.
+ */
+import { adminControl, LiveConfig } from '../admin/live.ts'
+import type { AdminControl } from '../admin/live.ts'
+import { loadConfig } from '../config/load.ts'
+import { resolveOptions, unknownVariables } from '../config/options.ts'
+import type { Flags, Sources } from '../config/options.ts'
+import { FileWatch } from '../config/watch.ts'
+import type { GatewayEvent } from '../gateway/types.ts'
+import { eventLine } from './event-line.ts'
+import type { Output } from './output.ts'
+import { stopRequests } from './stop.ts'
+import type { Log, RunningGateway, World } from './world.ts'
+
+export interface UpOptions extends Flags {
+  readonly config?: string
+}
+
+/** Flags, environment, and the file that one of the two names. @throws PilotError CONFIG_INVALID. */
+export async function readSources (flags: UpOptions, world: World): Promise<Sources & { readonly path: string | undefined }> {
+  const path = flags.config ?? world.env['PILOTGATE_CONFIG']
+  if (path === undefined || path === '') return { flags, env: world.env, path: undefined }
+  return { flags, env: world.env, file: await loadConfig(path), path }
+}
+
+/** @returns The exit code, once it has ended. */
+export async function serve (out: Output, world: World, flags: UpOptions): Promise<number> {
+  const sources = await readSources(flags, world)
+  const options = resolveOptions(sources)
+  const stops = stopRequests(world) // from here on a signal ends things properly, also while they start
+  const { createLogger } = await world.modules.log()
+  const log = createLogger(out.logLevel('info'))
+  for (const name of unknownVariables(world.env)) log.warn({ variable: name }, 'there is no such variable, so it changes nothing; is it misspelt?')
+  const { makeRoom, startAdmin } = await world.modules.admin()
+  await makeRoom(options.adminSocket)
+  const { startGateway } = await world.modules.gateway()
+  const onEvent = (event: GatewayEvent): void => out.event(event, eventLine(event))
+  let control: AdminControl | undefined
+  const observer = options.observe === undefined ? undefined : await (await world.modules.observe()).startObserve({ listen: options.observe, control: () => control, log })
+  const starting = startGateway(options, { log, version: world.version, onEvent })
+  const gateway = await Promise.race([starting, stops.first.then(() => undefined)]).catch(async (error: unknown) => {
+    await observer?.stop()
+    throw error
+  })
+  if (gateway === undefined) { // told to stop before it was up
+    await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
+    await observer?.stop()
+    return 0
+  }
+  let follower: Follower | undefined
+  try {
+    let down: (reason: string) => void = () => {}
+    const asked = new Promise<string>((resolve) => { down = resolve })
+    const live = new LiveConfig({ gateway, sources, file: sources.path, log, onEvent, onDown: () => down('down') })
+    live.observe = observer?.address ?? null
+    control = adminControl(gateway, live)
+    const admin = await startAdmin({ socketPath: options.adminSocket, control, log })
+    const ready = { ...gateway.ready(), ...observer !== undefined && { observe: observer.address } }
+    out.event(ready, eventLine(ready))
+    if (live.file !== undefined) follower = await Follower.start(live, live.file, world, log)
+    const signal = await Promise.race([stops.first, asked])
+    follower?.stop()
+    log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
+    out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)
+    await stop(gateway, stops.second)
+    await observer?.stop()
+    await admin.stop() // last, so that `status` can be asked while connections end
+  } catch (error) {
+    await gateway.stop(0)
+    await observer?.stop()
+    throw error
+  } finally {
+    follower?.stop()
+    stops.dispose()
+  }
+  return 0
+}
+
+/** Reads the file again when it changes, or when SIGHUP says so. Why it was not taken over, LiveConfig tells. */
+class Follower {
+  readonly #watch: FileWatch
+  readonly #dispose: () => void
+
+  private constructor (watch: FileWatch, dispose: () => void) {
+    this.#watch = watch
+    this.#dispose = dispose
+  }
+
+  static async start (live: LiveConfig, file: string, world: World, log: Log): Promise<Follower> {
+    const reload = (): void => void live.reload().catch(() => {})
+    const watch = new FileWatch(file, reload)
+    await watch.start()
+    reload() // it may have changed while we started
+    return new Follower(watch, world.onReload(() => {
+      log.info({ file }, 'SIGHUP: reading the configuration again')
+      reload()
+    }))
+  }
+
+  stop (): void {
+    this.#watch.stop()
+    this.#dispose()
+  }
+}
+
+async function stop (gateway: RunningGateway, atOnce: Promise<void>): Promise<void> {
+  const graceful = gateway.stop(GRACE_MS)
+  const second = atOnce.then(() => 'second' as const)
+  if (await Promise.race([graceful, second]) === 'second') await Promise.race([gateway.stop(0), after(LAST_WORDS_MS)])
+}
+
+function after (ms: number): Promise<void> {
+  return new Promise((resolve) => { setTimeout(resolve, ms).unref() })
+}
+
+export const GRACE_MS = 10_000
+const LAST_WORDS_MS = 500 // for resets to leave after a second signal

@@ -1,0 +1,67 @@
+/** Single changes to the text of a configuration file: everything else in it, comments above all, stays. */
+import { isMap, isSeq, parseDocument } from 'yaml'
+import type { Document, Pair, YAMLSeq } from 'yaml'
+import { PilotError } from '../base/errors.ts'
+import { formatListen } from '../gateway/specs.ts'
+import type { ExposeSpec, MapSpec } from '../gateway/types.ts'
+import { Config } from './schema.ts'
+import { exposesOf, mapsOf, withOwnNames } from './options.ts'
+
+/** @returns the text with this mapping added at the end of `map`. */
+export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort }: MapSpec, named: boolean): string {
+  const entry = {
+    ...named && { name }, peer, ...protocol === 'tcp' ? { port } : { ports: [`${port}/${protocol as string}`] },
+    ...localAddress !== undefined ? { local: formatListen(localAddress, localPort) } : localPort !== port && { local: localPort },
+  }
+  return added(text, 'map', entry)
+}
+
+/** @returns the text with this exposure added at the end of `expose`. */
+export function withExposure (text: string, { name, port, target, allow }: ExposeSpec, named: boolean): string {
+  const everyone = allow.length === 1 && allow[0] === 'trusted'
+  return added(text, 'expose', { ...named && { name }, port, target: target.text, ...!everyone && { allow: [...allow] } })
+}
+
+/**
+ * @returns the text without the entry that makes the mapping or exposure `name`.
+ * @throws PilotError NOT_FOUND when there is none, USAGE when the entry makes several.
+ */
+export function without (text: string, section: 'map' | 'expose', name: string): string {
+  const doc = parseDocument(text)
+  const list = doc.get(section)
+  const entries = (doc.toJS() as { readonly [key: string]: readonly object[] | undefined })[section] ?? []
+  // Which entry makes which names: those that own names are given to are counted over the whole file, in its order.
+  const config = Config.parse({ version: 1, [section]: entries })
+  const owners = config[section].flatMap((_, index) => {
+    const one = { ...config, map: config.map.slice(index, index + 1), expose: config.expose.slice(index, index + 1) }
+    return (section === 'map' ? mapsOf(one) : exposesOf(one)).map(() => index)
+  })
+  const names = (section === 'map' ? withOwnNames(mapsOf(config)) : exposesOf(config)).map((spec) => spec.name)
+  const at = owners[names.indexOf(name)] ?? -1
+  if (at < 0 || !isSeq(list)) throw new PilotError('NOT_FOUND', `the file has no ${section} entry "${name}"`, { name }, undefined, 'It came by a flag, a variable or a command; leave out --save.')
+  if (owners.filter((owner) => owner === at).length > 1) throw new PilotError('USAGE', `"${name}" stands in an entry with several ports; change that entry in the file by hand`, { name })
+  if (entries.length === 1) doc.delete(section)
+  else list.delete(at)
+  return print(doc)
+}
+
+function added (text: string, section: 'map' | 'expose', entry: object): string {
+  const doc = parseDocument(text)
+  const node = doc.createNode(entry, { flow: true })
+  const list = doc.get(section)
+  if (isSeq(list)) list.add(node)
+  else {
+    const fresh = doc.createNode([]) as YAMLSeq
+    fresh.flow = false
+    fresh.add(node)
+    if (isMap(doc.contents)) doc.set(section, fresh)
+    else throw new PilotError('CONFIG_INVALID', 'the file is not a list of keys')
+    const pair = doc.contents.items.at(-1) as Pair<{ spaceBefore?: boolean }>
+    if (typeof pair.key === 'object') pair.key.spaceBefore = true
+  }
+  return print(doc)
+}
+
+function print (doc: Document): string {
+  return doc.toString({ lineWidth: 0 }) // no folding of what the author left long
+}
