@@ -1,6 +1,6 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
 import type { AdminControl } from '../../../src/admin/live.ts'
-import type { Changes, DoctorRecord, ExplainRecord, StatusRecord } from '../../../src/gateway/types.ts'
+import type { Changes, DoctorRecord, ExplainRecord, PeerRecord, StatusRecord } from '../../../src/gateway/types.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
@@ -21,6 +21,16 @@ const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', p
 export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
 const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
 
+const PEER: PeerRecord = {
+  nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', trusted: true, state: 'connected',
+  path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 }, streams: 3, bytesIn: 1_500_000, bytesOut: 900, lastHeardMs: 250,
+  reason: 'punched: both sides keep out what they did not ask for, and opened up at the same time',
+  paths: [
+    { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400, state: 'used', bytesIn: 1_600_000, bytesOut: 1_000, lossPercent: 0.5 },
+    { kind: 'relay', endpoint: '198.51.100.1:9001', rttMs: null, mtu: 1231, state: 'untried', bytesIn: 0, bytesOut: 0, lossPercent: null },
+  ],
+}
+
 const DIAGNOSIS: DoctorRecord = {
   healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
   checks: [{ name: 'registry', state: 'ok', text: 'it answers' }, { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' }],
@@ -40,15 +50,7 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
   }
   return {
     status: () => STATUS,
-    peers: () => [{
-      nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', trusted: true, state: 'connected',
-      path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 }, streams: 3, bytesIn: 1_500_000, bytesOut: 900, lastHeardMs: 250,
-      reason: 'punched: both sides keep out what they did not ask for, and opened up at the same time',
-      paths: [
-        { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400, state: 'used', bytesIn: 1_600_000, bytesOut: 1_000, lossPercent: 0.5 },
-        { kind: 'relay', endpoint: '198.51.100.1:9001', rttMs: null, mtu: 1231, state: 'untried', bytesIn: 0, bytesOut: 0, lossPercent: null },
-      ],
-    }],
+    peers: () => [PEER],
     mappings: () => STATUS.mappings,
     exposes: () => STATUS.exposes,
     connections: () => [{
