@@ -141,6 +141,7 @@ function stop (server: Server): Promise<void> {
 
 function unusable (socketPath: string, error: unknown): PilotError {
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown'
+  if (code === 'EEXIST' || code === 'ENOTDIR') return new PilotError('USAGE', `admin socket ${socketPath}: ${dirname(socketPath)} is no folder`, { socketPath }, error, 'Name a folder with --state-dir, or another place with --admin.')
   if (code === 'EADDRINUSE') return new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway took it just now`, { socketPath }, error, 'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.')
   return new PilotError('USAGE', `admin socket ${socketPath}: cannot be made there (${code}); name another place with --admin`, { socketPath }, error)
 }

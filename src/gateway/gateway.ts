@@ -2,7 +2,6 @@
  * The product put together: one overlay node, its mappings and exposures, and what people may ask of them.
  * Above: cli/ and admin/. Below: mapping.ts and expose.ts, which meet only here.
  */
-import { mkdir } from 'node:fs/promises'
 import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
@@ -13,6 +12,8 @@ import { diagnoseOverlay } from './diagnosis.ts'
 import { EventTeller } from './event-teller.ts'
 import { explain } from './explain.ts'
 import { Exposure } from './expose.ts'
+import type { Release } from '../runtime/folder-lock.ts'
+import { holdState } from './hold-state.ts'
 import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
@@ -72,6 +73,7 @@ class RunningGateway implements Gateway {
   readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
   #node!: Overlay
   #pool!: LoopbackPool
+  #locks: Release[] = []
   #trust: readonly string[]
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
@@ -88,7 +90,7 @@ class RunningGateway implements Gateway {
   async start (): Promise<void> {
     const { stateDir, maps, exposes } = this.#options
     const { log, onEvent } = this.#deps
-    await mkdir(stateDir, { recursive: true, mode: 0o700 })
+    this.#locks = await holdState(this.#options)
     const teller = new EventTeller(log, onEvent)
     const node = await joinOverlay(this.#options, log, (event) => teller.tell(event))
     this.#node = node
@@ -215,12 +217,17 @@ class RunningGateway implements Gateway {
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
     if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open have been reset')
-    if (this.#node === undefined) return
+    if (this.#node === undefined) return await this.#release()
     const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS))
     do { // what the local programs have written and closed may still be on its way
       await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS))
     } while (this.#node.hasUndelivered && performance.now() < until)
     await this.#node.stop()
+    await this.#release()
+  }
+
+  async #release (): Promise<void> {
+    for (const release of this.#locks.splice(0)) await release()
   }
 
   status (): StatusRecord {
@@ -252,7 +259,7 @@ class RunningGateway implements Gateway {
   async ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
     const { node, rttMs, path, endpoint } = await this.#node.ping(peer, timeoutMs)
     const reason = this.#node.pathTo(node)?.reason
-    return { peer, nodeId: node, seq, rttMs, path, endpoint, ...reason !== undefined && { reason } }
+    return { peer, nodeId: node, seq, rttMs: Math.round(rttMs * 100) / 100, path, endpoint, ...reason !== undefined && { reason } }
   }
 
   doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
@@ -275,6 +282,9 @@ class RunningGateway implements Gateway {
   }
 
   async requestTrust (peer: string, reason: string): Promise<TrustRequestRecord> {
+    const { nodeId, hostname } = this.#node
+    const self = this.#known(peer, [{ nodeId }])
+    if (self !== undefined || peer === hostname) throw new PilotError('USAGE', `${peer} is this node itself`, { peer }, undefined, 'Name the peer that shall trust this node.')
     const known = this.#known(peer, await this.#node.trusted())
     if (known !== undefined) return { peer, state: 'approved' }
     await this.#node.requestTrust(peer, reason)
@@ -283,14 +293,14 @@ class RunningGateway implements Gateway {
 
   async approveTrust (peer: string): Promise<TrustRecord> {
     const node = this.#known(peer, await this.#node.pendingTrust())
-    if (node === undefined || !await this.#node.approveTrust(node)) throw new PilotError('NOT_FOUND', `no request of ${peer} is pending`)
+    if (node === undefined || !await this.#node.approveTrust(node)) throw await this.#nothingPending(peer)
     return this.#trustRecord(node, (await this.#node.trusted()).find(({ nodeId }) => nodeId === node)?.publicKey ?? '', null)
   }
 
   async rejectTrust (peer: string): Promise<TrustRecord> {
     const node = this.#known(peer, await this.#node.pendingTrust())
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !await this.#node.rejectTrust(node)) throw new PilotError('NOT_FOUND', `no request of ${peer} is pending`)
+    if (node === undefined || record === undefined || !await this.#node.rejectTrust(node)) throw await this.#nothingPending(peer)
     return record
   }
 
@@ -298,8 +308,14 @@ class RunningGateway implements Gateway {
     const node = this.#known(peer, await this.#node.trusted())
     if (node === undefined && this.#node.dropWish(peer)) return this.#unanswered(peer)
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !await this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`)
+    if (node === undefined || record === undefined || !await this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`, { peer }, undefined, '`pilotgate trust list` shows who is, and who has been asked.')
     return record
+  }
+
+  async #nothingPending (peer: string): Promise<PilotError> {
+    const trusted = this.#known(peer, await this.#node.trusted()) !== undefined
+    const hint = trusted ? 'There is nothing to decide. `pilotgate trust revoke PEER` takes trust back.' : '`pilotgate trust pending` shows the requests that wait.'
+    return new PilotError('NOT_FOUND', trusted ? `${peer} is trusted already` : `no request of ${peer} is pending`, { peer }, undefined, hint)
   }
 
   /** For a peer that had only been asked: nobody knows yet who that is. */

@@ -29,6 +29,7 @@ export class Mapping {
   readonly #deps: MappingDeps
   readonly #server: Server
   #local = ''
+  #bound: AddressInfo | undefined
   #node: NodeId | undefined
 
   constructor (spec: MapSpec, deps: MappingDeps) {
@@ -52,6 +53,7 @@ export class Mapping {
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start (): Promise<void> {
     const { localAddress, localPort, peer, name } = this.spec
+    if (this.#bound !== undefined) return await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
     if (localAddress !== undefined) {
       if (!isLoopback(localAddress) && !this.#deps.allowLan) {
         throw new PilotError('USAGE', `mapping ${name}: ${localAddress} is not loopback; give --allow-lan if others may reach it`)
@@ -97,9 +99,9 @@ export class Mapping {
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)
-        this.#server.on('error', (error) => this.#deps.log.warn({ mapping: this.spec.name, reason: error.message }, 'a client could not be accepted'))
-        const bound = this.#server.address() as AddressInfo
-        this.#local = formatEndpoint({ address: bound.address, port: bound.port })
+        this.#server.removeAllListeners('error').on('error', (error) => this.#deps.log.warn({ mapping: this.spec.name, reason: error.message }, 'a client could not be accepted'))
+        this.#bound = this.#server.address() as AddressInfo
+        this.#local = formatEndpoint({ address: this.#bound.address, port: this.#bound.port })
         resolve()
       })
     })

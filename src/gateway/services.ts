@@ -8,10 +8,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import { PilotError } from '../base/errors.ts'
 
-/** Something that listens, made from its specification; it starts once and stops once. */
+/** Something that listens, made from its specification. */
 export interface Service<Record> {
   readonly record: Record
-  /** @throws PilotError: whatever cannot be bound. */
+  /** After a `stop` at the place where it was. @throws PilotError: whatever cannot be bound. */
   start (): Promise<void>
   /** No new connections; those inside go on. The address or port is free when this returns. */
   stop (): void
@@ -105,7 +105,9 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
   /** Listens again. @throws PilotError NOT_FOUND, or what cannot be bound. */
   async resume (name: string): Promise<void> {
     const entry = this.#entry(name)
-    if (entry.draining) this.#entries.set(name, (await this.#started(entry.spec, false))!)
+    if (!entry.draining) return
+    await entry.service.start()
+    this.#entries.set(name, { ...entry, draining: false })
   }
 
   stop (): void {
@@ -134,7 +136,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
   /** The place was ours a moment ago; should somebody have taken it meanwhile, the entry stays, and shows as draining. */
   async #again (entry: Entry<Spec, Record>): Promise<Entry<Spec, Record>> {
     if (entry.draining) return entry
-    return await this.#started(entry.spec, false).catch(() => undefined) ?? { ...entry, draining: true }
+    return await entry.service.start().then(() => entry, () => ({ ...entry, draining: true }))
   }
 }
 

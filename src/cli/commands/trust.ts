@@ -9,9 +9,12 @@ export function addTrust (cli: Cli): void {
   const trust = cli.add(cli.program, 'trust', 'list, ask for, grant and take back trust', ['pilotgate trust request agent-b "it is me, Ann"', 'pilotgate trust approve agent-a'])
   withAdmin(cli.add(trust, 'list', 'list the peers that trust us and whom we trust', ['pilotgate trust list']))
     .action(cli.action(async (out, options: ReaderOptions) => {
-      const trusted = await clientOf(options, cli.world).trusted()
+      const client = clientOf(options, cli.world)
+      const trusted = await client.trusted()
+      const { wishes = [] } = await client.status()
+      const waiting = wishes.map((peer) => `asked ${peer}, waiting for its answer`)
       const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-'])
-      out.result(trusted, trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text)))
+      out.result(trusted, [...trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text)), ...waiting])
     }))
   withAdmin(cli.add(trust, 'pending', 'list the requests that wait for our answer', ['pilotgate trust pending']))
     .action(cli.action(async (out, options: ReaderOptions) => {
@@ -28,7 +31,7 @@ export function addTrust (cli: Cli): void {
     withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`]))
       .action(cli.action(async (out, peer: string, options: ReaderOptions) => {
         const record = await act(clientOf(options, cli.world), peer)
-        out.result(record, [`${done} ${formatNode(record)}`])
+        out.result(record, [record.nodeId === 0 ? `${done} ${record.hostname ?? peer}: it had been asked and has not answered` : `${done} ${formatNode(record)}`])
       }))
   }
 }

@@ -1,33 +1,41 @@
-/** The folder of a store: made where it is missing, and held by one process at a time. */
+/** A folder that one process has for itself: made where it is missing, held as long as the process lives. */
 import type { Server } from 'node:net'
 import { access, constants, lstat, mkdir, stat, unlink } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
-import { PilotError } from '../../base/errors.ts'
+import { PilotError } from '../base/errors.ts'
 
 /** Lets the folder go. */
 export type Release = () => Promise<void>
 
+/** Who wants the folder, in the words of messages. */
+export interface Holder {
+  readonly what: string // 'the registry'
+  readonly other: string // who has it, when somebody has: 'another rendezvous'
+  readonly file: string // name of the lock in the folder
+  readonly hint?: string
+}
+
 /**
- * Makes the folder (mode 0700: it holds e-mail addresses, endpoints and a private key) and takes it for this process.
+ * Makes the folder (mode 0700: private keys and what is known of others are kept in such) and takes it for this process.
  * The lock is a Unix socket that nobody speaks on: it answers as long as its process lives, however that ends.
  * @throws PilotError USAGE when the folder cannot be one, CONFLICT when another process has it.
  */
-export async function holdFolder (directory: string): Promise<Release> {
+export async function holdFolder (directory: string, holder: Holder = REGISTRY): Promise<Release> {
   const folder = resolve(directory)
-  await makeFolder(folder)
-  const lock = join(folder, 'lock')
+  await makeFolder(folder, holder)
+  const lock = join(folder, holder.file)
   const short = relative(process.cwd(), lock)
   const path = Buffer.byteLength(short) < Buffer.byteLength(lock) ? short : lock
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) throw new PilotError('USAGE', `the store folder ${folder} has too long a path`, { directory: folder })
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) throw new PilotError('USAGE', `the folder ${folder} has too long a path`, { directory: folder })
   const server = await listen(path) ?? await replaceDead(path)
-  if (server === undefined) throw inUse(folder)
+  if (server === undefined) throw inUse(folder, holder)
   server.unref()
   await new Promise((done) => setTimeout(done, SETTLE_MS))
   // Two that found the same dead lock may both have replaced it: the later one has it.
   if (await inodeOf(path) !== server.inode) {
     server.close()
-    throw inUse(folder)
+    throw inUse(folder, holder)
   }
   return () => new Promise((done) => server.close(() => done()))
 }
@@ -50,7 +58,7 @@ async function listen (path: string): Promise<HeldServer | undefined> {
     server.listen(path, () => done(undefined))
   })
   if (error?.code === 'EADDRINUSE') return undefined
-  if (error !== undefined) throw new PilotError('USAGE', `cannot lock the store folder: ${error.message}`, { path }, error)
+  if (error !== undefined) throw new PilotError('USAGE', `cannot lock the folder: ${error.message}`, { path }, error)
   server.on('error', () => undefined)
   server.inode = await inodeOf(path)
   return server
@@ -69,32 +77,33 @@ async function inodeOf (path: string): Promise<number | undefined> {
 }
 
 /** Step by step: a recursive mkdir never comes back where a file system says ENOENT to everything, as /proc does. */
-async function makeFolder (folder: string): Promise<void> {
+async function makeFolder (folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error)
   if (!(found instanceof Error)) {
-    if (!found.isDirectory()) throw unusable(folder, 'it is no folder')
-    return await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => { throw unusable(folder, error.message, error) })
+    if (!found.isDirectory()) throw unusable(folder, holder, 'it is no folder')
+    return await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => { throw unusable(folder, holder, error.message, error) })
   }
-  if (found.code !== 'ENOENT' || dirname(folder) === folder) throw unusable(folder, found.message, found)
-  await makeParent(dirname(folder))
+  if (found.code !== 'ENOENT' || dirname(folder) === folder) throw unusable(folder, holder, found.message, found)
+  await makeParent(dirname(folder), holder)
   await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw unusable(folder, error.message, error)
+    if (error.code !== 'EEXIST') throw unusable(folder, holder, error.message, error)
   })
 }
 
 /** Parents need not be writable where the next step exists already. */
-async function makeParent (folder: string): Promise<void> {
+async function makeParent (folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch(() => undefined)
-  if (found?.isDirectory() !== true) await makeFolder(folder)
+  if (found?.isDirectory() !== true) await makeFolder(folder, holder)
 }
 
-function unusable (folder: string, why: string, cause?: unknown): PilotError {
-  return new PilotError('USAGE', `cannot keep the registry in ${folder}: ${why}`, { directory: folder }, cause)
+function unusable (folder: string, { what }: Holder, why: string, cause?: unknown): PilotError {
+  return new PilotError('USAGE', `cannot keep ${what} in ${folder}: ${why}`, { directory: folder }, cause)
 }
 
-function inUse (folder: string): PilotError {
-  return new PilotError('CONFLICT', `another rendezvous keeps its registry in ${folder}`, { directory: folder })
+function inUse (folder: string, { what, other, hint }: Holder): PilotError {
+  return new PilotError('CONFLICT', `${other} keeps ${what} in ${folder}`, { directory: folder }, undefined, hint)
 }
 
+const REGISTRY: Holder = { what: 'the registry', other: 'another rendezvous', file: 'lock' }
 const MAX_SOCKET_PATH_BYTES = 103 // of macOS; Linux takes a few more
 const SETTLE_MS = 30

@@ -1,0 +1,203 @@
+/** The file of a running gateway: what a change touches, what it leaves alone, and what happens to one that is wrong. */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Socket } from 'node:net'
+import { eventually, Gateway, pause, Rendezvous, Stage } from './harness.ts'
+import type { Address } from './harness.ts'
+import { echo, open, some, talk } from './servers.ts'
+import type { Service } from './servers.ts'
+
+let stage: Stage
+let service: Service
+let rendezvous: Rendezvous
+let b: Gateway
+before(async () => {
+  stage = await Stage.open()
+  service = await echo(stage)
+  rendezvous = await Rendezvous.start(stage)
+  const { registry, beacon } = rendezvous
+  b = await Gateway.start(stage, { name: 'agent-b', registry, beacon, trust: ['agent-a', 'agent-c', 'agent-d', 'agent-e', 'agent-f', 'agent-g'], expose: [80, 81, 82].map((port) => `${port}=${service.address}`) })
+})
+after(async () => stage.close())
+
+test('while the file changes twenty times under load, no other connection is dropped and no request fails', async (t) => {
+  const { a, write } = await follower('agent-a', ['{ name: kept, peer: agent-b, port: 80, local: "127.0.0.1:0" }'])
+  const kept = a.local('kept')
+  const streams = await Promise.all(Array.from({ length: 200 }, () => greeted(kept)))
+  const load = requests(kept)
+  for (let round = 1; round <= 20; round++) {
+    const more = Array.from({ length: round % 4 }, (_, index) => `{ name: extra-${index}, peer: agent-b, port: ${81 + (round + index) % 2}, local: "127.0.0.1:0" }`)
+    await write(['{ name: kept, peer: agent-b, port: 80, local: "127.0.0.1:0" }', ...more])
+    await eventually(`round ${round} is in force`, async () => {
+      const mappings = await a.mappings()
+      return mappings.length === 1 + more.length && more.every((_, index) => mappings.some(({ name, remote }) => name === `extra-${index}` && remote.endsWith(`:${81 + (round + index) % 2}`))) ? true : undefined
+    })
+  }
+  const { done, failed } = await load.stop()
+  for (const stream of streams) stream.write('still')
+  for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString()))) assert.equal(text, 'still')
+  t.diagnostic(`${streams.length} streams, ${done} requests during 20 changes`)
+  assert.deepEqual([failed, done > 100], [[], true])
+  assert.deepEqual((await a.mappings()).find(({ name }) => name === 'kept')?.local, `${kept.host}:${kept.port}`)
+  assert.ok(a.program.events.filter(({ event }) => event === 'reloaded').length >= 20)
+  for (const event of ['mapped', 'unmapped']) assert.ok(a.program.events.some((line) => line['event'] === event && line['name'] === 'extra-0'), event)
+})
+
+test('a connection of a mapping that goes stays until it ends; new ones are refused', async () => {
+  const { a, write } = await follower('agent-c', ['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }'])
+  const place = a.local('one')
+  const socket = await greeted(place)
+  await write([])
+  await a.program.event('unmapped', ({ name }) => name === 'one')
+  await assert.rejects(open(stage, place))
+  socket.write('still')
+  assert.equal((await some(socket)).toString(), 'still')
+  assert.equal((await a.connections()).length, 1)
+})
+
+test('a bad file, one that needs a restart, and one whose port is taken change nothing and say why; the right one heals it', async () => {
+  const { a, write, file, text } = await follower('agent-d', ['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }'])
+  const other = await echo(stage)
+  const bad: [string, RegExp][] = [
+    [text(['{ name: one, peer: agent-b, porrt: 80 }']), /no such key; did you mean "port"/],
+    [text(['{ name: two, peer: agent-b, port: 80 }']).replace('public: false', 'public: true'), /node\.public: cannot change while the gateway runs/],
+    [text([`{ name: two, peer: agent-b, port: 80, local: "${other.address}" }`]), /is in use/],
+  ]
+  for (const [content, why] of bad) {
+    await writeFile(file, content)
+    await eventually(`refused: ${String(why)}`, async () => why.test((await config(a)).error ?? '') ? true : undefined)
+    assert.deepEqual((await a.mappings()).map(({ name }) => name), ['one'])
+    const reload = await a.cli('reload')
+    assert.deepEqual([reload.code, why.test(reload.stderr)], [/in use/.test(String(why)) ? 6 : 2, true], reload.stderr)
+  }
+  assert.equal(a.program.logs.filter(({ msg }) => msg.includes('not taken over')).length, 3, 'each of them once')
+  assert.equal((await talk(stage, a.local('one'), Buffer.from('works'))).toString(), 'works')
+  await write(['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }', '{ name: two, peer: agent-b, port: 81, local: "127.0.0.1:0" }'])
+  await a.program.event('mapped', ({ name }) => name === 'two')
+  assert.deepEqual(await config(a), { version: 2, file, error: null })
+  await rm(file)
+  await eventually('the file is missed', async () => /cannot be read \(ENOENT\)/.test((await config(a)).error ?? '') ? true : undefined)
+  assert.equal((await a.mappings()).length, 2)
+})
+
+test('SIGHUP and `reload` read the file at once; with no file SIGHUP ends the gateway', async () => {
+  const { a, file, text } = await follower('agent-e', [])
+  await writeFile(file, text(['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }']))
+  a.program.signal('SIGHUP')
+  await a.program.event('mapped', ({ name }) => name === 'one')
+  await a.program.log('it says so', ({ msg }) => msg.includes('SIGHUP'))
+  await writeFile(file, text([]))
+  const { code, stdout } = await a.cli('reload')
+  assert.equal(code, 0)
+  assert.match(stdout, /- mapping one|no change/)
+  assert.deepEqual(await a.mappings(), [])
+  assert.equal(a.program.exit, undefined)
+  const { registry, beacon } = rendezvous
+  const bare = await Gateway.start(stage, { name: 'agent-bare', registry, beacon })
+  const refused = await bare.cli('reload')
+  assert.deepEqual([refused.code, /started without a configuration file/.test(refused.stderr)], [2, true])
+  bare.program.signal('SIGHUP')
+  assert.deepEqual(await bare.program.ended(), { code: 0, signal: null })
+})
+
+test('Kubernetes swaps a symbolic link beside the file, editors rename a new file over it: both are seen', async () => {
+  const mount = stage.path('mount')
+  const put = async (name: string, content: string): Promise<void> => {
+    await mkdir(`${mount}/${name}`, { recursive: true })
+    await writeFile(`${mount}/${name}/gateway.yaml`, content)
+    await symlink(name, `${mount}/..data_tmp`)
+    await rename(`${mount}/..data_tmp`, `${mount}/..data`)
+  }
+  await put('..1', fileText('agent-f', []))
+  await symlink('..data/gateway.yaml', `${mount}/gateway.yaml`)
+  const { a } = await follower('agent-f', [], `${mount}/gateway.yaml`)
+  await put('..2', fileText('agent-f', ['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }']))
+  await a.program.event('mapped', ({ name }) => name === 'one', 5_000)
+  await rm(`${mount}/..1`, { recursive: true })
+  await put('..3', fileText('agent-f', []))
+  await a.program.event('unmapped', ({ name }) => name === 'one', 5_000)
+  await writeFile(`${mount}/.new`, fileText('agent-f', ['{ name: two, peer: agent-b, port: 80, local: "127.0.0.1:0" }']))
+  await rename(`${mount}/.new`, `${mount}/gateway.yaml`)
+  await a.program.event('mapped', ({ name }) => name === 'two', 5_000)
+})
+
+test('trust that the file asks for in addition is asked for at once', async () => {
+  const { a, file, text } = await follower('agent-g', [], undefined, [])
+  await writeFile(file, text([]).replace('trust: []', 'trust: [agent-b]'))
+  await a.trusts('agent-b')
+})
+
+test('`config diff` tells what a file would change, keys that need a restart included, and changes nothing', async () => {
+  const { a, file, text } = await follower('agent-h', ['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }', '{ name: gone, peer: agent-b, port: 81, local: "127.0.0.1:0" }'])
+  const other = `${dirname(file)}/other.yaml`
+  await writeFile(other, text(['{ name: one, peer: agent-b, port: 81, local: "127.0.0.1:0" }', '{ name: new, peer: agent-b, port: 80, local: "127.0.0.1:0" }']).replace('public: false', 'public: true'))
+  const { code, stdout } = await a.cli('config', 'diff', other)
+  assert.deepEqual([code, stdout.trimEnd().split('\n')], [0, ['+ mapping new', '- mapping gone', '~ mapping one', '! node.public differs: needs a restart, and keeps the whole file from being applied']])
+  assert.deepEqual((await a.json<{ restart: string[] }>('config', 'diff', other)).restart, ['node.public'])
+  assert.equal((await a.cli('config', 'diff', file)).stdout, 'no change\n')
+  await writeFile(other, 'version: 2\n')
+  assert.equal((await a.cli('config', 'diff', other)).code, 2)
+  assert.deepEqual((await a.mappings()).map(({ name }) => name), ['one', 'gone'])
+})
+
+interface Following {
+  readonly a: Gateway
+  readonly file: string
+  readonly text: (maps: readonly string[]) => string
+  write (maps: readonly string[]): Promise<void>
+}
+
+/** A gateway with a file of these mappings. */
+async function follower (name: string, maps: readonly string[], path?: string, trust: readonly string[] = ['agent-b']): Promise<Following> {
+  const file = path ?? stage.path(`config-${name}`, 'gateway.yaml')
+  const text = (list: readonly string[]): string => fileText(name, list, trust)
+  await mkdir(dirname(file), { recursive: true })
+  if (path === undefined) await writeFile(file, text(maps))
+  const { registry, beacon } = rendezvous
+  const a = await Gateway.start(stage, { name, registry, beacon, args: ['-c', file] })
+  if (trust.length > 0 && b.setup.trust!.includes(name)) await a.trusts('agent-b')
+  return { a, file, text, write: (list) => writeFile(file, text(list)) }
+}
+
+function fileText (name: string, maps: readonly string[], trust: readonly string[] = ['agent-b']): string {
+  return `version: 1\nnode: { hostname: ${name}, public: false, trust: [${trust.join(', ')}] } # who we are\nmap:${maps.length === 0 ? ' []' : maps.map((entry) => `\n  - ${entry}`).join('')}\n`
+}
+
+async function config (gateway: Gateway): Promise<{ readonly version: number, readonly file: string | null, readonly error: string | null }> {
+  return (await gateway.status()).config!
+}
+
+async function greeted (to: Address): Promise<Socket> {
+  const socket = await open(stage, to)
+  socket.write('hello')
+  assert.equal((await some(socket)).toString(), 'hello')
+  return socket
+}
+
+/** A new connection after the other, each with an echo, until it is stopped. */
+function requests (to: Address): { stop (): Promise<{ readonly done: number, readonly failed: readonly string[] }> } {
+  let running = true
+  let done = 0
+  const failed: string[] = []
+  const worker = async (): Promise<void> => {
+    while (running) {
+      try {
+        assert.equal((await talk(stage, to, Buffer.from('ping'))).toString(), 'ping')
+        done += 1
+      } catch (error) {
+        failed.push(String(error))
+      }
+      await pause(2)
+    }
+  }
+  const workers = Promise.all([worker(), worker(), worker(), worker()])
+  return {
+    stop: async () => {
+      running = false
+      await workers
+      return { done, failed }
+    },
+  }
+}
