@@ -1,24 +1,18 @@
 /**
- * The programs of the reference implementation, where the environment variable PILOT_GO_BIN names the folder that holds
- * them. They are black boxes: started, asked, stopped. Everything they write goes to temporary folders.
+ * The programs of the reference implementation beside one process of ours: registries and daemons that a test asks
+ * directly (go.ts has them beside whole gateways). Everything they write goes to temporary folders.
  */
 import type { ChildProcess } from 'node:child_process'
 import { execFile, spawn } from 'node:child_process'
-import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
+import { freePort, goProgram } from './go.ts'
 
 let daemons = 0 // each with an e-mail address of its own: the Go registry gives one address one node
-const FOLDER = process.env['PILOT_GO_BIN'] ?? ''
-
-/** Why tests with these programs cannot run; undefined when they can. For the `skip` option of a test. */
-export const SKIP: string | undefined = FOLDER === ''
-  ? 'PILOT_GO_BIN does not name the folder with the reference programs'
-  : existsSync(join(FOLDER, 'pilot-daemon')) ? undefined : `no pilot-daemon in ${FOLDER}`
 
 export interface GoProgram {
   readonly output: () => string // what it wrote so far, for the message of a failed test
@@ -33,7 +27,7 @@ export interface GoRendezvous extends GoProgram {
 }
 
 export async function startGoRendezvous (flags: readonly string[] = []): Promise<GoRendezvous> {
-  const [registry, beacon] = [`127.0.0.1:${await freeTcpPort()}`, `127.0.0.1:${await freeUdpPort()}`]
+  const [registry, beacon] = [`127.0.0.1:${await freePort('tcp')}`, `127.0.0.1:${await freePort('udp')}`]
   const program = start('pilot-rendezvous', ['-registry-addr', registry, '-beacon-addr', beacon, ...flags])
   await until(() => accepts(registry), () => `pilot-rendezvous does not listen on ${registry}\n${program.output()}`)
   return { ...program, registry, beacon, fingerprint: flags.includes('-tls') ? await fingerprintAt(registry) : '' }
@@ -55,7 +49,7 @@ export interface GoDaemonOptions {
 
 export async function startGoDaemon (options: GoDaemonOptions): Promise<GoDaemon> {
   const home = mkdtempSync(join(tmpdir(), 'go-daemon-'))
-  const [udp, socket] = [`127.0.0.1:${await freeUdpPort()}`, join(home, 'pilot.sock')]
+  const [udp, socket] = [`127.0.0.1:${await freePort('udp')}`, join(home, 'pilot.sock')]
   const identityFile = options.identityFile ?? join(home, 'identity.json')
   const flags = ['-registry', options.registry, '-beacon', options.beacon, '-listen', udp, '-endpoint', udp, '-socket', socket]
   const program = start('pilot-daemon', [...flags, '-identity', identityFile, '-email', `someone${++daemons}@example.com`, '-keepalive', '2s', ...options.flags ?? []], home)
@@ -76,7 +70,7 @@ export async function startGoDaemon (options: GoDaemonOptions): Promise<GoDaemon
 export async function pilotctl (args: readonly string[], world: { readonly socket: string, readonly registry: string, readonly home: string }): Promise<Record<string, unknown>> {
   const env = { ...process.env, HOME: world.home, PILOT_SOCKET: world.socket, PILOT_REGISTRY: world.registry }
   const said = await new Promise<{ failed: boolean, out: string, err: string }>((resolve) => {
-    execFile(join(FOLDER, 'pilotctl'), ['--json', ...args], { env, timeout: 60_000 }, (error, out, err) => resolve({ failed: error !== null, out, err }))
+    execFile(goProgram('pilotctl'), ['--json', ...args], { env, timeout: 60_000 }, (error, out, err) => resolve({ failed: error !== null, out, err }))
   })
   let reply: Record<string, unknown> | undefined
   try {
@@ -99,7 +93,7 @@ export async function until (done: () => Promise<boolean> | boolean, complaint: 
 }
 
 function start (name: string, args: readonly string[], home = tmpdir()): GoProgram {
-  const child = spawn(join(FOLDER, name), args, { env: { ...process.env, HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(goProgram(name), args, { env: { ...process.env, HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { output = (output + text).slice(-20_000) })
   living.add(child)
@@ -136,20 +130,4 @@ function accepts (address: string): Promise<boolean> {
     socket.once('connect', () => { socket.destroy(); resolve(true) })
     socket.once('error', () => resolve(false))
   })
-}
-
-async function freeTcpPort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
-async function freeUdpPort (): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  return port
 }

@@ -9,7 +9,8 @@ import { COMPAT } from '../../src/server/registry/options.ts'
 import { Registry } from '../../src/server/registry/registry.ts'
 import { MemoryStore } from '../../src/server/store/memory-store.ts'
 import { askRegistry, type Reply } from './ask-registry.ts'
-import { SKIP, startGoRendezvous } from './go-programs.ts'
+import { noGo } from './go.ts'
+import { startGoRendezvous } from './go-programs.ts'
 import { ADMIN_TOKEN, conversation } from './registry-conversation.ts'
 
 const SENDER = 'ours adds the sender\'s key and name, which Go daemons ignore'
@@ -59,14 +60,14 @@ const SAFE: Readonly<Record<string, string>> = {
   'a whole audit log': UNSCORED,
 }
 
-test('our registry answers as the Go registry does', { skip: SKIP }, async () => {
+test('our registry answers as the Go registry does', { skip: noGo }, async () => {
   const theirs = await answersOfGo(['-admin-token', ADMIN_TOKEN])
   const compat = new Set(Object.keys(COMPAT) as Compat[])
   compare(theirs, answersOfOurs(new Registry(new MemoryStore(), { adminToken: ADMIN_TOKEN, compat })), ALWAYS)
   compare(theirs, answersOfOurs(new Registry(new MemoryStore(), { adminToken: ADMIN_TOKEN })), { ...ALWAYS, ...SAFE })
 })
 
-test('without an admin token, both refuse the same', { skip: SKIP }, async () => {
+test('without an admin token, both refuse the same', { skip: noGo }, async () => {
   const registry = new Registry(new MemoryStore(), { compat: new Set(Object.keys(COMPAT) as Compat[]) })
   compare(await answersOfGo([]), answersOfOurs(registry), UNADMINISTERED)
 })

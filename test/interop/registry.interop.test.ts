@@ -14,12 +14,13 @@ import type { Rendezvous, RendezvousOptions } from '../../src/server/rendezvous.
 import { startRendezvous } from '../../src/server/rendezvous.ts'
 import { askRegistry } from './ask-registry.ts'
 import type { GoDaemon } from './go-programs.ts'
-import { SKIP, startGoDaemon, startGoRendezvous, until } from './go-programs.ts'
+import { noGo } from './go.ts'
+import { startGoDaemon, startGoRendezvous, until } from './go-programs.ts'
 
 const LOG = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 const ADMIN_TOKEN = 'a-token-for-this-test-only'
 
-test('a Go daemon sets and shows its attributes at our registry, and hides them again', { skip: SKIP }, async (context) => {
+test('a Go daemon sets and shows its attributes at our registry, and hides them again', { skip: noGo }, async (context) => {
   const rendezvous = await ours(context)
   const [a, b] = [await daemon(context, rendezvous, '-hostname', 'anna'), await daemon(context, rendezvous, '-hostname', 'bob', '-public')]
   assert.equal((await a.ctl('info'))['hostname'], 'anna')
@@ -39,7 +40,7 @@ test('a Go daemon sets and shows its attributes at our registry, and hides them 
   await assert.rejects(a.ctl('rotate-key', '1', 'someone1@example.com'), /request failed/) // pilotctl does not sign it: the Go registry refuses as well
 })
 
-test('two private Go daemons come to trust each other through our mailbox, reach each other, and part', { skip: SKIP }, async (context) => {
+test('two private Go daemons come to trust each other through our mailbox, reach each other, and part', { skip: noGo }, async (context) => {
   const rendezvous = await ours(context)
   const [a, b] = [await daemon(context, rendezvous), await daemon(context, rendezvous)]
   assert.equal(await reaches(a, 2), false)
@@ -54,7 +55,7 @@ test('two private Go daemons come to trust each other through our mailbox, reach
   await until(async () => (await askRegistry(rendezvous.registry, { type: 'check_trust', node_id: 1, peer_id: 2 }))['trusted'] === false, () => 'the pair is still there')
 })
 
-test('a rejection arrives, and makes no pair', { skip: SKIP }, async (context) => {
+test('a rejection arrives, and makes no pair', { skip: noGo }, async (context) => {
   const rendezvous = await ours(context)
   const [a, b] = [await daemon(context, rendezvous), await daemon(context, rendezvous)]
   await a.ctl('handshake', '2', 'hello')
@@ -64,7 +65,7 @@ test('a rejection arrives, and makes no pair', { skip: SKIP }, async (context) =
   assert.equal((await askRegistry(rendezvous.registry, { type: 'check_trust', node_id: 1, peer_id: 2 }))['trusted'], false)
 })
 
-test('a private Go daemon that asks a public one directly is trusted by both, and both ways are open', { skip: SKIP }, async (context) => {
+test('a private Go daemon that asks a public one directly is trusted by both, and both ways are open', { skip: noGo }, async (context) => {
   const rendezvous = await ours(context)
   const [a, b] = [await daemon(context, rendezvous), await daemon(context, rendezvous, '-public')]
   await a.ctl('handshake', '2', 'hello')
@@ -76,7 +77,7 @@ test('a private Go daemon that asks a public one directly is trusted by both, an
   assert.ok(await reaches(b, 1))
 })
 
-test('Go daemons join a network of ours at their start, and its members reach each other without handshakes', { skip: SKIP }, async (context) => {
+test('Go daemons join a network of ours at their start, and its members reach each other without handshakes', { skip: noGo }, async (context) => {
   const rendezvous = await ours(context, { rules: { adminToken: ADMIN_TOKEN } })
   const a = await daemon(context, rendezvous)
   const created = await askRegistry(rendezvous.registry, { type: 'create_network', node_id: 1, name: 'lab', admin_token: ADMIN_TOKEN })
@@ -87,7 +88,7 @@ test('Go daemons join a network of ours at their start, and its members reach ea
   assert.ok(await reaches(b, 1))
 })
 
-test('a Go daemon comes back to its id after a restart of our registry', { skip: SKIP }, async (context) => {
+test('a Go daemon comes back to its id after a restart of our registry', { skip: noGo }, async (context) => {
   const storeDir = folder(context)
   const first = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: LOG, storeDir })
   const a = await daemon(context, first, '-hostname', 'anna', '-public')
@@ -98,7 +99,7 @@ test('a Go daemon comes back to its id after a restart of our registry', { skip:
   assert.equal(shown['node_id'], 1)
 })
 
-test('a Go daemon speaks TLS with our registry by its fingerprint, and with none other', { skip: SKIP }, async (context) => {
+test('a Go daemon speaks TLS with our registry by its fingerprint, and with none other', { skip: noGo }, async (context) => {
   const rendezvous = await ours(context, { tlsOnly: true })
   const a = await daemon(context, rendezvous, '-registry-tls', '-registry-fingerprint', rendezvous.fingerprint)
   assert.equal((await a.ctl('info'))['node_id'], 1)
@@ -107,7 +108,7 @@ test('a Go daemon speaks TLS with our registry by its fingerprint, and with none
 })
 
 for (const tls of [false, true]) {
-  test(`our node registers at the Go registry ${tls ? 'over pinned TLS' : 'in the clear'}, and a Go daemon there reaches it`, { skip: SKIP }, async (context) => {
+  test(`our node registers at the Go registry ${tls ? 'over pinned TLS' : 'in the clear'}, and a Go daemon there reaches it`, { skip: noGo }, async (context) => {
     const go = await startGoRendezvous(tls ? ['-tls'] : [])
     context.after(() => go.stop())
     const pin = tls ? { registryFingerprint: go.fingerprint } : {}
