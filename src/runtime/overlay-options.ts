@@ -1,11 +1,9 @@
 /** What a node is started with, and the checks that need no node. Above: overlay-node.ts. */
-import { lookup } from 'node:dns/promises'
 import type { OverlayAddress } from '../base/address.ts'
 import { parseAddress } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
-import type { Endpoint, NodeId } from '../base/types.ts'
-import { formatEndpoint } from '../base/types.ts'
+import type { NodeId } from '../base/types.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../proto/stream/constants.ts'
 
 export interface OverlayNodeOptions {
@@ -24,16 +22,6 @@ export interface OverlayNodeOptions {
 /** A tenth of the socket's buffer at most: one datagram must not push all others out. */
 export function maxSegmentFor (receiveBufferBytes: number): number {
   return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
-}
-
-/** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */
-export async function literal (endpoint: Endpoint): Promise<Endpoint> {
-  if (/^[\d.]+$/.test(endpoint.address) || endpoint.address.includes(':')) return endpoint
-  try {
-    return { address: (await lookup(endpoint.address)).address, port: endpoint.port }
-  } catch (error) {
-    throw new PilotError('REGISTRY_UNREACHABLE', `--beacon ${formatEndpoint(endpoint)}: the name does not resolve`, {}, error)
-  }
 }
 
 export function pinnedNames (pinned: OverlayNodeOptions['pinned']): ReadonlyMap<string, OverlayAddress> {
