@@ -15,6 +15,7 @@ import { PATH_FORM, PATH_POLICIES, TRUSTED, parseListen, parsePort, parseTarget 
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
+const NO_NETWORKS = 'an empty list: this version joins no network but the backbone'
 const keysAndValues = 'keys with values'
 const hostPort = text('a host and port as "127.0.0.1:9000"', isHostPort)
 const listenPort = text('an IP address and port as "127.0.0.1:8080"', (value) => parseListen(value) !== undefined)
@@ -48,6 +49,8 @@ const NodeSection = section({
     .describe('Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.'),
   daemon: filePath.optional()
     .describe('Unix socket of a pilot daemon to use instead of a node of our own. Absent: none. Goes with trust, registry (whom to ask for names) and stateDir only.'),
+  networks: z.array(z.never(), { error: NO_NETWORKS }).max(0, { error: NO_NETWORKS }).default([])
+    .describe('Private networks to join. This version joins none but the backbone, so the list is empty.'),
   trust: list(peer).default([])
     .describe('Peers to ask for trust, and whose request is approved when it comes.'),
 })

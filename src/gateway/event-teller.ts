@@ -12,6 +12,7 @@ export class EventTeller {
   readonly #onEvent: (event: GatewayEvent) => void
   readonly #sparse: SparseLog
   readonly #toldPaths = new Map<NodeId, string>()
+  readonly #unmeasured = new Map<NodeId, NodeJS.Timeout>()
 
   constructor (log: Logger, onEvent: (event: GatewayEvent) => void) {
     this.#log = log
@@ -70,12 +71,25 @@ export class EventTeller {
   }
 
   #onPath (nodeId: NodeId, peer: string, path: PathStatus): void {
+    clearTimeout(this.#unmeasured.get(nodeId))
+    this.#unmeasured.delete(nodeId)
+    if (path.rttMs === null) { // just proven; the same is told again in a moment, with its time
+      this.#unmeasured.set(nodeId, setTimeout(() => this.#tellPath(nodeId, peer, path), MEASURE_MS).unref())
+      return
+    }
+    this.#tellPath(nodeId, peer, path)
+  }
+
+  #tellPath (nodeId: NodeId, peer: string, path: PathStatus): void {
     const told = `${path.kind} ${path.endpoint} ${path.mtu}`
     if (this.#toldPaths.get(nodeId) === told) return
     this.#toldPaths.set(nodeId, told)
     this.#onEvent({ event: 'path', peer, nodeId, ...path })
   }
 }
+
+/** How long a path may stay without a round-trip time before it is told without one, ms. */
+const MEASURE_MS = 500
 
 const TURNED_AWAY = {
   stranger: 'a node that is not trusted knocked; it got no answer',

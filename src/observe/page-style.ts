@@ -40,7 +40,7 @@ path.area { fill: currentColor; opacity: .14; }
 .card { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 9px 14px; border-bottom: 1px solid var(--line); vertical-align: middle; }
-th { font-size: 12px; font-weight: 600; color: var(--soft); white-space: nowrap; }
+th, th.mono { font-family: inherit; font-size: 12px; font-weight: 600; color: var(--soft); white-space: nowrap; }
 tr:last-child td { border-bottom: 0; }
 th.num, td.num { text-align: right; white-space: nowrap; }
 .empty, .more { padding: 12px 14px; color: var(--soft); }

@@ -20,7 +20,7 @@ import type { Stream } from '../proto/stream/stream.ts'
 import { NEWS_OPEN } from '../proto/stream/stream.ts'
 import type { HandshakeMessage } from '../wire/handshake-message.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
-import { literal } from './addresses.ts'
+import { BeaconName, resolveFor } from './beacon-name.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
 import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
@@ -60,6 +60,7 @@ export class OverlayNode implements Overlay {
   readonly core: OverlayCore
   readonly #registryEndpoint: string
   readonly #beaconEndpoint: string
+  readonly #beacon: BeaconName
   #registryState: 'connecting' | 'registered' | 'unreachable' = 'connecting'
   #registrySince = new Date()
   hostname: string | undefined
@@ -86,13 +87,15 @@ export class OverlayNode implements Overlay {
 
   private constructor (parts: {
     identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
-    registry: RegistryTarget, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
+    registry: RegistryTarget, beacon: BeaconName, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
   }) {
     const { core, socket, options } = parts
     this.identity = parts.identity
     this.core = core
     this.#registryEndpoint = options.registry
     this.#beaconEndpoint = options.beacon
+    this.#beacon = parts.beacon
+    parts.beacon.follow({ isSilent: () => core.context.beacon.silent, onMoved: () => this.#turn((now) => core.context.beacon.refresh(now)) })
     this.#socket = socket
     this.#log = parts.log
     this.#onEvent = parts.onEvent
@@ -105,7 +108,7 @@ export class OverlayNode implements Overlay {
     })
     this.#driver = new Driver(core, {
       now: monotonicNow,
-      sendDatagram: (slot) => socket.send(slot),
+      sendDatagram: (slot) => { if (slot.endpoint.address !== '') socket.send(slot) }, // a beacon whose name is not known yet
       backlog: () => socket.backlog,
       sendRegistry: (message) => this.#link.send(message),
       dropRegistry: () => this.#link.drop(),
@@ -134,7 +137,9 @@ export class OverlayNode implements Overlay {
     const trustFile = trustPath(options.identityFile)
     const trust = await loadTrust(trustFile)
     const listen = endpointOption(options.listen, 'listen')
-    const [registry, beacon] = [registryTarget(options.registry, options.registryFingerprint), await literal(endpointOption(options.beacon, 'beacon'))]
+    const registry = registryTarget(options.registry, options.registryFingerprint)
+    const beacon = new BeaconName(endpointOption(options.beacon, 'beacon'), log, resolveFor(listen))
+    await beacon.start()
     const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
     const inbox = { onDatagram (_bytes: Uint8Array, _source: Endpoint): void {} }
     const socket = await UdpSocket.open(listen, (bytes, source) => inbox.onDatagram(bytes, source))
@@ -144,7 +149,7 @@ export class OverlayNode implements Overlay {
       crc32,
       random: systemRandom,
       timestamp: timestampOf,
-      beacon,
+      beacon: beacon.endpoint,
       fixedEndpoint,
       localEndpoint: socket.local,
       network: ownNetwork(socket.local),
@@ -155,7 +160,7 @@ export class OverlayNode implements Overlay {
       maxDatagram: maxDatagramTo,
       maxSegment: maxSegmentFor(socket.receiveBufferBytes),
     }, trust, monotonicNow())
-    const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, onEvent, inbox })
+    const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, beacon, onEvent, inbox })
     node.hostname = options.hostname
     for (const peer of options.trust) node.#wish(peer, 'asked at start')
     node.#link.start()
@@ -320,6 +325,7 @@ export class OverlayNode implements Overlay {
     this.#watch.stop()
     this.#driver.stop()
     this.#link.stop()
+    this.#beacon.stop()
     this.#saveTrust()
     await this.#saving
     await this.#socket.close()

@@ -50,7 +50,7 @@ export class UdpSocket {
   /** Sends slot.buffer[0, slot.length). The slot gets another buffer when the kernel did not take this one at once. */
   send (slot: DatagramSlot): void {
     let { address } = slot.endpoint
-    if (slot.endpoint.port === 0) return
+    if (slot.endpoint.port === 0 || address === '') return // nowhere: a beacon whose name does not resolve yet
     const isV6 = address.includes(':')
     if (isV6 && !this.#v6) return // no way to there from an IPv4 socket
     if (!isV6 && this.#v6) address = `::ffff:${address}`

@@ -178,11 +178,11 @@ async function greeted (to: Address): Promise<Socket> {
 
 /** A new connection after the other, each with an echo, until it is stopped. */
 function requests (to: Address): { stop (): Promise<{ readonly done: number, readonly failed: readonly string[] }> } {
-  let running = true
+  const stopping = new AbortController()
   let done = 0
   const failed: string[] = []
   const worker = async (): Promise<void> => {
-    while (running) {
+    while (!stopping.signal.aborted) {
       try {
         assert.equal((await talk(stage, to, Buffer.from('ping'))).toString(), 'ping')
         done += 1
@@ -195,7 +195,7 @@ function requests (to: Address): { stop (): Promise<{ readonly done: number, rea
   const workers = Promise.all([worker(), worker(), worker(), worker()])
   return {
     stop: async () => {
-      running = false
+      stopping.abort()
       await workers
       return { done, failed }
     },

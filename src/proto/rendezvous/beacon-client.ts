@@ -3,7 +3,7 @@ import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { encodeDiscover } from '../../wire/beacon-messages.ts'
 import type { Machine } from '../machine.ts'
-import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS, REFRESH_PAUSE_MS } from './constants.ts'
+import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS, REFRESH_PAUSE_MS, SILENT_AFTER } from './constants.ts'
 
 export class BeaconClient implements Machine {
   /** Our public endpoint, as the beacon saw it last. */
@@ -32,6 +32,9 @@ export class BeaconClient implements Machine {
     this.#nextAt = now
     this.#unanswered = 0
   }
+
+  /** Several questions in a row without an answer. */
+  get silent (): boolean { return this.#unanswered >= SILENT_AFTER }
 
   /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
   setNodeId (nodeId: NodeId): void {

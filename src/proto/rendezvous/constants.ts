@@ -11,6 +11,8 @@ export const DISCOVER_RETRY_MS: readonly number[] = [150, 300, 600, 1_000, 5_000
 export const DISCOVER_INTERVAL_MS = 20_000
 /** Least pause between discovers that silent peers cause, ms: many may fall silent at once. */
 export const REFRESH_PAUSE_MS = 1_000
+/** Unanswered questions after which the beacon counts as gone, or as moved: single datagrams get lost. */
+export const SILENT_AFTER = 3
 /** How long registration waits for the beacon to tell our endpoint, ms: a silent beacon must not hold a node back. */
 export const DISCOVER_PATIENCE_MS = 600
 /** Pauses behind the questions of a NAT probe, ms: each may be lost, and so may its answer. */

@@ -162,6 +162,7 @@ function upWorld (how: { readonly stop?: (graceMs: number) => Promise<void>, rea
   let given: GatewayOptions | undefined
   const modules: Partial<Modules> = {
     log: logModule(trace.steps),
+    observe: async () => ({ startObserve: async ({ listen }) => ({ address: listen, stop: async () => {} }) }),
     gateway: async () => ({ startGateway: async (options, { onEvent }) => {
       trace.steps.push('gateway')
       given = options

@@ -8,7 +8,7 @@ import { loadConfig, parseConfig } from '../../../src/config/load.ts'
 test('the smallest file has every default', () => {
   assert.deepEqual(parseConfig('version: 1\n', 'g.yaml'), {
     version: 1,
-    node: { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', listen: '0.0.0.0:0', public: false, trust: [] },
+    node: { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', listen: '0.0.0.0:0', public: false, networks: [], trust: [] },
     peers: {}, map: [], expose: [], observe: {}, admin: {},
   })
 })

@@ -1,0 +1,133 @@
+/** The configuration while it runs, on a gateway that only remembers: what is worked out, in what order, and what is refused. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { PilotError } from '../../../src/base/errors.ts'
+import { LiveConfig, adminControl } from '../../../src/admin/live.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { resolveOptions, type Flags } from '../../../src/config/options.ts'
+import { difference } from '../../../src/gateway/services.ts'
+import type { Changes, Desired, GatewayEvent } from '../../../src/gateway/types.ts'
+import { STATUS, fakeControl } from './control.ts'
+
+test('what came by command is on top of the file: reloads keep it, and the file wins for a name of its own', async (t) => {
+  const { live, names, write } = await setting(t, 'map: [{ name: one, peer: b, port: 1 }]', { map: ['b:9'] })
+  assert.deepEqual(names(), ['one', 'b:9'])
+  await live.map('b:2', { name: 'two' })
+  await live.unmap('one', {})
+  assert.deepEqual(names(), ['b:9', 'two'])
+  await write('map: [{ name: one, peer: b, port: 1 }, { name: three, peer: b, port: 3 }]')
+  await live.reload()
+  assert.deepEqual(names(), ['three', 'b:9', 'two'], 'one stays away')
+  await write('map: [{ name: one, peer: b, port: 7 }, { name: two, peer: b, port: 8 }]')
+  await live.reload()
+  assert.deepEqual(names(), ['one', 'two', 'b:9'], 'its entry has changed, so it is back; two is that of the file')
+  assert.equal(live.config().maps.find(({ name }) => name === 'two')?.port, 8)
+})
+
+test('a version is one applied change; stale ones are refused, and what changes nothing makes none', async (t) => {
+  const { live, events } = await setting(t, '', {})
+  assert.equal(live.config().version, 1)
+  await live.reload()
+  assert.equal(live.config().version, 1)
+  await live.map('b:1', { ifVersion: 1 })
+  await assert.rejects(live.map('b:2', { ifVersion: 1 }), { code: 'CONFLICT' })
+  await assert.rejects(live.replace(1, { map: [] }), { code: 'CONFLICT' })
+  assert.equal((await live.replace(2, { map: [{ peer: 'b', port: 5 }], expose: [{ port: 80, target: '3000' }] })).version, 3)
+  assert.deepEqual(live.config().exposes.map(({ name }) => name), ['80'])
+  await assert.rejects(live.replace(3, { map: [{ peer: 'b' }] }), { code: 'CONFIG_INVALID' })
+  assert.deepEqual(events.filter(({ event }) => event === 'reloaded').length, 2)
+})
+
+test('a file that cannot be taken over leaves all as it was and says why until it can', async (t) => {
+  const { live, names, write, gateway, logged } = await setting(t, 'map: [{ name: one, peer: b, port: 1 }]', {})
+  for (const [text, code, why] of [
+    ['colour: red', 'CONFIG_INVALID', /colour: no such key/],
+    ['node: { public: true, hostname: other }', 'RESTART_NEEDED', /^node\.hostname, node\.public: cannot change|^node\.public, node\.hostname: cannot change/],
+    ['map: [{ name: x, peer: b, port: 1 }, { name: x, peer: b, port: 2 }]', 'CONFLICT', /"x" is given twice/],
+  ] as const) {
+    await write(text)
+    for (let twice = 0; twice < 2; twice++) await assert.rejects(live.reload(), { code })
+    assert.match(live.status().config!.error!, why)
+    assert.deepEqual(names(), ['one'])
+  }
+  gateway.fail = new PilotError('PORT_IN_USE', 'taken')
+  await write('map: [{ name: two, peer: b, port: 2 }]')
+  await assert.rejects(live.reload(), { code: 'PORT_IN_USE' })
+  gateway.fail = undefined
+  assert.equal(logged(), 4, 'each text once')
+  await live.reload()
+  assert.deepEqual([live.status().config!.error, names()], [null, ['two']])
+})
+
+test('save applies before it writes, and writes nothing that was not applied', async (t) => {
+  const { live, file, write, gateway } = await setting(t, '# ours\nmap: [{ name: one, peer: b, port: 1 }]', {})
+  const before = await readFile(file, 'utf8')
+  gateway.fail = new PilotError('PORT_IN_USE', 'taken')
+  await assert.rejects(live.map('b:2', { save: true }), { code: 'PORT_IN_USE' })
+  gateway.fail = undefined
+  assert.equal(await readFile(file, 'utf8'), before)
+  await live.map('b:2', { save: true })
+  assert.match(await readFile(file, 'utf8'), /^version: 1\n# ours\n.*peer: b, port: 2/s)
+  await live.reload()
+  assert.equal(live.config().version, 2, 'the watch finds nothing new')
+  await write('map: []')
+  await assert.rejects(live.map('b:3', { save: true }), { code: 'CONFLICT' }, 'somebody edits the file at this moment')
+})
+
+test('without a file there is nothing to reload or to save in', async () => {
+  const { live } = bare({})
+  await assert.rejects(live.reload(), { code: 'USAGE', message: /without a configuration file/ })
+  await assert.rejects(live.map('b:1', { save: true }), { code: 'USAGE' })
+  await live.expose('80=3000', { name: 'web' })
+  await assert.rejects(live.expose('81=3000', { name: 'web' }), { code: 'CONFLICT' })
+  await assert.rejects(live.expose('80=3000', { name: 'other' }), { code: 'CONFLICT', message: /overlay port "80"/ })
+  await assert.rejects(live.unexpose('80', {}), { code: 'NOT_FOUND' })
+})
+
+test('the socket offers the methods of both, each of its own owner', async () => {
+  const { live } = bare({})
+  const control = adminControl(fakeControl([]), live)
+  assert.equal(control.status().config?.version, 1)
+  assert.equal(control.peers().length, 1)
+  assert.equal((await control.map('b:1', {})).name, 'b:1')
+})
+
+async function setting (t: { after (fn: () => Promise<void>): void }, text: string, flags: Flags) {
+  const file = join(await mkdtemp(join(tmpdir(), 'pilotgate-live-')), 'gateway.yaml')
+  t.after(() => rm(dirname(file), { recursive: true }))
+  const write = (content: string): Promise<void> => writeFile(file, `version: 1\n${content}\n`)
+  await write(text)
+  return { ...bare(flags, { file: await loadConfig(file), path: file }), file, write }
+}
+
+/** Listeners are only names here; `fail` is what binding meets. */
+function bare (flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof loadConfig>>, readonly path: string }) {
+  const sources = { flags, env: { HOME: '/home/ann' }, file: given?.file }
+  const events: GatewayEvent[] = []
+  let logged = 0
+  const { maps, exposes, trust } = resolveOptions(sources)
+  const gateway = {
+    desired: { maps, exposes, trust } as Desired,
+    fail: undefined as PilotError | undefined,
+    status: () => STATUS,
+    mappings: () => gateway.desired.maps.map(({ name, peer, port }) => ({ name, local: '', peer, remote: `${peer}:${port}`, protocol: 'tcp' as const })),
+    exposes: () => gateway.desired.exposes.map(({ name, port, target, allow }) => ({ name, port, target: target.text, allow, protocol: 'tcp' as const })),
+    changes: (wanted: Desired): Changes => {
+      const names = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name)
+      const [map, expose] = [difference(gateway.desired.maps, wanted.maps), difference(gateway.desired.exposes, wanted.exposes)]
+      return { mapped: names(map.added), unmapped: names(map.removed), remapped: names(map.changed), exposed: names(expose.added), unexposed: names(expose.removed), reexposed: names(expose.changed), trust: [] }
+    },
+    apply: async (wanted: Desired): Promise<Changes> => {
+      if (gateway.fail !== undefined) throw gateway.fail
+      const changes = gateway.changes(wanted)
+      gateway.desired = wanted
+      return changes
+    },
+  }
+  const log = { info () {}, error () { logged += 1 } }
+  const live = new LiveConfig({ gateway, sources, file: given?.path, log, onEvent: (event) => events.push(event), onDown () {} })
+  return { live, gateway, events, logged: () => logged, names: () => gateway.desired.maps.map(({ name }) => name) }
+}

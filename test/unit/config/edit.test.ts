@@ -1,0 +1,54 @@
+/** Single edits to the text of a file: what they add reads as what was meant, and everything else stays as it stood. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { withExposure, withMapping, without } from '../../../src/config/edit.ts'
+import { parseConfig } from '../../../src/config/load.ts'
+import { exposesOf, mapsOf } from '../../../src/config/options.ts'
+import { STARTER } from '../../../src/config/starter.ts'
+import { parseExposeSpec, parseMapSpec } from '../../../src/gateway/specs.ts'
+
+const FILE = `# ours
+version: 1   # always
+
+map:
+  # the first
+  - { name: one, peer: agent-b, port: 80, local: "127.0.0.1:8080" }   # stays
+  - peer: agent-b
+    ports: [1, "5-6"]
+  - { peer: agent-c, port: 80 }
+  - { peer: agent-c, port: 80, local: 81 }
+`
+
+test('what is added reads as the spec that it was', () => {
+  for (const text of ['agent-b:80', '8080:agent-b:80', '0:agent-b:80', '127.0.0.1:1:agent-b:2', '[::1]:1:agent-b:2', '[0:0000.0000.0004]:80', '7:80']) {
+    const spec = parseMapSpec(text)
+    assert.deepEqual(mapsOf(parseConfig(withMapping('version: 1\n', spec, false), 'x')), [spec], text)
+    assert.deepEqual(mapsOf(parseConfig(withMapping(FILE, { ...spec, name: 'mine' }, true), 'x')).at(-1), { ...spec, name: 'mine' }, text)
+  }
+  for (const text of ['80=3000', '80=h2c://127.0.0.1:3000,allow=agent-a', '5432=unix:/run/pg.sock,allow=0:0000.0000.0004,allow=trusted']) {
+    const spec = parseExposeSpec(text)
+    assert.deepEqual(exposesOf(parseConfig(withExposure(FILE, spec, false), 'x')), [spec], text)
+  }
+})
+
+test('comments, blank lines and the rest of the file stay', () => {
+  const after = withMapping(FILE, parseMapSpec('agent-d:80'), false)
+  for (const line of ['# ours', 'version: 1   # always', '  # the first', '    ports: [1, "5-6"]']) assert.ok(after.replaceAll(/ +#/g, ' #').includes(line.replaceAll(/ +#/g, ' #').replace('[1, "5-6"]', '[ 1, "5-6" ]')) || after.includes(line), `${line}\n${after}`)
+  assert.match(after, /agent-d/)
+  assert.equal(parseConfig(withMapping(STARTER, parseMapSpec('a:1'), false), 'x').map.length, 1)
+})
+
+test('an entry goes by the name that it makes; one of several ports is not torn apart', () => {
+  assert.ok(!without(FILE, 'map', 'one').includes('8080'))
+  assert.deepEqual(mapsOf(parseConfig(without(FILE, 'map', '81:agent-c:80'), 'x')).at(-1)?.localPort, 80)
+  assert.throws(() => without(FILE, 'map', 'agent-b:5'), { code: 'USAGE', message: /entry with several ports/ })
+  assert.throws(() => without(FILE, 'map', 'nothing'), { code: 'NOT_FOUND' })
+  assert.throws(() => without(FILE, 'expose', 'one'), { code: 'NOT_FOUND' })
+  assert.equal(without('version: 1\nmap: [{ peer: a, port: 1 }]\n', 'map', 'a:1'), 'version: 1\n')
+})
+
+test('the starter is a configuration as it is, and with its comments taken in', () => {
+  assert.equal(parseConfig(STARTER, 'x').map.length, 0)
+  const whole = parseConfig(STARTER.replaceAll(/^#(?! )/gm, '').replaceAll(/^#( {2})/gm, '$1'), 'x')
+  assert.deepEqual([whole.map.length, whole.expose.length, whole.observe.listen, whole.node.hostname], [2, 2, '127.0.0.1:9464', 'my-gateway'])
+})

@@ -1,0 +1,60 @@
+/** The name of the beacon: asked for until it is known, and again when the beacon is silent. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { BeaconName } from '../../../src/runtime/beacon-name.ts'
+import { silentLogger } from '../../../src/runtime/log.ts'
+
+test('a name that does not resolve at first does not keep the node from starting, and is asked for again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const answers = [new Error('EAI_AGAIN'), new Error('EAI_AGAIN'), '192.0.2.1']
+  const { beacon, moves, asked } = named(answers)
+  await beacon.start()
+  assert.deepEqual(beacon.endpoint, { address: '', port: 9001 })
+  for (const pause of [1_000, 2_000]) {
+    t.mock.timers.tick(pause)
+    await settled()
+  }
+  assert.deepEqual([beacon.endpoint.address, moves(), asked()], ['192.0.2.1', 1, 3])
+  beacon.stop()
+})
+
+test('a beacon that falls silent is looked up again, and followed where it went; one that answers is not', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { beacon, moves, asked, silence } = named(['192.0.2.1', '192.0.2.2'])
+  await beacon.start()
+  const before = beacon.endpoint
+  t.mock.timers.tick(30_000)
+  await settled()
+  assert.equal(asked(), 1)
+  silence()
+  t.mock.timers.tick(30_000)
+  await settled()
+  assert.deepEqual([beacon.endpoint, moves(), asked()], [{ address: '192.0.2.2', port: 9001 }, 2, 2])
+  assert.equal(before, beacon.endpoint, 'whoever holds the endpoint sees the new place')
+  beacon.stop()
+  t.mock.timers.tick(300_000)
+  await settled()
+  assert.equal(asked(), 2)
+})
+
+test('an address is nothing to look up', async () => {
+  let asked = 0
+  const beacon = new BeaconName({ address: '2001:db8::1', port: 1 }, silentLogger, async () => { asked += 1; return '' })
+  await beacon.start()
+  assert.deepEqual([beacon.endpoint, asked], [{ address: '2001:db8::1', port: 1 }, 0])
+})
+
+function named (answers: (Error | string)[]) {
+  let [moves, asked, silent] = [0, 0, false]
+  const beacon = new BeaconName({ address: 'rv.example', port: 9001 }, silentLogger, async () => {
+    const answer = answers[Math.min(asked++, answers.length - 1)]!
+    if (answer instanceof Error) throw answer
+    return answer
+  })
+  beacon.follow({ isSilent: () => silent, onMoved: () => { moves += 1 } })
+  return { beacon, moves: () => moves, asked: () => asked, silence: () => { silent = true } }
+}
+
+function settled (): Promise<void> {
+  return new Promise((resolve) => { setImmediate(() => setImmediate(resolve)) })
+}
