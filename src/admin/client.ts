@@ -18,6 +18,7 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
     mappings: () => get('/v1/mappings'),
     exposes: () => get('/v1/exposes'),
     connections: () => get('/v1/connections'),
+    whois: (local) => post('/v1/whois', { local }),
     trusted: () => get('/v1/trust'),
     pending: () => get('/v1/trust/pending'),
     ping: (peer, seq, pingMs) => post('/v1/ping', { peer, seq, timeoutMs: pingMs }, pingMs + timeoutMs),

@@ -17,6 +17,7 @@ export const ERRORS = {
   PEER_RESET: { exit: 5, http: 502, hint: 'The other side ended the connection; its log says why.' },
   CONNECTION_REFUSED: { exit: 5, http: 502, hint: 'The node answered, but nothing is offered to us on that port.' },
   TARGET_UNREACHABLE: { exit: 5, http: 502, hint: 'The exposed local service does not accept connections. Is it running?' },
+  BAD_RESPONSE: { exit: 5, http: 502, hint: 'What answers there does not speak the HTTP that it was asked in. A mapping carries any protocol.' },
   REGISTRY_UNREACHABLE: { exit: 5, http: 504, hint: 'Check the --registry address and that the rendezvous runs. The gateway keeps trying by itself.' },
   DAEMON_UNREACHABLE: { exit: 5, http: 504, hint: 'Does the pilot daemon run, and may this user open its socket? `pilotctl info` tells. A running gateway keeps trying by itself.' },
   REGISTRY_REFUSED: { exit: 1, http: 502, hint: 'The registry answered with an error; the message holds its text.' },

@@ -13,6 +13,7 @@ import { addRendezvous } from './commands/rendezvous.ts'
 import { addStatus } from './commands/status.ts'
 import { addTrust } from './commands/trust.ts'
 import { addUp } from './commands/up.ts'
+import { addWhois } from './commands/whois.ts'
 import { Output, printError, type CommonOptions } from './output.ts'
 import type { World } from './world.ts'
 
@@ -69,12 +70,12 @@ function usageError (error: CommanderError): PilotError {
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addTrust, addConfig,
+  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addWhois, addTrust, addConfig,
 ]
 
 /** Commands of the contract that come with later versions: no misspelling, and no silence either. */
 const LATER: ReadonlySet<string> = new Set([
-  'map', 'unmap', 'expose', 'unexpose', 'whois', 'invite', 'bench', 'doctor', 'explain', 'resolve', 'init', 'schema', 'diff', 'reload', 'drain', 'down', 'completion',
+  'map', 'unmap', 'expose', 'unexpose', 'invite', 'bench', 'doctor', 'explain', 'resolve', 'init', 'schema', 'diff', 'reload', 'drain', 'down', 'completion',
 ])
 const INSTEAD: Readonly<Record<string, string>> = {
   map: '; say it when the gateway starts: pilotgate up --map SPEC',

@@ -63,6 +63,7 @@ export function resolveOptions (sources: Sources): GatewayOptions {
     exposes: [...fileExposes(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
+    ...httpOf(config),
     ...daemonOf(sources),
   }
   checkMaps(options)
@@ -131,14 +132,21 @@ function fileMaps (config: Config): MapSpec[] {
 }
 
 function fileExposes (config: Config): ExposeSpec[] {
-  return config.expose.map(({ name, port, target, allow }) =>
-    ({ name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)) }))
+  return config.expose.map(({ name, port, target, allow, identity }) => ({
+    name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)),
+    ...identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] },
+  }))
 }
 
-function checkMaps ({ maps, allowLan }: GatewayOptions): void {
+function httpOf ({ http }: Config): Pick<GatewayOptions, 'http'> {
+  return http === undefined ? {} : { http: parseListen(http.listen)! }
+}
+
+function checkMaps ({ maps, allowLan, http }: GatewayOptions): void {
   checkDistinct('mapping', maps.map((map) => map.name))
   checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}`))
   if (maps.length > MAX_MAPPINGS) throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
+  if (http !== undefined && !isLoopback(http.address) && !allowLan) throw new PilotError('USAGE', `http.listen: ${http.address} is not a loopback address, so others could reach every peer through it; say --allow-lan if they shall`, { option: 'http.listen' })
   const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
   if (open === undefined || allowLan) return
   throw new PilotError('USAGE', `map "${formatMapSpec(open)}": ${open.localAddress} is not a loopback address, so others could use this mapping; say --allow-lan if they shall`, { map: open.name })

@@ -11,7 +11,7 @@ import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
-import { TRUSTED, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+import { IDENTITY_FORM, IDENTITY_KINDS, TRUSTED, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -80,6 +80,13 @@ const ExposeEntry = section({
     .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock". Bytes are carried unchanged whatever the scheme.'),
   allow: list(text(`"${TRUSTED}", or ${peerText}`, (value) => value === TRUSTED || parsePeerName(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
     .describe('Who may connect: "trusted" for every trusted peer, or single peers (who must be trusted as well).'),
+  identity: list(z.enum(IDENTITY_KINDS, { error: IDENTITY_FORM })).refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' }).optional()
+    .describe('How the service learns who calls: "headers" (Pilot-Node and so on; the connection is then read as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol in front of each connection). Absent: it does not.'),
+})
+
+const HttpSection = section({
+  listen: listenPort
+    .describe('Local ip:port of the HTTP front, port 0 for a free one: http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.'),
 })
 
 const AdminSection = section({
@@ -93,6 +100,7 @@ export const Config = section({
     .describe('Pinned peers: names of our own that stand for one address and one key.'),
   map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
   expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
+  http: HttpSection.optional().describe('One local port for the HTTP of every peer. Absent: none.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>

@@ -10,13 +10,15 @@ import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayEvent, PathStatus } from '../runtime/overlay.ts'
 import { ConnectionTable } from './connections.ts'
 import { Exposure } from './expose.ts'
+import { HttpFront } from './http/front.ts'
 import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
 import { SparseLog } from './sparse-log.ts'
+import { whois } from './whois.ts'
 import type {
   GatewayControl, GatewayEvent, GatewayOptions, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
-  TrustRecord, TrustRequestRecord,
+  TrustRecord, TrustRequestRecord, WhoisRecord,
 } from './types.ts'
 
 export interface GatewayDeps {
@@ -57,6 +59,7 @@ class RunningGateway implements Gateway {
   readonly #sparse: SparseLog
   readonly #toldPaths = new Map<NodeId, string>()
   #node!: Overlay
+  #front: HttpFront | undefined
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
@@ -85,6 +88,7 @@ class RunningGateway implements Gateway {
       this.#exposures.push(exposure)
       await exposure.start()
     }
+    await this.#startFront(node)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
     else await soon(Promise.all(this.#mappings.map((mapping) => mapping.identify())), IDENTIFY_MS)
@@ -94,12 +98,20 @@ class RunningGateway implements Gateway {
     this.#state = 'ready'
   }
 
+  async #startFront (node: Overlay): Promise<void> {
+    const { http } = this.#options
+    if (http === undefined) return
+    this.#front = new HttpFront({ node, connections: this.#connections, log: this.#deps.log, mappings: () => this.#mappings.map(({ spec }) => spec) })
+    await this.#front.start(http.address, http.port)
+  }
+
   ready (): ReadyEvent {
     return {
       event: 'ready',
       node: this.#nodeRecord(),
       udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
+      http: this.#front?.local ?? null,
       mappings: this.mappings(),
       exposes: this.exposes(),
       elapsedMs: this.#elapsedMs,
@@ -116,6 +128,7 @@ class RunningGateway implements Gateway {
     this.#state = 'draining'
     for (const mapping of this.#mappings) mapping.stop()
     for (const exposure of this.#exposures) exposure.stop()
+    this.#front?.stop()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -139,6 +152,7 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       ...standing,
       admin: this.#options.adminSocket,
+      http: this.#front?.local ?? null,
       peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
@@ -161,6 +175,8 @@ class RunningGateway implements Gateway {
   async trusted (): Promise<readonly TrustRecord[]> {
     return (await this.#node.trusted()).map((entry) => this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt))
   }
+
+  async whois (local: string): Promise<WhoisRecord> { return whois(this.#connections, this.#node, local) }
 
   async pending (): Promise<readonly PendingTrustRecord[]> {
     return (await this.#node.pendingTrust()).map((entry) => ({

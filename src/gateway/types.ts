@@ -19,6 +19,10 @@ export type Target =
   | { readonly kind: 'tcp', readonly host: string, readonly port: number, readonly text: string } // text: tcp://127.0.0.1:3000
   | { readonly kind: 'unix', readonly path: string, readonly text: string } // text: unix:/run/pg.sock
 
+/** How a backend learns who calls: by HTTP headers, or by what the PROXY protocol puts in front of a connection. */
+export type ProxyVersion = 'proxy-v1' | 'proxy-v2'
+export type IdentityKind = 'headers' | ProxyVersion
+
 /** One local service made reachable on one of our overlay ports. */
 export interface ExposeSpec {
   readonly name: string // unique; the port unless the configuration names it
@@ -26,6 +30,7 @@ export interface ExposeSpec {
   readonly protocol: 'tcp'
   readonly target: Target
   readonly allow: readonly string[] // 'trusted' (every trusted peer), or peers as written
+  readonly identity?: readonly IdentityKind[] // absent: nothing is told, bytes are carried as they are
 }
 
 export interface MappedRecord {
@@ -42,6 +47,7 @@ export interface ExposedRecord {
   readonly target: string
   readonly allow: readonly string[]
   readonly protocol: 'tcp'
+  readonly identity?: readonly IdentityKind[] // absent: none
 }
 
 export interface NodeRecord {
@@ -66,6 +72,20 @@ export interface ConnectionRecord {
   readonly bytesOut: number // local → overlay
   readonly openedMs: number // age
   readonly state: 'connecting' | 'open'
+}
+
+/** Whose connection a local one is. */
+export interface WhoisRecord {
+  readonly local: string // as asked: the ip:port that the local program sees or has
+  readonly direction: 'map' | 'expose' // map: the local program called the peer; expose: the peer called it
+  readonly service: string
+  readonly peer: string
+  readonly nodeId: NodeId | null // null: still being dialled
+  readonly address: string | null
+  readonly hostname: string | null
+  readonly publicKey: string | null // base64
+  readonly path: PathKind | null
+  readonly openedMs: number // age
 }
 
 export interface TrustRecord {
@@ -105,6 +125,7 @@ export interface StatusRecord {
   readonly beacon: OverlayStatus['beacon']
   readonly daemon: OverlayStatus['daemon'] // null but under --daemon
   readonly admin: string
+  readonly http: string | null // ip:port of the HTTP front
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
@@ -118,6 +139,7 @@ export interface ReadyEvent {
   readonly node: NodeRecord
   readonly udp: string | null // null under --daemon
   readonly admin: string
+  readonly http: string | null // ip:port of the HTTP front
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
   readonly elapsedMs: number
@@ -140,6 +162,8 @@ export interface GatewayControl {
   mappings (): readonly MappedRecord[]
   exposes (): readonly ExposedRecord[]
   connections (): readonly ConnectionRecord[]
+  /** @param local ip:port of a connection between us and a local program. Rejects with NOT_FOUND when it is none of ours. */
+  whois (local: string): Promise<WhoisRecord>
   /** One echo; resolves when the answer is here. */
   ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
   trusted (): Promise<readonly TrustRecord[]>
@@ -166,6 +190,7 @@ export interface GatewayOptions {
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string
   readonly allowLan: boolean
+  readonly http?: { readonly address: string, readonly port: number } // absent: no HTTP front
   /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
   readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
 }

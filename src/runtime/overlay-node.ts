@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib'
 import type { OverlayAddress, PeerName } from '../base/address.ts'
 import { formatAddress } from '../base/address.ts'
+import { toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
 import { formatEndpoint } from '../base/types.ts'
@@ -26,10 +27,10 @@ import { lanEndpoints, maxDatagramTo } from './interfaces.ts'
 import type { Logger } from './log.ts'
 import { NodeStream, streamError } from './overlay-stream.ts'
 import type { StreamVerbs } from './overlay-stream.ts'
-import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, PathStatus, PeerStatus, Pong } from './overlay.ts'
 import { literal, maxSegmentFor, pinnedKeys, pinnedNames } from './overlay-options.ts'
 import type { OverlayNodeOptions } from './overlay-options.ts'
-import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
+import { overlayEvent, peerLabel, peerPath, peerStatus } from './overlay-report.ts'
 import { nameOf, parseTarget } from './peer-target.ts'
 import { PendingIncoming } from './pending-incoming.ts'
 import { RegistryLink } from './registry-link.ts'
@@ -233,6 +234,17 @@ export class OverlayNode implements Overlay {
   }
 
   hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
+  keyOf (node: NodeId): string | undefined {
+    const { peers, trust } = this.core.context
+    const key = peers.get(node)?.key ?? trust.keyOf(node)
+    return key === undefined ? undefined : toBase64(key)
+  }
+
+  pathOf (node: NodeId): PathStatus | undefined {
+    const peer = this.core.context.peers.get(node)
+    return peer === undefined ? undefined : peerPath(peer) ?? undefined
+  }
+
   async isTrusted (node: NodeId): Promise<boolean> { return this.core.context.trust.isTrusted(node) }
   async trusted (): Promise<readonly TrustedEntry[]> { return this.core.context.trust.trusted }
   async pendingTrust (): Promise<readonly PendingEntry[]> { return this.core.context.trust.pending }

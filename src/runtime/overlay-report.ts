@@ -18,12 +18,17 @@ export function peerStatus (peer: Peer, trusted: boolean, now: Instant): PeerSta
     hostname: peer.hostname ?? null,
     trusted,
     state: peer.state,
-    path: peer.connected && peer.paths.current !== undefined ? pathStatus(peer.paths.current) : null,
+    path: peerPath(peer),
     streams: peer.streams.size,
     bytesIn: peer.bytesIn,
     bytesOut: peer.bytesOut,
     lastHeardMs: peer.heardAt === -Infinity ? null : Math.round(now - peer.heardAt),
   }
+}
+
+/** Null: none is in use. */
+export function peerPath (peer: Peer): PathStatus | null {
+  return peer.connected && peer.paths.current !== undefined ? pathStatus(peer.paths.current) : null
 }
 
 /** @returns undefined for what is the node's own business. */

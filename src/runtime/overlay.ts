@@ -35,6 +35,10 @@ export interface Overlay {
   resolve (peer: string): Promise<NodeId>
   /** The name that a node has to us, if it has one: never asks anybody. */
   hostnameOf (node: NodeId): string | undefined
+  /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined where nobody tells us. Never asks anybody. */
+  keyOf (node: NodeId): string | undefined
+  /** The path to a node that is in use now; undefined: none, or nobody tells us. */
+  pathOf (node: NodeId): PathStatus | undefined
   /** One echo. @throws PilotError: what `dial` throws. */
   ping (peer: string, timeoutMs: number): Promise<Pong>
 

@@ -33,7 +33,7 @@ export function addUp (cli: Cli): void {
     .option('--identity <file>', 'private key of this node; made when absent')
     .option('--trust <peer>', 'ask this peer for trust and approve its request (repeatable)', collect)
     .option('--map <spec>', '[[BIND-IP:]LOCAL-PORT:]PEER:PORT: make a remote port local (repeatable)', collect)
-    .option('--expose <spec>', 'PORT=TARGET[,allow=PEER]...: offer a local service (repeatable)', collect)
+    .option('--expose <spec>', 'PORT=TARGET[,allow=PEER]...[,identity=KIND]...: offer a local service (repeatable)', collect)
     .option('--admin <socket>', 'Unix socket for the other commands (default admin.sock in the state folder)')
     .option('--daemon <socket>', 'use a pilot daemon that runs already, its identity and trust, instead of a node of our own')
     .option('--allow-lan', 'allow --map to listen beyond loopback')
@@ -89,7 +89,7 @@ export function eventLine (event: GatewayEvent): string {
   switch (event.event) {
     case 'mapped': return `mapped   ${mappedLine(event)}`
     case 'exposed': return `exposed  ${exposedLine(event)}`
-    case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin}, after ${Math.round(event.elapsedMs)} ms`
+    case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin},${event.http === null ? '' : ` http ${event.http},`} after ${Math.round(event.elapsedMs)} ms`
     case 'trust': return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
     case 'message': return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`
     case 'path': return `path     ${event.peer} (node ${event.nodeId}): ${event.kind} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`
@@ -100,8 +100,9 @@ function mappedLine ({ local, peer, remote }: MappedRecord): string {
   return `${local} → ${remote.startsWith(`${peer}:`) ? remote : `${peer}, ${remote}`}`
 }
 
-function exposedLine ({ port, target, allow }: ExposedRecord): string {
-  return `port ${port} → ${target} for ${allow.map((peer) => peer === 'trusted' ? 'every trusted peer' : peer).join(', ')}`
+function exposedLine ({ port, target, allow, identity = [] }: ExposedRecord): string {
+  const told = identity.length === 0 ? '' : `, told who calls by ${identity.join(' and ')}`
+  return `port ${port} → ${target} for ${allow.map((peer) => peer === 'trusted' ? 'every trusted peer' : peer).join(', ')}${told}`
 }
 
 function collect (value: string, before: readonly string[] | undefined): readonly string[] {

@@ -128,6 +128,9 @@ export class DaemonNode implements Overlay {
 
   async resolve (peer: string): Promise<NodeId> { return await this.#names.resolve(peer) }
   hostnameOf (node: NodeId): string | undefined { return this.#names.hostnameOf(node) }
+  /** Of a trusted peer, as of the last look at the daemon's trust. */
+  keyOf (node: NodeId): string | undefined { return this.#trust.keyOf(node) }
+  pathOf (): undefined { return undefined } // a daemon does not tell
 
   /** A daemon has no echo of its own; every node answers on the echo port. */
   async ping (peer: string, timeoutMs: number): Promise<Pong> {

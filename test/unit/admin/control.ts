@@ -1,10 +1,11 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
+import { PilotError } from '../../../src/base/errors.ts'
 import type { GatewayControl, StatusRecord } from '../../../src/gateway/types.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
   node: { nodeId: 1, address: '0:0000.0000.0001', hostname: 'agent-a', publicKey: 'AAAA' },
-  udp: '127.0.0.1:40001', admin: '/run/a.sock',
+  udp: '127.0.0.1:40001', admin: '/run/a.sock', http: null,
   registry: { endpoint: '127.0.0.1:9000', state: 'registered', since: '2026-11-23T00:00:00.000Z' },
   beacon: { endpoint: '127.0.0.1:9001', observed: '127.0.0.1:40001' },
   daemon: null,
@@ -36,6 +37,11 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
+    },
+    whois: (local) => {
+      calls.push(['whois', local])
+      if (local !== '127.0.0.1:40002') return Promise.reject(new PilotError('NOT_FOUND', `nobody at ${local}`))
+      return Promise.resolve({ local, direction: 'expose', service: '80', peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', path: 'punched', openedMs: 3_000 })
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),
