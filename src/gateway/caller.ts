@@ -34,7 +34,8 @@ export function callerOf (source: CallerSource, nodeId: NodeId): Caller {
  */
 export function ipOf (nodeId: NodeId, network = 0): string {
   const hex = (value: number): string => value.toString(16)
-  return `fd70:696c:6f74:${hex(network)}::${hex(nodeId >>> 16)}:${hex(nodeId & 0xffff)}`
+  const [high, low] = [nodeId >>> 16, nodeId & 0xffff]
+  return `fd70:696c:6f74${network === 0 ? '' : `:${hex(network)}`}::${high === 0 ? '' : `${hex(high)}:`}${hex(low)}` // as RFC 5952 writes it
 }
 
 /** The 16 bytes of `ipOf`. */

@@ -50,6 +50,6 @@ function tlv (type: number, value: string | null): Buffer {
 /** Types for applications are 0xE0 to 0xEF (section 2.2.7). All hold text: that is what backends can log and compare. */
 export const TLV = { address: 0xe0, key: 0xe1, hostname: 0xe2, path: 0xe3 } as const
 
-const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
+const SIGNATURE = Buffer.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a)
 const VERSION_2_PROXY = 0x21
 const TCP_OVER_IPV6 = 0x21

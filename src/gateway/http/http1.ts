@@ -5,6 +5,7 @@
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -30,6 +31,7 @@ export class Http1 {
     this.#server.maxHeadersCount = MAX_HEADERS
     this.#server.on('request', (req, res) => this.#onRequest(req, res))
     this.#server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head))
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onBadRequest(error, socket))
   }
 
   accept (socket: Duplex, route: Route): void {
@@ -41,7 +43,7 @@ export class Http1 {
   /** Connections with no request under way are closed now, the others after theirs. */
   drain (): void {
     this.#draining = true
-    for (const [socket, { active }] of this.#open) if (active === 0) socket.destroy()
+    for (const [socket, { active }] of this.#open) if (active === 0) (socket as Socket).destroySoon()
   }
 
   #onRequest (req: IncomingMessage, res: ServerResponse): void {
@@ -97,6 +99,20 @@ export class Http1 {
     if (hop === undefined) return
     if (hasBody(req)) fail(new PilotError('USAGE', 'a request that upgrades its connection cannot have a body'))
     else upgrade(req, res, socket, head, hop, tally, fail, over)
+  }
+
+  /** What the parser refuses. Node's own answer would be followed by a reset, which on the overlay overtakes it. */
+  #onBadRequest (error: NodeJS.ErrnoException, socket: Duplex): void {
+    const answering = (this.#open.get(socket)?.active ?? 0) > 0
+    if (answering || !socket.writable || !error.code?.startsWith('HPE_')) {
+      socket.destroy()
+      return
+    }
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    const text = `${status}\n${error.message}\n`
+    socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nPilot-Error: USAGE\r\n\r\n${text}`)
+    ;(socket as Socket).destroySoon()
+    this.#log.info({ status: Number(status.slice(0, 3)), code: 'USAGE', reason: error.message }, 'request')
   }
 
   #hop (req: IncomingMessage, access: Access, route: Route | undefined, fail: (error: PilotError) => void): Hop | undefined {

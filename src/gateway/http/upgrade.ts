@@ -50,7 +50,7 @@ export function lastResponse (req: IncomingMessage, socket: Duplex): ServerRespo
   res.assignSocket(socket as Socket)
   res.once('finish', () => {
     res.detachSocket(socket as Socket)
-    socket.end()
+    ;(socket as Socket).destroySoon()
   })
   return res
 }
