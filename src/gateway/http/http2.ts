@@ -67,7 +67,8 @@ export class Http2 {
       if (stream.destroyed || stream.closed) return
       const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
       const request = upstream.request(requestHeaders2(headers, hop.caller), { endStream, waitForTrailers: !endStream })
-      if (!endStream) carryUp(stream, request, tally)
+      if (endStream) stream.resume()
+      else carryUp(stream, request, tally)
       carryDown(stream, request, tally)
       const { about } = hop
       request.once('error', (error) => this.#fail(stream, headers, failureOf(error, { about }), tally))
@@ -96,6 +97,10 @@ function carryUp (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: 
 /** Head, body, trailers of the response, and how each side ends. */
 function carryDown (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: Tally): void {
   let trailers: IncomingHttpHeaders = {}
+  let [told, over] = [false, false] // the client has everything; the upstream stream is closed
+  const release = (): void => { // the client may still be sending a body that nobody reads
+    if (told && over) setImmediate(() => { if (!stream.readableEnded) stream.close() })
+  }
   request.on('headers', (headers: IncomingHttpHeaders) => { // 1xx
     if (!stream.headersSent && !stream.closed) stream.additionalHeaders(headers)
   })
@@ -103,9 +108,17 @@ function carryDown (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally
     if (stream.closed || stream.destroyed) return
     tally.status = Number(headers[':status'])
     const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
+    told = endStream
     stream.respond(headers, { endStream, waitForTrailers: !endStream })
-    if (endStream) return
-    stream.once('wantTrailers', () => stream.sendTrailers(trailers))
+    if (endStream) {
+      request.resume()
+      return
+    }
+    stream.once('wantTrailers', () => { // behind 'finish'
+      stream.sendTrailers(trailers)
+      told = true
+      release()
+    })
     request.on('data', (part: Buffer) => { tally.bytesOut += part.length })
     request.pipe(stream)
   })
@@ -113,15 +126,12 @@ function carryDown (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally
   // A reset on one side is the same reset on the other: this is how gRPC cancels, and how a server refuses the rest of a body.
   stream.once('close', () => request.close(stream.rstCode))
   request.once('close', () => {
+    over = true
     if (stream.closed) return
-    if (request.rstCode !== constants.NGHTTP2_NO_ERROR || !request.readableEnded) {
-      if (stream.headersSent) stream.close(request.rstCode === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_INTERNAL_ERROR : request.rstCode)
-      else setImmediate(() => stream.close(request.rstCode)) // unless an answer of our own follows from the error
-    } else if (stream.writableFinished) {
-      stream.close()
-    } else {
-      stream.once('finish', () => stream.close())
-    }
+    const whole = request.rstCode === constants.NGHTTP2_NO_ERROR && request.readableEnded
+    if (whole) release()
+    else if (stream.headersSent) stream.close(request.rstCode === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_INTERNAL_ERROR : request.rstCode)
+    else setImmediate(() => { if (!stream.headersSent) stream.close(request.rstCode) }) // unless an answer of our own follows from the error
   })
 }
 
@@ -159,6 +169,7 @@ class Upstreams {
 
 async function open (hop: Hop): Promise<ClientHttp2Session> {
   const socket = await hop.connect()
+  socket.read(0) // a paused one is not read from yet, and the session would wait for ever
   const session = connect(`http://${AUTHORITY}`, {
     createConnection: () => socket as Socket,
     settings: { initialWindowSize: WINDOW_BYTES, enablePush: false, maxHeaderListSize: MAX_HEADER_BYTES },
