@@ -6,8 +6,8 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { WebSocket } from 'ws'
-import { address, eventually, Gateway, pair, Stage } from './harness.ts'
-import type { Address } from './harness.ts'
+import { address, eventually, pair, Stage } from './harness.ts'
+import type { Address, Gateway } from './harness.ts'
 import { EVENT_MS, httpBackend } from './http-backend.ts'
 import type { Backend, Echoed } from './http-backend.ts'
 import { findProgram } from './program.ts'
@@ -22,7 +22,7 @@ before(async () => {
   stage = await Stage.open()
   backend = await httpBackend(stage)
   const config = stage.path('a.yaml')
-  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n')
+  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n')
   ;({ a, b } = await pair(stage, { args: ['-c', config] }, {
     expose: [`80=http://${backend.address}`, `8080=http://${backend.address},identity=headers`, `81=http://${await refusing()},identity=headers`, `82=http://${backend.address},identity=headers,identity=proxy-v1`],
   }))
@@ -56,6 +56,7 @@ test('whatever a client says about who it is does not arrive: case, underscores,
       'Transfer-Encoding: chunked', 'Trailer: Pilot-Node, X-Sum', '', '4', 'body', '0', 'Pilot-Node: 669', 'pilot_key: z', 'X-Sum: 7', '', '',
     ].join('\r\n'))
     const echo = JSON.parse(bodyOf(await everything(socket))) as Echoed
+    socket.destroy()
     assert.deepEqual(echo.raw.filter((name, index) => index % 2 === 0 && /pilot/i.test(name)).map((name) => name.toLowerCase()).sort(), ['pilot-address', 'pilot-hostname', 'pilot-key', 'pilot-node', 'pilot-path'])
     assert.equal(echo.headers['pilot-node'], String(node.nodeId))
     assert.deepEqual(Object.entries(echo.headers).filter(([name]) => /forwarded|real/.test(name)).map(([name]) => name).sort(), ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
@@ -172,14 +173,12 @@ test('what goes wrong on the way is an answer with status, code and hint, as tex
   assert.deepEqual([error.code, error.hint.length > 10], ['NOT_FOUND', true])
 })
 
-test('a target that is gone is a port where nobody listens; one that goes away while a stream is kept is a 502 of the exposing side', async () => {
+test('a service that refuses is a 502 of the front, whose own code says which side it was', async () => {
   const curl = program('curl')
-  const config = stage.path('a2.yaml')
-  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n')
-  const c = await Gateway.start(stage, { ...a.setup, folder: 'agent-a', name: 'agent-c', args: ['-c', config, '--admin', stage.path('c.sock'), '--identity', 'c.json'], trust: ['agent-b'] }).catch(() => undefined)
-  await c?.program.kill()
-  const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: agent-b.pilot', `http://127.0.0.1:${front.port}/`])
-  assert.match(stdout, /^HTTP\/1\.1 200 /)
+  const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: dead.pilot', `http://127.0.0.1:${front.port}/`])
+  assert.match(stdout, /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: CONNECTION_REFUSED\r\n[\s\S]*agent-b:81/)
+  const upgrade = await stage.run(curl, ['-sS', '-i', '--http2', '-H', 'Host: app.pilot', `http://127.0.0.1:${front.port}/`])
+  assert.match(upgrade.stdout, /^HTTP\/1\.1 200 /) // Upgrade: h2c is not taken, and the request served all the same
 })
 
 test('the log has a line for each request: who, what, how much, how long, and no query', async () => {
@@ -212,6 +211,7 @@ test('whois tells a backend which peer is behind a connection, and a client whom
   const unknown = await b.cli('whois', '127.0.0.1:1', '--json')
   assert.deepEqual([unknown.code, (JSON.parse(unknown.stdout) as { code: string }).code], [5, 'NOT_FOUND'])
   assert.equal((await b.cli('whois', 'nonsense')).code, 2)
+  socket.destroy()
 })
 
 test('a kept connection is used again, and its end does not hurt the next request', async () => {
@@ -221,6 +221,29 @@ test('a kept connection is used again, and its end does not hurt the next reques
   assert.ok(made <= 2, `${made} connections for 20 requests in a row`)
   for (const socket of backend.connections) socket.destroy() // as a service that restarts
   for (let index = 0; index < 5; index++) await echoed('agent-b.pilot.localhost')
+})
+
+test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {
+  const idle = await open(stage, front)
+  idle.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
+  await some(idle)
+  const busy = await open(stage, front)
+  busy.write('POST /upload HTTP/1.1\r\nHost: app.pilot.localhost\r\nContent-Length: 6\r\n\r\nabc')
+  await eventually('the upload is under way', async () => (await b.connections()).length >= 2 || undefined)
+  const reply = everything(busy)
+  for (const gateway of [b, a]) gateway.program.signal('SIGTERM')
+  assert.equal((await within('the end of the idle one', everything(idle))).length, 0)
+  busy.write('def')
+  assert.match((await reply).toString(), /^HTTP\/1\.1 200 [\s\S]*Connection: close[\s\S]*bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721/)
+  for (const gateway of [a, b]) assert.deepEqual(await gateway.program.ended(8_000), { code: 0, signal: null })
+})
+
+test('a peer that is not there any more is a 504', async () => {
+  const curl = program('curl')
+  await a.restart()
+  const { host, port } = address(a.ready.http!)
+  const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: app.pilot', `http://${host}:${port}/`], { timeoutMs: 60_000 })
+  assert.match(stdout, /^HTTP\/1\.1 504 Gateway Timeout\r\n[\s\S]*Pilot-Error: PEER_UNREACHABLE/)
 })
 
 async function echoed (host: string, path = '/echo'): Promise<Echoed> {

@@ -1,4 +1,5 @@
 /** Answers in our own name: what went wrong on the way, with code and hint, in the form that the client reads. */
+import { STATUS_CODES } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { asPilotError, PilotError } from '../../base/errors.ts'
@@ -27,7 +28,7 @@ export function answerFailure (req: IncomingMessage, res: ServerResponse, error:
   const { type, text } = bodyOf(error, req.headers.accept)
   // What is left of a request body would be read as the next request's; better that the client connects anew.
   const rest = req.complete ? {} : { Connection: 'close' }
-  res.writeHead(error.httpStatus, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text), 'Cache-Control': 'no-store', 'Pilot-Error': error.code, ...rest })
+  res.writeHead(error.httpStatus, STATUS_CODES[error.httpStatus], { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text), 'Cache-Control': 'no-store', 'Pilot-Error': error.code, ...rest })
   res.end(req.method === 'HEAD' ? '' : text)
 }
 

@@ -8,7 +8,7 @@
 import httpProxy from 'http-proxy'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Stream } from 'node:stream'
-import type { PilotError } from '../../base/errors.ts'
+import { PilotError } from '../../base/errors.ts'
 import type { Tally } from './access-log.ts'
 import { failureOf } from './failure.ts'
 import { pairs, requestHeaders, requestTrailers, responseHeaders } from './headers.ts'
@@ -43,6 +43,7 @@ export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, ta
             onFailure(failureOf(error, hop))
           })
         })
+        request.once('close', () => { if (!settled && out === request) fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)) })
         sendBody(req, request, tally)
       },
     }
@@ -62,7 +63,8 @@ export function respond (req: IncomingMessage, res: ServerResponse, answer: Inco
   const hasLength = answer.headers['content-length'] !== undefined
   const chunked = !hasLength && req.httpVersion === '1.1' && req.method !== 'HEAD' && !NO_BODY.has(answer.statusCode!)
   try {
-    res.writeHead(answer.statusCode!, answer.statusMessage, responseHeaders(answer.rawHeaders, chunked) as unknown as string[])
+    const reason = REASON.test(answer.statusMessage!) ? answer.statusMessage : undefined
+    res.writeHead(answer.statusCode!, reason, responseHeaders(answer.rawHeaders, chunked) as unknown as string[])
     res.flushHeaders() // an event stream may be silent for a while
   } catch (error) {
     onRefused(error)
@@ -109,4 +111,6 @@ function sendBody (req: IncomingMessage, request: ClientRequest, tally: Tally): 
 const proxy = httpProxy.createProxyServer({})
 /** RFC 9110 §9.2.1: sending one of these twice does no harm. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+/** RFC 9112 §4; the parser takes more than may be sent. */
+const REASON = /^[\t\x20-\x7e\x80-\xff]*$/
 const NO_BODY: ReadonlySet<number> = new Set([204, 304])

@@ -18,10 +18,15 @@ import type { Hop, Route } from './hop.ts'
 import { KEEP_ALIVE_MS, MAX_HEADER_BYTES, MAX_HEADERS } from './limits.ts'
 import { lastResponse, upgrade } from './upgrade.ts'
 
+interface Connection {
+  readonly route: Route
+  readonly active: Set<ServerResponse>
+}
+
 export class Http1 {
   readonly #server: Server
   readonly #log: Logger
-  readonly #open = new Map<Duplex, { readonly route: Route, active: number }>()
+  readonly #open = new Map<Duplex, Connection>()
   #draining = false
 
   constructor (log: Logger) {
@@ -35,7 +40,7 @@ export class Http1 {
   }
 
   accept (socket: Duplex, route: Route): void {
-    this.#open.set(socket, { route, active: 0 })
+    this.#open.set(socket, { route, active: new Set() })
     socket.once('close', () => this.#open.delete(socket))
     this.#server.emit('connection', socket)
   }
@@ -43,7 +48,10 @@ export class Http1 {
   /** Connections with no request under way are closed now, the others after theirs. */
   drain (): void {
     this.#draining = true
-    for (const [socket, { active }] of this.#open) if (active === 0) (socket as Socket).destroySoon()
+    for (const [socket, { active }] of this.#open) {
+      if (active.size === 0) (socket as Socket).destroySoon()
+      for (const res of active) res.shouldKeepAlive = false // says so, if it has not begun
+    }
   }
 
   #onRequest (req: IncomingMessage, res: ServerResponse): void {
@@ -51,10 +59,10 @@ export class Http1 {
     const access = accessOf(req)
     const tally: Tally = { status: 0, bytesIn: 0, bytesOut: 0 }
     let hop: Hop | undefined
-    if (connection !== undefined) connection.active += 1
+    connection?.active.add(res)
     if (this.#draining) res.shouldKeepAlive = false
     res.once('close', () => {
-      if (connection !== undefined) connection.active -= 1
+      this.#over(connection, res, req.socket)
       if (!res.writableFinished) tally.cut = true
       logAccess(this.#log, hop?.about, access, { ...tally, status: tally.status === 0 ? CLIENT_GONE : tally.status })
     })
@@ -65,6 +73,11 @@ export class Http1 {
     }
     hop = this.#hop(req, access, connection?.route, fail)
     if (hop !== undefined) forward(req, res, hop, tally, fail)
+  }
+
+  #over (connection: Connection | undefined, res: ServerResponse, socket: Duplex): void {
+    connection?.active.delete(res)
+    if (this.#draining && connection?.active.size === 0) (socket as Socket).destroySoon()
   }
 
   #onUpgrade (req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -79,13 +92,13 @@ export class Http1 {
     const connection = this.#open.get(socket)
     const access = accessOf(req)
     const tally: Tally = { status: 0, bytesIn: 0, bytesOut: 0 }
-    if (connection !== undefined) connection.active += 1
+    connection?.active.add(res)
     let hop: Hop | undefined
     let told = false
     const over = (): void => {
       if (told) return
       told = true
-      if (connection !== undefined) connection.active -= 1
+      this.#over(connection, res, socket)
       logAccess(this.#log, hop?.about, access, { ...tally, status: tally.status === 0 ? CLIENT_GONE : tally.status })
     }
     const fail = (error: PilotError): void => {
@@ -103,7 +116,7 @@ export class Http1 {
 
   /** What the parser refuses. Node's own answer would be followed by a reset, which on the overlay overtakes it. */
   #onBadRequest (error: NodeJS.ErrnoException, socket: Duplex): void {
-    const answering = (this.#open.get(socket)?.active ?? 0) > 0
+    const answering = (this.#open.get(socket)?.active.size ?? 0) > 0
     if (answering || !socket.writable || !error.code?.startsWith('HPE_')) {
       socket.destroy()
       return

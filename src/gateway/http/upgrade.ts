@@ -6,7 +6,7 @@ import { request, ServerResponse } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { PilotError } from '../../base/errors.ts'
+import { PilotError } from '../../base/errors.ts'
 import type { Tally } from './access-log.ts'
 import { failureOf } from './failure.ts'
 import { respond } from './forward.ts'
@@ -19,18 +19,25 @@ export function upgrade (req: IncomingMessage, res: ServerResponse, socket: Dupl
   const headers = { ...requestHeaders(req.rawHeaders, hop.caller), connection: 'Upgrade', upgrade: req.headers.upgrade }
   const out = request({ host, port, agent, method: req.method!, path: req.url!, headers })
   const gone = (): void => { out.destroy() }
+  let answered = false
   socket.once('close', gone)
-  out.once('error', (error) => {
+  const fail = (error: Error): void => {
     socket.off('close', gone)
-    if (!socket.destroyed) onFailure(failureOf(error, hop))
-  })
+    if (answered || socket.destroyed) return
+    answered = true
+    onFailure(failureOf(error, hop))
+  }
+  out.once('error', fail)
+  out.once('close', () => fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)))
   out.once('response', (answer) => {
+    answered = true
     respond(req, res, answer, tally, (error) => {
       out.destroy()
       onFailure(failureOf(error, hop))
     })
   })
   out.once('upgrade', (answer, upstream, first) => {
+    answered = true
     socket.off('close', gone)
     tally.status = 101
     const lines = pairs(responseHeaders(answer.rawHeaders, false)).map(([name, value]) => `${name}: ${value}\r\n`).join('')
