@@ -158,6 +158,7 @@ test('a WebSocket client talks through front and exposure, and learns nothing of
     const closed = new Promise<number>((resolve) => { socket.once('close', resolve) })
     socket.close(4_001)
     assert.equal(await within('the close', closed), 4_001)
+    await eventually('nothing of it is left', async () => (await b.connections()).every(({ bytesIn }) => bytesIn < big.length) || undefined)
   }
 })
 

@@ -105,6 +105,7 @@ function sendBody (req: IncomingMessage, request: ClientRequest, tally: Tally): 
   request.flushHeaders()
   req.on('data', (part: Buffer) => { tally.bytesIn += part.length })
   req.once('end', () => { if (chunked) request.addTrailers(requestTrailers(req.rawTrailers)) })
+  request.once('close', () => req.resume()) // a rest that nobody wants must not stand in front of the next request
   req.pipe(request)
 }
 

@@ -69,7 +69,8 @@ function join (socket: Duplex, upstream: Duplex, tally: Tally, onClosed: () => v
     from.on('data', (part: Buffer) => count(part.length))
     from.on('error', () => to.destroy())
     from.once('close', () => {
-      if (!from.readableEnded) to.destroy()
+      if (from.readableEnded) (to as Socket).destroySoon() // no pipe reads it any more
+      else to.destroy()
       open -= 1
       if (open === 0) onClosed()
     })
