@@ -23,6 +23,14 @@ interface Connection {
   readonly active: Set<ServerResponse>
 }
 
+/** One request on its way. */
+interface Exchange {
+  readonly hop: Hop | undefined // undefined: answered already
+  readonly tally: Tally
+  readonly fail: (error: PilotError) => void
+  readonly over: () => void
+}
+
 export class Http1 {
   readonly #server: Server
   readonly #log: Logger
@@ -55,29 +63,12 @@ export class Http1 {
   }
 
   #onRequest (req: IncomingMessage, res: ServerResponse): void {
-    const connection = this.#open.get(req.socket)
-    const access = accessOf(req)
-    const tally: Tally = { status: 0, bytesIn: 0, bytesOut: 0 }
-    let hop: Hop | undefined
-    connection?.active.add(res)
-    if (this.#draining) res.shouldKeepAlive = false
+    const { hop, tally, fail, over } = this.#begin(req, res, req.socket)
     res.once('close', () => {
-      this.#over(connection, res, req.socket)
       if (!res.writableFinished) tally.cut = true
-      logAccess(this.#log, hop?.about, access, { ...tally, status: tally.status === 0 ? CLIENT_GONE : tally.status })
+      over()
     })
-    const fail = (error: PilotError): void => {
-      tally.code = error.code
-      if (!res.headersSent) tally.status = error.httpStatus
-      answerFailure(req, res, error)
-    }
-    hop = this.#hop(req, access, connection?.route, fail)
     if (hop !== undefined) forward(req, res, hop, tally, fail)
-  }
-
-  #over (connection: Connection | undefined, res: ServerResponse, socket: Duplex): void {
-    connection?.active.delete(res)
-    if (this.#draining && connection?.active.size === 0) (socket as Socket).destroySoon()
   }
 
   #onUpgrade (req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -89,29 +80,35 @@ export class Http1 {
       this.#onRequest(req, res)
       return
     }
+    const { hop, tally, fail, over } = this.#begin(req, res, socket)
+    res.once('close', () => { if (tally.status !== SWITCHED) over() })
+    socket.once('close', over)
+    if (hop === undefined) return
+    if (hasBody(req)) fail(new PilotError('USAGE', 'a request that upgrades its connection cannot have a body'))
+    else upgrade(req, res, socket, head, hop, tally, fail, over)
+  }
+
+  #begin (req: IncomingMessage, res: ServerResponse, socket: Duplex): Exchange {
     const connection = this.#open.get(socket)
     const access = accessOf(req)
     const tally: Tally = { status: 0, bytesIn: 0, bytesOut: 0 }
-    connection?.active.add(res)
-    let hop: Hop | undefined
-    let told = false
-    const over = (): void => {
-      if (told) return
-      told = true
-      this.#over(connection, res, socket)
-      logAccess(this.#log, hop?.about, access, { ...tally, status: tally.status === 0 ? CLIENT_GONE : tally.status })
-    }
     const fail = (error: PilotError): void => {
       tally.code = error.code
       if (!res.headersSent) tally.status = error.httpStatus
       answerFailure(req, res, error)
     }
-    res.once('close', () => { if (tally.status !== 101) over() })
-    socket.once('close', over)
-    hop = this.#hop(req, access, connection?.route, fail)
-    if (hop === undefined) return
-    if (hasBody(req)) fail(new PilotError('USAGE', 'a request that upgrades its connection cannot have a body'))
-    else upgrade(req, res, socket, head, hop, tally, fail, over)
+    connection?.active.add(res)
+    if (this.#draining) res.shouldKeepAlive = false
+    const hop = this.#hop(req, access, connection?.route, fail)
+    let told = false
+    const over = (): void => {
+      if (told) return
+      told = true
+      connection?.active.delete(res)
+      if (this.#draining && connection?.active.size === 0) (socket as Socket).destroySoon()
+      logAccess(this.#log, hop?.about, access, { ...tally, status: tally.status === 0 ? CLIENT_GONE : tally.status })
+    }
+    return { hop, tally, fail, over }
   }
 
   /** What the parser refuses. Node's own answer would be followed by a reset, which on the overlay overtakes it. */
@@ -132,6 +129,7 @@ export class Http1 {
     try {
       const hosts = pairs(req.rawHeaders).filter(([name]) => name.toLowerCase() === 'host')
       if (hosts.length > 1) throw new PilotError('USAGE', 'the request names two hosts') // RFC 9112 §3.2
+      if (req.rawHeaders.length >= 2 * MAX_HEADERS) throw new PilotError('USAGE', `the request has more than ${MAX_HEADERS - 1} header fields`) // Node has dropped the rest
       const coding = listOf(req.rawHeaders, 'transfer-encoding')
       if (coding.length > 1 || (coding.length === 1 && coding[0]!.toLowerCase() !== 'chunked')) throw new PilotError('USAGE', 'the body is coded in a way that is not chunked')
       takeOriginForm(req, access.host)
@@ -167,3 +165,4 @@ function accessOf (req: IncomingMessage): Access {
 const ABSOLUTE = /^https?:\/\/([^/?#@]*)(.*)$/is
 /** As nginx writes it: nobody was left to answer. */
 const CLIENT_GONE = 499
+const SWITCHED = 101

@@ -28,6 +28,8 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['an unknown key with none', 'version: 1\nadmin: { colour: red }', 'g.yaml:2:10: admin.colour: no such key; there are socket'],
   ['a key of a later version', 'version: 1\nproxy: { listen: "127.0.0.1:1080" }', 'g.yaml:2:1: proxy: not supported by this version'],
   ['a nested key of a later version', 'version: 1\nnode: { networks: [7] }', 'g.yaml:2:9: node.networks: not supported by this version'],
+  ['two ways that exclude each other', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [proxy-v1, proxy-v2] }]', 'g.yaml:2:46: expose[0].identity: expected proxy-v1 or proxy-v2, not both, found a list'],
+  ['a front that listens nowhere', 'version: 1\nhttp: {}', 'g.yaml:2:7: http.listen: missing; expected an IP address and port as "127.0.0.1:8080"'],
   ['a way to tell who calls that there is not', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers, proxy] }]', 'g.yaml:2:56: expose[0].identity[1]: expected headers, proxy-v1 or proxy-v2, found the text "proxy"'],
   ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: this key stands here a second time'],
   ['a port where host:port is meant', 'version: 1\nnode: { registry: 9000 }', 'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the number 9000 (write it in quotes: "9000")'],

@@ -2,6 +2,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
+import type { GatewayOptions } from '../../../src/gateway/types.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { resolveAdminSocket, resolveOptions, type Flags } from '../../../src/config/options.ts'
 
@@ -76,6 +77,16 @@ test('what cannot work is refused by name before anything starts', () => {
   rejects({ admin: `/${'x'.repeat(107)}` }, 'USAGE', /at most 107 bytes, this has 108/)
   assert.throws(() => resolveOptions({ flags: { expose: ['80=1'] }, env, file: fileOf('expose: [{ name: web, port: 80, target: "3000" }]') }), /the overlay port "80" is given twice/)
   assert.throws(() => resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, ports: ["1-65535"] }]') }), /65535 mappings were asked for/)
+})
+
+test('the HTTP front and ways to tell who calls come from the file; beyond loopback the front needs --allow-lan', () => {
+  const inFile = (text: string, flags = {}): GatewayOptions => resolveOptions({ flags, env, file: fileOf(text) })
+  assert.deepEqual(inFile('http: { listen: "127.0.0.1:8088" }').http, { address: '127.0.0.1', port: 8088 })
+  assert.equal(inFile('admin: {}').http, undefined)
+  assert.deepEqual(inFile('http: { listen: "0.0.0.0:0" }', { allowLan: true }).http, { address: '0.0.0.0', port: 0 })
+  assert.throws(() => inFile('http: { listen: "0.0.0.0:0" }'), (error) => error instanceof PilotError && error.code === 'USAGE' && /http\.listen: 0\.0\.0\.0 is not a loopback address/.test(error.message))
+  const { exposes } = inFile('expose: [{ port: 1, target: "3000", identity: [headers, proxy-v2, headers] }, { port: 2, target: "3000", identity: [] }, { port: 3, target: "3000" }]', { expose: ['4=3000,identity=proxy-v1'] })
+  assert.deepEqual(exposes.map(({ identity }) => identity), [['headers', 'proxy-v2'], undefined, undefined, ['proxy-v1']])
 })
 
 test('a listener beyond loopback needs --allow-lan', () => {
