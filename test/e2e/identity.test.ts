@@ -36,7 +36,7 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
     probe.on('error', () => resolve(undefined))
   }))
   const exposes = [`80=${target},identity=proxy-v1`, `81=${target},identity=proxy-v2`, `82=unix:${socket},identity=proxy-v1`, `83=unix:${socket},identity=proxy-v2`, `84=http://${target},identity=headers,identity=proxy-v2`]
-  const { a } = await paired([80, 81, 82, 83, 84], exposes)
+  const { a, b } = await paired([80, 81, 82, 83, 84], exposes)
   const ip = `fd70:696c:6f74::${a.ready.node.nodeId.toString(16)}`
   for (const overlayPort of [80, 81, 82, 83, 84]) {
     const base = `http://${format(a.local(`agent-b:${overlayPort}`))}`
@@ -48,7 +48,8 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
     assert.equal(summaryOf(Buffer.concat(parts)), summaryOf(noise(3_000_000)))
   }
   const lines = (await readFile(`${folder}/access.log`, 'utf8')).trim().split('\n')
-  assert.deepEqual(new Set(lines.map((line) => line.replace(/ \d+ /, ' PORT '))), new Set([80, 81, 82, 83, 84].map((overlayPort) => `${ip} PORT fd70:696c:6f74::2 ${overlayPort}`.replace('::2', `::${(3 - a.ready.node.nodeId).toString(16)}`))))
+  const own = `fd70:696c:6f74::${b.ready.node.nodeId.toString(16)}`
+  assert.deepEqual(new Set(lines.map((line) => line.replace(/ \d+ /, ' PORT '))), new Set([80, 81, 82, 83, 84].map((overlayPort) => `${ip} PORT ${own} ${overlayPort}`)))
 })
 
 test('version 2 carries address, key, hostname and path, in front of bytes that are otherwise untouched', async () => {
