@@ -15,7 +15,7 @@ export async function installPrograms ({ mayInstall }) {
     console.error(`installing ${packages.join(', ')} (apt-get) …`)
     await run('apt-get', ['update', '-qq'], { timeoutMs: 120_000, stdout: 'ignore', env })
     // One by one: a package that this release lacks must not keep the others out.
-    for (const name of packages) await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { timeoutMs: 180_000, stdout: 'ignore', env })
+    for (const name of packages) await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { timeoutMs: 300_000, stdout: 'ignore', env })
   }
   for (const { program, why } of missing) if (!onPath(program)) console.error(`note: no ${program} on this machine; skipped: ${why}`)
 }
@@ -28,6 +28,8 @@ function onPath (program) {
 
 const PROGRAMS = [
   { program: 'curl', debian: 'curl', why: 'downloads and uploads by an unmodified HTTP client' },
+  { program: 'nginx', debian: 'nginx-light', why: 'a backend that reads the PROXY protocol' },
+  { program: 'chromium', debian: 'chromium', why: 'a browser in front of the HTTP front' },
   { program: 'tcpdump', debian: 'tcpdump', why: 'the capture of real UDP traffic (an own relay socket still looks at it)' },
   { program: 'redis-server', debian: 'redis-server', why: 'an unmodified Redis client and server' },
   { program: 'ip', debian: 'iproute2', why: 'the NAT laboratory: network namespaces' },

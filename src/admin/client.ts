@@ -21,6 +21,7 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
     connections: () => get('/v1/connections'),
     doctor: () => get('/v1/doctor'),
     explain: (target) => post('/v1/explain', { target }, EXPLAIN_TIMEOUT_MS),
+    whois: (local) => post('/v1/whois', { local }),
     trusted: () => get('/v1/trust'),
     pending: () => get('/v1/trust/pending'),
     ping: (peer, seq, pingMs) => post('/v1/ping', { peer, seq, timeoutMs: pingMs }, pingMs + timeoutMs),

@@ -121,6 +121,7 @@ const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/trust': get((control) => control.trusted()),
   '/v1/trust/pending': get((control) => control.pending()),
   '/v1/ping': post((control, body) => control.ping(peerOf(body), numberOf(body, 'seq', 0, 0xffff_ffff), numberOf(body, 'timeoutMs', 1, MAX_PING_MS))),
+  '/v1/whois': post((control, body) => control.whois(textOf(body, 'local', MAX_PEER_CHARS))),
   '/v1/trust/request': post((control, body) => control.requestTrust(peerOf(body), body['reason'] === undefined || body['reason'] === '' ? '' : textOf(body, 'reason', MAX_REASON_CHARS))),
   '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),

@@ -19,6 +19,7 @@ export const ERRORS = {
   TARGET_UNREACHABLE: { exit: 5, http: 502, hint: 'The exposed local service does not accept connections. Is it running?' },
   RELAY_REFUSED: { exit: 5, http: 502, hint: 'Only the relay works, and `path: direct` refuses it. `pilotgate explain PEER` tells why there is no direct way; path=any would take the relay.' },
   UDP_BLOCKED: { exit: 5, http: 504, hint: 'UDP does not pass, or the beacon is down. `pilotgate doctor` tells more; allow outgoing UDP and its answers.' },
+  BAD_RESPONSE: { exit: 5, http: 502, hint: 'What answers there does not speak the HTTP that it was asked in. A mapping carries any protocol.' },
   REGISTRY_UNREACHABLE: { exit: 5, http: 504, hint: 'Check the --registry address and that the rendezvous runs. The gateway keeps trying by itself.' },
   DAEMON_UNREACHABLE: { exit: 5, http: 504, hint: 'Does the pilot daemon run, and may this user open its socket? `pilotctl info` tells. A running gateway keeps trying by itself.' },
   REGISTRY_REFUSED: { exit: 1, http: 502, hint: 'The registry answered with an error; the message holds its text.' },

@@ -18,6 +18,7 @@ import { addRendezvous } from './commands/rendezvous.ts'
 import { addStatus } from './commands/status.ts'
 import { addTrust } from './commands/trust.ts'
 import { addUp } from './commands/up.ts'
+import { addWhois } from './commands/whois.ts'
 import { Output, printError, type CommonOptions } from './output.ts'
 import type { World } from './world.ts'
 
@@ -74,12 +75,12 @@ function usageError (error: CommanderError): PilotError {
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addDoctor, addExplain, addTrust, addConfig, addLifecycle, addCompletion,
+  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addWhois, addDoctor, addExplain, addTrust, addConfig, addLifecycle, addCompletion,
 ]
 
 /** Commands of the contract that come with later versions: no misspelling, and no silence either. */
 const LATER: ReadonlySet<string> = new Set([
-  'whois', 'invite', 'bench', 'resolve',
+  'invite', 'bench', 'resolve',
 ])
 
 const HELP_END = `

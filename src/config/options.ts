@@ -66,8 +66,10 @@ export function resolveOptions (sources: Sources): GatewayOptions {
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
     ...observe === undefined ? {} : { observe },
+    ...httpOf(config),
     ...daemonOf(sources),
   }
+  checkHttp(options)
   checkServices(options)
   return options
 }
@@ -151,8 +153,20 @@ export function withOwnNames (maps: readonly MapSpec[]): MapSpec[] {
 
 /** The exposures that a file asks for. */
 export function exposesOf (config: Config): ExposeSpec[] {
-  return config.expose.map(({ name, port, target, allow, path }) =>
-    ({ name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)), ...path !== undefined && { path } }))
+  return config.expose.map(({ name, port, target, allow, path, identity }) => ({
+    name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)),
+    ...path !== undefined && { path },
+    ...identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] },
+  }))
+}
+
+function httpOf ({ http }: Config): Pick<GatewayOptions, 'http'> {
+  return http === undefined ? {} : { http: parseListen(http.listen)! }
+}
+
+function checkHttp ({ http, allowLan }: GatewayOptions): void {
+  if (http === undefined || isLoopback(http.address) || allowLan) return
+  throw new PilotError('USAGE', `http.listen: ${http.address} is not a loopback address, so others could reach every peer through it; say --allow-lan if they shall`, { option: 'http.listen' })
 }
 
 function checkMaps ({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {

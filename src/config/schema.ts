@@ -11,7 +11,7 @@ import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
-import { PATH_FORM, PATH_POLICIES, TRUSTED, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+import { IDENTITY_FORM, IDENTITY_KINDS, PATH_FORM, PATH_POLICIES, TRUSTED, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -88,6 +88,13 @@ const ExposeEntry = section({
     .describe('Who may connect: "trusted" for every trusted peer, or single peers (who must be trusted as well).'),
   path: z.enum(['any', 'direct'], { error: 'any or direct' }).optional()
     .describe('direct: peers that only the relay carries are refused. Absent: any.'),
+  identity: list(z.enum(IDENTITY_KINDS, { error: IDENTITY_FORM })).refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' }).optional()
+    .describe('How the service learns who calls: "headers" (Pilot-Node and so on; the connection is then read as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol in front of each connection). Absent: it does not.'),
+})
+
+const HttpSection = section({
+  listen: listenPort
+    .describe('Local ip:port of the HTTP front, port 0 for a free one: http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.'),
 })
 
 const AdminSection = section({
@@ -107,6 +114,7 @@ export const Config = section({
   map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
   expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
   observe: ObserveSection.prefault({}).describe('What others may look at: metrics, health and the dashboard.'),
+  http: HttpSection.optional().describe('One local port for the HTTP of every peer. Absent: none.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>

@@ -14,8 +14,10 @@ export class Connection {
   nodeId: NodeId | null
   stream: OverlayStream | undefined // once it is open
   readonly openedAt = performance.now()
+  /** ip:port of our ends of it towards the local program, which sees them as its client. */
+  readonly ends = new Set<string>()
   /** Ends it abruptly. */
-  readonly abort: () => void
+  abort: () => void
 
   constructor (id: number, about: Omit<ConnectionRecord, 'id' | 'bytesIn' | 'bytesOut' | 'openedMs' | 'state'>, abort: () => void) {
     this.id = id
@@ -55,6 +57,14 @@ export class ConnectionTable {
     const connection = new Connection(this.#nextId++, about, abort)
     this.#open.add(connection)
     return connection
+  }
+
+  /** The one with this ip:port between us and a local program: our end (exposures), or the program's (mappings). */
+  find (end: string): Connection | undefined {
+    for (const connection of this.#open) {
+      if (connection.ends.has(end) || (connection.direction === 'map' && connection.local === end)) return connection
+    }
+    return undefined
   }
 
   remove (connection: Connection): void {

@@ -5,11 +5,15 @@
  */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { formatEndpoint } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { Incoming, Listener, Overlay } from '../runtime/overlay.ts'
+import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { isAllowed } from './access.ts'
+import { callerOf } from './caller.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
+import { HttpExposure } from './http/exposed.ts'
 import { admitPeer } from './path-policy.ts'
+import { proxyHeader } from './proxy-protocol.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 
@@ -22,16 +26,18 @@ export interface ExposureDeps {
 export class Exposure {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
+  readonly #http: HttpExposure | undefined // where requests are read, for headers to be set
   #listener: Listener | undefined
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
+    if (spec.identity?.includes('headers') === true) this.#http = new HttpExposure(spec.name, deps.node, deps.log)
   }
 
   get record (): ExposedRecord {
-    const { name, port, target, allow } = this.spec
-    return { name, port, target: target.text, allow, protocol: 'tcp' }
+    const { name, port, target, allow, identity } = this.spec
+    return { name, port, target: target.text, allow, protocol: 'tcp', ...identity !== undefined && { identity } }
   }
 
   /** @throws PilotError PORT_IN_USE when the overlay port is exposed already. */
@@ -48,6 +54,7 @@ export class Exposure {
   stop (): void {
     this.#listener?.close()
     this.#listener = undefined
+    this.#http?.drain()
   }
 
   async #onPeer (incoming: Incoming): Promise<void> {
@@ -90,12 +97,42 @@ export class Exposure {
       connections.counters.connections_exposed += 1
       const stream = incoming.accept()
       if (this.spec.path === 'direct') stream.refuseRelay()
-      connection.stream = stream
-      splice(socket, stream, (error) => {
-        connections.remove(connection)
-        log.debug({ expose: name, peer: incoming.peerName, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
-      })
+      this.#join(connection, socket, stream)
     })
+  }
+
+  #join (connection: Connection, socket: Socket, stream: OverlayStream): void {
+    const { connections, log } = this.#deps
+    connection.stream = stream
+    this.#introduce(connection, socket, stream)
+    const closed = (error: Error | undefined): void => {
+      connections.remove(connection)
+      log.debug({ expose: this.spec.name, peer: stream.peerName, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
+    }
+    if (this.#http === undefined) {
+      splice(socket, stream, closed)
+      return
+    }
+    connection.abort = () => stream.resetAndDestroy()
+    stream.once('close', () => closed(undefined))
+    this.#http.serve(stream, socket, async () => {
+      const next = await connected(connectTarget(this.spec.target))
+      this.#introduce(connection, next, stream)
+      return next
+    })
+  }
+
+  /** A connection to the target: known to whois, and begun with who calls where the target wants to read that. */
+  #introduce (connection: Connection, socket: Socket, stream: OverlayStream): void {
+    const { node } = this.#deps
+    if (socket.localAddress !== undefined && socket.localPort !== undefined) {
+      const end = formatEndpoint({ address: socket.localAddress, port: socket.localPort })
+      connection.ends.add(end)
+      socket.once('close', () => connection.ends.delete(end))
+    }
+    const version = this.spec.identity?.find((kind) => kind !== 'headers')
+    if (version === undefined) return
+    socket.write(proxyHeader(version, { caller: callerOf(node, stream.peer), callerPort: stream.remotePort, ownNode: node.nodeId, ownPort: this.spec.port }))
   }
 
   #register (incoming: Incoming, socket: Socket): Connection | undefined {
@@ -112,6 +149,16 @@ export class Exposure {
       return undefined
     }
   }
+}
+
+function connected (socket: Socket): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject)
+    socket.once('connect', () => {
+      socket.off('error', reject)
+      resolve(socket)
+    })
+  })
 }
 
 function connectTarget (target: Target): Socket {

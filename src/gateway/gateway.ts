@@ -13,6 +13,7 @@ import { EventTeller } from './event-teller.ts'
 import { explain } from './explain.ts'
 import { Exposure } from './expose.ts'
 import type { Release } from '../runtime/folder-lock.ts'
+import { HttpFront } from './http/front.ts'
 import { holdState } from './hold-state.ts'
 import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
@@ -20,10 +21,11 @@ import { Mapping } from './mapping.ts'
 import { ServiceTable, difference } from './services.ts'
 import type { Undo } from './services.ts'
 import { parseTargetName } from './specs.ts'
+import { whois } from './whois.ts'
 import type {
   Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord,
   PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
-  TrustRecord, TrustRequestRecord,
+  TrustRecord, TrustRequestRecord, WhoisRecord,
 } from './types.ts'
 
 export interface GatewayDeps {
@@ -77,6 +79,7 @@ class RunningGateway implements Gateway {
   #trust: readonly string[]
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
+  #front: HttpFront | undefined
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
@@ -98,6 +101,7 @@ class RunningGateway implements Gateway {
     await this.#mappings.become(maps)
     await this.#pool.save()
     await this.#exposures.become(exposes)
+    await this.#startFront(node)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
     else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
@@ -164,12 +168,20 @@ class RunningGateway implements Gateway {
     return new Exposure(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log })
   }
 
+  async #startFront (node: Overlay): Promise<void> {
+    const { http } = this.#options
+    if (http === undefined) return
+    this.#front = new HttpFront({ node, connections: this.#connections, log: this.#deps.log, mappings: () => this.#mappings.specs })
+    await this.#front.start(http.address, http.port)
+  }
+
   ready (): ReadyEvent {
     return {
       event: 'ready',
       node: this.#nodeRecord(),
       udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
+      http: this.#front?.local ?? null,
       mappings: this.mappings(),
       exposes: this.exposes(),
       elapsedMs: this.#elapsedMs,
@@ -213,6 +225,7 @@ class RunningGateway implements Gateway {
     this.#state = 'draining'
     this.#mappings.stop()
     this.#exposures.stop()
+    this.#front?.stop()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -241,6 +254,7 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       ...standing,
       admin: this.#options.adminSocket,
+      http: this.#front?.local ?? null,
       peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
@@ -273,6 +287,8 @@ class RunningGateway implements Gateway {
   async trusted (): Promise<readonly TrustRecord[]> {
     return (await this.#node.trusted()).map((entry) => this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt))
   }
+
+  async whois (local: string): Promise<WhoisRecord> { return whois(this.#connections, this.#node, local) }
 
   async pending (): Promise<readonly PendingTrustRecord[]> {
     return (await this.#node.pendingTrust()).map((entry) => ({

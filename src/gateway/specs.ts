@@ -4,7 +4,7 @@
  * What does not read is a USAGE error that names the part; `format*` writes what `parse*` reads.
  */
 import { isIP } from 'node:net'
-import type { ExposeSpec, MapSpec, PathPolicy, Target } from './types.ts'
+import type { ExposeSpec, IdentityKind, MapSpec, PathPolicy, Target } from './types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { parseAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
@@ -41,7 +41,7 @@ export function mapName (peer: string, port: number): string {
   return `${peer}:${port}`
 }
 
-/** `PORT=TARGET[,allow=PEER]...[,path=POLICY]`. Without `allow`: every trusted peer. */
+/** `PORT=TARGET[,allow=PEER]...[,identity=KIND]...[,path=POLICY]`. Without `allow`: every trusted peer. */
 export function parseExposeSpec (text: string): ExposeSpec {
   const fail = failing('expose', text, EXPOSE_FORM)
   const [head, ...options] = text.split(',')
@@ -51,26 +51,35 @@ export function parseExposeSpec (text: string): ExposeSpec {
   const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is no port (1 to 65535)`)
   const target = parseTarget(head!.slice(equals + 1))
   const allow = new Set<string>()
+  const identity = new Set<IdentityKind>()
   const path: { path?: PathPolicy } = {}
   for (const option of options) {
-    if (option.startsWith('path=')) {
-      path.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
-      continue
-    }
-    if (!option.startsWith('allow=')) fail(`"${option}" is no option; there are allow=PEER and path=POLICY`)
-    allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": ${PEER_FORM}`))
+    const [, key, value = ''] = /^([^=]*)=?(.*)$/s.exec(option)!
+    if (key === 'allow') allow.add(parseAllowed(value) ?? fail(`"${option}": ${PEER_FORM}`))
+    else if (key === 'identity') identity.add(IDENTITY_KINDS.find((kind) => kind === value) ?? fail(`"${option}": ${IDENTITY_FORM}`))
+    else if (key === 'path') path.path = parsePathPolicy(value) ?? fail(`"${option}": ${PATH_FORM}`)
+    else fail(`"${option}" is no option; there are allow=PEER, identity=KIND and path=POLICY`)
   }
-  return { name: String(port), port, protocol: 'tcp', target, allow: allow.size === 0 ? [TRUSTED] : [...allow], ...path }
+  const clash = identityFault([...identity])
+  if (clash !== undefined) fail(clash)
+  return {
+    name: String(port), port, protocol: 'tcp', target, allow: allow.size === 0 ? [TRUSTED] : [...allow],
+    ...identity.size > 0 && { identity: [...identity] },
+    ...path,
+  }
 }
 
 export function formatExposeSpec (spec: ExposeSpec): string {
   const everyone = spec.allow.length === 1 && spec.allow[0] === TRUSTED
-  return [`${spec.port}=${formatTarget(spec.target)}`, ...everyone ? [] : spec.allow.map((peer) => `allow=${peer}`), ...spec.path === undefined ? [] : [`path=${spec.path}`]].join(',')
+  return [
+    `${spec.port}=${formatTarget(spec.target)}`, ...everyone ? [] : spec.allow.map((peer) => `allow=${peer}`),
+    ...(spec.identity ?? []).map((kind) => `identity=${kind}`), ...spec.path === undefined ? [] : [`path=${spec.path}`],
+  ].join(',')
 }
 
 /**
  * `3000`, `127.0.0.1:3000`, `tcp://…`, `http://…`, `h2c://…` or `unix:/path`. Bytes are carried as they are whatever
- * the scheme says; it is kept in `text` for those who read the record.
+ * the scheme says (docs/decisions/0016-http.md); it is kept in `text` for those who read the record.
  */
 export function parseTarget (text: string): Target {
   const fail = failing('target', text, TARGET_FORM)
@@ -128,6 +137,13 @@ export function parsePathPolicy (text: string): PathPolicy | undefined {
 
 export const PATH_POLICIES = ['any', 'prefer-direct', 'direct'] as const satisfies readonly PathPolicy[]
 export const PATH_FORM = 'any, prefer-direct or direct'
+/** What is wrong with this combination, if anything. */
+export function identityFault (kinds: readonly IdentityKind[]): string | undefined {
+  return kinds.includes('proxy-v1') && kinds.includes('proxy-v2') ? 'proxy-v1 and proxy-v2 exclude each other: a connection begins with one of them' : undefined
+}
+
+export const IDENTITY_KINDS: readonly IdentityKind[] = ['headers', 'proxy-v1', 'proxy-v2']
+export const IDENTITY_FORM = 'headers, proxy-v1 or proxy-v2'
 
 /** Every trusted peer. */
 export const TRUSTED = 'trusted'
@@ -187,7 +203,7 @@ function withoutBrackets (text: string): string {
 }
 
 const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER:PORT[,path=POLICY], as 8080:agent-b:80'
-const EXPOSE_FORM = 'PORT=TARGET[,allow=PEER]...[,path=POLICY], as 80=127.0.0.1:3000,allow=agent-a'
+const EXPOSE_FORM = 'PORT=TARGET[,allow=PEER]...[,identity=KIND]...[,path=POLICY], as 80=127.0.0.1:3000,allow=agent-a'
 const TARGET_FORM = 'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'
 const TARGET_SCHEMES: readonly string[] = ['tcp', 'http', 'h2c']
 const BIND_HINTS: Readonly<Record<string, string>> = {

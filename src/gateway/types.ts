@@ -24,6 +24,10 @@ export type Target =
   | { readonly kind: 'tcp', readonly host: string, readonly port: number, readonly text: string } // text: tcp://127.0.0.1:3000
   | { readonly kind: 'unix', readonly path: string, readonly text: string } // text: unix:/run/pg.sock
 
+/** How a backend learns who calls: by HTTP headers, or by what the PROXY protocol puts in front of a connection. */
+export type ProxyVersion = 'proxy-v1' | 'proxy-v2'
+export type IdentityKind = 'headers' | ProxyVersion
+
 /** One local service made reachable on one of our overlay ports. */
 export interface ExposeSpec {
   readonly name: string // unique; the port unless the configuration names it
@@ -32,6 +36,7 @@ export interface ExposeSpec {
   readonly target: Target
   readonly allow: readonly string[] // 'trusted' (every trusted peer), or peers as written
   readonly path?: PathPolicy // absent: any
+  readonly identity?: readonly IdentityKind[] // absent: nothing is told, bytes are carried as they are
 }
 
 export interface MappedRecord {
@@ -49,6 +54,7 @@ export interface ExposedRecord {
   readonly target: string
   readonly allow: readonly string[]
   readonly protocol: 'tcp'
+  readonly identity?: readonly IdentityKind[] // absent: none
   readonly draining?: true // takes no new connections
 }
 
@@ -122,6 +128,20 @@ export interface ConnectionRecord {
   readonly state: 'connecting' | 'open'
 }
 
+/** Whose connection a local one is. */
+export interface WhoisRecord {
+  readonly local: string // as asked: the ip:port that the local program sees or has
+  readonly direction: 'map' | 'expose' // map: the local program called the peer; expose: the peer called it
+  readonly service: string
+  readonly peer: string
+  readonly nodeId: NodeId | null // null: still being dialled
+  readonly address: string | null
+  readonly hostname: string | null
+  readonly publicKey: string | null // base64
+  readonly path: PathKind | null
+  readonly openedMs: number // age
+}
+
 export interface TrustRecord {
   readonly nodeId: NodeId
   readonly address: string
@@ -169,6 +189,7 @@ export interface StatusRecord {
   readonly nat: NatRecord | null
   readonly observe?: string | null // where metrics, health and the dashboard are
   readonly config?: { readonly version: number, readonly file: string | null, readonly error: string | null } // error: why the changed file is not in force
+  readonly http: string | null // ip:port of the HTTP front
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
@@ -184,6 +205,7 @@ export interface ReadyEvent {
   readonly udp: string | null // null under --daemon
   readonly admin: string
   readonly observe?: string // where metrics, health and the dashboard are
+  readonly http: string | null // ip:port of the HTTP front
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
   readonly elapsedMs: number
@@ -211,6 +233,8 @@ export interface GatewayControl {
   mappings (): readonly MappedRecord[]
   exposes (): readonly ExposedRecord[]
   connections (): readonly ConnectionRecord[]
+  /** @param local ip:port of a connection between us and a local program. Rejects with NOT_FOUND when it is none of ours. */
+  whois (local: string): Promise<WhoisRecord>
   /** One echo; resolves when the answer is here. */
   ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
   doctor (): DoctorRecord
@@ -245,6 +269,7 @@ export interface GatewayOptions {
   readonly adminSocket: string
   readonly allowLan: boolean
   readonly observe?: string // ip:port of metrics, health and the dashboard
+  readonly http?: { readonly address: string, readonly port: number } // absent: no HTTP front
   /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
   readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
 }

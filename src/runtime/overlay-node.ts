@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib'
 import type { OverlayAddress, PeerName } from '../base/address.ts'
 import { formatAddress } from '../base/address.ts'
+import { toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
 import { formatEndpoint } from '../base/types.ts'
@@ -272,6 +273,12 @@ export class OverlayNode implements Overlay {
   }
 
   hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
+  keyOf (node: NodeId): string | undefined {
+    const { peers, trust } = this.core.context
+    const key = peers.get(node)?.key ?? trust.keyOf(node)
+    return key === undefined ? undefined : toBase64(key)
+  }
+
   async isTrusted (node: NodeId): Promise<boolean> { return this.core.context.trust.isTrusted(node) }
   async trusted (): Promise<readonly TrustedEntry[]> { return this.core.context.trust.trusted }
   async pendingTrust (): Promise<readonly PendingEntry[]> { return this.core.context.trust.pending }

@@ -40,6 +40,8 @@ export interface Overlay {
   pathTo (node: NodeId): { readonly kind: PathKind, readonly endpoint: string, readonly reason: string } | undefined | null
   /** The name that a node has to us, if it has one: never asks anybody. */
   hostnameOf (node: NodeId): string | undefined
+  /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined where nobody tells us. Never asks anybody. */
+  keyOf (node: NodeId): string | undefined
   /** One echo. @throws PilotError: what `dial` throws. */
   ping (peer: string, timeoutMs: number): Promise<Pong>
 

@@ -100,6 +100,20 @@ function endings ({ way, dialler, server, patienceMs }: Way): void {
     listener.close()
   })
 
+  test(`what was written before destroySoon arrives, whatever the reader still sends (${way})`, async () => {
+    const sent = noise(300_000, 2)
+    const { target, listener } = await serve(server(), (stream) => stream.once('data', () => {
+      stream.write(sent)
+      stream.destroySoon()
+    }))
+    const stream = quiet(await dialler().dial(target))
+    stream.write('request')
+    const got = await untilEnd(stream, patienceMs)
+    assert.equal(sha256(got), sha256(sent), `${got.length} of ${sent.length} bytes`)
+    stream.destroySoon()
+    listener.close()
+  })
+
   test(`a client that ends its request first gets the whole answer (${way})`, async () => {
     const answer = noise(300_000, 1)
     const { target, listener } = await serve(server(), (stream) => stream.once('data', () => { setTimeout(() => stream.end(answer), 100) }))

@@ -54,6 +54,7 @@ test('nginx serves a file to curl through a mapping', async (t) => {
   if (nginx === undefined || curl === undefined) return t.skip(missing('nginx', 'curl'))
   const target = await refusing()
   const folder = stage.path('nginx')
+  await chmod(stage.dir, 0o711) // started as root, nginx serves as somebody else
   await mkdir(folder)
   await writeFile(`${folder}/file.bin`, noise(5_000_000))
   await writeFile(`${folder}/nginx.conf`, `daemon off; pid ${folder}/pid; error_log stderr; events {} http { access_log off; client_body_temp_path ${folder}/a; proxy_temp_path ${folder}/b; fastcgi_temp_path ${folder}/c; uwsgi_temp_path ${folder}/d; scgi_temp_path ${folder}/e; server { listen ${target}; root ${folder}; } }`)

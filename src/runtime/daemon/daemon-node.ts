@@ -134,6 +134,8 @@ export class DaemonNode implements Overlay {
   async connect (peer: string): Promise<NodeId> { return await this.resolve(peer) }
   async resolve (peer: string): Promise<NodeId> { return await this.#names.resolve(peer) }
   hostnameOf (node: NodeId): string | undefined { return this.#names.hostnameOf(node) }
+  /** Of a trusted peer, as of the last look at the daemon's trust. */
+  keyOf (node: NodeId): string | undefined { return this.#trust.keyOf(node) }
 
   /** A daemon has no echo of its own; every node answers on the echo port. */
   async ping (peer: string, timeoutMs: number): Promise<Pong> {

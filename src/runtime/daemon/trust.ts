@@ -26,6 +26,7 @@ export class DaemonTrust {
   readonly #onEvent: (event: OverlayEvent) => void
   readonly #wishes = new Map<string, Wish>()
   #trusted: ReadonlySet<NodeId> | undefined // as last seen
+  #keys: ReadonlyMap<NodeId, string> = new Map() // base64; the same look
   #pending: ReadonlySet<NodeId> = new Set()
   #slow: Promise<IpcConnection> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -52,6 +53,7 @@ export class DaemonTrust {
   async pending (): Promise<readonly PendingEntry[]> { return read(parsePendingReply(await this.#read('pending'))) }
   /** As of the last look. */
   knows (node: NodeId): boolean { return this.#trusted?.has(node) === true }
+  keyOf (node: NodeId): string | undefined { return this.#keys.get(node) }
 
   get wishes (): readonly string[] { return [...this.#wishes.keys()] }
   dropWish (peer: string): boolean { return this.#wishes.delete(peer) }
@@ -86,6 +88,7 @@ export class DaemonTrust {
   async #look (): Promise<void> {
     try {
       const [trusted, pending] = [await this.trusted(), await this.pending()]
+      this.#keys = new Map(trusted.filter(({ publicKey }) => publicKey !== '').map(({ nodeId, publicKey }) => [nodeId, publicKey]))
       this.#tell(new Set(trusted.map(({ nodeId }) => nodeId)), new Set(pending.map(({ nodeId }) => nodeId)))
       for (const wish of this.#wishes.values()) await this.#pursue(wish)
     } catch {

@@ -1,11 +1,12 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
+import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminControl } from '../../../src/admin/live.ts'
 import type { Changes, DoctorRecord, ExplainRecord, PeerRecord, StatusRecord } from '../../../src/gateway/types.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
   node: { nodeId: 1, address: '0:0000.0000.0001', hostname: 'agent-a', publicKey: 'AAAA' },
-  udp: '127.0.0.1:40001', admin: '/run/a.sock',
+  udp: '127.0.0.1:40001', admin: '/run/a.sock', http: null,
   registry: { endpoint: '127.0.0.1:9000', state: 'registered', since: '2026-11-23T00:00:00.000Z' },
   beacon: { endpoint: '127.0.0.1:9001', observed: '127.0.0.1:40001' },
   daemon: null,
@@ -64,6 +65,11 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
     explain: (target) => {
       calls.push(['explain', target])
       return Promise.resolve({ ...EXPLANATION, target })
+    },
+    whois: (local) => {
+      calls.push(['whois', local])
+      if (local !== '127.0.0.1:40002') return Promise.reject(new PilotError('NOT_FOUND', `nobody at ${local}`))
+      return Promise.resolve({ local, direction: 'expose', service: '80', peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', path: 'punched', openedMs: 3_000 })
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),

@@ -93,7 +93,7 @@ async function forwarder (options: GatewayOptions, targets: Map<number, number>,
     mappings: () => mappings,
     status: () => ({ ...STATUS, node: { ...STATUS.node, nodeId } }),
     trusted: () => Promise.resolve([{ nodeId: 3 - nodeId, address: '', hostname: null, publicKey: null, since: null }]),
-    ready: () => ({ event: 'ready', node: STATUS.node, udp: '', admin: options.adminSocket, mappings, exposes: [], elapsedMs: 1 }),
+    ready: () => ({ event: 'ready', node: STATUS.node, udp: '', admin: options.adminSocket, http: null, mappings, exposes: [], elapsedMs: 1 }),
     stop: async () => {
       for (const listener of listeners) listener.close()
       for (const socket of open) socket.destroy()

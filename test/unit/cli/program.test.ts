@@ -5,8 +5,8 @@ import { PilotError } from '../../../src/base/errors.ts'
 import { STATUS, fakeControl } from '../admin/control.ts'
 import { noGateway, run, testWorld } from './world.ts'
 
-const COMMANDS = ['up', 'rendezvous', 'demo', 'status', 'peers', 'connections', 'mappings', 'exposes', 'ping', 'trust', 'trust list', 'trust pending', 'trust request', 'trust approve', 'trust reject', 'trust revoke', 'config', 'config check']
-const READERS = ['status', 'peers', 'connections', 'mappings', 'exposes', 'ping agent-b', 'trust list', 'trust pending', 'trust request agent-b', 'trust approve agent-b', 'trust reject agent-b', 'trust revoke agent-b']
+const COMMANDS = ['up', 'rendezvous', 'demo', 'status', 'peers', 'connections', 'mappings', 'exposes', 'ping', 'whois', 'trust', 'trust list', 'trust pending', 'trust request', 'trust approve', 'trust reject', 'trust revoke', 'config', 'config check']
+const READERS = ['status', 'peers', 'connections', 'mappings', 'exposes', 'ping agent-b', 'whois 127.0.0.1:40002', 'trust list', 'trust pending', 'trust request agent-b', 'trust approve agent-b', 'trust reject agent-b', 'trust revoke agent-b']
 
 test('every command has help with an example and the common options, and exits 0', async () => {
   for (const command of COMMANDS) {
@@ -58,6 +58,12 @@ test('status in JSON is the record, and as text says who and where', async () =>
     'registry     127.0.0.1:9000, registered since 2026-11-23T00:00:00.000Z', 'beacon       127.0.0.1:9001, sees us at 127.0.0.1:40001', 'nat          none, filtering port-independent (see `pilotgate doctor`)', 'peers        1', 'connections  1', 'memory       90.0 MB resident, 20.0 MB heap',
     'mapping      127.77.0.2:80 → agent-b, 0:0000.0000.0002:80', 'exposure     port 80 → tcp://127.0.0.1:3000, for trusted', '',
   ].join('\n'))
+})
+
+test('whois is told to people in words, and to programs as the record', async () => {
+  assert.equal((await run('whois 127.0.0.1:40002')).out, ['peer     agent-b', 'node     2, 0:0000.0000.0002', 'key      BBBB', 'path     punched', 'service  80, called by the peer', 'open     for 3 s', ''].join('\n'))
+  const { code, out } = await run('whois 127.0.0.1:1 --json')
+  assert.deepEqual([code, (JSON.parse(out) as { code: string }).code], [5, 'NOT_FOUND'])
 })
 
 test('lists are tables for people, and say so when they are empty', async () => {

@@ -13,7 +13,7 @@ import { run, testWorld, type Ran, type TestWorld } from './world.ts'
 
 const MAPPED: GatewayEvent = { event: 'mapped', ...STATUS.mappings[0]! }
 const EXPOSED: GatewayEvent = { event: 'exposed', ...STATUS.exposes[0]! }
-const READY: ReadyEvent = { event: 'ready', node: STATUS.node, udp: '127.0.0.1:40001', admin: '/run/a.sock', mappings: STATUS.mappings, exposes: STATUS.exposes, elapsedMs: 812 }
+const READY: ReadyEvent = { event: 'ready', node: STATUS.node, udp: '127.0.0.1:40001', admin: '/run/a.sock', http: null, mappings: STATUS.mappings, exposes: STATUS.exposes, elapsedMs: 812 }
 const LATER: readonly GatewayEvent[] = [
   { event: 'trust', peer: 'agent-b', nodeId: 2, state: 'approved' },
   { event: 'path', peer: 'agent-b', nodeId: 2, kind: 'relay', endpoint: '127.0.0.1:9001', rttMs: 0.4, mtu: 1400 },

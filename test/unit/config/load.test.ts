@@ -26,8 +26,11 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['broken syntax', 'version: 1\nnode: { a: [ }', 'g.yaml:2:14: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]'],
   ['an unknown key with a near one', 'version: 1\nnode:\n  hostnam: a', 'g.yaml:3:3: node.hostnam: no such key; did you mean "hostname"?'],
   ['an unknown key with none', 'version: 1\nadmin: { colour: red }', 'g.yaml:2:10: admin.colour: no such key; there are socket'],
-  ['a key of a later version', 'version: 1\nhttp: { listen: "127.0.0.1:8088" }', 'g.yaml:2:1: http: not supported by this version'],
-  ['a nested key of a later version', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers] }]', 'g.yaml:2:36: expose[0].identity: not supported by this version'],
+  ['a key of a later version', 'version: 1\nproxy: { listen: "127.0.0.1:1080" }', 'g.yaml:2:1: proxy: not supported by this version'],
+  ['a nested key of a later version', 'version: 1\nnode: { networks: [7] }', 'g.yaml:2:9: node.networks: not supported by this version'],
+  ['two ways that exclude each other', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [proxy-v1, proxy-v2] }]', 'g.yaml:2:46: expose[0].identity: expected proxy-v1 or proxy-v2, not both, found a list'],
+  ['a front that listens nowhere', 'version: 1\nhttp: {}', 'g.yaml:2:7: http.listen: missing; expected an IP address and port as "127.0.0.1:8080"'],
+  ['a way to tell who calls that there is not', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers, proxy] }]', 'g.yaml:2:56: expose[0].identity[1]: expected headers, proxy-v1 or proxy-v2, found the text "proxy"'],
   ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: this key stands here a second time'],
   ['a port where host:port is meant', 'version: 1\nnode: { registry: 9000 }', 'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the number 9000 (write it in quotes: "9000")'],
   ['a hostname that YAML reads as a number', 'version: 1\nnode: { hostname: 0012 }', 'g.yaml:2:19: node.hostname: expected a hostname: lower-case letters, digits and inner hyphens, at most 63, found the number 12 (write it in quotes: "0012")'],
@@ -47,7 +50,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['a bad pinned name', 'version: 1\npeers: { Alice: { address: "0:0000.0000.0001", key: "" } }', 'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the text "Alice"'],
   ['a short pinned key', 'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }', 'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the text "AAAA"'],
   ['several mistakes, in the order of the file', 'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
-    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, observe, admin'],
+    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, observe, http, admin'],
   ['a duplicate key beside another mistake', 'version: 1\nversion: 1\nnode: { public: 1 }', 'g.yaml:2:1: this key stands here a second time', 'g.yaml:3:17: node.public: expected true or false, found the number 1'],
 ]
 

@@ -2,6 +2,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
+import type { GatewayOptions } from '../../../src/gateway/types.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { resolveAdminSocket, resolveOptions, unknownVariables, type Flags } from '../../../src/config/options.ts'
 
@@ -91,6 +92,16 @@ test('variables that nobody reads are named', () => {
 test('a local place in the file may be a port alone, on the peer\'s own address', () => {
   const { maps } = resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, port: 80, local: 8080 }, { peer: b, port: 80, local: "127.0.0.1:0" }]') })
   assert.deepEqual(maps.map(({ localAddress, localPort }) => [localAddress, localPort]), [[undefined, 8080], ['127.0.0.1', 0]])
+})
+
+test('the HTTP front and ways to tell who calls come from the file; beyond loopback the front needs --allow-lan', () => {
+  const inFile = (text: string, flags = {}): GatewayOptions => resolveOptions({ flags, env, file: fileOf(text) })
+  assert.deepEqual(inFile('http: { listen: "127.0.0.1:8088" }').http, { address: '127.0.0.1', port: 8088 })
+  assert.equal(inFile('admin: {}').http, undefined)
+  assert.deepEqual(inFile('http: { listen: "0.0.0.0:0" }', { allowLan: true }).http, { address: '0.0.0.0', port: 0 })
+  assert.throws(() => inFile('http: { listen: "0.0.0.0:0" }'), (error) => error instanceof PilotError && error.code === 'USAGE' && /http\.listen: 0\.0\.0\.0 is not a loopback address/.test(error.message))
+  const { exposes } = inFile('expose: [{ port: 1, target: "3000", identity: [headers, proxy-v2, headers] }, { port: 2, target: "3000", identity: [] }, { port: 3, target: "3000" }]', { expose: ['4=3000,identity=proxy-v1'] })
+  assert.deepEqual(exposes.map(({ identity }) => identity), [['headers', 'proxy-v2'], undefined, undefined, ['proxy-v1']])
 })
 
 test('a listener beyond loopback needs --allow-lan', () => {

@@ -53,6 +53,8 @@ test('expose specs read, with one target and any number of allowed peers', () =>
     '80/tcp=10.0.0.7:3000': { name: '80', port: 80, target: tcp(3000, 'tcp', '10.0.0.7'), allow: ['trusted'] },
     '5432=unix:/run/pg.sock': { name: '5432', port: 5432, target: { kind: 'unix', path: '/run/pg.sock', text: 'unix:/run/pg.sock' }, allow: ['trusted'] },
     '80=3000,allow=agent-a,allow=0:0000.0000.0004': { name: '80', port: 80, target: tcp(3000), allow: ['agent-a', '0:0000.0000.0004'] },
+    '80=3000,identity=headers,allow=agent-a,identity=proxy-v2': { name: '80', port: 80, target: tcp(3000), allow: ['agent-a'], identity: ['headers', 'proxy-v2'] },
+    '80=3000,identity=proxy-v1,identity=proxy-v1': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'], identity: ['proxy-v1'] },
     '80=3000,allow=trusted': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'] },
     '80=3000,allow=7,allow=7,allow=[0:0000.0000.0004]': { name: '80', port: 80, target: tcp(3000), allow: ['7', '0:0000.0000.0004'] },
   }
@@ -69,6 +71,7 @@ test('an expose spec that does not read is a usage error that shows the part', (
     '80=https://127.0.0.1:443': /"https" is no scheme/, '80=http://127.0.0.1:80/api': /"\/api".*no path/, '80=http://user@host:80': /not HOST:PORT/, '80=[nope]:3000': /"nope" is no IPv6/,
     '80=unix:run/pg.sock': /begins with "\/"/, [`80=unix:/${'x'.repeat(107)}`]: /at most 107 bytes, this has 108/,
     '80=3000,deny=agent-a': /"deny=agent-a" is no option/, '80=3000,allow=': /"allow=": a peer is/, '80=3000,allow=Tag:ci': /"allow=Tag:ci": a peer is/, '80=3000,': /"" is no option/,
+    '80=3000,identity=': /"identity=": headers, proxy-v1 or proxy-v2/, '80=3000,identity=header': /"identity=header"/, '80=3000,identity': /"identity": headers/, '80=3000,identity=proxy-v1,identity=proxy-v2': /exclude each other/,
   }
   for (const [text, expected] of Object.entries(cases)) rejects(() => parseExposeSpec(text), expected, text)
 })
@@ -88,9 +91,9 @@ test('what is formatted reads back as the same map spec', () => {
 })
 
 test('what is formatted reads back as the same expose spec and target', () => {
-  fc.assert(fc.property(ports, targets, fc.uniqueArray(fc.oneof(peers, fc.constant('trusted')), { minLength: 1, maxLength: 4 }), (port, target, allow) => {
+  fc.assert(fc.property(ports, targets, fc.uniqueArray(fc.oneof(peers, fc.constant('trusted')), { minLength: 1, maxLength: 4 }), fc.subarray(['headers', 'proxy-v2'] as const), (port, target, allow, identity) => {
     assert.deepEqual(parseTarget(formatTarget(target)), target)
-    const spec: ExposeSpec = { name: String(port), port, protocol: 'tcp', target, allow }
+    const spec: ExposeSpec = { name: String(port), port, protocol: 'tcp', target, allow, ...identity.length > 0 && { identity } }
     assert.deepEqual(parseExposeSpec(formatExposeSpec(spec)), spec)
   }))
 })

@@ -1,0 +1,33 @@
+/** One line of the log for each request that was passed on, or was not. */
+import type { Logger } from '../../runtime/log.ts'
+import type { HopAbout } from './hop.ts'
+
+export interface Access {
+  readonly method: string
+  readonly host: string
+  readonly target: string // path and query as sent
+  readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2'
+  readonly startedAt: number // performance.now
+}
+
+/** Filled while the exchange goes on. */
+export interface Tally {
+  status: number // 499: the client went away before there was one
+  bytesIn: number // body of the request
+  bytesOut: number // body of the response
+  code?: string // of our own answer, or of what cut the exchange short
+  cut?: boolean // the response was not delivered whole
+}
+
+/** Queries hold secrets, so they are left out. */
+export function logAccess (log: Logger, about: HopAbout | undefined, { method, host, target, protocol, startedAt }: Access, tally: Tally): void {
+  const { status, bytesIn, bytesOut, code, cut } = tally
+  log.info({
+    ...about, method, host, path: target.replace(/[?#].*$/s, '').slice(0, MAX_PATH_CHARS), protocol, status, bytesIn, bytesOut,
+    ms: Math.round((performance.now() - startedAt) * 10) / 10,
+    ...code !== undefined && { code }, ...cut === true && { cut },
+  }, 'request')
+}
+
+/** Nobody reads more of it, and a client may send 16 KiB. */
+const MAX_PATH_CHARS = 256

@@ -1,0 +1,65 @@
+/**
+ * The HTTP of a peer on its way to a local target, with the headers that say who calls. One stream of the peer has one
+ * connection to the target at a time; when the target closes it between two requests, the next opens another.
+ * Above: expose.ts, which opens connections to the target. Below: http1.ts, http2.ts.
+ */
+import { Agent } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Logger } from '../../runtime/log.ts'
+import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
+import { callerOf } from '../caller.ts'
+import { dialling } from './dialling.ts'
+import type { Hop } from './hop.ts'
+import { Http1 } from './http1.ts'
+import { Http2 } from './http2.ts'
+import { sniff } from './sniff.ts'
+
+export class HttpExposure {
+  readonly #service: string
+  readonly #node: Overlay
+  readonly #http1: Http1
+  readonly #http2: Http2
+
+  /** @param service name of the exposure */
+  constructor (service: string, node: Overlay, log: Logger) {
+    this.#service = service
+    this.#node = node
+    this.#http1 = new Http1(log)
+    this.#http2 = new Http2(log)
+  }
+
+  /** @param first a connection to the target that stands already; `open` makes further ones. */
+  serve (stream: OverlayStream, first: Socket, open: () => Promise<Socket>): void {
+    let ready: Socket | undefined = first.on('error', () => {}) // 'close' follows
+    const connect = async (): Promise<Socket> => {
+      const socket = ready?.destroyed === false ? ready : await open()
+      ready = undefined
+      socket.on('error', () => {})
+      socket.allowHalfOpen = false // the end of an idle connection is the end of it
+      return socket
+    }
+    // Sockets come paused: an HTTP/2 server may speak first. Of HTTP/1 nothing can come yet.
+    const agent = dialling(new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 }), async () => (await connect()).resume())
+    stream.on('error', () => {}) // 'close' follows
+    stream.once('close', () => {
+      ready?.destroy()
+      agent.destroy()
+    })
+    sniff(stream, (version) => (version === 2 ? this.#http2 : this.#http1).accept(stream, () => this.#hop(stream, agent, connect)))
+  }
+
+  /** Streams with no request under way end, the others after theirs. */
+  drain (): void {
+    this.#http1.drain()
+    this.#http2.drain()
+  }
+
+  #hop (stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>): Hop {
+    const caller = callerOf(this.#node, stream.peer)
+    const { key, path } = caller
+    return {
+      host: 'target', port: stream.localPort, agent, connect, caller, // one target each agent: the name is none of DNS
+      about: { http: 'expose', service: this.#service, peer: stream.peerName, nodeId: stream.peer, ...key !== null && { key }, ...path !== null && { via: path } },
+    }
+  }
+}

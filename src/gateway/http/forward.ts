@@ -1,0 +1,117 @@
+/**
+ * One HTTP/1.1 request sent on through http-proxy, and its response brought back: bodies in both directions as they
+ * come, trailers behind them. Above: http1.ts. The only file that imports http-proxy, which here does what it is good
+ * at (the request out of an agent, the client that goes away); what it gets wrong is done by ourselves:
+ * it drops trailers, rewrites paths, and gives a chunked DELETE the length 0, behind which its body would be read as a
+ * request of its own, with headers that nobody has looked at.
+ */
+import httpProxy from 'http-proxy'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { Stream } from 'node:stream'
+import { PilotError } from '../../base/errors.ts'
+import type { Tally } from './access-log.ts'
+import { failureOf } from './failure.ts'
+import { pairs, requestHeaders, requestTrailers, responseHeaders } from './headers.ts'
+import type { Hop } from './hop.ts'
+import { MAX_ATTEMPTS } from './limits.ts'
+
+/** `onFailure` is called at most once, with nothing of the response sent yet; a response that breaks off is cut. */
+export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, tally: Tally, onFailure: (error: PilotError) => void): void {
+  const { host, port, agent } = hop
+  let attempts = 0
+  let out: ClientRequest | undefined
+  let settled = false
+  const fail = (error: unknown): void => {
+    if (settled || res.destroyed) return
+    if (out?.reusedSocket === true && !hasBody(req) && SAFE.has(req.method!) && attempts < MAX_ATTEMPTS) { // it was closed while it lay idle
+      send()
+      return
+    }
+    settled = true
+    onFailure(failureOf(error, hop))
+  }
+  const send = (): void => {
+    attempts += 1
+    const body = {
+      pipe: (request: ClientRequest): void => {
+        out = request
+        request.once('response', (answer: IncomingMessage) => {
+          if (settled) return
+          settled = true
+          respond(req, res, answer, tally, (error) => {
+            request.destroy()
+            onFailure(failureOf(error, hop))
+          })
+        })
+        request.once('close', () => { if (!settled && out === request) fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)) })
+        sendBody(req, request, tally)
+      },
+    }
+    const target = { protocol: 'http:', host, port }
+    try {
+      proxy.web(req, res, { target, agent, selfHandleResponse: true, toProxy: true, prependPath: false, buffer: body as unknown as Stream }, fail)
+    } catch (error) { // a header that may not be sent
+      fail(error)
+    }
+  }
+  req.headers = requestHeaders(req.rawHeaders, hop.caller) as IncomingMessage['headers']
+  send()
+}
+
+/** The response as it comes. `onRefused`: its head cannot be sent, nothing has been. */
+export function respond (req: IncomingMessage, res: ServerResponse, answer: IncomingMessage, tally: Tally, onRefused: (error: unknown) => void): void {
+  const hasLength = answer.headers['content-length'] !== undefined
+  const chunked = !hasLength && req.httpVersion === '1.1' && req.method !== 'HEAD' && !NO_BODY.has(answer.statusCode!)
+  try {
+    const reason = REASON.test(answer.statusMessage!) ? answer.statusMessage : undefined
+    res.writeHead(answer.statusCode!, reason, responseHeaders(answer.rawHeaders, chunked) as unknown as string[])
+    res.flushHeaders() // an event stream may be silent for a while
+  } catch (error) {
+    onRefused(error)
+    return
+  }
+  tally.status = answer.statusCode!
+  answer.on('data', (part: Buffer) => { tally.bytesOut += part.length })
+  answer.once('end', () => { if (chunked && answer.rawTrailers.length > 0) res.addTrailers(pairs(answer.rawTrailers)) })
+  answer.once('error', () => { // an end here would make half an answer look like a whole one
+    tally.cut = true
+    res.destroy()
+  })
+  answer.pipe(res)
+}
+
+export function hasBody ({ headers, rawHeaders }: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): boolean {
+  return isChunked(rawHeaders) || Number(headers['content-length'] ?? 0) > 0
+}
+
+function isChunked (raw: readonly string[]): boolean {
+  return pairs(raw).some(([name]) => name.toLowerCase() === 'transfer-encoding')
+}
+
+/** Framing is decided here, from what the parser saw. */
+function sendBody (req: IncomingMessage, request: ClientRequest, tally: Tally): void {
+  request.path = req.url!
+  const chunked = isChunked(req.rawHeaders)
+  if (chunked) {
+    request.removeHeader('content-length')
+    request.setHeader('Transfer-Encoding', 'chunked')
+  }
+  if (!hasBody(req)) {
+    request.end()
+    return
+  }
+  const announced = pairs(req.rawHeaders).find(([name]) => name.toLowerCase() === 'trailer')
+  if (chunked && announced !== undefined) request.setHeader('Trailer', announced[1])
+  request.flushHeaders()
+  req.on('data', (part: Buffer) => { tally.bytesIn += part.length })
+  req.once('end', () => { if (chunked) request.addTrailers(requestTrailers(req.rawTrailers)) })
+  request.once('close', () => req.resume()) // a rest that nobody wants must not stand in front of the next request
+  req.pipe(request)
+}
+
+const proxy = httpProxy.createProxyServer({})
+/** RFC 9110 §9.2.1: sending one of these twice does no harm. */
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+/** RFC 9112 §4; the parser takes more than may be sent. */
+const REASON = /^[\t\x20-\x7e\x80-\xff]*$/
+const NO_BODY: ReadonlySet<number> = new Set([204, 304])

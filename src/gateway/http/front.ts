@@ -1,0 +1,132 @@
+/**
+ * One local port for the HTTP of every peer: `http://agent-b.pilot.localhost:8088/` is port 80 of agent-b, the name of a
+ * mapping is that mapping's port. Connections to peers are dialled when a request needs one, and kept for the next.
+ * Above: gateway.ts. Below: http1.ts, http2.ts, runtime/overlay.ts.
+ */
+import { Agent } from 'node:http'
+import { createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { asPilotError, PilotError } from '../../base/errors.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
+import type { ConnectionTable } from '../connections.ts'
+import { dialling } from './dialling.ts'
+import type { Hop, HopAbout } from './hop.ts'
+import { destinationOf } from './hosts.ts'
+import type { Destination, NamedMapping } from './hosts.ts'
+import { Http1 } from './http1.ts'
+import { Http2 } from './http2.ts'
+import { IDLE_MS, MAX_CLIENTS, MAX_IDLE_PER_PEER, MAX_PER_PEER } from './limits.ts'
+import { sniff } from './sniff.ts'
+
+export interface HttpFrontDeps {
+  readonly node: Overlay
+  readonly connections: ConnectionTable
+  readonly log: Logger
+  readonly mappings: () => readonly NamedMapping[] // as they are now
+}
+
+export class HttpFront {
+  readonly #deps: HttpFrontDeps
+  readonly #server: Server
+  readonly #agent: Agent
+  readonly #http1: Http1
+  readonly #http2: Http2
+  readonly #nodes = new Map<string, NodeId>() // peers that were reached, for the log
+  #local = ''
+
+  constructor (deps: HttpFrontDeps) {
+    this.#deps = deps
+    this.#http1 = new Http1(deps.log)
+    this.#http2 = new Http2(deps.log)
+    this.#agent = dialling(this.#idlingAgent(), (host, port) => this.#dial(host, port))
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#onClient(socket))
+    this.#server.maxConnections = MAX_CLIENTS
+  }
+
+  /** ip:port, once it listens. */
+  get local (): string { return this.#local }
+
+  /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE. */
+  async start (address: string, port: number): Promise<void> {
+    const where = formatEndpoint({ address, port })
+    await new Promise<void>((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException): void => {
+        const code = BIND_ERRORS[error.code ?? ''] ?? 'FAILED'
+        reject(new PilotError(code, `http: ${where} cannot be bound (${error.message})`, { local: where }, error))
+      }
+      this.#server.once('error', onError)
+      this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', onError)
+        this.#server.on('error', (error) => this.#deps.log.warn({ http: 'front', reason: error.message }, 'a client could not be accepted'))
+        resolve()
+      })
+    })
+    const bound = this.#server.address() as AddressInfo
+    this.#local = formatEndpoint({ address: bound.address, port: bound.port })
+  }
+
+  /** No new clients; requests under way go on, and what is idle ends. */
+  stop (): void {
+    if (this.#server.listening) this.#server.close()
+    this.#http1.drain()
+    this.#http2.drain()
+    this.#agent.maxFreeSockets = 0
+    for (const socket of Object.values(this.#agent.freeSockets).flat()) socket?.destroy()
+  }
+
+  #onClient (socket: Socket): void {
+    socket.on('error', () => {}) // 'close' follows
+    sniff(socket, (version) => (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => this.#hop(authority)))
+  }
+
+  #hop (authority: string | undefined): Hop {
+    const destination = destinationOf(authority, this.#deps.mappings())
+    const { peer, port } = destination
+    const about = (): HopAbout => this.#about(destination)
+    return { host: peer, port, agent: this.#agent, connect: () => this.#dial(peer, port), get about () { return about() } }
+  }
+
+  #about ({ service, peer }: Destination): HopAbout {
+    const { node } = this.#deps
+    const nodeId = this.#nodes.get(peer)
+    const via = nodeId === undefined ? undefined : node.pathTo(nodeId)?.kind
+    return { http: 'front', service, peer, ...nodeId !== undefined && { nodeId }, ...via !== undefined && { via } }
+  }
+
+  /** @throws PilotError: what dialling throws, TOO_MANY. */
+  async #dial (peer: string, port: number): Promise<OverlayStream> {
+    const { node, connections, log } = this.#deps
+    const about = { direction: 'map' as const, service: 'http', peer, nodeId: null, local: this.#local, remote: `${peer}:${port}` }
+    const giveUp = new AbortController()
+    const connection = connections.add(about, () => giveUp.abort())
+    try {
+      const stream = await node.dial(`${peer}:${port}`, giveUp.signal)
+      connections.counters.connections_mapped += 1
+      connection.stream = stream
+      connection.nodeId = stream.peer
+      connection.abort = () => stream.resetAndDestroy()
+      this.#nodes.set(peer, stream.peer)
+      stream.allowHalfOpen = false // the end of an idle connection is the end of it
+      stream.on('error', () => {})
+      stream.once('close', () => connections.remove(connection))
+      return stream
+    } catch (error) {
+      connections.remove(connection)
+      connections.counters.connections_failed += 1
+      const { code, message, hint } = asPilotError(error)
+      log.warn({ http: 'front', peer, port, code, hint }, `a request failed: ${message}`)
+      throw error
+    }
+  }
+
+  #idlingAgent (): Agent {
+    return new Agent({ keepAlive: true, maxSockets: MAX_PER_PEER, maxFreeSockets: MAX_IDLE_PER_PEER, timeout: IDLE_MS, scheduling: 'lifo' })
+  }
+}
+
+const BIND_ERRORS = { EADDRINUSE: 'PORT_IN_USE', EACCES: 'PORT_FORBIDDEN', EADDRNOTAVAIL: 'ADDRESS_UNAVAILABLE' } as Readonly<Record<string, 'PORT_IN_USE' | 'PORT_FORBIDDEN' | 'ADDRESS_UNAVAILABLE'>>
+/** Clients that the kernel holds for us while we are busy. */
+const BACKLOG = 1_024

@@ -1,0 +1,28 @@
+/** What HTTP connections may cost. docs/limits.md says what happens at each. */
+
+/** Header section of one message, bytes. Node's own default: cookies and tokens fit, a flood does not. */
+export const MAX_HEADER_BYTES = 16_384
+/** Header fields of one message; Node's default for HTTP/1 is 2000, which nobody uses. */
+export const MAX_HEADERS = 256
+
+/** Local clients of the front at once: browsers open six to each of a dozen names, a load test hundreds. */
+export const MAX_CLIENTS = 4_096
+/** HTTP/1.1 connections to one port of one peer; requests beyond wait for one of them. */
+export const MAX_PER_PEER = 256
+/** Of these, kept for later while idle. A page needs about six. */
+export const MAX_IDLE_PER_PEER = 16
+/** How long an idle one is kept, ms: less than the other side keeps it (KEEP_ALIVE_MS), so that a request never meets a closing one. */
+export const IDLE_MS = 30_000
+/** How long a connection of a client or a peer may idle between requests, ms. Longer than what clients keep (Chromium 300 s asks again by itself). */
+export const KEEP_ALIVE_MS = 75_000
+/** A request without a body is sent again when a kept connection turns out to be closed: at most so often. */
+export const MAX_ATTEMPTS = 3
+
+/** Flow-control window of each HTTP/2 stream, bytes. The default of 64 KiB carries 640 KB/s over 100 ms. */
+export const WINDOW_BYTES = 1 << 20
+/** Of a whole HTTP/2 connection. */
+export const CONNECTION_WINDOW_BYTES = 16 << 20
+/** Streams that a client may have open on one HTTP/2 connection. */
+export const MAX_STREAMS = 1_000
+/** What Node keeps for one HTTP/2 connection, MB; its default of 10 refuses streams that slow readers hold up. */
+export const SESSION_MEMORY_MB = 64

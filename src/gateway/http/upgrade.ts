@@ -1,0 +1,81 @@
+/**
+ * `Connection: Upgrade`: WebSocket, or whatever the two ends agree on. The request goes on with its upgrade, and after a
+ * 101 the two connections are joined; another answer goes back as it is. Above: http1.ts.
+ */
+import { request, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { PilotError } from '../../base/errors.ts'
+import type { Tally } from './access-log.ts'
+import { failureOf } from './failure.ts'
+import { respond } from './forward.ts'
+import { pairs, requestHeaders, responseHeaders } from './headers.ts'
+import type { Hop } from './hop.ts'
+
+/** @param res over `socket`, for every answer but a 101. `onClosed`: an upgraded connection is over. */
+export function upgrade (req: IncomingMessage, res: ServerResponse, socket: Duplex, head: Buffer, hop: Hop, tally: Tally, onFailure: (error: PilotError) => void, onClosed: () => void): void {
+  const { host, port, agent } = hop
+  const headers = { ...requestHeaders(req.rawHeaders, hop.caller), connection: 'Upgrade', upgrade: req.headers.upgrade }
+  const out = request({ host, port, agent, method: req.method!, path: req.url!, headers })
+  const gone = (): void => { out.destroy() }
+  let answered = false
+  socket.once('close', gone)
+  const fail = (error: Error): void => {
+    socket.off('close', gone)
+    if (answered || socket.destroyed) return
+    answered = true
+    onFailure(failureOf(error, hop))
+  }
+  out.once('error', fail)
+  out.once('close', () => fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)))
+  out.once('response', (answer) => {
+    answered = true
+    respond(req, res, answer, tally, (error) => {
+      out.destroy()
+      onFailure(failureOf(error, hop))
+    })
+  })
+  out.once('upgrade', (answer, upstream, first) => {
+    answered = true
+    socket.off('close', gone)
+    tally.status = 101
+    const lines = pairs(responseHeaders(answer.rawHeaders, false)).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+    res.detachSocket(socket as Socket)
+    socket.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${answer.headers.upgrade ?? ''}\r\n${lines}\r\n`, 'latin1'))
+    if (first.length > 0) upstream.unshift(first)
+    if (head.length > 0) socket.unshift(head)
+    join(socket, upstream, tally, onClosed)
+  })
+  out.end()
+}
+
+/** A response object over a connection that Node's server has let go. It is the connection's last. */
+export function lastResponse (req: IncomingMessage, socket: Duplex): ServerResponse {
+  const res = new ServerResponse(req)
+  res.shouldKeepAlive = false
+  res.assignSocket(socket as Socket)
+  res.once('finish', () => {
+    res.detachSocket(socket as Socket)
+    ;(socket as Socket).destroySoon()
+  })
+  return res
+}
+
+/** Each end ends the other's; an abrupt one does so abruptly. */
+function join (socket: Duplex, upstream: Duplex, tally: Tally, onClosed: () => void): void {
+  let open = 2
+  const pass = (from: Duplex, to: Duplex, count: (bytes: number) => void): void => {
+    from.on('data', (part: Buffer) => count(part.length))
+    from.on('error', () => to.destroy())
+    from.once('close', () => {
+      if (from.readableEnded) (to as Socket).destroySoon() // no pipe reads it any more
+      else to.destroy()
+      open -= 1
+      if (open === 0) onClosed()
+    })
+    from.pipe(to)
+  }
+  pass(socket, upstream, (bytes) => { tally.bytesIn += bytes })
+  pass(upstream, socket, (bytes) => { tally.bytesOut += bytes })
+}

@@ -1,0 +1,52 @@
+/** Headless Chromium through the HTTP front: a page, its WebSocket, its events, and a large upload. Skipped where there is no Chromium. */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { chromium } from 'playwright-core'
+import { pair, Stage } from './harness.ts'
+import type { Gateway } from './harness.ts'
+import { httpBackend } from './http-backend.ts'
+import { findProgram } from './program.ts'
+
+const UPLOAD_MIB = 64
+
+let stage: Stage
+let a: Gateway
+before(async () => {
+  stage = await Stage.open()
+  const backend = await httpBackend(stage)
+  const config = stage.path('a.yaml')
+  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: app, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n')
+  ;({ a } = await pair(stage, { args: ['-c', config] }, { expose: [`80=${backend.address}`, `8080=${backend.address},identity=headers`] }))
+})
+after(async () => stage.close())
+
+for (const name of ['agent-b', 'app']) {
+  test(`a browser shows a page of a peer, talks by WebSocket, gets events and uploads ${UPLOAD_MIB} MiB (${name})`, async (t) => {
+    // The name ends in .localhost, which a browser looks up nowhere; agent-b is port 80, bytes; app is read for identity headers.
+    const executablePath = findProgram('chromium')
+    if (executablePath === undefined) return t.skip('not installed: chromium')
+    const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS })
+    stage.defer(async () => browser.close())
+    const page = await browser.newPage()
+    const failures: string[] = []
+    page.on('pageerror', (error) => failures.push(error.message))
+    await page.goto(`http://${name}.pilot.localhost:${a.ready.http!.split(':')[1]!}/page`)
+    assert.equal(await page.textContent('h1'), 'Hello from agent-b')
+    await page.getByText('ping from a browser').waitFor()
+    await page.getByText('event 3').waitFor()
+    await page.evaluate(`window.upload(${UPLOAD_MIB})`)
+    const block = Buffer.alloc(1 << 20, 7)
+    const hash = createHash('sha256')
+    for (let index = 0; index < UPLOAD_MIB; index++) hash.update(block)
+    assert.equal(await page.textContent('#up'), `${UPLOAD_MIB << 20} ${hash.digest('hex')}`)
+    const shots = process.env['PILOT_SCREENSHOTS']
+    if (shots !== undefined) await page.screenshot({ path: `${shots}/front-${name}.png` })
+    assert.deepEqual(failures, [])
+    await browser.close()
+  })
+}
+
+/** As root Chromium wants no sandbox; the others keep it from calling home. */
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']

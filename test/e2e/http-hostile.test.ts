@@ -1,0 +1,117 @@
+/**
+ * What a malicious peer may answer, and what a malicious caller may send: the machinery of the front in this process, in
+ * front of a service that says anything. Whatever happens, there is an answer or an end, and this process lives on.
+ */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { Agent } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { dialling } from '../../src/gateway/http/dialling.ts'
+import type { Hop } from '../../src/gateway/http/hop.ts'
+import { Http1 } from '../../src/gateway/http/http1.ts'
+import { Http2 } from '../../src/gateway/http/http2.ts'
+import { sniff } from '../../src/gateway/http/sniff.ts'
+import { silentLogger } from '../../src/runtime/log.ts'
+import { address, Stage } from './harness.ts'
+import type { Address } from './harness.ts'
+import { everything, noise, open, serve, some, within } from './servers.ts'
+
+let stage: Stage
+before(async () => { stage = await Stage.open() })
+after(async () => stage.close())
+
+const ANSWERS: readonly (readonly [what: string, bytes: string, expected: RegExp])[] = [
+  ['no HTTP at all', 'SSH-2.0-OpenSSH_9.2\r\n', /^HTTP\/1\.1 502 [\s\S]*Pilot-Error: BAD_RESPONSE/],
+  ['nothing, and an end', '', /^HTTP\/1\.1 502 [\s\S]*Pilot-Error: PEER_RESET/],
+  ['an impossible status', 'HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n', /^HTTP\/1\.1 502 /],
+  ['a reason with control characters', 'HTTP/1.1 200 O\x01K\r\nContent-Length: 2\r\n\r\nok', /^HTTP\/1\.1 (502|200) /],
+  ['trailers announced for a body with a length', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTrailer: X\r\n\r\nok', /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nok$/],
+  ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk', /^HTTP\/1\.1 502 /],
+  ['a length and chunks', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n', /^HTTP\/1\.1 502 /],
+  ['an upgrade that nobody wanted', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n', /^HTTP\/1\.1 502 /],
+  ['a header with a control character', 'HTTP/1.1 200 OK\r\nX: a\x02b\r\nContent-Length: 2\r\n\r\nok', /^HTTP\/1\.1 502 /],
+  ['headers without end', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(5_000)}`, /^HTTP\/1\.1 502 /],
+  ['trailers with control characters', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: a\x02b\r\n\r\n', /^HTTP\/1\.1 200 /],
+  ['early hints, then an answer', 'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', /^HTTP\/1\.1 200 [\s\S]*ok$/],
+  ['an answer that ends with the connection', 'HTTP/1.0 200 OK\r\n\r\nall of it', /^HTTP\/1\.1 200 [\s\S]*9\r\nall of it\r\n0\r\n\r\n$/],
+]
+
+for (const [what, bytes, expected] of ANSWERS) {
+  test(`a service that answers ${what}`, async () => {
+    for (const method of ['GET', 'HEAD', 'POST']) {
+      const service = await serve(stage, (socket) => void socket.once('data', () => socket.end(Buffer.from(bytes, 'latin1'))))
+      const client = await open(stage, await frontOf(service.address))
+      client.write(`${method} / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      const reply = (await everything(client).catch((error: Error) => Buffer.from(`cut: ${error.message}`))).toString('latin1')
+      if (method !== 'HEAD') assert.match(reply, what.startsWith('trailers with') ? /^HTTP\/1\.1 200 |^cut: / : expected)
+      else assert.match(reply, /^HTTP\/1\.1 |^cut: /)
+    }
+  })
+}
+
+test('a caller that sends nonsense, too much, or nothing is answered or ended', async () => {
+  const service = await serve(stage, (socket) => void socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')))
+  const front = await frontOf(service.address)
+  const say = async (bytes: string | Buffer): Promise<string> => {
+    const client = await open(stage, front)
+    client.write(bytes)
+    return (await some(client)).toString('latin1')
+  }
+  assert.match(await say('nonsense\r\n\r\n'), /^HTTP\/1\.1 400 /)
+  assert.match(await say(`GET / HTTP/1.1\r\nHost: x\r\n${`X: ${'y'.repeat(1_000)}\r\n`.repeat(30)}\r\n`), /^HTTP\/1\.1 431 /)
+  assert.match(await say('GET / HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 400 /)
+  assert.match(await say('PRI / HTTP/1.1\r\nHost: x\r\n\r\n'), /^HTTP\/1\.1 400 /)
+  const early = await open(stage, front)
+  early.end('PR')
+  assert.equal((await everything(early)).length, 0)
+  const half = await open(stage, front)
+  half.write('P')
+  half.write('OST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab')
+  assert.match((await some(half)).toString(), /^HTTP\/1\.1 200 /)
+  const preface = await open(stage, front)
+  preface.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), noise(10_000)]))
+  preface.resume()
+  await within('its end', new Promise((resolve) => { preface.once('close', resolve).once('end', () => preface.destroy()) }))
+})
+
+test('an HTTP/2 stream to a service that has no HTTP/2, ends at once, or talks nonsense fails, and the next one may work', async () => {
+  for (const bytes of ['HTTP/1.1 400 Bad Request\r\n\r\n', '', noise(5_000).toString('latin1')]) {
+    const service = await serve(stage, (socket) => void socket.once('data', () => socket.end(Buffer.from(bytes, 'latin1'))))
+    const { host, port } = await frontOf(service.address)
+    const session = connectHttp2(`http://${host}:${port}`)
+    stage.defer(async () => { session.destroy() })
+    session.on('error', () => {})
+    for (let round = 0; round < 2; round++) {
+      const request = session.request({ ':path': '/' })
+      const outcome = await within('an outcome', new Promise<string>((resolve) => {
+        request.once('response', (headers) => resolve(String(headers[':status'])))
+        request.once('error', (error: Error) => resolve(error.message))
+        request.once('close', () => resolve(`closed ${request.rstCode}`))
+      }))
+      assert.match(outcome, /^50\d$|NGHTTP2|closed [1-9]/)
+    }
+    session.destroy()
+  }
+})
+
+/** A front whose only destination is this service. */
+async function frontOf (target: string): Promise<Address> {
+  const [http1, http2] = [new Http1(silentLogger), new Http2(silentLogger)]
+  const { host, port } = address(target)
+  const dial = async (): Promise<ReturnType<typeof connect>> => {
+    const socket = connect({ host, port })
+    socket.on('error', () => {})
+    await new Promise((resolve) => { socket.once('connect', resolve) })
+    return socket
+  }
+  const hop: Hop = { host: 'target', port: 80, agent: dialling(new Agent({ keepAlive: true }), dial), connect: dial, about: { http: 'front', service: 's', peer: 'p' } }
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {})
+    sniff(socket, (version) => (version === 2 ? http2 : http1).accept(socket, () => hop))
+  })
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+  stage.defer(async () => { server.close() })
+  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
+}

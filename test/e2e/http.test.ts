@@ -1,0 +1,271 @@
+/**
+ * The HTTP front and exposures with identity headers, between two gateways, with curl, `ws` and bare sockets.
+ * agent-b exposes one web service twice: on port 80 its bytes are carried as they are, on port 8080 it is told who calls.
+ */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { WebSocket } from 'ws'
+import { address, eventually, pair, Stage } from './harness.ts'
+import type { Address, Gateway } from './harness.ts'
+import { EVENT_MS, httpBackend } from './http-backend.ts'
+import type { Backend, Echoed } from './http-backend.ts'
+import { findProgram } from './program.ts'
+import { everything, noise, open, refusing, some, summaryOf, within } from './servers.ts'
+
+let stage: Stage
+let backend: Backend
+let a: Gateway
+let b: Gateway
+let front: Address
+before(async () => {
+  stage = await Stage.open()
+  backend = await httpBackend(stage)
+  const config = stage.path('a.yaml')
+  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n')
+  ;({ a, b } = await pair(stage, { args: ['-c', config] }, {
+    expose: [`80=http://${backend.address}`, `8080=http://${backend.address},identity=headers`, `81=http://${await refusing()},identity=headers`, `82=http://${backend.address},identity=headers,identity=proxy-v1`],
+  }))
+  front = address(a.ready.http!)
+})
+after(async () => stage.close())
+
+test('the name of a peer leads to its port 80, the name of a mapping to that mapping, in upper case too', async () => {
+  for (const host of ['agent-b.pilot.localhost', 'AGENT-B.pilot', 'agent-b.pilot.localhost.', `${(await b.status()).node.nodeId}.pilot.localhost`]) {
+    const { headers, method } = await echoed(host)
+    assert.deepEqual([method, headers['host'], headers['pilot-node']], ['GET', `${host}:${front.port}`, undefined])
+  }
+  assert.equal((await echoed('app.pilot.localhost')).headers['pilot-hostname'], 'agent-a')
+})
+
+test('the service behind headers learns node, address, key, hostname and path of its caller', async () => {
+  const { node } = await a.status()
+  const { headers } = await echoed('app.pilot.localhost')
+  assert.deepEqual(pilot(headers), { 'pilot-node': String(node.nodeId), 'pilot-address': node.address, 'pilot-key': node.publicKey, 'pilot-hostname': 'agent-a', 'pilot-path': 'direct' })
+  assert.equal(headers['x-forwarded-for'], `fd70:696c:6f74::${node.nodeId.toString(16)}`)
+})
+
+test('whatever a client says about who it is does not arrive: case, underscores, copies, Connection, trailers', async () => {
+  // Past the front too, through a plain mapping: then only the exposing side can defend itself.
+  const { node } = await a.status()
+  for (const to of [front, a.local('App')]) {
+    const socket = await open(stage, to)
+    socket.write([
+      'POST /echo HTTP/1.1', 'Host: app.pilot.localhost', 'Pilot-Node: 666', 'pilot_node: 667', 'PILOT-NODE: 668', 'Pilot--Key: x', '_pilot-node: 1', 'Pilot.Hostname: root', 'Pilot-Anything: y',
+      'Connection: close, Pilot-Node, Pilot-Key', 'X-Forwarded-For: 10.0.0.1', 'X_Forwarded_For: 10.0.0.2', 'Forwarded: for=10.0.0.3', 'X-Real-IP: 10.0.0.4', 'X-Own: kept',
+      'Transfer-Encoding: chunked', 'Trailer: Pilot-Node, X-Sum', '', '4', 'body', '0', 'Pilot-Node: 669', 'pilot_key: z', 'X-Sum: 7', '', '',
+    ].join('\r\n'))
+    const echo = JSON.parse(bodyOf(await everything(socket))) as Echoed
+    socket.destroy()
+    assert.deepEqual(echo.raw.filter((name, index) => index % 2 === 0 && /pilot/i.test(name)).map((name) => name.toLowerCase()).sort(), ['pilot-address', 'pilot-hostname', 'pilot-key', 'pilot-node', 'pilot-path'])
+    assert.equal(echo.headers['pilot-node'], String(node.nodeId))
+    assert.deepEqual(Object.entries(echo.headers).filter(([name]) => /forwarded|real/.test(name)).map(([name]) => name).sort(), ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+    assert.match(echo.headers['x-forwarded-for']!, /^fd70:/)
+    assert.deepEqual([echo.headers['x-own'], echo.body, echo.trailers], ['kept', 'body', ['X-Sum', '7']])
+  }
+})
+
+test('a request inside the body of another is not believed, whoever frames it how', async () => {
+  const inner = 'GET /smuggled HTTP/1.1\r\nHost: x\r\nPilot-Node: 1\r\n\r\n'
+  const size = inner.length.toString(16)
+  const head = (method: string, ...lines: string[]): string => [`${method} /echo HTTP/1.1`, 'Host: app.pilot.localhost', ...lines, '', ''].join('\r\n')
+  const tries: readonly (readonly [string, RegExp])[] = [
+    [`${head('DELETE', 'Transfer-Encoding: chunked', 'Connection: close')}${size}\r\n${inner}\r\n0\r\n\r\n`, / 200 /], // http-proxy would say content-length: 0
+    [`${head('OPTIONS', 'Transfer-Encoding: chunked', 'Connection: close')}${size}\r\n${inner}\r\n0\r\n\r\n`, / 200 /],
+    [`${head('POST', 'Transfer-Encoding: chunked', 'Content-Length: 4')}0\r\n\r\n${inner}`, / 400 /],
+    [`${head('POST', 'Content-Length: 4', 'Content-Length: 0')}${inner}`, / 400 /],
+    [`${head('POST', 'Transfer-Encoding: gzip, chunked', 'Connection: close')}${size}\r\n${inner}\r\n0\r\n\r\n`, / 400 /],
+    [`${head('POST', 'Transfer-Encoding : chunked')}0\r\n\r\n${inner}`, / 400 /],
+    [`${head('GET', 'Host: other.pilot.localhost')}`, / 400 /],
+    [`${head('GET', 'Upgrade: h2c', 'Connection: Upgrade', `Content-Length: ${inner.length}`)}${inner}`, / 400 /],
+    [`${head('GET', 'Connection: close, Content-Length, Transfer-Encoding', `Content-Length: ${inner.length}`)}${inner}`, / 200 /],
+  ]
+  for (const to of [front, a.local('App')]) {
+    for (const [bytes, status] of tries) {
+      const socket = await open(stage, to)
+      socket.write(bytes)
+      const reply = (await within(bytes, some(socket))).toString('latin1')
+      assert.match(reply.slice(0, 20), status, bytes)
+      socket.destroy()
+    }
+  }
+  await echoed('app.pilot.localhost') // behind all of it, on connections that were kept
+  assert.deepEqual(backend.seen.filter((request) => request.includes('smuggled')), [])
+})
+
+test('paths, repeated headers and trailers pass as they are', async () => {
+  for (const path of ['/a//b/../c?x=1?&y=%2F', '/?', '//double', '/%7Euser/%c3%a4']) assert.equal((await echoed('agent-b.pilot.localhost', path)).url, path)
+  const curl = program('curl')
+  for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
+    const cookies = await stage.run(curl, ['-sS', '-i', `http://${host}:${front.port}/cookies`])
+    assert.match(cookies.stdout, /Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Case: Kept/)
+    const trailers = await stage.run(curl, ['-sS', '-i', `http://${host}:${front.port}/trailers`])
+    assert.match(trailers.stdout, /Trailer: X-Sum\r\n[\s\S]*\r\n\r\npartX-Sum: forty-two\r\n$/)
+  }
+})
+
+test('curl uploads in chunks and with a length, and every byte arrives; an answer that breaks off is not taken for whole', async () => {
+  const curl = program('curl')
+  const file = stage.path('upload.bin')
+  const bytes = noise(9_000_000)
+  await writeFile(file, bytes)
+  for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
+    for (const extra of [['-H', 'Transfer-Encoding: chunked'], ['-H', 'Expect: 100-continue'], []]) {
+      const { stdout, stderr } = await stage.run(curl, ['-sS', ...extra, '--data-binary', `@${file}`, `http://${host}:${front.port}/upload`])
+      assert.equal(stdout, summaryOf(bytes), stderr)
+    }
+    assert.equal((await stage.run(curl, ['-sS', `http://${host}:${front.port}/cut`])).code, 18) // CURLE_PARTIAL_FILE
+  }
+})
+
+test('events come one by one, and an event stream that nobody reads any more is ended at the service', async () => {
+  for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
+    const socket = await open(stage, front)
+    socket.write(`GET /events HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+    let text = ''
+    const times: number[] = []
+    await within('three events', new Promise<void>((resolve) => {
+      socket.on('data', (part: Buffer) => {
+        text += part.toString('latin1')
+        if (/data: event/.test(part.toString('latin1'))) times.push(performance.now())
+        if (text.includes('data: event 3')) resolve()
+      })
+    }))
+    assert.ok(times.length === 3 && times[2]! - times[0]! > EVENT_MS, `events came at ${times.join(', ')}`)
+    const open_ = [...backend.connections].filter((connection) => !connection.destroyed).length
+    socket.destroy()
+    await eventually('the service has one connection less', () => [...backend.connections].filter((connection) => !connection.destroyed).length < open_ || undefined)
+  }
+})
+
+test('a WebSocket client talks through front and exposure, and learns nothing of it', async () => {
+  for (const [host, node] of [['raw.pilot.localhost', null], ['app.pilot.localhost', String((await a.status()).node.nodeId)]] as const) {
+    const socket = new WebSocket(`ws://127.0.0.1:${front.port}/ws`, { headers: { Host: `${host}:${front.port}`, 'Pilot-Node': '666' } })
+    const messages: Buffer[] = []
+    const got = async (count: number): Promise<void> => within(`${count} messages`, eventually('messages', () => messages.length >= count || undefined).then(() => {}))
+    socket.on('message', (data: Buffer) => messages.push(data))
+    await within('an open WebSocket', new Promise((resolve, reject) => {
+      socket.once('open', resolve)
+      socket.once('error', reject)
+    }))
+    await got(1)
+    assert.deepEqual(JSON.parse(messages[0]!.toString()), { node, host: `${host}:${front.port}` })
+    const big = noise(3_000_000)
+    socket.send(big)
+    socket.send('last')
+    await got(3)
+    assert.deepEqual([summaryOf(messages[1]!), messages[2]!.toString()], [summaryOf(big), 'last'])
+    const closed = new Promise<number>((resolve) => { socket.once('close', resolve) })
+    socket.close(4_001)
+    assert.equal(await within('the close', closed), 4_001)
+    await eventually('nothing of it is left', async () => (await b.connections()).every(({ bytesIn }) => bytesIn < big.length) || undefined)
+  }
+})
+
+test('what goes wrong on the way is an answer with status, code and hint, as text or JSON', async () => {
+  const curl = program('curl')
+  const ask = async (host: string, ...args: string[]): Promise<string> => (await stage.run(curl, ['-sS', '-i', ...args, `http://${host}:${front.port}/`], { timeoutMs: 40_000 })).stdout
+  assert.match(await ask('nobody.pilot.localhost'), /^HTTP\/1\.1 404 [\s\S]*Pilot-Error: NOT_FOUND[\s\S]*404 NOT_FOUND\n/)
+  assert.match(await ask('127.0.0.1'), /^HTTP\/1\.1 404 [\s\S]*end in \.pilot\.localhost/)
+  assert.match(await ask('agent-b.pilot.localhost', '-H', 'Host: evil.example'), /^HTTP\/1\.1 404 /)
+  assert.match(await ask('agent-b.pilot.localhost', '-H', 'Host: agent-a.pilot.localhost:1'), /^HTTP\/1\.1 [45]\d\d /) // ourselves
+  const json = await ask('nobody.pilot.localhost', '-H', 'Accept: application/json')
+  const { error } = JSON.parse(bodyOf(Buffer.from(json))) as { error: { code: string, hint: string } }
+  assert.deepEqual([error.code, error.hint.length > 10], ['NOT_FOUND', true])
+})
+
+test('a service that refuses is a 502 of the front, whose own code says which side it was', async () => {
+  const curl = program('curl')
+  const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: dead.pilot', `http://127.0.0.1:${front.port}/`])
+  assert.match(stdout, /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: CONNECTION_REFUSED\r\n[\s\S]*agent-b:81/)
+  const upgrade = await stage.run(curl, ['-sS', '-i', '--http2', '-H', 'Host: app.pilot', `http://127.0.0.1:${front.port}/`])
+  assert.match(upgrade.stdout, /^HTTP\/1\.1 200 /) // Upgrade: h2c is not taken, and the request served all the same
+})
+
+test('the log has a line for each request: who, what, how much, how long, and no query', async () => {
+  const mark = b.mark()
+  await echoed('app.pilot.localhost', '/echo?token=secret')
+  const line = await b.program.log('the request', (entry) => entry.msg === 'request' && entry['http'] === 'expose', { from: mark })
+  const { node } = await a.status()
+  assert.deepEqual(
+    [line['service'], line['peer'], line['nodeId'], line['key'], line['method'], line['path'], line['status'], line['protocol'], line['via']],
+    ['8080', 'agent-a', node.nodeId, node.publicKey, 'GET', '/echo', 200, 'HTTP/1.1', 'direct'],
+  )
+  assert.ok(Number(line['bytesOut']) > 100 && typeof line['ms'] === 'number')
+  const own = await a.program.log('the request', (entry) => entry.msg === 'request' && entry['service'] === 'App' && entry['path'] === '/echo')
+  assert.deepEqual([own['http'], own['peer'], own['status']], ['front', 'agent-b', 200])
+})
+
+test('whois tells a backend which peer is behind a connection, and a client whom it talks to', async () => {
+  const socket = await open(stage, a.local('App'))
+  socket.write('GET /echo HTTP/1.1\r\nHost: x\r\n\r\n')
+  const { from } = JSON.parse(bodyOf(await some(socket))) as Echoed
+  const { node } = await a.status()
+  const record = await b.json<Record<string, unknown>>('whois', from)
+  assert.deepEqual(
+    [record['local'], record['direction'], record['service'], record['nodeId'], record['address'], record['hostname'], record['publicKey'], record['path']],
+    [from, 'expose', '8080', node.nodeId, node.address, 'agent-a', node.publicKey, 'direct'],
+  )
+  assert.equal((await b.json<Record<string, unknown>>('whois', from.replace('127.0.0.1', '[::ffff:127.0.0.1]')))['nodeId'], node.nodeId)
+  const client = await a.json<Record<string, unknown>>('whois', `127.0.0.1:${socket.localPort ?? 0}`)
+  assert.deepEqual([client['direction'], client['service'], client['hostname']], ['map', 'App', 'agent-b'])
+  const unknown = await b.cli('whois', '127.0.0.1:1', '--json')
+  assert.deepEqual([unknown.code, (JSON.parse(unknown.stdout) as { code: string }).code], [5, 'NOT_FOUND'])
+  assert.equal((await b.cli('whois', 'nonsense')).code, 2)
+  socket.destroy()
+})
+
+test('a kept connection is used again, and its end does not hurt the next request', async () => {
+  const before = (await a.status()).counters['connections_mapped'] ?? 0
+  for (let index = 0; index < 20; index++) await echoed('agent-b.pilot.localhost')
+  const made = ((await a.status()).counters['connections_mapped'] ?? 0) - before
+  assert.ok(made <= 2, `${made} connections for 20 requests in a row`)
+  for (const socket of backend.connections) socket.destroy() // as a service that restarts
+  for (let index = 0; index < 5; index++) await echoed('agent-b.pilot.localhost')
+})
+
+test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {
+  const idle = await open(stage, front)
+  idle.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
+  await some(idle)
+  const busy = await open(stage, front)
+  busy.write('POST /upload HTTP/1.1\r\nHost: app.pilot.localhost\r\nContent-Length: 6\r\n\r\nabc')
+  await eventually('the upload is under way', async () => (await b.connections()).length >= 2 || undefined)
+  const reply = everything(busy)
+  for (const gateway of [b, a]) gateway.program.signal('SIGTERM')
+  assert.equal((await within('the end of the idle one', everything(idle))).length, 0)
+  busy.write('def')
+  assert.match((await reply).toString(), /^HTTP\/1\.1 200 [\s\S]*Connection: close[\s\S]*bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721/)
+  for (const gateway of [a, b]) assert.deepEqual(await gateway.program.ended(8_000), { code: 0, signal: null })
+})
+
+test('a peer that is not there any more is a 504', async () => {
+  const curl = program('curl')
+  await a.restart()
+  const { host, port } = address(a.ready.http!)
+  const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: app.pilot', `http://${host}:${port}/`], { timeoutMs: 60_000 })
+  assert.match(stdout, /^HTTP\/1\.1 504 Gateway Timeout\r\n[\s\S]*Pilot-Error: PEER_UNREACHABLE/)
+})
+
+async function echoed (host: string, path = '/echo'): Promise<Echoed> {
+  const curl = program('curl')
+  const { stdout, stderr } = await stage.run(curl, ['-sS', '--path-as-is', '-H', `Host: ${host}:${front.port}`, `http://127.0.0.1:${front.port}${path}`])
+  assert.ok(stdout.startsWith('{'), stdout + stderr)
+  return JSON.parse(stdout) as Echoed
+}
+
+function bodyOf (reply: Buffer): string {
+  const text = reply.toString('latin1')
+  const body = text.slice(text.indexOf('\r\n\r\n') + 4)
+  return /^[0-9a-f]+\r\n/.test(body) ? body.replace(/^[0-9a-f]+\r\n/, '').replace(/\r\n0\r\n[\s\S]*$/, '') : body
+}
+
+function pilot (headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('pilot-')))
+}
+
+function program (name: string): string {
+  const path = findProgram(name)
+  if (path === undefined) throw new Error(`no ${name} on this machine`)
+  return path
+}
