@@ -137,7 +137,7 @@ test('status, peers, connections, mappings, exposes and ping have the fields of 
   const { inner, a, b } = await innerPair(t)
   await greeted(inner, a.local('agent-b:80'))
   const status = await a.json<Record<string, unknown>>('status')
-  assert.deepEqual(Object.keys(status).sort(), ['admin', 'beacon', 'config', 'connections', 'counters', 'daemon', 'exposes', 'mappings', 'memory', 'nat', 'node', 'observe', 'peers', 'pid', 'registry', 'state', 'udp', 'uptimeMs', 'version', 'wishes'])
+  assert.deepEqual(Object.keys(status).sort(), ['admin', 'beacon', 'config', 'connections', 'counters', 'daemon', 'exposes', 'http', 'mappings', 'memory', 'nat', 'node', 'observe', 'peers', 'pid', 'registry', 'state', 'udp', 'uptimeMs', 'version', 'wishes'])
   assert.deepEqual([status['state'], status['node'], status['udp'], status['connections'], status['peers'], status['pid']], ['ready', a.ready.node, a.ready.udp, 1, 1, a.program.pid])
   const [mapping, exposure] = [(await a.json<object[]>('mappings'))[0]!, (await b.json<object[]>('exposes'))[0]!]
   const { host, port } = a.local('agent-b:80')
