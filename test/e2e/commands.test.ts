@@ -149,6 +149,24 @@ test('two gateways on one state folder or one identity are a conflict, whatever 
   assert.deepEqual([code, /a-file.*is no folder/.test(stdout)], [2, true], stdout)
 })
 
+test('a request for trust that nobody answered is shown, and can be taken back; what makes no sense is refused with what to do', async () => {
+  const { a } = both
+  await a.json('trust', 'request', 'agent-nobody')
+  assert.deepEqual((await a.status()).wishes, ['agent-nobody'])
+  assert.match((await a.cli('trust', 'list')).stdout, /asked agent-nobody, waiting/)
+  assert.match((await a.cli('trust', 'revoke', 'agent-nobody')).stdout, /revoked agent-nobody: it had been asked/)
+  assert.deepEqual((await a.status()).wishes, [])
+  for (const [words, code, hint] of [
+    [['request', 'agent-a'], 2, /hint: Name the peer/], [['request', a.ready.node.address], 2, /is this node itself/],
+    [['approve', 'agent-b'], 5, /agent-b is trusted already\nhint: There is nothing to decide/], [['approve', 'agent-x'], 5, /hint: `pilotgate trust pending`/],
+    [['revoke', 'agent-x'], 5, /hint: `pilotgate trust list`/], [['request', 'agent-x', 'y'.repeat(1_025)], 2, /"reason" has 1025 characters/],
+  ] as const) {
+    const ran = await a.cli('trust', ...words)
+    assert.equal(ran.code, code, ran.stderr)
+    assert.match(ran.stderr, hint)
+  }
+})
+
 test('the completion script works in bash', async (t) => {
   const bash = findProgram('bash')
   if (bash === undefined) return t.skip('no bash on this machine')
