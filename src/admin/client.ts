@@ -27,6 +27,8 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
     approveTrust: (peer) => post('/v1/trust/approve', { peer }, TRUST_TIMEOUT_MS),
     rejectTrust: (peer) => post('/v1/trust/reject', { peer }, TRUST_TIMEOUT_MS),
     revokeTrust: (peer) => post('/v1/trust/revoke', { peer }, TRUST_TIMEOUT_MS),
+    drain: (expose) => post('/v1/drain', { expose }),
+    resume: (expose) => post('/v1/resume', { expose }),
   }
 }
 

@@ -67,7 +67,12 @@ function parseBody (text: string): Body {
 function textOf (body: Body, key: string, most: number): string {
   const value = body[key]
   if (typeof value === 'string' && value.length >= 1 && value.length <= most) return value
-  throw new PilotError('USAGE', `"${key}" is missing; expected a text of 1 to ${most} characters`)
+  const found = value === undefined || value === '' ? 'is missing' : typeof value === 'string' ? `has ${value.length} characters` : 'is no text'
+  throw new PilotError('USAGE', `"${key}" ${found}; expected a text of 1 to ${most} characters`)
+}
+
+function optionalText (body: Body, key: string, most: number): string | undefined {
+  return body[key] === undefined ? undefined : textOf(body, key, most)
 }
 
 function numberOf (body: Body, key: string, least: number, most: number): number {
@@ -81,6 +86,7 @@ function peerOf (body: Body): string {
 }
 
 const MAX_PEER_CHARS = 255
+const MAX_NAME_CHARS = 300 // of a mapping: a peer and a port
 const MAX_REASON_CHARS = 1024
 const MAX_PING_MS = 60_000
 
@@ -99,4 +105,6 @@ const ROUTES: Readonly<Record<string, Route>> = {
   '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),
   '/v1/trust/revoke': post((control, body) => control.revokeTrust(peerOf(body))),
+  '/v1/drain': post((control, body) => control.drain(optionalText(body, 'expose', MAX_NAME_CHARS))),
+  '/v1/resume': post((control, body) => control.resume(optionalText(body, 'expose', MAX_NAME_CHARS))),
 }

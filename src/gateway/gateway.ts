@@ -7,18 +7,20 @@ import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { Overlay, OverlayEvent, PathStatus } from '../runtime/overlay.ts'
+import type { Overlay } from '../runtime/overlay.ts'
 import { ConnectionTable } from './connections.ts'
-import { describeNat, diagnoseOverlay } from './diagnosis.ts'
+import { diagnoseOverlay } from './diagnosis.ts'
+import { EventTeller } from './event-teller.ts'
 import { explain } from './explain.ts'
 import { Exposure } from './expose.ts'
 import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
-import { SparseLog } from './sparse-log.ts'
+import { ServiceTable, difference } from './services.ts'
+import type { Undo } from './services.ts'
 import { parseTargetName } from './specs.ts'
 import type {
-  DoctorRecord, ExplainRecord, GatewayControl, GatewayEvent, GatewayOptions, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
+  Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
 
@@ -30,6 +32,16 @@ export interface GatewayDeps {
 
 export interface Gateway extends GatewayControl {
   ready (): ReadyEvent
+  /** What runs now, and may be changed by `apply`. */
+  readonly desired: Desired
+  /** What `apply` would change. */
+  changes (desired: Desired): Changes
+  /**
+   * Makes mappings, exposures and wishes for trust those of `desired`, all of them or none; what stays equal is not touched.
+   * Connections of what goes stay open until they end by themselves.
+   * @throws PilotError: whatever cannot be bound, SHUTTING_DOWN while it drains.
+   */
+  apply (desired: Desired): Promise<Changes>
   /** Takes no new connections, waits for those inside at most `graceMs`, ends the rest, frees everything. */
   stop (graceMs: number): Promise<void>
 }
@@ -55,46 +67,98 @@ class RunningGateway implements Gateway {
   readonly #deps: GatewayDeps
   readonly #startedAt = performance.now()
   readonly #connections = new ConnectionTable()
-  readonly #mappings: Mapping[] = []
-  readonly #exposures: Exposure[] = []
-  readonly #sparse: SparseLog
-  readonly #toldPaths = new Map<NodeId, string>()
+  readonly #mappings = new ServiceTable<MapSpec, MappedRecord>('mapping', (spec) => this.#makeMapping(spec))
+  readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
   #node!: Overlay
+  #pool!: LoopbackPool
+  #trust: readonly string[]
+  /** One change after the other. */
+  #applying: Promise<unknown> = Promise.resolve()
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
 
   constructor (options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
+    this.#trust = options.trust
     this.#deps = deps
-    this.#sparse = new SparseLog(deps.log)
   }
 
   async start (): Promise<void> {
-    const { stateDir, maps, exposes, allowLan } = this.#options
+    const { stateDir, maps, exposes } = this.#options
     const { log, onEvent } = this.#deps
     await mkdir(stateDir, { recursive: true, mode: 0o700 })
-    const node = await joinOverlay(this.#options, log, (event) => this.#onOverlayEvent(event))
+    const teller = new EventTeller(log, onEvent)
+    const node = await joinOverlay(this.#options, log, (event) => teller.tell(event))
     this.#node = node
-    const pool = await LoopbackPool.open(stateDir, node.publicKey)
-    for (const spec of maps) {
-      const mapping = new Mapping(spec, { node, pool, connections: this.#connections, log, allowLan })
-      this.#mappings.push(mapping)
-      await mapping.start()
-    }
-    await pool.save()
-    for (const spec of exposes) {
-      const exposure = new Exposure(spec, { node, connections: this.#connections, log })
-      this.#exposures.push(exposure)
-      await exposure.start()
-    }
+    this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
+    await this.#mappings.become(maps)
+    await this.#pool.save()
+    await this.#exposures.become(exposes)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
-    else await soon(Promise.all(this.#mappings.map((mapping) => mapping.identify())), IDENTIFY_MS)
+    else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
     for (const record of this.exposes()) onEvent({ event: 'exposed', ...record })
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
     this.#state = 'ready'
+  }
+
+  get desired (): Desired { return { maps: this.#mappings.specs, exposes: this.#exposures.specs, trust: this.#trust } }
+
+  changes ({ maps, exposes, trust }: Desired): Changes {
+    const map = difference(this.#mappings.specs, maps)
+    const expose = difference(this.#exposures.specs, exposes)
+    const names = (specs: readonly { readonly name: string }[]): string[] => specs.map(({ name }) => name)
+    return {
+      mapped: names(map.added), unmapped: names(map.removed), remapped: names(map.changed),
+      exposed: names(expose.added), unexposed: names(expose.removed), reexposed: names(expose.changed),
+      trust: trust.filter((peer) => !this.#trust.includes(peer)),
+    }
+  }
+
+  apply (desired: Desired): Promise<Changes> {
+    const applied = this.#applying.then(() => this.#apply(desired))
+    this.#applying = applied.catch(() => {})
+    return applied
+  }
+
+  async #apply (desired: Desired): Promise<Changes> {
+    if (this.#state === 'draining') throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
+    const { maps, exposes, trust } = desired
+    const changes = this.changes(desired)
+    const before: Before = { mappings: byName(this.mappings()), exposes: byName(this.exposes()), trust: this.#trust }
+    const undos: Undo[] = []
+    try {
+      undos.push(await this.#mappings.become(maps))
+      await this.#pool.save()
+      undos.push(await this.#exposures.become(exposes))
+      for (const peer of changes.trust) await this.#node.requestTrust(peer, 'asked by configuration', true)
+    } catch (error) {
+      for (const undo of undos.reverse()) await undo()
+      throw error
+    }
+    this.#trust = trust
+    for (const peer of this.#node.wishes) if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
+    await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
+    this.#tellChanges(changes, before)
+    return changes
+  }
+
+  #tellChanges (changes: Changes, before: Before): void {
+    const { onEvent } = this.#deps
+    for (const name of [...changes.unmapped, ...changes.remapped]) onEvent({ event: 'unmapped', ...before.mappings.get(name)! })
+    for (const name of [...changes.unexposed, ...changes.reexposed]) onEvent({ event: 'unexposed', ...before.exposes.get(name)! })
+    for (const name of [...changes.mapped, ...changes.remapped]) onEvent({ event: 'mapped', ...this.#mappings.record(name) })
+    for (const name of [...changes.exposed, ...changes.reexposed]) onEvent({ event: 'exposed', ...this.#exposures.record(name) })
+  }
+
+  #makeMapping (spec: MapSpec): Mapping {
+    return new Mapping(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
+  }
+
+  #makeExposure (spec: ExposeSpec): Exposure {
+    return new Exposure(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log })
   }
 
   ready (): ReadyEvent {
@@ -109,6 +173,33 @@ class RunningGateway implements Gateway {
     }
   }
 
+  async drain (expose?: string): Promise<DrainRecord> {
+    if (expose !== undefined) this.#exposures.drain(expose)
+    else {
+      this.#state = 'draining'
+      for (const { name } of this.#mappings.specs) this.#mappings.drain(name)
+      for (const { name } of this.#exposures.specs) this.#exposures.drain(name)
+    }
+    this.#deps.log.info({ expose }, 'draining: no new connections')
+    return { state: 'draining', expose: expose ?? null, connections: this.#openOf(expose) }
+  }
+
+  async resume (expose?: string): Promise<DrainRecord> {
+    if (this.#stopping !== undefined) throw new PilotError('SHUTTING_DOWN', 'the gateway is about to end')
+    if (expose !== undefined) await this.#exposures.resume(expose)
+    else {
+      for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
+      for (const { name } of this.#exposures.specs) await this.#exposures.resume(name)
+      this.#state = 'ready'
+    }
+    this.#deps.log.info({ expose }, 'drain undone: new connections are taken again')
+    return { state: 'ready', expose: expose ?? null, connections: this.#openOf(expose) }
+  }
+
+  #openOf (expose: string | undefined): number {
+    return this.#connections.records.filter(({ direction, service }) => expose === undefined || (direction === 'expose' && service === expose)).length
+  }
+
   stop (graceMs: number): Promise<void> {
     this.#stopping ??= this.#stop(graceMs)
     if (graceMs === 0) void this.#connections.drain(0) // asked a second time, and less patiently
@@ -117,8 +208,8 @@ class RunningGateway implements Gateway {
 
   async #stop (graceMs: number): Promise<void> {
     this.#state = 'draining'
-    for (const mapping of this.#mappings) mapping.stop()
-    for (const exposure of this.#exposures) exposure.stop()
+    this.#mappings.stop()
+    this.#exposures.stop()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -146,14 +237,15 @@ class RunningGateway implements Gateway {
       connections: this.#connections.size,
       mappings: this.mappings(),
       exposes: this.exposes(),
+      wishes: this.#node.wishes,
       memory: { rssBytes: rss, heapBytes: heapUsed },
       counters: { ...this.#connections.counters, ...counters },
     }
   }
 
   peers (): readonly PeerRecord[] { return this.#node.peers }
-  mappings (): readonly ReturnType<GatewayControl['mappings']>[number][] { return this.#mappings.map(({ record }) => record) }
-  exposes (): readonly ReturnType<GatewayControl['exposes']>[number][] { return this.#exposures.map(({ record }) => record) }
+  mappings (): readonly MappedRecord[] { return this.#mappings.records }
+  exposes (): readonly ExposedRecord[] { return this.#exposures.records }
   connections (): ReturnType<GatewayControl['connections']> { return this.#connections.records }
 
   async ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
@@ -164,9 +256,10 @@ class RunningGateway implements Gateway {
   doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
 
   async explain (target: string): Promise<ExplainRecord> {
-    const mapping = this.#mappings.find(({ record }) => record.name === target || record.local === target)
-    const parsed = mapping === undefined ? parseTargetName(target) : { peer: mapping.spec.peer, port: mapping.spec.port }
-    return await explain(this.#node, { target, ...parsed, policy: mapping?.spec.path ?? 'any', mapping: mapping?.spec.name })
+    const name = this.mappings().find((record) => record.name === target || record.local === target)?.name
+    const mapping = this.#mappings.specs.find((spec) => spec.name === name)
+    const parsed = mapping === undefined ? parseTargetName(target) : { peer: mapping.peer, port: mapping.port }
+    return await explain(this.#node, { target, ...parsed, policy: mapping?.path ?? 'any', mapping: mapping?.name })
   }
 
   async trusted (): Promise<readonly TrustRecord[]> {
@@ -202,9 +295,17 @@ class RunningGateway implements Gateway {
 
   async revokeTrust (peer: string): Promise<TrustRecord> {
     const node = this.#known(peer, await this.#node.trusted())
+    if (node === undefined && this.#node.dropWish(peer)) return this.#unanswered(peer)
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
     if (node === undefined || record === undefined || !await this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`)
     return record
+  }
+
+  /** For a peer that had only been asked: nobody knows yet who that is. */
+  #unanswered (peer: string): TrustRecord {
+    const name = parsePeerName(peer)
+    const node = name?.kind === 'address' ? name.address.node : 0
+    return { ...this.#trustRecord(node, '', null), ...name?.kind === 'hostname' && { hostname: name.hostname } }
   }
 
   /** The node among `entries` that a person means by address, id or hostname. */
@@ -228,63 +329,17 @@ class RunningGateway implements Gateway {
     const { nodeId, address, hostname, publicKey } = this.#node
     return { nodeId, address, hostname: hostname ?? null, publicKey }
   }
+}
 
-  #onOverlayEvent (event: OverlayEvent): void {
-    const { log } = this.#deps
-    switch (event.kind) {
-      case 'registered': log.info({ nodeId: event.nodeId, address: event.address }, 'registered'); return
-      case 'registry_refused': log.warn({ request: event.request, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry refuses'); return
-      case 'hostname_refused': log.error({ hostname: event.hostname, text: event.text, code: 'CONFLICT' }, 'the registry refuses the hostname'); return
-      case 'endpoint': log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it'); return
-      case 'turned_away':
-        // A stranger's node id is only a claim: were it part of the kind, each forged one would be a line.
-        this.#sparse.warn(event.why === 'stranger' ? 'stranger' : `${event.node}:${event.port ?? 0}:${event.why}`, {
-          nodeId: event.node, port: event.port, why: event.why, ...(event.from !== undefined && { from: event.from }),
-        }, TURNED_AWAY[event.why])
-        return
-      case 'auth_refused':
-        this.#sparse.warn(`${event.node}:auth`, { nodeId: event.node, why: event.why, from: event.from }, 'a key exchange with a wrong identity was refused')
-        return
-      case 'wish_refused':
-        log.warn({ peer: event.peer, text: event.text, code: 'REGISTRY_REFUSED' }, 'our request for trust is not delivered; asking on')
-        return
-      case 'message': {
-        const { node: nodeId, peerName: peer, type, bytes, path } = event
-        log.info({ peer, nodeId, type, bytes, path }, 'a peer has sent something')
-        this.#deps.onEvent({ event: 'message', peer, nodeId, type, bytes, path })
-        return
-      }
-      case 'trust': this.#onTrust(event.node, event.hostname, event.state); return
-      case 'peer': {
-        const about = { peer: event.peerName, nodeId: event.node }
-        if (event.state === 'unreachable') log.warn({ ...about, code: 'PEER_UNREACHABLE' }, 'the peer has stopped answering')
-        else log.info(about, event.state === 'connected' ? 'tunnel is up' : 'the peer has new keys')
-        return
-      }
-      case 'path': this.#onPath(event.node, event.peerName, event.path); return
-      case 'nat': log.info({ mapping: event.mapping, filtering: event.filtering }, `NAT: ${describeNat(event)}`); return
-      case 'daemon':
-        if (event.state === 'lost') log.error({ reason: event.text, code: 'DAEMON_UNREACHABLE' }, 'the daemon went away, and every connection with it; trying on')
-        else log.info({}, 'the daemon is back')
-    }
-  }
+/** What `apply` found. */
+interface Before {
+  readonly mappings: ReadonlyMap<string, MappedRecord>
+  readonly exposes: ReadonlyMap<string, ExposedRecord>
+  readonly trust: readonly string[]
+}
 
-  #onTrust (nodeId: NodeId, hostname: string | undefined, state: string): void {
-    const peer = hostname ?? formatAddress({ network: 0, node: nodeId })
-    if (state === 'key_changed') {
-      this.#deps.log.error({ peer, nodeId }, 'a trusted peer asks with another key than it had: not answered. Revoke it and approve it anew if that is right')
-      return
-    }
-    this.#deps.log.info({ peer, nodeId, state }, 'trust')
-    this.#deps.onEvent({ event: 'trust', peer, nodeId, state: state as 'pending' | 'approved' | 'rejected' | 'revoked' })
-  }
-
-  #onPath (nodeId: NodeId, peer: string, path: PathStatus): void {
-    const told = `${path.kind} ${path.endpoint} ${path.mtu}`
-    if (this.#toldPaths.get(nodeId) === told) return
-    this.#toldPaths.set(nodeId, told)
-    this.#deps.onEvent({ event: 'path', peer, nodeId, ...path })
-  }
+function byName<T extends { readonly name: string }> (records: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(records.map((record) => [record.name, record]))
 }
 
 async function soon (work: Promise<unknown>, ms: number): Promise<void> {
@@ -292,12 +347,6 @@ async function soon (work: Promise<unknown>, ms: number): Promise<void> {
   await Promise.race([work, new Promise((resolve) => { timer = setTimeout(resolve, ms) })])
   clearTimeout(timer)
 }
-
-const TURNED_AWAY = {
-  stranger: 'a node that is not trusted knocked; it got no answer',
-  no_listener: 'a trusted peer asked for a port that is not exposed',
-  limit: 'a peer was refused: too many streams',
-} as const
 
 /** How long start-up waits for the registry, ms. Longer than a start on a slow path, shorter than a person's patience. */
 const REGISTRATION_PATIENCE_MS = 3_000

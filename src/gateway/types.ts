@@ -40,6 +40,7 @@ export interface MappedRecord {
   readonly peer: string
   readonly remote: string // 0:0000.0000.0002:80, or PEER:80 while the peer's address is not known yet
   readonly protocol: 'tcp'
+  readonly draining?: true // takes no new connections
 }
 
 export interface ExposedRecord {
@@ -48,6 +49,21 @@ export interface ExposedRecord {
   readonly target: string
   readonly allow: readonly string[]
   readonly protocol: 'tcp'
+  readonly draining?: true // takes no new connections
+}
+
+/** The part of the options that changes while the gateway runs. */
+export type Desired = Pick<GatewayOptions, 'maps' | 'exposes' | 'trust'>
+
+/** Names of what came, went, and was replaced by another of the same name; `trust`: peers asked for trust. */
+export interface Changes {
+  readonly mapped: readonly string[]
+  readonly unmapped: readonly string[]
+  readonly remapped: readonly string[]
+  readonly exposed: readonly string[]
+  readonly unexposed: readonly string[]
+  readonly reexposed: readonly string[]
+  readonly trust: readonly string[]
 }
 
 export interface NodeRecord {
@@ -132,6 +148,12 @@ export interface PingRecord {
   readonly endpoint: string | null
 }
 
+export interface DrainRecord {
+  readonly state: 'draining' | 'ready' // of the gateway, or of the one exposure
+  readonly expose: string | null // null: everything
+  readonly connections: number // still open
+}
+
 export interface StatusRecord {
   readonly version: string
   readonly pid: number
@@ -148,6 +170,7 @@ export interface StatusRecord {
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
+  readonly wishes?: readonly string[] // peers that were asked for trust and have not answered
   readonly memory: { readonly rssBytes: number, readonly heapBytes: number }
   readonly counters: Readonly<Record<string, number>>
 }
@@ -166,6 +189,11 @@ export interface ReadyEvent {
 export type GatewayEvent =
   | ({ readonly event: 'mapped' } & MappedRecord)
   | ({ readonly event: 'exposed' } & ExposedRecord)
+  /** It listens no more, or is about to be replaced by another of that name; its open connections go on. */
+  | ({ readonly event: 'unmapped' } & MappedRecord)
+  | ({ readonly event: 'unexposed' } & ExposedRecord)
+  /** Another configuration is in force. */
+  | ({ readonly event: 'reloaded', readonly version: number } & Changes)
   | ReadyEvent
   | { readonly event: 'trust', readonly peer: string, readonly nodeId: NodeId, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' }
   | ({ readonly event: 'path', readonly peer: string, readonly nodeId: NodeId } & PathRecord)
@@ -190,6 +218,10 @@ export interface GatewayControl {
   approveTrust (peer: string): Promise<TrustRecord>
   rejectTrust (peer: string): Promise<TrustRecord>
   revokeTrust (peer: string): Promise<TrustRecord>
+  /** Takes no new connections, at all or at one exposure; the open ones go on. @throws PilotError NOT_FOUND. */
+  drain (expose?: string): Promise<DrainRecord>
+  /** Takes them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or what cannot be bound any more. */
+  resume (expose?: string): Promise<DrainRecord>
 }
 
 export interface GatewayOptions {

@@ -270,10 +270,17 @@ export class OverlayNode implements Overlay {
   async trusted (): Promise<readonly TrustedEntry[]> { return this.core.context.trust.trusted }
   async pendingTrust (): Promise<readonly PendingEntry[]> { return this.core.context.trust.pending }
 
-  async requestTrust (peer: string, reason: string): Promise<void> {
-    if (this.#registryState !== 'registered') throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
+  get wishes (): readonly string[] { return this.core.context.trust.wishes.map(({ peer }) => peer) }
+
+  async requestTrust (peer: string, reason: string, patient = false): Promise<void> {
+    if (!patient && this.#registryState !== 'registered') throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
     this.#wish(peer, reason)
     void this.courier?.ask(peer, reason)
+  }
+
+  dropWish (peer: string): boolean {
+    const name = this.#nameOf(peer)
+    return this.core.dropWish(name.kind === 'address' ? formatAddress(name.address) : name.hostname)
   }
 
   async approveTrust (node: NodeId): Promise<boolean> { return this.#turn((now) => this.core.approveTrust(now, node)) }

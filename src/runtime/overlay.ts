@@ -46,8 +46,16 @@ export interface Overlay {
   isTrusted (node: NodeId): Promise<boolean>
   trusted (): Promise<readonly TrustedEntry[]>
   pendingTrust (): Promise<readonly PendingEntry[]>
-  /** Asks for trust until it is given, and approves the peer's own request when it comes. @throws PilotError USAGE, REGISTRY_UNREACHABLE. */
-  requestTrust (peer: string, reason: string): Promise<void>
+  /** Peers, as written, that were asked for trust and have not answered. */
+  readonly wishes: readonly string[]
+  /**
+   * Asks for trust until it is given, and approves the peer's own request when it comes.
+   * @param patient a registry that is away is no error: the peer is asked when it is back.
+   * @throws PilotError USAGE, REGISTRY_UNREACHABLE.
+   */
+  requestTrust (peer: string, reason: string, patient?: boolean): Promise<void>
+  /** Asks no more, and no longer approves by itself. @returns false when this peer had not been asked. */
+  dropWish (peer: string): boolean
   /** @returns false when there was nothing to approve, reject, revoke. */
   approveTrust (node: NodeId): Promise<boolean>
   rejectTrust (node: NodeId): Promise<boolean>

@@ -89,6 +89,9 @@ export function eventLine (event: GatewayEvent): string {
   switch (event.event) {
     case 'mapped': return `mapped   ${mappedLine(event)}`
     case 'exposed': return `exposed  ${exposedLine(event)}`
+    case 'unmapped': return `unmapped ${mappedLine(event)}`
+    case 'unexposed': return `closed   ${exposedLine(event)}`
+    case 'reloaded': return `reloaded configuration ${event.version}`
     case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin}, after ${Math.round(event.elapsedMs)} ms`
     case 'trust': return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
     case 'message': return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`

@@ -242,6 +242,14 @@ export class OverlayCore {
 
   requestTrust (now: Instant, trustWish: Wish): void { this.standing.wish(now, trustWish) }
 
+  /** @returns false when there was no such wish. */
+  dropWish (peer: string): boolean {
+    const { trust } = this.context
+    const wish = trust.wishes.find((candidate) => candidate.peer === peer)
+    if (wish !== undefined) trust.dropWish(wish)
+    return wish !== undefined
+  }
+
   /**
    * A message of the port-444 handshake, from the peer that its tunnel authenticated.
    * @returns why it is ignored, or undefined.

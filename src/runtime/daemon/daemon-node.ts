@@ -162,7 +162,9 @@ export class DaemonNode implements Overlay {
   async isTrusted (node: NodeId): Promise<boolean> { return (await this.#trust.trusted()).some(({ nodeId }) => nodeId === node) }
   async trusted (): Promise<readonly TrustedEntry[]> { return await this.#trust.trusted() }
   async pendingTrust (): Promise<readonly PendingEntry[]> { return await this.#trust.pending() }
+  get wishes (): readonly string[] { return this.#trust.wishes }
   async requestTrust (peer: string, reason: string): Promise<void> { this.#wish(peer, reason) }
+  dropWish (peer: string): boolean { return this.#trust.dropWish(peer) }
   async approveTrust (node: NodeId): Promise<boolean> { return await this.#trust.approve(node) }
   async rejectTrust (node: NodeId): Promise<boolean> { return await this.#trust.reject(node) }
   async revokeTrust (node: NodeId): Promise<boolean> { return await this.#trust.revoke(node) }

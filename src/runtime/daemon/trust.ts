@@ -53,6 +53,9 @@ export class DaemonTrust {
   /** As of the last look. */
   knows (node: NodeId): boolean { return this.#trusted?.has(node) === true }
 
+  get wishes (): readonly string[] { return [...this.#wishes.keys()] }
+  dropWish (peer: string): boolean { return this.#wishes.delete(peer) }
+
   wish (peer: string, reason: string): void {
     this.#wishes.set(peer, { peer, reason, askedAt: -Infinity, told: '' })
     if (this.#stopped || this.#trusted === undefined) return

@@ -60,6 +60,14 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
     approveTrust: trust('approveTrust'),
     rejectTrust: trust('rejectTrust'),
     revokeTrust: trust('revokeTrust'),
+    drain: (expose) => {
+      calls.push(['drain', expose])
+      return Promise.resolve({ state: 'draining', expose: expose ?? null, connections: 1 })
+    },
+    resume: (expose) => {
+      calls.push(['resume', expose])
+      return Promise.resolve({ state: 'ready', expose: expose ?? null, connections: 1 })
+    },
     ...overrides,
   }
 }

@@ -35,7 +35,7 @@ test('a request that makes no sense is refused, and reaches nothing', async () =
     [get('/v1/nothing'), 404, /nothing at \/v1\/nothing/], [get('/'), 404, /nothing at/], [get('/v1/constructor'), 404, /nothing at/], [get('constructor'), 404, /nothing at/],
     [get('/v1/ping'), 405, /takes POST/], [post('/v1/status', {}), 405, /takes GET/],
     [post('/v1/ping', 'x'), 400, /not JSON/], [post('/v1/ping', '[]'), 400, /not a JSON object/], [post('/v1/ping', 'null'), 400, /not a JSON object/],
-    [post('/v1/ping', {}), 400, /"peer" is missing/], [post('/v1/ping', { peer: 7, seq: 0, timeoutMs: 1 }), 400, /"peer" is missing/], [post('/v1/ping', { peer: 'x'.repeat(256), seq: 0, timeoutMs: 1 }), 400, /1 to 255/],
+    [post('/v1/ping', {}), 400, /"peer" is missing/], [post('/v1/ping', { peer: 7, seq: 0, timeoutMs: 1 }), 400, /"peer" is no text/], [post('/v1/ping', { peer: 'x'.repeat(256), seq: 0, timeoutMs: 1 }), 400, /has 256 characters; expected a text of 1 to 255/],
     [post('/v1/ping', { peer: 'b', seq: -1, timeoutMs: 1 }), 400, /"seq": expected/], [post('/v1/ping', { peer: 'b', seq: 0, timeoutMs: 60_001 }), 400, /"timeoutMs": expected/], [post('/v1/ping', { peer: 'b', seq: 0.5, timeoutMs: 1 }), 400, /"seq"/],
     [post('/v1/trust/request', { peer: 'b', reason: 7 }), 400, /"reason"/], [post('/v1/trust/approve', { peer: '' }), 400, /"peer"/],
   ]

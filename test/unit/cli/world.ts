@@ -65,5 +65,6 @@ function asClient (control: GatewayControl): AdminClient {
     connections: async () => control.connections(), doctor: async () => control.doctor(), explain: async (target) => await control.explain(target), trusted: async () => control.trusted(), pending: async () => control.pending(),
     ping: async (peer, seq, timeoutMs) => await control.ping(peer, seq, timeoutMs), requestTrust: async (peer, reason) => await control.requestTrust(peer, reason),
     approveTrust: async (peer) => await control.approveTrust(peer), rejectTrust: async (peer) => await control.rejectTrust(peer), revokeTrust: async (peer) => await control.revokeTrust(peer),
+    drain: async (expose) => await control.drain(expose), resume: async (expose) => await control.resume(expose),
   }
 }
