@@ -46,7 +46,9 @@ function explainUnknown (key: string, path: Path, known: readonly string[]): str
 
 /** YAML guesses types; where the guess was not meant, say how to write it. */
 function hintFor (issue: z.core.$ZodIssue, node: Node): string {
-  if (!isScalar(node) || issue.code !== 'invalid_type') return ''
+  if (!isScalar(node)) return ''
+  if (issue.code === 'invalid_format' && typeof node.value === 'string' && /^\d+$/.test(node.value)) return ' (write it without quotes)' // a port, which may be a text as "53/udp"
+  if (issue.code !== 'invalid_type') return ''
   const { value, source } = node as Scalar & { source?: string }
   if (issue.expected === 'string' && (typeof value === 'number' || typeof value === 'boolean')) return ` (write it in quotes: "${source ?? String(value)}")`
   if (issue.expected === 'boolean' && typeof value === 'string' && /^(yes|no|on|off|true|false)$/i.test(value)) return ' (true and false are written so, without quotes)'

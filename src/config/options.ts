@@ -4,11 +4,12 @@
  */
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { ExposeSpec, GatewayOptions, MapSpec } from '../gateway/types.ts'
+import type { ExposeSpec, GatewayOptions, Limits, MapSpec } from '../gateway/types.ts'
 import { isHostname, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
-import { MAX_SOCKET_PATH_BYTES, PEER_FORM, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
+import { parseDuration } from '../gateway/expose-options.ts'
+import { MAX_SOCKET_PATH_BYTES, NO_DIRECT_UDP, PEER_FORM, exposeName, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
 import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parsePortRange } from './schema.ts'
@@ -121,23 +122,39 @@ function fileMaps (config: Config): MapSpec[] {
   return config.map.flatMap(({ name, peer: written, port, ports, local, path }): MapSpec[] => {
     const peer = withoutBrackets(written)
     const listen = local === undefined ? undefined : parseListen(local)
-    return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last }) =>
+    return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last, protocol }) =>
       Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
         const remote = first + index
-        const spec = { name: name ?? mapName(peer, remote), peer, port: remote, protocol: 'tcp' as const, localPort: listen?.port ?? remote, ...path !== undefined && { path } }
+        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path } }
         return listen === undefined ? spec : { ...spec, localAddress: listen.address }
       }))
   })
 }
 
 function fileExposes (config: Config): ExposeSpec[] {
-  return config.expose.map(({ name, port, target, allow, path }) =>
-    ({ name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)), ...path !== undefined && { path } }))
+  return config.expose.map(({ name, port: written, target, allow, path, limits, for: duration, once }) => {
+    const { first: port, protocol } = parsePortRange(written)!
+    return {
+      name: name ?? exposeName(port, protocol), port, protocol, target: parseTarget(target, protocol), allow: unique(allow.map((peer) => parseAllowed(peer)!)),
+      ...path !== undefined && { path }, ...limits !== undefined && { limits: withoutAbsent(limits) }, ...duration !== undefined && { forMs: parseDuration(duration)! }, ...once === true && { once },
+    }
+  })
+}
+
+/** A path of its own can be demanded of a connection, not of a datagram. */
+function checkPaths (specs: readonly Pick<MapSpec, 'name' | 'protocol' | 'path'>[]): void {
+  const bad = specs.find(({ protocol, path }) => protocol === 'udp' && path === 'direct')
+  if (bad !== undefined) throw new PilotError('USAGE', `${bad.name}: ${NO_DIRECT_UDP}`, { name: bad.name })
+}
+
+function withoutAbsent (limits: { readonly [K in keyof Limits]: Limits[K] | undefined }): Limits {
+  return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))
 }
 
 function checkMaps ({ maps, allowLan }: GatewayOptions): void {
+  checkPaths(maps)
   checkDistinct('mapping', maps.map((map) => map.name))
-  checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}`))
+  checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}${map.protocol === 'udp' ? '/udp' : ''}`))
   if (maps.length > MAX_MAPPINGS) throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
   const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
   if (open === undefined || allowLan) return
@@ -146,7 +163,8 @@ function checkMaps ({ maps, allowLan }: GatewayOptions): void {
 
 function checkExposes ({ exposes }: GatewayOptions): void {
   checkDistinct('exposure', exposes.map((expose) => expose.name))
-  checkDistinct('overlay port', exposes.map((expose) => String(expose.port)))
+  checkDistinct('overlay port', exposes.map((expose) => exposeName(expose.port, expose.protocol)))
+  checkPaths(exposes)
 }
 
 function checkDistinct (what: string, names: readonly string[]): void {

@@ -101,7 +101,7 @@ export class Exposure {
   #register (incoming: Incoming, socket: Socket): Connection | undefined {
     const { connections, log } = this.#deps
     const { name, port, target } = this.spec
-    const about = { direction: 'expose' as const, service: name, peer: incoming.peerName, nodeId: incoming.peer, local: target.text, remote: `${incoming.peerName}:${port}` }
+    const about = { direction: 'expose' as const, service: name, protocol: 'tcp' as const, peer: incoming.peerName, nodeId: incoming.peer, local: target.text, remote: `${incoming.peerName}:${port}` }
     try {
       return connections.add(about, () => resetSocket(socket))
     } catch {

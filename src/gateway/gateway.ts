@@ -17,12 +17,14 @@ import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
 import { ServiceTable, difference } from './services.ts'
-import type { Undo } from './services.ts'
+import type { Service, Undo } from './services.ts'
 import { parseTargetName } from './specs.ts'
 import type {
   Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
+import { UdpExposure } from './udp-exposure.ts'
+import { UdpMapping } from './udp-mapping.ts'
 
 export interface GatewayDeps {
   readonly log: Logger
@@ -153,12 +155,12 @@ class RunningGateway implements Gateway {
     for (const name of [...changes.exposed, ...changes.reexposed]) onEvent({ event: 'exposed', ...this.#exposures.record(name) })
   }
 
-  #makeMapping (spec: MapSpec): Mapping {
-    return new Mapping(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
+  #makeMapping (spec: MapSpec): Service<MappedRecord> {
+    return new (spec.protocol === 'udp' ? UdpMapping : Mapping)(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
   }
 
-  #makeExposure (spec: ExposeSpec): Exposure {
-    return new Exposure(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log })
+  #makeExposure (spec: ExposeSpec): Service<ExposedRecord> {
+    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log })
   }
 
   ready (): ReadyEvent {

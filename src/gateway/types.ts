@@ -11,10 +11,10 @@ export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
-  readonly name: string // unique; `PEER:PORT` unless the configuration names it
+  readonly name: string // unique; `PEER:PORT` or `PEER:PORT/udp` unless the configuration names it
   readonly peer: string // as written: hostname, address or node id
   readonly port: number // overlay port, 1..65535
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly localAddress?: string // absent: the peer's own loopback address
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
@@ -22,16 +22,30 @@ export interface MapSpec {
 
 export type Target =
   | { readonly kind: 'tcp', readonly host: string, readonly port: number, readonly text: string } // text: tcp://127.0.0.1:3000
+  | { readonly kind: 'udp', readonly host: string, readonly port: number, readonly text: string } // text: udp://127.0.0.1:5353
   | { readonly kind: 'unix', readonly path: string, readonly text: string } // text: unix:/run/pg.sock
 
 /** One local service made reachable on one of our overlay ports. */
 export interface ExposeSpec {
-  readonly name: string // unique; the port unless the configuration names it
+  readonly name: string // unique; the port, or `PORT/udp`, unless the configuration names it
   readonly port: number // overlay port, 1..65535
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly target: Target
-  readonly allow: readonly string[] // 'trusted' (every trusted peer), or peers as written
+  readonly allow: readonly string[] // 'trusted' (every trusted peer), peers as written, or key:, net:, tag:
   readonly path?: PathPolicy // absent: any
+  readonly limits?: Limits
+  readonly forMs?: number // it ends so long after it began
+  readonly once?: true // it ends after one connection
+}
+
+/** Absent: none. What is beyond is refused as if nothing were offered; bytes are slowed down, or of UDP dropped. */
+export interface Limits {
+  readonly connections?: number // open at a time
+  readonly connectionsPerPeer?: number
+  readonly newPerSecond?: number
+  readonly newPerSecondPerPeer?: number
+  readonly bytesPerSecond?: number // both directions together
+  readonly bytesPerSecondPerPeer?: number
 }
 
 export interface MappedRecord {
@@ -39,7 +53,7 @@ export interface MappedRecord {
   readonly local: string // 127.77.0.2:80
   readonly peer: string
   readonly remote: string // 0:0000.0000.0002:80, or PEER:80 while the peer's address is not known yet
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly draining?: true // takes no new connections
 }
 
@@ -48,7 +62,7 @@ export interface ExposedRecord {
   readonly port: number
   readonly target: string
   readonly allow: readonly string[]
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly draining?: true // takes no new connections
 }
 
@@ -112,6 +126,7 @@ export interface ConnectionRecord {
   readonly id: number
   readonly direction: 'map' | 'expose'
   readonly service: string // name of the mapping or exposure
+  readonly protocol: 'tcp' | 'udp' // udp: a session, which ends when it has been silent for a while
   readonly peer: string
   readonly nodeId: NodeId | null
   readonly local: string
@@ -191,7 +206,7 @@ export type GatewayEvent =
   | ({ readonly event: 'exposed' } & ExposedRecord)
   /** It listens no more, or is about to be replaced by another of that name; its open connections go on. */
   | ({ readonly event: 'unmapped' } & MappedRecord)
-  | ({ readonly event: 'unexposed' } & ExposedRecord)
+  | ({ readonly event: 'unexposed', readonly reason?: 'for' | 'once' } & ExposedRecord) // reason: its time, or its one connection, is over
   /** Another configuration is in force. */
   | ({ readonly event: 'reloaded', readonly version: number } & Changes)
   | ReadyEvent

@@ -215,8 +215,12 @@ export class OverlayNode implements Overlay {
     if (!this.core.openDatagrams(port)) throw new PilotError('PORT_IN_USE', `datagram port ${port} is taken`, { port })
     this.#datagrams.set(port, onDatagram)
     return {
+      keepsSourcePort: true,
       send: async (peer, toPort, bytes) => {
-        const { node } = await this.#dial(peer, 0) as Peer
+        const name = this.#nameOf(peer)
+        // A peer named by its id, with its tunnel up: the datagram leaves in this turn, in order with the others.
+        const isUp = name.kind === 'address' && this.core.context.peers.get(name.address.node)?.connected === true
+        const node = isUp ? name.address.node : (await this.#dial(peer, 0) as Peer).node
         const fault = this.#turn(() => this.core.sendDatagram(node, port, toPort, bytes))
         if (fault === 'too_large') throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than the path to ${peer} carries in one packet`)
         if (fault === 'not_connected') throw new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`)

@@ -113,6 +113,8 @@ export interface Incoming {
 export interface Listener { close (): void }
 
 export interface DatagramPort {
+  /** The peer sees this port as the source, so that its answers come here. A daemon sends from ports of its own choosing. */
+  readonly keepsSourcePort: boolean
   /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
   send (peer: string, port: number, bytes: Uint8Array): Promise<void>
   close (): void

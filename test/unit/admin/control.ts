@@ -37,7 +37,7 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
     mappings: () => STATUS.mappings,
     exposes: () => STATUS.exposes,
     connections: () => [{
-      id: 7, direction: 'map', service: 'agent-b:80', peer: 'agent-b', nodeId: 2, local: '127.0.0.1:5000', remote: '0:0000.0000.0002:80', bytesIn: 10, bytesOut: 20, openedMs: 3_000, state: 'open',
+      id: 7, direction: 'map', protocol: 'tcp', service: 'agent-b:80', peer: 'agent-b', nodeId: 2, local: '127.0.0.1:5000', remote: '0:0000.0000.0002:80', bytesIn: 10, bytesOut: 20, openedMs: 3_000, state: 'open',
     }],
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
