@@ -70,6 +70,11 @@ export class ConnectionTable {
     this.#waiters = []
   }
 
+  /** Ends those of one service abruptly. */
+  abortOf (direction: Connection['direction'], service: string): void {
+    for (const connection of [...this.#open]) if (connection.direction === direction && connection.service === service) connection.abort()
+  }
+
   /** Waits until none is open, `graceMs` at most; then ends the rest. @returns how many had to be ended. */
   async drain (graceMs: number): Promise<number> {
     if (this.#open.size > 0 && graceMs > 0) {

@@ -7,9 +7,11 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import type { Logger } from '../runtime/log.ts'
 import type { Incoming, Listener, Overlay } from '../runtime/overlay.ts'
-import { isAllowed } from './access.ts'
+import { AccessList } from './access.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
+import { ExposureLimits } from './limits.ts'
 import { admitPeer } from './path-policy.ts'
+import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 
@@ -17,16 +19,25 @@ export interface ExposureDeps {
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
+  /** An exposure for one connection has had it. */
+  readonly onTaken: (spec: ExposeSpec) => void
 }
 
 export class Exposure {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
+  readonly #access: AccessList
+  readonly #limits: ExposureLimits
+  readonly #sparse: SparseLog
   #listener: Listener | undefined
+  #taken = false
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
+    this.#access = new AccessList(deps.node, spec.allow)
+    this.#limits = new ExposureLimits(spec.limits)
+    this.#sparse = new SparseLog(deps.log)
   }
 
   get record (): ExposedRecord {
@@ -42,18 +53,20 @@ export class Exposure {
         incoming.refuse()
       })
     })
+    this.#access.start()
   }
 
   /** No new peers; those inside go on. */
   stop (): void {
+    this.#access.stop()
     this.#listener?.close()
     this.#listener = undefined
   }
 
   async #onPeer (incoming: Incoming): Promise<void> {
     const { node, connections, log } = this.#deps
-    const { name, port, allow, target } = this.spec
-    if (!await isAllowed(node, allow, incoming.peer)) {
+    const { name, port, target } = this.spec
+    if (!await this.#access.allows(incoming.peer)) {
       connections.counters.connections_denied += 1
       log.warn({ expose: name, peer: incoming.peerName, nodeId: incoming.peer, port, code: 'DENIED' }, 'a trusted peer that is not allowed here was refused')
       incoming.refuse()
@@ -66,7 +79,15 @@ export class Exposure {
       return
     }
     if (incoming.gone) return
+    const admission = this.#limits.admit(incoming.peer)
+    if (typeof admission === 'string') {
+      connections.counters.connections_limited += 1
+      this.#sparse.warn(`${admission} ${incoming.peer}`, { expose: name, peer: incoming.peerName, nodeId: incoming.peer, code: 'TOO_MANY', limit: admission }, 'a peer was refused: a limit of this exposure')
+      incoming.refuse()
+      return
+    }
     const socket = connectTarget(target)
+    socket.once('close', () => admission.release())
     const connection = this.#register(incoming, socket)
     if (connection === undefined) return
     const failed = (error: Error): void => {
@@ -81,7 +102,8 @@ export class Exposure {
     socket.once('connect', () => {
       socket.off('error', failed)
       socket.off('close', aborted)
-      if (incoming.gone) {
+      if (incoming.gone || this.#taken) {
+        incoming.refuse()
         socket.on('error', () => {})
         resetSocket(socket)
         connections.remove(connection)
@@ -89,12 +111,14 @@ export class Exposure {
       }
       connections.counters.connections_exposed += 1
       const stream = incoming.accept()
+      this.#taken = this.spec.once === true
       if (this.spec.path === 'direct') stream.refuseRelay()
       connection.stream = stream
       splice(socket, stream, (error) => {
         connections.remove(connection)
         log.debug({ expose: name, peer: incoming.peerName, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
-      })
+      }, admission.pace)
+      if (this.#taken) this.#deps.onTaken(this.spec)
     })
   }
 

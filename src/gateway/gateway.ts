@@ -23,6 +23,7 @@ import type {
   Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
+import { TimeBoxes } from './time-box.ts'
 import { UdpExposure } from './udp-exposure.ts'
 import { UdpMapping } from './udp-mapping.ts'
 
@@ -71,6 +72,7 @@ class RunningGateway implements Gateway {
   readonly #connections = new ConnectionTable()
   readonly #mappings = new ServiceTable<MapSpec, MappedRecord>('mapping', (spec) => this.#makeMapping(spec))
   readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
+  readonly #timeBoxes = new TimeBoxes((name, reason) => this.#onOver(name, reason))
   #node!: Overlay
   #pool!: LoopbackPool
   #trust: readonly string[]
@@ -97,6 +99,7 @@ class RunningGateway implements Gateway {
     await this.#mappings.become(maps)
     await this.#pool.save()
     await this.#exposures.become(exposes)
+    for (const spec of exposes) this.#timeBoxes.begin(spec)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
     else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
@@ -125,10 +128,11 @@ class RunningGateway implements Gateway {
     return applied
   }
 
-  async #apply (desired: Desired): Promise<Changes> {
+  async #apply (desired: Desired, reason?: 'for' | 'once'): Promise<Changes> {
     if (this.#state === 'draining') throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
-    const { maps, exposes, trust } = desired
-    const changes = this.changes(desired)
+    const { maps, trust } = desired
+    const exposes = desired.exposes.filter((spec) => !this.#timeBoxes.isOver(spec))
+    const changes = this.changes({ maps, exposes, trust })
     const before: Before = { mappings: byName(this.mappings()), exposes: byName(this.exposes()), trust: this.#trust }
     const undos: Undo[] = []
     try {
@@ -141,18 +145,29 @@ class RunningGateway implements Gateway {
       throw error
     }
     this.#trust = trust
+    this.#timeBoxes.keep(exposes)
+    for (const spec of exposes) this.#timeBoxes.begin(spec)
     for (const peer of this.#node.wishes) if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
     await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
-    this.#tellChanges(changes, before)
+    this.#tellChanges(changes, before, reason)
     return changes
   }
 
-  #tellChanges (changes: Changes, before: Before): void {
+  #tellChanges (changes: Changes, before: Before, reason: 'for' | 'once' | undefined): void {
     const { onEvent } = this.#deps
     for (const name of [...changes.unmapped, ...changes.remapped]) onEvent({ event: 'unmapped', ...before.mappings.get(name)! })
-    for (const name of [...changes.unexposed, ...changes.reexposed]) onEvent({ event: 'unexposed', ...before.exposes.get(name)! })
+    for (const name of [...changes.unexposed, ...changes.reexposed]) onEvent({ event: 'unexposed', ...before.exposes.get(name)!, ...reason !== undefined && { reason } })
     for (const name of [...changes.mapped, ...changes.remapped]) onEvent({ event: 'mapped', ...this.#mappings.record(name) })
     for (const name of [...changes.exposed, ...changes.reexposed]) onEvent({ event: 'exposed', ...this.#exposures.record(name) })
+  }
+
+  /** One that ends by itself: it takes nobody any more at once, and is gone from the table when its turn comes. */
+  #onOver (name: string, reason: 'for' | 'once'): void {
+    this.#exposures.drain(name)
+    if (reason === 'for') this.#connections.abortOf('expose', name)
+    this.#deps.log.info({ expose: name, reason }, reason === 'for' ? 'the time of an exposure is over' : 'an exposure has had its one connection')
+    const gone = this.#applying.then(() => this.#apply({ ...this.desired, exposes: this.#exposures.specs.filter((spec) => spec.name !== name) }, reason))
+    this.#applying = gone.catch(() => {}) // while it drains nothing is taken off the table, and nobody is let in either
   }
 
   #makeMapping (spec: MapSpec): Service<MappedRecord> {
@@ -160,7 +175,7 @@ class RunningGateway implements Gateway {
   }
 
   #makeExposure (spec: ExposeSpec): Service<ExposedRecord> {
-    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log })
+    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log, onTaken: (taken) => this.#timeBoxes.end(taken, 'once') })
   }
 
   ready (): ReadyEvent {
@@ -191,7 +206,7 @@ class RunningGateway implements Gateway {
     if (expose !== undefined) await this.#exposures.resume(expose)
     else {
       for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
-      for (const { name } of this.#exposures.specs) await this.#exposures.resume(name)
+      for (const spec of this.#exposures.specs) if (!this.#timeBoxes.isOver(spec)) await this.#exposures.resume(spec.name)
       this.#state = 'ready'
     }
     this.#deps.log.info({ expose }, 'drain undone: new connections are taken again')
@@ -210,6 +225,7 @@ class RunningGateway implements Gateway {
 
   async #stop (graceMs: number): Promise<void> {
     this.#state = 'draining'
+    this.#timeBoxes.stop()
     this.#mappings.stop()
     this.#exposures.stop()
     const open = this.#connections.size

@@ -10,9 +10,11 @@ import { formatAddress } from '../base/address.ts'
 import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { DatagramPort } from '../runtime/overlay.ts'
-import { isAllowed } from './access.ts'
+import { AccessList } from './access.ts'
 import type { Connection } from './connections.ts'
 import type { ExposureDeps } from './expose.ts'
+import { ExposureLimits } from './limits.ts'
+import type { Admission } from './limits.ts'
 import type { Service } from './services.ts'
 import { SparseLog } from './sparse-log.ts'
 import type { ExposedRecord, ExposeSpec } from './types.ts'
@@ -24,6 +26,7 @@ interface ExposedSession extends UdpSession {
   readonly peerName: string
   readonly traffic: { bytesRead: number, bytesWritten: number }
   connection: Connection | undefined // once it is allowed
+  admission: Admission | undefined // with the connection
   socket: Socket | undefined // once it is connected to the target
   waiting: Uint8Array[]
   checkedAt: number // ms; when access was looked at last
@@ -34,12 +37,17 @@ export class UdpExposure implements Service<ExposedRecord> {
   readonly #deps: ExposureDeps
   readonly #sparse: SparseLog
   readonly #sessions = new UdpSessionTable<ExposedSession>()
+  readonly #access: AccessList
+  readonly #limits: ExposureLimits
+  #taken = false
   #port: DatagramPort | undefined
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
     this.#sparse = new SparseLog(deps.log)
+    this.#access = new AccessList(deps.node, spec.allow)
+    this.#limits = new ExposureLimits(spec.limits)
   }
 
   get record (): ExposedRecord {
@@ -50,10 +58,12 @@ export class UdpExposure implements Service<ExposedRecord> {
   /** @throws PilotError PORT_IN_USE when the overlay port takes datagrams already. */
   async start (): Promise<void> {
     this.#port = await this.#deps.node.datagrams(this.spec.port, (bytes, from, sourcePort) => this.#onDatagram(bytes, from, sourcePort))
+    this.#access.start()
   }
 
   /** The port is free at once, and the sessions, which live by it, end. */
   stop (): void {
+    this.#access.stop()
     this.#port?.close()
     this.#port = undefined
     this.#sessions.clear()
@@ -66,6 +76,10 @@ export class UdpExposure implements Service<ExposedRecord> {
     const now = performance.now()
     session.usedAt = now
     if (session.socket !== undefined && now - session.checkedAt > CHECK_AGAIN_MS) this.#checkAgain(key, session)
+    if (session.admission?.fits(bytes.length) === false) {
+      this.#deps.connections.counters.datagrams_dropped += 1
+      return
+    }
     session.traffic.bytesRead += bytes.length
     if (session.socket !== undefined) session.socket.send(bytes)
     else if (session.waiting.length < MAX_UDP_WAITING) session.waiting.push(bytes.slice())
@@ -76,14 +90,17 @@ export class UdpExposure implements Service<ExposedRecord> {
     if (this.#sessions.isFull) return this.#drop('full', from, `${MAX_UDP_SESSIONS} sessions are open already`)
     const { node, connections } = this.#deps
     const session: ExposedSession = {
-      usedAt: performance.now(), checkedAt: performance.now(), from, connection: undefined, socket: undefined, waiting: [],
+      usedAt: performance.now(), checkedAt: performance.now(), from, connection: undefined, admission: undefined, socket: undefined, waiting: [],
       traffic: { bytesRead: 0, bytesWritten: 0 },
       peerName: node.hostnameOf(from) ?? formatAddress({ network: 0, node: from }),
       close: () => {
         session.socket?.close()
         session.socket = undefined
         session.waiting = []
-        if (session.connection !== undefined) connections.remove(session.connection)
+        session.admission?.release()
+        if (session.connection === undefined) return
+        connections.remove(session.connection)
+        if (this.#taken && this.#port !== undefined) this.#deps.onTaken(this.spec)
       },
     }
     this.#sessions.add(key, session)
@@ -99,14 +116,20 @@ export class UdpExposure implements Service<ExposedRecord> {
   async #connect (key: string, session: ExposedSession, sourcePort: number): Promise<void> {
     const { connections } = this.#deps
     const { name, port, target, allow } = this.spec
-    if (!await this.#isAllowed(session.from)) {
+    if (!await this.#access.allows(session.from)) {
       connections.counters.connections_denied += 1
       this.#sparse.warn(`denied ${session.from}`, { expose: name, peer: session.peerName, nodeId: session.from, port, allow, code: 'DENIED' }, 'datagrams of a peer that is not allowed here are dropped')
-      // The session stays until it is idle, deaf: a denied peer's flood then costs one look-up a while.
-      session.waiting = []
-      session.checkedAt = performance.now()
-      return
+      return this.#forgetSoon(key, session)
     }
+    if (this.#taken) return this.#forgetSoon(key, session)
+    const admission = this.#limits.admit(session.from)
+    if (typeof admission === 'string') {
+      connections.counters.connections_limited += 1
+      this.#sparse.warn(`${admission} ${session.from}`, { expose: name, peer: session.peerName, nodeId: session.from, code: 'TOO_MANY', limit: admission }, 'datagrams of a peer are dropped: a limit of this exposure')
+      return this.#forgetSoon(key, session)
+    }
+    session.admission = admission
+    this.#taken = this.spec.once === true
     if (target.kind === 'unix' || this.#sessions.get(key) !== session) return
     const { address, family } = await lookup(target.host)
     const socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', recvBufferSize: UDP_BUFFER_BYTES, sendBufferSize: UDP_BUFFER_BYTES })
@@ -132,6 +155,10 @@ export class UdpExposure implements Service<ExposedRecord> {
 
   #onAnswer (session: ExposedSession, sourcePort: number, answer: Uint8Array): void {
     session.usedAt = performance.now()
+    if (session.admission?.fits(answer.length) === false) {
+      this.#deps.connections.counters.datagrams_dropped += 1
+      return
+    }
     session.traffic.bytesWritten += answer.length
     this.#port?.send(String(session.from), sourcePort, answer).catch((error: unknown) => {
       const { code, message, hint } = asPilotError(error)
@@ -142,14 +169,16 @@ export class UdpExposure implements Service<ExposedRecord> {
     })
   }
 
+  /** Deaf for a moment: so a refused peer's flood costs one decision a second. */
+  #forgetSoon (key: string, session: ExposedSession): void {
+    session.waiting = []
+    setTimeout(() => this.#sessions.remove(key, session), REFUSED_MS).unref()
+  }
+
   /** Trust and permission may end while a session lives. */
   #checkAgain (key: string, session: ExposedSession): void {
     session.checkedAt = performance.now()
-    this.#isAllowed(session.from).then((isAllowed) => { if (!isAllowed) this.#sessions.remove(key, session) }, () => this.#sessions.remove(key, session))
-  }
-
-  #isAllowed (from: NodeId): Promise<boolean> {
-    return isAllowed(this.#deps.node, this.spec.allow, from)
+    this.#access.allows(session.from).then((isAllowed) => { if (!isAllowed) this.#sessions.remove(key, session) }, () => this.#sessions.remove(key, session))
   }
 
   #drop (kind: string, from: NodeId, why: string): undefined {
@@ -160,3 +189,4 @@ export class UdpExposure implements Service<ExposedRecord> {
 }
 
 const CHECK_AGAIN_MS = 5_000
+const REFUSED_MS = 1_000

@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib'
 import type { OverlayAddress, PeerName } from '../base/address.ts'
 import { formatAddress } from '../base/address.ts'
+import { toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
 import { formatEndpoint } from '../base/types.ts'
@@ -29,7 +30,7 @@ import type { Logger } from './log.ts'
 import { NetworkWatch } from './network-watch.ts'
 import { NodeStream, streamError } from './overlay-stream.ts'
 import type { StreamVerbs } from './overlay-stream.ts'
-import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import type { AboutNode, DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
 import { maxSegmentFor } from './overlay-options.ts'
 import type { OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
@@ -246,6 +247,10 @@ export class OverlayNode implements Overlay {
     return await new Promise((resolve, reject) => this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })))
   }
 
+  async about (node: NodeId): Promise<AboutNode> {
+    return await new Promise((resolve, reject) => this.#turn((now) => this.core.askAbout(now, node, { resolve, reject })))
+  }
+
   async connect (peer: string): Promise<NodeId> { return (await this.#dial(peer, 0) as Peer).node }
 
   pathTo (node: NodeId): ReturnType<Overlay['pathTo']> {
@@ -396,6 +401,12 @@ export class OverlayNode implements Overlay {
         const waiting = event.token as Waiting<NodeId>
         if (event.node !== undefined) waiting.resolve(event.node)
         else waiting.reject(new PilotError(event.code!, event.text))
+        return
+      }
+      case 'about': {
+        const { resolve, reject } = event.token as Waiting<AboutNode>
+        if (event.about !== undefined) resolve({ publicKey: toBase64(event.about.publicKey), networks: event.about.networks, tags: event.about.tags })
+        else reject(event.isReachable ? new PilotError('NOT_FOUND', 'the registry knows no such node') : new PilotError('REGISTRY_UNREACHABLE', 'the registry does not answer'))
         return
       }
       case 'datagram': this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort); return

@@ -133,6 +133,7 @@ export class DaemonNode implements Overlay {
   /** The daemon brings up its tunnels when something is dialled. */
   async connect (peer: string): Promise<NodeId> { return await this.resolve(peer) }
   async resolve (peer: string): Promise<NodeId> { return await this.#names.resolve(peer) }
+  async about (): Promise<null> { return null }
   hostnameOf (node: NodeId): string | undefined { return this.#names.hostnameOf(node) }
 
   /** A daemon has no echo of its own; every node answers on the echo port. */
