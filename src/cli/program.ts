@@ -12,6 +12,7 @@ import { addMappings } from './commands/mappings.ts'
 import { addPeers } from './commands/peers.ts'
 import { addPing } from './commands/ping.ts'
 import { addRendezvous } from './commands/rendezvous.ts'
+import { addResolve } from './commands/resolve.ts'
 import { addStatus } from './commands/status.ts'
 import { addTrust } from './commands/trust.ts'
 import { addUp } from './commands/up.ts'
@@ -71,7 +72,7 @@ function usageError (error: CommanderError): PilotError {
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addDoctor, addExplain, addTrust, addConfig,
+  addUp, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addDoctor, addExplain, addResolve, addTrust, addConfig,
 ]
 
 /** Commands of the contract that come with later versions: no misspelling, and no silence either. */

@@ -107,4 +107,4 @@ function distance (a: string, b: string): number {
 }
 
 /** Keys of the contract that come with later versions: no misspelling, and no silence either. */
-const LATER: ReadonlySet<string> = new Set(['http', 'proxy', 'dns', 'observe', 'node.networks', 'expose.identity'])
+const LATER: ReadonlySet<string> = new Set(['http', 'observe', 'node.networks', 'expose.identity'])

@@ -64,6 +64,8 @@ export function resolveOptions (sources: Sources): GatewayOptions {
     exposes: [...fileExposes(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
+    ...config.proxy === undefined ? {} : { proxy: config.proxy },
+    ...config.dns === undefined ? {} : { dns: config.dns },
     ...daemonOf(sources),
   }
   checkMaps(options)

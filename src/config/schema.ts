@@ -108,6 +108,18 @@ const ExposeEntry = section({
   }
 })
 
+const ProxySection = section({
+  listen: listenPort.describe('ip:port of one local port for SOCKS5 and HTTP CONNECT, to trusted peers and nothing else; port 0 picks a free one.'),
+})
+
+const DnsSection = section({
+  listen: listenPort.describe('ip:port of the DNS responder, UDP and TCP; port 0 picks a free one.'),
+  domain: text('a domain name in lower case, as "pilot"', (value) => value.length <= 200 && value.split('.').every(isHostname)).default('pilot')
+    .describe('Zone of the names: agent-b.pilot, and agent-b.pilot.localhost beside it.'),
+  ports: z.array(z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber }), { error: 'a list' }).max(64, { error: 'at most 64 ports' }).default([80, 443])
+    .describe('Overlay ports of a peer that are mapped, to the same local ports, when its name is asked for. What may not be bound is left out.'),
+})
+
 const AdminSection = section({
   socket: filePath.optional().describe('Unix socket that the other commands talk to, mode 0600. Absent: admin.sock in stateDir.'),
 })
@@ -119,6 +131,8 @@ export const Config = section({
     .describe('Pinned peers: names of our own that stand for one address and one key.'),
   map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
   expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
+  proxy: ProxySection.optional().describe('A proxy to every trusted peer by name. Absent: none.'),
+  dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: none.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>

@@ -48,6 +48,7 @@ export class AccessList {
   async allows (node: NodeId): Promise<boolean> {
     if (!await this.#node.isTrusted(node)) return false // a public node talks to everybody, and still serves only whom it trusts
     if (await this.#matches(node)) return true
+    if (this.#names.length === 0) return false
     const isOld = performance.now() - this.#refreshedAt >= REFRESH_AT_MOST_MS
     if (!isOld && this.#refreshing === undefined) return false
     const refreshed = this.#refresh() // a name may mean another node by now
@@ -116,7 +117,8 @@ export class AccessList {
     }))
     if (!this.#asksAbout) return
     const nodes = await this.#node.trusted().catch(() => [])
-    await Promise.all(nodes.slice(0, MAX_ABOUT_AHEAD).map(({ nodeId }) => this.#learn(nodeId)))
+    const unknown = nodes.filter(({ nodeId }) => !this.#about.has(nodeId)).slice(0, MAX_ABOUT_AHEAD)
+    await Promise.all(unknown.map(({ nodeId }) => this.#learn(nodeId)))
   }
 }
 
@@ -128,5 +130,5 @@ const REFRESH_AT_MOST_MS = 1_000
 const ABOUT_MS = 10_000
 const ABOUT_TOO_OLD_MS = 600_000
 const MAX_ABOUT = 4_096
-/** Trusted nodes asked about ahead: the registry grants us 500 questions a minute for everything. */
-const MAX_ABOUT_AHEAD = 100
+/** Trusted nodes asked about ahead at a time: the registry grants us 500 questions a minute for everything. */
+const MAX_ABOUT_AHEAD = 20

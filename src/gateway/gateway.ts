@@ -16,11 +16,12 @@ import { Exposure } from './expose.ts'
 import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
+import { NameFronts } from './name-fronts.ts'
 import { ServiceTable, difference } from './services.ts'
 import type { Service, Undo } from './services.ts'
 import { parseTargetName } from './specs.ts'
 import type {
-  Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
+  Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, HostRecord, ResolveRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord, PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
 import { TimeBoxes } from './time-box.ts'
@@ -75,6 +76,7 @@ class RunningGateway implements Gateway {
   readonly #timeBoxes = new TimeBoxes((name, reason) => this.#onOver(name, reason))
   #node!: Overlay
   #pool!: LoopbackPool
+  #fronts: NameFronts | undefined
   #trust: readonly string[]
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
@@ -97,6 +99,8 @@ class RunningGateway implements Gateway {
     this.#node = node
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
     await this.#mappings.become(maps)
+    this.#fronts = this.#makeFronts()
+    await this.#fronts.start()
     await this.#pool.save()
     await this.#exposures.become(exposes)
     for (const spec of exposes) this.#timeBoxes.begin(spec)
@@ -136,6 +140,7 @@ class RunningGateway implements Gateway {
     const before: Before = { mappings: byName(this.mappings()), exposes: byName(this.exposes()), trust: this.#trust }
     const undos: Undo[] = []
     try {
+      this.#fronts?.names.giveWay(maps)
       undos.push(await this.#mappings.become(maps))
       await this.#pool.save()
       undos.push(await this.#exposures.become(exposes))
@@ -174,6 +179,16 @@ class RunningGateway implements Gateway {
     return new (spec.protocol === 'udp' ? UdpMapping : Mapping)(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
   }
 
+  #makeFronts (): NameFronts {
+    const { log, onEvent } = this.#deps
+    return new NameFronts(this.#options, {
+      node: this.#node, pool: this.#pool, connections: this.#connections, log,
+      configured: () => this.#mappings.records,
+      makeMapping: (spec) => this.#makeMapping(spec),
+      onMapped: (record) => onEvent({ event: 'mapped', ...record }),
+    })
+  }
+
   #makeExposure (spec: ExposeSpec): Service<ExposedRecord> {
     return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log, onTaken: (taken) => this.#timeBoxes.end(taken, 'once') })
   }
@@ -184,6 +199,7 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
+      ...this.#fronts?.locals,
       mappings: this.mappings(),
       exposes: this.exposes(),
       elapsedMs: this.#elapsedMs,
@@ -226,6 +242,7 @@ class RunningGateway implements Gateway {
   async #stop (graceMs: number): Promise<void> {
     this.#state = 'draining'
     this.#timeBoxes.stop()
+    this.#fronts?.stop()
     this.#mappings.stop()
     this.#exposures.stop()
     const open = this.#connections.size
@@ -251,18 +268,19 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       ...standing,
       admin: this.#options.adminSocket,
+      ...this.#fronts?.locals,
       peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
       exposes: this.exposes(),
       wishes: this.#node.wishes,
       memory: { rssBytes: rss, heapBytes: heapUsed },
-      counters: { ...this.#connections.counters, ...counters },
+      counters: { ...this.#connections.counters, ...this.#fronts?.counters, ...counters },
     }
   }
 
   peers (): readonly PeerRecord[] { return this.#node.peers }
-  mappings (): readonly MappedRecord[] { return this.#mappings.records }
+  mappings (): readonly MappedRecord[] { return [...this.#mappings.records, ...this.#fronts?.names.onDemand ?? []] }
   exposes (): readonly ExposedRecord[] { return this.#exposures.records }
   connections (): ReturnType<GatewayControl['connections']> { return this.#connections.records }
 
@@ -270,6 +288,9 @@ class RunningGateway implements Gateway {
     const { node, rttMs, path, endpoint } = await this.#node.ping(peer, timeoutMs)
     return { peer, nodeId: node, seq, rttMs, path, endpoint }
   }
+
+  async resolve (name: string): Promise<ResolveRecord> { return await this.#fronts!.names.resolve(name) }
+  hosts (): readonly HostRecord[] { return this.#fronts?.names.hosts() ?? [] }
 
   doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
 

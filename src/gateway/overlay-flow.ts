@@ -21,6 +21,7 @@ export interface FlowTarget {
   readonly peer: string
   readonly port: number
   readonly path: PathPolicy
+  readonly trustedOnly?: true // refuse public nodes that do not trust us
 }
 
 export class OverlayFlow {
@@ -31,6 +32,7 @@ export class OverlayFlow {
   #port: DatagramPort | undefined
   #peer: NodeId | undefined
   #closed = false
+  readonly #abort = new AbortController()
 
   constructor (node: Overlay, target: FlowTarget, events: FlowEvents) {
     this.#node = node
@@ -40,8 +42,9 @@ export class OverlayFlow {
 
   /** Never rejects: what goes wrong is told by `onDropped`, once per datagram that waited. @returns false when nothing was opened. */
   async open (): Promise<boolean> {
-    const { peer, path } = this.#target
+    const { peer, path, trustedOnly } = this.#target
     try {
+      if (trustedOnly === true && !await this.#node.isTrusted(await this.#node.resolve(peer))) throw new PilotError('NOT_TRUSTED', `${peer} is not a trusted peer`, { peer })
       await admitDial(this.#node, peer, path, this.#abort.signal)
       this.#peer = await this.#node.connect(peer)
       if (this.#closed) return false
@@ -63,8 +66,6 @@ export class OverlayFlow {
     for (const bytes of waiting) this.send(bytes)
     return true
   }
-
-  readonly #abort = new AbortController()
 
   /** The bytes are the flow's from now on. */
   send (bytes: Uint8Array): void {

@@ -137,6 +137,23 @@ export interface ConnectionRecord {
   readonly state: 'connecting' | 'open'
 }
 
+export interface ResolveRecord {
+  readonly name: string // as asked
+  readonly peer: string // as mappings write it
+  readonly nodeId: NodeId | null // null: of a mapped peer that cannot be asked about now
+  readonly address: string | null
+  readonly hostname: string | null
+  readonly dnsName: string | null // agent-b.pilot
+  readonly local: string // its loopback address
+  readonly ports: readonly { readonly port: number, readonly protocol: 'tcp' | 'udp', readonly local: string }[]
+}
+
+/** A line of a hosts file. */
+export interface HostRecord {
+  readonly address: string
+  readonly names: readonly string[]
+}
+
 export interface TrustRecord {
   readonly nodeId: NodeId
   readonly address: string
@@ -180,6 +197,8 @@ export interface StatusRecord {
   readonly beacon: OverlayStatus['beacon']
   readonly daemon: OverlayStatus['daemon'] // null but under --daemon
   readonly admin: string
+  readonly proxy?: string // where it listens; absent: not asked for
+  readonly dns?: string
   readonly nat: NatRecord | null
   readonly peers: number
   readonly connections: number
@@ -195,6 +214,8 @@ export interface ReadyEvent {
   readonly node: NodeRecord
   readonly udp: string | null // null under --daemon
   readonly admin: string
+  readonly proxy?: string
+  readonly dns?: string
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
   readonly elapsedMs: number
@@ -227,6 +248,10 @@ export interface GatewayControl {
   doctor (): DoctorRecord
   /** `PEER[:PORT]`, or the name or local address of a mapping. */
   explain (target: string): Promise<ExplainRecord>
+  /** What a name means here. @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE, DAEMON_UNREACHABLE. */
+  resolve (name: string): Promise<ResolveRecord>
+  /** The mapped peers, for a hosts file. */
+  hosts (): readonly HostRecord[]
   trusted (): Promise<readonly TrustRecord[]>
   pending (): Promise<readonly PendingTrustRecord[]>
   requestTrust (peer: string, reason: string): Promise<TrustRequestRecord>
@@ -255,6 +280,10 @@ export interface GatewayOptions {
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string
   readonly allowLan: boolean
+  /** SOCKS5 and HTTP CONNECT to any trusted peer. */
+  readonly proxy?: { readonly listen: string }
+  /** ports: mapped for a peer when its name is asked for. */
+  readonly dns?: { readonly listen: string, readonly domain: string, readonly ports: readonly number[] }
   /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
   readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
 }

@@ -47,6 +47,14 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
       healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
       checks: [{ name: 'registry', state: 'ok', text: 'it answers' }, { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' }],
     }),
+    resolve: (name) => {
+      calls.push(['resolve', name])
+      return Promise.resolve({
+        name, peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', dnsName: 'agent-b.pilot', local: '127.77.0.2',
+        ports: [{ port: 80, protocol: 'tcp' as const, local: '127.77.0.2:80' }],
+      })
+    },
+    hosts: () => [{ address: '127.77.0.2', names: ['agent-b.pilot', 'agent-b.pilot.localhost'] }],
     explain: (target) => {
       calls.push(['explain', target])
       return Promise.resolve({ target, peer: 'agent-b', port: 80, reachable: false, code: 'CONNECTION_REFUSED', steps: [{ step: 'name', state: 'ok', text: 'node 2' }, { step: 'port', state: 'fail', text: 'refused', hint: 'Ask.' }] })

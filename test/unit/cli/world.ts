@@ -56,13 +56,13 @@ export async function run (line: string, world = testWorld()): Promise<Ran> {
 /** A client of a gateway that is not there. */
 export function noGateway (): GatewayControl {
   const fail = (): never => { throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' }) }
-  return fakeControl([], { status: fail, peers: fail, mappings: fail, exposes: fail, connections: fail, doctor: fail, explain: fail, trusted: fail, pending: fail, ping: fail, requestTrust: fail, approveTrust: fail, rejectTrust: fail, revokeTrust: fail })
+  return fakeControl([], { status: fail, peers: fail, mappings: fail, exposes: fail, connections: fail, doctor: fail, explain: fail, resolve: fail, hosts: fail, trusted: fail, pending: fail, ping: fail, requestTrust: fail, approveTrust: fail, rejectTrust: fail, revokeTrust: fail })
 }
 
 function asClient (control: GatewayControl): AdminClient {
   return {
     status: async () => control.status(), peers: async () => control.peers(), mappings: async () => control.mappings(), exposes: async () => control.exposes(),
-    connections: async () => control.connections(), doctor: async () => control.doctor(), explain: async (target) => await control.explain(target), trusted: async () => control.trusted(), pending: async () => control.pending(),
+    connections: async () => control.connections(), doctor: async () => control.doctor(), explain: async (target) => await control.explain(target), resolve: async (name) => await control.resolve(name), hosts: async () => control.hosts(), trusted: async () => control.trusted(), pending: async () => control.pending(),
     ping: async (peer, seq, timeoutMs) => await control.ping(peer, seq, timeoutMs), requestTrust: async (peer, reason) => await control.requestTrust(peer, reason),
     approveTrust: async (peer) => await control.approveTrust(peer), rejectTrust: async (peer) => await control.rejectTrust(peer), revokeTrust: async (peer) => await control.revokeTrust(peer),
     drain: async (expose) => await control.drain(expose), resume: async (expose) => await control.resume(expose),
