@@ -1,5 +1,6 @@
 /** HTTP CONNECT (RFC 9110 §9.3.6), the server's side, as bytes in and bytes out. Above: proxy.ts. */
 import { STATUS_CODES } from 'node:http'
+import { utf8 } from '../base/bytes.ts'
 import type { PilotError } from '../base/errors.ts'
 import { parsePort } from './specs.ts'
 import type { HeadNews, ProxyHead } from './proxy-head.ts'
@@ -21,7 +22,7 @@ export class HttpConnectHead implements ProxyHead {
     return { used: end + 4, news: { kind: 'connect', host, port } }
   }
 
-  accepted (): Uint8Array { return Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n') }
+  accepted (): Uint8Array { return utf8('HTTP/1.1 200 Connection established\r\n\r\n') }
 
   failed ({ code, message, hint, httpStatus }: PilotError): Uint8Array {
     return answer(httpStatus, `${JSON.stringify({ code, message, hint })}\n`, 'application/json')

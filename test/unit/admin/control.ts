@@ -15,6 +15,10 @@ export const STATUS: StatusRecord = {
   memory: { rssBytes: 90_000_000, heapBytes: 20_000_000 }, counters: { framesIn: 10 },
 }
 
+const RESOLVED = {
+  peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', dnsName: 'agent-b.pilot', local: '127.77.0.2',
+  ports: [{ port: 80, protocol: 'tcp' as const, local: '127.77.0.2:80' }],
+}
 const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
 
 /** `calls` gets the name and arguments of each call that changes or costs something. */
@@ -49,10 +53,7 @@ export function fakeControl (calls: unknown[][], overrides: Partial<GatewayContr
     }),
     resolve: (name) => {
       calls.push(['resolve', name])
-      return Promise.resolve({
-        name, peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', dnsName: 'agent-b.pilot', local: '127.77.0.2',
-        ports: [{ port: 80, protocol: 'tcp' as const, local: '127.77.0.2:80' }],
-      })
+      return Promise.resolve({ ...RESOLVED, name })
     },
     hosts: () => [{ address: '127.77.0.2', names: ['agent-b.pilot', 'agent-b.pilot.localhost'] }],
     explain: (target) => {

@@ -49,7 +49,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['a bad pinned name', 'version: 1\npeers: { Alice: { address: "0:0000.0000.0001", key: "" } }', 'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the text "Alice"'],
   ['a short pinned key', 'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }', 'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the text "AAAA"'],
   ['several mistakes, in the order of the file', 'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
-    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, admin'],
+    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, proxy, dns, admin'],
   ['a duplicate key beside another mistake', 'version: 1\nversion: 1\nnode: { public: 1 }', 'g.yaml:2:1: this key stands here a second time', 'g.yaml:3:17: node.public: expected true or false, found the number 1'],
 ]
 
