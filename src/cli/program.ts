@@ -15,6 +15,7 @@ import { addMappings } from './commands/mappings.ts'
 import { addPeers } from './commands/peers.ts'
 import { addPing } from './commands/ping.ts'
 import { addRendezvous } from './commands/rendezvous.ts'
+import { addResolve } from './commands/resolve.ts'
 import { addStatus } from './commands/status.ts'
 import { addTrust } from './commands/trust.ts'
 import { addUp } from './commands/up.ts'
@@ -75,7 +76,7 @@ function usageError (error: CommanderError): PilotError {
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addWhois, addDoctor, addExplain, addTrust, addConfig, addLifecycle, addCompletion,
+  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addWhois, addDoctor, addExplain, addResolve, addTrust, addConfig, addLifecycle, addCompletion,
 ]
 
 /** Commands of the contract that come with later versions: no misspelling, and no silence either. */

@@ -26,7 +26,7 @@ export function explainIssue (issue: z.core.$ZodIssue, doc: Document, lines: Lin
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const path = [...issue.path, key]
-      return { ...place(path, offsetOf(doc, path, 'key')), message: explainUnknown(key, path, issue.message.split(', ')) }
+      return { ...place(path, offsetOf(doc, path, 'key')), message: explainUnknown(key, issue.message.split(', ')) }
     })
   }
   const expected = issue.code === 'invalid_key' ? issue.issues[0]?.message ?? issue.message : issue.message
@@ -38,15 +38,16 @@ export function explainIssue (issue: z.core.$ZodIssue, doc: Document, lines: Lin
   return [{ ...at, message: `expected ${expected}, found ${describe(node.toJS(doc))}${hintFor(issue, node)}` }]
 }
 
-function explainUnknown (key: string, path: Path, known: readonly string[]): string {
-  if (LATER.has(path.filter((part) => typeof part === 'string').join('.'))) return 'not supported by this version'
+function explainUnknown (key: string, known: readonly string[]): string {
   const near = known.find((candidate) => distance(key.toLowerCase(), candidate.toLowerCase()) <= Math.max(1, Math.floor(candidate.length / 3)))
   return `no such key; ${near === undefined ? `there are ${known.join(', ')}` : `did you mean "${near}"?`}`
 }
 
 /** YAML guesses types; where the guess was not meant, say how to write it. */
 function hintFor (issue: z.core.$ZodIssue, node: Node): string {
-  if (!isScalar(node) || issue.code !== 'invalid_type') return ''
+  if (!isScalar(node)) return ''
+  if (issue.code === 'invalid_format' && typeof node.value === 'string' && /^\d+$/.test(node.value)) return ' (write it without quotes)' // a port, which may be a text as "53/udp"
+  if (issue.code !== 'invalid_type') return ''
   const { value, source } = node as Scalar & { source?: string }
   if (issue.expected === 'string' && (typeof value === 'number' || typeof value === 'boolean')) return ` (write it in quotes: "${source ?? String(value)}")`
   if (issue.expected === 'boolean' && typeof value === 'string' && /^(yes|no|on|off|true|false)$/i.test(value)) return ' (true and false are written so, without quotes)'
@@ -103,6 +104,3 @@ function distance (a: string, b: string): number {
   }
   return row[b.length]!
 }
-
-/** Keys of the contract that come with later versions: no misspelling, and no silence either. */
-const LATER: ReadonlySet<string> = new Set(['proxy', 'dns'])

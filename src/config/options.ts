@@ -2,13 +2,15 @@
  * Flags over environment over file over default, as the `GatewayOptions` that the layers below understand.
  * Lists (trust, map, expose) add up: all that was asked for anywhere is asked for.
  */
+import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { ExposeSpec, GatewayOptions, MapSpec } from '../gateway/types.ts'
+import type { ExposeSpec, GatewayOptions, Limits, MapSpec } from '../gateway/types.ts'
 import { isHostname, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
-import { MAX_SOCKET_PATH_BYTES, PEER_FORM, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
+import { parseDuration } from '../gateway/expose-options.ts'
+import { MAX_SOCKET_PATH_BYTES, NO_DIRECT_UDP, PEER_FORM, exposeName, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
 import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parseLocal, parsePortRange } from './schema.ts'
@@ -67,6 +69,9 @@ export function resolveOptions (sources: Sources): GatewayOptions {
     allowLan: pickFlag(sources, 'allowLan') ?? false,
     ...observe === undefined ? {} : { observe },
     ...httpOf(config),
+    ...config.proxy === undefined ? {} : { proxy: config.proxy },
+    ...config.dns === undefined ? {} : { dns: config.dns },
+    ...networksOf(sources),
     ...daemonOf(sources),
   }
   checkHttp(options)
@@ -110,6 +115,20 @@ function adminSocketOf ({ flags, env, file }: Sources, stateDir: string): string
   return path
 }
 
+/** @throws PilotError USAGE for a token that cannot be read. */
+function networksOf ({ file, env }: Sources): Pick<GatewayOptions, 'networks'> {
+  const networks = (file?.config.node.networks ?? []).map((entry) => {
+    if (typeof entry === 'number') return { network: entry, token: undefined }
+    const path = resolve(file!.folder, expandHome(entry.tokenFile, env))
+    try {
+      return { network: entry.id, token: readFileSync(path, 'utf8').trim() }
+    } catch (error) {
+      throw new PilotError('USAGE', `node.networks: the token of network ${entry.id}: ${(error as Error).message}`, { path }, error)
+    }
+  })
+  return networks.length === 0 ? {} : { networks }
+}
+
 /** A daemon has an identity, a socket and a visibility of its own: whoever names these as well means something else. */
 function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'> {
   const given = flags.daemon ?? variable(env, 'DAEMON')
@@ -122,6 +141,7 @@ function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'
     const name = flags[key] !== undefined ? `--${key}` : variable(env, key.toUpperCase()) !== undefined ? `PILOTGATE_${key.toUpperCase()}` : inFile(key) ? `node.${key}` : undefined
     if (name !== undefined) throw new PilotError('USAGE', `${name} does not go with --daemon: ${key} is the daemon's own affair`, { option: name })
   }
+  if ((file?.config.node.networks.length ?? 0) > 0) throw new PilotError('USAGE', 'node.networks does not go with --daemon: the daemon is the member', { option: 'networks' })
   if (Object.keys(file?.config.peers ?? {}).length > 0) throw new PilotError('USAGE', 'peers does not go with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned', { option: 'peers' })
   const registry = flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
   return { daemon: registry === undefined ? { socket } : { socket, registry } }
@@ -132,10 +152,10 @@ export function mapsOf (config: Config): MapSpec[] {
   return config.map.flatMap(({ name, peer: written, port, ports, local, path }): MapSpec[] => {
     const peer = withoutBrackets(written)
     const listen = local === undefined ? undefined : parseLocal(local)
-    return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last }) =>
+    return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last, protocol }) =>
       Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
         const remote = first + index
-        const spec = { name: name ?? mapName(peer, remote), peer, port: remote, protocol: 'tcp' as const, localPort: listen?.port ?? remote, ...path !== undefined && { path } }
+        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path } }
         return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
       }))
   })
@@ -145,7 +165,7 @@ export function mapsOf (config: Config): MapSpec[] {
 export function withOwnNames (maps: readonly MapSpec[]): MapSpec[] {
   const taken = new Set<string>()
   return maps.map((spec) => {
-    const name = taken.has(spec.name) && spec.name === mapName(spec.peer, spec.port) ? formatMapSpec(spec) : spec.name
+    const name = taken.has(spec.name) && spec.name === mapName(spec.peer, spec.port, spec.protocol) ? formatMapSpec(spec) : spec.name
     taken.add(name)
     return { ...spec, name }
   })
@@ -153,11 +173,14 @@ export function withOwnNames (maps: readonly MapSpec[]): MapSpec[] {
 
 /** The exposures that a file asks for. */
 export function exposesOf (config: Config): ExposeSpec[] {
-  return config.expose.map(({ name, port, target, allow, path, identity }) => ({
-    name: name ?? String(port), port, protocol: 'tcp', target: parseTarget(target), allow: unique(allow.map((peer) => parseAllowed(peer)!)),
-    ...path !== undefined && { path },
-    ...identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] },
-  }))
+  return config.expose.map(({ name, port: written, target, allow, path, identity, limits, for: duration, once }) => {
+    const { first: port, protocol } = parsePortRange(written)!
+    return {
+      name: name ?? exposeName(port, protocol), port, protocol, target: parseTarget(target, protocol), allow: unique(allow.map((peer) => parseAllowed(peer)!)),
+      ...path !== undefined && { path }, ...identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] },
+      ...limits !== undefined && { limits: withoutAbsent(limits) }, ...duration !== undefined && { forMs: parseDuration(duration)! }, ...once === true && { once },
+    }
+  })
 }
 
 function httpOf ({ http }: Config): Pick<GatewayOptions, 'http'> {
@@ -169,9 +192,20 @@ function checkHttp ({ http, allowLan }: GatewayOptions): void {
   throw new PilotError('USAGE', `http.listen: ${http.address} is not a loopback address, so others could reach every peer through it; say --allow-lan if they shall`, { option: 'http.listen' })
 }
 
+/** A path of its own can be demanded of a connection, not of a datagram. */
+function checkPaths (specs: readonly Pick<MapSpec, 'name' | 'protocol' | 'path'>[]): void {
+  const bad = specs.find(({ protocol, path }) => protocol === 'udp' && path === 'direct')
+  if (bad !== undefined) throw new PilotError('USAGE', `${bad.name}: ${NO_DIRECT_UDP}`, { name: bad.name })
+}
+
+function withoutAbsent (limits: { readonly [K in keyof Limits]: Limits[K] | undefined }): Limits {
+  return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))
+}
+
 function checkMaps ({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {
+  checkPaths(maps)
   checkDistinct('mapping', maps.map((map) => map.name))
-  checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}`))
+  checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}${map.protocol === 'udp' ? '/udp' : ''}`))
   if (maps.length > MAX_MAPPINGS) throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
   const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
   if (open === undefined || allowLan) return
@@ -180,7 +214,8 @@ function checkMaps ({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'
 
 function checkExposes ({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
   checkDistinct('exposure', exposes.map((expose) => expose.name))
-  checkDistinct('overlay port', exposes.map((expose) => String(expose.port)))
+  checkDistinct('overlay port', exposes.map((expose) => exposeName(expose.port, expose.protocol)))
+  checkPaths(exposes)
 }
 
 function checkDistinct (what: string, names: readonly string[]): void {

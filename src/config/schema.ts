@@ -11,18 +11,19 @@ import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
-import { IDENTITY_FORM, IDENTITY_KINDS, PATH_FORM, PATH_POLICIES, TRUSTED, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+import { ALLOW_FORM, DURATION_FORM, TRUSTED, parseAllow, parseDuration } from '../gateway/expose-options.ts'
+import { IDENTITY_FORM, IDENTITY_KINDS, PATH_FORM, PATH_POLICIES, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
-const NO_NETWORKS = 'an empty list: this version joins no network but the backbone'
+const networkText = 'the number of a network from 1 to 65535, or { id, tokenFile }'
+const networkId = z.int({ error: networkText }).min(1, { error: networkText }).max(65_535, { error: networkText })
 const keysAndValues = 'keys with values'
 const hostPort = text('a host and port as "127.0.0.1:9000"', isHostPort)
 const listenPort = text('an IP address and port as "127.0.0.1:8080"', (value) => parseListen(value) !== undefined)
 const peerText = 'a hostname, an address as "0:0000.0000.0004", or a node id'
 const peer = text(peerText, (value) => parsePeerName(value) !== undefined)
 const portNumber = 'a port from 1 to 65535'
-const port = z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber })
 const filePath = text('a path', (value) => value !== '' && !value.includes('\0'))
 const label = text('a name of 1 to 64 letters, digits and . _ : -', isLabel)
 const pathPolicy = z.enum(PATH_POLICIES, { error: PATH_FORM })
@@ -49,8 +50,11 @@ const NodeSection = section({
     .describe('Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.'),
   daemon: filePath.optional()
     .describe('Unix socket of a pilot daemon to use instead of a node of our own. Absent: none. Goes with trust, registry (whom to ask for names) and stateDir only.'),
-  networks: z.array(z.never(), { error: NO_NETWORKS }).max(0, { error: NO_NETWORKS }).default([])
-    .describe('Private networks to join. This version joins none but the backbone, so the list is empty.'),
+  networks: list(z.union([networkId, section({
+    id: networkId.describe('Number of the network.'),
+    tokenFile: filePath.describe('File with the token that the network asks of those who join it.'),
+  })], { error: networkText })).default([])
+    .describe('Networks of the registry to join, by number; with { id, tokenFile } where one asks for a token. Their members and we trust each other without asking.'),
   trust: list(peer).default([])
     .describe('Peers to ask for trust, and whose request is approved when it comes.'),
 })
@@ -65,8 +69,8 @@ const PinnedPeer = section({
 const MapEntry = section({
   name: label.optional().describe('Name of the mapping in events, logs and commands. Absent: PEER:PORT.'),
   peer: peer.describe('Whose port: a hostname, an address, a node id, or a name from `peers`.'),
-  port: port.optional().describe('Overlay port of the peer. Give this or `ports`.'),
-  ports: list(portRange()).optional().describe('Several overlay ports: numbers, and ranges as "8000-8010".'),
+  port: onePort().optional().describe('Overlay port of the peer, as 80 or "53/udp". Give this or `ports`.'),
+  ports: list(portRange()).optional().describe('Several overlay ports: numbers, ranges as "8000-8010", either with "/udp" behind it.'),
   local: localPlace().optional()
     .describe('Local ip:port to listen on, or a port alone for the peer\'s own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
   path: pathPolicy.optional()
@@ -79,22 +83,55 @@ const MapEntry = section({
   for (const key of ['name', 'local'] as const) if (entry[key] !== undefined) complain(key, 'goes with a single `port`, not with `ports`')
 })
 
+const limit = z.int({ error: 'a whole number from 1' }).min(1, { error: 'a whole number from 1' }).optional()
+const LimitsSection = section({
+  connections: limit.describe('Connections open at a time (of UDP: sessions). Absent: no limit of its own.'),
+  connectionsPerPeer: limit.describe('The same for each peer.'),
+  newPerSecond: limit.describe('New connections a second, one second\'s worth at once. Absent: no limit.'),
+  newPerSecondPerPeer: limit.describe('The same for each peer.'),
+  bytesPerSecond: limit.describe('Bytes a second, both directions of all connections together. Absent: no limit.'),
+  bytesPerSecondPerPeer: limit.describe('The same for each peer.'),
+})
+
 const ExposeEntry = section({
   name: label.optional().describe('Name of the exposure in events, logs and commands. Absent: the port.'),
-  port: port.describe('Overlay port on which peers reach the service.'),
-  target: parsed(parseTarget)
-    .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock". Bytes are carried unchanged whatever the scheme.'),
-  allow: list(text(`"${TRUSTED}", or ${peerText}`, (value) => value === TRUSTED || parsePeerName(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
-    .describe('Who may connect: "trusted" for every trusted peer, or single peers (who must be trusted as well).'),
+  port: onePort().describe('Overlay port on which peers reach the service, as 80 or "53/udp".'),
+  target: z.string({ error: 'a text' })
+    .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; of a "/udp" port "127.0.0.1:5353". Bytes are carried unchanged whatever the scheme.'),
+  allow: list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
+    .describe('Who may connect: "trusted" for every trusted peer; or, of these, single peers, "key:BASE64", members of a network "net:ID", nodes with a tag "tag:NAME".'),
   path: z.enum(['any', 'direct'], { error: 'any or direct' }).optional()
     .describe('direct: peers that only the relay carries are refused. Absent: any.'),
   identity: list(z.enum(IDENTITY_KINDS, { error: IDENTITY_FORM })).refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' }).optional()
     .describe('How the service learns who calls: "headers" (Pilot-Node and so on; the connection is then read as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol in front of each connection). Absent: it does not.'),
+  limits: LimitsSection.optional().describe('What is beyond is refused as if nothing were offered; bytes are slowed down, of UDP dropped. Absent: none.'),
+  for: text(DURATION_FORM, (value) => parseDuration(value) !== undefined).optional()
+    .describe('The exposure and its connections end so long after it began: "90s", "10m", "2h", "1d". Absent: never.'),
+  once: flag.optional().describe('true: one connection is taken, then the exposure is gone. Absent: false.'),
+}).superRefine(({ port, target }, context) => {
+  try {
+    parseTarget(target, parsePortRange(port)?.protocol ?? 'tcp')
+  } catch (error) {
+    if (!(error instanceof PilotError)) throw error
+    context.addIssue({ code: 'custom', path: ['target'], message: error.message, params: { whole: true } })
+  }
 })
 
 const HttpSection = section({
   listen: listenPort
     .describe('Local ip:port of the HTTP front, port 0 for a free one: http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.'),
+})
+
+const ProxySection = section({
+  listen: listenPort.describe('ip:port of one local port for SOCKS5 and HTTP CONNECT, to trusted peers and nothing else; port 0 picks a free one.'),
+})
+
+const DnsSection = section({
+  listen: listenPort.describe('ip:port of the DNS responder, UDP and TCP; port 0 picks a free one.'),
+  domain: text('a domain name in lower case, as "pilot"', (value) => value.length <= 200 && value.split('.').every(isHostname)).default('pilot')
+    .describe('Zone of the names: agent-b.pilot, and agent-b.pilot.localhost beside it.'),
+  ports: z.array(z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber }), { error: 'a list' }).max(64, { error: 'at most 64 ports' }).default([80, 443])
+    .describe('Overlay ports of a peer that are mapped, to the same local ports, when its name is asked for. What may not be bound is left out.'),
 })
 
 const AdminSection = section({
@@ -115,16 +152,18 @@ export const Config = section({
   expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
   observe: ObserveSection.prefault({}).describe('What others may look at: metrics, health and the dashboard.'),
   http: HttpSection.optional().describe('One local port for the HTTP of every peer. Absent: none.'),
+  proxy: ProxySection.optional().describe('A proxy to every trusted peer by name. Absent: none.'),
+  dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: none.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>
 
-/** `80` or `"8000-8010"` as first and last port; undefined when it is neither. */
-export function parsePortRange (value: number | string): { readonly first: number, readonly last: number } | undefined {
-  const [, from, to] = /^(\d+)(?:-(\d+))?(?:\/tcp)?$/.exec(String(value)) ?? []
+/** `80`, `"8000-8010"` or `"53/udp"` as first and last port; undefined when it is none of them. */
+export function parsePortRange (value: number | string): { readonly first: number, readonly last: number, readonly protocol: 'tcp' | 'udp' } | undefined {
+  const [, from, to, protocol] = /^(\d+)(?:-(\d+))?(?:\/(tcp|udp))?$/.exec(String(value)) ?? []
   const first = parsePort(from ?? '')
   const last = parsePort(to ?? from ?? '')
-  return first === undefined || last === undefined || last < first ? undefined : { first, last }
+  return first === undefined || last === undefined || last < first ? undefined : { first, last, protocol: protocol === 'udp' ? 'udp' : 'tcp' }
 }
 
 export function isLabel (value: string): boolean {
@@ -160,24 +199,17 @@ function text (expected: string, holds: (value: string) => boolean) {
   return z.string({ error: expected }).refine(holds, { error: expected })
 }
 
-/** A text with a notation of its own, whose parser says best what is wrong. */
-function parsed (parse: (value: string) => unknown) {
-  return z.string({ error: 'a text' }).superRefine((value, context) => {
-    try {
-      parse(value)
-    } catch (error) {
-      if (!(error instanceof PilotError)) throw error
-      context.addIssue({ code: 'custom', message: error.message, params: { whole: true } })
-    }
-  })
+function portRange () {
+  const expected = 'a port from 1 to 65535, or a range as "8000-8010", perhaps with "/udp" behind it'
+  return z.union([z.number(), z.string()], { error: expected }).refine((value) => parsePortRange(value) !== undefined, { error: expected })
 }
 
-function portRange () {
-  const expected = 'a port from 1 to 65535, or a range as "8000-8010"'
-  return z.union([z.number(), z.string()], { error: expected }).superRefine((value, context) => {
-    if (String(value).endsWith('/udp')) context.addIssue({ code: 'custom', message: `"${value}": this version carries TCP only, not /udp`, params: { whole: true } })
-    else if (parsePortRange(value) === undefined) context.addIssue({ code: 'custom', message: expected })
-  })
+function onePort () {
+  const expected = `${portNumber}, or "53/udp"`
+  return z.union([z.number(), z.string().regex(/\//, { error: expected })], { error: expected }).refine((value) => { // a quoted number stays a mistake
+    const range = parsePortRange(value)
+    return range !== undefined && range.first === range.last
+  }, { error: expected })
 }
 
 function localPlace () {

@@ -1,18 +1,21 @@
 /** The connections that pass through this gateway now: for people to see, for limits, and for a drain to wait on. */
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
-import type { OverlayStream } from '../runtime/overlay.ts'
 import type { ConnectionRecord } from './types.ts'
+
+/** An OverlayStream, or the counts of a UDP session. */
+export interface Traffic { readonly bytesRead: number, readonly bytesWritten: number }
 
 export class Connection {
   readonly id: number
   readonly direction: 'map' | 'expose'
   readonly service: string
+  readonly protocol: 'tcp' | 'udp'
   readonly peer: string
   readonly local: string
   readonly remote: string
   nodeId: NodeId | null
-  stream: OverlayStream | undefined // once it is open
+  stream: Traffic | undefined // once it is open
   readonly openedAt = performance.now()
   /** ip:port of our ends of it towards the local program, which sees them as its client. */
   readonly ends = new Set<string>()
@@ -23,6 +26,7 @@ export class Connection {
     this.id = id
     this.direction = about.direction
     this.service = about.service
+    this.protocol = about.protocol
     this.peer = about.peer
     this.nodeId = about.nodeId
     this.local = about.local
@@ -31,9 +35,9 @@ export class Connection {
   }
 
   get record (): ConnectionRecord {
-    const { id, direction, service, peer, nodeId, local, remote, stream } = this
+    const { id, direction, service, protocol, peer, nodeId, local, remote, stream } = this
     return {
-      id, direction, service, peer, nodeId, local, remote,
+      id, direction, service, protocol, peer, nodeId, local, remote,
       bytesIn: stream?.bytesRead ?? 0,
       bytesOut: stream?.bytesWritten ?? 0,
       openedMs: Math.round(performance.now() - this.openedAt),
@@ -44,7 +48,7 @@ export class Connection {
 
 export class ConnectionTable {
   readonly #open = new Set<Connection>()
-  readonly counters = { connections_mapped: 0, connections_exposed: 0, connections_failed: 0, connections_denied: 0, bytes_in: 0, bytes_out: 0 }
+  readonly counters = { connections_mapped: 0, connections_exposed: 0, connections_failed: 0, connections_denied: 0, connections_limited: 0, datagrams_dropped: 0, datagrams_too_large: 0, bytes_in: 0, bytes_out: 0 }
   #nextId = 1
   #waiters: Array<() => void> = []
 
@@ -74,6 +78,11 @@ export class ConnectionTable {
     if (this.#open.size > 0) return
     for (const tell of this.#waiters) tell()
     this.#waiters = []
+  }
+
+  /** Ends those of one service abruptly. */
+  abortOf (direction: Connection['direction'], service: string): void {
+    for (const connection of this.#open) if (connection.direction === direction && connection.service === service) connection.abort()
   }
 
   /** Waits until none is open, `graceMs` at most; then ends the rest. @returns how many had to be ended. */

@@ -8,12 +8,15 @@ import type { Socket } from 'node:net'
 import { formatEndpoint } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
-import { isAllowed } from './access.ts'
+import { AccessList } from './access.ts'
 import { callerOf } from './caller.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
 import { HttpExposure } from './http/exposed.ts'
+import type { Admission } from './limits.ts'
+import { ExposureLimits } from './limits.ts'
 import { admitPeer } from './path-policy.ts'
 import { proxyHeader } from './proxy-protocol.ts'
+import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 
@@ -21,18 +24,27 @@ export interface ExposureDeps {
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
+  /** An exposure for one connection has had it. */
+  readonly onTaken: (spec: ExposeSpec) => void
 }
 
 export class Exposure {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
   readonly #http: HttpExposure | undefined // where requests are read, for headers to be set
+  readonly #access: AccessList
+  readonly #limits: ExposureLimits
+  readonly #sparse: SparseLog
   #listener: Listener | undefined
+  #taken = false
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
     if (spec.identity?.includes('headers') === true) this.#http = new HttpExposure(spec.name, deps.node, deps.log)
+    this.#access = new AccessList(deps.node, spec.allow)
+    this.#limits = new ExposureLimits(spec.limits)
+    this.#sparse = new SparseLog(deps.log)
   }
 
   get record (): ExposedRecord {
@@ -48,10 +60,12 @@ export class Exposure {
         incoming.refuse()
       })
     })
+    this.#access.start()
   }
 
   /** No new peers; those inside go on. */
   stop (): void {
+    this.#access.stop()
     this.#listener?.close()
     this.#listener = undefined
     this.#http?.drain()
@@ -59,8 +73,8 @@ export class Exposure {
 
   async #onPeer (incoming: Incoming): Promise<void> {
     const { node, connections, log } = this.#deps
-    const { name, port, allow, target } = this.spec
-    if (!await isAllowed(node, allow, incoming.peer)) {
+    const { name, port, target } = this.spec
+    if (!await this.#access.allows(incoming.peer)) {
       connections.counters.connections_denied += 1
       log.warn({ expose: name, peer: incoming.peerName, nodeId: incoming.peer, port, code: 'DENIED' }, 'a trusted peer that is not allowed here was refused')
       incoming.refuse()
@@ -73,7 +87,16 @@ export class Exposure {
       return
     }
     if (incoming.gone) return
+    const admission = this.#limits.admit(incoming.peer)
+    if (typeof admission === 'string') {
+      connections.counters.connections_limited += 1
+      this.#sparse.warn(`${admission} ${incoming.peer}`, { expose: name, peer: incoming.peerName, nodeId: incoming.peer, code: 'TOO_MANY', limit: admission }, 'a peer was refused: a limit of this exposure')
+      incoming.refuse()
+      return
+    }
     const socket = connectTarget(target)
+    // Read as HTTP, the peer's stream outlives this one connection to the target.
+    socket.once('close', () => { if (this.#http === undefined || connection?.stream === undefined) admission.release() })
     const connection = this.#register(incoming, socket)
     if (connection === undefined) return
     const failed = (error: Error): void => {
@@ -88,7 +111,8 @@ export class Exposure {
     socket.once('connect', () => {
       socket.off('error', failed)
       socket.off('close', aborted)
-      if (incoming.gone) {
+      if (incoming.gone || this.#taken) {
+        incoming.refuse()
         socket.on('error', () => {})
         resetSocket(socket)
         connections.remove(connection)
@@ -96,12 +120,14 @@ export class Exposure {
       }
       connections.counters.connections_exposed += 1
       const stream = incoming.accept()
+      this.#taken = this.spec.once === true
       if (this.spec.path === 'direct') stream.refuseRelay()
-      this.#join(connection, socket, stream)
+      this.#join(connection, socket, stream, admission)
+      if (this.#taken) this.#deps.onTaken(this.spec)
     })
   }
 
-  #join (connection: Connection, socket: Socket, stream: OverlayStream): void {
+  #join (connection: Connection, socket: Socket, stream: OverlayStream, admission: Admission): void {
     const { connections, log } = this.#deps
     connection.stream = stream
     this.#introduce(connection, socket, stream)
@@ -110,11 +136,14 @@ export class Exposure {
       log.debug({ expose: this.spec.name, peer: stream.peerName, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
     }
     if (this.#http === undefined) {
-      splice(socket, stream, closed)
+      splice(socket, stream, closed, admission.pace)
       return
     }
     connection.abort = () => stream.resetAndDestroy()
-    stream.once('close', () => closed(undefined))
+    stream.once('close', () => {
+      admission.release()
+      closed(undefined)
+    })
     this.#http.serve(stream, socket, async () => {
       const next = await connected(connectTarget(this.spec.target))
       this.#introduce(connection, next, stream)
@@ -138,7 +167,7 @@ export class Exposure {
   #register (incoming: Incoming, socket: Socket): Connection | undefined {
     const { connections, log } = this.#deps
     const { name, port, target } = this.spec
-    const about = { direction: 'expose' as const, service: name, peer: incoming.peerName, nodeId: incoming.peer, local: target.text, remote: `${incoming.peerName}:${port}` }
+    const about = { direction: 'expose' as const, service: name, protocol: 'tcp' as const, peer: incoming.peerName, nodeId: incoming.peer, local: target.text, remote: `${incoming.peerName}:${port}` }
     try {
       return connections.add(about, () => resetSocket(socket))
     } catch {

@@ -18,15 +18,19 @@ import { holdState } from './hold-state.ts'
 import { joinOverlay } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
+import { NameFronts } from './name-fronts.ts'
 import { ServiceTable, difference } from './services.ts'
-import type { Undo } from './services.ts'
+import type { Service, Undo } from './services.ts'
 import { parseTargetName } from './specs.ts'
 import { whois } from './whois.ts'
 import type {
-  Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord,
-  PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
+  Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, HostRecord, MappedRecord, MapSpec, NodeRecord, PeerRecord,
+  PendingTrustRecord, PingRecord, ReadyEvent, ResolveRecord, StatusRecord,
   TrustRecord, TrustRequestRecord, WhoisRecord,
 } from './types.ts'
+import { TimeBoxes } from './time-box.ts'
+import { UdpExposure } from './udp-exposure.ts'
+import { UdpMapping } from './udp-mapping.ts'
 
 export interface GatewayDeps {
   readonly log: Logger
@@ -73,9 +77,11 @@ class RunningGateway implements Gateway {
   readonly #connections = new ConnectionTable()
   readonly #mappings = new ServiceTable<MapSpec, MappedRecord>('mapping', (spec) => this.#makeMapping(spec))
   readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
+  readonly #timeBoxes = new TimeBoxes((name, reason) => this.#onOver(name, reason))
   #node!: Overlay
   #pool!: LoopbackPool
   #locks: Release[] = []
+  #fronts: NameFronts | undefined
   #trust: readonly string[]
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
@@ -99,9 +105,12 @@ class RunningGateway implements Gateway {
     this.#node = node
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
     await this.#mappings.become(maps)
+    this.#fronts = this.#makeFronts()
+    await this.#fronts.start()
     await this.#pool.save()
     await this.#exposures.become(exposes)
     await this.#startFront(node)
+    for (const spec of exposes) this.#timeBoxes.begin(spec)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
     else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
@@ -130,13 +139,15 @@ class RunningGateway implements Gateway {
     return applied
   }
 
-  async #apply (desired: Desired): Promise<Changes> {
+  async #apply (desired: Desired, reason?: 'for' | 'once'): Promise<Changes> {
     if (this.#state === 'draining') throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
-    const { maps, exposes, trust } = desired
-    const changes = this.changes(desired)
+    const { maps, trust } = desired
+    const exposes = desired.exposes.filter((spec) => !this.#timeBoxes.isOver(spec))
+    const changes = this.changes({ maps, exposes, trust })
     const before: Before = { mappings: byName(this.mappings()), exposes: byName(this.exposes()), trust: this.#trust }
     const undos: Undo[] = []
     try {
+      this.#fronts?.names.giveWay(maps)
       undos.push(await this.#mappings.become(maps))
       await this.#pool.save()
       undos.push(await this.#exposures.become(exposes))
@@ -146,26 +157,47 @@ class RunningGateway implements Gateway {
       throw error
     }
     this.#trust = trust
+    this.#timeBoxes.keep(exposes)
+    for (const spec of exposes) this.#timeBoxes.begin(spec)
     for (const peer of this.#node.wishes) if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
     await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
-    this.#tellChanges(changes, before)
+    this.#tellChanges(changes, before, reason)
     return changes
   }
 
-  #tellChanges (changes: Changes, before: Before): void {
+  #tellChanges (changes: Changes, before: Before, reason: 'for' | 'once' | undefined): void {
     const { onEvent } = this.#deps
     for (const name of [...changes.unmapped, ...changes.remapped]) onEvent({ event: 'unmapped', ...before.mappings.get(name)! })
-    for (const name of [...changes.unexposed, ...changes.reexposed]) onEvent({ event: 'unexposed', ...before.exposes.get(name)! })
+    for (const name of [...changes.unexposed, ...changes.reexposed]) onEvent({ event: 'unexposed', ...before.exposes.get(name)!, ...reason !== undefined && { reason } })
     for (const name of [...changes.mapped, ...changes.remapped]) onEvent({ event: 'mapped', ...this.#mappings.record(name) })
     for (const name of [...changes.exposed, ...changes.reexposed]) onEvent({ event: 'exposed', ...this.#exposures.record(name) })
   }
 
-  #makeMapping (spec: MapSpec): Mapping {
-    return new Mapping(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
+  /** One that ends by itself: it takes nobody any more at once, and is gone from the table when its turn comes. */
+  #onOver (name: string, reason: 'for' | 'once'): void {
+    this.#exposures.drain(name)
+    if (reason === 'for') this.#connections.abortOf('expose', name)
+    this.#deps.log.info({ expose: name, reason }, reason === 'for' ? 'the time of an exposure is over' : 'an exposure has had its one connection')
+    const gone = this.#applying.then(() => this.#apply({ ...this.desired, exposes: this.#exposures.specs.filter((spec) => spec.name !== name) }, reason))
+    this.#applying = gone.catch(() => {}) // while it drains nothing is taken off the table, and nobody is let in either
   }
 
-  #makeExposure (spec: ExposeSpec): Exposure {
-    return new Exposure(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log })
+  #makeMapping (spec: MapSpec): Service<MappedRecord> {
+    return new (spec.protocol === 'udp' ? UdpMapping : Mapping)(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
+  }
+
+  #makeFronts (): NameFronts {
+    const { log, onEvent } = this.#deps
+    return new NameFronts(this.#options, {
+      node: this.#node, pool: this.#pool, connections: this.#connections, log,
+      configured: () => this.#mappings.records,
+      makeMapping: (spec) => this.#makeMapping(spec),
+      onMapped: (record) => onEvent({ event: 'mapped', ...record }),
+    })
+  }
+
+  #makeExposure (spec: ExposeSpec): Service<ExposedRecord> {
+    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log, onTaken: (taken) => this.#timeBoxes.end(taken, 'once') })
   }
 
   async #startFront (node: Overlay): Promise<void> {
@@ -182,6 +214,7 @@ class RunningGateway implements Gateway {
       udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
       http: this.#front?.local ?? null,
+      ...this.#fronts?.locals,
       mappings: this.mappings(),
       exposes: this.exposes(),
       elapsedMs: this.#elapsedMs,
@@ -204,7 +237,7 @@ class RunningGateway implements Gateway {
     if (expose !== undefined) await this.#exposures.resume(expose)
     else {
       for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
-      for (const { name } of this.#exposures.specs) await this.#exposures.resume(name)
+      for (const spec of this.#exposures.specs) if (!this.#timeBoxes.isOver(spec)) await this.#exposures.resume(spec.name)
       this.#state = 'ready'
     }
     this.#deps.log.info({ expose }, 'drain undone: new connections are taken again')
@@ -223,6 +256,8 @@ class RunningGateway implements Gateway {
 
   async #stop (graceMs: number): Promise<void> {
     this.#state = 'draining'
+    this.#timeBoxes.stop()
+    this.#fronts?.stop()
     this.#mappings.stop()
     this.#exposures.stop()
     this.#front?.stop()
@@ -255,18 +290,19 @@ class RunningGateway implements Gateway {
       ...standing,
       admin: this.#options.adminSocket,
       http: this.#front?.local ?? null,
+      ...this.#fronts?.locals,
       peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
       exposes: this.exposes(),
       wishes: this.#node.wishes,
       memory: { rssBytes: rss, heapBytes: heapUsed },
-      counters: { ...this.#connections.counters, ...counters },
+      counters: { ...this.#connections.counters, ...this.#fronts?.counters, ...counters },
     }
   }
 
   peers (): readonly PeerRecord[] { return this.#node.peers }
-  mappings (): readonly MappedRecord[] { return this.#mappings.records }
+  mappings (): readonly MappedRecord[] { return [...this.#mappings.records, ...this.#fronts?.names.onDemand ?? []] }
   exposes (): readonly ExposedRecord[] { return this.#exposures.records }
   connections (): ReturnType<GatewayControl['connections']> { return this.#connections.records }
 
@@ -275,6 +311,9 @@ class RunningGateway implements Gateway {
     const reason = this.#node.pathTo(node)?.reason
     return { peer, nodeId: node, seq, rttMs: Math.round(rttMs * 100) / 100, path, endpoint, ...reason !== undefined && { reason } }
   }
+
+  async resolve (name: string): Promise<ResolveRecord> { return await this.#fronts!.names.resolve(name) }
+  hosts (): readonly HostRecord[] { return this.#fronts?.names.hosts() ?? [] }
 
   doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
 

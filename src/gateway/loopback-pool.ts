@@ -52,6 +52,12 @@ export class LoopbackPool {
     return address
   }
 
+  /** The peer that an address of ours stands for, as it is written. */
+  peerAt (address: string): string | undefined {
+    for (const [peer, own] of this.#addresses) if (own === address) return peer
+    return undefined
+  }
+
   async save (): Promise<void> {
     if (this.#fresh.size === 0) return
     this.#fresh.clear()

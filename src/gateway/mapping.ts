@@ -5,12 +5,13 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { formatSocketAddress } from '../base/address.ts'
-import { asPilotError, PilotError } from '../base/errors.ts'
-import { formatEndpoint, isLoopback } from '../base/types.ts'
+import { asPilotError } from '../base/errors.ts'
+import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import type { ConnectionTable } from './connections.ts'
+import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { admitDial } from './path-policy.ts'
 import { resetSocket, splice } from './splice.ts'
@@ -52,30 +53,8 @@ export class Mapping {
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start (): Promise<void> {
-    const { localAddress, localPort, peer, name } = this.spec
     if (this.#bound !== undefined) return await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
-    if (localAddress !== undefined) {
-      if (!isLoopback(localAddress) && !this.#deps.allowLan) {
-        throw new PilotError('USAGE', `mapping ${name}: ${localAddress} is not loopback; give --allow-lan if others may reach it`)
-      }
-      await this.#listen(localAddress, localPort)
-      return
-    }
-    let address = this.#deps.pool.addressOf(peer)
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#listen(address, localPort)
-        return
-      } catch (error) {
-        if (error instanceof PilotError && error.code === 'ADDRESS_UNAVAILABLE') {
-          await this.#listenOnPlainLoopback(localPort)
-          return
-        }
-        const other = error instanceof PilotError && error.code === 'PORT_IN_USE' ? this.#deps.pool.another(peer, attempt) : undefined
-        if (other === undefined) throw error
-        address = other
-      }
-    }
+    await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
   }
 
   /** No new clients; those inside go on. */
@@ -83,19 +62,9 @@ export class Mapping {
     this.#server.close()
   }
 
-  /** Where only 127.0.0.1 can be bound (macOS without aliases), mappings are told apart by port. */
-  async #listenOnPlainLoopback (port: number): Promise<void> {
-    try {
-      await this.#listen('127.0.0.1', port)
-    } catch (error) {
-      if (!(error instanceof PilotError) || (error.code !== 'PORT_IN_USE' && error.code !== 'PORT_FORBIDDEN')) throw error
-      await this.#listen('127.0.0.1', 0)
-    }
-  }
-
   #listen (address: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => reject(bindError(error, this.spec.name, `${address}:${port}`))
+      const onError = (error: NodeJS.ErrnoException): void => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`))
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)
@@ -122,7 +91,7 @@ export class Mapping {
     let connection
     try {
       const client = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
-      connection = connections.add({ direction: 'map', service: name, peer, nodeId: null, local: client, remote: `${peer}:${port}` }, () => resetSocket(socket))
+      connection = connections.add({ direction: 'map', service: name, protocol: 'tcp', peer, nodeId: null, local: client, remote: `${peer}:${port}` }, () => resetSocket(socket))
     } catch (error) {
       log.warn({ mapping: name, code: asPilotError(error).code }, 'a client was reset: too many connections')
       resetSocket(socket)
@@ -154,16 +123,3 @@ export class Mapping {
     })
   }
 }
-
-function bindError (error: NodeJS.ErrnoException, name: string, where: string): PilotError {
-  const details = { mapping: name, local: where }
-  switch (error.code) {
-    case 'EADDRINUSE': return new PilotError('PORT_IN_USE', `mapping ${name}: ${where} is in use`, details, error)
-    case 'EACCES': return new PilotError('PORT_FORBIDDEN', `mapping ${name}: ${where} may not be bound`, details, error)
-    case 'EADDRNOTAVAIL': return new PilotError('ADDRESS_UNAVAILABLE', `mapping ${name}: this machine has no address ${where}`, details, error)
-    default: return new PilotError('FAILED', `mapping ${name}: ${where}: ${error.message}`, details, error)
-  }
-}
-
-/** Clients that the kernel holds for us while we are busy: a browser opens dozens at once, a load test hundreds. */
-const BACKLOG = 1_024

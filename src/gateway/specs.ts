@@ -4,95 +4,104 @@
  * What does not read is a USAGE error that names the part; `format*` writes what `parse*` reads.
  */
 import { isIP } from 'node:net'
+import { ALLOW_FORM, TRUSTED, formatTerms, parseAllow, readTerm } from './expose-options.ts'
 import type { ExposeSpec, IdentityKind, MapSpec, PathPolicy, Target } from './types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { parseAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 
-/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT[,path=POLICY]`. Without a local part: the peer's own loopback address and the same port. */
+/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp][,path=POLICY]`. Without a local part: the peer's own loopback address and the same port. */
 export function parseMapSpec (text: string): MapSpec {
   const fail = failing('map', text, MAP_FORM)
   const [head, ...options] = text.split(',')
-  const body = withoutProtocol(head!, fail)
+  const { body, protocol } = splitProtocol(head!, fail)
   const path: { path?: PathPolicy } = {}
   for (const option of options) {
     if (!option.startsWith('path=')) fail(`"${option}" is no option; there is only path=any, path=prefer-direct and path=direct`)
     path.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
   }
+  if (protocol === 'udp' && path.path === 'direct') fail(NO_DIRECT_UDP)
   const colon = body.lastIndexOf(':')
   if (colon < 0) fail('there is no colon with a port behind it')
   const portText = body.slice(colon + 1)
   const port = parsePort(portText) ?? fail(`"${portText}" behind the last colon is no port (1 to 65535)`)
   const { peer, local } = splitPeer(body.slice(0, colon), fail)
-  const spec = { name: mapName(peer, port), peer, port, protocol: 'tcp' as const, ...path }
+  const spec = { name: mapName(peer, port, protocol), peer, port, protocol, ...path }
   if (local === '') return { ...spec, localPort: port }
   return { ...spec, ...parseLocal(local, fail) }
 }
 
 /** The shortest text that reads as this; a name of one's own is not part of the notation. */
 export function formatMapSpec (spec: MapSpec): string {
-  const remote = `${spec.peer.includes(':') ? `[${spec.peer}]` : spec.peer}:${spec.port}${spec.path === undefined ? '' : `,path=${spec.path}`}`
+  const remote = `${spec.peer.includes(':') ? `[${spec.peer}]` : spec.peer}:${spec.port}${suffix(spec.protocol)}${spec.path === undefined ? '' : `,path=${spec.path}`}`
   if (spec.localAddress !== undefined) return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
   return spec.localPort === spec.port ? remote : `${spec.localPort}:${remote}`
 }
 
 /** The name a mapping has unless the configuration names it. */
-export function mapName (peer: string, port: number): string {
-  return `${peer}:${port}`
+export function mapName (peer: string, port: number, protocol: Protocol = 'tcp'): string {
+  return `${peer}:${port}${suffix(protocol)}`
 }
 
-/** `PORT=TARGET[,allow=PEER]...[,identity=KIND]...[,path=POLICY]`. Without `allow`: every trusted peer. */
+/** The name an exposure has unless the configuration names it. */
+export function exposeName (port: number, protocol: Protocol = 'tcp'): string {
+  return `${port}${suffix(protocol)}`
+}
+
+/** `PORT[/udp]=TARGET[,allow=WHO]...[,identity=KIND]...[,path=POLICY][,max=N]…[,for=2h][,once]`. Without `allow`: every trusted peer. */
 export function parseExposeSpec (text: string): ExposeSpec {
   const fail = failing('expose', text, EXPOSE_FORM)
   const [head, ...options] = text.split(',')
   const equals = head!.indexOf('=')
   if (equals < 0) fail('there is no "=" with a target behind it')
-  const portText = withoutProtocol(head!.slice(0, equals), fail)
+  const { body: portText, protocol } = splitProtocol(head!.slice(0, equals), fail)
   const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is no port (1 to 65535)`)
-  const target = parseTarget(head!.slice(equals + 1))
+  const target = parseTarget(head!.slice(equals + 1), protocol)
   const allow = new Set<string>()
   const identity = new Set<IdentityKind>()
-  const path: { path?: PathPolicy } = {}
+  const terms: { -readonly [K in keyof ExposeSpec]?: ExposeSpec[K] } = {}
   for (const option of options) {
-    const [, key, value = ''] = /^([^=]*)=?(.*)$/s.exec(option)!
-    if (key === 'allow') allow.add(parseAllowed(value) ?? fail(`"${option}": ${PEER_FORM}`))
-    else if (key === 'identity') identity.add(IDENTITY_KINDS.find((kind) => kind === value) ?? fail(`"${option}": ${IDENTITY_FORM}`))
-    else if (key === 'path') path.path = parsePathPolicy(value) ?? fail(`"${option}": ${PATH_FORM}`)
-    else fail(`"${option}" is no option; there are allow=PEER, identity=KIND and path=POLICY`)
+    if (option.startsWith('path=')) terms.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
+    else if (option.startsWith('allow=')) allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": who is ${ALLOW_FORM}`))
+    else if (option.startsWith('identity=')) identity.add(IDENTITY_KINDS.find((kind) => kind === option.slice('identity='.length)) ?? fail(`"${option}": ${IDENTITY_FORM}`))
+    else {
+      const isRead = readTerm(option, terms)
+      if (typeof isRead === 'string') fail(isRead)
+      if (isRead === false) fail(`"${option}" is no option; there are allow=WHO, identity=KIND, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION and once`)
+    }
   }
   const clash = identityFault([...identity])
   if (clash !== undefined) fail(clash)
-  return {
-    name: String(port), port, protocol: 'tcp', target, allow: allow.size === 0 ? [TRUSTED] : [...allow],
-    ...identity.size > 0 && { identity: [...identity] },
-    ...path,
-  }
+  if (identity.size > 0) terms.identity = [...identity]
+  if (protocol === 'udp' && identity.size > 0) fail('identity goes with connections, not with /udp')
+  if (protocol === 'udp' && terms.path === 'direct') fail(NO_DIRECT_UDP)
+  return { name: exposeName(port, protocol), port, protocol, target, allow: allow.size === 0 ? [TRUSTED] : [...allow], ...terms }
 }
 
 export function formatExposeSpec (spec: ExposeSpec): string {
   const everyone = spec.allow.length === 1 && spec.allow[0] === TRUSTED
-  return [
-    `${spec.port}=${formatTarget(spec.target)}`, ...everyone ? [] : spec.allow.map((peer) => `allow=${peer}`),
-    ...(spec.identity ?? []).map((kind) => `identity=${kind}`), ...spec.path === undefined ? [] : [`path=${spec.path}`],
-  ].join(',')
+  const path = spec.path === undefined ? [] : [`path=${spec.path}`]
+  return [`${spec.port}${suffix(spec.protocol)}=${formatTarget(spec.target)}`, ...everyone ? [] : spec.allow.map((peer) => `allow=${peer}`), ...(spec.identity ?? []).map((kind) => `identity=${kind}`), ...path, ...formatTerms(spec)].join(',')
 }
 
 /**
- * `3000`, `127.0.0.1:3000`, `tcp://…`, `http://…`, `h2c://…` or `unix:/path`. Bytes are carried as they are whatever
- * the scheme says (docs/decisions/0016-http.md); it is kept in `text` for those who read the record.
+ * `3000`, `127.0.0.1:3000`, `tcp://…`, `http://…`, `h2c://…` or `unix:/path`; of a UDP port `5353`, `127.0.0.1:5353` or
+ * `udp://…`. Bytes are carried as they are whatever the scheme says (docs/decisions/0016-http.md); it is kept in `text` for those who read the record.
  */
-export function parseTarget (text: string): Target {
+export function parseTarget (text: string, protocol: Protocol = 'tcp'): Target {
   const fail = failing('target', text, TARGET_FORM)
-  if (text.startsWith('unix:')) return unixTarget(text.slice('unix:'.length), fail)
-  const [, scheme = 'tcp', rest] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/s.exec(text)!
-  if (!TARGET_SCHEMES.includes(scheme)) fail(`"${scheme}" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included`)
+  if (text.startsWith('unix:')) return protocol === 'udp' ? fail('a /udp port needs HOST:PORT') : unixTarget(text.slice('unix:'.length), fail)
+  const [, scheme = protocol, rest] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/s.exec(text)!
+  if (protocol === 'udp' && scheme !== 'udp') fail(`"${scheme}" does not go with a /udp port`)
+  if (protocol === 'tcp' && scheme === 'udp') fail('"udp" goes with a /udp port, as 53/udp=127.0.0.1:5353')
+  if (protocol === 'tcp' && !TARGET_SCHEMES.includes(scheme)) fail(`"${scheme}" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included`)
   const [, authority, path] = /^([^/]*)(.*)$/s.exec(rest!)!
-  if (path !== '' && (path !== '/' || scheme === 'tcp')) fail(`"${path}" behind the port: connections are carried whole, there is no path to choose`)
+  if (path !== '' && (path !== '/' || scheme === 'tcp' || scheme === 'udp')) fail(`"${path}" behind the port: connections are carried whole, there is no path to choose`)
   const match = /^(?:(?:\[([^\]]+)\]|([^:[\]@\s]+)):)?(\d+)$/.exec(authority!) ?? fail(`"${authority}" is not HOST:PORT`)
   const host = match[1] ?? match[2] ?? '127.0.0.1'
   if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is no IPv6 address`)
   const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is no port (1 to 65535)`)
-  return { kind: 'tcp', host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }
+  return { kind: protocol, host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }
 }
 
 /** `PEER` or `PEER:PORT`, the peer written as in a map spec. */
@@ -126,9 +135,9 @@ export function parsePort (text: string, least = 1): number | undefined {
   return port >= least && port <= 65_535 ? port : undefined
 }
 
-/** 'trusted', or a peer without brackets; undefined when it is neither. */
+/** An entry of an allow-list, a peer without brackets; undefined when it does not read. */
 export function parseAllowed (text: string): string | undefined {
-  return text === TRUSTED || parsePeerName(text) !== undefined ? withoutBrackets(text) : undefined
+  return parseAllow(text) === undefined ? undefined : withoutBrackets(text)
 }
 
 export function parsePathPolicy (text: string): PathPolicy | undefined {
@@ -144,9 +153,6 @@ export function identityFault (kinds: readonly IdentityKind[]): string | undefin
 
 export const IDENTITY_KINDS: readonly IdentityKind[] = ['headers', 'proxy-v1', 'proxy-v2']
 export const IDENTITY_FORM = 'headers, proxy-v1 or proxy-v2'
-
-/** Every trusted peer. */
-export const TRUSTED = 'trusted'
 
 export const PEER_FORM = 'a peer is a hostname (lower-case letters, digits, hyphens), an address as 0:0000.0000.0004, or a node id'
 
@@ -190,20 +196,27 @@ function unixTarget (written: string, fail: Fail): Target {
   return { kind: 'unix', path, text: `unix:${path}` }
 }
 
-/** `/tcp` may be said; `/udp` is a promise of the notation that this version does not keep. */
-function withoutProtocol (text: string, fail: Fail): string {
-  const [, body, protocol] = /^(.*?)(?:\/([a-z]*))?$/s.exec(text)!
-  if (protocol === 'udp') fail('this version carries TCP only, not /udp')
-  if (protocol !== undefined && protocol !== 'tcp') fail(`"/${protocol}" is no protocol; this version carries TCP`)
-  return body!
+/** `/tcp` may be said, and is what is meant without. */
+function splitProtocol (text: string, fail: Fail): { body: string, protocol: Protocol } {
+  const [, body, protocol = 'tcp'] = /^(.*?)(?:\/([a-z]*))?$/s.exec(text)!
+  if (protocol !== 'tcp' && protocol !== 'udp') return fail(`"/${protocol}" is no protocol; there are /tcp and /udp`)
+  return { body: body!, protocol }
+}
+
+function suffix (protocol: Protocol): string {
+  return protocol === 'udp' ? '/udp' : ''
 }
 
 function withoutBrackets (text: string): string {
   return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }
 
-const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER:PORT[,path=POLICY], as 8080:agent-b:80'
-const EXPOSE_FORM = 'PORT=TARGET[,allow=PEER]...[,identity=KIND]...[,path=POLICY], as 80=127.0.0.1:3000,allow=agent-a'
+export const NO_DIRECT_UDP = 'path=direct does not go with /udp: a datagram takes the path that its peer has at that moment'
+
+type Protocol = MapSpec['protocol']
+
+const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp][,path=POLICY], as 8080:agent-b:80'
+const EXPOSE_FORM = 'PORT[/udp]=TARGET[,allow=WHO]...[,OPTION]..., as 80=127.0.0.1:3000,allow=agent-a'
 const TARGET_FORM = 'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'
 const TARGET_SCHEMES: readonly string[] = ['tcp', 'http', 'h2c']
 const BIND_HINTS: Readonly<Record<string, string>> = {

@@ -6,10 +6,14 @@
  * what one side does not read, the other may not write.
  */
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { OverlayStream } from '../runtime/overlay.ts'
 
-/** `onClosed` is called once, when both ends are closed, with the error that ended them early, if one did. */
-export function splice (socket: Socket, stream: OverlayStream, onClosed: (error: Error | undefined) => void): void {
+/**
+ * `onClosed` is called once, when both ends are closed, with the error that ended them early, if one did.
+ * @param pace where bytes are limited: takes those that have just been read, tells how long to read no more, ms.
+ */
+export function splice (socket: Socket, stream: OverlayStream, onClosed: (error: Error | undefined) => void, pace?: (bytes: number) => number): void {
   let failure: Error | undefined
   let open = 2
   const closed = (): void => {
@@ -41,6 +45,22 @@ export function splice (socket: Socket, stream: OverlayStream, onClosed: (error:
   })
   socket.pipe(stream, { end: false })
   stream.pipe(socket, { end: false })
+  if (pace === undefined) return
+  slow(socket, stream, pace)
+  slow(stream, socket, pace)
+}
+
+/** Beside the pipe: its own resuming, after a drain, lets one chunk through early, for which the next pause is longer. */
+function slow (source: Duplex, sink: Duplex, pace: (bytes: number) => number): void {
+  let timer: NodeJS.Timeout | undefined
+  source.on('data', (chunk: Uint8Array) => {
+    const waitMs = pace(chunk.length)
+    if (waitMs <= 0) return
+    source.pause()
+    clearTimeout(timer)
+    timer = setTimeout(() => { if (!sink.writableNeedDrain) source.resume() }, waitMs) // else the pipe resumes it
+  })
+  source.once('close', () => clearTimeout(timer))
 }
 
 /** RST where the socket can send one; a Unix socket, or one that is not connected yet, is just closed. */

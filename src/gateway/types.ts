@@ -11,10 +11,10 @@ export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
-  readonly name: string // unique; `PEER:PORT` unless the configuration names it
+  readonly name: string // unique; `PEER:PORT` or `PEER:PORT/udp` unless the configuration names it
   readonly peer: string // as written: hostname, address or node id
   readonly port: number // overlay port, 1..65535
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly localAddress?: string // absent: the peer's own loopback address
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
@@ -22,6 +22,7 @@ export interface MapSpec {
 
 export type Target =
   | { readonly kind: 'tcp', readonly host: string, readonly port: number, readonly text: string } // text: tcp://127.0.0.1:3000
+  | { readonly kind: 'udp', readonly host: string, readonly port: number, readonly text: string } // text: udp://127.0.0.1:5353
   | { readonly kind: 'unix', readonly path: string, readonly text: string } // text: unix:/run/pg.sock
 
 /** How a backend learns who calls: by HTTP headers, or by what the PROXY protocol puts in front of a connection. */
@@ -30,13 +31,26 @@ export type IdentityKind = 'headers' | ProxyVersion
 
 /** One local service made reachable on one of our overlay ports. */
 export interface ExposeSpec {
-  readonly name: string // unique; the port unless the configuration names it
+  readonly name: string // unique; the port, or `PORT/udp`, unless the configuration names it
   readonly port: number // overlay port, 1..65535
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly target: Target
-  readonly allow: readonly string[] // 'trusted' (every trusted peer), or peers as written
+  readonly allow: readonly string[] // 'trusted' (every trusted peer), peers as written, or key:, net:, tag:
   readonly path?: PathPolicy // absent: any
   readonly identity?: readonly IdentityKind[] // absent: nothing is told, bytes are carried as they are
+  readonly limits?: Limits
+  readonly forMs?: number // it ends so long after it began
+  readonly once?: true // it ends after one connection
+}
+
+/** Absent: none. What is beyond is refused as if nothing were offered; bytes are slowed down, or of UDP dropped. */
+export interface Limits {
+  readonly connections?: number // open at a time
+  readonly connectionsPerPeer?: number
+  readonly newPerSecond?: number
+  readonly newPerSecondPerPeer?: number
+  readonly bytesPerSecond?: number // both directions together
+  readonly bytesPerSecondPerPeer?: number
 }
 
 export interface MappedRecord {
@@ -44,7 +58,7 @@ export interface MappedRecord {
   readonly local: string // 127.77.0.2:80
   readonly peer: string
   readonly remote: string // 0:0000.0000.0002:80, or PEER:80 while the peer's address is not known yet
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly draining?: true // takes no new connections
 }
 
@@ -53,7 +67,7 @@ export interface ExposedRecord {
   readonly port: number
   readonly target: string
   readonly allow: readonly string[]
-  readonly protocol: 'tcp'
+  readonly protocol: 'tcp' | 'udp'
   readonly identity?: readonly IdentityKind[] // absent: none
   readonly draining?: true // takes no new connections
 }
@@ -118,6 +132,7 @@ export interface ConnectionRecord {
   readonly id: number
   readonly direction: 'map' | 'expose'
   readonly service: string // name of the mapping or exposure
+  readonly protocol: 'tcp' | 'udp' // udp: a session, which ends when it has been silent for a while
   readonly peer: string
   readonly nodeId: NodeId | null
   readonly local: string
@@ -140,6 +155,23 @@ export interface WhoisRecord {
   readonly publicKey: string | null // base64
   readonly path: PathKind | null
   readonly openedMs: number // age
+}
+
+export interface ResolveRecord {
+  readonly name: string // as asked
+  readonly peer: string // as mappings write it
+  readonly nodeId: NodeId | null // null: of a mapped peer that cannot be asked about now
+  readonly address: string | null
+  readonly hostname: string | null
+  readonly dnsName: string | null // agent-b.pilot
+  readonly local: string // its loopback address
+  readonly ports: readonly { readonly port: number, readonly protocol: 'tcp' | 'udp', readonly local: string }[]
+}
+
+/** A line of a hosts file. */
+export interface HostRecord {
+  readonly address: string
+  readonly names: readonly string[]
 }
 
 export interface TrustRecord {
@@ -186,6 +218,8 @@ export interface StatusRecord {
   readonly beacon: OverlayStatus['beacon']
   readonly daemon: OverlayStatus['daemon'] // null but under --daemon
   readonly admin: string
+  readonly proxy?: string // where it listens; absent: not asked for
+  readonly dns?: string
   readonly nat: NatRecord | null
   readonly observe?: string | null // where metrics, health and the dashboard are
   readonly config?: { readonly version: number, readonly file: string | null, readonly error: string | null } // error: why the changed file is not in force
@@ -206,6 +240,8 @@ export interface ReadyEvent {
   readonly admin: string
   readonly observe?: string // where metrics, health and the dashboard are
   readonly http: string | null // ip:port of the HTTP front
+  readonly proxy?: string
+  readonly dns?: string
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
   readonly elapsedMs: number
@@ -217,7 +253,7 @@ export type GatewayEvent =
   | ({ readonly event: 'exposed' } & ExposedRecord)
   /** It listens no more, or is about to be replaced by another of that name; its open connections go on. */
   | ({ readonly event: 'unmapped' } & MappedRecord)
-  | ({ readonly event: 'unexposed' } & ExposedRecord)
+  | ({ readonly event: 'unexposed', readonly reason?: 'for' | 'once' } & ExposedRecord) // reason: its time, or its one connection, is over
   /** Another configuration is in force. */
   | ({ readonly event: 'reloaded', readonly version: number } & Changes)
   | ReadyEvent
@@ -240,6 +276,10 @@ export interface GatewayControl {
   doctor (): DoctorRecord
   /** `PEER[:PORT]`, or the name or local address of a mapping. */
   explain (target: string): Promise<ExplainRecord>
+  /** What a name means here. @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE, DAEMON_UNREACHABLE. */
+  resolve (name: string): Promise<ResolveRecord>
+  /** The mapped peers, for a hosts file. */
+  hosts (): readonly HostRecord[]
   trusted (): Promise<readonly TrustRecord[]>
   pending (): Promise<readonly PendingTrustRecord[]>
   requestTrust (peer: string, reason: string): Promise<TrustRequestRecord>
@@ -264,12 +304,17 @@ export interface GatewayOptions {
   readonly identityFile: string // absolute, or resolved by config
   readonly trust: readonly string[]
   readonly pinned: Readonly<Record<string, { readonly address: string, readonly key: string }>>
+  readonly networks?: readonly { readonly network: number, readonly token: string | undefined }[] // to be joined
   readonly maps: readonly MapSpec[]
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string
   readonly allowLan: boolean
   readonly observe?: string // ip:port of metrics, health and the dashboard
   readonly http?: { readonly address: string, readonly port: number } // absent: no HTTP front
+  /** SOCKS5 and HTTP CONNECT to any trusted peer. */
+  readonly proxy?: { readonly listen: string }
+  /** ports: mapped for a peer when its name is asked for. */
+  readonly dns?: { readonly listen: string, readonly domain: string, readonly ports: readonly number[] }
   /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
   readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
 }

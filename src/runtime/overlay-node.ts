@@ -28,9 +28,8 @@ import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.
 import { maxDatagramTo, ownNetwork } from './interfaces.ts'
 import type { Logger } from './log.ts'
 import { NetworkWatch } from './network-watch.ts'
-import { NodeStream, streamError } from './overlay-stream.ts'
-import type { StreamVerbs } from './overlay-stream.ts'
-import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import { NodeStream, streamError, type StreamVerbs } from './overlay-stream.ts'
+import type { AboutNode, DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
 import { maxSegmentFor } from './overlay-options.ts'
 import type { OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
@@ -38,8 +37,7 @@ import { nameOf, parseTarget } from './peer-target.ts'
 import { PendingIncoming } from './pending-incoming.ts'
 import { pinnedKeys, pinnedNames } from './pinned.ts'
 import { RegistryLink } from './registry-link.ts'
-import { endpointOption, registryTarget } from './targets.ts'
-import type { RegistryTarget } from './targets.ts'
+import { endpointOption, registryTarget, type RegistryTarget } from './targets.ts'
 import { UdpSocket } from './udp-socket.ts'
 
 interface Waiting<T> {
@@ -222,8 +220,12 @@ export class OverlayNode implements Overlay {
     if (!this.core.openDatagrams(port)) throw new PilotError('PORT_IN_USE', `datagram port ${port} is taken`, { port })
     this.#datagrams.set(port, onDatagram)
     return {
+      keepsSourcePort: true,
       send: async (peer, toPort, bytes) => {
-        const { node } = await this.#dial(peer, 0) as Peer
+        const name = this.#nameOf(peer)
+        // A peer named by its id, with its tunnel up: the datagram leaves in this turn, in order with the others.
+        const isUp = name.kind === 'address' && this.core.context.peers.get(name.address.node)?.connected === true
+        const node = isUp ? name.address.node : (await this.#dial(peer, 0) as Peer).node
         const fault = this.#turn(() => this.core.sendDatagram(node, port, toPort, bytes))
         if (fault === 'too_large') throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than the path to ${peer} carries in one packet`)
         if (fault === 'not_connected') throw new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`)
@@ -247,6 +249,10 @@ export class OverlayNode implements Overlay {
     const name = this.#nameOf(peer)
     if (name.kind === 'address') return name.address.node
     return await new Promise((resolve, reject) => this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })))
+  }
+
+  async about (node: NodeId): Promise<AboutNode> {
+    return await new Promise((resolve, reject) => this.#turn((now) => this.core.askAbout(now, node, { resolve, reject })))
   }
 
   async connect (peer: string): Promise<NodeId> { return (await this.#dial(peer, 0) as Peer).node }
@@ -406,6 +412,12 @@ export class OverlayNode implements Overlay {
         const waiting = event.token as Waiting<NodeId>
         if (event.node !== undefined) waiting.resolve(event.node)
         else waiting.reject(new PilotError(event.code!, event.text))
+        return
+      }
+      case 'about': {
+        const { resolve, reject } = event.token as Waiting<AboutNode>
+        if (event.about !== undefined) resolve({ publicKey: toBase64(event.about.publicKey), networks: event.about.networks, tags: event.about.tags })
+        else reject(event.isReachable ? new PilotError('NOT_FOUND', 'the registry knows no such node') : new PilotError('REGISTRY_UNREACHABLE', 'the registry does not answer'))
         return
       }
       case 'datagram': this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort); return

@@ -34,6 +34,8 @@ export interface Overlay {
 
   /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
   resolve (peer: string): Promise<NodeId>
+  /** What the registry tells about a node, asked anew each time; null: nobody tells us (a daemon). @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE. */
+  about (node: NodeId): Promise<AboutNode | null>
   /** Brings up the tunnel to a peer, as far as that is ours to do. @throws PilotError: what `dial` throws, but for the port. */
   connect (peer: string): Promise<NodeId>
   /** The path in use to a node; undefined: none. null: nobody tells us. */
@@ -115,9 +117,17 @@ export interface Incoming {
 export interface Listener { close (): void }
 
 export interface DatagramPort {
+  /** The peer sees this port as the source, so that its answers come here. A daemon sends from ports of its own choosing. */
+  readonly keepsSourcePort: boolean
   /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
   send (peer: string, port: number, bytes: Uint8Array): Promise<void>
   close (): void
+}
+
+export interface AboutNode {
+  readonly publicKey: string // base64
+  readonly networks: readonly number[] // 0, the backbone, is everybody's
+  readonly tags: readonly string[]
 }
 
 export interface Pong {

@@ -184,7 +184,7 @@ function services ({ way, dialler, server, datagramPort, patienceMs }: Way): voi
     const target = { kind: 'tcp', host: '127.0.0.1', port: local, text: `tcp://127.0.0.1:${local}` } as const
     const expose = async (allow: readonly string[]): Promise<Exposure> => {
       const port = freePort()
-      const exposure = new Exposure({ name: String(port), port, protocol: 'tcp', target, allow }, { node: server(), connections: new ConnectionTable(), log: silentLogger })
+      const exposure = new Exposure({ name: String(port), port, protocol: 'tcp', target, allow }, { node: server(), connections: new ConnectionTable(), log: silentLogger, onTaken: () => {} })
       await exposure.start()
       return exposure
     }

@@ -99,7 +99,7 @@ export class HttpFront {
   /** @throws PilotError: what dialling throws, TOO_MANY. */
   async #dial (peer: string, port: number): Promise<OverlayStream> {
     const { node, connections, log } = this.#deps
-    const about = { direction: 'map' as const, service: 'http', peer, nodeId: null, local: this.#local, remote: `${peer}:${port}` }
+    const about = { direction: 'map' as const, protocol: 'tcp' as const, service: 'http', peer, nodeId: null, local: this.#local, remote: `${peer}:${port}` }
     const giveUp = new AbortController()
     const connection = connections.add(about, () => giveUp.abort())
     try {

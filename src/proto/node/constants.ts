@@ -61,6 +61,8 @@ export const MAX_PEERS = 65_536
 export const MAX_STREAMS = 65_536
 export const MAX_STREAMS_PER_PEER = 16_384 // one per ephemeral port
 export const MAX_CONTROL_PER_PEER = 64 // pongs and RSTs waiting; further ones are dropped, the asker asks again
+/** Datagrams of programs waiting for their turn: what one busy moment may bring; further ones are dropped and counted. */
+export const MAX_DATAGRAMS_PER_PEER = 1_024
 export const MAX_PINGS = 4_096
 export const PING_EXPIRY_MS = 30_000
 /** PILA of nodes whose key we do not know yet, kept while the registry is asked. */

@@ -154,7 +154,7 @@ export class NodeContext {
   }
 
   touchPeerQueue (peer: Peer): void {
-    if (peer.queued || !peer.tunnel.ready || (peer.ready.size === 0 && peer.control.size === 0)) return
+    if (peer.queued || !peer.tunnel.ready || (peer.ready.size === 0 && peer.control.size === 0 && peer.datagrams.size === 0)) return
     peer.queued = true
     this.readyPeers.push(peer)
   }

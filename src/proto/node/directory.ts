@@ -36,6 +36,7 @@ export class Directory {
   readonly #names = new Map<string, CachedName>()
   readonly #askedNames = new Set<string>()
   readonly #askedKeys = new Set<NodeId>()
+  readonly #aboutAskers = new Map<NodeId, unknown[]>()
   /** Raw beacon messages to send, filled here, sent by outbound. */
   readonly #toBeacon: (bytes: Uint8Array) => void
 
@@ -72,6 +73,14 @@ export class Directory {
     const requester = this.#context.nodeId // signed, so that our registry tells us private hostnames that we may know
     const signature = this.#sign(challenges.lookup(requester, node))
     this.#ask(now, { type: 'lookup', node_id: node, requester_id: requester, signature }, { kind: 'lookup', node })
+  }
+
+  /** What the registry tells about a node: answered by an `about` event with the token. */
+  askAbout (now: Instant, node: NodeId, token: unknown): void {
+    const askers = this.#aboutAskers.get(node)
+    if (askers === undefined) this.#aboutAskers.set(node, [token])
+    else askers.push(token)
+    this.lookUpKey(now, node)
   }
 
   /** Ask where a peer is, for its key if that is unknown, and the beacon to open the NATs between us. */
@@ -134,6 +143,9 @@ export class Directory {
   #onLookup (node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
     this.#askedKeys.delete(node)
     const reply = result.kind === 'reply' ? parseLookupReply(result.reply) : undefined
+    const about = typeof reply === 'object' ? reply : undefined
+    for (const token of this.#aboutAskers.get(node) ?? []) this.#context.emit({ kind: 'about', token, about, isReachable: result.kind !== 'unreachable' })
+    this.#aboutAskers.delete(node)
     if (reply === undefined || typeof reply === 'string') return { kind: 'no_key', node }
     const peer = this.#context.peers.get(node)
     const { hostname, publicKey } = reply

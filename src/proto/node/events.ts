@@ -6,6 +6,7 @@ import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
 import type { Path } from '../path/path.ts'
 import type { Stream } from '../stream/stream.ts'
 import type { Dial } from './dial.ts'
+import type { LookupReply } from '../../wire/registry-messages.ts'
 import type { Peer } from './peer.ts'
 
 export type NodeEvent =
@@ -36,6 +37,8 @@ export type NodeEvent =
   | { readonly kind: 'peer', readonly peer: Peer, readonly state: 'connected' | 'unreachable' | 'restarted' }
   | { readonly kind: 'pong', readonly token: unknown, readonly peer: Peer, readonly path: Path, readonly rttMs: number }
   | { readonly kind: 'name', readonly token: unknown, readonly node: NodeId | undefined, readonly code: ErrorCode | undefined, readonly text: string }
+  /** `about` is undefined when the registry knows no such node, or does not answer. */
+  | { readonly kind: 'about', readonly token: unknown, readonly about: LookupReply | undefined, readonly isReachable: boolean }
   | { readonly kind: 'datagram', readonly node: NodeId, readonly sourcePort: number, readonly port: number, readonly bytes: Uint8Array }
 
 /** Filled by `pollDatagram`; the caller owns the buffer and may swap it between calls. */

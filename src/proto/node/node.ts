@@ -164,6 +164,9 @@ export class OverlayCore {
   /** Which node has this hostname? Answered by a `name` event. */
   askName (now: Instant, hostname: string, token: unknown): void { this.#dialler.askName(now, hostname, token) }
 
+  /** What does the registry tell about this node? Answered by an `about` event. */
+  askAbout (now: Instant, node: NodeId, token: unknown): void { this.#directory.askAbout(now, node, token) }
+
   /** @returns false when the port is taken. */
   listen (port: number): boolean { return this.context.ports.listen(port) }
   unlisten (port: number): void { this.context.ports.unlisten(port) }

@@ -41,7 +41,7 @@ export class Outbound {
     for (let peer = ready.shift(); peer !== undefined; peer = ready.shift()) {
       peer.queued = false
       if (!peer.tunnel.ready) continue
-      const filled = this.#fillControl(now, peer, slot) || this.#fillStream(now, peer, slot)
+      const filled = this.#fillQueued(now, peer, peer.control, slot) || this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)
       this.#context.touchPeerQueue(peer)
       if (filled) return true
     }
@@ -121,19 +121,29 @@ export class Outbound {
     this.resetUnknown(peer, syn, 0)
   }
 
-  /** @returns false when the payload is larger than the path carries in one piece: fragments are never relied on. */
+  /** @returns false when the payload is larger than the path carries in one piece: fragments are never relied on. A full queue drops, as UDP does. */
   datagram (peer: Peer, sourcePort: number, port: number, payload: Uint8Array): boolean {
     if (payload.length > (peer.paths.current?.payloadBytes ?? 0)) return false
-    this.#pushControl(peer, undefined, false, (header) => {
+    if (peer.datagrams.size >= k.MAX_DATAGRAMS_PER_PEER) {
+      this.#context.count('datagram_dropped')
+      return true
+    }
+    peer.datagrams.push(this.#packetTo(peer, undefined, false, (header) => {
       header.protocol = PROTOCOL_DATAGRAM
       header.srcPort = sourcePort
       header.dstPort = port
-    }, payload)
+    }, payload))
+    this.#context.touchPeerQueue(peer)
     return true
   }
 
   #pushControl (peer: Peer, path: Path | undefined, underCandidate: boolean, fill: (header: PacketHeader) => void, payload: Uint8Array): void {
     if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return this.#context.count('control_dropped')
+    peer.control.push(this.#packetTo(peer, path, underCandidate, fill, payload))
+    this.#context.touchPeerQueue(peer)
+  }
+
+  #packetTo (peer: Peer, path: Path | undefined, underCandidate: boolean, fill: (header: PacketHeader) => void, payload: Uint8Array): ControlPacket {
     const packet = new Uint8Array(PACKET_HEADER_BYTES + payload.length)
     packet.set(payload, PACKET_HEADER_BYTES)
     const header = createPacketHeader()
@@ -142,12 +152,11 @@ export class Outbound {
     header.payloadLength = payload.length
     fill(header)
     encodePacket(packet, 0, header, this.#context.options.crc32)
-    peer.control.push({ packet, path, underCandidate, expectsAnswer: header.protocol === PROTOCOL_CONTROL && header.flags === 0 })
-    this.#context.touchPeerQueue(peer)
+    return { packet, path, underCandidate, expectsAnswer: header.protocol === PROTOCOL_CONTROL && header.flags === 0 }
   }
 
-  #fillControl (now: Instant, peer: Peer, slot: DatagramSlot): boolean {
-    for (let item = peer.control.shift(); item !== undefined; item = peer.control.shift()) {
+  #fillQueued (now: Instant, peer: Peer, queue: Ring<ControlPacket>, slot: DatagramSlot): boolean {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
       const path = item.path ?? peer.paths.current
       if (path === undefined || (item.underCandidate && !peer.tunnel.hasCandidate)) continue
       this.#seal(now, peer, path, item.packet, slot, item)

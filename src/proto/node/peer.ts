@@ -46,6 +46,8 @@ export class Peer implements Machine, Timed {
   /** Streams with something to send, each once. */
   readonly ready = new Ring<Stream>()
   readonly control = new Ring<ControlPacket>()
+  /** Datagrams of programs: behind control, before streams. */
+  readonly datagrams = new Ring<ControlPacket>()
   /** The peer stands in the node's queue of peers with something to send. */
   queued = false
   /** Dials that wait for the tunnel or for a SYN token. */
@@ -160,6 +162,7 @@ export class Peer implements Machine, Timed {
     this.wanted = false
     this.#owedSince = -1
     this.control.clear()
+    this.datagrams.clear()
   }
 
   handleTimeout (now: Instant): void {

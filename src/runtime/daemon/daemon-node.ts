@@ -133,6 +133,7 @@ export class DaemonNode implements Overlay {
   /** The daemon brings up its tunnels when something is dialled. */
   async connect (peer: string): Promise<NodeId> { return await this.resolve(peer) }
   async resolve (peer: string): Promise<NodeId> { return await this.#names.resolve(peer) }
+  async about (): Promise<null> { return null }
   hostnameOf (node: NodeId): string | undefined { return this.#names.hostnameOf(node) }
   /** Of a trusted peer, as of the last look at the daemon's trust. */
   keyOf (node: NodeId): string | undefined { return this.#trust.keyOf(node) }

@@ -31,6 +31,7 @@ export class DaemonDatagrams {
     if (this.#ports.has(port)) throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
     this.#ports.set(port, onDatagram)
     return {
+      keepsSourcePort: false,
       send: async (peer, toPort, bytes) => {
         if (bytes.length > MAX_BYTES) throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
         const node = await this.#resolve(peer)

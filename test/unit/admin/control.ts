@@ -17,6 +17,10 @@ export const STATUS: StatusRecord = {
   memory: { rssBytes: 90_000_000, heapBytes: 20_000_000 }, counters: { framesIn: 10 },
 }
 
+const RESOLVED = {
+  peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', dnsName: 'agent-b.pilot', local: '127.77.0.2',
+  ports: [{ port: 80, protocol: 'tcp' as const, local: '127.77.0.2:80' }],
+}
 const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
 
 export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
@@ -49,19 +53,25 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
     calls.push([name, ...args])
     return Promise.resolve(result)
   }
+  const drained = <S>(name: string, state: S, expose?: string): Promise<{ state: S, expose: string | null, connections: number }> => {
+    calls.push([name, expose])
+    return Promise.resolve({ state, expose: expose ?? null, connections: 1 })
+  }
   return {
     status: () => STATUS,
     peers: () => [PEER],
     mappings: () => STATUS.mappings,
     exposes: () => STATUS.exposes,
     connections: () => [{
-      id: 7, direction: 'map', service: 'agent-b:80', peer: 'agent-b', nodeId: 2, local: '127.0.0.1:5000', remote: '0:0000.0000.0002:80', bytesIn: 10, bytesOut: 20, openedMs: 3_000, state: 'open',
+      id: 7, direction: 'map', protocol: 'tcp', service: 'agent-b:80', peer: 'agent-b', nodeId: 2, local: '127.0.0.1:5000', remote: '0:0000.0000.0002:80', bytesIn: 10, bytesOut: 20, openedMs: 3_000, state: 'open',
     }],
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
     },
     doctor: () => DIAGNOSIS,
+    resolve: told('resolve', { ...RESOLVED, name: 'agent-b' }),
+    hosts: () => [{ address: '127.77.0.2', names: ['agent-b.pilot', 'agent-b.pilot.localhost'] }],
     explain: (target) => {
       calls.push(['explain', target])
       return Promise.resolve({ ...EXPLANATION, target })
@@ -80,14 +90,8 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
     approveTrust: trust('approveTrust'),
     rejectTrust: trust('rejectTrust'),
     revokeTrust: trust('revokeTrust'),
-    drain: (expose) => {
-      calls.push(['drain', expose])
-      return Promise.resolve({ state: 'draining', expose: expose ?? null, connections: 1 })
-    },
-    resume: (expose) => {
-      calls.push(['resume', expose])
-      return Promise.resolve({ state: 'ready', expose: expose ?? null, connections: 1 })
-    },
+    drain: (expose) => drained('drain', 'draining', expose),
+    resume: (expose) => drained('resume', 'ready', expose),
     config: () => ({ version: 3, file: '/etc/gateway.yaml', error: null, maps: [], exposes: [], trust: [] }),
     reload: told('reload', CHANGE),
     diff: told('diff', CHANGE),

@@ -96,7 +96,7 @@ test('a command line that does not read exits 2, and under --json is one envelop
   const cases: Record<string, RegExp> = {
     '': /a command is missing/, trust: /a command is missing/, nonsense: /unknown command 'nonsense'/, statu: /Did you mean status/, 'status --nonsense': /unknown option '--nonsense'/, 'status extra': /too many arguments/,
     ping: /missing required argument 'peer'/, 'ping b --count 0': /--count "0": expected a whole number from 1/, 'ping b --count': /argument missing/, 'trust approve': /missing required argument/, 'up --map': /argument missing/,
-    'up --observe 9464': /--observe "9464": expected an IP address/, 'rendezvous --http nowhere': /--http: "nowhere" is not an address/, 'rendezvous --compat all': /there is no "all"; known are owner-recovery/, 'rendezvous --beacon-id 0': /--beacon-id: a number/, 'rendezvous --beacon-peer rv.example:9001': /--beacon-peer: .* is no ip:port/, 'rendezvous --admin-token-file /nowhere/token': /--admin-token-file: ENOENT/, 'whois 127.0.0.1:1': /no command "whois" yet/,
+    'up --observe 9464': /--observe "9464": expected an IP address/, 'rendezvous --http nowhere': /--http: "nowhere" is not an address/, 'rendezvous --compat all': /there is no "all"; known are owner-recovery/, 'rendezvous --beacon-id 0': /--beacon-id: a number/, 'rendezvous --beacon-peer rv.example:9001': /--beacon-peer: .* is no ip:port/, 'rendezvous --admin-token-file /nowhere/token': /--admin-token-file: ENOENT/, 'bench b': /no command "bench" yet/,
     'up --map agent-b': /map "agent-b": there is no colon/, 'up --hostname Bad': /--hostname "Bad"/, 'up --map 0.0.0.0:1:b:2': /--allow-lan/,
   }
   for (const [line, message] of Object.entries(cases)) {

@@ -75,6 +75,7 @@ test('what cannot work is refused by name before anything starts', () => {
   rejects({ observe: '9464' }, 'USAGE', /--observe "9464": expected an IP address and port/)
   rejects({ map: ['127.0.0.1:8080:a:80', '127.0.0.1:8080:b:80'] }, 'CONFLICT', /the local address "127\.0\.0\.1:8080"/)
   rejects({ expose: ['80=3000', '80=3001'] }, 'CONFLICT', /the exposure "80" is given twice/)
+  assert.equal(resolveOptions({ flags: { expose: ['53=53', '53/udp=53'], map: ['127.0.0.1:53:a:53', '127.0.0.1:53:a:53/udp'] }, env: {} }).exposes.length, 2) // TCP and UDP ports are different ones
   rejects({ admin: `/${'x'.repeat(107)}` }, 'USAGE', /at most 107 bytes, this has 108/)
   assert.throws(() => resolveOptions({ flags: { expose: ['80=1'] }, env, file: fileOf('expose: [{ name: web, port: 80, target: "3000" }]') }), /the overlay port "80" is given twice/)
   assert.throws(() => resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, ports: ["1-65535"] }]') }), /65535 mappings were asked for/)

@@ -26,9 +26,10 @@ test('every key is described, and docs/config.md names it', () => {
 })
 
 test('port ranges', () => {
-  assert.deepEqual(parsePortRange(80), { first: 80, last: 80 })
-  assert.deepEqual(parsePortRange('8000-8010'), { first: 8000, last: 8010 })
-  assert.deepEqual(parsePortRange('80/tcp'), { first: 80, last: 80 })
+  assert.deepEqual(parsePortRange(80), { first: 80, last: 80, protocol: 'tcp' })
+  assert.deepEqual(parsePortRange('8000-8010'), { first: 8000, last: 8010, protocol: 'tcp' })
+  assert.deepEqual(parsePortRange('80/tcp'), { first: 80, last: 80, protocol: 'tcp' })
+  assert.deepEqual(parsePortRange('53-54/udp'), { first: 53, last: 54, protocol: 'udp' })
   for (const bad of [0, 1.5, 65_536, '', '-', '9-8', '1-65536', '0-5', 'x']) assert.equal(parsePortRange(bad), undefined, String(bad))
 })
 

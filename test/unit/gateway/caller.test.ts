@@ -38,9 +38,9 @@ test('PROXY protocol: version 1 is one line, version 2 has a TLV for each thing 
 test('whois finds our end of an exposure and the client of a mapping, while they are open', () => {
   const connections = new ConnectionTable()
   const about = { service: 's', peer: 'agent-b', nodeId: 2, remote: 'r' }
-  const exposed = connections.add({ ...about, direction: 'expose', local: 'tcp://127.0.0.1:3000' }, () => {})
+  const exposed = connections.add({ ...about, protocol: 'tcp', direction: 'expose', local: 'tcp://127.0.0.1:3000' }, () => {})
   exposed.ends.add('127.0.0.1:40001')
-  const mapped = connections.add({ ...about, direction: 'map', nodeId: null, local: '127.0.0.1:40002' }, () => {})
+  const mapped = connections.add({ ...about, protocol: 'tcp', direction: 'map', nodeId: null, local: '127.0.0.1:40002' }, () => {})
   const { openedMs, ...record } = whois(connections, SOURCE, '127.0.0.1:40001')
   assert.deepEqual(record, { local: '127.0.0.1:40001', direction: 'expose', service: 's', peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'S0VZ', path: 'relay' })
   assert.ok(openedMs >= 0)

@@ -38,7 +38,7 @@ test('a map spec that does not read is a usage error that shows the part', () =>
     '8080:0000.0000.0004:80': /"8080:0000\.0000\.0004" is no address.*repeats the network/, '[::1]:0:7:0001.0000.0004:80': /"7:0001\.0000\.0004" is no address/,
     'http:agent-b:80': /"http" is no local port/, '65536:agent-b:80': /"65536" is no local port/, 'localhost:80:agent-b:80': /"localhost".*write 127\.0\.0\.1/,
     '*:80:agent-b:80': /0\.0\.0\.0, with --allow-lan/, '127.1:80:agent-b:80': /"127\.1" is no IP address/, '::1:80:agent-b:80': /brackets: \[::1\]/,
-    'agent-b:53/udp': /TCP only, not \/udp/, 'agent-b:80/quic': /"\/quic" is no protocol/, '[agent-b:80': /no peer at its end/, 'tag:ci:80': /"tag" is no local port/,
+    'agent-b:53/udp,path=direct': /direct does not go with \/udp/, 'agent-b:80/quic': /"\/quic" is no protocol/, '[agent-b:80': /no peer at its end/, 'tag:ci:80': /"tag" is no local port/,
   }
   for (const [text, expected] of Object.entries(cases)) rejects(() => parseMapSpec(text), expected, text)
 })
@@ -64,14 +64,30 @@ test('expose specs read, with one target and any number of allowed peers', () =>
   assert.deepEqual(parseTarget('unix:///run/pg.sock'), { kind: 'unix', path: '/run/pg.sock', text: 'unix:/run/pg.sock' })
 })
 
+test('UDP, limits and an end are part of the notation, and are written again as they were read', () => {
+  const map = { name: 'agent-b:53/udp', peer: 'agent-b', port: 53, protocol: 'udp' as const, localPort: 53 }
+  assert.deepEqual(parseMapSpec('agent-b:53/udp'), map)
+  assert.deepEqual(parseMapSpec('127.0.0.1:8053:agent-b:53/udp,path=prefer-direct'), { ...map, localAddress: '127.0.0.1', localPort: 8053, path: 'prefer-direct' })
+  const target: Target = { kind: 'udp', host: '127.0.0.1', port: 5353, text: 'udp://127.0.0.1:5353' }
+  for (const text of ['53/udp=5353', '53/udp=127.0.0.1:5353', '53/udp=udp://127.0.0.1:5353']) assert.deepEqual(parseExposeSpec(text), { name: '53/udp', port: 53, protocol: 'udp', target, allow: ['trusted'] })
+  const key = 'A'.repeat(43) + '='
+  const text = `80=tcp://127.0.0.1:3000,allow=key:${key},allow=tag:ci,allow=net:7,max=100,max-per-peer=10,rate=50,rate-per-peer=5,bytes=1000000,bytes-per-peer=1000,for=90m,once`
+  const spec = parseExposeSpec(text)
+  assert.deepEqual(spec.allow, [`key:${key}`, 'tag:ci', 'net:7'])
+  assert.deepEqual(spec.limits, { connections: 100, connectionsPerPeer: 10, newPerSecond: 50, newPerSecondPerPeer: 5, bytesPerSecond: 1_000_000, bytesPerSecondPerPeer: 1_000 })
+  assert.deepEqual([spec.forMs, spec.once], [5_400_000, true])
+  assert.equal(formatExposeSpec(spec), text)
+  assert.equal(formatExposeSpec(parseExposeSpec('53/udp=53,for=120m')), '53/udp=udp://127.0.0.1:53,for=2h')
+})
+
 test('an expose spec that does not read is a usage error that shows the part', () => {
   const cases: Record<string, RegExp> = {
-    '': /no "="/, '80': /no "="/, '=3000': /"" before the "="/, '0=3000': /"0" before the "="/, 'web=3000': /"web" before the "="/, '53/udp=53': /TCP only/,
+    '': /no "="/, '80': /no "="/, '=3000': /"" before the "="/, '0=3000': /"0" before the "="/, 'web=3000': /"web" before the "="/, '53/udp=unix:/x': /needs HOST:PORT/, '53/udp=http://127.0.0.1:53': /"http" does not go with/, '53=udp://127.0.0.1:53': /goes with a \/udp port/, '53/udp=53,path=direct': /direct does not go/,
     '80=': /"" is not HOST:PORT/, '80=host': /"host" is not HOST:PORT/, '80=127.0.0.1:0': /"0" is no port/, '80=127.0.0.1:70000': /"70000" is no port/, '80=::1:3000': /"::1:3000" is not HOST:PORT/,
     '80=https://127.0.0.1:443': /"https" is no scheme/, '80=http://127.0.0.1:80/api': /"\/api".*no path/, '80=http://user@host:80': /not HOST:PORT/, '80=[nope]:3000': /"nope" is no IPv6/,
     '80=unix:run/pg.sock': /begins with "\/"/, [`80=unix:/${'x'.repeat(107)}`]: /at most 107 bytes, this has 108/,
-    '80=3000,deny=agent-a': /"deny=agent-a" is no option/, '80=3000,allow=': /"allow=": a peer is/, '80=3000,allow=Tag:ci': /"allow=Tag:ci": a peer is/, '80=3000,': /"" is no option/,
-    '80=3000,identity=': /"identity=": headers, proxy-v1 or proxy-v2/, '80=3000,identity=header': /"identity=header"/, '80=3000,identity': /"identity": headers/, '80=3000,identity=proxy-v1,identity=proxy-v2': /exclude each other/,
+    '80=3000,deny=agent-a': /"deny=agent-a" is no option/, '80=3000,allow=': /"allow=": who is/, '80=3000,allow=Tag:ci': /"allow=Tag:ci": who is/, '80=3000,allow=key:AAAA': /who is/, '80=3000,allow=net:70000': /who is/, '80=3000,max=0': /"max=0": a whole number/, '80=3000,for=2': /"for=2": a duration/, '80=3000,for=25d': /at most 24d/, '80=3000,once=1': /"once=1" is no option/, '80=3000,': /"" is no option/,
+    '80=3000,identity=': /"identity=": headers, proxy-v1 or proxy-v2/, '80=3000,identity=header': /"identity=header"/, '80=3000,identity': /"identity" is no option/, '80=3000,identity=proxy-v1,identity=proxy-v2': /exclude each other/,
   }
   for (const [text, expected] of Object.entries(cases)) rejects(() => parseExposeSpec(text), expected, text)
 })

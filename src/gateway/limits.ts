@@ -1,0 +1,114 @@
+/**
+ * The limits of one exposure, for all its peers and for each. Time is looked at when something happens: no timers here.
+ * Above: expose.ts, udp-exposure.ts.
+ */
+import type { NodeId } from '../base/types.ts'
+import { TokenBucket } from '../proto/node/token-bucket.ts'
+import type { Limits } from './types.ts'
+
+/** What one connection was granted. */
+export interface Admission {
+  /** Bytes that have just passed, either way. @returns how long the next must wait, ms; undefined when nothing limits them. */
+  readonly pace: ((bytes: number) => number) | undefined
+  /** Whether so many bytes may pass now; if so they count. For what can be dropped. */
+  fits (bytes: number): boolean
+  /** Call once, when the connection is over. */
+  release (): void
+}
+
+interface Use {
+  open: number
+  readonly starts: TokenBucket | undefined
+  readonly bytes: ByteBudget | undefined
+}
+
+export class ExposureLimits {
+  readonly #limits: Limits
+  readonly #now: () => number
+  readonly #all: Use
+  readonly #peers = new Map<NodeId, Use>()
+
+  constructor (limits: Limits = {}, now: () => number = () => performance.now()) {
+    this.#limits = limits
+    this.#now = now
+    this.#all = makeUse(limits.newPerSecond, limits.bytesPerSecond)
+  }
+
+  /** @returns why not, or what was granted. */
+  admit (peer: NodeId): Admission | 'connections' | 'rate' {
+    const { connections = Infinity, connectionsPerPeer = Infinity } = this.#limits
+    const now = this.#now()
+    const use = this.#useOf(peer)
+    if (this.#all.open >= connections || use.open >= connectionsPerPeer) return 'connections'
+    // The peer's own first: what one peer asks too much shall not use up what the others have.
+    if (use.starts?.take(now) === false || this.#all.starts?.take(now) === false) return 'rate'
+    use.open += 1
+    this.#all.open += 1
+    const budgets = [use.bytes, this.#all.bytes].filter((budget) => budget !== undefined)
+    return {
+      pace: budgets.length === 0 ? undefined : (bytes) => Math.max(...budgets.map((budget) => budget.take(this.#now(), bytes))),
+      fits: (bytes) => {
+        const at = this.#now()
+        if (budgets.some((budget) => !budget.fits(at, bytes))) return false
+        for (const budget of budgets) budget.take(at, bytes)
+        return true
+      },
+      release: () => {
+        use.open -= 1
+        this.#all.open -= 1
+      },
+    }
+  }
+
+  #useOf (peer: NodeId): Use {
+    const known = this.#peers.get(peer)
+    if (known !== undefined) return known
+    if (this.#peers.size >= MAX_IDLE_PEERS) for (const [node, { open }] of this.#peers) if (open === 0) this.#peers.delete(node)
+    const use = makeUse(this.#limits.newPerSecondPerPeer, this.#limits.bytesPerSecondPerPeer)
+    this.#peers.set(peer, use)
+    return use
+  }
+}
+
+/** A rate for bytes that have passed already: it goes into debt, and tells how long the debt lasts. */
+class ByteBudget {
+  readonly #perMs: number
+  readonly #burst: number
+  #bytes: number
+  #at = -Infinity
+
+  constructor (perSecond: number) {
+    this.#perMs = perSecond / 1_000
+    this.#burst = Math.max(perSecond, LEAST_BURST_BYTES)
+    this.#bytes = this.#burst
+  }
+
+  fits (now: number, bytes: number): boolean {
+    this.#fill(now)
+    return this.#bytes >= bytes
+  }
+
+  take (now: number, bytes: number): number {
+    this.#fill(now)
+    this.#bytes -= bytes
+    return this.#bytes >= 0 ? 0 : -this.#bytes / this.#perMs
+  }
+
+  #fill (now: number): void {
+    if (this.#at !== -Infinity) this.#bytes = Math.min(this.#burst, this.#bytes + (now - this.#at) * this.#perMs)
+    this.#at = now
+  }
+}
+
+function makeUse (newPerSecond: number | undefined, bytesPerSecond: number | undefined): Use {
+  return {
+    open: 0,
+    starts: newPerSecond === undefined ? undefined : new TokenBucket(newPerSecond),
+    bytes: bytesPerSecond === undefined ? undefined : new ByteBudget(bytesPerSecond),
+  }
+}
+
+/** Peers without a connection whose buckets are remembered; forgetting one costs it nothing and us a second's worth. */
+const MAX_IDLE_PEERS = 4_096
+/** One read of a socket, or the largest datagram, passes at once however low the rate. */
+const LEAST_BURST_BYTES = 65_536

@@ -1,0 +1,104 @@
+/** Access to an exposure between real gateways: keys, tags, limits, a time, one connection. */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { connect } from 'node:net'
+import { systemRandom } from '../../src/runtime/clock.ts'
+import { loadIdentity } from '../../src/runtime/identity-store.ts'
+import { eventually, pair, Stage } from './harness.ts'
+import type { Address, Pair } from './harness.ts'
+
+const NAMES = ['key', 'stranger', 'tag', 'two', 'slow', 'once', 'short'] as const
+const PORTS = Object.fromEntries(NAMES.map((name, index) => [name, 9_001 + index])) as Record<typeof NAMES[number], number>
+
+let stage: Stage
+let both: Pair
+before(async () => {
+  stage = await Stage.open()
+  // Says "hello", then whatever it hears.
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.write('hello')
+    socket.pipe(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  stage.defer(async () => { server.close() })
+  const target = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { publicKeyBase64: publicKey } = await loadIdentity(stage.path('identity.json'), systemRandom) // makes it: agent-b must know the key of agent-a ahead
+  const expose = {
+    key: `allow=key:${publicKey}`, stranger: `allow=key:${'A'.repeat(43)}=`, tag: 'allow=tag:ci,allow=net:9', two: 'max-per-peer=2',
+    slow: 'bytes-per-peer=100000', once: 'once', short: 'for=8s',
+  }
+  both = await pair(stage, { map: NAMES.map((name) => `0:agent-b:${PORTS[name]}`), args: ['--identity', stage.path('identity.json')] }, { expose: NAMES.map((name) => `${PORTS[name]}=${target},${expose[name]}`) })
+})
+after(async () => stage.close())
+
+test('a key lets its owner in, and nobody else', async () => {
+  assert.equal(await greeting('key'), 'hello')
+  assert.equal(await greeting('stranger'), undefined)
+  assert.equal(await greeting('tag'), undefined) // the registry tells no such tag, and no such network
+})
+
+test('the third connection of a peer is refused while two are open', async () => {
+  const [one, two] = [await open('two'), await open('two')]
+  assert.equal(await greeting('two'), undefined)
+  one.destroy()
+  await eventually('there is room again', async () => await greeting('two') === 'hello' || undefined)
+  two.destroy()
+  assert.ok(await both.b.counter('connections_limited') >= 1)
+})
+
+test('bytes come no faster than the limit, and all of them come', async () => {
+  // 300,000 bytes there and back at 100,000 a second, one second's worth at once: five seconds.
+  const socket = await open('slow')
+  const started = performance.now()
+  let heard = 0
+  const done = new Promise<void>((resolve, reject) => {
+    socket.on('data', (bytes) => { heard += bytes.length }).once('end', resolve).once('error', reject)
+  })
+  socket.end(Buffer.alloc(300_000, 1))
+  await done
+  assert.equal(heard, 300_000)
+  const seconds = (performance.now() - started) / 1_000
+  assert.ok(seconds > 3.5 && seconds < 9, `${seconds} s`)
+})
+
+test('an exposure for one connection takes one, which goes on, and is gone', async () => {
+  const socket = await open('once')
+  const event = await both.b.program.event('unexposed', (gone) => gone['name'] === String(PORTS.once))
+  assert.equal(event['reason'], 'once')
+  assert.equal(await greeting('once'), undefined)
+  const echo = new Promise<string>((resolve) => { socket.once('data', (bytes) => resolve(bytes.toString())) })
+  socket.write('still here')
+  assert.equal(await echo, 'still here')
+  socket.destroy()
+  assert.ok(!(await both.b.status()).exposes.some(({ name }) => name === String(PORTS.once)))
+})
+
+test('an exposure for a time is gone when it is over, with its connections', async () => {
+  const gone = await both.b.program.event('unexposed', ({ name }) => name === String(PORTS.short))
+  assert.equal(gone['reason'], 'for')
+  assert.equal(await greeting('short'), undefined)
+  assert.ok(!(await both.b.status()).exposes.some(({ name }) => name === String(PORTS.short)))
+})
+
+/** A connection that has been greeted. */
+async function open (name: keyof typeof PORTS): Promise<Socket> {
+  const { host, port }: Address = both.a.local(`agent-b:${PORTS[name]}`)
+  const socket = connect({ host, port, allowHalfOpen: true })
+  await new Promise<void>((resolve, reject) => {
+    socket.once('data', () => resolve()).once('error', reject).once('end', () => reject(new Error('ended')))
+  })
+  return socket
+}
+
+async function greeting (name: keyof typeof PORTS): Promise<'hello' | undefined> {
+  try {
+    const socket = await open(name)
+    socket.destroy()
+    return 'hello'
+  } catch {
+    return undefined
+  }
+}
