@@ -72,7 +72,7 @@ export class ConnectionTable {
 
   /** Ends those of one service abruptly. */
   abortOf (direction: Connection['direction'], service: string): void {
-    for (const connection of [...this.#open]) if (connection.direction === direction && connection.service === service) connection.abort()
+    for (const connection of this.#open) if (connection.direction === direction && connection.service === service) connection.abort()
   }
 
   /** Waits until none is open, `graceMs` at most; then ends the rest. @returns how many had to be ended. */
