@@ -35,4 +35,9 @@ const PROGRAMS = [
   { program: 'ip', debian: 'iproute2', why: 'the NAT laboratory: network namespaces' },
   { program: 'iptables', debian: 'iptables', why: 'the NAT laboratory: NATs and firewalls of the kernel' },
   { program: 'psql', debian: 'postgresql-client', why: 'an unmodified PostgreSQL client' },
+  { program: 'dig', debian: 'dnsutils', why: 'an unmodified DNS client, of the responder and through a UDP mapping' },
+  { program: 'ssh', debian: 'openssh-client', why: 'unmodified ssh and sftp' },
+  { program: 'sshd', debian: 'openssh-server', why: 'unmodified ssh and sftp' },
+  { program: 'nc', debian: 'netcat-openbsd', why: 'ssh with a ProxyCommand' },
+  { program: 'nats-server', debian: 'nats-server', why: 'NATS, and two NATS servers joined as leaf nodes' },
 ]

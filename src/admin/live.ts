@@ -85,7 +85,8 @@ export interface LiveGateway {
   mappings (): readonly MappedRecord[]
   exposes (): readonly ExposedRecord[]
   changes (desired: Desired): Changes
-  apply (desired: Desired): Promise<Changes>
+  /** @param renewed an exposure that a person asks for again, after its time was over. */
+  apply (desired: Desired, renewed?: string): Promise<Changes>
 }
 
 export interface LiveDeps {
@@ -200,7 +201,7 @@ export class LiveConfig implements LiveControl {
       const spec = edit.name === undefined ? parsed : { ...parsed, name: checkLabel(edit.name) }
       checkFree('exposure', spec.name, this.#deps.gateway.desired.exposes)
       if (edit.save === true) await this.#save((file) => withExposure(file, spec, edit.name !== undefined))
-      else await this.#take({ ...this.#state, exposes: plus(this.#state.exposes, spec) })
+      else await this.#take({ ...this.#state, exposes: plus(this.#state.exposes, spec) }, spec.name)
       return find(this.#deps.gateway.exposes(), spec.name)
     })
   }
@@ -241,10 +242,10 @@ export class LiveConfig implements LiveControl {
     return { wanted, restart: fixedKeys(this.#started, options) }
   }
 
-  async #take (state: State): Promise<ConfigChange> {
+  async #take (state: State, renewed?: string): Promise<ConfigChange> {
     const { wanted, restart } = this.#work(state)
     if (restart.length > 0) throw new PilotError('RESTART_NEEDED', `${restart.join(', ')}: cannot change while the gateway runs, so nothing of it was applied`, { keys: restart })
-    const changes = await this.#deps.gateway.apply(wanted)
+    const changes = await this.#deps.gateway.apply(wanted, renewed)
     const fresh = state.sources.file !== this.#state.sources.file
     this.#state = state
     if (fresh) {
@@ -309,8 +310,8 @@ function editsFor<Spec> (base: readonly Spec[], wanted: readonly Spec[]): Edits<
   return { added: wanted.filter((spec) => !among(base, spec)), removed: base.filter((spec) => !among(wanted, spec)) }
 }
 
-function plus<Spec> ({ added, removed }: Edits<Spec>, spec: Spec): Edits<Spec> {
-  return { added: [...added, spec], removed }
+function plus<Spec extends { readonly name: string }> ({ added, removed }: Edits<Spec>, spec: Spec): Edits<Spec> {
+  return { added: [...added.filter(({ name }) => name !== spec.name), spec], removed }
 }
 
 function minus<Spec extends { readonly name: string }> ({ added, removed }: Edits<Spec>, spec: Spec): Edits<Spec> {

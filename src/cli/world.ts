@@ -19,7 +19,7 @@ export interface RunningGateway extends GatewayControl {
   ready (): ReadyEvent
   readonly desired: Desired
   changes (desired: Desired): Changes
-  apply (desired: Desired): Promise<Changes>
+  apply (desired: Desired, renewed?: string): Promise<Changes>
   stop (graceMs: number): Promise<void>
 }
 

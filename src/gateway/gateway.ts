@@ -133,7 +133,8 @@ class RunningGateway implements Gateway {
     }
   }
 
-  apply (desired: Desired): Promise<Changes> {
+  apply (desired: Desired, renewed?: string): Promise<Changes> {
+    if (renewed !== undefined) this.#timeBoxes.renew(renewed)
     const applied = this.#applying.then(() => this.#apply(desired))
     this.#applying = applied.catch(() => {})
     return applied

@@ -46,7 +46,7 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
     const lines = error.message.split('\n')
     assert.match(lines[0]!, new RegExp(`^${file}:3:13: node\\.hostname: expected a hostname.*, found the text "My Gateway"$`))
     assert.match(lines[1]!, new RegExp(`^${file}:4:11: node\\.public: expected true or false, found `))
-    assert.match(lines[2]!, new RegExp(`^${file}:6:28: map\\[0\\]\\.port: expected a port from 1 to 65535, found the number 99999$`))
+    assert.match(lines[2]!, new RegExp(`^${file}:6:28: map\\[0\\]\\.port: expected a port from 1 to 65535, or "53/udp", found the number 99999$`))
     assert.match(lines[3]!, new RegExp(`^${file}:8:\\d+: expose\\[0\\]\\.target: missing; expected `))
     assert.equal(lines.length, 4)
   })

@@ -33,6 +33,15 @@ test('psql queries a real PostgreSQL through a mapping, with TCP and a result of
   const rows = (await query('select n, digest from numbers order by n')).split('\n')
   assert.equal(rows.length, 50_000)
   assert.equal(rows[49_999], '50000|1017bfd4673955ffee4641ad3d481b1c')
+  const pgbench = findProgram('pgbench')
+  if (pgbench === undefined) return t.diagnostic(missing('pgbench'))
+  const bench = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await stage.run(pgbench, ['-h', host, '-p', String(port), '-U', user, ...args, 'postgres'], { env: { PGSSLMODE: 'disable' }, timeoutMs: 60_000 })
+    assert.equal(code, 0, stderr)
+    return stdout
+  }
+  await bench('-i', '-q')
+  assert.match(await bench('-c', '4', '-t', '50'), /number of transactions actually processed: 200\/200/)
 })
 
 test('redis-cli talks to a redis-server through a mapping, pipelined as well', async (t) => {
@@ -47,6 +56,11 @@ test('redis-cli talks to a redis-server through a mapping, pipelined as well', a
   assert.equal(await redis('set', 'key', 'value'), 'OK')
   assert.equal(await redis('get', 'key'), 'value')
   assert.match(await redis('-r', '1000', 'incr', 'counter'), /(^|\n)(\(integer\) )?1000$/)
+  const bench = findProgram('redis-benchmark')
+  if (bench === undefined) return t.diagnostic(missing('redis-benchmark'))
+  const { code, stdout } = await stage.run(bench, ['-h', host, '-p', String(port), '-t', 'set,get', '-n', '5000', '-c', '20', '-P', '8', '-q'], { timeoutMs: 60_000 })
+  assert.equal(code, 0)
+  assert.match(stdout, /SET: [\d.]+ requests per second[^]*GET: [\d.]+ requests per second/)
 })
 
 test('nginx serves a file to curl through a mapping', async (t) => {

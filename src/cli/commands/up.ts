@@ -26,12 +26,12 @@ export function withUpOptions (command: Command): Command {
     .option('--state-dir <dir>', 'folder for what is kept between runs')
     .option('--identity <file>', 'private key of this node; made when absent')
     .option('--trust <peer>', 'ask this peer for trust and approve its request (repeatable)', collect)
-    .option('--map <spec>', '[[BIND-IP:]LOCAL-PORT:]PEER:PORT: make a remote port local (repeatable)', collect)
-    .option('--expose <spec>', 'PORT=TARGET[,allow=PEER]...[,identity=KIND]...: offer a local service (repeatable)', collect)
+    .option('--map <spec>', '[[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]: make a remote port local (repeatable)', collect)
+    .option('--expose <spec>', 'PORT[/udp]=TARGET[,allow=WHO]...[,identity=KIND]...[,max=N][,for=2h][,once]: offer a local service (repeatable)', collect)
     .option('--admin <socket>', 'Unix socket for the other commands (default admin.sock in the state folder)')
     .option('--observe <ip:port>', 'serve /metrics, health and a dashboard there, without a password')
     .option('--daemon <socket>', 'use a pilot daemon that runs already, its identity and trust, instead of a node of our own')
-    .option('--allow-lan', 'allow --map to listen beyond loopback')
+    .option('--allow-lan', 'allow --map, http, proxy and dns to listen beyond loopback')
 }
 
 function collect (value: string, before: readonly string[] | undefined): readonly string[] {
