@@ -82,7 +82,7 @@ const ExposeEntry = section({
   target: parsed(parseTarget)
     .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock". Bytes are carried unchanged whatever the scheme.'),
   allow: list(text(`"${TRUSTED}", or ${peerText}`, (value) => value === TRUSTED || parsePeerName(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
-    .describe('Who may connect: "trusted" for every trusted peer, or single peers (who must be trusted as well).'),
+    .describe('Who may connect: "trusted" for every trusted peer, or single peers (who must be trusted as well); "invited" alone: only who has a ticket.'),
   path: z.enum(['any', 'direct'], { error: 'any or direct' }).optional()
     .describe('direct: peers that only the relay carries are refused. Absent: any.'),
 })

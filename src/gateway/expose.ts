@@ -5,9 +5,10 @@
  */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Incoming, Listener, Overlay } from '../runtime/overlay.ts'
-import { isAllowed } from './access.ts'
+import { isAllowed, withoutTickets } from './access.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
 import { admitPeer } from './path-policy.ts'
 import { resetSocket, splice } from './splice.ts'
@@ -15,6 +16,8 @@ import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 
 export interface ExposureDeps {
   readonly node: Overlay
+  /** Who came by a ticket; absent: nobody. */
+  readonly guests?: { standing (node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> }
   readonly connections: ConnectionTable
   readonly log: Logger
 }
@@ -53,7 +56,8 @@ export class Exposure {
   async #onPeer (incoming: Incoming): Promise<void> {
     const { node, connections, log } = this.#deps
     const { name, port, allow, target } = this.spec
-    if (!await isAllowed(node, allow, incoming.peer)) {
+    const guest = await this.#deps.guests?.standing(incoming.peer, name)
+    if (guest !== 'granted' && !await isAllowed(node, withoutTickets(allow, guest), incoming.peer)) {
       connections.counters.connections_denied += 1
       log.warn({ expose: name, peer: incoming.peerName, nodeId: incoming.peer, port, code: 'DENIED' }, 'a trusted peer that is not allowed here was refused')
       incoming.refuse()

@@ -19,9 +19,10 @@ import { Mapping } from './mapping.ts'
 import { ServiceTable, difference } from './services.ts'
 import type { Undo } from './services.ts'
 import { parseTargetName } from './specs.ts'
+import { Tickets } from './tickets.ts'
 import type {
   Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord,
-  PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord,
+  PendingTrustRecord, PingRecord, ReadyEvent, StatusRecord, TicketRecord, TicketUseRecord,
   TrustRecord, TrustRequestRecord,
 } from './types.ts'
 
@@ -72,6 +73,7 @@ class RunningGateway implements Gateway {
   readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
   #node!: Overlay
   #pool!: LoopbackPool
+  #tickets!: Tickets
   #trust: readonly string[]
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
@@ -90,8 +92,12 @@ class RunningGateway implements Gateway {
     const { log, onEvent } = this.#deps
     await mkdir(stateDir, { recursive: true, mode: 0o700 })
     const teller = new EventTeller(log, onEvent)
-    const node = await joinOverlay(this.#options, log, (event) => teller.tell(event))
+    const node = await joinOverlay(this.#options, log, (event) => {
+      teller.tell(event)
+      if (event.kind === 'trust') this.#tickets?.onTrust(event)
+    })
     this.#node = node
+    this.#tickets = await Tickets.open({ node, options: this.#options, log, onEvent })
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
     await this.#mappings.become(maps)
     await this.#pool.save()
@@ -159,7 +165,7 @@ class RunningGateway implements Gateway {
   }
 
   #makeExposure (spec: ExposeSpec): Exposure {
-    return new Exposure(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log })
+    return new Exposure(spec, { node: this.#node, guests: this.#tickets, connections: this.#connections, log: this.#deps.log })
   }
 
   ready (): ReadyEvent {
@@ -220,6 +226,7 @@ class RunningGateway implements Gateway {
     do { // what the local programs have written and closed may still be on its way
       await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS))
     } while (this.#node.hasUndelivered && performance.now() < until)
+    await this.#tickets?.stop()
     await this.#node.stop()
   }
 
@@ -254,6 +261,9 @@ class RunningGateway implements Gateway {
     const reason = this.#node.pathTo(node)?.reason
     return { peer, nodeId: node, seq, rttMs, path, endpoint, ...reason !== undefined && { reason } }
   }
+
+  invite (service: string | undefined, forMs: number): Promise<TicketRecord> { return this.#tickets.invite(this.exposes(), service, forMs) }
+  redeem (ticket: string): Promise<TicketUseRecord> { return this.#tickets.redeem(ticket) }
 
   doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
 

@@ -132,6 +132,9 @@ export const PATH_FORM = 'any, prefer-direct or direct'
 /** Every trusted peer. */
 export const TRUSTED = 'trusted'
 
+/** Whoever holds a ticket for the exposure. A ticket lets in whatever the list says; alone, this lets in nobody else. */
+export const INVITED = 'invited'
+
 export const PEER_FORM = 'a peer is a hostname (lower-case letters, digits, hyphens), an address as 0:0000.0000.0004, or a node id'
 
 /** Bytes of a Unix socket path, without the closing zero (sun_path of unix(7)); macOS has four less. */

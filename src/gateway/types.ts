@@ -149,6 +149,27 @@ export interface PingRecord {
   readonly reason?: string // why the path is what it is
 }
 
+/** A ticket that was made just now. The text is a secret until somebody has used it. */
+export interface TicketRecord {
+  readonly ticket: string // pgt1_…
+  readonly service: string // name of the exposure that it opens
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp'
+  readonly expires: string // RFC 3339
+  readonly registry: string // whose address it carries
+  readonly loopback: boolean // it does: good on this machine only
+}
+
+/** A ticket of somebody else that was used: trust is mutual, the service is open to us. */
+export interface TicketUseRecord {
+  readonly peer: string // 0:0000.0000.0002
+  readonly nodeId: NodeId
+  readonly publicKey: string // base64; the one that the ticket names
+  readonly service: string
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp'
+}
+
 export interface DrainRecord {
   readonly state: 'draining' | 'ready' // of the gateway, or of the one exposure
   readonly expose: string | null // null: everything
@@ -201,6 +222,8 @@ export type GatewayEvent =
   | ReadyEvent
   | { readonly event: 'trust', readonly peer: string, readonly nodeId: NodeId, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' }
   | ({ readonly event: 'path', readonly peer: string, readonly nodeId: NodeId } & PathRecord)
+  /** A ticket of ours has been used. */
+  | { readonly event: 'ticket', readonly state: 'used', readonly service: string, readonly peer: string, readonly nodeId: NodeId }
   /** A peer sent a message or a file over data exchange (port 1001); it is kept at `path`. */
   | { readonly event: 'message', readonly peer: string, readonly nodeId: NodeId, readonly type: string, readonly bytes: number, readonly path: string }
 
@@ -222,6 +245,16 @@ export interface GatewayControl {
   approveTrust (peer: string): Promise<TrustRecord>
   rejectTrust (peer: string): Promise<TrustRecord>
   revokeTrust (peer: string): Promise<TrustRecord>
+  /**
+   * A ticket for one exposure, the only one if none is named. @param forMs it is good for so long.
+   * @throws PilotError NOT_FOUND, USAGE with several exposures or under --daemon, REGISTRY_UNREACHABLE, TOO_MANY.
+   */
+  invite (service: string | undefined, forMs: number): Promise<TicketRecord>
+  /**
+   * Uses a ticket of somebody else. Resolves when trust is mutual.
+   * @throws PilotError TICKET_INVALID, TICKET_EXPIRED, TICKET_USED, USAGE, CONFLICT, REGISTRY_UNREACHABLE, TIMED_OUT.
+   */
+  redeem (ticket: string): Promise<TicketUseRecord>
   /** Takes no new connections, at all or at one exposure; the open ones go on. @throws PilotError NOT_FOUND. */
   drain (expose?: string): Promise<DrainRecord>
   /** Takes them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or what cannot be bound any more. */

@@ -21,6 +21,9 @@ const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', p
 export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
 const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
 
+const TICKET = { ticket: 'pgt1_AAAA', service: '80', port: 80, protocol: 'tcp', expires: '2026-11-23T00:10:00.000Z', registry: '127.0.0.1:9000', loopback: true } as const
+const TICKET_USE = { peer: '0:0000.0000.0002', nodeId: 2, publicKey: 'BBBB', service: 'web', port: 80, protocol: 'tcp' } as const
+
 const DIAGNOSIS: DoctorRecord = {
   healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
   checks: [{ name: 'registry', state: 'ok', text: 'it answers' }, { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' }],
@@ -65,21 +68,14 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),
-    requestTrust: (peer, reason) => {
-      calls.push(['requestTrust', peer, reason])
-      return Promise.resolve({ peer, state: 'requested' })
-    },
+    requestTrust: (peer, reason) => told('requestTrust', { peer, state: 'requested' } as const)(peer, reason),
     approveTrust: trust('approveTrust'),
     rejectTrust: trust('rejectTrust'),
     revokeTrust: trust('revokeTrust'),
-    drain: (expose) => {
-      calls.push(['drain', expose])
-      return Promise.resolve({ state: 'draining', expose: expose ?? null, connections: 1 })
-    },
-    resume: (expose) => {
-      calls.push(['resume', expose])
-      return Promise.resolve({ state: 'ready', expose: expose ?? null, connections: 1 })
-    },
+    invite: told('invite', TICKET),
+    redeem: told('redeem', TICKET_USE),
+    drain: (expose) => told('drain', { state: 'draining', expose: expose ?? null, connections: 1 } as const)(expose),
+    resume: (expose) => told('resume', { state: 'ready', expose: expose ?? null, connections: 1 } as const)(expose),
     config: () => ({ version: 3, file: '/etc/gateway.yaml', error: null, maps: [], exposes: [], trust: [] }),
     reload: told('reload', CHANGE),
     diff: told('diff', CHANGE),
