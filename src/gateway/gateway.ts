@@ -18,7 +18,7 @@ import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
 import { ServiceTable, difference } from './services.ts'
 import type { Undo } from './services.ts'
-import { parseTargetName } from './specs.ts'
+import { parseTargetName, peersOf } from './specs.ts'
 import { Tickets } from './tickets.ts'
 import type {
   Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord,
@@ -270,7 +270,7 @@ class RunningGateway implements Gateway {
   async explain (target: string): Promise<ExplainRecord> {
     const mapping = this.#mappings.find(({ name, local }) => name === target || local === target)
     const { peer, port } = mapping ?? parseTargetName(target)
-    return await explain(this.#node, { target, peer, port, policy: mapping?.path ?? 'any', mapping: mapping?.name })
+    return await explain(this.#node, { target, peer: peersOf(peer)[0]!, port, policy: mapping?.path ?? 'any', mapping: mapping?.name })
   }
 
   async trusted (): Promise<readonly TrustRecord[]> {

@@ -12,12 +12,26 @@ export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
   readonly name: string // unique; `PEER:PORT` unless the configuration names it
-  readonly peer: string // as written: hostname, address or node id
+  readonly peer: string // as written: hostname, address or node id; or several of them, with "|" between
   readonly port: number // overlay port, 1..65535
   readonly protocol: 'tcp'
   readonly localAddress?: string // absent: the peer's own loopback address
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
+  readonly balance?: Balance // between several peers; absent: round-robin
+  readonly probe?: number // seconds between connections made only to see whether a peer takes them; absent: none
+}
+
+export type Balance = 'round-robin' | 'least-connections'
+
+/** One of several peers behind a mapping. */
+export interface GroupPeerRecord {
+  readonly peer: string
+  readonly nodeId: NodeId | null // null until it has taken a connection
+  readonly state: 'up' | 'ejected' // ejected: it took no connection lately, and is asked only when no other does
+  readonly connections: number // open
+  readonly failures: number // in a row
+  readonly retryMs: number | null // it is tried again in so long
 }
 
 export type Target =
@@ -40,6 +54,7 @@ export interface MappedRecord {
   readonly peer: string
   readonly remote: string // 0:0000.0000.0002:80, or PEER:80 while the peer's address is not known yet
   readonly protocol: 'tcp'
+  readonly peers?: readonly GroupPeerRecord[] // of a mapping to several
   readonly draining?: true // takes no new connections
 }
 
