@@ -31,6 +31,8 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
     approveTrust: (peer) => post('/v1/trust/approve', { peer }, TRUST_TIMEOUT_MS),
     rejectTrust: (peer) => post('/v1/trust/reject', { peer }, TRUST_TIMEOUT_MS),
     revokeTrust: (peer) => post('/v1/trust/revoke', { peer }, TRUST_TIMEOUT_MS),
+    invite: (service, forMs) => post('/v1/tickets', { service, forMs }),
+    redeem: (ticket) => post('/v1/tickets/use', { ticket }, REDEEM_TIMEOUT_MS),
     config: () => get('/v1/config'),
     reload: () => post('/v1/config/reload', {}, CHANGE_TIMEOUT_MS),
     diff: (file, text) => post('/v1/config/diff', { file, text }, CHANGE_TIMEOUT_MS),
@@ -104,4 +106,5 @@ function unreachable (socketPath: string, error: Error): PilotError {
 const ANSWER_TIMEOUT_MS = 10_000
 const EXPLAIN_TIMEOUT_MS = 40_000 // a dial of a peer that does not answer
 const CHANGE_TIMEOUT_MS = 30_000 // thousands of listeners are bound one after the other
+const REDEEM_TIMEOUT_MS = 40_000 // the other gateway may look at its registry only every few seconds
 const TRUST_TIMEOUT_MS = 30_000 // goes to the registry, or to the peer through a relay

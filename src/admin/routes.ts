@@ -107,6 +107,9 @@ const MAX_PEER_CHARS = 255
 const MAX_NAME_CHARS = 300 // of a mapping: a peer and a port
 const MAX_SPEC_CHARS = 8_192 // an exposure for hundreds of peers
 const MAX_PATH_CHARS = 4_096
+/** Shorter is over before anybody has copied it; longer is no invitation any more but a password. */
+export const MIN_TICKET_MS = 10_000
+export const MAX_TICKET_MS = 7 * 86_400_000
 const MAX_REASON_CHARS = 1024
 const MAX_PING_MS = 60_000
 
@@ -128,6 +131,8 @@ const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),
   '/v1/trust/revoke': post((control, body) => control.revokeTrust(peerOf(body))),
+  '/v1/tickets': post((control, body) => control.invite(optionalText(body, 'service', MAX_NAME_CHARS), numberOf(body, 'forMs', MIN_TICKET_MS, MAX_TICKET_MS))),
+  '/v1/tickets/use': post((control, body) => control.redeem(textOf(body, 'ticket', MAX_SPEC_CHARS))),
   '/v1/config': [get((control) => control.config()), put((control, body) => control.replace(versionOf(body), body))],
   '/v1/config/reload': post((control) => control.reload()),
   '/v1/config/diff': post((control, body) => control.diff(textOf(body, 'file', MAX_PATH_CHARS), textOf(body, 'text', MAX_BODY_BYTES))),

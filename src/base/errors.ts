@@ -30,6 +30,9 @@ export const ERRORS = {
   CONFLICT: { exit: 6, http: 409, hint: 'The name is taken. Choose another, or remove the one that has it.' },
   TOO_MANY: { exit: 1, http: 429, hint: 'A limit was reached; docs/limits.md says which and why.' },
   DATAGRAM_TOO_LARGE: { exit: 1, http: 413, hint: 'A datagram must fit one packet of the path; send less at once, or use a stream.' },
+  TICKET_INVALID: { exit: 2, http: 400, hint: 'Copy the whole ticket, from pgt1_ to its last letter. If it is whole, ask for another.' },
+  TICKET_EXPIRED: { exit: 4, http: 403, hint: 'Ask for another: `pilotgate invite`, with --for 1h for a longer one.' },
+  TICKET_USED: { exit: 4, http: 403, hint: 'A ticket is good for one node, once, until it expires. If it was not you who used it, tell the one who gave it: `pilotgate trust list` shows who did.' },
   SHUTTING_DOWN: { exit: 1, http: 503, hint: 'The gateway is stopping and takes no new work.' },
   TIMED_OUT: { exit: 124, http: 504, hint: 'Nothing answered in time. Try again, or see `pilotgate status`.' },
 } as const satisfies Record<string, { exit: number, http: number, hint: string }>

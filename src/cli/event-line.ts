@@ -11,6 +11,7 @@ export function eventLine (event: GatewayEvent): string {
     case 'reloaded': return `reloaded configuration ${event.version} is in force`
     case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin},${event.observe === undefined ? '' : ` observe http://${event.observe}/,`} after ${Math.round(event.elapsedMs)} ms`
     case 'trust': return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
+    case 'ticket': return `ticket   for ${event.service}: used by ${event.peer}`
     case 'message': return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`
     case 'path': return `path     ${event.peer} (node ${event.nodeId}): ${event.kind} ${event.endpoint}${event.rttMs === null ? '' : `, ${formatRtt(event.rttMs)}`}`
   }
@@ -21,5 +22,5 @@ export function mappedLine ({ local, peer, remote }: MappedRecord): string {
 }
 
 export function exposedLine ({ port, target, allow }: ExposedRecord): string {
-  return `port ${port} → ${target} for ${allow.map((peer) => peer === 'trusted' ? 'every trusted peer' : peer).join(', ')}`
+  return `port ${port} → ${target} for ${allow.map((peer) => peer === 'trusted' ? 'every trusted peer' : peer === 'invited' ? 'whoever has a ticket' : peer).join(', ')}`
 }

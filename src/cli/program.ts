@@ -10,6 +10,7 @@ import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addExplain } from './commands/explain.ts'
 import { addExposes } from './commands/exposes.ts'
+import { addInvite } from './commands/invite.ts'
 import { addLifecycle } from './commands/lifecycle.ts'
 import { addMappings } from './commands/mappings.ts'
 import { addPeers } from './commands/peers.ts'
@@ -76,12 +77,12 @@ function usageError (error: CommanderError): PilotError {
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addWhois, addDoctor, addExplain, addResolve, addTrust, addConfig, addLifecycle, addCompletion,
+  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addWhois, addDoctor, addExplain, addResolve, addTrust, addInvite, addConfig, addLifecycle, addCompletion,
 ]
 
 /** Commands of the contract that come with later versions: no misspelling, and no silence either. */
 const LATER: ReadonlySet<string> = new Set([
-  'invite', 'bench', 'resolve',
+  'bench',
 ])
 
 const HELP_END = `
@@ -90,5 +91,7 @@ Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 no gateway running, 4 not
 
 Example:
   $ pilotgate demo                                        everything on one machine, to try
+  $ pilotgate expose 3000                                 offer a port and print a ticket for it …
+  $ pilotgate map TICKET                                  … which is all that the other side needs
   $ pilotgate up --trust agent-b --map 8080:agent-b:80    use a service of agent-b
   $ pilotgate up --trust agent-a --expose 80=3000         offer one to agent-a`

@@ -25,8 +25,11 @@ export async function readSources (flags: UpOptions, world: World): Promise<Sour
   return { flags, env: world.env, file: await loadConfig(path), path }
 }
 
-/** @returns The exit code, once it has ended. */
-export async function serve (out: Output, world: World, flags: UpOptions): Promise<number> {
+/**
+ * @param onReady something that is asked of it as soon as it runs; should that fail, so does the whole.
+ * @returns The exit code, once it has ended.
+ */
+export async function serve (out: Output, world: World, flags: UpOptions, onReady?: (control: AdminControl) => Promise<void>): Promise<number> {
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
   const stops = stopRequests(world) // from here on a signal ends things properly, also while they start
@@ -60,7 +63,8 @@ export async function serve (out: Output, world: World, flags: UpOptions): Promi
     const ready = { ...gateway.ready(), ...observer !== undefined && { observe: observer.address } }
     out.event(ready, eventLine(ready))
     if (live.file !== undefined) follower = await Follower.start(live, live.file, world, log)
-    const signal = await Promise.race([stops.first, asked])
+    const doing = onReady?.(control)
+    const signal = await Promise.race([stops.first, asked, ...doing === undefined ? [] : [doing.then(() => Promise.race([stops.first, asked]))]])
     follower?.stop()
     log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
     out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)

@@ -56,6 +56,8 @@ export interface World {
   readonly version: string
   readonly env: Environment
   readonly modules: Modules
+  /** stdout is a terminal. */
+  readonly terminal: boolean
   /** Asks the gateway behind an admin socket. */
   client (socketPath: string): AdminClient
   out (text: string): void // stdout
@@ -80,6 +82,7 @@ export function realWorld (): World {
       observe: () => import('../observe/server.ts'),
       log: () => import('../runtime/log.ts'),
     },
+    terminal: process.stdout.isTTY,
     client: (socketPath) => adminClient(socketPath),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),

@@ -2,16 +2,17 @@
 import { isMap, isSeq, parseDocument } from 'yaml'
 import type { Document, Pair, YAMLSeq } from 'yaml'
 import { PilotError } from '../base/errors.ts'
-import { formatListen } from '../gateway/specs.ts'
+import { formatListen, peersOf } from '../gateway/specs.ts'
 import type { ExposeSpec, MapSpec } from '../gateway/types.ts'
 import { Config } from './schema.ts'
 import { exposesOf, mapsOf, withOwnNames } from './options.ts'
 
 /** @returns the text with this mapping added at the end of `map`. */
-export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort }: MapSpec, named: boolean): string {
+export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort, path, balance, probe }: MapSpec, named: boolean): string {
   const entry = {
-    ...named && { name }, peer, ...protocol === 'tcp' ? { port } : { ports: [`${port}/${protocol as string}`] },
+    ...named && { name }, peer: peersOf(peer).length > 1 ? [...peersOf(peer)] : peer, ...protocol === 'tcp' ? { port } : { ports: [`${port}/${protocol as string}`] },
     ...localAddress !== undefined ? { local: formatListen(localAddress, localPort) } : localPort !== port && { local: localPort },
+    ...path !== undefined && { path }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe },
   }
   return added(text, 'map', entry)
 }

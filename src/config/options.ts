@@ -10,7 +10,7 @@ import { isHostname, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
 import { parseDuration } from '../gateway/expose-options.ts'
-import { MAX_SOCKET_PATH_BYTES, NO_DIRECT_UDP, PEER_FORM, exposeName, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
+import { MAX_SOCKET_PATH_BYTES, NO_DIRECT_UDP, NO_GROUP_UDP, PEER_FORM, exposeName, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget, peersOf } from '../gateway/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
 import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parseLocal, parsePortRange } from './schema.ts'
@@ -149,13 +149,13 @@ function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'
 
 /** The mappings that a file asks for. */
 export function mapsOf (config: Config): MapSpec[] {
-  return config.map.flatMap(({ name, peer: written, port, ports, local, path }): MapSpec[] => {
-    const peer = withoutBrackets(written)
+  return config.map.flatMap(({ name, peer: written, port, ports, local, path, balance, probe }): MapSpec[] => {
+    const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
     const listen = local === undefined ? undefined : parseLocal(local)
     return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last, protocol }) =>
       Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
         const remote = first + index
-        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path } }
+        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe } }
         return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
       }))
   })
@@ -204,6 +204,8 @@ function withoutAbsent (limits: { readonly [K in keyof Limits]: Limits[K] | unde
 
 function checkMaps ({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {
   checkPaths(maps)
+  const group = maps.find(({ peer, protocol }) => protocol === 'udp' && peersOf(peer).length > 1)
+  if (group !== undefined) throw new PilotError('USAGE', `${group.name}: ${NO_GROUP_UDP}`, { name: group.name })
   checkDistinct('mapping', maps.map((map) => map.name))
   checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}${map.protocol === 'udp' ? '/udp' : ''}`))
   if (maps.length > MAX_MAPPINGS) throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)

@@ -12,7 +12,7 @@ import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
 import { ALLOW_FORM, DURATION_FORM, TRUSTED, parseAllow, parseDuration } from '../gateway/expose-options.ts'
-import { IDENTITY_FORM, IDENTITY_KINDS, PATH_FORM, PATH_POLICIES, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+import { BALANCE_FORM, BALANCES, IDENTITY_FORM, IDENTITY_KINDS, MAX_PROBE_S, PATH_FORM, PATH_POLICIES, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -66,15 +66,22 @@ const PinnedPeer = section({
     .describe('Ed25519 public key, base64: a node that cannot prove it is not this peer.'),
 })
 
+const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}`
+
 const MapEntry = section({
   name: label.optional().describe('Name of the mapping in events, logs and commands. Absent: PEER:PORT.'),
-  peer: peer.describe('Whose port: a hostname, an address, a node id, or a name from `peers`.'),
+  peer: z.union([peer, list(peer).min(1).refine((peers) => new Set(peers).size === peers.length)], { error: `${peerText}, or a list of them, none twice` })
+    .describe('Whose port: a hostname, an address, a node id, or a name from `peers`; or a list of them, between which connections are spread.'),
   port: onePort().optional().describe('Overlay port of the peer, as 80 or "53/udp". Give this or `ports`.'),
   ports: list(portRange()).optional().describe('Several overlay ports: numbers, ranges as "8000-8010", either with "/udp" behind it.'),
   local: localPlace().optional()
     .describe('Local ip:port to listen on, or a port alone for the peer\'s own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
   path: pathPolicy.optional()
     .describe('any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.'),
+  balance: z.enum(BALANCES, { error: BALANCE_FORM }).optional()
+    .describe('How connections are spread over several peers. Absent: round-robin.'),
+  probe: z.int({ error: PROBE_FORM }).min(1, { error: PROBE_FORM }).max(MAX_PROBE_S, { error: PROBE_FORM }).optional()
+    .describe('Seconds between connections made only to see whether each of several peers takes them. Absent: none, clients find out.'),
 }).superRefine((entry, context) => {
   const complain = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message, params: { whole: true } })
   if (entry.port === undefined && entry.ports === undefined) complain('port', 'missing; expected `port`, or `ports` for several')
@@ -99,7 +106,7 @@ const ExposeEntry = section({
   target: z.string({ error: 'a text' })
     .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; of a "/udp" port "127.0.0.1:5353". Bytes are carried unchanged whatever the scheme.'),
   allow: list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
-    .describe('Who may connect: "trusted" for every trusted peer; or, of these, single peers, "key:BASE64", members of a network "net:ID", nodes with a tag "tag:NAME".'),
+    .describe('Who may connect: "trusted" for every trusted peer; or, of these, single peers, "key:BASE64", members of a network "net:ID", nodes with a tag "tag:NAME"; "invited" alone: only who has a ticket.'),
   path: z.enum(['any', 'direct'], { error: 'any or direct' }).optional()
     .describe('direct: peers that only the relay carries are refused. Absent: any.'),
   identity: list(z.enum(IDENTITY_KINDS, { error: IDENTITY_FORM })).refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' }).optional()

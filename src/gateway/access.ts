@@ -5,8 +5,7 @@
 import { parsePeerName } from '../base/address.ts'
 import type { NodeId } from '../base/types.ts'
 import type { AboutNode } from '../runtime/overlay.ts'
-import { parseAllow } from './expose-options.ts'
-import type { Allowed } from './expose-options.ts'
+import { parseAllow, type Allowed } from './expose-options.ts'
 
 /** What access needs to know of the overlay. */
 export interface AccessNode {
@@ -44,25 +43,33 @@ export class AccessList {
     clearInterval(this.#timer)
   }
 
-  /** The node was authenticated by its tunnel. */
-  async allows (node: NodeId): Promise<boolean> {
+  /**
+   * The node was authenticated by its tunnel.
+   * @param guest what its ticket says of this exposure: 'granted' lets it in whatever the list says; 'restricted' (a
+   * ticket for something else) makes it nobody whom a person chose to trust, so 'trusted' does not mean it.
+   */
+  async allows (node: NodeId, guest?: 'granted' | 'restricted'): Promise<boolean> {
+    if (guest === 'granted') return true
     if (!await this.#node.isTrusted(node)) return false // a public node talks to everybody, and still serves only whom it trusts
-    if (await this.#matches(node)) return true
+    if (await this.#matches(node, guest)) return true
     if (this.#names.length === 0) return false
     const isOld = performance.now() - this.#refreshedAt >= REFRESH_AT_MOST_MS
     if (!isOld && this.#refreshing === undefined) return false
     const refreshed = this.#refresh() // a name may mean another node by now
     if (this.#names.every((name) => this.#resolved.has(name))) return false // then that counts for the next attempt
     await refreshed // a name that meant nobody yet: its node may have just come
-    return await this.#matches(node)
+    return await this.#matches(node, guest)
   }
 
   get #asksAbout (): boolean { return this.#entries.some(({ kind }) => kind === 'tag' || kind === 'network') }
 
-  async #matches (node: NodeId): Promise<boolean> {
+  async #matches (node: NodeId, guest: 'restricted' | undefined): Promise<boolean> {
     for (const entry of this.#entries) {
       switch (entry.kind) {
-        case 'trusted': return true
+        case 'trusted':
+          if (guest === undefined) return true
+          break
+        case 'invited': break // tickets were looked at before
         case 'peer': {
           const name = parsePeerName(entry.peer)
           if ((name?.kind === 'address' ? name.address.node : this.#resolved.get(entry.peer)) === node) return true

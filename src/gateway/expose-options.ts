@@ -54,6 +54,7 @@ export function formatDuration (ms: number): string {
 /** Who an entry of an allow-list means; undefined when it does not read. */
 export type Allowed =
   | { readonly kind: 'trusted' }
+  | { readonly kind: 'invited' } // nobody but by a ticket
   | { readonly kind: 'peer', readonly peer: string } // hostname, address or node id
   | { readonly kind: 'key', readonly key: string } // base64, Ed25519
   | { readonly kind: 'network', readonly network: number }
@@ -61,6 +62,7 @@ export type Allowed =
 
 export function parseAllow (text: string): Allowed | undefined {
   if (text === TRUSTED) return { kind: 'trusted' }
+  if (text === INVITED) return { kind: 'invited' }
   const [, prefix, rest] = /^(key|net|tag):(.*)$/s.exec(text) ?? []
   switch (prefix) {
     case 'key': {
@@ -72,6 +74,9 @@ export function parseAllow (text: string): Allowed | undefined {
     default: return parsePeerName(text) === undefined ? undefined : { kind: 'peer', peer: withoutBrackets(text) }
   }
 }
+
+/** Whoever holds a ticket for the exposure. A ticket lets in whatever the list says; alone, this lets in nobody else. */
+export const INVITED = 'invited'
 
 /** Every trusted peer. */
 export const TRUSTED = 'trusted'

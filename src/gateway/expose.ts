@@ -5,7 +5,7 @@
  */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
-import { formatEndpoint } from '../base/types.ts'
+import { formatEndpoint, type NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { AccessList } from './access.ts'
@@ -22,6 +22,8 @@ import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 
 export interface ExposureDeps {
   readonly node: Overlay
+  /** Who came by a ticket; absent: nobody. */
+  readonly guests?: { standing (node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> }
   readonly connections: ConnectionTable
   readonly log: Logger
   /** An exposure for one connection has had it. */
@@ -74,7 +76,7 @@ export class Exposure {
   async #onPeer (incoming: Incoming): Promise<void> {
     const { node, connections, log } = this.#deps
     const { name, port, target } = this.spec
-    if (!await this.#access.allows(incoming.peer)) {
+    if (!await this.#access.allows(incoming.peer, await this.#deps.guests?.standing(incoming.peer, name))) {
       connections.counters.connections_denied += 1
       log.warn({ expose: name, peer: incoming.peerName, nodeId: incoming.peer, port, code: 'DENIED' }, 'a trusted peer that is not allowed here was refused')
       incoming.refuse()

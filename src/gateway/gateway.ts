@@ -21,11 +21,12 @@ import { Mapping } from './mapping.ts'
 import { NameFronts } from './name-fronts.ts'
 import { ServiceTable, difference } from './services.ts'
 import type { Service, Undo } from './services.ts'
-import { parseTargetName } from './specs.ts'
+import { parseTargetName, peersOf } from './specs.ts'
+import { Tickets } from './tickets.ts'
 import { whois } from './whois.ts'
 import type {
   Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, HostRecord, MappedRecord, MapSpec, NodeRecord, PeerRecord,
-  PendingTrustRecord, PingRecord, ReadyEvent, ResolveRecord, StatusRecord,
+  PendingTrustRecord, PingRecord, ReadyEvent, ResolveRecord, StatusRecord, TicketRecord, TicketUseRecord,
   TrustRecord, TrustRequestRecord, WhoisRecord,
 } from './types.ts'
 import { TimeBoxes } from './time-box.ts'
@@ -82,6 +83,7 @@ class RunningGateway implements Gateway {
   #pool!: LoopbackPool
   #locks: Release[] = []
   #fronts: NameFronts | undefined
+  #tickets!: Tickets
   #trust: readonly string[]
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
@@ -101,8 +103,12 @@ class RunningGateway implements Gateway {
     const { log, onEvent } = this.#deps
     this.#locks = await holdState(this.#options)
     const teller = new EventTeller(log, onEvent)
-    const node = await joinOverlay(this.#options, log, (event) => teller.tell(event))
+    const node = await joinOverlay(this.#options, log, (event) => {
+      teller.tell(event)
+      if (event.kind === 'trust') this.#tickets?.onTrust(event)
+    })
     this.#node = node
+    this.#tickets = await Tickets.open({ node, options: this.#options, log, onEvent })
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
     await this.#mappings.become(maps)
     this.#fronts = this.#makeFronts()
@@ -198,7 +204,7 @@ class RunningGateway implements Gateway {
   }
 
   #makeExposure (spec: ExposeSpec): Service<ExposedRecord> {
-    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, connections: this.#connections, log: this.#deps.log, onTaken: (taken) => this.#timeBoxes.end(taken, 'once') })
+    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, guests: this.#tickets, connections: this.#connections, log: this.#deps.log, onTaken: (taken) => this.#timeBoxes.end(taken, 'once') })
   }
 
   async #startFront (node: Overlay): Promise<void> {
@@ -271,6 +277,7 @@ class RunningGateway implements Gateway {
     do { // what the local programs have written and closed may still be on its way
       await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS))
     } while (this.#node.hasUndelivered && performance.now() < until)
+    await this.#tickets?.stop()
     await this.#node.stop()
     await this.#release()
   }
@@ -315,13 +322,15 @@ class RunningGateway implements Gateway {
 
   async resolve (name: string): Promise<ResolveRecord> { return await this.#fronts!.names.resolve(name) }
   hosts (): readonly HostRecord[] { return this.#fronts?.names.hosts() ?? [] }
+  invite (service: string | undefined, forMs: number): Promise<TicketRecord> { return this.#tickets.invite(this.exposes(), service, forMs) }
+  redeem (ticket: string): Promise<TicketUseRecord> { return this.#tickets.redeem(ticket) }
 
   doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
 
   async explain (target: string): Promise<ExplainRecord> {
     const mapping = this.#mappings.find(({ name, local }) => name === target || local === target)
     const { peer, port } = mapping ?? parseTargetName(target)
-    return await explain(this.#node, { target, peer, port, policy: mapping?.path ?? 'any', mapping: mapping?.name })
+    return await explain(this.#node, { target, peer: peersOf(peer)[0]!, port, policy: mapping?.path ?? 'any', mapping: mapping?.name })
   }
 
   async trusted (): Promise<readonly TrustRecord[]> {

@@ -13,7 +13,9 @@ import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import type { ConnectionTable } from './connections.ts'
 import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
+import { PeerGroup } from './peer-group.ts'
 import { admitDial } from './path-policy.ts'
+import { peersOf } from './specs.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { MapSpec, MappedRecord } from './types.ts'
 
@@ -29,6 +31,7 @@ export class Mapping {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
   readonly #server: Server
+  readonly #group: PeerGroup | undefined // where there are several peers
   #local = ''
   #bound: AddressInfo | undefined
   #node: NodeId | undefined
@@ -36,6 +39,7 @@ export class Mapping {
   constructor (spec: MapSpec, deps: MappingDeps) {
     this.spec = spec
     this.#deps = deps
+    if (peersOf(spec.peer).length > 1) this.#group = groupOf(spec, deps)
     // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => this.#onClient(socket))
   }
@@ -43,23 +47,25 @@ export class Mapping {
   get record (): MappedRecord {
     const { name, peer, port } = this.spec
     const remote = this.#node === undefined ? `${peer}:${port}` : formatSocketAddress({ network: 0, node: this.#node, port })
-    return { name, local: this.#local, peer, remote, protocol: 'tcp' }
+    return { name, local: this.#local, peer, remote, protocol: 'tcp', ...this.#group !== undefined && { peers: this.#group.records } }
   }
 
   /** Finds out which node the peer is, for the record; a peer that is not there yet, or does not trust us, stays a name. */
   async identify (): Promise<void> {
-    this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
+    if (this.#group === undefined) this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
   }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start (): Promise<void> {
-    if (this.#bound !== undefined) return await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
-    await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
+    if (this.#bound !== undefined) await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
+    else await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
+    this.#group?.start()
   }
 
   /** No new clients; those inside go on. */
   stop (): void {
     this.#server.close()
+    this.#group?.stop()
   }
 
   #listen (address: string, port: number): Promise<void> {
@@ -77,6 +83,7 @@ export class Mapping {
   }
 
   async #dial (signal: AbortSignal): Promise<OverlayStream> {
+    if (this.#group !== undefined) return await this.#group.dial(signal)
     const { peer, port, path = 'any' } = this.spec
     if (path !== 'any') await admitDial(this.#deps.node, peer, path, signal)
     return await this.#deps.node.dial(`${peer}:${port}`, signal)
@@ -102,7 +109,8 @@ export class Mapping {
     this.#dial(giveUp.signal).then((stream) => {
       if (path === 'direct') stream.refuseRelay()
       opened.stream = stream
-      opened.nodeId = this.#node = stream.peer
+      opened.nodeId = stream.peer
+      if (this.#group === undefined) this.#node = stream.peer
       if (socket.destroyed) {
         stream.on('error', () => {})
         stream.resetAndDestroy()
@@ -122,4 +130,12 @@ export class Mapping {
       resetSocket(socket)
     })
   }
+}
+
+function groupOf (spec: MapSpec, { node, log }: MappingDeps): PeerGroup {
+  const mapping = spec.name
+  return new PeerGroup(spec, node, {
+    onEjected: (peer, reason) => log.warn({ mapping, peer, reason }, 'a peer takes no connections: new ones go to the others'),
+    onBack: (peer) => log.info({ mapping, peer }, 'a peer takes connections again'),
+  })
 }

@@ -5,7 +5,7 @@
  */
 import { isIP } from 'node:net'
 import { ALLOW_FORM, TRUSTED, formatTerms, parseAllow, readTerm } from './expose-options.ts'
-import type { ExposeSpec, IdentityKind, MapSpec, PathPolicy, Target } from './types.ts'
+import type { Balance, ExposeSpec, IdentityKind, MapSpec, PathPolicy, Target } from './types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { parseAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
@@ -15,11 +15,7 @@ export function parseMapSpec (text: string): MapSpec {
   const fail = failing('map', text, MAP_FORM)
   const [head, ...options] = text.split(',')
   const { body, protocol } = splitProtocol(head!, fail)
-  const path: { path?: PathPolicy } = {}
-  for (const option of options) {
-    if (!option.startsWith('path=')) fail(`"${option}" is no option; there is only path=any, path=prefer-direct and path=direct`)
-    path.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
-  }
+  const path = parseMapOptions(options, fail)
   if (protocol === 'udp' && path.path === 'direct') fail(NO_DIRECT_UDP)
   const colon = body.lastIndexOf(':')
   if (colon < 0) fail('there is no colon with a port behind it')
@@ -33,9 +29,16 @@ export function parseMapSpec (text: string): MapSpec {
 
 /** The shortest text that reads as this; a name of one's own is not part of the notation. */
 export function formatMapSpec (spec: MapSpec): string {
-  const remote = `${spec.peer.includes(':') ? `[${spec.peer}]` : spec.peer}:${spec.port}${suffix(spec.protocol)}${spec.path === undefined ? '' : `,path=${spec.path}`}`
+  const peers = peersOf(spec.peer).map((peer) => peer.includes(':') ? `[${peer}]` : peer).join('|')
+  const options = (['path', 'balance', 'probe'] as const).map((key) => spec[key] === undefined ? '' : `,${key}=${spec[key]}`)
+  const remote = `${peers}:${spec.port}${suffix(spec.protocol)}${options.join('')}`
   if (spec.localAddress !== undefined) return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
   return spec.localPort === spec.port ? remote : `${spec.localPort}:${remote}`
+}
+
+/** The peers behind what a mapping calls its peer. */
+export function peersOf (peer: string): readonly string[] {
+  return peer.split('|')
 }
 
 /** The name a mapping has unless the configuration names it. */
@@ -144,6 +147,11 @@ export function parsePathPolicy (text: string): PathPolicy | undefined {
   return PATH_POLICIES.find((policy) => policy === text)
 }
 
+export const BALANCES = ['round-robin', 'least-connections'] as const satisfies readonly Balance[]
+export const BALANCE_FORM = 'round-robin or least-connections'
+/** Seconds between probes. */
+export const MAX_PROBE_S = 3_600
+
 export const PATH_POLICIES = ['any', 'prefer-direct', 'direct'] as const satisfies readonly PathPolicy[]
 export const PATH_FORM = 'any, prefer-direct or direct'
 /** What is wrong with this combination, if anything. */
@@ -165,17 +173,35 @@ function failing (kind: string, text: string, form: string): Fail {
   return (what) => { throw new PilotError('USAGE', `${kind} "${text}": ${what}; expected ${form}`, { [kind]: text }) }
 }
 
+function parseMapOptions (options: readonly string[], fail: Fail): Pick<MapSpec, 'path' | 'balance' | 'probe'> {
+  const read: { path?: PathPolicy, balance?: Balance, probe?: number } = {}
+  for (const option of options) {
+    const [, key, value] = /^([a-z]+)=(.*)$/s.exec(option) ?? []
+    if (key === 'path') read.path = parsePathPolicy(value!) ?? fail(`"${option}": ${PATH_FORM}`)
+    else if (key === 'balance') read.balance = BALANCES.find((known) => known === value) ?? fail(`"${option}": ${BALANCE_FORM}`)
+    else if (key === 'probe') read.probe = parsePort(value!) ?? fail(`"${option}": whole seconds`)
+    else fail(`"${option}" is no option; there are path=POLICY, balance=POLICY and probe=SECONDS`)
+  }
+  if (read.probe !== undefined && read.probe > MAX_PROBE_S) fail(`"probe=${read.probe}": at most ${MAX_PROBE_S} seconds`)
+  return read
+}
+
 /** Splits `[LOCAL:]PEER`, where PEER may be `[…]`, an address with its colon, a hostname or a node id. */
 function splitPeer (text: string, fail: Fail): { peer: string, local: string } {
-  const match = /^(?:(.*?):)??(\[[^[\]]*\]|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]]*)$/s.exec(text) ?? fail(`"${text}" has no peer at its end`)
+  const match = LOCAL_AND_PEERS.exec(text) ?? fail(`"${text}" has no peer at its end`)
   const [, local, written] = match
-  const peer = withoutBrackets(written!)
-  if (peer === '') fail('the peer is missing')
+  const peers = written!.split('|').map(withoutBrackets)
+  for (const peer of peers) checkPeer(peer, fail)
+  if (new Set(peers).size < peers.length) fail('a peer is named twice')
   if (local === '') fail('the local port before the first colon is missing')
+  return { peer: peers.join('|'), local: local ?? '' }
+}
+
+function checkPeer (peer: string, fail: Fail): void {
+  if (peer === '') fail('the peer is missing')
   // `8080:0000.0000.0004:80` reads as network 8080, which its first group denies: the network was forgotten.
   if (peer.includes(':') && parseAddress(peer) === undefined) fail(`"${peer}" is no address: it is NETWORK:NNNN.HHHH.LLLL, and the first group repeats the network in hex`)
   if (parsePeerName(peer) === undefined) fail(`"${peer}": ${PEER_FORM}`)
-  return { peer, local: local ?? '' }
 }
 
 function parseLocal (text: string, fail: Fail): { localAddress?: string, localPort: number } {
@@ -212,11 +238,14 @@ function withoutBrackets (text: string): string {
 }
 
 export const NO_DIRECT_UDP = 'path=direct does not go with /udp: a datagram takes the path that its peer has at that moment'
+export const NO_GROUP_UDP = 'several peers do not go with /udp: which of them has a datagram cannot be told from its answer'
 
 type Protocol = MapSpec['protocol']
 
-const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp][,path=POLICY], as 8080:agent-b:80'
+const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS], as 8080:agent-b:80'
 const EXPOSE_FORM = 'PORT[/udp]=TARGET[,allow=WHO]...[,OPTION]..., as 80=127.0.0.1:3000,allow=agent-a'
+const ONE_PEER = String.raw`\[[^[\]|]*\]|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
+const LOCAL_AND_PEERS = new RegExp(`^(?:(.*?):)??((?:${ONE_PEER})(?:\\|(?:${ONE_PEER}))*)$`, 's')
 const TARGET_FORM = 'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'
 const TARGET_SCHEMES: readonly string[] = ['tcp', 'http', 'h2c']
 const BIND_HINTS: Readonly<Record<string, string>> = {

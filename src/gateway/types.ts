@@ -12,12 +12,26 @@ export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
   readonly name: string // unique; `PEER:PORT` or `PEER:PORT/udp` unless the configuration names it
-  readonly peer: string // as written: hostname, address or node id
+  readonly peer: string // as written: hostname, address or node id; or several of them, with "|" between
   readonly port: number // overlay port, 1..65535
   readonly protocol: 'tcp' | 'udp'
   readonly localAddress?: string // absent: the peer's own loopback address
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
+  readonly balance?: Balance // between several peers; absent: round-robin
+  readonly probe?: number // seconds between connections made only to see whether a peer takes them; absent: none
+}
+
+export type Balance = 'round-robin' | 'least-connections'
+
+/** One of several peers behind a mapping. */
+export interface GroupPeerRecord {
+  readonly peer: string
+  readonly nodeId: NodeId | null // null until it has taken a connection
+  readonly state: 'up' | 'ejected' // ejected: it took no connection lately, and is asked only when no other does
+  readonly connections: number // open
+  readonly failures: number // in a row
+  readonly retryMs: number | null // it is tried again in so long
 }
 
 export type Target =
@@ -59,6 +73,7 @@ export interface MappedRecord {
   readonly peer: string
   readonly remote: string // 0:0000.0000.0002:80, or PEER:80 while the peer's address is not known yet
   readonly protocol: 'tcp' | 'udp'
+  readonly peers?: readonly GroupPeerRecord[] // of a mapping to several
   readonly draining?: true // takes no new connections
 }
 
@@ -201,6 +216,27 @@ export interface PingRecord {
   readonly reason?: string // why the path is what it is
 }
 
+/** A ticket that was made just now. The text is a secret until somebody has used it. */
+export interface TicketRecord {
+  readonly ticket: string // pgt1_…
+  readonly service: string // name of the exposure that it opens
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp'
+  readonly expires: string // RFC 3339
+  readonly registry: string // whose address it carries
+  readonly loopback: boolean // it does: good on this machine only
+}
+
+/** A ticket of somebody else that was used: trust is mutual, the service is open to us. */
+export interface TicketUseRecord {
+  readonly peer: string // 0:0000.0000.0002
+  readonly nodeId: NodeId
+  readonly publicKey: string // base64; the one that the ticket names
+  readonly service: string
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp'
+}
+
 export interface DrainRecord {
   readonly state: 'draining' | 'ready' // of the gateway, or of the one exposure
   readonly expose: string | null // null: everything
@@ -259,6 +295,8 @@ export type GatewayEvent =
   | ReadyEvent
   | { readonly event: 'trust', readonly peer: string, readonly nodeId: NodeId, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' }
   | ({ readonly event: 'path', readonly peer: string, readonly nodeId: NodeId } & PathRecord)
+  /** A ticket of ours has been used. */
+  | { readonly event: 'ticket', readonly state: 'used', readonly service: string, readonly peer: string, readonly nodeId: NodeId }
   /** A peer sent a message or a file over data exchange (port 1001); it is kept at `path`. */
   | { readonly event: 'message', readonly peer: string, readonly nodeId: NodeId, readonly type: string, readonly bytes: number, readonly path: string }
 
@@ -286,6 +324,16 @@ export interface GatewayControl {
   approveTrust (peer: string): Promise<TrustRecord>
   rejectTrust (peer: string): Promise<TrustRecord>
   revokeTrust (peer: string): Promise<TrustRecord>
+  /**
+   * A ticket for one exposure, the only one if none is named. @param forMs it is good for so long.
+   * @throws PilotError NOT_FOUND, USAGE with several exposures or under --daemon, REGISTRY_UNREACHABLE, TOO_MANY.
+   */
+  invite (service: string | undefined, forMs: number): Promise<TicketRecord>
+  /**
+   * Uses a ticket of somebody else. Resolves when trust is mutual.
+   * @throws PilotError TICKET_INVALID, TICKET_EXPIRED, TICKET_USED, USAGE, CONFLICT, REGISTRY_UNREACHABLE, TIMED_OUT.
+   */
+  redeem (ticket: string): Promise<TicketUseRecord>
   /** Takes no new connections, at all or at one exposure; the open ones go on. @throws PilotError NOT_FOUND. */
   drain (expose?: string): Promise<DrainRecord>
   /** Takes them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or what cannot be bound any more. */

@@ -113,10 +113,14 @@ export class UdpExposure implements Service<ExposedRecord> {
     return session
   }
 
+  async #allows (peer: NodeId): Promise<boolean> {
+    return await this.#access.allows(peer, await this.#deps.guests?.standing(peer, this.spec.name))
+  }
+
   async #connect (key: string, session: ExposedSession, sourcePort: number): Promise<void> {
     const { connections } = this.#deps
     const { name, port, target, allow } = this.spec
-    if (!await this.#access.allows(session.from)) {
+    if (!await this.#allows(session.from)) {
       connections.counters.connections_denied += 1
       this.#sparse.warn(`denied ${session.from}`, { expose: name, peer: session.peerName, nodeId: session.from, port, allow, code: 'DENIED' }, 'datagrams of a peer that is not allowed here are dropped')
       return this.#forgetSoon(key, session)
@@ -178,7 +182,7 @@ export class UdpExposure implements Service<ExposedRecord> {
   /** Trust and permission may end while a session lives. */
   #checkAgain (key: string, session: ExposedSession): void {
     session.checkedAt = performance.now()
-    this.#access.allows(session.from).then((isAllowed) => { if (!isAllowed) this.#sessions.remove(key, session) }, () => this.#sessions.remove(key, session))
+    this.#allows(session.from).then((isAllowed) => { if (!isAllowed) this.#sessions.remove(key, session) }, () => this.#sessions.remove(key, session))
   }
 
   #drop (kind: string, from: NodeId, why: string): undefined {

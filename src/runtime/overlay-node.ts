@@ -3,8 +3,7 @@
  * Above: overlay.ts, the interface that everybody uses. Below: driver.ts and proto/node.
  */
 import { crc32 } from 'node:zlib'
-import type { OverlayAddress, PeerName } from '../base/address.ts'
-import { formatAddress } from '../base/address.ts'
+import { formatAddress, type OverlayAddress, type PeerName } from '../base/address.ts'
 import { toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
@@ -26,12 +25,12 @@ import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
 import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
 import { maxDatagramTo, ownNetwork } from './interfaces.ts'
+import { guestDesk } from './guest-desk.ts'
 import type { Logger } from './log.ts'
 import { NetworkWatch } from './network-watch.ts'
 import { NodeStream, streamError, type StreamVerbs } from './overlay-stream.ts'
-import type { AboutNode, DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
-import { maxSegmentFor } from './overlay-options.ts'
-import type { OverlayNodeOptions } from './overlay-options.ts'
+import type { AboutNode, DatagramPort, GuestDesk, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import { maxSegmentFor, type OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
 import { nameOf, parseTarget } from './peer-target.ts'
 import { PendingIncoming } from './pending-incoming.ts'
@@ -83,6 +82,7 @@ export class OverlayNode implements Overlay {
   #toldUnreachable = false
   readonly #verbs: StreamVerbs
   readonly #watch: NetworkWatch
+  readonly guests: GuestDesk
 
   private constructor (parts: {
     identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
@@ -118,6 +118,7 @@ export class OverlayNode implements Overlay {
       parts.log.info({ why, addresses: network.ownEndpoints.map(({ address }) => address) }, 'our network has changed')
       this.#turn((now) => core.handleNetworkChange(now, network, why === 'moved'))
     })
+    this.guests = guestDesk(core, (act) => this.#turn(act), (peer, reason) => void this.courier?.ask(peer, reason))
     parts.inbox.onDatagram = (bytes, source) => this.#turn((now) => core.handleDatagram(now, bytes, source))
     this.#verbs = {
       write: (stream, bytes) => this.#turn((now) => core.write(now, stream, bytes)),

@@ -6,6 +6,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { NodeId } from '../base/types.ts'
+import type { TrustJudge } from '../proto/trust/trust-book.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 
 export interface Overlay {
@@ -15,6 +16,7 @@ export interface Overlay {
   readonly publicKey: string // base64
   readonly status: OverlayStatus
   readonly peers: readonly PeerStatus[]
+  readonly guests: GuestDesk | null // null: a daemon's, which decides about trust itself
   readonly health: OverlayHealth | null // null: a daemon's, which tells nobody
 
   /**
@@ -74,6 +76,16 @@ export interface Overlay {
   readonly hasUndelivered: boolean
   /** Streams still open are reset; what is left to save is saved. */
   stop (): Promise<void>
+}
+
+/** Trust by ticket: who was invited is recognised without a person, and who accepts an invitation names the one key that he means. */
+export interface GuestDesk {
+  /** Asked about every request for trust, before a person is. One at a time; undefined takes it away. */
+  judge (judge: TrustJudge | undefined): void
+  /** Somebody is about to ask: requests are looked for more often, for so many ms. 0 ends that. */
+  expect (forMs: number): void
+  /** As `requestTrust`, and nobody fulfils it who cannot prove this Ed25519 key. */
+  ask (node: NodeId, key: Uint8Array, reason: string): void
 }
 
 /** A Duplex that libraries take for a socket: `destroy()` before both ends are done is a reset. */

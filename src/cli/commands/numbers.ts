@@ -1,6 +1,18 @@
 /** Numbers on the command line: whole, within limits, refused with both. */
 import { PilotError } from '../../base/errors.ts'
 
+/** A time with its unit, as ms. */
+export function durationOption (name: string, leastMs: number, mostMs: number): (text: string) => number {
+  return (text) => {
+    const [, digits, unit] = /^(\d{1,9})(s|m|h|d)$/.exec(text) ?? []
+    const value = digits === undefined ? Number.NaN : Number(digits) * UNITS_MS[unit!]!
+    if (value >= leastMs && value <= mostMs) return value
+    throw new PilotError('USAGE', `${name} "${text}": expected a time from ${leastMs / 1_000}s to ${mostMs / UNITS_MS['d']!}d, as 30s, 10m, 2h or 1d`, { value: text })
+  }
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
 export function numberOption (name: string, least: number, most: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN

@@ -47,6 +47,7 @@ export const POLL_FAST_MS = 250 // while a request of ours is young
 export const POLL_FAST_FOR_MS = 20_000
 export const POLL_WAITING_MS = 1_500 // while one is older, up to POLL_WAITING_FOR_MS
 export const POLL_WAITING_FOR_MS = 600_000
+export const POLL_GUESTS_MS = 500 // while somebody who was invited may ask
 export const POLL_IDLE_MS = 5_000
 /** Repetitions of a request that a person has just rejected are answered with the same, ms: they crossed our answer. */
 export const REJECTED_FOR_MS = 30_000

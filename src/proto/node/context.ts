@@ -17,6 +17,7 @@ import { RegistryClient } from '../rendezvous/registry-client.ts'
 import type { StreamShared } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
 import { TrustBook } from '../trust/trust-book.ts'
+import type { TrustJudge } from '../trust/trust-book.ts'
 import { MAX_PEERS } from './constants.ts'
 import type { NodeEvent } from './events.ts'
 import { Peer } from './peer.ts'
@@ -79,6 +80,10 @@ export class NodeContext {
   readonly events = new Ring<NodeEvent>()
   readonly counters: Counters = {}
   streams = 0
+  /** Asked before a person is, about every request for trust. */
+  judge: TrustJudge | undefined
+  /** Until then somebody is about to ask us for trust: requests are looked for often. */
+  guestsUntil: Instant = -Infinity
   readonly streamShared: StreamShared
 
   constructor (options: NodeOptions) {

@@ -26,6 +26,7 @@ export class Standing {
   #underway = false
   #pollAt: Instant = Infinity
   #polling = false
+  #polledAt: Instant = -Infinity
   #wishAt: Instant = Infinity
   #wishRounds = 0
   #wishedAt: Instant = -Infinity
@@ -112,7 +113,7 @@ export class Standing {
     this.#memberships.handleTimeout(now)
     if (now >= this.#wishAt) this.#sendWishes(now)
     if (now >= this.#reportAt) this.#reportAll(now)
-    if (now >= this.#pollAt && !this.#polling) this.#poll(now)
+    if (now >= this.#pollDue && !this.#polling) this.#poll(now)
   }
 
   nextTimeout (): Instant {
@@ -125,7 +126,7 @@ export class Standing {
       }
     }
     if (!this.registered) return at
-    if (!this.#polling) at = Math.min(at, this.#pollAt)
+    if (!this.#polling) at = Math.min(at, this.#pollDue)
     return Math.min(at, this.#wishAt, this.#reportAt, this.#memberships.nextTimeout())
   }
 
@@ -156,6 +157,12 @@ export class Standing {
     this.#unknown.delete(node)
     if (waiting.request !== undefined) this.#judgeRequest(now, waiting.request, key, hostname, networks)
     if (waiting.response !== undefined) this.#judgeResponse(now, waiting.response, key, hostname)
+  }
+
+  /** Sooner than planned while a guest is expected: a person waits on the other side. */
+  get #pollDue (): Instant {
+    const next = this.#polledAt + k.POLL_GUESTS_MS
+    return next <= this.#context.guestsUntil ? Math.min(this.#pollAt, next) : this.#pollAt
   }
 
   #endpointKnown (now: Instant): boolean {
@@ -196,6 +203,7 @@ export class Standing {
   #poll (now: Instant): void {
     const node = this.#context.nodeId
     this.#polling = true
+    this.#polledAt = now
     this.#ask(now, { type: 'poll_handshakes', node_id: node, signature: this.#sign(challenges.pollHandshakes(node)) }, { kind: 'poll' })
   }
 
@@ -212,6 +220,7 @@ export class Standing {
         from_node_id: nodeId,
         ...(wish.node !== undefined ? { to_node_id: wish.node } : { to_hostname: wish.hostname }),
         justification: wish.reason,
+        ...(wish.key !== undefined && { refresh: true }), // it replaces what we asked before and nobody has fetched
         signature: this.#sign(challenges.requestHandshake(nodeId, target)),
       }, { kind: 'wish', wish })
     }
@@ -368,11 +377,14 @@ export class Standing {
   #judgeRequest (now: Instant, request: HandshakeRequestEntry, key: Uint8Array, hostname: string | undefined, networks?: readonly number[]): void {
     const { trust, options } = this.#context
     const node = request.fromNodeId
-    const rejected = now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
+    // Not asked about somebody who is not who we know: a good ticket would be spent on him.
+    const verdict = trust.contradicts(node, hostname, key) ? undefined : this.#context.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
+    if (verdict === 'refuse') return this.respond(now, node, false)
+    const rejected = verdict === undefined && now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
     if (rejected) return this.respond(now, node, false)
-    if (networks === undefined && this.#memberships.any && !trust.isTrusted(node)) return this.#lookFirst(now, node, request, undefined)
+    if (verdict === undefined && networks === undefined && this.#memberships.any && !trust.isTrusted(node)) return this.#lookFirst(now, node, request, undefined)
     const network = this.#memberships.shared(networks ?? [])
-    const fate = trust.handleRequest({ node, hostname, key, justification: request.justification, time: options.timestamp(now), isExpected: network !== undefined })
+    const fate = trust.handleRequest({ node, hostname, key, justification: request.justification, time: options.timestamp(now), isExpected: network !== undefined || verdict === 'accept' })
     if (fate === 'already_trusted') this.respond(now, node, true)
     else if (fate === 'approve') {
       this.approve(now, node, hostname, key, true, network)
@@ -387,7 +399,7 @@ export class Standing {
     const node = response.fromNodeId
     const wish = trust.wishFor(node, hostname)
     if (wish === undefined) return
-    if (!trust.mayAnswer(hostname, key)) this.#context.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
+    if (!trust.mayAnswer(wish, hostname, key)) this.#context.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
     else if (response.accept) this.approve(now, node, hostname, key, true)
     else {
       trust.dropWish(wish)

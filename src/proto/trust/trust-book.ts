@@ -16,7 +16,11 @@ export interface Wish {
   readonly node: NodeId | undefined
   readonly hostname: string | undefined
   readonly reason: string
+  readonly key?: Uint8Array | undefined // the only Ed25519 key that fulfils it; absent: whichever the registry tells
 }
+
+/** What is known of a request before a person looks: to be granted, to be refused, or (undefined) neither. `trusted`: the asker is. */
+export type TrustJudge = (asker: { readonly node: NodeId, readonly key: Uint8Array, readonly justification: string, readonly trusted: boolean }) => 'accept' | 'refuse' | undefined
 
 /** What somebody asks of us. */
 export interface TrustRequest {
@@ -111,7 +115,8 @@ export class TrustBook {
       return 'key_changed'
     }
     if (this.#isImpostor(hostname, key)) return 'key_changed'
-    if (isExpected || this.wishFor(node, hostname) !== undefined || this.#displaced.has(toBase64(key))) return 'approve'
+    const wish = this.wishFor(node, hostname)
+    if (isExpected || (wish !== undefined && fits(wish, key)) || this.#displaced.has(toBase64(key))) return 'approve'
     const waiting = this.#pending.get(node)
     if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
     if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
@@ -135,9 +140,15 @@ export class TrustBook {
     return false
   }
 
-  /** An answer to our wish from this node may be honoured: it is not somebody else under a name that we know. */
-  mayAnswer (hostname: string | undefined, key: Uint8Array): boolean {
-    return !this.#isImpostor(hostname, key)
+  /** An answer to our wish may be honoured: it comes with the key that was wished for, from nobody else under a name that we know. */
+  mayAnswer (wish: Wish, hostname: string | undefined, key: Uint8Array): boolean {
+    return fits(wish, key) && !this.#isImpostor(hostname, key)
+  }
+
+  /** Whom we trust under this node id or name has another key. */
+  contradicts (node: NodeId, hostname: string | undefined, key: Uint8Array): boolean {
+    const known = this.keyOf(node)
+    return (known !== undefined && !equalBytes(known, key)) || (known === undefined && this.#isImpostor(hostname, key))
   }
 
   /** Both sides agree now. @param mutual we had asked as well. @param network that both share, if that was the reason. */
@@ -189,6 +200,10 @@ export class TrustBook {
   dropWish (wish: Wish): void {
     this.#wishes.delete(wish.peer)
   }
+}
+
+function fits (wish: Wish, key: Uint8Array): boolean {
+  return wish.key === undefined || equalBytes(wish.key, key)
 }
 
 /** Requests that wait for a person. Beyond it new ones are refused: the list must stay readable. */

@@ -128,6 +128,7 @@ export class DaemonNode implements Overlay {
     return this.#datagrams.open(port, onDatagram)
   }
 
+  readonly guests = null
   readonly health = null
   pathTo (): null { return null }
   /** The daemon brings up its tunnels when something is dialled. */

@@ -35,6 +35,8 @@ const PEER: PeerRecord = {
     { kind: 'relay', endpoint: '198.51.100.1:9001', rttMs: null, mtu: 1231, state: 'untried', bytesIn: 0, bytesOut: 0, lossPercent: null },
   ],
 }
+const TICKET = { ticket: 'pgt1_AAAA', service: '80', port: 80, protocol: 'tcp', expires: '2026-11-23T00:10:00.000Z', registry: '127.0.0.1:9000', loopback: true } as const
+const TICKET_USE = { peer: '0:0000.0000.0002', nodeId: 2, publicKey: 'BBBB', service: 'web', port: 80, protocol: 'tcp' } as const
 
 const DIAGNOSIS: DoctorRecord = {
   healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
@@ -83,13 +85,12 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),
-    requestTrust: (peer, reason) => {
-      calls.push(['requestTrust', peer, reason])
-      return Promise.resolve({ peer, state: 'requested' })
-    },
+    requestTrust: (peer, reason) => told('requestTrust', { peer, state: 'requested' } as const)(peer, reason),
     approveTrust: trust('approveTrust'),
     rejectTrust: trust('rejectTrust'),
     revokeTrust: trust('revokeTrust'),
+    invite: told('invite', TICKET),
+    redeem: told('redeem', TICKET_USE),
     drain: (expose) => drained('drain', 'draining', expose),
     resume: (expose) => drained('resume', 'ready', expose),
     config: () => ({ version: 3, file: '/etc/gateway.yaml', error: null, maps: [], exposes: [], trust: [] }),

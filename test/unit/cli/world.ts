@@ -14,7 +14,7 @@ export interface TestWorld extends World {
   hangUp (): void
 }
 
-export function testWorld (parts: { readonly control?: AdminControl, readonly modules?: Partial<Modules>, readonly env?: Record<string, string> } = {}): TestWorld {
+export function testWorld (parts: { readonly control?: AdminControl, readonly modules?: Partial<Modules>, readonly env?: Record<string, string>, readonly terminal?: boolean } = {}): TestWorld {
   const reloads = new Set<() => void>()
   const handlers = new Set<(signal: string) => void>()
   const stdout: string[] = []
@@ -25,6 +25,7 @@ export function testWorld (parts: { readonly control?: AdminControl, readonly mo
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
     modules: { gateway: absent, rendezvous: absent, admin: absent, observe: absent, checkUp: absent, log: absent, ...parts.modules },
+    terminal: parts.terminal ?? false,
     client: (socketPath) => {
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))

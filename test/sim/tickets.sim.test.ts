@@ -1,0 +1,87 @@
+/** Trust by ticket in the core: who recognises whom, which key counts, and how often the registry is asked for it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { formatAddress } from '../../src/base/address.ts'
+import { SimOverlay } from './simulator/overlay.ts'
+import type { SimNode } from './simulator/sim-node.ts'
+
+/** Asks for the trust of the one node with this key. */
+function ask (guest: SimNode, to: SimNode, reason: string, key = to.core.context.options.identity.publicKey): void {
+  const peer = formatAddress({ network: 0, node: to.nodeId })
+  guest.turn((now) => guest.core.requestTrust(now, { peer, node: to.nodeId, hostname: undefined, reason, key }))
+}
+
+function stage (seed: number): { sim: SimOverlay, host: SimNode, guest: SimNode } {
+  const sim = new SimOverlay({ seed, registryLatencyMs: 50 })
+  const [host, guest] = [sim.node(undefined), sim.node(undefined)]
+  sim.until('registered', 10_000, () => host.registered && guest.registered)
+  sim.run(10_000)
+  return { sim, host, guest }
+}
+
+function trusts (one: SimNode, other: SimNode): boolean {
+  return one.core.context.trust.isTrusted(other.nodeId)
+}
+
+for (const seed of [1, 2, 3]) {
+  test(`a request that the judge accepts is trusted on both sides within two seconds (seed ${seed})`, () => {
+    const { sim, host, guest } = stage(seed)
+    host.turn((now) => {
+      host.core.context.judge = ({ justification }) => justification === 'good' ? 'accept' : undefined
+      host.core.context.guestsUntil = now + 600_000
+    })
+    ask(guest, host, 'good')
+    sim.until('trust of both', 2_000, () => trusts(host, guest) && trusts(guest, host))
+  })
+
+  test(`a request that the judge refuses is answered so, and never waits for a person (seed ${seed})`, () => {
+    const { sim, host, guest } = stage(seed)
+    host.core.context.judge = () => 'refuse'
+    ask(guest, host, 'used')
+    sim.until('the refusal', 15_000, () => guest.eventsOf('trust').some(({ state }) => state === 'rejected'))
+    assert.deepEqual(host.core.context.trust.pending, [])
+    assert.deepEqual(guest.core.context.trust.wishes, [])
+    sim.run(30_000)
+    assert.ok(!trusts(host, guest) && !trusts(guest, host))
+  })
+
+  test(`a host with another key than the pinned one is not trusted, whatever it answers (seed ${seed})`, () => {
+    const { sim, host, guest } = stage(seed)
+    host.core.context.judge = () => 'accept'
+    ask(guest, host, 'good', new Uint8Array(32).fill(7))
+    sim.until('the answer arrives', 15_000, () => guest.eventsOf('trust').some(({ state }) => state === 'key_changed'))
+    host.requestTrust(String(guest.nodeId)) // nor when it asks by itself
+    sim.run(30_000)
+    assert.ok(!trusts(guest, host))
+  })
+}
+
+test('the judge is not asked about somebody under the node id of a trusted peer with another key', () => {
+  const { sim, host, guest } = stage(1)
+  let asked = 0
+  host.core.context.judge = () => {
+    asked += 1
+    return 'accept'
+  }
+  host.core.context.trust.approve(guest.nodeId, undefined, new Uint8Array(32).fill(9), true, 'before')
+  ask(guest, host, 'good')
+  sim.run(20_000)
+  assert.equal(asked, 0)
+  assert.ok(!trusts(guest, host))
+})
+
+test('the registry is asked twice a second while a guest is expected, and at leisure afterwards', () => {
+  const { sim, host } = stage(1)
+  const polls = (ms: number): number => {
+    const before = sim.registry.requests.filter((type) => type === 'poll_handshakes').length
+    sim.run(ms)
+    return sim.registry.requests.filter((type) => type === 'poll_handshakes').length - before
+  }
+  const idle = polls(60_000)
+  assert.ok(idle <= 30, `${idle} polls of two idle nodes`)
+  host.turn((now) => { host.core.context.guestsUntil = now + 60_000 })
+  const expecting = polls(60_000)
+  assert.ok(expecting >= 100 && expecting <= 150, `${expecting} polls`)
+  const after = polls(60_000)
+  assert.ok(after <= 32, `${after} polls`)
+})
