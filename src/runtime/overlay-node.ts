@@ -10,6 +10,7 @@ import type { Endpoint, NodeId } from '../base/types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { chooseCrypto } from '../crypto/self-test.ts'
 import type { Identity } from '../crypto/identity.ts'
+import { createIdentity } from '../crypto/identity.ts'
 import type { Dial } from '../proto/node/dial.ts'
 import type { NodeEvent } from '../proto/node/events.ts'
 import { OverlayCore } from '../proto/node/node.ts'
@@ -73,7 +74,7 @@ export class OverlayNode implements Overlay {
   readonly #link: RegistryLink
   readonly #log: Logger
   readonly #onEvent: (event: OverlayEvent) => void
-  readonly #trustPath: string
+  readonly #trustPath: string | undefined
   readonly #listeners = new Map<number, (incoming: Incoming) => void>()
   readonly #datagrams = new Map<number, (bytes: Uint8Array, from: NodeId, sourcePort: number) => void>()
   readonly #pinnedNames: ReadonlyMap<string, OverlayAddress>
@@ -85,7 +86,7 @@ export class OverlayNode implements Overlay {
   readonly #watch: NetworkWatch
 
   private constructor (parts: {
-    identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
+    identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string | undefined, log: Logger, options: OverlayNodeOptions
     registry: RegistryTarget, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
   }) {
     const { core, socket, options } = parts
@@ -130,9 +131,10 @@ export class OverlayNode implements Overlay {
   static async start (options: OverlayNodeOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<OverlayNode> {
     const crypto = chooseCrypto()
     if (crypto.name !== 'node') log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
-    const identity = await loadIdentity(options.identityFile, systemRandom)
-    const trustFile = trustPath(options.identityFile)
-    const trust = await loadTrust(trustFile)
+    const { identityFile } = options
+    const identity = identityFile === undefined ? createIdentity(systemRandom(32)) : await loadIdentity(identityFile, systemRandom)
+    const trustFile = identityFile === undefined ? undefined : trustPath(identityFile)
+    const trust = trustFile === undefined ? { trusted: [], pending: [] } : await loadTrust(trustFile)
     const listen = endpointOption(options.listen, 'listen')
     const [registry, beacon] = [registryTarget(options.registry, options.registryFingerprint), await literal(endpointOption(options.beacon, 'beacon'))]
     const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
@@ -313,6 +315,9 @@ export class OverlayNode implements Overlay {
     return this.#stopping
   }
 
+  /** `await using node = …` */
+  async [Symbol.asyncDispose] (): Promise<void> { await this.stop() }
+
   async #stop (): Promise<void> {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) this.#verbs.reset(stream)
@@ -453,11 +458,11 @@ export class OverlayNode implements Overlay {
 
   #saveTrust (): void {
     const { trust } = this.core.context
-    if (!trust.takeDirty()) return
-    const file = trust.save()
+    if (!trust.takeDirty() || this.#trustPath === undefined) return
+    const [path, file] = [this.#trustPath, trust.save()]
     this.#saving = this.#saving
-      .then(() => saveTrust(this.#trustPath, file))
-      .catch((error: unknown) => this.#log.error({ path: this.#trustPath, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
+      .then(() => saveTrust(path, file))
+      .catch((error: unknown) => this.#log.error({ path, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
   }
 }
 
