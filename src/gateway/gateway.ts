@@ -31,8 +31,10 @@ export interface GatewayDeps {
   readonly onEvent: (event: GatewayEvent) => void
 }
 
-export interface Gateway extends GatewayControl {
+export interface Gateway extends GatewayControl, AsyncDisposable {
   ready (): ReadyEvent
+  /** What it stands on, to dial and listen beside its mappings and exposures. */
+  readonly overlay: Overlay
   /** What runs now, and may be changed by `apply`. */
   readonly desired: Desired
   /** What `apply` would change. */
@@ -104,6 +106,8 @@ class RunningGateway implements Gateway {
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
     this.#state = 'ready'
   }
+
+  get overlay (): Overlay { return this.#node }
 
   get desired (): Desired { return { maps: this.#mappings.specs, exposes: this.#exposures.specs, trust: this.#trust } }
 
@@ -222,6 +226,9 @@ class RunningGateway implements Gateway {
     } while (this.#node.hasUndelivered && performance.now() < until)
     await this.#node.stop()
   }
+
+  /** `await using gateway = …`: at once, as its streams would die with the process anyway. */
+  async [Symbol.asyncDispose] (): Promise<void> { await this.stop(0) }
 
   status (): StatusRecord {
     const { counters, ...standing } = this.#node.status
