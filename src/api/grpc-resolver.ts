@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import type * as Grpc from '@grpc/grpc-js'
 import { asPilotError, PilotError } from '../base/errors.ts'
 import { resetSocket, splice } from '../gateway/splice.ts'
-import type { Overlay } from '../runtime/overlay.ts'
+import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { overlayTargetOf } from './pilot-host.ts'
 
 /** What is used of the package. */
@@ -63,16 +63,18 @@ class TargetResolver implements Grpc.experimental.Resolver {
   destroy (): void { this.#wanted = false }
 
   async #answer (): Promise<void> {
-    let [answer, note] = [this.#grpc.statusOrFromValue<Grpc.experimental.Endpoint[]>([]), '']
+    let answer: Parameters<Grpc.experimental.ResolverListener>[0]
     try {
-      const { path, failure } = await this.#bridges.to(this.#authority)
-      ;[answer, note] = [this.#grpc.statusOrFromValue([{ addresses: [{ path }] }]), failure]
+      const bridge = await this.#bridges.to(this.#authority)
+      await bridge.probe()
+      answer = this.#grpc.statusOrFromValue<Grpc.experimental.Endpoint[]>([{ addresses: [{ path: bridge.path }] }])
     } catch (error) {
-      answer = this.#grpc.statusOrFromError({ code: STATUS_UNAVAILABLE, details: reasonOf(asPilotError(error)) })
+      const { code, message } = asPilotError(error)
+      answer = this.#grpc.statusOrFromError({ code: STATUS_UNAVAILABLE, details: `${code}: ${message}` })
     }
     if (!this.#wanted) return // destroyed meanwhile
     this.#wanted = false
-    this.#listener(answer, {}, null, note)
+    this.#listener(answer, {}, null, '')
   }
 }
 
@@ -111,12 +113,12 @@ class Bridges {
 
 class Bridge {
   readonly path: string
-  /** Why the last connection was not made; empty: it was. */
-  failure = ''
   readonly #target: string
   readonly #node: Pick<Overlay, 'dial'>
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  /** Dialled before grpc connects: for the next connection, if it comes soon. */
+  #spare: OverlayStream | undefined
 
   private constructor (node: Pick<Overlay, 'dial'>, target: string, path: string) {
     this.#node = node
@@ -132,8 +134,19 @@ class Bridge {
     return bridge
   }
 
+  /** A Unix socket can only be reset; why, is known to whoever asks here. @throws PilotError: what `dial` throws. */
+  async probe (): Promise<void> {
+    if (this.#sockets.size > 0 || this.#spare !== undefined) return
+    const stream = await this.#node.dial(this.#target)
+    stream.on('error', () => {}) // 'close' follows
+    stream.once('close', () => { if (this.#spare === stream) this.#spare = undefined })
+    setTimeout(() => { if (this.#spare === stream) stream.destroy() }, SPARE_MS).unref()
+    this.#spare = stream
+  }
+
   close (): void {
     this.#server.close()
+    this.#spare?.destroy()
     for (const socket of this.#sockets) socket.destroy()
   }
 
@@ -146,19 +159,20 @@ class Bridge {
     })
     socket.on('error', () => {}) // 'close' follows
     try {
-      const stream = await this.#node.dial(this.#target, giveUp.signal)
-      this.failure = ''
+      const stream = this.#takeSpare() ?? await this.#node.dial(this.#target, giveUp.signal)
       if (socket.destroyed) stream.on('error', () => {}).destroy()
       else splice(socket, stream, () => {})
-    } catch (error) {
-      if (giveUp.signal.aborted) return
-      this.failure = reasonOf(asPilotError(error))
-      resetSocket(socket)
+    } catch {
+      resetSocket(socket) // grpc asks the resolver again, and that tells why
     }
   }
-}
 
-function reasonOf ({ code, message }: PilotError): string { return `${code}: ${message}` }
+  #takeSpare (): OverlayStream | undefined {
+    const spare = this.#spare
+    this.#spare = undefined
+    return spare
+  }
+}
 
 /** In `pilot://agent-b:50051` grpc takes all behind the colon for the path. */
 function withoutSlashes (path: string): string { return path.replace(/^\/+/, '') }
@@ -167,4 +181,6 @@ function withoutSlashes (path: string): string { return path.replace(/^\/+/, '')
 const DEFAULT_PORT = 80
 /** Targets of one process; more than that is a leak of made-up names. */
 const MAX_TARGETS = 1_024
+/** grpc connects at once after it was told where; if it does not, nobody needs the stream. */
+const SPARE_MS = 5_000
 const STATUS_UNAVAILABLE = 14

@@ -38,6 +38,7 @@ export class NodeStream extends Duplex implements OverlayStream {
   #failure: PilotError | undefined
   #timeoutMs = 0
   #timer: NodeJS.Timeout | undefined
+  #lingering: NodeJS.Timeout | undefined
 
   constructor (stream: Stream, verbs: StreamVerbs, peerName: string) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
@@ -85,6 +86,7 @@ export class NodeStream extends Duplex implements OverlayStream {
 
   override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
+    clearInterval(this.#lingering)
     // Even of a stream that is over the core may hold bytes that nobody will read now: a reset frees them.
     const bothDone = error === null && this.writableFinished && this.readableEnded
     if (bothDone) this.#verbs.close(this.#stream)
@@ -100,10 +102,18 @@ export class NodeStream extends Duplex implements OverlayStream {
     return this
   }
 
+  /**
+   * The end of a socket that has said all it has to say, as an HTTP server's after its last answer. A `destroy` at once
+   * would be a reset, which overtakes what is still on its way: so this waits for the peer's end, or for its silence once
+   * everything is acknowledged.
+   */
   destroySoon (): void {
+    if (this.destroyed) return
     if (this.writable) this.end()
-    if (this.writableFinished) this.destroy()
-    else this.once('finish', () => this.destroy())
+    this.resume() // nobody reads any more, but the end must be seen; then the stream destroys itself
+    this.#lingering ??= setInterval(() => {
+      if (this.#stream.sender.drained) this.destroy()
+    }, LINGER_MS).unref()
   }
 
   /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
@@ -187,3 +197,4 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
 }
 
 const BUFFER_BYTES = 65_536 // per direction, on top of the core's windows: about one segment
+const LINGER_MS = 2_000 // a peer that reads to the end ends as well, one round trip after it has everything

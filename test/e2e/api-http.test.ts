@@ -7,7 +7,7 @@ import { createServer, request } from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
 import * as http2 from 'node:http2'
 import type { Socket } from 'node:net'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { callerOf } from '../../src/api/caller.ts'
@@ -60,14 +60,26 @@ test('http.request reaches a peer by every form of host, and the server knows wh
   agent.destroy()
 })
 
-test('ten requests one after the other are one connection; ten at once are at most as many as maxSockets', async () => {
-  const agent = new PilotAgent(a, { maxSockets: 3 })
-  const before = connections
+test('ten requests one after the other are one connection; without keepAlive each is one', async () => {
+  const agent = new PilotAgent(a)
+  const [before, pooled] = [connections, () => connections - before]
   for (let round = 0; round < 10; round++) await ask('http://agent-2.pilot/', agent)
-  assert.equal(connections - before, 1)
-  await Promise.all(Array.from({ length: 10 }, async () => await ask('http://agent-2.pilot/', agent)))
-  assert.equal(connections - before, 3)
+  assert.equal(pooled(), 1)
   agent.destroy()
+  const single = new PilotAgent(a, { keepAlive: false })
+  for (let round = 0; round < 10; round++) await ask('http://agent-2.pilot/', single)
+  assert.equal(pooled(), 11)
+})
+
+test('an answer of 4 MB that ends its connection arrives whole, and the connection goes', async () => {
+  const big = randomBytes(4_000_000)
+  const once4 = createServer((_, response) => response.writeHead(200, { connection: 'close' }).end(big))
+  const listener = await serveHttp(b, 83, once4)
+  const sent = request('http://agent-2.pilot:83/', { agent: new PilotAgent(a) }).end()
+  const [response] = await once(sent, 'response') as [IncomingMessage]
+  assert.ok(big.equals(await buffer(response)))
+  if (!response.socket.destroyed) await once(response.socket, 'close')
+  listener.close()
 })
 
 test('a body of 8 MB arrives whole', async () => {
