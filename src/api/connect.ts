@@ -19,8 +19,8 @@ export type ConnectCallback = (...result: [error: null, stream: Duplex] | [error
  * `https:` is refused with USAGE: the overlay encrypts and authenticates already, and nobody has a certificate for a peer.
  */
 export function pilotConnect (node: Pick<Overlay, 'dial'>): (options: ConnectOptions, callback: ConnectCallback) => void {
-  return (options, callback) => {
-    void connect(node, options).then((stream) => callback(null, stream), (error: unknown) => callback(asPilotError(error), null))
+  return (options, answer) => {
+    void connect(node, options).then((stream) => answer(null, stream), (error: unknown) => answer(asPilotError(error), null))
   }
 }
 

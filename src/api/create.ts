@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PilotError } from '../base/errors.ts'
 import { loadConfig } from '../config/load.ts'
 import { resolveOptions } from '../config/options.ts'
 import type { Flags } from '../config/options.ts'
@@ -61,6 +62,7 @@ export interface CreateGatewayOptions extends Flags {
  * @throws PilotError USAGE, CONFIG_INVALID, and whatever cannot be bound.
  */
 export async function createGateway ({ config, ephemeral = false, log = silentLogger, onEvent = () => {}, ...flags }: CreateGatewayOptions = {}): Promise<Gateway> {
+  if (ephemeral && flags.stateDir !== undefined) throw new PilotError('USAGE', 'ephemeral keeps nothing, so it does not go with stateDir')
   const folder = ephemeral ? await mkdtemp(join(tmpdir(), 'pilotgate-')) : undefined
   const tidy = async (): Promise<void> => { if (folder !== undefined) await rm(folder, { recursive: true, force: true }) }
   try {

@@ -8,7 +8,7 @@ import { HTTP_PORT, overlayTarget } from './pilot-host.ts'
 
 /**
  * Its connections are overlay streams, kept alive and pooled for each peer and port. Hosts: see `overlayTarget`; the port is
- * 80 where none is given. A connection that cannot be opened is a request's 'error' with a PilotError. `destroy()` closes
+ * 80 where none is given. Of `maxSockets` Node counts only connections that are open already, not those being dialled. A connection that cannot be opened is a request's 'error' with a PilotError. `destroy()` closes
  * what idles. It inherits because http.request takes nothing but an Agent, and libraries test for one with instanceof.
  */
 export class PilotAgent extends Agent {
@@ -20,8 +20,8 @@ export class PilotAgent extends Agent {
     this.#node = node
   }
 
-  override createConnection (options: ClientRequestArgs, callback: (error: Error | null, stream: Duplex) => void): undefined {
-    const failed = (error: unknown): void => (callback as (error: Error) => void)(asPilotError(error))
+  override createConnection (options: ClientRequestArgs, answer: (error: Error | null, stream: Duplex) => void): undefined {
+    const failed = (error: unknown): void => (answer as (error: Error) => void)(asPilotError(error))
     let target
     try {
       target = overlayTarget(options.host ?? options.hostname ?? '', Number(options.port ?? HTTP_PORT))
@@ -29,7 +29,7 @@ export class PilotAgent extends Agent {
       setImmediate(failed, error) // the agent expects the answer later, not while it asks
       return
     }
-    this.#node.dial(target, options.signal).then((stream) => callback(null, stream), failed)
+    this.#node.dial(target, options.signal).then((stream) => answer(null, stream), failed)
   }
 }
 
