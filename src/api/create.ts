@@ -1,8 +1,9 @@
 /** Nodes and gateways for programs: the options of the command line with its defaults, and fewer of them to give. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PilotError } from '../base/errors.ts'
+import { readEnvironment } from '../config/env.ts'
 import { loadConfig } from '../config/load.ts'
 import { resolveOptions } from '../config/options.ts'
 import type { Flags } from '../config/options.ts'
@@ -67,7 +68,8 @@ export async function createGateway ({ config, ephemeral = false, log = silentLo
   const tidy = async (): Promise<void> => { if (folder !== undefined) await rm(folder, { recursive: true, force: true }) }
   try {
     const file = config === undefined ? undefined : await loadConfig(config)
-    const options = resolveOptions({ env: { HOME: homedir() }, flags: { ...flags, ...folder !== undefined && { stateDir: folder } }, file })
+    const { HOME, XDG_STATE_HOME } = readEnvironment()
+    const options = resolveOptions({ env: { HOME, XDG_STATE_HOME }, flags: { ...flags, ...folder !== undefined && { stateDir: folder } }, file })
     return withTidying(await startGateway(options, { log, version: await ownVersion(), onEvent }), tidy)
   } catch (error) {
     await tidy()

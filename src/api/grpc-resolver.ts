@@ -117,6 +117,7 @@ class Bridge {
   readonly #node: Pick<Overlay, 'dial'>
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  #closed = false
   /** Dialled before grpc connects: for the next connection, if it comes soon. */
   #spare: OverlayStream | undefined
 
@@ -139,12 +140,17 @@ class Bridge {
     if (this.#sockets.size > 0 || this.#spare !== undefined) return
     const stream = await this.#node.dial(this.#target)
     stream.on('error', () => {}) // 'close' follows
+    if (this.#closed || this.#spare !== undefined) { // another channel was faster
+      stream.destroy()
+      return
+    }
     stream.once('close', () => { if (this.#spare === stream) this.#spare = undefined })
     setTimeout(() => { if (this.#spare === stream) stream.destroy() }, SPARE_MS).unref()
     this.#spare = stream
   }
 
   close (): void {
+    this.#closed = true
     this.#server.close()
     this.#spare?.destroy()
     for (const socket of this.#sockets) socket.destroy()

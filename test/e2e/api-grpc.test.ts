@@ -2,6 +2,8 @@
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import * as grpc from '@grpc/grpc-js'
 import { registerPilotResolver } from '../../src/api/grpc-resolver.ts'
 import type { PilotResolver } from '../../src/api/grpc-resolver.ts'
@@ -167,4 +169,21 @@ test('a server that goes and comes back is found again by the same client', asyn
   listener = await serveGrpc(b, 50_051, server, grpc)
   const metadata = new grpc.Metadata({ waitForReady: true })
   assert.equal((await unary(client, SERVICE.whoAmI, '?', { deadline: Date.now() + 10_000 }, metadata)).error, null)
+})
+
+test('a resolver that was closed ends its connections, leaves no folder behind, and clients learn why', async () => {
+  const folders = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('pilot-grpc-'))
+  const before = folders().length
+  const own = registerPilotResolver(grpc, a, { scheme: 'other' })
+  const [one, two] = [clientOf('other://agent-2:50051'), clientOf('other:agent-2.pilot:50051')]
+  const replies = await Promise.all([unary(one, SERVICE.whoAmI, '?'), unary(two, SERVICE.whoAmI, '?')])
+  assert.deepEqual(replies.map(({ error }) => error), [null, null])
+  assert.equal(folders().length, before + 1)
+  const hanging = unary(one, SERVICE.hang, '?')
+  own.close()
+  assert.equal((await hanging).error?.code, grpc.status.UNAVAILABLE)
+  assert.equal(folders().length, before)
+  const late = clientOf('other://agent-2:50051')
+  assert.match((await unary(late, SERVICE.whoAmI, '?')).error?.details ?? '', /SHUTTING_DOWN/)
+  for (const each of [one, two, late]) each.close()
 })

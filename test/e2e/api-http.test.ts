@@ -17,6 +17,7 @@ import { serveHttp, serveHttp2 } from '../../src/api/serve.ts'
 import { testnet } from '../../src/api/testnet.ts'
 import type { Testnet } from '../../src/api/testnet.ts'
 import { PilotError } from '../../src/base/errors.ts'
+import { driven, twoNodes } from './two-nodes.ts'
 import type { OverlayNode } from '../../src/runtime/overlay-node.ts'
 
 let net: Testnet
@@ -175,4 +176,24 @@ test('an http2 server on an overlay port: requests, trailers, many streams, and 
   assert.deepEqual(new Set(seen), new Set(['agent-1']))
   listener.close()
   await new Promise<void>((resolve) => session.close(resolve))
+})
+
+test('agent and server are as good over a daemon that is driven', async () => {
+  const { stage, a: near, b: far } = await twoNodes()
+  try {
+    const [client, service] = [await driven(stage, near), await driven(stage, far)]
+    const echo = createServer((message, response) => { message.pipe(response) })
+    await serveHttp(service, 8080, echo)
+    const agent = new PilotAgent(client)
+    const body = randomBytes(500_000)
+    for (let round = 0; round < 3; round++) {
+      const sent = request(`http://${far.nodeId}.pilot:8080/`, { agent, method: 'POST' }).end(body)
+      const [response] = await once(sent, 'response') as [IncomingMessage]
+      assert.ok(body.equals(await buffer(response)))
+    }
+    agent.destroy()
+    echo.closeAllConnections()
+  } finally {
+    await stage.close()
+  }
 })
