@@ -69,7 +69,7 @@ test('every block of docs/api.md is a whole program that runs', async () => {
 
 test('the examples and the blocks of docs/api.md type-check against the published types, at the strictest', async () => {
   cpSync(join(ROOT, 'examples'), stage.path('examples'), { recursive: true })
-  const compilerOptions = { target: 'es2023', module: 'nodenext', types: ['node'], strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true, skipLibCheck: true }
+  const compilerOptions = { target: 'es2023', module: 'nodenext', types: ['node'], strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true, skipLibCheck: false }
   writeFileSync(stage.path('tsconfig.json'), JSON.stringify({ compilerOptions, include: ['examples', '*.ts'] }))
   const check = async (): Promise<string> => await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: stage.dir, timeout: 60_000 }).then(() => '', (error: { stdout: string }) => error.stdout)
   assert.equal(await check(), '')
