@@ -34,11 +34,11 @@ export class NodeStream extends Duplex implements OverlayStream {
   bytesWritten = 0
   readonly connecting = false
   #wantsBytes = false
+  #discards = false // after destroySoon
   #afterWrite: ((error?: Error | null) => void) | undefined
   #failure: PilotError | undefined
   #timeoutMs = 0
   #timer: NodeJS.Timeout | undefined
-  #lingering: NodeJS.Timeout | undefined
 
   constructor (stream: Stream, verbs: StreamVerbs, peerName: string) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
@@ -86,9 +86,8 @@ export class NodeStream extends Duplex implements OverlayStream {
 
   override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
-    clearInterval(this.#lingering)
     // Even of a stream that is over the core may hold bytes that nobody will read now: a reset frees them.
-    const bothDone = error === null && this.writableFinished && this.readableEnded
+    const bothDone = error === null && this.writableFinished && (this.readableEnded || (this.#discards && this.#stream.readEnded))
     if (bothDone) this.#verbs.close(this.#stream)
     else this.#verbs.reset(this.#stream)
     this.#finishWrite()
@@ -103,17 +102,18 @@ export class NodeStream extends Duplex implements OverlayStream {
   }
 
   /**
-   * The end of a socket that has said all it has to say, as an HTTP server's after its last answer. A `destroy` at once
-   * would be a reset, which overtakes what is still on its way: so this waits for the peer's end, or for its silence once
-   * everything is acknowledged.
+   * As on a net.Socket: what was written still arrives, what comes is nobody's any more. A destroy right away would be a
+   * reset, and that overtakes the last bytes: so the peer gets a while to end its direction.
    */
   destroySoon (): void {
-    if (this.destroyed) return
+    if (this.destroyed || this.#discards) return
     if (this.writable) this.end()
-    this.resume() // nobody reads any more, but the end must be seen; then the stream destroys itself
-    this.#lingering ??= setInterval(() => {
-      if (this.#stream.sender.drained) this.destroy()
-    }, LINGER_MS).unref()
+    this.#discards = true
+    this.#wantsBytes = true
+    const limit = setTimeout(() => this.destroy(), LINGER_MS)
+    this.once('close', () => clearTimeout(limit))
+    if (!this.writableFinished) this.once('finish', () => this.#pump())
+    this.#pump()
   }
 
   /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
@@ -137,7 +137,7 @@ export class NodeStream extends Duplex implements OverlayStream {
       if (chunk === undefined) break
       took = true
       this.bytesRead += chunk.length
-      this.#wantsBytes = this.push(chunk)
+      this.#wantsBytes = this.#discards || this.push(chunk)
     }
     if (took) {
       this.#alive()
@@ -145,6 +145,7 @@ export class NodeStream extends Duplex implements OverlayStream {
     }
     if (this.#stream.receiver.queuedBytes > 0) return
     if (this.#failure !== undefined) this.#fail()
+    else if (this.#discards && (this.#stream.readEnded || this.readableEnded) && this.writableFinished) this.destroy()
     else if (this.#stream.readEnded && !this.readableEnded) this.push(null)
   }
 
@@ -196,5 +197,6 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
   peer_gone: ['PEER_UNREACHABLE', 'the node has stopped answering'],
 }
 
+/** How long a peer may go on sending what nobody reads, after `destroySoon`. */
+const LINGER_MS = 10_000
 const BUFFER_BYTES = 65_536 // per direction, on top of the core's windows: about one segment
-const LINGER_MS = 2_000 // a peer that reads to the end ends as well, one round trip after it has everything
