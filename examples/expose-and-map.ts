@@ -10,7 +10,7 @@ const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127
 const where = { registry: rendezvous.registry, beacon: rendezvous.beacon, listen: '127.0.0.1:0', ephemeral: true }
 
 // Any TCP service of this machine.
-const service = createServer((socket) => socket.end('hello over TCP\n')).listen(0, '127.0.0.1')
+const service = createServer((socket) => socket.on('error', () => {}).end('hello over TCP\n')).listen(0, '127.0.0.1')
 await once(service, 'listening')
 const { port } = service.address() as AddressInfo
 

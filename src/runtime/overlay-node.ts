@@ -10,7 +10,6 @@ import type { Endpoint, NodeId } from '../base/types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { chooseCrypto } from '../crypto/self-test.ts'
 import type { Identity } from '../crypto/identity.ts'
-import { createIdentity } from '../crypto/identity.ts'
 import type { Dial } from '../proto/node/dial.ts'
 import type { NodeEvent } from '../proto/node/events.ts'
 import { OverlayCore } from '../proto/node/node.ts'
@@ -24,7 +23,7 @@ import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import { literal } from './addresses.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
-import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
+import { loadState, saveTrust } from './identity-store.ts'
 import { maxDatagramTo, ownNetwork } from './interfaces.ts'
 import type { Logger } from './log.ts'
 import { NetworkWatch } from './network-watch.ts'
@@ -131,10 +130,7 @@ export class OverlayNode implements Overlay {
   static async start (options: OverlayNodeOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<OverlayNode> {
     const crypto = chooseCrypto()
     if (crypto.name !== 'node') log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
-    const { identityFile } = options
-    const identity = identityFile === undefined ? createIdentity(systemRandom(32)) : await loadIdentity(identityFile, systemRandom)
-    const trustFile = identityFile === undefined ? undefined : trustPath(identityFile)
-    const trust = trustFile === undefined ? { trusted: [], pending: [] } : await loadTrust(trustFile)
+    const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
     const listen = endpointOption(options.listen, 'listen')
     const [registry, beacon] = [registryTarget(options.registry, options.registryFingerprint), await literal(endpointOption(options.beacon, 'beacon'))]
     const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
@@ -315,7 +311,6 @@ export class OverlayNode implements Overlay {
     return this.#stopping
   }
 
-  /** `await using node = …` */
   async [Symbol.asyncDispose] (): Promise<void> { await this.stop() }
 
   async #stop (): Promise<void> {
