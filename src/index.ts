@@ -1,7 +1,8 @@
 /**
- * The public API of the package, and the only file that re-exports. What is not named here may change at any time.
+ * The public API of the package, and the only file that re-exports. What is not named here may change at any time;
+ * docs/api.md tells it with examples. `pilotgate/testing` is src/api/testnet.ts.
  *
- *   const node = await OverlayNode.start({ registry, beacon, listen: '0.0.0.0:0', public: false, identityFile, trust: ['agent-b'], pinned: {} }, log, onEvent)
+ *   await using node = await createNode({ registry: 'rv.example:9000', beacon: 'rv.example:9001', hostname: 'agent-a', trust: ['agent-b'] })
  *   const stream = await node.dial('agent-b:80')           // a Duplex
  *   await node.listen(80, (incoming) => incoming.accept().pipe(…))
  */
@@ -9,16 +10,32 @@ export { ERRORS, PilotError } from './base/errors.ts'
 export type { ErrorCode } from './base/errors.ts'
 export { formatAddress, parseAddress } from './base/address.ts'
 export type { OverlayAddress } from './base/address.ts'
+export type { Endpoint, NodeId } from './base/types.ts'
+export { createGateway, createNode } from './api/create.ts'
+export type { CreateGatewayOptions, NodeOptions } from './api/create.ts'
 export { OverlayNode } from './runtime/overlay-node.ts'
 export { DaemonNode } from './runtime/daemon/daemon-node.ts'
 export type { DaemonNodeOptions } from './runtime/daemon/daemon-node.ts'
 export type { OverlayNodeOptions } from './runtime/overlay-options.ts'
-export type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, OverlayStream, PathStatus, PeerStatus, Pong } from './runtime/overlay.ts'
+export type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, OverlayStream, PathKind, PathStatus, PeerStatus, Pong } from './runtime/overlay.ts'
+export { PilotAgent } from './api/pilot-agent.ts'
+export { pilotConnect } from './api/connect.ts'
+export type { ConnectCallback, ConnectOptions } from './api/connect.ts'
+export { callerOf } from './api/caller.ts'
+export type { Caller } from './api/caller.ts'
+export { serveHttp, serveHttp2 } from './api/serve.ts'
+export type { ServeOptions } from './api/serve.ts'
+export { serveGrpc } from './api/serve-grpc.ts'
+export type { GrpcServing } from './api/serve-grpc.ts'
+export { registerPilotResolver } from './api/grpc-resolver.ts'
+export type { GrpcResolving, PilotResolver } from './api/grpc-resolver.ts'
 export { createLogger, silentLogger } from './runtime/log.ts'
 export type { Logger, LogLevel } from './runtime/log.ts'
 export { startRendezvous } from './server/rendezvous.ts'
-export type { Rendezvous } from './server/rendezvous.ts'
+export type { Rendezvous, RendezvousOptions } from './server/rendezvous.ts'
 export { startGateway } from './gateway/gateway.ts'
 export type { Gateway } from './gateway/gateway.ts'
 export { parseExposeSpec, parseMapSpec } from './gateway/specs.ts'
-export type { ExposeSpec, GatewayEvent, GatewayOptions, MapSpec, ReadyEvent, StatusRecord } from './gateway/types.ts'
+export type {
+  Changes, ConnectionRecord, Desired, DoctorRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord, ReadyEvent, StatusRecord,
+} from './gateway/types.ts'

@@ -375,7 +375,7 @@ function readTree (folder: string): [string, string][] {
 
 /** A layer imports those with a smaller number, and itself; equal numbers ignore each other. */
 const LAYERS: Readonly<Record<string, number>> = {
-  base: 0, wire: 1, crypto: 1, proto: 2, runtime: 3, server: 4, services: 4, gateway: 5, config: 6, admin: 7, observe: 8, cli: 9,
+  base: 0, wire: 1, crypto: 1, proto: 2, runtime: 3, server: 4, services: 4, gateway: 5, config: 6, admin: 7, observe: 8, cli: 9, api: 9,
 }
 const CORE: ReadonlySet<string> = new Set(['base', 'wire', 'crypto', 'proto'])
 const MAX_FILE_LINES = 500

@@ -39,8 +39,10 @@ export interface GatewayDeps {
   readonly onEvent: (event: GatewayEvent) => void
 }
 
-export interface Gateway extends GatewayControl {
+export interface Gateway extends GatewayControl, AsyncDisposable {
   ready (): ReadyEvent
+  /** What it stands on, to dial and listen beside its mappings and exposures. */
+  readonly overlay: Overlay
   /** What runs now, and may be changed by `apply`. */
   readonly desired: Desired
   /** What `apply` would change. */
@@ -125,6 +127,8 @@ class RunningGateway implements Gateway {
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
     this.#state = 'ready'
   }
+
+  get overlay (): Overlay { return this.#node }
 
   get desired (): Desired { return { maps: this.#mappings.specs, exposes: this.#exposures.specs, trust: this.#trust } }
 
@@ -285,6 +289,9 @@ class RunningGateway implements Gateway {
   async #release (): Promise<void> {
     for (const release of this.#locks.splice(0)) await release()
   }
+
+  /** `await using gateway = …`: at once, as its streams would die with the process anyway. */
+  async [Symbol.asyncDispose] (): Promise<void> { await this.stop(0) }
 
   status (): StatusRecord {
     const { counters, ...standing } = this.#node.status

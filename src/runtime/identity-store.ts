@@ -10,6 +10,13 @@ import type { TrustFile } from '../wire/trust-file.ts'
 import { formatTrustFile, parseTrustFile } from '../wire/trust-file.ts'
 import { writeFileAtomically } from './files.ts'
 
+/** Identity and trust of a node; without a path both are new, and `trustFile` is undefined: nothing is to be kept. */
+export async function loadState (path: string | undefined, random: RandomBytes): Promise<{ identity: Identity, trust: TrustFile, trustFile: string | undefined }> {
+  if (path === undefined) return { identity: createIdentity(random(32)), trust: { trusted: [], pending: [] }, trustFile: undefined }
+  const identity = await loadIdentity(path, random)
+  return { identity, trust: await loadTrust(trustPath(path)), trustFile: trustPath(path) }
+}
+
 /**
  * Loads the identity, or makes one where there is no file yet.
  * @throws PilotError IDENTITY_UNREADABLE, IDENTITY_EXPOSED (others may read it) or IDENTITY_INVALID. A file that is

@@ -23,7 +23,7 @@ import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import { BeaconName, resolveFor } from './beacon-name.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
 import { Driver } from './driver.ts'
-import { loadIdentity, loadTrust, saveTrust, trustPath } from './identity-store.ts'
+import { loadState, saveTrust } from './identity-store.ts'
 import { maxDatagramTo, ownNetwork } from './interfaces.ts'
 import { guestDesk } from './guest-desk.ts'
 import type { Logger } from './log.ts'
@@ -72,7 +72,7 @@ export class OverlayNode implements Overlay {
   readonly #link: RegistryLink
   readonly #log: Logger
   readonly #onEvent: (event: OverlayEvent) => void
-  readonly #trustPath: string
+  readonly #trustPath: string | undefined
   readonly #listeners = new Map<number, (incoming: Incoming) => void>()
   readonly #datagrams = new Map<number, (bytes: Uint8Array, from: NodeId, sourcePort: number) => void>()
   readonly #pinnedNames: ReadonlyMap<string, OverlayAddress>
@@ -85,7 +85,7 @@ export class OverlayNode implements Overlay {
   readonly guests: GuestDesk
 
   private constructor (parts: {
-    identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string, log: Logger, options: OverlayNodeOptions
+    identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string | undefined, log: Logger, options: OverlayNodeOptions
     registry: RegistryTarget, beacon: BeaconName, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
   }) {
     const { core, socket, options } = parts
@@ -133,9 +133,7 @@ export class OverlayNode implements Overlay {
   static async start (options: OverlayNodeOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<OverlayNode> {
     const crypto = chooseCrypto()
     if (crypto.name !== 'node') log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
-    const identity = await loadIdentity(options.identityFile, systemRandom)
-    const trustFile = trustPath(options.identityFile)
-    const trust = await loadTrust(trustFile)
+    const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
     const listen = endpointOption(options.listen, 'listen')
     const registry = registryTarget(options.registry, options.registryFingerprint)
     const beacon = new BeaconName(endpointOption(options.beacon, 'beacon'), log, resolveFor(listen))
@@ -332,6 +330,8 @@ export class OverlayNode implements Overlay {
     return this.#stopping
   }
 
+  async [Symbol.asyncDispose] (): Promise<void> { await this.stop() }
+
   async #stop (): Promise<void> {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) this.#verbs.reset(stream)
@@ -479,11 +479,11 @@ export class OverlayNode implements Overlay {
 
   #saveTrust (): void {
     const { trust } = this.core.context
-    if (!trust.takeDirty()) return
-    const file = trust.save()
+    if (!trust.takeDirty() || this.#trustPath === undefined) return
+    const [path, file] = [this.#trustPath, trust.save()]
     this.#saving = this.#saving
-      .then(() => saveTrust(this.#trustPath, file))
-      .catch((error: unknown) => this.#log.error({ path: this.#trustPath, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
+      .then(() => saveTrust(path, file))
+      .catch((error: unknown) => this.#log.error({ path, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
   }
 }
 

@@ -1,0 +1,96 @@
+/** Nodes and gateways for programs: the options of the command line with its defaults, and fewer of them to give. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PilotError } from '../base/errors.ts'
+import { readEnvironment } from '../config/env.ts'
+import { loadConfig } from '../config/load.ts'
+import { resolveOptions } from '../config/options.ts'
+import type { Flags } from '../config/options.ts'
+import { startGateway } from '../gateway/gateway.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import type { GatewayEvent } from '../gateway/types.ts'
+import { silentLogger } from '../runtime/log.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { OverlayEvent } from '../runtime/overlay.ts'
+import { OverlayNode } from '../runtime/overlay-node.ts'
+import type { OverlayNodeOptions } from '../runtime/overlay-options.ts'
+import { serveEcho } from '../services/echo.ts'
+import { serveHandshakes } from '../services/handshake.ts'
+
+/**
+ * Only where to meet is needed. Absent: `listen` 0.0.0.0:0, not public, nobody trusted, and no `identityFile`: then the node
+ * is a new one each time and keeps nothing.
+ */
+export interface NodeOptions extends Partial<OverlayNodeOptions> {
+  readonly registry: string // host:port or tls://host:port
+  readonly beacon: string // host:port
+  readonly log?: Logger // absent: silent
+  readonly onEvent?: (event: OverlayEvent) => void
+}
+
+/**
+ * A node of the overlay in this process, with what every node offers: trust handshakes and echo. It resolves when the
+ * registry knows the node, or after REGISTRATION_PATIENCE_MS: then it goes on trying (`node.status.registry`).
+ * @throws PilotError USAGE, CONFLICT for a hostname that is taken, PORT_IN_USE, IDENTITY_…
+ */
+export async function createNode ({ log = silentLogger, onEvent = () => {}, ...options }: NodeOptions): Promise<OverlayNode> {
+  const node = await OverlayNode.start({ listen: '0.0.0.0:0', public: false, trust: [], pinned: {}, ...options }, log, onEvent)
+  try {
+    await serveHandshakes(node, log)
+    await serveEcho(node)
+    await node.whenRegistered(REGISTRATION_PATIENCE_MS)
+    return node
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
+}
+
+/** The flags of `pilotgate up`, as docs/config.md has them: `map` and `expose` are texts as on the command line. */
+export interface CreateGatewayOptions extends Flags {
+  /** Path of a configuration file; what is given here beside it comes before it. */
+  readonly config?: string
+  /** A new identity in a temporary folder that goes with the gateway. For tests; not beside `stateDir`. */
+  readonly ephemeral?: boolean
+  readonly log?: Logger // absent: silent
+  readonly onEvent?: (event: GatewayEvent) => void
+}
+
+/**
+ * A gateway in this process, when everything that was asked for is bound. PILOTGATE_… variables say nothing here, no
+ * signal is handled, and there is no admin socket: `status()`, `apply()`, `stop()` and the rest are methods.
+ * @throws PilotError USAGE, CONFIG_INVALID, and whatever cannot be bound.
+ */
+export async function createGateway ({ config, ephemeral = false, log = silentLogger, onEvent = () => {}, ...flags }: CreateGatewayOptions = {}): Promise<Gateway> {
+  if (ephemeral && flags.stateDir !== undefined) throw new PilotError('USAGE', 'ephemeral keeps nothing, so it does not go with stateDir')
+  const folder = ephemeral ? await mkdtemp(join(tmpdir(), 'pilotgate-')) : undefined
+  const tidy = async (): Promise<void> => { if (folder !== undefined) await rm(folder, { recursive: true, force: true }) }
+  try {
+    const file = config === undefined ? undefined : await loadConfig(config)
+    const { HOME, XDG_STATE_HOME } = readEnvironment()
+    const options = resolveOptions({ env: { HOME, XDG_STATE_HOME }, flags: { ...flags, ...folder !== undefined && { stateDir: folder } }, file })
+    return withTidying(await startGateway(options, { log, version: await ownVersion(), onEvent }), tidy)
+  } catch (error) {
+    await tidy()
+    throw error
+  }
+}
+
+/** The same gateway, whose end is followed by `tidy`. */
+function withTidying (gateway: Gateway, tidy: () => Promise<void>): Gateway {
+  const stop = gateway.stop.bind(gateway)
+  gateway.stop = async (graceMs) => {
+    await stop(graceMs)
+    await tidy()
+  }
+  return gateway
+}
+
+async function ownVersion (): Promise<string> {
+  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  return version
+}
+
+/** As long as a gateway waits at its start. */
+const REGISTRATION_PATIENCE_MS = 3_000

@@ -1,0 +1,26 @@
+/** Which peer the host of a URL or of a gRPC target means, where every host is one of the overlay. */
+import { parsePeerName } from '../base/address.ts'
+import { PilotError } from '../base/errors.ts'
+
+/**
+ * `PEER:PORT` for `Overlay.dial`. The host is `alice.pilot`, `alice.pilot.localhost`, `alice`, an overlay address (with or
+ * without brackets) or a node id, also as `5.pilot`.
+ * @throws PilotError USAGE for any other host: it is never looked up elsewhere.
+ */
+export function overlayTarget (host: string, port: number): string {
+  const name = host.replace(/\.$/, '').toLowerCase().replace(/\.pilot(\.localhost)?$/, '')
+  if (parsePeerName(name) === undefined) {
+    throw new PilotError('USAGE', `"${host}" is no host of the overlay: expected NAME.pilot, NAME.pilot.localhost, an overlay address or a node id`, { host })
+  }
+  return `${name.replace(/^\[(.*)\]$/, '$1')}:${port}`
+}
+
+/** The same for `HOST:PORT`, or `HOST` alone. @throws PilotError USAGE. */
+export function overlayTargetOf (authority: string, defaultPort: number): string {
+  const match = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority)
+  if (match === null) throw new PilotError('USAGE', `"${authority}": expected HOST or HOST:PORT; an overlay address stands in brackets`)
+  return overlayTarget(match[1]!, Number(match[2] ?? defaultPort))
+}
+
+/** What a URL means that names no port. */
+export const HTTP_PORT = 80
