@@ -54,12 +54,12 @@ async function three (map: string): Promise<{ a: Gateway, b: Gateway, c: Gateway
 /** Clients one after the other, so many at once, until it is told to stop. */
 function load (local: string, clients: number): { stop (): Promise<readonly Answer[]> } {
   const answers: Answer[] = []
-  let running = true
-  const client = async (): Promise<void> => { while (running) answers.push(await ask(local)) }
+  const stopped = new AbortController()
+  const client = async (): Promise<void> => { while (!stopped.signal.aborted) answers.push(await ask(local)) }
   const clientsEnd = Promise.all(Array.from({ length: clients }, client))
   return {
     stop: async () => {
-      running = false
+      stopped.abort()
       await clientsEnd
       return answers
     },

@@ -24,7 +24,11 @@ const WEB: ExposedRecord = { name: 'web', port: 80, target: 'tcp://127.0.0.1:300
 let dir: string
 let count = 0
 before(async () => { dir = await mkdtemp(join(tmpdir(), 'pg-tickets-')) })
-after(async () => rm(dir, { recursive: true }))
+const opened: Tickets[] = []
+after(async () => {
+  for (const tickets of opened) await tickets.stop() // what is still to be saved
+  await rm(dir, { recursive: true })
+})
 
 interface Stage { readonly tickets: Tickets, readonly stateDir: string, readonly asked: unknown[][], readonly events: GatewayEvent[], judge: TrustJudge | undefined }
 
@@ -38,6 +42,7 @@ async function open ({ trusted = [], guests = true, registered = true }: { trust
     guests: guests ? { judge: (judge: TrustJudge | undefined) => { stage.judge = judge }, expect: () => {}, ask: (...args: unknown[]) => { asked.push(args) } } : null,
   } as unknown as TicketNode
   const tickets = await Tickets.open({ node, options: { stateDir, registry: 'rv.example:9000', beacon: 'rv.example:9001' }, log: silentLogger, onEvent: (event) => events.push(event) })
+  opened.push(tickets)
   return Object.assign(stage, { tickets })
 }
 
