@@ -5,12 +5,11 @@
  */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Incoming, Listener, Overlay } from '../runtime/overlay.ts'
-import { isAllowed } from './access.ts'
+import { isAllowed, withoutTickets } from './access.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
-import { withoutTickets } from './guests.ts'
-import type { Guests } from './guests.ts'
 import { admitPeer } from './path-policy.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
@@ -18,7 +17,7 @@ import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
 export interface ExposureDeps {
   readonly node: Overlay
   /** Who came by a ticket; absent: nobody. */
-  readonly guests?: Guests
+  readonly guests?: { standing (node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> }
   readonly connections: ConnectionTable
   readonly log: Logger
 }

@@ -7,7 +7,6 @@ import { z } from 'zod'
 import { fromBase64, toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { writeFileAtomically } from '../runtime/files.ts'
-import type { GuestStanding } from './guests.ts'
 import { isProof, proofOf, sameProof } from './ticket.ts'
 
 const Open = z.object({ secret: z.string(), service: z.string(), expires: z.number() })
@@ -95,7 +94,7 @@ export class TicketBook {
   }
 
   /** A trusted node at an exposure: let in by a ticket, or known only by tickets for others, or like any other (undefined). @param key base64. */
-  standing (key: string, service: string): GuestStanding {
+  standing (key: string, service: string): 'granted' | 'restricted' | undefined {
     const guest = this.#guests.get(key)
     if (guest === undefined) return undefined
     if (guest.used.some((ticket) => ticket.service === service)) return 'granted'

@@ -12,7 +12,6 @@ import type { NodeId } from '../base/types.ts'
 import type { TrustJudge } from '../proto/trust/trust-book.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { GuestDesk, Overlay, OverlayEvent } from '../runtime/overlay.ts'
-import type { GuestStanding } from './guests.ts'
 import { SparseLog } from './sparse-log.ts'
 import { formatTicket, parseTicket, proofOf, SECRET_BYTES } from './ticket.ts'
 import { TicketBook } from './ticket-book.ts'
@@ -107,7 +106,7 @@ export class Tickets {
   }
 
   /** How a node stands at an exposure; undefined: no ticket has to do with it. */
-  async standing (node: NodeId, service: string): Promise<GuestStanding> {
+  async standing (node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> {
     if (!this.#book.hasGuests) return undefined
     const entry = (await this.#deps.node.trusted()).find(({ nodeId }) => nodeId === node)
     return entry === undefined ? undefined : this.#book.standing(entry.publicKey, service)

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { toBase64 } from '../../../src/base/bytes.ts'
 import { PilotError } from '../../../src/base/errors.ts'
-import { withoutTickets } from '../../../src/gateway/guests.ts'
+import { withoutTickets } from '../../../src/gateway/access.ts'
 import { proofOf } from '../../../src/gateway/ticket.ts'
 import { TicketBook } from '../../../src/gateway/ticket-book.ts'
 
