@@ -22,6 +22,8 @@ export class AccessList {
   readonly #names: readonly string[]
   readonly #resolved = new Map<string, NodeId>()
   readonly #about = new Map<NodeId, { readonly about: AboutNode | null, readonly at: number }>()
+  /** Who has been looked for: for these, names that mean nobody are asked about once a while only. */
+  readonly #knocked = new Set<NodeId>()
   #refreshing: Promise<void> | undefined
   #refreshedAt = -Infinity
   #timer: NodeJS.Timeout | undefined
@@ -36,7 +38,10 @@ export class AccessList {
   start (): void {
     if (this.#names.length === 0 && !this.#asksAbout) return
     void this.#refresh()
-    this.#timer = setInterval(() => void this.#refresh(), REFRESH_MS).unref()
+    this.#timer = setInterval(() => {
+      this.#knocked.clear()
+      void this.#refresh()
+    }, REFRESH_MS).unref()
   }
 
   stop (): void {
@@ -54,10 +59,16 @@ export class AccessList {
     if (await this.#matches(node, guest)) return true
     if (this.#names.length === 0) return false
     const isOld = performance.now() - this.#refreshedAt >= REFRESH_AT_MOST_MS
-    if (!isOld && this.#refreshing === undefined) return false
-    const refreshed = this.#refresh() // a name may mean another node by now
-    if (this.#names.every((name) => this.#resolved.has(name))) return false // then that counts for the next attempt
-    await refreshed // a name that meant nobody yet: its node may have just come
+    if (this.#names.every((name) => this.#resolved.has(name))) { // a name may mean another node by now: then that counts for the next attempt
+      if (isOld) void this.#refresh()
+      return false
+    }
+    const isNew = !this.#knocked.has(node)
+    if (!isOld && !isNew && this.#refreshing === undefined) return false
+    if (this.#knocked.size >= MAX_ABOUT) this.#knocked.clear()
+    this.#knocked.add(node)
+    if (isNew) await this.#refreshing // which may have asked before this node was there
+    await this.#refresh() // a name that meant nobody yet: its node, just trusted, may be the one that knocks
     return await this.#matches(node, guest)
   }
 

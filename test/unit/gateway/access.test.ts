@@ -78,3 +78,16 @@ test('a name whose node comes later counts as soon as it is there', async (t) =>
   assert.equal(await list.allows(3), true)
   list.stop()
 })
+
+test('a node that was trusted just now, and knocks right after the names were asked about, is asked about again', async () => {
+  const { node, names, asked } = overlay()
+  const list = new AccessList(node, ['bob', 'carol'])
+  list.start()
+  names.set('bob', 3) // the question about it is under way
+  assert.equal(await list.allows(3), true)
+  const before = asked.resolve
+  assert.equal(await list.allows(2), false)
+  assert.equal(await list.allows(2), false)
+  assert.equal(asked.resolve, before + 2) // knocking again at once asks nobody
+  list.stop()
+})
