@@ -6,7 +6,7 @@ import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { Overlay } from '../runtime/overlay.ts'
+import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { ConnectionTable } from './connections.ts'
 import { diagnoseOverlay } from './diagnosis.ts'
 import { EventTeller } from './event-teller.ts'
@@ -214,8 +214,16 @@ class RunningGateway implements Gateway {
   async #startFront (node: Overlay): Promise<void> {
     const { http } = this.#options
     if (http === undefined) return
-    this.#front = new HttpFront({ node, connections: this.#connections, log: this.#deps.log, mappings: () => this.#mappings.specs })
+    this.#front = new HttpFront({ node, connections: this.#connections, log: this.#deps.log, mappings: () => this.#httpMappings(), dialMapping: (name, signal) => this.#dialMapping(name, signal) })
     await this.#front.start(http.address, http.port)
+  }
+
+  #httpMappings (): readonly MapSpec[] { return this.#mappings.specs.filter(({ protocol }) => protocol === 'tcp') }
+
+  async #dialMapping (name: string, signal: AbortSignal): Promise<OverlayStream> {
+    const mapping = this.#mappings.service(name)
+    if (mapping instanceof Mapping) return await mapping.dial(signal)
+    throw new PilotError('NOT_FOUND', `there is no mapping "${name}" any more`, { name })
   }
 
   ready (): ReadyEvent {

@@ -82,6 +82,13 @@ export class Mapping {
     })
   }
 
+  /** To the peer, by the policies of this mapping. @throws PilotError: what dialling throws. */
+  async dial (signal: AbortSignal): Promise<OverlayStream> {
+    const stream = await this.#dial(signal)
+    if (this.spec.path === 'direct') stream.refuseRelay()
+    return stream
+  }
+
   async #dial (signal: AbortSignal): Promise<OverlayStream> {
     if (this.#group !== undefined) return await this.#group.dial(signal)
     const { peer, port, path = 'any' } = this.spec
@@ -91,7 +98,7 @@ export class Mapping {
 
   #onClient (socket: Socket): void {
     const { connections, log } = this.#deps
-    const { name, peer, port, path } = this.spec
+    const { name, peer, port } = this.spec
     const giveUp = new AbortController()
     socket.on('error', () => giveUp.abort())
     socket.once('close', () => giveUp.abort())
@@ -106,8 +113,7 @@ export class Mapping {
     }
     const opened = connection
     connections.counters.connections_mapped += 1
-    this.#dial(giveUp.signal).then((stream) => {
-      if (path === 'direct') stream.refuseRelay()
+    this.dial(giveUp.signal).then((stream) => {
       opened.stream = stream
       opened.nodeId = stream.peer
       if (this.#group === undefined) this.#node = stream.peer

@@ -53,6 +53,8 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
     return undefined
   }
 
+  service (name: string): Service<Record> | undefined { return this.#entries.get(name)?.service }
+
   /** @throws PilotError NOT_FOUND. */
   record (name: string): Record & { readonly draining?: true } { return recordOf(this.#entry(name)) }
 

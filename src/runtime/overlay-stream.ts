@@ -110,8 +110,13 @@ export class NodeStream extends Duplex implements OverlayStream {
     if (this.writable) this.end()
     this.#discards = true
     this.#wantsBytes = true
-    const limit = setTimeout(() => this.destroy(), LINGER_MS)
-    this.once('close', () => clearTimeout(limit))
+    const { sender } = this.#stream
+    let acknowledged = -1
+    const limit = setInterval(() => {
+      if (sender.drained || sender.una === acknowledged) this.destroy() // a slow path gets its time, a peer that takes nothing does not
+      acknowledged = sender.una
+    }, LINGER_MS)
+    this.once('close', () => clearInterval(limit))
     if (!this.writableFinished) this.once('finish', () => this.#pump())
     this.#pump()
   }

@@ -26,6 +26,8 @@ export interface HttpFrontDeps {
   readonly connections: ConnectionTable
   readonly log: Logger
   readonly mappings: () => readonly NamedMapping[] // as they are now
+  /** By the policies of that mapping. */
+  readonly dialMapping: (name: string, signal: AbortSignal) => Promise<OverlayStream>
 }
 
 export class HttpFront {
@@ -84,9 +86,10 @@ export class HttpFront {
 
   #hop (authority: string | undefined): Hop {
     const destination = destinationOf(authority, this.#deps.mappings())
-    const { peer, port } = destination
+    const { peer, mapping, port } = destination
+    const host = mapping ?? peer
     const about = (): HopAbout => this.#about(destination)
-    return { host: peer, port, agent: this.#agent, connect: () => this.#dial(peer, port), get about () { return about() } }
+    return { host, port, agent: this.#agent, connect: () => this.#dial(host, port), get about () { return about() } }
   }
 
   #about ({ service, peer }: Destination): HopAbout {
@@ -96,14 +99,16 @@ export class HttpFront {
     return { http: 'front', service, peer, ...nodeId !== undefined && { nodeId }, ...via !== undefined && { via } }
   }
 
-  /** @throws PilotError: what dialling throws, TOO_MANY. */
-  async #dial (peer: string, port: number): Promise<OverlayStream> {
+  /** @param host mapping, or else peer. @throws PilotError: what dialling throws, TOO_MANY. */
+  async #dial (host: string, port: number): Promise<OverlayStream> {
     const { node, connections, log } = this.#deps
+    const mapping = this.#deps.mappings().find(({ name }) => name === host)
+    const peer = mapping?.peer ?? host
     const about = { direction: 'map' as const, protocol: 'tcp' as const, service: 'http', peer, nodeId: null, local: this.#local, remote: `${peer}:${port}` }
     const giveUp = new AbortController()
     const connection = connections.add(about, () => giveUp.abort())
     try {
-      const stream = await node.dial(`${peer}:${port}`, giveUp.signal)
+      const stream = mapping === undefined ? await node.dial(`${peer}:${port}`, giveUp.signal) : await this.#deps.dialMapping(mapping.name, giveUp.signal)
       connections.counters.connections_mapped += 1
       connection.stream = stream
       connection.nodeId = stream.peer

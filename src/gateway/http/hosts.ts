@@ -11,6 +11,7 @@ export interface NamedMapping {
 
 export interface Destination {
   readonly service: string // name of the mapping, or PEER:PORT
+  readonly mapping?: string
   readonly peer: string
   readonly port: number // overlay port
 }
@@ -24,7 +25,7 @@ export function destinationOf (authority: string | undefined, mappings: readonly
   const name = /^(.+)\.pilot(?:\.localhost)?$/.exec(host)?.[1]
   if (name === undefined) throw new PilotError('NOT_FOUND', `"${host}" is no name of a peer here; they end in .pilot.localhost or .pilot, as agent-b.pilot.localhost`, { host })
   const mapping = mappings.find((candidate) => candidate.name.toLowerCase() === name)
-  if (mapping !== undefined) return { service: mapping.name, peer: mapping.peer, port: mapping.port }
+  if (mapping !== undefined) return { service: mapping.name, mapping: mapping.name, peer: mapping.peer, port: mapping.port }
   if (parsePeerName(name) === undefined) throw new PilotError('NOT_FOUND', `"${name}" is neither a mapping nor a peer's hostname or node id`, { host })
   return { service: `${name}:${HTTP_PORT}`, peer: name, port: HTTP_PORT }
 }
