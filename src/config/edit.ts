@@ -2,25 +2,33 @@
 import { isMap, isSeq, parseDocument } from 'yaml'
 import type { Document, Pair, YAMLSeq } from 'yaml'
 import { PilotError } from '../base/errors.ts'
+import { formatDuration } from '../gateway/expose-options.ts'
 import { formatListen, peersOf } from '../gateway/specs.ts'
 import type { ExposeSpec, MapSpec } from '../gateway/types.ts'
 import { Config } from './schema.ts'
 import { exposesOf, mapsOf, withOwnNames } from './options.ts'
 
 /** @returns the text with this mapping added at the end of `map`. */
-export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort, path, balance, probe }: MapSpec, named: boolean): string {
+export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort, path, clients, balance, probe }: MapSpec, named: boolean): string {
   const entry = {
-    ...named && { name }, peer: peersOf(peer).length > 1 ? [...peersOf(peer)] : peer, ...protocol === 'tcp' ? { port } : { ports: [`${port}/${protocol as string}`] },
+    ...named && { name }, peer: peersOf(peer).length > 1 ? [...peersOf(peer)] : peer, port: portText(port, protocol),
     ...localAddress !== undefined ? { local: formatListen(localAddress, localPort) } : localPort !== port && { local: localPort },
-    ...path !== undefined && { path }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe },
+    ...path !== undefined && { path }, ...clients !== undefined && { clients: [...clients] }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe },
   }
   return added(text, 'map', entry)
 }
 
 /** @returns the text with this exposure added at the end of `expose`. */
-export function withExposure (text: string, { name, port, target, allow }: ExposeSpec, named: boolean): string {
+export function withExposure (text: string, { name, port, protocol, target, allow, path, identity, limits, forMs, once }: ExposeSpec, named: boolean): string {
   const everyone = allow.length === 1 && allow[0] === 'trusted'
-  return added(text, 'expose', { ...named && { name }, port, target: target.text, ...!everyone && { allow: [...allow] } })
+  return added(text, 'expose', {
+    ...named && { name }, port: portText(port, protocol), target: target.text, ...!everyone && { allow: [...allow] }, ...path !== undefined && { path },
+    ...identity !== undefined && { identity: [...identity] }, ...limits !== undefined && { limits: { ...limits } }, ...forMs !== undefined && { for: formatDuration(forMs) }, ...once === true && { once },
+  })
+}
+
+function portText (port: number, protocol: MapSpec['protocol']): number | string {
+  return protocol === 'udp' ? `${port}/udp` : port
 }
 
 /**

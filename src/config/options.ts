@@ -149,13 +149,13 @@ function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'
 
 /** The mappings that a file asks for. */
 export function mapsOf (config: Config): MapSpec[] {
-  return config.map.flatMap(({ name, peer: written, port, ports, local, path, balance, probe }): MapSpec[] => {
+  return config.map.flatMap(({ name, peer: written, port, ports, local, clients, path, balance, probe }): MapSpec[] => {
     const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
     const listen = local === undefined ? undefined : parseLocal(local)
     return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last, protocol }) =>
       Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
         const remote = first + index
-        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe } }
+        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path }, ...clients !== undefined && { clients }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe } }
         return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
       }))
   })

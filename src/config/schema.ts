@@ -11,6 +11,7 @@ import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
+import { CLIENT_FORM, isClientBlock } from '../gateway/clients.ts'
 import { ALLOW_FORM, DURATION_FORM, TRUSTED, parseAllow, parseDuration } from '../gateway/expose-options.ts'
 import { BALANCE_FORM, BALANCES, IDENTITY_FORM, IDENTITY_KINDS, MAX_PROBE_S, PATH_FORM, PATH_POLICIES, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
 
@@ -76,6 +77,8 @@ const MapEntry = section({
   ports: list(portRange()).optional().describe('Several overlay ports: numbers, ranges as "8000-8010", either with "/udp" behind it.'),
   local: localPlace().optional()
     .describe('Local ip:port to listen on, or a port alone for the peer\'s own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
+  clients: list(text(CLIENT_FORM, isClientBlock)).min(1, { error: 'at least one, or no `clients` at all' }).optional()
+    .describe('Addresses and blocks of them (CIDR) whose connections are taken, for a `local` that others can reach (--allow-lan). Absent: all.'),
   path: pathPolicy.optional()
     .describe('any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.'),
   balance: z.enum(BALANCES, { error: BALANCE_FORM }).optional()

@@ -10,12 +10,14 @@ import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
+import { clientFilter } from './clients.ts'
 import type { ConnectionTable } from './connections.ts'
 import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
 import { admitDial } from './path-policy.ts'
 import { peersOf } from './specs.ts'
+import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { MapSpec, MappedRecord } from './types.ts'
 
@@ -31,6 +33,8 @@ export class Mapping {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
   readonly #server: Server
+  readonly #takes: (address: string) => boolean
+  readonly #sparse: SparseLog
   readonly #group: PeerGroup | undefined // where there are several peers
   #local = ''
   #bound: AddressInfo | undefined
@@ -39,6 +43,8 @@ export class Mapping {
   constructor (spec: MapSpec, deps: MappingDeps) {
     this.spec = spec
     this.#deps = deps
+    this.#takes = clientFilter(spec.clients)
+    this.#sparse = new SparseLog(deps.log)
     if (peersOf(spec.peer).length > 1) this.#group = groupOf(spec, deps)
     // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => this.#onClient(socket))
@@ -99,6 +105,11 @@ export class Mapping {
   #onClient (socket: Socket): void {
     const { connections, log } = this.#deps
     const { name, peer, port } = this.spec
+    if (!this.#takes(socket.remoteAddress ?? '')) {
+      connections.counters.connections_denied += 1
+      this.#sparse.warn('client', { mapping: name, client: socket.remoteAddress, code: 'DENIED' }, 'a client that is not among `clients` was reset')
+      return resetSocket(socket)
+    }
     const giveUp = new AbortController()
     socket.on('error', () => giveUp.abort())
     socket.once('close', () => giveUp.abort())

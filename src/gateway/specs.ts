@@ -4,6 +4,7 @@
  * What does not read is a USAGE error that names the part; `format*` writes what `parse*` reads.
  */
 import { isIP } from 'node:net'
+import { CLIENT_FORM, isClientBlock } from './clients.ts'
 import { ALLOW_FORM, TRUSTED, formatTerms, parseAllow, readTerm } from './expose-options.ts'
 import type { Balance, ExposeSpec, IdentityKind, MapSpec, PathPolicy, Target } from './types.ts'
 import { formatEndpoint } from '../base/types.ts'
@@ -31,7 +32,8 @@ export function parseMapSpec (text: string): MapSpec {
 export function formatMapSpec (spec: MapSpec): string {
   const peers = peersOf(spec.peer).map((peer) => peer.includes(':') ? `[${peer}]` : peer).join('|')
   const options = (['path', 'balance', 'probe'] as const).map((key) => spec[key] === undefined ? '' : `,${key}=${spec[key]}`)
-  const remote = `${peers}:${spec.port}${suffix(spec.protocol)}${options.join('')}`
+  const clients = (spec.clients ?? []).map((block) => `,client=${block}`)
+  const remote = `${peers}:${spec.port}${suffix(spec.protocol)}${[...options, ...clients].join('')}`
   if (spec.localAddress !== undefined) return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
   return spec.localPort === spec.port ? remote : `${spec.localPort}:${remote}`
 }
@@ -173,14 +175,15 @@ function failing (kind: string, text: string, form: string): Fail {
   return (what) => { throw new PilotError('USAGE', `${kind} "${text}": ${what}; expected ${form}`, { [kind]: text }) }
 }
 
-function parseMapOptions (options: readonly string[], fail: Fail): Pick<MapSpec, 'path' | 'balance' | 'probe'> {
-  const read: { path?: PathPolicy, balance?: Balance, probe?: number } = {}
+function parseMapOptions (options: readonly string[], fail: Fail): Pick<MapSpec, 'path' | 'balance' | 'probe' | 'clients'> {
+  const read: { path?: PathPolicy, balance?: Balance, probe?: number, clients?: readonly string[] } = {}
   for (const option of options) {
     const [, key, value] = /^([a-z]+)=(.*)$/s.exec(option) ?? []
     if (key === 'path') read.path = parsePathPolicy(value!) ?? fail(`"${option}": ${PATH_FORM}`)
     else if (key === 'balance') read.balance = BALANCES.find((known) => known === value) ?? fail(`"${option}": ${BALANCE_FORM}`)
     else if (key === 'probe') read.probe = parsePort(value!) ?? fail(`"${option}": whole seconds`)
-    else fail(`"${option}" is no option; there are path=POLICY, balance=POLICY and probe=SECONDS`)
+    else if (key === 'client') read.clients = [...read.clients ?? [], isClientBlock(value!) ? value! : fail(`"${option}": ${CLIENT_FORM}`)]
+    else fail(`"${option}" is no option; there are path=POLICY, balance=POLICY, probe=SECONDS and client=CIDR`)
   }
   if (read.probe !== undefined && read.probe > MAX_PROBE_S) fail(`"probe=${read.probe}": at most ${MAX_PROBE_S} seconds`)
   return read
@@ -242,7 +245,7 @@ export const NO_GROUP_UDP = 'several peers do not go with /udp: which of them ha
 
 type Protocol = MapSpec['protocol']
 
-const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS], as 8080:agent-b:80'
+const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,client=CIDR]..., as 8080:agent-b:80'
 const EXPOSE_FORM = 'PORT[/udp]=TARGET[,allow=WHO]...[,OPTION]..., as 80=127.0.0.1:3000,allow=agent-a'
 const ONE_PEER = String.raw`\[[^[\]|]*\]|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
 const LOCAL_AND_PEERS = new RegExp(`^(?:(.*?):)??((?:${ONE_PEER})(?:\\|(?:${ONE_PEER}))*)$`, 's')

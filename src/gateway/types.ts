@@ -18,6 +18,7 @@ export interface MapSpec {
   readonly localAddress?: string // absent: the peer's own loopback address
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
+  readonly clients?: readonly string[] // addresses and CIDR blocks that may connect; absent: whoever reaches the local address
   readonly balance?: Balance // between several peers; absent: round-robin
   readonly probe?: number // seconds between connections made only to see whether a peer takes them; absent: none
 }

@@ -9,6 +9,7 @@ import { formatSocketAddress } from '../base/address.ts'
 import type { PilotError } from '../base/errors.ts'
 import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
+import { clientFilter } from './clients.ts'
 import type { Connection } from './connections.ts'
 import { bindError, bindMapping } from './local-listen.ts'
 import type { MappingDeps } from './mapping.ts'
@@ -28,6 +29,7 @@ export class UdpMapping implements Service<MappedRecord> {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
   readonly #sparse: SparseLog
+  readonly #takes: (address: string) => boolean
   readonly #sessions = new UdpSessionTable<MappedSession>()
   #socket: Socket | undefined
   #local = ''
@@ -36,6 +38,7 @@ export class UdpMapping implements Service<MappedRecord> {
   constructor (spec: MapSpec, deps: MappingDeps) {
     this.spec = spec
     this.#deps = deps
+    this.#takes = clientFilter(spec.clients)
     this.#sparse = new SparseLog(deps.log)
   }
 
@@ -93,6 +96,10 @@ export class UdpMapping implements Service<MappedRecord> {
   #open (key: string, client: RemoteInfo): MappedSession | undefined {
     const { connections, node } = this.#deps
     const { name, peer, port, path = 'any' } = this.spec
+    if (!this.#takes(client.address)) {
+      connections.counters.connections_denied += 1
+      return this.#drop('a client that is not among `clients`')
+    }
     if (this.#sessions.isFull) return this.#drop(`${MAX_UDP_SESSIONS} clients have sessions already`)
     let connection: Connection
     try {

@@ -9,7 +9,7 @@ import { loadIdentity } from '../../src/runtime/identity-store.ts'
 import { eventually, pair, Stage } from './harness.ts'
 import type { Address, Pair } from './harness.ts'
 
-const NAMES = ['key', 'stranger', 'tag', 'two', 'slow', 'once', 'short'] as const
+const NAMES = ['key', 'stranger', 'tag', 'two', 'slow', 'once', 'short', 'near', 'far'] as const
 const PORTS = Object.fromEntries(NAMES.map((name, index) => [name, 9_001 + index])) as Record<typeof NAMES[number], number>
 
 let stage: Stage
@@ -28,9 +28,10 @@ before(async () => {
   const { publicKeyBase64: publicKey } = await loadIdentity(stage.path('identity.json'), systemRandom) // makes it: agent-b must know the key of agent-a ahead
   const expose = {
     key: `allow=key:${publicKey}`, stranger: `allow=key:${'A'.repeat(43)}=`, tag: 'allow=tag:ci,allow=net:9', two: 'max-per-peer=2',
-    slow: 'bytes-per-peer=100000', once: 'once', short: 'for=8s',
+    slow: 'bytes-per-peer=100000', once: 'once', short: 'for=8s', near: 'path=any', far: 'path=any',
   }
-  both = await pair(stage, { map: NAMES.map((name) => `0:agent-b:${PORTS[name]}`), args: ['--identity', stage.path('identity.json')] }, { expose: NAMES.map((name) => `${PORTS[name]}=${target},${expose[name]}`) })
+  const clients: Partial<Record<typeof NAMES[number], string>> = { near: ',client=10.0.0.0/8,client=127.0.0.0/8', far: ',client=10.0.0.0/8' }
+  both = await pair(stage, { map: NAMES.map((name) => `0:agent-b:${PORTS[name]}${clients[name] ?? ''}`), args: ['--identity', stage.path('identity.json')] }, { expose: NAMES.map((name) => `${PORTS[name]}=${target},${expose[name]}`) })
 })
 after(async () => stage.close())
 
@@ -38,6 +39,12 @@ test('a key lets its owner in, and nobody else', async () => {
   assert.equal(await greeting('key'), 'hello')
   assert.equal(await greeting('stranger'), undefined)
   assert.equal(await greeting('tag'), undefined) // the registry tells no such tag, and no such network
+})
+
+test('a mapping takes the clients that it names, and resets others', async () => {
+  assert.equal(await greeting('near'), 'hello')
+  assert.equal(await greeting('far'), undefined)
+  assert.equal(await both.a.counter('connections_denied'), 1)
 })
 
 test('the third connection of a peer is refused while two are open', async () => {

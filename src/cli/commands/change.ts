@@ -15,7 +15,7 @@ import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 import { withUpOptions } from './up.ts'
 import type { Command } from 'commander'
 
-interface ChangeOptions extends ReaderOptions, Edit { readonly lan?: string | boolean }
+interface ChangeOptions extends ReaderOptions, Edit { readonly lan?: string | boolean, readonly for?: string, readonly once?: boolean }
 
 export function addChange (cli: Cli): void {
   starter(cli, 'map', 'make a remote port local: [[BIND-IP:]LOCAL-PORT:]PEER:PORT, or a TICKET and perhaps [BIND-IP:]LOCAL-PORT', ['pilotgate map 8080:agent-b:80', 'pilotgate map pgt1_… 8080', 'pilotgate map agent-b:5432 --name db --save'],
@@ -24,7 +24,7 @@ export function addChange (cli: Cli): void {
       const record = await client.map(spec, edit)
       out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`])
     })
-  starter(cli, 'expose', 'offer a local service: PORT=TARGET[,allow=PEER]..., or a local port alone for the holder of the ticket that it prints', ['pilotgate expose 3000', 'pilotgate expose 80=3000', 'pilotgate expose 5432=127.0.0.1:5432,allow=agent-a --save'],
+  starter(cli, 'expose', 'offer a local service: PORT=TARGET[,allow=PEER]..., or a local port alone for the holder of the ticket that it prints', ['pilotgate expose 3000', 'pilotgate expose 80=3000 --for 2h', 'pilotgate expose 5432=127.0.0.1:5432,allow=agent-a --save'],
     async (out, client, spec, edit) => {
       if (isPortAlone(spec)) return await exposeRunning(out, cli.world, client, spec, edit)
       const record = await client.expose(spec, edit)
@@ -48,11 +48,15 @@ function starter (cli: Cli, verb: 'map' | 'expose', summary: string, examples: r
   const usage = verb === 'map' ? 'map <spec> [local]' : 'expose <spec>'
   const command = withEdit(withUpOptions(cli.add(cli.program, usage, `${summary}; runs a gateway in the foreground where none runs`, examples)))
     .option('--name <name>', 'what to call it')
-  if (verb === 'expose') command.option('--lan [ip]', 'with a port alone and no rendezvous named: have the rendezvous of this gateway listen on the LAN, so that the ticket is good on other machines')
+  if (verb === 'expose') command
+    .option('--for <duration>', 'end the exposure and its connections after 90s, 10m, 2h, 1d')
+    .option('--once', 'take one connection, then end the exposure')
+    .option('--lan [ip]', 'with a port alone and no rendezvous named: have the rendezvous of this gateway listen on the LAN, so that the ticket is good on other machines')
   command
-    .action(cli.action(async (out, spec: string, ...rest: readonly unknown[]) => {
+    .action(cli.action(async (out, written: string, ...rest: readonly unknown[]) => {
       const local = verb === 'map' ? rest[0] as string | undefined : undefined
       const options = rest[verb === 'map' ? 1 : 0] as UpOptions & ChangeOptions
+      const spec = withTerms(written, options)
       if (local !== undefined && !spec.startsWith(TICKET_PREFIX)) throw new PilotError('USAGE', `map "${spec}" "${local}": only behind a ticket is there a second word; write LOCAL:PEER:PORT as one`)
       const sources = await readSources(options, cli.world)
       try {
@@ -83,6 +87,13 @@ function withEdit (command: Command): Command {
   return command
     .option('--save', 'write it into the configuration file as well, and keep its comments')
     .option('--if-version <n>', 'only while the configuration has this version (see `status --json`)', numberOption('--if-version', 1, 999_999_999_999))
+}
+
+/** The spec with what the flags say behind it. */
+function withTerms (spec: string, { for: duration, once }: ChangeOptions): string {
+  if (duration === undefined && once !== true) return spec
+  if (isPortAlone(spec)) throw new PilotError('USAGE', '--for and --once go with PORT=TARGET; a port alone makes a ticket, which has a time and one use of its own')
+  return [spec, ...duration === undefined ? [] : [`for=${duration}`], ...once === true ? ['once'] : []].join(',')
 }
 
 function editOf ({ name, save, ifVersion }: ChangeOptions): Edit {
