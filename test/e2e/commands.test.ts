@@ -41,7 +41,7 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
   socket.destroy()
   const missing = await a.cli('unmap', 'mine')
   assert.deepEqual([missing.code, missing.stderr.includes('hint: There are none.')], [5, true], missing.stderr)
-  for (const [line, code] of [[['map', 'agent-b'], 2], [['map', 'agent-b:80', '--save'], 2], [['expose', '80'], 2]] as const) assert.equal((await a.cli(...line)).code, code, line.join(' '))
+  for (const [line, code] of [[['map', 'agent-b'], 2], [['map', 'agent-b:80', '--save'], 2], [['expose', '80='], 2], [['expose', '80=3000', '--for', 'soon'], 2], [['expose', '80', '--once'], 2]] as const) assert.equal((await a.cli(...line)).code, code, line.join(' '))
 })
 
 test('--save writes into the file and keeps its comments; without it the file stays as it is', async () => {
