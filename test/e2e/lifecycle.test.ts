@@ -150,7 +150,7 @@ test('status, peers, connections, mappings, exposes and ping have the fields of 
   assert.deepEqual([peer['nodeId'], peer['address'], peer['hostname'], peer['trusted'], peer['state'], peer['streams']], [b.ready.node.nodeId, b.ready.node.address, 'agent-b', true, 'connected', 1])
   assert.deepEqual(Object.keys(peer['path'] as object).sort(), ['endpoint', 'kind', 'mtu', 'rttMs'])
   const [[mapped], [exposed]] = [await a.json<Record<string, unknown>[]>('connections'), await b.json<Record<string, unknown>[]>('connections')]
-  const fields = ['bytesIn', 'bytesOut', 'direction', 'id', 'local', 'nodeId', 'openedMs', 'peer', 'remote', 'service', 'state']
+  const fields = ['bytesIn', 'bytesOut', 'direction', 'id', 'local', 'nodeId', 'openedMs', 'peer', 'protocol', 'remote', 'service', 'state']
   assert.deepEqual([Object.keys(mapped!).sort(), Object.keys(exposed!).sort()], [fields, fields])
   assert.deepEqual([mapped!['direction'], mapped!['bytesOut'], mapped!['bytesIn'], mapped!['nodeId'], mapped!['state']], ['map', 5, 5, b.ready.node.nodeId, 'open'])
   assert.deepEqual([exposed!['direction'], exposed!['bytesOut'], exposed!['bytesIn'], exposed!['nodeId'], exposed!['state']], ['expose', 5, 5, a.ready.node.nodeId, 'open'])
