@@ -1,6 +1,9 @@
 /** Flags, variables and a file go in, the options that the gateway sees come out; nothing is read from the real environment. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
 import type { GatewayOptions } from '../../../src/gateway/types.ts'
 import { parseConfig } from '../../../src/config/load.ts'
@@ -28,6 +31,21 @@ test('public and allow-lan are read from variables as true or false, and a flag 
   assert.equal(resolveOptions({ flags: {}, env: { ...env, PILOTGATE_PUBLIC: '0' }, file: fileOf('node: { public: true }') }).public, false)
   assert.equal(resolveOptions({ flags: { public: true }, env: { ...env, PILOTGATE_PUBLIC: 'off' } }).public, true)
   rejects({ }, 'USAGE', /PILOTGATE_PUBLIC "maybe": expected true or false/, { PILOTGATE_PUBLIC: 'maybe' })
+})
+
+test('networks to join are numbers, or have their token in a file beside the configuration; a daemon joins by itself', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pg-options-'))
+  await writeFile(join(folder, 'net7.token'), 'secret\n')
+  const file = { config: parseConfig('version: 1\nnode: { networks: [3, { id: 7, tokenFile: net7.token }] }', 'g.yaml'), folder }
+  assert.deepEqual(resolveOptions({ flags: {}, env, file }).networks, [{ network: 3, token: undefined }, { network: 7, token: 'secret' }])
+  assert.throws(() => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file }), /node\.networks does not go with --daemon/)
+  await rm(folder, { recursive: true })
+  assert.throws(() => resolveOptions({ flags: {}, env, file }), (error: unknown) => error instanceof PilotError && error.code === 'USAGE' && /the token of network 7: ENOENT/.test(error.message))
+})
+
+test('byte limits do not go with headers, nor several peers with UDP', () => {
+  assert.throws(() => resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }), /limits of bytes go with connections carried unchanged/)
+  assert.throws(() => resolveOptions({ flags: { map: ['a|b:53/udp'] }, env }), /several peers do not go with \/udp/)
 })
 
 test('lists of all sources add up, and a peer asked for twice is asked once', () => {
