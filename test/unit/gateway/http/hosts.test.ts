@@ -14,7 +14,7 @@ const NAMES: readonly (readonly [host: string, service: string, peer: string, po
   ['bob.pilot', 'bob', 'carol', 8080], // the mapping of that name comes before the peer
   ['7.pilot.localhost', '7:80', '7', 80],
 ]
-for (const [host, service, peer, port] of NAMES) test(`${host} is ${service}`, () => assert.deepEqual(destinationOf(host, MAPPINGS), { service, peer, port }))
+for (const [host, service, peer, port] of NAMES) test(`${host} is ${service}`, () => assert.deepEqual(destinationOf(host, MAPPINGS), { service, peer, port, ...!service.includes(':') && { mapping: service } }))
 
 for (const host of [undefined, '', 'localhost:8088', '127.0.0.1:8088', 'pilot.localhost', '.pilot', 'alice.example', 'alice.pilot.example', 'a.b.pilot', 'al ice.pilot', 'alice.pilot.localhost.example', '-.pilot']) {
   test(`${host ?? 'no host'} is nobody`, () => assert.throws(() => destinationOf(host, MAPPINGS), (error) => error instanceof PilotError && error.code === 'NOT_FOUND'))
