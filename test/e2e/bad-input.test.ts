@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { Gateway, Rendezvous, Stage } from './harness.ts'
 import type { Ran } from './harness.ts'
@@ -110,7 +111,7 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
 
   test('an identity file that others can read is refused and left as it is', async () => {
     // A copy of a real one with mode 0644: content and mode are the same afterwards.
-    const file = stage.path('exposed.json')
+    const file = join(await keyFolder('exposed'), 'exposed.json')
     const text = await readFile(`${running.stateDir}/identity.json`, 'utf8')
     await writeFile(file, text)
     await chmod(file, 0o644)
@@ -125,7 +126,7 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
 
   test('an identity file that holds no identity is refused and left as it is', async () => {
     for (const [index, text] of ['', 'not json', '{}', '{"private_key":"AAAA","public_key":"AAAA"}', '\0\0\0'].entries()) {
-      const file = stage.path(`corrupt-${index}.json`)
+      const file = join(await keyFolder(`corrupt-${index}`), `corrupt-${index}.json`)
       await writeFile(file, text, { mode: 0o600 })
       const { code, stdout } = await up(`corrupt-${index}`, ['--identity', file])
       assert.equal(code, 2, JSON.stringify(text))
@@ -136,14 +137,14 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
 
   test('an identity file that cannot be read is refused and not replaced', async () => {
     // A folder in its place; and, where the test is not root, a file without permissions.
-    const folder = stage.path('identity-folder')
+    const folder = join(await keyFolder('folder'), 'identity')
     await mkdir(folder, { mode: 0o700 })
     const { code, stdout } = await up('folder', ['--identity', folder])
     assert.equal(code, 2)
     errorOf(stdout, 'IDENTITY_UNREADABLE')
     assert.ok((await stat(folder)).isDirectory())
     if (process.getuid?.() === 0) return
-    const file = stage.path('forbidden.json')
+    const file = join(await keyFolder('forbidden'), 'forbidden.json')
     await writeFile(file, '{}', { mode: 0o000 })
     errorOf((await up('forbidden', ['--identity', file])).stdout, 'IDENTITY_UNREADABLE')
   })
@@ -208,6 +209,13 @@ function errorOf (stdout: string, code: string): ErrorLine {
 
 async function up (name: string, args: readonly string[]): Promise<Ran> {
   return await stage.pilotgate(['up', '--json', '--state-dir', stage.path(`state-${name}`), ...args.includes('--listen') ? NOWHERE.slice(0, 4) : NOWHERE, ...args])
+}
+
+/** One gateway at a time has the folder of an identity, trust.json being there too; these tests run side by side. */
+async function keyFolder (name: string): Promise<string> {
+  const folder = stage.path(`keys-${name}`)
+  await mkdir(folder, { mode: 0o700 })
+  return folder
 }
 
 async function config (text: string): Promise<string> {
