@@ -56,6 +56,22 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
+test('what failed for lack of trust a moment ago is dialled afresh once there is trust', () => {
+  const { sim, host, guest } = stage(1)
+  host.listen(80, () => {})
+  const peer = formatAddress({ network: 0, node: host.nodeId })
+  ask(guest, host, 'please')
+  sim.until('the request arrives', 60_000, () => host.core.context.trust.pending.length > 0)
+  const early = guest.dial(peer, 80)
+  sim.until('the first dial fails', 5_000, () => early.state === 'failed')
+  assert.equal(early.failure, 'NOT_TRUSTED')
+  host.turn((now) => host.core.approveTrust(now, guest.nodeId))
+  sim.until('trust of both', 900, () => trusts(host, guest) && trusts(guest, host))
+  const late = guest.dial(peer, 80)
+  sim.until('the second dial is settled', 5_000, () => late.state !== 'dialling')
+  assert.equal(late.state, 'open', late.failure)
+})
+
 test('the judge is not asked about somebody under the node id of a trusted peer with another key', () => {
   const { sim, host, guest } = stage(1)
   let asked = 0

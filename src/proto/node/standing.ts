@@ -414,6 +414,7 @@ export class Standing {
     if (peer !== undefined) {
       peer.key = options.pinnedKeys.get(node) ?? key
       peer.hostname = hostname ?? peer.hostname
+      peer.failedAt = -Infinity // what failed for lack of trust would not fail now
     }
     this.#report(now, node)
     this.#context.emit({ kind: 'trust', node, hostname, state: 'approved' })
