@@ -37,7 +37,7 @@ function checkCore (core: OverlayCore): void {
     if (peer.tunnel.ready && peer.ready.size + peer.control.size > 0) assert.ok(peer.queued, 'a peer with output stands in no queue')
   }
   assert.equal(context.streams, streams, 'the count of streams')
-  assert.ok(context.streamShared.budget.usedBytes >= 0)
+  assert.ok(context.streamShared.receiveBudget.usedBytes >= 0)
 }
 
 function randomDatagram (random: Random, known: readonly Datagram[]): Uint8Array {

@@ -86,7 +86,7 @@ function randomPacket (random: Random, subject: Subject): Packet {
 function randomUse (random: Random, { stream, now }: Subject): void {
   const what = random.below(40)
   if (what < 20) stream.write(random.bytes(random.below(random.chance(0.01) ? 400_000 : 3_000)))
-  else if (what < 30) for (let i = random.below(10); i > 0 && stream.read() !== undefined; i--) stream.onRead()
+  else if (what < 30) for (let i = random.below(10); i > 0 && stream.read() !== undefined; i--) stream.onRead(now)
   else if (what === 30) stream.shutdown(now)
   else if (what === 31) stream.close(now)
   else if (what === 32 && random.chance(0.1)) stream.reset(now)
@@ -149,7 +149,7 @@ for (let seed = 1; seed <= 30; seed++) {
         subject.turn(() => { subject.stream.write(bytes) }, mtu)
       } else if (what < 9) {
         for (let chunk = subject.stream.read(); chunk !== undefined; chunk = subject.stream.read()) written.get(other)!.check(chunk)
-        subject.turn(() => subject.stream.onRead(), mtu)
+        subject.turn(() => subject.stream.onRead(subject.now), mtu)
       } else {
         bob.now = alice.now = Math.max(alice.now, bob.now)
         subject.wait(random, mtu)

@@ -91,7 +91,7 @@ export class NodeContext {
     this.network = options.network
     this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints)
     this.ports = new Ports(options.random)
-    this.streamShared = { maxSegment: options.maxSegment, budget: { usedBytes: 0 } }
+    this.streamShared = { maxSegment: options.maxSegment, receiveBudget: { usedBytes: 0 }, sendBudget: { usedBytes: 0 } }
   }
 
   count (what: string, by = 1): void {
@@ -125,6 +125,8 @@ export class NodeContext {
 
   addStream (peer: Peer, stream: Stream): void {
     peer.streams.set(streamKey(stream.localPort, stream.remotePort), stream)
+    const rttMs = peer.paths.current?.rttMs
+    if (rttMs !== undefined) stream.sender.rtt.seed(rttMs)
     this.streams += 1
     this.heap.update(peer) // with a stream it is watched
   }

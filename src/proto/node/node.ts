@@ -218,7 +218,7 @@ export class OverlayCore {
 
   /** Bytes were read from the stream: its window may have opened. */
   afterRead (now: Instant, stream: Stream): void {
-    stream.onRead()
+    stream.onRead(now)
     this.#touch(now, stream)
   }
 

@@ -1,18 +1,30 @@
 /**
- * How much a stream may have in flight: CUBIC (RFC 9438) with slow start (RFC 5681), behind an interface of four calls.
+ * How much a stream may have in flight: CUBIC (RFC 9438), its slow start watched by HyStart++ (RFC 9406), behind one small
+ * interface. While losses are repaired recovery.ts meters what is sent; the window here is where that ends.
  * Bytes, not segments: the segment size changes with the path.
  */
 import type { Instant } from '../../base/types.ts'
 import { CUBIC_BETA, CUBIC_C, INITIAL_WINDOW_BYTES, INITIAL_WINDOW_SEGMENTS } from './constants.ts'
+import { HyStart } from './hystart.ts'
+import type { RttEstimator } from './rtt.ts'
+
+/** An acknowledgement outside of recovery. One object is filled again and again. */
+export interface AckSample {
+  now: Instant
+  ackedBytes: number
+  flightBytes: number // in flight before it: a window that is not used must not grow (RFC 7661)
+  una: number // offsets after it
+  nxt: number
+}
 
 export interface CongestionController {
   readonly cwndBytes: number
-  /** @param flightBytes in flight before this ACK: a window that is not used must not grow (RFC 7661). */
-  onAcked (now: Instant, ackedBytes: number, srttMs: number, flightBytes: number): void
-  /** A loss that starts a new recovery episode. */
-  onLoss (now: Instant): void
+  readonly inSlowStart: boolean
+  onAcked (ack: AckSample, rtt: RttEstimator): void
+  /** A loss that starts a new recovery episode: cwndBytes is now where that shall end. */
+  onLoss (): void
   /** The retransmission timer expired. */
-  onTimeout (now: Instant): void
+  onTimeout (): void
   /** The path now carries segments of this size, bytes. */
   onSegmentSize (bytes: number): void
 }
@@ -21,6 +33,7 @@ export class Cubic implements CongestionController {
   cwndBytes: number
   #mss: number
   #ssthresh = Infinity
+  readonly #hystart = new HyStart()
   #wMax = 0 // bytes: cwnd before the last reduction
   #epochStart: Instant = -1
   #k = 0 // seconds until the cubic curve is back at wMax
@@ -31,38 +44,43 @@ export class Cubic implements CongestionController {
     this.cwndBytes = initialWindow(mss)
   }
 
+  get inSlowStart (): boolean { return this.cwndBytes < this.#ssthresh }
+
   onSegmentSize (bytes: number): void {
     const untouched = this.cwndBytes === initialWindow(this.#mss) && this.#ssthresh === Infinity
     this.#mss = bytes
     this.cwndBytes = untouched ? initialWindow(bytes) : Math.max(this.cwndBytes, 2 * bytes)
   }
 
-  onAcked (now: Instant, ackedBytes: number, srttMs: number, flightBytes: number): void {
-    if (this.cwndBytes < this.#ssthresh) {
-      if (2 * flightBytes >= this.cwndBytes) this.cwndBytes += ackedBytes // RFC 5681 §3.1, byte counting
+  onAcked (ack: AckSample, rtt: RttEstimator): void {
+    if (this.inSlowStart) {
+      if (2 * ack.flightBytes >= this.cwndBytes) this.cwndBytes += ack.ackedBytes / this.#hystart.divisor // RFC 5681 §3.1, byte counting
+      if (this.#hystart.onAcked(ack.una, ack.nxt, rtt)) this.#ssthresh = this.cwndBytes
       return
     }
-    if (flightBytes < USED_SHARE * this.cwndBytes) {
+    if (ack.flightBytes < USED_SHARE * this.cwndBytes) {
       this.#epochStart = -1 // §5.8: an idle writer does not ride the curve
       return
     }
-    if (this.#epochStart < 0) this.#startEpoch(now)
-    const t = (now - this.#epochStart + srttMs) / 1_000
+    if (this.#epochStart < 0) this.#startEpoch(ack.now)
+    const t = (ack.now - this.#epochStart + rtt.srttMs) / 1_000
     const segments = CUBIC_C * (t - this.#k) ** 3 + this.#wMax / this.#mss // §4.2
     const target = Math.min(Math.max(segments * this.#mss, this.cwndBytes), 1.5 * this.cwndBytes)
-    this.#wEst += RENO_ALPHA * this.#mss * (ackedBytes / this.cwndBytes) // §4.3
+    // §4.3: once Reno's estimate has reached the last maximum it grows as Reno does, by a segment a round trip
+    this.#wEst += (this.#wEst >= this.#wMax ? 1 : RENO_ALPHA) * this.#mss * (ack.ackedBytes / this.cwndBytes)
     if (this.#wEst > target) this.cwndBytes = Math.max(this.cwndBytes, this.#wEst)
-    else this.cwndBytes += (target - this.cwndBytes) * (ackedBytes / this.cwndBytes)
+    else this.cwndBytes += (target - this.cwndBytes) * (ack.ackedBytes / this.cwndBytes)
   }
 
-  onLoss (_now: Instant): void {
+  onLoss (): void {
     this.#reduce()
     this.cwndBytes = this.#ssthresh
   }
 
-  onTimeout (_now: Instant): void {
+  onTimeout (): void {
     this.#reduce()
     this.cwndBytes = this.#mss // RFC 5681 §3.1: loss window
+    this.#hystart.restart()
   }
 
   #reduce (): void {

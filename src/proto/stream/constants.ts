@@ -19,18 +19,27 @@ export const DELAYED_ACK_MS = 5 // a reply within this time carries the ACK with
 export const PEER_ACK_DELAY_MS = 40 // the most a Go peer waits; what a tail-loss probe has to allow for
 
 // Buffers. What a stalled connection can hold is the small number of each pair; the large one takes a peer that drains it.
-/** Received bytes a stream may hold for its reader: at first, and once its reader has shown to keep up. */
+/**
+ * Received bytes a stream may hold for its reader: at first, and at most, where the path needs it: twice what the reader
+ * takes in a round trip. The limit is what the window field can say; 100 ms at 1.3 Gbit/s.
+ */
 export const RECEIVE_INITIAL_BYTES = 262_144
-export const RECEIVE_LIMIT_BYTES = 1_048_576
+export const RECEIVE_LIMIT_BYTES = 65_535 * 256
 /** Unread bytes of all streams of a node together, beyond which no stream is given a larger window than at first. */
 export const RECEIVE_BUDGET_BYTES = 67_108_864
+/** A round trip shorter than this is taken for as long, ms: a reader here takes its bytes a turn of the event loop at a time. */
+export const RECEIVE_ROUND_MIN_MS = 4
+/** And where none was measured: between continents. */
+export const RECEIVE_ROUND_UNKNOWN_MS = 100
 /** Written bytes a stream may hold unacknowledged: at least, at most, and in between twice the congestion window. */
 export const SEND_INITIAL_BYTES = 262_144
-export const SEND_LIMIT_BYTES = 1_048_576
+export const SEND_LIMIT_BYTES = 2 * RECEIVE_LIMIT_BYTES
+/** Unacknowledged bytes of all streams of a node together, beyond which each holds the least only. */
+export const SEND_BUDGET_BYTES = 67_108_864
 /** Units of the window field in packets that we send (WINDOW_BYTES option): 2^8 bytes, so 65535 of them are 16 MiB. */
 export const WINDOW_SHIFT = 8
-/** Out-of-order segments kept. Beyond it they are dropped and sent again; a Go peer keeps 128. */
-export const OUT_OF_ORDER_SEGMENTS = 1_024
+/** Out-of-order segments kept: a full window of the smallest path. Beyond it they are dropped and sent again; a Go peer keeps 128. */
+export const OUT_OF_ORDER_SEGMENTS = 16_384
 /** A window update is worth a packet when it opens by this share of the limit. */
 export const WINDOW_UPDATE_SHARE = 4
 

@@ -1,9 +1,12 @@
 /** Where in its life a stream is, how it ended, and what it shares with the others of its node. */
-import type { ReceiveBudget } from './receive.ts'
+
+/** Bytes that all streams of one node hold together. */
+export interface Budget { usedBytes: number }
 
 export interface StreamShared {
   readonly maxSegment: number // largest payload that we take in one packet, bytes
-  readonly budget: ReceiveBudget
+  readonly receiveBudget: Budget // received and unread
+  readonly sendBudget: Budget // written and not acknowledged
 }
 
 export type StreamPhase = 'syn-sent' | 'syn-received' | 'established' | 'time-wait' | 'resetting' | 'closed'

@@ -4,19 +4,13 @@
  * Positions are offsets as in send.ts.
  */
 import { ChunkQueue } from '../../base/chunk-queue.ts'
+import type { Instant } from '../../base/types.ts'
 import * as k from './constants.ts'
+import { EarlySegments } from './early.ts'
+import type { Budget } from './lifecycle.ts'
 
 /** What became of a segment. */
 export type SegmentFate = 'in_order' | 'early' | 'old' | 'refused'
-
-/** Unread bytes of all streams of one node. */
-export interface ReceiveBudget { usedBytes: number }
-
-interface EarlySegment {
-  start: number
-  end: number
-  payload: Uint8Array
-}
 
 export class Receiver {
   /** First offset not yet received. */
@@ -25,18 +19,17 @@ export class Receiver {
   finished = false
   #queue = new ChunkQueue()
   #queuedBytes = 0
-  #early: EarlySegment[] = [] // ascending, not overlapping
-  #earlyBytes = 0
-  #recent: number[] = [] // starts of the latest early segments, newest last
+  readonly #early = new EarlySegments()
   #finOffset = -1
   #edge = 0 // first offset that we told the peer not to send
   #plain = false
   #closed = false
   #limit = k.RECEIVE_INITIAL_BYTES
-  #readSinceGrowth = 0
-  readonly #budget: ReceiveBudget
+  #roundAt: Instant = 0 // when the round trip began in which the reader took
+  #roundBytes = 0
+  readonly #budget: Budget
 
-  constructor (budget: ReceiveBudget) {
+  constructor (budget: Budget) {
     this.#budget = budget
   }
 
@@ -46,7 +39,7 @@ export class Receiver {
   }
 
   get queuedBytes (): number { return this.#queuedBytes }
-  get hasGap (): boolean { return this.#early.length > 0 }
+  get hasGap (): boolean { return !this.#early.empty }
   /** The peer ended at an offset that has not been reached yet. */
   get finSeen (): boolean { return this.#finOffset >= 0 }
 
@@ -60,18 +53,17 @@ export class Receiver {
     if (this.#closed || (this.#finOffset >= 0 && end > this.#finOffset)) return this.#closed ? 'old' : 'refused'
     if (end > this.#edge + this.#slack) return 'refused'
     if (fin) this.#finOffset = end
-    if (offset > this.next) return this.#keepEarly(offset, end, payload)
+    if (offset > this.next) return payload.length === 0 ? 'early' : this.#early.insert(offset, payload) // a FIN ahead of its data: its place is noted
     if (payload.length > 0) this.#append(offset < this.next ? payload.subarray(this.next - offset) : payload)
-    if (this.#early.length > 0) this.#pullEarly()
+    if (!this.#early.empty) this.#pullEarly()
     this.#checkFin()
     return 'in_order'
   }
 
   /** The peer ended without sequencing its FIN (no HALF_CLOSE): what is missing will never come. */
   handlePlainFin (offset: number): 'clean' | 'truncated' {
-    const clean = offset === this.next && this.#early.length === 0
-    this.#early = []
-    this.#earlyBytes = 0
+    const clean = offset === this.next && this.#early.empty
+    this.#early.clear()
     this.finished = true
     return clean ? 'clean' : 'truncated'
   }
@@ -82,13 +74,23 @@ export class Receiver {
     if (chunk === undefined) return undefined
     this.#queuedBytes -= chunk.length
     this.#budget.usedBytes -= chunk.length
-    this.#readSinceGrowth += chunk.length
-    // A reader that has emptied the whole window is worth a larger one, while memory is not short.
-    if (this.#readSinceGrowth >= this.#limit && this.#limit < k.RECEIVE_LIMIT_BYTES && this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES) {
-      this.#limit *= 2
-      this.#readSinceGrowth = 0
-    }
+    this.#roundBytes += chunk.length
     return chunk
+  }
+
+  /**
+   * The reader took bytes. The window follows what it takes in a round trip: less than twice that would leave the path
+   * idle, and a reader that does not keep up shall hold no more than at first.
+   * @param rttMs 0 where it is not known.
+   */
+  onRead (now: Instant, rttMs: number): void {
+    const roundMs = rttMs === 0 ? k.RECEIVE_ROUND_UNKNOWN_MS : Math.max(rttMs, k.RECEIVE_ROUND_MIN_MS)
+    if (now - this.#roundAt < roundMs && this.#roundBytes < this.#limit) return
+    if (2 * this.#roundBytes > this.#limit && this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES) {
+      this.#limit = Math.min(2 * this.#roundBytes, 2 * this.#limit, k.RECEIVE_LIMIT_BYTES)
+    }
+    this.#roundAt = now
+    this.#roundBytes = 0
   }
 
   /** Free room, bytes, that may be promised to the peer now. */
@@ -107,7 +109,7 @@ export class Receiver {
   /** The window field to send: units of 2^WINDOW_SHIFT bytes, or slots for a plain peer. Promises are kept: the edge never moves back. */
   takeWindow (): number {
     if (this.#plain) {
-      const slots = Math.floor((this.freeBytes - this.#earlyBytes - (k.PLAIN_SLOT_BYTES - 1)) / k.PLAIN_SLOT_BYTES)
+      const slots = Math.floor((this.freeBytes - this.#early.bytes - (k.PLAIN_SLOT_BYTES - 1)) / k.PLAIN_SLOT_BYTES)
       const field = Math.min(Math.max(slots, 1), k.PLAIN_MAX_SLOTS) // 0 would mean 'no limit' (stream.md Q4)
       this.#edge = Math.max(this.#edge, this.next + field * k.PLAIN_SLOT_BYTES)
       return field
@@ -132,9 +134,7 @@ export class Receiver {
    * @returns the number of blocks written to `out`.
    */
   sackBlocks (out: Float64Array, max: number): number {
-    let count = this.#mergeBlocks(out, this.#plain ? max : out.length / 2)
-    if (count > max) count = this.#keepRecent(out, count, max)
-    return count
+    return this.#early.blocks(out, max, !this.#plain)
   }
 
   /** Nobody will read any more: forget everything, take nothing. */
@@ -142,8 +142,7 @@ export class Receiver {
     this.#queue.clear()
     this.#budget.usedBytes -= this.#queuedBytes
     this.#queuedBytes = 0
-    this.#early = []
-    this.#earlyBytes = 0
+    this.#early.clear()
     this.#closed = true
   }
 
@@ -167,67 +166,6 @@ export class Receiver {
   }
 
   #pullEarly (): void {
-    let taken = 0
-    for (const early of this.#early) {
-      if (early.start > this.next) break
-      taken += 1
-      this.#earlyBytes -= early.payload.length
-      if (early.end > this.next) this.#append(early.start < this.next ? early.payload.subarray(this.next - early.start) : early.payload)
-    }
-    if (taken > 0) this.#early.splice(0, taken)
-    if (this.#early.length === 0) this.#recent.length = 0
-  }
-
-  #keepEarly (start: number, end: number, payload: Uint8Array): SegmentFate {
-    if (payload.length === 0) return 'early' // a FIN ahead of its data: its place is noted
-    const early = this.#early
-    let at = early.length
-    while (at > 0 && early[at - 1]!.start > start) at -= 1
-    // Overlaps come only from a sender that cuts anew; the piece already here wins.
-    const from = Math.max(start, early[at - 1]?.end ?? start)
-    const to = Math.min(end, early[at]?.start ?? end)
-    if (from >= to) return 'old'
-    if (early.length >= k.OUT_OF_ORDER_SEGMENTS) return 'refused'
-    const piece = from === start && to === end ? payload : payload.subarray(from - start, to - start)
-    early.splice(at, 0, { start: from, end: to, payload: piece })
-    this.#earlyBytes += piece.length
-    this.#recent.push(from)
-    if (this.#recent.length > RECENT) this.#recent.shift()
-    return 'early'
-  }
-
-  #mergeBlocks (out: Float64Array, most: number): number {
-    let count = 0
-    for (const early of this.#early) {
-      if (count > 0 && out[2 * count - 1] === early.start) out[2 * count - 1] = early.end
-      else {
-        if (count === most) break
-        out[2 * count] = early.start
-        out[2 * count + 1] = early.end
-        count += 1
-      }
-    }
-    return count
-  }
-
-  #keepRecent (out: Float64Array, count: number, max: number): number {
-    const chosen = new Set<number>()
-    for (let i = this.#recent.length - 1; i >= 0 && chosen.size < max; i--) {
-      const start = this.#recent[i]!
-      for (let block = 0; block < count; block++) {
-        if (out[2 * block]! <= start && start < out[2 * block + 1]!) chosen.add(block)
-      }
-    }
-    for (let block = 0; block < count && chosen.size < max; block++) chosen.add(block)
-    let kept = 0
-    for (let block = 0; block < count; block++) {
-      if (!chosen.has(block)) continue
-      out[2 * kept] = out[2 * block]!
-      out[2 * kept + 1] = out[2 * block + 1]!
-      kept += 1
-    }
-    return kept
+    for (let payload = this.#early.take(this.next); payload !== undefined; payload = this.#early.take(this.next)) this.#append(payload)
   }
 }
-
-const RECENT = 8 // early segments remembered as recent: twice the blocks of one ACK

@@ -7,16 +7,26 @@ export class RttEstimator {
   minRttMs = Infinity // windowless: a stream's path may only look slower than it is, never faster
   latestMs = 0
   #backoff = 1
+  #sampled = false
+
+  /** What the path to the peer took lately, ms: better than nothing until the first sample. */
+  seed (rttMs: number): void {
+    if (this.srttMs > 0) return
+    this.srttMs = Math.max(rttMs, CLOCK_MS)
+    this.rttvarMs = rttMs / 2
+  }
 
   /**
-   * @param rttMs ACK arrival minus send instant, ms, of a segment sent exactly once (Karn, §3).
+   * @param rttMs ACK arrival minus send instant, ms, of the first segment acknowledged that was sent exactly once (Karn, §3).
+   * @param leastMs the same of the last such segment: it did not wait for others to be acknowledged with.
    * @throws RangeError if negative or NaN: a bug of the caller, never the peer's doing.
    */
-  onSample (rttMs: number): void {
-    if (!(rttMs >= 0)) throw new RangeError(`rttMs must be >= 0, got ${rttMs}`)
-    this.latestMs = rttMs
-    if (rttMs < this.minRttMs) this.minRttMs = rttMs
-    if (this.srttMs === 0) { // §2.2
+  onSample (rttMs: number, leastMs = rttMs): void {
+    if (!(rttMs >= 0 && leastMs >= 0)) throw new RangeError(`rttMs must be >= 0, got ${rttMs} and ${leastMs}`)
+    this.latestMs = leastMs
+    if (leastMs < this.minRttMs) this.minRttMs = leastMs
+    if (!this.#sampled) { // §2.2
+      this.#sampled = true
       this.srttMs = Math.max(rttMs, CLOCK_MS)
       this.rttvarMs = rttMs / 2
     } else { // §2.3: RTTVAR first, from the old SRTT

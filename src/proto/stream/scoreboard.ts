@@ -1,7 +1,9 @@
 /**
  * What is in flight: the segments sent and not yet cumulatively acknowledged, in order, each with its boundaries,
  * its last transmission and its fate (RFC 6675 scoreboard, RFC 8985 per-segment times).
- * Segment objects are reused: a segment costs no garbage.
+ * Segment objects are reused: a segment costs no garbage. Nothing here walks the whole flight for one acknowledgement:
+ * those whose fate is open hang in a list by time of transmission (RFC 8985 §6.2), and what waits to be sent again is
+ * looked for from where the last search ended.
  */
 import type { Instant } from '../../base/types.ts'
 
@@ -13,23 +15,42 @@ export interface Segment {
   transmissions: number
   sacked: boolean
   lost: boolean // waits for retransmission
+  /** Neighbours by time of transmission, while neither SACKed nor lost. */
+  earlier: Segment | undefined
+  later: Segment | undefined
 }
 
 export class Scoreboard {
-  #ring: Segment[] = []
+  #ring: Segment[] = NO_SEGMENTS
   #head = 0
   #size = 0
   /** Bytes sent, not acknowledged, not SACKed, not deemed lost: `pipe` of RFC 6675 §4. */
   flightBytes = 0
   sackedCount = 0
   lostCount = 0
-  /** Segments in flight that were sent more than once: while any is out, send times are not in order. */
+  /** Segments in flight that were sent more than once. */
   retransmittedCount = 0
+  /** Of those whose fate is open: sent first, and last. */
+  oldest: Segment | undefined
+  #newest: Segment | undefined
+  #lostFrom = 0 // no segment that starts below waits to be sent again
 
   get size (): number { return this.#size }
 
   at (index: number): Segment {
     return this.#ring[(this.#head + index) & (this.#ring.length - 1)]!
+  }
+
+  /** Index of the first segment that starts at or behind `offset`. */
+  indexFrom (offset: number): number {
+    let low = 0
+    let high = this.#size
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.at(middle).start < offset) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   push (start: number, end: number, fin: boolean, now: Instant): void {
@@ -44,6 +65,7 @@ export class Scoreboard {
     segment.lost = false
     this.#size += 1
     this.flightBytes += end - start
+    this.#link(segment)
   }
 
   /** Removes the first segment: it is acknowledged. Valid until the next push. */
@@ -51,7 +73,7 @@ export class Scoreboard {
     const segment = this.at(0)
     if (segment.sacked) this.sackedCount -= 1
     else if (segment.lost) this.lostCount -= 1
-    else this.flightBytes -= segment.end - segment.start
+    else this.#unlink(segment)
     if (segment.transmissions > 1) this.retransmittedCount -= 1
     this.#head = (this.#head + 1) & (this.#ring.length - 1)
     this.#size -= 1
@@ -65,22 +87,24 @@ export class Scoreboard {
     if (segment.lost) {
       segment.lost = false
       this.lostCount -= 1
-    } else this.flightBytes -= segment.end - segment.start
+    } else this.#unlink(segment)
   }
 
   markLost (segment: Segment): void {
     if (segment.lost || segment.sacked) return
     segment.lost = true
     this.lostCount += 1
-    this.flightBytes -= segment.end - segment.start
+    if (segment.start < this.#lostFrom) this.#lostFrom = segment.start
+    this.#unlink(segment)
   }
 
   markResent (segment: Segment, now: Instant): void {
     if (segment.lost) {
       segment.lost = false
       this.lostCount -= 1
-      this.flightBytes += segment.end - segment.start
-    }
+    } else this.#unlink(segment)
+    this.flightBytes += segment.end - segment.start
+    this.#link(segment)
     if (segment.transmissions === 1) this.retransmittedCount += 1
     segment.transmissions += 1
     segment.sentAt = now
@@ -89,8 +113,10 @@ export class Scoreboard {
   /** Index of the first segment waiting for retransmission, or -1. */
   firstLost (): number {
     if (this.lostCount === 0) return -1
-    for (let i = 0; i < this.#size; i++) if (this.at(i).lost) return i
-    return -1
+    let index = this.indexFrom(this.#lostFrom)
+    while (!this.at(index).lost) index += 1
+    this.#lostFrom = this.at(index).start
+    return index
   }
 
   /** Cuts a segment in two at `offset`; the second part waits for retransmission, as the first will have been sent. */
@@ -102,26 +128,57 @@ export class Scoreboard {
     this.#ring[(this.#head + index + 1) & mask] = spare
     this.#size += 1
     const first = this.at(index)
-    Object.assign(spare, first, { start: offset, lost: true })
+    spare.start = offset
+    spare.end = first.end
+    spare.fin = first.fin
+    spare.sentAt = first.sentAt
+    spare.transmissions = first.transmissions
+    spare.sacked = false
+    spare.lost = true
     first.end = offset
     first.fin = false
     this.lostCount += 1
+    if (offset < this.#lostFrom) this.#lostFrom = offset
     if (!first.lost) this.flightBytes -= spare.end - spare.start
     if (spare.transmissions > 1) this.retransmittedCount += 1
   }
 
   clear (): void {
-    this.#ring = []
+    this.#ring = NO_SEGMENTS
+    this.oldest = this.#newest = undefined
     this.#head = this.#size = 0
     this.flightBytes = this.sackedCount = this.lostCount = this.retransmittedCount = 0
+  }
+
+  #link (segment: Segment): void {
+    segment.earlier = this.#newest
+    segment.later = undefined
+    if (this.#newest === undefined) this.oldest = segment
+    else this.#newest.later = segment
+    this.#newest = segment
+  }
+
+  /** It is in flight no more. */
+  #unlink (segment: Segment): void {
+    const { earlier, later } = segment
+    if (earlier === undefined) this.oldest = later
+    else earlier.later = later
+    if (later === undefined) this.#newest = earlier
+    else later.earlier = earlier
+    segment.earlier = segment.later = undefined
+    this.flightBytes -= segment.end - segment.start
   }
 
   #grow (): void {
     const grown: Segment[] = []
     for (let i = 0; i < this.#size; i++) grown.push(this.at(i))
     const size = Math.max(4, this.#ring.length * 2)
-    while (grown.length < size) grown.push({ start: 0, end: 0, fin: false, sentAt: 0, transmissions: 0, sacked: false, lost: false })
+    while (grown.length < size) {
+      grown.push({ start: 0, end: 0, fin: false, sentAt: 0, transmissions: 0, sacked: false, lost: false, earlier: undefined, later: undefined })
+    }
     this.#ring = grown
     this.#head = 0
   }
 }
+
+const NO_SEGMENTS: Segment[] = [] // never written to: a push grows first

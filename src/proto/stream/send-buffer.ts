@@ -3,13 +3,23 @@
  * Offsets count bytes since the start of the stream and do not wrap.
  */
 import { ChunkQueue } from '../../base/chunk-queue.ts'
+import { SEND_BUDGET_BYTES } from './constants.ts'
+import type { Budget } from './lifecycle.ts'
 
 export class SendBuffer {
+  readonly #budget: Budget
   readonly #chunks = new ChunkQueue()
   #start = 0 // offset of the first byte held
   #end = 0
   #cursorIndex = 0 // where the last copy ended: the next one nearly always goes on there
   #cursorOffset = 0 // offset of the first byte of that chunk
+
+  constructor (budget: Budget) {
+    this.#budget = budget
+  }
+
+  /** All streams together hold so much that none should hold more than the least. */
+  get budgetSpent (): boolean { return this.#budget.usedBytes >= SEND_BUDGET_BYTES }
 
   /** Offset behind the last byte written. */
   get end (): number { return this.#end }
@@ -20,6 +30,7 @@ export class SendBuffer {
     if (chunk.length === 0) return
     this.#chunks.push(chunk)
     this.#end += chunk.length
+    this.#budget.usedBytes += chunk.length
   }
 
   /** Forgets whole chunks below `offset`. */
@@ -27,6 +38,7 @@ export class SendBuffer {
     for (let first = this.#chunks.at(0); first !== undefined && this.#start + first.length <= offset; first = this.#chunks.at(0)) {
       this.#chunks.shift()
       this.#start += first.length
+      this.#budget.usedBytes -= first.length
       if (this.#cursorIndex > 0) this.#cursorIndex -= 1
       else this.#cursorOffset = this.#start
     }
@@ -55,6 +67,7 @@ export class SendBuffer {
 
   clear (): void {
     this.#chunks.clear()
+    this.#budget.usedBytes -= this.bytes
     this.#start = this.#end
     this.#cursorIndex = 0
     this.#cursorOffset = this.#end

@@ -1,22 +1,27 @@
 /**
  * The sending half of a stream: bytes → segments → acknowledged. Neighbours: stream.ts above, which makes packets of
- * segments; send-buffer.ts (the bytes), scoreboard.ts (what is in flight), rtt.ts, congestion.ts.
- * Loss detection is RACK-TLP (RFC 8985), recovery by pipe (RFC 6675), timeouts by RFC 6298.
+ * segments; send-buffer.ts (the bytes), scoreboard.ts (what is in flight), rtt.ts, rack.ts (what is lost), congestion.ts,
+ * recovery.ts and pacer.ts (how much may go, and when).
+ * Loss detection is RACK-TLP (RFC 8985), timeouts are those of RFC 6298.
  *
  * All positions are offsets: bytes since the first byte of the stream, not wrapped. A sequenced FIN counts one.
  */
 import type { Instant } from '../../base/types.ts'
-import { looksLikeSack } from '../../wire/sack.ts'
-import type { CongestionController } from './congestion.ts'
+import { MAX_SACK_BLOCKS, looksLikeSack } from '../../wire/sack.ts'
+import type { AckSample, CongestionController } from './congestion.ts'
 import { Cubic } from './congestion.ts'
 import * as k from './constants.ts'
+import type { StreamShared } from './lifecycle.ts'
+import { Pacer } from './pacer.ts'
+import { Rack } from './rack.ts'
+import { Recovery } from './recovery.ts'
 import { RttEstimator } from './rtt.ts'
 import type { Segment } from './scoreboard.ts'
 import { Scoreboard } from './scoreboard.ts'
 import { SendBuffer } from './send-buffer.ts'
 
 export class Sender {
-  readonly buffer = new SendBuffer()
+  readonly buffer: SendBuffer
   readonly board = new Scoreboard()
   readonly rtt = new RttEstimator()
   readonly congestion: CongestionController = new Cubic(k.BASE_SEGMENT_BYTES)
@@ -43,18 +48,20 @@ export class Sender {
   #segmentBytes = k.BASE_SEGMENT_BYTES
   #state: 'open' | 'recovery' | 'loss' = 'open'
   #recoveryPoint = 0
-  #rackSentAt: Instant = -Infinity
-  #rackEnd = 0
-  #rackRttMs = 0
-  #highestDelivered = 0 // RACK.fack
-  #reorderingSeen = false
-  #reorderSteps = 1 // RACK.reo_wnd_mult
-  #widenedAt: Instant = -Infinity
-  #reorderAt: Instant = Infinity
+  readonly #rack = new Rack()
+  readonly #recovery = new Recovery()
+  readonly #pacer = new Pacer()
+  #pacedUntil: Instant = Infinity // something could be sent, but for the pacer
+  #sacked: Float64Array | undefined // SACK blocks that were taken last, as offsets: their segments need no second look
+  #sackedBlocks = 0
+  #firstRttMs = -1 // of the segments that the acknowledgement in hand delivered: the first that was sent once, and the last
+  #lastRttMs = 0
   #timerAt: Instant = Infinity
   #timerIsProbe = false // TLP, else RTO
   #rtoBase: Instant = 0 // last progress, or the first send into an empty flight: sending must not push the timeout back
   #probeOut = false // a tail-loss probe is unanswered
+  #probeEnd = -1 // TLP.end_seq, of a probe that was a retransmission
+  #probeSentAt: Instant = 0
   #probeDue = false
   #persistAt: Instant = Infinity
   #persistMs = k.PERSIST_MIN_MS
@@ -62,6 +69,10 @@ export class Sender {
   #stalledSince: Instant = -1
   #verifyAt: Instant = Infinity
   #verifications = 0
+
+  constructor (shared: StreamShared) {
+    this.buffer = new SendBuffer(shared.sendBudget)
+  }
 
   /** Once the peer's SYN options are known. */
   configure (plainWindow: boolean, plainClose: boolean): void {
@@ -90,6 +101,7 @@ export class Sender {
 
   /** Twice what is in flight keeps the path busy while the writer sleeps; more would only wait here. */
   get #limit (): number {
+    if (this.buffer.budgetSpent) return k.SEND_INITIAL_BYTES
     return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), k.SEND_LIMIT_BYTES)
   }
 
@@ -117,34 +129,61 @@ export class Sender {
     if (ack > this.nxt) return false
     this.#verifyAt = Infinity
     const flightBefore = this.board.flightBytes
-    const acked = this.#takeAcked(now, ack)
-    const sacked = sackCount > 0 ? this.#takeSacked(now, sack, sackCount) : 0
-    if (acked > 0 || sacked > 0) {
+    const una = this.una
+    this.#firstRttMs = -1
+    const delivered = this.#takeAcked(now, ack) + (sackCount > 0 ? this.#takeSacked(now, sack, sackCount) : 0)
+    if (this.#firstRttMs >= 0) this.rtt.onSample(this.#firstRttMs, this.#lastRttMs)
+    const moved = this.una > una
+    if (moved || delivered > 0) {
       this.#probeOut = false
       this.#stalledSince = -1
       this.timeouts = 0
       this.rtt.clearBackoff()
     }
     if (this.#state !== 'open' && this.una >= this.#recoveryPoint) this.#state = 'open'
-    this.#detectLosses(now)
-    if (acked > 0 && this.#state !== 'recovery') this.congestion.onAcked(now, acked, this.rtt.srttMs, flightBefore)
-    if (acked > 0 || sacked > 0) {
+    const lost = this.#detectLosses(now, flightBefore)
+    this.#endProbe(now)
+    if (this.#state === 'recovery') {
+      if (delivered > 0) this.#recovery.onDelivered(delivered, this.board.flightBytes, this.#segmentBytes, moved && !lost)
+    } else if (moved) {
+      ackSample.now = now
+      ackSample.ackedBytes = this.una - una
+      ackSample.flightBytes = flightBefore
+      ackSample.una = this.una
+      ackSample.nxt = this.nxt
+      this.congestion.onAcked(ackSample, this.rtt)
+    }
+    if (moved || delivered > 0) {
       this.#rtoBase = now // RFC 6298 §5.3
       this.#arm(now)
     }
     return true
   }
 
-  /** Something can be sent now, were it asked.  */
+  /** Something can be sent now, were it asked. */
   canSend (now: Instant, maxPayload: number): boolean {
+    this.#pacedUntil = Infinity
     if (this.#closed) return false
     if (this.#probeDue || this.#persistDue) return true
-    const board = this.board
-    if (board.lostCount > 0 && (board.flightBytes < this.congestion.cwndBytes || board.flightBytes === 0)) return true
-    if (this.nxt >= this.#finalOffset) return false
-    if (this.#nextLength(maxPayload) > 0 || this.#onlyFinLeft) return true
-    this.#armPersist(now)
+    const ready = this.#mayResend || (this.nxt < this.#finalOffset && (this.#nextLength(maxPayload) > 0 || this.#onlyFinLeft))
+    if (!ready) {
+      this.#armPersist(now)
+      return false
+    }
+    if (this.#pacer.at <= now) return true
+    this.#pacedUntil = this.#pacer.at
     return false
+  }
+
+  /** Something waits for retransmission, and recovery or window let it go. */
+  get #mayResend (): boolean {
+    const { lostCount, flightBytes } = this.board
+    return lostCount > 0 && (flightBytes === 0 || this.#room > 0)
+  }
+
+  /** Bytes that recovery or the congestion window let into flight now. */
+  get #room (): number {
+    return this.#state === 'recovery' ? this.#recovery.sendBytes : this.congestion.cwndBytes - this.board.flightBytes
   }
 
   /** The peer's window is closed and nothing is on its way that could open it: ask now and then (RFC 9293 §3.8.6.1). */
@@ -167,21 +206,21 @@ export class Sender {
       this.#persistDue = false
       return 'persist'
     }
-    const lost = this.board.lostCount > 0 && (this.board.flightBytes < this.congestion.cwndBytes || this.board.flightBytes === 0)
-      ? this.board.firstLost()
-      : -1
-    if (lost >= 0) return this.#resend(now, lost, mayCut ? maxPayload : Infinity, out, at)
+    if (this.#pacer.at > now && !this.#probeDue) return undefined
+    if (this.#mayResend) return this.#resend(now, this.board.firstLost(), mayCut ? maxPayload : Infinity, out, at)
     if (this.#pickNew(now, maxPayload, out, at)) return 'segment'
     this.#armPersist(now)
     if (!this.#probeDue) return undefined
     this.#probeDue = false
     const last = this.board.size - 1
     if (last < 0 || this.board.at(last).sacked) return undefined
+    this.#probeEnd = this.nxt
+    this.#probeSentAt = now
     return this.#resend(now, last, mayCut ? maxPayload : Infinity, out, at)
   }
 
   handleTimeout (now: Instant): void {
-    if (now >= this.#reorderAt) this.#detectLosses(now)
+    if (now >= this.#rack.at) this.#detectLosses(now, this.board.flightBytes)
     if (now >= this.#verifyAt) this.#askAgain(now)
     if (now >= this.#persistAt) {
       this.#persistAt = Infinity
@@ -197,7 +236,7 @@ export class Sender {
   }
 
   nextTimeout (): Instant {
-    return Math.min(this.#timerAt, this.#reorderAt, this.#persistAt, this.#verifyAt)
+    return Math.min(this.#timerAt, this.#rack.at, this.#persistAt, this.#verifyAt, this.#pacedUntil)
   }
 
   /** True when the peer has acknowledged nothing for so long that it must be gone. */
@@ -235,7 +274,7 @@ export class Sender {
   clear (): void {
     this.buffer.clear()
     this.board.clear()
-    this.#timerAt = this.#reorderAt = this.#persistAt = this.#verifyAt = Infinity
+    this.#timerAt = this.#rack.at = this.#persistAt = this.#verifyAt = this.#pacedUntil = Infinity
     this.#probeDue = this.#persistDue = false
     this.ended = true
     this.#closed = true // `nxt` stays: a RST says where we were
@@ -249,106 +288,73 @@ export class Sender {
     return this.ended && this.#sequencedFin && this.nxt === this.buffer.end
   }
 
+  /** @returns the bytes that are delivered by this, and were not known to be. */
   #takeAcked (now: Instant, ack: number): number {
     if (ack <= this.una) return 0
-    const acked = ack - this.una
     this.una = ack
-    let firstRtt = -1
+    let delivered = 0
     while (this.board.size > 0 && this.board.at(0).end <= ack) {
       const segment = this.board.shift()
       if (segment.sacked) continue
-      if (firstRtt < 0 && segment.transmissions === 1) firstRtt = now - segment.sentAt
-      this.#rackUpdate(now, segment)
+      delivered += segment.end - segment.start
+      this.#takeDelivered(now, segment)
     }
-    if (firstRtt >= 0) this.rtt.onSample(firstRtt)
     // A segment acknowledged in part stays whole: its boundaries may not change (stream.md Q13).
     this.buffer.release(this.board.size > 0 ? this.board.at(0).start : Math.min(ack, this.buffer.end))
-    return acked
+    return delivered
   }
 
   #takeSacked (now: Instant, sack: Float64Array, count: number): number {
+    const seen = this.#sacked ??= new Float64Array(2 * MAX_SACK_BLOCKS)
     let bytes = 0
     for (let block = 0; block < count; block++) {
       const left = sack[2 * block]!
       const right = sack[2 * block + 1]!
-      for (let i = this.#firstFrom(left); i < this.board.size; i++) {
+      let from = left
+      // Blocks come again and again, mostly grown at their end: only what was added is looked at.
+      for (let i = 0; i < this.#sackedBlocks; i++) if (seen[2 * i] === left && seen[2 * i + 1]! <= right) from = seen[2 * i + 1]!
+      for (let i = this.board.indexFrom(from); i < this.board.size; i++) {
         const segment = this.board.at(i)
         if (segment.end > right) break
         if (segment.sacked) continue
-        if (segment.transmissions === 1) this.rtt.onSample(now - segment.sentAt)
-        this.#rackUpdate(now, segment)
+        this.#takeDelivered(now, segment)
         this.board.markSacked(segment)
         bytes += segment.end - segment.start
       }
     }
+    this.#sackedBlocks = Math.min(count, MAX_SACK_BLOCKS)
+    for (let i = 0; i < 2 * this.#sackedBlocks; i++) seen[i] = sack[i]!
     return bytes
   }
 
-  /** Index of the first segment that starts at or behind `offset`. */
-  #firstFrom (offset: number): number {
-    let low = 0
-    let high = this.board.size
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.board.at(middle).start < offset) low = middle + 1
-      else high = middle
+  #takeDelivered (now: Instant, segment: Segment): void {
+    if (segment.transmissions === 1) {
+      this.#lastRttMs = now - segment.sentAt
+      if (this.#firstRttMs < 0) this.#firstRttMs = this.#lastRttMs
     }
-    return low
+    this.#rack.onDelivered(now, segment, this.rtt)
   }
 
-  /** RFC 8985 §6.2 steps 1 to 3. */
-  #rackUpdate (now: Instant, segment: Segment): void {
-    const rttMs = now - segment.sentAt
-    if (segment.transmissions > 1 && rttMs < this.rtt.minRttMs) { // too soon for the second transmission: the first had arrived
-      this.#onSpurious(now)
-      return
-    }
-    if (segment.end > this.#highestDelivered) this.#highestDelivered = segment.end
-    else if (segment.transmissions === 1) this.#reorderingSeen = true
-    if (segment.sentAt > this.#rackSentAt || (segment.sentAt === this.#rackSentAt && segment.end > this.#rackEnd)) {
-      this.#rackSentAt = segment.sentAt
-      this.#rackEnd = segment.end
-      this.#rackRttMs = rttMs
-    }
+  #detectLosses (now: Instant, flightBefore: number): boolean {
+    const found = this.#rack.detect(now, this.board, this.rtt, this.#state !== 'open')
+    if (found && this.#state === 'open') this.#enterRecovery(flightBefore)
+    return found
   }
 
-  /** RFC 8985 §6.2 step 4 widens the reordering window on DSACK; we have none, but an impossibly early ACK says the same. */
-  #onSpurious (now: Instant): void {
-    this.#reorderingSeen = true
-    if (now < this.#widenedAt + this.rtt.srttMs) return // once per round trip
-    this.#widenedAt = now
-    this.#reorderSteps = Math.min(this.#reorderSteps + 1, k.REORDER_STEPS)
+  #enterRecovery (flight: number): void {
+    this.#state = 'recovery'
+    this.#recoveryPoint = this.nxt
+    this.#probeEnd = -1
+    this.congestion.onLoss()
+    this.#recovery.start(flight, this.congestion.cwndBytes, this.#segmentBytes)
   }
 
-  /** RFC 8985 §6.2 steps 4 and 5: what was sent well before something already delivered is lost. */
-  #detectLosses (now: Instant): void {
-    this.#reorderAt = Infinity
-    const board = this.board
-    if (board.sackedCount === 0 && board.retransmittedCount === 0) return
-    const eager = !this.#reorderingSeen && (this.#state !== 'open' || board.sackedCount >= k.DUP_THRESHOLD)
-    const window = eager ? 0 : Math.min(this.#reorderSteps * this.rtt.minRttMs / 4, this.rtt.srttMs)
-    let waitMs = 0
-    let found = false
-    for (let i = 0; i < board.size; i++) {
-      const segment = board.at(i)
-      if (segment.sacked || segment.lost) continue
-      const before = segment.sentAt < this.#rackSentAt || (segment.sentAt === this.#rackSentAt && segment.end < this.#rackEnd)
-      if (!before) {
-        if (board.retransmittedCount === 0) break // in sending order from here on
-        continue
-      }
-      const remaining = segment.sentAt + this.#rackRttMs + window - now
-      if (remaining <= 0) {
-        board.markLost(segment)
-        found = true
-      } else if (remaining > waitMs) waitMs = remaining
-    }
-    if (waitMs > 0) this.#reorderAt = now + waitMs
-    if (found && this.#state === 'open') {
-      this.#state = 'recovery'
-      this.#recoveryPoint = this.nxt
-      this.congestion.onLoss(now)
-    }
+  /** RFC 8985 §7.4: a probe that repaired the loss it asked about hides it; the window must come down all the same. */
+  #endProbe (now: Instant): void {
+    if (this.#probeEnd < 0 || this.una < this.#probeEnd) return
+    this.#probeEnd = -1
+    // Sooner than a round trip after the probe: the original had arrived. There is no DSACK to tell.
+    if (now - this.#probeSentAt >= this.rtt.minRttMs && this.#state === 'open') this.congestion.onLoss()
   }
 
   #onRetransmissionTimeout (now: Instant): void {
@@ -356,8 +362,9 @@ export class Sender {
     if (this.#stalledSince < 0) this.#stalledSince = this.board.at(0).sentAt
     this.rtt.backOff()
     for (let i = 0; i < this.board.size; i++) this.board.markLost(this.board.at(i))
+    this.#probeEnd = -1
     if (this.#state !== 'loss') {
-      this.congestion.onTimeout(now)
+      this.congestion.onTimeout()
       this.#state = 'loss'
       this.#recoveryPoint = this.nxt
     }
@@ -394,6 +401,7 @@ export class Sender {
     const end = this.nxt + length + (this.outFin ? 1 : 0)
     if (this.board.size === 0) this.#rtoBase = now
     this.board.push(this.nxt, end, this.outFin, now)
+    this.#onSent(now, end - this.nxt)
     this.nxt = end
     this.#persistAt = Infinity
     this.#probeDue = false // new data serves as the probe (RFC 8985 §7.3)
@@ -415,9 +423,16 @@ export class Sender {
       this.outFin = false
     }
     this.board.markResent(segment, now)
+    this.#onSent(now, this.outLength)
     this.retransmissions += 1
     if (this.#timerAt === Infinity) this.#arm(now)
     return 'segment'
+  }
+
+  #onSent (now: Instant, bytes: number): void {
+    const { cwndBytes, inSlowStart } = this.congestion
+    if (this.#state === 'recovery') this.#recovery.onSent(bytes)
+    this.#pacer.onSent(now, bytes, cwndBytes, inSlowStart, this.#segmentBytes, this.rtt)
   }
 
   /** Payload of the next new segment; 0 when a window forbids it or there is none. */
@@ -426,7 +441,7 @@ export class Sender {
     if (unsent <= 0) return 0
     const board = this.board
     let length = Math.min(unsent, maxPayload)
-    if (board.size > 0 && board.flightBytes + length > this.congestion.cwndBytes && !this.#probeDue) return 0
+    if (board.size > 0 && !this.#probeDue && (this.#state === 'recovery' ? this.#room <= 0 : this.#room < length)) return 0
     if (this.#slotted) {
       return board.size < this.#slots && board.size < k.PLAIN_FLIGHT_SEGMENTS ? length : 0
     }
@@ -442,3 +457,5 @@ export class Sender {
 
 /** Least wait before a tail-loss probe: an event loop under load answers no faster. */
 const TLP_MIN_MS = 10
+
+const ackSample: AckSample = { now: 0, ackedBytes: 0, flightBytes: 0, una: 0, nxt: 0 } // filled anew for each acknowledgement

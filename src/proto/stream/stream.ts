@@ -38,7 +38,7 @@ export class Stream implements Machine {
   end: StreamEnd | undefined
   /** The peer agreed to PGO options. */
   extended = false
-  readonly sender = new Sender()
+  readonly sender: Sender
   readonly receiver: Receiver
   heapIndex = -1
   heapKey = 0
@@ -69,10 +69,11 @@ export class Stream implements Machine {
    */
   constructor (
     role: 'dial' | 'accept', local: { port: number, network: number }, peer: NodeId, remotePort: number, isn: number,
-    shared: StreamShared = { maxSegment: k.OWN_MAX_SEGMENT_BYTES, budget: { usedBytes: 0 } },
+    shared: StreamShared = { maxSegment: k.OWN_MAX_SEGMENT_BYTES, receiveBudget: { usedBytes: 0 }, sendBudget: { usedBytes: 0 } },
   ) {
     this.#ownMaxSegment = shared.maxSegment
-    this.receiver = new Receiver(shared.budget)
+    this.receiver = new Receiver(shared.receiveBudget)
+    this.sender = new Sender(shared)
     this.dialled = role === 'dial'
     this.phase = this.dialled ? 'syn-sent' : 'syn-received'
     this.localPort = local.port
@@ -221,12 +222,14 @@ export class Stream implements Machine {
   }
 
   /** The reader took bytes: perhaps the peer should hear that there is room. */
-  onRead (): void {
+  onRead (now: Instant): void {
+    this.receiver.onRead(now, this.sender.rtt.srttMs)
     if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#acks.due = true
   }
 
   /** Another path is used: what waits for a timer goes now. With new keys also: does the peer still know this stream? */
   onPathChange (now: Instant, newKeys: boolean): void {
+    this.sender.rtt.minRttMs = Infinity // it was that of another path
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
     if (newKeys) this.sender.verify(now)
@@ -265,6 +268,7 @@ export class Stream implements Machine {
   }
 
   #establish (now: Instant): void {
+    if (this.#synTransmissions === 1) this.sender.rtt.seed(Math.min(now - this.#lastSentAt, k.RTO_INITIAL_MS / 3)) // it may hold the peer's own dial
     this.phase = 'established'
     this.#controlDue = false
     this.#controlAt = Infinity

@@ -88,7 +88,7 @@ export class Endpoint {
         this.received.push(chunk)
         this.receivedBytes += chunk.length
       }
-      this.stream.onRead()
+      this.stream.onRead(now)
       this.ended = this.stream.readEnded
     }
     if ((news & NEWS_ENDED) !== 0) this.over = true

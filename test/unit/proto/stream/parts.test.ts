@@ -1,7 +1,6 @@
 /** The parts of a stream by themselves: round-trip time, congestion window, what is in flight, what has come. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Cubic, initialWindow } from '../../../../src/proto/stream/congestion.ts'
 import { RECEIVE_INITIAL_BYTES, RTO_INITIAL_MS, RTO_MAX_MS, RTO_MIN_MS } from '../../../../src/proto/stream/constants.ts'
 import { Receiver } from '../../../../src/proto/stream/receive.ts'
 import { RttEstimator } from '../../../../src/proto/stream/rtt.ts'
@@ -28,29 +27,6 @@ test('a sample of zero is a very fast path, not the absence of one', () => {
   rtt.onSample(0)
   assert.ok(rtt.srttMs > 0)
   assert.equal(rtt.rtoMs, RTO_MIN_MS)
-})
-
-test('the window doubles a round trip in slow start, and only when it is used', () => {
-  const cubic = new Cubic(1_000)
-  const before = cubic.cwndBytes
-  assert.equal(before, initialWindow(1_000))
-  cubic.onAcked(0, before, 50, before)
-  assert.equal(cubic.cwndBytes, 2 * before)
-  cubic.onAcked(0, before, 50, 100)
-  assert.equal(cubic.cwndBytes, 2 * before)
-})
-
-test('a loss takes three tenths, a timeout all but one segment; afterwards the window comes back to where it was (RFC 9438)', () => {
-  const cubic = new Cubic(1_000)
-  cubic.onAcked(0, 186_000, 50, 200_000)
-  const before = cubic.cwndBytes
-  cubic.onLoss(0)
-  assert.equal(cubic.cwndBytes, before * 0.7)
-  let now = 0
-  for (; now < 60_000 && cubic.cwndBytes < before; now += 50) cubic.onAcked(now, cubic.cwndBytes, 50, cubic.cwndBytes)
-  assert.ok(now > 1_000 && now < 10_000, `${now} ms`)
-  cubic.onTimeout(now)
-  assert.equal(cubic.cwndBytes, 1_000)
 })
 
 test('whatever happens to segments, the counts of the scoreboard are those of a plain list', () => {

@@ -7,7 +7,7 @@ import { Random } from '../../../sim/simulator/random.ts'
 for (let seed = 1; seed <= 20; seed++) {
   test(`any range still held is copied as it was written, whatever was written and released between (seed ${seed})`, () => {
     const random = new Random(seed)
-    const buffer = new SendBuffer()
+    const buffer = new SendBuffer({ usedBytes: 0 })
     let written = new Uint8Array(0)
     let released = 0
     let next = 0
@@ -35,7 +35,7 @@ for (let seed = 1; seed <= 20; seed++) {
 }
 
 test('bytes that are not held are a bug of the caller, and loud', () => {
-  const buffer = new SendBuffer()
+  const buffer = new SendBuffer({ usedBytes: 0 })
   buffer.append(new Uint8Array(10))
   assert.throws(() => buffer.copy(5, 10, new Uint8Array(10), 0), RangeError)
 })
