@@ -34,3 +34,5 @@ export const DATAGRAM_OVERHEAD_BYTES = 79
 export const PAYLOAD_LADDER: readonly number[] = [1_293, 1_345, 1_393, 4_096, 8_873, 16_384, 32_768, 61_440]
 /** RFC 8899 §5.1.1 PMTU_RAISE_TIMER is 600 s; Linux forgets a path MTU after the same time, and must have done so first. */
 export const RAISE_AGAIN_MS = 660_000
+/** On loopback nothing is cut and nothing forgotten: a probe that a starved process left unanswered is soon sent again. */
+export const LOOPBACK_RAISE_MS = 10_000

@@ -1,7 +1,7 @@
 /** One way to a peer: straight to an endpoint, or through the beacon. Proven by authenticated frames, never by hearsay. */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { isLoopback } from '../../base/types.ts'
-import { BASE_PAYLOAD_BYTES, DATAGRAM_OVERHEAD_BYTES, PAYLOAD_LADDER, PROBE_FAILURES, PROBE_TIMEOUT_MS, RAISE_AGAIN_MS } from './constants.ts'
+import { BASE_PAYLOAD_BYTES, DATAGRAM_OVERHEAD_BYTES, LOOPBACK_RAISE_MS, PAYLOAD_LADDER, PROBE_FAILURES, PROBE_TIMEOUT_MS, RAISE_AGAIN_MS } from './constants.ts'
 import type { SizeMemory } from './size-memory.ts'
 
 export type PathKind = 'lan' | 'direct' | 'punched' | 'relay'
@@ -50,7 +50,7 @@ export class Path {
     this.#sizes = sizes
     // On loopback the cap is the truth: the largest size will do at once. Elsewhere a size that is too large spoils all
     // between it and the right one (the kernel cuts them), so sizes are tried from below.
-    this.#downwards = isLoopback(endpoint.address)
+    this.#downwards = isLoopback(endpoint.address) && kind !== 'relay'
     this.#cap = this.#capOf(maxDatagram)
     this.#restartSizes()
   }
@@ -103,11 +103,11 @@ export class Path {
    * the system may fragment a second one; so none is sent twice.
    */
   takeSizeProbe (now: Instant): number {
-    if (this.#sizesDoneAt >= 0 && now - this.#sizesDoneAt >= RAISE_AGAIN_MS) this.#restartSizes()
+    if (this.#sizesDoneAt >= 0 && now - this.#sizesDoneAt >= (this.#downwards ? LOOPBACK_RAISE_MS : RAISE_AGAIN_MS)) this.#restartSizes()
     if (this.#sizesDoneAt >= 0 || this.#sizeProbeAt >= 0) return 0
     const size = this.#ladderSize
     const passesBelow = !this.#downwards && size > this.#cap
-    if (size === 0 || passesBelow || size <= this.payloadBytes || !this.#sizes.mayTry(now, this.endpoint.address, size)) {
+    if (size === 0 || passesBelow || size <= this.payloadBytes || !(this.#downwards || this.#sizes.mayTry(now, this.endpoint.address, size))) {
       this.#sizesDoneAt = now
       return 0
     }
@@ -139,6 +139,7 @@ export class Path {
 
   /** Large packets vanish while small ones pass (RFC 8899 §4.3): back to what every path carries. */
   onBlackHole (now: Instant): void {
+    if (this.#downwards) return // loopback has none: a starved process looks like one
     this.#sizes.onBlackHole(now, this.endpoint.address, this.payloadBytes)
     this.payloadBytes = BASE_PAYLOAD_BYTES
     this.#sizeProbeAt = -1
@@ -157,7 +158,7 @@ export class Path {
 
   /** What lies behind the relay we do not see, and its kernel would cut what is too large for there: only the base is safe. */
   #capOf (maxDatagram: number): number {
-    return this.kind === 'relay' && !this.#downwards ? BASE_PAYLOAD_BYTES : maxDatagram - DATAGRAM_OVERHEAD_BYTES
+    return this.kind === 'relay' ? BASE_PAYLOAD_BYTES : maxDatagram - DATAGRAM_OVERHEAD_BYTES
   }
 
   get #ladderSize (): number { return PAYLOAD_LADDER[this.#sizeStep] ?? 0 }

@@ -257,9 +257,9 @@ export class Sender {
     this.#verifications += 1
   }
 
-  /** Large segments stay unacknowledged over two timeouts, though the peer was heard meanwhile. */
+  /** Large segments stay unacknowledged over three timeouts (RFC 8899 §5.1.2 MAX_PROBES), though the peer was heard meanwhile. */
   isStuckSince (heardAt: Instant): boolean {
-    if (this.timeouts < 2 || heardAt <= this.#stalledSince || this.board.size === 0) return false
+    if (this.timeouts < BLACK_HOLE_TIMEOUTS || heardAt <= this.#stalledSince || this.board.size === 0) return false
     const first = this.board.at(0)
     return first.end - first.start > k.BASE_SEGMENT_BYTES
   }
@@ -455,6 +455,7 @@ export class Sender {
   }
 }
 
+const BLACK_HOLE_TIMEOUTS = 3
 /** Least wait before a tail-loss probe: an event loop under load answers no faster. */
 const TLP_MIN_MS = 10
 

@@ -36,11 +36,16 @@ test('nothing larger than what the interface carries is tried', () => {
 test('on loopback the largest size is tried first', () => {
   const path = new Path('direct', { address: '127.0.0.1', port: 4_000 }, 65_507, new SizeMemory())
   assert.deepEqual(probed(path, 65_536, 0), [PAYLOAD_LADDER.at(-1)])
-  assert.deepEqual(probed(new Path('direct', { address: '127.0.0.1', port: 4_001 }, 65_507, new SizeMemory()), 20_000, 0), [61_440, 32_768, 16_384])
+  const other = new Path('direct', { address: '127.0.0.1', port: 4_001 }, 65_507, new SizeMemory())
+  assert.deepEqual(probed(other, 20_000, 0).slice(0, 5), [61_440, 32_768, 16_384, 61_440, 32_768], 'and again, soon')
+  assert.equal(other.payloadBytes, 16_384)
+  other.onBlackHole(60_000)
+  assert.equal(other.payloadBytes, 16_384, 'which loopback has none of')
 })
 
-test('through a relay elsewhere only the base is used: its kernel would cut what is too large behind it', () => {
+test('through a relay only the base is used, wherever it runs: its kernel would cut what is too large behind it', () => {
   assert.deepEqual(probed(new Path('relay', PEER, 65_507, new SizeMemory()), 65_536, 0), [])
+  assert.deepEqual(probed(new Path('relay', { address: '127.0.0.1', port: 9_001 }, 65_507, new SizeMemory()), 65_536, 0), [])
 })
 
 test('a size that got no answer is not sent to that address again by any path, until the kernel has forgotten', () => {
