@@ -5,12 +5,17 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
 
+/** What sealing adds behind the ciphertext, bytes. */
+export const AEAD_TAG_BYTES = 16
+
 export interface AeadKey {
   /**
    * Writes ciphertext and tag at out[at ..), which may overlap `plaintext`.
    * @returns Bytes written: plaintext.length + 16.
    */
   seal (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number
+  /** As `seal`, but appends ciphertext and tag, fresh arrays, to `pieces`: nothing is copied. */
+  sealApart (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void
   /**
    * @param sealed Ciphertext followed by the tag.
    * @returns The plaintext, a fresh array owned by the caller; undefined when the tag does not fit, and then nothing
@@ -48,11 +53,19 @@ class NodeAeadKey implements AeadKey {
     out.set(cipher.update(plaintext), at)
     cipher.final() // GCM is a stream mode: nothing is left, but the tag exists only after this
     out.set(cipher.getAuthTag(), at + plaintext.length)
-    return plaintext.length + TAG_BYTES
+    return plaintext.length + AEAD_TAG_BYTES
+  }
+
+  sealApart (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void {
+    const cipher = createCipheriv(CIPHER, this.#key, nonce, TAG_OPTIONS)
+    cipher.setAAD(aad)
+    pieces.push(cipher.update(plaintext))
+    cipher.final()
+    pieces.push(cipher.getAuthTag())
   }
 
   open (nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
-    const length = sealed.length - TAG_BYTES
+    const length = sealed.length - AEAD_TAG_BYTES
     if (length < 0) return undefined
     const decipher = createDecipheriv(CIPHER, this.#key, nonce, TAG_OPTIONS)
     decipher.setAAD(aad)
@@ -80,8 +93,13 @@ class PortableAeadKey implements AeadKey {
     return sealed.length
   }
 
+  sealApart (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void {
+    const sealed = gcm(this.#key, nonce, aad).encrypt(plaintext)
+    pieces.push(sealed.subarray(0, plaintext.length), sealed.subarray(plaintext.length))
+  }
+
   open (nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
-    if (sealed.length < TAG_BYTES) return undefined
+    if (sealed.length < AEAD_TAG_BYTES) return undefined
     try {
       return gcm(this.#key, nonce, aad).decrypt(sealed)
     } catch {
@@ -97,5 +115,4 @@ function checkedKey (key: Uint8Array): Uint8Array {
 
 const CIPHER = 'aes-256-gcm'
 const KEY_BYTES = 32
-const TAG_BYTES = 16
-const TAG_OPTIONS = { authTagLength: TAG_BYTES } as const // without it node accepts a tag of 4 bytes
+const TAG_OPTIONS = { authTagLength: AEAD_TAG_BYTES } as const // without it node accepts a tag of 4 bytes

@@ -10,6 +10,8 @@ import { BeaconClient } from '../proto/rendezvous/beacon-client.ts'
 import { NatProbe } from '../proto/rendezvous/nat-probe.ts'
 import { literal } from '../runtime/addresses.ts'
 import { maxDatagramTo, ownNetwork } from '../runtime/interfaces.ts'
+import { createSlot } from '../proto/node/datagram-slot.ts'
+import type { Received } from '../runtime/datagram-port.ts'
 import { UdpSocket } from '../runtime/udp-socket.ts'
 import { decodeBeaconMessage } from '../wire/beacon-messages.ts'
 import { diagnose } from './diagnosis.ts'
@@ -33,20 +35,21 @@ async function lookAtBeacon (listen: Endpoint, beacon: Endpoint) {
   const client = new BeaconClient()
   let local = listen
   const nat = new NatProbe(beacon, () => ownNetwork(local).ownEndpoints)
-  const socket = await UdpSocket.open(listen, (bytes, source) => {
+  const take = ({ bytes, source }: Received): void => {
     if (source.address !== beacon.address) return
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string' || message.kind !== 'discover_reply') return
     if (message.second?.isSource !== true) client.handleReply(performance.now(), message.endpoint)
     nat.handleReply(performance.now(), message.endpoint, message.second)
-  })
+  }
+  const socket = await UdpSocket.open(listen, { onBatch: (batch) => batch.forEach(take) })
   local = socket.local
-  const slot = { buffer: new Uint8Array(256), length: 0, endpoint: beacon }
+  const slot = createSlot()
   const send = (bytes: Uint8Array, endpoint: Endpoint): void => {
     slot.buffer.set(bytes)
     slot.length = bytes.length
     slot.endpoint = endpoint
-    socket.send(slot)
+    socket.send([slot], 1)
   }
   const until = performance.now() + PATIENCE_MS
   nat.start(performance.now(), 0)

@@ -4,7 +4,7 @@
  */
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
-import type { DatagramPort, Overlay } from '../runtime/overlay.ts'
+import type { OverlayDatagrams, Overlay } from '../runtime/overlay.ts'
 import { admitDial } from './path-policy.ts'
 import type { PathPolicy } from './types.ts'
 import { MAX_UDP_WAITING } from './udp-sessions.ts'
@@ -29,7 +29,7 @@ export class OverlayFlow {
   readonly #target: FlowTarget
   readonly #events: FlowEvents
   #waiting: Uint8Array[] | undefined = [] // until the flow is open
-  #port: DatagramPort | undefined
+  #port: OverlayDatagrams | undefined
   #peer: NodeId | undefined
   #closed = false
   readonly #abort = new AbortController()
@@ -91,7 +91,7 @@ export class OverlayFlow {
 }
 
 /** An overlay port of the ephemeral range that takes datagrams. @throws PilotError TOO_MANY, USAGE under a daemon. */
-async function openEphemeral (node: Overlay, onDatagram: (bytes: Uint8Array, from: NodeId) => void): Promise<DatagramPort> {
+async function openEphemeral (node: Overlay, onDatagram: (bytes: Uint8Array, from: NodeId) => void): Promise<OverlayDatagrams> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const number = EPHEMERAL_FIRST + Math.floor(Math.random() * EPHEMERAL_COUNT) // not a secret: the tunnel authenticates who answers
     try {

@@ -9,7 +9,7 @@ import { lookup } from 'node:dns/promises'
 import { formatAddress } from '../base/address.ts'
 import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
-import type { DatagramPort } from '../runtime/overlay.ts'
+import type { OverlayDatagrams } from '../runtime/overlay.ts'
 import { AccessList } from './access.ts'
 import type { Connection } from './connections.ts'
 import type { ExposureDeps } from './expose.ts'
@@ -40,7 +40,7 @@ export class UdpExposure implements Service<ExposedRecord> {
   readonly #access: AccessList
   readonly #limits: ExposureLimits
   #taken = false
-  #port: DatagramPort | undefined
+  #port: OverlayDatagrams | undefined
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec

@@ -4,15 +4,15 @@
  * writes carries acknowledgements), datagrams after that, one timer at the end.
  */
 import type { Instant } from '../base/types.ts'
-import type { DatagramSlot, NodeEvent } from '../proto/node/events.ts'
+import { createSlot } from '../proto/node/datagram-slot.ts'
+import type { DatagramSlot } from '../proto/node/datagram-slot.ts'
+import type { NodeEvent } from '../proto/node/events.ts'
 import type { OverlayCore } from '../proto/node/node.ts'
 import type { Stream } from '../proto/stream/stream.ts'
+import type { DatagramPort } from './datagram-port.ts'
 
 export interface DriverWorld {
   now (): Instant
-  sendDatagram (slot: DatagramSlot): void
-  /** Datagrams that the socket has not got rid of. */
-  backlog (): number
   sendRegistry (message: object): void
   dropRegistry (): void
   onEvent (event: NodeEvent): void
@@ -22,7 +22,8 @@ export interface DriverWorld {
 export class Driver {
   readonly #core: OverlayCore
   readonly #world: DriverWorld
-  readonly #slot: DatagramSlot = { buffer: new Uint8Array(65_536), length: 0, endpoint: { address: '', port: 0 } }
+  readonly #port: DatagramPort
+  readonly #batch: DatagramSlot[]
   #scheduled = false
   #timer: NodeJS.Timeout | undefined
   #timerAt: Instant = Infinity
@@ -40,8 +41,10 @@ export class Driver {
     this.#flush()
   }
 
-  constructor (core: OverlayCore, world: DriverWorld) {
+  constructor (core: OverlayCore, port: DatagramPort, world: DriverWorld) {
     this.#core = core
+    this.#port = port
+    this.#batch = Array.from({ length: port.batchSize }, createSlot)
     this.#world = world
   }
 
@@ -66,16 +69,26 @@ export class Driver {
     const world = this.#world
     const now = world.now()
     this.#tellNews(now)
-    let room = MAX_DATAGRAMS_PER_TURN
-    while (room > 0 && world.backlog() < MAX_BACKLOG && core.pollDatagram(now, this.#slot)) {
-      world.sendDatagram(this.#slot)
-      room -= 1
-    }
+    const room = this.#send(now)
     for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) world.sendRegistry(request)
     if (core.registryStale) world.dropRegistry()
-    if (world.backlog() >= MAX_BACKLOG) setTimeout(() => this.wake(), 1) // the kernel takes no more: what it would hold here is pinned memory
+    if (this.#port.backlog >= MAX_BACKLOG) setTimeout(() => this.wake(), 1) // the kernel takes no more: what it would hold here is pinned memory
     else if (room === 0 || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
     this.#arm(now)
+  }
+
+  /** @returns how many more datagrams this turn might have sent: 0 when there may be more to send. */
+  #send (now: Instant): number {
+    const batch = this.#batch
+    let room = MAX_DATAGRAMS_PER_TURN
+    while (room > 0 && this.#port.backlog < MAX_BACKLOG) {
+      let count = 0
+      while (count < batch.length && this.#core.pollDatagram(now, batch[count]!)) count += 1
+      if (count === 0) break
+      this.#port.send(batch, count)
+      room = Math.max(0, room - count)
+    }
+    return room
   }
 
   #tellNews (now: Instant): void {

@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib'
 import { formatAddress, type OverlayAddress, type PeerName } from '../base/address.ts'
 import { toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
-import type { Endpoint, NodeId } from '../base/types.ts'
+import type { NodeId } from '../base/types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { chooseCrypto } from '../crypto/self-test.ts'
 import type { Identity } from '../crypto/identity.ts'
@@ -22,6 +22,7 @@ import type { HandshakeMessage } from '../wire/handshake-message.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import { BeaconName, resolveFor } from './beacon-name.ts'
 import { monotonicNow, systemRandom, timestampOf } from './clock.ts'
+import type { DatagramPort, DatagramSink } from './datagram-port.ts'
 import { Driver } from './driver.ts'
 import { loadState, saveTrust } from './identity-store.ts'
 import { maxDatagramTo, ownNetwork } from './interfaces.ts'
@@ -29,7 +30,7 @@ import { guestDesk } from './guest-desk.ts'
 import type { Logger } from './log.ts'
 import { NetworkWatch } from './network-watch.ts'
 import { NodeStream, streamError, type StreamVerbs } from './overlay-stream.ts'
-import type { AboutNode, DatagramPort, GuestDesk, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import type { AboutNode, GuestDesk, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayDatagrams, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
 import { maxSegmentFor, type OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
 import { nameOf, parseTarget } from './peer-target.ts'
@@ -38,6 +39,7 @@ import { pinnedKeys, pinnedNames } from './pinned.ts'
 import { RegistryLink } from './registry-link.ts'
 import { endpointOption, registryTarget, type RegistryTarget } from './targets.ts'
 import { UdpSocket } from './udp-socket.ts'
+import { withTimeout } from './with-timeout.ts'
 
 interface Waiting<T> {
   resolve (value: T): void
@@ -68,7 +70,7 @@ export class OverlayNode implements Overlay {
   courier: TrustCourier | undefined
   #named = false
   readonly #driver: Driver
-  readonly #socket: UdpSocket
+  readonly #socket: DatagramPort
   readonly #link: RegistryLink
   readonly #log: Logger
   readonly #onEvent: (event: OverlayEvent) => void
@@ -85,8 +87,8 @@ export class OverlayNode implements Overlay {
   readonly guests: GuestDesk
 
   private constructor (parts: {
-    identity: Identity, core: OverlayCore, socket: UdpSocket, trustPath: string | undefined, log: Logger, options: OverlayNodeOptions
-    registry: RegistryTarget, beacon: BeaconName, onEvent: (event: OverlayEvent) => void, inbox: { onDatagram: (bytes: Uint8Array, source: Endpoint) => void }
+    identity: Identity, core: OverlayCore, socket: DatagramPort, trustPath: string | undefined, log: Logger, options: OverlayNodeOptions
+    registry: RegistryTarget, beacon: BeaconName, onEvent: (event: OverlayEvent) => void, sink: DatagramSink
   }) {
     const { core, socket, options } = parts
     this.identity = parts.identity
@@ -105,10 +107,8 @@ export class OverlayNode implements Overlay {
       onDisconnected: (reason) => this.#onRegistryLost(reason),
       onReply: (reply) => this.#turn((now) => core.handleRegistryReply(now, reply)),
     })
-    this.#driver = new Driver(core, {
+    this.#driver = new Driver(core, socket, {
       now: monotonicNow,
-      sendDatagram: (slot) => { if (slot.endpoint.address !== '') socket.send(slot) }, // a beacon whose name is not known yet
-      backlog: () => socket.backlog,
       sendRegistry: (message) => this.#link.send(message),
       dropRegistry: () => this.#link.drop(),
       onEvent: (event) => this.#handleEvent(event),
@@ -119,7 +119,12 @@ export class OverlayNode implements Overlay {
       this.#turn((now) => core.handleNetworkChange(now, network, why === 'moved'))
     })
     this.guests = guestDesk(core, (act) => this.#turn(act), (peer, reason) => void this.courier?.ask(peer, reason))
-    parts.inbox.onDatagram = (bytes, source) => this.#turn((now) => core.handleDatagram(now, bytes, source))
+    parts.sink.keysOf = (sender) => core.context.keysOf(sender)
+    parts.sink.onBatch = (batch, count) => {
+      const now = this.#driver.now()
+      for (let i = 0; i < count; i++) core.handleDatagram(now, batch[i]!.bytes, batch[i]!.source, batch[i]!.opened)
+      this.#driver.wake()
+    }
     this.#verbs = {
       write: (stream, bytes) => this.#turn((now) => core.write(now, stream, bytes)),
       shutdown: (stream) => this.#turn((now) => core.shutdown(now, stream)),
@@ -139,8 +144,8 @@ export class OverlayNode implements Overlay {
     const beacon = new BeaconName(endpointOption(options.beacon, 'beacon'), log, resolveFor(listen))
     await beacon.start()
     const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
-    const inbox = { onDatagram (_bytes: Uint8Array, _source: Endpoint): void {} }
-    const socket = await UdpSocket.open(listen, (bytes, source) => inbox.onDatagram(bytes, source))
+    const sink: DatagramSink = { onBatch: () => {}, keysOf: () => [] } // until there is a node
+    const socket = await UdpSocket.open(listen, sink)
     const core = new OverlayCore({
       identity,
       crypto,
@@ -158,7 +163,7 @@ export class OverlayNode implements Overlay {
       maxDatagram: maxDatagramTo,
       maxSegment: maxSegmentFor(socket.receiveBufferBytes),
     }, trust, monotonicNow())
-    const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, beacon, onEvent, inbox })
+    const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, beacon, onEvent, sink })
     node.hostname = options.hostname
     for (const peer of options.trust) node.#wish(peer, 'asked at start')
     node.#link.start()
@@ -215,7 +220,7 @@ export class OverlayNode implements Overlay {
     }
   }
 
-  async datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<DatagramPort> {
+  async datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<OverlayDatagrams> {
     if (!this.core.openDatagrams(port)) throw new PilotError('PORT_IN_USE', `datagram port ${port} is taken`, { port })
     this.#datagrams.set(port, onDatagram)
     return {
@@ -484,17 +489,5 @@ export class OverlayNode implements Overlay {
     this.#saving = this.#saving
       .then(() => saveTrust(path, file))
       .catch((error: unknown) => this.#log.error({ path, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
-  }
-}
-
-async function withTimeout<T> (promise: Promise<T>, ms: number, text: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new PilotError('PEER_UNREACHABLE', text)), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -32,7 +32,7 @@ export interface Overlay {
    * Takes datagrams to an overlay port, and sends some. They may be lost, doubled and reordered, as UDP's.
    * @throws PilotError PORT_IN_USE.
    */
-  datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<DatagramPort>
+  datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<OverlayDatagrams>
 
   /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
   resolve (peer: string): Promise<NodeId>
@@ -128,7 +128,7 @@ export interface Incoming {
 
 export interface Listener { close (): void }
 
-export interface DatagramPort {
+export interface OverlayDatagrams {
   /** The peer sees this port as the source, so that its answers come here. A daemon sends from ports of its own choosing. */
   readonly keepsSourcePort: boolean
   /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */

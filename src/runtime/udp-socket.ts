@@ -1,5 +1,5 @@
 /**
- * The node's one UDP socket. Neighbours: driver.ts above, the operating system below.
+ * The node's one UDP socket: a DatagramPort by node:dgram. Neighbours: driver.ts above, the operating system below.
  * Sends are synchronous where the kernel takes them at once, so that one buffer serves all datagrams.
  */
 import { createSocket } from 'node:dgram'
@@ -7,12 +7,15 @@ import type { RemoteInfo, Socket } from 'node:dgram'
 import { PilotError } from '../base/errors.ts'
 import type { Endpoint } from '../base/types.ts'
 import { formatEndpoint } from '../base/types.ts'
-import type { DatagramSlot } from '../proto/node/events.ts'
+import { AEAD_TAG_BYTES } from '../crypto/aead.ts'
+import type { DatagramSlot } from '../proto/node/datagram-slot.ts'
+import { readNonce, sealSlot } from '../proto/node/datagram-slot.ts'
+import type { DatagramPort, DatagramSink, Received } from './datagram-port.ts'
 
-export class UdpSocket {
+export class UdpSocket implements DatagramPort {
   readonly local: Endpoint
-  /** Bytes the kernel holds for us before it drops; what the segments we accept are measured by. */
   readonly receiveBufferBytes: number
+  readonly batchSize = 1 // node:dgram knows no more, and one slot stays in the cache
   readonly #socket: Socket
   readonly #v6: boolean
   sendErrors = 0
@@ -26,7 +29,7 @@ export class UdpSocket {
   }
 
   /** @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE or PORT_FORBIDDEN. */
-  static async open (listen: Endpoint, onDatagram: (bytes: Uint8Array, source: Endpoint) => void): Promise<UdpSocket> {
+  static async open (listen: Endpoint, sink: Pick<DatagramSink, 'onBatch'>): Promise<UdpSocket> {
     const v6 = listen.address.includes(':')
     const socket = createSocket({
       type: v6 ? 'udp6' : 'udp4',
@@ -38,33 +41,55 @@ export class UdpSocket {
       socket.bind(listen.port, listen.address, resolve)
     })
     socket.removeAllListeners('error')
+    const batch: Received[] = []
     socket.on('message', (bytes: Uint8Array, source: RemoteInfo) => {
       if (source.port === 0) return // nobody can be answered there: forged, and node:dgram throws at the attempt
-      onDatagram(bytes, v6 && source.address.startsWith('::ffff:') ? { address: source.address.slice(7), port: source.port } : source)
+      const from = v6 && source.address.startsWith('::ffff:') ? { address: source.address.slice(7), port: source.port } : source
+      batch[0] = { bytes, source: from, opened: undefined }
+      sink.onBatch(batch, 1)
     })
     const self = new UdpSocket(socket, v6)
     socket.on('error', () => { self.sendErrors += 1 })
     return self
   }
 
-  /** Sends slot.buffer[0, slot.length). The slot gets another buffer when the kernel did not take this one at once. */
-  send (slot: DatagramSlot): void {
+  send (batch: readonly DatagramSlot[], count: number): void {
+    for (let i = 0; i < count; i++) this.#sendOne(batch[i]!)
+  }
+
+  get backlog (): number { return this.#socket.getSendQueueCount() }
+
+  #sendOne (slot: DatagramSlot): void {
     let { address } = slot.endpoint
-    if (slot.endpoint.port === 0 || address === '') return // nowhere: a beacon whose name does not resolve yet
+    const { port } = slot.endpoint
+    if (port === 0 || address === '') return // nowhere: a beacon whose name does not resolve yet
     const isV6 = address.includes(':')
     if (isV6 && !this.#v6) return // no way to there from an IPv4 socket
     if (!isV6 && this.#v6) address = `::ffff:${address}`
-    this.#socket.send(slot.buffer, 0, slot.length, slot.endpoint.port, address)
-    if (this.#socket.getSendQueueCount() > 0) slot.buffer = new Uint8Array(slot.buffer.length)
+    if (slot.key !== undefined && slot.length >= APART_BYTES) this.#socket.send(sealedApart(slot), port, address)
+    else {
+      sealSlot(slot)
+      this.#socket.send(slot.buffer, 0, slot.length, port, address)
+    }
+    if (this.#socket.getSendQueueCount() > 0) slot.buffer = new Uint8Array(slot.buffer.length) // the kernel did not take it at once
   }
-
-  /** Datagrams waiting for the kernel: a reason to stop making more. */
-  get backlog (): number { return this.#socket.getSendQueueCount() }
 
   close (): Promise<void> {
     return new Promise((resolve) => this.#socket.close(() => resolve()))
   }
 }
+
+/** Header, ciphertext and tag as they are: to copy them together would cost more than a list. */
+function sealedApart (slot: DatagramSlot): Uint8Array[] {
+  const { buffer, sealFrom, length } = slot
+  readNonce(slot, nonce, aad)
+  const pieces = [buffer.subarray(0, sealFrom)]
+  slot.key!.sealApart(nonce, aad, buffer.subarray(sealFrom, length - AEAD_TAG_BYTES), pieces)
+  return pieces
+}
+
+const nonce = new Uint8Array(12) // scratch of one call
+const aad = new Uint8Array(4)
 
 function enlarge (socket: Socket): number {
   try {
@@ -85,3 +110,5 @@ function bindError (error: NodeJS.ErrnoException, listen: Endpoint): PilotError 
 }
 
 const SOCKET_BUFFER_BYTES = 4 * 1_048_576
+/** From this size on a copy costs more than a list of pieces. */
+const APART_BYTES = 16_384

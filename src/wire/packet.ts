@@ -62,20 +62,26 @@ export function createPacketHeader (): PacketHeader {
   }
 }
 
+/** Of a packet of at least PACKET_HEADER_BYTES. */
+export function sourcePort (bytes: Uint8Array): number { return readU16(bytes, 16) }
+export function destinationPort (bytes: Uint8Array): number { return readU16(bytes, 18) }
+
+/** The packet's checksum was not computed (SYN option UNCHECKED). One packet in 2^32 has this checksum by right. */
+export function isUnchecked (bytes: Uint8Array): boolean {
+  return bytes.length >= PACKET_HEADER_BYTES && readU32(bytes, CHECKSUM_AT) === 0
+}
+
 /**
  * Checks `bytes` (§3.1) and fills `header`; the payload is bytes[34 .. 34 + payloadLength), anything behind it is
  * ignored. On a fault `header` is untouched. `bytes` is written to in passing, and is as before on return.
+ * @param crc32 undefined: the checksum is not looked at.
  */
-export function decodePacket (bytes: Uint8Array, header: PacketHeader, crc32: Crc32): PacketFault | undefined {
+export function decodePacket (bytes: Uint8Array, header: PacketHeader, crc32: Crc32 | undefined): PacketFault | undefined {
   if (bytes.length < PACKET_HEADER_BYTES) return 'too_short'
   const payloadLength = readU16(bytes, LENGTH_AT)
   const total = PACKET_HEADER_BYTES + payloadLength
   if (bytes.length < total) return 'truncated'
-  const checksum = readU32(bytes, CHECKSUM_AT)
-  writeU32(bytes, CHECKSUM_AT, 0)
-  const computed = crc32(bytes.length === total ? bytes : bytes.subarray(0, total))
-  writeU32(bytes, CHECKSUM_AT, checksum)
-  if (computed !== checksum) return 'bad_checksum'
+  if (crc32 !== undefined && !isIntact(bytes, total, crc32)) return 'bad_checksum'
   const first = bytes[0]!
   if (first >>> 4 !== VERSION) return 'bad_version'
   header.flags = first & 0x0f
@@ -93,12 +99,21 @@ export function decodePacket (bytes: Uint8Array, header: PacketHeader, crc32: Cr
   return undefined
 }
 
+function isIntact (bytes: Uint8Array, total: number, crc32: Crc32): boolean {
+  const checksum = readU32(bytes, CHECKSUM_AT)
+  writeU32(bytes, CHECKSUM_AT, 0)
+  const computed = crc32(bytes.length === total ? bytes : bytes.subarray(0, total))
+  writeU32(bytes, CHECKSUM_AT, checksum)
+  return computed === checksum
+}
+
 /**
  * Writes header and checksum around a payload that already stands at out[at + 34 .. at + 34 + payloadLength).
+ * @param crc32 undefined: the checksum is left at 0.
  * @returns The length of the packet, bytes.
  * @throws RangeError if the payload is longer than 65535 bytes or `out` cannot hold the packet: a bug of the caller.
  */
-export function encodePacket (out: Uint8Array, at: number, header: PacketHeader, crc32: Crc32): number {
+export function encodePacket (out: Uint8Array, at: number, header: PacketHeader, crc32: Crc32 | undefined): number {
   const payloadLength = header.payloadLength
   const total = PACKET_HEADER_BYTES + payloadLength
   if (payloadLength > MAX_PACKET_PAYLOAD) throw new RangeError(`a packet holds at most 65535 bytes, got ${payloadLength}`)
@@ -116,7 +131,7 @@ export function encodePacket (out: Uint8Array, at: number, header: PacketHeader,
   writeU32(out, at + 24, header.ack)
   writeU16(out, at + 28, header.window)
   writeU32(out, at + CHECKSUM_AT, 0)
-  writeU32(out, at + CHECKSUM_AT, crc32(at === 0 && out.length === total ? out : out.subarray(at, at + total)))
+  if (crc32 !== undefined) writeU32(out, at + CHECKSUM_AT, crc32(at === 0 && out.length === total ? out : out.subarray(at, at + total)))
   return total
 }
 

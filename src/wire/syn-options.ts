@@ -11,12 +11,14 @@ export interface SynOptions {
   readonly windowShift: number | undefined
   /** Largest payload we accept in one packet, bytes, 1..65535. */
   readonly maxSegment: number | undefined
+  /** The checksum of our packets may be 0, uncomputed, and so may the peer's: the frame around them is authenticated. */
+  readonly unchecked: boolean
 }
 
 /** @throws RangeError for a value outside its range. */
 export function encodeSynOptions (options: SynOptions): Uint8Array {
-  const { halfClose, windowShift, maxSegment } = options
-  const out = new Uint8Array(MAGIC_BYTES + 2 + 3 + 4)
+  const { halfClose, windowShift, maxSegment, unchecked } = options
+  const out = new Uint8Array(MAGIC_BYTES + 2 + 3 + 4 + 2)
   writeU32(out, 0, MAGIC)
   let at = MAGIC_BYTES
   if (halfClose) {
@@ -37,6 +39,10 @@ export function encodeSynOptions (options: SynOptions): Uint8Array {
     writeU16(out, at + 2, maxSegment)
     at += 4
   }
+  if (unchecked) {
+    out[at] = OPTION_UNCHECKED
+    at += 2
+  }
   return out.subarray(0, at)
 }
 
@@ -49,6 +55,7 @@ export function decodeSynOptions (payload: Uint8Array): SynOptions | 'absent' | 
   let halfClose = false
   let windowShift: number | undefined
   let maxSegment: number | undefined
+  let unchecked = false
   let at = MAGIC_BYTES
   while (at < payload.length) {
     if (at + 2 > payload.length) return 'malformed'
@@ -66,9 +73,12 @@ export function decodeSynOptions (payload: Uint8Array): SynOptions | 'absent' | 
     } else if (type === OPTION_MAX_SEGMENT) {
       if (length !== 2 || readU16(payload, value) === 0) return 'malformed'
       maxSegment ??= readU16(payload, value)
+    } else if (type === OPTION_UNCHECKED) {
+      if (length !== 0) return 'malformed'
+      unchecked = true
     }
   }
-  return { halfClose, windowShift, maxSegment }
+  return { halfClose, windowShift, maxSegment, unchecked }
 }
 
 const MAGIC = 0x5047_4f31 // "PGO1"
@@ -76,4 +86,5 @@ const MAGIC_BYTES = 4
 const OPTION_HALF_CLOSE = 0x01
 const OPTION_WINDOW_BYTES = 0x02
 const OPTION_MAX_SEGMENT = 0x03
+const OPTION_UNCHECKED = 0x04 // ours (docs/decisions/0018): not in the reference's extensions
 const MAX_WINDOW_SHIFT = 14

@@ -10,7 +10,7 @@ import { formatAddress } from '../../src/base/address.ts'
 import { asPilotError } from '../../src/base/errors.ts'
 import { fromUtf8 } from '../../src/base/bytes.ts'
 import type { OverlayNode } from '../../src/runtime/overlay-node.ts'
-import type { DatagramPort, Listener, OverlayStream } from '../../src/runtime/overlay.ts'
+import type { Listener, OverlayDatagrams, OverlayStream } from '../../src/runtime/overlay.ts'
 import { IpcFrameReader, decodeIpcRequest, encodeIpcFrame, encodeIpcMessage } from '../../src/wire/ipc-messages.ts'
 import type { IpcMessage, IpcRequest, IpcRequestFault } from '../../src/wire/ipc-messages.ts'
 
@@ -39,7 +39,7 @@ export class FakeDaemon {
   readonly clients = new Set<Client>()
   readonly conns = new Map<number, Conn>()
   readonly ports = new Map<number, Client | 'built-in'>([[7, 'built-in'], [444, 'built-in'], [1_000, 'built-in'], [1_001, 'built-in'], [1_002, 'built-in']])
-  readonly #datagrams: DatagramPort[] = []
+  readonly #datagrams: OverlayDatagrams[] = []
   nextId = 1
   #moving: Promise<void> = Promise.resolve()
 

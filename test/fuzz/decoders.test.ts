@@ -185,7 +185,7 @@ function goodDatagrams (random: Random): Uint8Array[] {
     encodeRelayed({ kind: 'relay_deliver', sender: 1, frame: packet }), encodeRelayed({ kind: 'relay_deliver_to', sender: 1, destination: 2, frame: packet }),
     encodeDiscoverProbe(1, { answerFromSecond: true }), encodeProbeReply({ address: '203.0.113.7', port: 1 }, { port: 9_002, isSource: true }),
     encodePathHello({ mapping: 'none', filtering: 'unknown', endpoints: [{ kind: 'lan', endpoint: { address: '10.0.0.1', port: 4 } }, { kind: 'seen', endpoint: { address: '2001:db8::1', port: 5 } }] }),
-    encodeSynOptions({ halfClose: true, windowShift: 8, maxSegment: 1200 }),
+    encodeSynOptions({ unchecked: true, halfClose: true, windowShift: 8, maxSegment: 1200 }),
     formatHandshakeMessage({ type: 'handshake_request', nodeId: 1, publicKey: 'AAAA', justification: 'let <us> talk', signature: '', reason: '', timestamp: 5 }),
   ]
 }

@@ -64,7 +64,7 @@ function randomNumber (random: Random, near: number): number {
 function randomPayload (random: Random, near: number): Uint8Array {
   const kind = random.below(8)
   if (kind < 3) return new Uint8Array(0)
-  if (kind === 3) return encodeSynOptions({ halfClose: random.chance(0.5), windowShift: random.below(15), maxSegment: 1 + random.below(65_535) })
+  if (kind === 3) return encodeSynOptions({ halfClose: random.chance(0.5), windowShift: random.below(15), maxSegment: 1 + random.below(65_535), unchecked: random.chance(0.5) })
   if (kind < 6) {
     const out = new Uint8Array(64)
     const blocks = Array.from({ length: 8 }, () => randomNumber(random, near))
@@ -99,7 +99,7 @@ for (let seed = 1; seed <= 40; seed++) {
     const random = new Random(seed)
     const subject = new Subject(seed % 2 === 0 ? 'dial' : 'accept')
     const { stream } = subject
-    const options = seed % 3 === 0 ? new Uint8Array(0) : encodeSynOptions({ halfClose: true, windowShift: random.below(15), maxSegment: 1 + random.below(65_535) })
+    const options = seed % 3 === 0 ? new Uint8Array(0) : encodeSynOptions({ halfClose: true, windowShift: random.below(15), maxSegment: 1 + random.below(65_535), unchecked: false })
     const first = { ...createPacketHeader(), seq: 0, window: 512, payloadLength: options.length }
     if (stream.dialled) {
       subject.turn(() => {}, 1_152)

@@ -6,7 +6,7 @@
 import { DeadlineHeap } from '../../base/deadline-heap.ts'
 import { Ring } from '../../base/ring.ts'
 import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts'
-import type { CryptoProvider } from '../../crypto/aead.ts'
+import type { AeadKey, CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import type { Crc32 } from '../../wire/crc32.ts'
 import { PathSelector } from '../path/selector.ts'
@@ -100,6 +100,11 @@ export class NodeContext {
 
   emit (event: NodeEvent): void {
     this.events.push(event)
+  }
+
+  /** The keys that may open sealed frames of a node, the likeliest first. */
+  keysOf (sender: NodeId): readonly AeadKey[] {
+    return this.peers.get(sender)?.tunnel.keys ?? []
   }
 
   /** The peer's record, made if need be; undefined when there are too many. */

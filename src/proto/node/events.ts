@@ -1,4 +1,4 @@
-/** What the node tells, and the slot it fills with a datagram. */
+/** What the node tells. */
 import type { OverlayAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, NodeId } from '../../base/types.ts'
@@ -40,10 +40,3 @@ export type NodeEvent =
   /** `about` is undefined when the registry knows no such node, or does not answer. */
   | { readonly kind: 'about', readonly token: unknown, readonly about: LookupReply | undefined, readonly isReachable: boolean }
   | { readonly kind: 'datagram', readonly node: NodeId, readonly sourcePort: number, readonly port: number, readonly bytes: Uint8Array }
-
-/** Filled by `pollDatagram`; the caller owns the buffer and may swap it between calls. */
-export interface DatagramSlot {
-  buffer: Uint8Array // at least 65,536 bytes
-  length: number
-  endpoint: Endpoint
-}

@@ -11,6 +11,7 @@ import type { SecondSocket } from '../../wire/beacon-messages.ts'
 import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
 import {
   FLAG_ACK, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_AT, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, decodePacket,
+  destinationPort, isUnchecked, sourcePort,
 } from '../../wire/packet.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
 import { decodePathHello } from '../../wire/path-hello.ts'
@@ -18,6 +19,7 @@ import type { AuthFrame } from '../../wire/tunnel-frames.ts'
 import { MAGIC_AUTH, MAGIC_KEY, MAGIC_PLAIN, MAGIC_PUNCH, MAGIC_SEALED, SEALED_OVERHEAD_BYTES, decodeAuthFrame, sealedSender } from '../../wire/tunnel-frames.ts'
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
+import type { OpenedFrame } from '../tunnel/session.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
 import type { Outbound } from './outbound.ts'
@@ -62,22 +64,22 @@ export class Inbound {
   }
 
   /** Takes ownership of `bytes`. */
-  handleDatagram (now: Instant, bytes: Uint8Array, source: Endpoint): void {
+  handleDatagram (now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
     const first = bytes[0]
     if (first === undefined) return this.#context.count('datagram_empty')
-    if (first >= FIRST_FRAME_BYTE) this.#handleFrame(now, bytes, source, false)
-    else if (sameEndpoint(source, this.#context.options.beacon)) this.#handleBeacon(now, bytes, source)
+    if (first >= FIRST_FRAME_BYTE) this.#handleFrame(now, bytes, source, false, opened)
+    else if (sameEndpoint(source, this.#context.options.beacon)) this.#handleBeacon(now, bytes, source, opened)
     else if (first === TYPE_DISCOVER_REPLY && this.#context.nat.mayBeSecond(source)) this.#handleSecond(now, bytes)
     else this.#context.count('beacon_message_from_stranger') // anybody can send these (tunnel.md §6.4)
   }
 
-  #handleBeacon (now: Instant, bytes: Uint8Array, source: Endpoint): void {
+  #handleBeacon (now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string') return this.#context.count(`beacon_${message}`)
     switch (message.kind) {
       case 'relay_deliver':
       case 'relay_deliver_to':
-        this.#handleFrame(now, message.frame, source, true)
+        this.#handleFrame(now, message.frame, source, true, opened)
         return
       case 'discover_reply':
         return this.#node.onDiscoverReply(now, message.endpoint, message.second)
@@ -97,10 +99,10 @@ export class Inbound {
     this.#node.onDiscoverReply(now, message.endpoint, message.second)
   }
 
-  #handleFrame (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+  #handleFrame (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean, opened: OpenedFrame | undefined): void {
     if (bytes.length < 4) return this.#context.count('frame_too_short')
     switch (readU32(bytes, 0)) {
-      case MAGIC_SEALED: return this.#handleSealed(now, bytes, source, byRelay)
+      case MAGIC_SEALED: return this.#handleSealed(now, bytes, source, byRelay, opened)
       case MAGIC_AUTH: return this.#handleAuth(now, bytes, source, byRelay)
       case MAGIC_PUNCH: // its first use was to open a NAT
         if (!byRelay && this.#punched.take(now)) this.#node.onPunched(now, source)
@@ -111,12 +113,12 @@ export class Inbound {
     }
   }
 
-  #handleSealed (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+  #handleSealed (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean, opened: OpenedFrame | undefined): void {
     if (bytes.length < SEALED_OVERHEAD_BYTES + PACKET_HEADER_BYTES) return this.#context.count('frame_too_short')
     const sender = sealedSender(bytes)
     const peer = this.#context.peers.get(sender)
     if (peer === undefined) return this.#onUnopened(now, sender, source, byRelay)
-    const packet = peer.tunnel.open(now, bytes)
+    const packet = peer.tunnel.open(now, bytes, opened)
     if (typeof packet === 'string') {
       this.#context.count(`sealed_${packet}`)
       if (packet === 'bad_tag' || packet === 'no_key') this.#onUnopened(now, sender, source, byRelay)
@@ -217,7 +219,7 @@ export class Inbound {
   #handlePacket (now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
     const context = this.#context
     const header = this.#header
-    const fault = decodePacket(packet, header, context.options.crc32)
+    const fault = decodePacket(packet, header, isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : context.options.crc32)
     if (fault !== undefined) return context.count(`packet_${fault}`)
     if (header.srcNode !== peer.node) return context.count('packet_foreign_source')
     const payload = packet.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
@@ -299,4 +301,9 @@ export class Inbound {
     if (!ports.datagrams.has(header.dstPort)) return this.#context.count('datagram_no_listener')
     this.#context.emit({ kind: 'datagram', node: peer.node, sourcePort: header.srcPort, port: header.dstPort, bytes: payload })
   }
+}
+
+/** Agreed by its stream; one that is gone is answered by a reset, whatever came. The frame was authenticated in any case. */
+function mayBeUnchecked (peer: Peer, packet: Uint8Array): boolean {
+  return packet[PROTOCOL_AT] === PROTOCOL_STREAM && peer.streams.get(streamKey(destinationPort(packet), sourcePort(packet)))?.unchecked !== false
 }

@@ -17,6 +17,7 @@ import { handshakeChallenge } from '../../wire/handshake-message.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
+import type { OpenedFrame } from '../tunnel/session.ts'
 import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
 import type { Wish } from '../trust/trust-book.ts'
 import type { NodeOptions, OwnNetwork } from './context.ts'
@@ -25,7 +26,8 @@ import type { Dial } from './dial.ts'
 import { Dialler } from './dialler.ts'
 import { Directory } from './directory.ts'
 import type { DirectoryNews } from './directory.ts'
-import type { DatagramSlot, NodeEvent } from './events.ts'
+import type { DatagramSlot } from './datagram-slot.ts'
+import type { NodeEvent } from './events.ts'
 import { Finder } from './finder.ts'
 import { Inbound } from './inbound.ts'
 import { Outbound } from './outbound.ts'
@@ -72,9 +74,9 @@ export class OverlayCore {
 
   // ---- what happens
 
-  /** Takes ownership of `bytes`. */
-  handleDatagram (now: Instant, bytes: Uint8Array, source: Endpoint): void {
-    this.#inbound.handleDatagram(now, bytes, source)
+  /** Takes ownership of `bytes`. @param opened where a sealed frame was opened before it came here. */
+  handleDatagram (now: Instant, bytes: Uint8Array, source: Endpoint, opened?: OpenedFrame): void {
+    this.#inbound.handleDatagram(now, bytes, source, opened)
   }
 
   handleRegistryConnected (now: Instant): void {

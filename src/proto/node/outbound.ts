@@ -9,11 +9,13 @@ import type { PacketHeader } from '../../wire/packet.ts'
 import {
   FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, encodePacket,
 } from '../../wire/packet.ts'
+import { SEALED_HEADER_BYTES } from '../../wire/tunnel-frames.ts'
+import { AEAD_TAG_BYTES } from '../../crypto/aead.ts'
 import type { Path } from '../path/path.ts'
 import type { Stream } from '../stream/stream.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
-import type { DatagramSlot } from './events.ts'
+import type { DatagramSlot } from './datagram-slot.ts'
 import type { ControlPacket, Peer } from './peer.ts'
 
 interface RawDatagram { readonly bytes: Uint8Array, readonly endpoint: Endpoint }
@@ -21,7 +23,6 @@ interface RawDatagram { readonly bytes: Uint8Array, readonly endpoint: Endpoint 
 export class Outbound {
   readonly #context: NodeContext
   readonly #raw = new Ring<RawDatagram>()
-  readonly #packet = new Uint8Array(65_536)
   readonly #header = createPacketHeader()
 
   constructor (context: NodeContext) {
@@ -35,6 +36,7 @@ export class Outbound {
       slot.buffer.set(raw.bytes)
       slot.length = raw.bytes.length
       slot.endpoint = raw.endpoint
+      slot.key = undefined
       return true
     }
     const ready = this.#context.readyPeers
@@ -159,7 +161,8 @@ export class Outbound {
     for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
       const path = item.path ?? peer.paths.current
       if (path === undefined || (item.underCandidate && !peer.tunnel.hasCandidate)) continue
-      this.#seal(now, peer, path, item.packet, slot, item)
+      slot.buffer.set(item.packet, packetAt(path))
+      this.#finish(now, peer, path, item.packet.length, slot, item)
       return true
     }
     return false
@@ -169,11 +172,12 @@ export class Outbound {
     const path = peer.paths.current
     const header = this.#header
     const context = this.#context
+    const at = path === undefined ? 0 : packetAt(path)
     for (let stream = peer.ready.shift(); stream !== undefined; stream = peer.ready.shift()) {
       stream.queued = false
       if (path === undefined || (stream.directOnly && path.kind === 'relay' && stream.phase !== 'resetting')) continue
       const resent = stream.sender.retransmissions
-      if (!stream.pollPacket(now, header, this.#packet, PACKET_HEADER_BYTES, path.payloadBytes)) {
+      if (!stream.pollPacket(now, header, slot.buffer, at + PACKET_HEADER_BYTES, path.payloadBytes)) {
         context.heap.update(stream)
         continue
       }
@@ -184,24 +188,25 @@ export class Outbound {
       header.dstNetwork = 0 // a Go peer answers from network 0 whatever we dial (addressing §6)
       header.srcPort = stream.localPort
       header.dstPort = stream.remotePort
-      const length = encodePacket(this.#packet, 0, header, context.options.crc32)
+      const unchecked = stream.unchecked && (header.flags & FLAG_SYN) === 0
+      const length = encodePacket(slot.buffer, at, header, unchecked ? undefined : context.options.crc32)
       peer.bytesOut += header.payloadLength
       path.packetsOut += 1
       if (stream.sender.retransmissions > resent) path.packetsResent += 1
-      this.#seal(now, peer, path, this.#packet.subarray(0, length), slot, undefined)
+      this.#finish(now, peer, path, length, slot, undefined)
       context.touchStream(now, peer, stream)
       return true
     }
     return false
   }
 
-  #seal (now: Instant, peer: Peer, path: Path, packet: Uint8Array, slot: DatagramSlot, control: ControlPacket | undefined): void {
-    const at = path.kind === 'relay' ? RELAY_HEADER_BYTES : 0
-    if (at > 0) writeRelayHeader(slot.buffer, 0, this.#context.nodeId, peer.node)
-    const sealed = control?.underCandidate === true
-      ? peer.tunnel.sealCandidate(packet, slot.buffer, at)
-      : peer.tunnel.seal(now, packet, slot.buffer, at)
-    slot.length = at + sealed
+  /** The packet stands in its place: what is written around it makes it a datagram. */
+  #finish (now: Instant, peer: Peer, path: Path, packetBytes: number, slot: DatagramSlot, control: ControlPacket | undefined): void {
+    const at = packetAt(path)
+    if (path.kind === 'relay') writeRelayHeader(slot.buffer, 0, this.#context.nodeId, peer.node)
+    slot.key = peer.tunnel.stamp(now, slot.buffer, at - SEALED_HEADER_BYTES, control?.underCandidate)
+    slot.sealFrom = at
+    slot.length = at + packetBytes + AEAD_TAG_BYTES
     slot.endpoint = path.endpoint
     const header = this.#header
     const asks = control === undefined ? header.payloadLength > 0 || (header.flags & (FLAG_SYN | FLAG_FIN)) !== 0 : control.expectsAnswer
@@ -209,6 +214,11 @@ export class Outbound {
     peer.onSent(now, path, slot.length, asks)
     if (asks && !wasOwed) this.#context.heap.update(peer)
   }
+}
+
+/** Where in a datagram along this path the packet begins. */
+function packetAt (path: Path): number {
+  return SEALED_HEADER_BYTES + (path.kind === 'relay' ? RELAY_HEADER_BYTES : 0)
 }
 
 const NO_BYTES = new Uint8Array(0)

@@ -105,6 +105,11 @@ export class Sender {
     return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), k.SEND_LIMIT_BYTES)
   }
 
+  /** That of a SYN or SYN-ACK counts slots: nothing else was agreed yet. */
+  onInitialWindow (slots: number): void {
+    this.onWindow(0, this.#slotted ? slots : slots * k.PLAIN_SLOT_BYTES)
+  }
+
   /** The window field of a packet that acknowledged `ack`: bytes, or slots when the peer gave no WINDOW_BYTES. */
   onWindow (ack: number, window: number): void {
     if (this.#slotted) {

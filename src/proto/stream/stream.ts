@@ -36,8 +36,9 @@ export class Stream implements Machine {
   peerIsn = 0
   phase: StreamPhase
   end: StreamEnd | undefined
-  /** The peer agreed to PGO options. */
+  /** The peer agreed to PGO options; and, by one of them, that packets but the SYNs carry no checksum. */
   extended = false
+  unchecked = false
   readonly sender: Sender
   readonly receiver: Receiver
   heapIndex = -1
@@ -168,7 +169,7 @@ export class Stream implements Machine {
   handleSyn (header: PacketHeader, payload: Uint8Array): void {
     this.peerIsn = header.seq
     this.#agree(payload)
-    this.#takeInitialWindow(header.window)
+    this.sender.onInitialWindow(header.window)
   }
 
   /** This SYN does not belong to the stream that holds its ports: its sender has forgotten that one. */
@@ -248,10 +249,7 @@ export class Stream implements Machine {
     this.receiver.configure(!this.extended)
     this.sender.configure(!this.extended, !this.extended)
     this.#maxSegment = options?.maxSegment ?? k.PLAIN_MAX_SEGMENT_BYTES
-  }
-
-  #takeInitialWindow (slots: number): void {
-    this.sender.onWindow(0, this.extended ? slots * k.PLAIN_SLOT_BYTES : slots)
+    this.unchecked = options?.unchecked === true
   }
 
   #handleAnswer (now: Instant, header: PacketHeader, payload: Uint8Array): void {
@@ -261,7 +259,7 @@ export class Stream implements Machine {
     // Q10: a repeated SYN-ACK of a Go peer carries its next number; its ISN is always 0
     const repeated = !this.extended && this.#synTransmissions > 1 && header.seq < 65_536
     this.peerIsn = repeated ? 0 : header.seq
-    this.#takeInitialWindow(header.window)
+    this.sender.onInitialWindow(header.window)
     this.#establish(now)
     this.#news |= NEWS_OPEN
     this.#acks.due = true
@@ -437,7 +435,7 @@ export class Stream implements Machine {
     header.ack = this.dialled ? 0 : seqAdd(this.peerIsn, 1)
     header.window = this.receiver.takeInitialWindow()
     if (this.dialled || this.#options !== undefined) {
-      const options = encodeSynOptions({ halfClose: true, windowShift: k.WINDOW_SHIFT, maxSegment: this.#ownMaxSegment })
+      const options = encodeSynOptions({ halfClose: true, windowShift: k.WINDOW_SHIFT, maxSegment: this.#ownMaxSegment, unchecked: true })
       packet.set(options, at)
       header.payloadLength = options.length
     }

@@ -2,7 +2,6 @@
  * One AES key shared with one peer: sealing with our nonces, opening with theirs. Nonces never repeat under a key:
  * one random prefix and one counter for as long as the pair of X25519 keys lasts, whatever the peer sends again.
  */
-import { writeU32 } from '../../base/bytes.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
 import { PrefixWindows } from '../../crypto/replay-window.ts'
@@ -11,24 +10,25 @@ import { MAX_PREFIXES, REKEY_COUNTER_HIGH, REPLAY_SLOTS } from './constants.ts'
 
 export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
+/** A frame that was opened elsewhere (runtime/datagram-port.ts), with which key, and the packet inside. */
+export interface OpenedFrame { readonly key: AeadKey, readonly packet: Uint8Array }
+
 export class Session {
   createdAt: Instant // or last announced
   /** The peer's X25519 key that this was agreed with, base64. */
   readonly peerKey: string
   /** A frame of the peer opened under this key: it holds the other half, now. */
   confirmed = false
-  readonly #key: AeadKey
+  readonly key: AeadKey
   readonly #drawPrefix: () => number
   #prefix: number
   #counterHigh = 0
   #counterLow = 0
   #sealedAny = false
   readonly #windows = new PrefixWindows(REPLAY_SLOTS, MAX_PREFIXES)
-  readonly #nonce = new Uint8Array(12)
-  readonly #aad = new Uint8Array(4)
 
   constructor (key: AeadKey, drawPrefix: () => number, peerKey: string, now: Instant) {
-    this.#key = key
+    this.key = key
     this.#drawPrefix = drawPrefix
     this.#prefix = drawPrefix()
     this.peerKey = peerKey
@@ -37,22 +37,19 @@ export class Session {
 
   get worn (): boolean { return this.#counterHigh >= REKEY_COUNTER_HIGH }
 
-  /** Writes a whole sealed frame at out[at..]. @returns its length. */
-  seal (sender: NodeId, packet: Uint8Array, out: Uint8Array, at: number): number {
+  /** Writes the header of the next sealed frame at out[at..]: its nonce is never used again. The packet is sealed behind it, with `key`. */
+  stamp (sender: NodeId, out: Uint8Array, at: number): void {
     this.#counterLow = (this.#counterLow + 1) >>> 0 // the first frame carries 1 (tunnel.md §3.1)
     if (this.#counterLow === 0) this.#counterHigh += 1
     this.#sealedAny = true
     encodeSealedHeader(out, at, sender, this.#prefix, this.#counterHigh, this.#counterLow)
-    writeU32(this.#nonce, 0, this.#prefix)
-    writeU32(this.#nonce, 4, this.#counterHigh)
-    writeU32(this.#nonce, 8, this.#counterLow)
-    writeU32(this.#aad, 0, sender)
-    return SEALED_HEADER_BYTES + this.#key.seal(this.#nonce, this.#aad, packet, out, at + SEALED_HEADER_BYTES)
   }
 
   /** Authenticates first; only then does the replay window hear of the counter (tunnel.md §3.3). */
-  open (frame: Uint8Array): Uint8Array | OpenFault {
-    const packet = this.#key.open(frame.subarray(8, SEALED_HEADER_BYTES), frame.subarray(4, 8), frame.subarray(SEALED_HEADER_BYTES))
+  open (frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
+    const packet = opened?.key === this.key
+      ? opened.packet
+      : this.key.open(frame.subarray(8, SEALED_HEADER_BYTES), frame.subarray(4, 8), frame.subarray(SEALED_HEADER_BYTES))
     if (packet === undefined) return 'bad_tag'
     const prefix = sealedPrefix(frame)
     const fate = this.#windows.accept(prefix, sealedCounterHigh(frame), sealedCounterLow(frame))

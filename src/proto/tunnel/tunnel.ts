@@ -7,7 +7,7 @@
  */
 import { equalBytes, toBase64 } from '../../base/bytes.ts'
 import type { Instant, NodeId, RandomBytes } from '../../base/types.ts'
-import type { CryptoProvider } from '../../crypto/aead.ts'
+import type { AeadKey, CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import { verifySignature } from '../../crypto/identity.ts'
 import { agreeSessionKey, x25519PublicKey } from '../../crypto/key-agreement.ts'
@@ -15,7 +15,7 @@ import type { AuthFrame } from '../../wire/tunnel-frames.ts'
 import { authChallenge, encodeAuthFrame } from '../../wire/tunnel-frames.ts'
 import type { Machine } from '../machine.ts'
 import * as k from './constants.ts'
-import type { OpenFault } from './session.ts'
+import type { OpenFault, OpenedFrame } from './session.ts'
 import { Session } from './session.ts'
 
 export interface TunnelKeys {
@@ -137,29 +137,33 @@ export class Tunnel implements Machine {
   }
 
   /** @returns the packet inside, or why there is none. */
-  open (now: Instant, frame: Uint8Array): Uint8Array | OpenFault | 'no_key' {
+  open (now: Instant, frame: Uint8Array, opened?: OpenedFrame): Uint8Array | OpenFault | 'no_key' {
     const active = this.#active
     if (active === undefined) return 'no_key'
-    let result = active.open(frame)
+    let result = active.open(frame, opened)
     if (typeof result !== 'string') {
       if (!active.confirmed) this.#confirm(active)
       return result
     }
-    if (result === 'bad_tag') result = this.#openOther(now, frame)
+    if (result === 'bad_tag') result = this.#openOther(now, frame, opened)
     if (result === 'too_many_prefixes') this.#freshKey(now) // §3.3: rather new keys than forgotten windows
     return result
   }
 
-  /** Requires `ready`. Writes the sealed frame at out[at..] and returns its length. */
-  seal (now: Instant, packet: Uint8Array, out: Uint8Array, at: number): number {
-    const session = this.#active!
-    if (session.worn) this.#freshKey(now)
-    return session.seal(this.#ownId, packet, out, at)
+  /** The keys that may open what comes, the likeliest first. */
+  get keys (): AeadKey[] {
+    return [this.#active, this.#candidate, this.#previous].flatMap((session) => session === undefined ? [] : [session.key])
   }
 
-  /** Seals under the announced key, if there is one: the frame that asks the peer to confirm it. */
-  sealCandidate (packet: Uint8Array, out: Uint8Array, at: number): number {
-    return this.#candidate?.seal(this.#ownId, packet, out, at) ?? 0
+  /**
+   * Requires `ready`. Writes the header of the next sealed frame at out[at..]. @returns the key to seal the packet behind it with.
+   * @param candidate under the announced key, if there is one: the frame that asks the peer to confirm it.
+   */
+  stamp (now: Instant, out: Uint8Array, at: number, candidate = false): AeadKey {
+    const session = (candidate ? this.#candidate : undefined) ?? this.#active!
+    if (session === this.#active && session.worn) this.#freshKey(now)
+    session.stamp(this.#ownId, out, at)
+    return session.key
   }
 
   get hasCandidate (): boolean { return this.#candidate !== undefined }
@@ -226,8 +230,8 @@ export class Tunnel implements Machine {
     this.#news |= TUNNEL_CONFIRMED
   }
 
-  #openOther (now: Instant, frame: Uint8Array): Uint8Array | OpenFault {
-    const candidate = this.#candidate?.open(frame) ?? 'bad_tag'
+  #openOther (now: Instant, frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
+    const candidate = this.#candidate?.open(frame, opened) ?? 'bad_tag'
     if (typeof candidate !== 'string') {
       this.#retire(now, this.#active!)
       this.#active = this.#candidate!
@@ -236,7 +240,7 @@ export class Tunnel implements Machine {
       this.#news |= TUNNEL_REKEYED
       return candidate
     }
-    return this.#previous?.open(frame) ?? 'bad_tag'
+    return this.#previous?.open(frame, opened) ?? 'bad_tag'
   }
 
   /** A new X25519 key of ours: a peer always answers one it has not seen (tunnel.md §4.1). */

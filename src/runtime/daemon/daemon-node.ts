@@ -8,7 +8,7 @@ import type { NodeId } from '../../base/types.ts'
 import type { DaemonConnection } from './daemon-json.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { Logger } from '../log.ts'
-import type { DatagramPort, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, OverlayStream, PeerStatus, Pong } from '../overlay.ts'
+import type { OverlayDatagrams, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, OverlayStream, PeerStatus, Pong } from '../overlay.ts'
 import { nameOf, parseTarget } from '../peer-target.ts'
 import { DaemonControl } from './control.ts'
 import { DaemonDatagrams } from './datagrams.ts'
@@ -124,7 +124,7 @@ export class DaemonNode implements Overlay {
     return { close: () => exposed.close() }
   }
 
-  async datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<DatagramPort> {
+  async datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<OverlayDatagrams> {
     return this.#datagrams.open(port, onDatagram)
   }
 

@@ -7,7 +7,7 @@ import { formatAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { IpcMessage } from '../../wire/ipc-messages.ts'
-import type { DatagramPort } from '../overlay.ts'
+import type { OverlayDatagrams } from '../overlay.ts'
 import { dialError } from './dialled.ts'
 import { IpcConnection, NO_EVENTS } from './ipc-connection.ts'
 
@@ -27,7 +27,7 @@ export class DaemonDatagrams {
   }
 
   /** @throws PilotError PORT_IN_USE. */
-  open (port: number, onDatagram: OnDatagram): DatagramPort {
+  open (port: number, onDatagram: OnDatagram): OverlayDatagrams {
     if (this.#ports.has(port)) throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
     this.#ports.set(port, onDatagram)
     return {

@@ -9,7 +9,11 @@ import { createIdentity } from '../../../src/crypto/identity.ts'
 import type { Identity } from '../../../src/crypto/identity.ts'
 import type { OwnNetwork } from '../../../src/proto/node/context.ts'
 import type { Dial } from '../../../src/proto/node/dial.ts'
-import type { DatagramSlot, NodeEvent } from '../../../src/proto/node/events.ts'
+import { readU32 } from '../../../src/base/bytes.ts'
+import type { OpenedFrame } from '../../../src/proto/tunnel/session.ts'
+import { MAGIC_SEALED, SEALED_HEADER_BYTES, SEALED_OVERHEAD_BYTES, sealedSender } from '../../../src/wire/tunnel-frames.ts'
+import { createSlot, sealSlot } from '../../../src/proto/node/datagram-slot.ts'
+import type { NodeEvent } from '../../../src/proto/node/events.ts'
 import { OverlayCore } from '../../../src/proto/node/node.ts'
 import type { Membership } from '../../../src/proto/node/context.ts'
 import type { Peer } from '../../../src/proto/node/peer.ts'
@@ -58,7 +62,7 @@ export class SimNode {
   /** Times that something was still due right after the core had been served. */
   spins = 0
   readonly #listeners = new Map<number, 'refuse' | ((stream: SimStream) => void)>()
-  readonly #slot: DatagramSlot = { buffer: new Uint8Array(65_536), length: 0, endpoint: { address: '', port: 0 } }
+  readonly #slot = createSlot()
   #life = 0
   #scheduled = false
   #timerAt = Infinity
@@ -87,7 +91,7 @@ export class SimNode {
     this.#timerAt = Infinity
     this.core = this.#makeCore()
     this.#watchHeap()
-    this.uplink.attach(this.endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
+    this.uplink.attach(this.endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.#receive(now, bytes, source)))
     this.link = new SimRegistryLink(this.overlay.world, this.overlay.registry, this.options.behind?.outside ?? this.endpoint.address, {
       onConnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryConnected(now)),
       onDisconnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryDisconnected(now)),
@@ -118,7 +122,7 @@ export class SimNode {
     const life = this.#life
     this.uplink.detach(this.endpoint)
     this.endpoint = endpoint
-    this.uplink.attach(endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.core.handleDatagram(now, bytes, source)))
+    this.uplink.attach(endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.#receive(now, bytes, source)))
   }
 
   /** This machine itself is on another network now, and notices. */
@@ -216,6 +220,18 @@ export class SimNode {
     })
   }
 
+  /** Every second node has a port that opens frames before the core sees them, as runtime/datagram-port.ts allows. */
+  #receive (now: number, bytes: Uint8Array, source: Endpoint): void {
+    const isSealed = bytes.length >= SEALED_OVERHEAD_BYTES && readU32(bytes, 0) === MAGIC_SEALED
+    const keys = isSealed && this.core.nodeId % 2 === 0 ? this.core.context.keysOf(sealedSender(bytes)) : []
+    let opened: OpenedFrame | undefined
+    for (const key of keys) {
+      const packet = key.open(bytes.subarray(8, SEALED_HEADER_BYTES), bytes.subarray(4, 8), bytes.subarray(SEALED_HEADER_BYTES))
+      if (packet !== undefined) opened ??= { key, packet }
+    }
+    this.core.handleDatagram(now, bytes, source, opened)
+  }
+
   #flush (): void {
     const { core } = this
     const now = this.nowMs
@@ -223,6 +239,7 @@ export class SimNode {
     this.#tellNews(now)
     let room = MAX_DATAGRAMS_PER_TURN
     for (; room > 0 && core.pollDatagram(now, this.#slot); room--) {
+      sealSlot(this.#slot)
       this.uplink.send(this.endpoint, this.#slot.endpoint, this.#slot.buffer.subarray(0, this.#slot.length))
     }
     for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) this.link.send(request)

@@ -104,13 +104,18 @@ function methods (key: Uint8Array): ReturnType<CryptoProvider['aead']> {
   const real = portableCrypto.aead(key)
   return {
     seal: (nonce, aad, plaintext, out, at) => real.seal(nonce, aad, plaintext, out, at),
+    sealApart: (nonce, aad, plaintext, pieces) => real.sealApart(nonce, aad, plaintext, pieces),
     open: (nonce, aad, sealed) => real.open(nonce, aad, sealed),
   }
 }
 
 function seal (provider: CryptoProvider, plaintext: Uint8Array, aad: Uint8Array = AAD): Uint8Array {
   const out = new Uint8Array(plaintext.length + 16)
-  assert.equal(provider.aead(KEY).seal(NONCE, aad, plaintext, out, 0), out.length)
+  const key = provider.aead(KEY)
+  assert.equal(key.seal(NONCE, aad, plaintext, out, 0), out.length)
+  const pieces: Uint8Array[] = []
+  key.sealApart(NONCE, aad, plaintext, pieces)
+  assert.equal(toHex(concatBytes(...pieces)), toHex(out), 'in pieces it is the same')
   return out
 }
 

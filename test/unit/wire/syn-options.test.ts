@@ -9,17 +9,19 @@ test('every combination of options is read back as written', () => {
   for (const halfClose of [false, true]) {
     for (const windowShift of [undefined, 0, 7, 14]) {
       for (const maxSegment of [undefined, 1, 1152, 65_535]) {
-        const options = { halfClose, windowShift, maxSegment }
-        assert.deepEqual(decodeSynOptions(encodeSynOptions(options)), options)
+        for (const unchecked of [false, true]) {
+          const options = { halfClose, windowShift, maxSegment, unchecked }
+          assert.deepEqual(decodeSynOptions(encodeSynOptions(options)), options)
+        }
       }
     }
   }
 })
 
 test('the block looks as the document says', () => {
-  const block = encodeSynOptions({ halfClose: true, windowShift: 10, maxSegment: 4096 })
-  assert.equal(toHex(block), '50474f31' + '0100' + '02010a' + '03021000')
-  assert.equal(toHex(encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment: undefined })), '50474f31')
+  const block = encodeSynOptions({ halfClose: true, windowShift: 10, maxSegment: 4096, unchecked: true })
+  assert.equal(toHex(block), '50474f31' + '0100' + '02010a' + '03021000' + '0400')
+  assert.equal(toHex(encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment: undefined, unchecked: false })), '50474f31')
 })
 
 test('a payload without the magic is no block', () => {
@@ -37,6 +39,7 @@ test('a block that does not parse is malformed', () => {
     'shift above 14': '02010f',
     'MAX_SEGMENT of one byte': '030105',
     'MAX_SEGMENT zero': '03020000',
+    'UNCHECKED with a value': '040100',
     'a bad repetition of a good option': '02010a' + '0200',
     'garbage behind good options': '0100' + 'ff',
   }
@@ -45,14 +48,14 @@ test('a block that does not parse is malformed', () => {
 
 test('unknown types are skipped by their length, and of a repeated option the first wins', () => {
   const block = hex('50474f31' + '7f03aabbcc' + '02010a' + '0000' + '020103' + '0302048003020001' + '0100')
-  assert.deepEqual(decodeSynOptions(block), { halfClose: true, windowShift: 10, maxSegment: 1152 })
+  assert.deepEqual(decodeSynOptions(block), { halfClose: true, windowShift: 10, maxSegment: 1152, unchecked: false })
 })
 
 test('values out of range are a bug of the caller', () => {
   for (const windowShift of [-1, 15, Number.NaN]) {
-    assert.throws(() => encodeSynOptions({ halfClose: false, windowShift, maxSegment: undefined }), RangeError)
+    assert.throws(() => encodeSynOptions({ halfClose: false, windowShift, maxSegment: undefined, unchecked: false }), RangeError)
   }
   for (const maxSegment of [0, 65_536, Number.NaN]) {
-    assert.throws(() => encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment }), RangeError)
+    assert.throws(() => encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment, unchecked: false }), RangeError)
   }
 })

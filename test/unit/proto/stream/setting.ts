@@ -87,7 +87,7 @@ export function plainStream (window = 512, peerIsn = PEER_ISN): StreamSetting {
 export function extendedStream (shift = 8): StreamSetting {
   const setting = new StreamSetting()
   setting.drain()
-  const options = encodeSynOptions({ halfClose: true, windowShift: shift, maxSegment: 61_440 })
+  const options = encodeSynOptions({ halfClose: true, windowShift: shift, maxSegment: 61_440, unchecked: false })
   setting.feed({ flags: FLAG_SYN | FLAG_ACK, seq: PEER_ISN, ack: setting.own(0), window: 64 }, options)
   setting.stream.takeNews()
   return setting

@@ -1,12 +1,13 @@
 /** Two tunnels by themselves: what each answers, which keys it uses, and what an old PILA does. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nodeCrypto } from '../../../../src/crypto/aead.ts'
+import { AEAD_TAG_BYTES, nodeCrypto } from '../../../../src/crypto/aead.ts'
 import type { Identity } from '../../../../src/crypto/identity.ts'
 import { createIdentity } from '../../../../src/crypto/identity.ts'
+import { createSlot, sealSlot } from '../../../../src/proto/node/datagram-slot.ts'
 import { CANDIDATE_MS, HANDSHAKE_LIMIT_MS, REPEAT_ANSWERS } from '../../../../src/proto/tunnel/constants.ts'
 import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED, Tunnel } from '../../../../src/proto/tunnel/tunnel.ts'
-import { decodeAuthFrame } from '../../../../src/wire/tunnel-frames.ts'
+import { SEALED_HEADER_BYTES, decodeAuthFrame } from '../../../../src/wire/tunnel-frames.ts'
 import { Random } from '../../../sim/simulator/random.ts'
 
 class Side {
@@ -34,8 +35,13 @@ class Side {
   }
 
   seal (now: number, text: string): Uint8Array {
-    const out = new Uint8Array(500)
-    return out.slice(0, this.tunnel.seal(now, Buffer.from(text), out, 0))
+    const slot = createSlot()
+    slot.buffer.set(Buffer.from(text), SEALED_HEADER_BYTES)
+    slot.key = this.tunnel.stamp(now, slot.buffer, 0)
+    slot.sealFrom = SEALED_HEADER_BYTES
+    slot.length = SEALED_HEADER_BYTES + text.length + AEAD_TAG_BYTES
+    sealSlot(slot)
+    return slot.buffer.slice(0, slot.length)
   }
 
   open (now: number, frame: Uint8Array): string {
