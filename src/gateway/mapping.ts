@@ -111,8 +111,8 @@ export class Mapping {
       return resetSocket(socket)
     }
     const giveUp = new AbortController()
-    socket.on('error', () => giveUp.abort())
-    socket.once('close', () => giveUp.abort())
+    const gone = (): void => giveUp.abort()
+    socket.on('error', gone).on('close', gone)
     let connection
     try {
       const client = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
@@ -134,10 +134,12 @@ export class Mapping {
         connections.remove(opened)
         return
       }
+      socket.off('close', gone) // the dial is over; an idle connection shall hold nothing of it
       splice(socket, stream, (error) => {
         connections.remove(opened)
         log.debug({ mapping: name, peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
       })
+      socket.off('error', gone)
     }, (error: unknown) => {
       connections.remove(opened)
       if (giveUp.signal.aborted) return

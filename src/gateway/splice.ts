@@ -4,9 +4,10 @@
  *
  * Each direction ends by itself (half-close); a reset on one side is a reset on the other and never looks like an end;
  * what one side does not read, the other may not write.
+ *
+ * Not Node's pipe() and once(): for each connection they hold some 4 KB of listeners that never do anything here.
  */
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import type { OverlayStream } from '../runtime/overlay.ts'
 
 /**
@@ -29,39 +30,54 @@ export function splice (socket: Socket, stream: OverlayStream, onClosed: (error:
     failure ??= error
     resetSocket(socket)
   })
-  socket.once('end', () => {
+  socket.on('end', () => {
     if (isReset(socket)) socket.destroy(new Error('reset behind the last byte'))
     else stream.end()
   })
-  stream.once('end', () => endWhenFlushed(socket))
+  stream.on('end', () => endWhenFlushed(socket))
   // An end that closed in order has passed on its own end already; what the other still has to deliver is its own affair.
-  socket.once('close', () => {
+  socket.on('close', () => {
     if (!socket.readableEnded || !socket.writableFinished) stream.destroy()
     closed()
   })
-  stream.once('close', () => {
+  stream.on('close', () => {
     if (!stream.readableEnded || !stream.writableFinished) resetSocket(socket)
     closed()
   })
-  socket.pipe(stream, { end: false })
-  stream.pipe(socket, { end: false })
-  if (pace === undefined) return
-  slow(socket, stream, pace)
-  slow(stream, socket, pace)
+  pump(socket, stream, pace)
+  pump(stream, socket, pace)
 }
 
-/** Beside the pipe: its own resuming, after a drain, lets one chunk through early, for which the next pause is longer. */
-function slow (source: Duplex, sink: Duplex, pace: (bytes: number) => number): void {
-  let timer: NodeJS.Timeout | undefined
+type End = Socket | OverlayStream
+
+/** What one side reads the other writes; while it cannot, or a limit says to wait, nothing is read. */
+function pump (source: End, sink: End, pace: ((bytes: number) => number) | undefined): void {
   source.on('data', (chunk: Uint8Array) => {
-    const waitMs = pace(chunk.length)
-    if (waitMs <= 0) return
-    source.pause()
-    clearTimeout(timer)
-    timer = setTimeout(() => { if (!sink.writableNeedDrain) source.resume() }, waitMs) // else the pipe resumes it
+    if (!sink.writable) return abort(source) // nothing arrives any more, and its writer shall know
+    if (!sink.write(chunk)) source.pause()
+    if (pace !== undefined) slow(source, sink, pace(chunk.length))
   })
-  source.once('close', () => clearTimeout(timer))
+  sink.on('drain', () => { if (!waiting.has(source)) source.resume() })
+  source.resume() // it was paused when it was accepted
 }
+
+function abort (end: End): void {
+  if ('halfCloses' in end) end.resetAndDestroy()
+  else resetSocket(end)
+}
+
+function slow (source: End, sink: End, waitMs: number): void {
+  if (waitMs <= 0) return
+  source.pause()
+  clearTimeout(waiting.get(source))
+  waiting.set(source, setTimeout(() => {
+    waiting.delete(source)
+    if (!sink.writableNeedDrain) source.resume()
+  }, waitMs))
+}
+
+/** Sources that a limit keeps from being read, and until when. */
+const waiting = new Map<End, NodeJS.Timeout>()
 
 /** RST where the socket can send one; a Unix socket, or one that is not connected yet, is just closed. */
 export function resetSocket (socket: Socket): void {
