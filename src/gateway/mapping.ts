@@ -11,7 +11,7 @@ import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { clientFilter } from './clients.ts'
-import type { ConnectionTable } from './connections.ts'
+import type { Connection, ConnectionTable } from './connections.ts'
 import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
@@ -102,6 +102,14 @@ export class Mapping {
     return await this.#deps.node.dial(`${peer}:${port}`, signal)
   }
 
+  #join (connection: Connection, socket: Socket, stream: OverlayStream): void {
+    const { connections, log } = this.#deps
+    splice(socket, stream, (error) => {
+      connections.remove(connection)
+      log.debug({ mapping: this.spec.name, peer: connection.peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
+    })
+  }
+
   #onClient (socket: Socket): void {
     const { connections, log } = this.#deps
     const { name, peer, port } = this.spec
@@ -116,7 +124,7 @@ export class Mapping {
     let connection
     try {
       const client = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
-      connection = connections.add({ direction: 'map', service: name, protocol: 'tcp', peer, nodeId: null, local: client, remote: `${peer}:${port}` }, () => resetSocket(socket))
+      connection = connections.add({ direction: 'map', service: name, protocol: 'tcp', peer, nodeId: null, local: client, remote: `${peer}:${port}` }, resetLater(socket))
     } catch (error) {
       log.warn({ mapping: name, code: asPilotError(error).code }, 'a client was reset: too many connections')
       resetSocket(socket)
@@ -134,12 +142,8 @@ export class Mapping {
         connections.remove(opened)
         return
       }
-      socket.off('close', gone) // the dial is over; an idle connection shall hold nothing of it
-      splice(socket, stream, (error) => {
-        connections.remove(opened)
-        log.debug({ mapping: name, peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
-      })
-      socket.off('error', gone)
+      this.#join(opened, socket, stream)
+      socket.off('close', gone).off('error', gone) // the dial is over: an idle connection holds nothing of it
     }, (error: unknown) => {
       connections.remove(opened)
       if (giveUp.signal.aborted) return
@@ -149,6 +153,11 @@ export class Mapping {
       resetSocket(socket)
     })
   }
+}
+
+/** In a scope of its own: it lives as long as the connection, and holds nothing else. */
+function resetLater (socket: Socket): () => void {
+  return () => resetSocket(socket)
 }
 
 function groupOf (spec: MapSpec, { node, log }: MappingDeps): PeerGroup {
