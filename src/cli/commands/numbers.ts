@@ -25,7 +25,7 @@ const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G:
 
 /** In the largest unit that leaves a whole number. */
 function written (ms: number): string {
-  const unit = ['d', 'h', 'm'].find((name) => ms % UNITS_MS[name]! === 0) ?? 's'
+  const unit = ['d', 'h', 'm'].find((name) => Number.isInteger(ms / UNITS_MS[name]!)) ?? 's'
   return `${ms / UNITS_MS[unit]!}${unit}`
 }
 
