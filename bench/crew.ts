@@ -13,7 +13,7 @@ import type { Stage } from '../test/e2e/harness.ts'
 import { MAIN } from '../test/e2e/program.ts'
 import type { Program } from '../test/e2e/program.ts'
 import { insideCommand } from '../test/nat/lab.ts'
-import type { Order } from './roles/client.ts'
+import type { Asked, Order } from './roles/client.ts'
 
 /** Where a process runs: its namespace, if it has one, and the address that the others reach it at. */
 export interface Spot { readonly namespace?: string, readonly host: string }
@@ -21,6 +21,7 @@ export interface Spot { readonly namespace?: string, readonly host: string }
 export class Crew {
   readonly stage: Stage
   #clients = 0
+  #holder: Client | undefined
 
   constructor (stage: Stage) {
     this.stage = stage
@@ -53,6 +54,15 @@ export class Crew {
     const socket = await connected
     server.close()
     return new Client(socket, program)
+  }
+
+  /** A client on loopback for connections that are held. */
+  async holder (fresh: boolean): Promise<Client> {
+    if (fresh || this.#holder === undefined) {
+      await this.#holder?.stop()
+      this.#holder = await this.client({ host: '127.0.0.1' })
+    }
+    return this.#holder
   }
 }
 
@@ -94,35 +104,48 @@ export class Client {
   readonly pid: number
   readonly #socket: Socket
   readonly #program: Program
-  readonly #answers: ((line: string) => void)[] = []
+  readonly #waiting = new Map<number, (answer: Answer) => void>()
+  #orders = 0
 
   constructor (socket: Socket, program: Program) {
     this.pid = program.pid
     this.#socket = socket
     this.#program = program
     socket.on('error', () => {})
-    createInterface({ input: socket }).on('line', (line) => this.#answers.shift()?.(line))
+    createInterface({ input: socket }).on('line', (line) => {
+      const answer = JSON.parse(line) as Answer
+      this.#waiting.get(answer.id)?.(answer)
+    })
   }
 
-  /** @throws Error with what went wrong at the client, or when it did not answer in time: then nothing more can be asked of it. */
+  /** @throws Error with what went wrong at the client, or when it did not answer in time. */
   async ask<T> (order: Order, timeoutMs = ORDER_MS): Promise<T> {
-    const line = await new Promise<string>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${order.do}: not done within ${timeoutMs / 1_000} s`)), timeoutMs)
-      this.#answers.push((text) => {
+    const id = ++this.#orders
+    const { result, error } = await new Promise<Answer>((resolve, reject) => {
+      const done = (): void => {
         clearTimeout(timer)
-        resolve(text)
+        this.#waiting.delete(id)
+      }
+      const timer = setTimeout(() => {
+        done()
+        reject(new Error(`${order.do}: not done within ${timeoutMs / 1_000} s`))
+      }, timeoutMs)
+      this.#waiting.set(id, (answer) => {
+        done()
+        resolve(answer)
       })
-      this.#socket.write(`${JSON.stringify(order)}\n`)
+      this.#socket.write(`${JSON.stringify({ id, order } satisfies Asked)}\n`)
     })
-    const { result, error } = JSON.parse(line) as { readonly result: T, readonly error?: string }
     if (error !== undefined) throw new Error(error)
-    return result
+    return result as T
   }
 
   async stop (): Promise<void> { await this.#program.kill() }
 }
 
+interface Answer { readonly id: number, readonly result?: unknown, readonly error?: string }
+
 const ROLES = fileURLToPath(new URL('roles/main.ts', import.meta.url))
 const TSX = import.meta.resolve('tsx')
 const START_MS = 30_000
-const ORDER_MS = 60_000
+const ORDER_MS = 30_000

@@ -44,6 +44,7 @@ const row = (place: Place, id: string, name: string, unit: string, better: Row['
 export const ROWS: readonly Row[] = [
   row('loopback', 'setup', 'connection set-up, warm', 'ms', 'less'),
   row('loopback', 'cold', 'connection set-up, cold', 'ms', 'less', 1),
+  row('loopback', 'restart', 'connection set-up, cold, after a kill -9', 'ms', 'less', 1),
   row('nat', 'nat', 'connection set-up, cold, behind two NATs', 'ms', 'less', 1),
   row('loopback', 'rtt', '1 KB round trip, median', 'ms', 'less', 3),
   row('loopback', 'rtt-p99', '1 KB round trip, p99', 'ms', 'less'),

@@ -10,7 +10,7 @@ import { ROOT } from '../test/e2e/program.ts'
 import { whyNoLab } from '../test/nat/lab.ts'
 import { chartsOf } from './charts.ts'
 import { readChoice } from './choice.ts'
-import { coldSamples, natSamples } from './cold.ts'
+import { coldSamples, natSamples, restartSamples } from './cold.ts'
 import type { ColdSample } from './cold.ts'
 import { Crew } from './crew.ts'
 import { addGo } from './go.ts'
@@ -31,7 +31,7 @@ const { scale } = choice
 
 async function onLoopback (): Promise<void> {
   const steps = chosen(STEPS)
-  const isCold = choice.hasRows(['cold']) && choice.peers.has('gateway')
+  const isCold = choice.hasRows(['cold', 'restart']) && choice.peers.has('gateway')
   if (!choice.hasPlace('loopback') || (steps.length === 0 && !isCold)) return
   const spot = { host: '127.0.0.1' }
   await onStage(async (crew) => {
@@ -40,7 +40,8 @@ async function onLoopback (): Promise<void> {
     const world = await buildWorld(crew, spot, spot, wanted, recorder.skip)
     if (world.gateways !== undefined) await addGo(crew, world.gateways, wanted, world.ways as Map<PeerId, Way>, recorder.skip)
     for (const step of steps) await runStep(crew, world, step, [{ place: 'loopback', prepare: () => {} }])
-    if (isCold) await recordCold('cold', () => coldSamples(crew, world, scale.cold))
+    if (isCold && choice.hasRows(['cold'])) await recordCold('cold', () => coldSamples(crew, world, scale.cold))
+    if (isCold && choice.hasRows(['restart'])) await recordCold('restart', () => restartSamples(crew, world, scale.cold))
   })
 }
 
@@ -99,15 +100,14 @@ async function runStep (crew: Crew, world: World, step: Step, variations: readon
       for (const peer of [...peers.slice(round % peers.length), ...peers.slice(0, round % peers.length)]) {
         if (recorder.hasFailed(step.id, place, peer)) continue // it would only take its time again
         const way = world.ways.get(peer)!
-        const holder = async (): Promise<Awaited<ReturnType<Crew['client']>>> => await crew.client({ host: '127.0.0.1' })
-        await recorder.take({ step, place, peer, round }, () => step.sample({ world, scale, place, peer, way, holder }))
+        await recorder.take({ step, place, peer, round }, () => step.sample({ world, scale, place, peer, way, holder: (fresh) => crew.holder(fresh) }))
       }
       recorder.sayRound(step, place, round, rounds)
     }
   }
 }
 
-async function recordCold (row: 'cold' | 'nat', measure: () => Promise<ColdSample[]>): Promise<void> {
+async function recordCold (row: 'cold' | 'restart' | 'nat', measure: () => Promise<ColdSample[]>): Promise<void> {
   try {
     for (const [round, { ms, from }] of (await measure()).entries()) recorder.add({ row, peer: 'gateway', round, value: ms, from })
   } catch (error) {

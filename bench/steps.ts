@@ -19,8 +19,8 @@ export interface Setting {
   readonly place: Place
   readonly peer: PeerId
   readonly way: Way
-  /** A client process of its own, for connections that are held. */
-  holder (): Promise<Client>
+  /** A second client process, for connections that are held; `fresh`: a new one, whose memory nothing has grown yet. */
+  holder (fresh: boolean): Promise<Client>
 }
 
 /** The values of one round by row (without its place), and what they were made from. */
@@ -92,15 +92,13 @@ async function agreedBytes (setting: Setting, direction: Direction, streams: num
   const key = `${setting.place} ${direction} ${streams}`
   const found = known.get(key)
   if (found !== undefined) return found
-  let bytes = LEAST_BYTES
-  for (;;) {
+  const { ms: leastMs } = await transfer(setting, direction, streams, LEAST_BYTES)
+  for (let bytes = 4 * LEAST_BYTES; ; bytes *= 4) {
     const { ms } = await transfer(setting, direction, streams, bytes)
-    if (ms >= TELLING_MS || bytes >= MOST_BYTES) {
-      const fitting = Math.round(bytes / ms * setting.scale.transferMs / WHOLE_BYTES) * WHOLE_BYTES
-      known.set(key, Math.min(MOST_BYTES, Math.max(WHOLE_BYTES, fitting)))
-      return known.get(key)!
-    }
-    bytes *= ms < TELLING_MS / 8 ? 8 : 3
+    if (ms < leastMs + TELLING_MS && bytes < MOST_BYTES) continue
+    const fitting = Math.round((bytes - LEAST_BYTES) / (ms - leastMs) * setting.scale.transferMs / WHOLE_BYTES) * WHOLE_BYTES
+    known.set(key, Math.min(MOST_BYTES, Math.max(WHOLE_BYTES, fitting)))
+    return known.get(key)!
   }
 }
 
@@ -117,7 +115,7 @@ async function rate ({ world, scale }: Setting, order: 'http' | 'unary' | 'conne
 
 /** Of what stands between; of gRPC of both ends, of NATS of its server. Kernel buffers are in nobody's figure. */
 async function memory ({ scale, way, holder }: Setting): Promise<Taken> {
-  const client = await holder()
+  const client = await holder(way.by === 'grpc')
   try {
     const pids = way.by === 'grpc' ? [...way.ends ?? [], client.pid] : way.pids
     await client.ask({ do: 'hold', by: way.by, to: way.to, count: WARM_UP_CONNECTIONS })
@@ -135,14 +133,14 @@ async function memory ({ scale, way, holder }: Setting): Promise<Taken> {
     const many = Math.min(scale.many, mostConnections(way))
     return { values: { memory: some, 'memory-10k': await grown(many - scale.idle, many) }, from: { connections: scale.idle, many } }
   } finally {
-    await client.stop()
+    await client.ask({ do: 'release' }, HOLD_MS)
   }
 }
 
 /** CPU for the same bytes without, with and again without many open connections beside. */
 async function besideIdle (setting: Setting): Promise<Taken> {
   const { scale, way, holder } = setting
-  const bytes = await agreedBytes(setting, 'down', 1)
+  const bytes = IDLE_TRANSFERS * await agreedBytes(setting, 'down', 1)
   const costs = async (): Promise<number[]> => {
     const found: number[] = []
     for (let i = 0; i < scale.rounds; i++) found.push((await transfer(setting, 'down', 1, bytes)).seconds)
@@ -150,15 +148,14 @@ async function besideIdle (setting: Setting): Promise<Taken> {
   }
   const before = await costs()
   const connections = Math.min(scale.many === 0 ? scale.idle : scale.many, mostConnections(way))
-  const client = await holder()
-  let beside: number[]
+  const client = await holder(false)
+  let beside: number[] = []
   try {
     await client.ask({ do: 'hold', by: way.by, to: way.to, count: connections }, HOLD_MS)
     await sleep(SETTLE_MS)
     beside = await costs()
-    await client.ask({ do: 'release' }, HOLD_MS)
   } finally {
-    await client.stop()
+    await client.ask({ do: 'release' }, HOLD_MS)
   }
   await sleep(SETTLE_MS)
   const without = median([...before, ...await costs()])
@@ -184,7 +181,9 @@ const WHOLE_BYTES = 65_536
 /** Shorter transfers tell little about the rate. */
 const TELLING_MS = 80
 const TRANSFER_MS = 120_000
-const WARM_UP_CONNECTIONS = 200
+const WARM_UP_CONNECTIONS = 100
 const SETTLE_MS = 700
 const HOLD_MS = 120_000
+/** The clock of CPU time ticks every 10 ms: the transfers of the row about idle connections are so many times as long. */
+const IDLE_TRANSFERS = 4
 const SPARE_DESCRIPTORS = 500

@@ -87,7 +87,7 @@ async function gatewayPair (crew: Crew, near: Spot, far: Spot, targets: readonly
   const [registry, beacon] = [String(ready['registry']), String(ready['beacon'])]
   const common = ['--registry', registry, '--beacon', beacon]
   const exposed = targets.map((_, index) => String(index + 1))
-  const b = new BenchGateway(crew, far, 'bench-far', [...common, '--trust', 'bench-near', '--trust', 'bench-cold', ...targets.flatMap((port, index) => ['--expose', `${exposed[index]}=127.0.0.1:${port}`])])
+  const b = new BenchGateway(crew, far, 'bench-far', [...common, '--trust', 'bench-near', ...targets.flatMap((port, index) => ['--expose', `${exposed[index]}=127.0.0.1:${port}`])])
   const a = new BenchGateway(crew, near, 'bench-near', [...common, '--trust', 'bench-far', ...[...exposed, '7'].flatMap((port) => ['--map', `0:bench-far:${port}`])])
   await b.start()
   await a.start()

@@ -15,6 +15,9 @@ export type Order =
   | { readonly do: 'hold', readonly by: Speech, readonly to: Target, readonly count: number }
   | { readonly do: 'release' }
 
+/** An order that takes too long is given up by who asked; its answer may still come. */
+export interface Asked { readonly id: number, readonly order: Order }
+
 /** echo: bytes as they are, to a service that returns them (the one of a Go node). */
 export type Speech = 'tcp' | 'echo' | 'grpc' | 'nats'
 
@@ -22,10 +25,9 @@ export function serveOrders (socketPath: string): void {
   const socket = connect(socketPath)
   socket.on('close', () => process.exit(0)) // who measures with us is gone
   createInterface({ input: socket }).on('line', (line) => {
-    obey(JSON.parse(line) as Order).then(
-      (result) => socket.write(`${JSON.stringify({ result })}\n`),
-      (error: unknown) => socket.write(`${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`),
-    )
+    const { id, order } = JSON.parse(line) as Asked
+    const answer = (answer: object): void => void socket.write(`${JSON.stringify({ id, ...answer })}\n`)
+    obey(order).then((result) => answer({ result }), (error: unknown) => answer({ error: error instanceof Error ? error.message : String(error) }))
   })
 }
 

@@ -10,6 +10,9 @@ export type Operation =
   | 'r' // requests: each 8 bytes that follow are a count, answered with so many bytes
   | 'x' // one byte, then the end
 
+/** In front of the header, as often as one likes: it comes back, so that the connection is known to be open at the other end. */
+export const HELLO = Buffer.from('h')
+
 export const HEADER_BYTES = 9
 export const COUNT_BYTES = 8
 /** The message of the throughput rows. */

@@ -1,7 +1,7 @@
 /** The service behind every way: source, sink, echo and HTTP. Lean: it is part of every figure. */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { COUNT_BYTES, HEADER_BYTES, HIGH_WATER_BYTES, HTTP_REQUEST, HTTP_RESPONSE, countAt, countBytes } from './protocol.ts'
+import { COUNT_BYTES, HEADER_BYTES, HELLO, HIGH_WATER_BYTES, HTTP_REQUEST, HTTP_RESPONSE, countAt, countBytes } from './protocol.ts'
 import type { Operation } from './protocol.ts'
 import { BLOCK, pump } from './pump.ts'
 
@@ -15,13 +15,20 @@ export async function listen (host: string, onSocket: (socket: Socket) => void):
     onSocket(socket)
   })
   await new Promise<void>((resolve) => { server.listen({ host, port: 0, backlog: 4_096 }, resolve) })
+  listening.add(server)
   return (server.address() as AddressInfo).port
+}
+
+/** For tests: a role runs until it is killed. */
+export function stopListening (): void {
+  for (const server of listening) server.close()
 }
 
 function onConnection (socket: Socket): void {
   let head: Buffer = Buffer.alloc(0)
   const onHead = (chunk: Buffer): void => {
     head = head.length === 0 ? chunk : Buffer.concat([head, chunk])
+    for (; head[0] === HELLO[0]; head = head.subarray(1)) socket.write(HELLO)
     if (head.length < HEADER_BYTES) return
     socket.off('data', onHead)
     HANDLERS[head.toString('latin1', 0, 1) as Operation](socket, countAt(head, 1), head.subarray(HEADER_BYTES))
@@ -93,3 +100,5 @@ function onHttp (socket: Socket): void {
   })
   socket.on('end', () => socket.end())
 }
+
+const listening = new Set<Server>()

@@ -4,7 +4,7 @@
  */
 import { connect } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
-import { COUNT_BYTES, HIGH_WATER_BYTES, HTTP_REQUEST, HTTP_RESPONSE, countBytes, header } from './protocol.ts'
+import { COUNT_BYTES, HELLO, HIGH_WATER_BYTES, HTTP_REQUEST, HTTP_RESPONSE, countBytes, header } from './protocol.ts'
 import { BLOCK, pump } from './pump.ts'
 
 export interface Target { readonly host: string, readonly port: number }
@@ -41,26 +41,35 @@ export async function roundTrips (target: Target, count: number, bytes: number, 
     await wire.bytes(bytes)
     if (i >= 0) times.push(performance.now() - began)
   }
-  wire.socket.end()
+  if (plainEcho) wire.socket.destroy() // a Go node would not end its direction after ours
+  else wire.socket.end()
   await wire.ended()
   return times
 }
 
-/** @returns ms until the last of `bytes` bytes, of all streams together, has arrived; both directions: each way so many. */
+/**
+ * @returns ms from the order to the last of `bytes` bytes, of all streams together; both directions: each way so many.
+ *   The streams are open before that.
+ */
 export async function transfer (target: Target, direction: Direction, streams: number, bytes: number): Promise<number> {
+  const wires = Array.from({ length: streams }, () => new Wire(target))
+  await Promise.all(wires.map(async (wire) => {
+    wire.socket.write(HELLO)
+    await wire.bytes(1)
+  }))
   const each = Math.ceil(bytes / streams)
   const began = performance.now()
-  await Promise.all(Array.from({ length: streams }, () => transferOne(target, direction, each)))
-  return performance.now() - began
-}
-
-async function transferOne (target: Target, direction: Direction, bytes: number): Promise<void> {
-  const wire = new Wire(target)
-  if (direction !== 'echo') wire.socket.write(header(({ down: 'd', up: 'u', both: 'b' } as const)[direction], bytes))
-  if (direction !== 'down') pump(wire.socket, bytes, () => {})
-  await wire.bytes(direction === 'up' ? COUNT_BYTES : bytes)
-  if (direction === 'echo') wire.socket.destroy()
-  await wire.ended()
+  await Promise.all(wires.map(async (wire) => {
+    if (direction !== 'echo') wire.socket.write(header(({ down: 'd', up: 'u', both: 'b' } as const)[direction], each))
+    if (direction !== 'down') pump(wire.socket, each, () => {})
+    await wire.bytes(direction === 'up' ? COUNT_BYTES : each)
+  }))
+  const ms = performance.now() - began
+  for (const wire of wires) {
+    if (direction === 'echo') wire.socket.destroy()
+    await wire.ended()
+  }
+  return ms
 }
 
 /** @returns ms of each request for `bytes` bytes on one warm connection. */
