@@ -14,7 +14,9 @@ export async function coldSamples (crew: Crew, world: World, count: number): Pro
   const samples: ColdSample[] = []
   for (let i = 0; i < count; i++) {
     const gateway = await newcomer(crew, world, `bench-cold-${i}`)
-    samples.push(await firstConnection(world, gateway, far.name))
+    const peers = await adminClient(gateway.admin).peers()
+    if (peers.some(({ hostname, state }) => hostname === far.name && state === 'connected')) throw new Error('the tunnel was up already')
+    samples.push(await firstConnection(world, gateway))
     await gateway.program.kill()
   }
   return samples
@@ -23,9 +25,9 @@ export async function coldSamples (crew: Crew, world: World, count: number): Pro
 /** One node, killed and started again before every sample: it has forgotten the tunnel that `far` still believes in. */
 export async function restartSamples (crew: Crew, world: World, count: number): Promise<ColdSample[]> {
   const gateway = await newcomer(crew, world, 'bench-restart')
-  await firstConnection(world, gateway, world.gateways!.far.name)
+  await firstConnection(world, gateway)
   const samples: ColdSample[] = []
-  for (let i = 0; i < count; i++) samples.push(await firstConnection(world, await gateway.start(), world.gateways!.far.name))
+  for (let i = 0; i < count; i++) samples.push(await firstConnection(world, await gateway.start()))
   await gateway.program.kill()
   return samples
 }
@@ -38,10 +40,7 @@ async function newcomer (crew: Crew, world: World, name: string): Promise<BenchG
   return gateway
 }
 
-/** @throws Error when it would not be the first. */
-async function firstConnection (world: World, gateway: BenchGateway, peer: string): Promise<ColdSample> {
-  const peers = await adminClient(gateway.admin).peers()
-  if (peers.some(({ hostname, state }) => hostname === peer && state === 'connected')) throw new Error('the tunnel was up already')
+async function firstConnection (world: World, gateway: BenchGateway): Promise<ColdSample> {
   const to = address(gateway.ready.mappings[0]!.local)
   const [ms] = await world.client.ask<number[]>({ do: 'setUps', by: 'tcp', to, count: 1 })
   const [secondMs] = await world.client.ask<number[]>({ do: 'setUps', by: 'tcp', to, count: 1 })
@@ -54,12 +53,12 @@ export async function natSamples (count: number): Promise<ColdSample[]> {
   try {
     const samples: ColdSample[] = []
     for (let i = 0; i < count; i++) {
-      const pair = await internet.pair({ boxes: ['cone'] }, { boxes: ['cone'] }, { bytes: 1 })
+      const pair = await internet.pair({ boxes: ['cone'] }, { boxes: ['cone'] }, { bytes: 0 })
       await pair.trusted()
       if ((await pair.a.peer(pair.b.name))?.state === 'connected') throw new Error('the tunnel was up already')
       const began = performance.now()
       const { firstByteMs, bytes, error } = await pair.fetch(20_000)
-      if (error !== null || bytes !== 2) throw new Error(error ?? `${bytes} of 2 bytes arrived`)
+      if (error !== null || bytes !== 1) throw new Error(error ?? `${bytes} of 1 bytes arrived`)
       await eventually('a punched path', async () => (await pair.a.peer(pair.b.name))?.path?.kind === 'punched' || undefined)
       samples.push({ ms: firstByteMs, from: { punchedWithinMs: performance.now() - began } })
       await pair.stop()

@@ -127,9 +127,10 @@ async function memory ({ scale, way, holder }: Setting): Promise<Taken> {
       await sleep(SETTLE_MS)
       return (residentBytes(pids) - before) / all / 1_024
     }
-    const some = await grown(scale.idle, scale.idle)
+    const idle = way.by === 'grpc' ? scale.idle / 2 : scale.idle // they are slow to open
+    const some = await grown(idle, idle)
     if (Number.isNaN(some)) throw new Error('there is no /proc to read memory from')
-    if (scale.many === 0 || way.by === 'grpc') return { values: { memory: some }, from: { connections: scale.idle } }
+    if (scale.many === 0 || way.by === 'grpc') return { values: { memory: some }, from: { connections: idle } }
     const many = Math.min(scale.many, mostConnections(way))
     return { values: { memory: some, 'memory-10k': await grown(many - scale.idle, many) }, from: { connections: scale.idle, many } }
   } finally {
