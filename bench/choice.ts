@@ -31,7 +31,7 @@ export function readChoice (args: readonly string[]): Choice {
   }
   const unknown = only.filter((word) => !WORDS.has(word))
   if (unknown.length > 0) throw new Error(`--only: there is no ${unknown.join(', ')}; there are ${[...WORDS].join(', ')}`)
-  const [peers, places, rows] = [only.filter((word) => PEER_WORDS.has(word)) as PeerId[], only.filter((word) => word in PLACES), only.filter((word) => ROW_WORDS.has(word))]
+  const [peers, places, rows] = [only.filter((word) => PEER_WORDS.has(word)) as PeerId[], only.filter((word) => word in PLACES && !ROW_WORDS.has(word)), only.filter((word) => ROW_WORDS.has(word))]
   return {
     scale, only, out,
     peers: new Set(peers.length > 0 ? peers : [...PEER_WORDS] as PeerId[]),

@@ -1,70 +1,91 @@
 /** The first connection to a peer, tunnel and all: on loopback, and through two NATs of the kernel. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { adminClient } from '../src/admin/client.ts'
 import { address, eventually } from '../test/e2e/harness.ts'
-import { Internet } from '../test/nat/harness.ts'
+import { Internet, NatGateway, fetched } from '../test/nat/harness.ts'
 import { BenchGateway } from './crew.ts'
-import type { Crew } from './crew.ts'
-import type { World } from './ways.ts'
+import type { Client, Crew } from './crew.ts'
 
 export interface ColdSample { readonly ms: number, readonly from: Readonly<Record<string, number>> }
 
-/** New nodes, each trusted by `far` and never connected to it before. */
-export async function coldSamples (crew: Crew, world: World, count: number): Promise<ColdSample[]> {
-  const { far } = world.gateways!
-  const samples: ColdSample[] = []
+export interface ColdPair { readonly cold: ColdSample, readonly restart: ColdSample }
+
+/**
+ * On loopback, with a rendezvous of their own each time (it takes ten registrations a minute): two gateways that trust
+ * each other, both killed and started again, so that neither holds a tunnel (cold); then the near one killed and started (restart).
+ */
+export async function coldSamples (crew: Crew, count: number): Promise<ColdPair[]> {
+  const spot = { host: '127.0.0.1' }
+  const { ready } = await crew.role(spot, 'service', spot.host)
+  const client = await crew.client(spot)
+  const samples: ColdPair[] = []
   for (let i = 0; i < count; i++) {
-    const gateway = await newcomer(crew, world, `bench-cold-${i}`)
-    const peers = await adminClient(gateway.admin).peers()
-    if (peers.some(({ hostname, state }) => hostname === far.name && state === 'connected')) throw new Error('the tunnel was up already')
-    samples.push(await firstConnection(world, gateway))
-    await gateway.program.kill()
+    const rendezvous = await crew.pilotgate(spot, 'rendezvous', '--registry', '127.0.0.1:0', '--beacon', '127.0.0.1:0')
+    const { registry, beacon } = rendezvous.events.find(({ event }) => event === 'ready')!
+    const [nearName, farName, common] = [`cold-near-${i}`, `cold-far-${i}`, ['--registry', String(registry), '--beacon', String(beacon)]]
+    const far = new BenchGateway(crew, spot, farName, [...common, '--trust', nearName, '--expose', `1=127.0.0.1:${String(ready['service'])}`])
+    const near = new BenchGateway(crew, spot, nearName, [...common, '--trust', farName, '--map', `0:${farName}:1`])
+    await Promise.all([far.start(), near.start()])
+    await Promise.all([far.trusts(nearName), near.trusts(farName)])
+    await forgetTunnel(near, far)
+    const cold = await firstConnection(client, near)
+    samples.push({ cold, restart: await firstConnection(client, await near.start()) })
+    for (const { program } of [near, far, { program: rendezvous }]) await program.kill()
   }
   return samples
 }
 
-/** One node, killed and started again before every sample: it has forgotten the tunnel that `far` still believes in. */
-export async function restartSamples (crew: Crew, world: World, count: number): Promise<ColdSample[]> {
-  const gateway = await newcomer(crew, world, 'bench-restart')
-  await firstConnection(world, gateway)
-  const samples: ColdSample[] = []
-  for (let i = 0; i < count; i++) samples.push(await firstConnection(world, await gateway.start()))
-  await gateway.program.kill()
-  return samples
+/** Some news of their trust may still be under way, and brings up the tunnel again: then once more. */
+async function forgetTunnel (near: BenchGateway, far: BenchGateway): Promise<void> {
+  for (let tries = 0; tries < 3; tries++) {
+    await sleep(SETTLE_MS)
+    await Promise.all([far.program.kill(), near.program.kill()])
+    await Promise.all([far.start(), near.start()])
+    if ((await adminClient(near.admin).peers()).every(({ state }) => state !== 'connected')) return
+  }
+  throw new Error('the tunnel comes up by itself')
 }
 
-async function newcomer (crew: Crew, world: World, name: string): Promise<BenchGateway> {
-  const { far, registry, beacon, exposed } = world.gateways!
-  const gateway = await new BenchGateway(crew, { host: '127.0.0.1' }, name, ['--registry', registry, '--beacon', beacon, '--trust', far.name, '--map', `0:${far.name}:${exposed[0]}`]).start()
-  await adminClient(far.admin).requestTrust(name, 'bench')
-  await Promise.all([gateway.trusts(far.name), far.trusts(name)])
-  return gateway
-}
-
-async function firstConnection (world: World, gateway: BenchGateway): Promise<ColdSample> {
+async function firstConnection (client: Client, gateway: BenchGateway): Promise<ColdSample> {
   const to = address(gateway.ready.mappings[0]!.local)
-  const [ms] = await world.client.ask<number[]>({ do: 'setUps', by: 'tcp', to, count: 1 })
-  const [secondMs] = await world.client.ask<number[]>({ do: 'setUps', by: 'tcp', to, count: 1 })
+  const [ms] = await client.ask<number[]>({ do: 'setUps', by: 'tcp', to, count: 1 })
+  const [secondMs] = await client.ask<number[]>({ do: 'setUps', by: 'tcp', to, count: 1 })
   return { ms: ms!, from: { secondMs: secondMs! } }
 }
 
-/** Both behind a NAT that lets in only what was asked for (MASQUERADE), and strangers so far: the way has to be punched. */
+/**
+ * Both behind a NAT that lets in only what was asked for (MASQUERADE): the way has to be punched. Both are killed and
+ * started again before every sample, so that neither holds a tunnel; that they trust each other they remember.
+ */
 export async function natSamples (count: number): Promise<ColdSample[]> {
   const internet = await Internet.start()
   try {
+    const [siteA, siteB] = [internet.lab.site('a', { boxes: ['cone'] }), internet.lab.site('b', { boxes: ['cone'] })]
+    const { port } = await internet.script(siteB, ['serve', '127.0.0.1', '0', '0']).event('listening')
+    const start = async (): Promise<[NatGateway, NatGateway]> => {
+      const b = new NatGateway(internet, siteB, 'b', ['--trust', 'a', '--expose', `80=127.0.0.1:${String(port)}`])
+      const a = new NatGateway(internet, siteA, 'a', ['--trust', 'b', '--map', '127.0.0.1:8080:b:80'])
+      await Promise.all([a.program.event('ready'), b.program.event('ready')])
+      return [a, b]
+    }
+    let [a, b] = await start()
+    const approved = (gateway: NatGateway): Promise<unknown> => gateway.program.event('trust', ({ state }) => state === 'approved')
+    await Promise.all([approved(a), approved(b)])
     const samples: ColdSample[] = []
     for (let i = 0; i < count; i++) {
-      const pair = await internet.pair({ boxes: ['cone'] }, { boxes: ['cone'] }, { bytes: 0 })
-      await pair.trusted()
-      if ((await pair.a.peer(pair.b.name))?.state === 'connected') throw new Error('the tunnel was up already')
+      await Promise.all([a.program.kill(), b.program.kill()])
+      ;[a, b] = await start()
+      if ((await a.peer('b'))?.state === 'connected') throw new Error('the tunnel was up already')
       const began = performance.now()
-      const { firstByteMs, bytes, error } = await pair.fetch(20_000)
-      if (error !== null || bytes !== 1) throw new Error(error ?? `${bytes} of 1 bytes arrived`)
-      await eventually('a punched path', async () => (await pair.a.peer(pair.b.name))?.path?.kind === 'punched' || undefined)
+      const { firstByteMs, bytes, error } = await fetched(internet.script(siteA, ['fetch', '127.0.0.1', '8080', '20000']), 20_000)
+      if (error !== null || bytes !== 1) throw new Error(error ?? `${bytes} bytes arrived, not 1`)
+      await eventually('a punched path', async () => (await a.peer('b'))?.path?.kind === 'punched' || undefined)
       samples.push({ ms: firstByteMs, from: { punchedWithinMs: performance.now() - began } })
-      await pair.stop()
     }
     return samples
   } finally {
     await internet.stop()
   }
 }
+
+const SETTLE_MS = 1_000

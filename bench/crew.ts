@@ -87,6 +87,7 @@ export class BenchGateway {
 
   get pid (): number { return this.program.pid }
 
+  /** kill -9 if it still runs. */
   async start (): Promise<this> {
     await this.program?.kill()
     this.program = await this.#crew.pilotgate(this.#spot, ...this.#args)

@@ -65,7 +65,7 @@ function nameOf (id: Peer['id']): string { return PEERS.find((peer) => peer.id =
 function line (cells: readonly string[]): string { return `| ${cells.join(' | ')} |` }
 
 const NOTES: readonly string[] = [
-  'Set-up is from the first SYN to the first byte of the service, one connection after the other; of gRPC a new channel and one call, of NATS until the first PONG; cold: the first connection ever to a peer, which asks the registry, agrees on keys and opens the stream; after a kill -9: the peer still believes in the tunnel that died with the gateway.',
+  'Set-up is from the first SYN to the first byte of the service, one connection after the other; of gRPC a new channel and one call, of NATS until the first PONG; cold: both gateways have just started and trust each other, the first connection asks the registry, agrees on keys and opens the stream; after a kill -9: only the near one has just started, the other still believes in the tunnel that died.',
   'Memory is the growth of resident memory of both processes between client and service, for each connection; of gRPC that of client and server process, of NATS that of its server. Memory of the kernel is in no figure. CPU is user and system time of the processes between.',
   'A NATS message passes a server between two clients; its round trip is a request to a third process and the answer. HTTP is a client and a server of a few lines, so that the way is measured, not a web server.',
   'The kernel passes TCP through a veth in pieces of up to 64 KB, as a network card with segmentation offload would; what is dropped at random is then a whole piece, which flatters TCP. UDP is dropped datagram by datagram.',

@@ -10,7 +10,7 @@ import { ROOT } from '../test/e2e/program.ts'
 import { whyNoLab } from '../test/nat/lab.ts'
 import { chartsOf } from './charts.ts'
 import { readChoice } from './choice.ts'
-import { coldSamples, natSamples, restartSamples } from './cold.ts'
+import { coldSamples, natSamples } from './cold.ts'
 import type { ColdSample } from './cold.ts'
 import { Crew } from './crew.ts'
 import { addGo } from './go.ts'
@@ -31,18 +31,21 @@ const { scale } = choice
 
 async function onLoopback (): Promise<void> {
   const steps = chosen(STEPS)
-  const isCold = choice.hasRows(['cold', 'restart']) && choice.peers.has('gateway')
-  if (!choice.hasPlace('loopback') || (steps.length === 0 && !isCold)) return
+  if (!choice.hasPlace('loopback') || steps.length === 0) return
   const spot = { host: '127.0.0.1' }
   await onStage(async (crew) => {
     recorder.say('starting everything on loopback')
-    const wanted = new Set([...choice.peers].filter((peer) => isCold && peer === 'gateway' || steps.some(({ peers }) => peers.includes(peer))))
+    const wanted = new Set([...choice.peers].filter((peer) => steps.some(({ peers }) => peers.includes(peer))))
     const world = await buildWorld(crew, spot, spot, wanted, recorder.skip)
     if (world.gateways !== undefined) await addGo(crew, world.gateways, wanted, world.ways as Map<PeerId, Way>, recorder.skip)
     for (const step of steps) await runStep(crew, world, step, [{ place: 'loopback', prepare: () => {} }])
-    if (isCold && choice.hasRows(['cold'])) await recordCold('cold', () => coldSamples(crew, world, scale.cold))
-    if (isCold && choice.hasRows(['restart'])) await recordCold('restart', () => restartSamples(crew, world, scale.cold))
   })
+}
+
+async function neverMet (): Promise<void> {
+  if (!choice.hasPlace('loopback') || !choice.hasRows(['cold', 'restart']) || !choice.peers.has('gateway')) return
+  recorder.say('starting pairs of gateways that hold no tunnel')
+  await onStage((crew) => recordCold(['cold', 'restart'], () => coldSamples(crew, scale.cold)))
 }
 
 async function overVeth (): Promise<void> {
@@ -72,7 +75,7 @@ async function behindNats (): Promise<void> {
   const why = whyNoLab()
   if (why !== undefined) return recorder.skip('set-up behind two NATs', why)
   recorder.say('starting two gateways behind NATs')
-  await recordCold('nat', () => natSamples(scale.cold))
+  await recordCold(['nat'], async () => (await natSamples(scale.cold)).map((nat) => ({ nat })))
 }
 
 async function onStage (work: (crew: Crew) => Promise<void>): Promise<void> {
@@ -107,13 +110,15 @@ async function runStep (crew: Crew, world: World, step: Step, variations: readon
   }
 }
 
-async function recordCold (row: 'cold' | 'restart' | 'nat', measure: () => Promise<ColdSample[]>): Promise<void> {
+async function recordCold<Row extends 'cold' | 'restart' | 'nat'> (rows: readonly Row[], measure: () => Promise<readonly Readonly<Record<Row, ColdSample>>[]>): Promise<void> {
   try {
-    for (const [round, { ms, from }] of (await measure()).entries()) recorder.add({ row, peer: 'gateway', round, value: ms, from })
+    for (const [round, found] of (await measure()).entries()) {
+      for (const row of rows) recorder.add({ row, peer: 'gateway', round, value: found[row].ms, from: found[row].from })
+    }
   } catch (error) {
-    recorder.fail(row, 'gateway', error)
+    for (const row of rows) recorder.fail(row, 'gateway', error)
   }
-  recorder.sayValue(row)
+  for (const row of rows) recorder.sayValue(row)
 }
 
 function finish (): void {
@@ -138,6 +143,7 @@ const VETH_PEERS: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway
 const LOSS = { veth: '0', 'veth-loss01': '0.001', 'veth-loss1': '0.01' } as const
 
 await onLoopback()
+await neverMet()
 await overVeth()
 await behindNats()
 finish()

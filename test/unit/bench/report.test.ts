@@ -84,6 +84,8 @@ test('every row that a step yields is known, and every row is yielded', () => {
 test('--only takes rows, ways and places; what it does not know it names', () => {
   const choice = readChoice(['--quick', '--only', 'one,gateway,tls-proxy,veth'])
   assert.deepEqual([choice.scale.name, [...choice.peers], choice.hasPlace('loopback'), choice.hasPlace('veth-loss1'), choice.hasRows(['one', 'cpu']), choice.hasRows(['rtt'])], ['quick', ['gateway', 'tls-proxy'], false, true, true, false])
+  const cold = readChoice(['--only', 'cold,nat'])
+  assert.deepEqual([cold.hasPlace('loopback'), cold.hasPlace('nat'), cold.hasRows(['cold']), cold.hasRows(['one'])], [true, true, true, false], 'nat is a row')
   assert.deepEqual([readChoice([]).scale.name, readChoice([]).peers.size, readChoice(['--out=x']).out], ['full', PEERS.length, 'x'])
   assert.throws(() => readChoice(['--only', 'one,two']), /there is no two; there are .*setup/)
   assert.throws(() => readChoice(['--fast']), /unknown option --fast/)
