@@ -12,7 +12,8 @@ export interface ColdPair { readonly cold: ColdSample, readonly restart: ColdSam
 
 /**
  * On loopback, with a rendezvous of their own each time (it takes ten registrations a minute): two gateways that trust
- * each other, both killed and started again, so that neither holds a tunnel (cold); then the near one killed and started (restart).
+ * each other, both killed and started again, so that neither holds a tunnel nor asks for anything (cold); then only the
+ * near one (restart).
  */
 export async function coldSamples (crew: Crew, count: number): Promise<ColdPair[]> {
   const spot = { host: '127.0.0.1' }
@@ -23,11 +24,10 @@ export async function coldSamples (crew: Crew, count: number): Promise<ColdPair[
     const rendezvous = await crew.pilotgate(spot, 'rendezvous', '--registry', '127.0.0.1:0', '--beacon', '127.0.0.1:0')
     const { registry, beacon } = rendezvous.events.find(({ event }) => event === 'ready')!
     const [nearName, farName, common] = [`cold-near-${i}`, `cold-far-${i}`, ['--registry', String(registry), '--beacon', String(beacon)]]
-    const far = new BenchGateway(crew, spot, farName, [...common, '--trust', nearName, '--expose', `1=127.0.0.1:${String(ready['service'])}`])
-    const near = new BenchGateway(crew, spot, nearName, [...common, '--trust', farName, '--map', `0:${farName}:1`])
-    await Promise.all([far.start(), near.start()])
-    await Promise.all([far.trusts(nearName), near.trusts(farName)])
-    await forgetTunnel(near, far)
+    const [offer, use] = [[...common, '--expose', `1=127.0.0.1:${String(ready['service'])}`], [...common, '--map', `0:${farName}:1`]]
+    await meet(new BenchGateway(crew, spot, nearName, [...use, '--trust', farName]), new BenchGateway(crew, spot, farName, [...offer, '--trust', nearName]))
+    const [far, near] = await Promise.all([new BenchGateway(crew, spot, farName, offer).start(), new BenchGateway(crew, spot, nearName, use).start()])
+    if ((await adminClient(near.admin).peers()).some(({ state }) => state === 'connected')) throw new Error('the tunnel was up already')
     const cold = await firstConnection(client, near)
     samples.push({ cold, restart: await firstConnection(client, await near.start()) })
     for (const { program } of [near, far, { program: rendezvous }]) await program.kill()
@@ -35,15 +35,12 @@ export async function coldSamples (crew: Crew, count: number): Promise<ColdPair[
   return samples
 }
 
-/** Some news of their trust may still be under way, and brings up the tunnel again: then once more. */
-async function forgetTunnel (near: BenchGateway, far: BenchGateway): Promise<void> {
-  for (let tries = 0; tries < 3; tries++) {
-    await sleep(SETTLE_MS)
-    await Promise.all([far.program.kill(), near.program.kill()])
-    await Promise.all([far.start(), near.start()])
-    if ((await adminClient(near.admin).peers()).every(({ state }) => state !== 'connected')) return
-  }
-  throw new Error('the tunnel comes up by itself')
+/** They agree on trust, which they keep, and are killed. */
+async function meet (near: BenchGateway, far: BenchGateway): Promise<void> {
+  await Promise.all([far.start(), near.start()])
+  await Promise.all([far.trusts(near.name), near.trusts(far.name)])
+  await sleep(SETTLE_MS)
+  await Promise.all([far.program.kill(), near.program.kill()])
 }
 
 async function firstConnection (client: Client, gateway: BenchGateway): Promise<ColdSample> {
@@ -62,19 +59,21 @@ export async function natSamples (count: number): Promise<ColdSample[]> {
   try {
     const [siteA, siteB] = [internet.lab.site('a', { boxes: ['cone'] }), internet.lab.site('b', { boxes: ['cone'] })]
     const { port } = await internet.script(siteB, ['serve', '127.0.0.1', '0', '0']).event('listening')
-    const start = async (): Promise<[NatGateway, NatGateway]> => {
-      const b = new NatGateway(internet, siteB, 'b', ['--trust', 'a', '--expose', `80=127.0.0.1:${String(port)}`])
-      const a = new NatGateway(internet, siteA, 'a', ['--trust', 'b', '--map', '127.0.0.1:8080:b:80'])
+    const start = async (asks: boolean): Promise<[NatGateway, NatGateway]> => {
+      const trust = (peer: string): string[] => asks ? ['--trust', peer] : []
+      const b = new NatGateway(internet, siteB, 'b', [...trust('a'), '--expose', `80=127.0.0.1:${String(port)}`])
+      const a = new NatGateway(internet, siteA, 'a', [...trust('b'), '--map', '127.0.0.1:8080:b:80'])
       await Promise.all([a.program.event('ready'), b.program.event('ready')])
       return [a, b]
     }
-    let [a, b] = await start()
+    let [a, b] = await start(true)
     const approved = (gateway: NatGateway): Promise<unknown> => gateway.program.event('trust', ({ state }) => state === 'approved')
     await Promise.all([approved(a), approved(b)])
+    await sleep(SETTLE_MS)
     const samples: ColdSample[] = []
     for (let i = 0; i < count; i++) {
       await Promise.all([a.program.kill(), b.program.kill()])
-      ;[a, b] = await start()
+      ;[a, b] = await start(false)
       if ((await a.peer('b'))?.state === 'connected') throw new Error('the tunnel was up already')
       const began = performance.now()
       const { firstByteMs, bytes, error } = await fetched(internet.script(siteA, ['fetch', '127.0.0.1', '8080', '20000']), 20_000)
