@@ -1,4 +1,4 @@
-/** Which rows become which chart. Pure. */
+/** Which rows become which chart. Direct TCP is left to the tables where it would make all other bars short. Pure. */
 import { chart } from './chart.ts'
 import type { Panel } from './chart.ts'
 import { formatValue } from './report.ts'
@@ -28,9 +28,9 @@ function panelOf (results: Results, id: string, without: readonly PeerId[]): Pan
 }
 
 const CHARTS: readonly { readonly file: string, readonly title: string, readonly rows: readonly string[], readonly without?: readonly PeerId[] }[] = [
-  { file: 'throughput.svg', title: 'Throughput on loopback', rows: ['one', 'sixteen', 'both', 'bulk-rate'] },
+  { file: 'throughput.svg', title: 'Throughput on loopback', rows: ['one', 'sixteen', 'both', 'bulk-rate'], without: ['tcp'] },
   { file: 'latency.svg', title: 'Set-up and round trips on loopback', rows: ['setup', 'rtt', 'bulk', 'rtt-p99'], without: ['go-go', 'gateway-go'] },
-  { file: 'cost.svg', title: 'What a connection and a gigabyte cost', rows: ['memory', 'cpu', 'http', 'accept'] },
+  { file: 'cost.svg', title: 'What a connection and a gigabyte cost', rows: ['memory', 'cpu', 'http', 'accept'], without: ['tcp'] },
   { file: 'veth.svg', title: `A ${PLACES.veth}`, rows: ['one:veth', 'rtt:veth', 'one:veth-loss01', 'one:veth-loss1'], without: ['tcp'] },
   { file: 'go.svg', title: 'With the reference implementation', rows: ['echo'] },
 ]

@@ -23,9 +23,9 @@ export const PEERS: readonly Peer[] = [
   { id: 'tls-proxy', name: 'TLS proxy pair', about: 'two Node proxies with TLS 1.3 (AES-256-GCM, ECDSA P-256) between them, a connection and a full handshake for each client' },
   { id: 'gateway', name: 'pilotgate', about: 'two gateways' },
   { id: 'grpc', name: 'gRPC', about: '@grpc/grpc-js, directly' },
-  { id: 'grpc-gateway', name: 'gRPC, pilotgate', about: '@grpc/grpc-js through two gateways' },
+  { id: 'grpc-gateway', name: 'gRPC via pilotgate', about: '@grpc/grpc-js through two gateways' },
   { id: 'nats', name: 'NATS', about: 'client, nats-server, client' },
-  { id: 'nats-gateway', name: 'NATS, pilotgate', about: 'the same, the receiving client behind two gateways' },
+  { id: 'nats-gateway', name: 'NATS via pilotgate', about: 'the same, the receiving client behind two gateways' },
   { id: 'go-go', name: 'Go to Go', about: 'pilot-gateway and pilot-daemon to the echo of a pilot-daemon' },
   { id: 'gateway-go', name: 'pilotgate to Go', about: 'our gateway to the echo of a pilot-daemon' },
 ]

@@ -184,7 +184,7 @@ const TELLING_MS = 80
 const TRANSFER_MS = 120_000
 const WARM_UP_CONNECTIONS = 100
 const SETTLE_MS = 700
-const HOLD_MS = 120_000
+const HOLD_MS = 240_000
 /** The clock of CPU time ticks every 10 ms: the transfers of the row about idle connections are so many times as long. */
 const IDLE_TRANSFERS = 4
 const SPARE_DESCRIPTORS = 500

@@ -45,11 +45,14 @@ export async function buildWorld (crew: Crew, near: Spot, far: Spot, wanted: Rea
   const { ready } = await crew.role(far, 'service', '0.0.0.0')
   const [service, http] = [Number(ready['service']), Number(ready['http'])]
   if (wanted.has('tcp')) ways.set('tcp', { by: 'tcp', to: { host: far.host, port: service }, http: { host: far.host, port: http }, pids: [] })
-  for (const kind of ['tcp', 'tls'] as const) {
+  const pairOf = async (kind: 'tcp' | 'tls'): Promise<void> => {
     if (wanted.has(`${kind}-proxy`)) ways.set(`${kind}-proxy`, await proxyPair(crew, kind, near, far, [service, http]))
   }
-  const grpc = wanted.has('grpc') || wanted.has('grpc-gateway') ? await crew.role(inside, 'grpc', '127.0.0.1') : undefined
-  const nats = wanted.has('nats') || wanted.has('nats-gateway') ? await startNats(crew, inside, skip) : undefined
+  const wantsGrpc = wanted.has('grpc') || wanted.has('grpc-gateway')
+  const wantsNats = wanted.has('nats') || wanted.has('nats-gateway')
+  const [grpc, nats, client] = await Promise.all([
+    wantsGrpc ? crew.role(inside, 'grpc', '127.0.0.1') : undefined, wantsNats ? startNats(crew, inside, skip) : undefined, crew.client(near), pairOf('tcp'), pairOf('tls'),
+  ])
   const direct = { host: '127.0.0.1', port: 0 }
   if (grpc !== undefined && wanted.has('grpc')) ways.set('grpc', { by: 'grpc', to: { ...direct, port: Number(grpc.ready['grpc']) }, pids: [], ends: [grpc.program.pid] })
   if (nats !== undefined && wanted.has('nats')) ways.set('nats', { by: 'nats', to: { ...direct, port: nats.port }, pids: [nats.pid], ends: [nats.pid] })
@@ -64,7 +67,7 @@ export async function buildWorld (crew: Crew, near: Spot, far: Spot, wanted: Rea
     if (grpc !== undefined && wanted.has('grpc-gateway')) ways.set('grpc-gateway', { by: 'grpc', to: at(Number(grpc.ready['grpc'])), pids })
     if (nats !== undefined && wanted.has('nats-gateway')) ways.set('nats-gateway', { by: 'nats', to: at(nats.port), pids: [...pids, nats.pid] })
   }
-  return { client: await crew.client(near), ways, ...gateways !== undefined && { gateways } }
+  return { client, ways, ...gateways !== undefined && { gateways } }
 }
 
 async function proxyPair (crew: Crew, kind: 'tcp' | 'tls', near: Spot, far: Spot, targets: readonly number[]): Promise<Way> {
@@ -89,8 +92,7 @@ async function gatewayPair (crew: Crew, near: Spot, far: Spot, targets: readonly
   const exposed = targets.map((_, index) => String(index + 1))
   const b = new BenchGateway(crew, far, 'bench-far', [...common, '--trust', 'bench-near', ...targets.flatMap((port, index) => ['--expose', `${exposed[index]}=127.0.0.1:${port}`])])
   const a = new BenchGateway(crew, near, 'bench-near', [...common, '--trust', 'bench-far', ...[...exposed, '7'].flatMap((port) => ['--map', `0:bench-far:${port}`])])
-  await b.start()
-  await a.start()
+  await Promise.all([a.start(), b.start()])
   await Promise.all([a.trusts('bench-far'), b.trusts('bench-near')])
   return { near: a, far: b, registry, beacon, exposed }
 }

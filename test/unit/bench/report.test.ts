@@ -71,7 +71,7 @@ test('a chart is well-formed, has a bar for each figure, and is readable on dark
   const widths = [...svg.matchAll(/<rect class="bar[^"]*" .*?width="(\d+)"/g)].map((match) => Number(match[1]))
   assert.equal(widths[0], widths[1]! * 2)
   for (const tag of ['svg', 'text', 'title', 'style', 'tspan']) assert.equal(svg.match(new RegExp(`<${tag}[ >]`, 'g'))?.length, svg.match(new RegExp(`</${tag}>`, 'g'))?.length, tag)
-  assert.deepEqual(chartsOf(results).map(({ file }) => file), ['throughput.svg', 'cost.svg'])
+  assert.deepEqual(chartsOf(results).map(({ file }) => file), ['throughput.svg'])
   assert.deepEqual(chartsOf({ ...results, samples: [] }), [])
 })
 
