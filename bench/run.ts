@@ -2,7 +2,7 @@
  * The benchmark (`npm run bench`): starts every way, asks all of them in turn, round after round, and writes what it
  * found. Whatever it starts ends with it. Read rows.ts for what is measured, steps.ts for how.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Stage } from '../test/e2e/harness.ts'
@@ -10,6 +10,7 @@ import { ROOT } from '../test/e2e/program.ts'
 import { whyNoLab } from '../test/nat/lab.ts'
 import { chartsOf } from './charts.ts'
 import { readChoice } from './choice.ts'
+import type { Choice } from './choice.ts'
 import { coldSamples, natSamples } from './cold.ts'
 import type { ColdSample } from './cold.ts'
 import { Crew } from './crew.ts'
@@ -25,12 +26,22 @@ import { Veth } from './veth.ts'
 import { buildWorld } from './ways.ts'
 import type { Way, World } from './ways.ts'
 
-const choice = readChoice(process.argv.slice(2))
+const choice = chooseOrEnd()
 const recorder = new Recorder()
 const { scale } = choice
 
+function chooseOrEnd (): Choice {
+  try {
+    return readChoice(process.argv.slice(2))
+  } catch (error) {
+    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(2)
+  }
+}
+
 async function onLoopback (): Promise<void> {
-  const steps = chosen(STEPS)
+  const steps = chosen(STEPS.filter(({ id }) => HAS_PROC || !PROC_STEPS.includes(id)))
+  if (!HAS_PROC) recorder.skip('memory and CPU', 'this system has no /proc')
   if (!choice.hasPlace('loopback') || steps.length === 0) return
   const spot = { host: '127.0.0.1' }
   await onStage(async (crew) => {
@@ -138,6 +149,9 @@ function finish (): void {
   process.exit(results.failures.length === 0 ? 0 : 1)
 }
 
+/** Steps that are about nothing else. */
+const PROC_STEPS: readonly string[] = ['memory', 'idle']
+const HAS_PROC = existsSync('/proc/self/stat')
 const VETH_STEPS: readonly string[] = ['setup', 'rtt', 'one', 'sixteen', 'both']
 const VETH_PEERS: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway']
 const LOSS = { veth: '0', 'veth-loss01': '0.001', 'veth-loss1': '0.01' } as const
