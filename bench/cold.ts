@@ -51,18 +51,20 @@ async function firstConnection (client: Client, gateway: BenchGateway): Promise<
 }
 
 /**
- * Both behind a NAT that lets in only what was asked for (MASQUERADE): the way has to be punched. Both are killed and
- * started again before every sample, so that neither holds a tunnel; that they trust each other they remember.
+ * Both behind a NAT that lets in only what was asked for (MASQUERADE), which forgets in seconds: the way has to be punched.
+ * Both are killed and started again before every sample, on the same port, so that neither holds a tunnel; that they trust
+ * each other they remember.
  */
 export async function natSamples (count: number): Promise<ColdSample[]> {
   const internet = await Internet.start()
   try {
     const [siteA, siteB] = [internet.lab.site('a', { boxes: ['cone'] }), internet.lab.site('b', { boxes: ['cone'] })]
+    for (const { gateway } of [siteA, siteB]) for (const timer of ['udp_timeout', 'udp_timeout_stream']) internet.lab.sysctl(gateway, `net.netfilter.nf_conntrack_${timer}=${NAT_FORGETS_MS / 1_000}`)
     const { port } = await internet.script(siteB, ['serve', '127.0.0.1', '0', '0']).event('listening')
     const start = async (asks: boolean): Promise<[NatGateway, NatGateway]> => {
-      const trust = (peer: string): string[] => asks ? ['--trust', peer] : []
-      const b = new NatGateway(internet, siteB, 'b', [...trust('a'), '--expose', `80=127.0.0.1:${String(port)}`])
-      const a = new NatGateway(internet, siteA, 'a', [...trust('b'), '--map', '127.0.0.1:8080:b:80'])
+      const common = (peer: string): string[] => ['--listen', '0.0.0.0:41000', ...asks ? ['--trust', peer] : []]
+      const b = new NatGateway(internet, siteB, 'b', [...common('a'), '--expose', `80=127.0.0.1:${String(port)}`])
+      const a = new NatGateway(internet, siteA, 'a', [...common('b'), '--map', '127.0.0.1:8080:b:80'])
       await Promise.all([a.program.event('ready'), b.program.event('ready')])
       return [a, b]
     }
@@ -73,13 +75,9 @@ export async function natSamples (count: number): Promise<ColdSample[]> {
     const samples: ColdSample[] = []
     for (let i = 0; i < count; i++) {
       await Promise.all([a.program.kill(), b.program.kill()])
+      await sleep(NAT_FORGETS_MS + SETTLE_MS)
       ;[a, b] = await start(false)
-      if ((await a.peer('b'))?.state === 'connected') throw new Error('the tunnel was up already')
-      const began = performance.now()
-      const { firstByteMs, bytes, error } = await fetched(internet.script(siteA, ['fetch', '127.0.0.1', '8080', '20000']), 20_000)
-      if (error !== null || bytes !== 1) throw new Error(error ?? `${bytes} bytes arrived, not 1`)
-      await eventually('a punched path', async () => (await a.peer('b'))?.path?.kind === 'punched' || undefined)
-      samples.push({ ms: firstByteMs, from: { punchedWithinMs: performance.now() - began } })
+      samples.push(await punched(internet, a, 'b'))
     }
     return samples
   } finally {
@@ -87,4 +85,14 @@ export async function natSamples (count: number): Promise<ColdSample[]> {
   }
 }
 
+async function punched (internet: Internet, gateway: NatGateway, peer: string): Promise<ColdSample> {
+  if ((await gateway.peer(peer))?.state === 'connected') throw new Error('the tunnel was up already')
+  const began = performance.now()
+  const { firstByteMs, bytes, error } = await fetched(internet.script(gateway.site, ['fetch', '127.0.0.1', '8080', '20000']), 20_000)
+  if (error !== null || bytes !== 1) throw new Error(error ?? `${bytes} bytes arrived, not 1`)
+  await eventually('a punched path', async () => (await gateway.peer(peer))?.path?.kind === 'punched' || undefined)
+  return { ms: firstByteMs, from: { punchedWithinMs: performance.now() - began } }
+}
+
 const SETTLE_MS = 1_000
+const NAT_FORGETS_MS = 3_000
