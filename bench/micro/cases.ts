@@ -26,17 +26,15 @@ const AAD = new Uint8Array(4).fill(2)
 export const REFERENCES: Readonly<Record<ReferenceName, () => number>> = { js: mix, native: hash }
 
 export const CASES: readonly Case[] = [
-  ...[0, 1_152, 8_900].flatMap((bytes): Case[] => [
-    { name: `packet encode, ${bytes} B`, against: 'js', work: encoder(bytes, noChecksum) },
-    { name: `packet decode, ${bytes} B`, against: 'js', work: decoder(bytes, noChecksum) },
-  ]),
+  { name: 'packet encode', against: 'js', work: encoder(1_152) },
+  { name: 'packet decode', against: 'js', work: decoder(1_152) },
   { name: 'CRC-32, 1152 B', against: 'js', work: times(200, () => crc32(DATA.subarray(0, 1_152))) },
   ...[64, 1_152, 1_400, 8_900, 60_000].flatMap((bytes): Case[] => [
     { name: `seal, ${bytes} B`, against: 'native', work: sealer(bytes) },
     { name: `open, ${bytes} B`, against: 'native', work: opener(bytes) },
   ]),
-  { name: 'stream, packets of 1400 B', against: 'js', work: () => carry(4_000_000, 1_400, 0) },
-  { name: 'stream, packets of 1400 B, 1 % lost', against: 'js', work: () => carry(2_000_000, 1_400, 100) },
+  { name: 'stream, packets of 1400 B', against: 'js', work: () => carry(8_000_000, 1_400, 0) },
+  { name: 'stream, packets of 1400 B, 1 % lost', against: 'js', work: () => carry(4_000_000, 1_400, 100) },
   { name: 'stream, packets of 60000 B', against: 'js', work: () => carry(40_000_000, 60_000, 0) },
 ]
 
@@ -66,16 +64,16 @@ function times (count: number, once: () => unknown): () => number {
   }
 }
 
-function encoder (bytes: number, checksum: typeof crc32): () => number {
+function encoder (bytes: number): () => number {
   const [out, header] = [new Uint8Array(PACKET_HEADER_BYTES + bytes), { ...createPacketHeader(), protocol: 1, payloadLength: bytes, srcNode: 1, dstNode: 2, srcPort: 50_000, dstPort: 80 }]
-  return times(1_000, () => encodePacket(out, 0, header, checksum))
+  return times(1_000, () => encodePacket(out, 0, header, noChecksum))
 }
 
-function decoder (bytes: number, checksum: typeof crc32): () => number {
+function decoder (bytes: number): () => number {
   const out = new Uint8Array(PACKET_HEADER_BYTES + bytes)
   const header = { ...createPacketHeader(), protocol: 1, payloadLength: bytes }
-  encodePacket(out, 0, header, checksum)
-  return times(1_000, () => { if (decodePacket(out, header, checksum) !== undefined) throw new Error('the packet does not decode') })
+  encodePacket(out, 0, header, noChecksum)
+  return times(1_000, () => { if (decodePacket(out, header, noChecksum) !== undefined) throw new Error('the packet does not decode') })
 }
 
 /** The checksum has a case of its own. */
