@@ -109,6 +109,7 @@ async function runStep (crew: Crew, world: World, step: Step, variations: readon
   const peers = step.peers.filter((peer) => choice.peers.has(peer) && world.ways.has(peer))
   const rounds = step.rounds?.(scale) ?? scale.rounds
   for (let round = 0; round < rounds; round++) {
+    if (round > 0 && performance.now() > scale.hurryAfterMs) return recorder.say('the machine is slow: no further rounds of this')
     for (const { place, prepare } of variations) {
       prepare()
       for (const peer of [...peers.slice(round % peers.length), ...peers.slice(0, round % peers.length)]) {
