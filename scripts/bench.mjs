@@ -1,9 +1,13 @@
-/** npm run bench [-- --quick]: builds what is missing, then measures the gateway pair against a proxy pair. */
-import { spawnSync } from 'node:child_process'
-import { build, install, script } from './lib.mjs'
+/**
+ * npm run bench [-- --quick] [-- --only ROW-OR-WAY,…] [-- --out FOLDER]: builds what is missing, then measures the gateways
+ * against everything a user would pick instead. `node scripts/bench.mjs check` is npm run bench:check.
+ */
+import { build, install, run, script } from './lib.mjs'
 
 await script(async () => {
+  const args = process.argv.slice(2)
   await install()
+  if (args[0] === 'check') return await run(process.execPath, ['--import', 'tsx', 'bench/micro/run.ts', ...args.slice(1)], { timeoutMs: 300_000 })
   await build()
-  return spawnSync(process.execPath, ['--import', 'tsx', 'bench/gateway.bench.ts', ...process.argv.slice(2)], { stdio: 'inherit' }).status ?? 1
+  return await run(process.execPath, ['--import', 'tsx', 'bench/run.ts', ...args], { timeoutMs: 3_600_000 })
 })

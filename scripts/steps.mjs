@@ -39,7 +39,7 @@ function group (name, options) {
 
 const STEPS = {
   types: () => run(bin('tsc'), ['-p', '.'], { timeoutMs: 120_000 }),
-  lint: () => run(bin('oxlint'), ['--deny-warnings', 'src', 'test', 'scripts', 'examples'], { timeoutMs: 60_000 }),
+  lint: () => run(bin('oxlint'), ['--deny-warnings', 'src', 'test', 'scripts', 'examples', 'bench'], { timeoutMs: 60_000 }),
   schema: () => run(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { timeoutMs: 60_000 }),
   architecture: () => runFiles('architecture', ['test/architecture.test.ts'], { timeoutMs: 60_000 }),
   unit: group('unit', { timeoutMs: 180_000 }),

@@ -17,7 +17,7 @@ type Checker = (tree: Tree) => string[]
 // ── The checkout passes ────────────────────────────────────────────────────────────────────────────────────────────
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..')
-const tree = new Map([...readTree('src'), ...readTree('test')])
+const tree = new Map([...readTree('src'), ...readTree('test'), ...readTree('bench')])
 
 test('the checkout is really looked at', () => {
   const sources = [...tree.keys()].filter((path) => path.startsWith('src/') && path.endsWith('.ts'))

@@ -27,6 +27,7 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
     trusted: () => get('/v1/trust'),
     pending: () => get('/v1/trust/pending'),
     ping: (peer, seq, pingMs) => post('/v1/ping', { peer, seq, timeoutMs: pingMs }, pingMs + timeoutMs),
+    bench: (peer, { bytes, forMs }) => post('/v1/bench', { peer, bytes, forMs }, 2 * forMs + EXPLAIN_TIMEOUT_MS),
     requestTrust: (peer, reason) => post('/v1/trust/request', { peer, reason }, TRUST_TIMEOUT_MS),
     approveTrust: (peer) => post('/v1/trust/approve', { peer }, TRUST_TIMEOUT_MS),
     rejectTrust: (peer) => post('/v1/trust/reject', { peer }, TRUST_TIMEOUT_MS),

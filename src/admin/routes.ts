@@ -112,6 +112,11 @@ export const MIN_TICKET_MS = 10_000
 export const MAX_TICKET_MS = 7 * 86_400_000
 const MAX_REASON_CHARS = 1024
 const MAX_PING_MS = 60_000
+export const MIN_BENCH_BYTES = 1_000
+export const MAX_BENCH_BYTES = 100_000_000_000
+export const MIN_BENCH_MS = 1_000
+/** Longer is no measurement any more but a load on the peer. */
+export const MAX_BENCH_MS = 300_000
 
 const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/status': get((control) => control.status()),
@@ -126,6 +131,7 @@ const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/trust': get((control) => control.trusted()),
   '/v1/trust/pending': get((control) => control.pending()),
   '/v1/ping': post((control, body) => control.ping(peerOf(body), numberOf(body, 'seq', 0, 0xffff_ffff), numberOf(body, 'timeoutMs', 1, MAX_PING_MS))),
+  '/v1/bench': post((control, body) => control.bench(peerOf(body), { bytes: numberOf(body, 'bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES), forMs: numberOf(body, 'forMs', MIN_BENCH_MS, MAX_BENCH_MS) })),
   '/v1/whois': post((control, body) => control.whois(textOf(body, 'local', MAX_PEER_CHARS))),
   '/v1/trust/request': post((control, body) => control.requestTrust(peerOf(body), body['reason'] === undefined || body['reason'] === '' ? '' : textOf(body, 'reason', MAX_REASON_CHARS))),
   '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { Cli } from './cli.ts'
+import { addBench } from './commands/bench.ts'
 import { addChange } from './commands/change.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
@@ -71,19 +72,12 @@ function wantsJson (argv: readonly string[]): boolean {
 
 function usageError (error: CommanderError): PilotError {
   if (error.code === 'commander.help') return new PilotError('USAGE', 'a command is missing')
-  const unknown = /unknown command '([^']*)'/.exec(error.message)?.[1]
-  if (unknown !== undefined && LATER.has(unknown)) return new PilotError('USAGE', `this version has no command "${unknown}" yet`)
   return new PilotError('USAGE', error.message.replace(/^error: /, '').replace(/\n+/g, ' '))
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addWhois, addDoctor, addExplain, addResolve, addTrust, addInvite, addConfig, addLifecycle, addCompletion,
+  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addBench, addWhois, addDoctor, addExplain, addResolve, addTrust, addInvite, addConfig, addLifecycle, addCompletion,
 ]
-
-/** Commands of the contract that come with later versions: no misspelling, and no silence either. */
-const LATER: ReadonlySet<string> = new Set([
-  'bench',
-])
 
 const HELP_END = `
 Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 no gateway running, 4 not trusted or denied,

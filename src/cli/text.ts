@@ -32,6 +32,12 @@ export function formatRtt (ms: number): string {
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(1)} ms`
 }
 
+/** Bits a second, in decimal units. */
+export function formatRate (bitsPerSecond: number): string {
+  const [unit, value] = bitsPerSecond >= 1e9 ? ['Gbit/s', bitsPerSecond / 1e9] : bitsPerSecond >= 1e6 ? ['Mbit/s', bitsPerSecond / 1e6] : ['kbit/s', bitsPerSecond / 1e3]
+  return `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`
+}
+
 export function plural (count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
 }

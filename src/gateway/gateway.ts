@@ -7,6 +7,7 @@ import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
+import { benchPeer } from './bench.ts'
 import { ConnectionTable } from './connections.ts'
 import { diagnoseOverlay } from './diagnosis.ts'
 import { EventTeller } from './event-teller.ts'
@@ -25,7 +26,7 @@ import { parseTargetName, peersOf } from './specs.ts'
 import { Tickets } from './tickets.ts'
 import { whois } from './whois.ts'
 import type {
-  Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, HostRecord, MappedRecord, MapSpec, NodeRecord, PeerRecord,
+  BenchOptions, BenchRecord, Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, HostRecord, MappedRecord, MapSpec, NodeRecord, PeerRecord,
   PendingTrustRecord, PingRecord, ReadyEvent, ResolveRecord, StatusRecord, TicketRecord, TicketUseRecord,
   TrustRecord, TrustRequestRecord, WhoisRecord,
 } from './types.ts'
@@ -334,6 +335,8 @@ class RunningGateway implements Gateway {
     const reason = this.#node.pathTo(node)?.reason
     return { peer, nodeId: node, seq, rttMs: Math.round(rttMs * 100) / 100, path, endpoint, ...reason !== undefined && { reason } }
   }
+
+  bench (peer: string, options: BenchOptions): Promise<BenchRecord> { return benchPeer(this.#node, peer, options) }
 
   async resolve (name: string): Promise<ResolveRecord> { return await this.#fronts!.names.resolve(name) }
   hosts (): readonly HostRecord[] { return this.#fronts?.names.hosts() ?? [] }

@@ -217,6 +217,21 @@ export interface PingRecord {
   readonly reason?: string // why the path is what it is
 }
 
+export interface BenchOptions {
+  readonly bytes: number // to go there and back, at most
+  readonly forMs: number // the transfer ends then, at the latest
+}
+
+/** What the way to a peer's echo service can do. */
+export interface BenchRecord {
+  readonly peer: string
+  readonly nodeId: NodeId
+  readonly setUp: { readonly firstMs: number, readonly medianMs: number, readonly count: number } // to open a connection; first: resolving and key exchange as well, where they were due
+  readonly roundTrip: { readonly bytes: number, readonly medianMs: number, readonly p99Ms: number, readonly count: number }
+  readonly throughput: { readonly bytes: number, readonly elapsedMs: number, readonly bitsPerSecond: number, readonly complete: boolean } // bytes that came back; each went both ways. complete: all that was asked for
+  readonly path: PathRecord | null // null: through a daemon, which does not tell
+}
+
 /** A ticket that was made just now. The text is a secret until somebody has used it. */
 export interface TicketRecord {
   readonly ticket: string // pgt1_…
@@ -312,6 +327,8 @@ export interface GatewayControl {
   whois (local: string): Promise<WhoisRecord>
   /** One echo; resolves when the answer is here. */
   ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
+  /** Measures the way to the peer's echo service; takes a little longer than `forMs` and a quarter of it, or as long as a dial. @throws PilotError: as `ping`, FAILED, PEER_RESET. */
+  bench (peer: string, options: BenchOptions): Promise<BenchRecord>
   doctor (): DoctorRecord
   /** `PEER[:PORT]`, or the name or local address of a mapping. */
   explain (target: string): Promise<ExplainRecord>

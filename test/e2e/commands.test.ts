@@ -1,8 +1,9 @@
-/** Commands that change a running gateway: map, unmap, expose, unexpose, with and without the file; drain, down, completion. */
+/** Commands that change a running gateway: map, unmap, expose, unexpose, with and without the file; bench, drain, down, completion. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
+import type { BenchRecord } from '../../src/gateway/types.ts'
 import { address, eventually, Gateway, pair, Rendezvous, Stage } from './harness.ts'
 import type { Pair } from './harness.ts'
 import { findProgram, MAIN } from './program.ts'
@@ -42,6 +43,16 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
   const missing = await a.cli('unmap', 'mine')
   assert.deepEqual([missing.code, missing.stderr.includes('hint: There are none.')], [5, true], missing.stderr)
   for (const [line, code] of [[['map', 'agent-b'], 2], [['map', 'agent-b:80', '--save'], 2], [['expose', '80='], 2], [['expose', '80=3000', '--for', 'soon'], 2], [['expose', '80', '--once'], 2]] as const) assert.equal((await a.cli(...line)).code, code, line.join(' '))
+})
+
+test('bench measures the way to a peer against its echo service', async () => {
+  const { a, b } = both
+  const { nodeId, throughput, roundTrip, setUp, path } = await a.json<BenchRecord>('bench', 'agent-b', '--bytes', '3000000', '--for', '20s')
+  assert.deepEqual([nodeId, throughput.bytes, throughput.complete, setUp.count], [b.ready.node.nodeId, 3_000_000, true, 5])
+  assert.ok(roundTrip.count > 1 && throughput.bitsPerSecond > 0)
+  assert.match(path!.kind, /^(direct|lan)$/)
+  assert.match((await a.cli('bench', 'agent-b', '--bytes', '1M')).stdout, /^agent-b \(node \d+\), .*\nset-up .*\nround trip .*\nthroughput .* 1\.0 MB there and back in /)
+  assert.equal((await a.cli('bench', 'agent-nobody')).code, 5)
 })
 
 test('--save writes into the file and keeps its comments; without it the file stays as it is', async () => {

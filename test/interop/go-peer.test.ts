@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import type { BenchRecord } from '../../src/gateway/types.ts'
 import { echo, lateAnswer, noise } from '../e2e/servers.ts'
 import { eventually, format, Gateway, pause, Stage } from '../e2e/harness.ts'
 import type { Address } from '../e2e/harness.ts'
@@ -54,6 +55,12 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
     test('the path is direct, and neither side uses the relay', async () => {
       const peer = await eventually('a path', async () => (await ours.peers()).find(({ path }) => path !== null))
       assert.match(peer.path!.kind, /^(direct|lan)$/)
+    })
+
+    test('bench measures the echo of a Go daemon', async (t) => {
+      const { throughput, roundTrip, setUp } = await ours.json<BenchRecord>('bench', 'go-a', '--bytes', '2M', '--for', '20s')
+      t.diagnostic(JSON.stringify({ setUp, roundTrip, throughput }))
+      assert.deepEqual([throughput.bytes, throughput.complete], [2_000_000, true])
     })
 
     test(`${LARGE} bytes there and back through a service that a Go node offers`, async (t) => {

@@ -1,7 +1,7 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminControl } from '../../../src/admin/live.ts'
-import type { Changes, DoctorRecord, ExplainRecord, PeerRecord, StatusRecord } from '../../../src/gateway/types.ts'
+import type { BenchRecord, Changes, DoctorRecord, ExplainRecord, PeerRecord, StatusRecord } from '../../../src/gateway/types.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
@@ -22,6 +22,11 @@ const RESOLVED = {
   ports: [{ port: 80, protocol: 'tcp' as const, local: '127.77.0.2:80' }],
 }
 const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
+
+export const BENCH: BenchRecord = {
+  peer: 'agent-b', nodeId: 2, setUp: { firstMs: 3.1, medianMs: 0.52, count: 5 }, roundTrip: { bytes: 1_024, medianMs: 0.61, p99Ms: 12.4, count: 1_000 },
+  throughput: { bytes: 64_000_000, elapsedMs: 420, bitsPerSecond: 1_219_047_619, complete: true }, path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 0.4, mtu: 1400 },
+}
 
 export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
 const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
@@ -71,6 +76,7 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
     },
+    bench: told('bench', BENCH),
     doctor: () => DIAGNOSIS,
     resolve: told('resolve', { ...RESOLVED, name: 'agent-b' }),
     hosts: () => [{ address: '127.77.0.2', names: ['agent-b.pilot', 'agent-b.pilot.localhost'] }],

@@ -19,6 +19,7 @@ test('every act reaches the gateway with its arguments', async () => {
   const calls: unknown[][] = []
   const control = fakeControl(calls)
   await answer(control, post('/v1/ping', { peer: 'agent-b', seq: 3, timeoutMs: 500 }))
+  await answer(control, post('/v1/bench', { peer: 'agent-b', bytes: 1_000, forMs: 300_000 }))
   assert.equal(((await answer(control, post('/v1/whois', { local: '127.0.0.1:40002' }))).body as { peer: string }).peer, 'agent-b')
   await answer(control, post('/v1/trust/request', { peer: 'agent-b', reason: 'it is me' }))
   await answer(control, post('/v1/trust/request', { peer: 'agent-b' }))
@@ -26,7 +27,7 @@ test('every act reaches the gateway with its arguments', async () => {
   await answer(control, post('/v1/tickets', { forMs: 600_000 }))
   await answer(control, post('/v1/tickets/use', { ticket: 'pgt1_AAAA' }))
   assert.deepEqual(calls, [
-    ['ping', 'agent-b', 3, 500], ['whois', '127.0.0.1:40002'], ['requestTrust', 'agent-b', 'it is me'], ['requestTrust', 'agent-b', ''],
+    ['ping', 'agent-b', 3, 500], ['bench', 'agent-b', { bytes: 1_000, forMs: 300_000 }], ['whois', '127.0.0.1:40002'], ['requestTrust', 'agent-b', 'it is me'], ['requestTrust', 'agent-b', ''],
     ['approveTrust', '7'], ['rejectTrust', '7'], ['revokeTrust', '7'], ['invite', undefined, 600_000], ['redeem', 'pgt1_AAAA'],
   ])
 })
@@ -40,6 +41,7 @@ test('a request that makes no sense is refused, and reaches nothing', async () =
     [post('/v1/ping', 'x'), 400, /not JSON/], [post('/v1/ping', '[]'), 400, /not a JSON object/], [post('/v1/ping', 'null'), 400, /not a JSON object/],
     [post('/v1/ping', {}), 400, /"peer" is missing/], [post('/v1/ping', { peer: 7, seq: 0, timeoutMs: 1 }), 400, /"peer" is no text/], [post('/v1/ping', { peer: 'x'.repeat(256), seq: 0, timeoutMs: 1 }), 400, /has 256 characters; expected a text of 1 to 255/],
     [post('/v1/ping', { peer: 'b', seq: -1, timeoutMs: 1 }), 400, /"seq": expected/], [post('/v1/ping', { peer: 'b', seq: 0, timeoutMs: 60_001 }), 400, /"timeoutMs": expected/], [post('/v1/ping', { peer: 'b', seq: 0.5, timeoutMs: 1 }), 400, /"seq"/],
+    [post('/v1/bench', { peer: 'b', bytes: 999, forMs: 1_000 }), 400, /"bytes": expected/], [post('/v1/bench', { peer: 'b', bytes: 1_000, forMs: 300_001 }), 400, /"forMs": expected/],
     [post('/v1/whois', {}), 400, /"local" is missing/],
     [post('/v1/tickets', { forMs: 1 }), 400, /"forMs": expected/], [post('/v1/tickets', { forMs: 600_000, service: 7 }), 400, /"service"/], [post('/v1/tickets/use', {}), 400, /"ticket" is missing/],
     [post('/v1/trust/request', { peer: 'b', reason: 7 }), 400, /"reason"/], [post('/v1/trust/approve', { peer: '' }), 400, /"peer"/],

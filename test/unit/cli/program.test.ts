@@ -5,8 +5,8 @@ import { PilotError } from '../../../src/base/errors.ts'
 import { STATUS, fakeControl } from '../admin/control.ts'
 import { noGateway, run, testWorld } from './world.ts'
 
-const COMMANDS = ['up', 'rendezvous', 'demo', 'status', 'peers', 'connections', 'mappings', 'exposes', 'ping', 'whois', 'trust', 'trust list', 'trust pending', 'trust request', 'trust approve', 'trust reject', 'trust revoke', 'config', 'config check']
-const READERS = ['status', 'peers', 'connections', 'mappings', 'exposes', 'ping agent-b', 'whois 127.0.0.1:40002', 'trust list', 'trust pending', 'trust request agent-b', 'trust approve agent-b', 'trust reject agent-b', 'trust revoke agent-b']
+const COMMANDS = ['up', 'rendezvous', 'demo', 'status', 'peers', 'connections', 'mappings', 'exposes', 'ping', 'bench', 'whois', 'trust', 'trust list', 'trust pending', 'trust request', 'trust approve', 'trust reject', 'trust revoke', 'config', 'config check']
+const READERS = ['status', 'peers', 'connections', 'mappings', 'exposes', 'ping agent-b', 'bench agent-b', 'whois 127.0.0.1:40002', 'trust list', 'trust pending', 'trust request agent-b', 'trust approve agent-b', 'trust reject agent-b', 'trust revoke agent-b']
 
 test('every command has help with an example and the common options, and exits 0', async () => {
   for (const command of COMMANDS) {
@@ -96,7 +96,7 @@ test('a command line that does not read exits 2, and under --json is one envelop
   const cases: Record<string, RegExp> = {
     '': /a command is missing/, trust: /a command is missing/, nonsense: /unknown command 'nonsense'/, statu: /Did you mean status/, 'status --nonsense': /unknown option '--nonsense'/, 'status extra': /too many arguments/,
     ping: /missing required argument 'peer'/, 'ping b --count 0': /--count "0": expected a whole number from 1/, 'ping b --count': /argument missing/, 'trust approve': /missing required argument/, 'up --map': /argument missing/,
-    'up --observe 9464': /--observe "9464": expected an IP address/, 'rendezvous --http nowhere': /--http: "nowhere" is not an address/, 'rendezvous --compat all': /there is no "all"; known are owner-recovery/, 'rendezvous --beacon-id 0': /--beacon-id: a number/, 'rendezvous --beacon-peer rv.example:9001': /--beacon-peer: .* is no ip:port/, 'rendezvous --admin-token-file /nowhere/token': /--admin-token-file: ENOENT/, 'bench b': /no command "bench" yet/,
+    'up --observe 9464': /--observe "9464": expected an IP address/, 'rendezvous --http nowhere': /--http: "nowhere" is not an address/, 'rendezvous --compat all': /there is no "all"; known are owner-recovery/, 'rendezvous --beacon-id 0': /--beacon-id: a number/, 'rendezvous --beacon-peer rv.example:9001': /--beacon-peer: .* is no ip:port/, 'rendezvous --admin-token-file /nowhere/token': /--admin-token-file: ENOENT/, bench: /missing required argument 'peer'/, 'bench b --bytes 1': /--bytes "1": expected a number of bytes from 1000 to 100000000000/, 'bench b --for 10m': /--for "10m": expected a time from 1s to 5m/,
     'up --map agent-b': /map "agent-b": there is no colon/, 'up --hostname Bad': /--hostname "Bad"/, 'up --map 0.0.0.0:1:b:2': /--allow-lan/,
   }
   for (const [line, message] of Object.entries(cases)) {
