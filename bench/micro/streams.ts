@@ -44,7 +44,7 @@ export function carry (bytes: number, segmentBytes: number, lossEvery: number): 
     for (; head < flying.length && flying[head]!.at <= now; head++) deliver(now, flying[head]!)
     for (const { stream } of [a, b]) if (stream.nextTimeout() <= now) stream.handleTimeout(now)
     for (let chunk = b.stream.read(); chunk !== undefined; chunk = b.stream.read()) read += chunk.length
-    b.stream.onRead()
+    b.stream.onRead(now)
     send(b)
     write()
     if (head > 4_096) {
