@@ -25,6 +25,8 @@ export interface CongestionController {
   onLoss (): void
   /** The retransmission timer expired. */
   onTimeout (): void
+  /** It should not have: what was thought lost arrives. The window is what it was. */
+  onSpuriousTimeout (): void
   /** The path now carries segments of this size, bytes. */
   onSegmentSize (bytes: number): void
 }
@@ -38,6 +40,7 @@ export class Cubic implements CongestionController {
   #epochStart: Instant = -1
   #k = 0 // seconds until the cubic curve is back at wMax
   #wEst = 0 // bytes: what Reno would have
+  #before: { cwndBytes: number, ssthresh: number, wMax: number } | undefined // the last timeout
 
   constructor (mss: number) {
     this.#mss = mss
@@ -78,9 +81,18 @@ export class Cubic implements CongestionController {
   }
 
   onTimeout (): void {
+    this.#before = { cwndBytes: this.cwndBytes, ssthresh: this.#ssthresh, wMax: this.#wMax }
     this.#reduce()
     this.cwndBytes = this.#mss // RFC 5681 §3.1: loss window
     this.#hystart.restart()
+  }
+
+  onSpuriousTimeout (): void {
+    if (this.#before === undefined) return
+    this.cwndBytes = Math.max(this.cwndBytes, this.#before.cwndBytes)
+    this.#ssthresh = this.#before.ssthresh
+    this.#wMax = this.#before.wMax
+    this.#before = undefined
   }
 
   #reduce (): void {

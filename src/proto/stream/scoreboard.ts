@@ -98,6 +98,22 @@ export class Scoreboard {
     this.#unlink(segment)
   }
 
+  /** What was given up in one go and not sent again since is in flight after all: sent before everything else that is. */
+  reviveLost (): void {
+    for (let i = this.#size - 1; i >= 0; i--) {
+      const segment = this.at(i)
+      if (!segment.lost || segment.transmissions > 1) continue
+      segment.lost = false
+      this.lostCount -= 1
+      this.flightBytes += segment.end - segment.start
+      segment.earlier = undefined
+      segment.later = this.oldest
+      if (this.oldest === undefined) this.#newest = segment
+      else this.oldest.earlier = segment
+      this.oldest = segment
+    }
+  }
+
   markResent (segment: Segment, now: Instant): void {
     if (segment.lost) {
       segment.lost = false

@@ -59,6 +59,7 @@ export class Sender {
   #timerAt: Instant = Infinity
   #timerIsProbe = false // TLP, else RTO
   #rtoBase: Instant = 0 // last progress, or the first send into an empty flight: sending must not push the timeout back
+  #isSpurious = false // the last timeout, as the acknowledgement in hand shows
   #probeOut = false // a tail-loss probe is unanswered
   #probeEnd = -1 // TLP.end_seq, of a probe that was a retransmission
   #probeSentAt: Instant = 0
@@ -138,6 +139,7 @@ export class Sender {
     this.#firstRttMs = -1
     const delivered = this.#takeAcked(now, ack) + (sackCount > 0 ? this.#takeSacked(now, sack, sackCount) : 0)
     if (this.#firstRttMs >= 0) this.rtt.onSample(this.#firstRttMs, this.#lastRttMs)
+    if (this.#isSpurious) this.#undoTimeout()
     const moved = this.una > una
     if (moved || delivered > 0) {
       this.#probeOut = false
@@ -302,7 +304,7 @@ export class Sender {
       const segment = this.board.shift()
       if (segment.sacked) continue
       delivered += segment.end - segment.start
-      this.#takeDelivered(now, segment)
+      this.#takeDelivered(now, segment, segment.lost)
     }
     // A segment acknowledged in part stays whole: its boundaries may not change (stream.md Q13).
     this.buffer.release(this.board.size > 0 ? this.board.at(0).start : Math.min(ack, this.buffer.end))
@@ -322,7 +324,7 @@ export class Sender {
         const segment = this.board.at(i)
         if (segment.end > right) break
         if (segment.sacked) continue
-        this.#takeDelivered(now, segment)
+        this.#takeDelivered(now, segment, segment.lost)
         this.board.markSacked(segment)
         bytes += segment.end - segment.start
       }
@@ -332,12 +334,21 @@ export class Sender {
     return bytes
   }
 
-  #takeDelivered (now: Instant, segment: Segment): void {
+  #takeDelivered (now: Instant, segment: Segment, wasLost: boolean): void {
     if (segment.transmissions === 1) {
+      if (this.#state === 'loss' && !this.#isSpurious) this.#isSpurious = wasLost
       this.#lastRttMs = now - segment.sentAt
       if (this.#firstRttMs < 0) this.#firstRttMs = this.#lastRttMs
     }
     this.#rack.onDelivered(now, segment, this.rtt)
+  }
+
+  /** As F-RTO (RFC 5682): what was given up arrives without having been sent again. The peer had stalled, or the path. */
+  #undoTimeout (): void {
+    this.#isSpurious = false
+    this.#state = 'open'
+    this.congestion.onSpuriousTimeout()
+    this.board.reviveLost()
   }
 
   #detectLosses (now: Instant, flightBefore: number): boolean {
@@ -358,8 +369,9 @@ export class Sender {
   #endProbe (now: Instant): void {
     if (this.#probeEnd < 0 || this.una < this.#probeEnd) return
     this.#probeEnd = -1
-    // Sooner than a round trip after the probe: the original had arrived. There is no DSACK to tell.
-    if (now - this.#probeSentAt >= this.rtt.minRttMs && this.#state === 'open') this.congestion.onLoss()
+    // Sooner than a round trip after the probe the original had arrived, much later the peer had stalled. There is no DSACK to tell.
+    const elapsedMs = now - this.#probeSentAt
+    if (elapsedMs >= this.rtt.minRttMs && elapsedMs <= this.rtt.srttMs + this.rtt.rttvarMs && this.#state === 'open') this.congestion.onLoss()
   }
 
   #onRetransmissionTimeout (now: Instant): void {
