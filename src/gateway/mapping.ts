@@ -5,7 +5,7 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { formatSocketAddress } from '../base/address.ts'
-import { asPilotError } from '../base/errors.ts'
+import { asPilotError, PilotError } from '../base/errors.ts'
 import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -16,7 +16,8 @@ import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
 import { admitDial } from './path-policy.ts'
-import { peersOf } from './specs.ts'
+import { isGroup, peersOf } from './specs.ts'
+import { tagOf } from './expose-options.ts'
 import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { MapSpec, MappedRecord } from './types.ts'
@@ -35,7 +36,8 @@ export class Mapping {
   readonly #server: Server
   readonly #takes: (address: string) => boolean
   readonly #sparse: SparseLog
-  readonly #group: PeerGroup | undefined // where there are several peers
+  readonly #several: boolean
+  readonly #group: PeerGroup | undefined // where there are several peers, or one that is probed
   #local = ''
   #bound: AddressInfo | undefined
   #node: NodeId | undefined
@@ -45,7 +47,8 @@ export class Mapping {
     this.#deps = deps
     this.#takes = clientFilter(spec.clients)
     this.#sparse = new SparseLog(deps.log)
-    if (peersOf(spec.peer).length > 1) this.#group = groupOf(spec, deps)
+    this.#several = isGroup(spec.peer)
+    if (this.#several || spec.probe !== undefined) this.#group = groupOf(spec, deps)
     // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => this.#onClient(socket))
   }
@@ -58,11 +61,13 @@ export class Mapping {
 
   /** Finds out which node the peer is, for the record; a peer that is not there yet, or does not trust us, stays a name. */
   async identify (): Promise<void> {
-    if (this.#group === undefined) this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
+    if (!this.#several) this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
   }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start (): Promise<void> {
+    const { name, peer } = this.spec
+    if (this.#deps.node.health === null && peersOf(peer).some((each) => tagOf(each) !== undefined)) throw new PilotError('USAGE', `mapping ${name}: tags are not known with --daemon`, { name }, undefined, 'Name the peers: agent-b|agent-c.')
     if (this.#bound !== undefined) await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
     else await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
     this.#group?.start()
@@ -127,7 +132,7 @@ export class Mapping {
     this.dial(giveUp.signal).then((stream) => {
       opened.stream = stream
       opened.nodeId = stream.peer
-      if (this.#group === undefined) this.#node = stream.peer
+      if (!this.#several) this.#node = stream.peer
       if (socket.destroyed) {
         stream.on('error', () => {})
         stream.resetAndDestroy()

@@ -153,7 +153,7 @@ export class OverlayNode implements Overlay {
       network: ownNetwork(socket.local),
       hostname: options.hostname,
       public: options.public,
-      networks: options.networks ?? [],
+      networks: options.networks ?? [], tags: options.tags,
       pinnedKeys: pinnedKeys(options.pinned),
       maxDatagram: maxDatagramTo,
       maxSegment: maxSegmentFor(socket.receiveBufferBytes),

@@ -144,6 +144,7 @@ export class Standing {
       case 'respond':
       case 'revoke':
       case 'set_visibility':
+      case 'set_tags':
         if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
         return true
       default: return false
