@@ -16,6 +16,7 @@ import type { Admission } from './limits.ts'
 import { ExposureLimits } from './limits.ts'
 import { admitPeer } from './path-policy.ts'
 import { proxyHeader } from './proxy-protocol.ts'
+import type { Service } from './services.ts'
 import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
@@ -30,14 +31,17 @@ export interface ExposureDeps {
   readonly onTaken: (spec: ExposeSpec) => void
 }
 
-export class Exposure {
+/** Who attends to those that come to an overlay port. */
+interface Desk { attendant: Exposure }
+
+export class Exposure implements Service<ExposedRecord> {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
   readonly #http: HttpExposure | undefined // where requests are read, for headers to be set
   readonly #access: AccessList
   readonly #limits: ExposureLimits
   readonly #sparse: SparseLog
-  #listener: Listener | undefined
+  #door: { readonly desk: Desk, readonly listener: Listener } | undefined // while it listens
   #taken = false
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
@@ -56,20 +60,34 @@ export class Exposure {
 
   /** @throws PilotError PORT_IN_USE when the overlay port is exposed already. */
   async start (): Promise<void> {
-    this.#listener = await this.#deps.node.listen(this.spec.port, (incoming) => {
-      this.#onPeer(incoming).catch((error: unknown) => {
-        this.#deps.log.error({ expose: this.spec.name, reason: String(error) }, 'a connection could not be handled')
-        incoming.refuse()
-      })
-    })
+    const desk: Desk = { attendant: this }
+    const listener = await this.#deps.node.listen(this.spec.port, (incoming) => desk.attendant.#take(incoming))
+    this.#door = { desk, listener }
     this.#access.start()
+  }
+
+  takeOver (running: Service<ExposedRecord>): boolean {
+    if (!(running instanceof Exposure) || running.#door === undefined || this.spec.port !== running.spec.port) return false
+    this.#door = running.#door
+    this.#door.desk.attendant = this
+    running.#door = undefined
+    running.stop()
+    this.#access.start()
+    return true
+  }
+
+  #take (incoming: Incoming): void {
+    this.#onPeer(incoming).catch((error: unknown) => {
+      this.#deps.log.error({ expose: this.spec.name, reason: String(error) }, 'a connection could not be handled')
+      incoming.refuse()
+    })
   }
 
   /** No new peers; those inside go on. */
   stop (): void {
     this.#access.stop()
-    this.#listener?.close()
-    this.#listener = undefined
+    this.#door?.listener.close()
+    this.#door = undefined
     this.#http?.drain()
   }
 

@@ -12,12 +12,13 @@ import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { clientFilter } from './clients.ts'
 import type { ConnectionTable } from './connections.ts'
-import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
+import { tagOf } from './expose-options.ts'
+import { BACKLOG, bindError, bindMapping, isSamePlace } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
 import { admitDial } from './path-policy.ts'
+import type { Service } from './services.ts'
 import { isGroup, peersOf } from './specs.ts'
-import { tagOf } from './expose-options.ts'
 import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { MapSpec, MappedRecord } from './types.ts'
@@ -30,10 +31,10 @@ export interface MappingDeps {
   readonly allowLan: boolean
 }
 
-export class Mapping {
+export class Mapping implements Service<MappedRecord> {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
-  readonly #server: Server
+  #server: Server | undefined // while it listens
   readonly #takes: (address: string) => boolean
   readonly #sparse: SparseLog
   readonly #several: boolean
@@ -49,8 +50,6 @@ export class Mapping {
     this.#sparse = new SparseLog(deps.log)
     this.#several = isGroup(spec.peer)
     if (this.#several || spec.probe !== undefined) this.#group = groupOf(spec, deps)
-    // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
-    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => this.#onClient(socket))
   }
 
   get record (): MappedRecord {
@@ -66,8 +65,7 @@ export class Mapping {
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start (): Promise<void> {
-    const { name, peer } = this.spec
-    if (this.#deps.node.health === null && peersOf(peer).some((each) => tagOf(each) !== undefined)) throw new PilotError('USAGE', `mapping ${name}: tags are not known with --daemon`, { name }, undefined, 'Name the peers: agent-b|agent-c.')
+    this.#checkTags()
     if (this.#bound !== undefined) await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
     else await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
     this.#group?.start()
@@ -75,22 +73,50 @@ export class Mapping {
 
   /** No new clients; those inside go on. */
   stop (): void {
-    this.#server.close()
+    this.#server?.close()
+    this.#server = undefined
     this.#group?.stop()
+  }
+
+  /** @throws PilotError USAGE. */
+  takeOver (running: Service<MappedRecord>): boolean {
+    if (!(running instanceof Mapping) || running.#server === undefined || !isSamePlace(this.spec, running.spec, running.#local)) return false
+    this.#checkTags()
+    this.#server = running.#server
+    this.#bound = running.#bound
+    this.#local = running.#local
+    if (this.spec.peer === running.spec.peer) this.#node = running.#node
+    this.#attend(this.#server)
+    running.#server = undefined
+    running.stop()
+    this.#group?.start()
+    return true
+  }
+
+  #checkTags (): void {
+    const { name, peer } = this.spec
+    if (this.#deps.node.health === null && peersOf(peer).some((each) => tagOf(each) !== undefined)) throw new PilotError('USAGE', `mapping ${name}: tags are not known with --daemon`, { name }, undefined, 'Name the peers: agent-b|agent-c.')
   }
 
   #listen (address: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`))
-      this.#server.once('error', onError)
-      this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
-        this.#server.off('error', onError)
-        this.#server.removeAllListeners('error').on('error', (error) => this.#deps.log.warn({ mapping: this.spec.name, reason: error.message }, 'a client could not be accepted'))
-        this.#bound = this.#server.address() as AddressInfo
+      // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
+      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true })
+      server.once('error', (error) => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`)))
+      server.listen({ host: address, port, backlog: BACKLOG }, () => {
+        this.#attend(server)
+        this.#server = server
+        this.#bound = server.address() as AddressInfo
         this.#local = formatEndpoint({ address: this.#bound.address, port: this.#bound.port })
         resolve()
       })
     })
+  }
+
+  /** From now on its clients are ours. */
+  #attend (server: Server): void {
+    server.removeAllListeners('error').on('error', (error) => this.#deps.log.warn({ mapping: this.spec.name, reason: error.message }, 'a client could not be accepted'))
+    server.removeAllListeners('connection').on('connection', (socket: Socket) => this.#onClient(socket))
   }
 
   /** To the peer, by the policies of this mapping. @throws PilotError: what dialling throws. */

@@ -95,9 +95,9 @@ export interface ExposedRecord {
 }
 
 /** The part of the options that changes while the gateway runs. */
-export type Desired = Pick<GatewayOptions, 'maps' | 'exposes' | 'trust'>
+export type Desired = Pick<GatewayOptions, 'maps' | 'exposes' | 'trust' | 'http' | 'proxy' | 'dns'>
 
-/** Names of what came, went, and was replaced by another of the same name; `trust`: peers asked for trust. */
+/** Names of what came, went, and was replaced by another of the same name; `trust`: peers asked for trust; `sections`: of the configuration. */
 export interface Changes {
   readonly mapped: readonly string[]
   readonly unmapped: readonly string[]
@@ -106,6 +106,7 @@ export interface Changes {
   readonly unexposed: readonly string[]
   readonly reexposed: readonly string[]
   readonly trust: readonly string[]
+  readonly sections: readonly string[] // http, proxy, dns, observe: what listens there came, went or is another
 }
 
 export interface NodeRecord {

@@ -12,6 +12,7 @@ import type { NodeId } from '../../base/types.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import type { ConnectionTable } from '../connections.ts'
+import type { WhoisEntry } from '../whois.ts'
 import { dialling } from './dialling.ts'
 import type { Hop, HopAbout } from './hop.ts'
 import { destinationOf } from './hosts.ts'
@@ -37,6 +38,7 @@ export class HttpFront {
   readonly #http1: Http1
   readonly #http2: Http2
   readonly #nodes = new Map<string, NodeId>() // peers that were reached, for the log
+  readonly #clients = new Map<string, Destination & { readonly openedAt: number }>() // that have asked for something, by ip:port
   #local = ''
 
   constructor (deps: HttpFrontDeps) {
@@ -79,13 +81,27 @@ export class HttpFront {
     for (const socket of Object.values(this.#agent.freeSockets).flat()) socket?.destroy()
   }
 
-  #onClient (socket: Socket): void {
-    socket.on('error', () => {}) // 'close' follows
-    sniff(socket, (version) => (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => this.#hop(authority)))
+  /** Whom this client asked last: its connection may lead to several, one after the other or, with HTTP/2, at a time. */
+  findClient (end: string): WhoisEntry | undefined {
+    const client = this.#clients.get(end)
+    if (client === undefined) return undefined
+    const { service, peer, openedAt } = client
+    return { direction: 'map', service, peer, nodeId: this.#nodes.get(peer) ?? null, openedMs: Math.round(performance.now() - openedAt) }
   }
 
-  #hop (authority: string | undefined): Hop {
-    const destination = destinationOf(authority, this.#deps.mappings())
+  #onClient (socket: Socket): void {
+    const end = formatEndpoint({ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
+    const openedAt = performance.now()
+    socket.on('error', () => {}) // 'close' follows
+    socket.once('close', () => this.#clients.delete(end))
+    sniff(socket, (version) => (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => {
+      const destination = destinationOf(authority, this.#deps.mappings())
+      this.#clients.set(end, { ...destination, openedAt })
+      return this.#hop(destination)
+    }))
+  }
+
+  #hop (destination: Destination): Hop {
     const { peer, mapping, port } = destination
     const host = mapping ?? peer
     const about = (): HopAbout => this.#about(destination)

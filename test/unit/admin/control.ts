@@ -23,7 +23,7 @@ const RESOLVED = {
 }
 const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
 
-export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
+export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [], sections: [] }
 const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
 
 const PEER: PeerRecord = {
