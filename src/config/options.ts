@@ -227,8 +227,6 @@ function checkExposes ({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
   checkDistinct('exposure', exposes.map((expose) => expose.name))
   checkDistinct('overlay port', exposes.map((expose) => exposeName(expose.port, expose.protocol)))
   checkPaths(exposes)
-  const paced = exposes.find(({ identity, limits }) => identity?.includes('headers') === true && (limits?.bytesPerSecond ?? limits?.bytesPerSecondPerPeer) !== undefined)
-  if (paced !== undefined) throw new PilotError('USAGE', `${paced.name}: limits of bytes go with connections carried unchanged, not with identity headers`, { name: paced.name })
 }
 
 function checkDistinct (what: string, names: readonly string[]): void {

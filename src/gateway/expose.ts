@@ -168,7 +168,7 @@ export class Exposure implements Service<ExposedRecord> {
       const next = await connected(connectTarget(this.spec.target))
       this.#introduce(connection, next, stream)
       return next
-    })
+    }, admission.pace)
   }
 
   /** A connection to the target: known to whois, and begun with who calls where the target wants to read that. */

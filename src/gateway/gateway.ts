@@ -10,7 +10,7 @@ import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { ConnectionTable } from './connections.ts'
 import { diagnoseOverlay } from './diagnosis.ts'
 import { EventTeller } from './event-teller.ts'
-import { explain } from './explain.ts'
+import { explainSeveral } from './explain.ts'
 import { Exposure } from './expose.ts'
 import type { Release } from '../runtime/folder-lock.ts'
 import { Fronts, frontsOf } from './fronts.ts'
@@ -20,7 +20,7 @@ import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
 import { ServiceTable, difference } from './services.ts'
 import type { Service, Undo } from './services.ts'
-import { parseTargetName, peersOf } from './specs.ts'
+import { parseTargetName } from './specs.ts'
 import { Tickets } from './tickets.ts'
 import type { WellKnown } from '../services/well-known.ts'
 import { whois } from './whois.ts'
@@ -350,7 +350,8 @@ class RunningGateway implements Gateway {
   async explain (target: string): Promise<ExplainRecord> {
     const mapping = this.#mappings.find(({ name, local }) => name === target || local === target)
     const { peer, port } = mapping ?? parseTargetName(target)
-    return await explain(this.#node, { target, peer: peersOf(peer)[0]!, port, policy: mapping?.path ?? 'any', mapping: mapping?.name })
+    const service = mapping === undefined ? undefined : this.#mappings.service(mapping.name)
+    return await explainSeveral(this.#node, { target, peer, port, policy: mapping?.path ?? 'any', mapping: mapping?.name }, service instanceof Mapping ? service.targets : [peer])
   }
 
   async trusted (): Promise<readonly TrustRecord[]> {

@@ -58,6 +58,9 @@ export class Mapping implements Service<MappedRecord> {
     return { name, local: this.#local, peer, remote, protocol: 'tcp', ...this.#group !== undefined && { peers: this.#group.records } }
   }
 
+  /** Whom it may dial, as of now. */
+  get targets (): readonly string[] { return this.#group?.targets ?? [this.spec.peer] }
+
   /** Finds out which node the peer is, for the record; a peer that is not there yet, or does not trust us, stays a name. */
   async identify (): Promise<void> {
     if (!this.#several) this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)

@@ -62,6 +62,9 @@ export class PeerGroup {
     }))
   }
 
+  /** What is dialled, as of now. */
+  get targets (): readonly string[] { return this.#members.map(({ target }) => target) }
+
   /** Probes, where the mapping asks for them, and the search for nodes with a tag. */
   start (): void {
     this.#tags?.start()

@@ -149,6 +149,7 @@ export interface ExplainRecord {
   readonly reachable: boolean
   readonly code: ErrorCode | null // of the step that failed
   readonly steps: readonly ExplainStep[]
+  readonly others?: readonly ExplainRecord[] // of a mapping to several peers: the other ones
 }
 
 export interface ConnectionRecord {

@@ -22,9 +22,9 @@ before(async () => {
   stage = await Stage.open()
   backend = await httpBackend(stage)
   const config = stage.path('a.yaml')
-  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n')
+  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n  - { name: slow, peer: agent-b, port: 83, local: "127.0.0.1:0" }\n')
   ;({ a, b } = await pair(stage, { args: ['-c', config] }, {
-    expose: [`80=http://${backend.address}`, `8080=http://${backend.address},identity=headers`, `81=http://${await refusing()},identity=headers`, `82=http://${backend.address},identity=headers,identity=proxy-v1`],
+    expose: [`80=http://${backend.address}`, `8080=http://${backend.address},identity=headers`, `81=http://${await refusing()},identity=headers`, `82=http://${backend.address},identity=headers,identity=proxy-v1`, `83=http://${backend.address},identity=headers,bytes=200000`],
   }))
   front = address(a.ready.http!)
 })
@@ -118,6 +118,17 @@ test('curl uploads in chunks and with a length, and every byte arrives; an answe
   }
 })
 
+test('a limit of bytes holds where requests are read too: the body comes whole, and no faster', async () => {
+  const bytes = noise(600_000)
+  const file = stage.path('paced.bin')
+  await writeFile(file, bytes)
+  const startedAt = performance.now()
+  const { stdout, stderr } = await stage.run(program('curl'), ['-sS', '--data-binary', `@${file}`, `http://slow.pilot.localhost:${front.port}/upload`])
+  assert.equal(stdout, summaryOf(bytes), stderr)
+  const seconds = (performance.now() - startedAt) / 1_000
+  assert.ok(seconds > 1.5, `${seconds} s for three seconds' worth, of which one passes at once`)
+})
+
 test('events come one by one, and an event stream that nobody reads any more is ended at the service', async () => {
   for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
     const socket = await open(stage, front)
@@ -209,6 +220,12 @@ test('whois tells a backend which peer is behind a connection, and a client whom
   assert.equal((await b.json<Record<string, unknown>>('whois', from.replace('127.0.0.1', '[::ffff:127.0.0.1]')))['nodeId'], node.nodeId)
   const client = await a.json<Record<string, unknown>>('whois', `127.0.0.1:${socket.localPort ?? 0}`)
   assert.deepEqual([client['direction'], client['service'], client['hostname']], ['map', 'App', 'agent-b'])
+  const asker = await open(stage, front)
+  asker.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
+  await some(asker)
+  const asked = await a.json<Record<string, unknown>>('whois', `127.0.0.1:${asker.localPort ?? 0}`)
+  assert.deepEqual([asked['direction'], asked['service'], asked['hostname'], asked['peer']], ['map', 'App', 'agent-b', 'agent-b'])
+  asker.destroy()
   const unknown = await b.cli('whois', '127.0.0.1:1', '--json')
   assert.deepEqual([unknown.code, (JSON.parse(unknown.stdout) as { code: string }).code], [5, 'NOT_FOUND'])
   assert.equal((await b.cli('whois', 'nonsense')).code, 2)
@@ -230,7 +247,7 @@ test('a gateway that is told to stop lets requests end, and does not wait for co
   await some(idle)
   const busy = await open(stage, front)
   busy.write('POST /upload HTTP/1.1\r\nHost: app.pilot.localhost\r\nContent-Length: 6\r\n\r\nabc')
-  await eventually('the upload is under way', async () => (await b.connections()).length >= 2 || undefined)
+  await eventually('the upload is under way', () => backend.seen.at(-1) === 'POST /upload' || undefined)
   const reply = everything(busy)
   for (const gateway of [b, a]) gateway.program.signal('SIGTERM')
   assert.equal((await within('the end of the idle one', everything(idle))).length, 0)

@@ -43,8 +43,8 @@ test('networks to join are numbers, or have their token in a file beside the con
   assert.throws(() => resolveOptions({ flags: {}, env, file }), (error: unknown) => error instanceof PilotError && error.code === 'USAGE' && /the token of network 7: ENOENT/.test(error.message))
 })
 
-test('byte limits do not go with headers, nor several peers with UDP', () => {
-  assert.throws(() => resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }), /limits of bytes go with connections carried unchanged/)
+test('several peers do not go with UDP, byte limits do go with headers', () => {
+  assert.equal(resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }).exposes[0]?.limits?.bytesPerSecond, 1_000)
   for (const map of ['a|b:53/udp', 'tag:ci:53/udp']) assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers do not go with \/udp/)
 })
 

@@ -4,7 +4,7 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
 import type { ErrorCode } from '../../../src/base/errors.ts'
-import { explain } from '../../../src/gateway/explain.ts'
+import { explain, explainSeveral } from '../../../src/gateway/explain.ts'
 import type { ExplainNode } from '../../../src/gateway/explain.ts'
 import { admitDial, admitPeer } from '../../../src/gateway/path-policy.ts'
 import type { ExplainRecord } from '../../../src/gateway/types.ts'
@@ -56,6 +56,18 @@ test('without a port the port is not tried', async () => {
   const record = await explain({ ...NODE, dial: fail('FAILED') }, { target: 'agent-b', peer: 'agent-b', port: undefined, policy: 'any', mapping: undefined })
   assert.equal(states(record), 'name ok, address ok, trust ok, path ok, port skipped')
   assert.equal(record.reachable, true)
+})
+
+test('of a mapping to several every peer is told about; one that can be reached is enough', async () => {
+  const dial = async (target: string): Promise<OverlayStream> => target === 'b:80' ? await NODE.dial(target) : await fail('CONNECTION_REFUSED')()
+  const asked = { target: 'web', peer: 'a|b|c', port: 80, policy: 'any' as const, mapping: 'web' }
+  const record = await explainSeveral({ ...NODE, dial }, asked, ['a', 'b', 'c'])
+  assert.deepEqual([record.reachable, record.peer, record.others?.map(({ peer, code }) => [peer, code])], [true, 'b', [['a', 'CONNECTION_REFUSED'], ['c', 'CONNECTION_REFUSED']]])
+  const none = await explainSeveral({ ...NODE, dial: fail('CONNECTION_REFUSED') }, asked, ['a', 'c'])
+  assert.deepEqual([none.code, none.peer, none.others?.length], ['CONNECTION_REFUSED', 'a', 1])
+  const nobody = await explainSeveral(NODE, { ...asked, peer: 'tag:ci' }, [])
+  assert.deepEqual([nobody.code, states(nobody)], ['PEER_UNREACHABLE', 'name fail, address skipped, trust skipped, path skipped, port skipped'])
+  assert.equal((await explainSeveral(NODE, asked, ['a'])).others, undefined)
 })
 
 test('path=direct waits for a straight way and then refuses, prefer-direct waits less and takes the relay', async () => {
