@@ -16,7 +16,7 @@ import { tagOf } from './expose-options.ts'
 import { BACKLOG, bindError, bindMapping, isSamePlace } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
-import { admitDial } from './path-policy.ts'
+import { admitDial, brokenByPolicy } from './path-policy.ts'
 import type { Service } from './services.ts'
 import { isGroup, peersOf } from './specs.ts'
 import { SparseLog } from './sparse-log.ts'
@@ -170,6 +170,8 @@ export class Mapping implements Service<MappedRecord> {
       }
       splice(socket, stream, (error) => {
         connections.remove(opened)
+        const broken = brokenByPolicy(this.#deps.node, stream.peer, this.spec.path, error)
+        if (broken !== undefined) log.warn({ mapping: name, peer, code: broken.code, hint: broken.hint }, broken.message)
         log.debug({ mapping: name, peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
       })
     }, (error: unknown) => {
