@@ -129,3 +129,14 @@ test('config check accepts the example and tells mistakes with their place', asy
   assert.equal(bad.code, 2)
   assert.match(bad.err, /^config\/demo\.proto:\d+:\d+: |^error: config\/demo\.proto:\d+:\d+: /)
 })
+
+test('at a terminal a change tells what takes it back; into a pipe, and under --json, it does not', async () => {
+  for (const [line, undo] of [
+    ['map 8080:agent-b:80', /undo: pilotgate unmap agent-b:80\n/], ['expose 80=3000 --save', /undo: pilotgate unexpose 80 --save\n/], ['expose 3000', /undo: pilotgate unexpose 80\n/],
+    ['trust approve agent-b', /undo: pilotgate trust revoke /], ['trust revoke agent-b', /undo: pilotgate trust request /],
+  ] as const) {
+    assert.match((await run(line, testWorld({ terminal: true }))).out, undo, line)
+    assert.doesNotMatch((await run(line)).out, /undo:/, line)
+    assert.doesNotMatch((await run(`${line} --json`, testWorld({ terminal: true }))).out, /undo:/, line)
+  }
+})
