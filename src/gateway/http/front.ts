@@ -21,6 +21,7 @@ import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { IDLE_MS, MAX_CLIENTS, MAX_IDLE_PER_PEER, MAX_PER_PEER } from './limits.ts'
 import { sniff } from './sniff.ts'
+import { isGroup } from '../specs.ts'
 
 export interface HttpFrontDeps {
   readonly node: Overlay
@@ -86,7 +87,7 @@ export class HttpFront {
     const client = this.#clients.get(end)
     if (client === undefined) return undefined
     const { service, peer, openedAt } = client
-    return { direction: 'map', service, peer, nodeId: this.#nodes.get(peer) ?? null, openedMs: Math.round(performance.now() - openedAt) }
+    return { direction: 'map', service, peer, nodeId: this.#nodeOf(peer) ?? null, openedMs: Math.round(performance.now() - openedAt) }
   }
 
   #onClient (socket: Socket): void {
@@ -110,10 +111,13 @@ export class HttpFront {
 
   #about ({ service, peer }: Destination): HopAbout {
     const { node } = this.#deps
-    const nodeId = this.#nodes.get(peer)
+    const nodeId = this.#nodeOf(peer)
     const via = nodeId === undefined ? undefined : node.pathTo(nodeId)?.kind
     return { http: 'front', service, peer, ...nodeId !== undefined && { nodeId }, ...via !== undefined && { via } }
   }
+
+  /** Of several peers it cannot be told from outside which one had a request. */
+  #nodeOf (peer: string): NodeId | undefined { return isGroup(peer) ? undefined : this.#nodes.get(peer) }
 
   /** @param host mapping, or else peer. @throws PilotError: what dialling throws, TOO_MANY. */
   async #dial (host: string, port: number): Promise<OverlayStream> {
