@@ -167,7 +167,7 @@ test('a mapping and an exposure that change where they are refuse nobody on the 
     assert.deepEqual([failed, done > 50], [[], true])
   }
   for (const stream of streams) stream.write('still')
-  for (const stream of streams) assert.equal((await some(stream)).toString(), 'still')
+  for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString()))) assert.equal(text, 'still')
 })
 
 test('http, proxy, dns and observe come, move and go with the file; what is open in them stays; all of it or nothing', async () => {
