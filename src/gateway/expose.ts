@@ -70,6 +70,7 @@ export class Exposure implements Service<ExposedRecord> {
     if (!(running instanceof Exposure) || running.#door === undefined || this.spec.port !== running.spec.port) return false
     this.#door = running.#door
     this.#door.desk.attendant = this
+    this.#limits.follow(running.#limits)
     running.#door = undefined
     running.stop()
     this.#access.start()
