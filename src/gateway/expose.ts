@@ -37,7 +37,7 @@ interface Desk { attendant: Exposure }
 export class Exposure implements Service<ExposedRecord> {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
-  readonly #http: HttpExposure | undefined // where requests are read, for headers to be set
+  #http: HttpExposure | undefined // where requests are read, for headers to be set; a new one at each start, as a drain is for good
   readonly #access: AccessList
   readonly #limits: ExposureLimits
   readonly #sparse: SparseLog
@@ -47,7 +47,6 @@ export class Exposure implements Service<ExposedRecord> {
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
-    if (spec.identity?.includes('headers') === true) this.#http = new HttpExposure(spec.name, deps.node, deps.log)
     this.#access = new AccessList(deps.node, spec.allow)
     this.#limits = new ExposureLimits(spec.limits)
     this.#sparse = new SparseLog(deps.log)
@@ -63,7 +62,7 @@ export class Exposure implements Service<ExposedRecord> {
     const desk: Desk = { attendant: this }
     const listener = await this.#deps.node.listen(this.spec.port, (incoming) => desk.attendant.#take(incoming))
     this.#door = { desk, listener }
-    this.#access.start()
+    this.#attend()
   }
 
   takeOver (running: Service<ExposedRecord>): boolean {
@@ -73,8 +72,14 @@ export class Exposure implements Service<ExposedRecord> {
     this.#limits.follow(running.#limits)
     running.#door = undefined
     running.stop()
-    this.#access.start()
+    this.#attend()
     return true
+  }
+
+  #attend (): void {
+    const { node, log } = this.#deps
+    if (this.spec.identity?.includes('headers') === true) this.#http = new HttpExposure(this.spec.name, node, log)
+    this.#access.start()
   }
 
   #take (incoming: Incoming): void {

@@ -241,6 +241,17 @@ test('a kept connection is used again, and its end does not hurt the next reques
   for (let index = 0; index < 5; index++) await echoed('agent-b.pilot.localhost')
 })
 
+test('an exposure that was drained, and no longer is, keeps connections as before', async () => {
+  assert.equal((await b.cli('drain', '--expose', '8080', '--timeout', '30')).code, 0)
+  assert.equal((await b.cli('drain', '--undo', '--expose', '8080')).code, 0)
+  const client = await open(stage, a.local('App'))
+  for (let index = 0; index < 2; index++) {
+    client.write('GET /echo HTTP/1.1\r\nHost: x\r\n\r\n')
+    assert.match((await some(client)).toString(), /^HTTP\/1\.1 200 OK\r\n(?![\s\S]*Connection: close)/)
+  }
+  client.destroy()
+})
+
 test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {
   const idle = await open(stage, front)
   idle.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
