@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { createSocket } from 'node:dgram'
 import { get } from 'node:http'
 import type { Socket } from 'node:net'
 import { address, eventually, Gateway, pause, Rendezvous, Stage } from './harness.ts'
@@ -19,7 +20,7 @@ before(async () => {
   service = await echo(stage)
   rendezvous = await Rendezvous.start(stage)
   const { registry, beacon } = rendezvous
-  b = await Gateway.start(stage, { name: 'agent-b', registry, beacon, trust: ['a', 'c', 'd', 'e', 'f', 'g', 'i', 'j', 'k'].map((letter) => `agent-${letter}`), expose: [80, 81, 82].map((port) => `${port}=${service.address}`) })
+  b = await Gateway.start(stage, { name: 'agent-b', registry, beacon, trust: ['a', 'c', 'd', 'e', 'f', 'g', 'i', 'j', 'k', 'l'].map((letter) => `agent-${letter}`), expose: [80, 81, 82].map((port) => `${port}=${service.address}`) })
 })
 after(async () => stage.close())
 
@@ -168,6 +169,34 @@ test('a mapping and an exposure that change where they are refuse nobody on the 
   }
   for (const stream of streams) stream.write('still')
   for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString()))) assert.equal(text, 'still')
+})
+
+test('so do those of datagrams: the local port stays, and the next datagram of a client goes by the new settings', async () => {
+  const { a, file } = await follower('agent-l', [])
+  const udp = createSocket('udp4').on('message', (bytes, from) => udp.send(bytes, from.port, from.address))
+  await new Promise<void>((resolve) => { udp.bind(0, '127.0.0.1', resolve) })
+  stage.defer(async () => { udp.close() })
+  await b.trusts('agent-l')
+  const write = async (round: number): Promise<string> => {
+    await writeFile(file, `${fileText('agent-l', [`{ name: two, peer: agent-b, port: "92/udp", local: "127.0.0.1:0", clients: ["127.0.0.0/${8 + round}"] }`])}expose: [{ port: "91/udp", target: "127.0.0.1:${udp.address().port}", limits: { connections: ${100 + round} } }]\n`)
+    await eventually(`round ${round} is in force`, async () => (await config(a)).version === 2 + round ? true : undefined)
+    return (await a.mappings())[0]!.local
+  }
+  const local = await write(0)
+  const back = address((await b.json<{ local: string }>('map', '0:agent-l:91/udp')).local)
+  const client = createSocket('udp4')
+  stage.defer(async () => { client.close() })
+  const answers: string[] = []
+  client.on('message', (bytes) => answers.push(bytes.toString()))
+  for (let round = 1; round <= 4; round++) {
+    const sent = `round ${round}`
+    await eventually(`${sent} comes back`, async () => {
+      client.send(sent, back.port, back.host)
+      await pause(20)
+      return answers.includes(sent) || undefined
+    })
+    assert.equal(await write(round), local)
+  }
 })
 
 test('http, proxy, dns and observe come, move and go with the file; what is open in them stays; all of it or nothing', async () => {
