@@ -38,6 +38,7 @@ const PROGRAMS = [
   { program: 'dig', debian: 'dnsutils', why: 'an unmodified DNS client, of the responder and through a UDP mapping' },
   { program: 'ssh', debian: 'openssh-client', why: 'unmodified ssh and sftp' },
   { program: 'sshd', debian: 'openssh-server', why: 'unmodified ssh and sftp' },
+  { program: 'rsync', debian: 'rsync', why: 'rsync over ssh' },
   { program: 'nc', debian: 'netcat-openbsd', why: 'ssh with a ProxyCommand' },
   { program: 'nats-server', debian: 'nats-server', why: 'NATS, and two NATS servers joined as leaf nodes' },
 ]

@@ -95,11 +95,26 @@ export interface LiveDeps {
   readonly file?: string | undefined
   readonly log: { info (fields: object, message: string): void, error (fields: object, message: string): void }
   readonly onEvent: (event: GatewayEvent) => void
+  readonly observe?: ObserveSwitch | undefined // absent: nothing is ever observed
   readonly onDown: () => void
+}
+
+/** What shows metrics, health and the dashboard: there or not, here or there. */
+export interface ObserveSwitch {
+  readonly address: string | null // where it listens
+  /** @param listen undefined: nowhere. @returns what puts it back. @throws PilotError: what cannot be bound; it is then as before. */
+  become (listen: string | undefined): Promise<() => Promise<void>>
 }
 
 /** Edits by command on one list: taken away is what is equal, so an entry that changes in the file is back. */
 interface Edits<Spec> { readonly added: readonly Spec[], readonly removed: readonly Spec[] }
+
+/** What is to be done. */
+interface Work {
+  readonly wanted: Desired
+  readonly observe: string | undefined
+  readonly restart: readonly string[] // keys that keep it from being done
+}
 
 interface State {
   readonly sources: Sources
@@ -116,20 +131,20 @@ export class LiveConfig implements LiveControl {
   #error: string | null = null
   #refusedText: string | undefined // told already
   #queue: Promise<unknown> = Promise.resolve()
-  /** Where the observer listens, once it does. */
-  observe: string | null = null
+  #observe: string | undefined // as it was asked for
 
   constructor (deps: LiveDeps) {
     this.#deps = deps
     this.#file = deps.file === undefined ? undefined : resolve(deps.file)
     this.#started = resolveOptions(deps.sources)
+    this.#observe = this.#started.observe
     this.#state = { sources: deps.sources, maps: NO_EDITS, exposes: NO_EDITS }
   }
 
   get file (): string | undefined { return this.#file }
 
   status (): StatusRecord {
-    return { ...this.#deps.gateway.status(), observe: this.observe, config: { version: this.#version, file: this.#file ?? null, error: this.#error } }
+    return { ...this.#deps.gateway.status(), observe: this.#deps.observe?.address ?? null, config: { version: this.#version, file: this.#file ?? null, error: this.#error } }
   }
 
   config (): ConfigRecord {
@@ -143,7 +158,7 @@ export class LiveConfig implements LiveControl {
       if (typeof text === 'string' && text === this.#state.sources.file?.text) { // as it was, or again as it was
         this.#error = null
         this.#refusedText = undefined
-        return { version: this.#version, changes: this.#deps.gateway.changes(this.#deps.gateway.desired), restart: [] }
+        return { version: this.#version, changes: this.#changes({ wanted: this.#deps.gateway.desired, observe: this.#observe }), restart: [] }
       }
       try {
         if (typeof text !== 'string') throw new PilotError('CONFIG_INVALID', `${file}: cannot be read (${text.code ?? text.message})`, { file }, text)
@@ -157,8 +172,8 @@ export class LiveConfig implements LiveControl {
 
   diff (file: string, text: string): Promise<ConfigChange> {
     return this.#inTurn(async () => {
-      const { wanted, restart } = this.#work(withFile(this.#state, this.#load(file, text)))
-      return { version: this.#version, changes: this.#deps.gateway.changes(wanted), restart }
+      const work = this.#work(withFile(this.#state, this.#load(file, text)))
+      return { version: this.#version, changes: this.#changes(work), restart: work.restart }
     })
   }
 
@@ -235,17 +250,37 @@ export class LiveConfig implements LiveControl {
   }
 
   /** What a state asks for, and which keys keep it from being applied. @throws PilotError when it makes no sense as a whole. */
-  #work ({ sources, maps, exposes }: State): { readonly wanted: Desired, readonly restart: readonly string[] } {
+  #work ({ sources, maps, exposes }: State): Work {
     const options = resolveOptions(sources)
-    const wanted = { maps: edited(options.maps, maps), exposes: edited(options.exposes, exposes), trust: options.trust }
+    const { trust, http, proxy, dns, observe } = options
+    const wanted: Desired = { maps: edited(options.maps, maps), exposes: edited(options.exposes, exposes), trust, ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
     checkServices({ ...options, ...wanted })
-    return { wanted, restart: fixedKeys(this.#started, options) }
+    return { wanted, observe, restart: fixedKeys(this.#started, options) }
+  }
+
+  #changes ({ wanted, observe }: Pick<Work, 'wanted' | 'observe'>): Changes {
+    const changes = this.#deps.gateway.changes(wanted)
+    return observe === this.#observe ? changes : { ...changes, sections: [...changes.sections, 'observe'] }
+  }
+
+  async #apply ({ wanted, observe }: Work, renewed?: string): Promise<Changes> {
+    const undo = observe === this.#observe ? undefined : await this.#deps.observe?.become(observe)
+    try {
+      const applied = await this.#deps.gateway.apply(wanted, renewed)
+      const changes = undo === undefined ? applied : { ...applied, sections: [...applied.sections, 'observe'] }
+      this.#observe = observe
+      return changes
+    } catch (error) {
+      await undo?.()
+      throw error
+    }
   }
 
   async #take (state: State, renewed?: string): Promise<ConfigChange> {
-    const { wanted, restart } = this.#work(state)
+    const work = this.#work(state)
+    const { restart } = work
     if (restart.length > 0) throw new PilotError('RESTART_NEEDED', `${restart.join(', ')}: cannot change while the gateway runs, so nothing of it was applied`, { keys: restart })
-    const changes = await this.#deps.gateway.apply(wanted, renewed)
+    const changes = await this.#apply(work, renewed)
     const fresh = state.sources.file !== this.#state.sources.file
     this.#state = state
     if (fresh) {
@@ -340,7 +375,7 @@ function checkLabel (name: string): string {
 }
 
 const NO_EDITS = { added: [], removed: [] }
-const LIVE_KEYS: ReadonlySet<string> = new Set(['maps', 'exposes', 'trust'])
+const LIVE_KEYS: ReadonlySet<string> = new Set(['maps', 'exposes', 'trust', 'http', 'proxy', 'dns', 'observe'])
 const KEY_NAMES: Readonly<Record<string, string>> = {
-  identityFile: 'node.identity', pinned: 'peers', adminSocket: 'admin.socket', allowLan: '--allow-lan', observe: 'observe.listen', http: 'http', proxy: 'proxy', dns: 'dns',
+  identityFile: 'node.identity', pinned: 'peers', adminSocket: 'admin.socket', allowLan: '--allow-lan',
 }

@@ -2,14 +2,14 @@
 import { Agent } from 'node:http'
 import type { AgentOptions, ClientRequestArgs } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { asPilotError } from '../base/errors.ts'
 import type { Overlay } from '../runtime/overlay.ts'
+import { DialledStream } from './dialled-stream.ts'
 import { HTTP_PORT, overlayTarget } from './pilot-host.ts'
 
 /**
  * Its connections are overlay streams, kept alive and pooled for each peer and port. Hosts: see `overlayTarget`; the port is
- * 80 where none is given. Of `maxSockets` Node counts only connections that are open already, not those being dialled. A connection that cannot be opened is a request's 'error' with a PilotError. `destroy()` closes
- * what idles. It inherits because http.request takes nothing but an Agent, and libraries test for one with instanceof.
+ * 80 where none is given. `maxSockets` counts connections that are being dialled as well. A connection that cannot be opened
+ * is a request's 'error' with a PilotError. `destroy()` closes what idles. It inherits because http.request takes nothing but an Agent, and libraries test for one with instanceof.
  */
 export class PilotAgent extends Agent {
   readonly #node: Pick<Overlay, 'dial'>
@@ -20,16 +20,9 @@ export class PilotAgent extends Agent {
     this.#node = node
   }
 
-  override createConnection (options: ClientRequestArgs, answer: (error: Error | null, stream: Duplex) => void): undefined {
-    const failed = (error: unknown): void => (answer as (error: Error) => void)(asPilotError(error))
-    let target
-    try {
-      target = overlayTarget(options.host ?? options.hostname ?? '', Number(options.port ?? HTTP_PORT))
-    } catch (error) {
-      setImmediate(failed, error) // the agent expects the answer later, not while it asks
-      return
-    }
-    this.#node.dial(target, options.signal).then((stream) => answer(null, stream), failed)
+  /** At once, as of a socket that is still connecting: so Node counts it from the beginning. */
+  override createConnection (options: ClientRequestArgs): Duplex {
+    return new DialledStream(async (signal) => await this.#node.dial(overlayTarget(options.host ?? options.hostname ?? '', Number(options.port ?? HTTP_PORT)), signal))
   }
 }
 

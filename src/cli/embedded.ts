@@ -28,10 +28,10 @@ export async function startEmbedded (world: World, stateDir: string, address: st
   return server
 }
 
-/** `--lan` alone, or with the address to use. @throws PilotError USAGE. */
+/** `--lan` alone (true, or '' before a port), or with the address to use. @throws PilotError USAGE. */
 export function embeddedAddress (lan: string | boolean | undefined): string {
   if (lan === undefined || lan === false) return '127.0.0.1'
-  if (typeof lan === 'string') {
+  if (typeof lan === 'string' && lan !== '') {
     if (isIPv4(lan) && lan !== '0.0.0.0') return lan
     throw new PilotError('USAGE', `--lan "${lan}": expected an IPv4 address of this machine that the other side can reach`, { lan })
   }

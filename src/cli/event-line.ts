@@ -9,7 +9,7 @@ export function eventLine (event: GatewayEvent): string {
     case 'unmapped': return `unmapped ${mappedLine(event)}`
     case 'unexposed': return `unexposed ${exposedLine(event)}`
     case 'reloaded': return `reloaded configuration ${event.version} is in force`
-    case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin},${event.observe === undefined ? '' : ` observe http://${event.observe}/,`} after ${Math.round(event.elapsedMs)} ms`
+    case 'ready': return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin},${event.observe === undefined ? '' : ` observe http://${event.observe}/,`}${event.http === null ? '' : ` http ${event.http},`}${event.proxy === undefined ? '' : ` proxy ${event.proxy},`}${event.dns === undefined ? '' : ` dns ${event.dns},`} after ${Math.round(event.elapsedMs)} ms`
     case 'trust': return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
     case 'ticket': return `ticket   for ${event.service}: used by ${event.peer}`
     case 'message': return `message  ${event.peer} (node ${event.nodeId}): ${event.type}, ${event.bytes} bytes, kept in ${event.path}`

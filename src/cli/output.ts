@@ -14,10 +14,10 @@ export interface CommonOptions {
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
-  readonly #world: Pick<World, 'out' | 'err'>
+  readonly #world: Pick<World, 'out' | 'err' | 'terminal'>
   readonly #options: CommonOptions
 
-  constructor (world: Pick<World, 'out' | 'err'>, options: CommonOptions) {
+  constructor (world: Pick<World, 'out' | 'err' | 'terminal'>, options: CommonOptions) {
     this.#world = world
     this.#options = options
     this.json = options.json === true
@@ -39,6 +39,11 @@ export class Output {
   /** For people only, and only when they did not ask for quiet. */
   note (...lines: readonly string[]): void {
     if (!this.json && !this.quiet) this.#print(lines)
+  }
+
+  /** To a person at a terminal: what takes back what has just been done. */
+  undo (command: string): void {
+    if (this.#world.terminal) this.note(this.dim(`undo: ${command}`))
   }
 
   bold (text: string): string { return this.#style('bold', text) }

@@ -51,13 +51,18 @@ export async function runCli (argv: readonly string[], world: World): Promise<nu
   for (const add of COMMANDS) add(cli)
   program.addHelpText('after', HELP_END)
   try {
-    await program.parseAsync(argv, { from: 'user' })
+    await program.parseAsync(lanApart(argv), { from: 'user' })
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
     if (error instanceof CommanderError && error.code === 'commander.help' && !wantsJson(argv)) world.err(help.join(''))
     return tellError(error instanceof CommanderError ? usageError(error) : error, argv, world)
   }
+}
+
+/** The value of `--lan` is optional: what follows it and is a port, or a whole spec, is the argument of the command. */
+function lanApart (argv: readonly string[]): string[] {
+  return argv.map((word, index) => word === '--lan' && /^\d{1,5}$|=/.test(argv[index + 1] ?? '') ? '--lan=' : word)
 }
 
 /** Prints any thrown thing and returns its exit code. The options may not have been read yet: it looks itself. */

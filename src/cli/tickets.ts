@@ -32,6 +32,7 @@ export async function exposeRunning (out: Output, world: World, client: AdminCli
   const ticket = await client.invite(record.name, TICKET_MS)
   if (world.terminal) out.note(`exposed ${exposedLine(record)}, as ${record.name}`)
   out.result({ ...record, ticket }, ticketLines(ticket, world.terminal, out, world))
+  out.undo(`pilotgate unexpose ${record.name}`)
   warnOfLoopback(ticket, world)
 }
 
@@ -63,6 +64,7 @@ export async function exposeInForeground (out: Output, world: World, options: Ti
 export async function mapRunning (out: Output, client: AdminClient, ticket: string, local: string | undefined, edit: Edit): Promise<void> {
   const { used, record } = await mapTicket(client, ticket, local, edit)
   out.result({ ...record, ticket: used }, [`mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`])
+  out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
 }
 
 /** As a node of the rendezvous that the ticket names, unless the command line or the environment names one. */

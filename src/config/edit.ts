@@ -9,11 +9,11 @@ import { Config } from './schema.ts'
 import { exposesOf, mapsOf, withOwnNames } from './options.ts'
 
 /** @returns the text with this mapping added at the end of `map`. */
-export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort, path, clients, balance, probe }: MapSpec, named: boolean): string {
+export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort, path, clients, balance, probe, check }: MapSpec, named: boolean): string {
   const entry = {
     ...named && { name }, peer: peersOf(peer).length > 1 ? [...peersOf(peer)] : peer, port: portText(port, protocol),
     ...localAddress !== undefined ? { local: formatListen(localAddress, localPort) } : localPort !== port && { local: localPort },
-    ...path !== undefined && { path }, ...clients !== undefined && { clients: [...clients] }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe },
+    ...path !== undefined && { path }, ...clients !== undefined && { clients: [...clients] }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe: check === undefined ? probe : { every: probe, ...check.kind === 'http' ? { http: check.path } : { grpc: check.service } } },
   }
   return added(text, 'map', entry)
 }

@@ -10,7 +10,7 @@ import { isHostname, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
 import { parseDuration } from '../gateway/expose-options.ts'
-import { MAX_SOCKET_PATH_BYTES, NO_DIRECT_UDP, NO_GROUP_UDP, PEER_FORM, exposeName, formatMapSpec, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget, peersOf } from '../gateway/specs.ts'
+import { MAX_SOCKET_PATH_BYTES, NO_DIRECT_UDP, NO_GROUP_UDP, PEER_FORM, exposeName, formatMapSpec, isGroup, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
 import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parseLocal, parsePortRange } from './schema.ts'
@@ -63,6 +63,7 @@ export function resolveOptions (sources: Sources): GatewayOptions {
     identityFile: identityFileOf(sources, stateDir),
     trust: unique([...node.trust, ...words(sources.env, 'TRUST'), ...sources.flags.trust ?? []]).map(checkPeer),
     pinned: config.peers,
+    ...node.tags === undefined ? {} : { tags: unique(node.tags) },
     maps: withOwnNames([...mapsOf(config), ...[...words(sources.env, 'MAP'), ...sources.flags.map ?? []].map(parseMapSpec)]),
     exposes: [...exposesOf(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
     adminSocket: adminSocketOf(sources, stateDir),
@@ -142,6 +143,7 @@ function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'
     if (name !== undefined) throw new PilotError('USAGE', `${name} does not go with --daemon: ${key} is the daemon's own affair`, { option: name })
   }
   if ((file?.config.node.networks.length ?? 0) > 0) throw new PilotError('USAGE', 'node.networks does not go with --daemon: the daemon is the member', { option: 'networks' })
+  if (file?.config.node.tags !== undefined) throw new PilotError('USAGE', 'node.tags does not go with --daemon: the tags are the daemon\'s', { option: 'tags' })
   if (Object.keys(file?.config.peers ?? {}).length > 0) throw new PilotError('USAGE', 'peers does not go with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned', { option: 'peers' })
   const registry = flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
   return { daemon: registry === undefined ? { socket } : { socket, registry } }
@@ -155,10 +157,17 @@ export function mapsOf (config: Config): MapSpec[] {
     return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last, protocol }) =>
       Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
         const remote = first + index
-        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path }, ...clients !== undefined && { clients }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe } }
+        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path }, ...clients !== undefined && { clients }, ...balance !== undefined && { balance }, ...probeOf(probe) }
         return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
       }))
   })
+}
+
+function probeOf (probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' | 'check'> {
+  if (probe === undefined) return {}
+  if (typeof probe === 'number') return { probe }
+  const { every, http, grpc } = probe
+  return { probe: every, ...http !== undefined && { check: { kind: 'http', path: http } }, ...grpc !== undefined && { check: { kind: 'grpc', service: grpc } } }
 }
 
 /** The same remote port on a second local address is no mistake: such a mapping is called as it would be written. */
@@ -204,7 +213,7 @@ function withoutAbsent (limits: { readonly [K in keyof Limits]: Limits[K] | unde
 
 function checkMaps ({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {
   checkPaths(maps)
-  const group = maps.find(({ peer, protocol }) => protocol === 'udp' && peersOf(peer).length > 1)
+  const group = maps.find(({ peer, protocol }) => protocol === 'udp' && isGroup(peer))
   if (group !== undefined) throw new PilotError('USAGE', `${group.name}: ${NO_GROUP_UDP}`, { name: group.name })
   checkDistinct('mapping', maps.map((map) => map.name))
   checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}${map.protocol === 'udp' ? '/udp' : ''}`))
@@ -218,8 +227,6 @@ function checkExposes ({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
   checkDistinct('exposure', exposes.map((expose) => expose.name))
   checkDistinct('overlay port', exposes.map((expose) => exposeName(expose.port, expose.protocol)))
   checkPaths(exposes)
-  const paced = exposes.find(({ identity, limits }) => identity?.includes('headers') === true && (limits?.bytesPerSecond ?? limits?.bytesPerSecondPerPeer) !== undefined)
-  if (paced !== undefined) throw new PilotError('USAGE', `${paced.name}: limits of bytes go with connections carried unchanged, not with identity headers`, { name: paced.name })
 }
 
 function checkDistinct (what: string, names: readonly string[]): void {

@@ -12,8 +12,8 @@ import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
 import { CLIENT_FORM, isClientBlock } from '../gateway/clients.ts'
-import { ALLOW_FORM, DURATION_FORM, TRUSTED, parseAllow, parseDuration } from '../gateway/expose-options.ts'
-import { BALANCE_FORM, BALANCES, IDENTITY_FORM, IDENTITY_KINDS, MAX_PROBE_S, PATH_FORM, PATH_POLICIES, identityFault, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+import { ALLOW_FORM, DURATION_FORM, TAG_FORM, TRUSTED, isTag, parseAllow, parseDuration, tagOf } from '../gateway/expose-options.ts'
+import { BALANCE_FORM, BALANCES, IDENTITY_FORM, IDENTITY_KINDS, MAX_PROBE_S, PATH_FORM, PATH_POLICIES, PROBE_PATH_FORM, PROBE_SERVICE_FORM, identityFault, isProbePath, isProbeService, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -22,6 +22,8 @@ const networkId = z.int({ error: networkText }).min(1, { error: networkText }).m
 const keysAndValues = 'keys with values'
 const hostPort = text('a host and port as "127.0.0.1:9000"', isHostPort)
 const listenPort = text('an IP address and port as "127.0.0.1:8080"', (value) => parseListen(value) !== undefined)
+const groupText = 'a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME"'
+const groupPeer = text(groupText, (value) => tagOf(value) !== undefined || parsePeerName(value) !== undefined)
 const peerText = 'a hostname, an address as "0:0000.0000.0004", or a node id'
 const peer = text(peerText, (value) => parsePeerName(value) !== undefined)
 const portNumber = 'a port from 1 to 65535'
@@ -56,6 +58,8 @@ const NodeSection = section({
     tokenFile: filePath.describe('File with the token that the network asks of those who join it.'),
   })], { error: networkText })).default([])
     .describe('Networks of the registry to join, by number; with { id, tokenFile } where one asks for a token. Their members and we trust each other without asking.'),
+  tags: list(text(TAG_FORM, isTag)).max(10, { error: 'at most 10 tags' }).optional()
+    .describe('Tags that the registry shows to others, for their "tag:NAME". Absent: left as they are there.'),
   trust: list(peer).default([])
     .describe('Peers to ask for trust, and whose request is approved when it comes.'),
 })
@@ -69,10 +73,17 @@ const PinnedPeer = section({
 
 const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}`
 
+const seconds = z.int({ error: PROBE_FORM }).min(1, { error: PROBE_FORM }).max(MAX_PROBE_S, { error: PROBE_FORM })
+const ProbeSection = section({
+  every: seconds.describe('Seconds between two probes of a peer.'),
+  http: text(PROBE_PATH_FORM, isProbePath).optional().describe('Path of a GET that must be answered with 2xx or 3xx.'),
+  grpc: text(PROBE_SERVICE_FORM, isProbeService).optional().describe('Service of a grpc.health.v1 Check that must be answered with SERVING; "" for the server as a whole.'),
+}).refine(({ http, grpc }) => http === undefined || grpc === undefined, { error: 'either `http` or `grpc`' })
+
 const MapEntry = section({
   name: label.optional().describe('Name of the mapping in events, logs and commands. Absent: PEER:PORT.'),
-  peer: z.union([peer, list(peer).min(1).refine((peers) => new Set(peers).size === peers.length)], { error: `${peerText}, or a list of them, none twice` })
-    .describe('Whose port: a hostname, an address, a node id, or a name from `peers`; or a list of them, between which connections are spread.'),
+  peer: z.union([groupPeer, list(groupPeer).min(1).refine((peers) => new Set(peers).size === peers.length)], { error: `${groupText}, or a list of them, none twice` })
+    .describe('Whose port: a hostname, an address, a node id, a name from `peers`, or "tag:NAME" for all trusted nodes with that tag; or a list of them. Connections are spread between several.'),
   port: onePort().optional().describe('Overlay port of the peer, as 80 or "53/udp". Give this or `ports`.'),
   ports: list(portRange()).optional().describe('Several overlay ports: numbers, ranges as "8000-8010", either with "/udp" behind it.'),
   local: localPlace().optional()
@@ -83,8 +94,8 @@ const MapEntry = section({
     .describe('any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.'),
   balance: z.enum(BALANCES, { error: BALANCE_FORM }).optional()
     .describe('How connections are spread over several peers. Absent: round-robin.'),
-  probe: z.int({ error: PROBE_FORM }).min(1, { error: PROBE_FORM }).max(MAX_PROBE_S, { error: PROBE_FORM }).optional()
-    .describe('Seconds between connections made only to see whether each of several peers takes them. Absent: none, clients find out.'),
+  probe: z.union([seconds, ProbeSection], { error: `${PROBE_FORM}, or { every, http } or { every, grpc }` }).optional()
+    .describe('Seconds between connections made only to see whether each of several peers takes them; { every, http: "/healthz" } or { every, grpc: "" } to ask the service itself. Absent: none, clients find out.'),
 }).superRefine((entry, context) => {
   const complain = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message, params: { whole: true } })
   if (entry.port === undefined && entry.ports === undefined) complain('port', 'missing; expected `port`, or `ports` for several')

@@ -13,14 +13,15 @@ import { bindError } from './local-listen.ts'
 export class DnsResponder {
   readonly #zone: Zone
   readonly #log: Logger
-  readonly counters = { dns_questions: 0, dns_malformed: 0, dns_dropped: 0 }
+  readonly counters: ReturnType<typeof dnsCounters>
   #udp: UdpSocket | undefined
   #tcp: Server | undefined
   readonly #clients = new Set<Socket>()
   #pending = 0
   local = ''
 
-  constructor (zone: Zone, log: Logger) {
+  constructor (zone: Zone, log: Logger, counters = dnsCounters()) {
+    this.counters = counters
     this.#zone = zone
     this.#log = log
   }
@@ -122,6 +123,10 @@ export class DnsResponder {
     }).finally(() => { this.#pending -= 1 })
     return true
   }
+}
+
+export function dnsCounters (): { dns_questions: number, dns_malformed: number, dns_dropped: number } {
+  return { dns_questions: 0, dns_malformed: 0, dns_dropped: 0 }
 }
 
 /** RFC 1035 §4.2.1, where the question names no other size. */

@@ -53,4 +53,12 @@ export async function explain (node: ExplainNode, { target, peer, port, policy, 
   }
 }
 
+/** A mapping to several: the record of the first that can be reached, or else of the first; the rest beside it. */
+export async function explainSeveral (node: ExplainNode, asked: ExplainTarget, peers: readonly string[]): Promise<ExplainRecord> {
+  if (peers.length === 0) return await explain({ ...node, resolve: () => Promise.reject(new PilotError('PEER_UNREACHABLE', `the mapping ${asked.mapping ?? ''} leads to ${asked.peer}, and no trusted peer has this tag`)) }, asked)
+  const records = await Promise.all(peers.map((peer) => explain(node, { ...asked, peer })))
+  const first = records.find(({ reachable }) => reachable) ?? records[0]!
+  return records.length === 1 ? first : { ...first, others: records.filter((record) => record !== first) }
+}
+
 const STEPS: readonly ExplainStep['step'][] = ['name', 'address', 'trust', 'path', 'port']

@@ -70,9 +70,20 @@ export function parseAllow (text: string): Allowed | undefined {
       return bytes?.length === 32 ? { kind: 'key', key: rest! } : undefined
     }
     case 'net': return /^\d{1,5}$/.test(rest!) && Number(rest) <= 0xffff ? { kind: 'network', network: Number(rest) } : undefined
-    case 'tag': return /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(rest!) ? { kind: 'tag', tag: rest! } : undefined
+    case 'tag': return isTag(rest!) ? { kind: 'tag', tag: rest! } : undefined
     default: return parsePeerName(text) === undefined ? undefined : { kind: 'peer', peer: withoutBrackets(text) }
   }
+}
+
+/** A tag as the registry takes it. */
+export function isTag (text: string): boolean {
+  return /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(text)
+}
+
+/** The tag of `tag:NAME`; undefined when it is not that. */
+export function tagOf (text: string): string | undefined {
+  const allowed = text.startsWith('tag:') ? parseAllow(text) : undefined
+  return allowed?.kind === 'tag' ? allowed.tag : undefined
 }
 
 /** Whoever holds a ticket for the exposure. A ticket lets in whatever the list says; alone, this lets in nobody else. */
@@ -81,6 +92,7 @@ export const INVITED = 'invited'
 /** Every trusted peer. */
 export const TRUSTED = 'trusted'
 export const ALLOW_FORM = 'a hostname, an address as 0:0000.0000.0004, a node id, key:BASE64, net:ID or tag:NAME'
+export const TAG_FORM = 'a tag: lower-case letters, digits and inner hyphens, at most 32'
 export const DURATION_FORM = 'a duration as 90s, 10m, 2h or 1d, at most 24d'
 
 function withoutBrackets (text: string): string {

@@ -14,8 +14,9 @@ import type { Connection, ConnectionTable } from './connections.ts'
 import { HttpExposure } from './http/exposed.ts'
 import type { Admission } from './limits.ts'
 import { ExposureLimits } from './limits.ts'
-import { admitPeer } from './path-policy.ts'
+import { admitPeer, brokenByPolicy } from './path-policy.ts'
 import { proxyHeader } from './proxy-protocol.ts'
+import type { Service } from './services.ts'
 import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { ExposedRecord, ExposeSpec, Target } from './types.ts'
@@ -30,20 +31,22 @@ export interface ExposureDeps {
   readonly onTaken: (spec: ExposeSpec) => void
 }
 
-export class Exposure {
+/** Who attends to those that come to an overlay port. */
+interface Desk { attendant: Exposure }
+
+export class Exposure implements Service<ExposedRecord> {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
-  readonly #http: HttpExposure | undefined // where requests are read, for headers to be set
+  #http: HttpExposure | undefined // where requests are read, for headers to be set; a new one at each start, as a drain is for good
   readonly #access: AccessList
   readonly #limits: ExposureLimits
   readonly #sparse: SparseLog
-  #listener: Listener | undefined
+  #door: { readonly desk: Desk, readonly listener: Listener } | undefined // while it listens
   #taken = false
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
-    if (spec.identity?.includes('headers') === true) this.#http = new HttpExposure(spec.name, deps.node, deps.log)
     this.#access = new AccessList(deps.node, spec.allow)
     this.#limits = new ExposureLimits(spec.limits)
     this.#sparse = new SparseLog(deps.log)
@@ -56,20 +59,41 @@ export class Exposure {
 
   /** @throws PilotError PORT_IN_USE when the overlay port is exposed already. */
   async start (): Promise<void> {
-    this.#listener = await this.#deps.node.listen(this.spec.port, (incoming) => {
-      this.#onPeer(incoming).catch((error: unknown) => {
-        this.#deps.log.error({ expose: this.spec.name, reason: String(error) }, 'a connection could not be handled')
-        incoming.refuse()
-      })
-    })
+    const desk: Desk = { attendant: this }
+    const listener = await this.#deps.node.listen(this.spec.port, (incoming) => desk.attendant.#take(incoming))
+    this.#door = { desk, listener }
+    this.#attend()
+  }
+
+  takeOver (running: Service<ExposedRecord>): boolean {
+    if (!(running instanceof Exposure) || running.#door === undefined || this.spec.port !== running.spec.port) return false
+    this.#door = running.#door
+    this.#door.desk.attendant = this
+    this.#limits.follow(running.#limits)
+    running.#door = undefined
+    running.stop()
+    this.#attend()
+    return true
+  }
+
+  #attend (): void {
+    const { node, log } = this.#deps
+    if (this.spec.identity?.includes('headers') === true) this.#http = new HttpExposure(this.spec.name, node, log)
     this.#access.start()
+  }
+
+  #take (incoming: Incoming): void {
+    this.#onPeer(incoming).catch((error: unknown) => {
+      this.#deps.log.error({ expose: this.spec.name, reason: String(error) }, 'a connection could not be handled')
+      incoming.refuse()
+    })
   }
 
   /** No new peers; those inside go on. */
   stop (): void {
     this.#access.stop()
-    this.#listener?.close()
-    this.#listener = undefined
+    this.#door?.listener.close()
+    this.#door = undefined
     this.#http?.drain()
   }
 
@@ -135,6 +159,8 @@ export class Exposure {
     this.#introduce(connection, socket, stream)
     const closed = (error: Error | undefined): void => {
       connections.remove(connection)
+      const broken = brokenByPolicy(this.#deps.node, stream.peer, this.spec.path, error)
+      if (broken !== undefined) log.warn({ expose: this.spec.name, peer: stream.peerName, code: broken.code, hint: broken.hint }, broken.message)
       log.debug({ expose: this.spec.name, peer: stream.peerName, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
     }
     if (this.#http === undefined) {
@@ -150,7 +176,7 @@ export class Exposure {
       const next = await connected(connectTarget(this.spec.target))
       this.#introduce(connection, next, stream)
       return next
-    })
+    }, admission.pace)
   }
 
   /** A connection to the target: known to whois, and begun with who calls where the target wants to read that. */

@@ -11,19 +11,19 @@ import { benchPeer } from './bench.ts'
 import { ConnectionTable } from './connections.ts'
 import { diagnoseOverlay } from './diagnosis.ts'
 import { EventTeller } from './event-teller.ts'
-import { explain } from './explain.ts'
+import { explainSeveral } from './explain.ts'
 import { Exposure } from './expose.ts'
 import type { Release } from '../runtime/folder-lock.ts'
-import { HttpFront } from './http/front.ts'
+import { Fronts, frontsOf } from './fronts.ts'
 import { holdState } from './hold-state.ts'
-import { joinOverlay } from './join.ts'
+import { joinOverlay, portsOf } from './join.ts'
 import { LoopbackPool } from './loopback-pool.ts'
 import { Mapping } from './mapping.ts'
-import { NameFronts } from './name-fronts.ts'
 import { ServiceTable, difference } from './services.ts'
 import type { Service, Undo } from './services.ts'
-import { parseTargetName, peersOf } from './specs.ts'
+import { parseTargetName } from './specs.ts'
 import { Tickets } from './tickets.ts'
+import type { WellKnown } from '../services/well-known.ts'
 import { whois } from './whois.ts'
 import type {
   BenchOptions, BenchRecord, Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, HostRecord, MappedRecord, MapSpec, NodeRecord, PeerRecord,
@@ -85,19 +85,22 @@ class RunningGateway implements Gateway {
   #node!: Overlay
   #pool!: LoopbackPool
   #locks: Release[] = []
-  #fronts: NameFronts | undefined
+  #wellKnown: WellKnown | undefined
+  #fronts!: Fronts
   #tickets!: Tickets
   #trust: readonly string[]
+  #frontOptions: Pick<Desired, 'http' | 'proxy' | 'dns'>
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
-  #front: HttpFront | undefined
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
 
   constructor (options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
-    this.#trust = options.trust
+    const { trust, http, proxy, dns } = options
+    this.#trust = trust
+    this.#frontOptions = { ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
     this.#deps = deps
   }
 
@@ -106,19 +109,19 @@ class RunningGateway implements Gateway {
     const { log, onEvent } = this.#deps
     this.#locks = await holdState(this.#options)
     const teller = new EventTeller(log, onEvent)
-    const node = await joinOverlay(this.#options, log, (event) => {
+    const { node, wellKnown } = await joinOverlay(this.#options, log, (event) => {
       teller.tell(event)
       if (event.kind === 'trust') this.#tickets?.onTrust(event)
     })
     this.#node = node
+    this.#wellKnown = wellKnown
     this.#tickets = await Tickets.open({ node, options: this.#options, log, onEvent })
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
-    await this.#mappings.become(maps)
     this.#fronts = this.#makeFronts()
-    await this.#fronts.start()
+    await this.#mappings.become(maps)
+    await this.#fronts.become(frontsOf(this.#options))
     await this.#pool.save()
     await this.#exposures.become(exposes)
-    await this.#startFront(node)
     for (const spec of exposes) this.#timeBoxes.begin(spec)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
     if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
@@ -131,9 +134,13 @@ class RunningGateway implements Gateway {
 
   get overlay (): Overlay { return this.#node }
 
-  get desired (): Desired { return { maps: this.#mappings.specs, exposes: this.#exposures.specs, trust: this.#trust } }
+  get desired (): Desired {
+    return { maps: this.#mappings.specs, exposes: this.#exposures.specs, trust: this.#trust, ...this.#frontOptions }
+  }
 
-  changes ({ maps, exposes, trust }: Desired): Changes {
+  changes (desired: Desired): Changes {
+    const { maps, exposes, trust } = desired
+    const fronts = difference(this.#fronts.specs, frontsOf(desired))
     const map = difference(this.#mappings.specs, maps)
     const expose = difference(this.#exposures.specs, exposes)
     const names = (specs: readonly { readonly name: string }[]): string[] => specs.map(({ name }) => name)
@@ -141,6 +148,7 @@ class RunningGateway implements Gateway {
       mapped: names(map.added), unmapped: names(map.removed), remapped: names(map.changed),
       exposed: names(expose.added), unexposed: names(expose.removed), reexposed: names(expose.changed),
       trust: trust.filter((peer) => !this.#trust.includes(peer)),
+      sections: names([...fronts.added, ...fronts.removed, ...fronts.changed]),
     }
   }
 
@@ -153,22 +161,27 @@ class RunningGateway implements Gateway {
 
   async #apply (desired: Desired, reason?: 'for' | 'once'): Promise<Changes> {
     if (this.#state === 'draining') throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
-    const { maps, trust } = desired
+    const { maps, trust, http, proxy, dns } = desired
     const exposes = desired.exposes.filter((spec) => !this.#timeBoxes.isOver(spec))
-    const changes = this.changes({ maps, exposes, trust })
+    const changes = this.changes({ ...desired, exposes })
     const before: Before = { mappings: byName(this.mappings()), exposes: byName(this.exposes()), trust: this.#trust }
     const undos: Undo[] = []
     try {
-      this.#fronts?.names.giveWay(maps)
+      this.#fronts.names.giveWay(maps)
       undos.push(await this.#mappings.become(maps))
       await this.#pool.save()
+      undos.push(async () => await this.#wellKnown?.serve(portsOf(this.#exposures.specs)))
+      this.#wellKnown?.giveWay(portsOf(exposes))
       undos.push(await this.#exposures.become(exposes))
+      undos.push(await this.#fronts.become(frontsOf(desired)))
+      await this.#wellKnown?.serve(portsOf(exposes))
       for (const peer of changes.trust) await this.#node.requestTrust(peer, 'asked by configuration', true)
     } catch (error) {
       for (const undo of undos.reverse()) await undo()
       throw error
     }
     this.#trust = trust
+    this.#frontOptions = { ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
     this.#timeBoxes.keep(exposes)
     for (const spec of exposes) this.#timeBoxes.begin(spec)
     for (const peer of this.#node.wishes) if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
@@ -198,28 +211,21 @@ class RunningGateway implements Gateway {
     return new (spec.protocol === 'udp' ? UdpMapping : Mapping)(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
   }
 
-  #makeFronts (): NameFronts {
+  #makeFronts (): Fronts {
     const { log, onEvent } = this.#deps
-    return new NameFronts(this.#options, {
-      node: this.#node, pool: this.#pool, connections: this.#connections, log,
+    return new Fronts({
+      node: this.#node, pool: this.#pool, connections: this.#connections, log, allowLan: this.#options.allowLan,
       configured: () => this.#mappings.records,
       makeMapping: (spec) => this.#makeMapping(spec),
       onMapped: (record) => onEvent({ event: 'mapped', ...record }),
+      mappings: () => this.#mappings.specs.filter(({ protocol }) => protocol === 'tcp'),
+      dialMapping: (name, signal) => this.#dialMapping(name, signal),
     })
   }
 
   #makeExposure (spec: ExposeSpec): Service<ExposedRecord> {
     return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, guests: this.#tickets, connections: this.#connections, log: this.#deps.log, onTaken: (taken) => this.#timeBoxes.end(taken, 'once') })
   }
-
-  async #startFront (node: Overlay): Promise<void> {
-    const { http } = this.#options
-    if (http === undefined) return
-    this.#front = new HttpFront({ node, connections: this.#connections, log: this.#deps.log, mappings: () => this.#httpMappings(), dialMapping: (name, signal) => this.#dialMapping(name, signal) })
-    await this.#front.start(http.address, http.port)
-  }
-
-  #httpMappings (): readonly MapSpec[] { return this.#mappings.specs.filter(({ protocol }) => protocol === 'tcp') }
 
   async #dialMapping (name: string, signal: AbortSignal): Promise<OverlayStream> {
     const mapping = this.#mappings.service(name)
@@ -233,8 +239,7 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
-      http: this.#front?.local ?? null,
-      ...this.#fronts?.locals,
+      ...this.#fronts.locals,
       mappings: this.mappings(),
       exposes: this.exposes(),
       elapsedMs: this.#elapsedMs,
@@ -247,6 +252,7 @@ class RunningGateway implements Gateway {
       this.#state = 'draining'
       for (const { name } of this.#mappings.specs) this.#mappings.drain(name)
       for (const { name } of this.#exposures.specs) this.#exposures.drain(name)
+      this.#fronts.drain()
     }
     this.#deps.log.info({ expose }, 'draining: no new connections')
     return { state: 'draining', expose: expose ?? null, connections: this.#openOf(expose) }
@@ -258,6 +264,7 @@ class RunningGateway implements Gateway {
     else {
       for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
       for (const spec of this.#exposures.specs) if (!this.#timeBoxes.isOver(spec)) await this.#exposures.resume(spec.name)
+      await this.#fronts.resume()
       this.#state = 'ready'
     }
     this.#deps.log.info({ expose }, 'drain undone: new connections are taken again')
@@ -280,7 +287,6 @@ class RunningGateway implements Gateway {
     this.#fronts?.stop()
     this.#mappings.stop()
     this.#exposures.stop()
-    this.#front?.stop()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -313,20 +319,19 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       ...standing,
       admin: this.#options.adminSocket,
-      http: this.#front?.local ?? null,
-      ...this.#fronts?.locals,
+      ...this.#fronts.locals,
       peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
       exposes: this.exposes(),
       wishes: this.#node.wishes,
       memory: { rssBytes: rss, heapBytes: heapUsed },
-      counters: { ...this.#connections.counters, ...this.#fronts?.counters, ...counters },
+      counters: { ...this.#connections.counters, ...this.#fronts.counters, ...counters },
     }
   }
 
   peers (): readonly PeerRecord[] { return this.#node.peers }
-  mappings (): readonly MappedRecord[] { return [...this.#mappings.records, ...this.#fronts?.names.onDemand ?? []] }
+  mappings (): readonly MappedRecord[] { return [...this.#mappings.records, ...this.#fronts.names.onDemand] }
   exposes (): readonly ExposedRecord[] { return this.#exposures.records }
   connections (): ReturnType<GatewayControl['connections']> { return this.#connections.records }
 
@@ -338,8 +343,8 @@ class RunningGateway implements Gateway {
 
   bench (peer: string, options: BenchOptions): Promise<BenchRecord> { return benchPeer(this.#node, peer, options) }
 
-  async resolve (name: string): Promise<ResolveRecord> { return await this.#fronts!.names.resolve(name) }
-  hosts (): readonly HostRecord[] { return this.#fronts?.names.hosts() ?? [] }
+  async resolve (name: string): Promise<ResolveRecord> { return await this.#fronts.names.resolve(name) }
+  hosts (): readonly HostRecord[] { return this.#fronts.names.hosts() }
   invite (service: string | undefined, forMs: number): Promise<TicketRecord> { return this.#tickets.invite(this.exposes(), service, forMs) }
   redeem (ticket: string): Promise<TicketUseRecord> { return this.#tickets.redeem(ticket) }
 
@@ -348,14 +353,15 @@ class RunningGateway implements Gateway {
   async explain (target: string): Promise<ExplainRecord> {
     const mapping = this.#mappings.find(({ name, local }) => name === target || local === target)
     const { peer, port } = mapping ?? parseTargetName(target)
-    return await explain(this.#node, { target, peer: peersOf(peer)[0]!, port, policy: mapping?.path ?? 'any', mapping: mapping?.name })
+    const service = mapping === undefined ? undefined : this.#mappings.service(mapping.name)
+    return await explainSeveral(this.#node, { target, peer, port, policy: mapping?.path ?? 'any', mapping: mapping?.name }, service instanceof Mapping ? service.targets : [peer])
   }
 
   async trusted (): Promise<readonly TrustRecord[]> {
     return (await this.#node.trusted()).map((entry) => this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt))
   }
 
-  async whois (local: string): Promise<WhoisRecord> { return whois(this.#connections, this.#node, local) }
+  async whois (local: string): Promise<WhoisRecord> { return whois((end) => this.#connections.find(end)?.record ?? this.#fronts.findClient(end), this.#node, local) }
 
   async pending (): Promise<readonly PendingTrustRecord[]> {
     return (await this.#node.pendingTrust()).map((entry) => ({

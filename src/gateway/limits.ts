@@ -17,7 +17,7 @@ export interface Admission {
 }
 
 interface Use {
-  open: number
+  readonly count: { open: number } // shared with those who follow at the same place
   readonly starts: TokenBucket | undefined
   readonly bytes: ByteBudget | undefined
 }
@@ -25,7 +25,7 @@ interface Use {
 export class ExposureLimits {
   readonly #limits: Limits
   readonly #now: () => number
-  readonly #all: Use
+  #all: Use
   readonly #peers = new Map<NodeId, Use>()
 
   constructor (limits: Limits = {}, now: () => number = () => performance.now()) {
@@ -34,16 +34,23 @@ export class ExposureLimits {
     this.#all = makeUse(limits.newPerSecond, limits.bytesPerSecond)
   }
 
+  /** Other limits for the same exposure: what is open by the old ones counts, and stops counting when it ends. */
+  follow (before: ExposureLimits): void {
+    const { newPerSecond, bytesPerSecond, newPerSecondPerPeer, bytesPerSecondPerPeer } = this.#limits
+    this.#all = makeUse(newPerSecond, bytesPerSecond, before.#all.count)
+    for (const [node, { count }] of before.#peers) if (count.open > 0) this.#peers.set(node, makeUse(newPerSecondPerPeer, bytesPerSecondPerPeer, count))
+  }
+
   /** @returns why not, or what was granted. */
   admit (peer: NodeId): Admission | 'connections' | 'rate' {
     const { connections = Infinity, connectionsPerPeer = Infinity } = this.#limits
     const now = this.#now()
     const use = this.#useOf(peer)
-    if (this.#all.open >= connections || use.open >= connectionsPerPeer) return 'connections'
+    if (this.#all.count.open >= connections || use.count.open >= connectionsPerPeer) return 'connections'
     // The peer's own first: what one peer asks too much shall not use up what the others have.
     if (use.starts?.take(now) === false || this.#all.starts?.take(now) === false) return 'rate'
-    use.open += 1
-    this.#all.open += 1
+    const counts = [use.count, this.#all.count]
+    for (const count of counts) count.open += 1
     const budgets = [use.bytes, this.#all.bytes].filter((budget) => budget !== undefined)
     return {
       pace: budgets.length === 0 ? undefined : (bytes) => Math.max(...budgets.map((budget) => budget.take(this.#now(), bytes))),
@@ -54,8 +61,7 @@ export class ExposureLimits {
         return true
       },
       release: () => {
-        use.open -= 1
-        this.#all.open -= 1
+        for (const count of counts) count.open -= 1
       },
     }
   }
@@ -63,7 +69,7 @@ export class ExposureLimits {
   #useOf (peer: NodeId): Use {
     const known = this.#peers.get(peer)
     if (known !== undefined) return known
-    if (this.#peers.size >= MAX_IDLE_PEERS) for (const [node, { open }] of this.#peers) if (open === 0) this.#peers.delete(node)
+    if (this.#peers.size >= MAX_IDLE_PEERS) for (const [node, { count }] of this.#peers) if (count.open === 0) this.#peers.delete(node)
     const use = makeUse(this.#limits.newPerSecondPerPeer, this.#limits.bytesPerSecondPerPeer)
     this.#peers.set(peer, use)
     return use
@@ -100,9 +106,9 @@ class ByteBudget {
   }
 }
 
-function makeUse (newPerSecond: number | undefined, bytesPerSecond: number | undefined): Use {
+function makeUse (newPerSecond: number | undefined, bytesPerSecond: number | undefined, count = { open: 0 }): Use {
   return {
-    open: 0,
+    count,
     starts: newPerSecond === undefined ? undefined : new TokenBucket(newPerSecond),
     bytes: bytesPerSecond === undefined ? undefined : new ByteBudget(bytesPerSecond),
   }

@@ -36,6 +36,12 @@ export async function bindMapping ({ localAddress, localPort, peer, name }: MapS
   }
 }
 
+/** Whether one would listen where the other does. @param local of the other, ip:port: one that took a free port may be asked to stay there. */
+export function isSamePlace (wanted: MapSpec, running: MapSpec, local: string): boolean {
+  const samePort = wanted.localPort === running.localPort || local.endsWith(`:${wanted.localPort}`)
+  return samePort && wanted.localAddress === running.localAddress && (wanted.localAddress !== undefined || wanted.peer === running.peer)
+}
+
 /** Where only 127.0.0.1 can be bound (macOS without aliases), mappings are told apart by port. */
 async function bindPlainLoopback (port: number, bind: Bind): Promise<void> {
   try {

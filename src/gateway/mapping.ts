@@ -5,18 +5,20 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { formatSocketAddress } from '../base/address.ts'
-import { asPilotError } from '../base/errors.ts'
+import { asPilotError, PilotError } from '../base/errors.ts'
 import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { clientFilter } from './clients.ts'
 import type { Connection, ConnectionTable } from './connections.ts'
-import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
+import { tagOf } from './expose-options.ts'
+import { BACKLOG, bindError, bindMapping, isSamePlace } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
-import { admitDial } from './path-policy.ts'
-import { peersOf } from './specs.ts'
+import { admitDial, brokenByPolicy } from './path-policy.ts'
+import type { Service } from './services.ts'
+import { isGroup, peersOf } from './specs.ts'
 import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
 import type { MapSpec, MappedRecord } from './types.ts'
@@ -29,13 +31,14 @@ export interface MappingDeps {
   readonly allowLan: boolean
 }
 
-export class Mapping {
+export class Mapping implements Service<MappedRecord> {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
-  readonly #server: Server
+  #server: Server | undefined // while it listens
   readonly #takes: (address: string) => boolean
   readonly #sparse: SparseLog
-  readonly #group: PeerGroup | undefined // where there are several peers
+  readonly #several: boolean
+  readonly #group: PeerGroup | undefined // where there are several peers, or one that is probed
   #local = ''
   #bound: AddressInfo | undefined
   #node: NodeId | undefined
@@ -45,9 +48,8 @@ export class Mapping {
     this.#deps = deps
     this.#takes = clientFilter(spec.clients)
     this.#sparse = new SparseLog(deps.log)
-    if (peersOf(spec.peer).length > 1) this.#group = groupOf(spec, deps)
-    // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
-    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => this.#onClient(socket))
+    this.#several = isGroup(spec.peer)
+    if (this.#several || spec.probe !== undefined) this.#group = groupOf(spec, deps)
   }
 
   get record (): MappedRecord {
@@ -56,13 +58,17 @@ export class Mapping {
     return { name, local: this.#local, peer, remote, protocol: 'tcp', ...this.#group !== undefined && { peers: this.#group.records } }
   }
 
+  /** Whom it may dial, as of now. */
+  get targets (): readonly string[] { return this.#group?.targets ?? [this.spec.peer] }
+
   /** Finds out which node the peer is, for the record; a peer that is not there yet, or does not trust us, stays a name. */
   async identify (): Promise<void> {
-    if (this.#group === undefined) this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
+    if (!this.#several) this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
   }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start (): Promise<void> {
+    this.#checkTags()
     if (this.#bound !== undefined) await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
     else await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
     this.#group?.start()
@@ -70,22 +76,50 @@ export class Mapping {
 
   /** No new clients; those inside go on. */
   stop (): void {
-    this.#server.close()
+    this.#server?.close()
+    this.#server = undefined
     this.#group?.stop()
+  }
+
+  /** @throws PilotError USAGE. */
+  takeOver (running: Service<MappedRecord>): boolean {
+    if (!(running instanceof Mapping) || running.#server === undefined || !isSamePlace(this.spec, running.spec, running.#local)) return false
+    this.#checkTags()
+    this.#server = running.#server
+    this.#bound = running.#bound
+    this.#local = running.#local
+    if (this.spec.peer === running.spec.peer) this.#node = running.#node
+    this.#attend(this.#server)
+    running.#server = undefined
+    running.stop()
+    this.#group?.start()
+    return true
+  }
+
+  #checkTags (): void {
+    const { name, peer } = this.spec
+    if (this.#deps.node.health === null && peersOf(peer).some((each) => tagOf(each) !== undefined)) throw new PilotError('USAGE', `mapping ${name}: tags are not known with --daemon`, { name }, undefined, 'Name the peers: agent-b|agent-c.')
   }
 
   #listen (address: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`))
-      this.#server.once('error', onError)
-      this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
-        this.#server.off('error', onError)
-        this.#server.removeAllListeners('error').on('error', (error) => this.#deps.log.warn({ mapping: this.spec.name, reason: error.message }, 'a client could not be accepted'))
-        this.#bound = this.#server.address() as AddressInfo
+      // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
+      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true })
+      server.once('error', (error) => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`)))
+      server.listen({ host: address, port, backlog: BACKLOG }, () => {
+        this.#attend(server)
+        this.#server = server
+        this.#bound = server.address() as AddressInfo
         this.#local = formatEndpoint({ address: this.#bound.address, port: this.#bound.port })
         resolve()
       })
     })
+  }
+
+  /** From now on its clients are ours. */
+  #attend (server: Server): void {
+    server.removeAllListeners('error').on('error', (error) => this.#deps.log.warn({ mapping: this.spec.name, reason: error.message }, 'a client could not be accepted'))
+    server.removeAllListeners('connection').on('connection', (socket: Socket) => this.#onClient(socket))
   }
 
   /** To the peer, by the policies of this mapping. @throws PilotError: what dialling throws. */
@@ -106,6 +140,8 @@ export class Mapping {
     const { connections, log } = this.#deps
     splice(socket, stream, (error) => {
       connections.remove(connection)
+      const broken = brokenByPolicy(this.#deps.node, stream.peer, this.spec.path, error)
+      if (broken !== undefined) log.warn({ mapping: this.spec.name, peer: connection.peer, code: broken.code, hint: broken.hint }, broken.message)
       log.debug({ mapping: this.spec.name, peer: connection.peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
     })
   }
@@ -135,7 +171,7 @@ export class Mapping {
     this.dial(giveUp.signal).then((stream) => {
       opened.stream = stream
       opened.nodeId = stream.peer
-      if (this.#group === undefined) this.#node = stream.peer
+      if (!this.#several) this.#node = stream.peer
       if (socket.destroyed) {
         stream.on('error', () => {})
         stream.resetAndDestroy()

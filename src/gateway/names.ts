@@ -86,10 +86,17 @@ export class PeerNames {
     for (const { peer, localPort } of specs) for (const [name, { spec }] of this.#onDemand) if (spec.peer === peer && spec.localPort === localPort) this.#remove(name)
   }
 
+  /** Other ports may be usual from now on: whoever is asked for next gets them. */
+  askAnew (): void { this.#asked.clear() }
+
+  /** Nothing is mapped on demand any more, and what was is gone. */
   stop (): void {
     this.#stopped = true
+    this.#asked.clear()
     for (const name of this.#onDemand.keys()) this.#remove(name)
   }
+
+  resume (): void { this.#stopped = false }
 
   /** @throws PilotError NOT_FOUND, and what `find` throws. */
   async resolve (name: string): Promise<ResolveRecord> {

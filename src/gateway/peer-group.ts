@@ -2,14 +2,19 @@
  * Several nodes behind one mapping: which of them a new connection goes to, and which of them are left out for a while.
  * Above: mapping.ts. Below: runtime/overlay.ts. Nothing has been sent when a dial fails, so another peer is asked instead.
  */
+import { formatAddress } from '../base/address.ts'
 import { asPilotError, PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
+import { tagOf } from './expose-options.ts'
+import { checkHealth } from './health-check.ts'
 import { admitDial } from './path-policy.ts'
 import { peersOf } from './specs.ts'
+import { TagMembers } from './tag-members.ts'
+import type { TagNode } from './tag-members.ts'
 import type { GroupPeerRecord, MapSpec } from './types.ts'
 
-export type GroupNode = Pick<Overlay, 'dial' | 'connect' | 'pathTo'>
+export type GroupNode = Pick<Overlay, 'dial' | 'connect' | 'pathTo'> & TagNode
 
 export interface GroupOptions {
   readonly now?: () => number // ms
@@ -19,7 +24,8 @@ export interface GroupOptions {
 }
 
 interface Member {
-  readonly peer: string
+  readonly peer: string // as written; of a node with a tag its name
+  readonly target: string // what is dialled
   nodeId: NodeId | null
   open: number // connections
   failures: number // dials in a row
@@ -31,7 +37,10 @@ export class PeerGroup {
   readonly #node: GroupNode
   readonly #options: GroupOptions
   readonly #now: () => number
-  readonly #members: readonly Member[]
+  readonly #named: readonly Member[]
+  readonly #tags: TagMembers | undefined
+  /** Of the nodes that have a tag, as they were seen last. */
+  #tagged = new Map<NodeId, Member>()
   #turn = 0
   #timer: NodeJS.Timeout | undefined
   #probing = false
@@ -41,7 +50,10 @@ export class PeerGroup {
     this.#node = node
     this.#options = options
     this.#now = options.now ?? (() => performance.now())
-    this.#members = peersOf(spec.peer).map((peer) => ({ peer, nodeId: null, open: 0, failures: 0, ejectedUntil: 0 }))
+    const written = peersOf(spec.peer)
+    const tags = written.flatMap((peer) => tagOf(peer) ?? [])
+    this.#named = written.filter((peer) => tagOf(peer) === undefined).map((peer) => member(peer, peer, null))
+    if (tags.length > 0) this.#tags = new TagMembers(node, tags, this.#now)
   }
 
   get records (): readonly GroupPeerRecord[] {
@@ -50,8 +62,12 @@ export class PeerGroup {
     }))
   }
 
-  /** Probes, where the mapping asks for them. */
+  /** What is dialled, as of now. */
+  get targets (): readonly string[] { return this.#members.map(({ target }) => target) }
+
+  /** Probes, where the mapping asks for them, and the search for nodes with a tag. */
   start (): void {
+    this.#tags?.start()
     const { probe } = this.#spec
     if (probe === undefined || this.#timer !== undefined) return
     this.#timer = setInterval(() => void this.probe(), probe * 1_000)
@@ -59,13 +75,15 @@ export class PeerGroup {
   }
 
   stop (): void {
+    this.#tags?.stop()
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   /** A stream to the first peer that takes one. @throws PilotError: what the last one said; FAILED when `signal` is aborted. */
   async dial (signal: AbortSignal): Promise<OverlayStream> {
-    let failure = new PilotError('PEER_UNREACHABLE', `${this.#spec.peer}: there is no peer`)
+    let failure = new PilotError('PEER_UNREACHABLE', `${this.#spec.peer}: no trusted peer has this tag`, { peer: this.#spec.peer }, undefined, 'Tags are set with `node.tags` at the peer; the registry tells them. `pilotgate trust list` shows who is trusted.')
+    if (this.#members.length === 0) await this.#tags?.refreshIfOld()
     const { members, trial } = this.#order()
     for (const member of members) {
       try {
@@ -86,23 +104,50 @@ export class PeerGroup {
   async probe (): Promise<void> {
     if (this.#probing) return
     this.#probing = true
-    await Promise.all(this.#members.map(async (member) => {
-      const stream = await this.#try(member, NEVER, this.#patienceMs, true).catch(() => undefined)
-      stream?.on('error', () => {})
-      stream?.resetAndDestroy()
-    }))
+    await Promise.all(this.#members.map((member) => this.#probe(member)))
     this.#probing = false
   }
 
-  /** Those that work by policy, then the ejected as a last resort, the soonest due first. One that is due gets one try, before all others. */
+  async #probe (member: Member): Promise<void> {
+    const { check } = this.#spec
+    const stream = await this.#try(member, NEVER, this.#patienceMs, true).catch(() => undefined)
+    if (stream === undefined) return
+    stream.on('error', () => {})
+    const late = setTimeout(() => stream.resetAndDestroy(), this.#patienceMs)
+    try {
+      if (check === undefined) return
+      await checkHealth(stream, check, `${member.peer}:${this.#spec.port}`)
+      this.#back(member)
+    } catch (error) {
+      this.#eject(member, asPilotError(error).message, true)
+    } finally {
+      clearTimeout(late)
+      stream.resetAndDestroy()
+    }
+  }
+
+  /** The named ones, and of those with a tag whoever is not among them. */
+  get #members (): readonly Member[] {
+    if (this.#tags === undefined) return this.#named
+    const named = new Set<NodeId | string | null>(this.#named.flatMap(({ peer, nodeId }) => [peer, nodeId]))
+    const now = this.#tags.members.filter(({ nodeId, label }) => !named.has(nodeId) && !named.has(String(nodeId)) && !named.has(label) && !named.has(formatAddress({ network: 0, node: nodeId })))
+    this.#tagged = new Map(now.map(({ nodeId, label }) => [nodeId, this.#tagged.get(nodeId) ?? member(label, formatAddress({ network: 0, node: nodeId }), nodeId)]))
+    return [...this.#named, ...this.#tagged.values()]
+  }
+
+  /**
+   * Those that work by policy, then the ejected as a last resort, the soonest due first. One that is due gets one try, before
+   * all others; but where probes ask the service itself how it is, only these find it well again.
+   */
   #order (): { readonly members: readonly Member[], readonly trial: Member | undefined } {
     const now = this.#now()
-    const start = this.#turn++ % this.#members.length
-    const rotated = [...this.#members.slice(start), ...this.#members.slice(0, start)]
+    const all = this.#members
+    const start = this.#turn++ % Math.max(1, all.length)
+    const rotated = [...all.slice(start), ...all.slice(0, start)]
     const up = rotated.filter(({ ejectedUntil }) => ejectedUntil === 0)
     if (this.#spec.balance === 'least-connections') up.sort((a, b) => a.open - b.open)
     const ejected = rotated.filter(({ ejectedUntil }) => ejectedUntil > 0).sort((a, b) => a.ejectedUntil - b.ejectedUntil)
-    const due = up.length > 0 && ejected[0] !== undefined && ejected[0].ejectedUntil <= now ? ejected.shift() : undefined
+    const due = this.#spec.check === undefined && up.length > 0 && ejected[0] !== undefined && ejected[0].ejectedUntil <= now ? ejected.shift() : undefined
     if (due === undefined) return { members: [...up, ...ejected], trial: undefined }
     due.ejectedUntil = now + this.#patienceMs // the others need not wait for it as well
     return { members: [due, ...up, ...ejected], trial: due }
@@ -116,9 +161,9 @@ export class PeerGroup {
     if (client.aborted) abort()
     const timer = patienceMs === Infinity ? undefined : setTimeout(abort, patienceMs)
     try {
-      const stream = await orAborted(this.#open(member.peer, signal), signal, `${member.peer}: no connection in time`)
-      if (member.ejectedUntil > 0) this.#options.onBack?.(member.peer)
-      Object.assign(member, { nodeId: stream.peer, failures: 0, ejectedUntil: 0 })
+      const stream = await orAborted(this.#open(member.target, signal), signal, `${member.peer}: no connection in time`)
+      member.nodeId = stream.peer
+      if (this.#spec.check === undefined) this.#back(member)
       return stream
     } catch (error) {
       const { code, message } = asPilotError(error)
@@ -136,6 +181,11 @@ export class PeerGroup {
     return await this.#node.dial(`${peer}:${port}`, signal)
   }
 
+  #back (member: Member): void {
+    if (member.ejectedUntil > 0) this.#options.onBack?.(member.peer)
+    Object.assign(member, { failures: 0, ejectedUntil: 0 })
+  }
+
   /** @param trial of one that was ejected. What else fails meanwhile began before, or as a last resort: it says nothing new. */
   #eject (member: Member, reason: string, trial: boolean): void {
     if (member.ejectedUntil > 0 && !trial) return
@@ -148,6 +198,10 @@ export class PeerGroup {
     const { patienceMs = PATIENCE_MS } = this.#options
     return this.#spec.path === undefined || this.#spec.path === 'any' ? patienceMs : patienceMs + DIRECT_MORE_MS
   }
+}
+
+function member (peer: string, target: string, nodeId: NodeId | null): Member {
+  return { peer, target, nodeId, open: 0, failures: 0, ejectedUntil: 0 }
 }
 
 /** A stream that comes after all is reset: nobody waits for it. */

@@ -15,6 +15,11 @@ export interface Service<Record> {
   start (): Promise<void>
   /** No new connections; those inside go on. The address or port is free when this returns. */
   stop (): void
+  /**
+   * Another of its kind runs where this one, which has not started, would: it goes on there by these settings, without a
+   * moment in which nobody listens; the other is stopped, as by `stop`. @returns false when it would be another place.
+   */
+  takeOver? (running: Service<Record>): boolean
   /** Finds out what the record does not know yet; never rejects. */
   identify? (): Promise<void>
 }
@@ -60,30 +65,42 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
 
   /**
    * Makes what runs equal to `wanted`, in its order; all of it or nothing. What is new and in nobody's way starts first,
-   * so that a port that is taken is found out before anything that runs has been stopped for it.
+   * so that a port that is taken is found out before anything that runs has been stopped for it. What changes and stays
+   * where it is goes on listening throughout.
    * @throws PilotError: whatever cannot be bound; everything is then as before.
    */
   async become (wanted: readonly Spec[]): Promise<Undo> {
     const { added, removed, changed } = difference(this.specs, wanted)
     const before = this.#entries
     const fresh = new Map<string, Entry<Spec, Record>>()
-    const gone = [...removed, ...changed].map(({ name }) => before.get(name)!)
+    const swapped = new Map<string, Service<Record>>()
     const undo = async (): Promise<void> => {
-      for (const { service } of fresh.values()) service.stop()
+      for (const [name, service] of swapped) if (before.get(name)!.service.takeOver?.(service) !== true) service.stop()
+      for (const [name, { service }] of fresh) if (!swapped.has(name)) service.stop()
       this.#entries = new Map(before)
       for (const entry of stopped) this.#entries.set(entry.spec.name, await this.#again(entry))
     }
     let stopped: readonly Entry<Spec, Record>[] = []
     try {
-      const waiting: Spec[] = [...changed]
+      const late: Spec[] = []
+      const moved: Spec[] = []
       for (const spec of added) {
-        const entry = await this.#started(spec, gone.length > 0)
-        if (entry === undefined) waiting.push(spec)
+        const entry = await this.#started(spec, removed.length + changed.length > 0)
+        if (entry === undefined) late.push(spec)
         else fresh.set(spec.name, entry)
       }
-      stopped = gone
-      for (const { service } of gone) service.stop()
-      for (const spec of waiting) fresh.set(spec.name, (await this.#started(spec, false))!)
+      for (const spec of changed) {
+        const { service: running, draining } = before.get(spec.name)!
+        const service = this.#make(spec)
+        if (draining || service.takeOver?.(running) !== true) moved.push(spec)
+        else {
+          swapped.set(spec.name, service)
+          fresh.set(spec.name, { spec, service, draining })
+        }
+      }
+      stopped = [...removed, ...moved].map(({ name }) => before.get(name)!)
+      for (const { service } of stopped) service.stop()
+      for (const spec of [...moved, ...late]) fresh.set(spec.name, (await this.#started(spec, false))!)
     } catch (error) {
       await undo()
       throw error

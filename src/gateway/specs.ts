@@ -5,8 +5,8 @@
  */
 import { isIP } from 'node:net'
 import { CLIENT_FORM, isClientBlock } from './clients.ts'
-import { ALLOW_FORM, TRUSTED, formatTerms, parseAllow, readTerm } from './expose-options.ts'
-import type { Balance, ExposeSpec, IdentityKind, MapSpec, PathPolicy, Target } from './types.ts'
+import { ALLOW_FORM, TRUSTED, formatTerms, parseAllow, readTerm, tagOf } from './expose-options.ts'
+import type { Balance, Check, ExposeSpec, IdentityKind, MapSpec, PathPolicy, Target } from './types.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { parseAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
@@ -32,6 +32,7 @@ export function parseMapSpec (text: string): MapSpec {
 export function formatMapSpec (spec: MapSpec): string {
   const peers = peersOf(spec.peer).map((peer) => peer.includes(':') ? `[${peer}]` : peer).join('|')
   const options = (['path', 'balance', 'probe'] as const).map((key) => spec[key] === undefined ? '' : `,${key}=${spec[key]}`)
+  if (spec.check !== undefined) options.push(`,probe-${spec.check.kind}=${spec.check.kind === 'http' ? spec.check.path : spec.check.service}`)
   const clients = (spec.clients ?? []).map((block) => `,client=${block}`)
   const remote = `${peers}:${spec.port}${suffix(spec.protocol)}${[...options, ...clients].join('')}`
   if (spec.localAddress !== undefined) return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
@@ -41,6 +42,11 @@ export function formatMapSpec (spec: MapSpec): string {
 /** The peers behind what a mapping calls its peer. */
 export function peersOf (peer: string): readonly string[] {
   return peer.split('|')
+}
+
+/** Whether a choice between peers has to be made: there are several, or nobody knows yet how many. */
+export function isGroup (peer: string): boolean {
+  return peersOf(peer).length > 1 || tagOf(peer) !== undefined
 }
 
 /** The name a mapping has unless the configuration names it. */
@@ -154,6 +160,20 @@ export const BALANCE_FORM = 'round-robin or least-connections'
 /** Seconds between probes. */
 export const MAX_PROBE_S = 3_600
 
+/** A path of a GET. Commas separate options in a spec. */
+export function isProbePath (text: string): boolean {
+  return /^\/[\x21-\x2b\x2d-\x7e]{0,255}$/.test(text)
+}
+
+/** A gRPC service by its full name; '' is the server as a whole. */
+export function isProbeService (text: string): boolean {
+  return /^[\w./-]*$/.test(text) && text.length <= MAX_SERVICE_CHARS
+}
+
+const MAX_SERVICE_CHARS = 120
+export const PROBE_PATH_FORM = 'a path as /healthz, with no comma'
+export const PROBE_SERVICE_FORM = `the full name of a gRPC service as pkg.Service, or "" for the server; at most ${MAX_SERVICE_CHARS} characters`
+
 export const PATH_POLICIES = ['any', 'prefer-direct', 'direct'] as const satisfies readonly PathPolicy[]
 export const PATH_FORM = 'any, prefer-direct or direct'
 /** What is wrong with this combination, if anything. */
@@ -175,16 +195,19 @@ function failing (kind: string, text: string, form: string): Fail {
   return (what) => { throw new PilotError('USAGE', `${kind} "${text}": ${what}; expected ${form}`, { [kind]: text }) }
 }
 
-function parseMapOptions (options: readonly string[], fail: Fail): Pick<MapSpec, 'path' | 'balance' | 'probe' | 'clients'> {
-  const read: { path?: PathPolicy, balance?: Balance, probe?: number, clients?: readonly string[] } = {}
+function parseMapOptions (options: readonly string[], fail: Fail): Pick<MapSpec, 'path' | 'balance' | 'probe' | 'check' | 'clients'> {
+  const read: { path?: PathPolicy, balance?: Balance, probe?: number, check?: Check, clients?: readonly string[] } = {}
   for (const option of options) {
-    const [, key, value] = /^([a-z]+)=(.*)$/s.exec(option) ?? []
+    const [, key, value] = /^([a-z-]+)=(.*)$/s.exec(option) ?? []
     if (key === 'path') read.path = parsePathPolicy(value!) ?? fail(`"${option}": ${PATH_FORM}`)
     else if (key === 'balance') read.balance = BALANCES.find((known) => known === value) ?? fail(`"${option}": ${BALANCE_FORM}`)
     else if (key === 'probe') read.probe = parsePort(value!) ?? fail(`"${option}": whole seconds`)
+    else if (key === 'probe-http') read.check = { kind: 'http', path: isProbePath(value!) ? value! : fail(`"${option}": ${PROBE_PATH_FORM}`) }
+    else if (key === 'probe-grpc') read.check = { kind: 'grpc', service: isProbeService(value!) ? value! : fail(`"${option}": ${PROBE_SERVICE_FORM}`) }
     else if (key === 'client') read.clients = [...read.clients ?? [], isClientBlock(value!) ? value! : fail(`"${option}": ${CLIENT_FORM}`)]
-    else fail(`"${option}" is no option; there are path=POLICY, balance=POLICY, probe=SECONDS and client=CIDR`)
+    else fail(`"${option}" is no option; there are path=POLICY, balance=POLICY, probe=SECONDS, probe-http=PATH, probe-grpc=SERVICE and client=CIDR`)
   }
+  if (read.check !== undefined && read.probe === undefined) fail(`"probe-${read.check.kind}" goes with probe=SECONDS, which says how often`)
   if (read.probe !== undefined && read.probe > MAX_PROBE_S) fail(`"probe=${read.probe}": at most ${MAX_PROBE_S} seconds`)
   return read
 }
@@ -194,7 +217,7 @@ function splitPeer (text: string, fail: Fail): { peer: string, local: string } {
   const match = LOCAL_AND_PEERS.exec(text) ?? fail(`"${text}" has no peer at its end`)
   const [, local, written] = match
   const peers = written!.split('|').map(withoutBrackets)
-  for (const peer of peers) checkPeer(peer, fail)
+  for (const peer of peers) if (tagOf(peer) === undefined) checkPeer(peer, fail)
   if (new Set(peers).size < peers.length) fail('a peer is named twice')
   if (local === '') fail('the local port before the first colon is missing')
   return { peer: peers.join('|'), local: local ?? '' }
@@ -245,9 +268,9 @@ export const NO_GROUP_UDP = 'several peers do not go with /udp: which of them ha
 
 type Protocol = MapSpec['protocol']
 
-const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,client=CIDR]..., as 8080:agent-b:80'
+const MAP_FORM = '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
 const EXPOSE_FORM = 'PORT[/udp]=TARGET[,allow=WHO]...[,OPTION]..., as 80=127.0.0.1:3000,allow=agent-a'
-const ONE_PEER = String.raw`\[[^[\]|]*\]|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
+const ONE_PEER = String.raw`\[[^[\]|]*\]|tag:[a-z0-9-]+|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
 const LOCAL_AND_PEERS = new RegExp(`^(?:(.*?):)??((?:${ONE_PEER})(?:\\|(?:${ONE_PEER}))*)$`, 's')
 const TARGET_FORM = 'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'
 const TARGET_SCHEMES: readonly string[] = ['tcp', 'http', 'h2c']

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { fromBase64, toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
-import { writeFileAtomically } from '../runtime/files.ts'
+import { writeFileAtomically, writeFileAtomicallyNow } from '../runtime/files.ts'
 import { isProof, proofOf, sameProof } from './ticket.ts'
 
 const Open = z.object({ secret: z.string(), service: z.string(), expires: z.number() })
@@ -67,7 +67,8 @@ export class TicketBook {
   get openUntil (): number { return Math.max(0, ...this.#open.map(({ expires }) => expires)) }
 
   /**
-   * What a request with this justification is worth; undefined when it speaks of no ticket. A good ticket is used up by it.
+   * What a request with this justification is worth; undefined when it speaks of no ticket. A good ticket is used up by it,
+   * on the disk as well when this returns: no crash opens it again. What cannot be written is not granted, and thrown.
    * @param trusted the asker is trusted now: else a proof that he has shown before is worth nothing (his trust was revoked).
    */
   redeem (key: Uint8Array, justification: string, trusted: boolean, now: number): Redeemed | undefined {
@@ -78,10 +79,19 @@ export class TicketBook {
     if (shown !== undefined) return trusted ? { verdict: 'accept', service: shown.service, fresh: false } : { verdict: 'refuse' }
     const found = this.#open.find(({ secret }) => sameProof(proofOf(fromBase64(secret)!, key, this.#ownKey), justification))
     if (found === undefined || found.expires <= now) return { verdict: 'refuse' }
+    const before = { open: this.#open, guest }
     this.#open = this.#open.filter((ticket) => ticket !== found)
     const used = [...guest?.used ?? [], { service: found.service, proof: justification }].slice(-MAX_USED)
     this.#guests.set(name, { limited: guest?.limited ?? !trusted, used })
-    void this.#save().catch(() => {}) // the next change tries again
+    try {
+      writeFileAtomicallyNow(this.#file, this.#text)
+    } catch (error) {
+      this.#open = before.open
+      if (before.guest === undefined) this.#guests.delete(name)
+      else this.#guests.set(name, before.guest)
+      throw error
+    }
+    void this.#save().catch(() => {}) // behind whatever older text is being written just now
     return { verdict: 'accept', service: found.service, fresh: true }
   }
 
@@ -108,9 +118,13 @@ export class TicketBook {
     if (this.#guests.delete(key)) await this.#save()
   }
 
-  #save (): Promise<void> {
+  get #text (): string {
     const book = { version: 1, open: this.#open, guests: [...this.#guests].map(([key, guest]) => ({ key, ...guest })) }
-    const saved = this.#saving.then(() => writeFileAtomically(this.#file, `${JSON.stringify(book, null, 2)}\n`))
+    return `${JSON.stringify(book, null, 2)}\n`
+  }
+
+  #save (): Promise<void> {
+    const saved = this.#saving.then(() => writeFileAtomically(this.#file, this.#text))
     this.#saving = saved.catch(() => {})
     return saved
   }

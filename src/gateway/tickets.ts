@@ -119,7 +119,13 @@ export class Tickets {
   }
 
   #judge ({ node, key, justification, trusted }: Parameters<TrustJudge>[0]): ReturnType<TrustJudge> {
-    const redeemed = this.#book.redeem(key, justification, trusted, Date.now() / 1_000)
+    let redeemed: ReturnType<TicketBook['redeem']>
+    try {
+      redeemed = this.#book.redeem(key, justification, trusted, Date.now() / 1_000)
+    } catch (error) {
+      this.#deps.log.error({ nodeId: node, reason: String(error) }, 'a good ticket was not honoured: that it is used could not be saved')
+      return undefined // as any other request: the ticket stays open, the guest asks again, a person may decide
+    }
     if (redeemed === undefined) return undefined
     const peer = formatAddress({ network: 0, node })
     if (redeemed.verdict === 'refuse') this.#sparse.warn('ticket', { peer, nodeId: node, code: 'TICKET_USED' }, 'a node showed a ticket that is used up, expired or not ours; it was refused')

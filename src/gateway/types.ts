@@ -12,7 +12,7 @@ export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 /** One remote overlay port made reachable on a local address. */
 export interface MapSpec {
   readonly name: string // unique; `PEER:PORT` or `PEER:PORT/udp` unless the configuration names it
-  readonly peer: string // as written: hostname, address or node id; or several of them, with "|" between
+  readonly peer: string // as written: hostname, address or node id, or tag:NAME; or several of them, with "|" between
   readonly port: number // overlay port, 1..65535
   readonly protocol: 'tcp' | 'udp'
   readonly localAddress?: string // absent: the peer's own loopback address
@@ -21,13 +21,19 @@ export interface MapSpec {
   readonly clients?: readonly string[] // addresses and CIDR blocks that may connect; absent: whoever reaches the local address
   readonly balance?: Balance // between several peers; absent: round-robin
   readonly probe?: number // seconds between connections made only to see whether a peer takes them; absent: none
+  readonly check?: Check // what a probe asks there; absent: nothing but to be let in
 }
+
+/** What a probe asks of the service behind a peer's port. */
+export type Check =
+  | { readonly kind: 'http', readonly path: string }
+  | { readonly kind: 'grpc', readonly service: string } // '': the server as a whole
 
 export type Balance = 'round-robin' | 'least-connections'
 
 /** One of several peers behind a mapping. */
 export interface GroupPeerRecord {
-  readonly peer: string
+  readonly peer: string // of a node that has a tag: its hostname, or else its address
   readonly nodeId: NodeId | null // null until it has taken a connection
   readonly state: 'up' | 'ejected' // ejected: it took no connection lately, and is asked only when no other does
   readonly connections: number // open
@@ -89,9 +95,9 @@ export interface ExposedRecord {
 }
 
 /** The part of the options that changes while the gateway runs. */
-export type Desired = Pick<GatewayOptions, 'maps' | 'exposes' | 'trust'>
+export type Desired = Pick<GatewayOptions, 'maps' | 'exposes' | 'trust' | 'http' | 'proxy' | 'dns'>
 
-/** Names of what came, went, and was replaced by another of the same name; `trust`: peers asked for trust. */
+/** Names of what came, went, and was replaced by another of the same name; `trust`: peers asked for trust; `sections`: of the configuration. */
 export interface Changes {
   readonly mapped: readonly string[]
   readonly unmapped: readonly string[]
@@ -100,6 +106,7 @@ export interface Changes {
   readonly unexposed: readonly string[]
   readonly reexposed: readonly string[]
   readonly trust: readonly string[]
+  readonly sections: readonly string[] // http, proxy, dns, observe: what listens there came, went or is another
 }
 
 export interface NodeRecord {
@@ -142,6 +149,7 @@ export interface ExplainRecord {
   readonly reachable: boolean
   readonly code: ErrorCode | null // of the step that failed
   readonly steps: readonly ExplainStep[]
+  readonly others?: readonly ExplainRecord[] // of a mapping to several peers: the other ones
 }
 
 export interface ConnectionRecord {
@@ -371,6 +379,7 @@ export interface GatewayOptions {
   readonly trust: readonly string[]
   readonly pinned: Readonly<Record<string, { readonly address: string, readonly key: string }>>
   readonly networks?: readonly { readonly network: number, readonly token: string | undefined }[] // to be joined
+  readonly tags?: readonly string[] // that the registry shows others; absent: left as they are there
   readonly maps: readonly MapSpec[]
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string

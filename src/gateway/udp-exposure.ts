@@ -32,6 +32,9 @@ interface ExposedSession extends UdpSession {
   checkedAt: number // ms; when access was looked at last
 }
 
+/** Who attends to the datagrams of an overlay port. */
+interface Desk { attendant: UdpExposure }
+
 export class UdpExposure implements Service<ExposedRecord> {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
@@ -41,6 +44,7 @@ export class UdpExposure implements Service<ExposedRecord> {
   readonly #limits: ExposureLimits
   #taken = false
   #port: OverlayDatagrams | undefined
+  #desk: Desk | undefined // beside the port
 
   constructor (spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
@@ -57,8 +61,23 @@ export class UdpExposure implements Service<ExposedRecord> {
 
   /** @throws PilotError PORT_IN_USE when the overlay port takes datagrams already. */
   async start (): Promise<void> {
-    this.#port = await this.#deps.node.datagrams(this.spec.port, (bytes, from, sourcePort) => this.#onDatagram(bytes, from, sourcePort))
+    const desk: Desk = { attendant: this }
+    this.#port = await this.#deps.node.datagrams(this.spec.port, (bytes, from, sourcePort) => desk.attendant.#onDatagram(bytes, from, sourcePort))
+    this.#desk = desk
     this.#access.start()
+  }
+
+  /** Sessions were by the other's terms: the next datagram of a peer begins another. */
+  takeOver (running: Service<ExposedRecord>): boolean {
+    if (!(running instanceof UdpExposure) || running.#port === undefined || running.#desk === undefined || this.spec.port !== running.spec.port) return false
+    const port = running.#port
+    running.#port = undefined
+    running.stop()
+    this.#port = port
+    this.#desk = running.#desk
+    this.#desk.attendant = this
+    this.#access.start()
+    return true
   }
 
   /** The port is free at once, and the sessions, which live by it, end. */

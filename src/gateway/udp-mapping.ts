@@ -11,7 +11,7 @@ import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
 import { clientFilter } from './clients.ts'
 import type { Connection } from './connections.ts'
-import { bindError, bindMapping } from './local-listen.ts'
+import { bindError, bindMapping, isSamePlace } from './local-listen.ts'
 import type { MappingDeps } from './mapping.ts'
 import { checkAnswersReturn, OverlayFlow } from './overlay-flow.ts'
 import type { Service } from './services.ts'
@@ -65,6 +65,23 @@ export class UdpMapping implements Service<MappedRecord> {
     this.#sessions.clear()
   }
 
+  /** Sessions were with what the other led to: the next datagram of a client begins another. */
+  takeOver (running: Service<MappedRecord>): boolean {
+    if (!(running instanceof UdpMapping) || running.#socket === undefined || !isSamePlace(this.spec, running.spec, running.#local)) return false
+    this.#socket = running.#socket
+    this.#local = running.#local
+    if (this.spec.peer === running.spec.peer) this.#node = running.#node
+    this.#attend(this.#socket)
+    running.#socket = undefined
+    running.stop()
+    return true
+  }
+
+  #attend (socket: Socket): void {
+    socket.removeAllListeners('error').on('error', (error) => this.#sparse.warn('socket', { mapping: this.spec.name, reason: error.message }, 'a datagram could not be taken or given'))
+    socket.removeAllListeners('message').on('message', (bytes, client) => this.#onClient(bytes, client))
+  }
+
   #bind (address: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', recvBufferSize: UDP_BUFFER_BYTES, sendBufferSize: UDP_BUFFER_BYTES })
@@ -73,9 +90,7 @@ export class UdpMapping implements Service<MappedRecord> {
         reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`))
       })
       socket.bind({ address, port, exclusive: true }, () => {
-        socket.removeAllListeners('error')
-        socket.on('error', (error) => this.#sparse.warn('socket', { mapping: this.spec.name, reason: error.message }, 'a datagram could not be taken or given'))
-        socket.on('message', (bytes, client) => this.#onClient(bytes, client))
+        this.#attend(socket)
         const bound = socket.address()
         this.#local = formatEndpoint({ address: bound.address, port: bound.port })
         this.#socket = socket

@@ -3,17 +3,22 @@ import { PilotError } from '../base/errors.ts'
 import { formatEndpoint } from '../base/types.ts'
 import { callerOf } from './caller.ts'
 import type { CallerSource } from './caller.ts'
-import type { ConnectionTable } from './connections.ts'
 import { parseListen } from './specs.ts'
 import type { WhoisRecord } from './types.ts'
 
-/** @throws PilotError USAGE when `local` is no ip:port, NOT_FOUND when it is no open connection of ours. */
-export function whois (connections: ConnectionTable, source: CallerSource, local: string): WhoisRecord {
+/** What is known of a connection itself. */
+export type WhoisEntry = Pick<WhoisRecord, 'direction' | 'service' | 'peer' | 'nodeId' | 'openedMs'>
+
+/**
+ * @param find by the ip:port at its local end.
+ * @throws PilotError USAGE when `local` is no ip:port, NOT_FOUND when it is no open connection of ours.
+ */
+export function whois (find: (end: string) => WhoisEntry | undefined, source: CallerSource, local: string): WhoisRecord {
   const end = parseListen(local.replace(/^\[?::ffff:([\d.]+)\]?:(?=\d+$)/i, '$1:')) // IPv4 as a dual-stack listener shows it
   if (end === undefined || end.port === 0) throw new PilotError('USAGE', `${local}: expected IP:PORT, as 127.0.0.1:40001`, { local })
-  const connection = connections.find(formatEndpoint(end))
+  const connection = find(formatEndpoint(end))
   if (connection === undefined) throw new PilotError('NOT_FOUND', `no open connection of this gateway has ${local} at its local end`, { local })
-  const { direction, service, peer, nodeId, openedMs } = connection.record
+  const { direction, service, peer, nodeId, openedMs } = connection
   const caller = nodeId === null ? undefined : callerOf(source, nodeId)
   return {
     local, direction, service, peer, nodeId,

@@ -62,6 +62,9 @@ function ofServices (out: MetricsWriter, status: StatusRecord, connections: read
     out.sample({ direction, service: name }, count)
   }
   out.sample({ direction: 'any', service: 'other' }, rest)
+  out.family('pilotgate_mapping_peer_up', 'gauge', 'Of mappings to several peers: 1 while the peer takes connections, and its probe finds it well.')
+  const behind = status.mappings.flatMap(({ name, peers = [] }) => peers.map(({ peer, state }) => ({ service: name, peer, state })))
+  for (const { service, peer, state } of behind.slice(0, MAX_SERIES)) out.sample({ service, peer }, state === 'up' ? 1 : 0)
 }
 
 function ofPeers (out: MetricsWriter, peers: readonly PeerRecord[]): void {

@@ -1,4 +1,5 @@
 /** Small state files: read whole, written whole or not at all. */
+import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -18,6 +19,25 @@ export async function writeFileAtomically (path: string, text: string, mode = 0o
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
+    throw error
+  }
+}
+
+/** The same before it returns, for what must be on the disk before anybody acts upon it. The folder is there. */
+export function writeFileAtomicallyNow (path: string, text: string, mode = 0o600): void {
+  const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
+  try {
+    const file = openSync(temporary, 'wx', 0o600)
+    try {
+      writeFileSync(file, text)
+      fchmodSync(file, mode)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
     throw error
   }
 }

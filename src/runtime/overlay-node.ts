@@ -6,8 +6,7 @@ import { crc32 } from 'node:zlib'
 import { formatAddress, type OverlayAddress, type PeerName } from '../base/address.ts'
 import { toBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
-import type { NodeId } from '../base/types.ts'
-import { formatEndpoint } from '../base/types.ts'
+import { formatEndpoint, type NodeId } from '../base/types.ts'
 import { chooseCrypto } from '../crypto/self-test.ts'
 import type { Identity } from '../crypto/identity.ts'
 import type { Dial } from '../proto/node/dial.ts'
@@ -158,14 +157,14 @@ export class OverlayNode implements Overlay {
       network: ownNetwork(socket.local),
       hostname: options.hostname,
       public: options.public,
-      networks: options.networks ?? [],
+      networks: options.networks ?? [], tags: options.tags,
       pinnedKeys: pinnedKeys(options.pinned),
       maxDatagram: maxDatagramTo,
       maxSegment: maxSegmentFor(socket.receiveBufferBytes),
     }, trust, monotonicNow())
     const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, beacon, onEvent, sink })
     node.hostname = options.hostname
-    for (const peer of options.trust) node.#wish(peer, 'asked at start')
+    for (const peer of options.trust) node.#wish(peer, 'asked at start', true)
     node.#link.start()
     node.#turn((now) => core.handleTimeout(now))
     return node
@@ -356,11 +355,12 @@ export class OverlayNode implements Overlay {
     return result
   }
 
-  #wish (peer: string, reason: string): void {
+  #wish (peer: string, reason: string, atStart = false): void {
     const name = this.#nameOf(peer)
     const wish = parseWish(name.kind === 'address' ? formatAddress(name.address) : name.hostname, reason)
     if (wish === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
-    this.#turn((now) => this.core.requestTrust(now, wish))
+    if (atStart && this.core.context.trust.isRevoked(wish)) this.#log.warn({ peer, code: 'NOT_TRUSTED' }, 'trust of this peer was revoked here, so its name in the configuration does not ask for it; `pilotgate trust request` would')
+    else this.#turn((now) => this.core.requestTrust(now, wish))
   }
 
   #nameOf (peer: string): PeerName {

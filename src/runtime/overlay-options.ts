@@ -12,6 +12,7 @@ export interface OverlayNodeOptions {
   readonly hostname?: string | undefined
   readonly public: boolean
   readonly networks?: readonly Membership[] | undefined // of the registry, to be joined
+  readonly tags?: readonly string[] | undefined // that the registry shows others; absent: left as they are there
   readonly identityFile?: string | undefined // absent: a new identity that is never written, and trust that ends with the process
   readonly trust: readonly string[] // peers asked for trust, and approved when they ask
   readonly pinned: Pinned

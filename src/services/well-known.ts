@@ -1,16 +1,35 @@
-/** The services that every node of the field offers: echo and data exchange. */
+/** The services that every node of the field offers: echo and data exchange; they give way to what the operator wants there. */
 import type { Logger } from '../runtime/log.ts'
-import type { Overlay } from '../runtime/overlay.ts'
+import type { Listener, Overlay } from '../runtime/overlay.ts'
 import type { Received } from './data-exchange.ts'
 import { DATA_PORT, serveDataExchange } from './data-exchange.ts'
 import { ECHO_PORT, serveEcho } from './echo.ts'
 import { Inbox } from './inbox.ts'
 
-/**
- * @param stateDir what peers send is kept below it, in `inbox` and `received`.
- * @param taken ports that the operator wants for services of his own.
- */
-export async function serveWellKnown (node: Overlay, { stateDir, taken }: { readonly stateDir: string, readonly taken: readonly number[] }, log: Logger, onReceived: (received: Received) => void): Promise<void> {
-  if (!taken.includes(ECHO_PORT)) await serveEcho(node)
-  if (!taken.includes(DATA_PORT)) await serveDataExchange(node, new Inbox(stateDir), log, onReceived)
+export class WellKnown {
+  readonly #services: ReadonlyMap<number, () => Promise<Listener>>
+  readonly #open = new Map<number, Listener>()
+
+  /** @param stateDir what peers send is kept below it, in `inbox` and `received`. */
+  constructor (node: Overlay, stateDir: string, log: Logger, onReceived: (received: Received) => void) {
+    const inbox = new Inbox(stateDir)
+    this.#services = new Map([
+      [ECHO_PORT, () => serveEcho(node)],
+      [DATA_PORT, () => serveDataExchange(node, inbox, log, onReceived)],
+    ])
+  }
+
+  /** Frees those ports; what was open there goes on. @param taken ports that the operator wants for services of his own. */
+  giveWay (taken: ReadonlySet<number>): void {
+    for (const [port, listener] of this.#open) {
+      if (!taken.has(port)) continue
+      listener.close()
+      this.#open.delete(port)
+    }
+  }
+
+  /** Serves on every port that is not taken. @throws PilotError: what `listen` throws. */
+  async serve (taken: ReadonlySet<number>): Promise<void> {
+    for (const [port, serve] of this.#services) if (!taken.has(port) && !this.#open.has(port)) this.#open.set(port, await serve())
+  }
 }

@@ -18,12 +18,20 @@ export interface PendingEntry {
   readonly receivedAt: string // RFC 3339
 }
 
+/** Ours, which the reference ignores: whose trust we took back, so that no name in a configuration gives it again. */
+export interface RevokedEntry {
+  readonly nodeId: NodeId
+  readonly publicKey: string // base64
+  readonly hostname?: string
+}
+
 export interface TrustFile {
   readonly trusted: readonly TrustedEntry[]
   readonly pending: readonly PendingEntry[]
+  readonly revoked?: readonly RevokedEntry[]
 }
 
-export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending'
+export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending' | 'bad_revoked'
 
 /** Whole or not at all: one bad entry is a fault, since trust silently lost or gained would be worse. */
 export function parseTrustFile (text: string): TrustFile | TrustFileFault {
@@ -33,7 +41,9 @@ export function parseTrustFile (text: string): TrustFile | TrustFileFault {
   if (trusted === undefined) return 'bad_trusted'
   const pending = parseList(record['pending'], parsePending)
   if (pending === undefined) return 'bad_pending'
-  return { trusted, pending }
+  const revoked = parseList(record['revoked'], parseRevoked)
+  if (revoked === undefined) return 'bad_revoked'
+  return { trusted, pending, ...revoked.length > 0 && { revoked } }
 }
 
 /** Byte for byte as the reference writes it: two spaces, no newline at the end, empty fields left out where it does. */
@@ -53,6 +63,7 @@ export function formatTrustFile (file: TrustFile): string {
       justification: entry.justification === '' ? undefined : entry.justification,
       received_at: entry.receivedAt,
     })),
+    revoked: (file.revoked ?? []).length === 0 ? undefined : file.revoked!.map((entry) => ({ node_id: entry.nodeId, public_key: entry.publicKey, hostname: entry.hostname })),
   }, 2)
 }
 
@@ -76,6 +87,14 @@ function parsePending (record: Readonly<Record<string, unknown>>): PendingEntry 
   if (nodeId === undefined || nodeId === 0 || publicKey === undefined) return undefined
   if (justification === undefined || receivedAt === undefined) return undefined
   return { nodeId, publicKey, justification, receivedAt }
+}
+
+function parseRevoked (record: Readonly<Record<string, unknown>>): RevokedEntry | undefined {
+  const nodeId = countField(record, 'node_id', 0xffff_ffff)
+  const publicKey = textField(record, 'public_key')
+  const hostname = textField(record, 'hostname')
+  if (nodeId === undefined || nodeId === 0 || publicKey === undefined) return undefined
+  return { nodeId, publicKey, ...(hostname !== undefined && hostname !== '' && { hostname }) }
 }
 
 /** Absent and null are an empty list. */

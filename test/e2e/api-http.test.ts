@@ -8,7 +8,9 @@ import type { IncomingMessage, RequestOptions } from 'node:http'
 import * as http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
+import { Readable } from 'node:stream'
 import type { Duplex } from 'node:stream'
+import * as undici from 'undici'
 import { WebSocket, WebSocketServer } from 'ws'
 import { callerOf } from '../../src/api/caller.ts'
 import { pilotConnect } from '../../src/api/connect.ts'
@@ -101,6 +103,19 @@ test('what cannot be dialled is an error of the request, with its code, and no h
   agent.destroy()
 })
 
+test('maxSockets holds while connections are being dialled, and one that fails makes room for the next request', async () => {
+  const agent = new PilotAgent(a, { maxSockets: 3 })
+  const before = connections
+  await Promise.all(Array.from({ length: 30 }, () => ask('http://agent-2.pilot/', agent)))
+  assert.ok(connections - before <= 3, `${connections - before} connections`)
+  const refused = await Promise.all(Array.from({ length: 12 }, () => ask('http://agent-2.pilot:81/', agent).then(() => 'answered', (error: PilotError) => error.code)))
+  assert.deepEqual(refused, Array.from({ length: 12 }, () => 'CONNECTION_REFUSED'))
+  const signal = AbortSignal.timeout(20)
+  const never = new PilotAgent({ dial: async (_target, aborted) => await new Promise((_, reject) => { aborted!.addEventListener('abort', () => reject(new Error('given up'))) }) }, { maxSockets: 1 })
+  assert.equal((await once(request('http://agent-2.pilot/', { agent: never, signal }).end(), 'error') as [Error])[0].name, 'AbortError')
+  agent.destroy()
+})
+
 test('an abort and a time-out end a request that is under way', async () => {
   const agent = new PilotAgent(a)
   const abort = new AbortController()
@@ -151,6 +166,34 @@ test('the connect function for undici answers once, with a stream or an error, a
   assert.match(await text(stream!), /^HTTP\/1\.1 200 OK[\s\S]*"\/raw"/)
   assert.equal((await answer({ hostname: 'agent-2.pilot', protocol: 'http:', port: '81' }))[0]?.code, 'CONNECTION_REFUSED')
   assert.equal((await answer({ hostname: 'agent-2.pilot', protocol: 'https:', port: '443' }))[0]?.code, 'USAGE')
+})
+
+test('undici, and the fetch of Node, go over the overlay: requests, streams both ways, errors with their codes, connections that are kept', async () => {
+  const dispatcher = new undici.Agent({ connections: 2, connect: pilotConnect(a) as undici.buildConnector.connector })
+  const before = connections
+  const body = randomBytes(3_000_000)
+  const digest = createHash('sha256').update(body).digest('hex')
+  for (let round = 0; round < 5; round++) {
+    const { statusCode, body: answer } = await undici.request('http://agent-2.pilot/r', { dispatcher, method: 'POST', body })
+    const { url, digest: heard } = await answer.json() as Record<string, unknown>
+    assert.deepEqual([statusCode, url, heard], [200, '/r', digest])
+  }
+  assert.ok(connections - before <= 2, `${connections - before} connections for five requests in a row`)
+  const streamed = await undici.fetch('http://agent-2.pilot.localhost:8080/s', { dispatcher, method: 'POST', duplex: 'half', body: Readable.from([body.subarray(0, 1_000_000), body.subarray(1_000_000)]) })
+  assert.equal((await streamed.json() as Record<string, unknown>)['digest'], digest)
+  if (process.versions['undici']?.startsWith('6.') === true) { // that of Node 20 and 22
+    const builtIn = await fetch('http://agent-2.pilot/f', { dispatcher } as unknown as RequestInit)
+    assert.deepEqual((await builtIn.json() as Record<string, unknown>)['url'], '/f')
+  }
+  const many = await Promise.all(Array.from({ length: 50 }, async (_, index) => (await (await undici.fetch(`http://agent-2.pilot/${index}`, { dispatcher })).json() as Record<string, unknown>)['url']))
+  assert.deepEqual(many, Array.from({ length: 50 }, (_, index) => `/${index}`))
+  await assert.rejects(undici.request('http://agent-2.pilot:81/', { dispatcher }), { code: 'CONNECTION_REFUSED' })
+  await assert.rejects(undici.fetch('http://example.com/', { dispatcher }), (error: Error) => (error.cause as PilotError).code === 'USAGE')
+  const abort = new AbortController()
+  const hanging = undici.request('http://agent-2.pilot/hang', { dispatcher, signal: abort.signal })
+  setTimeout(() => abort.abort(), 50)
+  await assert.rejects(hanging, { name: 'AbortError' })
+  await dispatcher.close()
 })
 
 test('an http2 server on an overlay port: requests, trailers, many streams, and who asks', async () => {

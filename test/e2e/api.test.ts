@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { createGateway, createNode } from '../../src/api/create.ts'
 import { introduce, testnet } from '../../src/api/testnet.ts'
 import type { GatewayEvent } from '../../src/gateway/types.ts'
+import { eventually } from './harness.ts'
 
 const START_MS = 1_000
 
@@ -48,6 +49,27 @@ test('a node without a file is a new one each time; with one it stays itself, an
   }
   assert.equal(new Set(keys).size, 3)
   assert.equal(keys[2], keys[3])
+  rmSync(dir, { recursive: true })
+})
+
+test('trust that was revoked stays so at the next start, though the options name the peer; a person gives it again', async () => {
+  await using net = await testnet({ nodes: 1 })
+  const [peer] = net.nodes as [(typeof net.nodes)[0]]
+  const dir = mkdtempSync(join(tmpdir(), 'pg-api-'))
+  const options = { registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0', identityFile: join(dir, 'identity.json'), hostname: 'late', trust: ['agent-1'] }
+  {
+    await using node = await createNode(options)
+    await introduce(node, peer)
+    assert.equal(await node.revokeTrust(peer.nodeId), true)
+  }
+  await using node = await createNode(options)
+  assert.deepEqual(node.wishes, [])
+  await eventually('the peer knows', async () => await peer.isTrusted(node.nodeId) ? undefined : true)
+  await peer.requestTrust('late', 'again?')
+  await eventually('it waits for a person', async () => (await node.pendingTrust()).some(({ nodeId }) => nodeId === peer.nodeId) || undefined)
+  assert.equal(await node.isTrusted(peer.nodeId), false)
+  assert.equal(await node.approveTrust(peer.nodeId), true)
+  await eventually('both trust', async () => await peer.isTrusted(node.nodeId) && await node.isTrusted(peer.nodeId) || undefined)
   rmSync(dir, { recursive: true })
 })
 

@@ -1,9 +1,11 @@
 /** Several nodes behind one mapping: under load one of them is killed, and comes back. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { MappedRecord } from '../../src/gateway/types.ts'
+import { askRegistry } from '../interop/ask-registry.ts'
 import { address, eventually, Gateway, pause, Rendezvous, Stage } from './harness.ts'
 
 let stage: Stage
@@ -92,8 +94,24 @@ test('one of two peers is killed under load: only who was inside sees it, and it
   assert.deepEqual(peersIn(await a.mappings()), { 'agent-b': 'up', 'agent-c': 'up' })
 })
 
-test('with probes the gateway notices by itself: no client has to wait for a dead peer', async () => {
-  const { a, b, local } = await three('agent-b|agent-c:80,balance=least-connections,probe=1')
+test('behind a tag stand the nodes that have it; probes that ask the service notice by themselves, and no client has to wait', async () => {
+  // Found by tag, let in by tag and by network: agent-a has the tag "client" and is a member of network 1.
+  const adminToken = 'a token of the test, long enough'
+  const { registry, beacon } = await Rendezvous.start(stage, stage.path('rv-tags'), { PILOTGATE_ADMIN_TOKEN: adminToken })
+  const start = async (name: string, node: string, trust: string[], more: { map?: string[], expose?: string[] }): Promise<Gateway> => {
+    const file = stage.path(`${name}.yaml`)
+    await writeFile(file, `version: 1\nnode: { ${node} }\n`)
+    return await Gateway.start(stage, { name, folder: `${name}-tags`, registry, beacon, trust, args: ['-c', file], ...more })
+  }
+  const b = await start('agent-b', 'tags: [web, lab]', ['agent-a'], { expose: [`80=${await service('b')},allow=tag:client`, `81=${await service('b')},allow=tag:nobody`] })
+  assert.equal((await askRegistry(registry, { type: 'create_network', node_id: b.ready.node.nodeId, name: 'lab', admin_token: adminToken }))['type'], 'create_network_ok')
+  const [a] = await Promise.all([
+    start('agent-a', 'tags: [client], networks: [1]', ['agent-b', 'agent-c'], { map: ['0:tag:web:80,balance=least-connections,probe=1,probe-http=/', '0:tag:web:81'] }),
+    start('agent-c', 'tags: [web]', ['agent-a'], { expose: [`80=${await service('c')},allow=net:1`] }),
+  ])
+  const [local, denied] = a.ready.mappings.map((mapping) => mapping.local) as [string, string]
+  await eventually('both answer', async () => new Set((await Promise.all([ask(local), ask(local), ask(local), ask(local)])).map(({ text }) => text)).size === 2 || undefined, 40_000)
+  assert.notEqual((await ask(denied)).error, undefined)
   await b.program.kill()
   await eventually('a probe finds out', async () => peersIn(await a.mappings())['agent-b'] === 'ejected' || undefined, 20_000)
   const answers = await Promise.all(Array.from({ length: 10 }, () => ask(local)))

@@ -75,18 +75,20 @@ export type SpawnOptions = Partial<ProgramOptions>
 export class Rendezvous {
   readonly #stage: Stage
   readonly #store: string
+  readonly #env: Readonly<Record<string, string>>
   program: Program
   registry = '127.0.0.1:0'
   beacon = '127.0.0.1:0'
 
-  private constructor (stage: Stage, store: string) {
+  private constructor (stage: Stage, store: string, env: Readonly<Record<string, string>>) {
     this.#stage = stage
     this.#store = store
+    this.#env = env
     this.program = this.#spawn()
   }
 
-  static async start (stage: Stage, store = stage.path('rendezvous')): Promise<Rendezvous> {
-    const rendezvous = new Rendezvous(stage, store)
+  static async start (stage: Stage, store = stage.path('rendezvous'), env: Readonly<Record<string, string>> = {}): Promise<Rendezvous> {
+    const rendezvous = new Rendezvous(stage, store, env)
     await rendezvous.#ready()
     return rendezvous
   }
@@ -103,7 +105,7 @@ export class Rendezvous {
   }
 
   #spawn (): Program {
-    return this.#stage.start(['rendezvous', '--json', '--registry', this.registry, '--beacon', this.beacon, '--store', this.#store], { label: 'rendezvous' })
+    return this.#stage.start(['rendezvous', '--json', '--registry', this.registry, '--beacon', this.beacon, '--store', this.#store], { label: 'rendezvous', env: this.#env })
   }
 
   async #ready (): Promise<void> {

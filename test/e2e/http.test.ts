@@ -22,9 +22,9 @@ before(async () => {
   stage = await Stage.open()
   backend = await httpBackend(stage)
   const config = stage.path('a.yaml')
-  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n')
+  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n  - { name: slow, peer: agent-b, port: 83, local: "127.0.0.1:0" }\n')
   ;({ a, b } = await pair(stage, { args: ['-c', config] }, {
-    expose: [`80=http://${backend.address}`, `8080=http://${backend.address},identity=headers`, `81=http://${await refusing()},identity=headers`, `82=http://${backend.address},identity=headers,identity=proxy-v1`],
+    expose: [`80=http://${backend.address}`, `8080=http://${backend.address},identity=headers`, `81=http://${await refusing()},identity=headers`, `82=http://${backend.address},identity=headers,identity=proxy-v1`, `83=http://${backend.address},identity=headers,bytes=200000`],
   }))
   front = address(a.ready.http!)
 })
@@ -118,6 +118,17 @@ test('curl uploads in chunks and with a length, and every byte arrives; an answe
   }
 })
 
+test('a limit of bytes holds where requests are read too: the body comes whole, and no faster', async () => {
+  const bytes = noise(600_000)
+  const file = stage.path('paced.bin')
+  await writeFile(file, bytes)
+  const startedAt = performance.now()
+  const { stdout, stderr } = await stage.run(program('curl'), ['-sS', '--data-binary', `@${file}`, `http://slow.pilot.localhost:${front.port}/upload`])
+  assert.equal(stdout, summaryOf(bytes), stderr)
+  const seconds = (performance.now() - startedAt) / 1_000
+  assert.ok(seconds > 1.5, `${seconds} s for three seconds' worth, of which one passes at once`)
+})
+
 test('events come one by one, and an event stream that nobody reads any more is ended at the service', async () => {
   for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
     const socket = await open(stage, front)
@@ -209,6 +220,12 @@ test('whois tells a backend which peer is behind a connection, and a client whom
   assert.equal((await b.json<Record<string, unknown>>('whois', from.replace('127.0.0.1', '[::ffff:127.0.0.1]')))['nodeId'], node.nodeId)
   const client = await a.json<Record<string, unknown>>('whois', `127.0.0.1:${socket.localPort ?? 0}`)
   assert.deepEqual([client['direction'], client['service'], client['hostname']], ['map', 'App', 'agent-b'])
+  const asker = await open(stage, front)
+  asker.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
+  await some(asker)
+  const asked = await a.json<Record<string, unknown>>('whois', `127.0.0.1:${asker.localPort ?? 0}`)
+  assert.deepEqual([asked['direction'], asked['service'], asked['hostname'], asked['peer']], ['map', 'App', 'agent-b', 'agent-b'])
+  asker.destroy()
   const unknown = await b.cli('whois', '127.0.0.1:1', '--json')
   assert.deepEqual([unknown.code, (JSON.parse(unknown.stdout) as { code: string }).code], [5, 'NOT_FOUND'])
   assert.equal((await b.cli('whois', 'nonsense')).code, 2)
@@ -222,6 +239,17 @@ test('a kept connection is used again, and its end does not hurt the next reques
   assert.ok(made <= 2, `${made} connections for 20 requests in a row`)
   for (const socket of backend.connections) socket.destroy() // as a service that restarts
   for (let index = 0; index < 5; index++) await echoed('agent-b.pilot.localhost')
+})
+
+test('an exposure that was drained, and no longer is, keeps connections as before', async () => {
+  assert.equal((await b.cli('drain', '--expose', '8080', '--timeout', '30')).code, 0)
+  assert.equal((await b.cli('drain', '--undo', '--expose', '8080')).code, 0)
+  const client = await open(stage, a.local('App'))
+  for (let index = 0; index < 2; index++) {
+    client.write('GET /echo HTTP/1.1\r\nHost: x\r\n\r\n')
+    assert.match((await some(client)).toString(), /^HTTP\/1\.1 200 OK\r\n(?![\s\S]*Connection: close)/)
+  }
+  client.destroy()
 })
 
 test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {

@@ -54,8 +54,10 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
 
 test('version 2 carries address, key, hostname and path, in front of bytes that are otherwise untouched', async () => {
   const service = await serve(stage, (socket) => void socket.pipe(socket))
-  const { a } = await paired([90], [`90=${service.address},identity=proxy-v2`])
+  const { a, b } = await paired([90], [`90=${service.address},identity=proxy-v2`])
   const sent = noise(500_000)
+  await talk(stage, a.local('agent-b:90'), Buffer.from('x')) // the first connection may go by relay, until the direct way is proven
+  await eventually('the direct way is in use', async () => (await b.peers()).every(({ path }) => path?.kind === 'direct') || undefined)
   const got = await talk(stage, a.local('agent-b:90'), sent)
   const { header, tlvs, rest } = readV2(got)
   assert.equal(header, `fd70696c6f7400000000000000${'0'.repeat(5)}${a.ready.node.nodeId}`)

@@ -3,8 +3,10 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { createSocket } from 'node:dgram'
+import { get } from 'node:http'
 import type { Socket } from 'node:net'
-import { eventually, Gateway, pause, Rendezvous, Stage } from './harness.ts'
+import { address, eventually, Gateway, pause, Rendezvous, Stage } from './harness.ts'
 import type { Address } from './harness.ts'
 import { echo, open, some, talk } from './servers.ts'
 import type { Service } from './servers.ts'
@@ -18,7 +20,7 @@ before(async () => {
   service = await echo(stage)
   rendezvous = await Rendezvous.start(stage)
   const { registry, beacon } = rendezvous
-  b = await Gateway.start(stage, { name: 'agent-b', registry, beacon, trust: ['agent-a', 'agent-c', 'agent-d', 'agent-e', 'agent-f', 'agent-g'], expose: [80, 81, 82].map((port) => `${port}=${service.address}`) })
+  b = await Gateway.start(stage, { name: 'agent-b', registry, beacon, trust: ['a', 'c', 'd', 'e', 'f', 'g', 'i', 'j', 'k', 'l'].map((letter) => `agent-${letter}`), expose: [80, 81, 82].map((port) => `${port}=${service.address}`) })
 })
 after(async () => stage.close())
 
@@ -142,6 +144,112 @@ test('`config diff` tells what a file would change, keys that need a restart inc
   assert.deepEqual((await a.mappings()).map(({ name }) => name), ['one', 'gone'])
 })
 
+test('a mapping and an exposure that change where they are refuse nobody on the way', async (t) => {
+  const { a, file } = await follower('agent-i', [])
+  const other = await echo(stage)
+  const write = async (round: number): Promise<void> => {
+    await writeFile(file, `${fileText('agent-i', [`{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:${place}", path: ${round % 2 === 0 ? 'any' : 'prefer-direct'}, clients: ["127.0.0.0/${8 + round}"] }`])}expose: [{ port: 90, target: "${round % 2 === 0 ? other.address : service.address}", limits: { connections: ${1_000 + round} } }]\n`)
+    await eventually(`round ${round} is in force`, async () => (await config(a)).version === 2 + round ? true : undefined)
+  }
+  let place = 0
+  await write(0)
+  place = address((await a.mappings())[0]!.local).port
+  const back = (await b.json<{ local: string }>('map', '0:agent-i:90')).local
+  await eventually('both ways work', async () => await talk(stage, address(back), Buffer.from('x')).then(() => true, () => undefined))
+  const streams = [await greeted(address(back)), await greeted({ host: '127.0.0.1', port: place })]
+  const loads = [requests(address(back)), requests({ host: '127.0.0.1', port: place })]
+  for (let round = 1; round <= 16; round++) {
+    await write(round)
+    await pause(50)
+  }
+  for (const load of loads) {
+    const { done, failed } = await load.stop()
+    t.diagnostic(`${done} connections during 16 changes`)
+    assert.deepEqual([failed, done > 50], [[], true])
+  }
+  for (const stream of streams) stream.write('still')
+  for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString()))) assert.equal(text, 'still')
+})
+
+test('so do those of datagrams: the local port stays, and the next datagram of a client goes by the new settings', async () => {
+  const { a, file } = await follower('agent-l', [])
+  const udp = createSocket('udp4').on('message', (bytes, from) => udp.send(bytes, from.port, from.address))
+  await new Promise<void>((resolve) => { udp.bind(0, '127.0.0.1', resolve) })
+  stage.defer(async () => { udp.close() })
+  await b.trusts('agent-l')
+  const write = async (round: number): Promise<string> => {
+    await writeFile(file, `${fileText('agent-l', [`{ name: two, peer: agent-b, port: "92/udp", local: "127.0.0.1:0", clients: ["127.0.0.0/${8 + round}"] }`])}expose: [{ port: "91/udp", target: "127.0.0.1:${udp.address().port}", limits: { connections: ${100 + round} } }]\n`)
+    await eventually(`round ${round} is in force`, async () => (await config(a)).version === 2 + round ? true : undefined)
+    return (await a.mappings())[0]!.local
+  }
+  const local = await write(0)
+  const back = address((await b.json<{ local: string }>('map', '0:agent-l:91/udp')).local)
+  const client = createSocket('udp4')
+  stage.defer(async () => { client.close() })
+  const answers: string[] = []
+  client.on('message', (bytes) => answers.push(bytes.toString()))
+  for (let round = 1; round <= 4; round++) {
+    const sent = `round ${round}`
+    await eventually(`${sent} comes back`, async () => {
+      client.send(sent, back.port, back.host)
+      await pause(20)
+      return answers.includes(sent) || undefined
+    })
+    assert.equal(await write(round), local)
+  }
+})
+
+test('http, proxy, dns and observe come, move and go with the file; what is open in them stays; all of it or nothing', async () => {
+  const { a, write, file } = await follower('agent-j', [])
+  const section = (text: string): Promise<void> => writeFile(file, `${fileText('agent-j', [])}${text}`)
+  await section('http: { listen: "127.0.0.1:0" }\nproxy: { listen: "127.0.0.1:0" }\ndns: { listen: "127.0.0.1:0" }\nobserve: { listen: "127.0.0.1:0" }\n')
+  const reloaded = await a.program.event('reloaded')
+  assert.deepEqual([...reloaded['sections'] as string[]].sort(), ['dns', 'http', 'observe', 'proxy'])
+  const first = await a.status()
+  assert.equal(await httpStatus(first.http!, 'nobody.example'), 404)
+  assert.equal(await httpStatus(first.observe!, '127.0.0.1'), 200)
+  assert.equal((await a.cli('drain')).code, 0)
+  for (const place of [first.http!, first.proxy!, first.dns!]) await assert.rejects(open(stage, address(place)), place)
+  assert.equal((await a.cli('drain', '--undo')).code, 0)
+  assert.equal(await httpStatus(first.http!, 'nobody.example'), 404)
+  const tunnel = await open(stage, address(first.proxy!))
+  tunnel.write('CONNECT agent-b:80 HTTP/1.1\r\n\r\n')
+  assert.match((await some(tunnel)).toString(), /^HTTP\/1.1 200/)
+  const taken = await echo(stage)
+  await section(`proxy: { listen: "${first.proxy!}" }\ndns: { listen: "${taken.address}" }\n`)
+  await eventually('it is refused', async () => /is in use/.test((await config(a)).error ?? '') ? true : undefined)
+  const same = await a.status()
+  assert.deepEqual([same.http, same.proxy, same.dns, same.observe], [first.http, first.proxy, first.dns, first.observe])
+  assert.deepEqual([await httpStatus(first.http!, 'nobody.example'), await httpStatus(first.observe!, '127.0.0.1')], [404, 200])
+  await section('http: { listen: "127.0.0.1:0" }\nproxy: { listen: "127.0.0.2:0" }\n')
+  await eventually('the proxy has moved', async () => (await a.status()).proxy?.startsWith('127.0.0.2:') === true ? true : undefined)
+  const { dns, observe, http } = await a.status()
+  assert.deepEqual([dns, observe, http], [undefined, null, first.http])
+  for (const gone of [first.proxy!, first.dns!, first.observe!]) await assert.rejects(open(stage, address(gone)), gone)
+  tunnel.write('still')
+  assert.equal((await some(tunnel)).toString(), 'still')
+  await write([])
+  await eventually('the front is gone', async () => (await a.status()).http === null ? true : undefined)
+  tunnel.write('open')
+  assert.equal((await some(tunnel)).toString(), 'open')
+})
+
+test('port 7 exposed while the gateway runs takes the place of the echo service, which is back when it goes', async () => {
+  const { a } = await follower('agent-k', [])
+  const own = await echo(stage)
+  await b.trusts('agent-k')
+  const { local } = await b.json<{ local: string }>('map', '0:agent-k:7')
+  const through = async (): Promise<number> => {
+    assert.equal((await talk(stage, address(local), Buffer.from('hello'))).toString(), 'hello')
+    return own.accepted
+  }
+  assert.equal(await through(), 0)
+  assert.equal((await a.cli('expose', `7=${own.address}`)).code, 0)
+  assert.equal(await through(), 1)
+  assert.equal((await a.cli('unexpose', '7')).code, 0)
+  assert.equal(await through(), 1)
+})
+
 interface Following {
   readonly a: Gateway
   readonly file: string
@@ -167,6 +275,16 @@ function fileText (name: string, maps: readonly string[], trust: readonly string
 
 async function config (gateway: Gateway): Promise<{ readonly version: number, readonly file: string | null, readonly error: string | null }> {
   return (await gateway.status()).config!
+}
+
+async function httpStatus (local: string, host: string): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const { host: ip, port } = address(local)
+    get({ host: ip, port, agent: false, headers: { host } }, (response) => {
+      resolve(response.statusCode!)
+      response.resume()
+    }).on('error', reject)
+  })
 }
 
 async function greeted (to: Address): Promise<Socket> {

@@ -14,7 +14,7 @@ let stage: Stage
 before(async () => { stage = await Stage.open() })
 after(async () => stage.close())
 
-test('ssh and sftp through a mapping, and ssh through the proxy by name', async (t) => {
+test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name', async (t) => {
   // An sshd of our own: its key, its configuration, keys only, this user.
   const [sshd, ssh, sftp, keygen] = ['sshd', 'ssh', 'sftp', 'ssh-keygen'].map(findProgram)
   if (sshd === undefined || ssh === undefined || sftp === undefined || keygen === undefined) return t.skip('not installed: sshd, ssh, sftp or ssh-keygen')
@@ -34,6 +34,21 @@ test('ssh and sftp through a mapping, and ssh through the proxy by name', async 
   const moved = await stage.run(sftp, [...options, '-P', String(port), '-b', stage.path('batch'), `${user}@${host}`], { timeoutMs: 30_000 })
   assert.equal(moved.code, 0, moved.stderr)
   assert.ok((await readFile(stage.path('back.bin'))).equals(noise(3_000_000)))
+  const rsync = findProgram('rsync')
+  if (rsync === undefined) t.diagnostic('not installed: rsync')
+  else {
+    // Twice: whole, then only what differs.
+    await mkdir(stage.path('tree', 'inner'), { recursive: true })
+    await writeFile(stage.path('tree', 'one.bin'), noise(2_000_000, 2))
+    await writeFile(stage.path('tree', 'inner', 'two.txt'), 'two')
+    for (const text of ['two', 'another two']) {
+      await writeFile(stage.path('tree', 'inner', 'two.txt'), text)
+      const synced = await stage.run(rsync, ['-a', '-z', '--delete', '-e', [ssh, ...options, '-p', String(port)].join(' '), `${stage.path('tree')}/`, `${user}@${host}:${stage.path('copy')}/`], { timeoutMs: 30_000 })
+      assert.equal(synced.code, 0, synced.stderr)
+      assert.ok((await readFile(stage.path('copy', 'one.bin'))).equals(noise(2_000_000, 2)))
+      assert.equal(await readFile(stage.path('copy', 'inner', 'two.txt'), 'utf8'), text)
+    }
+  }
   const nc = findProgram('nc')
   if (nc === undefined) return t.diagnostic('not installed: nc, so no ProxyCommand')
   const { proxy } = a.ready as unknown as { readonly proxy: string }

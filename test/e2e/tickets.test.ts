@@ -39,7 +39,7 @@ async function get (local: string): Promise<Ran> {
 async function hello (program: Program): Promise<void> {
   const { local } = await program.event('mapped')
   const { stdout, stderr } = await get(String(local))
-  assert.equal(stdout, 'hello from behind the ticket', stderr)
+  assert.equal(stdout, 'hello from behind the ticket', `${stderr}${JSON.stringify(program.logs.slice(-10))}`)
 }
 
 /** A guest that ends with this error. */

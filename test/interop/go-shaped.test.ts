@@ -13,7 +13,7 @@ import type { OverlayStream } from '../../src/runtime/overlay.ts'
 import { startRendezvous } from '../../src/server/rendezvous.ts'
 import type { Rendezvous } from '../../src/server/rendezvous.ts'
 import { serveHandshakes } from '../../src/services/handshake.ts'
-import { serveWellKnown } from '../../src/services/well-known.ts'
+import { WellKnown } from '../../src/services/well-known.ts'
 import { encodeDataFrame } from '../../src/wire/data-frame.ts'
 import { eventually } from '../e2e/harness.ts'
 import { noise } from '../e2e/servers.ts'
@@ -33,7 +33,7 @@ before(async () => {
     identityFile: join(dir, 'identity.json'), trust: ['open', 'closed'], pinned: {},
   }, silentLogger, () => {})
   await serveHandshakes(ours, silentLogger)
-  await serveWellKnown(ours, { stateDir: dir, taken: [] }, silentLogger, () => {})
+  await new WellKnown(ours, dir, silentLogger, () => {}).serve(new Set())
   await ours.whenRegistered(5_000)
   open = await UdpGoNode.start(rendezvous, 'open', { isPublic: true })
   closed = await UdpGoNode.start(rendezvous, 'closed', { heartbeatMs: 1_000 })

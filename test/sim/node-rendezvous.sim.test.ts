@@ -77,3 +77,16 @@ test('nodes of one network trust each other when one asks; one outside waits for
   assert.equal(a.core.context.trust.isTrusted(stranger.nodeId), false)
   assert.deepEqual(a.core.context.trust.pending.map(({ nodeId }) => nodeId), [stranger.nodeId])
 })
+
+test('the registry shows the tags that a node was given, and leaves those of others alone', () => {
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
+  const a = sim.node('agent-a', { tags: ['ci', 'web'] })
+  const tags = (): unknown => (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: a.nodeId }) as { tags?: unknown }).tags
+  sim.until('tagged', 10_000, () => a.registered && tags() !== undefined)
+  assert.deepEqual(tags(), ['ci', 'web'])
+  const asked = sim.registry.requests.filter((type) => type === 'set_tags').length
+  const b = sim.node('agent-b')
+  sim.until('registered', 10_000, () => b.registered)
+  sim.run(5_000)
+  assert.equal(sim.registry.requests.filter((type) => type === 'set_tags').length, asked)
+})

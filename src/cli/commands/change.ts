@@ -23,12 +23,14 @@ export function addChange (cli: Cli): void {
       if (spec.startsWith(TICKET_PREFIX)) return await mapRunning(out, client, spec, local, edit)
       const record = await client.map(spec, edit)
       out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`])
+      out.undo(`pilotgate unmap ${record.name}${edit.save === true ? ' --save' : ''}`)
     })
   starter(cli, 'expose', 'offer a local service: PORT=TARGET[,allow=PEER]..., or a local port alone for the holder of the ticket that it prints', ['pilotgate expose 3000', 'pilotgate expose 80=3000 --for 2h', 'pilotgate expose 5432=127.0.0.1:5432,allow=agent-a --save'],
     async (out, client, spec, edit) => {
       if (isPortAlone(spec)) return await exposeRunning(out, cli.world, client, spec, edit)
       const record = await client.expose(spec, edit)
       out.result(record, [`exposed ${exposedLine(record)}, as ${record.name}`])
+      out.undo(`pilotgate unexpose ${record.name}${edit.save === true ? ' --save' : ''}`)
     })
   withEdit(withAdmin(cli.add(cli.program, 'unmap <name>', 'take a mapping away; its open connections go on until they end', ['pilotgate unmap agent-b:80'])))
     .action(cli.action(async (out, name: string, options: ChangeOptions) => {

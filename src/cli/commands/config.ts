@@ -57,5 +57,5 @@ export function changeLines ({ changes, restart }: ConfigChange): string[] {
 
 const KINDS = [
   ['mapped', '+', 'mapping'], ['unmapped', '-', 'mapping'], ['remapped', '~', 'mapping'],
-  ['exposed', '+', 'exposure'], ['unexposed', '-', 'exposure'], ['reexposed', '~', 'exposure'], ['trust', '+', 'trust'],
+  ['exposed', '+', 'exposure'], ['unexposed', '-', 'exposure'], ['reexposed', '~', 'exposure'], ['trust', '+', 'trust'], ['sections', '~', 'section'],
 ] as const

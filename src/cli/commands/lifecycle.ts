@@ -48,6 +48,7 @@ async function drain (out: Output, world: World, client: AdminClient, { expose, 
   }
   unsubscribe()
   out.result(record, [record.connections === 0 ? 'drained: no connection is open' : `still draining; ${plural(record.connections, 'connection')} open`])
+  out.undo(`pilotgate drain --undo${expose === undefined ? '' : ` --expose ${expose}`}`)
 }
 
 async function down (out: Output, world: World, client: AdminClient): Promise<void> {

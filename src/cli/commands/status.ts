@@ -20,6 +20,7 @@ export function statusLines (status: StatusRecord, heading: (text: string) => st
     ...status.udp === null ? [] : [['udp', status.udp] as [string, string]],
     ['admin', status.admin],
     ...standing(status),
+    ...fronts(status),
     ['peers', String(status.peers)],
     ['connections', String(status.connections)],
     ['memory', `${formatBytes(status.memory.rssBytes)} resident, ${formatBytes(status.memory.heapBytes)} heap`],
@@ -28,6 +29,16 @@ export function statusLines (status: StatusRecord, heading: (text: string) => st
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
   return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
+}
+
+/** The local ports that lead to every peer, and what others may look at. */
+function fronts ({ http, proxy, dns, observe }: StatusRecord): [string, string][] {
+  return [
+    ...http === null ? [] : [['http', `${http}, as http://PEER.pilot.localhost:${http.slice(http.lastIndexOf(':') + 1)}/`] as [string, string]],
+    ...proxy === undefined ? [] : [['proxy', `${proxy}, SOCKS5 and HTTP CONNECT`] as [string, string]],
+    ...dns === undefined ? [] : [['dns', dns] as [string, string]],
+    ...observe === undefined || observe === null ? [] : [['observe', `http://${observe}/`] as [string, string]],
+  ]
 }
 
 function standing ({ registry, beacon, nat, daemon }: StatusRecord): [string, string][] {

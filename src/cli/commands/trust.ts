@@ -26,12 +26,14 @@ export function addTrust (cli: Cli): void {
     .action(cli.action(async (out, peer: string, reason: string | undefined, options: ReaderOptions) => {
       const record = await clientOf(options, cli.world).requestTrust(peer, reason ?? '')
       out.result(record, [record.state === 'approved' ? `${record.peer} and we trust each other` : `asked ${record.peer}; it has to approve`])
+      out.undo(`pilotgate trust revoke ${record.peer}`)
     }))
   for (const { name, summary, done, act } of ACTS) {
     withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`]))
       .action(cli.action(async (out, peer: string, options: ReaderOptions) => {
         const record = await act(clientOf(options, cli.world), peer)
         out.result(record, [record.nodeId === 0 ? `${done} ${record.hostname ?? peer}: it had been asked and has not answered` : `${done} ${formatNode(record)}`])
+        if (name !== 'reject') out.undo(`pilotgate trust ${name === 'approve' ? 'revoke' : 'request'} ${record.hostname ?? record.address}`)
       }))
   }
 }

@@ -12,6 +12,7 @@ import { dialling } from './dialling.ts'
 import type { Hop } from './hop.ts'
 import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
+import { Paced } from './paced.ts'
 import { sniff } from './sniff.ts'
 
 export class HttpExposure {
@@ -28,8 +29,11 @@ export class HttpExposure {
     this.#http2 = new Http2(log)
   }
 
-  /** @param first a connection to the target that stands already; `open` makes further ones. */
-  serve (stream: OverlayStream, first: Socket, open: () => Promise<Socket>): void {
+  /**
+   * @param first a connection to the target that stands already; `open` makes further ones.
+   * @param pace where bytes are limited, as in splice.ts.
+   */
+  serve (stream: OverlayStream, first: Socket, open: () => Promise<Socket>, pace: ((bytes: number) => number) | undefined): void {
     let ready: Socket | undefined = first.on('error', () => {}) // 'close' follows
     const connect = async (): Promise<Socket> => {
       const socket = ready?.destroyed === false ? ready : await open()
@@ -45,7 +49,9 @@ export class HttpExposure {
       ready?.destroy()
       agent.destroy()
     })
-    sniff(stream, (version) => (version === 2 ? this.#http2 : this.#http1).accept(stream, () => this.#hop(stream, agent, connect)))
+    const wire = pace === undefined ? stream : new Paced(stream, pace)
+    wire.on('error', () => {})
+    sniff(wire, (version) => (version === 2 ? this.#http2 : this.#http1).accept(wire, () => this.#hop(stream, agent, connect)))
   }
 
   /** Streams with no request under way end, the others after theirs. */

@@ -35,6 +35,7 @@ export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, ta
     const body = {
       pipe: (request: ClientRequest): void => {
         out = request
+        request.on('information', (news) => { if (!settled) inform(res, req.httpVersion, news) })
         request.once('response', (answer: IncomingMessage) => {
           if (settled) return
           settled = true
@@ -56,6 +57,19 @@ export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, ta
   }
   req.headers = requestHeaders(req.rawHeaders, hop.caller) as IncomingMessage['headers']
   send()
+}
+
+/** Early hints (RFC 8297) go on; an answer to `Expect` was given by us already, and other news of that kind are nobody's. */
+function inform (res: ServerResponse, version: string, { statusCode, rawHeaders }: { readonly statusCode: number, readonly rawHeaders: readonly string[] }): void {
+  if (statusCode !== EARLY_HINTS || version !== '1.1' || res.headersSent) return
+  const hints: Record<string, string | string[]> = {}
+  for (const [name, value] of pairs(responseHeaders(rawHeaders, false))) {
+    const before = hints[name.toLowerCase()]
+    hints[name.toLowerCase()] = before === undefined ? value : [before, value].flat()
+  }
+  try {
+    res.writeEarlyHints(hints)
+  } catch {} // a link that Node does not write: hints are no more than that
 }
 
 /** The response as it comes. `onRefused`: its head cannot be sent, nothing has been. */
@@ -114,4 +128,5 @@ const proxy = httpProxy.createProxyServer({})
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 /** RFC 9112 §4; the parser takes more than may be sent. */
 const REASON = /^[\t\x20-\x7e\x80-\xff]*$/
+const EARLY_HINTS = 103
 const NO_BODY: ReadonlySet<number> = new Set([204, 304])

@@ -12,6 +12,7 @@ import type { NodeId } from '../../base/types.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import type { ConnectionTable } from '../connections.ts'
+import type { WhoisEntry } from '../whois.ts'
 import { dialling } from './dialling.ts'
 import type { Hop, HopAbout } from './hop.ts'
 import { destinationOf } from './hosts.ts'
@@ -20,6 +21,7 @@ import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { IDLE_MS, MAX_CLIENTS, MAX_IDLE_PER_PEER, MAX_PER_PEER } from './limits.ts'
 import { sniff } from './sniff.ts'
+import { isGroup } from '../specs.ts'
 
 export interface HttpFrontDeps {
   readonly node: Overlay
@@ -37,6 +39,7 @@ export class HttpFront {
   readonly #http1: Http1
   readonly #http2: Http2
   readonly #nodes = new Map<string, NodeId>() // peers that were reached, for the log
+  readonly #clients = new Map<string, Destination & { readonly openedAt: number }>() // that have asked for something, by ip:port
   #local = ''
 
   constructor (deps: HttpFrontDeps) {
@@ -79,13 +82,27 @@ export class HttpFront {
     for (const socket of Object.values(this.#agent.freeSockets).flat()) socket?.destroy()
   }
 
-  #onClient (socket: Socket): void {
-    socket.on('error', () => {}) // 'close' follows
-    sniff(socket, (version) => (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => this.#hop(authority)))
+  /** Whom this client asked last: its connection may lead to several, one after the other or, with HTTP/2, at a time. */
+  findClient (end: string): WhoisEntry | undefined {
+    const client = this.#clients.get(end)
+    if (client === undefined) return undefined
+    const { service, peer, openedAt } = client
+    return { direction: 'map', service, peer, nodeId: this.#nodeOf(peer) ?? null, openedMs: Math.round(performance.now() - openedAt) }
   }
 
-  #hop (authority: string | undefined): Hop {
-    const destination = destinationOf(authority, this.#deps.mappings())
+  #onClient (socket: Socket): void {
+    const end = formatEndpoint({ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
+    const openedAt = performance.now()
+    socket.on('error', () => {}) // 'close' follows
+    socket.once('close', () => this.#clients.delete(end))
+    sniff(socket, (version) => (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => {
+      const destination = destinationOf(authority, this.#deps.mappings())
+      this.#clients.set(end, { ...destination, openedAt })
+      return this.#hop(destination)
+    }))
+  }
+
+  #hop (destination: Destination): Hop {
     const { peer, mapping, port } = destination
     const host = mapping ?? peer
     const about = (): HopAbout => this.#about(destination)
@@ -94,10 +111,13 @@ export class HttpFront {
 
   #about ({ service, peer }: Destination): HopAbout {
     const { node } = this.#deps
-    const nodeId = this.#nodes.get(peer)
+    const nodeId = this.#nodeOf(peer)
     const via = nodeId === undefined ? undefined : node.pathTo(nodeId)?.kind
     return { http: 'front', service, peer, ...nodeId !== undefined && { nodeId }, ...via !== undefined && { via } }
   }
+
+  /** Of several peers it cannot be told from outside which one had a request. */
+  #nodeOf (peer: string): NodeId | undefined { return isGroup(peer) ? undefined : this.#nodes.get(peer) }
 
   /** @param host mapping, or else peer. @throws PilotError: what dialling throws, TOO_MANY. */
   async #dial (host: string, port: number): Promise<OverlayStream> {

@@ -15,7 +15,7 @@ import { answerFailure } from './failure.ts'
 import { forward, hasBody } from './forward.ts'
 import { listOf, pairs } from './headers.ts'
 import type { Hop, Route } from './hop.ts'
-import { KEEP_ALIVE_MS, MAX_HEADER_BYTES, MAX_HEADERS } from './limits.ts'
+import { HEAD_CHECK_MS, HEAD_MS, KEEP_ALIVE_MS, MAX_HEADER_BYTES, MAX_HEADERS } from './limits.ts'
 import { lastResponse, upgrade } from './upgrade.ts'
 
 interface Connection {
@@ -37,10 +37,12 @@ export class Http1 {
   readonly #open = new Map<Duplex, Connection>()
   #draining = false
 
-  constructor (log: Logger) {
+  /** @param heads how long the head of a request may take, and how often that is looked at, ms. */
+  constructor (log: Logger, heads = { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_CHECK_MS }) {
     this.#log = log
-    // Never listens: connections are handed in. Uploads and event streams may take for ever, so nothing times a request.
-    this.#server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true })
+    // Never listens: connections are handed in. Uploads and event streams may take for ever, so nothing times a request but its head.
+    this.#server = createServer({ ...heads, maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true })
+    this.#server.emit('listening') // from then on Node looks at the heads; test/e2e/http-hostile.test.ts holds it to that
     this.#server.maxHeadersCount = MAX_HEADERS
     this.#server.on('request', (req, res) => this.#onRequest(req, res))
     this.#server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head))
@@ -49,7 +51,10 @@ export class Http1 {
 
   accept (socket: Duplex, route: Route): void {
     this.#open.set(socket, { route, active: new Set() })
-    socket.once('close', () => this.#open.delete(socket))
+    socket.once('close', () => {
+      this.#open.delete(socket)
+      this.#restIfEmpty()
+    })
     this.#server.emit('connection', socket)
   }
 
@@ -60,6 +65,12 @@ export class Http1 {
       if (active.size === 0) (socket as Socket).destroySoon()
       for (const res of active) res.shouldKeepAlive = false // says so, if it has not begun
     }
+    this.#restIfEmpty()
+  }
+
+  /** Nobody comes any more: Node stops looking. */
+  #restIfEmpty (): void {
+    if (this.#draining && this.#open.size === 0) this.#server.close()
   }
 
   #onRequest (req: IncomingMessage, res: ServerResponse): void {
@@ -114,15 +125,17 @@ export class Http1 {
   /** What the parser refuses. Node's own answer would be followed by a reset, which on the overlay overtakes it. */
   #onBadRequest (error: NodeJS.ErrnoException, socket: Duplex): void {
     const answering = (this.#open.get(socket)?.active.size ?? 0) > 0
-    if (answering || !socket.writable || !error.code?.startsWith('HPE_')) {
+    const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+    if (answering || !socket.writable || !(isLate || error.code?.startsWith('HPE_') === true)) {
       socket.destroy()
       return
     }
-    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    const status = isLate ? '408 Request Timeout' : error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    const code = isLate ? 'TIMED_OUT' : 'USAGE'
     const text = `${status}\n${error.message}\n`
-    socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nPilot-Error: USAGE\r\n\r\n${text}`)
+    socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nPilot-Error: ${code}\r\n\r\n${text}`)
     ;(socket as Socket).destroySoon()
-    this.#log.info({ status: Number(status.slice(0, 3)), code: 'USAGE', reason: error.message }, 'request')
+    this.#log.info({ status: Number(status.slice(0, 3)), code, reason: error.message }, 'request')
   }
 
   #hop (req: IncomingMessage, access: Access, route: Route | undefined, fail: (error: PilotError) => void): Hop | undefined {

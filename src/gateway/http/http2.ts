@@ -15,6 +15,7 @@ import type { Access, Tally } from './access-log.ts'
 import { answerFailure2, failureOf } from './failure.ts'
 import { requestHeaders2, requestTrailers2 } from './headers.ts'
 import type { Hop, Route } from './hop.ts'
+import { isExtendedConnect, openWebSocket2 } from './web-socket2.ts'
 import { CONNECTION_WINDOW_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_STREAMS, SESSION_MEMORY_MB, WINDOW_BYTES } from './limits.ts'
 
 export class Http2 {
@@ -27,7 +28,7 @@ export class Http2 {
 
   accept (socket: Duplex, route: Route): void {
     const session = performServerHandshake(socket, {
-      settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
+      settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enableConnectProtocol: true },
       maxHeaderListPairs: MAX_HEADERS, maxSessionMemory: SESSION_MEMORY_MB,
     })
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
@@ -62,6 +63,11 @@ export class Http2 {
     })
     try {
       hop = route(access.host === '' ? undefined : access.host)
+      if (isExtendedConnect(headers)) {
+        const to = hop
+        openWebSocket2(stream, headers, to, tally, (error) => this.#fail(stream, headers, failureOf(error, to), tally))
+        return
+      }
       if (headers[':method'] === 'CONNECT') throw new PilotError('USAGE', 'CONNECT is not carried over HTTP/2')
       const upstream = await upstreams.get(hop)
       if (stream.destroyed || stream.closed) return

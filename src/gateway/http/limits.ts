@@ -26,3 +26,8 @@ export const CONNECTION_WINDOW_BYTES = 16 << 20
 export const MAX_STREAMS = 1_000
 /** What Node keeps for one HTTP/2 connection, MB; its default of 10 refuses streams that slow readers hold up. */
 export const SESSION_MEMORY_MB = 64
+
+/** For a client to say which HTTP it speaks, and to finish the head of each HTTP/1.1 request, ms. Browsers open connections ahead and close them unused. */
+export const HEAD_MS = 60_000
+/** How often heads that last too long are looked for, ms. */
+export const HEAD_CHECK_MS = 10_000

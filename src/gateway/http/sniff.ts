@@ -1,8 +1,11 @@
 /** HTTP/1 or HTTP/2? The preface of HTTP/2 (RFC 9113 §3.4) begins with a method that HTTP/1 reserves and never uses. */
 import type { Duplex } from 'node:stream'
+import { HEAD_MS } from './limits.ts'
 
-/** Calls back once enough bytes are there; they are put back first. A connection that ends before that is closed. */
-export function sniff (socket: Duplex, onVersion: (version: 1 | 2) => void): void {
+/** Calls back once enough bytes are there; they are put back first. A connection that ends before that, or says nothing for so long, is closed. */
+export function sniff (socket: Duplex, onVersion: (version: 1 | 2) => void, patienceMs: number = HEAD_MS): void {
+  const late = setTimeout(() => socket.destroy(), patienceMs)
+  socket.once('close', () => clearTimeout(late))
   let seen = Buffer.alloc(0)
   const look = (): void => {
     const more = socket.read() as Buffer | null
@@ -10,6 +13,7 @@ export function sniff (socket: Duplex, onVersion: (version: 1 | 2) => void): voi
     seen = Buffer.concat([seen, more])
     const known = seen.length >= PREFACE.length || !PREFACE.startsWith(seen.toString('latin1'))
     if (!known) return // "P" may still be POST
+    clearTimeout(late)
     socket.off('readable', look)
     socket.off('end', ended)
     socket.unshift(seen)

@@ -62,14 +62,20 @@ export function lastResponse (req: IncomingMessage, socket: Duplex): ServerRespo
   return res
 }
 
+/** An HTTP/2 stream has no `destroySoon`, and ends when it has been ended. */
+function soon (to: Duplex): void {
+  if ('destroySoon' in to) (to as Socket).destroySoon()
+  else to.end()
+}
+
 /** Each end ends the other's; an abrupt one does so abruptly. */
-function join (socket: Duplex, upstream: Duplex, tally: Tally, onClosed: () => void): void {
+export function join (socket: Duplex, upstream: Duplex, tally: Tally, onClosed: () => void): void {
   let open = 2
   const pass = (from: Duplex, to: Duplex, count: (bytes: number) => void): void => {
     from.on('data', (part: Buffer) => count(part.length))
     from.on('error', () => to.destroy())
     from.once('close', () => {
-      if (from.readableEnded) (to as Socket).destroySoon() // no pipe reads it any more
+      if (from.readableEnded) soon(to) // no pipe reads it any more
       else to.destroy()
       open -= 1
       if (open === 0) onClosed()

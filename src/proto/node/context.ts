@@ -43,6 +43,7 @@ export interface NodeOptions {
   readonly hostname: string | undefined
   readonly public: boolean
   readonly networks: readonly Membership[] // of the registry, to be joined
+  readonly tags?: readonly string[] | undefined // that the registry shows others; absent: left as they are there
   /** Keys that are certain, whatever a registry says. */
   readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
   /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */

@@ -1,6 +1,7 @@
 /**
- * Networks of the registry that the operator had us join. Who shares one with us is told by the registry where we are,
- * and is trusted without a question (trust.md §4.2): the operator named the network, and its members are its owner's affair.
+ * Networks of the registry that the operator had us join, and our tags there. Who shares a network with us is told by the
+ * registry where we are, and is trusted without a question (trust.md §4.2): the operator named the network, and its members
+ * are its owner's affair.
  */
 import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { Instant } from '../../base/types.ts'
@@ -27,7 +28,10 @@ export class Memberships {
   }
 
   onRegistered (now: Instant): void {
-    if (this.#context.options.networks.length > 0) this.#joinAt = now
+    const { nodeId, options, registry } = this.#context
+    if (options.networks.length > 0) this.#joinAt = now
+    if (options.tags === undefined) return
+    registry.request(now, { type: 'set_tags', node_id: nodeId, tags: options.tags, signature: this.#sign(challenges.setTags(nodeId)) }, { kind: 'set_tags' })
   }
 
   handleTimeout (now: Instant): void {
@@ -35,7 +39,7 @@ export class Memberships {
     this.#joinAt = Infinity
     const { nodeId, options, registry } = this.#context
     for (const { network, token } of options.networks) {
-      const signature = toBase64(options.identity.sign(utf8(challenges.joinNetwork(nodeId, network))))
+      const signature = this.#sign(challenges.joinNetwork(nodeId, network))
       registry.request(now, { type: 'join_network', node_id: nodeId, network_id: network, ...(token !== undefined && { token }), signature }, { kind: 'join', network })
     }
   }
@@ -51,5 +55,9 @@ export class Memberships {
     this.#joined.delete(network)
     this.#joinAt = Math.min(this.#joinAt, now + JOIN_AGAIN_MS)
     if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
+  }
+
+  #sign (text: string): string {
+    return toBase64(this.#context.options.identity.sign(utf8(text)))
   }
 }

@@ -269,7 +269,7 @@ export class OverlayCore {
     const challenge = utf8(handshakeChallenge(from, this.context.nodeId))
     if (signature === undefined || !verifySignature(peer.key, challenge, signature)) return 'bad_signature'
     const revoked = this.standing.handleDirect(now, from, HANDSHAKE_KINDS[message.type], peer.key, peer.hostname, message.justification)
-    if (revoked) this.revokeTrust(now, from)
+    if (revoked) this.revokeTrust(now, from, 'peer')
     return undefined
   }
 
@@ -302,9 +302,9 @@ export class OverlayCore {
   }
 
   /** Ends trust and, with it, every stream of that node. @returns false when it was not trusted. */
-  revokeTrust (now: Instant, node: NodeId): boolean {
+  revokeTrust (now: Instant, node: NodeId, origin: 'local' | 'peer' = 'local'): boolean {
     const hostname = this.context.trust.hostnameOf(node)
-    if (!this.context.trust.revoke(node)) return false
+    if (!this.context.trust.revoke(node, origin === 'local')) return false
     this.standing.revoke(now, node)
     const peer = this.context.peers.get(node)
     if (peer !== undefined) {

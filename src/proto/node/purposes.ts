@@ -7,6 +7,7 @@ export type Purpose =
   | { readonly kind: 'heartbeat' }
   | { readonly kind: 'set_hostname' }
   | { readonly kind: 'set_visibility' }
+  | { readonly kind: 'set_tags' }
   | { readonly kind: 'poll' }
   | { readonly kind: 'wish', readonly wish: Wish }
   | { readonly kind: 'wish_name', readonly wish: Wish }

@@ -144,6 +144,7 @@ export class Standing {
       case 'respond':
       case 'revoke':
       case 'set_visibility':
+      case 'set_tags':
         if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
         return true
       default: return false
@@ -383,7 +384,7 @@ export class Standing {
     const rejected = verdict === undefined && now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
     if (rejected) return this.respond(now, node, false)
     if (verdict === undefined && networks === undefined && this.#memberships.any && !trust.isTrusted(node)) return this.#lookFirst(now, node, request, undefined)
-    const network = this.#memberships.shared(networks ?? [])
+    const network = trust.hasRevoked(key) ? undefined : this.#memberships.shared(networks ?? [])
     const fate = trust.handleRequest({ node, hostname, key, justification: request.justification, time: options.timestamp(now), isExpected: network !== undefined || verdict === 'accept' })
     if (fate === 'already_trusted') this.respond(now, node, true)
     else if (fate === 'approve') {

@@ -5,7 +5,7 @@
  */
 import { equalBytes, fromBase64, toBase64 } from '../../base/bytes.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { PendingEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
+import type { PendingEntry, RevokedEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
 
 /** What a request of somebody else leads to. */
 export type RequestFate = 'pending' | 'still_pending' | 'approve' | 'already_trusted' | 'key_changed' | 'full'
@@ -39,6 +39,8 @@ export class TrustBook {
   readonly #hostnames = new Map<NodeId, string>() // for people; the registry is the authority
   /** Trust given under node ids that mean other nodes now, by key: not in force until its owner is found again. */
   readonly #displaced = new Map<string, TrustedEntry>()
+  /** Whose trust we took back, by key: neither a standing wish nor a shared network gives it again, only a person. */
+  readonly #revoked = new Map<string, RevokedEntry>()
   /** Something that the trust file holds has changed since `takeDirty`. */
   #dirty = false
 
@@ -48,6 +50,7 @@ export class TrustBook {
       if (entry.hostname !== undefined) this.#hostnames.set(entry.nodeId, entry.hostname)
     }
     for (const entry of file.pending) this.#pending.set(entry.nodeId, entry)
+    for (const entry of file.revoked ?? []) this.#revoked.set(entry.publicKey, entry)
   }
 
   save (): TrustFile {
@@ -55,7 +58,7 @@ export class TrustBook {
       const hostname = this.#hostnames.get(entry.nodeId)
       return hostname === undefined ? entry : { ...entry, hostname }
     })
-    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()] }
+    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()], ...this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] } }
   }
 
   takeDirty (): boolean {
@@ -95,8 +98,19 @@ export class TrustBook {
     this.#hostnames.set(node, hostname)
   }
 
-  /** We want to be trusted by this peer, and will approve its request. */
+  /** Whether we took back the trust of whom this wish names. */
+  isRevoked (wish: Wish): boolean { return this.#revokedBy(wish).length > 0 }
+
+  /** Whether we took back the trust of the owner of this key. */
+  hasRevoked (key: Uint8Array): boolean { return this.#revoked.has(toBase64(key)) }
+
+  #revokedBy ({ node, hostname }: Wish): readonly RevokedEntry[] {
+    return [...this.#revoked.values()].filter((entry) => entry.nodeId === node || (hostname !== undefined && entry.hostname === hostname))
+  }
+
+  /** We want to be trusted by this peer, and will approve its request. A revocation of ours is thereby lifted. */
   wish (wish: Wish): void {
+    for (const { publicKey } of this.#revokedBy(wish)) this.#dirty = this.#revoked.delete(publicKey) || this.#dirty
     this.#wishes.set(wish.peer, wish)
   }
 
@@ -116,7 +130,7 @@ export class TrustBook {
     }
     if (this.#isImpostor(hostname, key)) return 'key_changed'
     const wish = this.wishFor(node, hostname)
-    if (isExpected || (wish !== undefined && fits(wish, key)) || this.#displaced.has(toBase64(key))) return 'approve'
+    if (isExpected || (wish !== undefined && fits(wish, key) && !this.hasRevoked(key)) || this.#displaced.has(toBase64(key))) return 'approve'
     const waiting = this.#pending.get(node)
     if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
     if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
@@ -155,6 +169,7 @@ export class TrustBook {
   approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string, network = 0): void {
     this.#pending.delete(node)
     this.#displaced.delete(toBase64(key))
+    this.#revoked.delete(toBase64(key))
     const wish = this.wishFor(node, hostname)
     if (wish !== undefined) this.#wishes.delete(wish.peer)
     this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network })
@@ -170,11 +185,17 @@ export class TrustBook {
     return true
   }
 
-  /** @returns false when the node was not trusted. Wishes for it end too. */
-  revoke (node: NodeId): boolean {
-    const wish = this.wishFor(node, this.#hostnames.get(node))
+  /** @param lasting it was us: until a person trusts it again. @returns false when the node was not trusted. Wishes for it end too. */
+  revoke (node: NodeId, lasting = false): boolean {
+    const hostname = this.#hostnames.get(node)
+    const wish = this.wishFor(node, hostname)
     if (wish !== undefined) this.#wishes.delete(wish.peer)
+    const { publicKey = '' } = this.#trusted.get(node) ?? {}
     if (!this.#trusted.delete(node)) return false
+    if (lasting && publicKey !== '') {
+      if (this.#revoked.size >= MAX_REVOKED) this.#revoked.delete(this.#revoked.keys().next().value!)
+      this.#revoked.set(publicKey, { nodeId: node, publicKey, ...hostname !== undefined && { hostname } })
+    }
     this.#pending.delete(node)
     this.#hostnames.delete(node)
     this.#dirty = true
@@ -206,5 +227,7 @@ function fits (wish: Wish, key: Uint8Array): boolean {
   return wish.key === undefined || equalBytes(wish.key, key)
 }
 
+/** Nobody takes back so much; beyond it the oldest is forgotten. */
+const MAX_REVOKED = 1_024
 /** Requests that wait for a person. Beyond it new ones are refused: the list must stay readable. */
 const MAX_PENDING = 256

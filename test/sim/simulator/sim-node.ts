@@ -31,6 +31,7 @@ export interface SimNodeOptions {
   readonly hostname?: string
   readonly public?: boolean
   readonly networks?: readonly Membership[]
+  readonly tags?: readonly string[]
   readonly trust?: readonly string[] // wishes at every start
   readonly beacon?: boolean // default true
   readonly maxDatagram?: number // what the local interface carries, bytes
@@ -192,6 +193,7 @@ export class SimNode {
       hostname: options.hostname,
       public: options.public ?? false,
       networks: options.networks ?? [],
+      tags: options.tags,
       pinnedKeys: options.pinnedKeys ?? new Map(),
       maxDatagram: () => options.maxDatagram ?? 1_472,
       maxSegment: options.maxSegment ?? 61_440,

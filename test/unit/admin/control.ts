@@ -28,7 +28,7 @@ export const BENCH: BenchRecord = {
   throughput: { bytes: 64_000_000, elapsedMs: 420, bitsPerSecond: 1_219_047_619, complete: true }, path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 0.4, mtu: 1400 },
 }
 
-export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [] }
+export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [], sections: [] }
 const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
 
 const PEER: PeerRecord = {

@@ -1,6 +1,7 @@
 /** The configuration while it runs, on a gateway that only remembers: what is worked out, in what order, and what is refused. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -87,6 +88,22 @@ test('without a file there is nothing to reload or to save in', async () => {
   await assert.rejects(live.unexpose('80', {}), { code: 'NOT_FOUND' })
 })
 
+test('the sections that listen change as the rest does: all or nothing, and only what differs', async (t) => {
+  const { live, write, gateway, observed } = await setting(t, 'http: { listen: "127.0.0.1:8088" }', {})
+  await write('proxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
+  assert.deepEqual((await live.diff('x', 'version: 1\nobserve: { listen: "127.0.0.1:9464" }')).changes.sections, ['fronts', 'observe'])
+  assert.deepEqual(observed, [])
+  assert.deepEqual((await live.reload()).changes.sections, ['fronts', 'observe'])
+  assert.deepEqual([observed, live.status().observe, gateway.desired.http, gateway.desired.proxy], [['127.0.0.1:9464'], '127.0.0.1:9464', undefined, { listen: '127.0.0.1:1080' }])
+  gateway.fail = new PilotError('PORT_IN_USE', 'taken')
+  await write('observe: { listen: "127.0.0.1:9465" }')
+  await assert.rejects(live.reload(), { code: 'PORT_IN_USE' })
+  assert.deepEqual([observed, live.status().observe], [['127.0.0.1:9464', '127.0.0.1:9465', '127.0.0.1:9464'], '127.0.0.1:9464'])
+  gateway.fail = undefined
+  await write('map: [{ peer: a, port: 1 }]\nproxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
+  assert.deepEqual((await live.reload()).changes.sections, [], 'these are as they were')
+})
+
 test('the socket offers the methods of both, each of its own owner', async () => {
   const { live } = bare({})
   const control = adminControl(fakeControl([]), live)
@@ -108,9 +125,9 @@ function bare (flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof 
   const sources = { flags, env: { HOME: '/home/ann' }, file: given?.file }
   const events: GatewayEvent[] = []
   let logged = 0
-  const { maps, exposes, trust } = resolveOptions(sources)
+  const { maps, exposes, trust, http } = resolveOptions(sources)
   const gateway = {
-    desired: { maps, exposes, trust } as Desired,
+    desired: { maps, exposes, trust, ...http && { http } } as Desired,
     fail: undefined as PilotError | undefined,
     status: () => STATUS,
     mappings: () => gateway.desired.maps.map(({ name, peer, port }) => ({ name, local: '', peer, remote: `${peer}:${port}`, protocol: 'tcp' as const })),
@@ -118,7 +135,7 @@ function bare (flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof 
     changes: (wanted: Desired): Changes => {
       const names = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name)
       const [map, expose] = [difference(gateway.desired.maps, wanted.maps), difference(gateway.desired.exposes, wanted.exposes)]
-      return { mapped: names(map.added), unmapped: names(map.removed), remapped: names(map.changed), exposed: names(expose.added), unexposed: names(expose.removed), reexposed: names(expose.changed), trust: [] }
+      return { mapped: names(map.added), unmapped: names(map.removed), remapped: names(map.changed), exposed: names(expose.added), unexposed: names(expose.removed), reexposed: names(expose.changed), trust: [], sections: isDeepStrictEqual(fronts(gateway.desired), fronts(wanted)) ? [] : ['fronts'] }
     },
     apply: async (wanted: Desired): Promise<Changes> => {
       if (gateway.fail !== undefined) throw gateway.fail
@@ -128,6 +145,19 @@ function bare (flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof 
     },
   }
   const log = { info () {}, error () { logged += 1 } }
-  const live = new LiveConfig({ gateway, sources, file: given?.path, log, onEvent: (event) => events.push(event), onDown () {} })
-  return { live, gateway, events, logged: () => logged, names: () => gateway.desired.maps.map(({ name }) => name) }
+  const observed: (string | undefined)[] = []
+  const observe = {
+    get address () { return observed.at(-1) ?? null },
+    become: async (listen: string | undefined) => {
+      const before = observed.at(-1)
+      observed.push(listen)
+      return async () => { observed.push(before) }
+    },
+  }
+  const live = new LiveConfig({ gateway, sources, file: given?.path, log, onEvent: (event) => events.push(event), observe, onDown () {} })
+  return { observed, live, gateway, events, logged: () => logged, names: () => gateway.desired.maps.map(({ name }) => name) }
+}
+
+function fronts ({ http, proxy, dns }: Desired): object {
+  return { ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
 }

@@ -129,3 +129,24 @@ test('config check accepts the example and tells mistakes with their place', asy
   assert.equal(bad.code, 2)
   assert.match(bad.err, /^config\/demo\.proto:\d+:\d+: |^error: config\/demo\.proto:\d+:\d+: /)
 })
+
+test('at a terminal a change tells what takes it back; into a pipe, and under --json, it does not', async () => {
+  for (const [line, undo] of [
+    ['map 8080:agent-b:80', /undo: pilotgate unmap agent-b:80\n/], ['expose 80=3000 --save', /undo: pilotgate unexpose 80 --save\n/], ['expose 3000', /undo: pilotgate unexpose 80\n/],
+    ['trust approve agent-b', /undo: pilotgate trust revoke /], ['trust revoke agent-b', /undo: pilotgate trust request /],
+  ] as const) {
+    assert.match((await run(line, testWorld({ terminal: true }))).out, undo, line)
+    assert.doesNotMatch((await run(line)).out, /undo:/, line)
+    assert.doesNotMatch((await run(`${line} --json`, testWorld({ terminal: true }))).out, /undo:/, line)
+  }
+})
+
+test('status and mappings tell of the ports that lead to every peer, and of the peers behind one mapping', async () => {
+  const control = fakeControl([], {
+    status: () => ({ ...STATUS, http: '127.0.0.1:8088', proxy: '127.0.0.1:1080', dns: '127.0.0.1:5353', observe: '127.0.0.1:9464' }),
+    mappings: () => [{ ...STATUS.mappings[0]!, name: 'web', peers: [{ peer: 'agent-b', nodeId: 2, state: 'up', connections: 3, failures: 0, retryMs: null }, { peer: 'agent-c', nodeId: null, state: 'ejected', connections: 0, failures: 2, retryMs: 2_000 }] }],
+  })
+  const { out } = await run('status', testWorld({ control }))
+  for (const line of [/^http +127\.0\.0\.1:8088, as http:\/\/PEER\.pilot\.localhost:8088\/$/m, /^proxy +127\.0\.0\.1:1080/m, /^dns +127\.0\.0\.1:5353$/m, /^observe +http:\/\/127\.0\.0\.1:9464\/$/m]) assert.match(out, line)
+  assert.match((await run('mappings', testWorld({ control }))).out, /^web: agent-b up, 3 open, agent-c ejected, asked again in 2 s$/m)
+})

@@ -68,6 +68,15 @@ test('a second word without a ticket, and --lan without a port alone, are mistak
   assert.match((await run('expose 80=3000 --lan', testWorld({ control: noGateway() }))).err, /--lan goes with a port alone/)
 })
 
+test('--lan takes an address behind it and leaves a port alone', async () => {
+  for (const line of ['expose --lan 3000', 'expose --lan 192.0.2.7 3000', 'expose 3000 --lan', 'expose 3000 --lan 192.0.2.7']) {
+    const calls: unknown[][] = []
+    assert.equal((await run(line, testWorld({ control: fakeControl(calls) }))).code, 0, line)
+    assert.deepEqual(calls[0]?.slice(0, 2), ['expose', '3000=3000,allow=invited'], line)
+  }
+  assert.match((await run('expose --lan 80=3000', testWorld({ control: noGateway() }))).err, /--lan goes with a port alone/)
+})
+
 test('where the embedded rendezvous listens', () => {
   assert.equal(embeddedAddress(undefined), '127.0.0.1')
   assert.equal(embeddedAddress('192.0.2.7'), '192.0.2.7')

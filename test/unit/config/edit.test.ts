@@ -20,7 +20,7 @@ map:
 `
 
 test('what is added reads as the spec that it was', () => {
-  for (const text of ['agent-b:80', '8080:agent-b:80', '0:agent-b:80', '127.0.0.1:1:agent-b:2', '[::1]:1:agent-b:2', '[0:0000.0000.0004]:80', '7:80', '127.0.0.1:5353:agent-b:53/udp', '80:agent-b|agent-c:80,balance=least-connections,probe=5', '0.0.0.0:80:agent-b:80,path=direct,client=10.0.0.0/8,client=fd00::/8']) {
+  for (const text of ['agent-b:80', '8080:agent-b:80', '0:agent-b:80', '127.0.0.1:1:agent-b:2', '[::1]:1:agent-b:2', '[0:0000.0000.0004]:80', '7:80', '127.0.0.1:5353:agent-b:53/udp', '80:agent-b|agent-c:80,balance=least-connections,probe=5', 'tag:ci:80,probe=5,probe-http=/healthz', '80:tag:ci|agent-b:80,probe=5,probe-grpc=', '0.0.0.0:80:agent-b:80,path=direct,client=10.0.0.0/8,client=fd00::/8']) {
     const spec = parseMapSpec(text)
     assert.deepEqual(mapsOf(parseConfig(withMapping('version: 1\n', spec, false), 'x')), [spec], text)
     assert.deepEqual(mapsOf(parseConfig(withMapping(FILE, { ...spec, name: 'mine' }, true), 'x')).at(-1), { ...spec, name: 'mine' }, text)

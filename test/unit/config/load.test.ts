@@ -37,7 +37,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['yes for true', 'version: 1\nnode: { public: yes }', 'g.yaml:2:17: node.public: expected true or false, found the text "yes" (true and false are written so, without quotes)'],
   ['a quoted port', 'version: 1\nexpose: [{ port: "80", target: "3000" }]', 'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the text "80" (write it without quotes)'],
   ['a port out of range', 'version: 1\nexpose: [{ port: 0, target: "3000" }]', 'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the number 0'],
-  ['a missing key', 'version: 1\nmap:\n  - port: 80', 'g.yaml:3:5: map[0].peer: missing; expected a hostname, an address as "0:0000.0000.0004", or a node id, or a list of them, none twice'],
+  ['a missing key', 'version: 1\nmap:\n  - port: 80', 'g.yaml:3:5: map[0].peer: missing; expected a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME", or a list of them, none twice'],
   ['an empty value', 'version: 1\nnode:\n  listen:', 'g.yaml:3:10: node.listen: expected an IP address and port as "127.0.0.1:8080", found nothing'],
   ['neither port nor ports', 'version: 1\nmap: [{ peer: a }]', 'g.yaml:2:7: map[0].port: missing; expected `port`, or `ports` for several'],
   ['port and ports', 'version: 1\nmap: [{ peer: a, port: 1, ports: [2] }]', 'g.yaml:2:34: map[0].ports: stands beside `port`; give one of them'],

@@ -43,9 +43,18 @@ test('networks to join are numbers, or have their token in a file beside the con
   assert.throws(() => resolveOptions({ flags: {}, env, file }), (error: unknown) => error instanceof PilotError && error.code === 'USAGE' && /the token of network 7: ENOENT/.test(error.message))
 })
 
-test('byte limits do not go with headers, nor several peers with UDP', () => {
-  assert.throws(() => resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }), /limits of bytes go with connections carried unchanged/)
-  assert.throws(() => resolveOptions({ flags: { map: ['a|b:53/udp'] }, env }), /several peers do not go with \/udp/)
+test('several peers do not go with UDP, byte limits do go with headers', () => {
+  assert.equal(resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }).exposes[0]?.limits?.bytesPerSecond, 1_000)
+  for (const map of ['a|b:53/udp', 'tag:ci:53/udp']) assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers do not go with \/udp/)
+})
+
+test('probes may ask the service itself; tags of our own are told to the registry, and are not a daemon\'s', () => {
+  const { maps, tags } = resolveOptions({ flags: {}, env, file: fileOf('node: { tags: [ci, web, ci] }\nmap: [{ peer: ["tag:ci", b], port: 80, probe: { every: 5, http: /healthz } }, { peer: "tag:ci", port: 81, probe: { every: 9, grpc: "" } }]') })
+  assert.deepEqual(maps.map(({ name, probe, check }) => [name, probe, check]), [['tag:ci|b:80', 5, { kind: 'http', path: '/healthz' }], ['tag:ci:81', 9, { kind: 'grpc', service: '' }]])
+  assert.deepEqual(tags, ['ci', 'web'])
+  assert.throws(() => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file: fileOf('node: { tags: [ci] }') }), /node\.tags does not go with --daemon/)
+  for (const bad of ['{ every: 5, http: /a, grpc: b }', '{ http: /a }', '{ every: 5, http: a }']) assert.throws(() => fileOf(`map: [{ peer: a, port: 80, probe: ${bad} }]`), PilotError, bad)
+  assert.throws(() => fileOf('node: { tags: ["no tag"] }'), /a tag: lower-case/)
 })
 
 test('lists of all sources add up, and a peer asked for twice is asked once', () => {

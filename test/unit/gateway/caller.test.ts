@@ -5,6 +5,7 @@ import type { CallerSource } from '../../../src/gateway/caller.ts'
 import { ConnectionTable } from '../../../src/gateway/connections.ts'
 import { proxyHeader, TLV } from '../../../src/gateway/proxy-protocol.ts'
 import { whois } from '../../../src/gateway/whois.ts'
+import type { WhoisEntry } from '../../../src/gateway/whois.ts'
 
 const SOURCE: CallerSource = { hostnameOf: () => 'agent-b', keyOf: () => 'S0VZ', pathTo: () => ({ kind: 'relay', endpoint: '203.0.113.7:4000', reason: 'relay' }) }
 const NOTHING = { hostnameOf: () => undefined, keyOf: () => undefined, pathTo: () => undefined }
@@ -37,19 +38,20 @@ test('PROXY protocol: version 1 is one line, version 2 has a TLV for each thing 
 
 test('whois finds our end of an exposure and the client of a mapping, while they are open', () => {
   const connections = new ConnectionTable()
+  const find = (end: string): WhoisEntry | undefined => connections.find(end)?.record
   const about = { service: 's', peer: 'agent-b', nodeId: 2, remote: 'r' }
   const exposed = connections.add({ ...about, protocol: 'tcp', direction: 'expose', local: 'tcp://127.0.0.1:3000' }, () => {})
   exposed.ends.add('127.0.0.1:40001')
   const mapped = connections.add({ ...about, protocol: 'tcp', direction: 'map', nodeId: null, local: '127.0.0.1:40002' }, () => {})
-  const { openedMs, ...record } = whois(connections, SOURCE, '127.0.0.1:40001')
+  const { openedMs, ...record } = whois(find, SOURCE, '127.0.0.1:40001')
   assert.deepEqual(record, { local: '127.0.0.1:40001', direction: 'expose', service: 's', peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'S0VZ', path: 'relay' })
   assert.ok(openedMs >= 0)
-  assert.equal(whois(connections, SOURCE, '[::ffff:127.0.0.1]:40001').nodeId, 2)
-  assert.deepEqual([whois(connections, SOURCE, '127.0.0.1:40002').direction, whois(connections, SOURCE, '127.0.0.1:40002').address], ['map', null])
+  assert.equal(whois(find, SOURCE, '[::ffff:127.0.0.1]:40001').nodeId, 2)
+  assert.deepEqual([whois(find, SOURCE, '127.0.0.1:40002').direction, whois(find, SOURCE, '127.0.0.1:40002').address], ['map', null])
   for (const [local, code] of [['127.0.0.1:3000', 'NOT_FOUND'], ['127.0.0.1', 'USAGE'], ['localhost:1', 'USAGE'], ['127.0.0.1:0', 'USAGE']] as const) {
-    assert.throws(() => whois(connections, SOURCE, local), { code })
+    assert.throws(() => whois(find, SOURCE, local), { code })
   }
   connections.remove(exposed)
   connections.remove(mapped)
-  assert.throws(() => whois(connections, SOURCE, '127.0.0.1:40001'), { code: 'NOT_FOUND' })
+  assert.throws(() => whois(find, SOURCE, '127.0.0.1:40001'), { code: 'NOT_FOUND' })
 })

@@ -4,9 +4,9 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
 import type { ErrorCode } from '../../../src/base/errors.ts'
-import { explain } from '../../../src/gateway/explain.ts'
+import { explain, explainSeveral } from '../../../src/gateway/explain.ts'
 import type { ExplainNode } from '../../../src/gateway/explain.ts'
-import { admitDial, admitPeer } from '../../../src/gateway/path-policy.ts'
+import { admitDial, admitPeer, brokenByPolicy } from '../../../src/gateway/path-policy.ts'
 import type { ExplainRecord } from '../../../src/gateway/types.ts'
 import type { OverlayStream, PathKind } from '../../../src/runtime/overlay.ts'
 
@@ -58,6 +58,18 @@ test('without a port the port is not tried', async () => {
   assert.equal(record.reachable, true)
 })
 
+test('of a mapping to several every peer is told about; one that can be reached is enough', async () => {
+  const dial = async (target: string): Promise<OverlayStream> => target === 'b:80' ? await NODE.dial(target) : await fail('CONNECTION_REFUSED')()
+  const asked = { target: 'web', peer: 'a|b|c', port: 80, policy: 'any' as const, mapping: 'web' }
+  const record = await explainSeveral({ ...NODE, dial }, asked, ['a', 'b', 'c'])
+  assert.deepEqual([record.reachable, record.peer, record.others?.map(({ peer, code }) => [peer, code])], [true, 'b', [['a', 'CONNECTION_REFUSED'], ['c', 'CONNECTION_REFUSED']]])
+  const none = await explainSeveral({ ...NODE, dial: fail('CONNECTION_REFUSED') }, asked, ['a', 'c'])
+  assert.deepEqual([none.code, none.peer, none.others?.length], ['CONNECTION_REFUSED', 'a', 1])
+  const nobody = await explainSeveral(NODE, { ...asked, peer: 'tag:ci' }, [])
+  assert.deepEqual([nobody.code, states(nobody)], ['PEER_UNREACHABLE', 'name fail, address skipped, trust skipped, path skipped, port skipped'])
+  assert.equal((await explainSeveral(NODE, asked, ['a'])).others, undefined)
+})
+
 test('path=direct waits for a straight way and then refuses, prefer-direct waits less and takes the relay', async () => {
   const signal = new AbortController().signal
   let kind: PathKind = 'relay'
@@ -72,4 +84,18 @@ test('path=direct waits for a straight way and then refuses, prefer-direct waits
   const gone = AbortSignal.abort()
   await assert.rejects(admitDial(node, 'agent-b', 'direct', gone), (error) => error instanceof PilotError && error.code === 'RELAY_REFUSED' && /both NATs are symmetric/.test(error.message))
   assert.equal(await admitPeer(node, 2, 'any'), true)
+})
+
+test('an open connection that waited in vain for another way than the relay says so, and no other does', () => {
+  let kind: PathKind = 'relay'
+  const node = { pathTo: () => ({ kind, endpoint: '203.0.113.5:4000', reason: 'relay: both NATs are symmetric' }) }
+  const timedOut = new PilotError('TIMED_OUT', 'nothing was acknowledged any more')
+  const told = brokenByPolicy(node, 2, 'direct', timedOut)
+  assert.equal(told?.code, 'RELAY_REFUSED')
+  assert.match(told!.message, /only the relay was left \(relay: both NATs are symmetric\)/)
+  assert.equal(brokenByPolicy(node, 2, 'any', timedOut), undefined)
+  assert.equal(brokenByPolicy(node, 2, 'direct', undefined), undefined)
+  assert.equal(brokenByPolicy(node, 2, 'direct', new PilotError('PEER_RESET', 'reset by the other side')), undefined)
+  kind = 'punched'
+  assert.equal(brokenByPolicy(node, 2, 'direct', timedOut), undefined)
 })

@@ -68,3 +68,18 @@ test('datagrams fit or do not, and those that do not cost nothing', () => {
   clock.now += 10
   assert.deepEqual([fits(1_001), fits(1_000)], [false, true])
 })
+
+test('limits that follow others count what is open by those, until it ends', () => {
+  const before = new ExposureLimits({ connections: 3, connectionsPerPeer: 2 })
+  const open = [before.admit(1), before.admit(1), before.admit(2)] as Admission[]
+  const after = new ExposureLimits({ connections: 4, connectionsPerPeer: 2 })
+  after.follow(before)
+  assert.equal(after.admit(1), 'connections')
+  const more = after.admit(2) as Admission
+  assert.equal(after.admit(3), 'connections')
+  open[0]!.release()
+  const another = after.admit(1) as Admission
+  for (const admission of [open[1]!, open[2]!, more, another]) admission.release()
+  for (let index = 0; index < 2; index++) assert.equal(typeof after.admit(7), 'object')
+  assert.equal(after.admit(7), 'connections')
+})

@@ -2,23 +2,36 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'
+import type { Service } from '../../../src/gateway/services.ts'
 import { ServiceTable, difference } from '../../../src/gateway/services.ts'
 
 interface Spec { readonly name: string, readonly port: number, readonly note?: string }
 
-/** Ports of a machine: `busy` ones belong to others. */
-function machine (busy: readonly number[] = []) {
+type Record = { readonly name: string, readonly port: number }
+
+/** Ports of a machine: `busy` ones belong to others. With `hands`, a port goes from one service to the next without a pause. */
+function machine (busy: readonly number[] = [], hands = false) {
   const bound = new Map<number, string>()
   const steps: string[] = []
-  const table = new ServiceTable<Spec, { readonly name: string, readonly port: number }>('mapping', (spec) => ({
+  const owners = new Map<number, Service<Record>>()
+  const table = new ServiceTable<Spec, Record>('mapping', (spec) => ({
+    ...hands && {
+      takeOver (running: Service<Record>) {
+        if (running.record.port !== spec.port || owners.get(spec.port) !== running) return false
+        owners.set(spec.port, this)
+        steps.push(`=${spec.name}:${spec.port}${spec.note ?? ''}`)
+        return true
+      },
+    },
     record: { name: spec.name, port: spec.port },
     async start () {
       if (busy.includes(spec.port) || bound.has(spec.port)) throw new PilotError('PORT_IN_USE', `${spec.port} is in use`)
       bound.set(spec.port, spec.name)
+      owners.set(spec.port, this)
       steps.push(`+${spec.name}:${spec.port}`)
     },
     stop () {
-      if (bound.get(spec.port) !== spec.name) return
+      if (bound.get(spec.port) !== spec.name || owners.get(spec.port) !== this) return
       bound.delete(spec.port)
       steps.push(`-${spec.name}:${spec.port}`)
     },
@@ -83,4 +96,21 @@ test('the difference goes by name, and compares specs whole', () => {
   const running: Spec[] = [{ name: 'a', port: 1 }, { name: 'b', port: 2 }, { name: 'c', port: 3 }]
   const wanted: Spec[] = [{ name: 'c', port: 3 }, { name: 'b', port: 2, note: 'x' }, { name: 'd', port: 4 }]
   assert.deepEqual(difference(running, wanted), { added: [{ name: 'd', port: 4 }], removed: [{ name: 'a', port: 1 }], changed: [{ name: 'b', port: 2, note: 'x' }] })
+})
+
+test('one that changes and stays where it is never stops listening; a change that fails hands it back', async () => {
+  const { table, take, bound } = machine([7], true)
+  await table.become(specs('a:1 b:2'))
+  take()
+  const changed = [{ name: 'a', port: 1, note: '!' }, { name: 'b', port: 3 }]
+  const undo = await table.become(changed)
+  assert.deepEqual(take(), ['=a:1!', '-b:2', '+b:3'])
+  await undo()
+  assert.deepEqual(take(), ['=a:1', '-b:3', '+b:2'])
+  await assert.rejects(table.become([{ name: 'a', port: 1, note: '!' }, { name: 'b', port: 7 }]), { code: 'PORT_IN_USE' })
+  assert.deepEqual(take(), ['=a:1!', '-b:2', '=a:1', '+b:2'])
+  assert.deepEqual(table.specs, specs('a:1 b:2'))
+  table.drain('a')
+  await table.become([{ name: 'a', port: 1, note: '?' }, { name: 'b', port: 2 }])
+  assert.deepEqual([take(), [...bound.keys()].sort()], [['-a:1', '+a:1'], [1, 2]], 'what had stopped listens anew')
 })

@@ -38,7 +38,7 @@ test('a map spec that does not read is a usage error that shows the part', () =>
     '8080:0000.0000.0004:80': /"8080:0000\.0000\.0004" is no address.*repeats the network/, '[::1]:0:7:0001.0000.0004:80': /"7:0001\.0000\.0004" is no address/,
     'http:agent-b:80': /"http" is no local port/, '65536:agent-b:80': /"65536" is no local port/, 'localhost:80:agent-b:80': /"localhost".*write 127\.0\.0\.1/,
     '*:80:agent-b:80': /0\.0\.0\.0, with --allow-lan/, '127.1:80:agent-b:80': /"127\.1" is no IP address/, '::1:80:agent-b:80': /brackets: \[::1\]/,
-    'agent-b:53/udp,path=direct': /direct does not go with \/udp/, 'agent-b:80/quic': /"\/quic" is no protocol/, '[agent-b:80': /no peer at its end/, 'tag:ci:80': /"tag" is no local port/,
+    'agent-b:53/udp,path=direct': /direct does not go with \/udp/, 'agent-b:80/quic': /"\/quic" is no protocol/, '[agent-b:80': /no peer at its end/, 'tag:CI:80': /"CI": a peer is a hostname/, 'x:tag:ci:80': /"x" is no local port/,
   }
   for (const [text, expected] of Object.entries(cases)) rejects(() => parseMapSpec(text), expected, text)
 })

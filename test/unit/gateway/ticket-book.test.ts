@@ -1,7 +1,7 @@
 /** Which proofs are taken, by whom, how often; who is a guest; and that a restart changes nothing of it. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { toBase64 } from '../../../src/base/bytes.ts'
@@ -92,4 +92,23 @@ test('a file that makes no sense is an error, not a book without restrictions; t
   const flood = async (): Promise<void> => { for (let index = 0; index < 64; index++) await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW) }
   await assert.rejects(flood(), (error: unknown) => error instanceof PilotError && error.code === 'TOO_MANY')
   await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 999 }, NOW + 60) // the others have expired
+})
+
+test('that a ticket is used is on the disk before it is granted; what cannot be written is not granted', async () => {
+  const { book, file } = await open()
+  await book.saved()
+  void book.add({ secret: toBase64(SECRET.map(() => 8)), service: 'other', expires: NOW + 60 }, NOW) // an older text, on its way to the disk
+  assert.equal(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
+  const crashed = await TicketBook.load(file, OWN)
+  assert.deepEqual(crashed.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
+  await book.saved()
+  assert.deepEqual((await TicketBook.load(file, OWN)).redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
+  const second = await open()
+  await second.book.saved()
+  await rm(second.file)
+  await mkdir(second.file) // nothing can be renamed over a folder
+  assert.throws(() => second.book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), /EISDIR|ENOTEMPTY|EEXIST|EPERM/)
+  assert.equal(second.book.standing(toBase64(ANN), 'web'), undefined)
+  await rm(second.file, { recursive: true })
+  assert.equal(second.book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept', 'it is still open')
 })

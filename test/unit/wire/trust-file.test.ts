@@ -29,6 +29,12 @@ test('a justification is escaped as in Go and comes back whole', () => {
   assert.deepEqual(parsed(text), file)
 })
 
+test('whose trust was taken back stands behind the rest', () => {
+  const file: TrustFile = { trusted: [], pending: [], revoked: [{ nodeId: 7, publicKey: 'S0VZ', hostname: 'agent-b' }, { nodeId: 8, publicKey: 'S0VX' }] }
+  assert.deepEqual(parsed(formatTrustFile(file)), file)
+  assert.equal(parseTrustFile('{"revoked":[{"node_id":0}]}'), 'bad_revoked')
+})
+
 test('a file with one bad entry is refused whole', () => {
   const good = '{"node_id":1,"approved_at":"x"}'
   for (const entry of ['{}', '{"node_id":0}', '{"node_id":"1"}', '{"node_id":1,"mutual":1}', '{"node_id":1,"network":70000}', '{"node_id":1,"public_key":2}', '[]', 'null']) {
