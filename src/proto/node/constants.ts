@@ -37,10 +37,19 @@ export const PUNCHED_PING_MS = 50
 /** A stream without acknowledgements makes us ask whether the path works, but not more often than this, ms. */
 export const STALL_PING_MS = 500
 
+/** The beacon is asked to have both sides punch, but not more often than this for one peer, ms. */
+export const KNOCK_MS = 100
+
+/** Large probes begin so long after a tunnel came up, ms: the SYN that waited for it, and its answer, go first. */
+export const SIZES_AFTER_MS = 20
+
 // Names
 export const NAME_CACHE_MS = 30_000
 export const MAX_NAMES = 4_096 // the oldest gives way
 export const MAX_DIALS = 8_192 // waiting for a name, a tunnel or a SYN token; further ones fail as TOO_MANY
+
+/** Peers that connections are expected to, asked about beforehand: what the registry grants one address is shared with others. */
+export const MAX_EXPECTED = 32
 
 // Trust
 export const POLL_FAST_MS = 250 // while a request of ours is young

@@ -91,6 +91,7 @@ export class Finder {
   /** The peer holds our key: from now on it can be asked and told things. */
   onConfirmed (now: Instant, peer: Peer): void {
     peer.search.start(now)
+    peer.sizesAt = now + k.SIZES_AFTER_MS
     for (const path of peer.paths.all()) path.nextProbeAt = now
   }
 
@@ -148,6 +149,8 @@ export class Finder {
 
   /** Tries the next packet size on the path in use, if one is due. */
   probeSize (now: Instant, peer: Peer): void {
+    if (now < peer.sizesAt) return
+    peer.sizesAt = -Infinity
     const path = peer.paths.current
     if (path === undefined || !peer.tunnel.confirmed) return
     const bytes = path.takeSizeProbe(now)

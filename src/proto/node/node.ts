@@ -54,7 +54,7 @@ export class OverlayCore {
     this.#pings = new Pings(this.#outbound)
     const finder = this.#finder = new Finder(context, this.#outbound, this.#pings)
     this.#directory = new Directory(context, (bytes) => this.#outbound.sendBeacon(bytes))
-    this.#dialler = new Dialler(context, this.#directory)
+    this.#dialler = new Dialler(context, this.#directory, (at, peer) => this.#afterTunnel(at, peer))
     this.#inbound = new Inbound(context, this.#outbound, {
       lookUpKey: (at, node) => this.#directory.lookUpKey(at, node),
       pollTrust: (at) => this.standing.pollSoon(at),
@@ -139,6 +139,7 @@ export class OverlayCore {
     this.#takeResults(now)
     const event = this.context.events.shift()
     if (event?.kind === 'endpoint') this.standing.onEndpoint(now)
+    if (event?.kind === 'registered') this.#dialler.onRegistered(now)
     return event
   }
 
@@ -158,6 +159,9 @@ export class OverlayCore {
   dial (now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
     return this.#dialler.dial(now, target, label, port, app)
   }
+
+  /** Connections to this peer are likely: what they need to know is found out now. Best effort. */
+  expect (now: Instant, target: PeerName): void { this.#dialler.expect(now, target) }
 
   cancelDial (now: Instant, dial: Dial): void { this.#dialler.cancel(now, dial) }
 
@@ -327,7 +331,7 @@ export class OverlayCore {
       if (this.standing.handleResult(now, result)) continue
       const news = this.#directory.handleResult(now, result)
       switch (news?.kind) {
-        case 'resolved': this.#dialler.onResolved(now, news.peer); this.#afterTunnel(now, news.peer); break
+        case 'resolved': this.#dialler.onResolved(now, news.peer, news.isNews); this.#afterTunnel(now, news.peer); break
         case 'unresolved': this.#dialler.onUnresolved(now, news.peer, news.code, news.text); this.#afterTunnel(now, news.peer); break
         case 'name': this.#dialler.onName(now, news.hostname, news.answer); break
         case 'key': this.#onKey(now, news); break
@@ -377,7 +381,6 @@ export class OverlayCore {
       this.context.emit({ kind: 'peer', peer, state: 'connected' })
       this.#tellPath(peer)
       this.#finder.onConfirmed(now, peer)
-      this.#finder.probeSize(now, peer)
     }
     if ((news & TUNNEL_REKEYED) !== 0) { // it may have restarted: ask whether it still knows our streams
       this.context.emit({ kind: 'peer', peer, state: 'restarted' })

@@ -56,6 +56,10 @@ export class Peer implements Machine, Timed {
   extended = false
   resolving = false
   resolvedAt: Instant = -Infinity
+  /** When the beacon was asked last to open the NATs between us. */
+  knockedAt: Instant = -Infinity
+  /** Connections to it are expected: what is known of it is kept. */
+  expected = false
   failedAt: Instant = -Infinity
   connected = false
   /** The connection was asked for and has neither come about nor failed. */
@@ -73,6 +77,8 @@ export class Peer implements Machine, Timed {
   #keptAliveAt: Instant = -Infinity
   /** Bytes of streams came since the last ping: silence after them is worth one. */
   tailPingDue = false
+  /** Packet sizes are tried from then on: a connection that waited for the tunnel goes first. */
+  sizesAt: Instant = -Infinity
   #silentTold = false
   #pathLost = false
   #synTokens = k.SYN_BURST
@@ -161,6 +167,7 @@ export class Peer implements Machine, Timed {
     this.connected = false
     this.wanted = false
     this.#owedSince = -1
+    this.sizesAt = -Infinity
     this.control.clear()
     this.datagrams.clear()
   }
@@ -181,13 +188,14 @@ export class Peer implements Machine, Timed {
     let at = Math.min(this.tunnel.nextTimeout(), this.leaveAt)
     for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
     if (this.connected) at = Math.min(at, this.#nextLivenessCheck)
+    if (this.sizesAt > 0) at = Math.min(at, this.sizesAt)
     if (this.dials.size > 0 && this.connected) at = Math.min(at, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND)
     if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
     return at
   }
 
   get #isForgettable (): boolean {
-    return this.streams.size === 0 && this.dials.size === 0 && !this.wanted
+    return !this.expected && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
   /** Only the relay carries, or nothing at all, and somebody cares: better ways are sought. */
