@@ -32,10 +32,12 @@ import { NodeStream, streamError, type StreamVerbs } from './overlay-stream.ts'
 import type { AboutNode, DatagramPort, GuestDesk, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
 import { maxSegmentFor, type OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
+import { withTimeout } from './patience.ts'
 import { nameOf, parseTarget } from './peer-target.ts'
 import { PendingIncoming } from './pending-incoming.ts'
 import { pinnedKeys, pinnedNames } from './pinned.ts'
 import { RegistryLink } from './registry-link.ts'
+import { rehearseOnce } from './rehearsal.ts'
 import { endpointOption, registryTarget, type RegistryTarget } from './targets.ts'
 import { UdpSocket } from './udp-socket.ts'
 
@@ -163,6 +165,7 @@ export class OverlayNode implements Overlay {
     for (const peer of options.trust) node.#wish(peer, 'asked at start')
     node.#link.start()
     node.#turn((now) => core.handleTimeout(now))
+    setImmediate(() => rehearseOnce({ crypto, crc32, random: systemRandom, timestamp: timestampOf }, trust.trusted)) // while the registry is on its way
     return node
   }
 
@@ -253,6 +256,8 @@ export class OverlayNode implements Overlay {
   async about (node: NodeId): Promise<AboutNode> {
     return await new Promise((resolve, reject) => this.#turn((now) => this.core.askAbout(now, node, { resolve, reject })))
   }
+
+  prepare (peer: string): void { this.#turn((now) => this.core.prepare(now, this.#nameOf(peer))) }
 
   async connect (peer: string): Promise<NodeId> { return (await this.#dial(peer, 0) as Peer).node }
 
@@ -484,17 +489,5 @@ export class OverlayNode implements Overlay {
     this.#saving = this.#saving
       .then(() => saveTrust(path, file))
       .catch((error: unknown) => this.#log.error({ path, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
-  }
-}
-
-async function withTimeout<T> (promise: Promise<T>, ms: number, text: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new PilotError('PEER_UNREACHABLE', text)), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -38,7 +38,7 @@ for (const seed of [1, 2]) {
 
   test(`a peer that connections were expected to is not waited for at the registry: key exchange and SYN are all (seed ${seed})`, () => {
     const { sim, a, b } = strangersAgain(seed)
-    a.turn((now) => a.core.expect(now, parsePeerName('agent-b')!))
+    a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
     sim.run(3_600_000) // an hour of nothing, in which other peers would be forgotten
     assert.equal(a.core.context.peers.get(b.nodeId)?.connected, false)
     const took = msToOpen(sim, a, `0:0000.0000.000${b.nodeId}`)
@@ -47,7 +47,7 @@ for (const seed of [1, 2]) {
 
   test(`a peer that moved since it was asked about is reached where the registry says it is (seed ${seed})`, () => {
     const { sim, a, b } = strangersAgain(seed)
-    a.turn((now) => a.core.expect(now, parsePeerName('agent-b')!))
+    a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
     sim.run(1_000)
     b.restart({ address: '203.0.113.77', port: 4_777 })
     sim.until('registration', 5_000, () => b.registered)
@@ -61,7 +61,7 @@ for (const seed of [1, 2]) {
     const { sim, a, b } = strangersAgain(seed)
     const records = sim.record()
     const before = sim.registry.requests.length
-    for (const name of ['agent-b', 'agent-b', 'nobody', '9']) a.turn((now) => a.core.expect(now, parsePeerName(name)!))
+    for (const name of ['agent-b', 'agent-b', 'nobody', '9']) a.turn((now) => a.core.prepare(now, parsePeerName(name)!))
     sim.run(1_000)
     const asked = sim.registry.requests.slice(before).filter((type) => !['heartbeat', 'poll_handshakes'].includes(type))
     assert.deepEqual(asked.toSorted(), ['lookup', 'resolve', 'resolve', 'resolve_hostname', 'resolve_hostname'])
@@ -75,7 +75,7 @@ test('connections are expected to 32 peers at most: the rest is asked about when
   const a = sim.node('agent-a')
   sim.run(1_000)
   const before = sim.registry.requests.length
-  for (let node = 100; node < 200; node++) a.turn((now) => a.core.expect(now, parsePeerName(String(node))!))
+  for (let node = 100; node < 200; node++) a.turn((now) => a.core.prepare(now, parsePeerName(String(node))!))
   sim.run(1_000)
   assert.equal(sim.registry.requests.slice(before).filter((type) => type === 'resolve').length, 32)
 })

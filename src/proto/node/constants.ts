@@ -49,7 +49,7 @@ export const MAX_NAMES = 4_096 // the oldest gives way
 export const MAX_DIALS = 8_192 // waiting for a name, a tunnel or a SYN token; further ones fail as TOO_MANY
 
 /** Peers that connections are expected to, asked about beforehand: what the registry grants one address is shared with others. */
-export const MAX_EXPECTED = 32
+export const MAX_PREPARED = 32
 
 // Trust
 export const POLL_FAST_MS = 250 // while a request of ours is young

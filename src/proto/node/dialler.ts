@@ -6,6 +6,7 @@ import type { PeerName } from '../../base/address.ts'
 import { formatAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
+import { prepareKey } from '../../crypto/identity.ts'
 import { Stream } from '../stream/stream.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
@@ -18,7 +19,7 @@ export class Dialler {
   readonly #directory: Directory
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
   readonly #names = new Map<string, unknown[]>() // plain questions for a name, with the asker's token
-  readonly #expected = new Map<string, PeerName>() // by their text, oldest first
+  readonly #prepared = new Map<string, PeerName>() // by their text, oldest first
   readonly #failures = new Map<NodeId, { readonly code: ErrorCode, readonly text: string }>()
   #waiting = 0
 
@@ -64,7 +65,7 @@ export class Dialler {
     const dials = this.#unnamed.get(hostname) ?? []
     this.#unnamed.delete(hostname)
     this.#waiting -= dials.length
-    if (answer.node !== undefined && this.#expected.has(hostname)) this.#locate(now, answer.node)
+    if (answer.node !== undefined && this.#prepared.has(hostname)) this.#locate(now, answer.node)
     for (const dial of dials) {
       if (answer.node === undefined) this.#fail(dial, answer.code!, answer.text)
       else this.#toNode(now, dial, answer.node)
@@ -90,15 +91,15 @@ export class Dialler {
   }
 
   /** Connections to this peer will be wanted: its key and where it is are asked for now, and again after each registration. */
-  expect (now: Instant, target: PeerName): void {
+  prepare (now: Instant, target: PeerName): void {
     const name = target.kind === 'address' ? formatAddress(target.address) : target.hostname
-    if (this.#expected.has(name) || this.#expected.size >= k.MAX_EXPECTED) return
-    this.#expected.set(name, target)
-    this.#prepare(now, target)
+    if (this.#prepared.has(name) || this.#prepared.size >= k.MAX_PREPARED) return
+    this.#prepared.set(name, target)
+    this.#prepareOne(now, target)
   }
 
   onRegistered (now: Instant): void {
-    for (const target of this.#expected.values()) this.#prepare(now, target)
+    for (const target of this.#prepared.values()) this.#prepareOne(now, target)
   }
 
   onUnresolved (now: Instant, peer: Peer, code: ErrorCode, text: string): void {
@@ -173,7 +174,7 @@ export class Dialler {
     this.#context.touchPeer(peer)
   }
 
-  #prepare (now: Instant, target: PeerName): void {
+  #prepareOne (now: Instant, target: PeerName): void {
     if (this.#context.nodeId === 0) return
     const node = target.kind === 'address' ? target.address.node : this.#directory.lookUpName(now, target.hostname)
     if (node !== undefined) this.#locate(now, node)
@@ -182,7 +183,8 @@ export class Dialler {
   #locate (now: Instant, node: NodeId): void {
     const peer = this.#context.peer(now, node)
     if (peer === undefined) return
-    peer.expected = true
+    peer.prepared = true
+    if (peer.key !== undefined) prepareKey(peer.key)
     if (!peer.connected && peer.paths.current === undefined) this.#directory.locate(now, peer)
   }
 

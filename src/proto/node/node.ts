@@ -161,7 +161,7 @@ export class OverlayCore {
   }
 
   /** Connections to this peer are likely: what they need to know is found out now. Best effort. */
-  expect (now: Instant, target: PeerName): void { this.#dialler.expect(now, target) }
+  prepare (now: Instant, target: PeerName): void { this.#dialler.prepare(now, target) }
 
   cancelDial (now: Instant, dial: Dial): void { this.#dialler.cancel(now, dial) }
 

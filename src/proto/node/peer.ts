@@ -59,7 +59,7 @@ export class Peer implements Machine, Timed {
   /** When the beacon was asked last to open the NATs between us. */
   knockedAt: Instant = -Infinity
   /** Connections to it are expected: what is known of it is kept. */
-  expected = false
+  prepared = false
   failedAt: Instant = -Infinity
   connected = false
   /** The connection was asked for and has neither come about nor failed. */
@@ -195,7 +195,7 @@ export class Peer implements Machine, Timed {
   }
 
   get #isForgettable (): boolean {
-    return !this.expected && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
+    return !this.prepared && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
   /** Only the relay carries, or nothing at all, and somebody cares: better ways are sought. */
