@@ -86,6 +86,8 @@ export const RST_PER_SECOND = 2_000
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
 export const SYN_BURST = 10
 export const SYN_PER_SECOND = 9 // one less than it grants: two of ours may arrive closer together than they left
+/** A peer whose queue of connections is full gets its next SYN after so long, ms (stream.md Q23). */
+export const BUSY_PAUSE_MS = 250
 /** Dials that met the remains of an older stream on their ports are repeated from others. */
 export const MAX_REDIALS = 3
 

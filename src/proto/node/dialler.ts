@@ -143,10 +143,12 @@ export class Dialler {
     this.#failures.clear()
   }
 
-  /** @returns true when the stream met an older life of its ports and is dialled anew: nobody need hear of it. */
+  /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled anew: nobody need hear of it. */
   redial (now: Instant, stream: Stream, dial: Dial): boolean {
     const peer = this.#context.peers.get(stream.peer)
-    if (stream.end !== 'stale' || dial.cancelled || dial.redials >= k.MAX_REDIALS || peer === undefined) return false
+    const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
+    if (dial.cancelled || dial.redials >= limit || peer === undefined) return false
+    if (stream.end !== 'stale') peer.busyUntil = now + k.BUSY_PAUSE_MS
     dial.redials += 1
     dial.stream = undefined
     stream.takeNews() // the application never hears of this one

@@ -148,7 +148,7 @@ export class OverlayCore {
     for (let stream = this.context.news.shift(); stream !== undefined; stream = this.context.news.shift()) {
       stream.announced = false
       const dial = stream.app as Dial | undefined
-      if (stream.end === 'stale' && dial !== undefined && this.#dialler.redial(now, stream, dial)) continue
+      if (dial !== undefined && (stream.end === 'stale' || stream.wasBusy) && this.#dialler.redial(now, stream, dial)) continue
       return stream
     }
     return undefined

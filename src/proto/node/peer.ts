@@ -81,6 +81,8 @@ export class Peer implements Machine, Timed {
   sizesAt: Instant = -Infinity
   #silentTold = false
   #pathLost = false
+  /** Its queue of connections was full: no SYN before then. */
+  busyUntil: Instant = -Infinity
   #synTokens = k.SYN_BURST
   #synTokensAt: Instant = 0
   #wishes = 0
@@ -151,6 +153,7 @@ export class Peer implements Machine, Timed {
   /** A SYN may go now. Towards a peer that has not shown to be one of us they are paced (stream.md Q12). */
   takeSynToken (now: Instant): boolean {
     if (this.extended) return true
+    if (now < this.busyUntil) return false
     const earned = (now - this.#synTokensAt) * k.SYN_PER_SECOND / 1_000
     this.#synTokens = Math.min(k.SYN_BURST, this.#synTokens + earned)
     this.#synTokensAt = now
@@ -189,7 +192,7 @@ export class Peer implements Machine, Timed {
     for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
     if (this.connected) at = Math.min(at, this.#nextLivenessCheck)
     if (this.sizesAt > 0) at = Math.min(at, this.sizesAt)
-    if (this.dials.size > 0 && this.connected) at = Math.min(at, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND)
+    if (this.dials.size > 0 && this.connected) at = Math.min(at, Math.max(this.busyUntil, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND))
     if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
     return at
   }
