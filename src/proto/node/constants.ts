@@ -40,8 +40,8 @@ export const STALL_PING_MS = 500
 /** The beacon is asked to have both sides punch, but not more often than this for one peer, ms. */
 export const KNOCK_MS = 100
 
-/** Large probes begin so long after a tunnel came up, ms: the SYN that waited for it, and its answer, go first. */
-export const SIZES_AFTER_MS = 20
+/** Other ways than a straight one, and larger packets, are tried so long after a tunnel came up, ms: the SYN that waited for it, and its answer, go first. */
+export const SEARCH_AFTER_MS = 20
 
 // Names
 export const NAME_CACHE_MS = 30_000

@@ -90,9 +90,11 @@ export class Finder {
 
   /** The peer holds our key: from now on it can be asked and told things. */
   onConfirmed (now: Instant, peer: Peer): void {
-    peer.search.start(now)
-    peer.sizesAt = now + k.SIZES_AFTER_MS
-    for (const path of peer.paths.all()) path.nextProbeAt = now
+    const later = now + k.SEARCH_AFTER_MS
+    const soon = peer.paths.current?.kind === 'relay' ? now : later // a straight way is used already: nobody waits for a better one
+    peer.search.start(soon)
+    peer.sizesAt = later
+    for (const path of peer.paths.all()) path.nextProbeAt = soon
   }
 
   /** What is due for a peer besides liveness. */

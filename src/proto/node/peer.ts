@@ -77,8 +77,8 @@ export class Peer implements Machine, Timed {
   #keptAliveAt: Instant = -Infinity
   /** Bytes of streams came since the last ping: silence after them is worth one. */
   tailPingDue = false
-  /** Packet sizes are tried from then on: a connection that waited for the tunnel goes first. */
-  sizesAt: Instant = -Infinity
+  /** Packet sizes are tried from then on, once the keys are confirmed: a connection that waited for the tunnel goes first. */
+  sizesAt: Instant = Infinity
   #silentTold = false
   #pathLost = false
   /** Its queue of connections was full: no SYN before then. */
@@ -170,7 +170,7 @@ export class Peer implements Machine, Timed {
     this.connected = false
     this.wanted = false
     this.#owedSince = -1
-    this.sizesAt = -Infinity
+    this.sizesAt = Infinity
     this.control.clear()
     this.datagrams.clear()
   }
