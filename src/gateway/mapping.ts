@@ -15,7 +15,7 @@ import type { ConnectionTable } from './connections.ts'
 import { BACKLOG, bindError, bindMapping } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
-import { admitDial } from './path-policy.ts'
+import { admitDial, isRelayRefused } from './path-policy.ts'
 import { peersOf } from './specs.ts'
 import { SparseLog } from './sparse-log.ts'
 import { resetSocket, splice } from './splice.ts'
@@ -137,6 +137,7 @@ export class Mapping {
       }
       splice(socket, stream, (error) => {
         connections.remove(opened)
+        if (isRelayRefused(error)) log.warn({ mapping: name, peer, port, code: 'RELAY_REFUSED', reason: this.#deps.node.pathTo(stream.peer)?.reason }, `a client was reset: ${error.message}`)
         log.debug({ mapping: name, peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
       })
     }, (error: unknown) => {

@@ -22,6 +22,11 @@ export async function admitPeer (node: PathNode, peer: NodeId, policy: PathPolic
   return policy !== 'direct' || await waitForDirect(node, peer, policy)
 }
 
+/** An open connection ended because only the relay was left: worth a word to the operator, who asked for that. */
+export function isRelayRefused (error: Error | undefined): error is PilotError {
+  return error instanceof PilotError && error.code === 'RELAY_REFUSED'
+}
+
 async function waitForDirect (node: PathNode, id: NodeId, policy: PathPolicy, signal?: AbortSignal): Promise<boolean> {
   const until = performance.now() + (policy === 'direct' ? DIRECT_PATIENCE_MS : PREFER_PATIENCE_MS)
   for (;;) {

@@ -40,6 +40,8 @@ export const STALL_PING_MS = 500
 /** The beacon is asked to have both sides punch, but not more often than this for one peer, ms. */
 export const KNOCK_MS = 100
 
+/** While only the relay works, streams that refuse it are looked at so often, ms. */
+export const STRICT_AGAIN_MS = 1_000
 /** Other ways than a straight one, and larger packets, are tried so long after a tunnel came up, ms: the SYN that waited for it, and its answer, go first. */
 export const SEARCH_AFTER_MS = 20
 

@@ -108,6 +108,19 @@ export class Finder {
       }
     }
     this.probeSize(now, peer)
+    if (now >= peer.strictAt) this.#endStrict(now, peer)
+  }
+
+  /** What refuses the relay and cannot go on without it ends with that reason. Those with nothing to say may live to see a better way. */
+  #endStrict (now: Instant, peer: Peer): void {
+    peer.strictAt = Infinity
+    for (const stream of peer.streams.values()) {
+      if (!stream.directOnly) continue
+      peer.strictAt = now + k.STRICT_AGAIN_MS
+      if (stream.sender.drained && !stream.queued && !stream.hasOutput(now, BASE_PAYLOAD_BYTES)) continue
+      stream.reset(now, 'relay_only')
+      this.#context.touchStream(now, peer, stream)
+    }
   }
 
   /** The peer tells where it can be reached, and where it sees us. @returns true when its path is called otherwise by it. */

@@ -401,6 +401,7 @@ export class OverlayCore {
   #onPathChange (now: Instant, peer: Peer): void {
     this.#tellPath(peer)
     this.#finder.probeSize(now, peer)
+    peer.strictAt = peer.paths.current?.kind === 'relay' ? Math.min(peer.strictAt, now + STRICT_PATIENCE_MS) : Infinity
     for (const stream of peer.streams.values()) { // what waits for a backed-off timer may go now
       stream.onPathChange(now, false)
       this.context.touchStream(now, peer, stream)
@@ -492,5 +493,7 @@ const HANDSHAKE_KINDS = {
   handshake_request: 'request', handshake_accept: 'accept', handshake_reject: 'reject', handshake_revoke: 'revoke',
 } as const
 
+/** Streams that refuse the relay wait so long for a straight way when the last one died, ms. */
+const STRICT_PATIENCE_MS = 5_000
 /** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
 const LEAVE_MS = 100

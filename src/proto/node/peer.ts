@@ -79,6 +79,8 @@ export class Peer implements Machine, Timed {
   tailPingDue = false
   /** Packet sizes are tried from then on, once the keys are confirmed: a connection that waited for the tunnel goes first. */
   sizesAt: Instant = Infinity
+  /** Only the relay is left: streams that refuse it, and have something to say, are ended then. */
+  strictAt: Instant = Infinity
   #silentTold = false
   #pathLost = false
   /** Its queue of connections was full: no SYN before then. */
@@ -171,6 +173,7 @@ export class Peer implements Machine, Timed {
     this.wanted = false
     this.#owedSince = -1
     this.sizesAt = Infinity
+    this.strictAt = Infinity
     this.control.clear()
     this.datagrams.clear()
   }
@@ -192,6 +195,7 @@ export class Peer implements Machine, Timed {
     for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
     if (this.connected) at = Math.min(at, this.#nextLivenessCheck)
     if (this.sizesAt > 0) at = Math.min(at, this.sizesAt)
+    at = Math.min(at, this.strictAt)
     if (this.dials.size > 0 && this.connected) at = Math.min(at, Math.max(this.busyUntil, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND))
     if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
     return at
