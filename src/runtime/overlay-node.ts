@@ -428,7 +428,10 @@ export class OverlayNode implements Overlay {
       }
       case 'datagram': this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort); return
       case 'incoming': this.#onIncoming(event.stream, event.peer); return
-      case 'registered': this.#onRegistered(event.hostname); break
+      case 'registered':
+        this.#onRegistered(event.hostname)
+        this.#saveTrust()
+        break
       case 'hostname_set': this.#tellRegistered(); break
       case 'hostname_refused':
         this.#hostnameRefused = event.text

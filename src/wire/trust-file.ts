@@ -19,6 +19,7 @@ export interface PendingEntry {
 }
 
 export interface TrustFile {
+  readonly ownId?: NodeId // ours: the id that we had when this was trusted, `own_node_id`; the reference ignores it
   readonly trusted: readonly TrustedEntry[]
   readonly pending: readonly PendingEntry[]
 }
@@ -33,7 +34,8 @@ export function parseTrustFile (text: string): TrustFile | TrustFileFault {
   if (trusted === undefined) return 'bad_trusted'
   const pending = parseList(record['pending'], parsePending)
   if (pending === undefined) return 'bad_pending'
-  return { trusted, pending }
+  const ownId = countField(record, 'own_node_id', 0xffff_ffff)
+  return { trusted, pending, ...(ownId !== undefined && ownId !== 0 && { ownId }) }
 }
 
 /** Byte for byte as the reference writes it: two spaces, no newline at the end, empty fields left out where it does. */
@@ -53,6 +55,7 @@ export function formatTrustFile (file: TrustFile): string {
       justification: entry.justification === '' ? undefined : entry.justification,
       received_at: entry.receivedAt,
     })),
+    own_node_id: file.ownId,
   }, 2)
 }
 

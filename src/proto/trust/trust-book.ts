@@ -39,10 +39,12 @@ export class TrustBook {
   readonly #hostnames = new Map<NodeId, string>() // for people; the registry is the authority
   /** Trust given under node ids that mean other nodes now, by key: not in force until its owner is found again. */
   readonly #displaced = new Map<string, TrustedEntry>()
+  #ownId: NodeId | undefined
   /** Something that the trust file holds has changed since `takeDirty`. */
   #dirty = false
 
   load (file: TrustFile): void {
+    this.#ownId = file.ownId
     for (const entry of file.trusted) {
       this.#trusted.set(entry.nodeId, entry)
       if (entry.hostname !== undefined) this.#hostnames.set(entry.nodeId, entry.hostname)
@@ -55,7 +57,14 @@ export class TrustBook {
       const hostname = this.#hostnames.get(entry.nodeId)
       return hostname === undefined ? entry : { ...entry, hostname }
     })
-    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()] }
+    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()], ...(this.#ownId !== undefined && { ownId: this.#ownId }) }
+  }
+
+  /** The id that we had when the file was written: with another one, the ids in it mean other nodes. */
+  get ownId (): NodeId | undefined { return this.#ownId }
+  set ownId (node: NodeId | undefined) {
+    if (node !== this.#ownId && this.#trusted.size + this.#pending.size + this.#displaced.size > 0) this.#dirty = true
+    this.#ownId = node
   }
 
   takeDirty (): boolean {
@@ -112,11 +121,12 @@ export class TrustBook {
     if (this.#trusted.has(node)) {
       const known = this.keyOf(node)
       if (known === undefined || equalBytes(known, key)) return 'already_trusted'
-      return 'key_changed'
+      return this.#knows(key) && !this.#isImpostor(hostname, key, node) ? 'approve' : 'key_changed'
     }
     if (this.#isImpostor(hostname, key)) return 'key_changed'
+    if (this.#knows(key)) return 'approve'
     const wish = this.wishFor(node, hostname)
-    if (isExpected || (wish !== undefined && fits(wish, key)) || this.#displaced.has(toBase64(key))) return 'approve'
+    if (isExpected || (wish !== undefined && fits(wish, key))) return 'approve'
     const waiting = this.#pending.get(node)
     if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
     if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
@@ -126,14 +136,22 @@ export class TrustBook {
     return 'pending'
   }
 
+  /** The owner of this key is trusted, under whatever id: registries that lose their memory give out others. His tunnel must prove the key. */
+  #knows (key: Uint8Array): boolean {
+    const text = toBase64(key)
+    return this.#displaced.has(text) || [...this.#trusted.values()].some(({ publicKey }) => publicKey === text)
+  }
+
   /**
    * The name was trusted with another key. A registry gives away the name of a node that is silent for minutes: who
    * takes it must not inherit the trust, nor profit from a wish for that name.
+   * @param asker the record of this node does not count: its name is what the registry says of the id now.
    */
-  #isImpostor (hostname: string | undefined, key: Uint8Array): boolean {
+  #isImpostor (hostname: string | undefined, key: Uint8Array, asker?: NodeId): boolean {
     if (hostname === undefined) return false
     const text = toBase64(key)
     for (const entry of [...this.#trusted.values(), ...this.#displaced.values()]) {
+      if (entry.nodeId === asker) continue
       const name = this.#hostnames.get(entry.nodeId) ?? entry.hostname
       if (name === hostname && entry.publicKey !== '' && entry.publicKey !== text) return true
     }
@@ -154,7 +172,13 @@ export class TrustBook {
   /** Both sides agree now. @param mutual we had asked as well. @param network that both share, if that was the reason. */
   approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string, network = 0): void {
     this.#pending.delete(node)
-    this.#displaced.delete(toBase64(key))
+    const text = toBase64(key)
+    const hasMoved = this.#knows(key) // else the key of this node is a new one, and the old one is worth nothing any more
+    for (const entry of this.#trusted.values()) {
+      if (entry.nodeId === node && entry.publicKey !== text && hasMoved) this.#displaceOne(entry)
+      else if (entry.publicKey === text && entry.nodeId !== node) this.#forgetId(entry.nodeId) // of a key there is one node
+    }
+    this.#displaced.delete(text)
     const wish = this.wishFor(node, hostname)
     if (wish !== undefined) this.#wishes.delete(wish.peer)
     this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network })
@@ -187,14 +211,22 @@ export class TrustBook {
    */
   displace (): ReadonlyArray<{ readonly hostname: string | undefined }> {
     const sought = [...this.#trusted.values()].map((entry) => ({ hostname: this.#hostnames.get(entry.nodeId) }))
-    for (const entry of this.#trusted.values()) {
-      const hostname = this.#hostnames.get(entry.nodeId)
-      this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
-    }
-    this.#trusted.clear()
+    for (const entry of this.#trusted.values()) this.#displaceOne(entry)
     this.#pending.clear()
     this.#hostnames.clear()
+    this.#dirty = true
     return sought
+  }
+
+  #displaceOne (entry: TrustedEntry): void {
+    const hostname = this.#hostnames.get(entry.nodeId)
+    if (entry.publicKey !== '') this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
+    this.#forgetId(entry.nodeId)
+  }
+
+  #forgetId (node: NodeId): void {
+    this.#trusted.delete(node)
+    this.#hostnames.delete(node)
   }
 
   dropWish (wish: Wish): void {
