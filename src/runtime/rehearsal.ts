@@ -27,7 +27,7 @@ export function rehearseOnce (options: RehearsalOptions, trusted: readonly Trust
   for (const { publicKey } of trusted.slice(-MAX_KEYS)) prepareKey(fromBase64(publicKey) ?? NO_KEY)
   if (done) return
   done = true
-  void rehearse(options)
+  rehearse(options).catch(() => {}) // then the first connection is slower, and nothing else
 }
 
 /** @returns how many bytes the echo gave back: all, or the rehearsal is worth nothing. */
