@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parsePeerName } from '../../src/base/address.ts'
+import { toBase64, utf8 } from '../../src/base/bytes.ts'
+import { challenges } from '../../src/wire/registry-messages.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
@@ -20,6 +22,11 @@ function strangersAgain (seed: number): { sim: SimOverlay, a: SimNode, b: SimNod
   sim.run(60_000) // names are forgotten after 30 s
   assert.equal(a.core.context.peers.get(b.nodeId)?.connected ?? false, false, 'nothing is up')
   return { sim, a, b }
+}
+
+function rename (sim: SimOverlay, node: SimNode, hostname: string): void {
+  const signature = toBase64(node.identity.sign(utf8(challenges.setHostname(node.nodeId))))
+  assert.equal((sim.registry.handle(node.endpoint.address, { type: 'set_hostname', node_id: node.nodeId, hostname, signature }) as { type: string }).type, 'set_hostname_ok')
 }
 
 function msToOpen (sim: SimOverlay, a: SimNode, name: string): number {
@@ -43,6 +50,28 @@ for (const seed of [1, 2]) {
     assert.equal(a.core.context.peers.get(b.nodeId)?.connected, false)
     const took = msToOpen(sim, a, `0:0000.0000.000${b.nodeId}`)
     assert.ok(took <= 4 * DELAY_MS + SLACK_MS, `${took} ms`)
+  })
+
+  test(`while the tunnel is up a name is asked for again behind the dial, and one that moved to another node is followed by the next (seed ${seed})`, () => {
+    const { sim, a, b } = strangersAgain(seed)
+    msToOpen(sim, a, 'agent-b')
+    sim.run(60_000)
+    const before = sim.registry.requests.length
+    const took = msToOpen(sim, a, 'agent-b')
+    assert.ok(took <= 2 * DELAY_MS + SLACK_MS, `${took} ms`)
+    sim.run(1_000)
+    assert.ok(sim.registry.requests.slice(before).includes('resolve_hostname'))
+    const c = sim.node('other', { public: true })
+    c.listen(80, (stream) => { stream.echo = true })
+    sim.until('registration', 5_000, () => c.registered)
+    rename(sim, b, 'gone')
+    rename(sim, c, 'agent-b')
+    sim.run(31_000)
+    msToOpen(sim, a, 'agent-b') // the last one to whom it meant before
+    sim.run(1_000)
+    const moved = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => moved.opened > 0)
+    assert.equal(moved.dial!.node, c.nodeId)
   })
 
   test(`a peer that moved since it was asked about is reached where the registry says it is (seed ${seed})`, () => {

@@ -47,6 +47,10 @@ export const SEARCH_AFTER_MS = 20
 
 // Names
 export const NAME_CACHE_MS = 30_000
+/** For so long after that, ms, a name still means the node that it meant, if that was heard lately, and the registry is asked again. */
+export const NAME_STALE_MS = 300_000
+/** Lately, ms: a registry gives a name away only after three minutes of silence. */
+export const NAME_HEARD_MS = 120_000
 export const MAX_NAMES = 4_096 // the oldest gives way
 export const MAX_DIALS = 8_192 // waiting for a name, a tunnel or a SYN token; further ones fail as TOO_MANY
 

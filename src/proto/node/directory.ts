@@ -55,12 +55,18 @@ export class Directory {
       const known = cached?.node ?? this.#context.trust.nodeNamed(hostname)
       if (known !== undefined) return known
     }
-    if (this.#askedNames.has(hostname)) return undefined
+    // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
+    const peer = cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#context.peers.get(cached.node)
+    this.#askName(now, hostname)
+    return peer?.connected === true && now - peer.heardAt < k.NAME_HEARD_MS ? peer.node : undefined
+  }
+
+  #askName (now: Instant, hostname: string): void {
+    if (this.#askedNames.has(hostname)) return
     this.#askedNames.add(hostname)
     const requester = this.#context.nodeId
     const signature = this.#sign(challenges.resolveHostname(requester, hostname))
     this.#ask(now, { type: 'resolve_hostname', hostname, requester_id: requester, signature }, { kind: 'resolve_hostname', hostname })
-    return undefined
   }
 
   /** A name whose node does not answer may have moved on: ask afresh next time. */
