@@ -226,11 +226,18 @@ test('a kept connection is used again, and its end does not hurt the next reques
 
 test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {
   const idle = await open(stage, front)
+  let answer = ''
+  idle.on('data', (chunk: Buffer) => { answer += chunk.toString() })
   idle.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
-  await some(idle)
+  await eventually('the whole answer', async () => {
+    const [, length, body] = /Content-Length: (\d+)[\s\S]*?\r\n\r\n([\s\S]*)/.exec(answer) ?? []
+    return body?.length === Number(length) || undefined
+  })
+  const carried = async (): Promise<number> => (await b.connections()).reduce((sum, { bytesIn }) => sum + bytesIn, 0)
+  const before = await carried()
   const busy = await open(stage, front)
   busy.write('POST /upload HTTP/1.1\r\nHost: app.pilot.localhost\r\nContent-Length: 6\r\n\r\nabc')
-  await eventually('the upload is under way', async () => (await b.connections()).length >= 2 || undefined)
+  await eventually('the upload is under way', async () => await carried() > before || undefined)
   const reply = everything(busy)
   for (const gateway of [b, a]) gateway.program.signal('SIGTERM')
   assert.equal((await within('the end of the idle one', everything(idle))).length, 0)
