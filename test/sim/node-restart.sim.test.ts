@@ -116,6 +116,21 @@ for (const seed of [1, 2, 3]) {
     })
   }
 
+  test(`a node that only the relay reaches restarts at once on another port: the beacon knows it there within 5 s (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    sim.network.cut('203.0.113.1', '203.0.113.2')
+    const [a, b] = sim.pair()
+    b.listen(80)
+    sim.run(19_000 - sim.world.nowMs % 1_000)
+    b.restart({ address: b.endpoint.address, port: b.endpoint.port + 1 })
+    sim.run(5_000)
+    let delivered = 0
+    sim.network.audits.push(({ to, bytes }) => { if (to.port === b.endpoint.port && bytes[0] === 0x06) delivered += 1 })
+    a.dial('agent-b', 80)
+    sim.run(2_000)
+    assert.ok(delivered > 0)
+  })
+
   test(`a registry that lost its memory swaps the ids of two nodes that were stopped meanwhile: trust given by hand holds (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
