@@ -1,6 +1,7 @@
 /**
  * Who a node is: an Ed25519 key pair (RFC 8032), its file form, and the check of others' signatures.
- * Signing and verifying run in node:crypto; whether a public key is fit to be an identity is judged by noble.
+ * Keys, signing and verifying are node:crypto's (a public key costs noble 50 ms when it is the first);
+ * whether a public key is fit to be an identity is judged by noble.
  */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
@@ -35,6 +36,11 @@ export function verifySignature (publicKey: Uint8Array, message: Uint8Array, sig
   }
 }
 
+/** Judges and imports a key ahead of its first signature, which then costs a quarter. Remembered as all are: the least used give way. */
+export function prepareKey (publicKey: Uint8Array): void {
+  if (publicKey.length === KEY_BYTES) importedKey(publicKey)
+}
+
 export type IdentityFileFault = 'not_json' | 'bad_private_key' | 'bad_public_key' | 'key_mismatch'
 
 /**
@@ -50,14 +56,14 @@ export function parseIdentityFile (text: string): Uint8Array | IdentityFileFault
   const publicKey = decodeKey(file['public_key'])
   if (publicKey?.length !== KEY_BYTES) return 'bad_public_key'
   const seed = privateKey.slice(0, SEED_BYTES)
-  const derived = ed25519.getPublicKey(seed)
+  const derived = publicKeyOf(importedSeed(seed))
   if (!equalBytes(derived, publicKey) || !equalBytes(derived, privateKey.subarray(SEED_BYTES))) return 'key_mismatch'
   return seed
 }
 
 /** The text of identity.json, byte for byte as the reference writes it: two spaces, no newline at the end. */
 export function formatIdentityFile (seed: Uint8Array): string {
-  const publicKey = ed25519.getPublicKey(seed)
+  const publicKey = publicKeyOf(importedSeed(seed))
   const privateKey = new Uint8Array(SEED_BYTES + KEY_BYTES)
   privateKey.set(seed, 0)
   privateKey.set(publicKey, SEED_BYTES)
@@ -70,10 +76,9 @@ class SeededIdentity implements Identity {
   readonly #privateKey: KeyObject
 
   constructor (seed: Uint8Array) {
-    this.publicKey = ed25519.getPublicKey(seed)
+    this.#privateKey = importedSeed(seed)
+    this.publicKey = publicKeyOf(this.#privateKey)
     this.publicKeyBase64 = toBase64(this.publicKey)
-    const key = { kty: 'OKP', crv: 'Ed25519', d: toBase64Url(seed), x: toBase64Url(this.publicKey) }
-    this.#privateKey = createPrivateKey({ key, format: 'jwk' })
   }
 
   sign (message: Uint8Array): Uint8Array {
@@ -87,6 +92,16 @@ class SeededIdentity implements Identity {
   [Symbol.for('nodejs.util.inspect.custom')] (): string {
     return `Identity(${this.publicKeyBase64})`
   }
+}
+
+function importedSeed (seed: Uint8Array): KeyObject {
+  const d = toBase64Url(seed)
+  return createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', d, x: d }, format: 'jwk' }) // of a private key only d is read
+}
+
+function publicKeyOf (privateKey: KeyObject): Uint8Array {
+  const { x } = createPublicKey(privateKey).export({ format: 'jwk' })
+  return fromBase64(`${x!.replaceAll('-', '+').replaceAll('_', '/')}=`)!
 }
 
 /** Importing a key costs as much as a verification, and judging it more: both are done once per key. */

@@ -14,7 +14,7 @@ import type { Connection, ConnectionTable } from './connections.ts'
 import { HttpExposure } from './http/exposed.ts'
 import type { Admission } from './limits.ts'
 import { ExposureLimits } from './limits.ts'
-import { admitPeer, brokenByPolicy } from './path-policy.ts'
+import { admitPeer, isRelayRefused } from './path-policy.ts'
 import { proxyHeader } from './proxy-protocol.ts'
 import type { Service } from './services.ts'
 import { SparseLog } from './sparse-log.ts'
@@ -159,8 +159,7 @@ export class Exposure implements Service<ExposedRecord> {
     this.#introduce(connection, socket, stream)
     const closed = (error: Error | undefined): void => {
       connections.remove(connection)
-      const broken = brokenByPolicy(this.#deps.node, stream.peer, this.spec.path, error)
-      if (broken !== undefined) log.warn({ expose: this.spec.name, peer: stream.peerName, code: broken.code, hint: broken.hint }, broken.message)
+      if (isRelayRefused(error)) log.warn({ expose: this.spec.name, peer: stream.peerName, code: 'RELAY_REFUSED', reason: this.#deps.node.pathTo(stream.peer)?.reason }, `a peer was reset: ${error.message}`)
       log.debug({ expose: this.spec.name, peer: stream.peerName, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
     }
     if (this.#http === undefined) {

@@ -16,7 +16,7 @@ import { tagOf } from './expose-options.ts'
 import { BACKLOG, bindError, bindMapping, isSamePlace } from './local-listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import { PeerGroup } from './peer-group.ts'
-import { admitDial, brokenByPolicy } from './path-policy.ts'
+import { admitDial, isRelayRefused } from './path-policy.ts'
 import type { Service } from './services.ts'
 import { isGroup, peersOf } from './specs.ts'
 import { SparseLog } from './sparse-log.ts'
@@ -72,6 +72,7 @@ export class Mapping implements Service<MappedRecord> {
     if (this.#bound !== undefined) await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
     else await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
     this.#group?.start()
+    for (const peer of peersOf(this.spec.peer)) this.#deps.node.prepare(peer)
   }
 
   /** No new clients; those inside go on. */
@@ -140,8 +141,7 @@ export class Mapping implements Service<MappedRecord> {
     const { connections, log } = this.#deps
     splice(socket, stream, (error) => {
       connections.remove(connection)
-      const broken = brokenByPolicy(this.#deps.node, stream.peer, this.spec.path, error)
-      if (broken !== undefined) log.warn({ mapping: this.spec.name, peer: connection.peer, code: broken.code, hint: broken.hint }, broken.message)
+      if (isRelayRefused(error)) log.warn({ mapping: this.spec.name, peer: connection.peer, port: this.spec.port, code: 'RELAY_REFUSED', reason: this.#deps.node.pathTo(stream.peer)?.reason }, `a client was reset: ${error.message}`)
       log.debug({ mapping: this.spec.name, peer: connection.peer, bytesIn: stream.bytesRead, bytesOut: stream.bytesWritten, ...(error !== undefined && { reason: error.message }) }, 'connection closed')
     })
   }

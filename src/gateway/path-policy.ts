@@ -22,15 +22,9 @@ export async function admitPeer (node: PathNode, peer: NodeId, policy: PathPolic
   return policy !== 'direct' || await waitForDirect(node, peer, policy)
 }
 
-/**
- * A connection that was open and broke off: because it waited in vain for another way than the relay? What the stream itself
- * tells is only that nothing was acknowledged any more.
- */
-export function brokenByPolicy (node: Pick<PathNode, 'pathTo'>, peer: NodeId, policy: PathPolicy | undefined, error: Error | undefined): PilotError | undefined {
-  if (policy !== 'direct' || !(error instanceof PilotError) || !WAITED_IN_VAIN.has(error.code)) return undefined
-  const path = node.pathTo(peer)
-  if (path?.kind !== 'relay') return undefined
-  return new PilotError('RELAY_REFUSED', `an open connection was given up: only the relay was left (${path.reason}), and path: direct refuses it`, { path: 'relay' }, error)
+/** An open connection ended because only the relay was left: worth a word to the operator, who asked for that. */
+export function isRelayRefused (error: Error | undefined): error is PilotError {
+  return error instanceof PilotError && error.code === 'RELAY_REFUSED'
 }
 
 async function waitForDirect (node: PathNode, id: NodeId, policy: PathPolicy, signal?: AbortSignal): Promise<boolean> {
@@ -43,7 +37,6 @@ async function waitForDirect (node: PathNode, id: NodeId, policy: PathPolicy, si
   }
 }
 
-const WAITED_IN_VAIN: ReadonlySet<string> = new Set(['TIMED_OUT', 'PEER_UNREACHABLE'])
 const LOOK_MS = 50
 /** Punching takes two or three round trips with both peer and beacon; these are for bad ones. */
 const PREFER_PATIENCE_MS = 2_000

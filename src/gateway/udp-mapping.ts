@@ -56,6 +56,7 @@ export class UdpMapping implements Service<MappedRecord> {
   async start (): Promise<void> {
     await checkAnswersReturn(this.#deps.node, `mapping ${this.spec.name}`)
     await bindMapping(this.spec, this.#deps, (address, port) => this.#bind(address, port))
+    this.#deps.node.prepare(this.spec.peer)
   }
 
   /** The address is free at once, and the sessions, which live by it, end. */

@@ -32,13 +32,14 @@ import { NodeStream, streamError, type StreamVerbs } from './overlay-stream.ts'
 import type { AboutNode, GuestDesk, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayDatagrams, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
 import { maxSegmentFor, type OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
+import { withTimeout } from './patience.ts'
 import { nameOf, parseTarget } from './peer-target.ts'
 import { PendingIncoming } from './pending-incoming.ts'
 import { pinnedKeys, pinnedNames } from './pinned.ts'
 import { RegistryLink } from './registry-link.ts'
+import { rehearseOnce } from './rehearsal.ts'
 import { endpointOption, registryTarget, type RegistryTarget } from './targets.ts'
 import { UdpSocket } from './udp-socket.ts'
-import { withTimeout } from './with-timeout.ts'
 
 interface Waiting<T> {
   resolve (value: T): void
@@ -167,6 +168,7 @@ export class OverlayNode implements Overlay {
     for (const peer of options.trust) node.#wish(peer, 'asked at start', true)
     node.#link.start()
     node.#turn((now) => core.handleTimeout(now))
+    setImmediate(() => rehearseOnce({ crypto, crc32, random: systemRandom, timestamp: timestampOf }, trust.trusted)) // while the registry is on its way
     return node
   }
 
@@ -257,6 +259,8 @@ export class OverlayNode implements Overlay {
   async about (node: NodeId): Promise<AboutNode> {
     return await new Promise((resolve, reject) => this.#turn((now) => this.core.askAbout(now, node, { resolve, reject })))
   }
+
+  prepare (peer: string): void { this.#turn((now) => this.core.prepare(now, this.#nameOf(peer))) }
 
   async connect (peer: string): Promise<NodeId> { return (await this.#dial(peer, 0) as Peer).node }
 
@@ -428,7 +432,10 @@ export class OverlayNode implements Overlay {
       }
       case 'datagram': this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort); return
       case 'incoming': this.#onIncoming(event.stream, event.peer); return
-      case 'registered': this.#onRegistered(event.hostname); break
+      case 'registered':
+        this.#onRegistered(event.hostname)
+        this.#saveTrust()
+        break
       case 'hostname_set': this.#tellRegistered(); break
       case 'hostname_refused':
         this.#hostnameRefused = event.text

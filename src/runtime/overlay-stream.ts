@@ -200,6 +200,7 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
   truncated: ['PEER_RESET', 'the other side ended before everything had arrived'],
   timed_out: ['TIMED_OUT', 'nothing was acknowledged any more'],
   peer_gone: ['PEER_UNREACHABLE', 'the node has stopped answering'],
+  relay_only: ['RELAY_REFUSED', 'only the relay is left, and path: direct refuses it'],
 }
 
 /** How long a peer may go on sending what nobody reads, after `destroySoon`. */

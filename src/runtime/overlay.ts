@@ -38,6 +38,8 @@ export interface Overlay {
   resolve (peer: string): Promise<NodeId>
   /** What the registry tells about a node, asked anew each time; null: nobody tells us (a daemon). @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE. */
   about (node: NodeId): Promise<AboutNode | null>
+  /** Connections to this peer are likely: who and where it is is found out now, where that is ours to do. Best effort, for so many peers; sends the peer nothing. */
+  prepare (peer: string): void
   /** Brings up the tunnel to a peer, as far as that is ours to do. @throws PilotError: what `dial` throws, but for the port. */
   connect (peer: string): Promise<NodeId>
   /** The path in use to a node; undefined: none. null: nobody tells us. */

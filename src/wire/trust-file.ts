@@ -26,6 +26,7 @@ export interface RevokedEntry {
 }
 
 export interface TrustFile {
+  readonly ownId?: NodeId // ours: the id that we had when this was trusted, `own_node_id`; the reference ignores it
   readonly trusted: readonly TrustedEntry[]
   readonly pending: readonly PendingEntry[]
   readonly revoked?: readonly RevokedEntry[]
@@ -43,7 +44,8 @@ export function parseTrustFile (text: string): TrustFile | TrustFileFault {
   if (pending === undefined) return 'bad_pending'
   const revoked = parseList(record['revoked'], parseRevoked)
   if (revoked === undefined) return 'bad_revoked'
-  return { trusted, pending, ...revoked.length > 0 && { revoked } }
+  const ownId = countField(record, 'own_node_id', 0xffff_ffff)
+  return { trusted, pending, ...revoked.length > 0 && { revoked }, ...(ownId !== undefined && ownId !== 0 && { ownId }) }
 }
 
 /** Byte for byte as the reference writes it: two spaces, no newline at the end, empty fields left out where it does. */
@@ -64,6 +66,7 @@ export function formatTrustFile (file: TrustFile): string {
       received_at: entry.receivedAt,
     })),
     revoked: (file.revoked ?? []).length === 0 ? undefined : file.revoked!.map((entry) => ({ node_id: entry.nodeId, public_key: entry.publicKey, hostname: entry.hostname })),
+    own_node_id: file.ownId,
   }, 2)
 }
 

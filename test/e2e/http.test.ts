@@ -254,8 +254,13 @@ test('an exposure that was drained, and no longer is, keeps connections as befor
 
 test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {
   const idle = await open(stage, front)
+  let answer = ''
+  idle.on('data', (chunk: Buffer) => { answer += chunk.toString() })
   idle.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
-  await some(idle)
+  await eventually('the whole answer', async () => {
+    const [, length, body] = /Content-Length: (\d+)[\s\S]*?\r\n\r\n([\s\S]*)/.exec(answer) ?? []
+    return body?.length === Number(length) || undefined
+  })
   const busy = await open(stage, front)
   const uploads = (): number => backend.seen.filter((request) => request === 'POST /upload').length
   const before = uploads()

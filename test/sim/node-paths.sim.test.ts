@@ -30,6 +30,29 @@ function echoPair (sim: SimOverlay): [SimNode, SimNode] {
   return [a, b]
 }
 
+test('a stream that refuses the relay ends with that reason within 12 s of the last straight way, at both ends; an idle one lives on', () => {
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
+  const [a] = echoPair(sim)
+  const b = sim.nodes[1]!
+  const [busy, idle, any] = [trickling(sim, a), a.dial('agent-b', 80), trickling(sim, a)]
+  sim.until('open', 5_000, () => idle.state === 'open')
+  for (const { dial } of [busy, idle]) dial!.stream!.directOnly = true
+  sim.run(1_000)
+  sim.network.cut(A, B)
+  sim.until('the busy one ends', 12_000, () => busy.over)
+  assert.equal(busy.end, 'relay_only')
+  sim.run(1_000)
+  assert.deepEqual(b.accepted.map(({ end }) => end).filter((end) => end !== undefined), ['reset_by_peer'], 'the RST may take the relay')
+  assert.equal(pathKind(a, b), 'relay')
+  sim.run(20_000)
+  assert.deepEqual([idle.over, any.over], [false, false])
+  sim.network.heal(A, B)
+  sim.until('direct', 60_000, () => pathKind(a, b) === 'direct')
+  idle.write(Buffer.from('hello'))
+  sim.until('echo', 5_000, () => idle.receivedBytes === 5)
+  any.close()
+})
+
 for (const seed of [1, 2, 3]) {
   test(`without a direct way the relay carries a transfer whole; when one opens it takes over within a minute (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 3 } })

@@ -116,6 +116,69 @@ for (const seed of [1, 2, 3]) {
     })
   }
 
+  test(`a node that only the relay reaches restarts at once on another port: the beacon knows it there within 5 s (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    sim.network.cut('203.0.113.1', '203.0.113.2')
+    const [a, b] = sim.pair()
+    b.listen(80)
+    sim.run(19_000 - sim.world.nowMs % 1_000)
+    b.restart({ address: b.endpoint.address, port: b.endpoint.port + 1 })
+    sim.run(5_000)
+    let delivered = 0
+    sim.network.audits.push(({ to, bytes }) => { if (to.port === b.endpoint.port && bytes[0] === 0x06) delivered += 1 })
+    a.dial('agent-b', 80)
+    sim.run(2_000)
+    assert.ok(delivered > 0)
+  })
+
+  test(`a registry that lost its memory swaps the ids of two nodes that were stopped meanwhile: trust given by hand holds (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    for (const node of [a, b]) assert.deepEqual(node.core.context.trust.wishes, [], 'nobody asks by configuration any more')
+    b.listen(80, (stream) => { stream.echo = true })
+    const before = [a.nodeId, b.nodeId]
+    a.kill()
+    b.kill()
+    sim.registry.restart(true)
+    b.withoutWishes().start()
+    sim.until('the first', 10_000, () => b.registered)
+    a.withoutWishes().start()
+    sim.until('the second', 10_000, () => a.registered)
+    assert.deepEqual([b.nodeId, a.nodeId], before)
+    sim.until('trust', 60_000, () => trusts(a, b) && trusts(b, a))
+    sim.run(1_000)
+    const stream = a.dial('agent-b', 80)
+    stream.write(Buffer.from('hello'))
+    sim.until('echo or failure', 10_000, () => stream.receivedBytes === 5 || stream.over)
+    assert.equal(stream.failure, undefined)
+  })
+
+  test(`two peers of ours swap their ids while ours stays: each is known by its key (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const a = sim.node('agent-a', { trust: ['agent-b', 'agent-c'] })
+    const [b, c] = [sim.node('agent-b', { trust: ['agent-a'] }), sim.node('agent-c', { trust: ['agent-a'] })]
+    sim.until('trust', 60_000, () => [b, c].every((node) => trusts(a, node) && trusts(node, a)))
+    sim.run(1_000)
+    for (const node of [b, c]) node.listen(80, (stream) => { stream.echo = true })
+    const nodes = [a, b, c]
+    for (const node of nodes) node.kill()
+    sim.registry.restart(true)
+    for (const node of [a, c, b]) {
+      node.withoutWishes().start()
+      sim.until('registered', 10_000, () => node.registered)
+    }
+    assert.deepEqual(nodes.map(({ nodeId }) => nodeId), [1, 3, 2])
+    sim.until('trust', 60_000, () => [b, c].every((node) => a.core.context.trust.keyOf(node.nodeId) !== undefined && trusts(node, a)) &&
+      [b, c].every((node) => Buffer.from(a.core.context.trust.keyOf(node.nodeId)!).equals(node.identity.publicKey)))
+    sim.run(1_000)
+    for (const name of ['agent-b', 'agent-c']) {
+      const stream = a.dial(name, 80)
+      stream.write(Buffer.from('hello'))
+      sim.until('echo or failure', 10_000, () => stream.receivedBytes === 5 || stream.over)
+      assert.equal(stream.failure, undefined, name)
+    }
+  })
+
   test(`a dial that waits while the registry gives us another id fails, and does not wait for ever (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()

@@ -37,10 +37,25 @@ export const PUNCHED_PING_MS = 50
 /** A stream without acknowledgements makes us ask whether the path works, but not more often than this, ms. */
 export const STALL_PING_MS = 500
 
+/** The beacon is asked to have both sides punch, but not more often than this for one peer, ms. */
+export const KNOCK_MS = 100
+
+/** While only the relay works, streams that refuse it are looked at so often, ms. */
+export const STRICT_AGAIN_MS = 1_000
+/** Other ways than a straight one, and larger packets, are tried so long after a tunnel came up, ms: the SYN that waited for it, and its answer, go first. */
+export const SEARCH_AFTER_MS = 20
+
 // Names
 export const NAME_CACHE_MS = 30_000
+/** For so long after that, ms, a name still means the node that it meant, if that was heard lately, and the registry is asked again. */
+export const NAME_STALE_MS = 300_000
+/** Lately, ms: a registry gives a name away only after three minutes of silence. */
+export const NAME_HEARD_MS = 120_000
 export const MAX_NAMES = 4_096 // the oldest gives way
 export const MAX_DIALS = 8_192 // waiting for a name, a tunnel or a SYN token; further ones fail as TOO_MANY
+
+/** Peers that connections are expected to, asked about beforehand: what the registry grants one address is shared with others. */
+export const MAX_PREPARED = 32
 
 // Trust
 export const POLL_FAST_MS = 250 // while a request of ours is young
@@ -77,6 +92,8 @@ export const RST_PER_SECOND = 2_000
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
 export const SYN_BURST = 10
 export const SYN_PER_SECOND = 9 // one less than it grants: two of ours may arrive closer together than they left
+/** A peer whose queue of connections is full gets its next SYN after so long, ms (stream.md Q23). */
+export const BUSY_PAUSE_MS = 250
 /** Dials that met the remains of an older stream on their ports are repeated from others. */
 export const MAX_REDIALS = 3
 

@@ -3,8 +3,10 @@
  * failure, told at once. Dials to one peer share the way.
  */
 import type { PeerName } from '../../base/address.ts'
+import { formatAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
+import { prepareKey } from '../../crypto/identity.ts'
 import { Stream } from '../stream/stream.ts'
 import type { NodeContext } from './context.ts'
 import * as k from './constants.ts'
@@ -17,12 +19,17 @@ export class Dialler {
   readonly #directory: Directory
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
   readonly #names = new Map<string, unknown[]>() // plain questions for a name, with the asker's token
+  readonly #prepared = new Map<string, PeerName>() // by their text, oldest first
   readonly #failures = new Map<NodeId, { readonly code: ErrorCode, readonly text: string }>()
   #waiting = 0
 
-  constructor (context: NodeContext, directory: Directory) {
+  readonly #afterTunnel: (now: Instant, peer: Peer) => void
+
+  /** @param afterTunnel sends the PILA that is due. */
+  constructor (context: NodeContext, directory: Directory, afterTunnel: (now: Instant, peer: Peer) => void) {
     this.#context = context
     this.#directory = directory
+    this.#afterTunnel = afterTunnel
   }
 
   dial (now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
@@ -58,6 +65,7 @@ export class Dialler {
     const dials = this.#unnamed.get(hostname) ?? []
     this.#unnamed.delete(hostname)
     this.#waiting -= dials.length
+    if (answer.node !== undefined && this.#prepared.has(hostname)) this.#locate(now, answer.node)
     for (const dial of dials) {
       if (answer.node === undefined) this.#fail(dial, answer.code!, answer.text)
       else this.#toNode(now, dial, answer.node)
@@ -69,13 +77,29 @@ export class Dialler {
     if (peer.wanted) return
     peer.wanted = true
     this.#directory.locate(now, peer)
-    // What worked before is tried while the registry is asked: it saves a round trip, and is all there is without one.
-    if (peer.key !== undefined && peer.paths.current?.heard === true) peer.tunnel.start(now)
+    // What is known already is tried while the registry is asked: it saves a round trip, and is all there is without one.
+    if (peer.key === undefined || peer.paths.current === undefined) return
+    this.#directory.knock(now, peer)
+    peer.tunnel.start(now)
+    this.#afterTunnel(now, peer)
   }
 
-  /** Where the peer is has been told. */
-  onResolved (now: Instant, peer: Peer): void {
+  /** Where the peer is has been told; `isNews`: at places that were not known before. */
+  onResolved (now: Instant, peer: Peer, isNews: boolean): void {
+    if (isNews) peer.tunnel.nudge(now) // what is under way need not wait for its timer to go there
     if ((peer.wanted || peer.tunnel.underway) && peer.key !== undefined) peer.tunnel.start(now)
+  }
+
+  /** Connections to this peer will be wanted: its key and where it is are asked for now, and again after each registration. */
+  prepare (now: Instant, target: PeerName): void {
+    const name = target.kind === 'address' ? formatAddress(target.address) : target.hostname
+    if (this.#prepared.has(name) || this.#prepared.size >= k.MAX_PREPARED) return
+    this.#prepared.set(name, target)
+    this.#prepareOne(now, target)
+  }
+
+  onRegistered (now: Instant): void {
+    for (const target of this.#prepared.values()) this.#prepareOne(now, target)
   }
 
   onUnresolved (now: Instant, peer: Peer, code: ErrorCode, text: string): void {
@@ -119,10 +143,12 @@ export class Dialler {
     this.#failures.clear()
   }
 
-  /** @returns true when the stream met an older life of its ports and is dialled anew: nobody need hear of it. */
+  /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled anew: nobody need hear of it. */
   redial (now: Instant, stream: Stream, dial: Dial): boolean {
     const peer = this.#context.peers.get(stream.peer)
-    if (stream.end !== 'stale' || dial.cancelled || dial.redials >= k.MAX_REDIALS || peer === undefined) return false
+    const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
+    if (dial.cancelled || dial.redials >= limit || peer === undefined) return false
+    if (stream.end !== 'stale') peer.busyUntil = now + k.BUSY_PAUSE_MS
     dial.redials += 1
     dial.stream = undefined
     stream.takeNews() // the application never hears of this one
@@ -134,10 +160,34 @@ export class Dialler {
   #toHostname (now: Instant, dial: Dial, hostname: string): void {
     const node = this.#directory.lookUpName(now, hostname)
     if (node !== undefined) return this.#toNode(now, dial, node)
+    this.#guess(now, hostname)
     this.#waiting += 1
     const dials = this.#unnamed.get(hostname)
     if (dials === undefined) this.#unnamed.set(hostname, [dial])
     else dials.push(dial)
+  }
+
+  /** A trusted peer is most likely still who it was: the way to it is prepared while its name is asked for. */
+  #guess (now: Instant, hostname: string): void {
+    const node = this.#directory.guessName(hostname)
+    const peer = node === undefined || !this.#context.trust.isTrusted(node) ? undefined : this.#context.peer(now, node)
+    if (peer === undefined || peer.connected || now - peer.failedAt < k.UNREACHABLE_MS) return
+    this.connect(now, peer)
+    this.#context.touchPeer(peer)
+  }
+
+  #prepareOne (now: Instant, target: PeerName): void {
+    if (this.#context.nodeId === 0) return
+    const node = target.kind === 'address' ? target.address.node : this.#directory.lookUpName(now, target.hostname)
+    if (node !== undefined) this.#locate(now, node)
+  }
+
+  #locate (now: Instant, node: NodeId): void {
+    const peer = this.#context.peer(now, node)
+    if (peer === undefined) return
+    peer.prepared = true
+    if (peer.key !== undefined) prepareKey(peer.key)
+    if (!peer.connected && peer.paths.current === undefined) this.#directory.locate(now, peer)
   }
 
   #toNode (now: Instant, dial: Dial, node: NodeId): void {

@@ -23,7 +23,8 @@ export interface NameAnswer {
 
 /** What the node has to do about an answer of the registry. */
 export type DirectoryNews =
-  | { readonly kind: 'resolved', readonly peer: Peer }
+  /** `isNews`: it named ways that were not known before. */
+  | { readonly kind: 'resolved', readonly peer: Peer, readonly isNews: boolean }
   | { readonly kind: 'unresolved', readonly peer: Peer, readonly code: ErrorCode, readonly text: string }
   | { readonly kind: 'key', readonly node: NodeId, readonly key: Uint8Array, readonly hostname: string | undefined, readonly networks: readonly number[] }
   | { readonly kind: 'no_key', readonly node: NodeId }
@@ -54,12 +55,18 @@ export class Directory {
       const known = cached?.node ?? this.#context.trust.nodeNamed(hostname)
       if (known !== undefined) return known
     }
-    if (this.#askedNames.has(hostname)) return undefined
+    // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
+    const peer = cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#context.peers.get(cached.node)
+    this.#askName(now, hostname)
+    return peer?.connected === true && now - peer.heardAt < k.NAME_HEARD_MS ? peer.node : undefined
+  }
+
+  #askName (now: Instant, hostname: string): void {
+    if (this.#askedNames.has(hostname)) return
     this.#askedNames.add(hostname)
     const requester = this.#context.nodeId
     const signature = this.#sign(challenges.resolveHostname(requester, hostname))
     this.#ask(now, { type: 'resolve_hostname', hostname, requester_id: requester, signature }, { kind: 'resolve_hostname', hostname })
-    return undefined
   }
 
   /** A name whose node does not answer may have moved on: ask afresh next time. */
@@ -83,7 +90,19 @@ export class Directory {
     this.lookUpKey(now, node)
   }
 
-  /** Ask where a peer is, for its key if that is unknown, and the beacon to open the NATs between us. */
+  /** Which node a hostname most likely is, while the question is under way: what we were told before, or know by trust. */
+  guessName (hostname: string): NodeId | undefined {
+    return this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
+  }
+
+  /** Has the beacon open the NATs between us and the peer. */
+  knock (now: Instant, peer: Peer): void {
+    if (this.#context.options.beacon === undefined || now - peer.knockedAt < k.KNOCK_MS) return
+    peer.knockedAt = now
+    this.#toBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
+  }
+
+  /** Ask where a peer is, for its key if that is unknown, and, if it is wanted, the beacon to open the NATs between us. */
   locate (now: Instant, peer: Peer): void {
     if (peer.resolving) return
     peer.resolving = true
@@ -103,14 +122,14 @@ export class Directory {
   /** @returns undefined when the result is not this part's business. */
   handleResult (now: Instant, result: RegistryResult<Purpose>): DirectoryNews | undefined {
     switch (result.purpose.kind) {
-      case 'resolve': return this.#onResolve(result.purpose.node, result)
+      case 'resolve': return this.#onResolve(now, result.purpose.node, result)
       case 'lookup': return this.#onLookup(result.purpose.node, result)
       case 'resolve_hostname': return this.#onName(now, result.purpose.hostname, result)
       default: return undefined
     }
   }
 
-  #onResolve (node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+  #onResolve (now: Instant, node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
     const peer = this.#context.peers.get(node)
     if (peer === undefined) return undefined
     peer.resolving = false
@@ -122,6 +141,7 @@ export class Directory {
       const unknown = result.kind === 'refused' && result.text.includes('not found')
       return unknown ? { kind: 'unresolved', peer, ...this.unknownNode(node) } : { kind: 'unresolved', peer, code: 'NOT_TRUSTED', text: 'the registry does not tell us where this node is: it does not trust us' }
     }
+    const before = peer.paths.named
     for (const text of reply.lanEndpoints) {
       const lan = parseEndpoint(text)
       if (lan !== undefined && this.#onOurLan(lan)) peer.paths.addCandidate(lan, 'lan')
@@ -132,8 +152,8 @@ export class Directory {
     peer.search.relayOnly = reply.relayOnly
     if (reply.extended) peer.extended = true
     if (direct !== undefined && !reply.relayOnly) peer.paths.addCandidate(direct, 'direct')
-    if (this.#context.options.beacon !== undefined) this.#toBeacon(encodePunchRequest(this.#context.nodeId, node))
-    return { kind: 'resolved', peer }
+    if (peer.wanted || peer.connected || peer.tunnel.underway) this.knock(now, peer)
+    return { kind: 'resolved', peer, isNews: peer.paths.named > before }
   }
 
   #onOurLan (lan: Endpoint): boolean {

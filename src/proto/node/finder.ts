@@ -90,8 +90,11 @@ export class Finder {
 
   /** The peer holds our key: from now on it can be asked and told things. */
   onConfirmed (now: Instant, peer: Peer): void {
-    peer.search.start(now)
-    for (const path of peer.paths.all()) path.nextProbeAt = now
+    const later = now + k.SEARCH_AFTER_MS
+    const soon = peer.paths.current?.kind === 'relay' ? now : later // a straight way is used already: nobody waits for a better one
+    peer.search.start(soon)
+    peer.sizesAt = later
+    for (const path of peer.paths.all()) path.nextProbeAt = soon
   }
 
   /** What is due for a peer besides liveness. */
@@ -105,6 +108,19 @@ export class Finder {
       }
     }
     this.probeSize(now, peer)
+    if (now >= peer.strictAt) this.#endStrict(now, peer)
+  }
+
+  /** What refuses the relay and cannot go on without it ends with that reason. Those with nothing to say may live to see a better way. */
+  #endStrict (now: Instant, peer: Peer): void {
+    peer.strictAt = Infinity
+    for (const stream of peer.streams.values()) {
+      if (!stream.directOnly) continue
+      peer.strictAt = now + k.STRICT_AGAIN_MS
+      if (stream.sender.drained && !stream.queued && !stream.hasOutput(now, BASE_PAYLOAD_BYTES)) continue
+      stream.reset(now, 'relay_only')
+      this.#context.touchStream(now, peer, stream)
+    }
   }
 
   /** The peer tells where it can be reached, and where it sees us. @returns true when its path is called otherwise by it. */
@@ -148,6 +164,8 @@ export class Finder {
 
   /** Tries the next packet size on the path in use, if one is due. */
   probeSize (now: Instant, peer: Peer): void {
+    if (now < peer.sizesAt) return
+    peer.sizesAt = -Infinity
     const path = peer.paths.current
     if (path === undefined || !peer.tunnel.confirmed) return
     const bytes = path.takeSizeProbe(now)

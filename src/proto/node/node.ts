@@ -20,8 +20,7 @@ import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
 import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
 import type { Wish } from '../trust/trust-book.ts'
-import type { NodeOptions, OwnNetwork } from './context.ts'
-import { NodeContext } from './context.ts'
+import { NodeContext, type NodeOptions, type OwnNetwork } from './context.ts'
 import type { Dial } from './dial.ts'
 import { Dialler } from './dialler.ts'
 import { Directory } from './directory.ts'
@@ -56,7 +55,7 @@ export class OverlayCore {
     this.#pings = new Pings(this.#outbound)
     const finder = this.#finder = new Finder(context, this.#outbound, this.#pings)
     this.#directory = new Directory(context, (bytes) => this.#outbound.sendBeacon(bytes))
-    this.#dialler = new Dialler(context, this.#directory)
+    this.#dialler = new Dialler(context, this.#directory, (at, peer) => this.#afterTunnel(at, peer))
     this.#inbound = new Inbound(context, this.#outbound, {
       lookUpKey: (at, node) => this.#directory.lookUpKey(at, node),
       pollTrust: (at) => this.standing.pollSoon(at),
@@ -141,6 +140,7 @@ export class OverlayCore {
     this.#takeResults(now)
     const event = this.context.events.shift()
     if (event?.kind === 'endpoint') this.standing.onEndpoint(now)
+    if (event?.kind === 'registered') this.#dialler.onRegistered(now)
     return event
   }
 
@@ -149,7 +149,7 @@ export class OverlayCore {
     for (let stream = this.context.news.shift(); stream !== undefined; stream = this.context.news.shift()) {
       stream.announced = false
       const dial = stream.app as Dial | undefined
-      if (stream.end === 'stale' && dial !== undefined && this.#dialler.redial(now, stream, dial)) continue
+      if (dial !== undefined && (stream.end === 'stale' || stream.wasBusy) && this.#dialler.redial(now, stream, dial)) continue
       return stream
     }
     return undefined
@@ -160,6 +160,9 @@ export class OverlayCore {
   dial (now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
     return this.#dialler.dial(now, target, label, port, app)
   }
+
+  /** Connections to this peer are likely: what they need to know is found out now. Best effort. */
+  prepare (now: Instant, target: PeerName): void { this.#dialler.prepare(now, target) }
 
   cancelDial (now: Instant, dial: Dial): void { this.#dialler.cancel(now, dial) }
 
@@ -329,7 +332,7 @@ export class OverlayCore {
       if (this.standing.handleResult(now, result)) continue
       const news = this.#directory.handleResult(now, result)
       switch (news?.kind) {
-        case 'resolved': this.#dialler.onResolved(now, news.peer); this.#afterTunnel(now, news.peer); break
+        case 'resolved': this.#dialler.onResolved(now, news.peer, news.isNews); this.#afterTunnel(now, news.peer); break
         case 'unresolved': this.#dialler.onUnresolved(now, news.peer, news.code, news.text); this.#afterTunnel(now, news.peer); break
         case 'name': this.#dialler.onName(now, news.hostname, news.answer); break
         case 'key': this.#onKey(now, news); break
@@ -379,7 +382,6 @@ export class OverlayCore {
       this.context.emit({ kind: 'peer', peer, state: 'connected' })
       this.#tellPath(peer)
       this.#finder.onConfirmed(now, peer)
-      this.#finder.probeSize(now, peer)
     }
     if ((news & TUNNEL_REKEYED) !== 0) { // it may have restarted: ask whether it still knows our streams
       this.context.emit({ kind: 'peer', peer, state: 'restarted' })
@@ -400,6 +402,7 @@ export class OverlayCore {
   #onPathChange (now: Instant, peer: Peer): void {
     this.#tellPath(peer)
     this.#finder.probeSize(now, peer)
+    peer.strictAt = peer.paths.current?.kind === 'relay' ? Math.min(peer.strictAt, now + STRICT_PATIENCE_MS) : Infinity
     for (const stream of peer.streams.values()) { // what waits for a backed-off timer may go now
       stream.onPathChange(now, false)
       this.context.touchStream(now, peer, stream)
@@ -491,5 +494,7 @@ const HANDSHAKE_KINDS = {
   handshake_request: 'request', handshake_accept: 'accept', handshake_reject: 'reject', handshake_revoke: 'revoke',
 } as const
 
+/** Streams that refuse the relay wait so long for a straight way when the last one died, ms. */
+const STRICT_PATIENCE_MS = 5_000
 /** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
 const LEAVE_MS = 100

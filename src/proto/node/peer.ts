@@ -56,6 +56,10 @@ export class Peer implements Machine, Timed {
   extended = false
   resolving = false
   resolvedAt: Instant = -Infinity
+  /** When the beacon was asked last to open the NATs between us. */
+  knockedAt: Instant = -Infinity
+  /** Connections to it are expected: what is known of it is kept. */
+  prepared = false
   failedAt: Instant = -Infinity
   connected = false
   /** The connection was asked for and has neither come about nor failed. */
@@ -73,8 +77,14 @@ export class Peer implements Machine, Timed {
   #keptAliveAt: Instant = -Infinity
   /** Bytes of streams came since the last ping: silence after them is worth one. */
   tailPingDue = false
+  /** Packet sizes are tried from then on, once the keys are confirmed: a connection that waited for the tunnel goes first. */
+  sizesAt: Instant = Infinity
+  /** Only the relay is left: streams that refuse it, and have something to say, are ended then. */
+  strictAt: Instant = Infinity
   #silentTold = false
   #pathLost = false
+  /** Its queue of connections was full: no SYN before then. */
+  busyUntil: Instant = -Infinity
   #synTokens = k.SYN_BURST
   #synTokensAt: Instant = 0
   #wishes = 0
@@ -145,6 +155,7 @@ export class Peer implements Machine, Timed {
   /** A SYN may go now. Towards a peer that has not shown to be one of us they are paced (stream.md Q12). */
   takeSynToken (now: Instant): boolean {
     if (this.extended) return true
+    if (now < this.busyUntil) return false
     const earned = (now - this.#synTokensAt) * k.SYN_PER_SECOND / 1_000
     this.#synTokens = Math.min(k.SYN_BURST, this.#synTokens + earned)
     this.#synTokensAt = now
@@ -161,6 +172,8 @@ export class Peer implements Machine, Timed {
     this.connected = false
     this.wanted = false
     this.#owedSince = -1
+    this.sizesAt = Infinity
+    this.strictAt = Infinity
     this.control.clear()
     this.datagrams.clear()
   }
@@ -181,13 +194,15 @@ export class Peer implements Machine, Timed {
     let at = Math.min(this.tunnel.nextTimeout(), this.leaveAt)
     for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
     if (this.connected) at = Math.min(at, this.#nextLivenessCheck)
-    if (this.dials.size > 0 && this.connected) at = Math.min(at, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND)
+    if (this.sizesAt > 0) at = Math.min(at, this.sizesAt)
+    at = Math.min(at, this.strictAt)
+    if (this.dials.size > 0 && this.connected) at = Math.min(at, Math.max(this.busyUntil, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND))
     if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
     return at
   }
 
   get #isForgettable (): boolean {
-    return this.streams.size === 0 && this.dials.size === 0 && !this.wanted
+    return !this.prepared && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
   /** Only the relay carries, or nothing at all, and somebody cares: better ways are sought. */

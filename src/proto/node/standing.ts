@@ -262,15 +262,16 @@ export class Standing {
   }
 
   #becomeNode (now: Instant, nodeId: NodeId): void {
-    const { nodeId: before, trust, beacon } = this.#context
-    if (before !== 0 && before !== nodeId) {
+    const { trust, beacon } = this.#context
+    const before = this.#context.nodeId !== 0 ? this.#context.nodeId : trust.ownId ?? nodeId // of our last life
+    if (before !== nodeId) {
       this.#onNewId(now)
       // Node ids mean other nodes now; the keys we trust are still the same. Their owners are sought by name.
       for (const { hostname } of trust.displace()) {
         if (hostname !== undefined) this.wish(now, { peer: hostname, node: undefined, hostname, reason: 'the registry has changed its ids' })
       }
     }
-    this.#context.nodeId = nodeId
+    this.#context.nodeId = trust.ownId = nodeId
     beacon.setNodeId(nodeId)
   }
 

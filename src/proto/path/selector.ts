@@ -20,6 +20,8 @@ export class PathSelector {
   #isPunched: boolean | undefined
   #news = NEWS_BURST
   #newsAt: Instant = 0
+  /** Ways that were named so far and not known before. */
+  named = 0
 
   /** @param maxDatagram UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
   constructor (beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, sizes: SizeMemory) {
@@ -46,6 +48,7 @@ export class PathSelector {
     const known = kind === 'lan' || this.#isPunched === undefined ? kind : this.#isPunched ? 'punched' : 'direct'
     const path = new Path(known, endpoint, this.#maxDatagram(endpoint), this.#sizes)
     this.#candidates.push(path)
+    this.named += 1
     this.choose()
     return path
   }

@@ -3,7 +3,7 @@ import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { encodeDiscover } from '../../wire/beacon-messages.ts'
 import type { Machine } from '../machine.ts'
-import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS, REFRESH_PAUSE_MS, SILENT_AFTER } from './constants.ts'
+import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS, DISCOVER_SETTLE_MS, REFRESH_PAUSE_MS, SILENT_AFTER } from './constants.ts'
 
 export class BeaconClient implements Machine {
   /** Our public endpoint, as the beacon saw it last. */
@@ -13,6 +13,7 @@ export class BeaconClient implements Machine {
   #nextAt: Instant = 0
   #unanswered = 0
   #sentAt: Instant = -Infinity
+  #isNewId = false
 
   /** Questions since the last answer. */
   get unanswered (): number { return this.#unanswered }
@@ -38,6 +39,7 @@ export class BeaconClient implements Machine {
 
   /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
   setNodeId (nodeId: NodeId): void {
+    this.#isNewId ||= nodeId !== this.#nodeId
     this.#nodeId = nodeId
     this.#nextAt = 0
     this.#unanswered = 0
@@ -47,10 +49,12 @@ export class BeaconClient implements Machine {
   handleReply (now: Instant, endpoint: Endpoint): boolean {
     this.#unanswered = 0
     this.answeredAt = now
-    this.#nextAt = now + DISCOVER_INTERVAL_MS
-    if (sameEndpoint(this.observed, endpoint)) return false
+    const isNews = !sameEndpoint(this.observed, endpoint)
+    // A beacon takes our id from the address it had before only when that has been silent for 3 s, and does not say so.
+    this.#nextAt = now + (isNews || this.#isNewId ? DISCOVER_SETTLE_MS : DISCOVER_INTERVAL_MS)
+    this.#isNewId = this.#isNewId && isNews // the first answer may be to the question without an id
     this.observed = endpoint
-    return true
+    return isNews
   }
 
   /** A datagram for the beacon, if one is due. */

@@ -21,4 +21,5 @@ export type StreamEnd =
   | 'truncated' // the peer ended before all it sent had arrived, or before all of ours was taken
   | 'timed_out' // nothing acknowledged for GIVE_UP_MS
   | 'peer_gone' // the tunnel is dead
+  | 'relay_only' // it refuses the relay, and has something to say while only the relay works
   | 'local' // the application let go of it

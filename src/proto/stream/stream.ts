@@ -152,6 +152,8 @@ export class Stream implements Machine {
   }
 
   get hasNews (): boolean { return this.#news !== 0 }
+  /** A Go peer's queue of connections was full: SYN-ACK and RST came together, before anybody was told that we were connected (Q23). */
+  get wasBusy (): boolean { return this.dialled && !this.extended && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0 }
 
   // ---- packets in ----
 

@@ -41,10 +41,12 @@ export class TrustBook {
   readonly #displaced = new Map<string, TrustedEntry>()
   /** Whose trust we took back, by key: neither a standing wish nor a shared network gives it again, only a person. */
   readonly #revoked = new Map<string, RevokedEntry>()
+  #ownId: NodeId | undefined
   /** Something that the trust file holds has changed since `takeDirty`. */
   #dirty = false
 
   load (file: TrustFile): void {
+    this.#ownId = file.ownId
     for (const entry of file.trusted) {
       this.#trusted.set(entry.nodeId, entry)
       if (entry.hostname !== undefined) this.#hostnames.set(entry.nodeId, entry.hostname)
@@ -58,7 +60,14 @@ export class TrustBook {
       const hostname = this.#hostnames.get(entry.nodeId)
       return hostname === undefined ? entry : { ...entry, hostname }
     })
-    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()], ...this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] } }
+    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()], ...this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] }, ...(this.#ownId !== undefined && { ownId: this.#ownId }) }
+  }
+
+  /** The id that we had when the file was written: with another one, the ids in it mean other nodes. */
+  get ownId (): NodeId | undefined { return this.#ownId }
+  set ownId (node: NodeId | undefined) {
+    if (node !== this.#ownId && this.#trusted.size + this.#pending.size + this.#displaced.size > 0) this.#dirty = true
+    this.#ownId = node
   }
 
   takeDirty (): boolean {
@@ -126,11 +135,12 @@ export class TrustBook {
     if (this.#trusted.has(node)) {
       const known = this.keyOf(node)
       if (known === undefined || equalBytes(known, key)) return 'already_trusted'
-      return 'key_changed'
+      return this.#knows(key) && !this.#isImpostor(hostname, key, node) ? 'approve' : 'key_changed'
     }
     if (this.#isImpostor(hostname, key)) return 'key_changed'
+    if (this.#knows(key)) return 'approve'
     const wish = this.wishFor(node, hostname)
-    if (isExpected || (wish !== undefined && fits(wish, key) && !this.hasRevoked(key)) || this.#displaced.has(toBase64(key))) return 'approve'
+    if (isExpected || (wish !== undefined && fits(wish, key) && !this.hasRevoked(key))) return 'approve'
     const waiting = this.#pending.get(node)
     if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
     if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
@@ -140,14 +150,22 @@ export class TrustBook {
     return 'pending'
   }
 
+  /** The owner of this key is trusted, under whatever id: registries that lose their memory give out others. His tunnel must prove the key. */
+  #knows (key: Uint8Array): boolean {
+    const text = toBase64(key)
+    return this.#displaced.has(text) || [...this.#trusted.values()].some(({ publicKey }) => publicKey === text)
+  }
+
   /**
    * The name was trusted with another key. A registry gives away the name of a node that is silent for minutes: who
    * takes it must not inherit the trust, nor profit from a wish for that name.
+   * @param asker the record of this node does not count: its name is what the registry says of the id now.
    */
-  #isImpostor (hostname: string | undefined, key: Uint8Array): boolean {
+  #isImpostor (hostname: string | undefined, key: Uint8Array, asker?: NodeId): boolean {
     if (hostname === undefined) return false
     const text = toBase64(key)
     for (const entry of [...this.#trusted.values(), ...this.#displaced.values()]) {
+      if (entry.nodeId === asker) continue
       const name = this.#hostnames.get(entry.nodeId) ?? entry.hostname
       if (name === hostname && entry.publicKey !== '' && entry.publicKey !== text) return true
     }
@@ -168,8 +186,14 @@ export class TrustBook {
   /** Both sides agree now. @param mutual we had asked as well. @param network that both share, if that was the reason. */
   approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string, network = 0): void {
     this.#pending.delete(node)
-    this.#displaced.delete(toBase64(key))
-    this.#revoked.delete(toBase64(key))
+    const text = toBase64(key)
+    const hasMoved = this.#knows(key) // else the key of this node is a new one, and the old one is worth nothing any more
+    for (const entry of this.#trusted.values()) {
+      if (entry.nodeId === node && entry.publicKey !== text && hasMoved) this.#displaceOne(entry)
+      else if (entry.publicKey === text && entry.nodeId !== node) this.#forgetId(entry.nodeId) // of a key there is one node
+    }
+    this.#displaced.delete(text)
+    this.#revoked.delete(text)
     const wish = this.wishFor(node, hostname)
     if (wish !== undefined) this.#wishes.delete(wish.peer)
     this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network })
@@ -208,14 +232,22 @@ export class TrustBook {
    */
   displace (): ReadonlyArray<{ readonly hostname: string | undefined }> {
     const sought = [...this.#trusted.values()].map((entry) => ({ hostname: this.#hostnames.get(entry.nodeId) }))
-    for (const entry of this.#trusted.values()) {
-      const hostname = this.#hostnames.get(entry.nodeId)
-      this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
-    }
-    this.#trusted.clear()
+    for (const entry of this.#trusted.values()) this.#displaceOne(entry)
     this.#pending.clear()
     this.#hostnames.clear()
+    this.#dirty = true
     return sought
+  }
+
+  #displaceOne (entry: TrustedEntry): void {
+    const hostname = this.#hostnames.get(entry.nodeId)
+    if (entry.publicKey !== '') this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
+    this.#forgetId(entry.nodeId)
+  }
+
+  #forgetId (node: NodeId): void {
+    this.#trusted.delete(node)
+    this.#hostnames.delete(node)
   }
 
   dropWish (wish: Wish): void {

@@ -132,6 +132,7 @@ export class DaemonNode implements Overlay {
   readonly health = null
   pathTo (): null { return null }
   /** The daemon brings up its tunnels when something is dialled. */
+  prepare (): void {} // the daemon's own affair
   async connect (peer: string): Promise<NodeId> { return await this.resolve(peer) }
   async resolve (peer: string): Promise<NodeId> { return await this.#names.resolve(peer) }
   async about (): Promise<null> { return null }

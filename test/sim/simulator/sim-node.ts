@@ -65,6 +65,7 @@ export class SimNode {
   readonly #listeners = new Map<number, 'refuse' | ((stream: SimStream) => void)>()
   readonly #slot = createSlot()
   #life = 0
+  #asksAtStart = true
   #scheduled = false
   #timerAt = Infinity
   #servedAt = -1
@@ -99,9 +100,15 @@ export class SimNode {
       onReply: (reply) => this.#ifAlive(life, (now) => this.core.handleRegistryReply(now, reply)),
     })
     for (const port of this.#listeners.keys()) this.core.listen(port)
-    for (const peer of this.options.trust ?? []) this.requestTrust(peer)
+    for (const peer of this.#asksAtStart ? this.options.trust ?? [] : []) this.requestTrust(peer)
     this.link.start()
     this.turn((now) => this.core.handleTimeout(now))
+  }
+
+  /** Its next life asks nobody for trust by configuration: what it has is what its trust file says. */
+  withoutWishes (): this {
+    this.#asksAtStart = false
+    return this
   }
 
   /** As a process that is killed: nobody is told anything. */

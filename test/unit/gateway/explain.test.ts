@@ -6,7 +6,7 @@ import { PilotError } from '../../../src/base/errors.ts'
 import type { ErrorCode } from '../../../src/base/errors.ts'
 import { explain, explainSeveral } from '../../../src/gateway/explain.ts'
 import type { ExplainNode } from '../../../src/gateway/explain.ts'
-import { admitDial, admitPeer, brokenByPolicy } from '../../../src/gateway/path-policy.ts'
+import { admitDial, admitPeer, isRelayRefused } from '../../../src/gateway/path-policy.ts'
 import type { ExplainRecord } from '../../../src/gateway/types.ts'
 import type { OverlayStream, PathKind } from '../../../src/runtime/overlay.ts'
 
@@ -86,16 +86,9 @@ test('path=direct waits for a straight way and then refuses, prefer-direct waits
   assert.equal(await admitPeer(node, 2, 'any'), true)
 })
 
-test('an open connection that waited in vain for another way than the relay says so, and no other does', () => {
-  let kind: PathKind = 'relay'
-  const node = { pathTo: () => ({ kind, endpoint: '203.0.113.5:4000', reason: 'relay: both NATs are symmetric' }) }
-  const timedOut = new PilotError('TIMED_OUT', 'nothing was acknowledged any more')
-  const told = brokenByPolicy(node, 2, 'direct', timedOut)
-  assert.equal(told?.code, 'RELAY_REFUSED')
-  assert.match(told!.message, /only the relay was left \(relay: both NATs are symmetric\)/)
-  assert.equal(brokenByPolicy(node, 2, 'any', timedOut), undefined)
-  assert.equal(brokenByPolicy(node, 2, 'direct', undefined), undefined)
-  assert.equal(brokenByPolicy(node, 2, 'direct', new PilotError('PEER_RESET', 'reset by the other side')), undefined)
-  kind = 'punched'
-  assert.equal(brokenByPolicy(node, 2, 'direct', timedOut), undefined)
+test('the end of a stream that only had the relay left is told apart from every other', () => {
+  assert.equal(isRelayRefused(new PilotError('RELAY_REFUSED', 'only the relay is left')), true)
+  for (const error of [undefined, new Error('x'), new PilotError('TIMED_OUT', 'nothing was acknowledged any more'), new PilotError('PEER_RESET', 'reset by the other side')]) {
+    assert.equal(isRelayRefused(error), false)
+  }
 })

@@ -35,6 +35,13 @@ test('whose trust was taken back stands behind the rest', () => {
   assert.equal(parseTrustFile('{"revoked":[{"node_id":0}]}'), 'bad_revoked')
 })
 
+test('our own id is written last, read back, and absent where the reference wrote the file', () => {
+  const text = formatTrustFile({ trusted: [], pending: [], ownId: 7 })
+  assert.equal(text, '{\n  "trusted": null,\n  "own_node_id": 7\n}')
+  assert.deepEqual(parseTrustFile(text), { trusted: [], pending: [], ownId: 7 })
+  assert.deepEqual(parseTrustFile('{"trusted":null,"own_node_id":"x"}'), { trusted: [], pending: [] })
+})
+
 test('a file with one bad entry is refused whole', () => {
   const good = '{"node_id":1,"approved_at":"x"}'
   for (const entry of ['{}', '{"node_id":0}', '{"node_id":"1"}', '{"node_id":1,"mutual":1}', '{"node_id":1,"network":70000}', '{"node_id":1,"public_key":2}', '[]', 'null']) {

@@ -102,3 +102,36 @@ test('a revocation of ours lasts over a restart, by key, whatever a configuratio
   theirs.revoke(7)
   assert.equal(theirs.isRevoked(standing), false, 'what a peer takes back we may be given again')
 })
+
+test('the owner of a trusted key is trusted under another id too, but not under the name of another', () => {
+  const book = new TrustBook()
+  book.approve(7, 'agent-b', KEY, true, 'then')
+  book.approve(8, 'agent-c', OTHER_KEY, true, 'then')
+  assert.equal(book.handleRequest(request(9, 'agent-c', KEY, '', 'now')), 'key_changed', 'the name is of another')
+  assert.equal(book.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'approve', 'they have swapped ids')
+  book.approve(8, 'agent-b', KEY, true, 'now')
+  assert.deepEqual([book.isTrusted(7), book.keyOf(8)], [false, KEY])
+  assert.deepEqual(book.save().trusted.map(({ publicKey }) => publicKey).length, 2, 'who had the id before is not forgotten')
+  assert.equal(book.handleRequest(request(7, 'agent-c', OTHER_KEY, '', 'now')), 'approve')
+})
+
+test('a key that a person has replaced is worth nothing any more', () => {
+  const book = new TrustBook()
+  book.approve(7, 'agent-b', KEY, true, 'then')
+  book.approve(7, 'agent-b', OTHER_KEY, true, 'now')
+  assert.equal(book.save().trusted.length, 1)
+  assert.notEqual(book.handleRequest(request(9, undefined, KEY, '', 'now')), 'approve')
+})
+
+test('our own id is kept with the trust that was given under it, and is no reason to write without any', () => {
+  const book = new TrustBook()
+  book.ownId = 5
+  assert.equal(book.takeDirty(), false)
+  book.approve(7, 'agent-b', KEY, true, 'now')
+  book.takeDirty()
+  const again = new TrustBook()
+  again.load(book.save())
+  assert.equal(again.ownId, 5)
+  again.ownId = 6
+  assert.equal(again.takeDirty(), true)
+})

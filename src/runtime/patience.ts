@@ -1,7 +1,7 @@
-/** A promise that does not wait for ever. */
+/** Waiting for a promise, but not for ever. */
 import { PilotError } from '../base/errors.ts'
 
-/** @throws PilotError PEER_UNREACHABLE, with `text`, when `ms` have passed. */
+/** @throws PilotError PEER_UNREACHABLE with `text` when the time is over first. */
 export async function withTimeout<T> (promise: Promise<T>, ms: number, text: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

@@ -1,0 +1,171 @@
+/**
+ * A connection between two nodes in memory, at the start of the program: registration, names, keys, a stream, bytes both
+ * ways, the end. What runs for the first time is compiled for the first time, and costs ten times what it costs later;
+ * a peer should not wait for that. No socket, no timer, no time: the two hand their datagrams to each other.
+ * Above: overlay-node.ts, while it waits for the registry. Below: proto/node.
+ */
+import { formatAddress } from '../base/address.ts'
+import { fromBase64 } from '../base/bytes.ts'
+import type { Endpoint, Instant, NodeId } from '../base/types.ts'
+import { formatEndpoint } from '../base/types.ts'
+import { createIdentity, prepareKey } from '../crypto/identity.ts'
+import { createSlot, sealSlot } from '../proto/node/datagram-slot.ts'
+import type { NodeEvent } from '../proto/node/events.ts'
+import { OverlayCore } from '../proto/node/node.ts'
+import type { NodeOptions } from '../proto/node/context.ts'
+import type { Stream } from '../proto/stream/stream.ts'
+import { NEWS_OPEN } from '../proto/stream/stream.ts'
+import { RegistryFrameReader, STREAM_EXTENSIONS, encodeRegistryFrame } from '../wire/registry-messages.ts'
+import type { TrustedEntry } from '../wire/trust-file.ts'
+import type { StreamVerbs } from './overlay-stream.ts'
+import { NodeStream } from './overlay-stream.ts'
+
+/** What of a node's options does not depend on where it is. */
+export type RehearsalOptions = Pick<NodeOptions, 'crypto' | 'crc32' | 'random' | 'timestamp'>
+
+/** Once for each program: a second one would find everything compiled. The keys of those who may call are got ready too. */
+export function rehearseOnce (options: RehearsalOptions, trusted: readonly TrustedEntry[]): void {
+  for (const { publicKey } of trusted.slice(-MAX_KEYS)) prepareKey(fromBase64(publicKey) ?? NO_KEY)
+  if (done) return
+  done = true
+  rehearse(options).catch(() => {}) // then the first connection is slower, and nothing else
+}
+
+/** @returns how many bytes the echo gave back: all, or the rehearsal is worth nothing. */
+export async function rehearse (options: RehearsalOptions): Promise<number> {
+  const [client, server] = [new Actor(options, 1), new Actor(options, 2)]
+  client.knows(server)
+  server.knows(client)
+  for (const actor of [client, server]) actor.core.handleRegistryConnected(actor.now)
+  server.core.listen(PORT)
+  await exchange(client, server)
+  for (const bytes of SIZES) await converse(client, server, bytes)
+  return client.received
+}
+
+async function converse (client: Actor, server: Actor, bytes: number): Promise<void> {
+  client.core.dial(client.now, { kind: 'hostname', hostname: server.hostname }, server.hostname, PORT, undefined)
+  await exchange(client, server)
+  client.opened?.end(new Uint8Array(bytes))
+  await exchange(client, server)
+}
+
+/** Until neither has anything to say. Bounded: a rehearsal that goes wrong must not keep the program. Others get their turns in between. */
+async function exchange (a: Actor, b: Actor): Promise<void> {
+  let quiet = 0
+  for (let round = 0; round < MAX_ROUNDS && quiet < QUIET_ROUNDS; round++) {
+    const busy = [a.step(b), b.step(a)].includes(true)
+    quiet = busy ? 0 : quiet + 1
+    a.now += 1
+    b.now += 1
+    await new Promise((resolve) => setImmediate(resolve)) // Node's streams take their steps
+  }
+}
+
+class Actor {
+  readonly core: OverlayCore
+  readonly id: NodeId
+  readonly hostname: string
+  readonly endpoint: Endpoint
+  now: Instant = 1
+  received = 0
+  /** The stream dialled last. */
+  opened: NodeStream | undefined
+  readonly #key: string
+  readonly #verbs: StreamVerbs
+  readonly #slot = createSlot()
+  #peer: Actor | undefined
+
+  constructor (options: RehearsalOptions, id: NodeId) {
+    this.id = id
+    this.hostname = `rehearsal-${id}`
+    this.endpoint = { address: `192.0.2.${id}`, port: 1 } // RFC 5737: nobody's
+    const identity = createIdentity(options.random(32))
+    this.#key = identity.publicKeyBase64
+    const core = this.core = new OverlayCore({
+      ...options, identity, beacon: undefined, fixedEndpoint: this.endpoint, localEndpoint: this.endpoint,
+      network: { lanEndpoints: [], worldEndpoints: [], ownEndpoints: [] }, hostname: this.hostname, public: true, networks: [],
+      pinnedKeys: new Map(), maxDatagram: () => 1_400, maxSegment: 4_096,
+    }, { trusted: [], pending: [] }, this.now)
+    this.#verbs = {
+      write: (stream, bytes) => core.write(this.now, stream, bytes),
+      shutdown: (stream) => core.shutdown(this.now, stream),
+      close: (stream) => core.close(this.now, stream),
+      reset: (stream) => core.reset(this.now, stream),
+      afterRead: (stream) => core.afterRead(this.now, stream),
+    }
+  }
+
+  knows (peer: Actor): void { this.#peer = peer }
+
+  /** @returns false when nothing happened. */
+  step (to: Actor): boolean {
+    const { core, now } = this
+    let busy = false
+    core.handleTimeout(now)
+    for (let event = core.pollEvent(now); event !== undefined; event = core.pollEvent(now)) this.#onEvent(event)
+    for (let stream = core.pollStream(now); stream !== undefined; stream = core.pollStream(now)) this.#onStream(stream, stream.takeNews())
+    while (core.pollDatagram(now, this.#slot)) {
+      busy = true
+      sealSlot(this.#slot)
+      to.core.handleDatagram(to.now, this.#slot.buffer.slice(0, this.#slot.length), this.endpoint)
+    }
+    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) {
+      busy = true
+      core.handleRegistryReply(now, throughTheWire(this.#answer(request as { type: string, node_id?: NodeId })))
+    }
+    return busy
+  }
+
+  /** What comes in is echoed. */
+  #onEvent (event: NodeEvent): void {
+    if (event.kind !== 'incoming') return
+    const stream = new NodeStream(event.stream, this.#verbs, 'rehearsal')
+    event.stream.app = stream
+    this.core.accept(this.now, event.stream)
+    stream.on('error', () => {})
+    stream.pipe(stream)
+  }
+
+  #onStream (stream: Stream, news: number): void {
+    if (stream.app instanceof NodeStream) return stream.app.onNews(news)
+    if (!stream.dialled || (news & NEWS_OPEN) === 0) return
+    const opened = this.opened = new NodeStream(stream, this.#verbs, 'rehearsal')
+    stream.app = opened
+    opened.on('error', () => {})
+    opened.on('data', (chunk: Uint8Array) => { this.received += chunk.length })
+  }
+
+  /** As a registry that has never heard of anybody else. */
+  #answer ({ type, node_id: asked }: { readonly type: string, readonly node_id?: NodeId }): object {
+    const about = (actor: Actor): object => ({ node_id: actor.id, address: formatAddress({ network: 0, node: actor.id }), hostname: actor.hostname, public_key: actor.#key, public: true, networks: [0] })
+    const peer = this.#peer!
+    switch (type) {
+      case 'register': return { ...about(this), type: 'register_ok', observed_addr: formatEndpoint(this.endpoint) }
+      case 'resolve_hostname': return { ...about(peer), type: 'resolve_hostname_ok' }
+      case 'lookup': return { ...about(asked === this.id ? this : peer), type: 'lookup_ok' }
+      case 'resolve': return { type: 'resolve_ok', node_id: peer.id, real_addr: formatEndpoint(peer.endpoint), lan_addrs: [], extensions: [STREAM_EXTENSIONS] }
+      case 'poll_handshakes': return { type: 'poll_handshakes_ok', requests: [], responses: [] }
+      default: return { type: `${type}_ok`, node_id: this.id }
+    }
+  }
+}
+
+/** Both directions of the framing and the JSON, as registry-link.ts has them. */
+function throughTheWire (message: object): object {
+  const reader = new RegistryFrameReader()
+  reader.push(encodeRegistryFrame(message))
+  return reader.next() as object
+}
+
+let done = false
+
+const PORT = 80
+/** One segment; several, with acknowledgements. */
+const SIZES: readonly number[] = [1, 8_000]
+const MAX_ROUNDS = 64
+/** Steps of Node's streams take turns in which nothing is sent. */
+const QUIET_ROUNDS = 3
+/** A key takes 0.3 ms: so many at a start, the latest ones. */
+const MAX_KEYS = 32
+const NO_KEY = new Uint8Array(0)

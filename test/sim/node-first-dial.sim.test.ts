@@ -1,0 +1,110 @@
+/** How long the first connection to a peer takes, in round trips: those of the registry, and those between the two. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parsePeerName } from '../../src/base/address.ts'
+import { toBase64, utf8 } from '../../src/base/bytes.ts'
+import { challenges } from '../../src/wire/registry-messages.ts'
+import { SimOverlay } from './simulator/overlay.ts'
+import type { SimNode } from './simulator/sim-node.ts'
+
+const DELAY_MS = 10 // one way between the two: PILA there and back, SYN there and back make 40
+const REGISTRY_MS = 40 // one way to the registry
+const SLACK_MS = 3
+
+/** Two nodes that trust each other and have just started: nothing is connected, nothing asked. */
+function strangersAgain (seed: number): { sim: SimOverlay, a: SimNode, b: SimNode } {
+  const sim = new SimOverlay({ seed, path: { delayMs: DELAY_MS }, registryLatencyMs: REGISTRY_MS })
+  const [a, b] = sim.pair()
+  b.listen(80, (stream) => { stream.echo = true })
+  sim.run(10_000)
+  for (const node of [a, b]) node.restart()
+  sim.until('registration', 5_000, () => a.registered && b.registered)
+  sim.run(60_000) // names are forgotten after 30 s
+  assert.equal(a.core.context.peers.get(b.nodeId)?.connected ?? false, false, 'nothing is up')
+  return { sim, a, b }
+}
+
+function rename (sim: SimOverlay, node: SimNode, hostname: string): void {
+  const signature = toBase64(node.identity.sign(utf8(challenges.setHostname(node.nodeId))))
+  assert.equal((sim.registry.handle(node.endpoint.address, { type: 'set_hostname', node_id: node.nodeId, hostname, signature }) as { type: string }).type, 'set_hostname_ok')
+}
+
+function msToOpen (sim: SimOverlay, a: SimNode, name: string): number {
+  const from = sim.world.nowMs
+  const stream = a.dial(name, 80)
+  sim.until('open', 5_000, () => stream.opened > 0)
+  return sim.world.nowMs - from
+}
+
+for (const seed of [1, 2]) {
+  test(`name, place and key of a peer that we trust take one round trip to the registry together (seed ${seed})`, () => {
+    const { sim, a } = strangersAgain(seed)
+    const took = msToOpen(sim, a, 'agent-b')
+    assert.ok(took <= 2 * REGISTRY_MS + 4 * DELAY_MS + SLACK_MS, `${took} ms`)
+  })
+
+  test(`a peer that connections were expected to is not waited for at the registry: key exchange and SYN are all (seed ${seed})`, () => {
+    const { sim, a, b } = strangersAgain(seed)
+    a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
+    sim.run(3_600_000) // an hour of nothing, in which other peers would be forgotten
+    assert.equal(a.core.context.peers.get(b.nodeId)?.connected, false)
+    const took = msToOpen(sim, a, `0:0000.0000.000${b.nodeId}`)
+    assert.ok(took <= 4 * DELAY_MS + SLACK_MS, `${took} ms`)
+  })
+
+  test(`while the tunnel is up a name is asked for again behind the dial, and one that moved to another node is followed by the next (seed ${seed})`, () => {
+    const { sim, a, b } = strangersAgain(seed)
+    msToOpen(sim, a, 'agent-b')
+    sim.run(60_000)
+    const before = sim.registry.requests.length
+    const took = msToOpen(sim, a, 'agent-b')
+    assert.ok(took <= 2 * DELAY_MS + SLACK_MS, `${took} ms`)
+    sim.run(1_000)
+    assert.ok(sim.registry.requests.slice(before).includes('resolve_hostname'))
+    const c = sim.node('other', { public: true })
+    c.listen(80, (stream) => { stream.echo = true })
+    sim.until('registration', 5_000, () => c.registered)
+    rename(sim, b, 'gone')
+    rename(sim, c, 'agent-b')
+    sim.run(31_000)
+    msToOpen(sim, a, 'agent-b') // the last one to whom it meant before
+    sim.run(1_000)
+    const moved = a.dial('agent-b', 80)
+    sim.until('open', 5_000, () => moved.opened > 0)
+    assert.equal(moved.dial!.node, c.nodeId)
+  })
+
+  test(`a peer that moved since it was asked about is reached where the registry says it is (seed ${seed})`, () => {
+    const { sim, a, b } = strangersAgain(seed)
+    a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
+    sim.run(1_000)
+    b.restart({ address: '203.0.113.77', port: 4_777 })
+    sim.until('registration', 5_000, () => b.registered)
+    sim.run(1_000)
+    const took = msToOpen(sim, a, 'agent-b')
+    assert.ok(took <= 2 * REGISTRY_MS + 4 * DELAY_MS + SLACK_MS, `${took} ms`)
+    assert.equal(a.core.context.peers.get(b.nodeId)?.paths.current?.endpoint.port, 4_777)
+  })
+
+  test(`expecting peers costs two questions each, no packet to them and nothing to the beacon about them (seed ${seed})`, () => {
+    const { sim, a, b } = strangersAgain(seed)
+    const records = sim.record()
+    const before = sim.registry.requests.length
+    for (const name of ['agent-b', 'agent-b', 'nobody', '9']) a.turn((now) => a.core.prepare(now, parsePeerName(name)!))
+    sim.run(1_000)
+    const asked = sim.registry.requests.slice(before).filter((type) => !['heartbeat', 'poll_handshakes'].includes(type))
+    assert.deepEqual(asked.toSorted(), ['lookup', 'resolve', 'resolve', 'resolve_hostname', 'resolve_hostname'])
+    assert.equal(records.filter(({ from, bytes }) => from.port === a.endpoint.port && (bytes[0] === 0x03 || bytes[0]! >= 0x10)).length, 0)
+    assert.equal(a.core.context.peers.get(b.nodeId)?.state, 'idle')
+  })
+}
+
+test('connections are expected to 32 peers at most: the rest is asked about when it is dialled', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const a = sim.node('agent-a')
+  sim.run(1_000)
+  const before = sim.registry.requests.length
+  for (let node = 100; node < 200; node++) a.turn((now) => a.core.prepare(now, parsePeerName(String(node))!))
+  sim.run(1_000)
+  assert.equal(sim.registry.requests.slice(before).filter((type) => type === 'resolve').length, 32)
+})

@@ -1,0 +1,12 @@
+/** The rehearsal must reach its end, or it warms nothing; and it must be short, since every start pays for it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import { nodeCrypto } from '../../../src/crypto/aead.ts'
+import { systemRandom, timestampOf } from '../../../src/runtime/clock.ts'
+import { rehearse } from '../../../src/runtime/rehearsal.ts'
+
+test('two nodes in memory register, find each other, and echo every byte', async () => {
+  const received = await rehearse({ crypto: nodeCrypto, crc32, random: systemRandom, timestamp: timestampOf })
+  assert.equal(received, 1 + 8_000)
+})
