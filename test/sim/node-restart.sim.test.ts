@@ -60,6 +60,22 @@ for (const seed of [1, 2, 3]) {
     sim.until('second echo', 5_000, () => second.receivedBytes === 5)
   })
 
+  test(`a node that restarts on another port dials at once, though the other still believes in the old tunnel (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    a.listen(80, (stream) => { stream.echo = true })
+    const first = b.dial('agent-a', 80)
+    first.write(Buffer.from('hello'))
+    sim.until('echo', 5_000, () => first.receivedBytes === 5)
+    for (const port of [7_777, 7_778, 7_779]) {
+      b.restart({ address: b.endpoint.address, port })
+      sim.until('registered', 5_000, () => b.registered)
+      const again = b.dial('agent-a', 80)
+      again.write(Buffer.from('hello'))
+      sim.until('echo from the other port', 600, () => again.receivedBytes === 5)
+    }
+  })
+
   test(`a public node that nobody trusts restarts: the private dialler's stream ends early and the next dial works (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a')

@@ -125,6 +125,7 @@ export class Inbound {
       else this.#node.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
       return
     }
+    if (peer.tunnel.hasRestarted) peer.paths.onPeerRestart()
     const path = peer.paths.pathOf(source, byRelay)
     const wasQuiet = peer.silentFor(now) >= 2 * k.QUIET_MS // an outage is over: streams need not wait out their backed-off timers
     if (path !== undefined && (peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL) || wasQuiet)) this.#node.onPathChange(now, peer)

@@ -92,6 +92,11 @@ export class PathSelector {
     return false
   }
 
+  /** The peer has restarted: where it was heard before says nothing of where it is now, and it is followed at once. */
+  onPeerRestart (): void {
+    for (const path of this.all()) path.heardAt = path.usedAt = -Infinity
+  }
+
   /** A ping along `path` was answered along it. @returns true when the path changed. */
   onAnswer (path: Path, rttMs: number): boolean {
     const news = !path.answered || path.dead
@@ -140,13 +145,15 @@ export class PathSelector {
   }
 
   /**
-   * Where a PILA goes: the current path if it works, else everywhere; while the relay is not admitted where the peer's
-   * own came from lately, or all direct ways.
+   * Where a PILA goes: the current path if it works, and where the peer's own came from lately, if that is elsewhere (it
+   * may have restarted on another port, and nobody listens at the old one); else everywhere; while the relay is not
+   * admitted where the peer's own came from lately, or all direct ways.
    */
   handshakePaths (now: Instant): readonly Path[] {
-    if (this.#current !== undefined && this.#current.heard && !this.#current.dead) return [this.#current]
-    if (this.#mayRelay) return this.all()
     const hinted = this.#candidates.filter((path) => now - path.hintedAt < HINT_MS)
+    const current = this.#current
+    if (current !== undefined && current.heard && !current.dead) return [current, ...hinted.filter((path) => path !== current)]
+    if (this.#mayRelay) return this.all()
     return hinted.length > 0 ? hinted : this.#candidates
   }
 

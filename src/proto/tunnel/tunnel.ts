@@ -170,6 +170,9 @@ export class Tunnel implements Machine {
     return session.key
   }
 
+  /** The frame just opened was the first under another key of the peer: it has restarted. */
+  get hasRestarted (): boolean { return (this.#news & TUNNEL_REKEYED) !== 0 }
+
   get hasCandidate (): boolean { return this.#candidate !== undefined }
 
   handleTimeout (now: Instant): void {
