@@ -72,7 +72,7 @@ export class Mapping implements Service<MappedRecord> {
     if (this.#bound !== undefined) await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
     else await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
     this.#group?.start()
-    for (const peer of peersOf(this.spec.peer)) this.#deps.node.prepare(peer)
+    for (const peer of peersOf(this.spec.peer)) if (tagOf(peer) === undefined) this.#deps.node.prepare(peer)
   }
 
   /** No new clients; those inside go on. */
