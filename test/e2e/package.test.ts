@@ -36,7 +36,8 @@ test('the package holds every file that its README links to, and neither sources
   const links = [...readFileSync(join(installed, 'README.md'), 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1]!)
   assert.ok(links.length > 5, 'no links found')
   assert.deepEqual(links.filter((link) => !existsSync(join(installed, link))), [])
-  assert.deepEqual(readdirSync(installed).filter((name) => ['src', 'test', 'bench', 'scripts', 'node_modules'].includes(name)), [])
+  assert.deepEqual(readdirSync(installed).filter((name) => ['src', 'test', 'scripts', 'node_modules'].includes(name)), [])
+  assert.deepEqual(readdirSync(join(installed, 'bench')), ['results'], 'of the benchmark its results only')
 })
 
 test('plain JavaScript makes an overlay, dials over it, and learns of errors by their class', async () => {
