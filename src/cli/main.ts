@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 /** The process: arguments in, exit code out. The only file that ends it. */
+import { tuneMemory } from './memory.ts'
 import { runCli, tellError } from './program.ts'
 import { realWorld } from './world.ts'
+
+tuneMemory()
 
 // A reader that went away (`pilotgate status | head -1`) is no reason to crash, nor to stop a running gateway.
 process.stdout.on('error', () => {})

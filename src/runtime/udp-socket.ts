@@ -10,6 +10,7 @@ import { formatEndpoint } from '../base/types.ts'
 import { AEAD_TAG_BYTES } from '../crypto/aead.ts'
 import type { DatagramSlot } from '../proto/node/datagram-slot.ts'
 import { readNonce, sealSlot } from '../proto/node/datagram-slot.ts'
+import { YoungGarbage } from './young-garbage.ts'
 import type { DatagramPort, DatagramSink, Received } from './datagram-port.ts'
 
 export class UdpSocket implements DatagramPort {
@@ -19,6 +20,7 @@ export class UdpSocket implements DatagramPort {
   readonly #socket: Socket
   readonly #v6: boolean
   sendErrors = 0
+  readonly #garbage = new YoungGarbage()
 
   private constructor (socket: Socket, v6: boolean) {
     this.#socket = socket
@@ -46,6 +48,7 @@ export class UdpSocket implements DatagramPort {
     socket.on('message', (bytes: Uint8Array, source: RemoteInfo) => {
       if (source.port === 0) return // nobody can be answered there: forged, and node:dgram throws at the attempt
       const from = v6 && source.address.startsWith('::ffff:') ? { address: source.address.slice(7), port: source.port } : source
+      if (bytes.length >= APART_BYTES) self.#garbage.add(2 * bytes.length) // and the packet inside
       batch[0] = { bytes, source: from, opened: undefined }
       sink.onBatch(batch, 1)
     })
@@ -55,6 +58,7 @@ export class UdpSocket implements DatagramPort {
 
   send (batch: readonly DatagramSlot[], count: number): void {
     for (let i = 0; i < count; i++) this.#sendOne(batch[i]!)
+    this.#garbage.collect()
   }
 
   get backlog (): number { return this.#socket.getSendQueueCount() }
@@ -66,8 +70,10 @@ export class UdpSocket implements DatagramPort {
     const isV6 = address.includes(':')
     if (isV6 && !this.#v6) return // no way to there from an IPv4 socket
     if (!isV6 && this.#v6) address = `::ffff:${address}`
-    if (slot.key !== undefined && slot.length >= APART_BYTES) this.#socket.send(sealedApart(slot), port, address)
-    else {
+    if (slot.key !== undefined && slot.length >= APART_BYTES) {
+      this.#garbage.add(2 * slot.length) // the ciphertext, and what the local program wrote
+      this.#socket.send(sealedApart(slot), port, address)
+    } else {
       sealSlot(slot)
       this.#socket.send(slot.buffer, 0, slot.length, port, address)
     }
