@@ -37,6 +37,24 @@ export class ChunkQueue {
     return this.#chunks.shift()
   }
 
+  /** As `shift`, but chunks below `small` bytes come copied together, as long as they make no more than `most`. */
+  shiftTogether (small: number, most: number): Uint8Array | undefined {
+    let bytes = 0
+    let count = 0
+    for (let next = this.#chunks.at(0); next !== undefined && next.length < small && bytes + next.length <= most; next = this.#chunks.at(count)) {
+      bytes += next.length
+      count += 1
+    }
+    if (count < 2) return this.shift()
+    const together = new Uint8Array(bytes)
+    for (let at = 0; count > 0; count--) {
+      const chunk = this.shift()!
+      together.set(chunk, at)
+      at += chunk.length
+    }
+    return together
+  }
+
   clear (): void {
     this.#chunks.clear()
     this.#gather = undefined

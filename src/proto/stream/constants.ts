@@ -40,6 +40,9 @@ export const SEND_BUDGET_BYTES = 67_108_864
 export const WINDOW_SHIFT = 8
 /** Out-of-order segments kept: a full window of the smallest path. Beyond it they are dropped and sent again; a Go peer keeps 128. */
 export const OUT_OF_ORDER_SEGMENTS = 16_384
+/** Received segments smaller than this are handed to the reader together, up to so many bytes: about one read of a local socket. */
+export const GATHERED_BELOW_BYTES = 16_384
+export const GATHERED_BYTES = 65_536
 /** A window update is worth a packet when it opens by this share of the limit. */
 export const WINDOW_UPDATE_SHARE = 4
 

@@ -68,9 +68,12 @@ export class Receiver {
     return clean ? 'clean' : 'truncated'
   }
 
-  /** The next bytes for the reader, in arrays as they came; the reader owns them. */
+  /**
+   * The next bytes for the reader, who owns them: in arrays as they came, small ones copied together. What follows costs
+   * a system call for each array, and the segments of an ordinary path are small.
+   */
   read (): Uint8Array | undefined {
-    const chunk = this.#queue.shift()
+    const chunk = this.#queue.shiftTogether(k.GATHERED_BELOW_BYTES, k.GATHERED_BYTES)
     if (chunk === undefined) return undefined
     this.#queuedBytes -= chunk.length
     this.#budget.usedBytes -= chunk.length
