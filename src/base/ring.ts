@@ -40,10 +40,8 @@ export class Ring<T> {
   }
 
   #grow (): void {
-    const grown: Array<T | undefined> = []
-    for (let i = 0; i < this.#size; i++) grown.push(this.#slots[(this.#head + i) & (this.#slots.length - 1)])
-    const size = Math.max(4, this.#slots.length * 2)
-    while (grown.length < size) grown.push(undefined)
+    const grown = new Array<T | undefined>(Math.max(2, this.#slots.length * 2)).fill(undefined) // of this length: a push onto an empty array makes room for 17
+    for (let i = 0; i < this.#size; i++) grown[i] = this.#slots[(this.#head + i) & (this.#slots.length - 1)]
     this.#slots = grown
     this.#head = 0
   }

@@ -186,11 +186,10 @@ export class Scoreboard {
   }
 
   #grow (): void {
-    const grown: Segment[] = []
-    for (let i = 0; i < this.#size; i++) grown.push(this.at(i))
-    const size = Math.max(4, this.#ring.length * 2)
-    while (grown.length < size) {
-      grown.push({ start: 0, end: 0, fin: false, sentAt: 0, transmissions: 0, sacked: false, lost: false, earlier: undefined, later: undefined })
+    const size = Math.max(2, this.#ring.length * 2)
+    const grown = new Array<Segment>(size) // of this length: a push onto an empty array makes room for 17
+    for (let i = 0; i < size; i++) {
+      grown[i] = i < this.#size ? this.at(i) : { start: 0, end: 0, fin: false, sentAt: 0, transmissions: 0, sacked: false, lost: false, earlier: undefined, later: undefined }
     }
     this.#ring = grown
     this.#head = 0
