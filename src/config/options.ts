@@ -299,4 +299,4 @@ const VARIABLES: ReadonlySet<string> = new Set([
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'
 
 /** A range as "1-65535" would open that many listeners; whoever needs this many wants a proxy, not mappings. */
-const MAX_MAPPINGS = 4096
+const MAX_MAPPINGS = 16_384
