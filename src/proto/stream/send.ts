@@ -100,10 +100,11 @@ export class Sender {
     return this.writableBytes >= this.#limit / 4
   }
 
-  /** Twice what is in flight keeps the path busy while the writer sleeps; more would only wait here. */
+  /** Twice what is in flight keeps the path busy while the writer sleeps, and no peer takes more than its window at once: the rest would only wait here. */
   get #limit (): number {
     if (this.buffer.budgetSpent) return k.SEND_INITIAL_BYTES
-    return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), k.SEND_LIMIT_BYTES)
+    const most = this.#slotted ? k.PLAIN_SEND_LIMIT_BYTES : this.#maxWindow + k.SEND_INITIAL_BYTES
+    return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), most)
   }
 
   /** That of a SYN or SYN-ACK counts slots: nothing else was agreed yet. */
