@@ -40,8 +40,8 @@ export class Ring<T> {
   }
 
   #grow (): void {
-    const grown = new Array<T | undefined>(Math.max(2, this.#slots.length * 2)).fill(undefined) // of this length: a push onto an empty array makes room for 17
-    for (let i = 0; i < this.#size; i++) grown[i] = this.#slots[(this.#head + i) & (this.#slots.length - 1)]
+    // Of this length, and no push: onto an empty array one makes room for 17.
+    const grown = Array.from({ length: Math.max(2, this.#slots.length * 2) }, (_, i) => i < this.#size ? this.#slots[(this.#head + i) & (this.#slots.length - 1)] : undefined)
     this.#slots = grown
     this.#head = 0
   }

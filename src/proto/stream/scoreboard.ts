@@ -186,14 +186,15 @@ export class Scoreboard {
   }
 
   #grow (): void {
-    const size = Math.max(2, this.#ring.length * 2)
-    const grown = new Array<Segment>(size) // of this length: a push onto an empty array makes room for 17
-    for (let i = 0; i < size; i++) {
-      grown[i] = i < this.#size ? this.at(i) : { start: 0, end: 0, fin: false, sentAt: 0, transmissions: 0, sacked: false, lost: false, earlier: undefined, later: undefined }
-    }
+    // Of this length, and no push: onto an empty array one makes room for 17.
+    const grown = Array.from({ length: Math.max(2, this.#ring.length * 2) }, (_, i) => i < this.#size ? this.at(i) : emptySegment())
     this.#ring = grown
     this.#head = 0
   }
+}
+
+function emptySegment (): Segment {
+  return { start: 0, end: 0, fin: false, sentAt: 0, transmissions: 0, sacked: false, lost: false, earlier: undefined, later: undefined }
 }
 
 const NO_SEGMENTS: Segment[] = [] // never written to: a push grows first
