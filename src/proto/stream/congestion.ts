@@ -29,6 +29,8 @@ export interface CongestionController {
   onSpuriousTimeout (): void
   /** The path now carries segments of this size, bytes. */
   onSegmentSize (bytes: number): void
+  /** The peer acknowledges when it likes: a longer round trip says nothing of the path. */
+  ignoreDelay (): void
 }
 
 export class Cubic implements CongestionController {
@@ -36,6 +38,7 @@ export class Cubic implements CongestionController {
   #mss: number
   #ssthresh = Infinity
   readonly #hystart = new HyStart()
+  #ignoresDelay = false
   #wMax = 0 // bytes: cwnd before the last reduction
   #epochStart: Instant = -1
   #k = 0 // seconds until the cubic curve is back at wMax
@@ -49,6 +52,8 @@ export class Cubic implements CongestionController {
 
   get inSlowStart (): boolean { return this.cwndBytes < this.#ssthresh }
 
+  ignoreDelay (): void { this.#ignoresDelay = true }
+
   onSegmentSize (bytes: number): void {
     const untouched = this.cwndBytes === initialWindow(this.#mss) && this.#ssthresh === Infinity
     this.#mss = bytes
@@ -58,7 +63,7 @@ export class Cubic implements CongestionController {
   onAcked (ack: AckSample, rtt: RttEstimator): void {
     if (this.inSlowStart) {
       if (2 * ack.flightBytes >= this.cwndBytes) this.cwndBytes += ack.ackedBytes / this.#hystart.divisor // RFC 5681 §3.1, byte counting
-      if (this.#hystart.onAcked(ack.una, ack.nxt, rtt)) this.#ssthresh = this.cwndBytes
+      if (!this.#ignoresDelay && this.#hystart.onAcked(ack.una, ack.nxt, rtt)) this.#ssthresh = this.cwndBytes
       return
     }
     if (ack.flightBytes < USED_SHARE * this.cwndBytes) {

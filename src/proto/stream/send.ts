@@ -79,7 +79,9 @@ export class Sender {
   configure (plainWindow: boolean, plainClose: boolean): void {
     this.#slotted = plainWindow
     this.#sequencedFin = !plainClose
-    if (plainWindow) this.#peerAckDelayMs = k.PEER_ACK_DELAY_MS
+    if (!plainWindow) return
+    this.#peerAckDelayMs = k.PEER_ACK_DELAY_MS
+    this.congestion.ignoreDelay() // of 40 ms at the end of each flight: HyStart++ would end slow start there, and a transfer take ten times as long
   }
 
   /** Everything written is acknowledged (a sequenced FIN included, if one was due). */

@@ -66,6 +66,20 @@ test('slow start goes on while the round trip stays, and slows down and ends whe
   assert.equal(rounds([40, 40, 40, 43, 43, 43, 43, 43, 43, 43]).over, -1) // less than 4 ms is none
 })
 
+test('towards a peer that delays its acknowledgements as it likes slow start goes on', () => {
+  const cubic = new Cubic(1_000)
+  cubic.ignoreDelay()
+  const rtt = new RttEstimator()
+  for (let round = 0; round < 20; round++) {
+    for (let i = 1; i <= 10; i++) {
+      rtt.onSample(round < 3 ? 1 : 40)
+      cubic.onAcked({ now: 0, ackedBytes: 1_000, flightBytes: cubic.cwndBytes, una: round * 10 + i, nxt: (round + 1) * 10 + i }, rtt)
+    }
+  }
+  assert.equal(cubic.inSlowStart, true)
+  assert.equal(cubic.cwndBytes, initialWindow(1_000) + 200_000)
+})
+
 test('a round trip that comes down again shows that the rise was a passing one', () => {
   const { over, divisors } = rounds([40, 40, 60, 41, 41, 41, 41, 41, 41])
   assert.deepEqual(divisors, [1, 1, 4, 1, 1, 1, 1, 1, 1])
