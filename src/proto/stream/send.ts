@@ -307,7 +307,7 @@ export class Sender {
       const segment = this.board.shift()
       if (segment.sacked) continue
       delivered += segment.end - segment.start
-      this.#takeDelivered(now, segment, segment.lost)
+      this.#takeDelivered(now, segment)
     }
     // A segment acknowledged in part stays whole: its boundaries may not change (stream.md Q13).
     this.buffer.release(this.board.size > 0 ? this.board.at(0).start : Math.min(ack, this.buffer.end))
@@ -327,7 +327,7 @@ export class Sender {
         const segment = this.board.at(i)
         if (segment.end > right) break
         if (segment.sacked) continue
-        this.#takeDelivered(now, segment, segment.lost)
+        this.#takeDelivered(now, segment)
         this.board.markSacked(segment)
         bytes += segment.end - segment.start
       }
@@ -337,9 +337,9 @@ export class Sender {
     return bytes
   }
 
-  #takeDelivered (now: Instant, segment: Segment, wasLost: boolean): void {
+  #takeDelivered (now: Instant, segment: Segment): void {
     if (segment.transmissions === 1) {
-      if (this.#state === 'loss' && !this.#isSpurious) this.#isSpurious = wasLost
+      if (this.#state === 'loss' && !this.#isSpurious) this.#isSpurious = segment.lost
       this.#lastRttMs = now - segment.sentAt
       if (this.#firstRttMs < 0) this.#firstRttMs = this.#lastRttMs
     }
