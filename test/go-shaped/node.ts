@@ -61,6 +61,8 @@ export class GoNode {
   readonly streams = new Map<string, GoStream>()
   readonly datagrams: Array<{ readonly from: NodeId, readonly port: number, readonly bytes: Uint8Array }> = []
   readonly counts: Record<string, number> = {}
+  /** A busy daemon drops what it has no room for. */
+  answersPings = true
   readonly #world: GoWorld
   readonly #tunnels = new Map<NodeId, Tunnel>()
   readonly #listeners = new Map<number, (stream: GoStream) => void>()
@@ -268,7 +270,7 @@ export class GoNode {
     const payload = packet.slice(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
     const from = header.srcNode // the inner source is believed
     if (header.protocol === PROTOCOL_CONTROL) {
-      if (header.dstPort !== 0) return
+      if (header.dstPort !== 0 || !this.answersPings) return
       this.#sendPacket(from, { protocol: PROTOCOL_CONTROL, flags: FLAG_ACK, srcPort: 0, dstPort: header.srcPort, seq: header.seq, ack: (header.seq + 1) >>> 0 }, payload)
     } else if (header.protocol === PROTOCOL_DATAGRAM) {
       if (payload.length > 0 && (this.public || this.trusted.has(from))) this.datagrams.push({ from, port: header.dstPort, bytes: payload })

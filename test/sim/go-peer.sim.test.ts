@@ -204,6 +204,44 @@ test('a Go node stays on the direct path: nothing of ours reaches it by the rela
   assert.equal(go.node.isRelayed(ours.nodeId), false)
 })
 
+test('a Go node too busy to answer pings, but not our streams, stays on the direct path', () => {
+  const { sim, ours, go } = setting({ seed: 2, path: { delayMs: 20, lossRate: 0.05 } })
+  let received = 0
+  go.node.listen(5_000, (stream) => { stream.onData = (bytes) => { received += bytes.length } })
+  const stream = open(sim, ours.dial(String(go.nodeId), 5_000))
+  go.node.answersPings = false
+  stream.write(sim.random.bytes(1_000_000))
+  sim.until('all of it', 600_000, () => received === 1_000_000 || stream.over)
+  assert.equal(go.node.isRelayed(ours.nodeId), false)
+  assert.equal(ours.core.context.peers.get(go.nodeId)!.paths.current!.kind, 'direct')
+})
+
+test('an interface that comes or goes on our machine does not send a Go node to the relay', () => {
+  const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
+  const stream = open(sim, ours.dial(String(go.nodeId), 7))
+  ours.interfacesChanged()
+  sim.run(10_000)
+  assert.equal(go.node.isRelayed(ours.nodeId), false)
+  stream.write(Buffer.from('hello'))
+  sim.until('echo', 1_000, () => stream.receivedBytes === 5)
+})
+
+test('short messages of a Go service are acknowledged as they come: it sends the next one only then', () => {
+  const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 1 } })
+  go.node.listen(5_000, (stream) => {
+    let left = 200
+    const next = (): void => go.turn((now) => {
+      if (stream.unackedBytes === 0 && left-- > 0) stream.write(now, new Uint8Array(1_000))
+      if (left > 0) sim.world.after(0.1, next)
+    })
+    next()
+  })
+  const stream = open(sim, ours.dial(String(go.nodeId), 5_000))
+  const began = sim.world.nowMs
+  sim.until('all of them', 10_000, () => stream.receivedBytes === 200_000)
+  assert.ok(sim.world.nowMs - began < 200 * 2.2, `${sim.world.nowMs - began} ms; a round trip takes 2`)
+})
+
 test('data that begins like SACK blocks reaches a Go node whole', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   const stream = open(sim, ours.dial(String(go.nodeId), 7))

@@ -157,7 +157,7 @@ export class Finder {
       if (isElsewhere) peer.paths.onLocalChange()
       if (!peer.connected) continue
       peer.search.start(now)
-      if (peer.streams.size > 0) for (const path of peer.paths.all()) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      if (peer.streams.size > 0) for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
       if (!peer.extended) peer.tunnel.showKey(now) // a Go peer follows only a PILA (tunnel.md §4.2)
     }
   }

@@ -228,14 +228,14 @@ export class Inbound {
       return context.count('packet_foreign_destination')
     }
     switch (header.protocol) {
-      case PROTOCOL_STREAM: return this.#handleStream(now, peer, payload)
+      case PROTOCOL_STREAM: return this.#handleStream(now, peer, path, payload)
       case PROTOCOL_CONTROL: return this.#handleControl(now, peer, path, payload)
       case PROTOCOL_DATAGRAM: return this.#handleDatagramPacket(peer, payload)
       default: context.count('packet_unknown_protocol')
     }
   }
 
-  #handleStream (now: Instant, peer: Peer, payload: Uint8Array): void {
+  #handleStream (now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
     const context = this.#context
     const header = this.#header
     const key = streamKey(header.dstPort, header.srcPort)
@@ -244,7 +244,9 @@ export class Inbound {
     if (stream !== undefined && !(opening && stream.isForeignSyn(header))) {
       peer.bytesIn += payload.length
       if (payload.length > 0) peer.tailPingDue = true
+      const { una } = stream.sender
       stream.handlePacket(now, header, payload)
+      if (stream.sender.una > una && path === peer.paths.current) path?.onProgress()
       if (stream.dialled && stream.extended) peer.extended = true
       return context.touchStream(now, peer, stream)
     }

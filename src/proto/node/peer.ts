@@ -112,7 +112,7 @@ export class Peer implements Machine, Timed {
     return this.#owedSince < 0 ? 0 : now - this.#owedSince
   }
 
-  /** Where a silent peer is looked for. A Go peer stays on the relay for good once it was tried (tunnel.md §6.4): not too soon. */
+  /** Where a peer is looked for that is silent, or that we may have moved away from. A Go peer stays on the relay for good once it was tried (tunnel.md §6.4): not too soon. */
   searchPaths (now: Instant): readonly Path[] {
     const all = this.paths.all()
     if (this.extended || this.paths.current?.kind === 'relay' || this.silentFor(now) >= k.PLAIN_RELAY_MS) return all

@@ -85,6 +85,12 @@ export class Path {
     this.rttMs = this.rttMs === undefined || rttMs < this.rttMs ? rttMs : this.rttMs + (rttMs - this.rttMs) / 8
   }
 
+  /** Bytes that went out are acknowledged along it: as good as an answer to the probe that is out, which a busy peer may have dropped. */
+  onProgress (): void {
+    this.#failures = 0
+    this.#unansweredAt = -1
+  }
+
   /** Counts a probe as failed when its time is over. @returns true when the path died by it. */
   checkProbe (now: Instant): boolean {
     if (now < this.probeDeadline) return false

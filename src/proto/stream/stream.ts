@@ -343,7 +343,7 @@ export class Stream implements Machine {
     const fate = receiver.handleSegment(offset, payload, fin)
     if (fate !== 'in_order') return this.#acks.onOutOfOrder(fate === 'early' && !this.extended)
     this.#news |= NEWS_READABLE
-    this.#acks.onInOrder(now, hadGap || receiver.finished)
+    this.#acks.onInOrder(now, hadGap || receiver.finished, !this.extended && payload.length < k.PLAIN_SLOT_BYTES)
     const full = !this.extended && !hadGap && receiver.freeBytes < 2 * k.PLAIN_SLOT_BYTES
     if (full) this.#acks.stall(now + k.PLAIN_STALL_ACK_MS) // stream.md §7.2: all that slows a Go sender
   }
@@ -359,10 +359,7 @@ export class Stream implements Machine {
       // The peer takes nothing more: what it has not acknowledged by now is lost.
       const delivered = this.sender.una >= this.sender.buffer.end
       if (!clean || (!delivered && !answered)) this.#finish('truncated')
-      else this.#finish('finished')
-      this.phase = 'time-wait'
-      this.#controlDue = false
-      this.#controlAt = now + k.TIME_WAIT_MS
+      this.#enterTimeWait(now)
     }
     if (!answered) this.#acks.due = true // Q1: a bare FIN is answered, a FIN|ACK never
   }
@@ -458,6 +455,7 @@ export class Stream implements Machine {
     const sender = this.sender
     const kind = sender.pick(now, Math.min(pathPayload, this.#maxSegment), packet, at, this.extended)
     if (kind === undefined) return false
+    this.#acks.onAnswer()
     this.#fillNumbers(now, header, FLAG_ACK)
     if (kind === 'persist') { // Q6: a byte the peer has already makes it tell its window
       header.seq = seqAdd(this.#wireSeq(sender.una), -1)

@@ -139,6 +139,9 @@ export class SimNode {
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, true))
   }
 
+  /** Something came or went on this machine, but what we send comes from where it came from before. */
+  interfacesChanged (): void { this.turn((now) => this.core.handleNetworkChange(now, this.#network, false)) }
+
   listen (port: number, onStream: (stream: SimStream) => void = () => {}): void {
     this.#listeners.set(port, onStream)
     this.core.listen(port)
