@@ -39,14 +39,13 @@ function chooseOrEnd (): Choice {
   }
 }
 
-async function onLoopback (): Promise<void> {
+async function onLoopback (of: (peer: PeerId) => boolean, what: string): Promise<void> {
   const steps = chosen(STEPS.filter(({ id }) => HAS_PROC || !PROC_STEPS.includes(id)))
-  if (!HAS_PROC) recorder.skip('memory and CPU', 'this system has no /proc')
-  if (!choice.hasPlace('loopback') || steps.length === 0) return
+  const wanted = new Set([...choice.peers].filter((peer) => of(peer) && steps.some(({ peers }) => peers.includes(peer))))
+  if (!choice.hasPlace('loopback') || wanted.size === 0) return
   const spot = { host: '127.0.0.1' }
   await onStage(async (crew) => {
-    recorder.say('starting everything on loopback')
-    const wanted = new Set([...choice.peers].filter((peer) => steps.some(({ peers }) => peers.includes(peer))))
+    recorder.say(`starting ${what} on loopback`)
     const world = await buildWorld(crew, spot, spot, wanted, recorder.skip)
     if (world.gateways !== undefined) await addGo(crew, world.gateways, wanted, world.ways as Map<PeerId, Way>, recorder.skip)
     for (const step of steps) await runStep(crew, world, step, [{ place: 'loopback', prepare: () => {} }])
@@ -116,6 +115,7 @@ async function runStep (crew: Crew, world: World, step: Step, variations: readon
         if (recorder.hasFailed(step.id, place, peer)) continue // it would only take its time again
         const way = world.ways.get(peer)!
         await recorder.take({ step, place, peer, round }, () => step.sample({ world, scale, place, peer, way, holder: (fresh) => crew.holder(fresh) }))
+        await way.afterwards?.()
       }
       recorder.sayRound(step, place, round, rounds)
     }
@@ -155,10 +155,13 @@ const PROC_STEPS: readonly string[] = ['memory', 'idle']
 const HAS_PROC = existsSync('/proc/self/stat')
 const VETH_STEPS: readonly string[] = ['setup', 'rtt', 'one', 'sixteen', 'both']
 const VETH_PEERS: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway']
+const GO_PEERS: readonly PeerId[] = ['go-go', 'gateway-go']
 const LOSS = { veth: '0', 'veth-loss01': '0.001', 'veth-loss1': '0.01' } as const
 
-await onLoopback()
+if (!HAS_PROC) recorder.skip('memory and CPU', 'this system has no /proc')
+await onLoopback((peer) => !GO_PEERS.includes(peer), 'everything')
 await neverMet()
 await overVeth()
 await behindNats()
+await onLoopback((peer) => GO_PEERS.includes(peer), 'Go Pilot')
 finish()

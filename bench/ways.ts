@@ -19,6 +19,7 @@ export interface Way {
   readonly echo?: Address // an echo that knows no header: the well-known one, overlay port 7
   readonly pids: readonly number[] // what stands between: proxies, gateways, a NATS server
   readonly ends?: readonly number[] // service processes whose memory grows with connections
+  readonly afterwards?: () => Promise<void> // of a sample: what it left behind and others would suffer from
 }
 
 /** One client, one service, and the ways between them that were asked for. */

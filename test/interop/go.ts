@@ -88,15 +88,16 @@ export class GoNode {
     return { answer: JSON.parse(line) as Record<string, unknown>, text: `${ran.stdout}${ran.stderr}` }
   }
 
-  /** `pilot-gateway` for this daemon, mapping one address. @returns the local address. */
-  async gateway (address: string, localIp: string, port: number): Promise<{ host: string, port: number }> {
+  /** `pilot-gateway` for this daemon, mapping one address. @returns the local address, and what ends it. */
+  async gateway (address: string, localIp: string, port: number): Promise<{ host: string, port: number, stop: () => Promise<void> }> {
     const program = this.#stage.spawn(goProgram('pilot-gateway'), ['-socket', this.socket, '-subnet', '127.88.0.0/16', '-ports', String(port), 'run', address, localIp], { label: 'Go gateway', env: { HOME: this.home } })
-    this.#stage.defer(async () => {
+    const stop = async (): Promise<void> => {
       program.signal('SIGTERM') // it takes its address off the loopback interface
       await program.ended()
-    })
+    }
+    this.#stage.defer(stop)
     await untilListening(`${localIp}:${port}`)
-    return { host: localIp, port }
+    return { host: localIp, port, stop }
   }
 
   async #start (): Promise<void> {
