@@ -58,6 +58,7 @@ export class UdpSocket implements DatagramPort {
 
   send (batch: readonly DatagramSlot[], count: number): void {
     for (let i = 0; i < count; i++) this.#sendOne(batch[i]!)
+    batch[count - 1]?.key?.prepare()
     this.#garbage.collect()
   }
 

@@ -89,6 +89,30 @@ test('node:crypto is chosen here', () => {
   assert.equal(chooseCrypto(), nodeCrypto)
 })
 
+for (const [what, nonces] of Object.entries({
+  'a counter': [0, 1, 2, 3, 4], 'carries of a counter': [0xfffe, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000], 'gaps and steps back': [7, 9, 8, 8, 200, 3],
+  'the end of the counter': [Number.MAX_SAFE_INTEGER - 1, 0xffff_ffff, 5],
+})) {
+  test(`what was prepared for the next nonce serves that nonce only: ${what}`, () => {
+    const [key, opener, oracle] = [nodeCrypto.aead(KEY), nodeCrypto.aead(KEY), portableCrypto.aead(KEY)]
+    key.prepare() // nothing was used yet: nothing counts on
+    for (const [i, counter] of nonces.entries()) {
+      const nonce = NONCE.slice()
+      new DataView(nonce.buffer).setBigUint64(4, BigInt(counter))
+      const plaintext = payloadOf({ mul: 11, add: i, length: 60 })
+      const aad = i % 3 === 2 ? flipped(AAD, 1) : AAD
+      const [sealed, expected] = [new Uint8Array(76), new Uint8Array(76)]
+      key.seal(nonce, aad, plaintext, sealed, 0)
+      oracle.seal(nonce, aad, plaintext, expected, 0)
+      assert.equal(toHex(sealed), toHex(expected), `nonce ${counter}`)
+      if (i % 2 === 1) assert.equal(opener.open(nonce, aad, flipped(sealed, 70)), undefined, 'a forgery uses up what was prepared, and no more')
+      assert.equal(toHex(opener.open(nonce, aad, sealed)!), toHex(plaintext), `nonce ${counter}`)
+      key.prepare()
+      opener.prepare()
+    }
+  })
+}
+
 test('the self test finds an implementation that is wrong, accepts anything, or throws', () => {
   const real = portableCrypto.aead
   const broken: Record<string, CryptoProvider> = {
@@ -106,6 +130,7 @@ function methods (key: Uint8Array): ReturnType<CryptoProvider['aead']> {
     seal: (nonce, aad, plaintext, out, at) => real.seal(nonce, aad, plaintext, out, at),
     sealApart: (nonce, aad, plaintext, pieces) => real.sealApart(nonce, aad, plaintext, pieces),
     open: (nonce, aad, sealed) => real.open(nonce, aad, sealed),
+    prepare: () => real.prepare(),
   }
 }
 
