@@ -2,11 +2,11 @@
  * A stream that is still being dialled, as a socket that is still connecting: it may be counted, written to and given up
  * before there is a connection. Above: pilot-agent.ts; Node's agents count what they have been handed, and nothing else.
  */
-import { Duplex } from 'node:stream'
 import { asPilotError } from '../base/errors.ts'
 import type { OverlayStream } from '../runtime/overlay.ts'
+import { WrappedSocket } from '../runtime/socket-duplex.ts'
 
-export class DialledStream extends Duplex {
+export class DialledStream extends WrappedSocket {
   readonly #giveUp = new AbortController()
   #stream: OverlayStream | undefined
   #isWanted = false
@@ -19,6 +19,7 @@ export class DialledStream extends Duplex {
     dial(this.#giveUp.signal).then((stream) => this.#attach(stream), (error: unknown) => this.destroy(asPilotError(error)))
   }
 
+  protected get beneath (): OverlayStream | undefined { return this.#stream }
   get connecting (): boolean { return this.#stream === undefined && !this.destroyed }
 
   #attach (stream: OverlayStream): void {
@@ -68,14 +69,6 @@ export class DialledStream extends Duplex {
     else this.#waiting = () => act(this.#stream!)
   }
 
-  /** Everything that was written leaves first. */
-  destroySoon (): void {
-    if (!this.writableEnded) this.end()
-    const soon = (): void => void this.#stream?.destroySoon()
-    if (this.writableFinished) soon()
-    else this.once('finish', soon)
-  }
-
   /** Runs from when the stream is open: dialling has limits of its own. */
   setTimeout (ms: number, listener?: () => void): this {
     this.#timeoutMs = ms
@@ -83,9 +76,4 @@ export class DialledStream extends Duplex {
     if (listener !== undefined) this.once('timeout', listener)
     return this
   }
-
-  setNoDelay (): this { return this }
-  setKeepAlive (): this { return this }
-  ref (): this { return this }
-  unref (): this { return this }
 }

@@ -5,7 +5,6 @@
  * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`
  * returning false is the peer's window, `destroy()` before both ends are done is a reset.
  */
-import { Duplex } from 'node:stream'
 import { PilotError } from '../base/errors.ts'
 import type { ErrorCode } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
@@ -13,6 +12,7 @@ import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../proto/stream/stream
 import type { StreamEnd } from '../proto/stream/lifecycle.ts'
 import type { Stream } from '../proto/stream/stream.ts'
 import type { OverlayStream } from './overlay.ts'
+import { SocketDuplex } from './socket-duplex.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {
@@ -23,7 +23,7 @@ export interface StreamVerbs {
   afterRead (stream: Stream): void
 }
 
-export class NodeStream extends Duplex implements OverlayStream {
+export class NodeStream extends SocketDuplex implements OverlayStream {
   readonly #stream: Stream
   readonly #verbs: StreamVerbs
   readonly peer: NodeId
@@ -129,11 +129,6 @@ export class NodeStream extends Duplex implements OverlayStream {
     if (listener === undefined) return this
     return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
   }
-
-  setNoDelay (): this { return this } // nothing is ever held back
-  setKeepAlive (): this { return this } // the tunnel sees to it
-  ref (): this { return this }
-  unref (): this { return this }
 
   #pump (): void {
     let took = false

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { RECEIVE_INITIAL_BYTES, SEND_LIMIT_BYTES } from '../../src/proto/stream/constants.ts'
+import { RECEIVE_INITIAL_BYTES, RECEIVE_LIMIT_BYTES, SEND_INITIAL_BYTES } from '../../src/proto/stream/constants.ts'
 import { StreamPair } from './simulator/stream-pair.ts'
 
 const MIB = 1_048_576
@@ -78,7 +78,7 @@ test('a reader that stops stalls the writer, and both hold no more than their li
   const held = pair.bob.stream.receiver.queuedBytes
   assert.ok(held <= RECEIVE_INITIAL_BYTES, `${held} bytes received and unread`)
   assert.ok(held > RECEIVE_INITIAL_BYTES / 2, `${held} bytes: the window was hardly used`)
-  assert.ok(pair.alice.stream.sender.buffer.bytes <= SEND_LIMIT_BYTES + 65_536)
+  assert.ok(pair.alice.stream.sender.buffer.bytes <= RECEIVE_LIMIT_BYTES + SEND_INITIAL_BYTES + 65_536)
   pair.bob.reading = true
   pair.bob.turn(() => {})
   assert.ok(pair.world.run({ untilMs: 60_000, done: () => pair.bob.receivedBytes === 8 * MIB }), 'goes on when it reads again')

@@ -3,13 +3,14 @@
  * by saying later that something has been written; nothing is lost. Above: exposed.ts. splice.ts does the same for bytes that
  * pass unread.
  */
-import { Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { OverlayStream } from '../../runtime/overlay.ts'
+import { WrappedSocket } from '../../runtime/socket-duplex.ts'
 
 export type PacedSource = Duplex & Pick<OverlayStream, 'destroySoon' | 'setTimeout'>
 
 /** Has what Node's HTTP asks of a socket. The stream beneath is its own from now on. */
-export class Paced extends Duplex {
+export class Paced extends WrappedSocket {
   readonly #stream: PacedSource
   readonly #pace: (bytes: number) => number
   #isWanted = false
@@ -28,6 +29,8 @@ export class Paced extends Duplex {
     stream.once('end', () => this.push(null))
     stream.once('close', () => { if (!stream.readableEnded || !stream.writableFinished) this.destroy() })
   }
+
+  protected get beneath (): PacedSource { return this.#stream }
 
   #onData (chunk: Uint8Array): void {
     const waitMs = this.#pace(chunk.length)
@@ -68,22 +71,9 @@ export class Paced extends Duplex {
     done(error)
   }
 
-  /** Everything that was written leaves first. */
-  destroySoon (): void {
-    if (!this.writableEnded) this.end()
-    const soon = (): void => this.#stream.destroySoon()
-    if (this.writableFinished) soon()
-    else this.once('finish', soon)
-  }
-
   setTimeout (ms: number, listener?: () => void): this {
     this.#stream.setTimeout(ms)
     if (listener !== undefined) this.once('timeout', listener)
     return this
   }
-
-  setNoDelay (): this { return this }
-  setKeepAlive (): this { return this }
-  ref (): this { return this }
-  unref (): this { return this }
 }

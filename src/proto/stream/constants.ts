@@ -33,7 +33,6 @@ export const RECEIVE_ROUND_MIN_MS = 4
 export const RECEIVE_ROUND_UNKNOWN_MS = 100
 /** Written bytes a stream may hold unacknowledged: at least, at most, and in between twice the congestion window or a little more than the peer's. */
 export const SEND_INITIAL_BYTES = 262_144
-export const SEND_LIMIT_BYTES = RECEIVE_LIMIT_BYTES + SEND_INITIAL_BYTES // whatever the window
 export const PLAIN_SEND_LIMIT_BYTES = 1_048_576 // twice what a Go peer is ever sent at once
 /** Unacknowledged bytes of all streams of a node together, beyond which each holds the least only. */
 export const SEND_BUDGET_BYTES = 67_108_864
