@@ -20,6 +20,7 @@ export class UdpSocket implements DatagramPort {
   readonly #socket: Socket
   readonly #v6: boolean
   sendErrors = 0
+  #waiting = 0 // datagrams that the kernel had not taken when we looked last
   readonly #garbage = new YoungGarbage()
 
   private constructor (socket: Socket, v6: boolean) {
@@ -62,7 +63,11 @@ export class UdpSocket implements DatagramPort {
     this.#garbage.collect()
   }
 
-  get backlog (): number { return this.#socket.getSendQueueCount() }
+  /** Asked for with each datagram, so node:dgram is asked only where the last one had to wait. */
+  get backlog (): number {
+    if (this.#waiting > 0) this.#waiting = this.#socket.getSendQueueCount()
+    return this.#waiting
+  }
 
   #sendOne (slot: DatagramSlot): void {
     let { address } = slot.endpoint
@@ -78,7 +83,8 @@ export class UdpSocket implements DatagramPort {
       sealSlot(slot)
       this.#socket.send(slot.buffer, 0, slot.length, port, address)
     }
-    if (this.#socket.getSendQueueCount() > 0) slot.buffer = new Uint8Array(slot.buffer.length) // the kernel did not take it at once
+    this.#waiting = this.#socket.getSendQueueCount()
+    if (this.#waiting > 0) slot.buffer = new Uint8Array(slot.buffer.length) // the kernel did not take it at once
   }
 
   close (): Promise<void> {
