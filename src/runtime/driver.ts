@@ -77,11 +77,12 @@ export class Driver {
       core.handleTimeout(now)
     }
     this.#tellNews(now)
+    const isHeld = core.context.releaseHeld(now)
     const room = this.#send(now)
     for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) world.sendRegistry(request)
     if (core.registryStale) world.dropRegistry()
     if (this.#port.backlog >= MAX_BACKLOG) setTimeout(() => this.wake(), 1) // the kernel takes no more: what it would hold here is pinned memory
-    else if (room === 0 || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
+    else if (room === 0 || isHeld || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
     this.#arm(now)
   }
 

@@ -126,7 +126,7 @@ export class OverlayNode implements Overlay {
       this.#driver.wake()
     }
     this.#verbs = {
-      write: (stream, bytes) => this.#turn((now) => core.write(now, stream, bytes)),
+      write: (stream, bytes, more) => this.#turn((now) => core.write(now, stream, bytes, more)),
       shutdown: (stream) => this.#turn((now) => core.shutdown(now, stream)),
       close: (stream) => this.#turn((now) => core.close(now, stream)),
       reset: (stream) => this.#turn((now) => core.reset(now, stream)),

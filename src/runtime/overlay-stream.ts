@@ -16,7 +16,7 @@ import { SocketDuplex } from './socket-duplex.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {
-  write (stream: Stream, bytes: Uint8Array): boolean
+  write (stream: Stream, bytes: Uint8Array, more: boolean): boolean
   shutdown (stream: Stream): void
   close (stream: Stream): void
   reset (stream: Stream): void
@@ -74,7 +74,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     this.bytesWritten += chunk.length
     this.#alive()
     // The core keeps the bytes until they are acknowledged; a caller may change its array as soon as `done` was called.
-    const goOn = this.#verbs.write(this.#stream, this.handsOver ? chunk : Uint8Array.prototype.slice.call(chunk))
+    const goOn = this.#verbs.write(this.#stream, this.handsOver ? chunk : Uint8Array.prototype.slice.call(chunk), chunk.length >= FULL_READ_BYTES)
     if (goOn) done()
     else this.#afterWrite = done
   }
@@ -200,4 +200,6 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
 
 /** How long a peer may go on sending what nobody reads, after `destroySoon`. */
 const LINGER_MS = 10_000
+/** node:net reads no more at once: where it was so much, more is waiting. */
+const FULL_READ_BYTES = 65_536
 const BUFFER_BYTES = 65_536 // per direction, on top of the core's windows: about one segment

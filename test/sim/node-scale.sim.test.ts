@@ -24,6 +24,24 @@ function leftovers (node: SimNode): object {
 
 const NOTHING = { streams: 0, ofPeers: 0, ready: 0, news: 0, events: 0, receiveBytes: 0, sendBytes: 0 }
 
+test('chunks of 64 KB on many streams go out as whole segments, and the last bytes of each are not held back', () => {
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 1 } })
+  const [a, b] = sim.pair({ a: { maxDatagram: 65_507 }, b: { maxDatagram: 65_507 } })
+  b.listen(80)
+  const streams = Array.from({ length: 16 }, () => a.dial('agent-b', 80))
+  sim.until('open', 10_000, () => streams.every(({ state }) => state === 'open'))
+  sim.run(1_000) // packet sizes are found
+  const sent = sim.record()
+  const write = (times: number): void => {
+    for (const stream of streams) stream.write(sim.random.bytes(65_536))
+    if (times > 1) sim.world.after(0, () => write(times - 1)) // in the next turn, as the next read of a socket is
+  }
+  write(20)
+  sim.until('all of it', 10_000, () => b.accepted.every(({ receivedBytes }) => receivedBytes === 20 * 65_536))
+  const short = sent.filter(({ from, bytes }) => from.address === a.endpoint.address && bytes.length > 1_000 && bytes.length < 61_440)
+  assert.ok(short.length <= 16, `${short.length} short ones: each stream has one, its last`)
+})
+
 for (const seed of [1, 2]) {
   test(`after streams ended in every way nothing is left, and the nodes fall silent (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 10, lossRate: 0.02 } })

@@ -78,6 +78,7 @@ export class NodeContext {
   readonly heap = new DeadlineHeap<Stream | Peer>()
   readonly readyPeers = new Ring<Peer>()
   readonly news = new Ring<Stream>()
+  readonly #held: Stream[] = []
   readonly events = new Ring<NodeEvent>()
   readonly counters: Counters = {}
   streams = 0
@@ -135,6 +136,29 @@ export class NodeContext {
     if (rttMs !== undefined) stream.sender.rtt.seed(rttMs)
     this.streams += 1
     this.heap.update(peer) // with a stream it is watched
+  }
+
+  /** What fills no segment waits for the next turn: the writer will have brought more by then, or not. */
+  hold (stream: Stream): void {
+    if (stream.heldTurns === 0) this.#held.push(stream)
+    stream.heldTurns = 2
+  }
+
+  /** Before the datagrams of a turn. @returns whether something waits for the next turn, which shall follow at once. */
+  releaseHeld (now: Instant): boolean {
+    let waiting = 0
+    for (const stream of this.#held) {
+      stream.heldTurns -= 1
+      if (stream.heldTurns > 0) {
+        this.#held[waiting++] = stream
+        continue
+      }
+      stream.sender.more = false
+      const peer = this.peers.get(stream.peer)
+      if (peer !== undefined) this.touchStream(now, peer, stream)
+    }
+    this.#held.length = waiting
+    return waiting > 0
   }
 
   /** After any change of a stream. */

@@ -23,8 +23,7 @@ import type { Wish } from '../trust/trust-book.ts'
 import { NodeContext, type NodeOptions, type OwnNetwork } from './context.ts'
 import type { Dial } from './dial.ts'
 import { Dialler } from './dialler.ts'
-import { Directory } from './directory.ts'
-import type { DirectoryNews } from './directory.ts'
+import { Directory, type DirectoryNews } from './directory.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { NodeEvent } from './events.ts'
 import { Finder } from './finder.ts'
@@ -199,9 +198,10 @@ export class OverlayCore {
     this.#outbound.refuse(peer, stream) // byte for byte what a port gives where nobody listens
   }
 
-  /** @returns false when the writer should wait for NEWS_WRITABLE. Takes ownership of `bytes`. */
-  write (now: Instant, stream: Stream, bytes: Uint8Array): boolean {
-    const goOn = stream.write(bytes)
+  /** @param more follows within a turn, probably. @returns false when the writer should wait for NEWS_WRITABLE. Takes ownership of `bytes`. */
+  write (now: Instant, stream: Stream, bytes: Uint8Array, more = false): boolean {
+    const goOn = stream.write(bytes, more)
+    if (more) this.context.hold(stream)
     this.#touch(now, stream)
     return goOn
   }

@@ -100,7 +100,6 @@ export class Peer implements Machine, Timed {
     this.#touchedAt = now
   }
 
-
   get state (): 'idle' | 'connecting' | 'connected' | 'unreachable' {
     if (this.connected) return this.#silentTold ? 'unreachable' : 'connected'
     if (this.wanted) return 'connecting'

@@ -37,6 +37,8 @@ export class Sender {
   retransmissions = 0
   /** The writer is done. */
   ended = false
+  /** The writer brings more at once: what fills no segment waits for that. */
+  more = false
   #closed = false
   #sequencedFin = true // HALF_CLOSE in force: FIN travels in sequence
   #slotted = false // the peer counts its window in segments
@@ -461,6 +463,7 @@ export class Sender {
     if (unsent <= 0) return 0
     const board = this.board
     let length = Math.min(unsent, maxPayload)
+    if (this.more && length < maxPayload && !this.ended) return 0
     if (board.size > 0 && !this.#probeDue && (this.#state === 'recovery' ? this.#room <= 0 : this.#room < length)) return 0
     if (this.#slotted) {
       return board.size < this.#slots && board.size < k.PLAIN_FLIGHT_SEGMENTS ? length : 0

@@ -46,6 +46,7 @@ export class Stream implements Machine {
   /** Bookkeeping of the node: the stream stands in its peer's queue, or in the node's list of news. */
   queued = false
   announced = false
+  heldTurns = 0
   /** Nothing of it but its RST goes through a relay: while there is no other way it waits, and ends when it waited too long. */
   directOnly = false
   /** What the application keeps for it; the core does not look. */
@@ -88,9 +89,10 @@ export class Stream implements Machine {
   // ---- from the application ----
 
   /** Takes ownership of `bytes`. @returns false when the writer should wait for NEWS_WRITABLE. */
-  write (bytes: Uint8Array): boolean {
+  write (bytes: Uint8Array, more = false): boolean {
     if (this.sender.ended || this.end !== undefined) return true
     this.sender.buffer.append(bytes)
+    this.sender.more = more
     this.#blockedWriter = this.sender.writableBytes <= 0
     return !this.#blockedWriter
   }

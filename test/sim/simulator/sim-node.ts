@@ -249,6 +249,7 @@ export class SimNode {
     const now = this.nowMs
     this.wakes += 1
     this.#tellNews(now)
+    const isHeld = core.context.releaseHeld(now)
     let room = MAX_DATAGRAMS_PER_TURN
     for (; room > 0 && core.pollDatagram(now, this.#slot); room--) {
       sealSlot(this.#slot)
@@ -256,7 +257,7 @@ export class SimNode {
     }
     for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) this.link.send(request)
     if (core.registryStale) this.link.drop()
-    if (room === 0 || core.context.news.size > 0 || core.context.events.size > 0) this.#wake()
+    if (room === 0 || isHeld || core.context.news.size > 0 || core.context.events.size > 0) this.#wake()
     this.#arm()
   }
 

@@ -125,7 +125,7 @@ export class SimStream {
     if (stream === undefined || this.state !== 'open') return
     while (!this.#blocked && this.#toWrite.length > 0) {
       const chunk = this.#toWrite.shift()!
-      this.#act((now) => { this.#blocked = !this.node.core.write(now, stream, chunk) })
+      this.#act((now) => { this.#blocked = !this.node.core.write(now, stream, chunk, chunk.length === 65_536) }) // as a gateway does, which reads no more at once
     }
     if (this.#toWrite.length > 0 || !this.#shutdown || this.#shutdownDone) return
     this.#shutdownDone = true
