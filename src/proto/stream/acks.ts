@@ -10,9 +10,18 @@ export class AckPolicy {
   duplicates = 0
   #segments = 0
 
-  /** @param urgent a gap closed, or the stream ended: the sender waits for it. */
-  onInOrder (now: Instant, urgent: boolean): void {
-    this.#segments += 1
+  /** The SYN-ACK is here. Mostly the first bytes are too, or follow at once: they carry what would be the third packet. */
+  onOpened (now: Instant, urgent: boolean): void {
+    if (urgent) this.due = true
+    else this.at = now + DELAYED_ACK_MS
+  }
+
+  /**
+   * @param bytes 0: a FIN alone. It is no second segment: our own end mostly follows, and says the same.
+   * @param urgent a gap closed, or nothing of ours follows any more: the sender waits for it.
+   */
+  onInOrder (now: Instant, bytes: number, urgent: boolean): void {
+    if (bytes > 0) this.#segments += 1
     if (urgent || this.#segments >= ACK_EVERY_SEGMENTS) this.due = true
     else if (this.at === Infinity) this.at = now + DELAYED_ACK_MS
   }
