@@ -104,7 +104,7 @@ export class Mapping implements Service<MappedRecord> {
 
   #listen (address: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
+      // Paused until the peer answers: the first chunk waits here, so that it can open the stream; the rest in the kernel.
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true })
       server.once('error', (error) => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`)))
       server.listen({ host: address, port, backlog: BACKLOG }, () => {
@@ -168,6 +168,7 @@ export class Mapping implements Service<MappedRecord> {
     }
     const opened = connection
     connections.counters.connections_mapped += 1
+    socket.read(0) // no more than begins to read
     this.dial(giveUp.signal).then((stream) => {
       opened.stream = stream
       opened.nodeId = stream.peer

@@ -30,10 +30,12 @@ export function splice (socket: Socket, stream: OverlayStream, onClosed: (error:
     failure ??= error
     resetSocket(socket)
   })
-  socket.on('end', () => {
+  const ended = (): void => {
     if (isReset(socket)) socket.destroy(new Error('reset behind the last byte'))
     else stream.end()
-  })
+  }
+  if (socket.readableEnded) ended() // without a byte, while its peer was dialled
+  else socket.on('end', ended)
   stream.on('end', () => endWhenFlushed(socket))
   // An end that closed in order has passed on its own end already; what the other still has to deliver is its own affair.
   socket.on('close', () => {
