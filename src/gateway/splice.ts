@@ -101,9 +101,9 @@ function endWhenFlushed (socket: Socket): void {
  * Unless our side had ended before: then neither has, and an end is believed.
  */
 function isReset (socket: Socket): boolean {
-  if (!isTcp(socket) || socket.writableEnded) return false
+  if (socket.writableEnded) return false
   ;(socket as Socket & { _peername?: unknown })._peername = undefined // where Node remembers the answer of before
-  return socket.remoteAddress === undefined
+  return socket.remoteAddress === undefined && isTcp(socket)
 }
 
 /** A Unix socket has no port; a TCP socket keeps its own even after a reset. */
