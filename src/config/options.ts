@@ -230,7 +230,8 @@ function checkExposes ({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
 }
 
 function checkDistinct (what: string, names: readonly string[]): void {
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  const seen = new Set<string>()
+  const twice = names.find((name) => seen.size === seen.add(name).size)
   if (twice !== undefined) throw new PilotError('CONFLICT', `the ${what} "${twice}" is given twice`, { name: twice })
 }
 

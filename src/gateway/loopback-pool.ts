@@ -13,12 +13,14 @@ export class LoopbackPool {
   readonly #path: string
   readonly #seed: string
   readonly #addresses: Map<string, string> // peer as written → 127.77.x.y
+  readonly #peers: Map<string, string> // the other way round
   readonly #fresh = new Set<string>() // peers whose address nobody has seen yet: it may still change
 
   private constructor (path: string, seed: string, addresses: Map<string, string>) {
     this.#path = path
     this.#seed = seed
     this.#addresses = addresses
+    this.#peers = new Map([...addresses].map(([peer, address]) => [address, peer]))
   }
 
   /** @throws PilotError FAILED when the file is there and is not ours. */
@@ -37,25 +39,20 @@ export class LoopbackPool {
   addressOf (peer: string): string {
     const known = this.#addresses.get(peer)
     if (known !== undefined) return known
-    const address = this.#candidate(peer, 0)
-    this.#addresses.set(peer, address)
     this.#fresh.add(peer)
-    return address
+    return this.#give(peer, 0)
   }
 
   /** The address turned out to be in use by somebody else. @returns another, or undefined if it was promised before. */
   another (peer: string, attempt: number): string | undefined {
     if (!this.#fresh.has(peer) || attempt >= MAX_ATTEMPTS) return undefined
-    this.#addresses.delete(peer)
-    const address = this.#candidate(peer, attempt)
-    this.#addresses.set(peer, address)
-    return address
+    this.#peers.delete(this.#addresses.get(peer)!)
+    return this.#give(peer, attempt)
   }
 
   /** The peer that an address of ours stands for, as it is written. */
   peerAt (address: string): string | undefined {
-    for (const [peer, own] of this.#addresses) if (own === address) return peer
-    return undefined
+    return this.#peers.get(address)
   }
 
   async save (): Promise<void> {
@@ -64,12 +61,14 @@ export class LoopbackPool {
     await writeFileAtomically(this.#path, `${JSON.stringify({ version: 1, peers: Object.fromEntries(this.#addresses) }, null, 2)}\n`)
   }
 
-  #candidate (peer: string, attempt: number): string {
-    const taken = new Set(this.#addresses.values())
+  #give (peer: string, attempt: number): string {
     for (let salt = attempt; ; salt++) {
       const digest = createHash('sha256').update(`${this.#seed}\n${peer}\n${salt}`).digest()
       const address = `127.77.${digest[0]!}.${1 + digest[1]! % 254}` // never .0 or .255, which some tools take for networks
-      if (!taken.has(address)) return address
+      if (this.#peers.has(address)) continue
+      this.#addresses.set(peer, address)
+      this.#peers.set(address, peer)
+      return address
     }
   }
 }

@@ -8,6 +8,8 @@ import { formatSocketAddress } from '../base/address.ts'
 import { asPilotError, PilotError } from '../base/errors.ts'
 import { formatEndpoint } from '../base/types.ts'
 import type { NodeId } from '../base/types.ts'
+import type { GivingUp } from '../runtime/giving-up.ts'
+import { GiveUp } from '../runtime/giving-up.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { clientFilter } from './clients.ts'
@@ -104,7 +106,7 @@ export class Mapping implements Service<MappedRecord> {
 
   #listen (address: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      // Paused until the peer answers: what the client sends meanwhile stays in the kernel, and so does its patience.
+      // Paused until the peer answers: the first chunk waits here, so that it can open the stream; the rest in the kernel.
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true })
       server.once('error', (error) => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`)))
       server.listen({ host: address, port, backlog: BACKLOG }, () => {
@@ -124,13 +126,13 @@ export class Mapping implements Service<MappedRecord> {
   }
 
   /** To the peer, by the policies of this mapping. @throws PilotError: what dialling throws. */
-  async dial (signal: AbortSignal): Promise<OverlayStream> {
+  async dial (signal: GivingUp): Promise<OverlayStream> {
     const stream = await this.#dial(signal)
     if (this.spec.path === 'direct') stream.refuseRelay()
     return stream
   }
 
-  async #dial (signal: AbortSignal): Promise<OverlayStream> {
+  async #dial (signal: GivingUp): Promise<OverlayStream> {
     if (this.#group !== undefined) return await this.#group.dial(signal)
     const { peer, port, path = 'any' } = this.spec
     if (path !== 'any') await admitDial(this.#deps.node, peer, path, signal)
@@ -154,7 +156,7 @@ export class Mapping implements Service<MappedRecord> {
       this.#sparse.warn('client', { mapping: name, client: socket.remoteAddress, code: 'DENIED' }, 'a client that is not among `clients` was reset')
       return resetSocket(socket)
     }
-    const giveUp = new AbortController()
+    const giveUp = new GiveUp()
     const gone = (): void => giveUp.abort()
     socket.on('error', gone).on('close', gone)
     let connection
@@ -168,7 +170,8 @@ export class Mapping implements Service<MappedRecord> {
     }
     const opened = connection
     connections.counters.connections_mapped += 1
-    this.dial(giveUp.signal).then((stream) => {
+    socket.read(0) // no more than begins to read
+    this.dial(giveUp).then((stream) => {
       opened.stream = stream
       opened.nodeId = stream.peer
       if (!this.#several) this.#node = stream.peer
@@ -182,7 +185,7 @@ export class Mapping implements Service<MappedRecord> {
       socket.off('close', gone).off('error', gone) // the dial is over: an idle connection holds nothing of it
     }, (error: unknown) => {
       connections.remove(opened)
-      if (giveUp.signal.aborted) return
+      if (giveUp.aborted) return
       const { code, message, hint } = asPilotError(error)
       connections.counters.connections_failed += 1
       log.warn({ mapping: name, peer, port, code, hint }, `a client was reset: ${message}`)

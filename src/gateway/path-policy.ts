@@ -4,13 +4,14 @@
  */
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
+import type { GivingUp } from '../runtime/giving-up.ts'
 import type { Overlay } from '../runtime/overlay.ts'
 import type { PathPolicy } from './types.ts'
 
 type PathNode = Pick<Overlay, 'connect' | 'pathTo'>
 
 /** Before a dial. @throws PilotError: what `connect` throws, and RELAY_REFUSED. */
-export async function admitDial (node: PathNode, peer: string, policy: PathPolicy, signal: AbortSignal): Promise<void> {
+export async function admitDial (node: PathNode, peer: string, policy: PathPolicy, signal: GivingUp): Promise<void> {
   if (policy === 'any') return
   const id = await node.connect(peer)
   if (await waitForDirect(node, id, policy, signal) || policy === 'prefer-direct') return
@@ -27,7 +28,7 @@ export function isRelayRefused (error: Error | undefined): error is PilotError {
   return error instanceof PilotError && error.code === 'RELAY_REFUSED'
 }
 
-async function waitForDirect (node: PathNode, id: NodeId, policy: PathPolicy, signal?: AbortSignal): Promise<boolean> {
+async function waitForDirect (node: PathNode, id: NodeId, policy: PathPolicy, signal?: GivingUp): Promise<boolean> {
   const until = performance.now() + (policy === 'direct' ? DIRECT_PATIENCE_MS : PREFER_PATIENCE_MS)
   for (;;) {
     const path = node.pathTo(id)

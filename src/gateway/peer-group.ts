@@ -5,6 +5,7 @@
 import { formatAddress } from '../base/address.ts'
 import { asPilotError, PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
+import type { GivingUp } from '../runtime/giving-up.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { tagOf } from './expose-options.ts'
 import { checkHealth } from './health-check.ts'
@@ -81,7 +82,7 @@ export class PeerGroup {
   }
 
   /** A stream to the first peer that takes one. @throws PilotError: what the last one said; FAILED when `signal` is aborted. */
-  async dial (signal: AbortSignal): Promise<OverlayStream> {
+  async dial (signal: GivingUp): Promise<OverlayStream> {
     let failure = new PilotError('PEER_UNREACHABLE', `${this.#spec.peer}: no trusted peer has this tag`, { peer: this.#spec.peer }, undefined, 'Tags are set with `node.tags` at the peer; the registry tells them. `pilotgate trust list` shows who is trusted.')
     if (this.#members.length === 0) await this.#tags?.refreshIfOld()
     const { members, trial } = this.#order()
@@ -153,7 +154,7 @@ export class PeerGroup {
     return { members: [due, ...up, ...ejected], trial: due }
   }
 
-  async #try (member: Member, client: AbortSignal, patienceMs: number, trial: boolean): Promise<OverlayStream> {
+  async #try (member: Member, client: GivingUp, patienceMs: number, trial: boolean): Promise<OverlayStream> {
     const giveUp = new AbortController()
     const { signal } = giveUp
     const abort = (): void => giveUp.abort()

@@ -30,10 +30,12 @@ export function splice (socket: Socket, stream: OverlayStream, onClosed: (error:
     failure ??= error
     resetSocket(socket)
   })
-  socket.on('end', () => {
+  const ended = (): void => {
     if (isReset(socket)) socket.destroy(new Error('reset behind the last byte'))
     else stream.end()
-  })
+  }
+  if (socket.readableEnded) ended() // without a byte, while its peer was dialled
+  else socket.on('end', ended)
   stream.on('end', () => endWhenFlushed(socket))
   // An end that closed in order has passed on its own end already; what the other still has to deliver is its own affair.
   socket.on('close', () => {
@@ -99,9 +101,9 @@ function endWhenFlushed (socket: Socket): void {
  * Unless our side had ended before: then neither has, and an end is believed.
  */
 function isReset (socket: Socket): boolean {
-  if (!isTcp(socket) || socket.writableEnded) return false
+  if (socket.writableEnded) return false
   ;(socket as Socket & { _peername?: unknown })._peername = undefined // where Node remembers the answer of before
-  return socket.remoteAddress === undefined
+  return socket.remoteAddress === undefined && isTcp(socket)
 }
 
 /** A Unix socket has no port; a TCP socket keeps its own even after a reset. */

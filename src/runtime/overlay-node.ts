@@ -15,8 +15,7 @@ import { OverlayCore } from '../proto/node/node.ts'
 import { pathReason } from '../proto/node/path-reason.ts'
 import type { Peer } from '../proto/node/peer.ts'
 import { parseWish } from '../proto/node/standing.ts'
-import type { Stream } from '../proto/stream/stream.ts'
-import { NEWS_OPEN } from '../proto/stream/stream.ts'
+import { NEWS_OPEN, type Stream } from '../proto/stream/stream.ts'
 import type { HandshakeMessage } from '../wire/handshake-message.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import { BeaconName, resolveFor } from './beacon-name.ts'
@@ -25,6 +24,7 @@ import type { DatagramPort, DatagramSink } from './datagram-port.ts'
 import { Driver } from './driver.ts'
 import { loadState, saveTrust } from './identity-store.ts'
 import { maxDatagramTo, ownNetwork } from './interfaces.ts'
+import type { GivingUp } from './giving-up.ts'
 import { guestDesk } from './guest-desk.ts'
 import type { Logger } from './log.ts'
 import { NetworkWatch } from './network-watch.ts'
@@ -205,7 +205,7 @@ export class OverlayNode implements Overlay {
     throw new PilotError('CONFLICT', `hostname ${this.hostname ?? ''}: the registry refuses it: ${this.#hostnameRefused}`, { hostname: this.hostname })
   }
 
-  async dial (target: string, signal?: AbortSignal): Promise<NodeStream> {
+  async dial (target: string, signal?: GivingUp): Promise<NodeStream> {
     const { peer, port } = parseTarget(target)
     return await this.#dial(peer, port, signal) as NodeStream
   }
@@ -372,7 +372,7 @@ export class OverlayNode implements Overlay {
     return pinned === undefined ? nameOf(peer) : { kind: 'address', address: pinned }
   }
 
-  #dial (peer: string, port: number, signal?: AbortSignal): Promise<NodeStream | Peer> {
+  #dial (peer: string, port: number, signal?: GivingUp): Promise<NodeStream | Peer> {
     const target = this.#nameOf(peer)
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {

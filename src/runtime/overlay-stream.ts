@@ -150,6 +150,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   }
 
   #onEnd (end: StreamEnd): void {
+    this.#stream.app = undefined // it stays for seconds, to answer what the peer repeats, and has no more news: we need not stay with it
     this.#finishWrite()
     if (end === 'finished') {
       // Towards a peer without half-close its end is the end of both directions: nothing written now would arrive.

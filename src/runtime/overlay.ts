@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { NodeId } from '../base/types.ts'
 import type { TrustJudge } from '../proto/trust/trust-book.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
+import type { GivingUp } from './giving-up.ts'
 
 export interface Overlay {
   readonly nodeId: NodeId // 0 while the registry has not answered yet
@@ -25,7 +26,7 @@ export interface Overlay {
    * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE,
    *   DAEMON_UNREACHABLE, TOO_MANY.
    */
-  dial (target: string, signal?: AbortSignal): Promise<OverlayStream>
+  dial (target: string, signal?: GivingUp): Promise<OverlayStream>
   /** @throws PilotError PORT_IN_USE when somebody of this node listens there already, DAEMON_UNREACHABLE. */
   listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener>
   /**

@@ -6,6 +6,7 @@ import { FLAG_ACK, FLAG_SYN, PROTOCOL_CONTROL } from '../../src/wire/packet.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import { Puppet } from './simulator/puppet.ts'
 import type { SimNode } from './simulator/sim-node.ts'
+import type { SimStream } from './simulator/sim-stream.ts'
 
 /** What must be zero once everything is over. */
 function leftovers (node: SimNode): object {
@@ -145,3 +146,52 @@ for (const seed of [1, 2]) {
     assert.ok(new Set(auths).size <= 2, `${new Set(auths).size} different keys were shown`)
   })
 }
+
+test('beside 10,000 open streams to one port 2,000 more a second come and go, for as long as one likes', () => {
+  // Those that are over answer repeated ends for five seconds: together with the open ones more than there are ports.
+  const sim = new SimOverlay({ seed: 1 })
+  const [a, b] = sim.pair()
+  b.listen(80, (stream) => { stream.echo = true })
+  const open: SimStream[] = []
+  for (let i = 0; i < 10; i++) {
+    const batch = Array.from({ length: 1_000 }, () => a.dial('agent-b', 80))
+    for (const stream of batch) stream.write(Buffer.from('x'))
+    sim.run(200)
+    open.push(...batch)
+  }
+  assert.ok(open.every((stream) => stream.receivedBytes === 1), 'all open')
+  let lasting = 0
+  for (let i = 0; i < 160; i++) {
+    const batch = Array.from({ length: 100 }, () => a.dial('agent-b', 80))
+    for (const stream of batch) {
+      stream.write(Buffer.from('y'))
+      stream.shutdown()
+    }
+    sim.run(50)
+    lasting += batch.filter((stream) => stream.receivedBytes === 1 && stream.end === 'finished').length
+  }
+  assert.equal(lasting, 16_000)
+  for (const stream of open) stream.write(Buffer.from('z'))
+  sim.run(1_000)
+  assert.ok(open.every((stream) => stream.receivedBytes === 2 && !stream.over), 'the open ones are unharmed')
+  assert.equal(a.core.context.streams <= 16_384 && b.core.context.streams <= 16_384, true)
+})
+
+test('a port is used again when its stream was reset, though the peer may have missed that', () => {
+  const sim = new SimOverlay({ seed: 2 })
+  const [a, b] = sim.pair()
+  b.listen(80, (stream) => { stream.echo = true })
+  const first = a.dial('agent-b', 80)
+  sim.until('open', 5_000, () => first.state === 'open')
+  for (let i = 0; i < 17; i++) {
+    const batch = Array.from({ length: 1_000 }, () => a.dial('agent-b', 80))
+    for (const stream of batch) stream.write(Buffer.from('x'))
+    sim.run(200)
+    assert.ok(batch.every((stream) => stream.receivedBytes === 1), `batch ${i}`)
+    for (const stream of batch) stream.reset()
+    sim.run(400)
+  }
+  first.write(Buffer.from('y'))
+  sim.run(1_000)
+  assert.equal(first.receivedBytes, 1)
+})

@@ -160,3 +160,40 @@ test('an idle stream costs no packet and no timer', () => {
   pair.world.run({ untilMs: 3_600_000 })
   assert.equal(pair.alice.packetsOut + pair.bob.packetsOut, packets)
 })
+
+test('a short exchange costs seven packets: the first bytes open it, and our end says that the other one came', () => {
+  // The client writes when it is open, the service answers and ends, the client ends in turn: each a moment after the other.
+  const pair = new StreamPair(1, { delayMs: 0.1 })
+  const packets: string[] = []
+  pair.onPacket = (from, packet) => packets.push(`${from === pair.alice ? '>' : '<'}${FLAG_NAMES.filter((_, bit) => (packet[0]! & 1 << bit) !== 0).join('+')}`)
+  const until = (done: () => boolean): void => {
+    assert.ok(pair.world.run({ untilMs: pair.world.nowMs + 4, done })) // sooner than a delayed acknowledgement
+    pair.world.run({ untilMs: pair.world.nowMs + 0.5 })
+  }
+  pair.open()
+  until(() => pair.alice.opened)
+  pair.alice.write(pair.random.bytes(9))
+  until(() => pair.bob.receivedBytes === 9)
+  pair.bob.write(pair.random.bytes(1))
+  pair.world.run({ untilMs: pair.world.nowMs + 0.5 })
+  pair.bob.shutdown()
+  until(() => pair.alice.ended)
+  pair.alice.shutdown()
+  until(() => pair.alice.over && pair.bob.over)
+  assert.deepEqual(packets, ['>SYN', '<SYN+ACK', '>ACK', '<ACK', '<ACK+FIN', '>ACK+FIN', '<ACK'])
+  assert.deepEqual([pair.alice.stream.end, pair.bob.stream.end], ['finished', 'finished'])
+})
+
+test('who opens and says nothing, or hears an end and goes on, is acknowledged soon all the same', () => {
+  const pair = new StreamPair(1, { delayMs: 0.1 })
+  pair.open()
+  pair.world.run({ untilMs: 20 })
+  assert.equal(pair.bob.stream.phase, 'established', 'the third packet came')
+  pair.bob.shutdown()
+  pair.world.run({ untilMs: pair.world.nowMs + 8 })
+  assert.ok(pair.alice.ended)
+  assert.ok(pair.bob.stream.sender.drained, 'the end is acknowledged')
+  assert.equal(pair.bob.stream.sender.retransmissions, 0)
+})
+
+const FLAG_NAMES = ['SYN', 'ACK', 'FIN', 'RST']

@@ -75,7 +75,7 @@ export const JOIN_AGAIN_MS = 60_000
 // Limits
 export const MAX_PEERS = 65_536
 export const MAX_STREAMS = 65_536
-export const MAX_STREAMS_PER_PEER = 16_384 // one per ephemeral port
+export const MAX_STREAMS_PER_PEER = 32_768 // two for each ephemeral port: those that are over stay a few seconds
 export const MAX_CONTROL_PER_PEER = 64 // pongs and RSTs waiting; further ones are dropped, the asker asks again
 /** Datagrams of programs waiting for their turn: what one busy moment may bring; further ones are dropped and counted. */
 export const MAX_DATAGRAMS_PER_PEER = 1_024
@@ -99,6 +99,8 @@ export const MAX_REDIALS = 3
 
 export const EPHEMERAL_FIRST = 49_152
 export const EPHEMERAL_COUNT = 16_384
+/** The ports of a stream that is over may be used again after this long, ms, where all others are in use: as Linux does (tcp_tw_reuse). */
+export const REUSE_AFTER_MS = 1_000
 /** Overlay port of trust messages (trust.md §3). */
 export const HANDSHAKE_PORT = 444
 /** Source port of pings. Never 0: two Go daemons would answer each other for ever (addressing §5). */

@@ -13,6 +13,7 @@ import * as k from './constants.ts'
 import type { Directory, NameAnswer } from './directory.ts'
 import type { Dial } from './dial.ts'
 import type { Peer } from './peer.ts'
+import { streamKey } from './ports.ts'
 
 export class Dialler {
   readonly #context: NodeContext
@@ -214,8 +215,11 @@ export class Dialler {
   }
 
   #open (now: Instant, dial: Dial, peer: Peer): void {
-    const port = this.#context.ports.ephemeral(peer.streams, dial.port)
+    const port = this.#context.ports.ephemeral(now, peer.streams, dial.port)
     if (port === undefined || this.#context.streams >= k.MAX_STREAMS) return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
+    const past = peer.streams.get(streamKey(port, dial.port))
+    past?.abandon('local')
+    if (past !== undefined) this.#context.touchStream(now, peer, past)
     const stream = new Stream('dial', { port, network: 0 }, peer.node, dial.port, this.#context.initialSequence(), this.#context.streamShared)
     stream.app = dial
     dial.stream = stream

@@ -1,7 +1,8 @@
 /** Overlay ports of this node: who listens, and which ephemeral port the next dial goes out from. */
-import type { RandomBytes } from '../../base/types.ts'
+import type { Instant, RandomBytes } from '../../base/types.ts'
+import { TIME_WAIT_MS } from '../stream/constants.ts'
 import type { Stream } from '../stream/stream.ts'
-import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from './constants.ts'
+import { EPHEMERAL_COUNT, EPHEMERAL_FIRST, REUSE_AFTER_MS } from './constants.ts'
 
 export class Ports {
   readonly #listening = new Set<number>()
@@ -25,15 +26,29 @@ export class Ports {
   unlisten (port: number): void { this.#listening.delete(port) }
   isListening (port: number): boolean { return this.#listening.has(port) }
 
-  /** A local port free towards this peer and remote port; undefined when all are in use. */
-  ephemeral (streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
+  /**
+   * A local port towards this peer and remote port that is free, or whose stream has said its last; undefined when all
+   * are in use. They are gone through in turn: one that was used lately comes only when all others are in use.
+   */
+  ephemeral (now: Instant, streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
     for (let tries = 0; tries < EPHEMERAL_COUNT; tries++) {
       const port = EPHEMERAL_FIRST + this.#next
       this.#next = (this.#next + 1) % EPHEMERAL_COUNT
-      if (!streams.has(streamKey(port, remotePort)) && !this.#listening.has(port)) return port
+      const stream = streams.get(streamKey(port, remotePort))
+      if ((stream === undefined || isPast(now, stream)) && !this.#listening.has(port)) return port
     }
     return undefined
   }
+}
+
+/**
+ * A SYN on its ports ends what may be left of it at the peer, and does no harm there (Stream.isForeignSyn). A Go peer
+ * would answer from the old one (stream.md Q9).
+ */
+function isPast (now: Instant, stream: Stream): boolean {
+  if (!stream.extended) return false
+  const left = stream.nextTimeout() - now
+  return stream.phase === 'time-wait' ? left <= TIME_WAIT_MS - REUSE_AFTER_MS : stream.phase === 'resetting' && left > REUSE_AFTER_MS // between its later RSTs
 }
 
 /** Streams of one peer are found by both ports. The network part of addresses is no part of it (addressing §6). */

@@ -1,6 +1,6 @@
 /** When an acknowledgement is owed: at once, after a short wait for company, or with whatever goes out next. */
 import type { Instant } from '../../base/types.ts'
-import { ACK_EVERY_SEGMENTS, DELAYED_ACK_MS } from './constants.ts'
+import { ACK_EVERY_SEGMENTS, DELAYED_ACK_MS, PLAIN_SLOT_BYTES } from './constants.ts'
 
 export class AckPolicy {
   due = false
@@ -11,14 +11,22 @@ export class AckPolicy {
   #segments = 0
   #isDialogue = true // what comes is answered: an ACK that waits finds company
 
+  /** The SYN-ACK is here. Mostly the first bytes are too, or follow at once: they carry what would be the third packet. */
+  onOpened (now: Instant, urgent: boolean): void {
+    if (urgent) this.due = true
+    else this.at = now + DELAYED_ACK_MS
+  }
+
   /**
-   * @param urgent a gap closed, or the stream ended: the sender waits for it.
-   * @param short less than a segment of a peer that may hold the rest back until this is acknowledged (Nagle's algorithm, RFC 9293
-   *   §3.7.4): unless an answer is to be expected, to wait for one costs it a delay for each such piece.
+   * @param bytes 0: a FIN alone. It is no second segment: our own end mostly follows, and says the same.
+   * @param urgent a gap closed, or nothing of ours follows any more: the sender waits for it.
+   * @param isNagled the sender may hold its next short segment back until this one is acknowledged (Nagle's algorithm, RFC 9293
+   *   §3.7.4): unless an answer is to be expected, to wait for one would cost it a delay for each.
    */
-  onInOrder (now: Instant, urgent: boolean, short: boolean): void {
-    this.#segments += 1
-    if (urgent || this.#segments >= ACK_EVERY_SEGMENTS || (short && !this.#isDialogue)) this.due = true
+  onInOrder (now: Instant, bytes: number, urgent: boolean, isNagled: boolean): void {
+    if (bytes > 0) this.#segments += 1
+    const isHeldBack = isNagled && bytes < PLAIN_SLOT_BYTES && !this.#isDialogue
+    if (urgent || this.#segments >= ACK_EVERY_SEGMENTS || isHeldBack) this.due = true
     else if (this.at === Infinity) this.at = now + DELAYED_ACK_MS
   }
 

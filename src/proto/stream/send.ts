@@ -405,7 +405,7 @@ export class Sender {
     }
     const rtoAt = this.#rtoBase + this.rtt.rtoMs
     const mayProbe = !this.#probeOut && this.#state === 'open' && this.rtt.srttMs > 0 && this.board.sackedCount === 0
-    const ptoAt = now + Math.max(2 * this.rtt.srttMs, TLP_MIN_MS) + (this.board.size === 1 ? this.#peerAckDelayMs : 0)
+    const ptoAt = now + Math.max(2 * this.rtt.srttMs, TLP_MIN_MS) + (this.board.size === 1 || this.nxt > this.buffer.end ? this.#peerAckDelayMs : 0) // a FIN is no second segment (acks.ts)
     this.#timerIsProbe = mayProbe && ptoAt < rtoAt
     this.#timerAt = this.#timerIsProbe ? ptoAt : rtoAt
   }

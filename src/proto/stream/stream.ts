@@ -266,7 +266,7 @@ export class Stream implements Machine {
     this.sender.onInitialWindow(header.window)
     this.#establish(now)
     this.#news |= NEWS_OPEN
-    this.#acks.due = true
+    this.#acks.onOpened(now, !this.extended)
   }
 
   #establish (now: Instant): void {
@@ -345,7 +345,7 @@ export class Stream implements Machine {
     const fate = receiver.handleSegment(offset, payload, fin)
     if (fate !== 'in_order') return this.#acks.onOutOfOrder(fate === 'early' && !this.extended)
     this.#news |= NEWS_READABLE
-    this.#acks.onInOrder(now, hadGap || receiver.finished, !this.extended && payload.length < k.PLAIN_SLOT_BYTES)
+    this.#acks.onInOrder(now, payload.length, hadGap || (receiver.finished && this.sender.ended), !this.extended)
     const full = !this.extended && !hadGap && receiver.freeBytes < 2 * k.PLAIN_SLOT_BYTES
     if (full) this.#acks.stall(now + k.PLAIN_STALL_ACK_MS) // stream.md §7.2: all that slows a Go sender
   }

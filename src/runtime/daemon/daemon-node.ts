@@ -13,6 +13,7 @@ import { nameOf, parseTarget } from '../peer-target.ts'
 import { DaemonControl } from './control.ts'
 import { DaemonDatagrams } from './datagrams.ts'
 import { DaemonStream } from './daemon-stream.ts'
+import type { GivingUp } from '../giving-up.ts'
 import { Dialled } from './dialled.ts'
 import { ExposedPort } from './exposed-port.ts'
 import { DaemonNames } from './names.ts'
@@ -101,7 +102,7 @@ export class DaemonNode implements Overlay {
     })
   }
 
-  async dial (target: string, signal?: AbortSignal): Promise<OverlayStream> {
+  async dial (target: string, signal?: GivingUp): Promise<OverlayStream> {
     const { peer, port } = parseTarget(target)
     const node = await this.#names.resolve(peer)
     const dialled = await Dialled.dial(this.#share, { network: 0, node }, port, peer, signal)

@@ -2,6 +2,7 @@
 import type { OverlayAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
+import type { GivingUp } from '../giving-up.ts'
 import { DaemonRefusal, IpcConnection } from './ipc-connection.ts'
 import { Inbox } from './inbox.ts'
 import type { DaemonShare } from './shared.ts'
@@ -25,7 +26,7 @@ export class Dialled implements StreamCarrier {
    * @param label How the peer is named in errors.
    * @throws PilotError CONNECTION_REFUSED, PEER_UNREACHABLE, NOT_FOUND, NOT_TRUSTED, DAEMON_UNREACHABLE, FAILED when aborted.
    */
-  static async dial (share: DaemonShare, address: OverlayAddress, port: number, label: string, signal?: AbortSignal): Promise<Dialled> {
+  static async dial (share: DaemonShare, address: OverlayAddress, port: number, label: string, signal?: GivingUp): Promise<Dialled> {
     const dialled = new Dialled(share)
     const aborted = (): boolean => signal?.aborted ?? false
     const giveUp = new PilotError('FAILED', `${label}:${port}: given up by the caller`)

@@ -6,6 +6,7 @@ import { duplexPair, PassThrough } from 'node:stream'
 import { PilotError } from '../../../src/base/errors.ts'
 import { PeerGroup } from '../../../src/gateway/peer-group.ts'
 import { formatMapSpec, parseMapSpec } from '../../../src/gateway/specs.ts'
+import type { GivingUp } from '../../../src/runtime/giving-up.ts'
 import type { OverlayStream } from '../../../src/runtime/overlay.ts'
 
 type Behaviour = 'takes' | 'refuses' | 'silent' | 'late' | 'our limit'
@@ -75,7 +76,7 @@ class World {
     return Object.assign(stream, { peer: 7, resetAndDestroy: () => stream.destroy() }) as unknown as OverlayStream
   }
 
-  #dial (target: string, signal: AbortSignal | undefined): Promise<OverlayStream> {
+  #dial (target: string, signal: GivingUp | undefined): Promise<OverlayStream> {
     this.dialled.push(target)
     const stream = new FakeStream(target.startsWith('0:') ? Number.parseInt(target.slice(-7, -3), 16) : 7)
     this.streams.push(stream)

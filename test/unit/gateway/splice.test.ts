@@ -60,3 +60,21 @@ test('an overlay stream that breaks resets the client, and never ends it', async
   assert.equal(await fate, 'ECONNRESET')
   close()
 })
+
+test('a client that ended without a byte before the splice began ends the stream, and still gets the answer', async () => {
+  const { held, client, close } = await sockets()
+  client.end()
+  held.pause()
+  held.read(0) // as mapping.ts does while the peer is dialled
+  await new Promise((resolve) => held.once('end', resolve))
+  let isEnded = false
+  const answer = peerSending([Buffer.from('nothing came')])
+  splice(held, Object.assign(answer, { end: () => { isEnded = true } }), () => {})
+  assert.equal(isEnded, true)
+  const got: Buffer[] = []
+  client.on('data', (chunk: Buffer) => got.push(chunk))
+  await new Promise((resolve) => client.once('end', resolve))
+  assert.equal(Buffer.concat(got).toString(), 'nothing came')
+  close()
+  held.destroy()
+})
