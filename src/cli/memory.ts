@@ -5,6 +5,7 @@
  * takes some 10 ms, seldom: runtime/young-garbage.ts frees the buffers before V8 thinks of it.
  */
 import { setFlagsFromString } from 'node:v8'
+import { collectWhenQuiet } from './quiet-collection.ts'
 
 /** First thing in the process: V8 reads these flags whenever it thinks of beginning to mark, to grow, to share work. */
 export function tuneMemory (): void {
@@ -14,4 +15,5 @@ export function tuneMemory (): void {
   setFlagsFromString('--semi-space-growth-factor=1')
   // So small a space is through before a second thread is awake.
   setFlagsFromString('--no-parallel-scavenge')
+  collectWhenQuiet()
 }
