@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /** The process: arguments in, exit code out. The only file that ends it. */
 import { tuneMemory } from './memory.ts'
-import { runCli, tellError } from './program.ts'
-import { realWorld } from './world.ts'
 
 tuneMemory()
+const { runCli, tellError } = await import('./program.ts') // only now: to load all of it would make V8's space of young objects large
+const { realWorld } = await import('./world.ts')
 
 // A reader that went away (`pilotgate status | head -1`) is no reason to crash, nor to stop a running gateway.
 process.stdout.on('error', () => {})

@@ -121,10 +121,9 @@ export class Exposure implements Service<ExposedRecord> {
       return
     }
     const socket = connectTarget(target)
-    // Read as HTTP, the peer's stream outlives this one connection to the target.
-    socket.once('close', () => { if (this.#http === undefined || connection?.stream === undefined) admission.release() })
     const connection = this.#register(incoming, socket)
-    if (connection === undefined) return
+    if (connection === undefined) return admission.release()
+    this.#releaseWith(socket, connection, admission)
     const failed = (error: Error): void => {
       connections.remove(connection)
       connections.counters.connections_failed += 1
@@ -151,6 +150,12 @@ export class Exposure implements Service<ExposedRecord> {
       this.#join(connection, socket, stream, admission)
       if (this.#taken) this.#deps.onTaken(this.spec)
     })
+  }
+
+  /** In a scope of its own: it lives as long as the connection, and holds nothing of how it came about. */
+  #releaseWith (socket: Socket, connection: Connection, admission: Admission): void {
+    // Read as HTTP, the peer's stream outlives this one connection to the target.
+    socket.on('close', () => { if (this.#http === undefined || connection.stream === undefined) admission.release() })
   }
 
   #join (connection: Connection, socket: Socket, stream: OverlayStream, admission: Admission): void {
@@ -184,7 +189,7 @@ export class Exposure implements Service<ExposedRecord> {
     if (socket.localAddress !== undefined && socket.localPort !== undefined) {
       const end = formatEndpoint({ address: socket.localAddress, port: socket.localPort })
       connection.ends.add(end)
-      socket.once('close', () => connection.ends.delete(end))
+      socket.on('close', () => connection.ends.delete(end))
     }
     const version = this.spec.identity?.find((kind) => kind !== 'headers')
     if (version === undefined) return

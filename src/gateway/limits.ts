@@ -49,21 +49,7 @@ export class ExposureLimits {
     if (this.#all.count.open >= connections || use.count.open >= connectionsPerPeer) return 'connections'
     // The peer's own first: what one peer asks too much shall not use up what the others have.
     if (use.starts?.take(now) === false || this.#all.starts?.take(now) === false) return 'rate'
-    const counts = [use.count, this.#all.count]
-    for (const count of counts) count.open += 1
-    const budgets = [use.bytes, this.#all.bytes].filter((budget) => budget !== undefined)
-    return {
-      pace: budgets.length === 0 ? undefined : (bytes) => Math.max(...budgets.map((budget) => budget.take(this.#now(), bytes))),
-      fits: (bytes) => {
-        const at = this.#now()
-        if (budgets.some((budget) => !budget.fits(at, bytes))) return false
-        for (const budget of budgets) budget.take(at, bytes)
-        return true
-      },
-      release: () => {
-        for (const count of counts) count.open -= 1
-      },
-    }
+    return new Grant(use, this.#all, this.#now)
   }
 
   #useOf (peer: NodeId): Use {
@@ -73,6 +59,43 @@ export class ExposureLimits {
     const use = makeUse(this.#limits.newPerSecondPerPeer, this.#limits.bytesPerSecondPerPeer)
     this.#peers.set(peer, use)
     return use
+  }
+}
+
+/** What every connection holds as long as it is open: no more than it needs. */
+class Grant implements Admission {
+  readonly #own: Use
+  readonly #all: Use
+  readonly #now: () => number
+
+  constructor (own: Use, all: Use, now: () => number) {
+    this.#own = own
+    this.#all = all
+    this.#now = now
+    own.count.open += 1
+    all.count.open += 1
+  }
+
+  get pace (): Admission['pace'] {
+    const [own, all, now] = [this.#own.bytes, this.#all.bytes, this.#now]
+    if (own === undefined && all === undefined) return undefined
+    return (bytes) => {
+      const at = now()
+      return Math.max(own?.take(at, bytes) ?? 0, all?.take(at, bytes) ?? 0)
+    }
+  }
+
+  fits (bytes: number): boolean {
+    const [own, all, at] = [this.#own.bytes, this.#all.bytes, this.#now()]
+    if (own?.fits(at, bytes) === false || all?.fits(at, bytes) === false) return false
+    own?.take(at, bytes)
+    all?.take(at, bytes)
+    return true
+  }
+
+  release (): void {
+    this.#own.count.open -= 1
+    this.#all.count.open -= 1
   }
 }
 

@@ -5,9 +5,10 @@
  * Each direction ends by itself (half-close); a reset on one side is a reset on the other and never looks like an end;
  * what one side does not read, the other may not write.
  *
- * Not Node's pipe() and once(): for each connection they hold some 4 KB of listeners that never do anything here.
+ * Not Node's pipe() and once(), and no closures: what every open connection holds is one joint, and listeners that all share.
  */
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { OverlayStream } from '../runtime/overlay.ts'
 
 /**
@@ -15,57 +16,76 @@ import type { OverlayStream } from '../runtime/overlay.ts'
  * @param pace where bytes are limited: takes those that have just been read, tells how long to read no more, ms.
  */
 export function splice (socket: Socket, stream: OverlayStream, onClosed: (error: Error | undefined) => void, pace?: (bytes: number) => number): void {
-  let failure: Error | undefined
-  let open = 2
-  const closed = (): void => {
-    open -= 1
-    if (open === 0) onClosed(failure)
-  }
   stream.handsOver = true // node:net gives every chunk a buffer of its own
-  socket.on('error', (error) => {
-    failure ??= error
-    stream.resetAndDestroy()
-  })
-  stream.on('error', (error) => {
-    failure ??= error
-    resetSocket(socket)
-  })
-  const ended = (): void => {
-    if (isReset(socket)) socket.destroy(new Error('reset behind the last byte'))
-    else stream.end()
-  }
-  if (socket.readableEnded) ended() // without a byte, while its peer was dialled
-  else socket.on('end', ended)
-  stream.on('end', () => endWhenFlushed(socket))
-  // An end that closed in order has passed on its own end already; what the other still has to deliver is its own affair.
-  socket.on('close', () => {
-    if (!socket.readableEnded || !socket.writableFinished) stream.destroy()
-    closed()
-  })
-  stream.on('close', () => {
-    if (!stream.readableEnded || !stream.writableFinished) resetSocket(socket)
-    closed()
-  })
-  pump(socket, stream, pace)
-  pump(stream, socket, pace)
+  const joint: Joint = { socket, stream, onClosed, pace, open: 2, failure: undefined }
+  for (const end of [socket, stream]) (end as Joined)[JOINT] = joint
+  for (const end of [socket, stream] as Duplex[]) end.on('error', onError).on('end', onEnd).on('close', onClose).on('data', onData).on('drain', onDrain)
+  if (socket.readableEnded) onEnd.call(socket) // without a byte, while its peer was dialled
+  socket.resume() // it was paused when it was accepted
+  stream.resume()
 }
 
 type End = Socket | OverlayStream
 
-/** What one side reads the other writes; while it cannot, or a limit says to wait, nothing is read. */
-function pump (source: End, sink: End, pace: ((bytes: number) => number) | undefined): void {
-  source.on('data', (chunk: Uint8Array) => {
-    if (!sink.writable) return abort(source) // nothing arrives any more, and its writer shall know
-    if (!sink.write(chunk)) source.pause()
-    if (pace !== undefined) slow(source, sink, pace(chunk.length))
-  })
-  sink.on('drain', () => { if (!waiting.has(source)) source.resume() })
-  source.resume() // it was paused when it was accepted
+interface Joint {
+  readonly socket: Socket
+  readonly stream: OverlayStream
+  readonly onClosed: (error: Error | undefined) => void
+  readonly pace: ((bytes: number) => number) | undefined
+  open: number // ends
+  failure: Error | undefined
 }
 
-function abort (end: End): void {
-  if ('halfCloses' in end) end.resetAndDestroy()
-  else resetSocket(end)
+/** Where an end keeps its joint, for the listeners to find it. */
+const JOINT = Symbol('joint')
+
+type Joined = End & { [JOINT]: Joint }
+
+function jointOf (end: End): Joint { return (end as Joined)[JOINT] }
+
+function otherThan (end: End, { socket, stream }: Joint): End { return end === socket ? stream : socket }
+
+/** What one side reads the other writes; while it cannot, or a limit says to wait, nothing is read. */
+function onData (this: End, chunk: Uint8Array): void {
+  const joint = jointOf(this)
+  const sink = otherThan(this, joint)
+  if (!sink.writable) return reset(this, joint) // nothing arrives any more, and its writer shall know
+  if (!sink.write(chunk)) this.pause()
+  if (joint.pace !== undefined) slow(this, sink, joint.pace(chunk.length))
+}
+
+function onDrain (this: End): void {
+  const source = otherThan(this, jointOf(this))
+  if (!waiting.has(source)) source.resume()
+}
+
+function onEnd (this: End): void {
+  const { socket, stream } = jointOf(this)
+  if (this === stream) endWhenFlushed(socket)
+  else if (isReset(socket)) socket.destroy(new Error('reset behind the last byte'))
+  else stream.end()
+}
+
+function onError (this: End, error: Error): void {
+  const joint = jointOf(this)
+  joint.failure ??= error
+  reset(otherThan(this, joint), joint)
+}
+
+/** An end that closed in order has passed on its own end already; what the other still has to deliver is its own affair. */
+function onClose (this: End): void {
+  const joint = jointOf(this)
+  if (!this.readableEnded || !this.writableFinished) {
+    if (this === joint.socket) joint.stream.destroy()
+    else resetSocket(joint.socket)
+  }
+  joint.open -= 1
+  if (joint.open === 0) joint.onClosed(joint.failure)
+}
+
+function reset (end: End, { socket, stream }: Joint): void {
+  if (end === socket) resetSocket(socket)
+  else stream.resetAndDestroy()
 }
 
 function slow (source: End, sink: End, waitMs: number): void {

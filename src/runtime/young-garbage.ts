@@ -4,11 +4,10 @@
  * datagram do not for long. What it sees first is 64 MB of memory outside, and then it marks the whole heap, a dozen
  * times a second at full speed: a fifth of all CPU (docs/performance.md). A scavenge in good time costs a millisecond.
  */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { v8Collector } from './collector.ts'
 
 export class YoungGarbage {
-  readonly #scavenge = scavenger()
+  readonly #collect = v8Collector()
   #bytes = 0
 
   /** So much was allocated outside of the heap, and will be garbage soon. */
@@ -20,19 +19,7 @@ export class YoungGarbage {
   collect (): void {
     if (this.#bytes < SCAVENGE_BYTES) return
     this.#bytes = 0
-    this.#scavenge?.({ type: 'minor' })
-  }
-}
-
-/** V8's own function, without the command line switch that shows it. */
-function scavenger (): ((options: { type: 'minor' }) => void) | undefined {
-  try {
-    setFlagsFromString('--expose-gc')
-    const gc: unknown = runInNewContext('gc')
-    setFlagsFromString('--no-expose-gc') // for whatever contexts are made later
-    return typeof gc === 'function' ? gc as (options: { type: 'minor' }) => void : undefined
-  } catch {
-    return undefined // another engine, or a sealed one: it goes on as before
+    this.#collect?.({ type: 'minor' })
   }
 }
 

@@ -63,7 +63,8 @@ test('two connections of a peer share its bytes, another peer has its own', () =
 
 test('datagrams fit or do not, and those that do not cost nothing', () => {
   const { clock, limits } = limited({ bytesPerSecond: 100_000 })
-  const { fits } = granted(limits.admit(2))
+  const admission = granted(limits.admit(2))
+  const fits = (bytes: number): boolean => admission.fits(bytes)
   assert.deepEqual([fits(60_000), fits(60_000), fits(40_000), fits(1)], [true, false, true, false])
   clock.now += 10
   assert.deepEqual([fits(1_001), fits(1_000)], [false, true])

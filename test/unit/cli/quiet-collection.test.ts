@@ -1,0 +1,39 @@
+/** The decision alone, with a heap of numbers: V8's own collections are told to it by hand, one number for each look. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { QuietCollection } from '../../../src/cli/quiet-collection.ts'
+
+const MB = 1_048_576
+
+test('a process that is hardly busy is never collected, and nobody looks at it while V8 collects nothing', () => {
+  const { collections, again } = looks([3, 2, 3, 1, 0], [20 * MB])
+  assert.equal(collections, 0)
+  assert.deepEqual(again, [true, true, true, true, false])
+})
+
+test('what a burst has left is collected when it is over, and once more for the pages that this has emptied', () => {
+  assert.equal(looks([30, 30, 4], [20 * MB]).collections, 0)
+  const { collections, again } = looks([30, 30, 4, 0, 1, 1, 0, 0], [20 * MB])
+  assert.equal(collections, 2)
+  assert.deepEqual(again.slice(2), [true, true, true, true, false, false])
+})
+
+test('a little traffic behind a burst does not keep what it has left', () => {
+  assert.equal(looks([30, 2, 2, 2, 2], [20 * MB]).collections, 2)
+})
+
+test('a burst that has left nothing is looked at once, and so is the next', () => {
+  assert.equal(looks([30, 0, 0, 1, 30, 1, 1, 0], [59 * MB, 58 * MB]).collections, 2)
+})
+
+/** @param after what each collection leaves of 60 MB; then there is nothing more to find. */
+function looks (recent: readonly number[], after: readonly number[]): { collections: number, again: boolean[] } {
+  let collections = 0
+  let used = 60 * MB
+  const quiet = new QuietCollection({ usedBytes: () => used, collect: () => { used = after[collections++] ?? used } })
+  const again = recent.map((count) => {
+    quiet.onCollections(count)
+    return quiet.onLook()
+  })
+  return { collections, again }
+}
