@@ -4,16 +4,32 @@
  * server share two cores that costs a third of all CPU (docs/performance.md). The heap itself is small, and marking it in one go
  * takes some 10 ms, seldom: runtime/young-garbage.ts frees the buffers before V8 thinks of it.
  */
-import { setFlagsFromString } from 'node:v8'
+import { PerformanceObserver } from 'node:perf_hooks'
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { collectWhenQuiet } from './quiet-collection.ts'
 
-/** First thing in the process: V8 reads these flags whenever it thinks of beginning to mark, to grow, to share work. */
+/** First thing in the process: V8 reads these flags whenever it thinks of beginning to mark, and of growing. */
 export function tuneMemory (): void {
   setFlagsFromString('--no-incremental-marking')
-  // The space of young objects stays what it is at the start, 1 MB twice. Whatever lives on, as the objects of new
-  // connections do, would make it 16 MB twice, for good; and what a packet leaves behind is dead long before 1 MB is full.
-  setFlagsFromString('--semi-space-growth-factor=1')
-  // So small a space is through before a second thread is awake.
-  setFlagsFromString('--no-parallel-scavenge')
+  boundYoungSpace()
   collectWhenQuiet()
 }
+
+/**
+ * Whatever lives on, as the modules of this program do and the objects of new connections, makes V8's space of young
+ * objects grow, to 16 MB twice, for good. There is no limit to set at run time, but how fast it grows; so it is told to stop.
+ */
+function boundYoungSpace (): void {
+  setGrowth(1) // until the modules are loaded
+  new PerformanceObserver(() => {
+    const space = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')
+    if (space !== undefined) setGrowth(space.space_size < YOUNG_SPACE_BYTES ? 2 : 1)
+  }).observe({ entryTypes: ['gc'] })
+}
+
+function setGrowth (factor: number): void {
+  setFlagsFromString(`--semi-space-growth-factor=${factor}`)
+}
+
+/** Both halves. In 1 MB twice new connections take a tenth more CPU; what a packet leaves behind is dead before 1 MB is full. */
+const YOUNG_SPACE_BYTES = 8 * 1_048_576
