@@ -12,6 +12,14 @@ export class Ring<T> {
     this.#size += 1
   }
 
+  /** In front of all others. */
+  unshift (item: T): void {
+    if (this.#size === this.#slots.length) this.#grow()
+    this.#head = (this.#head - 1) & (this.#slots.length - 1)
+    this.#slots[this.#head] = item
+    this.#size += 1
+  }
+
   shift (): T | undefined {
     if (this.#size === 0) return undefined
     const item = this.#slots[this.#head]

@@ -1,6 +1,9 @@
 /** Streams of one tunnel beside each other: the path is shared, and nobody waits behind the backlog of another. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { AEAD_TAG_BYTES } from '../../src/crypto/aead.ts'
+import { createSlot } from '../../src/proto/node/datagram-slot.ts'
+import { createPacketHeader, decodePacket } from '../../src/wire/packet.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 
 const PATH = { delayMs: 10, rateBps: 50e6, queueBytes: 125_000 }
@@ -49,3 +52,21 @@ for (const seed of [1, 2, 3]) {
     assert.ok(waits[19]! < 600, `worst ${waits[19]} ms`)
   })
 }
+
+test('streams of a tunnel take turns of several segments: the peer acknowledges them together', () => {
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 1 } })
+  const [a, b] = sim.pair()
+  b.listen(80)
+  const streams = Array.from({ length: 4 }, () => a.dial('agent-b', 80))
+  sim.until('open', 10_000, () => streams.every(({ state }) => state === 'open'))
+  sim.run(1_000)
+  for (const { stream } of streams) a.core.write(sim.world.nowMs, stream!, sim.random.bytes(MIB))
+  const [slot, header, ports] = [createSlot(), createPacketHeader(), [] as number[]]
+  while (a.core.pollDatagram(sim.world.nowMs, slot)) {
+    assert.equal(decodePacket(slot.buffer.subarray(slot.sealFrom, slot.length - AEAD_TAG_BYTES), header, undefined), undefined)
+    ports.push(header.srcPort)
+  }
+  assert.ok(ports.length >= 4 * 10, 'an initial window of each')
+  const turns = ports.filter((port, i) => port !== ports[i - 1]).length
+  assert.ok(turns <= 8, `${turns} turns for ${ports.length} segments of four streams`)
+})

@@ -72,6 +72,12 @@ export const WISH_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_0
 /** A network of the registry that refuses us is asked again after this long, ms. */
 export const JOIN_AGAIN_MS = 60_000
 
+/**
+ * Streams of a tunnel take turns of so many bytes: a dozen segments of an Ethernet, one of loopback. The peer sees segments of
+ * one stream together and acknowledges them at once; sixteen streams by turns of a segment cost it nearly an acknowledgement each.
+ */
+export const STREAM_TURN_BYTES = 16_384
+
 // Limits
 export const MAX_PEERS = 65_536
 export const MAX_STREAMS = 65_536

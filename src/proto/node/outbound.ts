@@ -194,6 +194,11 @@ export class Outbound {
       path.packetsOut += 1
       if (stream.sender.retransmissions > resent) path.packetsResent += 1
       this.#finish(now, peer, path, length, slot, undefined)
+      peer.turnBytes -= header.payloadLength
+      if (peer.turnBytes > 0 && stream.hasOutput(now, path.payloadBytes)) { // the peer acknowledges together what comes together
+        stream.queued = true
+        peer.ready.unshift(stream)
+      } else peer.turnBytes = k.STREAM_TURN_BYTES
       context.touchStream(now, peer, stream)
       return true
     }

@@ -45,6 +45,8 @@ export class Peer implements Machine, Timed {
   readonly streams = new Map<number, Stream>()
   /** Streams with something to send, each once. */
   readonly ready = new Ring<Stream>()
+  /** What the first of them may still send before it is the turn of the next. */
+  turnBytes = k.STREAM_TURN_BYTES
   readonly control = new Ring<ControlPacket>()
   /** Datagrams of programs: behind control, before streams. */
   readonly datagrams = new Ring<ControlPacket>()

@@ -80,3 +80,12 @@ function randomSource (seed: number): (limit: number) => number {
     return (state >>> 9) % limit
   }
 }
+
+test('what is put in front of a ring comes first, also when the ring is full or empty', () => {
+  const ring = new Ring<number>()
+  ring.unshift(1)
+  for (let i = 2; i <= 5; i++) ring.unshift(i)
+  ring.push(0)
+  assert.deepEqual(Array.from({ length: 6 }, () => ring.shift()), [5, 4, 3, 2, 1, 0])
+  assert.equal(ring.shift(), undefined)
+})
