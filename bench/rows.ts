@@ -3,6 +3,9 @@
 /** A way from a client to a service, by what stands between them. */
 export type PeerId = 'tcp' | 'tcp-proxy' | 'tls-proxy' | 'gateway' | 'grpc' | 'grpc-gateway' | 'nats' | 'nats-gateway' | 'go-go' | 'gateway-go'
 
+/** With a program of the reference implementation in it. */
+export function isGo (peer: PeerId): boolean { return peer === 'go-go' || peer === 'gateway-go' }
+
 /** loopback: everything on loopback. veth: two network namespaces joined by a veth of MTU 1500; the other two with random loss both ways. */
 export type Place = 'loopback' | 'veth' | 'veth-loss01' | 'veth-loss1' | 'nat'
 

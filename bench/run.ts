@@ -19,6 +19,7 @@ import { gitDescribe, machine, versions } from './machine.ts'
 import { Recorder } from './recorder.ts'
 import { reportOf } from './report.ts'
 import type { Results } from './results.ts'
+import { isGo } from './rows.ts'
 import type { PeerId, Place } from './rows.ts'
 import { STEPS } from './steps.ts'
 import type { Step } from './steps.ts'
@@ -155,13 +156,12 @@ const PROC_STEPS: readonly string[] = ['memory', 'idle']
 const HAS_PROC = existsSync('/proc/self/stat')
 const VETH_STEPS: readonly string[] = ['setup', 'rtt', 'one', 'sixteen', 'both']
 const VETH_PEERS: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway']
-const GO_PEERS: readonly PeerId[] = ['go-go', 'gateway-go']
 const LOSS = { veth: '0', 'veth-loss01': '0.001', 'veth-loss1': '0.01' } as const
 
 if (!HAS_PROC) recorder.skip('memory and CPU', 'this system has no /proc')
-await onLoopback((peer) => !GO_PEERS.includes(peer), 'everything')
+await onLoopback((peer) => !isGo(peer), 'everything')
 await neverMet()
 await overVeth()
 await behindNats()
-await onLoopback((peer) => GO_PEERS.includes(peer), 'Go Pilot')
+await onLoopback(isGo, 'Go Pilot')
 finish()

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from './crew.ts'
 import { cpuSeconds, residentBytes } from './proc.ts'
 import type { Direction, Rate } from './roles/tcp-client.ts'
+import { isGo } from './rows.ts'
 import type { PeerId, Place } from './rows.ts'
 import type { Scale } from './scale.ts'
 import { median, quantile } from './stats.ts'
@@ -168,8 +169,6 @@ function mostConnections (way: Way): number {
   const limit = Number(/Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1_024)
   return Math.floor((limit - SPARE_DESCRIPTORS) / (way.echo === undefined && way.by === 'tcp' ? 2 : 1))
 }
-
-function isGo (peer: PeerId): boolean { return peer === 'go-go' || peer === 'gateway-go' }
 
 const MESSAGE_BYTES = 1_024
 const CONCURRENCY = 32

@@ -4,7 +4,6 @@
  * busy is quiet again, its whole heap is collected: some 20 ms, and 6 more for each thousand connections that are open.
  * Here, and not in runtime/: how long that takes in a program that uses the package we do not know.
  */
-import { PerformanceObserver } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import { v8Collector } from '../runtime/collector.ts'
 import type { Collector } from '../runtime/collector.ts'
@@ -14,8 +13,8 @@ export interface Heap {
   collect (): void
 }
 
-/** V8's own collections tell how busy this process is: while there are none, no timer runs. */
-export function collectWhenQuiet (): void {
+/** V8's own collections tell how busy this process is: while there are none, no timer runs. @returns whom to tell how many there were. */
+export function collectWhenQuiet (): (collections: number) => void {
   let collect: Collector | undefined
   const quiet = new QuietCollection({
     usedBytes: () => getHeapStatistics().used_heap_size,
@@ -23,10 +22,10 @@ export function collectWhenQuiet (): void {
   })
   let timer: NodeJS.Timeout | undefined
   const look = (): void => { timer = quiet.onLook() ? setTimeout(look, LOOK_MS).unref() : undefined }
-  new PerformanceObserver((list) => {
-    quiet.onCollections(list.getEntries().length)
+  return (collections) => {
+    quiet.onCollections(collections)
     timer ??= setTimeout(look, LOOK_MS).unref()
-  }).observe({ entryTypes: ['gc'] })
+  }
 }
 
 /** Whether a moment is one to collect in. A little traffic is quiet, and nothing that leaves much behind. */

@@ -4,6 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type CipherGCM, type DecipherGCM } from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
+import { equalBytes } from '../base/bytes.ts'
 
 /** What sealing adds behind the ciphertext, bytes. */
 export const AEAD_TAG_BYTES = 16
@@ -104,9 +105,9 @@ class CipherAhead<Cipher extends CipherGCM | DecipherGCM> {
   take (nonce: Uint8Array, aad: Uint8Array): Cipher {
     const ready = this.#ready
     this.#ready = undefined
-    if (ready !== undefined && isEqual(nonce, this.#nonce) && isEqual(aad, this.#aad!)) return ready
+    if (ready !== undefined && equalBytes(nonce, this.#nonce) && equalBytes(aad, this.#aad!)) return ready
     this.#nonce.set(nonce)
-    if (this.#aad === undefined || !isEqual(aad, this.#aad)) this.#aad = aad.slice()
+    if (this.#aad === undefined || !equalBytes(aad, this.#aad)) this.#aad = aad.slice()
     return this.#begin()
   }
 
@@ -154,12 +155,6 @@ class PortableAeadKey implements AeadKey {
       return undefined
     }
   }
-}
-
-function isEqual (a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = a.length - 1; i >= 0; i--) if (a[i] !== b[i]) return false
-  return true
 }
 
 function checkedKey (key: Uint8Array): Uint8Array {

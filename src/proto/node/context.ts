@@ -154,11 +154,16 @@ export class NodeContext {
         continue
       }
       stream.sender.more = false
-      const peer = this.peers.get(stream.peer)
-      if (peer !== undefined) this.touchStream(now, peer, stream)
+      this.touch(now, stream)
     }
     this.#held.length = waiting
     return waiting > 0
+  }
+
+  /** After any change of a stream, by whoever does not have its peer at hand. */
+  touch (now: Instant, stream: Stream): void {
+    const peer = this.peers.get(stream.peer)
+    if (peer !== undefined) this.touchStream(now, peer, stream)
   }
 
   /** After any change of a stream. */

@@ -218,8 +218,10 @@ export class Dialler {
     const port = this.#context.ports.ephemeral(now, peer.streams, dial.port)
     if (port === undefined || this.#context.streams >= k.MAX_STREAMS) return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
     const past = peer.streams.get(streamKey(port, dial.port))
-    past?.abandon('local')
-    if (past !== undefined) this.#context.touchStream(now, peer, past)
+    if (past !== undefined) {
+      past.abandon('local')
+      this.#context.touchStream(now, peer, past)
+    }
     const stream = new Stream('dial', { port, network: 0 }, peer.node, dial.port, this.#context.initialSequence(), this.#context.streamShared)
     stream.app = dial
     dial.stream = stream

@@ -187,7 +187,7 @@ export class OverlayCore {
 
   accept (now: Instant, stream: Stream): void {
     stream.accept()
-    this.#touch(now, stream)
+    this.context.touch(now, stream)
   }
 
   refuse (now: Instant, stream: Stream): void {
@@ -202,29 +202,29 @@ export class OverlayCore {
   write (now: Instant, stream: Stream, bytes: Uint8Array, more = false): boolean {
     const goOn = stream.write(bytes, more)
     if (more) this.context.hold(stream)
-    this.#touch(now, stream)
+    this.context.touch(now, stream)
     return goOn
   }
 
   shutdown (now: Instant, stream: Stream): void {
     stream.shutdown(now)
-    this.#touch(now, stream)
+    this.context.touch(now, stream)
   }
 
   close (now: Instant, stream: Stream): void {
     stream.close(now)
-    this.#touch(now, stream)
+    this.context.touch(now, stream)
   }
 
   reset (now: Instant, stream: Stream): void {
     stream.reset(now)
-    this.#touch(now, stream)
+    this.context.touch(now, stream)
   }
 
   /** Bytes were read from the stream: its window may have opened. */
   afterRead (now: Instant, stream: Stream): void {
     stream.onRead(now)
-    this.#touch(now, stream)
+    this.context.touch(now, stream)
   }
 
   // ---- commands: peers
@@ -321,11 +321,6 @@ export class OverlayCore {
   }
 
   // ---- inside
-
-  #touch (now: Instant, stream: Stream): void {
-    const peer = this.context.peers.get(stream.peer)
-    if (peer !== undefined) this.context.touchStream(now, peer, stream)
-  }
 
   #takeResults (now: Instant): void {
     for (let result = this.context.registry.pollResult(); result !== undefined; result = this.context.registry.pollResult()) {
