@@ -1,11 +1,20 @@
 /** Bar charts as SVG, written by hand: readable on light and dark pages, no script, no font to load. Pure. */
 
-export interface Bar { readonly name: string, readonly value: number, readonly text: string, readonly isOurs: boolean }
+export interface Bar {
+  readonly name: string
+  readonly value: number
+  readonly text: string
+  readonly isOurs: boolean
+}
 
-export interface Panel { readonly title: string, readonly hint: string, readonly bars: readonly Bar[] }
+export interface Panel {
+  readonly title: string
+  readonly hint: string
+  readonly bars: readonly Bar[]
+}
 
 /** Panels side by side, two in a row; every panel has its own scale, from zero. */
-export function chart (title: string, panels: readonly Panel[]): string {
+export function chart(title: string, panels: readonly Panel[]): string {
   const rows: (readonly Panel[])[] = []
   for (let i = 0; i < panels.length; i += COLUMNS) rows.push(panels.slice(i, i + COLUMNS))
   const parts: string[] = []
@@ -27,14 +36,16 @@ export function chart (title: string, panels: readonly Panel[]): string {
   ].join('\n')
 }
 
-function panelHeight ({ bars }: Panel): number { return HEAD + bars.length * BAR_STEP }
+function panelHeight({ bars }: Panel): number {
+  return HEAD + bars.length * BAR_STEP
+}
 
-function drawPanel ({ title, hint, bars }: Panel, x: number, y: number): string {
+function drawPanel({ title, hint, bars }: Panel, x: number, y: number): string {
   const most = Math.max(...bars.map(({ value }) => value), Number.MIN_VALUE)
   const room = PANEL_WIDTH - NAME_WIDTH - VALUE_WIDTH
   const lines = bars.map(({ name, value, text, isOurs }, index) => {
     const top = y + HEAD + index * BAR_STEP
-    const width = Math.max(1, Math.round(value / most * room))
+    const width = Math.max(1, Math.round((value / most) * room))
     const kind = isOurs ? ' ours' : ''
     return [
       `<text class="name${kind}" x="${x + NAME_WIDTH - 8}" y="${top + 13}">${escapeText(name)}</text>`,
@@ -42,10 +53,13 @@ function drawPanel ({ title, hint, bars }: Panel, x: number, y: number): string 
       `<text class="value${kind}" x="${x + NAME_WIDTH + width + 6}" y="${top + 13}">${escapeText(text)}</text>`,
     ].join('\n')
   })
-  return [`<text class="panel" x="${x}" y="${y + 14}">${escapeText(title)} <tspan class="hint">${escapeText(hint)}</tspan></text>`, ...lines].join('\n')
+  return [
+    `<text class="panel" x="${x}" y="${y + 14}">${escapeText(title)} <tspan class="hint">${escapeText(hint)}</tspan></text>`,
+    ...lines,
+  ].join('\n')
 }
 
-function escapeText (text: string): string {
+function escapeText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 }
 

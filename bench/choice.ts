@@ -9,13 +9,13 @@ export interface Choice {
   readonly only: readonly string[]
   readonly out: string | undefined
   readonly peers: ReadonlySet<PeerId>
-  hasPlace (place: Place): boolean
+  hasPlace(place: Place): boolean
   /** @param rows those that a step yields. */
-  hasRows (rows: readonly string[]): boolean
+  hasRows(rows: readonly string[]): boolean
 }
 
 /** @throws Error with what is wrong, for people. */
-export function readChoice (args: readonly string[]): Choice {
+export function readChoice(args: readonly string[]): Choice {
   let [scale, only, out]: [Scale, string[], string | undefined] = [FULL, [], undefined]
   for (let i = 0; i < args.length; i++) {
     const [flag, value] = args[i]!.split('=', 2) as [string, string | undefined]
@@ -25,17 +25,28 @@ export function readChoice (args: readonly string[]): Choice {
       return found
     }
     if (flag === '--quick') scale = QUICK
-    else if (flag === '--only') only = next().split(',').filter((word) => word !== '')
+    else if (flag === '--only')
+      only = next()
+        .split(',')
+        .filter((word) => word !== '')
     else if (flag === '--out') out = next()
     else throw new Error(`unknown option ${flag}; there are --quick, --only ROW-OR-WAY,… and --out FOLDER`)
   }
   const unknown = only.filter((word) => !WORDS.has(word))
-  if (unknown.length > 0) throw new Error(`--only: there is no ${unknown.join(', ')}; there are ${[...WORDS].join(', ')}`)
-  const [peers, places, rows] = [only.filter((word) => PEER_WORDS.has(word)) as PeerId[], only.filter((word) => word in PLACES && !ROW_WORDS.has(word)), only.filter((word) => ROW_WORDS.has(word))]
+  if (unknown.length > 0)
+    throw new Error(`--only: there is no ${unknown.join(', ')}; there are ${[...WORDS].join(', ')}`)
+  const [peers, places, rows] = [
+    only.filter((word) => PEER_WORDS.has(word)) as PeerId[],
+    only.filter((word) => word in PLACES && !ROW_WORDS.has(word)),
+    only.filter((word) => ROW_WORDS.has(word)),
+  ]
   return {
-    scale, only, out,
-    peers: new Set(peers.length > 0 ? peers : [...PEER_WORDS] as PeerId[]),
-    hasPlace: (place) => places.length === 0 || places.some((word) => place === word || (word === 'veth' && place.startsWith('veth'))),
+    scale,
+    only,
+    out,
+    peers: new Set(peers.length > 0 ? peers : ([...PEER_WORDS] as PeerId[])),
+    hasPlace: (place) =>
+      places.length === 0 || places.some((word) => place === word || (word === 'veth' && place.startsWith('veth'))),
     hasRows: (ids) => rows.length === 0 || ids.some((id) => rows.includes(id)),
   }
 }

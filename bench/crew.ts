@@ -16,40 +16,51 @@ import { insideCommand } from '../test/nat/lab.ts'
 import type { Asked, Order } from './roles/client.ts'
 
 /** Where a process runs: its namespace, if it has one, and the address that the others reach it at. */
-export interface Spot { readonly namespace?: string, readonly host: string }
+export interface Spot {
+  readonly namespace?: string
+  readonly host: string
+}
 
 export class Crew {
   readonly stage: Stage
   #clients = 0
   #holder: Client | undefined
 
-  constructor (stage: Stage) {
+  constructor(stage: Stage) {
     this.stage = stage
     process.once('exit', () => rmSync(stage.dir, { recursive: true, force: true })) // Ctrl+C asks nobody to close the stage
   }
 
-  spawn (spot: Spot, args: readonly string[], label: string, command = process.execPath): Program {
-    const [program, all] = spot.namespace === undefined ? [command, [...args]] : insideCommand(spot.namespace, [command, ...args])
+  spawn(spot: Spot, args: readonly string[], label: string, command = process.execPath): Program {
+    const [program, all] =
+      spot.namespace === undefined ? [command, [...args]] : insideCommand(spot.namespace, [command, ...args])
     return this.stage.spawn(program, all, { label })
   }
 
   /** A role of roles/main.ts. @returns its process and what it says when it is ready. */
-  async role (spot: Spot, ...args: readonly string[]): Promise<{ readonly program: Program, readonly ready: Readonly<Record<string, unknown>> }> {
+  async role(
+    spot: Spot,
+    ...args: readonly string[]
+  ): Promise<{ readonly program: Program; readonly ready: Readonly<Record<string, unknown>> }> {
     const program = this.spawn(spot, ['--import', TSX, ROLES, ...args], `bench ${args[0]}`)
     return { program, ready: await program.event('ready', () => true, START_MS) }
   }
 
-  async pilotgate (spot: Spot, ...args: readonly string[]): Promise<Program> {
+  async pilotgate(spot: Spot, ...args: readonly string[]): Promise<Program> {
     const program = this.spawn(spot, [MAIN, ...args, '--json', '-q'], `pilotgate ${args[0]}`)
     await program.event('ready', () => true, START_MS)
     return program
   }
 
-  async client (spot: Spot): Promise<Client> {
+  async client(spot: Spot): Promise<Client> {
     const path = join(this.stage.dir, `client-${++this.#clients}.sock`)
     const server = createServer()
-    await new Promise<void>((resolve) => { server.listen(path, resolve) })
-    const connected = new Promise<Socket>((resolve) => { server.once('connection', resolve) })
+    await new Promise<void>((resolve) => {
+      server.listen(path, resolve)
+    })
+    const connected = new Promise<Socket>((resolve) => {
+      server.once('connection', resolve)
+    })
     const { program } = await this.role(spot, 'client', path)
     const socket = await connected
     server.close()
@@ -57,7 +68,7 @@ export class Crew {
   }
 
   /** A client on loopback for connections that are held. */
-  async holder (fresh: boolean): Promise<Client> {
+  async holder(fresh: boolean): Promise<Client> {
     if (fresh || this.#holder === undefined) {
       await this.#holder?.stop()
       this.#holder = await this.client({ host: '127.0.0.1' })
@@ -76,7 +87,7 @@ export class BenchGateway {
   readonly #spot: Spot
   readonly #args: readonly string[]
 
-  constructor (crew: Crew, spot: Spot, name: string, args: readonly string[]) {
+  constructor(crew: Crew, spot: Spot, name: string, args: readonly string[]) {
     this.#crew = crew
     this.#spot = spot
     this.name = name
@@ -85,17 +96,19 @@ export class BenchGateway {
     this.#args = ['up', '--hostname', name, '--state-dir', stateDir, '--listen', `${spot.host}:0`, ...args]
   }
 
-  get pid (): number { return this.program.pid }
+  get pid(): number {
+    return this.program.pid
+  }
 
   /** kill -9 if it still runs. */
-  async start (): Promise<this> {
+  async start(): Promise<this> {
     await this.program?.kill()
     this.program = await this.#crew.pilotgate(this.#spot, ...this.#args)
     this.ready = this.program.events.find(({ event }) => event === 'ready') as unknown as ReadyEvent
     return this
   }
 
-  async trusts (peer: string): Promise<void> {
+  async trusts(peer: string): Promise<void> {
     await this.program.event('trust', (event) => event['peer'] === peer && event['state'] === 'approved', START_MS)
   }
 }
@@ -108,7 +121,7 @@ export class Client {
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #orders = 0
 
-  constructor (socket: Socket, program: Program) {
+  constructor(socket: Socket, program: Program) {
     this.pid = program.pid
     this.#socket = socket
     this.#program = program
@@ -120,7 +133,7 @@ export class Client {
   }
 
   /** @throws Error with what went wrong at the client, or when it did not answer in time. */
-  async ask<T> (order: Order, timeoutMs = ORDER_MS): Promise<T> {
+  async ask<T>(order: Order, timeoutMs = ORDER_MS): Promise<T> {
     const id = ++this.#orders
     const { result, error } = await new Promise<Answer>((resolve, reject) => {
       const done = (): void => {
@@ -141,10 +154,16 @@ export class Client {
     return result as T
   }
 
-  async stop (): Promise<void> { await this.#program.kill() }
+  async stop(): Promise<void> {
+    await this.#program.kill()
+  }
 }
 
-interface Answer { readonly id: number, readonly result?: unknown, readonly error?: string }
+interface Answer {
+  readonly id: number
+  readonly result?: unknown
+  readonly error?: string
+}
 
 const ROLES = fileURLToPath(new URL('roles/main.ts', import.meta.url))
 const TSX = import.meta.resolve('tsx')

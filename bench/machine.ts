@@ -9,7 +9,7 @@ import { goVersion } from './go.ts'
 import type { Machine } from './results.ts'
 import { natsVersion } from './ways.ts'
 
-export function machine (): Machine {
+export function machine(): Machine {
   const all = cpus()
   const isContainer = existsSync('/.dockerenv') ? ', in a container' : ''
   return {
@@ -19,27 +19,31 @@ export function machine (): Machine {
   }
 }
 
-export function versions (): Record<string, string> {
+export function versions(): Record<string, string> {
   const [nats, go] = [natsVersion(), goVersion()]
   return {
     Node: process.version,
     OpenSSL: process.versions.openssl,
     pilotgate: packageVersion(join(ROOT, 'package.json')),
     '@grpc/grpc-js': packageVersion(createRequire(import.meta.url).resolve('@grpc/grpc-js/package.json')),
-    ...nats !== undefined && { 'nats-server': nats.replace(/^nats-server:? /, '') },
-    ...go !== undefined && { 'pilot-daemon': go },
+    ...(nats !== undefined && { 'nats-server': nats.replace(/^nats-server:? /, '') }),
+    ...(go !== undefined && { 'pilot-daemon': go }),
   }
 }
 
 /** Of the checkout; a tree that was changed since says so. */
-export function gitDescribe (): string {
+export function gitDescribe(): string {
   try {
-    return execFileSync('git', ['describe', '--always', '--dirty', '--tags'], { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    return execFileSync('git', ['describe', '--always', '--dirty', '--tags'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
   } catch {
     return 'an unknown commit'
   }
 }
 
-function packageVersion (file: string): string {
+function packageVersion(file: string): string {
   return String((JSON.parse(readFileSync(file, 'utf8')) as { readonly version: unknown }).version)
 }

@@ -2,19 +2,27 @@
 import { readFileSync } from 'node:fs'
 
 /** User and system time of these processes so far, seconds. */
-export function cpuSeconds (pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + one(`/proc/${pid}/stat`, (text) => {
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ') // the name in front may hold anything
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
-  }), 0)
+export function cpuSeconds(pids: readonly number[]): number {
+  return pids.reduce(
+    (sum, pid) =>
+      sum +
+      one(`/proc/${pid}/stat`, (text) => {
+        const fields = text.slice(text.lastIndexOf(')') + 2).split(' ') // the name in front may hold anything
+        return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+      }),
+    0,
+  )
 }
 
 /** Resident memory of these processes, bytes. */
-export function residentBytes (pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + one(`/proc/${pid}/status`, (text) => Number(/VmRSS:\s+(\d+)/.exec(text)?.[1]) * 1_024), 0)
+export function residentBytes(pids: readonly number[]): number {
+  return pids.reduce(
+    (sum, pid) => sum + one(`/proc/${pid}/status`, (text) => Number(/VmRSS:\s+(\d+)/.exec(text)?.[1]) * 1_024),
+    0,
+  )
 }
 
-function one (path: string, read: (text: string) => number): number {
+function one(path: string, read: (text: string) => number): number {
   try {
     return read(readFileSync(path, 'utf8'))
   } catch {

@@ -26,24 +26,33 @@ export interface Results {
   readonly machine: Machine
   readonly versions: Readonly<Record<string, string>>
   readonly seconds: number
-  readonly skipped: readonly { readonly what: string, readonly why: string }[]
-  readonly failures: readonly { readonly row: string, readonly peer: PeerId, readonly why: string }[]
+  readonly skipped: readonly { readonly what: string; readonly why: string }[]
+  readonly failures: readonly { readonly row: string; readonly peer: PeerId; readonly why: string }[]
   readonly samples: readonly TakenSample[]
 }
 
 /** One value for each round; null where it failed. */
-export function samplesOf (results: Pick<Results, 'samples'>, row: string, peer: PeerId): Sample[] {
-  return results.samples.filter((sample) => sample.row === row && sample.peer === peer).sort((a, b) => a.round - b.round).map(({ value }) => value)
+export function samplesOf(results: Pick<Results, 'samples'>, row: string, peer: PeerId): Sample[] {
+  return results.samples
+    .filter((sample) => sample.row === row && sample.peer === peer)
+    .sort((a, b) => a.round - b.round)
+    .map(({ value }) => value)
 }
 
 /** Median of the rounds; undefined when there is none. */
-export function valueOf (results: Pick<Results, 'samples'>, row: string, peer: PeerId): number | undefined {
+export function valueOf(results: Pick<Results, 'samples'>, row: string, peer: PeerId): number | undefined {
   const values = present(samplesOf(results, row, peer))
   return values.length === 0 ? undefined : median(values)
 }
 
 /** Median of the ratios round by round; undefined when no round has both. */
-export function ratioOf (results: Pick<Results, 'samples'>, row: string, peer: PeerId, reference: PeerId, referenceRow = row): number | undefined {
+export function ratioOf(
+  results: Pick<Results, 'samples'>,
+  row: string,
+  peer: PeerId,
+  reference: PeerId,
+  referenceRow = row,
+): number | undefined {
   const ratio = medianRatio(samplesOf(results, row, peer), samplesOf(results, referenceRow, reference))
   return Number.isNaN(ratio) ? undefined : ratio
 }

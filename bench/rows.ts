@@ -1,15 +1,31 @@
 /** What is measured, and along which ways: the words of every table and chart. Data only. */
 
 /** A way from a client to a service, by what stands between them. */
-export type PeerId = 'tcp' | 'tcp-proxy' | 'tls-proxy' | 'gateway' | 'grpc' | 'grpc-gateway' | 'nats' | 'nats-gateway' | 'go-go' | 'gateway-go'
+export type PeerId =
+  | 'tcp'
+  | 'tcp-proxy'
+  | 'tls-proxy'
+  | 'gateway'
+  | 'grpc'
+  | 'grpc-gateway'
+  | 'nats'
+  | 'nats-gateway'
+  | 'go-go'
+  | 'gateway-go'
 
 /** With a program of the reference implementation in it. */
-export function isGo (peer: PeerId): boolean { return peer === 'go-go' || peer === 'gateway-go' }
+export function isGo(peer: PeerId): boolean {
+  return peer === 'go-go' || peer === 'gateway-go'
+}
 
 /** loopback: everything on loopback. veth: two network namespaces joined by a veth of MTU 1500; the other two with random loss both ways. */
 export type Place = 'loopback' | 'veth' | 'veth-loss01' | 'veth-loss1' | 'nat'
 
-export interface Peer { readonly id: PeerId, readonly name: string, readonly about: string }
+export interface Peer {
+  readonly id: PeerId
+  readonly name: string
+  readonly about: string
+}
 
 export interface Row {
   readonly id: string
@@ -23,7 +39,12 @@ export interface Row {
 export const PEERS: readonly Peer[] = [
   { id: 'tcp', name: 'TCP', about: 'client and service connected directly' },
   { id: 'tcp-proxy', name: 'TCP proxy pair', about: 'two Node proxies: no encryption' },
-  { id: 'tls-proxy', name: 'TLS proxy pair', about: 'two Node proxies with TLS 1.3 (AES-256-GCM, ECDSA P-256) between them, a connection and a full handshake for each client' },
+  {
+    id: 'tls-proxy',
+    name: 'TLS proxy pair',
+    about:
+      'two Node proxies with TLS 1.3 (AES-256-GCM, ECDSA P-256) between them, a connection and a full handshake for each client',
+  },
   { id: 'gateway', name: 'pilotgate', about: 'two gateways' },
   { id: 'grpc', name: 'gRPC', about: '@grpc/grpc-js, directly' },
   { id: 'grpc-gateway', name: 'gRPC via pilotgate', about: '@grpc/grpc-js through two gateways' },
@@ -41,7 +62,14 @@ export const PLACES: Readonly<Record<Place, string>> = {
   nat: 'Two namespaces, each behind a NAT',
 }
 
-const row = (place: Place, id: string, name: string, unit: string, better: Row['better'], digits = 2): Row => ({ id, place, name, unit, better, digits })
+const row = (place: Place, id: string, name: string, unit: string, better: Row['better'], digits = 2): Row => ({
+  id,
+  place,
+  name,
+  unit,
+  better,
+  digits,
+})
 
 /** The first part of an id, before the colon, is what is measured; after it, where, unless on loopback. */
 export const ROWS: readonly Row[] = [

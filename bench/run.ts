@@ -31,7 +31,7 @@ const choice = chooseOrEnd()
 const recorder = new Recorder()
 const { scale } = choice
 
-function chooseOrEnd (): Choice {
+function chooseOrEnd(): Choice {
   try {
     return readChoice(process.argv.slice(2))
   } catch (error) {
@@ -40,26 +40,29 @@ function chooseOrEnd (): Choice {
   }
 }
 
-async function onLoopback (of: (peer: PeerId) => boolean, what: string): Promise<void> {
+async function onLoopback(of: (peer: PeerId) => boolean, what: string): Promise<void> {
   const steps = chosen(STEPS.filter(({ id }) => HAS_PROC || !PROC_STEPS.includes(id)))
-  const wanted = new Set([...choice.peers].filter((peer) => of(peer) && steps.some(({ peers }) => peers.includes(peer))))
+  const wanted = new Set(
+    [...choice.peers].filter((peer) => of(peer) && steps.some(({ peers }) => peers.includes(peer))),
+  )
   if (!choice.hasPlace('loopback') || wanted.size === 0) return
   const spot = { host: '127.0.0.1' }
   await onStage(async (crew) => {
     recorder.say(`starting ${what} on loopback`)
     const world = await buildWorld(crew, spot, spot, wanted, recorder.skip)
-    if (world.gateways !== undefined) await addGo(crew, world.gateways, wanted, world.ways as Map<PeerId, Way>, recorder.skip)
+    if (world.gateways !== undefined)
+      await addGo(crew, world.gateways, wanted, world.ways as Map<PeerId, Way>, recorder.skip)
     for (const step of steps) await runStep(crew, world, step, [{ place: 'loopback', prepare: () => {} }])
   })
 }
 
-async function neverMet (): Promise<void> {
+async function neverMet(): Promise<void> {
   if (!choice.hasPlace('loopback') || !choice.hasRows(['cold', 'restart']) || !choice.peers.has('gateway')) return
   recorder.say('starting pairs of gateways that hold no tunnel')
   await onStage((crew) => recordCold(['cold', 'restart'], () => coldSamples(crew, scale.cold)))
 }
 
-async function overVeth (): Promise<void> {
+async function overVeth(): Promise<void> {
   const places = (['veth', 'veth-loss01', 'veth-loss1'] as const).filter((place) => choice.hasPlace(place))
   const steps = chosen(STEPS.filter(({ id }) => VETH_STEPS.includes(id)))
   const wanted = new Set([...choice.peers].filter((peer) => VETH_PEERS.includes(peer)))
@@ -72,8 +75,15 @@ async function overVeth (): Promise<void> {
       recorder.say('starting everything in two namespaces')
       const world = await buildWorld(crew, veth.near, veth.far, wanted, recorder.skip)
       for (const step of steps) {
-        const here = places.filter((place) => place === 'veth' || (scale.name === 'full' ? ['one', 'sixteen'] : ['one']).includes(step.id))
-        await runStep(crew, world, step, here.map((place) => ({ place, prepare: () => veth.lose(LOSS[place]) })))
+        const here = places.filter(
+          (place) => place === 'veth' || (scale.name === 'full' ? ['one', 'sixteen'] : ['one']).includes(step.id),
+        )
+        await runStep(
+          crew,
+          world,
+          step,
+          here.map((place) => ({ place, prepare: () => veth.lose(LOSS[place]) })),
+        )
       }
     })
   } finally {
@@ -81,7 +91,7 @@ async function overVeth (): Promise<void> {
   }
 }
 
-async function behindNats (): Promise<void> {
+async function behindNats(): Promise<void> {
   if (!choice.hasPlace('nat') || !choice.hasRows(['nat']) || !choice.peers.has('gateway')) return
   const why = whyNoLab()
   if (why !== undefined) return recorder.skip('set-up behind two NATs', why)
@@ -89,7 +99,7 @@ async function behindNats (): Promise<void> {
   await recordCold(['nat'], async () => (await natSamples(scale.cold)).map((nat) => ({ nat })))
 }
 
-async function onStage (work: (crew: Crew) => Promise<void>): Promise<void> {
+async function onStage(work: (crew: Crew) => Promise<void>): Promise<void> {
   const stage = await Stage.open()
   try {
     await work(new Crew(stage))
@@ -98,24 +108,30 @@ async function onStage (work: (crew: Crew) => Promise<void>): Promise<void> {
   }
 }
 
-function chosen (steps: readonly Step[]): Step[] {
+function chosen(steps: readonly Step[]): Step[] {
   return steps.filter(({ rows, peers }) => choice.hasRows(rows) && peers.some((peer) => choice.peers.has(peer)))
 }
 
-interface Variation { readonly place: Place, readonly prepare: () => void }
+interface Variation {
+  readonly place: Place
+  readonly prepare: () => void
+}
 
 /** Round after round; in a round every variation, in it every way, each round beginning with another one. */
-async function runStep (crew: Crew, world: World, step: Step, variations: readonly Variation[]): Promise<void> {
+async function runStep(crew: Crew, world: World, step: Step, variations: readonly Variation[]): Promise<void> {
   const peers = step.peers.filter((peer) => choice.peers.has(peer) && world.ways.has(peer))
   const rounds = step.rounds?.(scale) ?? scale.rounds
   for (let round = 0; round < rounds; round++) {
-    if (round > 0 && performance.now() > scale.hurryAfterMs) return recorder.say('the machine is slow: no further rounds of this')
+    if (round > 0 && performance.now() > scale.hurryAfterMs)
+      return recorder.say('the machine is slow: no further rounds of this')
     for (const { place, prepare } of variations) {
       prepare()
       for (const peer of [...peers.slice(round % peers.length), ...peers.slice(0, round % peers.length)]) {
         if (recorder.hasFailed(step.id, place, peer)) continue // it would only take its time again
         const way = world.ways.get(peer)!
-        await recorder.take({ step, place, peer, round }, () => step.sample({ world, scale, place, peer, way, holder: (fresh) => crew.holder(fresh) }))
+        await recorder.take({ step, place, peer, round }, () =>
+          step.sample({ world, scale, place, peer, way, holder: (fresh) => crew.holder(fresh) }),
+        )
         await way.afterwards?.()
       }
       recorder.sayRound(step, place, round, rounds)
@@ -123,7 +139,10 @@ async function runStep (crew: Crew, world: World, step: Step, variations: readon
   }
 }
 
-async function recordCold<Row extends 'cold' | 'restart' | 'nat'> (rows: readonly Row[], measure: () => Promise<readonly Readonly<Record<Row, ColdSample>>[]>): Promise<void> {
+async function recordCold<Row extends 'cold' | 'restart' | 'nat'>(
+  rows: readonly Row[],
+  measure: () => Promise<readonly Readonly<Record<Row, ColdSample>>[]>,
+): Promise<void> {
   try {
     for (const [round, found] of (await measure()).entries()) {
       for (const row of rows) recorder.add({ row, peer: 'gateway', round, value: found[row].ms, from: found[row].from })
@@ -134,20 +153,38 @@ async function recordCold<Row extends 'cold' | 'restart' | 'nat'> (rows: readonl
   for (const row of rows) recorder.sayValue(row)
 }
 
-function finish (): void {
-  const out = resolve(choice.out ?? join(fileURLToPath(new URL('results', import.meta.url)), scale.name === 'full' && choice.only.length === 0 ? '.' : 'latest'))
+function finish(): void {
+  const out = resolve(
+    choice.out ??
+      join(
+        fileURLToPath(new URL('results', import.meta.url)),
+        scale.name === 'full' && choice.only.length === 0 ? '.' : 'latest',
+      ),
+  )
   const results: Results = {
-    v: 1, date: new Date().toISOString(), mode: scale.name, only: choice.only, commit: gitDescribe(), machine: machine(), versions: versions(),
-    seconds: Math.round(performance.now() / 1_000), ...recorder.found,
+    v: 1,
+    date: new Date().toISOString(),
+    mode: scale.name,
+    only: choice.only,
+    commit: gitDescribe(),
+    machine: machine(),
+    versions: versions(),
+    seconds: Math.round(performance.now() / 1_000),
+    ...recorder.found,
   }
   mkdirSync(out, { recursive: true })
   const charts = chartsOf(results)
   for (const { file, svg } of charts) writeFileSync(join(out, file), svg)
   const report = reportOf(results, charts)
   const { samples, ...head } = results
-  writeFileSync(join(out, 'results.json'), `${JSON.stringify(head, null, 1).slice(0, -2)},\n "samples": [\n${samples.map((sample) => `  ${JSON.stringify(sample)}`).join(',\n')}\n ]\n}\n`)
+  writeFileSync(
+    join(out, 'results.json'),
+    `${JSON.stringify(head, null, 1).slice(0, -2)},\n "samples": [\n${samples.map((sample) => `  ${JSON.stringify(sample)}`).join(',\n')}\n ]\n}\n`,
+  )
   writeFileSync(join(out, 'README.md'), report)
-  process.stdout.write(`${report}\nwritten to ${relative(ROOT, out) || '.'}: README.md, results.json${charts.map(({ file }) => `, ${file}`).join('')}\n`)
+  process.stdout.write(
+    `${report}\nwritten to ${relative(ROOT, out) || '.'}: README.md, results.json${charts.map(({ file }) => `, ${file}`).join('')}\n`,
+  )
   process.exit(results.failures.length === 0 ? 0 : 1)
 }
 

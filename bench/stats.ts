@@ -1,13 +1,13 @@
 /** Numbers out of samples. Pure. */
 
 /** Nearest rank: always a value that was seen. NaN of nothing. */
-export function quantile (values: readonly number[], part: number): number {
+export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.max(0, Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1))] ?? Number.NaN
 }
 
 /** Of an even count the mean of the two in the middle. NaN of nothing. */
-export function median (values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   if (sorted.length % 2 === 1) return sorted[middle]!
@@ -21,16 +21,20 @@ export type Sample = number | null
  * Median over the rounds of `values[i] / reference[i]`: what drifts during a run drifts for both. NaN without a round
  * that has both.
  */
-export function medianRatio (values: readonly Sample[], reference: readonly Sample[]): number {
-  return median(values.flatMap((value, i) => {
-    const other = reference[i]
-    return value === null || other === null || other === undefined || other === 0 ? [] : [value / other]
-  }))
+export function medianRatio(values: readonly Sample[], reference: readonly Sample[]): number {
+  return median(
+    values.flatMap((value, i) => {
+      const other = reference[i]
+      return value === null || other === null || other === undefined || other === 0 ? [] : [value / other]
+    }),
+  )
 }
 
-export function present (values: readonly Sample[]): number[] { return values.filter((value) => value !== null) }
+export function present(values: readonly Sample[]): number[] {
+  return values.filter((value) => value !== null)
+}
 
 /** Largest minus smallest, as part of the median: how far to trust it. */
-export function spread (values: readonly number[]): number {
+export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / median(values)
 }

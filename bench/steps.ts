@@ -21,7 +21,7 @@ export interface Setting {
   readonly peer: PeerId
   readonly way: Way
   /** A second client process, for connections that are held; `fresh`: a new one, whose memory nothing has grown yet. */
-  holder (fresh: boolean): Promise<Client>
+  holder(fresh: boolean): Promise<Client>
 }
 
 /** The values of one round by row (without its place), and what they were made from. */
@@ -38,46 +38,103 @@ export interface Step {
   readonly sample: (setting: Setting) => Promise<Taken>
 }
 
-const ALL: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway', 'grpc', 'grpc-gateway', 'nats', 'nats-gateway', 'go-go', 'gateway-go']
+const ALL: readonly PeerId[] = [
+  'tcp',
+  'tcp-proxy',
+  'tls-proxy',
+  'gateway',
+  'grpc',
+  'grpc-gateway',
+  'nats',
+  'nats-gateway',
+  'go-go',
+  'gateway-go',
+]
 const TCP: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway']
 const STREAMS: readonly PeerId[] = [...TCP, 'grpc', 'grpc-gateway', 'nats', 'nats-gateway']
 
 /** Memory first: later the heaps have room left over from the transfers. */
 export const STEPS: readonly Step[] = [
-  { id: 'memory', rows: ['memory', 'memory-10k'], peers: ['tcp-proxy', 'tls-proxy', 'gateway', 'grpc', 'nats'], rounds: () => 1, sample: memory },
+  {
+    id: 'memory',
+    rows: ['memory', 'memory-10k'],
+    peers: ['tcp-proxy', 'tls-proxy', 'gateway', 'grpc', 'nats'],
+    rounds: () => 1,
+    sample: memory,
+  },
   { id: 'setup', rows: ['setup'], peers: ALL, sample: setUp },
   { id: 'rtt', rows: ['rtt', 'rtt-p99'], peers: ALL, sample: roundTrip },
   { id: 'one', rows: ['one', 'cpu'], peers: STREAMS, sample: (setting) => transferStep(setting, 'down', 1, 'one') },
   { id: 'sixteen', rows: ['sixteen'], peers: TCP, sample: (setting) => transferStep(setting, 'down', 16, 'sixteen') },
   { id: 'both', rows: ['both'], peers: TCP, sample: (setting) => transferStep(setting, 'both', 1, 'both') },
-  { id: 'echo', rows: ['echo'], peers: ['gateway', 'go-go', 'gateway-go'], sample: (setting) => transferStep(setting, 'echo', 1, 'echo') },
+  {
+    id: 'echo',
+    rows: ['echo'],
+    peers: ['gateway', 'go-go', 'gateway-go'],
+    sample: (setting) => transferStep(setting, 'echo', 1, 'echo'),
+  },
   { id: 'bulk', rows: ['bulk', 'bulk-rate'], peers: TCP, sample: bulk },
   { id: 'http', rows: ['http'], peers: TCP, sample: (setting) => rate(setting, 'http', setting.way.http!) },
-  { id: 'unary', rows: ['unary'], peers: ['grpc', 'grpc-gateway'], sample: (setting) => rate(setting, 'unary', setting.way.to) },
-  { id: 'accept', rows: ['accept'], peers: TCP, sample: (setting) => rate(setting, 'connections', setting.way.to, 'accept') },
+  {
+    id: 'unary',
+    rows: ['unary'],
+    peers: ['grpc', 'grpc-gateway'],
+    sample: (setting) => rate(setting, 'unary', setting.way.to),
+  },
+  {
+    id: 'accept',
+    rows: ['accept'],
+    peers: TCP,
+    sample: (setting) => rate(setting, 'connections', setting.way.to, 'accept'),
+  },
   { id: 'idle', rows: ['idle'], peers: ['tls-proxy', 'gateway'], rounds: () => 1, sample: besideIdle },
 ]
 
-async function setUp ({ world, scale, peer, way }: Setting): Promise<Taken> {
+async function setUp({ world, scale, peer, way }: Setting): Promise<Taken> {
   if (isGo(peer)) await sleep(GO_PAUSE_MS)
-  const times = await world.client.ask<number[]>({ do: 'setUps', by: way.by, to: way.to, count: isGo(peer) ? GO_SET_UPS : scale.setUps })
-  return { values: { setup: median(times) }, from: { count: times.length, least: Math.min(...times), most: Math.max(...times) } }
+  const times = await world.client.ask<number[]>({
+    do: 'setUps',
+    by: way.by,
+    to: way.to,
+    count: isGo(peer) ? GO_SET_UPS : scale.setUps,
+  })
+  return {
+    values: { setup: median(times) },
+    from: { count: times.length, least: Math.min(...times), most: Math.max(...times) },
+  }
 }
 
-async function roundTrip ({ world, scale, way }: Setting): Promise<Taken> {
-  const times = await world.client.ask<number[]>({ do: 'roundTrips', by: way.by, to: way.to, count: scale.roundTrips, bytes: MESSAGE_BYTES })
-  return { values: { rtt: median(times), 'rtt-p99': quantile(times, 0.99) }, from: { count: times.length, least: Math.min(...times), most: Math.max(...times) } }
+async function roundTrip({ world, scale, way }: Setting): Promise<Taken> {
+  const times = await world.client.ask<number[]>({
+    do: 'roundTrips',
+    by: way.by,
+    to: way.to,
+    count: scale.roundTrips,
+    bytes: MESSAGE_BYTES,
+  })
+  return {
+    values: { rtt: median(times), 'rtt-p99': quantile(times, 0.99) },
+    from: { count: times.length, least: Math.min(...times), most: Math.max(...times) },
+  }
 }
 
-async function transferStep (setting: Setting, direction: Direction, streams: number, row: string): Promise<Taken> {
+async function transferStep(setting: Setting, direction: Direction, streams: number, row: string): Promise<Taken> {
   const bytes = await agreedBytes(setting, direction, streams)
   const { ms, seconds } = await transfer(setting, direction, streams, bytes)
-  const cpu = setting.way.pids.length === 0 || row !== 'one' ? {} : { cpu: seconds / bytes * 1e9 }
-  return { values: { [row]: bytes * 8 / ms / 1e6, ...Number.isNaN(cpu.cpu) ? {} : cpu }, from: { bytes, ms, cpuSeconds: seconds } }
+  const cpu = setting.way.pids.length === 0 || row !== 'one' ? {} : { cpu: (seconds / bytes) * 1e9 }
+  return {
+    values: { [row]: (bytes * 8) / ms / 1e6, ...(Number.isNaN(cpu.cpu) ? {} : cpu) },
+    from: { bytes, ms, cpuSeconds: seconds },
+  }
 }
 
 /** @returns how long it took, and what it cost the processes in between. */
-async function transfer ({ world, way }: Setting, direction: Direction, streams: number, bytes: number): Promise<{ readonly ms: number, readonly seconds: number }> {
+async function transfer(
+  { world, way }: Setting,
+  direction: Direction,
+  streams: number,
+  bytes: number,
+): Promise<{ readonly ms: number; readonly seconds: number }> {
   const before = cpuSeconds(way.pids)
   const to = direction === 'echo' ? way.echo! : way.to
   const ms = await world.client.ask<number>({ do: 'transfer', by: way.by, to, direction, streams, bytes }, TRANSFER_MS)
@@ -87,7 +144,7 @@ async function transfer ({ world, way }: Setting, direction: Direction, streams:
 /** As many bytes as this way carries in the wished time; found out once, and the same in every round. */
 const agreed = new WeakMap<Way, Map<string, number>>()
 
-async function agreedBytes (setting: Setting, direction: Direction, streams: number): Promise<number> {
+async function agreedBytes(setting: Setting, direction: Direction, streams: number): Promise<number> {
   const known = agreed.get(setting.way) ?? new Map<string, number>()
   agreed.set(setting.way, known)
   const key = `${setting.place} ${direction} ${streams}`
@@ -97,28 +154,37 @@ async function agreedBytes (setting: Setting, direction: Direction, streams: num
   for (let bytes = 4 * LEAST_BYTES; ; bytes *= 4) {
     const { ms } = await transfer(setting, direction, streams, bytes)
     if (ms < leastMs + TELLING_MS && bytes < MOST_BYTES) continue
-    const fitting = Math.round((bytes - LEAST_BYTES) / (ms - leastMs) * setting.scale.transferMs / WHOLE_BYTES) * WHOLE_BYTES
+    const fitting =
+      Math.round((((bytes - LEAST_BYTES) / (ms - leastMs)) * setting.scale.transferMs) / WHOLE_BYTES) * WHOLE_BYTES
     known.set(key, Math.min(MOST_BYTES, Math.max(WHOLE_BYTES, fitting)))
     return known.get(key)!
   }
 }
 
-async function bulk ({ world, scale, way }: Setting): Promise<Taken> {
+async function bulk({ world, scale, way }: Setting): Promise<Taken> {
   const times = await world.client.ask<number[]>({ do: 'requests', to: way.to, count: scale.requests, bytes: 1e6 })
   const total = times.reduce((sum, ms) => sum + ms, 0)
-  return { values: { bulk: median(times), 'bulk-rate': times.length * 1_000 / total }, from: { count: times.length, ms: total } }
+  return {
+    values: { bulk: median(times), 'bulk-rate': (times.length * 1_000) / total },
+    from: { count: times.length, ms: total },
+  }
 }
 
-async function rate ({ world, scale }: Setting, order: 'http' | 'unary' | 'connections', to: Way['to'], row: string = order): Promise<Taken> {
+async function rate(
+  { world, scale }: Setting,
+  order: 'http' | 'unary' | 'connections',
+  to: Way['to'],
+  row: string = order,
+): Promise<Taken> {
   const { count, ms } = await world.client.ask<Rate>({ do: order, to, forMs: scale.rateMs, concurrency: CONCURRENCY })
-  return { values: { [row]: count * 1_000 / ms }, from: { count, ms } }
+  return { values: { [row]: (count * 1_000) / ms }, from: { count, ms } }
 }
 
 /** Of what stands between; of gRPC of both ends, of NATS of its server. Kernel buffers are in nobody's figure. */
-async function memory ({ scale, way, holder }: Setting): Promise<Taken> {
+async function memory({ scale, way, holder }: Setting): Promise<Taken> {
   const client = await holder(way.by === 'grpc')
   try {
-    const pids = way.by === 'grpc' ? [...way.ends ?? [], client.pid] : way.pids
+    const pids = way.by === 'grpc' ? [...(way.ends ?? []), client.pid] : way.pids
     await client.ask({ do: 'hold', by: way.by, to: way.to, count: WARM_UP_CONNECTIONS })
     await client.ask({ do: 'release' })
     await sleep(SETTLE_MS)
@@ -133,16 +199,19 @@ async function memory ({ scale, way, holder }: Setting): Promise<Taken> {
     if (Number.isNaN(some)) throw new Error('there is no /proc to read memory from')
     if (scale.many === 0 || way.by === 'grpc') return { values: { memory: some }, from: { connections: idle } }
     const many = Math.min(scale.many, mostConnections(way))
-    return { values: { memory: some, 'memory-10k': await grown(many - scale.idle, many) }, from: { connections: scale.idle, many } }
+    return {
+      values: { memory: some, 'memory-10k': await grown(many - scale.idle, many) },
+      from: { connections: scale.idle, many },
+    }
   } finally {
     await client.ask({ do: 'release' }, HOLD_MS)
   }
 }
 
 /** CPU for the same bytes without, with and again without many open connections beside. */
-async function besideIdle (setting: Setting): Promise<Taken> {
+async function besideIdle(setting: Setting): Promise<Taken> {
   const { scale, way, holder } = setting
-  const bytes = IDLE_TRANSFERS * await agreedBytes(setting, 'down', 1)
+  const bytes = IDLE_TRANSFERS * (await agreedBytes(setting, 'down', 1))
   const costs = async (): Promise<number[]> => {
     const found: number[] = []
     for (let i = 0; i < scale.rounds; i++) found.push((await transfer(setting, 'down', 1, bytes)).seconds)
@@ -160,12 +229,15 @@ async function besideIdle (setting: Setting): Promise<Taken> {
     await client.ask({ do: 'release' }, HOLD_MS)
   }
   await sleep(SETTLE_MS)
-  const without = median([...before, ...await costs()])
-  return { values: { idle: median(beside) / without }, from: { connections, bytes, cpuSecondsWithout: without, cpuSecondsWith: median(beside) } }
+  const without = median([...before, ...(await costs())])
+  return {
+    values: { idle: median(beside) / without },
+    from: { connections, bytes, cpuSecondsWithout: without, cpuSecondsWith: median(beside) },
+  }
 }
 
 /** A proxy needs two descriptors for each connection, a gateway one. */
-function mostConnections (way: Way): number {
+function mostConnections(way: Way): number {
   const limit = Number(/Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1_024)
   return Math.floor((limit - SPARE_DESCRIPTORS) / (way.echo === undefined && way.by === 'tcp' ? 2 : 1))
 }

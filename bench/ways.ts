@@ -40,65 +40,121 @@ export interface GatewayPair {
 export type Skip = (what: string, why: string) => void
 
 /** @param near where clients are. @param far where the service is; on one machine both are loopback. */
-export async function buildWorld (crew: Crew, near: Spot, far: Spot, wanted: ReadonlySet<PeerId>, skip: Skip): Promise<World> {
+export async function buildWorld(
+  crew: Crew,
+  near: Spot,
+  far: Spot,
+  wanted: ReadonlySet<PeerId>,
+  skip: Skip,
+): Promise<World> {
   const ways = new Map<PeerId, Way>()
   const inside: Spot = { ...far, host: '127.0.0.1' } // of the far side, where the service is
   const { ready } = await crew.role(far, 'service', '0.0.0.0')
   const [service, http] = [Number(ready['service']), Number(ready['http'])]
-  if (wanted.has('tcp')) ways.set('tcp', { by: 'tcp', to: { host: far.host, port: service }, http: { host: far.host, port: http }, pids: [] })
+  if (wanted.has('tcp'))
+    ways.set('tcp', {
+      by: 'tcp',
+      to: { host: far.host, port: service },
+      http: { host: far.host, port: http },
+      pids: [],
+    })
   const pairOf = async (kind: 'tcp' | 'tls'): Promise<void> => {
     if (wanted.has(`${kind}-proxy`)) ways.set(`${kind}-proxy`, await proxyPair(crew, kind, near, far, [service, http]))
   }
   const wantsGrpc = wanted.has('grpc') || wanted.has('grpc-gateway')
   const wantsNats = wanted.has('nats') || wanted.has('nats-gateway')
   const [grpc, nats, client] = await Promise.all([
-    wantsGrpc ? crew.role(inside, 'grpc', '127.0.0.1') : undefined, wantsNats ? startNats(crew, inside, skip) : undefined, crew.client(near), pairOf('tcp'), pairOf('tls'),
+    wantsGrpc ? crew.role(inside, 'grpc', '127.0.0.1') : undefined,
+    wantsNats ? startNats(crew, inside, skip) : undefined,
+    crew.client(near),
+    pairOf('tcp'),
+    pairOf('tls'),
   ])
   const direct = { host: '127.0.0.1', port: 0 }
-  if (grpc !== undefined && wanted.has('grpc')) ways.set('grpc', { by: 'grpc', to: { ...direct, port: Number(grpc.ready['grpc']) }, pids: [], ends: [grpc.program.pid] })
-  if (nats !== undefined && wanted.has('nats')) ways.set('nats', { by: 'nats', to: { ...direct, port: nats.port }, pids: [nats.pid], ends: [nats.pid] })
+  if (grpc !== undefined && wanted.has('grpc'))
+    ways.set('grpc', {
+      by: 'grpc',
+      to: { ...direct, port: Number(grpc.ready['grpc']) },
+      pids: [],
+      ends: [grpc.program.pid],
+    })
+  if (nats !== undefined && wanted.has('nats'))
+    ways.set('nats', { by: 'nats', to: { ...direct, port: nats.port }, pids: [nats.pid], ends: [nats.pid] })
   let gateways: GatewayPair | undefined
   if (['gateway', 'grpc-gateway', 'nats-gateway', 'go-go', 'gateway-go'].some((id) => wanted.has(id as PeerId))) {
-    const targets = [service, http, ...grpc === undefined ? [] : [Number(grpc.ready['grpc'])], ...nats === undefined ? [] : [nats.port]]
+    const targets = [
+      service,
+      http,
+      ...(grpc === undefined ? [] : [Number(grpc.ready['grpc'])]),
+      ...(nats === undefined ? [] : [nats.port]),
+    ]
     gateways = await gatewayPair(crew, near, far, targets)
     const pids = [gateways.near.pid, gateways.far.pid]
     const locals = gateways.near.ready.mappings.map(({ local }) => address(local))
     const at = (port: number): Address => locals[targets.indexOf(port)]!
     ways.set('gateway', { by: 'tcp', to: at(service), http: at(http), echo: locals.at(-1)!, pids })
-    if (grpc !== undefined && wanted.has('grpc-gateway')) ways.set('grpc-gateway', { by: 'grpc', to: at(Number(grpc.ready['grpc'])), pids })
-    if (nats !== undefined && wanted.has('nats-gateway')) ways.set('nats-gateway', { by: 'nats', to: at(nats.port), pids: [...pids, nats.pid] })
+    if (grpc !== undefined && wanted.has('grpc-gateway'))
+      ways.set('grpc-gateway', { by: 'grpc', to: at(Number(grpc.ready['grpc'])), pids })
+    if (nats !== undefined && wanted.has('nats-gateway'))
+      ways.set('nats-gateway', { by: 'nats', to: at(nats.port), pids: [...pids, nats.pid] })
   }
-  return { client, ways, ...gateways !== undefined && { gateways } }
+  return { client, ways, ...(gateways !== undefined && { gateways }) }
 }
 
-async function proxyPair (crew: Crew, kind: 'tcp' | 'tls', near: Spot, far: Spot, targets: readonly number[]): Promise<Way> {
+async function proxyPair(
+  crew: Crew,
+  kind: 'tcp' | 'tls',
+  near: Spot,
+  far: Spot,
+  targets: readonly number[],
+): Promise<Way> {
   const { dir } = crew.stage
   if (kind === 'tls') {
     const { certPem, keyPem } = createCertificate(Date.now())
     writeFileSync(join(dir, 'cert.pem'), certPem)
     writeFileSync(join(dir, 'key.pem'), keyPem)
   }
-  const ports = ({ ready }: { readonly ready: Readonly<Record<string, unknown>> }): number[] => ready['ports'] as number[]
+  const ports = ({ ready }: { readonly ready: Readonly<Record<string, unknown>> }): number[] =>
+    ready['ports'] as number[]
   const b = await crew.role(far, `${kind}-far`, far.host, dir, ...targets.map((port) => `127.0.0.1:${port}`))
   const a = await crew.role(near, `${kind}-near`, '127.0.0.1', dir, ...ports(b).map((port) => `${far.host}:${port}`))
   const [to, http] = ports(a)
-  return { by: 'tcp', to: { host: '127.0.0.1', port: to! }, http: { host: '127.0.0.1', port: http! }, pids: [a.program.pid, b.program.pid] }
+  return {
+    by: 'tcp',
+    to: { host: '127.0.0.1', port: to! },
+    http: { host: '127.0.0.1', port: http! },
+    pids: [a.program.pid, b.program.pid],
+  }
 }
 
-async function gatewayPair (crew: Crew, near: Spot, far: Spot, targets: readonly number[]): Promise<GatewayPair> {
+async function gatewayPair(crew: Crew, near: Spot, far: Spot, targets: readonly number[]): Promise<GatewayPair> {
   const rendezvous = await crew.pilotgate(far, 'rendezvous', '--registry', `${far.host}:0`, '--beacon', `${far.host}:0`)
   const ready = rendezvous.events.find(({ event }) => event === 'ready')!
   const [registry, beacon] = [String(ready['registry']), String(ready['beacon'])]
   const common = ['--registry', registry, '--beacon', beacon]
   const exposed = targets.map((_, index) => String(index + 1))
-  const b = new BenchGateway(crew, far, 'bench-far', [...common, '--trust', 'bench-near', ...targets.flatMap((port, index) => ['--expose', `${exposed[index]}=127.0.0.1:${port}`])])
-  const a = new BenchGateway(crew, near, 'bench-near', [...common, '--trust', 'bench-far', ...[...exposed, '7'].flatMap((port) => ['--map', `0:bench-far:${port}`])])
+  const b = new BenchGateway(crew, far, 'bench-far', [
+    ...common,
+    '--trust',
+    'bench-near',
+    ...targets.flatMap((port, index) => ['--expose', `${exposed[index]}=127.0.0.1:${port}`]),
+  ])
+  const a = new BenchGateway(crew, near, 'bench-near', [
+    ...common,
+    '--trust',
+    'bench-far',
+    ...[...exposed, '7'].flatMap((port) => ['--map', `0:bench-far:${port}`]),
+  ])
   await Promise.all([a.start(), b.start()])
   await Promise.all([a.trusts('bench-far'), b.trusts('bench-near')])
   return { near: a, far: b, registry, beacon, exposed }
 }
 
-async function startNats (crew: Crew, spot: Spot, skip: Skip): Promise<{ readonly port: number, readonly pid: number } | undefined> {
+async function startNats(
+  crew: Crew,
+  spot: Spot,
+  skip: Skip,
+): Promise<{ readonly port: number; readonly pid: number } | undefined> {
   const server = findProgram('nats-server')
   if (server === undefined) {
     skip('NATS', 'there is no nats-server on this machine')
@@ -106,12 +162,12 @@ async function startNats (crew: Crew, spot: Spot, skip: Skip): Promise<{ readonl
   }
   const port = await freePort('tcp')
   const program = crew.spawn(spot, ['-a', spot.host, '-p', String(port)], 'nats-server', server)
-  await program.until(() => program.stderr.includes('Server is ready') ? true : undefined, 'the NATS server')
+  await program.until(() => (program.stderr.includes('Server is ready') ? true : undefined), 'the NATS server')
   await crew.role(spot, 'nats', spot.host, String(port))
   return { port, pid: program.pid }
 }
 
-export function natsVersion (): string | undefined {
+export function natsVersion(): string | undefined {
   const server = findProgram('nats-server')
   return server === undefined ? undefined : execFileSync(server, ['-v'], { encoding: 'utf8' }).trim()
 }

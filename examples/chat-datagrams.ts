@@ -7,9 +7,14 @@ const net = await testnet({ nodes: 3 })
 
 // Everybody listens, and tells who said what.
 const heard = new Set<string>()
-const ports = await Promise.all(net.nodes.map(async (node) => await node.datagrams(CHAT_PORT, (bytes, from) => {
-  heard.add(`${node.hostname} hears ${node.hostnameOf(from)}: ${Buffer.from(bytes).toString()}`)
-})))
+const ports = await Promise.all(
+  net.nodes.map(
+    async (node) =>
+      await node.datagrams(CHAT_PORT, (bytes, from) => {
+        heard.add(`${node.hostname} hears ${node.hostnameOf(from)}: ${Buffer.from(bytes).toString()}`)
+      }),
+  ),
+)
 
 // agent-1 speaks to all others, until they have heard it: nothing repeats a datagram but we.
 for (let round = 0; round < 20 && heard.size < 2; round++) {
@@ -19,7 +24,9 @@ for (let round = 0; round < 20 && heard.size < 2; round++) {
 for (const line of [...heard].sort()) console.log(line)
 
 // A datagram has to fit one packet.
-await ports[0]!.send('agent-2', CHAT_PORT, Buffer.alloc(100_000)).catch((error: { code: string }) => console.log(error.code))
+await ports[0]!
+  .send('agent-2', CHAT_PORT, Buffer.alloc(100_000))
+  .catch((error: { code: string }) => console.log(error.code))
 
 for (const port of ports) port.close()
 await net.stop()

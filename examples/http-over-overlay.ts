@@ -17,7 +17,7 @@ await serveHttp(bob, 80, server, { allow: ({ name }) => name === 'agent-1' })
 // alice asks. Connections are kept alive and pooled, as with any agent.
 const agent = new PilotAgent(alice)
 const asked = request('http://agent-2.pilot/', { agent }).end()
-const [response] = await once(asked, 'response') as [IncomingMessage]
+const [response] = (await once(asked, 'response')) as [IncomingMessage]
 console.log(response.statusCode, await text(response))
 
 agent.destroy()

@@ -7,8 +7,12 @@ import { testnet } from 'pilotgate/testing'
 import type { Testnet } from 'pilotgate/testing'
 
 let net: Testnet
-before(async () => { net = await testnet({ nodes: 2 }) })
-after(async () => { await net.stop() })
+before(async () => {
+  net = await testnet({ nodes: 2 })
+})
+after(async () => {
+  await net.stop()
+})
 
 test('what agent-1 says comes back from agent-2, in capitals', async () => {
   const listener = await net.nodes[1]!.listen(1_234, (incoming) => {
@@ -23,5 +27,8 @@ test('what agent-1 says comes back from agent-2, in capitals', async () => {
 })
 
 test('a port where nobody listens refuses', async () => {
-  await assert.rejects(net.nodes[0]!.dial('agent-2:4321'), (error) => error instanceof PilotError && error.code === 'CONNECTION_REFUSED')
+  await assert.rejects(
+    net.nodes[0]!.dial('agent-2:4321'),
+    (error) => error instanceof PilotError && error.code === 'CONNECTION_REFUSED',
+  )
 })

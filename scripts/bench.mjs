@@ -7,7 +7,10 @@ import { build, install, run, script } from './lib.mjs'
 await script(async () => {
   const args = process.argv.slice(2)
   await install()
-  if (args[0] === 'check') return await run(process.execPath, ['--import', 'tsx', 'bench/micro/run.ts', ...args.slice(1)], { timeoutMs: 300_000 })
+  if (args[0] === 'check')
+    return await run(process.execPath, ['--import', 'tsx', 'bench/micro/run.ts', ...args.slice(1)], {
+      timeoutMs: 300_000,
+    })
   await build()
   return await run(process.execPath, ['--import', 'tsx', 'bench/run.ts', ...args], { timeoutMs: 3_600_000 })
 })

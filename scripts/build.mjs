@@ -19,7 +19,7 @@ await script(async () => {
   utimesSync(MAIN, began, began) // a source edited while we built is newer than this
 })
 
-function copyAssets () {
+function copyAssets() {
   for (const file of filesBelow(SRC).filter(isAsset)) {
     const copy = join(DIST, relative(SRC, file))
     mkdirSync(dirname(copy), { recursive: true })
@@ -27,16 +27,18 @@ function copyAssets () {
   }
 }
 
-function prune () {
-  const wanted = new Set(filesBelow(SRC).flatMap((file) => {
-    const path = relative(SRC, file)
-    if (isAsset(file)) return [path]
-    const stem = path.replace(/\.ts$/, '')
-    return [`${stem}.js`, `${stem}.js.map`, `${stem}.d.ts`]
-  }))
+function prune() {
+  const wanted = new Set(
+    filesBelow(SRC).flatMap((file) => {
+      const path = relative(SRC, file)
+      if (isAsset(file)) return [path]
+      const stem = path.replace(/\.ts$/, '')
+      return [`${stem}.js`, `${stem}.js.map`, `${stem}.d.ts`]
+    }),
+  )
   for (const file of filesBelow(DIST)) if (!wanted.has(relative(DIST, file))) rmSync(file)
 }
 
-function isAsset (file) {
+function isAsset(file) {
   return !file.endsWith('.ts') && !file.endsWith('README.md')
 }

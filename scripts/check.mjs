@@ -4,5 +4,5 @@ import { runSteps } from './steps.mjs'
 
 await script(async () => {
   await install()
-  return await runSteps(['types', 'lint', 'schema', 'architecture', 'unit'])
+  return await runSteps(['types', 'lint', 'format', 'schema', 'architecture', 'unit'])
 })

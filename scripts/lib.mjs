@@ -14,7 +14,7 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..')
 export class ScriptError extends Error {}
 
 /** Runs the body of a script; its failure is one line and exit code 1. */
-export async function script (body) {
+export async function script(body) {
   try {
     process.exitCode = (await body()) ?? 0
   } catch (error) {
@@ -24,7 +24,7 @@ export async function script (body) {
 }
 
 /** Installs the locked dependencies when node_modules is missing or does not hold what package-lock.json says. */
-export async function install () {
+export async function install() {
   if (!installIsStale()) return
   console.error('installing dependencies (npm ci) …')
   // stdout belongs to whoever called us (npm start -- --json): npm's chatter goes to stderr.
@@ -36,7 +36,7 @@ export async function install () {
  * `npx pilotgate` in the checkout. npx would link the package into a cache of its own, once: when that happens before
  * the first build it stays broken for ever.
  */
-export function linkProgram (root = ROOT) {
+export function linkProgram(root = ROOT) {
   if (process.platform === 'win32') return
   const link = join(root, 'node_modules/.bin/pilotgate')
   rmSync(link, { force: true })
@@ -44,13 +44,13 @@ export function linkProgram (root = ROOT) {
 }
 
 /** Builds when dist is missing or older than what it is made from. */
-export async function build () {
+export async function build() {
   if (!buildIsStale()) return
   console.error('building …')
   await mustRun(process.execPath, [join(ROOT, 'scripts/build.mjs')], { timeoutMs: 180_000, stdout: 2 })
 }
 
-export function installIsStale (root = ROOT) {
+export function installIsStale(root = ROOT) {
   const wanted = join(root, 'package-lock.json')
   const installed = join(root, 'node_modules/.package-lock.json') // npm writes it last
   if (!existsSync(installed)) return true
@@ -59,30 +59,32 @@ export function installIsStale (root = ROOT) {
   return !samePackages(JSON.parse(readFileSync(wanted, 'utf8')), JSON.parse(readFileSync(installed, 'utf8')))
 }
 
-export function buildIsStale (root = ROOT) {
+export function buildIsStale(root = ROOT) {
   const built = join(root, 'dist/cli/main.js') // build.mjs stamps it with the instant the build began
   if (!existsSync(built)) return true
-  const sources = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'].map((name) => statSync(join(root, name)).mtimeMs)
+  const sources = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'].map(
+    (name) => statSync(join(root, name)).mtimeMs,
+  )
   return Math.max(newestMtimeMs(join(root, 'src')), ...sources) > statSync(built).mtimeMs
 }
 
 /** Newest mtime in a tree, folders included: deleting a file changes only its folder. */
-export function newestMtimeMs (path) {
+export function newestMtimeMs(path) {
   const stat = statSync(path)
   if (!stat.isDirectory()) return stat.mtimeMs
   return readdirSync(path).reduce((newest, name) => Math.max(newest, newestMtimeMs(join(path, name))), stat.mtimeMs)
 }
 
 /** Every file below `path`, absolute and sorted; an absent folder has none. */
-export function filesBelow (path) {
+export function filesBelow(path) {
   if (!existsSync(path)) return []
   return readdirSync(path, { withFileTypes: true })
-    .flatMap((entry) => entry.isDirectory() ? filesBelow(join(path, entry.name)) : [join(path, entry.name)])
+    .flatMap((entry) => (entry.isDirectory() ? filesBelow(join(path, entry.name)) : [join(path, entry.name)]))
     .sort()
 }
 
 /** A program installed by npm. */
-export function bin (name) {
+export function bin(name) {
   return join(ROOT, 'node_modules/.bin', name)
 }
 
@@ -90,9 +92,14 @@ export function bin (name) {
  * Runs a program in the checkout and resolves with its exit code, 124 when it took longer than `timeoutMs`.
  * It gets its own process group, so that a time-out or Ctrl+C also ends what it started.
  */
-export function run (command, args, { timeoutMs = 300_000, stdout = 'inherit', env = process.env } = {}) {
+export function run(command, args, { timeoutMs = 300_000, stdout = 'inherit', env = process.env } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: ROOT, env, stdio: ['ignore', stdout, 'inherit'], detached: process.platform !== 'win32' })
+    const child = spawn(command, args, {
+      cwd: ROOT,
+      env,
+      stdio: ['ignore', stdout, 'inherit'],
+      detached: process.platform !== 'win32',
+    })
     let timedOut = false
     const end = (signal) => {
       try {
@@ -120,22 +127,24 @@ export function run (command, args, { timeoutMs = 300_000, stdout = 'inherit', e
     child.on('exit', (code, signal) => {
       done()
       if (timedOut) end('SIGKILL') // whatever of the group ignored the first request
-      resolve(timedOut ? 124 : code ?? 128 + (SIGNAL_NUMBERS[signal] ?? 0))
+      resolve(timedOut ? 124 : (code ?? 128 + (SIGNAL_NUMBERS[signal] ?? 0)))
     })
   })
 }
 
 /** As `run`, but a failure ends the script. */
-export async function mustRun (command, args, options) {
+export async function mustRun(command, args, options) {
   const code = await run(command, args, options)
   if (code !== 0) throw new ScriptError(`${[command, ...args].join(' ')} ended with exit code ${code}`)
 }
 
 /** Optional packages of other platforms are in the lock file but never installed. */
-function samePackages (wanted, installed) {
+function samePackages(wanted, installed) {
   const have = installed.packages ?? {}
-  return Object.entries(wanted.packages ?? {}).every(([path, entry]) =>
-    path === '' || (have[path] === undefined ? entry.optional === true : have[path].version === entry.version))
+  return Object.entries(wanted.packages ?? {}).every(
+    ([path, entry]) =>
+      path === '' || (have[path] === undefined ? entry.optional === true : have[path].version === entry.version),
+  )
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM']

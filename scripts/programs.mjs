@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { run } from './lib.mjs'
 
-export async function installPrograms ({ mayInstall }) {
+export async function installPrograms({ mayInstall }) {
   const missing = PROGRAMS.filter(({ program }) => !onPath(program))
   if (missing.length === 0) return
   if (mayInstall && process.getuid?.() === 0 && onPath('apt-get')) {
@@ -15,12 +15,18 @@ export async function installPrograms ({ mayInstall }) {
     console.error(`installing ${packages.join(', ')} (apt-get) …`)
     await run('apt-get', ['update', '-qq'], { timeoutMs: 120_000, stdout: 'ignore', env })
     // One by one: a package that this release lacks must not keep the others out.
-    for (const name of packages) await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { timeoutMs: 300_000, stdout: 'ignore', env })
+    for (const name of packages)
+      await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], {
+        timeoutMs: 300_000,
+        stdout: 'ignore',
+        env,
+      })
   }
-  for (const { program, why } of missing) if (!onPath(program)) console.error(`note: no ${program} on this machine; skipped: ${why}`)
+  for (const { program, why } of missing)
+    if (!onPath(program)) console.error(`note: no ${program} on this machine; skipped: ${why}`)
 }
 
-function onPath (program) {
+function onPath(program) {
   // Debian keeps servers and tcpdump in sbin, which is not on everybody's PATH.
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
   return folders.some((folder) => existsSync(join(folder, program)))
@@ -30,7 +36,11 @@ const PROGRAMS = [
   { program: 'curl', debian: 'curl', why: 'downloads and uploads by an unmodified HTTP client' },
   { program: 'nginx', debian: 'nginx-light', why: 'a backend that reads the PROXY protocol' },
   { program: 'chromium', debian: 'chromium', why: 'a browser in front of the HTTP front' },
-  { program: 'tcpdump', debian: 'tcpdump', why: 'the capture of real UDP traffic (an own relay socket still looks at it)' },
+  {
+    program: 'tcpdump',
+    debian: 'tcpdump',
+    why: 'the capture of real UDP traffic (an own relay socket still looks at it)',
+  },
   { program: 'redis-server', debian: 'redis-server', why: 'an unmodified Redis client and server' },
   { program: 'ip', debian: 'iproute2', why: 'the NAT laboratory: network namespaces' },
   { program: 'iptables', debian: 'iptables', why: 'the NAT laboratory: NATs and firewalls of the kernel' },

@@ -12,5 +12,8 @@ const FILE = join(ROOT, 'config/gateway.schema.json')
 await script(() => {
   const wanted = schemaText()
   if (!process.argv.includes('--check')) return void writeFileSync(FILE, wanted)
-  if (readFileSync(FILE, 'utf8') !== wanted) throw new ScriptError('config/gateway.schema.json is not what src/config/schema.ts says; run `node --import tsx scripts/schema.mjs`')
+  if (readFileSync(FILE, 'utf8') !== wanted)
+    throw new ScriptError(
+      'config/gateway.schema.json is not what src/config/schema.ts says; run `node --import tsx scripts/schema.mjs`',
+    )
 })

@@ -19,7 +19,7 @@ if (process.exitCode === 0) {
 }
 
 /** SIGTERM to npm ends the shell between npm and us, and the shell does not pass it on: without this we would run on. */
-function endWithParent () {
+function endWithParent() {
   const parent = process.ppid
   const timer = setInterval(() => {
     if (process.ppid === parent) return

@@ -3,7 +3,7 @@ import { join, relative } from 'node:path'
 import { ROOT, ScriptError, bin, filesBelow, run } from './lib.mjs'
 
 /** Runs the steps in order and reports each; 0 when all passed. Later steps run even when an earlier one failed. */
-export async function runSteps (names) {
+export async function runSteps(names) {
   const unknown = names.filter((name) => !(name in STEPS))
   if (unknown.length > 0) throw new ScriptError(`no group ${unknown.join(', ')}; there are ${ALL_STEPS.join(', ')}`)
   const results = []
@@ -15,11 +15,12 @@ export async function runSteps (names) {
     if (code === 130) break // Ctrl+C
   }
   console.log('')
-  for (const { name, code, seconds } of results) console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name.padEnd(13)} ${seconds.toFixed(1)} s`)
+  for (const { name, code, seconds } of results)
+    console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name.padEnd(13)} ${seconds.toFixed(1)} s`)
   return results.some(({ code }) => code !== 0) ? 1 : 0
 }
 
-export async function runFiles (name, files, { timeoutMs = 300_000, concurrency } = {}) {
+export async function runFiles(name, files, { timeoutMs = 300_000, concurrency } = {}) {
   const flags = ['--import', 'tsx', '--test', '--test-reporter=spec', `--test-timeout=${timeoutMs}`]
   if (concurrency !== undefined) flags.push(`--test-concurrency=${concurrency}`)
   const code = await run(process.execPath, [...flags, ...files], { timeoutMs })
@@ -28,18 +29,23 @@ export async function runFiles (name, files, { timeoutMs = 300_000, concurrency 
 }
 
 /** Node 20's --test takes no globs, so the files are listed here. A group without files fails: nothing is not a pass. */
-function group (name, options) {
+function group(name, options) {
   return async () => {
-    const files = filesBelow(join(ROOT, 'test', name)).filter((file) => file.endsWith('.test.ts')).map((file) => relative(ROOT, file))
+    const files = filesBelow(join(ROOT, 'test', name))
+      .filter((file) => file.endsWith('.test.ts'))
+      .map((file) => relative(ROOT, file))
     if (files.length > 0) return await runFiles(name, files, options)
     console.error(`error: no *.test.ts below test/${name}`)
     return options.optional === true ? 0 : 1
   }
 }
 
+const SOURCES = ['src', 'test', 'scripts', 'examples', 'bench']
+
 const STEPS = {
   types: () => run(bin('tsc'), ['-p', '.'], { timeoutMs: 120_000 }),
-  lint: () => run(bin('oxlint'), ['--deny-warnings', 'src', 'test', 'scripts', 'examples', 'bench'], { timeoutMs: 60_000 }),
+  lint: () => run(bin('oxlint'), ['--deny-warnings', ...SOURCES], { timeoutMs: 60_000 }),
+  format: () => run(bin('oxfmt'), ['--check', ...SOURCES], { timeoutMs: 60_000 }),
   schema: () => run(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { timeoutMs: 60_000 }),
   architecture: () => runFiles('architecture', ['test/architecture.test.ts'], { timeoutMs: 60_000 }),
   unit: group('unit', { timeoutMs: 180_000 }),

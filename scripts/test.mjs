@@ -16,7 +16,11 @@ await script(async () => {
   const steps = wanted.filter((arg) => !arg.endsWith('.test.ts'))
   await install()
   await installPrograms({ mayInstall: args.includes('--ci') })
-  if (wanted.length === 0 || ['e2e', 'nat'].some((name) => steps.includes(name) || files.some((file) => file.includes(`test/${name}/`)))) await build()
+  if (
+    wanted.length === 0 ||
+    ['e2e', 'nat'].some((name) => steps.includes(name) || files.some((file) => file.includes(`test/${name}/`)))
+  )
+    await build()
   if (files.length > 0) return await runFiles('files', files)
   return await runSteps(steps.length > 0 ? steps : ALL_STEPS)
 })

@@ -17,7 +17,20 @@ export { OverlayNode } from './runtime/overlay-node.ts'
 export { DaemonNode } from './runtime/daemon/daemon-node.ts'
 export type { DaemonNodeOptions } from './runtime/daemon/daemon-node.ts'
 export type { OverlayNodeOptions } from './runtime/overlay-options.ts'
-export type { OverlayDatagrams, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayStatus, OverlayStream, PathKind, PathStatus, PeerStatus, Pong } from './runtime/overlay.ts'
+export type {
+  OverlayDatagrams,
+  Incoming,
+  Listener,
+  Overlay,
+  OverlayEvent,
+  OverlayHealth,
+  OverlayStatus,
+  OverlayStream,
+  PathKind,
+  PathStatus,
+  PeerStatus,
+  Pong,
+} from './runtime/overlay.ts'
 export { PilotAgent } from './api/pilot-agent.ts'
 export { pilotConnect } from './api/connect.ts'
 export type { ConnectCallback, ConnectOptions } from './api/connect.ts'
@@ -37,5 +50,19 @@ export { startGateway } from './gateway/gateway.ts'
 export type { Gateway } from './gateway/gateway.ts'
 export { parseExposeSpec, parseMapSpec } from './gateway/specs.ts'
 export type {
-  Changes, ConnectionRecord, Desired, DoctorRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, NodeRecord, PeerRecord, ReadyEvent, StatusRecord,
+  Changes,
+  ConnectionRecord,
+  Desired,
+  DoctorRecord,
+  ExplainRecord,
+  ExposedRecord,
+  ExposeSpec,
+  GatewayEvent,
+  GatewayOptions,
+  MappedRecord,
+  MapSpec,
+  NodeRecord,
+  PeerRecord,
+  ReadyEvent,
+  StatusRecord,
 } from './gateway/types.ts'

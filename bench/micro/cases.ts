@@ -39,7 +39,7 @@ export const CASES: readonly Case[] = [
 ]
 
 /** A fixed amount of integer arithmetic, array access and copying, all of it ours to keep as it is. */
-function mix (): number {
+function mix(): number {
   let state = 1
   for (let round = 0; round < 50; round++) {
     for (let i = 0; i < 1_024; i++) {
@@ -52,40 +52,57 @@ function mix (): number {
   return 50
 }
 
-function hash (): number {
+function hash(): number {
   for (let i = 0; i < 100; i++) createHash('sha256').update(DATA.subarray(0, 1_024)).digest()
   return 100
 }
 
-function times (count: number, once: () => unknown): () => number {
+function times(count: number, once: () => unknown): () => number {
   return () => {
     for (let i = 0; i < count; i++) once()
     return count
   }
 }
 
-function encoder (bytes: number): () => number {
-  const [out, header] = [new Uint8Array(PACKET_HEADER_BYTES + bytes), { ...createPacketHeader(), protocol: 1, payloadLength: bytes, srcNode: 1, dstNode: 2, srcPort: 50_000, dstPort: 80 }]
+function encoder(bytes: number): () => number {
+  const [out, header] = [
+    new Uint8Array(PACKET_HEADER_BYTES + bytes),
+    {
+      ...createPacketHeader(),
+      protocol: 1,
+      payloadLength: bytes,
+      srcNode: 1,
+      dstNode: 2,
+      srcPort: 50_000,
+      dstPort: 80,
+    },
+  ]
   return times(1_000, () => encodePacket(out, 0, header, noChecksum))
 }
 
-function decoder (bytes: number): () => number {
+function decoder(bytes: number): () => number {
   const out = new Uint8Array(PACKET_HEADER_BYTES + bytes)
   const header = { ...createPacketHeader(), protocol: 1, payloadLength: bytes }
   encodePacket(out, 0, header, noChecksum)
-  return times(1_000, () => { if (decodePacket(out, header, noChecksum) !== undefined) throw new Error('the packet does not decode') })
+  return times(1_000, () => {
+    if (decodePacket(out, header, noChecksum) !== undefined) throw new Error('the packet does not decode')
+  })
 }
 
 /** The checksum has a case of its own. */
-function noChecksum (): number { return 0 }
+function noChecksum(): number {
+  return 0
+}
 
-function sealer (bytes: number): () => number {
+function sealer(bytes: number): () => number {
   const [key, out, plaintext] = [nodeCrypto.aead(KEY), new Uint8Array(bytes + 16), DATA.subarray(0, bytes)]
   return times(bytes > 10_000 ? 20 : 100, () => key.seal(NONCE, AAD, plaintext, out, 0))
 }
 
-function opener (bytes: number): () => number {
+function opener(bytes: number): () => number {
   const [key, sealed] = [nodeCrypto.aead(KEY), new Uint8Array(bytes + 16)]
   key.seal(NONCE, AAD, DATA.subarray(0, bytes), sealed, 0)
-  return times(bytes > 10_000 ? 20 : 100, () => { if (key.open(NONCE, AAD, sealed) === undefined) throw new Error('the frame does not open') })
+  return times(bytes > 10_000 ? 20 : 100, () => {
+    if (key.open(NONCE, AAD, sealed) === undefined) throw new Error('the frame does not open')
+  })
 }

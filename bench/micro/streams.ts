@@ -3,16 +3,24 @@ import { NEWS_WRITABLE, Stream } from '../../src/proto/stream/stream.ts'
 import { FLAG_SYN, createPacketHeader } from '../../src/wire/packet.ts'
 import type { PacketHeader } from '../../src/wire/packet.ts'
 
-interface InFlight { readonly at: number, readonly to: End, readonly header: PacketHeader, readonly payload: Uint8Array }
+interface InFlight {
+  readonly at: number
+  readonly to: End
+  readonly header: PacketHeader
+  readonly payload: Uint8Array
+}
 
-interface End { readonly stream: Stream, peer: End }
+interface End {
+  readonly stream: Stream
+  peer: End
+}
 
 /**
  * Carries `bytes` from one to the other; each packet takes 1 ms, and every `lossEvery`-th data packet is lost (0: none).
  * @returns How many packets the two have sent.
  * @throws Error when not every byte arrives.
  */
-export function carry (bytes: number, segmentBytes: number, lossEvery: number): number {
+export function carry(bytes: number, segmentBytes: number, lossEvery: number): number {
   const [a, b] = ends()
   const flying: InFlight[] = []
   const packet = new Uint8Array(65_536)
@@ -22,7 +30,12 @@ export function carry (bytes: number, segmentBytes: number, lossEvery: number): 
     while (end.stream.hasOutput(now, segmentBytes) && end.stream.pollPacket(now, header, packet, 0, segmentBytes)) {
       packets += 1
       if (header.payloadLength === segmentBytes && lossEvery > 0 && ++data % lossEvery === 0) continue
-      flying.push({ at: now + DELAY_MS, to: end.peer, header: { ...header }, payload: packet.slice(0, header.payloadLength) })
+      flying.push({
+        at: now + DELAY_MS,
+        to: end.peer,
+        header: { ...header },
+        payload: packet.slice(0, header.payloadLength),
+      })
     }
   }
   const write = (): void => {
@@ -38,7 +51,8 @@ export function carry (bytes: number, segmentBytes: number, lossEvery: number): 
   while (read < bytes) {
     const next = flying[head]
     const timer = Math.min(a.stream.nextTimeout(), b.stream.nextTimeout())
-    if (next === undefined && timer === Infinity) throw new Error(`${read} of ${bytes} bytes arrived, and nothing is left to happen`)
+    if (next === undefined && timer === Infinity)
+      throw new Error(`${read} of ${bytes} bytes arrived, and nothing is left to happen`)
     now = Math.max(now, Math.min(next?.at ?? Infinity, timer))
     if (now > MOST_MS) throw new Error(`${read} of ${bytes} bytes arrived within ${MOST_MS} ms`)
     for (; head < flying.length && flying[head]!.at <= now; head++) deliver(now, flying[head]!)
@@ -55,13 +69,13 @@ export function carry (bytes: number, segmentBytes: number, lossEvery: number): 
   return packets
 }
 
-function deliver (now: number, { to, header, payload }: InFlight): void {
+function deliver(now: number, { to, header, payload }: InFlight): void {
   if (header.flags !== FLAG_SYN) return to.stream.handlePacket(now, header, payload)
   to.stream.handleSyn(header, payload)
   to.stream.accept()
 }
 
-function ends (): [End, End] {
+function ends(): [End, End] {
   const a = { stream: new Stream('dial', { port: 50_000, network: 0 }, 2, 80, 1_000_000) } as End
   const b = { stream: new Stream('accept', { port: 80, network: 0 }, 1, 50_000, 2_000_000) } as End
   a.peer = b

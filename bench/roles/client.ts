@@ -3,47 +3,106 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { GrpcClient } from './grpc.ts'
 import { ECHO, NatsClient, natsPull } from './nats.ts'
-import { atATime, connections, hold, httpRequests, repeat, requests, roundTrips, setUps, transfer } from './tcp-client.ts'
+import {
+  atATime,
+  connections,
+  hold,
+  httpRequests,
+  repeat,
+  requests,
+  roundTrips,
+  setUps,
+  transfer,
+} from './tcp-client.ts'
 import type { Direction, Target } from './tcp-client.ts'
 
 export type Order =
-  | { readonly do: 'setUps', readonly by: Speech, readonly to: Target, readonly count: number }
-  | { readonly do: 'roundTrips', readonly by: Speech, readonly to: Target, readonly count: number, readonly bytes: number }
-  | { readonly do: 'transfer', readonly by: Speech, readonly to: Target, readonly direction: Direction, readonly streams: number, readonly bytes: number }
-  | { readonly do: 'requests', readonly to: Target, readonly count: number, readonly bytes: number }
-  | { readonly do: 'connections' | 'http' | 'unary', readonly to: Target, readonly forMs: number, readonly concurrency: number }
-  | { readonly do: 'hold', readonly by: Speech, readonly to: Target, readonly count: number }
+  | { readonly do: 'setUps'; readonly by: Speech; readonly to: Target; readonly count: number }
+  | {
+      readonly do: 'roundTrips'
+      readonly by: Speech
+      readonly to: Target
+      readonly count: number
+      readonly bytes: number
+    }
+  | {
+      readonly do: 'transfer'
+      readonly by: Speech
+      readonly to: Target
+      readonly direction: Direction
+      readonly streams: number
+      readonly bytes: number
+    }
+  | { readonly do: 'requests'; readonly to: Target; readonly count: number; readonly bytes: number }
+  | {
+      readonly do: 'connections' | 'http' | 'unary'
+      readonly to: Target
+      readonly forMs: number
+      readonly concurrency: number
+    }
+  | { readonly do: 'hold'; readonly by: Speech; readonly to: Target; readonly count: number }
   | { readonly do: 'release' }
 
 /** An order that takes too long is given up by who asked; its answer may still come. */
-export interface Asked { readonly id: number, readonly order: Order }
+export interface Asked {
+  readonly id: number
+  readonly order: Order
+}
 
 /** echo: bytes as they are, to a service that returns them (the one of a Go node). */
 export type Speech = 'tcp' | 'echo' | 'grpc' | 'nats'
 
-export function serveOrders (socketPath: string): void {
+export function serveOrders(socketPath: string): void {
   const socket = connect(socketPath)
   socket.on('close', () => process.exit(0)) // who measures with us is gone
   createInterface({ input: socket }).on('line', (line) => {
     const { id, order } = JSON.parse(line) as Asked
     const answer = (answer: object): void => void socket.write(`${JSON.stringify({ id, ...answer })}\n`)
-    obey(order).then((result) => answer({ result }), (error: unknown) => answer({ error: error instanceof Error ? error.message : String(error) }))
+    obey(order).then(
+      (result) => answer({ result }),
+      (error: unknown) => answer({ error: error instanceof Error ? error.message : String(error) }),
+    )
   })
 }
 
 const releases: (() => Promise<void>)[] = []
 
-async function obey (order: Order): Promise<unknown> {
+async function obey(order: Order): Promise<unknown> {
   switch (order.do) {
-    case 'setUps': return order.by === 'grpc' ? await grpcSetUps(order.to, order.count) : order.by === 'nats' ? await natsSetUps(order.to, order.count) : await setUps(order.to, order.count, order.by === 'echo')
-    case 'roundTrips': return order.by === 'grpc' ? await grpcRoundTrips(order.to, order.count, order.bytes) : order.by === 'nats' ? await natsRoundTrips(order.to, order.count, order.bytes) : await roundTrips(order.to, order.count, order.bytes, order.by === 'echo')
-    case 'transfer': return order.by === 'grpc' ? await grpcTransfer(order.to, order.streams, order.bytes) : order.by === 'nats' ? await natsTransfer(order.to, order.bytes) : await transfer(order.to, order.direction, order.streams, order.bytes)
-    case 'requests': return await requests(order.to, order.count, order.bytes)
-    case 'connections': return await connections(order.to, order.forMs, order.concurrency)
-    case 'http': return await httpRequests(order.to, order.forMs, order.concurrency)
-    case 'unary': return await grpcUnary(order.to, order.forMs, order.concurrency)
+    case 'setUps':
+      return order.by === 'grpc'
+        ? await grpcSetUps(order.to, order.count)
+        : order.by === 'nats'
+          ? await natsSetUps(order.to, order.count)
+          : await setUps(order.to, order.count, order.by === 'echo')
+    case 'roundTrips':
+      return order.by === 'grpc'
+        ? await grpcRoundTrips(order.to, order.count, order.bytes)
+        : order.by === 'nats'
+          ? await natsRoundTrips(order.to, order.count, order.bytes)
+          : await roundTrips(order.to, order.count, order.bytes, order.by === 'echo')
+    case 'transfer':
+      return order.by === 'grpc'
+        ? await grpcTransfer(order.to, order.streams, order.bytes)
+        : order.by === 'nats'
+          ? await natsTransfer(order.to, order.bytes)
+          : await transfer(order.to, order.direction, order.streams, order.bytes)
+    case 'requests':
+      return await requests(order.to, order.count, order.bytes)
+    case 'connections':
+      return await connections(order.to, order.forMs, order.concurrency)
+    case 'http':
+      return await httpRequests(order.to, order.forMs, order.concurrency)
+    case 'unary':
+      return await grpcUnary(order.to, order.forMs, order.concurrency)
     case 'hold':
-      releases.push(order.by === 'grpc' ? await grpcHold(order.to, order.count) : order.by === 'nats' ? await natsHold(order.to, order.count) : await hold(order.to, order.count))
+      releases.push(
+        order.by === 'grpc'
+          ? await grpcHold(order.to, order.count)
+          : order.by === 'nats'
+            ? await natsHold(order.to, order.count)
+            : await hold(order.to, order.count),
+      )
       return null
     case 'release':
       for (const release of releases.splice(0)) await release()
@@ -51,7 +110,7 @@ async function obey (order: Order): Promise<unknown> {
   }
 }
 
-async function timed (count: number, work: () => Promise<void>): Promise<number[]> {
+async function timed(count: number, work: () => Promise<void>): Promise<number[]> {
   const times: number[] = []
   for (let i = 0; i < count; i++) {
     const began = performance.now()
@@ -62,7 +121,7 @@ async function timed (count: number, work: () => Promise<void>): Promise<number[
 }
 
 /** A channel of its own and one call on it. */
-async function grpcSetUps (to: Target, count: number): Promise<number[]> {
+async function grpcSetUps(to: Target, count: number): Promise<number[]> {
   const clients: GrpcClient[] = []
   const times = await timed(count, async () => {
     const client = new GrpcClient(to)
@@ -73,7 +132,7 @@ async function grpcSetUps (to: Target, count: number): Promise<number[]> {
   return times
 }
 
-async function grpcRoundTrips (to: Target, count: number, bytes: number): Promise<number[]> {
+async function grpcRoundTrips(to: Target, count: number, bytes: number): Promise<number[]> {
   return await withGrpc(to, async (client) => {
     const message = Buffer.alloc(bytes, 'm')
     await timed(WARM_UP, () => client.echo(message))
@@ -81,7 +140,7 @@ async function grpcRoundTrips (to: Target, count: number, bytes: number): Promis
   })
 }
 
-async function grpcTransfer (to: Target, streams: number, bytes: number): Promise<number> {
+async function grpcTransfer(to: Target, streams: number, bytes: number): Promise<number> {
   return await withGrpc(to, async (client) => {
     await client.echo(ONE)
     const began = performance.now()
@@ -90,7 +149,7 @@ async function grpcTransfer (to: Target, streams: number, bytes: number): Promis
   })
 }
 
-async function grpcUnary (to: Target, forMs: number, concurrency: number): Promise<unknown> {
+async function grpcUnary(to: Target, forMs: number, concurrency: number): Promise<unknown> {
   return await withGrpc(to, async (client) => {
     const message = Buffer.alloc(SMALL_MESSAGE_BYTES, 'm')
     await client.echo(message)
@@ -98,7 +157,7 @@ async function grpcUnary (to: Target, forMs: number, concurrency: number): Promi
   })
 }
 
-async function withGrpc<T> (to: Target, work: (client: GrpcClient) => Promise<T>): Promise<T> {
+async function withGrpc<T>(to: Target, work: (client: GrpcClient) => Promise<T>): Promise<T> {
   const client = new GrpcClient(to)
   try {
     return await work(client)
@@ -107,35 +166,39 @@ async function withGrpc<T> (to: Target, work: (client: GrpcClient) => Promise<T>
   }
 }
 
-async function grpcHold (to: Target, count: number): Promise<() => Promise<void>> {
+async function grpcHold(to: Target, count: number): Promise<() => Promise<void>> {
   const clients: GrpcClient[] = []
   await atATime(8, count, async () => {
     const client = new GrpcClient(to)
     clients.push(client)
     await client.echo(ONE)
   })
-  return async () => { for (const client of clients) client.close() }
+  return async () => {
+    for (const client of clients) client.close()
+  }
 }
 
-async function natsSetUps (to: Target, count: number): Promise<number[]> {
+async function natsSetUps(to: Target, count: number): Promise<number[]> {
   return await timed(count, async () => (await NatsClient.open(to)).close())
 }
 
-async function natsRoundTrips (to: Target, count: number, bytes: number): Promise<number[]> {
+async function natsRoundTrips(to: Target, count: number, bytes: number): Promise<number[]> {
   const client = await NatsClient.open(to)
   client.subscribe('_INBOX.bench', 1)
   const message = Buffer.alloc(bytes, 'm')
-  const once = (): Promise<void> => new Promise((resolve, reject) => {
-    client.onMessage = (_message, size) => size === bytes ? resolve() : reject(new Error(`${size} of ${bytes} bytes came back`))
-    client.publish(ECHO, '_INBOX.bench', message)
-  })
+  const once = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      client.onMessage = (_message, size) =>
+        size === bytes ? resolve() : reject(new Error(`${size} of ${bytes} bytes came back`))
+      client.publish(ECHO, '_INBOX.bench', message)
+    })
   await timed(WARM_UP, once)
   const times = await timed(count, once)
   client.close()
   return times
 }
 
-async function natsTransfer (to: Target, bytes: number): Promise<number> {
+async function natsTransfer(to: Target, bytes: number): Promise<number> {
   const client = await NatsClient.open(to)
   const began = performance.now()
   await natsPull(client, bytes)
@@ -144,10 +207,12 @@ async function natsTransfer (to: Target, bytes: number): Promise<number> {
   return ms
 }
 
-async function natsHold (to: Target, count: number): Promise<() => Promise<void>> {
+async function natsHold(to: Target, count: number): Promise<() => Promise<void>> {
   const clients: NatsClient[] = []
   await atATime(16, count, async () => void clients.push(await NatsClient.open(to)))
-  return async () => { for (const client of clients) client.close() }
+  return async () => {
+    for (const client of clients) client.close()
+  }
 }
 
 const ONE = Buffer.alloc(1, 'x')

@@ -8,17 +8,21 @@ import { serveOrders } from './client.ts'
 
 const [role = '', ...args] = process.argv.slice(2)
 
-async function start (): Promise<Record<string, unknown>> {
+async function start(): Promise<Record<string, unknown>> {
   const [host = '', dir = '', ...rest] = args
   switch (role) {
-    case 'service': return await startService(host)
-    case 'grpc': return await startGrpcServer(host)
-    case 'nats': return await startNatsResponder({ host, port: Number(dir) })
+    case 'service':
+      return await startService(host)
+    case 'grpc':
+      return await startGrpcServer(host)
+    case 'nats':
+      return await startNatsResponder({ host, port: Number(dir) })
     case 'client':
       serveOrders(host)
       return {}
-    default: return await startProxy(role as ProxyKind, host, dir, rest)
+    default:
+      return await startProxy(role as ProxyKind, host, dir, rest)
   }
 }
 
-process.stdout.write(`${JSON.stringify({ event: 'ready', ...await start() })}\n`)
+process.stdout.write(`${JSON.stringify({ event: 'ready', ...(await start()) })}\n`)

@@ -5,7 +5,11 @@ import { BLOCK } from './pump.ts'
 import { HIGH_WATER_BYTES, MESSAGE_BYTES } from './protocol.ts'
 import type { Target } from './tcp-client.ts'
 
-export interface NatsMessage { readonly subject: string, readonly reply: string, readonly payload: Buffer }
+export interface NatsMessage {
+  readonly subject: string
+  readonly reply: string
+  readonly payload: Buffer
+}
 
 /** One connection. Of large messages only the size is kept: `onMessage` then gets an empty payload. */
 export class NatsClient {
@@ -17,13 +21,13 @@ export class NatsClient {
   #current: NatsMessage | undefined
   #size = 0
 
-  private constructor (socket: Socket) {
+  private constructor(socket: Socket) {
     this.#socket = socket
     socket.on('data', (chunk: Buffer) => this.#onData(chunk))
   }
 
   /** Resolves when the server has answered the first PING. */
-  static async open ({ host, port }: Target): Promise<NatsClient> {
+  static async open({ host, port }: Target): Promise<NatsClient> {
     const socket = connect({ host, port, noDelay: true, writableHighWaterMark: HIGH_WATER_BYTES } as SocketConnectOpts)
     const client = new NatsClient(socket)
     await new Promise<void>((resolve, reject) => {
@@ -36,10 +40,12 @@ export class NatsClient {
     return client
   }
 
-  subscribe (subject: string, id: number): void { this.#socket.write(`SUB ${subject} ${id}\r\n`) }
+  subscribe(subject: string, id: number): void {
+    this.#socket.write(`SUB ${subject} ${id}\r\n`)
+  }
 
   /** @returns false when the socket is full. */
-  publish (subject: string, reply: string, payload: Buffer): boolean {
+  publish(subject: string, reply: string, payload: Buffer): boolean {
     this.#socket.cork()
     this.#socket.write(`PUB ${subject} ${reply === '' ? '' : `${reply} `}${payload.length}\r\n`)
     this.#socket.write(payload)
@@ -48,11 +54,15 @@ export class NatsClient {
     return goOn
   }
 
-  onceDrained (go: () => void): void { this.#socket.once('drain', go) }
+  onceDrained(go: () => void): void {
+    this.#socket.once('drain', go)
+  }
 
-  close (): void { this.#socket.end() }
+  close(): void {
+    this.#socket.end()
+  }
 
-  #onData (chunk: Buffer): void {
+  #onData(chunk: Buffer): void {
     let bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
     this.#held = EMPTY
     for (;;) {
@@ -74,7 +84,11 @@ export class NatsClient {
         if (isSmall && rest.length < size + 2) break // wait for the whole of it
         this.#size = size
         this.#skip = size + 2
-        this.#current = { subject: words[1]!, reply: words.length === 5 ? words[3]! : '', payload: isSmall ? rest.subarray(0, size) : EMPTY }
+        this.#current = {
+          subject: words[1]!,
+          reply: words.length === 5 ? words[3]! : '',
+          payload: isSmall ? rest.subarray(0, size) : EMPTY,
+        }
       } else if (words[0] === 'PING') this.#socket.write('PONG\r\n')
       else if (words[0] === 'PONG') this.#onPong()
       else if (words[0] === '-ERR') this.#socket.destroy(new Error(words.join(' ')))
@@ -83,7 +97,7 @@ export class NatsClient {
     this.#held = Buffer.from(bytes)
   }
 
-  #tell (): void {
+  #tell(): void {
     const message = this.#current!
     this.#current = undefined
     this.onMessage(message, this.#size)
@@ -91,7 +105,7 @@ export class NatsClient {
 }
 
 /** Behind the server: echoes, and sends what is pulled, never more than a window ahead of the receiver (NATS drops slow ones). */
-export async function startNatsResponder (target: Target): Promise<Record<string, unknown>> {
+export async function startNatsResponder(target: Target): Promise<Record<string, unknown>> {
   const client = await NatsClient.open(target)
   const acknowledged = new Map<string, (bytes: number) => void>()
   client.onMessage = ({ subject, reply, payload }) => {
@@ -103,7 +117,7 @@ export async function startNatsResponder (target: Target): Promise<Record<string
   return {}
 }
 
-function sender (client: NatsClient, subject: string, bytes: number): (acknowledged: number) => void {
+function sender(client: NatsClient, subject: string, bytes: number): (acknowledged: number) => void {
   let [sent, seen, waits] = [0, 0, false]
   const go = (): void => {
     waits = false
@@ -123,7 +137,7 @@ function sender (client: NatsClient, subject: string, bytes: number): (acknowled
 }
 
 /** One 64 KB-message transfer to us. */
-export async function natsPull (client: NatsClient, bytes: number): Promise<void> {
+export async function natsPull(client: NatsClient, bytes: number): Promise<void> {
   const inbox = `_INBOX.${Math.random().toString(36).slice(2)}`
   client.subscribe(inbox, 9)
   let [got, told] = [0, 0]
@@ -132,7 +146,7 @@ export async function natsPull (client: NatsClient, bytes: number): Promise<void
       got += size
       if (got > bytes) reject(new Error(`${got} of ${bytes} bytes arrived`))
       else if (got === bytes) resolve()
-      else if (got - told >= WINDOW_BYTES / 4) client.publish(`${ACK}.${inbox}`, '', Buffer.from(String(told = got)))
+      else if (got - told >= WINDOW_BYTES / 4) client.publish(`${ACK}.${inbox}`, '', Buffer.from(String((told = got))))
     }
     client.publish(PULL, inbox, Buffer.from(String(bytes)))
   })

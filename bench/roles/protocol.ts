@@ -20,16 +20,18 @@ export const MESSAGE_BYTES = 65_536
 /** What a socket may hold unsent: some messages at once, so that the ends of the way are never what is waited for. */
 export const HIGH_WATER_BYTES = 1_048_576
 
-export function header (operation: Operation, count: number): Buffer {
+export function header(operation: Operation, count: number): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES)
   bytes.write(operation, 0, 'latin1')
   bytes.writeBigUInt64BE(BigInt(count), 1)
   return bytes
 }
 
-export function countAt (bytes: Buffer, offset: number): number { return Number(bytes.readBigUInt64BE(offset)) }
+export function countAt(bytes: Buffer, offset: number): number {
+  return Number(bytes.readBigUInt64BE(offset))
+}
 
-export function countBytes (count: number): Buffer {
+export function countBytes(count: number): Buffer {
   const bytes = Buffer.alloc(COUNT_BYTES)
   bytes.writeBigUInt64BE(BigInt(count))
   return bytes

@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream'
 import { MESSAGE_BYTES } from './protocol.ts'
 
-export function pump (to: Writable, bytes: number, done: () => void): void {
+export function pump(to: Writable, bytes: number, done: () => void): void {
   let left = bytes
   const go = (): void => {
     while (left > 0) {

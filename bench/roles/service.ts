@@ -1,30 +1,44 @@
 /** The service behind every way: source, sink, echo and HTTP. Lean: it is part of every figure. */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { COUNT_BYTES, HEADER_BYTES, HELLO, HIGH_WATER_BYTES, HTTP_REQUEST, HTTP_RESPONSE, countAt, countBytes } from './protocol.ts'
+import {
+  COUNT_BYTES,
+  HEADER_BYTES,
+  HELLO,
+  HIGH_WATER_BYTES,
+  HTTP_REQUEST,
+  HTTP_RESPONSE,
+  countAt,
+  countBytes,
+} from './protocol.ts'
 import type { Operation } from './protocol.ts'
 import { BLOCK, pump } from './pump.ts'
 
-export async function startService (host: string): Promise<Record<string, unknown>> {
+export async function startService(host: string): Promise<Record<string, unknown>> {
   return { service: await listen(host, onConnection), http: await listen(host, onHttp) }
 }
 
-export async function listen (host: string, onSocket: (socket: Socket) => void): Promise<number> {
-  const server: Server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATER_BYTES }, (socket) => {
-    socket.on('error', () => socket.destroy())
-    onSocket(socket)
+export async function listen(host: string, onSocket: (socket: Socket) => void): Promise<number> {
+  const server: Server = createServer(
+    { allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATER_BYTES },
+    (socket) => {
+      socket.on('error', () => socket.destroy())
+      onSocket(socket)
+    },
+  )
+  await new Promise<void>((resolve) => {
+    server.listen({ host, port: 0, backlog: 4_096 }, resolve)
   })
-  await new Promise<void>((resolve) => { server.listen({ host, port: 0, backlog: 4_096 }, resolve) })
   listening.add(server)
   return (server.address() as AddressInfo).port
 }
 
 /** For tests: a role runs until it is killed. */
-export function stopListening (): void {
+export function stopListening(): void {
   for (const server of listening) server.close()
 }
 
-function onConnection (socket: Socket): void {
+function onConnection(socket: Socket): void {
   let head: Buffer = Buffer.alloc(0)
   const onHead = (chunk: Buffer): void => {
     head = head.length === 0 ? chunk : Buffer.concat([head, chunk])
@@ -44,13 +58,17 @@ const HANDLERS: Readonly<Record<Operation, (socket: Socket, count: number, rest:
   u: (socket, count, rest) => read(socket, count, rest, () => socket.end(countBytes(count))),
   b: (socket, count, rest) => {
     let open = 2
-    const done = (): void => { if (--open === 0) socket.end() }
+    const done = (): void => {
+      if (--open === 0) socket.end()
+    }
     read(socket, count, rest, done)
     pump(socket, count, done)
   },
   e: (socket, _count, rest) => {
     if (rest.length > 0) socket.write(rest)
-    socket.on('data', (chunk: Buffer) => { if (!socket.write(chunk)) socket.pause() })
+    socket.on('data', (chunk: Buffer) => {
+      if (!socket.write(chunk)) socket.pause()
+    })
     socket.on('drain', () => socket.resume())
     socket.on('end', () => socket.end())
   },
@@ -62,7 +80,7 @@ const HANDLERS: Readonly<Record<Operation, (socket: Socket, count: number, rest:
 }
 
 /** More than was announced is an error of the way, and breaks the connection: the client sees too little. */
-function read (socket: Socket, count: number, rest: Buffer, done: () => void): void {
+function read(socket: Socket, count: number, rest: Buffer, done: () => void): void {
   let got = rest.length
   const check = (): void => {
     if (got > count) socket.destroy()
@@ -75,7 +93,7 @@ function read (socket: Socket, count: number, rest: Buffer, done: () => void): v
   check()
 }
 
-function onRequests (socket: Socket, rest: Buffer): void {
+function onRequests(socket: Socket, rest: Buffer): void {
   let held = rest
   const answer = (): void => {
     while (held.length >= COUNT_BYTES) {
@@ -92,7 +110,7 @@ function onRequests (socket: Socket, rest: Buffer): void {
 }
 
 /** As little of HTTP as a keep-alive client needs: what is measured is the way, not a web server. */
-function onHttp (socket: Socket): void {
+function onHttp(socket: Socket): void {
   let bytes = 0
   socket.on('data', (chunk: Buffer) => {
     bytes += chunk.length

@@ -7,15 +7,21 @@ import type { Socket, SocketConnectOpts } from 'node:net'
 import { COUNT_BYTES, HELLO, HIGH_WATER_BYTES, HTTP_REQUEST, HTTP_RESPONSE, countBytes, header } from './protocol.ts'
 import { BLOCK, pump } from './pump.ts'
 
-export interface Target { readonly host: string, readonly port: number }
+export interface Target {
+  readonly host: string
+  readonly port: number
+}
 
-export interface Rate { readonly count: number, readonly ms: number }
+export interface Rate {
+  readonly count: number
+  readonly ms: number
+}
 
 /** One way of 64 KB messages. `echo`: there and back through an echo service that knows no header (a Go node's). */
 export type Direction = 'down' | 'up' | 'both' | 'echo'
 
 /** @returns ms from the first SYN to the first byte of the service, one connection after the other. */
-export async function setUps (target: Target, count: number, plainEcho: boolean): Promise<number[]> {
+export async function setUps(target: Target, count: number, plainEcho: boolean): Promise<number[]> {
   const times: number[] = []
   for (let i = 0; i < count; i++) {
     const began = performance.now()
@@ -30,7 +36,7 @@ export async function setUps (target: Target, count: number, plainEcho: boolean)
 }
 
 /** @returns ms of each round trip. */
-export async function roundTrips (target: Target, count: number, bytes: number, plainEcho: boolean): Promise<number[]> {
+export async function roundTrips(target: Target, count: number, bytes: number, plainEcho: boolean): Promise<number[]> {
   const wire = new Wire(target)
   if (!plainEcho) wire.socket.write(header('e', 0))
   const times: number[] = []
@@ -51,19 +57,23 @@ export async function roundTrips (target: Target, count: number, bytes: number, 
  * @returns ms from the order to the last of `bytes` bytes, of all streams together; both directions: each way so many.
  *   The streams are open before that.
  */
-export async function transfer (target: Target, direction: Direction, streams: number, bytes: number): Promise<number> {
+export async function transfer(target: Target, direction: Direction, streams: number, bytes: number): Promise<number> {
   const wires = Array.from({ length: streams }, () => new Wire(target))
-  await Promise.all(wires.map(async (wire) => {
-    wire.socket.write(HELLO)
-    await wire.bytes(1)
-  }))
+  await Promise.all(
+    wires.map(async (wire) => {
+      wire.socket.write(HELLO)
+      await wire.bytes(1)
+    }),
+  )
   const each = Math.ceil(bytes / streams)
   const began = performance.now()
-  await Promise.all(wires.map(async (wire) => {
-    if (direction !== 'echo') wire.socket.write(header(({ down: 'd', up: 'u', both: 'b' } as const)[direction], each))
-    if (direction !== 'down') pump(wire.socket, each, () => {})
-    await wire.bytes(direction === 'up' ? COUNT_BYTES : each)
-  }))
+  await Promise.all(
+    wires.map(async (wire) => {
+      if (direction !== 'echo') wire.socket.write(header(({ down: 'd', up: 'u', both: 'b' } as const)[direction], each))
+      if (direction !== 'down') pump(wire.socket, each, () => {})
+      await wire.bytes(direction === 'up' ? COUNT_BYTES : each)
+    }),
+  )
   const ms = performance.now() - began
   for (const wire of wires) {
     if (direction === 'echo') wire.socket.destroy()
@@ -73,7 +83,7 @@ export async function transfer (target: Target, direction: Direction, streams: n
 }
 
 /** @returns ms of each request for `bytes` bytes on one warm connection. */
-export async function requests (target: Target, count: number, bytes: number): Promise<number[]> {
+export async function requests(target: Target, count: number, bytes: number): Promise<number[]> {
   const wire = new Wire(target)
   wire.socket.write(header('r', 0))
   const times: number[] = []
@@ -89,7 +99,7 @@ export async function requests (target: Target, count: number, bytes: number): P
 }
 
 /** New connections: each is opened, brings one byte, and ends. */
-export async function connections (target: Target, forMs: number, concurrency: number): Promise<Rate> {
+export async function connections(target: Target, forMs: number, concurrency: number): Promise<Rate> {
   return await repeat(forMs, concurrency, async () => {
     const wire = new Wire(target)
     wire.socket.write(header('x', 1))
@@ -98,7 +108,7 @@ export async function connections (target: Target, forMs: number, concurrency: n
   })
 }
 
-export async function httpRequests (target: Target, forMs: number, concurrency: number): Promise<Rate> {
+export async function httpRequests(target: Target, forMs: number, concurrency: number): Promise<Rate> {
   const wires = Array.from({ length: concurrency }, () => new Wire(target))
   let next = 0
   const rate = await repeat(forMs, concurrency, () => {
@@ -116,7 +126,7 @@ export async function httpRequests (target: Target, forMs: number, concurrency: 
 }
 
 /** Connections that have worked once and then do nothing; the result ends them. */
-export async function hold (target: Target, count: number): Promise<() => Promise<void>> {
+export async function hold(target: Target, count: number): Promise<() => Promise<void>> {
   const wires: Wire[] = []
   const open = async (): Promise<void> => {
     const wire = new Wire(target)
@@ -132,28 +142,36 @@ export async function hold (target: Target, count: number): Promise<() => Promis
 }
 
 /** `work` again and again in so many places at once. What makes the work of one place is asked once for each. */
-export async function repeat (forMs: number, concurrency: number, work: () => Promise<void> | (() => Promise<void>)): Promise<Rate> {
+export async function repeat(
+  forMs: number,
+  concurrency: number,
+  work: () => Promise<void> | (() => Promise<void>),
+): Promise<Rate> {
   let count = 0
   const began = performance.now()
   const until = began + forMs
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    const first = work()
-    const again = typeof first === 'function' ? first : work as () => Promise<void>
-    await (typeof first === 'function' ? first() : first)
-    count += 1
-    while (performance.now() < until) {
-      await again()
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      const first = work()
+      const again = typeof first === 'function' ? first : (work as () => Promise<void>)
+      await (typeof first === 'function' ? first() : first)
       count += 1
-    }
-  }))
+      while (performance.now() < until) {
+        await again()
+        count += 1
+      }
+    }),
+  )
   return { count, ms: performance.now() - began }
 }
 
-export async function atATime (concurrency: number, count: number, work: () => Promise<void>): Promise<void> {
+export async function atATime(concurrency: number, count: number, work: () => Promise<void>): Promise<void> {
   let begun = 0
-  await Promise.all(Array.from({ length: concurrency }, async () => {
-    while (begun++ < count) await work()
-  }))
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      while (begun++ < count) await work()
+    }),
+  )
 }
 
 /** A connection whose bytes are only counted. */
@@ -166,11 +184,18 @@ class Wire {
   #isOver = false
   #onOver: (() => void) | undefined
 
-  constructor (target: Target) {
+  constructor(target: Target) {
     const onread = { buffer: READ_BUFFER, callback: (bytes: number) => this.#onBytes(bytes) }
-    this.socket = connect({ ...target, noDelay: true, onread, writableHighWaterMark: HIGH_WATER_BYTES } as SocketConnectOpts)
+    this.socket = connect({
+      ...target,
+      noDelay: true,
+      onread,
+      writableHighWaterMark: HIGH_WATER_BYTES,
+    } as SocketConnectOpts)
     this.socket.on('error', (error) => this.#fail(error))
-    this.socket.on('end', () => { if (this.#owed > 0) this.#fail(new Error(`${target.host}:${target.port} ended with ${this.#owed} bytes missing`)) })
+    this.socket.on('end', () => {
+      if (this.#owed > 0) this.#fail(new Error(`${target.host}:${target.port} ended with ${this.#owed} bytes missing`))
+    })
     this.socket.on('close', () => {
       this.#isOver = true
       this.#fail(new Error(`${target.host}:${target.port} closed with ${this.#owed} bytes missing`))
@@ -179,32 +204,37 @@ class Wire {
   }
 
   /** Resolves with the last of so many bytes; they may have come already. */
-  async bytes (count: number): Promise<void> {
+  async bytes(count: number): Promise<void> {
     this.#owed += count
     if (this.#owed <= 0) return
     if (this.#failure !== undefined) throw this.#failure
-    await new Promise<void>((resolve, reject) => { [this.#resolve, this.#reject] = [resolve, reject] })
+    await new Promise<void>((resolve, reject) => {
+      ;[this.#resolve, this.#reject] = [resolve, reject]
+    })
   }
 
   /** Waits for the end, and for nobody having sent more than was waited for. */
-  async ended (): Promise<void> {
-    if (!this.#isOver) await new Promise<void>((resolve) => { this.#onOver = resolve })
+  async ended(): Promise<void> {
+    if (!this.#isOver)
+      await new Promise<void>((resolve) => {
+        this.#onOver = resolve
+      })
     if (this.#owed !== 0) throw new Error(`${-this.#owed} bytes too many`)
   }
 
-  #onBytes (bytes: number): boolean {
+  #onBytes(bytes: number): boolean {
     this.#owed -= bytes
     if (this.#owed <= 0) this.#settle()
     return true
   }
 
-  #settle (): void {
+  #settle(): void {
     const resolve = this.#resolve
     this.#resolve = this.#reject = undefined
     resolve?.()
   }
 
-  #fail (error: Error): void {
+  #fail(error: Error): void {
     this.#failure ??= error
     this.#reject?.(this.#failure)
     this.#resolve = this.#reject = undefined

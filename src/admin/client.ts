@@ -5,14 +5,18 @@ import { ERRORS, PilotError, type ErrorCode } from '../base/errors.ts'
 
 /** `AdminControl` as seen from outside: everything takes time. */
 export type AdminClient = {
-  readonly [Name in keyof AdminControl]: (...args: Parameters<AdminControl[Name]>) => Promise<Awaited<ReturnType<AdminControl[Name]>>>
+  readonly [Name in keyof AdminControl]: (
+    ...args: Parameters<AdminControl[Name]>
+  ) => Promise<Awaited<ReturnType<AdminControl[Name]>>>
 }
 
 /** Methods reject with the gateway's own PilotError, or with NOT_RUNNING, TIMED_OUT, FAILED when there is no answer. */
-export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS): AdminClient {
-  const get = async <T>(path: string): Promise<T> => await ask(socketPath, 'GET', path, undefined, timeoutMs) as T
-  const put = async <T>(path: string, body: object): Promise<T> => await ask(socketPath, 'PUT', path, body, CHANGE_TIMEOUT_MS) as T
-  const post = async <T>(path: string, body: object, waitMs = timeoutMs): Promise<T> => await ask(socketPath, 'POST', path, body, waitMs) as T
+export function adminClient(socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS): AdminClient {
+  const get = async <T>(path: string): Promise<T> => (await ask(socketPath, 'GET', path, undefined, timeoutMs)) as T
+  const put = async <T>(path: string, body: object): Promise<T> =>
+    (await ask(socketPath, 'PUT', path, body, CHANGE_TIMEOUT_MS)) as T
+  const post = async <T>(path: string, body: object, waitMs = timeoutMs): Promise<T> =>
+    (await ask(socketPath, 'POST', path, body, waitMs)) as T
   return {
     status: () => get('/v1/status'),
     peers: () => get('/v1/peers'),
@@ -48,14 +52,21 @@ export function adminClient (socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS):
   }
 }
 
-function editBody ({ name, save, ifVersion }: Edit): object {
+function editBody({ name, save, ifVersion }: Edit): object {
   return { name, save, version: ifVersion }
 }
 
-function ask (socketPath: string, method: string, path: string, body: object | undefined, timeoutMs: number): Promise<unknown> {
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: object | undefined,
+  timeoutMs: number,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
-    const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+    const headers =
+      text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
     // One connection for each question: an agent's kept-alive socket would keep a finished command from ending.
     const call = request({ socketPath, method, path, headers, agent: false }, (response) => {
       const parts: Buffer[] = []
@@ -70,7 +81,15 @@ function ask (socketPath: string, method: string, path: string, body: object | u
         }
       })
     })
-    const timer = setTimeout(() => call.destroy(new PilotError('TIMED_OUT', `the gateway at ${socketPath} did not answer within ${timeoutMs} ms`, { socketPath })), timeoutMs)
+    const timer = setTimeout(
+      () =>
+        call.destroy(
+          new PilotError('TIMED_OUT', `the gateway at ${socketPath} did not answer within ${timeoutMs} ms`, {
+            socketPath,
+          }),
+        ),
+      timeoutMs,
+    )
     call.on('error', (error) => {
       clearTimeout(timer)
       reject(unreachable(socketPath, error))
@@ -79,28 +98,58 @@ function ask (socketPath: string, method: string, path: string, body: object | u
   })
 }
 
-function readAnswer (status: number, text: string): unknown {
+function readAnswer(status: number, text: string): unknown {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw new PilotError('FAILED', `the admin socket answered ${status} with something that is not JSON; is it a pilotgate?`)
+    throw new PilotError(
+      'FAILED',
+      `the admin socket answered ${status} with something that is not JSON; is it a pilotgate?`,
+    )
   }
   if (status === 200) return value
-  const { error } = value as { error?: { code?: unknown, message?: unknown, details?: unknown, hint?: unknown } }
+  const { error } = value as { error?: { code?: unknown; message?: unknown; details?: unknown; hint?: unknown } }
   // A newer gateway may know codes that we do not.
-  const code = typeof error?.code === 'string' && Object.hasOwn(ERRORS, error.code) ? error.code as ErrorCode : 'FAILED'
-  const details = error?.details !== null && typeof error?.details === 'object' ? error.details as Record<string, unknown> : {}
-  throw new PilotError(code, typeof error?.message === 'string' ? error.message : `the gateway answered ${status}`, details, undefined, typeof error?.hint === 'string' ? error.hint : undefined)
+  const code =
+    typeof error?.code === 'string' && Object.hasOwn(ERRORS, error.code) ? (error.code as ErrorCode) : 'FAILED'
+  const details =
+    error?.details !== null && typeof error?.details === 'object' ? (error.details as Record<string, unknown>) : {}
+  throw new PilotError(
+    code,
+    typeof error?.message === 'string' ? error.message : `the gateway answered ${status}`,
+    details,
+    undefined,
+    typeof error?.hint === 'string' ? error.hint : undefined,
+  )
 }
 
-function unreachable (socketPath: string, error: Error): PilotError {
+function unreachable(socketPath: string, error: Error): PilotError {
   if (error instanceof PilotError) return error
   const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOENT' || code === 'ENOTDIR') return new PilotError('NOT_RUNNING', `no gateway runs here: there is no ${socketPath}`, { socketPath }, error)
-  if (code === 'ECONNREFUSED') return new PilotError('NOT_RUNNING', `no gateway runs here: nothing listens on ${socketPath}`, { socketPath }, error)
-  if (code === 'EACCES' || code === 'EPERM') return new PilotError('FAILED', `the admin socket ${socketPath} belongs to another user; run this as the user that runs the gateway`, { socketPath }, error)
-  if (code === 'ECONNRESET') return new PilotError('NOT_RUNNING', `the gateway at ${socketPath} stopped before it answered`, { socketPath }, error)
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new PilotError('NOT_RUNNING', `no gateway runs here: there is no ${socketPath}`, { socketPath }, error)
+  if (code === 'ECONNREFUSED')
+    return new PilotError(
+      'NOT_RUNNING',
+      `no gateway runs here: nothing listens on ${socketPath}`,
+      { socketPath },
+      error,
+    )
+  if (code === 'EACCES' || code === 'EPERM')
+    return new PilotError(
+      'FAILED',
+      `the admin socket ${socketPath} belongs to another user; run this as the user that runs the gateway`,
+      { socketPath },
+      error,
+    )
+  if (code === 'ECONNRESET')
+    return new PilotError(
+      'NOT_RUNNING',
+      `the gateway at ${socketPath} stopped before it answered`,
+      { socketPath },
+      error,
+    )
   return new PilotError('FAILED', `the admin socket ${socketPath}: ${error.message}`, { socketPath }, error)
 }
 

@@ -15,25 +15,34 @@ import type { Sources } from '../config/options.ts'
 import { isLabel } from '../config/schema.ts'
 import { parseExposeSpec, parseMapSpec } from '../gateway/specs.ts'
 import type {
-  Changes, Desired, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, MappedRecord, MapSpec, StatusRecord,
+  Changes,
+  Desired,
+  ExposedRecord,
+  ExposeSpec,
+  GatewayControl,
+  GatewayEvent,
+  GatewayOptions,
+  MappedRecord,
+  MapSpec,
+  StatusRecord,
 } from '../gateway/types.ts'
 
 /** What the admin socket may ask beside `GatewayControl`. Every method may reject with a PilotError. */
 export interface LiveControl {
-  status (): StatusRecord
-  config (): ConfigRecord
+  status(): StatusRecord
+  config(): ConfigRecord
   /** Reads the file again. @throws PilotError USAGE without one, CONFIG_INVALID, RESTART_NEEDED, or what cannot be bound. */
-  reload (): Promise<ConfigChange>
+  reload(): Promise<ConfigChange>
   /** What this text, as our file, would change. @throws PilotError CONFIG_INVALID. */
-  diff (file: string, text: string): Promise<ConfigChange>
+  diff(file: string, text: string): Promise<ConfigChange>
   /** Mappings and exposures become these, in the notation of the file. @throws PilotError CONFLICT when `version` is not the one in force. */
-  replace (version: number, wanted: Wanted): Promise<ConfigChange>
-  map (spec: string, edit: Edit): Promise<MappedRecord>
-  unmap (name: string, edit: Edit): Promise<MappedRecord>
-  expose (spec: string, edit: Edit): Promise<ExposedRecord>
-  unexpose (name: string, edit: Edit): Promise<ExposedRecord>
+  replace(version: number, wanted: Wanted): Promise<ConfigChange>
+  map(spec: string, edit: Edit): Promise<MappedRecord>
+  unmap(name: string, edit: Edit): Promise<MappedRecord>
+  expose(spec: string, edit: Edit): Promise<ExposedRecord>
+  unexpose(name: string, edit: Edit): Promise<ExposedRecord>
   /** Ends the gateway, gracefully; the answer comes before that. */
-  down (): Promise<{ readonly state: 'draining', readonly connections: number }>
+  down(): Promise<{ readonly state: 'draining'; readonly connections: number }>
 }
 
 /** The sections of a file, as values. */
@@ -46,13 +55,15 @@ export interface Wanted {
 export type AdminControl = Omit<GatewayControl, 'status'> & LiveControl
 
 /** The methods of both; where they share one, that of `live`. */
-export function adminControl (gateway: GatewayControl, live: LiveControl): AdminControl {
+export function adminControl(gateway: GatewayControl, live: LiveControl): AdminControl {
   const methods = (owner: object): object => {
     const names = [...Object.keys(owner), ...Object.getOwnPropertyNames(Object.getPrototypeOf(owner) as object)]
-    return Object.fromEntries(names.flatMap((name) => {
-      const value: unknown = name === 'constructor' ? undefined : (owner as Record<string, unknown>)[name]
-      return typeof value === 'function' ? [[name, value.bind(owner) as unknown]] : []
-    }))
+    return Object.fromEntries(
+      names.flatMap((name) => {
+        const value: unknown = name === 'constructor' ? undefined : (owner as Record<string, unknown>)[name]
+        return typeof value === 'function' ? [[name, value.bind(owner) as unknown]] : []
+      }),
+    )
   }
   return { ...methods(gateway), ...methods(live) } as AdminControl
 }
@@ -81,19 +92,19 @@ export interface ConfigChange {
 /** What is asked of the gateway. */
 export interface LiveGateway {
   readonly desired: Desired
-  status (): StatusRecord
-  mappings (): readonly MappedRecord[]
-  exposes (): readonly ExposedRecord[]
-  changes (desired: Desired): Changes
+  status(): StatusRecord
+  mappings(): readonly MappedRecord[]
+  exposes(): readonly ExposedRecord[]
+  changes(desired: Desired): Changes
   /** @param renewed an exposure that a person asks for again, after its time was over. */
-  apply (desired: Desired, renewed?: string): Promise<Changes>
+  apply(desired: Desired, renewed?: string): Promise<Changes>
 }
 
 export interface LiveDeps {
   readonly gateway: LiveGateway
   readonly sources: Sources
   readonly file?: string | undefined
-  readonly log: { info (fields: object, message: string): void, error (fields: object, message: string): void }
+  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void }
   readonly onEvent: (event: GatewayEvent) => void
   readonly observe?: ObserveSwitch | undefined // absent: nothing is ever observed
   readonly onDown: () => void
@@ -103,11 +114,14 @@ export interface LiveDeps {
 export interface ObserveSwitch {
   readonly address: string | null // where it listens
   /** @param listen undefined: nowhere. @returns what puts it back. @throws PilotError: what cannot be bound; it is then as before. */
-  become (listen: string | undefined): Promise<() => Promise<void>>
+  become(listen: string | undefined): Promise<() => Promise<void>>
 }
 
 /** Edits by command on one list: taken away is what is equal, so an entry that changes in the file is back. */
-interface Edits<Spec> { readonly added: readonly Spec[], readonly removed: readonly Spec[] }
+interface Edits<Spec> {
+  readonly added: readonly Spec[]
+  readonly removed: readonly Spec[]
+}
 
 /** What is to be done. */
 interface Work {
@@ -133,7 +147,7 @@ export class LiveConfig implements LiveControl {
   #queue: Promise<unknown> = Promise.resolve()
   #observe: string | undefined // as it was asked for
 
-  constructor (deps: LiveDeps) {
+  constructor(deps: LiveDeps) {
     this.#deps = deps
     this.#file = deps.file === undefined ? undefined : resolve(deps.file)
     this.#started = resolveOptions(deps.sources)
@@ -141,27 +155,44 @@ export class LiveConfig implements LiveControl {
     this.#state = { sources: deps.sources, maps: NO_EDITS, exposes: NO_EDITS }
   }
 
-  get file (): string | undefined { return this.#file }
-
-  status (): StatusRecord {
-    return { ...this.#deps.gateway.status(), observe: this.#deps.observe?.address ?? null, config: { version: this.#version, file: this.#file ?? null, error: this.#error } }
+  get file(): string | undefined {
+    return this.#file
   }
 
-  config (): ConfigRecord {
+  status(): StatusRecord {
+    return {
+      ...this.#deps.gateway.status(),
+      observe: this.#deps.observe?.address ?? null,
+      config: { version: this.#version, file: this.#file ?? null, error: this.#error },
+    }
+  }
+
+  config(): ConfigRecord {
     return { version: this.#version, file: this.#file ?? null, error: this.#error, ...this.#deps.gateway.desired }
   }
 
-  reload (): Promise<ConfigChange> {
+  reload(): Promise<ConfigChange> {
     return this.#inTurn(async () => {
       const file = this.#fileOr('there is nothing to read again')
       const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error)
-      if (typeof text === 'string' && text === this.#state.sources.file?.text) { // as it was, or again as it was
+      if (typeof text === 'string' && text === this.#state.sources.file?.text) {
+        // as it was, or again as it was
         this.#error = null
         this.#refusedText = undefined
-        return { version: this.#version, changes: this.#changes({ wanted: this.#deps.gateway.desired, observe: this.#observe }), restart: [] }
+        return {
+          version: this.#version,
+          changes: this.#changes({ wanted: this.#deps.gateway.desired, observe: this.#observe }),
+          restart: [],
+        }
       }
       try {
-        if (typeof text !== 'string') throw new PilotError('CONFIG_INVALID', `${file}: cannot be read (${text.code ?? text.message})`, { file }, text)
+        if (typeof text !== 'string')
+          throw new PilotError(
+            'CONFIG_INVALID',
+            `${file}: cannot be read (${text.code ?? text.message})`,
+            { file },
+            text,
+          )
         return await this.#take(withFile(this.#state, this.#load(file, text)))
       } catch (error) {
         this.#refuse(asPilotError(error), typeof text === 'string' ? text : '')
@@ -170,27 +201,37 @@ export class LiveConfig implements LiveControl {
     })
   }
 
-  diff (file: string, text: string): Promise<ConfigChange> {
+  diff(file: string, text: string): Promise<ConfigChange> {
     return this.#inTurn(async () => {
       const work = this.#work(withFile(this.#state, this.#load(file, text)))
       return { version: this.#version, changes: this.#changes(work), restart: work.restart }
     })
   }
 
-  replace (version: number, wanted: Wanted): Promise<ConfigChange> {
+  replace(version: number, wanted: Wanted): Promise<ConfigChange> {
     return this.#inTurn(async () => {
       this.#check(version)
-      const { config } = this.#load('the request', JSON.stringify({ version: 1, map: wanted.map ?? [], expose: wanted.expose ?? [] })) // JSON is YAML
+      const { config } = this.#load(
+        'the request',
+        JSON.stringify({ version: 1, map: wanted.map ?? [], expose: wanted.expose ?? [] }),
+      ) // JSON is YAML
       const base = resolveOptions(this.#state.sources)
-      return await this.#take({ ...this.#state, maps: editsFor(base.maps, withOwnNames(mapsOf(config))), exposes: editsFor(base.exposes, exposesOf(config)) })
+      return await this.#take({
+        ...this.#state,
+        maps: editsFor(base.maps, withOwnNames(mapsOf(config))),
+        exposes: editsFor(base.exposes, exposesOf(config)),
+      })
     })
   }
 
-  map (text: string, edit: Edit): Promise<MappedRecord> {
+  map(text: string, edit: Edit): Promise<MappedRecord> {
     return this.#inTurn(async () => {
       this.#check(edit.ifVersion)
       const { maps } = this.#deps.gateway.desired
-      const spec = edit.name === undefined ? withOwnNames([...maps, parseMapSpec(text)]).at(-1)! : { ...parseMapSpec(text), name: checkLabel(edit.name) }
+      const spec =
+        edit.name === undefined
+          ? withOwnNames([...maps, parseMapSpec(text)]).at(-1)!
+          : { ...parseMapSpec(text), name: checkLabel(edit.name) }
       checkFree('mapping', spec.name, maps)
       if (edit.save === true) await this.#save((file) => withMapping(file, spec, edit.name !== undefined))
       else await this.#take({ ...this.#state, maps: plus(this.#state.maps, spec) })
@@ -198,7 +239,7 @@ export class LiveConfig implements LiveControl {
     })
   }
 
-  unmap (name: string, edit: Edit): Promise<MappedRecord> {
+  unmap(name: string, edit: Edit): Promise<MappedRecord> {
     return this.#inTurn(async () => {
       this.#check(edit.ifVersion)
       const { gateway } = this.#deps
@@ -209,7 +250,7 @@ export class LiveConfig implements LiveControl {
     })
   }
 
-  expose (text: string, edit: Edit): Promise<ExposedRecord> {
+  expose(text: string, edit: Edit): Promise<ExposedRecord> {
     return this.#inTurn(async () => {
       this.#check(edit.ifVersion)
       const parsed = parseExposeSpec(text)
@@ -221,49 +262,57 @@ export class LiveConfig implements LiveControl {
     })
   }
 
-  unexpose (name: string, edit: Edit): Promise<ExposedRecord> {
+  unexpose(name: string, edit: Edit): Promise<ExposedRecord> {
     return this.#inTurn(async () => {
       this.#check(edit.ifVersion)
       const { gateway } = this.#deps
       const record = find(gateway.exposes(), name)
       if (edit.save === true) await this.#save((file) => without(file, 'expose', name))
-      else await this.#take({ ...this.#state, exposes: minus(this.#state.exposes, find(gateway.desired.exposes, name)) })
+      else
+        await this.#take({ ...this.#state, exposes: minus(this.#state.exposes, find(gateway.desired.exposes, name)) })
       return record
     })
   }
 
-  async down (): Promise<{ readonly state: 'draining', readonly connections: number }> {
+  async down(): Promise<{ readonly state: 'draining'; readonly connections: number }> {
     const { connections } = this.#deps.gateway.status()
     setImmediate(this.#deps.onDown) // behind the answer
     return { state: 'draining', connections }
   }
 
   /** One change after the other: each sees what the one before it has left. */
-  #inTurn<T> (work: () => Promise<T>): Promise<T> {
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#queue.then(work)
     this.#queue = done.catch(() => {})
     return done
   }
 
-  #load (file: string, text: string): LoadedConfig {
+  #load(file: string, text: string): LoadedConfig {
     return { config: parseConfig(text, file), folder: dirname(this.#file ?? resolve(file)), text }
   }
 
   /** What a state asks for, and which keys keep it from being applied. @throws PilotError when it makes no sense as a whole. */
-  #work ({ sources, maps, exposes }: State): Work {
+  #work({ sources, maps, exposes }: State): Work {
     const options = resolveOptions(sources)
     const { trust, http, proxy, dns, observe } = options
-    const wanted: Desired = { maps: edited(options.maps, maps), exposes: edited(options.exposes, exposes), trust, ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
+    const wanted: Desired = {
+      maps: edited(options.maps, maps),
+      exposes: edited(options.exposes, exposes),
+      trust,
+      ...(http && { http }),
+      ...(proxy && { proxy }),
+      ...(dns && { dns }),
+    }
     checkServices({ ...options, ...wanted })
     return { wanted, observe, restart: fixedKeys(this.#started, options) }
   }
 
-  #changes ({ wanted, observe }: Pick<Work, 'wanted' | 'observe'>): Changes {
+  #changes({ wanted, observe }: Pick<Work, 'wanted' | 'observe'>): Changes {
     const changes = this.#deps.gateway.changes(wanted)
     return observe === this.#observe ? changes : { ...changes, sections: [...changes.sections, 'observe'] }
   }
 
-  async #apply ({ wanted, observe }: Work, renewed?: string): Promise<Changes> {
+  async #apply({ wanted, observe }: Work, renewed?: string): Promise<Changes> {
     const undo = observe === this.#observe ? undefined : await this.#deps.observe?.become(observe)
     try {
       const applied = await this.#deps.gateway.apply(wanted, renewed)
@@ -276,10 +325,15 @@ export class LiveConfig implements LiveControl {
     }
   }
 
-  async #take (state: State, renewed?: string): Promise<ConfigChange> {
+  async #take(state: State, renewed?: string): Promise<ConfigChange> {
     const work = this.#work(state)
     const { restart } = work
-    if (restart.length > 0) throw new PilotError('RESTART_NEEDED', `${restart.join(', ')}: cannot change while the gateway runs, so nothing of it was applied`, { keys: restart })
+    if (restart.length > 0)
+      throw new PilotError(
+        'RESTART_NEEDED',
+        `${restart.join(', ')}: cannot change while the gateway runs, so nothing of it was applied`,
+        { keys: restart },
+      )
     const changes = await this.#apply(work, renewed)
     const fresh = state.sources.file !== this.#state.sources.file
     this.#state = state
@@ -296,80 +350,134 @@ export class LiveConfig implements LiveControl {
   }
 
   /** Applied first: what cannot be bound must not stand in the file. A file that cannot be written undoes it. */
-  async #save (change: (text: string) => string): Promise<void> {
+  async #save(change: (text: string) => string): Promise<void> {
     const file = this.#fileOr('there is nothing to save it in; leave out --save')
     const before = this.#state
     const text = await readFile(file, 'utf8')
-    if (text !== before.sources.file?.text) throw new PilotError('CONFLICT', `${file} has changed and is not in force: ${this.#error ?? 'it is about to be read'}`, { file }, undefined, 'Run `pilotgate reload`, then try again.')
+    if (text !== before.sources.file?.text)
+      throw new PilotError(
+        'CONFLICT',
+        `${file} has changed and is not in force: ${this.#error ?? 'it is about to be read'}`,
+        { file },
+        undefined,
+        'Run `pilotgate reload`, then try again.',
+      )
     const edited = change(text)
     await this.#take(withFile(before, this.#load(file, edited)))
     try {
       await writeConfig(file, edited)
     } catch (error) {
       await this.#take(before)
-      throw new PilotError('FAILED', `${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`, { file }, error)
+      throw new PilotError(
+        'FAILED',
+        `${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+        { file },
+        error,
+      )
     }
   }
 
   /** The running configuration stays; once for each text it says why. */
-  #refuse (error: PilotError, text: string): void {
+  #refuse(error: PilotError, text: string): void {
     this.#error = error.message
     if (this.#refusedText === text) return
     this.#refusedText = text
-    this.#deps.log.error({ file: this.#file, code: error.code, reason: error.message }, 'the changed configuration is not taken over; what runs goes on')
+    this.#deps.log.error(
+      { file: this.#file, code: error.code, reason: error.message },
+      'the changed configuration is not taken over; what runs goes on',
+    )
   }
 
-  #check (version: number | undefined): void {
+  #check(version: number | undefined): void {
     if (version === undefined || version === this.#version) return
-    throw new PilotError('CONFLICT', `the configuration has version ${this.#version} by now, not ${version}`, { version: this.#version }, undefined, 'Somebody else changed it. Look at it again, then repeat the change with the new version.')
+    throw new PilotError(
+      'CONFLICT',
+      `the configuration has version ${this.#version} by now, not ${version}`,
+      { version: this.#version },
+      undefined,
+      'Somebody else changed it. Look at it again, then repeat the change with the new version.',
+    )
   }
 
-  #fileOr (without: string): string {
-    if (this.#file === undefined) throw new PilotError('USAGE', `the gateway was started without a configuration file: ${without}`, {}, undefined, 'Start it with `pilotgate up -c FILE`; `pilotgate config init` prints one to begin with.')
+  #fileOr(without: string): string {
+    if (this.#file === undefined)
+      throw new PilotError(
+        'USAGE',
+        `the gateway was started without a configuration file: ${without}`,
+        {},
+        undefined,
+        'Start it with `pilotgate up -c FILE`; `pilotgate config init` prints one to begin with.',
+      )
     return this.#file
   }
 }
 
-function withFile (state: State, file: LoadedConfig): State {
+function withFile(state: State, file: LoadedConfig): State {
   return { ...state, sources: { ...state.sources, file } }
 }
 
-function edited<Spec extends { readonly name: string }> (base: readonly Spec[], { added, removed }: Edits<Spec>): Spec[] {
+function edited<Spec extends { readonly name: string }>(
+  base: readonly Spec[],
+  { added, removed }: Edits<Spec>,
+): Spec[] {
   const kept = base.filter((spec) => !removed.some((gone) => isDeepStrictEqual(gone, spec)))
   const names = new Set(kept.map(({ name }) => name))
   return [...kept, ...added.filter(({ name }) => !names.has(name))] // what has come into the file meanwhile counts
 }
 
-function editsFor<Spec> (base: readonly Spec[], wanted: readonly Spec[]): Edits<Spec> {
+function editsFor<Spec>(base: readonly Spec[], wanted: readonly Spec[]): Edits<Spec> {
   const among = (list: readonly Spec[], spec: Spec): boolean => list.some((other) => isDeepStrictEqual(other, spec))
   return { added: wanted.filter((spec) => !among(base, spec)), removed: base.filter((spec) => !among(wanted, spec)) }
 }
 
-function plus<Spec extends { readonly name: string }> ({ added, removed }: Edits<Spec>, spec: Spec): Edits<Spec> {
+function plus<Spec extends { readonly name: string }>({ added, removed }: Edits<Spec>, spec: Spec): Edits<Spec> {
   return { added: [...added.filter(({ name }) => name !== spec.name), spec], removed }
 }
 
-function minus<Spec extends { readonly name: string }> ({ added, removed }: Edits<Spec>, spec: Spec): Edits<Spec> {
+function minus<Spec extends { readonly name: string }>({ added, removed }: Edits<Spec>, spec: Spec): Edits<Spec> {
   return { added: added.filter(({ name }) => name !== spec.name), removed: [...removed, spec] }
 }
 
 /** Keys, as the file writes them, whose values differ though they are read only once. */
-function fixedKeys (started: GatewayOptions, options: GatewayOptions): string[] {
+function fixedKeys(started: GatewayOptions, options: GatewayOptions): string[] {
   const keys = new Set([...Object.keys(started), ...Object.keys(options)] as (keyof GatewayOptions)[])
-  return [...keys].filter((key) => !LIVE_KEYS.has(key) && !isDeepStrictEqual(started[key], options[key])).map((key) => KEY_NAMES[key] ?? `node.${key}`)
+  return [...keys]
+    .filter((key) => !LIVE_KEYS.has(key) && !isDeepStrictEqual(started[key], options[key]))
+    .map((key) => KEY_NAMES[key] ?? `node.${key}`)
 }
 
-function find<T extends { readonly name: string }> (list: readonly T[], name: string): T {
+function find<T extends { readonly name: string }>(list: readonly T[], name: string): T {
   const found = list.find((entry) => entry.name === name)
-  if (found === undefined) throw new PilotError('NOT_FOUND', `there is nothing named "${name}"`, { name }, undefined, `${list.length === 0 ? 'There are none' : `There are ${list.slice(0, 20).map((entry) => entry.name).join(', ')}`}.`)
+  if (found === undefined)
+    throw new PilotError(
+      'NOT_FOUND',
+      `there is nothing named "${name}"`,
+      { name },
+      undefined,
+      `${
+        list.length === 0
+          ? 'There are none'
+          : `There are ${list
+              .slice(0, 20)
+              .map((entry) => entry.name)
+              .join(', ')}`
+      }.`,
+    )
   return found
 }
 
-function checkFree (kind: string, name: string, list: readonly { readonly name: string }[]): void {
-  if (list.some((entry) => entry.name === name)) throw new PilotError('CONFLICT', `there is a ${kind} "${name}" already`, { name }, undefined, 'Remove that one first, or give this one another name with --name.')
+function checkFree(kind: string, name: string, list: readonly { readonly name: string }[]): void {
+  if (list.some((entry) => entry.name === name))
+    throw new PilotError(
+      'CONFLICT',
+      `there is a ${kind} "${name}" already`,
+      { name },
+      undefined,
+      'Remove that one first, or give this one another name with --name.',
+    )
 }
 
-function checkLabel (name: string): string {
+function checkLabel(name: string): string {
   if (isLabel(name)) return name
   throw new PilotError('USAGE', `--name "${name}": expected 1 to 64 letters, digits and . _ : -`, { name })
 }
@@ -377,5 +485,8 @@ function checkLabel (name: string): string {
 const NO_EDITS = { added: [], removed: [] }
 const LIVE_KEYS: ReadonlySet<string> = new Set(['maps', 'exposes', 'trust', 'http', 'proxy', 'dns', 'observe'])
 const KEY_NAMES: Readonly<Record<string, string>> = {
-  identityFile: 'node.identity', pinned: 'peers', adminSocket: 'admin.socket', allowLan: '--allow-lan',
+  identityFile: 'node.identity',
+  pinned: 'peers',
+  adminSocket: 'admin.socket',
+  allowLan: '--allow-lan',
 }

@@ -18,12 +18,13 @@ export interface AdminResponse {
 }
 
 /** Never rejects: what goes wrong is the response. */
-export async function answer (control: AdminControl, { method, path, body }: AdminRequest): Promise<AdminResponse> {
+export async function answer(control: AdminControl, { method, path, body }: AdminRequest): Promise<AdminResponse> {
   try {
     const name = path.replace(/\?.*$/s, '')
     const routes = ROUTES[name]
-    if (routes === undefined || !Object.hasOwn(ROUTES, name)) return failure(new PilotError('NOT_FOUND', `there is nothing at ${name}`), 404)
-        const route = (Array.isArray(routes) ? routes : [routes]).find((candidate) => candidate.method === method)
+    if (routes === undefined || !Object.hasOwn(ROUTES, name))
+      return failure(new PilotError('NOT_FOUND', `there is nothing at ${name}`), 404)
+    const route = (Array.isArray(routes) ? routes : [routes]).find((candidate) => candidate.method === method)
     if (route === undefined) {
       const allow = (Array.isArray(routes) ? routes : [routes]).map((candidate) => candidate.method).join(', ')
       return { ...failure(new PilotError('USAGE', `${name} takes ${allow}`), 405), allow }
@@ -34,7 +35,7 @@ export async function answer (control: AdminControl, { method, path, body }: Adm
   }
 }
 
-export function failure (error: PilotError, status = error.httpStatus): AdminResponse {
+export function failure(error: PilotError, status = error.httpStatus): AdminResponse {
   const { code, message, hint, details } = error
   return { status, body: { error: { code, message, hint, details } } }
 }
@@ -49,57 +50,67 @@ interface Route {
   readonly call: (control: AdminControl, body: Body) => unknown
 }
 
-function get (call: (control: AdminControl) => unknown): Route {
+function get(call: (control: AdminControl) => unknown): Route {
   return { method: 'GET', call }
 }
 
-function post (call: (control: AdminControl, body: Body) => unknown): Route {
+function post(call: (control: AdminControl, body: Body) => unknown): Route {
   return { method: 'POST', call }
 }
 
-function put (call: (control: AdminControl, body: Body) => unknown): Route {
+function put(call: (control: AdminControl, body: Body) => unknown): Route {
   return { method: 'PUT', call }
 }
 
-function parseBody (text: string): Body {
+function parseBody(text: string): Body {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
     throw new PilotError('USAGE', 'the request body is not JSON')
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new PilotError('USAGE', 'the request body is not a JSON object')
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw new PilotError('USAGE', 'the request body is not a JSON object')
   return value as Body
 }
 
-function textOf (body: Body, key: string, most: number): string {
+function textOf(body: Body, key: string, most: number): string {
   const value = body[key]
   if (typeof value === 'string' && value.length >= 1 && value.length <= most) return value
-  const found = value === undefined || value === '' ? 'is missing' : typeof value === 'string' ? `has ${value.length} characters` : 'is no text'
+  const found =
+    value === undefined || value === ''
+      ? 'is missing'
+      : typeof value === 'string'
+        ? `has ${value.length} characters`
+        : 'is no text'
   throw new PilotError('USAGE', `"${key}" ${found}; expected a text of 1 to ${most} characters`)
 }
 
-function optionalText (body: Body, key: string, most: number): string | undefined {
+function optionalText(body: Body, key: string, most: number): string | undefined {
   return body[key] === undefined ? undefined : textOf(body, key, most)
 }
 
-function numberOf (body: Body, key: string, least: number, most: number): number {
+function numberOf(body: Body, key: string, least: number, most: number): number {
   const value = body[key]
   if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value
   throw new PilotError('USAGE', `"${key}": expected a whole number from ${least} to ${most}`)
 }
 
-function versionOf (body: Body): number {
+function versionOf(body: Body): number {
   return numberOf(body, 'version', 1, Number.MAX_SAFE_INTEGER)
 }
 
-function editOf (body: Body): Edit {
+function editOf(body: Body): Edit {
   const { save } = body
   if (save !== undefined && typeof save !== 'boolean') throw new PilotError('USAGE', '"save": expected true or false')
-  return { name: optionalText(body, 'name', MAX_NAME_CHARS), save, ifVersion: body['version'] === undefined ? undefined : versionOf(body) }
+  return {
+    name: optionalText(body, 'name', MAX_NAME_CHARS),
+    save,
+    ifVersion: body['version'] === undefined ? undefined : versionOf(body),
+  }
 }
 
-function peerOf (body: Body): string {
+function peerOf(body: Body): string {
   return textOf(body, 'peer', MAX_PEER_CHARS)
 }
 
@@ -130,18 +141,37 @@ const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/explain': post((control, body) => control.explain(textOf(body, 'target', MAX_PEER_CHARS))),
   '/v1/trust': get((control) => control.trusted()),
   '/v1/trust/pending': get((control) => control.pending()),
-  '/v1/ping': post((control, body) => control.ping(peerOf(body), numberOf(body, 'seq', 0, 0xffff_ffff), numberOf(body, 'timeoutMs', 1, MAX_PING_MS))),
-  '/v1/bench': post((control, body) => control.bench(peerOf(body), { bytes: numberOf(body, 'bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES), forMs: numberOf(body, 'forMs', MIN_BENCH_MS, MAX_BENCH_MS) })),
+  '/v1/ping': post((control, body) =>
+    control.ping(peerOf(body), numberOf(body, 'seq', 0, 0xffff_ffff), numberOf(body, 'timeoutMs', 1, MAX_PING_MS)),
+  ),
+  '/v1/bench': post((control, body) =>
+    control.bench(peerOf(body), {
+      bytes: numberOf(body, 'bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES),
+      forMs: numberOf(body, 'forMs', MIN_BENCH_MS, MAX_BENCH_MS),
+    }),
+  ),
   '/v1/whois': post((control, body) => control.whois(textOf(body, 'local', MAX_PEER_CHARS))),
-  '/v1/trust/request': post((control, body) => control.requestTrust(peerOf(body), body['reason'] === undefined || body['reason'] === '' ? '' : textOf(body, 'reason', MAX_REASON_CHARS))),
+  '/v1/trust/request': post((control, body) =>
+    control.requestTrust(
+      peerOf(body),
+      body['reason'] === undefined || body['reason'] === '' ? '' : textOf(body, 'reason', MAX_REASON_CHARS),
+    ),
+  ),
   '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),
   '/v1/trust/revoke': post((control, body) => control.revokeTrust(peerOf(body))),
-  '/v1/tickets': post((control, body) => control.invite(optionalText(body, 'service', MAX_NAME_CHARS), numberOf(body, 'forMs', MIN_TICKET_MS, MAX_TICKET_MS))),
+  '/v1/tickets': post((control, body) =>
+    control.invite(
+      optionalText(body, 'service', MAX_NAME_CHARS),
+      numberOf(body, 'forMs', MIN_TICKET_MS, MAX_TICKET_MS),
+    ),
+  ),
   '/v1/tickets/use': post((control, body) => control.redeem(textOf(body, 'ticket', MAX_SPEC_CHARS))),
   '/v1/config': [get((control) => control.config()), put((control, body) => control.replace(versionOf(body), body))],
   '/v1/config/reload': post((control) => control.reload()),
-  '/v1/config/diff': post((control, body) => control.diff(textOf(body, 'file', MAX_PATH_CHARS), textOf(body, 'text', MAX_BODY_BYTES))),
+  '/v1/config/diff': post((control, body) =>
+    control.diff(textOf(body, 'file', MAX_PATH_CHARS), textOf(body, 'text', MAX_BODY_BYTES)),
+  ),
   '/v1/map': post((control, body) => control.map(textOf(body, 'spec', MAX_SPEC_CHARS), editOf(body))),
   '/v1/unmap': post((control, body) => control.unmap(textOf(body, 'name', MAX_NAME_CHARS), editOf(body))),
   '/v1/expose': post((control, body) => control.expose(textOf(body, 'spec', MAX_SPEC_CHARS), editOf(body))),

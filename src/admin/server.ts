@@ -12,10 +12,10 @@ import type { AdminControl } from './live.ts'
 import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
 
 export interface AdminLog {
-  debug (fields: object, message: string): void
-  info (fields: object, message: string): void
-  warn (fields: object, message: string): void
-  error (fields: object, message: string): void
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
 }
 
 export interface AdminOptions {
@@ -28,9 +28,13 @@ export interface AdminOptions {
  * Listens; the folder is made (0700) when absent, the socket of a dead process is replaced.
  * @throws PilotError CONFLICT when a living process answers there or the path is no socket, USAGE when it cannot be one.
  */
-export async function startAdmin ({ socketPath, control, log }: AdminOptions): Promise<{ stop (): Promise<void> }> {
+export async function startAdmin({ socketPath, control, log }: AdminOptions): Promise<{ stop(): Promise<void> }> {
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
-    throw new PilotError('USAGE', `admin socket ${socketPath}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes`, { socketPath })
+    throw new PilotError(
+      'USAGE',
+      `admin socket ${socketPath}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+      { socketPath },
+    )
   }
   await makeRoom(socketPath)
   const server = createServer((request, response) => void handle(request, response, { control, log }))
@@ -41,15 +45,22 @@ export async function startAdmin ({ socketPath, control, log }: AdminOptions): P
   server.on('error', (error) => log.error({ err: error.message }, 'admin socket failed'))
   log.debug({ socketPath }, 'admin socket open')
   let stopped: Promise<void> | undefined
-  return { stop: () => stopped ??= stop(server) }
+  return { stop: () => (stopped ??= stop(server)) }
 }
 
-async function handle (request: IncomingMessage, response: ServerResponse, { control, log }: Omit<AdminOptions, 'socketPath'>): Promise<void> {
+async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { control, log }: Omit<AdminOptions, 'socketPath'>,
+): Promise<void> {
   const method = request.method ?? ''
   const path = request.url ?? ''
   try {
     const body = await readBody(request)
-    const result = body === undefined ? failure(new PilotError('USAGE', `the request body has more than ${MAX_BODY_BYTES} bytes`), 413) : await answer(control, { method, path, body })
+    const result =
+      body === undefined
+        ? failure(new PilotError('USAGE', `the request body has more than ${MAX_BODY_BYTES} bytes`), 413)
+        : await answer(control, { method, path, body })
     log.debug({ method, path, status: result.status }, 'admin request')
     send(response, result, body === undefined)
   } catch (error) {
@@ -59,7 +70,7 @@ async function handle (request: IncomingMessage, response: ServerResponse, { con
 }
 
 /** Undefined when the body is too long; the rest of it is not read. */
-async function readBody (request: IncomingMessage): Promise<string | undefined> {
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const parts: Buffer[] = []
   let length = 0
   for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -70,14 +81,14 @@ async function readBody (request: IncomingMessage): Promise<string | undefined> 
   return Buffer.concat(parts).toString('utf8')
 }
 
-function send (response: ServerResponse, { status, body, allow }: AdminResponse, last: boolean): void {
+function send(response: ServerResponse, { status, body, allow }: AdminResponse, last: boolean): void {
   const text = JSON.stringify(body)
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
-    ...allow === undefined ? {} : { allow },
-    ...last ? { connection: 'close' } : {},
+    ...(allow === undefined ? {} : { allow }),
+    ...(last ? { connection: 'close' } : {}),
   })
   response.end(text)
 }
@@ -87,7 +98,7 @@ function send (response: ServerResponse, { status, body, allow }: AdminResponse,
  * gateway with the same identity would draw the first one's traffic before it noticed.
  * @throws PilotError as `startAdmin`.
  */
-export async function makeRoom (socketPath: string): Promise<void> {
+export async function makeRoom(socketPath: string): Promise<void> {
   try {
     await mkdir(dirname(socketPath), { recursive: true, mode: 0o700 })
   } catch (error) {
@@ -95,13 +106,27 @@ export async function makeRoom (socketPath: string): Promise<void> {
   }
   const found = await lstat(socketPath).catch(() => undefined)
   if (found === undefined) return
-  if (!found.isSocket()) throw new PilotError('CONFLICT', `admin socket ${socketPath}: there is a file that is no socket; it was left alone`, { socketPath })
-  if (await isAlive(socketPath)) throw new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway runs and answers there`, { socketPath }, undefined, 'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.')
-  await unlink(socketPath).catch((error: unknown) => { throw unusable(socketPath, error) })
+  if (!found.isSocket())
+    throw new PilotError(
+      'CONFLICT',
+      `admin socket ${socketPath}: there is a file that is no socket; it was left alone`,
+      { socketPath },
+    )
+  if (await isAlive(socketPath))
+    throw new PilotError(
+      'CONFLICT',
+      `admin socket ${socketPath}: another gateway runs and answers there`,
+      { socketPath },
+      undefined,
+      'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.',
+    )
+  await unlink(socketPath).catch((error: unknown) => {
+    throw unusable(socketPath, error)
+  })
 }
 
 /** Only a refused connection proves that nobody listens. */
-function isAlive (socketPath: string): Promise<boolean> {
+function isAlive(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(socketPath)
     socket.setTimeout(PROBE_TIMEOUT_MS, () => done(true)) // accepted, or a full backlog: somebody is there
@@ -114,7 +139,7 @@ function isAlive (socketPath: string): Promise<boolean> {
   })
 }
 
-function listenPrivately (server: Server, socketPath: string): Promise<void> {
+function listenPrivately(server: Server, socketPath: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(unusable(socketPath, error)))
     server.once('listening', () => {
@@ -130,7 +155,7 @@ function listenPrivately (server: Server, socketPath: string): Promise<void> {
   })
 }
 
-function stop (server: Server): Promise<void> {
+function stop(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve()) // also removes the socket file
     server.closeIdleConnections()
@@ -139,11 +164,30 @@ function stop (server: Server): Promise<void> {
   })
 }
 
-function unusable (socketPath: string, error: unknown): PilotError {
+function unusable(socketPath: string, error: unknown): PilotError {
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown'
-  if (code === 'EEXIST' || code === 'ENOTDIR') return new PilotError('USAGE', `admin socket ${socketPath}: ${dirname(socketPath)} is no folder`, { socketPath }, error, 'Name a folder with --state-dir, or another place with --admin.')
-  if (code === 'EADDRINUSE') return new PilotError('CONFLICT', `admin socket ${socketPath}: another gateway took it just now`, { socketPath }, error, 'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.')
-  return new PilotError('USAGE', `admin socket ${socketPath}: cannot be made there (${code}); name another place with --admin`, { socketPath }, error)
+  if (code === 'EEXIST' || code === 'ENOTDIR')
+    return new PilotError(
+      'USAGE',
+      `admin socket ${socketPath}: ${dirname(socketPath)} is no folder`,
+      { socketPath },
+      error,
+      'Name a folder with --state-dir, or another place with --admin.',
+    )
+  if (code === 'EADDRINUSE')
+    return new PilotError(
+      'CONFLICT',
+      `admin socket ${socketPath}: another gateway took it just now`,
+      { socketPath },
+      error,
+      'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.',
+    )
+  return new PilotError(
+    'USAGE',
+    `admin socket ${socketPath}: cannot be made there (${code}); name another place with --admin`,
+    { socketPath },
+    error,
+  )
 }
 
 const REQUEST_TIMEOUT_MS = 10_000 // to receive a whole request, not to answer it

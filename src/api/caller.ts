@@ -10,26 +10,35 @@ export interface Caller {
 }
 
 /** A request of node:http, a request or stream of node:http2, or an overlay stream itself. */
-export type Call = { readonly socket?: unknown, readonly stream?: unknown, readonly session?: unknown, readonly peer?: unknown }
+export type Call = {
+  readonly socket?: unknown
+  readonly stream?: unknown
+  readonly session?: unknown
+  readonly peer?: unknown
+}
 
 /** @returns undefined for what did not come over the overlay. */
-export function callerOf (call: Call): Caller | undefined {
-  const stream = isOverlayStream(call) ? call : isOverlayStream(call.socket) ? call.socket : sessionStreams.get(sessionOf(call) ?? call)
+export function callerOf(call: Call): Caller | undefined {
+  const stream = isOverlayStream(call)
+    ? call
+    : isOverlayStream(call.socket)
+      ? call.socket
+      : sessionStreams.get(sessionOf(call) ?? call)
   return stream === undefined ? undefined : callerAt(stream.peer, stream.peerName)
 }
 
-export function callerAt (nodeId: NodeId, peerName: string): Caller {
+export function callerAt(nodeId: NodeId, peerName: string): Caller {
   return { nodeId, address: formatAddress({ network: 0, node: nodeId }), name: peerName }
 }
 
 /** HTTP/2 sessions hide the stream that they stand on; serve.ts notes it here. */
 export const sessionStreams = new WeakMap<object, OverlayStream>()
 
-function sessionOf (call: Call): object | undefined {
+function sessionOf(call: Call): object | undefined {
   const session = call.session ?? (call.stream as { readonly session?: unknown } | undefined)?.session
   return typeof session === 'object' && session !== null ? session : undefined
 }
 
-function isOverlayStream (value: unknown): value is OverlayStream {
+function isOverlayStream(value: unknown): value is OverlayStream {
   return typeof value === 'object' && value !== null && 'peerName' in value && 'peer' in value
 }

@@ -18,13 +18,25 @@ export type ConnectCallback = (...result: [error: null, stream: Duplex] | [error
  * `new undici.Agent({ connect: pilotConnect(node) })` is a dispatcher for undici's `request` and `fetch`.
  * `https:` is refused with USAGE: the overlay encrypts and authenticates already, and nobody has a certificate for a peer.
  */
-export function pilotConnect (node: Pick<Overlay, 'dial'>): (options: ConnectOptions, callback: ConnectCallback) => void {
+export function pilotConnect(
+  node: Pick<Overlay, 'dial'>,
+): (options: ConnectOptions, callback: ConnectCallback) => void {
   return (options, answer) => {
-    void connect(node, options).then((stream) => answer(null, stream), (error: unknown) => answer(asPilotError(error), null))
+    void connect(node, options).then(
+      (stream) => answer(null, stream),
+      (error: unknown) => answer(asPilotError(error), null),
+    )
   }
 }
 
-async function connect (node: Pick<Overlay, 'dial'>, { hostname, protocol = 'http:', port = '' }: ConnectOptions): Promise<Duplex> {
-  if (protocol !== 'http:') throw new PilotError('USAGE', `${protocol}//${hostname}: over the overlay it is http:, which is encrypted there`, { protocol, hostname })
+async function connect(
+  node: Pick<Overlay, 'dial'>,
+  { hostname, protocol = 'http:', port = '' }: ConnectOptions,
+): Promise<Duplex> {
+  if (protocol !== 'http:')
+    throw new PilotError('USAGE', `${protocol}//${hostname}: over the overlay it is http:, which is encrypted there`, {
+      protocol,
+      hostname,
+    })
   return await node.dial(overlayTarget(hostname, port === '' ? HTTP_PORT : Number(port)))
 }

@@ -34,8 +34,16 @@ export interface NodeOptions extends Partial<OverlayNodeOptions> {
  * registry knows the node, or after REGISTRATION_PATIENCE_MS: then it goes on trying (`node.status.registry`).
  * @throws PilotError USAGE, CONFLICT for a hostname that is taken, PORT_IN_USE, IDENTITY_…
  */
-export async function createNode ({ log = silentLogger, onEvent = () => {}, ...options }: NodeOptions): Promise<OverlayNode> {
-  const node = await OverlayNode.start({ listen: '0.0.0.0:0', public: false, trust: [], pinned: {}, ...options }, log, onEvent)
+export async function createNode({
+  log = silentLogger,
+  onEvent = () => {},
+  ...options
+}: NodeOptions): Promise<OverlayNode> {
+  const node = await OverlayNode.start(
+    { listen: '0.0.0.0:0', public: false, trust: [], pinned: {}, ...options },
+    log,
+    onEvent,
+  )
   try {
     await serveHandshakes(node, log)
     await serveEcho(node)
@@ -62,14 +70,27 @@ export interface CreateGatewayOptions extends Flags {
  * signal is handled, and there is no admin socket: `status()`, `apply()`, `stop()` and the rest are methods.
  * @throws PilotError USAGE, CONFIG_INVALID, and whatever cannot be bound.
  */
-export async function createGateway ({ config, ephemeral = false, log = silentLogger, onEvent = () => {}, ...flags }: CreateGatewayOptions = {}): Promise<Gateway> {
-  if (ephemeral && flags.stateDir !== undefined) throw new PilotError('USAGE', 'ephemeral keeps nothing, so it does not go with stateDir')
+export async function createGateway({
+  config,
+  ephemeral = false,
+  log = silentLogger,
+  onEvent = () => {},
+  ...flags
+}: CreateGatewayOptions = {}): Promise<Gateway> {
+  if (ephemeral && flags.stateDir !== undefined)
+    throw new PilotError('USAGE', 'ephemeral keeps nothing, so it does not go with stateDir')
   const folder = ephemeral ? await mkdtemp(join(tmpdir(), 'pilotgate-')) : undefined
-  const tidy = async (): Promise<void> => { if (folder !== undefined) await rm(folder, { recursive: true, force: true }) }
+  const tidy = async (): Promise<void> => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  }
   try {
     const file = config === undefined ? undefined : await loadConfig(config)
     const { HOME, XDG_STATE_HOME } = readEnvironment()
-    const options = resolveOptions({ env: { HOME, XDG_STATE_HOME }, flags: { ...flags, ...folder !== undefined && { stateDir: folder } }, file })
+    const options = resolveOptions({
+      env: { HOME, XDG_STATE_HOME },
+      flags: { ...flags, ...(folder !== undefined && { stateDir: folder }) },
+      file,
+    })
     return withTidying(await startGateway(options, { log, version: await ownVersion(), onEvent }), tidy)
   } catch (error) {
     await tidy()
@@ -78,7 +99,7 @@ export async function createGateway ({ config, ephemeral = false, log = silentLo
 }
 
 /** The same gateway, whose end is followed by `tidy`. */
-function withTidying (gateway: Gateway, tidy: () => Promise<void>): Gateway {
+function withTidying(gateway: Gateway, tidy: () => Promise<void>): Gateway {
   const stop = gateway.stop.bind(gateway)
   gateway.stop = async (graceMs) => {
     await stop(graceMs)
@@ -87,8 +108,10 @@ function withTidying (gateway: Gateway, tidy: () => Promise<void>): Gateway {
   return gateway
 }
 
-async function ownVersion (): Promise<string> {
-  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+async function ownVersion(): Promise<string> {
+  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
   return version
 }
 

@@ -14,63 +14,74 @@ export class DialledStream extends WrappedSocket {
   #waiting: (() => void) | undefined // a write, or the end, until there is a stream
 
   /** @param dial its failure is the stream's 'error'; an abort means that nobody waits any more. */
-  constructor (dial: (signal: AbortSignal) => Promise<OverlayStream>) {
+  constructor(dial: (signal: AbortSignal) => Promise<OverlayStream>) {
     super({ allowHalfOpen: true })
-    dial(this.#giveUp.signal).then((stream) => this.#attach(stream), (error: unknown) => this.destroy(asPilotError(error)))
+    dial(this.#giveUp.signal).then(
+      (stream) => this.#attach(stream),
+      (error: unknown) => this.destroy(asPilotError(error)),
+    )
   }
 
-  protected get beneath (): OverlayStream | undefined { return this.#stream }
-  get connecting (): boolean { return this.#stream === undefined && !this.destroyed }
+  protected get beneath(): OverlayStream | undefined {
+    return this.#stream
+  }
+  get connecting(): boolean {
+    return this.#stream === undefined && !this.destroyed
+  }
 
-  #attach (stream: OverlayStream): void {
+  #attach(stream: OverlayStream): void {
     stream.on('error', (error) => this.destroy(error))
     if (this.destroyed) {
       stream.resetAndDestroy()
       return
     }
     this.#stream = stream
-    stream.on('data', (chunk: Uint8Array) => { if (!this.push(chunk)) stream.pause() })
+    stream.on('data', (chunk: Uint8Array) => {
+      if (!this.push(chunk)) stream.pause()
+    })
     if (!this.#isWanted) stream.pause()
     stream.on('timeout', () => this.emit('timeout'))
     stream.once('end', () => this.push(null))
-    stream.once('close', () => { if (!stream.readableEnded || !stream.writableFinished) this.destroy() })
+    stream.once('close', () => {
+      if (!stream.readableEnded || !stream.writableFinished) this.destroy()
+    })
     if (this.#timeoutMs > 0) stream.setTimeout(this.#timeoutMs)
     this.emit('connect')
     this.#waiting?.()
   }
 
-  override _read (): void {
+  override _read(): void {
     this.#isWanted = true
     this.#stream?.resume()
   }
 
-  override _write (chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     this.#whenOpen((stream) => {
       if (stream.write(chunk)) done()
       else stream.once('drain', done)
     })
   }
 
-  override _final (done: (error?: Error | null) => void): void {
+  override _final(done: (error?: Error | null) => void): void {
     this.#whenOpen((stream) => {
       stream.end()
       done()
     })
   }
 
-  override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#giveUp.abort()
     this.#stream?.destroy()
     done(error)
   }
 
-  #whenOpen (act: (stream: OverlayStream) => void): void {
+  #whenOpen(act: (stream: OverlayStream) => void): void {
     if (this.#stream !== undefined) act(this.#stream)
     else this.#waiting = () => act(this.#stream!)
   }
 
   /** Runs from when the stream is open: dialling has limits of its own. */
-  setTimeout (ms: number, listener?: () => void): this {
+  setTimeout(ms: number, listener?: () => void): this {
     this.#timeoutMs = ms
     this.#stream?.setTimeout(ms)
     if (listener !== undefined) this.once('timeout', listener)

@@ -14,11 +14,13 @@ import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { overlayTargetOf } from './pilot-host.ts'
 
 /** What is used of the package. */
-export interface GrpcResolving { readonly experimental: Pick<typeof Grpc.experimental, 'registerResolver' | 'statusOrFromValue' | 'statusOrFromError'> }
+export interface GrpcResolving {
+  readonly experimental: Pick<typeof Grpc.experimental, 'registerResolver' | 'statusOrFromValue' | 'statusOrFromError'>
+}
 
 export interface PilotResolver {
   /** Ends every connection; clients that stay get UNAVAILABLE. Idempotent. */
-  close (): void
+  close(): void
 }
 
 /**
@@ -27,15 +29,24 @@ export interface PilotResolver {
  * `'grpc.enable_http_proxy': 0`. A target that cannot be dialled is status UNAVAILABLE, with our code in its details.
  * @param grpc the package itself: `import * as grpc from '@grpc/grpc-js'`, 1.14 or later.
  */
-export function registerPilotResolver (grpc: GrpcResolving, node: Pick<Overlay, 'dial'>, { scheme = 'pilot' }: { readonly scheme?: string } = {}): PilotResolver {
+export function registerPilotResolver(
+  grpc: GrpcResolving,
+  node: Pick<Overlay, 'dial'>,
+  { scheme = 'pilot' }: { readonly scheme?: string } = {},
+): PilotResolver {
   const bridges = new Bridges(node)
-  grpc.experimental.registerResolver(scheme, class extends TargetResolver {
-    constructor (target: Grpc.experimental.GrpcUri, listener: Grpc.experimental.ResolverListener) {
-      super(grpc.experimental, bridges, target, listener)
-    }
+  grpc.experimental.registerResolver(
+    scheme,
+    class extends TargetResolver {
+      constructor(target: Grpc.experimental.GrpcUri, listener: Grpc.experimental.ResolverListener) {
+        super(grpc.experimental, bridges, target, listener)
+      }
 
-    static getDefaultAuthority ({ path }: Grpc.experimental.GrpcUri): string { return withoutSlashes(path) }
-  })
+      static getDefaultAuthority({ path }: Grpc.experimental.GrpcUri): string {
+        return withoutSlashes(path)
+      }
+    },
+  )
   return { close: () => bridges.close() }
 }
 
@@ -47,22 +58,31 @@ class TargetResolver implements Grpc.experimental.Resolver {
   readonly #listener: Grpc.experimental.ResolverListener
   #wanted = false
 
-  constructor (grpc: GrpcResolving['experimental'], bridges: Bridges, { path }: Grpc.experimental.GrpcUri, listener: Grpc.experimental.ResolverListener) {
+  constructor(
+    grpc: GrpcResolving['experimental'],
+    bridges: Bridges,
+    { path }: Grpc.experimental.GrpcUri,
+    listener: Grpc.experimental.ResolverListener,
+  ) {
     this.#grpc = grpc
     this.#bridges = bridges
     this.#authority = withoutSlashes(path)
     this.#listener = listener
   }
 
-  updateResolution (): void {
+  updateResolution(): void {
     if (this.#wanted) return
     this.#wanted = true
-    setImmediate(() => { void this.#answer() }) // never while grpc asks
+    setImmediate(() => {
+      void this.#answer()
+    }) // never while grpc asks
   }
 
-  destroy (): void { this.#wanted = false }
+  destroy(): void {
+    this.#wanted = false
+  }
 
-  async #answer (): Promise<void> {
+  async #answer(): Promise<void> {
     let answer: Parameters<Grpc.experimental.ResolverListener>[0]
     try {
       const bridge = await this.#bridges.to(this.#authority)
@@ -85,17 +105,18 @@ class Bridges {
   #folder: string | undefined
   #closed = false
 
-  constructor (node: Pick<Overlay, 'dial'>) {
+  constructor(node: Pick<Overlay, 'dial'>) {
     this.#node = node
   }
 
   /** @throws PilotError USAGE, TOO_MANY, SHUTTING_DOWN. */
-  async to (authority: string): Promise<Bridge> {
+  async to(authority: string): Promise<Bridge> {
     const target = overlayTargetOf(authority, DEFAULT_PORT)
     if (this.#closed) throw new PilotError('SHUTTING_DOWN', `${target}: the resolver has been closed`)
     const known = this.#byTarget.get(target)
     if (known !== undefined) return await known
-    if (this.#byTarget.size >= MAX_TARGETS) throw new PilotError('TOO_MANY', `${target}: ${MAX_TARGETS} targets are in use already`)
+    if (this.#byTarget.size >= MAX_TARGETS)
+      throw new PilotError('TOO_MANY', `${target}: ${MAX_TARGETS} targets are in use already`)
     this.#folder ??= mkdtempSync(join(tmpdir(), 'pilot-grpc-')) // mode 0700
     const opening = Bridge.open(this.#node, target, join(this.#folder, `${this.#byTarget.size}`))
     this.#byTarget.set(target, opening)
@@ -103,9 +124,13 @@ class Bridges {
     return await opening
   }
 
-  close (): void {
+  close(): void {
     this.#closed = true
-    for (const opening of this.#byTarget.values()) opening.then((bridge) => bridge.close(), () => {})
+    for (const opening of this.#byTarget.values())
+      opening.then(
+        (bridge) => bridge.close(),
+        () => {},
+      )
     this.#byTarget.clear()
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
   }
@@ -121,42 +146,49 @@ class Bridge {
   /** Dialled before grpc connects: for the next connection, if it comes soon. */
   #spare: OverlayStream | undefined
 
-  private constructor (node: Pick<Overlay, 'dial'>, target: string, path: string) {
+  private constructor(node: Pick<Overlay, 'dial'>, target: string, path: string) {
     this.#node = node
     this.#target = target
     this.path = path
-    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => { void this.#join(socket) })
+    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      void this.#join(socket)
+    })
     this.#server.unref() // a program that has nothing else to do may end
   }
 
-  static async open (node: Pick<Overlay, 'dial'>, target: string, path: string): Promise<Bridge> {
+  static async open(node: Pick<Overlay, 'dial'>, target: string, path: string): Promise<Bridge> {
     const bridge = new Bridge(node, target, path)
     await new Promise<void>((resolve, reject) => bridge.#server.once('error', reject).listen(path, resolve))
     return bridge
   }
 
   /** A Unix socket can only be reset; why, is known to whoever asks here. @throws PilotError: what `dial` throws. */
-  async probe (): Promise<void> {
+  async probe(): Promise<void> {
     if (this.#sockets.size > 0 || this.#spare !== undefined) return
     const stream = await this.#node.dial(this.#target)
     stream.on('error', () => {}) // 'close' follows
-    if (this.#closed || this.#spare !== undefined) { // another channel was faster
+    if (this.#closed || this.#spare !== undefined) {
+      // another channel was faster
       stream.destroy()
       return
     }
-    stream.once('close', () => { if (this.#spare === stream) this.#spare = undefined })
-    setTimeout(() => { if (this.#spare === stream) stream.destroy() }, SPARE_MS).unref()
+    stream.once('close', () => {
+      if (this.#spare === stream) this.#spare = undefined
+    })
+    setTimeout(() => {
+      if (this.#spare === stream) stream.destroy()
+    }, SPARE_MS).unref()
     this.#spare = stream
   }
 
-  close (): void {
+  close(): void {
     this.#closed = true
     this.#server.close()
     this.#spare?.destroy()
     for (const socket of this.#sockets) socket.destroy()
   }
 
-  async #join (socket: Socket): Promise<void> {
+  async #join(socket: Socket): Promise<void> {
     this.#sockets.add(socket)
     const giveUp = new AbortController()
     socket.once('close', () => {
@@ -165,7 +197,7 @@ class Bridge {
     })
     socket.on('error', () => {}) // 'close' follows
     try {
-      const stream = this.#takeSpare() ?? await this.#node.dial(this.#target, giveUp.signal)
+      const stream = this.#takeSpare() ?? (await this.#node.dial(this.#target, giveUp.signal))
       if (socket.destroyed) stream.on('error', () => {}).destroy()
       else splice(socket, stream, () => {})
     } catch {
@@ -173,7 +205,7 @@ class Bridge {
     }
   }
 
-  #takeSpare (): OverlayStream | undefined {
+  #takeSpare(): OverlayStream | undefined {
     const spare = this.#spare
     this.#spare = undefined
     return spare
@@ -181,7 +213,9 @@ class Bridge {
 }
 
 /** In `pilot://agent-b:50051` grpc takes all behind the colon for the path. */
-function withoutSlashes (path: string): string { return path.replace(/^\/+/, '') }
+function withoutSlashes(path: string): string {
+  return path.replace(/^\/+/, '')
+}
 
 /** grpc's own default is 443, for TLS. Here nothing is TLS, and a service is where its owner says. */
 const DEFAULT_PORT = 80

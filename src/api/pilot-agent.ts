@@ -15,14 +15,20 @@ export class PilotAgent extends Agent {
   readonly #node: Pick<Overlay, 'dial'>
 
   /** @param options Node's own for agents; here keepAlive defaults to true, and what idles is closed after IDLE_MS. */
-  constructor (node: Pick<Overlay, 'dial'>, options: AgentOptions = {}) {
+  constructor(node: Pick<Overlay, 'dial'>, options: AgentOptions = {}) {
     super({ keepAlive: true, timeout: IDLE_MS, ...options })
     this.#node = node
   }
 
   /** At once, as of a socket that is still connecting: so Node counts it from the beginning. */
-  override createConnection (options: ClientRequestArgs): Duplex {
-    return new DialledStream(async (signal) => await this.#node.dial(overlayTarget(options.host ?? options.hostname ?? '', Number(options.port ?? HTTP_PORT)), signal))
+  override createConnection(options: ClientRequestArgs): Duplex {
+    return new DialledStream(
+      async (signal) =>
+        await this.#node.dial(
+          overlayTarget(options.host ?? options.hostname ?? '', Number(options.port ?? HTTP_PORT)),
+          signal,
+        ),
+    )
   }
 }
 

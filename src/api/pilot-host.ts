@@ -7,18 +7,26 @@ import { PilotError } from '../base/errors.ts'
  * without brackets) or a node id, also as `5.pilot`.
  * @throws PilotError USAGE for any other host: it is never looked up elsewhere.
  */
-export function overlayTarget (host: string, port: number): string {
-  const name = host.replace(/\.$/, '').toLowerCase().replace(/\.pilot(\.localhost)?$/, '')
+export function overlayTarget(host: string, port: number): string {
+  const name = host
+    .replace(/\.$/, '')
+    .toLowerCase()
+    .replace(/\.pilot(\.localhost)?$/, '')
   if (parsePeerName(name) === undefined) {
-    throw new PilotError('USAGE', `"${host}" is no host of the overlay: expected NAME.pilot, NAME.pilot.localhost, an overlay address or a node id`, { host })
+    throw new PilotError(
+      'USAGE',
+      `"${host}" is no host of the overlay: expected NAME.pilot, NAME.pilot.localhost, an overlay address or a node id`,
+      { host },
+    )
   }
   return `${name.replace(/^\[(.*)\]$/, '$1')}:${port}`
 }
 
 /** The same for `HOST:PORT`, or `HOST` alone. @throws PilotError USAGE. */
-export function overlayTargetOf (authority: string, defaultPort: number): string {
+export function overlayTargetOf(authority: string, defaultPort: number): string {
   const match = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority)
-  if (match === null) throw new PilotError('USAGE', `"${authority}": expected HOST or HOST:PORT; an overlay address stands in brackets`)
+  if (match === null)
+    throw new PilotError('USAGE', `"${authority}": expected HOST or HOST:PORT; an overlay address stands in brackets`)
   return overlayTarget(match[1]!, Number(match[2] ?? defaultPort))
 }
 

@@ -17,13 +17,22 @@ import type { ServeOptions } from './serve.ts'
  * @param grpc the package itself: `import * as grpc from '@grpc/grpc-js'`, 1.14 or later.
  * @throws PilotError PORT_IN_USE.
  */
-export async function serveGrpc (
-  node: Pick<Overlay, 'listen' | 'hostnameOf'>, port: number, server: Grpc.Server, grpc: GrpcServing, options: ServeOptions = {},
+export async function serveGrpc(
+  node: Pick<Overlay, 'listen' | 'hostnameOf'>,
+  port: number,
+  server: Grpc.Server,
+  grpc: GrpcServing,
+  options: ServeOptions = {},
 ): Promise<Listener> {
   const callers = new Map<NodeId, Injecting>()
   const inject = (stream: OverlayStream): void => {
     const { peer } = stream
-    const entry = callers.get(peer) ?? { open: 0, injector: server.createConnectionInjector(credentialsFor(grpc, callerAt(peer, stream.peerName), node.hostnameOf(peer))) }
+    const entry = callers.get(peer) ?? {
+      open: 0,
+      injector: server.createConnectionInjector(
+        credentialsFor(grpc, callerAt(peer, stream.peerName), node.hostnameOf(peer)),
+      ),
+    }
     callers.set(peer, entry)
     entry.open += 1
     stream.once('close', () => {
@@ -38,14 +47,20 @@ export async function serveGrpc (
 }
 
 /** What is used of the package. */
-export type GrpcServing = Pick<typeof Grpc, 'ServerCredentials' | 'ServerInterceptingCall' | 'ResponderBuilder' | 'ServerListenerBuilder'> & {
+export type GrpcServing = Pick<
+  typeof Grpc,
+  'ServerCredentials' | 'ServerInterceptingCall' | 'ResponderBuilder' | 'ServerListenerBuilder'
+> & {
   readonly experimental: Pick<typeof Grpc.experimental, 'createServerCredentialsWithInterceptors'>
 }
 
-interface Injecting { open: number, readonly injector: ReturnType<Grpc.Server['createConnectionInjector']> }
+interface Injecting {
+  open: number
+  readonly injector: ReturnType<Grpc.Server['createConnectionInjector']>
+}
 
 /** The tunnel has encrypted and authenticated; gRPC's own security has nothing to add. */
-function credentialsFor (grpc: GrpcServing, caller: Caller, hostname: string | undefined): Grpc.ServerCredentials {
+function credentialsFor(grpc: GrpcServing, caller: Caller, hostname: string | undefined): Grpc.ServerCredentials {
   const tell = (metadata: Grpc.Metadata): void => {
     for (const key of Object.keys(metadata.getMap())) if (key.startsWith('pilot-')) metadata.remove(key)
     metadata.set('pilot-node', String(caller.nodeId))
@@ -53,11 +68,18 @@ function credentialsFor (grpc: GrpcServing, caller: Caller, hostname: string | u
     if (hostname !== undefined) metadata.set('pilot-hostname', hostname)
   }
   const interceptor: Grpc.ServerInterceptor = (_method, call) => {
-    const listener = new grpc.ServerListenerBuilder().withOnReceiveMetadata((metadata, next) => {
-      tell(metadata)
-      next(metadata)
-    }).build()
-    return new grpc.ServerInterceptingCall(call, new grpc.ResponderBuilder().withStart((next) => next(listener)).build())
+    const listener = new grpc.ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, next) => {
+        tell(metadata)
+        next(metadata)
+      })
+      .build()
+    return new grpc.ServerInterceptingCall(
+      call,
+      new grpc.ResponderBuilder().withStart((next) => next(listener)).build(),
+    )
   }
-  return grpc.experimental.createServerCredentialsWithInterceptors(grpc.ServerCredentials.createInsecure(), [interceptor])
+  return grpc.experimental.createServerCredentialsWithInterceptors(grpc.ServerCredentials.createInsecure(), [
+    interceptor,
+  ])
 }

@@ -15,7 +15,12 @@ export interface ServeOptions {
  * connections; those open are the server's (`closeAllConnections`).
  * @throws PilotError PORT_IN_USE.
  */
-export async function serveHttp (node: Pick<Overlay, 'listen'>, port: number, server: Server, options: ServeOptions = {}): Promise<Listener> {
+export async function serveHttp(
+  node: Pick<Overlay, 'listen'>,
+  port: number,
+  server: Server,
+  options: ServeOptions = {},
+): Promise<Listener> {
   return await serveStreams(node, port, options, (stream) => server.emit('connection', stream))
 }
 
@@ -23,9 +28,16 @@ export async function serveHttp (node: Pick<Overlay, 'listen'>, port: number, se
  * HTTP/2 without TLS, as `http2.createServer()` makes it: clients speak it at once (prior knowledge).
  * @throws PilotError PORT_IN_USE.
  */
-export async function serveHttp2 (node: Pick<Overlay, 'listen'>, port: number, server: Http2Server, options: ServeOptions = {}): Promise<Listener> {
+export async function serveHttp2(
+  node: Pick<Overlay, 'listen'>,
+  port: number,
+  server: Http2Server,
+  options: ServeOptions = {},
+): Promise<Listener> {
   return await serveStreams(node, port, options, (stream) => {
-    const note = (session: ServerHttp2Session): void => { sessionStreams.set(session, stream) }
+    const note = (session: ServerHttp2Session): void => {
+      sessionStreams.set(session, stream)
+    }
     server.once('session', note) // emitted before 'connection' returns
     server.emit('connection', stream)
     server.off('session', note)
@@ -33,8 +45,11 @@ export async function serveHttp2 (node: Pick<Overlay, 'listen'>, port: number, s
 }
 
 /** Any taker of streams. */
-export async function serveStreams (
-  node: Pick<Overlay, 'listen'>, port: number, { allow = () => true }: ServeOptions, take: (stream: OverlayStream) => void,
+export async function serveStreams(
+  node: Pick<Overlay, 'listen'>,
+  port: number,
+  { allow = () => true }: ServeOptions,
+  take: (stream: OverlayStream) => void,
 ): Promise<Listener> {
   return await node.listen(port, (incoming) => {
     if (allow(callerAt(incoming.peer, incoming.peerName))) take(incoming.accept())

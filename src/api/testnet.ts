@@ -16,22 +16,33 @@ export interface Testnet {
   /** agent-1, agent-2, …, each trusting each. */
   readonly nodes: readonly OverlayNode[]
   /** One more, trusted by all nodes so far. @throws PilotError CONFLICT for a name that is taken. */
-  join (hostname: string): Promise<OverlayNode>
+  join(hostname: string): Promise<OverlayNode>
   /** Everything at once. Idempotent. Gateways and nodes that others have started are theirs to stop, before. */
-  stop (): Promise<void>
-  [Symbol.asyncDispose] (): Promise<void>
+  stop(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** @param options nodes: how many, 2 if absent. */
-export async function testnet ({ nodes: count = 2 }: { readonly nodes?: number } = {}): Promise<Testnet> {
-  const { registry, beacon, stop: stopRendezvous } = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: silentLogger, rules: { limits: LIMITS } })
+export async function testnet({ nodes: count = 2 }: { readonly nodes?: number } = {}): Promise<Testnet> {
+  const {
+    registry,
+    beacon,
+    stop: stopRendezvous,
+  } = await startRendezvous({
+    registry: '127.0.0.1:0',
+    beacon: '127.0.0.1:0',
+    log: silentLogger,
+    rules: { limits: LIMITS },
+  })
   const nodes: OverlayNode[] = []
   let stopping: Promise<void> | undefined
-  const stop = (): Promise<void> => stopping ??= (async () => {
-    await Promise.all(nodes.map((node) => node.stop()))
-    await stopRendezvous()
-  })()
-  const start = async (hostname: string): Promise<OverlayNode> => await createNode({ registry, beacon, listen: '127.0.0.1:0', hostname })
+  const stop = (): Promise<void> =>
+    (stopping ??= (async () => {
+      await Promise.all(nodes.map((node) => node.stop()))
+      await stopRendezvous()
+    })())
+  const start = async (hostname: string): Promise<OverlayNode> =>
+    await createNode({ registry, beacon, listen: '127.0.0.1:0', hostname })
   const join = async (hostname: string): Promise<OverlayNode> => {
     const node = await start(hostname)
     const others = [...nodes]
@@ -40,7 +51,11 @@ export async function testnet ({ nodes: count = 2 }: { readonly nodes?: number }
     return node
   }
   try {
-    await Promise.all(Array.from({ length: count }, async (_, index) => { nodes[index] = await start(`agent-${index + 1}`) }))
+    await Promise.all(
+      Array.from({ length: count }, async (_, index) => {
+        nodes[index] = await start(`agent-${index + 1}`)
+      }),
+    )
     await Promise.all(nodes.flatMap((a, index) => nodes.slice(index + 1).map((b) => introduce(a, b))))
   } catch (error) {
     await stop()
@@ -53,22 +68,40 @@ export async function testnet ({ nodes: count = 2 }: { readonly nodes?: number }
  * Makes two registered nodes trust each other, and waits for it. A gateway is introduced by its `overlay`.
  * @throws PilotError TIMED_OUT.
  */
-export async function introduce (a: Overlay, b: Overlay): Promise<void> {
-  const ask = (one: Overlay, other: Overlay): Promise<void> => one.requestTrust(other.hostname ?? other.address, 'introduced by a test', true)
+export async function introduce(a: Overlay, b: Overlay): Promise<void> {
+  const ask = (one: Overlay, other: Overlay): Promise<void> =>
+    one.requestTrust(other.hostname ?? other.address, 'introduced by a test', true)
   await Promise.all([ask(a, b), ask(b, a)])
   const until = performance.now() + TRUST_PATIENCE_MS
-  while (!(await reaches(a, b) && await reaches(b, a))) {
-    if (performance.now() > until) throw new PilotError('TIMED_OUT', `${a.address} and ${b.address} do not trust each other after ${TRUST_PATIENCE_MS} ms`)
+  while (!((await reaches(a, b)) && (await reaches(b, a)))) {
+    if (performance.now() > until)
+      throw new PilotError(
+        'TIMED_OUT',
+        `${a.address} and ${b.address} do not trust each other after ${TRUST_PATIENCE_MS} ms`,
+      )
     await sleep(TRUST_POLL_MS)
   }
 }
 
 /** Trust is agreed on between the two before the registry has heard both: only then it says where they are. */
-async function reaches (a: Overlay, b: Overlay): Promise<boolean> {
-  return await a.isTrusted(b.nodeId) && await a.connect(b.address).then(() => true, () => false)
+async function reaches(a: Overlay, b: Overlay): Promise<boolean> {
+  return (
+    (await a.isTrusted(b.nodeId)) &&
+    (await a.connect(b.address).then(
+      () => true,
+      () => false,
+    ))
+  )
 }
 
 /** The usual limits for one address are meant for the internet; here everybody comes from 127.0.0.1. */
-const LIMITS = { register: 10_000, query: 100_000, resolve: 100_000, heartbeat: 10_000, named_handshake: 10_000, join_token: 10_000 }
+const LIMITS = {
+  register: 10_000,
+  query: 100_000,
+  resolve: 100_000,
+  heartbeat: 10_000,
+  named_handshake: 10_000,
+  join_token: 10_000,
+}
 const TRUST_PATIENCE_MS = 10_000
 const TRUST_POLL_MS = 5

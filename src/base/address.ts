@@ -14,7 +14,7 @@ export interface OverlaySocket extends OverlayAddress {
   readonly port: number // 0..65535
 }
 
-export function parseAddress (text: string): OverlayAddress | undefined {
+export function parseAddress(text: string): OverlayAddress | undefined {
   const match = /^(\d+):([0-9A-Fa-f]{4})\.([0-9A-Fa-f]{4})\.([0-9A-Fa-f]{4})$/.exec(text)
   if (match === null) return undefined
   const network = Number(match[1])
@@ -22,13 +22,13 @@ export function parseAddress (text: string): OverlayAddress | undefined {
   return { network, node: Number.parseInt(match[3]! + match[4]!, 16) }
 }
 
-export function formatAddress (address: OverlayAddress): string {
+export function formatAddress(address: OverlayAddress): string {
   const node = hex(address.node, 8)
   return `${address.network}:${hex(address.network, 4)}.${node.slice(0, 4)}.${node.slice(4)}`
 }
 
 /** The port stands behind the last colon. */
-export function parseSocketAddress (text: string): OverlaySocket | undefined {
+export function parseSocketAddress(text: string): OverlaySocket | undefined {
   const colon = text.lastIndexOf(':')
   if (colon < 0) return undefined
   const address = parseAddress(text.slice(0, colon))
@@ -37,16 +37,16 @@ export function parseSocketAddress (text: string): OverlaySocket | undefined {
   return { ...address, port: Number(portText) }
 }
 
-export function formatSocketAddress (socket: OverlaySocket): string {
+export function formatSocketAddress(socket: OverlaySocket): string {
   return `${formatAddress(socket)}:${socket.port}`
 }
 
 /** 6 bytes: network(2) node(4). */
-export function decodeAddress (bytes: Uint8Array, at = 0): OverlayAddress {
+export function decodeAddress(bytes: Uint8Array, at = 0): OverlayAddress {
   return { network: readU16(bytes, at), node: readU32(bytes, at + 2) }
 }
 
-export function encodeAddress (address: OverlayAddress): Uint8Array {
+export function encodeAddress(address: OverlayAddress): Uint8Array {
   const out = new Uint8Array(6)
   writeU16(out, 0, address.network)
   writeU32(out, 2, address.node)
@@ -55,11 +55,11 @@ export function encodeAddress (address: OverlayAddress): Uint8Array {
 
 /** What a person may write where a node is meant: a text address, a bare decimal node id, or a hostname. */
 export type PeerName =
-  | { readonly kind: 'address', readonly address: OverlayAddress }
-  | { readonly kind: 'hostname', readonly hostname: string }
+  | { readonly kind: 'address'; readonly address: OverlayAddress }
+  | { readonly kind: 'hostname'; readonly hostname: string }
 
 /** Order as in the reference tools: address, decimal node id, hostname. Undefined when it is none of them. */
-export function parsePeerName (text: string): PeerName | undefined {
+export function parsePeerName(text: string): PeerName | undefined {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
   const address = parseAddress(bare)
   if (address !== undefined) return { kind: 'address', address }
@@ -71,7 +71,7 @@ export function parsePeerName (text: string): PeerName | undefined {
 }
 
 /** The registry's rule: lower-case letters, digits and inner hyphens, 1..63 characters, not a reserved word. */
-export function isHostname (text: string): boolean {
+export function isHostname(text: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text) && !RESERVED_HOSTNAMES.has(text)
 }
 
@@ -80,6 +80,6 @@ export const BROADCAST_NODE: NodeId = 0xffff_ffff
 
 const RESERVED_HOSTNAMES: ReadonlySet<string> = new Set(['localhost', 'backbone', 'broadcast'])
 
-function hex (value: number, digits: number): string {
+function hex(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, '0')
 }

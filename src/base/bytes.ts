@@ -3,33 +3,33 @@
  * Callers check lengths first; reading past the end gives garbage, never an exception.
  */
 
-export function readU16 (bytes: Uint8Array, at: number): number {
+export function readU16(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!
 }
 
-export function readU32 (bytes: Uint8Array, at: number): number {
+export function readU32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
-export function writeU16 (bytes: Uint8Array, at: number, value: number): void {
+export function writeU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 8
   bytes[at + 1] = value
 }
 
-export function writeU32 (bytes: Uint8Array, at: number, value: number): void {
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 24
   bytes[at + 1] = value >>> 16
   bytes[at + 2] = value >>> 8
   bytes[at + 3] = value
 }
 
-export function equalBytes (a: Uint8Array, b: Uint8Array): boolean {
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true
 }
 
-export function concatBytes (...parts: readonly Uint8Array[]): Uint8Array {
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0
   for (const part of parts) length += part.length
   const out = new Uint8Array(length)
@@ -45,17 +45,17 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: false })
 const strictDecoder = new TextDecoder('utf-8', { fatal: true })
 
-export function utf8 (text: string): Uint8Array {
+export function utf8(text: string): Uint8Array {
   return encoder.encode(text)
 }
 
 /** Replaces what is not UTF-8; never throws. */
-export function fromUtf8 (bytes: Uint8Array): string {
+export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes)
 }
 
 /** Undefined when the bytes are not UTF-8. */
-export function fromStrictUtf8 (bytes: Uint8Array): string | undefined {
+export function fromStrictUtf8(bytes: Uint8Array): string | undefined {
   try {
     return strictDecoder.decode(bytes)
   } catch {
@@ -63,14 +63,14 @@ export function fromStrictUtf8 (bytes: Uint8Array): string | undefined {
   }
 }
 
-export function toHex (bytes: Uint8Array): string {
+export function toHex(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
   return text
 }
 
 /** Undefined when the text is not an even number of hex digits. */
-export function fromHex (text: string): Uint8Array | undefined {
+export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined
   const out = new Uint8Array(text.length / 2)
   for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
@@ -78,19 +78,19 @@ export function fromHex (text: string): Uint8Array | undefined {
 }
 
 /** Standard base64 with padding (RFC 4648 §4), as every JSON message of the protocol uses it. */
-export function toBase64 (bytes: Uint8Array): string {
+export function toBase64(bytes: Uint8Array): string {
   let binary = ''
   for (const byte of bytes) binary += String.fromCharCode(byte)
   return btoa(binary)
 }
 
 /** RFC 4648 §5, without padding: what JSON Web Keys are written in. */
-export function toBase64Url (bytes: Uint8Array): string {
+export function toBase64Url(bytes: Uint8Array): string {
   return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
 /** Undefined when the text is not standard, padded base64: a spelling that is not canonical is refused. */
-export function fromBase64 (text: string): Uint8Array | undefined {
+export function fromBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
   const binary = atob(text)
   const out = new Uint8Array(binary.length)

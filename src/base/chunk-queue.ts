@@ -9,12 +9,16 @@ export class ChunkQueue {
   #gather: Uint8Array | undefined // backing store of the last chunk while it may still grow
   #gathered = 0
 
-  get size (): number { return this.#chunks.size }
+  get size(): number {
+    return this.#chunks.size
+  }
 
-  at (index: number): Uint8Array | undefined { return this.#chunks.at(index) }
+  at(index: number): Uint8Array | undefined {
+    return this.#chunks.at(index)
+  }
 
   /** Takes ownership of `chunk`. An earlier chunk may grow at its end, never change. */
-  push (chunk: Uint8Array): void {
+  push(chunk: Uint8Array): void {
     if (chunk.length > SMALL_CHUNK_BYTES || this.#chunks.size === 0) {
       this.#gather = undefined
       this.#chunks.push(chunk)
@@ -32,16 +36,20 @@ export class ChunkQueue {
     this.#chunks.push(this.#gather.subarray(0, this.#gathered))
   }
 
-  shift (): Uint8Array | undefined {
+  shift(): Uint8Array | undefined {
     if (this.#chunks.size === 1) this.#gather = undefined // handed out: it must not grow any more
     return this.#chunks.shift()
   }
 
   /** As `shift`, but chunks below `small` bytes come copied together, as long as they make no more than `most`. */
-  shiftTogether (small: number, most: number): Uint8Array | undefined {
+  shiftTogether(small: number, most: number): Uint8Array | undefined {
     let bytes = 0
     let count = 0
-    for (let next = this.#chunks.at(0); next !== undefined && next.length < small && bytes + next.length <= most; next = this.#chunks.at(count)) {
+    for (
+      let next = this.#chunks.at(0);
+      next !== undefined && next.length < small && bytes + next.length <= most;
+      next = this.#chunks.at(count)
+    ) {
       bytes += next.length
       count += 1
     }
@@ -55,7 +63,7 @@ export class ChunkQueue {
     return together
   }
 
-  clear (): void {
+  clear(): void {
     this.#chunks.clear()
     this.#gather = undefined
   }

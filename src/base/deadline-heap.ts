@@ -10,19 +10,23 @@ export interface Timed {
   heapIndex: number
   heapKey: Instant
   /** The true deadline now; Infinity when there is none. */
-  nextTimeout (): Instant
+  nextTimeout(): Instant
 }
 
 export class DeadlineHeap<T extends Timed> {
   readonly #items: T[] = []
 
-  get size (): number { return this.#items.length }
+  get size(): number {
+    return this.#items.length
+  }
 
   /** The instant of the earliest entry: never later than the earliest true deadline. */
-  get earliest (): Instant { return this.#items[0]?.heapKey ?? Infinity }
+  get earliest(): Instant {
+    return this.#items[0]?.heapKey ?? Infinity
+  }
 
   /** Call after anything that may have moved the item's deadline earlier. */
-  update (item: T): void {
+  update(item: T): void {
     const deadline = item.nextTimeout()
     if (item.heapIndex >= 0) {
       if (deadline >= item.heapKey) return // lazy: found out when the old key comes up
@@ -38,12 +42,12 @@ export class DeadlineHeap<T extends Timed> {
   }
 
   /** Takes out every item whose true deadline has come: each once, even if handling it leaves it due again. */
-  popAllDue (now: Instant, due: T[]): void {
+  popAllDue(now: Instant, due: T[]): void {
     for (let item = this.popDue(now); item !== undefined; item = this.popDue(now)) due.push(item)
   }
 
   /** Takes out one item whose true deadline has come, or undefined. Items found early are put back silently. */
-  popDue (now: Instant): T | undefined {
+  popDue(now: Instant): T | undefined {
     for (let top = this.#items[0]; top !== undefined && top.heapKey <= now; top = this.#items[0]) {
       const deadline = top.nextTimeout()
       if (deadline <= now) {
@@ -59,7 +63,7 @@ export class DeadlineHeap<T extends Timed> {
     return undefined
   }
 
-  remove (item: T): void {
+  remove(item: T): void {
     const at = item.heapIndex
     if (at < 0) return
     item.heapIndex = -1
@@ -71,7 +75,7 @@ export class DeadlineHeap<T extends Timed> {
     this.#siftUp(last.heapIndex)
   }
 
-  #siftUp (start: number): void {
+  #siftUp(start: number): void {
     const items = this.#items
     let at = start
     const item = items[at]!
@@ -87,7 +91,7 @@ export class DeadlineHeap<T extends Timed> {
     item.heapIndex = at
   }
 
-  #siftDown (start: number): void {
+  #siftDown(start: number): void {
     const items = this.#items
     let at = start
     const item = items[at]!

@@ -4,23 +4,25 @@ export class Ring<T> {
   #head = 0
   #size = 0
 
-  get size (): number { return this.#size }
+  get size(): number {
+    return this.#size
+  }
 
-  push (item: T): void {
+  push(item: T): void {
     if (this.#size === this.#slots.length) this.#grow()
     this.#slots[(this.#head + this.#size) & (this.#slots.length - 1)] = item
     this.#size += 1
   }
 
   /** In front of all others. */
-  unshift (item: T): void {
+  unshift(item: T): void {
     if (this.#size === this.#slots.length) this.#grow()
     this.#head = (this.#head - 1) & (this.#slots.length - 1)
     this.#slots[this.#head] = item
     this.#size += 1
   }
 
-  shift (): T | undefined {
+  shift(): T | undefined {
     if (this.#size === 0) return undefined
     const item = this.#slots[this.#head]
     this.#slots[this.#head] = undefined
@@ -30,26 +32,30 @@ export class Ring<T> {
   }
 
   /** The item at `index` from the front; undefined outside 0..size-1. */
-  at (index: number): T | undefined {
+  at(index: number): T | undefined {
     return index >= 0 && index < this.#size ? this.#slots[(this.#head + index) & (this.#slots.length - 1)] : undefined
   }
 
   /** The item pushed last; undefined when empty. */
-  get last (): T | undefined { return this.at(this.#size - 1) }
+  get last(): T | undefined {
+    return this.at(this.#size - 1)
+  }
 
-  replaceLast (item: T): void {
+  replaceLast(item: T): void {
     if (this.#size > 0) this.#slots[(this.#head + this.#size - 1) & (this.#slots.length - 1)] = item
   }
 
-  clear (): void {
+  clear(): void {
     this.#slots = []
     this.#head = 0
     this.#size = 0
   }
 
-  #grow (): void {
+  #grow(): void {
     // Of this length, and no push: onto an empty array one makes room for 17.
-    const grown = Array.from({ length: Math.max(2, this.#slots.length * 2) }, (_, i) => i < this.#size ? this.#slots[(this.#head + i) & (this.#slots.length - 1)] : undefined)
+    const grown = Array.from({ length: Math.max(2, this.#slots.length * 2) }, (_, i) =>
+      i < this.#size ? this.#slots[(this.#head + i) & (this.#slots.length - 1)] : undefined,
+    )
     this.#slots = grown
     this.#head = 0
   }

@@ -12,17 +12,19 @@ export interface Endpoint {
   readonly port: number
 }
 
-export function sameEndpoint (a: Endpoint | undefined, b: Endpoint | undefined): boolean {
+export function sameEndpoint(a: Endpoint | undefined, b: Endpoint | undefined): boolean {
   return a !== undefined && b !== undefined && a.port === b.port && a.address === b.address
 }
 
 /** `1.2.3.4:5` or `[::1]:5`. */
-export function formatEndpoint (endpoint: Endpoint): string {
-  return endpoint.address.includes(':') ? `[${endpoint.address}]:${endpoint.port}` : `${endpoint.address}:${endpoint.port}`
+export function formatEndpoint(endpoint: Endpoint): string {
+  return endpoint.address.includes(':')
+    ? `[${endpoint.address}]:${endpoint.port}`
+    : `${endpoint.address}:${endpoint.port}`
 }
 
 /** Parses `host:port` and `[v6]:port`; the host part is not resolved or checked beyond being non-empty. */
-export function parseEndpoint (text: string): Endpoint | undefined {
+export function parseEndpoint(text: string): Endpoint | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text)
   if (match === null) return undefined
   const port = Number(match[3])
@@ -30,7 +32,7 @@ export function parseEndpoint (text: string): Endpoint | undefined {
 }
 
 /** True for 127.0.0.0/8 and ::1, the only places that need no permission to listen on or talk to. */
-export function isLoopback (address: string): boolean {
+export function isLoopback(address: string): boolean {
   return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address) || address === '::1' || address === 'localhost'
 }
 

@@ -7,7 +7,9 @@ export interface Cli {
   readonly world: World
   readonly program: Command
   /** `usage` is the name with its arguments, as commander reads them: `ping <peer>`. */
-  add (parent: Command, usage: string, summary: string, examples: readonly string[]): Command
+  add(parent: Command, usage: string, summary: string, examples: readonly string[]): Command
   /** Wraps what a command does; it may return an exit code other than 0. */
-  action<T extends readonly unknown[]> (run: (out: Output, ...args: T) => Promise<number | void>): (...args: T) => Promise<void>
+  action<T extends readonly unknown[]>(
+    run: (out: Output, ...args: T) => Promise<number | void>,
+  ): (...args: T) => Promise<void>
 }

@@ -23,6 +23,8 @@ const code = await runCli(argv, world)
 await Promise.race([Promise.all([flushed(process.stdout), flushed(process.stderr)]), world.sleep(1_000)]) // a stalled reader does not keep us
 process.exit(code)
 
-function flushed (stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => { stream.write('', () => resolve()) })
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write('', () => resolve())
+  })
 }

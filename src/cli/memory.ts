@@ -9,7 +9,7 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { collectWhenQuiet } from './quiet-collection.ts'
 
 /** First thing in the process: V8 reads these flags whenever it thinks of beginning to mark, and of growing. */
-export function tuneMemory (): void {
+export function tuneMemory(): void {
   setFlagsFromString('--no-incremental-marking')
   const youngSpace = new YoungSpace()
   const onCollections = collectWhenQuiet()
@@ -26,16 +26,16 @@ export function tuneMemory (): void {
 class YoungSpace {
   #growth = 0
 
-  constructor () {
+  constructor() {
     this.#setGrowth(1) // until the modules are loaded
   }
 
-  bound (): void {
+  bound(): void {
     const space = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')
     if (space !== undefined) this.#setGrowth(space.space_size < YOUNG_SPACE_BYTES ? 2 : 1)
   }
 
-  #setGrowth (factor: number): void {
+  #setGrowth(factor: number): void {
     if (factor === this.#growth) return
     this.#growth = factor
     setFlagsFromString(`--semi-space-growth-factor=${factor}`)

@@ -17,7 +17,7 @@ export class Output {
   readonly #world: Pick<World, 'out' | 'err' | 'terminal'>
   readonly #options: CommonOptions
 
-  constructor (world: Pick<World, 'out' | 'err' | 'terminal'>, options: CommonOptions) {
+  constructor(world: Pick<World, 'out' | 'err' | 'terminal'>, options: CommonOptions) {
     this.#world = world
     this.#options = options
     this.json = options.json === true
@@ -25,51 +25,62 @@ export class Output {
   }
 
   /** The one result of a command: the record under --json, else the lines. */
-  result (data: unknown, lines: readonly string[]): void {
+  result(data: unknown, lines: readonly string[]): void {
     if (this.json) this.#world.out(`${JSON.stringify({ v: 1, status: 'ok', data })}\n`)
     else this.#print(lines)
   }
 
   /** Something that happened in a process that goes on: an object a line under --json, else a line unless --quiet. */
-  event (event: object, line: string): void {
+  event(event: object, line: string): void {
     if (this.json) this.#world.out(`${JSON.stringify({ v: 1, ...event })}\n`)
     else if (!this.quiet) this.#print([line])
   }
 
   /** For people only, and only when they did not ask for quiet. */
-  note (...lines: readonly string[]): void {
+  note(...lines: readonly string[]): void {
     if (!this.json && !this.quiet) this.#print(lines)
   }
 
   /** To a person at a terminal: what takes back what has just been done. */
-  undo (command: string): void {
+  undo(command: string): void {
     if (this.#world.terminal) this.note(this.dim(`undo: ${command}`))
   }
 
-  bold (text: string): string { return this.#style('bold', text) }
-  dim (text: string): string { return this.#style('dim', text) }
-  good (text: string): string { return this.#style('green', text) }
-  bad (text: string): string { return this.#style('red', text) }
+  bold(text: string): string {
+    return this.#style('bold', text)
+  }
+  dim(text: string): string {
+    return this.#style('dim', text)
+  }
+  good(text: string): string {
+    return this.#style('green', text)
+  }
+  bad(text: string): string {
+    return this.#style('red', text)
+  }
 
-  logLevel (normal: LogLevel): LogLevel {
+  logLevel(normal: LogLevel): LogLevel {
     if (this.#options.verbose === true) return 'debug'
     return this.quiet ? 'error' : normal
   }
 
-  #print (lines: readonly string[]): void {
+  #print(lines: readonly string[]): void {
     if (lines.length > 0) this.#world.out(`${lines.join('\n')}\n`)
   }
 
   /** styleText itself honours NO_COLOR and leaves pipes alone. */
-  #style (format: 'bold' | 'dim' | 'green' | 'red', text: string): string {
+  #style(format: 'bold' | 'dim' | 'green' | 'red', text: string): string {
     return this.#options.color === false ? text : styleText(format, text)
   }
 }
 
 /** The error shape of the contract, on stdout under --json, else on stderr. Returns the exit code. */
-export function printError (error: PilotError, json: boolean, world: Pick<World, 'out' | 'err'>): number {
+export function printError(error: PilotError, json: boolean, world: Pick<World, 'out' | 'err'>): number {
   const { code, message, hint, details } = error
-  if (json) world.out(`${JSON.stringify({ v: 1, status: 'error', code, message, hint, ...Object.keys(details).length === 0 ? {} : { details } })}\n`)
+  if (json)
+    world.out(
+      `${JSON.stringify({ v: 1, status: 'error', code, message, hint, ...(Object.keys(details).length === 0 ? {} : { details }) })}\n`,
+    )
   // Several problems are one line each, in the form that editors jump to.
   else world.err(`${message.includes('\n') ? message : `error: ${message}`}\nhint: ${hint}\n`)
   return error.exitCode

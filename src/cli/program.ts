@@ -26,7 +26,7 @@ import { Output, printError, type CommonOptions } from './output.ts'
 import type { World } from './world.ts'
 
 /** @returns The exit code; never rejects. */
-export async function runCli (argv: readonly string[], world: World): Promise<number> {
+export async function runCli(argv: readonly string[], world: World): Promise<number> {
   const help: string[] = [] // what commander would write to stderr; shown only when a command is missing
   let exitCode = 0
   const program = new Command('pilotgate')
@@ -43,10 +43,16 @@ export async function runCli (argv: readonly string[], world: World): Promise<nu
     world,
     program,
     add: (parent, usage, summary, examples) =>
-      parent.command(usage).description(summary).allowExcessArguments(false).addHelpText('after', `\nExample:\n${examples.map((line) => `  $ ${line}`).join('\n')}`),
-    action: (run) => async (...args) => {
-      exitCode = await run(new Output(world, program.opts<CommonOptions>()), ...args) ?? 0
-    },
+      parent
+        .command(usage)
+        .description(summary)
+        .allowExcessArguments(false)
+        .addHelpText('after', `\nExample:\n${examples.map((line) => `  $ ${line}`).join('\n')}`),
+    action:
+      (run) =>
+      async (...args) => {
+        exitCode = (await run(new Output(world, program.opts<CommonOptions>()), ...args)) ?? 0
+      },
   }
   for (const add of COMMANDS) add(cli)
   program.addHelpText('after', HELP_END)
@@ -61,27 +67,46 @@ export async function runCli (argv: readonly string[], world: World): Promise<nu
 }
 
 /** The value of `--lan` is optional: what follows it and is a port, or a whole spec, is the argument of the command. */
-function lanApart (argv: readonly string[]): string[] {
-  return argv.map((word, index) => word === '--lan' && /^\d{1,5}$|=/.test(argv[index + 1] ?? '') ? '--lan=' : word)
+function lanApart(argv: readonly string[]): string[] {
+  return argv.map((word, index) => (word === '--lan' && /^\d{1,5}$|=/.test(argv[index + 1] ?? '') ? '--lan=' : word))
 }
 
 /** Prints any thrown thing and returns its exit code. The options may not have been read yet: it looks itself. */
-export function tellError (error: unknown, argv: readonly string[], world: World): number {
+export function tellError(error: unknown, argv: readonly string[], world: World): number {
   return printError(asPilotError(error), wantsJson(argv), world)
 }
 
-function wantsJson (argv: readonly string[]): boolean {
+function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return (end < 0 ? argv : argv.slice(0, end)).includes('--json')
 }
 
-function usageError (error: CommanderError): PilotError {
+function usageError(error: CommanderError): PilotError {
   if (error.code === 'commander.help') return new PilotError('USAGE', 'a command is missing')
   return new PilotError('USAGE', error.message.replace(/^error: /, '').replace(/\n+/g, ' '))
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
-  addUp, addChange, addRendezvous, addDemo, addStatus, addPeers, addConnections, addMappings, addExposes, addPing, addBench, addWhois, addDoctor, addExplain, addResolve, addTrust, addInvite, addConfig, addLifecycle, addCompletion,
+  addUp,
+  addChange,
+  addRendezvous,
+  addDemo,
+  addStatus,
+  addPeers,
+  addConnections,
+  addMappings,
+  addExposes,
+  addPing,
+  addBench,
+  addWhois,
+  addDoctor,
+  addExplain,
+  addResolve,
+  addTrust,
+  addInvite,
+  addConfig,
+  addLifecycle,
+  addCompletion,
 ]
 
 const HELP_END = `

@@ -9,19 +9,21 @@ import { v8Collector } from '../runtime/collector.ts'
 import type { Collector } from '../runtime/collector.ts'
 
 export interface Heap {
-  usedBytes (): number
-  collect (): void
+  usedBytes(): number
+  collect(): void
 }
 
 /** V8's own collections tell how busy this process is: while there are none, no timer runs. @returns whom to tell how many there were. */
-export function collectWhenQuiet (): (collections: number) => void {
+export function collectWhenQuiet(): (collections: number) => void {
   let collect: Collector | undefined
   const quiet = new QuietCollection({
     usedBytes: () => getHeapStatistics().used_heap_size,
     collect: () => (collect ??= v8Collector())?.(),
   })
   let timer: NodeJS.Timeout | undefined
-  const look = (): void => { timer = quiet.onLook() ? setTimeout(look, LOOK_MS).unref() : undefined }
+  const look = (): void => {
+    timer = quiet.onLook() ? setTimeout(look, LOOK_MS).unref() : undefined
+  }
   return (collections) => {
     quiet.onCollections(collections)
     timer ??= setTimeout(look, LOOK_MS).unref()
@@ -34,16 +36,16 @@ export class QuietCollection {
   #recent = 0 // collections of V8 since the last look
   #due = false
 
-  constructor (heap: Heap) {
+  constructor(heap: Heap) {
     this.#heap = heap
   }
 
-  onCollections (count: number): void {
+  onCollections(count: number): void {
     this.#recent += count
   }
 
   /** Every LOOK_MS. @returns whether to look again, if V8 collects nothing meanwhile. */
-  onLook (): boolean {
+  onLook(): boolean {
     const recent = this.#recent
     this.#recent = 0
     if (recent >= BUSY_COLLECTIONS) this.#due = true

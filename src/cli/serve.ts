@@ -19,7 +19,10 @@ export interface UpOptions extends Flags {
 }
 
 /** Flags, environment, and the file that one of the two names. @throws PilotError CONFIG_INVALID. */
-export async function readSources (flags: UpOptions, world: World): Promise<Sources & { readonly path: string | undefined }> {
+export async function readSources(
+  flags: UpOptions,
+  world: World,
+): Promise<Sources & { readonly path: string | undefined }> {
   const path = flags.config ?? world.env['PILOTGATE_CONFIG']
   if (path === undefined || path === '') return { flags, env: world.env, path: undefined }
   return { flags, env: world.env, file: await loadConfig(path), path }
@@ -29,13 +32,19 @@ export async function readSources (flags: UpOptions, world: World): Promise<Sour
  * @param onReady something that is asked of it as soon as it runs; should that fail, so does the whole.
  * @returns The exit code, once it has ended.
  */
-export async function serve (out: Output, world: World, flags: UpOptions, onReady?: (control: AdminControl) => Promise<void>): Promise<number> {
+export async function serve(
+  out: Output,
+  world: World,
+  flags: UpOptions,
+  onReady?: (control: AdminControl) => Promise<void>,
+): Promise<number> {
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
   const stops = stopRequests(world) // from here on a signal ends things properly, also while they start
   const { createLogger } = await world.modules.log()
   const log = createLogger(out.logLevel('info'))
-  for (const name of unknownVariables(world.env)) log.warn({ variable: name }, 'there is no such variable, so it changes nothing; is it misspelt?')
+  for (const name of unknownVariables(world.env))
+    log.warn({ variable: name }, 'there is no such variable, so it changes nothing; is it misspelt?')
   const { makeRoom, startAdmin } = await world.modules.admin()
   await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()
@@ -48,7 +57,8 @@ export async function serve (out: Output, world: World, flags: UpOptions, onRead
     await observer.stop()
     throw error
   })
-  if (gateway === undefined) { // told to stop before it was up
+  if (gateway === undefined) {
+    // told to stop before it was up
     await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
     await observer.stop()
     return 0
@@ -56,15 +66,29 @@ export async function serve (out: Output, world: World, flags: UpOptions, onRead
   let follower: Follower | undefined
   try {
     let down: (reason: string) => void = () => {}
-    const asked = new Promise<string>((resolve) => { down = resolve })
-    const live = new LiveConfig({ gateway, sources, file: sources.path, log, onEvent, observe: observer, onDown: () => down('down') })
+    const asked = new Promise<string>((resolve) => {
+      down = resolve
+    })
+    const live = new LiveConfig({
+      gateway,
+      sources,
+      file: sources.path,
+      log,
+      onEvent,
+      observe: observer,
+      onDown: () => down('down'),
+    })
     control = adminControl(gateway, live)
     const admin = await startAdmin({ socketPath: options.adminSocket, control, log })
-    const ready = { ...gateway.ready(), ...observer.address !== null && { observe: observer.address } }
+    const ready = { ...gateway.ready(), ...(observer.address !== null && { observe: observer.address }) }
     out.event(ready, eventLine(ready))
     if (live.file !== undefined) follower = await Follower.start(live, live.file, world, log)
     const doing = onReady?.(control)
-    const signal = await Promise.race([stops.first, asked, ...doing === undefined ? [] : [doing.then(() => Promise.race([stops.first, asked]))]])
+    const signal = await Promise.race([
+      stops.first,
+      asked,
+      ...(doing === undefined ? [] : [doing.then(() => Promise.race([stops.first, asked]))]),
+    ])
     follower?.stop()
     log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
     out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)
@@ -82,7 +106,10 @@ export async function serve (out: Output, world: World, flags: UpOptions, onRead
   return 0
 }
 
-interface Observing { readonly address: string, stop (): Promise<void> }
+interface Observing {
+  readonly address: string
+  stop(): Promise<void>
+}
 
 /** Metrics, health and the dashboard, where they are wanted now. */
 class Observe implements ObserveSwitch {
@@ -91,35 +118,44 @@ class Observe implements ObserveSwitch {
   readonly #control: () => AdminControl | undefined
   #running: Observing | undefined
 
-  constructor (world: World, log: Log, control: () => AdminControl | undefined) {
+  constructor(world: World, log: Log, control: () => AdminControl | undefined) {
     this.#world = world
     this.#log = log
     this.#control = control
   }
 
-  get address (): string | null { return this.#running?.address ?? null }
-
-  /** The other place first: should it be taken, nothing has happened. Should it be taken by ourselves, that one goes first. */
-  async become (listen: string | undefined): Promise<() => Promise<void>> {
-    const before = this.#running
-    let stopped = false
-    const fresh = listen === undefined ? undefined : await this.#start(listen).catch(async (error: unknown) => {
-      if (before === undefined) throw error
-      await before.stop()
-      stopped = true
-      return await this.#start(listen).catch(async (again: unknown) => {
-        this.#running = await this.#start(before.address).catch(() => undefined)
-        throw again
-      })
-    })
-    if (!stopped) await before?.stop()
-    this.#running = fresh
-    return async () => { await this.become(before?.address) }
+  get address(): string | null {
+    return this.#running?.address ?? null
   }
 
-  async stop (): Promise<void> { await this.#running?.stop() }
+  /** The other place first: should it be taken, nothing has happened. Should it be taken by ourselves, that one goes first. */
+  async become(listen: string | undefined): Promise<() => Promise<void>> {
+    const before = this.#running
+    let stopped = false
+    const fresh =
+      listen === undefined
+        ? undefined
+        : await this.#start(listen).catch(async (error: unknown) => {
+            if (before === undefined) throw error
+            await before.stop()
+            stopped = true
+            return await this.#start(listen).catch(async (again: unknown) => {
+              this.#running = await this.#start(before.address).catch(() => undefined)
+              throw again
+            })
+          })
+    if (!stopped) await before?.stop()
+    this.#running = fresh
+    return async () => {
+      await this.become(before?.address)
+    }
+  }
 
-  async #start (listen: string): Promise<Observing> {
+  async stop(): Promise<void> {
+    await this.#running?.stop()
+  }
+
+  async #start(listen: string): Promise<Observing> {
     const { startObserve } = await this.#world.modules.observe()
     const { address, stop } = await startObserve({ listen, control: this.#control, log: this.#log })
     return { address, stop }
@@ -131,36 +167,41 @@ class Follower {
   readonly #watch: FileWatch
   readonly #dispose: () => void
 
-  private constructor (watch: FileWatch, dispose: () => void) {
+  private constructor(watch: FileWatch, dispose: () => void) {
     this.#watch = watch
     this.#dispose = dispose
   }
 
-  static async start (live: LiveConfig, file: string, world: World, log: Log): Promise<Follower> {
+  static async start(live: LiveConfig, file: string, world: World, log: Log): Promise<Follower> {
     const reload = (): void => void live.reload().catch(() => {})
     const watch = new FileWatch(file, reload)
     await watch.start()
     reload() // it may have changed while we started
-    return new Follower(watch, world.onReload(() => {
-      log.info({ file }, 'SIGHUP: reading the configuration again')
-      reload()
-    }))
+    return new Follower(
+      watch,
+      world.onReload(() => {
+        log.info({ file }, 'SIGHUP: reading the configuration again')
+        reload()
+      }),
+    )
   }
 
-  stop (): void {
+  stop(): void {
     this.#watch.stop()
     this.#dispose()
   }
 }
 
-async function stop (gateway: RunningGateway, atOnce: Promise<void>): Promise<void> {
+async function stop(gateway: RunningGateway, atOnce: Promise<void>): Promise<void> {
   const graceful = gateway.stop(GRACE_MS)
   const second = atOnce.then(() => 'second' as const)
-  if (await Promise.race([graceful, second]) === 'second') await Promise.race([gateway.stop(0), after(LAST_WORDS_MS)])
+  if ((await Promise.race([graceful, second])) === 'second') await Promise.race([gateway.stop(0), after(LAST_WORDS_MS)])
 }
 
-function after (ms: number): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, ms).unref() })
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
 }
 
 export const GRACE_MS = 10_000

@@ -4,10 +4,10 @@ import type { World } from './world.ts'
 export interface StopRequests {
   readonly first: Promise<string> // the signal's name
   readonly second: Promise<void>
-  dispose (): void
+  dispose(): void
 }
 
-export function stopRequests (world: World, now: () => number = () => performance.now()): StopRequests {
+export function stopRequests(world: World, now: () => number = () => performance.now()): StopRequests {
   let resolveFirst: (signal: string) => void = () => {}
   let resolveSecond: () => void = () => {}
   let firstAt: number | undefined
@@ -18,8 +18,12 @@ export function stopRequests (world: World, now: () => number = () => performanc
     firstAt ??= now()
   })
   return {
-    first: new Promise((resolve) => { resolveFirst = resolve }),
-    second: new Promise((resolve) => { resolveSecond = resolve }),
+    first: new Promise((resolve) => {
+      resolveFirst = resolve
+    }),
+    second: new Promise((resolve) => {
+      resolveSecond = resolve
+    }),
     dispose,
   }
 }

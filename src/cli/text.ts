@@ -1,16 +1,27 @@
 /** Records as text: tables, sizes, times. Pure. */
 
 /** Columns as wide as their widest cell; cells that are all numbers stand to the right. */
-export function table (head: readonly string[], rows: readonly (readonly string[])[], heading: (text: string) => string): string[] {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  heading: (text: string) => string,
+): string[] {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
-  const isNumber = head.map((_, column) => rows.length > 0 && rows.every((row) => /^[\d.,]+( [a-zA-Z%]+)?$|^-?$/.test(row[column]!)))
+  const isNumber = head.map(
+    (_, column) => rows.length > 0 && rows.every((row) => /^[\d.,]+( [a-zA-Z%]+)?$|^-?$/.test(row[column]!)),
+  )
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, column) => isNumber[column] === true ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)).join('  ').trimEnd()
+    cells
+      .map((cell, column) =>
+        isNumber[column] === true ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
+      .join('  ')
+      .trimEnd()
   return [heading(line(head)), ...rows.map(line)]
 }
 
 /** Decimal units, as disks and networks count. */
-export function formatBytes (bytes: number): string {
+export function formatBytes(bytes: number): string {
   let value = bytes
   let unit = 0
   while (value >= 999.95 && unit < BYTE_UNITS.length - 1) {
@@ -20,30 +31,48 @@ export function formatBytes (bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${BYTE_UNITS[unit]}`
 }
 
-export function formatAge (ms: number): string {
+export function formatAge(ms: number): string {
   const seconds = Math.floor(ms / 1000)
   if (seconds < 1) return `${Math.round(ms)} ms`
-  const parts = [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']] as const
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ] as const
   const first = parts.findIndex(([value]) => value > 0)
-  return parts.slice(first, first + 2).filter(([value], index) => index === 0 || value > 0).map(([value, unit]) => `${value} ${unit}`).join(' ')
+  return parts
+    .slice(first, first + 2)
+    .filter(([value], index) => index === 0 || value > 0)
+    .map(([value, unit]) => `${value} ${unit}`)
+    .join(' ')
 }
 
-export function formatRtt (ms: number): string {
+export function formatRtt(ms: number): string {
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(1)} ms`
 }
 
 /** Bits a second, in decimal units. */
-export function formatRate (bitsPerSecond: number): string {
-  const [unit, value] = bitsPerSecond >= 1e9 ? ['Gbit/s', bitsPerSecond / 1e9] : bitsPerSecond >= 1e6 ? ['Mbit/s', bitsPerSecond / 1e6] : ['kbit/s', bitsPerSecond / 1e3]
+export function formatRate(bitsPerSecond: number): string {
+  const [unit, value] =
+    bitsPerSecond >= 1e9
+      ? ['Gbit/s', bitsPerSecond / 1e9]
+      : bitsPerSecond >= 1e6
+        ? ['Mbit/s', bitsPerSecond / 1e6]
+        : ['kbit/s', bitsPerSecond / 1e3]
   return `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`
 }
 
-export function plural (count: number, one: string, many = `${one}s`): string {
+export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
 }
 
 /** Who it is, for people: the hostname when there is one. */
-export function formatNode (node: { readonly hostname: string | null, readonly address: string, readonly nodeId: number }): string {
+export function formatNode(node: {
+  readonly hostname: string | null
+  readonly address: string
+  readonly nodeId: number
+}): string {
   const address = node.nodeId === 0 ? 'not registered yet' : node.address
   return node.hostname === null ? address : `${node.hostname} (${address})`
 }

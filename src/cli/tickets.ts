@@ -19,15 +19,21 @@ export interface TicketOptions extends UpOptions {
 }
 
 /** `3000`: that port of this machine, on the same overlay port, for holders of a ticket. */
-export function isPortAlone (spec: string): boolean {
+export function isPortAlone(spec: string): boolean {
   return /^\d{1,5}$/.test(spec)
 }
 
-export function portSpec (port: string): string {
+export function portSpec(port: string): string {
   return `${port}=${port},allow=${INVITED}`
 }
 
-export async function exposeRunning (out: Output, world: World, client: AdminClient, port: string, edit: Edit): Promise<void> {
+export async function exposeRunning(
+  out: Output,
+  world: World,
+  client: AdminClient,
+  port: string,
+  edit: Edit,
+): Promise<void> {
   const record = await client.expose(portSpec(port), edit)
   const ticket = await client.invite(record.name, TICKET_MS)
   if (world.terminal) out.note(`exposed ${exposedLine(record)}, as ${record.name}`)
@@ -37,50 +43,104 @@ export async function exposeRunning (out: Output, world: World, client: AdminCli
 }
 
 /** Where no rendezvous is named anywhere, one runs with it. */
-export async function exposeInForeground (out: Output, world: World, options: TicketOptions, port: string): Promise<number> {
-  const flags = { ...options, expose: [...options.expose ?? [], portSpec(port)] }
+export async function exposeInForeground(
+  out: Output,
+  world: World,
+  options: TicketOptions,
+  port: string,
+): Promise<number> {
+  const flags = { ...options, expose: [...(options.expose ?? []), portSpec(port)] }
   const tell = (ticket: TicketRecord): void => {
     out.event({ event: 'invited', ...ticket }, ticketLines(ticket, world.terminal, out, world).join('\n'))
     if (out.quiet && !out.json) world.out(`${ticket.ticket}\n`) // what it was called for
     warnOfLoopback(ticket, world)
   }
-  const run = (more: UpOptions): Promise<number> => serve(out, world, { ...flags, ...more }, async (control) => tell(await control.invite(port, TICKET_MS)))
+  const run = (more: UpOptions): Promise<number> =>
+    serve(out, world, { ...flags, ...more }, async (control) => tell(await control.invite(port, TICKET_MS)))
   const sources = await readSources(flags, world)
   const { stateDir, registry } = resolveOptions(sources)
-  const named = options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || registry !== DEFAULT_REGISTRY || options.daemon !== undefined
+  const named =
+    options.registry !== undefined ||
+    (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' ||
+    registry !== DEFAULT_REGISTRY ||
+    options.daemon !== undefined
   if (named) {
-    if (options.lan !== undefined) throw new PilotError('USAGE', `--lan is about the rendezvous of a gateway that has no other; this one uses ${registry}`)
+    if (options.lan !== undefined)
+      throw new PilotError(
+        'USAGE',
+        `--lan is about the rendezvous of a gateway that has no other; this one uses ${registry}`,
+      )
     return await run({})
   }
   const log = (await world.modules.log()).createLogger(out.logLevel('warn'))
   const embedded = await startEmbedded(world, stateDir, embeddedAddress(options.lan), log)
   try {
-    return await run({ registry: embedded.registry, beacon: embedded.beacon, ...embedded.fingerprint !== undefined && { registryFingerprint: embedded.fingerprint } })
+    return await run({
+      registry: embedded.registry,
+      beacon: embedded.beacon,
+      ...(embedded.fingerprint !== undefined && { registryFingerprint: embedded.fingerprint }),
+    })
   } finally {
     await embedded.stop()
   }
 }
 
-export async function mapRunning (out: Output, client: AdminClient, ticket: string, local: string | undefined, edit: Edit): Promise<void> {
+export async function mapRunning(
+  out: Output,
+  client: AdminClient,
+  ticket: string,
+  local: string | undefined,
+  edit: Edit,
+): Promise<void> {
   const { used, record } = await mapTicket(client, ticket, local, edit)
-  out.result({ ...record, ticket: used }, [`mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`])
+  out.result({ ...record, ticket: used }, [
+    `mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`,
+  ])
   out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
 }
 
 /** As a node of the rendezvous that the ticket names, unless the command line or the environment names one. */
-export async function mapInForeground (out: Output, world: World, options: TicketOptions, text: string, local: string | undefined): Promise<number> {
+export async function mapInForeground(
+  out: Output,
+  world: World,
+  options: TicketOptions,
+  text: string,
+  local: string | undefined,
+): Promise<number> {
   const ticket = parseTicket(text)
-  const named = options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || options.daemon !== undefined
-  const way: UpOptions = named ? {} : { registry: ticket.registry, beacon: ticket.beacon, ...ticket.fingerprint !== undefined && { registryFingerprint: ticket.fingerprint } }
-  if (ticket.expires * 1_000 <= Date.now()) throw new PilotError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`)
+  const named =
+    options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || options.daemon !== undefined
+  const way: UpOptions = named
+    ? {}
+    : {
+        registry: ticket.registry,
+        beacon: ticket.beacon,
+        ...(ticket.fingerprint !== undefined && { registryFingerprint: ticket.fingerprint }),
+      }
+  if (ticket.expires * 1_000 <= Date.now())
+    throw new PilotError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`)
   return await serve(out, world, { ...options, ...way }, async (control) => {
-    const { used, record } = await mapTicket({ redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) }, text, local, {})
+    const { used, record } = await mapTicket(
+      { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
+      text,
+      local,
+      {},
+    )
     const pin = way.registryFingerprint === undefined ? '' : ` --registry-fingerprint ${way.registryFingerprint}`
-    if (!named) out.note('from now on, without the ticket:', `  pilotgate up --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`)
+    if (!named)
+      out.note(
+        'from now on, without the ticket:',
+        `  pilotgate up --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
+      )
   })
 }
 
-async function mapTicket (client: Pick<AdminClient, 'redeem' | 'map'>, ticket: string, local: string | undefined, edit: Edit): Promise<{ readonly used: TicketUseRecord, readonly record: MappedRecord }> {
+async function mapTicket(
+  client: Pick<AdminClient, 'redeem' | 'map'>,
+  ticket: string,
+  local: string | undefined,
+  edit: Edit,
+): Promise<{ readonly used: TicketUseRecord; readonly record: MappedRecord }> {
   const used = await client.redeem(ticket)
   const remote = `${used.peer}:${used.port}${used.protocol === 'udp' ? '/udp' : ''}`
   const record = await client.map(local === undefined ? remote : `${local}:${remote}`, edit)

@@ -1,26 +1,34 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
-import type { Changes, Desired, DoctorRecord, GatewayControl, GatewayEvent, GatewayOptions, ReadyEvent } from '../gateway/types.ts'
+import type {
+  Changes,
+  Desired,
+  DoctorRecord,
+  GatewayControl,
+  GatewayEvent,
+  GatewayOptions,
+  ReadyEvent,
+} from '../gateway/types.ts'
 import type { AdminControl } from '../admin/live.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 
 export interface Log {
-  debug (fields: object, message: string): void
-  info (fields: object, message: string): void
-  warn (fields: object, message: string): void
-  error (fields: object, message: string): void
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
 }
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
 export interface RunningGateway extends GatewayControl {
-  ready (): ReadyEvent
+  ready(): ReadyEvent
   readonly desired: Desired
-  changes (desired: Desired): Changes
-  apply (desired: Desired, renewed?: string): Promise<Changes>
-  stop (graceMs: number): Promise<void>
+  changes(desired: Desired): Changes
+  apply(desired: Desired, renewed?: string): Promise<Changes>
+  stop(graceMs: number): Promise<void>
 }
 
 export interface RunningRendezvous {
@@ -28,28 +36,39 @@ export interface RunningRendezvous {
   readonly beacon: string
   readonly http?: string | undefined
   readonly fingerprint?: string
-  stop (): Promise<void>
+  stop(): Promise<void>
 }
 
 export type RendezvousStart = RendezvousOptions
 
 /** Loaded only by the commands that need them: `status` shall not wait for a database to be linked in. */
 export interface Modules {
-  gateway (): Promise<{
-    readonly startGateway: (options: GatewayOptions, deps: { readonly log: Log, readonly version: string, readonly onEvent: (event: GatewayEvent) => void }) => Promise<RunningGateway>
+  gateway(): Promise<{
+    readonly startGateway: (
+      options: GatewayOptions,
+      deps: { readonly log: Log; readonly version: string; readonly onEvent: (event: GatewayEvent) => void },
+    ) => Promise<RunningGateway>
   }>
-  rendezvous (): Promise<{
+  rendezvous(): Promise<{
     readonly startRendezvous: (options: RendezvousStart) => Promise<RunningRendezvous>
   }>
-  admin (): Promise<{
+  admin(): Promise<{
     readonly makeRoom: (socketPath: string) => Promise<void>
-    readonly startAdmin: (options: { readonly socketPath: string, readonly control: AdminControl, readonly log: Log }) => Promise<{ stop (): Promise<void> }>
+    readonly startAdmin: (options: {
+      readonly socketPath: string
+      readonly control: AdminControl
+      readonly log: Log
+    }) => Promise<{ stop(): Promise<void> }>
   }>
-  observe (): Promise<{
-    readonly startObserve: (options: { readonly listen: string, readonly control: () => AdminControl | undefined, readonly log: Log }) => Promise<{ readonly address: string, stop (): Promise<void> }>
+  observe(): Promise<{
+    readonly startObserve: (options: {
+      readonly listen: string
+      readonly control: () => AdminControl | undefined
+      readonly log: Log
+    }) => Promise<{ readonly address: string; stop(): Promise<void> }>
   }>
-  checkUp (): Promise<{ readonly checkUp: (options: GatewayOptions) => Promise<DoctorRecord> }>
-  log (): Promise<{ readonly createLogger: (level: LogLevel) => Log }>
+  checkUp(): Promise<{ readonly checkUp: (options: GatewayOptions) => Promise<DoctorRecord> }>
+  log(): Promise<{ readonly createLogger: (level: LogLevel) => Log }>
 }
 
 export interface World {
@@ -59,17 +78,17 @@ export interface World {
   /** stdout is a terminal. */
   readonly terminal: boolean
   /** Asks the gateway behind an admin socket. */
-  client (socketPath: string): AdminClient
-  out (text: string): void // stdout
-  err (text: string): void // stderr
+  client(socketPath: string): AdminClient
+  out(text: string): void // stdout
+  err(text: string): void // stderr
   /** Calls back for each request to stop; the result ends that. */
-  onStop (callback: (signal: string) => void): () => void
+  onStop(callback: (signal: string) => void): () => void
   /** SIGHUP calls back instead of stopping, unless our terminal is gone; the result ends that. */
-  onReload (callback: () => void): () => void
-  sleep (ms: number): Promise<void>
+  onReload(callback: () => void): () => void
+  sleep(ms: number): Promise<void>
 }
 
-export function realWorld (): World {
+export function realWorld(): World {
   const reloads = new Set<() => void>()
   return {
     version: readVersion(),
@@ -91,10 +110,14 @@ export function realWorld (): World {
         if (signal !== 'SIGHUP' || reloads.size === 0 || terminalGone()) callback(signal)
       }
       for (const signal of STOP_SIGNALS) process.on(signal, handler)
-      return () => { for (const signal of STOP_SIGNALS) process.off(signal, handler) }
+      return () => {
+        for (const signal of STOP_SIGNALS) process.off(signal, handler)
+      }
     },
     onReload: (callback) => {
-      const handler = (): void => { if (!terminalGone()) callback() }
+      const handler = (): void => {
+        if (!terminalGone()) callback()
+      }
       reloads.add(handler)
       process.on('SIGHUP', handler)
       return () => {
@@ -102,18 +125,23 @@ export function realWorld (): World {
         process.off('SIGHUP', handler)
       }
     },
-    sleep: (ms) => new Promise((resolve) => { setTimeout(resolve, ms) }),
+    sleep: (ms) =>
+      new Promise((resolve) => {
+        setTimeout(resolve, ms)
+      }),
   }
 }
 
 /** src/cli and dist/cli are equally far from package.json. */
-function readVersion (): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+function readVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
   return version
 }
 
 /** We had a terminal and it has hung up: then there is none to open any more. */
-function terminalGone (): boolean {
+function terminalGone(): boolean {
   if (!HAD_TERMINAL) return false
   try {
     closeSync(openSync('/dev/tty', 'r'))

@@ -9,25 +9,52 @@ import { Config } from './schema.ts'
 import { exposesOf, mapsOf, withOwnNames } from './options.ts'
 
 /** @returns the text with this mapping added at the end of `map`. */
-export function withMapping (text: string, { name, peer, port, protocol, localAddress, localPort, path, clients, balance, probe, check }: MapSpec, named: boolean): string {
+export function withMapping(
+  text: string,
+  { name, peer, port, protocol, localAddress, localPort, path, clients, balance, probe, check }: MapSpec,
+  named: boolean,
+): string {
   const entry = {
-    ...named && { name }, peer: peersOf(peer).length > 1 ? [...peersOf(peer)] : peer, port: portText(port, protocol),
-    ...localAddress !== undefined ? { local: formatListen(localAddress, localPort) } : localPort !== port && { local: localPort },
-    ...path !== undefined && { path }, ...clients !== undefined && { clients: [...clients] }, ...balance !== undefined && { balance }, ...probe !== undefined && { probe: check === undefined ? probe : { every: probe, ...check.kind === 'http' ? { http: check.path } : { grpc: check.service } } },
+    ...(named && { name }),
+    peer: peersOf(peer).length > 1 ? [...peersOf(peer)] : peer,
+    port: portText(port, protocol),
+    ...(localAddress !== undefined
+      ? { local: formatListen(localAddress, localPort) }
+      : localPort !== port && { local: localPort }),
+    ...(path !== undefined && { path }),
+    ...(clients !== undefined && { clients: [...clients] }),
+    ...(balance !== undefined && { balance }),
+    ...(probe !== undefined && {
+      probe:
+        check === undefined
+          ? probe
+          : { every: probe, ...(check.kind === 'http' ? { http: check.path } : { grpc: check.service }) },
+    }),
   }
   return added(text, 'map', entry)
 }
 
 /** @returns the text with this exposure added at the end of `expose`. */
-export function withExposure (text: string, { name, port, protocol, target, allow, path, identity, limits, forMs, once }: ExposeSpec, named: boolean): string {
+export function withExposure(
+  text: string,
+  { name, port, protocol, target, allow, path, identity, limits, forMs, once }: ExposeSpec,
+  named: boolean,
+): string {
   const everyone = allow.length === 1 && allow[0] === 'trusted'
   return added(text, 'expose', {
-    ...named && { name }, port: portText(port, protocol), target: target.text, ...!everyone && { allow: [...allow] }, ...path !== undefined && { path },
-    ...identity !== undefined && { identity: [...identity] }, ...limits !== undefined && { limits: { ...limits } }, ...forMs !== undefined && { for: formatDuration(forMs) }, ...once === true && { once },
+    ...(named && { name }),
+    port: portText(port, protocol),
+    target: target.text,
+    ...(!everyone && { allow: [...allow] }),
+    ...(path !== undefined && { path }),
+    ...(identity !== undefined && { identity: [...identity] }),
+    ...(limits !== undefined && { limits: { ...limits } }),
+    ...(forMs !== undefined && { for: formatDuration(forMs) }),
+    ...(once === true && { once }),
   })
 }
 
-function portText (port: number, protocol: MapSpec['protocol']): number | string {
+function portText(port: number, protocol: MapSpec['protocol']): number | string {
   return protocol === 'udp' ? `${port}/udp` : port
 }
 
@@ -35,7 +62,7 @@ function portText (port: number, protocol: MapSpec['protocol']): number | string
  * @returns the text without the entry that makes the mapping or exposure `name`.
  * @throws PilotError NOT_FOUND when there is none, USAGE when the entry makes several.
  */
-export function without (text: string, section: 'map' | 'expose', name: string): string {
+export function without(text: string, section: 'map' | 'expose', name: string): string {
   const doc = parseDocument(text)
   const list = doc.get(section)
   const entries = (doc.toJS() as { readonly [key: string]: readonly object[] | undefined })[section] ?? []
@@ -47,14 +74,26 @@ export function without (text: string, section: 'map' | 'expose', name: string):
   })
   const names = (section === 'map' ? withOwnNames(mapsOf(config)) : exposesOf(config)).map((spec) => spec.name)
   const at = owners[names.indexOf(name)] ?? -1
-  if (at < 0 || !isSeq(list)) throw new PilotError('NOT_FOUND', `the file has no ${section} entry "${name}"`, { name }, undefined, 'It came by a flag, a variable or a command; leave out --save.')
-  if (owners.filter((owner) => owner === at).length > 1) throw new PilotError('USAGE', `"${name}" stands in an entry with several ports; change that entry in the file by hand`, { name })
+  if (at < 0 || !isSeq(list))
+    throw new PilotError(
+      'NOT_FOUND',
+      `the file has no ${section} entry "${name}"`,
+      { name },
+      undefined,
+      'It came by a flag, a variable or a command; leave out --save.',
+    )
+  if (owners.filter((owner) => owner === at).length > 1)
+    throw new PilotError(
+      'USAGE',
+      `"${name}" stands in an entry with several ports; change that entry in the file by hand`,
+      { name },
+    )
   if (entries.length === 1) doc.delete(section)
   else list.delete(at)
   return print(doc)
 }
 
-function added (text: string, section: 'map' | 'expose', entry: object): string {
+function added(text: string, section: 'map' | 'expose', entry: object): string {
   const doc = parseDocument(text)
   const node = doc.createNode(entry, { flow: true })
   const list = doc.get(section)
@@ -71,6 +110,6 @@ function added (text: string, section: 'map' | 'expose', entry: object): string 
   return print(doc)
 }
 
-function print (doc: Document): string {
+function print(doc: Document): string {
   return doc.toString({ lineWidth: 0 }) // no folding of what the author left long
 }

@@ -2,6 +2,6 @@
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-export function readEnvironment (): Environment {
+export function readEnvironment(): Environment {
   return { ...process.env }
 }

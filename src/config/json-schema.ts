@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { Config } from './schema.ts'
 
-export function schemaText (): string {
+export function schemaText(): string {
   const { $schema, ...rest } = z.toJSONSchema(Config, { io: 'input' })
   return `${JSON.stringify({ $schema, title: 'pilotgate gateway configuration', ...rest }, null, 2)}\n`
 }

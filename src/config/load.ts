@@ -14,18 +14,23 @@ export interface LoadedConfig {
 }
 
 /** @throws PilotError CONFIG_INVALID, also when the file cannot be read. */
-export async function loadConfig (file: string): Promise<LoadedConfig> {
+export async function loadConfig(file: string): Promise<LoadedConfig> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
-    throw new PilotError('CONFIG_INVALID', `${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, { file }, error)
+    throw new PilotError(
+      'CONFIG_INVALID',
+      `${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+      { file },
+      error,
+    )
   }
   return { config: parseConfig(text, file), folder: dirname(resolve(file)), text }
 }
 
 /** Replaces the file whole, with the mode and, where it is a link, at the place it had. */
-export async function writeConfig (file: string, text: string): Promise<void> {
+export async function writeConfig(file: string, text: string): Promise<void> {
   const target = await realpath(file)
   const { mode } = await stat(target)
   await writeFileAtomically(target, text, mode & 0o777)
@@ -35,7 +40,7 @@ export async function writeConfig (file: string, text: string): Promise<void> {
  * @throws PilotError CONFIG_INVALID; its message has a line `file:line:column: key: what was expected, what was found`
  *   for each problem, its details hold them as `problems`.
  */
-export function parseConfig (text: string, fileName: string): Config {
+export function parseConfig(text: string, fileName: string): Config {
   const lines = new LineCounter()
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
   const problems = doc.errors.map((error) => explainSyntax(error, lines))
@@ -45,7 +50,9 @@ export function parseConfig (text: string, fileName: string): Config {
   try {
     value = doc.toJS({ maxAliasCount: 100 }) ?? {} // an empty file lacks only its version
   } catch (error) {
-    throw invalid(fileName, [{ line: 1, column: 1, path: '', message: error instanceof Error ? error.message : String(error) }])
+    throw invalid(fileName, [
+      { line: 1, column: 1, path: '', message: error instanceof Error ? error.message : String(error) },
+    ])
   }
   const result = Config.safeParse(value)
   if (!result.success) problems.push(...result.error.issues.flatMap((issue) => explainIssue(issue, doc, lines)))
@@ -53,9 +60,15 @@ export function parseConfig (text: string, fileName: string): Config {
   return result.data
 }
 
-function invalid (file: string, problems: readonly Problem[]): PilotError {
-  const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column)
-    .filter(({ line, column, path }, index, all) => path !== '' || all[index - 1]?.line !== line || all[index - 1]?.column !== column) // one slip of syntax breaks several rules
-  const text = sorted.map(({ line, column, path, message }) => `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`)
+function invalid(file: string, problems: readonly Problem[]): PilotError {
+  const sorted = [...problems]
+    .sort((a, b) => a.line - b.line || a.column - b.column)
+    .filter(
+      ({ line, column, path }, index, all) =>
+        path !== '' || all[index - 1]?.line !== line || all[index - 1]?.column !== column,
+    ) // one slip of syntax breaks several rules
+  const text = sorted.map(
+    ({ line, column, path, message }) => `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`,
+  )
   return new PilotError('CONFIG_INVALID', text.join('\n'), { file, problems: sorted })
 }

@@ -10,10 +10,33 @@ import { isHostname, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
 import { parseDuration } from '../gateway/expose-options.ts'
-import { MAX_SOCKET_PATH_BYTES, NO_DIRECT_UDP, NO_GROUP_UDP, PEER_FORM, exposeName, formatMapSpec, isGroup, mapName, parseAllowed, parseExposeSpec, parseListen, parseMapSpec, parseTarget } from '../gateway/specs.ts'
+import {
+  MAX_SOCKET_PATH_BYTES,
+  NO_DIRECT_UDP,
+  NO_GROUP_UDP,
+  PEER_FORM,
+  exposeName,
+  formatMapSpec,
+  isGroup,
+  mapName,
+  parseAllowed,
+  parseExposeSpec,
+  parseListen,
+  parseMapSpec,
+  parseTarget,
+} from '../gateway/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
-import { Config, FINGERPRINT_FORM, isFingerprint, isFixedEndpoint, isHostPort, isRegistry, parseLocal, parsePortRange } from './schema.ts'
+import {
+  Config,
+  FINGERPRINT_FORM,
+  isFingerprint,
+  isFixedEndpoint,
+  isHostPort,
+  isRegistry,
+  parseLocal,
+  parsePortRange,
+} from './schema.ts'
 
 /** What the command line of `up` says; absent where it says nothing. */
 export interface Flags {
@@ -42,36 +65,49 @@ export interface Sources {
 }
 
 /** @throws PilotError USAGE for a bad flag, variable or combination, CONFLICT for a name or port given twice. */
-export function resolveOptions (sources: Sources): GatewayOptions {
+export function resolveOptions(sources: Sources): GatewayOptions {
   const config = sources.file?.config ?? Config.parse({ version: 1 })
   const { node } = config
-  const pick = (key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined => pickText(sources, key, holds, expected)
+  const pick = (key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined =>
+    pickText(sources, key, holds, expected)
   const stateDir = stateDirOf(sources)
-  const hostname = pick('hostname', isHostname, 'a hostname: lower-case letters, digits and inner hyphens, at most 63') ?? node.hostname
-  const endpoint = pick('endpoint', isFixedEndpoint, 'a public IP address and port as 203.0.113.7:4000') ?? node.endpoint
+  const hostname =
+    pick('hostname', isHostname, 'a hostname: lower-case letters, digits and inner hyphens, at most 63') ??
+    node.hostname
+  const endpoint =
+    pick('endpoint', isFixedEndpoint, 'a public IP address and port as 203.0.113.7:4000') ?? node.endpoint
   const registryFingerprint = pick('registryFingerprint', isFingerprint, FINGERPRINT_FORM) ?? node.registryFingerprint
-  const observe = pick('observe', (value) => parseListen(value) !== undefined, 'an IP address and port as 127.0.0.1:9464') ?? config.observe.listen
+  const observe =
+    pick('observe', (value) => parseListen(value) !== undefined, 'an IP address and port as 127.0.0.1:9464') ??
+    config.observe.listen
   const options: GatewayOptions = {
     registry: pick('registry', isRegistry, `${HOST_PORT}, or tls://host:port`) ?? node.registry,
-    ...registryFingerprint === undefined ? {} : { registryFingerprint },
+    ...(registryFingerprint === undefined ? {} : { registryFingerprint }),
     beacon: pick('beacon', isHostPort, HOST_PORT) ?? node.beacon,
-    listen: pick('listen', (value) => parseListen(value) !== undefined, 'an IP address and port as 0.0.0.0:0') ?? node.listen,
-    ...endpoint === undefined ? {} : { endpoint },
-    ...hostname === undefined ? {} : { hostname },
+    listen:
+      pick('listen', (value) => parseListen(value) !== undefined, 'an IP address and port as 0.0.0.0:0') ?? node.listen,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(hostname === undefined ? {} : { hostname }),
     public: pickFlag(sources, 'public') ?? node.public,
     stateDir,
     identityFile: identityFileOf(sources, stateDir),
-    trust: unique([...node.trust, ...words(sources.env, 'TRUST'), ...sources.flags.trust ?? []]).map(checkPeer),
+    trust: unique([...node.trust, ...words(sources.env, 'TRUST'), ...(sources.flags.trust ?? [])]).map(checkPeer),
     pinned: config.peers,
-    ...node.tags === undefined ? {} : { tags: unique(node.tags) },
-    maps: withOwnNames([...mapsOf(config), ...[...words(sources.env, 'MAP'), ...sources.flags.map ?? []].map(parseMapSpec)]),
-    exposes: [...exposesOf(config), ...[...words(sources.env, 'EXPOSE'), ...sources.flags.expose ?? []].map(parseExposeSpec)],
+    ...(node.tags === undefined ? {} : { tags: unique(node.tags) }),
+    maps: withOwnNames([
+      ...mapsOf(config),
+      ...[...words(sources.env, 'MAP'), ...(sources.flags.map ?? [])].map(parseMapSpec),
+    ]),
+    exposes: [
+      ...exposesOf(config),
+      ...[...words(sources.env, 'EXPOSE'), ...(sources.flags.expose ?? [])].map(parseExposeSpec),
+    ],
     adminSocket: adminSocketOf(sources, stateDir),
     allowLan: pickFlag(sources, 'allowLan') ?? false,
-    ...observe === undefined ? {} : { observe },
+    ...(observe === undefined ? {} : { observe }),
     ...httpOf(config),
-    ...config.proxy === undefined ? {} : { proxy: config.proxy },
-    ...config.dns === undefined ? {} : { dns: config.dns },
+    ...(config.proxy === undefined ? {} : { proxy: config.proxy }),
+    ...(config.dns === undefined ? {} : { dns: config.dns }),
     ...networksOf(sources),
     ...daemonOf(sources),
   }
@@ -81,17 +117,17 @@ export function resolveOptions (sources: Sources): GatewayOptions {
 }
 
 /** @throws PilotError USAGE, CONFLICT: what is wrong with these mappings and exposures taken together. */
-export function checkServices (options: Pick<GatewayOptions, 'maps' | 'exposes' | 'allowLan'>): void {
+export function checkServices(options: Pick<GatewayOptions, 'maps' | 'exposes' | 'allowLan'>): void {
   checkMaps(options)
   checkExposes(options)
 }
 
 /** Where a command finds the gateway: --admin, PILOTGATE_ADMIN, or the default of the state folder. */
-export function resolveAdminSocket (sources: Omit<Sources, 'file'>): string {
+export function resolveAdminSocket(sources: Omit<Sources, 'file'>): string {
   return adminSocketOf(sources, stateDirOf(sources))
 }
 
-function stateDirOf (sources: Sources): string {
+function stateDirOf(sources: Sources): string {
   const { env, file } = sources
   const given = sources.flags.stateDir ?? variable(env, 'STATE_DIR')
   if (given !== undefined) return resolve(expandHome(given, env))
@@ -100,156 +136,247 @@ function stateDirOf (sources: Sources): string {
   return join(base, 'pilotgate')
 }
 
-function identityFileOf ({ flags, env, file }: Sources, stateDir: string): string {
+function identityFileOf({ flags, env, file }: Sources, stateDir: string): string {
   const given = flags.identity ?? variable(env, 'IDENTITY')
   if (given !== undefined) return resolve(expandHome(given, env))
   return resolve(stateDir, expandHome(file?.config.node.identity ?? 'identity.json', env))
 }
 
-function adminSocketOf ({ flags, env, file }: Sources, stateDir: string): string {
+function adminSocketOf({ flags, env, file }: Sources, stateDir: string): string {
   const given = flags.admin ?? variable(env, 'ADMIN')
   const written = file?.config.admin.socket
-  const fromFile = written === undefined ? join(stateDir, 'admin.sock') : resolve(file!.folder, expandHome(written, env))
+  const fromFile =
+    written === undefined ? join(stateDir, 'admin.sock') : resolve(file!.folder, expandHome(written, env))
   const path = given === undefined ? fromFile : resolve(expandHome(given, env))
   const bytes = Buffer.byteLength(path)
-  if (bytes > MAX_SOCKET_PATH_BYTES) throw new PilotError('USAGE', `admin socket ${path}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${bytes}; name a shorter one with --admin`, { path, bytes })
+  if (bytes > MAX_SOCKET_PATH_BYTES)
+    throw new PilotError(
+      'USAGE',
+      `admin socket ${path}: a Unix socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${bytes}; name a shorter one with --admin`,
+      { path, bytes },
+    )
   return path
 }
 
 /** @throws PilotError USAGE for a token that cannot be read. */
-function networksOf ({ file, env }: Sources): Pick<GatewayOptions, 'networks'> {
+function networksOf({ file, env }: Sources): Pick<GatewayOptions, 'networks'> {
   const networks = (file?.config.node.networks ?? []).map((entry) => {
     if (typeof entry === 'number') return { network: entry, token: undefined }
     const path = resolve(file!.folder, expandHome(entry.tokenFile, env))
     try {
       return { network: entry.id, token: readFileSync(path, 'utf8').trim() }
     } catch (error) {
-      throw new PilotError('USAGE', `node.networks: the token of network ${entry.id}: ${(error as Error).message}`, { path }, error)
+      throw new PilotError(
+        'USAGE',
+        `node.networks: the token of network ${entry.id}: ${(error as Error).message}`,
+        { path },
+        error,
+      )
     }
   })
   return networks.length === 0 ? {} : { networks }
 }
 
 /** A daemon has an identity, a socket and a visibility of its own: whoever names these as well means something else. */
-function daemonOf ({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'> {
+function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'> {
   const given = flags.daemon ?? variable(env, 'DAEMON')
   const written = file?.config.node.daemon
   if (given === undefined && written === undefined) return {}
-  const socket = given === undefined ? resolve(file!.folder, expandHome(written!, env)) : resolve(expandHome(given, env))
+  const socket =
+    given === undefined ? resolve(file!.folder, expandHome(written!, env)) : resolve(expandHome(given, env))
   const { node } = Config.parse({ version: 1 })
   const inFile = (key: keyof typeof node): boolean => file !== undefined && file.config.node[key] !== node[key] // the default, written out, says nothing
   for (const key of NODE_OF_OUR_OWN) {
-    const name = flags[key] !== undefined ? `--${key}` : variable(env, key.toUpperCase()) !== undefined ? `PILOTGATE_${key.toUpperCase()}` : inFile(key) ? `node.${key}` : undefined
-    if (name !== undefined) throw new PilotError('USAGE', `${name} does not go with --daemon: ${key} is the daemon's own affair`, { option: name })
+    const name =
+      flags[key] !== undefined
+        ? `--${key}`
+        : variable(env, key.toUpperCase()) !== undefined
+          ? `PILOTGATE_${key.toUpperCase()}`
+          : inFile(key)
+            ? `node.${key}`
+            : undefined
+    if (name !== undefined)
+      throw new PilotError('USAGE', `${name} does not go with --daemon: ${key} is the daemon's own affair`, {
+        option: name,
+      })
   }
-  if ((file?.config.node.networks.length ?? 0) > 0) throw new PilotError('USAGE', 'node.networks does not go with --daemon: the daemon is the member', { option: 'networks' })
-  if (file?.config.node.tags !== undefined) throw new PilotError('USAGE', 'node.tags does not go with --daemon: the tags are the daemon\'s', { option: 'tags' })
-  if (Object.keys(file?.config.peers ?? {}).length > 0) throw new PilotError('USAGE', 'peers does not go with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned', { option: 'peers' })
-  const registry = flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
+  if ((file?.config.node.networks.length ?? 0) > 0)
+    throw new PilotError('USAGE', 'node.networks does not go with --daemon: the daemon is the member', {
+      option: 'networks',
+    })
+  if (file?.config.node.tags !== undefined)
+    throw new PilotError('USAGE', "node.tags does not go with --daemon: the tags are the daemon's", { option: 'tags' })
+  if (Object.keys(file?.config.peers ?? {}).length > 0)
+    throw new PilotError(
+      'USAGE',
+      'peers does not go with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned',
+      { option: 'peers' },
+    )
+  const registry =
+    flags.registry ?? variable(env, 'REGISTRY') ?? (inFile('registry') ? file?.config.node.registry : undefined)
   return { daemon: registry === undefined ? { socket } : { socket, registry } }
 }
 
 /** The mappings that a file asks for. */
-export function mapsOf (config: Config): MapSpec[] {
+export function mapsOf(config: Config): MapSpec[] {
   return config.map.flatMap(({ name, peer: written, port, ports, local, clients, path, balance, probe }): MapSpec[] => {
     const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
     const listen = local === undefined ? undefined : parseLocal(local)
-    return (ports ?? [port!]).map((range) => parsePortRange(range)!).flatMap(({ first, last, protocol }) =>
-      Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
-        const remote = first + index
-        const spec = { name: name ?? mapName(peer, remote, protocol), peer, port: remote, protocol, localPort: listen?.port ?? remote, ...path !== undefined && { path }, ...clients !== undefined && { clients }, ...balance !== undefined && { balance }, ...probeOf(probe) }
-        return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
-      }))
+    return (ports ?? [port!])
+      .map((range) => parsePortRange(range)!)
+      .flatMap(({ first, last, protocol }) =>
+        Array.from({ length: last - first + 1 }, (_, index): MapSpec => {
+          const remote = first + index
+          const spec = {
+            name: name ?? mapName(peer, remote, protocol),
+            peer,
+            port: remote,
+            protocol,
+            localPort: listen?.port ?? remote,
+            ...(path !== undefined && { path }),
+            ...(clients !== undefined && { clients }),
+            ...(balance !== undefined && { balance }),
+            ...probeOf(probe),
+          }
+          return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
+        }),
+      )
   })
 }
 
-function probeOf (probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' | 'check'> {
+function probeOf(probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' | 'check'> {
   if (probe === undefined) return {}
   if (typeof probe === 'number') return { probe }
   const { every, http, grpc } = probe
-  return { probe: every, ...http !== undefined && { check: { kind: 'http', path: http } }, ...grpc !== undefined && { check: { kind: 'grpc', service: grpc } } }
+  return {
+    probe: every,
+    ...(http !== undefined && { check: { kind: 'http', path: http } }),
+    ...(grpc !== undefined && { check: { kind: 'grpc', service: grpc } }),
+  }
 }
 
 /** The same remote port on a second local address is no mistake: such a mapping is called as it would be written. */
-export function withOwnNames (maps: readonly MapSpec[]): MapSpec[] {
+export function withOwnNames(maps: readonly MapSpec[]): MapSpec[] {
   const taken = new Set<string>()
   return maps.map((spec) => {
-    const name = taken.has(spec.name) && spec.name === mapName(spec.peer, spec.port, spec.protocol) ? formatMapSpec(spec) : spec.name
+    const name =
+      taken.has(spec.name) && spec.name === mapName(spec.peer, spec.port, spec.protocol)
+        ? formatMapSpec(spec)
+        : spec.name
     taken.add(name)
     return { ...spec, name }
   })
 }
 
 /** The exposures that a file asks for. */
-export function exposesOf (config: Config): ExposeSpec[] {
+export function exposesOf(config: Config): ExposeSpec[] {
   return config.expose.map(({ name, port: written, target, allow, path, identity, limits, for: duration, once }) => {
     const { first: port, protocol } = parsePortRange(written)!
     return {
-      name: name ?? exposeName(port, protocol), port, protocol, target: parseTarget(target, protocol), allow: unique(allow.map((peer) => parseAllowed(peer)!)),
-      ...path !== undefined && { path }, ...identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] },
-      ...limits !== undefined && { limits: withoutAbsent(limits) }, ...duration !== undefined && { forMs: parseDuration(duration)! }, ...once === true && { once },
+      name: name ?? exposeName(port, protocol),
+      port,
+      protocol,
+      target: parseTarget(target, protocol),
+      allow: unique(allow.map((peer) => parseAllowed(peer)!)),
+      ...(path !== undefined && { path }),
+      ...(identity !== undefined && identity.length > 0 && { identity: [...new Set(identity)] }),
+      ...(limits !== undefined && { limits: withoutAbsent(limits) }),
+      ...(duration !== undefined && { forMs: parseDuration(duration)! }),
+      ...(once === true && { once }),
     }
   })
 }
 
-function httpOf ({ http }: Config): Pick<GatewayOptions, 'http'> {
+function httpOf({ http }: Config): Pick<GatewayOptions, 'http'> {
   return http === undefined ? {} : { http: parseListen(http.listen)! }
 }
 
-function checkHttp ({ http, allowLan }: GatewayOptions): void {
+function checkHttp({ http, allowLan }: GatewayOptions): void {
   if (http === undefined || isLoopback(http.address) || allowLan) return
-  throw new PilotError('USAGE', `http.listen: ${http.address} is not a loopback address, so others could reach every peer through it; say --allow-lan if they shall`, { option: 'http.listen' })
+  throw new PilotError(
+    'USAGE',
+    `http.listen: ${http.address} is not a loopback address, so others could reach every peer through it; say --allow-lan if they shall`,
+    { option: 'http.listen' },
+  )
 }
 
 /** A path of its own can be demanded of a connection, not of a datagram. */
-function checkPaths (specs: readonly Pick<MapSpec, 'name' | 'protocol' | 'path'>[]): void {
+function checkPaths(specs: readonly Pick<MapSpec, 'name' | 'protocol' | 'path'>[]): void {
   const bad = specs.find(({ protocol, path }) => protocol === 'udp' && path === 'direct')
   if (bad !== undefined) throw new PilotError('USAGE', `${bad.name}: ${NO_DIRECT_UDP}`, { name: bad.name })
 }
 
-function withoutAbsent (limits: { readonly [K in keyof Limits]: Limits[K] | undefined }): Limits {
+function withoutAbsent(limits: { readonly [K in keyof Limits]: Limits[K] | undefined }): Limits {
   return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))
 }
 
-function checkMaps ({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {
+function checkMaps({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>): void {
   checkPaths(maps)
   const group = maps.find(({ peer, protocol }) => protocol === 'udp' && isGroup(peer))
   if (group !== undefined) throw new PilotError('USAGE', `${group.name}: ${NO_GROUP_UDP}`, { name: group.name })
-  checkDistinct('mapping', maps.map((map) => map.name))
-  checkDistinct('local address', maps.filter((map) => map.localAddress !== undefined && map.localPort !== 0).map((map) => `${map.localAddress}:${map.localPort}${map.protocol === 'udp' ? '/udp' : ''}`))
-  if (maps.length > MAX_MAPPINGS) throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
+  checkDistinct(
+    'mapping',
+    maps.map((map) => map.name),
+  )
+  checkDistinct(
+    'local address',
+    maps
+      .filter((map) => map.localAddress !== undefined && map.localPort !== 0)
+      .map((map) => `${map.localAddress}:${map.localPort}${map.protocol === 'udp' ? '/udp' : ''}`),
+  )
+  if (maps.length > MAX_MAPPINGS)
+    throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
   const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
   if (open === undefined || allowLan) return
-  throw new PilotError('USAGE', `map "${formatMapSpec(open)}": ${open.localAddress} is not a loopback address, so others could use this mapping; say --allow-lan if they shall`, { map: open.name })
+  throw new PilotError(
+    'USAGE',
+    `map "${formatMapSpec(open)}": ${open.localAddress} is not a loopback address, so others could use this mapping; say --allow-lan if they shall`,
+    { map: open.name },
+  )
 }
 
-function checkExposes ({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
-  checkDistinct('exposure', exposes.map((expose) => expose.name))
-  checkDistinct('overlay port', exposes.map((expose) => exposeName(expose.port, expose.protocol)))
+function checkExposes({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
+  checkDistinct(
+    'exposure',
+    exposes.map((expose) => expose.name),
+  )
+  checkDistinct(
+    'overlay port',
+    exposes.map((expose) => exposeName(expose.port, expose.protocol)),
+  )
   checkPaths(exposes)
 }
 
-function checkDistinct (what: string, names: readonly string[]): void {
+function checkDistinct(what: string, names: readonly string[]): void {
   const seen = new Set<string>()
   const twice = names.find((name) => seen.size === seen.add(name).size)
   if (twice !== undefined) throw new PilotError('CONFLICT', `the ${what} "${twice}" is given twice`, { name: twice })
 }
 
-function checkPeer (text: string): string {
+function checkPeer(text: string): string {
   if (parsePeerName(text) === undefined) throw new PilotError('USAGE', `trust "${text}": ${PEER_FORM}`, { peer: text })
   return withoutBrackets(text)
 }
 
 type TextKey = 'registry' | 'registryFingerprint' | 'beacon' | 'listen' | 'endpoint' | 'hostname' | 'observe'
 
-function pickText ({ flags, env }: Sources, key: TextKey, holds: (value: string) => boolean, expected: string): string | undefined {
+function pickText(
+  { flags, env }: Sources,
+  key: TextKey,
+  holds: (value: string) => boolean,
+  expected: string,
+): string | undefined {
   const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`)
   const value = flags[key] ?? variable(env, snake.toUpperCase())
   if (value === undefined || holds(value)) return value
-  throw new PilotError('USAGE', `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replace('_', '-').toLowerCase()}`} "${value}": expected ${expected}`, { [key]: value })
+  throw new PilotError(
+    'USAGE',
+    `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replace('_', '-').toLowerCase()}`} "${value}": expected ${expected}`,
+    { [key]: value },
+  )
 }
 
-function pickFlag ({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean | undefined {
+function pickFlag({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean | undefined {
   const name = key === 'public' ? 'PUBLIC' : 'ALLOW_LAN'
   const value = flags[key] ?? variable(env, name)
   if (value === undefined || typeof value === 'boolean') return value
@@ -259,42 +386,62 @@ function pickFlag ({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean
 }
 
 /** Variables that look like ours and are not: most likely misspelt. */
-export function unknownVariables (env: Environment): string[] {
-  return Object.keys(env).filter((name) => name.startsWith('PILOTGATE_') && !VARIABLES.has(name.slice('PILOTGATE_'.length)))
+export function unknownVariables(env: Environment): string[] {
+  return Object.keys(env).filter(
+    (name) => name.startsWith('PILOTGATE_') && !VARIABLES.has(name.slice('PILOTGATE_'.length)),
+  )
 }
 
 /** An empty variable is an absent one: that is how compose files and unit files unset them. */
-function variable (env: Environment, name: string): string | undefined {
+function variable(env: Environment, name: string): string | undefined {
   const value = env[`PILOTGATE_${name}`]
   return value === '' ? undefined : value
 }
 
 /** Variables that hold lists separate by white space: specs hold commas. */
-function words (env: Environment, name: string): string[] {
+function words(env: Environment, name: string): string[] {
   return (variable(env, name) ?? '').split(/\s+/).filter((word) => word !== '')
 }
 
-function expandHome (path: string, env: Environment): string {
+function expandHome(path: string, env: Environment): string {
   return path === '~' || path.startsWith('~/') ? join(home(env), path.slice(1)) : path
 }
 
-function home (env: Environment): string {
+function home(env: Environment): string {
   return env.HOME === undefined || env.HOME === '' ? homedir() : env.HOME
 }
 
-function withoutBrackets (text: string): string {
+function withoutBrackets(text: string): string {
   return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }
 
-function unique (values: readonly string[]): string[] {
+function unique(values: readonly string[]): string[] {
   return [...new Set(values)]
 }
 
 const NODE_OF_OUR_OWN = ['beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity'] as const
 
 const VARIABLES: ReadonlySet<string> = new Set([
-  'CONFIG', 'REGISTRY', 'REGISTRY_FINGERPRINT', 'BEACON', 'LISTEN', 'ENDPOINT', 'HOSTNAME', 'PUBLIC', 'STATE_DIR', 'IDENTITY', 'DAEMON', 'TRUST', 'MAP', 'EXPOSE', 'ADMIN',
-  'OBSERVE', 'ALLOW_LAN', 'STORE', 'HTTP', 'ADMIN_TOKEN',
+  'CONFIG',
+  'REGISTRY',
+  'REGISTRY_FINGERPRINT',
+  'BEACON',
+  'LISTEN',
+  'ENDPOINT',
+  'HOSTNAME',
+  'PUBLIC',
+  'STATE_DIR',
+  'IDENTITY',
+  'DAEMON',
+  'TRUST',
+  'MAP',
+  'EXPOSE',
+  'ADMIN',
+  'OBSERVE',
+  'ALLOW_LAN',
+  'STORE',
+  'HTTP',
+  'ADMIN_TOKEN',
 ])
 
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'

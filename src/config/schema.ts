@@ -12,8 +12,33 @@ import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
 import { CLIENT_FORM, isClientBlock } from '../gateway/clients.ts'
-import { ALLOW_FORM, DURATION_FORM, TAG_FORM, TRUSTED, isTag, parseAllow, parseDuration, tagOf } from '../gateway/expose-options.ts'
-import { BALANCE_FORM, BALANCES, IDENTITY_FORM, IDENTITY_KINDS, MAX_PROBE_S, PATH_FORM, PATH_POLICIES, PROBE_PATH_FORM, PROBE_SERVICE_FORM, identityFault, isProbePath, isProbeService, parseListen, parsePort, parseTarget } from '../gateway/specs.ts'
+import {
+  ALLOW_FORM,
+  DURATION_FORM,
+  TAG_FORM,
+  TRUSTED,
+  isTag,
+  parseAllow,
+  parseDuration,
+  tagOf,
+} from '../gateway/expose-options.ts'
+import {
+  BALANCE_FORM,
+  BALANCES,
+  IDENTITY_FORM,
+  IDENTITY_KINDS,
+  MAX_PROBE_S,
+  PATH_FORM,
+  PATH_POLICIES,
+  PROBE_PATH_FORM,
+  PROBE_SERVICE_FORM,
+  identityFault,
+  isProbePath,
+  isProbeService,
+  parseListen,
+  parsePort,
+  parseTarget,
+} from '../gateway/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -33,42 +58,72 @@ const pathPolicy = z.enum(PATH_POLICIES, { error: PATH_FORM })
 const flag = z.boolean({ error: 'true or false' })
 
 const NodeSection = section({
-  hostname: text('a hostname: lower-case letters, digits and inner hyphens, at most 63', isHostname).optional()
+  hostname: text('a hostname: lower-case letters, digits and inner hyphens, at most 63', isHostname)
+    .optional()
     .describe('Name under which trusted peers find this node. Absent: none, peers use the address.'),
-  registry: text('a host and port as "127.0.0.1:9000", or "tls://rv.example:9000"', isRegistry).default('127.0.0.1:9000')
-    .describe('host:port of the registry (TCP), which knows who is who; "tls://host:port" for TLS with the usual checks.'),
-  registryFingerprint: text(FINGERPRINT_FORM, isFingerprint).optional()
-    .describe('SHA-256 of the registry\'s TLS certificate: TLS, this certificate and no other. The rendezvous prints it when it starts.'),
-  beacon: hostPort.default('127.0.0.1:9001')
+  registry: text('a host and port as "127.0.0.1:9000", or "tls://rv.example:9000"', isRegistry)
+    .default('127.0.0.1:9000')
+    .describe(
+      'host:port of the registry (TCP), which knows who is who; "tls://host:port" for TLS with the usual checks.',
+    ),
+  registryFingerprint: text(FINGERPRINT_FORM, isFingerprint)
+    .optional()
+    .describe(
+      "SHA-256 of the registry's TLS certificate: TLS, this certificate and no other. The rendezvous prints it when it starts.",
+    ),
+  beacon: hostPort
+    .default('127.0.0.1:9001')
     .describe('host:port of the beacon (UDP), which tells where we are seen, helps hole punching and relays.'),
-  listen: listenPort.default('0.0.0.0:0')
+  listen: listenPort
+    .default('0.0.0.0:0')
     .describe('ip:port of the UDP socket. Port 0 picks a free one; a fixed one suits a firewall rule.'),
-  endpoint: text('a public IP address and port as "203.0.113.7:4000"', isFixedEndpoint).optional()
+  endpoint: text('a public IP address and port as "203.0.113.7:4000"', isFixedEndpoint)
+    .optional()
     .describe('Public ip:port when it is known and fixed (a port forwarding). Absent: the beacon discovers it.'),
-  public: flag.default(false)
-    .describe('Let everybody resolve this node\'s endpoint. false: only trusted peers can.'),
-  identity: filePath.optional()
+  public: flag.default(false).describe("Let everybody resolve this node's endpoint. false: only trusted peers can."),
+  identity: filePath
+    .optional()
     .describe('File with the private key, mode 0600; made when absent. Relative to stateDir. Absent: identity.json.'),
-  stateDir: filePath.optional()
-    .describe('Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.'),
-  daemon: filePath.optional()
-    .describe('Unix socket of a pilot daemon to use instead of a node of our own. Absent: none. Goes with trust, registry (whom to ask for names) and stateDir only.'),
-  networks: list(z.union([networkId, section({
-    id: networkId.describe('Number of the network.'),
-    tokenFile: filePath.describe('File with the token that the network asks of those who join it.'),
-  })], { error: networkText })).default([])
-    .describe('Networks of the registry to join, by number; with { id, tokenFile } where one asks for a token. Their members and we trust each other without asking.'),
-  tags: list(text(TAG_FORM, isTag)).max(10, { error: 'at most 10 tags' }).optional()
+  stateDir: filePath
+    .optional()
+    .describe(
+      'Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.',
+    ),
+  daemon: filePath
+    .optional()
+    .describe(
+      'Unix socket of a pilot daemon to use instead of a node of our own. Absent: none. Goes with trust, registry (whom to ask for names) and stateDir only.',
+    ),
+  networks: list(
+    z.union(
+      [
+        networkId,
+        section({
+          id: networkId.describe('Number of the network.'),
+          tokenFile: filePath.describe('File with the token that the network asks of those who join it.'),
+        }),
+      ],
+      { error: networkText },
+    ),
+  )
+    .default([])
+    .describe(
+      'Networks of the registry to join, by number; with { id, tokenFile } where one asks for a token. Their members and we trust each other without asking.',
+    ),
+  tags: list(text(TAG_FORM, isTag))
+    .max(10, { error: 'at most 10 tags' })
+    .optional()
     .describe('Tags that the registry shows to others, for their "tag:NAME". Absent: left as they are there.'),
-  trust: list(peer).default([])
-    .describe('Peers to ask for trust, and whose request is approved when it comes.'),
+  trust: list(peer).default([]).describe('Peers to ask for trust, and whose request is approved when it comes.'),
 })
 
 const PinnedPeer = section({
-  address: text('an address as "0:0000.0000.1A2B"', (value) => parseAddress(value) !== undefined)
-    .describe('Overlay address that the name stands for, whatever the registry says.'),
-  key: text('a base64 Ed25519 public key of 32 bytes', (value) => fromBase64(value)?.length === 32)
-    .describe('Ed25519 public key, base64: a node that cannot prove it is not this peer.'),
+  address: text('an address as "0:0000.0000.1A2B"', (value) => parseAddress(value) !== undefined).describe(
+    'Overlay address that the name stands for, whatever the registry says.',
+  ),
+  key: text('a base64 Ed25519 public key of 32 bytes', (value) => fromBase64(value)?.length === 32).describe(
+    'Ed25519 public key, base64: a node that cannot prove it is not this peer.',
+  ),
 })
 
 const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}`
@@ -77,38 +132,72 @@ const seconds = z.int({ error: PROBE_FORM }).min(1, { error: PROBE_FORM }).max(M
 const ProbeSection = section({
   every: seconds.describe('Seconds between two probes of a peer.'),
   http: text(PROBE_PATH_FORM, isProbePath).optional().describe('Path of a GET that must be answered with 2xx or 3xx.'),
-  grpc: text(PROBE_SERVICE_FORM, isProbeService).optional().describe('Service of a grpc.health.v1 Check that must be answered with SERVING; "" for the server as a whole.'),
+  grpc: text(PROBE_SERVICE_FORM, isProbeService)
+    .optional()
+    .describe('Service of a grpc.health.v1 Check that must be answered with SERVING; "" for the server as a whole.'),
 }).refine(({ http, grpc }) => http === undefined || grpc === undefined, { error: 'either `http` or `grpc`' })
 
 const MapEntry = section({
   name: label.optional().describe('Name of the mapping in events, logs and commands. Absent: PEER:PORT.'),
-  peer: z.union([groupPeer, list(groupPeer).min(1).refine((peers) => new Set(peers).size === peers.length)], { error: `${groupText}, or a list of them, none twice` })
-    .describe('Whose port: a hostname, an address, a node id, a name from `peers`, or "tag:NAME" for all trusted nodes with that tag; or a list of them. Connections are spread between several.'),
+  peer: z
+    .union(
+      [
+        groupPeer,
+        list(groupPeer)
+          .min(1)
+          .refine((peers) => new Set(peers).size === peers.length),
+      ],
+      { error: `${groupText}, or a list of them, none twice` },
+    )
+    .describe(
+      'Whose port: a hostname, an address, a node id, a name from `peers`, or "tag:NAME" for all trusted nodes with that tag; or a list of them. Connections are spread between several.',
+    ),
   port: onePort().optional().describe('Overlay port of the peer, as 80 or "53/udp". Give this or `ports`.'),
-  ports: list(portRange()).optional().describe('Several overlay ports: numbers, ranges as "8000-8010", either with "/udp" behind it.'),
-  local: localPlace().optional()
-    .describe('Local ip:port to listen on, or a port alone for the peer\'s own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer\'s own loopback address.'),
-  clients: list(text(CLIENT_FORM, isClientBlock)).min(1, { error: 'at least one, or no `clients` at all' }).optional()
-    .describe('Addresses and blocks of them (CIDR) whose connections are taken, for a `local` that others can reach (--allow-lan). Absent: all.'),
-  path: pathPolicy.optional()
-    .describe('any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.'),
-  balance: z.enum(BALANCES, { error: BALANCE_FORM }).optional()
+  ports: list(portRange())
+    .optional()
+    .describe('Several overlay ports: numbers, ranges as "8000-8010", either with "/udp" behind it.'),
+  local: localPlace()
+    .optional()
+    .describe(
+      "Local ip:port to listen on, or a port alone for the peer's own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer's own loopback address.",
+    ),
+  clients: list(text(CLIENT_FORM, isClientBlock))
+    .min(1, { error: 'at least one, or no `clients` at all' })
+    .optional()
+    .describe(
+      'Addresses and blocks of them (CIDR) whose connections are taken, for a `local` that others can reach (--allow-lan). Absent: all.',
+    ),
+  path: pathPolicy
+    .optional()
+    .describe(
+      'any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.',
+    ),
+  balance: z
+    .enum(BALANCES, { error: BALANCE_FORM })
+    .optional()
     .describe('How connections are spread over several peers. Absent: round-robin.'),
-  probe: z.union([seconds, ProbeSection], { error: `${PROBE_FORM}, or { every, http } or { every, grpc }` }).optional()
-    .describe('Seconds between connections made only to see whether each of several peers takes them; { every, http: "/healthz" } or { every, grpc: "" } to ask the service itself. Absent: none, clients find out.'),
+  probe: z
+    .union([seconds, ProbeSection], { error: `${PROBE_FORM}, or { every, http } or { every, grpc }` })
+    .optional()
+    .describe(
+      'Seconds between connections made only to see whether each of several peers takes them; { every, http: "/healthz" } or { every, grpc: "" } to ask the service itself. Absent: none, clients find out.',
+    ),
 }).superRefine((entry, context) => {
-  const complain = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message, params: { whole: true } })
-  if (entry.port === undefined && entry.ports === undefined) complain('port', 'missing; expected `port`, or `ports` for several')
+  const complain = (key: string, message: string): void =>
+    context.addIssue({ code: 'custom', path: [key], message, params: { whole: true } })
+  if (entry.port === undefined && entry.ports === undefined)
+    complain('port', 'missing; expected `port`, or `ports` for several')
   if (entry.ports === undefined) return
   if (entry.port !== undefined) complain('ports', 'stands beside `port`; give one of them')
-  for (const key of ['name', 'local'] as const) if (entry[key] !== undefined) complain(key, 'goes with a single `port`, not with `ports`')
+  for (const key of ['name', 'local'] as const)
+    if (entry[key] !== undefined) complain(key, 'goes with a single `port`, not with `ports`')
 })
 
 const limit = z.int({ error: 'a whole number from 1' }).min(1, { error: 'a whole number from 1' }).optional()
 const LimitsSection = section({
   connections: limit.describe('Connections open at a time (of UDP: sessions). Absent: no limit of its own.'),
   connectionsPerPeer: limit.describe('The same for each peer.'),
-  newPerSecond: limit.describe('New connections a second, one second\'s worth at once. Absent: no limit.'),
+  newPerSecond: limit.describe("New connections a second, one second's worth at once. Absent: no limit."),
   newPerSecondPerPeer: limit.describe('The same for each peer.'),
   bytesPerSecond: limit.describe('Bytes a second, both directions of all connections together. Absent: no limit.'),
   bytesPerSecondPerPeer: limit.describe('The same for each peer.'),
@@ -117,16 +206,32 @@ const LimitsSection = section({
 const ExposeEntry = section({
   name: label.optional().describe('Name of the exposure in events, logs and commands. Absent: the port.'),
   port: onePort().describe('Overlay port on which peers reach the service, as 80 or "53/udp".'),
-  target: z.string({ error: 'a text' })
-    .describe('The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; of a "/udp" port "127.0.0.1:5353". Bytes are carried unchanged whatever the scheme.'),
-  allow: list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined)).min(1, { error: 'at least one peer, or no `allow` at all' }).default([TRUSTED])
-    .describe('Who may connect: "trusted" for every trusted peer; or, of these, single peers, "key:BASE64", members of a network "net:ID", nodes with a tag "tag:NAME"; "invited" alone: only who has a ticket.'),
-  path: z.enum(['any', 'direct'], { error: 'any or direct' }).optional()
+  target: z
+    .string({ error: 'a text' })
+    .describe(
+      'The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; of a "/udp" port "127.0.0.1:5353". Bytes are carried unchanged whatever the scheme.',
+    ),
+  allow: list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined))
+    .min(1, { error: 'at least one peer, or no `allow` at all' })
+    .default([TRUSTED])
+    .describe(
+      'Who may connect: "trusted" for every trusted peer; or, of these, single peers, "key:BASE64", members of a network "net:ID", nodes with a tag "tag:NAME"; "invited" alone: only who has a ticket.',
+    ),
+  path: z
+    .enum(['any', 'direct'], { error: 'any or direct' })
+    .optional()
     .describe('direct: peers that only the relay carries are refused. Absent: any.'),
-  identity: list(z.enum(IDENTITY_KINDS, { error: IDENTITY_FORM })).refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' }).optional()
-    .describe('How the service learns who calls: "headers" (Pilot-Node and so on; the connection is then read as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol in front of each connection). Absent: it does not.'),
-  limits: LimitsSection.optional().describe('What is beyond is refused as if nothing were offered; bytes are slowed down, of UDP dropped. Absent: none.'),
-  for: text(DURATION_FORM, (value) => parseDuration(value) !== undefined).optional()
+  identity: list(z.enum(IDENTITY_KINDS, { error: IDENTITY_FORM }))
+    .refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' })
+    .optional()
+    .describe(
+      'How the service learns who calls: "headers" (Pilot-Node and so on; the connection is then read as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol in front of each connection). Absent: it does not.',
+    ),
+  limits: LimitsSection.optional().describe(
+    'What is beyond is refused as if nothing were offered; bytes are slowed down, of UDP dropped. Absent: none.',
+  ),
+  for: text(DURATION_FORM, (value) => parseDuration(value) !== undefined)
+    .optional()
     .describe('The exposure and its connections end so long after it began: "90s", "10m", "2h", "1d". Absent: never.'),
   once: flag.optional().describe('true: one connection is taken, then the exposure is gone. Absent: false.'),
 }).superRefine(({ port, target }, context) => {
@@ -139,35 +244,56 @@ const ExposeEntry = section({
 })
 
 const HttpSection = section({
-  listen: listenPort
-    .describe('Local ip:port of the HTTP front, port 0 for a free one: http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.'),
+  listen: listenPort.describe(
+    'Local ip:port of the HTTP front, port 0 for a free one: http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.',
+  ),
 })
 
 const ProxySection = section({
-  listen: listenPort.describe('ip:port of one local port for SOCKS5 and HTTP CONNECT, to trusted peers and nothing else; port 0 picks a free one.'),
+  listen: listenPort.describe(
+    'ip:port of one local port for SOCKS5 and HTTP CONNECT, to trusted peers and nothing else; port 0 picks a free one.',
+  ),
 })
 
 const DnsSection = section({
   listen: listenPort.describe('ip:port of the DNS responder, UDP and TCP; port 0 picks a free one.'),
-  domain: text('a domain name in lower case, as "pilot"', (value) => value.length <= 200 && value.split('.').every(isHostname)).default('pilot')
+  domain: text(
+    'a domain name in lower case, as "pilot"',
+    (value) => value.length <= 200 && value.split('.').every(isHostname),
+  )
+    .default('pilot')
     .describe('Zone of the names: agent-b.pilot, and agent-b.pilot.localhost beside it.'),
-  ports: z.array(z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber }), { error: 'a list' }).max(64, { error: 'at most 64 ports' }).default([80, 443])
-    .describe('Overlay ports of a peer that are mapped, to the same local ports, when its name is asked for. What may not be bound is left out.'),
+  ports: z
+    .array(z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber }), {
+      error: 'a list',
+    })
+    .max(64, { error: 'at most 64 ports' })
+    .default([80, 443])
+    .describe(
+      'Overlay ports of a peer that are mapped, to the same local ports, when its name is asked for. What may not be bound is left out.',
+    ),
 })
 
 const AdminSection = section({
-  socket: filePath.optional().describe('Unix socket that the other commands talk to, mode 0600. Absent: admin.sock in stateDir.'),
+  socket: filePath
+    .optional()
+    .describe('Unix socket that the other commands talk to, mode 0600. Absent: admin.sock in stateDir.'),
 })
 
 const ObserveSection = section({
-  listen: listenPort.optional()
-    .describe('ip:port for /metrics, /livez, /readyz, /startupz and the dashboard, all of them without a password. Absent: none.'),
+  listen: listenPort
+    .optional()
+    .describe(
+      'ip:port for /metrics, /livez, /readyz, /startupz and the dashboard, all of them without a password. Absent: none.',
+    ),
 })
 
 export const Config = section({
   version: z.literal(1, { error: 'the number 1' }).describe('Version of this format; always 1.'),
   node: NodeSection.prefault({}).describe('This node and how it meets the others.'),
-  peers: z.record(text('a hostname-like name', isHostname), PinnedPeer, { error: keysAndValues }).default({})
+  peers: z
+    .record(text('a hostname-like name', isHostname), PinnedPeer, { error: keysAndValues })
+    .default({})
     .describe('Pinned peers: names of our own that stand for one address and one key.'),
   map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
   expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
@@ -180,68 +306,82 @@ export const Config = section({
 export type Config = z.output<typeof Config>
 
 /** `80`, `"8000-8010"` or `"53/udp"` as first and last port; undefined when it is none of them. */
-export function parsePortRange (value: number | string): { readonly first: number, readonly last: number, readonly protocol: 'tcp' | 'udp' } | undefined {
+export function parsePortRange(
+  value: number | string,
+): { readonly first: number; readonly last: number; readonly protocol: 'tcp' | 'udp' } | undefined {
   const [, from, to, protocol] = /^(\d+)(?:-(\d+))?(?:\/(tcp|udp))?$/.exec(String(value)) ?? []
   const first = parsePort(from ?? '')
   const last = parsePort(to ?? from ?? '')
-  return first === undefined || last === undefined || last < first ? undefined : { first, last, protocol: protocol === 'udp' ? 'udp' : 'tcp' }
+  return first === undefined || last === undefined || last < first
+    ? undefined
+    : { first, last, protocol: protocol === 'udp' ? 'udp' : 'tcp' }
 }
 
-export function isLabel (value: string): boolean {
+export function isLabel(value: string): boolean {
   return /^[\w.:-]{1,64}$/.test(value)
 }
 
 /** Where a mapping listens; without an address: on the peer's own loopback address. */
-export function parseLocal (value: number | string): { readonly address?: string, readonly port: number } | undefined {
+export function parseLocal(value: number | string): { readonly address?: string; readonly port: number } | undefined {
   const port = parsePort(String(value), 0)
   return port === undefined ? parseListen(String(value)) : { port }
 }
 
 /** `host:port`, perhaps behind `tls://`. */
-export function isRegistry (value: string): boolean {
+export function isRegistry(value: string): boolean {
   return isHostPort(value.replace(/^tls:\/\//, ''))
 }
 
-export function isFingerprint (value: string): boolean {
+export function isFingerprint(value: string): boolean {
   return parseFingerprint(value) !== undefined
 }
 
 /** A host name or address and a port that can be dialled. */
-export function isHostPort (value: string): boolean {
+export function isHostPort(value: string): boolean {
   return (parseEndpoint(value)?.port ?? 0) > 0
 }
 
 /** A literal address and a port that others can send to. */
-export function isFixedEndpoint (value: string): boolean {
+export function isFixedEndpoint(value: string): boolean {
   return (parseListen(value)?.port ?? 0) > 0
 }
 
-function text (expected: string, holds: (value: string) => boolean) {
+function text(expected: string, holds: (value: string) => boolean) {
   return z.string({ error: expected }).refine(holds, { error: expected })
 }
 
-function portRange () {
+function portRange() {
   const expected = 'a port from 1 to 65535, or a range as "8000-8010", perhaps with "/udp" behind it'
-  return z.union([z.number(), z.string()], { error: expected }).refine((value) => parsePortRange(value) !== undefined, { error: expected })
+  return z
+    .union([z.number(), z.string()], { error: expected })
+    .refine((value) => parsePortRange(value) !== undefined, { error: expected })
 }
 
-function onePort () {
+function onePort() {
   const expected = `${portNumber}, or "53/udp"`
-  return z.union([z.number(), z.string().regex(/\//, { error: expected })], { error: expected }).refine((value) => { // a quoted number stays a mistake
-    const range = parsePortRange(value)
-    return range !== undefined && range.first === range.last
-  }, { error: expected })
+  return z.union([z.number(), z.string().regex(/\//, { error: expected })], { error: expected }).refine(
+    (value) => {
+      // a quoted number stays a mistake
+      const range = parsePortRange(value)
+      return range !== undefined && range.first === range.last
+    },
+    { error: expected },
+  )
 }
 
-function localPlace () {
+function localPlace() {
   const expected = 'an IP address and port as "127.0.0.1:8080", or a port from 0 to 65535'
-  return z.union([z.number(), z.string()], { error: expected }).refine((value) => parseLocal(value) !== undefined, { error: expected })
+  return z
+    .union([z.number(), z.string()], { error: expected })
+    .refine((value) => parseLocal(value) !== undefined, { error: expected })
 }
 
-function list<T extends z.ZodType> (element: T) {
+function list<T extends z.ZodType>(element: T) {
   return z.array(element, { error: 'a list' })
 }
 
-function section<T extends z.ZodRawShape> (shape: T) {
-  return z.strictObject(shape, { error: (issue) => issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : keysAndValues })
+function section<T extends z.ZodRawShape>(shape: T) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : keysAndValues),
+  })
 }

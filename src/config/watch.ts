@@ -17,7 +17,7 @@ export class FileWatch {
   #firstAt = 0
   #stopped = false
 
-  constructor (file: string, onEvent: () => void) {
+  constructor(file: string, onEvent: () => void) {
     this.#file = resolve(file)
     this.#onEvent = onEvent
     this.#poll = setInterval(() => this.#tell(), POLL_MS)
@@ -25,7 +25,7 @@ export class FileWatch {
   }
 
   /** Resolves when changes are seen from now on. */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     const target = await realpath(this.#file).catch(() => this.#file)
     const folders = new Set([dirname(this.#file), dirname(target)])
     for (const [folder, watcher] of this.#watchers) {
@@ -37,7 +37,7 @@ export class FileWatch {
     for (const folder of folders) if (!this.#watchers.has(folder)) this.#watch(folder)
   }
 
-  stop (): void {
+  stop(): void {
     this.#stopped = true
     clearInterval(this.#poll)
     clearTimeout(this.#timer)
@@ -45,19 +45,22 @@ export class FileWatch {
     this.#watchers.clear()
   }
 
-  #watch (folder: string): void {
+  #watch(folder: string): void {
     try {
       const watcher = watch(folder, { persistent: false }, () => this.#soon())
-      watcher.on('error', () => { // the folder went away; looking now and then goes on
+      watcher.on('error', () => {
+        // the folder went away; looking now and then goes on
         watcher.close()
         if (this.#watchers.get(folder) === watcher) this.#watchers.delete(folder)
       })
       this.#watchers.set(folder, watcher)
-    } catch { /* too many watches, or a file system without: then only now and then */ }
+    } catch {
+      /* too many watches, or a file system without: then only now and then */
+    }
   }
 
   /** Once it has been quiet for a moment: whoever writes a file makes several events of it. */
-  #soon (): void {
+  #soon(): void {
     const now = performance.now()
     if (this.#timer === undefined) this.#firstAt = now
     else if (now - this.#firstAt > PATIENCE_MS) return
@@ -65,10 +68,12 @@ export class FileWatch {
     this.#timer = setTimeout(() => this.#tell(), QUIET_MS)
   }
 
-  #tell (): void {
+  #tell(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    void this.start().then(() => { if (!this.#stopped) this.#onEvent() })
+    void this.start().then(() => {
+      if (!this.#stopped) this.#onEvent()
+    })
   }
 }
 

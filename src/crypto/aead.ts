@@ -14,26 +14,26 @@ export interface AeadKey {
    * Writes ciphertext and tag at out[at ..), which may overlap `plaintext`.
    * @returns Bytes written: plaintext.length + 16.
    */
-  seal (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number
+  seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number
   /** As `seal`, but appends ciphertext and tag, fresh arrays, to `pieces`: nothing is copied. */
-  sealApart (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void
+  sealApart(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void
   /**
    * @param sealed Ciphertext followed by the tag.
    * @returns The plaintext, a fresh array owned by the caller; undefined when the tag does not fit, and then nothing
    *   of the plaintext has been handed out.
    */
-  open (nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined
+  open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined
   /**
    * Makes what the next nonces need, either way, if they count on from the last ones: a third of the cost of a small
    * packet, which so is paid while the answer is on its way. Whatever other nonces come cost what they always did.
    */
-  prepare (): void
+  prepare(): void
 }
 
 export interface CryptoProvider {
   readonly name: 'node' | 'portable'
   /** @param key 32 bytes; copied. @throws RangeError for any other length. */
-  aead (key: Uint8Array): AeadKey
+  aead(key: Uint8Array): AeadKey
 }
 
 export const nodeCrypto: CryptoProvider = {
@@ -50,13 +50,13 @@ class NodeAeadKey implements AeadKey {
   readonly #sealing: CipherAhead<CipherGCM>
   readonly #opening: CipherAhead<DecipherGCM>
 
-  constructor (key: Uint8Array) {
+  constructor(key: Uint8Array) {
     const secret = createSecretKey(key)
     this.#sealing = new CipherAhead((nonce) => createCipheriv(CIPHER, secret, nonce, TAG_OPTIONS))
     this.#opening = new CipherAhead((nonce) => createDecipheriv(CIPHER, secret, nonce, TAG_OPTIONS))
   }
 
-  seal (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number {
+  seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number {
     const cipher = this.#sealing.take(nonce, aad)
     out.set(cipher.update(plaintext), at)
     cipher.final() // GCM is a stream mode: nothing is left, but the tag exists only after this
@@ -64,14 +64,14 @@ class NodeAeadKey implements AeadKey {
     return plaintext.length + AEAD_TAG_BYTES
   }
 
-  sealApart (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void {
+  sealApart(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void {
     const cipher = this.#sealing.take(nonce, aad)
     pieces.push(cipher.update(plaintext))
     cipher.final()
     pieces.push(cipher.getAuthTag())
   }
 
-  open (nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
+  open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
     const length = sealed.length - AEAD_TAG_BYTES
     if (length < 0) return undefined
     const decipher = this.#opening.take(nonce, aad)
@@ -85,7 +85,7 @@ class NodeAeadKey implements AeadKey {
     return plaintext
   }
 
-  prepare (): void {
+  prepare(): void {
     this.#sealing.prepare()
     this.#opening.prepare()
   }
@@ -98,11 +98,11 @@ class CipherAhead<Cipher extends CipherGCM | DecipherGCM> {
   #aad: Uint8Array | undefined // undefined: nothing was used yet
   #ready: Cipher | undefined
 
-  constructor (make: (nonce: Uint8Array) => Cipher) {
+  constructor(make: (nonce: Uint8Array) => Cipher) {
     this.#make = make
   }
 
-  take (nonce: Uint8Array, aad: Uint8Array): Cipher {
+  take(nonce: Uint8Array, aad: Uint8Array): Cipher {
     const ready = this.#ready
     this.#ready = undefined
     if (ready !== undefined && equalBytes(nonce, this.#nonce) && equalBytes(aad, this.#aad!)) return ready
@@ -111,7 +111,7 @@ class CipherAhead<Cipher extends CipherGCM | DecipherGCM> {
     return this.#begin()
   }
 
-  prepare (): void {
+  prepare(): void {
     if (this.#ready !== undefined || this.#aad === undefined) return
     for (let i = NONCE_BYTES - 1; i >= NONCE_COUNTER_AT; i--) {
       this.#nonce[i] = this.#nonce[i]! + 1
@@ -120,7 +120,7 @@ class CipherAhead<Cipher extends CipherGCM | DecipherGCM> {
     this.#ready = this.#begin()
   }
 
-  #begin (): Cipher {
+  #begin(): Cipher {
     const cipher = this.#make(this.#nonce)
     cipher.setAAD(this.#aad!)
     return cipher
@@ -130,24 +130,24 @@ class CipherAhead<Cipher extends CipherGCM | DecipherGCM> {
 class PortableAeadKey implements AeadKey {
   readonly #key: Uint8Array
 
-  constructor (key: Uint8Array) {
+  constructor(key: Uint8Array) {
     this.#key = key.slice()
   }
 
-  seal (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number {
+  seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number {
     const sealed = gcm(this.#key, nonce, aad).encrypt(plaintext)
     out.set(sealed, at)
     return sealed.length
   }
 
-  prepare (): void {} // it keeps no state between two nonces
+  prepare(): void {} // it keeps no state between two nonces
 
-  sealApart (nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void {
+  sealApart(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void {
     const sealed = gcm(this.#key, nonce, aad).encrypt(plaintext)
     pieces.push(sealed.subarray(0, plaintext.length), sealed.subarray(plaintext.length))
   }
 
-  open (nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
+  open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
     if (sealed.length < AEAD_TAG_BYTES) return undefined
     try {
       return gcm(this.#key, nonce, aad).decrypt(sealed)
@@ -157,7 +157,7 @@ class PortableAeadKey implements AeadKey {
   }
 }
 
-function checkedKey (key: Uint8Array): Uint8Array {
+function checkedKey(key: Uint8Array): Uint8Array {
   if (key.length !== KEY_BYTES) throw new RangeError(`an AES-256 key has ${KEY_BYTES} bytes, got ${key.length}`)
   return key
 }

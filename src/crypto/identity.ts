@@ -12,11 +12,11 @@ export interface Identity {
   readonly publicKey: Uint8Array // 32 bytes; do not write into it
   readonly publicKeyBase64: string
   /** @returns 64 bytes, owned by the caller. */
-  sign (message: Uint8Array): Uint8Array
+  sign(message: Uint8Array): Uint8Array
 }
 
 /** @param seed The 32-byte private seed; copied. @throws RangeError for any other length. */
-export function createIdentity (seed: Uint8Array): Identity {
+export function createIdentity(seed: Uint8Array): Identity {
   if (seed.length !== SEED_BYTES) throw new RangeError(`an Ed25519 seed has ${SEED_BYTES} bytes, got ${seed.length}`)
   return new SeededIdentity(seed)
 }
@@ -25,7 +25,7 @@ export function createIdentity (seed: Uint8Array): Identity {
  * True only for a valid signature by a fit key; never throws. Keys of small order (for which one signature fits
  * every message) and keys not in canonical form are refused, which node:crypto alone would not do.
  */
-export function verifySignature (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false
   const key = importedKey(publicKey)
   if (key === 'unfit') return false
@@ -37,7 +37,7 @@ export function verifySignature (publicKey: Uint8Array, message: Uint8Array, sig
 }
 
 /** Judges and imports a key ahead of its first signature, which then costs a quarter. Remembered as all are: the least used give way. */
-export function prepareKey (publicKey: Uint8Array): void {
+export function prepareKey(publicKey: Uint8Array): void {
   if (publicKey.length === KEY_BYTES) importedKey(publicKey)
 }
 
@@ -48,7 +48,7 @@ export type IdentityFileFault = 'not_json' | 'bad_private_key' | 'bad_public_key
  * it stands: the reference compares only the two stored copies and then signs with a key nobody can verify.
  * @returns The 32-byte seed, or what is wrong.
  */
-export function parseIdentityFile (text: string): Uint8Array | IdentityFileFault {
+export function parseIdentityFile(text: string): Uint8Array | IdentityFileFault {
   const file = parseObject(text)
   if (file === undefined) return 'not_json'
   const privateKey = decodeKey(file['private_key'])
@@ -62,7 +62,7 @@ export function parseIdentityFile (text: string): Uint8Array | IdentityFileFault
 }
 
 /** The text of identity.json, byte for byte as the reference writes it: two spaces, no newline at the end. */
-export function formatIdentityFile (seed: Uint8Array): string {
+export function formatIdentityFile(seed: Uint8Array): string {
   const publicKey = publicKeyOf(importedSeed(seed))
   const privateKey = new Uint8Array(SEED_BYTES + KEY_BYTES)
   privateKey.set(seed, 0)
@@ -75,37 +75,37 @@ class SeededIdentity implements Identity {
   readonly publicKeyBase64: string
   readonly #privateKey: KeyObject
 
-  constructor (seed: Uint8Array) {
+  constructor(seed: Uint8Array) {
     this.#privateKey = importedSeed(seed)
     this.publicKey = publicKeyOf(this.#privateKey)
     this.publicKeyBase64 = toBase64(this.publicKey)
   }
 
-  sign (message: Uint8Array): Uint8Array {
+  sign(message: Uint8Array): Uint8Array {
     return new Uint8Array(sign(null, message, this.#privateKey))
   }
 
-  toJSON (): { publicKey: string } {
+  toJSON(): { publicKey: string } {
     return { publicKey: this.publicKeyBase64 }
   }
 
-  [Symbol.for('nodejs.util.inspect.custom')] (): string {
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
     return `Identity(${this.publicKeyBase64})`
   }
 }
 
-function importedSeed (seed: Uint8Array): KeyObject {
+function importedSeed(seed: Uint8Array): KeyObject {
   const d = toBase64Url(seed)
   return createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', d, x: d }, format: 'jwk' }) // of a private key only d is read
 }
 
-function publicKeyOf (privateKey: KeyObject): Uint8Array {
+function publicKeyOf(privateKey: KeyObject): Uint8Array {
   const { x } = createPublicKey(privateKey).export({ format: 'jwk' })
   return fromBase64(`${x!.replaceAll('-', '+').replaceAll('_', '/')}=`)!
 }
 
 /** Importing a key costs as much as a verification, and judging it more: both are done once per key. */
-function importedKey (publicKey: Uint8Array): KeyObject | 'unfit' {
+function importedKey(publicKey: Uint8Array): KeyObject | 'unfit' {
   const name = toBase64(publicKey)
   const known = importedKeys.get(name)
   if (known !== undefined) {
@@ -124,7 +124,7 @@ function importedKey (publicKey: Uint8Array): KeyObject | 'unfit' {
   return imported
 }
 
-function importKey (publicKey: Uint8Array): KeyObject | 'unfit' {
+function importKey(publicKey: Uint8Array): KeyObject | 'unfit' {
   try {
     return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(publicKey) }, format: 'jwk' })
   } catch {
@@ -133,7 +133,7 @@ function importKey (publicKey: Uint8Array): KeyObject | 'unfit' {
 }
 
 /** A point on the curve, in its one canonical encoding (RFC 8032 §5.1.3), not of order 1, 2, 4 or 8. */
-function isFit (publicKey: Uint8Array): boolean {
+function isFit(publicKey: Uint8Array): boolean {
   try {
     return !ed25519.Point.fromBytes(publicKey, false).isSmallOrder()
   } catch {
@@ -141,7 +141,7 @@ function isFit (publicKey: Uint8Array): boolean {
   }
 }
 
-function parseObject (text: string): Readonly<Record<string, unknown>> | undefined {
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text)
     return typeof value === 'object' && value !== null ? { ...value } : undefined
@@ -150,7 +150,7 @@ function parseObject (text: string): Readonly<Record<string, unknown>> | undefin
   }
 }
 
-function decodeKey (value: unknown): Uint8Array | undefined {
+function decodeKey(value: unknown): Uint8Array | undefined {
   return typeof value === 'string' ? fromBase64(value) : undefined
 }
 

@@ -6,7 +6,7 @@ import { createPrivateKey, createPublicKey, diffieHellman, hkdfSync, type KeyObj
 import { fromBase64, toBase64Url } from '../base/bytes.ts'
 
 /** @param privateKey Any 32 random bytes. @throws RangeError for any other length. */
-export function x25519PublicKey (privateKey: Uint8Array): Uint8Array {
+export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
   const { x } = createPublicKey(imported(privateKey)).export({ format: 'jwk' })
   return fromBase64(`${x!.replaceAll('-', '+').replaceAll('_', '/')}=`)!
 }
@@ -15,7 +15,7 @@ export function x25519PublicKey (privateKey: Uint8Array): Uint8Array {
  * The same 32 bytes at both ends and for both directions.
  * 'low_order': the peer's key has the wrong length or would force a secret anybody can know (RFC 7748 §6.1).
  */
-export function agreeSessionKey (privateKey: Uint8Array, peerPublic: Uint8Array): Uint8Array | 'low_order' {
+export function agreeSessionKey(privateKey: Uint8Array, peerPublic: Uint8Array): Uint8Array | 'low_order' {
   const ours = imported(privateKey)
   if (peerPublic.length !== KEY_BYTES) return 'low_order'
   let shared: Uint8Array
@@ -30,8 +30,9 @@ export function agreeSessionKey (privateKey: Uint8Array, peerPublic: Uint8Array)
   return key
 }
 
-function imported (privateKey: Uint8Array): KeyObject {
-  if (privateKey.length !== KEY_BYTES) throw new RangeError(`an X25519 key has ${KEY_BYTES} bytes, got ${privateKey.length}`)
+function imported(privateKey: Uint8Array): KeyObject {
+  if (privateKey.length !== KEY_BYTES)
+    throw new RangeError(`an X25519 key has ${KEY_BYTES} bytes, got ${privateKey.length}`)
   const d = toBase64Url(privateKey)
   return createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', d, x: d }, format: 'jwk' }) // of a private key only d is read
 }

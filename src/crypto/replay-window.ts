@@ -14,22 +14,27 @@ export class ReplayWindow {
   #low = 0
 
   /** @param slots Width, counters; a multiple of 32 up to 65536. @throws RangeError otherwise. */
-  constructor (slots: number) {
-    if (!(slots >= 32 && slots <= 65_536 && slots % 32 === 0)) throw new RangeError(`window of ${slots} slots is not a multiple of 32 in 32..65536`)
+  constructor(slots: number) {
+    if (!(slots >= 32 && slots <= 65_536 && slots % 32 === 0))
+      throw new RangeError(`window of ${slots} slots is not a multiple of 32 in 32..65536`)
     this.#slots = slots
     this.#wrap = TWO_32 % slots
     this.#seen = new Int32Array(slots / 32)
   }
 
   /** The highest counter accepted; 0 before the first. */
-  get highestHigh (): number { return this.#high }
-  get highestLow (): number { return this.#low }
+  get highestHigh(): number {
+    return this.#high
+  }
+  get highestLow(): number {
+    return this.#low
+  }
 
   /**
    * True, and marked as seen, if the counter is new; false if it was seen or is too old to tell.
    * Until a counter above 0 arrives, 0 is accepted repeatedly, as in the reference: see PrefixWindows.
    */
-  accept (high: number, low: number): boolean {
+  accept(high: number, low: number): boolean {
     const ahead = (high - this.#high) * TWO_32 + (low - this.#low) // exact wherever it is compared with something small
     const slot = this.#slotOf(high, low)
     if (ahead > 0 || !this.#started) {
@@ -46,13 +51,13 @@ export class ReplayWindow {
   }
 
   /** True if the counter lies in the window and has been accepted. Changes nothing. */
-  has (high: number, low: number): boolean {
+  has(high: number, low: number): boolean {
     const ahead = (high - this.#high) * TWO_32 + (low - this.#low)
     return this.#started && ahead <= 0 && -ahead < this.#slots && this.#isMarked(this.#slotOf(high, low))
   }
 
   /** Forget the marks of the slots passed over: they stood for counters one lap ago. */
-  #advance (ahead: number, slot: number): void {
+  #advance(ahead: number, slot: number): void {
     if (ahead >= this.#slots) {
       this.#seen.fill(0)
       return
@@ -63,11 +68,11 @@ export class ReplayWindow {
     }
   }
 
-  #slotOf (high: number, low: number): number {
+  #slotOf(high: number, low: number): number {
     return ((high % this.#slots) * this.#wrap + low) % this.#slots
   }
 
-  #isMarked (slot: number): boolean {
+  #isMarked(slot: number): boolean {
     return (this.#seen[slot >>> 5]! & (1 << (slot & 31))) !== 0
   }
 }
@@ -84,23 +89,25 @@ export class PrefixWindows {
   #lastPrefix = -1
   #last: ReplayWindow | undefined
 
-  constructor (slots: number, maxPrefixes: number) {
+  constructor(slots: number, maxPrefixes: number) {
     this.#slots = slots
     this.#maxPrefixes = maxPrefixes
   }
 
   /** How many prefixes have been seen. */
-  get size (): number { return this.#windows.size }
+  get size(): number {
+    return this.#windows.size
+  }
 
   /** As ReplayWindow, but strict about counter 0: it too is accepted once. */
-  accept (prefix: number, high: number, low: number): 'accept' | 'replay' | 'too_many_prefixes' {
+  accept(prefix: number, high: number, low: number): 'accept' | 'replay' | 'too_many_prefixes' {
     const window = prefix === this.#lastPrefix ? this.#last : this.#find(prefix)
     if (window === undefined) return 'too_many_prefixes'
     if (low === 0 && high === 0 && window.has(0, 0)) return 'replay'
     return window.accept(high, low) ? 'accept' : 'replay'
   }
 
-  #find (prefix: number): ReplayWindow | undefined {
+  #find(prefix: number): ReplayWindow | undefined {
     let window = this.#windows.get(prefix)
     if (window === undefined) {
       if (this.#windows.size >= this.#maxPrefixes) return undefined

@@ -3,7 +3,7 @@ import { concatBytes, equalBytes, fromHex } from '../base/bytes.ts'
 import { nodeCrypto, portableCrypto, type CryptoProvider } from './aead.ts'
 
 /** The fast one if it passes, else the portable one. @throws Error if neither does: then nothing may be sent. */
-export function chooseCrypto (): CryptoProvider {
+export function chooseCrypto(): CryptoProvider {
   const nodeTrouble = selfTest(nodeCrypto)
   if (nodeTrouble === undefined) return nodeCrypto
   const portableTrouble = selfTest(portableCrypto)
@@ -12,7 +12,7 @@ export function chooseCrypto (): CryptoProvider {
 }
 
 /** @returns What is wrong, or undefined: both known answers, every refusal, and agreement with the portable twin. */
-export function selfTest (provider: CryptoProvider): string | undefined {
+export function selfTest(provider: CryptoProvider): string | undefined {
   try {
     for (const answer of KNOWN_ANSWERS) {
       const trouble = checkKnownAnswer(provider, answer)
@@ -24,14 +24,15 @@ export function selfTest (provider: CryptoProvider): string | undefined {
   }
 }
 
-function checkKnownAnswer (provider: CryptoProvider, answer: KnownAnswer): string | undefined {
+function checkKnownAnswer(provider: CryptoProvider, answer: KnownAnswer): string | undefined {
   const key = provider.aead(hex(answer.key))
   const nonce = hex(answer.nonce)
   const aad = hex(answer.aad)
   const plaintext = hex(answer.plaintext)
   const expected = concatBytes(hex(answer.ciphertext), hex(answer.tag))
   const sealed = new Uint8Array(expected.length)
-  if (key.seal(nonce, aad, plaintext, sealed, 0) !== expected.length || !equalBytes(sealed, expected)) return 'sealed wrongly'
+  if (key.seal(nonce, aad, plaintext, sealed, 0) !== expected.length || !equalBytes(sealed, expected))
+    return 'sealed wrongly'
   const opened = key.open(nonce, aad, expected)
   if (opened === undefined || !equalBytes(opened, plaintext)) return 'opened wrongly'
   if (key.open(nonce, aad, expected.subarray(0, expected.length - 12)) !== undefined) return 'accepted a cut tag'
@@ -41,7 +42,7 @@ function checkKnownAnswer (provider: CryptoProvider, answer: KnownAnswer): strin
 }
 
 /** Longer than one block and not a multiple of it, so that counting and the last block are met too. */
-function checkAgreement (provider: CryptoProvider): string | undefined {
+function checkAgreement(provider: CryptoProvider): string | undefined {
   const pattern = Uint8Array.from({ length: 111 }, (_, i) => (i * 7) & 0xff)
   const ours = provider.aead(pattern.subarray(0, 32))
   const other = portableCrypto.aead(pattern.subarray(0, 32))
@@ -52,7 +53,7 @@ function checkAgreement (provider: CryptoProvider): string | undefined {
   return opened !== undefined && equalBytes(opened, pattern) ? undefined : 'disagrees with the portable implementation'
 }
 
-function hex (text: string): Uint8Array {
+function hex(text: string): Uint8Array {
   const bytes = fromHex(text)
   if (bytes === undefined) throw new RangeError(`not hex: ${text}`)
   return bytes
@@ -84,9 +85,11 @@ const KNOWN_ANSWERS: readonly KnownAnswer[] = [
     key: 'feffe9928665731c6d6a8f9467308308'.repeat(2),
     nonce: 'cafebabefacedbaddecaf888',
     aad: 'feedfacedeadbeeffeedfacedeadbeefabaddad2',
-    plaintext: 'd9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72' +
+    plaintext:
+      'd9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72' +
       '1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39',
-    ciphertext: '522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa' +
+    ciphertext:
+      '522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa' +
       '8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662',
     tag: '76fc6ece0f4e1768cddf8853bb2d551b',
   },

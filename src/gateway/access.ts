@@ -9,11 +9,11 @@ import { parseAllow, type Allowed } from './expose-options.ts'
 
 /** What access needs to know of the overlay. */
 export interface AccessNode {
-  isTrusted (node: NodeId): Promise<boolean>
-  trusted (): Promise<ReadonlyArray<{ readonly nodeId: NodeId, readonly publicKey: string }>>
+  isTrusted(node: NodeId): Promise<boolean>
+  trusted(): Promise<ReadonlyArray<{ readonly nodeId: NodeId; readonly publicKey: string }>>
   /** Rejects when the name is unknown: then it names nobody. */
-  resolve (peer: string): Promise<NodeId>
-  about (node: NodeId): Promise<AboutNode | null>
+  resolve(peer: string): Promise<NodeId>
+  about(node: NodeId): Promise<AboutNode | null>
 }
 
 export class AccessList {
@@ -21,7 +21,7 @@ export class AccessList {
   readonly #entries: readonly Allowed[]
   readonly #names: readonly string[]
   readonly #resolved = new Map<string, NodeId>()
-  readonly #about = new Map<NodeId, { readonly about: AboutNode | null, readonly at: number }>()
+  readonly #about = new Map<NodeId, { readonly about: AboutNode | null; readonly at: number }>()
   /** Who has been looked for: for these, names that mean nobody are asked about once a while only. */
   readonly #knocked = new Set<NodeId>()
   #refreshing: Promise<void> | undefined
@@ -29,13 +29,15 @@ export class AccessList {
   #timer: NodeJS.Timeout | undefined
 
   /** @param allow entries that `parseAllow` reads. */
-  constructor (node: AccessNode, allow: readonly string[]) {
+  constructor(node: AccessNode, allow: readonly string[]) {
     this.#node = node
     this.#entries = allow.flatMap((entry) => parseAllow(entry) ?? [])
-    this.#names = this.#entries.flatMap((entry) => entry.kind === 'peer' && parsePeerName(entry.peer)?.kind === 'hostname' ? [entry.peer] : [])
+    this.#names = this.#entries.flatMap((entry) =>
+      entry.kind === 'peer' && parsePeerName(entry.peer)?.kind === 'hostname' ? [entry.peer] : [],
+    )
   }
 
-  start (): void {
+  start(): void {
     if (this.#names.length === 0 && !this.#asksAbout) return
     void this.#refresh()
     this.#timer = setInterval(() => {
@@ -44,7 +46,7 @@ export class AccessList {
     }, REFRESH_MS).unref()
   }
 
-  stop (): void {
+  stop(): void {
     clearInterval(this.#timer)
   }
 
@@ -53,13 +55,14 @@ export class AccessList {
    * @param guest what its ticket says of this exposure: 'granted' lets it in whatever the list says; 'restricted' (a
    * ticket for something else) makes it nobody whom a person chose to trust, so 'trusted' does not mean it.
    */
-  async allows (node: NodeId, guest?: 'granted' | 'restricted'): Promise<boolean> {
+  async allows(node: NodeId, guest?: 'granted' | 'restricted'): Promise<boolean> {
     if (guest === 'granted') return true
-    if (!await this.#node.isTrusted(node)) return false // a public node talks to everybody, and still serves only whom it trusts
+    if (!(await this.#node.isTrusted(node))) return false // a public node talks to everybody, and still serves only whom it trusts
     if (await this.#matches(node, guest)) return true
     if (this.#names.length === 0) return false
     const isOld = performance.now() - this.#refreshedAt >= REFRESH_AT_MOST_MS
-    if (this.#names.every((name) => this.#resolved.has(name))) { // a name may mean another node by now: then that counts for the next attempt
+    if (this.#names.every((name) => this.#resolved.has(name))) {
+      // a name may mean another node by now: then that counts for the next attempt
       if (isOld) void this.#refresh()
       return false
     }
@@ -72,22 +75,26 @@ export class AccessList {
     return await this.#matches(node, guest)
   }
 
-  get #asksAbout (): boolean { return this.#entries.some(({ kind }) => kind === 'tag' || kind === 'network') }
+  get #asksAbout(): boolean {
+    return this.#entries.some(({ kind }) => kind === 'tag' || kind === 'network')
+  }
 
-  async #matches (node: NodeId, guest: 'restricted' | undefined): Promise<boolean> {
+  async #matches(node: NodeId, guest: 'restricted' | undefined): Promise<boolean> {
     for (const entry of this.#entries) {
       switch (entry.kind) {
         case 'trusted':
           if (guest === undefined) return true
           break
-        case 'invited': break // tickets were looked at before
+        case 'invited':
+          break // tickets were looked at before
         case 'peer': {
           const name = parsePeerName(entry.peer)
           if ((name?.kind === 'address' ? name.address.node : this.#resolved.get(entry.peer)) === node) return true
           break
         }
         case 'key':
-          if ((await this.#node.trusted()).some(({ nodeId, publicKey }) => nodeId === node && publicKey === entry.key)) return true
+          if ((await this.#node.trusted()).some(({ nodeId, publicKey }) => nodeId === node && publicKey === entry.key))
+            return true
           break
         case 'network':
           if ((await this.#aboutOf(node))?.networks.includes(entry.network) === true) return true
@@ -101,7 +108,7 @@ export class AccessList {
   }
 
   /** What was found out last; asks only about a node that nobody has asked about. */
-  async #aboutOf (node: NodeId): Promise<AboutNode | null> {
+  async #aboutOf(node: NodeId): Promise<AboutNode | null> {
     const known = this.#about.get(node)
     if (known !== undefined) {
       if (performance.now() - known.at >= ABOUT_MS) void this.#learn(node)
@@ -110,7 +117,7 @@ export class AccessList {
     return await this.#learn(node)
   }
 
-  async #learn (node: NodeId): Promise<AboutNode | null> {
+  async #learn(node: NodeId): Promise<AboutNode | null> {
     const about = await this.#node.about(node).catch(() => undefined)
     if (about === undefined) return this.#about.get(node)?.about ?? null // the registry does not answer: what it said last counts a while
     if (this.#about.size >= MAX_ABOUT) this.#about.delete(this.#about.keys().next().value!)
@@ -119,7 +126,7 @@ export class AccessList {
     return about
   }
 
-  #refresh (): Promise<void> {
+  #refresh(): Promise<void> {
     this.#refreshing ??= this.#look().finally(() => {
       this.#refreshing = undefined
       this.#refreshedAt = performance.now()
@@ -127,12 +134,14 @@ export class AccessList {
     return this.#refreshing
   }
 
-  async #look (): Promise<void> {
-    await Promise.all(this.#names.map(async (name) => {
-      const node = await this.#node.resolve(name).catch(() => undefined)
-      if (node === undefined) this.#resolved.delete(name)
-      else this.#resolved.set(name, node)
-    }))
+  async #look(): Promise<void> {
+    await Promise.all(
+      this.#names.map(async (name) => {
+        const node = await this.#node.resolve(name).catch(() => undefined)
+        if (node === undefined) this.#resolved.delete(name)
+        else this.#resolved.set(name, node)
+      }),
+    )
     if (!this.#asksAbout) return
     const nodes = await this.#node.trusted().catch(() => [])
     const unknown = nodes.filter(({ nodeId }) => !this.#about.has(nodeId)).slice(0, MAX_ABOUT_AHEAD)

@@ -17,7 +17,7 @@ export interface Caller {
 /** What a Caller is read from. */
 export type CallerSource = Pick<Overlay, 'hostnameOf' | 'keyOf' | 'pathTo'>
 
-export function callerOf (source: CallerSource, nodeId: NodeId): Caller {
+export function callerOf(source: CallerSource, nodeId: NodeId): Caller {
   return {
     nodeId,
     address: formatAddress({ network: 0, node: nodeId }),
@@ -32,14 +32,14 @@ export function callerOf (source: CallerSource, nodeId: NodeId): Caller {
  * private range of RFC 4193), then the network, then the node id. Everybody computes the same one, nobody routes it, and
  * no program takes it for loopback.
  */
-export function ipOf (nodeId: NodeId, network = 0): string {
+export function ipOf(nodeId: NodeId, network = 0): string {
   const hex = (value: number): string => value.toString(16)
   const [high, low] = [nodeId >>> 16, nodeId & 0xffff]
   return `fd70:696c:6f74${network === 0 ? '' : `:${hex(network)}`}::${high === 0 ? '' : `${hex(high)}:`}${hex(low)}` // as RFC 5952 writes it
 }
 
 /** The 16 bytes of `ipOf`. */
-export function ipBytesOf (nodeId: NodeId, network = 0): Buffer {
+export function ipBytesOf(nodeId: NodeId, network = 0): Buffer {
   const bytes = Buffer.alloc(16)
   bytes.write('fd70696c6f74', 'hex')
   bytes.writeUInt16BE(network, 6)

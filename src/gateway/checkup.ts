@@ -18,9 +18,12 @@ import { diagnose } from './diagnosis.ts'
 import type { DoctorRecord, GatewayOptions } from './types.ts'
 
 /** @throws PilotError when the UDP socket cannot be bound, or the beacon's name does not resolve. */
-export async function checkUp (options: Pick<GatewayOptions, 'registry' | 'beacon' | 'listen'>): Promise<DoctorRecord> {
+export async function checkUp(options: Pick<GatewayOptions, 'registry' | 'beacon' | 'listen'>): Promise<DoctorRecord> {
   const beacon = await literal(endpointOf(options.beacon))
-  const [isAnswering, sight] = await Promise.all([answersTcp(endpointOf(options.registry)), lookAtBeacon(endpointOf(options.listen), beacon)])
+  const [isAnswering, sight] = await Promise.all([
+    answersTcp(endpointOf(options.registry)),
+    lookAtBeacon(endpointOf(options.listen), beacon),
+  ])
   return diagnose({
     registry: { endpoint: options.registry, isAnswering, hostnameRefused: undefined },
     ...sight,
@@ -31,7 +34,7 @@ export async function checkUp (options: Pick<GatewayOptions, 'registry' | 'beaco
   })
 }
 
-async function lookAtBeacon (listen: Endpoint, beacon: Endpoint) {
+async function lookAtBeacon(listen: Endpoint, beacon: Endpoint) {
   const client = new BeaconClient()
   let local = listen
   const nat = new NatProbe(beacon, () => ownNetwork(local).ownEndpoints)
@@ -60,11 +63,17 @@ async function lookAtBeacon (listen: Endpoint, beacon: Endpoint) {
     nat.handleTimeout(now)
     const question = nat.poll(now)
     if (question !== undefined) send(question.bytes, question.to)
-    await new Promise((resolve) => { setTimeout(resolve, TURN_MS) })
+    await new Promise((resolve) => {
+      setTimeout(resolve, TURN_MS)
+    })
   }
   await socket.close()
   return {
-    beacon: { observed: client.observed === undefined ? null : formatEndpoint(client.observed), isAnswering: client.observed !== undefined, unanswered: client.unanswered },
+    beacon: {
+      observed: client.observed === undefined ? null : formatEndpoint(client.observed),
+      isAnswering: client.observed !== undefined,
+      unanswered: client.unanswered,
+    },
     nat: { mapping: nat.mapping, filtering: nat.filtering },
     udp: formatEndpoint(socket.local),
     sendErrors: socket.sendErrors,
@@ -72,7 +81,7 @@ async function lookAtBeacon (listen: Endpoint, beacon: Endpoint) {
   }
 }
 
-function answersTcp ({ address, port }: Endpoint): Promise<boolean> {
+function answersTcp({ address, port }: Endpoint): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port })
     const done = (answers: boolean): void => {
@@ -86,7 +95,7 @@ function answersTcp ({ address, port }: Endpoint): Promise<boolean> {
   })
 }
 
-function endpointOf (text: string): Endpoint {
+function endpointOf(text: string): Endpoint {
   const endpoint = parseEndpoint(text)
   if (endpoint === undefined) throw new PilotError('USAGE', `${text}: expected host:port`)
   return endpoint

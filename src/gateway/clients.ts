@@ -2,13 +2,13 @@
 import { BlockList, isIP } from 'node:net'
 
 /** `10.0.0.0/8`, `192.168.1.7`, `fd00::/8`. */
-export function isClientBlock (text: string): boolean {
+export function isClientBlock(text: string): boolean {
   const { family, bits } = parts(text)
   return family !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= widthOf(family)
 }
 
 /** @param blocks which `isClientBlock` holds for; absent: everybody. An IPv4 client of an IPv6 socket counts as IPv4. */
-export function clientFilter (blocks: readonly string[] | undefined): (address: string) => boolean {
+export function clientFilter(blocks: readonly string[] | undefined): (address: string) => boolean {
   if (blocks === undefined) return () => true
   const list = new BlockList()
   for (const block of blocks) {
@@ -21,13 +21,13 @@ export function clientFilter (blocks: readonly string[] | undefined): (address: 
   }
 }
 
-function parts (text: string): { address: string, family: number, bits: string } {
+function parts(text: string): { address: string; family: number; bits: string } {
   const [, address = '', bits] = /^([^/]*)(?:\/(.*))?$/s.exec(text) ?? []
   const family = isIP(address)
   return { address, family, bits: bits ?? String(widthOf(family)) }
 }
 
-function widthOf (family: number): number {
+function widthOf(family: number): number {
   return family === 6 ? 128 : 32
 }
 

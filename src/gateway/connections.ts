@@ -4,7 +4,10 @@ import type { NodeId } from '../base/types.ts'
 import type { ConnectionRecord } from './types.ts'
 
 /** An OverlayStream, or the counts of a UDP session. */
-export interface Traffic { readonly bytesRead: number, readonly bytesWritten: number }
+export interface Traffic {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
 
 export class Connection {
   readonly id: number
@@ -22,7 +25,11 @@ export class Connection {
   /** Ends it abruptly. */
   abort: () => void
 
-  constructor (id: number, about: Omit<ConnectionRecord, 'id' | 'bytesIn' | 'bytesOut' | 'openedMs' | 'state'>, abort: () => void) {
+  constructor(
+    id: number,
+    about: Omit<ConnectionRecord, 'id' | 'bytesIn' | 'bytesOut' | 'openedMs' | 'state'>,
+    abort: () => void,
+  ) {
     this.id = id
     this.direction = about.direction
     this.service = about.service
@@ -34,10 +41,17 @@ export class Connection {
     this.abort = abort
   }
 
-  get record (): ConnectionRecord {
+  get record(): ConnectionRecord {
     const { id, direction, service, protocol, peer, nodeId, local, remote, stream } = this
     return {
-      id, direction, service, protocol, peer, nodeId, local, remote,
+      id,
+      direction,
+      service,
+      protocol,
+      peer,
+      nodeId,
+      local,
+      remote,
       bytesIn: stream?.bytesRead ?? 0,
       bytesOut: stream?.bytesWritten ?? 0,
       openedMs: Math.round(performance.now() - this.openedAt),
@@ -48,30 +62,45 @@ export class Connection {
 
 export class ConnectionTable {
   readonly #open = new Set<Connection>()
-  readonly counters = { connections_mapped: 0, connections_exposed: 0, connections_failed: 0, connections_denied: 0, connections_limited: 0, datagrams_dropped: 0, datagrams_too_large: 0, bytes_in: 0, bytes_out: 0 }
+  readonly counters = {
+    connections_mapped: 0,
+    connections_exposed: 0,
+    connections_failed: 0,
+    connections_denied: 0,
+    connections_limited: 0,
+    datagrams_dropped: 0,
+    datagrams_too_large: 0,
+    bytes_in: 0,
+    bytes_out: 0,
+  }
   #nextId = 1
   #waiters: Array<() => void> = []
 
-  get size (): number { return this.#open.size }
-  get records (): readonly ConnectionRecord[] { return [...this.#open].map((connection) => connection.record) }
+  get size(): number {
+    return this.#open.size
+  }
+  get records(): readonly ConnectionRecord[] {
+    return [...this.#open].map((connection) => connection.record)
+  }
 
   /** @throws PilotError TOO_MANY at MAX_CONNECTIONS. */
-  add (about: ConstructorParameters<typeof Connection>[1], abort: () => void): Connection {
-    if (this.#open.size >= MAX_CONNECTIONS) throw new PilotError('TOO_MANY', `${MAX_CONNECTIONS} connections are open already`)
+  add(about: ConstructorParameters<typeof Connection>[1], abort: () => void): Connection {
+    if (this.#open.size >= MAX_CONNECTIONS)
+      throw new PilotError('TOO_MANY', `${MAX_CONNECTIONS} connections are open already`)
     const connection = new Connection(this.#nextId++, about, abort)
     this.#open.add(connection)
     return connection
   }
 
   /** The one with this ip:port between us and a local program: our end (exposures), or the program's (mappings). */
-  find (end: string): Connection | undefined {
+  find(end: string): Connection | undefined {
     for (const connection of this.#open) {
       if (connection.ends.has(end) || (connection.direction === 'map' && connection.local === end)) return connection
     }
     return undefined
   }
 
-  remove (connection: Connection): void {
+  remove(connection: Connection): void {
     if (!this.#open.delete(connection)) return
     this.counters.bytes_in += connection.stream?.bytesRead ?? 0
     this.counters.bytes_out += connection.stream?.bytesWritten ?? 0
@@ -81,12 +110,13 @@ export class ConnectionTable {
   }
 
   /** Ends those of one service abruptly. */
-  abortOf (direction: Connection['direction'], service: string): void {
-    for (const connection of this.#open) if (connection.direction === direction && connection.service === service) connection.abort()
+  abortOf(direction: Connection['direction'], service: string): void {
+    for (const connection of this.#open)
+      if (connection.direction === direction && connection.service === service) connection.abort()
   }
 
   /** Waits until none is open, `graceMs` at most; then ends the rest. @returns how many had to be ended. */
-  async drain (graceMs: number): Promise<number> {
+  async drain(graceMs: number): Promise<number> {
     if (this.#open.size > 0 && graceMs > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, graceMs)

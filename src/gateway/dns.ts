@@ -20,15 +20,19 @@ export class DnsResponder {
   #pending = 0
   local = ''
 
-  constructor (zone: Zone, log: Logger, counters = dnsCounters()) {
+  constructor(zone: Zone, log: Logger, counters = dnsCounters()) {
     this.counters = counters
     this.#zone = zone
     this.#log = log
   }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
-  async start ({ address, port }: { readonly address: string, readonly port: number }, allowLan: boolean): Promise<void> {
-    if (!isLoopback(address) && !allowLan) throw new PilotError('USAGE', `dns: ${address} is not loopback; give --allow-lan if others may ask it`)
+  async start(
+    { address, port }: { readonly address: string; readonly port: number },
+    allowLan: boolean,
+  ): Promise<void> {
+    if (!isLoopback(address) && !allowLan)
+      throw new PilotError('USAGE', `dns: ${address} is not loopback; give --allow-lan if others may ask it`)
     for (let tries = 1; ; tries++) {
       const bound = await this.#bindTcp(address, port)
       try {
@@ -42,27 +46,29 @@ export class DnsResponder {
     }
   }
 
-  stop (): void {
+  stop(): void {
     this.#udp?.close()
     this.#udp = undefined
     this.#tcp?.close()
     for (const client of this.#clients) client.destroy()
   }
 
-  #bindTcp (address: string, port: number): Promise<number> {
+  #bindTcp(address: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
       const server = createServer((socket) => this.#onTcpClient(socket))
       server.maxConnections = MAX_TCP_CLIENTS
       server.once('error', (error) => reject(bindError(error, 'dns', formatEndpoint({ address, port }))))
       server.listen({ host: address, port }, () => {
-        server.removeAllListeners('error').on('error', (error) => this.#log.warn({ reason: error.message }, 'a DNS client could not be accepted'))
+        server
+          .removeAllListeners('error')
+          .on('error', (error) => this.#log.warn({ reason: error.message }, 'a DNS client could not be accepted'))
         this.#tcp = server
         resolve((server.address() as AddressInfo).port)
       })
     })
   }
 
-  #bindUdp (address: string, port: number): Promise<void> {
+  #bindUdp(address: string, port: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
       socket.once('error', (error) => {
@@ -70,7 +76,9 @@ export class DnsResponder {
         reject(bindError(error, 'dns', formatEndpoint({ address, port })))
       })
       socket.bind({ address, port, exclusive: true }, () => {
-        socket.removeAllListeners('error').on('error', (error) => this.#log.debug({ reason: error.message }, 'a DNS answer could not be given'))
+        socket
+          .removeAllListeners('error')
+          .on('error', (error) => this.#log.debug({ reason: error.message }, 'a DNS answer could not be given'))
         socket.on('message', (bytes, from) => this.#onUdp(bytes, from))
         this.#udp = socket
         resolve()
@@ -78,12 +86,12 @@ export class DnsResponder {
     })
   }
 
-  #onUdp (bytes: Uint8Array, from: RemoteInfo): void {
+  #onUdp(bytes: Uint8Array, from: RemoteInfo): void {
     this.#answer(bytes, UDP_BYTES, (answer) => this.#udp?.send(answer, from.port, from.address))
   }
 
   /** Two bytes of length in front of each message (RFC 1035 §4.2.2); several questions may follow each other. */
-  #onTcpClient (socket: Socket): void {
+  #onTcpClient(socket: Socket): void {
     let waiting: Buffer = Buffer.alloc(0)
     this.#clients.add(socket)
     socket.setTimeout(TCP_IDLE_MS, () => socket.destroy())
@@ -105,27 +113,32 @@ export class DnsResponder {
   }
 
   /** @returns false when it is dropped unread. */
-  #answer (bytes: Uint8Array, limit: number, send: (answer: Uint8Array) => void): boolean {
+  #answer(bytes: Uint8Array, limit: number, send: (answer: Uint8Array) => void): boolean {
     if (this.#pending >= MAX_PENDING) {
       this.counters.dns_dropped += 1
       return false
     }
     this.#pending += 1
-    answerQuestion(this.#zone, bytes, limit).then((answer) => {
-      if (answer === undefined) this.counters.dns_malformed += 1
-      else {
-        this.counters.dns_questions += 1
-        send(answer)
-      }
-    }).catch((error: unknown) => {
-      this.counters.dns_malformed += 1 // it read, but cannot be written again
-      this.#log.debug({ reason: String(error) }, 'a DNS question was dropped')
-    }).finally(() => { this.#pending -= 1 })
+    answerQuestion(this.#zone, bytes, limit)
+      .then((answer) => {
+        if (answer === undefined) this.counters.dns_malformed += 1
+        else {
+          this.counters.dns_questions += 1
+          send(answer)
+        }
+      })
+      .catch((error: unknown) => {
+        this.counters.dns_malformed += 1 // it read, but cannot be written again
+        this.#log.debug({ reason: String(error) }, 'a DNS question was dropped')
+      })
+      .finally(() => {
+        this.#pending -= 1
+      })
     return true
   }
 }
 
-export function dnsCounters (): { dns_questions: number, dns_malformed: number, dns_dropped: number } {
+export function dnsCounters(): { dns_questions: number; dns_malformed: number; dns_dropped: number } {
   return { dns_questions: 0, dns_malformed: 0, dns_dropped: 0 }
 }
 

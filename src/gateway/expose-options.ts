@@ -9,7 +9,7 @@ import type { ExposeSpec, Limits } from './types.ts'
 type Terms = Pick<ExposeSpec, 'limits' | 'forMs' | 'once'>
 
 /** Reads one option into `terms`. @returns false when it is none of ours, or what is wrong with it. */
-export function readTerm (option: string, terms: { -readonly [K in keyof Terms]: Terms[K] }): boolean | string {
+export function readTerm(option: string, terms: { -readonly [K in keyof Terms]: Terms[K] }): boolean | string {
   if (option === 'once') {
     terms.once = true
     return true
@@ -30,23 +30,25 @@ export function readTerm (option: string, terms: { -readonly [K in keyof Terms]:
 }
 
 /** What `readTerm` reads, in a fixed order. */
-export function formatTerms ({ limits, forMs, once }: Terms): string[] {
+export function formatTerms({ limits, forMs, once }: Terms): string[] {
   return [
-    ...LIMIT_OPTIONS.flatMap(([written, limit]) => limits?.[limit] === undefined ? [] : [`${written}=${limits[limit]}`]),
-    ...forMs === undefined ? [] : [`for=${formatDuration(forMs)}`],
-    ...once === true ? ['once'] : [],
+    ...LIMIT_OPTIONS.flatMap(([written, limit]) =>
+      limits?.[limit] === undefined ? [] : [`${written}=${limits[limit]}`],
+    ),
+    ...(forMs === undefined ? [] : [`for=${formatDuration(forMs)}`]),
+    ...(once === true ? ['once'] : []),
   ]
 }
 
 /** `90s`, `10m`, `2h`, `1d` as ms; undefined when it is not that, or more than MAX_DURATION_MS. */
-export function parseDuration (text: string): number | undefined {
+export function parseDuration(text: string): number | undefined {
   const [, number, unit] = /^(\d{1,7})([smhd])$/.exec(text) ?? []
   const ms = Number(number) * (UNITS_MS[unit ?? ''] ?? 0)
   return ms > 0 && ms <= MAX_DURATION_MS ? ms : undefined
 }
 
 /** In the largest unit that divides it. */
-export function formatDuration (ms: number): string {
+export function formatDuration(ms: number): string {
   const [unit, size] = Object.entries(UNITS_MS).findLast(([, each]) => ms % each === 0) ?? ['s', 1_000]
   return `${ms / size}${unit}`
 }
@@ -55,12 +57,12 @@ export function formatDuration (ms: number): string {
 export type Allowed =
   | { readonly kind: 'trusted' }
   | { readonly kind: 'invited' } // nobody but by a ticket
-  | { readonly kind: 'peer', readonly peer: string } // hostname, address or node id
-  | { readonly kind: 'key', readonly key: string } // base64, Ed25519
-  | { readonly kind: 'network', readonly network: number }
-  | { readonly kind: 'tag', readonly tag: string }
+  | { readonly kind: 'peer'; readonly peer: string } // hostname, address or node id
+  | { readonly kind: 'key'; readonly key: string } // base64, Ed25519
+  | { readonly kind: 'network'; readonly network: number }
+  | { readonly kind: 'tag'; readonly tag: string }
 
-export function parseAllow (text: string): Allowed | undefined {
+export function parseAllow(text: string): Allowed | undefined {
   if (text === TRUSTED) return { kind: 'trusted' }
   if (text === INVITED) return { kind: 'invited' }
   const [, prefix, rest] = /^(key|net|tag):(.*)$/s.exec(text) ?? []
@@ -69,19 +71,22 @@ export function parseAllow (text: string): Allowed | undefined {
       const bytes = fromBase64(rest!)
       return bytes?.length === 32 ? { kind: 'key', key: rest! } : undefined
     }
-    case 'net': return /^\d{1,5}$/.test(rest!) && Number(rest) <= 0xffff ? { kind: 'network', network: Number(rest) } : undefined
-    case 'tag': return isTag(rest!) ? { kind: 'tag', tag: rest! } : undefined
-    default: return parsePeerName(text) === undefined ? undefined : { kind: 'peer', peer: withoutBrackets(text) }
+    case 'net':
+      return /^\d{1,5}$/.test(rest!) && Number(rest) <= 0xffff ? { kind: 'network', network: Number(rest) } : undefined
+    case 'tag':
+      return isTag(rest!) ? { kind: 'tag', tag: rest! } : undefined
+    default:
+      return parsePeerName(text) === undefined ? undefined : { kind: 'peer', peer: withoutBrackets(text) }
   }
 }
 
 /** A tag as the registry takes it. */
-export function isTag (text: string): boolean {
+export function isTag(text: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(text)
 }
 
 /** The tag of `tag:NAME`; undefined when it is not that. */
-export function tagOf (text: string): string | undefined {
+export function tagOf(text: string): string | undefined {
   const allowed = text.startsWith('tag:') ? parseAllow(text) : undefined
   return allowed?.kind === 'tag' ? allowed.tag : undefined
 }
@@ -95,14 +100,17 @@ export const ALLOW_FORM = 'a hostname, an address as 0:0000.0000.0004, a node id
 export const TAG_FORM = 'a tag: lower-case letters, digits and inner hyphens, at most 32'
 export const DURATION_FORM = 'a duration as 90s, 10m, 2h or 1d, at most 24d'
 
-function withoutBrackets (text: string): string {
+function withoutBrackets(text: string): string {
   return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }
 
 const LIMIT_OPTIONS: ReadonlyArray<readonly [string, keyof Limits]> = [
-  ['max', 'connections'], ['max-per-peer', 'connectionsPerPeer'],
-  ['rate', 'newPerSecond'], ['rate-per-peer', 'newPerSecondPerPeer'],
-  ['bytes', 'bytesPerSecond'], ['bytes-per-peer', 'bytesPerSecondPerPeer'],
+  ['max', 'connections'],
+  ['max-per-peer', 'connectionsPerPeer'],
+  ['rate', 'newPerSecond'],
+  ['rate-per-peer', 'newPerSecondPerPeer'],
+  ['bytes', 'bytesPerSecond'],
+  ['bytes-per-peer', 'bytesPerSecondPerPeer'],
 ]
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** The longest that one timer of the runtime waits. */

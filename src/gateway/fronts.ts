@@ -33,14 +33,24 @@ export class Fronts {
   readonly #counters = dnsCounters()
   readonly #table = new ServiceTable<FrontSpec, FrontRecord>('front', (spec) => this.#make(spec))
 
-  constructor (deps: FrontsDeps) {
+  constructor(deps: FrontsDeps) {
     const dns = (): FrontSpec | undefined => this.#table.specs.find(({ name }) => name === 'dns')
     const domain = (): string => dns()?.domain ?? DEFAULT_DOMAIN
-    const names = new PeerNames({ ...deps, get domain () { return domain() }, get ports () { return dns()?.ports ?? [] } })
+    const names = new PeerNames({
+      ...deps,
+      get domain() {
+        return domain()
+      },
+      get ports() {
+        return dns()?.ports ?? []
+      },
+    })
     this.#deps = deps
     this.names = names
     this.#zone = {
-      get domain () { return domain() },
+      get domain() {
+        return domain()
+      },
       find: (peer) => names.find(peer),
       mapUsualPorts: (peer) => names.mapUsualPorts(peer),
       mappedOf: (peer) => names.mappedOf(peer),
@@ -49,71 +59,93 @@ export class Fronts {
     }
   }
 
-  get specs (): readonly FrontSpec[] { return this.#table.specs }
+  get specs(): readonly FrontSpec[] {
+    return this.#table.specs
+  }
 
   /** Where they listen; what is absent is not asked for. */
-  get locals (): { readonly http: string | null, readonly proxy?: string, readonly dns?: string } {
+  get locals(): { readonly http: string | null; readonly proxy?: string; readonly dns?: string } {
     return { http: null, ...Object.fromEntries(this.#table.records.map(({ name, local }) => [name, local])) }
   }
 
-  get counters (): Readonly<Record<string, number>> { return this.#table.specs.some(({ name }) => name === 'dns') ? this.#counters : {} }
+  get counters(): Readonly<Record<string, number>> {
+    return this.#table.specs.some(({ name }) => name === 'dns') ? this.#counters : {}
+  }
 
   /** All of it or nothing; open connections go on. @throws PilotError: whatever cannot be bound. */
-  async become (wanted: readonly FrontSpec[]): Promise<Undo> {
+  async become(wanted: readonly FrontSpec[]): Promise<Undo> {
     const undo = await this.#table.become(wanted)
     this.names.askAnew()
     return undo
   }
 
   /** A client of the HTTP front, by its ip:port. */
-  findClient (end: string): WhoisEntry | undefined {
+  findClient(end: string): WhoisEntry | undefined {
     const front = this.#table.service('http')
     return front instanceof Front && front.running instanceof HttpFront ? front.running.findClient(end) : undefined
   }
 
   /** No new clients; those inside go on. */
-  drain (): void {
+  drain(): void {
     for (const { name } of this.#table.specs) this.#table.drain(name)
     this.names.stop()
   }
 
   /** @throws PilotError: what cannot be bound any more. */
-  async resume (): Promise<void> {
+  async resume(): Promise<void> {
     this.names.resume()
     for (const { name } of this.#table.specs) await this.#table.resume(name)
   }
 
-  stop (): void {
+  stop(): void {
     this.#table.stop()
     this.names.stop()
   }
 
-  #make (spec: FrontSpec): Front {
+  #make(spec: FrontSpec): Front {
     const { allowLan, log } = this.#deps
     const { names } = this
-    const proxyDeps = { ...this.#deps, get domain () { return names.domain }, peerAt: (address: string) => names.peerAt(address) }
+    const proxyDeps = {
+      ...this.#deps,
+      get domain() {
+        return names.domain
+      },
+      peerAt: (address: string) => names.peerAt(address),
+    }
     return new Front(spec, async (at) => {
       switch (spec.name) {
-        case 'http': return await started(new HttpFront(this.#deps), (front) => front.start(at.address, at.port))
-        case 'proxy': return await started(new Proxy(proxyDeps), (proxy) => proxy.start(at, allowLan))
-        case 'dns': return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))
+        case 'http':
+          return await started(new HttpFront(this.#deps), (front) => front.start(at.address, at.port))
+        case 'proxy':
+          return await started(new Proxy(proxyDeps), (proxy) => proxy.start(at, allowLan))
+        case 'dns':
+          return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))
       }
     })
   }
 }
 
 /** What the options ask for. */
-export function frontsOf ({ http, proxy, dns }: Pick<GatewayOptions, 'http' | 'proxy' | 'dns'>): FrontSpec[] {
+export function frontsOf({ http, proxy, dns }: Pick<GatewayOptions, 'http' | 'proxy' | 'dns'>): FrontSpec[] {
   return [
-    ...http === undefined ? [] : [{ name: 'http' as const, listen: formatEndpoint(http) }],
-    ...proxy === undefined ? [] : [{ name: 'proxy' as const, ...proxy }],
-    ...dns === undefined ? [] : [{ name: 'dns' as const, ...dns }],
+    ...(http === undefined ? [] : [{ name: 'http' as const, listen: formatEndpoint(http) }]),
+    ...(proxy === undefined ? [] : [{ name: 'proxy' as const, ...proxy }]),
+    ...(dns === undefined ? [] : [{ name: 'dns' as const, ...dns }]),
   ]
 }
 
-interface FrontRecord { readonly name: FrontSpec['name'], readonly local: string }
-interface Listen { readonly address: string, readonly port: number }
-interface Running { readonly local: string, stop (): void }
+interface FrontRecord {
+  readonly name: FrontSpec['name']
+  readonly local: string
+}
+interface Listen {
+  readonly address: string
+  readonly port: number
+}
+interface Running {
+  readonly local: string
+  stop(): void
+}
 
 /** One of them: made anew each time it starts, at the place where it was. */
 class Front implements Service<FrontRecord> {
@@ -122,25 +154,27 @@ class Front implements Service<FrontRecord> {
   running: Running | undefined
   #local: string | undefined
 
-  constructor (spec: FrontSpec, open: (at: Listen) => Promise<Running>) {
+  constructor(spec: FrontSpec, open: (at: Listen) => Promise<Running>) {
     this.spec = spec
     this.#open = open
   }
 
-  get record (): FrontRecord { return { name: this.spec.name, local: this.#local ?? '' } }
+  get record(): FrontRecord {
+    return { name: this.spec.name, local: this.#local ?? '' }
+  }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     this.running = await this.#open(parseListen(this.#local ?? this.spec.listen)!)
     this.#local = this.running.local
   }
 
-  stop (): void {
+  stop(): void {
     this.running?.stop()
     this.running = undefined
   }
 
   /** Domain and ports of the responder are looked up at each question. */
-  takeOver (other: Service<FrontRecord>): boolean {
+  takeOver(other: Service<FrontRecord>): boolean {
     if (!(other instanceof Front) || other.running === undefined || other.spec.listen !== this.spec.listen) return false
     this.running = other.running
     this.#local = other.#local
@@ -149,7 +183,7 @@ class Front implements Service<FrontRecord> {
   }
 }
 
-async function started<T extends Running> (front: T, start: (front: T) => Promise<void>): Promise<T> {
+async function started<T extends Running>(front: T, start: (front: T) => Promise<void>): Promise<T> {
   await start(front)
   return front
 }

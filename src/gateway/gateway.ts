@@ -26,9 +26,33 @@ import { Tickets } from './tickets.ts'
 import type { WellKnown } from '../services/well-known.ts'
 import { whois } from './whois.ts'
 import type {
-  BenchOptions, BenchRecord, Changes, Desired, DoctorRecord, DrainRecord, ExplainRecord, ExposedRecord, ExposeSpec, GatewayControl, GatewayEvent, GatewayOptions, HostRecord, MappedRecord, MapSpec, NodeRecord, PeerRecord,
-  PendingTrustRecord, PingRecord, ReadyEvent, ResolveRecord, StatusRecord, TicketRecord, TicketUseRecord,
-  TrustRecord, TrustRequestRecord, WhoisRecord,
+  BenchOptions,
+  BenchRecord,
+  Changes,
+  Desired,
+  DoctorRecord,
+  DrainRecord,
+  ExplainRecord,
+  ExposedRecord,
+  ExposeSpec,
+  GatewayControl,
+  GatewayEvent,
+  GatewayOptions,
+  HostRecord,
+  MappedRecord,
+  MapSpec,
+  NodeRecord,
+  PeerRecord,
+  PendingTrustRecord,
+  PingRecord,
+  ReadyEvent,
+  ResolveRecord,
+  StatusRecord,
+  TicketRecord,
+  TicketUseRecord,
+  TrustRecord,
+  TrustRequestRecord,
+  WhoisRecord,
 } from './types.ts'
 import { TimeBoxes } from './time-box.ts'
 import { UdpExposure } from './udp-exposure.ts'
@@ -41,21 +65,21 @@ export interface GatewayDeps {
 }
 
 export interface Gateway extends GatewayControl, AsyncDisposable {
-  ready (): ReadyEvent
+  ready(): ReadyEvent
   /** What it stands on, to dial and listen beside its mappings and exposures. */
   readonly overlay: Overlay
   /** What runs now, and may be changed by `apply`. */
   readonly desired: Desired
   /** What `apply` would change. */
-  changes (desired: Desired): Changes
+  changes(desired: Desired): Changes
   /**
    * Makes mappings, exposures and wishes for trust those of `desired`, all of them or none; what stays equal is not touched.
    * Connections of what goes stay open until they end by themselves.
    * @throws PilotError: whatever cannot be bound, SHUTTING_DOWN while it drains.
    */
-  apply (desired: Desired): Promise<Changes>
+  apply(desired: Desired): Promise<Changes>
   /** Takes no new connections, waits for those inside at most `graceMs`, ends the rest, frees everything. */
-  stop (graceMs: number): Promise<void>
+  stop(graceMs: number): Promise<void>
 }
 
 /**
@@ -63,7 +87,7 @@ export interface Gateway extends GatewayControl, AsyncDisposable {
  * A registry that does not answer does not hold it back for long: mappings then reset their clients and say why.
  * @throws PilotError: whatever cannot be bound, an unusable identity, CONFLICT for a hostname that is taken.
  */
-export async function startGateway (options: GatewayOptions, deps: GatewayDeps): Promise<Gateway> {
+export async function startGateway(options: GatewayOptions, deps: GatewayDeps): Promise<Gateway> {
   const gateway = new RunningGateway(options, deps)
   try {
     await gateway.start()
@@ -96,15 +120,15 @@ class RunningGateway implements Gateway {
   #elapsedMs = 0
   #stopping: Promise<void> | undefined
 
-  constructor (options: GatewayOptions, deps: GatewayDeps) {
+  constructor(options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
     const { trust, http, proxy, dns } = options
     this.#trust = trust
-    this.#frontOptions = { ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
+    this.#frontOptions = { ...(http && { http }), ...(proxy && { proxy }), ...(dns && { dns }) }
     this.#deps = deps
   }
 
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     const { stateDir, maps, exposes } = this.#options
     const { log, onEvent } = this.#deps
     this.#locks = await holdState(this.#options)
@@ -124,7 +148,11 @@ class RunningGateway implements Gateway {
     await this.#exposures.become(exposes)
     for (const spec of exposes) this.#timeBoxes.begin(spec)
     const registered = await node.whenRegistered(REGISTRATION_PATIENCE_MS)
-    if (!registered) log.warn({ registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' }, 'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers')
+    if (!registered)
+      log.warn(
+        { registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' },
+        'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers',
+      )
     else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
     for (const record of this.exposes()) onEvent({ event: 'exposed', ...record })
@@ -132,35 +160,42 @@ class RunningGateway implements Gateway {
     this.#state = 'ready'
   }
 
-  get overlay (): Overlay { return this.#node }
+  get overlay(): Overlay {
+    return this.#node
+  }
 
-  get desired (): Desired {
+  get desired(): Desired {
     return { maps: this.#mappings.specs, exposes: this.#exposures.specs, trust: this.#trust, ...this.#frontOptions }
   }
 
-  changes (desired: Desired): Changes {
+  changes(desired: Desired): Changes {
     const { maps, exposes, trust } = desired
     const fronts = difference(this.#fronts.specs, frontsOf(desired))
     const map = difference(this.#mappings.specs, maps)
     const expose = difference(this.#exposures.specs, exposes)
     const names = (specs: readonly { readonly name: string }[]): string[] => specs.map(({ name }) => name)
     return {
-      mapped: names(map.added), unmapped: names(map.removed), remapped: names(map.changed),
-      exposed: names(expose.added), unexposed: names(expose.removed), reexposed: names(expose.changed),
+      mapped: names(map.added),
+      unmapped: names(map.removed),
+      remapped: names(map.changed),
+      exposed: names(expose.added),
+      unexposed: names(expose.removed),
+      reexposed: names(expose.changed),
       trust: trust.filter((peer) => !this.#trust.includes(peer)),
       sections: names([...fronts.added, ...fronts.removed, ...fronts.changed]),
     }
   }
 
-  apply (desired: Desired, renewed?: string): Promise<Changes> {
+  apply(desired: Desired, renewed?: string): Promise<Changes> {
     if (renewed !== undefined) this.#timeBoxes.renew(renewed)
     const applied = this.#applying.then(() => this.#apply(desired))
     this.#applying = applied.catch(() => {})
     return applied
   }
 
-  async #apply (desired: Desired, reason?: 'for' | 'once'): Promise<Changes> {
-    if (this.#state === 'draining') throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
+  async #apply(desired: Desired, reason?: 'for' | 'once'): Promise<Changes> {
+    if (this.#state === 'draining')
+      throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
     const { maps, trust, http, proxy, dns } = desired
     const exposes = desired.exposes.filter((spec) => !this.#timeBoxes.isOver(spec))
     const changes = this.changes({ ...desired, exposes })
@@ -181,40 +216,60 @@ class RunningGateway implements Gateway {
       throw error
     }
     this.#trust = trust
-    this.#frontOptions = { ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
+    this.#frontOptions = { ...(http && { http }), ...(proxy && { proxy }), ...(dns && { dns }) }
     this.#timeBoxes.keep(exposes)
     for (const spec of exposes) this.#timeBoxes.begin(spec)
-    for (const peer of this.#node.wishes) if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
+    for (const peer of this.#node.wishes)
+      if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
     await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
     this.#tellChanges(changes, before, reason)
     return changes
   }
 
-  #tellChanges (changes: Changes, before: Before, reason: 'for' | 'once' | undefined): void {
+  #tellChanges(changes: Changes, before: Before, reason: 'for' | 'once' | undefined): void {
     const { onEvent } = this.#deps
-    for (const name of [...changes.unmapped, ...changes.remapped]) onEvent({ event: 'unmapped', ...before.mappings.get(name)! })
-    for (const name of [...changes.unexposed, ...changes.reexposed]) onEvent({ event: 'unexposed', ...before.exposes.get(name)!, ...reason !== undefined && { reason } })
-    for (const name of [...changes.mapped, ...changes.remapped]) onEvent({ event: 'mapped', ...this.#mappings.record(name) })
-    for (const name of [...changes.exposed, ...changes.reexposed]) onEvent({ event: 'exposed', ...this.#exposures.record(name) })
+    for (const name of [...changes.unmapped, ...changes.remapped])
+      onEvent({ event: 'unmapped', ...before.mappings.get(name)! })
+    for (const name of [...changes.unexposed, ...changes.reexposed])
+      onEvent({ event: 'unexposed', ...before.exposes.get(name)!, ...(reason !== undefined && { reason }) })
+    for (const name of [...changes.mapped, ...changes.remapped])
+      onEvent({ event: 'mapped', ...this.#mappings.record(name) })
+    for (const name of [...changes.exposed, ...changes.reexposed])
+      onEvent({ event: 'exposed', ...this.#exposures.record(name) })
   }
 
   /** One that ends by itself: it takes nobody any more at once, and is gone from the table when its turn comes. */
-  #onOver (name: string, reason: 'for' | 'once'): void {
+  #onOver(name: string, reason: 'for' | 'once'): void {
     this.#exposures.drain(name)
     if (reason === 'for') this.#connections.abortOf('expose', name)
-    this.#deps.log.info({ expose: name, reason }, reason === 'for' ? 'the time of an exposure is over' : 'an exposure has had its one connection')
-    const gone = this.#applying.then(() => this.#apply({ ...this.desired, exposes: this.#exposures.specs.filter((spec) => spec.name !== name) }, reason))
+    this.#deps.log.info(
+      { expose: name, reason },
+      reason === 'for' ? 'the time of an exposure is over' : 'an exposure has had its one connection',
+    )
+    const gone = this.#applying.then(() =>
+      this.#apply({ ...this.desired, exposes: this.#exposures.specs.filter((spec) => spec.name !== name) }, reason),
+    )
     this.#applying = gone.catch(() => {}) // while it drains nothing is taken off the table, and nobody is let in either
   }
 
-  #makeMapping (spec: MapSpec): Service<MappedRecord> {
-    return new (spec.protocol === 'udp' ? UdpMapping : Mapping)(spec, { node: this.#node, pool: this.#pool, connections: this.#connections, log: this.#deps.log, allowLan: this.#options.allowLan })
+  #makeMapping(spec: MapSpec): Service<MappedRecord> {
+    return new (spec.protocol === 'udp' ? UdpMapping : Mapping)(spec, {
+      node: this.#node,
+      pool: this.#pool,
+      connections: this.#connections,
+      log: this.#deps.log,
+      allowLan: this.#options.allowLan,
+    })
   }
 
-  #makeFronts (): Fronts {
+  #makeFronts(): Fronts {
     const { log, onEvent } = this.#deps
     return new Fronts({
-      node: this.#node, pool: this.#pool, connections: this.#connections, log, allowLan: this.#options.allowLan,
+      node: this.#node,
+      pool: this.#pool,
+      connections: this.#connections,
+      log,
+      allowLan: this.#options.allowLan,
       configured: () => this.#mappings.records,
       makeMapping: (spec) => this.#makeMapping(spec),
       onMapped: (record) => onEvent({ event: 'mapped', ...record }),
@@ -223,17 +278,23 @@ class RunningGateway implements Gateway {
     })
   }
 
-  #makeExposure (spec: ExposeSpec): Service<ExposedRecord> {
-    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, { node: this.#node, guests: this.#tickets, connections: this.#connections, log: this.#deps.log, onTaken: (taken) => this.#timeBoxes.end(taken, 'once') })
+  #makeExposure(spec: ExposeSpec): Service<ExposedRecord> {
+    return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, {
+      node: this.#node,
+      guests: this.#tickets,
+      connections: this.#connections,
+      log: this.#deps.log,
+      onTaken: (taken) => this.#timeBoxes.end(taken, 'once'),
+    })
   }
 
-  async #dialMapping (name: string, signal: AbortSignal): Promise<OverlayStream> {
+  async #dialMapping(name: string, signal: AbortSignal): Promise<OverlayStream> {
     const mapping = this.#mappings.service(name)
     if (mapping instanceof Mapping) return await mapping.dial(signal)
     throw new PilotError('NOT_FOUND', `there is no mapping "${name}" any more`, { name })
   }
 
-  ready (): ReadyEvent {
+  ready(): ReadyEvent {
     return {
       event: 'ready',
       node: this.#nodeRecord(),
@@ -246,7 +307,7 @@ class RunningGateway implements Gateway {
     }
   }
 
-  async drain (expose?: string): Promise<DrainRecord> {
+  async drain(expose?: string): Promise<DrainRecord> {
     if (expose !== undefined) this.#exposures.drain(expose)
     else {
       this.#state = 'draining'
@@ -258,12 +319,13 @@ class RunningGateway implements Gateway {
     return { state: 'draining', expose: expose ?? null, connections: this.#openOf(expose) }
   }
 
-  async resume (expose?: string): Promise<DrainRecord> {
+  async resume(expose?: string): Promise<DrainRecord> {
     if (this.#stopping !== undefined) throw new PilotError('SHUTTING_DOWN', 'the gateway is about to end')
     if (expose !== undefined) await this.#exposures.resume(expose)
     else {
       for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
-      for (const spec of this.#exposures.specs) if (!this.#timeBoxes.isOver(spec)) await this.#exposures.resume(spec.name)
+      for (const spec of this.#exposures.specs)
+        if (!this.#timeBoxes.isOver(spec)) await this.#exposures.resume(spec.name)
       await this.#fronts.resume()
       this.#state = 'ready'
     }
@@ -271,17 +333,19 @@ class RunningGateway implements Gateway {
     return { state: 'ready', expose: expose ?? null, connections: this.#openOf(expose) }
   }
 
-  #openOf (expose: string | undefined): number {
-    return this.#connections.records.filter(({ direction, service }) => expose === undefined || (direction === 'expose' && service === expose)).length
+  #openOf(expose: string | undefined): number {
+    return this.#connections.records.filter(
+      ({ direction, service }) => expose === undefined || (direction === 'expose' && service === expose),
+    ).length
   }
 
-  stop (graceMs: number): Promise<void> {
+  stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#stop(graceMs)
     if (graceMs === 0) void this.#connections.drain(0) // asked a second time, and less patiently
     return this.#stopping
   }
 
-  async #stop (graceMs: number): Promise<void> {
+  async #stop(graceMs: number): Promise<void> {
     this.#state = 'draining'
     this.#timeBoxes.stop()
     this.#fronts?.stop()
@@ -293,7 +357,8 @@ class RunningGateway implements Gateway {
     if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open have been reset')
     if (this.#node === undefined) return await this.#release()
     const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS))
-    do { // what the local programs have written and closed may still be on its way
+    do {
+      // what the local programs have written and closed may still be on its way
       await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS))
     } while (this.#node.hasUndelivered && performance.now() < until)
     await this.#tickets?.stop()
@@ -301,14 +366,16 @@ class RunningGateway implements Gateway {
     await this.#release()
   }
 
-  async #release (): Promise<void> {
+  async #release(): Promise<void> {
     for (const release of this.#locks.splice(0)) await release()
   }
 
   /** `await using gateway = …`: at once, as its streams would die with the process anyway. */
-  async [Symbol.asyncDispose] (): Promise<void> { await this.stop(0) }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop(0)
+  }
 
-  status (): StatusRecord {
+  status(): StatusRecord {
     const { counters, ...standing } = this.#node.status
     const { rss, heapUsed } = process.memoryUsage()
     return {
@@ -330,98 +397,163 @@ class RunningGateway implements Gateway {
     }
   }
 
-  peers (): readonly PeerRecord[] { return this.#node.peers }
-  mappings (): readonly MappedRecord[] { return [...this.#mappings.records, ...this.#fronts.names.onDemand] }
-  exposes (): readonly ExposedRecord[] { return this.#exposures.records }
-  connections (): ReturnType<GatewayControl['connections']> { return this.#connections.records }
-
-  async ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
-    const { node, rttMs, path, endpoint } = await this.#node.ping(peer, timeoutMs)
-    const reason = this.#node.pathTo(node)?.reason
-    return { peer, nodeId: node, seq, rttMs: Math.round(rttMs * 100) / 100, path, endpoint, ...reason !== undefined && { reason } }
+  peers(): readonly PeerRecord[] {
+    return this.#node.peers
+  }
+  mappings(): readonly MappedRecord[] {
+    return [...this.#mappings.records, ...this.#fronts.names.onDemand]
+  }
+  exposes(): readonly ExposedRecord[] {
+    return this.#exposures.records
+  }
+  connections(): ReturnType<GatewayControl['connections']> {
+    return this.#connections.records
   }
 
-  bench (peer: string, options: BenchOptions): Promise<BenchRecord> { return benchPeer(this.#node, peer, options) }
+  async ping(peer: string, seq: number, timeoutMs: number): Promise<PingRecord> {
+    const { node, rttMs, path, endpoint } = await this.#node.ping(peer, timeoutMs)
+    const reason = this.#node.pathTo(node)?.reason
+    return {
+      peer,
+      nodeId: node,
+      seq,
+      rttMs: Math.round(rttMs * 100) / 100,
+      path,
+      endpoint,
+      ...(reason !== undefined && { reason }),
+    }
+  }
 
-  async resolve (name: string): Promise<ResolveRecord> { return await this.#fronts.names.resolve(name) }
-  hosts (): readonly HostRecord[] { return this.#fronts.names.hosts() }
-  invite (service: string | undefined, forMs: number): Promise<TicketRecord> { return this.#tickets.invite(this.exposes(), service, forMs) }
-  redeem (ticket: string): Promise<TicketUseRecord> { return this.#tickets.redeem(ticket) }
+  bench(peer: string, options: BenchOptions): Promise<BenchRecord> {
+    return benchPeer(this.#node, peer, options)
+  }
 
-  doctor (): DoctorRecord { return diagnoseOverlay(this.#node) }
+  async resolve(name: string): Promise<ResolveRecord> {
+    return await this.#fronts.names.resolve(name)
+  }
+  hosts(): readonly HostRecord[] {
+    return this.#fronts.names.hosts()
+  }
+  invite(service: string | undefined, forMs: number): Promise<TicketRecord> {
+    return this.#tickets.invite(this.exposes(), service, forMs)
+  }
+  redeem(ticket: string): Promise<TicketUseRecord> {
+    return this.#tickets.redeem(ticket)
+  }
 
-  async explain (target: string): Promise<ExplainRecord> {
+  doctor(): DoctorRecord {
+    return diagnoseOverlay(this.#node)
+  }
+
+  async explain(target: string): Promise<ExplainRecord> {
     const mapping = this.#mappings.find(({ name, local }) => name === target || local === target)
     const { peer, port } = mapping ?? parseTargetName(target)
     const service = mapping === undefined ? undefined : this.#mappings.service(mapping.name)
-    return await explainSeveral(this.#node, { target, peer, port, policy: mapping?.path ?? 'any', mapping: mapping?.name }, service instanceof Mapping ? service.targets : [peer])
+    return await explainSeveral(
+      this.#node,
+      { target, peer, port, policy: mapping?.path ?? 'any', mapping: mapping?.name },
+      service instanceof Mapping ? service.targets : [peer],
+    )
   }
 
-  async trusted (): Promise<readonly TrustRecord[]> {
-    return (await this.#node.trusted()).map((entry) => this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt))
+  async trusted(): Promise<readonly TrustRecord[]> {
+    return (await this.#node.trusted()).map((entry) =>
+      this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt),
+    )
   }
 
-  async whois (local: string): Promise<WhoisRecord> { return whois((end) => this.#connections.find(end)?.record ?? this.#fronts.findClient(end), this.#node, local) }
+  async whois(local: string): Promise<WhoisRecord> {
+    return whois((end) => this.#connections.find(end)?.record ?? this.#fronts.findClient(end), this.#node, local)
+  }
 
-  async pending (): Promise<readonly PendingTrustRecord[]> {
+  async pending(): Promise<readonly PendingTrustRecord[]> {
     return (await this.#node.pendingTrust()).map((entry) => ({
       ...this.#trustRecord(entry.nodeId, entry.publicKey, entry.receivedAt),
       justification: entry.justification,
     }))
   }
 
-  async requestTrust (peer: string, reason: string): Promise<TrustRequestRecord> {
+  async requestTrust(peer: string, reason: string): Promise<TrustRequestRecord> {
     const { nodeId, hostname } = this.#node
     const self = this.#known(peer, [{ nodeId }])
-    if (self !== undefined || peer === hostname) throw new PilotError('USAGE', `${peer} is this node itself`, { peer }, undefined, 'Name the peer that shall trust this node.')
+    if (self !== undefined || peer === hostname)
+      throw new PilotError(
+        'USAGE',
+        `${peer} is this node itself`,
+        { peer },
+        undefined,
+        'Name the peer that shall trust this node.',
+      )
     const known = this.#known(peer, await this.#node.trusted())
     if (known !== undefined) return { peer, state: 'approved' }
     await this.#node.requestTrust(peer, reason)
     return { peer, state: 'requested' }
   }
 
-  async approveTrust (peer: string): Promise<TrustRecord> {
+  async approveTrust(peer: string): Promise<TrustRecord> {
     const node = this.#known(peer, await this.#node.pendingTrust())
-    if (node === undefined || !await this.#node.approveTrust(node)) throw await this.#nothingPending(peer)
-    return this.#trustRecord(node, (await this.#node.trusted()).find(({ nodeId }) => nodeId === node)?.publicKey ?? '', null)
+    if (node === undefined || !(await this.#node.approveTrust(node))) throw await this.#nothingPending(peer)
+    return this.#trustRecord(
+      node,
+      (await this.#node.trusted()).find(({ nodeId }) => nodeId === node)?.publicKey ?? '',
+      null,
+    )
   }
 
-  async rejectTrust (peer: string): Promise<TrustRecord> {
+  async rejectTrust(peer: string): Promise<TrustRecord> {
     const node = this.#known(peer, await this.#node.pendingTrust())
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !await this.#node.rejectTrust(node)) throw await this.#nothingPending(peer)
+    if (node === undefined || record === undefined || !(await this.#node.rejectTrust(node)))
+      throw await this.#nothingPending(peer)
     return record
   }
 
-  async revokeTrust (peer: string): Promise<TrustRecord> {
+  async revokeTrust(peer: string): Promise<TrustRecord> {
     const node = this.#known(peer, await this.#node.trusted())
     if (node === undefined && this.#node.dropWish(peer)) return this.#unanswered(peer)
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !await this.#node.revokeTrust(node)) throw new PilotError('NOT_FOUND', `${peer} is not trusted`, { peer }, undefined, '`pilotgate trust list` shows who is, and who has been asked.')
+    if (node === undefined || record === undefined || !(await this.#node.revokeTrust(node)))
+      throw new PilotError(
+        'NOT_FOUND',
+        `${peer} is not trusted`,
+        { peer },
+        undefined,
+        '`pilotgate trust list` shows who is, and who has been asked.',
+      )
     return record
   }
 
-  async #nothingPending (peer: string): Promise<PilotError> {
+  async #nothingPending(peer: string): Promise<PilotError> {
     const trusted = this.#known(peer, await this.#node.trusted()) !== undefined
-    const hint = trusted ? 'There is nothing to decide. `pilotgate trust revoke PEER` takes trust back.' : '`pilotgate trust pending` shows the requests that wait.'
-    return new PilotError('NOT_FOUND', trusted ? `${peer} is trusted already` : `no request of ${peer} is pending`, { peer }, undefined, hint)
+    const hint = trusted
+      ? 'There is nothing to decide. `pilotgate trust revoke PEER` takes trust back.'
+      : '`pilotgate trust pending` shows the requests that wait.'
+    return new PilotError(
+      'NOT_FOUND',
+      trusted ? `${peer} is trusted already` : `no request of ${peer} is pending`,
+      { peer },
+      undefined,
+      hint,
+    )
   }
 
   /** For a peer that had only been asked: nobody knows yet who that is. */
-  #unanswered (peer: string): TrustRecord {
+  #unanswered(peer: string): TrustRecord {
     const name = parsePeerName(peer)
     const node = name?.kind === 'address' ? name.address.node : 0
-    return { ...this.#trustRecord(node, '', null), ...name?.kind === 'hostname' && { hostname: name.hostname } }
+    return { ...this.#trustRecord(node, '', null), ...(name?.kind === 'hostname' && { hostname: name.hostname }) }
   }
 
   /** The node among `entries` that a person means by address, id or hostname. */
-  #known (peer: string, entries: ReadonlyArray<{ readonly nodeId: NodeId }>): NodeId | undefined {
+  #known(peer: string, entries: ReadonlyArray<{ readonly nodeId: NodeId }>): NodeId | undefined {
     const name = parsePeerName(peer)
     if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
-    return entries.find(({ nodeId }) => name.kind === 'address' ? nodeId === name.address.node : this.#node.hostnameOf(nodeId) === name.hostname)?.nodeId
+    return entries.find(({ nodeId }) =>
+      name.kind === 'address' ? nodeId === name.address.node : this.#node.hostnameOf(nodeId) === name.hostname,
+    )?.nodeId
   }
 
-  #trustRecord (node: NodeId, publicKey: string, since: string | null): TrustRecord {
+  #trustRecord(node: NodeId, publicKey: string, since: string | null): TrustRecord {
     return {
       nodeId: node,
       address: formatAddress({ network: 0, node }),
@@ -431,7 +563,7 @@ class RunningGateway implements Gateway {
     }
   }
 
-  #nodeRecord (): NodeRecord {
+  #nodeRecord(): NodeRecord {
     const { nodeId, address, hostname, publicKey } = this.#node
     return { nodeId, address, hostname: hostname ?? null, publicKey }
   }
@@ -444,13 +576,18 @@ interface Before {
   readonly trust: readonly string[]
 }
 
-function byName<T extends { readonly name: string }> (records: readonly T[]): ReadonlyMap<string, T> {
+function byName<T extends { readonly name: string }>(records: readonly T[]): ReadonlyMap<string, T> {
   return new Map(records.map((record) => [record.name, record]))
 }
 
-async function soon (work: Promise<unknown>, ms: number): Promise<void> {
+async function soon(work: Promise<unknown>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined
-  await Promise.race([work, new Promise((resolve) => { timer = setTimeout(resolve, ms) })])
+  await Promise.race([
+    work,
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, ms)
+    }),
+  ])
   clearTimeout(timer)
 }
 

@@ -6,7 +6,7 @@ import type { Release } from '../runtime/folder-lock.ts'
 import type { GatewayOptions } from './types.ts'
 
 /** @throws PilotError CONFLICT when another gateway has one of them, USAGE when the folder cannot be one. */
-export async function holdState ({ stateDir, identityFile, daemon }: GatewayOptions): Promise<Release[]> {
+export async function holdState({ stateDir, identityFile, daemon }: GatewayOptions): Promise<Release[]> {
   const releases = [await holdFolder(stateDir, STATE)]
   const keys = resolve(dirname(identityFile)) // trust.json is there as well
   if (daemon !== undefined || keys === resolve(stateDir)) return releases
@@ -21,6 +21,7 @@ export async function holdState ({ stateDir, identityFile, daemon }: GatewayOpti
   return releases
 }
 
-const HINT = 'To run a second gateway on this machine give it a state folder, and with it an identity, of its own: --state-dir DIR.'
+const HINT =
+  'To run a second gateway on this machine give it a state folder, and with it an identity, of its own: --state-dir DIR.'
 const STATE = { what: 'its state', other: 'another gateway', file: 'gateway.lock', hint: HINT }
 const IDENTITY = { what: 'its identity', other: 'another gateway', file: 'gateway.lock', hint: HINT }

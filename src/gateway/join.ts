@@ -14,11 +14,20 @@ export interface Joined {
 }
 
 /** The daemon that was named, or a node of our own, with the services that a daemon has built in. */
-export async function joinOverlay (options: GatewayOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<Joined> {
+export async function joinOverlay(
+  options: GatewayOptions,
+  log: Logger,
+  onEvent: (event: OverlayEvent) => void,
+): Promise<Joined> {
   const { daemon, trust, stateDir, exposes } = options
   const direct = [...options.maps, ...exposes].find(({ path }) => path === 'direct')
-  if (daemon !== undefined && direct !== undefined) throw new PilotError('USAGE', `${direct.name}: path direct cannot be kept with --daemon: the daemon chooses its paths, and does not tell them`)
-  if (daemon !== undefined) return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), wellKnown: undefined }
+  if (daemon !== undefined && direct !== undefined)
+    throw new PilotError(
+      'USAGE',
+      `${direct.name}: path direct cannot be kept with --daemon: the daemon chooses its paths, and does not tell them`,
+    )
+  if (daemon !== undefined)
+    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), wellKnown: undefined }
   const node = await OverlayNode.start(options, log, onEvent)
   await serveHandshakes(node, log)
   const wellKnown = new WellKnown(node, stateDir, log, (received) => onEvent({ kind: 'message', ...received }))
@@ -27,6 +36,6 @@ export async function joinOverlay (options: GatewayOptions, log: Logger, onEvent
 }
 
 /** The overlay ports that these exposures listen on, other than for datagrams. */
-export function portsOf (exposes: GatewayOptions['exposes']): ReadonlySet<number> {
+export function portsOf(exposes: GatewayOptions['exposes']): ReadonlySet<number> {
   return new Set(exposes.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port))
 }

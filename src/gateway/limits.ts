@@ -11,9 +11,9 @@ export interface Admission {
   /** Bytes that have just passed, either way. @returns how long the next must wait, ms; undefined when nothing limits them. */
   readonly pace: ((bytes: number) => number) | undefined
   /** Whether so many bytes may pass now; if so they count. For what can be dropped. */
-  fits (bytes: number): boolean
+  fits(bytes: number): boolean
   /** Call once, when the connection is over. */
-  release (): void
+  release(): void
 }
 
 interface Use {
@@ -28,21 +28,22 @@ export class ExposureLimits {
   #all: Use
   readonly #peers = new Map<NodeId, Use>()
 
-  constructor (limits: Limits = {}, now: () => number = () => performance.now()) {
+  constructor(limits: Limits = {}, now: () => number = () => performance.now()) {
     this.#limits = limits
     this.#now = now
     this.#all = makeUse(limits.newPerSecond, limits.bytesPerSecond)
   }
 
   /** Other limits for the same exposure: what is open by the old ones counts, and stops counting when it ends. */
-  follow (before: ExposureLimits): void {
+  follow(before: ExposureLimits): void {
     const { newPerSecond, bytesPerSecond, newPerSecondPerPeer, bytesPerSecondPerPeer } = this.#limits
     this.#all = makeUse(newPerSecond, bytesPerSecond, before.#all.count)
-    for (const [node, { count }] of before.#peers) if (count.open > 0) this.#peers.set(node, makeUse(newPerSecondPerPeer, bytesPerSecondPerPeer, count))
+    for (const [node, { count }] of before.#peers)
+      if (count.open > 0) this.#peers.set(node, makeUse(newPerSecondPerPeer, bytesPerSecondPerPeer, count))
   }
 
   /** @returns why not, or what was granted. */
-  admit (peer: NodeId): Admission | 'connections' | 'rate' {
+  admit(peer: NodeId): Admission | 'connections' | 'rate' {
     const { connections = Infinity, connectionsPerPeer = Infinity } = this.#limits
     const now = this.#now()
     const use = this.#useOf(peer)
@@ -52,10 +53,11 @@ export class ExposureLimits {
     return new Grant(use, this.#all, this.#now)
   }
 
-  #useOf (peer: NodeId): Use {
+  #useOf(peer: NodeId): Use {
     const known = this.#peers.get(peer)
     if (known !== undefined) return known
-    if (this.#peers.size >= MAX_IDLE_PEERS) for (const [node, { count }] of this.#peers) if (count.open === 0) this.#peers.delete(node)
+    if (this.#peers.size >= MAX_IDLE_PEERS)
+      for (const [node, { count }] of this.#peers) if (count.open === 0) this.#peers.delete(node)
     const use = makeUse(this.#limits.newPerSecondPerPeer, this.#limits.bytesPerSecondPerPeer)
     this.#peers.set(peer, use)
     return use
@@ -68,7 +70,7 @@ class Grant implements Admission {
   readonly #all: Use
   readonly #now: () => number
 
-  constructor (own: Use, all: Use, now: () => number) {
+  constructor(own: Use, all: Use, now: () => number) {
     this.#own = own
     this.#all = all
     this.#now = now
@@ -76,7 +78,7 @@ class Grant implements Admission {
     all.count.open += 1
   }
 
-  get pace (): Admission['pace'] {
+  get pace(): Admission['pace'] {
     const [own, all, now] = [this.#own.bytes, this.#all.bytes, this.#now]
     if (own === undefined && all === undefined) return undefined
     return (bytes) => {
@@ -85,7 +87,7 @@ class Grant implements Admission {
     }
   }
 
-  fits (bytes: number): boolean {
+  fits(bytes: number): boolean {
     const [own, all, at] = [this.#own.bytes, this.#all.bytes, this.#now()]
     if (own?.fits(at, bytes) === false || all?.fits(at, bytes) === false) return false
     own?.take(at, bytes)
@@ -93,7 +95,7 @@ class Grant implements Admission {
     return true
   }
 
-  release (): void {
+  release(): void {
     this.#own.count.open -= 1
     this.#all.count.open -= 1
   }
@@ -106,30 +108,30 @@ class ByteBudget {
   #bytes: number
   #at = -Infinity
 
-  constructor (perSecond: number) {
+  constructor(perSecond: number) {
     this.#perMs = perSecond / 1_000
     this.#burst = Math.max(perSecond, LEAST_BURST_BYTES)
     this.#bytes = this.#burst
   }
 
-  fits (now: number, bytes: number): boolean {
+  fits(now: number, bytes: number): boolean {
     this.#fill(now)
     return this.#bytes >= bytes
   }
 
-  take (now: number, bytes: number): number {
+  take(now: number, bytes: number): number {
     this.#fill(now)
     this.#bytes -= bytes
     return this.#bytes >= 0 ? 0 : -this.#bytes / this.#perMs
   }
 
-  #fill (now: number): void {
+  #fill(now: number): void {
     if (this.#at !== -Infinity) this.#bytes = Math.min(this.#burst, this.#bytes + (now - this.#at) * this.#perMs)
     this.#at = now
   }
 }
 
-function makeUse (newPerSecond: number | undefined, bytesPerSecond: number | undefined, count = { open: 0 }): Use {
+function makeUse(newPerSecond: number | undefined, bytesPerSecond: number | undefined, count = { open: 0 }): Use {
   return {
     count,
     starts: newPerSecond === undefined ? undefined : new TokenBucket(newPerSecond),

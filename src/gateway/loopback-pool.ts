@@ -16,7 +16,7 @@ export class LoopbackPool {
   readonly #peers: Map<string, string> // the other way round
   readonly #fresh = new Set<string>() // peers whose address nobody has seen yet: it may still change
 
-  private constructor (path: string, seed: string, addresses: Map<string, string>) {
+  private constructor(path: string, seed: string, addresses: Map<string, string>) {
     this.#path = path
     this.#seed = seed
     this.#addresses = addresses
@@ -24,7 +24,7 @@ export class LoopbackPool {
   }
 
   /** @throws PilotError FAILED when the file is there and is not ours. */
-  static async open (stateDir: string, publicKey: string): Promise<LoopbackPool> {
+  static async open(stateDir: string, publicKey: string): Promise<LoopbackPool> {
     const path = join(stateDir, 'loopback.json')
     let text: string
     try {
@@ -36,7 +36,7 @@ export class LoopbackPool {
     return new LoopbackPool(path, publicKey, parse(text, path))
   }
 
-  addressOf (peer: string): string {
+  addressOf(peer: string): string {
     const known = this.#addresses.get(peer)
     if (known !== undefined) return known
     this.#fresh.add(peer)
@@ -44,27 +44,30 @@ export class LoopbackPool {
   }
 
   /** The address turned out to be in use by somebody else. @returns another, or undefined if it was promised before. */
-  another (peer: string, attempt: number): string | undefined {
+  another(peer: string, attempt: number): string | undefined {
     if (!this.#fresh.has(peer) || attempt >= MAX_ATTEMPTS) return undefined
     this.#peers.delete(this.#addresses.get(peer)!)
     return this.#give(peer, attempt)
   }
 
   /** The peer that an address of ours stands for, as it is written. */
-  peerAt (address: string): string | undefined {
+  peerAt(address: string): string | undefined {
     return this.#peers.get(address)
   }
 
-  async save (): Promise<void> {
+  async save(): Promise<void> {
     if (this.#fresh.size === 0) return
     this.#fresh.clear()
-    await writeFileAtomically(this.#path, `${JSON.stringify({ version: 1, peers: Object.fromEntries(this.#addresses) }, null, 2)}\n`)
+    await writeFileAtomically(
+      this.#path,
+      `${JSON.stringify({ version: 1, peers: Object.fromEntries(this.#addresses) }, null, 2)}\n`,
+    )
   }
 
-  #give (peer: string, attempt: number): string {
+  #give(peer: string, attempt: number): string {
     for (let salt = attempt; ; salt++) {
       const digest = createHash('sha256').update(`${this.#seed}\n${peer}\n${salt}`).digest()
-      const address = `127.77.${digest[0]!}.${1 + digest[1]! % 254}` // never .0 or .255, which some tools take for networks
+      const address = `127.77.${digest[0]!}.${1 + (digest[1]! % 254)}` // never .0 or .255, which some tools take for networks
       if (this.#peers.has(address)) continue
       this.#addresses.set(peer, address)
       this.#peers.set(address, peer)
@@ -73,8 +76,9 @@ export class LoopbackPool {
   }
 }
 
-function parse (text: string, path: string): Map<string, string> {
-  const broken = (): PilotError => new PilotError('FAILED', `${path}: not a table of loopback addresses; move it away to assign them anew`, { path })
+function parse(text: string, path: string): Map<string, string> {
+  const broken = (): PilotError =>
+    new PilotError('FAILED', `${path}: not a table of loopback addresses; move it away to assign them anew`, { path })
   let value: unknown
   try {
     value = JSON.parse(text)

@@ -10,11 +10,11 @@ import type { PathPolicy } from './types.ts'
 import { MAX_UDP_WAITING } from './udp-sessions.ts'
 
 export interface FlowEvents {
-  onAnswer (bytes: Uint8Array): void
+  onAnswer(bytes: Uint8Array): void
   /** A datagram that did not leave: DATAGRAM_TOO_LARGE, or what `dial` throws. */
-  onDropped (error: PilotError): void
+  onDropped(error: PilotError): void
   /** The peer is known and its tunnel was up at that moment. */
-  onOpen (node: NodeId): void
+  onOpen(node: NodeId): void
 }
 
 export interface FlowTarget {
@@ -34,17 +34,18 @@ export class OverlayFlow {
   #closed = false
   readonly #abort = new AbortController()
 
-  constructor (node: Overlay, target: FlowTarget, events: FlowEvents) {
+  constructor(node: Overlay, target: FlowTarget, events: FlowEvents) {
     this.#node = node
     this.#target = target
     this.#events = events
   }
 
   /** Never rejects: what goes wrong is told by `onDropped`, once per datagram that waited. @returns false when nothing was opened. */
-  async open (): Promise<boolean> {
+  async open(): Promise<boolean> {
     const { peer, path, trustedOnly } = this.#target
     try {
-      if (trustedOnly === true && !await this.#node.isTrusted(await this.#node.resolve(peer))) throw new PilotError('NOT_TRUSTED', `${peer} is not a trusted peer`, { peer })
+      if (trustedOnly === true && !(await this.#node.isTrusted(await this.#node.resolve(peer))))
+        throw new PilotError('NOT_TRUSTED', `${peer} is not a trusted peer`, { peer })
       await admitDial(this.#node, peer, path, this.#abort.signal)
       this.#peer = await this.#node.connect(peer)
       if (this.#closed) return false
@@ -68,16 +69,19 @@ export class OverlayFlow {
   }
 
   /** The bytes are the flow's from now on. */
-  send (bytes: Uint8Array): void {
+  send(bytes: Uint8Array): void {
     if (this.#port === undefined) {
-      if (this.#waiting === undefined || this.#waiting.length >= MAX_UDP_WAITING) this.#events.onDropped(new PilotError('TOO_MANY', `${MAX_UDP_WAITING} datagrams wait for the peer already`))
+      if (this.#waiting === undefined || this.#waiting.length >= MAX_UDP_WAITING)
+        this.#events.onDropped(new PilotError('TOO_MANY', `${MAX_UDP_WAITING} datagrams wait for the peer already`))
       else this.#waiting.push(bytes)
       return
     }
-    this.#port.send(String(this.#peer), this.#target.port, bytes).catch((error: unknown) => { if (!this.#closed) this.#events.onDropped(asFlowError(error)) })
+    this.#port.send(String(this.#peer), this.#target.port, bytes).catch((error: unknown) => {
+      if (!this.#closed) this.#events.onDropped(asFlowError(error))
+    })
   }
 
-  close (): void {
+  close(): void {
     this.#closed = true
     this.#abort.abort()
     this.#port?.close()
@@ -85,13 +89,16 @@ export class OverlayFlow {
   }
 
   /** From whichever port of the peer: a Go daemon sends from one of its own choosing. Ours belongs to this flow alone. */
-  #onDatagram (bytes: Uint8Array, from: NodeId): void {
+  #onDatagram(bytes: Uint8Array, from: NodeId): void {
     if (from === this.#peer && !this.#closed) this.#events.onAnswer(bytes)
   }
 }
 
 /** An overlay port of the ephemeral range that takes datagrams. @throws PilotError TOO_MANY, USAGE under a daemon. */
-async function openEphemeral (node: Overlay, onDatagram: (bytes: Uint8Array, from: NodeId) => void): Promise<OverlayDatagrams> {
+async function openEphemeral(
+  node: Overlay,
+  onDatagram: (bytes: Uint8Array, from: NodeId) => void,
+): Promise<OverlayDatagrams> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const number = EPHEMERAL_FIRST + Math.floor(Math.random() * EPHEMERAL_COUNT) // not a secret: the tunnel authenticates who answers
     try {
@@ -104,13 +111,17 @@ async function openEphemeral (node: Overlay, onDatagram: (bytes: Uint8Array, fro
 }
 
 /** @throws PilotError USAGE where answers could not come back. */
-export async function checkAnswersReturn (node: Overlay, name: string): Promise<void> {
+export async function checkAnswersReturn(node: Overlay, name: string): Promise<void> {
   const port = await openEphemeral(node, () => {})
   port.close()
-  if (!port.keepsSourcePort) throw new PilotError('USAGE', `${name}: a daemon sends datagrams from a port of its own choosing, so answers cannot come back; /udp needs a node of our own, without --daemon`)
+  if (!port.keepsSourcePort)
+    throw new PilotError(
+      'USAGE',
+      `${name}: a daemon sends datagrams from a port of its own choosing, so answers cannot come back; /udp needs a node of our own, without --daemon`,
+    )
 }
 
-function asFlowError (error: unknown): PilotError {
+function asFlowError(error: unknown): PilotError {
   return error instanceof PilotError ? error : new PilotError('FAILED', String(error), {}, error)
 }
 

@@ -46,7 +46,7 @@ export class PeerGroup {
   #timer: NodeJS.Timeout | undefined
   #probing = false
 
-  constructor (spec: MapSpec, node: GroupNode, options: GroupOptions = {}) {
+  constructor(spec: MapSpec, node: GroupNode, options: GroupOptions = {}) {
     this.#spec = spec
     this.#node = node
     this.#options = options
@@ -57,17 +57,24 @@ export class PeerGroup {
     if (tags.length > 0) this.#tags = new TagMembers(node, tags, this.#now)
   }
 
-  get records (): readonly GroupPeerRecord[] {
+  get records(): readonly GroupPeerRecord[] {
     return this.#members.map(({ peer, nodeId, open, failures, ejectedUntil }) => ({
-      peer, nodeId, state: ejectedUntil === 0 ? 'up' : 'ejected', connections: open, failures, retryMs: ejectedUntil === 0 ? null : Math.max(0, Math.round(ejectedUntil - this.#now())),
+      peer,
+      nodeId,
+      state: ejectedUntil === 0 ? 'up' : 'ejected',
+      connections: open,
+      failures,
+      retryMs: ejectedUntil === 0 ? null : Math.max(0, Math.round(ejectedUntil - this.#now())),
     }))
   }
 
   /** What is dialled, as of now. */
-  get targets (): readonly string[] { return this.#members.map(({ target }) => target) }
+  get targets(): readonly string[] {
+    return this.#members.map(({ target }) => target)
+  }
 
   /** Probes, where the mapping asks for them, and the search for nodes with a tag. */
-  start (): void {
+  start(): void {
     this.#tags?.start()
     const { probe } = this.#spec
     if (probe === undefined || this.#timer !== undefined) return
@@ -75,15 +82,21 @@ export class PeerGroup {
     this.#timer.unref()
   }
 
-  stop (): void {
+  stop(): void {
     this.#tags?.stop()
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   /** A stream to the first peer that takes one. @throws PilotError: what the last one said; FAILED when `signal` is aborted. */
-  async dial (signal: GivingUp): Promise<OverlayStream> {
-    let failure = new PilotError('PEER_UNREACHABLE', `${this.#spec.peer}: no trusted peer has this tag`, { peer: this.#spec.peer }, undefined, 'Tags are set with `node.tags` at the peer; the registry tells them. `pilotgate trust list` shows who is trusted.')
+  async dial(signal: GivingUp): Promise<OverlayStream> {
+    let failure = new PilotError(
+      'PEER_UNREACHABLE',
+      `${this.#spec.peer}: no trusted peer has this tag`,
+      { peer: this.#spec.peer },
+      undefined,
+      'Tags are set with `node.tags` at the peer; the registry tells them. `pilotgate trust list` shows who is trusted.',
+    )
     if (this.#members.length === 0) await this.#tags?.refreshIfOld()
     const { members, trial } = this.#order()
     for (const member of members) {
@@ -91,7 +104,9 @@ export class PeerGroup {
         const last = member === members.at(-1)
         const stream = await this.#try(member, signal, last ? Infinity : this.#patienceMs, member === trial)
         member.open += 1
-        stream.once('close', () => { member.open -= 1 })
+        stream.once('close', () => {
+          member.open -= 1
+        })
         return stream
       } catch (error) {
         failure = asPilotError(error)
@@ -102,14 +117,14 @@ export class PeerGroup {
   }
 
   /** Asks every peer for a connection, and takes it back at once. Never rejects. */
-  async probe (): Promise<void> {
+  async probe(): Promise<void> {
     if (this.#probing) return
     this.#probing = true
     await Promise.all(this.#members.map((member) => this.#probe(member)))
     this.#probing = false
   }
 
-  async #probe (member: Member): Promise<void> {
+  async #probe(member: Member): Promise<void> {
     const { check } = this.#spec
     const stream = await this.#try(member, NEVER, this.#patienceMs, true).catch(() => undefined)
     if (stream === undefined) return
@@ -128,11 +143,22 @@ export class PeerGroup {
   }
 
   /** The named ones, and of those with a tag whoever is not among them. */
-  get #members (): readonly Member[] {
+  get #members(): readonly Member[] {
     if (this.#tags === undefined) return this.#named
     const named = new Set<NodeId | string | null>(this.#named.flatMap(({ peer, nodeId }) => [peer, nodeId]))
-    const now = this.#tags.members.filter(({ nodeId, label }) => !named.has(nodeId) && !named.has(String(nodeId)) && !named.has(label) && !named.has(formatAddress({ network: 0, node: nodeId })))
-    this.#tagged = new Map(now.map(({ nodeId, label }) => [nodeId, this.#tagged.get(nodeId) ?? member(label, formatAddress({ network: 0, node: nodeId }), nodeId)]))
+    const now = this.#tags.members.filter(
+      ({ nodeId, label }) =>
+        !named.has(nodeId) &&
+        !named.has(String(nodeId)) &&
+        !named.has(label) &&
+        !named.has(formatAddress({ network: 0, node: nodeId })),
+    )
+    this.#tagged = new Map(
+      now.map(({ nodeId, label }) => [
+        nodeId,
+        this.#tagged.get(nodeId) ?? member(label, formatAddress({ network: 0, node: nodeId }), nodeId),
+      ]),
+    )
     return [...this.#named, ...this.#tagged.values()]
   }
 
@@ -140,21 +166,26 @@ export class PeerGroup {
    * Those that work by policy, then the ejected as a last resort, the soonest due first. One that is due gets one try, before
    * all others; but where probes ask the service itself how it is, only these find it well again.
    */
-  #order (): { readonly members: readonly Member[], readonly trial: Member | undefined } {
+  #order(): { readonly members: readonly Member[]; readonly trial: Member | undefined } {
     const now = this.#now()
     const all = this.#members
     const start = this.#turn++ % Math.max(1, all.length)
     const rotated = [...all.slice(start), ...all.slice(0, start)]
     const up = rotated.filter(({ ejectedUntil }) => ejectedUntil === 0)
     if (this.#spec.balance === 'least-connections') up.sort((a, b) => a.open - b.open)
-    const ejected = rotated.filter(({ ejectedUntil }) => ejectedUntil > 0).sort((a, b) => a.ejectedUntil - b.ejectedUntil)
-    const due = this.#spec.check === undefined && up.length > 0 && ejected[0] !== undefined && ejected[0].ejectedUntil <= now ? ejected.shift() : undefined
+    const ejected = rotated
+      .filter(({ ejectedUntil }) => ejectedUntil > 0)
+      .sort((a, b) => a.ejectedUntil - b.ejectedUntil)
+    const due =
+      this.#spec.check === undefined && up.length > 0 && ejected[0] !== undefined && ejected[0].ejectedUntil <= now
+        ? ejected.shift()
+        : undefined
     if (due === undefined) return { members: [...up, ...ejected], trial: undefined }
     due.ejectedUntil = now + this.#patienceMs // the others need not wait for it as well
     return { members: [due, ...up, ...ejected], trial: due }
   }
 
-  async #try (member: Member, client: GivingUp, patienceMs: number, trial: boolean): Promise<OverlayStream> {
+  async #try(member: Member, client: GivingUp, patienceMs: number, trial: boolean): Promise<OverlayStream> {
     const giveUp = new AbortController()
     const { signal } = giveUp
     const abort = (): void => giveUp.abort()
@@ -176,56 +207,65 @@ export class PeerGroup {
     }
   }
 
-  async #open (peer: string, signal: AbortSignal): Promise<OverlayStream> {
+  async #open(peer: string, signal: AbortSignal): Promise<OverlayStream> {
     const { port, path = 'any' } = this.#spec
     if (path !== 'any') await admitDial(this.#node, peer, path, signal)
     return await this.#node.dial(`${peer}:${port}`, signal)
   }
 
-  #back (member: Member): void {
+  #back(member: Member): void {
     if (member.ejectedUntil > 0) this.#options.onBack?.(member.peer)
     Object.assign(member, { failures: 0, ejectedUntil: 0 })
   }
 
   /** @param trial of one that was ejected. What else fails meanwhile began before, or as a last resort: it says nothing new. */
-  #eject (member: Member, reason: string, trial: boolean): void {
+  #eject(member: Member, reason: string, trial: boolean): void {
     if (member.ejectedUntil > 0 && !trial) return
     if (member.ejectedUntil === 0) this.#options.onEjected?.(member.peer, reason)
     member.failures += 1
     member.ejectedUntil = this.#now() + Math.min(FIRST_EJECTION_MS * 2 ** (member.failures - 1), LONGEST_EJECTION_MS)
   }
 
-  get #patienceMs (): number {
+  get #patienceMs(): number {
     const { patienceMs = PATIENCE_MS } = this.#options
     return this.#spec.path === undefined || this.#spec.path === 'any' ? patienceMs : patienceMs + DIRECT_MORE_MS
   }
 }
 
-function member (peer: string, target: string, nodeId: NodeId | null): Member {
+function member(peer: string, target: string, nodeId: NodeId | null): Member {
   return { peer, target, nodeId, open: 0, failures: 0, ejectedUntil: 0 }
 }
 
 /** A stream that comes after all is reset: nobody waits for it. */
-function orAborted (opening: Promise<OverlayStream>, signal: AbortSignal, text: string): Promise<OverlayStream> {
+function orAborted(opening: Promise<OverlayStream>, signal: AbortSignal, text: string): Promise<OverlayStream> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(new PilotError('PEER_UNREACHABLE', text))
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
-    opening.then((stream) => {
-      signal.removeEventListener('abort', onAbort)
-      if (!signal.aborted) return resolve(stream)
-      stream.on('error', () => {})
-      stream.resetAndDestroy()
-    }, (error: unknown) => {
-      signal.removeEventListener('abort', onAbort)
-      reject(signal.aborted ? new PilotError('PEER_UNREACHABLE', text) : error)
-    })
+    opening.then(
+      (stream) => {
+        signal.removeEventListener('abort', onAbort)
+        if (!signal.aborted) return resolve(stream)
+        stream.on('error', () => {})
+        stream.resetAndDestroy()
+      },
+      (error: unknown) => {
+        signal.removeEventListener('abort', onAbort)
+        reject(signal.aborted ? new PilotError('PEER_UNREACHABLE', text) : error)
+      },
+    )
   })
 }
 
 const NEVER = new AbortController().signal
 /** Failures that say nothing about the peer. */
-const OUR_OWN: ReadonlySet<string> = new Set(['TOO_MANY', 'SHUTTING_DOWN', 'REGISTRY_UNREACHABLE', 'DAEMON_UNREACHABLE', 'USAGE'])
+const OUR_OWN: ReadonlySet<string> = new Set([
+  'TOO_MANY',
+  'SHUTTING_DOWN',
+  'REGISTRY_UNREACHABLE',
+  'DAEMON_UNREACHABLE',
+  'USAGE',
+])
 /** For a peer while there is another: a key exchange over a bad path needs a second or two, a client waits no longer gladly. */
 const PATIENCE_MS = 3_000
 const DIRECT_MORE_MS = 5_000 // what path-policy.ts waits for a direct way

@@ -6,7 +6,11 @@ import { isIPv4 } from 'node:net'
 import { parsePeerName } from '../base/address.ts'
 
 /** @param nameOfAddress the peer behind a 127.77.x.y of ours. @returns undefined for every host that is no peer's. */
-export function peerOfHost (host: string, domain: string, nameOfAddress: (address: string) => string | undefined): string | undefined {
+export function peerOfHost(
+  host: string,
+  domain: string,
+  nameOfAddress: (address: string) => string | undefined,
+): string | undefined {
   const lower = host.toLowerCase().replace(/\.$/, '')
   if (isIPv4(lower)) return nameOfAddress(lower)
   const address = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
@@ -16,7 +20,7 @@ export function peerOfHost (host: string, domain: string, nameOfAddress: (addres
 }
 
 /** The one label before the domain, or the text itself where it is one label. */
-function withoutDomain (name: string, domain: string): string | undefined {
+function withoutDomain(name: string, domain: string): string | undefined {
   const suffix = [`.${domain}.localhost`, `.${domain}`].find((each) => name.endsWith(each))
   const label = suffix === undefined ? name : name.slice(0, -suffix.length)
   return label === '' || label.includes('.') ? undefined : label

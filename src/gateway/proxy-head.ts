@@ -3,13 +3,13 @@ import type { PilotError } from '../base/errors.ts'
 
 /** What the opening of either protocol says. `reply` is what the client hears before it can say more. */
 export type HeadNews =
-  | { readonly kind: 'more', readonly reply?: Uint8Array }
-  | { readonly kind: 'connect' | 'associate', readonly host: string, readonly port: number }
-  | { readonly kind: 'refused', readonly reply: Uint8Array, readonly why: string }
+  | { readonly kind: 'more'; readonly reply?: Uint8Array }
+  | { readonly kind: 'connect' | 'associate'; readonly host: string; readonly port: number }
+  | { readonly kind: 'refused'; readonly reply: Uint8Array; readonly why: string }
 
 export interface ProxyHead {
   /** Takes what came and tells how much of `bytes`, all that has come and was not used yet, is used now. */
-  push (bytes: Buffer): { readonly used: number, readonly news: HeadNews }
-  accepted (bound: { readonly address: string, readonly port: number }): Uint8Array
-  failed (error: PilotError): Uint8Array
+  push(bytes: Buffer): { readonly used: number; readonly news: HeadNews }
+  accepted(bound: { readonly address: string; readonly port: number }): Uint8Array
+  failed(error: PilotError): Uint8Array
 }

@@ -16,22 +16,27 @@ export interface ProxiedStream {
 }
 
 /** What goes in front of the first byte. */
-export function proxyHeader (version: ProxyVersion, stream: ProxiedStream): Buffer {
+export function proxyHeader(version: ProxyVersion, stream: ProxiedStream): Buffer {
   return version === 'proxy-v1' ? proxyV1(stream) : proxyV2(stream)
 }
 
 /** 107 bytes at most, as the specification wants it. */
-function proxyV1 ({ caller, callerPort, ownNode, ownPort }: ProxiedStream): Buffer {
+function proxyV1({ caller, callerPort, ownNode, ownPort }: ProxiedStream): Buffer {
   return Buffer.from(`PROXY TCP6 ${ipOf(caller.nodeId)} ${ipOf(ownNode)} ${callerPort} ${ownPort}\r\n`, 'latin1')
 }
 
-function proxyV2 ({ caller, callerPort, ownNode, ownPort }: ProxiedStream): Buffer {
+function proxyV2({ caller, callerPort, ownNode, ownPort }: ProxiedStream): Buffer {
   const ports = Buffer.alloc(4)
   ports.writeUInt16BE(callerPort, 0)
   ports.writeUInt16BE(ownPort, 2)
   const body = Buffer.concat([
-    ipBytesOf(caller.nodeId), ipBytesOf(ownNode), ports,
-    tlv(TLV.address, caller.address), tlv(TLV.key, caller.key), tlv(TLV.hostname, caller.hostname), tlv(TLV.path, caller.path),
+    ipBytesOf(caller.nodeId),
+    ipBytesOf(ownNode),
+    ports,
+    tlv(TLV.address, caller.address),
+    tlv(TLV.key, caller.key),
+    tlv(TLV.hostname, caller.hostname),
+    tlv(TLV.path, caller.path),
   ])
   const head = Buffer.concat([SIGNATURE, Buffer.from([VERSION_2_PROXY, TCP_OVER_IPV6, 0, 0])])
   head.writeUInt16BE(body.length, SIGNATURE.length + 2)
@@ -39,7 +44,7 @@ function proxyV2 ({ caller, callerPort, ownNode, ownPort }: ProxiedStream): Buff
 }
 
 /** What is not known has no TLV. */
-function tlv (type: number, value: string | null): Buffer {
+function tlv(type: number, value: string | null): Buffer {
   if (value === null) return Buffer.alloc(0)
   const bytes = Buffer.from(value, 'utf8')
   const head = Buffer.from([type, 0, 0])

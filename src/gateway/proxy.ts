@@ -34,21 +34,30 @@ export class Proxy {
   #heads = 0
   local = ''
 
-  constructor (deps: ProxyDeps) {
+  constructor(deps: ProxyDeps) {
     this.#deps = deps
     this.#sparse = new SparseLog(deps.log)
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => this.#onClient(socket))
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
+      this.#onClient(socket),
+    )
   }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
-  async start ({ address, port }: { readonly address: string, readonly port: number }, allowLan: boolean): Promise<void> {
-    if (!isLoopback(address) && !allowLan) throw new PilotError('USAGE', `proxy: ${address} is not loopback; give --allow-lan if others may use it`)
+  async start(
+    { address, port }: { readonly address: string; readonly port: number },
+    allowLan: boolean,
+  ): Promise<void> {
+    if (!isLoopback(address) && !allowLan)
+      throw new PilotError('USAGE', `proxy: ${address} is not loopback; give --allow-lan if others may use it`)
     await new Promise<void>((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => reject(bindError(error, 'proxy', formatEndpoint({ address, port })))
+      const onError = (error: NodeJS.ErrnoException): void =>
+        reject(bindError(error, 'proxy', formatEndpoint({ address, port })))
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)
-        this.#server.on('error', (error) => this.#deps.log.warn({ reason: error.message }, 'a client of the proxy could not be accepted'))
+        this.#server.on('error', (error) =>
+          this.#deps.log.warn({ reason: error.message }, 'a client of the proxy could not be accepted'),
+        )
         const bound = this.#server.address() as AddressInfo
         this.local = formatEndpoint({ address: bound.address, port: bound.port })
         resolve()
@@ -57,9 +66,11 @@ export class Proxy {
   }
 
   /** No new clients; those inside go on. */
-  stop (): void { this.#server.close() }
+  stop(): void {
+    this.#server.close()
+  }
 
-  #onClient (socket: Socket): void {
+  #onClient(socket: Socket): void {
     socket.on('error', () => {})
     if (this.#heads >= MAX_HEADS) return resetSocket(socket)
     this.#heads += 1
@@ -97,7 +108,11 @@ export class Proxy {
     socket.on('data', onData).on('end', onEnd).on('close', leave)
   }
 
-  async #serve (socket: Socket, head: ProxyHead, asked: { readonly kind: 'connect' | 'associate', readonly host: string, readonly port: number }): Promise<void> {
+  async #serve(
+    socket: Socket,
+    head: ProxyHead,
+    asked: { readonly kind: 'connect' | 'associate'; readonly host: string; readonly port: number },
+  ): Promise<void> {
     if (asked.kind === 'associate') {
       const relay = await SocksUdp.open({ ...this.#deps, peerOf: (host) => this.#peerOf(host) }, socket)
       socket.write(head.accepted(relay.local))
@@ -105,10 +120,22 @@ export class Proxy {
     }
     const peer = this.#peerOf(asked.host)
     const { node, connections } = this.#deps
-    if (!await node.isTrusted(await node.resolve(peer))) throw new PilotError('NOT_TRUSTED', `${peer} is not a trusted peer`, { peer })
+    if (!(await node.isTrusted(await node.resolve(peer))))
+      throw new PilotError('NOT_TRUSTED', `${peer} is not a trusted peer`, { peer })
     const giveUp = new AbortController()
     const client = formatEndpoint({ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
-    const connection = connections.add({ direction: 'map', service: 'proxy', protocol: 'tcp', peer, nodeId: null, local: client, remote: `${peer}:${asked.port}` }, () => resetSocket(socket))
+    const connection = connections.add(
+      {
+        direction: 'map',
+        service: 'proxy',
+        protocol: 'tcp',
+        peer,
+        nodeId: null,
+        local: client,
+        remote: `${peer}:${asked.port}`,
+      },
+      () => resetSocket(socket),
+    )
     connections.counters.connections_mapped += 1
     const gone = (): void => giveUp.abort()
     socket.once('close', gone)
@@ -133,18 +160,26 @@ export class Proxy {
   }
 
   /** @throws PilotError NOT_FOUND for everything that is no peer. */
-  #peerOf (host: string): string {
+  #peerOf(host: string): string {
     const { domain, peerAt } = this.#deps
     const peer = peerOfHost(host, domain, peerAt)
-    if (peer === undefined) throw new PilotError('DENIED', `${host} is no peer: this proxy connects to peers only, as alice, alice.${domain}, an overlay address or a node id`)
+    if (peer === undefined)
+      throw new PilotError(
+        'DENIED',
+        `${host} is no peer: this proxy connects to peers only, as alice, alice.${domain}, an overlay address or a node id`,
+      )
     return peer
   }
 
   /** The answer, then the end; what the client still sends is read away, so that no reset overtakes the answer. */
-  #refuse (socket: Socket, reply: Uint8Array, why: string, error?: PilotError): void {
+  #refuse(socket: Socket, reply: Uint8Array, why: string, error?: PilotError): void {
     if (socket.destroyed) return
     this.#deps.connections.counters.connections_failed += 1
-    this.#sparse.warn(error?.code ?? 'malformed', { service: 'proxy', ...error !== undefined && { code: error.code, hint: error.hint } }, `a client of the proxy was refused: ${why.slice(0, 300)}`)
+    this.#sparse.warn(
+      error?.code ?? 'malformed',
+      { service: 'proxy', ...(error !== undefined && { code: error.code, hint: error.hint }) },
+      `a client of the proxy was refused: ${why.slice(0, 300)}`,
+    )
     socket.end(reply)
     socket.resume()
     const late = setTimeout(() => socket.destroy(), REFUSED_MS).unref()

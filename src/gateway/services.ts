@@ -12,16 +12,16 @@ import { PilotError } from '../base/errors.ts'
 export interface Service<Record> {
   readonly record: Record
   /** After a `stop` at the place where it was. @throws PilotError: whatever cannot be bound. */
-  start (): Promise<void>
+  start(): Promise<void>
   /** No new connections; those inside go on. The address or port is free when this returns. */
-  stop (): void
+  stop(): void
   /**
    * Another of its kind runs where this one, which has not started, would: it goes on there by these settings, without a
    * moment in which nobody listens; the other is stopped, as by `stop`. @returns false when it would be another place.
    */
-  takeOver? (running: Service<Record>): boolean
+  takeOver?(running: Service<Record>): boolean
   /** Finds out what the record does not know yet; never rejects. */
-  identify? (): Promise<void>
+  identify?(): Promise<void>
 }
 
 export interface Difference<Spec> {
@@ -44,24 +44,32 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
   readonly #make: (spec: Spec) => Service<Record>
   #entries = new Map<string, Entry<Spec, Record>>()
 
-  constructor (kind: string, make: (spec: Spec) => Service<Record>) {
+  constructor(kind: string, make: (spec: Spec) => Service<Record>) {
     this.#kind = kind
     this.#make = make
   }
 
-  get specs (): readonly Spec[] { return [...this.#entries.values()].map(({ spec }) => spec) }
-  get records (): readonly (Record & { readonly draining?: true })[] { return [...this.#entries.values()].map(recordOf) }
+  get specs(): readonly Spec[] {
+    return [...this.#entries.values()].map(({ spec }) => spec)
+  }
+  get records(): readonly (Record & { readonly draining?: true })[] {
+    return [...this.#entries.values()].map(recordOf)
+  }
 
   /** The first whose record is as asked for. */
-  find (fits: (record: Record) => boolean): Spec | undefined {
+  find(fits: (record: Record) => boolean): Spec | undefined {
     for (const { spec, service } of this.#entries.values()) if (fits(service.record)) return spec
     return undefined
   }
 
-  service (name: string): Service<Record> | undefined { return this.#entries.get(name)?.service }
+  service(name: string): Service<Record> | undefined {
+    return this.#entries.get(name)?.service
+  }
 
   /** @throws PilotError NOT_FOUND. */
-  record (name: string): Record & { readonly draining?: true } { return recordOf(this.#entry(name)) }
+  record(name: string): Record & { readonly draining?: true } {
+    return recordOf(this.#entry(name))
+  }
 
   /**
    * Makes what runs equal to `wanted`, in its order; all of it or nothing. What is new and in nobody's way starts first,
@@ -69,7 +77,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
    * where it is goes on listening throughout.
    * @throws PilotError: whatever cannot be bound; everything is then as before.
    */
-  async become (wanted: readonly Spec[]): Promise<Undo> {
+  async become(wanted: readonly Spec[]): Promise<Undo> {
     const { added, removed, changed } = difference(this.specs, wanted)
     const before = this.#entries
     const fresh = new Map<string, Entry<Spec, Record>>()
@@ -110,37 +118,37 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
   }
 
   /** What the records do not know yet is found out. */
-  async identify (names: readonly string[]): Promise<void> {
+  async identify(names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#entry(name).service.identify?.()))
   }
 
   /** Stops listening but stays in the table. @throws PilotError NOT_FOUND. */
-  drain (name: string): void {
+  drain(name: string): void {
     const entry = this.#entry(name)
     entry.service.stop()
     this.#entries.set(name, { ...entry, draining: true })
   }
 
   /** Listens again. @throws PilotError NOT_FOUND, or what cannot be bound. */
-  async resume (name: string): Promise<void> {
+  async resume(name: string): Promise<void> {
     const entry = this.#entry(name)
     if (!entry.draining) return
     await entry.service.start()
     this.#entries.set(name, { ...entry, draining: false })
   }
 
-  stop (): void {
+  stop(): void {
     for (const { service } of this.#entries.values()) service.stop()
   }
 
-  #entry (name: string): Entry<Spec, Record> {
+  #entry(name: string): Entry<Spec, Record> {
     const entry = this.#entries.get(name)
     if (entry === undefined) throw new PilotError('NOT_FOUND', `there is no ${this.#kind} "${name}"`, { name })
     return entry
   }
 
   /** @returns undefined when its place is taken, and may be free once others have been stopped. */
-  async #started (spec: Spec, mayWait: boolean): Promise<Entry<Spec, Record> | undefined> {
+  async #started(spec: Spec, mayWait: boolean): Promise<Entry<Spec, Record> | undefined> {
     const service = this.#make(spec)
     try {
       await service.start()
@@ -153,14 +161,20 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
   }
 
   /** The place was ours a moment ago; should somebody have taken it meanwhile, the entry stays, and shows as draining. */
-  async #again (entry: Entry<Spec, Record>): Promise<Entry<Spec, Record>> {
+  async #again(entry: Entry<Spec, Record>): Promise<Entry<Spec, Record>> {
     if (entry.draining) return entry
-    return await entry.service.start().then(() => entry, () => ({ ...entry, draining: true }))
+    return await entry.service.start().then(
+      () => entry,
+      () => ({ ...entry, draining: true }),
+    )
   }
 }
 
 /** By name; a spec is a plain value, compared whole. */
-export function difference<Spec extends { readonly name: string }> (running: readonly Spec[], wanted: readonly Spec[]): Difference<Spec> {
+export function difference<Spec extends { readonly name: string }>(
+  running: readonly Spec[],
+  wanted: readonly Spec[],
+): Difference<Spec> {
   const now = new Map(running.map((spec) => [spec.name, spec]))
   const names = new Set(wanted.map(({ name }) => name))
   return {
@@ -170,6 +184,12 @@ export function difference<Spec extends { readonly name: string }> (running: rea
   }
 }
 
-function recordOf<Record extends object> ({ service, draining }: { readonly service: Service<Record>, readonly draining: boolean }): Record & { readonly draining?: true } {
+function recordOf<Record extends object>({
+  service,
+  draining,
+}: {
+  readonly service: Service<Record>
+  readonly draining: boolean
+}): Record & { readonly draining?: true } {
   return draining ? { ...service.record, draining } : service.record
 }

@@ -24,7 +24,9 @@ export interface SocksUdpDeps {
   readonly peerOf: (host: string) => string // throws for what is no peer
 }
 
-interface Flow extends UdpSession { readonly flow: OverlayFlow }
+interface Flow extends UdpSession {
+  readonly flow: OverlayFlow
+}
 
 export class SocksUdp {
   readonly #deps: SocksUdpDeps
@@ -35,23 +37,35 @@ export class SocksUdp {
   readonly #traffic = { bytesRead: 0, bytesWritten: 0 }
   #client: RemoteInfo | undefined // the first that sends from the client's address
 
-  private constructor (deps: SocksUdpDeps, control: Socket, socket: UdpSocket) {
+  private constructor(deps: SocksUdpDeps, control: Socket, socket: UdpSocket) {
     this.#deps = deps
     this.#control = control
     this.#socket = socket
     const local = formatEndpoint({ address: control.remoteAddress ?? '', port: control.remotePort ?? 0 })
-    this.#connection = deps.connections.add({ direction: 'map', service: 'proxy', protocol: 'udp', peer: '*', nodeId: null, local, remote: '*' }, () => resetSocket(control))
+    this.#connection = deps.connections.add(
+      { direction: 'map', service: 'proxy', protocol: 'udp', peer: '*', nodeId: null, local, remote: '*' },
+      () => resetSocket(control),
+    )
     this.#connection.stream = this.#traffic
     socket.on('message', (bytes, from) => this.#onClient(bytes, from))
-    socket.on('error', (error) => deps.log.debug({ service: 'proxy', reason: error.message }, 'a datagram could not be taken or given'))
-    control.resume().once('close', () => this.#close()).once('end', () => control.destroy())
+    socket.on('error', (error) =>
+      deps.log.debug({ service: 'proxy', reason: error.message }, 'a datagram could not be taken or given'),
+    )
+    control
+      .resume()
+      .once('close', () => this.#close())
+      .once('end', () => control.destroy())
   }
 
   /** @throws PilotError USAGE under a daemon, TOO_MANY. */
-  static async open (deps: SocksUdpDeps, control: Socket): Promise<SocksUdp> {
+  static async open(deps: SocksUdpDeps, control: Socket): Promise<SocksUdp> {
     await checkAnswersReturn(deps.node, 'proxy')
     const address = control.localAddress ?? '127.0.0.1'
-    const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', recvBufferSize: UDP_BUFFER_BYTES, sendBufferSize: UDP_BUFFER_BYTES })
+    const socket = createSocket({
+      type: isIPv6(address) ? 'udp6' : 'udp4',
+      recvBufferSize: UDP_BUFFER_BYTES,
+      sendBufferSize: UDP_BUFFER_BYTES,
+    })
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)
       socket.bind({ address, port: 0 }, () => {
@@ -67,10 +81,12 @@ export class SocksUdp {
     }
   }
 
-  get local (): { readonly address: string, readonly port: number } { return this.#socket.address() }
+  get local(): { readonly address: string; readonly port: number } {
+    return this.#socket.address()
+  }
 
   /** RSV(2) FRAG(1) ATYP DST.ADDR DST.PORT DATA; fragments are dropped, as the standard allows. */
-  #onClient (bytes: Buffer, from: RemoteInfo): void {
+  #onClient(bytes: Buffer, from: RemoteInfo): void {
     if (from.address !== this.#control.remoteAddress) return
     this.#client ??= from
     if (from.port !== this.#client.port || bytes[2] !== 0) return this.#drop()
@@ -85,7 +101,7 @@ export class SocksUdp {
     flow.flow.send(bytes.subarray(target.end))
   }
 
-  #open (key: string, header: Buffer, host: string, port: number): Flow | undefined {
+  #open(key: string, header: Buffer, host: string, port: number): Flow | undefined {
     if (this.#flows.isFull) return undefined
     const { node, log } = this.#deps
     let peer: string
@@ -95,28 +111,36 @@ export class SocksUdp {
       log.debug({ service: 'proxy', code: asPilotError(error).code }, asPilotError(error).message)
       return undefined
     }
-    const flow = new OverlayFlow(node, { peer, port, path: 'any', trustedOnly: true }, {
-      onOpen: () => {},
-      onAnswer: (answer) => {
-        session.usedAt = performance.now()
-        this.#traffic.bytesRead += answer.length
-        this.#socket.send([header, answer], this.#client!.port, this.#client!.address)
+    const flow = new OverlayFlow(
+      node,
+      { peer, port, path: 'any', trustedOnly: true },
+      {
+        onOpen: () => {},
+        onAnswer: (answer) => {
+          session.usedAt = performance.now()
+          this.#traffic.bytesRead += answer.length
+          this.#socket.send([header, answer], this.#client!.port, this.#client!.address)
+        },
+        onDropped: (error) => {
+          this.#drop()
+          log.debug({ service: 'proxy', peer, code: error.code }, `a datagram was dropped: ${error.message}`)
+          if (error.code !== 'DATAGRAM_TOO_LARGE' && error.code !== 'TOO_MANY') this.#flows.remove(key, session)
+        },
       },
-      onDropped: (error) => {
-        this.#drop()
-        log.debug({ service: 'proxy', peer, code: error.code }, `a datagram was dropped: ${error.message}`)
-        if (error.code !== 'DATAGRAM_TOO_LARGE' && error.code !== 'TOO_MANY') this.#flows.remove(key, session)
-      },
-    })
+    )
     const session: Flow = { usedAt: performance.now(), flow, close: () => flow.close() }
     this.#flows.add(key, session)
-    void flow.open().then((opened) => { if (!opened) this.#flows.remove(key, session) })
+    void flow.open().then((opened) => {
+      if (!opened) this.#flows.remove(key, session)
+    })
     return session
   }
 
-  #drop (): void { this.#deps.connections.counters.datagrams_dropped += 1 }
+  #drop(): void {
+    this.#deps.connections.counters.datagrams_dropped += 1
+  }
 
-  #close (): void {
+  #close(): void {
     this.#flows.clear()
     this.#socket.close()
     this.#deps.connections.remove(this.#connection)

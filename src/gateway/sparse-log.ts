@@ -3,13 +3,13 @@ import type { Logger } from '../runtime/log.ts'
 
 export class SparseLog {
   readonly #log: Logger
-  readonly #kinds = new Map<string, { until: number, suppressed: number }>()
+  readonly #kinds = new Map<string, { until: number; suppressed: number }>()
 
-  constructor (log: Logger) {
+  constructor(log: Logger) {
     this.#log = log
   }
 
-  warn (kind: string, fields: object, message: string): void {
+  warn(kind: string, fields: object, message: string): void {
     const now = performance.now()
     const known = this.#kinds.get(kind)
     if (known !== undefined && now < known.until) {
@@ -18,7 +18,10 @@ export class SparseLog {
     }
     if (this.#kinds.size >= MAX_KINDS) this.#kinds.clear() // a flood of kinds: forgetting costs a line too many, no memory
     this.#kinds.set(kind, { until: now + INTERVAL_MS, suppressed: 0 })
-    this.#log.warn(known === undefined || known.suppressed === 0 ? fields : { ...fields, repeated: known.suppressed }, message)
+    this.#log.warn(
+      known === undefined || known.suppressed === 0 ? fields : { ...fields, repeated: known.suppressed },
+      message,
+    )
   }
 }
 

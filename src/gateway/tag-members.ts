@@ -18,38 +18,43 @@ export class TagMembers {
   readonly #tags: readonly string[]
   readonly #now: () => number
   /** What was learned of each trusted node, and when. A node that nobody could ask about keeps what it had. */
-  #known = new Map<NodeId, { readonly fits: boolean, readonly at: number }>()
+  #known = new Map<NodeId, { readonly fits: boolean; readonly at: number }>()
   #refreshing: Promise<void> | undefined
   #refreshedAt = -Infinity
   #timer: NodeJS.Timeout | undefined
 
-  constructor (node: TagNode, tags: readonly string[], now: () => number) {
+  constructor(node: TagNode, tags: readonly string[], now: () => number) {
     this.#node = node
     this.#tags = tags
     this.#now = now
   }
 
-  get members (): readonly TagMember[] {
-    return [...this.#known].filter(([, { fits }]) => fits).map(([nodeId]) => ({ nodeId, label: this.#node.hostnameOf(nodeId) ?? formatAddress({ network: 0, node: nodeId }) }))
+  get members(): readonly TagMember[] {
+    return [...this.#known]
+      .filter(([, { fits }]) => fits)
+      .map(([nodeId]) => ({
+        nodeId,
+        label: this.#node.hostnameOf(nodeId) ?? formatAddress({ network: 0, node: nodeId }),
+      }))
   }
 
-  start (): void {
+  start(): void {
     void this.refresh()
     this.#timer ??= setInterval(() => void this.refresh(), REFRESH_MS).unref()
   }
 
-  stop (): void {
+  stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   /** Asks anew, unless that was done a moment ago. Never rejects. */
-  async refreshIfOld (): Promise<void> {
+  async refreshIfOld(): Promise<void> {
     if (this.#refreshing !== undefined || this.#now() - this.#refreshedAt >= REFRESH_AT_MOST_MS) await this.refresh()
   }
 
   /** Never rejects: while the registry does not answer, what it said last counts. */
-  refresh (): Promise<void> {
+  refresh(): Promise<void> {
     this.#refreshing ??= this.#look().finally(() => {
       this.#refreshing = undefined
       this.#refreshedAt = this.#now()
@@ -58,18 +63,20 @@ export class TagMembers {
   }
 
   /** Those never asked about first, then the longest known: with many trusted nodes each has its turn. */
-  async #look (): Promise<void> {
+  async #look(): Promise<void> {
     const trusted = await this.#node.trusted().catch(() => undefined)
     if (trusted === undefined) return
     const nodes = trusted.map(({ nodeId }) => nodeId)
-    this.#known = new Map(nodes.flatMap((node) => this.#known.has(node) ? [[node, this.#known.get(node)!]] : []))
+    this.#known = new Map(nodes.flatMap((node) => (this.#known.has(node) ? [[node, this.#known.get(node)!]] : [])))
     const at = (node: NodeId): number => this.#known.get(node)?.at ?? -Infinity
     const asked = nodes.toSorted((a, b) => at(a) - at(b)).slice(0, MAX_ASKED)
-    await Promise.all(asked.map(async (node) => {
-      const about = await this.#node.about(node).catch(() => undefined)
-      if (about === undefined) return
-      this.#known.set(node, { fits: about?.tags.some((tag) => this.#tags.includes(tag)) === true, at: this.#now() })
-    }))
+    await Promise.all(
+      asked.map(async (node) => {
+        const about = await this.#node.about(node).catch(() => undefined)
+        if (about === undefined) return
+        this.#known.set(node, { fits: about?.tags.some((tag) => this.#tags.includes(tag)) === true, at: this.#now() })
+      }),
+    )
   }
 }
 

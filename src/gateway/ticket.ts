@@ -23,7 +23,7 @@ export interface Ticket {
   readonly secret: Uint8Array // 16 bytes, good for one node
 }
 
-export function formatTicket (ticket: Ticket): string {
+export function formatTicket(ticket: Ticket): string {
   const head = Buffer.alloc(9)
   head[0] = VERSION
   head.writeUInt32BE(ticket.expires, 1)
@@ -36,30 +36,34 @@ export function formatTicket (ticket: Ticket): string {
 }
 
 /** @throws PilotError TICKET_INVALID. Whether it has expired is not looked at. */
-export function parseTicket (text: string): Ticket {
-  const ticket = text.startsWith(TICKET_PREFIX) && text.length <= MAX_TICKET_CHARS ? read(Buffer.from(text.slice(TICKET_PREFIX.length), 'base64url')) : undefined
-  if (ticket === undefined || formatTicket(ticket) !== text) throw new PilotError('TICKET_INVALID', 'this is no ticket, or only a part of one')
+export function parseTicket(text: string): Ticket {
+  const ticket =
+    text.startsWith(TICKET_PREFIX) && text.length <= MAX_TICKET_CHARS
+      ? read(Buffer.from(text.slice(TICKET_PREFIX.length), 'base64url'))
+      : undefined
+  if (ticket === undefined || formatTicket(ticket) !== text)
+    throw new PilotError('TICKET_INVALID', 'this is no ticket, or only a part of one')
   return ticket
 }
 
 /** What the guest shows in place of the secret: good for this guest's key and this inviter only. */
-export function proofOf (secret: Uint8Array, guestKey: Uint8Array, inviterKey: Uint8Array): string {
+export function proofOf(secret: Uint8Array, guestKey: Uint8Array, inviterKey: Uint8Array): string {
   const mac = createHmac('sha256', secret).update('pilot-ticket:').update(guestKey).update(inviterKey).digest()
   return `${PROOF_PREFIX}${toBase64Url(mac.subarray(0, PROOF_BYTES))}`
 }
 
 /** Has the form of a proof, good or not. */
-export function isProof (text: string): boolean {
+export function isProof(text: string): boolean {
   return text.startsWith(PROOF_PREFIX)
 }
 
 /** In time that tells nothing about where they differ. */
-export function sameProof (a: string, b: string): boolean {
+export function sameProof(a: string, b: string): boolean {
   const [one, other] = [Buffer.from(a), Buffer.from(b)]
   return one.length === other.length && timingSafeEqual(one, other)
 }
 
-function read (bytes: Buffer): Ticket | undefined {
+function read(bytes: Buffer): Ticket | undefined {
   if (bytes.length < LEAST_BYTES || bytes[0] !== VERSION) return undefined
   const body = bytes.subarray(0, -CHECK_BYTES)
   if (!checksum(body).equals(bytes.subarray(-CHECK_BYTES))) return undefined
@@ -73,18 +77,34 @@ function read (bytes: Buffer): Ticket | undefined {
   }
   const [service, registry, beacon] = parts.slice(1).map((part) => fromStrictUtf8(part))
   const [fingerprint, port] = [parts[0]!, body.readUInt16BE(42)]
-  if (at !== body.length || !service || !registry || !beacon || port === 0 || (fingerprint.length !== 0 && fingerprint.length !== 32)) return undefined
+  if (
+    at !== body.length ||
+    !service ||
+    !registry ||
+    !beacon ||
+    port === 0 ||
+    (fingerprint.length !== 0 && fingerprint.length !== 32)
+  )
+    return undefined
   return {
-    expires: body.readUInt32BE(1), node: body.readUInt32BE(5), key: Uint8Array.from(body.subarray(9, 41)), protocol: body[41] === UDP ? 'udp' : 'tcp', port,
-    secret: Uint8Array.from(body.subarray(44, FIXED_BYTES)), fingerprint: fingerprint.length === 0 ? undefined : toHex(fingerprint), service, registry, beacon,
+    expires: body.readUInt32BE(1),
+    node: body.readUInt32BE(5),
+    key: Uint8Array.from(body.subarray(9, 41)),
+    protocol: body[41] === UDP ? 'udp' : 'tcp',
+    port,
+    secret: Uint8Array.from(body.subarray(44, FIXED_BYTES)),
+    fingerprint: fingerprint.length === 0 ? undefined : toHex(fingerprint),
+    service,
+    registry,
+    beacon,
   }
 }
 
-function sized (bytes: Uint8Array): Uint8Array {
+function sized(bytes: Uint8Array): Uint8Array {
   return Buffer.concat([Uint8Array.of(bytes.length), bytes])
 }
 
-function checksum (bytes: Uint8Array): Buffer {
+function checksum(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest().subarray(0, CHECK_BYTES)
 }
 

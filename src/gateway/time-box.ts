@@ -7,23 +7,24 @@ import type { ExposeSpec } from './types.ts'
 
 export class TimeBoxes {
   readonly #onOver: (name: string, reason: 'for' | 'once') => void
-  readonly #running = new Map<string, { readonly spec: ExposeSpec, readonly timer: NodeJS.Timeout }>()
+  readonly #running = new Map<string, { readonly spec: ExposeSpec; readonly timer: NodeJS.Timeout }>()
   readonly #over = new Map<string, ExposeSpec>()
 
-  constructor (onOver: (name: string, reason: 'for' | 'once') => void) {
+  constructor(onOver: (name: string, reason: 'for' | 'once') => void) {
     this.#onOver = onOver
   }
 
   /** The exposure listens. The same one again (after a drain) does not begin its time anew. */
-  begin (spec: ExposeSpec): void {
+  begin(spec: ExposeSpec): void {
     const { name, forMs } = spec
     const known = this.#running.get(name)
     if (known !== undefined && isDeepStrictEqual(known.spec, spec)) return
     this.#forget(name)
-    if (forMs !== undefined) this.#running.set(name, { spec, timer: setTimeout(() => this.end(spec, 'for'), forMs).unref() })
+    if (forMs !== undefined)
+      this.#running.set(name, { spec, timer: setTimeout(() => this.end(spec, 'for'), forMs).unref() })
   }
 
-  end (spec: ExposeSpec, reason: 'for' | 'once'): void {
+  end(spec: ExposeSpec, reason: 'for' | 'once'): void {
     this.#forget(spec.name)
     this.#over.delete(spec.name)
     this.#over.set(spec.name, spec)
@@ -31,24 +32,26 @@ export class TimeBoxes {
     this.#onOver(spec.name, reason)
   }
 
-  isOver (spec: ExposeSpec): boolean {
+  isOver(spec: ExposeSpec): boolean {
     return isDeepStrictEqual(this.#over.get(spec.name), spec)
   }
 
   /** Asked for anew by a person: it may begin again. */
-  renew (name: string): void {
+  renew(name: string): void {
     this.#over.delete(name)
   }
 
   /** What is not among these runs no more. */
-  keep (specs: readonly ExposeSpec[]): void {
+  keep(specs: readonly ExposeSpec[]): void {
     const names = new Set(specs.map(({ name }) => name))
     for (const name of this.#running.keys()) if (!names.has(name)) this.#forget(name)
   }
 
-  stop (): void { this.keep([]) }
+  stop(): void {
+    this.keep([])
+  }
 
-  #forget (name: string): void {
+  #forget(name: string): void {
     clearTimeout(this.#running.get(name)?.timer)
     this.#running.delete(name)
   }

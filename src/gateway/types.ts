@@ -26,8 +26,8 @@ export interface MapSpec {
 
 /** What a probe asks of the service behind a peer's port. */
 export type Check =
-  | { readonly kind: 'http', readonly path: string }
-  | { readonly kind: 'grpc', readonly service: string } // '': the server as a whole
+  | { readonly kind: 'http'; readonly path: string }
+  | { readonly kind: 'grpc'; readonly service: string } // '': the server as a whole
 
 export type Balance = 'round-robin' | 'least-connections'
 
@@ -42,9 +42,9 @@ export interface GroupPeerRecord {
 }
 
 export type Target =
-  | { readonly kind: 'tcp', readonly host: string, readonly port: number, readonly text: string } // text: tcp://127.0.0.1:3000
-  | { readonly kind: 'udp', readonly host: string, readonly port: number, readonly text: string } // text: udp://127.0.0.1:5353
-  | { readonly kind: 'unix', readonly path: string, readonly text: string } // text: unix:/run/pg.sock
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly text: string } // text: tcp://127.0.0.1:3000
+  | { readonly kind: 'udp'; readonly host: string; readonly port: number; readonly text: string } // text: udp://127.0.0.1:5353
+  | { readonly kind: 'unix'; readonly path: string; readonly text: string } // text: unix:/run/pg.sock
 
 /** How a backend learns who calls: by HTTP headers, or by what the PROXY protocol puts in front of a connection. */
 export type ProxyVersion = 'proxy-v1' | 'proxy-v2'
@@ -189,7 +189,7 @@ export interface ResolveRecord {
   readonly hostname: string | null
   readonly dnsName: string | null // agent-b.pilot
   readonly local: string // its loopback address
-  readonly ports: readonly { readonly port: number, readonly protocol: 'tcp' | 'udp', readonly local: string }[]
+  readonly ports: readonly { readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly local: string }[]
 }
 
 /** A line of a hosts file. */
@@ -234,9 +234,19 @@ export interface BenchOptions {
 export interface BenchRecord {
   readonly peer: string
   readonly nodeId: NodeId
-  readonly setUp: { readonly firstMs: number, readonly medianMs: number, readonly count: number } // to open a connection; first: resolving and key exchange as well, where they were due
-  readonly roundTrip: { readonly bytes: number, readonly medianMs: number, readonly p99Ms: number, readonly count: number }
-  readonly throughput: { readonly bytes: number, readonly elapsedMs: number, readonly bitsPerSecond: number, readonly complete: boolean } // bytes that came back; each went both ways. complete: all that was asked for
+  readonly setUp: { readonly firstMs: number; readonly medianMs: number; readonly count: number } // to open a connection; first: resolving and key exchange as well, where they were due
+  readonly roundTrip: {
+    readonly bytes: number
+    readonly medianMs: number
+    readonly p99Ms: number
+    readonly count: number
+  }
+  readonly throughput: {
+    readonly bytes: number
+    readonly elapsedMs: number
+    readonly bitsPerSecond: number
+    readonly complete: boolean
+  } // bytes that came back; each went both ways. complete: all that was asked for
   readonly path: PathRecord | null // null: through a daemon, which does not tell
 }
 
@@ -282,14 +292,14 @@ export interface StatusRecord {
   readonly dns?: string
   readonly nat: NatRecord | null
   readonly observe?: string | null // where metrics, health and the dashboard are
-  readonly config?: { readonly version: number, readonly file: string | null, readonly error: string | null } // error: why the changed file is not in force
+  readonly config?: { readonly version: number; readonly file: string | null; readonly error: string | null } // error: why the changed file is not in force
   readonly http: string | null // ip:port of the HTTP front
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
   readonly exposes: readonly ExposedRecord[]
   readonly wishes?: readonly string[] // peers that were asked for trust and have not answered
-  readonly memory: { readonly rssBytes: number, readonly heapBytes: number }
+  readonly memory: { readonly rssBytes: number; readonly heapBytes: number }
   readonly counters: Readonly<Record<string, number>>
 }
 
@@ -313,57 +323,75 @@ export type GatewayEvent =
   | ({ readonly event: 'exposed' } & ExposedRecord)
   /** It listens no more, or is about to be replaced by another of that name; its open connections go on. */
   | ({ readonly event: 'unmapped' } & MappedRecord)
-  | ({ readonly event: 'unexposed', readonly reason?: 'for' | 'once' } & ExposedRecord) // reason: its time, or its one connection, is over
+  | ({ readonly event: 'unexposed'; readonly reason?: 'for' | 'once' } & ExposedRecord) // reason: its time, or its one connection, is over
   /** Another configuration is in force. */
-  | ({ readonly event: 'reloaded', readonly version: number } & Changes)
+  | ({ readonly event: 'reloaded'; readonly version: number } & Changes)
   | ReadyEvent
-  | { readonly event: 'trust', readonly peer: string, readonly nodeId: NodeId, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' }
-  | ({ readonly event: 'path', readonly peer: string, readonly nodeId: NodeId } & PathRecord)
+  | {
+      readonly event: 'trust'
+      readonly peer: string
+      readonly nodeId: NodeId
+      readonly state: 'pending' | 'approved' | 'rejected' | 'revoked'
+    }
+  | ({ readonly event: 'path'; readonly peer: string; readonly nodeId: NodeId } & PathRecord)
   /** A ticket of ours has been used. */
-  | { readonly event: 'ticket', readonly state: 'used', readonly service: string, readonly peer: string, readonly nodeId: NodeId }
+  | {
+      readonly event: 'ticket'
+      readonly state: 'used'
+      readonly service: string
+      readonly peer: string
+      readonly nodeId: NodeId
+    }
   /** A peer sent a message or a file over data exchange (port 1001); it is kept at `path`. */
-  | { readonly event: 'message', readonly peer: string, readonly nodeId: NodeId, readonly type: string, readonly bytes: number, readonly path: string }
+  | {
+      readonly event: 'message'
+      readonly peer: string
+      readonly nodeId: NodeId
+      readonly type: string
+      readonly bytes: number
+      readonly path: string
+    }
 
 /** What the admin socket may ask of a running gateway. Every method may reject with a PilotError. */
 export interface GatewayControl {
-  status (): StatusRecord
-  peers (): readonly PeerRecord[]
-  mappings (): readonly MappedRecord[]
-  exposes (): readonly ExposedRecord[]
-  connections (): readonly ConnectionRecord[]
+  status(): StatusRecord
+  peers(): readonly PeerRecord[]
+  mappings(): readonly MappedRecord[]
+  exposes(): readonly ExposedRecord[]
+  connections(): readonly ConnectionRecord[]
   /** @param local ip:port of a connection between us and a local program. Rejects with NOT_FOUND when it is none of ours. */
-  whois (local: string): Promise<WhoisRecord>
+  whois(local: string): Promise<WhoisRecord>
   /** One echo; resolves when the answer is here. */
-  ping (peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
+  ping(peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
   /** Measures the way to the peer's echo service; takes a little longer than `forMs` and a quarter of it, or as long as a dial. @throws PilotError: as `ping`, FAILED, PEER_RESET. */
-  bench (peer: string, options: BenchOptions): Promise<BenchRecord>
-  doctor (): DoctorRecord
+  bench(peer: string, options: BenchOptions): Promise<BenchRecord>
+  doctor(): DoctorRecord
   /** `PEER[:PORT]`, or the name or local address of a mapping. */
-  explain (target: string): Promise<ExplainRecord>
+  explain(target: string): Promise<ExplainRecord>
   /** What a name means here. @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE, DAEMON_UNREACHABLE. */
-  resolve (name: string): Promise<ResolveRecord>
+  resolve(name: string): Promise<ResolveRecord>
   /** The mapped peers, for a hosts file. */
-  hosts (): readonly HostRecord[]
-  trusted (): Promise<readonly TrustRecord[]>
-  pending (): Promise<readonly PendingTrustRecord[]>
-  requestTrust (peer: string, reason: string): Promise<TrustRequestRecord>
-  approveTrust (peer: string): Promise<TrustRecord>
-  rejectTrust (peer: string): Promise<TrustRecord>
-  revokeTrust (peer: string): Promise<TrustRecord>
+  hosts(): readonly HostRecord[]
+  trusted(): Promise<readonly TrustRecord[]>
+  pending(): Promise<readonly PendingTrustRecord[]>
+  requestTrust(peer: string, reason: string): Promise<TrustRequestRecord>
+  approveTrust(peer: string): Promise<TrustRecord>
+  rejectTrust(peer: string): Promise<TrustRecord>
+  revokeTrust(peer: string): Promise<TrustRecord>
   /**
    * A ticket for one exposure, the only one if none is named. @param forMs it is good for so long.
    * @throws PilotError NOT_FOUND, USAGE with several exposures or under --daemon, REGISTRY_UNREACHABLE, TOO_MANY.
    */
-  invite (service: string | undefined, forMs: number): Promise<TicketRecord>
+  invite(service: string | undefined, forMs: number): Promise<TicketRecord>
   /**
    * Uses a ticket of somebody else. Resolves when trust is mutual.
    * @throws PilotError TICKET_INVALID, TICKET_EXPIRED, TICKET_USED, USAGE, CONFLICT, REGISTRY_UNREACHABLE, TIMED_OUT.
    */
-  redeem (ticket: string): Promise<TicketUseRecord>
+  redeem(ticket: string): Promise<TicketUseRecord>
   /** Takes no new connections, at all or at one exposure; the open ones go on. @throws PilotError NOT_FOUND. */
-  drain (expose?: string): Promise<DrainRecord>
+  drain(expose?: string): Promise<DrainRecord>
   /** Takes them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or what cannot be bound any more. */
-  resume (expose?: string): Promise<DrainRecord>
+  resume(expose?: string): Promise<DrainRecord>
 }
 
 export interface GatewayOptions {
@@ -377,19 +405,19 @@ export interface GatewayOptions {
   readonly stateDir: string
   readonly identityFile: string // absolute, or resolved by config
   readonly trust: readonly string[]
-  readonly pinned: Readonly<Record<string, { readonly address: string, readonly key: string }>>
-  readonly networks?: readonly { readonly network: number, readonly token: string | undefined }[] // to be joined
+  readonly pinned: Readonly<Record<string, { readonly address: string; readonly key: string }>>
+  readonly networks?: readonly { readonly network: number; readonly token: string | undefined }[] // to be joined
   readonly tags?: readonly string[] // that the registry shows others; absent: left as they are there
   readonly maps: readonly MapSpec[]
   readonly exposes: readonly ExposeSpec[]
   readonly adminSocket: string
   readonly allowLan: boolean
   readonly observe?: string // ip:port of metrics, health and the dashboard
-  readonly http?: { readonly address: string, readonly port: number } // absent: no HTTP front
+  readonly http?: { readonly address: string; readonly port: number } // absent: no HTTP front
   /** SOCKS5 and HTTP CONNECT to any trusted peer. */
   readonly proxy?: { readonly listen: string }
   /** ports: mapped for a peer when its name is asked for. */
-  readonly dns?: { readonly listen: string, readonly domain: string, readonly ports: readonly number[] }
+  readonly dns?: { readonly listen: string; readonly domain: string; readonly ports: readonly number[] }
   /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
-  readonly daemon?: { readonly socket: string, readonly registry?: string | undefined } // registry: whom to ask for names
+  readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names
 }

@@ -6,7 +6,7 @@
 /** What a table needs of a session; `close` frees its sockets and ports, once. */
 export interface UdpSession {
   usedAt: number // ms, monotonic; of the last datagram either way
-  close (): void
+  close(): void
 }
 
 export class UdpSessionTable<S extends UdpSession> {
@@ -14,38 +14,44 @@ export class UdpSessionTable<S extends UdpSession> {
   readonly #limit: number
   #sweeper: NodeJS.Timeout | undefined
 
-  constructor (limit: number = MAX_UDP_SESSIONS) {
+  constructor(limit: number = MAX_UDP_SESSIONS) {
     this.#limit = limit
   }
 
-  get size (): number { return this.#sessions.size }
-  get isFull (): boolean { return this.#sessions.size >= this.#limit }
-  get (key: string): S | undefined { return this.#sessions.get(key) }
+  get size(): number {
+    return this.#sessions.size
+  }
+  get isFull(): boolean {
+    return this.#sessions.size >= this.#limit
+  }
+  get(key: string): S | undefined {
+    return this.#sessions.get(key)
+  }
 
   /** The caller has looked at `isFull`: a stranger's flood must not end the sessions of others, so the newcomer waits. */
-  add (key: string, session: S): void {
+  add(key: string, session: S): void {
     this.#sessions.set(key, session)
     this.#sweeper ??= setInterval(() => this.sweep(performance.now()), SWEEP_MS).unref()
   }
 
   /** Only this very session: another may have taken its place. */
-  remove (key: string, session: S): void {
+  remove(key: string, session: S): void {
     if (this.#sessions.get(key) !== session) return
     this.#sessions.delete(key)
     session.close()
     if (this.#sessions.size === 0) this.#rest()
   }
 
-  sweep (now: number): void {
+  sweep(now: number): void {
     for (const [key, session] of this.#sessions) if (now - session.usedAt >= UDP_IDLE_MS) this.remove(key, session)
   }
 
-  clear (): void {
+  clear(): void {
     for (const [key, session] of this.#sessions) this.remove(key, session)
     this.#rest()
   }
 
-  #rest (): void {
+  #rest(): void {
     clearInterval(this.#sweeper)
     this.#sweeper = undefined
   }

@@ -5,56 +5,111 @@
  */
 import type { ConnectionRecord, PeerRecord, StatusRecord } from '../gateway/types.ts'
 
-export function metricsText (status: StatusRecord, peers: readonly PeerRecord[], connections: readonly ConnectionRecord[], loopDelaySeconds: number): string {
+export function metricsText(
+  status: StatusRecord,
+  peers: readonly PeerRecord[],
+  connections: readonly ConnectionRecord[],
+  loopDelaySeconds: number,
+): string {
   const out = new MetricsWriter()
   ofProcess(out, status, loopDelaySeconds)
   ofGateway(out, status)
   ofServices(out, status, connections)
   ofPeers(out, peers)
   out.family('pilotgate_events_total', 'counter', 'What happened inside, by kind; docs/observe.md says which to watch.')
-  for (const [kind, count] of Object.entries(status.counters).filter(([name]) => !OWN_FAMILY.has(name)).slice(0, MAX_EVENTS)) out.sample({ kind }, count)
+  for (const [kind, count] of Object.entries(status.counters)
+    .filter(([name]) => !OWN_FAMILY.has(name))
+    .slice(0, MAX_EVENTS))
+    out.sample({ kind }, count)
   return out.text
 }
 
-function ofProcess (out: MetricsWriter, { uptimeMs, memory }: StatusRecord, loopDelaySeconds: number): void {
+function ofProcess(out: MetricsWriter, { uptimeMs, memory }: StatusRecord, loopDelaySeconds: number): void {
   const { user, system } = process.cpuUsage()
   out.single('process_cpu_seconds_total', 'counter', 'CPU time of the process, in seconds.', (user + system) / 1e6)
   out.single('process_resident_memory_bytes', 'gauge', 'Resident memory, in bytes.', memory.rssBytes)
-  out.single('process_start_time_seconds', 'gauge', 'Start of the gateway, in seconds since 1970.', Math.round((Date.now() - uptimeMs) / 1000))
+  out.single(
+    'process_start_time_seconds',
+    'gauge',
+    'Start of the gateway, in seconds since 1970.',
+    Math.round((Date.now() - uptimeMs) / 1000),
+  )
   out.single('nodejs_heap_size_used_bytes', 'gauge', 'Heap of JavaScript in use, in bytes.', memory.heapBytes)
-  out.single('nodejs_eventloop_lag_p99_seconds', 'gauge', '99th percentile of the delay of the event loop since the start, in seconds.', loopDelaySeconds)
+  out.single(
+    'nodejs_eventloop_lag_p99_seconds',
+    'gauge',
+    '99th percentile of the delay of the event loop since the start, in seconds.',
+    loopDelaySeconds,
+  )
 }
 
-function ofGateway (out: MetricsWriter, status: StatusRecord): void {
+function ofGateway(out: MetricsWriter, status: StatusRecord): void {
   const { counters } = status
   out.family('pilotgate_info', 'gauge', 'Always 1; who this is.')
   out.sample({ version: status.version, node_id: String(status.node.nodeId), hostname: status.node.hostname ?? '' }, 1)
   out.family('pilotgate_state', 'gauge', '1 at the state that the gateway is in.')
   for (const state of ['starting', 'ready', 'draining']) out.sample({ state }, status.state === state ? 1 : 0)
-  if (status.registry !== null) out.single('pilotgate_registered', 'gauge', '1 while the registry has us.', status.registry.state === 'registered' ? 1 : 0)
-  if (status.daemon !== null) out.single('pilotgate_daemon_connected', 'gauge', '1 while the daemon answers.', status.daemon.state === 'connected' ? 1 : 0)
+  if (status.registry !== null)
+    out.single(
+      'pilotgate_registered',
+      'gauge',
+      '1 while the registry has us.',
+      status.registry.state === 'registered' ? 1 : 0,
+    )
+  if (status.daemon !== null)
+    out.single(
+      'pilotgate_daemon_connected',
+      'gauge',
+      '1 while the daemon answers.',
+      status.daemon.state === 'connected' ? 1 : 0,
+    )
   if (status.config !== undefined) {
-    out.single('pilotgate_config_version', 'gauge', 'Counts the configurations applied since the start.', status.config.version)
-    out.single('pilotgate_config_error', 'gauge', '1 while the configuration file, as it is, is not in force.', status.config.error === null ? 0 : 1)
+    out.single(
+      'pilotgate_config_version',
+      'gauge',
+      'Counts the configurations applied since the start.',
+      status.config.version,
+    )
+    out.single(
+      'pilotgate_config_error',
+      'gauge',
+      '1 while the configuration file, as it is, is not in force.',
+      status.config.error === null ? 0 : 1,
+    )
   }
   out.family('pilotgate_connections_total', 'counter', 'Connections carried, by direction.')
   out.sample({ direction: 'map' }, counters['connections_mapped'] ?? 0)
   out.sample({ direction: 'expose' }, counters['connections_exposed'] ?? 0)
-  out.single('pilotgate_connections_failed_total', 'counter', 'Connections that were reset because the other end could not be reached.', counters['connections_failed'] ?? 0)
-  out.single('pilotgate_connections_denied_total', 'counter', 'Connections refused because the peer is not allowed there.', counters['connections_denied'] ?? 0)
+  out.single(
+    'pilotgate_connections_failed_total',
+    'counter',
+    'Connections that were reset because the other end could not be reached.',
+    counters['connections_failed'] ?? 0,
+  )
+  out.single(
+    'pilotgate_connections_denied_total',
+    'counter',
+    'Connections refused because the peer is not allowed there.',
+    counters['connections_denied'] ?? 0,
+  )
 }
 
-function ofServices (out: MetricsWriter, status: StatusRecord, connections: readonly ConnectionRecord[]): void {
+function ofServices(out: MetricsWriter, status: StatusRecord, connections: readonly ConnectionRecord[]): void {
   const services = [
     ...status.mappings.map(({ name, draining }) => ({ direction: 'map', name, draining })),
     ...status.exposes.map(({ name, draining }) => ({ direction: 'expose', name, draining })),
   ]
   const open = new Map<string, number>()
-  for (const { direction, service } of connections) open.set(`${direction} ${service}`, (open.get(`${direction} ${service}`) ?? 0) + 1)
+  for (const { direction, service } of connections)
+    open.set(`${direction} ${service}`, (open.get(`${direction} ${service}`) ?? 0) + 1)
   const shown = services.slice(0, MAX_SERIES)
   out.family('pilotgate_service_up', 'gauge', '1 while the mapping or exposure takes new connections.')
   for (const { direction, name, draining } of shown) out.sample({ direction, service: name }, draining === true ? 0 : 1)
-  out.family('pilotgate_open_connections', 'gauge', 'Open connections of each mapping and exposure; "other" are those of services that are gone, or beyond the limit.')
+  out.family(
+    'pilotgate_open_connections',
+    'gauge',
+    'Open connections of each mapping and exposure; "other" are those of services that are gone, or beyond the limit.',
+  )
   let rest = connections.length
   for (const { direction, name } of shown) {
     const count = open.get(`${direction} ${name}`) ?? 0
@@ -62,15 +117,24 @@ function ofServices (out: MetricsWriter, status: StatusRecord, connections: read
     out.sample({ direction, service: name }, count)
   }
   out.sample({ direction: 'any', service: 'other' }, rest)
-  out.family('pilotgate_mapping_peer_up', 'gauge', 'Of mappings to several peers: 1 while the peer takes connections, and its probe finds it well.')
-  const behind = status.mappings.flatMap(({ name, peers = [] }) => peers.map(({ peer, state }) => ({ service: name, peer, state })))
-  for (const { service, peer, state } of behind.slice(0, MAX_SERIES)) out.sample({ service, peer }, state === 'up' ? 1 : 0)
+  out.family(
+    'pilotgate_mapping_peer_up',
+    'gauge',
+    'Of mappings to several peers: 1 while the peer takes connections, and its probe finds it well.',
+  )
+  const behind = status.mappings.flatMap(({ name, peers = [] }) =>
+    peers.map(({ peer, state }) => ({ service: name, peer, state })),
+  )
+  for (const { service, peer, state } of behind.slice(0, MAX_SERIES))
+    out.sample({ service, peer }, state === 'up' ? 1 : 0)
 }
 
-function ofPeers (out: MetricsWriter, peers: readonly PeerRecord[]): void {
+function ofPeers(out: MetricsWriter, peers: readonly PeerRecord[]): void {
   // Those that carry most have names; whoever is at the end of a long list was idle.
   const sorted = [...peers].sort((a, b) => b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut)
-  const shown = sorted.slice(0, MAX_SERIES).map((peer) => ({ peer, label: { peer: peer.hostname ?? peer.address, node: String(peer.nodeId) } }))
+  const shown = sorted
+    .slice(0, MAX_SERIES)
+    .map((peer) => ({ peer, label: { peer: peer.hostname ?? peer.address, node: String(peer.nodeId) } }))
   const rest = sorted.slice(MAX_SERIES)
   const sum = (of: (peer: PeerRecord) => number): number => rest.reduce((total, peer) => total + of(peer), 0)
   const perPeer = (name: string, type: 'gauge' | 'counter', help: string, of: (peer: PeerRecord) => number): void => {
@@ -79,15 +143,23 @@ function ofPeers (out: MetricsWriter, peers: readonly PeerRecord[]): void {
     if (rest.length > 0) out.sample({ peer: 'other', node: '' }, sum(of))
   }
   out.single('pilotgate_peers', 'gauge', 'Peers that this node knows now.', peers.length)
-  perPeer('pilotgate_peer_connected', 'gauge', '1 while the tunnel to the peer is up.', (peer) => peer.state === 'connected' ? 1 : 0)
+  perPeer('pilotgate_peer_connected', 'gauge', '1 while the tunnel to the peer is up.', (peer) =>
+    peer.state === 'connected' ? 1 : 0,
+  )
   perPeer('pilotgate_peer_streams', 'gauge', 'Open streams of the peer.', (peer) => peer.streams)
-  perPeer('pilotgate_peer_received_bytes_total', 'counter', 'Payload received from the peer, in bytes.', (peer) => peer.bytesIn)
+  perPeer(
+    'pilotgate_peer_received_bytes_total',
+    'counter',
+    'Payload received from the peer, in bytes.',
+    (peer) => peer.bytesIn,
+  )
   perPeer('pilotgate_peer_sent_bytes_total', 'counter', 'Payload sent to the peer, in bytes.', (peer) => peer.bytesOut)
   out.family('pilotgate_path_peers', 'gauge', 'Connected peers by the kind of path.')
   for (const kind of PATHS) out.sample({ path: kind }, peers.filter(({ path }) => path?.kind === kind).length)
   out.family('pilotgate_peer_path_rtt_seconds', 'gauge', 'Round-trip time of the path in use, in seconds.')
   for (const { peer, label } of shown) {
-    if (peer.path !== null && peer.path.rttMs !== null) out.sample({ ...label, path: peer.path.kind }, peer.path.rttMs / 1000)
+    if (peer.path !== null && peer.path.rttMs !== null)
+      out.sample({ ...label, path: peer.path.kind }, peer.path.rttMs / 1000)
   }
 }
 
@@ -95,26 +167,30 @@ class MetricsWriter {
   #name = ''
   readonly #lines: string[] = []
 
-  get text (): string { return `${this.#lines.join('\n')}\n` }
+  get text(): string {
+    return `${this.#lines.join('\n')}\n`
+  }
 
   /** What `sample` adds to from now on. */
-  family (name: string, type: 'gauge' | 'counter', help: string): void {
+  family(name: string, type: 'gauge' | 'counter', help: string): void {
     this.#name = name
     this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
   }
 
-  sample (labels: Readonly<Record<string, string>>, value: number): void {
-    const inside = Object.entries(labels).map(([key, text]) => `${key}="${escape(text)}"`).join(',')
+  sample(labels: Readonly<Record<string, string>>, value: number): void {
+    const inside = Object.entries(labels)
+      .map(([key, text]) => `${key}="${escape(text)}"`)
+      .join(',')
     this.#lines.push(`${this.#name}${inside === '' ? '' : `{${inside}}`} ${value}`)
   }
 
-  single (name: string, type: 'gauge' | 'counter', help: string, value: number): void {
+  single(name: string, type: 'gauge' | 'counter', help: string, value: number): void {
     this.family(name, type, help)
     this.sample({}, value)
   }
 }
 
-function escape (text: string): string {
+function escape(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }
 
@@ -124,4 +200,9 @@ const MAX_SERIES = 500
 /** Kinds of events are fixed names of ours: this many there are not. */
 const MAX_EVENTS = 200
 /** Counters that are told above. */
-const OWN_FAMILY: ReadonlySet<string> = new Set(['connections_mapped', 'connections_exposed', 'connections_failed', 'connections_denied'])
+const OWN_FAMILY: ReadonlySet<string> = new Set([
+  'connections_mapped',
+  'connections_exposed',
+  'connections_failed',
+  'connections_denied',
+])

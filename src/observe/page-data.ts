@@ -2,8 +2,17 @@
 import type { ConnectionRecord, ExposedRecord, MappedRecord, PeerRecord, StatusRecord } from '../gateway/types.ts'
 
 export interface PageData {
-  readonly status: Pick<StatusRecord, 'version' | 'state' | 'uptimeMs' | 'node' | 'udp' | 'registry' | 'beacon' | 'daemon' | 'memory' | 'config'>
-  readonly totals: { readonly peers: number, readonly connected: number, readonly connections: number, readonly mappings: number, readonly exposes: number }
+  readonly status: Pick<
+    StatusRecord,
+    'version' | 'state' | 'uptimeMs' | 'node' | 'udp' | 'registry' | 'beacon' | 'daemon' | 'memory' | 'config'
+  >
+  readonly totals: {
+    readonly peers: number
+    readonly connected: number
+    readonly connections: number
+    readonly mappings: number
+    readonly exposes: number
+  }
   readonly bytesIn: number // stream payload of all peers that are known now, and of connections that ended
   readonly bytesOut: number
   readonly peers: readonly PeerRecord[]
@@ -12,19 +21,48 @@ export interface PageData {
   readonly connections: readonly ConnectionRecord[]
 }
 
-export function pageData (status: StatusRecord, peers: readonly PeerRecord[], connections: readonly ConnectionRecord[]): PageData {
+export function pageData(
+  status: StatusRecord,
+  peers: readonly PeerRecord[],
+  connections: readonly ConnectionRecord[],
+): PageData {
   const open = new Map<string, number>()
-  for (const { direction, service } of connections) open.set(`${direction} ${service}`, (open.get(`${direction} ${service}`) ?? 0) + 1)
+  for (const { direction, service } of connections)
+    open.set(`${direction} ${service}`, (open.get(`${direction} ${service}`) ?? 0) + 1)
   const { version, state, uptimeMs, node, udp, registry, beacon, daemon, memory, config } = status
-  const sum = (key: 'bytesIn' | 'bytesOut', ended: string): number => connections.reduce((total, entry) => total + entry[key], status.counters[ended] ?? 0)
+  const sum = (key: 'bytesIn' | 'bytesOut', ended: string): number =>
+    connections.reduce((total, entry) => total + entry[key], status.counters[ended] ?? 0)
   return {
-    status: { version, state, uptimeMs, node, udp, registry, beacon, daemon, memory, ...config !== undefined && { config } },
-    totals: { peers: peers.length, connected: peers.filter((peer) => peer.state === 'connected').length, connections: connections.length, mappings: status.mappings.length, exposes: status.exposes.length },
+    status: {
+      version,
+      state,
+      uptimeMs,
+      node,
+      udp,
+      registry,
+      beacon,
+      daemon,
+      memory,
+      ...(config !== undefined && { config }),
+    },
+    totals: {
+      peers: peers.length,
+      connected: peers.filter((peer) => peer.state === 'connected').length,
+      connections: connections.length,
+      mappings: status.mappings.length,
+      exposes: status.exposes.length,
+    },
     bytesIn: sum('bytesIn', 'bytes_in'),
     bytesOut: sum('bytesOut', 'bytes_out'),
-    peers: [...peers].sort((a, b) => RANK[a.state] - RANK[b.state] || b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut).slice(0, MAX_ROWS),
-    mappings: status.mappings.slice(0, MAX_ROWS).map((record) => ({ ...record, connections: open.get(`map ${record.name}`) ?? 0 })),
-    exposes: status.exposes.slice(0, MAX_ROWS).map((record) => ({ ...record, connections: open.get(`expose ${record.name}`) ?? 0 })),
+    peers: [...peers]
+      .sort((a, b) => RANK[a.state] - RANK[b.state] || b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut)
+      .slice(0, MAX_ROWS),
+    mappings: status.mappings
+      .slice(0, MAX_ROWS)
+      .map((record) => ({ ...record, connections: open.get(`map ${record.name}`) ?? 0 })),
+    exposes: status.exposes
+      .slice(0, MAX_ROWS)
+      .map((record) => ({ ...record, connections: open.get(`expose ${record.name}`) ?? 0 })),
     connections: connections.slice(-MAX_ROWS).reverse(),
   }
 }

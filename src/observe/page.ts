@@ -39,4 +39,5 @@ export const PAGE = `<!doctype html>
 </html>
 `
 
-export const ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="4" fill="#3b5bdb"/><path d="M4 12V7a4 4 0 0 1 8 0v5M8 12V7.5" fill="none" stroke="#fff" stroke-width="1.6" stroke-linecap="round"/></svg>'
+export const ICON =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="4" fill="#3b5bdb"/><path d="M4 12V7a4 4 0 0 1 8 0v5M8 12V7.5" fill="none" stroke="#fff" stroke-width="1.6" stroke-linecap="round"/></svg>'

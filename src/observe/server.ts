@@ -20,31 +20,37 @@ import { PAGE_SCRIPT } from './page-script.ts'
 import { PAGE_STYLE } from './page-style.ts'
 import { ICON, PAGE } from './page.ts'
 
-export type Observed = Pick<GatewayControl, 'peers' | 'connections'> & { status (): StatusRecord }
+export type Observed = Pick<GatewayControl, 'peers' | 'connections'> & { status(): StatusRecord }
 
 export interface ObserveOptions {
   readonly listen: string // ip:port
   readonly control: () => Observed | undefined // undefined while the gateway starts
-  readonly log: { debug (fields: object, message: string): void, warn (fields: object, message: string): void }
+  readonly log: { debug(fields: object, message: string): void; warn(fields: object, message: string): void }
 }
 
 export interface Observer {
   readonly address: string // ip:port
-  stop (): Promise<void>
+  stop(): Promise<void>
 }
 
 /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
-export async function startObserve ({ listen, control, log }: ObserveOptions): Promise<Observer> {
+export async function startObserve({ listen, control, log }: ObserveOptions): Promise<Observer> {
   const place = parseListen(listen)
   if (place === undefined) throw new PilotError('USAGE', `observe ${listen}: expected ip:port`)
-  if (!isLoopback(place.address)) log.warn({ listen }, 'metrics and dashboard are open to everybody who can reach this address')
+  if (!isLoopback(place.address))
+    log.warn({ listen }, 'metrics and dashboard are open to everybody who can reach this address')
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    const answered = isOurs(request, place.address) ? answer(request, control(), () => delay.percentile(99) / 1e9) : NOT_HERE
-    send(request, response, answered)
-    log.debug({ method: request.method, path: request.url, status: answered.status }, 'observe request')
-  })
+  const server = createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => {
+      const answered = isOurs(request, place.address)
+        ? answer(request, control(), () => delay.percentile(99) / 1e9)
+        : NOT_HERE
+      send(request, response, answered)
+      log.debug({ method: request.method, path: request.url, status: answered.status }, 'observe request')
+    },
+  )
   server.maxConnections = MAX_CONNECTIONS
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(bindError(error, listen)))
@@ -57,11 +63,12 @@ export async function startObserve ({ listen, control, log }: ObserveOptions): P
   const { address, port } = server.address() as AddressInfo
   return {
     address: formatEndpoint({ address, port }),
-    stop: () => new Promise((resolve) => {
-      delay.disable()
-      server.close(() => resolve())
-      server.closeAllConnections()
-    }),
+    stop: () =>
+      new Promise((resolve) => {
+        delay.disable()
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
   }
 }
 
@@ -71,24 +78,40 @@ interface Answer {
   readonly body: string
 }
 
-function answer (request: IncomingMessage, control: Observed | undefined, loopDelay: () => number): Answer {
+function answer(request: IncomingMessage, control: Observed | undefined, loopDelay: () => number): Answer {
   if (request.method !== 'GET' && request.method !== 'HEAD') return text(405, 'only GET and HEAD')
   const path = (request.url ?? '').replace(/\?.*$/s, '')
   switch (path) {
-    case '/livez': return text(200, 'ok')
-    case '/startupz': return control === undefined ? text(503, 'starting') : text(200, 'started')
-    case '/readyz': return readiness(control?.status())
-    case '/': return { status: 200, type: 'text/html; charset=utf-8', body: PAGE }
-    case '/app.js': return { status: 200, type: 'text/javascript; charset=utf-8', body: PAGE_SCRIPT }
-    case '/app.css': return { status: 200, type: 'text/css; charset=utf-8', body: PAGE_STYLE }
-    case '/icon.svg': return { status: 200, type: 'image/svg+xml', body: ICON }
+    case '/livez':
+      return text(200, 'ok')
+    case '/startupz':
+      return control === undefined ? text(503, 'starting') : text(200, 'started')
+    case '/readyz':
+      return readiness(control?.status())
+    case '/':
+      return { status: 200, type: 'text/html; charset=utf-8', body: PAGE }
+    case '/app.js':
+      return { status: 200, type: 'text/javascript; charset=utf-8', body: PAGE_SCRIPT }
+    case '/app.css':
+      return { status: 200, type: 'text/css; charset=utf-8', body: PAGE_STYLE }
+    case '/icon.svg':
+      return { status: 200, type: 'image/svg+xml', body: ICON }
     case '/metrics':
       if (control === undefined) return text(503, 'starting')
-      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: metricsText(control.status(), control.peers(), control.connections(), loopDelay()) }
+      return {
+        status: 200,
+        type: 'text/plain; version=0.0.4; charset=utf-8',
+        body: metricsText(control.status(), control.peers(), control.connections(), loopDelay()),
+      }
     case '/api/state':
       if (control === undefined) return text(503, 'starting')
-      return { status: 200, type: 'application/json; charset=utf-8', body: JSON.stringify(pageData(control.status(), control.peers(), control.connections())) }
-    default: return text(404, 'there is /, /metrics, /livez, /readyz and /startupz')
+      return {
+        status: 200,
+        type: 'application/json; charset=utf-8',
+        body: JSON.stringify(pageData(control.status(), control.peers(), control.connections())),
+      }
+    default:
+      return text(404, 'there is /, /metrics, /livez, /readyz and /startupz')
   }
 }
 
@@ -97,7 +120,7 @@ function answer (request: IncomingMessage, control: Observed | undefined, loopDe
  * registry that goes away later does not count: tunnels go on without it, and all gateways of a site would become
  * unready at once.
  */
-function readiness (status: StatusRecord | undefined): Answer {
+function readiness(status: StatusRecord | undefined): Answer {
   if (status === undefined) return text(503, 'not ready: starting')
   if (status.state !== 'ready') return text(503, `not ready: ${status.state}`)
   if (status.daemon !== null && status.daemon.state !== 'connected') return text(503, 'not ready: the daemon is away')
@@ -106,13 +129,16 @@ function readiness (status: StatusRecord | undefined): Answer {
 }
 
 /** A name in the Host header is not ours, but for those that mean loopback wherever they are looked up. */
-function isOurs (request: IncomingMessage, listening: string): boolean {
+function isOurs(request: IncomingMessage, listening: string): boolean {
   if (!isLoopback(listening)) return true
-  const host = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1').toLowerCase()
+  const host = (request.headers.host ?? '')
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase()
   return host === '' || isIP(host) !== 0 || host === 'localhost' || host.endsWith('.localhost')
 }
 
-function send (request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {
+function send(request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
@@ -121,21 +147,30 @@ function send (request: IncomingMessage, response: ServerResponse, { status, typ
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
     'cross-origin-resource-policy': 'same-origin',
-    ...status === 405 && { allow: 'GET, HEAD' },
+    ...(status === 405 && { allow: 'GET, HEAD' }),
   })
   response.end(request.method === 'HEAD' ? undefined : body)
 }
 
-function text (status: number, body: string): Answer {
+function text(status: number, body: string): Answer {
   return { status, type: 'text/plain; charset=utf-8', body: `${body}\n` }
 }
 
-function bindError (error: NodeJS.ErrnoException, listen: string): PilotError {
+function bindError(error: NodeJS.ErrnoException, listen: string): PilotError {
   switch (error.code) {
-    case 'EADDRINUSE': return new PilotError('PORT_IN_USE', `observe ${listen} is in use`, { listen }, error)
-    case 'EACCES': return new PilotError('PORT_FORBIDDEN', `observe ${listen} may not be bound`, { listen }, error)
-    case 'EADDRNOTAVAIL': return new PilotError('ADDRESS_UNAVAILABLE', `observe ${listen}: this machine has no such address`, { listen }, error)
-    default: return new PilotError('FAILED', `observe ${listen}: ${error.message}`, { listen }, error)
+    case 'EADDRINUSE':
+      return new PilotError('PORT_IN_USE', `observe ${listen} is in use`, { listen }, error)
+    case 'EACCES':
+      return new PilotError('PORT_FORBIDDEN', `observe ${listen} may not be bound`, { listen }, error)
+    case 'EADDRNOTAVAIL':
+      return new PilotError(
+        'ADDRESS_UNAVAILABLE',
+        `observe ${listen}: this machine has no such address`,
+        { listen },
+        error,
+      )
+    default:
+      return new PilotError('FAILED', `observe ${listen}: ${error.message}`, { listen }, error)
   }
 }
 

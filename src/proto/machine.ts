@@ -14,7 +14,7 @@
 import type { Instant } from '../base/types.ts'
 
 export interface Machine {
-  handleTimeout (now: Instant): void
+  handleTimeout(now: Instant): void
   /** Infinity: nothing to wait for. */
-  nextTimeout (): Instant
+  nextTimeout(): Instant
 }

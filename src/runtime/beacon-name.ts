@@ -11,20 +11,20 @@ import type { Logger } from './log.ts'
 export type Resolve = (name: string) => Promise<string>
 
 /** By the system, as far as a socket of that family can send there. */
-export function resolveFor (listen: Endpoint): Resolve {
+export function resolveFor(listen: Endpoint): Resolve {
   return async (name) => (await lookup(name, { family: listen.address.includes(':') ? 0 : 4 })).address
 }
 
 export interface BeaconNameEvents {
   /** No answer of the beacon for some time. */
-  isSilent (): boolean
+  isSilent(): boolean
   /** The endpoint is another than before. */
-  onMoved (): void
+  onMoved(): void
 }
 
 export class BeaconName {
   /** Changes in place: everybody who holds it sees where the beacon is now. An empty address: nowhere yet. */
-  readonly endpoint: { address: string, port: number }
+  readonly endpoint: { address: string; port: number }
   readonly #name: Endpoint
   readonly #log: Logger
   readonly #resolve: Resolve
@@ -33,7 +33,7 @@ export class BeaconName {
   #failures = 0
   #stopped = false
 
-  constructor (name: Endpoint, log: Logger, resolve: Resolve) {
+  constructor(name: Endpoint, log: Logger, resolve: Resolve) {
     this.#name = name
     this.#resolve = resolve
     this.#log = log
@@ -41,21 +41,26 @@ export class BeaconName {
   }
 
   /** Returns when the name is known, or after a moment without. */
-  async start (): Promise<void> {
+  async start(): Promise<void> {
     if (this.endpoint.address !== '') return
-    await Promise.race([this.#look(), new Promise((resolve) => { setTimeout(resolve, START_PATIENCE_MS).unref() })])
+    await Promise.race([
+      this.#look(),
+      new Promise((resolve) => {
+        setTimeout(resolve, START_PATIENCE_MS).unref()
+      }),
+    ])
   }
 
-  follow (events: BeaconNameEvents): void {
+  follow(events: BeaconNameEvents): void {
     this.#events = events
   }
 
-  stop (): void {
+  stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
   }
 
-  async #look (): Promise<void> {
+  async #look(): Promise<void> {
     try {
       const address = await this.#resolve(this.#name.address)
       this.#failures = 0
@@ -65,12 +70,16 @@ export class BeaconName {
         this.#events?.onMoved()
       }
     } catch (error) {
-      if (this.#failures++ === 0) this.#log.warn({ beacon: formatEndpoint(this.#name), reason: (error as Error).message }, 'the name of the beacon does not resolve; trying on')
+      if (this.#failures++ === 0)
+        this.#log.warn(
+          { beacon: formatEndpoint(this.#name), reason: (error as Error).message },
+          'the name of the beacon does not resolve; trying on',
+        )
     }
     this.#again()
   }
 
-  #again (): void {
+  #again(): void {
     if (this.#stopped) return
     const pause = this.#failures > 0 ? RETRY_MS[Math.min(this.#failures, RETRY_MS.length) - 1]! : SILENCE_LOOK_MS
     this.#timer = setTimeout(() => {

@@ -6,7 +6,7 @@ import type { Instant, RandomBytes } from '../base/types.ts'
 export const monotonicNow = (): Instant => performance.now()
 
 /** The wall-clock time of an instant of `monotonicNow`, RFC 3339 to the second, UTC. */
-export function timestampOf (now: Instant): string {
+export function timestampOf(now: Instant): string {
   return new Date(Math.round(performance.timeOrigin + now)).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 

@@ -6,12 +6,12 @@ import { runInNewContext } from 'node:vm'
 export type Collector = (options?: { readonly type: 'minor' }) => void
 
 /** Without the command line switch that shows it. @returns undefined in another engine, or a sealed one. */
-export function v8Collector (): Collector | undefined {
+export function v8Collector(): Collector | undefined {
   try {
     setFlagsFromString('--expose-gc')
     const gc: unknown = runInNewContext('gc')
     setFlagsFromString('--no-expose-gc') // for whatever contexts are made later
-    return typeof gc === 'function' ? gc as Collector : undefined
+    return typeof gc === 'function' ? (gc as Collector) : undefined
   } catch {
     return undefined
   }

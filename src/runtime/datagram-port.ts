@@ -18,8 +18,8 @@ export interface DatagramPort {
   /** Most datagrams that are worth one call. */
   readonly batchSize: number
   /** Seals what has a key and sends, in order, the first `count`. May swap their buffers. */
-  send (batch: readonly DatagramSlot[], count: number): void
-  close (): Promise<void>
+  send(batch: readonly DatagramSlot[], count: number): void
+  close(): Promise<void>
 }
 
 /** One datagram that came, its bytes the receiver's to keep. */
@@ -32,7 +32,7 @@ export interface Received {
 
 /** What a port is opened with. */
 export interface DatagramSink {
-  onBatch (batch: readonly Received[], count: number): void
+  onBatch(batch: readonly Received[], count: number): void
   /** The keys to try for sealed frames of a node, the likeliest first; for ports that open. */
-  keysOf (sender: NodeId): readonly AeadKey[]
+  keysOf(sender: NodeId): readonly AeadKey[]
 }

@@ -12,11 +12,11 @@ import type { Stream } from '../proto/stream/stream.ts'
 import type { DatagramPort } from './datagram-port.ts'
 
 export interface DriverWorld {
-  now (): Instant
-  sendRegistry (message: object): void
-  dropRegistry (): void
-  onEvent (event: NodeEvent): void
-  onStream (stream: Stream, news: number): void
+  now(): Instant
+  sendRegistry(message: object): void
+  dropRegistry(): void
+  onEvent(event: NodeEvent): void
+  onStream(stream: Stream, news: number): void
 }
 
 export class Driver {
@@ -45,7 +45,7 @@ export class Driver {
     this.wake()
   }
 
-  constructor (core: OverlayCore, port: DatagramPort, world: DriverWorld) {
+  constructor(core: OverlayCore, port: DatagramPort, world: DriverWorld) {
     this.#core = core
     this.#port = port
     this.#batch = Array.from({ length: port.batchSize }, createSlot)
@@ -53,21 +53,23 @@ export class Driver {
   }
 
   /** Call the core with this, then `wake`: the consequences follow before the loop sleeps. */
-  now (): Instant { return this.#world.now() }
+  now(): Instant {
+    return this.#world.now()
+  }
 
-  wake (): void {
+  wake(): void {
     if (this.#scheduled || this.#stopped) return
     this.#scheduled = true
     setImmediate(this.#drain)
   }
 
-  stop (): void {
+  stop(): void {
     this.#flush()
     this.#stopped = true
     clearTimeout(this.#timer)
   }
 
-  #flush (): void {
+  #flush(): void {
     if (this.#stopped) return
     const core = this.#core
     const world = this.#world
@@ -79,7 +81,8 @@ export class Driver {
     this.#tellNews(now)
     const isHeld = core.context.releaseHeld(now)
     const room = this.#send(now)
-    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) world.sendRegistry(request)
+    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest())
+      world.sendRegistry(request)
     if (core.registryStale) world.dropRegistry()
     if (this.#port.backlog >= MAX_BACKLOG) setTimeout(() => this.wake(), 1) // the kernel takes no more: what it would hold here is pinned memory
     else if (room === 0 || isHeld || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
@@ -87,7 +90,7 @@ export class Driver {
   }
 
   /** @returns how many more datagrams this turn might have sent: 0 when there may be more to send. */
-  #send (now: Instant): number {
+  #send(now: Instant): number {
     const batch = this.#batch
     let room = MAX_DATAGRAMS_PER_TURN
     while (room > 0 && this.#port.backlog < MAX_BACKLOG) {
@@ -100,7 +103,7 @@ export class Driver {
     return room
   }
 
-  #tellNews (now: Instant): void {
+  #tellNews(now: Instant): void {
     for (;;) {
       const stream = this.#core.pollStream(now)
       if (stream !== undefined) {
@@ -114,7 +117,7 @@ export class Driver {
   }
 
   /** A timer that is already due sooner stays: waking early is harmless, re-arming per packet is not. */
-  #arm (now: Instant): void {
+  #arm(now: Instant): void {
     const at = this.#core.nextTimeout()
     if (at >= this.#timerAt) return
     clearTimeout(this.#timer)

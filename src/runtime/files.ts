@@ -4,7 +4,7 @@ import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 /** Writes beside the file, flushes, renames over it: a crash leaves the old text or the new, never half. */
-export async function writeFileAtomically (path: string, text: string, mode = 0o600): Promise<void> {
+export async function writeFileAtomically(path: string, text: string, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
   try {
@@ -24,7 +24,7 @@ export async function writeFileAtomically (path: string, text: string, mode = 0o
 }
 
 /** The same before it returns, for what must be on the disk before anybody acts upon it. The folder is there. */
-export function writeFileAtomicallyNow (path: string, text: string, mode = 0o600): void {
+export function writeFileAtomicallyNow(path: string, text: string, mode = 0o600): void {
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
   try {
     const file = openSync(temporary, 'wx', 0o600)

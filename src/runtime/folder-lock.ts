@@ -21,19 +21,20 @@ export interface Holder {
  * The lock is a Unix socket that nobody speaks on: it answers as long as its process lives, however that ends.
  * @throws PilotError USAGE when the folder cannot be one, CONFLICT when another process has it.
  */
-export async function holdFolder (directory: string, holder: Holder = REGISTRY): Promise<Release> {
+export async function holdFolder(directory: string, holder: Holder = REGISTRY): Promise<Release> {
   const folder = resolve(directory)
   await makeFolder(folder, holder)
   const lock = join(folder, holder.file)
   const short = relative(process.cwd(), lock)
   const path = Buffer.byteLength(short) < Buffer.byteLength(lock) ? short : lock
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) throw new PilotError('USAGE', `the folder ${folder} has too long a path`, { directory: folder })
-  const server = await listen(path) ?? await replaceDead(path)
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
+    throw new PilotError('USAGE', `the folder ${folder} has too long a path`, { directory: folder })
+  const server = (await listen(path)) ?? (await replaceDead(path))
   if (server === undefined) throw inUse(folder, holder)
   server.unref()
   await new Promise((done) => setTimeout(done, SETTLE_MS))
   // Two that found the same dead lock may both have replaced it: the later one has it.
-  if (await inodeOf(path) !== server.inode) {
+  if ((await inodeOf(path)) !== server.inode) {
     server.close()
     throw inUse(folder, holder)
   }
@@ -42,7 +43,7 @@ export async function holdFolder (directory: string, holder: Holder = REGISTRY):
 
 type HeldServer = Server & { inode?: number | undefined }
 
-async function replaceDead (path: string): Promise<HeldServer | undefined> {
+async function replaceDead(path: string): Promise<HeldServer | undefined> {
   if (await answers(path)) return undefined
   const found = await lstat(path).catch(() => undefined)
   if (found !== undefined && !found.isSocket()) return undefined
@@ -51,7 +52,7 @@ async function replaceDead (path: string): Promise<HeldServer | undefined> {
 }
 
 /** Undefined when something is there. */
-async function listen (path: string): Promise<HeldServer | undefined> {
+async function listen(path: string): Promise<HeldServer | undefined> {
   const server: HeldServer = createServer((socket) => socket.destroy())
   const error = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
     server.once('error', done)
@@ -64,24 +65,29 @@ async function listen (path: string): Promise<HeldServer | undefined> {
   return server
 }
 
-function answers (path: string): Promise<boolean> {
+function answers(path: string): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect(path)
-    socket.once('connect', () => { socket.destroy(); done(true) })
+    socket.once('connect', () => {
+      socket.destroy()
+      done(true)
+    })
     socket.once('error', () => done(false))
   })
 }
 
-async function inodeOf (path: string): Promise<number | undefined> {
+async function inodeOf(path: string): Promise<number | undefined> {
   return (await lstat(path).catch(() => undefined))?.ino
 }
 
 /** Step by step: a recursive mkdir never comes back where a file system says ENOENT to everything, as /proc does. */
-async function makeFolder (folder: string, holder: Holder): Promise<void> {
+async function makeFolder(folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error)
   if (!(found instanceof Error)) {
     if (!found.isDirectory()) throw unusable(folder, holder, 'it is no folder')
-    return await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => { throw unusable(folder, holder, error.message, error) })
+    return await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => {
+      throw unusable(folder, holder, error.message, error)
+    })
   }
   if (found.code !== 'ENOENT' || dirname(folder) === folder) throw unusable(folder, holder, found.message, found)
   await makeParent(dirname(folder), holder)
@@ -91,16 +97,16 @@ async function makeFolder (folder: string, holder: Holder): Promise<void> {
 }
 
 /** Parents need not be writable where the next step exists already. */
-async function makeParent (folder: string, holder: Holder): Promise<void> {
+async function makeParent(folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch(() => undefined)
   if (found?.isDirectory() !== true) await makeFolder(folder, holder)
 }
 
-function unusable (folder: string, { what }: Holder, why: string, cause?: unknown): PilotError {
+function unusable(folder: string, { what }: Holder, why: string, cause?: unknown): PilotError {
   return new PilotError('USAGE', `cannot keep ${what} in ${folder}: ${why}`, { directory: folder }, cause)
 }
 
-function inUse (folder: string, { what, other, hint }: Holder): PilotError {
+function inUse(folder: string, { what, other, hint }: Holder): PilotError {
   return new PilotError('CONFLICT', `${other} keeps ${what} in ${folder}`, { directory: folder }, undefined, hint)
 }
 

@@ -4,8 +4,8 @@
  */
 export interface GivingUp {
   readonly aborted: boolean
-  addEventListener (type: 'abort', listener: () => void, options?: { once?: boolean }): void
-  removeEventListener (type: 'abort', listener: () => void): void
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void
+  removeEventListener(type: 'abort', listener: () => void): void
 }
 
 /** For those who dial often. Each listener is called once. */
@@ -13,15 +13,17 @@ export class GiveUp implements GivingUp {
   aborted = false
   readonly #listeners: Array<() => void> = []
 
-  abort (): void {
+  abort(): void {
     if (this.aborted) return
     this.aborted = true
     for (const listener of this.#listeners.splice(0)) listener()
   }
 
-  addEventListener (_type: 'abort', listener: () => void): void { this.#listeners.push(listener) }
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners.push(listener)
+  }
 
-  removeEventListener (_type: 'abort', listener: () => void): void {
+  removeEventListener(_type: 'abort', listener: () => void): void {
     const at = this.#listeners.indexOf(listener)
     if (at >= 0) this.#listeners.splice(at, 1)
   }

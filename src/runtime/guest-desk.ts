@@ -4,10 +4,19 @@ import type { OverlayCore } from '../proto/node/node.ts'
 import type { GuestDesk } from './overlay.ts'
 
 /** @param tell says the same straight to the peer, should it be public. */
-export function guestDesk (core: OverlayCore, turn: (act: (now: number) => void) => void, tell: (peer: string, reason: string) => void): GuestDesk {
+export function guestDesk(
+  core: OverlayCore,
+  turn: (act: (now: number) => void) => void,
+  tell: (peer: string, reason: string) => void,
+): GuestDesk {
   return {
-    judge: (judge) => { core.context.judge = judge },
-    expect: (forMs) => turn((now) => { core.context.guestsUntil = forMs <= 0 ? -Infinity : now + Math.min(forMs, MAX_EXPECTING_MS) }),
+    judge: (judge) => {
+      core.context.judge = judge
+    },
+    expect: (forMs) =>
+      turn((now) => {
+        core.context.guestsUntil = forMs <= 0 ? -Infinity : now + Math.min(forMs, MAX_EXPECTING_MS)
+      }),
     ask: (node, key, reason) => {
       const peer = formatAddress({ network: 0, node })
       turn((now) => core.requestTrust(now, { peer, node, hostname: undefined, reason, key }))

@@ -11,8 +11,12 @@ import { formatTrustFile, parseTrustFile } from '../wire/trust-file.ts'
 import { writeFileAtomically } from './files.ts'
 
 /** Identity and trust of a node; without a path both are new, and `trustFile` is undefined: nothing is to be kept. */
-export async function loadState (path: string | undefined, random: RandomBytes): Promise<{ identity: Identity, trust: TrustFile, trustFile: string | undefined }> {
-  if (path === undefined) return { identity: createIdentity(random(32)), trust: { trusted: [], pending: [] }, trustFile: undefined }
+export async function loadState(
+  path: string | undefined,
+  random: RandomBytes,
+): Promise<{ identity: Identity; trust: TrustFile; trustFile: string | undefined }> {
+  if (path === undefined)
+    return { identity: createIdentity(random(32)), trust: { trusted: [], pending: [] }, trustFile: undefined }
   const identity = await loadIdentity(path, random)
   return { identity, trust: await loadTrust(trustPath(path)), trustFile: trustPath(path) }
 }
@@ -22,53 +26,70 @@ export async function loadState (path: string | undefined, random: RandomBytes):
  * @throws PilotError IDENTITY_UNREADABLE, IDENTITY_EXPOSED (others may read it) or IDENTITY_INVALID. A file that is
  *   there is never replaced: the key is the node.
  */
-export async function loadIdentity (path: string, random: RandomBytes): Promise<Identity> {
+export async function loadIdentity(path: string, random: RandomBytes): Promise<Identity> {
   const text = await readPrivateFile(path)
   if (text === undefined) {
     const seed = random(32)
     await writeFileAtomically(path, formatIdentityFile(seed)).catch((error: unknown) => {
-      throw new PilotError('IDENTITY_UNREADABLE', `${path}: the new identity cannot be written: ${messageOf(error)}`, { path }, error)
+      throw new PilotError(
+        'IDENTITY_UNREADABLE',
+        `${path}: the new identity cannot be written: ${messageOf(error)}`,
+        { path },
+        error,
+      )
     })
     return createIdentity(seed)
   }
   const seed = parseIdentityFile(text)
-  if (typeof seed === 'string') throw new PilotError('IDENTITY_INVALID', `${path}: ${IDENTITY_FAULTS[seed]}`, { path, fault: seed })
+  if (typeof seed === 'string')
+    throw new PilotError('IDENTITY_INVALID', `${path}: ${IDENTITY_FAULTS[seed]}`, { path, fault: seed })
   return createIdentity(seed)
 }
 
 /** trust.json beside the identity file. */
-export function trustPath (identityPath: string): string {
+export function trustPath(identityPath: string): string {
   return join(dirname(identityPath), 'trust.json')
 }
 
 /** @throws PilotError FAILED when the file is there and cannot be used: trust is neither lost nor invented. */
-export async function loadTrust (path: string): Promise<TrustFile> {
+export async function loadTrust(path: string): Promise<TrustFile> {
   const text = await readTextFile(path)
   if (text === undefined) return { trusted: [], pending: [] }
   const file = parseTrustFile(text)
-  if (typeof file === 'string') throw new PilotError('FAILED', `${path}: not a trust file (${file}); move it away to start with no trust`, { path, fault: file })
+  if (typeof file === 'string')
+    throw new PilotError('FAILED', `${path}: not a trust file (${file}); move it away to start with no trust`, {
+      path,
+      fault: file,
+    })
   return file
 }
 
-export async function saveTrust (path: string, file: TrustFile): Promise<void> {
+export async function saveTrust(path: string, file: TrustFile): Promise<void> {
   await writeFileAtomically(path, formatTrustFile(file))
 }
 
-async function readPrivateFile (path: string): Promise<string | undefined> {
+async function readPrivateFile(path: string): Promise<string | undefined> {
   return await withFile(path, async (file) => {
     const { mode } = await file.stat()
     if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
-      throw new PilotError('IDENTITY_EXPOSED', `${path} has mode ${(mode & 0o777).toString(8).padStart(4, '0')}: others can read the private key`, { path })
+      throw new PilotError(
+        'IDENTITY_EXPOSED',
+        `${path} has mode ${(mode & 0o777).toString(8).padStart(4, '0')}: others can read the private key`,
+        { path },
+      )
     }
     return await file.readFile('utf8')
   })
 }
 
-async function readTextFile (path: string): Promise<string | undefined> {
+async function readTextFile(path: string): Promise<string | undefined> {
   return await withFile(path, async (file) => await file.readFile('utf8'))
 }
 
-async function withFile<T> (path: string, use: (file: Awaited<ReturnType<typeof open>>) => Promise<T>): Promise<T | undefined> {
+async function withFile<T>(
+  path: string,
+  use: (file: Awaited<ReturnType<typeof open>>) => Promise<T>,
+): Promise<T | undefined> {
   let file
   try {
     file = await open(path, constants.O_RDONLY)
@@ -86,7 +107,7 @@ async function withFile<T> (path: string, use: (file: Awaited<ReturnType<typeof 
   }
 }
 
-function messageOf (error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 

@@ -8,7 +8,7 @@ import type { OwnNetwork } from '../proto/node/context.ts'
 import { reachOf } from '../proto/path/targets.ts'
 
 /** Where a socket on `local` can be reached on our own interfaces; a socket bound to one address only there. */
-export function ownNetwork (local: Endpoint): OwnNetwork {
+export function ownNetwork(local: Endpoint): OwnNetwork {
   const lanEndpoints: Endpoint[] = []
   const worldEndpoints: Endpoint[] = []
   const ownEndpoints: Endpoint[] = []
@@ -26,15 +26,17 @@ export function ownNetwork (local: Endpoint): OwnNetwork {
 }
 
 /** Two of them are equal as long as our addresses are the same. */
-export function networkFingerprint (): string {
-  return addressesOf(networkInterfaces()).map(({ name, address }) => `${name} ${address}`).join(' ')
+export function networkFingerprint(): string {
+  return addressesOf(networkInterfaces())
+    .map(({ name, address }) => `${name} ${address}`)
+    .join(' ')
 }
 
 /**
  * UDP payload that goes to `endpoint` as one IP packet, bytes: what the interface carries that the system would send
  * it through. A smaller MTU further along shows itself by a probe that is not answered.
  */
-export function maxDatagramTo (endpoint: Endpoint): number {
+export function maxDatagramTo(endpoint: Endpoint): number {
   if (isLoopback(endpoint.address)) return UDP_MAX_PAYLOAD
   const headers = endpoint.address.includes(':') ? IPV6_UDP_HEADERS : IPV4_UDP_HEADERS
   const from = sourceAddressFor(endpoint)
@@ -44,7 +46,7 @@ export function maxDatagramTo (endpoint: Endpoint): number {
 }
 
 /** The address that the system would send from, undefined without a route: that of a socket connected there, which sends nothing by it. */
-export function sourceAddressFor ({ address, port }: Endpoint): string | undefined {
+export function sourceAddressFor({ address, port }: Endpoint): string | undefined {
   const isV6 = address.includes(':')
   const socket = createSocket({
     type: isV6 ? 'udp6' : 'udp4',
@@ -62,11 +64,15 @@ export function sourceAddressFor ({ address, port }: Endpoint): string | undefin
   }
 }
 
-function addressesOf (interfaces: ReturnType<typeof networkInterfaces>): Array<{ readonly name: string, readonly address: string, readonly internal: boolean }> {
-  return Object.entries(interfaces).flatMap(([name, addresses]) => (addresses ?? []).map(({ address, internal }) => ({ name, address, internal })))
+function addressesOf(
+  interfaces: ReturnType<typeof networkInterfaces>,
+): Array<{ readonly name: string; readonly address: string; readonly internal: boolean }> {
+  return Object.entries(interfaces).flatMap(([name, addresses]) =>
+    (addresses ?? []).map(({ address, internal }) => ({ name, address, internal })),
+  )
 }
 
-function mtuOf (name: string): number {
+function mtuOf(name: string): number {
   try {
     const mtu = Number(readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'))
     return mtu >= IPV4_MIN_MTU ? mtu : ETHERNET_MTU

@@ -3,18 +3,21 @@ import { pino } from 'pino'
 
 /** Fields first, as pino has it. Never a key, a ticket or a payload among them. */
 export interface Logger {
-  debug (fields: object, message: string): void
-  info (fields: object, message: string): void
-  warn (fields: object, message: string): void
-  error (fields: object, message: string): void
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
 }
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
-export function createLogger (level: LogLevel): Logger {
+export function createLogger(level: LogLevel): Logger {
   // Synchronous: the last line before an exit is the one that matters, and no line is written per packet.
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  )
 }
 
 /** For tests and for those who do not care. */
-export const silentLogger: Logger = { debug () {}, info () {}, warn () {}, error () {} }
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} }

@@ -16,7 +16,7 @@ export class NetworkWatch {
   #monotonicMs = performance.now()
 
   /** @param towards whom we talk to in any case: the address that is used for it tells which network we are on. */
-  constructor (local: Endpoint, towards: Endpoint, onChange: (network: OwnNetwork, why: NetworkChange) => void) {
+  constructor(local: Endpoint, towards: Endpoint, onChange: (network: OwnNetwork, why: NetworkChange) => void) {
     let source = sourceAddressFor(towards)
     this.#timer = setInterval(() => {
       const fingerprint = networkFingerprint()
@@ -30,12 +30,12 @@ export class NetworkWatch {
     this.#timer.unref()
   }
 
-  stop (): void {
+  stop(): void {
     clearInterval(this.#timer)
   }
 
   /** Some systems stop the monotonic clock during sleep, some let it run: either way much more than a poll went by. */
-  #hasSlept (): boolean {
+  #hasSlept(): boolean {
     const [wallMs, monotonicMs] = [Date.now(), performance.now()]
     const passedMs = Math.max(wallMs - this.#wallMs, monotonicMs - this.#monotonicMs)
     this.#wallMs = wallMs

@@ -29,7 +29,19 @@ import { guestDesk } from './guest-desk.ts'
 import type { Logger } from './log.ts'
 import { NetworkWatch } from './network-watch.ts'
 import { NodeStream, streamError, type StreamVerbs } from './overlay-stream.ts'
-import type { AboutNode, GuestDesk, Incoming, Listener, Overlay, OverlayEvent, OverlayHealth, OverlayDatagrams, OverlayStatus, PeerStatus, Pong } from './overlay.ts'
+import type {
+  AboutNode,
+  GuestDesk,
+  Incoming,
+  Listener,
+  Overlay,
+  OverlayEvent,
+  OverlayHealth,
+  OverlayDatagrams,
+  OverlayStatus,
+  PeerStatus,
+  Pong,
+} from './overlay.ts'
 import { maxSegmentFor, type OverlayNodeOptions } from './overlay-options.ts'
 import { overlayEvent, peerLabel, peerStatus } from './overlay-report.ts'
 import { withTimeout } from './patience.ts'
@@ -42,18 +54,22 @@ import { endpointOption, registryTarget, type RegistryTarget } from './targets.t
 import { UdpSocket } from './udp-socket.ts'
 
 interface Waiting<T> {
-  resolve (value: T): void
-  reject (error: Error): void
+  resolve(value: T): void
+  reject(error: Error): void
 }
 
 /** Carries what peers should hear about trust from ourselves, and at once. Best effort: the registry tells them too, but for a revocation. */
 export interface TrustCourier {
-  ask (peer: string, reason: string): Promise<void>
-  accept (node: NodeId): Promise<void>
-  revoke (node: NodeId): Promise<void>
+  ask(peer: string, reason: string): Promise<void>
+  accept(node: NodeId): Promise<void>
+  revoke(node: NodeId): Promise<void>
 }
 
-interface DialApp extends Waiting<NodeStream | Peer> { dial: Dial | undefined, readonly label: string, readonly port: number }
+interface DialApp extends Waiting<NodeStream | Peer> {
+  dial: Dial | undefined
+  readonly label: string
+  readonly port: number
+}
 
 export class OverlayNode implements Overlay {
   readonly identity: Identity
@@ -86,9 +102,17 @@ export class OverlayNode implements Overlay {
   readonly #watch: NetworkWatch
   readonly guests: GuestDesk
 
-  private constructor (parts: {
-    identity: Identity, core: OverlayCore, socket: DatagramPort, trustPath: string | undefined, log: Logger, options: OverlayNodeOptions
-    registry: RegistryTarget, beacon: BeaconName, onEvent: (event: OverlayEvent) => void, sink: DatagramSink
+  private constructor(parts: {
+    identity: Identity
+    core: OverlayCore
+    socket: DatagramPort
+    trustPath: string | undefined
+    log: Logger
+    options: OverlayNodeOptions
+    registry: RegistryTarget
+    beacon: BeaconName
+    onEvent: (event: OverlayEvent) => void
+    sink: DatagramSink
   }) {
     const { core, socket, options } = parts
     this.identity = parts.identity
@@ -96,7 +120,10 @@ export class OverlayNode implements Overlay {
     this.#registryEndpoint = options.registry
     this.#beaconEndpoint = options.beacon
     this.#beacon = parts.beacon
-    parts.beacon.follow({ isSilent: () => core.context.beacon.silent, onMoved: () => this.#turn((now) => core.context.beacon.refresh(now)) })
+    parts.beacon.follow({
+      isSilent: () => core.context.beacon.silent,
+      onMoved: () => this.#turn((now) => core.context.beacon.refresh(now)),
+    })
     this.#socket = socket
     this.#log = parts.log
     this.#onEvent = parts.onEvent
@@ -118,7 +145,11 @@ export class OverlayNode implements Overlay {
       parts.log.info({ why, addresses: network.ownEndpoints.map(({ address }) => address) }, 'our network has changed')
       this.#turn((now) => core.handleNetworkChange(now, network, why === 'moved'))
     })
-    this.guests = guestDesk(core, (act) => this.#turn(act), (peer, reason) => void this.courier?.ask(peer, reason))
+    this.guests = guestDesk(
+      core,
+      (act) => this.#turn(act),
+      (peer, reason) => void this.courier?.ask(peer, reason),
+    )
     parts.sink.keysOf = (sender) => core.context.keysOf(sender)
     parts.sink.onBatch = (batch, count) => {
       const now = this.#driver.now()
@@ -135,9 +166,14 @@ export class OverlayNode implements Overlay {
   }
 
   /** Binds the UDP socket and begins to register; `whenRegistered` tells when that is done. */
-  static async start (options: OverlayNodeOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<OverlayNode> {
+  static async start(
+    options: OverlayNodeOptions,
+    log: Logger,
+    onEvent: (event: OverlayEvent) => void,
+  ): Promise<OverlayNode> {
     const crypto = chooseCrypto()
-    if (crypto.name !== 'node') log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
+    if (crypto.name !== 'node')
+      log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
     const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
     const listen = endpointOption(options.listen, 'listen')
     const registry = registryTarget(options.registry, options.registryFingerprint)
@@ -146,24 +182,40 @@ export class OverlayNode implements Overlay {
     const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
     const sink: DatagramSink = { onBatch: () => {}, keysOf: () => [] } // until there is a node
     const socket = await UdpSocket.open(listen, sink)
-    const core = new OverlayCore({
+    const core = new OverlayCore(
+      {
+        identity,
+        crypto,
+        crc32,
+        random: systemRandom,
+        timestamp: timestampOf,
+        beacon: beacon.endpoint,
+        fixedEndpoint,
+        localEndpoint: socket.local,
+        network: ownNetwork(socket.local),
+        hostname: options.hostname,
+        public: options.public,
+        networks: options.networks ?? [],
+        tags: options.tags,
+        pinnedKeys: pinnedKeys(options.pinned),
+        maxDatagram: maxDatagramTo,
+        maxSegment: maxSegmentFor(socket.receiveBufferBytes),
+      },
+      trust,
+      monotonicNow(),
+    )
+    const node = new OverlayNode({
       identity,
-      crypto,
-      crc32,
-      random: systemRandom,
-      timestamp: timestampOf,
-      beacon: beacon.endpoint,
-      fixedEndpoint,
-      localEndpoint: socket.local,
-      network: ownNetwork(socket.local),
-      hostname: options.hostname,
-      public: options.public,
-      networks: options.networks ?? [], tags: options.tags,
-      pinnedKeys: pinnedKeys(options.pinned),
-      maxDatagram: maxDatagramTo,
-      maxSegment: maxSegmentFor(socket.receiveBufferBytes),
-    }, trust, monotonicNow())
-    const node = new OverlayNode({ identity, core, socket, trustPath: trustFile, log, options, registry, beacon, onEvent, sink })
+      core,
+      socket,
+      trustPath: trustFile,
+      log,
+      options,
+      registry,
+      beacon,
+      onEvent,
+      sink,
+    })
     node.hostname = options.hostname
     for (const peer of options.trust) node.#wish(peer, 'asked at start', true)
     node.#link.start()
@@ -172,46 +224,68 @@ export class OverlayNode implements Overlay {
     return node
   }
 
-  get nodeId (): NodeId { return this.core.nodeId }
-  get address (): string { return formatAddress({ network: 0, node: this.nodeId }) }
-  get publicKey (): string { return this.identity.publicKeyBase64 }
+  get nodeId(): NodeId {
+    return this.core.nodeId
+  }
+  get address(): string {
+    return formatAddress({ network: 0, node: this.nodeId })
+  }
+  get publicKey(): string {
+    return this.identity.publicKeyBase64
+  }
 
-  get status (): OverlayStatus {
+  get status(): OverlayStatus {
     const { beacon, counters, nat } = this.core.context
     return {
       udp: formatEndpoint(this.#socket.local),
-      registry: { endpoint: this.#registryEndpoint, state: this.#registryState, since: this.#registrySince.toISOString() },
-      beacon: { endpoint: this.#beaconEndpoint, observed: beacon.observed === undefined ? null : formatEndpoint(beacon.observed) },
+      registry: {
+        endpoint: this.#registryEndpoint,
+        state: this.#registryState,
+        since: this.#registrySince.toISOString(),
+      },
+      beacon: {
+        endpoint: this.#beaconEndpoint,
+        observed: beacon.observed === undefined ? null : formatEndpoint(beacon.observed),
+      },
       nat: { mapping: nat.mapping, filtering: nat.filtering },
       daemon: null,
       counters,
     }
   }
 
-  get peers (): readonly PeerStatus[] {
+  get peers(): readonly PeerStatus[] {
     const { peers, trust } = this.core.context
-    return [...peers.values()].map((peer) => peerStatus(peer, trust.isTrusted(peer.node), this.#driver.now(), this.#reason(peer) ?? null))
+    return [...peers.values()].map((peer) =>
+      peerStatus(peer, trust.isTrusted(peer.node), this.#driver.now(), this.#reason(peer) ?? null),
+    )
   }
 
-  async whenRegistered (patienceMs: number): Promise<boolean> {
-    const registered = this.#named || await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), patienceMs)
-      this.#registered.push(() => {
-        clearTimeout(timer)
-        resolve(true)
-      })
-    })
+  async whenRegistered(patienceMs: number): Promise<boolean> {
+    const registered =
+      this.#named ||
+      (await new Promise<boolean>((resolve) => {
+        const timer = setTimeout(() => resolve(false), patienceMs)
+        this.#registered.push(() => {
+          clearTimeout(timer)
+          resolve(true)
+        })
+      }))
     if (this.#hostnameRefused === undefined) return registered
-    throw new PilotError('CONFLICT', `hostname ${this.hostname ?? ''}: the registry refuses it: ${this.#hostnameRefused}`, { hostname: this.hostname })
+    throw new PilotError(
+      'CONFLICT',
+      `hostname ${this.hostname ?? ''}: the registry refuses it: ${this.#hostnameRefused}`,
+      { hostname: this.hostname },
+    )
   }
 
-  async dial (target: string, signal?: GivingUp): Promise<NodeStream> {
+  async dial(target: string, signal?: GivingUp): Promise<NodeStream> {
     const { peer, port } = parseTarget(target)
-    return await this.#dial(peer, port, signal) as NodeStream
+    return (await this.#dial(peer, port, signal)) as NodeStream
   }
 
-  async listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
-    if (!this.core.listen(port)) throw new PilotError('PORT_IN_USE', `overlay port ${port} is exposed already`, { port })
+  async listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
+    if (!this.core.listen(port))
+      throw new PilotError('PORT_IN_USE', `overlay port ${port} is exposed already`, { port })
     this.#listeners.set(port, onIncoming)
     return {
       close: () => {
@@ -221,7 +295,10 @@ export class OverlayNode implements Overlay {
     }
   }
 
-  async datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<OverlayDatagrams> {
+  async datagrams(
+    port: number,
+    onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
+  ): Promise<OverlayDatagrams> {
     if (!this.core.openDatagrams(port)) throw new PilotError('PORT_IN_USE', `datagram port ${port} is taken`, { port })
     this.#datagrams.set(port, onDatagram)
     return {
@@ -230,9 +307,13 @@ export class OverlayNode implements Overlay {
         const name = this.#nameOf(peer)
         // A peer named by its id, with its tunnel up: the datagram leaves in this turn, in order with the others.
         const isUp = name.kind === 'address' && this.core.context.peers.get(name.address.node)?.connected === true
-        const node = isUp ? name.address.node : (await this.#dial(peer, 0) as Peer).node
+        const node = isUp ? name.address.node : ((await this.#dial(peer, 0)) as Peer).node
         const fault = this.#turn(() => this.core.sendDatagram(node, port, toPort, bytes))
-        if (fault === 'too_large') throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than the path to ${peer} carries in one packet`)
+        if (fault === 'too_large')
+          throw new PilotError(
+            'DATAGRAM_TOO_LARGE',
+            `${bytes.length} bytes are more than the path to ${peer} carries in one packet`,
+          )
         if (fault === 'not_connected') throw new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`)
       },
       close: () => {
@@ -242,38 +323,57 @@ export class OverlayNode implements Overlay {
     }
   }
 
-  async ping (peer: string, timeoutMs: number): Promise<Pong> {
-    const connected = await withTimeout(this.#dial(peer, 0), timeoutMs, `${peer}: no tunnel within ${timeoutMs} ms`) as Peer
-    return await withTimeout(new Promise<Pong>((resolve, reject) => {
-      const token: Waiting<Pong> = { resolve, reject }
-      if (!this.#turn((now) => this.core.ping(now, connected.node, token))) reject(new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`))
-    }), timeoutMs, `${peer}: no answer within ${timeoutMs} ms`)
+  async ping(peer: string, timeoutMs: number): Promise<Pong> {
+    const connected = (await withTimeout(
+      this.#dial(peer, 0),
+      timeoutMs,
+      `${peer}: no tunnel within ${timeoutMs} ms`,
+    )) as Peer
+    return await withTimeout(
+      new Promise<Pong>((resolve, reject) => {
+        const token: Waiting<Pong> = { resolve, reject }
+        if (!this.#turn((now) => this.core.ping(now, connected.node, token)))
+          reject(new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`))
+      }),
+      timeoutMs,
+      `${peer}: no answer within ${timeoutMs} ms`,
+    )
   }
 
-  async resolve (peer: string): Promise<NodeId> {
+  async resolve(peer: string): Promise<NodeId> {
     const name = this.#nameOf(peer)
     if (name.kind === 'address') return name.address.node
-    return await new Promise((resolve, reject) => this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })))
+    return await new Promise((resolve, reject) =>
+      this.#turn((now) => this.core.askName(now, name.hostname, { resolve, reject })),
+    )
   }
 
-  async about (node: NodeId): Promise<AboutNode> {
-    return await new Promise((resolve, reject) => this.#turn((now) => this.core.askAbout(now, node, { resolve, reject })))
+  async about(node: NodeId): Promise<AboutNode> {
+    return await new Promise((resolve, reject) =>
+      this.#turn((now) => this.core.askAbout(now, node, { resolve, reject })),
+    )
   }
 
-  prepare (peer: string): void { this.#turn((now) => this.core.prepare(now, this.#nameOf(peer))) }
+  prepare(peer: string): void {
+    this.#turn((now) => this.core.prepare(now, this.#nameOf(peer)))
+  }
 
-  async connect (peer: string): Promise<NodeId> { return (await this.#dial(peer, 0) as Peer).node }
+  async connect(peer: string): Promise<NodeId> {
+    return ((await this.#dial(peer, 0)) as Peer).node
+  }
 
-  pathTo (node: NodeId): ReturnType<Overlay['pathTo']> {
+  pathTo(node: NodeId): ReturnType<Overlay['pathTo']> {
     const peer = this.core.context.peers.get(node)
     const path = peer?.paths.current
     if (peer === undefined || path === undefined) return undefined
     return { kind: path.kind, endpoint: formatEndpoint(path.endpoint), reason: this.#reason(peer) ?? path.kind }
   }
 
-  #reason (peer: Peer): string | undefined { return pathReason(this.core.context, peer, this.#driver.now()) }
+  #reason(peer: Peer): string | undefined {
+    return pathReason(this.core.context, peer, this.#driver.now())
+  }
 
-  get health (): OverlayHealth {
+  get health(): OverlayHealth {
     const { beacon, options } = this.core.context
     const { sendErrors, receiveBufferBytes } = this.#socket
     return {
@@ -285,34 +385,49 @@ export class OverlayNode implements Overlay {
     }
   }
 
-  hostnameOf (node: NodeId): string | undefined { return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname }
-  keyOf (node: NodeId): string | undefined {
+  hostnameOf(node: NodeId): string | undefined {
+    return this.core.context.trust.hostnameOf(node) ?? this.core.context.peers.get(node)?.hostname
+  }
+  keyOf(node: NodeId): string | undefined {
     const { peers, trust } = this.core.context
     const key = peers.get(node)?.key ?? trust.keyOf(node)
     return key === undefined ? undefined : toBase64(key)
   }
 
-  async isTrusted (node: NodeId): Promise<boolean> { return this.core.context.trust.isTrusted(node) }
-  async trusted (): Promise<readonly TrustedEntry[]> { return this.core.context.trust.trusted }
-  async pendingTrust (): Promise<readonly PendingEntry[]> { return this.core.context.trust.pending }
+  async isTrusted(node: NodeId): Promise<boolean> {
+    return this.core.context.trust.isTrusted(node)
+  }
+  async trusted(): Promise<readonly TrustedEntry[]> {
+    return this.core.context.trust.trusted
+  }
+  async pendingTrust(): Promise<readonly PendingEntry[]> {
+    return this.core.context.trust.pending
+  }
 
-  get wishes (): readonly string[] { return this.core.context.trust.wishes.map(({ peer }) => peer) }
+  get wishes(): readonly string[] {
+    return this.core.context.trust.wishes.map(({ peer }) => peer)
+  }
 
-  async requestTrust (peer: string, reason: string, patient = false): Promise<void> {
-    if (!patient && this.#registryState !== 'registered') throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
+  async requestTrust(peer: string, reason: string, patient = false): Promise<void> {
+    if (!patient && this.#registryState !== 'registered')
+      throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
     this.#wish(peer, reason)
     void this.courier?.ask(peer, reason)
   }
 
-  dropWish (peer: string): boolean {
+  dropWish(peer: string): boolean {
     const name = this.#nameOf(peer)
     return this.core.dropWish(name.kind === 'address' ? formatAddress(name.address) : name.hostname)
   }
 
-  async approveTrust (node: NodeId): Promise<boolean> { return this.#turn((now) => this.core.approveTrust(now, node)) }
-  async rejectTrust (node: NodeId): Promise<boolean> { return this.#turn((now) => this.core.rejectTrust(now, node)) }
+  async approveTrust(node: NodeId): Promise<boolean> {
+    return this.#turn((now) => this.core.approveTrust(now, node))
+  }
+  async rejectTrust(node: NodeId): Promise<boolean> {
+    return this.#turn((now) => this.core.rejectTrust(now, node))
+  }
 
-  async revokeTrust (node: NodeId): Promise<boolean> {
+  async revokeTrust(node: NodeId): Promise<boolean> {
     // Said while the tunnel is up: afterwards nothing of ours would open at the peer, and nothing of its here.
     if (this.core.context.peers.get(node)?.connected === true && this.core.context.trust.isTrusted(node)) {
       this.#turn((now) => this.core.resetStreams(now, node))
@@ -322,25 +437,28 @@ export class OverlayNode implements Overlay {
   }
 
   /** A handshake message of a peer, over its own tunnel. @returns why it is ignored, or undefined. */
-  handleHandshake (from: NodeId, message: HandshakeMessage): string | undefined {
+  handleHandshake(from: NodeId, message: HandshakeMessage): string | undefined {
     return this.#turn((now) => this.core.handleHandshake(now, from, message))
   }
 
-  get hasUndelivered (): boolean {
+  get hasUndelivered(): boolean {
     for (const peer of this.core.context.peers.values()) {
-      for (const stream of peer.streams.values()) if (stream.phase === 'established' && !stream.sender.drained) return true
+      for (const stream of peer.streams.values())
+        if (stream.phase === 'established' && !stream.sender.drained) return true
     }
     return false
   }
 
-  stop (): Promise<void> {
+  stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     return this.#stopping
   }
 
-  async [Symbol.asyncDispose] (): Promise<void> { await this.stop() }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
 
-  async #stop (): Promise<void> {
+  async #stop(): Promise<void> {
     for (const peer of this.core.context.peers.values()) {
       for (const stream of peer.streams.values()) this.#verbs.reset(stream)
     }
@@ -353,26 +471,30 @@ export class OverlayNode implements Overlay {
     await this.#socket.close()
   }
 
-  #turn<T> (act: (now: number) => T): T {
+  #turn<T>(act: (now: number) => T): T {
     const result = act(this.#driver.now())
     this.#driver.wake()
     return result
   }
 
-  #wish (peer: string, reason: string, atStart = false): void {
+  #wish(peer: string, reason: string, atStart = false): void {
     const name = this.#nameOf(peer)
     const wish = parseWish(name.kind === 'address' ? formatAddress(name.address) : name.hostname, reason)
     if (wish === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
-    if (atStart && this.core.context.trust.isRevoked(wish)) this.#log.warn({ peer, code: 'NOT_TRUSTED' }, 'trust of this peer was revoked here, so its name in the configuration does not ask for it; `pilotgate trust request` would')
+    if (atStart && this.core.context.trust.isRevoked(wish))
+      this.#log.warn(
+        { peer, code: 'NOT_TRUSTED' },
+        'trust of this peer was revoked here, so its name in the configuration does not ask for it; `pilotgate trust request` would',
+      )
     else this.#turn((now) => this.core.requestTrust(now, wish))
   }
 
-  #nameOf (peer: string): PeerName {
+  #nameOf(peer: string): PeerName {
     const pinned = this.#pinnedNames.get(peer)
     return pinned === undefined ? nameOf(peer) : { kind: 'address', address: pinned }
   }
 
-  #dial (peer: string, port: number, signal?: GivingUp): Promise<NodeStream | Peer> {
+  #dial(peer: string, port: number, signal?: GivingUp): Promise<NodeStream | Peer> {
     const target = this.#nameOf(peer)
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
@@ -380,17 +502,19 @@ export class OverlayNode implements Overlay {
         reject(new PilotError('FAILED', `${peer}:${port}: given up by the caller`))
       }
       // Once the stream is open it is the caller's: a signal that comes later must not touch it.
-      const settle = <T> (tell: (value: T) => void) => (value: T): void => {
-        signal?.removeEventListener('abort', giveUp)
-        tell(value)
-      }
+      const settle =
+        <T>(tell: (value: T) => void) =>
+        (value: T): void => {
+          signal?.removeEventListener('abort', giveUp)
+          tell(value)
+        }
       const app: DialApp = { resolve: settle(resolve), reject: settle(reject), dial: undefined, label: peer, port }
       app.dial = this.#turn((now) => this.core.dial(now, target, peer, port, app))
       signal?.addEventListener('abort', giveUp, { once: true })
     })
   }
 
-  #handleStream (stream: Stream, news: number): void {
+  #handleStream(stream: Stream, news: number): void {
     const app = stream.app
     if (app instanceof NodeStream) return app.onNews(news)
     if (app instanceof PendingIncoming) return app.onNews(stream)
@@ -406,7 +530,7 @@ export class OverlayNode implements Overlay {
     } else if (stream.end !== undefined) waiting.reject(streamError(stream.end, waiting.label, waiting.port))
   }
 
-  #handleEvent (event: NodeEvent): void {
+  #handleEvent(event: NodeEvent): void {
     switch (event.kind) {
       case 'dial_failed': {
         const { label, port, app } = event.dial
@@ -414,9 +538,16 @@ export class OverlayNode implements Overlay {
         ;(app as DialApp).reject(new PilotError(event.code, `${where}: ${event.text}`, { peer: label, port }))
         return
       }
-      case 'connected': (event.dial.app as DialApp).resolve(event.peer); return
+      case 'connected':
+        ;(event.dial.app as DialApp).resolve(event.peer)
+        return
       case 'pong':
-        (event.token as Waiting<Pong>).resolve({ node: event.peer.node, rttMs: event.rttMs, path: event.path.kind, endpoint: formatEndpoint(event.path.endpoint) })
+        ;(event.token as Waiting<Pong>).resolve({
+          node: event.peer.node,
+          rttMs: event.rttMs,
+          path: event.path.kind,
+          endpoint: formatEndpoint(event.path.endpoint),
+        })
         return
       case 'name': {
         const waiting = event.token as Waiting<NodeId>
@@ -426,45 +557,68 @@ export class OverlayNode implements Overlay {
       }
       case 'about': {
         const { resolve, reject } = event.token as Waiting<AboutNode>
-        if (event.about !== undefined) resolve({ publicKey: toBase64(event.about.publicKey), networks: event.about.networks, tags: event.about.tags })
-        else reject(event.isReachable ? new PilotError('NOT_FOUND', 'the registry knows no such node') : new PilotError('REGISTRY_UNREACHABLE', 'the registry does not answer'))
+        if (event.about !== undefined)
+          resolve({
+            publicKey: toBase64(event.about.publicKey),
+            networks: event.about.networks,
+            tags: event.about.tags,
+          })
+        else
+          reject(
+            event.isReachable
+              ? new PilotError('NOT_FOUND', 'the registry knows no such node')
+              : new PilotError('REGISTRY_UNREACHABLE', 'the registry does not answer'),
+          )
         return
       }
-      case 'datagram': this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort); return
-      case 'incoming': this.#onIncoming(event.stream, event.peer); return
+      case 'datagram':
+        this.#datagrams.get(event.port)?.(event.bytes, event.node, event.sourcePort)
+        return
+      case 'incoming':
+        this.#onIncoming(event.stream, event.peer)
+        return
       case 'registered':
         this.#onRegistered(event.hostname)
         this.#saveTrust()
         break
-      case 'hostname_set': this.#tellRegistered(); break
+      case 'hostname_set':
+        this.#tellRegistered()
+        break
       case 'hostname_refused':
         this.#hostnameRefused = event.text
         this.#tellRegistered()
         break
-      case 'trust': this.#saveTrust(); break
-      case 'accept_due': void this.courier?.accept(event.node); return
-      default: break
+      case 'trust':
+        this.#saveTrust()
+        break
+      case 'accept_due':
+        void this.courier?.accept(event.node)
+        return
+      default:
+        break
     }
     const told = overlayEvent(event)
     if (told !== undefined) this.#onEvent(told)
   }
 
-  #onIncoming (stream: Stream, peer: Peer): void {
+  #onIncoming(stream: Stream, peer: Peer): void {
     const listener = this.#listeners.get(stream.localPort)
     if (listener === undefined) return this.#turn((now) => this.core.refuse(now, stream))
     const peerName = peerLabel(peer)
-    listener(new PendingIncoming(stream, peerName, {
-      accept: () => {
-        const overlay = new NodeStream(stream, this.#verbs, peerName)
-        stream.app = overlay
-        this.#turn((now) => this.core.accept(now, stream))
-        return overlay
-      },
-      refuse: () => this.#turn((now) => this.core.refuse(now, stream)),
-    }))
+    listener(
+      new PendingIncoming(stream, peerName, {
+        accept: () => {
+          const overlay = new NodeStream(stream, this.#verbs, peerName)
+          stream.app = overlay
+          this.#turn((now) => this.core.accept(now, stream))
+          return overlay
+        },
+        refuse: () => this.#turn((now) => this.core.refuse(now, stream)),
+      }),
+    )
   }
 
-  #onRegistered (hostname: string | undefined): void {
+  #onRegistered(hostname: string | undefined): void {
     this.#registryState = 'registered'
     this.#registrySince = new Date()
     this.#toldUnreachable = false
@@ -473,28 +627,33 @@ export class OverlayNode implements Overlay {
     if (this.hostname === undefined || hostname === this.hostname) this.#tellRegistered()
   }
 
-  #tellRegistered (): void {
+  #tellRegistered(): void {
     this.#named = true
     for (const tell of this.#registered) tell()
     this.#registered = []
   }
 
-  #onRegistryLost (reason: string): void {
+  #onRegistryLost(reason: string): void {
     if (this.#registryState !== 'unreachable') this.#registrySince = new Date()
     this.#registryState = 'unreachable'
     if (!this.#toldUnreachable) {
       this.#toldUnreachable = true
-      this.#log.warn({ registry: this.#registryEndpoint, reason, code: 'REGISTRY_UNREACHABLE' }, 'the registry cannot be reached; trying on. Tunnels that are up go on working')
+      this.#log.warn(
+        { registry: this.#registryEndpoint, reason, code: 'REGISTRY_UNREACHABLE' },
+        'the registry cannot be reached; trying on. Tunnels that are up go on working',
+      )
     }
     this.#turn((now) => this.core.handleRegistryDisconnected(now))
   }
 
-  #saveTrust (): void {
+  #saveTrust(): void {
     const { trust } = this.core.context
     if (!trust.takeDirty() || this.#trustPath === undefined) return
     const [path, file] = [this.#trustPath, trust.save()]
     this.#saving = this.#saving
       .then(() => saveTrust(path, file))
-      .catch((error: unknown) => this.#log.error({ path, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'))
+      .catch((error: unknown) =>
+        this.#log.error({ path, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'),
+      )
   }
 }

@@ -19,6 +19,6 @@ export interface OverlayNodeOptions {
 }
 
 /** A tenth of the socket's buffer at most: one datagram must not push all others out. */
-export function maxSegmentFor (receiveBufferBytes: number): number {
+export function maxSegmentFor(receiveBufferBytes: number): number {
   return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
 }

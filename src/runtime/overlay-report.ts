@@ -7,11 +7,11 @@ import type { Peer } from '../proto/node/peer.ts'
 import type { Path } from '../proto/path/path.ts'
 import type { KnownPathStatus, OverlayEvent, PathStatus, PeerStatus } from './overlay.ts'
 
-export function peerLabel (peer: Peer): string {
+export function peerLabel(peer: Peer): string {
   return peer.hostname ?? formatAddress({ network: 0, node: peer.node })
 }
 
-export function peerStatus (peer: Peer, trusted: boolean, now: Instant, reason: string | null): PeerStatus {
+export function peerStatus(peer: Peer, trusted: boolean, now: Instant, reason: string | null): PeerStatus {
   const { current } = peer.paths
   const paths = peer.paths.all().toSorted((a, b) => Number(b === current) - Number(a === current))
   return {
@@ -31,41 +31,66 @@ export function peerStatus (peer: Peer, trusted: boolean, now: Instant, reason: 
 }
 
 /** Without those that are over and only answer stragglers. */
-function openStreams (peer: Peer): number {
+function openStreams(peer: Peer): number {
   let open = 0
   for (const { end } of peer.streams.values()) if (end === undefined) open += 1
   return open
 }
 
-function knownPathStatus (path: Path, isCurrent: boolean): KnownPathStatus {
-  const state = isCurrent ? 'used' : path.dead ? 'silent' : path.answered ? 'works' : path.probes > 0 ? 'silent' : 'untried'
+function knownPathStatus(path: Path, isCurrent: boolean): KnownPathStatus {
+  const state = isCurrent
+    ? 'used'
+    : path.dead
+      ? 'silent'
+      : path.answered
+        ? 'works'
+        : path.probes > 0
+          ? 'silent'
+          : 'untried'
   return { ...pathStatus(path), state, bytesIn: path.bytesIn, bytesOut: path.bytesOut, lossPercent: lossPercent(path) }
 }
 
 /** Of traffic what had to be sent again; of a path without traffic what probes found. */
-function lossPercent (path: Path): number | null {
+function lossPercent(path: Path): number | null {
   const [lost, sent] = path.packetsOut > 0 ? [path.packetsResent, path.packetsOut] : [path.probesLost, path.probesOut]
   return sent === 0 ? null : Math.round(10_000 * Math.min(1, lost / sent)) / 100
 }
 
 /** @returns undefined for what is the node's own business. */
-export function overlayEvent (event: NodeEvent): OverlayEvent | undefined {
+export function overlayEvent(event: NodeEvent): OverlayEvent | undefined {
   switch (event.kind) {
-    case 'registered': return { kind: 'registered', nodeId: event.nodeId, address: formatAddress(event.address) }
-    case 'endpoint': return { kind: 'endpoint', endpoint: formatEndpoint(event.endpoint) }
-    case 'turned_away': return { kind: 'turned_away', node: event.node, port: event.port, why: event.why, from: event.from === undefined ? undefined : formatEndpoint(event.from) }
-    case 'auth_refused': return { kind: 'auth_refused', node: event.node, why: event.why, from: formatEndpoint(event.from) }
-    case 'peer': return { kind: 'peer', node: event.peer.node, peerName: peerLabel(event.peer), state: event.state }
+    case 'registered':
+      return { kind: 'registered', nodeId: event.nodeId, address: formatAddress(event.address) }
+    case 'endpoint':
+      return { kind: 'endpoint', endpoint: formatEndpoint(event.endpoint) }
+    case 'turned_away':
+      return {
+        kind: 'turned_away',
+        node: event.node,
+        port: event.port,
+        why: event.why,
+        from: event.from === undefined ? undefined : formatEndpoint(event.from),
+      }
+    case 'auth_refused':
+      return { kind: 'auth_refused', node: event.node, why: event.why, from: formatEndpoint(event.from) }
+    case 'peer':
+      return { kind: 'peer', node: event.peer.node, peerName: peerLabel(event.peer), state: event.state }
     case 'path':
       if (event.path !== event.peer.paths.current) return undefined
       return { kind: 'path', node: event.peer.node, peerName: peerLabel(event.peer), path: pathStatus(event.path) }
-    case 'nat': return { kind: 'nat', mapping: event.mapping, filtering: event.filtering }
-    case 'registry_refused': case 'hostname_refused': case 'wish_refused': case 'trust': return event
-    default: return undefined
+    case 'nat':
+      return { kind: 'nat', mapping: event.mapping, filtering: event.filtering }
+    case 'registry_refused':
+    case 'hostname_refused':
+    case 'wish_refused':
+    case 'trust':
+      return event
+    default:
+      return undefined
   }
 }
 
-function pathStatus (path: Path): PathStatus {
+function pathStatus(path: Path): PathStatus {
   return {
     kind: path.kind,
     endpoint: formatEndpoint(path.endpoint),

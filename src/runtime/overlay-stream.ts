@@ -16,11 +16,11 @@ import { SocketDuplex } from './socket-duplex.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {
-  write (stream: Stream, bytes: Uint8Array, more: boolean): boolean
-  shutdown (stream: Stream): void
-  close (stream: Stream): void
-  reset (stream: Stream): void
-  afterRead (stream: Stream): void
+  write(stream: Stream, bytes: Uint8Array, more: boolean): boolean
+  shutdown(stream: Stream): void
+  close(stream: Stream): void
+  reset(stream: Stream): void
+  afterRead(stream: Stream): void
 }
 
 export class NodeStream extends SocketDuplex implements OverlayStream {
@@ -40,7 +40,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   #timeoutMs = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor (stream: Stream, verbs: StreamVerbs, peerName: string) {
+  constructor(stream: Stream, verbs: StreamVerbs, peerName: string) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
     this.#stream = stream
     this.#verbs = verbs
@@ -48,46 +48,61 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     this.peerName = peerName
   }
 
-  get localPort (): number { return this.#stream.localPort }
-  get remotePort (): number { return this.#stream.remotePort }
-  get remoteAddress (): string { return this.peerName }
+  get localPort(): number {
+    return this.#stream.localPort
+  }
+  get remotePort(): number {
+    return this.#stream.remotePort
+  }
+  get remoteAddress(): string {
+    return this.peerName
+  }
   /** Each direction can end by itself: the peer is one of us. */
-  get halfCloses (): boolean { return this.#stream.extended }
+  get halfCloses(): boolean {
+    return this.#stream.extended
+  }
 
   /** From now on nothing of it goes through a relay: while no other way works it waits, and fails when it waited too long. */
-  refuseRelay (): void { this.#stream.directOnly = true }
+  refuseRelay(): void {
+    this.#stream.directOnly = true
+  }
 
   /** The node's news of the stream. */
-  onNews (news: number): void {
+  onNews(news: number): void {
     if ((news & NEWS_WRITABLE) !== 0) this.#finishWrite()
     if ((news & NEWS_ENDED) !== 0) this.#onEnd(this.#stream.end!)
     if ((news & (NEWS_READABLE | NEWS_ENDED)) !== 0 && this.#wantsBytes) this.#pump()
   }
 
-  override _read (): void {
+  override _read(): void {
     this.#wantsBytes = true
     this.#pump()
   }
 
-  override _write (chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
     if (this.#failure !== undefined) return done(this.#failure)
     this.bytesWritten += chunk.length
     this.#alive()
     // The core keeps the bytes until they are acknowledged; a caller may change its array as soon as `done` was called.
-    const goOn = this.#verbs.write(this.#stream, this.handsOver ? chunk : Uint8Array.prototype.slice.call(chunk), chunk.length >= FULL_READ_BYTES)
+    const goOn = this.#verbs.write(
+      this.#stream,
+      this.handsOver ? chunk : Uint8Array.prototype.slice.call(chunk),
+      chunk.length >= FULL_READ_BYTES,
+    )
     if (goOn) done()
     else this.#afterWrite = done
   }
 
-  override _final (done: (error?: Error | null) => void): void {
+  override _final(done: (error?: Error | null) => void): void {
     this.#verbs.shutdown(this.#stream)
     done()
   }
 
-  override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
     // Even of a stream that is over the core may hold bytes that nobody will read now: a reset frees them.
-    const bothDone = error === null && this.writableFinished && (this.readableEnded || (this.#discards && this.#stream.readEnded))
+    const bothDone =
+      error === null && this.writableFinished && (this.readableEnded || (this.#discards && this.#stream.readEnded))
     if (bothDone) this.#verbs.close(this.#stream)
     else this.#verbs.reset(this.#stream)
     this.#finishWrite()
@@ -95,7 +110,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   }
 
   /** As on a net.Socket: RST to the peer, whatever was still on its way. */
-  resetAndDestroy (): this {
+  resetAndDestroy(): this {
     this.#verbs.reset(this.#stream)
     this.destroy()
     return this
@@ -105,7 +120,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
    * As on a net.Socket: what was written still arrives, what comes is nobody's any more. A destroy right away would be a
    * reset, and that overtakes the last bytes: so the peer gets a while to end its direction.
    */
-  destroySoon (): void {
+  destroySoon(): void {
     if (this.destroyed || this.#discards) return
     if (this.writable) this.end()
     this.#discards = true
@@ -122,7 +137,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   }
 
   /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
-  setTimeout (ms: number, listener?: () => void): this {
+  setTimeout(ms: number, listener?: () => void): this {
     this.#timeoutMs = ms
     clearTimeout(this.#timer)
     this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
@@ -130,7 +145,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener)
   }
 
-  #pump (): void {
+  #pump(): void {
     let took = false
     while (this.#wantsBytes) {
       const chunk = this.#stream.read()
@@ -149,7 +164,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     else if (this.#stream.readEnded && !this.readableEnded) this.push(null)
   }
 
-  #onEnd (end: StreamEnd): void {
+  #onEnd(end: StreamEnd): void {
     this.#stream.app = undefined // it stays for seconds, to answer what the peer repeats, and has no more news: we need not stay with it
     this.#finishWrite()
     if (end === 'finished') {
@@ -165,23 +180,23 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   }
 
   /** A turn later: whoever was just given this stream by a promise must have had the chance to listen for errors. */
-  #fail (): void {
+  #fail(): void {
     setImmediate(() => this.destroy(this.#failure))
   }
 
-  #finishWrite (): void {
+  #finishWrite(): void {
     const done = this.#afterWrite
     this.#afterWrite = undefined
     done?.(this.#failure ?? null)
   }
 
-  #alive (): void {
+  #alive(): void {
     if (this.#timeoutMs > 0) this.#timer?.refresh()
   }
 }
 
 /** The end of a stream as an error that people understand. */
-export function streamError (end: StreamEnd, peer: string, port: number): PilotError {
+export function streamError(end: StreamEnd, peer: string, port: number): PilotError {
   const [code, text] = ENDS[end]
   return new PilotError(code, `${peer}:${port}: ${text}`, { peer, port, end })
 }

@@ -26,35 +26,40 @@ export interface Overlay {
    * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE,
    *   DAEMON_UNREACHABLE, TOO_MANY.
    */
-  dial (target: string, signal?: GivingUp): Promise<OverlayStream>
+  dial(target: string, signal?: GivingUp): Promise<OverlayStream>
   /** @throws PilotError PORT_IN_USE when somebody of this node listens there already, DAEMON_UNREACHABLE. */
-  listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener>
+  listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener>
   /**
    * Takes datagrams to an overlay port, and sends some. They may be lost, doubled and reordered, as UDP's.
    * @throws PilotError PORT_IN_USE.
    */
-  datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<OverlayDatagrams>
+  datagrams(
+    port: number,
+    onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
+  ): Promise<OverlayDatagrams>
 
   /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
-  resolve (peer: string): Promise<NodeId>
+  resolve(peer: string): Promise<NodeId>
   /** What the registry tells about a node, asked anew each time; null: nobody tells us (a daemon). @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE. */
-  about (node: NodeId): Promise<AboutNode | null>
+  about(node: NodeId): Promise<AboutNode | null>
   /** Connections to this peer are likely: who and where it is is found out now, where that is ours to do. Best effort, for so many peers; sends the peer nothing. */
-  prepare (peer: string): void
+  prepare(peer: string): void
   /** Brings up the tunnel to a peer, as far as that is ours to do. @throws PilotError: what `dial` throws, but for the port. */
-  connect (peer: string): Promise<NodeId>
+  connect(peer: string): Promise<NodeId>
   /** The path in use to a node; undefined: none. null: nobody tells us. */
-  pathTo (node: NodeId): { readonly kind: PathKind, readonly endpoint: string, readonly reason: string } | undefined | null
+  pathTo(
+    node: NodeId,
+  ): { readonly kind: PathKind; readonly endpoint: string; readonly reason: string } | undefined | null
   /** The name that a node has to us, if it has one: never asks anybody. */
-  hostnameOf (node: NodeId): string | undefined
+  hostnameOf(node: NodeId): string | undefined
   /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined where nobody tells us. Never asks anybody. */
-  keyOf (node: NodeId): string | undefined
+  keyOf(node: NodeId): string | undefined
   /** One echo. @throws PilotError: what `dial` throws. */
-  ping (peer: string, timeoutMs: number): Promise<Pong>
+  ping(peer: string, timeoutMs: number): Promise<Pong>
 
-  isTrusted (node: NodeId): Promise<boolean>
-  trusted (): Promise<readonly TrustedEntry[]>
-  pendingTrust (): Promise<readonly PendingEntry[]>
+  isTrusted(node: NodeId): Promise<boolean>
+  trusted(): Promise<readonly TrustedEntry[]>
+  pendingTrust(): Promise<readonly PendingEntry[]>
   /** Peers, as written, that were asked for trust and have not answered. */
   readonly wishes: readonly string[]
   /**
@@ -62,33 +67,33 @@ export interface Overlay {
    * @param patient a registry that is away is no error: the peer is asked when it is back.
    * @throws PilotError USAGE, REGISTRY_UNREACHABLE.
    */
-  requestTrust (peer: string, reason: string, patient?: boolean): Promise<void>
+  requestTrust(peer: string, reason: string, patient?: boolean): Promise<void>
   /** Asks no more, and no longer approves by itself. @returns false when this peer had not been asked. */
-  dropWish (peer: string): boolean
+  dropWish(peer: string): boolean
   /** @returns false when there was nothing to approve, reject, revoke. */
-  approveTrust (node: NodeId): Promise<boolean>
-  rejectTrust (node: NodeId): Promise<boolean>
-  revokeTrust (node: NodeId): Promise<boolean>
+  approveTrust(node: NodeId): Promise<boolean>
+  rejectTrust(node: NodeId): Promise<boolean>
+  revokeTrust(node: NodeId): Promise<boolean>
 
   /**
    * Resolves when the node is a member of the overlay under the name it asked for, or, with false, when `patienceMs` is over.
    * @throws PilotError CONFLICT when the registry refuses the hostname.
    */
-  whenRegistered (patienceMs: number): Promise<boolean>
+  whenRegistered(patienceMs: number): Promise<boolean>
   /** Some stream still holds bytes, or its end, that have not left for good: worth a moment before `stop`. */
   readonly hasUndelivered: boolean
   /** Streams still open are reset; what is left to save is saved. */
-  stop (): Promise<void>
+  stop(): Promise<void>
 }
 
 /** Trust by ticket: who was invited is recognised without a person, and who accepts an invitation names the one key that he means. */
 export interface GuestDesk {
   /** Asked about every request for trust, before a person is. One at a time; undefined takes it away. */
-  judge (judge: TrustJudge | undefined): void
+  judge(judge: TrustJudge | undefined): void
   /** Somebody is about to ask: requests are looked for more often, for so many ms. 0 ends that. */
-  expect (forMs: number): void
+  expect(forMs: number): void
   /** As `requestTrust`, and nobody fulfils it who cannot prove this Ed25519 key. */
-  ask (node: NodeId, key: Uint8Array, reason: string): void
+  ask(node: NodeId, key: Uint8Array, reason: string): void
 }
 
 /** A Duplex that libraries take for a socket: `destroy()` before both ends are done is a reset. */
@@ -106,16 +111,16 @@ export interface OverlayStream extends Duplex {
   /** Set where every chunk written is handed over for good (a splice): then nothing is copied. */
   handsOver: boolean
   /** From now on the stream waits rather than go by the relay. Where nobody knows the path it has no effect. */
-  refuseRelay (): void
+  refuseRelay(): void
   /** As on a net.Socket: RST to the peer where there is such a thing, whatever was still on its way. */
-  resetAndDestroy (): this
-  destroySoon (): void
+  resetAndDestroy(): this
+  destroySoon(): void
   /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
-  setTimeout (ms: number, listener?: () => void): this
-  setNoDelay (): this
-  setKeepAlive (): this
-  ref (): this
-  unref (): this
+  setTimeout(ms: number, listener?: () => void): this
+  setNoDelay(): this
+  setKeepAlive(): this
+  ref(): this
+  unref(): this
 }
 
 /** A connection that a peer asks for: take it or refuse it; a refusal looks like a port where nobody listens, as far as it can. */
@@ -125,18 +130,20 @@ export interface Incoming {
   readonly port: number
   /** The peer gave up meanwhile. */
   readonly gone: boolean
-  accept (): OverlayStream
-  refuse (): void
+  accept(): OverlayStream
+  refuse(): void
 }
 
-export interface Listener { close (): void }
+export interface Listener {
+  close(): void
+}
 
 export interface OverlayDatagrams {
   /** The peer sees this port as the source, so that its answers come here. A daemon sends from ports of its own choosing. */
   readonly keepsSourcePort: boolean
   /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
-  send (peer: string, port: number, bytes: Uint8Array): Promise<void>
-  close (): void
+  send(peer: string, port: number, bytes: Uint8Array): Promise<void>
+  close(): void
 }
 
 export interface AboutNode {
@@ -193,7 +200,7 @@ export interface NatStatus {
 /** What a diagnosis of our own node is made of, beside its status. */
 export interface OverlayHealth {
   readonly hostnameRefused: string | undefined
-  readonly beacon: { readonly isAnswering: boolean, readonly unanswered: number } // questions since its last answer
+  readonly beacon: { readonly isAnswering: boolean; readonly unanswered: number } // questions since its last answer
   readonly mtu: number // UDP payload towards the beacon in one piece, bytes
   readonly receiveBufferBytes: number
   readonly sendErrors: number // datagrams that the system refused
@@ -202,32 +209,59 @@ export interface OverlayHealth {
 /** How this node stands in the world. Of our own node: all but `daemon`. Of a daemon that we drive: only `daemon`. */
 export interface OverlayStatus {
   readonly udp: string | null // our UDP socket
-  readonly registry: { readonly endpoint: string, readonly state: 'connecting' | 'registered' | 'unreachable', readonly since: string } | null
-  readonly beacon: { readonly endpoint: string, readonly observed: string | null } | null
+  readonly registry: {
+    readonly endpoint: string
+    readonly state: 'connecting' | 'registered' | 'unreachable'
+    readonly since: string
+  } | null
+  readonly beacon: { readonly endpoint: string; readonly observed: string | null } | null
   readonly nat: NatStatus | null
-  readonly daemon: { readonly socket: string, readonly state: 'connected' | 'lost', readonly since: string } | null
+  readonly daemon: { readonly socket: string; readonly state: 'connected' | 'lost'; readonly since: string } | null
   readonly counters: Readonly<Record<string, number>>
 }
 
 export type OverlayEvent =
-  | { readonly kind: 'registered', readonly nodeId: NodeId, readonly address: string }
-  | { readonly kind: 'registry_refused', readonly request: string, readonly text: string }
-  | { readonly kind: 'hostname_refused', readonly hostname: string, readonly text: string }
+  | { readonly kind: 'registered'; readonly nodeId: NodeId; readonly address: string }
+  | { readonly kind: 'registry_refused'; readonly request: string; readonly text: string }
+  | { readonly kind: 'hostname_refused'; readonly hostname: string; readonly text: string }
   /** The beacon sees us there now. */
-  | { readonly kind: 'endpoint', readonly endpoint: string }
+  | { readonly kind: 'endpoint'; readonly endpoint: string }
   /** A connection attempt that was turned away; `stranger`: without any answer. */
-  | { readonly kind: 'turned_away', readonly node: NodeId, readonly port: number | undefined, readonly why: 'stranger' | 'no_listener' | 'limit', readonly from: string | undefined }
+  | {
+      readonly kind: 'turned_away'
+      readonly node: NodeId
+      readonly port: number | undefined
+      readonly why: 'stranger' | 'no_listener' | 'limit'
+      readonly from: string | undefined
+    }
   /** A key exchange with another identity than the node's, or a forged one. */
-  | { readonly kind: 'auth_refused', readonly node: NodeId, readonly why: string, readonly from: string }
+  | { readonly kind: 'auth_refused'; readonly node: NodeId; readonly why: string; readonly from: string }
   /** The registry does not deliver our wish for trust to this peer, for a reason not told before. */
-  | { readonly kind: 'wish_refused', readonly peer: string, readonly text: string }
+  | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
   /** A peer sent a message or a file; it is kept at `path`. */
-  | { readonly kind: 'message', readonly node: NodeId, readonly peerName: string, readonly type: string, readonly bytes: number, readonly path: string }
-  | { readonly kind: 'trust', readonly node: NodeId, readonly hostname: string | undefined, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed' }
-  | { readonly kind: 'peer', readonly node: NodeId, readonly peerName: string, readonly state: 'connected' | 'unreachable' | 'restarted' }
+  | {
+      readonly kind: 'message'
+      readonly node: NodeId
+      readonly peerName: string
+      readonly type: string
+      readonly bytes: number
+      readonly path: string
+    }
+  | {
+      readonly kind: 'trust'
+      readonly node: NodeId
+      readonly hostname: string | undefined
+      readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
+    }
+  | {
+      readonly kind: 'peer'
+      readonly node: NodeId
+      readonly peerName: string
+      readonly state: 'connected' | 'unreachable' | 'restarted'
+    }
   /** The path in use: another one, or other numbers of the same. */
-  | { readonly kind: 'path', readonly node: NodeId, readonly peerName: string, readonly path: PathStatus }
+  | { readonly kind: 'path'; readonly node: NodeId; readonly peerName: string; readonly path: PathStatus }
   /** What stands between us and the world is known, or known better. */
   | ({ readonly kind: 'nat' } & NatStatus)
   /** The daemon went away, with every stream; or it is back, and the exposed ports with it. */
-  | { readonly kind: 'daemon', readonly state: 'lost' | 'back', readonly text: string }
+  | { readonly kind: 'daemon'; readonly state: 'lost' | 'back'; readonly text: string }

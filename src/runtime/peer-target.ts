@@ -4,7 +4,7 @@ import { parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 
 /** `PEER:PORT`, the port behind the last colon. @throws PilotError USAGE. */
-export function parseTarget (target: string): { peer: string, port: number } {
+export function parseTarget(target: string): { peer: string; port: number } {
   const colon = target.lastIndexOf(':')
   const port = Number(target.slice(colon + 1))
   if (colon < 1 || !/^\d{1,5}$/.test(target.slice(colon + 1)) || port < 1 || port > 65_535) {
@@ -14,7 +14,7 @@ export function parseTarget (target: string): { peer: string, port: number } {
 }
 
 /** @throws PilotError USAGE. */
-export function nameOf (peer: string): PeerName {
+export function nameOf(peer: string): PeerName {
   const name = parsePeerName(peer)
   if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
   return name

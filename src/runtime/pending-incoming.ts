@@ -8,9 +8,9 @@ export class PendingIncoming implements Incoming {
   readonly peerName: string
   readonly port: number
   gone = false
-  readonly #verbs: { accept (): OverlayStream, refuse (): void }
+  readonly #verbs: { accept(): OverlayStream; refuse(): void }
 
-  constructor (stream: Stream, peerName: string, verbs: { accept (): OverlayStream, refuse (): void }) {
+  constructor(stream: Stream, peerName: string, verbs: { accept(): OverlayStream; refuse(): void }) {
     this.peer = stream.peer
     this.peerName = peerName
     this.port = stream.localPort
@@ -18,10 +18,14 @@ export class PendingIncoming implements Incoming {
     stream.app = this
   }
 
-  onNews (stream: Stream): void {
+  onNews(stream: Stream): void {
     if (stream.end !== undefined) this.gone = true
   }
 
-  accept (): OverlayStream { return this.#verbs.accept() }
-  refuse (): void { this.#verbs.refuse() }
+  accept(): OverlayStream {
+    return this.#verbs.accept()
+  }
+  refuse(): void {
+    this.#verbs.refuse()
+  }
 }

@@ -5,9 +5,9 @@ import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 
-export type Pinned = Readonly<Record<string, { readonly address: string, readonly key: string }>>
+export type Pinned = Readonly<Record<string, { readonly address: string; readonly key: string }>>
 
-export function pinnedNames (pinned: Pinned): ReadonlyMap<string, OverlayAddress> {
+export function pinnedNames(pinned: Pinned): ReadonlyMap<string, OverlayAddress> {
   const names = new Map<string, OverlayAddress>()
   for (const [name, { address }] of Object.entries(pinned)) {
     const parsed = parseAddress(address)
@@ -16,11 +16,12 @@ export function pinnedNames (pinned: Pinned): ReadonlyMap<string, OverlayAddress
   return names
 }
 
-export function pinnedKeys (pinned: Pinned): ReadonlyMap<NodeId, Uint8Array> {
+export function pinnedKeys(pinned: Pinned): ReadonlyMap<NodeId, Uint8Array> {
   const keys = new Map<NodeId, Uint8Array>()
   for (const [name, { address, key }] of Object.entries(pinned)) {
     const [parsed, bytes] = [parseAddress(address), fromBase64(key)]
-    if (parsed === undefined || bytes?.length !== 32) throw new PilotError('CONFIG_INVALID', `peers.${name}: address or key is malformed`)
+    if (parsed === undefined || bytes?.length !== 32)
+      throw new PilotError('CONFIG_INVALID', `peers.${name}: address or key is malformed`)
     keys.set(parsed.node, bytes)
   }
   return keys

@@ -10,10 +10,10 @@ import { RegistryFrameReader, encodeRegistryFrame } from '../wire/registry-messa
 import type { RegistryTarget } from './targets.ts'
 
 export interface RegistryLinkEvents {
-  onConnected (): void
+  onConnected(): void
   /** After a connection was lost, and after each failed attempt, with the reason. */
-  onDisconnected (reason: string): void
-  onReply (reply: object): void
+  onDisconnected(reason: string): void
+  onReply(reply: object): void
 }
 
 export class RegistryLink {
@@ -24,31 +24,31 @@ export class RegistryLink {
   #failures = 0
   #stopped = false
 
-  constructor (target: RegistryTarget, events: RegistryLinkEvents) {
+  constructor(target: RegistryTarget, events: RegistryLinkEvents) {
     this.#target = target
     this.#events = events
   }
 
-  start (): void {
+  start(): void {
     if (!this.#stopped && this.#socket === undefined) this.#connect()
   }
 
-  send (message: object): void {
+  send(message: object): void {
     this.#socket?.write(encodeRegistryFrame(message))
   }
 
   /** The connection answers no more: make a new one. */
-  drop (): void {
+  drop(): void {
     this.#socket?.destroy(new Error('no answer in time'))
   }
 
-  stop (): void {
+  stop(): void {
     this.#stopped = true
     clearTimeout(this.#retry)
     this.#socket?.destroy()
   }
 
-  #connect (): void {
+  #connect(): void {
     const socket = this.#open()
     const reader = new RegistryFrameReader()
     let reason = 'connection closed'
@@ -71,18 +71,24 @@ export class RegistryLink {
         this.#events.onReply(reply)
       }
     })
-    socket.on('error', (error) => { reason = error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message })
+    socket.on('error', (error) => {
+      reason = error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message
+    })
     socket.once('close', () => this.#onClose(reason))
   }
 
-  #open (): Socket {
+  #open(): Socket {
     const { address: host, port, tls, fingerprint } = this.#target
     const options = { host, port, noDelay: true, keepAlive: true, timeout: CONNECT_TIMEOUT_MS }
     if (!tls) return connect(options)
-    return connectTls({ ...options, rejectUnauthorized: fingerprint === undefined, ...isIP(host) === 0 && { servername: host } })
+    return connectTls({
+      ...options,
+      rejectUnauthorized: fingerprint === undefined,
+      ...(isIP(host) === 0 && { servername: host }),
+    })
   }
 
-  #onClose (reason: string): void {
+  #onClose(reason: string): void {
     this.#socket = undefined
     if (this.#stopped) return
     const pause = RECONNECT_MS[Math.min(this.#failures, RECONNECT_MS.length - 1)]!
@@ -93,9 +99,11 @@ export class RegistryLink {
 }
 
 /** What is wrong with the other side's certificate; undefined when it is the pinned one, or none is pinned. */
-function strangeCertificate (socket: TLSSocket, pin: string | undefined): string | undefined {
+function strangeCertificate(socket: TLSSocket, pin: string | undefined): string | undefined {
   const shown = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
-  return pin === undefined || shown === pin ? undefined : `the registry shows the certificate ${shown ?? 'none'}, not the pinned ${pin}`
+  return pin === undefined || shown === pin
+    ? undefined
+    : `the registry shows the certificate ${shown ?? 'none'}, not the pinned ${pin}`
 }
 
 const CONNECT_TIMEOUT_MS = 5_000

@@ -24,7 +24,7 @@ import { NodeStream } from './overlay-stream.ts'
 export type RehearsalOptions = Pick<NodeOptions, 'crypto' | 'crc32' | 'random' | 'timestamp'>
 
 /** Once for each program: a second one would find everything compiled. The keys of those who may call are got ready too. */
-export function rehearseOnce (options: RehearsalOptions, trusted: readonly TrustedEntry[]): void {
+export function rehearseOnce(options: RehearsalOptions, trusted: readonly TrustedEntry[]): void {
   for (const { publicKey } of trusted.slice(-MAX_KEYS)) prepareKey(fromBase64(publicKey) ?? NO_KEY)
   if (done) return
   done = true
@@ -32,7 +32,7 @@ export function rehearseOnce (options: RehearsalOptions, trusted: readonly Trust
 }
 
 /** @returns how many bytes the echo gave back: all, or the rehearsal is worth nothing. */
-export async function rehearse (options: RehearsalOptions): Promise<number> {
+export async function rehearse(options: RehearsalOptions): Promise<number> {
   const [client, server] = [new Actor(options, 1), new Actor(options, 2)]
   client.knows(server)
   server.knows(client)
@@ -43,7 +43,7 @@ export async function rehearse (options: RehearsalOptions): Promise<number> {
   return client.received
 }
 
-async function converse (client: Actor, server: Actor, bytes: number): Promise<void> {
+async function converse(client: Actor, server: Actor, bytes: number): Promise<void> {
   client.core.dial(client.now, { kind: 'hostname', hostname: server.hostname }, server.hostname, PORT, undefined)
   await exchange(client, server)
   client.opened?.end(new Uint8Array(bytes))
@@ -51,7 +51,7 @@ async function converse (client: Actor, server: Actor, bytes: number): Promise<v
 }
 
 /** Until neither has anything to say. Bounded: a rehearsal that goes wrong must not keep the program. Others get their turns in between. */
-async function exchange (a: Actor, b: Actor): Promise<void> {
+async function exchange(a: Actor, b: Actor): Promise<void> {
   let quiet = 0
   for (let round = 0; round < MAX_ROUNDS && quiet < QUIET_ROUNDS; round++) {
     const busy = [a.step(b), b.step(a)].includes(true)
@@ -76,17 +76,30 @@ class Actor {
   readonly #slot = createSlot()
   #peer: Actor | undefined
 
-  constructor (options: RehearsalOptions, id: NodeId) {
+  constructor(options: RehearsalOptions, id: NodeId) {
     this.id = id
     this.hostname = `rehearsal-${id}`
     this.endpoint = { address: `192.0.2.${id}`, port: 1 } // RFC 5737: nobody's
     const identity = createIdentity(options.random(32))
     this.#key = identity.publicKeyBase64
-    const core = this.core = new OverlayCore({
-      ...options, identity, beacon: undefined, fixedEndpoint: this.endpoint, localEndpoint: this.endpoint,
-      network: { lanEndpoints: [], worldEndpoints: [], ownEndpoints: [] }, hostname: this.hostname, public: true, networks: [],
-      pinnedKeys: new Map(), maxDatagram: () => 1_400, maxSegment: 4_096,
-    }, { trusted: [], pending: [] }, this.now)
+    const core = (this.core = new OverlayCore(
+      {
+        ...options,
+        identity,
+        beacon: undefined,
+        fixedEndpoint: this.endpoint,
+        localEndpoint: this.endpoint,
+        network: { lanEndpoints: [], worldEndpoints: [], ownEndpoints: [] },
+        hostname: this.hostname,
+        public: true,
+        networks: [],
+        pinnedKeys: new Map(),
+        maxDatagram: () => 1_400,
+        maxSegment: 4_096,
+      },
+      { trusted: [], pending: [] },
+      this.now,
+    ))
     this.#verbs = {
       write: (stream, bytes) => core.write(this.now, stream, bytes),
       shutdown: (stream) => core.shutdown(this.now, stream),
@@ -96,15 +109,18 @@ class Actor {
     }
   }
 
-  knows (peer: Actor): void { this.#peer = peer }
+  knows(peer: Actor): void {
+    this.#peer = peer
+  }
 
   /** @returns false when nothing happened. */
-  step (to: Actor): boolean {
+  step(to: Actor): boolean {
     const { core, now } = this
     let busy = false
     core.handleTimeout(now)
     for (let event = core.pollEvent(now); event !== undefined; event = core.pollEvent(now)) this.#onEvent(event)
-    for (let stream = core.pollStream(now); stream !== undefined; stream = core.pollStream(now)) this.#onStream(stream, stream.takeNews())
+    for (let stream = core.pollStream(now); stream !== undefined; stream = core.pollStream(now))
+      this.#onStream(stream, stream.takeNews())
     while (core.pollDatagram(now, this.#slot)) {
       busy = true
       sealSlot(this.#slot)
@@ -112,13 +128,13 @@ class Actor {
     }
     for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) {
       busy = true
-      core.handleRegistryReply(now, throughTheWire(this.#answer(request as { type: string, node_id?: NodeId })))
+      core.handleRegistryReply(now, throughTheWire(this.#answer(request as { type: string; node_id?: NodeId })))
     }
     return busy
   }
 
   /** What comes in is echoed. */
-  #onEvent (event: NodeEvent): void {
+  #onEvent(event: NodeEvent): void {
     if (event.kind !== 'incoming') return
     const stream = new NodeStream(event.stream, this.#verbs, 'rehearsal')
     event.stream.app = stream
@@ -127,32 +143,53 @@ class Actor {
     stream.pipe(stream)
   }
 
-  #onStream (stream: Stream, news: number): void {
+  #onStream(stream: Stream, news: number): void {
     if (stream.app instanceof NodeStream) return stream.app.onNews(news)
     if (!stream.dialled || (news & NEWS_OPEN) === 0) return
-    const opened = this.opened = new NodeStream(stream, this.#verbs, 'rehearsal')
+    const opened = (this.opened = new NodeStream(stream, this.#verbs, 'rehearsal'))
     stream.app = opened
     opened.on('error', () => {})
-    opened.on('data', (chunk: Uint8Array) => { this.received += chunk.length })
+    opened.on('data', (chunk: Uint8Array) => {
+      this.received += chunk.length
+    })
   }
 
   /** As a registry that has never heard of anybody else. */
-  #answer ({ type, node_id: asked }: { readonly type: string, readonly node_id?: NodeId }): object {
-    const about = (actor: Actor): object => ({ node_id: actor.id, address: formatAddress({ network: 0, node: actor.id }), hostname: actor.hostname, public_key: actor.#key, public: true, networks: [0] })
+  #answer({ type, node_id: asked }: { readonly type: string; readonly node_id?: NodeId }): object {
+    const about = (actor: Actor): object => ({
+      node_id: actor.id,
+      address: formatAddress({ network: 0, node: actor.id }),
+      hostname: actor.hostname,
+      public_key: actor.#key,
+      public: true,
+      networks: [0],
+    })
     const peer = this.#peer!
     switch (type) {
-      case 'register': return { ...about(this), type: 'register_ok', observed_addr: formatEndpoint(this.endpoint) }
-      case 'resolve_hostname': return { ...about(peer), type: 'resolve_hostname_ok' }
-      case 'lookup': return { ...about(asked === this.id ? this : peer), type: 'lookup_ok' }
-      case 'resolve': return { type: 'resolve_ok', node_id: peer.id, real_addr: formatEndpoint(peer.endpoint), lan_addrs: [], extensions: [STREAM_EXTENSIONS] }
-      case 'poll_handshakes': return { type: 'poll_handshakes_ok', requests: [], responses: [] }
-      default: return { type: `${type}_ok`, node_id: this.id }
+      case 'register':
+        return { ...about(this), type: 'register_ok', observed_addr: formatEndpoint(this.endpoint) }
+      case 'resolve_hostname':
+        return { ...about(peer), type: 'resolve_hostname_ok' }
+      case 'lookup':
+        return { ...about(asked === this.id ? this : peer), type: 'lookup_ok' }
+      case 'resolve':
+        return {
+          type: 'resolve_ok',
+          node_id: peer.id,
+          real_addr: formatEndpoint(peer.endpoint),
+          lan_addrs: [],
+          extensions: [STREAM_EXTENSIONS],
+        }
+      case 'poll_handshakes':
+        return { type: 'poll_handshakes_ok', requests: [], responses: [] }
+      default:
+        return { type: `${type}_ok`, node_id: this.id }
     }
   }
 }
 
 /** Both directions of the framing and the JSON, as registry-link.ts has them. */
-function throughTheWire (message: object): object {
+function throughTheWire(message: object): object {
   const reader = new RegistryFrameReader()
   reader.push(encodeRegistryFrame(message))
   return reader.next() as object

@@ -14,24 +14,25 @@ export interface RegistryTarget extends Endpoint {
  * and no other check, as Go daemons pin.
  * @throws PilotError USAGE when one of the two makes no sense.
  */
-export function registryTarget (text: string, fingerprint?: string): RegistryTarget {
+export function registryTarget(text: string, fingerprint?: string): RegistryTarget {
   const bare = text.startsWith(TLS_SCHEME) ? text.slice(TLS_SCHEME.length) : text
   const endpoint = parseEndpoint(bare)
   const pin = fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
   if (endpoint === undefined) throw new PilotError('USAGE', `--registry ${text}: expected host:port or tls://host:port`)
-  if (fingerprint !== undefined && pin === undefined) throw new PilotError('USAGE', `the fingerprint ${fingerprint} of the registry: expected 64 hex digits`)
+  if (fingerprint !== undefined && pin === undefined)
+    throw new PilotError('USAGE', `the fingerprint ${fingerprint} of the registry: expected 64 hex digits`)
   return { ...endpoint, tls: bare !== text || pin !== undefined, fingerprint: pin }
 }
 
 /** @throws PilotError USAGE. */
-export function endpointOption (text: string, what: string): Endpoint {
+export function endpointOption(text: string, what: string): Endpoint {
   const endpoint = parseEndpoint(text)
   if (endpoint === undefined) throw new PilotError('USAGE', `--${what} ${text}: expected host:port`)
   return endpoint
 }
 
 /** 64 hex digits, with colons between the bytes or without. */
-export function parseFingerprint (text: string): string | undefined {
+export function parseFingerprint(text: string): string | undefined {
   const bare = text.replaceAll(':', '').toLowerCase()
   return /^[0-9a-f]{64}$/.test(bare) ? bare : undefined
 }

@@ -23,7 +23,7 @@ export class UdpSocket implements DatagramPort {
   #waiting = 0 // datagrams that the kernel had not taken when we looked last
   readonly #garbage = new YoungGarbage()
 
-  private constructor (socket: Socket, v6: boolean) {
+  private constructor(socket: Socket, v6: boolean) {
     this.#socket = socket
     this.#v6 = v6
     const { address, port } = socket.address()
@@ -32,7 +32,7 @@ export class UdpSocket implements DatagramPort {
   }
 
   /** @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE or PORT_FORBIDDEN. */
-  static async open (listen: Endpoint, sink: Pick<DatagramSink, 'onBatch'>): Promise<UdpSocket> {
+  static async open(listen: Endpoint, sink: Pick<DatagramSink, 'onBatch'>): Promise<UdpSocket> {
     const v6 = listen.address.includes(':')
     const socket = createSocket({
       type: v6 ? 'udp6' : 'udp4',
@@ -48,28 +48,31 @@ export class UdpSocket implements DatagramPort {
     const self = new UdpSocket(socket, v6)
     socket.on('message', (bytes: Uint8Array, source: RemoteInfo) => {
       if (source.port === 0) return // nobody can be answered there: forged, and node:dgram throws at the attempt
-      const from = v6 && source.address.startsWith('::ffff:') ? { address: source.address.slice(7), port: source.port } : source
+      const from =
+        v6 && source.address.startsWith('::ffff:') ? { address: source.address.slice(7), port: source.port } : source
       if (bytes.length >= APART_BYTES) self.#garbage.add(2 * bytes.length) // and the packet inside
       batch[0] = { bytes, source: from, opened: undefined }
       sink.onBatch(batch, 1)
     })
-    socket.on('error', () => { self.sendErrors += 1 })
+    socket.on('error', () => {
+      self.sendErrors += 1
+    })
     return self
   }
 
-  send (batch: readonly DatagramSlot[], count: number): void {
+  send(batch: readonly DatagramSlot[], count: number): void {
     for (let i = 0; i < count; i++) this.#sendOne(batch[i]!)
     batch[count - 1]?.key?.prepare()
     this.#garbage.collect()
   }
 
   /** Asked for with each datagram, so node:dgram is asked only where the last one had to wait. */
-  get backlog (): number {
+  get backlog(): number {
     if (this.#waiting > 0) this.#waiting = this.#socket.getSendQueueCount()
     return this.#waiting
   }
 
-  #sendOne (slot: DatagramSlot): void {
+  #sendOne(slot: DatagramSlot): void {
     let { address } = slot.endpoint
     const { port } = slot.endpoint
     if (port === 0 || address === '') return // nowhere: a beacon whose name does not resolve yet
@@ -87,13 +90,13 @@ export class UdpSocket implements DatagramPort {
     if (this.#waiting > 0) slot.buffer = new Uint8Array(slot.buffer.length) // the kernel did not take it at once
   }
 
-  close (): Promise<void> {
+  close(): Promise<void> {
     return new Promise((resolve) => this.#socket.close(() => resolve()))
   }
 }
 
 /** Header, ciphertext and tag as they are: to copy them together would cost more than a list. */
-function sealedApart (slot: DatagramSlot): Uint8Array[] {
+function sealedApart(slot: DatagramSlot): Uint8Array[] {
   const { buffer, sealFrom, length } = slot
   readNonce(slot, nonce, aad)
   const pieces = [buffer.subarray(0, sealFrom)]
@@ -104,21 +107,32 @@ function sealedApart (slot: DatagramSlot): Uint8Array[] {
 const nonce = new Uint8Array(12) // scratch of one call
 const aad = new Uint8Array(4)
 
-function enlarge (socket: Socket): number {
+function enlarge(socket: Socket): number {
   try {
     socket.setRecvBufferSize(SOCKET_BUFFER_BYTES)
     socket.setSendBufferSize(SOCKET_BUFFER_BYTES)
-  } catch { /* the system's limit stands; the size read next tells */ }
+  } catch {
+    /* the system's limit stands; the size read next tells */
+  }
   return socket.getRecvBufferSize()
 }
 
-function bindError (error: NodeJS.ErrnoException, listen: Endpoint): PilotError {
+function bindError(error: NodeJS.ErrnoException, listen: Endpoint): PilotError {
   const where = `UDP ${formatEndpoint(listen)}`
   switch (error.code) {
-    case 'EADDRINUSE': return new PilotError('PORT_IN_USE', `${where} is in use`, { listen: where }, error)
-    case 'EADDRNOTAVAIL': return new PilotError('ADDRESS_UNAVAILABLE', `${where}: this machine has no such address`, { listen: where }, error)
-    case 'EACCES': return new PilotError('PORT_FORBIDDEN', `${where}: binding it is not permitted`, { listen: where }, error)
-    default: return new PilotError('FAILED', `${where}: ${error.message}`, { listen: where }, error)
+    case 'EADDRINUSE':
+      return new PilotError('PORT_IN_USE', `${where} is in use`, { listen: where }, error)
+    case 'EADDRNOTAVAIL':
+      return new PilotError(
+        'ADDRESS_UNAVAILABLE',
+        `${where}: this machine has no such address`,
+        { listen: where },
+        error,
+      )
+    case 'EACCES':
+      return new PilotError('PORT_FORBIDDEN', `${where}: binding it is not permitted`, { listen: where }, error)
+    default:
+      return new PilotError('FAILED', `${where}: ${error.message}`, { listen: where }, error)
   }
 }
 

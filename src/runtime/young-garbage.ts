@@ -11,12 +11,12 @@ export class YoungGarbage {
   #bytes = 0
 
   /** So much was allocated outside of the heap, and will be garbage soon. */
-  add (bytes: number): void {
+  add(bytes: number): void {
     this.#bytes += bytes
   }
 
   /** Between two turns, when nothing is under way. */
-  collect (): void {
+  collect(): void {
     if (this.#bytes < SCAVENGE_BYTES) return
     this.#bytes = 0
     this.#collect?.({ type: 'minor' })

@@ -6,32 +6,44 @@ import { parseEndpoint } from '../base/types.ts'
 import { decodeIp, encodeIp } from '../wire/ip-address.ts'
 
 /** Canonical text; what is no IP address comes back unchanged. */
-export function canonicalAddress (text: string): string {
+export function canonicalAddress(text: string): string {
   const bytes = encodeIp(text)
   return bytes === undefined ? text : decodeIp(bytes, 0, bytes.length === 4 ? 4 : 16)
 }
 
 /** Where to listen. `localhost` is 127.0.0.1; other names are refused, since they may mean several addresses. */
-export function parseListenAddress (text: string): Endpoint {
+export function parseListenAddress(text: string): Endpoint {
   const endpoint = parseEndpoint(text)
   const address = endpoint?.address === 'localhost' ? '127.0.0.1' : endpoint?.address
   if (endpoint === undefined || address === undefined || isIP(address) === 0) {
-    throw new PilotError('USAGE', `"${text}" is not an address to listen on: give ip:port, for example 127.0.0.1:9000`, { listen: text })
+    throw new PilotError(
+      'USAGE',
+      `"${text}" is not an address to listen on: give ip:port, for example 127.0.0.1:9000`,
+      { listen: text },
+    )
   }
   return { address, port: endpoint.port }
 }
 
 /** What a failed listen means to the person who asked for it. */
-export function listenError (what: string, listen: string, error: Error): PilotError {
+export function listenError(what: string, listen: string, error: Error): PilotError {
   const code = (error as NodeJS.ErrnoException).code
   const details = { listen }
-  if (code === 'EADDRINUSE') return new PilotError('PORT_IN_USE', `the ${what} cannot listen on ${listen}: the port is in use`, details, error)
-  if (code === 'EADDRNOTAVAIL') return new PilotError('ADDRESS_UNAVAILABLE', `the ${what} cannot listen on ${listen}: no such local address`, details, error)
-  if (code === 'EACCES') return new PilotError('PORT_FORBIDDEN', `the ${what} may not listen on ${listen}`, details, error)
+  if (code === 'EADDRINUSE')
+    return new PilotError('PORT_IN_USE', `the ${what} cannot listen on ${listen}: the port is in use`, details, error)
+  if (code === 'EADDRNOTAVAIL')
+    return new PilotError(
+      'ADDRESS_UNAVAILABLE',
+      `the ${what} cannot listen on ${listen}: no such local address`,
+      details,
+      error,
+    )
+  if (code === 'EACCES')
+    return new PilotError('PORT_FORBIDDEN', `the ${what} may not listen on ${listen}`, details, error)
   return new PilotError('FAILED', `the ${what} cannot listen on ${listen}: ${error.message}`, details, error)
 }
 
 /** The family of the socket that can be bound there. */
-export function udpFamily (address: string): 'udp4' | 'udp6' {
+export function udpFamily(address: string): 'udp4' | 'udp6' {
   return isIPv6(address) ? 'udp6' : 'udp4'
 }

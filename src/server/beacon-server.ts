@@ -39,28 +39,33 @@ export class BeaconServer {
   #stopping: Promise<void> | undefined
   #sendsDropped = 0
 
-  constructor (options: BeaconServerOptions) {
+  constructor(options: BeaconServerOptions) {
     this.#options = options
     const type = udpFamily(options.listen.address)
     this.#isIpv6 = type === 'udp6'
     const family = this.#isIpv6 ? 6 : 4
     // Only literal addresses are ever sent to: answered on the spot, a send is not put off to another turn.
-    const make = (): Socket => createSocket({ type, lookup: (host, _options, callback) => callback(null, host, family) })
+    const make = (): Socket =>
+      createSocket({ type, lookup: (host, _options, callback) => callback(null, host, family) })
     this.#socket = make()
     this.#second = make()
   }
 
   /** Datagrams that the system did not take; UDP promises nothing, so they are only counted. */
-  get sendsDropped (): number { return this.#sendsDropped }
-  get relayCounters (): RelayQueue['counters'] { return this.#relays.counters }
+  get sendsDropped(): number {
+    return this.#sendsDropped
+  }
+  get relayCounters(): RelayQueue['counters'] {
+    return this.#relays.counters
+  }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
-  start (): Promise<string> {
+  start(): Promise<string> {
     this.#starting ??= this.#listen()
     return this.#starting
   }
 
-  stop (): Promise<void> {
+  stop(): Promise<void> {
     this.#stopping ??= new Promise((resolve) => {
       for (const timer of this.#timers) clearInterval(timer)
       this.#second.close(() => this.#socket.close(() => resolve()))
@@ -68,7 +73,7 @@ export class BeaconServer {
     return this.#stopping
   }
 
-  async #listen (): Promise<string> {
+  async #listen(): Promise<string> {
     const { listen, beacon, log } = this.#options
     await new Promise<void>((resolve, reject) => {
       this.#socket.once('error', (error) => reject(listenError('beacon', formatEndpoint(listen), error)))
@@ -78,10 +83,12 @@ export class BeaconServer {
     this.#socket.on('error', (error) => log.warn({ error: error.message }, 'beacon socket error'))
     this.#enlargeBuffer()
     this.#socket.on('message', (bytes, from) => this.#handleDatagram(bytes, from))
-    this.#timers.push(setInterval(() => {
-      beacon.sweep(performance.now())
-      this.#relays.sweep(performance.now())
-    }, SWEEP_EVERY_MS))
+    this.#timers.push(
+      setInterval(() => {
+        beacon.sweep(performance.now())
+        this.#relays.sweep(performance.now())
+      }, SWEEP_EVERY_MS),
+    )
     this.#timers.push(setInterval(() => beacon.announce(performance.now(), this.#send), ANNOUNCE_EVERY_MS))
     const bound = this.#socket.address()
     await this.#listenAtSecond(bound.port + 1)
@@ -89,33 +96,37 @@ export class BeaconServer {
   }
 
   /** Relayed bursts wait here while this process is busy. Without the permission the system gives what it may. */
-  #enlargeBuffer (): void {
+  #enlargeBuffer(): void {
     try {
       this.#socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES)
     } catch (error) {
-      this.#options.log.debug({ error: error instanceof Error ? error.message : String(error) }, 'beacon keeps the default receive buffer')
+      this.#options.log.debug(
+        { error: error instanceof Error ? error.message : String(error) },
+        'beacon keeps the default receive buffer',
+      )
     }
   }
 
-  #handleDatagram (bytes: Uint8Array, from: RemoteInfo): void {
+  #handleDatagram(bytes: Uint8Array, from: RemoteInfo): void {
     if (from.port === 0) return // nothing can be answered there
     this.#from = { address: canonicalAddress(from.address), port: from.port }
     this.#options.beacon.handle(performance.now(), bytes, this.#from, this.#send)
   }
 
   /** The port after the first, which one rule of a firewall can name as well; any other if that is taken. */
-  async #listenAtSecond (port: number): Promise<void> {
+  async #listenAtSecond(port: number): Promise<void> {
     const { listen, beacon, log } = this.#options
     const socket = this.#second
-    const bind = (wanted: number): Promise<boolean> => new Promise((resolve) => {
-      const onError = (): void => resolve(false)
-      socket.once('error', onError)
-      socket.bind({ address: listen.address, port: wanted, exclusive: true }, () => {
-        socket.off('error', onError)
-        resolve(true)
+    const bind = (wanted: number): Promise<boolean> =>
+      new Promise((resolve) => {
+        const onError = (): void => resolve(false)
+        socket.once('error', onError)
+        socket.bind({ address: listen.address, port: wanted, exclusive: true }, () => {
+          socket.off('error', onError)
+          resolve(true)
+        })
       })
-    })
-    if (!(port <= 65_535 && await bind(port)) && !await bind(0)) {
+    if (!(port <= 65_535 && (await bind(port))) && !(await bind(0))) {
       log.warn({}, 'the beacon has no second port: nodes cannot find out what NAT they have')
       socket.on('error', () => {})
       return
@@ -123,17 +134,23 @@ export class BeaconServer {
     socket.on('error', (error) => log.warn({ error: error.message }, 'beacon socket error'))
     beacon.secondPort = socket.address().port
     socket.on('message', (bytes: Uint8Array, from: RemoteInfo) => {
-      if (from.port !== 0) handleAtSecond(bytes, { address: canonicalAddress(from.address), port: from.port }, beacon.secondPort, this.#send)
+      if (from.port !== 0)
+        handleAtSecond(
+          bytes,
+          { address: canonicalAddress(from.address), port: from.port },
+          beacon.secondPort,
+          this.#send,
+        )
     })
   }
 
   /** Waits for its turn among those that came in the same turn of the event loop, or that the system did not take yet. */
-  #relay (bytes: Uint8Array, to: Endpoint): void {
+  #relay(bytes: Uint8Array, to: Endpoint): void {
     this.#relays.push(performance.now(), this.#from, bytes, to)
     this.#relaySoon()
   }
 
-  #relaySoon (): void {
+  #relaySoon(): void {
     if (this.#relaying || this.#stopping !== undefined) return
     this.#relaying = true
     const turn = (): void => {
@@ -150,7 +167,7 @@ export class BeaconServer {
     else setTimeout(turn, 1) // the system takes no more for now
   }
 
-  #sendTo (socket: Socket, bytes: Uint8Array, to: Endpoint): void {
+  #sendTo(socket: Socket, bytes: Uint8Array, to: Endpoint): void {
     const isMapped = this.#isIpv6 && !to.address.includes(':')
     if (socket.getSendQueueSize() > MAX_SEND_QUEUE_BYTES || (!this.#isIpv6 && to.address.includes(':'))) {
       this.#sendsDropped++

@@ -9,10 +9,10 @@ import { encodeRegistryFrame, RegistryFrameReader } from '../wire/registry-messa
 /** What the connection asks of the server around it. */
 export interface RegistryService {
   /** The reply, and whether it must wait for `flushed`. Never throws. */
-  answer (request: object, sourceIp: string, sourcePort: number): { readonly reply: object, readonly waits: boolean }
+  answer(request: object, sourceIp: string, sourcePort: number): { readonly reply: object; readonly waits: boolean }
   /** Rejects when the disk failed: then the client gets no promise that was not kept. */
-  flushed (): Promise<void>
-  now (): number // ms; only differences mean anything
+  flushed(): Promise<void>
+  now(): number // ms; only differences mean anything
 }
 
 export class RegistryConnection {
@@ -26,7 +26,7 @@ export class RegistryConnection {
   #reading = true // false once all of that was handled, or the client sent what is no message
   #scheduled = false
 
-  constructor (socket: Socket, sourceIp: string, service: RegistryService) {
+  constructor(socket: Socket, sourceIp: string, service: RegistryService) {
     this.#socket = socket
     this.#sourceIp = sourceIp
     this.#service = service
@@ -40,15 +40,17 @@ export class RegistryConnection {
   }
 
   /** Without a complete request since then, on the service's clock. */
-  get lastRequestAt (): number { return this.#lastRequestAt }
+  get lastRequestAt(): number {
+    return this.#lastRequestAt
+  }
 
-  #handleData (chunk: Uint8Array): void {
+  #handleData(chunk: Uint8Array): void {
     this.#reader.push(chunk)
     this.#pump()
   }
 
   /** Handles what has arrived, some frames a turn so that one pipelining client does not starve the others. */
-  #pump (): void {
+  #pump(): void {
     for (let handled = 0; this.#reading && this.#hasRoom(); handled++) {
       if (handled === FRAMES_PER_TURN) return this.#pumpLater()
       const next = this.#reader.next()
@@ -60,7 +62,7 @@ export class RegistryConnection {
     else this.#socket.pause()
   }
 
-  #pumpLater (): void {
+  #pumpLater(): void {
     this.#socket.pause()
     if (this.#scheduled) return
     this.#scheduled = true
@@ -70,20 +72,23 @@ export class RegistryConnection {
     })
   }
 
-  #handleRequest (request: object): void {
+  #handleRequest(request: object): void {
     this.#lastRequestAt = this.#service.now()
     const { reply, waits } = this.#service.answer(request, this.#sourceIp, this.#socket.remotePort ?? 0)
     const queued: QueuedReply = { frame: encodeRegistryFrame(reply), ready: !waits }
     this.#replies.push(queued)
     if (!waits) return this.#sendReady()
-    this.#service.flushed().then(() => {
-      queued.ready = true
-      this.#sendReady()
-      this.#pump()
-    }, () => this.#socket.destroy())
+    this.#service.flushed().then(
+      () => {
+        queued.ready = true
+        this.#sendReady()
+        this.#pump()
+      },
+      () => this.#socket.destroy(),
+    )
   }
 
-  #sendReady (): void {
+  #sendReady(): void {
     let ready = 0
     while (this.#replies[ready]?.ready === true) ready++
     if (ready > 0 && this.#socket.writable) {
@@ -94,16 +99,16 @@ export class RegistryConnection {
     this.#endWhenDone()
   }
 
-  #hasRoom (): boolean {
+  #hasRoom(): boolean {
     return this.#replies.length < MAX_QUEUED_REPLIES && this.#socket.writableLength < MAX_UNSENT_BYTES
   }
 
-  #stopReading (): void {
+  #stopReading(): void {
     this.#reading = false
     this.#endWhenDone()
   }
 
-  #endWhenDone (): void {
+  #endWhenDone(): void {
     if (!this.#reading && this.#replies.length === 0) this.#socket.destroySoon()
   }
 }

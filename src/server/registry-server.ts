@@ -39,9 +39,11 @@ export class RegistryServer {
   #dropped = 0
   #storeFailed = false
 
-  constructor (options: RegistryServerOptions) {
+  constructor(options: RegistryServerOptions) {
     this.#options = options
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => this.#accept(socket))
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
+      this.#accept(socket),
+    )
     this.#service = {
       answer: (request, sourceIp, sourcePort) => this.#answer(request, sourceIp, sourcePort),
       flushed: () => this.#flushed(),
@@ -49,30 +51,38 @@ export class RegistryServer {
     }
   }
 
-  get connectionCount (): number { return this.#connections.size }
+  get connectionCount(): number {
+    return this.#connections.size
+  }
   /** False once the store refused a write: from then on nothing durable is acknowledged. */
-  get healthy (): boolean { return !this.#storeFailed }
-  get droppedConnections (): number { return this.#dropped }
+  get healthy(): boolean {
+    return !this.#storeFailed
+  }
+  get droppedConnections(): number {
+    return this.#dropped
+  }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
-  start (): Promise<string> {
+  start(): Promise<string> {
     this.#starting ??= this.#listen()
     return this.#starting
   }
 
   /** Takes no more requests, lets replies under way go out, closes the store. */
-  stop (): Promise<void> {
+  stop(): Promise<void> {
     this.#stopping ??= this.#shutDown()
     return this.#stopping
   }
 
-  async #listen (): Promise<string> {
+  async #listen(): Promise<string> {
     const { listen, registry } = this.#options
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error) => reject(listenError('registry', formatEndpoint(listen), error)))
       this.#server.listen({ host: listen.address, port: listen.port, exclusive: true }, resolve)
     })
-    this.#server.on('error', (error) => this.#options.log.warn({ error: error.message }, 'registry cannot accept a connection'))
+    this.#server.on('error', (error) =>
+      this.#options.log.warn({ error: error.message }, 'registry cannot accept a connection'),
+    )
     this.#every(SWEEP_EVERY_MS, () => registry.sweep(Date.now()))
     const idleMs = this.#options.idleMs ?? IDLE_MS
     this.#every(Math.min(idleMs / 4, SWEEP_EVERY_MS), () => this.#closeIdle(idleMs))
@@ -80,7 +90,7 @@ export class RegistryServer {
     return typeof bound === 'object' && bound !== null ? formatEndpoint(bound) : formatEndpoint(listen)
   }
 
-  async #shutDown (): Promise<void> {
+  async #shutDown(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     await this.#flushed().catch(() => undefined) // logged where it failed
@@ -93,12 +103,17 @@ export class RegistryServer {
     await this.#options.store.close()
   }
 
-  #accept (socket: Socket): void {
+  #accept(socket: Socket): void {
     const sourceIp = canonicalAddress(socket.remoteAddress ?? '')
     const fromSource = this.#perSource.get(sourceIp) ?? 0
     const full = this.#connections.size >= (this.#options.maxConnections ?? MAX_CONNECTIONS)
     socket.on('error', () => undefined) // a reset; 'close' follows and says all there is to do
-    if (sourceIp === '' || full || this.#stopping !== undefined || (fromSource >= MAX_PER_SOURCE && !isLoopback(sourceIp))) {
+    if (
+      sourceIp === '' ||
+      full ||
+      this.#stopping !== undefined ||
+      (fromSource >= MAX_PER_SOURCE && !isLoopback(sourceIp))
+    ) {
       this.#dropped++
       this.#options.log.debug({ sourceIp, full }, 'registry connection refused')
       socket.destroy()
@@ -124,35 +139,41 @@ export class RegistryServer {
   }
 
   /** A bug in one handler must not end the service of all the others. */
-  #answer (request: object, sourceIp: string, sourcePort: number): { readonly reply: object, readonly waits: boolean } {
+  #answer(request: object, sourceIp: string, sourcePort: number): { readonly reply: object; readonly waits: boolean } {
     try {
       const reply = this.#options.registry.handle(Date.now(), sourceIp, sourcePort, request)
       return { reply, waits: this.#options.registry.replyWaits }
     } catch (error) {
       const type = Object.hasOwn(request, 'type') ? (request as Record<string, unknown>)['type'] : undefined
-      this.#options.log.error({ type, error: error instanceof Error ? error.stack : String(error) }, 'bug: the registry failed on a request')
+      this.#options.log.error(
+        { type, error: error instanceof Error ? error.stack : String(error) },
+        'bug: the registry failed on a request',
+      )
       return { reply: { type: 'error', error: 'request failed' }, waits: false }
     }
   }
 
-  async #flushed (): Promise<void> {
+  async #flushed(): Promise<void> {
     try {
       await this.#options.store.flushed()
     } catch (error) {
       this.#storeFailed = true
-      this.#options.log.error({ error: error instanceof Error ? error.message : String(error) }, 'the registry store failed')
+      this.#options.log.error(
+        { error: error instanceof Error ? error.message : String(error) },
+        'the registry store failed',
+      )
       throw error
     }
   }
 
-  #closeIdle (idleMs: number): void {
+  #closeIdle(idleMs: number): void {
     const now = performance.now()
     for (const [socket, { connection }] of this.#connections) {
       if (connection !== undefined && now - connection.lastRequestAt > idleMs) socket.destroy()
     }
   }
 
-  #every (ms: number, act: () => void): void {
+  #every(ms: number, act: () => void): void {
     this.#timers.push(setInterval(act, ms))
   }
 }

@@ -33,12 +33,12 @@ export interface Rendezvous {
   readonly beacon: string
   readonly http: string | undefined
   readonly fingerprint: string // of the TLS certificate, lower-case hex SHA-256
-  counters (): { readonly registry: RegistryCounters, readonly beacon: BeaconCounters & BeaconServer['relayCounters'] }
-  stop (): Promise<void> // idempotent
+  counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconCounters & BeaconServer['relayCounters'] }
+  stop(): Promise<void> // idempotent
 }
 
 /** @throws PilotError PORT_IN_USE and the like, naming the address; then nothing stays open. */
-export async function startRendezvous (options: RendezvousOptions): Promise<Rendezvous> {
+export async function startRendezvous(options: RendezvousOptions): Promise<Rendezvous> {
   const listen = {
     registry: parseListenAddress(options.registry),
     beacon: parseListenAddress(options.beacon),
@@ -46,35 +46,64 @@ export async function startRendezvous (options: RendezvousOptions): Promise<Rend
   }
   const store = options.storeDir === undefined ? new MemoryStore() : await openLmdbStore(options.storeDir)
   try {
-    return await startServers(options, listen, store, await loadTls({
-      ...options.tlsCertFile !== undefined && { certFile: options.tlsCertFile },
-      ...options.tlsKeyFile !== undefined && { keyFile: options.tlsKeyFile },
-      ...options.storeDir !== undefined && { storeDir: options.storeDir },
-    }))
+    return await startServers(
+      options,
+      listen,
+      store,
+      await loadTls({
+        ...(options.tlsCertFile !== undefined && { certFile: options.tlsCertFile }),
+        ...(options.tlsKeyFile !== undefined && { keyFile: options.tlsKeyFile }),
+        ...(options.storeDir !== undefined && { storeDir: options.storeDir }),
+      }),
+    )
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-type Listen = Record<'registry' | 'beacon', ReturnType<typeof parseListenAddress>> & { readonly http: ReturnType<typeof parseListenAddress> | undefined }
+type Listen = Record<'registry' | 'beacon', ReturnType<typeof parseListenAddress>> & {
+  readonly http: ReturnType<typeof parseListenAddress> | undefined
+}
 
-async function startServers (options: RendezvousOptions, listen: Listen, store: RegistryStore, tls: ServerTls): Promise<Rendezvous> {
+async function startServers(
+  options: RendezvousOptions,
+  listen: Listen,
+  store: RegistryStore,
+  tls: ServerTls,
+): Promise<Rendezvous> {
   const { log, tlsOnly = false } = options
   const registry = new Registry(store, options.rules)
-  if (registry.skippedRecords > 0) log.warn({ skipped: registry.skippedRecords }, 'records of the registry store made no sense and were skipped')
+  if (registry.skippedRecords > 0)
+    log.warn({ skipped: registry.skippedRecords }, 'records of the registry store made no sense and were skipped')
   const registryServer = new RegistryServer({ listen: listen.registry, registry, store, log, tls, tlsOnly })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
-  const counters = (): ReturnType<Rendezvous['counters']> => ({ registry: registry.counters, beacon: { ...beacon.counters, ...beaconServer.relayCounters } })
-  const status = { healthy: () => registryServer.healthy, counters, connections: () => registryServer.connectionCount, beaconNodes: () => beacon.entryCount }
+  const counters = (): ReturnType<Rendezvous['counters']> => ({
+    registry: registry.counters,
+    beacon: { ...beacon.counters, ...beaconServer.relayCounters },
+  })
+  const status = {
+    healthy: () => registryServer.healthy,
+    counters,
+    connections: () => registryServer.connectionCount,
+    beaconNodes: () => beacon.entryCount,
+  }
   const statusServer = listen.http === undefined ? undefined : new StatusServer({ listen: listen.http, status, log })
   const stop = async (): Promise<void> => {
     await Promise.all([registryServer.stop(), beaconServer.stop(), statusServer?.stop()])
   }
   try {
-    const bound = { registry: await registryServer.start(), beacon: await beaconServer.start(), http: await statusServer?.start(), fingerprint: tls.fingerprint }
-    log.info({ ...bound, stored: options.storeDir !== undefined, nodes: registry.counters.liveNodes }, 'rendezvous is up')
+    const bound = {
+      registry: await registryServer.start(),
+      beacon: await beaconServer.start(),
+      http: await statusServer?.start(),
+      fingerprint: tls.fingerprint,
+    }
+    log.info(
+      { ...bound, stored: options.storeDir !== undefined, nodes: registry.counters.liveNodes },
+      'rendezvous is up',
+    )
     return { ...bound, stop, counters }
   } catch (error) {
     await stop()

@@ -23,7 +23,7 @@ export class StatusServer {
   readonly #startedMs = performance.now()
   #stopping: Promise<void> | undefined
 
-  constructor (options: StatusServerOptions) {
+  constructor(options: StatusServerOptions) {
     this.#options = options
     this.#server = createServer((request, response) => this.#answer(request.method ?? '', request.url ?? '', response))
     this.#server.requestTimeout = this.#server.headersTimeout = REQUEST_TIMEOUT_MS
@@ -31,18 +31,20 @@ export class StatusServer {
   }
 
   /** @returns The bound `ip:port`. @throws PilotError PORT_IN_USE, ADDRESS_UNAVAILABLE, PORT_FORBIDDEN. */
-  async start (): Promise<string> {
+  async start(): Promise<string> {
     const { listen, log } = this.#options
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error) => reject(listenError('status page', formatEndpoint(listen), error)))
       this.#server.listen({ host: listen.address, port: listen.port, exclusive: true }, resolve)
     })
-    this.#server.on('error', (error) => log.warn({ error: error.message }, 'the status page cannot accept a connection'))
+    this.#server.on('error', (error) =>
+      log.warn({ error: error.message }, 'the status page cannot accept a connection'),
+    )
     const bound = this.#server.address()
     return typeof bound === 'object' && bound !== null ? formatEndpoint(bound) : formatEndpoint(listen)
   }
 
-  stop (): Promise<void> {
+  stop(): Promise<void> {
     this.#stopping ??= new Promise((resolve) => {
       this.#server.close(() => resolve())
       this.#server.closeAllConnections()
@@ -50,32 +52,58 @@ export class StatusServer {
     return this.#stopping
   }
 
-  #answer (method: string, url: string, response: ServerResponse): void {
+  #answer(method: string, url: string, response: ServerResponse): void {
     if (method !== 'GET' && method !== 'HEAD') return send(response, 405, TEXT, 'only GET\n', { allow: 'GET, HEAD' })
     const { status } = this.#options
     const uptimeSec = Math.floor((performance.now() - this.#startedMs) / 1000)
-    const [code, state] = status.healthy() ? [200, 'ok'] as const : [503, 'the store refuses writes'] as const
+    const [code, state] = status.healthy() ? ([200, 'ok'] as const) : ([503, 'the store refuses writes'] as const)
     switch (url.split('?')[0]) {
-      case '/': return send(response, 200, 'text/html; charset=utf-8', STATUS_PAGE)
-      case '/livez': return send(response, 200, TEXT, 'ok\n')
-      case '/readyz': return send(response, code, TEXT, `${state}\n`)
-      case '/healthz': return send(response, code, JSON_TEXT, JSON.stringify({ status: state, version: '1.0', uptime_seconds: uptimeSec, nodes_online: status.counters().registry.liveNodes }))
-      case '/metrics': return send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', metrics(status, uptimeSec))
-      case '/api/stats': return send(response, 200, JSON_TEXT, JSON.stringify(statistics(status, uptimeSec)))
-      default: return send(response, 404, TEXT, 'not found\n')
+      case '/':
+        return send(response, 200, 'text/html; charset=utf-8', STATUS_PAGE)
+      case '/livez':
+        return send(response, 200, TEXT, 'ok\n')
+      case '/readyz':
+        return send(response, code, TEXT, `${state}\n`)
+      case '/healthz':
+        return send(
+          response,
+          code,
+          JSON_TEXT,
+          JSON.stringify({
+            status: state,
+            version: '1.0',
+            uptime_seconds: uptimeSec,
+            nodes_online: status.counters().registry.liveNodes,
+          }),
+        )
+      case '/metrics':
+        return send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', metrics(status, uptimeSec))
+      case '/api/stats':
+        return send(response, 200, JSON_TEXT, JSON.stringify(statistics(status, uptimeSec)))
+      default:
+        return send(response, 404, TEXT, 'not found\n')
     }
   }
 }
 
 /** The headers keep the page from being framed, guessed at, or fed with anything from elsewhere. */
-function send (response: ServerResponse, code: number, type: string, body: string, more: Readonly<Record<string, string>> = {}): void {
-  response.writeHead(code, {
-    'content-type': type,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    'content-security-policy': 'default-src \'none\'; style-src \'unsafe-inline\'; script-src \'unsafe-inline\'; connect-src \'self\'; frame-ancestors \'none\'',
-    ...more,
-  }).end(body)
+function send(
+  response: ServerResponse,
+  code: number,
+  type: string,
+  body: string,
+  more: Readonly<Record<string, string>> = {},
+): void {
+  response
+    .writeHead(code, {
+      'content-type': type,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy':
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'",
+      ...more,
+    })
+    .end(body)
 }
 
 const TEXT = 'text/plain; charset=utf-8'

@@ -3,14 +3,14 @@ import type { BeaconCounters } from './beacon/beacon.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 
 export interface Status {
-  healthy (): boolean // false: the store refuses writes
-  counters (): { readonly registry: RegistryCounters, readonly beacon: BeaconCounters }
-  connections (): number // to the registry, now
-  beaconNodes (): number // node ids the beacon could relay to
+  healthy(): boolean // false: the store refuses writes
+  counters(): { readonly registry: RegistryCounters; readonly beacon: BeaconCounters }
+  connections(): number // to the registry, now
+  beaconNodes(): number // node ids the beacon could relay to
 }
 
 /** The sums of the reference's `/api/stats`, and never its lists of nodes and edges. */
-export function statistics (status: Status, uptimeSec: number): object {
+export function statistics(status: Status, uptimeSec: number): object {
   const { registry, beacon } = status.counters()
   return {
     total_nodes: registry.accounts,
@@ -30,7 +30,7 @@ export function statistics (status: Status, uptimeSec: number): object {
 }
 
 /** Prometheus text, version 0.0.4. */
-export function metrics (status: Status, uptimeSec: number): string {
+export function metrics(status: Status, uptimeSec: number): string {
   const { registry, beacon } = status.counters()
   const lines: string[] = []
   const add = (type: 'gauge' | 'counter', name: string, help: string, value: number): void => {
@@ -49,7 +49,12 @@ export function metrics (status: Status, uptimeSec: number): string {
   add('counter', 'registry_reaped_total', 'Nodes removed for their silence.', registry.reaped)
   add('gauge', 'beacon_nodes', 'Node ids the beacon could relay to.', status.beaconNodes())
   for (const [name, value] of Object.entries(beacon)) {
-    add('counter', `beacon_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_total`, 'See src/server/beacon/beacon.ts.', value)
+    add(
+      'counter',
+      `beacon_${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_total`,
+      'See src/server/beacon/beacon.ts.',
+      value,
+    )
   }
   return `${lines.join('\n')}\n`
 }

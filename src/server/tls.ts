@@ -25,10 +25,15 @@ export interface ServerTls {
 }
 
 /** @throws PilotError USAGE for files that are missing, unreadable or do not belong together. */
-export async function loadTls (options: TlsOptions): Promise<ServerTls> {
+export async function loadTls(options: TlsOptions): Promise<ServerTls> {
   const { certFile, keyFile, storeDir } = options
-  if ((certFile === undefined) !== (keyFile === undefined)) throw new PilotError('USAGE', 'a certificate needs its key and a key its certificate: give --tls-cert and --tls-key')
-  if (certFile !== undefined && keyFile !== undefined) return toTls(await fromFiles(certFile, keyFile), `${certFile} and ${keyFile}`)
+  if ((certFile === undefined) !== (keyFile === undefined))
+    throw new PilotError(
+      'USAGE',
+      'a certificate needs its key and a key its certificate: give --tls-cert and --tls-key',
+    )
+  if (certFile !== undefined && keyFile !== undefined)
+    return toTls(await fromFiles(certFile, keyFile), `${certFile} and ${keyFile}`)
   if (storeDir === undefined) return toTls(createCertificate(Date.now()), 'the certificate made just now')
   const file = join(storeDir, CERTIFICATE_FILE)
   return toTls(await kept(file), file)
@@ -41,7 +46,11 @@ export interface SniffOptions {
 }
 
 /** Calls `onReady` with the socket to speak on, once the client has begun to, and finished a TLS handshake if it began one. */
-export function sniffTls (socket: Socket, { tls, tlsOnly, patienceMs }: SniffOptions, onReady: (socket: Socket) => void): void {
+export function sniffTls(
+  socket: Socket,
+  { tls, tlsOnly, patienceMs }: SniffOptions,
+  onReady: (socket: Socket) => void,
+): void {
   let impatience = setTimeout(() => socket.destroy(), patienceMs)
   const silent = (): void => void socket.destroy() // half-closed before a word was said
   const look = (): void => {
@@ -66,7 +75,7 @@ export function sniffTls (socket: Socket, { tls, tlsOnly, patienceMs }: SniffOpt
 }
 
 /** Certificate and key in one file, so that one rename keeps both or neither. */
-async function kept (file: string): Promise<Certificate> {
+async function kept(file: string): Promise<Certificate> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw new PilotError('USAGE', `cannot read the registry's certificate: ${error.message}`, { file }, error)
@@ -77,19 +86,32 @@ async function kept (file: string): Promise<Certificate> {
   return made
 }
 
-async function fromFiles (certFile: string, keyFile: string): Promise<Certificate> {
+async function fromFiles(certFile: string, keyFile: string): Promise<Certificate> {
   try {
     return { certPem: await readFile(certFile, 'utf8'), keyPem: await readFile(keyFile, 'utf8') }
   } catch (error) {
-    throw new PilotError('USAGE', `cannot read the registry's certificate: ${error instanceof Error ? error.message : String(error)}`, { certFile, keyFile }, error)
+    throw new PilotError(
+      'USAGE',
+      `cannot read the registry's certificate: ${error instanceof Error ? error.message : String(error)}`,
+      { certFile, keyFile },
+      error,
+    )
   }
 }
 
-function toTls ({ certPem, keyPem }: Certificate, where: string): ServerTls {
+function toTls({ certPem, keyPem }: Certificate, where: string): ServerTls {
   try {
-    return { context: createSecureContext({ cert: certPem, key: keyPem, minVersion: 'TLSv1.2' }), fingerprint: fingerprintOf(certPem) }
+    return {
+      context: createSecureContext({ cert: certPem, key: keyPem, minVersion: 'TLSv1.2' }),
+      fingerprint: fingerprintOf(certPem),
+    }
   } catch (error) {
-    throw new PilotError('USAGE', `${where}: no certificate with its key: ${error instanceof Error ? error.message : String(error)}`, { where }, error)
+    throw new PilotError(
+      'USAGE',
+      `${where}: no certificate with its key: ${error instanceof Error ? error.message : String(error)}`,
+      { where },
+      error,
+    )
   }
 }
 

@@ -10,15 +10,15 @@ import { encodeIp } from '../wire/ip-address.ts'
 export class TokenBuckets {
   readonly #burst: number
   readonly #perMs: number
-  readonly #levels = new Map<string, { tokens: number, at: number }>() // by source, least recently used first
+  readonly #levels = new Map<string, { tokens: number; at: number }>() // by source, least recently used first
 
-  constructor (burst: number, perMinute: number) {
+  constructor(burst: number, perMinute: number) {
     this.#burst = burst
     this.#perMs = perMinute / 60_000
   }
 
   /** Takes one token; false when there is none. `now` in ms, only differences mean anything. */
-  take (now: number, sourceIp: string): boolean {
+  take(now: number, sourceIp: string): boolean {
     if (isLoopback(sourceIp)) return true
     const source = sourceNet(sourceIp)
     const level = this.#levels.get(source) ?? { tokens: this.#burst, at: now }
@@ -33,14 +33,14 @@ export class TokenBuckets {
   }
 
   /** Forgets sources idle long enough to be full again. */
-  sweep (now: number): void {
+  sweep(now: number): void {
     for (const [source, level] of this.#levels) {
       if ((now - level.at) * this.#perMs < this.#burst) return
       this.#levels.delete(source)
     }
   }
 
-  #forgetOldest (): void {
+  #forgetOldest(): void {
     for (const source of this.#levels.keys()) {
       this.#levels.delete(source)
       return
@@ -48,7 +48,7 @@ export class TokenBuckets {
   }
 }
 
-function sourceNet (ip: string): string {
+function sourceNet(ip: string): string {
   const bytes = encodeIp(ip)
   return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip
 }

@@ -7,15 +7,24 @@ import type { DataFrame } from '../wire/data-frame.ts'
 import { dataFrameBytes, decodeDataFrame, encodeDataFrame } from '../wire/data-frame.ts'
 import type { Inbox } from './inbox.ts'
 
-export interface Received { readonly node: NodeId, readonly peerName: string, readonly type: string, readonly bytes: number, readonly path: string }
+export interface Received {
+  readonly node: NodeId
+  readonly peerName: string
+  readonly type: string
+  readonly bytes: number
+  readonly path: string
+}
 
 /** @param onReceived is told what was kept. Peers that are not trusted find the port closed. */
-export async function serveDataExchange (
-  node: Pick<Overlay, 'listen' | 'isTrusted'>, inbox: Inbox, log: Logger, onReceived: (received: Received) => void,
+export async function serveDataExchange(
+  node: Pick<Overlay, 'listen' | 'isTrusted'>,
+  inbox: Inbox,
+  log: Logger,
+  onReceived: (received: Received) => void,
 ): Promise<Listener> {
   let open = 0
   const take = async (incoming: Incoming): Promise<void> => {
-    if (!await node.isTrusted(incoming.peer) || open >= MAX_DATA_STREAMS) return incoming.refuse()
+    if (!(await node.isTrusted(incoming.peer)) || open >= MAX_DATA_STREAMS) return incoming.refuse()
     open += 1
     try {
       await takeFrames(incoming, inbox, onReceived)
@@ -24,11 +33,13 @@ export async function serveDataExchange (
     }
   }
   return await node.listen(DATA_PORT, (incoming) => {
-    take(incoming).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a data exchange ended early'))
+    take(incoming).catch((error: unknown) =>
+      log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a data exchange ended early'),
+    )
   })
 }
 
-async function takeFrames (incoming: Incoming, inbox: Inbox, onReceived: (received: Received) => void): Promise<void> {
+async function takeFrames(incoming: Incoming, inbox: Inbox, onReceived: (received: Received) => void): Promise<void> {
   const { peer, peerName } = incoming
   const stream = incoming.accept()
   const reader = new FrameReader()
@@ -39,7 +50,8 @@ async function takeFrames (incoming: Incoming, inbox: Inbox, onReceived: (receiv
         if (frame === 'too_long') return void stream.destroy()
         await answer(stream, frame, async () => {
           const path = await keep(inbox, peerName, frame)
-          if (path !== undefined) onReceived({ node: peer, peerName, type: frame.type.toLowerCase(), bytes: frame.content.length, path })
+          if (path !== undefined)
+            onReceived({ node: peer, peerName, type: frame.type.toLowerCase(), bytes: frame.content.length, path })
         })
       }
     }
@@ -49,7 +61,7 @@ async function takeFrames (incoming: Incoming, inbox: Inbox, onReceived: (receiv
   }
 }
 
-async function answer (stream: OverlayStream, frame: DataFrame, work: () => Promise<void>): Promise<void> {
+async function answer(stream: OverlayStream, frame: DataFrame, work: () => Promise<void>): Promise<void> {
   let text = `ACK ${frame.type} ${frame.content.length} bytes`
   try {
     await work()
@@ -60,9 +72,10 @@ async function answer (stream: OverlayStream, frame: DataFrame, work: () => Prom
 }
 
 /** As in the field: what is neither a known type nor has a name is acknowledged and not kept. */
-async function keep (inbox: Inbox, from: string, { type, name, content }: DataFrame): Promise<string | undefined> {
+async function keep(inbox: Inbox, from: string, { type, name, content }: DataFrame): Promise<string | undefined> {
   if (type === 'FILE') return name === '' ? undefined : await inbox.saveFile(name, content, new Date())
-  if (type === 'TEXT' || type === 'JSON' || type === 'BINARY') return await inbox.saveMessage(type, from, content, new Date())
+  if (type === 'TEXT' || type === 'JSON' || type === 'BINARY')
+    return await inbox.saveMessage(type, from, content, new Date())
   return undefined
 }
 
@@ -72,12 +85,12 @@ class FrameReader {
   #bytes = 0
   #wanted = 1
 
-  push (chunk: Uint8Array): void {
+  push(chunk: Uint8Array): void {
     this.#chunks.push(chunk)
     this.#bytes += chunk.length
   }
 
-  take (): DataFrame | 'too_long' | undefined {
+  take(): DataFrame | 'too_long' | undefined {
     if (this.#bytes < this.#wanted) return undefined
     const joined = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
     const frame = decodeDataFrame(joined)

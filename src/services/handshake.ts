@@ -11,12 +11,19 @@ import type { Logger } from '../runtime/log.ts'
 import type { OverlayNode, TrustCourier } from '../runtime/overlay-node.ts'
 import type { Incoming } from '../runtime/overlay.ts'
 import type { HandshakeType } from '../wire/handshake-message.ts'
-import { MAX_RECEIVED_HANDSHAKE_BYTES, formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../wire/handshake-message.ts'
+import {
+  MAX_RECEIVED_HANDSHAKE_BYTES,
+  formatHandshakeMessage,
+  handshakeChallenge,
+  parseHandshakeMessage,
+} from '../wire/handshake-message.ts'
 
 /** Takes messages on port 444 for as long as the node lives, and carries those that the node wants to be told in person. */
-export async function serveHandshakes (node: OverlayNode, log: Logger): Promise<void> {
+export async function serveHandshakes(node: OverlayNode, log: Logger): Promise<void> {
   await node.listen(HANDSHAKE_PORT, (incoming) => {
-    takeMessage(node, incoming, log).catch((error: unknown) => log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'))
+    takeMessage(node, incoming, log).catch((error: unknown) =>
+      log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'),
+    )
   })
   node.courier = new DirectHandshakes(node, log)
 }
@@ -26,22 +33,24 @@ class DirectHandshakes implements TrustCourier {
   readonly #log: Logger
   readonly #accepting = new Set<NodeId>()
 
-  constructor (node: OverlayNode, log: Logger) {
+  constructor(node: OverlayNode, log: Logger) {
     this.#node = node
     this.#log = log
   }
 
   /** A public peer hears our request at once. Any other one hears of it through the registry, where it has been left too. */
-  async ask (peer: string, justification: string): Promise<void> {
+  async ask(peer: string, justification: string): Promise<void> {
     try {
       const node = await this.#node.resolve(peer)
       if (await this.#node.isTrusted(node)) return
       await this.#send(node, 'handshake_request', { justification })
-    } catch { /* a private node's name is not ours to know yet */ }
+    } catch {
+      /* a private node's name is not ours to know yet */
+    }
   }
 
   /** The peer hears that we trust it. A Go peer would ask the registry only at its next heartbeat, after up to 30 s. */
-  async accept (node: NodeId): Promise<void> {
+  async accept(node: NodeId): Promise<void> {
     if (this.#accepting.has(node)) return
     this.#accepting.add(node)
     await this.#send(node, 'handshake_accept', {})
@@ -49,18 +58,23 @@ class DirectHandshakes implements TrustCourier {
   }
 
   /** To be said while the tunnel is up: after the revocation nothing of ours would open at the peer, and nothing of its here. */
-  async revoke (node: NodeId): Promise<void> {
+  async revoke(node: NodeId): Promise<void> {
     await this.#send(node, 'handshake_revoke', { reason: 'trust revoked' })
   }
 
-  async #send (to: NodeId, type: HandshakeType, text: { justification?: string, reason?: string }): Promise<void> {
+  async #send(to: NodeId, type: HandshakeType, text: { justification?: string; reason?: string }): Promise<void> {
     const fault = await sendHandshake(this.#node, to, type, text)
     if (fault !== undefined) this.#log.debug({ nodeId: to, type, reason: fault }, 'a handshake message did not go out')
   }
 }
 
 /** Sends one message, best effort: @returns why it did not go out, or undefined. */
-async function sendHandshake (node: OverlayNode, to: NodeId, type: HandshakeType, text: { justification?: string, reason?: string }): Promise<string | undefined> {
+async function sendHandshake(
+  node: OverlayNode,
+  to: NodeId,
+  type: HandshakeType,
+  text: { justification?: string; reason?: string },
+): Promise<string | undefined> {
   const { identity, nodeId } = node
   const message = formatHandshakeMessage({
     type,
@@ -90,7 +104,7 @@ async function sendHandshake (node: OverlayNode, to: NodeId, type: HandshakeType
   }
 }
 
-async function takeMessage (node: OverlayNode, incoming: Incoming, log: Logger): Promise<void> {
+async function takeMessage(node: OverlayNode, incoming: Incoming, log: Logger): Promise<void> {
   const stream = incoming.accept()
   const timer = setTimeout(() => stream.destroy(), RECEIVE_MS)
   const parts: Uint8Array[] = []
@@ -104,7 +118,8 @@ async function takeMessage (node: OverlayNode, incoming: Incoming, log: Logger):
       if (typeof message === 'string') continue // not whole yet, or nonsense: the timer decides
       const age = Date.now() / 1_000 - message.timestamp
       const fault = age > MAX_AGE_S || age < -MAX_FUTURE_S ? 'wrong_time' : node.handleHandshake(incoming.peer, message)
-      if (fault !== undefined) log.warn({ nodeId: incoming.peer, type: message.type, why: fault }, 'a handshake message was ignored')
+      if (fault !== undefined)
+        log.warn({ nodeId: incoming.peer, type: message.type, why: fault }, 'a handshake message was ignored')
       return
     }
     log.warn({ nodeId: incoming.peer, bytes }, 'a handshake message was unreadable')

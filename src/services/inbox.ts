@@ -10,12 +10,12 @@ export class Inbox {
   readonly #dir: string
   #usedBytes = -1 // -1: not counted yet
 
-  constructor (dir: string) {
+  constructor(dir: string) {
     this.#dir = dir
   }
 
   /** A text, JSON or binary message. @returns the path. @throws Error: full, or what the file system says. */
-  async saveMessage (type: 'TEXT' | 'BINARY' | 'JSON', from: string, content: Uint8Array, now: Date): Promise<string> {
+  async saveMessage(type: 'TEXT' | 'BINARY' | 'JSON', from: string, content: Uint8Array, now: Date): Promise<string> {
     const binary = type === 'BINARY'
     const record = {
       type,
@@ -29,16 +29,23 @@ export class Inbox {
   }
 
   /** @param name as the peer gave it. */
-  async saveFile (name: string, content: Uint8Array, now: Date): Promise<string> {
-    const base = name.split(/[/\\]/).at(-1)!.replaceAll(/[^\p{L}\p{N}._ -]/gu, '_').replace(/^\.+/, '').slice(-MAX_NAME) || 'file'
+  async saveFile(name: string, content: Uint8Array, now: Date): Promise<string> {
+    const base =
+      name
+        .split(/[/\\]/)
+        .at(-1)!
+        .replaceAll(/[^\p{L}\p{N}._ -]/gu, '_')
+        .replace(/^\.+/, '')
+        .slice(-MAX_NAME) || 'file'
     const extension = extname(base)
     return await this.#write('received', base.slice(0, base.length - extension.length), extension, content, now)
   }
 
-  async #write (folder: string, base: string, extension: string, content: Uint8Array, now: Date): Promise<string> {
+  async #write(folder: string, base: string, extension: string, content: Uint8Array, now: Date): Promise<string> {
     const dir = join(this.#dir, folder)
     await mkdir(dir, { recursive: true, mode: 0o700 })
-    if (this.#usedBytes < 0) this.#usedBytes = await sizeOf(join(this.#dir, 'inbox')) + await sizeOf(join(this.#dir, 'received'))
+    if (this.#usedBytes < 0)
+      this.#usedBytes = (await sizeOf(join(this.#dir, 'inbox'))) + (await sizeOf(join(this.#dir, 'received')))
     if (this.#usedBytes + content.length > INBOX_LIMIT_BYTES) throw new Error('the inbox is full')
     this.#usedBytes += content.length
     const iso = now.toISOString()
@@ -52,7 +59,7 @@ export class Inbox {
 }
 
 /** @returns false when something has that name already. */
-async function writeNew (path: string, content: Uint8Array): Promise<boolean> {
+async function writeNew(path: string, content: Uint8Array): Promise<boolean> {
   try {
     await writeFile(path, content, { flag: 'wx', mode: 0o600 })
     return true
@@ -63,9 +70,10 @@ async function writeNew (path: string, content: Uint8Array): Promise<boolean> {
   }
 }
 
-async function sizeOf (dir: string): Promise<number> {
+async function sizeOf(dir: string): Promise<number> {
   let bytes = 0
-  for (const name of await readdir(dir).catch(() => [])) bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
+  for (const name of await readdir(dir).catch(() => []))
+    bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
   return bytes
 }
 

@@ -11,7 +11,7 @@ export class WellKnown {
   readonly #open = new Map<number, Listener>()
 
   /** @param stateDir what peers send is kept below it, in `inbox` and `received`. */
-  constructor (node: Overlay, stateDir: string, log: Logger, onReceived: (received: Received) => void) {
+  constructor(node: Overlay, stateDir: string, log: Logger, onReceived: (received: Received) => void) {
     const inbox = new Inbox(stateDir)
     this.#services = new Map([
       [ECHO_PORT, () => serveEcho(node)],
@@ -20,7 +20,7 @@ export class WellKnown {
   }
 
   /** Frees those ports; what was open there goes on. @param taken ports that the operator wants for services of his own. */
-  giveWay (taken: ReadonlySet<number>): void {
+  giveWay(taken: ReadonlySet<number>): void {
     for (const [port, listener] of this.#open) {
       if (!taken.has(port)) continue
       listener.close()
@@ -29,7 +29,8 @@ export class WellKnown {
   }
 
   /** Serves on every port that is not taken. @throws PilotError: what `listen` throws. */
-  async serve (taken: ReadonlySet<number>): Promise<void> {
-    for (const [port, serve] of this.#services) if (!taken.has(port) && !this.#open.has(port)) this.#open.set(port, await serve())
+  async serve(taken: ReadonlySet<number>): Promise<void> {
+    for (const [port, serve] of this.#services)
+      if (!taken.has(port) && !this.#open.has(port)) this.#open.set(port, await serve())
   }
 }

@@ -18,21 +18,31 @@ import { decodeIp, encodeIp } from './ip-address.ts'
 
 /** `frame` is a view into the decoded bytes, possibly empty. */
 export type BeaconMessage =
-  | { readonly kind: 'discover', readonly node: NodeId, readonly probe?: DiscoverProbe }
-  | { readonly kind: 'discover_reply', readonly endpoint: Endpoint, readonly second?: SecondSocket }
-  | { readonly kind: 'punch_request', readonly requester: NodeId, readonly target: NodeId }
-  | { readonly kind: 'punch_command', readonly endpoint: Endpoint }
-  | { readonly kind: 'relay', readonly sender: NodeId, readonly destination: NodeId, readonly frame: Uint8Array }
-  | { readonly kind: 'relay_deliver', readonly sender: NodeId, readonly frame: Uint8Array }
-  | { readonly kind: 'sync', readonly beaconId: number, readonly nodeIds: readonly NodeId[] }
-  | { readonly kind: 'discover_extended', readonly node: NodeId }
-  | { readonly kind: 'relay_deliver_to', readonly sender: NodeId, readonly destination: NodeId, readonly frame: Uint8Array }
+  | { readonly kind: 'discover'; readonly node: NodeId; readonly probe?: DiscoverProbe }
+  | { readonly kind: 'discover_reply'; readonly endpoint: Endpoint; readonly second?: SecondSocket }
+  | { readonly kind: 'punch_request'; readonly requester: NodeId; readonly target: NodeId }
+  | { readonly kind: 'punch_command'; readonly endpoint: Endpoint }
+  | { readonly kind: 'relay'; readonly sender: NodeId; readonly destination: NodeId; readonly frame: Uint8Array }
+  | { readonly kind: 'relay_deliver'; readonly sender: NodeId; readonly frame: Uint8Array }
+  | { readonly kind: 'sync'; readonly beaconId: number; readonly nodeIds: readonly NodeId[] }
+  | { readonly kind: 'discover_extended'; readonly node: NodeId }
+  | {
+      readonly kind: 'relay_deliver_to'
+      readonly sender: NodeId
+      readonly destination: NodeId
+      readonly frame: Uint8Array
+    }
 
 /** What a node that wants to know its NAT asks for. */
-export interface DiscoverProbe { readonly answerFromSecond: boolean }
+export interface DiscoverProbe {
+  readonly answerFromSecond: boolean
+}
 
 /** What a beacon with two sockets tells: the port of the second, and whether this came from there. */
-export interface SecondSocket { readonly port: number, readonly isSource: boolean }
+export interface SecondSocket {
+  readonly port: number
+  readonly isSource: boolean
+}
 
 export type BeaconFault = 'too_short' | 'bad_address' | 'unknown_type'
 
@@ -54,7 +64,7 @@ export const RELAY_DELIVER_HEADER_BYTES = 5
 export const RELAY_DELIVER_TO_HEADER_BYTES = 9
 
 /** Never throws. Bytes behind a message of fixed length are ignored, as the reference does. */
-export function decodeBeaconMessage (bytes: Uint8Array): BeaconMessage | BeaconFault {
+export function decodeBeaconMessage(bytes: Uint8Array): BeaconMessage | BeaconFault {
   const type = bytes[0]
   if (type === undefined) return 'too_short'
   const minimum = MINIMUM_BYTES[type]
@@ -62,24 +72,33 @@ export function decodeBeaconMessage (bytes: Uint8Array): BeaconMessage | BeaconF
   if (bytes.length < minimum) return 'too_short'
   const first = readU32(bytes, 1)
   switch (type) {
-    case TYPE_DISCOVER: return decodeDiscover(bytes, first)
-    case TYPE_DISCOVER_EXTENDED: return { kind: 'discover_extended', node: first }
-    case TYPE_DISCOVER_REPLY: return decodeEndpointMessage(bytes, 'discover_reply')
-    case TYPE_PUNCH_COMMAND: return decodeEndpointMessage(bytes, 'punch_command')
-    case TYPE_PUNCH_REQUEST: return { kind: 'punch_request', requester: first, target: readU32(bytes, 5) }
-    case TYPE_RELAY: return { kind: 'relay', sender: first, destination: readU32(bytes, 5), frame: bytes.subarray(9) }
-    case TYPE_RELAY_DELIVER: return { kind: 'relay_deliver', sender: first, frame: bytes.subarray(5) }
-    case TYPE_RELAY_DELIVER_TO: return { kind: 'relay_deliver_to', sender: first, destination: readU32(bytes, 5), frame: bytes.subarray(9) }
-    default: return decodeSync(bytes)
+    case TYPE_DISCOVER:
+      return decodeDiscover(bytes, first)
+    case TYPE_DISCOVER_EXTENDED:
+      return { kind: 'discover_extended', node: first }
+    case TYPE_DISCOVER_REPLY:
+      return decodeEndpointMessage(bytes, 'discover_reply')
+    case TYPE_PUNCH_COMMAND:
+      return decodeEndpointMessage(bytes, 'punch_command')
+    case TYPE_PUNCH_REQUEST:
+      return { kind: 'punch_request', requester: first, target: readU32(bytes, 5) }
+    case TYPE_RELAY:
+      return { kind: 'relay', sender: first, destination: readU32(bytes, 5), frame: bytes.subarray(9) }
+    case TYPE_RELAY_DELIVER:
+      return { kind: 'relay_deliver', sender: first, frame: bytes.subarray(5) }
+    case TYPE_RELAY_DELIVER_TO:
+      return { kind: 'relay_deliver_to', sender: first, destination: readU32(bytes, 5), frame: bytes.subarray(9) }
+    default:
+      return decodeSync(bytes)
   }
 }
 
-export function encodeDiscover (node: NodeId): Uint8Array {
+export function encodeDiscover(node: NodeId): Uint8Array {
   return oneNode(TYPE_DISCOVER, node)
 }
 
 /** A discover that asks a beacon of ours for more; any other takes it for a plain one. */
-export function encodeDiscoverProbe (node: NodeId, probe: DiscoverProbe): Uint8Array {
+export function encodeDiscoverProbe(node: NodeId, probe: DiscoverProbe): Uint8Array {
   const out = new Uint8Array(DISCOVER_PROBE_BYTES)
   out.set(oneNode(TYPE_DISCOVER, node))
   writeU32(out, 5, EXTENSION_MAGIC)
@@ -88,17 +107,17 @@ export function encodeDiscoverProbe (node: NodeId, probe: DiscoverProbe): Uint8A
 }
 
 /** Like discover, but relayed frames for this node arrive as `relay_deliver_to`. April 2026 beacons ignore it. */
-export function encodeDiscoverExtended (node: NodeId): Uint8Array {
+export function encodeDiscoverExtended(node: NodeId): Uint8Array {
   return oneNode(TYPE_DISCOVER_EXTENDED, node)
 }
 
 /** @throws RangeError if `endpoint.address` is not a literal IP address. */
-export function encodeDiscoverReply (endpoint: Endpoint): Uint8Array {
+export function encodeDiscoverReply(endpoint: Endpoint): Uint8Array {
   return oneEndpoint(TYPE_DISCOVER_REPLY, endpoint)
 }
 
 /** The answer to a probe. @throws RangeError if `endpoint.address` is not a literal IP address. */
-export function encodeProbeReply (endpoint: Endpoint, second: SecondSocket): Uint8Array {
+export function encodeProbeReply(endpoint: Endpoint, second: SecondSocket): Uint8Array {
   const reply = encodeDiscoverReply(endpoint)
   const out = new Uint8Array(reply.length + 7)
   out.set(reply)
@@ -108,19 +127,19 @@ export function encodeProbeReply (endpoint: Endpoint, second: SecondSocket): Uin
   return out
 }
 
-export function encodePunchRequest (requester: NodeId, target: NodeId): Uint8Array {
+export function encodePunchRequest(requester: NodeId, target: NodeId): Uint8Array {
   const out = new Uint8Array(9)
   writeTwoNodes(out, 0, TYPE_PUNCH_REQUEST, requester, target)
   return out
 }
 
 /** @throws RangeError if `endpoint.address` is not a literal IP address. */
-export function encodePunchCommand (endpoint: Endpoint): Uint8Array {
+export function encodePunchCommand(endpoint: Endpoint): Uint8Array {
   return oneEndpoint(TYPE_PUNCH_COMMAND, endpoint)
 }
 
 /** @throws RangeError for more ids than the 16-bit count can say. */
-export function encodeSync (beaconId: number, nodeIds: readonly NodeId[]): Uint8Array {
+export function encodeSync(beaconId: number, nodeIds: readonly NodeId[]): Uint8Array {
   if (nodeIds.length > 0xffff) throw new RangeError(`a sync message holds at most 65535 nodes, got ${nodeIds.length}`)
   const out = new Uint8Array(SYNC_HEADER_BYTES + 4 * nodeIds.length)
   out[0] = TYPE_SYNC
@@ -131,22 +150,25 @@ export function encodeSync (beaconId: number, nodeIds: readonly NodeId[]): Uint8
 }
 
 /** Node to beacon, in front of a frame that stands at `at + RELAY_HEADER_BYTES`. */
-export function writeRelayHeader (out: Uint8Array, at: number, sender: NodeId, destination: NodeId): void {
+export function writeRelayHeader(out: Uint8Array, at: number, sender: NodeId, destination: NodeId): void {
   writeTwoNodes(out, at, TYPE_RELAY, sender, destination)
 }
 
 /** Beacon to node, in front of a frame that stands at `at + RELAY_DELIVER_HEADER_BYTES`. */
-export function writeRelayDeliverHeader (out: Uint8Array, at: number, sender: NodeId): void {
+export function writeRelayDeliverHeader(out: Uint8Array, at: number, sender: NodeId): void {
   out[at] = TYPE_RELAY_DELIVER
   writeU32(out, at + 1, sender)
 }
 
 /** Beacon to a node that asked with discover extended; the frame stands at `at + RELAY_DELIVER_TO_HEADER_BYTES`. */
-export function writeRelayDeliverToHeader (out: Uint8Array, at: number, sender: NodeId, destination: NodeId): void {
+export function writeRelayDeliverToHeader(out: Uint8Array, at: number, sender: NodeId, destination: NodeId): void {
   writeTwoNodes(out, at, TYPE_RELAY_DELIVER_TO, sender, destination)
 }
 
-function decodeEndpointMessage (bytes: Uint8Array, kind: 'discover_reply' | 'punch_command'): BeaconMessage | BeaconFault {
+function decodeEndpointMessage(
+  bytes: Uint8Array,
+  kind: 'discover_reply' | 'punch_command',
+): BeaconMessage | BeaconFault {
   const ipLength = bytes[1]
   if (ipLength !== 4 && ipLength !== 16) return 'bad_address'
   const end = 2 + ipLength + 2
@@ -157,12 +179,12 @@ function decodeEndpointMessage (bytes: Uint8Array, kind: 'discover_reply' | 'pun
   return { kind, endpoint, second: { port: readU16(bytes, end + 4), isSource: bytes[end + 6] === 1 } }
 }
 
-function decodeDiscover (bytes: Uint8Array, node: NodeId): BeaconMessage {
+function decodeDiscover(bytes: Uint8Array, node: NodeId): BeaconMessage {
   if (bytes.length < DISCOVER_PROBE_BYTES || readU32(bytes, 5) !== EXTENSION_MAGIC) return { kind: 'discover', node }
   return { kind: 'discover', node, probe: { answerFromSecond: (bytes[9]! & 1) !== 0 } }
 }
 
-function decodeSync (bytes: Uint8Array): BeaconMessage | BeaconFault {
+function decodeSync(bytes: Uint8Array): BeaconMessage | BeaconFault {
   const count = readU16(bytes, 5)
   if (bytes.length < SYNC_HEADER_BYTES + 4 * count) return 'too_short'
   const nodeIds: NodeId[] = []
@@ -170,14 +192,14 @@ function decodeSync (bytes: Uint8Array): BeaconMessage | BeaconFault {
   return { kind: 'sync', beaconId: readU32(bytes, 1), nodeIds }
 }
 
-function oneNode (type: number, node: NodeId): Uint8Array {
+function oneNode(type: number, node: NodeId): Uint8Array {
   const out = new Uint8Array(5)
   out[0] = type
   writeU32(out, 1, node)
   return out
 }
 
-function oneEndpoint (type: number, endpoint: Endpoint): Uint8Array {
+function oneEndpoint(type: number, endpoint: Endpoint): Uint8Array {
   const ip = encodeIp(endpoint.address)
   if (ip === undefined) throw new RangeError(`not an IP address: ${endpoint.address}`)
   const out = new Uint8Array(2 + ip.length + 2)
@@ -188,7 +210,7 @@ function oneEndpoint (type: number, endpoint: Endpoint): Uint8Array {
   return out
 }
 
-function writeTwoNodes (out: Uint8Array, at: number, type: number, first: NodeId, second: NodeId): void {
+function writeTwoNodes(out: Uint8Array, at: number, type: number, first: NodeId, second: NodeId): void {
   out[at] = type
   writeU32(out, at + 1, first)
   writeU32(out, at + 5, second)
@@ -200,5 +222,14 @@ const DISCOVER_PROBE_BYTES = 64
 
 /** Shortest message of each type, by type; 0 where there is no such type. */
 const MINIMUM_BYTES: readonly number[] = [
-  0, 5, 2, 9, 2, RELAY_HEADER_BYTES, RELAY_DELIVER_HEADER_BYTES, SYNC_HEADER_BYTES, 5, RELAY_DELIVER_TO_HEADER_BYTES,
+  0,
+  5,
+  2,
+  9,
+  2,
+  RELAY_HEADER_BYTES,
+  RELAY_DELIVER_HEADER_BYTES,
+  SYNC_HEADER_BYTES,
+  5,
+  RELAY_DELIVER_TO_HEADER_BYTES,
 ]

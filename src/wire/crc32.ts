@@ -4,22 +4,27 @@
 export type Crc32 = (bytes: Uint8Array, seed?: number) => number
 
 /** Slicing-by-8: eight table look-ups take eight bytes at once. */
-export function crc32 (bytes: Uint8Array, seed = 0): number {
+export function crc32(bytes: Uint8Array, seed = 0): number {
   let crc = ~seed
   let at = 0
   for (const end = bytes.length - 7; at < end; at += 8) {
     crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
-    crc = TABLES[0x700 | (crc & 0xff)]! ^ TABLES[0x600 | ((crc >>> 8) & 0xff)]! ^
-      TABLES[0x500 | ((crc >>> 16) & 0xff)]! ^ TABLES[0x400 | (crc >>> 24)]! ^
-      TABLES[0x300 | bytes[at + 4]!]! ^ TABLES[0x200 | bytes[at + 5]!]! ^
-      TABLES[0x100 | bytes[at + 6]!]! ^ TABLES[bytes[at + 7]!]!
+    crc =
+      TABLES[0x700 | (crc & 0xff)]! ^
+      TABLES[0x600 | ((crc >>> 8) & 0xff)]! ^
+      TABLES[0x500 | ((crc >>> 16) & 0xff)]! ^
+      TABLES[0x400 | (crc >>> 24)]! ^
+      TABLES[0x300 | bytes[at + 4]!]! ^
+      TABLES[0x200 | bytes[at + 5]!]! ^
+      TABLES[0x100 | bytes[at + 6]!]! ^
+      TABLES[bytes[at + 7]!]!
   }
   for (; at < bytes.length; at++) crc = TABLES[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8)
   return ~crc >>> 0
 }
 
 /** Table k (at k * 256) gives the effect of a byte followed by k zero bytes. */
-function buildTables (): Int32Array {
+function buildTables(): Int32Array {
   const tables = new Int32Array(8 * 256)
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte

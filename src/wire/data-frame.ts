@@ -15,12 +15,12 @@ export const MAX_DATA_BYTES = 16_777_216
 export const DATA_HEADER_BYTES = 8
 
 /** Bytes that must be there before the frame that begins here can be decoded; at first those of its header. */
-export function dataFrameBytes (bytes: Uint8Array): number {
+export function dataFrameBytes(bytes: Uint8Array): number {
   return bytes.length < DATA_HEADER_BYTES ? DATA_HEADER_BYTES : DATA_HEADER_BYTES + readU32(bytes, 4)
 }
 
 /** Never throws. 'incomplete': `bytes` is only the beginning of a frame. */
-export function decodeDataFrame (bytes: Uint8Array): DataFrame | 'incomplete' | 'too_long' {
+export function decodeDataFrame(bytes: Uint8Array): DataFrame | 'incomplete' | 'too_long' {
   if (bytes.length < DATA_HEADER_BYTES) return 'incomplete'
   const length = readU32(bytes, 4)
   if (length > MAX_DATA_BYTES) return 'too_long'
@@ -30,11 +30,20 @@ export function decodeDataFrame (bytes: Uint8Array): DataFrame | 'incomplete' | 
   const payload = bytes.subarray(DATA_HEADER_BYTES, frameBytes)
   const nameLength = code === FILE && length >= 2 ? readU16(bytes, DATA_HEADER_BYTES) : length
   if (code !== FILE || 2 + nameLength > length) return { type: typeName(code), name: '', content: payload, frameBytes }
-  return { type: 'FILE', name: fromUtf8(payload.subarray(2, 2 + nameLength)), content: payload.subarray(2 + nameLength), frameBytes }
+  return {
+    type: 'FILE',
+    name: fromUtf8(payload.subarray(2, 2 + nameLength)),
+    content: payload.subarray(2 + nameLength),
+    frameBytes,
+  }
 }
 
 /** @param name of a file, at most 65,535 bytes of UTF-8. */
-export function encodeDataFrame (type: Exclude<DataType, `UNKNOWN(${number})`>, content: Uint8Array, name = ''): Uint8Array {
+export function encodeDataFrame(
+  type: Exclude<DataType, `UNKNOWN(${number})`>,
+  content: Uint8Array,
+  name = '',
+): Uint8Array {
   const head = type === 'FILE' ? utf8(name) : NOTHING
   const prefix = type === 'FILE' ? 2 + head.length : 0
   const frame = new Uint8Array(DATA_HEADER_BYTES + prefix + content.length)
@@ -48,7 +57,7 @@ export function encodeDataFrame (type: Exclude<DataType, `UNKNOWN(${number})`>, 
   return frame
 }
 
-function typeName (code: number): DataType {
+function typeName(code: number): DataType {
   return TYPES[code - 1] ?? `UNKNOWN(${code})`
 }
 

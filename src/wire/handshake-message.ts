@@ -33,23 +33,25 @@ export const MAX_JUSTIFICATION_BYTES = 128
 export const MAX_RECEIVED_HANDSHAKE_BYTES = 8192
 
 /** Byte for byte what the reference sends: all seven fields, in this order. */
-export function formatHandshakeMessage (message: HandshakeMessage): Uint8Array {
-  return utf8(formatGoJson({
-    type: message.type,
-    node_id: message.nodeId,
-    public_key: message.publicKey,
-    justification: message.justification,
-    signature: message.signature,
-    reason: message.reason,
-    timestamp: message.timestamp,
-  }))
+export function formatHandshakeMessage(message: HandshakeMessage): Uint8Array {
+  return utf8(
+    formatGoJson({
+      type: message.type,
+      node_id: message.nodeId,
+      public_key: message.publicKey,
+      justification: message.justification,
+      signature: message.signature,
+      reason: message.reason,
+      timestamp: message.timestamp,
+    }),
+  )
 }
 
 /**
  * Never throws. Unknown fields are ignored, absent texts are ''. Nothing is verified: neither the signature, nor the
  * age, nor that `nodeId` is who sent it.
  */
-export function parseHandshakeMessage (bytes: Uint8Array): HandshakeMessage | HandshakeFault {
+export function parseHandshakeMessage(bytes: Uint8Array): HandshakeMessage | HandshakeFault {
   if (bytes.length > MAX_RECEIVED_HANDSHAKE_BYTES) return 'too_long'
   const record = parseJsonObject(fromUtf8(bytes))
   if (record === undefined) return 'not_json'
@@ -67,11 +69,15 @@ export function parseHandshakeMessage (bytes: Uint8Array): HandshakeMessage | Ha
 }
 
 /** The text that the sender of any of the four messages signs. */
-export function handshakeChallenge (from: NodeId, to: NodeId): string {
+export function handshakeChallenge(from: NodeId, to: NodeId): string {
   return `handshake:${from}:${to}`
 }
 
-function isHandshakeType (value: unknown): value is HandshakeType {
-  return value === 'handshake_request' || value === 'handshake_accept' ||
-    value === 'handshake_reject' || value === 'handshake_revoke'
+function isHandshakeType(value: unknown): value is HandshakeType {
+  return (
+    value === 'handshake_request' ||
+    value === 'handshake_accept' ||
+    value === 'handshake_reject' ||
+    value === 'handshake_revoke'
+  )
 }

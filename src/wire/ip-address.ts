@@ -5,7 +5,7 @@ import { readU16, writeU16 } from '../base/bytes.ts'
  * 4 bytes for IPv4 and for IPv4-mapped IPv6, else 16; undefined when the text is no address.
  * A zone (`%eth0`) is dropped: it means nothing on another machine.
  */
-export function encodeIp (text: string): Uint8Array | undefined {
+export function encodeIp(text: string): Uint8Array | undefined {
   if (!text.includes(':')) return encodeIpv4(text)
   const zone = text.indexOf('%')
   const bytes = encodeIpv6(zone < 0 ? text : text.slice(0, zone))
@@ -13,12 +13,12 @@ export function encodeIp (text: string): Uint8Array | undefined {
 }
 
 /** Canonical text of the 4 or 16 bytes at `at`; IPv4-mapped IPv6 reads as IPv4. */
-export function decodeIp (bytes: Uint8Array, at: number, length: 4 | 16): string {
+export function decodeIp(bytes: Uint8Array, at: number, length: 4 | 16): string {
   if (length === 4) return formatIpv4(bytes, at)
   return isMapped(bytes, at) ? formatIpv4(bytes, at + 12) : formatIpv6(bytes, at)
 }
 
-function encodeIpv4 (text: string): Uint8Array | undefined {
+function encodeIpv4(text: string): Uint8Array | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
   if (match === null) return undefined
   const out = new Uint8Array(4)
@@ -31,7 +31,7 @@ function encodeIpv4 (text: string): Uint8Array | undefined {
 }
 
 /** RFC 4291 §2.2: eight groups, `::` once for one or more zero groups, a dotted IPv4 tail allowed. */
-function encodeIpv6 (text: string): Uint8Array | undefined {
+function encodeIpv6(text: string): Uint8Array | undefined {
   const sides = text.split('::')
   if (sides.length > 2) return undefined
   const head = parseGroups(sides[0]!, sides.length === 1)
@@ -45,7 +45,7 @@ function encodeIpv6 (text: string): Uint8Array | undefined {
   return out
 }
 
-function parseGroups (text: string, dottedTail: boolean): number[] | undefined {
+function parseGroups(text: string, dottedTail: boolean): number[] | undefined {
   if (text === '') return []
   const groups: number[] = []
   const parts = text.split(':')
@@ -62,12 +62,12 @@ function parseGroups (text: string, dottedTail: boolean): number[] | undefined {
   return groups
 }
 
-function formatIpv4 (bytes: Uint8Array, at: number): string {
+function formatIpv4(bytes: Uint8Array, at: number): string {
   return `${bytes[at]!}.${bytes[at + 1]!}.${bytes[at + 2]!}.${bytes[at + 3]!}`
 }
 
 /** RFC 5952 §4: lower case, no leading zeros, `::` for the first longest run of two or more zero groups. */
-function formatIpv6 (bytes: Uint8Array, at: number): string {
+function formatIpv6(bytes: Uint8Array, at: number): string {
   const groups: string[] = []
   let bestStart = 8
   let bestLength = 1
@@ -86,7 +86,7 @@ function formatIpv6 (bytes: Uint8Array, at: number): string {
 }
 
 /** ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */
-function isMapped (bytes: Uint8Array, at: number): boolean {
+function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false
   return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
 }

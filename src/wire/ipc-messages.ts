@@ -13,7 +13,7 @@ import type { NodeId } from '../base/types.ts'
 export const MAX_IPC_MESSAGE_BYTES = 1_048_576
 
 /** Length and message. Writers do not check the length: what is too long to be read is the caller's mistake. */
-export function encodeIpcFrame (message: Uint8Array): Uint8Array {
+export function encodeIpcFrame(message: Uint8Array): Uint8Array {
   const frame = new Uint8Array(LENGTH_BYTES + message.length)
   writeU32(frame, 0, message.length)
   frame.set(message, LENGTH_BYTES)
@@ -21,7 +21,7 @@ export function encodeIpcFrame (message: Uint8Array): Uint8Array {
 }
 
 /** Everything of a Send but its data, so that the data need not be copied to stand behind it. */
-export function encodeSendHeader (connection: number, dataBytes: number): Uint8Array {
+export function encodeSendHeader(connection: number, dataBytes: number): Uint8Array {
   const header = new Uint8Array(LENGTH_BYTES + 1 + 4)
   writeU32(header, 0, 1 + 4 + dataBytes)
   header[LENGTH_BYTES] = COMMANDS.send
@@ -37,7 +37,7 @@ export class IpcFrameReader {
   #fault = false
 
   /** Takes ownership of `chunk`; messages are views of it. @returns the messages it completes, or a fault. */
-  push (chunk: Uint8Array): readonly Uint8Array[] | 'too_long' {
+  push(chunk: Uint8Array): readonly Uint8Array[] | 'too_long' {
     if (this.#fault) return 'too_long'
     this.#parts.push(chunk)
     this.#held += chunk.length
@@ -68,48 +68,79 @@ export class IpcFrameReader {
 // ---- what a client says
 
 export type IpcRequest =
-  | { readonly kind: 'bind', readonly port: number }
-  | { readonly kind: 'dial', readonly address: OverlayAddress, readonly port: number }
-  | { readonly kind: 'send', readonly connection: number, readonly data: Uint8Array }
-  | { readonly kind: 'close', readonly connection: number }
-  | { readonly kind: 'send_to', readonly address: OverlayAddress, readonly port: number, readonly data: Uint8Array }
-  | { readonly kind: 'handshake', readonly sub: HandshakeSub, readonly node: NodeId | undefined, readonly text: string }
+  | { readonly kind: 'bind'; readonly port: number }
+  | { readonly kind: 'dial'; readonly address: OverlayAddress; readonly port: number }
+  | { readonly kind: 'send'; readonly connection: number; readonly data: Uint8Array }
+  | { readonly kind: 'close'; readonly connection: number }
+  | { readonly kind: 'send_to'; readonly address: OverlayAddress; readonly port: number; readonly data: Uint8Array }
+  | { readonly kind: 'handshake'; readonly sub: HandshakeSub; readonly node: NodeId | undefined; readonly text: string }
   /** Everything that is answered with JSON: `body` is a name, a URL, a JSON text, a byte, or nothing. */
-  | { readonly kind: 'query', readonly query: IpcQuery, readonly body: Uint8Array }
+  | { readonly kind: 'query'; readonly query: IpcQuery; readonly body: Uint8Array }
 
 export type HandshakeSub = 'request' | 'approve' | 'reject' | 'pending' | 'trusted' | 'revoke'
 export type IpcQuery = keyof typeof QUERIES
 
-export type IpcRequestFault = 'empty' | 'unknown_command' | 'missing_port' | 'missing_address' | 'missing_connection' | 'missing_sub' | 'unknown_sub' | 'missing_node'
+export type IpcRequestFault =
+  | 'empty'
+  | 'unknown_command'
+  | 'missing_port'
+  | 'missing_address'
+  | 'missing_connection'
+  | 'missing_sub'
+  | 'unknown_sub'
+  | 'missing_node'
 
-export function encodeIpcRequest (request: IpcRequest): Uint8Array {
+export function encodeIpcRequest(request: IpcRequest): Uint8Array {
   switch (request.kind) {
-    case 'bind': return concatBytes(new Uint8Array([COMMANDS.bind]), u16(request.port))
-    case 'dial': return concatBytes(new Uint8Array([COMMANDS.dial]), encodeAddress(request.address), u16(request.port))
-    case 'send': return concatBytes(new Uint8Array([COMMANDS.send]), u32(request.connection), request.data)
-    case 'close': return concatBytes(new Uint8Array([COMMANDS.close]), u32(request.connection))
-    case 'send_to': return concatBytes(new Uint8Array([COMMANDS.sendTo]), encodeAddress(request.address), u16(request.port), request.data)
-    case 'handshake': return concatBytes(new Uint8Array([COMMANDS.handshake, HANDSHAKE_SUBS.indexOf(request.sub) + 1]), request.node === undefined ? NOTHING : u32(request.node), utf8(request.text))
-    case 'query': return concatBytes(new Uint8Array([QUERIES[request.query]]), request.body)
+    case 'bind':
+      return concatBytes(new Uint8Array([COMMANDS.bind]), u16(request.port))
+    case 'dial':
+      return concatBytes(new Uint8Array([COMMANDS.dial]), encodeAddress(request.address), u16(request.port))
+    case 'send':
+      return concatBytes(new Uint8Array([COMMANDS.send]), u32(request.connection), request.data)
+    case 'close':
+      return concatBytes(new Uint8Array([COMMANDS.close]), u32(request.connection))
+    case 'send_to':
+      return concatBytes(
+        new Uint8Array([COMMANDS.sendTo]),
+        encodeAddress(request.address),
+        u16(request.port),
+        request.data,
+      )
+    case 'handshake':
+      return concatBytes(
+        new Uint8Array([COMMANDS.handshake, HANDSHAKE_SUBS.indexOf(request.sub) + 1]),
+        request.node === undefined ? NOTHING : u32(request.node),
+        utf8(request.text),
+      )
+    case 'query':
+      return concatBytes(new Uint8Array([QUERIES[request.query]]), request.body)
   }
 }
 
 /** `data` and `body` are views. */
-export function decodeIpcRequest (message: Uint8Array): IpcRequest | IpcRequestFault {
+export function decodeIpcRequest(message: Uint8Array): IpcRequest | IpcRequestFault {
   const command = message[0]
   if (command === undefined) return 'empty'
   switch (command) {
     case COMMANDS.bind:
       return message.length < 3 ? 'missing_port' : { kind: 'bind', port: readU16(message, 1) }
     case COMMANDS.dial:
-      return message.length < 9 ? 'missing_address' : { kind: 'dial', address: decodeAddress(message, 1), port: readU16(message, 7) }
+      return message.length < 9
+        ? 'missing_address'
+        : { kind: 'dial', address: decodeAddress(message, 1), port: readU16(message, 7) }
     case COMMANDS.send:
-      return message.length < 5 ? 'missing_connection' : { kind: 'send', connection: readU32(message, 1), data: message.subarray(5) }
+      return message.length < 5
+        ? 'missing_connection'
+        : { kind: 'send', connection: readU32(message, 1), data: message.subarray(5) }
     case COMMANDS.close:
       return message.length < 5 ? 'missing_connection' : { kind: 'close', connection: readU32(message, 1) }
     case COMMANDS.sendTo:
-      return message.length < 9 ? 'missing_address' : { kind: 'send_to', address: decodeAddress(message, 1), port: readU16(message, 7), data: message.subarray(9) }
-    case COMMANDS.handshake: return decodeHandshake(message)
+      return message.length < 9
+        ? 'missing_address'
+        : { kind: 'send_to', address: decodeAddress(message, 1), port: readU16(message, 7), data: message.subarray(9) }
+    case COMMANDS.handshake:
+      return decodeHandshake(message)
     default: {
       const query = QUERY_NAMES.get(command)
       return query === undefined ? 'unknown_command' : { kind: 'query', query, body: message.subarray(1) }
@@ -117,56 +148,113 @@ export function decodeIpcRequest (message: Uint8Array): IpcRequest | IpcRequestF
   }
 }
 
-function decodeHandshake (message: Uint8Array): IpcRequest | IpcRequestFault {
+function decodeHandshake(message: Uint8Array): IpcRequest | IpcRequestFault {
   if (message.length < 2) return 'missing_sub'
   const sub = HANDSHAKE_SUBS[message[1]! - 1]
   if (sub === undefined) return 'unknown_sub'
   if (sub === 'pending' || sub === 'trusted') return { kind: 'handshake', sub, node: undefined, text: '' }
-  return message.length < 6 ? 'missing_node' : { kind: 'handshake', sub, node: readU32(message, 2), text: fromUtf8(message.subarray(6)) }
+  return message.length < 6
+    ? 'missing_node'
+    : { kind: 'handshake', sub, node: readU32(message, 2), text: fromUtf8(message.subarray(6)) }
 }
 
 // ---- what a daemon says
 
 export type IpcMessage =
-  | { readonly kind: 'bind_ok', readonly port: number }
-  | { readonly kind: 'dial_ok', readonly connection: number }
-  | { readonly kind: 'accept', readonly port: number, readonly connection: number, readonly remote: OverlayAddress, readonly remotePort: number }
-  | { readonly kind: 'recv', readonly connection: number, readonly data: Uint8Array }
-  | { readonly kind: 'close_ok', readonly connection: number }
-  | { readonly kind: 'error', readonly text: string }
-  | { readonly kind: 'recv_from', readonly source: OverlayAddress, readonly sourcePort: number, readonly port: number, readonly data: Uint8Array }
+  | { readonly kind: 'bind_ok'; readonly port: number }
+  | { readonly kind: 'dial_ok'; readonly connection: number }
+  | {
+      readonly kind: 'accept'
+      readonly port: number
+      readonly connection: number
+      readonly remote: OverlayAddress
+      readonly remotePort: number
+    }
+  | { readonly kind: 'recv'; readonly connection: number; readonly data: Uint8Array }
+  | { readonly kind: 'close_ok'; readonly connection: number }
+  | { readonly kind: 'error'; readonly text: string }
+  | {
+      readonly kind: 'recv_from'
+      readonly source: OverlayAddress
+      readonly sourcePort: number
+      readonly port: number
+      readonly data: Uint8Array
+    }
   /** The answer to a query or a handshake. */
-  | { readonly kind: 'json', readonly to: IpcQuery | 'handshake', readonly text: string }
+  | { readonly kind: 'json'; readonly to: IpcQuery | 'handshake'; readonly text: string }
 
 export type IpcMessageFault = 'empty' | 'unknown_command' | 'too_short'
 
-export function encodeIpcMessage (message: IpcMessage): Uint8Array {
+export function encodeIpcMessage(message: IpcMessage): Uint8Array {
   switch (message.kind) {
-    case 'bind_ok': return concatBytes(new Uint8Array([COMMANDS.bind + 1]), u16(message.port))
-    case 'dial_ok': return concatBytes(new Uint8Array([COMMANDS.dial + 1]), u32(message.connection))
-    case 'accept': return concatBytes(new Uint8Array([COMMANDS.accept]), u16(message.port), u32(message.connection), encodeAddress(message.remote), u16(message.remotePort))
-    case 'recv': return concatBytes(new Uint8Array([COMMANDS.recv]), u32(message.connection), message.data)
-    case 'close_ok': return concatBytes(new Uint8Array([COMMANDS.close + 1]), u32(message.connection))
-    case 'error': return concatBytes(new Uint8Array([COMMANDS.error]), u16(ERROR_CODE), utf8(message.text))
-    case 'recv_from': return concatBytes(new Uint8Array([COMMANDS.recvFrom]), encodeAddress(message.source), u16(message.sourcePort), u16(message.port), message.data)
-    case 'json': return concatBytes(new Uint8Array([1 + (message.to === 'handshake' ? COMMANDS.handshake : QUERIES[message.to])]), utf8(message.text))
+    case 'bind_ok':
+      return concatBytes(new Uint8Array([COMMANDS.bind + 1]), u16(message.port))
+    case 'dial_ok':
+      return concatBytes(new Uint8Array([COMMANDS.dial + 1]), u32(message.connection))
+    case 'accept':
+      return concatBytes(
+        new Uint8Array([COMMANDS.accept]),
+        u16(message.port),
+        u32(message.connection),
+        encodeAddress(message.remote),
+        u16(message.remotePort),
+      )
+    case 'recv':
+      return concatBytes(new Uint8Array([COMMANDS.recv]), u32(message.connection), message.data)
+    case 'close_ok':
+      return concatBytes(new Uint8Array([COMMANDS.close + 1]), u32(message.connection))
+    case 'error':
+      return concatBytes(new Uint8Array([COMMANDS.error]), u16(ERROR_CODE), utf8(message.text))
+    case 'recv_from':
+      return concatBytes(
+        new Uint8Array([COMMANDS.recvFrom]),
+        encodeAddress(message.source),
+        u16(message.sourcePort),
+        u16(message.port),
+        message.data,
+      )
+    case 'json':
+      return concatBytes(
+        new Uint8Array([1 + (message.to === 'handshake' ? COMMANDS.handshake : QUERIES[message.to])]),
+        utf8(message.text),
+      )
   }
 }
 
 /** `data` is a view. */
-export function decodeIpcMessage (message: Uint8Array): IpcMessage | IpcMessageFault {
+export function decodeIpcMessage(message: Uint8Array): IpcMessage | IpcMessageFault {
   const command = message[0]
   if (command === undefined) return 'empty'
   if (message.length < (LEAST_BYTES.get(command) ?? 1)) return 'too_short'
   switch (command) {
-    case COMMANDS.bind + 1: return { kind: 'bind_ok', port: readU16(message, 1) }
-    case COMMANDS.dial + 1: return { kind: 'dial_ok', connection: readU32(message, 1) }
-    case COMMANDS.accept: return { kind: 'accept', port: readU16(message, 1), connection: readU32(message, 3), remote: decodeAddress(message, 7), remotePort: readU16(message, 13) }
-    case COMMANDS.recv: return { kind: 'recv', connection: readU32(message, 1), data: message.subarray(5) }
-    case COMMANDS.close + 1: return { kind: 'close_ok', connection: readU32(message, 1) }
-    case COMMANDS.error: return { kind: 'error', text: fromUtf8(message.subarray(3)) }
-    case COMMANDS.recvFrom: return { kind: 'recv_from', source: decodeAddress(message, 1), sourcePort: readU16(message, 7), port: readU16(message, 9), data: message.subarray(11) }
-    case COMMANDS.handshake + 1: return { kind: 'json', to: 'handshake', text: fromUtf8(message.subarray(1)) }
+    case COMMANDS.bind + 1:
+      return { kind: 'bind_ok', port: readU16(message, 1) }
+    case COMMANDS.dial + 1:
+      return { kind: 'dial_ok', connection: readU32(message, 1) }
+    case COMMANDS.accept:
+      return {
+        kind: 'accept',
+        port: readU16(message, 1),
+        connection: readU32(message, 3),
+        remote: decodeAddress(message, 7),
+        remotePort: readU16(message, 13),
+      }
+    case COMMANDS.recv:
+      return { kind: 'recv', connection: readU32(message, 1), data: message.subarray(5) }
+    case COMMANDS.close + 1:
+      return { kind: 'close_ok', connection: readU32(message, 1) }
+    case COMMANDS.error:
+      return { kind: 'error', text: fromUtf8(message.subarray(3)) }
+    case COMMANDS.recvFrom:
+      return {
+        kind: 'recv_from',
+        source: decodeAddress(message, 1),
+        sourcePort: readU16(message, 7),
+        port: readU16(message, 9),
+        data: message.subarray(11),
+      }
+    case COMMANDS.handshake + 1:
+      return { kind: 'json', to: 'handshake', text: fromUtf8(message.subarray(1)) }
     default: {
       const query = QUERY_NAMES.get(command - 1)
       return query === undefined ? 'unknown_command' : { kind: 'json', to: query, text: fromUtf8(message.subarray(1)) }
@@ -174,13 +262,13 @@ export function decodeIpcMessage (message: Uint8Array): IpcMessage | IpcMessageF
   }
 }
 
-function u16 (value: number): Uint8Array {
+function u16(value: number): Uint8Array {
   const out = new Uint8Array(2)
   writeU16(out, 0, value)
   return out
 }
 
-function u32 (value: number): Uint8Array {
+function u32(value: number): Uint8Array {
   const out = new Uint8Array(4)
   writeU32(out, 0, value)
   return out
@@ -192,19 +280,44 @@ const ERROR_CODE = 1 // the only one there is
 
 /** ipc.md §2; a reply is the command + 1. */
 const COMMANDS = {
-  bind: 0x01, dial: 0x03, accept: 0x05, send: 0x06, recv: 0x07, close: 0x08, error: 0x0a, sendTo: 0x0b, recvFrom: 0x0c, handshake: 0x0f,
+  bind: 0x01,
+  dial: 0x03,
+  accept: 0x05,
+  send: 0x06,
+  recv: 0x07,
+  close: 0x08,
+  error: 0x0a,
+  sendTo: 0x0b,
+  recvFrom: 0x0c,
+  handshake: 0x0f,
 } as const
 
 const QUERIES = {
-  info: 0x0d, resolve_hostname: 0x11, set_hostname: 0x13, set_visibility: 0x15, deregister: 0x17, set_tags: 0x19, set_webhook: 0x1b, set_task_exec: 0x1d,
-  network: 0x1f, health: 0x21,
+  info: 0x0d,
+  resolve_hostname: 0x11,
+  set_hostname: 0x13,
+  set_visibility: 0x15,
+  deregister: 0x17,
+  set_tags: 0x19,
+  set_webhook: 0x1b,
+  set_task_exec: 0x1d,
+  network: 0x1f,
+  health: 0x21,
 } as const
 
-const QUERY_NAMES: ReadonlyMap<number, IpcQuery> = new Map((Object.entries(QUERIES) as [IpcQuery, number][]).map(([name, code]) => [code, name]))
+const QUERY_NAMES: ReadonlyMap<number, IpcQuery> = new Map(
+  (Object.entries(QUERIES) as [IpcQuery, number][]).map(([name, code]) => [code, name]),
+)
 
 const HANDSHAKE_SUBS: readonly HandshakeSub[] = ['request', 'approve', 'reject', 'pending', 'trusted', 'revoke'] // from 1
 
 /** Shortest daemon message of each command, command byte included. */
 const LEAST_BYTES: ReadonlyMap<number, number> = new Map([
-  [COMMANDS.bind + 1, 3], [COMMANDS.dial + 1, 5], [COMMANDS.accept, 15], [COMMANDS.recv, 5], [COMMANDS.close + 1, 5], [COMMANDS.error, 3], [COMMANDS.recvFrom, 11],
+  [COMMANDS.bind + 1, 3],
+  [COMMANDS.dial + 1, 5],
+  [COMMANDS.accept, 15],
+  [COMMANDS.recv, 5],
+  [COMMANDS.close + 1, 5],
+  [COMMANDS.error, 3],
+  [COMMANDS.recvFrom, 11],
 ])

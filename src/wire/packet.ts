@@ -45,7 +45,7 @@ export const FLAG_ACK = 2
 export const FLAG_FIN = 4
 export const FLAG_RST = 8
 
-export function createPacketHeader (): PacketHeader {
+export function createPacketHeader(): PacketHeader {
   return {
     flags: 0,
     protocol: 0,
@@ -63,11 +63,15 @@ export function createPacketHeader (): PacketHeader {
 }
 
 /** Of a packet of at least PACKET_HEADER_BYTES. */
-export function sourcePort (bytes: Uint8Array): number { return readU16(bytes, 16) }
-export function destinationPort (bytes: Uint8Array): number { return readU16(bytes, 18) }
+export function sourcePort(bytes: Uint8Array): number {
+  return readU16(bytes, 16)
+}
+export function destinationPort(bytes: Uint8Array): number {
+  return readU16(bytes, 18)
+}
 
 /** The packet's checksum was not computed (SYN option UNCHECKED). One packet in 2^32 has this checksum by right. */
-export function isUnchecked (bytes: Uint8Array): boolean {
+export function isUnchecked(bytes: Uint8Array): boolean {
   return bytes.length >= PACKET_HEADER_BYTES && readU32(bytes, CHECKSUM_AT) === 0
 }
 
@@ -76,7 +80,11 @@ export function isUnchecked (bytes: Uint8Array): boolean {
  * ignored. On a fault `header` is untouched. `bytes` is written to in passing, and is as before on return.
  * @param crc32 undefined: the checksum is not looked at.
  */
-export function decodePacket (bytes: Uint8Array, header: PacketHeader, crc32: Crc32 | undefined): PacketFault | undefined {
+export function decodePacket(
+  bytes: Uint8Array,
+  header: PacketHeader,
+  crc32: Crc32 | undefined,
+): PacketFault | undefined {
   if (bytes.length < PACKET_HEADER_BYTES) return 'too_short'
   const payloadLength = readU16(bytes, LENGTH_AT)
   const total = PACKET_HEADER_BYTES + payloadLength
@@ -99,7 +107,7 @@ export function decodePacket (bytes: Uint8Array, header: PacketHeader, crc32: Cr
   return undefined
 }
 
-function isIntact (bytes: Uint8Array, total: number, crc32: Crc32): boolean {
+function isIntact(bytes: Uint8Array, total: number, crc32: Crc32): boolean {
   const checksum = readU32(bytes, CHECKSUM_AT)
   writeU32(bytes, CHECKSUM_AT, 0)
   const computed = crc32(bytes.length === total ? bytes : bytes.subarray(0, total))
@@ -113,10 +121,11 @@ function isIntact (bytes: Uint8Array, total: number, crc32: Crc32): boolean {
  * @returns The length of the packet, bytes.
  * @throws RangeError if the payload is longer than 65535 bytes or `out` cannot hold the packet: a bug of the caller.
  */
-export function encodePacket (out: Uint8Array, at: number, header: PacketHeader, crc32: Crc32 | undefined): number {
+export function encodePacket(out: Uint8Array, at: number, header: PacketHeader, crc32: Crc32 | undefined): number {
   const payloadLength = header.payloadLength
   const total = PACKET_HEADER_BYTES + payloadLength
-  if (payloadLength > MAX_PACKET_PAYLOAD) throw new RangeError(`a packet holds at most 65535 bytes, got ${payloadLength}`)
+  if (payloadLength > MAX_PACKET_PAYLOAD)
+    throw new RangeError(`a packet holds at most 65535 bytes, got ${payloadLength}`)
   if (at + total > out.length) throw new RangeError(`no room for ${total} bytes at ${at} of ${out.length}`)
   out[at] = (VERSION << 4) | (header.flags & 0x0f)
   out[at + 1] = header.protocol
@@ -131,7 +140,8 @@ export function encodePacket (out: Uint8Array, at: number, header: PacketHeader,
   writeU32(out, at + 24, header.ack)
   writeU16(out, at + 28, header.window)
   writeU32(out, at + CHECKSUM_AT, 0)
-  if (crc32 !== undefined) writeU32(out, at + CHECKSUM_AT, crc32(at === 0 && out.length === total ? out : out.subarray(at, at + total)))
+  if (crc32 !== undefined)
+    writeU32(out, at + CHECKSUM_AT, crc32(at === 0 && out.length === total ? out : out.subarray(at, at + total)))
   return total
 }
 

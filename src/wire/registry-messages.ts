@@ -13,7 +13,7 @@ import { fromBase64, fromUtf8, readU32, utf8, writeU32 } from '../base/bytes.ts'
 export type RegistryFrameFault = 'too_long' | 'not_json_object'
 
 /** The complete frame. Writers do not check the length: what is too long to be read is the caller's mistake. */
-export function encodeRegistryFrame (message: object): Uint8Array {
+export function encodeRegistryFrame(message: object): Uint8Array {
   const body = utf8(JSON.stringify(message))
   const frame = new Uint8Array(LENGTH_BYTES + body.length)
   writeU32(frame, 0, body.length)
@@ -36,19 +36,19 @@ export class RegistryFrameReader {
   #fault: RegistryFrameFault | undefined
 
   /** @param limitBytes Largest body accepted. Refused from the length alone, so nothing longer is ever held. */
-  constructor (limitBytes: number = MAX_REGISTRY_FRAME_BYTES) {
+  constructor(limitBytes: number = MAX_REGISTRY_FRAME_BYTES) {
     this.#limitBytes = limitBytes
   }
 
   /** Keeps a view of `chunk` until it has been read: the caller gives it away. */
-  push (chunk: Uint8Array): void {
+  push(chunk: Uint8Array): void {
     if (this.#fault !== undefined || chunk.length === 0) return
     this.#chunks.push(chunk)
     this.#available += chunk.length
   }
 
   /** The next message, undefined when more bytes are needed, or a fault after which the stream is to be closed. */
-  next (): object | RegistryFrameFault | undefined {
+  next(): object | RegistryFrameFault | undefined {
     if (this.#fault !== undefined) return this.#fault
     if (this.#bodyBytes === undefined) {
       if (this.#available < LENGTH_BYTES) return undefined
@@ -62,7 +62,7 @@ export class RegistryFrameReader {
   }
 
   /** Exactly `count` bytes, which must be available. */
-  #take (count: number): Uint8Array {
+  #take(count: number): Uint8Array {
     this.#available -= count
     const first = this.#chunks[this.#first]
     if (first !== undefined && first.length - this.#offset >= count) {
@@ -83,7 +83,7 @@ export class RegistryFrameReader {
   }
 
   /** Moves on within the first chunk; used chunks are let go in batches, so that no shift costs their number. */
-  #skip (count: number): void {
+  #skip(count: number): void {
     this.#offset += count
     if (this.#offset < (this.#chunks[this.#first]?.length ?? 0)) return
     this.#offset = 0
@@ -93,7 +93,7 @@ export class RegistryFrameReader {
     this.#first = 0
   }
 
-  #fail (fault: RegistryFrameFault): RegistryFrameFault {
+  #fail(fault: RegistryFrameFault): RegistryFrameFault {
     this.#fault = fault
     this.#chunks = []
     this.#first = this.#offset = this.#available = 0
@@ -131,7 +131,8 @@ export const challenges = {
   setKeyExpiry: (nodeId: NodeId): string => `set_key_expiry:${nodeId}`,
   joinNetwork: (nodeId: NodeId, networkId: number): string => `join_network:${nodeId}:${networkId}`,
   leaveNetwork: (nodeId: NodeId, networkId: number): string => `leave_network:${nodeId}:${networkId}`,
-  inviteToNetwork: (inviterId: NodeId, networkId: number, targetId: NodeId): string => `invite:${inviterId}:${networkId}:${targetId}`,
+  inviteToNetwork: (inviterId: NodeId, networkId: number, targetId: NodeId): string =>
+    `invite:${inviterId}:${networkId}:${targetId}`,
   pollInvites: (nodeId: NodeId): string => `poll_invites:${nodeId}`,
   respondInvite: (nodeId: NodeId, networkId: number): string => `respond_invite:${nodeId}:${networkId}`,
   /** Ours: an April registry takes the requester's word that it has a role in the network. */
@@ -222,22 +223,22 @@ export interface PunchReply {
 }
 
 /** The text of an error reply; undefined when the reply is none. Only for people, and for `isUnknownNode`. */
-export function parseRefusal (reply: object): string | undefined {
+export function parseRefusal(reply: object): string | undefined {
   const fields = new ReplyFields(reply)
-  return fields.text('type') === 'error' ? fields.text('error') ?? '' : undefined
+  return fields.text('type') === 'error' ? (fields.text('error') ?? '') : undefined
 }
 
 /** §1.3: the one text a client may act upon. About our own id it means: register again, at once. */
-export function isUnknownNode (refusal: string, nodeId: NodeId): boolean {
+export function isUnknownNode(refusal: string, nodeId: NodeId): boolean {
   return refusal.includes(`node ${nodeId}: node not found`)
 }
 
 /** True when the reply is `<request>_ok`: enough for requests whose reply says nothing more. */
-export function isOkReply (reply: object, request: string): boolean {
+export function isOkReply(reply: object, request: string): boolean {
   return new ReplyFields(reply).text('type') === `${request}_ok`
 }
 
-export function parseRegisterReply (reply: object): RegisterReply | ReplyFault {
+export function parseRegisterReply(reply: object): RegisterReply | ReplyFault {
   const fields = new ReplyFields(reply)
   const nodeId = fields.nodeId('node_id')
   const address = fields.address('address')
@@ -248,23 +249,26 @@ export function parseRegisterReply (reply: object): RegisterReply | ReplyFault {
   return { nodeId, address, observedEndpoint, hostname, hostnameError }
 }
 
-export function parseHeartbeatReply (reply: object): HeartbeatReply | ReplyFault {
+export function parseHeartbeatReply(reply: object): HeartbeatReply | ReplyFault {
   const fields = new ReplyFields(reply)
   if (!fields.is('heartbeat_ok')) return 'malformed_reply'
   return { timeSec: fields.number('time') ?? 0, keyExpiryWarning: fields.flag('key_expiry_warning') }
 }
 
-export function parseLookupReply (reply: object): LookupReply | ReplyFault {
+export function parseLookupReply(reply: object): LookupReply | ReplyFault {
   const fields = new ReplyFields(reply)
   const nodeId = fields.nodeId('node_id')
   const address = fields.address('address')
   const publicKey = fields.publicKey('public_key')
-  if (!fields.is('lookup_ok') || nodeId === undefined || address === undefined || publicKey === undefined) return 'malformed_reply'
+  if (!fields.is('lookup_ok') || nodeId === undefined || address === undefined || publicKey === undefined)
+    return 'malformed_reply'
   return {
     nodeId,
     address,
     publicKey,
-    networks: fields.list('networks').filter((item) => typeof item === 'number' && item >= 0 && item <= 0xffff) as number[],
+    networks: fields
+      .list('networks')
+      .filter((item) => typeof item === 'number' && item >= 0 && item <= 0xffff) as number[],
     public: fields.flag('public'),
     hostname: fields.text('hostname'),
     tags: fields.texts('tags'),
@@ -272,16 +276,23 @@ export function parseLookupReply (reply: object): LookupReply | ReplyFault {
   }
 }
 
-export function parseResolveReply (reply: object): ResolveReply | ReplyFault {
+export function parseResolveReply(reply: object): ResolveReply | ReplyFault {
   const fields = new ReplyFields(reply)
   const nodeId = fields.nodeId('node_id')
   const endpoint = fields.text('real_addr')
   const relayOnly = fields.flag('relay_only')
-  if (!fields.is('resolve_ok') || nodeId === undefined || (endpoint === undefined && !relayOnly)) return 'malformed_reply'
-  return { nodeId, endpoint, lanEndpoints: fields.texts('lan_addrs'), relayOnly, extended: fields.texts('extensions').includes(STREAM_EXTENSIONS) }
+  if (!fields.is('resolve_ok') || nodeId === undefined || (endpoint === undefined && !relayOnly))
+    return 'malformed_reply'
+  return {
+    nodeId,
+    endpoint,
+    lanEndpoints: fields.texts('lan_addrs'),
+    relayOnly,
+    extended: fields.texts('extensions').includes(STREAM_EXTENSIONS),
+  }
 }
 
-export function parseResolveHostnameReply (reply: object): ResolveHostnameReply | ReplyFault {
+export function parseResolveHostnameReply(reply: object): ResolveHostnameReply | ReplyFault {
   const fields = new ReplyFields(reply)
   const nodeId = fields.nodeId('node_id')
   const address = fields.address('address')
@@ -291,13 +302,13 @@ export function parseResolveHostnameReply (reply: object): ResolveHostnameReply 
 }
 
 /** Undefined trust is a fault, not a no: the caller decides what to do without an answer. */
-export function parseCheckTrustReply (reply: object): { readonly trusted: boolean } | ReplyFault {
+export function parseCheckTrustReply(reply: object): { readonly trusted: boolean } | ReplyFault {
   const fields = new ReplyFields(reply)
   return fields.is('check_trust_ok') ? { trusted: fields.flag('trusted') } : 'malformed_reply'
 }
 
 /** Entries without a sender are skipped; the rest of the list is still good. */
-export function parsePollHandshakesReply (reply: object): PollHandshakesReply | ReplyFault {
+export function parsePollHandshakesReply(reply: object): PollHandshakesReply | ReplyFault {
   const fields = new ReplyFields(reply)
   if (!fields.is('poll_handshakes_ok')) return 'malformed_reply'
   const requests: HandshakeRequestEntry[] = []
@@ -313,7 +324,7 @@ export function parsePollHandshakesReply (reply: object): PollHandshakesReply | 
   return { requests, responses }
 }
 
-export function parseRotateKeyReply (reply: object): RotateKeyReply | ReplyFault {
+export function parseRotateKeyReply(reply: object): RotateKeyReply | ReplyFault {
   const fields = new ReplyFields(reply)
   const nodeId = fields.nodeId('node_id')
   const publicKey = fields.publicKey('public_key')
@@ -321,7 +332,7 @@ export function parseRotateKeyReply (reply: object): RotateKeyReply | ReplyFault
   return { nodeId, publicKey }
 }
 
-export function parsePunchReply (reply: object): PunchReply | ReplyFault {
+export function parsePunchReply(reply: object): PunchReply | ReplyFault {
   const fields = new ReplyFields(reply)
   const nodeA = fields.nodeId('node_a')
   const nodeB = fields.nodeId('node_b')
@@ -333,7 +344,7 @@ export function parsePunchReply (reply: object): PunchReply | ReplyFault {
 
 type Sender = Pick<HandshakeRequestEntry, 'fromNodeId' | 'timestampSec' | 'hostname' | 'publicKey'>
 
-function readSender (entry: ReplyFields): Sender | undefined {
+function readSender(entry: ReplyFields): Sender | undefined {
   const fromNodeId = entry.nodeId('from_node_id')
   if (fromNodeId === undefined) return undefined
   const timestampSec = entry.number('timestamp') ?? 0
@@ -344,47 +355,59 @@ function readSender (entry: ReplyFields): Sender | undefined {
 class ReplyFields {
   readonly #object: object
 
-  constructor (object: object) {
+  constructor(object: object) {
     this.#object = object
   }
 
-  is (type: string): boolean { return this.text('type') === type }
-  flag (name: string): boolean { return this.#own(name) === true }
-  list (name: string): readonly unknown[] { return asList(this.#own(name)) }
-  texts (name: string): readonly string[] { return this.list(name).filter((item) => typeof item === 'string') }
-  objects (name: string): readonly ReplyFields[] { return this.list(name).filter(isObject).map((item) => new ReplyFields(item)) }
+  is(type: string): boolean {
+    return this.text('type') === type
+  }
+  flag(name: string): boolean {
+    return this.#own(name) === true
+  }
+  list(name: string): readonly unknown[] {
+    return asList(this.#own(name))
+  }
+  texts(name: string): readonly string[] {
+    return this.list(name).filter((item) => typeof item === 'string')
+  }
+  objects(name: string): readonly ReplyFields[] {
+    return this.list(name)
+      .filter(isObject)
+      .map((item) => new ReplyFields(item))
+  }
 
-  text (name: string): string | undefined {
+  text(name: string): string | undefined {
     const value = this.#own(name)
     return typeof value === 'string' ? value : undefined
   }
 
-  number (name: string): number | undefined {
+  number(name: string): number | undefined {
     const value = this.#own(name)
     return typeof value === 'number' && Number.isFinite(value) ? value : undefined
   }
 
-  nodeId (name: string): NodeId | undefined {
+  nodeId(name: string): NodeId | undefined {
     const value = this.number(name)
     return value !== undefined && Number.isInteger(value) && value > 0 && value <= 0xffff_ffff ? value : undefined
   }
 
-  address (name: string): OverlayAddress | undefined {
+  address(name: string): OverlayAddress | undefined {
     return parseAddress(this.text(name) ?? '')
   }
 
-  publicKey (name: string): Uint8Array | undefined {
+  publicKey(name: string): Uint8Array | undefined {
     const key = fromBase64(this.text(name) ?? '')
     return key?.length === PUBLIC_KEY_BYTES ? key : undefined
   }
 
-  #own (name: string): unknown {
+  #own(name: string): unknown {
     return Object.hasOwn(this.#object, name) ? (this.#object as Record<string, unknown>)[name] : undefined
   }
 }
 
 /** Undefined when the bytes are not one JSON object. What is not UTF-8 reads as U+FFFD, as the reference does. */
-function parseObject (bytes: Uint8Array): object | undefined {
+function parseObject(bytes: Uint8Array): object | undefined {
   try {
     const value: unknown = JSON.parse(fromUtf8(bytes))
     return isObject(value) ? value : undefined
@@ -393,11 +416,11 @@ function parseObject (bytes: Uint8Array): object | undefined {
   }
 }
 
-function isObject (value: unknown): value is object {
+function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function asList (value: unknown): readonly unknown[] {
+function asList(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 

@@ -15,7 +15,7 @@ export const MAX_SACK_BYTES = 37
  * @param count Blocks (pairs) in `blocks`; of more than four the first four are written.
  * @returns Bytes written at out[at ..): 5 + 8 per block, or 0 when there is no block.
  */
-export function encodeSack (out: Uint8Array, at: number, blocks: ArrayLike<number>, count: number): number {
+export function encodeSack(out: Uint8Array, at: number, blocks: ArrayLike<number>, count: number): number {
   if (count <= 0) return 0
   const written = count < MAX_SACK_BLOCKS ? count : MAX_SACK_BLOCKS
   writeU32(out, at, MAGIC_SACK)
@@ -28,7 +28,7 @@ export function encodeSack (out: Uint8Array, at: number, blocks: ArrayLike<numbe
  * The reference's test: it swallows every payload for which this is true, whatever was meant. A sender must not let
  * a data segment begin so; cutting it after its first byte is enough.
  */
-export function looksLikeSack (bytes: Uint8Array, at: number, length: number): boolean {
+export function looksLikeSack(bytes: Uint8Array, at: number, length: number): boolean {
   if (length < HEADER_BYTES || readU32(bytes, at) !== MAGIC_SACK) return false
   const count = bytes[at + 4]!
   return count >= 1 && count <= MAX_SACK_BLOCKS && length >= HEADER_BYTES + BLOCK_BYTES * count
@@ -39,7 +39,7 @@ export function looksLikeSack (bytes: Uint8Array, at: number, length: number): b
  * @param blocks Receives the edges; at least 2 * MAX_SACK_BLOCKS long.
  * @returns Blocks read, 0 when this is data.
  */
-export function decodeSackLoose (bytes: Uint8Array, at: number, length: number, blocks: Uint32Array): number {
+export function decodeSackLoose(bytes: Uint8Array, at: number, length: number, blocks: Uint32Array): number {
   if (!looksLikeSack(bytes, at, length)) return 0
   const count = bytes[at + 4]!
   for (let i = 0; i < 2 * count; i++) blocks[i] = readU32(bytes, at + HEADER_BYTES + 4 * i)
@@ -52,7 +52,7 @@ export function decodeSackLoose (bytes: Uint8Array, at: number, length: number, 
  * @param blocks Receives the edges; at least 2 * MAX_SACK_BLOCKS long. Garbage when the result is 0.
  * @returns Blocks read, 0 when this is data.
  */
-export function decodeSack (bytes: Uint8Array, at: number, length: number, blocks: Uint32Array): number {
+export function decodeSack(bytes: Uint8Array, at: number, length: number, blocks: Uint32Array): number {
   const count = decodeSackLoose(bytes, at, length, blocks)
   if (length !== HEADER_BYTES + BLOCK_BYTES * count) return 0
   for (let i = 0; i < count; i++) if (!seqLess(blocks[2 * i]!, blocks[2 * i + 1]!)) return 0

@@ -16,7 +16,7 @@ export interface SynOptions {
 }
 
 /** @throws RangeError for a value outside its range. */
-export function encodeSynOptions (options: SynOptions): Uint8Array {
+export function encodeSynOptions(options: SynOptions): Uint8Array {
   const { halfClose, windowShift, maxSegment, unchecked } = options
   const out = new Uint8Array(MAGIC_BYTES + 2 + 3 + 4 + 2)
   writeU32(out, 0, MAGIC)
@@ -26,7 +26,8 @@ export function encodeSynOptions (options: SynOptions): Uint8Array {
     at += 2
   }
   if (windowShift !== undefined) {
-    if (!(windowShift >= 0 && windowShift <= MAX_WINDOW_SHIFT)) throw new RangeError(`window shift ${windowShift} is not 0..14`)
+    if (!(windowShift >= 0 && windowShift <= MAX_WINDOW_SHIFT))
+      throw new RangeError(`window shift ${windowShift} is not 0..14`)
     out[at] = OPTION_WINDOW_BYTES
     out[at + 1] = 1
     out[at + 2] = windowShift
@@ -50,7 +51,7 @@ export function encodeSynOptions (options: SynOptions): Uint8Array {
  * 'absent': no block of ours; 'malformed': ours by the magic, but to be treated as absent and counted.
  * Of a repeated option the first wins; unknown types are skipped by their length.
  */
-export function decodeSynOptions (payload: Uint8Array): SynOptions | 'absent' | 'malformed' {
+export function decodeSynOptions(payload: Uint8Array): SynOptions | 'absent' | 'malformed' {
   if (payload.length < MAGIC_BYTES || readU32(payload, 0) !== MAGIC) return 'absent'
   let halfClose = false
   let windowShift: number | undefined

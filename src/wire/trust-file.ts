@@ -35,7 +35,7 @@ export interface TrustFile {
 export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending' | 'bad_revoked'
 
 /** Whole or not at all: one bad entry is a fault, since trust silently lost or gained would be worse. */
-export function parseTrustFile (text: string): TrustFile | TrustFileFault {
+export function parseTrustFile(text: string): TrustFile | TrustFileFault {
   const record = parseJsonObject(text)
   if (record === undefined) return 'not_json'
   const trusted = parseList(record['trusted'], parseTrusted)
@@ -45,32 +45,53 @@ export function parseTrustFile (text: string): TrustFile | TrustFileFault {
   const revoked = parseList(record['revoked'], parseRevoked)
   if (revoked === undefined) return 'bad_revoked'
   const ownId = countField(record, 'own_node_id', 0xffff_ffff)
-  return { trusted, pending, ...revoked.length > 0 && { revoked }, ...(ownId !== undefined && ownId !== 0 && { ownId }) }
+  return {
+    trusted,
+    pending,
+    ...(revoked.length > 0 && { revoked }),
+    ...(ownId !== undefined && ownId !== 0 && { ownId }),
+  }
 }
 
 /** Byte for byte as the reference writes it: two spaces, no newline at the end, empty fields left out where it does. */
-export function formatTrustFile (file: TrustFile): string {
-  return formatGoJson({
-    trusted: file.trusted.length === 0 ? null : file.trusted.map((entry) => ({
-      node_id: entry.nodeId,
-      public_key: entry.publicKey,
-      approved_at: entry.approvedAt,
-      mutual: entry.mutual,
-      network: entry.network === 0 ? undefined : entry.network,
-      hostname: entry.hostname,
-    })),
-    pending: file.pending.length === 0 ? undefined : file.pending.map((entry) => ({
-      node_id: entry.nodeId,
-      public_key: entry.publicKey === '' ? undefined : entry.publicKey,
-      justification: entry.justification === '' ? undefined : entry.justification,
-      received_at: entry.receivedAt,
-    })),
-    revoked: (file.revoked ?? []).length === 0 ? undefined : file.revoked!.map((entry) => ({ node_id: entry.nodeId, public_key: entry.publicKey, hostname: entry.hostname })),
-    own_node_id: file.ownId,
-  }, 2)
+export function formatTrustFile(file: TrustFile): string {
+  return formatGoJson(
+    {
+      trusted:
+        file.trusted.length === 0
+          ? null
+          : file.trusted.map((entry) => ({
+              node_id: entry.nodeId,
+              public_key: entry.publicKey,
+              approved_at: entry.approvedAt,
+              mutual: entry.mutual,
+              network: entry.network === 0 ? undefined : entry.network,
+              hostname: entry.hostname,
+            })),
+      pending:
+        file.pending.length === 0
+          ? undefined
+          : file.pending.map((entry) => ({
+              node_id: entry.nodeId,
+              public_key: entry.publicKey === '' ? undefined : entry.publicKey,
+              justification: entry.justification === '' ? undefined : entry.justification,
+              received_at: entry.receivedAt,
+            })),
+      revoked:
+        (file.revoked ?? []).length === 0
+          ? undefined
+          : file.revoked!.map((entry) => ({
+              node_id: entry.nodeId,
+              public_key: entry.publicKey,
+              hostname: entry.hostname,
+            })),
+      own_node_id: file.ownId,
+    },
+    2,
+  )
 }
 
-function parseTrusted (record: Readonly<Record<string, unknown>>): TrustedEntry | undefined {
+function parseTrusted(record: Readonly<Record<string, unknown>>): TrustedEntry | undefined {
   const nodeId = countField(record, 'node_id', 0xffff_ffff)
   const publicKey = textField(record, 'public_key')
   const approvedAt = textField(record, 'approved_at')
@@ -79,10 +100,17 @@ function parseTrusted (record: Readonly<Record<string, unknown>>): TrustedEntry 
   const hostname = textField(record, 'hostname')
   if (nodeId === undefined || nodeId === 0 || publicKey === undefined || approvedAt === undefined) return undefined
   if (typeof mutual !== 'boolean' || network === undefined) return undefined
-  return { nodeId, publicKey, approvedAt, mutual, network, ...(hostname !== undefined && hostname !== '' && { hostname }) }
+  return {
+    nodeId,
+    publicKey,
+    approvedAt,
+    mutual,
+    network,
+    ...(hostname !== undefined && hostname !== '' && { hostname }),
+  }
 }
 
-function parsePending (record: Readonly<Record<string, unknown>>): PendingEntry | undefined {
+function parsePending(record: Readonly<Record<string, unknown>>): PendingEntry | undefined {
   const nodeId = countField(record, 'node_id', 0xffff_ffff)
   const publicKey = textField(record, 'public_key')
   const justification = textField(record, 'justification')
@@ -92,7 +120,7 @@ function parsePending (record: Readonly<Record<string, unknown>>): PendingEntry 
   return { nodeId, publicKey, justification, receivedAt }
 }
 
-function parseRevoked (record: Readonly<Record<string, unknown>>): RevokedEntry | undefined {
+function parseRevoked(record: Readonly<Record<string, unknown>>): RevokedEntry | undefined {
   const nodeId = countField(record, 'node_id', 0xffff_ffff)
   const publicKey = textField(record, 'public_key')
   const hostname = textField(record, 'hostname')
@@ -101,8 +129,9 @@ function parseRevoked (record: Readonly<Record<string, unknown>>): RevokedEntry 
 }
 
 /** Absent and null are an empty list. */
-function parseList<Entry> (
-  value: unknown, parse: (record: Readonly<Record<string, unknown>>) => Entry | undefined,
+function parseList<Entry>(
+  value: unknown,
+  parse: (record: Readonly<Record<string, unknown>>) => Entry | undefined,
 ): readonly Entry[] | undefined {
   if (value === undefined || value === null) return []
   if (!Array.isArray(value)) return undefined

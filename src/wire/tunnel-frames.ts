@@ -40,8 +40,13 @@ export interface KeyFrame {
 }
 
 /** Writes the 20 bytes in front of the ciphertext; out[at + 8 .. at + 20) is then the nonce, out[at + 4 .. at + 8) the AAD. */
-export function encodeSealedHeader (
-  out: Uint8Array, at: number, sender: NodeId, prefix: number, counterHigh: number, counterLow: number,
+export function encodeSealedHeader(
+  out: Uint8Array,
+  at: number,
+  sender: NodeId,
+  prefix: number,
+  counterHigh: number,
+  counterLow: number,
 ): void {
   writeU32(out, at, MAGIC_SEALED)
   writeU32(out, at + 4, sender)
@@ -51,24 +56,24 @@ export function encodeSealedHeader (
 }
 
 /** The readers below expect at least SEALED_HEADER_BYTES that begin with MAGIC_SEALED. */
-export function sealedSender (bytes: Uint8Array): NodeId {
+export function sealedSender(bytes: Uint8Array): NodeId {
   return readU32(bytes, 4)
 }
 
-export function sealedPrefix (bytes: Uint8Array): number {
+export function sealedPrefix(bytes: Uint8Array): number {
   return readU32(bytes, 8)
 }
 
-export function sealedCounterHigh (bytes: Uint8Array): number {
+export function sealedCounterHigh(bytes: Uint8Array): number {
   return readU32(bytes, 12)
 }
 
-export function sealedCounterLow (bytes: Uint8Array): number {
+export function sealedCounterLow(bytes: Uint8Array): number {
   return readU32(bytes, 16)
 }
 
 /** Views into `bytes`: copy what outlives the datagram. Trailing bytes are ignored. The signature is not checked. */
-export function decodeAuthFrame (bytes: Uint8Array): AuthFrame | FrameFault {
+export function decodeAuthFrame(bytes: Uint8Array): AuthFrame | FrameFault {
   if (bytes.length < AUTH_FRAME_BYTES) return 'too_short'
   if (readU32(bytes, 0) !== MAGIC_AUTH) return 'bad_magic'
   return {
@@ -80,7 +85,7 @@ export function decodeAuthFrame (bytes: Uint8Array): AuthFrame | FrameFault {
 }
 
 /** @throws RangeError if a key or the signature has the wrong length. */
-export function encodeAuthFrame (frame: AuthFrame): Uint8Array {
+export function encodeAuthFrame(frame: AuthFrame): Uint8Array {
   const out = new Uint8Array(AUTH_FRAME_BYTES)
   writeU32(out, 0, MAGIC_AUTH)
   writeU32(out, 4, frame.sender)
@@ -91,7 +96,7 @@ export function encodeAuthFrame (frame: AuthFrame): Uint8Array {
 }
 
 /** What the signature of an AuthFrame covers: "auth" sender(4) x25519(32), 40 bytes. */
-export function authChallenge (sender: NodeId, x25519: Uint8Array): Uint8Array {
+export function authChallenge(sender: NodeId, x25519: Uint8Array): Uint8Array {
   const out = new Uint8Array(40)
   writeU32(out, 0, CHALLENGE_AUTH)
   writeU32(out, 4, sender)
@@ -100,14 +105,14 @@ export function authChallenge (sender: NodeId, x25519: Uint8Array): Uint8Array {
 }
 
 /** Views into `bytes`; trailing bytes are ignored. */
-export function decodeKeyFrame (bytes: Uint8Array): KeyFrame | FrameFault {
+export function decodeKeyFrame(bytes: Uint8Array): KeyFrame | FrameFault {
   if (bytes.length < KEY_FRAME_BYTES) return 'too_short'
   if (readU32(bytes, 0) !== MAGIC_KEY) return 'bad_magic'
   return { sender: readU32(bytes, 4), x25519: bytes.subarray(8, KEY_FRAME_BYTES) }
 }
 
 /** @throws RangeError if the key has the wrong length. */
-export function encodeKeyFrame (frame: KeyFrame): Uint8Array {
+export function encodeKeyFrame(frame: KeyFrame): Uint8Array {
   const out = new Uint8Array(KEY_FRAME_BYTES)
   writeU32(out, 0, MAGIC_KEY)
   writeU32(out, 4, frame.sender)
@@ -116,13 +121,13 @@ export function encodeKeyFrame (frame: KeyFrame): Uint8Array {
 }
 
 /** Carries nothing: that it passes is its whole purpose. */
-export function encodePunchFrame (): Uint8Array {
+export function encodePunchFrame(): Uint8Array {
   const out = new Uint8Array(MAGIC_BYTES)
   writeU32(out, 0, MAGIC_PUNCH)
   return out
 }
 
-function put (out: Uint8Array, at: number, part: Uint8Array, length: number): void {
+function put(out: Uint8Array, at: number, part: Uint8Array, length: number): void {
   if (part.length !== length) throw new RangeError(`expected ${length} bytes, got ${part.length}`)
   out.set(part, at)
 }

@@ -10,7 +10,10 @@ import { eventually, pair, Stage } from './harness.ts'
 import type { Address, Pair } from './harness.ts'
 
 const NAMES = ['key', 'stranger', 'tag', 'two', 'slow', 'once', 'short', 'near', 'far'] as const
-const PORTS = Object.fromEntries(NAMES.map((name, index) => [name, 9_001 + index])) as Record<typeof NAMES[number], number>
+const PORTS = Object.fromEntries(NAMES.map((name, index) => [name, 9_001 + index])) as Record<
+  (typeof NAMES)[number],
+  number
+>
 
 let stage: Stage
 let both: Pair
@@ -23,15 +26,34 @@ before(async () => {
     socket.pipe(socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  stage.defer(async () => { server.close() })
+  stage.defer(async () => {
+    server.close()
+  })
   const target = `127.0.0.1:${(server.address() as AddressInfo).port}`
   const { publicKeyBase64: publicKey } = await loadIdentity(stage.path('identity.json'), systemRandom) // makes it: agent-b must know the key of agent-a ahead
   const expose = {
-    key: `allow=key:${publicKey}`, stranger: `allow=key:${'A'.repeat(43)}=`, tag: 'allow=tag:ci,allow=net:9', two: 'max-per-peer=2',
-    slow: 'bytes-per-peer=100000', once: 'once', short: 'for=8s', near: 'path=any', far: 'path=any',
+    key: `allow=key:${publicKey}`,
+    stranger: `allow=key:${'A'.repeat(43)}=`,
+    tag: 'allow=tag:ci,allow=net:9',
+    two: 'max-per-peer=2',
+    slow: 'bytes-per-peer=100000',
+    once: 'once',
+    short: 'for=8s',
+    near: 'path=any',
+    far: 'path=any',
   }
-  const clients: Partial<Record<typeof NAMES[number], string>> = { near: ',client=10.0.0.0/8,client=127.0.0.0/8', far: ',client=10.0.0.0/8' }
-  both = await pair(stage, { map: NAMES.map((name) => `0:agent-b:${PORTS[name]}${clients[name] ?? ''}`), args: ['--identity', stage.path('identity.json')] }, { expose: NAMES.map((name) => `${PORTS[name]}=${target},${expose[name]}`) })
+  const clients: Partial<Record<(typeof NAMES)[number], string>> = {
+    near: ',client=10.0.0.0/8,client=127.0.0.0/8',
+    far: ',client=10.0.0.0/8',
+  }
+  both = await pair(
+    stage,
+    {
+      map: NAMES.map((name) => `0:agent-b:${PORTS[name]}${clients[name] ?? ''}`),
+      args: ['--identity', stage.path('identity.json')],
+    },
+    { expose: NAMES.map((name) => `${PORTS[name]}=${target},${expose[name]}`) },
+  )
 })
 after(async () => stage.close())
 
@@ -51,9 +73,9 @@ test('the third connection of a peer is refused while two are open', async () =>
   const [one, two] = [await open('two'), await open('two')]
   assert.equal(await greeting('two'), undefined)
   one.destroy()
-  await eventually('there is room again', async () => await greeting('two') === 'hello' || undefined)
+  await eventually('there is room again', async () => (await greeting('two')) === 'hello' || undefined)
   two.destroy()
-  assert.ok(await both.b.counter('connections_limited') >= 1)
+  assert.ok((await both.b.counter('connections_limited')) >= 1)
 })
 
 test('bytes come no faster than the limit, and all of them come', async () => {
@@ -62,7 +84,12 @@ test('bytes come no faster than the limit, and all of them come', async () => {
   const started = performance.now()
   let heard = 0
   const done = new Promise<void>((resolve, reject) => {
-    socket.on('data', (bytes) => { heard += bytes.length }).once('end', resolve).once('error', reject)
+    socket
+      .on('data', (bytes) => {
+        heard += bytes.length
+      })
+      .once('end', resolve)
+      .once('error', reject)
   })
   socket.end(Buffer.alloc(300_000, 1))
   await done
@@ -76,7 +103,9 @@ test('an exposure for one connection takes one, which goes on, and is gone', asy
   const event = await both.b.program.event('unexposed', (gone) => gone['name'] === String(PORTS.once))
   assert.equal(event['reason'], 'once')
   assert.equal(await greeting('once'), undefined)
-  const echo = new Promise<string>((resolve) => { socket.once('data', (bytes) => resolve(bytes.toString())) })
+  const echo = new Promise<string>((resolve) => {
+    socket.once('data', (bytes) => resolve(bytes.toString()))
+  })
   socket.write('still here')
   assert.equal(await echo, 'still here')
   socket.destroy()
@@ -91,16 +120,19 @@ test('an exposure for a time is gone when it is over, with its connections', asy
 })
 
 /** A connection that has been greeted. */
-async function open (name: keyof typeof PORTS): Promise<Socket> {
+async function open(name: keyof typeof PORTS): Promise<Socket> {
   const { host, port }: Address = both.a.local(`agent-b:${PORTS[name]}`)
   const socket = connect({ host, port, allowHalfOpen: true })
   await new Promise<void>((resolve, reject) => {
-    socket.once('data', () => resolve()).once('error', reject).once('end', () => reject(new Error('ended')))
+    socket
+      .once('data', () => resolve())
+      .once('error', reject)
+      .once('end', () => reject(new Error('ended')))
   })
   return socket
 }
 
-async function greeting (name: keyof typeof PORTS): Promise<'hello' | undefined> {
+async function greeting(name: keyof typeof PORTS): Promise<'hello' | undefined> {
   try {
     const socket = await open(name)
     socket.destroy()

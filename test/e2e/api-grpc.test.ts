@@ -17,9 +17,21 @@ import { eventually } from './harness.ts'
 const asText = (bytes: Buffer): string => String(bytes)
 const bytesOf = (text: string): Buffer => Buffer.from(text)
 const method = (name: string, requestStream: boolean, responseStream: boolean) => ({
-  path: `/test.Test/${name}`, requestStream, responseStream, requestSerialize: bytesOf, requestDeserialize: asText, responseSerialize: bytesOf, responseDeserialize: asText,
+  path: `/test.Test/${name}`,
+  requestStream,
+  responseStream,
+  requestSerialize: bytesOf,
+  requestDeserialize: asText,
+  responseSerialize: bytesOf,
+  responseDeserialize: asText,
 })
-const SERVICE = { whoAmI: method('WhoAmI', false, false), count: method('Count', false, true), join: method('Join', true, false), echo: method('Echo', true, true), hang: method('Hang', false, false) }
+const SERVICE = {
+  whoAmI: method('WhoAmI', false, false),
+  count: method('Count', false, true),
+  join: method('Join', true, false),
+  echo: method('Echo', true, true),
+  hang: method('Hang', false, false),
+}
 
 let net: Testnet
 let a: OverlayNode
@@ -46,13 +58,14 @@ after(async () => {
   await net.stop()
 })
 
-function startedServer (): grpc.Server {
+function startedServer(): grpc.Server {
   const made = new grpc.Server()
   made.addService(SERVICE, {
     whoAmI: (call: grpc.ServerUnaryCall<string, string>, reply: grpc.sendUnaryData<string>) => {
       const trailers = new grpc.Metadata()
       trailers.set('grade', 'fine')
-      if (call.request === 'fail') reply({ code: grpc.status.FAILED_PRECONDITION, details: 'asked to fail', metadata: trailers })
+      if (call.request === 'fail')
+        reply({ code: grpc.status.FAILED_PRECONDITION, details: 'asked to fail', metadata: trailers })
       else reply(null, JSON.stringify(call.metadata.getMap()), trailers)
     },
     count: (call: grpc.ServerWritableStream<string, string>) => {
@@ -63,23 +76,44 @@ function startedServer (): grpc.Server {
       const parts: string[] = []
       call.on('data', (part: string) => parts.push(part)).on('end', () => reply(null, parts.join('')))
     },
-    echo: (call: grpc.ServerDuplexStream<string, string>) => { call.on('data', (part: string) => call.write(part)).on('end', () => call.end()) },
-    hang: (call: grpc.ServerUnaryCall<string, string>) => { call.on('cancelled', () => { cancelled += 1 }) },
+    echo: (call: grpc.ServerDuplexStream<string, string>) => {
+      call.on('data', (part: string) => call.write(part)).on('end', () => call.end())
+    },
+    hang: (call: grpc.ServerUnaryCall<string, string>) => {
+      call.on('cancelled', () => {
+        cancelled += 1
+      })
+    },
   })
   return made
 }
 
-function clientOf (target: string): grpc.Client {
-  return new grpc.Client(target, grpc.credentials.createInsecure(), { 'grpc.enable_http_proxy': 0, 'grpc.use_local_subchannel_pool': 1 })
+function clientOf(target: string): grpc.Client {
+  return new grpc.Client(target, grpc.credentials.createInsecure(), {
+    'grpc.enable_http_proxy': 0,
+    'grpc.use_local_subchannel_pool': 1,
+  })
 }
 
-interface Unary { readonly reply: string | undefined, readonly error: grpc.ServiceError | null, readonly trailers: grpc.Metadata | undefined }
+interface Unary {
+  readonly reply: string | undefined
+  readonly error: grpc.ServiceError | null
+  readonly trailers: grpc.Metadata | undefined
+}
 
-async function unary (of: grpc.Client, { path, requestSerialize, responseDeserialize }: typeof SERVICE.whoAmI, request: string, options: grpc.CallOptions = {}, metadata = new grpc.Metadata()): Promise<Unary> {
+async function unary(
+  of: grpc.Client,
+  { path, requestSerialize, responseDeserialize }: typeof SERVICE.whoAmI,
+  request: string,
+  options: grpc.CallOptions = {},
+  metadata = new grpc.Metadata(),
+): Promise<Unary> {
   return await new Promise((resolve) => {
     let trailers: grpc.Metadata | undefined
     let answer: Omit<Unary, 'trailers'> | undefined
-    const settle = (): void => { if (answer !== undefined && trailers !== undefined) resolve({ ...answer, trailers }) }
+    const settle = (): void => {
+      if (answer !== undefined && trailers !== undefined) resolve({ ...answer, trailers })
+    }
     of.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, (error, reply) => {
       answer = { error, reply }
       settle()
@@ -92,11 +126,20 @@ async function unary (of: grpc.Client, { path, requestSerialize, responseDeseria
 
 test('a unary call carries metadata and trailers, and tells who calls; what a client says of itself is removed', async () => {
   const metadata = new grpc.Metadata()
-  for (const [key, value] of [['mine', 'yes'], ['pilot-node', '999'], ['pilot-hostname', 'root'], ['pilot-key', 'x']] as const) metadata.set(key, value)
+  for (const [key, value] of [
+    ['mine', 'yes'],
+    ['pilot-node', '999'],
+    ['pilot-hostname', 'root'],
+    ['pilot-key', 'x'],
+  ] as const)
+    metadata.set(key, value)
   const { error, reply, trailers } = await unary(client, SERVICE.whoAmI, '?', {}, metadata)
   assert.equal(error, null)
   const seen = JSON.parse(reply!) as Record<string, string>
-  assert.deepEqual([seen['mine'], seen['pilot-node'], seen['pilot-address'], seen['pilot-hostname'], seen['pilot-key']], ['yes', String(a.nodeId), a.address, 'agent-1', undefined])
+  assert.deepEqual(
+    [seen['mine'], seen['pilot-node'], seen['pilot-address'], seen['pilot-hostname'], seen['pilot-key']],
+    ['yes', String(a.nodeId), a.address, 'agent-1', undefined],
+  )
   assert.deepEqual(trailers?.get('grade'), ['fine'])
 })
 
@@ -111,13 +154,18 @@ test('a server stream of 2,000 messages arrives whole and in order', async () =>
   const call = client.makeServerStreamRequest(SERVICE.count.path, bytesOf, asText, '2000')
   const seen: string[] = []
   for await (const part of call) seen.push(part as string)
-  assert.deepEqual(seen, Array.from({ length: 2000 }, (_, index) => String(index)))
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 2000 }, (_, index) => String(index)),
+  )
 })
 
 test('a client stream of 1 MB is one answer', async () => {
   const part = 'x'.repeat(10_000)
   const joined = await new Promise<string>((resolve, reject) => {
-    const call = client.makeClientStreamRequest(SERVICE.join.path, bytesOf, asText, (error, reply) => error === null ? resolve(reply!) : reject(error))
+    const call = client.makeClientStreamRequest(SERVICE.join.path, bytesOf, asText, (error, reply) =>
+      error === null ? resolve(reply!) : reject(error),
+    )
     for (let index = 0; index < 100; index++) call.write(part)
     call.end()
   })
@@ -128,7 +176,7 @@ test('a call of both directions takes turns', async () => {
   const call = client.makeBidiStreamRequest(SERVICE.echo.path, bytesOf, asText)
   for (let turn = 0; turn < 20; turn++) {
     call.write(`turn ${turn}`)
-    assert.equal((await once(call, 'data') as [string])[0], `turn ${turn}`)
+    assert.equal(((await once(call, 'data')) as [string])[0], `turn ${turn}`)
   }
   const ended = once(call, 'end')
   call.end()
@@ -137,7 +185,10 @@ test('a call of both directions takes turns', async () => {
 
 test('a deadline and a cancellation reach the server, and a hundred calls share one connection', async () => {
   const before = cancelled
-  assert.equal((await unary(client, SERVICE.hang, '?', { deadline: Date.now() + 200 })).error?.code, grpc.status.DEADLINE_EXCEEDED)
+  assert.equal(
+    (await unary(client, SERVICE.hang, '?', { deadline: Date.now() + 200 })).error?.code,
+    grpc.status.DEADLINE_EXCEEDED,
+  )
   const gone = new Promise<grpc.ServiceError | null>((resolve) => {
     const call = client.makeUnaryRequest(SERVICE.hang.path, bytesOf, asText, '?', (error) => resolve(error))
     setTimeout(() => call.cancel(), 100)
@@ -146,12 +197,18 @@ test('a deadline and a cancellation reach the server, and a hundred calls share 
   await eventually('the server heard of both', () => cancelled === before + 2 || undefined)
   const many = await Promise.all(Array.from({ length: 100 }, async () => await unary(client, SERVICE.whoAmI, '?')))
   assert.ok(many.every(({ error }) => error === null))
-  const open = [...b.core.context.peers.get(a.nodeId)!.streams.values()].filter(({ localPort, phase }) => localPort === 50_051 && phase === 'established')
+  const open = [...b.core.context.peers.get(a.nodeId)!.streams.values()].filter(
+    ({ localPort, phase }) => localPort === 50_051 && phase === 'established',
+  )
   assert.equal(open.length, 1)
 })
 
 test('a target that cannot be dialled, or makes no sense, is UNAVAILABLE and says why', async () => {
-  const reasons: Readonly<Record<string, RegExp>> = { 'pilot://agent-2:50052': /CONNECTION_REFUSED/, 'pilot:nobody:50051': /NOT_FOUND|NOT_TRUSTED/, 'pilot://example.com:50051': /USAGE/ }
+  const reasons: Readonly<Record<string, RegExp>> = {
+    'pilot://agent-2:50052': /CONNECTION_REFUSED/,
+    'pilot:nobody:50051': /NOT_FOUND|NOT_TRUSTED/,
+    'pilot://example.com:50051': /USAGE/,
+  }
   for (const [target, reason] of Object.entries(reasons)) {
     const wrong = clientOf(target)
     const { error } = await unary(wrong, SERVICE.whoAmI, '?', { deadline: Date.now() + 5_000 })
@@ -177,7 +234,10 @@ test('a resolver that was closed ends its connections, leaves no folder behind, 
   const own = registerPilotResolver(grpc, a, { scheme: 'other' })
   const [one, two] = [clientOf('other://agent-2:50051'), clientOf('other:agent-2.pilot:50051')]
   const replies = await Promise.all([unary(one, SERVICE.whoAmI, '?'), unary(two, SERVICE.whoAmI, '?')])
-  assert.deepEqual(replies.map(({ error }) => error), [null, null])
+  assert.deepEqual(
+    replies.map(({ error }) => error),
+    [null, null],
+  )
   assert.equal(folders().length, before + 1)
   const hanging = unary(one, SERVICE.hang, '?')
   own.close()

@@ -19,7 +19,10 @@ test('three nodes that trust each other are up in less than a second, and stop t
     const began = performance.now()
     const net = await testnet({ nodes: 3 })
     took.push(performance.now() - began)
-    assert.deepEqual(net.nodes.map(({ hostname }) => hostname), ['agent-1', 'agent-2', 'agent-3'])
+    assert.deepEqual(
+      net.nodes.map(({ hostname }) => hostname),
+      ['agent-1', 'agent-2', 'agent-3'],
+    )
     for (const a of net.nodes) for (const b of net.nodes) if (a !== b) assert.equal(await a.isTrusted(b.nodeId), true)
     await net.stop()
     await net.stop()
@@ -30,7 +33,9 @@ test('three nodes that trust each other are up in less than a second, and stop t
 test('one more node can join; a name that is taken is a conflict, and the network goes on', async () => {
   await using net = await testnet({ nodes: 2 })
   const late = await net.join('late')
-  await late.listen(9, (incoming) => { incoming.accept().end(incoming.peerName) })
+  await late.listen(9, (incoming) => {
+    incoming.accept().end(incoming.peerName)
+  })
   assert.equal(await text((await net.nodes[1]!.dial('late:9')).end()), 'agent-2')
   await assert.rejects(net.join('agent-1'), { code: 'CONFLICT' })
   assert.equal(await text((await net.nodes[0]!.dial('late:9')).end()), 'agent-1')
@@ -56,7 +61,14 @@ test('trust that was revoked stays so at the next start, though the options name
   await using net = await testnet({ nodes: 1 })
   const [peer] = net.nodes as [(typeof net.nodes)[0]]
   const dir = mkdtempSync(join(tmpdir(), 'pg-api-'))
-  const options = { registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0', identityFile: join(dir, 'identity.json'), hostname: 'late', trust: ['agent-1'] }
+  const options = {
+    registry: net.registry,
+    beacon: net.beacon,
+    listen: '127.0.0.1:0',
+    identityFile: join(dir, 'identity.json'),
+    hostname: 'late',
+    trust: ['agent-1'],
+  }
   {
     await using node = await createNode(options)
     await introduce(node, peer)
@@ -64,29 +76,53 @@ test('trust that was revoked stays so at the next start, though the options name
   }
   await using node = await createNode(options)
   assert.deepEqual(node.wishes, [])
-  await eventually('the peer knows', async () => await peer.isTrusted(node.nodeId) ? undefined : true)
+  await eventually('the peer knows', async () => ((await peer.isTrusted(node.nodeId)) ? undefined : true))
   await peer.requestTrust('late', 'again?')
-  await eventually('it waits for a person', async () => (await node.pendingTrust()).some(({ nodeId }) => nodeId === peer.nodeId) || undefined)
+  await eventually(
+    'it waits for a person',
+    async () => (await node.pendingTrust()).some(({ nodeId }) => nodeId === peer.nodeId) || undefined,
+  )
   assert.equal(await node.isTrusted(peer.nodeId), false)
   assert.equal(await node.approveTrust(peer.nodeId), true)
-  await eventually('both trust', async () => await peer.isTrusted(node.nodeId) && await node.isTrusted(peer.nodeId) || undefined)
+  await eventually(
+    'both trust',
+    async () => ((await peer.isTrusted(node.nodeId)) && (await node.isTrusted(peer.nodeId))) || undefined,
+  )
   rmSync(dir, { recursive: true })
 })
 
 test('createNode ends what it began when its name is taken', async () => {
   await using net = await testnet({ nodes: 1 })
-  await assert.rejects(createNode({ registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0', hostname: 'agent-1' }), { code: 'CONFLICT' })
+  await assert.rejects(
+    createNode({ registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0', hostname: 'agent-1' }),
+    { code: 'CONFLICT' },
+  )
 })
 
 test('gateways take the texts of the command line or a file; an ephemeral one leaves nothing behind', async () => {
   await using net = await testnet({ nodes: 1 })
   const folder = mkdtempSync(join(tmpdir(), 'pg-api-'))
   const config = join(folder, 'gateway.yaml')
-  writeFileSync(config, 'version: 1\nnode:\n  hostname: from-file\nmap:\n  - { peer: agent-1, port: 9, local: "127.0.0.1:0" }\n')
-  await net.nodes[0]!.listen(9, (incoming) => { incoming.accept().on('error', () => {}).end('nine') })
+  writeFileSync(
+    config,
+    'version: 1\nnode:\n  hostname: from-file\nmap:\n  - { peer: agent-1, port: 9, local: "127.0.0.1:0" }\n',
+  )
+  await net.nodes[0]!.listen(9, (incoming) => {
+    incoming
+      .accept()
+      .on('error', () => {})
+      .end('nine')
+  })
   const before = ownFolders()
   const events: GatewayEvent['event'][] = []
-  const gateway = await createGateway({ registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0', config, ephemeral: true, onEvent: ({ event }) => events.push(event) })
+  const gateway = await createGateway({
+    registry: net.registry,
+    beacon: net.beacon,
+    listen: '127.0.0.1:0',
+    config,
+    ephemeral: true,
+    onEvent: ({ event }) => events.push(event),
+  })
   assert.equal(gateway.status().node.hostname, 'from-file')
   assert.match(gateway.status().version, /^\d+\.\d+\.\d+/)
   const made = ownFolders().find((name) => !before.includes(name))
@@ -96,14 +132,19 @@ test('gateways take the texts of the command line or a file; an ephemeral one le
   assert.equal(await text(connect(Number(port), host)), 'nine')
   assert.ok(events.includes('mapped'))
   await gateway.stop(1_000)
-  assert.deepEqual(ownFolders().filter((name) => !before.includes(name)), [])
+  assert.deepEqual(
+    ownFolders().filter((name) => !before.includes(name)),
+    [],
+  )
   rmSync(folder, { recursive: true })
 })
 
 test('a gateway that cannot start says why and leaves nothing behind', async () => {
   const before = ownFolders()
   await assert.rejects(createGateway({ ephemeral: true, map: ['nonsense'] }), { code: 'USAGE' })
-  await assert.rejects(createGateway({ ephemeral: true, config: join(tmpdir(), 'no-such-file.yaml') }), { code: 'CONFIG_INVALID' })
+  await assert.rejects(createGateway({ ephemeral: true, config: join(tmpdir(), 'no-such-file.yaml') }), {
+    code: 'CONFIG_INVALID',
+  })
   await assert.rejects(createGateway({ ephemeral: true, stateDir: tmpdir() }), { code: 'USAGE' })
   assert.deepEqual(ownFolders(), before)
 })
@@ -112,7 +153,12 @@ test('the environment of the process says nothing to a gateway that a program ma
   process.env['PILOTGATE_HOSTNAME'] = 'from-environment'
   try {
     await using net = await testnet({ nodes: 1 })
-    await using gateway = await createGateway({ registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0', ephemeral: true })
+    await using gateway = await createGateway({
+      registry: net.registry,
+      beacon: net.beacon,
+      listen: '127.0.0.1:0',
+      ephemeral: true,
+    })
     assert.equal(gateway.status().node.hostname, null)
   } finally {
     delete process.env['PILOTGATE_HOSTNAME']
@@ -122,13 +168,23 @@ test('the environment of the process says nothing to a gateway that a program ma
 test('docs/api.md names every export', () => {
   const root = dirname(dirname(import.meta.dirname))
   const docs = readFileSync(join(root, 'docs/api.md'), 'utf8')
-  const names = ['src/index.ts', 'src/api/testnet.ts'].flatMap((file) => {
-    const source = readFileSync(join(root, file), 'utf8')
-    return [...source.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap((match) => match[1]!.split(',').map((name) => name.trim()))
-      .concat([...source.matchAll(/^export (?:async )?(?:function|interface) (\w+)/gm)].map((match) => match[1]!))
-  }).filter((name) => name !== '')
+  const names = ['src/index.ts', 'src/api/testnet.ts']
+    .flatMap((file) => {
+      const source = readFileSync(join(root, file), 'utf8')
+      return [...source.matchAll(/^export (?:type )?\{([^}]*)\}/gm)]
+        .flatMap((match) => match[1]!.split(',').map((name) => name.trim()))
+        .concat([...source.matchAll(/^export (?:async )?(?:function|interface) (\w+)/gm)].map((match) => match[1]!))
+    })
+    .filter((name) => name !== '')
   assert.ok(names.length > 40)
-  assert.deepEqual(names.filter((name) => !new RegExp(`\`(new )?${name}\\b`).test(docs)), [])
+  assert.deepEqual(
+    names.filter((name) => !new RegExp(`\`(new )?${name}\\b`).test(docs)),
+    [],
+  )
 })
 
-function ownFolders (): string[] { return readdirSync(tmpdir()).filter((name) => name.startsWith('pilotgate-')).sort() }
+function ownFolders(): string[] {
+  return readdirSync(tmpdir())
+    .filter((name) => name.startsWith('pilotgate-'))
+    .sort()
+}

@@ -27,10 +27,14 @@ before(async () => {
 })
 after(async () => stage.close())
 
-describe('what people get wrong', { concurrency: 4 }, () => { // each is a process or two that ends by itself
+describe('what people get wrong', { concurrency: 4 }, () => {
+  // each is a process or two that ends by itself
   test('a file that is no YAML is refused with its line and column', async () => {
     const file = await config('version: 1\nnode:\n  hostname: [a\nmap: []\n')
-    for (const args of [['up', '-c', file], ['config', 'check', file]]) {
+    for (const args of [
+      ['up', '-c', file],
+      ['config', 'check', file],
+    ]) {
       const ran = await stage.pilotgate(args)
       assert.equal(ran.code, 2)
       assert.equal(ran.stdout, '')
@@ -40,14 +44,24 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
   })
 
   test('every wrong value in a file is named with line, column, what was expected and what was found', async () => {
-    const file = await config('version: 1\nnode:\n  hostname: My Gateway\n  public: yes please\nmap:\n  - { peer: agent-b, port: 99999 }\nexpose:\n  - { port: 80 }\n')
+    const file = await config(
+      'version: 1\nnode:\n  hostname: My Gateway\n  public: yes please\nmap:\n  - { peer: agent-b, port: 99999 }\nexpose:\n  - { port: 80 }\n',
+    )
     const { code, stdout } = await stage.pilotgate(['config', 'check', file, '--json'])
     assert.equal(code, 2)
     const error = errorOf(stdout, 'CONFIG_INVALID')
     const lines = error.message.split('\n')
-    assert.match(lines[0]!, new RegExp(`^${file}:3:13: node\\.hostname: expected a hostname.*, found the text "My Gateway"$`))
+    assert.match(
+      lines[0]!,
+      new RegExp(`^${file}:3:13: node\\.hostname: expected a hostname.*, found the text "My Gateway"$`),
+    )
     assert.match(lines[1]!, new RegExp(`^${file}:4:11: node\\.public: expected true or false, found `))
-    assert.match(lines[2]!, new RegExp(`^${file}:6:28: map\\[0\\]\\.port: expected a port from 1 to 65535, or "53/udp", found the number 99999$`))
+    assert.match(
+      lines[2]!,
+      new RegExp(
+        `^${file}:6:28: map\\[0\\]\\.port: expected a port from 1 to 65535, or "53/udp", found the number 99999$`,
+      ),
+    )
     assert.match(lines[3]!, new RegExp(`^${file}:8:\\d+: expose\\[0\\]\\.target: missing; expected `))
     assert.equal(lines.length, 4)
   })
@@ -61,10 +75,16 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
   })
 
   test('a file that is right passes, and says what is in it', async () => {
-    const file = await config('version: 1\nmap:\n  - { peer: agent-b, ports: [80, "8000-8002"] }\nexpose:\n  - { port: 80, target: "3000" }\n')
+    const file = await config(
+      'version: 1\nmap:\n  - { peer: agent-b, ports: [80, "8000-8002"] }\nexpose:\n  - { port: 80, target: "3000" }\n',
+    )
     const { code, stdout } = await stage.pilotgate(['config', 'check', file, '--json'])
     assert.equal(code, 0)
-    const { v, status, data } = JSON.parse(stdout) as { v: number, status: string, data: { maps: unknown[], exposes: unknown[] } }
+    const { v, status, data } = JSON.parse(stdout) as {
+      v: number
+      status: string
+      data: { maps: unknown[]; exposes: unknown[] }
+    }
     assert.deepEqual([v, status, data.maps.length, data.exposes.length], [1, 'ok', 4, 1])
   })
 
@@ -76,7 +96,9 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
 
   test('a mapped port that is in use ends the start with 6, and the mapping and address in the message', async () => {
     const holder = createServer().listen(0, '127.0.0.1')
-    await new Promise((resolve) => { holder.once('listening', resolve) })
+    await new Promise((resolve) => {
+      holder.once('listening', resolve)
+    })
     const { port } = holder.address() as AddressInfo
     const { code, stdout } = await up('in-use', ['--map', `127.0.0.1:${port}:agent-b:80`])
     holder.close()
@@ -125,7 +147,13 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
   })
 
   test('an identity file that holds no identity is refused and left as it is', async () => {
-    for (const [index, text] of ['', 'not json', '{}', '{"private_key":"AAAA","public_key":"AAAA"}', '\0\0\0'].entries()) {
+    for (const [index, text] of [
+      '',
+      'not json',
+      '{}',
+      '{"private_key":"AAAA","public_key":"AAAA"}',
+      '\0\0\0',
+    ].entries()) {
       const file = join(await keyFolder(`corrupt-${index}`), `corrupt-${index}.json`)
       await writeFile(file, text, { mode: 0o600 })
       const { code, stdout } = await up(`corrupt-${index}`, ['--identity', file])
@@ -151,7 +179,20 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
 
   test('a hostname that another node has ends the start with 6', async () => {
     const { registry, beacon } = rendezvous
-    const { code, stdout } = await stage.pilotgate(['up', '--json', '--registry', registry, '--beacon', beacon, '--listen', '127.0.0.1:0', '--hostname', 'running', '--state-dir', stage.path('taken')])
+    const { code, stdout } = await stage.pilotgate([
+      'up',
+      '--json',
+      '--registry',
+      registry,
+      '--beacon',
+      beacon,
+      '--listen',
+      '127.0.0.1:0',
+      '--hostname',
+      'running',
+      '--state-dir',
+      stage.path('taken'),
+    ])
     assert.equal(code, 6)
     assert.match(errorOf(stdout, 'CONFLICT').message, /hostname running/)
   })
@@ -165,25 +206,57 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
   })
 
   test('commands without a running gateway end with 3', async () => {
-    const commands = [['status'], ['peers'], ['connections'], ['mappings'], ['exposes'], ['ping', 'agent-b'], ['trust', 'list'], ['trust', 'pending'], ['trust', 'approve', 'agent-b']]
-    await Promise.all(commands.map(async (command) => {
-      const { code, stdout, stderr } = await stage.pilotgate([...command, '--json', '--admin', stage.path('nobody.sock')])
-      assert.deepEqual([code, stderr], [3, ''], command.join(' '))
-      errorOf(stdout, 'NOT_RUNNING')
-    }))
+    const commands = [
+      ['status'],
+      ['peers'],
+      ['connections'],
+      ['mappings'],
+      ['exposes'],
+      ['ping', 'agent-b'],
+      ['trust', 'list'],
+      ['trust', 'pending'],
+      ['trust', 'approve', 'agent-b'],
+    ]
+    await Promise.all(
+      commands.map(async (command) => {
+        const { code, stdout, stderr } = await stage.pilotgate([
+          ...command,
+          '--json',
+          '--admin',
+          stage.path('nobody.sock'),
+        ])
+        assert.deepEqual([code, stderr], [3, ''], command.join(' '))
+        errorOf(stdout, 'NOT_RUNNING')
+      }),
+    )
   })
 
   test('flags, specifications and commands that do not read end with 2 and say what was expected', async () => {
     const wrong: [string[], RegExp][] = [
-      [['up', '--no-such-flag'], /unknown option/], [['no-such-command'], /unknown command/], [['up', '--map', 'agent-b'], /agent-b/], [['up', '--map', '0.0.0.0:8080:agent-b:80'], /allow-lan/],
-      [['up', '--expose', '80'], /80/], [['up', '--expose', '80=3000,alow=agent-a'], /alow/], [['up', '--registry', 'nowhere'], /registry/], [['up', '--hostname', 'A B'], /hostname/],
-      [['up', '--expose', '80=3000', '--expose', '81=http://x/y'], /target/], [['ping', 'agent-b', '--count', 'many'], /whole number/], [['ping'], /missing required argument/], [[], /a command is missing/],
+      [['up', '--no-such-flag'], /unknown option/],
+      [['no-such-command'], /unknown command/],
+      [['up', '--map', 'agent-b'], /agent-b/],
+      [['up', '--map', '0.0.0.0:8080:agent-b:80'], /allow-lan/],
+      [['up', '--expose', '80'], /80/],
+      [['up', '--expose', '80=3000,alow=agent-a'], /alow/],
+      [['up', '--registry', 'nowhere'], /registry/],
+      [['up', '--hostname', 'A B'], /hostname/],
+      [['up', '--expose', '80=3000', '--expose', '81=http://x/y'], /target/],
+      [['ping', 'agent-b', '--count', 'many'], /whole number/],
+      [['ping'], /missing required argument/],
+      [[], /a command is missing/],
     ]
-    await Promise.all(wrong.map(async ([args, message]) => {
-      const { code, stdout } = await stage.pilotgate([...args, '--json', ...args[0] === 'up' ? ['--state-dir', stage.path('never')] : []])
-      assert.equal(code, 2, `${args.join(' ')}: ${stdout}`)
-      assert.match(errorOf(stdout, 'USAGE').message, message)
-    }))
+    await Promise.all(
+      wrong.map(async ([args, message]) => {
+        const { code, stdout } = await stage.pilotgate([
+          ...args,
+          '--json',
+          ...(args[0] === 'up' ? ['--state-dir', stage.path('never')] : []),
+        ])
+        assert.equal(code, 2, `${args.join(' ')}: ${stdout}`)
+        assert.match(errorOf(stdout, 'USAGE').message, message)
+      }),
+    )
     await assert.rejects(stat(stage.path('never')), 'nothing was made')
   })
 
@@ -194,12 +267,20 @@ describe('what people get wrong', { concurrency: 4 }, () => { // each is a proce
   })
 })
 
-interface ErrorLine { readonly code: string, readonly message: string, readonly hint: string }
+interface ErrorLine {
+  readonly code: string
+  readonly message: string
+  readonly hint: string
+}
 
 /** The last line of stdout as the error of the contract: exactly its fields, `details` besides. */
-function errorOf (stdout: string, code: string): ErrorLine {
+function errorOf(stdout: string, code: string): ErrorLine {
   const last = stdout.trimEnd().split('\n').at(-1)!
-  const { v, status, details, ...rest } = JSON.parse(last) as { v: number, status: string, details?: unknown } & ErrorLine
+  const { v, status, details, ...rest } = JSON.parse(last) as {
+    v: number
+    status: string
+    details?: unknown
+  } & ErrorLine
   assert.deepEqual([v, status, Object.keys(rest).sort()], [1, 'error', ['code', 'hint', 'message']], last)
   assert.ok(details === undefined || typeof details === 'object')
   assert.equal(rest.code, code, last)
@@ -207,18 +288,25 @@ function errorOf (stdout: string, code: string): ErrorLine {
   return rest
 }
 
-async function up (name: string, args: readonly string[]): Promise<Ran> {
-  return await stage.pilotgate(['up', '--json', '--state-dir', stage.path(`state-${name}`), ...args.includes('--listen') ? NOWHERE.slice(0, 4) : NOWHERE, ...args])
+async function up(name: string, args: readonly string[]): Promise<Ran> {
+  return await stage.pilotgate([
+    'up',
+    '--json',
+    '--state-dir',
+    stage.path(`state-${name}`),
+    ...(args.includes('--listen') ? NOWHERE.slice(0, 4) : NOWHERE),
+    ...args,
+  ])
 }
 
 /** One gateway at a time has the folder of an identity, trust.json being there too; these tests run side by side. */
-async function keyFolder (name: string): Promise<string> {
+async function keyFolder(name: string): Promise<string> {
   const folder = stage.path(`keys-${name}`)
   await mkdir(folder, { mode: 0o700 })
   return folder
 }
 
-async function config (text: string): Promise<string> {
+async function config(text: string): Promise<string> {
   const file = stage.path(`gateway-${++configs}.yaml`)
   await writeFile(file, text)
   return file

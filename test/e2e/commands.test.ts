@@ -22,9 +22,9 @@ after(async () => stage.close())
 
 test('map and unmap, expose and unexpose change the running gateway, and its events tell', async () => {
   const { a, b } = both
-  const exposed = await b.json<{ name: string, port: number }>('expose', `90=${service.address},allow=agent-a`)
+  const exposed = await b.json<{ name: string; port: number }>('expose', `90=${service.address},allow=agent-a`)
   assert.deepEqual([exposed.name, exposed.port], ['90', 90])
-  const mapped = await a.json<{ name: string, local: string }>('map', '0:agent-b:90', '--name', 'mine')
+  const mapped = await a.json<{ name: string; local: string }>('map', '0:agent-b:90', '--name', 'mine')
   assert.equal(mapped.name, 'mine')
   assert.equal((await talk(stage, address(mapped.local), Buffer.from('hello'))).toString(), 'hello')
   await a.program.event('mapped', ({ name }) => name === 'mine')
@@ -42,23 +42,44 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
   socket.destroy()
   const missing = await a.cli('unmap', 'mine')
   assert.deepEqual([missing.code, missing.stderr.includes('hint: There are none.')], [5, true], missing.stderr)
-  for (const [line, code] of [[['map', 'agent-b'], 2], [['map', 'agent-b:80', '--save'], 2], [['expose', '80='], 2], [['expose', '80=3000', '--for', 'soon'], 2], [['expose', '80', '--once'], 2]] as const) assert.equal((await a.cli(...line)).code, code, line.join(' '))
+  for (const [line, code] of [
+    [['map', 'agent-b'], 2],
+    [['map', 'agent-b:80', '--save'], 2],
+    [['expose', '80='], 2],
+    [['expose', '80=3000', '--for', 'soon'], 2],
+    [['expose', '80', '--once'], 2],
+  ] as const)
+    assert.equal((await a.cli(...line)).code, code, line.join(' '))
 })
 
 test('bench measures the way to a peer against its echo service', async () => {
   const { a, b } = both
-  const { nodeId, throughput, roundTrip, setUp, path } = await a.json<BenchRecord>('bench', 'agent-b', '--bytes', '3000000', '--for', '20s')
-  assert.deepEqual([nodeId, throughput.bytes, throughput.complete, setUp.count], [b.ready.node.nodeId, 3_000_000, true, 5])
+  const { nodeId, throughput, roundTrip, setUp, path } = await a.json<BenchRecord>(
+    'bench',
+    'agent-b',
+    '--bytes',
+    '3000000',
+    '--for',
+    '20s',
+  )
+  assert.deepEqual(
+    [nodeId, throughput.bytes, throughput.complete, setUp.count],
+    [b.ready.node.nodeId, 3_000_000, true, 5],
+  )
   assert.ok(roundTrip.count > 1 && throughput.bitsPerSecond > 0)
   assert.match(path!.kind, /^(direct|lan)$/)
-  assert.match((await a.cli('bench', 'agent-b', '--bytes', '1M')).stdout, /^agent-b \(node \d+\), .*\nset-up .*\nround trip .*\nthroughput .* 1\.0 MB there and back in /)
+  assert.match(
+    (await a.cli('bench', 'agent-b', '--bytes', '1M')).stdout,
+    /^agent-b \(node \d+\), .*\nset-up .*\nround trip .*\nthroughput .* 1\.0 MB there and back in /,
+  )
   assert.equal((await a.cli('bench', 'agent-nobody')).code, 5)
 })
 
 test('--save writes into the file and keeps its comments; without it the file stays as it is', async () => {
   const { registry, beacon } = both.rendezvous
   const file = stage.path('saved.yaml')
-  const text = '# ours\nversion: 1\nmap:\n  # the first\n  - { name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" } # stays\n'
+  const text =
+    '# ours\nversion: 1\nmap:\n  # the first\n  - { name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" } # stays\n'
   await writeFile(file, text, { mode: 0o640 })
   const gateway = await Gateway.start(stage, { name: 'agent-s', registry, beacon, args: ['-c', file] })
   await gateway.json('map', '127.0.0.1:0:agent-b:81')
@@ -66,7 +87,12 @@ test('--save writes into the file and keeps its comments; without it the file st
   await gateway.json('map', '0:agent-b:82', '--save')
   await gateway.json('expose', `443=${service.address},allow=agent-b`, '--name', 'api', '--save')
   const saved = await readFile(file, 'utf8')
-  assert.ok(saved.startsWith('# ours\nversion: 1\nmap:\n  # the first\n  - { name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" } # stays\n'), saved)
+  assert.ok(
+    saved.startsWith(
+      '# ours\nversion: 1\nmap:\n  # the first\n  - { name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" } # stays\n',
+    ),
+    saved,
+  )
   assert.match(saved, /- \{ peer: agent-b, port: 82, local: 0 \}\n/)
   assert.ok(saved.includes(`- { name: api, port: 443, target: tcp://${service.address}, allow: [ agent-b ] }`), saved)
   assert.equal((await stat(file)).mode & 0o777, 0o640)
@@ -74,7 +100,11 @@ test('--save writes into the file and keeps its comments; without it the file st
   const unsaved = await gateway.cli('unmap', 'agent-b:81', '--save')
   assert.deepEqual([unsaved.code, unsaved.stderr.includes('leave out --save')], [5, true], unsaved.stderr)
   await gateway.restart()
-  assert.deepEqual([gateway.ready.mappings.map(({ name }) => name), gateway.ready.exposes.map(({ name }) => name)], [['agent-b:82'], ['api']], 'what was saved, and no more')
+  assert.deepEqual(
+    [gateway.ready.mappings.map(({ name }) => name), gateway.ready.exposes.map(({ name }) => name)],
+    [['agent-b:82'], ['api']],
+    'what was saved, and no more',
+  )
 })
 
 test('an edit made for another version of the configuration is a conflict, by command and by PUT', async () => {
@@ -85,7 +115,10 @@ test('an edit made for another version of the configuration is a conflict, by co
   const entry = { name: 'put', peer: 'agent-b', port: 80, local: '127.0.0.1:0' }
   assert.deepEqual([await put(a, { version: version + 1, map: [entry] }), (await a.mappings()).length], [409, 0])
   assert.equal(await put(a, { version, map: [entry] }), 200)
-  assert.deepEqual((await a.mappings()).map(({ name }) => name), ['put'])
+  assert.deepEqual(
+    (await a.mappings()).map(({ name }) => name),
+    ['put'],
+  )
   assert.equal(await put(a, { version, map: [] }), 409)
   assert.equal(await put(a, { version: version + 1, map: [{ ...entry, colour: 'red' }] }), 400)
   assert.equal(await put(a, { version: version + 1, map: [] }), 200)
@@ -94,7 +127,19 @@ test('an edit made for another version of the configuration is a conflict, by co
 
 test('where no gateway runs, map and expose are one in the foreground, as `up` is', async () => {
   const { registry, beacon } = await Rendezvous.start(stage, stage.path('rendezvous-foreground'))
-  const common = (name: string): string[] => ['--json', '--registry', registry, '--beacon', beacon, '--listen', '127.0.0.1:0', '--hostname', name, '--state-dir', stage.path(name)]
+  const common = (name: string): string[] => [
+    '--json',
+    '--registry',
+    registry,
+    '--beacon',
+    beacon,
+    '--listen',
+    '127.0.0.1:0',
+    '--hostname',
+    name,
+    '--state-dir',
+    stage.path(name),
+  ]
   const y = stage.start(['expose', `80=${service.address}`, '--trust', 'agent-x', ...common('agent-y')])
   const x = stage.start(['map', '0:agent-y:80', '--trust', 'agent-y', ...common('agent-x')])
   const ready = await x.event('ready')
@@ -116,13 +161,16 @@ test('drain takes no new connections and waits for the open ones; --undo takes t
   await some(socket)
   const late = await b.cli('drain', '--expose', '80', '--timeout', '1')
   assert.deepEqual([late.code, late.stderr.includes('1 connection still open')], [124, true], late.stderr)
-  assert.deepEqual((await b.status()).exposes.map(({ draining }) => draining), [true])
+  assert.deepEqual(
+    (await b.status()).exposes.map(({ draining }) => draining),
+    [true],
+  )
   await assert.rejects(talk(stage, address(local), Buffer.from('new')))
   assert.equal((await b.status()).state, 'ready')
   await b.json('drain', '--expose', '80', '--undo')
   assert.equal((await talk(stage, address(local), Buffer.from('new'))).toString(), 'new')
   const draining = a.cli('drain')
-  await eventually('it drains', async () => (await a.status()).state === 'draining' ? true : undefined)
+  await eventually('it drains', async () => ((await a.status()).state === 'draining' ? true : undefined))
   await assert.rejects(open(stage, address(local)))
   assert.equal((await a.cli('map', '0:agent-b:81')).code, 1, 'nothing changes while it drains')
   socket.end()
@@ -144,7 +192,8 @@ test('down ends the gateway as a signal does, and returns when it is gone', asyn
 test('two gateways on one state folder or one identity are a conflict, whatever their admin sockets; kill -9 leaves no lock', async () => {
   const { registry, beacon } = both.rendezvous
   const gateway = await Gateway.start(stage, { name: 'agent-lock', registry, beacon })
-  const up = (...args: readonly string[]): ReturnType<Stage['pilotgate']> => stage.pilotgate(['up', '--json', '--registry', registry, '--beacon', beacon, '--listen', '127.0.0.1:0', ...args])
+  const up = (...args: readonly string[]): ReturnType<Stage['pilotgate']> =>
+    stage.pilotgate(['up', '--json', '--registry', registry, '--beacon', beacon, '--listen', '127.0.0.1:0', ...args])
   for (const args of [
     ['--state-dir', gateway.stateDir, '--admin', stage.path('other.sock')],
     ['--state-dir', stage.path('other'), '--identity', `${gateway.stateDir}/identity.json`],
@@ -168,9 +217,12 @@ test('a request for trust that nobody answered is shown, and can be taken back; 
   assert.match((await a.cli('trust', 'revoke', 'agent-nobody')).stdout, /revoked agent-nobody: it had been asked/)
   assert.deepEqual((await a.status()).wishes, [])
   for (const [words, code, hint] of [
-    [['request', 'agent-a'], 2, /hint: Name the peer/], [['request', a.ready.node.address], 2, /is this node itself/],
-    [['approve', 'agent-b'], 5, /agent-b is trusted already\nhint: There is nothing to decide/], [['approve', 'agent-x'], 5, /hint: `pilotgate trust pending`/],
-    [['revoke', 'agent-x'], 5, /hint: `pilotgate trust list`/], [['request', 'agent-x', 'y'.repeat(1_025)], 2, /"reason" has 1025 characters/],
+    [['request', 'agent-a'], 2, /hint: Name the peer/],
+    [['request', a.ready.node.address], 2, /is this node itself/],
+    [['approve', 'agent-b'], 5, /agent-b is trusted already\nhint: There is nothing to decide/],
+    [['approve', 'agent-x'], 5, /hint: `pilotgate trust pending`/],
+    [['revoke', 'agent-x'], 5, /hint: `pilotgate trust list`/],
+    [['request', 'agent-x', 'y'.repeat(1_025)], 2, /"reason" has 1025 characters/],
   ] as const) {
     const ran = await a.cli('trust', ...words)
     assert.equal(ran.code, code, ran.stderr)
@@ -189,12 +241,18 @@ test('the completion script works in bash', async (t) => {
     return stdout.split('\n').filter((word) => word !== '')
   }
   assert.deepEqual(await complete('pilotgate un'), ['unmap', 'unexpose'])
-  assert.deepEqual((await complete('pilotgate trust ')).filter((word) => !word.startsWith('-')), ['list', 'pending', 'request', 'approve', 'reject', 'revoke'])
+  assert.deepEqual(
+    (await complete('pilotgate trust ')).filter((word) => !word.startsWith('-')),
+    ['list', 'pending', 'request', 'approve', 'reject', 'revoke'],
+  )
   assert.ok((await complete('pilotgate up --st')).includes('--state-dir'))
   assert.deepEqual(await complete('pilotgate config d'), ['diff'])
 })
 
-for (const [shell, check] of [['zsh', ['-n']], ['fish', ['--no-execute']]] as const) {
+for (const [shell, check] of [
+  ['zsh', ['-n']],
+  ['fish', ['--no-execute']],
+] as const) {
   test(`the completion script reads in ${shell}`, async (t) => {
     const { stdout } = await stage.pilotgate(['completion', shell])
     for (const word of ['unexpose', 'rendezvous', 'state-dir']) assert.ok(stdout.includes(word), word)
@@ -207,13 +265,22 @@ for (const [shell, check] of [['zsh', ['-n']], ['fish', ['--no-execute']]] as co
   })
 }
 
-async function put (gateway: Gateway, body: object): Promise<number> {
+async function put(gateway: Gateway, body: object): Promise<number> {
   return await new Promise((resolve, reject) => {
     const text = JSON.stringify(body)
-    const call = request({ socketPath: gateway.admin, path: '/v1/config', method: 'PUT', agent: false, headers: { 'content-length': Buffer.byteLength(text) } }, (response) => {
-      response.resume()
-      resolve(response.statusCode ?? 0)
-    })
+    const call = request(
+      {
+        socketPath: gateway.admin,
+        path: '/v1/config',
+        method: 'PUT',
+        agent: false,
+        headers: { 'content-length': Buffer.byteLength(text) },
+      },
+      (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      },
+    )
     call.on('error', reject)
     call.end(text)
   })

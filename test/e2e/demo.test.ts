@@ -6,10 +6,20 @@ import { join } from 'node:path'
 import { Stage } from './harness.ts'
 import { findProgram, ROOT } from './program.ts'
 
-const CHECKS = ['HTTP status and body', 'HTTP download', 'HTTP upload', 'gRPC unary', 'gRPC server streaming', 'gRPC client streaming', 'gRPC bidirectional streaming']
+const CHECKS = [
+  'HTTP status and body',
+  'HTTP download',
+  'HTTP upload',
+  'gRPC unary',
+  'gRPC server streaming',
+  'gRPC client streaming',
+  'gRPC bidirectional streaming',
+]
 
 let stage: Stage
-before(async () => { stage = await Stage.open() })
+before(async () => {
+  stage = await Stage.open()
+})
 after(async () => stage.close())
 
 test('demo --check makes its seven requests through the mapped addresses, prints each, and exits with 0', async () => {
@@ -23,10 +33,22 @@ test('demo --check makes its seven requests through the mapped addresses, prints
 test('demo --check --json prints one ready event and one result with the seven checks', async () => {
   const { code, stdout } = await stage.pilotgate(['demo', '--check', '--json'], { timeoutMs: 35_000 })
   assert.equal(code, 0, stdout)
-  const lines = stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
-  assert.deepEqual(lines.map(({ v, event, status }) => [v, event, status]), [[1, 'ready', undefined], [1, undefined, 'ok']])
-  const { checked } = lines[1]!['data'] as { checked: { name: string, detail: string }[] }
-  assert.deepEqual(checked.map(({ name }) => name), CHECKS)
+  const lines = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  assert.deepEqual(
+    lines.map(({ v, event, status }) => [v, event, status]),
+    [
+      [1, 'ready', undefined],
+      [1, undefined, 'ok'],
+    ],
+  )
+  const { checked } = lines[1]!['data'] as { checked: { name: string; detail: string }[] }
+  assert.deepEqual(
+    checked.map(({ name }) => name),
+    CHECKS,
+  )
   assert.ok(checked.every(({ detail }) => detail.length > 0))
 })
 
@@ -45,7 +67,10 @@ test('the curl line that the demo prints works as it stands, and Ctrl+C ends it 
   }
   demo.signal('SIGINT')
   assert.deepEqual(await demo.ended(5_000), { code: 0, signal: null })
-  assert.deepEqual((await readdir(temporary)).filter((name) => name.startsWith('pilotgate')), [])
+  assert.deepEqual(
+    (await readdir(temporary)).filter((name) => name.startsWith('pilotgate')),
+    [],
+  )
 })
 
 test('npm start -- --check in a checkout that was never built builds, runs the demo and exits with 0', async (t) => {
@@ -53,7 +78,8 @@ test('npm start -- --check in a checkout that was never built builds, runs the d
   if (findProgram('npm') === undefined) return t.skip('npm is not installed')
   const copy = stage.path('checkout')
   const left = new Set(['.git', 'dist', 'node_modules', 'test', 'coverage'])
-  for (const entry of await readdir(ROOT)) if (!left.has(entry)) await cp(join(ROOT, entry), join(copy, entry), { recursive: true, preserveTimestamps: true })
+  for (const entry of await readdir(ROOT))
+    if (!left.has(entry)) await cp(join(ROOT, entry), join(copy, entry), { recursive: true, preserveTimestamps: true })
   await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
   const { code, stdout, stderr } = await stage.run('npm', ['start', '--', '--check'], { cwd: copy, timeoutMs: 90_000 })
   assert.equal(code, 0, stdout + stderr)

@@ -23,7 +23,11 @@ before(async () => {
   const nodes = await twoNodes()
   ;({ stage, registry, b: peer } = nodes)
   daemon = await fakeDaemon(stage, nodes.a)
-  driver = await DaemonNode.start({ socket: daemon.options.socket, trust: [String(peer.nodeId)] }, silentLogger, (event) => events.push(event))
+  driver = await DaemonNode.start(
+    { socket: daemon.options.socket, trust: [String(peer.nodeId)] },
+    silentLogger,
+    (event) => events.push(event),
+  )
   stage.defer(async () => driver.stop())
   await peer.listen(80, (incoming) => {
     const stream = incoming.accept()
@@ -35,11 +39,19 @@ after(async () => stage.close())
 test('a peer that is trusted already is told as approved, once', async () => {
   await eventually('the event', () => events.find((event) => event.kind === 'trust'))
   await pause(1_500) // another look
-  assert.deepEqual(events.filter((event) => event.kind === 'trust').map((event) => [event.node, event.state]), [[peer.nodeId, 'approved']])
+  assert.deepEqual(
+    events.filter((event) => event.kind === 'trust').map((event) => [event.node, event.state]),
+    [[peer.nodeId, 'approved']],
+  )
 })
 
 test('a daemon is never held up by a local program that does not read', async () => {
-  await peer.listen(81, (incoming) => incoming.accept().on('error', () => {}).write(new Uint8Array(8_000_000)))
+  await peer.listen(81, (incoming) =>
+    incoming
+      .accept()
+      .on('error', () => {})
+      .write(new Uint8Array(8_000_000)),
+  )
   const slow = (await driver.dial(`${peer.nodeId}:81`)).on('error', () => {})
   await pause(1_000)
   const served = [...daemon.conns.values()].find(({ stream }) => stream.remotePort === 81)!
@@ -49,8 +61,15 @@ test('a daemon is never held up by a local program that does not read', async ()
 })
 
 test('names: public ones from the daemon, others from the registry where it is named', async () => {
-  await assert.rejects(driver.resolve('agent-b'), { code: 'NOT_FOUND', message: /address or node id, or name the registry with --registry/ })
-  const informed = await DaemonNode.start({ socket: daemon.options.socket, registry, trust: [] }, silentLogger, () => {})
+  await assert.rejects(driver.resolve('agent-b'), {
+    code: 'NOT_FOUND',
+    message: /address or node id, or name the registry with --registry/,
+  })
+  const informed = await DaemonNode.start(
+    { socket: daemon.options.socket, registry, trust: [] },
+    silentLogger,
+    () => {},
+  )
   assert.equal(await informed.resolve('agent-b'), peer.nodeId)
   assert.equal(informed.hostnameOf(peer.nodeId), 'agent-b')
   await assert.rejects(informed.resolve('agent-c'), { code: 'NOT_FOUND' })
@@ -64,7 +83,10 @@ test('a trusted peer that is revoked is told as revoked, and nobody who was not 
   assert.equal(await driver.isTrusted(peer.nodeId), false)
   await driver.requestTrust(String(peer.nodeId), 'again')
   await peer.requestTrust('agent-a', 'again')
-  await eventually('trust again', async () => (await driver.isTrusted(peer.nodeId) && await peer.isTrusted(driver.nodeId)) || undefined)
+  await eventually(
+    'trust again',
+    async () => ((await driver.isTrusted(peer.nodeId)) && (await peer.isTrusted(driver.nodeId))) || undefined,
+  )
 })
 
 test('when the daemon goes its streams fail, dials say so, and when it is back the exposed port is', async () => {
@@ -92,9 +114,19 @@ test('when the daemon goes its streams fail, dials say so, and when it is back t
 test('without a daemon, or with something else on its socket, the start fails with 5 and says why', async () => {
   const other = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
   await new Promise<void>((resolve) => other.listen(stage.path('other.sock'), resolve))
-  for (const [path, why] of [[stage.path('none.sock'), /no such socket/], [stage.path('other.sock'), /daemon/]] as const) {
-    const { code, stdout } = await stage.pilotgate(['up', '--json', '--daemon', path, '--state-dir', stage.path('driver')])
-    const error = JSON.parse(stdout) as { readonly code: string, readonly message: string }
+  for (const [path, why] of [
+    [stage.path('none.sock'), /no such socket/],
+    [stage.path('other.sock'), /daemon/],
+  ] as const) {
+    const { code, stdout } = await stage.pilotgate([
+      'up',
+      '--json',
+      '--daemon',
+      path,
+      '--state-dir',
+      stage.path('driver'),
+    ])
+    const error = JSON.parse(stdout) as { readonly code: string; readonly message: string }
     assert.deepEqual([code, error.code], [5, 'DAEMON_UNREACHABLE'])
     assert.match(error.message, why)
   }
@@ -102,12 +134,33 @@ test('without a daemon, or with something else on its socket, the start fails wi
 })
 
 test('the program says whose node it is, and what the daemon keeps to itself is null', async () => {
-  const program = stage.start(['up', '--json', '--daemon', daemon.options.socket, '--state-dir', stage.path('driver'), '--map', `0:${peer.address}:80`])
-  const { node, udp } = await program.event('ready') as { readonly node: { readonly nodeId: number, readonly hostname: string }, readonly udp: string | null }
+  const program = stage.start([
+    'up',
+    '--json',
+    '--daemon',
+    daemon.options.socket,
+    '--state-dir',
+    stage.path('driver'),
+    '--map',
+    `0:${peer.address}:80`,
+  ])
+  const { node, udp } = (await program.event('ready')) as {
+    readonly node: { readonly nodeId: number; readonly hostname: string }
+    readonly udp: string | null
+  }
   assert.deepEqual([node.nodeId, node.hostname, udp], [driver.nodeId, 'agent-a', null])
   const { stdout } = await stage.pilotgate(['status', '--json', '--admin', stage.path('driver', 'admin.sock')])
-  const { data } = JSON.parse(stdout) as { readonly data: { readonly registry: null, readonly beacon: null, readonly daemon: { readonly socket: string, readonly state: string } } }
-  assert.deepEqual([data.registry, data.beacon, data.daemon.state, data.daemon.socket], [null, null, 'connected', daemon.options.socket])
+  const { data } = JSON.parse(stdout) as {
+    readonly data: {
+      readonly registry: null
+      readonly beacon: null
+      readonly daemon: { readonly socket: string; readonly state: string }
+    }
+  }
+  assert.deepEqual(
+    [data.registry, data.beacon, data.daemon.state, data.daemon.socket],
+    [null, null, 'connected', daemon.options.socket],
+  )
   program.signal('SIGTERM')
   assert.equal((await program.ended()).code, 0)
 })

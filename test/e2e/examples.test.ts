@@ -32,7 +32,11 @@ for (const [file, expected] of Object.entries(EXPECTED)) {
     const args = file.endsWith('.test.ts') ? ['--test', '--test-reporter=tap'] : []
     const env = { ...process.env }
     delete env['NODE_TEST_CONTEXT'] // else the runner inside reports to ours, and not in words
-    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', ...args, join('examples', file)], { cwd: ROOT, env, timeout: 60_000, killSignal: 'SIGKILL' })
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', ...args, join('examples', file)],
+      { cwd: ROOT, env, timeout: 60_000, killSignal: 'SIGKILL' },
+    )
     assert.match(stdout, expected)
   })
 }

@@ -7,7 +7,14 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { toHex } from '../../src/base/bytes.ts'
-import { IpcFrameReader, decodeIpcMessage, decodeIpcRequest, encodeIpcFrame, encodeIpcMessage, encodeIpcRequest } from '../../src/wire/ipc-messages.ts'
+import {
+  IpcFrameReader,
+  decodeIpcMessage,
+  decodeIpcRequest,
+  encodeIpcFrame,
+  encodeIpcMessage,
+  encodeIpcRequest,
+} from '../../src/wire/ipc-messages.ts'
 import type { IpcMessage } from '../../src/wire/ipc-messages.ts'
 import { hex, loadVectors } from '../vectors/load.ts'
 import { eventually } from './harness.ts'
@@ -24,10 +31,19 @@ interface Vector {
   readonly command?: string
 }
 
-const { conversations } = loadVectors<{ readonly conversations: readonly { readonly name: string, readonly messages: readonly Vector[] }[] }>('ipc-transcript')
+const { conversations } = loadVectors<{
+  readonly conversations: readonly { readonly name: string; readonly messages: readonly Vector[] }[]
+}>('ipc-transcript')
 /** Those that need no registry of the reference: names, visibility, tags and networks are the registry's own words. */
-const PLAYED: Readonly<Record<string, number>> = { // messages of each
-  'info and health': 6, bind: 16, 'handshake sub-commands': 22, 'dial, accept, send, receive, close': Infinity, 'malformed requests': Infinity, 'oversize message': Infinity, 'client disconnects': Infinity,
+const PLAYED: Readonly<Record<string, number>> = {
+  // messages of each
+  'info and health': 6,
+  bind: 16,
+  'handshake sub-commands': 22,
+  'dial, accept, send, receive, close': Infinity,
+  'malformed requests': Infinity,
+  'oversize message': Infinity,
+  'client disconnects': Infinity,
 }
 
 let stage: Stage
@@ -49,7 +65,7 @@ for (const { name, messages } of conversations.filter((one) => one.name in PLAYE
   test(`as recorded: ${name}`, async () => {
     const play = new Play()
     let compared = 0
-    for (const vector of messages.slice(0, PLAYED[name])) compared += await play.step(vector) ? 1 : 0
+    for (const vector of messages.slice(0, PLAYED[name])) compared += (await play.step(vector)) ? 1 : 0
     assert.ok(compared > 0)
     play.close()
   })
@@ -60,7 +76,7 @@ class Play {
   readonly #ids = new Map<string, number>() // recorded connection, of which node → ours
 
   /** @returns whether an answer was compared. */
-  async step (vector: Vector): Promise<boolean> {
+  async step(vector: Vector): Promise<boolean> {
     const driver = this.#driver(vector.client ?? 'node 1')
     const node = (vector.client ?? 'node 1').slice(0, 6)
     if (vector.action === 'closes the socket') {
@@ -85,11 +101,11 @@ class Play {
     return true
   }
 
-  close (): void {
+  close(): void {
     for (const driver of this.#drivers.values()) driver.close()
   }
 
-  #driver (client: string): RawDriver {
+  #driver(client: string): RawDriver {
     const known = this.#drivers.get(client)
     if (known !== undefined) return known
     const driver = new RawDriver(sockets[client.startsWith('node 2') ? 1 : 0]!)
@@ -97,17 +113,27 @@ class Play {
     return driver
   }
 
-  #withOurIds (node: string, message: Uint8Array): Uint8Array {
+  #withOurIds(node: string, message: Uint8Array): Uint8Array {
     const request = decodeIpcRequest(message)
     if (typeof request !== 'object' || !('connection' in request)) return message
-    return encodeIpcRequest({ ...request, connection: this.#ids.get(`${node} ${request.connection}`) ?? request.connection })
+    return encodeIpcRequest({
+      ...request,
+      connection: this.#ids.get(`${node} ${request.connection}`) ?? request.connection,
+    })
   }
 }
 
 /** Bytes to compare: ids and ephemeral ports are those that came, JSON is its keys. */
-function withoutChance (message: IpcMessage, got: IpcMessage): string {
-  if (message.kind === 'json') return `${message.to} ${Object.keys(JSON.parse(message.text) as object).sort().join(' ')}`
-  const chance = { ...'connection' in got && 'connection' in message && { connection: got.connection }, ...got.kind === 'accept' && { remotePort: got.remotePort }, ...got.kind === 'recv_from' && { sourcePort: got.sourcePort } }
+function withoutChance(message: IpcMessage, got: IpcMessage): string {
+  if (message.kind === 'json')
+    return `${message.to} ${Object.keys(JSON.parse(message.text) as object)
+      .sort()
+      .join(' ')}`
+  const chance = {
+    ...('connection' in got && 'connection' in message && { connection: got.connection }),
+    ...(got.kind === 'accept' && { remotePort: got.remotePort }),
+    ...(got.kind === 'recv_from' && { sourcePort: got.sourcePort }),
+  }
   return toHex(encodeIpcMessage({ ...message, ...chance } as IpcMessage))
 }
 
@@ -115,7 +141,7 @@ class RawDriver {
   readonly socket: Socket
   readonly #messages: IpcMessage[] = []
 
-  constructor (path: string) {
+  constructor(path: string) {
     this.socket = connect({ path }).on('error', () => {})
     const reader = new IpcFrameReader()
     this.socket.on('data', (chunk: Uint8Array) => {
@@ -124,11 +150,11 @@ class RawDriver {
     })
   }
 
-  async next (expected: string): Promise<IpcMessage> {
+  async next(expected: string): Promise<IpcMessage> {
     return await eventually(`an answer as ${expected}`, () => this.#messages.shift(), 5_000)
   }
 
-  close (): void {
+  close(): void {
     this.socket.destroy()
   }
 }

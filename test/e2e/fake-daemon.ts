@@ -38,68 +38,111 @@ export class FakeDaemon {
   readonly #server: Server
   readonly clients = new Set<Client>()
   readonly conns = new Map<number, Conn>()
-  readonly ports = new Map<number, Client | 'built-in'>([[7, 'built-in'], [444, 'built-in'], [1_000, 'built-in'], [1_001, 'built-in'], [1_002, 'built-in']])
+  readonly ports = new Map<number, Client | 'built-in'>([
+    [7, 'built-in'],
+    [444, 'built-in'],
+    [1_000, 'built-in'],
+    [1_001, 'built-in'],
+    [1_002, 'built-in'],
+  ])
   readonly #datagrams: OverlayDatagrams[] = []
   nextId = 1
   #moving: Promise<void> = Promise.resolve()
 
-  private constructor (options: FakeDaemonOptions) {
+  private constructor(options: FakeDaemonOptions) {
     this.options = options
     this.#server = createServer((socket) => this.clients.add(new Client(this, socket)))
   }
 
-  static async start (options: FakeDaemonOptions): Promise<FakeDaemon> {
+  static async start(options: FakeDaemonOptions): Promise<FakeDaemon> {
     const daemon = new FakeDaemon(options)
     await new Promise<void>((resolve) => daemon.#server.listen(options.socket, resolve))
     for (const port of options.datagramPorts ?? []) {
-      daemon.#datagrams.push(await options.node.datagrams(port, (data, from, sourcePort) => {
-        for (const client of daemon.clients) client.say({ kind: 'recv_from', source: { network: 0, node: from }, sourcePort, port, data })
-      }))
+      daemon.#datagrams.push(
+        await options.node.datagrams(port, (data, from, sourcePort) => {
+          for (const client of daemon.clients)
+            client.say({ kind: 'recv_from', source: { network: 0, node: from }, sourcePort, port, data })
+        }),
+      )
     }
     return daemon
   }
 
   /** As when it is killed: the overlay node is the caller's. */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     for (const port of this.#datagrams) port.close()
     for (const client of this.clients) client.leave()
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
-  async sendTo (node: number, port: number, data: Uint8Array): Promise<void> {
+  async sendTo(node: number, port: number, data: Uint8Array): Promise<void> {
     await this.#datagrams[0]!.send(String(node), port, data)
   }
 
-  async moving (): Promise<void> { await this.#moving }
+  async moving(): Promise<void> {
+    await this.#moving
+  }
 
   /** One client is not read, and a queue towards it is full. */
-  standStill (until: Promise<void>): void {
+  standStill(until: Promise<void>): void {
     this.#moving = Promise.all([this.#moving, until]).then(() => {})
   }
 
-  unackedBytes ({ peer, localPort, remotePort }: OverlayStream): number {
+  unackedBytes({ peer, localPort, remotePort }: OverlayStream): number {
     const streams = this.options.node.core.context.peers.get(peer)?.streams.values() ?? []
     const core = [...streams].find((one) => one.localPort === localPort && one.remotePort === remotePort)
     return core === undefined ? 0 : Math.max(0, core.sender.buffer.end - core.sender.una)
   }
 
-  info (): string {
+  info(): string {
     const { node, hostname } = this.options
     const conns = [...this.conns.values()]
     return JSON.stringify({
-      address: node.address, authenticated_peers: 0, bytes_recv: 0, bytes_sent: 0, conn_list: conns.map((conn) => this.#connEntry(conn)),
-      connections: conns.filter(({ state }) => state === 'ESTABLISHED').length, email: 'fake@example.com', encrypt: true, encrypted_peers: 0, handshake_pending_count: 0, hostname,
-      identity: true, node_id: node.nodeId, peer_list: node.peers.map(({ nodeId, state }) => ({ node_id: nodeId, endpoint: '127.0.0.1:1', encrypted: true, authenticated: state === 'connected' })),
-      peers: node.peers.length, pkts_recv: 0, pkts_sent: 0, ports: this.ports.size, public_key: node.publicKey, tunnel_encryption_failure: 0, tunnel_encryption_success: 0, uptime_secs: 0,
+      address: node.address,
+      authenticated_peers: 0,
+      bytes_recv: 0,
+      bytes_sent: 0,
+      conn_list: conns.map((conn) => this.#connEntry(conn)),
+      connections: conns.filter(({ state }) => state === 'ESTABLISHED').length,
+      email: 'fake@example.com',
+      encrypt: true,
+      encrypted_peers: 0,
+      handshake_pending_count: 0,
+      hostname,
+      identity: true,
+      node_id: node.nodeId,
+      peer_list: node.peers.map(({ nodeId, state }) => ({
+        node_id: nodeId,
+        endpoint: '127.0.0.1:1',
+        encrypted: true,
+        authenticated: state === 'connected',
+      })),
+      peers: node.peers.length,
+      pkts_recv: 0,
+      pkts_sent: 0,
+      ports: this.ports.size,
+      public_key: node.publicKey,
+      tunnel_encryption_failure: 0,
+      tunnel_encryption_success: 0,
+      uptime_secs: 0,
     })
   }
 
-  #connEntry ({ id, stream, state, bytesSent }: Conn): object {
+  #connEntry({ id, stream, state, bytesSent }: Conn): object {
     const { peer, localPort, remotePort } = stream
     const unacked = this.unackedBytes(stream)
     return {
-      bytes_recv: stream.bytesRead, bytes_sent: bytesSent, in_flight: unacked, unacked, id, local_port: localPort, remote_addr: formatAddress({ network: 0, node: peer }), remote_port: remotePort,
-      state, peer_recv_win: Math.max(0, WINDOW_BYTES - unacked), recv_win: WINDOW_BYTES,
+      bytes_recv: stream.bytesRead,
+      bytes_sent: bytesSent,
+      in_flight: unacked,
+      unacked,
+      id,
+      local_port: localPort,
+      remote_addr: formatAddress({ network: 0, node: peer }),
+      remote_port: remotePort,
+      state,
+      peer_recv_win: Math.max(0, WINDOW_BYTES - unacked),
+      recv_win: WINDOW_BYTES,
     }
   }
 }
@@ -112,7 +155,7 @@ class Client {
   #work: Promise<void> = Promise.resolve()
   #drained: Promise<void> | undefined
 
-  constructor (daemon: FakeDaemon, socket: Socket) {
+  constructor(daemon: FakeDaemon, socket: Socket) {
     this.#daemon = daemon
     this.#socket = socket
     const reader = new IpcFrameReader()
@@ -120,27 +163,33 @@ class Client {
     socket.on('data', (chunk: Uint8Array) => {
       const messages = reader.push(chunk)
       if (messages === 'too_long') return void socket.destroy()
-      for (const message of messages) this.#work = this.#work.then(() => this.#daemon.moving()).then(() => this.#execute(decodeIpcRequest(message), message))
+      for (const message of messages)
+        this.#work = this.#work
+          .then(() => this.#daemon.moving())
+          .then(() => this.#execute(decodeIpcRequest(message), message))
     })
-    socket.on('end', () => { void this.#work.then(() => this.leave()) })
+    socket.on('end', () => {
+      void this.#work.then(() => this.leave())
+    })
     socket.on('close', () => this.leave())
   }
 
-  say (message: IpcMessage): void {
+  say(message: IpcMessage): void {
     if (this.#socket.destroyed) return
     const fits = this.#socket.write(encodeIpcFrame(encodeIpcMessage(message)))
-    if (!fits) this.#drained ??= new Promise((resolve) => {
-      const done = (): void => {
-        this.#drained = undefined
-        this.#socket.off('drain', done).off('close', done)
-        resolve()
-      }
-      this.#socket.once('drain', done).once('close', done)
-    })
+    if (!fits)
+      this.#drained ??= new Promise((resolve) => {
+        const done = (): void => {
+          this.#drained = undefined
+          this.#socket.off('drain', done).off('close', done)
+          resolve()
+        }
+        this.#socket.once('drain', done).once('close', done)
+      })
   }
 
   /** All its streams are closed, its ports released. */
-  leave (): void {
+  leave(): void {
     if (!this.#daemon.clients.delete(this)) return
     for (const listener of this.#listeners) listener.close()
     for (const [port, owner] of this.#daemon.ports) if (owner === this) this.#daemon.ports.delete(port)
@@ -148,7 +197,7 @@ class Client {
     this.#socket.destroy()
   }
 
-  async #execute (request: IpcRequest | IpcRequestFault, message: Uint8Array): Promise<void> {
+  async #execute(request: IpcRequest | IpcRequestFault, message: Uint8Array): Promise<void> {
     try {
       if (typeof request === 'string') throw new Error(faultText(request, message))
       await this.#obey(request)
@@ -157,60 +206,90 @@ class Client {
     }
   }
 
-  async #obey (request: IpcRequest): Promise<void> {
+  async #obey(request: IpcRequest): Promise<void> {
     switch (request.kind) {
-      case 'bind': return await this.#bind(request.port)
-      case 'dial': return await this.#dial(request.address.node, request.port)
-      case 'send': return await this.#send(request.connection, request.data)
+      case 'bind':
+        return await this.#bind(request.port)
+      case 'dial':
+        return await this.#dial(request.address.node, request.port)
+      case 'send':
+        return await this.#send(request.connection, request.data)
       case 'close': {
         const conn = this.#daemon.conns.get(request.connection)
         if (conn !== undefined) this.#finish(conn)
         return this.say({ kind: 'close_ok', connection: request.connection })
       }
-      case 'send_to': return await this.#sendTo(request.address.node, request.port, request.data)
-      case 'handshake': return await this.#handshake(request)
-      case 'query': return this.#query(request.query, fromUtf8(request.body))
+      case 'send_to':
+        return await this.#sendTo(request.address.node, request.port, request.data)
+      case 'handshake':
+        return await this.#handshake(request)
+      case 'query':
+        return this.#query(request.query, fromUtf8(request.body))
     }
   }
 
-  async #bind (port: number): Promise<void> {
+  async #bind(port: number): Promise<void> {
     const { ports, options } = this.#daemon
     if (ports.has(port)) throw new Error(`port ${port} already bound`)
     ports.set(port, this)
     if (port > 0) {
-      this.#listeners.push(await options.node.listen(port, (incoming) => {
-        const stream = incoming.accept()
-        const conn = this.#adopt(stream)
-        this.say({ kind: 'accept', port, connection: conn.id, remote: { network: 0, node: stream.peer }, remotePort: stream.remotePort })
-        this.#follow(conn, false)
-      }))
+      this.#listeners.push(
+        await options.node.listen(port, (incoming) => {
+          const stream = incoming.accept()
+          const conn = this.#adopt(stream)
+          this.say({
+            kind: 'accept',
+            port,
+            connection: conn.id,
+            remote: { network: 0, node: stream.peer },
+            remotePort: stream.remotePort,
+          })
+          this.#follow(conn, false)
+        }),
+      )
     }
     this.say({ kind: 'bind_ok', port })
   }
 
-  async #dial (node: number, port: number): Promise<void> {
+  async #dial(node: number, port: number): Promise<void> {
     const stream = await this.#daemon.options.node.dial(`${node}:${port}`).catch((error: unknown) => {
       const { code } = asPilotError(error)
-      throw new Error(code === 'CONNECTION_REFUSED' ? 'connection refused' : code === 'NOT_FOUND' ? `resolve node ${node}: registry: node ${node}: node not found` : 'dial timeout')
+      throw new Error(
+        code === 'CONNECTION_REFUSED'
+          ? 'connection refused'
+          : code === 'NOT_FOUND'
+            ? `resolve node ${node}: registry: node ${node}: node not found`
+            : 'dial timeout',
+      )
     })
     const conn = this.#adopt(stream)
     this.say({ kind: 'dial_ok', connection: conn.id })
     this.#follow(conn, true)
   }
 
-  #adopt (stream: OverlayStream): Conn {
-    const conn: Conn = { id: this.#daemon.nextId++, stream, client: this, segments: [], state: 'ESTABLISHED', pushing: false, over: false, bytesSent: 0 }
+  #adopt(stream: OverlayStream): Conn {
+    const conn: Conn = {
+      id: this.#daemon.nextId++,
+      stream,
+      client: this,
+      segments: [],
+      state: 'ESTABLISHED',
+      pushing: false,
+      over: false,
+      bytesSent: 0,
+    }
     this.#daemon.conns.set(conn.id, conn)
     return conn
   }
 
   /** The receive queue: 512 segments, and then everything waits. */
-  #follow (conn: Conn, dialled: boolean): void {
+  #follow(conn: Conn, dialled: boolean): void {
     const { stream } = conn
     const over = (): void => this.#finish(conn)
     stream.on('data', (bytes: Uint8Array) => {
       if (conn.state !== 'ESTABLISHED') return
-      for (let at = 0; at < bytes.length; at += SEGMENT_BYTES) conn.segments.push(bytes.subarray(at, at + SEGMENT_BYTES))
+      for (let at = 0; at < bytes.length; at += SEGMENT_BYTES)
+        conn.segments.push(bytes.subarray(at, at + SEGMENT_BYTES))
       if (conn.segments.length > QUEUE_SEGMENTS && this.#drained !== undefined) this.#daemon.standStill(this.#drained)
       void this.#push(conn)
     })
@@ -219,7 +298,7 @@ class Client {
     if (dialled) stream.once('end', over)
   }
 
-  async #push (conn: Conn): Promise<void> {
+  async #push(conn: Conn): Promise<void> {
     if (conn.pushing) return
     conn.pushing = true
     for (;;) {
@@ -234,7 +313,7 @@ class Client {
   }
 
   /** FIN, both directions dead; what was received before is still pushed, then CloseOK. */
-  #finish (conn: Conn): void {
+  #finish(conn: Conn): void {
     if (conn.state === 'TIME_WAIT') return
     conn.state = 'TIME_WAIT'
     conn.over = true
@@ -246,7 +325,7 @@ class Client {
   }
 
   /** Below is a node that half-closes: what a FIN does to the other direction, a reset behind the last byte has to do. */
-  async #die (conn: Conn): Promise<void> {
+  async #die(conn: Conn): Promise<void> {
     while (!conn.stream.destroyed && this.#daemon.unackedBytes(conn.stream) > 0) await pause(20)
     await pause(LINGER_MS)
     conn.stream.destroy()
@@ -254,7 +333,7 @@ class Client {
     this.#daemon.conns.delete(conn.id)
   }
 
-  async #send (connection: number, data: Uint8Array): Promise<void> {
+  async #send(connection: number, data: Uint8Array): Promise<void> {
     const conn = this.#daemon.conns.get(connection)
     if (conn === undefined) throw new Error(`connection ${connection} not found`)
     if (conn.state !== 'ESTABLISHED') throw new Error('send: connection not established')
@@ -270,18 +349,37 @@ class Client {
     conn.bytesSent += data.length
   }
 
-  async #sendTo (node: number, port: number, data: Uint8Array): Promise<void> {
+  async #sendTo(node: number, port: number, data: Uint8Array): Promise<void> {
     if (data.length === 0) return
-    await this.#daemon.sendTo(node, port, data).catch(() => { throw new Error(`sendto: resolve node ${node}: registry: node ${node}: node not found`) })
+    await this.#daemon.sendTo(node, port, data).catch(() => {
+      throw new Error(`sendto: resolve node ${node}: registry: node ${node}: node not found`)
+    })
   }
 
-  async #handshake ({ sub, node = 0, text }: Extract<IpcRequest, { kind: 'handshake' }>): Promise<void> {
+  async #handshake({ sub, node = 0, text }: Extract<IpcRequest, { kind: 'handshake' }>): Promise<void> {
     const overlay = this.#daemon.options.node
     const answer = (value: object): void => this.say({ kind: 'json', to: 'handshake', text: JSON.stringify(value) })
     const unix = (at: string): number => Math.floor(Date.parse(at) / 1_000)
     switch (sub) {
-      case 'pending': return answer({ pending: (await overlay.pendingTrust()).map((entry) => ({ justification: entry.justification, node_id: entry.nodeId, public_key: entry.publicKey, received_at: unix(entry.receivedAt) })) })
-      case 'trusted': return answer({ trusted: (await overlay.trusted()).map((entry) => ({ approved_at: unix(entry.approvedAt), mutual: entry.mutual, network: 0, node_id: entry.nodeId, public_key: entry.publicKey })) })
+      case 'pending':
+        return answer({
+          pending: (await overlay.pendingTrust()).map((entry) => ({
+            justification: entry.justification,
+            node_id: entry.nodeId,
+            public_key: entry.publicKey,
+            received_at: unix(entry.receivedAt),
+          })),
+        })
+      case 'trusted':
+        return answer({
+          trusted: (await overlay.trusted()).map((entry) => ({
+            approved_at: unix(entry.approvedAt),
+            mutual: entry.mutual,
+            network: 0,
+            node_id: entry.nodeId,
+            public_key: entry.publicKey,
+          })),
+        })
       case 'request':
         await overlay.requestTrust(String(node), text)
         return answer({ node_id: node, status: 'sent' })
@@ -292,33 +390,52 @@ class Client {
         await overlay.rejectTrust(node)
         return answer({ node_id: node, status: 'rejected' })
       case 'revoke':
-        if (!await overlay.revokeTrust(node)) throw new Error(`handshake revoke: node ${node} was not trusted`)
+        if (!(await overlay.revokeTrust(node))) throw new Error(`handshake revoke: node ${node} was not trusted`)
         return answer({ node_id: node, status: 'revoked' })
     }
   }
 
-  #query (query: Extract<IpcRequest, { kind: 'query' }>['query'], body: string): void {
+  #query(query: Extract<IpcRequest, { kind: 'query' }>['query'], body: string): void {
     const answer = (text: string): void => this.say({ kind: 'json', to: query, text })
     if (query === 'info') return answer(this.#daemon.info())
-    if (query === 'health') return answer(JSON.stringify({ bytes_recv: 0, bytes_sent: 0, connections: 0, peers: 0, status: 'ok', uptime_seconds: 0 }))
+    if (query === 'health')
+      return answer(
+        JSON.stringify({ bytes_recv: 0, bytes_sent: 0, connections: 0, peers: 0, status: 'ok', uptime_seconds: 0 }),
+      )
     if (query !== 'resolve_hostname') throw new Error(`${query}: not part of this fake`)
     if (body === '') throw new Error('resolve_hostname: missing hostname')
     const node = this.#daemon.options.publicNames?.[body]
     if (node === undefined) throw new Error(`resolve_hostname: registry: hostname "${body}" not found`)
-    answer(JSON.stringify({ address: formatAddress({ network: 0, node }), hostname: body, node_id: node, public: true, type: 'resolve_hostname_ok' }))
+    answer(
+      JSON.stringify({
+        address: formatAddress({ network: 0, node }),
+        hostname: body,
+        node_id: node,
+        public: true,
+        type: 'resolve_hostname_ok',
+      }),
+    )
   }
 }
 
-function faultText (fault: IpcRequestFault, message: Uint8Array): string {
-  const byte = (at: number, digits: 'toUpperCase' | 'toString'): string => (message[at] ?? 0).toString(16).padStart(2, '0')[digits]()
+function faultText(fault: IpcRequestFault, message: Uint8Array): string {
+  const byte = (at: number, digits: 'toUpperCase' | 'toString'): string =>
+    (message[at] ?? 0).toString(16).padStart(2, '0')[digits]()
   switch (fault) {
-    case 'missing_port': return 'bind: missing port'
-    case 'missing_address': return `${message[0] === 0x03 ? 'dial' : 'sendto'}: missing address/port`
-    case 'missing_connection': return `${message[0] === 0x06 ? 'send' : 'close'}: missing conn_id`
-    case 'missing_sub': return 'handshake: missing sub-command'
-    case 'unknown_sub': return `handshake: unknown sub-command 0x${byte(1, 'toString')}`
-    case 'missing_node': return `handshake ${['request', 'approve', 'reject', '', '', 'revoke'][message[1]! - 1] ?? ''}: missing node_id`
-    default: return `unknown command: 0x${byte(0, 'toUpperCase')}`
+    case 'missing_port':
+      return 'bind: missing port'
+    case 'missing_address':
+      return `${message[0] === 0x03 ? 'dial' : 'sendto'}: missing address/port`
+    case 'missing_connection':
+      return `${message[0] === 0x06 ? 'send' : 'close'}: missing conn_id`
+    case 'missing_sub':
+      return 'handshake: missing sub-command'
+    case 'unknown_sub':
+      return `handshake: unknown sub-command 0x${byte(1, 'toString')}`
+    case 'missing_node':
+      return `handshake ${['request', 'approve', 'reject', '', '', 'revoke'][message[1]! - 1] ?? ''}: missing node_id`
+    default:
+      return `unknown command: 0x${byte(0, 'toUpperCase')}`
   }
 }
 
@@ -328,6 +445,8 @@ const WINDOW_BYTES = 262_144
 const LINGER_MS = 300
 const TIME_WAIT_MS = 1_000
 
-async function pause (ms: number): Promise<void> {
-  await new Promise((resolve) => { setTimeout(resolve, ms).unref() })
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
 }

@@ -7,10 +7,26 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { pair, pause, Stage } from './harness.ts'
 import type { Address, Pair } from './harness.ts'
-import { echo, ending, everything, lateAnswer, noise, open, passive, Sink, some, summaryOf, talk, within } from './servers.ts'
+import {
+  echo,
+  ending,
+  everything,
+  lateAnswer,
+  noise,
+  open,
+  passive,
+  Sink,
+  some,
+  summaryOf,
+  talk,
+  within,
+} from './servers.ts'
 import type { Service } from './servers.ts'
 
-const DIRECTIONS = [['a', 'agent-b'], ['b', 'agent-a']] as const
+const DIRECTIONS = [
+  ['a', 'agent-b'],
+  ['b', 'agent-a'],
+] as const
 const PORTS = { late: 80, echo: 81, passive: 82 } as const
 
 let stage: Stage
@@ -77,7 +93,12 @@ for (const [from, to] of DIRECTIONS) {
     const { client, server } = await both(local('passive'))
     client.end('question')
     server.resume()
-    await within('the end of the question', new Promise((resolve) => { server.once('end', resolve) }))
+    await within(
+      'the end of the question',
+      new Promise((resolve) => {
+        server.once('end', resolve)
+      }),
+    )
     await pause(1_000)
     server.write('one')
     assert.equal((await some(client)).toString(), 'one')
@@ -88,7 +109,7 @@ for (const [from, to] of DIRECTIONS) {
 }
 
 /** Both ends of one new connection to the passive service. */
-async function both (to: Address): Promise<{ readonly client: Socket, readonly server: Socket }> {
+async function both(to: Address): Promise<{ readonly client: Socket; readonly server: Socket }> {
   const server = quiet.next()
   const client = await open(stage, to)
   return { client, server: await server }

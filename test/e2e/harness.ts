@@ -17,54 +17,71 @@ export interface Ran {
   readonly stderr: string
 }
 
-export interface Address { readonly host: string, readonly port: number }
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
 
 /** A temporary folder, and everything that has to end before it can go. */
 export class Stage {
   readonly dir: string
   readonly #cleanups: (() => Promise<unknown>)[] = []
 
-  private constructor (dir: string) {
+  private constructor(dir: string) {
     this.dir = dir
   }
 
-  static async open (): Promise<Stage> {
+  static async open(): Promise<Stage> {
     return new Stage(await mkdtemp(join(tmpdir(), 'pg-e2e-')))
   }
 
   /** Done at the end, in the reverse order. */
-  defer (cleanup: () => Promise<unknown>): void {
+  defer(cleanup: () => Promise<unknown>): void {
     this.#cleanups.push(cleanup)
   }
 
-  async close (): Promise<void> {
-    for (const cleanup of this.#cleanups.reverse()) await cleanup().catch((error: unknown) => console.error(`clean-up failed: ${String(error)}`))
+  async close(): Promise<void> {
+    for (const cleanup of this.#cleanups.reverse())
+      await cleanup().catch((error: unknown) => console.error(`clean-up failed: ${String(error)}`))
     await rm(this.dir, { recursive: true, force: true })
   }
 
-  path (...parts: readonly string[]): string { return join(this.dir, ...parts) }
+  path(...parts: readonly string[]): string {
+    return join(this.dir, ...parts)
+  }
 
   /** Any program that goes on running until the stage closes. */
-  spawn (command: string, args: readonly string[], { label = command, cwd = this.dir, env = {}, ...rest }: SpawnOptions = {}): Program {
+  spawn(
+    command: string,
+    args: readonly string[],
+    { label = command, cwd = this.dir, env = {}, ...rest }: SpawnOptions = {},
+  ): Program {
     const program = new Program(command, args, { label, cwd, env: { ...cleanEnvironment(this.dir), ...env }, ...rest })
     this.defer(() => program.kill())
     return program
   }
 
   /** A process of pilotgate. */
-  start (args: readonly string[], options: SpawnOptions = {}): Program {
-    return this.spawn(process.execPath, [MAIN, ...args], { label: `pilotgate ${args.slice(0, 3).join(' ')}`, ...options })
+  start(args: readonly string[], options: SpawnOptions = {}): Program {
+    return this.spawn(process.execPath, [MAIN, ...args], {
+      label: `pilotgate ${args.slice(0, 3).join(' ')}`,
+      ...options,
+    })
   }
 
   /** Any program that ends by itself. */
-  async run (command: string, args: readonly string[], { timeoutMs = WAIT_MS, ...options }: SpawnOptions & { readonly timeoutMs?: number } = {}): Promise<Ran> {
+  async run(
+    command: string,
+    args: readonly string[],
+    { timeoutMs = WAIT_MS, ...options }: SpawnOptions & { readonly timeoutMs?: number } = {},
+  ): Promise<Ran> {
     const program = this.spawn(command, args, options)
     const { code } = await program.ended(timeoutMs)
     return { code, stdout: program.stdout, stderr: program.stderr }
   }
 
   /** A command of pilotgate that ends by itself. */
-  async pilotgate (args: readonly string[], options: SpawnOptions & { readonly timeoutMs?: number } = {}): Promise<Ran> {
+  async pilotgate(args: readonly string[], options: SpawnOptions & { readonly timeoutMs?: number } = {}): Promise<Ran> {
     return await this.run(process.execPath, [MAIN, ...args], { label: `pilotgate ${args.join(' ')}`, ...options })
   }
 }
@@ -80,35 +97,42 @@ export class Rendezvous {
   registry = '127.0.0.1:0'
   beacon = '127.0.0.1:0'
 
-  private constructor (stage: Stage, store: string, env: Readonly<Record<string, string>>) {
+  private constructor(stage: Stage, store: string, env: Readonly<Record<string, string>>) {
     this.#stage = stage
     this.#store = store
     this.#env = env
     this.program = this.#spawn()
   }
 
-  static async start (stage: Stage, store = stage.path('rendezvous'), env: Readonly<Record<string, string>> = {}): Promise<Rendezvous> {
+  static async start(
+    stage: Stage,
+    store = stage.path('rendezvous'),
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Rendezvous> {
     const rendezvous = new Rendezvous(stage, store, env)
     await rendezvous.#ready()
     return rendezvous
   }
 
-  async restart (): Promise<void> {
+  async restart(): Promise<void> {
     await this.program.kill()
     this.program = this.#spawn()
     await this.#ready()
   }
 
   /** Only while it is not running: everything it kept is lost. */
-  async forget (): Promise<void> {
+  async forget(): Promise<void> {
     await rm(this.#store, { recursive: true, force: true })
   }
 
-  #spawn (): Program {
-    return this.#stage.start(['rendezvous', '--json', '--registry', this.registry, '--beacon', this.beacon, '--store', this.#store], { label: 'rendezvous', env: this.#env })
+  #spawn(): Program {
+    return this.#stage.start(
+      ['rendezvous', '--json', '--registry', this.registry, '--beacon', this.beacon, '--store', this.#store],
+      { label: 'rendezvous', env: this.#env },
+    )
   }
 
-  async #ready (): Promise<void> {
+  async #ready(): Promise<void> {
     const ready = await this.program.event('ready')
     this.registry = String(ready['registry'])
     this.beacon = String(ready['beacon'])
@@ -135,7 +159,7 @@ export class Gateway {
   ready!: ReadyEvent
   readonly #stage: Stage
 
-  private constructor (stage: Stage, setup: GatewaySetup) {
+  private constructor(stage: Stage, setup: GatewaySetup) {
     this.#stage = stage
     this.setup = setup
     this.stateDir = stage.path(setup.folder ?? setup.name)
@@ -144,50 +168,67 @@ export class Gateway {
   }
 
   /** Resolves when it has printed `ready`. */
-  static async start (stage: Stage, setup: GatewaySetup): Promise<Gateway> {
+  static async start(stage: Stage, setup: GatewaySetup): Promise<Gateway> {
     const gateway = new Gateway(stage, setup)
     await gateway.#untilReady()
     return gateway
   }
 
   /** As the same node, after a kill -9 if it still runs. */
-  async restart (): Promise<void> {
+  async restart(): Promise<void> {
     await this.program.kill()
     this.program = this.#spawn()
     await this.#untilReady()
   }
 
   /** The local address of a mapping, by name. */
-  local (name: string): Address {
+  local(name: string): Address {
     const found = this.ready.mappings.find((mapping) => mapping.name === name)
     if (found === undefined) throw new Error(`${this.setup.name} has no mapping ${name}`)
     return address(found.local)
   }
 
-  get udp (): Address { return address(this.ready.udp!) }
+  get udp(): Address {
+    return address(this.ready.udp!)
+  }
 
-  async trusts (peer: string): Promise<void> {
+  async trusts(peer: string): Promise<void> {
     await this.program.event('trust', (event) => event['peer'] === peer && event['state'] === 'approved')
   }
 
   /** The log of this process that comes from now on. */
-  mark (): number { return this.program.logs.length }
+  mark(): number {
+    return this.program.logs.length
+  }
 
-  async status (): Promise<StatusRecord> { return await this.ask('status') as StatusRecord }
-  async peers (): Promise<readonly PeerRecord[]> { return await this.ask('peers') as readonly PeerRecord[] }
-  async connections (): Promise<readonly ConnectionRecord[]> { return await this.ask('connections') as readonly ConnectionRecord[] }
-  async mappings (): Promise<readonly MappedRecord[]> { return await this.ask('mappings') as readonly MappedRecord[] }
-  async counter (name: string): Promise<number> { return (await this.status()).counters[name] ?? 0 }
+  async status(): Promise<StatusRecord> {
+    return (await this.ask('status')) as StatusRecord
+  }
+  async peers(): Promise<readonly PeerRecord[]> {
+    return (await this.ask('peers')) as readonly PeerRecord[]
+  }
+  async connections(): Promise<readonly ConnectionRecord[]> {
+    return (await this.ask('connections')) as readonly ConnectionRecord[]
+  }
+  async mappings(): Promise<readonly MappedRecord[]> {
+    return (await this.ask('mappings')) as readonly MappedRecord[]
+  }
+  async counter(name: string): Promise<number> {
+    return (await this.status()).counters[name] ?? 0
+  }
 
   /** GET on the admin socket, as docs/operations.md promises it to other programs; quicker than a command each time. */
-  async ask (path: string): Promise<unknown> {
+  async ask(path: string): Promise<unknown> {
     return await new Promise((resolve, reject) => {
-      const call = request({ socketPath: this.admin, path: `/v1/${path}`, agent: false, timeout: WAIT_MS }, (response) => {
-        const parts: Buffer[] = []
-        response.on('data', (part: Buffer) => parts.push(part))
-        response.on('error', reject)
-        response.on('end', () => resolve(JSON.parse(Buffer.concat(parts).toString('utf8'))))
-      })
+      const call = request(
+        { socketPath: this.admin, path: `/v1/${path}`, agent: false, timeout: WAIT_MS },
+        (response) => {
+          const parts: Buffer[] = []
+          response.on('data', (part: Buffer) => parts.push(part))
+          response.on('error', reject)
+          response.on('end', () => resolve(JSON.parse(Buffer.concat(parts).toString('utf8'))))
+        },
+      )
       call.on('timeout', () => call.destroy(new Error(`${this.setup.name}: no answer to ${path}`)))
       call.on('error', reject)
       call.end()
@@ -195,29 +236,45 @@ export class Gateway {
   }
 
   /** A command of pilotgate that asks this gateway. */
-  async cli (...args: readonly string[]): Promise<Ran> {
+  async cli(...args: readonly string[]): Promise<Ran> {
     return await this.#stage.pilotgate([...args, '--admin', this.admin], { timeoutMs: 40_000 })
   }
 
   /** The same with --json: the data, or a failure of the test. */
-  async json<T> (...args: readonly string[]): Promise<T> {
+  async json<T>(...args: readonly string[]): Promise<T> {
     const { code, stdout, stderr } = await this.cli(...args, '--json')
     if (code !== 0) throw new Error(`pilotgate ${args.join(' ')} ended with ${code}: ${stdout}${stderr}`)
     return (JSON.parse(stdout) as { readonly data: T }).data
   }
 
-  #spawn (): Program {
+  #spawn(): Program {
     const { name, registry, beacon, trust = [], map = [], expose = [], args = [] } = this.setup
     const list = (flag: string, values: readonly string[]): string[] => values.flatMap((value) => [flag, value])
     const listen = args.includes('--listen') ? [] : ['--listen', '127.0.0.1:0']
-    return this.#stage.start([
-      'up', '--json', '--registry', registry, '--beacon', beacon, ...listen, '--hostname', name, '--state-dir', this.stateDir,
-      ...list('--trust', trust), ...list('--map', map), ...list('--expose', expose), ...args,
-    ], { label: name })
+    return this.#stage.start(
+      [
+        'up',
+        '--json',
+        '--registry',
+        registry,
+        '--beacon',
+        beacon,
+        ...listen,
+        '--hostname',
+        name,
+        '--state-dir',
+        this.stateDir,
+        ...list('--trust', trust),
+        ...list('--map', map),
+        ...list('--expose', expose),
+        ...args,
+      ],
+      { label: name },
+    )
   }
 
-  async #untilReady (): Promise<void> {
-    this.ready = await this.program.event('ready') as unknown as ReadyEvent
+  async #untilReady(): Promise<void> {
+    this.ready = (await this.program.event('ready')) as unknown as ReadyEvent
   }
 }
 
@@ -231,19 +288,23 @@ export interface Pair {
 }
 
 /** A rendezvous and two private gateways that were started with `--trust` for each other and both saw it approved. */
-export async function pair (stage: Stage, a: PairSetup, b: PairSetup): Promise<Pair> {
+export async function pair(stage: Stage, a: PairSetup, b: PairSetup): Promise<Pair> {
   const rendezvous = await Rendezvous.start(stage)
   const { registry, beacon } = rendezvous
   const [first, second] = await Promise.all([
-    Gateway.start(stage, { registry, beacon, ...a, name: 'agent-a', trust: ['agent-b', ...a.trust ?? []] }),
-    Gateway.start(stage, { registry, beacon, ...b, name: 'agent-b', trust: ['agent-a', ...b.trust ?? []] }),
+    Gateway.start(stage, { registry, beacon, ...a, name: 'agent-a', trust: ['agent-b', ...(a.trust ?? [])] }),
+    Gateway.start(stage, { registry, beacon, ...b, name: 'agent-b', trust: ['agent-a', ...(b.trust ?? [])] }),
   ])
   await Promise.all([first.trusts('agent-b'), second.trusts('agent-a')])
   return { rendezvous, a: first, b: second }
 }
 
 /** Asks again and again: for states that nobody announces. `look` answers undefined while it is not so yet. */
-export async function eventually<T> (what: string, look: () => Promise<T | undefined> | T | undefined, timeoutMs = WAIT_MS): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined> | T | undefined,
+  timeoutMs = WAIT_MS,
+): Promise<T> {
   const until = performance.now() + timeoutMs
   for (;;) {
     const value = await look()
@@ -254,16 +315,18 @@ export async function eventually<T> (what: string, look: () => Promise<T | undef
 }
 
 /** Only between two looks, or to show that nothing happens. */
-export async function pause (ms: number): Promise<void> {
-  await new Promise((resolve) => { setTimeout(resolve, ms) })
+export async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
 }
 
-export function address (text: string): Address {
+export function address(text: string): Address {
   const at = text.lastIndexOf(':')
   return { host: text.slice(0, at), port: Number(text.slice(at + 1)) }
 }
 
-export function format ({ host, port }: Address): string {
+export function format({ host, port }: Address): string {
   return `${host}:${port}`
 }
 

@@ -25,7 +25,7 @@ export interface Echoed {
   readonly from: string // ip:port
 }
 
-export async function httpBackend (stage: Stage): Promise<Backend> {
+export async function httpBackend(stage: Stage): Promise<Backend> {
   const seen: string[] = []
   const connections = new Set<Socket>()
   const server = createServer((req, res) => {
@@ -38,7 +38,9 @@ export async function httpBackend (stage: Stage): Promise<Backend> {
     socket.send(JSON.stringify({ node: req.headers['pilot-node'] ?? null, host: req.headers.host }))
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
   })
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
   stage.defer(async () => {
     for (const client of sockets.clients) client.terminate()
     server.closeAllConnections()
@@ -47,12 +49,18 @@ export async function httpBackend (stage: Stage): Promise<Backend> {
   return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, seen, connections }
 }
 
-function answer (req: IncomingMessage, res: ServerResponse): void {
+function answer(req: IncomingMessage, res: ServerResponse): void {
   const path = req.url!.replace(/\?.*$/s, '')
   switch (path) {
-    case '/page': page(res); return
-    case '/events': events(res); return
-    case '/upload': upload(req, res); return
+    case '/page':
+      page(res)
+      return
+    case '/events':
+      events(res)
+      return
+    case '/upload':
+      upload(req, res)
+      return
     case '/trailers':
       res.writeHead(200, { 'Content-Type': 'text/plain', Trailer: 'X-Sum' })
       res.write('part')
@@ -67,24 +75,31 @@ function answer (req: IncomingMessage, res: ServerResponse): void {
       res.writeHead(200, ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'X-Case', 'Kept'] as unknown as string[])
       res.end()
       return
-    default: echo(req, res)
+    default:
+      echo(req, res)
   }
 }
 
-function echo (req: IncomingMessage, res: ServerResponse): void {
+function echo(req: IncomingMessage, res: ServerResponse): void {
   const parts: Buffer[] = []
   req.on('data', (part: Buffer) => parts.push(part))
   req.on('end', () => {
     const { remoteAddress = '', remotePort = 0 } = req.socket
     const text = JSON.stringify({
-      method: req.method, url: req.url, headers: req.headers, raw: req.rawHeaders, trailers: req.rawTrailers, body: Buffer.concat(parts).toString('utf8'), from: `${remoteAddress}:${remotePort}`,
+      method: req.method,
+      url: req.url,
+      headers: req.headers,
+      raw: req.rawHeaders,
+      trailers: req.rawTrailers,
+      body: Buffer.concat(parts).toString('utf8'),
+      from: `${remoteAddress}:${remotePort}`,
     })
     res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) })
     res.end(req.method === 'HEAD' ? '' : text)
   })
 }
 
-function upload (req: IncomingMessage, res: ServerResponse): void {
+function upload(req: IncomingMessage, res: ServerResponse): void {
   const hash = createHash('sha256')
   let bytes = 0
   req.on('data', (part: Buffer) => {
@@ -95,14 +110,14 @@ function upload (req: IncomingMessage, res: ServerResponse): void {
 }
 
 /** One event at once, the next only a second later: a proxy that buffers shows neither in time. */
-function events (res: ServerResponse): void {
+function events(res: ServerResponse): void {
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
   let count = 0
   const timer = setInterval(() => res.write(`id: ${++count}\ndata: event ${count}\n\n`), EVENT_MS)
   res.on('close', () => clearInterval(timer))
 }
 
-function page (res: ServerResponse): void {
+function page(res: ServerResponse): void {
   res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' })
   res.end(PAGE)
 }

@@ -17,8 +17,15 @@ before(async () => {
   stage = await Stage.open()
   const backend = await httpBackend(stage)
   const config = stage.path('a.yaml')
-  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: app, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n')
-  ;({ a } = await pair(stage, { args: ['-c', config] }, { expose: [`80=${backend.address}`, `8080=${backend.address},identity=headers`] }))
+  await writeFile(
+    config,
+    'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: app, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n',
+  )
+  ;({ a } = await pair(
+    stage,
+    { args: ['-c', config] },
+    { expose: [`80=${backend.address}`, `8080=${backend.address},identity=headers`] },
+  ))
 })
 after(async () => stage.close())
 
@@ -49,4 +56,12 @@ for (const name of ['agent-b', 'app']) {
 }
 
 /** As root Chromium wants no sandbox; the others keep it from calling home. */
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]

@@ -22,16 +22,34 @@ before(async () => {
   stage = await Stage.open()
   backend = await httpBackend(stage)
   const config = stage.path('a.yaml')
-  await writeFile(config, 'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n  - { name: slow, peer: agent-b, port: 83, local: "127.0.0.1:0" }\n')
-  ;({ a, b } = await pair(stage, { args: ['-c', config] }, {
-    expose: [`80=http://${backend.address}`, `8080=http://${backend.address},identity=headers`, `81=http://${await refusing()},identity=headers`, `82=http://${backend.address},identity=headers,identity=proxy-v1`, `83=http://${backend.address},identity=headers,bytes=200000`],
-  }))
+  await writeFile(
+    config,
+    'version: 1\nhttp: { listen: "127.0.0.1:0" }\nmap:\n  - { name: App, peer: agent-b, port: 8080, local: "127.0.0.1:0" }\n  - { name: dead, peer: agent-b, port: 81, local: "127.0.0.1:0" }\n  - { name: raw, peer: agent-b, port: 80, local: "127.0.0.1:0" }\n  - { name: slow, peer: agent-b, port: 83, local: "127.0.0.1:0" }\n',
+  )
+  ;({ a, b } = await pair(
+    stage,
+    { args: ['-c', config] },
+    {
+      expose: [
+        `80=http://${backend.address}`,
+        `8080=http://${backend.address},identity=headers`,
+        `81=http://${await refusing()},identity=headers`,
+        `82=http://${backend.address},identity=headers,identity=proxy-v1`,
+        `83=http://${backend.address},identity=headers,bytes=200000`,
+      ],
+    },
+  ))
   front = address(a.ready.http!)
 })
 after(async () => stage.close())
 
 test('the name of a peer leads to its port 80, the name of a mapping to that mapping, in upper case too', async () => {
-  for (const host of ['agent-b.pilot.localhost', 'AGENT-B.pilot', 'agent-b.pilot.localhost.', `${(await b.status()).node.nodeId}.pilot.localhost`]) {
+  for (const host of [
+    'agent-b.pilot.localhost',
+    'AGENT-B.pilot',
+    'agent-b.pilot.localhost.',
+    `${(await b.status()).node.nodeId}.pilot.localhost`,
+  ]) {
     const { headers, method } = await echoed(host)
     assert.deepEqual([method, headers['host'], headers['pilot-node']], ['GET', `${host}:${front.port}`, undefined])
   }
@@ -41,7 +59,13 @@ test('the name of a peer leads to its port 80, the name of a mapping to that map
 test('the service behind headers learns node, address, key, hostname and path of its caller', async () => {
   const { node } = await a.status()
   const { headers } = await echoed('app.pilot.localhost')
-  assert.deepEqual(pilot(headers), { 'pilot-node': String(node.nodeId), 'pilot-address': node.address, 'pilot-key': node.publicKey, 'pilot-hostname': 'agent-a', 'pilot-path': 'direct' })
+  assert.deepEqual(pilot(headers), {
+    'pilot-node': String(node.nodeId),
+    'pilot-address': node.address,
+    'pilot-key': node.publicKey,
+    'pilot-hostname': 'agent-a',
+    'pilot-path': 'direct',
+  })
   assert.equal(headers['x-forwarded-for'], `fd70:696c:6f74::${node.nodeId.toString(16)}`)
 })
 
@@ -50,16 +74,53 @@ test('whatever a client says about who it is does not arrive: case, underscores,
   const { node } = await a.status()
   for (const to of [front, a.local('App')]) {
     const socket = await open(stage, to)
-    socket.write([
-      'POST /echo HTTP/1.1', 'Host: app.pilot.localhost', 'Pilot-Node: 666', 'pilot_node: 667', 'PILOT-NODE: 668', 'Pilot--Key: x', '_pilot-node: 1', 'Pilot.Hostname: root', 'Pilot-Anything: y',
-      'Connection: close, Pilot-Node, Pilot-Key', 'X-Forwarded-For: 10.0.0.1', 'X_Forwarded_For: 10.0.0.2', 'Forwarded: for=10.0.0.3', 'X-Real-IP: 10.0.0.4', 'X-Own: kept',
-      'Transfer-Encoding: chunked', 'Trailer: Pilot-Node, X-Sum', '', '4', 'body', '0', 'Pilot-Node: 669', 'pilot_key: z', 'X-Sum: 7', '', '',
-    ].join('\r\n'))
+    socket.write(
+      [
+        'POST /echo HTTP/1.1',
+        'Host: app.pilot.localhost',
+        'Pilot-Node: 666',
+        'pilot_node: 667',
+        'PILOT-NODE: 668',
+        'Pilot--Key: x',
+        '_pilot-node: 1',
+        'Pilot.Hostname: root',
+        'Pilot-Anything: y',
+        'Connection: close, Pilot-Node, Pilot-Key',
+        'X-Forwarded-For: 10.0.0.1',
+        'X_Forwarded_For: 10.0.0.2',
+        'Forwarded: for=10.0.0.3',
+        'X-Real-IP: 10.0.0.4',
+        'X-Own: kept',
+        'Transfer-Encoding: chunked',
+        'Trailer: Pilot-Node, X-Sum',
+        '',
+        '4',
+        'body',
+        '0',
+        'Pilot-Node: 669',
+        'pilot_key: z',
+        'X-Sum: 7',
+        '',
+        '',
+      ].join('\r\n'),
+    )
     const echo = JSON.parse(bodyOf(await everything(socket))) as Echoed
     socket.destroy()
-    assert.deepEqual(echo.raw.filter((name, index) => index % 2 === 0 && /pilot/i.test(name)).map((name) => name.toLowerCase()).sort(), ['pilot-address', 'pilot-hostname', 'pilot-key', 'pilot-node', 'pilot-path'])
+    assert.deepEqual(
+      echo.raw
+        .filter((name, index) => index % 2 === 0 && /pilot/i.test(name))
+        .map((name) => name.toLowerCase())
+        .sort(),
+      ['pilot-address', 'pilot-hostname', 'pilot-key', 'pilot-node', 'pilot-path'],
+    )
     assert.equal(echo.headers['pilot-node'], String(node.nodeId))
-    assert.deepEqual(Object.entries(echo.headers).filter(([name]) => /forwarded|real/.test(name)).map(([name]) => name).sort(), ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+    assert.deepEqual(
+      Object.entries(echo.headers)
+        .filter(([name]) => /forwarded|real/.test(name))
+        .map(([name]) => name)
+        .sort(),
+      ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'],
+    )
     assert.match(echo.headers['x-forwarded-for']!, /^fd70:/)
     assert.deepEqual([echo.headers['x-own'], echo.body, echo.trailers], ['kept', 'body', ['X-Sum', '7']])
   }
@@ -68,17 +129,24 @@ test('whatever a client says about who it is does not arrive: case, underscores,
 test('a request inside the body of another is not believed, whoever frames it how', async () => {
   const inner = 'GET /smuggled HTTP/1.1\r\nHost: x\r\nPilot-Node: 1\r\n\r\n'
   const size = inner.length.toString(16)
-  const head = (method: string, ...lines: string[]): string => [`${method} /echo HTTP/1.1`, 'Host: app.pilot.localhost', ...lines, '', ''].join('\r\n')
+  const head = (method: string, ...lines: string[]): string =>
+    [`${method} /echo HTTP/1.1`, 'Host: app.pilot.localhost', ...lines, '', ''].join('\r\n')
   const tries: readonly (readonly [string, RegExp])[] = [
     [`${head('DELETE', 'Transfer-Encoding: chunked', 'Connection: close')}${size}\r\n${inner}\r\n0\r\n\r\n`, / 200 /], // http-proxy would say content-length: 0
     [`${head('OPTIONS', 'Transfer-Encoding: chunked', 'Connection: close')}${size}\r\n${inner}\r\n0\r\n\r\n`, / 200 /],
     [`${head('POST', 'Transfer-Encoding: chunked', 'Content-Length: 4')}0\r\n\r\n${inner}`, / 400 /],
     [`${head('POST', 'Content-Length: 4', 'Content-Length: 0')}${inner}`, / 400 /],
-    [`${head('POST', 'Transfer-Encoding: gzip, chunked', 'Connection: close')}${size}\r\n${inner}\r\n0\r\n\r\n`, / 400 /],
+    [
+      `${head('POST', 'Transfer-Encoding: gzip, chunked', 'Connection: close')}${size}\r\n${inner}\r\n0\r\n\r\n`,
+      / 400 /,
+    ],
     [`${head('POST', 'Transfer-Encoding : chunked')}0\r\n\r\n${inner}`, / 400 /],
     [`${head('GET', 'Host: other.pilot.localhost')}`, / 400 /],
     [`${head('GET', 'Upgrade: h2c', 'Connection: Upgrade', `Content-Length: ${inner.length}`)}${inner}`, / 400 /],
-    [`${head('GET', 'Connection: close, Content-Length, Transfer-Encoding', `Content-Length: ${inner.length}`)}${inner}`, / 200 /],
+    [
+      `${head('GET', 'Connection: close, Content-Length, Transfer-Encoding', `Content-Length: ${inner.length}`)}${inner}`,
+      / 200 /,
+    ],
   ]
   for (const to of [front, a.local('App')]) {
     for (const [bytes, status] of tries) {
@@ -90,11 +158,15 @@ test('a request inside the body of another is not believed, whoever frames it ho
     }
   }
   await echoed('app.pilot.localhost') // behind all of it, on connections that were kept
-  assert.deepEqual(backend.seen.filter((request) => request.includes('smuggled')), [])
+  assert.deepEqual(
+    backend.seen.filter((request) => request.includes('smuggled')),
+    [],
+  )
 })
 
 test('paths, repeated headers and trailers pass as they are', async () => {
-  for (const path of ['/a//b/../c?x=1?&y=%2F', '/?', '//double', '/%7Euser/%c3%a4']) assert.equal((await echoed('agent-b.pilot.localhost', path)).url, path)
+  for (const path of ['/a//b/../c?x=1?&y=%2F', '/?', '//double', '/%7Euser/%c3%a4'])
+    assert.equal((await echoed('agent-b.pilot.localhost', path)).url, path)
   const curl = program('curl')
   for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
     const cookies = await stage.run(curl, ['-sS', '-i', `http://${host}:${front.port}/cookies`])
@@ -111,7 +183,13 @@ test('curl uploads in chunks and with a length, and every byte arrives; an answe
   await writeFile(file, bytes)
   for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
     for (const extra of [['-H', 'Transfer-Encoding: chunked'], ['-H', 'Expect: 100-continue'], []]) {
-      const { stdout, stderr } = await stage.run(curl, ['-sS', ...extra, '--data-binary', `@${file}`, `http://${host}:${front.port}/upload`])
+      const { stdout, stderr } = await stage.run(curl, [
+        '-sS',
+        ...extra,
+        '--data-binary',
+        `@${file}`,
+        `http://${host}:${front.port}/upload`,
+      ])
       assert.equal(stdout, summaryOf(bytes), stderr)
     }
     assert.equal((await stage.run(curl, ['-sS', `http://${host}:${front.port}/cut`])).code, 18) // CURLE_PARTIAL_FILE
@@ -123,7 +201,12 @@ test('a limit of bytes holds where requests are read too: the body comes whole, 
   const file = stage.path('paced.bin')
   await writeFile(file, bytes)
   const startedAt = performance.now()
-  const { stdout, stderr } = await stage.run(program('curl'), ['-sS', '--data-binary', `@${file}`, `http://slow.pilot.localhost:${front.port}/upload`])
+  const { stdout, stderr } = await stage.run(program('curl'), [
+    '-sS',
+    '--data-binary',
+    `@${file}`,
+    `http://slow.pilot.localhost:${front.port}/upload`,
+  ])
   assert.equal(stdout, summaryOf(bytes), stderr)
   const seconds = (performance.now() - startedAt) / 1_000
   assert.ok(seconds > 1.5, `${seconds} s for three seconds' worth, of which one passes at once`)
@@ -135,30 +218,48 @@ test('events come one by one, and an event stream that nobody reads any more is 
     socket.write(`GET /events HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
     let text = ''
     const times: number[] = []
-    await within('three events', new Promise<void>((resolve) => {
-      socket.on('data', (part: Buffer) => {
-        text += part.toString('latin1')
-        if (/data: event/.test(part.toString('latin1'))) times.push(performance.now())
-        if (text.includes('data: event 3')) resolve()
-      })
-    }))
+    await within(
+      'three events',
+      new Promise<void>((resolve) => {
+        socket.on('data', (part: Buffer) => {
+          text += part.toString('latin1')
+          if (/data: event/.test(part.toString('latin1'))) times.push(performance.now())
+          if (text.includes('data: event 3')) resolve()
+        })
+      }),
+    )
     assert.ok(times.length === 3 && times[2]! - times[0]! > EVENT_MS, `events came at ${times.join(', ')}`)
     const open_ = [...backend.connections].filter((connection) => !connection.destroyed).length
     socket.destroy()
-    await eventually('the service has one connection less', () => [...backend.connections].filter((connection) => !connection.destroyed).length < open_ || undefined)
+    await eventually(
+      'the service has one connection less',
+      () => [...backend.connections].filter((connection) => !connection.destroyed).length < open_ || undefined,
+    )
   }
 })
 
 test('a WebSocket client talks through front and exposure, and learns nothing of it', async () => {
-  for (const [host, node] of [['raw.pilot.localhost', null], ['app.pilot.localhost', String((await a.status()).node.nodeId)]] as const) {
-    const socket = new WebSocket(`ws://127.0.0.1:${front.port}/ws`, { headers: { Host: `${host}:${front.port}`, 'Pilot-Node': '666' } })
+  for (const [host, node] of [
+    ['raw.pilot.localhost', null],
+    ['app.pilot.localhost', String((await a.status()).node.nodeId)],
+  ] as const) {
+    const socket = new WebSocket(`ws://127.0.0.1:${front.port}/ws`, {
+      headers: { Host: `${host}:${front.port}`, 'Pilot-Node': '666' },
+    })
     const messages: Buffer[] = []
-    const got = async (count: number): Promise<void> => within(`${count} messages`, eventually('messages', () => messages.length >= count || undefined).then(() => {}))
+    const got = async (count: number): Promise<void> =>
+      within(
+        `${count} messages`,
+        eventually('messages', () => messages.length >= count || undefined).then(() => {}),
+      )
     socket.on('message', (data: Buffer) => messages.push(data))
-    await within('an open WebSocket', new Promise((resolve, reject) => {
-      socket.once('open', resolve)
-      socket.once('error', reject)
-    }))
+    await within(
+      'an open WebSocket',
+      new Promise((resolve, reject) => {
+        socket.once('open', resolve)
+        socket.once('error', reject)
+      }),
+    )
     await got(1)
     assert.deepEqual(JSON.parse(messages[0]!.toString()), { node, host: `${host}:${front.port}` })
     const big = noise(3_000_000)
@@ -166,22 +267,31 @@ test('a WebSocket client talks through front and exposure, and learns nothing of
     socket.send('last')
     await got(3)
     assert.deepEqual([summaryOf(messages[1]!), messages[2]!.toString()], [summaryOf(big), 'last'])
-    const closed = new Promise<number>((resolve) => { socket.once('close', resolve) })
+    const closed = new Promise<number>((resolve) => {
+      socket.once('close', resolve)
+    })
     socket.close(4_001)
     assert.equal(await within('the close', closed), 4_001)
-    await eventually('nothing of it is left', async () => (await b.connections()).every(({ bytesIn }) => bytesIn < big.length) || undefined)
+    await eventually(
+      'nothing of it is left',
+      async () => (await b.connections()).every(({ bytesIn }) => bytesIn < big.length) || undefined,
+    )
   }
 })
 
 test('what goes wrong on the way is an answer with status, code and hint, as text or JSON', async () => {
   const curl = program('curl')
-  const ask = async (host: string, ...args: string[]): Promise<string> => (await stage.run(curl, ['-sS', '-i', ...args, `http://${host}:${front.port}/`], { timeoutMs: 40_000 })).stdout
-  assert.match(await ask('nobody.pilot.localhost'), /^HTTP\/1\.1 404 [\s\S]*Pilot-Error: NOT_FOUND[\s\S]*404 NOT_FOUND\n/)
+  const ask = async (host: string, ...args: string[]): Promise<string> =>
+    (await stage.run(curl, ['-sS', '-i', ...args, `http://${host}:${front.port}/`], { timeoutMs: 40_000 })).stdout
+  assert.match(
+    await ask('nobody.pilot.localhost'),
+    /^HTTP\/1\.1 404 [\s\S]*Pilot-Error: NOT_FOUND[\s\S]*404 NOT_FOUND\n/,
+  )
   assert.match(await ask('127.0.0.1'), /^HTTP\/1\.1 404 [\s\S]*end in \.pilot\.localhost/)
   assert.match(await ask('agent-b.pilot.localhost', '-H', 'Host: evil.example'), /^HTTP\/1\.1 404 /)
   assert.match(await ask('agent-b.pilot.localhost', '-H', 'Host: agent-a.pilot.localhost:1'), /^HTTP\/1\.1 [45]\d\d /) // ourselves
   const json = await ask('nobody.pilot.localhost', '-H', 'Accept: application/json')
-  const { error } = JSON.parse(bodyOf(Buffer.from(json))) as { error: { code: string, hint: string } }
+  const { error } = JSON.parse(bodyOf(Buffer.from(json))) as { error: { code: string; hint: string } }
   assert.deepEqual([error.code, error.hint.length > 10], ['NOT_FOUND', true])
 })
 
@@ -189,21 +299,43 @@ test('a service that refuses is a 502 of the front, whose own code says which si
   const curl = program('curl')
   const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: dead.pilot', `http://127.0.0.1:${front.port}/`])
   assert.match(stdout, /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: CONNECTION_REFUSED\r\n[\s\S]*agent-b:81/)
-  const upgrade = await stage.run(curl, ['-sS', '-i', '--http2', '-H', 'Host: app.pilot', `http://127.0.0.1:${front.port}/`])
+  const upgrade = await stage.run(curl, [
+    '-sS',
+    '-i',
+    '--http2',
+    '-H',
+    'Host: app.pilot',
+    `http://127.0.0.1:${front.port}/`,
+  ])
   assert.match(upgrade.stdout, /^HTTP\/1\.1 200 /) // Upgrade: h2c is not taken, and the request served all the same
 })
 
 test('the log has a line for each request: who, what, how much, how long, and no query', async () => {
   const mark = b.mark()
   await echoed('app.pilot.localhost', '/echo?token=secret')
-  const line = await b.program.log('the request', (entry) => entry.msg === 'request' && entry['http'] === 'expose', { from: mark })
+  const line = await b.program.log('the request', (entry) => entry.msg === 'request' && entry['http'] === 'expose', {
+    from: mark,
+  })
   const { node } = await a.status()
   assert.deepEqual(
-    [line['service'], line['peer'], line['nodeId'], line['key'], line['method'], line['path'], line['status'], line['protocol'], line['via']],
+    [
+      line['service'],
+      line['peer'],
+      line['nodeId'],
+      line['key'],
+      line['method'],
+      line['path'],
+      line['status'],
+      line['protocol'],
+      line['via'],
+    ],
     ['8080', 'agent-a', node.nodeId, node.publicKey, 'GET', '/echo', 200, 'HTTP/1.1', 'direct'],
   )
   assert.ok(Number(line['bytesOut']) > 100 && typeof line['ms'] === 'number')
-  const own = await a.program.log('the request', (entry) => entry.msg === 'request' && entry['service'] === 'App' && entry['path'] === '/echo')
+  const own = await a.program.log(
+    'the request',
+    (entry) => entry.msg === 'request' && entry['service'] === 'App' && entry['path'] === '/echo',
+  )
   assert.deepEqual([own['http'], own['peer'], own['status']], ['front', 'agent-b', 200])
 })
 
@@ -214,17 +346,32 @@ test('whois tells a backend which peer is behind a connection, and a client whom
   const { node } = await a.status()
   const record = await b.json<Record<string, unknown>>('whois', from)
   assert.deepEqual(
-    [record['local'], record['direction'], record['service'], record['nodeId'], record['address'], record['hostname'], record['publicKey'], record['path']],
+    [
+      record['local'],
+      record['direction'],
+      record['service'],
+      record['nodeId'],
+      record['address'],
+      record['hostname'],
+      record['publicKey'],
+      record['path'],
+    ],
     [from, 'expose', '8080', node.nodeId, node.address, 'agent-a', node.publicKey, 'direct'],
   )
-  assert.equal((await b.json<Record<string, unknown>>('whois', from.replace('127.0.0.1', '[::ffff:127.0.0.1]')))['nodeId'], node.nodeId)
+  assert.equal(
+    (await b.json<Record<string, unknown>>('whois', from.replace('127.0.0.1', '[::ffff:127.0.0.1]')))['nodeId'],
+    node.nodeId,
+  )
   const client = await a.json<Record<string, unknown>>('whois', `127.0.0.1:${socket.localPort ?? 0}`)
   assert.deepEqual([client['direction'], client['service'], client['hostname']], ['map', 'App', 'agent-b'])
   const asker = await open(stage, front)
   asker.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
   await some(asker)
   const asked = await a.json<Record<string, unknown>>('whois', `127.0.0.1:${asker.localPort ?? 0}`)
-  assert.deepEqual([asked['direction'], asked['service'], asked['hostname'], asked['peer']], ['map', 'App', 'agent-b', 'agent-b'])
+  assert.deepEqual(
+    [asked['direction'], asked['service'], asked['hostname'], asked['peer']],
+    ['map', 'App', 'agent-b', 'agent-b'],
+  )
   asker.destroy()
   const unknown = await b.cli('whois', '127.0.0.1:1', '--json')
   assert.deepEqual([unknown.code, (JSON.parse(unknown.stdout) as { code: string }).code], [5, 'NOT_FOUND'])
@@ -255,7 +402,9 @@ test('an exposure that was drained, and no longer is, keeps connections as befor
 test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {
   const idle = await open(stage, front)
   let answer = ''
-  idle.on('data', (chunk: Buffer) => { answer += chunk.toString() })
+  idle.on('data', (chunk: Buffer) => {
+    answer += chunk.toString()
+  })
   idle.write('GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n')
   await eventually('the whole answer', async () => {
     const [, length, body] = /Content-Length: (\d+)[\s\S]*?\r\n\r\n([\s\S]*)/.exec(answer) ?? []
@@ -270,7 +419,10 @@ test('a gateway that is told to stop lets requests end, and does not wait for co
   for (const gateway of [b, a]) gateway.program.signal('SIGTERM')
   assert.equal((await within('the end of the idle one', everything(idle))).length, 0)
   busy.write('def')
-  assert.match((await reply).toString(), /^HTTP\/1\.1 200 [\s\S]*Connection: close[\s\S]*bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721/)
+  assert.match(
+    (await reply).toString(),
+    /^HTTP\/1\.1 200 [\s\S]*Connection: close[\s\S]*bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721/,
+  )
   for (const gateway of [a, b]) assert.deepEqual(await gateway.program.ended(8_000), { code: 0, signal: null })
 })
 
@@ -278,28 +430,36 @@ test('a peer that is not there any more is a 504', async () => {
   const curl = program('curl')
   await a.restart()
   const { host, port } = address(a.ready.http!)
-  const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: app.pilot', `http://${host}:${port}/`], { timeoutMs: 60_000 })
+  const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: app.pilot', `http://${host}:${port}/`], {
+    timeoutMs: 60_000,
+  })
   assert.match(stdout, /^HTTP\/1\.1 504 Gateway Timeout\r\n[\s\S]*Pilot-Error: PEER_UNREACHABLE/)
 })
 
-async function echoed (host: string, path = '/echo'): Promise<Echoed> {
+async function echoed(host: string, path = '/echo'): Promise<Echoed> {
   const curl = program('curl')
-  const { stdout, stderr } = await stage.run(curl, ['-sS', '--path-as-is', '-H', `Host: ${host}:${front.port}`, `http://127.0.0.1:${front.port}${path}`])
+  const { stdout, stderr } = await stage.run(curl, [
+    '-sS',
+    '--path-as-is',
+    '-H',
+    `Host: ${host}:${front.port}`,
+    `http://127.0.0.1:${front.port}${path}`,
+  ])
   assert.ok(stdout.startsWith('{'), stdout + stderr)
   return JSON.parse(stdout) as Echoed
 }
 
-function bodyOf (reply: Buffer): string {
+function bodyOf(reply: Buffer): string {
   const text = reply.toString('latin1')
   const body = text.slice(text.indexOf('\r\n\r\n') + 4)
   return /^[0-9a-f]+\r\n/.test(body) ? body.replace(/^[0-9a-f]+\r\n/, '').replace(/\r\n0\r\n[\s\S]*$/, '') : body
 }
 
-function pilot (headers: Readonly<Record<string, string>>): Record<string, string> {
+function pilot(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('pilot-')))
 }
 
-function program (name: string): string {
+function program(name: string): string {
   const path = findProgram(name)
   if (path === undefined) throw new Error(`no ${name} on this machine`)
   return path

@@ -10,7 +10,9 @@ import { findProgram } from './program.ts'
 import { everything, noise, open, refusing, serve, some, summaryOf, talk } from './servers.ts'
 
 let stage: Stage
-before(async () => { stage = await Stage.open() })
+before(async () => {
+  stage = await Stage.open()
+})
 after(async () => stage.close())
 
 test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and serves the right caller', async (t) => {
@@ -21,21 +23,36 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
   await chmod(stage.dir, 0o711) // started as root, nginx serves as somebody else
   await mkdir(folder)
   await writeFile(`${folder}/file.bin`, noise(3_000_000))
-  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(' ')
-  await writeFile(`${folder}/nginx.conf`, `daemon off; pid ${folder}/pid; error_log stderr; events {} http { ${places}
+  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `${kind}_temp_path ${folder}/${kind};`)
+    .join(' ')
+  await writeFile(
+    `${folder}/nginx.conf`,
+    `daemon off; pid ${folder}/pid; error_log stderr; events {} http { ${places}
   log_format who '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port'; access_log ${folder}/access.log who;
   server { listen ${target} proxy_protocol; listen unix:${socket} proxy_protocol; root ${folder}; set_real_ip_from 127.0.0.1; set_real_ip_from unix:; real_ip_header proxy_protocol;
-    location = /who { default_type text/plain; return 200 "$remote_addr $proxy_protocol_server_port $http_pilot_hostname"; } } }`)
+    location = /who { default_type text/plain; return 200 "$remote_addr $proxy_protocol_server_port $http_pilot_hostname"; } } }`,
+  )
   stage.spawn(nginx, ['-p', folder, '-c', `${folder}/nginx.conf`])
   const [host, port] = target.split(':')
-  await eventually('nginx accepts', () => new Promise<true | undefined>((resolve) => {
-    const probe = connect({ host: host!, port: Number(port) }, () => {
-      probe.destroy()
-      resolve(true)
-    })
-    probe.on('error', () => resolve(undefined))
-  }))
-  const exposes = [`80=${target},identity=proxy-v1`, `81=${target},identity=proxy-v2`, `82=unix:${socket},identity=proxy-v1`, `83=unix:${socket},identity=proxy-v2`, `84=http://${target},identity=headers,identity=proxy-v2`]
+  await eventually(
+    'nginx accepts',
+    () =>
+      new Promise<true | undefined>((resolve) => {
+        const probe = connect({ host: host!, port: Number(port) }, () => {
+          probe.destroy()
+          resolve(true)
+        })
+        probe.on('error', () => resolve(undefined))
+      }),
+  )
+  const exposes = [
+    `80=${target},identity=proxy-v1`,
+    `81=${target},identity=proxy-v2`,
+    `82=unix:${socket},identity=proxy-v1`,
+    `83=unix:${socket},identity=proxy-v2`,
+    `84=http://${target},identity=headers,identity=proxy-v2`,
+  ]
   const { a, b } = await paired([80, 81, 82, 83, 84], exposes)
   const ip = `fd70:696c:6f74::${a.ready.node.nodeId.toString(16)}`
   for (const overlayPort of [80, 81, 82, 83, 84]) {
@@ -43,13 +60,18 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
     const { stdout, stderr } = await stage.run(curl, ['-sS', '--noproxy', '*', `${base}/who`])
     assert.equal(stdout, `${ip} ${overlayPort} ${overlayPort === 84 ? 'agent-a' : ''}`, stderr)
     const parts: Buffer[] = []
-    const program = stage.spawn(curl, ['-sS', '--noproxy', '*', `${base}/file.bin`], { onBytes: (part) => parts.push(part) })
+    const program = stage.spawn(curl, ['-sS', '--noproxy', '*', `${base}/file.bin`], {
+      onBytes: (part) => parts.push(part),
+    })
     await program.ended()
     assert.equal(summaryOf(Buffer.concat(parts)), summaryOf(noise(3_000_000)))
   }
   const lines = (await readFile(`${folder}/access.log`, 'utf8')).trim().split('\n')
   const own = `fd70:696c:6f74::${b.ready.node.nodeId.toString(16)}`
-  assert.deepEqual(new Set(lines.map((line) => line.replace(/ \d+ /, ' PORT '))), new Set([80, 81, 82, 83, 84].map((overlayPort) => `${ip} PORT ${own} ${overlayPort}`)))
+  assert.deepEqual(
+    new Set(lines.map((line) => line.replace(/ \d+ /, ' PORT '))),
+    new Set([80, 81, 82, 83, 84].map((overlayPort) => `${ip} PORT ${own} ${overlayPort}`)),
+  )
 })
 
 test('version 2 carries address, key, hostname and path, in front of bytes that are otherwise untouched', async () => {
@@ -57,7 +79,10 @@ test('version 2 carries address, key, hostname and path, in front of bytes that 
   const { a, b } = await paired([90], [`90=${service.address},identity=proxy-v2`])
   const sent = noise(500_000)
   await talk(stage, a.local('agent-b:90'), Buffer.from('x')) // the first connection may go by relay, until the direct way is proven
-  await eventually('the direct way is in use', async () => (await b.peers()).every(({ path }) => path?.kind === 'direct') || undefined)
+  await eventually(
+    'the direct way is in use',
+    async () => (await b.peers()).every(({ path }) => path?.kind === 'direct') || undefined,
+  )
   const got = await talk(stage, a.local('agent-b:90'), sent)
   const { header, tlvs, rest } = readV2(got)
   assert.equal(header, `fd70696c6f7400000000000000${'0'.repeat(5)}${a.ready.node.nodeId}`)
@@ -75,7 +100,8 @@ test('a client cannot put a PROXY header of its own in the place of ours', async
 
 test('a service that goes away between two requests is met anew, and one that stays away is a 502 with its code', async () => {
   const backend = await httpBackend(stage)
-  const relay = createServer((socket) => { // a service on a port of its own that can go away
+  const relay = createServer((socket) => {
+    // a service on a port of its own that can go away
     const inner = connect(Number(backend.address.split(':')[1]))
     socket.on('error', () => {})
     inner.on('error', () => {})
@@ -83,7 +109,9 @@ test('a service that goes away between two requests is met anew, and one that st
     socket.pipe(inner).pipe(socket)
   })
   const sockets = new Set<{ destroy: () => unknown }>()
-  await new Promise<void>((resolve) => { relay.listen(0, '127.0.0.1', resolve) })
+  await new Promise<void>((resolve) => {
+    relay.listen(0, '127.0.0.1', resolve)
+  })
   const port = (relay.address() as { port: number }).port
   const { a, b } = await paired([92], [`92=127.0.0.1:${port},identity=headers`])
   const socket = await open(stage, a.local('agent-b:92'))
@@ -93,23 +121,31 @@ test('a service that goes away between two requests is met anew, and one that st
   }
   assert.match(await ask(), /^HTTP\/1\.1 200 /)
   for (const each of sockets) each.destroy()
-  await eventually('the gateway sees the end', async () => (await b.cli('whois', '127.0.0.1:1')).code === 5 || undefined)
+  await eventually(
+    'the gateway sees the end',
+    async () => (await b.cli('whois', '127.0.0.1:1')).code === 5 || undefined,
+  )
   assert.match(await ask('POST'), /^HTTP\/1\.1 200 /)
-  const closed = new Promise((resolve) => { relay.close(resolve) })
+  const closed = new Promise((resolve) => {
+    relay.close(resolve)
+  })
   for (const each of sockets) each.destroy()
   await closed
   await eventually('no connection is left', async () => /TARGET_UNREACHABLE/.test(await ask()) || undefined)
-  assert.match(await ask(), /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: TARGET_UNREACHABLE\r\n[\s\S]*"hint":"The exposed local service/)
+  assert.match(
+    await ask(),
+    /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: TARGET_UNREACHABLE\r\n[\s\S]*"hint":"The exposed local service/,
+  )
 })
 
-async function paired (ports: readonly number[], expose: readonly string[]): Promise<Pair> {
+async function paired(ports: readonly number[], expose: readonly string[]): Promise<Pair> {
   const inner = await Stage.open()
   stage.defer(async () => inner.close())
   return await pair(inner, { map: ports.map((port) => `0:agent-b:${port}`) }, { expose })
 }
 
 /** Section 2.2 of the specification: 12 bytes of signature, version and command, family, length; addresses; TLVs. */
-function readV2 (bytes: Buffer): { header: string, tlvs: Record<number, string>, rest: Buffer } {
+function readV2(bytes: Buffer): { header: string; tlvs: Record<number, string>; rest: Buffer } {
   assert.equal(bytes.toString('latin1', 0, 14), '\r\n\r\n\0\r\nQUIT\n\x21\x21')
   const end = 16 + bytes.readUInt16BE(14)
   const tlvs: Record<number, string> = {}

@@ -5,7 +5,9 @@ import { eventually, Gateway, Rendezvous, Stage } from './harness.ts'
 import { echo, fate, talk } from './servers.ts'
 
 let stage: Stage
-before(async () => { stage = await Stage.open() })
+before(async () => {
+  stage = await Stage.open()
+})
 after(async () => stage.close())
 
 test('with no registry at the start a gateway waits for it, resets its clients quickly, and then works without a restart', async (t) => {
@@ -22,14 +24,19 @@ test('with no registry at the start a gateway waits for it, resets its clients q
   for (const gateway of [a, b]) {
     assert.equal(gateway.ready.node.nodeId, 0)
     assert.equal((await gateway.status()).registry?.state, 'unreachable')
-    await gateway.program.log('the registry is not there', ({ code, level }) => code === 'REGISTRY_UNREACHABLE' && level >= 40)
+    await gateway.program.log(
+      'the registry is not there',
+      ({ code, level }) => code === 'REGISTRY_UNREACHABLE' && level >= 40,
+    )
   }
 
   const mark = a.mark()
   const { ending, ms } = await fate(stage, a.local('agent-b:80'))
   assert.equal(ending, 'reset')
   assert.ok(ms < 1_500, `after ${ms} ms`)
-  const line = await a.program.log('why the client was reset', ({ mapping }) => mapping === 'agent-b:80', { from: mark })
+  const line = await a.program.log('why the client was reset', ({ mapping }) => mapping === 'agent-b:80', {
+    from: mark,
+  })
   assert.equal(line.code, 'REGISTRY_UNREACHABLE')
   const { code, stdout } = await a.cli('ping', 'agent-b', '--count', '1', '--json')
   assert.deepEqual([code, (JSON.parse(stdout) as { code: string }).code], [5, 'REGISTRY_UNREACHABLE'])
@@ -37,7 +44,14 @@ test('with no registry at the start a gateway waits for it, resets its clients q
   const began = performance.now()
   await rendezvous.restart()
   await Promise.all([a.trusts('agent-b'), b.trusts('agent-a')])
-  await eventually('a connection works', async () => await talk(stage, a.local('agent-b:80'), Buffer.from('works')).then((reply) => reply.toString() === 'works' || undefined, () => undefined))
+  await eventually(
+    'a connection works',
+    async () =>
+      await talk(stage, a.local('agent-b:80'), Buffer.from('works')).then(
+        (reply) => reply.toString() === 'works' || undefined,
+        () => undefined,
+      ),
+  )
   t.diagnostic(`works ${((performance.now() - began) / 1_000).toFixed(1)} s after the registry was started`)
   assert.ok((await a.status()).node.nodeId > 0)
 })

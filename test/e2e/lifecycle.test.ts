@@ -71,7 +71,8 @@ test('the admin socket has mode 0600 in a folder of mode 0700, and a stale one i
   assert.equal((await a.json<{ pid: number }>('status')).pid, a.program.pid)
 })
 
-describe('trust by hand', { concurrency: true }, () => { // each waits for idle polls of the registry: beside each other
+describe('trust by hand', { concurrency: true }, () => {
+  // each waits for idle polls of the registry: beside each other
   test('asked for on one side, it is seen as pending and approved on the other, then connections work', async () => {
     // agent-y starts without --trust; before its approval agent-x gets nothing, afterwards both list each other.
     const { x, y } = await strangers('hand')
@@ -79,14 +80,30 @@ describe('trust by hand', { concurrency: true }, () => { // each waits for idle 
     assert.deepEqual(await x.json('trust', 'request', 'agent-y', 'it is me'), { peer: 'agent-y', state: 'requested' })
     await y.program.event('trust', (event) => event['state'] === 'pending' && event['nodeId'] === x.ready.node.nodeId)
     const [pending] = await y.json<Record<string, unknown>[]>('trust', 'pending')
-    assert.deepEqual([pending!['nodeId'], pending!['address'], pending!['publicKey'], pending!['justification']], [x.ready.node.nodeId, x.ready.node.address, x.ready.node.publicKey, 'it is me'])
+    assert.deepEqual(
+      [pending!['nodeId'], pending!['address'], pending!['publicKey'], pending!['justification']],
+      [x.ready.node.nodeId, x.ready.node.address, x.ready.node.publicKey, 'it is me'],
+    )
     assert.equal((await fate(stage, x.local('agent-y:80'))).ending, 'reset')
     assert.equal((await y.json<{ nodeId: number }>('trust', 'approve', 'agent-x')).nodeId, x.ready.node.nodeId)
     await Promise.all([x.trusts('agent-y'), y.trusts('agent-x')])
-    await eventually('a connection works', async () => await talk(stage, x.local('agent-y:80'), Buffer.from('works')).then((reply) => reply.toString() === 'works' || undefined, () => undefined))
-    for (const [one, other] of [[x, y], [y, x]] as const) {
+    await eventually(
+      'a connection works',
+      async () =>
+        await talk(stage, x.local('agent-y:80'), Buffer.from('works')).then(
+          (reply) => reply.toString() === 'works' || undefined,
+          () => undefined,
+        ),
+    )
+    for (const [one, other] of [
+      [x, y],
+      [y, x],
+    ] as const) {
       const [trusted] = await one.json<Record<string, unknown>[]>('trust', 'list')
-      assert.deepEqual([trusted!['nodeId'], trusted!['hostname'], trusted!['publicKey']], [other.ready.node.nodeId, other.setup.name, other.ready.node.publicKey])
+      assert.deepEqual(
+        [trusted!['nodeId'], trusted!['hostname'], trusted!['publicKey']],
+        [other.ready.node.nodeId, other.setup.name, other.ready.node.publicKey],
+      )
       assert.ok(!Number.isNaN(Date.parse(String(trusted!['since']))))
     }
     assert.deepEqual(await y.json('trust', 'pending'), [])
@@ -98,7 +115,10 @@ describe('trust by hand', { concurrency: true }, () => { // each waits for idle 
     await y.program.event('trust', (event) => event['state'] === 'pending')
     await y.json('trust', 'approve', String(x.ready.node.nodeId))
     await x.trusts('agent-y')
-    const socket = await eventually('a connection works', async () => await greeted(stage, x.local('agent-y:80')).catch(() => undefined))
+    const socket = await eventually(
+      'a connection works',
+      async () => await greeted(stage, x.local('agent-y:80')).catch(() => undefined),
+    )
     await y.json('trust', 'revoke', 'agent-x')
     assert.equal(await ending(socket), 'reset')
     await y.program.event('trust', (event) => event['state'] === 'revoked')
@@ -137,24 +157,93 @@ test('status, peers, connections, mappings, exposes and ping have the fields of 
   const { inner, a, b } = await innerPair(t)
   await greeted(inner, a.local('agent-b:80'))
   const status = await a.json<Record<string, unknown>>('status')
-  assert.deepEqual(Object.keys(status).sort(), ['admin', 'beacon', 'config', 'connections', 'counters', 'daemon', 'exposes', 'http', 'mappings', 'memory', 'nat', 'node', 'observe', 'peers', 'pid', 'registry', 'state', 'udp', 'uptimeMs', 'version', 'wishes'])
-  assert.deepEqual([status['state'], status['node'], status['udp'], status['connections'], status['peers'], status['pid']], ['ready', a.ready.node, a.ready.udp, 1, 1, a.program.pid])
+  assert.deepEqual(Object.keys(status).sort(), [
+    'admin',
+    'beacon',
+    'config',
+    'connections',
+    'counters',
+    'daemon',
+    'exposes',
+    'http',
+    'mappings',
+    'memory',
+    'nat',
+    'node',
+    'observe',
+    'peers',
+    'pid',
+    'registry',
+    'state',
+    'udp',
+    'uptimeMs',
+    'version',
+    'wishes',
+  ])
+  assert.deepEqual(
+    [status['state'], status['node'], status['udp'], status['connections'], status['peers'], status['pid']],
+    ['ready', a.ready.node, a.ready.udp, 1, 1, a.program.pid],
+  )
   const [mapping, exposure] = [(await a.json<object[]>('mappings'))[0]!, (await b.json<object[]>('exposes'))[0]!]
   const { host, port } = a.local('agent-b:80')
-  assert.deepEqual(mapping, { name: 'agent-b:80', local: `${host}:${port}`, peer: 'agent-b', remote: `${b.ready.node.address}:80`, protocol: 'tcp' })
-  assert.deepEqual(exposure, { name: '80', port: 80, target: `tcp://${service.address}`, allow: ['trusted'], protocol: 'tcp' })
+  assert.deepEqual(mapping, {
+    name: 'agent-b:80',
+    local: `${host}:${port}`,
+    peer: 'agent-b',
+    remote: `${b.ready.node.address}:80`,
+    protocol: 'tcp',
+  })
+  assert.deepEqual(exposure, {
+    name: '80',
+    port: 80,
+    target: `tcp://${service.address}`,
+    allow: ['trusted'],
+    protocol: 'tcp',
+  })
   const peer = await eventually('only the stream of the client is left, none of the handshake', async () => {
     const [known] = await a.json<Record<string, unknown>[]>('peers')
     return known?.['streams'] === 1 ? known : undefined
   })
-  assert.deepEqual([peer['nodeId'], peer['address'], peer['hostname'], peer['trusted'], peer['state'], peer['streams']], [b.ready.node.nodeId, b.ready.node.address, 'agent-b', true, 'connected', 1])
+  assert.deepEqual(
+    [peer['nodeId'], peer['address'], peer['hostname'], peer['trusted'], peer['state'], peer['streams']],
+    [b.ready.node.nodeId, b.ready.node.address, 'agent-b', true, 'connected', 1],
+  )
   assert.deepEqual(Object.keys(peer['path'] as object).sort(), ['endpoint', 'kind', 'mtu', 'rttMs'])
-  const [[mapped], [exposed]] = [await a.json<Record<string, unknown>[]>('connections'), await b.json<Record<string, unknown>[]>('connections')]
-  const fields = ['bytesIn', 'bytesOut', 'direction', 'id', 'local', 'nodeId', 'openedMs', 'peer', 'protocol', 'remote', 'service', 'state']
+  const [[mapped], [exposed]] = [
+    await a.json<Record<string, unknown>[]>('connections'),
+    await b.json<Record<string, unknown>[]>('connections'),
+  ]
+  const fields = [
+    'bytesIn',
+    'bytesOut',
+    'direction',
+    'id',
+    'local',
+    'nodeId',
+    'openedMs',
+    'peer',
+    'protocol',
+    'remote',
+    'service',
+    'state',
+  ]
   assert.deepEqual([Object.keys(mapped!).sort(), Object.keys(exposed!).sort()], [fields, fields])
-  assert.deepEqual([mapped!['direction'], mapped!['bytesOut'], mapped!['bytesIn'], mapped!['nodeId'], mapped!['state']], ['map', 5, 5, b.ready.node.nodeId, 'open'])
-  assert.deepEqual([exposed!['direction'], exposed!['bytesOut'], exposed!['bytesIn'], exposed!['nodeId'], exposed!['state']], ['expose', 5, 5, a.ready.node.nodeId, 'open'])
-  const ping = await a.json<{ sent: number, received: number, rtts: number[], nodeId: number }>('ping', 'agent-b', '--count', '3', '--interval', '10')
+  assert.deepEqual(
+    [mapped!['direction'], mapped!['bytesOut'], mapped!['bytesIn'], mapped!['nodeId'], mapped!['state']],
+    ['map', 5, 5, b.ready.node.nodeId, 'open'],
+  )
+  assert.deepEqual(
+    [exposed!['direction'], exposed!['bytesOut'], exposed!['bytesIn'], exposed!['nodeId'], exposed!['state']],
+    ['expose', 5, 5, a.ready.node.nodeId, 'open'],
+  )
+  const ping = await a.json<{ sent: number; received: number; rtts: number[]; nodeId: number }>(
+    'ping',
+    'agent-b',
+    '--count',
+    '3',
+    '--interval',
+    '10',
+  )
   assert.deepEqual([ping.sent, ping.received, ping.rtts.length, ping.nodeId], [3, 3, 3, b.ready.node.nodeId])
   assert.ok(ping.rtts.every((rtt) => rtt > 0 && rtt < 1_000))
 })
@@ -163,34 +252,61 @@ test('the same commands print tables for people, and ping prints each round trip
   const { a } = await innerPair(t)
   const ping = await a.cli('ping', 'agent-b', '--count', '2', '--interval', '10')
   assert.equal(ping.code, 0, ping.stderr)
-  assert.match(ping.stdout, /seq 0, [\d.]+ ms, (direct|lan|punched|relay) .*\n.*seq 1, .*\n2 sent, 2 received, 0 % lost; min\/avg\/max [\d.]+\/[\d.]+\/[\d.]+ ms\n(direct|lan|punched|relay): .+\n$/)
-  const tables: [string, RegExp][] = [['status', /agent-a/], ['peers', /agent-b/], ['mappings', /agent-b:80/], ['connections', /no connections/], ['exposes', /no exposures/]]
-  await Promise.all(tables.map(async ([command, text]) => {
-    const { code, stdout, stderr } = await a.cli(command)
-    assert.deepEqual([code, stderr], [0, ''], command)
-    assert.match(stdout, text)
-  }))
+  assert.match(
+    ping.stdout,
+    /seq 0, [\d.]+ ms, (direct|lan|punched|relay) .*\n.*seq 1, .*\n2 sent, 2 received, 0 % lost; min\/avg\/max [\d.]+\/[\d.]+\/[\d.]+ ms\n(direct|lan|punched|relay): .+\n$/,
+  )
+  const tables: [string, RegExp][] = [
+    ['status', /agent-a/],
+    ['peers', /agent-b/],
+    ['mappings', /agent-b:80/],
+    ['connections', /no connections/],
+    ['exposes', /no exposures/],
+  ]
+  await Promise.all(
+    tables.map(async ([command, text]) => {
+      const { code, stdout, stderr } = await a.cli(command)
+      assert.deepEqual([code, stderr], [0, ''], command)
+      assert.match(stdout, text)
+    }),
+  )
 })
 
-interface Inner { readonly inner: Stage, readonly a: Gateway, readonly b: Gateway, readonly rendezvous: Rendezvous }
+interface Inner {
+  readonly inner: Stage
+  readonly a: Gateway
+  readonly b: Gateway
+  readonly rendezvous: Rendezvous
+}
 
 /** A pair that the test may end: agent-a maps the echo of agent-b. */
-async function innerPair (t: { after (fn: () => Promise<void>): void }): Promise<Inner> {
+async function innerPair(t: { after(fn: () => Promise<void>): void }): Promise<Inner> {
   const inner = await Stage.open()
   t.after(async () => inner.close())
   const quiet = await passive(inner)
-  return { inner, ...await pair(inner, { map: ['0:agent-b:80', '0:agent-b:81'] }, { expose: [`80=${service.address}`, `81=${quiet.address}`] }) }
+  return {
+    inner,
+    ...(await pair(
+      inner,
+      { map: ['0:agent-b:80', '0:agent-b:81'] },
+      { expose: [`80=${service.address}`, `81=${quiet.address}`] },
+    )),
+  }
 }
 
 /** Two gateways that were told nothing of each other, but that agent-x maps the echo of agent-y. */
-async function strangers (name: string): Promise<{ readonly x: Gateway, readonly y: Gateway }> {
+async function strangers(name: string): Promise<{ readonly x: Gateway; readonly y: Gateway }> {
   const { registry, beacon } = await Rendezvous.start(stage, stage.path(`rendezvous-${name}`))
-  const start = (which: string, more: object): Promise<Gateway> => Gateway.start(stage, { name: which, folder: `${name}-${which}`, registry, beacon, ...more })
-  const [x, y] = await Promise.all([start('agent-x', { map: ['0:agent-y:80'] }), start('agent-y', { expose: [`80=${service.address}`] })])
+  const start = (which: string, more: object): Promise<Gateway> =>
+    Gateway.start(stage, { name: which, folder: `${name}-${which}`, registry, beacon, ...more })
+  const [x, y] = await Promise.all([
+    start('agent-x', { map: ['0:agent-y:80'] }),
+    start('agent-y', { expose: [`80=${service.address}`] }),
+  ])
   return { x, y }
 }
 
-async function greeted (inner: Stage, to: Address): Promise<Socket> {
+async function greeted(inner: Stage, to: Address): Promise<Socket> {
   const socket = await open(inner, to)
   socket.write('hello')
   assert.equal((await some(socket)).toString(), 'hello')
@@ -198,7 +314,7 @@ async function greeted (inner: Stage, to: Address): Promise<Socket> {
 }
 
 /** What a new client gets: 'connected' if its bytes come back. */
-async function attempt (to: Address): Promise<string> {
+async function attempt(to: Address): Promise<string> {
   return await new Promise((resolve) => {
     const socket = connect({ ...to })
     socket.on('connect', () => socket.write('x'))

@@ -20,7 +20,13 @@ before(async () => {
   service = await echo(stage)
   rendezvous = await Rendezvous.start(stage)
   const { registry, beacon } = rendezvous
-  b = await Gateway.start(stage, { name: 'agent-b', registry, beacon, trust: ['a', 'c', 'd', 'e', 'f', 'g', 'i', 'j', 'k', 'l'].map((letter) => `agent-${letter}`), expose: [80, 81, 82].map((port) => `${port}=${service.address}`) })
+  b = await Gateway.start(stage, {
+    name: 'agent-b',
+    registry,
+    beacon,
+    trust: ['a', 'c', 'd', 'e', 'f', 'g', 'i', 'j', 'k', 'l'].map((letter) => `agent-${letter}`),
+    expose: [80, 81, 82].map((port) => `${port}=${service.address}`),
+  })
 })
 after(async () => stage.close())
 
@@ -30,21 +36,37 @@ test('while the file changes twenty times under load, no other connection is dro
   const streams = await Promise.all(Array.from({ length: 200 }, () => greeted(kept)))
   const load = requests(kept)
   for (let round = 1; round <= 20; round++) {
-    const more = Array.from({ length: round % 4 }, (_, index) => `{ name: extra-${index}, peer: agent-b, port: ${81 + (round + index) % 2}, local: "127.0.0.1:0" }`)
+    const more = Array.from(
+      { length: round % 4 },
+      (_, index) =>
+        `{ name: extra-${index}, peer: agent-b, port: ${81 + ((round + index) % 2)}, local: "127.0.0.1:0" }`,
+    )
     await write(['{ name: kept, peer: agent-b, port: 80, local: "127.0.0.1:0" }', ...more])
     await eventually(`round ${round} is in force`, async () => {
       const mappings = await a.mappings()
-      return mappings.length === 1 + more.length && more.every((_, index) => mappings.some(({ name, remote }) => name === `extra-${index}` && remote.endsWith(`:${81 + (round + index) % 2}`))) ? true : undefined
+      return mappings.length === 1 + more.length &&
+        more.every((_, index) =>
+          mappings.some(
+            ({ name, remote }) => name === `extra-${index}` && remote.endsWith(`:${81 + ((round + index) % 2)}`),
+          ),
+        )
+        ? true
+        : undefined
     })
   }
   const { done, failed } = await load.stop()
   for (const stream of streams) stream.write('still')
-  for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString()))) assert.equal(text, 'still')
+  for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString())))
+    assert.equal(text, 'still')
   t.diagnostic(`${streams.length} streams, ${done} requests during 20 changes`)
   assert.deepEqual([failed, done > 100], [[], true])
   assert.deepEqual((await a.mappings()).find(({ name }) => name === 'kept')?.local, `${kept.host}:${kept.port}`)
   assert.ok(a.program.events.filter(({ event }) => event === 'reloaded').length >= 20)
-  for (const event of ['mapped', 'unmapped']) assert.ok(a.program.events.some((line) => line['event'] === event && line['name'] === 'extra-0'), event)
+  for (const event of ['mapped', 'unmapped'])
+    assert.ok(
+      a.program.events.some((line) => line['event'] === event && line['name'] === 'extra-0'),
+      event,
+    )
 })
 
 test('a connection of a mapping that goes stays until it ends; new ones are refused', async () => {
@@ -60,27 +82,42 @@ test('a connection of a mapping that goes stays until it ends; new ones are refu
 })
 
 test('a bad file, one that needs a restart, and one whose port is taken change nothing and say why; the right one heals it', async () => {
-  const { a, write, file, text } = await follower('agent-d', ['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }'])
+  const { a, write, file, text } = await follower('agent-d', [
+    '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
+  ])
   const other = await echo(stage)
   const bad: [string, RegExp][] = [
     [text(['{ name: one, peer: agent-b, porrt: 80 }']), /no such key; did you mean "port"/],
-    [text(['{ name: two, peer: agent-b, port: 80 }']).replace('public: false', 'public: true'), /node\.public: cannot change while the gateway runs/],
+    [
+      text(['{ name: two, peer: agent-b, port: 80 }']).replace('public: false', 'public: true'),
+      /node\.public: cannot change while the gateway runs/,
+    ],
     [text([`{ name: two, peer: agent-b, port: 80, local: "${other.address}" }`]), /is in use/],
   ]
   for (const [content, why] of bad) {
     await writeFile(file, content)
-    await eventually(`refused: ${String(why)}`, async () => why.test((await config(a)).error ?? '') ? true : undefined)
-    assert.deepEqual((await a.mappings()).map(({ name }) => name), ['one'])
+    await eventually(`refused: ${String(why)}`, async () =>
+      why.test((await config(a)).error ?? '') ? true : undefined,
+    )
+    assert.deepEqual(
+      (await a.mappings()).map(({ name }) => name),
+      ['one'],
+    )
     const reload = await a.cli('reload')
     assert.deepEqual([reload.code, why.test(reload.stderr)], [/in use/.test(String(why)) ? 6 : 2, true], reload.stderr)
   }
   assert.equal(a.program.logs.filter(({ msg }) => msg.includes('not taken over')).length, 3, 'each of them once')
   assert.equal((await talk(stage, a.local('one'), Buffer.from('works'))).toString(), 'works')
-  await write(['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }', '{ name: two, peer: agent-b, port: 81, local: "127.0.0.1:0" }'])
+  await write([
+    '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
+    '{ name: two, peer: agent-b, port: 81, local: "127.0.0.1:0" }',
+  ])
   await a.program.event('mapped', ({ name }) => name === 'two')
   assert.deepEqual(await config(a), { version: 2, file, error: null })
   await rm(file)
-  await eventually('the file is missed', async () => /cannot be read \(ENOENT\)/.test((await config(a)).error ?? '') ? true : undefined)
+  await eventually('the file is missed', async () =>
+    /cannot be read \(ENOENT\)/.test((await config(a)).error ?? '') ? true : undefined,
+  )
   assert.equal((await a.mappings()).length, 2)
 })
 
@@ -120,7 +157,10 @@ test('Kubernetes swaps a symbolic link beside the file, editors rename a new fil
   await rm(`${mount}/..1`, { recursive: true })
   await put('..3', fileText('agent-f', []))
   await a.program.event('unmapped', ({ name }) => name === 'one', 5_000)
-  await writeFile(`${mount}/.new`, fileText('agent-f', ['{ name: two, peer: agent-b, port: 80, local: "127.0.0.1:0" }']))
+  await writeFile(
+    `${mount}/.new`,
+    fileText('agent-f', ['{ name: two, peer: agent-b, port: 80, local: "127.0.0.1:0" }']),
+  )
   await rename(`${mount}/.new`, `${mount}/gateway.yaml`)
   await a.program.event('mapped', ({ name }) => name === 'two', 5_000)
 })
@@ -132,30 +172,65 @@ test('trust that the file asks for in addition is asked for at once', async () =
 })
 
 test('`config diff` tells what a file would change, keys that need a restart included, and changes nothing', async () => {
-  const { a, file, text } = await follower('agent-h', ['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }', '{ name: gone, peer: agent-b, port: 81, local: "127.0.0.1:0" }'])
+  const { a, file, text } = await follower('agent-h', [
+    '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
+    '{ name: gone, peer: agent-b, port: 81, local: "127.0.0.1:0" }',
+  ])
   const other = `${dirname(file)}/other.yaml`
-  await writeFile(other, text(['{ name: one, peer: agent-b, port: 81, local: "127.0.0.1:0" }', '{ name: new, peer: agent-b, port: 80, local: "127.0.0.1:0" }']).replace('public: false', 'public: true'))
+  await writeFile(
+    other,
+    text([
+      '{ name: one, peer: agent-b, port: 81, local: "127.0.0.1:0" }',
+      '{ name: new, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
+    ]).replace('public: false', 'public: true'),
+  )
   const { code, stdout } = await a.cli('config', 'diff', other)
-  assert.deepEqual([code, stdout.trimEnd().split('\n')], [0, ['+ mapping new', '- mapping gone', '~ mapping one', '! node.public differs: needs a restart, and keeps the whole file from being applied']])
+  assert.deepEqual(
+    [code, stdout.trimEnd().split('\n')],
+    [
+      0,
+      [
+        '+ mapping new',
+        '- mapping gone',
+        '~ mapping one',
+        '! node.public differs: needs a restart, and keeps the whole file from being applied',
+      ],
+    ],
+  )
   assert.deepEqual((await a.json<{ restart: string[] }>('config', 'diff', other)).restart, ['node.public'])
   assert.equal((await a.cli('config', 'diff', file)).stdout, 'no change\n')
   await writeFile(other, 'version: 2\n')
   assert.equal((await a.cli('config', 'diff', other)).code, 2)
-  assert.deepEqual((await a.mappings()).map(({ name }) => name), ['one', 'gone'])
+  assert.deepEqual(
+    (await a.mappings()).map(({ name }) => name),
+    ['one', 'gone'],
+  )
 })
 
 test('a mapping and an exposure that change where they are refuse nobody on the way', async (t) => {
   const { a, file } = await follower('agent-i', [])
   const other = await echo(stage)
   const write = async (round: number): Promise<void> => {
-    await writeFile(file, `${fileText('agent-i', [`{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:${place}", path: ${round % 2 === 0 ? 'any' : 'prefer-direct'}, clients: ["127.0.0.0/${8 + round}"] }`])}expose: [{ port: 90, target: "${round % 2 === 0 ? other.address : service.address}", limits: { connections: ${1_000 + round} } }]\n`)
-    await eventually(`round ${round} is in force`, async () => (await config(a)).version === 2 + round ? true : undefined)
+    await writeFile(
+      file,
+      `${fileText('agent-i', [`{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:${place}", path: ${round % 2 === 0 ? 'any' : 'prefer-direct'}, clients: ["127.0.0.0/${8 + round}"] }`])}expose: [{ port: 90, target: "${round % 2 === 0 ? other.address : service.address}", limits: { connections: ${1_000 + round} } }]\n`,
+    )
+    await eventually(`round ${round} is in force`, async () =>
+      (await config(a)).version === 2 + round ? true : undefined,
+    )
   }
   let place = 0
   await write(0)
   place = address((await a.mappings())[0]!.local).port
   const back = (await b.json<{ local: string }>('map', '0:agent-i:90')).local
-  await eventually('both ways work', async () => await talk(stage, address(back), Buffer.from('x')).then(() => true, () => undefined))
+  await eventually(
+    'both ways work',
+    async () =>
+      await talk(stage, address(back), Buffer.from('x')).then(
+        () => true,
+        () => undefined,
+      ),
+  )
   const streams = [await greeted(address(back)), await greeted({ host: '127.0.0.1', port: place })]
   const loads = [requests(address(back)), requests({ host: '127.0.0.1', port: place })]
   for (let round = 1; round <= 16; round++) {
@@ -168,24 +243,36 @@ test('a mapping and an exposure that change where they are refuse nobody on the 
     assert.deepEqual([failed, done > 50], [[], true])
   }
   for (const stream of streams) stream.write('still')
-  for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString()))) assert.equal(text, 'still')
+  for (const text of await Promise.all(streams.map(async (stream) => (await some(stream)).toString())))
+    assert.equal(text, 'still')
 })
 
 test('so do those of datagrams: the local port stays, and the next datagram of a client goes by the new settings', async () => {
   const { a, file } = await follower('agent-l', [])
   const udp = createSocket('udp4').on('message', (bytes, from) => udp.send(bytes, from.port, from.address))
-  await new Promise<void>((resolve) => { udp.bind(0, '127.0.0.1', resolve) })
-  stage.defer(async () => { udp.close() })
+  await new Promise<void>((resolve) => {
+    udp.bind(0, '127.0.0.1', resolve)
+  })
+  stage.defer(async () => {
+    udp.close()
+  })
   await b.trusts('agent-l')
   const write = async (round: number): Promise<string> => {
-    await writeFile(file, `${fileText('agent-l', [`{ name: two, peer: agent-b, port: "92/udp", local: "127.0.0.1:0", clients: ["127.0.0.0/${8 + round}"] }`])}expose: [{ port: "91/udp", target: "127.0.0.1:${udp.address().port}", limits: { connections: ${100 + round} } }]\n`)
-    await eventually(`round ${round} is in force`, async () => (await config(a)).version === 2 + round ? true : undefined)
+    await writeFile(
+      file,
+      `${fileText('agent-l', [`{ name: two, peer: agent-b, port: "92/udp", local: "127.0.0.1:0", clients: ["127.0.0.0/${8 + round}"] }`])}expose: [{ port: "91/udp", target: "127.0.0.1:${udp.address().port}", limits: { connections: ${100 + round} } }]\n`,
+    )
+    await eventually(`round ${round} is in force`, async () =>
+      (await config(a)).version === 2 + round ? true : undefined,
+    )
     return (await a.mappings())[0]!.local
   }
   const local = await write(0)
   const back = address((await b.json<{ local: string }>('map', '0:agent-l:91/udp')).local)
   const client = createSocket('udp4')
-  stage.defer(async () => { client.close() })
+  stage.defer(async () => {
+    client.close()
+  })
   const answers: string[] = []
   client.on('message', (bytes) => answers.push(bytes.toString()))
   for (let round = 1; round <= 4; round++) {
@@ -202,9 +289,11 @@ test('so do those of datagrams: the local port stays, and the next datagram of a
 test('http, proxy, dns and observe come, move and go with the file; what is open in them stays; all of it or nothing', async () => {
   const { a, write, file } = await follower('agent-j', [])
   const section = (text: string): Promise<void> => writeFile(file, `${fileText('agent-j', [])}${text}`)
-  await section('http: { listen: "127.0.0.1:0" }\nproxy: { listen: "127.0.0.1:0" }\ndns: { listen: "127.0.0.1:0" }\nobserve: { listen: "127.0.0.1:0" }\n')
+  await section(
+    'http: { listen: "127.0.0.1:0" }\nproxy: { listen: "127.0.0.1:0" }\ndns: { listen: "127.0.0.1:0" }\nobserve: { listen: "127.0.0.1:0" }\n',
+  )
   const reloaded = await a.program.event('reloaded')
-  assert.deepEqual([...reloaded['sections'] as string[]].sort(), ['dns', 'http', 'observe', 'proxy'])
+  assert.deepEqual([...(reloaded['sections'] as string[])].sort(), ['dns', 'http', 'observe', 'proxy'])
   const first = await a.status()
   assert.equal(await httpStatus(first.http!, 'nobody.example'), 404)
   assert.equal(await httpStatus(first.observe!, '127.0.0.1'), 200)
@@ -217,19 +306,24 @@ test('http, proxy, dns and observe come, move and go with the file; what is open
   assert.match((await some(tunnel)).toString(), /^HTTP\/1.1 200/)
   const taken = await echo(stage)
   await section(`proxy: { listen: "${first.proxy!}" }\ndns: { listen: "${taken.address}" }\n`)
-  await eventually('it is refused', async () => /is in use/.test((await config(a)).error ?? '') ? true : undefined)
+  await eventually('it is refused', async () => (/is in use/.test((await config(a)).error ?? '') ? true : undefined))
   const same = await a.status()
   assert.deepEqual([same.http, same.proxy, same.dns, same.observe], [first.http, first.proxy, first.dns, first.observe])
-  assert.deepEqual([await httpStatus(first.http!, 'nobody.example'), await httpStatus(first.observe!, '127.0.0.1')], [404, 200])
+  assert.deepEqual(
+    [await httpStatus(first.http!, 'nobody.example'), await httpStatus(first.observe!, '127.0.0.1')],
+    [404, 200],
+  )
   await section('http: { listen: "127.0.0.1:0" }\nproxy: { listen: "127.0.0.2:0" }\n')
-  await eventually('the proxy has moved', async () => (await a.status()).proxy?.startsWith('127.0.0.2:') === true ? true : undefined)
+  await eventually('the proxy has moved', async () =>
+    (await a.status()).proxy?.startsWith('127.0.0.2:') === true ? true : undefined,
+  )
   const { dns, observe, http } = await a.status()
   assert.deepEqual([dns, observe, http], [undefined, null, first.http])
   for (const gone of [first.proxy!, first.dns!, first.observe!]) await assert.rejects(open(stage, address(gone)), gone)
   tunnel.write('still')
   assert.equal((await some(tunnel)).toString(), 'still')
   await write([])
-  await eventually('the front is gone', async () => (await a.status()).http === null ? true : undefined)
+  await eventually('the front is gone', async () => ((await a.status()).http === null ? true : undefined))
   tunnel.write('open')
   assert.equal((await some(tunnel)).toString(), 'open')
 })
@@ -254,11 +348,16 @@ interface Following {
   readonly a: Gateway
   readonly file: string
   readonly text: (maps: readonly string[]) => string
-  write (maps: readonly string[]): Promise<void>
+  write(maps: readonly string[]): Promise<void>
 }
 
 /** A gateway with a file of these mappings. */
-async function follower (name: string, maps: readonly string[], path?: string, trust: readonly string[] = ['agent-b']): Promise<Following> {
+async function follower(
+  name: string,
+  maps: readonly string[],
+  path?: string,
+  trust: readonly string[] = ['agent-b'],
+): Promise<Following> {
   const file = path ?? stage.path(`config-${name}`, 'gateway.yaml')
   const text = (list: readonly string[]): string => fileText(name, list, trust)
   await mkdir(dirname(file), { recursive: true })
@@ -269,15 +368,17 @@ async function follower (name: string, maps: readonly string[], path?: string, t
   return { a, file, text, write: (list) => writeFile(file, text(list)) }
 }
 
-function fileText (name: string, maps: readonly string[], trust: readonly string[] = ['agent-b']): string {
+function fileText(name: string, maps: readonly string[], trust: readonly string[] = ['agent-b']): string {
   return `version: 1\nnode: { hostname: ${name}, public: false, trust: [${trust.join(', ')}] } # who we are\nmap:${maps.length === 0 ? ' []' : maps.map((entry) => `\n  - ${entry}`).join('')}\n`
 }
 
-async function config (gateway: Gateway): Promise<{ readonly version: number, readonly file: string | null, readonly error: string | null }> {
+async function config(
+  gateway: Gateway,
+): Promise<{ readonly version: number; readonly file: string | null; readonly error: string | null }> {
   return (await gateway.status()).config!
 }
 
-async function httpStatus (local: string, host: string): Promise<number> {
+async function httpStatus(local: string, host: string): Promise<number> {
   return await new Promise((resolve, reject) => {
     const { host: ip, port } = address(local)
     get({ host: ip, port, agent: false, headers: { host } }, (response) => {
@@ -287,7 +388,7 @@ async function httpStatus (local: string, host: string): Promise<number> {
   })
 }
 
-async function greeted (to: Address): Promise<Socket> {
+async function greeted(to: Address): Promise<Socket> {
   const socket = await open(stage, to)
   socket.write('hello')
   assert.equal((await some(socket)).toString(), 'hello')
@@ -295,7 +396,7 @@ async function greeted (to: Address): Promise<Socket> {
 }
 
 /** A new connection after the other, each with an echo, until it is stopped. */
-function requests (to: Address): { stop (): Promise<{ readonly done: number, readonly failed: readonly string[] }> } {
+function requests(to: Address): { stop(): Promise<{ readonly done: number; readonly failed: readonly string[] }> } {
   const stopping = new AbortController()
   let done = 0
   const failed: string[] = []

@@ -33,20 +33,26 @@ test(`${ONE_AFTER_ANOTHER} short connections, one after another, are all answere
 
 test(`${AT_ONCE} connections at once are all answered correctly`, async () => {
   // All clients connect and write before any of them ends: each proves that it is open by a first echo.
-  const clients = await Promise.all(Array.from({ length: AT_ONCE }, async (_, index) => {
-    const socket = await open(stage, local)
-    socket.write(Buffer.from(`client ${index}`))
-    assert.equal((await some(socket, 30_000)).toString(), `client ${index}`)
-    return socket
-  }))
+  const clients = await Promise.all(
+    Array.from({ length: AT_ONCE }, async (_, index) => {
+      const socket = await open(stage, local)
+      socket.write(Buffer.from(`client ${index}`))
+      assert.equal((await some(socket, 30_000)).toString(), `client ${index}`)
+      return socket
+    }),
+  )
   const [a, b] = await Promise.all([gateways.a.connections(), gateways.b.connections()])
   assert.deepEqual([a.length, b.length], [AT_ONCE, AT_ONCE])
-  await Promise.all(clients.map(async (socket) => {
-    const over = new Promise((resolve) => { socket.once('close', resolve) })
-    socket.end()
-    await over
-    assert.equal(socket.errored, null)
-  }))
+  await Promise.all(
+    clients.map(async (socket) => {
+      const over = new Promise((resolve) => {
+        socket.once('close', resolve)
+      })
+      socket.end()
+      await over
+      assert.equal(socket.errored, null)
+    }),
+  )
   await Promise.all(Array.from({ length: AT_ONCE }, async (_, index) => roundTrip(index)))
 })
 
@@ -54,17 +60,24 @@ test('afterwards no connection and no stream is left on either side', async () =
   // Ended streams answer repeated FINs for a few seconds, so the last of them go a little later than the connections.
   for (const gateway of [gateways.a, gateways.b]) {
     assert.deepEqual(await gateway.json('connections'), [])
-    await eventually(`no streams at ${gateway.setup.name}`, async () => (await gateway.peers()).every((peer) => peer.streams === 0) || undefined, STREAMS_GONE_MS)
+    await eventually(
+      `no streams at ${gateway.setup.name}`,
+      async () => (await gateway.peers()).every((peer) => peer.streams === 0) || undefined,
+      STREAMS_GONE_MS,
+    )
     const status = await gateway.status()
     assert.equal(status.connections, 0)
     assert.equal(status.counters['connections_failed'], 0)
   }
-  const [mapped, exposed] = await Promise.all([gateways.a.counter('connections_mapped'), gateways.b.counter('connections_exposed')])
+  const [mapped, exposed] = await Promise.all([
+    gateways.a.counter('connections_mapped'),
+    gateways.b.counter('connections_exposed'),
+  ])
   assert.deepEqual([mapped, exposed], [ONE_AFTER_ANOTHER + 2 * AT_ONCE, ONE_AFTER_ANOTHER + 2 * AT_ONCE])
 })
 
-async function roundTrip (index: number): Promise<void> {
-  const sent = noise(10 + index % 991, index % 251)
+async function roundTrip(index: number): Promise<void> {
+  const sent = noise(10 + (index % 991), index % 251)
   const reply = await talk(stage, local, sent, 30_000)
   assert.ok(reply.equals(sent), `connection ${index}: ${reply.length} of ${sent.length} bytes, or others`)
 }

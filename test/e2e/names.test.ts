@@ -22,19 +22,34 @@ const ports = { onDemand: 0, mapped: 0 }
 
 before(async () => {
   stage = await Stage.open()
-  const server = createServer((request, response) => response.end(`you asked ${request.headers.host ?? ''} for ${request.url ?? ''}`))
+  const server = createServer((request, response) =>
+    response.end(`you asked ${request.headers.host ?? ''} for ${request.url ?? ''}`),
+  )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  stage.defer(async () => { server.close() })
+  stage.defer(async () => {
+    server.close()
+  })
   web = (server.address() as AddressInfo).port
   const echo = createSocket('udp4').on('message', (bytes, from) => echo.send(bytes, from.port, from.address))
-  await new Promise<void>((resolve) => { echo.bind(0, '127.0.0.1', resolve) })
-  stage.defer(async () => { echo.close() })
+  await new Promise<void>((resolve) => {
+    echo.bind(0, '127.0.0.1', resolve)
+  })
+  stage.defer(async () => {
+    echo.close()
+  })
   ports.onDemand = await freePort()
   ports.mapped = await freePort()
   const config = stage.path('gateway.yaml')
-  await writeFile(config, `version: 1\nproxy: { listen: "127.0.0.1:0" }\ndns: { listen: "127.0.0.1:0", ports: [${ports.onDemand}] }\n`)
-  both = await pair(stage, { map: [`agent-b:${ports.mapped}`], args: ['-c', config] }, { expose: [`80=127.0.0.1:${web}`, `${ports.onDemand}=127.0.0.1:${web}`, `7/udp=127.0.0.1:${echo.address().port}`] })
-  const ready = both.a.ready as unknown as { readonly proxy: string, readonly dns: string }
+  await writeFile(
+    config,
+    `version: 1\nproxy: { listen: "127.0.0.1:0" }\ndns: { listen: "127.0.0.1:0", ports: [${ports.onDemand}] }\n`,
+  )
+  both = await pair(
+    stage,
+    { map: [`agent-b:${ports.mapped}`], args: ['-c', config] },
+    { expose: [`80=127.0.0.1:${web}`, `${ports.onDemand}=127.0.0.1:${web}`, `7/udp=127.0.0.1:${echo.address().port}`] },
+  )
+  const ready = both.a.ready as unknown as { readonly proxy: string; readonly dns: string }
   proxy = ready.proxy
   dns = ready.dns
 })
@@ -43,8 +58,21 @@ after(async () => stage.close())
 test('curl reaches a peer through SOCKS5, by every name that it has', async (t) => {
   const curl = findProgram('curl')
   if (curl === undefined) return t.skip('not installed: curl')
-  for (const host of ['agent-b', 'agent-b.pilot', 'agent-b.pilot.localhost', 'AGENT-B.Pilot', both.a.local(`agent-b:${ports.mapped}`).host]) {
-    const { code, stdout, stderr } = await stage.run(curl, ['-sS', '--noproxy', '', '--proxy', `socks5h://${proxy}`, `http://${host}/x`])
+  for (const host of [
+    'agent-b',
+    'agent-b.pilot',
+    'agent-b.pilot.localhost',
+    'AGENT-B.Pilot',
+    both.a.local(`agent-b:${ports.mapped}`).host,
+  ]) {
+    const { code, stdout, stderr } = await stage.run(curl, [
+      '-sS',
+      '--noproxy',
+      '',
+      '--proxy',
+      `socks5h://${proxy}`,
+      `http://${host}/x`,
+    ])
     assert.deepEqual([code, stdout.toLowerCase()], [0, `you asked ${host.toLowerCase()} for /x`], stderr)
   }
 })
@@ -52,7 +80,15 @@ test('curl reaches a peer through SOCKS5, by every name that it has', async (t) 
 test('curl reaches a peer through HTTP CONNECT', async (t) => {
   const curl = findProgram('curl')
   if (curl === undefined) return t.skip('not installed: curl')
-  const { code, stdout, stderr } = await stage.run(curl, ['-sS', '--noproxy', '', '-p', '-x', `http://${proxy}`, 'http://agent-b.pilot/y'])
+  const { code, stdout, stderr } = await stage.run(curl, [
+    '-sS',
+    '--noproxy',
+    '',
+    '-p',
+    '-x',
+    `http://${proxy}`,
+    'http://agent-b.pilot/y',
+  ])
   assert.deepEqual([code, stdout], [0, 'you asked agent-b.pilot for /y'], stderr)
 })
 
@@ -63,7 +99,8 @@ test('the proxy goes nowhere but to trusted peers, and says so in the words of e
     assert.match(await say(`CONNECT ${host}:${web} HTTP/1.1\r\nHost: ${host}\r\n\r\n`), /^HTTP\/1\.1 403 /, host)
   }
   assert.equal(await socksReply('nobody', 80), 4)
-  for (const host of [String(both.b.ready.node.nodeId), both.b.ready.node.address]) assert.equal(await socksReply(host, 81), 5, host)
+  for (const host of [String(both.b.ready.node.nodeId), both.b.ready.node.address])
+    assert.equal(await socksReply(host, 81), 5, host)
   assert.equal(await socksReply('agent-b', 81), 5)
   assert.match(await say('CONNECT nobody:80 HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 404 [^]*"code":"NOT_FOUND"/)
   assert.match(await say('CONNECT agent-b:81 HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 502 [^]*"code":"CONNECTION_REFUSED"/)
@@ -78,20 +115,35 @@ test('bytes that come together with the opening are not lost, and bytes that dri
   const call = Buffer.from('GET /z HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n')
   const whole = await say(Buffer.concat([greeting, call]))
   assert.match(whole, /you asked h for \/z$/)
-  const dribbled = await say([...greeting].map((byte) => Buffer.from([byte])), call)
+  const dribbled = await say(
+    [...greeting].map((byte) => Buffer.from([byte])),
+    call,
+  )
   assert.equal(dribbled.replace(/Date: .*/, ''), whole.replace(/Date: .*/, ''))
 })
 
 test('UDP ASSOCIATE carries datagrams to a peer and back, and ends with its connection', async () => {
   const { host, port } = address(proxy)
-  const client = new SocksClient({ proxy: { host, port, type: 5 }, command: 'associate', destination: { host: '0.0.0.0', port: 0 } })
-  const relay = await new Promise<{ host: string, port: number }>((resolve, reject) => {
-    client.once('established', ({ remoteHost }) => resolve(remoteHost as { host: string, port: number })).once('error', reject)
+  const client = new SocksClient({
+    proxy: { host, port, type: 5 },
+    command: 'associate',
+    destination: { host: '0.0.0.0', port: 0 },
+  })
+  const relay = await new Promise<{ host: string; port: number }>((resolve, reject) => {
+    client
+      .once('established', ({ remoteHost }) => resolve(remoteHost as { host: string; port: number }))
+      .once('error', reject)
     client.connect()
   })
   const socket = createSocket('udp4')
-  const heard = new Promise<Buffer>((resolve) => { socket.once('message', resolve) })
-  socket.send(SocksClient.createUDPFrame({ remoteHost: { host: 'agent-b.pilot', port: 7 }, data: Buffer.from('ping') }), relay.port, '127.0.0.1')
+  const heard = new Promise<Buffer>((resolve) => {
+    socket.once('message', resolve)
+  })
+  socket.send(
+    SocksClient.createUDPFrame({ remoteHost: { host: 'agent-b.pilot', port: 7 }, data: Buffer.from('ping') }),
+    relay.port,
+    '127.0.0.1',
+  )
   const { data, remoteHost } = SocksClient.parseUDPFrame(await heard)
   assert.deepEqual([data.toString(), remoteHost], ['ping', { host: 'agent-b.pilot', port: 7 }])
   socket.close()
@@ -111,13 +163,24 @@ test('dig resolves peers over UDP and TCP, and maps their usual ports on the way
   assert.equal((await ask('+short', '+tcp', 'Agent-B.pilot.localhost', 'A')).trim(), local)
   assert.equal((await ask('+short', '-x', local)).trim(), 'agent-b.pilot.')
   assert.match(await ask('agent-b.pilot', 'AAAA'), /status: NOERROR[^]*ANSWER: 0[^]*SOA/)
-  assert.deepEqual((await ask('+short', 'agent-b.pilot', 'SRV')).trim().split('\n').sort(), [ports.mapped, ports.onDemand].map((port) => `0 0 ${port} agent-b.pilot.`).sort())
-  assert.equal((await ask('+short', `_${ports.onDemand}._tcp.agent-b.pilot`, 'SRV')).trim(), `0 0 ${ports.onDemand} agent-b.pilot.`)
+  assert.deepEqual(
+    (await ask('+short', 'agent-b.pilot', 'SRV')).trim().split('\n').sort(),
+    [ports.mapped, ports.onDemand].map((port) => `0 0 ${port} agent-b.pilot.`).sort(),
+  )
+  assert.equal(
+    (await ask('+short', `_${ports.onDemand}._tcp.agent-b.pilot`, 'SRV')).trim(),
+    `0 0 ${ports.onDemand} agent-b.pilot.`,
+  )
   assert.match(await ask('+short', 'agent-b.pilot', 'TXT'), new RegExp(`"address=${both.b.ready.node.address}"`))
-  for (const name of ['nobody.pilot', 'example.com', 'www.agent-b.pilot', '_http._udp.agent-b.pilot']) assert.match(await ask(name), /status: NXDOMAIN/, name)
+  for (const name of ['nobody.pilot', 'example.com', 'www.agent-b.pilot', '_http._udp.agent-b.pilot'])
+    assert.match(await ask(name), /status: NXDOMAIN/, name)
   assert.doesNotMatch(await ask('example.com'), /flags:[^;]* ra/)
   const curl = findProgram('curl')
-  if (curl !== undefined) assert.match((await stage.run(curl, ['-sS', '--noproxy', '*', `http://${local}:${ports.onDemand}/`])).stdout, /^you asked/)
+  if (curl !== undefined)
+    assert.match(
+      (await stage.run(curl, ['-sS', '--noproxy', '*', `http://${local}:${ports.onDemand}/`])).stdout,
+      /^you asked/,
+    )
 })
 
 test('malformed questions are dropped and counted, and the next one is answered', async () => {
@@ -138,16 +201,23 @@ test('resolve tells what a name means, and prints lines for a hosts file', async
   const local = both.a.local(`agent-b:${ports.mapped}`).host
   for (const name of ['agent-b', 'agent-b.pilot', local]) {
     const record = await both.a.json<ResolveRecord>('resolve', name)
-    assert.deepEqual([record.peer, record.nodeId, record.address, record.dnsName, record.local], ['agent-b', both.b.ready.node.nodeId, both.b.ready.node.address, 'agent-b.pilot', local])
-    assert.ok(record.ports.some((mapped) => mapped.port === ports.mapped && mapped.local === `${local}:${ports.mapped}`))
+    assert.deepEqual(
+      [record.peer, record.nodeId, record.address, record.dnsName, record.local],
+      ['agent-b', both.b.ready.node.nodeId, both.b.ready.node.address, 'agent-b.pilot', local],
+    )
+    assert.ok(
+      record.ports.some((mapped) => mapped.port === ports.mapped && mapped.local === `${local}:${ports.mapped}`),
+    )
   }
-  assert.deepEqual(await both.a.json<readonly HostRecord[]>('resolve', '--hosts'), [{ address: local, names: ['agent-b.pilot', 'agent-b.pilot.localhost'] }])
+  assert.deepEqual(await both.a.json<readonly HostRecord[]>('resolve', '--hosts'), [
+    { address: local, names: ['agent-b.pilot', 'agent-b.pilot.localhost'] },
+  ])
   assert.equal((await both.a.cli('resolve', '--hosts')).stdout, `${local}\tagent-b.pilot agent-b.pilot.localhost\n`)
   assert.equal((await both.a.cli('resolve', 'nobody')).code, 5)
 })
 
 /** The reply code of a SOCKS5 CONNECT. */
-async function socksReply (host: string, port: number): Promise<number> {
+async function socksReply(host: string, port: number): Promise<number> {
   const name = Buffer.from(host)
   const isIp = /^\d+(\.\d+){3}$/.test(host)
   const target = isIp ? [1, ...host.split('.').map(Number)] : [3, name.length, ...name]
@@ -156,25 +226,32 @@ async function socksReply (host: string, port: number): Promise<number> {
 }
 
 /** Says these to the proxy, one after the other, and hears until it ends. */
-async function say (first: string | Buffer | readonly Buffer[], then: Buffer = Buffer.alloc(0)): Promise<string> {
+async function say(first: string | Buffer | readonly Buffer[], then: Buffer = Buffer.alloc(0)): Promise<string> {
   const { host, port } = address(proxy)
   const socket: Socket = connect({ host, port, noDelay: true })
   let heard = ''
-  socket.on('data', (bytes) => { heard += bytes.toString('latin1') })
+  socket.on('data', (bytes) => {
+    heard += bytes.toString('latin1')
+  })
   const ended = new Promise<void>((resolve, reject) => socket.once('close', () => resolve()).once('error', reject))
-  for (const piece of Array.isArray(first) ? first as readonly Buffer[] : [first as Buffer]) {
+  for (const piece of Array.isArray(first) ? (first as readonly Buffer[]) : [first as Buffer]) {
     socket.write(piece)
-    if (Array.isArray(first)) await new Promise((resolve) => { setTimeout(resolve, 2) })
+    if (Array.isArray(first))
+      await new Promise((resolve) => {
+        setTimeout(resolve, 2)
+      })
   }
   if (then.length > 0) socket.write(then)
   await ended
   return heard
 }
 
-async function freePort (): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => { server.close(resolve) })
+  await new Promise((resolve) => {
+    server.close(resolve)
+  })
   return port
 }

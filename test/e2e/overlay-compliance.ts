@@ -20,7 +20,7 @@ import { noise } from './servers.ts'
 export interface OverlayPair {
   readonly a: Overlay
   readonly b: Overlay
-  close (): Promise<void>
+  close(): Promise<void>
 }
 
 export interface ComplianceOptions {
@@ -31,12 +31,17 @@ export interface ComplianceOptions {
   readonly patienceMs: number
 }
 
-export function overlayCompliance (name: string, open: () => Promise<OverlayPair>, options: ComplianceOptions): void {
+export function overlayCompliance(name: string, open: () => Promise<OverlayPair>, options: ComplianceOptions): void {
   describe(name, { skip: options.skip ?? false, concurrency: false }, () => {
     let pair: OverlayPair
-    before(async () => { pair = await open() })
+    before(async () => {
+      pair = await open()
+    })
     after(async () => pair.close())
-    for (const [from, to] of [['a', 'b'], ['b', 'a']] as const) {
+    for (const [from, to] of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ] as const) {
       const way: Way = { ...options, way: `${from} to ${to}`, dialler: () => pair[from], server: () => pair[to] }
       for (const suite of [transfers, endings, waiting, services, standing]) suite(way)
     }
@@ -51,7 +56,7 @@ interface Way extends ComplianceOptions {
   readonly server: () => Overlay
 }
 
-function transfers ({ way, dialler, server, largeBytes, patienceMs }: Way): void {
+function transfers({ way, dialler, server, largeBytes, patienceMs }: Way): void {
   test(`${largeBytes} bytes there and back arrive unchanged (${way})`, async () => {
     const { target, listener } = await serve(server(), (stream) => stream.pipe(stream))
     const sent = noise(largeBytes)
@@ -67,11 +72,13 @@ function transfers ({ way, dialler, server, largeBytes, patienceMs }: Way): void
   test(`50 streams at once do not mix (${way})`, async () => {
     const { target, listener } = await serve(server(), (stream) => stream.pipe(stream))
     const streams = await Promise.all(Array.from({ length: 50 }, async () => quiet(await dialler().dial(target))))
-    await Promise.all(streams.map(async (stream, index) => {
-      const sent = noise(20_000, index)
-      stream.write(sent)
-      assert.equal(sha256(await take(stream, sent.length, patienceMs)), sha256(sent))
-    }))
+    await Promise.all(
+      streams.map(async (stream, index) => {
+        const sent = noise(20_000, index)
+        stream.write(sent)
+        assert.equal(sha256(await take(stream, sent.length, patienceMs)), sha256(sent))
+      }),
+    )
     for (const stream of streams) stream.destroy()
     listener.close()
   })
@@ -83,7 +90,7 @@ function transfers ({ way, dialler, server, largeBytes, patienceMs }: Way): void
   })
 }
 
-function endings ({ way, dialler, server, patienceMs }: Way): void {
+function endings({ way, dialler, server, patienceMs }: Way): void {
   test(`an end arrives behind the last byte, and only then (${way})`, async () => {
     const sent = noise(300_000)
     const { target, listener } = await serve(server(), (stream) => {
@@ -102,10 +109,12 @@ function endings ({ way, dialler, server, patienceMs }: Way): void {
 
   test(`what was written before destroySoon arrives, whatever the reader still sends (${way})`, async () => {
     const sent = noise(300_000, 2)
-    const { target, listener } = await serve(server(), (stream) => stream.once('data', () => {
-      stream.write(sent)
-      stream.destroySoon()
-    }))
+    const { target, listener } = await serve(server(), (stream) =>
+      stream.once('data', () => {
+        stream.write(sent)
+        stream.destroySoon()
+      }),
+    )
     const stream = quiet(await dialler().dial(target))
     stream.write('request')
     const got = await untilEnd(stream, patienceMs)
@@ -116,7 +125,11 @@ function endings ({ way, dialler, server, patienceMs }: Way): void {
 
   test(`a client that ends its request first gets the whole answer (${way})`, async () => {
     const answer = noise(300_000, 1)
-    const { target, listener } = await serve(server(), (stream) => stream.once('data', () => { setTimeout(() => stream.end(answer), 100) }))
+    const { target, listener } = await serve(server(), (stream) =>
+      stream.once('data', () => {
+        setTimeout(() => stream.end(answer), 100)
+      }),
+    )
     const stream = quiet(await dialler().dial(target))
     stream.end('request')
     assert.equal(sha256(await untilEnd(stream, patienceMs)), sha256(answer))
@@ -137,13 +150,15 @@ function endings ({ way, dialler, server, patienceMs }: Way): void {
   })
 }
 
-function waiting ({ way, dialler, server, patienceMs }: Way): void {
+function waiting({ way, dialler, server, patienceMs }: Way): void {
   test(`a reader that pauses holds up its own stream only, and loses nothing (${way})`, async () => {
     const sent = noise(4_000_000, 2)
-    const { target, listener } = await serve(server(), (stream) => stream.once('data', (what: Buffer) => {
-      if (what.toString() === 'much') stream.write(sent)
-      else stream.pipe(stream).write(what)
-    }))
+    const { target, listener } = await serve(server(), (stream) =>
+      stream.once('data', (what: Buffer) => {
+        if (what.toString() === 'much') stream.write(sent)
+        else stream.pipe(stream).write(what)
+      }),
+    )
     const slow = quiet(await dialler().dial(target))
     slow.write('much')
     await once(slow, 'readable')
@@ -161,10 +176,12 @@ function waiting ({ way, dialler, server, patienceMs }: Way): void {
 
   test(`a peer that does not read holds up its own stream only (${way})`, async () => {
     // Both streams are accepted on one port: a daemon carries them on one connection.
-    const { target, listener } = await serve(server(), (stream) => stream.once('data', (what: Buffer) => {
-      if (what.toString() === 'much') stream.write(noise(4_000_000, 3))
-      else stream.pipe(stream).write(what)
-    }))
+    const { target, listener } = await serve(server(), (stream) =>
+      stream.once('data', (what: Buffer) => {
+        if (what.toString() === 'much') stream.write(noise(4_000_000, 3))
+        else stream.pipe(stream).write(what)
+      }),
+    )
     const stuck = quiet(await dialler().dial(target))
     stuck.write('much')
     await pause(500)
@@ -176,7 +193,7 @@ function waiting ({ way, dialler, server, patienceMs }: Way): void {
   })
 }
 
-function services ({ way, dialler, server, datagramPort, patienceMs }: Way): void {
+function services({ way, dialler, server, datagramPort, patienceMs }: Way): void {
   test(`an exposed service is for those who are allowed (${way})`, async () => {
     const service = createServer((socket) => socket.on('error', () => {}).end('secret'))
     await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve))
@@ -184,7 +201,10 @@ function services ({ way, dialler, server, datagramPort, patienceMs }: Way): voi
     const target = { kind: 'tcp', host: '127.0.0.1', port: local, text: `tcp://127.0.0.1:${local}` } as const
     const expose = async (allow: readonly string[]): Promise<Exposure> => {
       const port = freePort()
-      const exposure = new Exposure({ name: String(port), port, protocol: 'tcp', target, allow }, { node: server(), connections: new ConnectionTable(), log: silentLogger, onTaken: () => {} })
+      const exposure = new Exposure(
+        { name: String(port), port, protocol: 'tcp', target, allow },
+        { node: server(), connections: new ConnectionTable(), log: silentLogger, onTaken: () => {} },
+      )
       await exposure.start()
       return exposure
     }
@@ -193,7 +213,12 @@ function services ({ way, dialler, server, datagramPort, patienceMs }: Way): voi
     assert.equal((await untilEnd(stream, patienceMs)).toString(), 'secret')
     stream.destroySoon()
     // A daemon has said yes before anybody was asked: then it ends without a byte.
-    const refused = await dialler().dial(`${server().nodeId}:${closed.spec.port}`).then(async (late) => (await untilEnd(quiet(late), patienceMs)).toString(), (error: unknown) => (error as PilotError).code)
+    const refused = await dialler()
+      .dial(`${server().nodeId}:${closed.spec.port}`)
+      .then(
+        async (late) => (await untilEnd(quiet(late), patienceMs)).toString(),
+        (error: unknown) => (error as PilotError).code,
+      )
     assert.ok(refused === '' || refused === 'CONNECTION_REFUSED', refused)
     for (const exposure of [open, closed]) exposure.stop()
     service.close()
@@ -201,13 +226,19 @@ function services ({ way, dialler, server, datagramPort, patienceMs }: Way): voi
 
   test(`datagrams arrive at their port (${way})`, async () => {
     const got: string[] = []
-    const taking = await server().datagrams(datagramPort, (bytes, node) => got.push(`${node}:${Buffer.from(bytes).toString()}`))
+    const taking = await server().datagrams(datagramPort, (bytes, node) =>
+      got.push(`${node}:${Buffer.from(bytes).toString()}`),
+    )
     const sending = await dialler().datagrams(datagramPort, () => {})
-    await eventually('a datagram', async () => {
-      await sending.send(String(server().nodeId), datagramPort, Buffer.from('hello')) // as UDP: one may be lost
-      await pause(50)
-      return got[0]
-    }, patienceMs)
+    await eventually(
+      'a datagram',
+      async () => {
+        await sending.send(String(server().nodeId), datagramPort, Buffer.from('hello')) // as UDP: one may be lost
+        await pause(50)
+        return got[0]
+      },
+      patienceMs,
+    )
     assert.equal(got[0], `${dialler().nodeId}:hello`)
     await fails(sending.send(String(server().nodeId), datagramPort, new Uint8Array(70_000)), 'DATAGRAM_TOO_LARGE')
     taking.close()
@@ -215,13 +246,23 @@ function services ({ way, dialler, server, datagramPort, patienceMs }: Way): voi
   })
 }
 
-function standing ({ way, dialler, server, patienceMs }: Way): void {
+function standing({ way, dialler, server, patienceMs }: Way): void {
   test(`a port is taken once, and free again when it is closed (at the second: ${way})`, async () => {
     const port = freePort()
     const listener = await server().listen(port, (incoming) => incoming.refuse())
-    await fails(server().listen(port, () => {}), 'PORT_IN_USE')
+    await fails(
+      server().listen(port, () => {}),
+      'PORT_IN_USE',
+    )
     listener.close()
-    const again = await eventually('the port is free', () => server().listen(port, () => {}).catch(() => undefined), patienceMs)
+    const again = await eventually(
+      'the port is free',
+      () =>
+        server()
+          .listen(port, () => {})
+          .catch(() => undefined),
+      patienceMs,
+    )
     again.close()
   })
 
@@ -239,7 +280,7 @@ function standing ({ way, dialler, server, patienceMs }: Way): void {
   })
 }
 
-function lives (pair: () => OverlayPair, { patienceMs }: ComplianceOptions): void {
+function lives(pair: () => OverlayPair, { patienceMs }: ComplianceOptions): void {
   test('a dial that is aborted fails, and leaves nothing open', async () => {
     const port = freePort()
     const accepted: Incoming[] = []
@@ -266,21 +307,24 @@ function lives (pair: () => OverlayPair, { patienceMs }: ComplianceOptions): voi
 
 let lastPort = 20_000
 
-function freePort (): number {
+function freePort(): number {
   return ++lastPort
 }
 
-async function serve (server: Overlay, handler: (stream: OverlayStream) => void): Promise<{ target: string, listener: Listener }> {
+async function serve(
+  server: Overlay,
+  handler: (stream: OverlayStream) => void,
+): Promise<{ target: string; listener: Listener }> {
   const port = freePort()
   const listener = await server.listen(port, (incoming) => handler(quiet(incoming.accept())))
   return { target: `${server.nodeId}:${port}`, listener }
 }
 
-function quiet (stream: OverlayStream): OverlayStream {
+function quiet(stream: OverlayStream): OverlayStream {
   return stream.on('error', () => {})
 }
 
-async function take (stream: OverlayStream, bytes: number, patienceMs: number): Promise<Buffer> {
+async function take(stream: OverlayStream, bytes: number, patienceMs: number): Promise<Buffer> {
   const parts: Buffer[] = []
   let got = 0
   const all = new Promise<void>((resolve, reject) => {
@@ -297,22 +341,34 @@ async function take (stream: OverlayStream, bytes: number, patienceMs: number): 
   return Buffer.concat(parts)
 }
 
-async function untilEnd (stream: OverlayStream, patienceMs: number): Promise<Buffer> {
+async function untilEnd(stream: OverlayStream, patienceMs: number): Promise<Buffer> {
   const parts: Buffer[] = []
-  await within(new Promise<void>((resolve, reject) => {
-    stream.on('data', (part: Buffer) => parts.push(part)).once('end', resolve).once('error', reject).once('close', () => resolve())
-  }), patienceMs, 'the end', () => `${Buffer.concat(parts).length} bytes came`)
+  await within(
+    new Promise<void>((resolve, reject) => {
+      stream
+        .on('data', (part: Buffer) => parts.push(part))
+        .once('end', resolve)
+        .once('error', reject)
+        .once('close', () => resolve())
+    }),
+    patienceMs,
+    'the end',
+    () => `${Buffer.concat(parts).length} bytes came`,
+  )
   return Buffer.concat(parts)
 }
 
-async function ending (stream: OverlayStream): Promise<string> {
+async function ending(stream: OverlayStream): Promise<string> {
   return await new Promise((resolve) => {
-    stream.once('error', (error: Error) => resolve((error as PilotError).code)).once('end', () => resolve('end')).once('close', () => resolve('close'))
+    stream
+      .once('error', (error: Error) => resolve((error as PilotError).code))
+      .once('end', () => resolve('end'))
+      .once('close', () => resolve('close'))
     stream.resume()
   })
 }
 
-async function fails (work: Promise<unknown>, ...codes: ErrorCode[]): Promise<void> {
+async function fails(work: Promise<unknown>, ...codes: ErrorCode[]): Promise<void> {
   await assert.rejects(work, (error: unknown) => {
     assert.ok(error instanceof PilotError, String(error))
     assert.ok(codes.includes(error.code), `${error.code}: ${error.message}`)
@@ -320,9 +376,11 @@ async function fails (work: Promise<unknown>, ...codes: ErrorCode[]): Promise<vo
   })
 }
 
-async function within<T> (work: Promise<T>, ms: number, what: string, more: () => string = () => ''): Promise<T> {
+async function within<T>(work: Promise<T>, ms: number, what: string, more: () => string = () => ''): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what} ${more()}`)), ms) })
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what} ${more()}`)), ms)
+  })
   try {
     return await Promise.race([work, late])
   } finally {
@@ -330,6 +388,6 @@ async function within<T> (work: Promise<T>, ms: number, what: string, more: () =
   }
 }
 
-function sha256 (bytes: Uint8Array): string {
+function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }

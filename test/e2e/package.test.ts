@@ -18,11 +18,16 @@ let installed: string
 
 before(async () => {
   stage = await Stage.open()
-  const { stdout } = await run('npm', ['pack', '--offline', '--silent', '--pack-destination', stage.dir], { cwd: ROOT, timeout: 60_000 })
+  const { stdout } = await run('npm', ['pack', '--offline', '--silent', '--pack-destination', stage.dir], {
+    cwd: ROOT,
+    timeout: 60_000,
+  })
   installed = stage.path('node_modules/pilotgate')
   mkdirSync(installed, { recursive: true })
   await run('tar', ['-xzf', stage.path(stdout.trim()), '--strip-components=1', '-C', installed])
-  const { dependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
+  const { dependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>
+  }
   for (const name of [...Object.keys(dependencies), '@types/node']) {
     mkdirSync(dirname(stage.path('node_modules', name)), { recursive: true })
     symlinkSync(join(ROOT, 'node_modules', name), stage.path('node_modules', name))
@@ -30,18 +35,34 @@ before(async () => {
   writeFileSync(stage.path('package.json'), '{"type":"module"}')
 })
 
-after(async () => { await stage.close() })
+after(async () => {
+  await stage.close()
+})
 
 test('the package holds every file that its README links to, and neither sources nor tests', () => {
-  const links = [...readFileSync(join(installed, 'README.md'), 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1]!)
+  const links = [...readFileSync(join(installed, 'README.md'), 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(
+    (match) => match[1]!,
+  )
   assert.ok(links.length > 5, 'no links found')
-  assert.deepEqual(links.filter((link) => !existsSync(join(installed, link))), [])
-  assert.deepEqual(readdirSync(installed).filter((name) => ['src', 'test', 'scripts', 'node_modules'].includes(name)), [])
-  assert.deepEqual(readdirSync(join(installed, 'bench')), ['README.md', 'results'], 'of the benchmark its results only; npm adds the page')
+  assert.deepEqual(
+    links.filter((link) => !existsSync(join(installed, link))),
+    [],
+  )
+  assert.deepEqual(
+    readdirSync(installed).filter((name) => ['src', 'test', 'scripts', 'node_modules'].includes(name)),
+    [],
+  )
+  assert.deepEqual(
+    readdirSync(join(installed, 'bench')),
+    ['README.md', 'results'],
+    'of the benchmark its results only; npm adds the page',
+  )
 })
 
 test('plain JavaScript makes an overlay, dials over it, and learns of errors by their class', async () => {
-  writeFileSync(stage.path('app.js'), `
+  writeFileSync(
+    stage.path('app.js'),
+    `
     import { PilotAgent, PilotError, serveHttp } from 'pilotgate'
     import { testnet } from 'pilotgate/testing'
     import http from 'node:http'
@@ -52,7 +73,8 @@ test('plain JavaScript makes an overlay, dials over it, and learns of errors by 
     await net.nodes[0].dial('agent-2:81').catch((error) => console.log(error instanceof PilotError, error.code))
     agent.destroy()
     await net.stop()
-  `)
+  `,
+  )
   const { stdout } = await run(process.execPath, ['app.js'], { cwd: stage.dir, timeout: 30_000, killSignal: 'SIGKILL' })
   assert.equal(stdout, 'served\ntrue CONNECTION_REFUSED\n')
 })
@@ -63,16 +85,33 @@ test('every block of docs/api.md is a whole program that runs', async () => {
   for (const [index, block] of blocks.entries()) {
     writeFileSync(stage.path(`block-${index}.ts`), block)
     const loader = String(pathToFileURL(join(ROOT, 'node_modules/tsx/dist/loader.mjs')))
-    const { stdout } = await run(process.execPath, ['--import', loader, `block-${index}.ts`], { cwd: stage.dir, timeout: 30_000, killSignal: 'SIGKILL' })
+    const { stdout } = await run(process.execPath, ['--import', loader, `block-${index}.ts`], {
+      cwd: stage.dir,
+      timeout: 30_000,
+      killSignal: 'SIGKILL',
+    })
     assert.notEqual(stdout, '', block)
   }
 })
 
 test('the examples and the blocks of docs/api.md type-check against the published types, at the strictest', async () => {
   cpSync(join(ROOT, 'examples'), stage.path('examples'), { recursive: true })
-  const compilerOptions = { target: 'es2023', module: 'nodenext', types: ['node'], strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true, skipLibCheck: false }
+  const compilerOptions = {
+    target: 'es2023',
+    module: 'nodenext',
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noEmit: true,
+    skipLibCheck: false,
+  }
   writeFileSync(stage.path('tsconfig.json'), JSON.stringify({ compilerOptions, include: ['examples', '*.ts'] }))
-  const check = async (): Promise<string> => await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: stage.dir, timeout: 60_000 }).then(() => '', (error: { stdout: string }) => error.stdout)
+  const check = async (): Promise<string> =>
+    await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: stage.dir, timeout: 60_000 }).then(
+      () => '',
+      (error: { stdout: string }) => error.stdout,
+    )
   assert.equal(await check(), '')
   writeFileSync(stage.path('wrong.ts'), `import { createNode } from 'pilotgate'\nawait createNode({ registry: 5 })\n`)
   assert.match(await check(), /^wrong\.ts\(2,\d+\): error TS/) // so the types are really looked at
@@ -80,8 +119,13 @@ test('the examples and the blocks of docs/api.md type-check against the publishe
 
 test('the program of the package runs', async () => {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
-  const { stdout } = await run(process.execPath, [join(installed, 'dist/cli/main.js'), '--version'], { cwd: stage.dir, timeout: 30_000 })
+  const { stdout } = await run(process.execPath, [join(installed, 'dist/cli/main.js'), '--version'], {
+    cwd: stage.dir,
+    timeout: 30_000,
+  })
   assert.equal(stdout.trim(), version)
 })
 
-function blocksOf (markdown: string): string[] { return [...markdown.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]!) }
+function blocksOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]!)
+}

@@ -27,7 +27,9 @@ const RELAY_HEADER_BYTES = 9
 const RELAY_DELIVER_HEADER_BYTES = 5
 
 let stage: Stage
-before(async () => { stage = await Stage.open() })
+before(async () => {
+  stage = await Stage.open()
+})
 after(async () => stage.close())
 
 test('the search through recorded datagrams finds what is there', async () => {
@@ -48,7 +50,8 @@ test('over a direct path no datagram holds the payload, the name of the host, or
   assert.equal(path?.kind, 'direct')
   const direct = [...taps.inFrontOfA.datagrams, ...taps.inFrontOfB.datagrams]
   assert.ok(taps.inFrontOfA.bytes + taps.inFrontOfB.bytes > 2 * PAYLOAD_BYTES, 'the traffic did not pass the taps')
-  for (const { bytes } of direct) assert.ok(FRAMES.includes(magic(bytes)), `a datagram begins with ${bytes.subarray(0, 4).toString('hex')}`)
+  for (const { bytes } of direct)
+    assert.ok(FRAMES.includes(magic(bytes)), `a datagram begins with ${bytes.subarray(0, 4).toString('hex')}`)
   assert.deepEqual(found([...direct, ...taps.beacon.datagrams]), [])
 })
 
@@ -88,7 +91,28 @@ test('tcpdump on the loopback interface sees no plaintext either', async (t) => 
   const service = await echo(inner)
   const { a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
   const file = inner.path('capture.pcap')
-  const capture = inner.spawn(tcpdump, ['-i', 'lo', '-U', '-s', '0', '-B', '32768', '-Z', 'root', '-w', file, 'udp', 'and', '(', 'port', String(a.udp.port), 'or', 'port', String(b.udp.port), ')'])
+  const capture = inner.spawn(tcpdump, [
+    '-i',
+    'lo',
+    '-U',
+    '-s',
+    '0',
+    '-B',
+    '32768',
+    '-Z',
+    'root',
+    '-w',
+    file,
+    'udp',
+    'and',
+    '(',
+    'port',
+    String(a.udp.port),
+    'or',
+    'port',
+    String(b.udp.port),
+    ')',
+  ])
   await capture.log('tcpdump is listening', ({ msg }) => msg.includes('listening on'))
   const sent = payload()
   assert.ok((await talk(inner, a.local('agent-b:80'), sent, 30_000)).equals(sent))
@@ -97,7 +121,11 @@ test('tcpdump on the loopback interface sees no plaintext either', async (t) => 
   const datagrams = datagramsOf(await readFile(file))
   const bytes = datagrams.reduce((sum, datagram) => sum + datagram.bytes.length, 0)
   assert.ok(bytes > PAYLOAD_BYTES, `only ${bytes} bytes were captured: ${capture.stderr}`)
-  for (const { bytes } of datagrams) assert.ok(bytes[0]! < 0x10 || FRAMES.includes(magic(bytes)), `a datagram begins with ${bytes.subarray(0, 4).toString('hex')}`)
+  for (const { bytes } of datagrams)
+    assert.ok(
+      bytes[0]! < 0x10 || FRAMES.includes(magic(bytes)),
+      `a datagram begins with ${bytes.subarray(0, 4).toString('hex')}`,
+    )
   assert.deepEqual(found(datagrams), [])
 })
 
@@ -111,39 +139,66 @@ interface Taps {
 }
 
 /** Two gateways that know each other, and the beacon, only by the addresses of taps. */
-async function tapped (name: string): Promise<Taps> {
+async function tapped(name: string): Promise<Taps> {
   const rendezvous = await Rendezvous.start(stage, stage.path(`rendezvous-${name}`))
   const [inFrontOfA, inFrontOfB] = [await Tap.open(stage), await Tap.open(stage)]
   const beacon = await Tap.open(stage, address(rendezvous.beacon))
   const common = { registry: rendezvous.registry, beacon: beacon.address }
   const [service, http] = [await echo(stage), await startHttp()]
-  const b = await Gateway.start(stage, { ...common, name: 'agent-b', folder: `${name}-b`, trust: ['agent-a'], expose: [`80=${service.address}`, `81=${http}`], args: ['--endpoint', inFrontOfB.address] })
+  const b = await Gateway.start(stage, {
+    ...common,
+    name: 'agent-b',
+    folder: `${name}-b`,
+    trust: ['agent-a'],
+    expose: [`80=${service.address}`, `81=${http}`],
+    args: ['--endpoint', inFrontOfB.address],
+  })
   inFrontOfB.connect(b.udp)
-  const a = await Gateway.start(stage, { ...common, name: 'agent-a', folder: `${name}-a`, trust: ['agent-b'], map: ['0:agent-b:80', '0:agent-b:81'], args: ['--endpoint', inFrontOfA.address] })
+  const a = await Gateway.start(stage, {
+    ...common,
+    name: 'agent-a',
+    folder: `${name}-a`,
+    trust: ['agent-b'],
+    map: ['0:agent-b:80', '0:agent-b:81'],
+    args: ['--endpoint', inFrontOfA.address],
+  })
   inFrontOfA.connect(a.udp)
   await Promise.all([a.trusts('agent-b'), b.trusts('agent-a')])
   return { a, b, http: a.local('agent-b:81'), beacon, inFrontOfA, inFrontOfB }
 }
 
 /** A payload full of markers there and back, and a request with markers in its Host and another header. */
-async function exchange ({ a, http }: Taps, name: string): Promise<void> {
+async function exchange({ a, http }: Taps, name: string): Promise<void> {
   const sent = payload()
   const reply = await talk(stage, a.local('agent-b:80'), sent, 30_000)
   assert.ok(reply.equals(sent), `${name}: ${reply.length} of ${sent.length} bytes came back`)
-  const body = await within('an answer', new Promise<string>((resolve, reject) => {
-    const call = request({ ...http, path: `/${MARKER}`, headers: { host: HOST, 'x-marker': MARKER }, agent: false }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part: string) => { text += part }).on('end', () => resolve(text))
-    })
-    call.on('error', reject)
-    call.end()
-  }))
+  const body = await within(
+    'an answer',
+    new Promise<string>((resolve, reject) => {
+      const call = request(
+        { ...http, path: `/${MARKER}`, headers: { host: HOST, 'x-marker': MARKER }, agent: false },
+        (response) => {
+          let text = ''
+          response
+            .setEncoding('utf8')
+            .on('data', (part: string) => {
+              text += part
+            })
+            .on('end', () => resolve(text))
+        },
+      )
+      call.on('error', reject)
+      call.end()
+    }),
+  )
   assert.equal(body, `${HOST} ${MARKER}`)
 }
 
 /** Answers with what it saw of the request. */
-async function startHttp (): Promise<string> {
-  const server = createServer((call, response) => response.end(`${call.headers.host} ${String(call.headers['x-marker'])}`))
+async function startHttp(): Promise<string> {
+  const server = createServer((call, response) =>
+    response.end(`${call.headers.host} ${String(call.headers['x-marker'])}`),
+  )
   server.listen({ host: '127.0.0.1', port: 0 })
   await once(server, 'listening')
   stage.defer(async () => {
@@ -154,14 +209,14 @@ async function startHttp (): Promise<string> {
 }
 
 /** Noise with a marker in every kilobyte: whatever piece of it were in clear, a marker would be whole in it. */
-function payload (): Buffer {
+function payload(): Buffer {
   const bytes = noise(PAYLOAD_BYTES)
   for (let at = 0; at + 1_000 <= bytes.length; at += 500) bytes.write(MARKER, at)
   return bytes
 }
 
 /** UDP payloads of a capture file of Ethernet frames with IPv4 (pcap-savefile(5)). */
-function datagramsOf (file: Buffer): { readonly bytes: Buffer }[] {
+function datagramsOf(file: Buffer): { readonly bytes: Buffer }[] {
   const datagrams: { readonly bytes: Buffer }[] = []
   for (let at = 24; at + 16 <= file.length;) {
     const length = file.readUInt32LE(at + 8)
@@ -172,18 +227,22 @@ function datagramsOf (file: Buffer): { readonly bytes: Buffer }[] {
   return datagrams
 }
 
-function found (datagrams: readonly Pick<Datagram, 'bytes'>[]): string[] {
+function found(datagrams: readonly Pick<Datagram, 'bytes'>[]): string[] {
   return SECRETS.filter((secret) => datagrams.some(({ bytes }) => bytes.includes(secret))).map(String)
 }
 
 /** A message between a node and a beacon; the frame in a relayed one is sealed, a key exchange, or a punch. */
-function assertRelayed ({ bytes }: Datagram): void {
+function assertRelayed({ bytes }: Datagram): void {
   const type = bytes[0]!
   assert.ok(type < 0x10, `${bytes.subarray(0, 4).toString('hex')} is no message of a beacon`)
   const header = { 0x05: RELAY_HEADER_BYTES, 0x09: RELAY_HEADER_BYTES, 0x06: RELAY_DELIVER_HEADER_BYTES }[type]
-  if (header !== undefined) assert.ok(FRAMES.includes(magic(bytes.subarray(header))), `a relayed frame begins with ${bytes.subarray(header, header + 4).toString('hex')}`)
+  if (header !== undefined)
+    assert.ok(
+      FRAMES.includes(magic(bytes.subarray(header))),
+      `a relayed frame begins with ${bytes.subarray(header, header + 4).toString('hex')}`,
+    )
 }
 
-function magic (bytes: Buffer): string {
+function magic(bytes: Buffer): string {
   return bytes.subarray(0, 4).toString('latin1')
 }

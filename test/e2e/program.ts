@@ -45,33 +45,68 @@ export class Program {
   readonly #child: ChildProcess
   readonly #watchers = new Set<() => void>()
 
-  constructor (command: string, args: readonly string[], options: ProgramOptions) {
+  constructor(command: string, args: readonly string[], options: ProgramOptions) {
     const { label, cwd, env, onBytes, uid } = options
     this.label = label
     // A process group of its own: what it starts in turn (npm, nginx) ends with it.
-    this.#child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'], ...uid === undefined ? {} : { uid, gid: uid } })
+    this.#child = spawn(command, args, {
+      cwd,
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    })
     living.add(this)
-    if (onBytes === undefined) this.#child.stdout!.setEncoding('utf8').on('data', lines((text) => { this.stdout += text }, (line) => this.events.push(parse(line) ?? { text: line }), () => this.#changed()))
+    if (onBytes === undefined)
+      this.#child.stdout!.setEncoding('utf8').on(
+        'data',
+        lines(
+          (text) => {
+            this.stdout += text
+          },
+          (line) => this.events.push(parse(line) ?? { text: line }),
+          () => this.#changed(),
+        ),
+      )
     else this.#child.stdout!.on('data', onBytes)
-    this.#child.stderr!.setEncoding('utf8').on('data', lines((text) => { this.stderr += text }, (line) => this.#onLogLine(line), () => this.#changed()))
+    this.#child.stderr!.setEncoding('utf8').on(
+      'data',
+      lines(
+        (text) => {
+          this.stderr += text
+        },
+        (line) => this.#onLogLine(line),
+        () => this.#changed(),
+      ),
+    )
     this.#child.on('error', (error) => this.#onEnd({ code: null, signal: null }, error.message))
     this.#child.on('close', (code, signal) => this.#onEnd({ code, signal }, ''))
   }
 
-  get pid (): number { return this.#child.pid! }
+  get pid(): number {
+    return this.#child.pid!
+  }
 
   /** The first event of this name that fits, from the past or the future. */
-  async event (name: string, fits: (event: ProgramEvent) => boolean = () => true, timeoutMs = WAIT_MS): Promise<ProgramEvent> {
-    return await this.until(() => this.events.find((event) => event['event'] === name && fits(event)), `event ${name}`, timeoutMs)
+  async event(
+    name: string,
+    fits: (event: ProgramEvent) => boolean = () => true,
+    timeoutMs = WAIT_MS,
+  ): Promise<ProgramEvent> {
+    return await this.until(
+      () => this.events.find((event) => event['event'] === name && fits(event)),
+      `event ${name}`,
+      timeoutMs,
+    )
   }
 
   /** The first line of the log that fits, from the past or the future; `from` skips older ones. */
-  async log (what: string, fits: (line: LogLine) => boolean, { from = 0, timeoutMs = WAIT_MS } = {}): Promise<LogLine> {
+  async log(what: string, fits: (line: LogLine) => boolean, { from = 0, timeoutMs = WAIT_MS } = {}): Promise<LogLine> {
     return await this.until(() => this.logs.slice(from).find(fits), `a log line: ${what}`, timeoutMs)
   }
 
   /** Looks again whenever the process says something, until there is a value. */
-  async until<T> (look: () => T | undefined, what: string, timeoutMs = WAIT_MS): Promise<T> {
+  async until<T>(look: () => T | undefined, what: string, timeoutMs = WAIT_MS): Promise<T> {
     return await new Promise((resolve, reject) => {
       const check = (): void => {
         const value = look()
@@ -90,22 +125,22 @@ export class Program {
     })
   }
 
-  async ended (timeoutMs = WAIT_MS): Promise<Exit> {
+  async ended(timeoutMs = WAIT_MS): Promise<Exit> {
     return await this.until(() => this.exit, 'end of the process', timeoutMs)
   }
 
-  signal (signal: NodeJS.Signals): void {
+  signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }
 
   /** kill -9, and wait until it is gone. */
-  async kill (): Promise<void> {
+  async kill(): Promise<void> {
     this.killNow()
     await this.ended()
   }
 
   /** The same without waiting, for the last moment of the test process. */
-  killNow (): void {
+  killNow(): void {
     if (this.exit !== undefined || this.#child.pid === undefined) return
     try {
       process.kill(-this.#child.pid, 'SIGKILL')
@@ -114,12 +149,12 @@ export class Program {
     }
   }
 
-  #onLogLine (line: string): void {
+  #onLogLine(line: string): void {
     const entry = parse(line)
-    this.logs.push(entry === undefined ? { level: 0, msg: line } : entry as unknown as LogLine)
+    this.logs.push(entry === undefined ? { level: 0, msg: line } : (entry as unknown as LogLine))
   }
 
-  #onEnd (exit: Exit, message: string): void {
+  #onEnd(exit: Exit, message: string): void {
     if (this.exit !== undefined) return
     this.stderr += message
     this.exit = exit
@@ -127,28 +162,36 @@ export class Program {
     this.#changed()
   }
 
-  #changed (): void {
+  #changed(): void {
     for (const check of this.#watchers) check()
   }
 
-  #story (): string {
+  #story(): string {
     return `--- stdout, its end\n${this.stdout.slice(-STORY_CHARS)}--- stderr, its end\n${this.stderr.slice(-STORY_CHARS)}`
   }
 }
 
 /** The environment of the programs: ours without what would change how they behave. */
-export function cleanEnvironment (home: string): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(PILOTGATE_|NODE_|XDG_|npm_|(https?|all|no)_proxy$|NO_COLOR$|FORCE_COLOR$)/i.test(name))
+export function cleanEnvironment(home: string): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(PILOTGATE_|NODE_|XDG_|npm_|(https?|all|no)_proxy$|NO_COLOR$|FORCE_COLOR$)/i.test(name),
+  )
   return { ...Object.fromEntries(kept), HOME: home, TMPDIR: home }
 }
 
 /** Absent ones are a reason to skip a test, never to pass it. Debian keeps servers in sbin. */
-export function findProgram (name: string): string | undefined {
-  return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'].map((folder) => join(folder, name)).find((path) => existsSync(path))
+export function findProgram(name: string): string | undefined {
+  return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin']
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path))
 }
 
 /** A reader of chunks that hands on the text, then its whole lines, then a call when all of that was done. */
-function lines (onText: (text: string) => void, onLine: (line: string) => void, after: () => void): (text: string) => void {
+function lines(
+  onText: (text: string) => void,
+  onLine: (line: string) => void,
+  after: () => void,
+): (text: string) => void {
   let rest = ''
   return (text) => {
     onText(text)
@@ -159,10 +202,10 @@ function lines (onText: (text: string) => void, onLine: (line: string) => void, 
   }
 }
 
-function parse (line: string): ProgramEvent | undefined {
+function parse(line: string): ProgramEvent | undefined {
   try {
     const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null ? value as ProgramEvent : undefined
+    return typeof value === 'object' && value !== null ? (value as ProgramEvent) : undefined
   } catch {
     return undefined
   }
@@ -170,7 +213,9 @@ function parse (line: string): ProgramEvent | undefined {
 
 /** Nothing outlives the test process, whatever ends it: each child is killed by its id. */
 const living = new Set<Program>()
-process.on('exit', () => { for (const program of living) program.killNow() })
+process.on('exit', () => {
+  for (const program of living) program.killNow()
+})
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 
 /** Longer than anything that works takes on a slow machine. */

@@ -11,7 +11,10 @@ import type { LogLine } from './program.ts'
 import { ending, fate, noise, open, passive, refusing, serve, some } from './servers.ts'
 import type { Service } from './servers.ts'
 
-const DIRECTIONS = [['a', 'agent-b'], ['b', 'agent-a']] as const
+const DIRECTIONS = [
+  ['a', 'agent-b'],
+  ['b', 'agent-a'],
+] as const
 const AT_ONCE_MS = 1_500
 const ROUNDS = 10
 
@@ -23,8 +26,22 @@ let hasty: (socket: Socket) => void = () => {}
 before(async () => {
   stage = await Stage.open()
   quiet = await passive(stage)
-  const expose = [`80=${quiet.address}`, `81=${await refusing()}`, `82=unix:${stage.path('nobody.sock')}`, `84=${(await serve(stage, (socket) => hasty(socket))).address}`]
-  const peers = ['0:agent-b:80', '0:agent-b:81', '0:agent-b:82', '0:agent-b:83', '0:agent-b:84', '0:no-such-agent:80', '0:4000:80', '0:agent-c:80']
+  const expose = [
+    `80=${quiet.address}`,
+    `81=${await refusing()}`,
+    `82=unix:${stage.path('nobody.sock')}`,
+    `84=${(await serve(stage, (socket) => hasty(socket))).address}`,
+  ]
+  const peers = [
+    '0:agent-b:80',
+    '0:agent-b:81',
+    '0:agent-b:82',
+    '0:agent-b:83',
+    '0:agent-b:84',
+    '0:no-such-agent:80',
+    '0:4000:80',
+    '0:agent-c:80',
+  ]
   gateways = await pair(stage, { map: peers, expose, trust: ['agent-c'] }, { map: ['0:agent-a:80'], expose })
 })
 after(async () => stage.close())
@@ -66,7 +83,9 @@ test('a reset behind the last byte of what was sent never looks like its end', a
     for (const who of ['client', 'server'] as const) {
       const { client, server } = await both(gateways.a.local('agent-b:80'))
       const [sender, reader] = who === 'client' ? [client, server] : [server, client]
-      await new Promise((resolve) => { sender.write(noise(10_000, round), resolve) })
+      await new Promise((resolve) => {
+        sender.write(noise(10_000, round), resolve)
+      })
       sender.resetAndDestroy()
       assert.equal(await ending(reader), 'reset', `round ${round}: the ${who} was reset`)
     }
@@ -84,7 +103,10 @@ test('a service that resets every connection as soon as it has it ends no gatewa
   assert.deepEqual([gateways.a.program.exit, gateways.b.program.exit], [undefined, undefined])
 })
 
-for (const [port, what] of [[81, 'port'], [82, 'Unix socket']] as const) {
+for (const [port, what] of [
+  [81, 'port'],
+  [82, 'Unix socket'],
+] as const) {
   test(`a service whose ${what} refuses the connection is told to the client by a reset, at once`, async () => {
     // The exposing side logs TARGET_UNREACHABLE with what it tried; the caller sees the same as for a port that is not exposed.
     const marks = [gateways.a.mark(), gateways.b.mark()] as const
@@ -114,7 +136,11 @@ test('a peer that nobody knows resets the client at once with NOT_FOUND in the l
     const { ending, ms } = await fate(stage, gateways.a.local(`${peer}:80`))
     assert.equal(ending, 'reset')
     assert.ok(ms < AT_ONCE_MS, `after ${ms} ms`)
-    const line = await gateways.a.program.log(`a reset because of ${peer}`, (entry) => entry['mapping'] === `${peer}:80`, { from: mark })
+    const line = await gateways.a.program.log(
+      `a reset because of ${peer}`,
+      (entry) => entry['mapping'] === `${peer}:80`,
+      { from: mark },
+    )
     assert.equal(line.code, 'NOT_FOUND', JSON.stringify(line))
   }
 })
@@ -129,27 +155,34 @@ test('a peer that is registered but does not run resets the client within 6 s wi
   const { ending, ms } = await fate(stage, gateways.a.local('agent-c:80'))
   assert.equal(ending, 'reset')
   assert.ok(ms < 6_000, `after ${ms} ms`)
-  await gateways.a.program.log('PEER_UNREACHABLE', (entry) => entry.code === 'PEER_UNREACHABLE' && entry['mapping'] === 'agent-c:80', { from: mark })
+  await gateways.a.program.log(
+    'PEER_UNREACHABLE',
+    (entry) => entry.code === 'PEER_UNREACHABLE' && entry['mapping'] === 'agent-c:80',
+    { from: mark },
+  )
 })
 
 test('nothing is left of all these connections', async () => {
   for (const gateway of [gateways.a, gateways.b]) {
-    await eventually(`no connections at ${gateway.setup.name}`, async () => (await gateway.connections()).length === 0 || undefined)
+    await eventually(
+      `no connections at ${gateway.setup.name}`,
+      async () => (await gateway.connections()).length === 0 || undefined,
+    )
   }
 })
 
-function hasCode (code: string): (line: LogLine) => boolean {
+function hasCode(code: string): (line: LogLine) => boolean {
   return (line) => line.code === code
 }
 
-async function greet (client: Socket, server: Socket): Promise<void> {
+async function greet(client: Socket, server: Socket): Promise<void> {
   client.write('hello')
   assert.equal((await some(server)).toString(), 'hello')
   server.write('welcome')
   assert.equal((await some(client)).toString(), 'welcome')
 }
 
-async function both (to: Address): Promise<{ readonly client: Socket, readonly server: Socket }> {
+async function both(to: Address): Promise<{ readonly client: Socket; readonly server: Socket }> {
   const server = quiet.next()
   const client = await open(stage, to)
   return { client, server: await server }

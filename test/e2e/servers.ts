@@ -19,12 +19,12 @@ export interface Service {
   /** Connections so far. */
   readonly accepted: number
   /** The next connection, from now on. */
-  next (): Promise<Socket>
-  stop (): Promise<void>
+  next(): Promise<Socket>
+  stop(): Promise<void>
 }
 
 /** Listens until the stage closes; `serve` is called for each connection. */
-export async function serve (stage: Stage, onSocket: (socket: Socket) => void): Promise<Service> {
+export async function serve(stage: Stage, onSocket: (socket: Socket) => void): Promise<Service> {
   const sockets = new Set<Socket>()
   let waiting: ((socket: Socket) => void)[] = []
   let accepted = 0
@@ -41,20 +41,37 @@ export async function serve (stage: Stage, onSocket: (socket: Socket) => void): 
   await listening(server)
   const stop = async (): Promise<void> => {
     for (const socket of sockets) socket.destroy()
-    if (server.listening) await new Promise((resolve) => { server.close(resolve) })
+    if (server.listening)
+      await new Promise((resolve) => {
+        server.close(resolve)
+      })
   }
   stage.defer(stop)
-  const next = (): Promise<Socket> => within('a connection to the service', new Promise((resolve) => { waiting.push(resolve) }))
-  return { address: addressOf(server), sockets, get accepted () { return accepted }, next, stop }
+  const next = (): Promise<Socket> =>
+    within(
+      'a connection to the service',
+      new Promise((resolve) => {
+        waiting.push(resolve)
+      }),
+    )
+  return {
+    address: addressOf(server),
+    sockets,
+    get accepted() {
+      return accepted
+    },
+    next,
+    stop,
+  }
 }
 
 /** What comes goes back. */
-export async function echo (stage: Stage): Promise<Service> {
+export async function echo(stage: Stage): Promise<Service> {
   return await serve(stage, (socket) => void socket.pipe(socket))
 }
 
 /** Answers with count and digest of what it got, and only after the end of it. */
-export async function lateAnswer (stage: Stage): Promise<Service> {
+export async function lateAnswer(stage: Stage): Promise<Service> {
   return await serve(stage, (socket) => {
     const seen = new Sink(socket)
     socket.on('end', () => socket.end(seen.summary))
@@ -62,16 +79,18 @@ export async function lateAnswer (stage: Stage): Promise<Service> {
 }
 
 /** Takes connections and leaves everything else to the test. */
-export async function passive (stage: Stage): Promise<Service> {
+export async function passive(stage: Stage): Promise<Service> {
   return await serve(stage, (socket) => void socket.pause())
 }
 
 /** A port on which nothing listens: it was free a moment ago. */
-export async function refusing (): Promise<string> {
+export async function refusing(): Promise<string> {
   const server = createServer().listen({ host: '127.0.0.1', port: 0 })
   await listening(server)
   const address = addressOf(server)
-  await new Promise((resolve) => { server.close(resolve) })
+  await new Promise((resolve) => {
+    server.close(resolve)
+  })
   return address
 }
 
@@ -80,7 +99,7 @@ export class Sink {
   readonly #hash: Hash = createHash('sha256')
   bytes = 0
 
-  constructor (socket: Socket) {
+  constructor(socket: Socket) {
     socket.on('data', (chunk: Buffer) => {
       this.bytes += chunk.length
       this.#hash.update(chunk)
@@ -88,28 +107,35 @@ export class Sink {
   }
 
   /** Once, at the end. */
-  get summary (): string { return `${this.bytes} ${this.#hash.digest('hex')}` }
+  get summary(): string {
+    return `${this.bytes} ${this.#hash.digest('hex')}`
+  }
 }
 
 /** What `Sink.summary` says about these bytes. */
-export function summaryOf (bytes: Uint8Array): string {
+export function summaryOf(bytes: Uint8Array): string {
   return `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`
 }
 
 /** Bytes that look random and are the same for the same seed: a key stream. */
-export function noise (length: number, seed = 1): Buffer {
+export function noise(length: number, seed = 1): Buffer {
   const key = Buffer.alloc(16, seed)
   return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length))
 }
 
 /** Connects, and resolves when the connection stands; what is accepted and reset before that is an error. */
-export async function open (stage: Stage, to: Address): Promise<Socket> {
+export async function open(stage: Stage, to: Address): Promise<Socket> {
   const socket = connect({ ...to, allowHalfOpen: true, noDelay: true })
-  stage.defer(async () => { socket.destroy() })
-  await within(`a connection to ${format(to)}`, new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve)
-    socket.once('error', reject)
-  }))
+  stage.defer(async () => {
+    socket.destroy()
+  })
+  await within(
+    `a connection to ${format(to)}`,
+    new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('error', reject)
+    }),
+  )
   socket.on('error', () => {})
   return socket
 }
@@ -119,26 +145,30 @@ export async function open (stage: Stage, to: Address): Promise<Socket> {
  * libuv tells an end instead of an error when a reset follows right behind data; then the kernel no longer knows a peer,
  * which after a true end it does as long as our own side is open. So here `remoteAddress` is never asked for before.
  */
-export async function ending (socket: Socket, timeoutMs = WAIT_MS): Promise<Ending> {
+export async function ending(socket: Socket, timeoutMs = WAIT_MS): Promise<Ending> {
   socket.resume()
-  return await within('the end of the connection', new Promise((resolve, reject) => {
-    const onEnd = (): void => resolve(!socket.writableEnded && socket.remoteFamily === undefined ? 'reset' : 'end')
-    const onError = (error: Error): void => {
-      try {
-        resolve(endingOf(error))
-      } catch {
-        reject(error)
+  return await within(
+    'the end of the connection',
+    new Promise((resolve, reject) => {
+      const onEnd = (): void => resolve(!socket.writableEnded && socket.remoteFamily === undefined ? 'reset' : 'end')
+      const onError = (error: Error): void => {
+        try {
+          resolve(endingOf(error))
+        } catch {
+          reject(error)
+        }
       }
-    }
-    if (socket.errored !== null) onError(socket.errored)
-    else if (socket.readableEnded) onEnd()
-    socket.once('end', onEnd)
-    socket.once('error', onError)
-  }), timeoutMs)
+      if (socket.errored !== null) onError(socket.errored)
+      else if (socket.readableEnded) onEnd()
+      socket.once('end', onEnd)
+      socket.once('error', onError)
+    }),
+    timeoutMs,
+  )
 }
 
 /** Sends everything, ends its side, and resolves with all that came back. */
-export async function talk (stage: Stage, to: Address, bytes: Uint8Array, timeoutMs = WAIT_MS): Promise<Buffer> {
+export async function talk(stage: Stage, to: Address, bytes: Uint8Array, timeoutMs = WAIT_MS): Promise<Buffer> {
   const socket = await open(stage, to)
   const reply = everything(socket, timeoutMs)
   socket.end(bytes)
@@ -146,30 +176,43 @@ export async function talk (stage: Stage, to: Address, bytes: Uint8Array, timeou
 }
 
 /** All bytes until the end. @throws when there is no orderly end. */
-export async function everything (socket: Socket, timeoutMs = WAIT_MS): Promise<Buffer> {
+export async function everything(socket: Socket, timeoutMs = WAIT_MS): Promise<Buffer> {
   const parts: Buffer[] = []
-  return await within('everything up to the end', new Promise((resolve, reject) => {
-    socket.on('data', (part: Buffer) => parts.push(part))
-    socket.once('end', () => resolve(Buffer.concat(parts)))
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error('closed before the end')))
-  }), timeoutMs)
+  return await within(
+    'everything up to the end',
+    new Promise((resolve, reject) => {
+      socket.on('data', (part: Buffer) => parts.push(part))
+      socket.once('end', () => resolve(Buffer.concat(parts)))
+      socket.once('error', reject)
+      socket.once('close', () => reject(new Error('closed before the end')))
+    }),
+    timeoutMs,
+  )
 }
 
 /** The next bytes, at least one. */
-export async function some (socket: Socket, timeoutMs = WAIT_MS): Promise<Buffer> {
-  return await within('some bytes', new Promise((resolve, reject) => {
-    socket.once('data', resolve)
-    socket.once('error', reject)
-    socket.once('end', () => reject(new Error('ended')))
-    socket.resume()
-  }), timeoutMs)
+export async function some(socket: Socket, timeoutMs = WAIT_MS): Promise<Buffer> {
+  return await within(
+    'some bytes',
+    new Promise((resolve, reject) => {
+      socket.once('data', resolve)
+      socket.once('error', reject)
+      socket.once('end', () => reject(new Error('ended')))
+      socket.resume()
+    }),
+    timeoutMs,
+  )
 }
 
 /** A client of a mapping that is about to be reset: what became of it, and after how long. */
-export async function fate (stage: Stage, to: Address, timeoutMs = WAIT_MS): Promise<{ readonly ending: Ending, readonly ms: number }> {
+export async function fate(
+  stage: Stage,
+  to: Address,
+  timeoutMs = WAIT_MS,
+): Promise<{ readonly ending: Ending; readonly ms: number }> {
   const began = performance.now()
-  const socket = await open(stage, to).catch((error: unknown) => { // reset before 'connect' was told
+  const socket = await open(stage, to).catch((error: unknown) => {
+    // reset before 'connect' was told
     endingOf(error)
   })
   const how = socket === undefined ? 'reset' : await ending(socket, timeoutMs)
@@ -177,7 +220,7 @@ export async function fate (stage: Stage, to: Address, timeoutMs = WAIT_MS): Pro
 }
 
 /** Fails when it takes too long, and says what did. */
-export async function within<T> (what: string, promise: Promise<T>, timeoutMs = WAIT_MS): Promise<T> {
+export async function within<T>(what: string, promise: Promise<T>, timeoutMs = WAIT_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what}: not within ${timeoutMs} ms`)), timeoutMs)
@@ -189,19 +232,19 @@ export async function within<T> (what: string, promise: Promise<T>, timeoutMs = 
   }
 }
 
-function endingOf (error: unknown): Ending {
+function endingOf(error: unknown): Ending {
   if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') return 'reset'
   throw error
 }
 
-async function listening (server: Server): Promise<void> {
+async function listening(server: Server): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
     server.once('error', reject)
   })
 }
 
-function addressOf (server: Server): string {
+function addressOf(server: Server): string {
   const { address, port } = server.address() as AddressInfo
   return `${address}:${port}`
 }

@@ -30,10 +30,16 @@ let floods: Flood[] = []
 before(async () => {
   stage = await Stage.open()
   flooding = await serve(stage, (socket) => {
-    socket.once('data', (wanted) => { floods.push(new Flood(socket, Number(wanted.toString()))) })
+    socket.once('data', (wanted) => {
+      floods.push(new Flood(socket, Number(wanted.toString())))
+    })
   })
   quiet = await passive(stage)
-  gateways = await pair(stage, { map: ['0:agent-b:80', '0:agent-b:81'] }, { expose: [`80=${flooding.address}`, `81=${quiet.address}`] })
+  gateways = await pair(
+    stage,
+    { map: ['0:agent-b:80', '0:agent-b:81'] },
+    { expose: [`80=${flooding.address}`, `81=${quiet.address}`] },
+  )
   await warmUp()
 })
 after(async () => stage.close())
@@ -44,7 +50,9 @@ test('a client that stops reading stalls the service, both gateways stay small, 
   const [client] = await stalledClients(1, 64 * MIB)
   const accepted = await standstill()
   const grown = await growth(before)
-  t.diagnostic(`the service got rid of ${mib(accepted)}; agent-a and agent-b grew by ${grown.map(mib).join(' and ')} from ${before.map(mib).join(' and ')}`)
+  t.diagnostic(
+    `the service got rid of ${mib(accepted)}; agent-a and agent-b grew by ${grown.map(mib).join(' and ')} from ${before.map(mib).join(' and ')}`,
+  )
   assert.ok(accepted < STALL_LIMIT, `the service got rid of ${mib(accepted)}`)
   for (const bytes of grown) assert.ok(bytes < ONE_LIMIT, `a gateway grew by ${mib(bytes)}`)
   assert.equal(await restOf(client!), summaryOf(noise(64 * MIB)))
@@ -60,7 +68,9 @@ test('a service that stops reading stalls its client, both gateways stay small, 
   const head = await firstBytes(reader)
   const accepted = await standstill()
   const grown = await growth(before)
-  t.diagnostic(`the client got rid of ${mib(accepted)}; agent-a and agent-b grew by ${grown.map(mib).join(' and ')} from ${before.map(mib).join(' and ')}`)
+  t.diagnostic(
+    `the client got rid of ${mib(accepted)}; agent-a and agent-b grew by ${grown.map(mib).join(' and ')} from ${before.map(mib).join(' and ')}`,
+  )
   assert.ok(accepted < STALL_LIMIT, `the client got rid of ${mib(accepted)}`)
   for (const bytes of grown) assert.ok(bytes < ONE_LIMIT, `a gateway grew by ${mib(bytes)}`)
   assert.equal(await restOf({ socket: reader, head }), summaryOf(noise(64 * MIB)))
@@ -72,7 +82,9 @@ test(`${MANY} stalled connections at once hold up nobody else and cost each gate
   const clients = await stalledClients(MANY, 12 * MIB)
   const accepted = await standstill()
   const grown = await growth(before)
-  t.diagnostic(`the services got rid of ${mib(accepted)}; agent-a and agent-b grew by ${grown.map(mib).join(' and ')} from ${before.map(mib).join(' and ')}`)
+  t.diagnostic(
+    `the services got rid of ${mib(accepted)}; agent-a and agent-b grew by ${grown.map(mib).join(' and ')} from ${before.map(mib).join(' and ')}`,
+  )
   assert.ok(accepted < MANY * 12 * MIB, 'none of the writers stalled')
   for (const bytes of grown) assert.ok(bytes < MANY_LIMIT, `a gateway grew by ${mib(bytes)}`)
   const whole = summaryOf(noise(12 * MIB))
@@ -84,7 +96,7 @@ test(`${MANY} stalled connections at once hold up nobody else and cost each gate
 class Flood {
   accepted = 0
 
-  constructor (socket: Socket, bytes: number) {
+  constructor(socket: Socket, bytes: number) {
     const all = noise(bytes)
     const next = (): void => {
       if (this.accepted >= all.length) return void socket.end()
@@ -99,29 +111,37 @@ class Flood {
   }
 }
 
-interface Stalled { readonly socket: Socket, readonly head: Buffer }
-
-async function stalledClients (count: number, bytes: number): Promise<Stalled[]> {
-  floods = []
-  return await Promise.all(Array.from({ length: count }, async () => {
-    const socket = await open(stage, gateways.a.local('agent-b:80'))
-    socket.write(String(bytes))
-    return { socket, head: await firstBytes(socket) }
-  }))
+interface Stalled {
+  readonly socket: Socket
+  readonly head: Buffer
 }
 
-async function firstBytes (socket: Socket): Promise<Buffer> {
-  return await within('the first bytes', new Promise((resolve) => {
-    socket.once('data', (bytes) => {
-      socket.pause()
-      resolve(bytes)
-    })
-    socket.resume()
-  }))
+async function stalledClients(count: number, bytes: number): Promise<Stalled[]> {
+  floods = []
+  return await Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = await open(stage, gateways.a.local('agent-b:80'))
+      socket.write(String(bytes))
+      return { socket, head: await firstBytes(socket) }
+    }),
+  )
+}
+
+async function firstBytes(socket: Socket): Promise<Buffer> {
+  return await within(
+    'the first bytes',
+    new Promise((resolve) => {
+      socket.once('data', (bytes) => {
+        socket.pause()
+        resolve(bytes)
+      })
+      socket.resume()
+    }),
+  )
 }
 
 /** Count and digest of all of it, once reading goes on. */
-async function restOf ({ socket, head }: Stalled, timeoutMs = 30_000): Promise<string> {
+async function restOf({ socket, head }: Stalled, timeoutMs = 30_000): Promise<string> {
   const reading = everything(socket, timeoutMs)
   socket.resume()
   const rest = await reading
@@ -129,35 +149,39 @@ async function restOf ({ socket, head }: Stalled, timeoutMs = 30_000): Promise<s
 }
 
 /** Resolves with what all writers got rid of, when that has not changed for a second. */
-async function standstill (): Promise<number> {
+async function standstill(): Promise<number> {
   let last = -1
   let since = performance.now()
-  return await eventually('the writers stall', () => {
-    const now = floods.reduce((sum, flood) => sum + flood.accepted, 0)
-    if (now !== last) since = performance.now()
-    last = now
-    return performance.now() - since > 1_000 ? now : undefined
-  }, 30_000)
+  return await eventually(
+    'the writers stall',
+    () => {
+      const now = floods.reduce((sum, flood) => sum + flood.accepted, 0)
+      if (now !== last) since = performance.now()
+      last = now
+      return performance.now() - since > 1_000 ? now : undefined
+    },
+    30_000,
+  )
 }
 
-async function memory (): Promise<[number, number]> {
+async function memory(): Promise<[number, number]> {
   const of = async (gateway: Gateway): Promise<number> => (await gateway.status()).memory.rssBytes
   return [await of(gateways.a), await of(gateways.b)]
 }
 
-async function growth (before: readonly [number, number]): Promise<number[]> {
+async function growth(before: readonly [number, number]): Promise<number[]> {
   const now = await memory()
   return [now[0] - before[0], now[1] - before[1]]
 }
 
 /** Code compiled, buffers of a busy stream seen once: what is measured later is what stalling adds. */
-async function warmUp (): Promise<void> {
+async function warmUp(): Promise<void> {
   const [client] = await stalledClients(1, 32 * MIB)
   await restOf(client!)
   await pause(100)
 }
 
-function mib (bytes: number): string {
+function mib(bytes: number): string {
   return `${(bytes / MIB).toFixed(1)} MiB`
 }
 

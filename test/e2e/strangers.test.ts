@@ -11,7 +11,13 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createIdentity, parseIdentityFile } from '../../src/crypto/identity.ts'
 import type { Identity } from '../../src/crypto/identity.ts'
-import { authChallenge, encodeAuthFrame, encodeKeyFrame, encodePunchFrame, encodeSealedHeader } from '../../src/wire/tunnel-frames.ts'
+import {
+  authChallenge,
+  encodeAuthFrame,
+  encodeKeyFrame,
+  encodePunchFrame,
+  encodeSealedHeader,
+} from '../../src/wire/tunnel-frames.ts'
 import { eventually, Gateway, pause, Rendezvous, Stage } from './harness.ts'
 import type { Address } from './harness.ts'
 import type { LogLine } from './program.ts'
@@ -30,9 +36,15 @@ before(async () => {
   service = await echo(stage)
   const { registry, beacon } = await Rendezvous.start(stage)
   const common = { registry, beacon }
-  b = await Gateway.start(stage, { ...common, name: 'agent-b', trust: ['agent-a', 'agent-d'], expose: [`80=${service.address},allow=agent-a`, `81=${service.address}`] })
+  b = await Gateway.start(stage, {
+    ...common,
+    name: 'agent-b',
+    trust: ['agent-a', 'agent-d'],
+    expose: [`80=${service.address},allow=agent-a`, `81=${service.address}`],
+  })
   const ports = (peer: string): string[] => [80, 81, 82].map((port) => `0:${peer}:${port}`)
-  const start = (name: string, trust: string[], map: string[]): Promise<Gateway> => Gateway.start(stage, { ...common, name, trust, map })
+  const start = (name: string, trust: string[], map: string[]): Promise<Gateway> =>
+    Gateway.start(stage, { ...common, name, trust, map })
   ;[a, c, d] = await Promise.all([
     start('agent-a', ['agent-b'], ports('agent-b')),
     start('agent-c', [], [...ports('agent-b'), ...ports(`[${b.ready.node.address}]`)]),
@@ -49,7 +61,11 @@ test('a node that is not trusted reaches nothing, neither by address nor by name
     for (const port of [80, 81, 82]) {
       const mark = c.mark()
       assert.equal((await fate(stage, c.local(`${peer}:${port}`))).ending, 'reset')
-      const line = await c.program.log('why the client was reset', ({ code, mapping }) => code !== undefined && mapping === `${peer}:${port}`, { from: mark })
+      const line = await c.program.log(
+        'why the client was reset',
+        ({ code, mapping }) => code !== undefined && mapping === `${peer}:${port}`,
+        { from: mark },
+      )
       assert.ok(line.code === 'NOT_TRUSTED' || line.code === 'NOT_FOUND', JSON.stringify(line))
       told.add(`${peer} ${line.code}`)
     }
@@ -65,19 +81,38 @@ test('datagrams of a stranger are never answered, whatever they hold, and are co
   const socket = await plainSocket()
   const answers = collect(socket)
   const [ignored, mark] = [await b.counter('strangers_ignored'), b.mark()]
-  const datagrams = [auth(identity, self), auth(identity, unknown), auth(identity, 0), sealed(self), sealed(unknown), encodeKeyFrame({ sender: self, x25519: randomBytes(32) }),
-    encodePunchFrame(), Buffer.from('PILTplain'), Buffer.from([0x01, 0, 0, 0, 1]), Buffer.from([0x03, 0, 0, 0, 1, 0, 0, 0, 2]), Buffer.from([0x06, 0, 0, 0, 1, ...auth(identity, self)]),
-    Buffer.alloc(0), Buffer.from('G'), Buffer.from('GET / HTTP/1.1\r\n\r\n'), ...Array.from({ length: 100 }, (_, index) => randomBytes(index * 13))]
+  const datagrams = [
+    auth(identity, self),
+    auth(identity, unknown),
+    auth(identity, 0),
+    sealed(self),
+    sealed(unknown),
+    encodeKeyFrame({ sender: self, x25519: randomBytes(32) }),
+    encodePunchFrame(),
+    Buffer.from('PILTplain'),
+    Buffer.from([0x01, 0, 0, 0, 1]),
+    Buffer.from([0x03, 0, 0, 0, 1, 0, 0, 0, 2]),
+    Buffer.from([0x06, 0, 0, 0, 1, ...auth(identity, self)]),
+    Buffer.alloc(0),
+    Buffer.from('G'),
+    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+    ...Array.from({ length: 100 }, (_, index) => randomBytes(index * 13)),
+  ]
   for (const datagram of datagrams) await send(socket, datagram, b.udp)
-  await eventually('the strangers are counted', async () => await b.counter('strangers_ignored') >= ignored + 4 || undefined)
-  await b.program.log('a stranger knocked', ({ msg, nodeId }) => nodeId === self && /not trusted/.test(msg), { from: mark })
+  await eventually(
+    'the strangers are counted',
+    async () => (await b.counter('strangers_ignored')) >= ignored + 4 || undefined,
+  )
+  await b.program.log('a stranger knocked', ({ msg, nodeId }) => nodeId === self && /not trusted/.test(msg), {
+    from: mark,
+  })
   await pause(300) // long enough for an answer on loopback
   assert.deepEqual(answers, [])
   socket.close()
   await stillServes()
 })
 
-test('who only claims to be a trusted node learns no more than that node\'s public key exchange', async () => {
+test("who only claims to be a trusted node learns no more than that node's public key exchange", async () => {
   // The id of agent-a on a frame that agent-a did not make: no stream, no packet, at most the frame that any trusted peer is sent.
   const socket = await plainSocket()
   const answers = collect(socket)
@@ -88,7 +123,10 @@ test('who only claims to be a trusted node learns no more than that node\'s publ
   }
   await pause(500)
   for (const bytes of answers) assert.equal(bytes.subarray(0, 4).toString('latin1'), 'PILA')
-  assert.ok(answers.reduce((sum, bytes) => sum + bytes.length, 0) <= 20 * (136 + sealed(0).length), 'more comes back than was sent')
+  assert.ok(
+    answers.reduce((sum, bytes) => sum + bytes.length, 0) <= 20 * (136 + sealed(0).length),
+    'more comes back than was sent',
+  )
   socket.close()
   await stillServes()
 })
@@ -97,7 +135,10 @@ test('a trusted peer that is not allowed on a port is reset, and the exposing si
   const [denied, mark, accepted] = [await b.counter('connections_denied'), b.mark(), service.accepted]
   assert.equal((await fate(stage, d.local('agent-b:80'))).ending, 'reset')
   const line = await b.program.log('DENIED', ({ code }) => code === 'DENIED', { from: mark })
-  assert.deepEqual([line['expose'], line['peer'], line['nodeId'], line['port']], ['80', 'agent-d', d.ready.node.nodeId, 80])
+  assert.deepEqual(
+    [line['expose'], line['peer'], line['nodeId'], line['port']],
+    ['80', 'agent-d', d.ready.node.nodeId, 80],
+  )
   assert.equal(await b.counter('connections_denied'), denied + 1)
   assert.equal(service.accepted, accepted)
   assert.equal((await talk(stage, d.local('agent-b:81'), Buffer.from('allowed here'))).toString(), 'allowed here')
@@ -111,7 +152,11 @@ test('a port that is denied looks to the caller like a port that is not exposed'
     const { ending, ms } = await fate(stage, d.local(`agent-b:${port}`))
     assert.equal(ending, 'reset')
     assert.ok(ms < 1_500, `port ${port}: after ${ms} ms`)
-    lines.push(await d.program.log('why', ({ code, mapping }) => code !== undefined && mapping === `agent-b:${port}`, { from: mark }))
+    lines.push(
+      await d.program.log('why', ({ code, mapping }) => code !== undefined && mapping === `agent-b:${port}`, {
+        from: mark,
+      }),
+    )
   }
   const [first, second] = lines.map((line) => JSON.stringify({ ...line, time: '' }).replaceAll(/\b8[02]\b/g, 'N'))
   assert.equal(first, second)
@@ -121,45 +166,56 @@ test('a port that is denied looks to the caller like a port that is not exposed'
 test('a trusted peer that asks for a port which is not exposed is seen by the other side', async () => {
   const mark = b.mark()
   assert.equal((await fate(stage, a.local('agent-b:82'))).ending, 'reset')
-  await b.program.log('a port that is not exposed', ({ nodeId, port }) => nodeId === a.ready.node.nodeId && port === 82, { from: mark })
+  await b.program.log(
+    'a port that is not exposed',
+    ({ nodeId, port }) => nodeId === a.ready.node.nodeId && port === 82,
+    { from: mark },
+  )
   await stillServes()
 })
 
-async function stillServes (): Promise<void> {
+async function stillServes(): Promise<void> {
   assert.equal((await talk(stage, a.local('agent-b:80'), Buffer.from('still here'))).toString(), 'still here')
 }
 
-async function identityOf (gateway: Gateway): Promise<Identity> {
+async function identityOf(gateway: Gateway): Promise<Identity> {
   const seed = parseIdentityFile(await readFile(`${gateway.stateDir}/identity.json`, 'utf8'))
   assert.ok(typeof seed === 'object')
   return createIdentity(seed)
 }
 
-function auth (identity: Identity, sender: number): Uint8Array {
+function auth(identity: Identity, sender: number): Uint8Array {
   const x25519 = randomBytes(32)
-  return encodeAuthFrame({ sender, x25519, ed25519: identity.publicKey, signature: identity.sign(authChallenge(sender, x25519)) })
+  return encodeAuthFrame({
+    sender,
+    x25519,
+    ed25519: identity.publicKey,
+    signature: identity.sign(authChallenge(sender, x25519)),
+  })
 }
 
-function sealed (sender: number): Uint8Array {
+function sealed(sender: number): Uint8Array {
   const bytes = randomBytes(120)
   encodeSealedHeader(bytes, 0, sender, 1, 0, 1)
   return bytes
 }
 
-async function plainSocket (): Promise<Socket> {
+async function plainSocket(): Promise<Socket> {
   const socket = createSocket('udp4')
-  await new Promise<void>((resolve) => { socket.bind(0, '127.0.0.1', resolve) })
+  await new Promise<void>((resolve) => {
+    socket.bind(0, '127.0.0.1', resolve)
+  })
   return socket
 }
 
-function collect (socket: Socket): Buffer[] {
+function collect(socket: Socket): Buffer[] {
   const answers: Buffer[] = []
   socket.on('message', (bytes) => answers.push(bytes))
   return answers
 }
 
-async function send (socket: Socket, bytes: Uint8Array, to: Address): Promise<void> {
+async function send(socket: Socket, bytes: Uint8Array, to: Address): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    socket.send(bytes, to.port, to.host, (error) => error === null ? resolve() : reject(error))
+    socket.send(bytes, to.port, to.host, (error) => (error === null ? resolve() : reject(error)))
   })
 }

@@ -30,7 +30,11 @@ describe('a kill -9', { concurrency: true }, () => {
     // A transfer runs while it is killed; then a new connection is made; then it comes back on the same ports with its store.
     const inner = await innerStage(t)
     const slow = await serve(inner, trickle)
-    const { rendezvous, a, b } = await pair(inner, { map: ['0:agent-b:80', '0:agent-b:81'] }, { expose: [`80=${service.address}`, `81=${slow.address}`], trust: ['agent-c'] })
+    const { rendezvous, a, b } = await pair(
+      inner,
+      { map: ['0:agent-b:80', '0:agent-b:81'] },
+      { expose: [`80=${service.address}`, `81=${slow.address}`], trust: ['agent-c'] },
+    )
     const transfer = talk(inner, a.local('agent-b:81'), Buffer.from('go'), 30_000)
     await eventually('the transfer runs', () => slow.sockets.size === 1 || undefined)
     await rendezvous.program.kill()
@@ -40,10 +44,20 @@ describe('a kill -9', { concurrency: true }, () => {
     await works(a.local('agent-b:80'))
 
     await rendezvous.restart()
-    for (const gateway of [a, b]) await eventually(`${gateway.setup.name} is registered again`, async () => (await gateway.status()).registry?.state === 'registered' || undefined)
+    for (const gateway of [a, b])
+      await eventually(
+        `${gateway.setup.name} is registered again`,
+        async () => (await gateway.status()).registry?.state === 'registered' || undefined,
+      )
     await works(a.local('agent-b:80'))
     const { registry, beacon } = rendezvous
-    const c = await Gateway.start(inner, { name: 'agent-c', registry, beacon, trust: ['agent-b'], map: ['0:agent-b:80'] })
+    const c = await Gateway.start(inner, {
+      name: 'agent-c',
+      registry,
+      beacon,
+      trust: ['agent-b'],
+      map: ['0:agent-b:80'],
+    })
     await Promise.all([c.trusts('agent-b'), b.trusts('agent-c')])
     await works(c.local('agent-b:80'))
     assert.deepEqual([a.program.exit, b.program.exit], [undefined, undefined])
@@ -57,8 +71,20 @@ describe('a kill -9', { concurrency: true }, () => {
     await rendezvous.program.kill()
     await rendezvous.forget()
     await rendezvous.restart()
-    for (const gateway of [a, b]) await eventually(`${gateway.setup.name} is registered again`, async () => (await gateway.status()).registry?.state === 'registered' || undefined)
-    await eventually('a new connection works', async () => await works(a.local('agent-b:80')).then(() => true, () => undefined), 20_000)
+    for (const gateway of [a, b])
+      await eventually(
+        `${gateway.setup.name} is registered again`,
+        async () => (await gateway.status()).registry?.state === 'registered' || undefined,
+      )
+    await eventually(
+      'a new connection works',
+      async () =>
+        await works(a.local('agent-b:80')).then(
+          () => true,
+          () => undefined,
+        ),
+      20_000,
+    )
   })
 
   test(`of a gateway resets idle clients of the other one within ${VANISHED_MS / 1_000} s`, async (t) => {
@@ -84,7 +110,14 @@ describe('a kill -9', { concurrency: true }, () => {
     assert.equal(await ending(client, PEER_DEAD_MS + SLACK_MS), 'reset')
     t.diagnostic(`sending: reset after ${seconds(began)} s`)
     await comesBackTheSame(b)
-    await eventually('a new connection works', async () => await works(a.local('agent-b:80')).then(() => true, () => undefined))
+    await eventually(
+      'a new connection works',
+      async () =>
+        await works(a.local('agent-b:80')).then(
+          () => true,
+          () => undefined,
+        ),
+    )
     t.diagnostic(`works again ${seconds(began)} s after the kill`)
     const mapping = (await a.mappings())[0]!
     assert.deepEqual([mapping.local, mapping.remote], [a.ready.mappings[0]!.local, `${b.ready.node.address}:80`])
@@ -102,7 +135,14 @@ describe('a kill -9', { concurrency: true }, () => {
     t.diagnostic(`active: reset ${seconds(began)} s after the kill`)
     assert.equal(await ending(idle, QUICK_MS), 'reset')
     t.diagnostic(`idle: reset ${seconds(began)} s after the kill`)
-    await eventually('a new connection works', async () => await works(a.local('agent-b:80')).then(() => true, () => undefined))
+    await eventually(
+      'a new connection works',
+      async () =>
+        await works(a.local('agent-b:80')).then(
+          () => true,
+          () => undefined,
+        ),
+    )
     t.diagnostic(`works again ${seconds(began)} s after the kill`)
   })
 
@@ -126,31 +166,31 @@ describe('a kill -9', { concurrency: true }, () => {
 })
 
 /** A stage of its own: each of these tests kills what others would need. */
-async function innerStage (t: { after (fn: () => Promise<void>): void }): Promise<Stage> {
+async function innerStage(t: { after(fn: () => Promise<void>): void }): Promise<Stage> {
   const inner = await Stage.open()
   t.after(async () => inner.close())
   return inner
 }
 
-async function comesBackTheSame (gateway: Gateway): Promise<void> {
+async function comesBackTheSame(gateway: Gateway): Promise<void> {
   const { node, admin } = gateway.ready
   await gateway.restart()
   assert.deepEqual([gateway.ready.node, gateway.ready.admin], [node, admin])
 }
 
-async function opened (inner: Stage, to: Address): Promise<Socket> {
+async function opened(inner: Stage, to: Address): Promise<Socket> {
   const socket = await open(inner, to)
   socket.write('hello')
   assert.equal((await some(socket)).toString(), 'hello')
   return socket
 }
 
-async function works (to: Address): Promise<void> {
+async function works(to: Address): Promise<void> {
   assert.equal((await talk(stage, to, Buffer.from('works'))).toString(), 'works')
 }
 
 /** Sends some noise over two seconds: long enough for something to be killed meanwhile. */
-function trickle (socket: Socket): void {
+function trickle(socket: Socket): void {
   const bytes = noise(TRICKLE_BYTES)
   let at = 0
   const timer = setInterval(() => {
@@ -163,7 +203,7 @@ function trickle (socket: Socket): void {
   socket.once('close', () => clearInterval(timer))
 }
 
-function seconds (began: number): string {
+function seconds(began: number): string {
   return ((performance.now() - began) / 1_000).toFixed(1)
 }
 

@@ -25,12 +25,12 @@ export class Tap {
   readonly #front: Socket
   readonly #upstreams = new Map<string, Socket | 'connecting'>()
 
-  private constructor (front: Socket) {
+  private constructor(front: Socket) {
     this.#front = front
     this.address = format({ host: front.address().address, port: front.address().port })
   }
 
-  static async open (stage: Stage, target?: Address): Promise<Tap> {
+  static async open(stage: Stage, target?: Address): Promise<Tap> {
     const front = createSocket('udp4')
     front.setMaxListeners(0)
     await new Promise<void>((resolve, reject) => {
@@ -47,15 +47,17 @@ export class Tap {
   }
 
   /** Before it, everything is dropped: the target may have to be told of the tap before it has an address. */
-  connect (target: Address): void {
+  connect(target: Address): void {
     this.#close(false)
     this.#target = target
   }
 
   /** Bytes of all datagrams recorded. */
-  get bytes (): number { return this.datagrams.reduce((sum, { bytes }) => sum + bytes.length, 0) }
+  get bytes(): number {
+    return this.datagrams.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  }
 
-  #onClient (bytes: Buffer, from: RemoteInfo): void {
+  #onClient(bytes: Buffer, from: RemoteInfo): void {
     const client = `${from.address}:${from.port}`
     const upstream = this.#upstreams.get(client)
     if (upstream === undefined) this.#connectUpstream(client, from, bytes)
@@ -63,7 +65,7 @@ export class Tap {
   }
 
   /** What comes before it stands, but for the first datagram, is lost, as UDP may be. */
-  #connectUpstream (client: string, { address, port }: RemoteInfo, first: Buffer): void {
+  #connectUpstream(client: string, { address, port }: RemoteInfo, first: Buffer): void {
     const target = this.#target
     if (target === undefined) return
     this.#upstreams.set(client, 'connecting')
@@ -82,7 +84,7 @@ export class Tap {
     })
   }
 
-  #passes (datagram: Datagram): boolean {
+  #passes(datagram: Datagram): boolean {
     if (this.drops(datagram)) {
       this.dropped += 1
       return false
@@ -91,7 +93,7 @@ export class Tap {
     return true
   }
 
-  #close (whole = true): void {
+  #close(whole = true): void {
     for (const upstream of this.#upstreams.values()) if (upstream !== 'connecting') upstream.close()
     this.#upstreams.clear()
     if (whole) this.#front.close()

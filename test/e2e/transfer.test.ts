@@ -17,7 +17,10 @@ import { noise } from './servers.ts'
 
 const LARGE = 200_000_000
 const SMALL = 20_000_000
-const DIRECTIONS = [{ from: 'a', to: 'agent-b', bytes: LARGE }, { from: 'b', to: 'agent-a', bytes: SMALL }] as const
+const DIRECTIONS = [
+  { from: 'a', to: 'agent-b', bytes: LARGE },
+  { from: 'b', to: 'agent-a', bytes: SMALL },
+] as const
 
 const curl = findProgram('curl')
 let stage: Stage
@@ -26,7 +29,11 @@ let gateways: Pair
 before(async () => {
   stage = await Stage.open()
   const http = await startHttp()
-  gateways = await pair(stage, { map: ['0:agent-b:80'], expose: [`80=${http}`] }, { map: ['0:agent-a:80'], expose: [`80=${http}`] })
+  gateways = await pair(
+    stage,
+    { map: ['0:agent-b:80'], expose: [`80=${http}`] },
+    { map: ['0:agent-a:80'], expose: [`80=${http}`] },
+  )
 })
 after(async () => stage.close())
 
@@ -36,7 +43,11 @@ for (const { from, to, bytes } of DIRECTIONS) {
     if (curl === undefined) return t.skip('curl is not installed')
     const began = performance.now()
     const digest = createHash('sha256')
-    const program = stage.spawn(curl, ['--silent', '--show-error', '--fail', '--noproxy', '*', urlOf(gateways[from], to, `bytes/${bytes}`)], { onBytes: (chunk) => digest.update(chunk) })
+    const program = stage.spawn(
+      curl,
+      ['--silent', '--show-error', '--fail', '--noproxy', '*', urlOf(gateways[from], to, `bytes/${bytes}`)],
+      { onBytes: (chunk) => digest.update(chunk) },
+    )
     assert.deepEqual(await program.ended(LIMIT_MS), { code: 0, signal: null }, program.stderr)
     assert.equal(digest.digest('hex'), sha256(bytes))
     told(t, bytes, began)
@@ -48,7 +59,20 @@ for (const { from, to, bytes } of DIRECTIONS) {
     const file = stage.path(`upload-${bytes}`)
     await writeNoise(file, bytes)
     const began = performance.now()
-    const { code, stdout, stderr } = await stage.run(curl, ['--silent', '--show-error', '--fail', '--noproxy', '*', '--upload-file', file, urlOf(gateways[from], to, 'digest')], { timeoutMs: LIMIT_MS })
+    const { code, stdout, stderr } = await stage.run(
+      curl,
+      [
+        '--silent',
+        '--show-error',
+        '--fail',
+        '--noproxy',
+        '*',
+        '--upload-file',
+        file,
+        urlOf(gateways[from], to, 'digest'),
+      ],
+      { timeoutMs: LIMIT_MS },
+    )
     assert.equal(code, 0, stderr)
     assert.equal(stdout, `${bytes} ${sha256(bytes)}`)
     told(t, bytes, began)
@@ -70,7 +94,7 @@ test('after the transfers no connection is left, and every byte was counted', as
 })
 
 /** GET /bytes/N sends N bytes of the key stream; PUT /digest answers with count and digest of the body. */
-async function startHttp (): Promise<string> {
+async function startHttp(): Promise<string> {
   const server = createServer((request, response) => {
     const wanted = /^\/bytes\/(\d+)$/.exec(request.url ?? '')?.[1]
     void (wanted === undefined ? digestBody(request, response) : sendNoise(response, Number(wanted)))
@@ -85,13 +109,13 @@ async function startHttp (): Promise<string> {
   return format({ host: address, port })
 }
 
-async function sendNoise (response: ServerResponse, length: number): Promise<void> {
+async function sendNoise(response: ServerResponse, length: number): Promise<void> {
   response.writeHead(200, { 'content-length': length })
   for (const block of blocks(length)) if (!response.write(block)) await once(response, 'drain')
   response.end()
 }
 
-async function digestBody (request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function digestBody(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const hash = createHash('sha256')
   let length = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -101,7 +125,7 @@ async function digestBody (request: IncomingMessage, response: ServerResponse): 
   response.end(`${length} ${hash.digest('hex')}`)
 }
 
-async function writeNoise (path: string, length: number): Promise<void> {
+async function writeNoise(path: string, length: number): Promise<void> {
   const file = createWriteStream(path)
   for (const block of blocks(length)) if (!file.write(block)) await once(file, 'drain')
   file.end()
@@ -109,7 +133,7 @@ async function writeNoise (path: string, length: number): Promise<void> {
 }
 
 /** One block of noise again and again, each time with its number in front: no block is like another. */
-function * blocks (length: number): Generator<Buffer> {
+function* blocks(length: number): Generator<Buffer> {
   for (let at = 0, index = 0; at < length; at += BLOCK.length, index++) {
     const block = Buffer.from(BLOCK.subarray(0, Math.min(BLOCK.length, length - at)))
     if (block.length >= 4) block.writeUInt32BE(index)
@@ -119,7 +143,7 @@ function * blocks (length: number): Generator<Buffer> {
 
 const digests = new Map<number, string>()
 
-function sha256 (length: number): string {
+function sha256(length: number): string {
   const known = digests.get(length)
   if (known !== undefined) return known
   const hash = createHash('sha256')
@@ -129,11 +153,11 @@ function sha256 (length: number): string {
   return digest
 }
 
-function urlOf (gateway: Gateway, peer: string, path: string): string {
+function urlOf(gateway: Gateway, peer: string, path: string): string {
   return `http://${format(gateway.local(`${peer}:80`))}/${path}`
 }
 
-function told (t: { diagnostic (text: string): void }, bytes: number, began: number): void {
+function told(t: { diagnostic(text: string): void }, bytes: number, began: number): void {
   const seconds = (performance.now() - began) / 1_000
   t.diagnostic(`${(bytes / 1e6 / seconds).toFixed(0)} MB/s, ${seconds.toFixed(1)} s`)
 }

@@ -11,23 +11,41 @@ import { eventually, Stage } from './harness.ts'
 export const DATAGRAM_PORT = 6_000
 
 /** Of the same rendezvous, trusting each other. */
-export async function twoNodes (): Promise<{ stage: Stage, registry: string, a: OverlayNode, b: OverlayNode }> {
+export async function twoNodes(): Promise<{ stage: Stage; registry: string; a: OverlayNode; b: OverlayNode }> {
   const stage = await Stage.open()
-  const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: silentLogger, rules: { compat: new Set(['unsigned-requester']) } }) // names as at the reference's registry
+  const rendezvous = await startRendezvous({
+    registry: '127.0.0.1:0',
+    beacon: '127.0.0.1:0',
+    log: silentLogger,
+    rules: { compat: new Set(['unsigned-requester']) },
+  }) // names as at the reference's registry
   stage.defer(async () => rendezvous.stop())
   const start = async (hostname: string, trust: string): Promise<OverlayNode> => {
-    const node = await OverlayNode.start({
-      ...rendezvous, listen: '127.0.0.1:0', hostname, public: false, identityFile: stage.path(hostname, 'identity.json'), trust: [trust], pinned: {},
-    }, silentLogger, () => {})
+    const node = await OverlayNode.start(
+      {
+        ...rendezvous,
+        listen: '127.0.0.1:0',
+        hostname,
+        public: false,
+        identityFile: stage.path(hostname, 'identity.json'),
+        trust: [trust],
+        pinned: {},
+      },
+      silentLogger,
+      () => {},
+    )
     stage.defer(async () => node.stop())
     return node
   }
   const [a, b] = [await start('agent-a', 'agent-b'), await start('agent-b', 'agent-a')]
-  await eventually('both trust each other', async () => (await a.isTrusted(b.nodeId) && await b.isTrusted(a.nodeId)) || undefined)
+  await eventually(
+    'both trust each other',
+    async () => ((await a.isTrusted(b.nodeId)) && (await b.isTrusted(a.nodeId))) || undefined,
+  )
   return { stage, registry: rendezvous.registry, a, b }
 }
 
-export async function fakeDaemon (stage: Stage, node: OverlayNode): Promise<FakeDaemon> {
+export async function fakeDaemon(stage: Stage, node: OverlayNode): Promise<FakeDaemon> {
   const socket = join(stage.dir, `${node.hostname ?? ''}.sock`)
   const daemon = await FakeDaemon.start({ socket, node, hostname: node.hostname ?? '', datagramPorts: [DATAGRAM_PORT] })
   stage.defer(async () => daemon.stop())
@@ -35,7 +53,11 @@ export async function fakeDaemon (stage: Stage, node: OverlayNode): Promise<Fake
 }
 
 /** A daemon with this node as its overlay, and our driver for it. */
-export async function driven (stage: Stage, node: OverlayNode, onEvent: (event: OverlayEvent) => void = () => {}): Promise<DaemonNode> {
+export async function driven(
+  stage: Stage,
+  node: OverlayNode,
+  onEvent: (event: OverlayEvent) => void = () => {},
+): Promise<DaemonNode> {
   const { options } = await fakeDaemon(stage, node)
   const driver = await DaemonNode.start({ socket: options.socket, trust: [] }, silentLogger, onEvent)
   stage.defer(async () => driver.stop())

@@ -10,7 +10,9 @@ import { findProgram } from './program.ts'
 import { noise } from './servers.ts'
 
 let stage: Stage
-before(async () => { stage = await Stage.open() })
+before(async () => {
+  stage = await Stage.open()
+})
 after(async () => stage.close())
 
 test('dig asks a DNS server behind a UDP mapping; the sessions are listed, with their bytes', async (t) => {
@@ -19,27 +21,52 @@ test('dig asks a DNS server behind a UDP mapping; the sessions are listed, with 
   if (dig === undefined) return t.skip('not installed: dig')
   const server = await serve((bytes, answer) => {
     const { id, questions = [] } = decode(Buffer.from(bytes))
-    answer(encode({ type: 'response', id: id!, flags: 0x400, questions, answers: [{ type: 'A', name: questions[0]!.name, ttl: 5, data: '192.0.2.7' }] }))
+    answer(
+      encode({
+        type: 'response',
+        id: id!,
+        flags: 0x400,
+        questions,
+        answers: [{ type: 'A', name: questions[0]!.name, ttl: 5, data: '192.0.2.7' }],
+      }),
+    )
   })
   const { a, b } = await mapped('53/udp', server)
   const { host, port } = a.local('agent-b:53/udp')
-  const { code, stdout } = await stage.run(dig, ['+short', '+tries=3', '+time=2', `@${host}`, '-p', String(port), 'www.example', 'A'])
+  const { code, stdout } = await stage.run(dig, [
+    '+short',
+    '+tries=3',
+    '+time=2',
+    `@${host}`,
+    '-p',
+    String(port),
+    'www.example',
+    'A',
+  ])
   assert.deepEqual([code, stdout.trim()], [0, '192.0.2.7'])
   const [session] = await a.connections()
-  assert.deepEqual([session!.protocol, session!.direction, session!.service, session!.state], ['udp', 'map', 'agent-b:53/udp', 'open'])
+  assert.deepEqual(
+    [session!.protocol, session!.direction, session!.service, session!.state],
+    ['udp', 'map', 'agent-b:53/udp', 'open'],
+  )
   assert.ok(session!.bytesIn > 20 && session!.bytesOut > 20)
   const [exposed] = await b.connections()
-  assert.deepEqual([exposed!.protocol, exposed!.direction, exposed!.peer, exposed!.bytesIn, exposed!.bytesOut], ['udp', 'expose', 'agent-a', session!.bytesOut, session!.bytesIn])
+  assert.deepEqual(
+    [exposed!.protocol, exposed!.direction, exposed!.peer, exposed!.bytesIn, exposed!.bytesOut],
+    ['udp', 'expose', 'agent-a', session!.bytesOut, session!.bytesIn],
+  )
 })
 
 test('every local client has a session of its own, and answers reach the one who asked', async () => {
   // Forty sockets send their number; each hears its own number only.
   const { a } = await mapped('7777/udp', await serve((bytes, answer) => answer(bytes)))
-  await Promise.all(Array.from({ length: 40 }, async (_, index) => {
-    const text = Buffer.from(`client ${index}`)
-    const heard = await exchange(a.local('agent-b:7777/udp'), [text], 1)
-    assert.deepEqual(heard.map(String), [String(text)])
-  }))
+  await Promise.all(
+    Array.from({ length: 40 }, async (_, index) => {
+      const text = Buffer.from(`client ${index}`)
+      const heard = await exchange(a.local('agent-b:7777/udp'), [text], 1)
+      assert.deepEqual(heard.map(String), [String(text)])
+    }),
+  )
   assert.equal((await a.connections()).length, 40)
 })
 
@@ -58,7 +85,11 @@ test('bursts of 1,000 datagrams of 1,100 bytes come back with few lost', async (
 
 test('a datagram larger than a packet of the path is dropped and counted, the next one passes', async () => {
   const { a } = await mapped('4434/udp', await serve((bytes, answer) => answer(bytes)))
-  const heard = await exchange(a.local('agent-b:4434/udp'), [Buffer.from('before'), noise(60_000), Buffer.from('after')], 2)
+  const heard = await exchange(
+    a.local('agent-b:4434/udp'),
+    [Buffer.from('before'), noise(60_000), Buffer.from('after')],
+    2,
+  )
   assert.deepEqual(heard.map(String), ['before', 'after'])
   assert.equal(await a.counter('datagrams_too_large'), 1)
 })
@@ -71,7 +102,7 @@ test('who is not on the list hears nothing, and the service nothing of him', asy
   })
   const { a, b } = await mapped('4435/udp', server, ',allow=somebody-else')
   assert.deepEqual(await exchange(a.local('agent-b:4435/udp'), [Buffer.from('hello')], 1, 1_000), [])
-  await eventually('the denial is counted', async () => await b.counter('connections_denied') === 1 || undefined)
+  await eventually('the denial is counted', async () => (await b.counter('connections_denied')) === 1 || undefined)
   assert.equal(asked, 0)
 })
 
@@ -80,42 +111,57 @@ test('a peer that is not there costs a warning, and the mapping goes on', async 
   stage.defer(async () => inner.close())
   const { a } = await pair(inner, { map: ['0:nobody:53/udp'] }, {})
   assert.deepEqual(await exchange(a.local('nobody:53/udp'), [Buffer.from('hello')], 1, 1_000), [])
-  await a.program.until(() => a.program.logs.some((line) => JSON.stringify(line).includes('a datagram was dropped')) || undefined, 'the warning')
+  await a.program.until(
+    () => a.program.logs.some((line) => JSON.stringify(line).includes('a datagram was dropped')) || undefined,
+    'the warning',
+  )
   assert.equal((await a.connections()).length, 0)
 })
 
-async function mapped (port: string, target: string, allow = ''): Promise<Pair> {
+async function mapped(port: string, target: string, allow = ''): Promise<Pair> {
   const inner = await Stage.open()
   stage.defer(async () => inner.close())
   return await pair(inner, { map: [`0:agent-b:${port}`] }, { expose: [`${port}=${target}${allow}`] })
 }
 
 /** A UDP server. @returns its host and port. */
-async function serve (onDatagram: (bytes: Uint8Array, answer: (bytes: Uint8Array) => void) => void): Promise<string> {
+async function serve(onDatagram: (bytes: Uint8Array, answer: (bytes: Uint8Array) => void) => void): Promise<string> {
   const socket = await open()
   socket.on('message', (bytes, from) => onDatagram(bytes, (answer) => socket.send(answer, from.port, from.address)))
-  stage.defer(async () => { socket.close() })
+  stage.defer(async () => {
+    socket.close()
+  })
   return `127.0.0.1:${socket.address().port}`
 }
 
 /** Sends from a socket of its own, and hears up to `count` answers, for `patienceMs` at most. */
-async function exchange ({ host, port }: Address, datagrams: readonly Uint8Array[], count: number, patienceMs = 10_000): Promise<Buffer[]> {
+async function exchange(
+  { host, port }: Address,
+  datagrams: readonly Uint8Array[],
+  count: number,
+  patienceMs = 10_000,
+): Promise<Buffer[]> {
   const socket = await open()
   const heard: Buffer[] = []
   socket.on('message', (bytes) => heard.push(bytes))
-  for (const bytes of datagrams) await new Promise<void>((resolve, reject) => { socket.send(bytes, port, host, (error) => error === null ? resolve() : reject(error)) })
+  for (const bytes of datagrams)
+    await new Promise<void>((resolve, reject) => {
+      socket.send(bytes, port, host, (error) => (error === null ? resolve() : reject(error)))
+    })
   for (const until = performance.now() + patienceMs; heard.length < count && performance.now() < until;) await pause(20)
   socket.close()
   return heard
 }
 
-async function open (): Promise<Socket> {
+async function open(): Promise<Socket> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: 4_194_304, sendBufferSize: 4_194_304 })
-  await new Promise<void>((resolve) => { socket.bind(0, '127.0.0.1', resolve) })
+  await new Promise<void>((resolve) => {
+    socket.bind(0, '127.0.0.1', resolve)
+  })
   return socket
 }
 
-function numbered (index: number): Buffer {
+function numbered(index: number): Buffer {
   const bytes = Buffer.alloc(1_100, index & 0xff)
   bytes.writeUInt32BE(index)
   return bytes

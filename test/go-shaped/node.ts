@@ -12,29 +12,51 @@ import { nodeCrypto } from '../../src/crypto/aead.ts'
 import type { Identity } from '../../src/crypto/identity.ts'
 import { verifySignature } from '../../src/crypto/identity.ts'
 import { agreeSessionKey, x25519PublicKey } from '../../src/crypto/key-agreement.ts'
-import { RELAY_HEADER_BYTES, decodeBeaconMessage, encodeDiscover, encodePunchRequest, writeRelayHeader } from '../../src/wire/beacon-messages.ts'
+import {
+  RELAY_HEADER_BYTES,
+  decodeBeaconMessage,
+  encodeDiscover,
+  encodePunchRequest,
+  writeRelayHeader,
+} from '../../src/wire/beacon-messages.ts'
 import { crc32 } from '../../src/wire/crc32.ts'
 import type { HandshakeType } from '../../src/wire/handshake-message.ts'
 import { formatHandshakeMessage, handshakeChallenge, parseHandshakeMessage } from '../../src/wire/handshake-message.ts'
 import type { PacketHeader } from '../../src/wire/packet.ts'
 import {
-  FLAG_ACK, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, decodePacket, encodePacket,
+  FLAG_ACK,
+  FLAG_RST,
+  FLAG_SYN,
+  PACKET_HEADER_BYTES,
+  PROTOCOL_CONTROL,
+  PROTOCOL_DATAGRAM,
+  PROTOCOL_STREAM,
+  createPacketHeader,
+  decodePacket,
+  encodePacket,
 } from '../../src/wire/packet.ts'
-import { SEALED_HEADER_BYTES, authChallenge, decodeAuthFrame, encodeAuthFrame, encodePunchFrame, encodeSealedHeader } from '../../src/wire/tunnel-frames.ts'
+import {
+  SEALED_HEADER_BYTES,
+  authChallenge,
+  decodeAuthFrame,
+  encodeAuthFrame,
+  encodePunchFrame,
+  encodeSealedHeader,
+} from '../../src/wire/tunnel-frames.ts'
 import { GoStream } from './stream.ts'
 
 /** What the node stands in. The registry answers when it likes; a Go daemon's loops would block meanwhile. */
 export interface GoWorld {
   readonly beacon: Endpoint
-  send (bytes: Uint8Array, to: Endpoint): void
-  random (length: number): Uint8Array
+  send(bytes: Uint8Array, to: Endpoint): void
+  random(length: number): Uint8Array
   /** The registered Ed25519 key. */
-  lookup (node: NodeId, then: (key: Uint8Array | undefined) => void): void
+  lookup(node: NodeId, then: (key: Uint8Array | undefined) => void): void
   /** The endpoint, or undefined when the registry refuses. */
-  resolve (node: NodeId, then: (endpoint: Endpoint | undefined) => void): void
-  checkTrust (node: NodeId, then: (trusted: boolean) => void): void
-  reportTrust (node: NodeId): void
-  unixSeconds (): number
+  resolve(node: NodeId, then: (endpoint: Endpoint | undefined) => void): void
+  checkTrust(node: NodeId, then: (trusted: boolean) => void): void
+  reportTrust(node: NodeId): void
+  unixSeconds(): number
 }
 
 interface Tunnel {
@@ -59,21 +81,21 @@ export class GoNode {
   readonly pending = new Set<NodeId>()
   readonly outgoing = new Set<NodeId>()
   readonly streams = new Map<string, GoStream>()
-  readonly datagrams: Array<{ readonly from: NodeId, readonly port: number, readonly bytes: Uint8Array }> = []
+  readonly datagrams: Array<{ readonly from: NodeId; readonly port: number; readonly bytes: Uint8Array }> = []
   readonly counts: Record<string, number> = {}
   /** A busy daemon drops what it has no room for. */
   answersPings = true
   readonly #world: GoWorld
   readonly #tunnels = new Map<NodeId, Tunnel>()
   readonly #listeners = new Map<number, (stream: GoStream) => void>()
-  readonly #synBuckets = new Map<NodeId, { tokens: number, at: number }>()
+  readonly #synBuckets = new Map<NodeId, { tokens: number; at: number }>()
   #privateKey: Uint8Array
   #nextPort = 49_152
   #sweepAt = 15_000
   /** Packets that wait because a full receive queue blocks the daemon's only loop (Q5). */
   readonly #stalled: Uint8Array[] = []
 
-  constructor (identity: Identity, world: GoWorld) {
+  constructor(identity: Identity, world: GoWorld) {
     this.identity = identity
     this.#world = world
     this.#privateKey = world.random(32)
@@ -81,7 +103,9 @@ export class GoNode {
       stream.nagle = false
       stream.onData = (bytes) => this.#later.push((now) => stream.write(now, bytes))
     })
-    this.listen(444, (stream) => { stream.onData = (bytes) => this.#later.push((now) => this.#onHandshake(now, bytes)) })
+    this.listen(444, (stream) => {
+      stream.onData = (bytes) => this.#later.push((now) => this.#onHandshake(now, bytes))
+    })
   }
 
   /** Work that a delivery causes: done after the packet that caused it. */
@@ -89,10 +113,12 @@ export class GoNode {
 
   // ---- the operator
 
-  start (): void { this.#toBeacon(encodeDiscover(this.nodeId)) }
+  start(): void {
+    this.#toBeacon(encodeDiscover(this.nodeId))
+  }
 
   /** Forgets keys, streams and ports, as a restart does; identity and trust are on disk. */
-  restart (): void {
+  restart(): void {
     this.#privateKey = this.#world.random(32)
     this.#tunnels.clear()
     this.streams.clear()
@@ -102,34 +128,56 @@ export class GoNode {
     this.start()
   }
 
-  listen (port: number, onStream: (stream: GoStream) => void): void { this.#listeners.set(port, onStream) }
+  listen(port: number, onStream: (stream: GoStream) => void): void {
+    this.#listeners.set(port, onStream)
+  }
 
-  dial (now: number, node: NodeId, port: number): GoStream {
+  dial(now: number, node: NodeId, port: number): GoStream {
     const localPort = this.#nextPort++
     const stream = this.#stream('dial', localPort, node, port, now)
-    this.#reach(node, () => stream.dial(now), () => { stream.failure = 'timeout' })
+    this.#reach(
+      node,
+      () => stream.dial(now),
+      () => {
+        stream.failure = 'timeout'
+      },
+    )
     return stream
   }
 
-  sendDatagram (node: NodeId, port: number, bytes: Uint8Array): void {
-    this.#reach(node, () => this.#sendPacket(node, { protocol: PROTOCOL_DATAGRAM, srcPort: 49_152, dstPort: port }, bytes), () => {})
+  sendDatagram(node: NodeId, port: number, bytes: Uint8Array): void {
+    this.#reach(
+      node,
+      () => this.#sendPacket(node, { protocol: PROTOCOL_DATAGRAM, srcPort: 49_152, dstPort: port }, bytes),
+      () => {},
+    )
   }
 
-  close (now: number, stream: GoStream): void { stream.close(now) }
+  close(now: number, stream: GoStream): void {
+    stream.close(now)
+  }
 
   /** A request for trust straight to port 444; the caller falls back to the registry. */
-  handshake (now: number, node: NodeId, type: HandshakeType = 'handshake_request'): GoStream {
+  handshake(now: number, node: NodeId, type: HandshakeType = 'handshake_request'): GoStream {
     if (type === 'handshake_request') this.outgoing.add(node)
     const stream = this.dial(now, node, 444)
-    stream.write(now, formatHandshakeMessage({
-      type, nodeId: this.nodeId, publicKey: this.identity.publicKeyBase64, justification: 'hello',
-      signature: toBase64(this.identity.sign(utf8(handshakeChallenge(this.nodeId, node)))), reason: '', timestamp: this.#world.unixSeconds(),
-    }))
+    stream.write(
+      now,
+      formatHandshakeMessage({
+        type,
+        nodeId: this.nodeId,
+        publicKey: this.identity.publicKeyBase64,
+        justification: 'hello',
+        signature: toBase64(this.identity.sign(utf8(handshakeChallenge(this.nodeId, node)))),
+        reason: '',
+        timestamp: this.#world.unixSeconds(),
+      }),
+    )
     return stream
   }
 
   /** What was asked of us by the registry's mailbox, and its answer (trust.md §4.3). @returns true: accept it there. */
-  onRelayedRequest (node: NodeId): boolean {
+  onRelayedRequest(node: NodeId): boolean {
     if (this.trusted.has(node)) return true
     if (!this.outgoing.has(node)) {
       this.pending.add(node)
@@ -139,60 +187,68 @@ export class GoNode {
     return true
   }
 
-  onRelayedAnswer (node: NodeId, accept: boolean): void {
+  onRelayedAnswer(node: NodeId, accept: boolean): void {
     this.outgoing.delete(node)
     if (accept) this.trusted.add(node)
   }
 
-  approve (now: number, node: NodeId): void {
+  approve(now: number, node: NodeId): void {
     this.pending.delete(node)
     this.#trust(node)
     this.#world.reportTrust(node)
     this.handshake(now, node, 'handshake_accept')
   }
 
-  isRelayed (node: NodeId): boolean { return this.#tunnels.get(node)?.relay === true }
-  hasKey (node: NodeId): boolean { return this.#tunnels.get(node)?.key !== undefined }
-  streamsWith (node: NodeId): GoStream[] { return [...this.streams.values()].filter(({ remote }) => remote === node) }
+  isRelayed(node: NodeId): boolean {
+    return this.#tunnels.get(node)?.relay === true
+  }
+  hasKey(node: NodeId): boolean {
+    return this.#tunnels.get(node)?.key !== undefined
+  }
+  streamsWith(node: NodeId): GoStream[] {
+    return [...this.streams.values()].filter(({ remote }) => remote === node)
+  }
 
   // ---- datagrams
 
-  handleDatagram (now: number, bytes: Uint8Array, source: Endpoint): void {
+  handleDatagram(now: number, bytes: Uint8Array, source: Endpoint): void {
     if (bytes.length === 0) return
     if (bytes[0]! >= 0x10) return this.#onFrame(now, bytes, source, undefined)
     const message = decodeBeaconMessage(bytes) // from anywhere: nothing is checked
     if (typeof message === 'string') return
     if (message.kind === 'relay_deliver') this.#onFrame(now, message.frame, source, message.sender)
-    else if (message.kind === 'punch_command') for (let i = 0; i < 3; i++) this.#world.send(encodePunchFrame(), message.endpoint)
+    else if (message.kind === 'punch_command')
+      for (let i = 0; i < 3; i++) this.#world.send(encodePunchFrame(), message.endpoint)
   }
 
-  handleTimeout (now: number): void {
+  handleTimeout(now: number): void {
     for (const stream of this.streams.values()) this.#runStream(now, stream)
     if (now >= this.#sweepAt) {
       this.#sweepAt = now + 15_000
       for (const [key, stream] of this.streams) {
         stream.sweep(now)
-        if (stream.state === 'CLOSED' || (stream.state === 'TIME_WAIT' && now >= stream.timeWaitUntil)) this.streams.delete(key)
+        if (stream.state === 'CLOSED' || (stream.state === 'TIME_WAIT' && now >= stream.timeWaitUntil))
+          this.streams.delete(key)
       }
     }
     this.#runLater(now)
   }
 
-  nextTimeout (): number {
+  nextTimeout(): number {
     let at = this.#sweepAt
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextTimeout())
     return at
   }
 
   /** The application reads what it had left: the daemon's loop goes on. */
-  resume (now: number, stream: GoStream): void {
+  resume(now: number, stream: GoStream): void {
     stream.reading = true
     stream.read()
     for (const packet of this.#stalled.splice(0)) this.#onPacket(now, packet)
     this.#runLater(now)
   }
 
-  #runStream (now: number, stream: GoStream): void {
+  #runStream(now: number, stream: GoStream): void {
     const before = stream.synTransmissions
     stream.handleTimeout(now)
     // §6.2 step 5: at the third expiry the peer is on the relay, for good.
@@ -202,7 +258,7 @@ export class GoNode {
     }
   }
 
-  #onFrame (now: number, bytes: Uint8Array, source: Endpoint, relayedFrom: NodeId | undefined): void {
+  #onFrame(now: number, bytes: Uint8Array, source: Endpoint, relayedFrom: NodeId | undefined): void {
     if (relayedFrom !== undefined) this.#tunnel(relayedFrom).relay = true // any 0x06 does that, from anybody
     const magic = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1')
     if (magic === 'PILA') this.#onAuth(now, bytes.slice(), source, relayedFrom !== undefined)
@@ -210,14 +266,15 @@ export class GoNode {
     this.#runLater(now)
   }
 
-  #onAuth (now: number, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+  #onAuth(now: number, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
     const frame = decodeAuthFrame(bytes)
     if (typeof frame === 'string') return
     const path = byRelay ? 'relay' : 'direct'
     const tunnel = this.#tunnel(frame.sender)
     const accept = (key: Uint8Array | undefined): void => {
       if (key === undefined || !equalBytes(key, frame.ed25519)) return this.#count('auth_refused')
-      if (!verifySignature(key, authChallenge(frame.sender, frame.x25519), frame.signature)) return this.#count('auth_bad_signature')
+      if (!verifySignature(key, authChallenge(frame.sender, frame.x25519), frame.signature))
+        return this.#count('auth_bad_signature')
       const shared = agreeSessionKey(this.#privateKey, frame.x25519)
       if (shared === 'low_order') return
       const answer = tunnel.peerKey === undefined || !equalBytes(tunnel.peerKey, frame.x25519)
@@ -239,7 +296,7 @@ export class GoNode {
     else this.#count('auth_other_path')
   }
 
-  #onSealed (now: number, bytes: Uint8Array): void {
+  #onSealed(now: number, bytes: Uint8Array): void {
     if (bytes.length < SEALED_HEADER_BYTES + 16 + PACKET_HEADER_BYTES) return
     const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     const from = view.readUInt32BE(4)
@@ -247,7 +304,11 @@ export class GoNode {
     if (tunnel?.key === undefined) return this.#count('sealed_without_key') // in silence
     const counter = Number(view.readBigUInt64BE(12))
     if (!checkReplay(tunnel, counter)) return this.#count('replayed')
-    const packet = tunnel.key.open(bytes.subarray(8, SEALED_HEADER_BYTES), bytes.subarray(4, 8), bytes.subarray(SEALED_HEADER_BYTES))
+    const packet = tunnel.key.open(
+      bytes.subarray(8, SEALED_HEADER_BYTES),
+      bytes.subarray(4, 8),
+      bytes.subarray(SEALED_HEADER_BYTES),
+    )
     if (packet === undefined) {
       tunnel.seen[counter % 256] = 0 // and `max` stays where the forged frame has moved it
       return this.#count('bad_tag')
@@ -262,29 +323,48 @@ export class GoNode {
   // ---- packets
 
   /** A packet as it comes out of a tunnel; what it causes happens at the next `handleTimeout`. */
-  handlePacket (now: number, packet: Uint8Array): void { this.#onPacket(now, packet) }
+  handlePacket(now: number, packet: Uint8Array): void {
+    this.#onPacket(now, packet)
+  }
 
-  #onPacket (now: number, packet: Uint8Array): void {
+  #onPacket(now: number, packet: Uint8Array): void {
     const header = createPacketHeader()
     if (decodePacket(packet, header, crc32) !== undefined) return
     const payload = packet.slice(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
     const from = header.srcNode // the inner source is believed
     if (header.protocol === PROTOCOL_CONTROL) {
       if (header.dstPort !== 0 || !this.answersPings) return
-      this.#sendPacket(from, { protocol: PROTOCOL_CONTROL, flags: FLAG_ACK, srcPort: 0, dstPort: header.srcPort, seq: header.seq, ack: (header.seq + 1) >>> 0 }, payload)
+      this.#sendPacket(
+        from,
+        {
+          protocol: PROTOCOL_CONTROL,
+          flags: FLAG_ACK,
+          srcPort: 0,
+          dstPort: header.srcPort,
+          seq: header.seq,
+          ack: (header.seq + 1) >>> 0,
+        },
+        payload,
+      )
     } else if (header.protocol === PROTOCOL_DATAGRAM) {
-      if (payload.length > 0 && (this.public || this.trusted.has(from))) this.datagrams.push({ from, port: header.dstPort, bytes: payload })
+      if (payload.length > 0 && (this.public || this.trusted.has(from)))
+        this.datagrams.push({ from, port: header.dstPort, bytes: payload })
     } else if (header.protocol === PROTOCOL_STREAM) this.#onStreamPacket(now, from, header, payload)
   }
 
-  #onStreamPacket (now: number, from: NodeId, header: PacketHeader, payload: Uint8Array): void {
+  #onStreamPacket(now: number, from: NodeId, header: PacketHeader, payload: Uint8Array): void {
     const known = this.streams.get(keyOf(header.dstPort, from, header.srcPort))
     const opening = (header.flags & FLAG_SYN) !== 0 && (header.flags & FLAG_ACK) === 0
     if (!opening) {
       known?.handle(now, header, payload) // nothing, not even RST, for what is not known (Q17)
       return
     }
-    if (!this.#listeners.has(header.dstPort)) return this.#sendPacket(from, { protocol: PROTOCOL_STREAM, flags: FLAG_RST, srcPort: header.dstPort, dstPort: header.srcPort }, NOTHING)
+    if (!this.#listeners.has(header.dstPort))
+      return this.#sendPacket(
+        from,
+        { protocol: PROTOCOL_STREAM, flags: FLAG_RST, srcPort: header.dstPort, dstPort: header.srcPort },
+        NOTHING,
+      )
     if (known !== undefined) return known.repeatSynAck()
     const admit = (trusted: boolean): void => {
       if (!trusted) return this.#count('syn_stranger')
@@ -297,7 +377,7 @@ export class GoNode {
     else this.#world.checkTrust(from, admit)
   }
 
-  #takeSynToken (now: number, from: NodeId): boolean {
+  #takeSynToken(now: number, from: NodeId): boolean {
     const bucket = this.#synBuckets.get(from) ?? { tokens: 10, at: now }
     const earned = Math.floor((now - bucket.at) / 100)
     if (earned > 0) {
@@ -310,9 +390,13 @@ export class GoNode {
     return true
   }
 
-  #stream (role: 'dial' | 'accept', localPort: number, remote: NodeId, remotePort: number, now: number): GoStream {
+  #stream(role: 'dial' | 'accept', localPort: number, remote: NodeId, remotePort: number, now: number): GoStream {
     const stream = new GoStream(role, localPort, remote, remotePort, now, (flags, seq, ack, window, payload) => {
-      this.#sendPacket(remote, { protocol: PROTOCOL_STREAM, flags, srcPort: localPort, dstPort: remotePort, seq, ack, window }, payload)
+      this.#sendPacket(
+        remote,
+        { protocol: PROTOCOL_STREAM, flags, srcPort: localPort, dstPort: remotePort, seq, ack, window },
+        payload,
+      )
     })
     this.streams.set(keyOf(localPort, remote, remotePort), stream)
     return stream
@@ -320,12 +404,21 @@ export class GoNode {
 
   // ---- tunnels
 
-  #tunnel (node: NodeId): Tunnel {
+  #tunnel(node: NodeId): Tunnel {
     let tunnel = this.#tunnels.get(node)
     if (tunnel === undefined) {
       tunnel = {
-        endpoint: undefined, relay: false, peerKey: undefined, key: undefined, prefix: 0, counter: 0, max: 0, seen: new Uint8Array(256),
-        firstPath: undefined, queue: [], frames: 0,
+        endpoint: undefined,
+        relay: false,
+        peerKey: undefined,
+        key: undefined,
+        prefix: 0,
+        counter: 0,
+        max: 0,
+        seen: new Uint8Array(256),
+        firstPath: undefined,
+        queue: [],
+        frames: 0,
       }
       this.#tunnels.set(node, tunnel)
     }
@@ -333,7 +426,7 @@ export class GoNode {
   }
 
   /** §6.2: a known peer is used as it is, an unknown one resolved, punched and shown our key. */
-  #reach (node: NodeId, then: () => void, failed: () => void): void {
+  #reach(node: NodeId, then: () => void, failed: () => void): void {
     const known = this.#tunnels.get(node)
     if (known !== undefined && (known.endpoint !== undefined || known.relay)) return then()
     this.#world.resolve(node, (endpoint) => {
@@ -345,16 +438,21 @@ export class GoNode {
     })
   }
 
-  #sendAuth (node: NodeId): void {
+  #sendAuth(node: NodeId): void {
     const x25519 = x25519PublicKey(this.#privateKey)
     const signature = this.identity.sign(authChallenge(this.nodeId, x25519))
     this.#sendFrame(node, encodeAuthFrame({ sender: this.nodeId, x25519, ed25519: this.identity.publicKey, signature }))
   }
 
-  #sendPacket (to: NodeId, fields: Partial<PacketHeader>, payload: Uint8Array): void {
+  #sendPacket(to: NodeId, fields: Partial<PacketHeader>, payload: Uint8Array): void {
     const packet = new Uint8Array(PACKET_HEADER_BYTES + payload.length)
     packet.set(payload, PACKET_HEADER_BYTES)
-    encodePacket(packet, 0, { ...createPacketHeader(), ...fields, srcNode: this.nodeId, dstNode: to, payloadLength: payload.length }, crc32)
+    encodePacket(
+      packet,
+      0,
+      { ...createPacketHeader(), ...fields, srcNode: this.nodeId, dstNode: to, payloadLength: payload.length },
+      crc32,
+    )
     const tunnel = this.#tunnel(to)
     if (tunnel.key !== undefined) return this.#seal(to, packet)
     this.#sendAuth(to) // with each packet that waits; there is no other repetition
@@ -362,7 +460,7 @@ export class GoNode {
     tunnel.queue.push(packet)
   }
 
-  #seal (to: NodeId, packet: Uint8Array): void {
+  #seal(to: NodeId, packet: Uint8Array): void {
     const tunnel = this.#tunnel(to)
     const out = new Uint8Array(packet.length + SEALED_HEADER_BYTES + 16)
     tunnel.counter += 1 // the first frame carries 1
@@ -371,7 +469,7 @@ export class GoNode {
     this.#sendFrame(to, out)
   }
 
-  #sendFrame (to: NodeId, frame: Uint8Array): void {
+  #sendFrame(to: NodeId, frame: Uint8Array): void {
     const { relay, endpoint } = this.#tunnel(to)
     if (!relay && endpoint !== undefined) return this.#world.send(frame, endpoint)
     const wrapped = new Uint8Array(RELAY_HEADER_BYTES + frame.length)
@@ -380,11 +478,13 @@ export class GoNode {
     this.#toBeacon(wrapped)
   }
 
-  #toBeacon (bytes: Uint8Array): void { this.#world.send(bytes, this.#world.beacon) }
+  #toBeacon(bytes: Uint8Array): void {
+    this.#world.send(bytes, this.#world.beacon)
+  }
 
   // ---- trust (trust.md §3.1, §4.2, §4.4)
 
-  #onHandshake (now: number, bytes: Uint8Array): void {
+  #onHandshake(now: number, bytes: Uint8Array): void {
     const message = parseHandshakeMessage(bytes) // the first segment is the message
     if (typeof message === 'string') return this.#count('handshake_unreadable')
     const digest = createHash('sha256').update(bytes).digest('hex')
@@ -411,21 +511,23 @@ export class GoNode {
 
   readonly #seenMessages = new Set<string>()
 
-  #trust (node: NodeId): void {
+  #trust(node: NodeId): void {
     this.outgoing.delete(node)
     this.pending.delete(node)
     this.trusted.add(node)
   }
 
-  #runLater (now: number): void {
+  #runLater(now: number): void {
     for (let work = this.#later.shift(); work !== undefined; work = this.#later.shift()) work(now)
   }
 
-  #count (name: string): void { this.counts[name] = (this.counts[name] ?? 0) + 1 }
+  #count(name: string): void {
+    this.counts[name] = (this.counts[name] ?? 0) + 1
+  }
 }
 
 /** §3.2, exactly. */
-function checkReplay (tunnel: Tunnel, counter: number): boolean {
+function checkReplay(tunnel: Tunnel, counter: number): boolean {
   const { max, seen } = tunnel
   if (max === 0 || counter > max) {
     const step = counter - max
@@ -437,6 +539,8 @@ function checkReplay (tunnel: Tunnel, counter: number): boolean {
   return true
 }
 
-function keyOf (localPort: number, remote: NodeId, remotePort: number): string { return `${localPort}/${remote}/${remotePort}` }
+function keyOf(localPort: number, remote: NodeId, remotePort: number): string {
+  return `${localPort}/${remote}/${remotePort}`
+}
 
 const NOTHING = new Uint8Array(0)

@@ -15,66 +15,128 @@ export class GoRegistration {
   readonly #identity: Identity
   node!: GoNode
 
-  constructor (identity: Identity, ask: Ask) {
+  constructor(identity: Identity, ask: Ask) {
     this.#identity = identity
     this.#ask = ask
   }
 
   /** The parts of its world that the registry answers. */
-  get world (): Pick<GoWorld, 'lookup' | 'resolve' | 'checkTrust' | 'reportTrust'> {
+  get world(): Pick<GoWorld, 'lookup' | 'resolve' | 'checkTrust' | 'reportTrust'> {
     return {
-      lookup: (node, then) => this.#ask({ type: 'lookup', node_id: node }, (reply) => then(fromBase64(String(reply['public_key'] ?? '')))),
+      lookup: (node, then) =>
+        this.#ask({ type: 'lookup', node_id: node }, (reply) => then(fromBase64(String(reply['public_key'] ?? '')))),
       resolve: (node, then) => {
-        const request = { type: 'resolve', node_id: node, requester_id: this.node.nodeId, signature: this.#sign(challenges.resolve(this.node.nodeId, node)) }
-        this.#ask(request, (reply) => then(reply['type'] === 'resolve_ok' ? parseEndpoint(String(reply['real_addr'])) : undefined))
+        const request = {
+          type: 'resolve',
+          node_id: node,
+          requester_id: this.node.nodeId,
+          signature: this.#sign(challenges.resolve(this.node.nodeId, node)),
+        }
+        this.#ask(request, (reply) =>
+          then(reply['type'] === 'resolve_ok' ? parseEndpoint(String(reply['real_addr'])) : undefined),
+        )
       },
-      checkTrust: (node, then) => this.#ask({ type: 'check_trust', node_id: this.node.nodeId, peer_id: node }, (reply) => then(reply['trusted'] === true)),
-      reportTrust: (node) => this.#ask({ type: 'report_trust', node_id: this.node.nodeId, peer_id: node, signature: this.#sign(challenges.reportTrust(this.node.nodeId, node)) }, () => {}),
+      checkTrust: (node, then) =>
+        this.#ask({ type: 'check_trust', node_id: this.node.nodeId, peer_id: node }, (reply) =>
+          then(reply['trusted'] === true),
+        ),
+      reportTrust: (node) =>
+        this.#ask(
+          {
+            type: 'report_trust',
+            node_id: this.node.nodeId,
+            peer_id: node,
+            signature: this.#sign(challenges.reportTrust(this.node.nodeId, node)),
+          },
+          () => {},
+        ),
     }
   }
 
   /** Registration as the April daemon does it: unsigned, visibility and hostname afterwards. */
-  register (listen: Endpoint, hostname: string, then: () => void): void {
-    const request = { type: 'register', listen_addr: formatEndpoint(listen), public_key: this.#identity.publicKeyBase64, owner: `${hostname}@example.com`, lan_addrs: [], protocol_version: 1 }
+  register(listen: Endpoint, hostname: string, then: () => void): void {
+    const request = {
+      type: 'register',
+      listen_addr: formatEndpoint(listen),
+      public_key: this.#identity.publicKeyBase64,
+      owner: `${hostname}@example.com`,
+      lan_addrs: [],
+      protocol_version: 1,
+    }
     this.#ask(request, (reply) => {
-      const node = this.node.nodeId = Number(reply['node_id'])
-      this.#ask({ type: 'set_visibility', node_id: node, public: this.node.public, signature: this.#sign(challenges.setVisibility(node)) }, () => {})
-      this.#ask({ type: 'set_hostname', node_id: node, hostname, signature: this.#sign(challenges.setHostname(node)) }, () => {
-        this.node.start()
-        then()
-      })
+      const node = (this.node.nodeId = Number(reply['node_id']))
+      this.#ask(
+        {
+          type: 'set_visibility',
+          node_id: node,
+          public: this.node.public,
+          signature: this.#sign(challenges.setVisibility(node)),
+        },
+        () => {},
+      )
+      this.#ask(
+        { type: 'set_hostname', node_id: node, hostname, signature: this.#sign(challenges.setHostname(node)) },
+        () => {
+          this.node.start()
+          then()
+        },
+      )
     })
   }
 
   /** Every 30 s: alive, and the mailbox read. */
-  heartbeat (then: () => void = () => {}): void {
+  heartbeat(then: () => void = () => {}): void {
     const node = this.node.nodeId
     this.#ask({ type: 'heartbeat', node_id: node, signature: this.#sign(challenges.heartbeat(node)) }, () => {
       this.node.start() // 0x01 to the beacon
-      this.#ask({ type: 'poll_handshakes', node_id: node, signature: this.#sign(challenges.pollHandshakes(node)) }, (reply) => {
-        for (const { from_node_id: from } of entries(reply['requests'])) {
-          if (this.node.onRelayedRequest(from)) this.respond(from, true)
-        }
-        for (const { from_node_id: from, accept } of entries(reply['responses'])) this.node.onRelayedAnswer(from, accept === true)
-        then()
-      })
+      this.#ask(
+        { type: 'poll_handshakes', node_id: node, signature: this.#sign(challenges.pollHandshakes(node)) },
+        (reply) => {
+          for (const { from_node_id: from } of entries(reply['requests'])) {
+            if (this.node.onRelayedRequest(from)) this.respond(from, true)
+          }
+          for (const { from_node_id: from, accept } of entries(reply['responses']))
+            this.node.onRelayedAnswer(from, accept === true)
+          then()
+        },
+      )
     })
   }
 
-  requestHandshake (to: NodeId): void {
+  requestHandshake(to: NodeId): void {
     const node = this.node.nodeId
     this.node.outgoing.add(to)
-    this.#ask({ type: 'request_handshake', from_node_id: node, to_node_id: to, justification: 'hello', signature: this.#sign(challenges.requestHandshake(node, to)) }, () => {})
+    this.#ask(
+      {
+        type: 'request_handshake',
+        from_node_id: node,
+        to_node_id: to,
+        justification: 'hello',
+        signature: this.#sign(challenges.requestHandshake(node, to)),
+      },
+      () => {},
+    )
   }
 
-  respond (to: NodeId, accept: boolean): void {
+  respond(to: NodeId, accept: boolean): void {
     const node = this.node.nodeId
-    this.#ask({ type: 'respond_handshake', node_id: node, peer_id: to, accept, signature: this.#sign(challenges.respondHandshake(node, to)) }, () => {})
+    this.#ask(
+      {
+        type: 'respond_handshake',
+        node_id: node,
+        peer_id: to,
+        accept,
+        signature: this.#sign(challenges.respondHandshake(node, to)),
+      },
+      () => {},
+    )
   }
 
-  #sign (text: string): string { return toBase64(this.#identity.sign(utf8(text))) }
+  #sign(text: string): string {
+    return toBase64(this.#identity.sign(utf8(text)))
+  }
 }
 
-function entries (value: unknown): ReadonlyArray<{ readonly from_node_id: NodeId, readonly accept?: boolean }> {
-  return Array.isArray(value) ? value as Array<{ from_node_id: NodeId, accept?: boolean }> : []
+function entries(value: unknown): ReadonlyArray<{ readonly from_node_id: NodeId; readonly accept?: boolean }> {
+  return Array.isArray(value) ? (value as Array<{ from_node_id: NodeId; accept?: boolean }>) : []
 }

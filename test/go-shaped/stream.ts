@@ -12,7 +12,13 @@ export type GoState = 'SYN_SENT' | 'ESTABLISHED' | 'TIME_WAIT' | 'CLOSED'
 /** What a stream tells its daemon to send: flags, numbers, window, payload. */
 export type GoSend = (flags: number, seq: number, ack: number, window: number, payload: Uint8Array) => void
 
-interface Segment { readonly seq: number, readonly bytes: Uint8Array, sentAt: number, transmissions: number, sacked: boolean }
+interface Segment {
+  readonly seq: number
+  readonly bytes: Uint8Array
+  sentAt: number
+  transmissions: number
+  sacked: boolean
+}
 
 export class GoStream {
   readonly localPort: number
@@ -55,7 +61,14 @@ export class GoStream {
   #syn = { at: Infinity, pause: 1_000, sent: 0 }
   #probe = { at: Infinity, pause: 500 }
 
-  constructor (role: 'dial' | 'accept', localPort: number, remote: number, remotePort: number, now: number, send: GoSend) {
+  constructor(
+    role: 'dial' | 'accept',
+    localPort: number,
+    remote: number,
+    remotePort: number,
+    now: number,
+    send: GoSend,
+  ) {
     this.localPort = localPort
     this.remote = remote
     this.remotePort = remotePort
@@ -67,11 +80,11 @@ export class GoStream {
 
   // ---- the application
 
-  dial (now: number): void {
+  dial(now: number): void {
     this.#sendSyn(now)
   }
 
-  write (now: number, bytes: Uint8Array): void {
+  write(now: number, bytes: Uint8Array): void {
     if (this.state !== 'ESTABLISHED' && this.state !== 'SYN_SENT') return
     this.#buffer.push(bytes)
     this.#bufferedBytes += bytes.length
@@ -79,26 +92,34 @@ export class GoStream {
   }
 
   /** FIN once, never again; what is unacknowledged stays so. */
-  close (now: number): void {
+  close(now: number): void {
     if (this.state === 'ESTABLISHED') this.#send(FLAG_FIN, this.#sendNext, 0, 0, NOTHING)
     this.#enterTimeWait(now)
   }
 
   /** Takes what was delivered while `reading` was false. */
-  read (): Uint8Array[] {
+  read(): Uint8Array[] {
     for (const segment of this.queue.splice(0)) this.#take(segment)
     return this.received
   }
 
-  get receivedBytes (): number { return this.received.reduce((sum, { length }) => sum + length, 0) }
-  get unsentBytes (): number { return this.#bufferedBytes }
-  get unackedBytes (): number { return this.#unacked.reduce((sum, { bytes }) => sum + bytes.length, 0) }
-  get freeSlots (): number { return QUEUE_SLOTS - this.queue.length }
+  get receivedBytes(): number {
+    return this.received.reduce((sum, { length }) => sum + length, 0)
+  }
+  get unsentBytes(): number {
+    return this.#bufferedBytes
+  }
+  get unackedBytes(): number {
+    return this.#unacked.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  }
+  get freeSlots(): number {
+    return QUEUE_SLOTS - this.queue.length
+  }
 
   // ---- packets
 
   /** SYN of a new stream, which is open from here on (§2.2 step 7). */
-  accept (now: number, header: PacketHeader): void {
+  accept(now: number, header: PacketHeader): void {
     this.#receiveNext = seqAdd(header.seq, 1)
     this.#peerWindow = header.window * SLOT_BYTES
     this.#send(FLAG_SYN | FLAG_ACK, 0, this.#receiveNext, this.freeSlots, NOTHING)
@@ -106,12 +127,12 @@ export class GoStream {
   }
 
   /** §2.2 step 2: whatever state this is in. */
-  repeatSynAck (): void {
+  repeatSynAck(): void {
     this.#send(FLAG_SYN | FLAG_ACK, seqAdd(this.#sendNext, -1), this.#receiveNext, this.freeSlots, NOTHING)
   }
 
   /** Anything but a SYN without ACK. */
-  handle (now: number, header: PacketHeader, payload: Uint8Array): void {
+  handle(now: number, header: PacketHeader, payload: Uint8Array): void {
     const { flags } = header
     if ((flags & FLAG_SYN) !== 0) this.#onSynAck(now, header)
     else if ((flags & FLAG_FIN) !== 0) this.#onFin(now, header)
@@ -121,7 +142,7 @@ export class GoStream {
 
   // ---- time
 
-  handleTimeout (now: number): void {
+  handleTimeout(now: number): void {
     if (now >= this.#syn.at) this.#repeatSyn(now)
     if (this.state !== 'ESTABLISHED') return
     if (now >= this.#ackAt) this.#acknowledge()
@@ -136,13 +157,16 @@ export class GoStream {
     this.#checkRetransmission(now)
   }
 
-  nextTimeout (): number {
+  nextTimeout(): number {
     const busy = this.#unacked.length > 0 ? this.#nextCheck : Infinity
-    return Math.min(this.#syn.at, this.state === 'ESTABLISHED' ? Math.min(this.#ackAt, this.#flushAt, this.#probe.at, busy) : Infinity)
+    return Math.min(
+      this.#syn.at,
+      this.state === 'ESTABLISHED' ? Math.min(this.#ackAt, this.#flushAt, this.#probe.at, busy) : Infinity,
+    )
   }
 
   /** §5.2, every 15 s. */
-  sweep (now: number): void {
+  sweep(now: number): void {
     if (this.state !== 'ESTABLISHED') return
     const idle = now - this.lastActive
     if (idle > IDLE_MS) this.close(now)
@@ -150,28 +174,30 @@ export class GoStream {
   }
 
   /** Times the SYN was sent; the daemon goes to the relay at the third repetition. */
-  get synTransmissions (): number { return this.#syn.sent }
+  get synTransmissions(): number {
+    return this.#syn.sent
+  }
 
-  restartSynTimer (now: number): void {
+  restartSynTimer(now: number): void {
     this.#syn.pause = 2_000
     this.#syn.at = now + 2_000
   }
 
   // ---- opening
 
-  #sendSyn (now: number): void {
+  #sendSyn(now: number): void {
     this.#send(FLAG_SYN, 0, 0, QUEUE_SLOTS, NOTHING)
     this.#syn.sent += 1
     this.#syn.at = now + this.#syn.pause
     this.#syn.pause = Math.min(2 * this.#syn.pause, 8_000)
   }
 
-  #repeatSyn (now: number): void {
+  #repeatSyn(now: number): void {
     if (this.#syn.sent >= 7) return this.#fail('timeout')
     this.#sendSyn(now)
   }
 
-  #onSynAck (now: number, header: PacketHeader): void {
+  #onSynAck(now: number, header: PacketHeader): void {
     if (this.state !== 'SYN_SENT') return // a repeated one is not acknowledged
     this.state = 'ESTABLISHED'
     this.#syn.at = Infinity
@@ -185,7 +211,7 @@ export class GoStream {
 
   // ---- receiving
 
-  #onAck (now: number, header: PacketHeader, payload: Uint8Array): void {
+  #onAck(now: number, header: PacketHeader, payload: Uint8Array): void {
     if (this.state !== 'ESTABLISHED') return
     this.lastActive = now
     this.#peerWindow = header.window * SLOT_BYTES
@@ -200,7 +226,7 @@ export class GoStream {
     this.#flush(now, false)
   }
 
-  #onData (now: number, seq: number, payload: Uint8Array): void {
+  #onData(now: number, seq: number, payload: Uint8Array): void {
     const ahead = seqDiff(seq, this.#receiveNext)
     if (ahead === 0) this.#deliver(payload)
     else if (ahead > 0 && !this.#early.has(seq) && this.#early.size < EARLY_SEGMENTS) this.#early.set(seq, payload)
@@ -210,7 +236,7 @@ export class GoStream {
     else this.#ackAt = Math.min(this.#ackAt, now + DELAYED_ACK_MS)
   }
 
-  #deliver (payload: Uint8Array): void {
+  #deliver(payload: Uint8Array): void {
     for (let next: Uint8Array | undefined = payload; next !== undefined; next = this.#early.get(this.#receiveNext)) {
       this.#early.delete(this.#receiveNext)
       this.#receiveNext = seqAdd(this.#receiveNext, next.length)
@@ -219,18 +245,18 @@ export class GoStream {
     }
   }
 
-  #take (bytes: Uint8Array): void {
+  #take(bytes: Uint8Array): void {
     this.received.push(bytes)
     this.onData?.(bytes)
   }
 
-  #acknowledge (): void {
+  #acknowledge(): void {
     this.#ackCount = 0
     this.#ackAt = Infinity
     this.#send(FLAG_ACK, this.#sendNext, this.#receiveNext, this.freeSlots, this.#sack())
   }
 
-  #sack (): Uint8Array {
+  #sack(): Uint8Array {
     if (this.#early.size === 0) return NOTHING
     const blocks: Array<[number, number]> = []
     for (const [seq, { length }] of [...this.#early].sort(([a], [b]) => a - b)) {
@@ -250,7 +276,7 @@ export class GoStream {
 
   // ---- sending
 
-  #flush (now: number, all: boolean): void {
+  #flush(now: number, all: boolean): void {
     while (this.state === 'ESTABLISHED' && this.#bufferedBytes > 0) {
       const flight = this.unackedBytes
       if (flight >= this.#cwnd || (this.#peerWindow > 0 && flight >= this.#peerWindow)) {
@@ -269,7 +295,7 @@ export class GoStream {
     this.#flushAt = Infinity
   }
 
-  #cut (): Uint8Array {
+  #cut(): Uint8Array {
     const all = this.#buffer.length === 1 ? this.#buffer[0]! : Buffer.concat(this.#buffer)
     const bytes = all.subarray(0, SLOT_BYTES)
     this.#buffer = all.length > bytes.length ? [all.subarray(bytes.length)] : []
@@ -277,7 +303,7 @@ export class GoStream {
     return bytes
   }
 
-  #sendSegment (now: number, bytes: Uint8Array): void {
+  #sendSegment(now: number, bytes: Uint8Array): void {
     const segment = { seq: this.#sendNext, bytes, sentAt: now, transmissions: 1, sacked: false }
     this.#unacked.push(segment)
     this.#sendNext = seqAdd(this.#sendNext, bytes.length)
@@ -287,20 +313,21 @@ export class GoStream {
     this.#ackAt = Infinity
   }
 
-  #transmit (segment: Segment): void {
+  #transmit(segment: Segment): void {
     this.#send(FLAG_ACK, segment.seq, this.#receiveNext, this.freeSlots, segment.bytes)
   }
 
-  #takeAck (now: number, ack: number, pure: boolean): void {
+  #takeAck(now: number, ack: number, pure: boolean): void {
     const acked = seqDiff(ack, this.#una)
     if (acked > 0) {
       this.#duplicates = 0
       const done = this.#unacked.filter(({ seq, bytes }) => seqDiff(seqAdd(seq, bytes.length), ack) <= 0)
-      for (const { sentAt, transmissions, sacked } of done) if (transmissions === 1 && !sacked) this.#sample(now - sentAt)
+      for (const { sentAt, transmissions, sacked } of done)
+        if (transmissions === 1 && !sacked) this.#sample(now - sentAt)
       this.#unacked = this.#unacked.slice(done.length)
       for (const segment of this.#unacked) segment.sacked = false
       this.#una = ack
-      this.#cwnd += this.#cwnd < this.#ssthresh ? acked : Math.max(1, SLOT_BYTES * acked / this.#cwnd)
+      this.#cwnd += this.#cwnd < this.#ssthresh ? acked : Math.max(1, (SLOT_BYTES * acked) / this.#cwnd)
       this.#cwnd = Math.min(this.#cwnd, MAX_CWND)
       if (this.#lossUntil >= 0 && seqDiff(ack, this.#lossUntil) >= 0) this.#lossUntil = -1
       return
@@ -311,17 +338,21 @@ export class GoStream {
     if (this.#duplicates !== 3) return
     this.#ssthresh = Math.max(this.#cwnd / 2, SLOT_BYTES)
     this.#cwnd = this.#ssthresh + 3 * SLOT_BYTES
-    this.#retransmit(now, this.#unacked.find(({ sacked }) => !sacked))
+    this.#retransmit(
+      now,
+      this.#unacked.find(({ sacked }) => !sacked),
+    )
   }
 
-  #checkRetransmission (now: number): void {
+  #checkRetransmission(now: number): void {
     const due = this.#unacked.find(({ sacked, sentAt }) => !sacked && now - sentAt > this.#rto)
     if (due === undefined) return
     if (due.transmissions >= MAX_TRANSMISSIONS) {
       this.#send(FLAG_RST, 0, 0, 0, NOTHING)
       return this.#fail('gave up')
     }
-    if (this.#lossUntil < 0) { // only the first timeout of a loss event backs off
+    if (this.#lossUntil < 0) {
+      // only the first timeout of a loss event backs off
       this.#lossUntil = this.#sendNext
       this.#ssthresh = Math.max(this.#cwnd / 2, SLOT_BYTES)
       this.#cwnd = INITIAL_CWND
@@ -330,7 +361,7 @@ export class GoStream {
     this.#retransmit(now, due)
   }
 
-  #retransmit (now: number, segment: Segment | undefined): void {
+  #retransmit(now: number, segment: Segment | undefined): void {
     if (segment === undefined) return
     segment.transmissions += 1
     segment.sentAt = now
@@ -338,7 +369,7 @@ export class GoStream {
     this.#transmit(segment)
   }
 
-  #sample (rtt: number): void {
+  #sample(rtt: number): void {
     this.#rttvar = this.#srtt < 0 ? rtt / 2 : this.#rttvar + (Math.abs(this.#srtt - rtt) - this.#rttvar) / 4
     this.#srtt = this.#srtt < 0 ? rtt : this.#srtt + (rtt - this.#srtt) / 8
     this.#rto = Math.min(Math.max(this.#srtt + Math.max(10, 4 * this.#rttvar), 200), 10_000)
@@ -347,21 +378,21 @@ export class GoStream {
   // ---- ending
 
   /** In any state, at any sequence number, and answered each time: two of these never stop (Q1). */
-  #onFin (now: number, header: PacketHeader): void {
+  #onFin(now: number, header: PacketHeader): void {
     if (this.state === 'CLOSED') return
     this.#early.clear()
     this.#send(FLAG_FIN | FLAG_ACK, this.#sendNext, seqAdd(header.seq, 1), 0, NOTHING)
     this.#enterTimeWait(now)
   }
 
-  #enterTimeWait (now: number): void {
+  #enterTimeWait(now: number): void {
     this.ended = true
     this.state = 'TIME_WAIT'
     this.timeWaitUntil = now + TIME_WAIT_MS
     this.#syn.at = Infinity
   }
 
-  #fail (why: NonNullable<GoStream['failure']>): void {
+  #fail(why: NonNullable<GoStream['failure']>): void {
     this.failure = why
     this.ended = true
     this.state = 'CLOSED'
@@ -369,10 +400,17 @@ export class GoStream {
   }
 }
 
-function sackBlocks (payload: Uint8Array): Array<[number, number]> | undefined {
+function sackBlocks(payload: Uint8Array): Array<[number, number]> | undefined {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
   const count = bytes[4] ?? 0
-  if (bytes.length < 5 || bytes.toString('latin1', 0, 4) !== 'SACK' || count < 1 || count > 4 || bytes.length < 5 + 8 * count) return undefined
+  if (
+    bytes.length < 5 ||
+    bytes.toString('latin1', 0, 4) !== 'SACK' ||
+    count < 1 ||
+    count > 4 ||
+    bytes.length < 5 + 8 * count
+  )
+    return undefined
   return Array.from({ length: count }, (_, i) => [bytes.readUInt32BE(5 + 8 * i), bytes.readUInt32BE(9 + 8 * i)])
 }
 

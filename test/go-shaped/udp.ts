@@ -23,7 +23,7 @@ export class UdpGoNode {
   #timer: NodeJS.Timeout | undefined
   #heartbeats: NodeJS.Timeout | undefined
 
-  private constructor (udp: UdpSocket, registry: Socket, beacon: Endpoint) {
+  private constructor(udp: UdpSocket, registry: Socket, beacon: Endpoint) {
     this.#udp = udp
     this.#registry = registry
     const identity = createIdentity(randomBytes(32))
@@ -38,16 +38,23 @@ export class UdpGoNode {
       random: (length) => randomBytes(length),
       unixSeconds: () => Math.floor(Date.now() / 1_000),
     })
-    udp.on('message', (bytes, { address, port }) => this.turn((now) => this.node.handleDatagram(now, bytes, { address, port })))
+    udp.on('message', (bytes, { address, port }) =>
+      this.turn((now) => this.node.handleDatagram(now, bytes, { address, port })),
+    )
     const reader = new RegistryFrameReader()
     registry.on('data', (chunk) => {
       reader.push(chunk)
-      for (let reply = reader.next(); typeof reply === 'object'; reply = reader.next()) this.turn(() => this.#waiting.shift()?.(reply as Reply))
+      for (let reply = reader.next(); typeof reply === 'object'; reply = reader.next())
+        this.turn(() => this.#waiting.shift()?.(reply as Reply))
     })
   }
 
   /** @param heartbeatMs the April daemon's is 30 s; requests through the registry wait for it. */
-  static async start (rendezvous: { readonly registry: string, readonly beacon: string }, hostname: string, { isPublic = false, heartbeatMs = 30_000 } = {}): Promise<UdpGoNode> {
+  static async start(
+    rendezvous: { readonly registry: string; readonly beacon: string },
+    hostname: string,
+    { isPublic = false, heartbeatMs = 30_000 } = {},
+  ): Promise<UdpGoNode> {
     const udp = createSocket('udp4')
     udp.bind(0, '127.0.0.1')
     const { address, port } = parseEndpoint(rendezvous.registry)!
@@ -55,14 +62,18 @@ export class UdpGoNode {
     await Promise.all([once(udp, 'listening'), once(registry, 'connect')])
     const go = new UdpGoNode(udp, registry, parseEndpoint(rendezvous.beacon)!)
     go.node.public = isPublic
-    await new Promise<void>((resolve) => go.registration.register({ address: '127.0.0.1', port: udp.address().port }, hostname, resolve))
+    await new Promise<void>((resolve) =>
+      go.registration.register({ address: '127.0.0.1', port: udp.address().port }, hostname, resolve),
+    )
     go.#heartbeats = setInterval(() => go.registration.heartbeat(), heartbeatMs)
     return go
   }
 
-  get nodeId (): NodeId { return this.node.nodeId }
+  get nodeId(): NodeId {
+    return this.node.nodeId
+  }
 
-  turn<T> (act: (now: number) => T): T {
+  turn<T>(act: (now: number) => T): T {
     const result = act(performance.now())
     this.node.handleTimeout(performance.now())
     clearTimeout(this.#timer)
@@ -71,23 +82,27 @@ export class UdpGoNode {
   }
 
   /** Opens a stream and waits until it stands or has failed. */
-  async dial (to: NodeId, port: number, timeoutMs = 40_000): Promise<GoStream> {
+  async dial(to: NodeId, port: number, timeoutMs = 40_000): Promise<GoStream> {
     const stream = this.turn((now) => this.node.dial(now, to, port))
     await this.until(() => stream.state !== 'SYN_SENT' || stream.failure !== undefined, timeoutMs)
     return stream
   }
 
-  write (stream: GoStream, bytes: Uint8Array): void { this.turn((now) => stream.write(now, bytes)) }
+  write(stream: GoStream, bytes: Uint8Array): void {
+    this.turn((now) => stream.write(now, bytes))
+  }
 
-  async until (done: () => boolean, timeoutMs = 20_000): Promise<void> {
+  async until(done: () => boolean, timeoutMs = 20_000): Promise<void> {
     const limit = performance.now() + timeoutMs
     while (!done()) {
       if (performance.now() > limit) throw new Error(`not so within ${timeoutMs} ms: ${done.toString()}`)
-      await new Promise((resolve) => { setTimeout(resolve, 5) })
+      await new Promise((resolve) => {
+        setTimeout(resolve, 5)
+      })
     }
   }
 
-  stop (): void {
+  stop(): void {
     clearTimeout(this.#timer)
     clearInterval(this.#heartbeats)
     this.#udp.close()

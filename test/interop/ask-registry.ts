@@ -7,7 +7,7 @@ import { encodeRegistryFrame, RegistryFrameReader } from '../../src/wire/registr
 export type Reply = Record<string, unknown>
 
 /** @param source Loopback address to ask from: registrations are rationed by source. */
-export async function askRegistry (registry: string, request: object, source = '127.0.0.1'): Promise<Reply> {
+export async function askRegistry(registry: string, request: object, source = '127.0.0.1'): Promise<Reply> {
   const endpoint = parseEndpoint(registry)
   const socket = connect({ host: endpoint!.address, port: endpoint!.port, localAddress: source })
   socket.on('error', () => undefined)
@@ -20,7 +20,8 @@ export async function askRegistry (registry: string, request: object, source = '
       socket.destroy()
       return { ...reply }
     }
-    if (socket.closed || reply !== undefined) throw new Error(`the registry at ${registry} did not answer ${JSON.stringify(request)}`)
+    if (socket.closed || reply !== undefined)
+      throw new Error(`the registry at ${registry} did not answer ${JSON.stringify(request)}`)
     await Promise.race([once(socket, 'data'), once(socket, 'close')])
   }
 }

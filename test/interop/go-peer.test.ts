@@ -33,7 +33,11 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       go = await GoNode.start(stage, { name: 'go-a', rendezvous, public: true })
       const [echoing, answering] = [await echo(stage), await lateAnswer(stage)]
       ours = await Gateway.start(stage, {
-        name: 'ours', ...rendezvous, trust: ['go-a'], map: ['0:go-a:7'], expose: [`8080=${echoing.address}`, `8443=${answering.address}`],
+        name: 'ours',
+        ...rendezvous,
+        trust: ['go-a'],
+        map: ['0:go-a:7'],
+        expose: [`8080=${echoing.address}`, `8443=${answering.address}`],
       })
     })
     after(async () => stage.close())
@@ -42,7 +46,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
       await ours.trusts('go-a')
       await eventually('the Go daemon trusts us', async () => {
-        const { trusted } = await go.ctl('trust') as { trusted: Array<{ node_id: number }> }
+        const { trusted } = (await go.ctl('trust')) as { trusted: Array<{ node_id: number }> }
         return trusted.some(({ node_id: id }) => id === ours.ready.node.nodeId) || undefined
       })
     })
@@ -58,7 +62,14 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
     })
 
     test('bench measures the echo of a Go daemon', async (t) => {
-      const { throughput, roundTrip, setUp } = await ours.json<BenchRecord>('bench', 'go-a', '--bytes', '2M', '--for', '20s')
+      const { throughput, roundTrip, setUp } = await ours.json<BenchRecord>(
+        'bench',
+        'go-a',
+        '--bytes',
+        '2M',
+        '--for',
+        '20s',
+      )
       t.diagnostic(JSON.stringify({ setUp, roundTrip, throughput }))
       assert.deepEqual([throughput.bytes, throughput.complete], [2_000_000, true])
     })
@@ -71,7 +82,10 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       await transfer(t, goGateway, LARGE)
     })
 
-    for (const [who, where] of [['we dial', () => ours.local('go-a:7')], ['a Go gateway dials', () => goGateway]] as const) {
+    for (const [who, where] of [
+      ['we dial', () => ours.local('go-a:7')],
+      ['a Go gateway dials', () => goGateway],
+    ] as const) {
       test(`200 connections one after another, none is lost (${who})`, async (t) => {
         const began = performance.now()
         for (let i = 0; i < 200; i++) {
@@ -102,10 +116,22 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
     test('pilotctl ping, find, peers and send-message work against us', async () => {
       const found = await go.ctl('find', 'ours').catch(() => undefined) // private names are not for Go daemons (registry.md §3.6)
       assert.equal(found, undefined)
-      const { results } = await go.ctl('ping', ours.ready.node.address, '--count', '3') as { results: Array<{ error?: string, rtt_ms?: number }> }
-      assert.deepEqual(results.map(({ error }) => error), [undefined, undefined, undefined])
-      const { peers } = await go.ctl('peers') as { peers: Array<{ node_id: number, encrypted: boolean, authenticated: boolean }> }
-      assert.deepEqual(peers.filter(({ node_id: id }) => id === ours.ready.node.nodeId).map((peer) => [peer.encrypted, peer.authenticated]), [[true, true]])
+      const { results } = (await go.ctl('ping', ours.ready.node.address, '--count', '3')) as {
+        results: Array<{ error?: string; rtt_ms?: number }>
+      }
+      assert.deepEqual(
+        results.map(({ error }) => error),
+        [undefined, undefined, undefined],
+      )
+      const { peers } = (await go.ctl('peers')) as {
+        peers: Array<{ node_id: number; encrypted: boolean; authenticated: boolean }>
+      }
+      assert.deepEqual(
+        peers
+          .filter(({ node_id: id }) => id === ours.ready.node.nodeId)
+          .map((peer) => [peer.encrypted, peer.authenticated]),
+        [[true, true]],
+      )
       await go.ctl('send-message', ours.ready.node.address, '--data', 'Grüße', '--type', 'text')
       const message = await ours.program.event('message')
       assert.deepEqual([message['type'], message['bytes'], message['nodeId']], ['text', 7, go.nodeId])
@@ -113,10 +139,13 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
 
     test('a public node of ours is found by name and pinged by a Go daemon that it does not trust', async () => {
       const open = await Gateway.start(stage, { name: 'open-ours', ...rendezvous, args: ['--public'] })
-      const found = await go.ctl('find', 'open-ours') as { node_id: number, public: boolean }
+      const found = (await go.ctl('find', 'open-ours')) as { node_id: number; public: boolean }
       assert.deepEqual([found.node_id, found.public], [open.ready.node.nodeId, true])
-      const { results } = await go.ctl('ping', 'open-ours', '--count', '2') as { results: Array<{ error?: string }> }
-      assert.deepEqual(results.map(({ error }) => error), [undefined, undefined])
+      const { results } = (await go.ctl('ping', 'open-ours', '--count', '2')) as { results: Array<{ error?: string }> }
+      assert.deepEqual(
+        results.map(({ error }) => error),
+        [undefined, undefined],
+      )
     })
 
     test('the Go daemon restarts in the middle: its streams end, and new ones work', async () => {
@@ -126,13 +155,22 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       await go.restart()
       socket.write('is anybody there?')
       await within(socket, ended)
-      await eventually('a new stream works', async () => attempt(async () => {
-        const again = await open(ours.local('go-a:7'))
-        await exchange(again, noise(1_000), 3_000)
-        again.destroy()
-      }), 30_000)
+      await eventually(
+        'a new stream works',
+        async () =>
+          attempt(async () => {
+            const again = await open(ours.local('go-a:7'))
+            await exchange(again, noise(1_000), 3_000)
+            again.destroy()
+          }),
+        30_000,
+      )
       goGateway = await go.gateway(ours.ready.node.address, `127.88.${index}.2`, 8_080)
-      await eventually('the Go daemon reaches us', async () => attempt(async () => transferOnce(goGateway, 100_000)), 45_000)
+      await eventually(
+        'the Go daemon reaches us',
+        async () => attempt(async () => transferOnce(goGateway, 100_000)),
+        45_000,
+      )
     })
 
     test('we restart in the middle: new streams work both ways, and the Go daemon is not restarted for it', async () => {
@@ -140,8 +178,16 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       await exchange(socket, noise(1_000))
       socket.on('error', () => {})
       await ours.restart()
-      await eventually('we reach the Go daemon', async () => attempt(async () => transferOnce(ours.local('go-a:7'), 100_000)), 30_000)
-      await eventually('the Go daemon reaches us', async () => attempt(async () => transferOnce(goGateway, 100_000)), 45_000)
+      await eventually(
+        'we reach the Go daemon',
+        async () => attempt(async () => transferOnce(ours.local('go-a:7'), 100_000)),
+        30_000,
+      )
+      await eventually(
+        'the Go daemon reaches us',
+        async () => attempt(async () => transferOnce(goGateway, 100_000)),
+        45_000,
+      )
     })
 
     test('trust that we revoke is gone on the Go side too, and its clients with it', async () => {
@@ -151,7 +197,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       assert.equal((await ours.cli('trust', 'revoke', 'go-a')).code, 0)
       await within(socket, ended)
       await eventually('the Go daemon has heard of it', async () => {
-        const { trusted } = await go.ctl('trust') as { trusted: Array<{ node_id: number }> }
+        const { trusted } = (await go.ctl('trust')) as { trusted: Array<{ node_id: number }> }
         return trusted.every(({ node_id: id }) => id !== ours.ready.node.nodeId) || undefined
       })
       await assert.rejects(transferOnce(goGateway, 1_000))
@@ -160,40 +206,47 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
 }
 
 describe('a stream that is idle for five minutes', { skip: noGo, concurrency: true }, () => {
-  for (const [index, kind] of RENDEZVOUS.entries()) test(`stays up, whoever opened it, with the ${kind} rendezvous`, async () => {
-    const stage = await Stage.open()
-    try {
-      const rendezvous = await startRendezvous(stage, kind)
-      const go = await GoNode.start(stage, { name: 'go-b', rendezvous, public: true })
-      const service = await echo(stage)
-      const ours = await Gateway.start(stage, { name: 'ours', ...rendezvous, trust: ['go-b'], map: ['0:go-b:7'], expose: [`8080=${service.address}`] })
-      await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
-      await ours.trusts('go-b')
-      const goGateway = await go.gateway(ours.ready.node.address, `127.88.9.${index + 1}`, 8_080)
-      const sockets = [await open(ours.local('go-b:7')), await open(goGateway)]
-      for (const socket of sockets) await exchange(socket, noise(100))
-      await pause(IDLE_MS)
-      for (const socket of sockets) await exchange(socket, noise(100))
-    } finally {
-      await stage.close()
-    }
-  })
+  for (const [index, kind] of RENDEZVOUS.entries())
+    test(`stays up, whoever opened it, with the ${kind} rendezvous`, async () => {
+      const stage = await Stage.open()
+      try {
+        const rendezvous = await startRendezvous(stage, kind)
+        const go = await GoNode.start(stage, { name: 'go-b', rendezvous, public: true })
+        const service = await echo(stage)
+        const ours = await Gateway.start(stage, {
+          name: 'ours',
+          ...rendezvous,
+          trust: ['go-b'],
+          map: ['0:go-b:7'],
+          expose: [`8080=${service.address}`],
+        })
+        await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
+        await ours.trusts('go-b')
+        const goGateway = await go.gateway(ours.ready.node.address, `127.88.9.${index + 1}`, 8_080)
+        const sockets = [await open(ours.local('go-b:7')), await open(goGateway)]
+        for (const socket of sockets) await exchange(socket, noise(100))
+        await pause(IDLE_MS)
+        for (const socket of sockets) await exchange(socket, noise(100))
+      } finally {
+        await stage.close()
+      }
+    })
 })
 
-async function open (address: Address): Promise<Socket> {
+async function open(address: Address): Promise<Socket> {
   const socket = connect({ ...address, allowHalfOpen: true })
   await once(socket, 'connect')
   return socket
 }
 
 /** Sends bytes to an echo and compares what comes back. */
-async function exchange (socket: Socket, bytes: Buffer, timeoutMs = 30_000): Promise<void> {
+async function exchange(socket: Socket, bytes: Buffer, timeoutMs = 30_000): Promise<void> {
   const answer = readBytes(socket, bytes.length)
   socket.write(bytes)
   assert.equal(digest(Buffer.concat(await within(socket, answer, timeoutMs))), digest(bytes))
 }
 
-async function transferOnce (address: Address, bytes: number): Promise<void> {
+async function transferOnce(address: Address, bytes: number): Promise<void> {
   const socket = await open(address)
   try {
     await exchange(socket, noise(bytes), 5_000)
@@ -202,7 +255,7 @@ async function transferOnce (address: Address, bytes: number): Promise<void> {
   }
 }
 
-async function transfer (t: { diagnostic (text: string): void }, address: Address, bytes: number): Promise<void> {
+async function transfer(t: { diagnostic(text: string): void }, address: Address, bytes: number): Promise<void> {
   const began = performance.now()
   const socket = await open(address)
   await exchange(socket, noise(bytes), 240_000)
@@ -211,7 +264,7 @@ async function transfer (t: { diagnostic (text: string): void }, address: Addres
   t.diagnostic(`${format(address)}: ${seconds.toFixed(1)} s, ${(bytes / seconds / 1e6).toFixed(1)} MB/s each way`)
 }
 
-async function readBytes (socket: Socket, count: number): Promise<Buffer[]> {
+async function readBytes(socket: Socket, count: number): Promise<Buffer[]> {
   const parts: Buffer[] = []
   let bytes = 0
   return await new Promise((resolve, reject) => {
@@ -231,7 +284,7 @@ async function readBytes (socket: Socket, count: number): Promise<Buffer[]> {
   })
 }
 
-async function within<T> (socket: Socket, work: Promise<T>, ms = 30_000): Promise<T> {
+async function within<T>(socket: Socket, work: Promise<T>, ms = 30_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`not done within ${ms} ms, ${socket.bytesRead} bytes read`)), ms)
@@ -243,8 +296,13 @@ async function within<T> (socket: Socket, work: Promise<T>, ms = 30_000): Promis
   }
 }
 
-async function attempt (work: () => Promise<void>): Promise<true | undefined> {
-  return await work().then(() => true as const, () => undefined)
+async function attempt(work: () => Promise<void>): Promise<true | undefined> {
+  return await work().then(
+    () => true as const,
+    () => undefined,
+  )
 }
 
-function digest (bytes: Buffer): string { return createHash('sha256').update(bytes).digest('hex') }
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

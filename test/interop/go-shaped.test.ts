@@ -28,10 +28,20 @@ let closed: UdpGoNode // private
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'pg-go-shaped-'))
   rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: silentLogger })
-  ours = await OverlayNode.start({
-    registry: rendezvous.registry, beacon: rendezvous.beacon, listen: '127.0.0.1:0', hostname: 'ours', public: false,
-    identityFile: join(dir, 'identity.json'), trust: ['open', 'closed'], pinned: {},
-  }, silentLogger, () => {})
+  ours = await OverlayNode.start(
+    {
+      registry: rendezvous.registry,
+      beacon: rendezvous.beacon,
+      listen: '127.0.0.1:0',
+      hostname: 'ours',
+      public: false,
+      identityFile: join(dir, 'identity.json'),
+      trust: ['open', 'closed'],
+      pinned: {},
+    },
+    silentLogger,
+    () => {},
+  )
   await serveHandshakes(ours, silentLogger)
   await new WellKnown(ours, dir, silentLogger, () => {}).serve(new Set())
   await ours.whenRegistered(5_000)
@@ -55,7 +65,10 @@ test('trust: a public Go node shakes hands with us on port 444, a private one th
   await closed.until(() => closed.node.trusted.has(ours.nodeId))
 })
 
-for (const [name, peer] of [['public', () => open], ['private', () => closed]] as const) {
+for (const [name, peer] of [
+  ['public', () => open],
+  ['private', () => closed],
+] as const) {
   test(`4 MiB to the echo of a ${name} Go node and back`, async () => {
     const sent = noise(4_194_304)
     assert.ok((await echoed(await ours.dial(`${peer().nodeId}:7`), sent)).equals(sent))
@@ -66,14 +79,21 @@ for (const [name, peer] of [['public', () => open], ['private', () => closed]] a
     const sent = noise(4_194_304)
     peer().write(stream, sent)
     await peer().until(() => stream.receivedBytes >= sent.length || stream.failure !== undefined, 60_000)
-    assert.ok(Buffer.concat(stream.received).equals(sent), `${stream.receivedBytes} bytes, ${stream.failure ?? 'no failure'}`)
+    assert.ok(
+      Buffer.concat(stream.received).equals(sent),
+      `${stream.receivedBytes} bytes, ${stream.failure ?? 'no failure'}`,
+    )
     peer().turn((now) => peer().node.close(now, stream))
   })
 }
 
 test('30 connections at once to a node that admits ten a second: none is lost', async () => {
   const sent = noise(1_000)
-  await Promise.all(Array.from({ length: 30 }, async () => assert.ok((await echoed(await ours.dial(`${open.nodeId}:7`), sent)).equals(sent))))
+  await Promise.all(
+    Array.from({ length: 30 }, async () =>
+      assert.ok((await echoed(await ours.dial(`${open.nodeId}:7`), sent)).equals(sent)),
+    ),
+  )
   assert.equal(open.node.counts['syn_limited'], undefined)
 })
 
@@ -93,7 +113,7 @@ test('a half-close is held back, and the answer that comes after it arrives', as
   })
   const stream = await ours.dial(`${open.nodeId}:5000`)
   stream.end(noise(100_000))
-  assert.equal(Buffer.concat(await stream.toArray() as Buffer[]).toString(), 'the answer')
+  assert.equal(Buffer.concat((await stream.toArray()) as Buffer[]).toString(), 'the answer')
 })
 
 test('a message of a Go node is acknowledged on port 1001', async () => {
@@ -110,10 +130,14 @@ test('a Go node that restarts is found again, both ways', async () => {
   stream.write('is anybody there?')
   await ended
   const sent = noise(10_000)
-  await eventually('a new stream', async () => {
-    const again = await ours.dial(`${open.nodeId}:7`).catch(() => undefined)
-    return again !== undefined && (await echoed(again, sent)).equals(sent) ? true : undefined
-  }, 30_000)
+  await eventually(
+    'a new stream',
+    async () => {
+      const again = await ours.dial(`${open.nodeId}:7`).catch(() => undefined)
+      return again !== undefined && (await echoed(again, sent)).equals(sent) ? true : undefined
+    },
+    30_000,
+  )
   const back = await open.dial(ours.nodeId, 7)
   assert.equal(back.state, 'ESTABLISHED')
 })
@@ -124,7 +148,7 @@ test('revoked trust: its streams end at once, and the Go node hears of it', asyn
   await open.until(() => stream.failure === 'reset' && !open.node.trusted.has(ours.nodeId))
 })
 
-async function echoed (stream: OverlayStream, bytes: Buffer): Promise<Buffer> {
+async function echoed(stream: OverlayStream, bytes: Buffer): Promise<Buffer> {
   const parts: Buffer[] = []
   let count = 0
   return await new Promise((resolve, reject) => {

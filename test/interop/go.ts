@@ -13,30 +13,51 @@ import { Rendezvous } from '../e2e/harness.ts'
 import type { Program } from '../e2e/program.ts'
 
 const folder = process.env['PILOT_GO_BIN'] ?? ''
-const missing = ['pilot-daemon', 'pilot-rendezvous', 'pilotctl', 'pilot-gateway'].filter((name) => !existsSync(join(folder, name)))
+const missing = ['pilot-daemon', 'pilot-rendezvous', 'pilotctl', 'pilot-gateway'].filter(
+  (name) => !existsSync(join(folder, name)),
+)
 
 /** Why the suites cannot run, for `skip`; false when they can. */
-export const noGo: string | false = folder === ''
-  ? 'PILOT_GO_BIN does not name a folder with the programs of the reference implementation'
-  : missing.length > 0 && `PILOT_GO_BIN has no ${missing.join(', ')}`
+export const noGo: string | false =
+  folder === ''
+    ? 'PILOT_GO_BIN does not name a folder with the programs of the reference implementation'
+    : missing.length > 0 && `PILOT_GO_BIN has no ${missing.join(', ')}`
 
-export function goProgram (name: string): string { return join(folder, name) }
+export function goProgram(name: string): string {
+  return join(folder, name)
+}
 
 /** Both of them look alike to their nodes. */
-export interface AnyRendezvous { readonly registry: string, readonly beacon: string }
+export interface AnyRendezvous {
+  readonly registry: string
+  readonly beacon: string
+}
 
 export const RENDEZVOUS = ['pilotgate', 'go'] as const
 
-export async function startRendezvous (stage: Stage, kind: typeof RENDEZVOUS[number], args: readonly string[] = []): Promise<AnyRendezvous> {
+export async function startRendezvous(
+  stage: Stage,
+  kind: (typeof RENDEZVOUS)[number],
+  args: readonly string[] = [],
+): Promise<AnyRendezvous> {
   if (kind === 'pilotgate') return await Rendezvous.start(stage)
   const [registry, beacon] = [`127.0.0.1:${await freePort('tcp')}`, `127.0.0.1:${await freePort('udp')}`]
-  const program = stage.spawn(goProgram('pilot-rendezvous'), ['-registry-addr', registry, '-beacon-addr', beacon, ...args], { label: 'Go rendezvous' })
+  const program = stage.spawn(
+    goProgram('pilot-rendezvous'),
+    ['-registry-addr', registry, '-beacon-addr', beacon, ...args],
+    { label: 'Go rendezvous' },
+  )
   await untilListening(registry)
   stage.defer(() => program.kill())
   return { registry, beacon }
 }
 
-export interface GoNodeSetup { readonly name: string, readonly rendezvous: AnyRendezvous, readonly public?: boolean, readonly args?: readonly string[] }
+export interface GoNodeSetup {
+  readonly name: string
+  readonly rendezvous: AnyRendezvous
+  readonly public?: boolean
+  readonly args?: readonly string[]
+}
 
 /** A Go daemon, and `pilotctl` for it. */
 export class GoNode {
@@ -48,49 +69,87 @@ export class GoNode {
   readonly #args: readonly string[]
   #nodeId = 0
 
-  private constructor (stage: Stage, { name, rendezvous, public: isPublic = false, args = [] }: GoNodeSetup, port: number) {
+  private constructor(
+    stage: Stage,
+    { name, rendezvous, public: isPublic = false, args = [] }: GoNodeSetup,
+    port: number,
+  ) {
     this.#stage = stage
     this.name = name
     this.home = stage.path(name)
     this.socket = join(this.home, 'pilot.sock')
     this.#args = [
-      '-registry', rendezvous.registry, '-beacon', rendezvous.beacon, '-listen', `127.0.0.1:${port}`, '-endpoint', `127.0.0.1:${port}`, '-socket', this.socket,
-      '-log-level', 'debug', '-identity', join(this.home, 'identity.json'), '-email', `${name}@example.com`, '-hostname', name, ...(isPublic ? ['-public'] : []), ...args,
+      '-registry',
+      rendezvous.registry,
+      '-beacon',
+      rendezvous.beacon,
+      '-listen',
+      `127.0.0.1:${port}`,
+      '-endpoint',
+      `127.0.0.1:${port}`,
+      '-socket',
+      this.socket,
+      '-log-level',
+      'debug',
+      '-identity',
+      join(this.home, 'identity.json'),
+      '-email',
+      `${name}@example.com`,
+      '-hostname',
+      name,
+      ...(isPublic ? ['-public'] : []),
+      ...args,
     ]
   }
 
-  static async start (stage: Stage, setup: GoNodeSetup): Promise<GoNode> {
+  static async start(stage: Stage, setup: GoNodeSetup): Promise<GoNode> {
     const node = new GoNode(stage, setup, await freePort('udp'))
     await mkdir(node.home, { recursive: true })
     await node.#start()
     return node
   }
 
-  get nodeId (): number { return this.#nodeId }
-  get address (): string { return `0:0000.0000.${this.#nodeId.toString(16).toUpperCase().padStart(4, '0')}` }
+  get nodeId(): number {
+    return this.#nodeId
+  }
+  get address(): string {
+    return `0:0000.0000.${this.#nodeId.toString(16).toUpperCase().padStart(4, '0')}`
+  }
 
   /** kill -9 and a start with the same identity. */
-  async restart (): Promise<void> {
+  async restart(): Promise<void> {
     await this.program.kill()
     await this.#start()
   }
 
   /** `pilotctl --json …`. @returns its `data`. @throws when it says error. */
-  async ctl (...args: readonly string[]): Promise<Record<string, unknown>> {
+  async ctl(...args: readonly string[]): Promise<Record<string, unknown>> {
     const { answer, text } = await this.#run(args)
     if (answer['status'] !== 'ok') throw new Error(`pilotctl ${args.join(' ')}: ${text}`)
     return answer['data'] as Record<string, unknown>
   }
 
-  async #run (args: readonly string[]): Promise<{ answer: Record<string, unknown>, text: string }> {
-    const ran = await this.#stage.run(goProgram('pilotctl'), ['--json', ...args], { label: `pilotctl ${args[0] ?? ''}`, env: { HOME: this.home, PILOT_SOCKET: this.socket }, timeoutMs: 60_000 })
+  async #run(args: readonly string[]): Promise<{ answer: Record<string, unknown>; text: string }> {
+    const ran = await this.#stage.run(goProgram('pilotctl'), ['--json', ...args], {
+      label: `pilotctl ${args[0] ?? ''}`,
+      env: { HOME: this.home, PILOT_SOCKET: this.socket },
+      timeoutMs: 60_000,
+    })
     const line = [...ran.stdout.split('\n'), ...ran.stderr.split('\n')].find((text) => text.startsWith('{')) ?? '{}'
     return { answer: JSON.parse(line) as Record<string, unknown>, text: `${ran.stdout}${ran.stderr}` }
   }
 
   /** `pilot-gateway` for this daemon, mapping one address. @returns the local address, and what ends it. */
-  async gateway (address: string, localIp: string, port: number): Promise<{ host: string, port: number, stop: () => Promise<void> }> {
-    const program = this.#stage.spawn(goProgram('pilot-gateway'), ['-socket', this.socket, '-subnet', '127.88.0.0/16', '-ports', String(port), 'run', address, localIp], { label: 'Go gateway', env: { HOME: this.home } })
+  async gateway(
+    address: string,
+    localIp: string,
+    port: number,
+  ): Promise<{ host: string; port: number; stop: () => Promise<void> }> {
+    const program = this.#stage.spawn(
+      goProgram('pilot-gateway'),
+      ['-socket', this.socket, '-subnet', '127.88.0.0/16', '-ports', String(port), 'run', address, localIp],
+      { label: 'Go gateway', env: { HOME: this.home } },
+    )
     const stop = async (): Promise<void> => {
       program.signal('SIGTERM') // it takes its address off the loopback interface
       await program.ended()
@@ -100,30 +159,42 @@ export class GoNode {
     return { host: localIp, port, stop }
   }
 
-  async #start (): Promise<void> {
-    this.program = this.#stage.spawn(goProgram('pilot-daemon'), this.#args, { label: `Go daemon ${this.name}`, env: { HOME: this.home } })
-    const line = await this.program.until(() => this.program.stderr.split('\n').find((text) => text.includes('daemon running')) ?? this.program.stdout.split('\n').find((text) => text.includes('daemon running')), 'the Go daemon')
+  async #start(): Promise<void> {
+    this.program = this.#stage.spawn(goProgram('pilot-daemon'), this.#args, {
+      label: `Go daemon ${this.name}`,
+      env: { HOME: this.home },
+    })
+    const line = await this.program.until(
+      () =>
+        this.program.stderr.split('\n').find((text) => text.includes('daemon running')) ??
+        this.program.stdout.split('\n').find((text) => text.includes('daemon running')),
+      'the Go daemon',
+    )
     this.#nodeId = Number(/node_id=(\d+)/.exec(line)![1])
   }
 }
 
-export async function freePort (kind: 'tcp' | 'udp'): Promise<number> {
+export async function freePort(kind: 'tcp' | 'udp'): Promise<number> {
   return await new Promise((resolve, reject) => {
     if (kind === 'tcp') {
-      const server = createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-        const { port } = server.address() as AddressInfo
-        server.close(() => resolve(port))
-      })
+      const server = createServer()
+        .once('error', reject)
+        .listen(0, '127.0.0.1', () => {
+          const { port } = server.address() as AddressInfo
+          server.close(() => resolve(port))
+        })
       return
     }
-    const socket = createSocket('udp4').once('error', reject).bind(0, '127.0.0.1', () => {
-      const { port } = socket.address()
-      socket.close(() => resolve(port))
-    })
+    const socket = createSocket('udp4')
+      .once('error', reject)
+      .bind(0, '127.0.0.1', () => {
+        const { port } = socket.address()
+        socket.close(() => resolve(port))
+      })
   })
 }
 
-async function untilListening (address: string): Promise<void> {
+async function untilListening(address: string): Promise<void> {
   const [host, port] = address.split(':') as [string, string]
   const { connect } = await import('node:net')
   for (let tries = 0; tries < 100; tries++) {

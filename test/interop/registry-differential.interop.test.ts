@@ -13,7 +13,7 @@ import { noGo } from './go.ts'
 import { startGoRendezvous } from './go-programs.ts'
 import { ADMIN_TOKEN, conversation } from './registry-conversation.ts'
 
-const SENDER = 'ours adds the sender\'s key and name, which Go daemons ignore'
+const SENDER = "ours adds the sender's key and name, which Go daemons ignore"
 
 const NOT_OFFERED = 'ours offers no provisioning and no directory sync, and says so first'
 
@@ -72,18 +72,21 @@ test('without an admin token, both refuse the same', { skip: noGo }, async () =>
   compare(await answersOfGo([]), answersOfOurs(registry), UNADMINISTERED)
 })
 
-function compare (theirs: readonly Reply[], ours: readonly Reply[], expected: Readonly<Record<string, string>>): void {
+function compare(theirs: readonly Reply[], ours: readonly Reply[], expected: Readonly<Record<string, string>>): void {
   const differing: string[] = []
   for (const [index, { name, request }] of conversation().entries()) {
     const [go, our] = [comparable(theirs[index]!), comparable(ours[index]!)]
     if (JSON.stringify(go) === JSON.stringify(our)) continue
     differing.push(name)
-    if (expected[name] === undefined) console.log(`${name} ${JSON.stringify(request).slice(0, 160)}\n  Go   ${JSON.stringify(go)}\n  ours ${JSON.stringify(our)}`)
+    if (expected[name] === undefined)
+      console.log(
+        `${name} ${JSON.stringify(request).slice(0, 160)}\n  Go   ${JSON.stringify(go)}\n  ours ${JSON.stringify(our)}`,
+      )
   }
   assert.deepEqual(differing.sort(), Object.keys(expected).sort())
 }
 
-async function answersOfGo (flags: readonly string[]): Promise<Reply[]> {
+async function answersOfGo(flags: readonly string[]): Promise<Reply[]> {
   const go = await startGoRendezvous(flags)
   try {
     const replies: Reply[] = []
@@ -95,19 +98,23 @@ async function answersOfGo (flags: readonly string[]): Promise<Reply[]> {
 }
 
 /** The second source matters only to the Go registry: ours exempts loopback from rations. */
-function answersOfOurs (registry: Registry): Reply[] {
+function answersOfOurs(registry: Registry): Reply[] {
   return conversation().map(({ request, source }) => ({ ...registry.handle(Date.now(), source, 50_000, request) }))
 }
 
 /** Without times, and in one order where none is promised. */
-function comparable (reply: Reply): unknown {
-  return sorted(JSON.parse(JSON.stringify(reply), (key, value: unknown) => TIMES.has(key) ? 'a time' : value))
+function comparable(reply: Reply): unknown {
+  return sorted(JSON.parse(JSON.stringify(reply), (key, value: unknown) => (TIMES.has(key) ? 'a time' : value)))
 }
 
-function sorted (value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted).sort((a, b) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([key, inner]) => [key, sorted(inner)]))
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, sorted(inner)]),
+  )
 }
 
 const TIMES: ReadonlySet<string> = new Set(['time', 'timestamp', 'last_seen', 'created', 'created_at', 'rotated_at'])

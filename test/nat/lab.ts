@@ -32,17 +32,18 @@ export interface Site {
 }
 
 /** Why there can be no lab here; undefined when there can. */
-export function whyNoLab (): string | undefined {
+export function whyNoLab(): string | undefined {
   if (process.platform !== 'linux') return 'network namespaces are a thing of Linux'
   if (process.getuid?.() !== 0) return 'network namespaces need root'
-  for (const program of ['ip', 'iptables']) if (findProgram(program) === undefined) return `there is no ${program} on this machine`
+  for (const program of ['ip', 'iptables'])
+    if (findProgram(program) === undefined) return `there is no ${program} on this machine`
   const name = `pgprobe${process.pid}`
   try {
     ip('netns', 'add', name)
     inside(name, 'iptables', '-t', 'nat', '-A', 'POSTROUTING', '-j', 'MASQUERADE', '--random-fully')
     return undefined
   } catch (error) {
-    return `namespaces or iptables are not permitted here: ${error instanceof Error ? error.message.split('\n').at(-2) ?? error.message : String(error)}`
+    return `namespaces or iptables are not permitted here: ${error instanceof Error ? (error.message.split('\n').at(-2) ?? error.message) : String(error)}`
   } finally {
     spawnSync(findProgram('ip')!, ['netns', 'del', name], { stdio: 'ignore' })
   }
@@ -55,7 +56,7 @@ export class Lab {
   #sites = 0
   #links = 0
 
-  constructor () {
+  constructor() {
     this.#prefix = `pg${process.pid.toString(36)}${(labs++).toString(36)}`
     open.add(this)
     this.middle = this.#namespace('inet')
@@ -63,7 +64,7 @@ export class Lab {
   }
 
   /** Behind the boxes, or without any a host of its own in the open. */
-  site (name: string, { boxes = [], mtu = 1_500, hostMtu = mtu, ipv6 = false }: SiteOptions = {}): Site {
+  site(name: string, { boxes = [], mtu = 1_500, hostMtu = mtu, ipv6 = false }: SiteOptions = {}): Site {
     const index = this.#sites++
     const net = `203.0.${index + 1}`
     let [outer, outerDevice, outerAddress] = [this.middle, '', `${net}.1`] // what the next namespace is linked to
@@ -73,9 +74,17 @@ export class Lab {
     for (const [depth, kind] of chain.entries()) {
       const isHost = kind === 'host'
       const namespace = this.#namespace(isHost ? name : `${name}${depth}`)
-      const subnet = depth === 0 ? `${net}` : boxes[depth - 1] === 'firewall' ? `198.51.${index + 1}` : `10.${index + 1}.${depth}`
+      const subnet =
+        depth === 0 ? `${net}` : boxes[depth - 1] === 'firewall' ? `198.51.${index + 1}` : `10.${index + 1}.${depth}`
       const [up, down] = [`${subnet}.1`, `${subnet}.2`]
-      const devices = this.#link(outer, `${up}/24`, namespace, `${down}/24`, isHost ? hostMtu : mtu, depth === 0 ? mtu : hostMtu)
+      const devices = this.#link(
+        outer,
+        `${up}/24`,
+        namespace,
+        `${down}/24`,
+        isHost ? hostMtu : mtu,
+        depth === 0 ? mtu : hostMtu,
+      )
       inside(namespace, 'ip', 'route', 'add', 'default', 'via', up)
       if (depth === 0) [gateway, outside] = [namespace, down]
       else this.#guard(outer, outerDevice, boxes[depth - 1]!)
@@ -91,44 +100,49 @@ export class Lab {
   }
 
   /** Nothing that fits the rule passes the middle any more; the result takes the rule back. */
-  drop (...rule: readonly string[]): () => void {
+  drop(...rule: readonly string[]): () => void {
     inside(this.middle, 'iptables', '-I', 'FORWARD', ...rule, '-j', 'DROP')
     return () => inside(this.middle, 'iptables', '-D', 'FORWARD', ...rule, '-j', 'DROP')
   }
 
   /** The host gets another address on its own network, as after a walk to another access point. */
-  readdress (site: Site): void {
+  readdress(site: Site): void {
     const moved = site.address.replace(/\.2$/, '.77')
     inside(site.host, 'ip', 'addr', 'del', `${site.address}/24`, 'dev', site.device)
     inside(site.host, 'ip', 'addr', 'add', `${moved}/24`, 'dev', site.device)
     inside(site.host, 'ip', 'route', 'replace', 'default', 'via', site.via)
   }
 
-  sysctl (namespace: string, setting: string): void {
+  sysctl(namespace: string, setting: string): void {
     inside(namespace, 'sysctl', '-q', '-w', setting)
   }
 
   /** IP datagrams that any kernel of the lab has cut into fragments, since the lab began. */
-  get fragmentsCreated (): number {
+  get fragmentsCreated(): number {
     let sum = 0
     for (const namespace of this.#namespaces) {
-      const [names, values] = inside(namespace, 'cat', '/proc/net/snmp').split('\n').filter((line) => line.startsWith('Ip:')).map((line) => line.split(' '))
+      const [names, values] = inside(namespace, 'cat', '/proc/net/snmp')
+        .split('\n')
+        .filter((line) => line.startsWith('Ip:'))
+        .map((line) => line.split(' '))
       sum += Number(values![names!.indexOf('FragCreates')])
     }
     return sum
   }
 
   /** Ends every process inside and removes the namespaces. Idempotent. */
-  close (): void {
+  close(): void {
     if (!open.delete(this)) return
     for (const namespace of this.#namespaces) {
-      const pids = spawnSync(findProgram('ip')!, ['netns', 'pids', namespace], { encoding: 'utf8', timeout: COMMAND_MS }).stdout ?? ''
+      const pids =
+        spawnSync(findProgram('ip')!, ['netns', 'pids', namespace], { encoding: 'utf8', timeout: COMMAND_MS }).stdout ??
+        ''
       for (const pid of pids.split('\n').map(Number)) if (pid > 0) kill(pid)
       spawnSync(findProgram('ip')!, ['netns', 'del', namespace], { stdio: 'ignore', timeout: COMMAND_MS })
     }
   }
 
-  #namespace (label: string): string {
+  #namespace(label: string): string {
     const name = `${this.#prefix}${label}`
     ip('netns', 'add', name)
     this.#namespaces.push(name)
@@ -137,10 +151,34 @@ export class Lab {
     return name
   }
 
-  #link (outer: string, outerAddress: string, inner: string, innerAddress: string, innerMtu: number, outerMtu: number): { outer: string, inner: string } {
+  #link(
+    outer: string,
+    outerAddress: string,
+    inner: string,
+    innerAddress: string,
+    innerMtu: number,
+    outerMtu: number,
+  ): { outer: string; inner: string } {
     const id = this.#links++
     const [a, b] = [`o${id}`, `i${id}`]
-    ip('link', 'add', a, 'mtu', String(outerMtu), 'netns', outer, 'type', 'veth', 'peer', 'name', b, 'mtu', String(innerMtu), 'netns', inner)
+    ip(
+      'link',
+      'add',
+      a,
+      'mtu',
+      String(outerMtu),
+      'netns',
+      outer,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      b,
+      'mtu',
+      String(innerMtu),
+      'netns',
+      inner,
+    )
     inside(outer, 'ip', 'addr', 'add', outerAddress, 'dev', a)
     inside(inner, 'ip', 'addr', 'add', innerAddress, 'dev', b)
     inside(outer, 'ip', 'link', 'set', a, 'up')
@@ -148,7 +186,7 @@ export class Lab {
     return { outer: a, inner: b }
   }
 
-  #addIpv6 (index: number, outer: string, outerDevice: string, inner: string, innerDevice: string): void {
+  #addIpv6(index: number, outer: string, outerDevice: string, inner: string, innerDevice: string): void {
     const net = `2001:db8:${(index + 1).toString(16)}`
     this.sysctl(this.middle, 'net.ipv6.conf.all.forwarding=1')
     inside(outer, 'ip', '-6', 'addr', 'add', `${net}::1/64`, 'dev', outerDevice, 'nodad')
@@ -160,9 +198,20 @@ export class Lab {
    * What comes in unasked is dropped without a word. It must be DROP: a refusal would leave a connection-tracking entry
    * for the peer's punch, and our own datagram to the peer would then be given another port.
    */
-  #guard (namespace: string, outDevice: string, box: Box): void {
+  #guard(namespace: string, outDevice: string, box: Box): void {
     const table = (...rule: readonly string[]): string => inside(namespace, 'iptables', ...rule)
-    if (box !== 'firewall') table('-t', 'nat', '-A', 'POSTROUTING', '-o', outDevice, '-j', 'MASQUERADE', ...box === 'symmetric' ? ['--random-fully'] : [])
+    if (box !== 'firewall')
+      table(
+        '-t',
+        'nat',
+        '-A',
+        'POSTROUTING',
+        '-o',
+        outDevice,
+        '-j',
+        'MASQUERADE',
+        ...(box === 'symmetric' ? ['--random-fully'] : []),
+      )
     for (const chain of ['INPUT', 'FORWARD']) {
       table('-A', chain, '-i', outDevice, '-m', 'conntrack', '--ctstate', 'ESTABLISHED,RELATED', '-j', 'ACCEPT')
       table('-A', chain, '-i', outDevice, '-j', 'DROP')
@@ -171,27 +220,35 @@ export class Lab {
 }
 
 /** Runs a program in a namespace. @returns what it printed. @throws when it fails, with what it said. */
-export function inside (namespace: string, program: string, ...args: readonly string[]): string {
+export function inside(namespace: string, program: string, ...args: readonly string[]): string {
   return ip('netns', 'exec', namespace, findProgram(program) ?? program, ...args)
 }
 
 /** Command and arguments of a long-lived process in a namespace. */
-export function insideCommand (namespace: string, args: readonly string[]): [string, string[]] {
+export function insideCommand(namespace: string, args: readonly string[]): [string, string[]] {
   return [findProgram('ip')!, ['netns', 'exec', namespace, ...args]]
 }
 
-function ip (...args: readonly string[]): string {
-  return execFileSync(findProgram('ip')!, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: COMMAND_MS })
+function ip(...args: readonly string[]): string {
+  return execFileSync(findProgram('ip')!, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: COMMAND_MS,
+  })
 }
 
-function kill (pid: number): void {
+function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
-  } catch { /* it has ended meanwhile */ }
+  } catch {
+    /* it has ended meanwhile */
+  }
 }
 
 const COMMAND_MS = 10_000
 let labs = 0
 /** Labs that this process has not closed: they go with it. program.ts turns signals into an exit. */
 const open = new Set<Lab>()
-process.on('exit', () => { for (const lab of open) lab.close() })
+process.on('exit', () => {
+  for (const lab of open) lab.close()
+})

@@ -17,8 +17,12 @@ if (why !== undefined) console.log(`skipped: the NAT laboratory: ${why}`)
 const options = { skip: why ?? false, timeout: 60_000 }
 
 let internet: Internet
-before(async () => { if (why === undefined) internet = await Internet.start() })
-after(async () => { await internet?.stop() })
+before(async () => {
+  if (why === undefined) internet = await Internet.start()
+})
+after(async () => {
+  await internet?.stop()
+})
 
 interface Case {
   readonly name: string
@@ -30,15 +34,69 @@ interface Case {
 
 const CASES: readonly Case[] = [
   { name: 'no NAT', a: {}, b: {}, kind: 'direct', reason: /the peer can be reached by anybody/ },
-  { name: 'one NAT, in front of the one who dials', a: { boxes: ['cone'] }, b: {}, kind: 'direct', reason: /the peer can be reached by anybody/ },
-  { name: 'one NAT, in front of the one who is dialled', a: {}, b: { boxes: ['cone'] }, kind: 'direct', reason: /we can be reached by anybody/ },
-  { name: 'a symmetric NAT and none', a: { boxes: ['symmetric'] }, b: {}, kind: 'direct', reason: /the peer can be reached by anybody/ },
-  { name: 'two cone NATs', a: { boxes: ['cone'] }, b: { boxes: ['cone'] }, kind: 'punched', reason: /opened up at the same time/ },
-  { name: 'double NAT and a cone NAT', a: { boxes: ['cone', 'cone'] }, b: { boxes: ['cone'] }, kind: 'punched', reason: /opened up at the same time/ },
-  { name: 'a firewall that drops what comes unasked', a: {}, b: { boxes: ['firewall'] }, kind: 'direct', reason: /we can be reached by anybody/ },
-  { name: 'two such firewalls', a: { boxes: ['firewall'] }, b: { boxes: ['firewall'] }, kind: 'punched', reason: /opened up at the same time/ },
-  { name: 'a cone NAT and a symmetric one', a: { boxes: ['cone'] }, b: { boxes: ['symmetric'] }, kind: 'relay', reason: /the peer's NAT is symmetric, and ours lets in only what we asked for/ },
-  { name: 'two symmetric NATs', a: { boxes: ['symmetric'] }, b: { boxes: ['symmetric'] }, kind: 'relay', reason: /both NATs are symmetric/ },
+  {
+    name: 'one NAT, in front of the one who dials',
+    a: { boxes: ['cone'] },
+    b: {},
+    kind: 'direct',
+    reason: /the peer can be reached by anybody/,
+  },
+  {
+    name: 'one NAT, in front of the one who is dialled',
+    a: {},
+    b: { boxes: ['cone'] },
+    kind: 'direct',
+    reason: /we can be reached by anybody/,
+  },
+  {
+    name: 'a symmetric NAT and none',
+    a: { boxes: ['symmetric'] },
+    b: {},
+    kind: 'direct',
+    reason: /the peer can be reached by anybody/,
+  },
+  {
+    name: 'two cone NATs',
+    a: { boxes: ['cone'] },
+    b: { boxes: ['cone'] },
+    kind: 'punched',
+    reason: /opened up at the same time/,
+  },
+  {
+    name: 'double NAT and a cone NAT',
+    a: { boxes: ['cone', 'cone'] },
+    b: { boxes: ['cone'] },
+    kind: 'punched',
+    reason: /opened up at the same time/,
+  },
+  {
+    name: 'a firewall that drops what comes unasked',
+    a: {},
+    b: { boxes: ['firewall'] },
+    kind: 'direct',
+    reason: /we can be reached by anybody/,
+  },
+  {
+    name: 'two such firewalls',
+    a: { boxes: ['firewall'] },
+    b: { boxes: ['firewall'] },
+    kind: 'punched',
+    reason: /opened up at the same time/,
+  },
+  {
+    name: 'a cone NAT and a symmetric one',
+    a: { boxes: ['cone'] },
+    b: { boxes: ['symmetric'] },
+    kind: 'relay',
+    reason: /the peer's NAT is symmetric, and ours lets in only what we asked for/,
+  },
+  {
+    name: 'two symmetric NATs',
+    a: { boxes: ['symmetric'] },
+    b: { boxes: ['symmetric'] },
+    kind: 'relay',
+    reason: /both NATs are symmetric/,
+  },
 ]
 
 for (const { name, a, b, kind, reason } of CASES) {
@@ -62,49 +120,65 @@ test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is t
   await transferWhole(pair, 'UDP to the peer blocked')
   await settles(pair, 'relay')
   assert.match((await pair.a.peer(pair.b.name))?.reason ?? '', /other ways are being tried|nothing comes back/)
-  await eventually('the final reason', async () => /nothing comes back from .*: UDP is dropped on the way/.test((await pair.a.peer(pair.b.name))?.reason ?? '') || undefined)
+  await eventually(
+    'the final reason',
+    async () =>
+      /nothing comes back from .*: UDP is dropped on the way/.test((await pair.a.peer(pair.b.name))?.reason ?? '') ||
+      undefined,
+  )
   for (const undo of heal) undo()
   await pair.stop()
 })
 
-test('UDP over IPv4 between the two is dropped, and both have IPv6: 16 MB arrive straight, over IPv6', options, async () => {
-  const undo: Array<() => void> = []
-  const pair = await internet.pair({ ipv6: true }, { ipv6: true }, {}, ({ outside: x }, { outside: y }) => {
-    undo.push(internet.lab.drop('-p', 'udp', '-s', x, '-d', y), internet.lab.drop('-p', 'udp', '-s', y, '-d', x))
-  })
-  await pair.trusted()
-  await transferWhole(pair, 'IPv6')
-  await settles(pair, 'direct')
-  assert.match((await pair.a.peer(pair.b.name))!.path!.endpoint, /^\[2001:db8:/)
-  assert.equal(internet.lab.fragmentsCreated, 0)
-  for (const one of undo) one()
-  await pair.stop()
-})
+test(
+  'UDP over IPv4 between the two is dropped, and both have IPv6: 16 MB arrive straight, over IPv6',
+  options,
+  async () => {
+    const undo: Array<() => void> = []
+    const pair = await internet.pair({ ipv6: true }, { ipv6: true }, {}, ({ outside: x }, { outside: y }) => {
+      undo.push(internet.lab.drop('-p', 'udp', '-s', x, '-d', y), internet.lab.drop('-p', 'udp', '-s', y, '-d', x))
+    })
+    await pair.trusted()
+    await transferWhole(pair, 'IPv6')
+    await settles(pair, 'direct')
+    assert.match((await pair.a.peer(pair.b.name))!.path!.endpoint, /^\[2001:db8:/)
+    assert.equal(internet.lab.fragmentsCreated, 0)
+    for (const one of undo) one()
+    await pair.stop()
+  },
+)
 
-test('UDP is dropped altogether: clients are reset with a code that says so, and doctor says what to do', options, async () => {
-  const blocked: Array<() => void> = []
-  const pair = await internet.pair({}, {}, {}, (...sites) => {
-    for (const { outside } of sites) blocked.push(internet.lab.drop('-p', 'udp', '-s', outside))
-  })
-  await pair.trusted()
-  const result = await pair.fetch(20_000)
-  assert.equal(result.error, 'ECONNRESET')
-  const line = await pair.a.program.log('the reset', (entry) => entry.msg.startsWith('a client was reset'))
-  assert.equal(line.code, 'UDP_BLOCKED')
-  const record = await eventually('a diagnosis', async () => {
-    const now = await pair.a.ask<DoctorRecord>('doctor')
-    return now.udp === 'blocked' ? now : undefined
-  })
-  assert.equal(record.healthy, false)
-  const check = record.checks.find(({ name }) => name === 'udp')!
-  assert.match(check.text, /UDP does not pass, or the beacon is down: .* while the registry answers over TCP/)
-  assert.match(check.hint ?? '', /Allow outgoing UDP/)
-  const explained = await pair.a.json<ExplainRecord>('explain', `${pair.b.name}:80`)
-  assert.equal(explained.code, 'UDP_BLOCKED')
-  assert.deepEqual(explained.steps.map(({ step, state }) => `${step} ${state}`), ['name ok', 'address ok', 'trust ok', 'path fail', 'port skipped'])
-  for (const undo of blocked) undo()
-  await pair.stop()
-})
+test(
+  'UDP is dropped altogether: clients are reset with a code that says so, and doctor says what to do',
+  options,
+  async () => {
+    const blocked: Array<() => void> = []
+    const pair = await internet.pair({}, {}, {}, (...sites) => {
+      for (const { outside } of sites) blocked.push(internet.lab.drop('-p', 'udp', '-s', outside))
+    })
+    await pair.trusted()
+    const result = await pair.fetch(20_000)
+    assert.equal(result.error, 'ECONNRESET')
+    const line = await pair.a.program.log('the reset', (entry) => entry.msg.startsWith('a client was reset'))
+    assert.equal(line.code, 'UDP_BLOCKED')
+    const record = await eventually('a diagnosis', async () => {
+      const now = await pair.a.ask<DoctorRecord>('doctor')
+      return now.udp === 'blocked' ? now : undefined
+    })
+    assert.equal(record.healthy, false)
+    const check = record.checks.find(({ name }) => name === 'udp')!
+    assert.match(check.text, /UDP does not pass, or the beacon is down: .* while the registry answers over TCP/)
+    assert.match(check.hint ?? '', /Allow outgoing UDP/)
+    const explained = await pair.a.json<ExplainRecord>('explain', `${pair.b.name}:80`)
+    assert.equal(explained.code, 'UDP_BLOCKED')
+    assert.deepEqual(
+      explained.steps.map(({ step, state }) => `${step} ${state}`),
+      ['name ok', 'address ok', 'trust ok', 'path fail', 'port skipped'],
+    )
+    for (const undo of blocked) undo()
+    await pair.stop()
+  },
+)
 
 test('path=direct refuses the relay with a code and the reason, and waits for a punched way', options, async () => {
   const symmetric: SiteOptions = { boxes: ['symmetric'] }
@@ -124,27 +198,38 @@ test('path=direct refuses the relay with a code and the reason, and waits for a 
   await punched.stop()
 })
 
-async function trustedPair (a: SiteOptions, b: SiteOptions, mapOptions = ''): Promise<NatPair> {
+async function trustedPair(a: SiteOptions, b: SiteOptions, mapOptions = ''): Promise<NatPair> {
   const pair = await internet.pair(a, b, { mapOptions })
   await pair.trusted()
   for (const gateway of [pair.a, pair.b]) {
-    await eventually(`${gateway.name} knows its NAT`, async () => (await gateway.ask<{ nat: { mapping: string, filtering: string } }>('status')).nat.mapping !== 'unknown' || undefined)
+    await eventually(
+      `${gateway.name} knows its NAT`,
+      async () =>
+        (await gateway.ask<{ nat: { mapping: string; filtering: string } }>('status')).nat.mapping !== 'unknown' ||
+        undefined,
+    )
   }
   return pair
 }
 
-async function transferWhole (pair: NatPair, name: string): Promise<void> {
+async function transferWhole(pair: NatPair, name: string): Promise<void> {
   const cold = await pair.fetch()
   assert.equal(cold.error, null)
   assert.equal(cold.bytes, pair.bytes + 1)
   assert.equal(cold.sha256, expectedDigest(pair.bytes))
-  console.log(`measured: ${name}: first byte ${cold.firstByteMs.toFixed(0)} ms after the client's connect, tunnel set-up included; 16 MB in ${cold.totalMs.toFixed(0)} ms`)
+  console.log(
+    `measured: ${name}: first byte ${cold.firstByteMs.toFixed(0)} ms after the client's connect, tunnel set-up included; 16 MB in ${cold.totalMs.toFixed(0)} ms`,
+  )
 }
 
 /** Both sides see the same kind, and still do a moment later. */
-async function settles (pair: NatPair, kind: PathKind): Promise<void> {
-  await eventually(`both sides: ${kind}`, async () => {
-    const [a, b] = await Promise.all([pair.a.peer(pair.b.name), pair.b.peer(pair.a.name)])
-    return a?.path?.kind === kind && b?.path?.kind === kind ? true : undefined
-  }, 10_000)
+async function settles(pair: NatPair, kind: PathKind): Promise<void> {
+  await eventually(
+    `both sides: ${kind}`,
+    async () => {
+      const [a, b] = await Promise.all([pair.a.peer(pair.b.name), pair.b.peer(pair.a.name)])
+      return a?.path?.kind === kind && b?.path?.kind === kind ? true : undefined
+    },
+    10_000,
+  )
 }

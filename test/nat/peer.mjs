@@ -8,7 +8,7 @@ import { connect, createServer } from 'node:net'
 const [mode, host, port, third] = process.argv.slice(2)
 
 /** The same 64 KiB at both ends, but for a counter in front of each: a block lost, doubled or misplaced changes the digest. */
-export function block (index, length) {
+export function block(index, length) {
   const bytes = Buffer.alloc(length, PATTERN)
   bytes.writeUInt32BE(index, 0)
   return bytes
@@ -21,7 +21,7 @@ if (mode === 'serve') serve()
 else if (mode === 'fetch') fetch()
 else if (mode === 'echo') echo()
 
-function serve () {
+function serve() {
   const total = Number(third)
   const server = createServer({ noDelay: true }, (socket) => {
     socket.on('error', () => {})
@@ -37,10 +37,12 @@ function serve () {
     }
     pump()
   })
-  server.listen(Number(port), host, () => console.log(JSON.stringify({ event: 'listening', port: server.address().port })))
+  server.listen(Number(port), host, () =>
+    console.log(JSON.stringify({ event: 'listening', port: server.address().port })),
+  )
 }
 
-function fetch () {
+function fetch() {
   const began = performance.now()
   const hash = createHash('sha256')
   const result = { connectMs: 0, firstByteMs: 0, totalMs: 0, bytes: 0, sha256: '', error: null }
@@ -53,7 +55,9 @@ function fetch () {
   }
   const socket = connect({ host, port: Number(port), noDelay: true })
   setTimeout(() => done(`not done after ${third} ms`), Number(third ?? 60_000))
-  socket.on('connect', () => { result.connectMs = performance.now() - began })
+  socket.on('connect', () => {
+    result.connectMs = performance.now() - began
+  })
   socket.on('data', (bytes) => {
     if (result.bytes === 0) result.firstByteMs = performance.now() - began
     const before = result.bytes
@@ -65,7 +69,7 @@ function fetch () {
   socket.on('error', (error) => done(error.code ?? error.message))
 }
 
-function echo () {
+function echo() {
   const total = Number(third)
   const began = performance.now()
   const hash = createHash('sha256')

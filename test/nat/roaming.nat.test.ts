@@ -23,33 +23,44 @@ const CASES: ReadonlyArray<readonly [string, SiteOptions, SiteOptions]> = [
 ]
 
 for (const [where, a, b] of CASES) {
-  test(`${where}: the direct path dies, then the relay, then the dialler's address changes: 64 MB arrive whole`, options, async () => {
-    const net = internet = await Internet.start()
-    const pair = await net.pair(a, b, { bytes: BYTES })
-    await pair.trusted()
-    const [x, y, rv] = [pair.a.site.outside, pair.b.site.outside, net.rendezvousSite.outside]
-    const between = (p: string, q: string): (() => void) => {
-      const undo = [net.lab.drop('-p', 'udp', '-s', p, '-d', q), net.lab.drop('-p', 'udp', '-s', q, '-d', p)]
-      return () => { for (const one of undo) one() }
-    }
-    const transfer = pair.begin(100_000)
-    const reached = (mebi: number): Promise<unknown> => transfer.event('progress', (event) => Number(event['bytes']) >= mebi * MEBI, 60_000)
-    await reached(16)
-    const healDirect = between(x, y)
-    const cutAt = performance.now()
-    await reached(32)
-    console.log(`measured: ${where}: 16 MB more were here ${(performance.now() - cutAt).toFixed(0)} ms after the direct path had died`)
-    healDirect()
-    const healRelay = between(x, rv)
-    await reached(48)
-    healRelay()
-    net.lab.readdress(pair.a.site)
-    const movedAt = performance.now()
-    const { error, bytes, sha256 } = await fetched(transfer, 100_000)
-    console.log(`measured: ${where}: the last 16 MB were here ${(performance.now() - movedAt).toFixed(0)} ms after the address had changed`)
-    assert.equal(error, null)
-    assert.equal(bytes, BYTES + 1)
-    assert.equal(sha256, expectedDigest(BYTES))
-    assert.equal(net.lab.fragmentsCreated, 0)
-  })
+  test(
+    `${where}: the direct path dies, then the relay, then the dialler's address changes: 64 MB arrive whole`,
+    options,
+    async () => {
+      const net = (internet = await Internet.start())
+      const pair = await net.pair(a, b, { bytes: BYTES })
+      await pair.trusted()
+      const [x, y, rv] = [pair.a.site.outside, pair.b.site.outside, net.rendezvousSite.outside]
+      const between = (p: string, q: string): (() => void) => {
+        const undo = [net.lab.drop('-p', 'udp', '-s', p, '-d', q), net.lab.drop('-p', 'udp', '-s', q, '-d', p)]
+        return () => {
+          for (const one of undo) one()
+        }
+      }
+      const transfer = pair.begin(100_000)
+      const reached = (mebi: number): Promise<unknown> =>
+        transfer.event('progress', (event) => Number(event['bytes']) >= mebi * MEBI, 60_000)
+      await reached(16)
+      const healDirect = between(x, y)
+      const cutAt = performance.now()
+      await reached(32)
+      console.log(
+        `measured: ${where}: 16 MB more were here ${(performance.now() - cutAt).toFixed(0)} ms after the direct path had died`,
+      )
+      healDirect()
+      const healRelay = between(x, rv)
+      await reached(48)
+      healRelay()
+      net.lab.readdress(pair.a.site)
+      const movedAt = performance.now()
+      const { error, bytes, sha256 } = await fetched(transfer, 100_000)
+      console.log(
+        `measured: ${where}: the last 16 MB were here ${(performance.now() - movedAt).toFixed(0)} ms after the address had changed`,
+      )
+      assert.equal(error, null)
+      assert.equal(bytes, BYTES + 1)
+      assert.equal(sha256, expectedDigest(BYTES))
+      assert.equal(net.lab.fragmentsCreated, 0)
+    },
+  )
 }

@@ -13,7 +13,9 @@ for (const seed of [1, 2, 3]) {
   test(`eight streams that send as much as they can get the same, nearly (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: PATH })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.keep = false })
+    b.listen(80, (stream) => {
+      stream.keep = false
+    })
     const piece = sim.random.bytes(MIB)
     const streams = Array.from({ length: 8 }, () => a.dial('agent-b', 80))
     for (const stream of streams) for (let i = 0; i < 16; i++) stream.write(piece)
@@ -29,8 +31,12 @@ for (const seed of [1, 2, 3]) {
   test(`a question is answered in a few round trips beside transfers that fill the path (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: PATH })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.keep = false })
-    b.listen(81, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.keep = false
+    })
+    b.listen(81, (stream) => {
+      stream.echo = true
+    })
     const piece = sim.random.bytes(MIB)
     for (let i = 0; i < 3; i++) {
       const bulk = a.dial('agent-b', 80)
@@ -46,7 +52,10 @@ for (const seed of [1, 2, 3]) {
       waits.push(sim.world.nowMs - askedMs)
     }
     waits.sort((x, y) => x - y)
-    assert.ok(b.accepted.some(({ receivedBytes }) => receivedBytes > 5 * MIB), 'the transfers go on meanwhile')
+    assert.ok(
+      b.accepted.some(({ receivedBytes }) => receivedBytes > 5 * MIB),
+      'the transfers go on meanwhile',
+    )
     // 20 ms of path and a queue of 20 ms: one loss costs a round trip more, waiting behind 90 MiB would cost 15 s.
     assert.ok(waits[10]! < 60, `median ${waits[10]} ms`)
     assert.ok(waits[19]! < 600, `worst ${waits[19]} ms`)
@@ -63,7 +72,10 @@ test('streams of a tunnel take turns of several segments: the peer acknowledges 
   for (const { stream } of streams) a.core.write(sim.world.nowMs, stream!, sim.random.bytes(MIB))
   const [slot, header, ports] = [createSlot(), createPacketHeader(), [] as number[]]
   while (a.core.pollDatagram(sim.world.nowMs, slot)) {
-    assert.equal(decodePacket(slot.buffer.subarray(slot.sealFrom, slot.length - AEAD_TAG_BYTES), header, undefined), undefined)
+    assert.equal(
+      decodePacket(slot.buffer.subarray(slot.sealFrom, slot.length - AEAD_TAG_BYTES), header, undefined),
+      undefined,
+    )
     ports.push(header.srcPort)
   }
   assert.ok(ports.length >= 4 * 10, 'an initial window of each')

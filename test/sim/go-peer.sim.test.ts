@@ -12,14 +12,20 @@ import type { SimOverlayOptions } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 import type { SimStream } from './simulator/sim-stream.ts'
 
-interface Setting { readonly sim: SimOverlay, readonly ours: SimNode, readonly go: SimGoNode }
+interface Setting {
+  readonly sim: SimOverlay
+  readonly ours: SimNode
+  readonly go: SimGoNode
+}
 
 /** A public Go node and a private one of ours that trust each other; ours echoes on port 80. */
-function setting (options: SimOverlayOptions, { goPublic = true } = {}): Setting {
+function setting(options: SimOverlayOptions, { goPublic = true } = {}): Setting {
   const sim = new SimOverlay(options)
   const go = new SimGoNode(sim, 1, 'go-a', goPublic)
   const ours = sim.node('ours', { trust: ['go-a'] })
-  ours.listen(80, (stream) => { stream.echo = true })
+  ours.listen(80, (stream) => {
+    stream.echo = true
+  })
   sim.until('both registered', 10_000, () => ours.registered && go.nodeId !== 0)
   go.registration.requestHandshake(ours.nodeId)
   sim.until('trust on our side', 60_000, () => ours.core.context.trust.isTrusted(go.nodeId))
@@ -27,12 +33,14 @@ function setting (options: SimOverlayOptions, { goPublic = true } = {}): Setting
   return { sim, ours, go }
 }
 
-function open (sim: SimOverlay, stream: SimStream, ms = 40_000): SimStream {
+function open(sim: SimOverlay, stream: SimStream, ms = 40_000): SimStream {
   sim.until('open', ms, () => stream.state === 'open')
   return stream
 }
 
-function bytesOf (stream: GoStream): Buffer { return Buffer.concat(stream.received) }
+function bytesOf(stream: GoStream): Buffer {
+  return Buffer.concat(stream.received)
+}
 
 for (let seed = 1; seed <= 10; seed++) {
   for (const lossRate of [0, 0.01, 0.05]) {
@@ -97,7 +105,9 @@ for (let seed = 1; seed <= 10; seed++) {
 
   test(`Q4: our reader stalls for 20 s; the Go sender is slowed, not reset, and every byte arrives (seed ${seed})`, () => {
     const { sim, ours, go } = setting({ seed, path: { delayMs: 10 } })
-    ours.listen(81, (stream) => { stream.reading = false })
+    ours.listen(81, (stream) => {
+      stream.reading = false
+    })
     const stream = go.dial(ours.nodeId, 81)
     sim.until('open', 40_000, () => stream.state === 'ESTABLISHED')
     const sent = sim.random.bytes(3_000_000)
@@ -123,7 +133,10 @@ for (let seed = 1; seed <= 10; seed++) {
         sim.until('the old stream ends', 20_000, () => stream.over)
       }
       sim.until('registered', 30_000, () => ours.registered)
-      const again = open(sim, retrying(sim, () => ours.dial(String(go.nodeId), 7)))
+      const again = open(
+        sim,
+        retrying(sim, () => ours.dial(String(go.nodeId), 7)),
+      )
       again.write(Buffer.from('hello'))
       sim.until('echo', 10_000, () => again.receivedBytes === 5)
       let back = go.dial(ours.nodeId, 80)
@@ -149,10 +162,13 @@ for (let seed = 1; seed <= 10; seed++) {
 test('Q2: our half-close towards a Go node is held until its direction ends: the answer arrives', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   go.node.listen(5_000, (stream) => {
-    stream.onData = () => sim.world.after(5_000, () => go.turn((now) => {
-      stream.write(now, Buffer.from('the answer'))
-      sim.world.after(200, () => go.turn((later) => stream.close(later)))
-    }))
+    stream.onData = () =>
+      sim.world.after(5_000, () =>
+        go.turn((now) => {
+          stream.write(now, Buffer.from('the answer'))
+          sim.world.after(200, () => go.turn((later) => stream.close(later)))
+        }),
+      )
   })
   const stream = open(sim, ours.dial(String(go.nodeId), 5_000))
   stream.write(Buffer.from('a question'))
@@ -207,7 +223,11 @@ test('a Go node stays on the direct path: nothing of ours reaches it by the rela
 test('a Go node too busy to answer pings, but not our streams, stays on the direct path', () => {
   const { sim, ours, go } = setting({ seed: 2, path: { delayMs: 20, lossRate: 0.05 } })
   let received = 0
-  go.node.listen(5_000, (stream) => { stream.onData = (bytes) => { received += bytes.length } })
+  go.node.listen(5_000, (stream) => {
+    stream.onData = (bytes) => {
+      received += bytes.length
+    }
+  })
   const stream = open(sim, ours.dial(String(go.nodeId), 5_000))
   go.node.answersPings = false
   stream.write(sim.random.bytes(1_000_000))
@@ -230,10 +250,11 @@ test('short messages of a Go service are acknowledged as they come: it sends the
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 1 } })
   go.node.listen(5_000, (stream) => {
     let left = 200
-    const next = (): void => go.turn((now) => {
-      if (stream.unackedBytes === 0 && left-- > 0) stream.write(now, new Uint8Array(1_000))
-      if (left > 0) sim.world.after(0.1, next)
-    })
+    const next = (): void =>
+      go.turn((now) => {
+        if (stream.unackedBytes === 0 && left-- > 0) stream.write(now, new Uint8Array(1_000))
+        if (left > 0) sim.world.after(0.1, next)
+      })
     next()
   })
   const stream = open(sim, ours.dial(String(go.nodeId), 5_000))
@@ -252,7 +273,7 @@ test('data that begins like SACK blocks reaches a Go node whole', () => {
 })
 
 /** Dials that fail while a restart is noticed are repeated, as a client would. */
-function retrying (sim: SimOverlay, dial: () => SimStream): SimStream {
+function retrying(sim: SimOverlay, dial: () => SimStream): SimStream {
   let stream = dial()
   sim.until('a dial comes through', 60_000, () => {
     if (stream.state === 'failed' || stream.end !== undefined) stream = dial()

@@ -12,25 +12,31 @@ import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 import type { SimStream } from './simulator/sim-stream.ts'
 
-interface Setting { readonly sim: SimOverlay, readonly ours: SimNode, readonly go: SimGoNode }
+interface Setting {
+  readonly sim: SimOverlay
+  readonly ours: SimNode
+  readonly go: SimGoNode
+}
 
 /** A public Go node and a node of ours, also public: nothing but streams is in the way. */
-function setting (seed: number, delayMs = 10): Setting {
+function setting(seed: number, delayMs = 10): Setting {
   const sim = new SimOverlay({ seed, path: { delayMs } })
   const go = new SimGoNode(sim, 1, 'go-a', true)
   const ours = sim.node('ours', { public: true })
-  ours.listen(80, (stream) => { stream.echo = true })
+  ours.listen(80, (stream) => {
+    stream.echo = true
+  })
   sim.until('both registered', 10_000, () => ours.registered && go.nodeId !== 0)
   return { sim, ours, go }
 }
 
-function opened (sim: SimOverlay, stream: SimStream, ms = 40_000): SimStream {
+function opened(sim: SimOverlay, stream: SimStream, ms = 40_000): SimStream {
   sim.until('open', ms, () => stream.state === 'open')
   return stream
 }
 
 /** A puppet that plays a daemon's stream by hand. */
-function withPuppet (): { sim: SimOverlay, ours: SimNode, puppet: Puppet } {
+function withPuppet(): { sim: SimOverlay; ours: SimNode; puppet: Puppet } {
   const sim = new SimOverlay({ seed: 1 })
   const ours = sim.node('ours', { public: true })
   const puppet = new Puppet(sim, 1)
@@ -38,7 +44,9 @@ function withPuppet (): { sim: SimOverlay, ours: SimNode, puppet: Puppet } {
   return { sim, ours, puppet }
 }
 
-function magicOf (bytes: Uint8Array): string { return Buffer.from(bytes).toString('latin1', 0, 4) }
+function magicOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('latin1', 0, 4)
+}
 
 test('Q11: what a daemon accepts may be written to at once, and its third packet is not waited for', () => {
   const { sim, ours, puppet } = withPuppet()
@@ -49,9 +57,23 @@ test('Q11: what a daemon accepts may be written to at once, and its third packet
   sim.run(200) // no ACK of ours ever follows
   assert.ok(puppet.packets.some(({ payload }) => Buffer.from(payload).toString() === 'greeting'))
   puppet.onStreamPacket = ({ flags, seq, srcPort, dstPort }) => {
-    if (flags === FLAG_SYN) for (const [at, bytes] of [[undefined, undefined], [1, 'early']] as const) {
-      puppet.send({ flags: at === undefined ? FLAG_SYN | FLAG_ACK : FLAG_ACK, srcPort: dstPort, dstPort: srcPort, seq: at ?? 0, ack: (seq + 1) >>> 0, window: 512 }, bytes === undefined ? undefined : Buffer.from(bytes))
-    }
+    if (flags === FLAG_SYN)
+      for (const [at, bytes] of [
+        [undefined, undefined],
+        [1, 'early'],
+      ] as const) {
+        puppet.send(
+          {
+            flags: at === undefined ? FLAG_SYN | FLAG_ACK : FLAG_ACK,
+            srcPort: dstPort,
+            dstPort: srcPort,
+            seq: at ?? 0,
+            ack: (seq + 1) >>> 0,
+            window: 512,
+          },
+          bytes === undefined ? undefined : Buffer.from(bytes),
+        )
+      }
   }
   const stream = opened(sim, ours.dial('puppet', 80))
   sim.until('what came right behind the SYN-ACK', 1_000, () => stream.data.toString() === 'early')
@@ -66,14 +88,23 @@ test('Q15: an early segment is answered by one pure ACK, and while nothing arriv
   sim.run(200)
   puppet.packets.length = 0
   const early = 40
-  for (let i = 1; i <= early; i++) puppet.send({ flags: FLAG_ACK, srcPort: 50_000, dstPort: 81, seq: 1 + i * 100, ack: 0, window: 512 }, Buffer.alloc(100, i))
+  for (let i = 1; i <= early; i++)
+    puppet.send(
+      { flags: FLAG_ACK, srcPort: 50_000, dstPort: 81, seq: 1 + i * 100, ack: 0, window: 512 },
+      Buffer.alloc(100, i),
+    )
   sim.run(1_000)
-  const pure = puppet.packets.filter(({ header, payload }) => header.flags === FLAG_ACK && payload.length === 0 && header.ack === 1)
+  const pure = puppet.packets.filter(
+    ({ header, payload }) => header.flags === FLAG_ACK && payload.length === 0 && header.ack === 1,
+  )
   assert.ok(pure.length >= 3, 'a fast retransmission needs three')
   assert.ok(pure.length <= early, `${pure.length} for ${early} segments`)
   puppet.packets.length = 0
   sim.run(5_000)
-  assert.ok(puppet.packets.filter(({ header }) => header.flags === FLAG_ACK).length <= 1, 'and none while nothing arrives')
+  assert.ok(
+    puppet.packets.filter(({ header }) => header.flags === FLAG_ACK).length <= 1,
+    'and none while nothing arrives',
+  )
 })
 
 test('Q17: a daemon that has forgotten our stream says nothing; the stream ends all the same', () => {
@@ -87,7 +118,9 @@ test('Q17: a daemon that has forgotten our stream says nothing; the stream ends 
 
 test('Q20: what a daemon sends in order is acknowledged well within the 200 ms after which it repeats', () => {
   const { sim, ours, go } = setting(1, 1)
-  ours.listen(81, (stream) => { stream.reading = false }) // and also while nobody reads
+  ours.listen(81, (stream) => {
+    stream.reading = false
+  }) // and also while nobody reads
   const stream = go.dial(ours.nodeId, 81)
   sim.until('open', 5_000, () => stream.state === 'ESTABLISHED')
   for (let i = 0; i < 50; i++) {
@@ -101,7 +134,11 @@ test('Q20: what a daemon sends in order is acknowledged well within the 200 ms a
 test('Q21: a daemon whose registry stalls its loops for seconds is waited for', () => {
   const { sim, ours, go } = setting(1)
   const silentUntil = sim.world.nowMs + 3_000
-  sim.network.drops = ({ to, bytes }) => to.port === go.endpoint.port && to.address === go.endpoint.address && sim.world.nowMs < silentUntil && magicOf(bytes) === 'PILA'
+  sim.network.drops = ({ to, bytes }) =>
+    to.port === go.endpoint.port &&
+    to.address === go.endpoint.address &&
+    sim.world.nowMs < silentUntil &&
+    magicOf(bytes) === 'PILA'
   const stream = opened(sim, ours.dial(String(go.nodeId), 7), 6_000)
   const later = sim.world.nowMs + 3_500
   sim.network.drops = ({ to }) => to.address === go.endpoint.address && sim.world.nowMs < later
@@ -123,7 +160,10 @@ test('Q22: streams survive new keys and a new address of ours', () => {
 })
 
 test('Q23: a RST right behind the SYN-ACK is a daemon whose queue is full: dialled once more, after a pause, unnoticed', () => {
-  for (const [busy, opens] of [[1, 1], [2, 0]] as const) {
+  for (const [busy, opens] of [
+    [1, 1],
+    [2, 0],
+  ] as const) {
     const { sim, ours, puppet } = withPuppet()
     const syns: number[] = []
     const ports = new Set<number>()
@@ -131,7 +171,14 @@ test('Q23: a RST right behind the SYN-ACK is a daemon whose queue is full: diall
       if (flags !== FLAG_SYN) return
       ports.add(srcPort)
       syns.push(sim.world.nowMs)
-      puppet.send({ flags: FLAG_SYN | FLAG_ACK, srcPort: dstPort, dstPort: srcPort, seq: 0, ack: (seq + 1) >>> 0, window: 512 })
+      puppet.send({
+        flags: FLAG_SYN | FLAG_ACK,
+        srcPort: dstPort,
+        dstPort: srcPort,
+        seq: 0,
+        ack: (seq + 1) >>> 0,
+        window: 512,
+      })
       if (ports.size <= busy) puppet.send({ flags: FLAG_RST, srcPort: dstPort, dstPort: srcPort })
     }
     const stream = ours.dial('puppet', 80)
@@ -147,7 +194,11 @@ for (let lost = 0; lost < 8; lost++) {
   test(`Q-T1: a dial reaches a Go node within 6 s although datagram ${lost} between the two is lost, the one answer it gives to a key included`, () => {
     const { sim, ours, go } = setting(1)
     let count = 0
-    sim.network.drops = ({ from, to }) => (from.address === go.endpoint.address || to.address === go.endpoint.address) && from.port !== 9_001 && to.port !== 9_001 && count++ === lost
+    sim.network.drops = ({ from, to }) =>
+      (from.address === go.endpoint.address || to.address === go.endpoint.address) &&
+      from.port !== 9_001 &&
+      to.port !== 9_001 &&
+      count++ === lost
     const stream = opened(sim, ours.dial(String(go.nodeId), 7), 6_000)
     stream.write(Buffer.from('hello'))
     sim.until('the echo', 10_000, () => stream.receivedBytes === 5)
@@ -159,9 +210,11 @@ test('tunnel §4.1: every answer of a Go node is lost for 2 s: a fresh key of ou
   const until = sim.world.nowMs + 2_000
   const keys = new Set<string>()
   sim.network.audits.push(({ to, bytes }) => {
-    if (to.address === go.endpoint.address && magicOf(bytes) === 'PILA') keys.add(Buffer.from(bytes.subarray(8, 40)).toString('hex'))
+    if (to.address === go.endpoint.address && magicOf(bytes) === 'PILA')
+      keys.add(Buffer.from(bytes.subarray(8, 40)).toString('hex'))
   })
-  sim.network.drops = ({ from, bytes }) => from.address === go.endpoint.address && magicOf(bytes) === 'PILA' && sim.world.nowMs < until
+  sim.network.drops = ({ from, bytes }) =>
+    from.address === go.endpoint.address && magicOf(bytes) === 'PILA' && sim.world.nowMs < until
   const stream = opened(sim, ours.dial(String(go.nodeId), 7), 6_000)
   assert.equal(stream.end, undefined)
   assert.ok(keys.size >= 2, `${keys.size} keys were shown`)
@@ -190,7 +243,10 @@ test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anybody, are counted 
   sim.run(100)
   assert.equal(ours.core.context.counters['plaintext_refused'], 1)
   assert.equal(ours.core.context.counters['unauthenticated_key_refused'], 1)
-  assert.deepEqual(records.filter(({ to }) => to.address === go.endpoint.address), [])
+  assert.deepEqual(
+    records.filter(({ to }) => to.address === go.endpoint.address),
+    [],
+  )
 })
 
 test('tunnel §4.3: a Go node that took us directly is never shown a key by the relay, whatever fails', () => {
@@ -198,10 +254,14 @@ test('tunnel §4.3: a Go node that took us directly is never shown a key by the 
   const stream = opened(sim, ours.dial(String(go.nodeId), 7))
   const relayed: string[] = []
   sim.network.audits.push(({ from, bytes }) => {
-    if (from.address === ours.endpoint.address && bytes[0] === 0x05) relayed.push(Buffer.from(bytes).toString('latin1', 9, 13))
+    if (from.address === ours.endpoint.address && bytes[0] === 0x05)
+      relayed.push(Buffer.from(bytes).toString('latin1', 9, 13))
   })
   const until = sim.world.nowMs + 8_000 // the straight way is dead for so long
-  sim.network.drops = ({ from, to }) => sim.world.nowMs < until && [from.address, to.address].includes(go.endpoint.address) && [from.address, to.address].includes(ours.endpoint.address)
+  sim.network.drops = ({ from, to }) =>
+    sim.world.nowMs < until &&
+    [from.address, to.address].includes(go.endpoint.address) &&
+    [from.address, to.address].includes(ours.endpoint.address)
   stream.write(Buffer.from('hello'))
   sim.until('the echo, by relay or later', 30_000, () => stream.receivedBytes === 5 || stream.over)
   assert.equal(stream.end, undefined)

@@ -8,9 +8,13 @@ import { SimOverlay, trusts } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
 /** Three public nodes; b and c have tunnels to a, nobody trusts anybody. */
-function three (): { sim: SimOverlay, a: SimNode, b: SimNode, c: SimNode } {
+function three(): { sim: SimOverlay; a: SimNode; b: SimNode; c: SimNode } {
   const sim = new SimOverlay({ seed: 1 })
-  const [a, b, c] = ['agent-a', 'agent-b', 'agent-c'].map((name) => sim.node(name, { public: true })) as [SimNode, SimNode, SimNode]
+  const [a, b, c] = ['agent-a', 'agent-b', 'agent-c'].map((name) => sim.node(name, { public: true })) as [
+    SimNode,
+    SimNode,
+    SimNode,
+  ]
   sim.until('registered', 5_000, () => [a, b, c].every(({ registered }) => registered))
   const tunnels = [b, c].map((node) => node.dial('agent-a', 0))
   sim.until('tunnels', 5_000, () => tunnels.every(({ state }) => state === 'open'))
@@ -18,14 +22,30 @@ function three (): { sim: SimOverlay, a: SimNode, b: SimNode, c: SimNode } {
   return { sim, a, b, c }
 }
 
-function messageOf (from: SimNode, to: SimNode, type: HandshakeType, change: Partial<HandshakeMessage> = {}): HandshakeMessage {
+function messageOf(
+  from: SimNode,
+  to: SimNode,
+  type: HandshakeType,
+  change: Partial<HandshakeMessage> = {},
+): HandshakeMessage {
   const signature = toBase64(from.identity.sign(utf8(handshakeChallenge(from.nodeId, to.nodeId))))
-  return { type, nodeId: from.nodeId, publicKey: from.identity.publicKeyBase64, justification: '', signature, reason: '', timestamp: 1_790_000_000, ...change }
+  return {
+    type,
+    nodeId: from.nodeId,
+    publicKey: from.identity.publicKeyBase64,
+    justification: '',
+    signature,
+    reason: '',
+    timestamp: 1_790_000_000,
+    ...change,
+  }
 }
 
-function give (to: SimNode, from: SimNode, message: HandshakeMessage): string | undefined {
+function give(to: SimNode, from: SimNode, message: HandshakeMessage): string | undefined {
   let fault: string | undefined
-  to.turn((now) => { fault = to.core.handleHandshake(now, from.nodeId, message) })
+  to.turn((now) => {
+    fault = to.core.handleHandshake(now, from.nodeId, message)
+  })
   return fault
 }
 
@@ -48,7 +68,10 @@ test('an accept that nobody asked for makes no trust; a request waits for a pers
   sim.run(1_000)
   assert.equal(trusts(a, b), false)
   assert.equal(give(a, b, messageOf(b, a, 'handshake_request', { justification: 'please' })), undefined)
-  assert.deepEqual(a.core.context.trust.pending.map(({ nodeId, justification }) => [nodeId, justification]), [[b.nodeId, 'please']])
+  assert.deepEqual(
+    a.core.context.trust.pending.map(({ nodeId, justification }) => [nodeId, justification]),
+    [[b.nodeId, 'please']],
+  )
   assert.equal(trusts(a, b), false)
   a.requestTrust('agent-b')
   sim.run(100)

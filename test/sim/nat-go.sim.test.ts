@@ -13,15 +13,31 @@ import { Puppet } from './simulator/puppet.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 import type { SimStream } from './simulator/sim-stream.ts'
 
-interface GoWorld { readonly sim: SimOverlay, readonly a: SimNode, readonly go: Puppet, readonly natA: Nat | undefined, readonly received: Uint8Array[] }
+interface GoWorld {
+  readonly sim: SimOverlay
+  readonly a: SimNode
+  readonly go: Puppet
+  readonly natA: Nat | undefined
+  readonly received: Uint8Array[]
+}
 
 /** A daemon that keeps what comes in order on any port, and acknowledges it. */
-function goWorld (ours: string, theirs: string, seed: number): GoWorld {
+function goWorld(ours: string, theirs: string, seed: number): GoWorld {
   const sim = new SimOverlay({ seed, path: { delayMs: 10 } })
   const { node: a, nat: natA } = behind(sim, 'agent-a', 1, KINDS.get(ours))
   const behaviour = KINDS.get(theirs)
-  const own = { address: behaviour === undefined || behaviour.mapping === 'none' ? '198.18.0.2' : '10.0.2.2', port: 4_002 }
-  const box = behaviour === undefined ? undefined : { nat: new Nat(sim.world, sim.random, sim.network, '198.18.0.2', behaviour), inside: own, outside: '198.18.0.2' }
+  const own = {
+    address: behaviour === undefined || behaviour.mapping === 'none' ? '198.18.0.2' : '10.0.2.2',
+    port: 4_002,
+  }
+  const box =
+    behaviour === undefined
+      ? undefined
+      : {
+          nat: new Nat(sim.world, sim.random, sim.network, '198.18.0.2', behaviour),
+          inside: own,
+          outside: '198.18.0.2',
+        }
   const go = new Puppet(sim, 7, 'agent-go', box)
   const received: Uint8Array[] = []
   let next = -1
@@ -48,7 +64,7 @@ function goWorld (ours: string, theirs: string, seed: number): GoWorld {
   return { sim, a, go, natA, received }
 }
 
-function dial ({ sim, a }: GoWorld): SimStream {
+function dial({ sim, a }: GoWorld): SimStream {
   const stream = a.dial('agent-go', 1_000)
   sim.until('open', 10_000, () => stream.state === 'open')
   return stream
@@ -56,7 +72,15 @@ function dial ({ sim, a }: GoWorld): SimStream {
 
 const KINDS_TRIED = ['open', 'linux', 'EIM/APDF', 'APDM/APDF']
 /** Straight from the first frame on: both keep their ports, or one is open. The daemon's own NAT must have kept the port that it registered. */
-const STRAIGHT = new Set(['open open', 'open linux', 'linux open', 'linux linux', 'EIM/APDF open', 'EIM/APDF linux', 'APDM/APDF open'])
+const STRAIGHT = new Set([
+  'open open',
+  'open linux',
+  'linux open',
+  'linux linux',
+  'EIM/APDF open',
+  'EIM/APDF linux',
+  'APDM/APDF open',
+])
 
 for (const ours of KINDS_TRIED) {
   for (const theirs of KINDS_TRIED) {
@@ -65,9 +89,14 @@ for (const ours of KINDS_TRIED) {
       const sent = world.sim.random.bytes(100_000)
       const stream = dial(world)
       stream.write(sent)
-      world.sim.until('all of it', 30_000, () => world.received.reduce((sum, part) => sum + part.length, 0) === sent.length)
+      world.sim.until(
+        'all of it',
+        30_000,
+        () => world.received.reduce((sum, part) => sum + part.length, 0) === sent.length,
+      )
       assert.deepEqual(Buffer.concat(world.received), Buffer.from(sent))
-      if (STRAIGHT.has(`${ours} ${theirs}`)) assert.equal(world.go.relayed, false, 'no frame of ours came through the relay')
+      if (STRAIGHT.has(`${ours} ${theirs}`))
+        assert.equal(world.go.relayed, false, 'no frame of ours came through the relay')
     })
   }
 }
@@ -85,7 +114,11 @@ for (const seed of [1, 2, 3]) {
     sim.run(6_000)
     a.roam({ address: '203.0.113.55', port: 6_000 })
     stream.write(sent.subarray(200_000))
-    sim.until('all of it', 60_000, () => world.received.reduce((sum, part) => sum + part.length, 0) === sent.length || stream.over)
+    sim.until(
+      'all of it',
+      60_000,
+      () => world.received.reduce((sum, part) => sum + part.length, 0) === sent.length || stream.over,
+    )
     assert.equal(stream.end, undefined)
     assert.deepEqual(Buffer.concat(world.received), Buffer.from(sent))
   })

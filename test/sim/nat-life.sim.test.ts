@@ -15,31 +15,46 @@ import type { SimStream } from './simulator/sim-stream.ts'
 
 const RECOVERED_MS = 5_000
 
-interface Pair { readonly sim: SimOverlay, readonly a: SimNode, readonly b: SimNode, readonly natA: Nat | undefined, readonly natB: Nat | undefined }
+interface Pair {
+  readonly sim: SimOverlay
+  readonly a: SimNode
+  readonly b: SimNode
+  readonly natA: Nat | undefined
+  readonly natB: Nat | undefined
+}
 
-function pairOf (left: NatBehaviour | undefined, right: NatBehaviour | undefined, options: Partial<SimOverlayOptions> = {}): Pair {
+function pairOf(
+  left: NatBehaviour | undefined,
+  right: NatBehaviour | undefined,
+  options: Partial<SimOverlayOptions> = {},
+): Pair {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 }, ...options })
-  const [x, y] = [behind(sim, 'agent-a', 1, left, { trust: ['agent-b'] }), behind(sim, 'agent-b', 2, right, { trust: ['agent-a'] })]
+  const [x, y] = [
+    behind(sim, 'agent-a', 1, left, { trust: ['agent-b'] }),
+    behind(sim, 'agent-b', 2, right, { trust: ['agent-a'] }),
+  ]
   sim.until('mutual trust', 60_000, () => trusts(x.node, y.node) && trusts(y.node, x.node))
   sim.run(3_000) // both know their NAT
-  y.node.listen(80, (stream) => { stream.echo = true })
+  y.node.listen(80, (stream) => {
+    stream.echo = true
+  })
   return { sim, a: x.node, b: y.node, natA: x.nat, natB: y.nat }
 }
 
-function dialled ({ sim, a }: Pair): SimStream {
+function dialled({ sim, a }: Pair): SimStream {
   const stream = a.dial('agent-b', 80)
   sim.until('open', 10_000, () => stream.state === 'open')
   return stream
 }
 
 /** A little each 100 ms, for ever. */
-function trickle (sim: SimOverlay, stream: SimStream): void {
+function trickle(sim: SimOverlay, stream: SimStream): void {
   stream.write(new Uint8Array(500))
   if (!stream.over) sim.world.after(100, () => trickle(sim, stream))
 }
 
 /** Longest silence at the dialler in the next `ms`. */
-function longestGap (sim: SimOverlay, stream: SimStream, ms: number): number {
+function longestGap(sim: SimOverlay, stream: SimStream, ms: number): number {
   let [longest, last, lastBytes] = [0, sim.world.nowMs, stream.receivedBytes]
   for (const end = sim.world.nowMs + ms; sim.world.nowMs < end;) {
     sim.run(20)
@@ -49,7 +64,9 @@ function longestGap (sim: SimOverlay, stream: SimStream, ms: number): number {
   return longest
 }
 
-function kindOf (node: SimNode, other: SimNode): string { return node.peer(other)?.paths.current?.kind ?? 'none' }
+function kindOf(node: SimNode, other: SimNode): string {
+  return node.peer(other)?.paths.current?.kind ?? 'none'
+}
 
 test('a stream that is silent for an hour outlives NATs that forget after 30 s, at a packet each 15 s', () => {
   const short = { ...LINUX, expiryMs: 30_000 }
@@ -75,14 +92,20 @@ test('without a stream a peer costs no packet, however long the tunnel is up', (
   sim.until('the end', 10_000, () => stream.over)
   sim.run(30_000)
   let between = 0
-  sim.network.audits.push(({ to }) => { if (to.address !== sim.beaconEndpoint.address && to.address !== '198.51.100.1') between += 1 })
+  sim.network.audits.push(({ to }) => {
+    if (to.address !== sim.beaconEndpoint.address && to.address !== '198.51.100.1') between += 1
+  })
   const toBeacon = sim.network.sent
   sim.run(300_000)
   assert.equal(between - (sim.network.sent - toBeacon) / 2, 0, 'only questions to the beacon, and their answers')
   assert.equal(b.core.context.peers.size, 1)
 })
 
-for (const [left, right] of [['linux', 'linux'], ['APDM/APDF', 'open'], ['APDM/APDF', 'APDM/APDF']] as const) {
+for (const [left, right] of [
+  ['linux', 'linux'],
+  ['APDM/APDF', 'open'],
+  ['APDM/APDF', 'APDM/APDF'],
+] as const) {
   for (const side of ['dialler', 'listener'] as const) {
     test(`the ${side}'s NAT restarts and forgets everything (${left} and ${right}): bytes flow again within 5 s`, () => {
       const pair = pairOf(KINDS.get(left), KINDS.get(right))
@@ -140,7 +163,11 @@ test('two nodes behind one NAT talk on their LAN, whether or not it hairpins', (
     const nat = new Nat(sim.world, sim.random, sim.network, '198.18.0.1', { ...LINUX, hairpinning })
     const a = inside(sim, 'agent-a', nat, '198.18.0.1', 1, { trust: ['agent-b'] })
     const own = { address: '10.0.1.3', port: 5_000 }
-    const b = sim.node('agent-b', { trust: ['agent-a'], lanEndpoints: [own], behind: { nat, inside: own, outside: '198.18.0.1' } })
+    const b = sim.node('agent-b', {
+      trust: ['agent-a'],
+      lanEndpoints: [own],
+      behind: { nat, inside: own, outside: '198.18.0.1' },
+    })
     sim.until('mutual trust', 60_000, () => trusts(a, b) && trusts(b, a))
     b.listen(80)
     const stream = a.dial('agent-b', 80)
@@ -150,10 +177,20 @@ test('two nodes behind one NAT talk on their LAN, whether or not it hairpins', (
 })
 
 test('two nodes behind one NAT on different subnets meet by hairpin, or by relay where there is none', () => {
-  for (const [hairpinning, expected] of [[true, 'punched'], [false, 'relay']] as const) {
+  for (const [hairpinning, expected] of [
+    [true, 'punched'],
+    [false, 'relay'],
+  ] as const) {
     const sim = new SimOverlay({ seed: 1 })
-    const nat = new Nat(sim.world, sim.random, sim.network, '198.18.0.1', { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent', hairpinning })
-    const [a, b] = [inside(sim, 'agent-a', nat, '198.18.0.1', 1, { trust: ['agent-b'] }), inside(sim, 'agent-b', nat, '198.18.0.1', 2, { trust: ['agent-a'] })]
+    const nat = new Nat(sim.world, sim.random, sim.network, '198.18.0.1', {
+      mapping: 'endpoint-independent',
+      filtering: 'address-and-port-dependent',
+      hairpinning,
+    })
+    const [a, b] = [
+      inside(sim, 'agent-a', nat, '198.18.0.1', 1, { trust: ['agent-b'] }),
+      inside(sim, 'agent-b', nat, '198.18.0.1', 2, { trust: ['agent-a'] }),
+    ]
     sim.until('mutual trust', 60_000, () => trusts(a, b) && trusts(b, a))
     sim.run(3_000)
     b.listen(80)
@@ -181,16 +218,37 @@ test('with a beacon of another make the way is found just the same, and the NAT 
   const { sim, a, b } = pair
   dialled(pair)
   sim.run(10_000)
-  for (const [one, other] of [[a, b], [b, a]] as const) assert.match(kindOf(one, other), /direct|punched/)
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const)
+    assert.match(kindOf(one, other), /direct|punched/)
   assert.equal(a.core.context.nat.filtering, 'unknown')
 })
 
 test('a punch command is obeyed only from our beacon, and never towards what is nearer than it', () => {
   const { sim, a } = pairOf(undefined, undefined)
   const seen: string[] = []
-  sim.network.audits.push(({ from, to, bytes }) => { if (from.address === a.endpoint.address && bytes.length === 4) seen.push(to.address) })
-  const command = (address: string, from = sim.beaconEndpoint): void => sim.network.inject(from, a.endpoint, encodePunchCommand({ address, port: 53 }))
-  for (const address of ['127.0.0.1', '10.1.2.3', '192.168.1.1', '169.254.1.1', '100.64.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255', '::1', 'fe80::1', 'ff02::1', 'fd00::1']) command(address)
+  sim.network.audits.push(({ from, to, bytes }) => {
+    if (from.address === a.endpoint.address && bytes.length === 4) seen.push(to.address)
+  })
+  const command = (address: string, from = sim.beaconEndpoint): void =>
+    sim.network.inject(from, a.endpoint, encodePunchCommand({ address, port: 53 }))
+  for (const address of [
+    '127.0.0.1',
+    '10.1.2.3',
+    '192.168.1.1',
+    '169.254.1.1',
+    '100.64.0.1',
+    '0.0.0.0',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::1',
+    'fe80::1',
+    'ff02::1',
+    'fd00::1',
+  ])
+    command(address)
   command('203.0.113.50', { address: '203.0.113.66', port: 9_001 })
   sim.run(1_000)
   assert.deepEqual(seen, [])

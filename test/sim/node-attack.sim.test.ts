@@ -10,7 +10,7 @@ import type { SimNode } from './simulator/sim-node.ts'
 const EVE = { address: '192.0.2.66', port: 666 }
 
 /** Every datagram between the two again, `times` times, up to `withinMs` later, from where it came or from somewhere else. */
-function replayAll (sim: SimOverlay, records: readonly Datagram[], times: number, withinMs: number): void {
+function replayAll(sim: SimOverlay, records: readonly Datagram[], times: number, withinMs: number): void {
   for (const { from, to, bytes } of records) {
     for (let i = 0; i < times; i++) {
       const source = sim.random.chance(0.5) ? from : EVE
@@ -19,11 +19,13 @@ function replayAll (sim: SimOverlay, records: readonly Datagram[], times: number
   }
 }
 
-function connectedPair (seed: number): { sim: SimOverlay, a: SimNode, b: SimNode, records: Datagram[] } {
+function connectedPair(seed: number): { sim: SimOverlay; a: SimNode; b: SimNode; records: Datagram[] } {
   const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 5 } })
   const records = sim.record()
   const [a, b] = sim.pair()
-  b.listen(80, (stream) => { stream.echo = true })
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
   return { sim, a, b, records }
 }
 
@@ -67,14 +69,20 @@ for (const seed of [1, 2, 3, 4]) {
       stream.write(sim.random.bytes(1_000))
     }
     sim.until('all of it', 5_000, () => stream.receivedBytes === 21_000)
-    assert.equal(a.eventsOf('peer').filter(({ state }) => state === 'restarted').length, restarts, 'old keys do not come back into use')
+    assert.equal(
+      a.eventsOf('peer').filter(({ state }) => state === 'restarted').length,
+      restarts,
+      'old keys do not come back into use',
+    )
     assert.equal(stream.end, undefined)
   })
 
   test(`one bit in fifty datagrams is wrong: everything still arrives whole (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, corruptRate: 0.02 } })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const sent = sim.random.bytes(500_000)
     const stream = a.dial('agent-b', 80)
     stream.write(sent)
@@ -100,7 +108,10 @@ test('a stranger who dials a private node gets not one datagram from it', () => 
     sim.network.inject(eve.endpoint, b.endpoint, frame)
   }
   sim.run(20_000)
-  assert.deepEqual(toEve.filter(({ from, to }) => from.address === b.endpoint.address && to.address === eve.endpoint.address), [])
+  assert.deepEqual(
+    toEve.filter(({ from, to }) => from.address === b.endpoint.address && to.address === eve.endpoint.address),
+    [],
+  )
   assert.equal(b.core.context.peers.size, 0)
   assert.equal(a.core.context.peers.size, 0)
 })
@@ -110,9 +121,16 @@ test('PILA of nodes that no registry knows do not lock a public node against the
   const b = sim.node('agent-b', { public: true })
   const c = sim.node('agent-c')
   sim.until('registered', 5_000, () => b.registered && c.registered)
-  b.listen(80, (stream) => { stream.echo = true })
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
   for (let i = 0; i < 2 * MAX_STRANGERS; i++) {
-    const frame = { sender: 1_000_000 + i, x25519: sim.random.bytes(32), ed25519: sim.random.bytes(32), signature: sim.random.bytes(64) }
+    const frame = {
+      sender: 1_000_000 + i,
+      x25519: sim.random.bytes(32),
+      ed25519: sim.random.bytes(32),
+      signature: sim.random.bytes(64),
+    }
     sim.network.inject(EVE, b.endpoint, encodeAuthFrame(frame), i)
   }
   sim.run(5_000)

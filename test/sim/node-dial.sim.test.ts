@@ -13,7 +13,9 @@ for (const seed of [1, 2]) {
     test(`a dial succeeds within 4 s although datagram ${lost} between the two is lost (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed })
       const [a, b] = sim.pair()
-      b.listen(80, (stream) => { stream.echo = true })
+      b.listen(80, (stream) => {
+        stream.echo = true
+      })
       let count = 0
       sim.network.drops = ({ from, to }) => from.address !== BEACON && to.address !== BEACON && count++ === lost
       const stream = a.dial('agent-b', 80)
@@ -30,7 +32,10 @@ for (const seed of [1, 2]) {
   test(`both sides dial at the same instant and both streams work (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 20, jitterMs: 5 } })
     const [a, b] = sim.pair()
-    for (const node of [a, b]) node.listen(80, (stream) => { stream.echo = true })
+    for (const node of [a, b])
+      node.listen(80, (stream) => {
+        stream.echo = true
+      })
     const streams = [a.dial('agent-b', 80), b.dial('agent-a', 80)]
     for (const stream of streams) {
       stream.write(sim.random.bytes(50_000))
@@ -43,7 +48,9 @@ for (const seed of [1, 2]) {
   test(`500 dials at once all open, and each reaches the other side once (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, lossRate: 0.01 } })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const streams = Array.from({ length: 500 }, () => a.dial('agent-b', 80))
     for (const stream of streams) {
       stream.write(Buffer.from('x'))
@@ -86,7 +93,13 @@ for (const seed of [1, 2]) {
       ports.add(srcPort)
       syns += 1
       const stale = ports.size === 1 // as a reference daemon that still knows the first port (stream.md Q9)
-      puppet.send({ flags: FLAG_SYN | FLAG_ACK, srcPort: dstPort, dstPort: srcPort, seq: 0, ack: stale ? 12_345 : (seq + 1) >>> 0 })
+      puppet.send({
+        flags: FLAG_SYN | FLAG_ACK,
+        srcPort: dstPort,
+        dstPort: srcPort,
+        seq: 0,
+        ack: stale ? 12_345 : (seq + 1) >>> 0,
+      })
     }
     const stream = a.dial('puppet', 80)
     sim.run(30_000)
@@ -102,7 +115,8 @@ test('a RST to a stream of the dialler ends it as reset by the peer', () => {
   const puppet = new Puppet(sim, 1)
   sim.until('registered', 5_000, () => a.registered)
   puppet.onStreamPacket = ({ flags, seq, srcPort, dstPort }) => {
-    if (flags === FLAG_SYN) puppet.send({ flags: FLAG_SYN | FLAG_ACK, srcPort: dstPort, dstPort: srcPort, seq: 0, ack: (seq + 1) >>> 0 })
+    if (flags === FLAG_SYN)
+      puppet.send({ flags: FLAG_SYN | FLAG_ACK, srcPort: dstPort, dstPort: srcPort, seq: 0, ack: (seq + 1) >>> 0 })
     else puppet.send({ flags: FLAG_RST, srcPort: dstPort, dstPort: srcPort })
   }
   const stream = a.dial('puppet', 80)

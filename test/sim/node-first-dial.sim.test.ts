@@ -12,10 +12,12 @@ const REGISTRY_MS = 40 // one way to the registry
 const SLACK_MS = 3
 
 /** Two nodes that trust each other and have just started: nothing is connected, nothing asked. */
-function strangersAgain (seed: number): { sim: SimOverlay, a: SimNode, b: SimNode } {
+function strangersAgain(seed: number): { sim: SimOverlay; a: SimNode; b: SimNode } {
   const sim = new SimOverlay({ seed, path: { delayMs: DELAY_MS }, registryLatencyMs: REGISTRY_MS })
   const [a, b] = sim.pair()
-  b.listen(80, (stream) => { stream.echo = true })
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
   sim.run(10_000)
   for (const node of [a, b]) node.restart()
   sim.until('registration', 5_000, () => a.registered && b.registered)
@@ -24,12 +26,22 @@ function strangersAgain (seed: number): { sim: SimOverlay, a: SimNode, b: SimNod
   return { sim, a, b }
 }
 
-function rename (sim: SimOverlay, node: SimNode, hostname: string): void {
+function rename(sim: SimOverlay, node: SimNode, hostname: string): void {
   const signature = toBase64(node.identity.sign(utf8(challenges.setHostname(node.nodeId))))
-  assert.equal((sim.registry.handle(node.endpoint.address, { type: 'set_hostname', node_id: node.nodeId, hostname, signature }) as { type: string }).type, 'set_hostname_ok')
+  assert.equal(
+    (
+      sim.registry.handle(node.endpoint.address, {
+        type: 'set_hostname',
+        node_id: node.nodeId,
+        hostname,
+        signature,
+      }) as { type: string }
+    ).type,
+    'set_hostname_ok',
+  )
 }
 
-function msToOpen (sim: SimOverlay, a: SimNode, name: string): number {
+function msToOpen(sim: SimOverlay, a: SimNode, name: string): number {
   const from = sim.world.nowMs
   const stream = a.dial(name, 80)
   sim.until('open', 5_000, () => stream.opened > 0)
@@ -62,7 +74,9 @@ for (const seed of [1, 2]) {
     sim.run(1_000)
     assert.ok(sim.registry.requests.slice(before).includes('resolve_hostname'))
     const c = sim.node('other', { public: true })
-    c.listen(80, (stream) => { stream.echo = true })
+    c.listen(80, (stream) => {
+      stream.echo = true
+    })
     sim.until('registration', 5_000, () => c.registered)
     rename(sim, b, 'gone')
     rename(sim, c, 'agent-b')
@@ -94,7 +108,11 @@ for (const seed of [1, 2]) {
     sim.run(1_000)
     const asked = sim.registry.requests.slice(before).filter((type) => !['heartbeat', 'poll_handshakes'].includes(type))
     assert.deepEqual(asked.toSorted(), ['lookup', 'resolve', 'resolve', 'resolve_hostname', 'resolve_hostname'])
-    assert.equal(records.filter(({ from, bytes }) => from.port === a.endpoint.port && (bytes[0] === 0x03 || bytes[0]! >= 0x10)).length, 0)
+    assert.equal(
+      records.filter(({ from, bytes }) => from.port === a.endpoint.port && (bytes[0] === 0x03 || bytes[0]! >= 0x10))
+        .length,
+      0,
+    )
     assert.equal(a.core.context.peers.get(b.nodeId)?.state, 'idle')
   })
 }

@@ -11,7 +11,7 @@ const A = '203.0.113.1'
 const B = '203.0.113.2'
 
 /** Bytes trickle for ever, so that a stall shows; `received` of the echo is what is looked at. */
-function trickling (sim: SimOverlay, a: SimNode): SimStream {
+function trickling(sim: SimOverlay, a: SimNode): SimStream {
   const stream = a.dial('agent-b', 80)
   sim.until('open', 10_000, () => stream.state === 'open')
   const next = (): void => {
@@ -22,11 +22,15 @@ function trickling (sim: SimOverlay, a: SimNode): SimStream {
   return stream
 }
 
-function pathKind (node: SimNode, other: SimNode): string { return node.peer(other)?.paths.current?.kind ?? 'none' }
+function pathKind(node: SimNode, other: SimNode): string {
+  return node.peer(other)?.paths.current?.kind ?? 'none'
+}
 
-function echoPair (sim: SimOverlay): [SimNode, SimNode] {
+function echoPair(sim: SimOverlay): [SimNode, SimNode] {
   const [a, b] = sim.pair()
-  b.listen(80, (stream) => { stream.echo = true })
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
   return [a, b]
 }
 
@@ -42,7 +46,11 @@ test('a stream that refuses the relay ends with that reason within 12 s of the l
   sim.until('the busy one ends', 12_000, () => busy.over)
   assert.equal(busy.end, 'relay_only')
   sim.run(1_000)
-  assert.deepEqual(b.accepted.map(({ end }) => end).filter((end) => end !== undefined), ['reset_by_peer'], 'the RST may take the relay')
+  assert.deepEqual(
+    b.accepted.map(({ end }) => end).filter((end) => end !== undefined),
+    ['reset_by_peer'],
+    'the RST may take the relay',
+  )
   assert.equal(pathKind(a, b), 'relay')
   sim.run(20_000)
   assert.deepEqual([idle.over, any.over], [false, false])
@@ -180,9 +188,12 @@ for (const seed of [1, 2, 3]) {
 
   test(`a relay that carries less than the direct way takes over without losing what was under way (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 5, rateBps: 100e6 } })
-    for (const host of [A, B]) sim.network.setPath(host, sim.beaconEndpoint.address, { delayMs: 10, rateBps: 50e6, maxDatagram: 1_472 })
+    for (const host of [A, B])
+      sim.network.setPath(host, sim.beaconEndpoint.address, { delayMs: 10, rateBps: 50e6, maxDatagram: 1_472 })
     const [a, b] = sim.pair({ a: { maxDatagram: 8_972 }, b: { maxDatagram: 8_972 } })
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const sent = sim.random.bytes(3_000_000)
     const stream = a.dial('agent-b', 80)
     sim.until('open', 5_000, () => stream.state === 'open')

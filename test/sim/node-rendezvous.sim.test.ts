@@ -8,8 +8,10 @@ import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
 /** Where the registry tells others that a public node is. */
-function registeredAt (sim: SimOverlay, node: SimNode): unknown {
-  return (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: node.nodeId }) as Record<string, unknown>)['real_addr']
+function registeredAt(sim: SimOverlay, node: SimNode): unknown {
+  return (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: node.nodeId }) as Record<string, unknown>)[
+    'real_addr'
+  ]
 }
 
 for (const seed of [1, 2]) {
@@ -27,7 +29,11 @@ for (const seed of [1, 2]) {
     const node = sim.node('agent-a', { public: true })
     sim.until('registered', 10_000, () => node.registered)
     const before = sim.registry.requests.filter((type) => type === 'heartbeat').length
-    sim.until('a heartbeat arrives', HEARTBEAT_MS + 5_000, () => sim.registry.requests.filter((type) => type === 'heartbeat').length > before)
+    sim.until(
+      'a heartbeat arrives',
+      HEARTBEAT_MS + 5_000,
+      () => sim.registry.requests.filter((type) => type === 'heartbeat').length > before,
+    )
     node.rebind({ address: node.endpoint.address, port: 7_777 })
     sim.network.inject(sim.beaconEndpoint, node.endpoint, encodeDiscoverReply(node.endpoint), 10) // as if the beacon had just been asked
     sim.run(3_000)
@@ -55,7 +61,12 @@ for (const seed of [1, 2]) {
     sim.run(5_000)
     const before = sim.registry.requests.filter((type) => type === 'lookup').length
     for (let i = 0; i < 2_000; i++) {
-      const frame = { sender: b.nodeId, x25519: sim.random.bytes(32), ed25519: sim.random.bytes(32), signature: sim.random.bytes(64) }
+      const frame = {
+        sender: b.nodeId,
+        x25519: sim.random.bytes(32),
+        ed25519: sim.random.bytes(32),
+        signature: sim.random.bytes(64),
+      }
       sim.network.inject({ address: '192.0.2.66', port: 6 }, a.endpoint, encodeAuthFrame(frame), i * 5)
     }
     sim.run(15_000)
@@ -72,16 +83,24 @@ test('nodes of one network trust each other when one asks; one outside waits for
   sim.registry.handle('192.0.2.9', { type: 'create_network', node_id: a.nodeId, name: 'lab', admin_token: adminToken })
   const b = sim.node('agent-b', { networks: [{ network: 1, token: undefined }], trust: ['agent-a'] })
   const stranger = sim.node('agent-c', { trust: ['agent-a'] })
-  sim.until('trust', 120_000, () => a.core.context.trust.isTrusted(b.nodeId) && b.core.context.trust.isTrusted(a.nodeId))
+  sim.until(
+    'trust',
+    120_000,
+    () => a.core.context.trust.isTrusted(b.nodeId) && b.core.context.trust.isTrusted(a.nodeId),
+  )
   sim.run(10_000)
   assert.equal(a.core.context.trust.isTrusted(stranger.nodeId), false)
-  assert.deepEqual(a.core.context.trust.pending.map(({ nodeId }) => nodeId), [stranger.nodeId])
+  assert.deepEqual(
+    a.core.context.trust.pending.map(({ nodeId }) => nodeId),
+    [stranger.nodeId],
+  )
 })
 
 test('the registry shows the tags that a node was given, and leaves those of others alone', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
   const a = sim.node('agent-a', { tags: ['ci', 'web'] })
-  const tags = (): unknown => (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: a.nodeId }) as { tags?: unknown }).tags
+  const tags = (): unknown =>
+    (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: a.nodeId }) as { tags?: unknown }).tags
   sim.until('tagged', 10_000, () => a.registered && tags() !== undefined)
   assert.deepEqual(tags(), ['ci', 'web'])
   const asked = sim.registry.requests.filter((type) => type === 'set_tags').length

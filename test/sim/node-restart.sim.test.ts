@@ -11,7 +11,9 @@ for (const seed of [1, 2, 3]) {
     test(`a peer that restarts under an ${activity} stream ends it in time, and can be dialled again (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed })
       const [a, b] = sim.pair()
-      b.listen(80, (stream) => { stream.echo = true })
+      b.listen(80, (stream) => {
+        stream.echo = true
+      })
       const old = a.dial('agent-b', 80)
       old.write(sim.random.bytes(10_000))
       sim.until('echo', 5_000, () => old.receivedBytes === 10_000)
@@ -48,7 +50,9 @@ for (const seed of [1, 2, 3]) {
   test(`a node that restarts on another port is reached by a dial made at once (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const first = a.dial('agent-b', 80)
     first.write(Buffer.from('hello'))
     sim.until('echo', 5_000, () => first.receivedBytes === 5)
@@ -63,7 +67,9 @@ for (const seed of [1, 2, 3]) {
   test(`a node that restarts on another port dials at once, though the other still believes in the old tunnel (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    a.listen(80, (stream) => { stream.echo = true })
+    a.listen(80, (stream) => {
+      stream.echo = true
+    })
     const first = b.dial('agent-a', 80)
     first.write(Buffer.from('hello'))
     sim.until('echo', 5_000, () => first.receivedBytes === 5)
@@ -82,7 +88,9 @@ for (const seed of [1, 2, 3]) {
     const b = sim.node('agent-b', { public: true })
     sim.until('registered', 5_000, () => a.registered && b.registered)
     sim.run(1_000)
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const old = a.dial('agent-b', 80)
     old.write(Buffer.from('hello'))
     sim.until('echo', 5_000, () => old.receivedBytes === 5)
@@ -98,7 +106,9 @@ for (const seed of [1, 2, 3]) {
   test(`the registry restarts with its memory: streams go on, and new dials work (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const stream = a.dial('agent-b', 80)
     sim.until('open', 5_000, () => stream.state === 'open')
     sim.registry.restart(false)
@@ -113,7 +123,9 @@ for (const seed of [1, 2, 3]) {
     test(`the registry forgets everything and gives ids in ${order} order: the two find each other again (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed })
       const [a, b] = sim.pair()
-      b.listen(80, (stream) => { stream.echo = true })
+      b.listen(80, (stream) => {
+        stream.echo = true
+      })
       const [first, second] = order === 'the same' ? [a, b] : [b, a]
       sim.registry.stop()
       sim.run(500)
@@ -137,11 +149,13 @@ for (const seed of [1, 2, 3]) {
     sim.network.cut('203.0.113.1', '203.0.113.2')
     const [a, b] = sim.pair()
     b.listen(80)
-    sim.run(19_000 - sim.world.nowMs % 1_000)
+    sim.run(19_000 - (sim.world.nowMs % 1_000))
     b.restart({ address: b.endpoint.address, port: b.endpoint.port + 1 })
     sim.run(5_000)
     let delivered = 0
-    sim.network.audits.push(({ to, bytes }) => { if (to.port === b.endpoint.port && bytes[0] === 0x06) delivered += 1 })
+    sim.network.audits.push(({ to, bytes }) => {
+      if (to.port === b.endpoint.port && bytes[0] === 0x06) delivered += 1
+    })
     a.dial('agent-b', 80)
     sim.run(2_000)
     assert.ok(delivered > 0)
@@ -150,8 +164,11 @@ for (const seed of [1, 2, 3]) {
   test(`a registry that lost its memory swaps the ids of two nodes that were stopped meanwhile: trust given by hand holds (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    for (const node of [a, b]) assert.deepEqual(node.core.context.trust.wishes, [], 'nobody asks by configuration any more')
-    b.listen(80, (stream) => { stream.echo = true })
+    for (const node of [a, b])
+      assert.deepEqual(node.core.context.trust.wishes, [], 'nobody asks by configuration any more')
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const before = [a.nodeId, b.nodeId]
     a.kill()
     b.kill()
@@ -175,7 +192,10 @@ for (const seed of [1, 2, 3]) {
     const [b, c] = [sim.node('agent-b', { trust: ['agent-a'] }), sim.node('agent-c', { trust: ['agent-a'] })]
     sim.until('trust', 60_000, () => [b, c].every((node) => trusts(a, node) && trusts(node, a)))
     sim.run(1_000)
-    for (const node of [b, c]) node.listen(80, (stream) => { stream.echo = true })
+    for (const node of [b, c])
+      node.listen(80, (stream) => {
+        stream.echo = true
+      })
     const nodes = [a, b, c]
     for (const node of nodes) node.kill()
     sim.registry.restart(true)
@@ -183,9 +203,17 @@ for (const seed of [1, 2, 3]) {
       node.withoutWishes().start()
       sim.until('registered', 10_000, () => node.registered)
     }
-    assert.deepEqual(nodes.map(({ nodeId }) => nodeId), [1, 3, 2])
-    sim.until('trust', 60_000, () => [b, c].every((node) => a.core.context.trust.keyOf(node.nodeId) !== undefined && trusts(node, a)) &&
-      [b, c].every((node) => Buffer.from(a.core.context.trust.keyOf(node.nodeId)!).equals(node.identity.publicKey)))
+    assert.deepEqual(
+      nodes.map(({ nodeId }) => nodeId),
+      [1, 3, 2],
+    )
+    sim.until(
+      'trust',
+      60_000,
+      () =>
+        [b, c].every((node) => a.core.context.trust.keyOf(node.nodeId) !== undefined && trusts(node, a)) &&
+        [b, c].every((node) => Buffer.from(a.core.context.trust.keyOf(node.nodeId)!).equals(node.identity.publicKey)),
+    )
     sim.run(1_000)
     for (const name of ['agent-b', 'agent-c']) {
       const stream = a.dial(name, 80)
@@ -220,7 +248,9 @@ for (const seed of [1, 2, 3]) {
   test(`the registry is up and says nothing: a stream goes on, and dials to a known peer work (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const stream = a.dial('agent-b', 80)
     sim.until('open', 5_000, () => stream.state === 'open')
     sim.registry.silent = true
@@ -238,7 +268,9 @@ for (const seed of [1, 2, 3]) {
   test(`a blackout of 10 s loses nothing, one of 60 s ends streams as peer_gone on both sides (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const stream = a.dial('agent-b', 80)
     sim.until('open', 5_000, () => stream.state === 'open')
     stream.write(sim.random.bytes(3_000_000))
@@ -262,12 +294,18 @@ for (const seed of [1, 2, 3]) {
   test(`trust that is revoked ends the streams on both sides, and the next dial is refused (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 10, lossRate: 0.02 } })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const streams = Array.from({ length: 20 }, () => a.dial('agent-b', 80))
     for (const stream of streams) stream.write(sim.random.bytes(500_000))
     sim.run(1_000)
     b.turn((now) => b.core.revokeTrust(now, a.nodeId))
-    sim.until('all over', GONE_WITHIN_MS, () => streams.every((stream) => stream.over) && b.accepted.every((stream) => stream.over))
+    sim.until(
+      'all over',
+      GONE_WITHIN_MS,
+      () => streams.every((stream) => stream.over) && b.accepted.every((stream) => stream.over),
+    )
     const next = a.dial('agent-b', 80)
     sim.until('refused', 30_000, () => next.over)
     assert.equal(next.state, 'failed')

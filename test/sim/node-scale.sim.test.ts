@@ -9,12 +9,15 @@ import type { SimNode } from './simulator/sim-node.ts'
 import type { SimStream } from './simulator/sim-stream.ts'
 
 /** What must be zero once everything is over. */
-function leftovers (node: SimNode): object {
+function leftovers(node: SimNode): object {
   const { context } = node.core
   const peers = [...context.peers.values()]
   return {
     streams: context.streams,
-    ofPeers: peers.reduce((sum, peer) => sum + peer.streams.size + peer.ready.size + peer.control.size + peer.dials.size, 0),
+    ofPeers: peers.reduce(
+      (sum, peer) => sum + peer.streams.size + peer.ready.size + peer.control.size + peer.dials.size,
+      0,
+    ),
     ready: context.readyPeers.size,
     news: context.news.size,
     events: context.events.size,
@@ -39,7 +42,9 @@ test('chunks of 64 KB on many streams go out as whole segments, and the last byt
   }
   write(20)
   sim.until('all of it', 10_000, () => b.accepted.every(({ receivedBytes }) => receivedBytes === 20 * 65_536))
-  const short = sent.filter(({ from, bytes }) => from.address === a.endpoint.address && bytes.length > 1_000 && bytes.length < 61_440)
+  const short = sent.filter(
+    ({ from, bytes }) => from.address === a.endpoint.address && bytes.length > 1_000 && bytes.length < 61_440,
+  )
   assert.ok(short.length <= 16, `${short.length} short ones: each stream has one, its last`)
 })
 
@@ -47,15 +52,22 @@ for (const seed of [1, 2]) {
   test(`after streams ended in every way nothing is left, and the nodes fall silent (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 10, lossRate: 0.02 } })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
-    b.listen(81, (stream) => { sim.world.after(30 + sim.random.below(300), () => stream.reset()) })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
+    b.listen(81, (stream) => {
+      sim.world.after(30 + sim.random.below(300), () => stream.reset())
+    })
     b.listenAndRefuse(82)
-    const streams = Array.from({ length: 200 }, (_, i) => a.dial('agent-b', 80 + i % 4))
+    const streams = Array.from({ length: 200 }, (_, i) => a.dial('agent-b', 80 + (i % 4)))
     for (const stream of streams) {
       stream.write(sim.random.bytes(sim.random.below(30_000)))
       const fate = sim.random.below(4)
       if (fate === 0) stream.shutdown()
-      else sim.world.after(sim.random.below(2_000), () => fate === 1 ? stream.reset() : fate === 2 ? stream.cancel() : stream.shutdown())
+      else
+        sim.world.after(sim.random.below(2_000), () =>
+          fate === 1 ? stream.reset() : fate === 2 ? stream.cancel() : stream.shutdown(),
+        )
     }
     sim.run(90_000)
     assert.deepEqual([leftovers(a), leftovers(b)], [NOTHING, NOTHING])
@@ -73,7 +85,9 @@ for (const seed of [1, 2]) {
   test(`2,000 open streams cost nothing while they are idle, and one that talks costs the same as alone (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const talk = (): number[] => {
       const before = [a.heapPops + b.heapPops, a.wakes + b.wakes, sim.network.sent]
       streams[0]!.write(sim.random.bytes(200_000))
@@ -89,7 +103,8 @@ for (const seed of [1, 2]) {
     sim.until('all open', 30_000, () => streams.every((stream) => stream.receivedBytes > 0))
     sim.run(10_000)
     const among = talk()
-    for (let i = 0; i < 3; i++) assert.ok(among[i]! <= 1.5 * alone[i]! + 20, `${among.join()} among 2,000, ${alone.join()} alone`)
+    for (let i = 0; i < 3; i++)
+      assert.ok(among[i]! <= 1.5 * alone[i]! + 20, `${among.join()} among 2,000, ${alone.join()} alone`)
     const idle = [a.heapPops + b.heapPops, sim.network.sent]
     sim.run(60_000)
     assert.ok(a.heapPops + b.heapPops - idle[0]! < 60, `${a.heapPops + b.heapPops - idle[0]!} timers in an idle minute`)
@@ -103,7 +118,9 @@ for (const seed of [1, 2]) {
   test(`streams that die with bytes unread give their share of the receive budget back (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.reading = false })
+    b.listen(80, (stream) => {
+      stream.reading = false
+    })
     const streams = Array.from({ length: 10 }, () => a.dial('agent-b', 80))
     for (const stream of streams) stream.write(sim.random.bytes(100_000))
     sim.run(2_000)
@@ -121,18 +138,21 @@ for (const seed of [1, 2]) {
     const puppet = new Puppet(sim, seed)
     sim.until('registered', 5_000, () => a.registered)
     puppet.onStreamPacket = ({ flags, seq, srcPort, dstPort }) => {
-      if (flags === FLAG_SYN) puppet.send({ flags: FLAG_SYN | FLAG_ACK, srcPort: dstPort, dstPort: srcPort, seq: 0, ack: (seq + 1) >>> 0 })
+      if (flags === FLAG_SYN)
+        puppet.send({ flags: FLAG_SYN | FLAG_ACK, srcPort: dstPort, dstPort: srcPort, seq: 0, ack: (seq + 1) >>> 0 })
     }
     const stream = a.dial('puppet', 80)
     sim.until('open', 5_000, () => stream.state === 'open')
     const auths: string[] = []
     sim.network.audits.push(({ from, bytes }) => {
       const view = Buffer.from(bytes)
-      if (from.address === a.endpoint.address && view.toString('latin1', 0, 4) === 'PILA') auths.push(view.toString('hex', 8, 40))
+      if (from.address === a.endpoint.address && view.toString('latin1', 0, 4) === 'PILA')
+        auths.push(view.toString('hex', 8, 40))
     })
     let pongs = 0
     const ping = (): void => puppet.sendRaw({ protocol: PROTOCOL_CONTROL, srcPort: 9, seq: 7 }, new Uint8Array(8))
-    for (let i = 0; i < MAX_PREFIXES + 40; i++) { // as the reference: a new prefix after every key exchange it takes for one
+    for (let i = 0; i < MAX_PREFIXES + 40; i++) {
+      // as the reference: a new prefix after every key exchange it takes for one
       puppet.redrawPrefix()
       ping()
       sim.run(50)
@@ -141,7 +161,8 @@ for (const seed of [1, 2]) {
     puppet.packets.length = 0
     ping()
     sim.run(100)
-    for (const { header } of puppet.packets) if (header.protocol === PROTOCOL_CONTROL && header.flags === FLAG_ACK) pongs += 1
+    for (const { header } of puppet.packets)
+      if (header.protocol === PROTOCOL_CONTROL && header.flags === FLAG_ACK) pongs += 1
     assert.equal(pongs, 1, 'the ping is answered')
     assert.ok(new Set(auths).size <= 2, `${new Set(auths).size} different keys were shown`)
   })
@@ -151,7 +172,9 @@ test('beside 10,000 open streams to one port 2,000 more a second come and go, fo
   // Those that are over answer repeated ends for five seconds: together with the open ones more than there are ports.
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
-  b.listen(80, (stream) => { stream.echo = true })
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
   const open: SimStream[] = []
   for (let i = 0; i < 10; i++) {
     const batch = Array.from({ length: 1_000 }, () => a.dial('agent-b', 80))
@@ -159,7 +182,10 @@ test('beside 10,000 open streams to one port 2,000 more a second come and go, fo
     sim.run(200)
     open.push(...batch)
   }
-  assert.ok(open.every((stream) => stream.receivedBytes === 1), 'all open')
+  assert.ok(
+    open.every((stream) => stream.receivedBytes === 1),
+    'all open',
+  )
   let lasting = 0
   for (let i = 0; i < 160; i++) {
     const batch = Array.from({ length: 100 }, () => a.dial('agent-b', 80))
@@ -173,21 +199,29 @@ test('beside 10,000 open streams to one port 2,000 more a second come and go, fo
   assert.equal(lasting, 16_000)
   for (const stream of open) stream.write(Buffer.from('z'))
   sim.run(1_000)
-  assert.ok(open.every((stream) => stream.receivedBytes === 2 && !stream.over), 'the open ones are unharmed')
+  assert.ok(
+    open.every((stream) => stream.receivedBytes === 2 && !stream.over),
+    'the open ones are unharmed',
+  )
   assert.equal(a.core.context.streams <= 16_384 && b.core.context.streams <= 16_384, true)
 })
 
 test('a port is used again when its stream was reset, though the peer may have missed that', () => {
   const sim = new SimOverlay({ seed: 2 })
   const [a, b] = sim.pair()
-  b.listen(80, (stream) => { stream.echo = true })
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
   const first = a.dial('agent-b', 80)
   sim.until('open', 5_000, () => first.state === 'open')
   for (let i = 0; i < 17; i++) {
     const batch = Array.from({ length: 1_000 }, () => a.dial('agent-b', 80))
     for (const stream of batch) stream.write(Buffer.from('x'))
     sim.run(200)
-    assert.ok(batch.every((stream) => stream.receivedBytes === 1), `batch ${i}`)
+    assert.ok(
+      batch.every((stream) => stream.receivedBytes === 1),
+      `batch ${i}`,
+    )
     for (const stream of batch) stream.reset()
     sim.run(400)
   }

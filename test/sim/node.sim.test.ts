@@ -7,7 +7,9 @@ for (const seed of [1, 2, 3]) {
   test(`two private nodes find each other by hostname and both directions arrive whole (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 15, lossRate: 0.05, duplicateRate: 0.02 } })
     const [a, b] = sim.pair()
-    b.listen(80, (stream) => { stream.echo = true })
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
     const sent = Buffer.concat([Buffer.from(MARKER), sim.random.bytes(300_000)])
     const stream = a.dial('agent-b', 80)
     stream.write(sent)

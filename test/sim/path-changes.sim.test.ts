@@ -17,12 +17,27 @@ const MOST_REDIALS = 4
 
 /** Which NATs the worlds have, in turn. */
 const PAIRS: ReadonlyArray<readonly [string, string]> = [
-  ['open', 'open'], ['linux', 'open'], ['linux', 'linux'], ['EIM/APDF', 'EIM/ADF'], ['firewall', 'linux'], ['APDM/APDF', 'open'], ['APDM/APDF', 'APDM/APDF'], ['EIM/EIF', 'APDM/ADF'],
+  ['open', 'open'],
+  ['linux', 'open'],
+  ['linux', 'linux'],
+  ['EIM/APDF', 'EIM/ADF'],
+  ['firewall', 'linux'],
+  ['APDM/APDF', 'open'],
+  ['APDM/APDF', 'APDM/APDF'],
+  ['EIM/EIF', 'APDM/ADF'],
 ]
 
-interface Side { readonly node: SimNode, readonly nat: Nat | undefined, readonly outside: string }
+interface Side {
+  readonly node: SimNode
+  readonly nat: Nat | undefined
+  readonly outside: string
+}
 
-interface Stage { readonly sim: SimOverlay, readonly a: Side, readonly b: Side }
+interface Stage {
+  readonly sim: SimOverlay
+  readonly a: Side
+  readonly b: Side
+}
 
 for (let seed = 1; seed <= WORLDS; seed++) {
   const [left, right] = PAIRS[seed % PAIRS.length]!
@@ -34,7 +49,7 @@ for (let seed = 1; seed <= WORLDS; seed++) {
   })
 }
 
-function begin (seed: number, left: string, right: string): Stage {
+function begin(seed: number, left: string, right: string): Stage {
   const sim = new SimOverlay({ seed, path: { delayMs: 5, jitterMs: 1 } })
   const side = (name: string, other: string, index: number, kind: string): Side => {
     const { node, nat } = behind(sim, name, index, KINDS.get(kind), { trust: [other] })
@@ -42,7 +57,9 @@ function begin (seed: number, left: string, right: string): Stage {
   }
   const stage = { sim, a: side('agent-a', 'agent-b', 1, left), b: side('agent-b', 'agent-a', 2, right) }
   sim.until('mutual trust', 60_000, () => trusts(stage.a.node, stage.b.node) && trusts(stage.b.node, stage.a.node))
-  stage.b.node.listen(80, (stream) => { stream.echo = true })
+  stage.b.node.listen(80, (stream) => {
+    stream.echo = true
+  })
   return stage
 }
 
@@ -50,13 +67,13 @@ function begin (seed: number, left: string, right: string): Stage {
  * One connection, a few mishaps within two seconds, peace, and what came back. A peer that no way leads to for four
  * seconds is unreachable, and a dial says so; then it is dialled again, as a program would. @returns how often.
  */
-function transfer (stage: Stage, run: number): number {
+function transfer(stage: Stage, run: number): number {
   const sent = stage.sim.random.bytes(500 + stage.sim.random.below(8_000))
   for (let redials = 0; ; redials++) if (attempt(stage, run, sent)) return redials
 }
 
 /** @returns false when the dial failed. */
-function attempt (stage: Stage, run: number, sent: Uint8Array): boolean {
+function attempt(stage: Stage, run: number, sent: Uint8Array): boolean {
   const { sim, a } = stage
   const { random } = sim
   const stream = a.node.dial('agent-b', 80)
@@ -70,7 +87,10 @@ function attempt (stage: Stage, run: number, sent: Uint8Array): boolean {
   stream.shutdown()
   sim.run(random.below(600))
   calm(stage)
-  assert.ok(sim.world.run({ untilMs: sim.world.nowMs + 30_000, done: () => stream.over }), `run ${run}: ${stream.receivedBytes} of ${sent.length} bytes are back, ${stream.state}`)
+  assert.ok(
+    sim.world.run({ untilMs: sim.world.nowMs + 30_000, done: () => stream.over }),
+    `run ${run}: ${stream.receivedBytes} of ${sent.length} bytes are back, ${stream.state}`,
+  )
   if (stream.failure !== undefined && stream.receivedBytes === 0) {
     sim.run(2_000)
     return false
@@ -80,28 +100,41 @@ function attempt (stage: Stage, run: number, sent: Uint8Array): boolean {
   return true
 }
 
-function mishap ({ sim, a, b }: Stage): void {
+function mishap({ sim, a, b }: Stage): void {
   const { random, network } = sim
   const side = random.chance(0.5) ? a : b
   const rv = sim.beaconEndpoint.address
   switch (random.below(8)) {
-    case 0: return network.cut(a.outside, b.outside, random.chance(0.3))
-    case 1: return network.cut(side.outside, rv)
-    case 2: return network.heal(a.outside, b.outside)
-    case 3: return network.setDefaults({ delayMs: 5, jitterMs: 10, lossRate: random.next() * 0.3, duplicateRate: 0.05 })
-    case 4: return side.nat === undefined ? side.node.rebind(moved(sim, side)) : side.nat.forget()
-    case 5: return side.nat === undefined ? side.node.roam(moved(sim, side)) : side.nat.forget()
-    case 6: return network.setDefaults({ delayMs: 5, maxDatagram: random.chance(0.5) ? 1_300 : 1_472 })
-    default: return network.setDefaults({ delayMs: 1 + random.below(40), jitterMs: random.below(20) })
+    case 0:
+      return network.cut(a.outside, b.outside, random.chance(0.3))
+    case 1:
+      return network.cut(side.outside, rv)
+    case 2:
+      return network.heal(a.outside, b.outside)
+    case 3:
+      return network.setDefaults({ delayMs: 5, jitterMs: 10, lossRate: random.next() * 0.3, duplicateRate: 0.05 })
+    case 4:
+      return side.nat === undefined ? side.node.rebind(moved(sim, side)) : side.nat.forget()
+    case 5:
+      return side.nat === undefined ? side.node.roam(moved(sim, side)) : side.nat.forget()
+    case 6:
+      return network.setDefaults({ delayMs: 5, maxDatagram: random.chance(0.5) ? 1_300 : 1_472 })
+    default:
+      return network.setDefaults({ delayMs: 1 + random.below(40), jitterMs: random.below(20) })
   }
 }
 
-function calm ({ sim, a, b }: Stage): void {
+function calm({ sim, a, b }: Stage): void {
   const rv = sim.beaconEndpoint.address
-  for (const [x, y] of [[a.outside, b.outside], [a.outside, rv], [b.outside, rv]] as const) sim.network.heal(x, y)
+  for (const [x, y] of [
+    [a.outside, b.outside],
+    [a.outside, rv],
+    [b.outside, rv],
+  ] as const)
+    sim.network.heal(x, y)
   sim.network.setDefaults({ delayMs: 5, jitterMs: 1 })
 }
 
-function moved (sim: SimOverlay, side: Side): { address: string, port: number } {
+function moved(sim: SimOverlay, side: Side): { address: string; port: number } {
   return { address: side.node.endpoint.address, port: 10_000 + sim.random.below(50_000) }
 }

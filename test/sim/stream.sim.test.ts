@@ -81,7 +81,10 @@ test('a reader that stops stalls the writer, and both hold no more than their li
   assert.ok(pair.alice.stream.sender.buffer.bytes <= RECEIVE_LIMIT_BYTES + SEND_INITIAL_BYTES + 65_536)
   pair.bob.reading = true
   pair.bob.turn(() => {})
-  assert.ok(pair.world.run({ untilMs: 60_000, done: () => pair.bob.receivedBytes === 8 * MIB }), 'goes on when it reads again')
+  assert.ok(
+    pair.world.run({ untilMs: 60_000, done: () => pair.bob.receivedBytes === 8 * MIB }),
+    'goes on when it reads again',
+  )
 })
 
 test('a lost window update does not stall the stream for ever', () => {
@@ -141,7 +144,11 @@ for (const seed of [1, 2, 3]) {
 
 test('data that looks like SACK blocks arrives as data', () => {
   const pair = new StreamPair(1, { delayMs: 5, lossRate: 0.05 })
-  const tricky = Buffer.concat([Buffer.from('SACK'), Buffer.from([1, 0, 0, 0, 1, 0, 0, 0, 9]), Buffer.from('SACK\x01SACK\x02SACK\x03SACK\x04'.repeat(300))])
+  const tricky = Buffer.concat([
+    Buffer.from('SACK'),
+    Buffer.from([1, 0, 0, 0, 1, 0, 0, 0, 9]),
+    Buffer.from('SACK\x01SACK\x02SACK\x03SACK\x04'.repeat(300)),
+  ])
   pair.open()
   pair.alice.write(tricky, 13)
   pair.alice.shutdown()
@@ -165,7 +172,10 @@ test('a short exchange costs seven packets: the first bytes open it, and our end
   // The client writes when it is open, the service answers and ends, the client ends in turn: each a moment after the other.
   const pair = new StreamPair(1, { delayMs: 0.1 })
   const packets: string[] = []
-  pair.onPacket = (from, packet) => packets.push(`${from === pair.alice ? '>' : '<'}${FLAG_NAMES.filter((_, bit) => (packet[0]! & 1 << bit) !== 0).join('+')}`)
+  pair.onPacket = (from, packet) =>
+    packets.push(
+      `${from === pair.alice ? '>' : '<'}${FLAG_NAMES.filter((_, bit) => (packet[0]! & (1 << bit)) !== 0).join('+')}`,
+    )
   const until = (done: () => boolean): void => {
     assert.ok(pair.world.run({ untilMs: pair.world.nowMs + 4, done })) // sooner than a delayed acknowledgement
     pair.world.run({ untilMs: pair.world.nowMs + 0.5 })

@@ -6,12 +6,12 @@ import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
 /** Asks for the trust of the one node with this key. */
-function ask (guest: SimNode, to: SimNode, reason: string, key = to.core.context.options.identity.publicKey): void {
+function ask(guest: SimNode, to: SimNode, reason: string, key = to.core.context.options.identity.publicKey): void {
   const peer = formatAddress({ network: 0, node: to.nodeId })
   guest.turn((now) => guest.core.requestTrust(now, { peer, node: to.nodeId, hostname: undefined, reason, key }))
 }
 
-function stage (seed: number): { sim: SimOverlay, host: SimNode, guest: SimNode } {
+function stage(seed: number): { sim: SimOverlay; host: SimNode; guest: SimNode } {
   const sim = new SimOverlay({ seed, registryLatencyMs: 50 })
   const [host, guest] = [sim.node(undefined), sim.node(undefined)]
   sim.until('registered', 10_000, () => host.registered && guest.registered)
@@ -19,7 +19,7 @@ function stage (seed: number): { sim: SimOverlay, host: SimNode, guest: SimNode 
   return { sim, host, guest }
 }
 
-function trusts (one: SimNode, other: SimNode): boolean {
+function trusts(one: SimNode, other: SimNode): boolean {
   return one.core.context.trust.isTrusted(other.nodeId)
 }
 
@@ -27,7 +27,7 @@ for (const seed of [1, 2, 3]) {
   test(`a request that the judge accepts is trusted on both sides within two seconds (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
     host.turn((now) => {
-      host.core.context.judge = ({ justification }) => justification === 'good' ? 'accept' : undefined
+      host.core.context.judge = ({ justification }) => (justification === 'good' ? 'accept' : undefined)
       host.core.context.guestsUntil = now + 600_000
     })
     ask(guest, host, 'good')
@@ -95,7 +95,9 @@ test('the registry is asked twice a second while a guest is expected, and at lei
   }
   const idle = polls(60_000)
   assert.ok(idle <= 30, `${idle} polls of two idle nodes`)
-  host.turn((now) => { host.core.context.guestsUntil = now + 60_000 })
+  host.turn((now) => {
+    host.core.context.guestsUntil = now + 60_000
+  })
   const expecting = polls(60_000)
   assert.ok(expecting >= 100 && expecting <= 150, `${expecting} polls`)
   const after = polls(60_000)

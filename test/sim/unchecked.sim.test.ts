@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from '../../src/wire/crc32.ts'
-import { PACKET_HEADER_BYTES, createPacketHeader, decodePacket, encodePacket, isUnchecked } from '../../src/wire/packet.ts'
+import {
+  PACKET_HEADER_BYTES,
+  createPacketHeader,
+  decodePacket,
+  encodePacket,
+  isUnchecked,
+} from '../../src/wire/packet.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 
 test('two of us leave it out, but in the SYNs; what arrives is what was sent', () => {
@@ -16,7 +22,9 @@ test('two of us leave it out, but in the SYNs; what arrives is what was sent', (
       handleDatagram.call(this, now, bytes, source, opened)
     }
   }
-  b.listen(80, (stream) => { stream.echo = true })
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
   const stream = a.dial('agent-b', 80)
   const payload = sim.random.bytes(300_000)
   stream.write(payload)

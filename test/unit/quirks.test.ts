@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 
 const ROOT = join(import.meta.dirname, '../..')
-const rows = readFileSync(join(ROOT, 'docs/quirks.md'), 'utf8').split('\n').filter((line) => /^\| [QTRHI]\d/.test(line))
+const rows = readFileSync(join(ROOT, 'docs/quirks.md'), 'utf8')
+  .split('\n')
+  .filter((line) => /^\| [QTRHI]\d/.test(line))
 
 test('every test that docs/quirks.md names is there', () => {
   let named = 0
@@ -23,16 +25,27 @@ test('every test that docs/quirks.md names is there', () => {
 })
 
 test('every numbered quirk of a stream is there, once', () => {
-  const numbers = rows.map((row) => /^\| Q(\d+) /.exec(row)?.[1]).filter((number) => number !== undefined).map(Number)
-  assert.deepEqual(numbers, Array.from({ length: 24 }, (_, i) => i + 1))
+  const numbers = rows
+    .map((row) => /^\| Q(\d+) /.exec(row)?.[1])
+    .filter((number) => number !== undefined)
+    .map(Number)
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 24 }, (_, i) => i + 1),
+  )
 })
 
 test('every recording is used by a test', () => {
-  const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts')).map((name) => readFileSync(join(ROOT, 'test', name), 'utf8'))
+  const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => readFileSync(join(ROOT, 'test', name), 'utf8'))
   const recordings = readdirSync(join(ROOT, 'test/vectors')).filter((name) => name.endsWith('.json'))
   assert.ok(recordings.length >= 13)
   for (const name of recordings) {
     const loads = new RegExp(`loadVectors(<[^(]*>)?\\('${name.slice(0, -5)}'\\)`, 's')
-    assert.ok(tests.some((text) => loads.test(text)), `nobody loads ${name}`)
+    assert.ok(
+      tests.some((text) => loads.test(text)),
+      `nobody loads ${name}`,
+    )
   }
 })

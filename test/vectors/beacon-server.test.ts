@@ -8,13 +8,31 @@ import { Beacon } from '../../src/server/beacon/beacon.ts'
 import type { PayloadRule } from './load.ts'
 import { hex, loadVectors, payloadOf, sha256Hex } from './load.ts'
 
-interface Delivery { readonly at: string, readonly message?: string, readonly message_header?: string, readonly message_length?: number, readonly message_sha256?: string }
-interface Exchange { readonly name: string, readonly sent_from: string, readonly message?: string, readonly message_header?: string, readonly inner_rule?: PayloadRule, readonly received: readonly Delivery[] }
-interface Step { readonly name: string, readonly sent_from: string, readonly message: string, readonly received: readonly Delivery[] }
+interface Delivery {
+  readonly at: string
+  readonly message?: string
+  readonly message_header?: string
+  readonly message_length?: number
+  readonly message_sha256?: string
+}
+interface Exchange {
+  readonly name: string
+  readonly sent_from: string
+  readonly message?: string
+  readonly message_header?: string
+  readonly inner_rule?: PayloadRule
+  readonly received: readonly Delivery[]
+}
+interface Step {
+  readonly name: string
+  readonly sent_from: string
+  readonly message: string
+  readonly received: readonly Delivery[]
+}
 
 const vectors = loadVectors<{
   exchanges: Exchange[]
-  sync_messages_sent: { beacon_id: number, node_ids: number[], message: string }[]
+  sync_messages_sent: { beacon_id: number; node_ids: number[]; message: string }[]
   gossip_and_forwarding: { steps: Step[] }
 }>('beacon')
 
@@ -39,7 +57,8 @@ test('every recorded exchange ends as recorded', () => {
 test('gossip of a configured peer is believed and followed as recorded', () => {
   const beacon = new Beacon({ beaconId: 101, peers: [endpoint('127.0.0.1:18012')] })
   let now = 0
-  for (const id of ['00000005', '00000006', '00000007', '00a3f291']) deliveries(beacon, now, hex(`01${id}`), '127.0.0.1:18103')
+  for (const id of ['00000005', '00000006', '00000007', '00a3f291'])
+    deliveries(beacon, now, hex(`01${id}`), '127.0.0.1:18103')
   for (const step of vectors.gossip_and_forwarding.steps) {
     const received = deliveries(beacon, ++now, hex(step.message), bare(step.sent_from))
     assert.deepEqual(
@@ -53,26 +72,27 @@ test('gossip of a configured peer is believed and followed as recorded', () => {
 test('announcements have the recorded bytes', () => {
   for (const recorded of vectors.sync_messages_sent) {
     const beacon = new Beacon({ beaconId: recorded.beacon_id, peers: [endpoint('127.0.0.1:18012')] })
-    for (const id of recorded.node_ids) deliveries(beacon, 0, hex(`01${id.toString(16).padStart(8, '0')}`), '127.0.0.1:18103')
+    for (const id of recorded.node_ids)
+      deliveries(beacon, 0, hex(`01${id.toString(16).padStart(8, '0')}`), '127.0.0.1:18103')
     const sent: string[] = []
     beacon.announce(1, (bytes) => sent.push(toHex(bytes)))
     assert.deepEqual(sent, [recorded.message])
   }
 })
 
-function deliveries (beacon: Beacon, now: number, bytes: Uint8Array, from: string): { at: string, bytes: Uint8Array }[] {
-  const out: { at: string, bytes: Uint8Array }[] = []
+function deliveries(beacon: Beacon, now: number, bytes: Uint8Array, from: string): { at: string; bytes: Uint8Array }[] {
+  const out: { at: string; bytes: Uint8Array }[] = []
   beacon.handle(now, bytes, endpoint(from), (sent, to) => out.push({ at: formatEndpoint(to), bytes: sent.slice() }))
   return out
 }
 
-function endpoint (text: string): Endpoint {
+function endpoint(text: string): Endpoint {
   const parsed = parseEndpoint(text)
   if (parsed === undefined) throw new Error(`no endpoint: ${text}`)
   return parsed
 }
 
 /** `peer beacon 127.0.0.1:18012` and the like. */
-function bare (text: string): string {
+function bare(text: string): string {
   return /\S+:\d+/.exec(text)?.[0] ?? text
 }

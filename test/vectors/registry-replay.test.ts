@@ -30,7 +30,7 @@ interface Difference {
   readonly why: string
 }
 
-const { groups } = loadVectors<{ groups: { name: string, exchanges: Exchange[] }[] }>('registry-transcript')
+const { groups } = loadVectors<{ groups: { name: string; exchanges: Exchange[] }[] }>('registry-transcript')
 const RECORDED_AT = 1_795_341_353_000 // unix ms; the recording took less than a second
 const REFUSED: Fields = { type: 'error', error: 'request failed' }
 const UNTRUSTED: Fields = { type: 'check_trust_ok', trusted: false }
@@ -38,12 +38,21 @@ const UNKNOWN_NAME: Fields = { type: 'error', error: 'hostname "alice-host" not 
 
 /** What differs whatever the options. */
 const ALWAYS: Readonly<Record<string, Difference>> = {
-  'hostnames/taken by carol': { reply: { type: 'error', error: 'hostname "carol-host" already in use' }, why: 'who holds a private name is private' },
-  'punch/requester is node_a': { reply: REFUSED, why: 'punch needs the right to resolve, and the two have no network in common any more' },
+  'hostnames/taken by carol': {
+    reply: { type: 'error', error: 'hostname "carol-host" already in use' },
+    why: 'who holds a private name is private',
+  },
+  'punch/requester is node_a': {
+    reply: REFUSED,
+    why: 'punch needs the right to resolve, and the two have no network in common any more',
+  },
   'punch/requester is node_b': { reply: REFUSED, why: 'as above' },
 }
 
-const HIDDEN: Difference = { reply: 'without hostnames', why: 'the hostname of a private node is for those who may resolve it' }
+const HIDDEN: Difference = {
+  reply: 'without hostnames',
+  why: 'the hostname of a private node is for those who may resolve it',
+}
 
 /** What our defaults change. */
 const SAFE: Readonly<Record<string, Difference>> = {
@@ -55,22 +64,37 @@ const SAFE: Readonly<Record<string, Difference>> = {
   'tags and task execution/update_polo_score (not signed)': { reply: REFUSED, why: 'as above' },
   'tags and task execution/back to zero': { reply: REFUSED, why: 'as above' },
   'networks/list_nodes of the network': HIDDEN,
-  'networks/resolve_hostname of a private member of the same network': { reply: UNKNOWN_NAME, why: 'an unsigned requester is anonymous' },
+  'networks/resolve_hostname of a private member of the same network': {
+    reply: UNKNOWN_NAME,
+    why: 'an unsigned requester is anonymous',
+  },
   'rotate_key/lookup shows the new key': HIDDEN,
-  'register/owner erin, another key: the owner keeps the node id, the key is replaced': { reply: 'not sent', why: 'no takeover by e-mail address: it would be a new node' },
+  'register/owner erin, another key: the owner keeps the node id, the key is replaced': {
+    reply: 'not sent',
+    why: 'no takeover by e-mail address: it would be a new node',
+  },
   'register/owner erin, the first key again: replaced once more': { reply: 'not sent', why: 'as above' },
   'trust/check_trust': { reply: UNTRUSTED, why: 'one side alone makes no pair' },
   'trust/check_trust, other order': { reply: UNTRUSTED, why: 'one side alone makes no pair' },
   'trust/resolve private and trusted': { reply: REFUSED, why: 'one side alone makes no pair' },
   'trust/resolve private and trusted, other direction': { reply: REFUSED, why: 'one side alone makes no pair' },
-  'hostnames/resolve_hostname of a private node by itself': { reply: UNKNOWN_NAME, why: 'an unsigned requester is anonymous' },
-  'hostnames/resolve_hostname of a private node by a trusted node': { reply: UNKNOWN_NAME, why: 'an unsigned requester is anonymous' },
+  'hostnames/resolve_hostname of a private node by itself': {
+    reply: UNKNOWN_NAME,
+    why: 'an unsigned requester is anonymous',
+  },
+  'hostnames/resolve_hostname of a private node by a trusted node': {
+    reply: UNKNOWN_NAME,
+    why: 'an unsigned requester is anonymous',
+  },
 }
 
 const ADMIN = { adminToken: 'vector-admin-token' }
 const AS_REFERENCE: Partial<RegistryOptions> = { ...ADMIN, compat: new Set(Object.keys(COMPAT) as Compat[]) }
 
-for (const [mode, options, differences] of [['the reference\'s habits', AS_REFERENCE, ALWAYS], ['our defaults', ADMIN, SAFE]] as const) {
+for (const [mode, options, differences] of [
+  ["the reference's habits", AS_REFERENCE, ALWAYS],
+  ['our defaults', ADMIN, SAFE],
+] as const) {
   test(`the recorded conversation, with ${mode}`, async (context) => {
     const registry = new Registry(new MemoryStore(), options)
     const seen = new Set<string>()
@@ -82,7 +106,10 @@ for (const [mode, options, differences] of [['the reference\'s habits', AS_REFER
           const difference = differences[name]
           if (difference !== undefined) seen.add(name)
           if (difference?.reply === 'not sent') continue
-          const expected = difference?.reply === 'without hostnames' ? withoutHostnames(exchange.response) : difference?.reply ?? exchange.response
+          const expected =
+            difference?.reply === 'without hostnames'
+              ? withoutHostnames(exchange.response)
+              : (difference?.reply ?? exchange.response)
           assert.deepEqual(comparable(ask(registry, exchange)), comparable(expected), name)
         }
       })
@@ -95,11 +122,22 @@ test('the recorded limits hold for sources that are not loopback', () => {
   // The recording used 127.0.0.9 and .10; ours exempts loopback, so they come from elsewhere here.
   const registry = new Registry(new MemoryStore())
   const exchanges = groups.find(({ name }) => name === 'rate limits')?.exchanges ?? []
-  const [first, tenth, eleventh, known, heartbeat] = exchanges.map((exchange) => JSON.parse(JSON.stringify(exchange).replaceAll('127.0.0.9', '192.0.2.9').replaceAll('127.0.0.10', '192.0.2.10')) as Exchange)
+  const [first, tenth, eleventh, known, heartbeat] = exchanges.map(
+    (exchange) =>
+      JSON.parse(
+        JSON.stringify(exchange).replaceAll('127.0.0.9', '192.0.2.9').replaceAll('127.0.0.10', '192.0.2.10'),
+      ) as Exchange,
+  )
   assert.ok(first && tenth && eleventh && known && heartbeat)
-  for (let i = 1; i <= 7; i++) ask(registry, { ...first, source_ip: '127.0.0.1', request: { type: 'register', public_key: newIdentity(i).publicKeyBase64 } })
+  for (let i = 1; i <= 7; i++)
+    ask(registry, {
+      ...first,
+      source_ip: '127.0.0.1',
+      request: { type: 'register', public_key: newIdentity(i).publicKeyBase64 },
+    })
   assert.deepEqual(ask(registry, first), first.response)
-  for (let i = 2; i <= 9; i++) ask(registry, { ...first, request: { type: 'register', public_key: newIdentity(100 + i).publicKeyBase64 } })
+  for (let i = 2; i <= 9; i++)
+    ask(registry, { ...first, request: { type: 'register', public_key: newIdentity(100 + i).publicKeyBase64 } })
   assert.deepEqual(ask(registry, tenth), tenth.response)
   assert.deepEqual(ask(registry, eleventh), eleventh.response)
   assert.deepEqual(ask(registry, known), known.response)
@@ -108,7 +146,8 @@ test('the recorded limits hold for sources that are not loopback', () => {
 })
 
 test('the recorded streams are cut or closed as recorded', () => {
-  const streams = groups.find(({ name }) => name === 'protocol errors')?.exchanges.filter(({ sent }) => sent !== undefined) ?? []
+  const streams =
+    groups.find(({ name }) => name === 'protocol errors')?.exchanges.filter(({ sent }) => sent !== undefined) ?? []
   assert.ok(streams.length > 8)
   for (const { name, sent, connection_after: after } of streams) {
     const reader = new RegistryFrameReader()
@@ -137,17 +176,17 @@ test('our frames of the recorded requests are the recorded frames', () => {
 })
 
 /** The port of a source is only seen where the request names none. */
-function ask (registry: Registry, exchange: Exchange): Fields {
+function ask(registry: Registry, exchange: Exchange): Fields {
   const port = Number(/:(\d+)$/.exec(String(exchange.response?.['observed_addr'] ?? ''))?.[1] ?? 50_000)
   return { ...registry.handle(RECORDED_AT, exchange.source_ip ?? '127.0.0.1', port, exchange.request) }
 }
 
-function withoutHostnames (reply: Fields): Fields {
-  return JSON.parse(JSON.stringify(reply), (key, value: unknown) => key === 'hostname' ? undefined : value) as Fields
+function withoutHostnames(reply: Fields): Fields {
+  return JSON.parse(JSON.stringify(reply), (key, value: unknown) => (key === 'hostname' ? undefined : value)) as Fields
 }
 
 /** Without order where none is promised, and without the sender's fields that ours adds to polled entries. */
-function comparable (reply: Fields): Fields {
+function comparable(reply: Fields): Fields {
   const copy = structuredClone(reply)
   for (const list of ['requests', 'responses', 'beacons']) {
     const entries = copy[list]

@@ -23,12 +23,23 @@ interface Event {
 
 interface Sequence {
   readonly name: string
-  readonly nodes?: readonly { readonly name: string, readonly node_id: number, readonly public: boolean, readonly ed25519_seed: string }[]
+  readonly nodes?: readonly {
+    readonly name: string
+    readonly node_id: number
+    readonly public: boolean
+    readonly ed25519_seed: string
+  }[]
   readonly events: readonly Event[]
 }
 
-const { daemon_sequences: daemons, trust_handshake_sequences: handshakes, admin_token: adminToken } = loadVectors<{
-  daemon_sequences: Sequence[], trust_handshake_sequences: Sequence[], admin_token: string
+const {
+  daemon_sequences: daemons,
+  trust_handshake_sequences: handshakes,
+  admin_token: adminToken,
+} = loadVectors<{
+  daemon_sequences: Sequence[]
+  trust_handshake_sequences: Sequence[]
+  admin_token: string
 }>('registry-transcript')
 const NOW = 1_795_341_353_000 // unix ms
 
@@ -38,15 +49,21 @@ for (const sequence of daemons) {
     const others = (registry: Registry): void => {
       const first = sequence.events.find(({ message }) => message?.['type'] === 'register_ok')?.message?.['node_id']
       if (first !== 2) return
-      registry.handle(NOW, '127.0.0.1', 1, { type: 'register', listen_addr: '127.0.0.1:9', public_key: createIdentity(new Uint8Array(32).fill(200)).publicKeyBase64 })
+      registry.handle(NOW, '127.0.0.1', 1, {
+        type: 'register',
+        listen_addr: '127.0.0.1:9',
+        public_key: createIdentity(new Uint8Array(32).fill(200)).publicKeyBase64,
+      })
       registry.handle(NOW, '127.0.0.1', 1, { type: 'create_network', node_id: 1, name: 'lab', admin_token: adminToken })
     }
     let registry = new Registry(new MemoryStore(), { adminToken })
     others(registry)
-    const forgets = (reply: Message): boolean => reply['type'] === 'error' && String(reply['error']).includes('node not found')
+    const forgets = (reply: Message): boolean =>
+      reply['type'] === 'error' && String(reply['error']).includes('node not found')
     let forgotten = false
     compare(sequence, (request, expected) => {
-      if (forgets(expected) && !forgotten) { // the recorded registry was restarted with an empty state here
+      if (forgets(expected) && !forgotten) {
+        // the recorded registry was restarted with an empty state here
         registry = new Registry(new MemoryStore(), { adminToken })
         forgotten = true
       }
@@ -61,23 +78,33 @@ for (const sequence of handshakes) {
     const trusting: object[] = []
     for (const { node_id: id, ed25519_seed: seed, public: isPublic } of sequence.nodes ?? []) {
       const identity = createIdentity(hex(seed))
-      const registered = registry.handle(NOW, '127.0.0.1', 1, { type: 'register', listen_addr: `127.0.0.1:${18_100 + id}`, public_key: identity.publicKeyBase64 })
+      const registered = registry.handle(NOW, '127.0.0.1', 1, {
+        type: 'register',
+        listen_addr: `127.0.0.1:${18_100 + id}`,
+        public_key: identity.publicKeyBase64,
+      })
       assert.equal((registered as Message)['node_id'], id)
       const signature = toBase64(identity.sign(utf8(challenges.setVisibility(id))))
       registry.handle(NOW, '127.0.0.1', 1, { type: 'set_visibility', node_id: id, public: isPublic, signature })
       // The recording goes on where two had come to trust each other.
-      const trust = { type: 'report_trust', node_id: id, peer_id: 3 - id, signature: toBase64(identity.sign(utf8(challenges.reportTrust(id, 3 - id)))) }
+      const trust = {
+        type: 'report_trust',
+        node_id: id,
+        peer_id: 3 - id,
+        signature: toBase64(identity.sign(utf8(challenges.reportTrust(id, 3 - id)))),
+      }
       if (sequence.name === 'revoke-delivered') trusting.push(trust)
     }
-    for (const trust of trusting) assert.equal((registry.handle(NOW, '127.0.0.1', 1, trust) as Message)['type'], 'report_trust_ok')
+    for (const trust of trusting)
+      assert.equal((registry.handle(NOW, '127.0.0.1', 1, trust) as Message)['type'], 'report_trust_ok')
     compare(sequence, (request) => registry.handle(NOW, '127.0.0.1', 1, request))
   })
 }
 
 const august = loadVectors<{
   signer: { ed25519_seed: string }
-  registry_register_signature: { challenge: string, signature: string }
-  registry_binary: { preamble: string, frames: { name: string, frame: string }[] }
+  registry_register_signature: { challenge: string; signature: string }
+  registry_binary: { preamble: string; frames: { name: string; frame: string }[] }
 }>('extra-2026-08')
 
 test('the registration that newer daemons sign is taken, and protects the key from then on', () => {
@@ -86,9 +113,19 @@ test('the registration that newer daemons sign is taken, and protects the key fr
   assert.equal(challenges.register(address, key), challenge)
   assert.equal(toBase64(createIdentity(fromHex(august.signer.ed25519_seed)!).sign(utf8(challenge))), signature)
   const registry = new Registry(new MemoryStore())
-  const request = { type: 'register', listen_addr: address, public_key: key, signature, version: '1.9', relay_only: false }
+  const request = {
+    type: 'register',
+    listen_addr: address,
+    public_key: key,
+    signature,
+    version: '1.9',
+    relay_only: false,
+  }
   assert.equal((registry.handle(NOW, '127.0.0.1', 1, request) as Message)['node_id'], 1)
-  assert.deepEqual(registry.handle(NOW, '127.0.0.1', 1, { ...request, signature: '' }), { type: 'error', error: 'signature required to register this key' })
+  assert.deepEqual(registry.handle(NOW, '127.0.0.1', 1, { ...request, signature: '' }), {
+    type: 'error',
+    error: 'signature required to register this key',
+  })
 })
 
 test('the preamble of the binary wire is refused at once, upon which newer clients speak JSON', () => {
@@ -108,11 +145,13 @@ test('the newer discover that asks for another kind of delivery is ignored, as A
 })
 
 /** Each request with the next response to the same daemon. */
-function compare ({ name, events }: Sequence, ask: (request: Message, expected: Message) => object): void {
+function compare({ name, events }: Sequence, ask: (request: Message, expected: Message) => object): void {
   let compared = 0
   for (const [index, { type, direction, daemon, message }] of events.entries()) {
     if (type !== 'registry' || direction !== 'request' || message === undefined) continue
-    const response = events.slice(index + 1).find((event) => event.type === 'registry' && event.direction === 'response' && event.daemon === daemon)?.message
+    const response = events
+      .slice(index + 1)
+      .find((event) => event.type === 'registry' && event.direction === 'response' && event.daemon === daemon)?.message
     if (response === undefined) continue
     assert.deepEqual(comparable(ask(message, response)), comparable(response), `${name}: ${JSON.stringify(message)}`)
     compared++
@@ -121,10 +160,13 @@ function compare ({ name, events }: Sequence, ask: (request: Message, expected: 
 }
 
 /** Without times, and without the sender's fields that ours adds to polled entries; it keeps one answer of a node, the reference each of them. */
-function comparable (reply: object): unknown {
+function comparable(reply: object): unknown {
   const polled = 'requests' in reply
   return JSON.parse(JSON.stringify(reply), (key, value: unknown) => {
-    if (key === 'responses' && Array.isArray(value)) return [...new Set(value.map((entry) => JSON.stringify(entry)))].map((text) => JSON.parse(text) as unknown)
-    return key === 'time' || key === 'timestamp' || (polled && (key === 'hostname' || key === 'public_key')) ? undefined : value
+    if (key === 'responses' && Array.isArray(value))
+      return [...new Set(value.map((entry) => JSON.stringify(entry)))].map((text) => JSON.parse(text) as unknown)
+    return key === 'time' || key === 'timestamp' || (polled && (key === 'hostname' || key === 'public_key'))
+      ? undefined
+      : value
   })
 }

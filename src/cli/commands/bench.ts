@@ -13,19 +13,35 @@ interface Options extends ReaderOptions {
   readonly for: number
 }
 
-export function addBench (cli: Cli): void {
-  withAdmin(cli.add(cli.program, 'bench <peer>', 'measure the way to a peer: set-up, round trip, throughput, against its echo service', ['pilotgate bench agent-b', 'pilotgate bench agent-b --bytes 1G --for 30s --json']))
-    .option('--bytes <n>', 'send at most so many there and back; 500k, 64M, 1G', bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES), 64_000_000)
+export function addBench(cli: Cli): void {
+  withAdmin(
+    cli.add(
+      cli.program,
+      'bench <peer>',
+      'measure the way to a peer: set-up, round trip, throughput, against its echo service',
+      ['pilotgate bench agent-b', 'pilotgate bench agent-b --bytes 1G --for 30s --json'],
+    ),
+  )
+    .option(
+      '--bytes <n>',
+      'send at most so many there and back; 500k, 64M, 1G',
+      bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES),
+      64_000_000,
+    )
     .option('--for <time>', 'stop sending after so long', durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS), 5_000)
-    .action(cli.action(async (out, peer: string, options: Options) => bench(out, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for })))
+    .action(
+      cli.action(async (out, peer: string, options: Options) =>
+        bench(out, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for }),
+      ),
+    )
 }
 
-async function bench (out: Output, client: AdminClient, peer: string, options: BenchOptions): Promise<void> {
+async function bench(out: Output, client: AdminClient, peer: string, options: BenchOptions): Promise<void> {
   const record = await client.bench(peer, options)
   out.result(record, lines(record))
 }
 
-function lines ({ peer, nodeId, setUp, roundTrip, throughput, path }: BenchRecord): string[] {
+function lines({ peer, nodeId, setUp, roundTrip, throughput, path }: BenchRecord): string[] {
   const rtt = path?.rttMs === null || path?.rttMs === undefined ? '' : `, RTT ${formatRtt(path.rttMs)}`
   const way = path === null ? '' : `, ${path.kind} ${path.endpoint}${rtt}, packets of up to ${path.mtu} bytes`
   const { bytes, elapsedMs, bitsPerSecond, complete } = throughput

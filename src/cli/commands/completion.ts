@@ -3,17 +3,22 @@ import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
 import type { Cli } from '../cli.ts'
 
-export function addCompletion (cli: Cli): void {
-  cli.add(cli.program, 'completion <shell>', 'print a completion script for bash, zsh or fish', [
-    'source <(pilotgate completion bash)',
-    'pilotgate completion zsh > ~/.zfunc/_pilotgate',
-    'pilotgate completion fish > ~/.config/fish/completions/pilotgate.fish',
-  ]).action(cli.action(async (out, shell: string) => {
-    const write = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined
-    if (write === undefined) throw new PilotError('USAGE', `completion "${shell}": expected ${Object.keys(SHELLS).join(', ')}`)
-    const text = write(placesOf(cli.program, ''))
-    out.result({ shell, text }, [text])
-  }))
+export function addCompletion(cli: Cli): void {
+  cli
+    .add(cli.program, 'completion <shell>', 'print a completion script for bash, zsh or fish', [
+      'source <(pilotgate completion bash)',
+      'pilotgate completion zsh > ~/.zfunc/_pilotgate',
+      'pilotgate completion fish > ~/.config/fish/completions/pilotgate.fish',
+    ])
+    .action(
+      cli.action(async (out, shell: string) => {
+        const write = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined
+        if (write === undefined)
+          throw new PilotError('USAGE', `completion "${shell}": expected ${Object.keys(SHELLS).join(', ')}`)
+        const text = write(placesOf(cli.program, ''))
+        out.result({ shell, text }, [text])
+      }),
+    )
 }
 
 /** What may be written behind a command: `at` is '' for the program, ' trust list' for that command. */
@@ -29,16 +34,29 @@ interface Word {
   readonly takesValue?: boolean
 }
 
-function placesOf (command: Command, at: string): Place[] {
+function placesOf(command: Command, at: string): Place[] {
   const help = command.createHelp()
-  const commands = help.visibleCommands(command).filter((child) => child.name() !== 'help').map((child): Word => ({ text: child.name(), about: child.description() }))
-  const options = [...help.visibleOptions(command), ...at === '' ? [] : help.visibleGlobalOptions(command)].map((option): Word => ({
-    text: option.long ?? option.short!, about: option.description, takesValue: option.required || option.optional, ...option.long !== undefined && option.short !== undefined && { short: option.short },
-  }))
-  return [{ at, words: [...commands, ...options] }, ...command.commands.filter((child) => child.name() !== 'help').flatMap((child) => placesOf(child, `${at} ${child.name()}`))]
+  const commands = help
+    .visibleCommands(command)
+    .filter((child) => child.name() !== 'help')
+    .map((child): Word => ({ text: child.name(), about: child.description() }))
+  const options = [...help.visibleOptions(command), ...(at === '' ? [] : help.visibleGlobalOptions(command))].map(
+    (option): Word => ({
+      text: option.long ?? option.short!,
+      about: option.description,
+      takesValue: option.required || option.optional,
+      ...(option.long !== undefined && option.short !== undefined && { short: option.short }),
+    }),
+  )
+  return [
+    { at, words: [...commands, ...options] },
+    ...command.commands
+      .filter((child) => child.name() !== 'help')
+      .flatMap((child) => placesOf(child, `${at} ${child.name()}`)),
+  ]
 }
 
-function bash (places: readonly Place[]): string {
+function bash(places: readonly Place[]): string {
   return `# bash completion for pilotgate: source <(pilotgate completion bash)
 _pilotgate () {
   local at= i words
@@ -55,7 +73,7 @@ ${places.map(({ at, words }) => `    ${quoted(at)}) words=${quoted(words.map(({ 
 complete -o default -F _pilotgate pilotgate`
 }
 
-function zsh (places: readonly Place[]): string {
+function zsh(places: readonly Place[]): string {
   const item = ({ text, about }: Word): string => quoted(`${text}:${about.replaceAll(':', '\\:')}`)
   return `#compdef pilotgate
 _pilotgate () {
@@ -74,9 +92,11 @@ ${places.map(({ at, words }) => `    (${quoted(at)}) items=(${words.map(item).jo
 if [ "$funcstack[1]" = _pilotgate ]; then _pilotgate "$@"; else compdef _pilotgate pilotgate; fi`
 }
 
-function fish (places: readonly Place[]): string {
+function fish(places: readonly Place[]): string {
   const line = (at: string, { text, about, short, takesValue }: Word): string => {
-    const what = text.startsWith('--') ? `-l ${text.slice(2)}${short === undefined ? '' : ` -s ${short.slice(1)}`}${takesValue === true ? ' -r' : ''}` : `-f -a ${text}`
+    const what = text.startsWith('--')
+      ? `-l ${text.slice(2)}${short === undefined ? '' : ` -s ${short.slice(1)}`}${takesValue === true ? ' -r' : ''}`
+      : `-f -a ${text}`
     return `complete -c pilotgate -n "__pilotgate_at '${at}'" ${what} -d ${quoted(about)}`
   }
   return `# fish completion for pilotgate
@@ -91,11 +111,14 @@ end
 ${places.flatMap(({ at, words }) => words.map((word) => line(at, word))).join('\n')}`
 }
 
-function pathsOf (places: readonly Place[], separator: string): string {
-  return places.filter(({ at }) => at !== '').map(({ at }) => quoted(at)).join(separator)
+function pathsOf(places: readonly Place[], separator: string): string {
+  return places
+    .filter(({ at }) => at !== '')
+    .map(({ at }) => quoted(at))
+    .join(separator)
 }
 
-function quoted (text: string): string {
+function quoted(text: string): string {
   return `'${text.replaceAll("'", '’')}'` // typographic: no shell has another opinion about it
 }
 

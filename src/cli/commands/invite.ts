@@ -14,29 +14,50 @@ interface InviteOptions extends ReaderOptions {
   readonly qr?: boolean
 }
 
-export function addInvite (cli: Cli): void {
-  withAdmin(cli.add(cli.program, 'invite', 'print a ticket that lets one node use one exposure, once', ['pilotgate invite', 'pilotgate invite --service api --for 1h']))
-    .option('--for <time>', 'how long it can be used: 30s, 10m, 2h, 1d (default 10m)', durationOption('--for', MIN_TICKET_MS, MAX_TICKET_MS))
+export function addInvite(cli: Cli): void {
+  withAdmin(
+    cli.add(cli.program, 'invite', 'print a ticket that lets one node use one exposure, once', [
+      'pilotgate invite',
+      'pilotgate invite --service api --for 1h',
+    ]),
+  )
+    .option(
+      '--for <time>',
+      'how long it can be used: 30s, 10m, 2h, 1d (default 10m)',
+      durationOption('--for', MIN_TICKET_MS, MAX_TICKET_MS),
+    )
     .option('--service <name>', 'the exposure that it opens, where there are several')
     .option('--qr', 'draw it as a QR code as well, also where stdout is no terminal')
-    .action(cli.action(async (out, options: InviteOptions) => {
-      const record = await clientOf(options, cli.world).invite(options.service, options.for ?? TICKET_MS)
-      out.result(record, ticketLines(record, cli.world.terminal || options.qr === true, out, cli.world))
-      warnOfLoopback(record, cli.world)
-    }))
+    .action(
+      cli.action(async (out, options: InviteOptions) => {
+        const record = await clientOf(options, cli.world).invite(options.service, options.for ?? TICKET_MS)
+        out.result(record, ticketLines(record, cli.world.terminal || options.qr === true, out, cli.world))
+        warnOfLoopback(record, cli.world)
+      }),
+    )
 }
 
 /** The ticket alone for a pipe; for people also what it is, and the code to be photographed. */
-export function ticketLines (record: TicketRecord, drawn: boolean, out: Output, world: World): string[] {
+export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, world: World): string[] {
   const command = `pilotgate map ${record.ticket}`
   const code = drawn ? renderUnicodeCompact(record.ticket, { border: 2 }).split('\n') : []
   if (!world.terminal || out.quiet) return [record.ticket, ...code]
-  return [`A ticket for ${record.service} (port ${record.port}): one node can use it, once, until ${record.expires}.`, ...code, 'On the other side:', '', `  ${out.bold(command)}`, '']
+  return [
+    `A ticket for ${record.service} (port ${record.port}): one node can use it, once, until ${record.expires}.`,
+    ...code,
+    'On the other side:',
+    '',
+    `  ${out.bold(command)}`,
+    '',
+  ]
 }
 
 /** On stderr: stdout holds the ticket alone. */
-export function warnOfLoopback ({ loopback, registry }: TicketRecord, world: World): void {
-  if (loopback) world.err(`note: the ticket leads by way of ${registry}: it is good on this machine only. \`expose PORT --lan\`, or a rendezvous of your own, reaches others\n`)
+export function warnOfLoopback({ loopback, registry }: TicketRecord, world: World): void {
+  if (loopback)
+    world.err(
+      `note: the ticket leads by way of ${registry}: it is good on this machine only. \`expose PORT --lan\`, or a rendezvous of your own, reaches others\n`,
+    )
 }
 
 export const TICKET_MS = 600_000

@@ -16,22 +16,43 @@ interface DrainOptions extends ReaderOptions {
   readonly timeout?: number
 }
 
-export function addLifecycle (cli: Cli): void {
-  withAdmin(cli.add(cli.program, 'reload', 'have the running gateway read its file again', ['pilotgate reload']))
-    .action(cli.action(async (out, options: ReaderOptions) => {
+export function addLifecycle(cli: Cli): void {
+  withAdmin(
+    cli.add(cli.program, 'reload', 'have the running gateway read its file again', ['pilotgate reload']),
+  ).action(
+    cli.action(async (out, options: ReaderOptions) => {
       const change = await clientOf(options, cli.world).reload()
       out.result(change, [...changeLines(change), `configuration ${change.version} is in force`])
-    }))
-  withAdmin(cli.add(cli.program, 'drain', 'take no new connections, and wait until the open ones have ended', ['pilotgate drain', 'pilotgate drain --expose api --timeout 60', 'pilotgate drain --undo']))
+    }),
+  )
+  withAdmin(
+    cli.add(cli.program, 'drain', 'take no new connections, and wait until the open ones have ended', [
+      'pilotgate drain',
+      'pilotgate drain --expose api --timeout 60',
+      'pilotgate drain --undo',
+    ]),
+  )
     .option('--expose <name>', 'only at this exposure')
     .option('--undo', 'take new connections again')
-    .option('--timeout <s>', 'wait at most so many seconds, then end with 124; the drain goes on', numberOption('--timeout', 0, 1_000_000))
-    .action(cli.action(async (out, options: DrainOptions) => drain(out, cli.world, clientOf(options, cli.world), options)))
-  withAdmin(cli.add(cli.program, 'down', 'end the running gateway gracefully', ['pilotgate down']))
-    .action(cli.action(async (out, options: ReaderOptions) => down(out, cli.world, clientOf(options, cli.world))))
+    .option(
+      '--timeout <s>',
+      'wait at most so many seconds, then end with 124; the drain goes on',
+      numberOption('--timeout', 0, 1_000_000),
+    )
+    .action(
+      cli.action(async (out, options: DrainOptions) => drain(out, cli.world, clientOf(options, cli.world), options)),
+    )
+  withAdmin(cli.add(cli.program, 'down', 'end the running gateway gracefully', ['pilotgate down'])).action(
+    cli.action(async (out, options: ReaderOptions) => down(out, cli.world, clientOf(options, cli.world))),
+  )
 }
 
-async function drain (out: Output, world: World, client: AdminClient, { expose, undo, timeout }: DrainOptions): Promise<void> {
+async function drain(
+  out: Output,
+  world: World,
+  client: AdminClient,
+  { expose, undo, timeout }: DrainOptions,
+): Promise<void> {
   if (undo === true) {
     const record = await client.resume(expose)
     return out.result(record, ['new connections are taken again'])
@@ -40,24 +61,41 @@ async function drain (out: Output, world: World, client: AdminClient, { expose, 
   if (record.connections > 0) out.note(`draining; ${plural(record.connections, 'connection')} still open`)
   const until = performance.now() + (timeout === undefined ? Infinity : timeout * 1_000)
   const wait = { over: false }
-  const unsubscribe = world.onStop(() => { wait.over = true }) // Ctrl+C ends the waiting, not the drain
+  const unsubscribe = world.onStop(() => {
+    wait.over = true
+  }) // Ctrl+C ends the waiting, not the drain
   while (record.connections > 0 && !wait.over) {
-    if (performance.now() >= until) throw new PilotError('TIMED_OUT', `${plural(record.connections, 'connection')} still open after ${timeout} s; the drain goes on`, { connections: record.connections }, undefined, '`pilotgate connections` shows them; `pilotgate drain --undo` takes the drain back.')
+    if (performance.now() >= until)
+      throw new PilotError(
+        'TIMED_OUT',
+        `${plural(record.connections, 'connection')} still open after ${timeout} s; the drain goes on`,
+        { connections: record.connections },
+        undefined,
+        '`pilotgate connections` shows them; `pilotgate drain --undo` takes the drain back.',
+      )
     await world.sleep(LOOK_MS)
     record = await client.drain(expose)
   }
   unsubscribe()
-  out.result(record, [record.connections === 0 ? 'drained: no connection is open' : `still draining; ${plural(record.connections, 'connection')} open`])
+  out.result(record, [
+    record.connections === 0
+      ? 'drained: no connection is open'
+      : `still draining; ${plural(record.connections, 'connection')} open`,
+  ])
   out.undo(`pilotgate drain --undo${expose === undefined ? '' : ` --expose ${expose}`}`)
 }
 
-async function down (out: Output, world: World, client: AdminClient): Promise<void> {
+async function down(out: Output, world: World, client: AdminClient): Promise<void> {
   const record = await client.down()
-  if (record.connections > 0) out.note(`ending; ${plural(record.connections, 'connection')} may take up to ${GRACE_MS / 1_000} s`)
+  if (record.connections > 0)
+    out.note(`ending; ${plural(record.connections, 'connection')} may take up to ${GRACE_MS / 1_000} s`)
   const until = performance.now() + GRACE_MS + PATIENCE_MS
   while (performance.now() < until) {
     await world.sleep(LOOK_MS)
-    const gone = await client.status().then(() => false, (error: unknown) => error instanceof PilotError && error.code === 'NOT_RUNNING')
+    const gone = await client.status().then(
+      () => false,
+      (error: unknown) => error instanceof PilotError && error.code === 'NOT_RUNNING',
+    )
     if (gone) return out.result({ state: 'stopped' }, ['the gateway has ended'])
   }
   throw new PilotError('TIMED_OUT', 'the gateway still answers')

@@ -2,39 +2,49 @@
 import { PilotError } from '../../base/errors.ts'
 
 /** A time with its unit, as ms. */
-export function durationOption (name: string, leastMs: number, mostMs: number): (text: string) => number {
+export function durationOption(name: string, leastMs: number, mostMs: number): (text: string) => number {
   return (text) => {
     const [, digits, unit] = /^(\d{1,9})(s|m|h|d)$/.exec(text) ?? []
     const value = digits === undefined ? Number.NaN : Number(digits) * UNITS_MS[unit!]!
     if (value >= leastMs && value <= mostMs) return value
-    throw new PilotError('USAGE', `${name} "${text}": expected a time from ${written(leastMs)} to ${written(mostMs)}, as 30s, 10m, 2h or 1d`, { value: text })
+    throw new PilotError(
+      'USAGE',
+      `${name} "${text}": expected a time from ${written(leastMs)} to ${written(mostMs)}, as 30s, 10m, 2h or 1d`,
+      { value: text },
+    )
   }
 }
 
 /** A count of bytes, decimal units allowed: 64M is 64 000 000. */
-export function bytesOption (name: string, least: number, most: number): (text: string) => number {
+export function bytesOption(name: string, least: number, most: number): (text: string) => number {
   return (text) => {
     const [, digits, unit = ''] = /^(\d{1,12})([kMG]?)B?$/.exec(text) ?? []
     const value = digits === undefined ? Number.NaN : Number(digits) * BYTE_UNITS[unit]!
     if (value >= least && value <= most) return value
-    throw new PilotError('USAGE', `${name} "${text}": expected a number of bytes from ${least} to ${most}, as 500k, 64M or 1G`, { value: text })
+    throw new PilotError(
+      'USAGE',
+      `${name} "${text}": expected a number of bytes from ${least} to ${most}, as 500k, 64M or 1G`,
+      { value: text },
+    )
   }
 }
 
 const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 }
 
 /** In the largest unit that leaves a whole number. */
-function written (ms: number): string {
+function written(ms: number): string {
   const unit = ['d', 'h', 'm'].find((name) => Number.isInteger(ms / UNITS_MS[name]!)) ?? 's'
   return `${ms / UNITS_MS[unit]!}${unit}`
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-export function numberOption (name: string, least: number, most: number): (text: string) => number {
+export function numberOption(name: string, least: number, most: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN
     if (value >= least && value <= most) return value
-    throw new PilotError('USAGE', `${name} "${text}": expected a whole number from ${least} to ${most}`, { value: text })
+    throw new PilotError('USAGE', `${name} "${text}": expected a whole number from ${least} to ${most}`, {
+      value: text,
+    })
   }
 }

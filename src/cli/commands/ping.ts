@@ -15,45 +15,95 @@ interface PingOptions extends ReaderOptions {
   readonly timeout: number
 }
 
-export function addPing (cli: Cli): void {
-  withAdmin(cli.add(cli.program, 'ping <peer>', 'send echoes to a peer through the tunnel', ['pilotgate ping agent-b --count 3']))
+export function addPing(cli: Cli): void {
+  withAdmin(
+    cli.add(cli.program, 'ping <peer>', 'send echoes to a peer through the tunnel', [
+      'pilotgate ping agent-b --count 3',
+    ]),
+  )
     .option('--count <n>', 'how many echoes', numberOption('--count', 1, 1_000_000), 4)
     .option('--interval <ms>', 'pause between two echoes', numberOption('--interval', 0, 3_600_000), 1_000)
     .option('--timeout <ms>', 'how long to wait for each', numberOption('--timeout', 1, 60_000), 5_000)
-    .action(cli.action(async (out, peer: string, options: PingOptions) => ping(out, clientOf(options, cli.world), cli.world, peer, options)))
+    .action(
+      cli.action(async (out, peer: string, options: PingOptions) =>
+        ping(out, clientOf(options, cli.world), cli.world, peer, options),
+      ),
+    )
 }
 
-async function ping (out: Output, client: AdminClient, world: World, peer: string, { count, interval, timeout }: PingOptions): Promise<void> {
+async function ping(
+  out: Output,
+  client: AdminClient,
+  world: World,
+  peer: string,
+  { count, interval, timeout }: PingOptions,
+): Promise<void> {
   const replies: PingRecord[] = []
   let lastMiss: PilotError | undefined
   let unsubscribe = (): void => {}
-  const stopped = new Promise<'stopped'>((resolve) => { unsubscribe = world.onStop(() => resolve('stopped')) }) // Ctrl+C still prints the summary
+  const stopped = new Promise<'stopped'>((resolve) => {
+    unsubscribe = world.onStop(() => resolve('stopped'))
+  }) // Ctrl+C still prints the summary
   let sent = 0
   while (sent < count) {
-    if (sent > 0 && await Promise.race([world.sleep(interval), stopped]) === 'stopped') break
+    if (sent > 0 && (await Promise.race([world.sleep(interval), stopped])) === 'stopped') break
     const reply = await Promise.race([echo(client, peer, sent++, timeout), stopped])
     if (reply === 'stopped') break
     if (reply instanceof PilotError) lastMiss = reply
     else replies.push(reply)
-    out.note(reply instanceof PilotError ? `seq ${sent - 1}: ${reply.message}` : `${reply.peer} (node ${reply.nodeId}): seq ${reply.seq}, ${formatRtt(reply.rttMs)}${reply.path === null ? '' : `, ${reply.path} ${reply.endpoint ?? ''}`}`)
+    out.note(
+      reply instanceof PilotError
+        ? `seq ${sent - 1}: ${reply.message}`
+        : `${reply.peer} (node ${reply.nodeId}): seq ${reply.seq}, ${formatRtt(reply.rttMs)}${reply.path === null ? '' : `, ${reply.path} ${reply.endpoint ?? ''}`}`,
+    )
   }
   unsubscribe()
-  if (replies.length === 0) throw new PilotError('PEER_UNREACHABLE', `no answer from ${peer} to ${plural(sent, 'echo', 'echoes')}${lastMiss === undefined ? '' : ` (${lastMiss.message})`}`, { peer, sent, received: 0 })
+  if (replies.length === 0)
+    throw new PilotError(
+      'PEER_UNREACHABLE',
+      `no answer from ${peer} to ${plural(sent, 'echo', 'echoes')}${lastMiss === undefined ? '' : ` (${lastMiss.message})`}`,
+      { peer, sent, received: 0 },
+    )
   const why = replies.at(-1)?.reason
   const rtts = replies.map((reply) => reply.rttMs)
-  const [least, mean, most] = [Math.min(...rtts), rtts.reduce((sum, rtt) => sum + rtt, 0) / rtts.length, Math.max(...rtts)]
+  const [least, mean, most] = [
+    Math.min(...rtts),
+    rtts.reduce((sum, rtt) => sum + rtt, 0) / rtts.length,
+    Math.max(...rtts),
+  ]
   out.result(
-    { peer, nodeId: replies[0]!.nodeId, sent, received: replies.length, rtts, minMs: least, avgMs: mean, maxMs: most, replies },
-    [`${sent} sent, ${replies.length} received, ${Math.round(100 * (1 - replies.length / sent))} % lost; min/avg/max ${least.toFixed(2)}/${mean.toFixed(2)}/${most.toFixed(2)} ms`, ...why === undefined ? [] : [why]],
+    {
+      peer,
+      nodeId: replies[0]!.nodeId,
+      sent,
+      received: replies.length,
+      rtts,
+      minMs: least,
+      avgMs: mean,
+      maxMs: most,
+      replies,
+    },
+    [
+      `${sent} sent, ${replies.length} received, ${Math.round(100 * (1 - replies.length / sent))} % lost; min/avg/max ${least.toFixed(2)}/${mean.toFixed(2)}/${most.toFixed(2)} ms`,
+      ...(why === undefined ? [] : [why]),
+    ],
   )
 }
 
 /** A lost echo is a result; a gateway that does not answer, or a peer that it does not know, ends the command. */
-async function echo (client: AdminClient, peer: string, seq: number, timeoutMs: number): Promise<PingRecord | PilotError> {
+async function echo(
+  client: AdminClient,
+  peer: string,
+  seq: number,
+  timeoutMs: number,
+): Promise<PingRecord | PilotError> {
   try {
     return await client.ping(peer, seq, timeoutMs)
   } catch (error) {
-    const lost = error instanceof PilotError && (error.code === 'PEER_UNREACHABLE' || error.code === 'TIMED_OUT') && error.details['socketPath'] === undefined
+    const lost =
+      error instanceof PilotError &&
+      (error.code === 'PEER_UNREACHABLE' || error.code === 'TIMED_OUT') &&
+      error.details['socketPath'] === undefined
     if (lost) return error
     throw error
   }

@@ -8,10 +8,10 @@ export interface ReaderOptions {
   readonly admin?: string
 }
 
-export function withAdmin (command: Command): Command {
+export function withAdmin(command: Command): Command {
   return command.option('--admin <socket>', 'admin socket of the gateway to ask (env PILOTGATE_ADMIN)')
 }
 
-export function clientOf (options: ReaderOptions, world: World): AdminClient {
+export function clientOf(options: ReaderOptions, world: World): AdminClient {
   return world.client(resolveAdminSocket({ flags: options, env: world.env }))
 }

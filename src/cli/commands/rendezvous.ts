@@ -25,27 +25,41 @@ interface RendezvousFlags {
   readonly compat?: readonly string[]
 }
 
-export function addRendezvous (cli: Cli): void {
-  cli.add(cli.program, 'rendezvous', 'run the registry and the beacon that gateways meet at', [
-    'pilotgate rendezvous --registry 0.0.0.0:9000 --beacon 0.0.0.0:9001 --store /var/lib/pilotgate',
-    'pilotgate rendezvous --store ./rv --http 127.0.0.1:9002 --admin-token-file ./token',
-  ])
-    .option('--registry <ip:port>', `TCP address of the registry, TLS and plain (default ${REGISTRY}, env PILOTGATE_REGISTRY)`)
+export function addRendezvous(cli: Cli): void {
+  cli
+    .add(cli.program, 'rendezvous', 'run the registry and the beacon that gateways meet at', [
+      'pilotgate rendezvous --registry 0.0.0.0:9000 --beacon 0.0.0.0:9001 --store /var/lib/pilotgate',
+      'pilotgate rendezvous --store ./rv --http 127.0.0.1:9002 --admin-token-file ./token',
+    ])
+    .option(
+      '--registry <ip:port>',
+      `TCP address of the registry, TLS and plain (default ${REGISTRY}, env PILOTGATE_REGISTRY)`,
+    )
     .option('--beacon <ip:port>', `UDP address of the beacon (default ${BEACON}, env PILOTGATE_BEACON)`)
-    .option('--store <dir>', 'folder that keeps who is registered; without it all is forgotten at the end (env PILOTGATE_STORE)')
+    .option(
+      '--store <dir>',
+      'folder that keeps who is registered; without it all is forgotten at the end (env PILOTGATE_STORE)',
+    )
     .option('--http <host:port>', 'status page, health and metrics; a port alone means 127.0.0.1 (env PILOTGATE_HTTP)')
-    .option('--admin-token-file <file>', 'file with the token that manages networks (env PILOTGATE_ADMIN_TOKEN has the token itself)')
+    .option(
+      '--admin-token-file <file>',
+      'file with the token that manages networks (env PILOTGATE_ADMIN_TOKEN has the token itself)',
+    )
     .option('--tls-cert <file>', 'certificate (PEM) instead of our own')
     .option('--tls-key <file>', 'its private key (PEM)')
-    .option('--tls-only', 'no plain TCP on the registry\'s port')
+    .option('--tls-only', "no plain TCP on the registry's port")
     .option('--require-signed-register', 'register only nodes that sign; April 2026 daemons do not')
     .option('--beacon-id <number>', 'id of this beacon among several')
     .option('--beacon-peer <ip:port>', 'another beacon to share node ids with (repeatable)', collect)
-    .option('--compat <name>', `a weaker habit of the Go registry (repeatable): ${Object.keys(COMPAT).join(', ')}`, collect)
+    .option(
+      '--compat <name>',
+      `a weaker habit of the Go registry (repeatable): ${Object.keys(COMPAT).join(', ')}`,
+      collect,
+    )
     .action(cli.action(async (out, flags: RendezvousFlags) => rendezvous(out, cli.world, flags)))
 }
 
-async function rendezvous (out: Output, world: World, flags: RendezvousFlags): Promise<number> {
+async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Promise<number> {
   const options = await startOptions(flags, world.env)
   const stops = stopRequests(world)
   const log = (await world.modules.log()).createLogger(out.logLevel('info'))
@@ -53,8 +67,10 @@ async function rendezvous (out: Output, world: World, flags: RendezvousFlags): P
   const server = await startRendezvous({ ...options, log })
   const { registry, beacon, http, fingerprint } = server
   if (options.storeDir === undefined) out.note('registrations are kept in memory only; --store DIR keeps them')
-  const more = { ...http !== undefined && { http }, ...fingerprint !== undefined && { fingerprint } }
-  const lines = [`ready    registry ${registry}, beacon ${beacon}${http === undefined ? '' : `, status http://${http}/`}`]
+  const more = { ...(http !== undefined && { http }), ...(fingerprint !== undefined && { fingerprint }) }
+  const lines = [
+    `ready    registry ${registry}, beacon ${beacon}${http === undefined ? '' : `, status http://${http}/`}`,
+  ]
   if (fingerprint !== undefined) lines.push(`         TLS fingerprint ${fingerprint}`)
   out.event({ event: 'ready', registry, beacon, ...more }, lines.join('\n'))
   await stops.first
@@ -64,74 +80,91 @@ async function rendezvous (out: Output, world: World, flags: RendezvousFlags): P
 }
 
 /** Flags over environment. @throws PilotError USAGE. */
-async function startOptions (flags: RendezvousFlags, env: Environment): Promise<Omit<RendezvousStart, 'log'>> {
+async function startOptions(flags: RendezvousFlags, env: Environment): Promise<Omit<RendezvousStart, 'log'>> {
   const storeDir = flags.store ?? (env['PILOTGATE_STORE'] || undefined)
   const http = flags.http ?? (env['PILOTGATE_HTTP'] || undefined)
   const adminToken = await readAdminToken(flags, env)
   const compat = (flags.compat ?? []).flatMap((names) => names.split(',')).map(checkCompat)
   const rules = {
-    ...adminToken !== undefined && { adminToken },
-    ...compat.length > 0 && { compat: new Set(compat) },
-    ...flags.requireSignedRegister === true && { requireSignedRegister: true },
+    ...(adminToken !== undefined && { adminToken }),
+    ...(compat.length > 0 && { compat: new Set(compat) }),
+    ...(flags.requireSignedRegister === true && { requireSignedRegister: true }),
   }
   const beaconRules = {
-    ...flags.beaconId !== undefined && { beaconId: checkBeaconId(flags.beaconId) },
-    ...flags.beaconPeer !== undefined && { peers: flags.beaconPeer.map(checkPeer) },
+    ...(flags.beaconId !== undefined && { beaconId: checkBeaconId(flags.beaconId) }),
+    ...(flags.beaconPeer !== undefined && { peers: flags.beaconPeer.map(checkPeer) }),
   }
   return {
     registry: flags.registry ?? (env['PILOTGATE_REGISTRY'] || REGISTRY),
     beacon: flags.beacon ?? (env['PILOTGATE_BEACON'] || BEACON),
-    ...storeDir !== undefined && { storeDir },
-    ...http !== undefined && { http: httpAddress(http) },
-    ...flags.tlsCert !== undefined && { tlsCertFile: flags.tlsCert },
-    ...flags.tlsKey !== undefined && { tlsKeyFile: flags.tlsKey },
-    ...flags.tlsOnly === true && { tlsOnly: true },
-    ...Object.keys(rules).length > 0 && { rules },
-    ...Object.keys(beaconRules).length > 0 && { beaconRules },
+    ...(storeDir !== undefined && { storeDir }),
+    ...(http !== undefined && { http: httpAddress(http) }),
+    ...(flags.tlsCert !== undefined && { tlsCertFile: flags.tlsCert }),
+    ...(flags.tlsKey !== undefined && { tlsKeyFile: flags.tlsKey }),
+    ...(flags.tlsOnly === true && { tlsOnly: true }),
+    ...(Object.keys(rules).length > 0 && { rules }),
+    ...(Object.keys(beaconRules).length > 0 && { beaconRules }),
   }
 }
 
 /** Never from the command line, which every user of the machine can read. */
-async function readAdminToken (flags: RendezvousFlags, env: Environment): Promise<string | undefined> {
+async function readAdminToken(flags: RendezvousFlags, env: Environment): Promise<string | undefined> {
   const file = flags.adminTokenFile
   let token = env['PILOTGATE_ADMIN_TOKEN'] ?? ''
   if (file !== undefined) {
-    token = (await readFile(file, 'utf8').catch((error: Error) => {
-      throw new PilotError('USAGE', `--admin-token-file: ${error.message}`, { file }, error)
-    })).trim()
+    token = (
+      await readFile(file, 'utf8').catch((error: Error) => {
+        throw new PilotError('USAGE', `--admin-token-file: ${error.message}`, { file }, error)
+      })
+    ).trim()
   }
   if (token === '' && file === undefined) return undefined
-  if (token.length < MIN_TOKEN_CHARS) throw new PilotError('USAGE', `the admin token has fewer than ${MIN_TOKEN_CHARS} characters: it could be guessed`, {})
+  if (token.length < MIN_TOKEN_CHARS)
+    throw new PilotError(
+      'USAGE',
+      `the admin token has fewer than ${MIN_TOKEN_CHARS} characters: it could be guessed`,
+      {},
+    )
   return token
 }
 
 /** The page shows nothing secret, but it is for the operator: elsewhere than on loopback it must be asked for in full. */
-function httpAddress (text: string): string {
+function httpAddress(text: string): string {
   const full = /^\d+$/.test(text) ? `127.0.0.1:${text}` : text.replace(/^:(\d+)$/, '127.0.0.1:$1')
-  if (parseEndpoint(full) === undefined) throw new PilotError('USAGE', `--http: "${text}" is not an address to listen on: give ip:port, for example 127.0.0.1:9002`, { http: text })
+  if (parseEndpoint(full) === undefined)
+    throw new PilotError(
+      'USAGE',
+      `--http: "${text}" is not an address to listen on: give ip:port, for example 127.0.0.1:9002`,
+      { http: text },
+    )
   return full
 }
 
-function checkCompat (name: string): Compat {
+function checkCompat(name: string): Compat {
   const known = (Object.keys(COMPAT) as Compat[]).find((key) => key === name)
-  if (known === undefined) throw new PilotError('USAGE', `--compat: there is no "${name}"; known are ${Object.keys(COMPAT).join(', ')}`, { compat: name })
+  if (known === undefined)
+    throw new PilotError('USAGE', `--compat: there is no "${name}"; known are ${Object.keys(COMPAT).join(', ')}`, {
+      compat: name,
+    })
   return known
 }
 
-function checkBeaconId (text: string): number {
+function checkBeaconId(text: string): number {
   const id = Number(text)
-  if (!/^\d{1,10}$/.test(text) || id < 1 || id > 0xffff_ffff) throw new PilotError('USAGE', '--beacon-id: a number from 1 to 4294967295 is wanted', { beaconId: text })
+  if (!/^\d{1,10}$/.test(text) || id < 1 || id > 0xffff_ffff)
+    throw new PilotError('USAGE', '--beacon-id: a number from 1 to 4294967295 is wanted', { beaconId: text })
   return id
 }
 
 /** A literal address: it is compared with where messages come from. */
-function checkPeer (text: string): { readonly address: string, readonly port: number } {
+function checkPeer(text: string): { readonly address: string; readonly port: number } {
   const peer = parseEndpoint(text)
-  if (peer === undefined || peer.port === 0 || !/^[\d.]+$|:/.test(peer.address)) throw new PilotError('USAGE', `--beacon-peer: "${text}" is no ip:port`, { peer: text })
+  if (peer === undefined || peer.port === 0 || !/^[\d.]+$|:/.test(peer.address))
+    throw new PilotError('USAGE', `--beacon-peer: "${text}" is no ip:port`, { peer: text })
   return peer
 }
 
-function collect (value: string, before: readonly string[] = []): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value]
 }
 

@@ -4,48 +4,78 @@ import type { Cli } from '../cli.ts'
 import { formatAge, formatBytes, formatNode } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
-export function addStatus (cli: Cli): void {
-  withAdmin(cli.add(cli.program, 'status', 'show the state of the running gateway', ['pilotgate status', 'pilotgate status --json --admin /run/pilotgate/admin.sock']))
-    .action(cli.action(async (out, options: ReaderOptions) => {
+export function addStatus(cli: Cli): void {
+  withAdmin(
+    cli.add(cli.program, 'status', 'show the state of the running gateway', [
+      'pilotgate status',
+      'pilotgate status --json --admin /run/pilotgate/admin.sock',
+    ]),
+  ).action(
+    cli.action(async (out, options: ReaderOptions) => {
       const status = await clientOf(options, cli.world).status()
-      out.result(status, statusLines(status, (text) => out.bold(text)))
-    }))
+      out.result(
+        status,
+        statusLines(status, (text) => out.bold(text)),
+      )
+    }),
+  )
 }
 
-export function statusLines (status: StatusRecord, heading: (text: string) => string): string[] {
+export function statusLines(status: StatusRecord, heading: (text: string) => string): string[] {
   const rows: [string, string][] = [
     ['state', `${status.state}, for ${formatAge(status.uptimeMs)} (pilotgate ${status.version}, pid ${status.pid})`],
     ['node', formatNode(status.node)],
     ['key', status.node.publicKey],
-    ...status.udp === null ? [] : [['udp', status.udp] as [string, string]],
+    ...(status.udp === null ? [] : [['udp', status.udp] as [string, string]]),
     ['admin', status.admin],
     ...standing(status),
     ...fronts(status),
     ['peers', String(status.peers)],
     ['connections', String(status.connections)],
     ['memory', `${formatBytes(status.memory.rssBytes)} resident, ${formatBytes(status.memory.heapBytes)} heap`],
-    ...status.mappings.map((mapping): [string, string] => ['mapping', `${mapping.local} → ${mapping.peer}, ${mapping.remote}`]),
-    ...status.exposes.map((expose): [string, string] => ['exposure', `port ${expose.port} → ${expose.target}, for ${expose.allow.join(', ')}`]),
+    ...status.mappings.map((mapping): [string, string] => [
+      'mapping',
+      `${mapping.local} → ${mapping.peer}, ${mapping.remote}`,
+    ]),
+    ...status.exposes.map((expose): [string, string] => [
+      'exposure',
+      `port ${expose.port} → ${expose.target}, for ${expose.allow.join(', ')}`,
+    ]),
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
   return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
 }
 
 /** The local ports that lead to every peer, and what others may look at. */
-function fronts ({ http, proxy, dns, observe }: StatusRecord): [string, string][] {
+function fronts({ http, proxy, dns, observe }: StatusRecord): [string, string][] {
   return [
-    ...http === null ? [] : [['http', `${http}, as http://PEER.pilot.localhost:${http.slice(http.lastIndexOf(':') + 1)}/`] as [string, string]],
-    ...proxy === undefined ? [] : [['proxy', `${proxy}, SOCKS5 and HTTP CONNECT`] as [string, string]],
-    ...dns === undefined ? [] : [['dns', dns] as [string, string]],
-    ...observe === undefined || observe === null ? [] : [['observe', `http://${observe}/`] as [string, string]],
+    ...(http === null
+      ? []
+      : [
+          ['http', `${http}, as http://PEER.pilot.localhost:${http.slice(http.lastIndexOf(':') + 1)}/`] as [
+            string,
+            string,
+          ],
+        ]),
+    ...(proxy === undefined ? [] : [['proxy', `${proxy}, SOCKS5 and HTTP CONNECT`] as [string, string]]),
+    ...(dns === undefined ? [] : [['dns', dns] as [string, string]]),
+    ...(observe === undefined || observe === null ? [] : [['observe', `http://${observe}/`] as [string, string]]),
   ]
 }
 
-function standing ({ registry, beacon, nat, daemon }: StatusRecord): [string, string][] {
+function standing({ registry, beacon, nat, daemon }: StatusRecord): [string, string][] {
   const rows: [string, string][] = []
   if (registry !== null) rows.push(['registry', `${registry.endpoint}, ${registry.state} since ${registry.since}`])
-  if (beacon !== null) rows.push(['beacon', `${beacon.endpoint}, ${beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${beacon.observed}`}`])
-  if (nat !== null) rows.push(['nat', `${nat.mapping}${nat.filtering === 'unknown' ? '' : `, filtering ${nat.filtering}`} (see \`pilotgate doctor\`)`])
+  if (beacon !== null)
+    rows.push([
+      'beacon',
+      `${beacon.endpoint}, ${beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${beacon.observed}`}`,
+    ])
+  if (nat !== null)
+    rows.push([
+      'nat',
+      `${nat.mapping}${nat.filtering === 'unknown' ? '' : `, filtering ${nat.filtering}`} (see \`pilotgate doctor\`)`,
+    ])
   if (daemon !== null) rows.push(['daemon', `${daemon.socket}, ${daemon.state} since ${daemon.since}`])
   return rows
 }

@@ -5,52 +5,100 @@ import type { Cli } from '../cli.ts'
 import { formatNode, table } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
-export function addTrust (cli: Cli): void {
-  const trust = cli.add(cli.program, 'trust', 'list, ask for, grant and take back trust', ['pilotgate trust request agent-b "it is me, Ann"', 'pilotgate trust approve agent-a'])
-  withAdmin(cli.add(trust, 'list', 'list the peers that trust us and whom we trust', ['pilotgate trust list']))
-    .action(cli.action(async (out, options: ReaderOptions) => {
+export function addTrust(cli: Cli): void {
+  const trust = cli.add(cli.program, 'trust', 'list, ask for, grant and take back trust', [
+    'pilotgate trust request agent-b "it is me, Ann"',
+    'pilotgate trust approve agent-a',
+  ])
+  withAdmin(cli.add(trust, 'list', 'list the peers that trust us and whom we trust', ['pilotgate trust list'])).action(
+    cli.action(async (out, options: ReaderOptions) => {
       const client = clientOf(options, cli.world)
       const trusted = await client.trusted()
       const { wishes = [] } = await client.status()
       const waiting = wishes.map((peer) => `asked ${peer}, waiting for its answer`)
       const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-'])
-      out.result(trusted, [...trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text)), ...waiting])
-    }))
-  withAdmin(cli.add(trust, 'pending', 'list the requests that wait for our answer', ['pilotgate trust pending']))
-    .action(cli.action(async (out, options: ReaderOptions) => {
+      out.result(trusted, [
+        ...(trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text))),
+        ...waiting,
+      ])
+    }),
+  )
+  withAdmin(
+    cli.add(trust, 'pending', 'list the requests that wait for our answer', ['pilotgate trust pending']),
+  ).action(
+    cli.action(async (out, options: ReaderOptions) => {
       const pending = await clientOf(options, cli.world).pending()
       const rows = pending.map((peer) => [...who(peer), printable(peer.justification)])
-      out.result(pending, pending.length === 0 ? ['no requests wait'] : table([...WHO, 'REASON'], rows, (text) => out.bold(text)))
-    }))
-  withAdmin(cli.add(trust, 'request <peer> [reason]', 'ask a peer for trust', ['pilotgate trust request agent-b "it is me, Ann"']))
-    .action(cli.action(async (out, peer: string, reason: string | undefined, options: ReaderOptions) => {
+      out.result(
+        pending,
+        pending.length === 0 ? ['no requests wait'] : table([...WHO, 'REASON'], rows, (text) => out.bold(text)),
+      )
+    }),
+  )
+  withAdmin(
+    cli.add(trust, 'request <peer> [reason]', 'ask a peer for trust', [
+      'pilotgate trust request agent-b "it is me, Ann"',
+    ]),
+  ).action(
+    cli.action(async (out, peer: string, reason: string | undefined, options: ReaderOptions) => {
       const record = await clientOf(options, cli.world).requestTrust(peer, reason ?? '')
-      out.result(record, [record.state === 'approved' ? `${record.peer} and we trust each other` : `asked ${record.peer}; it has to approve`])
+      out.result(record, [
+        record.state === 'approved'
+          ? `${record.peer} and we trust each other`
+          : `asked ${record.peer}; it has to approve`,
+      ])
       out.undo(`pilotgate trust revoke ${record.peer}`)
-    }))
+    }),
+  )
   for (const { name, summary, done, act } of ACTS) {
-    withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`]))
-      .action(cli.action(async (out, peer: string, options: ReaderOptions) => {
+    withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`])).action(
+      cli.action(async (out, peer: string, options: ReaderOptions) => {
         const record = await act(clientOf(options, cli.world), peer)
-        out.result(record, [record.nodeId === 0 ? `${done} ${record.hostname ?? peer}: it had been asked and has not answered` : `${done} ${formatNode(record)}`])
-        if (name !== 'reject') out.undo(`pilotgate trust ${name === 'approve' ? 'revoke' : 'request'} ${record.hostname ?? record.address}`)
-      }))
+        out.result(record, [
+          record.nodeId === 0
+            ? `${done} ${record.hostname ?? peer}: it had been asked and has not answered`
+            : `${done} ${formatNode(record)}`,
+        ])
+        if (name !== 'reject')
+          out.undo(`pilotgate trust ${name === 'approve' ? 'revoke' : 'request'} ${record.hostname ?? record.address}`)
+      }),
+    )
   }
 }
 
-function who (peer: TrustRecord): string[] {
+function who(peer: TrustRecord): string[] {
   return [peer.hostname ?? '-', peer.address, String(peer.nodeId), peer.publicKey ?? '-']
 }
 
 /** A stranger wrote this: no control characters reach the terminal. */
-function printable (text: string): string {
+function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?').slice(0, 120)
 }
 
 const WHO = ['HOSTNAME', 'ADDRESS', 'NODE', 'KEY']
 
-const ACTS: readonly { readonly name: string, readonly summary: string, readonly done: string, readonly act: (client: AdminClient, peer: string) => Promise<TrustRecord> }[] = [
-  { name: 'approve', summary: 'grant the trust that a peer asked for', done: 'approved', act: (client, peer) => client.approveTrust(peer) },
-  { name: 'reject', summary: 'refuse the request of a peer', done: 'rejected', act: (client, peer) => client.rejectTrust(peer) },
-  { name: 'revoke', summary: 'take trust back; open connections end', done: 'revoked', act: (client, peer) => client.revokeTrust(peer) },
+const ACTS: readonly {
+  readonly name: string
+  readonly summary: string
+  readonly done: string
+  readonly act: (client: AdminClient, peer: string) => Promise<TrustRecord>
+}[] = [
+  {
+    name: 'approve',
+    summary: 'grant the trust that a peer asked for',
+    done: 'approved',
+    act: (client, peer) => client.approveTrust(peer),
+  },
+  {
+    name: 'reject',
+    summary: 'refuse the request of a peer',
+    done: 'rejected',
+    act: (client, peer) => client.rejectTrust(peer),
+  },
+  {
+    name: 'revoke',
+    summary: 'take trust back; open connections end',
+    done: 'revoked',
+    act: (client, peer) => client.revokeTrust(peer),
+  },
 ]

@@ -12,11 +12,11 @@ export interface Checked {
 export interface Check {
   readonly name: string
   /** Resolves with what was seen; rejects when that is not what should be. */
-  run (): Promise<string>
+  run(): Promise<string>
 }
 
 /** `http` and `grpc` are the mapped local addresses. */
-export function checksOf (http: string, grpc: string, timeoutMs: number): Check[] {
+export function checksOf(http: string, grpc: string, timeoutMs: number): Check[] {
   const withClient = async <T>(use: (client: Awaited<ReturnType<typeof demoClient>>) => Promise<T>): Promise<T> => {
     const client = await demoClient(grpc, timeoutMs)
     try {
@@ -26,46 +26,74 @@ export function checksOf (http: string, grpc: string, timeoutMs: number): Check[
     }
   }
   return [
-    { name: 'HTTP status and body', run: async () => {
-      const { status, body } = await fetchBody(`http://${http}/`)
-      expectEqual([status, body.toString('utf8')], [200, GREETING])
-      return `GET http://${http}/ answered 200 with the expected text`
-    } },
-    { name: 'HTTP download', run: async () => {
-      const { status, body } = await fetchBody(`http://${http}/bytes/${DOWNLOAD_BYTES}`)
-      const expected = createHash('sha256')
-      for (const block of sampleBytes(DOWNLOAD_BYTES)) expected.update(block)
-      const digest = createHash('sha256').update(body).digest('hex')
-      expectEqual([status, body.length, digest], [200, DOWNLOAD_BYTES, expected.digest('hex')])
-      return `1 MiB arrived unchanged, SHA-256 ${digest.slice(0, 16)}…`
-    } },
-    { name: 'HTTP upload', run: async () => {
-      const sent = Buffer.concat([...sampleBytes(UPLOAD_BYTES)])
-      const { status, body } = await fetchBody(`http://${http}/echo`, sent)
-      expectEqual([status, body.equals(sent)], [200, true])
-      return `${UPLOAD_BYTES} bytes went there and came back unchanged`
-    } },
-    { name: 'gRPC unary', run: () => withClient(async (client) => {
-      expectEqual(await client.greet('pilot'), 'Hello, pilot')
-      return 'Greet("pilot") answered "Hello, pilot"'
-    }) },
-    { name: 'gRPC server streaming', run: () => withClient(async (client) => {
-      expectEqual(await client.count(100), Array.from({ length: 100 }, (_, index) => index + 1))
-      return 'Count(100) streamed 1 to 100'
-    }) },
-    { name: 'gRPC client streaming', run: () => withClient(async (client) => {
-      expectEqual(await client.sum(Array.from({ length: 100 }, (_, index) => index + 1)), 5050)
-      return 'Sum(1 … 100) answered 5050'
-    }) },
-    { name: 'gRPC bidirectional streaming', run: () => withClient(async (client) => {
-      const texts = Array.from({ length: 20 }, (_, index) => `message ${index}`)
-      expectEqual(await client.echo(texts), texts)
-      return 'Echo returned 20 texts, one by one'
-    }) },
+    {
+      name: 'HTTP status and body',
+      run: async () => {
+        const { status, body } = await fetchBody(`http://${http}/`)
+        expectEqual([status, body.toString('utf8')], [200, GREETING])
+        return `GET http://${http}/ answered 200 with the expected text`
+      },
+    },
+    {
+      name: 'HTTP download',
+      run: async () => {
+        const { status, body } = await fetchBody(`http://${http}/bytes/${DOWNLOAD_BYTES}`)
+        const expected = createHash('sha256')
+        for (const block of sampleBytes(DOWNLOAD_BYTES)) expected.update(block)
+        const digest = createHash('sha256').update(body).digest('hex')
+        expectEqual([status, body.length, digest], [200, DOWNLOAD_BYTES, expected.digest('hex')])
+        return `1 MiB arrived unchanged, SHA-256 ${digest.slice(0, 16)}…`
+      },
+    },
+    {
+      name: 'HTTP upload',
+      run: async () => {
+        const sent = Buffer.concat([...sampleBytes(UPLOAD_BYTES)])
+        const { status, body } = await fetchBody(`http://${http}/echo`, sent)
+        expectEqual([status, body.equals(sent)], [200, true])
+        return `${UPLOAD_BYTES} bytes went there and came back unchanged`
+      },
+    },
+    {
+      name: 'gRPC unary',
+      run: () =>
+        withClient(async (client) => {
+          expectEqual(await client.greet('pilot'), 'Hello, pilot')
+          return 'Greet("pilot") answered "Hello, pilot"'
+        }),
+    },
+    {
+      name: 'gRPC server streaming',
+      run: () =>
+        withClient(async (client) => {
+          expectEqual(
+            await client.count(100),
+            Array.from({ length: 100 }, (_, index) => index + 1),
+          )
+          return 'Count(100) streamed 1 to 100'
+        }),
+    },
+    {
+      name: 'gRPC client streaming',
+      run: () =>
+        withClient(async (client) => {
+          expectEqual(await client.sum(Array.from({ length: 100 }, (_, index) => index + 1)), 5050)
+          return 'Sum(1 … 100) answered 5050'
+        }),
+    },
+    {
+      name: 'gRPC bidirectional streaming',
+      run: () =>
+        withClient(async (client) => {
+          const texts = Array.from({ length: 20 }, (_, index) => `message ${index}`)
+          expectEqual(await client.echo(texts), texts)
+          return 'Echo returned 20 texts, one by one'
+        }),
+    },
   ]
 }
 
-function fetchBody (url: string, body?: Uint8Array): Promise<{ status: number | undefined, body: Buffer }> {
+function fetchBody(url: string, body?: Uint8Array): Promise<{ status: number | undefined; body: Buffer }> {
   return new Promise((resolve, reject) => {
     const call = request(url, { method: body === undefined ? 'GET' : 'POST', agent: false }, (response) => {
       const parts: Buffer[] = []
@@ -78,7 +106,7 @@ function fetchBody (url: string, body?: Uint8Array): Promise<{ status: number | 
   })
 }
 
-function expectEqual (actual: unknown, expected: unknown): void {
+function expectEqual(actual: unknown, expected: unknown): void {
   const [got, wanted] = [JSON.stringify(actual), JSON.stringify(expected)]
   if (got !== wanted) throw new Error(`expected ${wanted.slice(0, 200)}, got ${got.slice(0, 200)}`)
 }

@@ -19,11 +19,11 @@ import { startGrpcSample } from './grpc-sample.ts'
 import { startHttpSample } from './http-sample.ts'
 
 /** @returns The exit code. Under `check` it always ends: after CHECK_TIMEOUT_MS with what hung. */
-export async function runDemo (out: Output, world: World, check: boolean): Promise<number> {
+export async function runDemo(out: Output, world: World, check: boolean): Promise<number> {
   const stops = stopRequests(world)
   const running = new Running()
   const progress = { step: 'start' } // what a time-out names
-  const timeout = check ? timeLimit(progress) : { expired: new Promise<never>(() => {}), clear () {} }
+  const timeout = check ? timeLimit(progress) : { expired: new Promise<never>(() => {}), clear() {} }
   const interrupted = stops.first.then(() => undefined)
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-demo-'))
   try {
@@ -49,8 +49,8 @@ interface Demo {
   readonly grpc: string
   readonly httpTarget: string // what agent-b exposes
   readonly grpcTarget: string
-  readonly nodes: { readonly a: string, readonly b: string }
-  readonly admin: { readonly a: string, readonly b: string }
+  readonly nodes: { readonly a: string; readonly b: string }
+  readonly admin: { readonly a: string; readonly b: string }
 }
 
 interface Starting {
@@ -61,8 +61,11 @@ interface Starting {
   readonly progress: { step: string }
 }
 
-async function start ({ world, log, folder, running, progress }: Starting): Promise<Demo> {
-  const step = async <T extends { stop (graceMs: number): Promise<void> }>(name: string, starting: () => Promise<T>): Promise<T> => {
+async function start({ world, log, folder, running, progress }: Starting): Promise<Demo> {
+  const step = async <T extends { stop(graceMs: number): Promise<void> }>(
+    name: string,
+    starting: () => Promise<T>,
+  ): Promise<T> => {
     progress.step = name
     const started = await starting()
     running.add(() => started.stop(0))
@@ -71,35 +74,51 @@ async function start ({ world, log, folder, running, progress }: Starting): Prom
   const { startRendezvous } = await world.modules.rendezvous()
   const { startGateway } = await world.modules.gateway()
   const { startAdmin } = await world.modules.admin()
-  const { registry, beacon } = await step('rendezvous', () => startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log }))
+  const { registry, beacon } = await step('rendezvous', () =>
+    startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log }),
+  )
   const http = await step('sample HTTP service', startHttpSample)
   const grpc = await step('sample gRPC service', startGrpcSample)
   const gateway = async (hostname: string, flags: Flags): Promise<RunningGateway> => {
-    const sources = { env: { HOME: folder }, flags: { registry, beacon, listen: '127.0.0.1:0', hostname, stateDir: join(folder, hostname), ...flags } }
+    const sources = {
+      env: { HOME: folder },
+      flags: { registry, beacon, listen: '127.0.0.1:0', hostname, stateDir: join(folder, hostname), ...flags },
+    }
     const options = resolveOptions(sources)
     const onEvent = (event: GatewayEvent): void => log.debug({ node: hostname, ...event }, 'event')
     const started = await step(hostname, () => startGateway(options, { log, version: world.version, onEvent }))
     const live = new LiveConfig({ gateway: started, sources, log, onEvent, onDown: () => running.ask() })
-    await step(`admin socket of ${hostname}`, () => startAdmin({ socketPath: options.adminSocket, control: adminControl(started, live), log }))
+    await step(`admin socket of ${hostname}`, () =>
+      startAdmin({ socketPath: options.adminSocket, control: adminControl(started, live), log }),
+    )
     return started
   }
-  const b = await gateway('agent-b', { trust: ['agent-a'], expose: [`80=http://${http.address}`, `50051=h2c://${grpc.address}`] })
+  const b = await gateway('agent-b', {
+    trust: ['agent-a'],
+    expose: [`80=http://${http.address}`, `50051=h2c://${grpc.address}`],
+  })
   const a = await gateway('agent-a', { trust: ['agent-b'], map: ['0:agent-b:80', '0:agent-b:50051'] })
   progress.step = 'registration and mutual trust of agent-a and agent-b'
-  while (!(await trusts(a, b) && await trusts(b, a))) await world.sleep(TRUST_POLL_MS)
+  while (!((await trusts(a, b)) && (await trusts(b, a)))) await world.sleep(TRUST_POLL_MS)
   const local = (name: string): string => a.mappings().find((mapping) => mapping.name === name)!.local
   return {
-    registry, beacon, http: local('agent-b:80'), grpc: local('agent-b:50051'), httpTarget: http.address, grpcTarget: grpc.address,
-    nodes: { a: a.status().node.address, b: b.status().node.address }, admin: { a: a.ready().admin, b: b.ready().admin },
+    registry,
+    beacon,
+    http: local('agent-b:80'),
+    grpc: local('agent-b:50051'),
+    httpTarget: http.address,
+    grpcTarget: grpc.address,
+    nodes: { a: a.status().node.address, b: b.status().node.address },
+    admin: { a: a.ready().admin, b: b.ready().admin },
   }
 }
 
-async function trusts (one: RunningGateway, other: RunningGateway): Promise<boolean> {
+async function trusts(one: RunningGateway, other: RunningGateway): Promise<boolean> {
   const { nodeId } = other.status().node
   return nodeId !== 0 && (await one.trusted()).some((peer) => peer.nodeId === nodeId)
 }
 
-function demoText (demo: Demo, out: Output, check: boolean): string {
+function demoText(demo: Demo, out: Output, check: boolean): string {
   const proto = relative(process.cwd(), fileURLToPath(new URL('../../../config/demo.proto', import.meta.url)))
   return [
     'A rendezvous and two gateways run in this process, on loopback; nothing is kept.',
@@ -121,7 +140,7 @@ function demoText (demo: Demo, out: Output, check: boolean): string {
 }
 
 /** @throws PilotError FAILED naming the checks that did not hold. */
-async function verify (out: Output, demo: Demo, progress: { step: string }): Promise<void> {
+async function verify(out: Output, demo: Demo, progress: { step: string }): Promise<void> {
   const checked: Checked[] = []
   const failed: Checked[] = []
   for (const { name, run } of checksOf(demo.http, demo.grpc, CHECK_TIMEOUT_MS)) {
@@ -135,14 +154,27 @@ async function verify (out: Output, demo: Demo, progress: { step: string }): Pro
       out.note(`${out.bad('failed')}  ${name}: ${asPilotError(error).message}`)
     }
   }
-  if (failed.length > 0) throw new PilotError('FAILED', `${failed.length} of ${failed.length + checked.length} checks failed: ${failed.map((entry) => entry.name).join(', ')}`, { failed })
+  if (failed.length > 0)
+    throw new PilotError(
+      'FAILED',
+      `${failed.length} of ${failed.length + checked.length} checks failed: ${failed.map((entry) => entry.name).join(', ')}`,
+      { failed },
+    )
   out.result({ checked }, [`all ${checked.length} checks passed`])
 }
 
-function timeLimit (progress: { readonly step: string }): { readonly expired: Promise<never>, clear (): void } {
+function timeLimit(progress: { readonly step: string }): { readonly expired: Promise<never>; clear(): void } {
   let timer: NodeJS.Timeout | undefined
   const expired = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new PilotError('FAILED', `not done after ${CHECK_TIMEOUT_MS / 1000} s; this hung: ${progress.step}`, { step: progress.step })), CHECK_TIMEOUT_MS)
+    timer = setTimeout(
+      () =>
+        reject(
+          new PilotError('FAILED', `not done after ${CHECK_TIMEOUT_MS / 1000} s; this hung: ${progress.step}`, {
+            step: progress.step,
+          }),
+        ),
+      CHECK_TIMEOUT_MS,
+    )
   })
   expired.catch(() => {}) // it may fire when nobody waits for it any more
   return { expired, clear: () => clearTimeout(timer) }
@@ -152,19 +184,21 @@ function timeLimit (progress: { readonly step: string }): { readonly expired: Pr
 class Running {
   readonly #stops: (() => Promise<void>)[] = []
   /** By `pilotgate down`. */
-  readonly asked = new Promise<void>((resolve) => { this.ask = () => resolve() })
+  readonly asked = new Promise<void>((resolve) => {
+    this.ask = () => resolve()
+  })
   ask!: () => void
   #stopping: Promise<void> | undefined
 
-  add (stop: () => Promise<void>): void {
+  add(stop: () => Promise<void>): void {
     if (this.#stopping === undefined) this.#stops.push(stop)
     else void stop().catch(() => {})
   }
 
-  stop (): Promise<void> {
-    return this.#stopping ??= (async () => {
+  stop(): Promise<void> {
+    return (this.#stopping ??= (async () => {
       for (const stop of this.#stops.reverse()) await stop().catch(() => {}) // one that fails must not keep the others up
-    })()
+    })())
   }
 }
 

@@ -5,12 +5,12 @@ import { Readable } from 'node:stream'
 
 export interface Sample {
   readonly address: string // ip:port
-  stop (): Promise<void>
+  stop(): Promise<void>
 }
 
 export const GREETING = 'Hello from the sample HTTP service behind agent-b.\n'
 
-export async function startHttpSample (): Promise<Sample> {
+export async function startHttpSample(): Promise<Sample> {
   const server = createServer(serve)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -18,15 +18,16 @@ export async function startHttpSample (): Promise<Sample> {
   })
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    stop: () => new Promise((resolve) => {
-      server.close(() => resolve())
-      server.closeAllConnections()
-    }),
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
   }
 }
 
 /** Blocks of a fixed pattern with their index in front: no two are equal, none has to be kept. */
-export function * sampleBytes (length: number): Generator<Uint8Array> {
+export function* sampleBytes(length: number): Generator<Uint8Array> {
   for (let index = 0; index * BLOCK.length < length; index++) {
     const block = Buffer.from(BLOCK)
     block.writeUInt32BE(index, 0)
@@ -34,17 +35,21 @@ export function * sampleBytes (length: number): Generator<Uint8Array> {
   }
 }
 
-function serve (request: IncomingMessage, response: ServerResponse): void {
+function serve(request: IncomingMessage, response: ServerResponse): void {
   const path = (request.url ?? '/').replace(/\?.*$/s, '')
   const length = /^\/bytes\/(\d{1,10})$/.exec(path)?.[1]
   if (path === '/') {
-    response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(GREETING) }).end(GREETING)
+    response
+      .writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(GREETING) })
+      .end(GREETING)
   } else if (path === '/echo') {
     response.writeHead(200, { 'content-type': request.headers['content-type'] ?? 'application/octet-stream' })
     request.pipe(response)
   } else if (length !== undefined) {
     response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': Number(length) })
-    Readable.from(sampleBytes(Number(length))).on('error', () => response.destroy()).pipe(response)
+    Readable.from(sampleBytes(Number(length)))
+      .on('error', () => response.destroy())
+      .pipe(response)
   } else {
     response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('There are /, /echo and /bytes/N.\n')
   }

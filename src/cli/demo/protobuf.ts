@@ -3,31 +3,35 @@
  * (https://protobuf.dev/programming-guides/encoding/): a field is a varint key `number << 3 | type`, then its value.
  */
 
-export interface TextMessage { readonly text: string }
-export interface NumberMessage { readonly value: number } // uint32
+export interface TextMessage {
+  readonly text: string
+}
+export interface NumberMessage {
+  readonly value: number
+} // uint32
 
-export function encodeText ({ text }: TextMessage): Buffer {
+export function encodeText({ text }: TextMessage): Buffer {
   const bytes = Buffer.from(text, 'utf8')
-  return bytes.length === 0 ? bytes : Buffer.concat([Buffer.from([1 << 3 | BYTES]), varint(bytes.length), bytes]) // an empty text is its default and left out
+  return bytes.length === 0 ? bytes : Buffer.concat([Buffer.from([(1 << 3) | BYTES]), varint(bytes.length), bytes]) // an empty text is its default and left out
 }
 
-export function encodeNumber ({ value }: NumberMessage): Buffer {
-  return value === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([1 << 3 | VARINT]), varint(value)])
+export function encodeNumber({ value }: NumberMessage): Buffer {
+  return value === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([(1 << 3) | VARINT]), varint(value)])
 }
 
 /** @throws RangeError when the bytes are not a message. */
-export function decodeText (bytes: Uint8Array): TextMessage {
+export function decodeText(bytes: Uint8Array): TextMessage {
   const field = lastField(bytes, BYTES)
   return { text: field === undefined ? '' : Buffer.from(field as Uint8Array).toString('utf8') }
 }
 
 /** @throws RangeError when the bytes are not a message. */
-export function decodeNumber (bytes: Uint8Array): NumberMessage {
+export function decodeNumber(bytes: Uint8Array): NumberMessage {
   return { value: (lastField(bytes, VARINT) as number | undefined) ?? 0 }
 }
 
 /** The value of field 1; of a repeated one the last counts, unknown fields are skipped, as the format demands. */
-function lastField (bytes: Uint8Array, wanted: number): number | Uint8Array | undefined {
+function lastField(bytes: Uint8Array, wanted: number): number | Uint8Array | undefined {
   let found: number | Uint8Array | undefined
   for (let at = 0; at < bytes.length;) {
     const key = readVarint(bytes, at)
@@ -36,12 +40,12 @@ function lastField (bytes: Uint8Array, wanted: number): number | Uint8Array | un
     const head = type === VARINT || type === BYTES ? readVarint(bytes, start) : { value: 0, end: start }
     at = type === BYTES ? head.end + head.value : head.end + (FIXED_BYTES[type] ?? 0)
     if (at > bytes.length || !(type in FIXED_BYTES)) throw new RangeError('not a protobuf message')
-    if (key.value === (1 << 3 | wanted)) found = type === BYTES ? bytes.subarray(head.end, at) : head.value
+    if (key.value === ((1 << 3) | wanted)) found = type === BYTES ? bytes.subarray(head.end, at) : head.value
   }
   return found
 }
 
-function readVarint (bytes: Uint8Array, at: number): { value: number, end: number } {
+function readVarint(bytes: Uint8Array, at: number): { value: number; end: number } {
   let value = 0
   for (let index = 0; index < 10 && at + index < bytes.length; index++) {
     const byte = bytes[at + index]!
@@ -51,10 +55,10 @@ function readVarint (bytes: Uint8Array, at: number): { value: number, end: numbe
   throw new RangeError('not a protobuf message')
 }
 
-function varint (value: number): Buffer {
+function varint(value: number): Buffer {
   const bytes: number[] = []
   let rest = value
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push(rest % 0x80 | 0x80)
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80)
   return Buffer.from([...bytes, rest])
 }
 

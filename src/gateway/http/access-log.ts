@@ -20,13 +20,29 @@ export interface Tally {
 }
 
 /** Queries hold secrets, so they are left out. */
-export function logAccess (log: Logger, about: HopAbout | undefined, { method, host, target, protocol, startedAt }: Access, tally: Tally): void {
+export function logAccess(
+  log: Logger,
+  about: HopAbout | undefined,
+  { method, host, target, protocol, startedAt }: Access,
+  tally: Tally,
+): void {
   const { status, bytesIn, bytesOut, code, cut } = tally
-  log.info({
-    ...about, method, host, path: target.replace(/[?#].*$/s, '').slice(0, MAX_PATH_CHARS), protocol, status, bytesIn, bytesOut,
-    ms: Math.round((performance.now() - startedAt) * 10) / 10,
-    ...code !== undefined && { code }, ...cut === true && { cut },
-  }, 'request')
+  log.info(
+    {
+      ...about,
+      method,
+      host,
+      path: target.replace(/[?#].*$/s, '').slice(0, MAX_PATH_CHARS),
+      protocol,
+      status,
+      bytesIn,
+      bytesOut,
+      ms: Math.round((performance.now() - startedAt) * 10) / 10,
+      ...(code !== undefined && { code }),
+      ...(cut === true && { cut }),
+    },
+    'request',
+  )
 }
 
 /** Nobody reads more of it, and a client may send 16 KiB. */

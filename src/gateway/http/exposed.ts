@@ -22,7 +22,7 @@ export class HttpExposure {
   readonly #http2: Http2
 
   /** @param service name of the exposure */
-  constructor (service: string, node: Overlay, log: Logger) {
+  constructor(service: string, node: Overlay, log: Logger) {
     this.#service = service
     this.#node = node
     this.#http1 = new Http1(log)
@@ -33,7 +33,12 @@ export class HttpExposure {
    * @param first a connection to the target that stands already; `open` makes further ones.
    * @param pace where bytes are limited, as in splice.ts.
    */
-  serve (stream: OverlayStream, first: Socket, open: () => Promise<Socket>, pace: ((bytes: number) => number) | undefined): void {
+  serve(
+    stream: OverlayStream,
+    first: Socket,
+    open: () => Promise<Socket>,
+    pace: ((bytes: number) => number) | undefined,
+  ): void {
     let ready: Socket | undefined = first.on('error', () => {}) // 'close' follows
     const connect = async (): Promise<Socket> => {
       const socket = ready?.destroyed === false ? ready : await open()
@@ -43,7 +48,9 @@ export class HttpExposure {
       return socket
     }
     // Sockets come paused: an HTTP/2 server may speak first. Of HTTP/1 nothing can come yet.
-    const agent = dialling(new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 }), async () => (await connect()).resume())
+    const agent = dialling(new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 }), async () =>
+      (await connect()).resume(),
+    )
     stream.on('error', () => {}) // 'close' follows
     stream.once('close', () => {
       ready?.destroy()
@@ -51,21 +58,34 @@ export class HttpExposure {
     })
     const wire = pace === undefined ? stream : new Paced(stream, pace)
     wire.on('error', () => {})
-    sniff(wire, (version) => (version === 2 ? this.#http2 : this.#http1).accept(wire, () => this.#hop(stream, agent, connect)))
+    sniff(wire, (version) =>
+      (version === 2 ? this.#http2 : this.#http1).accept(wire, () => this.#hop(stream, agent, connect)),
+    )
   }
 
   /** Streams with no request under way end, the others after theirs. */
-  drain (): void {
+  drain(): void {
     this.#http1.drain()
     this.#http2.drain()
   }
 
-  #hop (stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>): Hop {
+  #hop(stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>): Hop {
     const caller = callerOf(this.#node, stream.peer)
     const { key, path } = caller
     return {
-      host: 'target', port: stream.localPort, agent, connect, caller, // one target each agent: the name is none of DNS
-      about: { http: 'expose', service: this.#service, peer: stream.peerName, nodeId: stream.peer, ...key !== null && { key }, ...path !== null && { via: path } },
+      host: 'target',
+      port: stream.localPort,
+      agent,
+      connect,
+      caller, // one target each agent: the name is none of DNS
+      about: {
+        http: 'expose',
+        service: this.#service,
+        peer: stream.peerName,
+        nodeId: stream.peer,
+        ...(key !== null && { key }),
+        ...(path !== null && { via: path }),
+      },
     }
   }
 }

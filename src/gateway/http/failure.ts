@@ -7,20 +7,25 @@ import type { ErrorCode } from '../../base/errors.ts'
 import type { Hop } from './hop.ts'
 
 /** A failure of a connection as what a person understands. */
-export function failureOf (error: unknown, { about }: Pick<Hop, 'about'>): PilotError {
+export function failureOf(error: unknown, { about }: Pick<Hop, 'about'>): PilotError {
   if (error instanceof PilotError) return error
   const { code = '', message } = error as NodeJS.ErrnoException
   const where = about.service
-  if (UNREACHABLE.has(code)) return new PilotError('TARGET_UNREACHABLE', `${where}: the local service does not answer (${code})`, {}, error)
-  if (code.startsWith('HPE_')) return new PilotError('BAD_RESPONSE', `${where}: the answer is not HTTP/1 (${message})`, {}, error)
-  if (code.startsWith('ERR_HTTP2_')) return new PilotError('BAD_RESPONSE', `${where}: no HTTP/2 there (${message})`, {}, error)
-  if (code.startsWith('ERR_')) return new PilotError('BAD_RESPONSE', `${where}: the answer cannot be passed on (${message})`, {}, error)
-  if (ENDED.has(code)) return new PilotError('PEER_RESET', `${where}: the connection ended before the answer`, {}, error)
+  if (UNREACHABLE.has(code))
+    return new PilotError('TARGET_UNREACHABLE', `${where}: the local service does not answer (${code})`, {}, error)
+  if (code.startsWith('HPE_'))
+    return new PilotError('BAD_RESPONSE', `${where}: the answer is not HTTP/1 (${message})`, {}, error)
+  if (code.startsWith('ERR_HTTP2_'))
+    return new PilotError('BAD_RESPONSE', `${where}: no HTTP/2 there (${message})`, {}, error)
+  if (code.startsWith('ERR_'))
+    return new PilotError('BAD_RESPONSE', `${where}: the answer cannot be passed on (${message})`, {}, error)
+  if (ENDED.has(code))
+    return new PilotError('PEER_RESET', `${where}: the connection ended before the answer`, {}, error)
   return asPilotError(error)
 }
 
 /** JSON where the client asks for it, else text. A response that has begun can only be cut. */
-export function answerFailure (req: IncomingMessage, res: ServerResponse, error: PilotError): void {
+export function answerFailure(req: IncomingMessage, res: ServerResponse, error: PilotError): void {
   if (res.headersSent) {
     res.destroy()
     return
@@ -28,37 +33,76 @@ export function answerFailure (req: IncomingMessage, res: ServerResponse, error:
   const { type, text } = bodyOf(error, req.headers.accept)
   // What is left of a request body would be read as the next request's; better that the client connects anew.
   const rest = req.complete ? {} : { Connection: 'close' }
-  res.writeHead(error.httpStatus, STATUS_CODES[error.httpStatus], { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text), 'Cache-Control': 'no-store', 'Pilot-Error': error.code, ...rest })
+  res.writeHead(error.httpStatus, STATUS_CODES[error.httpStatus], {
+    'Content-Type': type,
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+    'Pilot-Error': error.code,
+    ...rest,
+  })
   res.end(req.method === 'HEAD' ? '' : text)
 }
 
 /** The same on an HTTP/2 stream; a gRPC client gets a gRPC status, which it would else have to guess. */
-export function answerFailure2 (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError): void {
+export function answerFailure2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError): void {
   if (stream.destroyed || stream.closed) return
   if (stream.headersSent) {
     stream.close(CANCEL)
     return
   }
   if (headers['content-type']?.startsWith('application/grpc') === true) {
-    stream.respond({
-      ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(GRPC_STATUS[error.code] ?? UNAVAILABLE),
-      'grpc-message': encodeURIComponent(`${error.message} (${error.code})`), 'pilot-error': error.code,
-    }, { endStream: true })
+    stream.respond(
+      {
+        ':status': 200,
+        'content-type': 'application/grpc',
+        'grpc-status': String(GRPC_STATUS[error.code] ?? UNAVAILABLE),
+        'grpc-message': encodeURIComponent(`${error.message} (${error.code})`),
+        'pilot-error': error.code,
+      },
+      { endStream: true },
+    )
     return
   }
   const { type, text } = bodyOf(error, headers.accept)
-  const answer: OutgoingHttpHeaders = { ':status': error.httpStatus, 'content-type': type, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store', 'pilot-error': error.code }
+  const answer: OutgoingHttpHeaders = {
+    ':status': error.httpStatus,
+    'content-type': type,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'pilot-error': error.code,
+  }
   stream.respond(answer)
   stream.end(headers[':method'] === 'HEAD' ? '' : text)
 }
 
-function bodyOf ({ code, message, hint, httpStatus }: PilotError, accept: string | undefined): { type: string, text: string } {
-  if (/\bjson\b/i.test(accept ?? '')) return { type: 'application/json', text: `${JSON.stringify({ error: { code, message, hint } })}\n` }
+function bodyOf(
+  { code, message, hint, httpStatus }: PilotError,
+  accept: string | undefined,
+): { type: string; text: string } {
+  if (/\bjson\b/i.test(accept ?? ''))
+    return { type: 'application/json', text: `${JSON.stringify({ error: { code, message, hint } })}\n` }
   return { type: 'text/plain; charset=utf-8', text: `${httpStatus} ${code}\n${message}\n${hint}\n` }
 }
 
-const UNREACHABLE: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN'])
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOENT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EACCES',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
 const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 const CANCEL = 8 // RFC 9113 §7
 const UNAVAILABLE = 14 // grpc.io: worth another try
-const GRPC_STATUS: Readonly<Partial<Record<ErrorCode, number>>> = { NOT_TRUSTED: 7, DENIED: 7, NOT_FOUND: 5, USAGE: 3, TOO_MANY: 8, FAILED: 13, BAD_RESPONSE: 13 }
+const GRPC_STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  NOT_TRUSTED: 7,
+  DENIED: 7,
+  NOT_FOUND: 5,
+  USAGE: 3,
+  TOO_MANY: 8,
+  FAILED: 13,
+  BAD_RESPONSE: 13,
+}

@@ -16,14 +16,21 @@ import type { Hop } from './hop.ts'
 import { MAX_ATTEMPTS } from './limits.ts'
 
 /** `onFailure` is called at most once, with nothing of the response sent yet; a response that breaks off is cut. */
-export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, tally: Tally, onFailure: (error: PilotError) => void): void {
+export function forward(
+  req: IncomingMessage,
+  res: ServerResponse,
+  hop: Hop,
+  tally: Tally,
+  onFailure: (error: PilotError) => void,
+): void {
   const { host, port, agent } = hop
   let attempts = 0
   let out: ClientRequest | undefined
   let settled = false
   const fail = (error: unknown): void => {
     if (settled || res.destroyed) return
-    if (out?.reusedSocket === true && !hasBody(req) && SAFE.has(req.method!) && attempts < MAX_ATTEMPTS) { // it was closed while it lay idle
+    if (out?.reusedSocket === true && !hasBody(req) && SAFE.has(req.method!) && attempts < MAX_ATTEMPTS) {
+      // it was closed while it lay idle
       send()
       return
     }
@@ -35,7 +42,9 @@ export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, ta
     const body = {
       pipe: (request: ClientRequest): void => {
         out = request
-        request.on('information', (news) => { if (!settled) inform(res, req.httpVersion, news) })
+        request.on('information', (news) => {
+          if (!settled) inform(res, req.httpVersion, news)
+        })
         request.once('response', (answer: IncomingMessage) => {
           if (settled) return
           settled = true
@@ -44,14 +53,30 @@ export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, ta
             onFailure(failureOf(error, hop))
           })
         })
-        request.once('close', () => { if (!settled && out === request) fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)) })
+        request.once('close', () => {
+          if (!settled && out === request)
+            fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`))
+        })
         sendBody(req, request, tally)
       },
     }
     const target = { protocol: 'http:', host, port }
     try {
-      proxy.web(req, res, { target, agent, selfHandleResponse: true, toProxy: true, prependPath: false, buffer: body as unknown as Stream }, fail)
-    } catch (error) { // a header that may not be sent
+      proxy.web(
+        req,
+        res,
+        {
+          target,
+          agent,
+          selfHandleResponse: true,
+          toProxy: true,
+          prependPath: false,
+          buffer: body as unknown as Stream,
+        },
+        fail,
+      )
+    } catch (error) {
+      // a header that may not be sent
       fail(error)
     }
   }
@@ -60,7 +85,11 @@ export function forward (req: IncomingMessage, res: ServerResponse, hop: Hop, ta
 }
 
 /** Early hints (RFC 8297) go on; an answer to `Expect` was given by us already, and other news of that kind are nobody's. */
-function inform (res: ServerResponse, version: string, { statusCode, rawHeaders }: { readonly statusCode: number, readonly rawHeaders: readonly string[] }): void {
+function inform(
+  res: ServerResponse,
+  version: string,
+  { statusCode, rawHeaders }: { readonly statusCode: number; readonly rawHeaders: readonly string[] },
+): void {
   if (statusCode !== EARLY_HINTS || version !== '1.1' || res.headersSent) return
   const hints: Record<string, string | string[]> = {}
   for (const [name, value] of pairs(responseHeaders(rawHeaders, false))) {
@@ -73,7 +102,13 @@ function inform (res: ServerResponse, version: string, { statusCode, rawHeaders 
 }
 
 /** The response as it comes. `onRefused`: its head cannot be sent, nothing has been. */
-export function respond (req: IncomingMessage, res: ServerResponse, answer: IncomingMessage, tally: Tally, onRefused: (error: unknown) => void): void {
+export function respond(
+  req: IncomingMessage,
+  res: ServerResponse,
+  answer: IncomingMessage,
+  tally: Tally,
+  onRefused: (error: unknown) => void,
+): void {
   const hasLength = answer.headers['content-length'] !== undefined
   const chunked = !hasLength && req.httpVersion === '1.1' && req.method !== 'HEAD' && !NO_BODY.has(answer.statusCode!)
   try {
@@ -85,25 +120,30 @@ export function respond (req: IncomingMessage, res: ServerResponse, answer: Inco
     return
   }
   tally.status = answer.statusCode!
-  answer.on('data', (part: Buffer) => { tally.bytesOut += part.length })
-  answer.once('end', () => { if (chunked && answer.rawTrailers.length > 0) res.addTrailers(pairs(answer.rawTrailers)) })
-  answer.once('error', () => { // an end here would make half an answer look like a whole one
+  answer.on('data', (part: Buffer) => {
+    tally.bytesOut += part.length
+  })
+  answer.once('end', () => {
+    if (chunked && answer.rawTrailers.length > 0) res.addTrailers(pairs(answer.rawTrailers))
+  })
+  answer.once('error', () => {
+    // an end here would make half an answer look like a whole one
     tally.cut = true
     res.destroy()
   })
   answer.pipe(res)
 }
 
-export function hasBody ({ headers, rawHeaders }: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): boolean {
+export function hasBody({ headers, rawHeaders }: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): boolean {
   return isChunked(rawHeaders) || Number(headers['content-length'] ?? 0) > 0
 }
 
-function isChunked (raw: readonly string[]): boolean {
+function isChunked(raw: readonly string[]): boolean {
   return pairs(raw).some(([name]) => name.toLowerCase() === 'transfer-encoding')
 }
 
 /** Framing is decided here, from what the parser saw. */
-function sendBody (req: IncomingMessage, request: ClientRequest, tally: Tally): void {
+function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): void {
   request.path = req.url!
   const chunked = isChunked(req.rawHeaders)
   if (chunked) {
@@ -117,8 +157,12 @@ function sendBody (req: IncomingMessage, request: ClientRequest, tally: Tally): 
   const announced = pairs(req.rawHeaders).find(([name]) => name.toLowerCase() === 'trailer')
   if (chunked && announced !== undefined) request.setHeader('Trailer', announced[1])
   request.flushHeaders()
-  req.on('data', (part: Buffer) => { tally.bytesIn += part.length })
-  req.once('end', () => { if (chunked) request.addTrailers(requestTrailers(req.rawTrailers)) })
+  req.on('data', (part: Buffer) => {
+    tally.bytesIn += part.length
+  })
+  req.once('end', () => {
+    if (chunked) request.addTrailers(requestTrailers(req.rawTrailers))
+  })
   request.once('close', () => req.resume()) // a rest that nobody wants must not stand in front of the next request
   req.pipe(request)
 }

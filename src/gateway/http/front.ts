@@ -42,7 +42,7 @@ export class HttpFront {
   readonly #clients = new Map<string, Destination & { readonly openedAt: number }>() // that have asked for something, by ip:port
   #local = ''
 
-  constructor (deps: HttpFrontDeps) {
+  constructor(deps: HttpFrontDeps) {
     this.#deps = deps
     this.#http1 = new Http1(deps.log)
     this.#http2 = new Http2(deps.log)
@@ -52,10 +52,12 @@ export class HttpFront {
   }
 
   /** ip:port, once it listens. */
-  get local (): string { return this.#local }
+  get local(): string {
+    return this.#local
+  }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE. */
-  async start (address: string, port: number): Promise<void> {
+  async start(address: string, port: number): Promise<void> {
     const where = formatEndpoint({ address, port })
     await new Promise<void>((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException): void => {
@@ -65,7 +67,9 @@ export class HttpFront {
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)
-        this.#server.on('error', (error) => this.#deps.log.warn({ http: 'front', reason: error.message }, 'a client could not be accepted'))
+        this.#server.on('error', (error) =>
+          this.#deps.log.warn({ http: 'front', reason: error.message }, 'a client could not be accepted'),
+        )
         resolve()
       })
     })
@@ -74,7 +78,7 @@ export class HttpFront {
   }
 
   /** No new clients; requests under way go on, and what is idle ends. */
-  stop (): void {
+  stop(): void {
     if (this.#server.listening) this.#server.close()
     this.#http1.drain()
     this.#http2.drain()
@@ -83,52 +87,81 @@ export class HttpFront {
   }
 
   /** Whom this client asked last: its connection may lead to several, one after the other or, with HTTP/2, at a time. */
-  findClient (end: string): WhoisEntry | undefined {
+  findClient(end: string): WhoisEntry | undefined {
     const client = this.#clients.get(end)
     if (client === undefined) return undefined
     const { service, peer, openedAt } = client
-    return { direction: 'map', service, peer, nodeId: this.#nodeOf(peer) ?? null, openedMs: Math.round(performance.now() - openedAt) }
+    return {
+      direction: 'map',
+      service,
+      peer,
+      nodeId: this.#nodeOf(peer) ?? null,
+      openedMs: Math.round(performance.now() - openedAt),
+    }
   }
 
-  #onClient (socket: Socket): void {
+  #onClient(socket: Socket): void {
     const end = formatEndpoint({ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
     const openedAt = performance.now()
     socket.on('error', () => {}) // 'close' follows
     socket.once('close', () => this.#clients.delete(end))
-    sniff(socket, (version) => (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => {
-      const destination = destinationOf(authority, this.#deps.mappings())
-      this.#clients.set(end, { ...destination, openedAt })
-      return this.#hop(destination)
-    }))
+    sniff(socket, (version) =>
+      (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => {
+        const destination = destinationOf(authority, this.#deps.mappings())
+        this.#clients.set(end, { ...destination, openedAt })
+        return this.#hop(destination)
+      }),
+    )
   }
 
-  #hop (destination: Destination): Hop {
+  #hop(destination: Destination): Hop {
     const { peer, mapping, port } = destination
     const host = mapping ?? peer
     const about = (): HopAbout => this.#about(destination)
-    return { host, port, agent: this.#agent, connect: () => this.#dial(host, port), get about () { return about() } }
+    return {
+      host,
+      port,
+      agent: this.#agent,
+      connect: () => this.#dial(host, port),
+      get about() {
+        return about()
+      },
+    }
   }
 
-  #about ({ service, peer }: Destination): HopAbout {
+  #about({ service, peer }: Destination): HopAbout {
     const { node } = this.#deps
     const nodeId = this.#nodeOf(peer)
     const via = nodeId === undefined ? undefined : node.pathTo(nodeId)?.kind
-    return { http: 'front', service, peer, ...nodeId !== undefined && { nodeId }, ...via !== undefined && { via } }
+    return { http: 'front', service, peer, ...(nodeId !== undefined && { nodeId }), ...(via !== undefined && { via }) }
   }
 
   /** Of several peers it cannot be told from outside which one had a request. */
-  #nodeOf (peer: string): NodeId | undefined { return isGroup(peer) ? undefined : this.#nodes.get(peer) }
+  #nodeOf(peer: string): NodeId | undefined {
+    return isGroup(peer) ? undefined : this.#nodes.get(peer)
+  }
 
   /** @param host mapping, or else peer. @throws PilotError: what dialling throws, TOO_MANY. */
-  async #dial (host: string, port: number): Promise<OverlayStream> {
+  async #dial(host: string, port: number): Promise<OverlayStream> {
     const { node, connections, log } = this.#deps
     const mapping = this.#deps.mappings().find(({ name }) => name === host)
     const peer = mapping?.peer ?? host
-    const about = { direction: 'map' as const, protocol: 'tcp' as const, service: 'http', peer, nodeId: null, local: this.#local, remote: `${peer}:${port}` }
+    const about = {
+      direction: 'map' as const,
+      protocol: 'tcp' as const,
+      service: 'http',
+      peer,
+      nodeId: null,
+      local: this.#local,
+      remote: `${peer}:${port}`,
+    }
     const giveUp = new AbortController()
     const connection = connections.add(about, () => giveUp.abort())
     try {
-      const stream = mapping === undefined ? await node.dial(`${peer}:${port}`, giveUp.signal) : await this.#deps.dialMapping(mapping.name, giveUp.signal)
+      const stream =
+        mapping === undefined
+          ? await node.dial(`${peer}:${port}`, giveUp.signal)
+          : await this.#deps.dialMapping(mapping.name, giveUp.signal)
       connections.counters.connections_mapped += 1
       connection.stream = stream
       connection.nodeId = stream.peer
@@ -147,11 +180,21 @@ export class HttpFront {
     }
   }
 
-  #idlingAgent (): Agent {
-    return new Agent({ keepAlive: true, maxSockets: MAX_PER_PEER, maxFreeSockets: MAX_IDLE_PER_PEER, timeout: IDLE_MS, scheduling: 'lifo' })
+  #idlingAgent(): Agent {
+    return new Agent({
+      keepAlive: true,
+      maxSockets: MAX_PER_PEER,
+      maxFreeSockets: MAX_IDLE_PER_PEER,
+      timeout: IDLE_MS,
+      scheduling: 'lifo',
+    })
   }
 }
 
-const BIND_ERRORS = { EADDRINUSE: 'PORT_IN_USE', EACCES: 'PORT_FORBIDDEN', EADDRNOTAVAIL: 'ADDRESS_UNAVAILABLE' } as Readonly<Record<string, 'PORT_IN_USE' | 'PORT_FORBIDDEN' | 'ADDRESS_UNAVAILABLE'>>
+const BIND_ERRORS = {
+  EADDRINUSE: 'PORT_IN_USE',
+  EACCES: 'PORT_FORBIDDEN',
+  EADDRNOTAVAIL: 'ADDRESS_UNAVAILABLE',
+} as Readonly<Record<string, 'PORT_IN_USE' | 'PORT_FORBIDDEN' | 'ADDRESS_UNAVAILABLE'>>
 /** Clients that the kernel holds for us while we are busy. */
 const BACKLOG = 1_024

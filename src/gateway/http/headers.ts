@@ -11,102 +11,160 @@ import type { Caller } from '../caller.ts'
 export type RawHeaders = readonly string[]
 
 /** For an HTTP/1.1 request: no framing but what `content-length` says, values of repeated names as lists. */
-export function requestHeaders (raw: RawHeaders, caller: Caller | undefined): OutgoingHttpHeaders {
+export function requestHeaders(raw: RawHeaders, caller: Caller | undefined): OutgoingHttpHeaders {
   const kept: Record<string, string | string[]> = {}
   const named = connectionNames(raw)
   for (const [name, value] of pairs(raw)) {
     const lower = name.toLowerCase()
-    if (HOP_BY_HOP.has(lower) || named.has(lower) || isReserved(lower) || (caller !== undefined && tellsOrigin(lower))) continue
+    if (HOP_BY_HOP.has(lower) || named.has(lower) || isReserved(lower) || (caller !== undefined && tellsOrigin(lower)))
+      continue
     const before = kept[lower]
     kept[lower] = before === undefined ? value : [before, value].flat()
   }
   if (listOf(raw, 'te').some((coding) => /^trailers\b/i.test(coding))) kept['te'] = 'trailers'
-  return caller === undefined ? kept : { ...kept, ...callerHeaders(caller), ...originHeaders(caller, String(kept['host'] ?? '')) }
+  return caller === undefined
+    ? kept
+    : { ...kept, ...callerHeaders(caller), ...originHeaders(caller, String(kept['host'] ?? '')) }
 }
 
 /** For an HTTP/2 request: pseudo headers included, symbols (which values are sensitive) too. */
-export function requestHeaders2 (headers: Readonly<Record<string, unknown>>, caller: Caller | undefined): OutgoingHttpHeaders {
-  const kept = without(headers, (name) => HOP_BY_HOP_2.has(name) || isReserved(name) || (caller !== undefined && tellsOrigin(name)))
+export function requestHeaders2(
+  headers: Readonly<Record<string, unknown>>,
+  caller: Caller | undefined,
+): OutgoingHttpHeaders {
+  const kept = without(
+    headers,
+    (name) => HOP_BY_HOP_2.has(name) || isReserved(name) || (caller !== undefined && tellsOrigin(name)),
+  )
   if (kept[':authority'] !== undefined) delete kept['host'] // one of two names could differ, and be believed
-  if (caller !== undefined) Object.assign(kept, lowerCase(callerHeaders(caller)), originHeaders(caller, String(kept[':authority'] ?? kept['host'] ?? '')))
+  if (caller !== undefined)
+    Object.assign(
+      kept,
+      lowerCase(callerHeaders(caller)),
+      originHeaders(caller, String(kept[':authority'] ?? kept['host'] ?? '')),
+    )
   return kept as OutgoingHttpHeaders
 }
 
-export function requestTrailers2 (headers: Readonly<Record<string, unknown>>): OutgoingHttpHeaders {
-  return without(headers, (name) => NEVER_IN_TRAILERS.has(name) || isReserved(name) || tellsOrigin(name)) as OutgoingHttpHeaders
+export function requestTrailers2(headers: Readonly<Record<string, unknown>>): OutgoingHttpHeaders {
+  return without(
+    headers,
+    (name) => NEVER_IN_TRAILERS.has(name) || isReserved(name) || tellsOrigin(name),
+  ) as OutgoingHttpHeaders
 }
 
 /** Trailers of a request. */
-export function requestTrailers (raw: RawHeaders): [string, string][] {
-  return pairs(raw).filter(([name]) => !isReserved(name.toLowerCase()) && !tellsOrigin(name.toLowerCase()) && !NEVER_IN_TRAILERS.has(name.toLowerCase()))
+export function requestTrailers(raw: RawHeaders): [string, string][] {
+  return pairs(raw).filter(
+    ([name]) =>
+      !isReserved(name.toLowerCase()) && !tellsOrigin(name.toLowerCase()) && !NEVER_IN_TRAILERS.has(name.toLowerCase()),
+  )
 }
 
 /** Of a response, names and values in turn. `chunked`: the body goes on in chunks, so trailers can follow. */
-export function responseHeaders (raw: RawHeaders, chunked: boolean): string[] {
+export function responseHeaders(raw: RawHeaders, chunked: boolean): string[] {
   const named = connectionNames(raw)
-  return pairs(raw).filter(([name]) => {
-    const lower = name.toLowerCase()
-    if (lower === 'trailer') return chunked
-    return !HOP_BY_HOP.has(lower) && !named.has(lower)
-  }).flat()
+  return pairs(raw)
+    .filter(([name]) => {
+      const lower = name.toLowerCase()
+      if (lower === 'trailer') return chunked
+      return !HOP_BY_HOP.has(lower) && !named.has(lower)
+    })
+    .flat()
 }
 
 /** Whether a backend could take this (lower-case) name for one of ours. */
-export function isReserved (name: string): boolean {
-  return name.replace(/[^a-z0-9]+/g, '-').replace(/^-/, '').startsWith('pilot-')
+export function isReserved(name: string): boolean {
+  return name
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-/, '')
+    .startsWith('pilot-')
 }
 
 /** What is not known is not said. */
-export function callerHeaders ({ nodeId, address, key, hostname, path }: Caller): Record<string, string> {
+export function callerHeaders({ nodeId, address, key, hostname, path }: Caller): Record<string, string> {
   return {
     'Pilot-Node': String(nodeId),
     'Pilot-Address': address,
-    ...key === null ? {} : { 'Pilot-Key': key },
-    ...hostname === null ? {} : { 'Pilot-Hostname': hostname },
-    ...path === null ? {} : { 'Pilot-Path': path },
+    ...(key === null ? {} : { 'Pilot-Key': key }),
+    ...(hostname === null ? {} : { 'Pilot-Hostname': hostname }),
+    ...(path === null ? {} : { 'Pilot-Path': path }),
   }
 }
 
-export function pairs (raw: RawHeaders): [string, string][] {
+export function pairs(raw: RawHeaders): [string, string][] {
   return Array.from({ length: raw.length >> 1 }, (_, index) => [raw[2 * index]!, raw[2 * index + 1]!])
 }
 
 /** The elements of a list header, trimmed. */
-export function listOf (raw: RawHeaders, name: string): string[] {
-  return pairs(raw).filter(([own]) => own.toLowerCase() === name).flatMap(([, value]) => value.split(',')).map((part) => part.trim()).filter((part) => part !== '')
+export function listOf(raw: RawHeaders, name: string): string[] {
+  return pairs(raw)
+    .filter(([own]) => own.toLowerCase() === name)
+    .flatMap(([, value]) => value.split(','))
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }
 
 /** Headers that `Connection` names belong to the connection too; but nobody may have `Host` or the length removed that way. */
-function connectionNames (raw: RawHeaders): ReadonlySet<string> {
-  return new Set(listOf(raw, 'connection').map((name) => name.toLowerCase()).filter((name) => !NEEDED.has(name)))
+function connectionNames(raw: RawHeaders): ReadonlySet<string> {
+  return new Set(
+    listOf(raw, 'connection')
+      .map((name) => name.toLowerCase())
+      .filter((name) => !NEEDED.has(name)),
+  )
 }
 
 /** A peer's word on where a request comes from is not worth more than its word on who it is. */
-function tellsOrigin (name: string): boolean {
+function tellsOrigin(name: string): boolean {
   const plain = name.replaceAll('_', '-')
   return plain === 'forwarded' || plain === 'x-real-ip' || plain.startsWith('x-forwarded-')
 }
 
-function originHeaders (caller: Caller, host: string): Record<string, string> {
-  return { 'x-forwarded-for': ipOf(caller.nodeId), 'x-forwarded-proto': 'http', ...host === '' ? {} : { 'x-forwarded-host': host } }
+function originHeaders(caller: Caller, host: string): Record<string, string> {
+  return {
+    'x-forwarded-for': ipOf(caller.nodeId),
+    'x-forwarded-proto': 'http',
+    ...(host === '' ? {} : { 'x-forwarded-host': host }),
+  }
 }
 
-function without (headers: Readonly<Record<string, unknown>>, drop: (name: string) => boolean): Record<string | symbol, unknown> {
+function without(
+  headers: Readonly<Record<string, unknown>>,
+  drop: (name: string) => boolean,
+): Record<string | symbol, unknown> {
   const kept: Record<string | symbol, unknown> = { ...headers }
   for (const name of Object.keys(kept)) if (drop(name)) delete kept[name]
   return kept
 }
 
-function lowerCase (headers: Readonly<Record<string, string>>): Record<string, string> {
+function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'proxy-authenticate', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'proxy-authenticate',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
   'expect', // answered by us
 ])
 /** HTTP/2 has no others, or nghttp2 refuses them. */
 const HOP_BY_HOP_2: ReadonlySet<string> = new Set(['proxy-authorization', 'proxy-authenticate', 'expect'])
 const NEEDED: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'te', 'close', 'upgrade'])
 /** RFC 9110 §6.5.1: what decides about framing, routing or access has no place behind the body. */
-const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set([...HOP_BY_HOP, 'host', 'content-length', 'content-type', 'content-encoding', 'content-range', 'authorization', 'cookie'])
+const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
+  'host',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'content-range',
+  'authorization',
+  'cookie',
+])

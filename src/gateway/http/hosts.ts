@@ -20,13 +20,20 @@ export interface Destination {
  * `NAME.pilot.localhost` and `NAME.pilot`, with or without a port, which is ours. A mapping of that name comes before the peer.
  * @throws PilotError NOT_FOUND: also for every other name, so that a page which has its own name lead here gets nothing.
  */
-export function destinationOf (authority: string | undefined, mappings: readonly NamedMapping[]): Destination {
+export function destinationOf(authority: string | undefined, mappings: readonly NamedMapping[]): Destination {
   const host = (authority ?? '').replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
   const name = /^(.+)\.pilot(?:\.localhost)?$/.exec(host)?.[1]
-  if (name === undefined) throw new PilotError('NOT_FOUND', `"${host}" is no name of a peer here; they end in .pilot.localhost or .pilot, as agent-b.pilot.localhost`, { host })
+  if (name === undefined)
+    throw new PilotError(
+      'NOT_FOUND',
+      `"${host}" is no name of a peer here; they end in .pilot.localhost or .pilot, as agent-b.pilot.localhost`,
+      { host },
+    )
   const mapping = mappings.find((candidate) => candidate.name.toLowerCase() === name)
-  if (mapping !== undefined) return { service: mapping.name, mapping: mapping.name, peer: mapping.peer, port: mapping.port }
-  if (parsePeerName(name) === undefined) throw new PilotError('NOT_FOUND', `"${name}" is neither a mapping nor a peer's hostname or node id`, { host })
+  if (mapping !== undefined)
+    return { service: mapping.name, mapping: mapping.name, peer: mapping.peer, port: mapping.port }
+  if (parsePeerName(name) === undefined)
+    throw new PilotError('NOT_FOUND', `"${name}" is neither a mapping nor a peer's hostname or node id`, { host })
   return { service: `${name}:${HTTP_PORT}`, peer: name, port: HTTP_PORT }
 }
 

@@ -38,10 +38,16 @@ export class Http1 {
   #draining = false
 
   /** @param heads how long the head of a request may take, and how often that is looked at, ms. */
-  constructor (log: Logger, heads = { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_CHECK_MS }) {
+  constructor(log: Logger, heads = { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_CHECK_MS }) {
     this.#log = log
     // Never listens: connections are handed in. Uploads and event streams may take for ever, so nothing times a request but its head.
-    this.#server = createServer({ ...heads, maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, noDelay: true })
+    this.#server = createServer({
+      ...heads,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requestTimeout: 0,
+      noDelay: true,
+    })
     this.#server.emit('listening') // from then on Node looks at the heads; test/e2e/http-hostile.test.ts holds it to that
     this.#server.maxHeadersCount = MAX_HEADERS
     this.#server.on('request', (req, res) => this.#onRequest(req, res))
@@ -49,7 +55,7 @@ export class Http1 {
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onBadRequest(error, socket))
   }
 
-  accept (socket: Duplex, route: Route): void {
+  accept(socket: Duplex, route: Route): void {
     this.#open.set(socket, { route, active: new Set() })
     socket.once('close', () => {
       this.#open.delete(socket)
@@ -59,7 +65,7 @@ export class Http1 {
   }
 
   /** Connections with no request under way are closed now, the others after theirs. */
-  drain (): void {
+  drain(): void {
     this.#draining = true
     for (const [socket, { active }] of this.#open) {
       if (active.size === 0) (socket as Socket).destroySoon()
@@ -69,11 +75,11 @@ export class Http1 {
   }
 
   /** Nobody comes any more: Node stops looking. */
-  #restIfEmpty (): void {
+  #restIfEmpty(): void {
     if (this.#draining && this.#open.size === 0) this.#server.close()
   }
 
-  #onRequest (req: IncomingMessage, res: ServerResponse): void {
+  #onRequest(req: IncomingMessage, res: ServerResponse): void {
     const { hop, tally, fail, over } = this.#begin(req, res, req.socket)
     res.once('close', () => {
       if (!res.writableFinished) tally.cut = true
@@ -82,7 +88,7 @@ export class Http1 {
     if (hop !== undefined) forward(req, res, hop, tally, fail)
   }
 
-  #onUpgrade (req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const res = lastResponse(req, socket)
     socket.on('error', () => {}) // Node's server no longer listens
     // A client that could do HTTP/2 does HTTP/1.1 as well: RFC 9113 §3.1 has dropped this upgrade, and most servers have.
@@ -92,14 +98,16 @@ export class Http1 {
       return
     }
     const { hop, tally, fail, over } = this.#begin(req, res, socket)
-    res.once('close', () => { if (tally.status !== SWITCHED) over() })
+    res.once('close', () => {
+      if (tally.status !== SWITCHED) over()
+    })
     socket.once('close', over)
     if (hop === undefined) return
     if (hasBody(req)) fail(new PilotError('USAGE', 'a request that upgrades its connection cannot have a body'))
     else upgrade(req, res, socket, head, hop, tally, fail, over)
   }
 
-  #begin (req: IncomingMessage, res: ServerResponse, socket: Duplex): Exchange {
+  #begin(req: IncomingMessage, res: ServerResponse, socket: Duplex): Exchange {
     const connection = this.#open.get(socket)
     const access = accessOf(req)
     const tally: Tally = { status: 0, bytesIn: 0, bytesOut: 0 }
@@ -123,28 +131,41 @@ export class Http1 {
   }
 
   /** What the parser refuses. Node's own answer would be followed by a reset, which on the overlay overtakes it. */
-  #onBadRequest (error: NodeJS.ErrnoException, socket: Duplex): void {
+  #onBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
     const answering = (this.#open.get(socket)?.active.size ?? 0) > 0
     const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
     if (answering || !socket.writable || !(isLate || error.code?.startsWith('HPE_') === true)) {
       socket.destroy()
       return
     }
-    const status = isLate ? '408 Request Timeout' : error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    const status = isLate
+      ? '408 Request Timeout'
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : '400 Bad Request'
     const code = isLate ? 'TIMED_OUT' : 'USAGE'
     const text = `${status}\n${error.message}\n`
-    socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nPilot-Error: ${code}\r\n\r\n${text}`)
+    socket.write(
+      `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nPilot-Error: ${code}\r\n\r\n${text}`,
+    )
     ;(socket as Socket).destroySoon()
     this.#log.info({ status: Number(status.slice(0, 3)), code, reason: error.message }, 'request')
   }
 
-  #hop (req: IncomingMessage, access: Access, route: Route | undefined, fail: (error: PilotError) => void): Hop | undefined {
+  #hop(
+    req: IncomingMessage,
+    access: Access,
+    route: Route | undefined,
+    fail: (error: PilotError) => void,
+  ): Hop | undefined {
     try {
       const hosts = pairs(req.rawHeaders).filter(([name]) => name.toLowerCase() === 'host')
       if (hosts.length > 1) throw new PilotError('USAGE', 'the request names two hosts') // RFC 9112 §3.2
-      if (req.rawHeaders.length >= 2 * MAX_HEADERS) throw new PilotError('USAGE', `the request has more than ${MAX_HEADERS - 1} header fields`) // Node has dropped the rest
+      if (req.rawHeaders.length >= 2 * MAX_HEADERS)
+        throw new PilotError('USAGE', `the request has more than ${MAX_HEADERS - 1} header fields`) // Node has dropped the rest
       const coding = listOf(req.rawHeaders, 'transfer-encoding')
-      if (coding.length > 1 || (coding.length === 1 && coding[0]!.toLowerCase() !== 'chunked')) throw new PilotError('USAGE', 'the body is coded in a way that is not chunked')
+      if (coding.length > 1 || (coding.length === 1 && coding[0]!.toLowerCase() !== 'chunked'))
+        throw new PilotError('USAGE', 'the body is coded in a way that is not chunked')
       takeOriginForm(req, access.host)
       return route?.(access.host === '' ? undefined : access.host)
     } catch (error) {
@@ -155,7 +176,7 @@ export class Http1 {
 }
 
 /** A client that takes us for its proxy sends the whole address; it then overrules `Host` (RFC 9112 §3.2.2). */
-function takeOriginForm (req: IncomingMessage, host: string): void {
+function takeOriginForm(req: IncomingMessage, host: string): void {
   const match = ABSOLUTE.exec(req.url!)
   if (match === null) return
   req.url = match[2]!.startsWith('/') ? match[2]! : `/${match[2]!}`
@@ -164,7 +185,7 @@ function takeOriginForm (req: IncomingMessage, host: string): void {
   else req.rawHeaders[at + 1] = host
 }
 
-function accessOf (req: IncomingMessage): Access {
+function accessOf(req: IncomingMessage): Access {
   const absolute = ABSOLUTE.exec(req.url!)
   return {
     method: req.method!,

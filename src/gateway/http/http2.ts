@@ -5,7 +5,13 @@
  * Above: front.ts and exposed.ts. Below: node:http2.
  */
 import { connect, constants, performServerHandshake } from 'node:http2'
-import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asPilotError, PilotError } from '../../base/errors.ts'
@@ -16,20 +22,33 @@ import { answerFailure2, failureOf } from './failure.ts'
 import { requestHeaders2, requestTrailers2 } from './headers.ts'
 import type { Hop, Route } from './hop.ts'
 import { isExtendedConnect, openWebSocket2 } from './web-socket2.ts'
-import { CONNECTION_WINDOW_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_STREAMS, SESSION_MEMORY_MB, WINDOW_BYTES } from './limits.ts'
+import {
+  CONNECTION_WINDOW_BYTES,
+  MAX_HEADER_BYTES,
+  MAX_HEADERS,
+  MAX_STREAMS,
+  SESSION_MEMORY_MB,
+  WINDOW_BYTES,
+} from './limits.ts'
 
 export class Http2 {
   readonly #log: Logger
   readonly #sessions = new Set<ServerHttp2Session>()
 
-  constructor (log: Logger) {
+  constructor(log: Logger) {
     this.#log = log
   }
 
-  accept (socket: Duplex, route: Route): void {
+  accept(socket: Duplex, route: Route): void {
     const session = performServerHandshake(socket, {
-      settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enableConnectProtocol: true },
-      maxHeaderListPairs: MAX_HEADERS, maxSessionMemory: SESSION_MEMORY_MB,
+      settings: {
+        initialWindowSize: WINDOW_BYTES,
+        maxConcurrentStreams: MAX_STREAMS,
+        maxHeaderListSize: MAX_HEADER_BYTES,
+        enableConnectProtocol: true,
+      },
+      maxHeaderListPairs: MAX_HEADERS,
+      maxSessionMemory: SESSION_MEMORY_MB,
     })
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
     const upstreams = new Upstreams()
@@ -46,13 +65,23 @@ export class Http2 {
   }
 
   /** GOAWAY: streams under way go on, new ones go elsewhere. */
-  drain (): void {
+  drain(): void {
     for (const session of this.#sessions) session.close()
   }
 
-  async #onStream (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, route: Route, upstreams: Upstreams): Promise<void> {
+  async #onStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    route: Route,
+    upstreams: Upstreams,
+  ): Promise<void> {
     const access: Access = {
-      method: headers[':method'] ?? '', host: headers[':authority'] ?? headers.host ?? '', target: headers[':path'] ?? '', protocol: 'HTTP/2', startedAt: performance.now(),
+      method: headers[':method'] ?? '',
+      host: headers[':authority'] ?? headers.host ?? '',
+      target: headers[':path'] ?? '',
+      protocol: 'HTTP/2',
+      startedAt: performance.now(),
     }
     const tally: Tally = { status: 0, bytesIn: 0, bytesOut: 0 }
     let hop: Hop | undefined
@@ -83,7 +112,7 @@ export class Http2 {
     }
   }
 
-  #fail (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError, tally: Tally): void {
+  #fail(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError, tally: Tally): void {
     if (stream.headersSent || stream.destroyed || stream.closed) return // carryDown passes on how it ended
     tally.code = error.code
     tally.status = error.httpStatus
@@ -92,22 +121,31 @@ export class Http2 {
 }
 
 /** Body and trailers of the request. */
-function carryUp (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: Tally): void {
+function carryUp(stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: Tally): void {
   let trailers: IncomingHttpHeaders = {}
-  stream.on('data', (part: Buffer) => { tally.bytesIn += part.length })
-  stream.once('trailers', (received: IncomingHttpHeaders) => { trailers = received })
+  stream.on('data', (part: Buffer) => {
+    tally.bytesIn += part.length
+  })
+  stream.once('trailers', (received: IncomingHttpHeaders) => {
+    trailers = received
+  })
   request.once('wantTrailers', () => request.sendTrailers(requestTrailers2(trailers)))
   stream.pipe(request)
 }
 
 /** Head, body, trailers of the response, and how each side ends. */
-function carryDown (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: Tally): void {
+function carryDown(stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: Tally): void {
   let trailers: IncomingHttpHeaders = {}
   let [told, over] = [false, false] // the client has everything; the upstream stream is closed
-  const release = (): void => { // the client may still be sending a body that nobody reads
-    if (told && over) setImmediate(() => { if (!stream.readableEnded) stream.close() })
+  const release = (): void => {
+    // the client may still be sending a body that nobody reads
+    if (told && over)
+      setImmediate(() => {
+        if (!stream.readableEnded) stream.close()
+      })
   }
-  request.on('headers', (headers: IncomingHttpHeaders) => { // 1xx
+  request.on('headers', (headers: IncomingHttpHeaders) => {
+    // 1xx
     if (!stream.headersSent && !stream.closed) stream.additionalHeaders(headers)
   })
   request.once('response', (headers: IncomingHttpHeaders, flags: number) => {
@@ -120,15 +158,20 @@ function carryDown (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally
       request.resume()
       return
     }
-    stream.once('wantTrailers', () => { // behind 'finish'
+    stream.once('wantTrailers', () => {
+      // behind 'finish'
       stream.sendTrailers(trailers)
       told = true
       release()
     })
-    request.on('data', (part: Buffer) => { tally.bytesOut += part.length })
+    request.on('data', (part: Buffer) => {
+      tally.bytesOut += part.length
+    })
     request.pipe(stream)
   })
-  request.once('trailers', (received: IncomingHttpHeaders) => { trailers = received })
+  request.once('trailers', (received: IncomingHttpHeaders) => {
+    trailers = received
+  })
   // A reset on one side is the same reset on the other: this is how gRPC cancels, and how a server refuses the rest of a body.
   stream.once('close', () => request.close(stream.rstCode))
   request.once('close', () => {
@@ -136,8 +179,12 @@ function carryDown (stream: ServerHttp2Stream, request: ClientHttp2Stream, tally
     if (stream.closed) return
     const whole = request.rstCode === constants.NGHTTP2_NO_ERROR && request.readableEnded
     if (whole) release()
-    else if (stream.headersSent) stream.close(request.rstCode === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_INTERNAL_ERROR : request.rstCode)
-    else setImmediate(() => { if (!stream.headersSent) stream.close(request.rstCode) }) // unless an answer of our own follows from the error
+    else if (stream.headersSent)
+      stream.close(request.rstCode === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_INTERNAL_ERROR : request.rstCode)
+    else
+      setImmediate(() => {
+        if (!stream.headersSent) stream.close(request.rstCode)
+      }) // unless an answer of our own follows from the error
   })
 }
 
@@ -146,7 +193,7 @@ class Upstreams {
   readonly #open = new Map<string, Promise<ClientHttp2Session>>()
   #closed = false
 
-  async get (hop: Hop): Promise<ClientHttp2Session> {
+  async get(hop: Hop): Promise<ClientHttp2Session> {
     const name = `${hop.host}:${hop.port}`
     for (;;) {
       const opening = this.#open.get(name) ?? this.#connect(name, hop)
@@ -156,30 +203,42 @@ class Upstreams {
     }
   }
 
-  close (): void {
+  close(): void {
     this.#closed = true
-    for (const opening of this.#open.values()) opening.then((session) => session.close(), () => {})
+    for (const opening of this.#open.values())
+      opening.then(
+        (session) => session.close(),
+        () => {},
+      )
     this.#open.clear()
   }
 
-  #connect (name: string, hop: Hop): Promise<ClientHttp2Session> {
+  #connect(name: string, hop: Hop): Promise<ClientHttp2Session> {
     const opening = open(hop)
     this.#open.set(name, opening)
-    opening.then((session) => {
-      if (this.#closed) session.destroy()
-      session.once('close', () => { if (this.#open.get(name) === opening) this.#open.delete(name) })
-    }, () => { if (this.#open.get(name) === opening) this.#open.delete(name) })
+    opening.then(
+      (session) => {
+        if (this.#closed) session.destroy()
+        session.once('close', () => {
+          if (this.#open.get(name) === opening) this.#open.delete(name)
+        })
+      },
+      () => {
+        if (this.#open.get(name) === opening) this.#open.delete(name)
+      },
+    )
     return opening
   }
 }
 
-async function open (hop: Hop): Promise<ClientHttp2Session> {
+async function open(hop: Hop): Promise<ClientHttp2Session> {
   const socket = await hop.connect()
   socket.read(0) // a paused one is not read from yet, and the session would wait for ever
   const session = connect(`http://${AUTHORITY}`, {
     createConnection: () => socket as Socket,
     settings: { initialWindowSize: WINDOW_BYTES, enablePush: false, maxHeaderListSize: MAX_HEADER_BYTES },
-    maxHeaderListPairs: MAX_HEADERS, maxSessionMemory: SESSION_MEMORY_MB,
+    maxHeaderListPairs: MAX_HEADERS,
+    maxSessionMemory: SESSION_MEMORY_MB,
   })
   session.on('error', () => {}) // its streams fail, and say so
   await new Promise<void>((resolve, reject) => {

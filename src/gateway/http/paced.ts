@@ -18,7 +18,7 @@ export class Paced extends WrappedSocket {
   #hold: NodeJS.Timeout | undefined // a write that is done and not told yet
 
   /** @param pace takes what has just passed, bytes; tells how long the next must wait, ms. */
-  constructor (stream: PacedSource, pace: (bytes: number) => number) {
+  constructor(stream: PacedSource, pace: (bytes: number) => number) {
     super({ allowHalfOpen: true })
     this.#stream = stream
     this.#pace = pace
@@ -27,12 +27,16 @@ export class Paced extends WrappedSocket {
     stream.on('error', (error) => this.destroy(error))
     stream.on('timeout', () => this.emit('timeout'))
     stream.once('end', () => this.push(null))
-    stream.once('close', () => { if (!stream.readableEnded || !stream.writableFinished) this.destroy() })
+    stream.once('close', () => {
+      if (!stream.readableEnded || !stream.writableFinished) this.destroy()
+    })
   }
 
-  protected get beneath (): PacedSource { return this.#stream }
+  protected get beneath(): PacedSource {
+    return this.#stream
+  }
 
-  #onData (chunk: Uint8Array): void {
+  #onData(chunk: Uint8Array): void {
     const waitMs = this.#pace(chunk.length)
     this.#isWanted = this.push(chunk)
     if (waitMs > 0) {
@@ -44,12 +48,12 @@ export class Paced extends WrappedSocket {
     if (!this.#isWanted || waitMs > 0) this.#stream.pause()
   }
 
-  override _read (): void {
+  override _read(): void {
     this.#isWanted = true
     if (this.#pause === undefined) this.#stream.resume()
   }
 
-  override _write (chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     const waitMs = this.#pace(chunk.length)
     const written = (): void => {
       if (waitMs > 0) this.#hold = setTimeout(done, waitMs)
@@ -59,19 +63,19 @@ export class Paced extends WrappedSocket {
     else this.#stream.once('drain', written)
   }
 
-  override _final (done: (error?: Error | null) => void): void {
+  override _final(done: (error?: Error | null) => void): void {
     this.#stream.end()
     done()
   }
 
-  override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#pause)
     clearTimeout(this.#hold)
     this.#stream.destroy()
     done(error)
   }
 
-  setTimeout (ms: number, listener?: () => void): this {
+  setTimeout(ms: number, listener?: () => void): this {
     this.#stream.setTimeout(ms)
     if (listener !== undefined) this.once('timeout', listener)
     return this

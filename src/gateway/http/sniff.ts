@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { HEAD_MS } from './limits.ts'
 
 /** Calls back once enough bytes are there; they are put back first. A connection that ends before that, or says nothing for so long, is closed. */
-export function sniff (socket: Duplex, onVersion: (version: 1 | 2) => void, patienceMs: number = HEAD_MS): void {
+export function sniff(socket: Duplex, onVersion: (version: 1 | 2) => void, patienceMs: number = HEAD_MS): void {
   const late = setTimeout(() => socket.destroy(), patienceMs)
   socket.once('close', () => clearTimeout(late))
   let seen = Buffer.alloc(0)
@@ -19,7 +19,9 @@ export function sniff (socket: Duplex, onVersion: (version: 1 | 2) => void, pati
     socket.unshift(seen)
     onVersion(seen.toString('latin1', 0, PREFACE.length) === PREFACE ? 2 : 1)
   }
-  const ended = (): void => { socket.end() }
+  const ended = (): void => {
+    socket.end()
+  }
   socket.on('readable', look)
   socket.once('end', ended)
 }

@@ -14,11 +14,22 @@ import { pairs, requestHeaders, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 
 /** @param res over `socket`, for every answer but a 101. `onClosed`: an upgraded connection is over. */
-export function upgrade (req: IncomingMessage, res: ServerResponse, socket: Duplex, head: Buffer, hop: Hop, tally: Tally, onFailure: (error: PilotError) => void, onClosed: () => void): void {
+export function upgrade(
+  req: IncomingMessage,
+  res: ServerResponse,
+  socket: Duplex,
+  head: Buffer,
+  hop: Hop,
+  tally: Tally,
+  onFailure: (error: PilotError) => void,
+  onClosed: () => void,
+): void {
   const { host, port, agent } = hop
   const headers = { ...requestHeaders(req.rawHeaders, hop.caller), connection: 'Upgrade', upgrade: req.headers.upgrade }
   const out = request({ host, port, agent, method: req.method!, path: req.url!, headers })
-  const gone = (): void => { out.destroy() }
+  const gone = (): void => {
+    out.destroy()
+  }
   let answered = false
   socket.once('close', gone)
   const fail = (error: Error): void => {
@@ -28,7 +39,9 @@ export function upgrade (req: IncomingMessage, res: ServerResponse, socket: Dupl
     onFailure(failureOf(error, hop))
   }
   out.once('error', fail)
-  out.once('close', () => fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)))
+  out.once('close', () =>
+    fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)),
+  )
   out.once('response', (answer) => {
     answered = true
     respond(req, res, answer, tally, (error) => {
@@ -40,9 +53,16 @@ export function upgrade (req: IncomingMessage, res: ServerResponse, socket: Dupl
     answered = true
     socket.off('close', gone)
     tally.status = 101
-    const lines = pairs(responseHeaders(answer.rawHeaders, false)).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+    const lines = pairs(responseHeaders(answer.rawHeaders, false))
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('')
     res.detachSocket(socket as Socket)
-    socket.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${answer.headers.upgrade ?? ''}\r\n${lines}\r\n`, 'latin1'))
+    socket.write(
+      Buffer.from(
+        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${answer.headers.upgrade ?? ''}\r\n${lines}\r\n`,
+        'latin1',
+      ),
+    )
     if (first.length > 0) upstream.unshift(first)
     if (head.length > 0) socket.unshift(head)
     join(socket, upstream, tally, onClosed)
@@ -51,7 +71,7 @@ export function upgrade (req: IncomingMessage, res: ServerResponse, socket: Dupl
 }
 
 /** A response object over a connection that Node's server has let go. It is the connection's last. */
-export function lastResponse (req: IncomingMessage, socket: Duplex): ServerResponse {
+export function lastResponse(req: IncomingMessage, socket: Duplex): ServerResponse {
   const res = new ServerResponse(req)
   res.shouldKeepAlive = false
   res.assignSocket(socket as Socket)
@@ -63,13 +83,13 @@ export function lastResponse (req: IncomingMessage, socket: Duplex): ServerRespo
 }
 
 /** An HTTP/2 stream has no `destroySoon`, and ends when it has been ended. */
-function soon (to: Duplex): void {
+function soon(to: Duplex): void {
   if ('destroySoon' in to) (to as Socket).destroySoon()
   else to.end()
 }
 
 /** Each end ends the other's; an abrupt one does so abruptly. */
-export function join (socket: Duplex, upstream: Duplex, tally: Tally, onClosed: () => void): void {
+export function join(socket: Duplex, upstream: Duplex, tally: Tally, onClosed: () => void): void {
   let open = 2
   const pass = (from: Duplex, to: Duplex, count: (bytes: number) => void): void => {
     from.on('data', (part: Buffer) => count(part.length))
@@ -82,6 +102,10 @@ export function join (socket: Duplex, upstream: Duplex, tally: Tally, onClosed: 
     })
     from.pipe(to)
   }
-  pass(socket, upstream, (bytes) => { tally.bytesIn += bytes })
-  pass(upstream, socket, (bytes) => { tally.bytesOut += bytes })
+  pass(socket, upstream, (bytes) => {
+    tally.bytesIn += bytes
+  })
+  pass(upstream, socket, (bytes) => {
+    tally.bytesOut += bytes
+  })
 }

@@ -12,26 +12,48 @@ import { pairs, requestHeaders2, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 import { join } from './upgrade.ts'
 
-export function isExtendedConnect (headers: IncomingHttpHeaders): boolean {
+export function isExtendedConnect(headers: IncomingHttpHeaders): boolean {
   return headers[':method'] === 'CONNECT' && headers[':protocol'] !== undefined
 }
 
 /** @param onFailure at most once, with nothing answered yet. @throws PilotError USAGE. */
-export function openWebSocket2 (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, hop: Hop, tally: Tally, onFailure: (error: unknown) => void): void {
-  if (headers[':protocol'] !== 'websocket') throw new PilotError('USAGE', `extended CONNECT for "${String(headers[':protocol'])}" is not carried, only for websocket`)
+export function openWebSocket2(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  hop: Hop,
+  tally: Tally,
+  onFailure: (error: unknown) => void,
+): void {
+  if (headers[':protocol'] !== 'websocket')
+    throw new PilotError(
+      'USAGE',
+      `extended CONNECT for "${String(headers[':protocol'])}" is not carried, only for websocket`,
+    )
   const { host, port, agent } = hop
   const key = randomBytes(KEY_BYTES).toString('base64')
-  const out = request({ host, port, agent, method: 'GET', path: String(headers[':path'] ?? '/'), headers: upgradeHeaders(headers, hop, key) })
+  const out = request({
+    host,
+    port,
+    agent,
+    method: 'GET',
+    path: String(headers[':path'] ?? '/'),
+    headers: upgradeHeaders(headers, hop, key),
+  })
   let settled = false
   const fail = (error: unknown): void => {
     if (settled) return
     settled = true
     onFailure(error)
   }
-  stream.once('close', () => { if (!settled) out.destroy() })
+  stream.once('close', () => {
+    if (!settled) out.destroy()
+  })
   out.once('error', fail)
-  out.once('close', () => fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)))
-  out.once('response', (answer) => { // no WebSocket there: its answer is the answer
+  out.once('close', () =>
+    fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)),
+  )
+  out.once('response', (answer) => {
+    // no WebSocket there: its answer is the answer
     settled = true
     tally.status = answer.statusCode!
     const fields = responseHeaders(answer.rawHeaders, false)
@@ -43,7 +65,13 @@ export function openWebSocket2 (stream: ServerHttp2Stream, headers: IncomingHttp
     settled = true
     if (stream.closed || answer.headers['sec-websocket-accept'] !== acceptOf(key)) {
       upstream.destroy()
-      if (!stream.closed) onFailure(new PilotError('BAD_RESPONSE', `${hop.about.service}: its answer to the upgrade is not that of a WebSocket server`))
+      if (!stream.closed)
+        onFailure(
+          new PilotError(
+            'BAD_RESPONSE',
+            `${hop.about.service}: its answer to the upgrade is not that of a WebSocket server`,
+          ),
+        )
       return
     }
     tally.status = SUCCESS
@@ -56,13 +84,22 @@ export function openWebSocket2 (stream: ServerHttp2Stream, headers: IncomingHttp
   out.end()
 }
 
-function upgradeHeaders (headers: IncomingHttpHeaders, hop: Hop, key: string): Record<string, string | string[]> {
-  const kept = Object.entries(requestHeaders2(headers, hop.caller)).filter(([name]) => !name.startsWith(':')) as [string, string | string[]][]
-  return { ...Object.fromEntries(kept), host: headers[':authority'] ?? headers.host ?? hop.host, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': key }
+function upgradeHeaders(headers: IncomingHttpHeaders, hop: Hop, key: string): Record<string, string | string[]> {
+  const kept = Object.entries(requestHeaders2(headers, hop.caller)).filter(([name]) => !name.startsWith(':')) as [
+    string,
+    string | string[],
+  ][]
+  return {
+    ...Object.fromEntries(kept),
+    host: headers[':authority'] ?? headers.host ?? hop.host,
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-key': key,
+  }
 }
 
 /** As HTTP/2 wants them: lower case, each name once. */
-function collected (raw: readonly string[]): Record<string, string | string[]> {
+function collected(raw: readonly string[]): Record<string, string | string[]> {
   const fields: Record<string, string | string[]> = {}
   for (const [name, value] of pairs(raw)) {
     const before = fields[name.toLowerCase()]
@@ -72,7 +109,7 @@ function collected (raw: readonly string[]): Record<string, string | string[]> {
 }
 
 /** RFC 6455 §4.2.2. */
-function acceptOf (key: string): string {
+function acceptOf(key: string): string {
   return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
 }
 

@@ -25,7 +25,10 @@ import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
 
 /** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
-export interface Membership { readonly network: number, readonly token: string | undefined }
+export interface Membership {
+  readonly network: number
+  readonly token: string | undefined
+}
 
 export interface NodeOptions {
   readonly identity: Identity
@@ -88,29 +91,33 @@ export class NodeContext {
   guestsUntil: Instant = -Infinity
   readonly streamShared: StreamShared
 
-  constructor (options: NodeOptions) {
+  constructor(options: NodeOptions) {
     this.options = options
     this.network = options.network
     this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints)
     this.ports = new Ports(options.random)
-    this.streamShared = { maxSegment: options.maxSegment, receiveBudget: { usedBytes: 0 }, sendBudget: { usedBytes: 0 } }
+    this.streamShared = {
+      maxSegment: options.maxSegment,
+      receiveBudget: { usedBytes: 0 },
+      sendBudget: { usedBytes: 0 },
+    }
   }
 
-  count (what: string, by = 1): void {
+  count(what: string, by = 1): void {
     this.counters[what] = (this.counters[what] ?? 0) + by
   }
 
-  emit (event: NodeEvent): void {
+  emit(event: NodeEvent): void {
     this.events.push(event)
   }
 
   /** The keys that may open sealed frames of a node, the likeliest first. */
-  keysOf (sender: NodeId): readonly AeadKey[] {
+  keysOf(sender: NodeId): readonly AeadKey[] {
     return this.peers.get(sender)?.tunnel.keys ?? []
   }
 
   /** The peer's record, made if need be; undefined when there are too many. */
-  peer (now: Instant, node: NodeId): Peer | undefined {
+  peer(now: Instant, node: NodeId): Peer | undefined {
     const known = this.peers.get(node)
     if (known !== undefined) return known
     if (this.peers.size >= MAX_PEERS || node === this.nodeId || this.nodeId === 0) return undefined
@@ -124,13 +131,13 @@ export class NodeContext {
   }
 
   /** Random, 65536 .. 2^31-1: see Stream. */
-  initialSequence (): number {
+  initialSequence(): number {
     const bytes = this.options.random(4)
     const word = ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 1
-    return 65_536 + word % (0x7fff_ffff - 65_536)
+    return 65_536 + (word % (0x7fff_ffff - 65_536))
   }
 
-  addStream (peer: Peer, stream: Stream): void {
+  addStream(peer: Peer, stream: Stream): void {
     peer.streams.set(streamKey(stream.localPort, stream.remotePort), stream)
     const rttMs = peer.paths.current?.rttMs
     if (rttMs !== undefined) stream.sender.rtt.seed(rttMs)
@@ -139,13 +146,13 @@ export class NodeContext {
   }
 
   /** What fills no segment waits for the next turn: the writer will have brought more by then, or not. */
-  hold (stream: Stream): void {
+  hold(stream: Stream): void {
     if (stream.heldTurns === 0) this.#held.push(stream)
     stream.heldTurns = 2
   }
 
   /** Before the datagrams of a turn. @returns whether something waits for the next turn, which shall follow at once. */
-  releaseHeld (now: Instant): boolean {
+  releaseHeld(now: Instant): boolean {
     let waiting = 0
     for (const stream of this.#held) {
       stream.heldTurns -= 1
@@ -161,13 +168,13 @@ export class NodeContext {
   }
 
   /** After any change of a stream, by whoever does not have its peer at hand. */
-  touch (now: Instant, stream: Stream): void {
+  touch(now: Instant, stream: Stream): void {
     const peer = this.peers.get(stream.peer)
     if (peer !== undefined) this.touchStream(now, peer, stream)
   }
 
   /** After any change of a stream. */
-  touchStream (now: Instant, peer: Peer, stream: Stream): void {
+  touchStream(now: Instant, peer: Peer, stream: Stream): void {
     if (stream.hasNews && !stream.announced) {
       stream.announced = true
       this.news.push(stream)
@@ -190,13 +197,18 @@ export class NodeContext {
   }
 
   /** After any change of a peer that may have given it something to send or to wait for. */
-  touchPeer (peer: Peer): void {
+  touchPeer(peer: Peer): void {
     this.touchPeerQueue(peer)
     this.heap.update(peer)
   }
 
-  touchPeerQueue (peer: Peer): void {
-    if (peer.queued || !peer.tunnel.ready || (peer.ready.size === 0 && peer.control.size === 0 && peer.datagrams.size === 0)) return
+  touchPeerQueue(peer: Peer): void {
+    if (
+      peer.queued ||
+      !peer.tunnel.ready ||
+      (peer.ready.size === 0 && peer.control.size === 0 && peer.datagrams.size === 0)
+    )
+      return
     peer.queued = true
     this.readyPeers.push(peer)
   }

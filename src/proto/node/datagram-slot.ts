@@ -17,19 +17,25 @@ export interface DatagramSlot {
   sealFrom: number
 }
 
-export function createSlot (): DatagramSlot {
-  return { buffer: new Uint8Array(SLOT_BYTES), length: 0, endpoint: { address: '', port: 0 }, key: undefined, sealFrom: 0 }
+export function createSlot(): DatagramSlot {
+  return {
+    buffer: new Uint8Array(SLOT_BYTES),
+    length: 0,
+    endpoint: { address: '', port: 0 },
+    key: undefined,
+    sealFrom: 0,
+  }
 }
 
 /** Nonce and additional data of what the slot seals: both stand in the frame's header (tunnel.md §3.1). */
-export function readNonce (slot: DatagramSlot, nonce: Uint8Array, aad: Uint8Array): void {
+export function readNonce(slot: DatagramSlot, nonce: Uint8Array, aad: Uint8Array): void {
   const { buffer, sealFrom } = slot
   for (let i = 0; i < 12; i++) nonce[i] = buffer[sealFrom - 12 + i]!
   for (let i = 0; i < 4; i++) aad[i] = buffer[sealFrom - SEALED_HEADER_BYTES + 4 + i]!
 }
 
 /** Seals in place what is to be sealed. */
-export function sealSlot (slot: DatagramSlot): void {
+export function sealSlot(slot: DatagramSlot): void {
   const { key, buffer, sealFrom, length } = slot
   if (key === undefined) return
   readNonce(slot, nonceBytes, aadBytes)

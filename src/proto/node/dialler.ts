@@ -21,30 +21,32 @@ export class Dialler {
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
   readonly #names = new Map<string, unknown[]>() // plain questions for a name, with the asker's token
   readonly #prepared = new Map<string, PeerName>() // by their text, oldest first
-  readonly #failures = new Map<NodeId, { readonly code: ErrorCode, readonly text: string }>()
+  readonly #failures = new Map<NodeId, { readonly code: ErrorCode; readonly text: string }>()
   #waiting = 0
 
   readonly #afterTunnel: (now: Instant, peer: Peer) => void
 
   /** @param afterTunnel sends the PILA that is due. */
-  constructor (context: NodeContext, directory: Directory, afterTunnel: (now: Instant, peer: Peer) => void) {
+  constructor(context: NodeContext, directory: Directory, afterTunnel: (now: Instant, peer: Peer) => void) {
     this.#context = context
     this.#directory = directory
     this.#afterTunnel = afterTunnel
   }
 
-  dial (now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
+  dial(now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
     const dial: Dial = { label, port, app, node: 0, redials: 0, cancelled: false, stream: undefined }
     const node = target.kind === 'address' ? target.address.node : undefined
-    if (this.#context.nodeId === 0) this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
-    else if (this.#waiting >= k.MAX_DIALS) this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
+    if (this.#context.nodeId === 0)
+      this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
+    else if (this.#waiting >= k.MAX_DIALS)
+      this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
     else if (node !== undefined) this.#toNode(now, dial, node)
     else if (target.kind === 'hostname') this.#toHostname(now, dial, target.hostname)
     return dial
   }
 
   /** Answers with a `name` event carrying the token. */
-  askName (now: Instant, hostname: string, token: unknown): void {
+  askName(now: Instant, hostname: string, token: unknown): void {
     const node = this.#directory.lookUpName(now, hostname)
     if (node !== undefined) return this.#context.emit({ kind: 'name', token, node, code: undefined, text: '' })
     const askers = this.#names.get(hostname)
@@ -52,7 +54,7 @@ export class Dialler {
     else askers.push(token)
   }
 
-  cancel (now: Instant, dial: Dial): void {
+  cancel(now: Instant, dial: Dial): void {
     dial.cancelled = true
     const peer = dial.stream === undefined ? undefined : this.#context.peers.get(dial.stream.peer)
     if (dial.stream === undefined || peer === undefined) return
@@ -60,7 +62,7 @@ export class Dialler {
     this.#context.touchStream(now, peer, dial.stream)
   }
 
-  onName (now: Instant, hostname: string, answer: NameAnswer): void {
+  onName(now: Instant, hostname: string, answer: NameAnswer): void {
     for (const token of this.#names.get(hostname) ?? []) this.#context.emit({ kind: 'name', token, ...answer })
     this.#names.delete(hostname)
     const dials = this.#unnamed.get(hostname) ?? []
@@ -74,7 +76,7 @@ export class Dialler {
   }
 
   /** Bring up the tunnel, unless that is being done already. */
-  connect (now: Instant, peer: Peer): void {
+  connect(now: Instant, peer: Peer): void {
     if (peer.wanted) return
     peer.wanted = true
     this.#directory.locate(now, peer)
@@ -86,36 +88,36 @@ export class Dialler {
   }
 
   /** Where the peer is has been told; `isNews`: at places that were not known before. */
-  onResolved (now: Instant, peer: Peer, isNews: boolean): void {
+  onResolved(now: Instant, peer: Peer, isNews: boolean): void {
     if (isNews) peer.tunnel.nudge(now) // what is under way need not wait for its timer to go there
     if ((peer.wanted || peer.tunnel.underway) && peer.key !== undefined) peer.tunnel.start(now)
   }
 
   /** Connections to this peer will be wanted: its key and where it is are asked for now, and again after each registration. */
-  prepare (now: Instant, target: PeerName): void {
+  prepare(now: Instant, target: PeerName): void {
     const name = target.kind === 'address' ? formatAddress(target.address) : target.hostname
     if (this.#prepared.has(name) || this.#prepared.size >= k.MAX_PREPARED) return
     this.#prepared.set(name, target)
     this.#prepareOne(now, target)
   }
 
-  onRegistered (now: Instant): void {
+  onRegistered(now: Instant): void {
     for (const target of this.#prepared.values()) this.#prepareOne(now, target)
   }
 
-  onUnresolved (now: Instant, peer: Peer, code: ErrorCode, text: string): void {
+  onUnresolved(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
     if (!peer.wanted) return
     const mayTry = code === 'REGISTRY_UNREACHABLE' && peer.key !== undefined && peer.paths.current !== undefined
     if (mayTry) peer.tunnel.start(now)
     else this.failPeer(now, peer, code, text)
   }
 
-  onKey (now: Instant, peer: Peer): void {
+  onKey(now: Instant, peer: Peer): void {
     if (peer.wanted && !peer.resolving) peer.tunnel.start(now)
   }
 
   /** The tunnel is up, or a SYN token has come: what waits may go. */
-  flush (now: Instant, peer: Peer): void {
+  flush(now: Instant, peer: Peer): void {
     for (let count = peer.dials.size; count > 0; count--) {
       const dial = peer.dials.shift()!
       this.#waiting -= 1
@@ -124,7 +126,7 @@ export class Dialler {
   }
 
   /** What waits for this peer has waited in vain. */
-  failPeer (now: Instant, peer: Peer, code: ErrorCode, text: string): void {
+  failPeer(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
     peer.wanted = false
     peer.failedAt = now
     this.#failures.delete(peer.node)
@@ -138,14 +140,14 @@ export class Dialler {
   }
 
   /** We are another node now: nothing that waits can come about. */
-  failAll (now: Instant, code: ErrorCode, text: string): void {
+  failAll(now: Instant, code: ErrorCode, text: string): void {
     for (const peer of this.#context.peers.values()) this.failPeer(now, peer, code, text)
     for (const hostname of this.#unnamed.keys()) this.onName(now, hostname, { node: undefined, code, text })
     this.#failures.clear()
   }
 
   /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled anew: nobody need hear of it. */
-  redial (now: Instant, stream: Stream, dial: Dial): boolean {
+  redial(now: Instant, stream: Stream, dial: Dial): boolean {
     const peer = this.#context.peers.get(stream.peer)
     const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
     if (dial.cancelled || dial.redials >= limit || peer === undefined) return false
@@ -158,7 +160,7 @@ export class Dialler {
     return true
   }
 
-  #toHostname (now: Instant, dial: Dial, hostname: string): void {
+  #toHostname(now: Instant, dial: Dial, hostname: string): void {
     const node = this.#directory.lookUpName(now, hostname)
     if (node !== undefined) return this.#toNode(now, dial, node)
     this.#guess(now, hostname)
@@ -169,7 +171,7 @@ export class Dialler {
   }
 
   /** A trusted peer is most likely still who it was: the way to it is prepared while its name is asked for. */
-  #guess (now: Instant, hostname: string): void {
+  #guess(now: Instant, hostname: string): void {
     const node = this.#directory.guessName(hostname)
     const peer = node === undefined || !this.#context.trust.isTrusted(node) ? undefined : this.#context.peer(now, node)
     if (peer === undefined || peer.connected || now - peer.failedAt < k.UNREACHABLE_MS) return
@@ -177,13 +179,13 @@ export class Dialler {
     this.#context.touchPeer(peer)
   }
 
-  #prepareOne (now: Instant, target: PeerName): void {
+  #prepareOne(now: Instant, target: PeerName): void {
     if (this.#context.nodeId === 0) return
     const node = target.kind === 'address' ? target.address.node : this.#directory.lookUpName(now, target.hostname)
     if (node !== undefined) this.#locate(now, node)
   }
 
-  #locate (now: Instant, node: NodeId): void {
+  #locate(now: Instant, node: NodeId): void {
     const peer = this.#context.peer(now, node)
     if (peer === undefined) return
     peer.prepared = true
@@ -191,7 +193,7 @@ export class Dialler {
     if (!peer.connected && peer.paths.current === undefined) this.#directory.locate(now, peer)
   }
 
-  #toNode (now: Instant, dial: Dial, node: NodeId): void {
+  #toNode(now: Instant, dial: Dial, node: NodeId): void {
     dial.node = node
     if (node === this.#context.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
     const peer = this.#context.peer(now, node)
@@ -199,13 +201,21 @@ export class Dialler {
     this.#toPeer(now, dial, peer)
   }
 
-  #toPeer (now: Instant, dial: Dial, peer: Peer): void {
+  #toPeer(now: Instant, dial: Dial, peer: Peer): void {
     const silent = peer.connected && peer.silentFor(now) >= k.PEER_SILENT_MS
-    if (silent) return this.#fail(dial, 'PEER_UNREACHABLE', `no answer from the node for ${Math.round(peer.silentFor(now) / 1_000)} s`)
+    if (silent)
+      return this.#fail(
+        dial,
+        'PEER_UNREACHABLE',
+        `no answer from the node for ${Math.round(peer.silentFor(now) / 1_000)} s`,
+      )
     if (peer.connected && dial.port === 0) return this.#context.emit({ kind: 'connected', dial, peer })
     if (peer.connected && peer.takeSynToken(now)) return this.#open(now, dial, peer)
     if (!peer.connected && !peer.wanted && now - peer.failedAt < k.UNREACHABLE_MS) {
-      const { code, text } = this.#failures.get(peer.node) ?? { code: 'PEER_UNREACHABLE' as const, text: 'the node does not answer' }
+      const { code, text } = this.#failures.get(peer.node) ?? {
+        code: 'PEER_UNREACHABLE' as const,
+        text: 'the node does not answer',
+      }
       return this.#fail(dial, code, text)
     }
     peer.dials.push(dial)
@@ -214,15 +224,23 @@ export class Dialler {
     this.#context.touchPeer(peer)
   }
 
-  #open (now: Instant, dial: Dial, peer: Peer): void {
+  #open(now: Instant, dial: Dial, peer: Peer): void {
     const port = this.#context.ports.ephemeral(now, peer.streams, dial.port)
-    if (port === undefined || this.#context.streams >= k.MAX_STREAMS) return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
+    if (port === undefined || this.#context.streams >= k.MAX_STREAMS)
+      return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
     const past = peer.streams.get(streamKey(port, dial.port))
     if (past !== undefined) {
       past.abandon('local')
       this.#context.touchStream(now, peer, past)
     }
-    const stream = new Stream('dial', { port, network: 0 }, peer.node, dial.port, this.#context.initialSequence(), this.#context.streamShared)
+    const stream = new Stream(
+      'dial',
+      { port, network: 0 },
+      peer.node,
+      dial.port,
+      this.#context.initialSequence(),
+      this.#context.streamShared,
+    )
     stream.app = dial
     dial.stream = stream
     this.#context.addStream(peer, stream)
@@ -230,7 +248,7 @@ export class Dialler {
     this.#context.touchStream(now, peer, stream)
   }
 
-  #fail (dial: Dial, code: ErrorCode, text: string): void {
+  #fail(dial: Dial, code: ErrorCode, text: string): void {
     if (!dial.cancelled) this.#context.emit({ kind: 'dial_failed', dial, code, text })
   }
 }

@@ -7,7 +7,12 @@ import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { parseEndpoint } from '../../base/types.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
-import { challenges, parseLookupReply, parseResolveHostnameReply, parseResolveReply } from '../../wire/registry-messages.ts'
+import {
+  challenges,
+  parseLookupReply,
+  parseResolveHostnameReply,
+  parseResolveReply,
+} from '../../wire/registry-messages.ts'
 import { reachOf } from '../path/targets.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { NodeContext } from './context.ts'
@@ -24,13 +29,22 @@ export interface NameAnswer {
 /** What the node has to do about an answer of the registry. */
 export type DirectoryNews =
   /** `isNews`: it named ways that were not known before. */
-  | { readonly kind: 'resolved', readonly peer: Peer, readonly isNews: boolean }
-  | { readonly kind: 'unresolved', readonly peer: Peer, readonly code: ErrorCode, readonly text: string }
-  | { readonly kind: 'key', readonly node: NodeId, readonly key: Uint8Array, readonly hostname: string | undefined, readonly networks: readonly number[] }
-  | { readonly kind: 'no_key', readonly node: NodeId }
-  | { readonly kind: 'name', readonly hostname: string, readonly answer: NameAnswer }
+  | { readonly kind: 'resolved'; readonly peer: Peer; readonly isNews: boolean }
+  | { readonly kind: 'unresolved'; readonly peer: Peer; readonly code: ErrorCode; readonly text: string }
+  | {
+      readonly kind: 'key'
+      readonly node: NodeId
+      readonly key: Uint8Array
+      readonly hostname: string | undefined
+      readonly networks: readonly number[]
+    }
+  | { readonly kind: 'no_key'; readonly node: NodeId }
+  | { readonly kind: 'name'; readonly hostname: string; readonly answer: NameAnswer }
 
-interface CachedName { readonly node: NodeId, readonly until: Instant }
+interface CachedName {
+  readonly node: NodeId
+  readonly until: Instant
+}
 
 export class Directory {
   readonly #context: NodeContext
@@ -41,13 +55,13 @@ export class Directory {
   /** Raw beacon messages to send, filled here, sent by outbound. */
   readonly #toBeacon: (bytes: Uint8Array) => void
 
-  constructor (context: NodeContext, toBeacon: (bytes: Uint8Array) => void) {
+  constructor(context: NodeContext, toBeacon: (bytes: Uint8Array) => void) {
     this.#context = context
     this.#toBeacon = toBeacon
   }
 
   /** The node of a hostname if it is known; else the question is on its way and `name` news will follow. */
-  lookUpName (now: Instant, hostname: string): NodeId | undefined {
+  lookUpName(now: Instant, hostname: string): NodeId | undefined {
     const cached = this.#names.get(hostname)
     if (cached !== undefined && now < cached.until) return cached.node
     if (!this.#context.registry.connected) {
@@ -56,25 +70,30 @@ export class Directory {
       if (known !== undefined) return known
     }
     // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
-    const peer = cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#context.peers.get(cached.node)
+    const peer =
+      cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#context.peers.get(cached.node)
     this.#askName(now, hostname)
     return peer?.connected === true && now - peer.heardAt < k.NAME_HEARD_MS ? peer.node : undefined
   }
 
-  #askName (now: Instant, hostname: string): void {
+  #askName(now: Instant, hostname: string): void {
     if (this.#askedNames.has(hostname)) return
     this.#askedNames.add(hostname)
     const requester = this.#context.nodeId
     const signature = this.#sign(challenges.resolveHostname(requester, hostname))
-    this.#ask(now, { type: 'resolve_hostname', hostname, requester_id: requester, signature }, { kind: 'resolve_hostname', hostname })
+    this.#ask(
+      now,
+      { type: 'resolve_hostname', hostname, requester_id: requester, signature },
+      { kind: 'resolve_hostname', hostname },
+    )
   }
 
   /** A name whose node does not answer may have moved on: ask afresh next time. */
-  forgetNamesOf (node: NodeId): void {
+  forgetNamesOf(node: NodeId): void {
     for (const [hostname, cached] of this.#names) if (cached.node === node) this.#names.delete(hostname)
   }
 
-  lookUpKey (now: Instant, node: NodeId): void {
+  lookUpKey(now: Instant, node: NodeId): void {
     if (this.#askedKeys.has(node)) return
     this.#askedKeys.add(node)
     const requester = this.#context.nodeId // signed, so that our registry tells us private hostnames that we may know
@@ -83,7 +102,7 @@ export class Directory {
   }
 
   /** What the registry tells about a node: answered by an `about` event with the token. */
-  askAbout (now: Instant, node: NodeId, token: unknown): void {
+  askAbout(now: Instant, node: NodeId, token: unknown): void {
     const askers = this.#aboutAskers.get(node)
     if (askers === undefined) this.#aboutAskers.set(node, [token])
     else askers.push(token)
@@ -91,45 +110,54 @@ export class Directory {
   }
 
   /** Which node a hostname most likely is, while the question is under way: what we were told before, or know by trust. */
-  guessName (hostname: string): NodeId | undefined {
+  guessName(hostname: string): NodeId | undefined {
     return this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
   }
 
   /** Has the beacon open the NATs between us and the peer. */
-  knock (now: Instant, peer: Peer): void {
+  knock(now: Instant, peer: Peer): void {
     if (this.#context.options.beacon === undefined || now - peer.knockedAt < k.KNOCK_MS) return
     peer.knockedAt = now
     this.#toBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
   }
 
   /** Ask where a peer is, for its key if that is unknown, and, if it is wanted, the beacon to open the NATs between us. */
-  locate (now: Instant, peer: Peer): void {
+  locate(now: Instant, peer: Peer): void {
     if (peer.resolving) return
     peer.resolving = true
     peer.resolvedAt = now
     const requester = this.#context.nodeId
     if (peer.key === undefined || peer.hostname === undefined) this.lookUpKey(now, peer.node)
     const signature = this.#sign(challenges.resolve(requester, peer.node))
-    this.#ask(now, { type: 'resolve', node_id: peer.node, requester_id: requester, signature }, { kind: 'resolve', node: peer.node })
+    this.#ask(
+      now,
+      { type: 'resolve', node_id: peer.node, requester_id: requester, signature },
+      { kind: 'resolve', node: peer.node },
+    )
   }
 
   /** The registry does not know the node: one that we trust has been silent for minutes, any other does not exist. */
-  unknownNode (node: NodeId): { readonly code: ErrorCode, readonly text: string } {
-    if (this.#context.trust.isTrusted(node)) return { code: 'PEER_UNREACHABLE', text: 'the registry has not heard of the node for minutes: it is not running' }
+  unknownNode(node: NodeId): { readonly code: ErrorCode; readonly text: string } {
+    if (this.#context.trust.isTrusted(node))
+      return { code: 'PEER_UNREACHABLE', text: 'the registry has not heard of the node for minutes: it is not running' }
     return { code: 'NOT_FOUND', text: 'the registry knows no such node' }
   }
 
   /** @returns undefined when the result is not this part's business. */
-  handleResult (now: Instant, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+  handleResult(now: Instant, result: RegistryResult<Purpose>): DirectoryNews | undefined {
     switch (result.purpose.kind) {
-      case 'resolve': return this.#onResolve(now, result.purpose.node, result)
-      case 'lookup': return this.#onLookup(result.purpose.node, result)
-      case 'resolve_hostname': return this.#onName(now, result.purpose.hostname, result)
-      default: return undefined
+      case 'resolve':
+        return this.#onResolve(now, result.purpose.node, result)
+      case 'lookup':
+        return this.#onLookup(result.purpose.node, result)
+      case 'resolve_hostname':
+        return this.#onName(now, result.purpose.hostname, result)
+      default:
+        return undefined
     }
   }
 
-  #onResolve (now: Instant, node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+  #onResolve(now: Instant, node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
     const peer = this.#context.peers.get(node)
     if (peer === undefined) return undefined
     peer.resolving = false
@@ -139,14 +167,26 @@ export class Directory {
     const reply = result.kind === 'reply' ? parseResolveReply(result.reply) : undefined
     if (reply === undefined || typeof reply === 'string') {
       const unknown = result.kind === 'refused' && result.text.includes('not found')
-      return unknown ? { kind: 'unresolved', peer, ...this.unknownNode(node) } : { kind: 'unresolved', peer, code: 'NOT_TRUSTED', text: 'the registry does not tell us where this node is: it does not trust us' }
+      return unknown
+        ? { kind: 'unresolved', peer, ...this.unknownNode(node) }
+        : {
+            kind: 'unresolved',
+            peer,
+            code: 'NOT_TRUSTED',
+            text: 'the registry does not tell us where this node is: it does not trust us',
+          }
     }
     const before = peer.paths.named
     for (const text of reply.lanEndpoints) {
       const lan = parseEndpoint(text)
       if (lan !== undefined && this.#onOurLan(lan)) peer.paths.addCandidate(lan, 'lan')
       // Global IPv6 addresses travel in the same list: a Go peer looks at its IPv4 entries only (tunnel.md §6.2).
-      if (lan?.address.includes(':') === true && this.#context.network.worldEndpoints.length > 0 && reachOf(lan.address) === 'world') peer.paths.addCandidate(lan, 'direct')
+      if (
+        lan?.address.includes(':') === true &&
+        this.#context.network.worldEndpoints.length > 0 &&
+        reachOf(lan.address) === 'world'
+      )
+        peer.paths.addCandidate(lan, 'direct')
     }
     const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
     peer.search.relayOnly = reply.relayOnly
@@ -156,15 +196,16 @@ export class Directory {
     return { kind: 'resolved', peer, isNews: peer.paths.named > before }
   }
 
-  #onOurLan (lan: Endpoint): boolean {
+  #onOurLan(lan: Endpoint): boolean {
     return this.#context.network.lanEndpoints.some((own) => isSameSubnet(own.address, lan.address))
   }
 
-  #onLookup (node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
+  #onLookup(node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
     this.#askedKeys.delete(node)
     const reply = result.kind === 'reply' ? parseLookupReply(result.reply) : undefined
     const about = typeof reply === 'object' ? reply : undefined
-    for (const token of this.#aboutAskers.get(node) ?? []) this.#context.emit({ kind: 'about', token, about, isReachable: result.kind !== 'unreachable' })
+    for (const token of this.#aboutAskers.get(node) ?? [])
+      this.#context.emit({ kind: 'about', token, about, isReachable: result.kind !== 'unreachable' })
     this.#aboutAskers.delete(node)
     if (reply === undefined || typeof reply === 'string') return { kind: 'no_key', node }
     const peer = this.#context.peers.get(node)
@@ -177,12 +218,12 @@ export class Directory {
     return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
 
-  #onName (now: Instant, hostname: string, result: RegistryResult<Purpose>): DirectoryNews {
+  #onName(now: Instant, hostname: string, result: RegistryResult<Purpose>): DirectoryNews {
     this.#askedNames.delete(hostname)
     return { kind: 'name', hostname, answer: this.#nameAnswer(now, hostname, result) }
   }
 
-  #nameAnswer (now: Instant, hostname: string, result: RegistryResult<Purpose>): NameAnswer {
+  #nameAnswer(now: Instant, hostname: string, result: RegistryResult<Purpose>): NameAnswer {
     if (result.kind === 'unreachable') {
       const node = this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
       if (node !== undefined) return { node, code: undefined, text: '' }
@@ -201,21 +242,21 @@ export class Directory {
     return { node: reply.nodeId, code: undefined, text: '' }
   }
 
-  #ask (now: Instant, message: object, purpose: Purpose): void {
+  #ask(now: Instant, message: object, purpose: Purpose): void {
     this.#context.registry.request(now, message, purpose)
   }
 
-  #sign (text: string): string {
+  #sign(text: string): string {
     return toBase64(this.#context.options.identity.sign(utf8(text)))
   }
 }
 
 /** tunnel.md §6.2: both IPv4 and in one /24. */
-export function isSameSubnet (a: string, b: string): boolean {
+export function isSameSubnet(a: string, b: string): boolean {
   return subnet(a) !== undefined && subnet(a) === subnet(b)
 }
 
-function subnet (address: string): string | undefined {
+function subnet(address: string): string | undefined {
   const match = /^(\d+\.\d+\.\d+)\.\d+$/.exec(address)
   return match?.[1]
 }

@@ -10,33 +10,66 @@ import type { LookupReply } from '../../wire/registry-messages.ts'
 import type { Peer } from './peer.ts'
 
 export type NodeEvent =
-  | { readonly kind: 'registered', readonly nodeId: NodeId, readonly address: OverlayAddress, readonly hostname: string | undefined }
+  | {
+      readonly kind: 'registered'
+      readonly nodeId: NodeId
+      readonly address: OverlayAddress
+      readonly hostname: string | undefined
+    }
   | { readonly kind: 'registry_lost' }
   /** The beacon sees us there now. */
-  | { readonly kind: 'endpoint', readonly endpoint: Endpoint }
+  | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
   /** What NAT is in front of us is known now, or is another one. */
-  | { readonly kind: 'nat', readonly mapping: NatMapping, readonly filtering: NatFiltering }
+  | { readonly kind: 'nat'; readonly mapping: NatMapping; readonly filtering: NatFiltering }
   /** A PILA with another identity than the node's, or a forged one. */
-  | { readonly kind: 'auth_refused', readonly node: NodeId, readonly why: string, readonly from: Endpoint }
-  | { readonly kind: 'registry_refused', readonly request: string, readonly text: string }
-  | { readonly kind: 'hostname_set', readonly hostname: string }
-  | { readonly kind: 'hostname_refused', readonly hostname: string, readonly text: string }
+  | { readonly kind: 'auth_refused'; readonly node: NodeId; readonly why: string; readonly from: Endpoint }
+  | { readonly kind: 'registry_refused'; readonly request: string; readonly text: string }
+  | { readonly kind: 'hostname_set'; readonly hostname: string }
+  | { readonly kind: 'hostname_refused'; readonly hostname: string; readonly text: string }
   /** A SYN passed the trust gate and somebody listens there: `accept` or `refuse` the stream. */
-  | { readonly kind: 'incoming', readonly stream: Stream, readonly peer: Peer }
+  | { readonly kind: 'incoming'; readonly stream: Stream; readonly peer: Peer }
   /** A connection attempt that was turned away; `stranger`: without any answer. */
-  | { readonly kind: 'turned_away', readonly node: NodeId, readonly port: number | undefined, readonly why: 'stranger' | 'no_listener' | 'limit', readonly from: Endpoint | undefined }
+  | {
+      readonly kind: 'turned_away'
+      readonly node: NodeId
+      readonly port: number | undefined
+      readonly why: 'stranger' | 'no_listener' | 'limit'
+      readonly from: Endpoint | undefined
+    }
   /** A dial to port 0: the tunnel to the peer is up, which was all that was asked for. */
-  | { readonly kind: 'connected', readonly dial: Dial, readonly peer: Peer }
-  | { readonly kind: 'dial_failed', readonly dial: Dial, readonly code: ErrorCode, readonly text: string }
-  | { readonly kind: 'trust', readonly node: NodeId, readonly hostname: string | undefined, readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed' }
+  | { readonly kind: 'connected'; readonly dial: Dial; readonly peer: Peer }
+  | { readonly kind: 'dial_failed'; readonly dial: Dial; readonly code: ErrorCode; readonly text: string }
+  | {
+      readonly kind: 'trust'
+      readonly node: NodeId
+      readonly hostname: string | undefined
+      readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
+    }
   /** The registry does not deliver our wish for trust to this peer, for a reason not told before. */
-  | { readonly kind: 'wish_refused', readonly peer: string, readonly text: string }
+  | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
   /** The peer should hear by a handshake message that we trust it: a Go peer asks the registry only every 30 s. */
-  | { readonly kind: 'accept_due', readonly node: NodeId }
-  | { readonly kind: 'path', readonly peer: Peer, readonly path: Path }
-  | { readonly kind: 'peer', readonly peer: Peer, readonly state: 'connected' | 'unreachable' | 'restarted' }
-  | { readonly kind: 'pong', readonly token: unknown, readonly peer: Peer, readonly path: Path, readonly rttMs: number }
-  | { readonly kind: 'name', readonly token: unknown, readonly node: NodeId | undefined, readonly code: ErrorCode | undefined, readonly text: string }
+  | { readonly kind: 'accept_due'; readonly node: NodeId }
+  | { readonly kind: 'path'; readonly peer: Peer; readonly path: Path }
+  | { readonly kind: 'peer'; readonly peer: Peer; readonly state: 'connected' | 'unreachable' | 'restarted' }
+  | { readonly kind: 'pong'; readonly token: unknown; readonly peer: Peer; readonly path: Path; readonly rttMs: number }
+  | {
+      readonly kind: 'name'
+      readonly token: unknown
+      readonly node: NodeId | undefined
+      readonly code: ErrorCode | undefined
+      readonly text: string
+    }
   /** `about` is undefined when the registry knows no such node, or does not answer. */
-  | { readonly kind: 'about', readonly token: unknown, readonly about: LookupReply | undefined, readonly isReachable: boolean }
-  | { readonly kind: 'datagram', readonly node: NodeId, readonly sourcePort: number, readonly port: number, readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'about'
+      readonly token: unknown
+      readonly about: LookupReply | undefined
+      readonly isReachable: boolean
+    }
+  | {
+      readonly kind: 'datagram'
+      readonly node: NodeId
+      readonly sourcePort: number
+      readonly port: number
+      readonly bytes: Uint8Array
+    }

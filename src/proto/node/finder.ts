@@ -28,13 +28,13 @@ export class Finder {
   readonly #pings: Pings
   readonly #puncher = new Puncher()
 
-  constructor (context: NodeContext, outbound: Outbound, pings: Pings) {
+  constructor(context: NodeContext, outbound: Outbound, pings: Pings) {
     this.#context = context
     this.#outbound = outbound
     this.#pings = pings
   }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     for (let endpoint = this.#puncher.poll(now); endpoint !== undefined; endpoint = this.#puncher.poll(now)) {
       this.#context.count('punches_sent')
       this.#outbound.sendRaw(encodePunchFrame(), endpoint)
@@ -46,10 +46,12 @@ export class Finder {
     if (question !== undefined) this.#outbound.sendRaw(question.bytes, question.to)
   }
 
-  nextTimeout (): Instant { return Math.min(this.#puncher.nextTimeout(), this.#context.nat.nextTimeout()) }
+  nextTimeout(): Instant {
+    return Math.min(this.#puncher.nextTimeout(), this.#context.nat.nextTimeout())
+  }
 
   /** The beacon tells where it sees us. */
-  onDiscoverReply (now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void {
+  onDiscoverReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void {
     const { beacon, nat, nodeId } = this.#context
     if (second?.isSource !== true && beacon.handleReply(now, endpoint)) {
       this.#context.emit({ kind: 'endpoint', endpoint })
@@ -60,11 +62,15 @@ export class Finder {
   }
 
   /** Opens our NAT towards an endpoint that our beacon names, who does the same to the other side. */
-  onPunchCommand (now: Instant, endpoint: Endpoint): void {
+  onPunchCommand(now: Instant, endpoint: Endpoint): void {
     if (!this.#mayAim(endpoint)) return this.#context.count('punch_refused')
     if (!this.#puncher.aim(now, endpoint)) return
-    const seeking = [...this.#context.peers.values()].filter((peer) => (peer.wanted && !peer.connected) || peer.isSeeking)
-    const known = seeking.find((peer) => peer.paths.all().some((path) => path.endpoint.address === endpoint.address && path.kind !== 'relay'))
+    const seeking = [...this.#context.peers.values()].filter(
+      (peer) => (peer.wanted && !peer.connected) || peer.isSeeking,
+    )
+    const known = seeking.find((peer) =>
+      peer.paths.all().some((path) => path.endpoint.address === endpoint.address && path.kind !== 'relay'),
+    )
     const peer = known ?? (seeking.length === 1 ? seeking[0] : undefined)
     if (peer === undefined) return
     peer.paths.addCandidate(endpoint, 'punched')
@@ -72,7 +78,7 @@ export class Finder {
   }
 
   /** A punch came from there: what it came through is open, and whoever waits for that need not wait for his timer. */
-  onPunched (now: Instant, source: Endpoint, onNudge: (peer: Peer) => void): void {
+  onPunched(now: Instant, source: Endpoint, onNudge: (peer: Peer) => void): void {
     for (const peer of this.#context.peers.values()) {
       if (peer.connected ? !peer.isSeeking : !peer.wanted) continue
       const path = peer.paths.all().find((one) => sameEndpoint(one.endpoint, source))
@@ -89,7 +95,7 @@ export class Finder {
   }
 
   /** The peer holds our key: from now on it can be asked and told things. */
-  onConfirmed (now: Instant, peer: Peer): void {
+  onConfirmed(now: Instant, peer: Peer): void {
     const later = now + k.SEARCH_AFTER_MS
     const soon = peer.paths.current?.kind === 'relay' ? now : later // a straight way is used already: nobody waits for a better one
     peer.search.start(soon)
@@ -98,12 +104,16 @@ export class Finder {
   }
 
   /** What is due for a peer besides liveness. */
-  onPeerTimeout (now: Instant, peer: Peer): void {
+  onPeerTimeout(now: Instant, peer: Peer): void {
     if (!peer.connected) return
     if (peer.search.takeHello(now)) this.#sendHello(now, peer)
     if (peer.isSeeking && peer.search.takePunch(now)) this.#punch(now, peer)
     if (peer.isSeeking || peer.streams.size > 0) {
-      for (let better = peer.paths.takeUpgradeProbe(now); better !== undefined; better = peer.paths.takeUpgradeProbe(now)) {
+      for (
+        let better = peer.paths.takeUpgradeProbe(now);
+        better !== undefined;
+        better = peer.paths.takeUpgradeProbe(now)
+      ) {
         this.#pings.send(now, peer, better, 'alive', 0, undefined)
       }
     }
@@ -112,7 +122,7 @@ export class Finder {
   }
 
   /** What refuses the relay and cannot go on without it ends with that reason. Those with nothing to say may live to see a better way. */
-  #endStrict (now: Instant, peer: Peer): void {
+  #endStrict(now: Instant, peer: Peer): void {
     peer.strictAt = Infinity
     for (const stream of peer.streams.values()) {
       if (!stream.directOnly) continue
@@ -124,12 +134,15 @@ export class Finder {
   }
 
   /** The peer tells where it can be reached, and where it sees us. @returns true when its path is called otherwise by it. */
-  onHello (now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): boolean {
+  onHello(now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): boolean {
     if (!this.#context.trust.isTrusted(peer.node)) {
       this.#context.count('hello_untrusted')
       return false
     }
-    const isNews = !equalBytes(encodePathHello(hello), peer.search.hello === undefined ? NOTHING : encodePathHello(peer.search.hello))
+    const isNews = !equalBytes(
+      encodePathHello(hello),
+      peer.search.hello === undefined ? NOTHING : encodePathHello(peer.search.hello),
+    )
     peer.search.hello = hello
     peer.extended = true // nobody else says hello
     if (!isNews) return false // said again, because the first time was not sure to arrive
@@ -137,7 +150,8 @@ export class Finder {
     for (const { kind, endpoint } of hello.endpoints) {
       if (kind === 'seen') {
         if (path !== undefined && path.kind !== 'relay' && path.kind !== 'lan') this.#onSeen(now, path, endpoint)
-      } else if (kind === 'lan' && lanEndpoints.some((own) => isSameSubnet(own.address, endpoint.address))) peer.paths.addCandidate(endpoint, 'lan')
+      } else if (kind === 'lan' && lanEndpoints.some((own) => isSameSubnet(own.address, endpoint.address)))
+        peer.paths.addCandidate(endpoint, 'lan')
       else if (kind === 'public' && this.#mayAim(endpoint)) peer.paths.addCandidate(endpoint, 'direct')
     }
     peer.search.punchSoon(now)
@@ -146,7 +160,7 @@ export class Finder {
   }
 
   /** Addresses of our interfaces are others now, or we slept: nothing learned before is sure to hold, and nobody waits for a timer. */
-  onNetworkChange (now: Instant, isElsewhere: boolean): void {
+  onNetworkChange(now: Instant, isElsewhere: boolean): void {
     const { beacon, nat, sizes, peers, nodeId, options } = this.#context
     if (isElsewhere) sizes.clear() // else the kernel remembers as we do
     if (options.beacon !== undefined) {
@@ -157,13 +171,14 @@ export class Finder {
       if (isElsewhere) peer.paths.onLocalChange()
       if (!peer.connected) continue
       peer.search.start(now)
-      if (peer.streams.size > 0) for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      if (peer.streams.size > 0)
+        for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
       if (!peer.extended) peer.tunnel.showKey(now) // a Go peer follows only a PILA (tunnel.md §4.2)
     }
   }
 
   /** Tries the next packet size on the path in use, if one is due. */
-  probeSize (now: Instant, peer: Peer): void {
+  probeSize(now: Instant, peer: Peer): void {
     if (now < peer.sizesAt) return
     peer.sizesAt = -Infinity
     const path = peer.paths.current
@@ -176,7 +191,7 @@ export class Finder {
    * A stream gets no acknowledgement, though the peer may be heard: perhaps the path works in one direction only.
    * @param ofLarge large segments, and over two timeouts: the path carries less than it did (RFC 8899 §4.3).
    */
-  onStall (now: Instant, peer: Peer, ofLarge: boolean): void {
+  onStall(now: Instant, peer: Peer, ofLarge: boolean): void {
     const path = peer.paths.current
     if (path === undefined) return
     if (now - path.probedAt >= k.STALL_PING_MS) {
@@ -188,10 +203,10 @@ export class Finder {
     this.#context.emit({ kind: 'path', peer, path })
   }
 
-  #sendHello (now: Instant, peer: Peer): void {
+  #sendHello(now: Instant, peer: Peer): void {
     if (!this.#context.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // where we live is nobody else's business
     const { nat, beacon, options, network } = this.#context
-    const endpoints: Array<{ kind: HelloKind, endpoint: Endpoint }> = []
+    const endpoints: Array<{ kind: HelloKind; endpoint: Endpoint }> = []
     const world = options.fixedEndpoint ?? beacon.observed
     if (world !== undefined) endpoints.push({ kind: 'public', endpoint: world })
     for (const endpoint of network.worldEndpoints) endpoints.push({ kind: 'public', endpoint })
@@ -202,8 +217,9 @@ export class Finder {
   }
 
   /** Both sides send towards each other at once: the beacon tells the peer, and what we know of it we punch already. */
-  #punch (now: Instant, peer: Peer): void {
-    if (this.#context.options.beacon !== undefined) this.#outbound.sendBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
+  #punch(now: Instant, peer: Peer): void {
+    if (this.#context.options.beacon !== undefined)
+      this.#outbound.sendBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
     for (const path of peer.paths.all()) {
       if (path.kind === 'relay' || path.answered) continue
       path.probes = 0
@@ -212,21 +228,23 @@ export class Finder {
     }
   }
 
-  #onSeen (now: Instant, path: Path, seenAt: Endpoint): void {
+  #onSeen(now: Instant, path: Path, seenAt: Endpoint): void {
     const { nat, beacon, options } = this.#context
-    if (path.endpoint.address !== options.beacon?.address && nat.handleSeen(seenAt, beacon.observed)) this.#onNatKnown(now)
+    if (path.endpoint.address !== options.beacon?.address && nat.handleSeen(seenAt, beacon.observed))
+      this.#onNatKnown(now)
   }
 
-  #onNatKnown (now: Instant): void {
+  #onNatKnown(now: Instant): void {
     const { nat } = this.#context
     this.#context.emit({ kind: 'nat', mapping: nat.mapping, filtering: nat.filtering })
     this.#tellPeers(now)
     for (const peer of this.#context.peers.values()) {
-      if (this.#classify(peer) && peer.paths.current !== undefined) this.#context.emit({ kind: 'path', peer, path: peer.paths.current })
+      if (this.#classify(peer) && peer.paths.current !== undefined)
+        this.#context.emit({ kind: 'path', peer, path: peer.paths.current })
     }
   }
 
-  #tellPeers (now: Instant): void {
+  #tellPeers(now: Instant): void {
     for (const peer of this.#context.peers.values()) {
       if (!peer.connected) continue
       peer.search.helloDue(now)
@@ -235,14 +253,14 @@ export class Finder {
   }
 
   /** A way between two that both keep out what they did not ask for was punched; where one is open nothing had to be. */
-  #classify (peer: Peer): boolean {
+  #classify(peer: Peer): boolean {
     const { hello } = peer.search
     const { nat } = this.#context
     if (hello === undefined || nat.mapping === 'unknown' || hello.mapping === 'unknown') return false
     return peer.paths.classify(isClosed(nat) && isClosed(hello))
   }
 
-  #mayAim (endpoint: Endpoint): boolean {
+  #mayAim(endpoint: Endpoint): boolean {
     const { beacon } = this.#context.options
     return endpoint.port !== 0 && beacon !== undefined && mayAim(endpoint.address, beacon.address)
   }
@@ -250,6 +268,6 @@ export class Finder {
 
 const NOTHING = new Uint8Array(0)
 
-function isClosed ({ mapping, filtering }: { readonly mapping: NatMapping, readonly filtering: NatFiltering }): boolean {
+function isClosed({ mapping, filtering }: { readonly mapping: NatMapping; readonly filtering: NatFiltering }): boolean {
   return mapping === 'none' ? filtering === 'address-and-port-dependent' : mapping !== 'unknown'
 }

@@ -10,13 +10,33 @@ import { sameEndpoint } from '../../base/types.ts'
 import type { SecondSocket } from '../../wire/beacon-messages.ts'
 import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
 import {
-  FLAG_ACK, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_AT, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, decodePacket,
-  destinationPort, isUnchecked, sourcePort,
+  FLAG_ACK,
+  FLAG_RST,
+  FLAG_SYN,
+  PACKET_HEADER_BYTES,
+  PROTOCOL_AT,
+  PROTOCOL_CONTROL,
+  PROTOCOL_DATAGRAM,
+  PROTOCOL_STREAM,
+  createPacketHeader,
+  decodePacket,
+  destinationPort,
+  isUnchecked,
+  sourcePort,
 } from '../../wire/packet.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
 import { decodePathHello } from '../../wire/path-hello.ts'
 import type { AuthFrame } from '../../wire/tunnel-frames.ts'
-import { MAGIC_AUTH, MAGIC_KEY, MAGIC_PLAIN, MAGIC_PUNCH, MAGIC_SEALED, SEALED_OVERHEAD_BYTES, decodeAuthFrame, sealedSender } from '../../wire/tunnel-frames.ts'
+import {
+  MAGIC_AUTH,
+  MAGIC_KEY,
+  MAGIC_PLAIN,
+  MAGIC_PUNCH,
+  MAGIC_SEALED,
+  SEALED_OVERHEAD_BYTES,
+  decodeAuthFrame,
+  sealedSender,
+} from '../../wire/tunnel-frames.ts'
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
@@ -30,20 +50,24 @@ import { TokenBucket } from './token-bucket.ts'
 /** What only the whole node can do about a frame. */
 export interface InboundNode {
   /** Ask the registry whose key this is; `handleKnownAuth` follows, or nothing. */
-  lookUpKey (now: Instant, node: NodeId): void
+  lookUpKey(now: Instant, node: NodeId): void
   /** A stranger with whom we wish for trust knocks: the registry may have its answer. */
-  pollTrust (now: Instant): void
-  afterTunnel (now: Instant, peer: Peer): void
-  onPathChange (now: Instant, peer: Peer): void
-  onDiscoverReply (now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void
-  onPunchCommand (now: Instant, endpoint: Endpoint): void
-  onPunched (now: Instant, source: Endpoint): void
-  onHello (now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): void
-  onPong (now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
+  pollTrust(now: Instant): void
+  afterTunnel(now: Instant, peer: Peer): void
+  onPathChange(now: Instant, peer: Peer): void
+  onDiscoverReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void
+  onPunchCommand(now: Instant, endpoint: Endpoint): void
+  onPunched(now: Instant, source: Endpoint): void
+  onHello(now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): void
+  onPong(now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
 }
 
 /** `frame` is its PILA; undefined when it sent a sealed frame that we have no key for. */
-interface Stranger { readonly frame: AuthFrame | undefined, readonly source: Endpoint, readonly byRelay: boolean }
+interface Stranger {
+  readonly frame: AuthFrame | undefined
+  readonly source: Endpoint
+  readonly byRelay: boolean
+}
 
 export class Inbound {
   readonly #context: NodeContext
@@ -57,14 +81,14 @@ export class Inbound {
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
   readonly #punched = new TokenBucket(k.PUNCHED_PER_SECOND)
 
-  constructor (context: NodeContext, outbound: Outbound, node: InboundNode) {
+  constructor(context: NodeContext, outbound: Outbound, node: InboundNode) {
     this.#context = context
     this.#outbound = outbound
     this.#node = node
   }
 
   /** Takes ownership of `bytes`. */
-  handleDatagram (now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
+  handleDatagram(now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
     const first = bytes[0]
     if (first === undefined) return this.#context.count('datagram_empty')
     if (first >= FIRST_FRAME_BYTE) this.#handleFrame(now, bytes, source, false, opened)
@@ -73,7 +97,7 @@ export class Inbound {
     else this.#context.count('beacon_message_from_stranger') // anybody can send these (tunnel.md §6.4)
   }
 
-  #handleBeacon (now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
+  #handleBeacon(now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string') return this.#context.count(`beacon_${message}`)
     switch (message.kind) {
@@ -93,27 +117,45 @@ export class Inbound {
   }
 
   /** From the beacon's second socket comes one thing only, and it says so itself. */
-  #handleSecond (now: Instant, bytes: Uint8Array): void {
+  #handleSecond(now: Instant, bytes: Uint8Array): void {
     const message = decodeBeaconMessage(bytes)
-    if (typeof message === 'string' || message.kind !== 'discover_reply' || message.second?.isSource !== true) return this.#context.count('beacon_unexpected')
+    if (typeof message === 'string' || message.kind !== 'discover_reply' || message.second?.isSource !== true)
+      return this.#context.count('beacon_unexpected')
     this.#node.onDiscoverReply(now, message.endpoint, message.second)
   }
 
-  #handleFrame (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean, opened: OpenedFrame | undefined): void {
+  #handleFrame(
+    now: Instant,
+    bytes: Uint8Array,
+    source: Endpoint,
+    byRelay: boolean,
+    opened: OpenedFrame | undefined,
+  ): void {
     if (bytes.length < 4) return this.#context.count('frame_too_short')
     switch (readU32(bytes, 0)) {
-      case MAGIC_SEALED: return this.#handleSealed(now, bytes, source, byRelay, opened)
-      case MAGIC_AUTH: return this.#handleAuth(now, bytes, source, byRelay)
+      case MAGIC_SEALED:
+        return this.#handleSealed(now, bytes, source, byRelay, opened)
+      case MAGIC_AUTH:
+        return this.#handleAuth(now, bytes, source, byRelay)
       case MAGIC_PUNCH: // its first use was to open a NAT
         if (!byRelay && this.#punched.take(now)) this.#node.onPunched(now, source)
         return
-      case MAGIC_PLAIN: return this.#context.count('plaintext_refused') // never sent, never accepted
-      case MAGIC_KEY: return this.#context.count('unauthenticated_key_refused')
-      default: this.#context.count('frame_unknown')
+      case MAGIC_PLAIN:
+        return this.#context.count('plaintext_refused') // never sent, never accepted
+      case MAGIC_KEY:
+        return this.#context.count('unauthenticated_key_refused')
+      default:
+        this.#context.count('frame_unknown')
     }
   }
 
-  #handleSealed (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean, opened: OpenedFrame | undefined): void {
+  #handleSealed(
+    now: Instant,
+    bytes: Uint8Array,
+    source: Endpoint,
+    byRelay: boolean,
+    opened: OpenedFrame | undefined,
+  ): void {
     if (bytes.length < SEALED_OVERHEAD_BYTES + PACKET_HEADER_BYTES) return this.#context.count('frame_too_short')
     const sender = sealedSender(bytes)
     const peer = this.#context.peers.get(sender)
@@ -128,23 +170,28 @@ export class Inbound {
     if (peer.tunnel.hasRestarted) peer.paths.onPeerRestart()
     const path = peer.paths.pathOf(source, byRelay)
     const wasQuiet = peer.silentFor(now) >= 2 * k.QUIET_MS // an outage is over: streams need not wait out their backed-off timers
-    if (path !== undefined && (peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL) || wasQuiet)) this.#node.onPathChange(now, peer)
+    if (
+      path !== undefined &&
+      (peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL) || wasQuiet)
+    )
+      this.#node.onPathChange(now, peer)
     this.#node.afterTunnel(now, peer)
     this.#handlePacket(now, peer, path, packet)
     this.#context.touchPeer(peer)
   }
 
   /** §3.3 rule 5: we have restarted, or the peer has; our PILA makes it show its key. Only trusted nodes are answered. */
-  #onUnopened (now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): void {
+  #onUnopened(now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): void {
     if (!this.#mayTalk(sender)) return this.#onStranger(now, sender, source)
     const known = this.#context.peers.get(sender)
-    if (known === undefined && !this.#context.trust.isTrusted(sender)) return this.#lookFirst(now, sender, { frame: undefined, source, byRelay })
+    if (known === undefined && !this.#context.trust.isTrusted(sender))
+      return this.#lookFirst(now, sender, { frame: undefined, source, byRelay })
     const peer = known ?? this.#context.peer(now, sender)
     if (peer === undefined || !this.#authChecks.take(now)) return
     this.#showKey(now, peer, source, byRelay)
   }
 
-  #showKey (now: Instant, peer: Peer, source: Endpoint, byRelay: boolean): void {
+  #showKey(now: Instant, peer: Peer, source: Endpoint, byRelay: boolean): void {
     if (byRelay) peer.paths.admitRelay()
     else peer.paths.addUnproven(source)
     peer.tunnel.showKey(now)
@@ -152,14 +199,15 @@ export class Inbound {
   }
 
   /** A node that only a public node talks to gets no record before the registry has heard of it. */
-  #lookFirst (now: Instant, node: NodeId, stranger: Stranger): void {
+  #lookFirst(now: Instant, node: NodeId, stranger: Stranger): void {
     if (this.#strangers.has(node)) return
-    if (this.#strangers.size >= k.MAX_STRANGERS || !this.#lookUps.take(now)) return this.#context.count('strangers_limited')
+    if (this.#strangers.size >= k.MAX_STRANGERS || !this.#lookUps.take(now))
+      return this.#context.count('strangers_limited')
     this.#strangers.set(node, stranger)
     this.#node.lookUpKey(now, node)
   }
 
-  #handleAuth (now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
+  #handleAuth(now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
     const frame = decodeAuthFrame(bytes)
     if (typeof frame === 'string') return this.#context.count(`auth_${frame}`)
     if (frame.sender === this.#context.nodeId || frame.sender === 0) return this.#context.count('auth_bad_sender')
@@ -176,7 +224,7 @@ export class Inbound {
   }
 
   /** The key that a waiting frame needed is known now; or, without a key, will not be. */
-  handleKey (now: Instant, node: NodeId, key: Uint8Array | undefined): void {
+  handleKey(now: Instant, node: NodeId, key: Uint8Array | undefined): void {
     const waiting = this.#strangers.get(node)
     if (waiting === undefined) return
     this.#strangers.delete(node)
@@ -187,7 +235,7 @@ export class Inbound {
     else this.#takeAuth(now, peer, waiting.frame, waiting.source, waiting.byRelay)
   }
 
-  #takeAuth (now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
+  #takeAuth(now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
     if (byRelay) peer.paths.admitRelay()
     const result = peer.tunnel.handleAuth(now, frame, peer.key!)
     if (result === 'retired_key') return this.#context.count('auth_replayed')
@@ -204,38 +252,49 @@ export class Inbound {
   }
 
   /** Trusted, or sought by us. A public node talks to everybody; its services still decide for themselves. */
-  #mayTalk (node: NodeId): boolean {
+  #mayTalk(node: NodeId): boolean {
     const { trust, options, peers } = this.#context
     const peer = peers.get(node)
     return options.public || trust.isTrusted(node) || peer?.wanted === true || peer?.connected === true
   }
 
   /** Silence is the whole answer. The operator hears of it. */
-  #onStranger (now: Instant, node: NodeId, source: Endpoint): void {
+  #onStranger(now: Instant, node: NodeId, source: Endpoint): void {
     this.#context.count('strangers_ignored')
     this.#context.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
     if (this.#context.trust.wishes.length > 0 && this.#lookUps.take(now)) this.#node.pollTrust(now)
   }
 
-  #handlePacket (now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
+  #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
     const context = this.#context
     const header = this.#header
-    const fault = decodePacket(packet, header, isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : context.options.crc32)
+    const fault = decodePacket(
+      packet,
+      header,
+      isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : context.options.crc32,
+    )
     if (fault !== undefined) return context.count(`packet_${fault}`)
     if (header.srcNode !== peer.node) return context.count('packet_foreign_source')
     const payload = packet.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
-    if (header.dstNode !== context.nodeId && !(header.protocol === PROTOCOL_DATAGRAM && header.dstNode === BROADCAST_NODE)) {
+    if (
+      header.dstNode !== context.nodeId &&
+      !(header.protocol === PROTOCOL_DATAGRAM && header.dstNode === BROADCAST_NODE)
+    ) {
       return context.count('packet_foreign_destination')
     }
     switch (header.protocol) {
-      case PROTOCOL_STREAM: return this.#handleStream(now, peer, path, payload)
-      case PROTOCOL_CONTROL: return this.#handleControl(now, peer, path, payload)
-      case PROTOCOL_DATAGRAM: return this.#handleDatagramPacket(peer, payload)
-      default: context.count('packet_unknown_protocol')
+      case PROTOCOL_STREAM:
+        return this.#handleStream(now, peer, path, payload)
+      case PROTOCOL_CONTROL:
+        return this.#handleControl(now, peer, path, payload)
+      case PROTOCOL_DATAGRAM:
+        return this.#handleDatagramPacket(peer, payload)
+      default:
+        context.count('packet_unknown_protocol')
     }
   }
 
-  #handleStream (now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
+  #handleStream(now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
     const context = this.#context
     const header = this.#header
     const key = streamKey(header.dstPort, header.srcPort)
@@ -250,27 +309,43 @@ export class Inbound {
       if (stream.dialled && stream.extended) peer.extended = true
       return context.touchStream(now, peer, stream)
     }
-    if (stream !== undefined) { // its owner has forgotten it: this is a new one on the same ports
+    if (stream !== undefined) {
+      // its owner has forgotten it: this is a new one on the same ports
       stream.abandon('reset_by_peer')
       context.touchStream(now, peer, stream)
     }
     if (opening) return this.#handleSyn(now, peer, payload)
-    if ((header.flags & FLAG_RST) === 0 && this.#resets.take(now)) this.#outbound.resetUnknown(peer, header, payload.length)
+    if ((header.flags & FLAG_RST) === 0 && this.#resets.take(now))
+      this.#outbound.resetUnknown(peer, header, payload.length)
   }
 
-  #handleSyn (now: Instant, peer: Peer, payload: Uint8Array): void {
+  #handleSyn(now: Instant, peer: Peer, payload: Uint8Array): void {
     const context = this.#context
     const header = this.#header
     const refused = (why: 'no_listener' | 'limit' | 'stranger'): void => {
       context.count(`syn_${why}`)
-      context.emit({ kind: 'turned_away', node: peer.node, port: header.dstPort, why, from: peer.paths.current?.endpoint })
+      context.emit({
+        kind: 'turned_away',
+        node: peer.node,
+        port: header.dstPort,
+        why,
+        from: peer.paths.current?.endpoint,
+      })
       if (why !== 'stranger' && this.#resets.take(now)) this.#outbound.resetUnknown(peer, header, payload.length)
     }
-    if (!context.options.public && !context.trust.isTrusted(peer.node) && !this.#mayHandshake(peer)) return refused('stranger')
+    if (!context.options.public && !context.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
+      return refused('stranger')
     if (!context.ports.isListening(header.dstPort)) return refused('no_listener')
     if (context.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
-    const stream = new Stream('accept', local, peer.node, header.srcPort, context.initialSequence(), context.streamShared)
+    const stream = new Stream(
+      'accept',
+      local,
+      peer.node,
+      header.srcPort,
+      context.initialSequence(),
+      context.streamShared,
+    )
     stream.handleSyn(header, payload)
     if (stream.extended) peer.extended = true
     context.addStream(peer, stream)
@@ -279,11 +354,13 @@ export class Inbound {
   }
 
   /** Whom we asked for trust may answer in person. A Go peer would try for 29 s before it goes through the registry. */
-  #mayHandshake (peer: Peer): boolean {
-    return this.#header.dstPort === k.HANDSHAKE_PORT && this.#context.trust.wishFor(peer.node, peer.hostname) !== undefined
+  #mayHandshake(peer: Peer): boolean {
+    return (
+      this.#header.dstPort === k.HANDSHAKE_PORT && this.#context.trust.wishFor(peer.node, peer.hostname) !== undefined
+    )
   }
 
-  #handleControl (now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
+  #handleControl(now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
     const header = this.#header
     if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0 && header.srcPort !== 0) {
       this.#outbound.pong(peer, path, header, payload)
@@ -291,22 +368,36 @@ export class Inbound {
       if (hello !== undefined) this.#node.onHello(now, peer, hello, path)
       return
     }
-    if (header.dstPort === k.PING_PORT && (header.flags & FLAG_ACK) !== 0 && path !== undefined && header.ack === (header.seq + 1) >>> 0) {
+    if (
+      header.dstPort === k.PING_PORT &&
+      (header.flags & FLAG_ACK) !== 0 &&
+      path !== undefined &&
+      header.ack === (header.seq + 1) >>> 0
+    ) {
       this.#node.onPong(now, peer, path, header.seq, payload.length)
     }
   }
 
-  #handleDatagramPacket (peer: Peer, payload: Uint8Array): void {
+  #handleDatagramPacket(peer: Peer, payload: Uint8Array): void {
     const header = this.#header
     const { options, trust, ports } = this.#context
     if (payload.length === 0) return
     if (!options.public && !trust.isTrusted(peer.node)) return this.#context.count('datagram_stranger')
     if (!ports.datagrams.has(header.dstPort)) return this.#context.count('datagram_no_listener')
-    this.#context.emit({ kind: 'datagram', node: peer.node, sourcePort: header.srcPort, port: header.dstPort, bytes: payload })
+    this.#context.emit({
+      kind: 'datagram',
+      node: peer.node,
+      sourcePort: header.srcPort,
+      port: header.dstPort,
+      bytes: payload,
+    })
   }
 }
 
 /** Agreed by its stream; one that is gone is answered by a reset, whatever came. The frame was authenticated in any case. */
-function mayBeUnchecked (peer: Peer, packet: Uint8Array): boolean {
-  return packet[PROTOCOL_AT] === PROTOCOL_STREAM && peer.streams.get(streamKey(destinationPort(packet), sourcePort(packet)))?.unchecked !== false
+function mayBeUnchecked(peer: Peer, packet: Uint8Array): boolean {
+  return (
+    packet[PROTOCOL_AT] === PROTOCOL_STREAM &&
+    peer.streams.get(streamKey(destinationPort(packet), sourcePort(packet)))?.unchecked !== false
+  )
 }

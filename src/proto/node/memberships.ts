@@ -16,48 +16,67 @@ export class Memberships {
   readonly #joined = new Set<number>()
   #joinAt: Instant = Infinity
 
-  constructor (context: NodeContext) {
+  constructor(context: NodeContext) {
     this.#context = context
   }
 
-  get any (): boolean { return this.#joined.size > 0 }
+  get any(): boolean {
+    return this.#joined.size > 0
+  }
 
   /** The first network that we have joined among these, or undefined. */
-  shared (networks: readonly number[]): number | undefined {
+  shared(networks: readonly number[]): number | undefined {
     return networks.find((network) => this.#joined.has(network))
   }
 
-  onRegistered (now: Instant): void {
+  onRegistered(now: Instant): void {
     const { nodeId, options, registry } = this.#context
     if (options.networks.length > 0) this.#joinAt = now
     if (options.tags === undefined) return
-    registry.request(now, { type: 'set_tags', node_id: nodeId, tags: options.tags, signature: this.#sign(challenges.setTags(nodeId)) }, { kind: 'set_tags' })
+    registry.request(
+      now,
+      { type: 'set_tags', node_id: nodeId, tags: options.tags, signature: this.#sign(challenges.setTags(nodeId)) },
+      { kind: 'set_tags' },
+    )
   }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     if (now < this.#joinAt) return
     this.#joinAt = Infinity
     const { nodeId, options, registry } = this.#context
     for (const { network, token } of options.networks) {
       const signature = this.#sign(challenges.joinNetwork(nodeId, network))
-      registry.request(now, { type: 'join_network', node_id: nodeId, network_id: network, ...(token !== undefined && { token }), signature }, { kind: 'join', network })
+      registry.request(
+        now,
+        {
+          type: 'join_network',
+          node_id: nodeId,
+          network_id: network,
+          ...(token !== undefined && { token }),
+          signature,
+        },
+        { kind: 'join', network },
+      )
     }
   }
 
-  nextTimeout (): Instant { return this.#joinAt }
+  nextTimeout(): Instant {
+    return this.#joinAt
+  }
 
   /** A network that is not there yet, or does not take us, is asked again: its owner may be about to change that. */
-  onJoin (now: Instant, result: RegistryResult<Purpose>, network: number): void {
+  onJoin(now: Instant, result: RegistryResult<Purpose>, network: number): void {
     if (result.kind === 'reply' || (result.kind === 'refused' && result.text.includes('already'))) {
       this.#joined.add(network)
       return
     }
     this.#joined.delete(network)
     this.#joinAt = Math.min(this.#joinAt, now + JOIN_AGAIN_MS)
-    if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
+    if (result.kind === 'refused')
+      this.#context.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
   }
 
-  #sign (text: string): string {
+  #sign(text: string): string {
     return toBase64(this.#context.options.identity.sign(utf8(text)))
   }
 }

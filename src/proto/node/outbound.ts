@@ -7,7 +7,16 @@ import type { Endpoint, Instant } from '../../base/types.ts'
 import { RELAY_HEADER_BYTES, writeRelayHeader } from '../../wire/beacon-messages.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
 import {
-  FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, PACKET_HEADER_BYTES, PROTOCOL_CONTROL, PROTOCOL_DATAGRAM, PROTOCOL_STREAM, createPacketHeader, encodePacket,
+  FLAG_ACK,
+  FLAG_FIN,
+  FLAG_RST,
+  FLAG_SYN,
+  PACKET_HEADER_BYTES,
+  PROTOCOL_CONTROL,
+  PROTOCOL_DATAGRAM,
+  PROTOCOL_STREAM,
+  createPacketHeader,
+  encodePacket,
 } from '../../wire/packet.ts'
 import { SEALED_HEADER_BYTES } from '../../wire/tunnel-frames.ts'
 import { AEAD_TAG_BYTES } from '../../crypto/aead.ts'
@@ -18,19 +27,22 @@ import * as k from './constants.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { ControlPacket, Peer } from './peer.ts'
 
-interface RawDatagram { readonly bytes: Uint8Array, readonly endpoint: Endpoint }
+interface RawDatagram {
+  readonly bytes: Uint8Array
+  readonly endpoint: Endpoint
+}
 
 export class Outbound {
   readonly #context: NodeContext
   readonly #raw = new Ring<RawDatagram>()
   readonly #header = createPacketHeader()
 
-  constructor (context: NodeContext) {
+  constructor(context: NodeContext) {
     this.#context = context
   }
 
   /** @returns false when there is nothing to send. */
-  pollDatagram (now: Instant, slot: DatagramSlot): boolean {
+  pollDatagram(now: Instant, slot: DatagramSlot): boolean {
     const raw = this.#raw.shift()
     if (raw !== undefined) {
       slot.buffer.set(raw.bytes)
@@ -43,7 +55,10 @@ export class Outbound {
     for (let peer = ready.shift(); peer !== undefined; peer = ready.shift()) {
       peer.queued = false
       if (!peer.tunnel.ready) continue
-      const filled = this.#fillQueued(now, peer, peer.control, slot) || this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)
+      const filled =
+        this.#fillQueued(now, peer, peer.control, slot) ||
+        this.#fillQueued(now, peer, peer.datagrams, slot) ||
+        this.#fillStream(now, peer, slot)
       this.#context.touchPeerQueue(peer)
       if (filled) return true
     }
@@ -51,18 +66,18 @@ export class Outbound {
   }
 
   /** Bytes that are a datagram as they are: beacon messages, PILA, punches. */
-  sendRaw (bytes: Uint8Array, endpoint: Endpoint): void {
+  sendRaw(bytes: Uint8Array, endpoint: Endpoint): void {
     if (this.#raw.size >= MAX_RAW) return this.#context.count('raw_dropped')
     this.#raw.push({ bytes, endpoint })
   }
 
-  sendBeacon (bytes: Uint8Array): void {
+  sendBeacon(bytes: Uint8Array): void {
     const { beacon } = this.#context.options
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
   }
 
   /** Our PILA, on every path worth trying. */
-  sendAuth (now: Instant, peer: Peer): void {
+  sendAuth(now: Instant, peer: Peer): void {
     const frame = peer.tunnel.takeAuth()
     if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
     for (const path of peer.paths.handshakePaths(now)) {
@@ -77,43 +92,61 @@ export class Outbound {
     }
   }
 
-  ping (peer: Peer, path: Path | undefined, seq: number, payload: Uint8Array, underCandidate = false): void {
-    this.#pushControl(peer, path, underCandidate, (header) => {
-      header.protocol = PROTOCOL_CONTROL
-      header.srcPort = k.PING_PORT
-      header.seq = seq
-    }, payload)
+  ping(peer: Peer, path: Path | undefined, seq: number, payload: Uint8Array, underCandidate = false): void {
+    this.#pushControl(
+      peer,
+      path,
+      underCandidate,
+      (header) => {
+        header.protocol = PROTOCOL_CONTROL
+        header.srcPort = k.PING_PORT
+        header.seq = seq
+      },
+      payload,
+    )
   }
 
   /** Answers along the path the ping came by: a ping measures a path, both ways. */
-  pong (peer: Peer, path: Path | undefined, request: PacketHeader, payload: Uint8Array): void {
+  pong(peer: Peer, path: Path | undefined, request: PacketHeader, payload: Uint8Array): void {
     const { srcPort, seq } = request
-    this.#pushControl(peer, path, false, (header) => {
-      header.protocol = PROTOCOL_CONTROL
-      header.flags = FLAG_ACK
-      header.dstPort = srcPort
-      header.seq = seq
-      header.ack = (seq + 1) >>> 0
-    }, payload)
+    this.#pushControl(
+      peer,
+      path,
+      false,
+      (header) => {
+        header.protocol = PROTOCOL_CONTROL
+        header.flags = FLAG_ACK
+        header.dstPort = srcPort
+        header.seq = seq
+        header.ack = (seq + 1) >>> 0
+      },
+      payload,
+    )
   }
 
   /** RST for a packet of a stream that does not exist here (RFC 9293 §3.10.7.1). */
-  resetUnknown (peer: Peer, packet: PacketHeader, payloadLength: number): void {
+  resetUnknown(peer: Peer, packet: PacketHeader, payloadLength: number): void {
     const { srcPort, dstPort, flags, seq, ack, dstNetwork } = packet
     const length = (flags & FLAG_SYN) !== 0 ? 1 : payloadLength + ((flags & FLAG_FIN) !== 0 ? 1 : 0)
-    this.#pushControl(peer, undefined, false, (header) => {
-      header.protocol = PROTOCOL_STREAM
-      header.flags = FLAG_RST | FLAG_ACK
-      header.srcNetwork = dstNetwork
-      header.srcPort = dstPort
-      header.dstPort = srcPort
-      header.seq = (flags & FLAG_ACK) !== 0 ? ack : 0
-      header.ack = (seq + length) >>> 0
-    }, NO_BYTES)
+    this.#pushControl(
+      peer,
+      undefined,
+      false,
+      (header) => {
+        header.protocol = PROTOCOL_STREAM
+        header.flags = FLAG_RST | FLAG_ACK
+        header.srcNetwork = dstNetwork
+        header.srcPort = dstPort
+        header.dstPort = srcPort
+        header.seq = (flags & FLAG_ACK) !== 0 ? ack : 0
+        header.ack = (seq + length) >>> 0
+      },
+      NO_BYTES,
+    )
   }
 
   /** The answer to the SYN of a stream that nobody takes. A lost one is asked for again by the next SYN. */
-  refuse (peer: Peer, stream: Stream): void {
+  refuse(peer: Peer, stream: Stream): void {
     const syn = createPacketHeader()
     syn.flags = FLAG_SYN
     syn.seq = stream.peerIsn
@@ -124,28 +157,48 @@ export class Outbound {
   }
 
   /** @returns false when the payload is larger than the path carries in one piece: fragments are never relied on. A full queue drops, as UDP does. */
-  datagram (peer: Peer, sourcePort: number, port: number, payload: Uint8Array): boolean {
+  datagram(peer: Peer, sourcePort: number, port: number, payload: Uint8Array): boolean {
     if (payload.length > (peer.paths.current?.payloadBytes ?? 0)) return false
     if (peer.datagrams.size >= k.MAX_DATAGRAMS_PER_PEER) {
       this.#context.count('datagram_dropped')
       return true
     }
-    peer.datagrams.push(this.#packetTo(peer, undefined, false, (header) => {
-      header.protocol = PROTOCOL_DATAGRAM
-      header.srcPort = sourcePort
-      header.dstPort = port
-    }, payload))
+    peer.datagrams.push(
+      this.#packetTo(
+        peer,
+        undefined,
+        false,
+        (header) => {
+          header.protocol = PROTOCOL_DATAGRAM
+          header.srcPort = sourcePort
+          header.dstPort = port
+        },
+        payload,
+      ),
+    )
     this.#context.touchPeerQueue(peer)
     return true
   }
 
-  #pushControl (peer: Peer, path: Path | undefined, underCandidate: boolean, fill: (header: PacketHeader) => void, payload: Uint8Array): void {
+  #pushControl(
+    peer: Peer,
+    path: Path | undefined,
+    underCandidate: boolean,
+    fill: (header: PacketHeader) => void,
+    payload: Uint8Array,
+  ): void {
     if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return this.#context.count('control_dropped')
     peer.control.push(this.#packetTo(peer, path, underCandidate, fill, payload))
     this.#context.touchPeerQueue(peer)
   }
 
-  #packetTo (peer: Peer, path: Path | undefined, underCandidate: boolean, fill: (header: PacketHeader) => void, payload: Uint8Array): ControlPacket {
+  #packetTo(
+    peer: Peer,
+    path: Path | undefined,
+    underCandidate: boolean,
+    fill: (header: PacketHeader) => void,
+    payload: Uint8Array,
+  ): ControlPacket {
     const packet = new Uint8Array(PACKET_HEADER_BYTES + payload.length)
     packet.set(payload, PACKET_HEADER_BYTES)
     const header = createPacketHeader()
@@ -157,7 +210,7 @@ export class Outbound {
     return { packet, path, underCandidate, expectsAnswer: header.protocol === PROTOCOL_CONTROL && header.flags === 0 }
   }
 
-  #fillQueued (now: Instant, peer: Peer, queue: Ring<ControlPacket>, slot: DatagramSlot): boolean {
+  #fillQueued(now: Instant, peer: Peer, queue: Ring<ControlPacket>, slot: DatagramSlot): boolean {
     for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
       const path = item.path ?? peer.paths.current
       if (path === undefined || (item.underCandidate && !peer.tunnel.hasCandidate)) continue
@@ -168,7 +221,7 @@ export class Outbound {
     return false
   }
 
-  #fillStream (now: Instant, peer: Peer, slot: DatagramSlot): boolean {
+  #fillStream(now: Instant, peer: Peer, slot: DatagramSlot): boolean {
     const path = peer.paths.current
     const header = this.#header
     const context = this.#context
@@ -195,7 +248,8 @@ export class Outbound {
       if (stream.sender.retransmissions > resent) path.packetsResent += 1
       this.#finish(now, peer, path, length, slot, undefined)
       peer.turnBytes -= header.payloadLength
-      if (peer.turnBytes > 0 && stream.hasOutput(now, path.payloadBytes)) { // the peer acknowledges together what comes together
+      if (peer.turnBytes > 0 && stream.hasOutput(now, path.payloadBytes)) {
+        // the peer acknowledges together what comes together
         stream.queued = true
         peer.ready.unshift(stream)
       } else peer.turnBytes = k.STREAM_TURN_BYTES
@@ -206,7 +260,14 @@ export class Outbound {
   }
 
   /** The packet stands in its place: what is written around it makes it a datagram. */
-  #finish (now: Instant, peer: Peer, path: Path, packetBytes: number, slot: DatagramSlot, control: ControlPacket | undefined): void {
+  #finish(
+    now: Instant,
+    peer: Peer,
+    path: Path,
+    packetBytes: number,
+    slot: DatagramSlot,
+    control: ControlPacket | undefined,
+  ): void {
     const at = packetAt(path)
     if (path.kind === 'relay') writeRelayHeader(slot.buffer, 0, this.#context.nodeId, peer.node)
     slot.key = peer.tunnel.stamp(now, slot.buffer, at - SEALED_HEADER_BYTES, control?.underCandidate)
@@ -214,7 +275,10 @@ export class Outbound {
     slot.length = at + packetBytes + AEAD_TAG_BYTES
     slot.endpoint = path.endpoint
     const header = this.#header
-    const asks = control === undefined ? header.payloadLength > 0 || (header.flags & (FLAG_SYN | FLAG_FIN)) !== 0 : control.expectsAnswer
+    const asks =
+      control === undefined
+        ? header.payloadLength > 0 || (header.flags & (FLAG_SYN | FLAG_FIN)) !== 0
+        : control.expectsAnswer
     const wasOwed = peer.silentFor(now) > 0
     peer.onSent(now, path, slot.length, asks)
     if (asks && !wasOwed) this.#context.heap.update(peer)
@@ -222,7 +286,7 @@ export class Outbound {
 }
 
 /** Where in a datagram along this path the packet begins. */
-function packetAt (path: Path): number {
+function packetAt(path: Path): number {
   return SEALED_HEADER_BYTES + (path.kind === 'relay' ? RELAY_HEADER_BYTES : 0)
 }
 

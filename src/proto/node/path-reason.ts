@@ -6,47 +6,57 @@ import type { NodeContext } from './context.ts'
 import type { Peer } from './peer.ts'
 
 /** @returns undefined while there is no tunnel. */
-export function pathReason (context: NodeContext, peer: Peer, now: Instant): string | undefined {
+export function pathReason(context: NodeContext, peer: Peer, now: Instant): string | undefined {
   const path = peer.paths.current
   if (!peer.connected || path === undefined) return undefined
   switch (path.kind) {
-    case 'lan': return 'lan: the peer is on our own network'
-    case 'punched': return 'punched: both sides keep out what they did not ask for, and opened up at the same time'
-    case 'direct': return `direct: ${directReason(context, peer)}`
-    case 'relay': return `relay: ${relayReason(context, peer, now)}`
+    case 'lan':
+      return 'lan: the peer is on our own network'
+    case 'punched':
+      return 'punched: both sides keep out what they did not ask for, and opened up at the same time'
+    case 'direct':
+      return `direct: ${directReason(context, peer)}`
+    case 'relay':
+      return `relay: ${relayReason(context, peer, now)}`
   }
 }
 
-function directReason ({ nat }: NodeContext, { search }: Peer): string {
+function directReason({ nat }: NodeContext, { search }: Peer): string {
   const { hello } = search
   if (hello !== undefined && isOpen(hello)) return 'the peer can be reached by anybody'
   if (isOpen(nat)) return 'we can be reached by anybody'
   return 'the peer answers at the endpoint it is known by'
 }
 
-function relayReason (context: NodeContext, peer: Peer, now: Instant): string {
+function relayReason(context: NodeContext, peer: Peer, now: Instant): string {
   const { nat } = context
   const { hello, relayOnly } = peer.search
   const ways = peer.paths.all().filter(({ kind }) => kind !== 'relay')
   const lost = ways.find(({ answered, dead }) => answered && dead)
   if (relayOnly) return 'the peer wants to be reached so'
-  if (lost !== undefined) return `the ${lost.kind} way to ${formatEndpoint(lost.endpoint)} has not answered for ${Math.round((now - lost.heardAt) / 1_000)} s; it is tried on`
+  if (lost !== undefined)
+    return `the ${lost.kind} way to ${formatEndpoint(lost.endpoint)} has not answered for ${Math.round((now - lost.heardAt) / 1_000)} s; it is tried on`
   if (hello !== undefined) {
     const [ours, theirs] = [isSymmetric(nat), isSymmetric(hello)]
     if (ours && theirs) return 'both NATs are symmetric'
-    if (ours && hello.filtering !== 'port-independent') return "our NAT is symmetric, and the peer's lets in only what it asked for"
-    if (theirs && nat.filtering !== 'port-independent') return "the peer's NAT is symmetric, and ours lets in only what we asked for"
+    if (ours && hello.filtering !== 'port-independent')
+      return "our NAT is symmetric, and the peer's lets in only what it asked for"
+    if (theirs && nat.filtering !== 'port-independent')
+      return "the peer's NAT is symmetric, and ours lets in only what we asked for"
   }
   if (ways.length === 0) return 'no address of the peer is known'
   if (now < peer.search.until) return 'other ways are being tried'
-  return `nothing comes back from ${ways.slice(0, 2).map(({ endpoint }) => formatEndpoint(endpoint)).join(' and ')}: UDP is dropped on the way`
+  return `nothing comes back from ${ways
+    .slice(0, 2)
+    .map(({ endpoint }) => formatEndpoint(endpoint))
+    .join(' and ')}: UDP is dropped on the way`
 }
 
-function isOpen ({ mapping, filtering }: { readonly mapping: NatMapping, readonly filtering: NatFiltering }): boolean {
+function isOpen({ mapping, filtering }: { readonly mapping: NatMapping; readonly filtering: NatFiltering }): boolean {
   return mapping === 'none' && filtering === 'port-independent'
 }
 
 /** Another port for each destination: what the beacon sees says nothing about what a peer will see. */
-function isSymmetric ({ mapping }: { readonly mapping: NatMapping }): boolean {
+function isSymmetric({ mapping }: { readonly mapping: NatMapping }): boolean {
   return mapping === 'address-and-port-dependent' || mapping === 'address-dependent'
 }

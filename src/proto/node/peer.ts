@@ -92,7 +92,7 @@ export class Peer implements Machine, Timed {
   #wishes = 0
   #touchedAt: Instant
 
-  constructor (node: NodeId, ownId: NodeId, keys: TunnelKeys, makePaths: () => PathSelector, now: Instant) {
+  constructor(node: NodeId, ownId: NodeId, keys: TunnelKeys, makePaths: () => PathSelector, now: Instant) {
     this.node = node
     this.#ownId = ownId
     this.#keys = keys
@@ -102,39 +102,39 @@ export class Peer implements Machine, Timed {
     this.#touchedAt = now
   }
 
-  get state (): 'idle' | 'connecting' | 'connected' | 'unreachable' {
+  get state(): 'idle' | 'connecting' | 'connected' | 'unreachable' {
     if (this.connected) return this.#silentTold ? 'unreachable' : 'connected'
     if (this.wanted) return 'connecting'
     return this.failedAt > -Infinity && this.failedAt >= this.heardAt ? 'unreachable' : 'idle'
   }
 
   /** Unanswered for so long that waiting for it makes no sense. */
-  silentFor (now: Instant): number {
+  silentFor(now: Instant): number {
     return this.#owedSince < 0 ? 0 : now - this.#owedSince
   }
 
   /** Where a peer is looked for that is silent, or that we may have moved away from. A Go peer stays on the relay for good once it was tried (tunnel.md §6.4): not too soon. */
-  searchPaths (now: Instant): readonly Path[] {
+  searchPaths(now: Instant): readonly Path[] {
     const all = this.paths.all()
     if (this.extended || this.paths.current?.kind === 'relay' || this.silentFor(now) >= k.PLAIN_RELAY_MS) return all
     return all.filter((path) => path.kind !== 'relay')
   }
 
-  takeWishes (): number {
+  takeWishes(): number {
     const wishes = this.#wishes
     this.#wishes = 0
     return wishes
   }
 
   /** The path in use died, and another one is used since the last call. */
-  takePathLoss (): boolean {
+  takePathLoss(): boolean {
     const lost = this.#pathLost
     this.#pathLost = false
     return lost
   }
 
   /** An authenticated frame arrived along `path`; `isTraffic`: no ping or pong. @returns true when the path in use changed. */
-  onHeard (now: Instant, path: Path, bytes: number, isTraffic: boolean): boolean {
+  onHeard(now: Instant, path: Path, bytes: number, isTraffic: boolean): boolean {
     this.heardAt = now
     this.#owedSince = -1
     this.#silentTold = false
@@ -144,7 +144,7 @@ export class Peer implements Machine, Timed {
   }
 
   /** A sealed frame left; `expectsAnswer` unless it is itself only an answer. */
-  onSent (now: Instant, path: Path, bytes: number, expectsAnswer: boolean): void {
+  onSent(now: Instant, path: Path, bytes: number, expectsAnswer: boolean): void {
     path.bytesOut += bytes
     if (expectsAnswer && this.#owedSince < 0) {
       this.#owedSince = now
@@ -154,10 +154,10 @@ export class Peer implements Machine, Timed {
   }
 
   /** A SYN may go now. Towards a peer that has not shown to be one of us they are paced (stream.md Q12). */
-  takeSynToken (now: Instant): boolean {
+  takeSynToken(now: Instant): boolean {
     if (this.extended) return true
     if (now < this.busyUntil) return false
-    const earned = (now - this.#synTokensAt) * k.SYN_PER_SECOND / 1_000
+    const earned = ((now - this.#synTokensAt) * k.SYN_PER_SECOND) / 1_000
     this.#synTokens = Math.min(k.SYN_BURST, this.#synTokens + earned)
     this.#synTokensAt = now
     if (this.#synTokens < 1) return false
@@ -166,7 +166,7 @@ export class Peer implements Machine, Timed {
   }
 
   /** A new life: the peer is gone or trust has ended; nothing of the old keys may be used again. */
-  forgetTunnel (): void {
+  forgetTunnel(): void {
     this.tunnel = new Tunnel(this.#keys, this.#ownId)
     this.search = new PeerSearch()
     this.paths = this.#makePaths() // a path that was proven once would keep the next key exchange from every other
@@ -179,7 +179,7 @@ export class Peer implements Machine, Timed {
     this.datagrams.clear()
   }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     this.tunnel.handleTimeout(now)
     for (const path of this.paths.all()) {
       path.checkSizeProbe(now)
@@ -188,45 +188,47 @@ export class Peer implements Machine, Timed {
     if (this.connected) this.#checkLiveness(now)
     if (now >= this.search.until) this.search.until = -Infinity
     if (now >= this.leaveAt) this.#wishes |= PEER_LEAVE
-    if (this.#isForgettable && now >= Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS) this.#wishes |= PEER_FORGET
+    if (this.#isForgettable && now >= Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
+      this.#wishes |= PEER_FORGET
   }
 
-  nextTimeout (): Instant {
+  nextTimeout(): Instant {
     let at = Math.min(this.tunnel.nextTimeout(), this.leaveAt)
     for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
     if (this.connected) at = Math.min(at, this.#nextLivenessCheck)
     if (this.sizesAt > 0) at = Math.min(at, this.sizesAt)
     at = Math.min(at, this.strictAt)
-    if (this.dials.size > 0 && this.connected) at = Math.min(at, Math.max(this.busyUntil, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND))
+    if (this.dials.size > 0 && this.connected)
+      at = Math.min(at, Math.max(this.busyUntil, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND))
     if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
     return at
   }
 
-  get #isForgettable (): boolean {
+  get #isForgettable(): boolean {
     return !this.prepared && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
   /** Only the relay carries, or nothing at all, and somebody cares: better ways are sought. */
-  get isSeeking (): boolean {
+  get isSeeking(): boolean {
     if (this.streams.size === 0 && this.search.until === -Infinity) return false
     const { current } = this.paths
     return current === undefined || current.kind === 'relay' || !current.answered || current.dead
   }
 
   /** Streams are open: only then does an idle peer cost packets. */
-  get #needsKeepalive (): boolean {
+  get #needsKeepalive(): boolean {
     return this.streams.size > 0
   }
 
-  get #keepaliveAt (): Instant {
+  get #keepaliveAt(): Instant {
     return Math.max(this.heardAt, this.#keptAliveAt) + (this.tailPingDue ? k.TAIL_PING_MS : k.KEEPALIVE_MS)
   }
 
-  get #quietMs (): number {
+  get #quietMs(): number {
     return Math.max(k.QUIET_MS, 4 * (this.paths.current?.rttMs ?? 0))
   }
 
-  get #nextLivenessCheck (): Instant {
+  get #nextLivenessCheck(): Instant {
     let at = Infinity
     if (this.#owedSince >= 0) at = this.#nextPingAt
     else if (this.#needsKeepalive) at = this.#keepaliveAt
@@ -236,7 +238,7 @@ export class Peer implements Machine, Timed {
     return Math.min(at, search.nextTimeout(isSeeking))
   }
 
-  #checkLiveness (now: Instant): void {
+  #checkLiveness(now: Instant): void {
     if (this.#owedSince < 0) {
       if (this.#needsKeepalive && now >= this.#keepaliveAt) {
         this.#keptAliveAt = now

@@ -21,12 +21,19 @@ export class Pings {
   readonly #underway = new Map<number, Ping>() // in order of sending
   #seq = 0
 
-  constructor (outbound: Outbound) {
+  constructor(outbound: Outbound) {
     this.#outbound = outbound
   }
 
   /** @param along undefined: the current path. */
-  send (now: Instant, peer: Peer, along: Path | undefined, purpose: PingPurpose, payloadBytes: number, token: unknown): void {
+  send(
+    now: Instant,
+    peer: Peer,
+    along: Path | undefined,
+    purpose: PingPurpose,
+    payloadBytes: number,
+    token: unknown,
+  ): void {
     this.#expire(now)
     const path = along ?? peer.paths.current
     this.#seq = (this.#seq + 1) >>> 0
@@ -36,24 +43,31 @@ export class Pings {
   }
 
   /** A ping along the current path that carries what the peer should know of us. */
-  sendHello (now: Instant, peer: Peer, payload: Uint8Array): void {
+  sendHello(now: Instant, peer: Peer, payload: Uint8Array): void {
     this.#expire(now)
     const path = peer.paths.current
     this.#seq = (this.#seq + 1) >>> 0
-    this.#underway.set(this.#seq, { peer, path, purpose: 'hello', payloadBytes: payload.length, sentAt: now, token: undefined })
+    this.#underway.set(this.#seq, {
+      peer,
+      path,
+      purpose: 'hello',
+      payloadBytes: payload.length,
+      sentAt: now,
+      token: undefined,
+    })
     path?.onProbe(now)
     this.#outbound.ping(peer, path, this.#seq, payload)
   }
 
   /** The ping that this answer belongs to; each is answered once, by the peer it was sent to. */
-  take (seq: number, peer: Peer): Ping | undefined {
+  take(seq: number, peer: Peer): Ping | undefined {
     const ping = this.#underway.get(seq)
     if (ping?.peer !== peer) return undefined
     this.#underway.delete(seq)
     return ping
   }
 
-  #expire (now: Instant): void {
+  #expire(now: Instant): void {
     for (const [seq, ping] of this.#underway) {
       if (this.#underway.size < MAX_PINGS && now - ping.sentAt < PING_EXPIRY_MS) return
       this.#underway.delete(seq)

@@ -11,26 +11,30 @@ export class Ports {
   #next: number
 
   /** Starts somewhere random: after a restart a peer may still remember our last ports (stream.md Q9). */
-  constructor (random: RandomBytes) {
+  constructor(random: RandomBytes) {
     const bytes = random(2)
     this.#next = ((bytes[0]! << 8) | bytes[1]!) % EPHEMERAL_COUNT
   }
 
   /** @returns false when the port is taken. */
-  listen (port: number): boolean {
+  listen(port: number): boolean {
     if (this.#listening.has(port)) return false
     this.#listening.add(port)
     return true
   }
 
-  unlisten (port: number): void { this.#listening.delete(port) }
-  isListening (port: number): boolean { return this.#listening.has(port) }
+  unlisten(port: number): void {
+    this.#listening.delete(port)
+  }
+  isListening(port: number): boolean {
+    return this.#listening.has(port)
+  }
 
   /**
    * A local port towards this peer and remote port that is free, or whose stream has said its last; undefined when all
    * are in use. They are gone through in turn: one that was used lately comes only when all others are in use.
    */
-  ephemeral (now: Instant, streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
+  ephemeral(now: Instant, streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
     for (let tries = 0; tries < EPHEMERAL_COUNT; tries++) {
       const port = EPHEMERAL_FIRST + this.#next
       this.#next = (this.#next + 1) % EPHEMERAL_COUNT
@@ -45,14 +49,15 @@ export class Ports {
  * A SYN on its ports ends what may be left of it at the peer, and does no harm there (Stream.isForeignSyn). A Go peer
  * would answer from the old one (stream.md Q9).
  */
-function isPast (now: Instant, stream: Stream): boolean {
+function isPast(now: Instant, stream: Stream): boolean {
   if (!stream.extended) return false
   const left = stream.nextTimeout() - now
-  return stream.phase === 'time-wait' ? left <= TIME_WAIT_MS - REUSE_AFTER_MS : stream.phase === 'resetting' && left > REUSE_AFTER_MS // between its later RSTs
+  return stream.phase === 'time-wait'
+    ? left <= TIME_WAIT_MS - REUSE_AFTER_MS
+    : stream.phase === 'resetting' && left > REUSE_AFTER_MS // between its later RSTs
 }
 
 /** Streams of one peer are found by both ports. The network part of addresses is no part of it (addressing §6). */
-export function streamKey (localPort: number, remotePort: number): number {
+export function streamKey(localPort: number, remotePort: number): number {
   return (localPort << 16) | remotePort // 32 bits, signed: stays a small integer
 }
-

@@ -9,12 +9,12 @@ export type Purpose =
   | { readonly kind: 'set_visibility' }
   | { readonly kind: 'set_tags' }
   | { readonly kind: 'poll' }
-  | { readonly kind: 'wish', readonly wish: Wish }
-  | { readonly kind: 'wish_name', readonly wish: Wish }
-  | { readonly kind: 'respond', readonly node: NodeId, readonly accept: boolean }
-  | { readonly kind: 'report', readonly node: NodeId }
+  | { readonly kind: 'wish'; readonly wish: Wish }
+  | { readonly kind: 'wish_name'; readonly wish: Wish }
+  | { readonly kind: 'respond'; readonly node: NodeId; readonly accept: boolean }
+  | { readonly kind: 'report'; readonly node: NodeId }
   | { readonly kind: 'revoke' }
-  | { readonly kind: 'join', readonly network: number }
-  | { readonly kind: 'lookup', readonly node: NodeId }
-  | { readonly kind: 'resolve', readonly node: NodeId }
-  | { readonly kind: 'resolve_hostname', readonly hostname: string }
+  | { readonly kind: 'join'; readonly network: number }
+  | { readonly kind: 'lookup'; readonly node: NodeId }
+  | { readonly kind: 'resolve'; readonly node: NodeId }
+  | { readonly kind: 'resolve_hostname'; readonly hostname: string }

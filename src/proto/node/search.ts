@@ -17,7 +17,7 @@ export class PeerSearch {
   #rounds = 0
 
   /** The tunnel is up. */
-  start (now: Instant): void {
+  start(now: Instant): void {
     this.until = now + SEARCH_MS
     this.helloDue(now)
     this.#rounds = 0
@@ -25,30 +25,30 @@ export class PeerSearch {
   }
 
   /** What we tell is new, or we are not sure that it arrived. */
-  helloDue (now: Instant): void {
+  helloDue(now: Instant): void {
     this.#helloAt = now
     this.#hellos = 0
   }
 
   /** It arrived. */
-  onHelloAnswered (): void {
+  onHelloAnswered(): void {
     this.#helloAt = Infinity
   }
 
   /** Something changed that makes another try worth it. */
-  punchSoon (now: Instant): void {
+  punchSoon(now: Instant): void {
     this.#rounds = 0
     this.#punchAt = Math.min(this.#punchAt, now)
   }
 
-  takeHello (now: Instant): boolean {
+  takeHello(now: Instant): boolean {
     if (now < this.#helloAt) return false
     this.#helloAt = this.#hellos < HELLO_AGAIN_MS.length ? now + HELLO_AGAIN_MS[this.#hellos]! : Infinity
     this.#hellos += 1
     return true
   }
 
-  takePunch (now: Instant): boolean {
+  takePunch(now: Instant): boolean {
     if (now < this.#punchAt) return false
     this.#punchAt = now + PUNCH_ROUND_MS[Math.min(this.#rounds, PUNCH_ROUND_MS.length - 1)]!
     this.#rounds += 1
@@ -56,7 +56,7 @@ export class PeerSearch {
   }
 
   /** @param isSeeking only the relay carries, and somebody cares. */
-  nextTimeout (isSeeking: boolean): Instant {
+  nextTimeout(isSeeking: boolean): Instant {
     return isSeeking ? Math.min(this.#helloAt, this.#punchAt) : this.#helloAt
   }
 }

@@ -7,7 +7,14 @@ import { isHostname, parsePeerName } from '../../base/address.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { HandshakeRequestEntry, HandshakeResponseEntry } from '../../wire/registry-messages.ts'
-import { STREAM_EXTENSIONS, challenges, isUnknownNode, parsePollHandshakesReply, parseRegisterReply, parseResolveHostnameReply } from '../../wire/registry-messages.ts'
+import {
+  STREAM_EXTENSIONS,
+  challenges,
+  isUnknownNode,
+  parsePollHandshakesReply,
+  parseRegisterReply,
+  parseResolveHostnameReply,
+} from '../../wire/registry-messages.ts'
 import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { Wish } from '../trust/trust-book.ts'
@@ -31,7 +38,10 @@ export class Standing {
   #wishRounds = 0
   #wishedAt: Instant = -Infinity
   /** Answers to requests for trust whose key or hostname must be looked up first. */
-  #unknown = new Map<NodeId, { request: HandshakeRequestEntry | undefined, response: HandshakeResponseEntry | undefined }>()
+  #unknown = new Map<
+    NodeId,
+    { request: HandshakeRequestEntry | undefined; response: HandshakeResponseEntry | undefined }
+  >()
 
   readonly #memberships: Memberships
   readonly #onNewId: (now: Instant) => void
@@ -43,21 +53,21 @@ export class Standing {
   /** What was told about wishes that the registry does not deliver, by peer: each is repeated for ever, the text is not. */
   readonly #toldWishes = new Map<string, string>()
 
-  constructor (context: NodeContext, now: Instant, onNewId: (now: Instant) => void) {
+  constructor(context: NodeContext, now: Instant, onNewId: (now: Instant) => void) {
     this.#context = context
     this.#onNewId = onNewId
     this.#memberships = new Memberships(context)
     this.#startedAt = now
   }
 
-  handleConnected (now: Instant): void {
+  handleConnected(now: Instant): void {
     this.#nextAt = now
     this.#underway = false
     this.registered = false
     this.#failures = 0
   }
 
-  handleDisconnected (): void {
+  handleDisconnected(): void {
     if (this.registered) this.#context.emit({ kind: 'registry_lost' })
     this.registered = false
     this.#underway = false
@@ -65,17 +75,17 @@ export class Standing {
   }
 
   /** Our endpoint may be another than the one registered. */
-  onEndpoint (now: Instant): void {
+  onEndpoint(now: Instant): void {
     this.#nextAt = Math.min(this.#nextAt, now)
   }
 
   /** Our addresses are others, or time has passed unnoticed: register anew, and find out by it whether the registry still hears us. */
-  onNetworkChange (now: Instant): void {
+  onNetworkChange(now: Instant): void {
     this.#registeredAs = ''
     this.#nextAt = Math.min(this.#nextAt, now)
   }
 
-  wish (now: Instant, wish: Wish): void {
+  wish(now: Instant, wish: Wish): void {
     this.#context.trust.wish(wish)
     this.#wishedAt = now
     this.#wishRounds = 0
@@ -84,26 +94,34 @@ export class Standing {
   }
 
   /** Tell the registry, and through it the peer, what we decided. */
-  respond (now: Instant, peer: NodeId, accept: boolean): void {
+  respond(now: Instant, peer: NodeId, accept: boolean): void {
     const node = this.#context.nodeId
     const signature = this.#sign(challenges.respondHandshake(node, peer))
-    this.#ask(now, { type: 'respond_handshake', node_id: node, peer_id: peer, accept, signature }, { kind: 'respond', node: peer, accept })
+    this.#ask(
+      now,
+      { type: 'respond_handshake', node_id: node, peer_id: peer, accept, signature },
+      { kind: 'respond', node: peer, accept },
+    )
     if (!accept) return
     this.#report(now, peer)
     this.#context.emit({ kind: 'accept_due', node: peer })
   }
 
-  revoke (now: Instant, peer: NodeId): void {
+  revoke(now: Instant, peer: NodeId): void {
     const node = this.#context.nodeId
-    this.#ask(now, { type: 'revoke_trust', node_id: node, peer_id: peer, signature: this.#sign(challenges.revokeTrust(node, peer)) }, { kind: 'revoke' })
+    this.#ask(
+      now,
+      { type: 'revoke_trust', node_id: node, peer_id: peer, signature: this.#sign(challenges.revokeTrust(node, peer)) },
+      { kind: 'revoke' },
+    )
   }
 
   /** A stranger with whom we may have trust by now knocks: look at once instead of at the next poll. */
-  pollSoon (now: Instant): void {
+  pollSoon(now: Instant): void {
     this.#pollAt = Math.min(this.#pollAt, now)
   }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     if (!this.#context.registry.connected) return
     if (now >= this.#nextAt && !this.#underway) {
       if (this.registered && this.#registeredAs === this.#listenAddr) this.#heartbeat(now)
@@ -116,12 +134,16 @@ export class Standing {
     if (now >= this.#pollDue && !this.#polling) this.#poll(now)
   }
 
-  nextTimeout (): Instant {
+  nextTimeout(): Instant {
     if (!this.#context.registry.connected) return Infinity
     let at = Infinity
     if (!this.#underway) {
       at = this.#nextAt
-      if (!this.registered && this.#context.options.fixedEndpoint === undefined && this.#context.beacon.observed === undefined) {
+      if (
+        !this.registered &&
+        this.#context.options.fixedEndpoint === undefined &&
+        this.#context.beacon.observed === undefined
+      ) {
         at = Math.max(at, this.#startedAt + DISCOVER_PATIENCE_MS)
       }
     }
@@ -131,28 +153,52 @@ export class Standing {
   }
 
   /** @returns false when the result is not this part's business. */
-  handleResult (now: Instant, result: RegistryResult<Purpose>): boolean {
+  handleResult(now: Instant, result: RegistryResult<Purpose>): boolean {
     switch (result.purpose.kind) {
-      case 'register': this.#onRegister(now, result); return true
-      case 'heartbeat': this.#onHeartbeat(now, result); return true
-      case 'set_hostname': this.#onHostname(result); return true
-      case 'poll': this.#onPoll(now, result); return true
-      case 'wish': this.#onWish(now, result, result.purpose.wish); return true
-      case 'wish_name': this.#onWishName(now, result, result.purpose.wish); return true
-      case 'report': this.#onReport(now, result, result.purpose.node); return true
-      case 'join': this.#memberships.onJoin(now, result, result.purpose.network); return true
+      case 'register':
+        this.#onRegister(now, result)
+        return true
+      case 'heartbeat':
+        this.#onHeartbeat(now, result)
+        return true
+      case 'set_hostname':
+        this.#onHostname(result)
+        return true
+      case 'poll':
+        this.#onPoll(now, result)
+        return true
+      case 'wish':
+        this.#onWish(now, result, result.purpose.wish)
+        return true
+      case 'wish_name':
+        this.#onWishName(now, result, result.purpose.wish)
+        return true
+      case 'report':
+        this.#onReport(now, result, result.purpose.node)
+        return true
+      case 'join':
+        this.#memberships.onJoin(now, result, result.purpose.network)
+        return true
       case 'respond':
       case 'revoke':
       case 'set_visibility':
       case 'set_tags':
-        if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
+        if (result.kind === 'refused')
+          this.#context.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
         return true
-      default: return false
+      default:
+        return false
     }
   }
 
   /** The registry told key and hostname of a node: requests and answers of it can be judged now. */
-  handleLookup (now: Instant, node: NodeId, key: Uint8Array, hostname: string | undefined, networks: readonly number[]): void {
+  handleLookup(
+    now: Instant,
+    node: NodeId,
+    key: Uint8Array,
+    hostname: string | undefined,
+    networks: readonly number[],
+  ): void {
     const waiting = this.#unknown.get(node)
     if (waiting === undefined) return
     this.#unknown.delete(node)
@@ -161,54 +207,70 @@ export class Standing {
   }
 
   /** Sooner than planned while a guest is expected: a person waits on the other side. */
-  get #pollDue (): Instant {
+  get #pollDue(): Instant {
     const next = this.#polledAt + k.POLL_GUESTS_MS
     return next <= this.#context.guestsUntil ? Math.min(this.#pollAt, next) : this.#pollAt
   }
 
-  #endpointKnown (now: Instant): boolean {
+  #endpointKnown(now: Instant): boolean {
     const { fixedEndpoint, beacon } = this.#context.options
-    return fixedEndpoint !== undefined || beacon === undefined || this.#context.beacon.observed !== undefined ||
+    return (
+      fixedEndpoint !== undefined ||
+      beacon === undefined ||
+      this.#context.beacon.observed !== undefined ||
       now - this.#startedAt >= DISCOVER_PATIENCE_MS
+    )
   }
 
   /** Where others shall find us, as far as we know now. */
-  get #listenAddr (): string {
+  get #listenAddr(): string {
     const { options, beacon } = this.#context
     return formatEndpoint(options.fixedEndpoint ?? beacon.observed ?? options.localEndpoint)
   }
 
-  #register (now: Instant): void {
+  #register(now: Instant): void {
     const { options, network } = this.#context
     this.#underway = true
     const publicKey = options.identity.publicKeyBase64
-    const listenAddr = this.#registeredAs = this.#listenAddr
-    this.#ask(now, {
-      type: 'register',
-      listen_addr: listenAddr,
-      public_key: publicKey,
-      lan_addrs: [...network.lanEndpoints, ...network.worldEndpoints].map(formatEndpoint),
-      protocol_version: 1,
-      extensions: [STREAM_EXTENSIONS],
-      signature: this.#sign(challenges.register(listenAddr, publicKey)),
-      ...(options.hostname !== undefined && { hostname: options.hostname }),
-    }, { kind: 'register' })
+    const listenAddr = (this.#registeredAs = this.#listenAddr)
+    this.#ask(
+      now,
+      {
+        type: 'register',
+        listen_addr: listenAddr,
+        public_key: publicKey,
+        lan_addrs: [...network.lanEndpoints, ...network.worldEndpoints].map(formatEndpoint),
+        protocol_version: 1,
+        extensions: [STREAM_EXTENSIONS],
+        signature: this.#sign(challenges.register(listenAddr, publicKey)),
+        ...(options.hostname !== undefined && { hostname: options.hostname }),
+      },
+      { kind: 'register' },
+    )
   }
 
-  #heartbeat (now: Instant): void {
+  #heartbeat(now: Instant): void {
     const node = this.#context.nodeId
     this.#underway = true
-    this.#ask(now, { type: 'heartbeat', node_id: node, signature: this.#sign(challenges.heartbeat(node)) }, { kind: 'heartbeat' })
+    this.#ask(
+      now,
+      { type: 'heartbeat', node_id: node, signature: this.#sign(challenges.heartbeat(node)) },
+      { kind: 'heartbeat' },
+    )
   }
 
-  #poll (now: Instant): void {
+  #poll(now: Instant): void {
     const node = this.#context.nodeId
     this.#polling = true
     this.#polledAt = now
-    this.#ask(now, { type: 'poll_handshakes', node_id: node, signature: this.#sign(challenges.pollHandshakes(node)) }, { kind: 'poll' })
+    this.#ask(
+      now,
+      { type: 'poll_handshakes', node_id: node, signature: this.#sign(challenges.pollHandshakes(node)) },
+      { kind: 'poll' },
+    )
   }
 
-  #sendWishes (now: Instant): void {
+  #sendWishes(now: Instant): void {
     const { trust, nodeId } = this.#context
     if (trust.wishes.length === 0) {
       this.#wishAt = Infinity
@@ -216,27 +278,32 @@ export class Standing {
     }
     for (const wish of trust.wishes) {
       const target = wish.node ?? wish.hostname!
-      this.#ask(now, {
-        type: 'request_handshake',
-        from_node_id: nodeId,
-        ...(wish.node !== undefined ? { to_node_id: wish.node } : { to_hostname: wish.hostname }),
-        justification: wish.reason,
-        ...(wish.key !== undefined && { refresh: true }), // it replaces what we asked before and nobody has fetched
-        signature: this.#sign(challenges.requestHandshake(nodeId, target)),
-      }, { kind: 'wish', wish })
+      this.#ask(
+        now,
+        {
+          type: 'request_handshake',
+          from_node_id: nodeId,
+          ...(wish.node !== undefined ? { to_node_id: wish.node } : { to_hostname: wish.hostname }),
+          justification: wish.reason,
+          ...(wish.key !== undefined && { refresh: true }), // it replaces what we asked before and nobody has fetched
+          signature: this.#sign(challenges.requestHandshake(nodeId, target)),
+        },
+        { kind: 'wish', wish },
+      )
     }
     this.#wishAt = now + k.WISH_AGAIN_MS[Math.min(this.#wishRounds, k.WISH_AGAIN_MS.length - 1)]!
     this.#wishRounds += 1
   }
 
-  #onRegister (now: Instant, result: RegistryResult<Purpose>): void {
+  #onRegister(now: Instant, result: RegistryResult<Purpose>): void {
     this.#underway = false
     const reply = result.kind === 'reply' ? parseRegisterReply(result.reply) : undefined
     if (reply === undefined || typeof reply === 'string') {
       const pause = REGISTER_RETRY_MS[Math.min(this.#failures, REGISTER_RETRY_MS.length - 1)]!
       this.#failures += 1
       this.#nextAt = now + pause
-      if (result.kind === 'refused') this.#context.emit({ kind: 'registry_refused', request: 'register', text: result.text })
+      if (result.kind === 'refused')
+        this.#context.emit({ kind: 'registry_refused', request: 'register', text: result.text })
       return
     }
     this.#failures = 0
@@ -248,10 +315,18 @@ export class Standing {
     this.#context.emit({ kind: 'registered', nodeId: reply.nodeId, address: reply.address, hostname })
     if (options.hostname !== undefined && hostname !== options.hostname) {
       const signature = this.#sign(challenges.setHostname(reply.nodeId))
-      this.#ask(now, { type: 'set_hostname', node_id: reply.nodeId, hostname: options.hostname, signature }, { kind: 'set_hostname' })
+      this.#ask(
+        now,
+        { type: 'set_hostname', node_id: reply.nodeId, hostname: options.hostname, signature },
+        { kind: 'set_hostname' },
+      )
     }
     const signature = this.#sign(challenges.setVisibility(reply.nodeId))
-    this.#ask(now, { type: 'set_visibility', node_id: reply.nodeId, public: options.public, signature }, { kind: 'set_visibility' })
+    this.#ask(
+      now,
+      { type: 'set_visibility', node_id: reply.nodeId, public: options.public, signature },
+      { kind: 'set_visibility' },
+    )
     for (const entry of this.#context.trust.trusted) this.#unreported.add(entry.nodeId) // a registry that lost its state learns it again
     this.#memberships.onRegistered(now)
     this.#reportRounds = 0
@@ -261,34 +336,35 @@ export class Standing {
     this.#pollAt = now + k.POLL_FAST_MS
   }
 
-  #becomeNode (now: Instant, nodeId: NodeId): void {
+  #becomeNode(now: Instant, nodeId: NodeId): void {
     const { trust, beacon } = this.#context
-    const before = this.#context.nodeId !== 0 ? this.#context.nodeId : trust.ownId ?? nodeId // of our last life
+    const before = this.#context.nodeId !== 0 ? this.#context.nodeId : (trust.ownId ?? nodeId) // of our last life
     if (before !== nodeId) {
       this.#onNewId(now)
       // Node ids mean other nodes now; the keys we trust are still the same. Their owners are sought by name.
       for (const { hostname } of trust.displace()) {
-        if (hostname !== undefined) this.wish(now, { peer: hostname, node: undefined, hostname, reason: 'the registry has changed its ids' })
+        if (hostname !== undefined)
+          this.wish(now, { peer: hostname, node: undefined, hostname, reason: 'the registry has changed its ids' })
       }
     }
     this.#context.nodeId = trust.ownId = nodeId
     beacon.setNodeId(nodeId)
   }
 
-  #reportAll (now: Instant): void {
+  #reportAll(now: Instant): void {
     this.#reportAt = Infinity
     for (const peer of this.#unreported) this.#report(now, peer)
   }
 
   /** Both sides must have said so before the registry counts a pair (ours; a Go registry takes one side's word). */
-  #report (now: Instant, peer: NodeId): void {
+  #report(now: Instant, peer: NodeId): void {
     const node = this.#context.nodeId
     const signature = this.#sign(challenges.reportTrust(node, peer))
     this.#ask(now, { type: 'report_trust', node_id: node, peer_id: peer, signature }, { kind: 'report', node: peer })
   }
 
   /** A node that is not registered now cannot be half of a pair: said again, ever less often. */
-  #onReport (now: Instant, result: RegistryResult<Purpose>, peer: NodeId): void {
+  #onReport(now: Instant, result: RegistryResult<Purpose>, peer: NodeId): void {
     if (result.kind === 'reply' || !this.#context.trust.isTrusted(peer)) {
       this.#unreported.delete(peer)
       return
@@ -299,7 +375,7 @@ export class Standing {
     this.#reportRounds += 1
   }
 
-  #onHeartbeat (now: Instant, result: RegistryResult<Purpose>): void {
+  #onHeartbeat(now: Instant, result: RegistryResult<Purpose>): void {
     this.#underway = false
     this.#scheduleHeartbeat(now)
     if (result.kind === 'reply') {
@@ -317,17 +393,17 @@ export class Standing {
   }
 
   /** The next word to the registry: at once, if our endpoint changed while it was busy with the last. */
-  #scheduleHeartbeat (now: Instant): void {
+  #scheduleHeartbeat(now: Instant): void {
     this.#nextAt = this.#registeredAs === this.#listenAddr ? now + HEARTBEAT_MS : now
   }
 
-  #onHostname (result: RegistryResult<Purpose>): void {
+  #onHostname(result: RegistryResult<Purpose>): void {
     const hostname = this.#context.options.hostname!
     if (result.kind === 'refused') this.#context.emit({ kind: 'hostname_refused', hostname, text: result.text })
     else if (result.kind === 'reply') this.#context.emit({ kind: 'hostname_set', hostname })
   }
 
-  #onPoll (now: Instant, result: RegistryResult<Purpose>): void {
+  #onPoll(now: Instant, result: RegistryResult<Purpose>): void {
     this.#polling = false
     this.#pollAt = now + this.#pollPause(now)
     const reply = result.kind === 'reply' ? parsePollHandshakesReply(result.reply) : undefined
@@ -342,14 +418,19 @@ export class Standing {
     }
   }
 
-  #pollPause (now: Instant): number {
+  #pollPause(now: Instant): number {
     if (this.#context.trust.wishes.length === 0) return k.POLL_IDLE_MS
     const age = now - this.#wishedAt
     if (age < k.POLL_FAST_FOR_MS) return k.POLL_FAST_MS
     return age < k.POLL_WAITING_FOR_MS ? k.POLL_WAITING_MS : k.POLL_IDLE_MS
   }
 
-  #lookFirst (now: Instant, node: NodeId, request: HandshakeRequestEntry | undefined, response: HandshakeResponseEntry | undefined): void {
+  #lookFirst(
+    now: Instant,
+    node: NodeId,
+    request: HandshakeRequestEntry | undefined,
+    response: HandshakeResponseEntry | undefined,
+  ): void {
     const known = this.#unknown.get(node)
     if (known === undefined && this.#unknown.size >= k.MAX_STRANGERS) return
     this.#unknown.set(node, { request: request ?? known?.request, response: response ?? known?.response })
@@ -360,7 +441,14 @@ export class Standing {
    * A handshake message that came straight from the peer, over a stream of its tunnel (trust.md §3). Its signature has
    * been checked against the key we know. @returns true when our trust was meant to be ended.
    */
-  handleDirect (now: Instant, node: NodeId, type: 'request' | 'accept' | 'reject' | 'revoke', key: Uint8Array, hostname: string | undefined, justification: string): boolean {
+  handleDirect(
+    now: Instant,
+    node: NodeId,
+    type: 'request' | 'accept' | 'reject' | 'revoke',
+    key: Uint8Array,
+    hostname: string | undefined,
+    justification: string,
+  ): boolean {
     if (type === 'revoke') return this.#context.trust.isTrusted(node)
     const entry = { fromNodeId: node, timestampSec: 0, hostname, publicKey: key }
     if (type === 'request') this.#judgeRequest(now, { ...entry, justification }, key, hostname)
@@ -369,39 +457,58 @@ export class Standing {
   }
 
   /** A person has said no. */
-  reject (now: Instant, node: NodeId): void {
+  reject(now: Instant, node: NodeId): void {
     if (this.#rejectedUntil.size >= k.MAX_STRANGERS) this.#rejectedUntil.clear() // then a repetition asks a person again
     this.#rejectedUntil.set(node, now + k.REJECTED_FOR_MS)
     this.respond(now, node, false)
   }
 
   /** @param networks those of the asker, if they were looked up. */
-  #judgeRequest (now: Instant, request: HandshakeRequestEntry, key: Uint8Array, hostname: string | undefined, networks?: readonly number[]): void {
+  #judgeRequest(
+    now: Instant,
+    request: HandshakeRequestEntry,
+    key: Uint8Array,
+    hostname: string | undefined,
+    networks?: readonly number[],
+  ): void {
     const { trust, options } = this.#context
     const node = request.fromNodeId
     // Not asked about somebody who is not who we know: a good ticket would be spent on him.
-    const verdict = trust.contradicts(node, hostname, key) ? undefined : this.#context.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
+    const verdict = trust.contradicts(node, hostname, key)
+      ? undefined
+      : this.#context.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
     if (verdict === 'refuse') return this.respond(now, node, false)
-    const rejected = verdict === undefined && now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
+    const rejected =
+      verdict === undefined && now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
     if (rejected) return this.respond(now, node, false)
-    if (verdict === undefined && networks === undefined && this.#memberships.any && !trust.isTrusted(node)) return this.#lookFirst(now, node, request, undefined)
+    if (verdict === undefined && networks === undefined && this.#memberships.any && !trust.isTrusted(node))
+      return this.#lookFirst(now, node, request, undefined)
     const network = trust.hasRevoked(key) ? undefined : this.#memberships.shared(networks ?? [])
-    const fate = trust.handleRequest({ node, hostname, key, justification: request.justification, time: options.timestamp(now), isExpected: network !== undefined || verdict === 'accept' })
+    const fate = trust.handleRequest({
+      node,
+      hostname,
+      key,
+      justification: request.justification,
+      time: options.timestamp(now),
+      isExpected: network !== undefined || verdict === 'accept',
+    })
     if (fate === 'already_trusted') this.respond(now, node, true)
     else if (fate === 'approve') {
       this.approve(now, node, hostname, key, true, network)
       this.respond(now, node, true)
-    } else if (fate === 'pending' || fate === 'key_changed') this.#context.emit({ kind: 'trust', node, hostname, state: fate })
+    } else if (fate === 'pending' || fate === 'key_changed')
+      this.#context.emit({ kind: 'trust', node, hostname, state: fate })
     else if (fate === 'full') this.#context.count('trust_requests_refused')
   }
 
   /** Honoured only as the answer to a wish of ours: nobody becomes trusted unasked (trust.md §3.1). */
-  #judgeResponse (now: Instant, response: HandshakeResponseEntry, key: Uint8Array, hostname: string | undefined): void {
+  #judgeResponse(now: Instant, response: HandshakeResponseEntry, key: Uint8Array, hostname: string | undefined): void {
     const { trust } = this.#context
     const node = response.fromNodeId
     const wish = trust.wishFor(node, hostname)
     if (wish === undefined) return
-    if (!trust.mayAnswer(wish, hostname, key)) this.#context.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
+    if (!trust.mayAnswer(wish, hostname, key))
+      this.#context.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
     else if (response.accept) this.approve(now, node, hostname, key, true)
     else {
       trust.dropWish(wish)
@@ -409,7 +516,14 @@ export class Standing {
     }
   }
 
-  approve (now: Instant, node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, network = 0): void {
+  approve(
+    now: Instant,
+    node: NodeId,
+    hostname: string | undefined,
+    key: Uint8Array,
+    mutual: boolean,
+    network = 0,
+  ): void {
     const { trust, options, peers } = this.#context
     trust.approve(node, hostname, key, mutual, options.timestamp(now), network)
     const peer = peers.get(node)
@@ -422,39 +536,43 @@ export class Standing {
     this.#context.emit({ kind: 'trust', node, hostname, state: 'approved' })
   }
 
-  #onWish (now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
+  #onWish(now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
     if (result.kind !== 'refused' || result.text.includes('already')) return
     if (wish.node !== undefined || wish.hostname === undefined) return this.#tellRefused(wish, result.text)
     // A Go registry takes no hostname here; that of a public node it resolves.
     const { nodeId } = this.#context
     const signature = this.#sign(challenges.resolveHostname(nodeId, wish.hostname))
-    this.#ask(now, { type: 'resolve_hostname', hostname: wish.hostname, requester_id: nodeId, signature }, { kind: 'wish_name', wish })
+    this.#ask(
+      now,
+      { type: 'resolve_hostname', hostname: wish.hostname, requester_id: nodeId, signature },
+      { kind: 'wish_name', wish },
+    )
   }
 
-  #onWishName (now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
+  #onWishName(now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
     const reply = result.kind === 'reply' ? parseResolveHostnameReply(result.reply) : undefined
     if (typeof reply === 'object') {
       if (this.#context.trust.wishes.includes(wish)) this.wish(now, { ...wish, node: reply.nodeId })
     } else if (result.kind === 'refused') this.#tellRefused(wish, result.text)
   }
 
-  #tellRefused (wish: Wish, text: string): void {
+  #tellRefused(wish: Wish, text: string): void {
     if (this.#toldWishes.get(wish.peer) === text) return
     this.#toldWishes.set(wish.peer, text)
     this.#context.emit({ kind: 'wish_refused', peer: wish.peer, text })
   }
 
-  #ask (now: Instant, message: object, purpose: Purpose): void {
+  #ask(now: Instant, message: object, purpose: Purpose): void {
     this.#context.registry.request(now, message, purpose)
   }
 
-  #sign (text: string): string {
+  #sign(text: string): string {
     return toBase64(this.#context.options.identity.sign(utf8(text)))
   }
 }
 
 /** A wish from what a person wrote; undefined when it names nobody. */
-export function parseWish (peer: string, reason: string): Wish | undefined {
+export function parseWish(peer: string, reason: string): Wish | undefined {
   const name = parsePeerName(peer)
   if (name === undefined) return undefined
   if (name.kind === 'address') return { peer, node: name.address.node, hostname: undefined, reason }

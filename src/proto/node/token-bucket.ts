@@ -6,13 +6,13 @@ export class TokenBucket {
   #tokens: number
   #at: Instant = 0
 
-  constructor (perSecond: number) {
+  constructor(perSecond: number) {
     this.#perSecond = perSecond
     this.#tokens = perSecond
   }
 
-  take (now: Instant): boolean {
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + (now - this.#at) * this.#perSecond / 1_000)
+  take(now: Instant): boolean {
+    this.#tokens = Math.min(this.#perSecond, this.#tokens + ((now - this.#at) * this.#perSecond) / 1_000)
     this.#at = now
     if (this.#tokens < 1) return false
     this.#tokens -= 1

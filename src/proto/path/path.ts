@@ -1,7 +1,15 @@
 /** One way to a peer: straight to an endpoint, or through the beacon. Proven by authenticated frames, never by hearsay. */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { isLoopback } from '../../base/types.ts'
-import { BASE_PAYLOAD_BYTES, DATAGRAM_OVERHEAD_BYTES, LOOPBACK_RAISE_MS, PAYLOAD_LADDER, PROBE_FAILURES, PROBE_TIMEOUT_MS, RAISE_AGAIN_MS } from './constants.ts'
+import {
+  BASE_PAYLOAD_BYTES,
+  DATAGRAM_OVERHEAD_BYTES,
+  LOOPBACK_RAISE_MS,
+  PAYLOAD_LADDER,
+  PROBE_FAILURES,
+  PROBE_TIMEOUT_MS,
+  RAISE_AGAIN_MS,
+} from './constants.ts'
 import type { SizeMemory } from './size-memory.ts'
 
 export type PathKind = 'lan' | 'direct' | 'punched' | 'relay'
@@ -44,7 +52,7 @@ export class Path {
   #sizesDoneAt: Instant = -1
 
   /** @param maxDatagram UDP payload that the local interface carries to this endpoint in one piece, bytes. */
-  constructor (kind: PathKind, endpoint: Endpoint, maxDatagram: number, sizes: SizeMemory) {
+  constructor(kind: PathKind, endpoint: Endpoint, maxDatagram: number, sizes: SizeMemory) {
     this.kind = kind
     this.endpoint = endpoint
     this.#sizes = sizes
@@ -55,28 +63,36 @@ export class Path {
     this.#restartSizes()
   }
 
-  get hinted (): boolean { return this.hintedAt !== -Infinity }
-  get heard (): boolean { return this.heardAt !== -Infinity }
-  get dead (): boolean { return this.suspect || this.#failures >= PROBE_FAILURES }
-  get mtu (): number { return this.payloadBytes + DATAGRAM_OVERHEAD_BYTES }
+  get hinted(): boolean {
+    return this.hintedAt !== -Infinity
+  }
+  get heard(): boolean {
+    return this.heardAt !== -Infinity
+  }
+  get dead(): boolean {
+    return this.suspect || this.#failures >= PROBE_FAILURES
+  }
+  get mtu(): number {
+    return this.payloadBytes + DATAGRAM_OVERHEAD_BYTES
+  }
 
-  onHeard (now: Instant): void {
+  onHeard(now: Instant): void {
     this.heardAt = now
   }
 
   /** Worth another try before an answer proves it. */
-  revive (): void {
+  revive(): void {
     this.suspect = false
     this.#failures = 0
   }
 
-  onProbe (now: Instant): void {
+  onProbe(now: Instant): void {
     this.probesOut += 1
     this.probedAt = now
     if (this.#unansweredAt < 0) this.#unansweredAt = now
   }
 
-  onAnswer (rttMs: number): void {
+  onAnswer(rttMs: number): void {
     this.answered = true
     this.suspect = false
     this.#failures = 0
@@ -86,13 +102,13 @@ export class Path {
   }
 
   /** Bytes that went out are acknowledged along it: as good as an answer to the probe that is out, which a busy peer may have dropped. */
-  onProgress (): void {
+  onProgress(): void {
     this.#failures = 0
     this.#unansweredAt = -1
   }
 
   /** Counts a probe as failed when its time is over. @returns true when the path died by it. */
-  checkProbe (now: Instant): boolean {
+  checkProbe(now: Instant): boolean {
     if (now < this.probeDeadline) return false
     this.#unansweredAt = -1
     this.probesLost += 1
@@ -100,7 +116,7 @@ export class Path {
     return this.#failures === PROBE_FAILURES
   }
 
-  get probeDeadline (): Instant {
+  get probeDeadline(): Instant {
     return this.#unansweredAt < 0 ? Infinity : this.#unansweredAt + Math.max(PROBE_TIMEOUT_MS, 4 * (this.rttMs ?? 0))
   }
 
@@ -108,12 +124,18 @@ export class Path {
    * Packet size (RFC 8899): the payload of the probe to send now, or 0. Only the first probe of a size counts, since
    * the system may fragment a second one; so none is sent twice.
    */
-  takeSizeProbe (now: Instant): number {
-    if (this.#sizesDoneAt >= 0 && now - this.#sizesDoneAt >= (this.#downwards ? LOOPBACK_RAISE_MS : RAISE_AGAIN_MS)) this.#restartSizes()
+  takeSizeProbe(now: Instant): number {
+    if (this.#sizesDoneAt >= 0 && now - this.#sizesDoneAt >= (this.#downwards ? LOOPBACK_RAISE_MS : RAISE_AGAIN_MS))
+      this.#restartSizes()
     if (this.#sizesDoneAt >= 0 || this.#sizeProbeAt >= 0) return 0
     const size = this.#ladderSize
     const passesBelow = !this.#downwards && size > this.#cap
-    if (size === 0 || passesBelow || size <= this.payloadBytes || !(this.#downwards || this.#sizes.mayTry(now, this.endpoint.address, size))) {
+    if (
+      size === 0 ||
+      passesBelow ||
+      size <= this.payloadBytes ||
+      !(this.#downwards || this.#sizes.mayTry(now, this.endpoint.address, size))
+    ) {
       this.#sizesDoneAt = now
       return 0
     }
@@ -122,7 +144,7 @@ export class Path {
     return size
   }
 
-  onSizeAnswer (now: Instant, payloadBytes: number): void {
+  onSizeAnswer(now: Instant, payloadBytes: number): void {
     if (this.#sizeProbeAt < 0 || payloadBytes !== this.#ladderSize) return
     this.#sizes.onProven(this.endpoint.address, payloadBytes)
     this.payloadBytes = payloadBytes
@@ -132,19 +154,19 @@ export class Path {
   }
 
   /** No answer: on loopback the next smaller size may do, elsewhere the last one that passed is the one. */
-  checkSizeProbe (now: Instant): void {
+  checkSizeProbe(now: Instant): void {
     if (now < this.sizeDeadline) return
     this.#sizeProbeAt = -1
     if (this.#downwards) this.#sizeStep -= 1
     else this.#sizesDoneAt = now
   }
 
-  get sizeDeadline (): Instant {
+  get sizeDeadline(): Instant {
     return this.#sizeProbeAt < 0 ? Infinity : this.#sizeProbeAt + Math.max(PROBE_TIMEOUT_MS, 4 * (this.rttMs ?? 0))
   }
 
   /** Large packets vanish while small ones pass (RFC 8899 §4.3): back to what every path carries. */
-  onBlackHole (now: Instant): void {
+  onBlackHole(now: Instant): void {
     if (this.#downwards) return // loopback has none: a starved process looks like one
     this.#sizes.onBlackHole(now, this.endpoint.address, this.payloadBytes)
     this.payloadBytes = BASE_PAYLOAD_BYTES
@@ -153,7 +175,7 @@ export class Path {
   }
 
   /** We are on another network: nothing that was measured holds, and whether the path still works is asked anew. */
-  onLocalChange (maxDatagram: number): void {
+  onLocalChange(maxDatagram: number): void {
     this.revive()
     this.rttMs = undefined
     this.payloadBytes = BASE_PAYLOAD_BYTES
@@ -163,13 +185,15 @@ export class Path {
   }
 
   /** What lies behind the relay we do not see, and its kernel would cut what is too large for there: only the base is safe. */
-  #capOf (maxDatagram: number): number {
+  #capOf(maxDatagram: number): number {
     return this.kind === 'relay' ? BASE_PAYLOAD_BYTES : maxDatagram - DATAGRAM_OVERHEAD_BYTES
   }
 
-  get #ladderSize (): number { return PAYLOAD_LADDER[this.#sizeStep] ?? 0 }
+  get #ladderSize(): number {
+    return PAYLOAD_LADDER[this.#sizeStep] ?? 0
+  }
 
-  #restartSizes (): void {
+  #restartSizes(): void {
     this.#sizesDoneAt = -1
     this.#sizeStep = this.#downwards
       ? PAYLOAD_LADDER.findLastIndex((size) => size <= this.#cap)

@@ -7,20 +7,24 @@ import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { MAX_AIMS, PUNCH_AT_MS } from './constants.ts'
 
-interface Aim { readonly endpoint: Endpoint, readonly startedAt: Instant, done: number }
+interface Aim {
+  readonly endpoint: Endpoint
+  readonly startedAt: Instant
+  done: number
+}
 
 export class Puncher {
   readonly #aims: Aim[] = []
 
   /** @returns false when too many are being punched already, or this one is. */
-  aim (now: Instant, endpoint: Endpoint): boolean {
+  aim(now: Instant, endpoint: Endpoint): boolean {
     if (this.#aims.length >= MAX_AIMS || this.#aims.some((aim) => sameEndpoint(aim.endpoint, endpoint))) return false
     this.#aims.push({ endpoint, startedAt: now, done: 0 })
     return true
   }
 
   /** Where a punch is due now, one at a time; undefined when there is none. */
-  poll (now: Instant): Endpoint | undefined {
+  poll(now: Instant): Endpoint | undefined {
     for (let i = 0; i < this.#aims.length; i++) {
       const aim = this.#aims[i]!
       if (now < aim.startedAt + PUNCH_AT_MS[aim.done]!) continue
@@ -31,7 +35,7 @@ export class Puncher {
     return undefined
   }
 
-  nextTimeout (): Instant {
+  nextTimeout(): Instant {
     let at = Infinity
     for (const aim of this.#aims) at = Math.min(at, aim.startedAt + PUNCH_AT_MS[aim.done]!)
     return at

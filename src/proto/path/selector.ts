@@ -4,7 +4,15 @@
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { FOLLOW_MS, HINT_MS, MAX_CANDIDATES, MAX_CANDIDATE_PROBES, NEWS_BURST, NEWS_PAUSE_MS, UPGRADE_PROBE_MS } from './constants.ts'
+import {
+  FOLLOW_MS,
+  HINT_MS,
+  MAX_CANDIDATES,
+  MAX_CANDIDATE_PROBES,
+  NEWS_BURST,
+  NEWS_PAUSE_MS,
+  UPGRADE_PROBE_MS,
+} from './constants.ts'
 import type { PathKind } from './path.ts'
 import { Path } from './path.ts'
 import type { SizeMemory } from './size-memory.ts'
@@ -24,18 +32,22 @@ export class PathSelector {
   named = 0
 
   /** @param maxDatagram UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
-  constructor (beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, sizes: SizeMemory) {
+  constructor(beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, sizes: SizeMemory) {
     this.#maxDatagram = maxDatagram
     this.#sizes = sizes
     this.#relay = beacon === undefined ? undefined : new Path('relay', beacon, maxDatagram(beacon), sizes)
   }
 
   /** The path in use; before anything is proven the most promising one. Undefined: no way is known. */
-  get current (): Path | undefined { return this.#current }
-  get relay (): Path | undefined { return this.#relay }
+  get current(): Path | undefined {
+    return this.#current
+  }
+  get relay(): Path | undefined {
+    return this.#relay
+  }
 
   /** Names a way to try. Naming it again makes it worth trying again. Port 0 is no way to anywhere. */
-  addCandidate (endpoint: Endpoint, kind: Exclude<PathKind, 'relay'>): Path | undefined {
+  addCandidate(endpoint: Endpoint, kind: Exclude<PathKind, 'relay'>): Path | undefined {
     if (endpoint.port === 0) return undefined
     const already = this.#candidates.find((path) => sameEndpoint(path.endpoint, endpoint))
     if (already !== undefined) {
@@ -54,9 +66,10 @@ export class PathSelector {
   }
 
   /** The path by which a frame came; a new candidate when it came from somewhere unknown (the peer moved). */
-  pathOf (source: Endpoint, byRelay: boolean): Path | undefined {
+  pathOf(source: Endpoint, byRelay: boolean): Path | undefined {
     if (byRelay) return this.#relay
-    if (this.#current !== undefined && this.#current.kind !== 'relay' && sameEndpoint(this.#current.endpoint, source)) return this.#current
+    if (this.#current !== undefined && this.#current.kind !== 'relay' && sameEndpoint(this.#current.endpoint, source))
+      return this.#current
     return this.#candidates.find((path) => sameEndpoint(path.endpoint, source)) ?? this.addCandidate(source, 'direct')
   }
 
@@ -65,7 +78,7 @@ export class PathSelector {
    * answer tells; but a peer that has left the current path is followed at once.
    * @param isTraffic it is no ping or pong. @returns true when the path changed.
    */
-  onHeard (now: Instant, path: Path, isTraffic: boolean): boolean {
+  onHeard(now: Instant, path: Path, isTraffic: boolean): boolean {
     const current = this.#current
     if (isTraffic) path.usedAt = now
     if (path === current) {
@@ -82,7 +95,9 @@ export class PathSelector {
       return this.choose()
     }
     // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
-    const hasLeft = now - current.heardAt >= FOLLOW_MS || (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
+    const hasLeft =
+      now - current.heardAt >= FOLLOW_MS ||
+      (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
     if (hasLeft && isTraffic) path.revive() // whatever was thought of it: the peer uses it, and has left ours
     if (!path.dead && hasLeft) {
       current.suspect = true
@@ -93,24 +108,24 @@ export class PathSelector {
   }
 
   /** The peer has restarted: where it was heard before says nothing of where it is now, and it is followed at once. */
-  onPeerRestart (): void {
+  onPeerRestart(): void {
     for (const path of this.all()) path.heardAt = path.usedAt = -Infinity
   }
 
   /** A ping along `path` was answered along it. @returns true when the path changed. */
-  onAnswer (path: Path, rttMs: number): boolean {
+  onAnswer(path: Path, rttMs: number): boolean {
     const news = !path.answered || path.dead
     path.onAnswer(rttMs)
     return news && this.choose()
   }
 
   /** Where an unauthenticated frame came from: worth an answer, but not worth forgetting a way that the registry told. */
-  addUnproven (source: Endpoint): void {
+  addUnproven(source: Endpoint): void {
     if (this.#candidates.length < MAX_CANDIDATES / 2) this.addCandidate(source, 'direct')
   }
 
   /** A signed key exchange came along `path`. @returns true when none did lately: an answer to the last one went elsewhere. */
-  onHint (now: Instant, path: Path): boolean {
+  onHint(now: Instant, path: Path): boolean {
     const isNews = now - path.hintedAt >= HINT_MS
     path.hintedAt = now
     this.choose()
@@ -121,14 +136,14 @@ export class PathSelector {
    * The direct ways have had their chance, or the peer itself came by the relay. A Go peer that has once received
    * anything by the relay sends everything by it until it restarts (tunnel.md §6.4): it must not be the first to arrive.
    */
-  admitRelay (): void {
+  admitRelay(): void {
     if (this.#relayAdmitted) return
     this.#relayAdmitted = true
     this.choose()
   }
 
   /** We are on another network: every way is judged anew, and stays what it is until then. */
-  onLocalChange (): void {
+  onLocalChange(): void {
     for (const path of this.all()) {
       path.onLocalChange(this.#maxDatagram(path.endpoint))
       path.probes = 0
@@ -137,7 +152,7 @@ export class PathSelector {
   }
 
   /** What is known now of the NATs between tells how the ways that are no LAN and no relay are to be called. @returns true when the current one is called otherwise. */
-  classify (isPunched: boolean): boolean {
+  classify(isPunched: boolean): boolean {
     const before = this.#current?.kind
     this.#isPunched = isPunched
     for (const path of this.#candidates) if (path.kind !== 'lan') path.kind = isPunched ? 'punched' : 'direct'
@@ -149,28 +164,35 @@ export class PathSelector {
    * may have restarted on another port, and nobody listens at the old one); else everywhere; while the relay is not
    * admitted where the peer's own came from lately, or all direct ways.
    */
-  handshakePaths (now: Instant): readonly Path[] {
+  handshakePaths(now: Instant): readonly Path[] {
     const hinted = this.#candidates.filter((path) => now - path.hintedAt < HINT_MS)
     const current = this.#current
-    if (current !== undefined && current.heard && !current.dead) return [current, ...hinted.filter((path) => path !== current)]
+    if (current !== undefined && current.heard && !current.dead)
+      return [current, ...hinted.filter((path) => path !== current)]
     if (this.#mayRelay) return this.all()
     return hinted.length > 0 ? hinted : this.#candidates
   }
 
-  get #mayRelay (): boolean {
-    return this.#relayAdmitted || this.#relay?.heard === true || this.#relay?.hinted === true || this.#candidates.every(({ dead }) => dead)
+  get #mayRelay(): boolean {
+    return (
+      this.#relayAdmitted ||
+      this.#relay?.heard === true ||
+      this.#relay?.hinted === true ||
+      this.#candidates.every(({ dead }) => dead)
+    )
   }
 
-  all (): readonly Path[] {
+  all(): readonly Path[] {
     return this.#relay === undefined ? this.#candidates : [...this.#candidates, this.#relay]
   }
 
   /** Picks the best usable path. @returns true when it is another one than before. */
-  choose (): boolean {
+  choose(): boolean {
     let best: Path | undefined
     for (const path of this.all()) {
       if (path === this.#relay && !this.#mayRelay) continue
-      if (best === undefined || score(path) > score(best) || (score(path) === score(best) && path === this.#current)) best = path
+      if (best === undefined || score(path) > score(best) || (score(path) === score(best) && path === this.#current))
+        best = path
     }
     const changed = best !== this.#current
     if (changed) this.#currentSince = -Infinity
@@ -179,7 +201,7 @@ export class PathSelector {
   }
 
   /** A way that is better than the current one, or not proven yet, whose turn to be probed it is. */
-  takeUpgradeProbe (now: Instant): Path | undefined {
+  takeUpgradeProbe(now: Instant): Path | undefined {
     for (const path of this.all()) {
       if (!this.#worthProbing(path) || now < path.nextProbeAt) continue
       path.nextProbeAt = now + UPGRADE_PROBE_MS[Math.min(path.probes, UPGRADE_PROBE_MS.length - 1)]!
@@ -189,7 +211,7 @@ export class PathSelector {
     return undefined
   }
 
-  nextUpgradeProbe (): Instant {
+  nextUpgradeProbe(): Instant {
     let at = Infinity
     for (const path of this.all()) {
       if (this.#worthProbing(path)) at = Math.min(at, path.nextProbeAt)
@@ -197,17 +219,18 @@ export class PathSelector {
     return at
   }
 
-  #worthProbing (path: Path): boolean {
+  #worthProbing(path: Path): boolean {
     const current = this.#current
     const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
     if (path.kind === 'relay' && !this.#mayRelay) return false
-    if (path === current || path.kind === 'relay') return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
+    if (path === current || path.kind === 'relay')
+      return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
     return mayAnswer
   }
 
   /** A way that was not heard of before may be tried at once, but a NAT that draws a port for each of our probes makes one of each answer. */
-  #takeNews (now: Instant): boolean {
+  #takeNews(now: Instant): boolean {
     this.#news = Math.min(NEWS_BURST, this.#news + (now - this.#newsAt) / NEWS_PAUSE_MS)
     this.#newsAt = now
     if (this.#news < 1) return false
@@ -215,7 +238,7 @@ export class PathSelector {
     return true
   }
 
-  #dropWorst (): void {
+  #dropWorst(): void {
     let worst = -1
     for (let i = 0; i < this.#candidates.length; i++) {
       const path = this.#candidates[i]!
@@ -232,7 +255,7 @@ const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 2, direct:
  * Alive before dead, proven both ways before heard of, heard of before promised; then by kind. Where nothing is proven
  * the relay comes first: what arrives straight may come through a NAT that lets nothing back.
  */
-function score (path: Path): number {
+function score(path: Path): number {
   const alive = path.dead ? 0 : 100
   if (path.answered) return alive + 50 + RANK[path.kind]
   const rank = path.kind === 'relay' ? 5 : RANK[path.kind]

@@ -7,14 +7,14 @@ import type { Instant } from '../../base/types.ts'
 import { RAISE_AGAIN_MS } from './constants.ts'
 
 export class SizeMemory {
-  readonly #tries = new Map<string, { readonly at: Instant, proven: boolean }>() // oldest first
+  readonly #tries = new Map<string, { readonly at: Instant; proven: boolean }>() // oldest first
 
-  mayTry (now: Instant, address: string, payloadBytes: number): boolean {
+  mayTry(now: Instant, address: string, payloadBytes: number): boolean {
     const tried = this.#tries.get(`${address} ${payloadBytes}`)
     return tried === undefined || tried.proven || now - tried.at >= RAISE_AGAIN_MS
   }
 
-  onTry (now: Instant, address: string, payloadBytes: number): void {
+  onTry(now: Instant, address: string, payloadBytes: number): void {
     const key = `${address} ${payloadBytes}`
     const proven = this.#tries.get(key)?.proven ?? false
     this.#tries.delete(key)
@@ -22,19 +22,19 @@ export class SizeMemory {
     this.#tries.set(key, { at: now, proven })
   }
 
-  onProven (address: string, payloadBytes: number): void {
+  onProven(address: string, payloadBytes: number): void {
     const tried = this.#tries.get(`${address} ${payloadBytes}`)
     if (tried !== undefined) tried.proven = true
   }
 
   /** A size that passed does not any more. */
-  onBlackHole (now: Instant, address: string, payloadBytes: number): void {
+  onBlackHole(now: Instant, address: string, payloadBytes: number): void {
     this.#tries.delete(`${address} ${payloadBytes}`)
     this.#tries.set(`${address} ${payloadBytes}`, { at: now, proven: false })
   }
 
   /** We are on another network: what was learned on the old one is about other ways. */
-  clear (): void {
+  clear(): void {
     this.#tries.clear()
   }
 }

@@ -7,22 +7,23 @@
 export type Reach = 'nowhere' | 'host' | 'network' | 'world'
 
 /** How far away the holder of an address can be: on this machine, on our network, anywhere; or no one at all. */
-export function reachOf (address: string): Reach {
+export function reachOf(address: string): Reach {
   if (address.includes(':')) return reachOfV6(address.toLowerCase())
   const [a, b] = address.split('.').map(Number) as [number, number]
   if (a === 127) return 'host'
   if (a === 0 || a >= 224) return 'nowhere' // this network, multicast, reserved, broadcast
-  const isPrivate = a === 10 || (a === 172 && b >= 16 && b <= 31) || (a === 192 && b === 168) || (a === 169 && b === 254)
+  const isPrivate =
+    a === 10 || (a === 172 && b >= 16 && b <= 31) || (a === 192 && b === 168) || (a === 169 && b === 254)
   return isPrivate || (a === 100 && b >= 64 && b <= 127) ? 'network' : 'world' // 100.64/10: RFC 6598, carriers' own
 }
 
 /** May we send to `target` because somebody at `source` says so? */
-export function mayAim (target: string, source: string): boolean {
+export function mayAim(target: string, source: string): boolean {
   const reach = reachOf(target)
   return reach !== 'nowhere' && NEARNESS.indexOf(reach) >= NEARNESS.indexOf(reachOf(source))
 }
 
-function reachOfV6 (address: string): Reach {
+function reachOfV6(address: string): Reach {
   if (address === '::1') return 'host'
   if (address === '::' || address.startsWith('ff')) return 'nowhere'
   return /^f[cd]/.test(address) || /^fe[89ab]/.test(address) ? 'network' : 'world'

@@ -3,7 +3,13 @@ import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { encodeDiscover } from '../../wire/beacon-messages.ts'
 import type { Machine } from '../machine.ts'
-import { DISCOVER_INTERVAL_MS, DISCOVER_RETRY_MS, DISCOVER_SETTLE_MS, REFRESH_PAUSE_MS, SILENT_AFTER } from './constants.ts'
+import {
+  DISCOVER_INTERVAL_MS,
+  DISCOVER_RETRY_MS,
+  DISCOVER_SETTLE_MS,
+  REFRESH_PAUSE_MS,
+  SILENT_AFTER,
+} from './constants.ts'
 
 export class BeaconClient implements Machine {
   /** Our public endpoint, as the beacon saw it last. */
@@ -16,29 +22,33 @@ export class BeaconClient implements Machine {
   #isNewId = false
 
   /** Questions since the last answer. */
-  get unanswered (): number { return this.#unanswered }
+  get unanswered(): number {
+    return this.#unanswered
+  }
 
   /** UDP passes between us and the beacon, as far as the last minute tells. */
-  isAnswering (now: Instant): boolean {
+  isAnswering(now: Instant): boolean {
     return now - this.answeredAt < 3 * DISCOVER_INTERVAL_MS && this.#unanswered < DISCOVER_RETRY_MS.length
   }
 
   /** Something of ours is unanswered: perhaps it is our own endpoint that changed, and the beacon relays to the old one. */
-  refresh (now: Instant): void {
+  refresh(now: Instant): void {
     if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#nextAt = now
   }
 
   /** Our network has changed: there is no time to lose. */
-  askNow (now: Instant): void {
+  askNow(now: Instant): void {
     this.#nextAt = now
     this.#unanswered = 0
   }
 
   /** Several questions in a row without an answer. */
-  get silent (): boolean { return this.#unanswered >= SILENT_AFTER }
+  get silent(): boolean {
+    return this.#unanswered >= SILENT_AFTER
+  }
 
   /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
-  setNodeId (nodeId: NodeId): void {
+  setNodeId(nodeId: NodeId): void {
     this.#isNewId ||= nodeId !== this.#nodeId
     this.#nodeId = nodeId
     this.#nextAt = 0
@@ -46,7 +56,7 @@ export class BeaconClient implements Machine {
   }
 
   /** @returns true when our endpoint is new or another than before. */
-  handleReply (now: Instant, endpoint: Endpoint): boolean {
+  handleReply(now: Instant, endpoint: Endpoint): boolean {
     this.#unanswered = 0
     this.answeredAt = now
     const isNews = !sameEndpoint(this.observed, endpoint)
@@ -58,7 +68,7 @@ export class BeaconClient implements Machine {
   }
 
   /** A datagram for the beacon, if one is due. */
-  pollDiscover (now: Instant): Uint8Array | undefined {
+  pollDiscover(now: Instant): Uint8Array | undefined {
     if (now < this.#nextAt) return undefined
     this.#nextAt = now + DISCOVER_RETRY_MS[Math.min(this.#unanswered, DISCOVER_RETRY_MS.length - 1)]!
     this.#unanswered += 1
@@ -66,7 +76,9 @@ export class BeaconClient implements Machine {
     return encodeDiscover(this.#nodeId)
   }
 
-  handleTimeout (_now: Instant): void {} // pollDiscover looks at the time itself
+  handleTimeout(_now: Instant): void {} // pollDiscover looks at the time itself
 
-  nextTimeout (): Instant { return this.#nextAt }
+  nextTimeout(): Instant {
+    return this.#nextAt
+  }
 }

@@ -27,15 +27,17 @@ export class NatProbe {
   #nodeId: NodeId = 0
 
   /** @param ownEndpoints where our socket can be reached on our own interfaces. */
-  constructor (beacon: Endpoint, ownEndpoints: () => readonly Endpoint[]) {
+  constructor(beacon: Endpoint, ownEndpoints: () => readonly Endpoint[]) {
     this.#beacon = beacon
     this.#ownEndpoints = ownEndpoints
   }
 
-  get busy (): boolean { return this.#phase !== 'idle' }
+  get busy(): boolean {
+    return this.#phase !== 'idle'
+  }
 
   /** Find out, or find out anew: our network is another one, or the NAT gave us another endpoint. */
-  start (now: Instant, nodeId: NodeId): void {
+  start(now: Instant, nodeId: NodeId): void {
     this.#nodeId = nodeId
     this.#phase = 'filtering'
     this.#attempts = 0
@@ -45,7 +47,7 @@ export class NatProbe {
   }
 
   /** The second socket of our beacon, whose answers are believed as well. */
-  isSecond (source: Endpoint): boolean {
+  isSecond(source: Endpoint): boolean {
     return this.#secondPort !== 0 && source.port === this.#secondPort && source.address === this.#beacon.address
   }
 
@@ -53,14 +55,15 @@ export class NatProbe {
    * The unasked answer from the second socket may overtake the one that tells its port: from the beacon's own address
    * it is believed while we wait for it. @returns true when it is such an answer.
    */
-  mayBeSecond (source: Endpoint): boolean {
+  mayBeSecond(source: Endpoint): boolean {
     return this.isSecond(source) || (this.#phase === 'filtering' && source.address === this.#beacon.address)
   }
 
   /** @returns true when the kind is known by it, or another than before. */
-  handleReply (now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): boolean {
+  handleReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): boolean {
     if (this.#phase === 'idle') return false
-    if (second === undefined || second.port === 0) { // perhaps only the answer to a plain discover that was under way
+    if (second === undefined || second.port === 0) {
+      // perhaps only the answer to a plain discover that was under way
       this.#plain = endpoint
       return false
     }
@@ -76,25 +79,33 @@ export class NatProbe {
   }
 
   /** A peer at another address than the beacon's tells where it sees us. @returns true when the kind is another by it. */
-  handleSeen (seenAt: Endpoint, observed: Endpoint | undefined): boolean {
+  handleSeen(seenAt: Endpoint, observed: Endpoint | undefined): boolean {
     if (observed === undefined || this.mapping === 'none' || this.mapping === 'address-and-port-dependent') return false
-    const mapping = sameEndpoint(seenAt, observed) ? 'endpoint-independent' : this.mapping === 'endpoint-independent' ? 'address-dependent' : this.mapping
+    const mapping = sameEndpoint(seenAt, observed)
+      ? 'endpoint-independent'
+      : this.mapping === 'endpoint-independent'
+        ? 'address-dependent'
+        : this.mapping
     const isNews = mapping !== this.mapping
     this.mapping = mapping
     return isNews
   }
 
   /** The question that is due now, for the endpoint that comes with it. */
-  poll (now: Instant): { readonly bytes: Uint8Array, readonly to: Endpoint } | undefined {
+  poll(now: Instant): { readonly bytes: Uint8Array; readonly to: Endpoint } | undefined {
     if (now < this.#nextAt || this.#attempts >= NAT_PROBE_MS.length) return undefined
     this.#nextAt = now + NAT_PROBE_MS[this.#attempts]!
     this.#attempts += 1
-    if (this.#phase === 'filtering') return { bytes: encodeDiscoverProbe(this.#nodeId, { answerFromSecond: true }), to: this.#beacon }
-    return { bytes: encodeDiscoverProbe(0, { answerFromSecond: false }), to: { address: this.#beacon.address, port: this.#secondPort } }
+    if (this.#phase === 'filtering')
+      return { bytes: encodeDiscoverProbe(this.#nodeId, { answerFromSecond: true }), to: this.#beacon }
+    return {
+      bytes: encodeDiscoverProbe(0, { answerFromSecond: false }),
+      to: { address: this.#beacon.address, port: this.#secondPort },
+    }
   }
 
   /** After all questions of a phase: what was not answered tells something too. @returns true when the kind is known by it, or another than before. */
-  handleTimeout (now: Instant): boolean {
+  handleTimeout(now: Instant): boolean {
     if (this.#phase === 'idle' || this.#attempts < NAT_PROBE_MS.length || now < this.#nextAt) return false
     if (this.#phase === 'filtering' && this.#first !== undefined) {
       this.filtering = 'address-and-port-dependent'
@@ -103,7 +114,8 @@ export class NatProbe {
     else if (this.#phase === 'filtering') {
       this.#nextAt = now + NAT_PROBE_PATIENCE_MS // no answer at all: the beacon is away, or UDP does not pass
       this.#attempts = 0
-    } else { // the second socket does not hear us: somebody filters there, and all we know is whether there is a NAT
+    } else {
+      // the second socket does not hear us: somebody filters there, and all we know is whether there is a NAT
       if (this.#first !== undefined) this.mapping = this.#isOwn(this.#first) ? 'none' : 'unknown'
       this.#finish()
       return true
@@ -111,9 +123,11 @@ export class NatProbe {
     return false
   }
 
-  nextTimeout (): Instant { return this.#nextAt }
+  nextTimeout(): Instant {
+    return this.#nextAt
+  }
 
-  #onForeignBeacon (endpoint: Endpoint): boolean {
+  #onForeignBeacon(endpoint: Endpoint): boolean {
     this.supported = false
     const before = this.mapping
     this.mapping = this.#isOwn(endpoint) ? 'none' : this.mapping === 'none' ? 'unknown' : this.mapping
@@ -121,13 +135,13 @@ export class NatProbe {
     return this.mapping !== before
   }
 
-  #beginMapping (now: Instant): void {
+  #beginMapping(now: Instant): void {
     this.#phase = 'mapping'
     this.#attempts = 0
     this.#nextAt = now
   }
 
-  #onSecondSight (endpoint: Endpoint): boolean {
+  #onSecondSight(endpoint: Endpoint): boolean {
     const first = this.#first ?? endpoint
     if (this.#isOwn(endpoint)) this.mapping = 'none'
     else this.mapping = sameEndpoint(first, endpoint) ? 'endpoint-independent' : 'address-and-port-dependent'
@@ -135,12 +149,12 @@ export class NatProbe {
     return true
   }
 
-  #finish (): void {
+  #finish(): void {
     this.#phase = 'idle'
     this.#nextAt = Infinity
   }
 
-  #isOwn (endpoint: Endpoint): boolean {
+  #isOwn(endpoint: Endpoint): boolean {
     return this.#ownEndpoints().some((own) => sameEndpoint(own, endpoint))
   }
 }

@@ -10,9 +10,9 @@ import { MAX_REQUESTS, REQUEST_TIMEOUT_MS } from './constants.ts'
 
 /** `refused`: the registry says no, with its text. `unreachable`: nobody answered. */
 export type RegistryResult<Purpose> =
-  | { readonly kind: 'reply', readonly purpose: Purpose, readonly reply: object }
-  | { readonly kind: 'refused', readonly purpose: Purpose, readonly text: string }
-  | { readonly kind: 'unreachable', readonly purpose: Purpose }
+  | { readonly kind: 'reply'; readonly purpose: Purpose; readonly reply: object }
+  | { readonly kind: 'refused'; readonly purpose: Purpose; readonly text: string }
+  | { readonly kind: 'unreachable'; readonly purpose: Purpose }
 
 interface Asked<Purpose> {
   readonly message: object
@@ -28,7 +28,7 @@ export class RegistryClient<Purpose> implements Machine {
   /** The connection is of no use any more: a request on it was not answered in time. */
   stale = false
 
-  request (now: Instant, message: object, purpose: Purpose): void {
+  request(now: Instant, message: object, purpose: Purpose): void {
     if (this.#waiting.size + this.#asked.size >= MAX_REQUESTS || !this.connected) {
       this.#results.push({ kind: 'unreachable', purpose })
       return
@@ -36,49 +36,51 @@ export class RegistryClient<Purpose> implements Machine {
     this.#waiting.push({ message, purpose, deadline: now + REQUEST_TIMEOUT_MS })
   }
 
-  handleConnected (): void {
+  handleConnected(): void {
     this.connected = true
     this.stale = false
   }
 
-  handleDisconnected (): void {
+  handleDisconnected(): void {
     this.connected = false
     this.stale = false
     this.#failAll()
   }
 
   /** The next answer of the connection. An answer that nobody asked for is ignored. */
-  handleReply (reply: object): void {
+  handleReply(reply: object): void {
     const asked = this.#asked.shift()
     if (asked === undefined) return
     const text = parseRefusal(reply)
-    this.#results.push(text === undefined
-      ? { kind: 'reply', purpose: asked.purpose, reply }
-      : { kind: 'refused', purpose: asked.purpose, text })
+    this.#results.push(
+      text === undefined
+        ? { kind: 'reply', purpose: asked.purpose, reply }
+        : { kind: 'refused', purpose: asked.purpose, text },
+    )
   }
 
   /** The next message to put on the connection. */
-  pollRequest (): object | undefined {
+  pollRequest(): object | undefined {
     const next = this.connected ? this.#waiting.shift() : undefined
     if (next !== undefined) this.#asked.push(next)
     return next?.message
   }
 
-  pollResult (): RegistryResult<Purpose> | undefined {
+  pollResult(): RegistryResult<Purpose> | undefined {
     return this.#results.shift()
   }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     if (now < this.nextTimeout()) return
     this.stale = true // answers come in order: behind an unanswered request nothing else will be answered
     this.#failAll()
   }
 
-  nextTimeout (): Instant {
+  nextTimeout(): Instant {
     return Math.min(this.#asked.at(0)?.deadline ?? Infinity, this.#waiting.at(0)?.deadline ?? Infinity)
   }
 
-  #failAll (): void {
+  #failAll(): void {
     for (const queue of [this.#asked, this.#waiting]) {
       for (let asked = queue.shift(); asked !== undefined; asked = queue.shift()) {
         this.#results.push({ kind: 'unreachable', purpose: asked.purpose })

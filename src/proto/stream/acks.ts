@@ -12,7 +12,7 @@ export class AckPolicy {
   #isDialogue = true // what comes is answered: an ACK that waits finds company
 
   /** The SYN-ACK is here. Mostly the first bytes are too, or follow at once: they carry what would be the third packet. */
-  onOpened (now: Instant, urgent: boolean): void {
+  onOpened(now: Instant, urgent: boolean): void {
     if (urgent) this.due = true
     else this.at = now + DELAYED_ACK_MS
   }
@@ -23,7 +23,7 @@ export class AckPolicy {
    * @param isNagled the sender may hold its next short segment back until this one is acknowledged (Nagle's algorithm, RFC 9293
    *   §3.7.4): unless an answer is to be expected, to wait for one would cost it a delay for each.
    */
-  onInOrder (now: Instant, bytes: number, urgent: boolean, isNagled: boolean): void {
+  onInOrder(now: Instant, bytes: number, urgent: boolean, isNagled: boolean): void {
     if (bytes > 0) this.#segments += 1
     const isHeldBack = isNagled && bytes < PLAIN_SLOT_BYTES && !this.#isDialogue
     if (urgent || this.#segments >= ACK_EVERY_SEGMENTS || isHeldBack) this.due = true
@@ -31,23 +31,23 @@ export class AckPolicy {
   }
 
   /** Bytes of ours go out. */
-  onAnswer (): void {
+  onAnswer(): void {
     if (this.at !== Infinity) this.#isDialogue = true
   }
 
   /** Something came early, again, or beyond the window: the sender should know where we are. */
-  onOutOfOrder (owesDuplicate: boolean): void {
+  onOutOfOrder(owesDuplicate: boolean): void {
     this.due = true
     if (owesDuplicate && this.duplicates < MAX_DUPLICATES) this.duplicates += 1
   }
 
   /** Withhold it to slow the sender down. */
-  stall (until: Instant): void {
+  stall(until: Instant): void {
     this.due = false
     this.at = until
   }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     if (now < this.at) return
     this.#isDialogue = false
     this.at = Infinity
@@ -55,7 +55,7 @@ export class AckPolicy {
   }
 
   /** A packet with the current acknowledgement number leaves. */
-  onGiven (): void {
+  onGiven(): void {
     this.due = false
     this.at = Infinity
     this.#segments = 0

@@ -20,17 +20,17 @@ export interface AckSample {
 export interface CongestionController {
   readonly cwndBytes: number
   readonly inSlowStart: boolean
-  onAcked (ack: AckSample, rtt: RttEstimator): void
+  onAcked(ack: AckSample, rtt: RttEstimator): void
   /** A loss that starts a new recovery episode: cwndBytes is now where that shall end. */
-  onLoss (): void
+  onLoss(): void
   /** The retransmission timer expired. */
-  onTimeout (): void
+  onTimeout(): void
   /** It should not have: what was thought lost arrives. The window is what it was. */
-  onSpuriousTimeout (): void
+  onSpuriousTimeout(): void
   /** The path now carries segments of this size, bytes. */
-  onSegmentSize (bytes: number): void
+  onSegmentSize(bytes: number): void
   /** The peer acknowledges when it likes: a longer round trip says nothing of the path. */
-  ignoreDelay (): void
+  ignoreDelay(): void
 }
 
 export class Cubic implements CongestionController {
@@ -43,24 +43,28 @@ export class Cubic implements CongestionController {
   #epochStart: Instant = -1
   #k = 0 // seconds until the cubic curve is back at wMax
   #wEst = 0 // bytes: what Reno would have
-  #before: { cwndBytes: number, ssthresh: number, wMax: number } | undefined // the last timeout
+  #before: { cwndBytes: number; ssthresh: number; wMax: number } | undefined // the last timeout
 
-  constructor (mss: number) {
+  constructor(mss: number) {
     this.#mss = mss
     this.cwndBytes = initialWindow(mss)
   }
 
-  get inSlowStart (): boolean { return this.cwndBytes < this.#ssthresh }
+  get inSlowStart(): boolean {
+    return this.cwndBytes < this.#ssthresh
+  }
 
-  ignoreDelay (): void { this.#ignoresDelay = true }
+  ignoreDelay(): void {
+    this.#ignoresDelay = true
+  }
 
-  onSegmentSize (bytes: number): void {
+  onSegmentSize(bytes: number): void {
     const untouched = this.cwndBytes === initialWindow(this.#mss) && this.#ssthresh === Infinity
     this.#mss = bytes
     this.cwndBytes = untouched ? initialWindow(bytes) : Math.max(this.cwndBytes, 2 * bytes)
   }
 
-  onAcked (ack: AckSample, rtt: RttEstimator): void {
+  onAcked(ack: AckSample, rtt: RttEstimator): void {
     if (this.inSlowStart) {
       if (2 * ack.flightBytes >= this.cwndBytes) this.cwndBytes += ack.ackedBytes / this.#hystart.divisor // RFC 5681 §3.1, byte counting
       if (!this.#ignoresDelay && this.#hystart.onAcked(ack.una, ack.nxt, rtt)) this.#ssthresh = this.cwndBytes
@@ -80,19 +84,19 @@ export class Cubic implements CongestionController {
     else this.cwndBytes += (target - this.cwndBytes) * (ack.ackedBytes / this.cwndBytes)
   }
 
-  onLoss (): void {
+  onLoss(): void {
     this.#reduce()
     this.cwndBytes = this.#ssthresh
   }
 
-  onTimeout (): void {
+  onTimeout(): void {
     this.#before = { cwndBytes: this.cwndBytes, ssthresh: this.#ssthresh, wMax: this.#wMax }
     this.#reduce()
     this.cwndBytes = this.#mss // RFC 5681 §3.1: loss window
     this.#hystart.restart()
   }
 
-  onSpuriousTimeout (): void {
+  onSpuriousTimeout(): void {
     if (this.#before === undefined) return
     this.cwndBytes = Math.max(this.cwndBytes, this.#before.cwndBytes)
     this.#ssthresh = this.#before.ssthresh
@@ -100,15 +104,15 @@ export class Cubic implements CongestionController {
     this.#before = undefined
   }
 
-  #reduce (): void {
+  #reduce(): void {
     const cwnd = this.cwndBytes
     // §4.7 fast convergence: a flow that stops short of its last maximum leaves room to a newer one
-    this.#wMax = cwnd < this.#wMax ? cwnd * (1 + CUBIC_BETA) / 2 : cwnd
+    this.#wMax = cwnd < this.#wMax ? (cwnd * (1 + CUBIC_BETA)) / 2 : cwnd
     this.#ssthresh = Math.max(cwnd * CUBIC_BETA, 2 * this.#mss)
     this.#epochStart = -1
   }
 
-  #startEpoch (now: Instant): void {
+  #startEpoch(now: Instant): void {
     this.#epochStart = now
     this.#wEst = this.cwndBytes
     if (this.#wMax < this.cwndBytes) this.#wMax = this.cwndBytes
@@ -117,9 +121,9 @@ export class Cubic implements CongestionController {
 }
 
 /** RFC 6928: the initial window, bytes. */
-export function initialWindow (mss: number): number {
+export function initialWindow(mss: number): number {
   return Math.min(INITIAL_WINDOW_SEGMENTS * mss, Math.max(2 * mss, INITIAL_WINDOW_BYTES))
 }
 
 const USED_SHARE = 0.8 // of cwnd in flight: then it is the window that limits
-const RENO_ALPHA = 3 * (1 - CUBIC_BETA) / (1 + CUBIC_BETA) // RFC 9438 §4.3
+const RENO_ALPHA = (3 * (1 - CUBIC_BETA)) / (1 + CUBIC_BETA) // RFC 9438 §4.3

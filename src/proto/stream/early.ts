@@ -18,10 +18,12 @@ export class EarlySegments {
   #segments = 0
   #touches = 0
 
-  get empty (): boolean { return this.#blocks.length === 0 }
+  get empty(): boolean {
+    return this.#blocks.length === 0
+  }
 
   /** Takes ownership of `payload`, which is not empty. */
-  insert (start: number, payload: Uint8Array): 'early' | 'old' | 'refused' {
+  insert(start: number, payload: Uint8Array): 'early' | 'old' | 'refused' {
     const blocks = this.#blocks
     let at = blocks.length // of the first block that begins behind `start`
     while (at > 0 && blocks[at - 1]!.start > start) at -= 1
@@ -49,7 +51,7 @@ export class EarlySegments {
   }
 
   /** The next bytes at `next`, or undefined; what lies below is dropped. */
-  take (next: number): Uint8Array | undefined {
+  take(next: number): Uint8Array | undefined {
     for (let first = this.#blocks[0]; first !== undefined && first.start <= next; first = this.#blocks[0]) {
       const payload = first.payloads.shift()!
       const skip = next - first.start
@@ -67,7 +69,7 @@ export class EarlySegments {
    * the sender learns of each in time.
    * @returns the number of blocks written to `out`.
    */
-  blocks (out: Float64Array, max: number, recent: boolean): number {
+  blocks(out: Float64Array, max: number, recent: boolean): number {
     const blocks = this.#blocks
     let least = -1 // of `touchedAt`, to be told of
     if (recent && blocks.length > max) {
@@ -86,12 +88,12 @@ export class EarlySegments {
     return count
   }
 
-  clear (): void {
+  clear(): void {
     this.#blocks = NO_BLOCKS
     this.#segments = this.bytes = 0
   }
 
-  #extend (block: Block, piece: Uint8Array, next: number): void {
+  #extend(block: Block, piece: Uint8Array, next: number): void {
     block.payloads.push(piece)
     block.end += piece.length
     block.touchedAt = this.#touches

@@ -15,7 +15,7 @@ export class HyStart {
   #rounds = 0 // of conservative slow start
 
   /** An acknowledgement up to `una`, while `nxt` was sent last. @returns whether slow start is over. */
-  onAcked (una: number, nxt: number, rtt: RttEstimator): boolean {
+  onAcked(una: number, nxt: number, rtt: RttEstimator): boolean {
     if (this.#windowEnd < 0) this.#windowEnd = nxt
     this.#takeSample(rtt.latestMs)
     if (una < this.#windowEnd) return false
@@ -28,7 +28,7 @@ export class HyStart {
   }
 
   /** Slow start begins anew. */
-  restart (): void {
+  restart(): void {
     this.divisor = 1
     this.#windowEnd = -1
     this.#lastMinMs = this.#minMs = this.#baselineMs = Infinity
@@ -36,7 +36,7 @@ export class HyStart {
   }
 
   /** §4.2 */
-  #takeSample (rttMs: number): void {
+  #takeSample(rttMs: number): void {
     this.#samples += 1
     if (rttMs < this.#minMs) this.#minMs = rttMs
     if (this.#samples < N_RTT_SAMPLE) return
@@ -47,7 +47,8 @@ export class HyStart {
       this.#baselineMs = this.#minMs
       this.#rounds = 0
       this.divisor = CSS_GROWTH_DIVISOR
-    } else if (this.#minMs < this.#baselineMs) { // it was a passing rise
+    } else if (this.#minMs < this.#baselineMs) {
+      // it was a passing rise
       this.#baselineMs = Infinity
       this.divisor = 1
     }

@@ -1,7 +1,9 @@
 /** Where in its life a stream is, how it ended, and what it shares with the others of its node. */
 
 /** Bytes that all streams of one node hold together. */
-export interface Budget { usedBytes: number }
+export interface Budget {
+  usedBytes: number
+}
 
 export interface StreamShared {
   readonly maxSegment: number // largest payload that we take in one packet, bytes

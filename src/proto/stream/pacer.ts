@@ -9,10 +9,10 @@ export class Pacer {
   /** When the next segment is due: it may go any time from then on. */
   at: Instant = -Infinity
 
-  onSent (now: Instant, bytes: number, cwndBytes: number, slowStart: boolean, segment: number, rtt: RttEstimator): void {
+  onSent(now: Instant, bytes: number, cwndBytes: number, slowStart: boolean, segment: number, rtt: RttEstimator): void {
     if (rtt.srttMs === 0 || Math.min(rtt.minRttMs, rtt.srttMs) < PACED_FROM_MS) return
-    const bytesPerMs = (slowStart ? SLOW_START_GAIN : GAIN) * cwndBytes / rtt.srttMs
-    const burstMs = Math.max(BURST_SEGMENTS * segment / bytesPerMs, BURST_MS)
+    const bytesPerMs = ((slowStart ? SLOW_START_GAIN : GAIN) * cwndBytes) / rtt.srttMs
+    const burstMs = Math.max((BURST_SEGMENTS * segment) / bytesPerMs, BURST_MS)
     this.at = Math.max(this.at, now - burstMs) + bytes / bytesPerMs
   }
 }

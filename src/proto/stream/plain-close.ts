@@ -14,31 +14,35 @@ export class PlainClose {
   #transmissions = 0
 
   /** We have said all. A dialler's FIN waits for the answer to end (Q2); a listener is done, and its peer waits for that. */
-  endSent (now: Instant, dialled: boolean): void {
+  endSent(now: Instant, dialled: boolean): void {
     if (dialled) this.heldUntil = now + HELD_FIN_MS
     else this.wanted = true
   }
 
   /** The time to hold a half-close is over: @returns true once. */
-  takeHeld (now: Instant): boolean {
+  takeHeld(now: Instant): boolean {
     if (now < this.heldUntil) return false
     this.heldUntil = Infinity
     return true
   }
 
   /** @returns true when our FIN may go out now. */
-  advance (ended: boolean, drained: boolean): boolean {
+  advance(ended: boolean, drained: boolean): boolean {
     if (this.state !== 'open' || !ended || !this.wanted || !drained) return false
     this.state = 'due'
     this.heldUntil = Infinity
     return true
   }
 
-  get underway (): boolean { return this.state === 'due' || this.state === 'sent' }
-  get exhausted (): boolean { return this.#transmissions >= PLAIN_FIN_TRANSMISSIONS }
+  get underway(): boolean {
+    return this.state === 'due' || this.state === 'sent'
+  }
+  get exhausted(): boolean {
+    return this.#transmissions >= PLAIN_FIN_TRANSMISSIONS
+  }
 
   /** @returns when to say it again if it is not answered: the peer answers each, but may have lost this one (Q3). */
-  onSent (now: Instant): Instant {
+  onSent(now: Instant): Instant {
     this.state = 'sent'
     const again = now + Math.min(FIRST_REPEAT_MS * 2 ** this.#transmissions, LAST_REPEAT_MS)
     this.#transmissions += 1

@@ -19,9 +19,10 @@ export class Rack {
   #widenedAt: Instant = -Infinity
 
   /** §6.2 steps 1 to 3: `segment` was acknowledged or SACKed. */
-  onDelivered (now: Instant, segment: Segment, rtt: RttEstimator): void {
+  onDelivered(now: Instant, segment: Segment, rtt: RttEstimator): void {
     const rttMs = now - segment.sentAt
-    if (segment.transmissions > 1 && rttMs < rtt.minRttMs && rtt.minRttMs !== Infinity) { // too soon for the last transmission: an earlier one had arrived
+    if (segment.transmissions > 1 && rttMs < rtt.minRttMs && rtt.minRttMs !== Infinity) {
+      // too soon for the last transmission: an earlier one had arrived
       this.#onSpurious(now, rtt)
       return
     }
@@ -35,17 +36,18 @@ export class Rack {
   }
 
   /** §6.2 steps 4 and 5: marks what is lost. @returns whether anything was. */
-  detect (now: Instant, board: Scoreboard, rtt: RttEstimator, recovering: boolean): boolean {
+  detect(now: Instant, board: Scoreboard, rtt: RttEstimator, recovering: boolean): boolean {
     this.at = Infinity
     if (board.sackedCount === 0 && board.retransmittedCount === 0) return false
     const eager = !this.#reorderingSeen && (recovering || board.sackedCount >= DUP_THRESHOLD)
-    const window = eager ? 0 : Math.min(this.#steps * rtt.minRttMs / 4, rtt.srttMs)
+    const window = eager ? 0 : Math.min((this.#steps * rtt.minRttMs) / 4, rtt.srttMs)
     let found = false
     for (let segment = board.oldest; segment !== undefined;) {
       const before = segment.sentAt < this.#sentAt || (segment.sentAt === this.#sentAt && segment.end < this.#end)
       if (!before) break
       const dueAt = segment.sentAt + this.#rttMs + window
-      if (dueAt > now) { // and those sent later are due later
+      if (dueAt > now) {
+        // and those sent later are due later
         this.at = dueAt
         break
       }
@@ -58,7 +60,7 @@ export class Rack {
   }
 
   /** §6.2 step 4 widens the window on DSACK; we have none, but an impossibly early acknowledgement says the same. */
-  #onSpurious (now: Instant, rtt: RttEstimator): void {
+  #onSpurious(now: Instant, rtt: RttEstimator): void {
     this.#reorderingSeen = true
     if (now < this.#widenedAt + rtt.srttMs) return // once per round trip
     this.#widenedAt = now

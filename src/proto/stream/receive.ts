@@ -29,22 +29,28 @@ export class Receiver {
   #roundBytes = 0
   readonly #budget: Budget
 
-  constructor (budget: Budget) {
+  constructor(budget: Budget) {
     this.#budget = budget
   }
 
   /** A peer without WINDOW_BYTES counts slots, and overshoots. */
-  configure (plain: boolean): void {
+  configure(plain: boolean): void {
     this.#plain = plain
   }
 
-  get queuedBytes (): number { return this.#queuedBytes }
-  get hasGap (): boolean { return !this.#early.empty }
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+  get hasGap(): boolean {
+    return !this.#early.empty
+  }
   /** The peer ended at an offset that has not been reached yet. */
-  get finSeen (): boolean { return this.#finOffset >= 0 }
+  get finSeen(): boolean {
+    return this.#finOffset >= 0
+  }
 
   /** Takes ownership of `payload`. */
-  handleSegment (offset: number, payload: Uint8Array, fin: boolean): SegmentFate {
+  handleSegment(offset: number, payload: Uint8Array, fin: boolean): SegmentFate {
     const end = offset + payload.length
     if (fin) {
       if (this.#finOffset >= 0 && this.#finOffset !== end) return 'refused'
@@ -61,7 +67,7 @@ export class Receiver {
   }
 
   /** The peer ended without sequencing its FIN (no HALF_CLOSE): what is missing will never come. */
-  handlePlainFin (offset: number): 'clean' | 'truncated' {
+  handlePlainFin(offset: number): 'clean' | 'truncated' {
     const clean = offset === this.next && this.#early.empty
     this.#early.clear()
     this.finished = true
@@ -72,7 +78,7 @@ export class Receiver {
    * The next bytes for the reader, who owns them: in arrays as they came, small ones copied together. What follows costs
    * a system call for each array, and the segments of an ordinary path are small.
    */
-  read (): Uint8Array | undefined {
+  read(): Uint8Array | undefined {
     const chunk = this.#queue.shiftTogether(k.GATHERED_BELOW_BYTES, k.GATHERED_BYTES)
     if (chunk === undefined) return undefined
     this.#queuedBytes -= chunk.length
@@ -86,7 +92,7 @@ export class Receiver {
    * idle, and a reader that does not keep up shall hold no more than at first.
    * @param rttMs 0 where it is not known.
    */
-  onRead (now: Instant, rttMs: number): void {
+  onRead(now: Instant, rttMs: number): void {
     const roundMs = rttMs === 0 ? k.RECEIVE_ROUND_UNKNOWN_MS : Math.max(rttMs, k.RECEIVE_ROUND_MIN_MS)
     if (now - this.#roundAt < roundMs && this.#roundBytes < this.#limit) return
     if (2 * this.#roundBytes > this.#limit && this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES) {
@@ -97,20 +103,23 @@ export class Receiver {
   }
 
   /** Free room, bytes, that may be promised to the peer now. */
-  get freeBytes (): number {
+  get freeBytes(): number {
     const limit = this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES ? this.#limit : k.RECEIVE_INITIAL_BYTES
     return Math.max(0, limit - this.#queuedBytes)
   }
 
   /** The window of a SYN or SYN-ACK: always slots, since the other side has not agreed to anything yet. */
-  takeInitialWindow (): number {
-    const slots = Math.min(Math.floor((this.freeBytes - (k.PLAIN_SLOT_BYTES - 1)) / k.PLAIN_SLOT_BYTES), k.PLAIN_MAX_SLOTS)
+  takeInitialWindow(): number {
+    const slots = Math.min(
+      Math.floor((this.freeBytes - (k.PLAIN_SLOT_BYTES - 1)) / k.PLAIN_SLOT_BYTES),
+      k.PLAIN_MAX_SLOTS,
+    )
     this.#edge = Math.max(this.#edge, slots * k.PLAIN_SLOT_BYTES)
     return slots
   }
 
   /** The window field to send: units of 2^WINDOW_SHIFT bytes, or slots for a plain peer. Promises are kept: the edge never moves back. */
-  takeWindow (): number {
+  takeWindow(): number {
     if (this.#plain) {
       const slots = Math.floor((this.freeBytes - this.#early.bytes - (k.PLAIN_SLOT_BYTES - 1)) / k.PLAIN_SLOT_BYTES)
       const field = Math.min(Math.max(slots, 1), k.PLAIN_MAX_SLOTS) // 0 would mean 'no limit' (stream.md Q4)
@@ -118,17 +127,22 @@ export class Receiver {
       return field
     }
     const unit = 2 ** k.WINDOW_SHIFT
-    const field = Math.min(Math.max(Math.floor(this.freeBytes / unit), Math.floor((this.#edge - this.next) / unit), 0), 0xffff)
+    const field = Math.min(
+      Math.max(Math.floor(this.freeBytes / unit), Math.floor((this.#edge - this.next) / unit), 0),
+      0xffff,
+    )
     this.#edge = Math.max(this.#edge, this.next + field * unit)
     return field
   }
 
   /** The reader made so much room since the last promise that the peer should hear of it. */
-  get windowUpdateDue (): boolean {
+  get windowUpdateDue(): boolean {
     if (this.#plain || this.finished) return false
     const opened = this.next + this.freeBytes - this.#edge
-    return opened >= this.#limit / k.WINDOW_UPDATE_SHARE ||
-      (this.#edge - this.next < k.OWN_MAX_SEGMENT_BYTES && opened >= this.#limit / 16) // the peer may be waiting for room
+    return (
+      opened >= this.#limit / k.WINDOW_UPDATE_SHARE ||
+      (this.#edge - this.next < k.OWN_MAX_SEGMENT_BYTES && opened >= this.#limit / 16)
+    ) // the peer may be waiting for room
   }
 
   /**
@@ -136,12 +150,12 @@ export class Receiver {
    * else the ones that changed last among them (RFC 2018 §4), so that the sender learns of every block in time.
    * @returns the number of blocks written to `out`.
    */
-  sackBlocks (out: Float64Array, max: number): number {
+  sackBlocks(out: Float64Array, max: number): number {
     return this.#early.blocks(out, max, !this.#plain)
   }
 
   /** Nobody will read any more: forget everything, take nothing. */
-  clear (): void {
+  clear(): void {
     this.#queue.clear()
     this.#budget.usedBytes -= this.#queuedBytes
     this.#queuedBytes = 0
@@ -150,25 +164,26 @@ export class Receiver {
   }
 
   /** Bytes beyond the promised edge that are still taken: a plain sender overshoots by up to one segment. */
-  get #slack (): number {
+  get #slack(): number {
     return this.#plain ? 64 * k.PLAIN_SLOT_BYTES : 1 // 1: a FIN takes sequence space, not buffer
   }
 
-  #append (payload: Uint8Array): void {
+  #append(payload: Uint8Array): void {
     this.#queue.push(payload)
     this.#queuedBytes += payload.length
     this.#budget.usedBytes += payload.length
     this.next += payload.length
   }
 
-  #checkFin (): void {
+  #checkFin(): void {
     if (this.#finOffset === this.next && !this.finished) {
       this.next += 1
       this.finished = true
     }
   }
 
-  #pullEarly (): void {
-    for (let payload = this.#early.take(this.next); payload !== undefined; payload = this.#early.take(this.next)) this.#append(payload)
+  #pullEarly(): void {
+    for (let payload = this.#early.take(this.next); payload !== undefined; payload = this.#early.take(this.next))
+      this.#append(payload)
   }
 }

@@ -11,7 +11,7 @@ export class Recovery {
   #out = 0
 
   /** @param flight bytes in flight before the loss was found. */
-  start (flight: number, ssthresh: number, segment: number): void {
+  start(flight: number, ssthresh: number, segment: number): void {
     this.#flight = Math.max(flight, 1)
     this.#ssthresh = ssthresh
     this.#delivered = this.#out = 0
@@ -22,15 +22,16 @@ export class Recovery {
    * An acknowledgement has delivered so many bytes (cumulative and SACK), `flight` are out.
    * @param safe it moved the cumulative point and told of no further loss: then one segment more (SSRB, else CRB).
    */
-  onDelivered (bytes: number, flight: number, segment: number, safe: boolean): void {
+  onDelivered(bytes: number, flight: number, segment: number, safe: boolean): void {
     this.#delivered += bytes
-    const room = flight > this.#ssthresh
-      ? Math.ceil(this.#delivered * this.#ssthresh / this.#flight) - this.#out
-      : Math.min(this.#ssthresh - flight, Math.max(this.#delivered - this.#out, bytes) + (safe ? segment : 0))
+    const room =
+      flight > this.#ssthresh
+        ? Math.ceil((this.#delivered * this.#ssthresh) / this.#flight) - this.#out
+        : Math.min(this.#ssthresh - flight, Math.max(this.#delivered - this.#out, bytes) + (safe ? segment : 0))
     this.sendBytes = this.#out === 0 ? Math.max(room, segment) : room
   }
 
-  onSent (bytes: number): void {
+  onSent(bytes: number): void {
     this.#out += bytes
     this.sendBytes -= bytes
   }

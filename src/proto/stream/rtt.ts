@@ -10,7 +10,7 @@ export class RttEstimator {
   #sampled = false
 
   /** What the path to the peer took lately, ms: better than nothing until the first sample. */
-  seed (rttMs: number): void {
+  seed(rttMs: number): void {
     if (this.srttMs > 0) return
     this.srttMs = Math.max(rttMs, CLOCK_MS)
     this.rttvarMs = rttMs / 2
@@ -21,15 +21,17 @@ export class RttEstimator {
    * @param leastMs the same of the last such segment: it did not wait for others to be acknowledged with.
    * @throws RangeError if negative or NaN: a bug of the caller, never the peer's doing.
    */
-  onSample (rttMs: number, leastMs = rttMs): void {
+  onSample(rttMs: number, leastMs = rttMs): void {
     if (!(rttMs >= 0 && leastMs >= 0)) throw new RangeError(`rttMs must be >= 0, got ${rttMs} and ${leastMs}`)
     this.latestMs = leastMs
     if (leastMs < this.minRttMs) this.minRttMs = leastMs
-    if (!this.#sampled) { // §2.2
+    if (!this.#sampled) {
+      // §2.2
       this.#sampled = true
       this.srttMs = Math.max(rttMs, CLOCK_MS)
       this.rttvarMs = rttMs / 2
-    } else { // §2.3: RTTVAR first, from the old SRTT
+    } else {
+      // §2.3: RTTVAR first, from the old SRTT
       this.rttvarMs += (Math.abs(this.srttMs - rttMs) - this.rttvarMs) / 4
       this.srttMs = Math.max(this.srttMs + (rttMs - this.srttMs) / 8, CLOCK_MS)
     }
@@ -37,18 +39,18 @@ export class RttEstimator {
   }
 
   /** ms, RTO_MIN_MS..RTO_MAX_MS, with the backoff of the timeouts since the last progress. */
-  get rtoMs (): number {
+  get rtoMs(): number {
     const base = this.srttMs === 0 ? RTO_INITIAL_MS : this.srttMs + Math.max(CLOCK_MS, 4 * this.rttvarMs)
     return Math.min(Math.max(base, RTO_MIN_MS) * this.#backoff, RTO_MAX_MS)
   }
 
   /** §5.5: after each expiry. */
-  backOff (): void {
+  backOff(): void {
     if (this.rtoMs < RTO_MAX_MS) this.#backoff *= 2
   }
 
   /** New data was acknowledged: the path works again (§5.7; Linux resets likewise). */
-  clearBackoff (): void {
+  clearBackoff(): void {
     this.#backoff = 1
   }
 }

@@ -6,7 +6,13 @@ import { MAX_SACK_BLOCKS, decodeSack, encodeSack } from '../../wire/sack.ts'
  * @param una, nxt what we have acknowledged and sent; `unaSeq` is `una` on the wire.
  * @returns the blocks in `out` as offset pairs, and their count: 0 when the payload is data that only looks alike.
  */
-export function readSackOffsets (payload: Uint8Array, una: number, nxt: number, unaSeq: number, out: Float64Array): number {
+export function readSackOffsets(
+  payload: Uint8Array,
+  una: number,
+  nxt: number,
+  unaSeq: number,
+  out: Float64Array,
+): number {
   const count = payload.length > 0 ? decodeSack(payload, 0, payload.length, words) : 0
   for (let i = 0; i < 2 * count; i++) {
     const offset = una + seqDiff(words[i]!, unaSeq)
@@ -17,7 +23,14 @@ export function readSackOffsets (payload: Uint8Array, una: number, nxt: number, 
 }
 
 /** @returns bytes written at packet[at..]. */
-export function writeSackOffsets (offsets: Float64Array, count: number, next: number, nextSeq: number, packet: Uint8Array, at: number): number {
+export function writeSackOffsets(
+  offsets: Float64Array,
+  count: number,
+  next: number,
+  nextSeq: number,
+  packet: Uint8Array,
+  at: number,
+): number {
   for (let i = 0; i < 2 * count; i++) words[i] = seqAdd(nextSeq, offsets[i]! - next)
   return encodeSack(packet, at, words, count)
 }

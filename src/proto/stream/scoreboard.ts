@@ -35,14 +35,16 @@ export class Scoreboard {
   #newest: Segment | undefined
   #lostFrom = 0 // no segment that starts below waits to be sent again
 
-  get size (): number { return this.#size }
+  get size(): number {
+    return this.#size
+  }
 
-  at (index: number): Segment {
+  at(index: number): Segment {
     return this.#ring[(this.#head + index) & (this.#ring.length - 1)]!
   }
 
   /** Index of the first segment that starts at or behind `offset`. */
-  indexFrom (offset: number): number {
+  indexFrom(offset: number): number {
     let low = 0
     let high = this.#size
     while (low < high) {
@@ -53,7 +55,7 @@ export class Scoreboard {
     return low
   }
 
-  push (start: number, end: number, fin: boolean, now: Instant): void {
+  push(start: number, end: number, fin: boolean, now: Instant): void {
     if (this.#size === this.#ring.length) this.#grow()
     const segment = this.at(this.#size)
     segment.start = start
@@ -69,7 +71,7 @@ export class Scoreboard {
   }
 
   /** Removes the first segment: it is acknowledged. Valid until the next push. */
-  shift (): Segment {
+  shift(): Segment {
     const segment = this.at(0)
     if (segment.sacked) this.sackedCount -= 1
     else if (segment.lost) this.lostCount -= 1
@@ -80,7 +82,7 @@ export class Scoreboard {
     return segment
   }
 
-  markSacked (segment: Segment): void {
+  markSacked(segment: Segment): void {
     if (segment.sacked) return
     segment.sacked = true
     this.sackedCount += 1
@@ -90,7 +92,7 @@ export class Scoreboard {
     } else this.#unlink(segment)
   }
 
-  markLost (segment: Segment): void {
+  markLost(segment: Segment): void {
     if (segment.lost || segment.sacked) return
     segment.lost = true
     this.lostCount += 1
@@ -99,7 +101,7 @@ export class Scoreboard {
   }
 
   /** What was given up in one go and not sent again since is in flight after all: sent before everything else that is. */
-  reviveLost (): void {
+  reviveLost(): void {
     for (let i = this.#size - 1; i >= 0; i--) {
       const segment = this.at(i)
       if (!segment.lost || segment.transmissions > 1) continue
@@ -114,7 +116,7 @@ export class Scoreboard {
     }
   }
 
-  markResent (segment: Segment, now: Instant): void {
+  markResent(segment: Segment, now: Instant): void {
     if (segment.lost) {
       segment.lost = false
       this.lostCount -= 1
@@ -127,7 +129,7 @@ export class Scoreboard {
   }
 
   /** Index of the first segment waiting for retransmission, or -1. */
-  firstLost (): number {
+  firstLost(): number {
     if (this.lostCount === 0) return -1
     let index = this.indexFrom(this.#lostFrom)
     while (!this.at(index).lost) index += 1
@@ -136,7 +138,7 @@ export class Scoreboard {
   }
 
   /** Cuts a segment in two at `offset`; the second part waits for retransmission, as the first will have been sent. */
-  split (index: number, offset: number): void {
+  split(index: number, offset: number): void {
     if (this.#size === this.#ring.length) this.#grow()
     const mask = this.#ring.length - 1
     const spare = this.at(this.#size)
@@ -159,14 +161,14 @@ export class Scoreboard {
     if (spare.transmissions > 1) this.retransmittedCount += 1
   }
 
-  clear (): void {
+  clear(): void {
     this.#ring = NO_SEGMENTS
     this.oldest = this.#newest = undefined
     this.#head = this.#size = 0
     this.flightBytes = this.sackedCount = this.lostCount = this.retransmittedCount = 0
   }
 
-  #link (segment: Segment): void {
+  #link(segment: Segment): void {
     segment.earlier = this.#newest
     segment.later = undefined
     if (this.#newest === undefined) this.oldest = segment
@@ -175,7 +177,7 @@ export class Scoreboard {
   }
 
   /** It is in flight no more. */
-  #unlink (segment: Segment): void {
+  #unlink(segment: Segment): void {
     const { earlier, later } = segment
     if (earlier === undefined) this.oldest = later
     else earlier.later = later
@@ -185,16 +187,28 @@ export class Scoreboard {
     this.flightBytes -= segment.end - segment.start
   }
 
-  #grow (): void {
+  #grow(): void {
     // Of this length, and no push: onto an empty array one makes room for 17.
-    const grown = Array.from({ length: Math.max(2, this.#ring.length * 2) }, (_, i) => i < this.#size ? this.at(i) : emptySegment())
+    const grown = Array.from({ length: Math.max(2, this.#ring.length * 2) }, (_, i) =>
+      i < this.#size ? this.at(i) : emptySegment(),
+    )
     this.#ring = grown
     this.#head = 0
   }
 }
 
-function emptySegment (): Segment {
-  return { start: 0, end: 0, fin: false, sentAt: 0, transmissions: 0, sacked: false, lost: false, earlier: undefined, later: undefined }
+function emptySegment(): Segment {
+  return {
+    start: 0,
+    end: 0,
+    fin: false,
+    sentAt: 0,
+    transmissions: 0,
+    sacked: false,
+    lost: false,
+    earlier: undefined,
+    later: undefined,
+  }
 }
 
 const NO_SEGMENTS: Segment[] = [] // never written to: a push grows first

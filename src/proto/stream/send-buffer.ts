@@ -14,19 +14,25 @@ export class SendBuffer {
   #cursorIndex = 0 // where the last copy ended: the next one nearly always goes on there
   #cursorOffset = 0 // offset of the first byte of that chunk
 
-  constructor (budget: Budget) {
+  constructor(budget: Budget) {
     this.#budget = budget
   }
 
   /** All streams together hold so much that none should hold more than the least. */
-  get budgetSpent (): boolean { return this.#budget.usedBytes >= SEND_BUDGET_BYTES }
+  get budgetSpent(): boolean {
+    return this.#budget.usedBytes >= SEND_BUDGET_BYTES
+  }
 
   /** Offset behind the last byte written. */
-  get end (): number { return this.#end }
-  get bytes (): number { return this.#end - this.#start }
+  get end(): number {
+    return this.#end
+  }
+  get bytes(): number {
+    return this.#end - this.#start
+  }
 
   /** Takes ownership: the writer must not change the array until it is acknowledged. */
-  append (chunk: Uint8Array): void {
+  append(chunk: Uint8Array): void {
     if (chunk.length === 0) return
     this.#chunks.push(chunk)
     this.#end += chunk.length
@@ -34,8 +40,12 @@ export class SendBuffer {
   }
 
   /** Forgets whole chunks below `offset`. */
-  release (offset: number): void {
-    for (let first = this.#chunks.at(0); first !== undefined && this.#start + first.length <= offset; first = this.#chunks.at(0)) {
+  release(offset: number): void {
+    for (
+      let first = this.#chunks.at(0);
+      first !== undefined && this.#start + first.length <= offset;
+      first = this.#chunks.at(0)
+    ) {
       this.#chunks.shift()
       this.#start += first.length
       this.#budget.usedBytes -= first.length
@@ -45,14 +55,15 @@ export class SendBuffer {
   }
 
   /** Copies [offset, offset + length) to out[at..]. The range must be held. */
-  copy (offset: number, length: number, out: Uint8Array, at: number): void {
+  copy(offset: number, length: number, out: Uint8Array, at: number): void {
     this.#seek(offset)
     let index = this.#cursorIndex
     let chunkStart = this.#cursorOffset
     let done = 0
     while (done < length) {
       const chunk = this.#chunks.at(index)
-      if (chunk === undefined) throw new RangeError(`bytes ${offset}+${length} are not held (${this.#start}..${this.#end})`)
+      if (chunk === undefined)
+        throw new RangeError(`bytes ${offset}+${length} are not held (${this.#start}..${this.#end})`)
       const from = offset + done - chunkStart
       const count = Math.min(chunk.length - from, length - done)
       out.set(from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count), at + done)
@@ -65,7 +76,7 @@ export class SendBuffer {
     this.#cursorOffset = chunkStart
   }
 
-  clear (): void {
+  clear(): void {
     this.#chunks.clear()
     this.#budget.usedBytes -= this.bytes
     this.#start = this.#end
@@ -73,8 +84,9 @@ export class SendBuffer {
     this.#cursorOffset = this.#end
   }
 
-  #seek (offset: number): void {
-    if (offset < this.#cursorOffset) { // a retransmission: from the front
+  #seek(offset: number): void {
+    if (offset < this.#cursorOffset) {
+      // a retransmission: from the front
       this.#cursorIndex = 0
       this.#cursorOffset = this.#start
     }

@@ -73,12 +73,12 @@ export class Sender {
   #verifyAt: Instant = Infinity
   #verifications = 0
 
-  constructor (shared: StreamShared) {
+  constructor(shared: StreamShared) {
     this.buffer = new SendBuffer(shared.sendBudget)
   }
 
   /** Once the peer's SYN options are known. */
-  configure (plainWindow: boolean, plainClose: boolean): void {
+  configure(plainWindow: boolean, plainClose: boolean): void {
     this.#slotted = plainWindow
     this.#sequencedFin = !plainClose
     if (!plainWindow) return
@@ -87,37 +87,37 @@ export class Sender {
   }
 
   /** Everything written is acknowledged (a sequenced FIN included, if one was due). */
-  get drained (): boolean {
+  get drained(): boolean {
     return this.una >= this.#finalOffset
   }
 
-  get finished (): boolean {
+  get finished(): boolean {
     return this.ended && this.#sequencedFin && this.una > this.buffer.end
   }
 
-  get writableBytes (): number {
+  get writableBytes(): number {
     return this.#limit - this.buffer.bytes
   }
 
   /** Room enough to wake a writer that waits: it should not be woken for crumbs. */
-  get roomForWriter (): boolean {
+  get roomForWriter(): boolean {
     return this.writableBytes >= this.#limit / 4
   }
 
   /** Twice what is in flight keeps the path busy while the writer sleeps, and no peer takes more than its window at once: the rest would only wait here. */
-  get #limit (): number {
+  get #limit(): number {
     if (this.buffer.budgetSpent) return k.SEND_INITIAL_BYTES
     const most = this.#slotted ? k.PLAIN_SEND_LIMIT_BYTES : this.#maxWindow + k.SEND_INITIAL_BYTES
     return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), most)
   }
 
   /** That of a SYN or SYN-ACK counts slots: nothing else was agreed yet. */
-  onInitialWindow (slots: number): void {
+  onInitialWindow(slots: number): void {
     this.onWindow(0, this.#slotted ? slots : slots * k.PLAIN_SLOT_BYTES)
   }
 
   /** The window field of a packet that acknowledged `ack`: bytes, or slots when the peer gave no WINDOW_BYTES. */
-  onWindow (ack: number, window: number): void {
+  onWindow(ack: number, window: number): void {
     if (this.#slotted) {
       if (ack < this.#slotsAck) return // overtaken: what it admitted is in flight or taken by now
       // With the same number only reading can have changed it, and that only upwards.
@@ -125,7 +125,8 @@ export class Sender {
       this.#slotsAck = ack
       return
     }
-    if (ack + window > this.#edge) { // a right edge never moves back: what seems so is an old packet
+    if (ack + window > this.#edge) {
+      // a right edge never moves back: what seems so is an old packet
       this.#edge = ack + window
       this.#persistMs = k.PERSIST_MIN_MS
     }
@@ -136,7 +137,7 @@ export class Sender {
    * An acknowledgement. `sack` holds `sackCount` pairs of offsets.
    * @returns false for an ACK of what was never sent: it is ignored.
    */
-  onAck (now: Instant, ack: number, sack: Float64Array, sackCount: number): boolean {
+  onAck(now: Instant, ack: number, sack: Float64Array, sackCount: number): boolean {
     if (ack > this.nxt) return false
     this.#verifyAt = Infinity
     const flightBefore = this.board.flightBytes
@@ -156,7 +157,8 @@ export class Sender {
     const lost = this.#detectLosses(now, flightBefore)
     this.#endProbe(now)
     if (this.#state === 'recovery') {
-      if (delivered > 0) this.#recovery.onDelivered(delivered, this.board.flightBytes, this.#segmentBytes, moved && !lost)
+      if (delivered > 0)
+        this.#recovery.onDelivered(delivered, this.board.flightBytes, this.#segmentBytes, moved && !lost)
     } else if (moved) {
       ackSample.now = now
       ackSample.ackedBytes = this.una - una
@@ -173,11 +175,12 @@ export class Sender {
   }
 
   /** Something can be sent now, were it asked. */
-  canSend (now: Instant, maxPayload: number): boolean {
+  canSend(now: Instant, maxPayload: number): boolean {
     this.#pacedUntil = Infinity
     if (this.#closed) return false
     if (this.#probeDue || this.#persistDue) return true
-    const ready = this.#mayResend || (this.nxt < this.#finalOffset && (this.#nextLength(maxPayload) > 0 || this.#onlyFinLeft))
+    const ready =
+      this.#mayResend || (this.nxt < this.#finalOffset && (this.#nextLength(maxPayload) > 0 || this.#onlyFinLeft))
     if (!ready) {
       this.#armPersist(now)
       return false
@@ -188,19 +191,20 @@ export class Sender {
   }
 
   /** Something waits for retransmission, and recovery or window let it go. */
-  get #mayResend (): boolean {
+  get #mayResend(): boolean {
     const { lostCount, flightBytes } = this.board
     return lostCount > 0 && (flightBytes === 0 || this.#room > 0)
   }
 
   /** Bytes that recovery or the congestion window let into flight now. */
-  get #room (): number {
+  get #room(): number {
     return this.#state === 'recovery' ? this.#recovery.sendBytes : this.congestion.cwndBytes - this.board.flightBytes
   }
 
   /** The peer's window is closed and nothing is on its way that could open it: ask now and then (RFC 9293 §3.8.6.1). */
-  #armPersist (now: Instant): void {
-    if (this.board.size === 0 && this.nxt < this.buffer.end && this.#persistAt === Infinity) this.#persistAt = now + this.#persistMs
+  #armPersist(now: Instant): void {
+    if (this.board.size === 0 && this.nxt < this.buffer.end && this.#persistAt === Infinity)
+      this.#persistAt = now + this.#persistMs
   }
 
   /**
@@ -208,7 +212,13 @@ export class Sender {
    * @param mayCut the peer copes with segments cut anew; a Go peer ignores those (stream.md Q13).
    * `outLength` is 0 for a FIN alone; a `persist` probe carries one byte that the peer has already.
    */
-  pick (now: Instant, maxPayload: number, out: Uint8Array, at: number, mayCut: boolean): 'segment' | 'persist' | undefined {
+  pick(
+    now: Instant,
+    maxPayload: number,
+    out: Uint8Array,
+    at: number,
+    mayCut: boolean,
+  ): 'segment' | 'persist' | undefined {
     if (this.#closed) return undefined
     if (maxPayload !== this.#segmentBytes) {
       this.#segmentBytes = maxPayload
@@ -231,7 +241,7 @@ export class Sender {
     return this.#resend(now, last, mayCut ? maxPayload : Infinity, out, at)
   }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     if (now >= this.#rack.at) this.#detectLosses(now, this.board.flightBytes)
     if (now >= this.#verifyAt) this.#askAgain(now)
     if (now >= this.#persistAt) {
@@ -247,43 +257,43 @@ export class Sender {
     } else this.#onRetransmissionTimeout(now)
   }
 
-  nextTimeout (): Instant {
+  nextTimeout(): Instant {
     return Math.min(this.#timerAt, this.#rack.at, this.#persistAt, this.#verifyAt, this.#pacedUntil)
   }
 
   /** True when the peer has acknowledged nothing for so long that it must be gone. */
-  hasGivenUp (now: Instant): boolean {
+  hasGivenUp(now: Instant): boolean {
     if (this.#verifications > k.VERIFY_TRANSMISSIONS) return true
     return this.timeouts >= k.GIVE_UP_TIMEOUTS && this.#stalledSince >= 0 && now - this.#stalledSince >= k.GIVE_UP_MS
   }
 
   /** The peer may have forgotten this stream: ask, by a byte that it has already, until it acknowledges or resets. */
-  verify (now: Instant): void {
+  verify(now: Instant): void {
     this.#verifications = 0
     this.#verifyAt = now
   }
 
-  #askAgain (now: Instant): void {
+  #askAgain(now: Instant): void {
     this.#persistDue = true
     this.#verifyAt = now + Math.min(k.VERIFY_MIN_MS * 2 ** this.#verifications, k.VERIFY_MAX_MS)
     this.#verifications += 1
   }
 
   /** Large segments stay unacknowledged over three timeouts (RFC 8899 §5.1.2 MAX_PROBES), though the peer was heard meanwhile. */
-  isStuckSince (heardAt: Instant): boolean {
+  isStuckSince(heardAt: Instant): boolean {
     if (this.timeouts < BLACK_HOLE_TIMEOUTS || heardAt <= this.#stalledSince || this.board.size === 0) return false
     const first = this.board.at(0)
     return first.end - first.start > k.BASE_SEGMENT_BYTES
   }
 
   /** The path is new or works again: what was waiting for a backed-off timer goes now. */
-  onPathRestored (now: Instant): void {
+  onPathRestored(now: Instant): void {
     if (this.timeouts === 0) return
     this.rtt.clearBackoff()
     if (this.board.size > 0) this.#onRetransmissionTimeout(now)
   }
 
-  clear (): void {
+  clear(): void {
     this.buffer.clear()
     this.board.clear()
     this.#timerAt = this.#rack.at = this.#persistAt = this.#verifyAt = this.#pacedUntil = Infinity
@@ -292,16 +302,16 @@ export class Sender {
     this.#closed = true // `nxt` stays: a RST says where we were
   }
 
-  get #finalOffset (): number {
+  get #finalOffset(): number {
     return this.ended && this.#sequencedFin ? this.buffer.end + 1 : this.buffer.end
   }
 
-  get #onlyFinLeft (): boolean {
+  get #onlyFinLeft(): boolean {
     return this.ended && this.#sequencedFin && this.nxt === this.buffer.end
   }
 
   /** @returns the bytes that are delivered by this, and were not known to be. */
-  #takeAcked (now: Instant, ack: number): number {
+  #takeAcked(now: Instant, ack: number): number {
     if (ack <= this.una) return 0
     this.una = ack
     let delivered = 0
@@ -316,15 +326,16 @@ export class Sender {
     return delivered
   }
 
-  #takeSacked (now: Instant, sack: Float64Array, count: number): number {
-    const seen = this.#sacked ??= new Float64Array(2 * MAX_SACK_BLOCKS)
+  #takeSacked(now: Instant, sack: Float64Array, count: number): number {
+    const seen = (this.#sacked ??= new Float64Array(2 * MAX_SACK_BLOCKS))
     let bytes = 0
     for (let block = 0; block < count; block++) {
       const left = sack[2 * block]!
       const right = sack[2 * block + 1]!
       let from = left
       // Blocks come again and again, mostly grown at their end: only what was added is looked at.
-      for (let i = 0; i < this.#sackedBlocks; i++) if (seen[2 * i] === left && seen[2 * i + 1]! <= right) from = seen[2 * i + 1]!
+      for (let i = 0; i < this.#sackedBlocks; i++)
+        if (seen[2 * i] === left && seen[2 * i + 1]! <= right) from = seen[2 * i + 1]!
       for (let i = this.board.indexFrom(from); i < this.board.size; i++) {
         const segment = this.board.at(i)
         if (segment.end > right) break
@@ -339,7 +350,7 @@ export class Sender {
     return bytes
   }
 
-  #takeDelivered (now: Instant, segment: Segment): void {
+  #takeDelivered(now: Instant, segment: Segment): void {
     if (segment.transmissions === 1) {
       if (this.#state === 'loss' && !this.#isSpurious) this.#isSpurious = segment.lost
       this.#lastRttMs = now - segment.sentAt
@@ -349,20 +360,20 @@ export class Sender {
   }
 
   /** As F-RTO (RFC 5682): what was given up arrives without having been sent again. The peer had stalled, or the path. */
-  #undoTimeout (): void {
+  #undoTimeout(): void {
     this.#isSpurious = false
     this.#state = 'open'
     this.congestion.onSpuriousTimeout()
     this.board.reviveLost()
   }
 
-  #detectLosses (now: Instant, flightBefore: number): boolean {
+  #detectLosses(now: Instant, flightBefore: number): boolean {
     const found = this.#rack.detect(now, this.board, this.rtt, this.#state !== 'open')
     if (found && this.#state === 'open') this.#enterRecovery(flightBefore)
     return found
   }
 
-  #enterRecovery (flight: number): void {
+  #enterRecovery(flight: number): void {
     this.#state = 'recovery'
     this.#recoveryPoint = this.nxt
     this.#probeEnd = -1
@@ -371,15 +382,16 @@ export class Sender {
   }
 
   /** RFC 8985 §7.4: a probe that repaired the loss it asked about hides it; the window must come down all the same. */
-  #endProbe (now: Instant): void {
+  #endProbe(now: Instant): void {
     if (this.#probeEnd < 0 || this.una < this.#probeEnd) return
     this.#probeEnd = -1
     // Sooner than a round trip after the probe the original had arrived, much later the peer had stalled. There is no DSACK to tell.
     const elapsedMs = now - this.#probeSentAt
-    if (elapsedMs >= this.rtt.minRttMs && elapsedMs <= this.rtt.srttMs + this.rtt.rttvarMs && this.#state === 'open') this.congestion.onLoss()
+    if (elapsedMs >= this.rtt.minRttMs && elapsedMs <= this.rtt.srttMs + this.rtt.rttvarMs && this.#state === 'open')
+      this.congestion.onLoss()
   }
 
-  #onRetransmissionTimeout (now: Instant): void {
+  #onRetransmissionTimeout(now: Instant): void {
     this.timeouts += 1
     if (this.#stalledSince < 0) this.#stalledSince = this.board.at(0).sentAt
     this.rtt.backOff()
@@ -397,7 +409,7 @@ export class Sender {
   }
 
   /** RFC 8985 §7.2: a probe well before the timeout, once per flight; else RFC 6298 §5. */
-  #arm (now: Instant): void {
+  #arm(now: Instant): void {
     if (this.board.size === 0) {
       this.#timerAt = Infinity
       this.#persistAt = Infinity
@@ -405,12 +417,15 @@ export class Sender {
     }
     const rtoAt = this.#rtoBase + this.rtt.rtoMs
     const mayProbe = !this.#probeOut && this.#state === 'open' && this.rtt.srttMs > 0 && this.board.sackedCount === 0
-    const ptoAt = now + Math.max(2 * this.rtt.srttMs, TLP_MIN_MS) + (this.board.size === 1 || this.nxt > this.buffer.end ? this.#peerAckDelayMs : 0) // a FIN is no second segment (acks.ts)
+    const ptoAt =
+      now +
+      Math.max(2 * this.rtt.srttMs, TLP_MIN_MS) +
+      (this.board.size === 1 || this.nxt > this.buffer.end ? this.#peerAckDelayMs : 0) // a FIN is no second segment (acks.ts)
     this.#timerIsProbe = mayProbe && ptoAt < rtoAt
     this.#timerAt = this.#timerIsProbe ? ptoAt : rtoAt
   }
 
-  #pickNew (now: Instant, maxPayload: number, out: Uint8Array, at: number): boolean {
+  #pickNew(now: Instant, maxPayload: number, out: Uint8Array, at: number): boolean {
     let length = this.#nextLength(maxPayload)
     if (length === 0 && !this.#onlyFinLeft) return false
     if (length > 0) {
@@ -431,15 +446,17 @@ export class Sender {
     return true
   }
 
-  #resend (now: Instant, index: number, maxPayload: number, out: Uint8Array, at: number): 'segment' {
+  #resend(now: Instant, index: number, maxPayload: number, out: Uint8Array, at: number): 'segment' {
     const segment = this.board.at(index)
     // The path carries less than when this was sent (RFC 8899 §4.3): the rest follows as a segment of its own.
-    if (segment.end - segment.start - (segment.fin ? 1 : 0) > maxPayload) this.board.split(index, segment.start + maxPayload)
+    if (segment.end - segment.start - (segment.fin ? 1 : 0) > maxPayload)
+      this.board.split(index, segment.start + maxPayload)
     this.outOffset = segment.start
     this.outFin = segment.fin
     this.outLength = segment.end - segment.start - (segment.fin ? 1 : 0)
     if (this.outLength > 0) this.buffer.copy(segment.start, this.outLength, out, at)
-    if (maxPayload !== Infinity && looksLikeSack(out, at, this.outLength)) { // only the rest of a cut segment can
+    if (maxPayload !== Infinity && looksLikeSack(out, at, this.outLength)) {
+      // only the rest of a cut segment can
       this.board.split(index, segment.start + 1)
       this.outLength = 1
       this.outFin = false
@@ -451,20 +468,21 @@ export class Sender {
     return 'segment'
   }
 
-  #onSent (now: Instant, bytes: number): void {
+  #onSent(now: Instant, bytes: number): void {
     const { cwndBytes, inSlowStart } = this.congestion
     if (this.#state === 'recovery') this.#recovery.onSent(bytes)
     this.#pacer.onSent(now, bytes, cwndBytes, inSlowStart, this.#segmentBytes, this.rtt)
   }
 
   /** Payload of the next new segment; 0 when a window forbids it or there is none. */
-  #nextLength (maxPayload: number): number {
+  #nextLength(maxPayload: number): number {
     const unsent = this.buffer.end - this.nxt
     if (unsent <= 0) return 0
     const board = this.board
     let length = Math.min(unsent, maxPayload)
     if (this.more && length < maxPayload && !this.ended) return 0
-    if (board.size > 0 && !this.#probeDue && (this.#state === 'recovery' ? this.#room <= 0 : this.#room < length)) return 0
+    if (board.size > 0 && !this.#probeDue && (this.#state === 'recovery' ? this.#room <= 0 : this.#room < length))
+      return 0
     if (this.#slotted) {
       return board.size < this.#slots && board.size < k.PLAIN_FLIGHT_SEGMENTS ? length : 0
     }

@@ -69,9 +69,17 @@ export class Stream implements Machine {
   /**
    * @param isn 65536..2^31-1, random: tells stale answers apart (Q9, Q10) and leaves 2 GiB before a wrap.
    */
-  constructor (
-    role: 'dial' | 'accept', local: { port: number, network: number }, peer: NodeId, remotePort: number, isn: number,
-    shared: StreamShared = { maxSegment: k.OWN_MAX_SEGMENT_BYTES, receiveBudget: { usedBytes: 0 }, sendBudget: { usedBytes: 0 } },
+  constructor(
+    role: 'dial' | 'accept',
+    local: { port: number; network: number },
+    peer: NodeId,
+    remotePort: number,
+    isn: number,
+    shared: StreamShared = {
+      maxSegment: k.OWN_MAX_SEGMENT_BYTES,
+      receiveBudget: { usedBytes: 0 },
+      sendBudget: { usedBytes: 0 },
+    },
   ) {
     this.#ownMaxSegment = shared.maxSegment
     this.receiver = new Receiver(shared.receiveBudget)
@@ -89,7 +97,7 @@ export class Stream implements Machine {
   // ---- from the application ----
 
   /** Takes ownership of `bytes`. @returns false when the writer should wait for NEWS_WRITABLE. */
-  write (bytes: Uint8Array, more = false): boolean {
+  write(bytes: Uint8Array, more = false): boolean {
     if (this.sender.ended || this.end !== undefined) return true
     this.sender.buffer.append(bytes)
     this.sender.more = more
@@ -98,7 +106,7 @@ export class Stream implements Machine {
   }
 
   /** No more bytes from us. The other direction goes on; a plain peer's streams have no halves (plain-close.ts). */
-  shutdown (now: Instant): void {
+  shutdown(now: Instant): void {
     if (this.sender.ended) return
     this.sender.ended = true
     if (!this.extended) this.#plain.endSent(now, this.dialled)
@@ -106,14 +114,14 @@ export class Stream implements Machine {
   }
 
   /** Nobody reads any more, but what was written shall arrive. */
-  close (now: Instant): void {
+  close(now: Instant): void {
     this.#plain.wanted = true
     this.shutdown(now)
     this.#advancePlainClose(now)
   }
 
   /** Abrupt end, told to the peer by RST. Nothing written before is owed to anyone any more. */
-  reset (now: Instant, why: StreamEnd = 'local'): void {
+  reset(now: Instant, why: StreamEnd = 'local'): void {
     this.receiver.clear() // nobody will read it
     if (this.phase === 'closed' || this.phase === 'resetting' || this.phase === 'time-wait') return
     const silent = this.phase === 'syn-sent' && this.#synTransmissions === 0 // the peer never heard of it
@@ -124,7 +132,7 @@ export class Stream implements Machine {
   }
 
   /** The tunnel is gone: no packet can tell the peer. */
-  abandon (why: StreamEnd): void {
+  abandon(why: StreamEnd): void {
     if (this.phase === 'closed') return
     this.#finish(why)
     this.phase = 'closed'
@@ -132,35 +140,39 @@ export class Stream implements Machine {
   }
 
   /** A listener takes the stream: SYN-ACK goes out, and bytes may follow at once (Q11). */
-  accept (): void {
+  accept(): void {
     if (this.phase !== 'syn-received') return
     this.#controlDue = true
     this.#news |= NEWS_OPEN
   }
 
-  read (): Uint8Array | undefined {
+  read(): Uint8Array | undefined {
     return this.receiver.read()
   }
 
   /** The peer's direction has ended and everything before it was read. */
-  get readEnded (): boolean {
+  get readEnded(): boolean {
     return this.receiver.finished && this.receiver.queuedBytes === 0
   }
 
-  takeNews (): number {
+  takeNews(): number {
     const news = this.#news
     this.#news = 0
     return news
   }
 
-  get hasNews (): boolean { return this.#news !== 0 }
+  get hasNews(): boolean {
+    return this.#news !== 0
+  }
   /** A Go peer's queue of connections was full: SYN-ACK and RST came together, before anybody was told that we were connected (Q23). */
-  get wasBusy (): boolean { return this.dialled && !this.extended && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0 }
+  get wasBusy(): boolean {
+    return this.dialled && !this.extended && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
+  }
 
   // ---- packets in ----
 
   /** Takes ownership of the payload. The packet was authenticated as coming from this stream's peer. */
-  handlePacket (now: Instant, header: PacketHeader, payload: Uint8Array): void {
+  handlePacket(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     const flags = header.flags
     if ((flags & FLAG_RST) !== 0 && (flags & FLAG_SYN) === 0) this.#handleReset(header)
     else if (this.phase === 'syn-sent') this.#handleAnswer(now, header, payload)
@@ -170,20 +182,20 @@ export class Stream implements Machine {
   }
 
   /** First packet of an accepted stream. */
-  handleSyn (header: PacketHeader, payload: Uint8Array): void {
+  handleSyn(header: PacketHeader, payload: Uint8Array): void {
     this.peerIsn = header.seq
     this.#agree(payload)
     this.sender.onInitialWindow(header.window)
   }
 
   /** This SYN does not belong to the stream that holds its ports: its sender has forgotten that one. */
-  isForeignSyn (header: PacketHeader): boolean {
+  isForeignSyn(header: PacketHeader): boolean {
     return this.dialled || header.seq !== this.peerIsn
   }
 
   // ---- packets out ----
 
-  hasOutput (now: Instant, pathPayload: number): boolean {
+  hasOutput(now: Instant, pathPayload: number): boolean {
     if (this.#controlDue || this.#acks.due || this.#acks.duplicates > 0) return true
     return this.#mayCarryData && this.sender.canSend(now, Math.min(pathPayload, this.#maxSegment))
   }
@@ -192,11 +204,12 @@ export class Stream implements Machine {
    * Fills one packet: header fields but for the addresses, payload at packet[at..].
    * @param pathPayload the largest payload the path carries, bytes.
    */
-  pollPacket (now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
+  pollPacket(now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
     header.payloadLength = 0
     if (this.#controlDue) this.#fillControl(now, header, packet, at)
-    else if (this.#mayCarryData && this.#fillData(now, header, packet, at, pathPayload)) { /* filled */ }
-    else if (this.#acks.due) this.#fillAck(now, header, packet, at)
+    else if (this.#mayCarryData && this.#fillData(now, header, packet, at, pathPayload)) {
+      /* filled */
+    } else if (this.#acks.due) this.#fillAck(now, header, packet, at)
     else if (this.#acks.duplicates > 0) {
       this.#acks.duplicates -= 1
       this.#fillNumbers(now, header, FLAG_ACK)
@@ -206,7 +219,7 @@ export class Stream implements Machine {
 
   // ---- time ----
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     this.#acks.handleTimeout(now)
     if (now >= this.#controlAt) this.#onControlTimeout(now)
     if (this.phase === 'established') {
@@ -217,7 +230,7 @@ export class Stream implements Machine {
     }
   }
 
-  nextTimeout (): Instant {
+  nextTimeout(): Instant {
     let at = Math.min(this.#acks.at, this.#controlAt)
     if (this.phase === 'established') {
       at = Math.min(at, this.sender.nextTimeout(), this.#plain.heldUntil)
@@ -227,13 +240,13 @@ export class Stream implements Machine {
   }
 
   /** The reader took bytes: perhaps the peer should hear that there is room. */
-  onRead (now: Instant): void {
+  onRead(now: Instant): void {
     this.receiver.onRead(now, this.sender.rtt.srttMs)
     if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#acks.due = true
   }
 
   /** Another path is used: what waits for a timer goes now. With new keys also: does the peer still know this stream? */
-  onPathChange (now: Instant, newKeys: boolean): void {
+  onPathChange(now: Instant, newKeys: boolean): void {
     this.sender.rtt.minRttMs = Infinity // it was that of another path
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
@@ -242,13 +255,13 @@ export class Stream implements Machine {
 
   // ---- inside ----
 
-  get #mayCarryData (): boolean {
+  get #mayCarryData(): boolean {
     return this.phase === 'established' || (this.phase === 'syn-received' && this.#synTransmissions > 0)
   }
 
-  #agree (payload: Uint8Array): void {
+  #agree(payload: Uint8Array): void {
     const theirs = decodeSynOptions(payload)
-    const options = this.#options = typeof theirs === 'object' ? theirs : undefined
+    const options = (this.#options = typeof theirs === 'object' ? theirs : undefined)
     this.extended = options?.halfClose === true && options.windowShift !== undefined
     this.receiver.configure(!this.extended)
     this.sender.configure(!this.extended, !this.extended)
@@ -256,7 +269,7 @@ export class Stream implements Machine {
     this.unchecked = options?.unchecked === true
   }
 
-  #handleAnswer (now: Instant, header: PacketHeader, payload: Uint8Array): void {
+  #handleAnswer(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: comes again
     if (header.ack !== seqAdd(this.#isn, 1)) return this.reset(now, 'stale') // Q9
     this.#agree(payload)
@@ -269,7 +282,7 @@ export class Stream implements Machine {
     this.#acks.onOpened(now, !this.extended)
   }
 
-  #establish (now: Instant): void {
+  #establish(now: Instant): void {
     if (this.#synTransmissions === 1) this.sender.rtt.seed(Math.min(now - this.#lastSentAt, k.RTO_INITIAL_MS / 3)) // it may hold the peer's own dial
     this.phase = 'established'
     this.#controlDue = false
@@ -279,7 +292,7 @@ export class Stream implements Machine {
     if (this.sender.ended && !this.extended) this.#plain.endSent(now, this.dialled)
   }
 
-  #handleRepeatedSyn (header: PacketHeader): void {
+  #handleRepeatedSyn(header: PacketHeader): void {
     if ((header.flags & FLAG_ACK) !== 0) {
       this.#acks.due = true // our third packet was lost
       return
@@ -288,7 +301,7 @@ export class Stream implements Machine {
     if (this.phase === 'syn-received' || this.phase === 'established') this.#controlDue = true
   }
 
-  #handleReset (header: PacketHeader): void {
+  #handleReset(header: PacketHeader): void {
     if (this.phase === 'closed') return
     if (this.phase === 'syn-sent') {
       const ours = header.ack === seqAdd(this.#isn, 1) || (header.seq === 0 && header.ack === 0)
@@ -308,7 +321,7 @@ export class Stream implements Machine {
     this.abandon(complete ? 'finished' : 'reset_by_peer')
   }
 
-  #handleSegment (now: Instant, header: PacketHeader, payload: Uint8Array): void {
+  #handleSegment(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     const acked = (header.flags & FLAG_ACK) !== 0
     if (this.phase === 'syn-received') {
       if (this.#synTransmissions === 0 || !acked) return
@@ -322,7 +335,7 @@ export class Stream implements Machine {
   }
 
   /** @returns the number of SACK blocks that the payload was made of. */
-  #takeAck (now: Instant, header: PacketHeader, payload: Uint8Array): number {
+  #takeAck(now: Instant, header: PacketHeader, payload: Uint8Array): number {
     const sender = this.sender
     const before = sender.una
     const ack = before + seqDiff(header.ack, this.#wireSeq(sender.una))
@@ -333,12 +346,15 @@ export class Stream implements Machine {
     // Q6: window 0 without payload and progress is a Go keepalive or probe, not a closed window
     const idle = payload.length === 0 && sender.una === before
     if (known && !(header.window === 0 && !this.extended && idle)) {
-      sender.onWindow(Math.max(ack, 0), this.extended ? header.window * 2 ** this.#options!.windowShift! : header.window)
+      sender.onWindow(
+        Math.max(ack, 0),
+        this.extended ? header.window * 2 ** this.#options!.windowShift! : header.window,
+      )
     }
     return count
   }
 
-  #takePayload (now: Instant, header: PacketHeader, payload: Uint8Array, fin: boolean): void {
+  #takePayload(now: Instant, header: PacketHeader, payload: Uint8Array, fin: boolean): void {
     const receiver = this.receiver
     const offset = receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
     const hadGap = receiver.hasGap
@@ -350,7 +366,7 @@ export class Stream implements Machine {
     if (full) this.#acks.stall(now + k.PLAIN_STALL_ACK_MS) // stream.md §7.2: all that slows a Go sender
   }
 
-  #handlePlainFin (now: Instant, header: PacketHeader): void {
+  #handlePlainFin(now: Instant, header: PacketHeader): void {
     const answered = (header.flags & FLAG_ACK) !== 0
     const first = !this.receiver.finished
     if (this.#plain.state === 'sent' && answered) this.#plain.state = 'answered'
@@ -366,14 +382,14 @@ export class Stream implements Machine {
     if (!answered) this.#acks.due = true // Q1: a bare FIN is answered, a FIN|ACK never
   }
 
-  #advancePlainClose (now: Instant): void {
+  #advancePlainClose(now: Instant): void {
     if (this.extended || this.phase !== 'established') return
     if (!this.#plain.advance(this.sender.ended, this.sender.una >= this.sender.buffer.end)) return
     this.#controlDue = true
     this.#controlAt = now
   }
 
-  #afterInput (now: Instant): void {
+  #afterInput(now: Instant): void {
     if (this.#blockedWriter && this.sender.roomForWriter) {
       this.#blockedWriter = false
       this.#news |= NEWS_WRITABLE
@@ -387,14 +403,14 @@ export class Stream implements Machine {
     if (this.sender.finished && this.receiver.finished) this.#enterTimeWait(now)
   }
 
-  #enterTimeWait (now: Instant): void {
+  #enterTimeWait(now: Instant): void {
     this.#finish('finished')
     this.phase = 'time-wait'
     this.#controlDue = false
     this.#controlAt = now + k.TIME_WAIT_MS
   }
 
-  #finish (why: StreamEnd): void {
+  #finish(why: StreamEnd): void {
     if (this.end === undefined) {
       this.end = why
       this.#news |= NEWS_ENDED
@@ -403,7 +419,7 @@ export class Stream implements Machine {
     this.#blockedWriter = false
   }
 
-  #onControlTimeout (now: Instant): void {
+  #onControlTimeout(now: Instant): void {
     this.#controlAt = Infinity
     if (this.phase === 'syn-sent' || this.phase === 'syn-received') {
       if (this.#synTransmissions < k.SYN_TRANSMISSIONS) this.#controlDue = true
@@ -421,22 +437,28 @@ export class Stream implements Machine {
     }
   }
 
-  #fillControl (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
+  #fillControl(now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
     this.#controlDue = false
     if (this.phase === 'established' && this.#plain.underway) return this.#fillPlainFin(now, header)
-    if (this.phase === 'syn-sent' || this.phase === 'syn-received' || this.phase === 'established') return this.#fillSyn(now, header, packet, at)
+    if (this.phase === 'syn-sent' || this.phase === 'syn-received' || this.phase === 'established')
+      return this.#fillSyn(now, header, packet, at)
     this.#fillNumbers(now, header, FLAG_RST | FLAG_ACK)
     header.window = 0
     this.#controlAt = now + (k.RST_REPEAT_MS[this.#resets] ?? 0)
   }
 
-  #fillSyn (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
+  #fillSyn(now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
     header.flags = this.dialled ? FLAG_SYN : FLAG_SYN | FLAG_ACK
     header.seq = this.#isn
     header.ack = this.dialled ? 0 : seqAdd(this.peerIsn, 1)
     header.window = this.receiver.takeInitialWindow()
     if (this.dialled || this.#options !== undefined) {
-      const options = encodeSynOptions({ halfClose: true, windowShift: k.WINDOW_SHIFT, maxSegment: this.#ownMaxSegment, unchecked: true })
+      const options = encodeSynOptions({
+        halfClose: true,
+        windowShift: k.WINDOW_SHIFT,
+        maxSegment: this.#ownMaxSegment,
+        unchecked: true,
+      })
       packet.set(options, at)
       header.payloadLength = options.length
     }
@@ -446,20 +468,21 @@ export class Stream implements Machine {
     this.#synTransmissions += 1
   }
 
-  #fillPlainFin (now: Instant, header: PacketHeader): void {
+  #fillPlainFin(now: Instant, header: PacketHeader): void {
     this.#fillNumbers(now, header, FLAG_FIN)
     header.ack = 0
     header.window = 0
     this.#controlAt = this.#plain.onSent(now)
   }
 
-  #fillData (now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
+  #fillData(now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
     const sender = this.sender
     const kind = sender.pick(now, Math.min(pathPayload, this.#maxSegment), packet, at, this.extended)
     if (kind === undefined) return false
     this.#acks.onAnswer()
     this.#fillNumbers(now, header, FLAG_ACK)
-    if (kind === 'persist') { // Q6: a byte the peer has already makes it tell its window
+    if (kind === 'persist') {
+      // Q6: a byte the peer has already makes it tell its window
       header.seq = seqAdd(this.#wireSeq(sender.una), -1)
       packet[at] = 0
       header.payloadLength = 1
@@ -471,7 +494,7 @@ export class Stream implements Machine {
     return true
   }
 
-  #fillAck (now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
+  #fillAck(now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
     this.#fillNumbers(now, header, FLAG_ACK)
     if (!this.receiver.hasGap) return
     const count = this.receiver.sackBlocks(sackOffsets, MAX_SACK_BLOCKS)
@@ -479,7 +502,7 @@ export class Stream implements Machine {
   }
 
   /** Sequence, acknowledgement and window of now; every ACK that was owed is thereby given. */
-  #fillNumbers (now: Instant, header: PacketHeader, flags: number): void {
+  #fillNumbers(now: Instant, header: PacketHeader, flags: number): void {
     header.flags = flags
     header.seq = this.#wireSeq(this.sender.nxt)
     header.ack = !this.extended && this.receiver.finished ? seqAdd(this.#wireSeqOfNext(), 1) : this.#wireSeqOfNext()
@@ -488,11 +511,11 @@ export class Stream implements Machine {
     this.#lastSentAt = now
   }
 
-  #wireSeq (offset: number): number {
+  #wireSeq(offset: number): number {
     return (this.#isn + 1 + offset) >>> 0
   }
 
-  #wireSeqOfNext (): number {
+  #wireSeqOfNext(): number {
     return (this.peerIsn + 1 + this.receiver.next) >>> 0
   }
 }

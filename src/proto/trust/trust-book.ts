@@ -20,7 +20,12 @@ export interface Wish {
 }
 
 /** What is known of a request before a person looks: to be granted, to be refused, or (undefined) neither. `trusted`: the asker is. */
-export type TrustJudge = (asker: { readonly node: NodeId, readonly key: Uint8Array, readonly justification: string, readonly trusted: boolean }) => 'accept' | 'refuse' | undefined
+export type TrustJudge = (asker: {
+  readonly node: NodeId
+  readonly key: Uint8Array
+  readonly justification: string
+  readonly trusted: boolean
+}) => 'accept' | 'refuse' | undefined
 
 /** What somebody asks of us. */
 export interface TrustRequest {
@@ -45,7 +50,7 @@ export class TrustBook {
   /** Something that the trust file holds has changed since `takeDirty`. */
   #dirty = false
 
-  load (file: TrustFile): void {
+  load(file: TrustFile): void {
     this.#ownId = file.ownId
     for (const entry of file.trusted) {
       this.#trusted.set(entry.nodeId, entry)
@@ -55,83 +60,106 @@ export class TrustBook {
     for (const entry of file.revoked ?? []) this.#revoked.set(entry.publicKey, entry)
   }
 
-  save (): TrustFile {
+  save(): TrustFile {
     const trusted = [...this.#trusted.values()].map((entry) => {
       const hostname = this.#hostnames.get(entry.nodeId)
       return hostname === undefined ? entry : { ...entry, hostname }
     })
-    return { trusted: [...trusted, ...this.#displaced.values()], pending: [...this.#pending.values()], ...this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] }, ...(this.#ownId !== undefined && { ownId: this.#ownId }) }
+    return {
+      trusted: [...trusted, ...this.#displaced.values()],
+      pending: [...this.#pending.values()],
+      ...(this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] }),
+      ...(this.#ownId !== undefined && { ownId: this.#ownId }),
+    }
   }
 
   /** The id that we had when the file was written: with another one, the ids in it mean other nodes. */
-  get ownId (): NodeId | undefined { return this.#ownId }
-  set ownId (node: NodeId | undefined) {
+  get ownId(): NodeId | undefined {
+    return this.#ownId
+  }
+  set ownId(node: NodeId | undefined) {
     if (node !== this.#ownId && this.#trusted.size + this.#pending.size + this.#displaced.size > 0) this.#dirty = true
     this.#ownId = node
   }
 
-  takeDirty (): boolean {
+  takeDirty(): boolean {
     const dirty = this.#dirty
     this.#dirty = false
     return dirty
   }
 
-  isTrusted (node: NodeId): boolean { return this.#trusted.has(node) }
+  isTrusted(node: NodeId): boolean {
+    return this.#trusted.has(node)
+  }
 
   /** The Ed25519 key that trust was given to. */
-  keyOf (node: NodeId): Uint8Array | undefined {
+  keyOf(node: NodeId): Uint8Array | undefined {
     const text = this.#trusted.get(node)?.publicKey
     return text === undefined || text === '' ? undefined : fromBase64(text)
   }
 
   /** The key that came with a pending request. */
-  pendingKey (node: NodeId): Uint8Array | undefined {
+  pendingKey(node: NodeId): Uint8Array | undefined {
     const text = this.#pending.get(node)?.publicKey
     return text === undefined || text === '' ? undefined : fromBase64(text)
   }
 
-  get trusted (): readonly TrustedEntry[] { return [...this.#trusted.values()] }
-  get pending (): readonly PendingEntry[] { return [...this.#pending.values()] }
-  get wishes (): readonly Wish[] { return [...this.#wishes.values()] }
+  get trusted(): readonly TrustedEntry[] {
+    return [...this.#trusted.values()]
+  }
+  get pending(): readonly PendingEntry[] {
+    return [...this.#pending.values()]
+  }
+  get wishes(): readonly Wish[] {
+    return [...this.#wishes.values()]
+  }
 
-  hostnameOf (node: NodeId): string | undefined { return this.#hostnames.get(node) }
+  hostnameOf(node: NodeId): string | undefined {
+    return this.#hostnames.get(node)
+  }
 
-  nodeNamed (hostname: string): NodeId | undefined {
+  nodeNamed(hostname: string): NodeId | undefined {
     for (const [node, name] of this.#hostnames) if (name === hostname) return node
     return undefined
   }
 
-  noteHostname (node: NodeId, hostname: string | undefined): void {
+  noteHostname(node: NodeId, hostname: string | undefined): void {
     if (hostname === undefined) return
     if (!this.#trusted.has(node) && !this.#pending.has(node)) return // strangers must not fill the table
     this.#hostnames.set(node, hostname)
   }
 
   /** Whether we took back the trust of whom this wish names. */
-  isRevoked (wish: Wish): boolean { return this.#revokedBy(wish).length > 0 }
+  isRevoked(wish: Wish): boolean {
+    return this.#revokedBy(wish).length > 0
+  }
 
   /** Whether we took back the trust of the owner of this key. */
-  hasRevoked (key: Uint8Array): boolean { return this.#revoked.has(toBase64(key)) }
+  hasRevoked(key: Uint8Array): boolean {
+    return this.#revoked.has(toBase64(key))
+  }
 
-  #revokedBy ({ node, hostname }: Wish): readonly RevokedEntry[] {
-    return [...this.#revoked.values()].filter((entry) => entry.nodeId === node || (hostname !== undefined && entry.hostname === hostname))
+  #revokedBy({ node, hostname }: Wish): readonly RevokedEntry[] {
+    return [...this.#revoked.values()].filter(
+      (entry) => entry.nodeId === node || (hostname !== undefined && entry.hostname === hostname),
+    )
   }
 
   /** We want to be trusted by this peer, and will approve its request. A revocation of ours is thereby lifted. */
-  wish (wish: Wish): void {
+  wish(wish: Wish): void {
     for (const { publicKey } of this.#revokedBy(wish)) this.#dirty = this.#revoked.delete(publicKey) || this.#dirty
     this.#wishes.set(wish.peer, wish)
   }
 
   /** The wish that this node fulfils, if it is one of those we named. */
-  wishFor (node: NodeId, hostname: string | undefined): Wish | undefined {
+  wishFor(node: NodeId, hostname: string | undefined): Wish | undefined {
     for (const wish of this.#wishes.values()) {
       if (wish.node === node || (wish.hostname !== undefined && wish.hostname === hostname)) return wish
     }
     return undefined
   }
 
-  handleRequest ({ node, hostname, key, justification, time, isExpected }: TrustRequest): RequestFate {
+  handleRequest({ node, hostname, key, justification, time, isExpected }: TrustRequest): RequestFate {
     if (this.#trusted.has(node)) {
       const known = this.keyOf(node)
       if (known === undefined || equalBytes(known, key)) return 'already_trusted'
@@ -151,7 +179,7 @@ export class TrustBook {
   }
 
   /** The owner of this key is trusted, under whatever id: registries that lose their memory give out others. His tunnel must prove the key. */
-  #knows (key: Uint8Array): boolean {
+  #knows(key: Uint8Array): boolean {
     const text = toBase64(key)
     return this.#displaced.has(text) || [...this.#trusted.values()].some(({ publicKey }) => publicKey === text)
   }
@@ -161,7 +189,7 @@ export class TrustBook {
    * takes it must not inherit the trust, nor profit from a wish for that name.
    * @param asker the record of this node does not count: its name is what the registry says of the id now.
    */
-  #isImpostor (hostname: string | undefined, key: Uint8Array, asker?: NodeId): boolean {
+  #isImpostor(hostname: string | undefined, key: Uint8Array, asker?: NodeId): boolean {
     if (hostname === undefined) return false
     const text = toBase64(key)
     for (const entry of [...this.#trusted.values(), ...this.#displaced.values()]) {
@@ -173,18 +201,25 @@ export class TrustBook {
   }
 
   /** An answer to our wish may be honoured: it comes with the key that was wished for, from nobody else under a name that we know. */
-  mayAnswer (wish: Wish, hostname: string | undefined, key: Uint8Array): boolean {
+  mayAnswer(wish: Wish, hostname: string | undefined, key: Uint8Array): boolean {
     return fits(wish, key) && !this.#isImpostor(hostname, key)
   }
 
   /** Whom we trust under this node id or name has another key. */
-  contradicts (node: NodeId, hostname: string | undefined, key: Uint8Array): boolean {
+  contradicts(node: NodeId, hostname: string | undefined, key: Uint8Array): boolean {
     const known = this.keyOf(node)
     return (known !== undefined && !equalBytes(known, key)) || (known === undefined && this.#isImpostor(hostname, key))
   }
 
   /** Both sides agree now. @param mutual we had asked as well. @param network that both share, if that was the reason. */
-  approve (node: NodeId, hostname: string | undefined, key: Uint8Array, mutual: boolean, time: string, network = 0): void {
+  approve(
+    node: NodeId,
+    hostname: string | undefined,
+    key: Uint8Array,
+    mutual: boolean,
+    time: string,
+    network = 0,
+  ): void {
     this.#pending.delete(node)
     const text = toBase64(key)
     const hasMoved = this.#knows(key) // else the key of this node is a new one, and the old one is worth nothing any more
@@ -202,7 +237,7 @@ export class TrustBook {
   }
 
   /** @returns false when there was nothing to reject. */
-  reject (node: NodeId): boolean {
+  reject(node: NodeId): boolean {
     if (!this.#pending.delete(node)) return false
     this.#hostnames.delete(node)
     this.#dirty = true
@@ -210,7 +245,7 @@ export class TrustBook {
   }
 
   /** @param lasting it was us: until a person trusts it again. @returns false when the node was not trusted. Wishes for it end too. */
-  revoke (node: NodeId, lasting = false): boolean {
+  revoke(node: NodeId, lasting = false): boolean {
     const hostname = this.#hostnames.get(node)
     const wish = this.wishFor(node, hostname)
     if (wish !== undefined) this.#wishes.delete(wish.peer)
@@ -218,7 +253,7 @@ export class TrustBook {
     if (!this.#trusted.delete(node)) return false
     if (lasting && publicKey !== '') {
       if (this.#revoked.size >= MAX_REVOKED) this.#revoked.delete(this.#revoked.keys().next().value!)
-      this.#revoked.set(publicKey, { nodeId: node, publicKey, ...hostname !== undefined && { hostname } })
+      this.#revoked.set(publicKey, { nodeId: node, publicKey, ...(hostname !== undefined && { hostname }) })
     }
     this.#pending.delete(node)
     this.#hostnames.delete(node)
@@ -230,7 +265,7 @@ export class TrustBook {
    * The registry has given out new node ids: what is trusted is trusted by key only, until its owner shows up.
    * @returns the hostnames to seek them by, where known.
    */
-  displace (): ReadonlyArray<{ readonly hostname: string | undefined }> {
+  displace(): ReadonlyArray<{ readonly hostname: string | undefined }> {
     const sought = [...this.#trusted.values()].map((entry) => ({ hostname: this.#hostnames.get(entry.nodeId) }))
     for (const entry of this.#trusted.values()) this.#displaceOne(entry)
     this.#pending.clear()
@@ -239,23 +274,24 @@ export class TrustBook {
     return sought
   }
 
-  #displaceOne (entry: TrustedEntry): void {
+  #displaceOne(entry: TrustedEntry): void {
     const hostname = this.#hostnames.get(entry.nodeId)
-    if (entry.publicKey !== '') this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
+    if (entry.publicKey !== '')
+      this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
     this.#forgetId(entry.nodeId)
   }
 
-  #forgetId (node: NodeId): void {
+  #forgetId(node: NodeId): void {
     this.#trusted.delete(node)
     this.#hostnames.delete(node)
   }
 
-  dropWish (wish: Wish): void {
+  dropWish(wish: Wish): void {
     this.#wishes.delete(wish.peer)
   }
 }
 
-function fits (wish: Wish, key: Uint8Array): boolean {
+function fits(wish: Wish, key: Uint8Array): boolean {
   return wish.key === undefined || equalBytes(wish.key, key)
 }
 

@@ -5,13 +5,22 @@
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
 import { PrefixWindows } from '../../crypto/replay-window.ts'
-import { SEALED_HEADER_BYTES, encodeSealedHeader, sealedCounterHigh, sealedCounterLow, sealedPrefix } from '../../wire/tunnel-frames.ts'
+import {
+  SEALED_HEADER_BYTES,
+  encodeSealedHeader,
+  sealedCounterHigh,
+  sealedCounterLow,
+  sealedPrefix,
+} from '../../wire/tunnel-frames.ts'
 import { MAX_PREFIXES, REKEY_COUNTER_HIGH, REPLAY_SLOTS } from './constants.ts'
 
 export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
 /** A frame that was opened elsewhere (runtime/datagram-port.ts), with which key, and the packet inside. */
-export interface OpenedFrame { readonly key: AeadKey, readonly packet: Uint8Array }
+export interface OpenedFrame {
+  readonly key: AeadKey
+  readonly packet: Uint8Array
+}
 
 export class Session {
   createdAt: Instant // or last announced
@@ -27,7 +36,7 @@ export class Session {
   #sealedAny = false
   readonly #windows = new PrefixWindows(REPLAY_SLOTS, MAX_PREFIXES)
 
-  constructor (key: AeadKey, drawPrefix: () => number, peerKey: string, now: Instant) {
+  constructor(key: AeadKey, drawPrefix: () => number, peerKey: string, now: Instant) {
     this.key = key
     this.#drawPrefix = drawPrefix
     this.#prefix = drawPrefix()
@@ -35,10 +44,12 @@ export class Session {
     this.createdAt = now
   }
 
-  get worn (): boolean { return this.#counterHigh >= REKEY_COUNTER_HIGH }
+  get worn(): boolean {
+    return this.#counterHigh >= REKEY_COUNTER_HIGH
+  }
 
   /** Writes the header of the next sealed frame at out[at..]: its nonce is never used again. The packet is sealed behind it, with `key`. */
-  stamp (sender: NodeId, out: Uint8Array, at: number): void {
+  stamp(sender: NodeId, out: Uint8Array, at: number): void {
     this.#counterLow = (this.#counterLow + 1) >>> 0 // the first frame carries 1 (tunnel.md §3.1)
     if (this.#counterLow === 0) this.#counterHigh += 1
     this.#sealedAny = true
@@ -46,10 +57,15 @@ export class Session {
   }
 
   /** Authenticates first; only then does the replay window hear of the counter (tunnel.md §3.3). */
-  open (frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
-    const packet = opened?.key === this.key
-      ? opened.packet
-      : this.key.open(frame.subarray(8, SEALED_HEADER_BYTES), frame.subarray(4, 8), frame.subarray(SEALED_HEADER_BYTES))
+  open(frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
+    const packet =
+      opened?.key === this.key
+        ? opened.packet
+        : this.key.open(
+            frame.subarray(8, SEALED_HEADER_BYTES),
+            frame.subarray(4, 8),
+            frame.subarray(SEALED_HEADER_BYTES),
+          )
     if (packet === undefined) return 'bad_tag'
     const prefix = sealedPrefix(frame)
     const fate = this.#windows.accept(prefix, sealedCounterHigh(frame), sealedCounterLow(frame))

@@ -58,36 +58,46 @@ export class Tunnel implements Machine {
   #nudgedAt: Instant = -Infinity
   #news = 0
 
-  constructor (keys: TunnelKeys, ownId: NodeId) {
+  constructor(keys: TunnelKeys, ownId: NodeId) {
     this.#keys = keys
     this.#ownId = ownId
     this.#privateKey = keys.random(32)
     this.#publicKey = x25519PublicKey(this.#privateKey)
   }
 
-  get ready (): boolean { return this.#active !== undefined }
-  get confirmed (): boolean { return this.#active?.confirmed === true }
+  get ready(): boolean {
+    return this.#active !== undefined
+  }
+  get confirmed(): boolean {
+    return this.#active?.confirmed === true
+  }
   /** A PILA of ours wants to go out; the node sends it on every path worth trying. */
-  get authDue (): boolean { return this.#authDue }
-  get underway (): boolean { return this.#startedAt >= 0 }
+  get authDue(): boolean {
+    return this.#authDue
+  }
+  get underway(): boolean {
+    return this.#startedAt >= 0
+  }
   /** PILA of the exchange under way so far, unanswered all of them. */
-  get attempts (): number { return this.underway ? this.#attempts : 0 }
+  get attempts(): number {
+    return this.underway ? this.#attempts : 0
+  }
 
   /** A NAT between us has just opened: our PILA may pass now, and need not wait for its timer. */
-  nudge (now: Instant): void {
+  nudge(now: Instant): void {
     if (this.#startedAt < 0 || now - this.#nudgedAt < k.NUDGE_MS) return
     this.#nudgedAt = now
     this.#authDue = true
   }
 
-  takeNews (): number {
+  takeNews(): number {
     const news = this.#news
     this.#news = 0
     return news
   }
 
   /** Begin an exchange, unless one is under way. With a confirmed key it asks the peer whether it still has its half. */
-  start (now: Instant): void {
+  start(now: Instant): void {
     if (this.#startedAt >= 0) return
     this.#startedAt = now
     this.#attempts = 0
@@ -95,18 +105,18 @@ export class Tunnel implements Machine {
   }
 
   /** A sealed frame came that no key opens: its sender has another key than we, or none (§3.3 rule 5). */
-  showKey (now: Instant): void {
+  showKey(now: Instant): void {
     if (now - this.#answeredAt < UNKNOWN_FRAME_MS) return
     this.#answeredAt = now
     this.#authDue = true
   }
 
   /** The PILA that was answered already came along another way as well: perhaps only that one works. */
-  answerElsewhere (now: Instant): void {
+  answerElsewhere(now: Instant): void {
     if (!this.confirmed && this.#answers < k.REPEAT_ANSWERS) this.#answer(now)
   }
 
-  takeAuth (): Uint8Array {
+  takeAuth(): Uint8Array {
     this.#authDue = false
     this.#frame ??= encodeAuthFrame({
       sender: this.#ownId,
@@ -118,30 +128,37 @@ export class Tunnel implements Machine {
   }
 
   /** @param expectedKey the peer's Ed25519 key by pin, trust record or registry: never taken from the frame itself. */
-  handleAuth (now: Instant, frame: AuthFrame, expectedKey: Uint8Array): AuthResult {
+  handleAuth(now: Instant, frame: AuthFrame, expectedKey: Uint8Array): AuthResult {
     if (!equalBytes(frame.ed25519, expectedKey)) return 'wrong_identity'
     // It comes along every way and again from a timer: the same bytes need no second check.
     const isChecked = this.#peerFrame !== undefined && sameAuth(this.#peerFrame, frame)
-    if (!isChecked && !verifySignature(expectedKey, authChallenge(frame.sender, frame.x25519), frame.signature)) return 'bad_signature'
+    if (!isChecked && !verifySignature(expectedKey, authChallenge(frame.sender, frame.x25519), frame.signature))
+      return 'bad_signature'
     if (this.#peerKey !== undefined && equalBytes(this.#peerKey, frame.x25519)) {
       this.#answerKnownKey(now)
       return 'known_key'
     }
     if (this.#retired.includes(toBase64(frame.x25519))) return 'retired_key'
-    if (this.confirmed && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS) return 'known_key'
+    if (this.confirmed && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS)
+      return 'known_key'
     const peerKey = frame.x25519.slice() // the datagram's buffer is not ours to keep
     // Our key and an old one of the peer may have made a session before, whose frames somebody could replay into a
     // new window: what is announced while a session works gets a key of ours that has opened nothing yet.
     if (this.confirmed && this.#keyConfirmed) this.#drawKey()
     if (!this.#derive(now, peerKey)) return 'low_order'
-    this.#peerFrame = { sender: frame.sender, x25519: peerKey, ed25519: expectedKey.slice(), signature: frame.signature.slice() }
+    this.#peerFrame = {
+      sender: frame.sender,
+      x25519: peerKey,
+      ed25519: expectedKey.slice(),
+      signature: frame.signature.slice(),
+    }
     this.#answers = 0
     this.#answer(now)
     return 'new_key'
   }
 
   /** @returns the packet inside, or why there is none. */
-  open (now: Instant, frame: Uint8Array, opened?: OpenedFrame): Uint8Array | OpenFault | 'no_key' {
+  open(now: Instant, frame: Uint8Array, opened?: OpenedFrame): Uint8Array | OpenFault | 'no_key' {
     const active = this.#active
     if (active === undefined) return 'no_key'
     let result = active.open(frame, opened)
@@ -155,15 +172,17 @@ export class Tunnel implements Machine {
   }
 
   /** The keys that may open what comes, the likeliest first. */
-  get keys (): AeadKey[] {
-    return [this.#active, this.#candidate, this.#previous].flatMap((session) => session === undefined ? [] : [session.key])
+  get keys(): AeadKey[] {
+    return [this.#active, this.#candidate, this.#previous].flatMap((session) =>
+      session === undefined ? [] : [session.key],
+    )
   }
 
   /**
    * Requires `ready`. Writes the header of the next sealed frame at out[at..]. @returns the key to seal the packet behind it with.
    * @param candidate under the announced key, if there is one: the frame that asks the peer to confirm it.
    */
-  stamp (now: Instant, out: Uint8Array, at: number, candidate = false): AeadKey {
+  stamp(now: Instant, out: Uint8Array, at: number, candidate = false): AeadKey {
     const session = (candidate ? this.#candidate : undefined) ?? this.#active!
     if (session === this.#active && session.worn) this.#freshKey(now)
     session.stamp(this.#ownId, out, at)
@@ -171,15 +190,20 @@ export class Tunnel implements Machine {
   }
 
   /** The frame just opened was the first under another key of the peer: it has restarted. */
-  get hasRestarted (): boolean { return (this.#news & TUNNEL_REKEYED) !== 0 }
+  get hasRestarted(): boolean {
+    return (this.#news & TUNNEL_REKEYED) !== 0
+  }
 
-  get hasCandidate (): boolean { return this.#candidate !== undefined }
+  get hasCandidate(): boolean {
+    return this.#candidate !== undefined
+  }
 
-  handleTimeout (now: Instant): void {
+  handleTimeout(now: Instant): void {
     if (this.#previous !== undefined && now >= this.#previousUntil) this.#previous = undefined
     if (this.#candidate !== undefined && now >= this.#candidate.createdAt + k.CANDIDATE_MS) this.#candidate = undefined
     if (now < this.#retryAt) return
-    if (now >= this.#startedAt + k.HANDSHAKE_LIMIT_MS) { // the same sum as the deadline: a difference may round the other way
+    if (now >= this.#startedAt + k.HANDSHAKE_LIMIT_MS) {
+      // the same sum as the deadline: a difference may round the other way
       this.#stop()
       this.#news |= TUNNEL_FAILED
       return
@@ -188,7 +212,7 @@ export class Tunnel implements Machine {
     this.#sendAuth(now)
   }
 
-  nextTimeout (): Instant {
+  nextTimeout(): Instant {
     let at = this.#retryAt
     if (this.#previous !== undefined) at = Math.min(at, this.#previousUntil)
     if (this.#candidate !== undefined) at = Math.min(at, this.#candidate.createdAt + k.CANDIDATE_MS)
@@ -196,36 +220,39 @@ export class Tunnel implements Machine {
   }
 
   /** A sealed frame of the peer arrived by now: whatever exchange was under way has reached its aim. */
-  settle (): void {
+  settle(): void {
     if (this.confirmed) this.#stop()
   }
 
-  toJSON (): string { return '[tunnel]' } // keys must not reach a log
+  toJSON(): string {
+    return '[tunnel]'
+  } // keys must not reach a log
 
-  #sendAuth (now: Instant): void {
+  #sendAuth(now: Instant): void {
     this.#authDue = true
     const pause = k.AUTH_RETRY_MS[Math.min(this.#attempts, k.AUTH_RETRY_MS.length - 1)]!
     this.#attempts += 1
     this.#retryAt = Math.min(now + pause, this.#startedAt + k.HANDSHAKE_LIMIT_MS)
   }
 
-  #stop (): void {
+  #stop(): void {
     this.#startedAt = -1
     this.#retryAt = Infinity
   }
 
-  #answer (now: Instant): void {
+  #answer(now: Instant): void {
     this.#authDue = true
     this.#answeredAt = now
     this.#answers += 1
   }
 
-  #answerKnownKey (now: Instant): void {
+  #answerKnownKey(now: Instant): void {
     const lostAnswer = !this.confirmed || this.#candidate !== undefined
-    if (lostAnswer && this.#answers < k.REPEAT_ANSWERS && now - this.#answeredAt >= k.REPEAT_ANSWER_MS) this.#answer(now)
+    if (lostAnswer && this.#answers < k.REPEAT_ANSWERS && now - this.#answeredAt >= k.REPEAT_ANSWER_MS)
+      this.#answer(now)
   }
 
-  #confirm (session: Session): void {
+  #confirm(session: Session): void {
     session.confirmed = true
     this.#keyConfirmed = true
     if (this.#confirmedPeerKey !== session.peerKey) {
@@ -237,7 +264,7 @@ export class Tunnel implements Machine {
     this.#news |= TUNNEL_CONFIRMED
   }
 
-  #openOther (now: Instant, frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
+  #openOther(now: Instant, frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
     const candidate = this.#candidate?.open(frame, opened) ?? 'bad_tag'
     if (typeof candidate !== 'string') {
       this.#retire(now, this.#active!)
@@ -251,7 +278,7 @@ export class Tunnel implements Machine {
   }
 
   /** A new X25519 key of ours: a peer always answers one it has not seen (tunnel.md §4.1). */
-  #freshKey (now: Instant): void {
+  #freshKey(now: Instant): void {
     if (now - this.#freshKeyAt < k.FRESH_KEY_PAUSE_MS) return
     this.#freshKeyAt = now
     this.#drawKey()
@@ -259,7 +286,7 @@ export class Tunnel implements Machine {
     this.#authDue = true
   }
 
-  #drawKey (): void {
+  #drawKey(): void {
     this.#privateKey = this.#keys.random(32)
     this.#publicKey = x25519PublicKey(this.#privateKey)
     this.#keyConfirmed = false
@@ -267,7 +294,7 @@ export class Tunnel implements Machine {
     this.#sessions.clear()
   }
 
-  #derive (now: Instant, peerKey: Uint8Array): boolean {
+  #derive(now: Instant, peerKey: Uint8Array): boolean {
     const session = this.#sessionWith(now, peerKey)
     if (session === undefined) return false
     const hadPeerKey = this.#peerKey !== undefined
@@ -283,7 +310,7 @@ export class Tunnel implements Machine {
   }
 
   /** One session per pair of keys: a PILA that comes again must not start its nonces anew. */
-  #sessionWith (now: Instant, peerKey: Uint8Array): Session | undefined {
+  #sessionWith(now: Instant, peerKey: Uint8Array): Session | undefined {
     const name = toBase64(peerKey)
     const known = this.#sessions.get(name)
     if (known !== undefined) {
@@ -298,17 +325,22 @@ export class Tunnel implements Machine {
     return session
   }
 
-  #retire (now: Instant, session: Session): void {
+  #retire(now: Instant, session: Session): void {
     this.#previous = session
     this.#previousUntil = now + k.GRACE_MS
   }
 }
 
-function sameAuth (a: AuthFrame, b: AuthFrame): boolean {
-  return a.sender === b.sender && equalBytes(a.x25519, b.x25519) && equalBytes(a.ed25519, b.ed25519) && equalBytes(a.signature, b.signature)
+function sameAuth(a: AuthFrame, b: AuthFrame): boolean {
+  return (
+    a.sender === b.sender &&
+    equalBytes(a.x25519, b.x25519) &&
+    equalBytes(a.ed25519, b.ed25519) &&
+    equalBytes(a.signature, b.signature)
+  )
 }
 
-function readPrefix (bytes: Uint8Array): number {
+function readPrefix(bytes: Uint8Array): number {
   return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0
 }
 

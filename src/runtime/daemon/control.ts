@@ -9,8 +9,8 @@ import { IpcConnection } from './ipc-connection.ts'
 import { askInfo } from './shared.ts'
 
 export interface ControlEvents {
-  onLost (reason: string): void
-  onBack (info: DaemonInfo): void
+  onLost(reason: string): void
+  onBack(info: DaemonInfo): void
   readonly onMessage: IpcEvents['onMessage']
 }
 
@@ -23,41 +23,46 @@ export class DaemonControl {
   #stopped = false
   since = new Date()
 
-  private constructor (socket: string, events: ControlEvents) {
+  private constructor(socket: string, events: ControlEvents) {
     this.#socket = socket
     this.#events = events
   }
 
   /** @throws PilotError DAEMON_UNREACHABLE. */
-  static async open (socket: string, events: ControlEvents): Promise<DaemonControl> {
+  static async open(socket: string, events: ControlEvents): Promise<DaemonControl> {
     const control = new DaemonControl(socket, events)
     await control.#connect()
     return control
   }
 
-  get connected (): boolean { return this.#ipc !== undefined }
+  get connected(): boolean {
+    return this.#ipc !== undefined
+  }
   /** As of the last look. */
-  get info (): DaemonInfo { return this.#info }
+  get info(): DaemonInfo {
+    return this.#info
+  }
 
   /** @throws PilotError DAEMON_UNREACHABLE. */
-  get ipc (): IpcConnection {
-    if (this.#ipc === undefined) throw new PilotError('DAEMON_UNREACHABLE', `the daemon behind ${this.#socket} is away`, { socket: this.#socket })
+  get ipc(): IpcConnection {
+    if (this.#ipc === undefined)
+      throw new PilotError('DAEMON_UNREACHABLE', `the daemon behind ${this.#socket} is away`, { socket: this.#socket })
     return this.#ipc
   }
 
   /** Asks now. @throws PilotError DAEMON_UNREACHABLE. */
-  async refresh (): Promise<DaemonInfo> {
+  async refresh(): Promise<DaemonInfo> {
     this.#info = await askInfo(this.ipc, ANSWER_MS)
     return this.#info
   }
 
-  stop (): void {
+  stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#ipc?.destroy()
   }
 
-  async #connect (): Promise<void> {
+  async #connect(): Promise<void> {
     const ipc = await IpcConnection.open(this.#socket, {
       onMessage: (message) => this.#events.onMessage(message),
       onSendError: () => {},
@@ -67,7 +72,14 @@ export class DaemonControl {
       this.#info = await askInfo(ipc, ANSWER_MS)
     } catch (error) {
       ipc.destroy()
-      throw error instanceof PilotError ? error : new PilotError('DAEMON_UNREACHABLE', `what answers on ${this.#socket} is not a pilot daemon`, { socket: this.#socket }, error)
+      throw error instanceof PilotError
+        ? error
+        : new PilotError(
+            'DAEMON_UNREACHABLE',
+            `what answers on ${this.#socket} is not a pilot daemon`,
+            { socket: this.#socket },
+            error,
+          )
     }
     if (this.#stopped) return ipc.destroy()
     this.#ipc = ipc
@@ -75,15 +87,18 @@ export class DaemonControl {
     this.#lookLater()
   }
 
-  #lookLater (): void {
+  #lookLater(): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
       // No answer closes the connection, and that is handled there.
-      this.refresh().then(() => this.#lookLater(), () => {})
+      this.refresh().then(
+        () => this.#lookLater(),
+        () => {},
+      )
     }, LOOK_MS)
   }
 
-  #onClose (ipc: IpcConnection, reason: string): void {
+  #onClose(ipc: IpcConnection, reason: string): void {
     if (this.#ipc !== ipc) return // it had not begun
     this.#ipc = undefined
     clearTimeout(this.#timer)
@@ -93,13 +108,20 @@ export class DaemonControl {
     this.#reconnect(0)
   }
 
-  #reconnect (attempt: number): void {
-    this.#timer = setTimeout(() => {
-      this.#connect().then(
-        () => { if (this.#ipc !== undefined) this.#events.onBack(this.#info) },
-        () => { if (!this.#stopped) this.#reconnect(attempt + 1) },
-      )
-    }, RECONNECT_MS[Math.min(attempt, RECONNECT_MS.length - 1)]!)
+  #reconnect(attempt: number): void {
+    this.#timer = setTimeout(
+      () => {
+        this.#connect().then(
+          () => {
+            if (this.#ipc !== undefined) this.#events.onBack(this.#info)
+          },
+          () => {
+            if (!this.#stopped) this.#reconnect(attempt + 1)
+          },
+        )
+      },
+      RECONNECT_MS[Math.min(attempt, RECONNECT_MS.length - 1)]!,
+    )
   }
 }
 

@@ -29,41 +29,74 @@ export interface DaemonConnection {
   readonly bytesReceived: number
 }
 
-export function parseDaemonInfo (text: string): DaemonInfo | 'malformed' {
+export function parseDaemonInfo(text: string): DaemonInfo | 'malformed' {
   const record = parseJsonObject(text)
   const nodeId = record && countField(record, 'node_id', MAX_NODE)
   if (record === undefined || nodeId === undefined) return 'malformed'
-  const [address, hostname, publicKey] = [textField(record, 'address'), textField(record, 'hostname'), textField(record, 'public_key')]
+  const [address, hostname, publicKey] = [
+    textField(record, 'address'),
+    textField(record, 'hostname'),
+    textField(record, 'public_key'),
+  ]
   if (address === undefined || hostname === undefined || publicKey === undefined) return 'malformed'
-  return { nodeId, address, hostname, publicKey, peers: entries(record['peer_list'], parsePeer), connections: entries(record['conn_list'], parseConnection) }
+  return {
+    nodeId,
+    address,
+    hostname,
+    publicKey,
+    peers: entries(record['peer_list'], parsePeer),
+    connections: entries(record['conn_list'], parseConnection),
+  }
 }
 
-export function parseTrustedReply (text: string): readonly TrustedEntry[] | 'malformed' {
+export function parseTrustedReply(text: string): readonly TrustedEntry[] | 'malformed' {
   const record = parseJsonObject(text)
   if (record === undefined) return 'malformed'
   return entries(record['trusted'], (entry) => {
-    const [nodeId, publicKey, approvedAt] = [countField(entry, 'node_id', MAX_NODE), textField(entry, 'public_key'), countField(entry, 'approved_at', MAX_UNIX_S)]
+    const [nodeId, publicKey, approvedAt] = [
+      countField(entry, 'node_id', MAX_NODE),
+      textField(entry, 'public_key'),
+      countField(entry, 'approved_at', MAX_UNIX_S),
+    ]
     if (nodeId === undefined || nodeId === 0 || publicKey === undefined || approvedAt === undefined) return undefined
-    return { nodeId, publicKey, approvedAt: fromUnix(approvedAt), mutual: entry['mutual'] === true, network: countField(entry, 'network', 0xffff) ?? 0 }
+    return {
+      nodeId,
+      publicKey,
+      approvedAt: fromUnix(approvedAt),
+      mutual: entry['mutual'] === true,
+      network: countField(entry, 'network', 0xffff) ?? 0,
+    }
   })
 }
 
-export function parsePendingReply (text: string): readonly PendingEntry[] | 'malformed' {
+export function parsePendingReply(text: string): readonly PendingEntry[] | 'malformed' {
   const record = parseJsonObject(text)
   if (record === undefined) return 'malformed'
   return entries(record['pending'], (entry) => {
-    const [nodeId, publicKey, justification, receivedAt] = [countField(entry, 'node_id', MAX_NODE), textField(entry, 'public_key'), textField(entry, 'justification'), countField(entry, 'received_at', MAX_UNIX_S)]
-    if (nodeId === undefined || nodeId === 0 || publicKey === undefined || justification === undefined || receivedAt === undefined) return undefined
+    const [nodeId, publicKey, justification, receivedAt] = [
+      countField(entry, 'node_id', MAX_NODE),
+      textField(entry, 'public_key'),
+      textField(entry, 'justification'),
+      countField(entry, 'received_at', MAX_UNIX_S),
+    ]
+    if (
+      nodeId === undefined ||
+      nodeId === 0 ||
+      publicKey === undefined ||
+      justification === undefined ||
+      receivedAt === undefined
+    )
+      return undefined
     return { nodeId, publicKey, justification, receivedAt: fromUnix(receivedAt) }
   })
 }
 
-function parsePeer (entry: Fields): DaemonPeer | undefined {
+function parsePeer(entry: Fields): DaemonPeer | undefined {
   const nodeId = countField(entry, 'node_id', MAX_NODE)
   return nodeId === undefined ? undefined : { nodeId, authenticated: entry['authenticated'] === true }
 }
 
-function parseConnection (entry: Fields): DaemonConnection | undefined {
+function parseConnection(entry: Fields): DaemonConnection | undefined {
   const count = (key: string): number => countField(entry, key, Number.MAX_SAFE_INTEGER) ?? 0
   return {
     id: count('id'),
@@ -77,7 +110,7 @@ function parseConnection (entry: Fields): DaemonConnection | undefined {
 }
 
 /** An entry that does not read is left out: the rest of the list is still good. */
-function entries<T> (list: unknown, parse: (entry: Fields) => T | undefined): readonly T[] {
+function entries<T>(list: unknown, parse: (entry: Fields) => T | undefined): readonly T[] {
   if (!Array.isArray(list)) return []
   return list.flatMap((item: unknown): T[] => {
     const record = asRecord(item)
@@ -86,7 +119,7 @@ function entries<T> (list: unknown, parse: (entry: Fields) => T | undefined): re
   })
 }
 
-function fromUnix (seconds: number): string {
+function fromUnix(seconds: number): string {
   return new Date(seconds * 1_000).toISOString()
 }
 

@@ -8,7 +8,17 @@ import type { NodeId } from '../../base/types.ts'
 import type { DaemonConnection } from './daemon-json.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { Logger } from '../log.ts'
-import type { OverlayDatagrams, Incoming, Listener, Overlay, OverlayEvent, OverlayStatus, OverlayStream, PeerStatus, Pong } from '../overlay.ts'
+import type {
+  OverlayDatagrams,
+  Incoming,
+  Listener,
+  Overlay,
+  OverlayEvent,
+  OverlayStatus,
+  OverlayStream,
+  PeerStatus,
+  Pong,
+} from '../overlay.ts'
 import { nameOf, parseTarget } from '../peer-target.ts'
 import { DaemonControl } from './control.ts'
 import { DaemonDatagrams } from './datagrams.ts'
@@ -38,17 +48,31 @@ export class DaemonNode implements Overlay {
   readonly #ports = new Set<ExposedPort>()
   #reports: Promise<IpcConnection> | undefined
 
-  private constructor (options: DaemonNodeOptions, control: DaemonControl, datagrams: DaemonDatagrams, log: Logger, onEvent: (event: OverlayEvent) => void) {
+  private constructor(
+    options: DaemonNodeOptions,
+    control: DaemonControl,
+    datagrams: DaemonDatagrams,
+    log: Logger,
+    onEvent: (event: OverlayEvent) => void,
+  ) {
     this.#log = log
     this.#control = control
     this.#share = new DaemonShare(options.socket)
-    this.#names = new DaemonNames(options.registry, () => control.ipc, () => this.nodeId)
+    this.#names = new DaemonNames(
+      options.registry,
+      () => control.ipc,
+      () => this.nodeId,
+    )
     this.#trust = new DaemonTrust(options.socket, () => control.ipc, this.#names, onEvent)
     this.#datagrams = datagrams
   }
 
   /** @throws PilotError DAEMON_UNREACHABLE, USAGE for a peer to trust that does not read. */
-  static async start (options: DaemonNodeOptions, log: Logger, onEvent: (event: OverlayEvent) => void): Promise<DaemonNode> {
+  static async start(
+    options: DaemonNodeOptions,
+    log: Logger,
+    onEvent: (event: OverlayEvent) => void,
+  ): Promise<DaemonNode> {
     const datagrams = new DaemonDatagrams(options.socket, (peer) => node.resolve(peer))
     const control = await DaemonControl.open(options.socket, {
       onLost: (reason) => onEvent({ kind: 'daemon', state: 'lost', text: reason }),
@@ -70,18 +94,33 @@ export class DaemonNode implements Overlay {
     return node
   }
 
-  get nodeId (): NodeId { return this.#control.info.nodeId }
-  get address (): string { return formatAddress({ network: 0, node: this.nodeId }) }
-  get hostname (): string | undefined { return this.#control.info.hostname === '' ? undefined : this.#control.info.hostname }
-  get publicKey (): string { return this.#control.info.publicKey }
+  get nodeId(): NodeId {
+    return this.#control.info.nodeId
+  }
+  get address(): string {
+    return formatAddress({ network: 0, node: this.nodeId })
+  }
+  get hostname(): string | undefined {
+    return this.#control.info.hostname === '' ? undefined : this.#control.info.hostname
+  }
+  get publicKey(): string {
+    return this.#control.info.publicKey
+  }
 
-  get status (): OverlayStatus {
+  get status(): OverlayStatus {
     const { since, connected } = this.#control
-    return { udp: null, registry: null, beacon: null, nat: null, daemon: { socket: this.#share.socket, state: connected ? 'connected' : 'lost', since: since.toISOString() }, counters: {} }
+    return {
+      udp: null,
+      registry: null,
+      beacon: null,
+      nat: null,
+      daemon: { socket: this.#share.socket, state: connected ? 'connected' : 'lost', since: since.toISOString() },
+      counters: {},
+    }
   }
 
   /** As the daemon told last, some seconds ago at most. */
-  get peers (): readonly PeerStatus[] {
+  get peers(): readonly PeerStatus[] {
     const { peers, connections } = this.#control.info
     return peers.map(({ nodeId, authenticated }) => {
       const own = connections.filter(({ node, state }) => node === nodeId && state === 'ESTABLISHED')
@@ -102,17 +141,27 @@ export class DaemonNode implements Overlay {
     })
   }
 
-  async dial (target: string, signal?: GivingUp): Promise<OverlayStream> {
+  async dial(target: string, signal?: GivingUp): Promise<OverlayStream> {
     const { peer, port } = parseTarget(target)
     const node = await this.#names.resolve(peer)
     const dialled = await Dialled.dial(this.#share, { network: 0, node }, port, peer, signal)
-    return this.#keep(new DaemonStream(dialled, {
-      peer: node, peerName: peer, localPort: 0, remotePort: port, dialled: true,
-      onHeldTooLong: () => this.#log.warn({ peer, port }, 'a half-closed stream was closed both ways: a daemon cannot close one direction, and the other did not end'),
-    }))
+    return this.#keep(
+      new DaemonStream(dialled, {
+        peer: node,
+        peerName: peer,
+        localPort: 0,
+        remotePort: port,
+        dialled: true,
+        onHeldTooLong: () =>
+          this.#log.warn(
+            { peer, port },
+            'a half-closed stream was closed both ways: a daemon cannot close one direction, and the other did not end',
+          ),
+      }),
+    )
   }
 
-  async listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
+  async listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
     const exposed = await ExposedPort.open(port, {
       share: this.#share,
       log: this.#log,
@@ -125,32 +174,54 @@ export class DaemonNode implements Overlay {
     return { close: () => exposed.close() }
   }
 
-  async datagrams (port: number, onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void): Promise<OverlayDatagrams> {
+  async datagrams(
+    port: number,
+    onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
+  ): Promise<OverlayDatagrams> {
     return this.#datagrams.open(port, onDatagram)
   }
 
   readonly guests = null
   readonly health = null
-  pathTo (): null { return null }
+  pathTo(): null {
+    return null
+  }
   /** The daemon brings up its tunnels when something is dialled. */
-  prepare (): void {} // the daemon's own affair
-  async connect (peer: string): Promise<NodeId> { return await this.resolve(peer) }
-  async resolve (peer: string): Promise<NodeId> { return await this.#names.resolve(peer) }
-  async about (): Promise<null> { return null }
-  hostnameOf (node: NodeId): string | undefined { return this.#names.hostnameOf(node) }
+  prepare(): void {} // the daemon's own affair
+  async connect(peer: string): Promise<NodeId> {
+    return await this.resolve(peer)
+  }
+  async resolve(peer: string): Promise<NodeId> {
+    return await this.#names.resolve(peer)
+  }
+  async about(): Promise<null> {
+    return null
+  }
+  hostnameOf(node: NodeId): string | undefined {
+    return this.#names.hostnameOf(node)
+  }
   /** Of a trusted peer, as of the last look at the daemon's trust. */
-  keyOf (node: NodeId): string | undefined { return this.#trust.keyOf(node) }
+  keyOf(node: NodeId): string | undefined {
+    return this.#trust.keyOf(node)
+  }
 
   /** A daemon has no echo of its own; every node answers on the echo port. */
-  async ping (peer: string, timeoutMs: number): Promise<Pong> {
+  async ping(peer: string, timeoutMs: number): Promise<Pong> {
     const late = AbortSignal.timeout(timeoutMs)
     try {
       const stream = await this.dial(`${peer}:${ECHO_PORT}`, late)
       try {
         const asked = performance.now()
         const answered = new Promise<void>((resolve, reject) => {
-          stream.once('data', () => resolve()).once('error', reject).once('end', () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: the echo service gave no answer`)))
-          late.addEventListener('abort', () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: no answer within ${timeoutMs} ms`)), { once: true })
+          stream
+            .once('data', () => resolve())
+            .once('error', reject)
+            .once('end', () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: the echo service gave no answer`)))
+          late.addEventListener(
+            'abort',
+            () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: no answer within ${timeoutMs} ms`)),
+            { once: true },
+          )
         })
         stream.write(ECHO_BYTES)
         await answered
@@ -165,17 +236,35 @@ export class DaemonNode implements Overlay {
     }
   }
 
-  async isTrusted (node: NodeId): Promise<boolean> { return (await this.#trust.trusted()).some(({ nodeId }) => nodeId === node) }
-  async trusted (): Promise<readonly TrustedEntry[]> { return await this.#trust.trusted() }
-  async pendingTrust (): Promise<readonly PendingEntry[]> { return await this.#trust.pending() }
-  get wishes (): readonly string[] { return this.#trust.wishes }
-  async requestTrust (peer: string, reason: string): Promise<void> { this.#wish(peer, reason) }
-  dropWish (peer: string): boolean { return this.#trust.dropWish(peer) }
-  async approveTrust (node: NodeId): Promise<boolean> { return await this.#trust.approve(node) }
-  async rejectTrust (node: NodeId): Promise<boolean> { return await this.#trust.reject(node) }
-  async revokeTrust (node: NodeId): Promise<boolean> { return await this.#trust.revoke(node) }
+  async isTrusted(node: NodeId): Promise<boolean> {
+    return (await this.#trust.trusted()).some(({ nodeId }) => nodeId === node)
+  }
+  async trusted(): Promise<readonly TrustedEntry[]> {
+    return await this.#trust.trusted()
+  }
+  async pendingTrust(): Promise<readonly PendingEntry[]> {
+    return await this.#trust.pending()
+  }
+  get wishes(): readonly string[] {
+    return this.#trust.wishes
+  }
+  async requestTrust(peer: string, reason: string): Promise<void> {
+    this.#wish(peer, reason)
+  }
+  dropWish(peer: string): boolean {
+    return this.#trust.dropWish(peer)
+  }
+  async approveTrust(node: NodeId): Promise<boolean> {
+    return await this.#trust.approve(node)
+  }
+  async rejectTrust(node: NodeId): Promise<boolean> {
+    return await this.#trust.reject(node)
+  }
+  async revokeTrust(node: NodeId): Promise<boolean> {
+    return await this.#trust.revoke(node)
+  }
 
-  async whenRegistered (patienceMs: number): Promise<boolean> {
+  async whenRegistered(patienceMs: number): Promise<boolean> {
     const until = performance.now() + patienceMs
     while (this.nodeId === 0) {
       if (performance.now() > until) return false
@@ -185,30 +274,40 @@ export class DaemonNode implements Overlay {
     return true
   }
 
-  get hasUndelivered (): boolean { return this.#share.lingering > 0 }
+  get hasUndelivered(): boolean {
+    return this.#share.lingering > 0
+  }
 
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     for (const stream of this.#streams) stream.destroy()
     for (const port of this.#ports) port.close()
     this.#trust.stop()
     this.#datagrams.stop()
     this.#control.stop()
-    void this.#reports?.then((ipc) => ipc.destroy(), () => {})
+    void this.#reports?.then(
+      (ipc) => ipc.destroy(),
+      () => {},
+    )
   }
 
-  #wish (peer: string, reason: string): void {
+  #wish(peer: string, reason: string): void {
     nameOf(peer) // complains now about what cannot be a peer
     this.#trust.wish(peer, reason)
   }
 
-  #keep (stream: DaemonStream): DaemonStream {
+  #keep(stream: DaemonStream): DaemonStream {
     this.#streams.add(stream)
     return stream.once('close', () => this.#streams.delete(stream))
   }
 
   /** What every stream of the daemon has delivered: on a connection of its own, where nothing waits. */
-  async #report (): Promise<readonly DaemonConnection[]> {
-    this.#reports ??= IpcConnection.open(this.#share.socket, { ...NO_EVENTS, onClose: () => { this.#reports = undefined } })
+  async #report(): Promise<readonly DaemonConnection[]> {
+    this.#reports ??= IpcConnection.open(this.#share.socket, {
+      ...NO_EVENTS,
+      onClose: () => {
+        this.#reports = undefined
+      },
+    })
     try {
       return (await askInfo(await this.#reports, REPORT_MS)).connections
     } catch (error) {
@@ -218,7 +317,7 @@ export class DaemonNode implements Overlay {
   }
 }
 
-function tellRegistered (nodeId: NodeId, onEvent: (event: OverlayEvent) => void): void {
+function tellRegistered(nodeId: NodeId, onEvent: (event: OverlayEvent) => void): void {
   if (nodeId !== 0) onEvent({ kind: 'registered', nodeId, address: formatAddress({ network: 0, node: nodeId }) })
 }
 

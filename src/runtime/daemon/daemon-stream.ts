@@ -19,11 +19,11 @@ export interface StreamCarrier {
   readonly connection: number
   readonly inbox: Inbox
   /** `done` when more may come; until then the bytes must not change. */
-  send (bytes: Uint8Array, done: (error?: Error | null) => void): void
+  send(bytes: Uint8Array, done: (error?: Error | null) => void): void
   /** Resolves when the peer has acknowledged everything, or when there is no use in waiting for it. */
-  whenAcknowledged (bytesSent: number): Promise<void>
+  whenAcknowledged(bytesSent: number): Promise<void>
   /** Both directions, at once. Idempotent. */
-  close (): void
+  close(): void
 }
 
 export interface DaemonStreamAbout {
@@ -53,7 +53,7 @@ export class DaemonStream extends Duplex implements OverlayStream {
   #timeoutMs = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor (carrier: StreamCarrier, about: DaemonStreamAbout) {
+  constructor(carrier: StreamCarrier, about: DaemonStreamAbout) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
     this.peer = about.peer
     this.peerName = about.peerName
@@ -71,28 +71,36 @@ export class DaemonStream extends Duplex implements OverlayStream {
     if (failure !== undefined) setImmediate(() => this.#fail(failure.code, failure.text))
   }
 
-  get remoteAddress (): string { return this.peerName }
+  get remoteAddress(): string {
+    return this.peerName
+  }
 
-  override _read (): void {
+  override _read(): void {
     this.#wantsBytes = true
     this.#pump()
   }
 
-  override _write (chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
     this.#alive()
-    if (this.#carrier.inbox.ended) return done(new PilotError('PEER_RESET', `${this.peerName}:${this.remotePort}: ended by the other side`, { peer: this.peerName, port: this.remotePort }))
+    if (this.#carrier.inbox.ended)
+      return done(
+        new PilotError('PEER_RESET', `${this.peerName}:${this.remotePort}: ended by the other side`, {
+          peer: this.peerName,
+          port: this.remotePort,
+        }),
+      )
     this.bytesWritten += chunk.length
     this.#carrier.send(chunk, done)
   }
 
-  override _final (done: (error?: Error | null) => void): void {
+  override _final(done: (error?: Error | null) => void): void {
     done()
     if (this.#carrier.inbox.ended) return
     if (this.#about.dialled) this.#heldEnd = setTimeout(() => this.#stopHolding(), HELD_FIN_MS)
     else this.#endBoth()
   }
 
-  override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
     clearTimeout(this.#heldEnd)
     this.#carrier.inbox.clear()
@@ -103,19 +111,19 @@ export class DaemonStream extends Duplex implements OverlayStream {
   }
 
   /** A daemon has no reset: the peer sees an end. */
-  resetAndDestroy (): this {
+  resetAndDestroy(): this {
     this.#carrier.close()
     this.destroy()
     return this
   }
 
-  destroySoon (): void {
+  destroySoon(): void {
     if (this.writable) this.end()
     if (this.writableFinished) this.destroy()
     else this.once('finish', () => this.destroy())
   }
 
-  setTimeout (ms: number, listener?: () => void): this {
+  setTimeout(ms: number, listener?: () => void): this {
     this.#timeoutMs = ms
     clearTimeout(this.#timer)
     this.#timer = ms > 0 ? setTimeout(() => this.emit('timeout'), ms) : undefined
@@ -124,13 +132,21 @@ export class DaemonStream extends Duplex implements OverlayStream {
   }
 
   /** Only the daemon knows its paths. */
-  refuseRelay (): void {}
-  setNoDelay (): this { return this }
-  setKeepAlive (): this { return this }
-  ref (): this { return this }
-  unref (): this { return this }
+  refuseRelay(): void {}
+  setNoDelay(): this {
+    return this
+  }
+  setKeepAlive(): this {
+    return this
+  }
+  ref(): this {
+    return this
+  }
+  unref(): this {
+    return this
+  }
 
-  #pump (): void {
+  #pump(): void {
     const { inbox } = this.#carrier
     while (this.#wantsBytes) {
       const chunk = inbox.shift()
@@ -146,27 +162,35 @@ export class DaemonStream extends Duplex implements OverlayStream {
   }
 
   /** The peer's end is the end of both directions: nothing written now would arrive. */
-  #onEnd (): void {
+  #onEnd(): void {
     clearTimeout(this.#heldEnd)
     if (this.destroyed) return
     if (!this.writableEnded) this.end()
     this.#pump()
   }
 
-  #fail (code: ErrorCode, text: string): void {
-    this.destroy(new PilotError(code, `${this.peerName}:${this.remotePort}: ${text}`, { peer: this.peerName, port: this.remotePort }))
+  #fail(code: ErrorCode, text: string): void {
+    this.destroy(
+      new PilotError(code, `${this.peerName}:${this.remotePort}: ${text}`, {
+        peer: this.peerName,
+        port: this.remotePort,
+      }),
+    )
   }
 
-  #endBoth (): void {
-    this.#carrier.whenAcknowledged(this.bytesWritten).then(() => this.#carrier.close(), () => this.#carrier.close())
+  #endBoth(): void {
+    this.#carrier.whenAcknowledged(this.bytesWritten).then(
+      () => this.#carrier.close(),
+      () => this.#carrier.close(),
+    )
   }
 
-  #stopHolding (): void {
+  #stopHolding(): void {
     this.#about.onHeldTooLong()
     this.#endBoth()
   }
 
-  #alive (): void {
+  #alive(): void {
     if (this.#timeoutMs > 0) this.#timer?.refresh()
   }
 }

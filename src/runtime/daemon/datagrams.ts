@@ -21,19 +21,21 @@ export class DaemonDatagrams {
   #sending: Promise<unknown> = Promise.resolve()
   #refused = ''
 
-  constructor (socket: string, resolve: (peer: string) => Promise<NodeId>) {
+  constructor(socket: string, resolve: (peer: string) => Promise<NodeId>) {
     this.#socket = socket
     this.#resolve = resolve
   }
 
   /** @throws PilotError PORT_IN_USE. */
-  open (port: number, onDatagram: OnDatagram): OverlayDatagrams {
-    if (this.#ports.has(port)) throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
+  open(port: number, onDatagram: OnDatagram): OverlayDatagrams {
+    if (this.#ports.has(port))
+      throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
     this.#ports.set(port, onDatagram)
     return {
       keepsSourcePort: false,
       send: async (peer, toPort, bytes) => {
-        if (bytes.length > MAX_BYTES) throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
+        if (bytes.length > MAX_BYTES)
+          throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
         const node = await this.#resolve(peer)
         const sending = this.#sending.then(() => this.#send(node, peer, toPort, bytes))
         this.#sending = sending.catch(() => {})
@@ -43,17 +45,29 @@ export class DaemonDatagrams {
     }
   }
 
-  onMessage (message: IpcMessage): void {
-    if (message.kind === 'recv_from') this.#ports.get(message.port)?.(message.data, message.source.node, message.sourcePort)
+  onMessage(message: IpcMessage): void {
+    if (message.kind === 'recv_from')
+      this.#ports.get(message.port)?.(message.data, message.source.node, message.sourcePort)
   }
 
-  stop (): void {
-    void this.#link?.then((ipc) => ipc.destroy(), () => {})
+  stop(): void {
+    void this.#link?.then(
+      (ipc) => ipc.destroy(),
+      () => {},
+    )
   }
 
   /** A SendTo has no answer but an error, so a question behind it tells that it was done. */
-  async #send (node: NodeId, peer: string, port: number, data: Uint8Array): Promise<void> {
-    this.#link ??= IpcConnection.open(this.#socket, { ...NO_EVENTS, onSendError: (text) => { this.#refused = text }, onClose: () => { this.#link = undefined } })
+  async #send(node: NodeId, peer: string, port: number, data: Uint8Array): Promise<void> {
+    this.#link ??= IpcConnection.open(this.#socket, {
+      ...NO_EVENTS,
+      onSendError: (text) => {
+        this.#refused = text
+      },
+      onClose: () => {
+        this.#link = undefined
+      },
+    })
     try {
       const ipc = await this.#link
       this.#refused = ''

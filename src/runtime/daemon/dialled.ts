@@ -16,7 +16,7 @@ export class Dialled implements StreamCarrier {
   #closed = false
   #lastWord: NodeJS.Timeout | undefined
 
-  private constructor (share: DaemonShare) {
+  private constructor(share: DaemonShare) {
     this.#share = share
     this.inbox = new Inbox(share.budget)
   }
@@ -26,7 +26,13 @@ export class Dialled implements StreamCarrier {
    * @param label How the peer is named in errors.
    * @throws PilotError CONNECTION_REFUSED, PEER_UNREACHABLE, NOT_FOUND, NOT_TRUSTED, DAEMON_UNREACHABLE, FAILED when aborted.
    */
-  static async dial (share: DaemonShare, address: OverlayAddress, port: number, label: string, signal?: GivingUp): Promise<Dialled> {
+  static async dial(
+    share: DaemonShare,
+    address: OverlayAddress,
+    port: number,
+    label: string,
+    signal?: GivingUp,
+  ): Promise<Dialled> {
     const dialled = new Dialled(share)
     const aborted = (): boolean => signal?.aborted ?? false
     const giveUp = new PilotError('FAILED', `${label}:${port}: given up by the caller`)
@@ -49,7 +55,7 @@ export class Dialled implements StreamCarrier {
     }
   }
 
-  send (bytes: Uint8Array, done: (error?: Error | null) => void): void {
+  send(bytes: Uint8Array, done: (error?: Error | null) => void): void {
     if (bytes.length <= PIECE_BYTES) return this.#ipc.send(this.connection, bytes, done)
     const rest = bytes.subarray(PIECE_BYTES)
     this.#ipc.send(this.connection, bytes.subarray(0, PIECE_BYTES), (error) => {
@@ -58,11 +64,11 @@ export class Dialled implements StreamCarrier {
     })
   }
 
-  async whenAcknowledged (bytesSent: number): Promise<void> {
+  async whenAcknowledged(bytesSent: number): Promise<void> {
     await this.#share.whenAcknowledged(this.#ipc, this.connection, bytesSent)
   }
 
-  close (): void {
+  close(): void {
     if (this.#closed) return
     this.#closed = true
     this.#ipc.say({ kind: 'close', connection: this.connection })
@@ -71,9 +77,9 @@ export class Dialled implements StreamCarrier {
   }
 
   /** All that is pushed here for a stream is for ours, even before we have been told its number. */
-  #events () {
+  #events() {
     return {
-      onMessage: (message: { readonly kind: string, readonly data?: Uint8Array }): void => {
+      onMessage: (message: { readonly kind: string; readonly data?: Uint8Array }): void => {
         if (message.kind === 'recv' && !this.#closed) this.inbox.push(message.data!)
         else if (message.kind === 'close_ok') this.inbox.end()
       },
@@ -91,7 +97,7 @@ export class Dialled implements StreamCarrier {
 }
 
 /** A daemon tells why in words only (ipc.md §2.1). */
-export function dialError (text: string, label: string, port: number): PilotError {
+export function dialError(text: string, label: string, port: number): PilotError {
   const where = port === 0 ? label : `${label}:${port}`
   const code = DIAL_ERRORS.find(([pattern]) => pattern.test(text))?.[1] ?? 'PEER_UNREACHABLE'
   return new PilotError(code, `${where}: the daemon says: ${text}`, { peer: label, port })
@@ -100,7 +106,10 @@ export function dialError (text: string, label: string, port: number): PilotErro
 const DIAL_ERRORS: ReadonlyArray<readonly [RegExp, ErrorCode]> = [
   [/refused/i, 'CONNECTION_REFUSED'],
   // A registry does not say more to a node that a private one does not trust.
-  [/trust|not authorized|denied|private|not permitted|forbidden|^resolve node \d+: registry: request failed/i, 'NOT_TRUSTED'],
+  [
+    /trust|not authorized|denied|private|not permitted|forbidden|^resolve node \d+: registry: request failed/i,
+    'NOT_TRUSTED',
+  ],
   [/not found/i, 'NOT_FOUND'],
   [/too many|exhausted|limit/i, 'TOO_MANY'],
   [/registry/i, 'REGISTRY_UNREACHABLE'],

@@ -32,25 +32,25 @@ export class ExposedPort {
   #link: PortLink | undefined
   #closed = false
 
-  private constructor (port: number, deps: ExposedPortDeps) {
+  private constructor(port: number, deps: ExposedPortDeps) {
     this.#port = port
     this.#deps = deps
   }
 
   /** @throws PilotError PORT_IN_USE, DAEMON_UNREACHABLE. */
-  static async open (port: number, deps: ExposedPortDeps): Promise<ExposedPort> {
+  static async open(port: number, deps: ExposedPortDeps): Promise<ExposedPort> {
     const exposed = new ExposedPort(port, deps)
     await exposed.#bind()
     return exposed
   }
 
   /** No new peers; the streams inside go on, and the daemon keeps the port until the last of them has ended. */
-  close (): void {
+  close(): void {
     this.#closed = true
     this.#link?.retire()
   }
 
-  async #bind (): Promise<void> {
+  async #bind(): Promise<void> {
     const link = await PortLink.open(this.#port, this.#deps, () => {
       this.#link = undefined
       if (!this.#closed) void this.#bindAgain()
@@ -59,7 +59,7 @@ export class ExposedPort {
     if (this.#closed) link.retire()
   }
 
-  async #bindAgain (): Promise<void> {
+  async #bindAgain(): Promise<void> {
     let told = ''
     for (let attempt = 0; !this.#closed; attempt++) {
       await sleep(BIND_AGAIN_MS[Math.min(attempt, BIND_AGAIN_MS.length - 1)]!)
@@ -69,7 +69,11 @@ export class ExposedPort {
         return
       } catch (error) {
         const { message } = error as Error
-        if (message !== told) this.#deps.log.warn({ port: this.#port, reason: message }, 'an exposed port could not be bound again; trying on')
+        if (message !== told)
+          this.#deps.log.warn(
+            { port: this.#port, reason: message },
+            'an exposed port could not be bound again; trying on',
+          )
         told = message
       }
     }
@@ -89,12 +93,12 @@ class PortLink {
   #sender!: FairSender
   #retired = false
 
-  private constructor (port: number, deps: ExposedPortDeps) {
+  private constructor(port: number, deps: ExposedPortDeps) {
     this.#port = port
     this.#deps = deps
   }
 
-  static async open (port: number, deps: ExposedPortDeps, onClose: () => void): Promise<PortLink> {
+  static async open(port: number, deps: ExposedPortDeps, onClose: () => void): Promise<PortLink> {
     const link = new PortLink(port, deps)
     let bound = false
     const ipc = await IpcConnection.open(deps.share.socket, {
@@ -118,18 +122,18 @@ class PortLink {
     }
   }
 
-  retire (): void {
+  retire(): void {
     this.#retired = true
     this.#endIfUnused()
   }
 
-  #onMessage (message: IpcMessage): void {
+  #onMessage(message: IpcMessage): void {
     if (message.kind === 'accept') this.#onAccept(message.connection, message.remote.node, message.remotePort)
     else if (message.kind === 'recv') this.#inboxOf(message.connection)?.push(message.data)
     else if (message.kind === 'close_ok') this.#inboxOf(message.connection)?.end()
   }
 
-  #inboxOf (connection: number): Inbox | undefined {
+  #inboxOf(connection: number): Inbox | undefined {
     const known = this.#accepted.get(connection)?.inbox ?? this.#strays.get(connection)
     if (known !== undefined || this.#done.has(connection)) return known
     if (this.#strays.size >= MAX_STRAYS) {
@@ -142,38 +146,46 @@ class PortLink {
     return stray
   }
 
-  #onAccept (connection: number, peer: NodeId, remotePort: number): void {
+  #onAccept(connection: number, peer: NodeId, remotePort: number): void {
     const inbox = this.#strays.get(connection) ?? new Inbox(this.#deps.share.budget)
     this.#strays.delete(connection)
-    const accepted = new Accepted(connection, inbox, this.#deps.share, this.#ipc, this.#sender, () => this.#remove(connection))
+    const accepted = new Accepted(connection, inbox, this.#deps.share, this.#ipc, this.#sender, () =>
+      this.#remove(connection),
+    )
     this.#accepted.set(connection, accepted)
     if (this.#retired) return accepted.close()
     const { log, nameOf, onStream } = this.#deps
     const peerName = nameOf(peer)
     const port = this.#port
     const about = {
-      peer, peerName, localPort: port, remotePort, dialled: false,
+      peer,
+      peerName,
+      localPort: port,
+      remotePort,
+      dialled: false,
       onHeldTooLong: () => log.warn({ peer: peerName, port }, 'a half-closed stream was closed'),
     }
-    this.#deps.onIncoming(new DaemonIncoming(accepted, peer, peerName, port, () => {
-      const stream = new DaemonStream(accepted, about)
-      onStream(stream)
-      return stream
-    }))
+    this.#deps.onIncoming(
+      new DaemonIncoming(accepted, peer, peerName, port, () => {
+        const stream = new DaemonStream(accepted, about)
+        onStream(stream)
+        return stream
+      }),
+    )
   }
 
-  #remove (connection: number): void {
+  #remove(connection: number): void {
     this.#accepted.delete(connection)
     this.#done.add(connection)
     if (this.#done.size > MAX_DONE) this.#done.delete(this.#done.values().next().value!)
     this.#endIfUnused()
   }
 
-  #endIfUnused (): void {
+  #endIfUnused(): void {
     if (this.#retired && this.#accepted.size === 0) this.#ipc.end()
   }
 
-  #onClose (reason: string): void {
+  #onClose(reason: string): void {
     for (const { inbox } of this.#accepted.values()) inbox.fail('DAEMON_UNREACHABLE', reason)
     for (const inbox of this.#strays.values()) inbox.clear()
     this.#strays.clear()
@@ -190,7 +202,14 @@ class Accepted implements StreamCarrier {
   readonly #since = performance.now()
   #closed = false
 
-  constructor (connection: number, inbox: Inbox, share: DaemonShare, ipc: IpcConnection, sender: FairSender, onClosed: () => void) {
+  constructor(
+    connection: number,
+    inbox: Inbox,
+    share: DaemonShare,
+    ipc: IpcConnection,
+    sender: FairSender,
+    onClosed: () => void,
+  ) {
     this.connection = connection
     this.inbox = inbox
     this.#share = share
@@ -200,24 +219,27 @@ class Accepted implements StreamCarrier {
     sender.add(connection)
   }
 
-  send (bytes: Uint8Array, done: (error?: Error | null) => void): void {
+  send(bytes: Uint8Array, done: (error?: Error | null) => void): void {
     this.#sender.send(this.connection, bytes, done)
   }
 
-  async whenAcknowledged (bytesSent: number): Promise<void> {
+  async whenAcknowledged(bytesSent: number): Promise<void> {
     await this.#share.whenAcknowledged(this.#ipc, this.connection, bytesSent)
   }
 
-  close (): void {
+  close(): void {
     if (this.#closed) return
     this.#closed = true
     this.#sender.remove(this.connection)
     // Its reader has to learn of the end even though nothing that comes from now on is for it.
     this.inbox.end()
-    setTimeout(() => {
-      this.#ipc.say({ kind: 'close', connection: this.connection })
-      this.#onClosed()
-    }, Math.max(0, LEAST_LIFE_MS - (performance.now() - this.#since)))
+    setTimeout(
+      () => {
+        this.#ipc.say({ kind: 'close', connection: this.connection })
+        this.#onClosed()
+      },
+      Math.max(0, LEAST_LIFE_MS - (performance.now() - this.#since)),
+    )
   }
 }
 
@@ -229,7 +251,7 @@ class DaemonIncoming implements Incoming {
   readonly #accepted: Accepted
   readonly #open: () => OverlayStream
 
-  constructor (accepted: Accepted, peer: NodeId, peerName: string, port: number, open: () => OverlayStream) {
+  constructor(accepted: Accepted, peer: NodeId, peerName: string, port: number, open: () => OverlayStream) {
     this.peer = peer
     this.peerName = peerName
     this.port = port
@@ -238,13 +260,17 @@ class DaemonIncoming implements Incoming {
   }
 
   /** An end that came behind bytes is a request whose peer waits no longer, or a whole one-way transfer: the latter counts. */
-  get gone (): boolean {
+  get gone(): boolean {
     const { inbox } = this.#accepted
     return inbox.failure !== undefined || (inbox.ended && inbox.bytes === 0)
   }
 
-  accept (): OverlayStream { return this.#open() }
-  refuse (): void { this.#accepted.close() }
+  accept(): OverlayStream {
+    return this.#open()
+  }
+  refuse(): void {
+    this.#accepted.close()
+  }
 }
 
 /**

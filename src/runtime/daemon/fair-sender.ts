@@ -23,17 +23,17 @@ export class FairSender {
   #looking = false
 
   /** @param report `conn_list` of the daemon, asked on another connection than this. */
-  constructor (ipc: IpcConnection, report: () => Promise<readonly DaemonConnection[]>) {
+  constructor(ipc: IpcConnection, report: () => Promise<readonly DaemonConnection[]>) {
     this.#ipc = ipc
     this.#report = report
   }
 
-  add (connection: number): void {
+  add(connection: number): void {
     this.#turns.set(connection, { connection, credit: new SendCredit(), rest: undefined, done: () => {} })
   }
 
   /** One at a time per stream. The bytes must not change until `done`. */
-  send (connection: number, bytes: Uint8Array, done: (error?: Error | null) => void): void {
+  send(connection: number, bytes: Uint8Array, done: (error?: Error | null) => void): void {
     const turn = this.#turns.get(connection)
     if (turn === undefined) return done()
     turn.rest = bytes
@@ -43,7 +43,7 @@ export class FairSender {
   }
 
   /** What it still had to say is not said. */
-  remove (connection: number): void {
+  remove(connection: number): void {
     const turn = this.#turns.get(connection)
     this.#turns.delete(connection)
     if (turn?.rest === undefined) return
@@ -51,7 +51,7 @@ export class FairSender {
     turn.done()
   }
 
-  #pump (): void {
+  #pump(): void {
     let waiting: Turn[] = []
     while (this.#ready.length > 0 && this.#ipc.backlogBytes < BACKLOG_BYTES) {
       const turn = this.#ready.shift()!
@@ -66,7 +66,7 @@ export class FairSender {
     if (!this.#looking) void this.#look()
   }
 
-  #speak (turn: Turn, rest: Uint8Array, bytes: number): void {
+  #speak(turn: Turn, rest: Uint8Array, bytes: number): void {
     turn.credit.onSent(bytes)
     const last = bytes === rest.length
     if (last) turn.rest = undefined
@@ -81,7 +81,7 @@ export class FairSender {
   }
 
   /** As long as somebody waits for credit: asks what has been acknowledged. */
-  async #look (): Promise<void> {
+  async #look(): Promise<void> {
     this.#looking = true
     let pause = FIRST_LOOK_MS
     while (this.#ready.length > 0 && !this.#ipc.closed) {
@@ -98,7 +98,7 @@ export class FairSender {
     this.#looking = false
   }
 
-  #onReport (connections: readonly DaemonConnection[]): void {
+  #onReport(connections: readonly DaemonConnection[]): void {
     const now = performance.now()
     for (const { id, bytesSent, unackedBytes, peerWindowBytes } of connections) {
       this.#turns.get(id)?.credit.onReport(bytesSent - unackedBytes, peerWindowBytes, now)

@@ -11,24 +11,25 @@ export class InboxBudget {
   #bytes = 0
 
   /** Before its reader is told: nothing is held that was not counted. */
-  add (inbox: Inbox, bytes: number): void {
+  add(inbox: Inbox, bytes: number): void {
     this.#bytes += bytes
     this.#holders.add(inbox)
     if (inbox.bytes > STREAM_INBOX_BYTES) inbox.overflow()
-    else if (this.#bytes > ALL_INBOX_BYTES) [...this.#holders].reduce((most, one) => one.bytes > most.bytes ? one : most).overflow()
+    else if (this.#bytes > ALL_INBOX_BYTES)
+      [...this.#holders].reduce((most, one) => (one.bytes > most.bytes ? one : most)).overflow()
   }
 
-  remove (inbox: Inbox, bytes: number): void {
+  remove(inbox: Inbox, bytes: number): void {
     this.#bytes -= bytes
     if (inbox.bytes === 0) this.#holders.delete(inbox)
   }
 }
 
 export interface InboxReader {
-  onBytes (): void
+  onBytes(): void
   /** The peer's end, or its reset, or that it is gone: a daemon does not tell which. */
-  onEnd (): void
-  onFailure (code: 'TOO_MANY' | 'DAEMON_UNREACHABLE', text: string): void
+  onEnd(): void
+  onFailure(code: 'TOO_MANY' | 'DAEMON_UNREACHABLE', text: string): void
 }
 
 export class Inbox {
@@ -38,21 +39,23 @@ export class Inbox {
   #reader: InboxReader | undefined
   ended = false
   /** Set when what has arrived is not all that will have been sent. */
-  failure: { readonly code: 'TOO_MANY' | 'DAEMON_UNREACHABLE', readonly text: string } | undefined
+  failure: { readonly code: 'TOO_MANY' | 'DAEMON_UNREACHABLE'; readonly text: string } | undefined
 
-  constructor (budget: InboxBudget) {
+  constructor(budget: InboxBudget) {
     this.#budget = budget
   }
 
-  get bytes (): number { return this.#bytes }
+  get bytes(): number {
+    return this.#bytes
+  }
 
   /** From now on the reader is told; what came before it must look for itself. */
-  attach (reader: InboxReader): void {
+  attach(reader: InboxReader): void {
     this.#reader = reader
   }
 
   /** Takes ownership. */
-  push (data: Uint8Array): void {
+  push(data: Uint8Array): void {
     if (data.length === 0 || this.ended || this.failure !== undefined) return
     this.#chunks.push(data)
     this.#bytes += data.length
@@ -60,7 +63,7 @@ export class Inbox {
     if (this.failure === undefined) this.#reader?.onBytes()
   }
 
-  shift (): Uint8Array | undefined {
+  shift(): Uint8Array | undefined {
     const chunk = this.#chunks.shift()
     if (chunk === undefined) return undefined
     this.#bytes -= chunk.length
@@ -68,24 +71,27 @@ export class Inbox {
     return chunk
   }
 
-  end (): void {
+  end(): void {
     if (this.ended || this.failure !== undefined) return
     this.ended = true
     this.#reader?.onEnd()
   }
 
-  overflow (): void {
-    this.fail('TOO_MANY', `the local program is ${Math.round(this.#bytes / 1_048_576)} MiB behind, and a daemon's sender cannot be slowed down`)
+  overflow(): void {
+    this.fail(
+      'TOO_MANY',
+      `the local program is ${Math.round(this.#bytes / 1_048_576)} MiB behind, and a daemon's sender cannot be slowed down`,
+    )
   }
 
-  fail (code: 'TOO_MANY' | 'DAEMON_UNREACHABLE', text: string): void {
+  fail(code: 'TOO_MANY' | 'DAEMON_UNREACHABLE', text: string): void {
     if (this.ended || this.failure !== undefined) return
     this.failure = { code, text }
     this.clear()
     this.#reader?.onFailure(code, text)
   }
 
-  clear (): void {
+  clear(): void {
     const bytes = this.#bytes
     this.#chunks.clear()
     this.#bytes = 0

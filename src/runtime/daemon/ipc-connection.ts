@@ -6,16 +6,22 @@
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { PilotError } from '../../base/errors.ts'
-import { IpcFrameReader, decodeIpcMessage, encodeIpcFrame, encodeIpcRequest, encodeSendHeader } from '../../wire/ipc-messages.ts'
+import {
+  IpcFrameReader,
+  decodeIpcMessage,
+  encodeIpcFrame,
+  encodeIpcRequest,
+  encodeSendHeader,
+} from '../../wire/ipc-messages.ts'
 import type { IpcMessage, IpcRequest } from '../../wire/ipc-messages.ts'
 
 export interface IpcEvents {
   /** Accept, Recv, CloseOK, RecvFrom. */
-  onMessage (message: IpcMessage): void
+  onMessage(message: IpcMessage): void
   /** A Send or SendTo failed: errors carry no id, these are told by their text. */
-  onSendError (text: string): void
+  onSendError(text: string): void
   /** Once; everything that lived on this connection is gone. */
-  onClose (reason: string): void
+  onClose(reason: string): void
 }
 
 /** What a daemon answered instead: its own words. */
@@ -26,8 +32,8 @@ export class DaemonRefusal extends Error {
 interface Waiting {
   readonly request: IpcRequest
   readonly timeoutMs: number
-  resolve (message: IpcMessage): void
-  reject (error: Error): void
+  resolve(message: IpcMessage): void
+  reject(error: Error): void
 }
 
 export class IpcConnection {
@@ -39,16 +45,18 @@ export class IpcConnection {
   #timer: NodeJS.Timeout | undefined
   #reason = 'the daemon closed the connection'
 
-  private constructor (socket: Socket, events: IpcEvents) {
+  private constructor(socket: Socket, events: IpcEvents) {
     this.#socket = socket
     this.#events = events
     socket.on('data', (chunk: Uint8Array) => this.#onData(chunk))
-    socket.on('error', (error) => { this.#reason = error.message })
+    socket.on('error', (error) => {
+      this.#reason = error.message
+    })
     socket.once('close', () => this.#onClose())
   }
 
   /** @throws PilotError DAEMON_UNREACHABLE. */
-  static open (path: string, events: IpcEvents): Promise<IpcConnection> {
+  static open(path: string, events: IpcEvents): Promise<IpcConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect({ path })
       const failed = (error: NodeJS.ErrnoException): void => reject(unreachable(path, error))
@@ -60,16 +68,20 @@ export class IpcConnection {
     })
   }
 
-  get closed (): boolean { return this.#socket.destroyed }
+  get closed(): boolean {
+    return this.#socket.destroyed
+  }
   /** Bytes that the daemon has not taken off the socket's hands yet, as far as this process knows. */
-  get backlogBytes (): number { return this.#socket.writableLength }
+  get backlogBytes(): number {
+    return this.#socket.writableLength
+  }
 
   /**
    * Asks, after everything that was asked before. An answer that does not come in time ends the connection: a late one
    * could not be told from the next.
    * @throws DaemonRefusal, PilotError DAEMON_UNREACHABLE.
    */
-  request (request: IpcRequest, timeoutMs: number): Promise<IpcMessage> {
+  request(request: IpcRequest, timeoutMs: number): Promise<IpcMessage> {
     return new Promise((resolve, reject) => {
       if (this.closed) return reject(new PilotError('DAEMON_UNREACHABLE', this.#reason))
       this.#queue.push({ request, timeoutMs, resolve, reject })
@@ -78,12 +90,12 @@ export class IpcConnection {
   }
 
   /** Says what has no answer, or whose answer is news. */
-  say (request: IpcRequest): void {
+  say(request: IpcRequest): void {
     if (!this.closed) this.#socket.write(encodeIpcFrame(encodeIpcRequest(request)))
   }
 
   /** `done` when the kernel has the bytes, which until then must not change: that is the daemon's backpressure. */
-  send (connection: number, data: Uint8Array, done: (error?: Error | null) => void): void {
+  send(connection: number, data: Uint8Array, done: (error?: Error | null) => void): void {
     if (this.closed) return done(new PilotError('DAEMON_UNREACHABLE', this.#reason))
     this.#socket.cork()
     this.#socket.write(encodeSendHeader(connection, data.length))
@@ -92,25 +104,28 @@ export class IpcConnection {
   }
 
   /** What was said before still goes out. The daemon then closes its streams and frees its ports. */
-  end (): void {
+  end(): void {
     this.#socket.end()
   }
 
-  destroy (reason = 'closed by us'): void {
+  destroy(reason = 'closed by us'): void {
     this.#reason = reason
     this.#socket.destroy()
   }
 
-  #next (): void {
+  #next(): void {
     if (this.#current !== undefined) return
     const waiting = this.#queue.shift()
     if (waiting === undefined) return
     this.#current = waiting
-    this.#timer = setTimeout(() => this.destroy(`no answer from the daemon within ${waiting.timeoutMs} ms`), waiting.timeoutMs)
+    this.#timer = setTimeout(
+      () => this.destroy(`no answer from the daemon within ${waiting.timeoutMs} ms`),
+      waiting.timeoutMs,
+    )
     this.say(waiting.request)
   }
 
-  #onData (chunk: Uint8Array): void {
+  #onData(chunk: Uint8Array): void {
     const messages = this.#reader.push(chunk)
     if (messages === 'too_long') return this.destroy('what answers does not speak the language of a daemon')
     for (const bytes of messages) {
@@ -119,7 +134,7 @@ export class IpcConnection {
     }
   }
 
-  #onMessage (message: IpcMessage): void {
+  #onMessage(message: IpcMessage): void {
     const current = this.#current
     if (message.kind === 'error') {
       if (current === undefined || isSendError(message.text)) this.#events.onSendError(message.text)
@@ -128,14 +143,14 @@ export class IpcConnection {
     else this.#events.onMessage(message)
   }
 
-  #settle (tell: () => void): void {
+  #settle(tell: () => void): void {
     clearTimeout(this.#timer)
     this.#current = undefined
     tell()
     this.#next()
   }
 
-  #onClose (): void {
+  #onClose(): void {
     clearTimeout(this.#timer)
     const left = this.#current === undefined ? this.#queue : [this.#current, ...this.#queue]
     this.#current = undefined
@@ -146,24 +161,36 @@ export class IpcConnection {
 }
 
 /** For connections on which nothing but answers matters; every datagram of the node is pushed to them as well. */
-export const NO_EVENTS: IpcEvents = { onMessage () {}, onSendError () {}, onClose () {} }
+export const NO_EVENTS: IpcEvents = { onMessage() {}, onSendError() {}, onClose() {} }
 
-function answers (message: IpcMessage, request: IpcRequest): boolean {
+function answers(message: IpcMessage, request: IpcRequest): boolean {
   switch (request.kind) {
-    case 'bind': return message.kind === 'bind_ok'
-    case 'dial': return message.kind === 'dial_ok'
-    case 'handshake': return message.kind === 'json' && message.to === 'handshake'
-    case 'query': return message.kind === 'json' && message.to === request.query
-    default: return false
+    case 'bind':
+      return message.kind === 'bind_ok'
+    case 'dial':
+      return message.kind === 'dial_ok'
+    case 'handshake':
+      return message.kind === 'json' && message.to === 'handshake'
+    case 'query':
+      return message.kind === 'json' && message.to === request.query
+    default:
+      return false
   }
 }
 
 /** The texts of a failed Send or SendTo; no other command fails with these. */
-function isSendError (text: string): boolean {
+function isSendError(text: string): boolean {
   return /^(send(to)?:|connection \d+ not found)/.test(text)
 }
 
-function unreachable (path: string, error: NodeJS.ErrnoException): PilotError {
-  const why = error.code === 'ENOENT' ? 'there is no such socket' : error.code === 'ECONNREFUSED' ? 'nobody listens there' : error.code === 'EACCES' ? 'this user may not open it' : error.message
+function unreachable(path: string, error: NodeJS.ErrnoException): PilotError {
+  const why =
+    error.code === 'ENOENT'
+      ? 'there is no such socket'
+      : error.code === 'ECONNREFUSED'
+        ? 'nobody listens there'
+        : error.code === 'EACCES'
+          ? 'this user may not open it'
+          : error.message
   return new PilotError('DAEMON_UNREACHABLE', `the daemon's socket ${path}: ${why}`, { socket: path }, error)
 }

@@ -4,20 +4,22 @@
  * slots of 4,096 bytes, a segment of any size fills one (stream.md Q7), and Info tells what has been acknowledged.
  */
 export class SendCredit {
-  readonly #sends: Array<{ readonly end: number, readonly slots: number }> = [] // not known to be acknowledged
+  readonly #sends: Array<{ readonly end: number; readonly slots: number }> = [] // not known to be acknowledged
   #usedSlots = 0
   #windowSlots = FIRST_SLOTS
   #sentBytes = 0
   #probedAt = -Infinity
 
-  get sentBytes (): number { return this.#sentBytes }
+  get sentBytes(): number {
+    return this.#sentBytes
+  }
 
   /** @returns how many bytes may go now, at most `wanted`. */
-  allowance (wanted: number): number {
+  allowance(wanted: number): number {
     return Math.min(wanted, PIECE_BYTES, Math.max(0, this.#windowSlots - this.#usedSlots) * SLOT_BYTES)
   }
 
-  onSent (bytes: number): void {
+  onSent(bytes: number): void {
     const slots = Math.ceil(bytes / SLOT_BYTES)
     this.#sentBytes += bytes
     this.#usedSlots += slots
@@ -28,8 +30,9 @@ export class SendCredit {
    * @param acknowledgedBytes Of this stream, so far.
    * @param windowBytes What the peer takes beyond them.
    */
-  onReport (acknowledgedBytes: number, windowBytes: number, now: number): void {
-    while (this.#sends.length > 0 && this.#sends[0]!.end <= acknowledgedBytes) this.#usedSlots -= this.#sends.shift()!.slots
+  onReport(acknowledgedBytes: number, windowBytes: number, now: number): void {
+    while (this.#sends.length > 0 && this.#sends[0]!.end <= acknowledgedBytes)
+      this.#usedSlots -= this.#sends.shift()!.slots
     this.#windowSlots = Math.floor(windowBytes / SLOT_BYTES)
     if (this.#windowSlots > 0 || this.#sends.length > 0 || now - this.#probedAt < PROBE_MS) return
     // A closed window is told open only in answer to something (stream.md Q6): one segment now and then asks.

@@ -11,7 +11,7 @@ export class DaemonShare {
   /** Streams that are closed here and whose last bytes the peer has not acknowledged. */
   lingering = 0
 
-  constructor (socket: string) {
+  constructor(socket: string) {
     this.socket = socket
   }
 
@@ -20,7 +20,7 @@ export class DaemonShare {
    * acknowledged. Asked on the stream's own connection: commands are executed in order, so the answer is younger than
    * every Send before it.
    */
-  async whenAcknowledged (ipc: IpcConnection, connection: number, bytesSent: number): Promise<void> {
+  async whenAcknowledged(ipc: IpcConnection, connection: number, bytesSent: number): Promise<void> {
     this.lingering += 1
     try {
       const until = performance.now() + ACKNOWLEDGE_MS
@@ -37,15 +37,18 @@ export class DaemonShare {
 }
 
 /** @throws PilotError DAEMON_UNREACHABLE when there is no answer, or none that reads. */
-export async function askInfo (ipc: IpcConnection, timeoutMs: number): Promise<DaemonInfo> {
+export async function askInfo(ipc: IpcConnection, timeoutMs: number): Promise<DaemonInfo> {
   const message = await ipc.request({ kind: 'query', query: 'info', body: NOTHING }, timeoutMs)
   const info = message.kind === 'json' ? parseDaemonInfo(message.text) : 'malformed'
-  if (info === 'malformed') throw new PilotError('DAEMON_UNREACHABLE', 'what answers on the socket is not a pilot daemon')
+  if (info === 'malformed')
+    throw new PilotError('DAEMON_UNREACHABLE', 'what answers on the socket is not a pilot daemon')
   return info
 }
 
-export async function sleep (ms: number): Promise<void> {
-  await new Promise((resolve) => { setTimeout(resolve, ms) })
+export async function sleep(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
 }
 
 const NOTHING = new Uint8Array(0)

@@ -32,73 +32,96 @@ export class DaemonTrust {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
-  constructor (socket: string, control: () => IpcConnection, names: DaemonNames, onEvent: (event: OverlayEvent) => void) {
+  constructor(
+    socket: string,
+    control: () => IpcConnection,
+    names: DaemonNames,
+    onEvent: (event: OverlayEvent) => void,
+  ) {
     this.#socket = socket
     this.#control = control
     this.#names = names
     this.#onEvent = onEvent
   }
 
-  start (): void {
+  start(): void {
     this.#timer = setTimeout(() => void this.#look(), 0)
   }
 
-  stop (): void {
+  stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
-    void this.#slow?.then((ipc) => ipc.destroy(), () => {})
+    void this.#slow?.then(
+      (ipc) => ipc.destroy(),
+      () => {},
+    )
   }
 
-  async trusted (): Promise<readonly TrustedEntry[]> { return read(parseTrustedReply(await this.#read('trusted'))) }
-  async pending (): Promise<readonly PendingEntry[]> { return read(parsePendingReply(await this.#read('pending'))) }
+  async trusted(): Promise<readonly TrustedEntry[]> {
+    return read(parseTrustedReply(await this.#read('trusted')))
+  }
+  async pending(): Promise<readonly PendingEntry[]> {
+    return read(parsePendingReply(await this.#read('pending')))
+  }
   /** As of the last look. */
-  knows (node: NodeId): boolean { return this.#trusted?.has(node) === true }
-  keyOf (node: NodeId): string | undefined { return this.#keys.get(node) }
+  knows(node: NodeId): boolean {
+    return this.#trusted?.has(node) === true
+  }
+  keyOf(node: NodeId): string | undefined {
+    return this.#keys.get(node)
+  }
 
-  get wishes (): readonly string[] { return [...this.#wishes.keys()] }
-  dropWish (peer: string): boolean { return this.#wishes.delete(peer) }
+  get wishes(): readonly string[] {
+    return [...this.#wishes.keys()]
+  }
+  dropWish(peer: string): boolean {
+    return this.#wishes.delete(peer)
+  }
 
-  wish (peer: string, reason: string): void {
+  wish(peer: string, reason: string): void {
     this.#wishes.set(peer, { peer, reason, askedAt: -Infinity, told: '' })
     if (this.#stopped || this.#trusted === undefined) return
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => void this.#look(), 0)
   }
 
-  async approve (node: NodeId): Promise<boolean> {
+  async approve(node: NodeId): Promise<boolean> {
     // A daemon approves what was never asked for as well; it would tell nobody.
     if (!(await this.pending()).some(({ nodeId }) => nodeId === node)) return false
     await this.#order('approve', node, '')
     return true
   }
 
-  async reject (node: NodeId): Promise<boolean> {
+  async reject(node: NodeId): Promise<boolean> {
     if (!(await this.pending()).some(({ nodeId }) => nodeId === node)) return false
     await this.#order('reject', node, '')
     return true
   }
 
-  async revoke (node: NodeId): Promise<boolean> {
+  async revoke(node: NodeId): Promise<boolean> {
     for (const peer of this.#wishes.keys()) if (this.#names.means(peer, node)) this.#wishes.delete(peer)
     if (!(await this.trusted()).some(({ nodeId }) => nodeId === node)) return false
     await this.#order('revoke', node, '')
     return true
   }
 
-  async #look (): Promise<void> {
+  async #look(): Promise<void> {
     try {
       const [trusted, pending] = [await this.trusted(), await this.pending()]
-      this.#keys = new Map(trusted.filter(({ publicKey }) => publicKey !== '').map(({ nodeId, publicKey }) => [nodeId, publicKey]))
+      this.#keys = new Map(
+        trusted.filter(({ publicKey }) => publicKey !== '').map(({ nodeId, publicKey }) => [nodeId, publicKey]),
+      )
       this.#tell(new Set(trusted.map(({ nodeId }) => nodeId)), new Set(pending.map(({ nodeId }) => nodeId)))
       for (const wish of this.#wishes.values()) await this.#pursue(wish)
     } catch {
       // the daemon is away: the control connection says so, and it is asked again
     }
     clearTimeout(this.#timer)
-    if (!this.#stopped) this.#timer = setTimeout(() => void this.#look(), this.#wishes.size > 0 ? WISHING_LOOK_MS : LOOK_MS)
+    if (!this.#stopped)
+      this.#timer = setTimeout(() => void this.#look(), this.#wishes.size > 0 ? WISHING_LOOK_MS : LOOK_MS)
   }
 
-  async #pursue (wish: Wish): Promise<void> {
+  async #pursue(wish: Wish): Promise<void> {
     try {
       const node = await this.#names.resolve(wish.peer)
       if (this.#trusted?.has(node) === true) {
@@ -113,12 +136,13 @@ export class DaemonTrust {
       }
     } catch (error) {
       const { message } = error as Error
-      if (message !== wish.told && !this.#stopped) this.#onEvent({ kind: 'wish_refused', peer: wish.peer, text: message })
+      if (message !== wish.told && !this.#stopped)
+        this.#onEvent({ kind: 'wish_refused', peer: wish.peer, text: message })
       wish.told = message
     }
   }
 
-  #tell (trusted: ReadonlySet<NodeId>, pending: ReadonlySet<NodeId>): void {
+  #tell(trusted: ReadonlySet<NodeId>, pending: ReadonlySet<NodeId>): void {
     const before = this.#trusted
     const pendingBefore = this.#pending
     this.#trusted = trusted
@@ -129,18 +153,23 @@ export class DaemonTrust {
     for (const node of before) if (!trusted.has(node)) this.#onTrust(node, 'revoked')
   }
 
-  #onTrust (node: NodeId, state: 'pending' | 'approved' | 'revoked'): void {
+  #onTrust(node: NodeId, state: 'pending' | 'approved' | 'revoked'): void {
     this.#onEvent({ kind: 'trust', node, hostname: this.#names.hostnameOf(node), state })
   }
 
-  async #read (sub: 'trusted' | 'pending'): Promise<string> {
+  async #read(sub: 'trusted' | 'pending'): Promise<string> {
     const answer = await this.#control().request({ kind: 'handshake', sub, node: undefined, text: '' }, READ_MS)
     return answer.kind === 'json' ? answer.text : ''
   }
 
   /** @throws PilotError REGISTRY_REFUSED with the daemon's words, DAEMON_UNREACHABLE. */
-  async #order (sub: HandshakeSub, node: NodeId, text: string): Promise<void> {
-    this.#slow ??= IpcConnection.open(this.#socket, { ...NO_EVENTS, onClose: () => { this.#slow = undefined } })
+  async #order(sub: HandshakeSub, node: NodeId, text: string): Promise<void> {
+    this.#slow ??= IpcConnection.open(this.#socket, {
+      ...NO_EVENTS,
+      onClose: () => {
+        this.#slow = undefined
+      },
+    })
     try {
       const ipc = await this.#slow
       await ipc.request({ kind: 'handshake', sub, node, text }, ORDER_MS)
@@ -149,13 +178,17 @@ export class DaemonTrust {
         this.#slow = undefined
         throw error
       }
-      throw new PilotError('REGISTRY_REFUSED', `${formatAddress({ network: 0, node })}: the daemon says: ${error.message}`, { nodeId: node })
+      throw new PilotError(
+        'REGISTRY_REFUSED',
+        `${formatAddress({ network: 0, node })}: the daemon says: ${error.message}`,
+        { nodeId: node },
+      )
     }
   }
 }
 
-function read<T> (list: readonly T[] | 'malformed'): readonly T[] {
-  if (list === 'malformed') throw new PilotError('DAEMON_UNREACHABLE', 'the daemon\'s list of trust does not read')
+function read<T>(list: readonly T[] | 'malformed'): readonly T[] {
+  if (list === 'malformed') throw new PilotError('DAEMON_UNREACHABLE', "the daemon's list of trust does not read")
   return list
 }
 

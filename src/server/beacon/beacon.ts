@@ -8,12 +8,24 @@ import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { BeaconFault, BeaconMessage } from '../../wire/beacon-messages.ts'
 import { formatEndpoint, sameEndpoint } from '../../base/types.ts'
 import {
-  decodeBeaconMessage, encodeDiscoverReply, encodePunchCommand, encodeSync, RELAY_DELIVER_HEADER_BYTES, RELAY_HEADER_BYTES,
+  decodeBeaconMessage,
+  encodeDiscoverReply,
+  encodePunchCommand,
+  encodeSync,
+  RELAY_DELIVER_HEADER_BYTES,
+  RELAY_HEADER_BYTES,
   writeRelayDeliverHeader,
 } from '../../wire/beacon-messages.ts'
 import { TokenBuckets } from '../token-buckets.ts'
-import { ENTRY_LIVES_MS, MAX_ENTRIES, MAX_SYNC_IDS, PUNCH_BURST, PUNCHES_PER_MINUTE, TAKEOVER_SILENCE_MS,
-  UNKNOWN_TAKEOVER_SILENCE_MS } from './constants.ts'
+import {
+  ENTRY_LIVES_MS,
+  MAX_ENTRIES,
+  MAX_SYNC_IDS,
+  PUNCH_BURST,
+  PUNCHES_PER_MINUTE,
+  TAKEOVER_SILENCE_MS,
+  UNKNOWN_TAKEOVER_SILENCE_MS,
+} from './constants.ts'
 import type { Send } from './probes.ts'
 import { answerProbe } from './probes.ts'
 
@@ -26,9 +38,9 @@ export interface BeaconOptions {
 /** What a registry in the same process knows, and a beacon alone does not. */
 export interface NodeKnowledge {
   /** Did the registry see the node at this IP address, or did it say, signing, that it is there? */
-  vouchesFor (nodeId: NodeId, address: string): boolean
+  vouchesFor(nodeId: NodeId, address: string): boolean
   /** May `requester`, who asks from `address`, be told where `target` is? */
-  mayPunch (requester: NodeId, target: NodeId, address: string): boolean
+  mayPunch(requester: NodeId, target: NodeId, address: string): boolean
 }
 
 export class Beacon {
@@ -42,13 +54,15 @@ export class Beacon {
   readonly #knowledge: NodeKnowledge | undefined
   readonly #punches = new TokenBuckets(PUNCH_BURST, PUNCHES_PER_MINUTE)
 
-  constructor (options: Partial<BeaconOptions> = {}) {
+  constructor(options: Partial<BeaconOptions> = {}) {
     this.#beaconId = options.beaconId ?? 0
     this.#knowledge = options.knowledge
     this.#peers = new Map((options.peers ?? []).map((peer) => [formatEndpoint(peer), peer]))
   }
 
-  get entryCount (): number { return this.#entries.size }
+  get entryCount(): number {
+    return this.#entries.size
+  }
 
   /**
    * Never throws, whatever the bytes are.
@@ -56,29 +70,34 @@ export class Beacon {
    * @param bytes Given away: a relayed frame is sent from the same memory.
    * @param from A literal address in canonical text.
    */
-  handle (now: number, bytes: Uint8Array, from: Endpoint, send: Send): void {
+  handle(now: number, bytes: Uint8Array, from: Endpoint, send: Send): void {
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string') {
       this.counters[message]++
       return
     }
     switch (message.kind) {
-      case 'discover': return this.#handleDiscover(now, message, from, send)
-      case 'punch_request': return this.#handlePunchRequest(now, message, from, send)
-      case 'relay': return this.#handleRelay(now, message, bytes, from, send)
-      case 'sync': return this.#handleSync(now, message.nodeIds, from)
-      default: this.counters.notForBeacons++
+      case 'discover':
+        return this.#handleDiscover(now, message, from, send)
+      case 'punch_request':
+        return this.#handlePunchRequest(now, message, from, send)
+      case 'relay':
+        return this.#handleRelay(now, message, bytes, from, send)
+      case 'sync':
+        return this.#handleSync(now, message.nodeIds, from)
+      default:
+        this.counters.notForBeacons++
     }
   }
 
   /** Forgets nodes not heard for three minutes; once a minute is enough, since a stale entry is not used either. */
-  sweep (now: number): void {
+  sweep(now: number): void {
     for (const [nodeId, entry] of this.#entries) if (!isFresh(now, entry)) this.#entries.delete(nodeId)
     this.#punches.sweep(now)
   }
 
   /** To every peer: the ids heard here; every 10 seconds. More than one datagram holds are left out. */
-  announce (now: number, send: Send): void {
+  announce(now: number, send: Send): void {
     if (this.#peers.size === 0) return
     const ids: NodeId[] = []
     for (const [nodeId, entry] of this.#entries) {
@@ -90,14 +109,14 @@ export class Beacon {
   }
 
   /** The reply is true whoever asks, so it comes even where the id is not given to the asker. */
-  #handleDiscover (now: number, { node, probe }: Message<'discover'>, from: Endpoint, send: Send): void {
+  #handleDiscover(now: number, { node, probe }: Message<'discover'>, from: Endpoint, send: Send): void {
     this.counters.discovers++
     if (node !== 0) this.#hear(now, node, from)
     if (probe === undefined) send(encodeDiscoverReply(from), from)
     else answerProbe(probe, from, this.secondPort, send)
   }
 
-  #handlePunchRequest (now: number, message: Message<'punch_request'>, from: Endpoint, send: Send): void {
+  #handlePunchRequest(now: number, message: Message<'punch_request'>, from: Endpoint, send: Send): void {
     if (!this.#punches.take(now, from.address)) {
       this.counters.punchesLimited++
       return
@@ -114,7 +133,7 @@ export class Beacon {
   }
 
   /** With a registry at hand: a requester known at this very address, and a target it may resolve. */
-  #mayPunch (now: number, { requester, target }: Message<'punch_request'>, from: Endpoint): boolean {
+  #mayPunch(now: number, { requester, target }: Message<'punch_request'>, from: Endpoint): boolean {
     if (this.#knowledge === undefined) return this.#hear(now, requester, from)
     const isKnown = sameEndpoint(this.#fresh(now, requester)?.endpoint, from)
     if (!isKnown || !this.#knowledge.mayPunch(requester, target, from.address)) {
@@ -124,7 +143,7 @@ export class Beacon {
     return this.#hear(now, requester, from)
   }
 
-  #handleRelay (now: number, message: Message<'relay'>, bytes: Uint8Array, from: Endpoint, send: Send): void {
+  #handleRelay(now: number, message: Message<'relay'>, bytes: Uint8Array, from: Endpoint, send: Send): void {
     if (!this.#mayRelayAs(now, message.sender, from)) {
       this.counters.relaysForged++
       return
@@ -138,7 +157,8 @@ export class Beacon {
       const at = RELAY_HEADER_BYTES - RELAY_DELIVER_HEADER_BYTES
       writeRelayDeliverHeader(bytes, at, message.sender)
       send(bytes.subarray(at), destination.endpoint, 'relay')
-    } else if (elsewhere !== undefined && !this.#isPeer(from)) { // never from beacon to beacon to beacon: no loops
+    } else if (elsewhere !== undefined && !this.#isPeer(from)) {
+      // never from beacon to beacon to beacon: no loops
       this.counters.forwarded++
       send(bytes, elsewhere, 'relay')
     } else {
@@ -146,7 +166,7 @@ export class Beacon {
     }
   }
 
-  #handleSync (now: number, nodeIds: readonly NodeId[], from: Endpoint): void {
+  #handleSync(now: number, nodeIds: readonly NodeId[], from: Endpoint): void {
     const peer = this.#peers.get(formatEndpoint(from))
     if (peer === undefined) {
       this.counters.syncsIgnored++
@@ -161,7 +181,7 @@ export class Beacon {
   }
 
   /** A sender heard from this address, or from nowhere; another beacon vouches for its own. */
-  #mayRelayAs (now: number, sender: NodeId, from: Endpoint): boolean {
+  #mayRelayAs(now: number, sender: NodeId, from: Endpoint): boolean {
     const entry = this.#fresh(now, sender)
     if (entry === undefined || this.#isPeer(from)) return true
     if (!sameEndpoint(entry.endpoint, from)) return false
@@ -173,7 +193,7 @@ export class Beacon {
    * Notes that `nodeId` is at `from`. A node that restarts on a new port sends discover again and again and gets
    * its entry as soon as the old address has been silent for a moment; until then, false.
    */
-  #hear (now: number, nodeId: NodeId, from: Endpoint): boolean {
+  #hear(now: number, nodeId: NodeId, from: Endpoint): boolean {
     const entry = this.#fresh(now, nodeId)
     if (entry === undefined && !this.#entries.has(nodeId) && this.#entries.size >= MAX_ENTRIES) {
       this.counters.entriesRefused++
@@ -192,25 +212,28 @@ export class Beacon {
   }
 
   /** How long the old address must have been silent. One that the registry vouches for wins over one that it does not. */
-  #silenceMs (nodeId: NodeId, old: Endpoint, next: Endpoint): number {
+  #silenceMs(nodeId: NodeId, old: Endpoint, next: Endpoint): number {
     if (this.#knowledge === undefined || old.address === next.address) return TAKEOVER_SILENCE_MS
-    const [isOldKnown, isNextKnown] = [this.#knowledge.vouchesFor(nodeId, old.address), this.#knowledge.vouchesFor(nodeId, next.address)]
+    const [isOldKnown, isNextKnown] = [
+      this.#knowledge.vouchesFor(nodeId, old.address),
+      this.#knowledge.vouchesFor(nodeId, next.address),
+    ]
     if (isOldKnown === isNextKnown) return TAKEOVER_SILENCE_MS
     return isNextKnown ? 0 : UNKNOWN_TAKEOVER_SILENCE_MS
   }
 
-  #fresh (now: number, nodeId: NodeId): Entry | undefined {
+  #fresh(now: number, nodeId: NodeId): Entry | undefined {
     const entry = this.#entries.get(nodeId)
     return entry !== undefined && isFresh(now, entry) ? entry : undefined
   }
 
-  #isPeer (from: Endpoint): boolean {
+  #isPeer(from: Endpoint): boolean {
     return this.#peers.size > 0 && this.#peers.has(formatEndpoint(from))
   }
 }
 
 /** Since start. The three faults are those of the decoder. */
-export type BeaconCounters = Record<BeaconFault | typeof COUNTED[number], number>
+export type BeaconCounters = Record<BeaconFault | (typeof COUNTED)[number], number>
 
 type Message<Kind extends BeaconMessage['kind']> = Extract<BeaconMessage, { kind: Kind }>
 
@@ -219,15 +242,27 @@ interface Entry {
   heardAt: number
 }
 
-function isFresh (now: number, entry: Entry): boolean {
+function isFresh(now: number, entry: Entry): boolean {
   return now - entry.heardAt <= ENTRY_LIVES_MS
 }
 
 const COUNTED = [
-  'discovers', 'entriesRefused', 'takeovers', 'takeoversRefused',
-  'punches', 'punchesUnknown', 'punchesRefused', 'punchesLimited',
-  'relayed', 'relayedBytes', 'relaysUnknown', 'relaysForged', 'forwarded',
-  'syncs', 'syncsIgnored', 'notForBeacons',
+  'discovers',
+  'entriesRefused',
+  'takeovers',
+  'takeoversRefused',
+  'punches',
+  'punchesUnknown',
+  'punchesRefused',
+  'punchesLimited',
+  'relayed',
+  'relayedBytes',
+  'relaysUnknown',
+  'relaysForged',
+  'forwarded',
+  'syncs',
+  'syncsIgnored',
+  'notForBeacons',
 ] as const
 
 const NO_COUNTERS = Object.fromEntries(

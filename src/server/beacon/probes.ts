@@ -10,13 +10,14 @@ import { decodeBeaconMessage, encodeProbeReply } from '../../wire/beacon-message
 export type Send = (bytes: Uint8Array, to: Endpoint, how?: 'second' | 'relay') => void
 
 /** To a probe that came to the first socket. @param secondPort 0: there is no second socket. */
-export function answerProbe (probe: DiscoverProbe, from: Endpoint, secondPort: number, send: Send): void {
+export function answerProbe(probe: DiscoverProbe, from: Endpoint, secondPort: number, send: Send): void {
   send(encodeProbeReply(from, { port: secondPort, isSource: false }), from)
-  if (probe.answerFromSecond && secondPort !== 0) send(encodeProbeReply(from, { port: secondPort, isSource: true }), from, 'second')
+  if (probe.answerFromSecond && secondPort !== 0)
+    send(encodeProbeReply(from, { port: secondPort, isSource: true }), from, 'second')
 }
 
 /** A datagram to the second socket, which knows nothing but probes. @returns whether it was one. */
-export function handleAtSecond (bytes: Uint8Array, from: Endpoint, secondPort: number, send: Send): boolean {
+export function handleAtSecond(bytes: Uint8Array, from: Endpoint, secondPort: number, send: Send): boolean {
   const message = decodeBeaconMessage(bytes)
   if (typeof message === 'string' || message.kind !== 'discover' || message.probe === undefined) return false
   send(encodeProbeReply(from, { port: secondPort, isSource: true }), from, 'second')

@@ -6,9 +6,19 @@
 import type { Endpoint } from '../../base/types.ts'
 import { Ring } from '../../base/ring.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import { MAX_RELAY_SOURCES, RELAY_BURST_BYTES, RELAY_BYTES_PER_SECOND, RELAY_QUANTUM_BYTES, RELAY_QUEUE_BYTES, RELAY_TOTAL_BYTES } from './constants.ts'
+import {
+  MAX_RELAY_SOURCES,
+  RELAY_BURST_BYTES,
+  RELAY_BYTES_PER_SECOND,
+  RELAY_QUANTUM_BYTES,
+  RELAY_QUEUE_BYTES,
+  RELAY_TOTAL_BYTES,
+} from './constants.ts'
 
-interface Waiting { readonly bytes: Uint8Array, readonly to: Endpoint }
+interface Waiting {
+  readonly bytes: Uint8Array
+  readonly to: Endpoint
+}
 
 interface Source {
   readonly queue: Ring<Waiting>
@@ -33,21 +43,23 @@ export class RelayQueue {
   #turn: Source | undefined // whose turn it is
   #totalBytes = 0
 
-  constructor (limits: RelayLimits = { bytesPerSecond: RELAY_BYTES_PER_SECOND, burstBytes: RELAY_BURST_BYTES }) {
+  constructor(limits: RelayLimits = { bytesPerSecond: RELAY_BYTES_PER_SECOND, burstBytes: RELAY_BURST_BYTES }) {
     this.#limits = limits
   }
 
-  get queuedBytes (): number { return this.#totalBytes }
+  get queuedBytes(): number {
+    return this.#totalBytes
+  }
 
   /** Takes it, or drops and counts it. Takes ownership of `bytes`. */
-  push (now: number, from: Endpoint, bytes: Uint8Array, to: Endpoint): void {
+  push(now: number, from: Endpoint, bytes: Uint8Array, to: Endpoint): void {
     const source = this.#source(now, formatEndpoint(from))
     if (source === undefined) {
       this.counters.relaysNoRoom++
       return
     }
     const { bytesPerSecond, burstBytes } = this.#limits
-    source.tokens = Math.min(burstBytes, source.tokens + Math.max(0, now - source.tokensAt) * bytesPerSecond / 1_000)
+    source.tokens = Math.min(burstBytes, source.tokens + (Math.max(0, now - source.tokensAt) * bytesPerSecond) / 1_000)
     source.tokensAt = now
     if (source.tokens < bytes.length) {
       this.counters.relaysOverRate++
@@ -68,7 +80,7 @@ export class RelayQueue {
   }
 
   /** The next datagram to send, fairly; undefined when none waits. */
-  shift (): Waiting | undefined {
+  shift(): Waiting | undefined {
     for (;;) {
       const source = this.#turn ?? this.#turns.shift()
       if (source === undefined) return undefined
@@ -77,7 +89,8 @@ export class RelayQueue {
       if (head === undefined) {
         source.active = false
         source.deficit = 0
-      } else if (source.deficit < head.bytes.length) { // its turn is over; the next one is worth a quantum more
+      } else if (source.deficit < head.bytes.length) {
+        // its turn is over; the next one is worth a quantum more
         source.deficit += RELAY_QUANTUM_BYTES
         this.#turns.push(source)
       } else {
@@ -92,18 +105,25 @@ export class RelayQueue {
   }
 
   /** Forgets sources that are idle and full again. */
-  sweep (now: number): void {
-    const fullAfterMs = 1_000 * this.#limits.burstBytes / this.#limits.bytesPerSecond
+  sweep(now: number): void {
+    const fullAfterMs = (1_000 * this.#limits.burstBytes) / this.#limits.bytesPerSecond
     for (const [name, source] of this.#sources) {
       if (!source.active && now - source.tokensAt > fullAfterMs) this.#sources.delete(name)
     }
   }
 
-  #source (now: number, name: string): Source | undefined {
+  #source(now: number, name: string): Source | undefined {
     let source = this.#sources.get(name)
     if (source !== undefined) return source
     if (this.#sources.size >= MAX_RELAY_SOURCES) return undefined
-    source = { queue: new Ring(), queuedBytes: 0, deficit: 0, tokens: this.#limits.burstBytes, tokensAt: now, active: false }
+    source = {
+      queue: new Ring(),
+      queuedBytes: 0,
+      deficit: 0,
+      tokens: this.#limits.burstBytes,
+      tokensAt: now,
+      active: false,
+    }
     this.#sources.set(name, source)
     return source
   }

@@ -7,19 +7,19 @@ import { signatureProblem } from './request.ts'
 type Tables = Pick<Call, 'trust' | 'networks'>
 
 /** A trust pair, or a common network other than the backbone. */
-export function areTrusted (tables: Tables, a: NodeId, b: NodeId): boolean {
+export function areTrusted(tables: Tables, a: NodeId, b: NodeId): boolean {
   return tables.trust.effective(a, b) || tables.networks.shareOne(a, b)
 }
 
 /** §3.5: not even a private node's own endpoint is given to itself, unless it is in a network. */
-export function mayResolve (tables: Tables, requester: LiveNode, node: LiveNode): boolean {
+export function mayResolve(tables: Tables, requester: LiveNode, node: LiveNode): boolean {
   if (node.public) return true
   if (requester === node) return tables.networks.shareOne(node.nodeId, node.nodeId)
   return areTrusted(tables, requester.nodeId, node.nodeId)
 }
 
 /** May the sender of this request know the hostname of `node`? Who `requester_id` is must be signed. */
-export function mayKnowName (call: Call, node: LiveNode, challenge: (requester: NodeId) => string): boolean {
+export function mayKnowName(call: Call, node: LiveNode, challenge: (requester: NodeId) => string): boolean {
   if (node.public) return true
   const requester = call.directory.live(call.request.number('requester_id'))
   if (requester === undefined) return false

@@ -24,12 +24,16 @@ export class AuditLog {
   #entries: AuditEntry[] = [] // oldest first
   #next = 1
 
-  constructor (store: RegistryStore, kept: boolean) {
+  constructor(store: RegistryStore, kept: boolean) {
     this.#store = store
     this.#kept = kept
   }
 
-  note (now: number, action: string, about: { readonly network?: number, readonly node?: NodeId, readonly details?: string }): void {
+  note(
+    now: number,
+    action: string,
+    about: { readonly network?: number; readonly node?: NodeId; readonly details?: string },
+  ): void {
     if (!this.#kept) return
     const { network: networkId = 0, node: nodeId = 0, details = '' } = about
     const entry = { number: this.#next++, atMs: now, action, networkId, nodeId, details }
@@ -39,21 +43,27 @@ export class AuditLog {
   }
 
   /** Newest first. @param network 0: of all. */
-  latest (limit: number, network: number): readonly AuditEntry[] {
+  latest(limit: number, network: number): readonly AuditEntry[] {
     const wanted = this.#entries.slice(-AUDIT_ENTRIES).filter(({ networkId }) => network === 0 || networkId === network)
     return wanted.slice(-limit).reverse()
   }
 
   /** Call `loaded` when all are in. @returns False for what is no entry. */
-  load (fields: Fields): boolean {
+  load(fields: Fields): boolean {
     const [number, action] = [fields.number('number'), fields.text('action')]
     if (number === 0 || action === '') return false
-    const entry = { number, atMs: fields.milliseconds('atMs'), action, networkId: fields.number('networkId'), nodeId: fields.number('nodeId') }
+    const entry = {
+      number,
+      atMs: fields.milliseconds('atMs'),
+      action,
+      networkId: fields.number('networkId'),
+      nodeId: fields.number('nodeId'),
+    }
     this.#entries.push({ ...entry, details: fields.text('details') })
     return true
   }
 
-  loaded (): void {
+  loaded(): void {
     this.#entries.sort((a, b) => a.number - b.number)
     this.#next = (this.#entries.at(-1)?.number ?? 0) + 1
   }

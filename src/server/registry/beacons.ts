@@ -2,7 +2,7 @@
 import type { Call } from './request.ts'
 import { parseEndpoint } from '../../base/types.ts'
 
-export function beaconRegister (call: Call): object | string {
+export function beaconRegister(call: Call): object | string {
   const id = call.request.number('beacon_id')
   const addr = call.request.text('addr')
   if (id === 0) return 'beacon_id required'
@@ -13,6 +13,6 @@ export function beaconRegister (call: Call): object | string {
   return { type: 'beacon_register_ok', beacon_id: id }
 }
 
-export function beaconList (call: Call): object {
+export function beaconList(call: Call): object {
   return { type: 'beacon_list_ok', beacons: call.beacons.list(call.now) }
 }

@@ -47,41 +47,61 @@ export class Directory {
   readonly #idByHostname = new Map<string, NodeId>()
   #nextNodeId = 1
 
-  constructor (store: RegistryStore) {
+  constructor(store: RegistryStore) {
     this.#store = store
   }
 
-  get liveCount (): number { return this.#live.size }
-  get accountCount (): number { return this.#accounts.size }
+  get liveCount(): number {
+    return this.#live.size
+  }
+  get accountCount(): number {
+    return this.#accounts.size
+  }
 
-  allLive (): Iterable<LiveNode> { return this.#live.values() }
-  live (nodeId: NodeId): LiveNode | undefined { return this.#live.get(nodeId) }
-  account (nodeId: NodeId): Account | undefined { return this.#accounts.get(nodeId) }
+  allLive(): Iterable<LiveNode> {
+    return this.#live.values()
+  }
+  live(nodeId: NodeId): LiveNode | undefined {
+    return this.#live.get(nodeId)
+  }
+  account(nodeId: NodeId): Account | undefined {
+    return this.#accounts.get(nodeId)
+  }
 
-  accountByKey (publicKey: string): Account | undefined {
+  accountByKey(publicKey: string): Account | undefined {
     return this.#accounts.get(this.#idByKey.get(publicKey) ?? 0)
   }
 
-  accountByOwner (owner: string): Account | undefined {
+  accountByOwner(owner: string): Account | undefined {
     return owner === '' ? undefined : this.#accounts.get(this.#idByOwner.get(owner) ?? 0)
   }
 
-  liveByHostname (hostname: string): LiveNode | undefined {
+  liveByHostname(hostname: string): LiveNode | undefined {
     return this.#live.get(this.#idByHostname.get(hostname) ?? 0)
   }
 
   /** The next id, counting up and never reused; undefined when all are given out. */
-  createAccount (now: number, publicKey: string, owner: string): Account | undefined {
+  createAccount(now: number, publicKey: string, owner: string): Account | undefined {
     if (this.#accounts.size >= MAX_ACCOUNTS) return undefined
     const nodeId = this.#nextNodeId
-    const account: Account = { nodeId, publicKey, owner, signedOnce: false, keyCreatedMs: now, keyRotatedMs: 0, keyRotations: 0, keyExpires: '', keyExpiresMs: 0 }
+    const account: Account = {
+      nodeId,
+      publicKey,
+      owner,
+      signedOnce: false,
+      keyCreatedMs: now,
+      keyRotatedMs: 0,
+      keyRotations: 0,
+      keyExpires: '',
+      keyExpiresMs: 0,
+    }
     this.#indexAccount(account)
     this.saveAccount(account)
     return account
   }
 
   /** Callers must know that no other account has this key. */
-  replaceKey (account: Account, publicKey: string): void {
+  replaceKey(account: Account, publicKey: string): void {
     this.#idByKey.delete(account.publicKey)
     account.publicKey = publicKey
     this.#idByKey.set(publicKey, account.nodeId)
@@ -89,20 +109,24 @@ export class Directory {
   }
 
   /** Only where none was set: an owner is never taken from an account. */
-  setOwner (account: Account, owner: string): void {
+  setOwner(account: Account, owner: string): void {
     if (account.owner !== '' || owner === '') return
     account.owner = owner
     if (!this.#idByOwner.has(owner)) this.#idByOwner.set(owner, account.nodeId)
     this.saveAccount(account)
   }
 
-  saveAccount (account: Account): void {
+  saveAccount(account: Account): void {
     const { nodeId, ...fields } = account
     this.#store.put(`account/${nodeId}`, fields)
   }
 
   /** A new life of the account: private, without name or tags (registry.md §3.1, cases 2, 4 and 5). */
-  createLive (now: number, account: Account, where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints' | 'extended'>): LiveNode {
+  createLive(
+    now: number,
+    account: Account,
+    where: Pick<LiveNode, 'endpoint' | 'udpAddress' | 'lanEndpoints' | 'extended'>,
+  ): LiveNode {
     const node: LiveNode = {
       nodeId: account.nodeId,
       account,
@@ -120,13 +144,38 @@ export class Directory {
     return node
   }
 
-  saveLive (node: LiveNode): void {
-    const { nodeId, endpoint, udpAddress, lanEndpoints, extended, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs } = node
-    this.#store.put(`node/${nodeId}`, { endpoint, udpAddress, lanEndpoints, extended, public: isPublic, hostname, tags, taskExec, poloScore, externalId, lastSeenMs })
+  saveLive(node: LiveNode): void {
+    const {
+      nodeId,
+      endpoint,
+      udpAddress,
+      lanEndpoints,
+      extended,
+      public: isPublic,
+      hostname,
+      tags,
+      taskExec,
+      poloScore,
+      externalId,
+      lastSeenMs,
+    } = node
+    this.#store.put(`node/${nodeId}`, {
+      endpoint,
+      udpAddress,
+      lanEndpoints,
+      extended,
+      public: isPublic,
+      hostname,
+      tags,
+      taskExec,
+      poloScore,
+      externalId,
+      lastSeenMs,
+    })
   }
 
   /** Empty clears. False when another live node has the name. */
-  setHostname (node: LiveNode, hostname: string): boolean {
+  setHostname(node: LiveNode, hostname: string): boolean {
     const holder = this.#idByHostname.get(hostname)
     if (holder !== undefined && holder !== node.nodeId) return false
     this.#idByHostname.delete(node.hostname)
@@ -136,14 +185,14 @@ export class Directory {
     return true
   }
 
-  removeLive (node: LiveNode): void {
+  removeLive(node: LiveNode): void {
     this.#live.delete(node.nodeId)
     this.#idByHostname.delete(node.hostname)
     this.#store.delete(`node/${node.nodeId}`)
   }
 
   /** Removes every node not seen since `beforeMs`. @returns How many. */
-  reap (beforeMs: number): number {
+  reap(beforeMs: number): number {
     let reaped = 0
     for (const node of this.#live.values()) {
       if (node.lastSeenMs >= beforeMs) continue
@@ -154,7 +203,7 @@ export class Directory {
   }
 
   /** Accounts must be loaded before nodes. @returns False for what is no account. */
-  loadAccount (nodeId: NodeId, fields: Fields): boolean {
+  loadAccount(nodeId: NodeId, fields: Fields): boolean {
     const publicKey = fields.text('publicKey')
     if (nodeId === 0 || publicKey === '' || this.#idByKey.has(publicKey)) return false
     this.#indexAccount({
@@ -171,7 +220,7 @@ export class Directory {
     return true
   }
 
-  loadLive (nodeId: NodeId, fields: Fields): boolean {
+  loadLive(nodeId: NodeId, fields: Fields): boolean {
     const account = this.#accounts.get(nodeId)
     if (account === undefined || fields.text('endpoint') === '') return false
     const hostname = this.#idByHostname.has(fields.text('hostname')) ? '' : fields.text('hostname')
@@ -194,7 +243,7 @@ export class Directory {
     return true
   }
 
-  #indexAccount (account: Account): void {
+  #indexAccount(account: Account): void {
     this.#accounts.set(account.nodeId, account)
     this.#idByKey.set(account.publicKey, account.nodeId)
     if (account.owner !== '' && !this.#idByOwner.has(account.owner)) this.#idByOwner.set(account.owner, account.nodeId)

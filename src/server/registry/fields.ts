@@ -5,12 +5,12 @@
 export class Fields {
   readonly #object: object
 
-  constructor (object: object) {
+  constructor(object: object) {
     this.#object = object
   }
 
   /** A u32; ids, counts. */
-  number (name: string): number {
+  number(name: string): number {
     const value = this.#own(name)
     if (typeof value !== 'number') return 0
     const whole = Math.trunc(value)
@@ -18,53 +18,53 @@ export class Fields {
   }
 
   /** Unix milliseconds, or 0; only our own records hold them. */
-  milliseconds (name: string): number {
+  milliseconds(name: string): number {
     const value = this.#own(name)
     return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0
   }
 
   /** Any whole number, a fraction cut; undefined when it is no number. */
-  integer (name: string): number | undefined {
+  integer(name: string): number | undefined {
     const value = this.#own(name)
     return typeof value === 'number' && Number.isFinite(value) ? Math.trunc(value) : undefined
   }
 
   /** As it was sent; undefined when it is no number. */
-  raw (name: string): number | undefined {
+  raw(name: string): number | undefined {
     const value = this.#own(name)
     return typeof value === 'number' ? value : undefined
   }
 
   /** Undefined when it is no list. */
-  list (name: string): readonly unknown[] | undefined {
+  list(name: string): readonly unknown[] | undefined {
     const value = this.#own(name)
     return Array.isArray(value) ? value : undefined
   }
 
   /** Undefined when it is no text. */
-  optionalText (name: string): string | undefined {
+  optionalText(name: string): string | undefined {
     const value = this.#own(name)
     return typeof value === 'string' ? value : undefined
   }
 
-  text (name: string): string {
+  text(name: string): string {
     return this.optionalText(name) ?? ''
   }
 
-  flag (name: string): boolean {
+  flag(name: string): boolean {
     return this.#own(name) === true
   }
 
-  texts (name: string): readonly string[] {
+  texts(name: string): readonly string[] {
     const value = this.#own(name)
     return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
   }
 
-  numbers (name: string): readonly number[] {
+  numbers(name: string): readonly number[] {
     return (this.list(name) ?? []).filter((item) => typeof item === 'number')
   }
 
-  #own (name: string): unknown {
+  #own(name: string): unknown {
     return Object.hasOwn(this.#object, name) ? (this.#object as Record<string, unknown>)[name] : undefined
   }
 }

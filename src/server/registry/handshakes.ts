@@ -13,17 +13,20 @@ import { MAX_JUSTIFICATION_CHARS, MAX_POLL_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
 import { authenticate, notFound } from './request.ts'
 
-export function requestHandshake (call: Call): object | string {
+export function requestHandshake(call: Call): object | string {
   const toId = call.request.number('to_node_id')
   const hostname = toId === 0 ? call.request.text('to_hostname') : ''
   if (isUnsigned(call, 'from_node_id')) return 'unsigned'
-  const from = authenticate(call, 'from_node_id', (fromId) => challenges.requestHandshake(fromId, hostname === '' ? toId : hostname))
+  const from = authenticate(call, 'from_node_id', (fromId) =>
+    challenges.requestHandshake(fromId, hostname === '' ? toId : hostname),
+  )
   if (typeof from === 'string') return from
-  if (call.request.text('justification').length > MAX_JUSTIFICATION_CHARS) return `justification too long (max ${MAX_JUSTIFICATION_CHARS} chars)`
+  if (call.request.text('justification').length > MAX_JUSTIFICATION_CHARS)
+    return `justification too long (max ${MAX_JUSTIFICATION_CHARS} chars)`
   return hostname === '' ? requestById(call, from, toId) : requestByName(call, from, hostname)
 }
 
-function requestById (call: Call, from: LiveNode, toId: NodeId): object | string {
+function requestById(call: Call, from: LiveNode, toId: NodeId): object | string {
   const to = call.directory.live(toId)
   if (to === undefined) return notFound(toId)
   if (to === from) return 'a node cannot shake hands with itself'
@@ -39,7 +42,7 @@ function requestById (call: Call, from: LiveNode, toId: NodeId): object | string
 }
 
 /** A malformed name is refused, for there can be none; otherwise the reply tells nothing about the name. */
-function requestByName (call: Call, from: LiveNode, hostname: string): object | string {
+function requestByName(call: Call, from: LiveNode, hostname: string): object | string {
   const problem = hostnameProblem(hostname)
   if (problem !== undefined) return `invalid hostname: ${problem}`
   if (!call.limiter.take(call.now, 'named_handshake', call.source.address)) {
@@ -58,7 +61,7 @@ function requestByName (call: Call, from: LiveNode, hostname: string): object | 
 }
 
 /** Hands over what waits, as much as fits a readable reply; requests stay remembered as asked. (A Map may lose entries while walked.) */
-export function pollHandshakes (call: Call): object | string {
+export function pollHandshakes(call: Call): object | string {
   const node = authenticate(call, 'node_id', challenges.pollHandshakes)
   if (typeof node === 'string') return node
   const room = { bytes: MAX_POLL_BYTES }
@@ -80,7 +83,7 @@ export function pollHandshakes (call: Call): object | string {
 }
 
 /** An accept is the responder's assertion, and if the peer had asked, his as well. A reject forgets the request. */
-export function respondHandshake (call: Call): object | string {
+export function respondHandshake(call: Call): object | string {
   const peerId = call.request.number('peer_id')
   if (isUnsigned(call, 'node_id')) return 'unsigned'
   const node = authenticate(call, 'node_id', (nodeId) => challenges.respondHandshake(nodeId, peerId))
@@ -89,19 +92,23 @@ export function respondHandshake (call: Call): object | string {
   if (peerId === node.nodeId) return 'a node cannot shake hands with itself'
   const accept = call.request.flag('accept')
   if (accept && !call.trust.mayAssert(node.nodeId)) return 'too many trusted peers'
-  if (!call.mailboxes.hasRoomForResponse(peerId, node.nodeId)) return `too many handshake responses wait for node ${peerId}`
+  if (!call.mailboxes.hasRoomForResponse(peerId, node.nodeId))
+    return `too many handshake responses wait for node ${peerId}`
   const hadAsked = call.mailboxes.settle(node.nodeId, peerId)
   if (accept) {
     call.trust.assert(node.nodeId, peerId)
     if (hadAsked) call.trust.assert(peerId, node.nodeId)
   }
   call.mailboxes.putResponse(peerId, node.nodeId, { accept, atMs: call.now })
-  call.audit.note(call.now, 'handshake.responded', { node: node.nodeId, details: `peer_id=${peerId}, accept=${accept}` })
+  call.audit.note(call.now, 'handshake.responded', {
+    node: node.nodeId,
+    details: `peer_id=${peerId}, accept=${accept}`,
+  })
   return { type: 'respond_handshake_ok', accept, peer_id: peerId }
 }
 
 /** Here, unlike elsewhere, the reference does not say that a signature is missing. */
-function isUnsigned (call: Call, field: string): boolean {
+function isUnsigned(call: Call, field: string): boolean {
   return call.request.text('signature') === '' && call.directory.live(call.request.number(field)) !== undefined
 }
 
@@ -109,14 +116,14 @@ function isUnsigned (call: Call, field: string): boolean {
  * What lets a receiver recognise the sender without another request. A rejection tells the name too: who asked by that
  * name must know that it is he who was rejected, or he would ask for ever.
  */
-function senderFields (call: Call, nodeId: NodeId): { readonly hostname?: string, readonly public_key?: string } {
+function senderFields(call: Call, nodeId: NodeId): { readonly hostname?: string; readonly public_key?: string } {
   const account = call.directory.account(nodeId)
   const hostname = call.directory.live(nodeId)?.hostname ?? ''
   return { ...(hostname !== '' && { hostname }), ...(account !== undefined && { public_key: account.publicKey }) }
 }
 
 /** Takes the entry's bytes out of the room. */
-function fits (room: { bytes: number }, entry: object): boolean {
+function fits(room: { bytes: number }, entry: object): boolean {
   room.bytes -= Buffer.byteLength(JSON.stringify(entry)) + 1
   return room.bytes >= 0
 }

@@ -17,23 +17,23 @@ export class InviteBox {
   readonly #store: RegistryStore
   readonly #boxes = new Map<NodeId, Map<number, Invite>>() // by invited node, then by network, oldest first
 
-  constructor (store: RegistryStore) {
+  constructor(store: RegistryStore) {
     this.#store = store
   }
 
   /** One that is thirty days old is gone. */
-  get (now: number, to: NodeId, network: number): Invite | undefined {
+  get(now: number, to: NodeId, network: number): Invite | undefined {
     this.#dropOld(now, to)
     return this.#boxes.get(to)?.get(network)
   }
 
-  all (now: number, to: NodeId): ReadonlyMap<number, Invite> {
+  all(now: number, to: NodeId): ReadonlyMap<number, Invite> {
     this.#dropOld(now, to)
     return this.#boxes.get(to) ?? NONE
   }
 
   /** False when the box is full. */
-  put (now: number, to: NodeId, network: number, inviterId: NodeId): boolean {
+  put(now: number, to: NodeId, network: number, inviterId: NodeId): boolean {
     this.#dropOld(now, to)
     const box = this.#boxes.get(to) ?? new Map<number, Invite>()
     if (box.size >= MAX_WAITING_INVITES) return false
@@ -44,7 +44,7 @@ export class InviteBox {
     return true
   }
 
-  take (to: NodeId, network: number): void {
+  take(to: NodeId, network: number): void {
     const box = this.#boxes.get(to)
     if (box === undefined || !box.delete(network)) return
     if (box.size === 0) this.#boxes.delete(to)
@@ -52,21 +52,21 @@ export class InviteBox {
   }
 
   /** The node is gone, and with it its invitations. */
-  takeAll (to: NodeId): void {
+  takeAll(to: NodeId): void {
     for (const network of this.#boxes.get(to)?.keys() ?? []) this.take(to, network)
   }
 
   /** The network is gone. */
-  takeNetwork (network: number): void {
+  takeNetwork(network: number): void {
     for (const to of this.#boxes.keys()) this.take(to, network)
   }
 
-  sweep (now: number): void {
+  sweep(now: number): void {
     for (const to of this.#boxes.keys()) this.#dropOld(now, to)
   }
 
   /** Call in order of `atMs`. @returns False for what is no invitation. */
-  load (name: string, fields: Fields): boolean {
+  load(name: string, fields: Fields): boolean {
     const match = /^(\d{1,10})\/(\d{1,5})$/.exec(name)
     if (match === null) return false
     const to = Number(match[1])
@@ -76,8 +76,9 @@ export class InviteBox {
     return true
   }
 
-  #dropOld (now: number, to: NodeId): void {
-    for (const [network, invite] of this.#boxes.get(to) ?? []) if (now - invite.atMs > INVITE_LIVES_MS) this.take(to, network)
+  #dropOld(now: number, to: NodeId): void {
+    for (const [network, invite] of this.#boxes.get(to) ?? [])
+      if (now - invite.atMs > INVITE_LIVES_MS) this.take(to, network)
   }
 }
 

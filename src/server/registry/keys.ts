@@ -9,7 +9,7 @@ import { authenticate, authenticateOrAdmin, notFound } from './request.ts'
 import { parseRfc3339, rfc3339 } from './times.ts'
 
 /** Unlike the reference, refuses a key that already belongs to another node: a key must name one id. */
-export function rotateKey (call: Call): object | string {
+export function rotateKey(call: Call): object | string {
   const nodeId = call.request.number('node_id')
   if (call.directory.live(nodeId) === undefined) return notFound(nodeId)
   if (call.request.text('signature') === '') return 'only the old key names the new one'
@@ -27,11 +27,16 @@ export function rotateKey (call: Call): object | string {
   node.lastSeenMs = call.now
   call.directory.saveLive(node)
   call.audit.note(call.now, 'key.rotated', { node: nodeId })
-  return { type: 'rotate_key_ok', node_id: nodeId, address: formatAddress({ network: 0, node: nodeId }), public_key: publicKey.key }
+  return {
+    type: 'rotate_key_ok',
+    node_id: nodeId,
+    address: formatAddress({ network: 0, node: nodeId }),
+    public_key: publicKey.key,
+  }
 }
 
 /** Open to all. */
-export function getKeyInfo (call: Call): object | string {
+export function getKeyInfo(call: Call): object | string {
   const nodeId = call.request.number('node_id')
   const node = call.directory.live(nodeId)
   if (node === undefined) return notFound(nodeId)
@@ -48,7 +53,7 @@ export function getKeyInfo (call: Call): object | string {
 }
 
 /** For members of enterprise networks. Empty or `never` clears. The end stays with the account, also over a rotation. */
-export function setKeyExpiry (call: Call): object | string {
+export function setKeyExpiry(call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setKeyExpiry)
   if (typeof node === 'string') return node
   const wanted = call.request.text('expires_at')
@@ -59,15 +64,21 @@ export function setKeyExpiry (call: Call): object | string {
   const old = node.account.keyExpires
   setExpiry(call, node.account, time?.text ?? '', time?.unixMs ?? 0)
   if (time === undefined) {
-    call.audit.note(call.now, 'key.expiry_cleared', { node: node.nodeId, details: old === '' ? '' : `old_expires_at=${old}` })
+    call.audit.note(call.now, 'key.expiry_cleared', {
+      node: node.nodeId,
+      details: old === '' ? '' : `old_expires_at=${old}`,
+    })
     return { type: 'set_key_expiry_ok', node_id: node.nodeId }
   }
-  call.audit.note(call.now, 'key.expiry_set', { node: node.nodeId, details: `expires_at=${time.text}${old === '' ? '' : `, old_expires_at=${old}`}` })
+  call.audit.note(call.now, 'key.expiry_set', {
+    node: node.nodeId,
+    details: `expires_at=${time.text}${old === '' ? '' : `, old_expires_at=${old}`}`,
+  })
   return { type: 'set_key_expiry_ok', node_id: node.nodeId, expires_at: time.text }
 }
 
 /** In the future, within ten years; or the refusal. */
-function endOf (call: Call, wanted: string): { readonly unixMs: number, readonly text: string } | string {
+function endOf(call: Call, wanted: string): { readonly unixMs: number; readonly text: string } | string {
   const time = parseRfc3339(wanted)
   if (time === undefined) return 'invalid expires_at: no RFC 3339 time'
   if (time.unixMs <= call.now) return 'expires_at lies in the past'
@@ -77,17 +88,17 @@ function endOf (call: Call, wanted: string): { readonly unixMs: number, readonly
 }
 
 /** The refusal for a key that has come to its end. */
-export function expiryProblem (call: Call, account: Account): string | undefined {
+export function expiryProblem(call: Call, account: Account): string | undefined {
   const { nodeId, keyExpires, keyExpiresMs } = account
   return keyExpires !== '' && call.now >= keyExpiresMs ? `node ${nodeId}: key expired at ${keyExpires}` : undefined
 }
 
-export function keyAgeDays (now: number, node: LiveNode): number {
+export function keyAgeDays(now: number, node: LiveNode): number {
   const since = Math.max(node.account.keyCreatedMs, node.account.keyRotatedMs)
   return Math.max(0, Math.floor((now - since) / DAY_MS))
 }
 
-function setExpiry (call: Call, account: Account, text: string, unixMs: number): void {
+function setExpiry(call: Call, account: Account, text: string, unixMs: number): void {
   account.keyExpires = text
   account.keyExpiresMs = unixMs
   call.directory.saveAccount(account)

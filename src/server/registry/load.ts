@@ -12,15 +12,19 @@ interface Entry {
 }
 
 /** Accounts before nodes, networks before members, members as they joined, messages in order of time. @returns How many records made no sense. */
-export function loadTables (tables: Tables, records: readonly StoredRecord[]): number {
+export function loadTables(tables: Tables, records: readonly StoredRecord[]): number {
   const entries = records.map(({ key, value }): Entry => {
     const slash = key.indexOf('/')
     const fields = new Fields(typeof value === 'object' && value !== null ? value : {})
     return { kind: key.slice(0, Math.max(0, slash)), name: key.slice(slash + 1), fields }
   })
   const first = entries.filter(({ kind }) => FIRST.has(kind))
-  const members = entries.filter(({ kind }) => kind === 'member').sort((a, b) => a.fields.number('order') - b.fields.number('order'))
-  const others = entries.filter(({ kind }) => kind !== 'member' && !FIRST.has(kind)).sort((a, b) => a.fields.milliseconds('atMs') - b.fields.milliseconds('atMs'))
+  const members = entries
+    .filter(({ kind }) => kind === 'member')
+    .sort((a, b) => a.fields.number('order') - b.fields.number('order'))
+  const others = entries
+    .filter(({ kind }) => kind !== 'member' && !FIRST.has(kind))
+    .sort((a, b) => a.fields.milliseconds('atMs') - b.fields.milliseconds('atMs'))
   let skipped = 0
   for (const entry of [...first, ...members, ...others]) if (loadOne(tables, entry) === false) skipped++
   tables.audit.loaded()
@@ -28,23 +32,33 @@ export function loadTables (tables: Tables, records: readonly StoredRecord[]): n
 }
 
 /** @returns False for what made no sense; undefined for what is not looked at, or is fine. */
-function loadOne (tables: Tables, { kind, name, fields }: Entry): boolean | undefined {
+function loadOne(tables: Tables, { kind, name, fields }: Entry): boolean | undefined {
   switch (kind) {
-    case 'account': return tables.directory.loadAccount(idOf(name), fields)
-    case 'network': return tables.networks.loadNetwork(idOf(name), fields)
-    case 'networks': return void tables.networks.loadNextId(fields.number('nextId'))
-    case 'member': return tables.networks.loadMember(name, fields)
-    case 'node': return tables.directory.loadLive(idOf(name), fields)
-    case 'trust': return tables.trust.load(name, fields)
+    case 'account':
+      return tables.directory.loadAccount(idOf(name), fields)
+    case 'network':
+      return tables.networks.loadNetwork(idOf(name), fields)
+    case 'networks':
+      return void tables.networks.loadNextId(fields.number('nextId'))
+    case 'member':
+      return tables.networks.loadMember(name, fields)
+    case 'node':
+      return tables.directory.loadLive(idOf(name), fields)
+    case 'trust':
+      return tables.trust.load(name, fields)
     case 'request':
-    case 'response': return tables.mailboxes.load(kind, name, fields)
-    case 'invite': return tables.invites.load(name, fields)
-    case 'audit': return tables.audit.load(fields)
-    default: return undefined
+    case 'response':
+      return tables.mailboxes.load(kind, name, fields)
+    case 'invite':
+      return tables.invites.load(name, fields)
+    case 'audit':
+      return tables.audit.load(fields)
+    default:
+      return undefined
   }
 }
 
-function idOf (name: string): number {
+function idOf(name: string): number {
   const id = /^\d{1,10}$/.test(name) ? Number(name) : 0
   return id <= 0xffff_fffe ? id : 0
 }

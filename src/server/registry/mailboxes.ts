@@ -31,19 +31,23 @@ export class Mailboxes {
   readonly #store: RegistryStore
   readonly #boxes = new Map<NodeId, Box>()
 
-  constructor (store: RegistryStore) {
+  constructor(store: RegistryStore) {
     this.#store = store
   }
 
-  waitingRequest (to: NodeId, from: NodeId): WaitingRequest | undefined {
+  waitingRequest(to: NodeId, from: NodeId): WaitingRequest | undefined {
     return this.#boxes.get(to)?.waiting.get(from)
   }
 
-  requests (to: NodeId): ReadonlyMap<NodeId, WaitingRequest> { return this.#boxes.get(to)?.waiting ?? NONE }
-  responses (to: NodeId): ReadonlyMap<NodeId, WaitingResponse> { return this.#boxes.get(to)?.responses ?? NONE }
+  requests(to: NodeId): ReadonlyMap<NodeId, WaitingRequest> {
+    return this.#boxes.get(to)?.waiting ?? NONE
+  }
+  responses(to: NodeId): ReadonlyMap<NodeId, WaitingResponse> {
+    return this.#boxes.get(to)?.responses ?? NONE
+  }
 
   /** Adds, or refreshes the one that waits. False when the box is full. */
-  putRequest (to: NodeId, from: NodeId, request: WaitingRequest): boolean {
+  putRequest(to: NodeId, from: NodeId, request: WaitingRequest): boolean {
     const box = this.#box(to)
     if (!box.waiting.has(from) && box.waiting.size >= MAX_WAITING_REQUESTS) return false
     box.waiting.set(from, request)
@@ -53,12 +57,12 @@ export class Mailboxes {
   }
 
   /** The same work for the disk as `putRequest`: the time of a reply must not tell whether a name exists. */
-  pretend (now: number): void {
+  pretend(now: number): void {
     this.#store.put('decoy', { atMs: now })
   }
 
   /** `to` has been told of the request of `from`. */
-  markAsked (to: NodeId, from: NodeId): void {
+  markAsked(to: NodeId, from: NodeId): void {
     const box = this.#boxes.get(to)
     if (box === undefined || !box.waiting.delete(from)) return
     box.asked.add(from)
@@ -67,7 +71,7 @@ export class Mailboxes {
   }
 
   /** The request of `from` to `to` is answered or withdrawn. True when there was one. */
-  settle (to: NodeId, from: NodeId): boolean {
+  settle(to: NodeId, from: NodeId): boolean {
     const box = this.#boxes.get(to)
     if (box === undefined) return false
     const waited = box.waiting.delete(from)
@@ -78,20 +82,20 @@ export class Mailboxes {
     return true
   }
 
-  hasRoomForResponse (to: NodeId, from: NodeId): boolean {
+  hasRoomForResponse(to: NodeId, from: NodeId): boolean {
     const responses = this.responses(to)
     return responses.has(from) || responses.size < MAX_WAITING_RESPONSES
   }
 
   /** A newer answer of the same node replaces the older. */
-  putResponse (to: NodeId, from: NodeId, response: WaitingResponse): void {
+  putResponse(to: NodeId, from: NodeId, response: WaitingResponse): void {
     const box = this.#box(to)
     box.responses.delete(from)
     box.responses.set(from, response)
     this.#store.put(`response/${to}/${from}`, response)
   }
 
-  takeResponse (to: NodeId, from: NodeId): void {
+  takeResponse(to: NodeId, from: NodeId): void {
     const box = this.#boxes.get(to)
     if (box === undefined || !box.responses.delete(from)) return
     this.#store.delete(`response/${to}/${from}`)
@@ -99,7 +103,7 @@ export class Mailboxes {
   }
 
   /** Call in order of `atMs`. @returns False for what is no message. */
-  load (kind: 'request' | 'response', name: string, fields: Fields): boolean {
+  load(kind: 'request' | 'response', name: string, fields: Fields): boolean {
     const match = /^(\d{1,10})\/(\d{1,10})$/.exec(name)
     if (match === null) return false
     const box = this.#box(Number(match[1]))
@@ -111,7 +115,7 @@ export class Mailboxes {
     return true
   }
 
-  #box (to: NodeId): Box {
+  #box(to: NodeId): Box {
     const known = this.#boxes.get(to)
     if (known !== undefined) return known
     const box: Box = { waiting: new Map(), asked: new Set(), responses: new Map() }
@@ -119,11 +123,11 @@ export class Mailboxes {
     return box
   }
 
-  #dropIfEmpty (to: NodeId, box: Box): void {
+  #dropIfEmpty(to: NodeId, box: Box): void {
     if (box.waiting.size === 0 && box.asked.size === 0 && box.responses.size === 0) this.#boxes.delete(to)
   }
 
-  #forgetOldestAsked (to: NodeId, box: Box): void {
+  #forgetOldestAsked(to: NodeId, box: Box): void {
     for (const from of box.asked) {
       box.asked.delete(from)
       this.#store.delete(`request/${to}/${from}`)

@@ -12,33 +12,35 @@ import { matchesHash } from './secrets.ts'
  * with one of the roles. The reference believes the member's id; ours wants its signature over
  * `<type>:<node_id>:<network_id>[:<target>]`.
  */
-export function roleProblem (call: Call, network: Network, roles: readonly Role[], target?: NodeId): string | undefined {
+export function roleProblem(call: Call, network: Network, roles: readonly Role[], target?: NodeId): string | undefined {
   if (isNetworkAdmin(call, network)) return undefined
   const nodeId = call.request.number('node_id')
   if (nodeId === 0) return 'rbac: node_id required for role-based authorization'
   const role = call.networks.role(network, nodeId)
   if (role === undefined || !roles.includes(role)) return 'rbac: the role does not suffice'
   if (call.options.compat.has('unsigned-roles')) return undefined
-  const node = authenticate(call, 'node_id', () => challenges.byRole(call.request.text('type'), nodeId, network.id, target))
+  const node = authenticate(call, 'node_id', () =>
+    challenges.byRole(call.request.text('type'), nodeId, network.id, target),
+  )
   return typeof node === 'string' ? node : undefined
 }
 
-export function isNetworkAdmin (call: Call, network: Network): boolean {
+export function isNetworkAdmin(call: Call, network: Network): boolean {
   return isAdmin(call) || matchesHash(call.request.text('admin_token'), network.adminTokenHash)
 }
 
 export const ENTERPRISE_ONLY = 'enterprise feature: requires enterprise network'
 
-export function noNetwork (networkId: number): string {
+export function noNetwork(networkId: number): string {
   return `network ${networkId}: network not found`
 }
 
-export function noMember (nodeId: NodeId, networkId: number): string {
+export function noMember(nodeId: NodeId, networkId: number): string {
   return `node ${nodeId} is not a member of network ${networkId}`
 }
 
 /** No room for one more. */
-export function isFull (call: Call, network: Network): boolean {
+export function isFull(call: Call, network: Network): boolean {
   const { size } = call.networks.members(network)
   return size >= MAX_NETWORK_MEMBERS || (network.maxMembers > 0 && size >= network.maxMembers)
 }

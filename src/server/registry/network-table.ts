@@ -40,20 +40,35 @@ export class NetworkTable {
   #nextId = 1
   #lastOrder = 0
 
-  constructor (store: RegistryStore) {
+  constructor(store: RegistryStore) {
     this.#store = store
   }
 
-  get size (): number { return this.#networks.size }
+  get size(): number {
+    return this.#networks.size
+  }
 
-  get (id: number): Network | undefined { return this.#networks.get(id) }
-  all (): Iterable<Network> { return this.#networks.values() }
-  isTaken (name: string): boolean { return this.#idByName.has(name) }
+  get(id: number): Network | undefined {
+    return this.#networks.get(id)
+  }
+  all(): Iterable<Network> {
+    return this.#networks.values()
+  }
+  isTaken(name: string): boolean {
+    return this.#idByName.has(name)
+  }
 
   /** Undefined when there are too many. */
-  create (now: number, about: NewNetwork, owner: NodeId): Network | undefined {
+  create(now: number, about: NewNetwork, owner: NodeId): Network | undefined {
     if (this.#networks.size >= MAX_NETWORKS || this.#nextId > MAX_NETWORK_ID) return undefined
-    const network: Network = { ...about, id: this.#nextId, createdMs: now, maxMembers: 0, allowedPorts: [], description: '' }
+    const network: Network = {
+      ...about,
+      id: this.#nextId,
+      createdMs: now,
+      maxMembers: 0,
+      allowedPorts: [],
+      description: '',
+    }
     this.#index(network)
     this.#store.put('networks/next', { nextId: this.#nextId })
     this.save(network)
@@ -61,19 +76,19 @@ export class NetworkTable {
     return network
   }
 
-  rename (network: Network, name: string): void {
+  rename(network: Network, name: string): void {
     this.#idByName.delete(network.name)
     network.name = name
     this.#idByName.set(name, network.id)
     this.save(network)
   }
 
-  save (network: Network): void {
+  save(network: Network): void {
     const { id, ...fields } = network
     this.#store.put(`network/${id}`, fields)
   }
 
-  delete (network: Network): void {
+  delete(network: Network): void {
     for (const node of this.members(network).keys()) this.removeMember(network, node)
     this.#networks.delete(network.id)
     this.#members.delete(network.id)
@@ -82,21 +97,27 @@ export class NetworkTable {
   }
 
   /** In order of joining. */
-  members (network: Network): ReadonlyMap<NodeId, Readonly<Member>> { return this.#members.get(network.id) ?? NONE }
+  members(network: Network): ReadonlyMap<NodeId, Readonly<Member>> {
+    return this.#members.get(network.id) ?? NONE
+  }
 
-  isMember (network: Network, node: NodeId): boolean { return this.members(network).has(node) }
-  role (network: Network, node: NodeId): Role | undefined { return this.members(network).get(node)?.role }
+  isMember(network: Network, node: NodeId): boolean {
+    return this.members(network).has(node)
+  }
+  role(network: Network, node: NodeId): Role | undefined {
+    return this.members(network).get(node)?.role
+  }
 
-  addMember (network: Network, node: NodeId, role: Role): void {
+  addMember(network: Network, node: NodeId, role: Role): void {
     this.#put(network.id, node, { order: ++this.#lastOrder, role })
   }
 
-  setRole (network: Network, node: NodeId, role: Role | undefined): void {
+  setRole(network: Network, node: NodeId, role: Role | undefined): void {
     const member = this.#members.get(network.id)?.get(node)
     if (member !== undefined) this.#put(network.id, node, { order: member.order, role })
   }
 
-  removeMember (network: Network, node: NodeId): void {
+  removeMember(network: Network, node: NodeId): void {
     this.#members.get(network.id)?.delete(node)
     const networks = this.#networksOf.get(node)
     networks?.delete(network.id)
@@ -105,12 +126,12 @@ export class NetworkTable {
   }
 
   /** Ascending, without the backbone. */
-  networksOf (node: NodeId): readonly number[] {
-    return [...this.#networksOf.get(node) ?? []].sort((a, b) => a - b)
+  networksOf(node: NodeId): readonly number[] {
+    return [...(this.#networksOf.get(node) ?? [])].sort((a, b) => a - b)
   }
 
   /** Are both in one network? With twice the same node: is it in any? */
-  shareOne (a: NodeId, b: NodeId): boolean {
+  shareOne(a: NodeId, b: NodeId): boolean {
     const [ofA, ofB] = [this.#networksOf.get(a), this.#networksOf.get(b)]
     if (ofA === undefined || ofB === undefined) return false
     for (const id of ofA) if (ofB.has(id)) return true
@@ -118,7 +139,7 @@ export class NetworkTable {
   }
 
   /** Networks before members, and members in order of their `order`. @returns False for what is no network. */
-  loadNetwork (id: number, fields: Fields): boolean {
+  loadNetwork(id: number, fields: Fields): boolean {
     const name = fields.text('name')
     if (id < 1 || id > MAX_NETWORK_ID || name === '' || this.#idByName.has(name)) return false
     this.#index({
@@ -136,7 +157,7 @@ export class NetworkTable {
     return true
   }
 
-  loadMember (name: string, fields: Fields): boolean {
+  loadMember(name: string, fields: Fields): boolean {
     const match = /^(\d{1,5})\/(\d{1,10})$/.exec(name)
     const network = this.#networks.get(Number(match?.[1]))
     if (match === null || network === undefined) return false
@@ -145,22 +166,22 @@ export class NetworkTable {
     return true
   }
 
-  loadNextId (id: number): void {
+  loadNextId(id: number): void {
     this.#nextId = Math.max(this.#nextId, id)
   }
 
-  #index (network: Network): void {
+  #index(network: Network): void {
     this.#networks.set(network.id, network)
     this.#idByName.set(network.name, network.id)
     this.#nextId = Math.max(this.#nextId, network.id + 1)
   }
 
-  #put (network: number, node: NodeId, member: Member): void {
+  #put(network: number, node: NodeId, member: Member): void {
     this.#keep(network, node, member)
     this.#store.put(`member/${network}/${node}`, { order: member.order, role: member.role ?? '' })
   }
 
-  #keep (network: number, node: NodeId, member: Member): void {
+  #keep(network: number, node: NodeId, member: Member): void {
     const members = this.#members.get(network) ?? new Map<NodeId, Member>()
     members.set(node, member)
     this.#lastOrder = Math.max(this.#lastOrder, member.order)

@@ -10,14 +10,15 @@ import { adminProblem, authenticate, isAdmin } from './request.ts'
 import { hashSecret, matchesHash } from './secrets.ts'
 import { rfc3339 } from './times.ts'
 
-export function createNetwork (call: Call): object | string {
+export function createNetwork(call: Call): object | string {
   const problem = adminProblem(call)
   if (problem !== undefined) return problem
   const [name, enterprise] = [call.request.text('name'), call.request.flag('enterprise')]
   const joinRule = call.request.text('join_rule') || 'open'
   const nameProblem = networkNameProblem(name)
   if (nameProblem !== undefined) return nameProblem
-  if (joinRule === 'invite' && !enterprise) return 'enterprise feature: invite-only networks require the enterprise flag'
+  if (joinRule === 'invite' && !enterprise)
+    return 'enterprise feature: invite-only networks require the enterprise flag'
   const ownerId = call.request.number('node_id')
   if (call.directory.live(ownerId) === undefined) return 'the owner is not registered'
   if (call.networks.isTaken(name)) return `network "${name}" already exists`
@@ -30,7 +31,7 @@ export function createNetwork (call: Call): object | string {
   return { type: 'create_network_ok', network_id: network.id, name, enterprise }
 }
 
-export function joinNetwork (call: Call): object | string {
+export function joinNetwork(call: Call): object | string {
   const [nodeId, networkId] = [call.request.number('node_id'), call.request.number('network_id')]
   if (networkId === 0) return 'cannot join the backbone network'
   const problem = memberProblem(call, challenges.joinNetwork(nodeId, networkId))
@@ -43,10 +44,14 @@ export function joinNetwork (call: Call): object | string {
   if (isFull(call, network)) return 'the network is full'
   call.networks.addMember(network, nodeId, 'member')
   call.audit.note(call.now, 'network.joined', { network: networkId, node: nodeId })
-  return { type: 'join_network_ok', network_id: networkId, address: formatAddress({ network: networkId, node: nodeId }) }
+  return {
+    type: 'join_network_ok',
+    network_id: networkId,
+    address: formatAddress({ network: networkId, node: nodeId }),
+  }
 }
 
-export function leaveNetwork (call: Call): object | string {
+export function leaveNetwork(call: Call): object | string {
   const [nodeId, networkId] = [call.request.number('node_id'), call.request.number('network_id')]
   if (networkId === 0) return 'cannot leave the backbone network'
   const problem = memberProblem(call, challenges.leaveNetwork(nodeId, networkId))
@@ -54,13 +59,14 @@ export function leaveNetwork (call: Call): object | string {
   const network = call.networks.get(networkId)
   if (network === undefined) return noNetwork(networkId)
   if (!call.networks.isMember(network, nodeId)) return noMember(nodeId, networkId)
-  if (network.enterprise && call.networks.role(network, nodeId) === 'owner') return 'cannot leave network: owner must transfer ownership first'
+  if (network.enterprise && call.networks.role(network, nodeId) === 'owner')
+    return 'cannot leave network: owner must transfer ownership first'
   call.networks.removeMember(network, nodeId)
   call.audit.note(call.now, 'network.left', { network: networkId, node: nodeId })
   return { type: 'leave_network_ok', network_id: networkId }
 }
 
-export function deleteNetwork (call: Call): object | string {
+export function deleteNetwork(call: Call): object | string {
   const networkId = call.request.number('network_id')
   if (networkId === 0) return 'cannot delete the backbone network'
   const network = call.networks.get(networkId)
@@ -74,7 +80,7 @@ export function deleteNetwork (call: Call): object | string {
   return { type: 'delete_network_ok', network_id: networkId }
 }
 
-export function renameNetwork (call: Call): object | string {
+export function renameNetwork(call: Call): object | string {
   const networkId = call.request.number('network_id')
   if (networkId === 0) return 'cannot rename the backbone network'
   const network = call.networks.get(networkId)
@@ -85,14 +91,24 @@ export function renameNetwork (call: Call): object | string {
   const nameProblem = networkNameProblem(name)
   if (nameProblem !== undefined) return nameProblem
   if (name !== network.name && call.networks.isTaken(name)) return `network "${name}" already exists`
-  call.audit.note(call.now, 'network.renamed', { network: networkId, details: `old_name=${network.name}, new_name=${name}` })
+  call.audit.note(call.now, 'network.renamed', {
+    network: networkId,
+    details: `old_name=${network.name}, new_name=${name}`,
+  })
   call.networks.rename(network, name)
   return { type: 'rename_network_ok', network_id: networkId, name }
 }
 
 /** Open to all, as much of it as fits a readable reply. */
-export function listNetworks (call: Call): object {
-  const backbone = { id: 0, name: 'backbone', members: call.directory.liveCount, join_rule: 'open', enterprise: false, created: Math.floor((call.directory.account(1)?.keyCreatedMs ?? call.now) / 1000) }
+export function listNetworks(call: Call): object {
+  const backbone = {
+    id: 0,
+    name: 'backbone',
+    members: call.directory.liveCount,
+    join_rule: 'open',
+    enterprise: false,
+    created: Math.floor((call.directory.account(1)?.keyCreatedMs ?? call.now) / 1000),
+  }
   const networks: object[] = [backbone]
   for (const network of call.networks.all()) {
     const { id, name, joinRule, enterprise, createdMs, maxMembers, description } = network
@@ -111,7 +127,7 @@ export function listNetworks (call: Call): object {
 }
 
 /** The backbone's nodes are for the admin; a network's for everybody, as daemons need it, but for hostnames of private nodes. */
-export function listNodes (call: Call): object | string {
+export function listNodes(call: Call): object | string {
   const networkId = call.request.number('network_id')
   if (networkId === 0) {
     if (!isAdmin(call)) return 'the backbone is listed for the admin only'
@@ -124,7 +140,7 @@ export function listNodes (call: Call): object | string {
   return { type: 'list_nodes_ok', nodes: whatFits(nodes) }
 }
 
-function nodeEntry (call: Call, network: Network | undefined, nodeId: NodeId): object {
+function nodeEntry(call: Call, network: Network | undefined, nodeId: NodeId): object {
   const node = call.directory.live(nodeId)
   const role = network === undefined ? undefined : call.networks.role(network, nodeId)
   const address = formatAddress({ network: network?.id ?? 0, node: nodeId })
@@ -146,7 +162,7 @@ function nodeEntry (call: Call, network: Network | undefined, nodeId: NodeId): o
 }
 
 /** The node's own word, or the admin's. Who is unknown learns nothing more. */
-function memberProblem (call: Call, challenge: string): string | undefined {
+function memberProblem(call: Call, challenge: string): string | undefined {
   const nodeId = call.request.number('node_id')
   if (call.directory.live(nodeId) === undefined) return 'the node is not registered'
   if (isAdmin(call)) return undefined
@@ -154,25 +170,26 @@ function memberProblem (call: Call, challenge: string): string | undefined {
   return typeof node === 'string' ? node : undefined
 }
 
-function joinRuleProblem (call: Call, network: Network): string | undefined {
+function joinRuleProblem(call: Call, network: Network): string | undefined {
   if (network.joinRule === 'open') return undefined
   if (network.joinRule === 'invite') return 'members are invited'
   if (network.joinRule !== 'token') return 'nobody may join by such a rule'
   // Before the token is looked at: a right guess must not come through where a wrong one would not be answered.
-  if (!call.limiter.take(call.now, 'join_token', call.source.address)) return `rate limited: too many joins from ${call.source.address}`
+  if (!call.limiter.take(call.now, 'join_token', call.source.address))
+    return `rate limited: too many joins from ${call.source.address}`
   const token = call.request.text('token')
   const matches = network.tokenHash === '' ? token === '' : matchesHash(token, network.tokenHash)
   return matches ? undefined : `invalid token for network ${network.id}`
 }
 
 /** The reference's words. */
-function networkNameProblem (name: string): string | undefined {
+function networkNameProblem(name: string): string | undefined {
   if (name === '') return 'network name required'
   if (name.length > MAX_HOSTNAME_CHARS) return `network name too long (max ${MAX_HOSTNAME_CHARS} chars)`
   return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name) && name !== 'backbone' ? undefined : 'malformed network name'
 }
 
-function whatFits (entries: readonly object[]): readonly object[] {
+function whatFits(entries: readonly object[]): readonly object[] {
   let bytes = 0
   const end = entries.findIndex((entry) => (bytes += Buffer.byteLength(JSON.stringify(entry)) + 1) > MAX_LIST_BYTES)
   return end < 0 ? entries : entries.slice(0, end)

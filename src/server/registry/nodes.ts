@@ -8,7 +8,7 @@ import { expiryProblem, keyAgeDays } from './keys.ts'
 import { authenticate, authenticateOrAdmin, notFound, signatureProblem } from './request.ts'
 
 /** Refreshes last-seen only. The record is written behind: a lost heartbeat is made good by the next. */
-export function heartbeat (call: Call): object | string {
+export function heartbeat(call: Call): object | string {
   const node = authenticate(call, 'node_id', challenges.heartbeat)
   if (typeof node === 'string') return node
   const expired = expiryProblem(call, node.account)
@@ -24,12 +24,14 @@ export function heartbeat (call: Call): object | string {
  * Open to all. The endpoint is shown for public nodes only, and so is the hostname, but to those who may resolve it:
  * ours, `requester_id` and a signature over `lookup:<requester>:<node>` show who asks.
  */
-export function lookup (call: Call): object | string {
+export function lookup(call: Call): object | string {
   const nodeId = call.request.number('node_id')
   const node = call.directory.live(nodeId)
   if (node === undefined) return notFound(nodeId)
-  const isNamed = node.hostname !== ''
-    && (call.options.compat.has('private-hostnames') || mayKnowName(call, node, (requester) => challenges.lookup(requester, nodeId)))
+  const isNamed =
+    node.hostname !== '' &&
+    (call.options.compat.has('private-hostnames') ||
+      mayKnowName(call, node, (requester) => challenges.lookup(requester, nodeId)))
   return {
     type: 'lookup_ok',
     node_id: nodeId,
@@ -46,7 +48,7 @@ export function lookup (call: Call): object | string {
   }
 }
 
-export function resolve (call: Call): object | string {
+export function resolve(call: Call): object | string {
   const requester = call.directory.live(call.request.number('requester_id'))
   const nodeId = call.request.number('node_id')
   if (requester === undefined) return 'requester is not known'
@@ -67,7 +69,7 @@ export function resolve (call: Call): object | string {
 }
 
 /** Both endpoints of a pair. The reference asks no trust here; ours applies the rule of `resolve` to the other node. */
-export function punch (call: Call): object | string {
+export function punch(call: Call): object | string {
   const [idA, idB] = [call.request.number('node_a'), call.request.number('node_b')]
   const requester = authenticate(call, 'requester_id', () => challenges.punch(idA, idB))
   if (typeof requester === 'string') return requester
@@ -79,44 +81,54 @@ export function punch (call: Call): object | string {
   return { type: 'punch_ok', node_a: idA, node_a_addr: nodeA.endpoint, node_b: idB, node_b_addr: nodeB.endpoint }
 }
 
-export function setVisibility (call: Call): object | string {
+export function setVisibility(call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setVisibility)
   if (typeof node === 'string') return node
   const isPublic = call.request.flag('public')
-  call.audit.note(call.now, 'visibility.changed', { node: node.nodeId, details: `old_public=${node.public}, new_public=${isPublic}` })
+  call.audit.note(call.now, 'visibility.changed', {
+    node: node.nodeId,
+    details: `old_public=${node.public}, new_public=${isPublic}`,
+  })
   node.public = isPublic
   call.directory.saveLive(node)
   return { type: 'set_visibility_ok', node_id: node.nodeId, visibility: node.public ? 'public' : 'private' }
 }
 
-export function setTags (call: Call): object | string {
+export function setTags(call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setTags)
   if (typeof node === 'string') return node
   const sent = call.request.texts('tags')
   if (sent.length > MAX_TAGS) return `too many tags (max ${MAX_TAGS})`
   const tags = [...new Set(sent.map((tag) => tag.replace(/^#/, '')))]
   for (const tag of tags) {
-    if (tag.length > MAX_TAG_CHARS) return `tag "${tag.slice(0, 2 * MAX_TAG_CHARS)}" too long (max ${MAX_TAG_CHARS} chars)`
+    if (tag.length > MAX_TAG_CHARS)
+      return `tag "${tag.slice(0, 2 * MAX_TAG_CHARS)}" too long (max ${MAX_TAG_CHARS} chars)`
     if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(tag)) return 'malformed tag'
   }
-  call.audit.note(call.now, 'tags.changed', { node: node.nodeId, details: `old_tags_count=${node.tags.length}, new_tags_count=${tags.length}` })
+  call.audit.note(call.now, 'tags.changed', {
+    node: node.nodeId,
+    details: `old_tags_count=${node.tags.length}, new_tags_count=${tags.length}`,
+  })
   node.tags = tags
   call.directory.saveLive(node)
   return { type: 'set_tags_ok', node_id: node.nodeId, tags: tags.length > 0 ? tags : null }
 }
 
-export function setTaskExec (call: Call): object | string {
+export function setTaskExec(call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setTaskExec)
   if (typeof node === 'string') return node
   const enabled = call.request.flag('enabled')
-  call.audit.note(call.now, 'task_exec.changed', { node: node.nodeId, details: `old_enabled=${node.taskExec}, new_enabled=${enabled}` })
+  call.audit.note(call.now, 'task_exec.changed', {
+    node: node.nodeId,
+    details: `old_enabled=${node.taskExec}, new_enabled=${enabled}`,
+  })
   node.taskExec = enabled
   call.directory.saveLive(node)
   return { type: 'set_task_exec_ok', node_id: node.nodeId, task_exec: node.taskExec }
 }
 
 /** The account stays, so the key keeps its id; memberships and invitations end. To be gone already is no error. */
-export function deregister (call: Call): object | string {
+export function deregister(call: Call): object | string {
   if (call.directory.live(call.request.number('node_id')) === undefined) return { type: 'deregister_ok' }
   const node = authenticateOrAdmin(call, 'node_id', challenges.deregister)
   if (typeof node === 'string') return node

@@ -8,9 +8,9 @@ import { DEFAULT_RATE_LIMITS } from './rate-limiter.ts'
  */
 export const COMPAT = {
   'owner-recovery': 'an unknown key takes over the node of a known owner e-mail address',
-  'one-sided-trust': 'one side\'s word alone makes a trust pair',
+  'one-sided-trust': "one side's word alone makes a trust pair",
   'unsigned-roles': 'networks are managed by whoever names the id of an owner or admin',
-  'unsigned-scores': 'anybody sets anybody\'s polo score',
+  'unsigned-scores': "anybody sets anybody's polo score",
   'unsigned-requester': 'resolve_hostname believes the id of who asks',
   'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anybody',
   'split-addresses': 'the beacon believes a node whose UDP comes from another address than its TCP',

@@ -18,7 +18,7 @@ export const DEFAULT_RATE_LIMITS: RateLimits = {
 export class RateLimiter {
   readonly #buckets: Readonly<Record<Bucket, TokenBuckets>>
 
-  constructor (limits: RateLimits) {
+  constructor(limits: RateLimits) {
     this.#buckets = {
       register: new TokenBuckets(limits.register, limits.register),
       query: new TokenBuckets(limits.query, limits.query),
@@ -30,11 +30,11 @@ export class RateLimiter {
   }
 
   /** Takes one token; false when there is none. */
-  take (now: number, bucket: Bucket, sourceIp: string): boolean {
+  take(now: number, bucket: Bucket, sourceIp: string): boolean {
     return this.#buckets[bucket].take(now, sourceIp)
   }
 
-  sweep (now: number): void {
+  sweep(now: number): void {
     for (const buckets of Object.values(this.#buckets)) buckets.sweep(now)
   }
 }

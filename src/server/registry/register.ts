@@ -16,7 +16,7 @@ interface NameOutcome {
   readonly hostname_error?: string
 }
 
-export function register (call: Call): object | string {
+export function register(call: Call): object | string {
   const sentKey = call.request.text('public_key')
   const known = call.directory.accountByKey(sentKey)
   if (!call.limiter.take(call.now, 'register', call.source.address) && known === undefined) {
@@ -28,18 +28,31 @@ export function register (call: Call): object | string {
 
   const signed = call.request.text('signature') !== ''
   if (signed) {
-    const problem = signatureProblem(call, publicKey.key, challenges.register(call.request.text('listen_addr'), sentKey))
+    const problem = signatureProblem(
+      call,
+      publicKey.key,
+      challenges.register(call.request.text('listen_addr'), sentKey),
+    )
     if (problem !== undefined) return problem
   } else if (call.options.requireSignedRegister || known?.signedOnce === true) {
     return 'signature required to register this key'
   }
 
-  const mode = known === undefined ? 'new_node' : call.directory.live(known.nodeId) === undefined ? 'reclaimed_identity' : 'existing_identity'
-  const account = known ?? takenOver(call, publicKey.key) ?? call.directory.createAccount(call.now, publicKey.key, ownerOf(call))
+  const mode =
+    known === undefined
+      ? 'new_node'
+      : call.directory.live(known.nodeId) === undefined
+        ? 'reclaimed_identity'
+        : 'existing_identity'
+  const account =
+    known ?? takenOver(call, publicKey.key) ?? call.directory.createAccount(call.now, publicKey.key, ownerOf(call))
   if (account === undefined) return 'too many nodes'
   noteOwnerAndSignature(call, account, signed)
   const node = placeNode(call, account, signed)
-  call.audit.note(call.now, mode === 'new_node' ? 'node.registered' : 'node.re_registered', { node: node.nodeId, details: `mode=${mode}` })
+  call.audit.note(call.now, mode === 'new_node' ? 'node.registered' : 'node.re_registered', {
+    node: node.nodeId,
+    details: `mode=${mode}`,
+  })
   return {
     type: 'register_ok',
     node_id: node.nodeId,
@@ -54,7 +67,7 @@ export function register (call: Call): object | string {
 }
 
 /** Canonical base64 of 32 bytes: one spelling per key, so that the text can be its name. */
-export function parsePublicKey (text: string): { readonly key: string } | { readonly problem: string } {
+export function parsePublicKey(text: string): { readonly key: string } | { readonly problem: string } {
   const bytes = fromBase64(text)
   if (bytes === undefined) return { problem: `decode public key: ${base64Problem(text)}` }
   if (bytes.length !== PUBLIC_KEY_BYTES) return { problem: `invalid public key size: ${bytes.length}` }
@@ -62,7 +75,7 @@ export function parsePublicKey (text: string): { readonly key: string } | { read
 }
 
 /** Cases 3 and 4, where allowed: the owner's account gets the new key. */
-function takenOver (call: Call, publicKey: string): Account | undefined {
+function takenOver(call: Call, publicKey: string): Account | undefined {
   if (!call.options.compat.has('owner-recovery')) return undefined
   const account = call.directory.accountByOwner(ownerOf(call))
   if (account === undefined || account.signedOnce) return undefined
@@ -70,12 +83,12 @@ function takenOver (call: Call, publicKey: string): Account | undefined {
   return account
 }
 
-function ownerOf (call: Call): string {
+function ownerOf(call: Call): string {
   const owner = call.request.text('owner')
   return owner.length <= MAX_OWNER_CHARS ? owner : ''
 }
 
-function noteOwnerAndSignature (call: Call, account: Account, signed: boolean): void {
+function noteOwnerAndSignature(call: Call, account: Account, signed: boolean): void {
   call.directory.setOwner(account, ownerOf(call))
   if (!signed || account.signedOnce) return
   account.signedOnce = true
@@ -83,13 +96,17 @@ function noteOwnerAndSignature (call: Call, account: Account, signed: boolean): 
 }
 
 /** Cases 1 and 2: a present node moves, an absent one begins a new life. */
-function placeNode (call: Call, account: Account, signed: boolean): LiveNode {
+function placeNode(call: Call, account: Account, signed: boolean): LiveNode {
   const endpoint = observedEndpoint(call)
-  const lan = call.request.texts('lan_addrs').filter((text) => parseEndpoint(text) !== undefined).slice(0, MAX_LAN_ENDPOINTS)
+  const lan = call.request
+    .texts('lan_addrs')
+    .filter((text) => parseEndpoint(text) !== undefined)
+    .slice(0, MAX_LAN_ENDPOINTS)
   const extended = call.request.texts('extensions').includes(STREAM_EXTENSIONS)
   const node = call.directory.live(account.nodeId)
   const udpAddress = signed ? canonicalAddress(parseEndpoint(call.request.text('listen_addr'))?.address ?? '') : ''
-  if (node === undefined) return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan, extended })
+  if (node === undefined)
+    return call.directory.createLive(call.now, account, { endpoint, udpAddress, lanEndpoints: lan, extended })
   node.endpoint = endpoint
   node.udpAddress = udpAddress
   node.lanEndpoints = lan
@@ -100,14 +117,14 @@ function placeNode (call: Call, account: Account, signed: boolean): LiveNode {
 }
 
 /** The claimed host is worth nothing: the TCP source counts, and only the UDP port is the node's word. */
-function observedEndpoint (call: Call): string {
+function observedEndpoint(call: Call): string {
   const match = /^(?:\[[^\]]*\]|[^:[\]]*):(\d{1,5})$/.exec(call.request.text('listen_addr'))
   const port = Number(match?.[1] ?? 0)
   return formatEndpoint({ address: call.source.address, port: port > 0 && port <= 65_535 ? port : call.source.port })
 }
 
 /** A bad or taken name does not spoil the registration. An unsigned registration may name a node, but not rename it. */
-function nameNode (call: Call, node: LiveNode, signed: boolean): NameOutcome {
+function nameNode(call: Call, node: LiveNode, signed: boolean): NameOutcome {
   const hostname = call.request.text('hostname')
   if (hostname === '') return {}
   const problem = hostnameProblem(hostname)

@@ -46,7 +46,7 @@ export class Registry {
   #reaped = 0
 
   /** Reads the whole store. */
-  constructor (store: RegistryStore, options: Partial<RegistryOptions> = {}) {
+  constructor(store: RegistryStore, options: Partial<RegistryOptions> = {}) {
     this.#options = { ...DEFAULT_REGISTRY_OPTIONS, ...options }
     const { compat, adminToken, limits } = this.#options
     this.#tables = {
@@ -63,7 +63,7 @@ export class Registry {
     this.skippedRecords = loadTables(this.#tables, store.load())
   }
 
-  get counters (): RegistryCounters {
+  get counters(): RegistryCounters {
     return {
       liveNodes: this.#tables.directory.liveCount,
       accounts: this.#tables.directory.accountCount,
@@ -77,14 +77,16 @@ export class Registry {
   }
 
   /** About the last `handle`: its reply promises something, so it must not leave before the store has flushed. */
-  get replyWaits (): boolean { return this.#replyWaits }
+  get replyWaits(): boolean {
+    return this.#replyWaits
+  }
 
   /**
    * One request, one reply. Never throws, whatever the request is.
    * @param now Unix ms.
    * @param sourceIp Canonical text of the TCP source, which becomes the host of the node's endpoint.
    */
-  handle (now: number, sourceIp: string, sourcePort: number, request: unknown): object {
+  handle(now: number, sourceIp: string, sourcePort: number, request: unknown): object {
     this.#requests++
     this.#replyWaits = false
     const fields = new Fields(typeof request === 'object' && request !== null ? request : {})
@@ -93,14 +95,19 @@ export class Registry {
     if (kind.limit !== undefined && !this.#tables.limiter.take(now, kind.limit.bucket, sourceIp)) {
       return this.#refuse(`rate limited: too many ${kind.limit.what} from ${sourceIp}`)
     }
-    const reply = kind.handle({ ...this.#tables, now, source: { address: sourceIp, port: sourcePort }, request: fields })
+    const reply = kind.handle({
+      ...this.#tables,
+      now,
+      source: { address: sourceIp, port: sourcePort },
+      request: fields,
+    })
     if (typeof reply === 'string') return this.#refuse(reply)
     this.#replyWaits = kind.durable === true
     return reply
   }
 
   /** Removes what has been silent too long (§3.3); once a minute. */
-  sweep (now: number): void {
+  sweep(now: number): void {
     const { directory, beacons, invites, limiter } = this.#tables
     this.#reaped += directory.reap(now - REAP_AFTER_MS)
     beacons.sweep(now)
@@ -109,25 +116,29 @@ export class Registry {
   }
 
   /** What a beacon in the same process may know of nodes (tunnel.md §7.1 [R]). */
-  get knowledge (): NodeKnowledge {
+  get knowledge(): NodeKnowledge {
     const { directory } = this.#tables
     const trustsUdp = this.#options.compat.has('split-addresses')
     const isAt = (nodeId: NodeId, address: string): boolean => {
       const node = directory.live(nodeId)
-      return node !== undefined && (trustsUdp || node.udpAddress === address || parseEndpoint(node.endpoint)?.address === address)
+      return (
+        node !== undefined &&
+        (trustsUdp || node.udpAddress === address || parseEndpoint(node.endpoint)?.address === address)
+      )
     }
     return {
       vouchesFor: isAt,
       mayPunch: (requesterId, targetId, address) => {
         const [requester, target] = [directory.live(requesterId), directory.live(targetId)]
-        if (requester === undefined || target === undefined || !mayResolve(this.#tables, requester, target)) return false
+        if (requester === undefined || target === undefined || !mayResolve(this.#tables, requester, target))
+          return false
         return target.public || isAt(requesterId, address)
       },
     }
   }
 
   /** §1.3: the text goes out only if it holds one of the agreed phrases. */
-  #refuse (text: string): object {
+  #refuse(text: string): object {
     this.#refusals++
     if (text.startsWith('rate limited')) this.#rateLimited++
     return { type: 'error', error: PUBLIC_PHRASES.some((phrase) => text.includes(phrase)) ? text : 'request failed' }
@@ -135,5 +146,15 @@ export class Registry {
 }
 
 const PUBLIC_PHRASES: readonly string[] = [
-  'rate limited', 'enterprise feature', 'expired', 'already', 'not a member', 'cannot', 'too many', 'too long', 'not found', 'invalid', 'required',
+  'rate limited',
+  'enterprise feature',
+  'expired',
+  'already',
+  'not a member',
+  'cannot',
+  'too many',
+  'too long',
+  'not found',
+  'invalid',
+  'required',
 ]

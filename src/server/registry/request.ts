@@ -35,7 +35,7 @@ export interface Call {
 type Challenge = (nodeId: NodeId) => string
 
 /** The live node that `field` names, if the request is signed by it; else the refusal. */
-export function authenticate (call: Call, field: string, challenge: Challenge): LiveNode | string {
+export function authenticate(call: Call, field: string, challenge: Challenge): LiveNode | string {
   const nodeId = call.request.number(field)
   const node = call.directory.live(nodeId)
   if (node === undefined) return notFound(nodeId)
@@ -43,14 +43,14 @@ export function authenticate (call: Call, field: string, challenge: Challenge): 
 }
 
 /** The same, or the admin token instead of the signature. */
-export function authenticateOrAdmin (call: Call, field: string, challenge: Challenge): LiveNode | string {
+export function authenticateOrAdmin(call: Call, field: string, challenge: Challenge): LiveNode | string {
   if (!isAdmin(call)) return authenticate(call, field, challenge)
   const nodeId = call.request.number(field)
   return call.directory.live(nodeId) ?? notFound(nodeId)
 }
 
 /** Undefined when `signature` is the key's over `challenge`. The text for a wrong one is such that clients see none. */
-export function signatureProblem (call: Call, publicKey: string, challenge: string): string | undefined {
+export function signatureProblem(call: Call, publicKey: string, challenge: string): string | undefined {
   const text = call.request.text('signature')
   if (text === '') return SIGNATURE_REQUIRED
   const signature = fromBase64(text)
@@ -61,24 +61,24 @@ export function signatureProblem (call: Call, publicKey: string, challenge: stri
 }
 
 /** Does the request carry the server's admin token? Never true where none is configured. */
-export function isAdmin (call: Call): boolean {
+export function isAdmin(call: Call): boolean {
   const { adminToken } = call.options
   return adminToken !== undefined && sameSecret(call.request.text('admin_token'), adminToken)
 }
 
 /** The refusal of what only the admin may do, in the reference's words, or undefined for the admin. */
-export function adminProblem (call: Call): string | undefined {
+export function adminProblem(call: Call): string | undefined {
   if (call.options.adminToken === undefined) return 'no administration without a configured token'
   return isAdmin(call) ? undefined : 'invalid admin token'
 }
 
 /** The reference's words. A bad padding is reported at the end, where it is. */
-export function base64Problem (text: string): string {
+export function base64Problem(text: string): string {
   const at = text.search(/[^A-Za-z0-9+/]/)
   return `illegal base64 data at input byte ${at < 0 ? text.length : at}`
 }
 
-export function notFound (nodeId: NodeId): string {
+export function notFound(nodeId: NodeId): string {
   return `node ${nodeId}: node not found`
 }
 

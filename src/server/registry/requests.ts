@@ -2,25 +2,53 @@
 import type { Bucket } from './rate-limiter.ts'
 import type { Handler } from './request.ts'
 import {
-  forAdmin, getAuditExport, getAuditLog, getIdentity, getIdpConfig, getProvisionStatus, getWebhook, getWebhookDlq, notOffered,
-  setAuditExport, setExternalId, setIdentityWebhook, setIdpConfig, setWebhook, subscribeReplication,
+  forAdmin,
+  getAuditExport,
+  getAuditLog,
+  getIdentity,
+  getIdpConfig,
+  getProvisionStatus,
+  getWebhook,
+  getWebhookDlq,
+  notOffered,
+  setAuditExport,
+  setExternalId,
+  setIdentityWebhook,
+  setIdpConfig,
+  setWebhook,
+  subscribeReplication,
 } from './administration.ts'
 import { beaconList, beaconRegister } from './beacons.ts'
 import { pollHandshakes, requestHandshake, respondHandshake } from './handshakes.ts'
 import { inviteToNetwork, pollInvites, respondInvite } from './invites.ts'
 import { getKeyInfo, rotateKey, setKeyExpiry } from './keys.ts'
 import { resolveHostname, setHostname } from './names.ts'
-import { createNetwork, deleteNetwork, joinNetwork, leaveNetwork, listNetworks, listNodes, renameNetwork } from './networks.ts'
+import {
+  createNetwork,
+  deleteNetwork,
+  joinNetwork,
+  leaveNetwork,
+  listNetworks,
+  listNodes,
+  renameNetwork,
+} from './networks.ts'
 import { deregister, heartbeat, lookup, punch, resolve, setTags, setTaskExec, setVisibility } from './nodes.ts'
 import { getNetworkPolicy, setNetworkPolicy } from './policies.ts'
 import { register } from './register.ts'
-import { demoteMember, getMemberRole, kickMember, promoteMember, setNetworkEnterprise, transferOwnership } from './roles.ts'
+import {
+  demoteMember,
+  getMemberRole,
+  kickMember,
+  promoteMember,
+  setNetworkEnterprise,
+  transferOwnership,
+} from './roles.ts'
 import { getPoloScore, setPoloScore, updatePoloScore } from './scores.ts'
 import { checkTrust, reportTrust, revokeTrust } from './trust.ts'
 
 export interface RequestKind {
   readonly handle: Handler
-  readonly limit?: { readonly bucket: Bucket, readonly what: string }
+  readonly limit?: { readonly bucket: Bucket; readonly what: string }
   readonly durable?: true // the reply promises something: it leaves only when that is on disk
 }
 
@@ -82,6 +110,8 @@ export const REQUESTS: ReadonlyMap<string, RequestKind> = new Map<string, Reques
   ['set_idp_config', { handle: forAdmin(setIdpConfig) }],
   ['get_audit_export', { handle: forAdmin(getAuditExport) }],
   ['set_audit_export', { handle: forAdmin(setAuditExport) }],
-  ...['validate_token', 'provision_network', 'directory_sync', 'directory_status'].map((type): [string, RequestKind] => [type, { handle: forAdmin(notOffered) }]),
+  ...['validate_token', 'provision_network', 'directory_sync', 'directory_status'].map(
+    (type): [string, RequestKind] => [type, { handle: forAdmin(notOffered) }],
+  ),
   ['subscribe_replication', { handle: subscribeReplication }],
 ])

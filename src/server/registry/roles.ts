@@ -5,26 +5,29 @@ import type { Call } from './request.ts'
 import { ENTERPRISE_ONLY, noMember, noNetwork, roleProblem } from './network-access.ts'
 import { adminProblem } from './request.ts'
 
-export function promoteMember (call: Call): object | string {
+export function promoteMember(call: Call): object | string {
   return changeRole(call, 'promote', 'admin')
 }
 
-export function demoteMember (call: Call): object | string {
+export function demoteMember(call: Call): object | string {
   return changeRole(call, 'demote', 'member')
 }
 
-export function kickMember (call: Call): object | string {
+export function kickMember(call: Call): object | string {
   const found = memberOf(call, ['owner', 'admin'], 'target_node_id')
   if (typeof found === 'string') return found
   const { network, target, role } = found
   if (role === 'owner') return 'cannot kick the network owner'
   call.networks.removeMember(network, target)
-  call.audit.note(call.now, 'member.kicked', { network: network.id, details: `target_node_id=${target}, role=${role ?? ''}` })
+  call.audit.note(call.now, 'member.kicked', {
+    network: network.id,
+    details: `target_node_id=${target}, role=${role ?? ''}`,
+  })
   return { type: 'kick_member_ok', network_id: network.id, target_node_id: target }
 }
 
 /** The old owner becomes an admin. */
-export function transferOwnership (call: Call): object | string {
+export function transferOwnership(call: Call): object | string {
   const found = memberOf(call, ['owner'], 'new_owner_id')
   if (typeof found === 'string') return found
   const { network, target, role } = found
@@ -39,7 +42,7 @@ export function transferOwnership (call: Call): object | string {
 }
 
 /** Open to all. */
-export function getMemberRole (call: Call): object | string {
+export function getMemberRole(call: Call): object | string {
   const [networkId, target] = [call.request.number('network_id'), call.request.number('target_node_id')]
   const network = call.networks.get(networkId)
   if (network === undefined) return networkId === 0 ? noMember(target, 0) : noNetwork(networkId)
@@ -49,7 +52,7 @@ export function getMemberRole (call: Call): object | string {
 }
 
 /** Off deletes the roles; on gives them to all, and the first member owns the network. */
-export function setNetworkEnterprise (call: Call): object | string {
+export function setNetworkEnterprise(call: Call): object | string {
   const [networkId, enterprise] = [call.request.number('network_id'), call.request.flag('enterprise')]
   if (networkId === 0) return 'cannot set enterprise on the backbone network'
   if (adminProblem(call) !== undefined) return 'the admin decides'
@@ -58,16 +61,19 @@ export function setNetworkEnterprise (call: Call): object | string {
   const members = [...call.networks.members(network)]
   const hasOwner = members.some(([, { role }]) => role === 'owner')
   for (const [index, [node, { role }]] of members.entries()) {
-    const next: Role = index === 0 && !hasOwner ? 'owner' : role ?? 'member'
+    const next: Role = index === 0 && !hasOwner ? 'owner' : (role ?? 'member')
     call.networks.setRole(network, node, enterprise ? next : undefined)
   }
   network.enterprise = enterprise
   call.networks.save(network)
-  call.audit.note(call.now, 'network.enterprise_changed', { network: networkId, details: `enterprise=${enterprise}, members=${members.length}` })
+  call.audit.note(call.now, 'network.enterprise_changed', {
+    network: networkId,
+    details: `enterprise=${enterprise}, members=${members.length}`,
+  })
   return { type: 'set_network_enterprise_ok', network_id: networkId, enterprise }
 }
 
-function changeRole (call: Call, verb: 'promote' | 'demote', role: Role): object | string {
+function changeRole(call: Call, verb: 'promote' | 'demote', role: Role): object | string {
   const found = memberOf(call, ['owner'], 'target_node_id')
   if (typeof found === 'string') return found
   const { network, target, role: oldRole } = found
@@ -80,7 +86,11 @@ function changeRole (call: Call, verb: 'promote' | 'demote', role: Role): object
 }
 
 /** The member that `field` names, of an enterprise network that the request may manage. */
-function memberOf (call: Call, roles: readonly Role[], field: string): { readonly network: Network, readonly target: NodeId, readonly role: Role | undefined } | string {
+function memberOf(
+  call: Call,
+  roles: readonly Role[],
+  field: string,
+): { readonly network: Network; readonly target: NodeId; readonly role: Role | undefined } | string {
   const [networkId, target] = [call.request.number('network_id'), call.request.number(field)]
   if (target === 0 && field === 'new_owner_id') return 'new_owner_id is required'
   const network = call.networks.get(networkId)

@@ -1,11 +1,11 @@
 /** Times as the reference writes and reads them: RFC 3339, whole seconds. */
 
-export function rfc3339 (unixMs: number): string {
+export function rfc3339(unixMs: number): string {
   return new Date(unixMs).toISOString().replace(/\.\d{3}Z$/, 'Z')
 }
 
 /** `text` is the same time without its fraction, in the zone it was written in. Undefined when it is no such time. */
-export function parseRfc3339 (time: string): { readonly unixMs: number, readonly text: string } | undefined {
+export function parseRfc3339(time: string): { readonly unixMs: number; readonly text: string } | undefined {
   const match = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.\d+)?(Z|[+-]\d{2}:\d{2})$/.exec(time)
   const unixMs = match === null ? NaN : Date.parse(time)
   if (match === null || Number.isNaN(unixMs)) return undefined

@@ -23,28 +23,35 @@ export class TrustTable {
   readonly #assertions = new Map<NodeId, number>() // how many each node made
 
   /** @param oneSided See `one-sided-trust` in options.ts. */
-  constructor (store: RegistryStore, oneSided: boolean) {
+  constructor(store: RegistryStore, oneSided: boolean) {
     this.#store = store
     this.#oneSided = oneSided
   }
 
-  get size (): number { return this.#pairs.size }
+  get size(): number {
+    return this.#pairs.size
+  }
 
   /** May these two know each other's endpoints? */
-  effective (a: NodeId, b: NodeId): boolean {
+  effective(a: NodeId, b: NodeId): boolean {
     const pair = this.#pairs.get(pairName(a, b))
     if (pair === undefined) return false
     return this.#oneSided || (pair.lowAsserts && pair.highAsserts)
   }
 
-  mayAssert (node: NodeId): boolean {
+  mayAssert(node: NodeId): boolean {
     return (this.#assertions.get(node) ?? 0) < MAX_TRUST_PER_NODE
   }
 
   /** `from` trusts `to`, which must be another node. */
-  assert (from: NodeId, to: NodeId): void {
+  assert(from: NodeId, to: NodeId): void {
     const name = pairName(from, to)
-    const pair = this.#pairs.get(name) ?? { low: Math.min(from, to), high: Math.max(from, to), lowAsserts: false, highAsserts: false }
+    const pair = this.#pairs.get(name) ?? {
+      low: Math.min(from, to),
+      high: Math.max(from, to),
+      lowAsserts: false,
+      highAsserts: false,
+    }
     if (from === pair.low ? pair.lowAsserts : pair.highAsserts) return
     if (from === pair.low) pair.lowAsserts = true
     else pair.highAsserts = true
@@ -54,7 +61,7 @@ export class TrustTable {
   }
 
   /** Either side ends it for both; to trust again, both must say so again. False when there was nothing. */
-  revoke (a: NodeId, b: NodeId): boolean {
+  revoke(a: NodeId, b: NodeId): boolean {
     const name = pairName(a, b)
     const pair = this.#pairs.get(name)
     if (pair === undefined) return false
@@ -66,7 +73,7 @@ export class TrustTable {
   }
 
   /** @returns False for what is no pair. */
-  load (name: string, fields: Fields): boolean {
+  load(name: string, fields: Fields): boolean {
     const match = /^(\d{1,10}):(\d{1,10})$/.exec(name)
     const low = Number(match?.[1])
     const high = Number(match?.[2])
@@ -79,13 +86,13 @@ export class TrustTable {
     return true
   }
 
-  #count (node: NodeId, change: 1 | -1): void {
+  #count(node: NodeId, change: 1 | -1): void {
     const count = (this.#assertions.get(node) ?? 0) + change
     if (count === 0) this.#assertions.delete(node)
     else this.#assertions.set(node, count)
   }
 }
 
-function pairName (a: NodeId, b: NodeId): string {
+function pairName(a: NodeId, b: NodeId): string {
   return `${Math.min(a, b)}:${Math.max(a, b)}`
 }

@@ -5,7 +5,7 @@ import { areTrusted } from './access.ts'
 import { authenticate, notFound } from './request.ts'
 
 /** One direction; the pair counts once the other side has said the same. */
-export function reportTrust (call: Call): object | string {
+export function reportTrust(call: Call): object | string {
   const peerId = call.request.number('peer_id')
   const node = authenticate(call, 'node_id', (nodeId) => challenges.reportTrust(nodeId, peerId))
   if (typeof node === 'string') return node
@@ -18,7 +18,7 @@ export function reportTrust (call: Call): object | string {
 }
 
 /** Ends the pair for both. A request of ours that still waits for an answer is withdrawn as well, silently. */
-export function revokeTrust (call: Call): object | string {
+export function revokeTrust(call: Call): object | string {
   const peerId = call.request.number('peer_id')
   const node = authenticate(call, 'node_id', (nodeId) => challenges.revokeTrust(nodeId, peerId))
   if (typeof node === 'string') return node
@@ -29,7 +29,7 @@ export function revokeTrust (call: Call): object | string {
 }
 
 /** Open to all, as daemons need it: a pair, or a common network. */
-export function checkTrust (call: Call): object {
+export function checkTrust(call: Call): object {
   const trusted = areTrusted(call, call.request.number('node_id'), call.request.number('peer_id'))
   return { type: 'check_trust_ok', trusted }
 }

@@ -13,7 +13,7 @@ import { holdFolder } from '../../runtime/folder-lock.ts'
  * Opens or creates the store in `directory`, and holds it until it is closed.
  * @throws PilotError USAGE for what cannot be a folder, CONFLICT when another process has it, FAILED for a damaged store.
  */
-export async function openLmdbStore (directory: string): Promise<RegistryStore> {
+export async function openLmdbStore(directory: string): Promise<RegistryStore> {
   const release = await holdFolder(directory)
   try {
     const { open } = await import('lmdb') // a native module: loaded only by those who store
@@ -33,30 +33,30 @@ class LmdbStore implements RegistryStore {
   #failure: PilotError | undefined // sticky: from then on memory is ahead of the disk, and nothing may be acknowledged
   #closing: Promise<void> | undefined
 
-  constructor (db: RootDatabase<string, string>, release: Release) {
+  constructor(db: RootDatabase<string, string>, release: Release) {
     this.#db = db
     this.#release = release
   }
 
-  load (): readonly StoredRecord[] {
+  load(): readonly StoredRecord[] {
     const records: StoredRecord[] = []
     for (const { key, value } of this.#db.getRange()) records.push({ key, value: parse(value) })
     return records
   }
 
-  put (key: string, value: object): void {
+  put(key: string, value: object): void {
     if (this.#closing !== undefined) return
     this.#unflushed = true
     this.#watch(this.#db.put(key, JSON.stringify(value)))
   }
 
-  delete (key: string): void {
+  delete(key: string): void {
     if (this.#closing !== undefined) return
     this.#unflushed = true
     this.#watch(this.#db.remove(key))
   }
 
-  flushed (): Promise<void> {
+  flushed(): Promise<void> {
     if (this.#unflushed) {
       this.#unflushed = false
       this.#flushing = this.#flush()
@@ -65,12 +65,14 @@ class LmdbStore implements RegistryStore {
     return this.#flushing
   }
 
-  close (): Promise<void> {
-    this.#closing ??= this.flushed().finally(() => this.#db.close()).finally(() => this.#release())
+  close(): Promise<void> {
+    this.#closing ??= this.flushed()
+      .finally(() => this.#db.close())
+      .finally(() => this.#release())
     return this.#closing
   }
 
-  async #flush (): Promise<void> {
+  async #flush(): Promise<void> {
     try {
       await this.#db.committed
       await this.#db.flushed
@@ -80,16 +82,21 @@ class LmdbStore implements RegistryStore {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  #watch (write: Promise<boolean>): void {
+  #watch(write: Promise<boolean>): void {
     write.catch((error: unknown) => this.#fail(error))
   }
 
-  #fail (error: unknown): void {
-    this.#failure ??= new PilotError('FAILED', 'the registry store refused a write; restart once the disk is well', {}, error)
+  #fail(error: unknown): void {
+    this.#failure ??= new PilotError(
+      'FAILED',
+      'the registry store refused a write; restart once the disk is well',
+      {},
+      error,
+    )
   }
 }
 
-function parse (text: string): unknown {
+function parse(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {

@@ -5,27 +5,27 @@ export class MemoryStore implements RegistryStore {
   readonly #records: Map<string, string>
 
   /** @param records Shared between two stores, it plays the disk that outlives the process. */
-  constructor (records: Map<string, string> = new Map()) {
+  constructor(records: Map<string, string> = new Map()) {
     this.#records = records
   }
 
-  load (): readonly StoredRecord[] {
+  load(): readonly StoredRecord[] {
     return [...this.#records].map(([key, text]) => ({ key, value: JSON.parse(text) as unknown }))
   }
 
-  put (key: string, value: object): void {
+  put(key: string, value: object): void {
     this.#records.set(key, JSON.stringify(value))
   }
 
-  delete (key: string): void {
+  delete(key: string): void {
     this.#records.delete(key)
   }
 
-  flushed (): Promise<void> {
+  flushed(): Promise<void> {
     return Promise.resolve()
   }
 
-  close (): Promise<void> {
+  close(): Promise<void> {
     return Promise.resolve()
   }
 }

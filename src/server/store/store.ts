@@ -6,17 +6,17 @@
 
 export interface RegistryStore {
   /** Every record, in no particular order. Called once, before the first put. */
-  load (): readonly StoredRecord[]
+  load(): readonly StoredRecord[]
 
   /** Queues a write. The value is copied or encoded before the call returns: the caller may change it afterwards. */
-  put (key: string, value: object): void
-  delete (key: string): void
+  put(key: string, value: object): void
+  delete(key: string): void
 
   /** Resolves when everything queued before the call survives the loss of power; rejects when a write failed. */
-  flushed (): Promise<void>
+  flushed(): Promise<void>
 
   /** Flushes, then lets go of the files. Idempotent. */
-  close (): Promise<void>
+  close(): Promise<void>
 }
 
 export interface StoredRecord {

@@ -22,7 +22,7 @@ export class Link {
   sent = 0
   lost = 0
 
-  constructor (world: World, random: Random, options: LinkOptions, deliver: (datagram: Uint8Array) => void) {
+  constructor(world: World, random: Random, options: LinkOptions, deliver: (datagram: Uint8Array) => void) {
     this.#world = world
     this.#random = random
     this.#options = options
@@ -30,7 +30,7 @@ export class Link {
   }
 
   /** The bytes are copied: the sender may reuse its array. */
-  send (datagram: Uint8Array): void {
+  send(datagram: Uint8Array): void {
     this.sent += 1
     const { lossRate = 0, duplicateRate = 0 } = this.#options
     if (this.cut || this.#random.chance(lossRate)) {
@@ -46,19 +46,19 @@ export class Link {
     if (this.#random.chance(duplicateRate)) this.#deliverLater(datagram, queuedMs)
   }
 
-  #deliverLater (datagram: Uint8Array, queuedMs: number): void {
+  #deliverLater(datagram: Uint8Array, queuedMs: number): void {
     const { delayMs = 0, jitterMs = 0 } = this.#options
     const copy = datagram.slice()
     this.#world.after(queuedMs + delayMs + this.#random.next() * jitterMs, () => this.#deliver(copy))
   }
 
-  #queue (bytes: number): number | undefined {
+  #queue(bytes: number): number | undefined {
     const { rateBps, queueBytes = 256 * 1024 } = this.#options
     if (rateBps === undefined) return 0
     const now = this.#world.nowMs
     const start = Math.max(now, this.#freeAt)
-    if ((start - now) * rateBps / 8_000 > queueBytes) return undefined
-    this.#freeAt = start + bytes * 8_000 / rateBps
+    if (((start - now) * rateBps) / 8_000 > queueBytes) return undefined
+    this.#freeAt = start + (bytes * 8_000) / rateBps
     return this.#freeAt - now
   }
 }

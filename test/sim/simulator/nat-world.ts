@@ -10,22 +10,41 @@ import { Random } from './random.ts'
 import type { SimNode, SimNodeOptions } from './sim-node.ts'
 import { World } from './world.ts'
 
-const SHORT: Readonly<Record<Dependence, string>> = { 'endpoint-independent': 'EI', 'address-dependent': 'AD', 'address-and-port-dependent': 'APD' }
+const SHORT: Readonly<Record<Dependence, string>> = {
+  'endpoint-independent': 'EI',
+  'address-dependent': 'AD',
+  'address-and-port-dependent': 'APD',
+}
 const DEPENDENCES = Object.keys(SHORT) as Dependence[]
 
 /** What a Linux router does by MASQUERADE: a mapping for each destination, which keeps the port. */
-export const LINUX: NatBehaviour = { mapping: 'address-and-port-dependent', filtering: 'address-and-port-dependent', portPreservation: true }
+export const LINUX: NatBehaviour = {
+  mapping: 'address-and-port-dependent',
+  filtering: 'address-and-port-dependent',
+  portPreservation: true,
+}
 
 /** Every kind by its short name: `open`, `firewall`, a Linux router, and mapping/filtering of the NATs (EI, AD, APD: what they depend on). */
 export const KINDS: ReadonlyMap<string, NatBehaviour | undefined> = new Map<string, NatBehaviour | undefined>([
   ['open', undefined],
   ['firewall', { mapping: 'none', filtering: 'address-and-port-dependent' }],
   ['linux', LINUX],
-  ...DEPENDENCES.flatMap((mapping) => DEPENDENCES.map((filtering): [string, NatBehaviour] => [`${SHORT[mapping]}M/${SHORT[filtering]}F`, { mapping, filtering }])),
+  ...DEPENDENCES.flatMap((mapping) =>
+    DEPENDENCES.map((filtering): [string, NatBehaviour] => [
+      `${SHORT[mapping]}M/${SHORT[filtering]}F`,
+      { mapping, filtering },
+    ]),
+  ),
 ])
 
 /** A node behind a middlebox of its own; `side` 1 is left, 2 is right. */
-export function behind (sim: SimOverlay, hostname: string, side: number, behaviour: NatBehaviour | undefined, options: SimNodeOptions = {}): { readonly node: SimNode, readonly nat: Nat | undefined } {
+export function behind(
+  sim: SimOverlay,
+  hostname: string,
+  side: number,
+  behaviour: NatBehaviour | undefined,
+  options: SimNodeOptions = {},
+): { readonly node: SimNode; readonly nat: Nat | undefined } {
   if (behaviour === undefined) return { node: sim.node(hostname, options), nat: undefined }
   const outside = `198.18.0.${side}`
   const nat = new Nat(sim.world, sim.random, sim.network, outside, behaviour)
@@ -33,9 +52,20 @@ export function behind (sim: SimOverlay, hostname: string, side: number, behavio
 }
 
 /** A further node behind the same box. */
-export function inside (sim: SimOverlay, hostname: string, nat: Nat, outside: string, index: number, options: SimNodeOptions = {}): SimNode {
+export function inside(
+  sim: SimOverlay,
+  hostname: string,
+  nat: Nat,
+  outside: string,
+  index: number,
+  options: SimNodeOptions = {},
+): SimNode {
   const own = { address: nat.behaviour.mapping === 'none' ? outside : `10.0.${index}.2`, port: 4_000 + index }
-  return sim.node(hostname, { lanEndpoints: nat.behaviour.mapping === 'none' ? [] : [own], ...options, behind: { nat, inside: own, outside } })
+  return sim.node(hostname, {
+    lanEndpoints: nat.behaviour.mapping === 'none' ? [] : [own],
+    ...options,
+    behind: { nat, inside: own, outside },
+  })
 }
 
 /**
@@ -43,7 +73,7 @@ export function inside (sim: SimOverlay, hostname: string, nat: Nat, outside: st
  * other both ways? Each sends to every endpoint it has heard of, again and again; no host could do more without
  * guessing ports. It shares the middleboxes with the nodes under test, and nothing else.
  */
-export function isDirectPossible (left: NatBehaviour | undefined, right: NatBehaviour | undefined): boolean {
+export function isDirectPossible(left: NatBehaviour | undefined, right: NatBehaviour | undefined): boolean {
   const world = new World()
   const random = new Random(7)
   const network = new Network(world, random, { delayMs: 10 })
@@ -65,18 +95,27 @@ export function isDirectPossible (left: NatBehaviour | undefined, right: NatBeha
 interface JudgeHost {
   readonly known: Endpoint[]
   answered: boolean
-  ask (to: Endpoint): void
+  ask(to: Endpoint): void
 }
 
-function makeHost (world: World, random: Random, network: Network, behaviour: NatBehaviour | undefined, side: number): JudgeHost {
+function makeHost(
+  world: World,
+  random: Random,
+  network: Network,
+  behaviour: NatBehaviour | undefined,
+  side: number,
+): JudgeHost {
   const outside = `198.18.0.${side}`
   const uplink: Uplink = behaviour === undefined ? network : new Nat(world, random, network, outside, behaviour)
-  const own = { address: behaviour === undefined || behaviour.mapping === 'none' ? outside : `10.0.${side}.2`, port: 4_000 + side }
+  const own = {
+    address: behaviour === undefined || behaviour.mapping === 'none' ? outside : `10.0.${side}.2`,
+    port: 4_000 + side,
+  }
   const asked: Endpoint[] = []
   const host: JudgeHost = {
     known: [],
     answered: false,
-    ask (to) {
+    ask(to) {
       asked.push(to)
       uplink.send(own, to, new Uint8Array([QUESTION, asked.length - 1]))
     },

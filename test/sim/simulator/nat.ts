@@ -23,10 +23,10 @@ export type Handler = (bytes: Uint8Array, source: Endpoint) => void
 
 /** What a host or a middlebox sends into and is reached from. */
 export interface Uplink {
-  send (from: Endpoint, to: Endpoint, bytes: Uint8Array): void
-  attach (endpoint: Endpoint, handler: Handler): void
-  detach (endpoint: Endpoint): void
-  attachHost (address: string, handler: (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void): void
+  send(from: Endpoint, to: Endpoint, bytes: Uint8Array): void
+  attach(endpoint: Endpoint, handler: Handler): void
+  detach(endpoint: Endpoint): void
+  attachHost(address: string, handler: (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void): void
 }
 
 interface Mapping {
@@ -50,7 +50,7 @@ export class Nat implements Uplink {
   /** UDP passes neither way. */
   blocked = false
 
-  constructor (world: World, random: Random, uplink: Uplink, address: string, behaviour: NatBehaviour) {
+  constructor(world: World, random: Random, uplink: Uplink, address: string, behaviour: NatBehaviour) {
     this.#world = world
     this.#random = random
     this.#uplink = uplink
@@ -59,17 +59,23 @@ export class Nat implements Uplink {
     uplink.attachHost(address, (bytes, source, to) => this.#fromOutside(bytes, source, to))
   }
 
-  attach (endpoint: Endpoint, handler: Handler): void { this.#hosts.set(formatEndpoint(endpoint), handler) }
-  detach (endpoint: Endpoint): void { this.#hosts.delete(formatEndpoint(endpoint)) }
-  attachHost (address: string, handler: (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void): void { this.#boxes.set(address, handler) }
+  attach(endpoint: Endpoint, handler: Handler): void {
+    this.#hosts.set(formatEndpoint(endpoint), handler)
+  }
+  detach(endpoint: Endpoint): void {
+    this.#hosts.delete(formatEndpoint(endpoint))
+  }
+  attachHost(address: string, handler: (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void): void {
+    this.#boxes.set(address, handler)
+  }
 
   /** As after a restart of the box: every mapping is gone. */
-  forget (): void {
+  forget(): void {
     this.#byKey.clear()
     this.#byPort.clear()
   }
 
-  send (from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+  send(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
     if (this.#isInside(to)) return this.#deliverInside(bytes, from, to)
     if (this.blocked) return
     const mapping = this.#mappingFor(from, to)
@@ -77,11 +83,12 @@ export class Nat implements Uplink {
     mapping.until = until
     mapping.sentTo.set(formatEndpoint(to), until)
     mapping.sentTo.set(to.address, until)
-    if (to.address !== this.address || this.behaviour.mapping === 'none') return this.#uplink.send(mapping.outside, to, bytes)
+    if (to.address !== this.address || this.behaviour.mapping === 'none')
+      return this.#uplink.send(mapping.outside, to, bytes)
     if (this.behaviour.hairpinning === true) this.#fromOutside(bytes, mapping.outside, to)
   }
 
-  #fromOutside (bytes: Uint8Array, source: Endpoint, to: Endpoint): void {
+  #fromOutside(bytes: Uint8Array, source: Endpoint, to: Endpoint): void {
     if (this.blocked) return
     const mapping = this.#byPort.get(to.port)?.find((one) => this.#letsIn(one, source))
     if (mapping === undefined) return
@@ -89,7 +96,7 @@ export class Nat implements Uplink {
     this.#deliverInside(bytes, source, mapping.inside)
   }
 
-  #letsIn (mapping: Mapping, source: Endpoint): boolean {
+  #letsIn(mapping: Mapping, source: Endpoint): boolean {
     if (this.#world.nowMs >= mapping.until) return false
     const { filtering } = this.behaviour
     if (filtering === 'endpoint-independent') return true
@@ -97,11 +104,11 @@ export class Nat implements Uplink {
     return until !== undefined && this.#world.nowMs < until
   }
 
-  #isInside (to: Endpoint): boolean {
+  #isInside(to: Endpoint): boolean {
     return this.behaviour.mapping !== 'none' && (this.#hosts.has(formatEndpoint(to)) || this.#boxes.has(to.address))
   }
 
-  #deliverInside (bytes: Uint8Array, source: Endpoint, to: Endpoint): void {
+  #deliverInside(bytes: Uint8Array, source: Endpoint, to: Endpoint): void {
     const copy = bytes.slice()
     this.#world.after(INSIDE_MS, () => {
       const host = this.#hosts.get(formatEndpoint(to))
@@ -110,31 +117,40 @@ export class Nat implements Uplink {
     })
   }
 
-  #mappingFor (from: Endpoint, to: Endpoint): Mapping {
+  #mappingFor(from: Endpoint, to: Endpoint): Mapping {
     const { mapping } = this.behaviour
-    const scope = mapping === 'address-and-port-dependent' ? formatEndpoint(to) : mapping === 'address-dependent' ? to.address : ''
+    const scope =
+      mapping === 'address-and-port-dependent' ? formatEndpoint(to) : mapping === 'address-dependent' ? to.address : ''
     const key = `${formatEndpoint(from)} ${scope}`
     const known = this.#byKey.get(key)
     if (known !== undefined && this.#world.nowMs < known.until) return known
-    if (known !== undefined) this.#byPort.set(known.outside.port, this.#byPort.get(known.outside.port)!.filter((one) => one !== known))
+    if (known !== undefined)
+      this.#byPort.set(
+        known.outside.port,
+        this.#byPort.get(known.outside.port)!.filter((one) => one !== known),
+      )
     const outside = mapping === 'none' ? from : { address: this.address, port: this.#freePort(from) }
     const made = { inside: from, outside, key, sentTo: new Map<string, number>(), until: 0 }
     this.#byKey.set(key, made)
-    this.#byPort.set(outside.port, [...this.#byPort.get(outside.port) ?? [], made])
+    this.#byPort.set(outside.port, [...(this.#byPort.get(outside.port) ?? []), made])
     return made
   }
 
-  #freePort (from: Endpoint): number {
-    const usersOf = (port: number): Mapping[] => (this.#byPort.get(port) ?? []).filter((one) => one.until > this.#world.nowMs)
+  #freePort(from: Endpoint): number {
+    const usersOf = (port: number): Mapping[] =>
+      (this.#byPort.get(port) ?? []).filter((one) => one.until > this.#world.nowMs)
     const isFree = (port: number): boolean => usersOf(port).length === 0
-    if (this.behaviour.portPreservation === true && usersOf(from.port).every((one) => sameEndpoint(one.inside, from))) return from.port
+    if (this.behaviour.portPreservation === true && usersOf(from.port).every((one) => sameEndpoint(one.inside, from)))
+      return from.port
     for (;;) {
       const port = 1_024 + this.#random.below(64_000)
       if (isFree(port)) return port
     }
   }
 
-  get #expiryMs (): number { return this.behaviour.expiryMs ?? 120_000 }
+  get #expiryMs(): number {
+    return this.behaviour.expiryMs ?? 120_000
+  }
 }
 
 const INSIDE_MS = 0.2

@@ -37,41 +37,47 @@ export class Network implements Uplink {
   drops: ((datagram: Datagram) => boolean) | undefined
   sent = 0
 
-  constructor (world: World, random: Random, defaults: PathOptions) {
+  constructor(world: World, random: Random, defaults: PathOptions) {
     this.#world = world
     this.#random = random
     this.#defaults = defaults
   }
 
-  attach (endpoint: Endpoint, handler: Handler): void { this.#handlers.set(formatEndpoint(endpoint), handler) }
-  detach (endpoint: Endpoint): void { this.#handlers.delete(formatEndpoint(endpoint)) }
-  attachHost (address: string, handler: (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void): void { this.#hosts.set(address, handler) }
+  attach(endpoint: Endpoint, handler: Handler): void {
+    this.#handlers.set(formatEndpoint(endpoint), handler)
+  }
+  detach(endpoint: Endpoint): void {
+    this.#handlers.delete(formatEndpoint(endpoint))
+  }
+  attachHost(address: string, handler: (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void): void {
+    this.#hosts.set(address, handler)
+  }
 
   /** Both directions between two hosts. */
-  setPath (a: string, b: string, options: PathOptions): void {
+  setPath(a: string, b: string, options: PathOptions): void {
     this.#options.set(`${a} ${b}`, options)
     this.#options.set(`${b} ${a}`, options)
     this.#links.clear()
   }
 
-  setDefaults (options: PathOptions): void {
+  setDefaults(options: PathOptions): void {
     this.#defaults = options
     this.#links.clear()
   }
 
   /** Both directions between two hosts, or only from a to b. */
-  cut (a: string, b: string, oneWay = false): void {
+  cut(a: string, b: string, oneWay = false): void {
     this.#cuts.add(`${a} ${b}`)
     if (!oneWay) this.#cuts.add(`${b} ${a}`)
   }
 
-  heal (a: string, b: string): void {
+  heal(a: string, b: string): void {
     this.#cuts.delete(`${a} ${b}`)
     this.#cuts.delete(`${b} ${a}`)
   }
 
   /** The bytes are copied: the sender may reuse its array. */
-  send (from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+  send(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
     this.sent += 1
     const datagram = { atMs: this.#world.nowMs, from, to, bytes: bytes.slice() }
     for (const audit of this.audits) audit(datagram)
@@ -83,12 +89,12 @@ export class Network implements Uplink {
   }
 
   /** What an attacker puts on the wire: seen by no audit, lost by no link. */
-  inject (from: Endpoint, to: Endpoint, bytes: Uint8Array, delayMs = 1): void {
+  inject(from: Endpoint, to: Endpoint, bytes: Uint8Array, delayMs = 1): void {
     const copy = bytes.slice()
     this.#world.after(delayMs, () => this.#arrive(from, to, copy))
   }
 
-  #link (from: Endpoint, to: Endpoint, options: PathOptions): Link {
+  #link(from: Endpoint, to: Endpoint, options: PathOptions): Link {
     const key = `${formatEndpoint(from)} ${formatEndpoint(to)}`
     let link = this.#links.get(key)
     if (link === undefined) {
@@ -98,14 +104,14 @@ export class Network implements Uplink {
     return link
   }
 
-  #mangled (bytes: Uint8Array, options: PathOptions): Uint8Array {
+  #mangled(bytes: Uint8Array, options: PathOptions): Uint8Array {
     if (options.corruptRate === undefined || !this.#random.chance(options.corruptRate)) return bytes
     const copy = bytes.slice()
     copy[this.#random.below(copy.length)]! ^= 1 << this.#random.below(8)
     return copy
   }
 
-  #arrive (from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+  #arrive(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
     const handler = this.#handlers.get(formatEndpoint(to))
     if (handler === undefined) this.#hosts.get(to.address)?.(bytes, from, to)
     else handler(bytes, from)

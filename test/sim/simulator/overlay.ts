@@ -32,7 +32,7 @@ export class SimOverlay {
   readonly nodes: SimNode[] = []
   readonly #seed: number
 
-  constructor (options: SimOverlayOptions) {
+  constructor(options: SimOverlayOptions) {
     this.#seed = options.seed
     this.random = new Random(options.seed)
     this.network = new Network(this.world, this.random, options.path ?? { delayMs: 10 })
@@ -48,25 +48,30 @@ export class SimOverlay {
   }
 
   /** Made and started. The first has the address 203.0.113.1, and so on. */
-  node (hostname: string | undefined, options: SimNodeOptions = {}): SimNode {
+  node(hostname: string | undefined, options: SimNodeOptions = {}): SimNode {
     const index = this.nodes.length + 1
     const endpoint = options.behind?.inside ?? { address: `203.0.113.${index}`, port: 4_000 + index }
-    const node = new SimNode(this, endpoint, this.#seed * 1_000 + index, { ...options, ...(hostname !== undefined && { hostname }) })
+    const node = new SimNode(this, endpoint, this.#seed * 1_000 + index, {
+      ...options,
+      ...(hostname !== undefined && { hostname }),
+    })
     this.nodes.push(node)
     node.start()
     return node
   }
 
-  run (ms: number): void { this.world.run({ untilMs: this.world.nowMs + ms }) }
+  run(ms: number): void {
+    this.world.run({ untilMs: this.world.nowMs + ms })
+  }
 
   /** Runs until `done`, which must come within `ms`. */
-  until (what: string, ms: number, done: () => boolean): void {
+  until(what: string, ms: number, done: () => boolean): void {
     const limit = this.world.nowMs + ms
     assert.ok(this.world.run({ untilMs: limit, done }), `${what}: not within ${ms} virtual ms`)
   }
 
   /** Two private nodes that trust each other, connected or not. */
-  pair (options: { a?: SimNodeOptions, b?: SimNodeOptions } = {}): [SimNode, SimNode] {
+  pair(options: { a?: SimNodeOptions; b?: SimNodeOptions } = {}): [SimNode, SimNode] {
     const a = this.node('agent-a', { trust: ['agent-b'], ...options.a })
     const b = this.node('agent-b', { trust: ['agent-a'], ...options.b })
     this.until('mutual trust', 60_000, () => trusts(a, b) && trusts(b, a))
@@ -74,14 +79,14 @@ export class SimOverlay {
     return [a, b]
   }
 
-  record (): Datagram[] {
+  record(): Datagram[] {
     const records: Datagram[] = []
     this.network.audits.push((datagram) => records.push(datagram))
     return records
   }
 }
 
-export function trusts (a: SimNode, b: SimNode): boolean {
+export function trusts(a: SimNode, b: SimNode): boolean {
   return b.nodeId !== 0 && a.core.context.trust.isTrusted(b.nodeId)
 }
 
@@ -90,10 +95,11 @@ export const MARKER = 'PLAINTEXT-MARKER'
 
 const MARKER_BYTES = Buffer.from(MARKER)
 
-function refusePlaintext ({ bytes, from, to }: Datagram): void {
+function refusePlaintext({ bytes, from, to }: Datagram): void {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   for (const at of [0, 5, 9]) {
-    if (view.toString('latin1', at, at + 4) === 'PILT' && (at === 0 || view[0]! < 0x10)) throw new Error(`PILT from ${from.address} to ${to.address}`)
+    if (view.toString('latin1', at, at + 4) === 'PILT' && (at === 0 || view[0]! < 0x10))
+      throw new Error(`PILT from ${from.address} to ${to.address}`)
   }
   if (view.includes(MARKER_BYTES)) throw new Error(`plaintext from ${from.address} to ${to.address}`)
 }

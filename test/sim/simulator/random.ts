@@ -2,10 +2,11 @@
 export class Random {
   #state: Uint32Array
 
-  constructor (seed: number) {
+  constructor(seed: number) {
     this.#state = new Uint32Array(4)
     let x = (seed ^ 0x9e37_79b9) >>> 0
-    for (let i = 0; i < 4; i++) { // splitmix32
+    for (let i = 0; i < 4; i++) {
+      // splitmix32
       x = (x + 0x9e37_79b9) >>> 0
       let z = x
       z = Math.imul(z ^ (z >>> 16), 0x85eb_ca6b)
@@ -15,7 +16,7 @@ export class Random {
   }
 
   /** 0 .. 2^32-1 */
-  u32 (): number {
+  u32(): number {
     const s = this.#state
     let t = s[3]!
     const a = s[0]!
@@ -29,12 +30,18 @@ export class Random {
   }
 
   /** 0 <= x < 1 */
-  next (): number { return this.u32() / 2 ** 32 }
+  next(): number {
+    return this.u32() / 2 ** 32
+  }
 
   /** Integer, 0 <= x < limit. */
-  below (limit: number): number { return Math.floor(this.next() * limit) }
+  below(limit: number): number {
+    return Math.floor(this.next() * limit)
+  }
 
-  chance (probability: number): boolean { return this.next() < probability }
+  chance(probability: number): boolean {
+    return this.next() < probability
+  }
 
   readonly bytes = (count: number): Uint8Array => {
     const out = new Uint8Array(count)

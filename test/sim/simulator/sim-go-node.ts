@@ -15,14 +15,18 @@ export class SimGoNode {
   readonly #overlay: SimOverlay
   #wakeAt = Infinity
 
-  constructor (overlay: SimOverlay, index: number, hostname: string, isPublic = false) {
+  constructor(overlay: SimOverlay, index: number, hostname: string, isPublic = false) {
     this.#overlay = overlay
     this.endpoint = { address: `192.0.2.${index}`, port: 4_000 }
     const random = new Random(index + 1)
     const identity = createIdentity(random.bytes(32))
     this.registration = new GoRegistration(identity, (request, then) => {
       const { latencyMs } = overlay.registry
-      overlay.world.after(2 * latencyMs, () => this.turn(() => then(overlay.registry.handle(this.endpoint.address, request) as Readonly<Record<string, unknown>>)))
+      overlay.world.after(2 * latencyMs, () =>
+        this.turn(() =>
+          then(overlay.registry.handle(this.endpoint.address, request) as Readonly<Record<string, unknown>>),
+        ),
+      )
     })
     this.node = this.registration.node = new GoNode(identity, {
       ...this.registration.world,
@@ -32,14 +36,18 @@ export class SimGoNode {
       unixSeconds: () => Math.floor((EPOCH_MS + overlay.world.nowMs) / 1_000),
     })
     this.node.public = isPublic
-    overlay.network.attach(this.endpoint, (bytes, source) => this.turn((now) => this.node.handleDatagram(now, bytes, source)))
+    overlay.network.attach(this.endpoint, (bytes, source) =>
+      this.turn((now) => this.node.handleDatagram(now, bytes, source)),
+    )
     this.registration.register(this.endpoint, hostname, () => {})
     this.#beat()
   }
 
-  get nodeId (): NodeId { return this.node.nodeId }
+  get nodeId(): NodeId {
+    return this.node.nodeId
+  }
 
-  turn (act: (now: number) => void): void {
+  turn(act: (now: number) => void): void {
     act(this.#overlay.world.nowMs)
     this.node.handleTimeout(this.#overlay.world.nowMs)
     const at = this.node.nextTimeout()
@@ -51,15 +59,19 @@ export class SimGoNode {
     })
   }
 
-  dial (to: NodeId, port: number): GoStream {
+  dial(to: NodeId, port: number): GoStream {
     let stream: GoStream | undefined
-    this.turn((now) => { stream = this.node.dial(now, to, port) })
+    this.turn((now) => {
+      stream = this.node.dial(now, to, port)
+    })
     return stream!
   }
 
-  write (stream: GoStream, bytes: Uint8Array): void { this.turn((now) => stream.write(now, bytes)) }
+  write(stream: GoStream, bytes: Uint8Array): void {
+    this.turn((now) => stream.write(now, bytes))
+  }
 
-  #beat (): void {
+  #beat(): void {
     this.#overlay.world.after(30_000, () => {
       this.turn(() => this.registration.heartbeat())
       this.#beat()

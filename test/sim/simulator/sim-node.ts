@@ -11,7 +11,12 @@ import type { OwnNetwork } from '../../../src/proto/node/context.ts'
 import type { Dial } from '../../../src/proto/node/dial.ts'
 import { readU32 } from '../../../src/base/bytes.ts'
 import type { OpenedFrame } from '../../../src/proto/tunnel/session.ts'
-import { MAGIC_SEALED, SEALED_HEADER_BYTES, SEALED_OVERHEAD_BYTES, sealedSender } from '../../../src/wire/tunnel-frames.ts'
+import {
+  MAGIC_SEALED,
+  SEALED_HEADER_BYTES,
+  SEALED_OVERHEAD_BYTES,
+  sealedSender,
+} from '../../../src/wire/tunnel-frames.ts'
 import { createSlot, sealSlot } from '../../../src/proto/node/datagram-slot.ts'
 import type { NodeEvent } from '../../../src/proto/node/events.ts'
 import { OverlayCore } from '../../../src/proto/node/node.ts'
@@ -41,7 +46,7 @@ export interface SimNodeOptions {
   readonly fixedEndpoint?: Endpoint
   readonly localEndpoint?: Endpoint // what the socket is bound to, behind a NAT; default: the same that others see
   /** Behind this box: `inside` is the node's own endpoint, `outside` the address that the registry sees. */
-  readonly behind?: { readonly nat: Uplink, readonly inside: Endpoint, readonly outside: string }
+  readonly behind?: { readonly nat: Uplink; readonly inside: Endpoint; readonly outside: string }
   readonly lanEndpoints?: readonly Endpoint[]
 }
 
@@ -70,7 +75,7 @@ export class SimNode {
   #timerAt = Infinity
   #servedAt = -1
 
-  constructor (overlay: SimOverlay, endpoint: Endpoint, seed: number, options: SimNodeOptions) {
+  constructor(overlay: SimOverlay, endpoint: Endpoint, seed: number, options: SimNodeOptions) {
     this.overlay = overlay
     this.options = options
     this.endpoint = endpoint
@@ -80,53 +85,70 @@ export class SimNode {
   }
 
   /** How often it was started; what an earlier life began nobody answers. */
-  get lives (): number { return this.#life }
-  get nowMs (): number { return this.overlay.world.nowMs }
-  get nodeId (): NodeId { return this.core.nodeId }
-  get uplink (): Uplink { return this.options.behind?.nat ?? this.overlay.network }
-  get registered (): boolean { return this.core.standing.registered }
+  get lives(): number {
+    return this.#life
+  }
+  get nowMs(): number {
+    return this.overlay.world.nowMs
+  }
+  get nodeId(): NodeId {
+    return this.core.nodeId
+  }
+  get uplink(): Uplink {
+    return this.options.behind?.nat ?? this.overlay.network
+  }
+  get registered(): boolean {
+    return this.core.standing.registered
+  }
 
-  start (): void {
+  start(): void {
     const life = ++this.#life
     this.alive = true
     this.#scheduled = false
     this.#timerAt = Infinity
     this.core = this.#makeCore()
     this.#watchHeap()
-    this.uplink.attach(this.endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.#receive(now, bytes, source)))
-    this.link = new SimRegistryLink(this.overlay.world, this.overlay.registry, this.options.behind?.outside ?? this.endpoint.address, {
-      onConnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryConnected(now)),
-      onDisconnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryDisconnected(now)),
-      onReply: (reply) => this.#ifAlive(life, (now) => this.core.handleRegistryReply(now, reply)),
-    })
+    this.uplink.attach(this.endpoint, (bytes, source) =>
+      this.#ifAlive(life, (now) => this.#receive(now, bytes, source)),
+    )
+    this.link = new SimRegistryLink(
+      this.overlay.world,
+      this.overlay.registry,
+      this.options.behind?.outside ?? this.endpoint.address,
+      {
+        onConnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryConnected(now)),
+        onDisconnected: () => this.#ifAlive(life, (now) => this.core.handleRegistryDisconnected(now)),
+        onReply: (reply) => this.#ifAlive(life, (now) => this.core.handleRegistryReply(now, reply)),
+      },
+    )
     for (const port of this.#listeners.keys()) this.core.listen(port)
-    for (const peer of this.#asksAtStart ? this.options.trust ?? [] : []) this.requestTrust(peer)
+    for (const peer of this.#asksAtStart ? (this.options.trust ?? []) : []) this.requestTrust(peer)
     this.link.start()
     this.turn((now) => this.core.handleTimeout(now))
   }
 
   /** Its next life asks nobody for trust by configuration: what it has is what its trust file says. */
-  withoutWishes (): this {
+  withoutWishes(): this {
     this.#asksAtStart = false
     return this
   }
 
   /** As a process that is killed: nobody is told anything. */
-  kill (): void {
+  kill(): void {
     this.alive = false
     this.#life += 1
     this.link.stop()
     this.uplink.detach(this.endpoint)
   }
 
-  restart (endpoint = this.endpoint): void {
+  restart(endpoint = this.endpoint): void {
     if (this.alive) this.kill()
     this.endpoint = endpoint
     this.start()
   }
 
   /** The NAT in front of it gives it another address or port; the old one leads nowhere. */
-  rebind (endpoint: Endpoint): void {
+  rebind(endpoint: Endpoint): void {
     const life = this.#life
     this.uplink.detach(this.endpoint)
     this.endpoint = endpoint
@@ -134,84 +156,94 @@ export class SimNode {
   }
 
   /** This machine itself is on another network now, and notices. */
-  roam (endpoint: Endpoint): void {
+  roam(endpoint: Endpoint): void {
     this.rebind(endpoint)
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, true))
   }
 
   /** Something came or went on this machine, but what we send comes from where it came from before. */
-  interfacesChanged (): void { this.turn((now) => this.core.handleNetworkChange(now, this.#network, false)) }
+  interfacesChanged(): void {
+    this.turn((now) => this.core.handleNetworkChange(now, this.#network, false))
+  }
 
-  listen (port: number, onStream: (stream: SimStream) => void = () => {}): void {
+  listen(port: number, onStream: (stream: SimStream) => void = () => {}): void {
     this.#listeners.set(port, onStream)
     this.core.listen(port)
   }
 
   /** Somebody listens there and turns everybody away. */
-  listenAndRefuse (port: number): void {
+  listenAndRefuse(port: number): void {
     this.#listeners.set(port, 'refuse')
     this.core.listen(port)
   }
 
-  dial (target: string, port: number): SimStream {
+  dial(target: string, port: number): SimStream {
     const name = parsePeerName(target)
     if (name === undefined) throw new Error(`not a peer: ${target}`)
     const stream = new SimStream(this)
-    this.turn((now) => { stream.dial = this.core.dial(now, name, target, port, stream) })
+    this.turn((now) => {
+      stream.dial = this.core.dial(now, name, target, port, stream)
+    })
     return stream
   }
 
-  requestTrust (peer: string): void {
+  requestTrust(peer: string): void {
     const wish = parseWish(peer, 'simulated')
     if (wish === undefined) throw new Error(`not a peer: ${peer}`)
     this.turn((now) => this.core.requestTrust(now, wish))
   }
 
-  peer (other: SimNode): Peer | undefined { return this.core.context.peers.get(other.nodeId) }
+  peer(other: SimNode): Peer | undefined {
+    return this.core.context.peers.get(other.nodeId)
+  }
 
-  eventsOf<Kind extends NodeEvent['kind']> (kind: Kind): Array<Extract<NodeEvent, { kind: Kind }>> {
+  eventsOf<Kind extends NodeEvent['kind']>(kind: Kind): Array<Extract<NodeEvent, { kind: Kind }>> {
     return this.events.filter((event): event is Extract<NodeEvent, { kind: Kind }> => event.kind === kind)
   }
 
-  turn (act: (now: number) => void): void {
+  turn(act: (now: number) => void): void {
     if (!this.alive) return
     act(this.nowMs)
     this.#wake()
   }
 
-  #ifAlive (life: number, act: (now: number) => void): void {
+  #ifAlive(life: number, act: (now: number) => void): void {
     if (life === this.#life) this.turn(act)
   }
 
-  get #network (): OwnNetwork {
+  get #network(): OwnNetwork {
     const own = this.options.localEndpoint ?? this.endpoint
     return { lanEndpoints: this.options.lanEndpoints ?? [], worldEndpoints: [], ownEndpoints: [own] }
   }
 
-  #makeCore (): OverlayCore {
+  #makeCore(): OverlayCore {
     const { options } = this
-    return new OverlayCore({
-      identity: this.identity,
-      crypto: nodeCrypto,
-      crc32,
-      random: this.random.bytes,
-      timestamp: (now) => new Date(EPOCH_MS + Math.floor(now)).toISOString(),
-      beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
-      fixedEndpoint: options.fixedEndpoint,
-      localEndpoint: options.localEndpoint ?? this.endpoint,
-      network: this.#network,
-      hostname: options.hostname,
-      public: options.public ?? false,
-      networks: options.networks ?? [],
-      tags: options.tags,
-      pinnedKeys: options.pinnedKeys ?? new Map(),
-      maxDatagram: () => options.maxDatagram ?? 1_472,
-      maxSegment: options.maxSegment ?? 61_440,
-    }, this.trustFile, this.nowMs)
+    return new OverlayCore(
+      {
+        identity: this.identity,
+        crypto: nodeCrypto,
+        crc32,
+        random: this.random.bytes,
+        timestamp: (now) => new Date(EPOCH_MS + Math.floor(now)).toISOString(),
+        beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
+        fixedEndpoint: options.fixedEndpoint,
+        localEndpoint: options.localEndpoint ?? this.endpoint,
+        network: this.#network,
+        hostname: options.hostname,
+        public: options.public ?? false,
+        networks: options.networks ?? [],
+        tags: options.tags,
+        pinnedKeys: options.pinnedKeys ?? new Map(),
+        maxDatagram: () => options.maxDatagram ?? 1_472,
+        maxSegment: options.maxSegment ?? 61_440,
+      },
+      this.trustFile,
+      this.nowMs,
+    )
   }
 
   /** Counts the work that the heap of deadlines causes. */
-  #watchHeap (): void {
+  #watchHeap(): void {
     const { heap } = this.core.context
     const popDue = heap.popDue.bind(heap)
     heap.popDue = (now) => {
@@ -221,7 +253,7 @@ export class SimNode {
     }
   }
 
-  #wake (): void {
+  #wake(): void {
     if (this.#scheduled) return
     this.#scheduled = true
     const life = this.#life
@@ -233,18 +265,22 @@ export class SimNode {
   }
 
   /** Every second node has a port that opens frames before the core sees them, as runtime/datagram-port.ts allows. */
-  #receive (now: number, bytes: Uint8Array, source: Endpoint): void {
+  #receive(now: number, bytes: Uint8Array, source: Endpoint): void {
     const isSealed = bytes.length >= SEALED_OVERHEAD_BYTES && readU32(bytes, 0) === MAGIC_SEALED
     const keys = isSealed && this.core.nodeId % 2 === 0 ? this.core.context.keysOf(sealedSender(bytes)) : []
     let opened: OpenedFrame | undefined
     for (const key of keys) {
-      const packet = key.open(bytes.subarray(8, SEALED_HEADER_BYTES), bytes.subarray(4, 8), bytes.subarray(SEALED_HEADER_BYTES))
+      const packet = key.open(
+        bytes.subarray(8, SEALED_HEADER_BYTES),
+        bytes.subarray(4, 8),
+        bytes.subarray(SEALED_HEADER_BYTES),
+      )
       if (packet !== undefined) opened ??= { key, packet }
     }
     this.core.handleDatagram(now, bytes, source, opened)
   }
 
-  #flush (): void {
+  #flush(): void {
     const { core } = this
     const now = this.nowMs
     this.wakes += 1
@@ -255,13 +291,14 @@ export class SimNode {
       sealSlot(this.#slot)
       this.uplink.send(this.endpoint, this.#slot.endpoint, this.#slot.buffer.subarray(0, this.#slot.length))
     }
-    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) this.link.send(request)
+    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest())
+      this.link.send(request)
     if (core.registryStale) this.link.drop()
     if (room === 0 || isHeld || core.context.news.size > 0 || core.context.events.size > 0) this.#wake()
     this.#arm()
   }
 
-  #tellNews (now: number): void {
+  #tellNews(now: number): void {
     for (;;) {
       const stream = this.core.pollStream(now)
       if (stream !== undefined) {
@@ -274,7 +311,7 @@ export class SimNode {
     }
   }
 
-  #onStream (stream: Stream, news: number): void {
+  #onStream(stream: Stream, news: number): void {
     const app = stream.app
     if (app instanceof SimStream) return app.onNews(stream, news)
     const dial = app as Dial | undefined
@@ -284,15 +321,16 @@ export class SimNode {
     waiting.onNews(stream, news)
   }
 
-  #onEvent (event: NodeEvent): void {
+  #onEvent(event: NodeEvent): void {
     this.events.push(event)
     if (event.kind === 'dial_failed') (event.dial.app as SimStream).onFailed(event.code)
     else if (event.kind === 'connected') (event.dial.app as SimStream).state = 'open'
     else if (event.kind === 'incoming') this.#onIncoming(event.stream)
-    else if (event.kind === 'trust' && this.core.context.trust.takeDirty()) this.trustFile = this.core.context.trust.save()
+    else if (event.kind === 'trust' && this.core.context.trust.takeDirty())
+      this.trustFile = this.core.context.trust.save()
   }
 
-  #onIncoming (stream: Stream): void {
+  #onIncoming(stream: Stream): void {
     const listener = this.#listeners.get(stream.localPort)
     if (listener === undefined || listener === 'refuse') return this.turn((now) => this.core.refuse(now, stream))
     const accepted = new SimStream(this)
@@ -306,7 +344,7 @@ export class SimNode {
    * The exact instant, which no real timer keeps to: a machine must not depend on being late. One that is still due
    * after it was served waits a millisecond, as in the driver, and is counted: that would be a busy loop.
    */
-  #arm (): void {
+  #arm(): void {
     let at = this.core.nextTimeout()
     if (at <= this.nowMs && this.#servedAt === this.nowMs) {
       this.spins += 1

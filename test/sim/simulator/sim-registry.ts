@@ -20,52 +20,56 @@ export class SimRegistry {
   silent = false
   readonly requests: string[] = [] // their types, for tests
 
-  constructor (world: World, latencyMs: number, options: Partial<RegistryOptions> = {}) {
+  constructor(world: World, latencyMs: number, options: Partial<RegistryOptions> = {}) {
     this.#world = world
     this.#options = options
     this.latencyMs = latencyMs
     this.#rules = new Registry(new MemoryStore(this.#disk), options)
   }
 
-  get counters (): Registry['counters'] { return this.#rules.counters }
+  get counters(): Registry['counters'] {
+    return this.#rules.counters
+  }
 
   /** One request outside any connection, as of a host with this address. */
-  handle (sourceIp: string, request: object): object {
+  handle(sourceIp: string, request: object): object {
     return this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, request)
   }
 
-  answer (sourceIp: string, request: object): object | undefined {
+  answer(sourceIp: string, request: object): object | undefined {
     if (this.silent) return undefined
     this.requests.push(String((request as Record<string, unknown>)['type']))
     return this.handle(sourceIp, JSON.parse(JSON.stringify(request)) as object)
   }
 
-  stop (): void {
+  stop(): void {
     this.up = false
     for (const connection of this.#connections) connection.handleReset()
     this.#connections.clear()
   }
 
   /** A new process; `forgetful`: on an empty disk. */
-  restart (forgetful: boolean): void {
+  restart(forgetful: boolean): void {
     this.stop()
     if (forgetful) this.#disk = new Map()
     this.#rules = new Registry(new MemoryStore(this.#disk), this.#options)
     this.up = true
   }
 
-  connect (connection: SimRegistryLink): boolean {
+  connect(connection: SimRegistryLink): boolean {
     if (this.up) this.#connections.add(connection)
     return this.up
   }
 
-  disconnect (connection: SimRegistryLink): void { this.#connections.delete(connection) }
+  disconnect(connection: SimRegistryLink): void {
+    this.#connections.delete(connection)
+  }
 }
 
 export interface SimRegistryLinkEvents {
-  onConnected (): void
-  onDisconnected (): void
-  onReply (reply: object): void
+  onConnected(): void
+  onDisconnected(): void
+  onReply(reply: object): void
 }
 
 /** As runtime/registry-link.ts: connects, reconnects for ever. */
@@ -81,14 +85,14 @@ export class SimRegistryLink {
   /** The way to the registry is interrupted: whatever is sent vanishes, and no connection comes about. */
   cut = false
 
-  constructor (world: World, registry: SimRegistry, sourceIp: string, events: SimRegistryLinkEvents) {
+  constructor(world: World, registry: SimRegistry, sourceIp: string, events: SimRegistryLinkEvents) {
     this.#world = world
     this.#registry = registry
     this.#sourceIp = sourceIp
     this.#events = events
   }
 
-  start (): void {
+  start(): void {
     const generation = ++this.#generation
     this.#later(generation, 2 * this.#registry.latencyMs, () => {
       if (this.cut || !this.#registry.connect(this)) return this.#onClose()
@@ -98,22 +102,25 @@ export class SimRegistryLink {
     })
   }
 
-  send (message: object): void {
+  send(message: object): void {
     if (!this.#connected || this.cut) return
     const generation = this.#generation
     this.#later(generation, this.#registry.latencyMs, () => {
       const reply = this.#registry.answer(this.#sourceIp, message)
-      if (reply !== undefined) this.#later(generation, this.#registry.latencyMs, () => { if (!this.cut) this.#events.onReply(reply) })
+      if (reply !== undefined)
+        this.#later(generation, this.#registry.latencyMs, () => {
+          if (!this.cut) this.#events.onReply(reply)
+        })
     })
   }
 
   /** The other end is gone. */
-  handleReset (): void {
+  handleReset(): void {
     const generation = this.#generation
     this.#later(generation, this.#registry.latencyMs, () => this.#onClose())
   }
 
-  drop (): void {
+  drop(): void {
     if (!this.#connected) return
     const generation = this.#generation
     this.#connected = false
@@ -121,13 +128,13 @@ export class SimRegistryLink {
     this.#later(generation, 0, () => this.#onClose())
   }
 
-  stop (): void {
+  stop(): void {
     this.#stopped = true
     this.#generation += 1
     this.#registry.disconnect(this)
   }
 
-  #onClose (): void {
+  #onClose(): void {
     this.#connected = false
     this.#generation += 1
     const pause = RECONNECT_MS[Math.min(this.#failures, RECONNECT_MS.length - 1)]!
@@ -136,7 +143,7 @@ export class SimRegistryLink {
     this.#events.onDisconnected()
   }
 
-  #later (generation: number, ms: number, act: () => void): void {
+  #later(generation: number, ms: number, act: () => void): void {
     this.#world.after(ms, () => {
       if (generation === this.#generation && !this.#stopped) act()
     })

@@ -32,53 +32,64 @@ export class SimStream {
 
   readonly born: number // which life of the node it belongs to
 
-  constructor (node: SimNode) {
+  constructor(node: SimNode) {
     this.node = node
     this.born = node.lives
   }
 
-  get data (): Buffer { return Buffer.concat(this.received) }
-  get over (): boolean { return this.end !== undefined || this.state === 'failed' }
-  get unsent (): number { return this.#toWrite.length }
+  get data(): Buffer {
+    return Buffer.concat(this.received)
+  }
+  get over(): boolean {
+    return this.end !== undefined || this.state === 'failed'
+  }
+  get unsent(): number {
+    return this.#toWrite.length
+  }
 
-  write (bytes: Uint8Array, chunk = 65_536): void {
+  write(bytes: Uint8Array, chunk = 65_536): void {
     for (let at = 0; at < bytes.length; at += chunk) this.#toWrite.push(bytes.slice(at, at + chunk))
     this.#pump()
   }
 
   /** Everything in one piece, whatever its size. */
-  writeWhole (bytes: Uint8Array): void { this.write(bytes, bytes.length) }
+  writeWhole(bytes: Uint8Array): void {
+    this.write(bytes, bytes.length)
+  }
 
-  shutdown (): void {
+  shutdown(): void {
     this.#shutdown = true
     this.#pump()
   }
 
-  close (): void { this.#act((now, stream) => this.node.core.close(now, stream)) }
+  close(): void {
+    this.#act((now, stream) => this.node.core.close(now, stream))
+  }
   /** Whatever it is doing: a dial is cancelled. */
-  reset (): void {
+  reset(): void {
     if (this.stream === undefined) this.cancel()
     else this.#act((now, stream) => this.node.core.reset(now, stream))
   }
 
-  resume (): void {
+  resume(): void {
     this.reading = true
     this.#read()
   }
 
-  cancel (): void {
+  cancel(): void {
     const { dial } = this
-    if (dial !== undefined && this.born === this.node.lives) this.node.turn((now) => this.node.core.cancelDial(now, dial))
+    if (dial !== undefined && this.born === this.node.lives)
+      this.node.turn((now) => this.node.core.cancelDial(now, dial))
   }
 
-  onFailed (why: string): void {
+  onFailed(why: string): void {
     if (this.state !== 'dialling') return
     this.state = 'failed'
     this.failure = why
     this.settledAtMs = this.node.nowMs
   }
 
-  onNews (stream: Stream, news: number): void {
+  onNews(stream: Stream, news: number): void {
     if (this.state === 'failed') return
     if ((news & NEWS_OPEN) !== 0) this.#onOpen(stream)
     if (this.stream !== stream) {
@@ -94,7 +105,7 @@ export class SimStream {
     this.#pump()
   }
 
-  #onOpen (stream: Stream): void {
+  #onOpen(stream: Stream): void {
     this.opened += 1
     if (this.stream !== undefined) return
     this.stream = stream
@@ -102,7 +113,7 @@ export class SimStream {
     this.settledAtMs = this.node.nowMs
   }
 
-  #read (): void {
+  #read(): void {
     const { stream } = this
     if (stream === undefined) return
     let took = false
@@ -120,19 +131,21 @@ export class SimStream {
     if (this.echo) this.#pump()
   }
 
-  #pump (): void {
+  #pump(): void {
     const { stream } = this
     if (stream === undefined || this.state !== 'open') return
     while (!this.#blocked && this.#toWrite.length > 0) {
       const chunk = this.#toWrite.shift()!
-      this.#act((now) => { this.#blocked = !this.node.core.write(now, stream, chunk, chunk.length === 65_536) }) // as a gateway does, which reads no more at once
+      this.#act((now) => {
+        this.#blocked = !this.node.core.write(now, stream, chunk, chunk.length === 65_536)
+      }) // as a gateway does, which reads no more at once
     }
     if (this.#toWrite.length > 0 || !this.#shutdown || this.#shutdownDone) return
     this.#shutdownDone = true
     this.#act((now) => this.node.core.shutdown(now, stream))
   }
 
-  #act (act: (now: number, stream: Stream) => void): void {
+  #act(act: (now: number, stream: Stream) => void): void {
     const { stream } = this
     if (stream !== undefined && this.born === this.node.lives) this.node.turn((now) => act(now, stream))
   }

@@ -22,27 +22,27 @@ export class Endpoint {
   #toWrite: Uint8Array[] = []
   #endAfterWrites = false
 
-  constructor (pair: StreamPair, stream: Stream) {
+  constructor(pair: StreamPair, stream: Stream) {
     this.#pair = pair
     this.stream = stream
   }
 
   /** Writes as the window of the stream allows, keeping to backpressure. */
-  write (bytes: Uint8Array, chunk = 65_536): void {
+  write(bytes: Uint8Array, chunk = 65_536): void {
     for (let at = 0; at < bytes.length; at += chunk) this.#toWrite.push(bytes.slice(at, at + chunk))
     this.turn(() => {})
   }
 
-  shutdown (): void {
+  shutdown(): void {
     this.#endAfterWrites = true
     this.turn(() => {})
   }
 
-  data (): Uint8Array {
+  data(): Uint8Array {
     return Buffer.concat(this.received)
   }
 
-  turn (act: (now: number) => void): void {
+  turn(act: (now: number) => void): void {
     const now = this.#pair.world.nowMs
     act(now)
     this.#serve(now)
@@ -67,7 +67,7 @@ export class Endpoint {
     }
   }
 
-  receive (datagram: Uint8Array): void {
+  receive(datagram: Uint8Array): void {
     const header = createPacketHeader()
     const fault = decodePacket(datagram, header, crc32)
     if (fault !== undefined) throw new Error(fault)
@@ -80,7 +80,7 @@ export class Endpoint {
     })
   }
 
-  #serve (now: number): void {
+  #serve(now: number): void {
     const news = this.stream.takeNews()
     if ((news & NEWS_OPEN) !== 0) this.opened = true
     if (this.reading) {
@@ -108,7 +108,7 @@ export class StreamPair {
   maxPayload: number
   onPacket: ((from: Endpoint, packet: Uint8Array) => void) | undefined
 
-  constructor (seed: number, link: LinkOptions, maxPayload = 1_152) {
+  constructor(seed: number, link: LinkOptions, maxPayload = 1_152) {
     this.random = new Random(seed)
     this.maxPayload = maxPayload
     const isn = (): number => 65_536 + this.random.below(2 ** 31 - 65_536)
@@ -118,7 +118,7 @@ export class StreamPair {
     this.bob.link = new Link(this.world, this.random, link, (datagram) => this.alice.receive(datagram))
   }
 
-  open (): void {
+  open(): void {
     this.alice.turn(() => {})
   }
 }

@@ -2,10 +2,10 @@
 export class World {
   nowMs = 0
   steps = 0
-  #events: Array<{ at: number, order: number, act: () => void }> = []
+  #events: Array<{ at: number; order: number; act: () => void }> = []
   #order = 0
 
-  at (atMs: number, act: () => void): void {
+  at(atMs: number, act: () => void): void {
     const event = { at: Math.max(atMs, this.nowMs), order: this.#order++, act }
     const heap = this.#events
     heap.push(event)
@@ -19,12 +19,12 @@ export class World {
     heap[i] = event
   }
 
-  after (delayMs: number, act: () => void): void {
+  after(delayMs: number, act: () => void): void {
     this.at(this.nowMs + delayMs, act)
   }
 
   /** Runs until `done` holds, nothing is left to do, or virtual time is up. @returns whether `done` held. */
-  run (options: { untilMs: number, done?: () => boolean }): boolean {
+  run(options: { untilMs: number; done?: () => boolean }): boolean {
     for (;;) {
       if (options.done?.() === true) return true
       const next = this.#events[0]
@@ -40,7 +40,7 @@ export class World {
     }
   }
 
-  #pop (): void {
+  #pop(): void {
     const heap = this.#events
     const last = heap.pop()!
     if (heap.length === 0) return
@@ -57,7 +57,7 @@ export class World {
   }
 }
 
-function before (a: { at: number, order: number }, b: { at: number, order: number }): boolean {
+function before(a: { at: number; order: number }, b: { at: number; order: number }): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order)
 }
 

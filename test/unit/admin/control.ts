@@ -1,66 +1,169 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminControl } from '../../../src/admin/live.ts'
-import type { BenchRecord, Changes, DoctorRecord, ExplainRecord, PeerRecord, StatusRecord } from '../../../src/gateway/types.ts'
+import type {
+  BenchRecord,
+  Changes,
+  DoctorRecord,
+  ExplainRecord,
+  PeerRecord,
+  StatusRecord,
+} from '../../../src/gateway/types.ts'
 
 export const STATUS: StatusRecord = {
-  version: '0.1.0', pid: 42, state: 'ready', uptimeMs: 61_000,
+  version: '0.1.0',
+  pid: 42,
+  state: 'ready',
+  uptimeMs: 61_000,
   node: { nodeId: 1, address: '0:0000.0000.0001', hostname: 'agent-a', publicKey: 'AAAA' },
-  udp: '127.0.0.1:40001', admin: '/run/a.sock', http: null,
+  udp: '127.0.0.1:40001',
+  admin: '/run/a.sock',
+  http: null,
   registry: { endpoint: '127.0.0.1:9000', state: 'registered', since: '2026-11-23T00:00:00.000Z' },
   beacon: { endpoint: '127.0.0.1:9001', observed: '127.0.0.1:40001' },
   daemon: null,
   nat: { mapping: 'none', filtering: 'port-independent' },
-  peers: 1, connections: 1,
-  mappings: [{ name: 'agent-b:80', local: '127.77.0.2:80', peer: 'agent-b', remote: '0:0000.0000.0002:80', protocol: 'tcp' }],
+  peers: 1,
+  connections: 1,
+  mappings: [
+    { name: 'agent-b:80', local: '127.77.0.2:80', peer: 'agent-b', remote: '0:0000.0000.0002:80', protocol: 'tcp' },
+  ],
   exposes: [{ name: '80', port: 80, target: 'tcp://127.0.0.1:3000', allow: ['trusted'], protocol: 'tcp' }],
-  memory: { rssBytes: 90_000_000, heapBytes: 20_000_000 }, counters: { framesIn: 10 },
+  memory: { rssBytes: 90_000_000, heapBytes: 20_000_000 },
+  counters: { framesIn: 10 },
 }
 
 const RESOLVED = {
-  peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', dnsName: 'agent-b.pilot', local: '127.77.0.2',
+  peer: 'agent-b',
+  nodeId: 2,
+  address: '0:0000.0000.0002',
+  hostname: 'agent-b',
+  dnsName: 'agent-b.pilot',
+  local: '127.77.0.2',
   ports: [{ port: 80, protocol: 'tcp' as const, local: '127.77.0.2:80' }],
 }
-const TRUSTED = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', since: '2026-11-23T00:00:00.000Z' }
-
-export const BENCH: BenchRecord = {
-  peer: 'agent-b', nodeId: 2, setUp: { firstMs: 3.1, medianMs: 0.52, count: 5 }, roundTrip: { bytes: 1_024, medianMs: 0.61, p99Ms: 12.4, count: 1_000 },
-  throughput: { bytes: 64_000_000, elapsedMs: 420, bitsPerSecond: 1_219_047_619, complete: true }, path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 0.4, mtu: 1400 },
+const TRUSTED = {
+  nodeId: 2,
+  address: '0:0000.0000.0002',
+  hostname: 'agent-b',
+  publicKey: 'BBBB',
+  since: '2026-11-23T00:00:00.000Z',
 }
 
-export const NO_CHANGES: Changes = { mapped: [], unmapped: [], remapped: [], exposed: [], unexposed: [], reexposed: [], trust: [], sections: [] }
+export const BENCH: BenchRecord = {
+  peer: 'agent-b',
+  nodeId: 2,
+  setUp: { firstMs: 3.1, medianMs: 0.52, count: 5 },
+  roundTrip: { bytes: 1_024, medianMs: 0.61, p99Ms: 12.4, count: 1_000 },
+  throughput: { bytes: 64_000_000, elapsedMs: 420, bitsPerSecond: 1_219_047_619, complete: true },
+  path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 0.4, mtu: 1400 },
+}
+
+export const NO_CHANGES: Changes = {
+  mapped: [],
+  unmapped: [],
+  remapped: [],
+  exposed: [],
+  unexposed: [],
+  reexposed: [],
+  trust: [],
+  sections: [],
+}
 const CHANGE = { version: 3, changes: { ...NO_CHANGES, mapped: ['agent-b:80'] }, restart: [] }
 
 const PEER: PeerRecord = {
-  nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', trusted: true, state: 'connected',
-  path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 }, streams: 3, bytesIn: 1_500_000, bytesOut: 900, lastHeardMs: 250,
+  nodeId: 2,
+  address: '0:0000.0000.0002',
+  hostname: 'agent-b',
+  trusted: true,
+  state: 'connected',
+  path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 },
+  streams: 3,
+  bytesIn: 1_500_000,
+  bytesOut: 900,
+  lastHeardMs: 250,
   reason: 'punched: both sides keep out what they did not ask for, and opened up at the same time',
   paths: [
-    { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400, state: 'used', bytesIn: 1_600_000, bytesOut: 1_000, lossPercent: 0.5 },
-    { kind: 'relay', endpoint: '198.51.100.1:9001', rttMs: null, mtu: 1231, state: 'untried', bytesIn: 0, bytesOut: 0, lossPercent: null },
+    {
+      kind: 'punched',
+      endpoint: '203.0.113.7:4000',
+      rttMs: 12.34,
+      mtu: 1400,
+      state: 'used',
+      bytesIn: 1_600_000,
+      bytesOut: 1_000,
+      lossPercent: 0.5,
+    },
+    {
+      kind: 'relay',
+      endpoint: '198.51.100.1:9001',
+      rttMs: null,
+      mtu: 1231,
+      state: 'untried',
+      bytesIn: 0,
+      bytesOut: 0,
+      lossPercent: null,
+    },
   ],
 }
-const TICKET = { ticket: 'pgt1_AAAA', service: '80', port: 80, protocol: 'tcp', expires: '2026-11-23T00:10:00.000Z', registry: '127.0.0.1:9000', loopback: true } as const
-const TICKET_USE = { peer: '0:0000.0000.0002', nodeId: 2, publicKey: 'BBBB', service: 'web', port: 80, protocol: 'tcp' } as const
+const TICKET = {
+  ticket: 'pgt1_AAAA',
+  service: '80',
+  port: 80,
+  protocol: 'tcp',
+  expires: '2026-11-23T00:10:00.000Z',
+  registry: '127.0.0.1:9000',
+  loopback: true,
+} as const
+const TICKET_USE = {
+  peer: '0:0000.0000.0002',
+  nodeId: 2,
+  publicKey: 'BBBB',
+  service: 'web',
+  port: 80,
+  protocol: 'tcp',
+} as const
 
 const DIAGNOSIS: DoctorRecord = {
-  healthy: false, udp: 'blocked', publicEndpoint: null, nat: { mapping: 'unknown', filtering: 'unknown' },
-  checks: [{ name: 'registry', state: 'ok', text: 'it answers' }, { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' }],
+  healthy: false,
+  udp: 'blocked',
+  publicEndpoint: null,
+  nat: { mapping: 'unknown', filtering: 'unknown' },
+  checks: [
+    { name: 'registry', state: 'ok', text: 'it answers' },
+    { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' },
+  ],
 }
 
-const EXPLANATION: ExplainRecord = { target: '', peer: 'agent-b', port: 80, reachable: false, code: 'CONNECTION_REFUSED', steps: [{ step: 'name', state: 'ok', text: 'node 2' }, { step: 'port', state: 'fail', text: 'refused', hint: 'Ask.' }] }
+const EXPLANATION: ExplainRecord = {
+  target: '',
+  peer: 'agent-b',
+  port: 80,
+  reachable: false,
+  code: 'CONNECTION_REFUSED',
+  steps: [
+    { step: 'name', state: 'ok', text: 'node 2' },
+    { step: 'port', state: 'fail', text: 'refused', hint: 'Ask.' },
+  ],
+}
 
 /** `calls` gets the name and arguments of each call that changes or costs something. */
-export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
+export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
   const trust = (name: string) => (peer: string) => {
     calls.push([name, peer])
     return Promise.resolve(TRUSTED)
   }
-  const told = <T>(name: string, result: T) => (...args: readonly unknown[]): Promise<T> => {
-    calls.push([name, ...args])
-    return Promise.resolve(result)
-  }
-  const drained = <S>(name: string, state: S, expose?: string): Promise<{ state: S, expose: string | null, connections: number }> => {
+  const told =
+    <T>(name: string, result: T) =>
+    (...args: readonly unknown[]): Promise<T> => {
+      calls.push([name, ...args])
+      return Promise.resolve(result)
+    }
+  const drained = <S>(
+    name: string,
+    state: S,
+    expose?: string,
+  ): Promise<{ state: S; expose: string | null; connections: number }> => {
     calls.push([name, expose])
     return Promise.resolve({ state, expose: expose ?? null, connections: 1 })
   }
@@ -69,9 +172,22 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
     peers: () => [PEER],
     mappings: () => STATUS.mappings,
     exposes: () => STATUS.exposes,
-    connections: () => [{
-      id: 7, direction: 'map', protocol: 'tcp', service: 'agent-b:80', peer: 'agent-b', nodeId: 2, local: '127.0.0.1:5000', remote: '0:0000.0000.0002:80', bytesIn: 10, bytesOut: 20, openedMs: 3_000, state: 'open',
-    }],
+    connections: () => [
+      {
+        id: 7,
+        direction: 'map',
+        protocol: 'tcp',
+        service: 'agent-b:80',
+        peer: 'agent-b',
+        nodeId: 2,
+        local: '127.0.0.1:5000',
+        remote: '0:0000.0000.0002:80',
+        bytesIn: 10,
+        bytesOut: 20,
+        openedMs: 3_000,
+        state: 'open',
+      },
+    ],
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
@@ -87,7 +203,18 @@ export function fakeControl (calls: unknown[][], overrides: Partial<AdminControl
     whois: (local) => {
       calls.push(['whois', local])
       if (local !== '127.0.0.1:40002') return Promise.reject(new PilotError('NOT_FOUND', `nobody at ${local}`))
-      return Promise.resolve({ local, direction: 'expose', service: '80', peer: 'agent-b', nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', publicKey: 'BBBB', path: 'punched', openedMs: 3_000 })
+      return Promise.resolve({
+        local,
+        direction: 'expose',
+        service: '80',
+        peer: 'agent-b',
+        nodeId: 2,
+        address: '0:0000.0000.0002',
+        hostname: 'agent-b',
+        publicKey: 'BBBB',
+        path: 'punched',
+        openedMs: 3_000,
+      })
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),

@@ -36,8 +36,14 @@ test('a version is one applied change; stale ones are refused, and what changes 
   await live.map('b:1', { ifVersion: 1 })
   await assert.rejects(live.map('b:2', { ifVersion: 1 }), { code: 'CONFLICT' })
   await assert.rejects(live.replace(1, { map: [] }), { code: 'CONFLICT' })
-  assert.equal((await live.replace(2, { map: [{ peer: 'b', port: 5 }], expose: [{ port: 80, target: '3000' }] })).version, 3)
-  assert.deepEqual(live.config().exposes.map(({ name }) => name), ['80'])
+  assert.equal(
+    (await live.replace(2, { map: [{ peer: 'b', port: 5 }], expose: [{ port: 80, target: '3000' }] })).version,
+    3,
+  )
+  assert.deepEqual(
+    live.config().exposes.map(({ name }) => name),
+    ['80'],
+  )
   await assert.rejects(live.replace(3, { map: [{ peer: 'b' }] }), { code: 'CONFIG_INVALID' })
   assert.deepEqual(events.filter(({ event }) => event === 'reloaded').length, 2)
 })
@@ -46,7 +52,11 @@ test('a file that cannot be taken over leaves all as it was and says why until i
   const { live, names, write, gateway, logged } = await setting(t, 'map: [{ name: one, peer: b, port: 1 }]', {})
   for (const [text, code, why] of [
     ['colour: red', 'CONFIG_INVALID', /colour: no such key/],
-    ['node: { public: true, hostname: other }', 'RESTART_NEEDED', /^node\.hostname, node\.public: cannot change|^node\.public, node\.hostname: cannot change/],
+    [
+      'node: { public: true, hostname: other }',
+      'RESTART_NEEDED',
+      /^node\.hostname, node\.public: cannot change|^node\.public, node\.hostname: cannot change/,
+    ],
     ['map: [{ name: x, peer: b, port: 1 }, { name: x, peer: b, port: 2 }]', 'CONFLICT', /"x" is given twice/],
   ] as const) {
     await write(text)
@@ -91,14 +101,23 @@ test('without a file there is nothing to reload or to save in', async () => {
 test('the sections that listen change as the rest does: all or nothing, and only what differs', async (t) => {
   const { live, write, gateway, observed } = await setting(t, 'http: { listen: "127.0.0.1:8088" }', {})
   await write('proxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
-  assert.deepEqual((await live.diff('x', 'version: 1\nobserve: { listen: "127.0.0.1:9464" }')).changes.sections, ['fronts', 'observe'])
+  assert.deepEqual((await live.diff('x', 'version: 1\nobserve: { listen: "127.0.0.1:9464" }')).changes.sections, [
+    'fronts',
+    'observe',
+  ])
   assert.deepEqual(observed, [])
   assert.deepEqual((await live.reload()).changes.sections, ['fronts', 'observe'])
-  assert.deepEqual([observed, live.status().observe, gateway.desired.http, gateway.desired.proxy], [['127.0.0.1:9464'], '127.0.0.1:9464', undefined, { listen: '127.0.0.1:1080' }])
+  assert.deepEqual(
+    [observed, live.status().observe, gateway.desired.http, gateway.desired.proxy],
+    [['127.0.0.1:9464'], '127.0.0.1:9464', undefined, { listen: '127.0.0.1:1080' }],
+  )
   gateway.fail = new PilotError('PORT_IN_USE', 'taken')
   await write('observe: { listen: "127.0.0.1:9465" }')
   await assert.rejects(live.reload(), { code: 'PORT_IN_USE' })
-  assert.deepEqual([observed, live.status().observe], [['127.0.0.1:9464', '127.0.0.1:9465', '127.0.0.1:9464'], '127.0.0.1:9464'])
+  assert.deepEqual(
+    [observed, live.status().observe],
+    [['127.0.0.1:9464', '127.0.0.1:9465', '127.0.0.1:9464'], '127.0.0.1:9464'],
+  )
   gateway.fail = undefined
   await write('map: [{ peer: a, port: 1 }]\nproxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
   assert.deepEqual((await live.reload()).changes.sections, [], 'these are as they were')
@@ -112,7 +131,7 @@ test('the socket offers the methods of both, each of its own owner', async () =>
   assert.equal((await control.map('b:1', {})).name, 'b:1')
 })
 
-async function setting (t: { after (fn: () => Promise<void>): void }, text: string, flags: Flags) {
+async function setting(t: { after(fn: () => Promise<void>): void }, text: string, flags: Flags) {
   const file = join(await mkdtemp(join(tmpdir(), 'pilotgate-live-')), 'gateway.yaml')
   t.after(() => rm(dirname(file), { recursive: true }))
   const write = (content: string): Promise<void> => writeFile(file, `version: 1\n${content}\n`)
@@ -121,21 +140,47 @@ async function setting (t: { after (fn: () => Promise<void>): void }, text: stri
 }
 
 /** Listeners are only names here; `fail` is what binding meets. */
-function bare (flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof loadConfig>>, readonly path: string }) {
+function bare(flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof loadConfig>>; readonly path: string }) {
   const sources = { flags, env: { HOME: '/home/ann' }, file: given?.file }
   const events: GatewayEvent[] = []
   let logged = 0
   const { maps, exposes, trust, http } = resolveOptions(sources)
   const gateway = {
-    desired: { maps, exposes, trust, ...http && { http } } as Desired,
+    desired: { maps, exposes, trust, ...(http && { http }) } as Desired,
     fail: undefined as PilotError | undefined,
     status: () => STATUS,
-    mappings: () => gateway.desired.maps.map(({ name, peer, port }) => ({ name, local: '', peer, remote: `${peer}:${port}`, protocol: 'tcp' as const })),
-    exposes: () => gateway.desired.exposes.map(({ name, port, target, allow }) => ({ name, port, target: target.text, allow, protocol: 'tcp' as const })),
+    mappings: () =>
+      gateway.desired.maps.map(({ name, peer, port }) => ({
+        name,
+        local: '',
+        peer,
+        remote: `${peer}:${port}`,
+        protocol: 'tcp' as const,
+      })),
+    exposes: () =>
+      gateway.desired.exposes.map(({ name, port, target, allow }) => ({
+        name,
+        port,
+        target: target.text,
+        allow,
+        protocol: 'tcp' as const,
+      })),
     changes: (wanted: Desired): Changes => {
       const names = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name)
-      const [map, expose] = [difference(gateway.desired.maps, wanted.maps), difference(gateway.desired.exposes, wanted.exposes)]
-      return { mapped: names(map.added), unmapped: names(map.removed), remapped: names(map.changed), exposed: names(expose.added), unexposed: names(expose.removed), reexposed: names(expose.changed), trust: [], sections: isDeepStrictEqual(fronts(gateway.desired), fronts(wanted)) ? [] : ['fronts'] }
+      const [map, expose] = [
+        difference(gateway.desired.maps, wanted.maps),
+        difference(gateway.desired.exposes, wanted.exposes),
+      ]
+      return {
+        mapped: names(map.added),
+        unmapped: names(map.removed),
+        remapped: names(map.changed),
+        exposed: names(expose.added),
+        unexposed: names(expose.removed),
+        reexposed: names(expose.changed),
+        trust: [],
+        sections: isDeepStrictEqual(fronts(gateway.desired), fronts(wanted)) ? [] : ['fronts'],
+      }
     },
     apply: async (wanted: Desired): Promise<Changes> => {
       if (gateway.fail !== undefined) throw gateway.fail
@@ -144,20 +189,44 @@ function bare (flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof 
       return changes
     },
   }
-  const log = { info () {}, error () { logged += 1 } }
+  const log = {
+    info() {},
+    error() {
+      logged += 1
+    },
+  }
   const observed: (string | undefined)[] = []
   const observe = {
-    get address () { return observed.at(-1) ?? null },
+    get address() {
+      return observed.at(-1) ?? null
+    },
     become: async (listen: string | undefined) => {
       const before = observed.at(-1)
       observed.push(listen)
-      return async () => { observed.push(before) }
+      return async () => {
+        observed.push(before)
+      }
     },
   }
-  const live = new LiveConfig({ gateway, sources, file: given?.path, log, onEvent: (event) => events.push(event), observe, onDown () {} })
-  return { observed, live, gateway, events, logged: () => logged, names: () => gateway.desired.maps.map(({ name }) => name) }
+  const live = new LiveConfig({
+    gateway,
+    sources,
+    file: given?.path,
+    log,
+    onEvent: (event) => events.push(event),
+    observe,
+    onDown() {},
+  })
+  return {
+    observed,
+    live,
+    gateway,
+    events,
+    logged: () => logged,
+    names: () => gateway.desired.maps.map(({ name }) => name),
+  }
 }
 
-function fronts ({ http, proxy, dns }: Desired): object {
-  return { ...http && { http }, ...proxy && { proxy }, ...dns && { dns } }
+function fronts({ http, proxy, dns }: Desired): object {
+  return { ...(http && { http }), ...(proxy && { proxy }), ...(dns && { dns }) }
 }

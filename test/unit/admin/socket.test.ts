@@ -13,7 +13,7 @@ import { MAX_BODY_BYTES } from '../../../src/admin/routes.ts'
 import { startAdmin } from '../../../src/admin/server.ts'
 import { STATUS, fakeControl } from './control.ts'
 
-const log = { debug () {}, info () {}, warn () {}, error () {} }
+const log = { debug() {}, info() {}, warn() {}, error() {} }
 
 test('client and server carry every method', async (t) => {
   const calls: unknown[][] = []
@@ -28,7 +28,8 @@ test('client and server carry every method', async (t) => {
   assert.deepEqual(await client.pending(), await control.pending())
   assert.equal((await client.ping('agent-b', 1, 500)).rttMs, 2.5)
   assert.deepEqual(await client.requestTrust('agent-b', ''), { peer: 'agent-b', state: 'requested' })
-  for (const act of ['approveTrust', 'rejectTrust', 'revokeTrust'] as const) assert.equal((await client[act]('agent-b')).nodeId, 2)
+  for (const act of ['approveTrust', 'rejectTrust', 'revokeTrust'] as const)
+    assert.equal((await client[act]('agent-b')).nodeId, 2)
   assert.equal(calls.length, 5)
 })
 
@@ -39,7 +40,10 @@ test('only the owner may open the socket and the folder made for it', async (t) 
 })
 
 test('an error crosses the socket with its code, details and message', async (t) => {
-  const { client } = await start(t, fakeControl([], { ping: () => Promise.reject(new PilotError('PEER_UNREACHABLE', 'no path', { peer: 'x' })) }))
+  const { client } = await start(
+    t,
+    fakeControl([], { ping: () => Promise.reject(new PilotError('PEER_UNREACHABLE', 'no path', { peer: 'x' })) }),
+  )
   await fails(client.ping('x', 0, 100), 'PEER_UNREACHABLE', /^no path$/)
 })
 
@@ -49,7 +53,10 @@ test('the socket of a living gateway is a conflict and stays, that of a dead one
   assert.equal((await client.status()).pid, 42)
 
   const dead = join(folder(t), 'dead.sock')
-  spawnSync(process.execPath, ['-e', `require('net').createServer().listen(${JSON.stringify(dead)}, () => process.kill(process.pid, 'SIGKILL'))`])
+  spawnSync(process.execPath, [
+    '-e',
+    `require('net').createServer().listen(${JSON.stringify(dead)}, () => process.kill(process.pid, 'SIGKILL'))`,
+  ])
   assert.ok(existsSync(dead), 'the killed process left its socket behind')
   await fails(adminClient(dead).status(), 'NOT_RUNNING', /nothing listens/)
   const admin = await startAdmin({ socketPath: dead, control: fakeControl([]), log })
@@ -61,9 +68,21 @@ test('the socket of a living gateway is a conflict and stays, that of a dead one
 test('a file that is no socket is left alone, and an impossible place is told', async (t) => {
   const path = join(folder(t), 'precious')
   writeFileSync(path, 'data')
-  await fails(startAdmin({ socketPath: path, control: fakeControl([]), log }), 'CONFLICT', /no socket; it was left alone/)
-  await fails(startAdmin({ socketPath: join(path, 'admin.sock'), control: fakeControl([]), log }), 'USAGE', /is no folder/)
-  await fails(startAdmin({ socketPath: `/tmp/${'x'.repeat(120)}`, control: fakeControl([]), log }), 'USAGE', /at most 107 bytes/)
+  await fails(
+    startAdmin({ socketPath: path, control: fakeControl([]), log }),
+    'CONFLICT',
+    /no socket; it was left alone/,
+  )
+  await fails(
+    startAdmin({ socketPath: join(path, 'admin.sock'), control: fakeControl([]), log }),
+    'USAGE',
+    /is no folder/,
+  )
+  await fails(
+    startAdmin({ socketPath: `/tmp/${'x'.repeat(120)}`, control: fakeControl([]), log }),
+    'USAGE',
+    /at most 107 bytes/,
+  )
 })
 
 test('with nothing at the path, no gateway runs', async (t) => {
@@ -79,7 +98,9 @@ test('a gateway that does not answer is timed out', async (t) => {
 
 test('something that is no gateway is told', async (t) => {
   const path = join(folder(t), 'other.sock')
-  const other = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello')).listen(path)
+  const other = createServer((socket) =>
+    socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello'),
+  ).listen(path)
   t.after(() => other.close())
   await fails(adminClient(path).status(), 'FAILED', /not JSON/)
 })
@@ -87,27 +108,29 @@ test('something that is no gateway is told', async (t) => {
 test('a body beyond the limit is answered with 413', async (t) => {
   const { socketPath } = await start(t, fakeControl([]))
   const status = await new Promise((resolve, reject) => {
-    const call = request({ socketPath, method: 'POST', path: '/v1/ping', agent: false }, (response) => resolve(response.resume().statusCode))
+    const call = request({ socketPath, method: 'POST', path: '/v1/ping', agent: false }, (response) =>
+      resolve(response.resume().statusCode),
+    )
     call.on('error', reject)
     call.end('x'.repeat(MAX_BODY_BYTES + 1))
   })
   assert.equal(status, 413)
 })
 
-async function start (t: TestContext, control: ReturnType<typeof fakeControl>, name = 'admin.sock') {
+async function start(t: TestContext, control: ReturnType<typeof fakeControl>, name = 'admin.sock') {
   const socketPath = join(folder(t), name)
   const admin = await startAdmin({ socketPath, control, log })
   t.after(() => admin.stop())
   return { socketPath, client: adminClient(socketPath) }
 }
 
-function folder (t: TestContext): string {
+function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'pilotgate-test-'))
   t.after(() => rmSync(path, { recursive: true, force: true }))
   return path
 }
 
-async function fails (promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> {
+async function fails(promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> {
   await assert.rejects(promise, (error) => {
     assert.ok(error instanceof PilotError, String(error))
     assert.equal(error.code, code)

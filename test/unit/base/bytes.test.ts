@@ -2,7 +2,19 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import {
-  concatBytes, equalBytes, fromBase64, fromHex, fromStrictUtf8, fromUtf8, readU16, readU32, toBase64, toHex, utf8, writeU16, writeU32,
+  concatBytes,
+  equalBytes,
+  fromBase64,
+  fromHex,
+  fromStrictUtf8,
+  fromUtf8,
+  readU16,
+  readU32,
+  toBase64,
+  toHex,
+  utf8,
+  writeU16,
+  writeU32,
 } from '../../../src/base/bytes.ts'
 import { seqAdd, seqDiff, seqLess, seqLessEq } from '../../../src/base/sequence.ts'
 
@@ -30,7 +42,8 @@ test('hex and base64 survive the way there and back, and odd texts are refused',
     assert.deepEqual(fromHex(toHex(part)), part.slice())
   }
   assert.equal(toBase64(all), Buffer.from(all).toString('base64'))
-  for (const text of ['A', 'AA', 'AAA', 'AA=', '=AAA', 'A===', '====', 'AA==AA==', 'AA-_', 'AA A', 'AAAA\n']) assert.equal(fromBase64(text), undefined, JSON.stringify(text))
+  for (const text of ['A', 'AA', 'AAA', 'AA=', '=AAA', 'A===', '====', 'AA==AA==', 'AA-_', 'AA A', 'AAAA\n'])
+    assert.equal(fromBase64(text), undefined, JSON.stringify(text))
   for (const text of ['a', 'gg', '0x00', ' 00', '00\n0']) assert.equal(fromHex(text), undefined, JSON.stringify(text))
 })
 

@@ -4,15 +4,16 @@ import { test } from 'node:test'
 import { ChunkQueue } from '../../../src/base/chunk-queue.ts'
 import { Random } from '../../sim/simulator/random.ts'
 
-function filled (...sizes: number[]): ChunkQueue {
+function filled(...sizes: number[]): ChunkQueue {
   const queue = new ChunkQueue()
   for (const [index, size] of sizes.entries()) queue.push(new Uint8Array(size).fill(index + 1))
   return queue
 }
 
-function lengths (queue: ChunkQueue, small: number, most: number): number[] {
+function lengths(queue: ChunkQueue, small: number, most: number): number[] {
   const taken: number[] = []
-  for (let chunk = queue.shiftTogether(small, most); chunk !== undefined; chunk = queue.shiftTogether(small, most)) taken.push(chunk.length)
+  for (let chunk = queue.shiftTogether(small, most); chunk !== undefined; chunk = queue.shiftTogether(small, most))
+    taken.push(chunk.length)
   return taken
 }
 
@@ -46,7 +47,12 @@ test('whatever is pushed and taken how, the bytes are the same and in order', ()
         if (chunk !== undefined) got.push(chunk.slice())
       }
     }
-    for (let chunk = queue.shiftTogether(4_000, 10_000); chunk !== undefined; chunk = queue.shiftTogether(4_000, 10_000)) got.push(chunk)
+    for (
+      let chunk = queue.shiftTogether(4_000, 10_000);
+      chunk !== undefined;
+      chunk = queue.shiftTogether(4_000, 10_000)
+    )
+      got.push(chunk)
     assert.ok(Buffer.concat(got).equals(Buffer.concat(sent)), `seed ${seed}`)
   }
 })

@@ -13,8 +13,14 @@ for (const seed of [1, 2, 3]) {
     const model: number[] = []
     for (let i = 0; i < 3000; i++) {
       const what = random(8)
-      if (what < 4) { ring.push(i); model.push(i) } else if (what < 7) assert.equal(ring.shift(), model.shift())
-      else if (model.length > 0) { ring.replaceLast(-i); model[model.length - 1] = -i }
+      if (what < 4) {
+        ring.push(i)
+        model.push(i)
+      } else if (what < 7) assert.equal(ring.shift(), model.shift())
+      else if (model.length > 0) {
+        ring.replaceLast(-i)
+        model[model.length - 1] = -i
+      }
       assert.equal(ring.size, model.length)
       assert.equal(ring.last, model.at(-1))
       const at = random(10) - 1
@@ -28,7 +34,7 @@ for (const seed of [1, 2, 3]) {
     const random = randomSource(seed)
     const queue = new ChunkQueue()
     const put: Uint8Array[] = []
-    const got: { chunk: Uint8Array, hexThen: string }[] = []
+    const got: { chunk: Uint8Array; hexThen: string }[] = []
     const take = (): void => {
       const chunk = queue.shift()
       if (chunk !== undefined) got.push({ chunk, hexThen: toHex(chunk) })
@@ -51,7 +57,10 @@ for (const seed of [1, 2, 3]) {
     const items = Array.from({ length: 40 }, (): Item => new Item())
     for (let now = 0; now < 2000; now++) {
       const item = items[random(items.length)]!
-      if (random(10) === 0) { heap.remove(item); item.deadline = Infinity } else {
+      if (random(10) === 0) {
+        heap.remove(item)
+        item.deadline = Infinity
+      } else {
         item.deadline = random(12) === 0 ? Infinity : now + 1 + random(60)
         heap.update(item)
       }
@@ -70,10 +79,12 @@ class Item implements Timed {
   heapIndex = -1
   heapKey = 0
   deadline = Infinity
-  nextTimeout (): number { return this.deadline }
+  nextTimeout(): number {
+    return this.deadline
+  }
 }
 
-function randomSource (seed: number): (limit: number) => number {
+function randomSource(seed: number): (limit: number) => number {
   let state = seed
   return (limit) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
@@ -86,6 +97,9 @@ test('what is put in front of a ring comes first, also when the ring is full or 
   ring.unshift(1)
   for (let i = 2; i <= 5; i++) ring.unshift(i)
   ring.push(0)
-  assert.deepEqual(Array.from({ length: 6 }, () => ring.shift()), [5, 4, 3, 2, 1, 0])
+  assert.deepEqual(
+    Array.from({ length: 6 }, () => ring.shift()),
+    [5, 4, 3, 2, 1, 0],
+  )
   assert.equal(ring.shift(), undefined)
 })

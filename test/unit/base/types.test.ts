@@ -9,7 +9,18 @@ test('endpoints are parsed and formatted, IPv6 in brackets', () => {
     assert.ok(endpoint, text)
     assert.equal(formatEndpoint(endpoint), text)
   }
-  for (const text of ['', '1.2.3.4', '1.2.3.4:', ':80', '::1:80', '1.2.3.4:65536', '1.2.3.4:-1', '1.2.3.4:x', '[::1]', 'a b:1']) {
+  for (const text of [
+    '',
+    '1.2.3.4',
+    '1.2.3.4:',
+    ':80',
+    '::1:80',
+    '1.2.3.4:65536',
+    '1.2.3.4:-1',
+    '1.2.3.4:x',
+    '[::1]',
+    'a b:1',
+  ]) {
     assert.equal(parseEndpoint(text), undefined, text)
   }
 })
@@ -23,5 +34,6 @@ test('endpoints are the same only if both are there and both parts agree', () =>
 
 test('only 127.0.0.0/8, ::1 and localhost are this machine', () => {
   for (const text of ['127.0.0.1', '127.255.0.9', '::1', 'localhost']) assert.ok(isLoopback(text), text)
-  for (const text of ['128.0.0.1', '0.0.0.0', '::', '127.0.0.1.example.org', '::ffff:127.0.0.1', 'x127.0.0.1']) assert.ok(!isLoopback(text), text)
+  for (const text of ['128.0.0.1', '0.0.0.0', '::', '127.0.0.1.example.org', '::ffff:127.0.0.1', 'x127.0.0.1'])
+    assert.ok(!isLoopback(text), text)
 })

@@ -21,13 +21,30 @@ const samples: TakenSample[] = [
   { row: 'cold', peer: 'gateway', round: 0, value: 30 },
 ]
 const results: Results = {
-  v: 1, date: '2026-11-28T00:00:00.000Z', mode: 'quick', only: [], commit: 'abc', seconds: 100, samples,
-  machine: { cpus: '2 × X', memory: '8 GiB', system: 'Linux 6' }, versions: { Node: 'v20' },
-  skipped: [{ what: 'NATS', why: 'there is no nats-server on this machine' }], failures: [{ row: 'one', peer: 'tcp', why: '1 of 2 bytes arrived' }],
+  v: 1,
+  date: '2026-11-28T00:00:00.000Z',
+  mode: 'quick',
+  only: [],
+  commit: 'abc',
+  seconds: 100,
+  samples,
+  machine: { cpus: '2 × X', memory: '8 GiB', system: 'Linux 6' },
+  versions: { Node: 'v20' },
+  skipped: [{ what: 'NATS', why: 'there is no nats-server on this machine' }],
+  failures: [{ row: 'one', peer: 'tcp', why: '1 of 2 bytes arrived' }],
 }
 
 test('medians and quantiles are of what was seen, and of nothing they are NaN', () => {
-  assert.deepEqual([median([3, 1, 2]), median([4, 1, 2, 3]), quantile([1, 2, 3, 4], 0.99), quantile([5], 0), quantile([1, 2, 3, 4], 0.5)], [2, 2.5, 4, 5, 2])
+  assert.deepEqual(
+    [
+      median([3, 1, 2]),
+      median([4, 1, 2, 3]),
+      quantile([1, 2, 3, 4], 0.99),
+      quantile([5], 0),
+      quantile([1, 2, 3, 4], 0.5),
+    ],
+    [2, 2.5, 4, 5, 2],
+  )
   assert.deepEqual([median([]), quantile([], 0.5), medianRatio([1], [null])], [Number.NaN, Number.NaN, Number.NaN])
   assert.equal(spread([1, 2, 3]), 1)
 })
@@ -41,7 +58,9 @@ test('a ratio is the median of the ratios of the rounds that have both', () => {
 
 test('the table has only rows and columns with a figure, and says what failed', () => {
   assert.deepEqual(tableOf(results, 'loopback'), [
-    '', '## Loopback', '',
+    '',
+    '## Loopback',
+    '',
     '|  | TCP | TLS proxy pair | pilotgate | pilotgate ÷ TLS proxy pair |',
     '| --- | ---: | ---: | ---: | ---: |',
     '| connection set-up, cold, ms |  |  | **30.0** |  |',
@@ -51,42 +70,95 @@ test('the table has only rows and columns with a figure, and says what failed', 
   ])
   assert.deepEqual(tableOf(results, 'veth'), [])
   const report = reportOf(results, [{ file: 'a.svg', title: 'A' }])
-  for (const line of ['![A](a.svg)', '- NATS: there is no nats-server on this machine.', '- one, tcp: 1 of 2 bytes arrived', '- **TLS proxy pair**: two Node proxies']) assert.ok(report.includes(line), line)
+  for (const line of [
+    '![A](a.svg)',
+    '- NATS: there is no nats-server on this machine.',
+    '- one, tcp: 1 of 2 bytes arrived',
+    '- **TLS proxy pair**: two Node proxies',
+  ])
+    assert.ok(report.includes(line), line)
   assert.ok(!report.includes('**gRPC**'), 'a way that was not measured is not explained')
 })
 
 test('numbers keep the digits that mean something', () => {
-  assert.deepEqual([formatValue(0.1234, 3), formatValue(12.34, 3), formatValue(123.4, 3), formatValue(1234.5, 0)], ['0.123', '12.3', '123', '1,235'])
+  assert.deepEqual(
+    [formatValue(0.1234, 3), formatValue(12.34, 3), formatValue(123.4, 3), formatValue(1234.5, 0)],
+    ['0.123', '12.3', '123', '1,235'],
+  )
 })
 
 test('a goal is judged by what was found, and left out where nothing was', () => {
-  assert.deepEqual(judge(results).map(({ what, found, met }) => [what, found, met]), [
-    ['64 KB messages, one stream, ÷ TLS proxy pair', '0.500', false], ['16 streams ÷ one', '2.00', true], ['connection set-up, cold, ms', '30.0', false],
-  ])
+  assert.deepEqual(
+    judge(results).map(({ what, found, met }) => [what, found, met]),
+    [
+      ['64 KB messages, one stream, ÷ TLS proxy pair', '0.500', false],
+      ['16 streams ÷ one', '2.00', true],
+      ['connection set-up, cold, ms', '30.0', false],
+    ],
+  )
 })
 
 test('a chart is well-formed, has a bar for each figure, and is readable on dark pages', () => {
-  const svg = chart('<A & B>', [{ title: 'one', hint: 'ms', bars: [{ name: 'x', value: 2, text: '2.0', isOurs: true }, { name: 'y', value: 1, text: '1.0', isOurs: false }] }])
+  const svg = chart('<A & B>', [
+    {
+      title: 'one',
+      hint: 'ms',
+      bars: [
+        { name: 'x', value: 2, text: '2.0', isOurs: true },
+        { name: 'y', value: 1, text: '1.0', isOurs: false },
+      ],
+    },
+  ])
   assert.ok(svg.includes('<title>&lt;A &amp; B&gt;</title>') && svg.includes('prefers-color-scheme:dark'))
   const widths = [...svg.matchAll(/<rect class="bar[^"]*" .*?width="(\d+)"/g)].map((match) => Number(match[1]))
   assert.equal(widths[0], widths[1]! * 2)
-  for (const tag of ['svg', 'text', 'title', 'style', 'tspan']) assert.equal(svg.match(new RegExp(`<${tag}[ >]`, 'g'))?.length, svg.match(new RegExp(`</${tag}>`, 'g'))?.length, tag)
-  assert.deepEqual(chartsOf(results).map(({ file }) => file), ['throughput.svg'])
+  for (const tag of ['svg', 'text', 'title', 'style', 'tspan'])
+    assert.equal(
+      svg.match(new RegExp(`<${tag}[ >]`, 'g'))?.length,
+      svg.match(new RegExp(`</${tag}>`, 'g'))?.length,
+      tag,
+    )
+  assert.deepEqual(
+    chartsOf(results).map(({ file }) => file),
+    ['throughput.svg'],
+  )
   assert.deepEqual(chartsOf({ ...results, samples: [] }), [])
 })
 
 test('every row that a step yields is known, and every row is yielded', () => {
   const yielded = new Set([...STEPS.flatMap(({ rows }) => rows), 'cold', 'restart', 'nat'])
   assert.deepEqual([...new Set(ROWS.map(({ id }) => id.split(':')[0]!))].sort(), [...yielded].sort())
-  for (const { peers } of STEPS) for (const peer of peers) assert.ok(PEERS.some(({ id }) => id === peer), peer)
+  for (const { peers } of STEPS)
+    for (const peer of peers)
+      assert.ok(
+        PEERS.some(({ id }) => id === peer),
+        peer,
+      )
 })
 
 test('--only takes rows, ways and places; what it does not know it names', () => {
   const choice = readChoice(['--quick', '--only', 'one,gateway,tls-proxy,veth'])
-  assert.deepEqual([choice.scale.name, [...choice.peers], choice.hasPlace('loopback'), choice.hasPlace('veth-loss1'), choice.hasRows(['one', 'cpu']), choice.hasRows(['rtt'])], ['quick', ['gateway', 'tls-proxy'], false, true, true, false])
+  assert.deepEqual(
+    [
+      choice.scale.name,
+      [...choice.peers],
+      choice.hasPlace('loopback'),
+      choice.hasPlace('veth-loss1'),
+      choice.hasRows(['one', 'cpu']),
+      choice.hasRows(['rtt']),
+    ],
+    ['quick', ['gateway', 'tls-proxy'], false, true, true, false],
+  )
   const cold = readChoice(['--only', 'cold,nat'])
-  assert.deepEqual([cold.hasPlace('loopback'), cold.hasPlace('nat'), cold.hasRows(['cold']), cold.hasRows(['one'])], [true, true, true, false], 'nat is a row')
-  assert.deepEqual([readChoice([]).scale.name, readChoice([]).peers.size, readChoice(['--out=x']).out], ['full', PEERS.length, 'x'])
+  assert.deepEqual(
+    [cold.hasPlace('loopback'), cold.hasPlace('nat'), cold.hasRows(['cold']), cold.hasRows(['one'])],
+    [true, true, true, false],
+    'nat is a row',
+  )
+  assert.deepEqual(
+    [readChoice([]).scale.name, readChoice([]).peers.size, readChoice(['--out=x']).out],
+    ['full', PEERS.length, 'x'],
+  )
   assert.throws(() => readChoice(['--only', 'one,two']), /there is no two; there are .*setup/)
   assert.throws(() => readChoice(['--fast']), /unknown option --fast/)
   assert.throws(() => readChoice(['--out']), /--out needs a value/)
@@ -94,6 +166,15 @@ test('--only takes rows, ways and places; what it does not know it names', () =>
 
 test('the micro benchmarks are judged by their change since the baseline', () => {
   const lines = compare({ a: 1, b: 3.1, c: 1, d: 1 }, { a: 1.2, b: 2, c: 1.6, e: 1 })
-  assert.deepEqual(lines.map(({ name, verdict }) => [name, verdict]), [['a', 'ok'], ['b', 'worse'], ['c', 'better'], ['d', 'new'], ['e', 'gone']])
+  assert.deepEqual(
+    lines.map(({ name, verdict }) => [name, verdict]),
+    [
+      ['a', 'ok'],
+      ['b', 'worse'],
+      ['c', 'better'],
+      ['d', 'new'],
+      ['e', 'gone'],
+    ],
+  )
   assert.match(tableOfLines(lines), /^case +now +baseline +now ÷ baseline\na +1\.00 +1\.20 +0\.83 +ok\nb /)
 })

@@ -14,20 +14,29 @@ test('every operation of the service answers with the bytes that it owes, and en
   const target = { host: '127.0.0.1', port: Number(service) }
   assert.equal((await setUps(target, 3, false)).length, 3)
   assert.equal((await roundTrips(target, 5, 1_024, false)).length, 5)
-  for (const direction of ['down', 'up', 'both'] as const) assert.ok(await transfer(target, direction, 3, 3_000_001) > 0, direction)
+  for (const direction of ['down', 'up', 'both'] as const)
+    assert.ok((await transfer(target, direction, 3, 3_000_001)) > 0, direction)
   assert.equal((await requests(target, 3, 100_000)).length, 3)
   assert.ok((await connections(target, 20, 4)).count >= 4)
   assert.ok((await httpRequests({ host: '127.0.0.1', port: Number(http) }, 20, 4)).count >= 4)
 })
 
 test('a way that loses or adds a byte fails, it is not fast', async () => {
-  for (const [extra, message] of [[-1, /with 1 bytes missing/], [1, /1 bytes too many/]] as const) {
+  for (const [extra, message] of [
+    [-1, /with 1 bytes missing/],
+    [1, /1 bytes too many/],
+  ] as const) {
     const server = createServer((socket) => {
       socket.on('error', () => {})
       socket.once('data', () => socket.end(Buffer.alloc(1_001 + extra)))
     })
-    await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
-    await assert.rejects(transfer({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }, 'down', 1, 1_000), message)
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve)
+    })
+    await assert.rejects(
+      transfer({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }, 'down', 1, 1_000),
+      message,
+    )
     server.close()
   }
   await assert.rejects(setUps({ host: '127.0.0.1', port: 1 }, 1, false), /ECONNREFUSED/)

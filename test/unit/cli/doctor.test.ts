@@ -9,7 +9,10 @@ import { noGateway, run, testWorld } from './world.ts'
 test('doctor prints each check with what to do, and ends with 1 when one fails', async () => {
   const { code, out } = await run('doctor --no-color')
   assert.equal(code, 1)
-  assert.match(out, /^ok {4}registry {2}it answers\nFAIL {2}udp {7}UDP does not pass\n +→ Allow it\.\nsomething stands in the way/)
+  assert.match(
+    out,
+    /^ok {4}registry {2}it answers\nFAIL {2}udp {7}UDP does not pass\n +→ Allow it\.\nsomething stands in the way/,
+  )
 })
 
 test('doctor --json is the record', async () => {
@@ -20,11 +23,24 @@ test('doctor --json is the record', async () => {
 
 test('doctor checks by itself where no gateway runs', async () => {
   const asked: unknown[] = []
-  const record: DoctorRecord = { healthy: true, udp: 'passes', publicEndpoint: '203.0.113.5:4000', nat: { mapping: 'none', filtering: 'unknown' }, checks: [{ name: 'udp', state: 'ok', text: 'it passes' }] }
-  const world = testWorld({ control: noGateway(), modules: { checkUp: async () => ({ checkUp: async (options) => {
-    asked.push(options.registry, options.beacon)
-    return record
-  } }) } })
+  const record: DoctorRecord = {
+    healthy: true,
+    udp: 'passes',
+    publicEndpoint: '203.0.113.5:4000',
+    nat: { mapping: 'none', filtering: 'unknown' },
+    checks: [{ name: 'udp', state: 'ok', text: 'it passes' }],
+  }
+  const world = testWorld({
+    control: noGateway(),
+    modules: {
+      checkUp: async () => ({
+        checkUp: async (options) => {
+          asked.push(options.registry, options.beacon)
+          return record
+        },
+      }),
+    },
+  })
   const { code, out } = await run('doctor --registry rv.example:9000 --beacon rv.example:9001', world)
   assert.deepEqual([code, asked], [0, ['rv.example:9000', 'rv.example:9001']])
   assert.match(out, /nothing stands in the way/)
@@ -34,7 +50,10 @@ test('explain prints the steps and ends with the code of the one that failed', a
   const calls: unknown[][] = []
   const { code, out } = await run('explain agent-b:80 --no-color', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual([code, calls], [5, [['explain', 'agent-b:80']]])
-  assert.match(out, /ok {4}name {5}node 2\nFAIL {2}port {5}refused\n +→ Ask\.\nagent-b:80 cannot be reached: CONNECTION_REFUSED/)
+  assert.match(
+    out,
+    /ok {4}name {5}node 2\nFAIL {2}port {5}refused\n +→ Ask\.\nagent-b:80 cannot be reached: CONNECTION_REFUSED/,
+  )
 })
 
 test('peers tells why each path is what it is, and peers --paths every way with loss and bytes', async () => {
@@ -45,6 +64,10 @@ test('peers tells why each path is what it is, and peers --paths every way with 
 })
 
 test('a failure other than "no gateway" is not covered up', async () => {
-  const control = fakeControl([], { doctor: () => { throw new PilotError('FAILED', 'something else') } })
+  const control = fakeControl([], {
+    doctor: () => {
+      throw new PilotError('FAILED', 'something else')
+    },
+  })
   assert.equal((await run('doctor', testWorld({ control }))).code, 1)
 })

@@ -5,27 +5,43 @@ import { PilotError } from '../../../src/base/errors.ts'
 import { fakeControl } from '../admin/control.ts'
 import { run, testWorld } from './world.ts'
 
-const lose = (code: 'TIMED_OUT' | 'PEER_UNREACHABLE' | 'NOT_FOUND', details = {}) => Promise.reject(new PilotError(code, 'no answer in time', details))
+const lose = (code: 'TIMED_OUT' | 'PEER_UNREACHABLE' | 'NOT_FOUND', details = {}) =>
+  Promise.reject(new PilotError(code, 'no answer in time', details))
 
 test('every echo is a line, and the summary has the extremes', async () => {
   const calls: unknown[][] = []
   const { code, out } = await run('ping agent-b --count 3 --timeout 700', testWorld({ control: fakeControl(calls) }))
   assert.equal(code, 0)
-  assert.equal(out, [
-    'agent-b (node 2): seq 0, 1.50 ms, direct 127.0.0.1:4000', 'agent-b (node 2): seq 1, 2.50 ms, direct 127.0.0.1:4000', 'agent-b (node 2): seq 2, 3.50 ms, direct 127.0.0.1:4000',
-    '3 sent, 3 received, 0 % lost; min/avg/max 1.50/2.50/3.50 ms', '',
-  ].join('\n'))
-  assert.deepEqual(calls, [['ping', 'agent-b', 0, 700], ['ping', 'agent-b', 1, 700], ['ping', 'agent-b', 2, 700]])
+  assert.equal(
+    out,
+    [
+      'agent-b (node 2): seq 0, 1.50 ms, direct 127.0.0.1:4000',
+      'agent-b (node 2): seq 1, 2.50 ms, direct 127.0.0.1:4000',
+      'agent-b (node 2): seq 2, 3.50 ms, direct 127.0.0.1:4000',
+      '3 sent, 3 received, 0 % lost; min/avg/max 1.50/2.50/3.50 ms',
+      '',
+    ].join('\n'),
+  )
+  assert.deepEqual(calls, [
+    ['ping', 'agent-b', 0, 700],
+    ['ping', 'agent-b', 1, 700],
+    ['ping', 'agent-b', 2, 700],
+  ])
 })
 
 test('under --json there is one envelope with every round trip', async () => {
   const { out } = await run('ping agent-b --count 2 --json')
   const { data } = JSON.parse(out) as { data: Record<string, unknown> }
-  assert.deepEqual([data['peer'], data['nodeId'], data['sent'], data['received'], data['rtts']], ['agent-b', 2, 2, 2, [1.5, 2.5]])
+  assert.deepEqual(
+    [data['peer'], data['nodeId'], data['sent'], data['received'], data['rtts']],
+    ['agent-b', 2, 2, 2, [1.5, 2.5]],
+  )
 })
 
 test('a lost echo is counted, not fatal', async () => {
-  const control = fakeControl([], { ping: (peer, seq) => seq === 1 ? lose('TIMED_OUT') : fakeControl([]).ping(peer, seq, 1) })
+  const control = fakeControl([], {
+    ping: (peer, seq) => (seq === 1 ? lose('TIMED_OUT') : fakeControl([]).ping(peer, seq, 1)),
+  })
   const { code, out } = await run('ping agent-b --count 4', testWorld({ control }))
   assert.equal(code, 0)
   assert.match(out, /\nseq 1: no answer in time\n/)
@@ -33,9 +49,20 @@ test('a lost echo is counted, not fatal', async () => {
 })
 
 test('no answer at all exits 5', async () => {
-  const { code, out } = await run('ping agent-b --count 2 --json', testWorld({ control: fakeControl([], { ping: () => lose('PEER_UNREACHABLE') }) }))
-  const error = JSON.parse(out) as { code: string, message: string, details: unknown }
-  assert.deepEqual([code, error.code, error.message, error.details], [5, 'PEER_UNREACHABLE', 'no answer from agent-b to 2 echoes (no answer in time)', { peer: 'agent-b', sent: 2, received: 0 }])
+  const { code, out } = await run(
+    'ping agent-b --count 2 --json',
+    testWorld({ control: fakeControl([], { ping: () => lose('PEER_UNREACHABLE') }) }),
+  )
+  const error = JSON.parse(out) as { code: string; message: string; details: unknown }
+  assert.deepEqual(
+    [code, error.code, error.message, error.details],
+    [
+      5,
+      'PEER_UNREACHABLE',
+      'no answer from agent-b to 2 echoes (no answer in time)',
+      { peer: 'agent-b', sent: 2, received: 0 },
+    ],
+  )
 })
 
 test('a gateway that does not answer exits 124, an unknown peer 5, both at once', async () => {
@@ -48,14 +75,30 @@ test('a gateway that does not answer exits 124, an unknown peer 5, both at once'
 })
 
 test('Ctrl+C ends it with the summary of what there is', async () => {
-  const world = testWorld({ control: fakeControl([], { ping: (peer, seq) => seq === 0 ? fakeControl([]).ping(peer, seq, 1) : (world.signal('SIGINT'), new Promise<never>(() => {})) }) })
+  const world = testWorld({
+    control: fakeControl([], {
+      ping: (peer, seq) =>
+        seq === 0 ? fakeControl([]).ping(peer, seq, 1) : (world.signal('SIGINT'), new Promise<never>(() => {})),
+    }),
+  })
   const { code, out } = await run('ping agent-b --count 100', world)
   assert.equal(code, 0)
   assert.match(out, /2 sent, 1 received, 50 % lost/)
 })
 
 test('the last line tells why the path is what it is', async () => {
-  const control = fakeControl([], { ping: (peer, seq) => Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1, path: 'relay', endpoint: '198.51.100.1:9001', reason: 'relay: both NATs are symmetric' }) })
+  const control = fakeControl([], {
+    ping: (peer, seq) =>
+      Promise.resolve({
+        peer,
+        nodeId: 2,
+        seq,
+        rttMs: 1,
+        path: 'relay',
+        endpoint: '198.51.100.1:9001',
+        reason: 'relay: both NATs are symmetric',
+      }),
+  })
   const { out } = await run('ping agent-b --count 1', testWorld({ control }))
   assert.match(out, /ms\nrelay: both NATs are symmetric\n$/)
 })

@@ -5,15 +5,52 @@ import { PilotError } from '../../../src/base/errors.ts'
 import { STATUS, fakeControl } from '../admin/control.ts'
 import { noGateway, run, testWorld } from './world.ts'
 
-const COMMANDS = ['up', 'rendezvous', 'demo', 'status', 'peers', 'connections', 'mappings', 'exposes', 'ping', 'bench', 'whois', 'trust', 'trust list', 'trust pending', 'trust request', 'trust approve', 'trust reject', 'trust revoke', 'config', 'config check']
-const READERS = ['status', 'peers', 'connections', 'mappings', 'exposes', 'ping agent-b', 'bench agent-b', 'whois 127.0.0.1:40002', 'trust list', 'trust pending', 'trust request agent-b', 'trust approve agent-b', 'trust reject agent-b', 'trust revoke agent-b']
+const COMMANDS = [
+  'up',
+  'rendezvous',
+  'demo',
+  'status',
+  'peers',
+  'connections',
+  'mappings',
+  'exposes',
+  'ping',
+  'bench',
+  'whois',
+  'trust',
+  'trust list',
+  'trust pending',
+  'trust request',
+  'trust approve',
+  'trust reject',
+  'trust revoke',
+  'config',
+  'config check',
+]
+const READERS = [
+  'status',
+  'peers',
+  'connections',
+  'mappings',
+  'exposes',
+  'ping agent-b',
+  'bench agent-b',
+  'whois 127.0.0.1:40002',
+  'trust list',
+  'trust pending',
+  'trust request agent-b',
+  'trust approve agent-b',
+  'trust reject agent-b',
+  'trust revoke agent-b',
+]
 
 test('every command has help with an example and the common options, and exits 0', async () => {
   for (const command of COMMANDS) {
     const { code, out, err } = await run(`${command} --help`)
     assert.equal(code, 0, command)
     assert.match(out, new RegExp(`\nExample:\n {2}\\$ pilotgate ${command.split(' ')[0]}`), command)
-    for (const option of ['--json', '--no-color', '--quiet', '--verbose']) assert.ok(out.includes(option), `${command} ${option}`)
+    for (const option of ['--json', '--no-color', '--quiet', '--verbose'])
+      assert.ok(out.includes(option), `${command} ${option}`)
     assert.equal(err, '')
   }
   assert.match((await run('--help')).out, /Exit codes: 0 done/)
@@ -27,7 +64,7 @@ test('every reader takes --admin and --json, before and after its name, and prin
       const { code, out, err } = await run(line, world)
       assert.equal(code, 0, line)
       assert.equal(out.split('\n').length, 2, 'one line')
-      const { v, status, data } = JSON.parse(out) as { v: number, status: string, data: unknown }
+      const { v, status, data } = JSON.parse(out) as { v: number; status: string; data: unknown }
       assert.deepEqual([v, status, typeof data, err], [1, 'ok', 'object', ''], line)
       assert.deepEqual(world.sockets, ['/run/a.sock'])
     }
@@ -44,8 +81,12 @@ test('with no gateway running every reader exits 3', async () => {
   for (const reader of READERS) {
     assert.equal((await run(reader, testWorld({ control: noGateway() }))).code, 3, reader)
     const { code, out } = await run(`${reader} --json`, testWorld({ control: noGateway() }))
-    const error = JSON.parse(out) as { v: number, status: string, code: string, message: string, hint: string }
-    assert.deepEqual([code, error.v, error.status, error.code, error.message], [3, 1, 'error', 'NOT_RUNNING', 'no gateway runs here'], reader)
+    const error = JSON.parse(out) as { v: number; status: string; code: string; message: string; hint: string }
+    assert.deepEqual(
+      [code, error.v, error.status, error.code, error.message],
+      [3, 1, 'error', 'NOT_RUNNING', 'no gateway runs here'],
+      reader,
+    )
     assert.match(error.hint, /pilotgate up/)
   }
 })
@@ -53,32 +94,78 @@ test('with no gateway running every reader exits 3', async () => {
 test('status in JSON is the record, and as text says who and where', async () => {
   assert.deepEqual((JSON.parse((await run('status --json')).out) as { data: unknown }).data, STATUS)
   const { out } = await run('status')
-  assert.equal(out, [
-    'state        ready, for 1 min 1 s (pilotgate 0.1.0, pid 42)', 'node         agent-a (0:0000.0000.0001)', 'key          AAAA', 'udp          127.0.0.1:40001', 'admin        /run/a.sock',
-    'registry     127.0.0.1:9000, registered since 2026-11-23T00:00:00.000Z', 'beacon       127.0.0.1:9001, sees us at 127.0.0.1:40001', 'nat          none, filtering port-independent (see `pilotgate doctor`)', 'peers        1', 'connections  1', 'memory       90.0 MB resident, 20.0 MB heap',
-    'mapping      127.77.0.2:80 → agent-b, 0:0000.0000.0002:80', 'exposure     port 80 → tcp://127.0.0.1:3000, for trusted', '',
-  ].join('\n'))
+  assert.equal(
+    out,
+    [
+      'state        ready, for 1 min 1 s (pilotgate 0.1.0, pid 42)',
+      'node         agent-a (0:0000.0000.0001)',
+      'key          AAAA',
+      'udp          127.0.0.1:40001',
+      'admin        /run/a.sock',
+      'registry     127.0.0.1:9000, registered since 2026-11-23T00:00:00.000Z',
+      'beacon       127.0.0.1:9001, sees us at 127.0.0.1:40001',
+      'nat          none, filtering port-independent (see `pilotgate doctor`)',
+      'peers        1',
+      'connections  1',
+      'memory       90.0 MB resident, 20.0 MB heap',
+      'mapping      127.77.0.2:80 → agent-b, 0:0000.0000.0002:80',
+      'exposure     port 80 → tcp://127.0.0.1:3000, for trusted',
+      '',
+    ].join('\n'),
+  )
 })
 
 test('whois is told to people in words, and to programs as the record', async () => {
-  assert.equal((await run('whois 127.0.0.1:40002')).out, ['peer     agent-b', 'node     2, 0:0000.0000.0002', 'key      BBBB', 'path     punched', 'service  80, called by the peer', 'open     for 3 s', ''].join('\n'))
+  assert.equal(
+    (await run('whois 127.0.0.1:40002')).out,
+    [
+      'peer     agent-b',
+      'node     2, 0:0000.0000.0002',
+      'key      BBBB',
+      'path     punched',
+      'service  80, called by the peer',
+      'open     for 3 s',
+      '',
+    ].join('\n'),
+  )
   const { code, out } = await run('whois 127.0.0.1:1 --json')
   assert.deepEqual([code, (JSON.parse(out) as { code: string }).code], [5, 'NOT_FOUND'])
 })
 
 test('lists are tables for people, and say so when they are empty', async () => {
-  assert.equal((await run('peers')).out, [
-    'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD', 'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago',
-    '', 'agent-b: punched: both sides keep out what they did not ask for, and opened up at the same time', '',
-  ].join('\n'))
-  const empty = testWorld({ control: fakeControl([], { peers: () => [], mappings: () => [], exposes: () => [], connections: () => [], trusted: () => Promise.resolve([]), pending: () => Promise.resolve([]) }) })
-  for (const command of ['peers', 'mappings', 'exposes', 'connections', 'trust list', 'trust pending']) assert.equal((await run(command, empty)).code, 0)
-  assert.equal(empty.stdout.join(''), 'no peers yet\nno mappings\nno exposures\nno connections\nno trusted peers\nno requests wait\n')
+  assert.equal(
+    (await run('peers')).out,
+    [
+      'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD',
+      'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago',
+      '',
+      'agent-b: punched: both sides keep out what they did not ask for, and opened up at the same time',
+      '',
+    ].join('\n'),
+  )
+  const empty = testWorld({
+    control: fakeControl([], {
+      peers: () => [],
+      mappings: () => [],
+      exposes: () => [],
+      connections: () => [],
+      trusted: () => Promise.resolve([]),
+      pending: () => Promise.resolve([]),
+    }),
+  })
+  for (const command of ['peers', 'mappings', 'exposes', 'connections', 'trust list', 'trust pending'])
+    assert.equal((await run(command, empty)).code, 0)
+  assert.equal(
+    empty.stdout.join(''),
+    'no peers yet\nno mappings\nno exposures\nno connections\nno trusted peers\nno requests wait\n',
+  )
 })
 
-test('a stranger\'s reason cannot drive the terminal', async () => {
+test("a stranger's reason cannot drive the terminal", async () => {
   const [request] = await fakeControl([]).pending()
-  const control = fakeControl([], { pending: () => Promise.resolve([{ ...request!, justification: 'hi\u001b[2J\n\u202eevil' }]) })
+  const control = fakeControl([], {
+    pending: () => Promise.resolve([{ ...request!, justification: 'hi\u001b[2J\n\u202eevil' }]),
+  })
   assert.match((await run('trust pending', testWorld({ control }))).out, /hi\?\[2J\?\?evil/)
 })
 
@@ -88,16 +175,42 @@ test('trust passes on peer and reason', async () => {
   await run('trust request agent-b because', world)
   await run('trust request 7', world)
   await run('trust approve agent-b', world)
-  assert.deepEqual(calls, [['requestTrust', 'agent-b', 'because'], ['requestTrust', '7', ''], ['approveTrust', 'agent-b']])
-  assert.equal(world.stdout.join(''), 'asked agent-b; it has to approve\nasked 7; it has to approve\napproved agent-b (0:0000.0000.0002)\n')
+  assert.deepEqual(calls, [
+    ['requestTrust', 'agent-b', 'because'],
+    ['requestTrust', '7', ''],
+    ['approveTrust', 'agent-b'],
+  ])
+  assert.equal(
+    world.stdout.join(''),
+    'asked agent-b; it has to approve\nasked 7; it has to approve\napproved agent-b (0:0000.0000.0002)\n',
+  )
 })
 
 test('a command line that does not read exits 2, and under --json is one envelope on stdout', async () => {
   const cases: Record<string, RegExp> = {
-    '': /a command is missing/, trust: /a command is missing/, nonsense: /unknown command 'nonsense'/, statu: /Did you mean status/, 'status --nonsense': /unknown option '--nonsense'/, 'status extra': /too many arguments/,
-    ping: /missing required argument 'peer'/, 'ping b --count 0': /--count "0": expected a whole number from 1/, 'ping b --count': /argument missing/, 'trust approve': /missing required argument/, 'up --map': /argument missing/,
-    'up --observe 9464': /--observe "9464": expected an IP address/, 'rendezvous --http nowhere': /--http: "nowhere" is not an address/, 'rendezvous --compat all': /there is no "all"; known are owner-recovery/, 'rendezvous --beacon-id 0': /--beacon-id: a number/, 'rendezvous --beacon-peer rv.example:9001': /--beacon-peer: .* is no ip:port/, 'rendezvous --admin-token-file /nowhere/token': /--admin-token-file: ENOENT/, bench: /missing required argument 'peer'/, 'bench b --bytes 1': /--bytes "1": expected a number of bytes from 1000 to 100000000000/, 'bench b --for 10m': /--for "10m": expected a time from 1s to 5m/,
-    'up --map agent-b': /map "agent-b": there is no colon/, 'up --hostname Bad': /--hostname "Bad"/, 'up --map 0.0.0.0:1:b:2': /--allow-lan/,
+    '': /a command is missing/,
+    trust: /a command is missing/,
+    nonsense: /unknown command 'nonsense'/,
+    statu: /Did you mean status/,
+    'status --nonsense': /unknown option '--nonsense'/,
+    'status extra': /too many arguments/,
+    ping: /missing required argument 'peer'/,
+    'ping b --count 0': /--count "0": expected a whole number from 1/,
+    'ping b --count': /argument missing/,
+    'trust approve': /missing required argument/,
+    'up --map': /argument missing/,
+    'up --observe 9464': /--observe "9464": expected an IP address/,
+    'rendezvous --http nowhere': /--http: "nowhere" is not an address/,
+    'rendezvous --compat all': /there is no "all"; known are owner-recovery/,
+    'rendezvous --beacon-id 0': /--beacon-id: a number/,
+    'rendezvous --beacon-peer rv.example:9001': /--beacon-peer: .* is no ip:port/,
+    'rendezvous --admin-token-file /nowhere/token': /--admin-token-file: ENOENT/,
+    bench: /missing required argument 'peer'/,
+    'bench b --bytes 1': /--bytes "1": expected a number of bytes from 1000 to 100000000000/,
+    'bench b --for 10m': /--for "10m": expected a time from 1s to 5m/,
+    'up --map agent-b': /map "agent-b": there is no colon/,
+    'up --hostname Bad': /--hostname "Bad"/,
+    'up --map 0.0.0.0:1:b:2': /--allow-lan/,
   }
   for (const [line, message] of Object.entries(cases)) {
     const human = await run(line)
@@ -106,7 +219,7 @@ test('a command line that does not read exits 2, and under --json is one envelop
     assert.match(human.err, /\nhint: /, line)
     const json = await run(`--json ${line}`)
     assert.equal(json.err, '', line)
-    const error = JSON.parse(json.out) as { status: string, code: string, message: string }
+    const error = JSON.parse(json.out) as { status: string; code: string; message: string }
     assert.deepEqual([json.code, error.status, error.code], [2, 'error', 'USAGE'], line)
     assert.match(error.message, message, line)
   }
@@ -115,11 +228,21 @@ test('a command line that does not read exits 2, and under --json is one envelop
 test('an error of the gateway keeps its exit code', async () => {
   const cases = { NOT_TRUSTED: 4, DENIED: 4, NOT_FOUND: 5, CONFLICT: 6, TIMED_OUT: 124, FAILED: 1 } as const
   for (const [code, exit] of Object.entries(cases)) {
-    const control = fakeControl([], { approveTrust: () => Promise.reject(new PilotError(code as keyof typeof cases, 'because')) })
+    const control = fakeControl([], {
+      approveTrust: () => Promise.reject(new PilotError(code as keyof typeof cases, 'because')),
+    })
     assert.equal((await run('trust approve agent-b', testWorld({ control }))).code, exit, code)
   }
-  const buggy = fakeControl([], { status: () => { throw new TypeError('a bug') } })
-  assert.deepEqual(await run('status', testWorld({ control: buggy })), { code: 1, out: '', err: `error: a bug\nhint: ${new PilotError('FAILED', '').hint}\n` })
+  const buggy = fakeControl([], {
+    status: () => {
+      throw new TypeError('a bug')
+    },
+  })
+  assert.deepEqual(await run('status', testWorld({ control: buggy })), {
+    code: 1,
+    out: '',
+    err: `error: a bug\nhint: ${new PilotError('FAILED', '').hint}\n`,
+  })
 })
 
 test('config check accepts the example and tells mistakes with their place', async () => {
@@ -132,8 +255,11 @@ test('config check accepts the example and tells mistakes with their place', asy
 
 test('at a terminal a change tells what takes it back; into a pipe, and under --json, it does not', async () => {
   for (const [line, undo] of [
-    ['map 8080:agent-b:80', /undo: pilotgate unmap agent-b:80\n/], ['expose 80=3000 --save', /undo: pilotgate unexpose 80 --save\n/], ['expose 3000', /undo: pilotgate unexpose 80\n/],
-    ['trust approve agent-b', /undo: pilotgate trust revoke /], ['trust revoke agent-b', /undo: pilotgate trust request /],
+    ['map 8080:agent-b:80', /undo: pilotgate unmap agent-b:80\n/],
+    ['expose 80=3000 --save', /undo: pilotgate unexpose 80 --save\n/],
+    ['expose 3000', /undo: pilotgate unexpose 80\n/],
+    ['trust approve agent-b', /undo: pilotgate trust revoke /],
+    ['trust revoke agent-b', /undo: pilotgate trust request /],
   ] as const) {
     assert.match((await run(line, testWorld({ terminal: true }))).out, undo, line)
     assert.doesNotMatch((await run(line)).out, /undo:/, line)
@@ -143,10 +269,34 @@ test('at a terminal a change tells what takes it back; into a pipe, and under --
 
 test('status and mappings tell of the ports that lead to every peer, and of the peers behind one mapping', async () => {
   const control = fakeControl([], {
-    status: () => ({ ...STATUS, http: '127.0.0.1:8088', proxy: '127.0.0.1:1080', dns: '127.0.0.1:5353', observe: '127.0.0.1:9464' }),
-    mappings: () => [{ ...STATUS.mappings[0]!, name: 'web', peers: [{ peer: 'agent-b', nodeId: 2, state: 'up', connections: 3, failures: 0, retryMs: null }, { peer: 'agent-c', nodeId: null, state: 'ejected', connections: 0, failures: 2, retryMs: 2_000 }] }],
+    status: () => ({
+      ...STATUS,
+      http: '127.0.0.1:8088',
+      proxy: '127.0.0.1:1080',
+      dns: '127.0.0.1:5353',
+      observe: '127.0.0.1:9464',
+    }),
+    mappings: () => [
+      {
+        ...STATUS.mappings[0]!,
+        name: 'web',
+        peers: [
+          { peer: 'agent-b', nodeId: 2, state: 'up', connections: 3, failures: 0, retryMs: null },
+          { peer: 'agent-c', nodeId: null, state: 'ejected', connections: 0, failures: 2, retryMs: 2_000 },
+        ],
+      },
+    ],
   })
   const { out } = await run('status', testWorld({ control }))
-  for (const line of [/^http +127\.0\.0\.1:8088, as http:\/\/PEER\.pilot\.localhost:8088\/$/m, /^proxy +127\.0\.0\.1:1080/m, /^dns +127\.0\.0\.1:5353$/m, /^observe +http:\/\/127\.0\.0\.1:9464\/$/m]) assert.match(out, line)
-  assert.match((await run('mappings', testWorld({ control }))).out, /^web: agent-b up, 3 open, agent-c ejected, asked again in 2 s$/m)
+  for (const line of [
+    /^http +127\.0\.0\.1:8088, as http:\/\/PEER\.pilot\.localhost:8088\/$/m,
+    /^proxy +127\.0\.0\.1:1080/m,
+    /^dns +127\.0\.0\.1:5353$/m,
+    /^observe +http:\/\/127\.0\.0\.1:9464\/$/m,
+  ])
+    assert.match(out, line)
+  assert.match(
+    (await run('mappings', testWorld({ control }))).out,
+    /^web: agent-b up, 3 open, agent-c ejected, asked again in 2 s$/m,
+  )
 })

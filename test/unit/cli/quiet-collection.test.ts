@@ -27,10 +27,15 @@ test('a burst that has left nothing is looked at once, and so is the next', () =
 })
 
 /** @param after what each collection leaves of 60 MB; then there is nothing more to find. */
-function looks (recent: readonly number[], after: readonly number[]): { collections: number, again: boolean[] } {
+function looks(recent: readonly number[], after: readonly number[]): { collections: number; again: boolean[] } {
   let collections = 0
   let used = 60 * MB
-  const quiet = new QuietCollection({ usedBytes: () => used, collect: () => { used = after[collections++] ?? used } })
+  const quiet = new QuietCollection({
+    usedBytes: () => used,
+    collect: () => {
+      used = after[collections++] ?? used
+    },
+  })
   const again = recent.map((count) => {
     quiet.onCollections(count)
     return quiet.onLook()

@@ -4,21 +4,52 @@ import assert from 'node:assert/strict'
 import { formatAge, formatBytes, formatNode, formatRtt, plural, table } from '../../../src/cli/text.ts'
 
 test('bytes have decimal units', () => {
-  assert.deepEqual([0, 999, 1000, 1_500_000, 999_999, 2e15].map(formatBytes), ['0 B', '999 B', '1.0 kB', '1.5 MB', '1.0 MB', '2000.0 TB'])
+  assert.deepEqual([0, 999, 1000, 1_500_000, 999_999, 2e15].map(formatBytes), [
+    '0 B',
+    '999 B',
+    '1.0 kB',
+    '1.5 MB',
+    '1.0 MB',
+    '2000.0 TB',
+  ])
 })
 
 test('ages show their two largest units', () => {
-  assert.deepEqual([0, 250.4, 1_000, 61_000, 3_600_000, 90_061_000, 86_400_000].map(formatAge), ['0 ms', '250 ms', '1 s', '1 min 1 s', '1 h', '1 d 1 h', '1 d'])
+  assert.deepEqual([0, 250.4, 1_000, 61_000, 3_600_000, 90_061_000, 86_400_000].map(formatAge), [
+    '0 ms',
+    '250 ms',
+    '1 s',
+    '1 min 1 s',
+    '1 h',
+    '1 d 1 h',
+    '1 d',
+  ])
 })
 
 test('round trips, counts and nodes', () => {
   assert.deepEqual([0.4, 9.999, 12.34].map(formatRtt), ['0.40 ms', '10.00 ms', '12.3 ms'])
-  assert.deepEqual([plural(1, 'echo', 'echoes'), plural(2, 'echo', 'echoes'), plural(0, 'peer')], ['1 echo', '2 echoes', '0 peers'])
+  assert.deepEqual(
+    [plural(1, 'echo', 'echoes'), plural(2, 'echo', 'echoes'), plural(0, 'peer')],
+    ['1 echo', '2 echoes', '0 peers'],
+  )
   assert.equal(formatNode({ hostname: null, address: '0:0000.0000.0001', nodeId: 1 }), '0:0000.0000.0001')
   assert.equal(formatNode({ hostname: 'a', address: '', nodeId: 0 }), 'a (not registered yet)')
 })
 
 test('numbers stand to the right, texts to the left, and no line ends in spaces', () => {
-  assert.deepEqual(table(['NAME', 'N'], [['a', '5'], ['long', '100']], (text) => text), ['NAME    N', 'a       5', 'long  100'])
-  assert.deepEqual(table(['A', 'B'], [['x', 'y']], (text) => `*${text}*`), ['*A  B*', 'x  y'])
+  assert.deepEqual(
+    table(
+      ['NAME', 'N'],
+      [
+        ['a', '5'],
+        ['long', '100'],
+      ],
+      (text) => text,
+    ),
+    ['NAME    N', 'a       5', 'long  100'],
+  )
+  assert.deepEqual(
+    table(['A', 'B'], [['x', 'y']], (text) => `*${text}*`),
+    ['*A  B*', 'x  y'],
+  )
 })

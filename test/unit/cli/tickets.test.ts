@@ -13,7 +13,10 @@ test('invite asks for ten minutes, or for what is said, and prints the ticket al
   const world = testWorld({ control: fakeControl(calls) })
   await run('invite', world)
   await run('invite --service api --for 2h', world)
-  assert.deepEqual(calls, [['invite', undefined, 600_000], ['invite', 'api', 7_200_000]])
+  assert.deepEqual(calls, [
+    ['invite', undefined, 600_000],
+    ['invite', 'api', 7_200_000],
+  ])
   assert.equal(world.stdout.join(''), 'pgt1_AAAA\npgt1_AAAA\n')
   assert.match(world.stderr.join(''), /good on this machine only/)
 })
@@ -37,7 +40,13 @@ test('times that make no sense are refused', async () => {
 test('a port alone is exposed for holders of a ticket, and a ticket for it is printed', async () => {
   const calls: unknown[][] = []
   const { out } = await run('expose 3000', testWorld({ control: fakeControl(calls) }))
-  assert.deepEqual(calls.map((call) => call.slice(0, 2)), [['expose', '3000=3000,allow=invited'], ['invite', '80']])
+  assert.deepEqual(
+    calls.map((call) => call.slice(0, 2)),
+    [
+      ['expose', '3000=3000,allow=invited'],
+      ['invite', '80'],
+    ],
+  )
   assert.equal(out, 'pgt1_AAAA\n')
 })
 
@@ -48,14 +57,18 @@ test('a ticket is used first, then its port is mapped where it was asked for', a
   await run(`map ${TICKET} 127.0.0.1:8080 --name web --save`, world)
   const edit = { name: undefined, save: undefined, ifVersion: undefined }
   assert.deepEqual(calls, [
-    ['redeem', TICKET], ['map', '0:0000.0000.0002:80', edit],
-    ['redeem', TICKET], ['map', '127.0.0.1:8080:0:0000.0000.0002:80', { ...edit, name: 'web', save: true }],
+    ['redeem', TICKET],
+    ['map', '0:0000.0000.0002:80', edit],
+    ['redeem', TICKET],
+    ['map', '127.0.0.1:8080:0:0000.0000.0002:80', { ...edit, name: 'web', save: true }],
   ])
 })
 
 test('a refused ticket maps nothing, and where no gateway runs one that cannot be read starts none', async () => {
   const calls: unknown[][] = []
-  const control = fakeControl(calls, { redeem: () => Promise.reject(new PilotError('TICKET_USED', 'somebody has used it')) })
+  const control = fakeControl(calls, {
+    redeem: () => Promise.reject(new PilotError('TICKET_USED', 'somebody has used it')),
+  })
   assert.equal((await run(`map ${TICKET}`, testWorld({ control }))).code, 4)
   assert.deepEqual(calls, [])
   const { code, err } = await run(`map ${TICKET}`, testWorld({ control: noGateway() }))
@@ -65,16 +78,27 @@ test('a refused ticket maps nothing, and where no gateway runs one that cannot b
 
 test('a second word without a ticket, and --lan without a port alone, are mistakes', async () => {
   assert.match((await run('map agent-b:80 8080')).err, /only behind a ticket/)
-  assert.match((await run('expose 80=3000 --lan', testWorld({ control: noGateway() }))).err, /--lan goes with a port alone/)
+  assert.match(
+    (await run('expose 80=3000 --lan', testWorld({ control: noGateway() }))).err,
+    /--lan goes with a port alone/,
+  )
 })
 
 test('--lan takes an address behind it and leaves a port alone', async () => {
-  for (const line of ['expose --lan 3000', 'expose --lan 192.0.2.7 3000', 'expose 3000 --lan', 'expose 3000 --lan 192.0.2.7']) {
+  for (const line of [
+    'expose --lan 3000',
+    'expose --lan 192.0.2.7 3000',
+    'expose 3000 --lan',
+    'expose 3000 --lan 192.0.2.7',
+  ]) {
     const calls: unknown[][] = []
     assert.equal((await run(line, testWorld({ control: fakeControl(calls) }))).code, 0, line)
     assert.deepEqual(calls[0]?.slice(0, 2), ['expose', '3000=3000,allow=invited'], line)
   }
-  assert.match((await run('expose --lan 80=3000', testWorld({ control: noGateway() }))).err, /--lan goes with a port alone/)
+  assert.match(
+    (await run('expose --lan 80=3000', testWorld({ control: noGateway() }))).err,
+    /--lan goes with a port alone/,
+  )
 })
 
 test('where the embedded rendezvous listens', () => {

@@ -13,7 +13,16 @@ import { run, testWorld, type Ran, type TestWorld } from './world.ts'
 
 const MAPPED: GatewayEvent = { event: 'mapped', ...STATUS.mappings[0]! }
 const EXPOSED: GatewayEvent = { event: 'exposed', ...STATUS.exposes[0]! }
-const READY: ReadyEvent = { event: 'ready', node: STATUS.node, udp: '127.0.0.1:40001', admin: '/run/a.sock', http: null, mappings: STATUS.mappings, exposes: STATUS.exposes, elapsedMs: 812 }
+const READY: ReadyEvent = {
+  event: 'ready',
+  node: STATUS.node,
+  udp: '127.0.0.1:40001',
+  admin: '/run/a.sock',
+  http: null,
+  mappings: STATUS.mappings,
+  exposes: STATUS.exposes,
+  elapsedMs: 812,
+}
 const LATER: readonly GatewayEvent[] = [
   { event: 'trust', peer: 'agent-b', nodeId: 2, state: 'approved' },
   { event: 'path', peer: 'agent-b', nodeId: 2, kind: 'relay', endpoint: '127.0.0.1:9001', rttMs: 0.4, mtu: 1400 },
@@ -21,26 +30,43 @@ const LATER: readonly GatewayEvent[] = [
 
 test('events are printed as they happen, ready once and after the admin socket is open', async () => {
   const { world, trace, options } = upWorld()
-  const running = run('up --json --hostname agent-a --map 8080:agent-b:80 --map agent-c:81 --expose 80=3000 --trust agent-b --admin /run/a.sock --state-dir /s', world)
+  const running = run(
+    'up --json --hostname agent-a --map 8080:agent-b:80 --map agent-c:81 --expose 80=3000 --trust agent-b --admin /run/a.sock --state-dir /s',
+    world,
+  )
   await settled()
   for (const event of LATER) trace.onEvent!(event)
   world.signal()
-  assert.deepEqual(await running, { code: 0, out: [MAPPED, EXPOSED, READY, ...LATER].map((event) => `${JSON.stringify({ v: 1, ...event })}\n`).join(''), err: '' })
+  assert.deepEqual(await running, {
+    code: 0,
+    out: [MAPPED, EXPOSED, READY, ...LATER].map((event) => `${JSON.stringify({ v: 1, ...event })}\n`).join(''),
+    err: '',
+  })
   assert.deepEqual(trace.steps, ['log info', 'gateway', 'admin /run/a.sock', 'gateway stop 10000', 'admin stop'])
-  assert.deepEqual([options().hostname, options().stateDir, options().trust, options().maps.map((map) => map.name)], ['agent-a', '/s', ['agent-b'], ['agent-b:80', 'agent-c:81']])
+  assert.deepEqual(
+    [options().hostname, options().stateDir, options().trust, options().maps.map((map) => map.name)],
+    ['agent-a', '/s', ['agent-b'], ['agent-b:80', 'agent-c:81']],
+  )
 })
 
 test('people read lines, and under --quiet nothing', async () => {
   const loud = await start('up -v')
   assert.deepEqual(loud.out.split('\n'), [
-    'mapped   127.77.0.2:80 → agent-b, 0:0000.0000.0002:80', 'exposed  port 80 → tcp://127.0.0.1:3000 for every trusted peer',
-    'ready    agent-a (0:0000.0000.0001), udp 127.0.0.1:40001, admin /run/a.sock, after 812 ms', 'draining for up to 10 s; once more to stop at once', '',
+    'mapped   127.77.0.2:80 → agent-b, 0:0000.0000.0002:80',
+    'exposed  port 80 → tcp://127.0.0.1:3000 for every trusted peer',
+    'ready    agent-a (0:0000.0000.0001), udp 127.0.0.1:40001, admin /run/a.sock, after 812 ms',
+    'draining for up to 10 s; once more to stop at once',
+    '',
   ])
   assert.equal((await start('-q up')).out, '')
 })
 
 test('-v and -q set the level of the log', async () => {
-  for (const [line, level] of [['up', 'info'], ['up -v', 'debug'], ['up -q', 'error']] as const) {
+  for (const [line, level] of [
+    ['up', 'info'],
+    ['up -v', 'debug'],
+    ['up -q', 'error'],
+  ] as const) {
     const { world, trace } = upWorld()
     await start(line, world)
     assert.equal(trace.steps[0], `log ${level}`)
@@ -48,14 +74,16 @@ test('-v and -q set the level of the log', async () => {
 })
 
 test('a second signal does not wait for connections to end', async () => {
-  const { world, trace } = upWorld({ stop: (graceMs) => graceMs > 0 ? new Promise(() => {}) : Promise.resolve() })
+  const { world, trace } = upWorld({ stop: (graceMs) => (graceMs > 0 ? new Promise(() => {}) : Promise.resolve()) })
   const running = run('up', world)
   await settled()
   world.signal('SIGINT')
   world.signal('SIGINT') // the same Ctrl+C, passed on by npm
   await settled()
   assert.deepEqual(trace.steps.slice(-1), ['gateway stop 10000'])
-  await new Promise((resolve) => { setTimeout(resolve, 320) })
+  await new Promise((resolve) => {
+    setTimeout(resolve, 320)
+  })
   world.signal('SIGINT')
   assert.equal((await running).code, 0)
   assert.deepEqual(trace.steps.slice(-3), ['gateway stop 10000', 'gateway stop 0', 'admin stop'])
@@ -97,16 +125,29 @@ test('the file comes from -c or PILOTGATE_CONFIG, and its mistakes exit 2', asyn
 test('rendezvous prints where it listens and ends on a signal', async () => {
   for (const [line, expected] of [
     ['rendezvous --json', { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001' }],
-    ['rendezvous --json --registry 127.0.0.1:0 --beacon 127.0.0.1:0 --store /s', { registry: '127.0.0.1:0', beacon: '127.0.0.1:0', storeDir: '/s' }],
+    [
+      'rendezvous --json --registry 127.0.0.1:0 --beacon 127.0.0.1:0 --store /s',
+      { registry: '127.0.0.1:0', beacon: '127.0.0.1:0', storeDir: '/s' },
+    ],
   ] as const) {
     let started: object = {}
     let stopped = 0
-    const world = testWorld({ modules: { log: logModule([]), rendezvous: async () => ({ startRendezvous: async ({ log: _, ...options }) => {
-      started = options
-      return { registry: '127.0.0.1:5', beacon: '127.0.0.1:6', stop: async () => void stopped++ }
-    } }) } })
+    const world = testWorld({
+      modules: {
+        log: logModule([]),
+        rendezvous: async () => ({
+          startRendezvous: async ({ log: _, ...options }) => {
+            started = options
+            return { registry: '127.0.0.1:5', beacon: '127.0.0.1:6', stop: async () => void stopped++ }
+          },
+        }),
+      },
+    })
     const { code, out } = await start(line, world)
-    assert.deepEqual([code, out, started, stopped], [0, '{"v":1,"event":"ready","registry":"127.0.0.1:5","beacon":"127.0.0.1:6"}\n', expected, 1])
+    assert.deepEqual(
+      [code, out, started, stopped],
+      [0, '{"v":1,"event":"ready","registry":"127.0.0.1:5","beacon":"127.0.0.1:6"}\n', expected, 1],
+    )
   }
 })
 
@@ -116,21 +157,62 @@ test('rendezvous hands on every flag and variable, the admin token only from a f
   await writeFile(token, 'a-token-of-some-length\n')
   const rules = { adminToken: 'a-token-of-some-length' }
   for (const [line, env, expected] of [
-    [`rendezvous --admin-token-file ${token} --compat unsigned-roles,one-sided-trust --compat owner-recovery --require-signed-register`, {},
-      { rules: { ...rules, compat: new Set(['unsigned-roles', 'one-sided-trust', 'owner-recovery']), requireSignedRegister: true } }],
+    [
+      `rendezvous --admin-token-file ${token} --compat unsigned-roles,one-sided-trust --compat owner-recovery --require-signed-register`,
+      {},
+      {
+        rules: {
+          ...rules,
+          compat: new Set(['unsigned-roles', 'one-sided-trust', 'owner-recovery']),
+          requireSignedRegister: true,
+        },
+      },
+    ],
     ['rendezvous --http 9002', { PILOTGATE_ADMIN_TOKEN: 'a-token-of-some-length' }, { http: '127.0.0.1:9002', rules }],
-    ['rendezvous --tls-cert c.pem --tls-key k.pem --tls-only', { PILOTGATE_HTTP: '0.0.0.0:80' }, { http: '0.0.0.0:80', tlsCertFile: 'c.pem', tlsKeyFile: 'k.pem', tlsOnly: true }],
-    ['rendezvous --beacon-id 3 --beacon-peer 192.0.2.1:9001 --beacon-peer [2001:db8::1]:9001', {},
-      { beaconRules: { beaconId: 3, peers: [{ address: '192.0.2.1', port: 9001 }, { address: '2001:db8::1', port: 9001 }] } }],
+    [
+      'rendezvous --tls-cert c.pem --tls-key k.pem --tls-only',
+      { PILOTGATE_HTTP: '0.0.0.0:80' },
+      { http: '0.0.0.0:80', tlsCertFile: 'c.pem', tlsKeyFile: 'k.pem', tlsOnly: true },
+    ],
+    [
+      'rendezvous --beacon-id 3 --beacon-peer 192.0.2.1:9001 --beacon-peer [2001:db8::1]:9001',
+      {},
+      {
+        beaconRules: {
+          beaconId: 3,
+          peers: [
+            { address: '192.0.2.1', port: 9001 },
+            { address: '2001:db8::1', port: 9001 },
+          ],
+        },
+      },
+    ],
   ] as const) {
     let started: object = {}
-    const world = testWorld({ env, modules: { log: logModule([]), rendezvous: async () => ({ startRendezvous: async ({ log: _, ...options }) => {
-      started = options
-      return { registry: '127.0.0.1:5', beacon: '127.0.0.1:6', http: '127.0.0.1:7', fingerprint: 'ab', stop: async () => undefined }
-    } }) } })
+    const world = testWorld({
+      env,
+      modules: {
+        log: logModule([]),
+        rendezvous: async () => ({
+          startRendezvous: async ({ log: _, ...options }) => {
+            started = options
+            return {
+              registry: '127.0.0.1:5',
+              beacon: '127.0.0.1:6',
+              http: '127.0.0.1:7',
+              fingerprint: 'ab',
+              stop: async () => undefined,
+            }
+          },
+        }),
+      },
+    })
     const { code, out } = await start(line, world)
     assert.equal(code, 0)
-    assert.match(out, /^ready {4}registry 127\.0\.0\.1:5, beacon 127\.0\.0\.1:6, status http:\/\/127\.0\.0\.1:7\/\n {9}TLS fingerprint ab\n/m)
+    assert.match(
+      out,
+      /^ready {4}registry 127\.0\.0\.1:5, beacon 127\.0\.0\.1:6, status http:\/\/127\.0\.0\.1:7\/\n {9}TLS fingerprint ab\n/m,
+    )
     assert.deepEqual(started, { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', ...expected })
   }
   await writeFile(token, 'short')
@@ -143,7 +225,9 @@ test('one key press that arrives several times is one request', async () => {
   const world = testWorld()
   const stops = stopRequests(world, () => now)
   let second = false
-  void stops.second.then(() => { second = true })
+  void stops.second.then(() => {
+    second = true
+  })
   world.signal('SIGINT')
   now = 200
   world.signal('SIGTERM')
@@ -155,45 +239,72 @@ test('one key press that arrives several times is one request', async () => {
   await stops.second
 })
 
-interface Trace { readonly steps: string[], onEvent?: (event: GatewayEvent) => void }
+interface Trace {
+  readonly steps: string[]
+  onEvent?: (event: GatewayEvent) => void
+}
 
-function upWorld (how: { readonly stop?: (graceMs: number) => Promise<void>, readonly startMs?: number, readonly admin?: () => Promise<never>, readonly taken?: () => Promise<never> } = {}, env: Record<string, string> = {}) {
+function upWorld(
+  how: {
+    readonly stop?: (graceMs: number) => Promise<void>
+    readonly startMs?: number
+    readonly admin?: () => Promise<never>
+    readonly taken?: () => Promise<never>
+  } = {},
+  env: Record<string, string> = {},
+) {
   const trace: Trace = { steps: [] }
   let given: GatewayOptions | undefined
   const modules: Partial<Modules> = {
     log: logModule(trace.steps),
     observe: async () => ({ startObserve: async ({ listen }) => ({ address: listen, stop: async () => {} }) }),
-    gateway: async () => ({ startGateway: async (options, { onEvent }) => {
-      trace.steps.push('gateway')
-      given = options
-      trace.onEvent = onEvent
-      if (how.startMs !== undefined) await new Promise((resolve) => { setTimeout(resolve, how.startMs) })
-      else for (const event of [MAPPED, EXPOSED]) onEvent(event)
-      return {
-        ...fakeControl([]), ready: () => READY, desired: { maps: [], exposes: [], trust: [] }, changes: () => NO_CHANGES, apply: async () => NO_CHANGES,
-        stop: async (graceMs) => {
-          trace.steps.push(`gateway stop ${graceMs}`)
-          await how.stop?.(graceMs)
-        },
-      }
-    } }),
-    admin: async () => ({ makeRoom: how.taken ?? (async () => {}), startAdmin: how.admin ?? (async ({ socketPath }) => {
-      trace.steps.push(`admin ${socketPath}`)
-      return { stop: async () => void trace.steps.push('admin stop') }
-    }) }),
+    gateway: async () => ({
+      startGateway: async (options, { onEvent }) => {
+        trace.steps.push('gateway')
+        given = options
+        trace.onEvent = onEvent
+        if (how.startMs !== undefined)
+          await new Promise((resolve) => {
+            setTimeout(resolve, how.startMs)
+          })
+        else for (const event of [MAPPED, EXPOSED]) onEvent(event)
+        return {
+          ...fakeControl([]),
+          ready: () => READY,
+          desired: { maps: [], exposes: [], trust: [] },
+          changes: () => NO_CHANGES,
+          apply: async () => NO_CHANGES,
+          stop: async (graceMs) => {
+            trace.steps.push(`gateway stop ${graceMs}`)
+            await how.stop?.(graceMs)
+          },
+        }
+      },
+    }),
+    admin: async () => ({
+      makeRoom: how.taken ?? (async () => {}),
+      startAdmin:
+        how.admin ??
+        (async ({ socketPath }) => {
+          trace.steps.push(`admin ${socketPath}`)
+          return { stop: async () => void trace.steps.push('admin stop') }
+        }),
+    }),
   }
   return { world: testWorld({ modules, env }), trace, options: () => given! }
 }
 
-function logModule (steps: string[]): Modules['log'] {
-  return async () => ({ createLogger: (level: LogLevel) => {
-    steps.push(`log ${level}`)
-    return { debug () {}, info () {}, warn () {}, error () {} }
-  } })
+function logModule(steps: string[]): Modules['log'] {
+  return async () => ({
+    createLogger: (level: LogLevel) => {
+      steps.push(`log ${level}`)
+      return { debug() {}, info() {}, warn() {}, error() {} }
+    },
+  })
 }
 
 /** Starts, signals once it is up, and waits for the end. */
-async function start (line: string, world: TestWorld = upWorld().world): Promise<Ran> {
+async function start(line: string, world: TestWorld = upWorld().world): Promise<Ran> {
   const running = run(line, world)
   for (let i = 0; i < 8; i++) await settled() // a file is read and checked, perhaps on a busy machine
   world.signal()
@@ -201,6 +312,8 @@ async function start (line: string, world: TestWorld = upWorld().world): Promise
 }
 
 /** Long enough for everything that waits for no timer, a file read included. */
-function settled (): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, 20) })
+function settled(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 20)
+  })
 }

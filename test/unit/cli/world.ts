@@ -10,11 +10,18 @@ export interface TestWorld extends World {
   readonly stdout: string[]
   readonly stderr: string[]
   readonly sockets: string[] // admin sockets that were asked
-  signal (name?: string): void
-  hangUp (): void
+  signal(name?: string): void
+  hangUp(): void
 }
 
-export function testWorld (parts: { readonly control?: AdminControl, readonly modules?: Partial<Modules>, readonly env?: Record<string, string>, readonly terminal?: boolean } = {}): TestWorld {
+export function testWorld(
+  parts: {
+    readonly control?: AdminControl
+    readonly modules?: Partial<Modules>
+    readonly env?: Record<string, string>
+    readonly terminal?: boolean
+  } = {},
+): TestWorld {
   const reloads = new Set<() => void>()
   const handlers = new Set<(signal: string) => void>()
   const stdout: string[] = []
@@ -24,7 +31,15 @@ export function testWorld (parts: { readonly control?: AdminControl, readonly mo
   return {
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
-    modules: { gateway: absent, rendezvous: absent, admin: absent, observe: absent, checkUp: absent, log: absent, ...parts.modules },
+    modules: {
+      gateway: absent,
+      rendezvous: absent,
+      admin: absent,
+      observe: absent,
+      checkUp: absent,
+      log: absent,
+      ...parts.modules,
+    },
     terminal: parts.terminal ?? false,
     client: (socketPath) => {
       sockets.push(socketPath)
@@ -44,8 +59,12 @@ export function testWorld (parts: { readonly control?: AdminControl, readonly mo
     stdout,
     stderr,
     sockets,
-    hangUp: () => { for (const reload of reloads) reload() },
-    signal: (name = 'SIGTERM') => { for (const handler of handlers) handler(name) },
+    hangUp: () => {
+      for (const reload of reloads) reload()
+    },
+    signal: (name = 'SIGTERM') => {
+      for (const handler of handlers) handler(name)
+    },
   }
 }
 
@@ -56,19 +75,27 @@ export interface Ran {
 }
 
 /** `line` is split at spaces. */
-export async function run (line: string, world = testWorld()): Promise<Ran> {
-  const code = await runCli(line.split(' ').filter((word) => word !== ''), world)
+export async function run(line: string, world = testWorld()): Promise<Ran> {
+  const code = await runCli(
+    line.split(' ').filter((word) => word !== ''),
+    world,
+  )
   return { code, out: world.stdout.join(''), err: world.stderr.join('') }
 }
 
 /** A client of a gateway that is not there. */
-export function noGateway (): AdminControl {
-  const fail = (): never => { throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' }) }
+export function noGateway(): AdminControl {
+  const fail = (): never => {
+    throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' })
+  }
   return Object.fromEntries(Object.keys(fakeControl([])).map((name) => [name, fail])) as unknown as AdminControl
 }
 
 /** Each method of a client answers with a promise, as if there were a socket between. */
-function asClient (control: AdminControl): AdminClient {
-  const methods = Object.entries(control).map(([name, call]) => [name, async (...args: unknown[]) => await (call as (...args: unknown[]) => unknown)(...args)])
+function asClient(control: AdminControl): AdminClient {
+  const methods = Object.entries(control).map(([name, call]) => [
+    name,
+    async (...args: unknown[]) => await (call as (...args: unknown[]) => unknown)(...args),
+  ])
   return Object.fromEntries(methods) as AdminClient
 }

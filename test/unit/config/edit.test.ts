@@ -20,12 +20,36 @@ map:
 `
 
 test('what is added reads as the spec that it was', () => {
-  for (const text of ['agent-b:80', '8080:agent-b:80', '0:agent-b:80', '127.0.0.1:1:agent-b:2', '[::1]:1:agent-b:2', '[0:0000.0000.0004]:80', '7:80', '127.0.0.1:5353:agent-b:53/udp', '80:agent-b|agent-c:80,balance=least-connections,probe=5', 'tag:ci:80,probe=5,probe-http=/healthz', '80:tag:ci|agent-b:80,probe=5,probe-grpc=', '0.0.0.0:80:agent-b:80,path=direct,client=10.0.0.0/8,client=fd00::/8']) {
+  for (const text of [
+    'agent-b:80',
+    '8080:agent-b:80',
+    '0:agent-b:80',
+    '127.0.0.1:1:agent-b:2',
+    '[::1]:1:agent-b:2',
+    '[0:0000.0000.0004]:80',
+    '7:80',
+    '127.0.0.1:5353:agent-b:53/udp',
+    '80:agent-b|agent-c:80,balance=least-connections,probe=5',
+    'tag:ci:80,probe=5,probe-http=/healthz',
+    '80:tag:ci|agent-b:80,probe=5,probe-grpc=',
+    '0.0.0.0:80:agent-b:80,path=direct,client=10.0.0.0/8,client=fd00::/8',
+  ]) {
     const spec = parseMapSpec(text)
     assert.deepEqual(mapsOf(parseConfig(withMapping('version: 1\n', spec, false), 'x')), [spec], text)
-    assert.deepEqual(mapsOf(parseConfig(withMapping(FILE, { ...spec, name: 'mine' }, true), 'x')).at(-1), { ...spec, name: 'mine' }, text)
+    assert.deepEqual(
+      mapsOf(parseConfig(withMapping(FILE, { ...spec, name: 'mine' }, true), 'x')).at(-1),
+      { ...spec, name: 'mine' },
+      text,
+    )
   }
-  for (const text of ['80=3000', '80=h2c://127.0.0.1:3000,allow=agent-a', '5432=unix:/run/pg.sock,allow=0:0000.0000.0004,allow=trusted', '53/udp=127.0.0.1:5353', '80=3000,path=direct,identity=proxy-v2,max=5,rate-per-peer=2', '80=3000,for=2h,once']) {
+  for (const text of [
+    '80=3000',
+    '80=h2c://127.0.0.1:3000,allow=agent-a',
+    '5432=unix:/run/pg.sock,allow=0:0000.0000.0004,allow=trusted',
+    '53/udp=127.0.0.1:5353',
+    '80=3000,path=direct,identity=proxy-v2,max=5,rate-per-peer=2',
+    '80=3000,for=2h,once',
+  ]) {
     const spec = parseExposeSpec(text)
     assert.deepEqual(exposesOf(parseConfig(withExposure(FILE, spec, false), 'x')), [spec], text)
   }
@@ -33,7 +57,12 @@ test('what is added reads as the spec that it was', () => {
 
 test('comments, blank lines and the rest of the file stay', () => {
   const after = withMapping(FILE, parseMapSpec('agent-d:80'), false)
-  for (const line of ['# ours', 'version: 1   # always', '  # the first', '    ports: [1, "5-6"]']) assert.ok(after.replaceAll(/ +#/g, ' #').includes(line.replaceAll(/ +#/g, ' #').replace('[1, "5-6"]', '[ 1, "5-6" ]')) || after.includes(line), `${line}\n${after}`)
+  for (const line of ['# ours', 'version: 1   # always', '  # the first', '    ports: [1, "5-6"]'])
+    assert.ok(
+      after.replaceAll(/ +#/g, ' #').includes(line.replaceAll(/ +#/g, ' #').replace('[1, "5-6"]', '[ 1, "5-6" ]')) ||
+        after.includes(line),
+      `${line}\n${after}`,
+    )
   assert.match(after, /agent-d/)
   assert.equal(parseConfig(withMapping(STARTER, parseMapSpec('a:1'), false), 'x').map.length, 1)
 })
@@ -50,5 +79,8 @@ test('an entry goes by the name that it makes; one of several ports is not torn 
 test('the starter is a configuration as it is, and with its comments taken in', () => {
   assert.equal(parseConfig(STARTER, 'x').map.length, 0)
   const whole = parseConfig(STARTER.replaceAll(/^#(?! )/gm, '').replaceAll(/^#( {2})/gm, '$1'), 'x')
-  assert.deepEqual([whole.map.length, whole.expose.length, whole.observe.listen, whole.node.hostname], [2, 2, '127.0.0.1:9464', 'my-gateway'])
+  assert.deepEqual(
+    [whole.map.length, whole.expose.length, whole.observe.listen, whole.node.hostname],
+    [2, 2, '127.0.0.1:9464', 'my-gateway'],
+  )
 })

@@ -8,13 +8,27 @@ import { loadConfig, parseConfig } from '../../../src/config/load.ts'
 test('the smallest file has every default', () => {
   assert.deepEqual(parseConfig('version: 1\n', 'g.yaml'), {
     version: 1,
-    node: { registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', listen: '0.0.0.0:0', public: false, networks: [], trust: [] },
-    peers: {}, map: [], expose: [], observe: {}, admin: {},
+    node: {
+      registry: '127.0.0.1:9000',
+      beacon: '127.0.0.1:9001',
+      listen: '0.0.0.0:0',
+      public: false,
+      networks: [],
+      trust: [],
+    },
+    peers: {},
+    map: [],
+    expose: [],
+    observe: {},
+    admin: {},
   })
 })
 
 test('the example loads', () => {
-  const config = parseConfig(readFileSync(new URL('../../../config/gateway.example.yaml', import.meta.url), 'utf8'), 'gateway.example.yaml')
+  const config = parseConfig(
+    readFileSync(new URL('../../../config/gateway.example.yaml', import.meta.url), 'utf8'),
+    'gateway.example.yaml',
+  )
   assert.equal(config.map.length, 2)
   assert.equal(config.expose.length, 3)
 })
@@ -23,36 +37,150 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   ['an empty file', '', 'g.yaml:1:1: version: missing; expected the number 1'],
   ['a list as the file', '- a', 'g.yaml:1:1: expected keys with values, found a list'],
   ['a wrong version', 'version: 2', 'g.yaml:1:10: version: expected the number 1, found the number 2'],
-  ['broken syntax', 'version: 1\nnode: { a: [ }', 'g.yaml:2:14: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]'],
-  ['an unknown key with a near one', 'version: 1\nnode:\n  hostnam: a', 'g.yaml:3:3: node.hostnam: no such key; did you mean "hostname"?'],
-  ['an unknown key with none', 'version: 1\nadmin: { colour: red }', 'g.yaml:2:10: admin.colour: no such key; there are socket'],
-  ['a network that is none', 'version: 1\nnode: { networks: [0] }', 'g.yaml:2:20: node.networks[0]: expected the number of a network from 1 to 65535, or { id, tokenFile }, found the number 0'],
-  ['two ways that exclude each other', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [proxy-v1, proxy-v2] }]', 'g.yaml:2:46: expose[0].identity: expected proxy-v1 or proxy-v2, not both, found a list'],
-  ['a front that listens nowhere', 'version: 1\nhttp: {}', 'g.yaml:2:7: http.listen: missing; expected an IP address and port as "127.0.0.1:8080"'],
-  ['a way to tell who calls that there is not', 'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers, proxy] }]', 'g.yaml:2:56: expose[0].identity[1]: expected headers, proxy-v1 or proxy-v2, found the text "proxy"'],
+  [
+    'broken syntax',
+    'version: 1\nnode: { a: [ }',
+    'g.yaml:2:14: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
+  ],
+  [
+    'an unknown key with a near one',
+    'version: 1\nnode:\n  hostnam: a',
+    'g.yaml:3:3: node.hostnam: no such key; did you mean "hostname"?',
+  ],
+  [
+    'an unknown key with none',
+    'version: 1\nadmin: { colour: red }',
+    'g.yaml:2:10: admin.colour: no such key; there are socket',
+  ],
+  [
+    'a network that is none',
+    'version: 1\nnode: { networks: [0] }',
+    'g.yaml:2:20: node.networks[0]: expected the number of a network from 1 to 65535, or { id, tokenFile }, found the number 0',
+  ],
+  [
+    'two ways that exclude each other',
+    'version: 1\nexpose: [{ port: 80, target: "80", identity: [proxy-v1, proxy-v2] }]',
+    'g.yaml:2:46: expose[0].identity: expected proxy-v1 or proxy-v2, not both, found a list',
+  ],
+  [
+    'a front that listens nowhere',
+    'version: 1\nhttp: {}',
+    'g.yaml:2:7: http.listen: missing; expected an IP address and port as "127.0.0.1:8080"',
+  ],
+  [
+    'a way to tell who calls that there is not',
+    'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers, proxy] }]',
+    'g.yaml:2:56: expose[0].identity[1]: expected headers, proxy-v1 or proxy-v2, found the text "proxy"',
+  ],
   ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: this key stands here a second time'],
-  ['a port where host:port is meant', 'version: 1\nnode: { registry: 9000 }', 'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the number 9000 (write it in quotes: "9000")'],
-  ['a hostname that YAML reads as a number', 'version: 1\nnode: { hostname: 0012 }', 'g.yaml:2:19: node.hostname: expected a hostname: lower-case letters, digits and inner hyphens, at most 63, found the number 12 (write it in quotes: "0012")'],
-  ['half an address that YAML reads as a number', 'version: 1\nnode: { trust: [0000.0001] }', 'g.yaml:2:17: node.trust[0]: expected a hostname, an address as "0:0000.0000.0004", or a node id, found the number 0.0001 (write it in quotes: "0000.0001")'],
-  ['yes for true', 'version: 1\nnode: { public: yes }', 'g.yaml:2:17: node.public: expected true or false, found the text "yes" (true and false are written so, without quotes)'],
-  ['a quoted port', 'version: 1\nexpose: [{ port: "80", target: "3000" }]', 'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the text "80" (write it without quotes)'],
-  ['a port out of range', 'version: 1\nexpose: [{ port: 0, target: "3000" }]', 'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the number 0'],
-  ['a missing key', 'version: 1\nmap:\n  - port: 80', 'g.yaml:3:5: map[0].peer: missing; expected a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME", or a list of them, none twice'],
-  ['an empty value', 'version: 1\nnode:\n  listen:', 'g.yaml:3:10: node.listen: expected an IP address and port as "127.0.0.1:8080", found nothing'],
-  ['neither port nor ports', 'version: 1\nmap: [{ peer: a }]', 'g.yaml:2:7: map[0].port: missing; expected `port`, or `ports` for several'],
-  ['port and ports', 'version: 1\nmap: [{ peer: a, port: 1, ports: [2] }]', 'g.yaml:2:34: map[0].ports: stands beside `port`; give one of them'],
-  ['local with ports', 'version: 1\nmap: [{ peer: a, ports: [2], local: "127.0.0.1:0" }]', 'g.yaml:2:37: map[0].local: goes with a single `port`, not with `ports`'],
-  ['a backward range', 'version: 1\nmap: [{ peer: a, ports: ["9-8"] }]', 'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range as "8000-8010", perhaps with "/udp" behind it, found the text "9-8"'],
-  ['a target that does not go with UDP', 'version: 1\nexpose: [{ port: "53/udp", target: "unix:/x" }]', 'g.yaml:2:36: expose[0].target: target "unix:/x": a /udp port needs HOST:PORT; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'],
-  ['a limit that is none', 'version: 1\nexpose: [{ port: 80, target: "3000", limits: { connections: 0 } }]', 'g.yaml:2:61: expose[0].limits.connections: expected a whole number from 1, found the number 0'],
-  ['a duration that is none', 'version: 1\nexpose: [{ port: 80, target: "3000", for: "soon" }]', 'g.yaml:2:43: expose[0].for: expected a duration as 90s, 10m, 2h or 1d, at most 24d, found the text "soon"'],
-  ['a bad target', 'version: 1\nexpose: [{ port: 80, target: "https://x:1" }]', 'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'],
-  ['nobody allowed', 'version: 1\nexpose: [{ port: 80, target: "80", allow: [] }]', 'g.yaml:2:43: expose[0].allow: expected at least one peer, or no `allow` at all, found a list'],
-  ['a bad pinned name', 'version: 1\npeers: { Alice: { address: "0:0000.0000.0001", key: "" } }', 'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the text "Alice"'],
-  ['a short pinned key', 'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }', 'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the text "AAAA"'],
-  ['several mistakes, in the order of the file', 'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
-    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"', 'g.yaml:2:9: expose: expected a list, found the number 7', 'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, observe, http, proxy, dns, admin'],
-  ['a duplicate key beside another mistake', 'version: 1\nversion: 1\nnode: { public: 1 }', 'g.yaml:2:1: this key stands here a second time', 'g.yaml:3:17: node.public: expected true or false, found the number 1'],
+  [
+    'a port where host:port is meant',
+    'version: 1\nnode: { registry: 9000 }',
+    'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the number 9000 (write it in quotes: "9000")',
+  ],
+  [
+    'a hostname that YAML reads as a number',
+    'version: 1\nnode: { hostname: 0012 }',
+    'g.yaml:2:19: node.hostname: expected a hostname: lower-case letters, digits and inner hyphens, at most 63, found the number 12 (write it in quotes: "0012")',
+  ],
+  [
+    'half an address that YAML reads as a number',
+    'version: 1\nnode: { trust: [0000.0001] }',
+    'g.yaml:2:17: node.trust[0]: expected a hostname, an address as "0:0000.0000.0004", or a node id, found the number 0.0001 (write it in quotes: "0000.0001")',
+  ],
+  [
+    'yes for true',
+    'version: 1\nnode: { public: yes }',
+    'g.yaml:2:17: node.public: expected true or false, found the text "yes" (true and false are written so, without quotes)',
+  ],
+  [
+    'a quoted port',
+    'version: 1\nexpose: [{ port: "80", target: "3000" }]',
+    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the text "80" (write it without quotes)',
+  ],
+  [
+    'a port out of range',
+    'version: 1\nexpose: [{ port: 0, target: "3000" }]',
+    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the number 0',
+  ],
+  [
+    'a missing key',
+    'version: 1\nmap:\n  - port: 80',
+    'g.yaml:3:5: map[0].peer: missing; expected a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME", or a list of them, none twice',
+  ],
+  [
+    'an empty value',
+    'version: 1\nnode:\n  listen:',
+    'g.yaml:3:10: node.listen: expected an IP address and port as "127.0.0.1:8080", found nothing',
+  ],
+  [
+    'neither port nor ports',
+    'version: 1\nmap: [{ peer: a }]',
+    'g.yaml:2:7: map[0].port: missing; expected `port`, or `ports` for several',
+  ],
+  [
+    'port and ports',
+    'version: 1\nmap: [{ peer: a, port: 1, ports: [2] }]',
+    'g.yaml:2:34: map[0].ports: stands beside `port`; give one of them',
+  ],
+  [
+    'local with ports',
+    'version: 1\nmap: [{ peer: a, ports: [2], local: "127.0.0.1:0" }]',
+    'g.yaml:2:37: map[0].local: goes with a single `port`, not with `ports`',
+  ],
+  [
+    'a backward range',
+    'version: 1\nmap: [{ peer: a, ports: ["9-8"] }]',
+    'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range as "8000-8010", perhaps with "/udp" behind it, found the text "9-8"',
+  ],
+  [
+    'a target that does not go with UDP',
+    'version: 1\nexpose: [{ port: "53/udp", target: "unix:/x" }]',
+    'g.yaml:2:36: expose[0].target: target "unix:/x": a /udp port needs HOST:PORT; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
+  ],
+  [
+    'a limit that is none',
+    'version: 1\nexpose: [{ port: 80, target: "3000", limits: { connections: 0 } }]',
+    'g.yaml:2:61: expose[0].limits.connections: expected a whole number from 1, found the number 0',
+  ],
+  [
+    'a duration that is none',
+    'version: 1\nexpose: [{ port: 80, target: "3000", for: "soon" }]',
+    'g.yaml:2:43: expose[0].for: expected a duration as 90s, 10m, 2h or 1d, at most 24d, found the text "soon"',
+  ],
+  [
+    'a bad target',
+    'version: 1\nexpose: [{ port: 80, target: "https://x:1" }]',
+    'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
+  ],
+  [
+    'nobody allowed',
+    'version: 1\nexpose: [{ port: 80, target: "80", allow: [] }]',
+    'g.yaml:2:43: expose[0].allow: expected at least one peer, or no `allow` at all, found a list',
+  ],
+  [
+    'a bad pinned name',
+    'version: 1\npeers: { Alice: { address: "0:0000.0000.0001", key: "" } }',
+    'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the text "Alice"',
+  ],
+  [
+    'a short pinned key',
+    'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }',
+    'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the text "AAAA"',
+  ],
+  [
+    'several mistakes, in the order of the file',
+    'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
+    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"',
+    'g.yaml:2:9: expose: expected a list, found the number 7',
+    'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, observe, http, proxy, dns, admin',
+  ],
+  [
+    'a duplicate key beside another mistake',
+    'version: 1\nversion: 1\nnode: { public: 1 }',
+    'g.yaml:2:1: this key stands here a second time',
+    'g.yaml:3:17: node.public: expected true or false, found the number 1',
+  ],
 ]
 
 for (const [what, text, ...messages] of MISTAKES) {
@@ -64,16 +192,35 @@ for (const [what, text, ...messages] of MISTAKES) {
 }
 
 test('a mistake inside an alias, and an alias bomb, are told and end', () => {
-  assert.match(thrown(() => parseConfig('version: 1\nmap:\n  - &a { peer: x, port: 0 }\n  - *a', 'g.yaml')).message, /g\.yaml:3:25: map\[0\]\.port: .*\n.*map\[1\]\.port/)
-  const bomb = Array.from({ length: 12 }, (_, level) => `k${level}: &k${level} [${level === 0 ? 'x' : Array(9).fill(`*k${level - 1}`).join(',')}]`).join('\n')
+  assert.match(
+    thrown(() => parseConfig('version: 1\nmap:\n  - &a { peer: x, port: 0 }\n  - *a', 'g.yaml')).message,
+    /g\.yaml:3:25: map\[0\]\.port: .*\n.*map\[1\]\.port/,
+  )
+  const bomb = Array.from(
+    { length: 12 },
+    (_, level) =>
+      `k${level}: &k${level} [${
+        level === 0
+          ? 'x'
+          : Array(9)
+              .fill(`*k${level - 1}`)
+              .join(',')
+      }]`,
+  ).join('\n')
   assert.equal(thrown(() => parseConfig(bomb, 'g.yaml')).code, 'CONFIG_INVALID')
 })
 
 test('a file that is not there is a bad configuration, by name', async () => {
-  await assert.rejects(loadConfig('/no/such/gateway.yaml'), (error) => error instanceof PilotError && error.code === 'CONFIG_INVALID' && error.message === '/no/such/gateway.yaml: cannot be read (ENOENT)')
+  await assert.rejects(
+    loadConfig('/no/such/gateway.yaml'),
+    (error) =>
+      error instanceof PilotError &&
+      error.code === 'CONFIG_INVALID' &&
+      error.message === '/no/such/gateway.yaml: cannot be read (ENOENT)',
+  )
 })
 
-function thrown (run: () => unknown): PilotError {
+function thrown(run: () => unknown): PilotError {
   try {
     run()
   } catch (error) {

@@ -14,76 +14,173 @@ const fileOf = (text: string) => ({ config: parseConfig(`version: 1\n${text}`, '
 
 test('with nothing said, every option has its default', () => {
   assert.deepEqual(resolveOptions({ flags: {}, env }), {
-    registry: '127.0.0.1:9000', beacon: '127.0.0.1:9001', listen: '0.0.0.0:0', public: false, stateDir: '/home/ann/.local/state/pilotgate',
-    identityFile: '/home/ann/.local/state/pilotgate/identity.json', adminSocket: '/home/ann/.local/state/pilotgate/admin.sock',
-    trust: [], pinned: {}, maps: [], exposes: [], allowLan: false,
+    registry: '127.0.0.1:9000',
+    beacon: '127.0.0.1:9001',
+    listen: '0.0.0.0:0',
+    public: false,
+    stateDir: '/home/ann/.local/state/pilotgate',
+    identityFile: '/home/ann/.local/state/pilotgate/identity.json',
+    adminSocket: '/home/ann/.local/state/pilotgate/admin.sock',
+    trust: [],
+    pinned: {},
+    maps: [],
+    exposes: [],
+    allowLan: false,
   })
 })
 
 test('a flag wins over a variable, a variable over the file, the file over the default', () => {
   const file = fileOf('node: { registry: "file:1", beacon: "file:2", listen: "127.0.0.1:3", hostname: file }')
-  const options = resolveOptions({ flags: { registry: 'flag:1' }, env: { ...env, PILOTGATE_REGISTRY: 'env:1', PILOTGATE_BEACON: 'env:2', PILOTGATE_HOSTNAME: '' }, file })
-  assert.deepEqual([options.registry, options.beacon, options.listen, options.hostname], ['flag:1', 'env:2', '127.0.0.1:3', 'file'])
+  const options = resolveOptions({
+    flags: { registry: 'flag:1' },
+    env: { ...env, PILOTGATE_REGISTRY: 'env:1', PILOTGATE_BEACON: 'env:2', PILOTGATE_HOSTNAME: '' },
+    file,
+  })
+  assert.deepEqual(
+    [options.registry, options.beacon, options.listen, options.hostname],
+    ['flag:1', 'env:2', '127.0.0.1:3', 'file'],
+  )
 })
 
 test('public and allow-lan are read from variables as true or false, and a flag wins', () => {
-  assert.equal(resolveOptions({ flags: {}, env: { ...env, PILOTGATE_PUBLIC: 'yes', PILOTGATE_ALLOW_LAN: '1' } }).public, true)
-  assert.equal(resolveOptions({ flags: {}, env: { ...env, PILOTGATE_PUBLIC: '0' }, file: fileOf('node: { public: true }') }).public, false)
+  assert.equal(
+    resolveOptions({ flags: {}, env: { ...env, PILOTGATE_PUBLIC: 'yes', PILOTGATE_ALLOW_LAN: '1' } }).public,
+    true,
+  )
+  assert.equal(
+    resolveOptions({ flags: {}, env: { ...env, PILOTGATE_PUBLIC: '0' }, file: fileOf('node: { public: true }') })
+      .public,
+    false,
+  )
   assert.equal(resolveOptions({ flags: { public: true }, env: { ...env, PILOTGATE_PUBLIC: 'off' } }).public, true)
-  rejects({ }, 'USAGE', /PILOTGATE_PUBLIC "maybe": expected true or false/, { PILOTGATE_PUBLIC: 'maybe' })
+  rejects({}, 'USAGE', /PILOTGATE_PUBLIC "maybe": expected true or false/, { PILOTGATE_PUBLIC: 'maybe' })
 })
 
 test('networks to join are numbers, or have their token in a file beside the configuration; a daemon joins by itself', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pg-options-'))
   await writeFile(join(folder, 'net7.token'), 'secret\n')
-  const file = { config: parseConfig('version: 1\nnode: { networks: [3, { id: 7, tokenFile: net7.token }] }', 'g.yaml'), folder }
-  assert.deepEqual(resolveOptions({ flags: {}, env, file }).networks, [{ network: 3, token: undefined }, { network: 7, token: 'secret' }])
-  assert.throws(() => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file }), /node\.networks does not go with --daemon/)
+  const file = {
+    config: parseConfig('version: 1\nnode: { networks: [3, { id: 7, tokenFile: net7.token }] }', 'g.yaml'),
+    folder,
+  }
+  assert.deepEqual(resolveOptions({ flags: {}, env, file }).networks, [
+    { network: 3, token: undefined },
+    { network: 7, token: 'secret' },
+  ])
+  assert.throws(
+    () => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file }),
+    /node\.networks does not go with --daemon/,
+  )
   await rm(folder, { recursive: true })
-  assert.throws(() => resolveOptions({ flags: {}, env, file }), (error: unknown) => error instanceof PilotError && error.code === 'USAGE' && /the token of network 7: ENOENT/.test(error.message))
+  assert.throws(
+    () => resolveOptions({ flags: {}, env, file }),
+    (error: unknown) =>
+      error instanceof PilotError && error.code === 'USAGE' && /the token of network 7: ENOENT/.test(error.message),
+  )
 })
 
 test('several peers do not go with UDP, byte limits do go with headers', () => {
-  assert.equal(resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }).exposes[0]?.limits?.bytesPerSecond, 1_000)
-  for (const map of ['a|b:53/udp', 'tag:ci:53/udp']) assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers do not go with \/udp/)
+  assert.equal(
+    resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }).exposes[0]?.limits
+      ?.bytesPerSecond,
+    1_000,
+  )
+  for (const map of ['a|b:53/udp', 'tag:ci:53/udp'])
+    assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers do not go with \/udp/)
 })
 
-test('probes may ask the service itself; tags of our own are told to the registry, and are not a daemon\'s', () => {
-  const { maps, tags } = resolveOptions({ flags: {}, env, file: fileOf('node: { tags: [ci, web, ci] }\nmap: [{ peer: ["tag:ci", b], port: 80, probe: { every: 5, http: /healthz } }, { peer: "tag:ci", port: 81, probe: { every: 9, grpc: "" } }]') })
-  assert.deepEqual(maps.map(({ name, probe, check }) => [name, probe, check]), [['tag:ci|b:80', 5, { kind: 'http', path: '/healthz' }], ['tag:ci:81', 9, { kind: 'grpc', service: '' }]])
+test("probes may ask the service itself; tags of our own are told to the registry, and are not a daemon's", () => {
+  const { maps, tags } = resolveOptions({
+    flags: {},
+    env,
+    file: fileOf(
+      'node: { tags: [ci, web, ci] }\nmap: [{ peer: ["tag:ci", b], port: 80, probe: { every: 5, http: /healthz } }, { peer: "tag:ci", port: 81, probe: { every: 9, grpc: "" } }]',
+    ),
+  })
+  assert.deepEqual(
+    maps.map(({ name, probe, check }) => [name, probe, check]),
+    [
+      ['tag:ci|b:80', 5, { kind: 'http', path: '/healthz' }],
+      ['tag:ci:81', 9, { kind: 'grpc', service: '' }],
+    ],
+  )
   assert.deepEqual(tags, ['ci', 'web'])
-  assert.throws(() => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file: fileOf('node: { tags: [ci] }') }), /node\.tags does not go with --daemon/)
-  for (const bad of ['{ every: 5, http: /a, grpc: b }', '{ http: /a }', '{ every: 5, http: a }']) assert.throws(() => fileOf(`map: [{ peer: a, port: 80, probe: ${bad} }]`), PilotError, bad)
+  assert.throws(
+    () => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file: fileOf('node: { tags: [ci] }') }),
+    /node\.tags does not go with --daemon/,
+  )
+  for (const bad of ['{ every: 5, http: /a, grpc: b }', '{ http: /a }', '{ every: 5, http: a }'])
+    assert.throws(() => fileOf(`map: [{ peer: a, port: 80, probe: ${bad} }]`), PilotError, bad)
   assert.throws(() => fileOf('node: { tags: ["no tag"] }'), /a tag: lower-case/)
 })
 
 test('lists of all sources add up, and a peer asked for twice is asked once', () => {
   const options = resolveOptions({
     flags: { trust: ['c', 'a'], map: ['8080:b:80'], expose: ['81=3001'] },
-    env: { ...env, PILOTGATE_TRUST: 'b  c', PILOTGATE_MAP: 'b:443\n[0:0000.0000.0004]:80', PILOTGATE_EXPOSE: '82=3002,allow=a' },
-    file: fileOf('node: { trust: [a] }\nmap: [{ name: web, peer: a, port: 1, local: "127.0.0.1:0" }, { peer: a, ports: [2, "3-5"] }]\nexpose: [{ port: 80, target: "3000", allow: [a, "7", a] }]'),
+    env: {
+      ...env,
+      PILOTGATE_TRUST: 'b  c',
+      PILOTGATE_MAP: 'b:443\n[0:0000.0000.0004]:80',
+      PILOTGATE_EXPOSE: '82=3002,allow=a',
+    },
+    file: fileOf(
+      'node: { trust: [a] }\nmap: [{ name: web, peer: a, port: 1, local: "127.0.0.1:0" }, { peer: a, ports: [2, "3-5"] }]\nexpose: [{ port: 80, target: "3000", allow: [a, "7", a] }]',
+    ),
   })
   assert.deepEqual(options.trust, ['a', 'b', 'c'])
-  assert.deepEqual(options.maps.map(({ name, localAddress, localPort }) => [name, localAddress, localPort]), [
-    ['web', '127.0.0.1', 0], ['a:2', undefined, 2], ['a:3', undefined, 3], ['a:4', undefined, 4], ['a:5', undefined, 5],
-    ['b:443', undefined, 443], ['0:0000.0000.0004:80', undefined, 80], ['b:80', undefined, 8080],
-  ])
-  assert.deepEqual(options.exposes.map(({ name, target, allow }) => [name, target.text, allow]), [
-    ['80', 'tcp://127.0.0.1:3000', ['a', '7']], ['82', 'tcp://127.0.0.1:3002', ['a']], ['81', 'tcp://127.0.0.1:3001', ['trusted']],
-  ])
+  assert.deepEqual(
+    options.maps.map(({ name, localAddress, localPort }) => [name, localAddress, localPort]),
+    [
+      ['web', '127.0.0.1', 0],
+      ['a:2', undefined, 2],
+      ['a:3', undefined, 3],
+      ['a:4', undefined, 4],
+      ['a:5', undefined, 5],
+      ['b:443', undefined, 443],
+      ['0:0000.0000.0004:80', undefined, 80],
+      ['b:80', undefined, 8080],
+    ],
+  )
+  assert.deepEqual(
+    options.exposes.map(({ name, target, allow }) => [name, target.text, allow]),
+    [
+      ['80', 'tcp://127.0.0.1:3000', ['a', '7']],
+      ['82', 'tcp://127.0.0.1:3002', ['a']],
+      ['81', 'tcp://127.0.0.1:3001', ['trusted']],
+    ],
+  )
 })
 
 test('paths: ~ is the home folder, the file is the base of its own, the identity lives in the state folder', () => {
-  const inFile = resolveOptions({ flags: {}, env, file: fileOf('node: { stateDir: state, identity: me.json }\nadmin: { socket: ~/a.sock }') })
-  assert.deepEqual([inFile.stateDir, inFile.identityFile, inFile.adminSocket], ['/etc/pilotgate/state', '/etc/pilotgate/state/me.json', '/home/ann/a.sock'])
+  const inFile = resolveOptions({
+    flags: {},
+    env,
+    file: fileOf('node: { stateDir: state, identity: me.json }\nadmin: { socket: ~/a.sock }'),
+  })
+  assert.deepEqual(
+    [inFile.stateDir, inFile.identityFile, inFile.adminSocket],
+    ['/etc/pilotgate/state', '/etc/pilotgate/state/me.json', '/home/ann/a.sock'],
+  )
   const flagged = resolveOptions({ flags: { stateDir: '~/s', identity: 'me.json' }, env })
-  assert.deepEqual([flagged.stateDir, flagged.identityFile, flagged.adminSocket], ['/home/ann/s', `${process.cwd()}/me.json`, '/home/ann/s/admin.sock'])
-  assert.equal(resolveOptions({ flags: {}, env: { ...env, XDG_STATE_HOME: '/var/state' } }).stateDir, '/var/state/pilotgate')
-  assert.equal(resolveOptions({ flags: {}, env: { ...env, XDG_STATE_HOME: 'relative' } }).stateDir, '/home/ann/.local/state/pilotgate')
+  assert.deepEqual(
+    [flagged.stateDir, flagged.identityFile, flagged.adminSocket],
+    ['/home/ann/s', `${process.cwd()}/me.json`, '/home/ann/s/admin.sock'],
+  )
+  assert.equal(
+    resolveOptions({ flags: {}, env: { ...env, XDG_STATE_HOME: '/var/state' } }).stateDir,
+    '/var/state/pilotgate',
+  )
+  assert.equal(
+    resolveOptions({ flags: {}, env: { ...env, XDG_STATE_HOME: 'relative' } }).stateDir,
+    '/home/ann/.local/state/pilotgate',
+  )
 })
 
 test('a reader finds the socket by flag, variable, state folder or default', () => {
-  assert.equal(resolveAdminSocket({ flags: { admin: '/a.sock' }, env: { ...env, PILOTGATE_ADMIN: '/b.sock' } }), '/a.sock')
+  assert.equal(
+    resolveAdminSocket({ flags: { admin: '/a.sock' }, env: { ...env, PILOTGATE_ADMIN: '/b.sock' } }),
+    '/a.sock',
+  )
   assert.equal(resolveAdminSocket({ flags: {}, env: { ...env, PILOTGATE_ADMIN: '/b.sock' } }), '/b.sock')
   assert.equal(resolveAdminSocket({ flags: {}, env: { ...env, PILOTGATE_STATE_DIR: '/s' } }), '/s/admin.sock')
   assert.equal(resolveAdminSocket({ flags: {}, env }), '/home/ann/.local/state/pilotgate/admin.sock')
@@ -102,24 +199,57 @@ test('what cannot work is refused by name before anything starts', () => {
   rejects({ observe: '9464' }, 'USAGE', /--observe "9464": expected an IP address and port/)
   rejects({ map: ['127.0.0.1:8080:a:80', '127.0.0.1:8080:b:80'] }, 'CONFLICT', /the local address "127\.0\.0\.1:8080"/)
   rejects({ expose: ['80=3000', '80=3001'] }, 'CONFLICT', /the exposure "80" is given twice/)
-  assert.equal(resolveOptions({ flags: { expose: ['53=53', '53/udp=53'], map: ['127.0.0.1:53:a:53', '127.0.0.1:53:a:53/udp'] }, env: {} }).exposes.length, 2) // TCP and UDP ports are different ones
+  assert.equal(
+    resolveOptions({
+      flags: { expose: ['53=53', '53/udp=53'], map: ['127.0.0.1:53:a:53', '127.0.0.1:53:a:53/udp'] },
+      env: {},
+    }).exposes.length,
+    2,
+  ) // TCP and UDP ports are different ones
   rejects({ admin: `/${'x'.repeat(107)}` }, 'USAGE', /at most 107 bytes, this has 108/)
-  assert.throws(() => resolveOptions({ flags: { expose: ['80=1'] }, env, file: fileOf('expose: [{ name: web, port: 80, target: "3000" }]') }), /the overlay port "80" is given twice/)
-  assert.throws(() => resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, ports: ["1-65535"] }]') }), /65535 mappings were asked for/)
+  assert.throws(
+    () =>
+      resolveOptions({
+        flags: { expose: ['80=1'] },
+        env,
+        file: fileOf('expose: [{ name: web, port: 80, target: "3000" }]'),
+      }),
+    /the overlay port "80" is given twice/,
+  )
+  assert.throws(
+    () => resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, ports: ["1-65535"] }]') }),
+    /65535 mappings were asked for/,
+  )
 })
 
 test('the same remote port on several local ports is several mappings, called as they are written', () => {
   const { maps } = resolveOptions({ flags: { map: ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'] }, env })
-  assert.deepEqual(maps.map(({ name }) => name), ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'])
+  assert.deepEqual(
+    maps.map(({ name }) => name),
+    ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'],
+  )
 })
 
 test('variables that nobody reads are named', () => {
-  assert.deepEqual(unknownVariables({ PILOTGATE_REGISTRY: 'x', PILOTGATE_REGISTY: 'x', PILOT_X: '1', PILOTGATE_OBSERVE: '' }), ['PILOTGATE_REGISTY'])
+  assert.deepEqual(
+    unknownVariables({ PILOTGATE_REGISTRY: 'x', PILOTGATE_REGISTY: 'x', PILOT_X: '1', PILOTGATE_OBSERVE: '' }),
+    ['PILOTGATE_REGISTY'],
+  )
 })
 
-test('a local place in the file may be a port alone, on the peer\'s own address', () => {
-  const { maps } = resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, port: 80, local: 8080 }, { peer: b, port: 80, local: "127.0.0.1:0" }]') })
-  assert.deepEqual(maps.map(({ localAddress, localPort }) => [localAddress, localPort]), [[undefined, 8080], ['127.0.0.1', 0]])
+test("a local place in the file may be a port alone, on the peer's own address", () => {
+  const { maps } = resolveOptions({
+    flags: {},
+    env,
+    file: fileOf('map: [{ peer: a, port: 80, local: 8080 }, { peer: b, port: 80, local: "127.0.0.1:0" }]'),
+  })
+  assert.deepEqual(
+    maps.map(({ localAddress, localPort }) => [localAddress, localPort]),
+    [
+      [undefined, 8080],
+      ['127.0.0.1', 0],
+    ],
+  )
 })
 
 test('the HTTP front and ways to tell who calls come from the file; beyond loopback the front needs --allow-lan', () => {
@@ -127,39 +257,84 @@ test('the HTTP front and ways to tell who calls come from the file; beyond loopb
   assert.deepEqual(inFile('http: { listen: "127.0.0.1:8088" }').http, { address: '127.0.0.1', port: 8088 })
   assert.equal(inFile('admin: {}').http, undefined)
   assert.deepEqual(inFile('http: { listen: "0.0.0.0:0" }', { allowLan: true }).http, { address: '0.0.0.0', port: 0 })
-  assert.throws(() => inFile('http: { listen: "0.0.0.0:0" }'), (error) => error instanceof PilotError && error.code === 'USAGE' && /http\.listen: 0\.0\.0\.0 is not a loopback address/.test(error.message))
-  const { exposes } = inFile('expose: [{ port: 1, target: "3000", identity: [headers, proxy-v2, headers] }, { port: 2, target: "3000", identity: [] }, { port: 3, target: "3000" }]', { expose: ['4=3000,identity=proxy-v1'] })
-  assert.deepEqual(exposes.map(({ identity }) => identity), [['headers', 'proxy-v2'], undefined, undefined, ['proxy-v1']])
+  assert.throws(
+    () => inFile('http: { listen: "0.0.0.0:0" }'),
+    (error) =>
+      error instanceof PilotError &&
+      error.code === 'USAGE' &&
+      /http\.listen: 0\.0\.0\.0 is not a loopback address/.test(error.message),
+  )
+  const { exposes } = inFile(
+    'expose: [{ port: 1, target: "3000", identity: [headers, proxy-v2, headers] }, { port: 2, target: "3000", identity: [] }, { port: 3, target: "3000" }]',
+    { expose: ['4=3000,identity=proxy-v1'] },
+  )
+  assert.deepEqual(
+    exposes.map(({ identity }) => identity),
+    [['headers', 'proxy-v2'], undefined, undefined, ['proxy-v1']],
+  )
 })
 
 test('a listener beyond loopback needs --allow-lan', () => {
-  rejects({ map: ['0.0.0.0:8080:a:80'] }, 'USAGE', /map "0\.0\.0\.0:8080:a:80": 0\.0\.0\.0 is not a loopback address.*--allow-lan/)
+  rejects(
+    { map: ['0.0.0.0:8080:a:80'] },
+    'USAGE',
+    /map "0\.0\.0\.0:8080:a:80": 0\.0\.0\.0 is not a loopback address.*--allow-lan/,
+  )
   rejects({ map: ['[::]:8080:a:80'] }, 'USAGE', /:: is not a loopback address/)
-  for (const map of ['127.9.9.9:8080:a:80', '[::1]:8080:a:80']) assert.equal(resolveOptions({ flags: { map: [map] }, env }).maps.length, 1)
+  for (const map of ['127.9.9.9:8080:a:80', '[::1]:8080:a:80'])
+    assert.equal(resolveOptions({ flags: { map: [map] }, env }).maps.length, 1)
   assert.equal(resolveOptions({ flags: { map: ['10.0.0.1:8080:a:80'], allowLan: true }, env }).allowLan, true)
 })
 
 test('a daemon brings its own identity, socket and visibility: naming them as well is a mistake', () => {
-  assert.deepEqual(resolveOptions({ flags: { daemon: '~/pilot.sock' }, env }).daemon, { socket: '/home/ann/pilot.sock' })
-  assert.deepEqual(resolveOptions({ flags: { daemon: '/a' }, env: { ...env, PILOTGATE_DAEMON: '/b', PILOTGATE_REGISTRY: 'rv:1' } }).daemon, { socket: '/a', registry: 'rv:1' })
+  assert.deepEqual(resolveOptions({ flags: { daemon: '~/pilot.sock' }, env }).daemon, {
+    socket: '/home/ann/pilot.sock',
+  })
+  assert.deepEqual(
+    resolveOptions({ flags: { daemon: '/a' }, env: { ...env, PILOTGATE_DAEMON: '/b', PILOTGATE_REGISTRY: 'rv:1' } })
+      .daemon,
+    { socket: '/a', registry: 'rv:1' },
+  )
   assert.deepEqual(resolveOptions({ flags: {}, env: { ...env, PILOTGATE_DAEMON: '/b' } }).daemon, { socket: '/b' })
-  assert.deepEqual(resolveOptions({ flags: {}, env, file: fileOf('node: { daemon: pilot.sock, registry: "rv:2", beacon: "127.0.0.1:9001" }') }).daemon, { socket: '/etc/pilotgate/pilot.sock', registry: 'rv:2' })
+  assert.deepEqual(
+    resolveOptions({
+      flags: {},
+      env,
+      file: fileOf('node: { daemon: pilot.sock, registry: "rv:2", beacon: "127.0.0.1:9001" }'),
+    }).daemon,
+    { socket: '/etc/pilotgate/pilot.sock', registry: 'rv:2' },
+  )
   assert.equal('daemon' in resolveOptions({ flags: {}, env }), false)
   const daemon = '/a'
-  for (const flags of [{ beacon: 'b:1' }, { listen: '127.0.0.1:0' }, { endpoint: '203.0.113.7:4000' }, { hostname: 'x' }, { public: true }, { identity: 'me.json' }] as const) {
+  for (const flags of [
+    { beacon: 'b:1' },
+    { listen: '127.0.0.1:0' },
+    { endpoint: '203.0.113.7:4000' },
+    { hostname: 'x' },
+    { public: true },
+    { identity: 'me.json' },
+  ] as const) {
     rejects({ daemon, ...flags }, 'USAGE', new RegExp(`--${Object.keys(flags)[0]!} does not go with --daemon`))
   }
   rejects({ daemon }, 'USAGE', /PILOTGATE_LISTEN does not go with --daemon/, { PILOTGATE_LISTEN: '127.0.0.1:1' })
-  assert.throws(() => resolveOptions({ flags: { daemon }, env, file: fileOf('node: { hostname: me }') }), /node\.hostname does not go with --daemon/)
-  const pinned = fileOf(`peers: { bob: { address: "0:0000.0000.0007", key: "${Buffer.alloc(32).toString('base64')}" } }`)
+  assert.throws(
+    () => resolveOptions({ flags: { daemon }, env, file: fileOf('node: { hostname: me }') }),
+    /node\.hostname does not go with --daemon/,
+  )
+  const pinned = fileOf(
+    `peers: { bob: { address: "0:0000.0000.0007", key: "${Buffer.alloc(32).toString('base64')}" } }`,
+  )
   assert.throws(() => resolveOptions({ flags: { daemon }, env, file: pinned }), /peers does not go with --daemon/)
 })
 
-function rejects (flags: Flags, code: ErrorCode, expected: RegExp, more: Record<string, string> = {}): void {
-  assert.throws(() => resolveOptions({ flags, env: { ...env, ...more } }), (error) => {
-    assert.ok(error instanceof PilotError, String(error))
-    assert.equal(error.code, code)
-    assert.match(error.message, expected)
-    return true
-  })
+function rejects(flags: Flags, code: ErrorCode, expected: RegExp, more: Record<string, string> = {}): void {
+  assert.throws(
+    () => resolveOptions({ flags, env: { ...env, ...more } }),
+    (error) => {
+      assert.ok(error instanceof PilotError, String(error))
+      assert.equal(error.code, code)
+      assert.match(error.message, expected)
+      return true
+    },
+  )
 }

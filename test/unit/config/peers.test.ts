@@ -8,18 +8,36 @@ import { mapsOf } from '../../../src/config/options.ts'
 import { parseMapSpec } from '../../../src/gateway/specs.ts'
 
 test('a list of peers is read as the notation with bars', () => {
-  const config = parseConfig('version: 1\nmap:\n  - { peer: [a, "[0:0000.0000.0004]"], port: 80, balance: least-connections, probe: 10 }\n', 'g.yaml')
+  const config = parseConfig(
+    'version: 1\nmap:\n  - { peer: [a, "[0:0000.0000.0004]"], port: 80, balance: least-connections, probe: 10 }\n',
+    'g.yaml',
+  )
   assert.deepEqual(mapsOf(config), [parseMapSpec('a|0:0000.0000.0004:80,balance=least-connections,probe=10')])
 })
 
 test('what a command saves is read back the same', () => {
-  for (const text of ['a|b:80', '0:0000.0000.0004|b:80,balance=least-connections,probe=7,path=direct', 'a:80,path=prefer-direct']) {
-    assert.deepEqual(mapsOf(parseConfig(withMapping('version: 1\n', parseMapSpec(text), false), 'g.yaml')), [parseMapSpec(text)], text)
+  for (const text of [
+    'a|b:80',
+    '0:0000.0000.0004|b:80,balance=least-connections,probe=7,path=direct',
+    'a:80,path=prefer-direct',
+  ]) {
+    assert.deepEqual(
+      mapsOf(parseConfig(withMapping('version: 1\n', parseMapSpec(text), false), 'g.yaml')),
+      [parseMapSpec(text)],
+      text,
+    )
   }
 })
 
 test('an empty list, a peer named twice, a policy or pause that does not exist are refused', () => {
-  for (const entry of ['peer: []', 'peer: [a, a]', 'peer: [a, A]', 'peer: a, balance: random', 'peer: a, probe: 0', 'peer: a, probe: 4000']) {
+  for (const entry of [
+    'peer: []',
+    'peer: [a, a]',
+    'peer: [a, A]',
+    'peer: a, balance: random',
+    'peer: a, probe: 0',
+    'peer: a, probe: 4000',
+  ]) {
     assert.throws(() => parseConfig(`version: 1\nmap:\n  - { ${entry}, port: 80 }\n`, 'g.yaml'), PilotError, entry)
   }
 })

@@ -8,7 +8,12 @@ import { parsePortRange } from '../../../src/config/schema.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
-interface Schema { readonly properties?: Readonly<Record<string, Schema>>, readonly items?: Schema, readonly additionalProperties?: Schema | boolean, readonly description?: string }
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly items?: Schema
+  readonly additionalProperties?: Schema | boolean
+  readonly description?: string
+}
 
 test('config/gateway.schema.json is what src/config/schema.ts says', () => {
   execFileSync(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { cwd: ROOT })
@@ -30,13 +35,16 @@ test('port ranges', () => {
   assert.deepEqual(parsePortRange('8000-8010'), { first: 8000, last: 8010, protocol: 'tcp' })
   assert.deepEqual(parsePortRange('80/tcp'), { first: 80, last: 80, protocol: 'tcp' })
   assert.deepEqual(parsePortRange('53-54/udp'), { first: 53, last: 54, protocol: 'udp' })
-  for (const bad of [0, 1.5, 65_536, '', '-', '9-8', '1-65536', '0-5', 'x']) assert.equal(parsePortRange(bad), undefined, String(bad))
+  for (const bad of [0, 1.5, 65_536, '', '-', '9-8', '1-65536', '0-5', 'x'])
+    assert.equal(parsePortRange(bad), undefined, String(bad))
 })
 
-function keysOf (schema: Schema, path = ''): { path: string, key: string, description: string | undefined }[] {
+function keysOf(schema: Schema, path = ''): { path: string; key: string; description: string | undefined }[] {
   const inner = typeof schema.additionalProperties === 'object' ? keysOf(schema.additionalProperties, `${path}.*`) : []
   const items = schema.items === undefined ? [] : keysOf(schema.items, `${path}[]`)
-  const own = Object.entries(schema.properties ?? {}).flatMap(([key, value]) =>
-    [{ path: `${path}.${key}`, key, description: value.description }, ...keysOf(value, `${path}.${key}`)])
+  const own = Object.entries(schema.properties ?? {}).flatMap(([key, value]) => [
+    { path: `${path}.${key}`, key, description: value.description },
+    ...keysOf(value, `${path}.${key}`),
+  ])
   return [...own, ...inner, ...items]
 }

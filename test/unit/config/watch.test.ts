@@ -48,12 +48,14 @@ test('a folder in which something always happens does not put the news off', asy
   assert.ok(events() >= 1, `${events()}`)
 })
 
-async function watched (t: { after (fn: () => Promise<void>): void }) {
+async function watched(t: { after(fn: () => Promise<void>): void }) {
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-watch-'))
   const file = join(folder, 'gateway.yaml')
   await writeFile(file, 'a')
   let events = 0
-  const watch = new FileWatch(file, () => { events += 1 })
+  const watch = new FileWatch(file, () => {
+    events += 1
+  })
   t.after(async () => {
     watch.stop()
     await rm(folder, { recursive: true })
@@ -62,7 +64,7 @@ async function watched (t: { after (fn: () => Promise<void>): void }) {
   return { folder, watch, events: () => events }
 }
 
-async function until (holds: () => boolean): Promise<void> {
+async function until(holds: () => boolean): Promise<void> {
   const end = performance.now() + 5_000
   while (!holds()) {
     assert.ok(performance.now() < end, 'nothing was told')
@@ -70,6 +72,8 @@ async function until (holds: () => boolean): Promise<void> {
   }
 }
 
-async function pause (ms: number): Promise<void> {
-  await new Promise((resolve) => { setTimeout(resolve, ms) })
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
 }

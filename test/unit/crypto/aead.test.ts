@@ -32,9 +32,12 @@ for (const provider of PROVIDERS) {
   test(`a changed bit anywhere, in nonce, additional data, ciphertext or tag, opens nothing (${provider.name})`, () => {
     const key = provider.aead(KEY)
     const sealed = seal(provider, payloadOf({ mul: 13, add: 7, length: 50 }))
-    for (let i = 0; i < sealed.length; i++) assert.equal(key.open(NONCE, AAD, flipped(sealed, i)), undefined, `byte ${i}`)
-    for (let i = 0; i < NONCE.length; i++) assert.equal(key.open(flipped(NONCE, i), AAD, sealed), undefined, `nonce byte ${i}`)
-    for (let i = 0; i < AAD.length; i++) assert.equal(key.open(NONCE, flipped(AAD, i), sealed), undefined, `additional byte ${i}`)
+    for (let i = 0; i < sealed.length; i++)
+      assert.equal(key.open(NONCE, AAD, flipped(sealed, i)), undefined, `byte ${i}`)
+    for (let i = 0; i < NONCE.length; i++)
+      assert.equal(key.open(flipped(NONCE, i), AAD, sealed), undefined, `nonce byte ${i}`)
+    for (let i = 0; i < AAD.length; i++)
+      assert.equal(key.open(NONCE, flipped(AAD, i), sealed), undefined, `additional byte ${i}`)
     assert.equal(provider.aead(flipped(KEY, 31)).open(NONCE, AAD, sealed), undefined)
     assert.equal(key.open(NONCE, new Uint8Array(0), sealed), undefined)
   })
@@ -42,7 +45,8 @@ for (const provider of PROVIDERS) {
   test(`a cut or lengthened frame opens nothing, a tag of four bytes included (${provider.name})`, () => {
     const key = provider.aead(KEY)
     const sealed = seal(provider, payloadOf({ mul: 13, add: 7, length: 20 }))
-    for (let length = 0; length < sealed.length; length++) assert.equal(key.open(NONCE, AAD, sealed.subarray(0, length)), undefined, `${length} bytes`)
+    for (let length = 0; length < sealed.length; length++)
+      assert.equal(key.open(NONCE, AAD, sealed.subarray(0, length)), undefined, `${length} bytes`)
     assert.equal(key.open(NONCE, AAD, concatBytes(sealed, new Uint8Array(1))), undefined)
   })
 
@@ -90,7 +94,9 @@ test('node:crypto is chosen here', () => {
 })
 
 for (const [what, nonces] of Object.entries({
-  'a counter': [0, 1, 2, 3, 4], 'carries of a counter': [0xfffe, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000], 'gaps and steps back': [7, 9, 8, 8, 200, 3],
+  'a counter': [0, 1, 2, 3, 4],
+  'carries of a counter': [0xfffe, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000],
+  'gaps and steps back': [7, 9, 8, 8, 200, 3],
   'the end of the counter': [Number.MAX_SAFE_INTEGER - 1, 0xffff_ffff, 5],
 })) {
   test(`what was prepared for the next nonce serves that nonce only: ${what}`, () => {
@@ -105,7 +111,12 @@ for (const [what, nonces] of Object.entries({
       key.seal(nonce, aad, plaintext, sealed, 0)
       oracle.seal(nonce, aad, plaintext, expected, 0)
       assert.equal(toHex(sealed), toHex(expected), `nonce ${counter}`)
-      if (i % 2 === 1) assert.equal(opener.open(nonce, aad, flipped(sealed, 70)), undefined, 'a forgery uses up what was prepared, and no more')
+      if (i % 2 === 1)
+        assert.equal(
+          opener.open(nonce, aad, flipped(sealed, 70)),
+          undefined,
+          'a forgery uses up what was prepared, and no more',
+        )
       assert.equal(toHex(opener.open(nonce, aad, sealed)!), toHex(plaintext), `nonce ${counter}`)
       key.prepare()
       opener.prepare()
@@ -117,14 +128,31 @@ test('the self test finds an implementation that is wrong, accepts anything, or 
   const real = portableCrypto.aead
   const broken: Record<string, CryptoProvider> = {
     'wrong key': { name: 'node', aead: (key) => real(flipped(key, 0)) },
-    'accepts anything': { name: 'node', aead: (key) => ({ ...methods(key), open: (nonce, aad, sealed) => real(key).open(nonce, aad, sealed) ?? new Uint8Array(0) }) },
-    'ignores the additional data': { name: 'node', aead: (key) => ({ ...methods(key), seal: (nonce, _aad, plaintext, out, at) => real(key).seal(nonce, new Uint8Array(0), plaintext, out, at) }) },
-    throws: { name: 'node', aead: () => { throw new Error('no such cipher') } },
+    'accepts anything': {
+      name: 'node',
+      aead: (key) => ({
+        ...methods(key),
+        open: (nonce, aad, sealed) => real(key).open(nonce, aad, sealed) ?? new Uint8Array(0),
+      }),
+    },
+    'ignores the additional data': {
+      name: 'node',
+      aead: (key) => ({
+        ...methods(key),
+        seal: (nonce, _aad, plaintext, out, at) => real(key).seal(nonce, new Uint8Array(0), plaintext, out, at),
+      }),
+    },
+    throws: {
+      name: 'node',
+      aead: () => {
+        throw new Error('no such cipher')
+      },
+    },
   }
   for (const [name, provider] of Object.entries(broken)) assert.equal(typeof selfTest(provider), 'string', name)
 })
 
-function methods (key: Uint8Array): ReturnType<CryptoProvider['aead']> {
+function methods(key: Uint8Array): ReturnType<CryptoProvider['aead']> {
   const real = portableCrypto.aead(key)
   return {
     seal: (nonce, aad, plaintext, out, at) => real.seal(nonce, aad, plaintext, out, at),
@@ -134,7 +162,7 @@ function methods (key: Uint8Array): ReturnType<CryptoProvider['aead']> {
   }
 }
 
-function seal (provider: CryptoProvider, plaintext: Uint8Array, aad: Uint8Array = AAD): Uint8Array {
+function seal(provider: CryptoProvider, plaintext: Uint8Array, aad: Uint8Array = AAD): Uint8Array {
   const out = new Uint8Array(plaintext.length + 16)
   const key = provider.aead(KEY)
   assert.equal(key.seal(NONCE, aad, plaintext, out, 0), out.length)
@@ -144,7 +172,7 @@ function seal (provider: CryptoProvider, plaintext: Uint8Array, aad: Uint8Array 
   return out
 }
 
-function flipped (bytes: Uint8Array, at: number): Uint8Array {
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
   const copy = bytes.slice()
   copy[at]! ^= 1 << (at % 8)
   return copy

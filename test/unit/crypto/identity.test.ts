@@ -28,13 +28,17 @@ test('identity files are accepted and refused as recorded, but for the one that 
     const result = parseIdentityFile(vector.file_text)
     assert.equal(typeof result !== 'string', vector.accepted && vector.name !== stricter, vector.name)
   }
-  assert.equal(parseIdentityFile(vectors.loading.find(({ name }) => name === stricter)?.file_text ?? ''), 'key_mismatch')
+  assert.equal(
+    parseIdentityFile(vectors.loading.find(({ name }) => name === stricter)?.file_text ?? ''),
+    'key_mismatch',
+  )
 })
 
 test('a refused identity file says why', () => {
   const [alice] = vectors.identities
   assert.ok(alice)
-  const file = (privateKey: unknown, publicKey: unknown): string => JSON.stringify({ private_key: privateKey, public_key: publicKey })
+  const file = (privateKey: unknown, publicKey: unknown): string =>
+    JSON.stringify({ private_key: privateKey, public_key: publicKey })
   assert.equal(parseIdentityFile('null'), 'not_json')
   assert.equal(parseIdentityFile('[1'), 'not_json')
   assert.equal(parseIdentityFile(file(1, alice.public_key_base64)), 'bad_private_key')
@@ -44,10 +48,18 @@ test('a refused identity file says why', () => {
 
 test('signatures are those of RFC 8032 §7.1', () => {
   const published: [string, string, string, string][] = [
-    ['9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a', '',
-      'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b'],
-    ['4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb', '3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c', '72',
-      '92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00'],
+    [
+      '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60',
+      'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a',
+      '',
+      'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
+    ],
+    [
+      '4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb',
+      '3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c',
+      '72',
+      '92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00',
+    ],
   ]
   for (const [seed, publicKey, message, signature] of published) {
     const identity = createIdentity(hex(seed))
@@ -66,7 +78,8 @@ test('a changed bit in key, message or signature verifies nothing, and nothing t
   for (let i = 0; i < 32; i++) assert.equal(verifySignature(flipped(identity.publicKey, i), message, signature), false)
   assert.equal(verifySignature(identity.publicKey, flipped(message, 0), signature), false)
   for (const length of [0, 31, 33, 64]) assert.equal(verifySignature(new Uint8Array(length), message, signature), false)
-  for (const length of [0, 63, 65]) assert.equal(verifySignature(identity.publicKey, message, new Uint8Array(length)), false)
+  for (const length of [0, 63, 65])
+    assert.equal(verifySignature(identity.publicKey, message, new Uint8Array(length)), false)
 })
 
 test('a key of small order, for which one signature fits every message, is no identity', () => {
@@ -83,7 +96,8 @@ test('a key of small order, for which one signature fits every message, is no id
   const trivial = new Uint8Array(64) // R = the neutral element, S = 0
   trivial[0] = 1
   for (const key of orders) {
-    for (const text of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j']) assert.equal(verifySignature(hex(key), utf8(text), trivial), false, key)
+    for (const text of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'])
+      assert.equal(verifySignature(hex(key), utf8(text), trivial), false, key)
   }
 })
 
@@ -91,7 +105,13 @@ test('a key in a second spelling (y not below p, or a sign on x = 0) is no ident
   const message = utf8('m')
   const trivial = new Uint8Array(64)
   trivial[0] = 1
-  for (const key of ['01' + '00'.repeat(30) + '80', 'ee' + 'ff'.repeat(30) + '7f', 'ed' + 'ff'.repeat(30) + '7f', 'f0' + 'ff'.repeat(30) + 'ff', '02' + '00'.repeat(31)]) {
+  for (const key of [
+    '01' + '00'.repeat(30) + '80',
+    'ee' + 'ff'.repeat(30) + '7f',
+    'ed' + 'ff'.repeat(30) + '7f',
+    'f0' + 'ff'.repeat(30) + 'ff',
+    '02' + '00'.repeat(31),
+  ]) {
     assert.equal(verifySignature(hex(key), message, trivial), false, key)
   }
 })
@@ -125,10 +145,16 @@ test('verification stays right when more keys pass through than are remembered',
 test('an identity shows its public key and nothing else, however it is printed', () => {
   const seed = Uint8Array.from({ length: 32 }, (_, i) => 200 + i)
   const identity = createIdentity(seed)
-  const shown = [inspect(identity, { showHidden: true, depth: 9 }), JSON.stringify(identity), JSON.stringify({ identity }), Object.entries(identity).join()]
+  const shown = [
+    inspect(identity, { showHidden: true, depth: 9 }),
+    JSON.stringify(identity),
+    JSON.stringify({ identity }),
+    Object.entries(identity).join(),
+  ]
   for (const text of shown) {
     assert.ok(text.includes(identity.publicKeyBase64), text)
-    for (const secret of [toHex(seed), toBase64(seed), [...seed].join(), [...seed].join(', ')]) assert.ok(!text.includes(secret), text)
+    for (const secret of [toHex(seed), toBase64(seed), [...seed].join(), [...seed].join(', ')])
+      assert.ok(!text.includes(secret), text)
   }
 })
 
@@ -142,11 +168,18 @@ test('the seed is copied, and a wrong length is a bug of the caller', () => {
 })
 
 interface IdentityVectors {
-  identities: { name: string, ed25519_seed: string, ed25519_public: string, private_key_base64: string, public_key_base64: string, file_text: string }[]
-  loading: { name: string, file_text: string, accepted: boolean }[]
+  identities: {
+    name: string
+    ed25519_seed: string
+    ed25519_public: string
+    private_key_base64: string
+    public_key_base64: string
+    file_text: string
+  }[]
+  loading: { name: string; file_text: string; accepted: boolean }[]
 }
 
-function flipped (bytes: Uint8Array, at: number): Uint8Array {
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
   const copy = bytes.slice()
   copy[at]! ^= 1 << (at % 8)
   return copy

@@ -10,15 +10,22 @@ for (const sequence of loadVectors<{ sequences: Sequence[] }>('replay').sequence
     sequence.steps.forEach(({ counter, accept, highest_after: highest }, i) => {
       const { high, low } = counterHalves(counter)
       assert.equal(window.accept(high, low), accept, `step ${i}: ${counter}`)
-      assert.deepEqual([window.highestHigh, window.highestLow], Object.values(counterHalves(highest)), `step ${i}: ${counter}`)
+      assert.deepEqual(
+        [window.highestHigh, window.highestLow],
+        Object.values(counterHalves(highest)),
+        `step ${i}: ${counter}`,
+      )
     })
   })
 }
 
 // The reference asks its window before it checks the tag, so a forged frame moves it. We ask afterwards, and deliver what it loses.
-const LOST_BY_THE_REFERENCE: Readonly<Record<string, readonly string[]>> = { 'forged frame with a huge counter': ['3', '4'] }
+const LOST_BY_THE_REFERENCE: Readonly<Record<string, readonly string[]>> = {
+  'forged frame with a huge counter': ['3', '4'],
+}
 
-for (const sequence of loadVectors<{ sequences_with_authentication: AuthenticatedSequence[] }>('replay').sequences_with_authentication) {
+for (const sequence of loadVectors<{ sequences_with_authentication: AuthenticatedSequence[] }>('replay')
+  .sequences_with_authentication) {
   test(`asked only about authentic frames, delivers what the reference delivers and what it loses: ${sequence.name}`, () => {
     const window = new ReplayWindow(256)
     for (const { counter, tag_valid: tagValid, delivered } of sequence.steps) {
@@ -92,5 +99,11 @@ test('counter 0 is accepted first or late, but once', () => {
   assert.equal(windows.accept(2, 0, 0), 'replay')
 })
 
-interface Sequence { name: string, steps: { counter: string, accept: boolean, highest_after: string }[] }
-interface AuthenticatedSequence { name: string, steps: { counter: string, tag_valid: boolean, delivered: boolean }[] }
+interface Sequence {
+  name: string
+  steps: { counter: string; accept: boolean; highest_after: string }[]
+}
+interface AuthenticatedSequence {
+  name: string
+  steps: { counter: string; tag_valid: boolean; delivered: boolean }[]
+}

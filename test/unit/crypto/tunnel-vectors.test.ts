@@ -9,7 +9,13 @@ import { ReplayWindow } from '../../../src/crypto/replay-window.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
 import { createPacketHeader, decodePacket } from '../../../src/wire/packet.ts'
 import {
-  authChallenge, decodeAuthFrame, encodeSealedHeader, SEALED_HEADER_BYTES, SEALED_OVERHEAD_BYTES, sealedCounterHigh, sealedCounterLow,
+  authChallenge,
+  decodeAuthFrame,
+  encodeSealedHeader,
+  SEALED_HEADER_BYTES,
+  SEALED_OVERHEAD_BYTES,
+  sealedCounterHigh,
+  sealedCounterLow,
 } from '../../../src/wire/tunnel-frames.ts'
 import { counterHalves, hex, loadVectors, payloadOf, sha256Hex, type PayloadRule } from '../../vectors/load.ts'
 
@@ -31,7 +37,8 @@ test('both ends of every pair agree on the recorded key', () => {
 })
 
 test('peer keys of low order or of a wrong length are refused', () => {
-  for (const vector of vectors.rejected_peer_keys) assert.equal(agreed(vector.own_private, vector.peer_public), 'low_order', vector.name)
+  for (const vector of vectors.rejected_peer_keys)
+    assert.equal(agreed(vector.own_private, vector.peer_public), 'low_order', vector.name)
 })
 
 test('a private key of a wrong length is a bug of the caller', () => {
@@ -59,7 +66,11 @@ for (const provider of [nodeCrypto, portableCrypto]) {
 
   test(`every frame a receiver drops is dropped for the recorded reason (${provider.name})`, () => {
     for (const vector of vectors.pils_dropped) {
-      assert.equal(verdict(provider, vector.aes_key, hex(vector.frame)), REASONS[vector.reason] ?? vector.reason, vector.name)
+      assert.equal(
+        verdict(provider, vector.aes_key, hex(vector.frame)),
+        REASONS[vector.reason] ?? vector.reason,
+        vector.name,
+      )
     }
   })
 
@@ -68,11 +79,23 @@ for (const provider of [nodeCrypto, portableCrypto]) {
     for (const pair of pairs) assert.notEqual(agreed(pair.a_private, pair.b_public), pair.aes_key, 'another derivation')
     for (const vector of pils) {
       if (vector.frame === undefined) continue
-      assert.equal(openFrame(provider, vector.aes_key, hex(vector.frame)), undefined, `${vector.name}: no additional data`)
-      assert.equal(openFrame(provider, vectors.key_agreement[0]?.aes_key ?? '', hex(vector.frame)), undefined, vector.name)
+      assert.equal(
+        openFrame(provider, vector.aes_key, hex(vector.frame)),
+        undefined,
+        `${vector.name}: no additional data`,
+      )
+      assert.equal(
+        openFrame(provider, vectors.key_agreement[0]?.aes_key ?? '', hex(vector.frame)),
+        undefined,
+        vector.name,
+      )
     }
     for (const vector of dropped) {
-      assert.equal(openFrame(provider, vectors.key_agreement[0]?.aes_key ?? '', hex(vector.frame)), undefined, vector.name)
+      assert.equal(
+        openFrame(provider, vectors.key_agreement[0]?.aes_key ?? '', hex(vector.frame)),
+        undefined,
+        vector.name,
+      )
     }
   })
 }
@@ -100,33 +123,64 @@ test('received key exchanges pass length, registered key, signature and agreemen
 
 test('the worked example of tunnel.md §2.4 comes out', () => {
   const bytes = (first: number): Uint8Array => payloadOf({ mul: 1, add: first, length: 32 })
-  assert.equal(agreed(toHex(bytes(0x40)), toHex(x25519PublicKey(bytes(0x60)))), '0de8dba6b344b60de8633b374c7e0577a73e31dccb1b53a8201c81f0be976f6f')
-  const signature = createIdentity(bytes(0)).sign(concatBytes(utf8('auth'), hex('00000001'), x25519PublicKey(bytes(0x40))))
+  assert.equal(
+    agreed(toHex(bytes(0x40)), toHex(x25519PublicKey(bytes(0x60)))),
+    '0de8dba6b344b60de8633b374c7e0577a73e31dccb1b53a8201c81f0be976f6f',
+  )
+  const signature = createIdentity(bytes(0)).sign(
+    concatBytes(utf8('auth'), hex('00000001'), x25519PublicKey(bytes(0x40))),
+  )
   assert.equal(toHex(signature.subarray(0, 8)), '63b645fae21b465b')
 })
 
-interface Agreement { name: string, a_private: string, a_public: string, b_private: string, b_public: string, aes_key: string }
-interface Sealed {
-  name: string, sender: string, aes_key: string, nonce_prefix: string, counter: string, plaintext?: string, frame?: string,
-  plaintext_packet_header?: string, plaintext_payload_rule?: PayloadRule, frame_sha256?: string, tag?: string
+interface Agreement {
+  name: string
+  a_private: string
+  a_public: string
+  b_private: string
+  b_public: string
+  aes_key: string
 }
-interface Dropped { name: string, aes_key: string, frame: string, reason: string }
+interface Sealed {
+  name: string
+  sender: string
+  aes_key: string
+  nonce_prefix: string
+  counter: string
+  plaintext?: string
+  frame?: string
+  plaintext_packet_header?: string
+  plaintext_payload_rule?: PayloadRule
+  frame_sha256?: string
+  tag?: string
+}
+interface Dropped {
+  name: string
+  aes_key: string
+  frame: string
+  reason: string
+}
 interface TunnelVectors {
-  parties: { name: string, node_id: number, x25519_private: string }[]
+  parties: { name: string; node_id: number; x25519_private: string }[]
   key_agreement: Agreement[]
-  rejected_peer_keys: { name: string, own_private: string, peer_public: string }[]
+  rejected_peer_keys: { name: string; own_private: string; peer_public: string }[]
   pils: Sealed[]
   pils_dropped: Dropped[]
-  pila: { node_id: number, x25519_public: string, ed25519_seed: string, ed25519_public: string, signature: string }[]
+  pila: { node_id: number; x25519_public: string; ed25519_seed: string; ed25519_public: string; signature: string }[]
   pila_received: {
-    name: string, receiver: string, frame?: string, frames?: string[], result: string | string[], reason?: string,
+    name: string
+    receiver: string
+    frame?: string
+    frames?: string[]
+    result: string | string[]
+    reason?: string
     registry_ed25519_public_for_node_1: string | null
   }[]
-  feb_2026_legacy: { key_agreement: Agreement[], pils: Sealed[], pils_dropped: Dropped[] }
+  feb_2026_legacy: { key_agreement: Agreement[]; pils: Sealed[]; pils_dropped: Dropped[] }
 }
 
 /** Our receiver's order: length, key, tag, replay, packet. `bob` has a key for node 1 only, and has seen counter 3 before a replay. */
-function verdict (provider: typeof nodeCrypto, key: string, frame: Uint8Array): string {
+function verdict(provider: typeof nodeCrypto, key: string, frame: Uint8Array): string {
   if (frame.length < SEALED_OVERHEAD_BYTES) return 'too short'
   const opened = openFrame(provider, key, frame)
   if (opened === undefined) return 'authentication'
@@ -137,11 +191,11 @@ function verdict (provider: typeof nodeCrypto, key: string, frame: Uint8Array): 
   return window.accept(sealedCounterHigh(frame), sealedCounterLow(frame)) ? 'delivered' : 'replay'
 }
 
-function openFrame (provider: typeof nodeCrypto, key: string, frame: Uint8Array): Uint8Array | undefined {
+function openFrame(provider: typeof nodeCrypto, key: string, frame: Uint8Array): Uint8Array | undefined {
   return provider.aead(hex(key)).open(frame.subarray(8, 20), frame.subarray(4, 8), frame.subarray(SEALED_HEADER_BYTES))
 }
 
-function judge (bytes: Uint8Array, registered: string | null, receiver: string): string {
+function judge(bytes: Uint8Array, registered: string | null, receiver: string): string {
   const frame = decodeAuthFrame(bytes)
   if (typeof frame === 'string') return 'too short'
   if (registered === null || frame.sender !== 1) return 'no registered key'
@@ -149,21 +203,23 @@ function judge (bytes: Uint8Array, registered: string | null, receiver: string):
   if (!verifySignature(frame.ed25519, authChallenge(frame.sender, frame.x25519), frame.signature)) return 'signature'
   const own = vectors.parties.find(({ name }) => name === receiver)
   assert.ok(own)
-  return agreeSessionKey(hex(own.x25519_private), frame.x25519) === 'low_order' ? 'X25519 shared secret is zero' : 'accepted'
+  return agreeSessionKey(hex(own.x25519_private), frame.x25519) === 'low_order'
+    ? 'X25519 shared secret is zero'
+    : 'accepted'
 }
 
-function agreed (privateKey: string, peerPublic: string): string {
+function agreed(privateKey: string, peerPublic: string): string {
   const key = agreeSessionKey(hex(privateKey), hex(peerPublic))
   return typeof key === 'string' ? key : toHex(key)
 }
 
-function plaintextOf (vector: Sealed): Uint8Array {
+function plaintextOf(vector: Sealed): Uint8Array {
   if (vector.plaintext !== undefined) return hex(vector.plaintext)
   assert.ok(vector.plaintext_payload_rule)
   return concatBytes(hex(vector.plaintext_packet_header ?? ''), payloadOf(vector.plaintext_payload_rule))
 }
 
-function nodeIdOf (name: string): number {
+function nodeIdOf(name: string): number {
   const party = vectors.parties.find((candidate) => candidate.name === name)
   assert.ok(party)
   return party.node_id

@@ -8,12 +8,15 @@ import type { AboutNode } from '../../../src/runtime/overlay.ts'
 const KEY = 'A'.repeat(43) + '='
 
 /** An overlay of two trusted nodes, 2 and 3, and a stranger, 4; counts what it is asked. */
-function overlay (about: Readonly<Record<number, AboutNode | null>> = {}) {
+function overlay(about: Readonly<Record<number, AboutNode | null>> = {}) {
   const names = new Map([['alice', 2]])
   const asked = { resolve: 0, about: 0 }
   const node: AccessNode = {
     isTrusted: async (id) => id === 2 || id === 3,
-    trusted: async () => [{ nodeId: 2, publicKey: KEY }, { nodeId: 3, publicKey: 'B'.repeat(43) + '=' }],
+    trusted: async () => [
+      { nodeId: 2, publicKey: KEY },
+      { nodeId: 3, publicKey: 'B'.repeat(43) + '=' },
+    ],
     resolve: async (name) => {
       asked.resolve += 1
       const id = names.get(name)
@@ -28,10 +31,12 @@ function overlay (about: Readonly<Record<number, AboutNode | null>> = {}) {
   return { node, names, asked }
 }
 
-async function decisions (allow: readonly string[], node: AccessNode): Promise<boolean[]> {
+async function decisions(allow: readonly string[], node: AccessNode): Promise<boolean[]> {
   const list = new AccessList(node, allow)
   list.start()
-  await new Promise((resolve) => { setImmediate(resolve) }) // what is found out ahead is there
+  await new Promise((resolve) => {
+    setImmediate(resolve)
+  }) // what is found out ahead is there
   const answers = [await list.allows(2), await list.allows(3), await list.allows(4)]
   list.stop()
   return answers
@@ -43,11 +48,15 @@ test('trusted means every trusted node, and nobody else is let in by any entry',
 })
 
 test('single nodes are named by hostname, address, node id and key', async () => {
-  for (const entry of ['alice', '0:0000.0000.0002', '2', `key:${KEY}`]) assert.deepEqual(await decisions([entry], overlay().node), [true, false, false], entry)
+  for (const entry of ['alice', '0:0000.0000.0002', '2', `key:${KEY}`])
+    assert.deepEqual(await decisions([entry], overlay().node), [true, false, false], entry)
 })
 
-test('tags and networks are the registry\'s word; where nobody tells them they let nobody in', async () => {
-  const about = { 2: { publicKey: KEY, networks: [0, 7], tags: ['ci'] }, 3: { publicKey: '', networks: [0], tags: ['web'] } }
+test("tags and networks are the registry's word; where nobody tells them they let nobody in", async () => {
+  const about = {
+    2: { publicKey: KEY, networks: [0, 7], tags: ['ci'] },
+    3: { publicKey: '', networks: [0], tags: ['web'] },
+  }
   assert.deepEqual(await decisions(['tag:ci'], overlay(about).node), [true, false, false])
   assert.deepEqual(await decisions(['net:7'], overlay(about).node), [true, false, false])
   assert.deepEqual(await decisions(['tag:ci', 'tag:web'], overlay(about).node), [true, true, false])
@@ -55,10 +64,15 @@ test('tags and networks are the registry\'s word; where nobody tells them they l
 })
 
 test('a denial asks nobody while every name is known: it takes no longer than a port without a service', async () => {
-  const { node, asked } = overlay({ 2: { publicKey: KEY, networks: [], tags: ['ci'] }, 3: { publicKey: '', networks: [], tags: [] } })
+  const { node, asked } = overlay({
+    2: { publicKey: KEY, networks: [], tags: ['ci'] },
+    3: { publicKey: '', networks: [], tags: [] },
+  })
   const list = new AccessList(node, ['alice', 'tag:ci'])
   list.start()
-  await new Promise((resolve) => { setImmediate(resolve) })
+  await new Promise((resolve) => {
+    setImmediate(resolve)
+  })
   const before = { ...asked }
   assert.equal(await list.allows(3), false)
   assert.deepEqual(asked, before)

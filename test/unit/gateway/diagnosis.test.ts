@@ -9,15 +9,30 @@ const WELL: Symptoms = {
   registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined },
   beacon: { endpoint: 'rv.example:9001', observed: '203.0.113.5:4000', isAnswering: true, unanswered: 0 },
   nat: { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' },
-  udp: '0.0.0.0:4000', mtu: 1_472, receiveBufferBytes: 4_194_304, sendErrors: 0, peers: [], isRunning: true,
+  udp: '0.0.0.0:4000',
+  mtu: 1_472,
+  receiveBufferBytes: 4_194_304,
+  sendErrors: 0,
+  peers: [],
+  isRunning: true,
 }
 
 const PEER: PeerRecord = {
-  nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', trusted: true, state: 'connected', path: { kind: 'relay', endpoint: 'x', rttMs: 1, mtu: 1_231 },
-  streams: 0, bytesIn: 0, bytesOut: 0, lastHeardMs: 1, reason: 'relay: both NATs are symmetric', paths: [],
+  nodeId: 2,
+  address: '0:0000.0000.0002',
+  hostname: 'agent-b',
+  trusted: true,
+  state: 'connected',
+  path: { kind: 'relay', endpoint: 'x', rttMs: 1, mtu: 1_231 },
+  streams: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  lastHeardMs: 1,
+  reason: 'relay: both NATs are symmetric',
+  paths: [],
 }
 
-function check (symptoms: Partial<Symptoms>, name: string): DoctorCheck | undefined {
+function check(symptoms: Partial<Symptoms>, name: string): DoctorCheck | undefined {
   return diagnose({ ...WELL, ...symptoms }).checks.find((one) => one.name === name)
 }
 
@@ -33,7 +48,10 @@ test('UDP that does not pass is told from a machine that is offline, and from a 
   const silent = { ...WELL.beacon, isAnswering: false, observed: null, unanswered: 9 }
   const blocked = diagnose({ ...WELL, beacon: silent })
   assert.deepEqual([blocked.healthy, blocked.udp], [false, 'blocked'])
-  assert.match(check({ beacon: silent }, 'udp')!.text, /rv\.example:9001 has not answered 9 questions, while the registry answers over TCP/)
+  assert.match(
+    check({ beacon: silent }, 'udp')!.text,
+    /rv\.example:9001 has not answered 9 questions, while the registry answers over TCP/,
+  )
   assert.match(check({ beacon: silent }, 'udp')!.hint!, /Allow outgoing UDP to rv\.example:9001/)
   const offline = { beacon: silent, registry: { ...WELL.registry, isAnswering: false } }
   assert.equal(diagnose({ ...WELL, ...offline }).udp, 'unknown')
@@ -43,7 +61,10 @@ test('UDP that does not pass is told from a machine that is offline, and from a 
 
 test('a registry that is away, or refuses our name, fails', () => {
   assert.equal(check({ registry: { ...WELL.registry, isAnswering: false } }, 'registry')!.state, 'fail')
-  assert.match(check({ registry: { ...WELL.registry, hostnameRefused: 'taken' } }, 'registry')!.text, /refuses our hostname: taken/)
+  assert.match(
+    check({ registry: { ...WELL.registry, hostnameRefused: 'taken' } }, 'registry')!.text,
+    /refuses our hostname: taken/,
+  )
 })
 
 test('symmetric NATs get advice, and a small MTU, a small buffer and refused datagrams are found', () => {
@@ -57,7 +78,10 @@ test('symmetric NATs get advice, and a small MTU, a small buffer and refused dat
 
 test('peers are named when they do not answer or only the relay carries them', () => {
   assert.match(check({ peers: [PEER] }, 'peer')!.text, /^agent-b is reached by relay: both NATs are symmetric$/)
-  assert.match(check({ peers: [{ ...PEER, state: 'unreachable', path: null }] }, 'peer')!.hint!, /pilotgate explain agent-b/)
+  assert.match(
+    check({ peers: [{ ...PEER, state: 'unreachable', path: null }] }, 'peer')!.hint!,
+    /pilotgate explain agent-b/,
+  )
   assert.equal(diagnose({ ...WELL, peers: [PEER] }).healthy, true)
 })
 

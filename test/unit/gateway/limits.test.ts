@@ -5,12 +5,12 @@ import { ExposureLimits } from '../../../src/gateway/limits.ts'
 import type { Admission } from '../../../src/gateway/limits.ts'
 import type { Limits } from '../../../src/gateway/types.ts'
 
-function limited (limits: Limits) {
+function limited(limits: Limits) {
   const clock = { now: 1_000 }
   return { clock, limits: new ExposureLimits(limits, () => clock.now) }
 }
 
-function granted (answer: Admission | string): Admission {
+function granted(answer: Admission | string): Admission {
   assert.ok(typeof answer === 'object', `refused: ${String(answer)}`)
   return answer
 }
@@ -32,9 +32,12 @@ test('open connections are counted for all and for each peer, and a release make
   assert.equal(limits.admit(2), 'connections')
 })
 
-test('new connections a second: a second\'s worth at once, then as time passes; one peer does not use up the others\'', () => {
+test("new connections a second: a second's worth at once, then as time passes; one peer does not use up the others'", () => {
   const { clock, limits } = limited({ newPerSecond: 4, newPerSecondPerPeer: 2 })
-  assert.deepEqual([2, 2, 2, 3, 3, 3].map((peer) => typeof limits.admit(peer)), ['object', 'object', 'string', 'object', 'object', 'string'])
+  assert.deepEqual(
+    [2, 2, 2, 3, 3, 3].map((peer) => typeof limits.admit(peer)),
+    ['object', 'object', 'string', 'object', 'object', 'string'],
+  )
   assert.equal(limits.admit(5), 'rate')
   clock.now += 500
   granted(limits.admit(2))

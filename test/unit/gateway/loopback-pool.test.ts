@@ -18,11 +18,17 @@ test('thousands of peers have an address each, which names them and stays at the
     for (const [i, peer] of peers.entries()) assert.equal(pool.peerAt(addresses[i]!), peer)
     const other = pool.another('peer-7', 1)!
     assert.ok(other !== addresses[7] && !addresses.includes(other))
-    assert.deepEqual([pool.peerAt(addresses[7]!), pool.peerAt(other), pool.addressOf('peer-7')], [undefined, 'peer-7', other])
+    assert.deepEqual(
+      [pool.peerAt(addresses[7]!), pool.peerAt(other), pool.addressOf('peer-7')],
+      [undefined, 'peer-7', other],
+    )
     await pool.save()
     const again = await LoopbackPool.open(dir, 'another key')
     assert.equal(again.another('peer-7', 2), undefined, 'what was promised stays')
-    assert.deepEqual(peers.map((peer) => again.addressOf(peer)), peers.map((peer, i) => peer === 'peer-7' ? other : addresses[i]))
+    assert.deepEqual(
+      peers.map((peer) => again.addressOf(peer)),
+      peers.map((peer, i) => (peer === 'peer-7' ? other : addresses[i])),
+    )
     assert.equal(again.peerAt(other), 'peer-7')
   } finally {
     await rm(dir, { recursive: true, force: true })

@@ -13,13 +13,13 @@ type Behaviour = 'takes' | 'refuses' | 'silent' | 'late' | 'our limit'
 
 class FakeStream extends PassThrough {
   readonly peer: number
-  constructor (peer = 7) {
+  constructor(peer = 7) {
     super()
     this.peer = peer
   }
 
   wasReset = false
-  resetAndDestroy (): this {
+  resetAndDestroy(): this {
     this.wasReset = true
     return this.destroy()
   }
@@ -42,30 +42,46 @@ class World {
   readonly asks: string[] = []
   readonly #spec: string
 
-  constructor (spec: string) {
+  constructor(spec: string) {
     this.#spec = spec
-    this.group = new PeerGroup(parseMapSpec(spec), {
-      dial: (target, signal) => this.#dial(target, signal),
-      connect: async () => 7,
-      pathTo: () => null,
-      trusted: async () => Object.keys(this.tags).map((node) => ({ nodeId: Number(node), publicKey: '', approvedAt: '', mutual: true, network: 0 })),
-      hostnameOf: (node) => node === 9 ? undefined : `node-${node}`,
-      about: async (node) => {
-        this.asked += 1
-        const tags = this.tags[node]
-        if (tags === undefined || tags === 'away') throw new PilotError('REGISTRY_UNREACHABLE', 'away')
-        return { publicKey: '', networks: [0], tags }
+    this.group = new PeerGroup(
+      parseMapSpec(spec),
+      {
+        dial: (target, signal) => this.#dial(target, signal),
+        connect: async () => 7,
+        pathTo: () => null,
+        trusted: async () =>
+          Object.keys(this.tags).map((node) => ({
+            nodeId: Number(node),
+            publicKey: '',
+            approvedAt: '',
+            mutual: true,
+            network: 0,
+          })),
+        hostnameOf: (node) => (node === 9 ? undefined : `node-${node}`),
+        about: async (node) => {
+          this.asked += 1
+          const tags = this.tags[node]
+          if (tags === undefined || tags === 'away') throw new PilotError('REGISTRY_UNREACHABLE', 'away')
+          return { publicKey: '', networks: [0], tags }
+        },
       },
-    }, { now: () => this.now, patienceMs: 30, onEjected: (peer) => this.told.push(`-${peer}`), onBack: (peer) => this.told.push(`+${peer}`) })
+      {
+        now: () => this.now,
+        patienceMs: 30,
+        onEjected: (peer) => this.told.push(`-${peer}`),
+        onBack: (peer) => this.told.push(`+${peer}`),
+      },
+    )
   }
 
-  async dial (): Promise<string> {
+  async dial(): Promise<string> {
     await this.group.dial(new AbortController().signal)
     return this.dialled.at(-1)!
   }
 
   /** A stream with an HTTP server at its other end. */
-  #served (target: string): OverlayStream {
+  #served(target: string): OverlayStream {
     const [stream, far] = duplexPair()
     const server = createServer((request, response) => {
       this.asks.push(`${request.method} ${request.url} ${request.headers.host}`)
@@ -76,7 +92,7 @@ class World {
     return Object.assign(stream, { peer: 7, resetAndDestroy: () => stream.destroy() }) as unknown as OverlayStream
   }
 
-  #dial (target: string, signal: GivingUp | undefined): Promise<OverlayStream> {
+  #dial(target: string, signal: GivingUp | undefined): Promise<OverlayStream> {
     this.dialled.push(target)
     const stream = new FakeStream(target.startsWith('0:') ? Number.parseInt(target.slice(-7, -3), 16) : 7)
     this.streams.push(stream)
@@ -92,8 +108,10 @@ class World {
   }
 }
 
-async function after (ms: number): Promise<void> {
-  await new Promise((resolve) => { setTimeout(resolve, ms) })
+async function after(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
 }
 
 test('connections go round', async () => {
@@ -105,7 +123,10 @@ test('connections go round', async () => {
 test('or to the peer with the fewest open ones', async () => {
   const world = new World('a|b:80,balance=least-connections')
   for (let index = 0; index < 4; index++) await world.dial()
-  assert.deepEqual(world.group.records.map(({ connections }) => connections), [2, 2])
+  assert.deepEqual(
+    world.group.records.map(({ connections }) => connections),
+    [2, 2],
+  )
   for (const [index, target] of world.dialled.entries()) if (target === 'b:80') world.streams[index]!.destroy()
   await after(5)
   assert.deepEqual([await world.dial(), await world.dial()], ['b:80', 'b:80'])
@@ -118,7 +139,13 @@ test('a peer that refuses is left out: its client goes to another, and those aft
   assert.deepEqual(world.told, ['-a'])
   for (let index = 0; index < 4; index++) await world.dial()
   assert.deepEqual(world.dialled, ['a:80', 'b:80', 'b:80', 'b:80', 'b:80', 'b:80'])
-  assert.deepEqual(world.group.records.map(({ state, failures }) => [state, failures]), [['ejected', 1], ['up', 0]])
+  assert.deepEqual(
+    world.group.records.map(({ state, failures }) => [state, failures]),
+    [
+      ['ejected', 1],
+      ['up', 0],
+    ],
+  )
 })
 
 test('it is tried again after one second, then two, four, …, a minute at most; each time by one client only', async () => {
@@ -145,7 +172,14 @@ test('a peer that takes a connection again is back, and its failures are forgott
   world.does['a'] = 'takes'
   world.now += 1_000
   assert.equal(await world.dial(), 'a:80')
-  assert.deepEqual(world.group.records[0], { peer: 'a', nodeId: 7, state: 'up', connections: 1, failures: 0, retryMs: null })
+  assert.deepEqual(world.group.records[0], {
+    peer: 'a',
+    nodeId: 7,
+    state: 'up',
+    connections: 1,
+    failures: 0,
+    retryMs: null,
+  })
   assert.deepEqual(world.told, ['-a', '+a'])
 })
 
@@ -171,7 +205,11 @@ test('many clients that fail at once are one failure', async () => {
   world.does['b'] = 'refuses'
   world.does['a'] = 'refuses'
   for (let index = 0; index < 5; index++) await assert.rejects(world.dial())
-  assert.deepEqual(world.group.records.map(({ failures }) => failures), [1, 1], 'nor do last resorts count')
+  assert.deepEqual(
+    world.group.records.map(({ failures }) => failures),
+    [1, 1],
+    'nor do last resorts count',
+  )
 })
 
 test('when all are left out all are asked all the same, and the last error is told', async () => {
@@ -205,22 +243,49 @@ test('probes find out before clients do, both ways, and leave nothing open', asy
   await world.group.probe()
   assert.deepEqual(world.told, ['-a', '+a'])
   assert.ok(world.streams.filter((_, index) => world.dialled[index] === 'b:80').every(({ wasReset }) => wasReset))
-  assert.deepEqual(world.group.records.map(({ connections }) => connections), [0, 0])
+  assert.deepEqual(
+    world.group.records.map(({ connections }) => connections),
+    [0, 0],
+  )
 })
 
 test('several peers in the notation of the command line', () => {
   for (const [text, peer, again] of [
     ['8080:a|b:80', 'a|b', '8080:a|b:80'],
-    ['a|0:0000.0000.0004|7:80,balance=least-connections,probe=10', 'a|0:0000.0000.0004|7', 'a|[0:0000.0000.0004]|7:80,balance=least-connections,probe=10'],
+    [
+      'a|0:0000.0000.0004|7:80,balance=least-connections,probe=10',
+      'a|0:0000.0000.0004|7',
+      'a|[0:0000.0000.0004]|7:80,balance=least-connections,probe=10',
+    ],
     ['127.0.0.1:0:[0:0000.0000.0004]|b:80', '0:0000.0000.0004|b', '127.0.0.1:0:[0:0000.0000.0004]|b:80'],
-    ['8080:tag:ci:80', 'tag:ci', '8080:[tag:ci]:80'], ['127.0.0.1:8080:tag:ci|b|tag:web-2:80', 'tag:ci|b|tag:web-2', '127.0.0.1:8080:[tag:ci]|b|[tag:web-2]:80'],
-    ['[tag:ci]:80,probe=5,probe-grpc=demo.Greeter', 'tag:ci', '[tag:ci]:80,probe=5,probe-grpc=demo.Greeter'], ['a:80,probe=5,probe-http=/ok?x=1', 'a', 'a:80,probe=5,probe-http=/ok?x=1'],
+    ['8080:tag:ci:80', 'tag:ci', '8080:[tag:ci]:80'],
+    ['127.0.0.1:8080:tag:ci|b|tag:web-2:80', 'tag:ci|b|tag:web-2', '127.0.0.1:8080:[tag:ci]|b|[tag:web-2]:80'],
+    ['[tag:ci]:80,probe=5,probe-grpc=demo.Greeter', 'tag:ci', '[tag:ci]:80,probe=5,probe-grpc=demo.Greeter'],
+    ['a:80,probe=5,probe-http=/ok?x=1', 'a', 'a:80,probe=5,probe-http=/ok?x=1'],
   ] as const) {
     assert.equal(parseMapSpec(text).peer, peer)
     assert.equal(formatMapSpec(parseMapSpec(text)), again)
     assert.deepEqual(parseMapSpec(again), parseMapSpec(text))
   }
-  for (const bad of ['a|:80', '|a:80', 'a||b:80', 'a|a:80', 'a|b', 'a|B:80', 'a|b:80,probe=0', 'a|b:80,probe=4000', 'a|b:80,balance=random', 'a|b:80,x=1', 'tag:CI:80', 'tag::80', 'tag:ci|tag:ci:80', 'a:80,probe-http=/', 'a:80,probe=5,probe-http=x', 'a:80,probe=5,probe-grpc=a b']) assert.throws(() => parseMapSpec(bad), PilotError, bad)
+  for (const bad of [
+    'a|:80',
+    '|a:80',
+    'a||b:80',
+    'a|a:80',
+    'a|b',
+    'a|B:80',
+    'a|b:80,probe=0',
+    'a|b:80,probe=4000',
+    'a|b:80,balance=random',
+    'a|b:80,x=1',
+    'tag:CI:80',
+    'tag::80',
+    'tag:ci|tag:ci:80',
+    'a:80,probe-http=/',
+    'a:80,probe=5,probe-http=x',
+    'a:80,probe=5,probe-grpc=a b',
+  ])
+    assert.throws(() => parseMapSpec(bad), PilotError, bad)
 })
 
 test('a tag stands for every trusted node that has it, as the registry tells: with it they come and go', async () => {
@@ -230,17 +295,36 @@ test('a tag stands for every trusted node that has it, as the registry tells: wi
   await after(5)
   for (let index = 0; index < 3; index++) await world.dial()
   assert.deepEqual(world.dialled, ['b:80', '0:0000.0000.0008:80', '0:0000.0000.0009:80'])
-  assert.deepEqual(world.group.records.map(({ peer, nodeId, connections }) => [peer, nodeId, connections]), [['b', 7, 1], ['node-8', 8, 1], ['0:0000.0000.0009', 9, 1]])
+  assert.deepEqual(
+    world.group.records.map(({ peer, nodeId, connections }) => [peer, nodeId, connections]),
+    [
+      ['b', 7, 1],
+      ['node-8', 8, 1],
+      ['0:0000.0000.0009', 9, 1],
+    ],
+  )
   Object.assign(world.tags, { 8: ['web'], 9: 'away', 10: ['ci'] })
   world.group.stop()
   world.group.start()
   await after(5)
-  assert.deepEqual(world.group.records.map(({ peer, connections }) => [peer, connections]), [['b', 1], ['0:0000.0000.0009', 1], ['node-10', 0]], 'what nobody tells stays as it was')
+  assert.deepEqual(
+    world.group.records.map(({ peer, connections }) => [peer, connections]),
+    [
+      ['b', 1],
+      ['0:0000.0000.0009', 1],
+      ['node-10', 0],
+    ],
+    'what nobody tells stays as it was',
+  )
   delete world.tags[9]
   world.group.stop()
   world.group.start()
   await after(5)
-  assert.deepEqual(world.group.records.map(({ peer }) => peer), ['b', 'node-10'], 'trust is gone')
+  assert.deepEqual(
+    world.group.records.map(({ peer }) => peer),
+    ['b', 'node-10'],
+    'trust is gone',
+  )
   world.group.stop()
 })
 
@@ -250,7 +334,10 @@ test('a node that has the tag and is named beside it is one, not two', async () 
     world.tags[8] = ['ci']
     world.group.start()
     await after(5)
-    assert.deepEqual(world.group.records.map(({ peer }) => peer), [named])
+    assert.deepEqual(
+      world.group.records.map(({ peer }) => peer),
+      [named],
+    )
     world.group.stop()
   }
 })

@@ -8,20 +8,31 @@ import { splice } from '../../../src/gateway/splice.ts'
 import type { OverlayStream } from '../../../src/runtime/overlay.ts'
 
 /** The socket that a gateway would hold, and the client at its other end. */
-async function sockets (): Promise<{ held: Socket, client: Socket, close (): void }> {
+async function sockets(): Promise<{ held: Socket; client: Socket; close(): void }> {
   const server = createServer({ allowHalfOpen: true })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve))
   const client = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
   client.on('error', () => {})
-  return { held: await accepted, client, close: () => { client.destroy(); server.close() } }
+  return {
+    held: await accepted,
+    client,
+    close: () => {
+      client.destroy()
+      server.close()
+    },
+  }
 }
 
-function peerSending (pieces: readonly Buffer[]): OverlayStream {
+function peerSending(pieces: readonly Buffer[]): OverlayStream {
   const left = [...pieces]
   const stream = new Duplex({
-    read () { this.push(left.shift() ?? null) },
-    write (_chunk, _encoding, done) { done() },
+    read() {
+      this.push(left.shift() ?? null)
+    },
+    write(_chunk, _encoding, done) {
+      done()
+    },
   })
   return Object.assign(stream, { resetAndDestroy: () => stream.destroy() }) as unknown as OverlayStream
 }
@@ -30,12 +41,17 @@ test('the end follows the last bytes to a client that was slow, also when they w
   const { held, client, close } = await sockets()
   client.pause()
   // More than the kernel holds, in pieces of which the last ones are smaller than any buffer's mark.
-  const pieces = [...Array.from({ length: 200 }, () => Buffer.alloc(65_536, 1)), ...Array.from({ length: 40 }, () => Buffer.alloc(100, 2))]
+  const pieces = [
+    ...Array.from({ length: 200 }, () => Buffer.alloc(65_536, 1)),
+    ...Array.from({ length: 40 }, () => Buffer.alloc(100, 2)),
+  ]
   splice(held, peerSending(pieces), () => {})
   await new Promise((resolve) => setTimeout(resolve, 100)) // everything that fits is written: the rest waits
   let got = 0
   const ended = new Promise<boolean>((resolve) => {
-    client.on('data', (chunk: Buffer) => { got += chunk.length })
+    client.on('data', (chunk: Buffer) => {
+      got += chunk.length
+    })
     client.once('end', () => resolve(true))
     setTimeout(() => resolve(false), 5_000).unref()
   })
@@ -69,7 +85,15 @@ test('a client that ended without a byte before the splice began ends the stream
   await new Promise((resolve) => held.once('end', resolve))
   let isEnded = false
   const answer = peerSending([Buffer.from('nothing came')])
-  splice(held, Object.assign(answer, { end: () => { isEnded = true } }), () => {})
+  splice(
+    held,
+    Object.assign(answer, {
+      end: () => {
+        isEnded = true
+      },
+    }),
+    () => {},
+  )
   assert.equal(isEnded, true)
   const got: Buffer[] = []
   client.on('data', (chunk: Buffer) => got.push(chunk))

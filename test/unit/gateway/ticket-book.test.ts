@@ -16,10 +16,12 @@ const NOW = 1_000
 
 let dir: string
 let count = 0
-before(async () => { dir = await mkdtemp(join(tmpdir(), 'pg-book-')) })
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'pg-book-'))
+})
 after(async () => rm(dir, { recursive: true }))
 
-async function open (): Promise<{ book: TicketBook, file: string }> {
+async function open(): Promise<{ book: TicketBook; file: string }> {
   const file = join(dir, `${count++}.json`)
   const book = await TicketBook.load(file, OWN)
   await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW)
@@ -28,17 +30,37 @@ async function open (): Promise<{ book: TicketBook, file: string }> {
 
 test('a good proof is taken once; the same node may repeat it while it is trusted, and nobody else', async () => {
   const { book } = await open()
-  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), { verdict: 'accept', service: 'web', fresh: true })
-  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), true, NOW + 3_600), { verdict: 'accept', service: 'web', fresh: false })
-  assert.deepEqual(book.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' }, 'stolen after its use')
+  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), {
+    verdict: 'accept',
+    service: 'web',
+    fresh: true,
+  })
+  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), true, NOW + 3_600), {
+    verdict: 'accept',
+    service: 'web',
+    fresh: false,
+  })
+  assert.deepEqual(
+    book.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW),
+    { verdict: 'refuse' },
+    'stolen after its use',
+  )
   assert.deepEqual(book.redeem(BOB, proofOf(SECRET, ANN, OWN), false, NOW), { verdict: 'refuse' }, 'overheard')
-  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), { verdict: 'refuse' }, 'after her trust was revoked')
+  assert.deepEqual(
+    book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW),
+    { verdict: 'refuse' },
+    'after her trust was revoked',
+  )
 })
 
 test('a proof of another key does not use the ticket up', async () => {
   const { book } = await open()
   assert.deepEqual(book.redeem(BOB, proofOf(SECRET, ANN, OWN), false, NOW), { verdict: 'refuse' })
-  assert.deepEqual(book.redeem(BOB, proofOf(SECRET, BOB, ANN), false, NOW), { verdict: 'refuse' }, 'for another inviter')
+  assert.deepEqual(
+    book.redeem(BOB, proofOf(SECRET, BOB, ANN), false, NOW),
+    { verdict: 'refuse' },
+    'for another inviter',
+  )
   assert.equal(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
 })
 
@@ -64,9 +86,24 @@ test('a guest gets the one exposure; who was trusted before loses nothing; who i
 })
 
 test("'trusted' and 'invited' are not for those whom no ticket for this exposure let in", async () => {
-  const node: AccessNode = { isTrusted: async () => true, trusted: async () => [], resolve: async () => 3, about: async () => null }
-  const allowed = async (allow: readonly string[], guest?: 'granted' | 'restricted'): Promise<boolean> => await new AccessList(node, allow).allows(3, guest)
-  assert.deepEqual(await Promise.all([allowed(['trusted']), allowed(['trusted'], 'restricted'), allowed(['invited']), allowed(['invited'], 'restricted'), allowed(['invited'], 'granted')]), [true, false, false, false, true])
+  const node: AccessNode = {
+    isTrusted: async () => true,
+    trusted: async () => [],
+    resolve: async () => 3,
+    about: async () => null,
+  }
+  const allowed = async (allow: readonly string[], guest?: 'granted' | 'restricted'): Promise<boolean> =>
+    await new AccessList(node, allow).allows(3, guest)
+  assert.deepEqual(
+    await Promise.all([
+      allowed(['trusted']),
+      allowed(['trusted'], 'restricted'),
+      allowed(['invited']),
+      allowed(['invited'], 'restricted'),
+      allowed(['invited'], 'granted'),
+    ]),
+    [true, false, false, false, true],
+  )
   assert.equal(await allowed(['trusted', '0:0000.0000.0003'], 'restricted'), true) // named by a person
 })
 
@@ -87,9 +124,15 @@ test('open tickets, used ones and guests are the same after a restart, in a file
 test('a file that makes no sense is an error, not a book without restrictions; too many tickets are one too', async () => {
   const file = join(dir, 'bad.json')
   await writeFile(file, '{"version":1}')
-  await assert.rejects(TicketBook.load(file, OWN), (error: unknown) => error instanceof PilotError && error.code === 'FAILED')
+  await assert.rejects(
+    TicketBook.load(file, OWN),
+    (error: unknown) => error instanceof PilotError && error.code === 'FAILED',
+  )
   const { book } = await open()
-  const flood = async (): Promise<void> => { for (let index = 0; index < 64; index++) await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW) }
+  const flood = async (): Promise<void> => {
+    for (let index = 0; index < 64; index++)
+      await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW)
+  }
   await assert.rejects(flood(), (error: unknown) => error instanceof PilotError && error.code === 'TOO_MANY')
   await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 999 }, NOW + 60) // the others have expired
 })
@@ -102,7 +145,9 @@ test('that a ticket is used is on the disk before it is granted; what cannot be 
   const crashed = await TicketBook.load(file, OWN)
   assert.deepEqual(crashed.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
   await book.saved()
-  assert.deepEqual((await TicketBook.load(file, OWN)).redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
+  assert.deepEqual((await TicketBook.load(file, OWN)).redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), {
+    verdict: 'refuse',
+  })
   const second = await open()
   await second.book.saved()
   await rm(second.file)

@@ -39,22 +39,39 @@ test('a beacon that falls silent is looked up again, and followed where it went;
 
 test('an address is nothing to look up', async () => {
   let asked = 0
-  const beacon = new BeaconName({ address: '2001:db8::1', port: 1 }, silentLogger, async () => { asked += 1; return '' })
+  const beacon = new BeaconName({ address: '2001:db8::1', port: 1 }, silentLogger, async () => {
+    asked += 1
+    return ''
+  })
   await beacon.start()
   assert.deepEqual([beacon.endpoint, asked], [{ address: '2001:db8::1', port: 1 }, 0])
 })
 
-function named (answers: (Error | string)[]) {
+function named(answers: (Error | string)[]) {
   let [moves, asked, silent] = [0, 0, false]
   const beacon = new BeaconName({ address: 'rv.example', port: 9001 }, silentLogger, async () => {
     const answer = answers[Math.min(asked++, answers.length - 1)]!
     if (answer instanceof Error) throw answer
     return answer
   })
-  beacon.follow({ isSilent: () => silent, onMoved: () => { moves += 1 } })
-  return { beacon, moves: () => moves, asked: () => asked, silence: () => { silent = true } }
+  beacon.follow({
+    isSilent: () => silent,
+    onMoved: () => {
+      moves += 1
+    },
+  })
+  return {
+    beacon,
+    moves: () => moves,
+    asked: () => asked,
+    silence: () => {
+      silent = true
+    },
+  }
 }
 
-function settled (): Promise<void> {
-  return new Promise((resolve) => { setImmediate(() => setImmediate(resolve)) })
+function settled(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(() => setImmediate(resolve))
+  })
 }

@@ -17,24 +17,34 @@ test('a second holder is refused until the first lets go', async (context) => {
   assert.equal((await stat(folder)).mode & 0o777, 0o700)
   await assert.rejects(holdFolder(folder), isError('CONFLICT', folder))
   await release()
-  await (await holdFolder(folder))()
+  await (
+    await holdFolder(folder)
+  )()
 })
 
 test('what a killed process held is free', async (context) => {
   const folder = await temporary(context)
   const code = `import { holdFolder } from ${JSON.stringify(FOLDER_FILE)}\nholdFolder(${JSON.stringify(folder)}).then(() => { console.log('held'); setInterval(() => {}, 1000) })`
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   await once(child.stdout, 'data')
   await assert.rejects(holdFolder(folder), isError('CONFLICT', folder))
   child.kill('SIGKILL')
   await once(child, 'exit')
-  await (await holdFolder(folder))()
+  await (
+    await holdFolder(folder)
+  )()
 })
 
 test('of many at once on a dead lock, one at most has it', async (context) => {
   const folder = await temporary(context)
-  await (await holdFolder(folder))()
-  const held = (await Promise.allSettled(Array.from({ length: 8 }, () => holdFolder(folder)))).filter(({ status }) => status === 'fulfilled')
+  await (
+    await holdFolder(folder)
+  )()
+  const held = (await Promise.allSettled(Array.from({ length: 8 }, () => holdFolder(folder)))).filter(
+    ({ status }) => status === 'fulfilled',
+  )
   assert.equal(held.length, 1)
 })
 
@@ -43,18 +53,20 @@ test('a file, a file system that makes nothing, and a folder without permission 
   await writeFile(join(folder, 'file'), '')
   await assert.rejects(holdFolder(join(folder, 'file')), isError('USAGE', 'file'))
   await assert.rejects(holdFolder(join(folder, 'file', 'below')), isError('USAGE', 'file'))
-  if (process.platform === 'linux') await assert.rejects(holdFolder('/proc/nope/deeper'), isError('USAGE', '/proc/nope'))
+  if (process.platform === 'linux')
+    await assert.rejects(holdFolder('/proc/nope/deeper'), isError('USAGE', '/proc/nope'))
   await mkdir(join(folder, 'closed'), { mode: 0o500 })
-  if (process.getuid?.() === 0) context.diagnostic('root may write anywhere: the folder without permission was not tried')
+  if (process.getuid?.() === 0)
+    context.diagnostic('root may write anywhere: the folder without permission was not tried')
   else await assert.rejects(holdFolder(join(folder, 'closed', 'below')), isError('USAGE', 'closed'))
   await chmod(join(folder, 'closed'), 0o700)
 })
 
-function isError (code: string, text: string): (error: unknown) => boolean {
+function isError(code: string, text: string): (error: unknown) => boolean {
   return (error) => error instanceof PilotError && error.code === code && error.message.includes(text)
 }
 
-async function temporary (context: { after (done: () => Promise<void>): void }): Promise<string> {
+async function temporary(context: { after(done: () => Promise<void>): void }): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-folder-'))
   context.after(() => rm(folder, { recursive: true, force: true }))
   return folder

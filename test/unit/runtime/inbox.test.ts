@@ -6,7 +6,7 @@ import { Inbox, InboxBudget } from '../../../src/runtime/daemon/inbox.ts'
 const MIB = 1_048_576
 const chunk = new Uint8Array(MIB)
 
-function filled (budget: InboxBudget, mebibytes: number): Inbox {
+function filled(budget: InboxBudget, mebibytes: number): Inbox {
   const inbox = new Inbox(budget)
   for (let i = 0; i < mebibytes; i++) inbox.push(chunk)
   return inbox
@@ -15,7 +15,11 @@ function filled (budget: InboxBudget, mebibytes: number): Inbox {
 test('bytes come out in the order in which they came, then the end', () => {
   const inbox = new Inbox(new InboxBudget())
   const told: string[] = []
-  inbox.attach({ onBytes: () => told.push('bytes'), onEnd: () => told.push('end'), onFailure: (code) => told.push(code) })
+  inbox.attach({
+    onBytes: () => told.push('bytes'),
+    onEnd: () => told.push('end'),
+    onFailure: (code) => told.push(code),
+  })
   inbox.push(new Uint8Array([1, 2]))
   inbox.push(new Uint8Array([3]))
   inbox.end()
@@ -29,7 +33,13 @@ test('a stream holds 64 MiB and fails beyond', () => {
   const inbox = filled(new InboxBudget(), 64)
   assert.equal(inbox.failure, undefined)
   let told = ''
-  inbox.attach({ onBytes () {}, onEnd () {}, onFailure: (code, text) => { told = `${code}: ${text}` } })
+  inbox.attach({
+    onBytes() {},
+    onEnd() {},
+    onFailure: (code, text) => {
+      told = `${code}: ${text}`
+    },
+  })
   inbox.push(new Uint8Array(1))
   assert.match(told, /^TOO_MANY: the local program is 64 MiB behind/)
   assert.equal(inbox.bytes, 0)
@@ -39,9 +49,15 @@ test('all streams hold 256 MiB; beyond, the one that holds most fails, and the o
   const budget = new InboxBudget()
   const inboxes = [60, 63, 62, 61].map((mebibytes) => filled(budget, mebibytes))
   const small = filled(budget, 10)
-  assert.deepEqual([...inboxes, small].filter(({ failure }) => failure !== undefined), [])
+  assert.deepEqual(
+    [...inboxes, small].filter(({ failure }) => failure !== undefined),
+    [],
+  )
   small.push(new Uint8Array(1))
-  assert.deepEqual([...inboxes, small].map(({ failure }) => failure !== undefined), [false, true, false, false, false])
+  assert.deepEqual(
+    [...inboxes, small].map(({ failure }) => failure !== undefined),
+    [false, true, false, false, false],
+  )
 })
 
 test('what was read, or thrown away, counts no more', () => {

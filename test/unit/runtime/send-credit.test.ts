@@ -6,7 +6,7 @@ import { PIECE_BYTES, SendCredit } from '../../../src/runtime/daemon/send-credit
 const SLOT = 4_096
 
 /** Sends all that is allowed, in pieces of `bytes`. @returns how many pieces went. */
-function sendAll (credit: SendCredit, bytes: number): number {
+function sendAll(credit: SendCredit, bytes: number): number {
   let pieces = 0
   for (let allowed = credit.allowance(bytes); allowed > 0; allowed = credit.allowance(bytes)) {
     credit.onSent(allowed)
@@ -18,7 +18,7 @@ function sendAll (credit: SendCredit, bytes: number): number {
 test('before any report a stream may send 32 slots, in pieces', () => {
   const credit = new SendCredit()
   assert.equal(credit.allowance(1_000_000), PIECE_BYTES)
-  assert.equal(sendAll(credit, 1_000_000), 32 * SLOT / PIECE_BYTES)
+  assert.equal(sendAll(credit, 1_000_000), (32 * SLOT) / PIECE_BYTES)
   assert.equal(credit.sentBytes, 32 * SLOT)
 })
 
@@ -32,7 +32,7 @@ test('what is acknowledged makes room, as far as the window of the peer is open'
   credit.onReport(16 * SLOT, 16 * SLOT, 0)
   assert.equal(credit.allowance(1_000_000), 0, 'the window holds what is under way, and no more')
   credit.onReport(32 * SLOT, 64 * SLOT, 0)
-  assert.equal(sendAll(credit, 1_000_000), 64 * SLOT / PIECE_BYTES)
+  assert.equal(sendAll(credit, 1_000_000), (64 * SLOT) / PIECE_BYTES)
 })
 
 test('a window that shrinks below what is under way stops the sender, and does not confuse it', () => {

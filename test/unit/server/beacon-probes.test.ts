@@ -5,20 +5,40 @@ import type { RemoteInfo } from 'node:dgram'
 import { test } from 'node:test'
 import { silentLogger } from '../../../src/runtime/log.ts'
 import { startRendezvous } from '../../../src/server/rendezvous.ts'
-import { decodeBeaconMessage, encodeDiscover, encodeDiscoverProbe, encodeDiscoverReply } from '../../../src/wire/beacon-messages.ts'
+import {
+  decodeBeaconMessage,
+  encodeDiscover,
+  encodeDiscoverProbe,
+  encodeDiscoverReply,
+} from '../../../src/wire/beacon-messages.ts'
 
-interface Answer { readonly fromPort: number, readonly bytes: Buffer }
+interface Answer {
+  readonly fromPort: number
+  readonly bytes: Buffer
+}
 
 /** Sends one datagram to 127.0.0.1:port and collects what comes back within a moment. */
-async function ask (bytes: Uint8Array, port: number): Promise<{ readonly own: number, readonly answers: readonly Answer[] }> {
+async function ask(
+  bytes: Uint8Array,
+  port: number,
+): Promise<{ readonly own: number; readonly answers: readonly Answer[] }> {
   const socket = createSocket('udp4')
   const answers: Answer[] = []
-  socket.on('message', (message: Buffer, from: RemoteInfo) => void answers.push({ fromPort: from.port, bytes: message }))
-  await new Promise<void>((resolve) => { socket.bind(0, '127.0.0.1', resolve) })
+  socket.on(
+    'message',
+    (message: Buffer, from: RemoteInfo) => void answers.push({ fromPort: from.port, bytes: message }),
+  )
+  await new Promise<void>((resolve) => {
+    socket.bind(0, '127.0.0.1', resolve)
+  })
   socket.send(bytes, port, '127.0.0.1')
-  await new Promise((resolve) => { setTimeout(resolve, 150) })
+  await new Promise((resolve) => {
+    setTimeout(resolve, 150)
+  })
   const own = socket.address().port
-  await new Promise<void>((resolve) => { socket.close(() => resolve()) })
+  await new Promise<void>((resolve) => {
+    socket.close(() => resolve())
+  })
   return { own, answers }
 }
 
@@ -33,12 +53,24 @@ test('a probe is answered from both sockets, and at the second alone when asked 
     const first = messages.find(({ fromPort }) => fromPort === port)!
     const second = messages.find(({ fromPort }) => fromPort !== port)!
     const endpoint = { address: '127.0.0.1', port: own }
-    assert.deepEqual(first.message, { kind: 'discover_reply', endpoint, second: { port: second.fromPort, isSource: false } })
-    assert.deepEqual(second.message, { kind: 'discover_reply', endpoint, second: { port: second.fromPort, isSource: true } })
+    assert.deepEqual(first.message, {
+      kind: 'discover_reply',
+      endpoint,
+      second: { port: second.fromPort, isSource: false },
+    })
+    assert.deepEqual(second.message, {
+      kind: 'discover_reply',
+      endpoint,
+      second: { port: second.fromPort, isSource: true },
+    })
     assert.ok(messages.reduce((sum, { bytes }) => sum + bytes.length, 0) <= question.length)
     const alone = await ask(encodeDiscoverProbe(0, { answerFromSecond: false }), second.fromPort)
-    assert.deepEqual(alone.answers.map(({ fromPort }) => fromPort), [second.fromPort])
-    for (const bytes of [encodeDiscover(7), Uint8Array.of(5, 0, 0, 0, 1, 0, 0, 0, 2, 9), new Uint8Array(64)]) assert.deepEqual((await ask(bytes, second.fromPort)).answers, [])
+    assert.deepEqual(
+      alone.answers.map(({ fromPort }) => fromPort),
+      [second.fromPort],
+    )
+    for (const bytes of [encodeDiscover(7), Uint8Array.of(5, 0, 0, 0, 1, 0, 0, 0, 2, 9), new Uint8Array(64)])
+      assert.deepEqual((await ask(bytes, second.fromPort)).answers, [])
   } finally {
     await rendezvous.stop()
   }
@@ -48,7 +80,10 @@ test('a plain discover gets the plain answer, byte for byte', async () => {
   const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: silentLogger })
   try {
     const { own, answers } = await ask(encodeDiscover(7), Number(rendezvous.beacon.split(':')[1]))
-    assert.deepEqual(answers.map(({ bytes }) => bytes.toString('hex')), [Buffer.from(encodeDiscoverReply({ address: '127.0.0.1', port: own })).toString('hex')])
+    assert.deepEqual(
+      answers.map(({ bytes }) => bytes.toString('hex')),
+      [Buffer.from(encodeDiscoverReply({ address: '127.0.0.1', port: own })).toString('hex')],
+    )
   } finally {
     await rendezvous.stop()
   }

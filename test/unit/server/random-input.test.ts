@@ -12,26 +12,103 @@ const ROUNDS = 10_000
 
 const TYPES = [...REQUESTS.keys(), 'constructor', '__proto__', '']
 const FIELDS = [
-  'node_id', 'peer_id', 'requester_id', 'from_node_id', 'to_node_id', 'to_hostname', 'hostname', 'listen_addr', 'public_key', 'owner', 'lan_addrs',
-  'tags', 'signature', 'justification', 'beacon_id', 'addr', 'node_a', 'node_b', 'new_public_key', 'accept', 'public', 'refresh', '__proto__',
-  'network_id', 'target_node_id', 'inviter_id', 'new_owner_id', 'name', 'token', 'join_rule', 'enterprise', 'admin_token', 'network_admin_token', 'max_members',
-  'allowed_ports', 'description', 'expires_at', 'delta', 'polo_score', 'external_id', 'limit', 'url', 'network_id', 'target_node_id', 'node_id',
+  'node_id',
+  'peer_id',
+  'requester_id',
+  'from_node_id',
+  'to_node_id',
+  'to_hostname',
+  'hostname',
+  'listen_addr',
+  'public_key',
+  'owner',
+  'lan_addrs',
+  'tags',
+  'signature',
+  'justification',
+  'beacon_id',
+  'addr',
+  'node_a',
+  'node_b',
+  'new_public_key',
+  'accept',
+  'public',
+  'refresh',
+  '__proto__',
+  'network_id',
+  'target_node_id',
+  'inviter_id',
+  'new_owner_id',
+  'name',
+  'token',
+  'join_rule',
+  'enterprise',
+  'admin_token',
+  'network_admin_token',
+  'max_members',
+  'allowed_ports',
+  'description',
+  'expires_at',
+  'delta',
+  'polo_score',
+  'external_id',
+  'limit',
+  'url',
+  'network_id',
+  'target_node_id',
+  'node_id',
 ]
 
 test(`random requests never throw and always get an object with a type (seed ${SEED})`, () => {
   const random = generator(SEED)
-  const setting = new Setting({ compat: new Set(['unsigned-requester', 'owner-recovery', 'unsigned-roles', 'unsigned-scores']), adminToken: 'token' })
+  const setting = new Setting({
+    compat: new Set(['unsigned-requester', 'owner-recovery', 'unsigned-roles', 'unsigned-scores']),
+    adminToken: 'token',
+  })
   const member = setting.join({ hostname: 'agent' })
   const values: readonly unknown[] = [
-    0, 1, 2, -1, 1.5, 1e300, 0xffff_ffff, '', 'agent', 'x'.repeat(300), null, true, [], ['a', 1, null], {}, '127.0.0.1:80', '[::1]:80',
-    member.identity.publicKeyBase64, 'AAAA', '\u0000', { toString: 1 }, 'token', 'open', 'invite', '2027-06-01T00:00:00Z', '9999-99-99T99:99:99Z', [80, 443],
+    0,
+    1,
+    2,
+    -1,
+    1.5,
+    1e300,
+    0xffff_ffff,
+    '',
+    'agent',
+    'x'.repeat(300),
+    null,
+    true,
+    [],
+    ['a', 1, null],
+    {},
+    '127.0.0.1:80',
+    '[::1]:80',
+    member.identity.publicKeyBase64,
+    'AAAA',
+    '\u0000',
+    { toString: 1 },
+    'token',
+    'open',
+    'invite',
+    '2027-06-01T00:00:00Z',
+    '9999-99-99T99:99:99Z',
+    [80, 443],
   ]
   for (let round = 0; round < ROUNDS; round++) {
     const request: Record<string, unknown> = { type: random() < 0.9 ? pick(random, TYPES) : pick(random, values) }
     for (let i = random() * 6; i > 0; i--) {
-      Object.defineProperty(request, pick(random, FIELDS), { value: pick(random, values), enumerable: true, configurable: true, writable: true })
+      Object.defineProperty(request, pick(random, FIELDS), {
+        value: pick(random, values),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      })
     }
-    const reply = setting.ask(random() < 0.02 ? pick(random, values) as object : request, random() < 0.5 ? '127.0.0.1' : `2001:db8:${round.toString(16)}::1`)
+    const reply = setting.ask(
+      random() < 0.02 ? (pick(random, values) as object) : request,
+      random() < 0.5 ? '127.0.0.1' : `2001:db8:${round.toString(16)}::1`,
+    )
     assert.equal(typeof reply['type'], 'string', JSON.stringify(request))
     setting.now += 100
   }
@@ -61,7 +138,10 @@ test(`random datagrams never throw in the beacon, nor make it send more than two
     const bytes = Uint8Array.from({ length: Math.floor(random() * 24) }, () => Math.floor(random() * 256))
     if (bytes.length > 0) bytes[0] = Math.floor(random() * 12)
     for (const at of [1, 2, 3, 5, 6, 7]) if (at < bytes.length && random() < 0.8) bytes[at] = 0 // ids and counts that are met again
-    const from: Endpoint = random() < 0.3 ? { address: '192.0.2.9', port: 9001 } : { address: random() < 0.5 ? '10.0.0.1' : '2001:db8::1', port: 1 + Math.floor(random() * 5) }
+    const from: Endpoint =
+      random() < 0.3
+        ? { address: '192.0.2.9', port: 9001 }
+        : { address: random() < 0.5 ? '10.0.0.1' : '2001:db8::1', port: 1 + Math.floor(random() * 5) }
     let sent = 0
     beacon.handle(round * 50, bytes, from, () => sent++)
     assert.ok(sent <= 2)
@@ -71,7 +151,7 @@ test(`random datagrams never throw in the beacon, nor make it send more than two
 })
 
 /** mulberry32 */
-function generator (seed: number): () => number {
+function generator(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
@@ -81,6 +161,6 @@ function generator (seed: number): () => number {
   }
 }
 
-function pick<Item> (random: () => number, items: readonly Item[]): Item {
+function pick<Item>(random: () => number, items: readonly Item[]): Item {
   return items[Math.floor(random() * items.length)] as Item
 }

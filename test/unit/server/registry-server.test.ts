@@ -24,7 +24,10 @@ test('pipelined requests are answered in order, also when an early one waits for
   assert.equal(client.received.length, 0, 'nothing overtakes the registration that is not on disk')
   store.release()
   const types = await client.replies(5)
-  assert.deepEqual(types.map((reply) => reply['type']), ['register_ok', 'error', 'beacon_list_ok', 'register_ok', 'error'])
+  assert.deepEqual(
+    types.map((reply) => reply['type']),
+    ['register_ok', 'error', 'beacon_list_ok', 'register_ok', 'error'],
+  )
 })
 
 test('five thousand requests at once from one client are all answered, in order', async (context) => {
@@ -32,16 +35,30 @@ test('five thousand requests at once from one client are all answered, in order'
   const requests = Array.from({ length: 5_000 }, (_, i) => ({ type: 'lookup', node_id: i + 10 }))
   client.write(...requests)
   const replies = await client.replies(5_000)
-  assert.deepEqual(replies.map((reply) => reply['error']), requests.map(({ node_id: id }) => `node ${id}: node not found`))
+  assert.deepEqual(
+    replies.map((reply) => reply['error']),
+    requests.map(({ node_id: id }) => `node ${id}: node not found`),
+  )
 })
 
 test('a frame that announces too much, and one that is no object, close without a word', async (context) => {
-  for (const bytes of ['00010001', 'ffffffff', '474554202f20485454502f312e310d0a', '00000000', '000000046e756c6c', '000000037b7d78']) {
+  for (const bytes of [
+    '00010001',
+    'ffffffff',
+    '474554202f20485454502f312e310d0a',
+    '00000000',
+    '000000046e756c6c',
+    '000000037b7d78',
+  ]) {
     const client = await connected(context)
     client.write({ type: 'beacon_list' })
     client.socket.write(Buffer.from(bytes, 'hex'))
     await client.closed
-    assert.deepEqual(client.received.map((reply) => reply['type']), ['beacon_list_ok'], `what came before ${bytes} is answered`)
+    assert.deepEqual(
+      client.received.map((reply) => reply['type']),
+      ['beacon_list_ok'],
+      `what came before ${bytes} is answered`,
+    )
   }
 })
 
@@ -91,7 +108,9 @@ test('a client that takes no replies stops being read, and does not hold up the 
   const server = await started(context)
   const client = await connectedTo(context, server.bound)
   client.socket.pause()
-  const frame = Buffer.concat(Array.from({ length: 1_000 }, () => encodeRegistryFrame({ type: 'resolve_hostname', hostname: 'x'.repeat(60) })))
+  const frame = Buffer.concat(
+    Array.from({ length: 1_000 }, () => encodeRegistryFrame({ type: 'resolve_hostname', hostname: 'x'.repeat(60) })),
+  )
   for (let i = 0; i < 400 && client.socket.write(frame); i++) await new Promise((resolve) => setImmediate(resolve))
   assert.ok(client.socket.writableLength > 0, 'the server stopped reading')
   await server.stop()
@@ -100,36 +119,61 @@ test('a client that takes no replies stops being read, and does not hold up the 
 
 class SlowStore implements RegistryStore {
   readonly #memory = new MemoryStore()
-  #settle: { resolve: () => void, reject: (error: Error) => void } | undefined
+  #settle: { resolve: () => void; reject: (error: Error) => void } | undefined
   #flush: Promise<void> | undefined
 
-  load (): ReturnType<RegistryStore['load']> { return this.#memory.load() }
-  put (key: string, value: object): void { this.#memory.put(key, value) }
-  delete (key: string): void { this.#memory.delete(key) }
-  close (): Promise<void> { return Promise.resolve() }
-  release (): void { this.#settle?.resolve() }
-  fail (): void { this.#settle?.reject(new Error('disk full')) }
+  load(): ReturnType<RegistryStore['load']> {
+    return this.#memory.load()
+  }
+  put(key: string, value: object): void {
+    this.#memory.put(key, value)
+  }
+  delete(key: string): void {
+    this.#memory.delete(key)
+  }
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+  release(): void {
+    this.#settle?.resolve()
+  }
+  fail(): void {
+    this.#settle?.reject(new Error('disk full'))
+  }
 
-  flushed (): Promise<void> {
-    this.#flush ??= new Promise((resolve, reject) => { this.#settle = { resolve, reject } })
+  flushed(): Promise<void> {
+    this.#flush ??= new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+    })
     return this.#flush
   }
 }
 
-interface Context { after (act: () => void | Promise<void>): void }
+interface Context {
+  after(act: () => void | Promise<void>): void
+}
 type Reply = Readonly<Record<string, unknown>>
 
 interface Client {
   readonly socket: Socket
   readonly received: Reply[]
   readonly closed: Promise<unknown>
-  write (...requests: readonly object[]): void
-  replies (count: number): Promise<Reply[]>
+  write(...requests: readonly object[]): void
+  replies(count: number): Promise<Reply[]>
 }
 
-async function started (context: Context, options: Partial<RegistryServerOptions> = {}): Promise<RegistryServer & { bound: string }> {
+async function started(
+  context: Context,
+  options: Partial<RegistryServerOptions> = {},
+): Promise<RegistryServer & { bound: string }> {
   const store = options.store ?? new MemoryStore()
-  const server = new RegistryServer({ listen: { address: '127.0.0.1', port: 0 }, registry: new Registry(store), store, log: SILENT, ...options })
+  const server = new RegistryServer({
+    listen: { address: '127.0.0.1', port: 0 },
+    registry: new Registry(store),
+    store,
+    log: SILENT,
+    ...options,
+  })
   context.after(() => {
     if (store instanceof SlowStore) store.release()
     return server.stop()
@@ -137,15 +181,17 @@ async function started (context: Context, options: Partial<RegistryServerOptions
   return Object.assign(server, { bound: await server.start() })
 }
 
-async function connected (context: Context, options: Partial<RegistryServerOptions> = {}): Promise<Client> {
+async function connected(context: Context, options: Partial<RegistryServerOptions> = {}): Promise<Client> {
   return await connectedTo(context, (await started(context, options)).bound)
 }
 
-async function connectedTo (context: Context, bound: string): Promise<Client> {
+async function connectedTo(context: Context, bound: string): Promise<Client> {
   const endpoint = parseEndpoint(bound)
   assert.ok(endpoint !== undefined && endpoint.port > 0)
   const socket = connect(endpoint.port, endpoint.address)
-  context.after(() => { socket.destroy() })
+  context.after(() => {
+    socket.destroy()
+  })
   socket.on('error', () => undefined)
   const reader = new RegistryFrameReader()
   const received: Reply[] = []
@@ -160,7 +206,9 @@ async function connectedTo (context: Context, bound: string): Promise<Client> {
     socket,
     received,
     closed,
-    write: (...requests) => { socket.write(Buffer.concat(requests.map(encodeRegistryFrame))) },
+    write: (...requests) => {
+      socket.write(Buffer.concat(requests.map(encodeRegistryFrame)))
+    },
     replies: async (count) => {
       while (received.length < count) await once(socket, 'replies')
       return received

@@ -11,7 +11,12 @@ import type { Rendezvous } from '../../../src/server/rendezvous.ts'
 import { PilotError } from '../../../src/base/errors.ts'
 import { parseEndpoint } from '../../../src/base/types.ts'
 import { startRendezvous } from '../../../src/server/rendezvous.ts'
-import { decodeBeaconMessage, encodeDiscover, RELAY_HEADER_BYTES, writeRelayHeader } from '../../../src/wire/beacon-messages.ts'
+import {
+  decodeBeaconMessage,
+  encodeDiscover,
+  RELAY_HEADER_BYTES,
+  writeRelayHeader,
+} from '../../../src/wire/beacon-messages.ts'
 import { encodeRegistryFrame, RegistryFrameReader } from '../../../src/wire/registry-messages.ts'
 import { newIdentity } from './registry/setting.ts'
 
@@ -29,12 +34,18 @@ test('a port in use is an error that names the address and leaves nothing open',
   const first = await startRendezvous(ANYWHERE)
   for (const taken of [{ registry: first.registry }, { beacon: first.beacon }]) {
     const address = Object.values(taken)[0] ?? ''
-    await assert.rejects(startRendezvous({ ...ANYWHERE, ...taken }), (error: unknown) =>
-      error instanceof PilotError && error.code === 'PORT_IN_USE' && error.message.includes(address))
+    await assert.rejects(
+      startRendezvous({ ...ANYWHERE, ...taken }),
+      (error: unknown) =>
+        error instanceof PilotError && error.code === 'PORT_IN_USE' && error.message.includes(address),
+    )
   }
   await first.stop()
   for (const bad of ['9000', ':9000', 'example.com:9000', '1.2.3.4:99999']) {
-    await assert.rejects(startRendezvous({ ...ANYWHERE, registry: bad }), (error: unknown) => error instanceof PilotError && error.code === 'USAGE')
+    await assert.rejects(
+      startRendezvous({ ...ANYWHERE, registry: bad }),
+      (error: unknown) => error instanceof PilotError && error.code === 'USAGE',
+    )
   }
 })
 
@@ -43,9 +54,12 @@ test('the beacon answers and relays between two sockets', async () => {
   const beacon = parseEndpoint(rendezvous.beacon)
   assert.ok(beacon)
   const [alice, bob] = [createSocket('udp4'), createSocket('udp4')]
-  for (const [socket, id] of [[alice, 1], [bob, 2]] as const) {
+  for (const [socket, id] of [
+    [alice, 1],
+    [bob, 2],
+  ] as const) {
     socket.send(encodeDiscover(id), beacon.port, beacon.address)
-    const [bytes] = await once(socket, 'message') as [Uint8Array]
+    const [bytes] = (await once(socket, 'message')) as [Uint8Array]
     const reply = decodeBeaconMessage(bytes)
     assert.ok(typeof reply === 'object' && reply.kind === 'discover_reply')
     assert.deepEqual(reply.endpoint, { address: '127.0.0.1', port: socket.address().port })
@@ -53,10 +67,13 @@ test('the beacon answers and relays between two sockets', async () => {
   const relay = new Uint8Array(RELAY_HEADER_BYTES + 40_000).fill(7)
   writeRelayHeader(relay, 0, 1, 2)
   alice.send(relay, beacon.port, beacon.address)
-  const [bytes] = await once(bob, 'message') as [Uint8Array]
+  const [bytes] = (await once(bob, 'message')) as [Uint8Array]
   const delivered = decodeBeaconMessage(bytes)
   assert.ok(typeof delivered === 'object' && delivered.kind === 'relay_deliver')
-  assert.deepEqual([delivered.sender, delivered.frame.length, delivered.frame.every((byte) => byte === 7)], [1, 40_000, true])
+  assert.deepEqual(
+    [delivered.sender, delivered.frame.length, delivered.frame.every((byte) => byte === 7)],
+    [1, 40_000, true],
+  )
   assert.equal(rendezvous.counters().beacon.relayed, 1)
   alice.close()
   bob.close()
@@ -65,8 +82,16 @@ test('the beacon answers and relays between two sockets', async () => {
 
 test('with a directory, a restarted rendezvous knows its nodes; without one, it does not', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'pilotgate-rendezvous-'))
-  const register = { type: 'register', public_key: newIdentity(1).publicKeyBase64, hostname: 'agent', listen_addr: ':4000' }
-  for (const [options, type] of [[{ ...ANYWHERE, storeDir: directory }, 'lookup_ok'], [ANYWHERE, 'error']] as const) {
+  const register = {
+    type: 'register',
+    public_key: newIdentity(1).publicKeyBase64,
+    hostname: 'agent',
+    listen_addr: ':4000',
+  }
+  for (const [options, type] of [
+    [{ ...ANYWHERE, storeDir: directory }, 'lookup_ok'],
+    [ANYWHERE, 'error'],
+  ] as const) {
     const first = await startRendezvous(options)
     assert.equal((await ask(first, register))['type'], 'register_ok')
     await first.stop()
@@ -77,14 +102,14 @@ test('with a directory, a restarted rendezvous knows its nodes; without one, it 
   await rm(directory, { recursive: true })
 })
 
-async function ask (rendezvous: Rendezvous, request: object): Promise<Record<string, unknown>> {
+async function ask(rendezvous: Rendezvous, request: object): Promise<Record<string, unknown>> {
   const endpoint = parseEndpoint(rendezvous.registry)
   assert.ok(endpoint)
   const socket = connect(endpoint.port, endpoint.address)
   socket.write(encodeRegistryFrame(request))
   const reader = new RegistryFrameReader()
   for (;;) {
-    const [chunk] = await once(socket, 'data') as [Uint8Array]
+    const [chunk] = (await once(socket, 'data')) as [Uint8Array]
     reader.push(chunk)
     const reply = reader.next()
     if (typeof reply !== 'object') continue

@@ -9,8 +9,19 @@ import { newIdentity } from './registry/setting.ts'
 const LOG = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 test('health, metrics, numbers and a page; nothing of it names a node', async () => {
-  const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', http: '127.0.0.1:0', log: LOG })
-  await askRegistry(rendezvous.registry, { type: 'register', listen_addr: '127.0.0.1:4567', public_key: newIdentity(1).publicKeyBase64, owner: 'anna@example.com', hostname: 'anna' })
+  const rendezvous = await startRendezvous({
+    registry: '127.0.0.1:0',
+    beacon: '127.0.0.1:0',
+    http: '127.0.0.1:0',
+    log: LOG,
+  })
+  await askRegistry(rendezvous.registry, {
+    type: 'register',
+    listen_addr: '127.0.0.1:4567',
+    public_key: newIdentity(1).publicKeyBase64,
+    owner: 'anna@example.com',
+    hostname: 'anna',
+  })
   const texts: string[] = []
   const get = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const response = await fetch(`http://${rendezvous.http ?? ''}${path}`, init)
@@ -18,14 +29,15 @@ test('health, metrics, numbers and a page; nothing of it names a node', async ()
     return response
   }
   for (const path of ['/livez', '/readyz']) assert.equal(await (await get(path)).text(), 'ok\n')
-  const health = await (await get('/healthz')).json() as Record<string, unknown>
+  const health = (await (await get('/healthz')).json()) as Record<string, unknown>
   assert.deepEqual([health['status'], health['version'], health['nodes_online']], ['ok', '1.0', 1])
-  const numbers = await (await get('/api/stats')).json() as Record<string, unknown>
+  const numbers = (await (await get('/api/stats')).json()) as Record<string, unknown>
   assert.deepEqual([numbers['total_nodes'], numbers['active_nodes'], numbers['total_requests']], [1, 1, 1])
   const metrics = await (await get('/metrics')).text()
   assert.match(metrics, /^pilotgate_registry_nodes 1$/m)
   assert.match(metrics, /^# TYPE pilotgate_beacon_relayed_bytes_total counter$/m)
-  for (const line of metrics.trim().split('\n')) assert.match(line, /^(?:# (?:HELP|TYPE) pilotgate_\w+ .+|pilotgate_\w+ \d+)$/)
+  for (const line of metrics.trim().split('\n'))
+    assert.match(line, /^(?:# (?:HELP|TYPE) pilotgate_\w+ .+|pilotgate_\w+ \d+)$/)
   const page = await get('/')
   assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'/)
   assert.equal((await get('/api/nodes')).status, 404)
@@ -36,10 +48,17 @@ test('health, metrics, numbers and a page; nothing of it names a node', async ()
 
 test('a store that fails shows in readyz and healthz, and not in livez', async () => {
   const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: LOG })
-  const status = { healthy: () => false, counters: () => rendezvous.counters(), connections: () => 0, beaconNodes: () => 0 }
+  const status = {
+    healthy: () => false,
+    counters: () => rendezvous.counters(),
+    connections: () => 0,
+    beaconNodes: () => 0,
+  }
   const server = new StatusServer({ listen: { address: '127.0.0.1', port: 0 }, status, log: LOG })
   const address = await server.start()
-  const codes = await Promise.all(['livez', 'readyz', 'healthz'].map(async (path) => (await fetch(`http://${address}/${path}`)).status))
+  const codes = await Promise.all(
+    ['livez', 'readyz', 'healthz'].map(async (path) => (await fetch(`http://${address}/${path}`)).status),
+  )
   assert.deepEqual(codes, [200, 503, 503])
   await Promise.all([server.stop(), rendezvous.stop()])
 })

@@ -20,8 +20,9 @@ const LOG = { debug: () => undefined, info: () => undefined, warn: () => undefin
 const ANYWHERE = { registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: LOG }
 const NOW = Date.UTC(2026, 10, 23)
 
-test('the certificate says what the reference\'s says, and its key signed it', () => {
-  for (let i = 0; i < 8; i++) { // lengths of the signature's numbers vary
+test("the certificate says what the reference's says, and its key signed it", () => {
+  for (let i = 0; i < 8; i++) {
+    // lengths of the signature's numbers vary
     const { certPem, keyPem } = createCertificate(NOW)
     const certificate = new X509Certificate(certPem)
     assert.equal(certificate.subject, 'O=pilotgate')
@@ -36,16 +37,20 @@ test('the certificate says what the reference\'s says, and its key signed it', (
   }
 })
 
-test('openssl reads the certificate and finds it well signed', { skip: spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed' }, async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'pilotgate-certificate-'))
-  const file = join(folder, 'certificate.pem')
-  await writeFile(file, createCertificate(Date.now()).certPem)
-  const text = execFileSync('openssl', ['x509', '-in', file, '-noout', '-text'], { encoding: 'utf8' })
-  assert.match(text, /ecdsa-with-SHA256/)
-  assert.match(text, /DNS:localhost, IP Address:127\.0\.0\.1/)
-  assert.match(execFileSync('openssl', ['verify', '-CAfile', file, file], { encoding: 'utf8' }), /OK/)
-  await rm(folder, { recursive: true })
-})
+test(
+  'openssl reads the certificate and finds it well signed',
+  { skip: spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed' },
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pilotgate-certificate-'))
+    const file = join(folder, 'certificate.pem')
+    await writeFile(file, createCertificate(Date.now()).certPem)
+    const text = execFileSync('openssl', ['x509', '-in', file, '-noout', '-text'], { encoding: 'utf8' })
+    assert.match(text, /ecdsa-with-SHA256/)
+    assert.match(text, /DNS:localhost, IP Address:127\.0\.0\.1/)
+    assert.match(execFileSync('openssl', ['verify', '-CAfile', file, file], { encoding: 'utf8' }), /OK/)
+    await rm(folder, { recursive: true })
+  },
+)
 
 test('one port answers both who speaks TLS and who does not, however slowly it begins', async () => {
   const rendezvous = await startRendezvous(ANYWHERE)
@@ -53,7 +58,10 @@ test('one port answers both who speaks TLS and who does not, however slowly it b
   assert.deepEqual(await answer(plain, true), { type: 'beacon_list_ok', beacons: [] })
   const secure = connectTls({ port: portOf(rendezvous.registry), host: '127.0.0.1', rejectUnauthorized: false })
   await once(secure, 'secureConnect')
-  assert.equal(secure.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase(), rendezvous.fingerprint)
+  assert.equal(
+    secure.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase(),
+    rendezvous.fingerprint,
+  )
   assert.deepEqual(await answer(secure, true), { type: 'beacon_list_ok', beacons: [] })
   const silent = connect(portOf(rendezvous.registry), '127.0.0.1') // must not hold up the end
   await once(silent, 'connect')
@@ -63,7 +71,10 @@ test('one port answers both who speaks TLS and who does not, however slowly it b
 test('where only TLS is wanted, plain TCP is cut off without a word', async () => {
   const rendezvous = await startRendezvous({ ...ANYWHERE, tlsOnly: true })
   assert.equal(await answer(connect(portOf(rendezvous.registry), '127.0.0.1')), undefined)
-  assert.notEqual(await answer(connectTls({ port: portOf(rendezvous.registry), host: '127.0.0.1', rejectUnauthorized: false })), undefined)
+  assert.notEqual(
+    await answer(connectTls({ port: portOf(rendezvous.registry), host: '127.0.0.1', rejectUnauthorized: false })),
+    undefined,
+  )
   await rendezvous.stop()
 })
 
@@ -94,14 +105,22 @@ test('the certificate is kept with the store, or taken from files; half of a pai
   const rendezvous = await startRendezvous({ ...ANYWHERE, tlsCertFile: certFile, tlsKeyFile: keyFile })
   assert.equal(rendezvous.fingerprint, fingerprintOf(made.certPem))
   await rendezvous.stop()
-  for (const bad of [{ tlsCertFile: certFile }, { tlsKeyFile: keyFile }, { tlsCertFile: certFile, tlsKeyFile: join(folder, 'none') }, { tlsCertFile: keyFile, tlsKeyFile: keyFile }]) {
-    await assert.rejects(startRendezvous({ ...ANYWHERE, ...bad }), (error: unknown) => error instanceof PilotError && error.code === 'USAGE')
+  for (const bad of [
+    { tlsCertFile: certFile },
+    { tlsKeyFile: keyFile },
+    { tlsCertFile: certFile, tlsKeyFile: join(folder, 'none') },
+    { tlsCertFile: keyFile, tlsKeyFile: keyFile },
+  ]) {
+    await assert.rejects(
+      startRendezvous({ ...ANYWHERE, ...bad }),
+      (error: unknown) => error instanceof PilotError && error.code === 'USAGE',
+    )
   }
   await rm(folder, { recursive: true })
 })
 
 /** The reply to one request, or undefined when the connection ends without one. */
-async function answer (socket: Socket, slowly = false): Promise<object | undefined> {
+async function answer(socket: Socket, slowly = false): Promise<object | undefined> {
   socket.on('error', () => undefined)
   const frame = encodeRegistryFrame({ type: 'beacon_list' })
   if (!slowly) socket.write(frame)
@@ -118,6 +137,6 @@ async function answer (socket: Socket, slowly = false): Promise<object | undefin
   return undefined
 }
 
-function portOf (address: string): number {
+function portOf(address: string): number {
   return parseEndpoint(address)?.port ?? 0
 }

@@ -13,14 +13,19 @@ import { encodeDataFrame } from '../../../src/wire/data-frame.ts'
 import { hex, loadVectors } from '../../vectors/load.ts'
 import { OnePortNode } from './setting.ts'
 
-interface Exchange { name: string, sent: string | string[], received?: string, closed_by_service?: boolean }
+interface Exchange {
+  name: string
+  sent: string | string[]
+  received?: string
+  closed_by_service?: boolean
+}
 
 const { data_exchange: vectors } = loadVectors<{ data_exchange: { live: { exchanges: Exchange[] } } }>('services')
 const dir = await mkdtemp(join(tmpdir(), 'pilotgate-inbox-'))
 after(() => rm(dir, { recursive: true }))
 let folders = 0
 
-function service (): { node: OnePortNode, kept: Received[], folder: string } {
+function service(): { node: OnePortNode; kept: Received[]; folder: string } {
   const [node, kept, folder] = [new OnePortNode(), [] as Received[], join(dir, String(folders++))]
   void serveDataExchange(node, new Inbox(folder), pino({ enabled: false }), (received) => kept.push(received))
   return { node, kept, folder }
@@ -31,7 +36,7 @@ for (const { name, sent, received, closed_by_service: closed } of vectors.live.e
     const stream = (await service().node.connect())!
     for (const part of [sent].flat()) stream.write(hex(part))
     if (closed !== true) stream.end()
-    const answer = Buffer.concat(await stream.toArray() as Buffer[])
+    const answer = Buffer.concat((await stream.toArray()) as Buffer[])
     assert.equal(toHex(answer), received ?? '')
   })
 }
@@ -42,14 +47,28 @@ test('messages are kept as JSON, binary ones unharmed; files under the last elem
   const binary = Uint8Array.of(0, 1, 2, 0xfe, 0xff)
   stream.write(encodeDataFrame('TEXT', Buffer.from('grüße')))
   stream.write(encodeDataFrame('BINARY', binary))
-  for (const name of ['../../evil.txt', '..\\evil.txt', '.hidden', 'a\u0000b/']) stream.write(encodeDataFrame('FILE', Buffer.from(name), name))
+  for (const name of ['../../evil.txt', '..\\evil.txt', '.hidden', 'a\u0000b/'])
+    stream.write(encodeDataFrame('FILE', Buffer.from(name), name))
   stream.end()
   await stream.toArray()
-  assert.deepEqual(kept.map(({ type, bytes, peerName }) => [type, bytes, peerName]), [
-    ['text', 7, 'bob'], ['binary', 5, 'bob'], ['file', 14, 'bob'], ['file', 11, 'bob'], ['file', 7, 'bob'], ['file', 4, 'bob'],
-  ])
-  const records = await Promise.all(kept.slice(0, 2).map(async ({ path }) => JSON.parse(await readFile(path, 'utf8')) as Record<string, string>))
-  assert.deepEqual([records[0]!.data, records[0]!.from, Buffer.from(records[1]!.data!, 'base64')], ['grüße', 'bob', Buffer.from(binary)])
+  assert.deepEqual(
+    kept.map(({ type, bytes, peerName }) => [type, bytes, peerName]),
+    [
+      ['text', 7, 'bob'],
+      ['binary', 5, 'bob'],
+      ['file', 14, 'bob'],
+      ['file', 11, 'bob'],
+      ['file', 7, 'bob'],
+      ['file', 4, 'bob'],
+    ],
+  )
+  const records = await Promise.all(
+    kept.slice(0, 2).map(async ({ path }) => JSON.parse(await readFile(path, 'utf8')) as Record<string, string>),
+  )
+  assert.deepEqual(
+    [records[0]!.data, records[0]!.from, Buffer.from(records[1]!.data!, 'base64')],
+    ['grüße', 'bob', Buffer.from(binary)],
+  )
   for (const { path } of kept) assert.ok(path.startsWith(folder), path)
   const names = await readdir(join(folder, 'received'))
   assert.equal(names.length, 4)
@@ -72,6 +91,11 @@ test('16 MiB in chunks of 4 KiB arrive as one message', async () => {
   const frame = encodeDataFrame('BINARY', Buffer.alloc(16_777_216, 7))
   for (let at = 0; at < frame.length; at += 4_096) stream.write(frame.subarray(at, at + 4_096))
   stream.end()
-  assert.equal(Buffer.concat(await stream.toArray() as Buffer[]).subarray(8).toString(), 'ACK BINARY 16777216 bytes')
+  assert.equal(
+    Buffer.concat((await stream.toArray()) as Buffer[])
+      .subarray(8)
+      .toString(),
+    'ACK BINARY 16777216 bytes',
+  )
   assert.equal(kept[0]?.bytes, 16_777_216)
 })

@@ -6,9 +6,15 @@ import { serveEcho } from '../../../src/services/echo.ts'
 import { hex, loadVectors, payloadOf, sha256Hex } from '../../vectors/load.ts'
 import { OnePortNode } from './setting.ts'
 
-interface Case { name: string, sent?: string, received?: string, sent_sha256?: string, received_length?: number }
+interface Case {
+  name: string
+  sent?: string
+  received?: string
+  sent_sha256?: string
+  received_length?: number
+}
 
-const { echo } = loadVectors<{ echo: { port: number, cases: Case[] } }>('services')
+const { echo } = loadVectors<{ echo: { port: number; cases: Case[] } }>('services')
 
 for (const { name, sent, received, sent_sha256: digest, received_length: length } of echo.cases) {
   test(`echo: ${name}`, async () => {
@@ -18,7 +24,7 @@ for (const { name, sent, received, sent_sha256: digest, received_length: length 
     const stream = (await node.connect())!
     const bytes = sent === undefined ? payloadOf({ mul: 7, add: 0, length: length! }) : hex(sent)
     stream.end(bytes)
-    const answer = Buffer.concat(await stream.toArray() as Buffer[])
+    const answer = Buffer.concat((await stream.toArray()) as Buffer[])
     if (received === undefined) assert.equal(sha256Hex(answer), digest)
     else assert.equal(toHex(answer), received)
   })

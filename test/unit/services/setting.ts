@@ -7,46 +7,68 @@ export class OnePortNode {
   port = 0
   trusted = true
 
-  async isTrusted (): Promise<boolean> { return this.trusted }
+  async isTrusted(): Promise<boolean> {
+    return this.trusted
+  }
 
-  async listen (port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
+  async listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
     this.port = port
     this.#onIncoming = onIncoming
-    return { close: () => { this.#onIncoming = undefined } }
+    return {
+      close: () => {
+        this.#onIncoming = undefined
+      },
+    }
   }
 
   /** @returns the peer's end, or undefined when the service refused. */
-  async connect (): Promise<Duplex | undefined> {
+  async connect(): Promise<Duplex | undefined> {
     const [near, far] = pair()
     return await new Promise((resolve) => {
       const accept = (): OverlayStream => {
         resolve(far)
         return near as unknown as OverlayStream
       }
-      this.#onIncoming?.({ peer: 2, peerName: 'bob', port: this.port, gone: false, accept, refuse: () => resolve(undefined) })
+      this.#onIncoming?.({
+        peer: 2,
+        peerName: 'bob',
+        port: this.port,
+        gone: false,
+        accept,
+        refuse: () => resolve(undefined),
+      })
     })
   }
 }
 
 /** Two ends of a stream, with the socket method that services call. */
-function pair (): [Duplex, Duplex] {
+function pair(): [Duplex, Duplex] {
   const ends: Duplex[] = []
   for (const other of [1, 0]) {
-    ends.push(Object.assign(new Duplex({
-      read () {},
-      write (chunk: Uint8Array, _encoding, callback) {
-        ends[other]!.push(chunk)
-        callback()
-      },
-      final (callback) {
-        ends[other]!.push(null)
-        callback()
-      },
-      destroy (error, callback) {
-        if (!ends[other]!.destroyed) ends[other]!.push(null)
-        callback(error)
-      },
-    }), { destroySoon (this: Duplex) { this.end() } }))
+    ends.push(
+      Object.assign(
+        new Duplex({
+          read() {},
+          write(chunk: Uint8Array, _encoding, callback) {
+            ends[other]!.push(chunk)
+            callback()
+          },
+          final(callback) {
+            ends[other]!.push(null)
+            callback()
+          },
+          destroy(error, callback) {
+            if (!ends[other]!.destroyed) ends[other]!.push(null)
+            callback(error)
+          },
+        }),
+        {
+          destroySoon(this: Duplex) {
+            this.end()
+          },
+        },
+      ),
+    )
   }
   return [ends[0]!, ends[1]!]
 }

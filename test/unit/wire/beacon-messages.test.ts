@@ -4,9 +4,20 @@ import assert from 'node:assert/strict'
 import { concatBytes, toHex } from '../../../src/base/bytes.ts'
 import { parseEndpoint, type NodeId } from '../../../src/base/types.ts'
 import {
-  decodeBeaconMessage, encodeDiscover, encodeDiscoverExtended, encodeDiscoverReply, encodePunchCommand, encodePunchRequest,
-  encodeSync, RELAY_DELIVER_HEADER_BYTES, RELAY_DELIVER_TO_HEADER_BYTES, RELAY_HEADER_BYTES, writeRelayDeliverHeader,
-  writeRelayDeliverToHeader, writeRelayHeader, type BeaconMessage,
+  decodeBeaconMessage,
+  encodeDiscover,
+  encodeDiscoverExtended,
+  encodeDiscoverReply,
+  encodePunchCommand,
+  encodePunchRequest,
+  encodeSync,
+  RELAY_DELIVER_HEADER_BYTES,
+  RELAY_DELIVER_TO_HEADER_BYTES,
+  RELAY_HEADER_BYTES,
+  writeRelayDeliverHeader,
+  writeRelayDeliverToHeader,
+  writeRelayHeader,
+  type BeaconMessage,
 } from '../../../src/wire/beacon-messages.ts'
 import { hex, loadVectors, payloadOf, sha256Hex, type PayloadRule } from '../../vectors/load.ts'
 
@@ -18,7 +29,8 @@ test('messages sent to a beacon decode to the recorded fields', () => {
     const message = decoded(exchange.message)
     const { fields } = exchange
     if (message.kind === 'discover') assert.deepEqual(message, { kind: 'discover', node: fields.node_id })
-    else if (message.kind === 'punch_request') assert.deepEqual(message, { kind: 'punch_request', requester: fields.requester, target: fields.target })
+    else if (message.kind === 'punch_request')
+      assert.deepEqual(message, { kind: 'punch_request', requester: fields.requester, target: fields.target })
     else if (message.kind === 'relay') {
       assert.deepEqual([message.sender, message.destination], [fields.sender, fields.destination])
       if (fields.inner_hex !== undefined) assert.equal(toHex(message.frame), fields.inner_hex)
@@ -91,7 +103,14 @@ test('sync messages are encoded as recorded; truncated ones are faults and trail
   assert.equal(decodeBeaconMessage(hex('070000006600030000000100000002')), 'too_short')
   assert.equal(decodeBeaconMessage(hex('070000006600')), 'too_short')
   assert.deepEqual(decoded('0700000066000100000017010203'), { kind: 'sync', beaconId: 102, nodeIds: [23] })
-  assert.throws(() => encodeSync(1, Array.from({ length: 65_536 }, () => 1)), RangeError)
+  assert.throws(
+    () =>
+      encodeSync(
+        1,
+        Array.from({ length: 65_536 }, () => 1),
+      ),
+    RangeError,
+  )
 })
 
 test('a daemon reads discover replies as recorded', () => {
@@ -109,7 +128,8 @@ test('a daemon acts on exactly the punch commands that decode', () => {
   for (const vector of vectors.daemon_side_parsing.punch_commands) {
     const result = decodeBeaconMessage(hex(vector.message))
     assert.equal(typeof result !== 'string', vector.sent_to_target.length > 0, vector.name)
-    if (typeof result !== 'string') assert.deepEqual(result, { kind: 'punch_command', endpoint: { address: '127.0.0.1', port: 18201 } })
+    if (typeof result !== 'string')
+      assert.deepEqual(result, { kind: 'punch_command', endpoint: { address: '127.0.0.1', port: 18201 } })
   }
 })
 
@@ -119,7 +139,8 @@ test('delivered frames, empty ones too, come with their sender', () => {
     assert.ok(message.kind === 'relay_deliver')
     assert.equal(message.sender, 1)
     assert.equal(toHex(message.frame), vector.message.slice(10), vector.name)
-    if (vector.sent_to_beacon !== null) assert.equal(toHex(encoded(decoded(vector.sent_to_beacon))), vector.sent_to_beacon)
+    if (vector.sent_to_beacon !== null)
+      assert.equal(toHex(encoded(decoded(vector.sent_to_beacon))), vector.sent_to_beacon)
   }
 })
 
@@ -130,7 +151,12 @@ test('the two messages of newer beacons have the layout of extra-2026-08', () =>
   assert.equal(toHex(encodeDiscoverExtended(0x01020304)), '0801020304')
   assert.deepEqual(decoded('0801020304'), { kind: 'discover_extended', node: 0x01020304 })
   const message = decoded('0901020304f0000001cafe')
-  assert.deepEqual(message, { kind: 'relay_deliver_to', sender: 0x01020304, destination: 0xf0000001, frame: hex('cafe') })
+  assert.deepEqual(message, {
+    kind: 'relay_deliver_to',
+    sender: 0x01020304,
+    destination: 0xf0000001,
+    frame: hex('cafe'),
+  })
   assert.equal(toHex(encoded(message)), '0901020304f0000001cafe')
 })
 
@@ -138,44 +164,67 @@ test('an endpoint without a literal address cannot be encoded', () => {
   assert.throws(() => encodePunchCommand({ address: 'localhost', port: 1 }), RangeError)
 })
 
-interface Received { message?: string, message_sha256?: string }
+interface Received {
+  message?: string
+  message_sha256?: string
+}
 interface Exchange {
-  name: string, sent_from: string, message?: string, message_header?: string, message_sha256?: string,
-  inner_rule?: PayloadRule, received: Received[], fields?: Record<string, number> & { inner_hex?: string }
+  name: string
+  sent_from: string
+  message?: string
+  message_header?: string
+  message_sha256?: string
+  inner_rule?: PayloadRule
+  received: Received[]
+  fields?: Record<string, number> & { inner_hex?: string }
 }
 interface BeaconVectors {
   exchanges: Exchange[]
-  sync_messages_sent: { name: string, beacon_id: number, node_ids: NodeId[], message: string }[]
+  sync_messages_sent: { name: string; beacon_id: number; node_ids: NodeId[]; message: string }[]
   gossip_and_forwarding: { steps: Exchange[] }
   daemon_side_parsing: {
-    discover_replies: { name: string, reply: string, valid: boolean, ip?: string, port?: number }[]
-    punch_commands: { name: string, message: string, sent_to_target: string[] }[]
-    relay_deliver: { cases: { name: string, message: string, sent_to_beacon: string | null }[] }
+    discover_replies: { name: string; reply: string; valid: boolean; ip?: string; port?: number }[]
+    punch_commands: { name: string; message: string; sent_to_target: string[] }[]
+    relay_deliver: { cases: { name: string; message: string; sent_to_beacon: string | null }[] }
   }
 }
 
-function decoded (text: string): BeaconMessage {
+function decoded(text: string): BeaconMessage {
   const message = decodeBeaconMessage(hex(text))
   assert.ok(typeof message !== 'string', `${text}: ${String(message)}`)
   return message
 }
 
-function encoded (message: BeaconMessage): Uint8Array {
+function encoded(message: BeaconMessage): Uint8Array {
   switch (message.kind) {
-    case 'discover': return encodeDiscover(message.node)
-    case 'discover_extended': return encodeDiscoverExtended(message.node)
-    case 'discover_reply': return encodeDiscoverReply(message.endpoint)
-    case 'punch_request': return encodePunchRequest(message.requester, message.target)
-    case 'punch_command': return encodePunchCommand(message.endpoint)
-    case 'sync': return encodeSync(message.beaconId, message.nodeIds)
-    case 'relay': return inFront(RELAY_HEADER_BYTES, message.frame, (out) => writeRelayHeader(out, 0, message.sender, message.destination))
-    case 'relay_deliver': return inFront(RELAY_DELIVER_HEADER_BYTES, message.frame, (out) => writeRelayDeliverHeader(out, 0, message.sender))
+    case 'discover':
+      return encodeDiscover(message.node)
+    case 'discover_extended':
+      return encodeDiscoverExtended(message.node)
+    case 'discover_reply':
+      return encodeDiscoverReply(message.endpoint)
+    case 'punch_request':
+      return encodePunchRequest(message.requester, message.target)
+    case 'punch_command':
+      return encodePunchCommand(message.endpoint)
+    case 'sync':
+      return encodeSync(message.beaconId, message.nodeIds)
+    case 'relay':
+      return inFront(RELAY_HEADER_BYTES, message.frame, (out) =>
+        writeRelayHeader(out, 0, message.sender, message.destination),
+      )
+    case 'relay_deliver':
+      return inFront(RELAY_DELIVER_HEADER_BYTES, message.frame, (out) =>
+        writeRelayDeliverHeader(out, 0, message.sender),
+      )
     case 'relay_deliver_to':
-      return inFront(RELAY_DELIVER_TO_HEADER_BYTES, message.frame, (out) => writeRelayDeliverToHeader(out, 0, message.sender, message.destination))
+      return inFront(RELAY_DELIVER_TO_HEADER_BYTES, message.frame, (out) =>
+        writeRelayDeliverToHeader(out, 0, message.sender, message.destination),
+      )
   }
 }
 
-function inFront (headerBytes: number, frame: Uint8Array, write: (out: Uint8Array) => void): Uint8Array {
+function inFront(headerBytes: number, frame: Uint8Array, write: (out: Uint8Array) => void): Uint8Array {
   const out = concatBytes(new Uint8Array(headerBytes), frame)
   write(out)
   return out

@@ -8,8 +8,8 @@ import { hex, loadVectors } from '../../vectors/load.ts'
 
 interface Vectors {
   data_exchange: {
-    frames: Array<{ name: string, type_name: DataFrame['type'], filename?: string, payload: string, frame: string }>
-    decode_edge_cases: Array<{ name: string, input: string, accepted: boolean, filename?: string, payload?: string }>
+    frames: Array<{ name: string; type_name: DataFrame['type']; filename?: string; payload: string; frame: string }>
+    decode_edge_cases: Array<{ name: string; input: string; accepted: boolean; filename?: string; payload?: string }>
   }
 }
 
@@ -18,9 +18,13 @@ const { data_exchange: vectors } = loadVectors<Vectors>('services')
 for (const { name, type_name: type, filename, payload, frame } of vectors.frames) {
   test(`frame: ${name}`, () => {
     const decoded = decodeDataFrame(hex(frame)) as DataFrame
-    assert.deepEqual([decoded.type, decoded.name, toHex(decoded.content), decoded.frameBytes], [type, filename ?? '', payload, frame.length / 2])
+    assert.deepEqual(
+      [decoded.type, decoded.name, toHex(decoded.content), decoded.frameBytes],
+      [type, filename ?? '', payload, frame.length / 2],
+    )
     assert.equal(dataFrameBytes(hex(frame)), frame.length / 2)
-    if (type === 'TEXT' || type === 'BINARY' || type === 'JSON' || type === 'FILE') assert.equal(toHex(encodeDataFrame(type, hex(payload), filename)), frame)
+    if (type === 'TEXT' || type === 'BINARY' || type === 'JSON' || type === 'FILE')
+      assert.equal(toHex(encodeDataFrame(type, hex(payload), filename)), frame)
   })
 }
 

@@ -4,14 +4,29 @@ import assert from 'node:assert/strict'
 import { fromBase64, fromUtf8, utf8 } from '../../../src/base/bytes.ts'
 import { createIdentity, verifySignature } from '../../../src/crypto/identity.ts'
 import {
-  formatHandshakeMessage, handshakeChallenge, MAX_HANDSHAKE_BYTES, MAX_JUSTIFICATION_BYTES, MAX_RECEIVED_HANDSHAKE_BYTES,
-  parseHandshakeMessage, type HandshakeMessage,
+  formatHandshakeMessage,
+  handshakeChallenge,
+  MAX_HANDSHAKE_BYTES,
+  MAX_JUSTIFICATION_BYTES,
+  MAX_RECEIVED_HANDSHAKE_BYTES,
+  parseHandshakeMessage,
+  type HandshakeMessage,
 } from '../../../src/wire/handshake-message.ts'
 import { hex, loadVectors } from '../../vectors/load.ts'
 
 const vectors = loadVectors<HandshakeVectors>('handshake-444')
-const recorded = vectors.scenarios.flatMap(({ nodes, events }) => events.filter(({ type }) => type === 'port 444').map((event) => ({ ...event, nodes })))
-const EMPTY: HandshakeMessage = { type: 'handshake_request', nodeId: 1, publicKey: '', justification: '', signature: '', reason: '', timestamp: 0 }
+const recorded = vectors.scenarios.flatMap(({ nodes, events }) =>
+  events.filter(({ type }) => type === 'port 444').map((event) => ({ ...event, nodes })),
+)
+const EMPTY: HandshakeMessage = {
+  type: 'handshake_request',
+  nodeId: 1,
+  publicKey: '',
+  justification: '',
+  signature: '',
+  reason: '',
+  timestamp: 0,
+}
 
 test('every message recorded on port 444 is parsed, and formatted again byte by byte', () => {
   assert.ok(recorded.length >= 10)
@@ -57,8 +72,13 @@ test('crafted messages parse unless they are not JSON or of no known type', () =
 
 test('crafted signatures fail where the recording says they are wrong', () => {
   const wrong = [
-    'signature over another peer id', 'signature over reversed ids', 'signature by another key', 'signature not base64',
-    'signature missing although a public key is given', 'neither public key nor signature', 'node id of a node that does not exist, no public key',
+    'signature over another peer id',
+    'signature over reversed ids',
+    'signature by another key',
+    'signature not base64',
+    'signature missing although a public key is given',
+    'neither public key nor signature',
+    'node id of a node that does not exist, no public key',
   ]
   for (const { name, sent } of vectors.crafted.cases) {
     for (const text of [sent].flat()) {
@@ -70,8 +90,13 @@ test('crafted signatures fail where the recording says they are wrong', () => {
 })
 
 test('texts are escaped as in Go: for HTML, for JavaScript, and for control characters', () => {
-  const text = fromUtf8(formatHandshakeMessage({ ...EMPTY, justification: '<a href="x">&\u2028\u2029é\u0001\n\t\\\u007f' }))
-  assert.ok(text.includes('"justification":"\\u003ca href=\\"x\\"\\u003e\\u0026\\u2028\\u2029é\\u0001\\n\\t\\\\\u007f"'), text)
+  const text = fromUtf8(
+    formatHandshakeMessage({ ...EMPTY, justification: '<a href="x">&\u2028\u2029é\u0001\n\t\\\u007f' }),
+  )
+  assert.ok(
+    text.includes('"justification":"\\u003ca href=\\"x\\"\\u003e\\u0026\\u2028\\u2029é\\u0001\\n\\t\\\\\u007f"'),
+    text,
+  )
   assert.equal(parsed(text).justification, '<a href="x">&\u2028\u2029é\u0001\n\t\\\u007f')
 })
 
@@ -94,12 +119,25 @@ test('a justification of the permitted length fits one segment, whatever is in i
 })
 
 test('absent and null fields are empty, wrong ones are a fault', () => {
-  assert.deepEqual(parsed('{"type":"handshake_accept","node_id":3,"reason":null}'), { ...EMPTY, type: 'handshake_accept', nodeId: 3 })
+  assert.deepEqual(parsed('{"type":"handshake_accept","node_id":3,"reason":null}'), {
+    ...EMPTY,
+    type: 'handshake_accept',
+    nodeId: 3,
+  })
   const bad = [
-    '"node_id":"3"', '"node_id":-1', '"node_id":1.5', '"node_id":4294967296', '"timestamp":"now"', '"timestamp":1e300', '"public_key":1',
-    '"justification":[]', '"signature":{}', '"reason":true',
+    '"node_id":"3"',
+    '"node_id":-1',
+    '"node_id":1.5',
+    '"node_id":4294967296',
+    '"timestamp":"now"',
+    '"timestamp":1e300',
+    '"public_key":1',
+    '"justification":[]',
+    '"signature":{}',
+    '"reason":true',
   ]
-  for (const field of bad) assert.equal(parseHandshakeMessage(utf8(`{"type":"handshake_accept",${field}}`)), 'bad_field', field)
+  for (const field of bad)
+    assert.equal(parseHandshakeMessage(utf8(`{"type":"handshake_accept",${field}}`)), 'bad_field', field)
 })
 
 test('what is not one JSON object is a fault', () => {
@@ -113,25 +151,40 @@ test('what is not one JSON object is a fault', () => {
   assert.equal(parseHandshakeMessage(new Uint8Array(MAX_RECEIVED_HANDSHAKE_BYTES).fill(0x5b)), 'not_json')
 })
 
-interface Node { name: string, node_id: number, ed25519_seed: string }
+interface Node {
+  name: string
+  node_id: number
+  ed25519_seed: string
+}
 interface Event {
-  type: string, from: string, to: string, text: string, signed_challenge: string, signature_valid: boolean,
+  type: string
+  from: string
+  to: string
+  text: string
+  signed_challenge: string
+  signature_valid: boolean
   message: {
-    type: string, node_id: number, public_key: string, justification: string, signature: string, reason: string, timestamp: number
+    type: string
+    node_id: number
+    public_key: string
+    justification: string
+    signature: string
+    reason: string
+    timestamp: number
   }
 }
 interface HandshakeVectors {
-  scenarios: { nodes: Node[], events: Event[] }[]
-  crafted: { cases: { name: string, sent: string | (string | { action: string })[] }[] }
+  scenarios: { nodes: Node[]; events: Event[] }[]
+  crafted: { cases: { name: string; sent: string | (string | { action: string })[] }[] }
 }
 
-function parsed (text: string): HandshakeMessage {
+function parsed(text: string): HandshakeMessage {
   const message = parseHandshakeMessage(utf8(text))
   assert.ok(typeof message !== 'string', `${String(message)}: ${text}`)
   return message
 }
 
-function verifies (message: HandshakeMessage, challenge: string): boolean {
+function verifies(message: HandshakeMessage, challenge: string): boolean {
   const key = fromBase64(message.publicKey)
   const signature = fromBase64(message.signature)
   return key !== undefined && signature !== undefined && verifySignature(key, utf8(challenge), signature)

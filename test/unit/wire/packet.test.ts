@@ -6,16 +6,28 @@ import { parseAddress } from '../../../src/base/address.ts'
 import { concatBytes, toHex } from '../../../src/base/bytes.ts'
 import { crc32 as portableCrc32 } from '../../../src/wire/crc32.ts'
 import {
-  createPacketHeader, decodePacket, encodePacket, MAX_PACKET_PAYLOAD, PACKET_HEADER_BYTES, type PacketFault, type PacketHeader,
+  createPacketHeader,
+  decodePacket,
+  encodePacket,
+  MAX_PACKET_PAYLOAD,
+  PACKET_HEADER_BYTES,
+  type PacketFault,
+  type PacketHeader,
 } from '../../../src/wire/packet.ts'
 import { hex, loadVectors, payloadOf, sha256Hex, type PayloadRule } from '../../vectors/load.ts'
 
 const vectors = loadVectors<PacketVectors>('packets')
 const FAULTS: Readonly<Record<string, PacketFault>> = {
-  too_short: 'too_short', truncated: 'truncated', checksum_mismatch: 'bad_checksum', unsupported_version: 'bad_version',
+  too_short: 'too_short',
+  truncated: 'truncated',
+  checksum_mismatch: 'bad_checksum',
+  unsupported_version: 'bad_version',
 }
 
-for (const [name, crc32] of [['portable', portableCrc32], ['native', nativeCrc32]] as const) {
+for (const [name, crc32] of [
+  ['portable', portableCrc32],
+  ['native', nativeCrc32],
+] as const) {
   test(`every packet of the vectors is encoded and decoded exactly (${name} checksum)`, () => {
     for (const vector of vectors.valid) {
       const payload = payloadBytes(vector)
@@ -24,7 +36,8 @@ for (const [name, crc32] of [['portable', portableCrc32], ['native', nativeCrc32
       out.set(payload, PACKET_HEADER_BYTES)
       assert.equal(encodePacket(out, 0, header, crc32), out.length, vector.name)
       if (vector.packet_hex !== undefined) assert.equal(toHex(out), vector.packet_hex, vector.name)
-      if (vector.header_hex !== undefined) assert.equal(toHex(out.subarray(0, PACKET_HEADER_BYTES)), vector.header_hex, vector.name)
+      if (vector.header_hex !== undefined)
+        assert.equal(toHex(out.subarray(0, PACKET_HEADER_BYTES)), vector.header_hex, vector.name)
       assert.equal(sha256Hex(out), vector.sha256, vector.name)
 
       const decoded = createPacketHeader()
@@ -51,7 +64,10 @@ test('bytes behind the packet are ignored and not covered by the checksum', () =
     const header = createPacketHeader()
     assert.equal(decodePacket(bytes, header, portableCrc32), undefined)
     assert.deepEqual(header, headerOf(vector.fields))
-    assert.equal(toHex(bytes.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)), vector.payload_hex)
+    assert.equal(
+      toHex(bytes.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)),
+      vector.payload_hex,
+    )
     assert.equal(toHex(bytes), vector.input_hex)
   }
 })
@@ -75,7 +91,11 @@ test('a packet is encoded in place anywhere in a buffer, and nothing beside it c
   const out = new Uint8Array(100).fill(0xee)
   out[20 + PACKET_HEADER_BYTES] = 0x41
   const length = encodePacket(out, 20, headerOf(vector.fields), portableCrc32)
-  const expected = concatBytes(new Uint8Array(20).fill(0xee), hex(vector.packet_hex ?? ''), new Uint8Array(80 - length).fill(0xee))
+  const expected = concatBytes(
+    new Uint8Array(20).fill(0xee),
+    hex(vector.packet_hex ?? ''),
+    new Uint8Array(80 - length).fill(0xee),
+  )
   assert.equal(toHex(out), toHex(expected))
 })
 
@@ -93,25 +113,38 @@ test('the portable checksum equals the native one for every length, offset and s
 })
 
 interface Fields {
-  flags: number, protocol: number, src: string, dst: string, src_port: number, dst_port: number,
-  seq: number, ack: number, window: number, payload_length: number
+  flags: number
+  protocol: number
+  src: string
+  dst: string
+  src_port: number
+  dst_port: number
+  seq: number
+  ack: number
+  window: number
+  payload_length: number
 }
 interface ValidPacket {
-  name: string, fields: Fields, payload_hex?: string, payload_rule?: PayloadRule,
-  packet_hex?: string, header_hex?: string, sha256: string
+  name: string
+  fields: Fields
+  payload_hex?: string
+  payload_rule?: PayloadRule
+  packet_hex?: string
+  header_hex?: string
+  sha256: string
 }
 interface PacketVectors {
   valid: ValidPacket[]
-  accepted_with_trailing_bytes: { input_hex: string, fields: Fields, payload_hex: string }[]
-  invalid: { name: string, input_hex: string, reject: string }[]
+  accepted_with_trailing_bytes: { input_hex: string; fields: Fields; payload_hex: string }[]
+  invalid: { name: string; input_hex: string; reject: string }[]
   encode_errors: { payload_length: number }[]
 }
 
-function payloadBytes (vector: ValidPacket): Uint8Array {
+function payloadBytes(vector: ValidPacket): Uint8Array {
   return vector.payload_rule === undefined ? hex(vector.payload_hex ?? '') : payloadOf(vector.payload_rule)
 }
 
-function headerOf (fields: Fields): PacketHeader {
+function headerOf(fields: Fields): PacketHeader {
   const src = parseAddress(fields.src)
   const dst = parseAddress(fields.dst)
   assert.ok(src !== undefined && dst !== undefined)

@@ -5,7 +5,8 @@ import { MAX_HELLO_ENDPOINTS, decodePathHello, encodePathHello } from '../../../
 import type { PathHello } from '../../../src/wire/path-hello.ts'
 
 const HELLO: PathHello = {
-  mapping: 'endpoint-independent', filtering: 'address-and-port-dependent',
+  mapping: 'endpoint-independent',
+  filtering: 'address-and-port-dependent',
   endpoints: [
     { kind: 'public', endpoint: { address: '203.0.113.5', port: 40_000 } },
     { kind: 'lan', endpoint: { address: '192.168.1.7', port: 4_000 } },
@@ -26,17 +27,30 @@ test('the bytes are these', () => {
 })
 
 test('more endpoints than fit are left out, and names are no addresses', () => {
-  const many = { ...HELLO, endpoints: Array.from({ length: 40 }, (_, port) => ({ kind: 'lan' as const, endpoint: { address: '10.0.0.1', port } })) }
+  const many = {
+    ...HELLO,
+    endpoints: Array.from({ length: 40 }, (_, port) => ({
+      kind: 'lan' as const,
+      endpoint: { address: '10.0.0.1', port },
+    })),
+  }
   assert.equal(decodePathHello(encodePathHello(many))?.endpoints.length, MAX_HELLO_ENDPOINTS)
-  assert.deepEqual(decodePathHello(encodePathHello({ ...HELLO, endpoints: [{ kind: 'lan', endpoint: { address: 'localhost', port: 1 } }] }))?.endpoints, [])
+  assert.deepEqual(
+    decodePathHello(
+      encodePathHello({ ...HELLO, endpoints: [{ kind: 'lan', endpoint: { address: 'localhost', port: 1 } }] }),
+    )?.endpoints,
+    [],
+  )
 })
 
 test('every cut of it, the zeros of a size probe, and random bytes are no hello, and throw nothing', () => {
   const bytes = encodePathHello(HELLO)
-  for (let length = 0; length < bytes.length; length++) assert.equal(decodePathHello(bytes.subarray(0, length)), undefined)
+  for (let length = 0; length < bytes.length; length++)
+    assert.equal(decodePathHello(bytes.subarray(0, length)), undefined)
   assert.equal(decodePathHello(new Uint8Array(1_393)), undefined)
   for (let i = 0; i < bytes.length; i++) {
-    for (const value of [0, 3, 17, 255]) decodePathHello(Uint8Array.from(bytes, (byte, at) => at === i ? value : byte))
+    for (const value of [0, 3, 17, 255])
+      decodePathHello(Uint8Array.from(bytes, (byte, at) => (at === i ? value : byte)))
   }
 })
 

@@ -4,9 +4,22 @@ import { test } from 'node:test'
 import { fromHex, fromUtf8, toBase64, utf8 } from '../../../src/base/bytes.ts'
 import { createIdentity } from '../../../src/crypto/identity.ts'
 import {
-  challenges, encodeRegistryFrame, isOkReply, isUnknownNode, MAX_REGISTRY_FRAME_BYTES, parseCheckTrustReply, parseHeartbeatReply,
-  parseLookupReply, parsePollHandshakesReply, parsePunchReply, parseRefusal, parseRegisterReply, parseResolveHostnameReply,
-  parseResolveReply, parseRotateKeyReply, RegistryFrameReader,
+  challenges,
+  encodeRegistryFrame,
+  isOkReply,
+  isUnknownNode,
+  MAX_REGISTRY_FRAME_BYTES,
+  parseCheckTrustReply,
+  parseHeartbeatReply,
+  parseLookupReply,
+  parsePollHandshakesReply,
+  parsePunchReply,
+  parseRefusal,
+  parseRegisterReply,
+  parseResolveHostnameReply,
+  parseResolveReply,
+  parseRotateKeyReply,
+  RegistryFrameReader,
 } from '../../../src/wire/registry-messages.ts'
 
 const KEY = 'A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg='
@@ -66,9 +79,18 @@ test('a large message in single bytes costs no quadratic work', () => {
 test('challenges are the texts of the specification', () => {
   const identity = createIdentity(Uint8Array.from({ length: 32 }, (_, i) => i))
   const sign = (text: string): string => toBase64(identity.sign(utf8(text)))
-  assert.equal(sign(challenges.heartbeat(1)), '/4grKDboxqlBOw3IvlHRnG2J9e+rkX/8vIfy5asy+j0y1k6ZsMKzffcaFgIFrn3mK80wF11fqg7+eGoO2IfvDw==')
-  assert.equal(sign(challenges.resolve(1, 2)), 'TTXTG4hqiMpuk/6pIMAijvbv+iJxWsgWUj5PhrlbpPfEHv3gB6dYuejaNTngef8yc6hvFbQrk052pE9jDhSfBA==')
-  assert.equal(sign(challenges.requestHandshake(1, 2)), 'JFWdAzJ/10rbW/TzBhc5xafseihunY3Brl3sYiDb9VVAK0C8HIilfffmAypcUfphoFjIuyhrHIhPj1GYSpQ2CA==')
+  assert.equal(
+    sign(challenges.heartbeat(1)),
+    '/4grKDboxqlBOw3IvlHRnG2J9e+rkX/8vIfy5asy+j0y1k6ZsMKzffcaFgIFrn3mK80wF11fqg7+eGoO2IfvDw==',
+  )
+  assert.equal(
+    sign(challenges.resolve(1, 2)),
+    'TTXTG4hqiMpuk/6pIMAijvbv+iJxWsgWUj5PhrlbpPfEHv3gB6dYuejaNTngef8yc6hvFbQrk052pE9jDhSfBA==',
+  )
+  assert.equal(
+    sign(challenges.requestHandshake(1, 2)),
+    'JFWdAzJ/10rbW/TzBhc5xafseihunY3Brl3sYiDb9VVAK0C8HIilfffmAypcUfphoFjIuyhrHIhPj1GYSpQ2CA==',
+  )
   assert.equal(challenges.requestHandshake(1, 'agent-b'), 'handshake:1:agent-b')
   assert.equal(challenges.register('127.0.0.1:1', KEY), `register:127.0.0.1:1:${KEY}`)
   assert.equal(challenges.rotateKey(7), 'rotate:7')
@@ -76,15 +98,50 @@ test('challenges are the texts of the specification', () => {
 })
 
 test('replies of the reference are read field by field', () => {
-  const register = { type: 'register_ok', node_id: 1, address: '0:0000.0000.0001', network_id: 0, public_key: KEY, observed_addr: '127.0.0.1:5', protocol_version: 1 }
+  const register = {
+    type: 'register_ok',
+    node_id: 1,
+    address: '0:0000.0000.0001',
+    network_id: 0,
+    public_key: KEY,
+    observed_addr: '127.0.0.1:5',
+    protocol_version: 1,
+  }
   assert.deepEqual(parseRegisterReply(register), {
-    nodeId: 1, address: { network: 0, node: 1 }, observedEndpoint: '127.0.0.1:5', hostname: undefined, hostnameError: undefined,
+    nodeId: 1,
+    address: { network: 0, node: 1 },
+    observedEndpoint: '127.0.0.1:5',
+    hostname: undefined,
+    hostnameError: undefined,
   })
-  const lookup = parseLookupReply({ type: 'lookup_ok', node_id: 2, address: '0:0000.0000.0002', public_key: KEY, networks: [0, 'x', 3], public: true, real_addr: '1.2.3.4:5', tags: null })
+  const lookup = parseLookupReply({
+    type: 'lookup_ok',
+    node_id: 2,
+    address: '0:0000.0000.0002',
+    public_key: KEY,
+    networks: [0, 'x', 3],
+    public: true,
+    real_addr: '1.2.3.4:5',
+    tags: null,
+  })
   assert.ok(typeof lookup === 'object')
-  assert.deepEqual([lookup.networks, lookup.tags, lookup.endpoint, lookup.publicKey.length], [[0, 3], [], '1.2.3.4:5', 32])
-  assert.deepEqual(parseResolveReply({ type: 'resolve_ok', node_id: 2, relay_only: true }), { nodeId: 2, endpoint: undefined, lanEndpoints: [], relayOnly: true, extended: false })
-  const ours = parseResolveReply({ type: 'resolve_ok', node_id: 2, real_addr: '203.0.113.5:4000', extensions: ['PGO1'] })
+  assert.deepEqual(
+    [lookup.networks, lookup.tags, lookup.endpoint, lookup.publicKey.length],
+    [[0, 3], [], '1.2.3.4:5', 32],
+  )
+  assert.deepEqual(parseResolveReply({ type: 'resolve_ok', node_id: 2, relay_only: true }), {
+    nodeId: 2,
+    endpoint: undefined,
+    lanEndpoints: [],
+    relayOnly: true,
+    extended: false,
+  })
+  const ours = parseResolveReply({
+    type: 'resolve_ok',
+    node_id: 2,
+    real_addr: '203.0.113.5:4000',
+    extensions: ['PGO1'],
+  })
   assert.equal(typeof ours === 'object' && ours.extended, true)
   assert.deepEqual(parseHeartbeatReply({ type: 'heartbeat_ok', time: 7 }), { timeSec: 7, keyExpiryWarning: false })
   assert.deepEqual(parseCheckTrustReply({ type: 'check_trust_ok', trusted: true }), { trusted: true })
@@ -96,7 +153,11 @@ test('replies of the reference are read field by field', () => {
 test('a poll keeps its good entries when others make no sense', () => {
   const reply = parsePollHandshakesReply({
     type: 'poll_handshakes_ok',
-    requests: [null, { from_node_id: 'x' }, { from_node_id: 3, justification: 'hi', timestamp: 9, hostname: 'carol', public_key: KEY }],
+    requests: [
+      null,
+      { from_node_id: 'x' },
+      { from_node_id: 3, justification: 'hi', timestamp: 9, hostname: 'carol', public_key: KEY },
+    ],
     responses: [{ from_node_id: 4, accept: 'yes' }],
   })
   assert.ok(typeof reply === 'object')
@@ -106,8 +167,29 @@ test('a poll keeps its good entries when others make no sense', () => {
 })
 
 test('no parser throws or believes a reply of the wrong shape', () => {
-  const parsers = [parseRegisterReply, parseLookupReply, parseResolveReply, parseResolveHostnameReply, parseCheckTrustReply, parsePollHandshakesReply, parseHeartbeatReply, parseRotateKeyReply, parsePunchReply]
-  const hostile: object[] = [{}, [], { type: 5 }, { type: 'error', error: 'x' }, Object.create(null) as object, { type: 'register_ok', node_id: -1 }, { type: 'lookup_ok', node_id: 1e12, public_key: 'AAAA' }]
+  const parsers = [
+    parseRegisterReply,
+    parseLookupReply,
+    parseResolveReply,
+    parseResolveHostnameReply,
+    parseCheckTrustReply,
+    parsePollHandshakesReply,
+    parseHeartbeatReply,
+    parseRotateKeyReply,
+    parsePunchReply,
+  ]
+  const hostile: object[] = [
+    {},
+    [],
+    { type: 5 },
+    { type: 'error', error: 'x' },
+    Object.create(null) as object,
+    { type: 'register_ok', node_id: -1 },
+    { type: 'lookup_ok', node_id: 1e12, public_key: 'AAAA' },
+  ]
   for (const parse of parsers) for (const reply of hostile) assert.equal(parse(reply), 'malformed_reply')
-  assert.equal(parsePollHandshakesReply(JSON.parse('{"__proto__":{"type":"poll_handshakes_ok"}}') as object), 'malformed_reply')
+  assert.equal(
+    parsePollHandshakesReply(JSON.parse('{"__proto__":{"type":"poll_handshakes_ok"}}') as object),
+    'malformed_reply',
+  )
 })

@@ -2,7 +2,14 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { toHex } from '../../../src/base/bytes.ts'
-import { decodeSack, decodeSackLoose, encodeSack, looksLikeSack, MAX_SACK_BLOCKS, MAX_SACK_BYTES } from '../../../src/wire/sack.ts'
+import {
+  decodeSack,
+  decodeSackLoose,
+  encodeSack,
+  looksLikeSack,
+  MAX_SACK_BLOCKS,
+  MAX_SACK_BYTES,
+} from '../../../src/wire/sack.ts'
 import { hex, loadVectors } from '../../vectors/load.ts'
 
 const vectors = loadVectors<SackVectors>('sack')
@@ -61,18 +68,21 @@ test('the length given counts, not what else stands in the buffer', () => {
   assert.equal(looksLikeSack(bytes, 2, 4), false)
 })
 
-interface Block { left: number, right: number }
+interface Block {
+  left: number
+  right: number
+}
 interface SackVectors {
-  encode: { name: string, blocks: Block[], encoded: string | null, decodes_to?: Block[] }[]
-  decode: { name: string, input: string, is_sack: boolean, blocks?: Block[] }[]
-  ambiguity: { cases: { name: string, payload: string, delivered_to_application: boolean }[] }
+  encode: { name: string; blocks: Block[]; encoded: string | null; decodes_to?: Block[] }[]
+  decode: { name: string; input: string; is_sack: boolean; blocks?: Block[] }[]
+  ambiguity: { cases: { name: string; payload: string; delivered_to_application: boolean }[] }
 }
 
-function flat (blocks: readonly Block[]): number[] {
+function flat(blocks: readonly Block[]): number[] {
   return blocks.flatMap(({ left, right }) => [left, right])
 }
 
-function strict (text: string): number {
+function strict(text: string): number {
   const bytes = hex(text)
   return decodeSack(bytes, 0, bytes.length, new Uint32Array(8))
 }

@@ -21,11 +21,15 @@ test('every combination of options is read back as written', () => {
 test('the block looks as the document says', () => {
   const block = encodeSynOptions({ halfClose: true, windowShift: 10, maxSegment: 4096, unchecked: true })
   assert.equal(toHex(block), '50474f31' + '0100' + '02010a' + '03021000' + '0400')
-  assert.equal(toHex(encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment: undefined, unchecked: false })), '50474f31')
+  assert.equal(
+    toHex(encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment: undefined, unchecked: false })),
+    '50474f31',
+  )
 })
 
 test('a payload without the magic is no block', () => {
-  for (const text of ['', '50', '50474f', '50474f32', '5341434b01000000', '00'.repeat(40)]) assert.equal(decodeSynOptions(hex(text)), 'absent', text)
+  for (const text of ['', '50', '50474f', '50474f32', '5341434b01000000', '00'.repeat(40)])
+    assert.equal(decodeSynOptions(hex(text)), 'absent', text)
 })
 
 test('a block that does not parse is malformed', () => {
@@ -43,7 +47,8 @@ test('a block that does not parse is malformed', () => {
     'a bad repetition of a good option': '02010a' + '0200',
     'garbage behind good options': '0100' + 'ff',
   }
-  for (const [name, tail] of Object.entries(bad)) assert.equal(decodeSynOptions(hex('50474f31' + tail)), 'malformed', name)
+  for (const [name, tail] of Object.entries(bad))
+    assert.equal(decodeSynOptions(hex('50474f31' + tail)), 'malformed', name)
 })
 
 test('unknown types are skipped by their length, and of a repeated option the first wins', () => {
@@ -53,9 +58,15 @@ test('unknown types are skipped by their length, and of a repeated option the fi
 
 test('values out of range are a bug of the caller', () => {
   for (const windowShift of [-1, 15, Number.NaN]) {
-    assert.throws(() => encodeSynOptions({ halfClose: false, windowShift, maxSegment: undefined, unchecked: false }), RangeError)
+    assert.throws(
+      () => encodeSynOptions({ halfClose: false, windowShift, maxSegment: undefined, unchecked: false }),
+      RangeError,
+    )
   }
   for (const maxSegment of [0, 65_536, Number.NaN]) {
-    assert.throws(() => encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment, unchecked: false }), RangeError)
+    assert.throws(
+      () => encodeSynOptions({ halfClose: false, windowShift: undefined, maxSegment, unchecked: false }),
+      RangeError,
+    )
   }
 })

@@ -5,15 +5,22 @@ import { formatTrustFile, parseTrustFile, type TrustFile } from '../../../src/wi
 import { loadVectors } from '../../vectors/load.ts'
 
 test('every recorded trust file is parsed, and formatted again byte by byte', () => {
-  const { trust_files: { samples } } = loadVectors<{ trust_files: { samples: { name: string, text: string }[] } }>('identity')
+  const {
+    trust_files: { samples },
+  } = loadVectors<{ trust_files: { samples: { name: string; text: string }[] } }>('identity')
   const { scenarios } = loadVectors<{ scenarios: { trust_files?: Record<string, string> }[] }>('handshake-444')
-  const texts = [...samples.map(({ text }) => text), ...scenarios.flatMap((scenario) => Object.values(scenario.trust_files ?? {}))]
+  const texts = [
+    ...samples.map(({ text }) => text),
+    ...scenarios.flatMap((scenario) => Object.values(scenario.trust_files ?? {})),
+  ]
   assert.ok(texts.length >= 20)
   for (const text of texts) assert.equal(formatTrustFile(parsed(text)), text)
 })
 
 test('what the reference leaves out reads as empty', () => {
-  const file = parsed('{"trusted":[{"node_id":2,"approved_at":"2026-11-22T09:45:45Z"}],"pending":[{"node_id":3,"received_at":"2026-11-22T10:45:45+01:00"}],"x":1}')
+  const file = parsed(
+    '{"trusted":[{"node_id":2,"approved_at":"2026-11-22T09:45:45Z"}],"pending":[{"node_id":3,"received_at":"2026-11-22T10:45:45+01:00"}],"x":1}',
+  )
   assert.deepEqual(file, {
     trusted: [{ nodeId: 2, publicKey: '', approvedAt: '2026-11-22T09:45:45Z', mutual: false, network: 0 }],
     pending: [{ nodeId: 3, publicKey: '', justification: '', receivedAt: '2026-11-22T10:45:45+01:00' }],
@@ -23,14 +30,24 @@ test('what the reference leaves out reads as empty', () => {
 })
 
 test('a justification is escaped as in Go and comes back whole', () => {
-  const file: TrustFile = { trusted: [], pending: [{ nodeId: 1, publicKey: '', justification: '<b>&\u2028"', receivedAt: 'x' }] }
+  const file: TrustFile = {
+    trusted: [],
+    pending: [{ nodeId: 1, publicKey: '', justification: '<b>&\u2028"', receivedAt: 'x' }],
+  }
   const text = formatTrustFile(file)
   assert.ok(text.includes('"justification": "\\u003cb\\u003e\\u0026\\u2028\\""'), text)
   assert.deepEqual(parsed(text), file)
 })
 
 test('whose trust was taken back stands behind the rest', () => {
-  const file: TrustFile = { trusted: [], pending: [], revoked: [{ nodeId: 7, publicKey: 'S0VZ', hostname: 'agent-b' }, { nodeId: 8, publicKey: 'S0VX' }] }
+  const file: TrustFile = {
+    trusted: [],
+    pending: [],
+    revoked: [
+      { nodeId: 7, publicKey: 'S0VZ', hostname: 'agent-b' },
+      { nodeId: 8, publicKey: 'S0VX' },
+    ],
+  }
   assert.deepEqual(parsed(formatTrustFile(file)), file)
   assert.equal(parseTrustFile('{"revoked":[{"node_id":0}]}'), 'bad_revoked')
 })
@@ -44,7 +61,16 @@ test('our own id is written last, read back, and absent where the reference wrot
 
 test('a file with one bad entry is refused whole', () => {
   const good = '{"node_id":1,"approved_at":"x"}'
-  for (const entry of ['{}', '{"node_id":0}', '{"node_id":"1"}', '{"node_id":1,"mutual":1}', '{"node_id":1,"network":70000}', '{"node_id":1,"public_key":2}', '[]', 'null']) {
+  for (const entry of [
+    '{}',
+    '{"node_id":0}',
+    '{"node_id":"1"}',
+    '{"node_id":1,"mutual":1}',
+    '{"node_id":1,"network":70000}',
+    '{"node_id":1,"public_key":2}',
+    '[]',
+    'null',
+  ]) {
     assert.equal(parseTrustFile(`{"trusted":[${good},${entry}]}`), 'bad_trusted', entry)
   }
   for (const entry of ['{}', '{"node_id":1,"justification":5}', '{"node_id":1,"received_at":5}', '7']) {
@@ -54,7 +80,7 @@ test('a file with one bad entry is refused whole', () => {
   for (const text of ['', 'null', '[]', 'hello', '{']) assert.equal(parseTrustFile(text), 'not_json', text)
 })
 
-function parsed (text: string): TrustFile {
+function parsed(text: string): TrustFile {
   const file = parseTrustFile(text)
   assert.ok(typeof file !== 'string', `${String(file)}: ${text}`)
   return file

@@ -5,9 +5,25 @@ import { readU32, toHex } from '../../../src/base/bytes.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
 import { createPacketHeader, decodePacket } from '../../../src/wire/packet.ts'
 import {
-  authChallenge, decodeAuthFrame, decodeKeyFrame, encodeAuthFrame, encodeKeyFrame, encodePunchFrame, encodeSealedHeader, MAGIC_AUTH,
-  MAGIC_BYTES, MAGIC_KEY, MAGIC_PLAIN, MAGIC_PUNCH, MAGIC_SEALED, sealedCounterHigh, sealedCounterLow, sealedPrefix, sealedSender,
-  SEALED_HEADER_BYTES, SEALED_OVERHEAD_BYTES,
+  authChallenge,
+  decodeAuthFrame,
+  decodeKeyFrame,
+  encodeAuthFrame,
+  encodeKeyFrame,
+  encodePunchFrame,
+  encodeSealedHeader,
+  MAGIC_AUTH,
+  MAGIC_BYTES,
+  MAGIC_KEY,
+  MAGIC_PLAIN,
+  MAGIC_PUNCH,
+  MAGIC_SEALED,
+  sealedCounterHigh,
+  sealedCounterLow,
+  sealedPrefix,
+  sealedSender,
+  SEALED_HEADER_BYTES,
+  SEALED_OVERHEAD_BYTES,
 } from '../../../src/wire/tunnel-frames.ts'
 import { counterHalves, hex, loadVectors } from '../../vectors/load.ts'
 
@@ -76,7 +92,8 @@ test('what a receiver ignores is neither a frame of ours nor a packet', () => {
     if (bytes.length < MAGIC_BYTES) continue
     const magic = readU32(bytes, 0)
     assert.ok(!known.includes(magic), why)
-    if (magic === MAGIC_PLAIN) assert.equal(decodePacket(bytes.subarray(MAGIC_BYTES), createPacketHeader(), crc32), 'too_short', why)
+    if (magic === MAGIC_PLAIN)
+      assert.equal(decodePacket(bytes.subarray(MAGIC_BYTES), createPacketHeader(), crc32), 'too_short', why)
   }
 })
 
@@ -114,13 +131,28 @@ test('keys and signatures of a wrong length cannot be encoded', () => {
 
 interface TunnelVectors {
   magics: Record<string, string>
-  pila: { node_id: number, x25519_public: string, ed25519_public: string, challenge: string, signature: string, frame: string }[]
-  pila_received: { name: string, frame?: string, frames?: string[], reason?: string }[]
-  pilk: { node_id: number, x25519_public: string, frame: string }[]
-  pilk_received: { name: string, frame: string, note?: string }[]
+  pila: {
+    node_id: number
+    x25519_public: string
+    ed25519_public: string
+    challenge: string
+    signature: string
+    frame: string
+  }[]
+  pila_received: { name: string; frame?: string; frames?: string[]; reason?: string }[]
+  pilk: { node_id: number; x25519_public: string; frame: string }[]
+  pilk_received: { name: string; frame: string; note?: string }[]
   pilp: { frame: string }
-  pilt: { frame: string, packet: string }
-  ignored_on_receive: { frame: string, why: string }[]
-  pils: { name: string, nonce_prefix: string, counter: string, nonce: string, aad: string, frame?: string, frame_header?: string }[]
-  pils_dropped: { name: string, frame: string, reason: string }[]
+  pilt: { frame: string; packet: string }
+  ignored_on_receive: { frame: string; why: string }[]
+  pils: {
+    name: string
+    nonce_prefix: string
+    counter: string
+    nonce: string
+    aad: string
+    frame?: string
+    frame_header?: string
+  }[]
+  pils_dropped: { name: string; frame: string; reason: string }[]
 }

@@ -2,43 +2,171 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { sensitiveHeaders } from 'node:http2'
 import type { Caller } from '../../../../src/gateway/caller.ts'
-import { isReserved, requestHeaders, requestHeaders2, requestTrailers, requestTrailers2, responseHeaders } from '../../../../src/gateway/http/headers.ts'
+import {
+  isReserved,
+  requestHeaders,
+  requestHeaders2,
+  requestTrailers,
+  requestTrailers2,
+  responseHeaders,
+} from '../../../../src/gateway/http/headers.ts'
 
 const CALLER: Caller = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', key: 'S0VZ', path: 'punched' }
-const FORGED = ['Pilot-Node', 'pilot-node', 'PILOT-NODE', 'Pilot_Node', 'pilot_key', 'Pilot--Node', '-Pilot-Node', '_pilot_node', 'Pilot.Node', 'pilot$node', ':pilot-node', 'Pilot-Whatever', 'pilot-']
+const FORGED = [
+  'Pilot-Node',
+  'pilot-node',
+  'PILOT-NODE',
+  'Pilot_Node',
+  'pilot_key',
+  'Pilot--Node',
+  '-Pilot-Node',
+  '_pilot_node',
+  'Pilot.Node',
+  'pilot$node',
+  ':pilot-node',
+  'Pilot-Whatever',
+  'pilot-',
+]
 
 test('every spelling that a backend could take for ours is reserved, and nothing else', () => {
   for (const name of FORGED) assert.ok(isReserved(name.toLowerCase()), name)
-  for (const name of ['pilot', 'x-pilot-node', 'copilot-node', 'pilots-node', 'autopilot_node', 'host']) assert.ok(!isReserved(name), name)
+  for (const name of ['pilot', 'x-pilot-node', 'copilot-node', 'pilots-node', 'autopilot_node', 'host'])
+    assert.ok(!isReserved(name), name)
 })
 
 test('a request loses what is forged or about the connection, keeps the rest, and repeated values stay apart', () => {
-  const raw = [...FORGED.flatMap((name) => [name, '666']), 'Host', 'x:1', 'Cookie', 'a=1', 'Cookie', 'b=2', 'Connection', 'keep-alive, X-Hop, Host, Content-Length', 'X-Hop', '1', 'Keep-Alive', '5', 'TE', 'gzip, trailers',
-    'Content-Length', '3', 'Transfer-Encoding', 'chunked', 'Upgrade', 'x', 'Expect', '100-continue', 'Proxy-Authorization', 'secret', 'X-Forwarded-For', '10.0.0.1']
-  assert.deepEqual(requestHeaders(raw, undefined), { host: 'x:1', cookie: ['a=1', 'b=2'], te: 'trailers', 'content-length': '3', 'x-forwarded-for': '10.0.0.1' })
+  const raw = [
+    ...FORGED.flatMap((name) => [name, '666']),
+    'Host',
+    'x:1',
+    'Cookie',
+    'a=1',
+    'Cookie',
+    'b=2',
+    'Connection',
+    'keep-alive, X-Hop, Host, Content-Length',
+    'X-Hop',
+    '1',
+    'Keep-Alive',
+    '5',
+    'TE',
+    'gzip, trailers',
+    'Content-Length',
+    '3',
+    'Transfer-Encoding',
+    'chunked',
+    'Upgrade',
+    'x',
+    'Expect',
+    '100-continue',
+    'Proxy-Authorization',
+    'secret',
+    'X-Forwarded-For',
+    '10.0.0.1',
+  ]
+  assert.deepEqual(requestHeaders(raw, undefined), {
+    host: 'x:1',
+    cookie: ['a=1', 'b=2'],
+    te: 'trailers',
+    'content-length': '3',
+    'x-forwarded-for': '10.0.0.1',
+  })
   assert.deepEqual(requestHeaders([...raw, 'X_Forwarded_Host', 'y', 'Forwarded', 'for=1', 'X-Real-IP', '1'], CALLER), {
-    host: 'x:1', cookie: ['a=1', 'b=2'], te: 'trailers', 'content-length': '3',
-    'Pilot-Node': '2', 'Pilot-Address': '0:0000.0000.0002', 'Pilot-Key': 'S0VZ', 'Pilot-Hostname': 'agent-b', 'Pilot-Path': 'punched',
-    'x-forwarded-for': 'fd70:696c:6f74::2', 'x-forwarded-proto': 'http', 'x-forwarded-host': 'x:1',
+    host: 'x:1',
+    cookie: ['a=1', 'b=2'],
+    te: 'trailers',
+    'content-length': '3',
+    'Pilot-Node': '2',
+    'Pilot-Address': '0:0000.0000.0002',
+    'Pilot-Key': 'S0VZ',
+    'Pilot-Hostname': 'agent-b',
+    'Pilot-Path': 'punched',
+    'x-forwarded-for': 'fd70:696c:6f74::2',
+    'x-forwarded-proto': 'http',
+    'x-forwarded-host': 'x:1',
   })
 })
 
 test('the same of HTTP/2; what is not known is not said, and what is sensitive stays so', () => {
-  const headers = { ':method': 'GET', ':authority': 'x', host: 'y', 'pilot-node': '1', pilot_key: '2', 'pilot.path': '3', 'grpc-timeout': '1S', te: 'trailers', authorization: 's', [sensitiveHeaders]: ['authorization'] }
+  const headers = {
+    ':method': 'GET',
+    ':authority': 'x',
+    host: 'y',
+    'pilot-node': '1',
+    pilot_key: '2',
+    'pilot.path': '3',
+    'grpc-timeout': '1S',
+    te: 'trailers',
+    authorization: 's',
+    [sensitiveHeaders]: ['authorization'],
+  }
   const kept = requestHeaders2(headers, { ...CALLER, hostname: null, key: null, path: null })
   assert.deepEqual(kept, {
-    ':method': 'GET', ':authority': 'x', 'grpc-timeout': '1S', te: 'trailers', authorization: 's', 'pilot-node': '2', 'pilot-address': '0:0000.0000.0002',
-    'x-forwarded-for': 'fd70:696c:6f74::2', 'x-forwarded-proto': 'http', 'x-forwarded-host': 'x', [sensitiveHeaders]: ['authorization'],
+    ':method': 'GET',
+    ':authority': 'x',
+    'grpc-timeout': '1S',
+    te: 'trailers',
+    authorization: 's',
+    'pilot-node': '2',
+    'pilot-address': '0:0000.0000.0002',
+    'x-forwarded-for': 'fd70:696c:6f74::2',
+    'x-forwarded-proto': 'http',
+    'x-forwarded-host': 'x',
+    [sensitiveHeaders]: ['authorization'],
   })
   assert.deepEqual(requestTrailers2({ 'pilot-node': '1', host: 'x', 'x-sum': '7' }), { 'x-sum': '7' })
 })
 
 test('trailers neither forge nor frame', () => {
-  assert.deepEqual(requestTrailers(['Pilot-Node', '1', 'pilot_key', '2', 'Content-Length', '5', 'Transfer-Encoding', 'chunked', 'Host', 'x', 'Authorization', 'y', 'X-Forwarded-For', 'z', 'X-Sum', '7']), [['X-Sum', '7']])
+  assert.deepEqual(
+    requestTrailers([
+      'Pilot-Node',
+      '1',
+      'pilot_key',
+      '2',
+      'Content-Length',
+      '5',
+      'Transfer-Encoding',
+      'chunked',
+      'Host',
+      'x',
+      'Authorization',
+      'y',
+      'X-Forwarded-For',
+      'z',
+      'X-Sum',
+      '7',
+    ]),
+    [['X-Sum', '7']],
+  )
 })
 
 test('a response keeps case and repetition, and announces trailers only where they can follow', () => {
-  const raw = ['Set-Cookie', 'a', 'Set-Cookie', 'b', 'Connection', 'close, X-Hop', 'X-Hop', '1', 'Transfer-Encoding', 'chunked', 'Trailer', 'X-Sum', 'Pilot-Own', 'kept']
-  assert.deepEqual(responseHeaders(raw, true), ['Set-Cookie', 'a', 'Set-Cookie', 'b', 'Trailer', 'X-Sum', 'Pilot-Own', 'kept'])
+  const raw = [
+    'Set-Cookie',
+    'a',
+    'Set-Cookie',
+    'b',
+    'Connection',
+    'close, X-Hop',
+    'X-Hop',
+    '1',
+    'Transfer-Encoding',
+    'chunked',
+    'Trailer',
+    'X-Sum',
+    'Pilot-Own',
+    'kept',
+  ]
+  assert.deepEqual(responseHeaders(raw, true), [
+    'Set-Cookie',
+    'a',
+    'Set-Cookie',
+    'b',
+    'Trailer',
+    'X-Sum',
+    'Pilot-Own',
+    'kept',
+  ])
   assert.deepEqual(responseHeaders(raw, false), ['Set-Cookie', 'a', 'Set-Cookie', 'b', 'Pilot-Own', 'kept'])
 })

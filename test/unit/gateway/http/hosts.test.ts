@@ -3,7 +3,11 @@ import assert from 'node:assert/strict'
 import { PilotError } from '../../../../src/base/errors.ts'
 import { destinationOf } from '../../../../src/gateway/http/hosts.ts'
 
-const MAPPINGS = [{ name: 'Model', peer: 'alice', port: 50_051 }, { name: 'bob', peer: 'carol', port: 8080 }, { name: 'alice:80', peer: 'alice', port: 80 }]
+const MAPPINGS = [
+  { name: 'Model', peer: 'alice', port: 50_051 },
+  { name: 'bob', peer: 'carol', port: 8080 },
+  { name: 'alice:80', peer: 'alice', port: 80 },
+]
 
 const NAMES: readonly (readonly [host: string, service: string, peer: string, port: number])[] = [
   ['alice.pilot.localhost', 'alice:80', 'alice', 80],
@@ -14,8 +18,32 @@ const NAMES: readonly (readonly [host: string, service: string, peer: string, po
   ['bob.pilot', 'bob', 'carol', 8080], // the mapping of that name comes before the peer
   ['7.pilot.localhost', '7:80', '7', 80],
 ]
-for (const [host, service, peer, port] of NAMES) test(`${host} is ${service}`, () => assert.deepEqual(destinationOf(host, MAPPINGS), { service, peer, port, ...!service.includes(':') && { mapping: service } }))
+for (const [host, service, peer, port] of NAMES)
+  test(`${host} is ${service}`, () =>
+    assert.deepEqual(destinationOf(host, MAPPINGS), {
+      service,
+      peer,
+      port,
+      ...(!service.includes(':') && { mapping: service }),
+    }))
 
-for (const host of [undefined, '', 'localhost:8088', '127.0.0.1:8088', 'pilot.localhost', '.pilot', 'alice.example', 'alice.pilot.example', 'a.b.pilot', 'al ice.pilot', 'alice.pilot.localhost.example', '-.pilot']) {
-  test(`${host ?? 'no host'} is nobody`, () => assert.throws(() => destinationOf(host, MAPPINGS), (error) => error instanceof PilotError && error.code === 'NOT_FOUND'))
+for (const host of [
+  undefined,
+  '',
+  'localhost:8088',
+  '127.0.0.1:8088',
+  'pilot.localhost',
+  '.pilot',
+  'alice.example',
+  'alice.pilot.example',
+  'a.b.pilot',
+  'al ice.pilot',
+  'alice.pilot.localhost.example',
+  '-.pilot',
+]) {
+  test(`${host ?? 'no host'} is nobody`, () =>
+    assert.throws(
+      () => destinationOf(host, MAPPINGS),
+      (error) => error instanceof PilotError && error.code === 'NOT_FOUND',
+    ))
 }

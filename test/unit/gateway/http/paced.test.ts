@@ -7,9 +7,14 @@ import { test } from 'node:test'
 import { Paced } from '../../../../src/gateway/http/paced.ts'
 import type { PacedSource } from '../../../../src/gateway/http/paced.ts'
 
-function paced (pace: (bytes: number) => number): { near: Paced, far: Duplex, stream: PacedSource } {
+function paced(pace: (bytes: number) => number): { near: Paced; far: Duplex; stream: PacedSource } {
   const [inner, far] = duplexPair()
-  const stream: PacedSource = Object.assign(inner, { destroySoon: () => { inner.destroy() }, setTimeout: () => inner as unknown as PacedSource }) as unknown as PacedSource
+  const stream: PacedSource = Object.assign(inner, {
+    destroySoon: () => {
+      inner.destroy()
+    },
+    setTimeout: () => inner as unknown as PacedSource,
+  }) as unknown as PacedSource
   return { near: new Paced(stream, pace), far, stream }
 }
 
@@ -23,7 +28,9 @@ test('a request and its answer pass whole, counted to the byte in both direction
   })
   const server = createServer((incoming, response) => {
     let length = 0
-    incoming.on('data', (part: Buffer) => { length += part.length })
+    incoming.on('data', (part: Buffer) => {
+      length += part.length
+    })
     incoming.once('end', () => response.end(Buffer.concat([Buffer.from(`${length} `), body])))
   })
   server.emit('connection', near)
@@ -33,13 +40,24 @@ test('a request and its answer pass whole, counted to the byte in both direction
     sent += Buffer.byteLength(chunk)
     return send(chunk, ...rest)
   }) as typeof far.write
-  far.on('data', (part: Buffer) => { heard += part.length })
+  far.on('data', (part: Buffer) => {
+    heard += part.length
+  })
   const startedAt = performance.now()
   const text = await new Promise<string>((resolve, reject) => {
-    const asked = request({ method: 'POST', createConnection: () => far, headers: { 'Content-Length': body.length, Connection: 'close' } }, (response) => {
-      let all = ''
-      response.setEncoding('latin1').on('data', (part: string) => { all += part }).once('end', () => resolve(all)).once('error', reject)
-    })
+    const asked = request(
+      { method: 'POST', createConnection: () => far, headers: { 'Content-Length': body.length, Connection: 'close' } },
+      (response) => {
+        let all = ''
+        response
+          .setEncoding('latin1')
+          .on('data', (part: string) => {
+            all += part
+          })
+          .once('end', () => resolve(all))
+          .once('error', reject)
+      },
+    )
     asked.once('error', reject)
     asked.end(body)
   })
@@ -52,11 +70,15 @@ test('one direction may end before the other; what is written then still arrives
   const { near, far } = paced(() => 1)
   far.end('question')
   let heard = ''
-  near.on('data', (part: Buffer) => { heard += part.toString() })
+  near.on('data', (part: Buffer) => {
+    heard += part.toString()
+  })
   await new Promise((resolve) => near.once('end', resolve))
   near.end('answer')
   let answer = ''
-  far.on('data', (part: Buffer) => { answer += part.toString() })
+  far.on('data', (part: Buffer) => {
+    answer += part.toString()
+  })
   await new Promise((resolve) => far.once('end', resolve))
   assert.deepEqual([heard, answer], ['question', 'answer'])
 })

@@ -10,7 +10,7 @@ import { mayAim, reachOf } from '../../../../src/proto/path/targets.ts'
 const PEER = { address: '203.0.113.5', port: 4_000 }
 
 /** Sends the probes a path wants, answers those up to `largest`. @returns the sizes sent. */
-function probed (path: Path, largest: number, from: number): number[] {
+function probed(path: Path, largest: number, from: number): number[] {
   const sizes: number[] = []
   for (let now = from; now < from + 60_000; now += 500) {
     path.checkSizeProbe(now)
@@ -45,7 +45,10 @@ test('on loopback the largest size is tried first', () => {
 
 test('through a relay only the base is used, wherever it runs: its kernel would cut what is too large behind it', () => {
   assert.deepEqual(probed(new Path('relay', PEER, 65_507, new SizeMemory()), 65_536, 0), [])
-  assert.deepEqual(probed(new Path('relay', { address: '127.0.0.1', port: 9_001 }, 65_507, new SizeMemory()), 65_536, 0), [])
+  assert.deepEqual(
+    probed(new Path('relay', { address: '127.0.0.1', port: 9_001 }, 65_507, new SizeMemory()), 65_536, 0),
+    [],
+  )
 })
 
 test('a size that got no answer is not sent to that address again by any path, until the kernel has forgotten', () => {
@@ -54,8 +57,15 @@ test('a size that got no answer is not sent to that address again by any path, u
   const other = new Path('direct', { ...PEER, port: 5_000 }, 65_507, memory)
   assert.deepEqual(probed(other, 65_536, 60_000), [1_293, 1_345])
   assert.equal(other.payloadBytes, 1_345)
-  assert.deepEqual(probed(new Path('direct', { ...PEER, port: 5_001 }, 1_472, memory), 65_536, RAISE_AGAIN_MS + 2_000), [1_293, 1_345, 1_393])
-  assert.deepEqual(probed(new Path('direct', { address: '203.0.113.6', port: 1 }, 1_472, memory), 65_536, 60_000), [1_293, 1_345, 1_393], 'another address is another matter')
+  assert.deepEqual(
+    probed(new Path('direct', { ...PEER, port: 5_001 }, 1_472, memory), 65_536, RAISE_AGAIN_MS + 2_000),
+    [1_293, 1_345, 1_393],
+  )
+  assert.deepEqual(
+    probed(new Path('direct', { address: '203.0.113.6', port: 1 }, 1_472, memory), 65_536, 60_000),
+    [1_293, 1_345, 1_393],
+    'another address is another matter',
+  )
 })
 
 test('a black hole takes the path to the base for as long', () => {
@@ -91,12 +101,32 @@ test('punches are spread over half a second, and an endpoint is punched once at 
 
 test('so many endpoints are punched at once, and no more', () => {
   const puncher = new Puncher()
-  const taken = Array.from({ length: 500 }, (_, port) => puncher.aim(0, { address: PEER.address, port: port + 1 })).filter(Boolean).length
+  const taken = Array.from({ length: 500 }, (_, port) =>
+    puncher.aim(0, { address: PEER.address, port: port + 1 }),
+  ).filter(Boolean).length
   assert.equal(taken, MAX_AIMS)
 })
 
 test('nobody sends us to what is nearer than he is, nor to what is no host', () => {
-  const reaches = { '127.0.0.1': 'host', '::1': 'host', '10.0.0.1': 'network', '172.16.0.1': 'network', '172.32.0.1': 'world', '192.168.3.4': 'network', '169.254.0.1': 'network', '100.64.0.1': 'network', '8.8.8.8': 'world', '0.0.0.0': 'nowhere', '224.0.0.1': 'nowhere', '255.255.255.255': 'nowhere', 'fe80::1': 'network', 'fd12::1': 'network', 'ff02::1': 'nowhere', '2001:db8::1': 'world', '::': 'nowhere' } as const
+  const reaches = {
+    '127.0.0.1': 'host',
+    '::1': 'host',
+    '10.0.0.1': 'network',
+    '172.16.0.1': 'network',
+    '172.32.0.1': 'world',
+    '192.168.3.4': 'network',
+    '169.254.0.1': 'network',
+    '100.64.0.1': 'network',
+    '8.8.8.8': 'world',
+    '0.0.0.0': 'nowhere',
+    '224.0.0.1': 'nowhere',
+    '255.255.255.255': 'nowhere',
+    'fe80::1': 'network',
+    'fd12::1': 'network',
+    'ff02::1': 'nowhere',
+    '2001:db8::1': 'world',
+    '::': 'nowhere',
+  } as const
   for (const [address, reach] of Object.entries(reaches)) assert.equal(reachOf(address), reach, address)
   assert.equal(mayAim('10.0.0.1', '8.8.8.8'), false)
   assert.equal(mayAim('127.0.0.1', '10.0.0.1'), false)

@@ -7,9 +7,13 @@ import { SizeMemory } from '../../../../src/proto/path/size-memory.ts'
 
 const BEACON = { address: '198.51.100.1', port: 9_001 }
 
-function endpoint (port: number): { address: string, port: number } { return { address: '203.0.113.5', port } }
+function endpoint(port: number): { address: string; port: number } {
+  return { address: '203.0.113.5', port }
+}
 
-function selector (): PathSelector { return new PathSelector(BEACON, () => 1_472, new SizeMemory()) }
+function selector(): PathSelector {
+  return new PathSelector(BEACON, () => 1_472, new SizeMemory())
+}
 
 test('the relay, once admitted, is used before anything is proven, and a direct way as soon as it is', () => {
   const paths = selector()
@@ -77,7 +81,8 @@ test('a way that was given up and is heard again comes before one of which nothi
   paths.onHeard(0, relay, true)
   paths.onAnswer(relay, 5)
   const direct = paths.addCandidate(endpoint(1), 'direct') // named by the registry, and behind a NAT that lets nothing in
-  for (let now = 0; !relay.dead; now += 500) { // the beacon restarts
+  for (let now = 0; !relay.dead; now += 500) {
+    // the beacon restarts
     relay.onProbe(now)
     if (relay.checkProbe(now)) paths.choose()
   }

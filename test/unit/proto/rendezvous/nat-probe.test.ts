@@ -9,7 +9,12 @@ const BEACON = { address: '198.51.100.1', port: 9_001 }
 const OWN = { address: '10.0.0.2', port: 4_000 }
 
 /** Answers as a beacon of ours behind the given NAT would; returns after all timers. */
-function found (nat: { firstSight: Endpoint, secondSight: Endpoint | undefined, unaskedComesIn: boolean, second?: number }): NatProbe {
+function found(nat: {
+  firstSight: Endpoint
+  secondSight: Endpoint | undefined
+  unaskedComesIn: boolean
+  second?: number
+}): NatProbe {
   const probe = new NatProbe(BEACON, () => [OWN])
   const second = nat.second ?? 9_002
   probe.start(0, 1)
@@ -61,7 +66,10 @@ test('a second port that cannot be reached leaves the mapping unknown, but not w
 })
 
 test('a beacon of another make: unknown behind a NAT, none without one, and no further questions', () => {
-  for (const [sight, expected] of [[OUTSIDE, 'unknown'], [OWN, 'none']] as const) {
+  for (const [sight, expected] of [
+    [OUTSIDE, 'unknown'],
+    [OWN, 'none'],
+  ] as const) {
     const probe = new NatProbe(BEACON, () => [OWN])
     probe.start(0, 1)
     let questions = 0

@@ -4,15 +4,16 @@ import { test } from 'node:test'
 import { MAX_REQUESTS, REQUEST_TIMEOUT_MS } from '../../../../src/proto/rendezvous/constants.ts'
 import { RegistryClient } from '../../../../src/proto/rendezvous/registry-client.ts'
 
-function connected (): RegistryClient<string> {
+function connected(): RegistryClient<string> {
   const client = new RegistryClient<string>()
   client.handleConnected()
   return client
 }
 
-function results (client: RegistryClient<string>): string[] {
+function results(client: RegistryClient<string>): string[] {
   const all: string[] = []
-  for (let result = client.pollResult(); result !== undefined; result = client.pollResult()) all.push(`${result.kind} ${result.purpose}`)
+  for (let result = client.pollResult(); result !== undefined; result = client.pollResult())
+    all.push(`${result.kind} ${result.purpose}`)
   return all
 }
 

@@ -7,13 +7,13 @@ import { Pacer } from '../../../../src/proto/stream/pacer.ts'
 import { Recovery } from '../../../../src/proto/stream/recovery.ts'
 import { RttEstimator } from '../../../../src/proto/stream/rtt.ts'
 
-function rttOf (ms: number): RttEstimator {
+function rttOf(ms: number): RttEstimator {
   const rtt = new RttEstimator()
   rtt.onSample(ms)
   return rtt
 }
 
-function ack (now: number, ackedBytes: number, flightBytes: number): Parameters<Cubic['onAcked']>[0] {
+function ack(now: number, ackedBytes: number, flightBytes: number): Parameters<Cubic['onAcked']>[0] {
   return { now, ackedBytes, flightBytes, una: 0, nxt: 1_000_000 }
 }
 
@@ -35,7 +35,8 @@ test('a loss takes three tenths, a timeout all but one segment; afterwards the w
   cubic.onLoss()
   assert.equal(cubic.cwndBytes, before * 0.7)
   let now = 0
-  for (; now < 60_000 && cubic.cwndBytes < before; now += 50) cubic.onAcked(ack(now, cubic.cwndBytes, cubic.cwndBytes), rtt)
+  for (; now < 60_000 && cubic.cwndBytes < before; now += 50)
+    cubic.onAcked(ack(now, cubic.cwndBytes, cubic.cwndBytes), rtt)
   assert.ok(now > 1_000 && now < 10_000, `${now} ms`)
   cubic.onTimeout()
   assert.equal(cubic.cwndBytes, 1_000)
@@ -43,7 +44,7 @@ test('a loss takes three tenths, a timeout all but one segment; afterwards the w
 })
 
 /** Rounds of ten acknowledgements, `rttsMs[i]` in round i. @returns the round in which slow start was over, or -1, and the divisor of each round's end. */
-function rounds (rttsMs: readonly number[]): { over: number, divisors: number[] } {
+function rounds(rttsMs: readonly number[]): { over: number; divisors: number[] } {
   const hystart = new HyStart()
   const rtt = new RttEstimator()
   const divisors: number[] = []
@@ -73,7 +74,10 @@ test('towards a peer that delays its acknowledgements as it likes slow start goe
   for (let round = 0; round < 20; round++) {
     for (let i = 1; i <= 10; i++) {
       rtt.onSample(round < 3 ? 1 : 40)
-      cubic.onAcked({ now: 0, ackedBytes: 1_000, flightBytes: cubic.cwndBytes, una: round * 10 + i, nxt: (round + 1) * 10 + i }, rtt)
+      cubic.onAcked(
+        { now: 0, ackedBytes: 1_000, flightBytes: cubic.cwndBytes, una: round * 10 + i, nxt: (round + 1) * 10 + i },
+        rtt,
+      )
     }
   }
   assert.equal(cubic.inSlowStart, true)
@@ -126,7 +130,7 @@ test('where more is lost than the reduction asks for, recovery sends what was de
 })
 
 /** Segments of 1,000 bytes, sent whenever the pacer lets them, with a timer of 1 ms. @returns how many by each millisecond. */
-function paced (rtt: RttEstimator, cwndBytes: number, ms: number): number[] {
+function paced(rtt: RttEstimator, cwndBytes: number, ms: number): number[] {
   const pacer = new Pacer()
   const sent: number[] = []
   let count = 0
@@ -144,7 +148,8 @@ test('a window is spread over a round trip, after a burst of ten segments', () =
   const sent = paced(rttOf(100), 100_000, 100) // 100 segments each 100 ms, and a quarter more
   assert.ok(sent[0]! >= 10 && sent[0]! <= 12, `${sent[0]} at once`)
   assert.ok(Math.abs(sent[99]! - 135) <= 3, `${sent[99]} in a round trip`)
-  for (let i = 1; i < 100; i++) assert.ok(sent[i]! - sent[i - 1]! <= 2, `${sent[i]! - sent[i - 1]!} within a millisecond`)
+  for (let i = 1; i < 100; i++)
+    assert.ok(sent[i]! - sent[i - 1]! <= 2, `${sent[i]! - sent[i - 1]!} within a millisecond`)
 })
 
 test('a path shorter than a timer can resolve is not paced', () => {

@@ -6,7 +6,7 @@ import { encodeSack } from '../../../../src/wire/sack.ts'
 import type { StreamSetting } from './setting.ts'
 import { dataOf, extendedStream, pattern, plainStream } from './setting.ts'
 
-function sackPayload (setting: StreamSetting, left: number, right: number): Uint8Array {
+function sackPayload(setting: StreamSetting, left: number, right: number): Uint8Array {
   const out = new Uint8Array(64)
   return out.slice(0, encodeSack(out, 0, [setting.own(left), setting.own(right)], 1))
 }

@@ -1,7 +1,12 @@
 /** The parts of a stream by themselves: round-trip time, congestion window, what is in flight, what has come. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { RECEIVE_INITIAL_BYTES, RTO_INITIAL_MS, RTO_MAX_MS, RTO_MIN_MS } from '../../../../src/proto/stream/constants.ts'
+import {
+  RECEIVE_INITIAL_BYTES,
+  RTO_INITIAL_MS,
+  RTO_MAX_MS,
+  RTO_MIN_MS,
+} from '../../../../src/proto/stream/constants.ts'
 import { Receiver } from '../../../../src/proto/stream/receive.ts'
 import { RttEstimator } from '../../../../src/proto/stream/rtt.ts'
 import { Scoreboard } from '../../../../src/proto/stream/scoreboard.ts'
@@ -37,7 +42,7 @@ test('whatever happens to segments, the counts of the scoreboard are those of a 
     for (let step = 0; step < 2_000; step++) {
       const what = random.below(6)
       const index = random.below(Math.max(1, board.size))
-      if (what < 2) board.push(end, end += 1 + random.below(3_000), false, step)
+      if (what < 2) board.push(end, (end += 1 + random.below(3_000)), false, step)
       else if (board.size === 0) continue
       else if (what === 2) board.shift()
       else if (what === 3) board.markSacked(board.at(index))
@@ -52,7 +57,7 @@ test('whatever happens to segments, the counts of the scoreboard are those of a 
   }
 })
 
-function check (board: Scoreboard): void {
+function check(board: Scoreboard): void {
   let [flight, sacked, lost, resent] = [0, 0, 0, 0]
   for (let i = 0; i < board.size; i++) {
     const segment = board.at(i)
@@ -62,7 +67,10 @@ function check (board: Scoreboard): void {
     else flight += segment.end - segment.start
     if (segment.transmissions > 1) resent += 1
   }
-  assert.deepEqual([board.flightBytes, board.sackedCount, board.lostCount, board.retransmittedCount], [flight, sacked, lost, resent])
+  assert.deepEqual(
+    [board.flightBytes, board.sackedCount, board.lostCount, board.retransmittedCount],
+    [flight, sacked, lost, resent],
+  )
 }
 
 test('segments in any order, cut in any way, doubled and overlapping, are read as one piece', () => {
@@ -77,7 +85,8 @@ test('segments in any order, cut in any way, doubled and overlapping, are read a
       const start = random.chance(0.3) ? receiver.next : random.below(sent.length)
       const end = Math.min(sent.length, start + 1 + random.below(3_000))
       receiver.handleSegment(start, sent.slice(start, end), end === sent.length)
-      if (random.chance(0.3)) for (let chunk = receiver.read(); chunk !== undefined; chunk = receiver.read()) got.push(chunk)
+      if (random.chance(0.3))
+        for (let chunk = receiver.read(); chunk !== undefined; chunk = receiver.read()) got.push(chunk)
       receiver.takeWindow()
     }
     for (let chunk = receiver.read(); chunk !== undefined; chunk = receiver.read()) got.push(chunk)

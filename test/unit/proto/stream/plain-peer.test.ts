@@ -22,7 +22,10 @@ test('never more than 128 segments are in flight (Q8)', () => {
   let acked = 0
   for (let round = 0; round < 40; round++) {
     for (const { payload } of dataOf(setting.drain())) acked += payload.length
-    assert.ok(setting.stream.sender.board.size <= PLAIN_FLIGHT_SEGMENTS, `${setting.stream.sender.board.size} in flight`)
+    assert.ok(
+      setting.stream.sender.board.size <= PLAIN_FLIGHT_SEGMENTS,
+      `${setting.stream.sender.board.size} in flight`,
+    )
     setting.now += 10
     setting.feed({ ack: setting.own(Math.min(acked, setting.stream.sender.nxt)) })
   }
@@ -33,12 +36,20 @@ test('window 0 that comes with progress is a full queue: nothing but probes goes
   setting.stream.write(pattern(10_000))
   assert.equal(dataOf(setting.drain()).length, 2)
   setting.now += 10
-  assert.equal(dataOf(setting.feed({ ack: setting.own(2 * 1_152), window: 0 })).length, 0, 'a segment more would block the whole daemon')
+  assert.equal(
+    dataOf(setting.feed({ ack: setting.own(2 * 1_152), window: 0 })).length,
+    0,
+    'a segment more would block the whole daemon',
+  )
   const probes = dataOf(setting.pass(PERSIST_MIN_MS))
   assert.equal(probes.length, 1)
   assert.equal(probes[0]!.payload.length, 1)
   assert.equal(probes[0]!.header.seq, setting.own(2 * 1_152 - 1), 'a byte that was acknowledged already')
-  assert.equal(dataOf(setting.feed({ ack: setting.own(2 * 1_152), window: 1 })).length, 1, 'goes on when a slot is free')
+  assert.equal(
+    dataOf(setting.feed({ ack: setting.own(2 * 1_152), window: 1 })).length,
+    1,
+    'goes on when a slot is free',
+  )
 })
 
 test('window 0 of a keepalive, without payload or progress, does not close the window (Q6)', () => {
@@ -62,7 +73,10 @@ test('after 25 s in which we sent nothing an empty ACK goes out, whatever arrive
   const setting = plainStream()
   assert.equal(setting.pass(PLAIN_KEEPALIVE_MS - 1).length, 0)
   const sent = setting.pass(2)
-  assert.deepEqual(sent.map(({ header, payload }) => [header.flags, payload.length]), [[FLAG_ACK, 0]])
+  assert.deepEqual(
+    sent.map(({ header, payload }) => [header.flags, payload.length]),
+    [[FLAG_ACK, 0]],
+  )
   assert.ok(sent[0]!.header.window > 0)
   assert.equal(setting.pass(10 * PLAIN_KEEPALIVE_MS).length, 10)
 })
@@ -71,7 +85,8 @@ test('a half-close held towards a peer that acknowledges nothing leaves nothing 
   const setting = plainStream(1)
   setting.stream.write(pattern(10_000))
   setting.stream.shutdown(setting.now)
-  for (let i = 0; i < 700 && setting.stream.end === undefined; i++) { // kept alive by window updates, and nothing else
+  for (let i = 0; i < 700 && setting.stream.end === undefined; i++) {
+    // kept alive by window updates, and nothing else
     setting.pass(1_000)
     setting.feed({ ack: setting.own(i), window: 1 })
   }
@@ -86,7 +101,10 @@ test('each early segment is answered with SACK blocks and with a pure duplicate 
   assert.equal(decodeSack(sent[0]!.payload, 0, sent[0]!.payload.length, blocks), 1)
   assert.deepEqual([...blocks.subarray(0, 2)], [setting.peer(4_096), setting.peer(8_192)])
   assert.equal(sent[1]!.payload.length, 0)
-  assert.deepEqual(sent.map(({ header }) => header.ack), [setting.peer(0), setting.peer(0)])
+  assert.deepEqual(
+    sent.map(({ header }) => header.ack),
+    [setting.peer(0), setting.peer(0)],
+  )
 })
 
 test('an ACK without payload is never answered (stream.md §3.4)', () => {
@@ -101,10 +119,17 @@ test('FIN waits until everything is acknowledged and nobody reads any more (Q2),
   setting.stream.shutdown(setting.now)
   assert.ok(setting.drain().every(({ header }) => (header.flags & FLAG_FIN) === 0))
   setting.feed({ ack: setting.own(3_000) })
-  assert.deepEqual(setting.pass(60_000).filter(({ header }) => (header.flags & FLAG_FIN) !== 0), [], 'held: it would cut the answer off')
+  assert.deepEqual(
+    setting.pass(60_000).filter(({ header }) => (header.flags & FLAG_FIN) !== 0),
+    [],
+    'held: it would cut the answer off',
+  )
   setting.stream.close(setting.now)
   const fins = setting.drain()
-  assert.deepEqual(fins.map(({ header }) => [header.flags, header.seq]), [[FLAG_FIN, setting.own(3_000)]])
+  assert.deepEqual(
+    fins.map(({ header }) => [header.flags, header.seq]),
+    [[FLAG_FIN, setting.own(3_000)]],
+  )
   setting.feed({ flags: FLAG_FIN | FLAG_ACK, ack: setting.own(3_001) })
   assert.equal(setting.stream.end, 'finished')
 })
@@ -118,7 +143,10 @@ test('FIN is said again after 1, 2 and 4 s until it is answered (Q3)', () => {
   while (setting.now < begin + 20_000) {
     if (setting.pass(100).length > 0) at.push(setting.now)
   }
-  assert.deepEqual(at.map((time) => Math.round((time - begin) / 1_000)), [0, 1, 3, 7, 11, 15])
+  assert.deepEqual(
+    at.map((time) => Math.round((time - begin) / 1_000)),
+    [0, 1, 3, 7, 11, 15],
+  )
   assert.equal(setting.stream.end, 'finished', 'and then it is given up')
 })
 
@@ -128,16 +156,27 @@ test('a bare FIN is answered once, a FIN|ACK never: no storm (Q1)', () => {
   assert.equal(answers.length, 1)
   assert.equal(answers[0]!.header.ack, setting.peer(1))
   assert.equal(answers[0]!.header.flags & FLAG_FIN, 0)
-  for (let i = 0; i < 1_000; i++) assert.deepEqual(setting.feed({ flags: FLAG_FIN | FLAG_ACK, ack: setting.own(1), window: 0 }), [])
-  assert.equal(setting.feed({ flags: FLAG_FIN, ack: 0, window: 0 }).length, 1, 'a bare one again is one that missed our answer')
+  for (let i = 0; i < 1_000; i++)
+    assert.deepEqual(setting.feed({ flags: FLAG_FIN | FLAG_ACK, ack: setting.own(1), window: 0 }), [])
+  assert.equal(
+    setting.feed({ flags: FLAG_FIN, ack: 0, window: 0 }).length,
+    1,
+    'a bare one again is one that missed our answer',
+  )
 })
 
 test('a FIN of the peer while ours is due is answered as a FIN, not with RST', () => {
   const setting = plainStream()
   setting.stream.close(setting.now) // our FIN is due, and not sent yet
   const answers = setting.feed({ flags: FLAG_FIN, ack: 0, window: 0 })
-  assert.ok(answers.every(({ header }) => (header.flags & FLAG_RST) === 0), 'no RST in an orderly end')
-  assert.ok(answers.some(({ header }) => header.ack === setting.peer(1)), 'its FIN is acknowledged')
+  assert.ok(
+    answers.every(({ header }) => (header.flags & FLAG_RST) === 0),
+    'no RST in an orderly end',
+  )
+  assert.ok(
+    answers.some(({ header }) => header.ack === setting.peer(1)),
+    'its FIN is acknowledged',
+  )
   assert.equal(setting.stream.end, 'finished')
 })
 

@@ -9,13 +9,13 @@ import { pattern, plainStream } from './setting.ts'
 interface Case {
   readonly name: string
   readonly expected_seq: number
-  readonly segments_received: ReadonlyArray<{ readonly seq: number, readonly length: number }>
+  readonly segments_received: ReadonlyArray<{ readonly seq: number; readonly length: number }>
   readonly ack_after_each: readonly number[]
   readonly ack_payload: string | null
 }
 
 /** Where we do better on purpose: the new part of a segment that is partly old is taken, not thrown away. */
-const OURS: Readonly<Record<string, { readonly acks: readonly number[], readonly payload: string | null }>> = {
+const OURS: Readonly<Record<string, { readonly acks: readonly number[]; readonly payload: string | null }>> = {
   'partly old segment that overlaps the expected byte': { acks: [105], payload: null },
   'buffered segment that is overtaken': { acks: [1, 15], payload: null },
 }

@@ -9,7 +9,10 @@ export const ISN = 1_000_000
 const PEER_ISN = 0 // as the reference, always
 const PATH_PAYLOAD = 1_152
 
-export interface Sent { readonly header: PacketHeader, readonly payload: Uint8Array }
+export interface Sent {
+  readonly header: PacketHeader
+  readonly payload: Uint8Array
+}
 
 /** One stream without node, tunnel or network: what the test feeds it is all that happens. */
 export class StreamSetting {
@@ -18,29 +21,46 @@ export class StreamSetting {
   pathPayload = PATH_PAYLOAD
   peerIsn = PEER_ISN
 
-  constructor (role: 'dial' | 'accept' = 'dial') {
-    this.stream = new Stream(role, { port: role === 'dial' ? 50_000 : 80, network: 0 }, 2, role === 'dial' ? 80 : 50_000, ISN)
+  constructor(role: 'dial' | 'accept' = 'dial') {
+    this.stream = new Stream(
+      role,
+      { port: role === 'dial' ? 50_000 : 80, network: 0 },
+      2,
+      role === 'dial' ? 80 : 50_000,
+      ISN,
+    )
   }
 
   /** Our number of the byte at this offset, as the peer acknowledges it. */
-  own (offset: number): number { return seqAdd(ISN, 1 + offset) }
+  own(offset: number): number {
+    return seqAdd(ISN, 1 + offset)
+  }
   /** The peer's number of its byte at this offset. */
-  peer (offset: number): number { return seqAdd(this.peerIsn, 1 + offset) }
+  peer(offset: number): number {
+    return seqAdd(this.peerIsn, 1 + offset)
+  }
 
   /** A packet arrives, and that is all for now. */
-  give (fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): void {
-    const header = { ...createPacketHeader(), window: 512, ack: this.own(0), seq: this.peer(0), flags: FLAG_ACK, ...fields }
+  give(fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): void {
+    const header = {
+      ...createPacketHeader(),
+      window: 512,
+      ack: this.own(0),
+      seq: this.peer(0),
+      flags: FLAG_ACK,
+      ...fields,
+    }
     header.payloadLength = payload.length
     this.stream.handlePacket(this.now, header, payload.slice())
   }
 
-  feed (fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): Sent[] {
+  feed(fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): Sent[] {
     this.give(fields, payload)
     return this.drain()
   }
 
   /** Everything that it wants to send now. */
-  drain (): Sent[] {
+  drain(): Sent[] {
     const sent: Sent[] = []
     while (this.stream.hasOutput(this.now, this.pathPayload)) {
       const one = this.poll()
@@ -52,14 +72,14 @@ export class StreamSetting {
   }
 
   /** Its turn in the node's queue, whether or not it has anything to send. */
-  poll (): Sent | undefined {
+  poll(): Sent | undefined {
     const header = createPacketHeader()
     if (!this.stream.pollPacket(this.now, header, packet, 0, this.pathPayload)) return undefined
     return { header, payload: packet.slice(0, header.payloadLength) }
   }
 
   /** Lets so much time pass, serving every deadline on the way. */
-  pass (ms: number): Sent[] {
+  pass(ms: number): Sent[] {
     const until = this.now + ms
     const sent: Sent[] = []
     for (let at = this.stream.nextTimeout(); at <= until; at = this.stream.nextTimeout()) {
@@ -74,7 +94,7 @@ export class StreamSetting {
 }
 
 /** Dialled, and answered by a peer without options: the reference daemon. */
-export function plainStream (window = 512, peerIsn = PEER_ISN): StreamSetting {
+export function plainStream(window = 512, peerIsn = PEER_ISN): StreamSetting {
   const setting = new StreamSetting()
   setting.peerIsn = peerIsn
   setting.drain()
@@ -84,7 +104,7 @@ export function plainStream (window = 512, peerIsn = PEER_ISN): StreamSetting {
 }
 
 /** Dialled, and answered by one of us. `shift` is the unit of the windows that the peer will send. */
-export function extendedStream (shift = 8): StreamSetting {
+export function extendedStream(shift = 8): StreamSetting {
   const setting = new StreamSetting()
   setting.drain()
   const options = encodeSynOptions({ halfClose: true, windowShift: shift, maxSegment: 61_440, unchecked: false })
@@ -93,11 +113,11 @@ export function extendedStream (shift = 8): StreamSetting {
   return setting
 }
 
-export function pattern (length: number, from = 0): Uint8Array {
+export function pattern(length: number, from = 0): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (from + i) * 7 + 3)
 }
 
-export function dataOf (sent: readonly Sent[]): Sent[] {
+export function dataOf(sent: readonly Sent[]): Sent[] {
   return sent.filter(({ payload }) => payload.length > 0)
 }
 

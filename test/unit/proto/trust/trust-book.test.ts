@@ -7,7 +7,13 @@ import { TrustBook } from '../../../../src/proto/trust/trust-book.ts'
 const KEY = new Uint8Array(32).fill(1)
 const OTHER_KEY = new Uint8Array(32).fill(2)
 
-function request (node: number, hostname: string | undefined, key: Uint8Array, justification: string, time: string): TrustRequest {
+function request(
+  node: number,
+  hostname: string | undefined,
+  key: Uint8Array,
+  justification: string,
+  time: string,
+): TrustRequest {
   return { node, hostname, key, justification, time, isExpected: false }
 }
 
@@ -60,7 +66,8 @@ test('a trusted node with another key is not trusted on', () => {
 
 test('the list of requests is bounded, and one of a node replaces its last', () => {
   const book = new TrustBook()
-  for (let node = 1; node <= 256; node++) assert.equal(book.handleRequest(request(node, undefined, KEY, '', 'now')), 'pending')
+  for (let node = 1; node <= 256; node++)
+    assert.equal(book.handleRequest(request(node, undefined, KEY, '', 'now')), 'pending')
   assert.equal(book.handleRequest(request(300, undefined, KEY, '', 'now')), 'full')
   assert.equal(book.handleRequest(request(5, undefined, KEY, 'again', 'later')), 'pending')
   assert.equal(book.pending.length, 256)
@@ -88,7 +95,14 @@ test('a revocation of ours lasts over a restart, by key, whatever a configuratio
   book.revoke(7, true)
   const again = new TrustBook()
   again.load(book.save())
-  assert.deepEqual([again.isRevoked(standing), again.isRevoked({ ...standing, hostname: 'agent-c' }), again.isRevoked({ ...standing, hostname: undefined, node: 7 })], [true, false, true])
+  assert.deepEqual(
+    [
+      again.isRevoked(standing),
+      again.isRevoked({ ...standing, hostname: 'agent-c' }),
+      again.isRevoked({ ...standing, hostname: undefined, node: 7 }),
+    ],
+    [true, false, true],
+  )
   assert.equal(again.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'pending', 'also under another id')
   again.approve(8, 'agent-b', KEY, false, 'now')
   assert.deepEqual([again.isRevoked(standing), again.save().revoked], [false, undefined])
@@ -111,7 +125,11 @@ test('the owner of a trusted key is trusted under another id too, but not under 
   assert.equal(book.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'approve', 'they have swapped ids')
   book.approve(8, 'agent-b', KEY, true, 'now')
   assert.deepEqual([book.isTrusted(7), book.keyOf(8)], [false, KEY])
-  assert.deepEqual(book.save().trusted.map(({ publicKey }) => publicKey).length, 2, 'who had the id before is not forgotten')
+  assert.deepEqual(
+    book.save().trusted.map(({ publicKey }) => publicKey).length,
+    2,
+    'who had the id before is not forgotten',
+  )
   assert.equal(book.handleRequest(request(7, 'agent-c', OTHER_KEY, '', 'now')), 'approve')
 })
 

@@ -6,7 +6,13 @@ import type { Identity } from '../../../../src/crypto/identity.ts'
 import { createIdentity } from '../../../../src/crypto/identity.ts'
 import { createSlot, sealSlot } from '../../../../src/proto/node/datagram-slot.ts'
 import { CANDIDATE_MS, HANDSHAKE_LIMIT_MS, REPEAT_ANSWERS } from '../../../../src/proto/tunnel/constants.ts'
-import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED, Tunnel } from '../../../../src/proto/tunnel/tunnel.ts'
+import {
+  TUNNEL_CONFIRMED,
+  TUNNEL_FAILED,
+  TUNNEL_READY,
+  TUNNEL_REKEYED,
+  Tunnel,
+} from '../../../../src/proto/tunnel/tunnel.ts'
 import { SEALED_HEADER_BYTES, decodeAuthFrame } from '../../../../src/wire/tunnel-frames.ts'
 import { Random } from '../../../sim/simulator/random.ts'
 
@@ -16,25 +22,29 @@ class Side {
   readonly id: number
   tunnel: Tunnel
 
-  constructor (id: number) {
+  constructor(id: number) {
     this.id = id
     this.random = new Random(id)
     this.identity = createIdentity(this.random.bytes(32))
     this.tunnel = this.#fresh()
   }
 
-  restart (): void { this.tunnel = this.#fresh() }
+  restart(): void {
+    this.tunnel = this.#fresh()
+  }
 
   /** @returns how the other side took our PILA. */
-  sendAuth (now: number, to: Side): string { return this.deliver(now, to, this.tunnel.takeAuth()) }
+  sendAuth(now: number, to: Side): string {
+    return this.deliver(now, to, this.tunnel.takeAuth())
+  }
 
-  deliver (now: number, to: Side, bytes: Uint8Array): string {
+  deliver(now: number, to: Side, bytes: Uint8Array): string {
     const frame = decodeAuthFrame(bytes)
     assert.ok(typeof frame !== 'string')
     return to.tunnel.handleAuth(now, frame, this.identity.publicKey)
   }
 
-  seal (now: number, text: string): Uint8Array {
+  seal(now: number, text: string): Uint8Array {
     const slot = createSlot()
     slot.buffer.set(Buffer.from(text), SEALED_HEADER_BYTES)
     slot.key = this.tunnel.stamp(now, slot.buffer, 0)
@@ -44,18 +54,18 @@ class Side {
     return slot.buffer.slice(0, slot.length)
   }
 
-  open (now: number, frame: Uint8Array): string {
+  open(now: number, frame: Uint8Array): string {
     const packet = this.tunnel.open(now, frame.slice())
     return typeof packet === 'string' ? packet : Buffer.from(packet).toString()
   }
 
-  #fresh (): Tunnel {
+  #fresh(): Tunnel {
     return new Tunnel({ identity: this.identity, crypto: nodeCrypto, random: this.random.bytes }, this.id)
   }
 }
 
 /** Both have each other's keys and have heard each other. */
-function connected (): [Side, Side] {
+function connected(): [Side, Side] {
   const [a, b] = [new Side(1), new Side(2)]
   a.tunnel.start(0)
   assert.equal(a.sendAuth(0, b), 'new_key')

@@ -5,7 +5,13 @@ import type { Endpoint } from '../../../../src/base/types.ts'
 import { toHex } from '../../../../src/base/bytes.ts'
 import { formatEndpoint } from '../../../../src/base/types.ts'
 import { Beacon } from '../../../../src/server/beacon/beacon.ts'
-import { encodeDiscover, encodePunchRequest, encodeSync, RELAY_HEADER_BYTES, writeRelayHeader } from '../../../../src/wire/beacon-messages.ts'
+import {
+  encodeDiscover,
+  encodePunchRequest,
+  encodeSync,
+  RELAY_HEADER_BYTES,
+  writeRelayHeader,
+} from '../../../../src/wire/beacon-messages.ts'
 
 const ALICE: Endpoint = { address: '203.0.113.1', port: 4001 }
 const BOB: Endpoint = { address: '203.0.113.2', port: 4002 }
@@ -15,12 +21,12 @@ const MALLORY: Endpoint = { address: '192.0.2.66', port: 6666 }
 class Setting {
   readonly beacon = new Beacon()
 
-  constructor () {
+  constructor() {
     this.at(0, encodeDiscover(1), ALICE)
     this.at(0, encodeDiscover(2), BOB)
   }
 
-  at (now: number, bytes: Uint8Array, from: Endpoint): string[] {
+  at(now: number, bytes: Uint8Array, from: Endpoint): string[] {
     const sent: string[] = []
     this.beacon.handle(now, bytes, from, (out, to) => sent.push(`${formatEndpoint(to)} ${toHex(out)}`))
     return sent
@@ -29,7 +35,11 @@ class Setting {
 
 test('an id is not taken over while its node is heard, and given to the new address soon after', () => {
   const setting = new Setting()
-  assert.deepEqual(setting.at(2_900, encodeDiscover(1), MALLORY), ['192.0.2.66:6666 0204c00002421a0a'], 'the answer itself is true for anybody')
+  assert.deepEqual(
+    setting.at(2_900, encodeDiscover(1), MALLORY),
+    ['192.0.2.66:6666 0204c00002421a0a'],
+    'the answer itself is true for anybody',
+  )
   assert.equal(setting.beacon.counters.takeoversRefused, 1)
   assert.deepEqual(setting.at(2_950, relay(2, 1, 'aa'), BOB), ['203.0.113.1:4001 0600000002aa'], 'still with alice')
   const restarted = { ...ALICE, port: 4999 }
@@ -49,7 +59,11 @@ test('nobody relays in the name of an id that is heard elsewhere', () => {
   assert.deepEqual(setting.at(1_000, relay(1, 2, 'aa'), MALLORY), [])
   assert.equal(setting.beacon.counters.relaysForged, 1)
   assert.deepEqual(setting.at(1_000, relay(1, 2, 'aa'), ALICE), ['203.0.113.2:4002 0600000001aa'])
-  assert.deepEqual(setting.at(1_000, relay(77, 2, 'aa'), MALLORY), ['203.0.113.2:4002 060000004daa'], 'an id heard nowhere may')
+  assert.deepEqual(
+    setting.at(1_000, relay(77, 2, 'aa'), MALLORY),
+    ['203.0.113.2:4002 060000004daa'],
+    'an id heard nowhere may',
+  )
 })
 
 test('a node not heard for three minutes is forgotten', () => {
@@ -99,12 +113,18 @@ test('a relayed datagram may be as large as UDP allows', () => {
 
 test('what is no request to a beacon is counted under its own name', () => {
   const setting = new Setting()
-  for (const bytes of ['', '01', '0f00', '0204010203040050', '060000000178', '0403']) assert.deepEqual(setting.at(1, Buffer.from(bytes, 'hex'), MALLORY), [])
-  const { too_short: tooShort, unknown_type: unknownType, bad_address: badAddress, notForBeacons } = setting.beacon.counters
+  for (const bytes of ['', '01', '0f00', '0204010203040050', '060000000178', '0403'])
+    assert.deepEqual(setting.at(1, Buffer.from(bytes, 'hex'), MALLORY), [])
+  const {
+    too_short: tooShort,
+    unknown_type: unknownType,
+    bad_address: badAddress,
+    notForBeacons,
+  } = setting.beacon.counters
   assert.deepEqual([tooShort, unknownType, badAddress, notForBeacons], [2, 1, 1, 2])
 })
 
-function relay (sender: number, destination: number, frameHex: string): Uint8Array {
+function relay(sender: number, destination: number, frameHex: string): Uint8Array {
   const bytes = Buffer.concat([new Uint8Array(RELAY_HEADER_BYTES), Buffer.from(frameHex, 'hex')])
   writeRelayHeader(bytes, 0, sender, destination)
   return bytes

@@ -92,7 +92,7 @@ class World {
   readonly eve: Member
   now = 0
 
-  constructor (options: Partial<RegistryOptions> = {}) {
+  constructor(options: Partial<RegistryOptions> = {}) {
     this.setting = new Setting(options)
     this.beacon = new Beacon({ knowledge: this.setting.registry.knowledge })
     const [alice, bob, eve] = [1, 2, 3].map((number) => {
@@ -104,19 +104,21 @@ class World {
     ;[this.alice, this.bob, this.eve] = [alice, bob, eve]
   }
 
-  discover (member: Member, from: string): void {
+  discover(member: Member, from: string): void {
     this.beacon.handle(this.now, encodeDiscover(member.id), at(from), () => undefined)
   }
 
   /** Whom the beacon tells something. */
-  punch (requester: Member, target: Member, from: string): string[] {
+  punch(requester: Member, target: Member, from: string): string[] {
     const told: string[] = []
-    this.beacon.handle(this.now, encodePunchRequest(requester.id, target.id), at(from), (_bytes, to) => told.push(formatEndpoint(to)))
+    this.beacon.handle(this.now, encodePunchRequest(requester.id, target.id), at(from), (_bytes, to) =>
+      told.push(formatEndpoint(to)),
+    )
     return told
   }
 }
 
-function at (text: string): Endpoint {
+function at(text: string): Endpoint {
   const endpoint = parseEndpoint(text)
   if (endpoint === undefined) throw new Error(`no endpoint: ${text}`)
   return endpoint

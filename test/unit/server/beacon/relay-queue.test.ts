@@ -5,10 +5,10 @@ import { RelayQueue } from '../../../../src/server/beacon/relay-queue.ts'
 import { RELAY_QUEUE_BYTES } from '../../../../src/server/beacon/constants.ts'
 
 const TO = { address: '203.0.113.9', port: 9 }
-const source = (port: number): { address: string, port: number } => ({ address: '203.0.113.1', port })
+const source = (port: number): { address: string; port: number } => ({ address: '203.0.113.1', port })
 
 /** Bytes sent by source, in the first `datagrams` turns; the source is the first byte. */
-function drained (queue: RelayQueue, datagrams: number): Map<number, number> {
+function drained(queue: RelayQueue, datagrams: number): Map<number, number> {
   const bytes = new Map<number, number>()
   for (let i = 0; i < datagrams; i++) {
     const next = queue.shift()
@@ -36,10 +36,16 @@ test('turns are by bytes, not by datagrams', () => {
 
 test('each source keeps its order, and all that was taken comes out', () => {
   const queue = new RelayQueue()
-  for (let i = 0; i < 50; i++) for (const port of [1, 2, 3]) queue.push(0, source(port), Uint8Array.of(port, i, ...new Uint8Array(port * 300)), TO)
+  for (let i = 0; i < 50; i++)
+    for (const port of [1, 2, 3]) queue.push(0, source(port), Uint8Array.of(port, i, ...new Uint8Array(port * 300)), TO)
   const seen = new Map<number, number[]>()
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) seen.set(next.bytes[0]!, [...seen.get(next.bytes[0]!) ?? [], next.bytes[1]!])
-  for (const order of seen.values()) assert.deepEqual(order, Array.from({ length: 50 }, (_, i) => i))
+  for (let next = queue.shift(); next !== undefined; next = queue.shift())
+    seen.set(next.bytes[0]!, [...(seen.get(next.bytes[0]!) ?? []), next.bytes[1]!])
+  for (const order of seen.values())
+    assert.deepEqual(
+      order,
+      Array.from({ length: 50 }, (_, i) => i),
+    )
   assert.equal(seen.size, 3)
   assert.equal(queue.queuedBytes, 0)
 })

@@ -71,14 +71,22 @@ test('polled entries say who the sender is, and come once', () => {
   setting.request(alice, bob)
   const atSec = Math.floor(setting.now / 1000)
   assert.deepEqual(setting.poll(bob).requests, [
-    { from_node_id: alice.id, justification: 'hello', timestamp: atSec, hostname: 'alice', public_key: alice.identity.publicKeyBase64 },
+    {
+      from_node_id: alice.id,
+      justification: 'hello',
+      timestamp: atSec,
+      hostname: 'alice',
+      public_key: alice.identity.publicKeyBase64,
+    },
   ])
   assert.deepEqual(setting.poll(bob).requests, [])
   setting.respond(bob, alice, true)
   setting.respond(bob, alice, true)
-  assert.deepEqual(setting.poll(alice).responses, [
-    { from_node_id: bob.id, accept: true, timestamp: atSec, public_key: bob.identity.publicKeyBase64 },
-  ], 'a second answer replaces the first')
+  assert.deepEqual(
+    setting.poll(alice).responses,
+    [{ from_node_id: bob.id, accept: true, timestamp: atSec, public_key: bob.identity.publicKeyBase64 }],
+    'a second answer replaces the first',
+  )
 })
 
 test('requests, answers, trust and what was asked survive a restart', () => {
@@ -93,7 +101,10 @@ test('requests, answers, trust and what was asked survive a restart', () => {
   setting.restart()
   assert.equal(setting.trusted(alice, bob), true)
   assert.equal(setting.poll(alice).responses.length, 1)
-  assert.deepEqual(setting.poll(bob).requests.map((entry) => entry['from_node_id']), [dave.id])
+  assert.deepEqual(
+    setting.poll(bob).requests.map((entry) => entry['from_node_id']),
+    [dave.id],
+  )
   setting.respond(bob, carol, true)
   assert.equal(setting.trusted(bob, carol), true)
 })
@@ -107,8 +118,11 @@ test('a request by name reaches the node behind it, and an unknown name looks th
   assert.deepEqual(setting.requestByName(bob, 'nobody-here'), DELIVERED)
   assert.ok(setting.registry.replyWaits)
   assert.equal(setting.disk.size, written + 1, 'a decoy is written: the time to answer tells nothing either')
-  assert.deepEqual(setting.requestByName(alice, 'secret-agent'), DELIVERED, 'nor one\'s own')
-  assert.deepEqual(setting.poll(alice).requests.map((entry) => entry['from_node_id']), [bob.id])
+  assert.deepEqual(setting.requestByName(alice, 'secret-agent'), DELIVERED, "nor one's own")
+  assert.deepEqual(
+    setting.poll(alice).requests.map((entry) => entry['from_node_id']),
+    [bob.id],
+  )
   setting.respond(alice, bob, true)
   assert.equal(setting.trusted(alice, bob), true)
 })
@@ -154,7 +168,8 @@ test('an inbox holds a hundred requests, and a poll reply stays readable', () =>
   const target = setting.join({ hostname: 'target' })
   const senders = Array.from({ length: 101 }, () => setting.join())
   const justification = '"'.repeat(1024) // doubles in JSON
-  for (const sender of senders.slice(0, 100)) assert.deepEqual(setting.request(sender, target, { justification }), DELIVERED)
+  for (const sender of senders.slice(0, 100))
+    assert.deepEqual(setting.request(sender, target, { justification }), DELIVERED)
   assert.match(String(setting.request(senders[100]!, target)['error']), /^too many/)
   assert.deepEqual(setting.requestByName(senders[100]!, 'target'), DELIVERED, 'a full box is no way to test a name')
   let polled = 0

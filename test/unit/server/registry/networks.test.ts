@@ -17,21 +17,33 @@ test('without a configured token nothing is administered, whatever token is sent
     assert.deepEqual(setting.ask({ type: 'list_nodes', network_id: 0, admin_token }), REFUSED)
     assert.deepEqual(setting.ask({ type: 'get_audit_log', admin_token }), REFUSED)
   }
-  assert.equal([...setting.disk.keys()].filter((key) => key.startsWith('audit/')).length, 0, 'and nothing is noted that nobody could read')
+  assert.equal(
+    [...setting.disk.keys()].filter((key) => key.startsWith('audit/')).length,
+    0,
+    'and nothing is noted that nobody could read',
+  )
 })
 
-test('a role counts only with its holder\'s signature, over just this request', () => {
+test("a role counts only with its holder's signature, over just this request", () => {
   const setting = new Setting(WITH_ADMIN)
   const [owner, member] = [setting.join(), setting.join()]
   create(setting, owner, 'firm', { enterprise: true })
   join(setting, member, 1)
   const promote = { type: 'promote_member', network_id: 1, node_id: owner.id, target_node_id: member.id }
   assert.equal(setting.ask(promote)['error'], 'signature required for authenticated node')
-  for (const text of [challenges.heartbeat(owner.id), challenges.byRole('promote_member', owner.id, 1), challenges.byRole('kick_member', owner.id, 1, member.id), challenges.byRole('promote_member', owner.id, 2, member.id)]) {
+  for (const text of [
+    challenges.heartbeat(owner.id),
+    challenges.byRole('promote_member', owner.id, 1),
+    challenges.byRole('kick_member', owner.id, 1, member.id),
+    challenges.byRole('promote_member', owner.id, 2, member.id),
+  ]) {
     assert.deepEqual(setting.askAs(owner, text, promote), REFUSED)
   }
   assert.deepEqual(setting.askAs(member, challenges.byRole('promote_member', owner.id, 1, member.id), promote), REFUSED)
-  assert.equal(setting.askAs(owner, challenges.byRole('promote_member', owner.id, 1, member.id), promote)['role'], 'admin')
+  assert.equal(
+    setting.askAs(owner, challenges.byRole('promote_member', owner.id, 1, member.id), promote)['role'],
+    'admin',
+  )
   const rename = { type: 'rename_network', network_id: 1, node_id: member.id, name: 'company' }
   assert.equal(setting.askAs(member, challenges.byRole('rename_network', member.id, 1), rename)['name'], 'company')
 })
@@ -52,26 +64,48 @@ test('networks, members in their order, roles, policies, invitations, expiry and
   create(setting, third, 'gated', { join_rule: 'token', token: 'sesame', network_admin_token: 'the key of gated' })
   join(setting, owner, 3, 'sesame')
   join(setting, second, 3, 'sesame')
-  setting.ask({ type: 'set_network_policy', network_id: 2, max_members: 7, allowed_ports: [80], description: 'about', ...ADMIN })
+  setting.ask({
+    type: 'set_network_policy',
+    network_id: 2,
+    max_members: 7,
+    allowed_ports: [80],
+    description: 'about',
+    ...ADMIN,
+  })
   invite(setting, owner, 2, second)
   setting.ask({ type: 'set_key_expiry', node_id: owner.id, expires_at: '2028-01-01T00:00:00Z', ...ADMIN })
   setting.ask({ type: 'set_external_id', node_id: owner.id, external_id: 'anna@idp', ...ADMIN })
   const questions = [
-    { type: 'list_networks' }, { type: 'list_nodes', network_id: 2 }, { type: 'list_nodes', network_id: 3 }, { type: 'get_network_policy', network_id: 2 },
-    { type: 'get_member_role', network_id: 3, target_node_id: third.id }, { type: 'get_key_info', node_id: owner.id }, { type: 'lookup', node_id: owner.id },
-    { type: 'get_audit_log', limit: 1000, ...ADMIN }, { type: 'get_identity', node_id: owner.id, ...ADMIN },
+    { type: 'list_networks' },
+    { type: 'list_nodes', network_id: 2 },
+    { type: 'list_nodes', network_id: 3 },
+    { type: 'get_network_policy', network_id: 2 },
+    { type: 'get_member_role', network_id: 3, target_node_id: third.id },
+    { type: 'get_key_info', node_id: owner.id },
+    { type: 'lookup', node_id: owner.id },
+    { type: 'get_audit_log', limit: 1000, ...ADMIN },
+    { type: 'get_identity', node_id: owner.id, ...ADMIN },
   ]
   const before = questions.map((question) => setting.ask(question))
   setting.restart()
   assert.equal(setting.registry.skippedRecords, 0)
-  assert.deepEqual(questions.map((question) => setting.ask(question)), before)
+  assert.deepEqual(
+    questions.map((question) => setting.ask(question)),
+    before,
+  )
   assert.equal(poll(setting, second).length, 1)
   assert.equal(create(setting, owner, 'next')['network_id'], 4)
   setting.ask({ type: 'delete_network', network_id: 4, ...ADMIN })
   setting.restart()
   assert.equal(create(setting, owner, 'after')['network_id'], 5, 'not even the last id is used again')
-  assert.ok(![...setting.disk.values()].some((text) => text.includes('sesame') || text.includes('the key of gated')), 'tokens are not on disk')
-  assert.equal(setting.ask({ type: 'rename_network', network_id: 3, name: 'renamed', admin_token: 'the key of gated' })['name'], 'renamed')
+  assert.ok(
+    ![...setting.disk.values()].some((text) => text.includes('sesame') || text.includes('the key of gated')),
+    'tokens are not on disk',
+  )
+  assert.equal(
+    setting.ask({ type: 'rename_network', network_id: 3, name: 'renamed', admin_token: 'the key of gated' })['name'],
+    'renamed',
+  )
 })
 
 test('a common network opens resolve, check_trust and signed names, and closes them when it ends', () => {
@@ -120,14 +154,18 @@ test('an invitation lives for thirty days, and at most a hundred wait', () => {
   assert.equal(poll(setting, guest).length, 100)
   setting.now += 1_000
   assert.equal(poll(setting, guest).length, 0)
-  assert.equal([...setting.disk.keys()].some((key) => key.startsWith('invite/')), false)
+  assert.equal(
+    [...setting.disk.keys()].some((key) => key.startsWith('invite/')),
+    false,
+  )
 })
 
 test('the token of a network is guessed at a limited rate, and a right guess beyond it does not come through', () => {
   const setting = new Setting(WITH_ADMIN)
   const [owner, guest] = [setting.join(), setting.join()]
   create(setting, owner, 'gated', { join_rule: 'token', token: 'sesame' })
-  for (let i = 0; i < DEFAULT_RATE_LIMITS.join_token; i++) assert.match(String(join(setting, guest, 1, `guess ${i}`)['error']), /^invalid token/)
+  for (let i = 0; i < DEFAULT_RATE_LIMITS.join_token; i++)
+    assert.match(String(join(setting, guest, 1, `guess ${i}`)['error']), /^invalid token/)
   assert.match(String(join(setting, guest, 1, 'sesame')['error']), /^rate limited/)
   setting.now += 60_000
   assert.equal(join(setting, guest, 1, 'sesame')['type'], 'join_network_ok')
@@ -142,9 +180,11 @@ test('a list stays readable for a client that takes 64 KiB', () => {
   const reply = setting.ask({ type: 'list_nodes', network_id: 1 })
   assert.ok(Buffer.byteLength(JSON.stringify(reply)) < 65_536)
   assert.ok((reply['nodes'] as object[]).length > 300)
-  function key (): string {
+  function key(): string {
     keys++
-    return Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => i < 4 ? (keys >> (8 * i)) & 0xff : 9)).toString('base64')
+    return Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => (i < 4 ? (keys >> (8 * i)) & 0xff : 9))).toString(
+      'base64',
+    )
   }
 })
 
@@ -165,18 +205,30 @@ test('an expired key no longer heartbeats or resolves, and the warning comes a d
 
 let keys = 0
 
-function create (setting: Setting, owner: Member, name: string, fields: object = {}): Reply {
+function create(setting: Setting, owner: Member, name: string, fields: object = {}): Reply {
   return setting.ask({ type: 'create_network', node_id: owner.id, name, ...ADMIN, ...fields })
 }
 
-function join (setting: Setting, member: Member, network: number, token = ''): Reply {
-  return setting.askAs(member, challenges.joinNetwork(member.id, network), { type: 'join_network', node_id: member.id, network_id: network, token })
+function join(setting: Setting, member: Member, network: number, token = ''): Reply {
+  return setting.askAs(member, challenges.joinNetwork(member.id, network), {
+    type: 'join_network',
+    node_id: member.id,
+    network_id: network,
+    token,
+  })
 }
 
-function invite (setting: Setting, by: Member, network: number, target: Member): Reply {
-  return setting.askAs(by, challenges.inviteToNetwork(by.id, network, target.id), { type: 'invite_to_network', inviter_id: by.id, network_id: network, target_node_id: target.id })
+function invite(setting: Setting, by: Member, network: number, target: Member): Reply {
+  return setting.askAs(by, challenges.inviteToNetwork(by.id, network, target.id), {
+    type: 'invite_to_network',
+    inviter_id: by.id,
+    network_id: network,
+    target_node_id: target.id,
+  })
 }
 
-function poll (setting: Setting, member: Member): readonly unknown[] {
-  return setting.askAs(member, challenges.pollInvites(member.id), { type: 'poll_invites', node_id: member.id })['invites'] as unknown[]
+function poll(setting: Setting, member: Member): readonly unknown[] {
+  return setting.askAs(member, challenges.pollInvites(member.id), { type: 'poll_invites', node_id: member.id })[
+    'invites'
+  ] as unknown[]
 }

@@ -49,10 +49,22 @@ test('a private node is resolved only by those in a pair with it, not even by it
 test('punch asks for the same right as resolve', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
-  const punch = (): object => setting.askAs(alice, challenges.punch(alice.id, bob.id), { type: 'punch', requester_id: alice.id, node_a: alice.id, node_b: bob.id })
+  const punch = (): object =>
+    setting.askAs(alice, challenges.punch(alice.id, bob.id), {
+      type: 'punch',
+      requester_id: alice.id,
+      node_a: alice.id,
+      node_b: bob.id,
+    })
   assert.deepEqual(punch(), REFUSED)
   setting.publish(bob)
-  assert.deepEqual(punch(), { type: 'punch_ok', node_a: alice.id, node_a_addr: '203.0.113.1:4000', node_b: bob.id, node_b_addr: '203.0.113.2:4000' })
+  assert.deepEqual(punch(), {
+    type: 'punch_ok',
+    node_a: alice.id,
+    node_a_addr: '203.0.113.1:4000',
+    node_b: bob.id,
+    node_b_addr: '203.0.113.2:4000',
+  })
 })
 
 test('a private name answers only to a signed request of a trusted node', () => {
@@ -65,11 +77,26 @@ test('a private name answers only to a signed request of a trusted node', () => 
   const unknown = { type: 'error', error: 'hostname "alice" not found' }
   assert.deepEqual(setting.ask(request), unknown)
   assert.deepEqual(setting.ask({ ...request, requester_id: bob.id }), unknown, 'a claimed id is not believed')
-  assert.deepEqual(setting.askAs(carol, challenges.resolveHostname(bob.id, 'alice'), { ...request, requester_id: bob.id }), unknown)
-  assert.deepEqual(setting.askAs(carol, challenges.resolveHostname(carol.id, 'alice'), { ...request, requester_id: carol.id }), unknown)
-  const found = { type: 'resolve_hostname_ok', node_id: alice.id, address: '0:0000.0000.0001', public: false, hostname: 'alice' }
+  assert.deepEqual(
+    setting.askAs(carol, challenges.resolveHostname(bob.id, 'alice'), { ...request, requester_id: bob.id }),
+    unknown,
+  )
+  assert.deepEqual(
+    setting.askAs(carol, challenges.resolveHostname(carol.id, 'alice'), { ...request, requester_id: carol.id }),
+    unknown,
+  )
+  const found = {
+    type: 'resolve_hostname_ok',
+    node_id: alice.id,
+    address: '0:0000.0000.0001',
+    public: false,
+    hostname: 'alice',
+  }
   for (const who of [alice, bob]) {
-    assert.deepEqual(setting.askAs(who, challenges.resolveHostname(who.id, 'alice'), { ...request, requester_id: who.id }), found)
+    assert.deepEqual(
+      setting.askAs(who, challenges.resolveHostname(who.id, 'alice'), { ...request, requester_id: who.id }),
+      found,
+    )
   }
   setting.publish(alice)
   assert.deepEqual(setting.ask(request), { ...found, public: true })
@@ -78,7 +105,8 @@ test('a private name answers only to a signed request of a trusted node', () => 
 test('a name is free again when its node is reaped, deregistered or renamed', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join({ hostname: 'agent' }), setting.join()]
-  const take = (hostname: string): unknown => setting.askAs(bob, challenges.setHostname(bob.id), { type: 'set_hostname', node_id: bob.id, hostname })['type']
+  const take = (hostname: string): unknown =>
+    setting.askAs(bob, challenges.setHostname(bob.id), { type: 'set_hostname', node_id: bob.id, hostname })['type']
   assert.equal(take('agent'), 'error')
   setting.askAs(alice, challenges.setHostname(alice.id), { type: 'set_hostname', node_id: alice.id, hostname: 'other' })
   assert.equal(take('agent'), 'set_hostname_ok')
@@ -94,9 +122,14 @@ test('the limits per source refill with time; loopback has none', () => {
   assert.equal(setting.heartbeat(alice)['error'], 'rate limited: too many heartbeats from 198.51.100.1')
   setting.now += 1_300
   assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
-  for (let i = 0; i < 600; i++) assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '127.0.0.1')['type'], 'lookup_ok')
+  for (let i = 0; i < 600; i++)
+    assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '127.0.0.1')['type'], 'lookup_ok')
   for (let i = 0; i < 500; i++) setting.ask({ type: 'lookup', node_id: 1 }, `2001:db8::${i.toString(16)}`)
-  assert.match(String(setting.ask({ type: 'lookup', node_id: 1 }, '2001:db8::ffff')['error']), /^rate limited/, 'an IPv6 /64 is one source')
+  assert.match(
+    String(setting.ask({ type: 'lookup', node_id: 1 }, '2001:db8::ffff')['error']),
+    /^rate limited/,
+    'an IPv6 /64 is one source',
+  )
   assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '2001:db8:0:1::1')['type'], 'lookup_ok')
 })
 

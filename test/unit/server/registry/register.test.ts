@@ -21,7 +21,9 @@ test('the endpoint is the TCP source with the port of listen_addr, or the TCP so
   const setting = new Setting()
   const identity = newIdentity(1)
   const observed = (listenAddr: unknown, source: string): unknown =>
-    setting.ask({ type: 'register', public_key: identity.publicKeyBase64, listen_addr: listenAddr }, source)['observed_addr']
+    setting.ask({ type: 'register', public_key: identity.publicKeyBase64, listen_addr: listenAddr }, source)[
+      'observed_addr'
+    ]
   assert.equal(observed('10.0.0.1:4000', '198.51.100.7'), '198.51.100.7:4000')
   assert.equal(observed(':4000', '198.51.100.7'), '198.51.100.7:4000')
   assert.equal(observed('[::]:4000', '2001:db8::7'), '[2001:db8::7]:4000')
@@ -40,7 +42,11 @@ test('a key that signed once must sign for ever; one that never did need not', (
   setting.restart()
   assert.equal(setting.ask(setting.registration(pilotgate.identity, {}, false))['type'], 'error', 'remembered on disk')
   setting.askAs(pilotgate, challenges.deregister(pilotgate.id), { type: 'deregister', node_id: pilotgate.id })
-  assert.equal(setting.ask(setting.registration(pilotgate.identity, {}, false))['type'], 'error', 'also once it is gone')
+  assert.equal(
+    setting.ask(setting.registration(pilotgate.identity, {}, false))['type'],
+    'error',
+    'also once it is gone',
+  )
 })
 
 test('a wrong signature is refused, also for a key that never signed', () => {
@@ -63,7 +69,8 @@ test('an e-mail address takes nobody over, unless the operator allows it, and ne
     const unsigned = setting.join({ owner: 'bob@example.com' }, false)
     const thief = newIdentity(99)
     assert.notEqual(setting.ask(setting.registration(thief, { owner: 'alice@example.com' }))['node_id'], signed.id)
-    const taken = setting.ask(setting.registration(newIdentity(98), { owner: 'bob@example.com' }, false))['node_id'] === unsigned.id
+    const taken =
+      setting.ask(setting.registration(newIdentity(98), { owner: 'bob@example.com' }, false))['node_id'] === unsigned.id
     assert.equal(taken, compat.size > 0)
   }
 })
@@ -86,7 +93,9 @@ test('an unsigned registration may name a node, not rename it', () => {
 
 test('LAN addresses are bounded and must be addresses', () => {
   const setting = new Setting()
-  const alice = setting.join({ lan_addrs: [5, 'nonsense', ...Array.from({ length: 40 }, (_, i) => `10.0.0.${i}:4000`)] })
+  const alice = setting.join({
+    lan_addrs: [5, 'nonsense', ...Array.from({ length: 40 }, (_, i) => `10.0.0.${i}:4000`)],
+  })
   setting.publish(alice)
   const lan = setting.resolve(setting.join(), alice)['lan_addrs']
   assert.ok(Array.isArray(lan) && lan.length === 16 && lan[0] === '10.0.0.0:4000')
@@ -96,13 +105,21 @@ test('after a rotation only the new key speaks, and a key of another node cannot
   const setting = new Setting()
   const alice = setting.join()
   const bob = setting.join()
-  const rotate = (key: string): object => setting.askAs(alice, challenges.rotateKey(alice.id), { type: 'rotate_key', node_id: alice.id, new_public_key: key })
-  assert.deepEqual(rotate(bob.identity.publicKeyBase64), { type: 'error', error: 'new_public_key already belongs to another node' })
+  const rotate = (key: string): object =>
+    setting.askAs(alice, challenges.rotateKey(alice.id), { type: 'rotate_key', node_id: alice.id, new_public_key: key })
+  assert.deepEqual(rotate(bob.identity.publicKeyBase64), {
+    type: 'error',
+    error: 'new_public_key already belongs to another node',
+  })
   const next = { id: alice.id, identity: newIdentity(77) }
   assert.equal((rotate(next.identity.publicKeyBase64) as { type: string }).type, 'rotate_key_ok')
   assert.deepEqual(setting.heartbeat(alice), REFUSED)
   assert.equal(setting.heartbeat(next)['type'], 'heartbeat_ok')
   setting.restart()
   assert.equal(setting.ask(setting.registration(next.identity))['node_id'], alice.id)
-  assert.notEqual(setting.ask(setting.registration(alice.identity))['node_id'], alice.id, 'the old key is a stranger now')
+  assert.notEqual(
+    setting.ask(setting.registration(alice.identity))['node_id'],
+    alice.id,
+    'the old key is a stranger now',
+  )
 })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RegistryStore } from '../../../../src/server/store/store.ts'
 
-export function storeCompliance (name: string, place: () => Promise<() => Promise<RegistryStore>>): void {
+export function storeCompliance(name: string, place: () => Promise<() => Promise<RegistryStore>>): void {
   test(`${name}: an empty store loads nothing and flushes at once`, async () => {
     const store = await (await place())()
     assert.deepEqual(store.load(), [])
@@ -27,7 +27,7 @@ export function storeCompliance (name: string, place: () => Promise<() => Promis
     await first.close()
     await first.close()
     const second = await open()
-    const records = [...second.load()].sort((a, b) => a.key < b.key ? -1 : 1)
+    const records = [...second.load()].sort((a, b) => (a.key < b.key ? -1 : 1))
     assert.deepEqual(records, [
       { key: 'node/1', value: { text: 'ü"\u0000', list: [1, 2], flag: true } },
       { key: 'node/2', value: { old: false } },

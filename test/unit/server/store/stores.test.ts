@@ -14,7 +14,7 @@ import { storeCompliance } from './compliance.ts'
 const directories: string[] = []
 after(() => Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true }))))
 
-async function newDirectory (): Promise<string> {
+async function newDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'pilotgate-store-'))
   directories.push(directory)
   return directory
@@ -45,13 +45,18 @@ test('lmdb: whatever was acknowledged survives kill -9 in the middle of writing'
 test('lmdb: a directory that cannot be opened is an error that names it', async () => {
   const file = join(await newDirectory(), 'a-file')
   await writeFile(file, '')
-  await assert.rejects(openLmdbStore(file), (error: unknown) => error instanceof PilotError && error.message.includes(file))
+  await assert.rejects(
+    openLmdbStore(file),
+    (error: unknown) => error instanceof PilotError && error.message.includes(file),
+  )
 })
 
 /** Runs a process that writes without end and prints what was flushed; kills it after `lines` acknowledgements. */
-async function killAfter (directory: string, round: number, lines: number): Promise<string[]> {
+async function killAfter(directory: string, round: number, lines: number): Promise<string[]> {
   const writer = new URL('./lmdb-writer.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--import', 'tsx', writer, directory, String(round)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--import', 'tsx', writer, directory, String(round)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const acknowledged: string[] = []
   for await (const line of createInterface({ input: child.stdout })) {
     acknowledged.push(line)

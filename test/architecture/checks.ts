@@ -1,0 +1,185 @@
+/**
+ * The boundaries of CONTRIBUTING.md as pure functions over a set of files. Each returns what it objects to, one line
+ * per fault; architecture.test.ts runs them over the checkout and shows each of them something bad.
+ */
+import { posix } from 'node:path'
+import { ERRORS } from '../../src/base/errors.ts'
+import type { Tree } from './source.ts'
+import { eachImport, functionsOf, importsOf, scan } from './source.ts'
+
+export type Checker = (tree: Tree) => string[]
+
+export function checkLayers(tree: Tree): string[] {
+  return eachImport(tree, (from, specifier) => {
+    if (!specifier.startsWith('.')) return undefined
+    const to = posix.join(posix.dirname(from), specifier)
+    if (!/\.(ts|json)$/.test(to)) return 'imports end in .ts'
+    if (!to.startsWith('src/')) return 'src imports nothing outside of src'
+    if (from === 'src/index.ts' || to === 'src/index.ts') return undefined // checkIndex
+    const [a, b] = [layerOf(from), layerOf(to)]
+    if (a === undefined || b === undefined) return `${a === undefined ? from : to} is in no known layer`
+    if (a !== b && LAYERS[b]! >= LAYERS[a]!) return `${a} may not import ${b}`
+    if (a === 'proto' && b === 'proto') return protoFault(from, to)
+    return undefined
+  }).concat(gatewayFaults(tree))
+}
+
+function protoFault(from: string, to: string): string | undefined {
+  const [a, b] = [from, to].map((path) => (path.split('/').length > 3 ? path.split('/')[2] : 'machine'))
+  if (b === 'machine' ? to === 'src/proto/machine.ts' : a === b || a === 'node') return undefined
+  return `proto/${a} may not import ${to}; only proto/node sees its siblings`
+}
+
+function gatewayFaults(tree: Tree): string[] {
+  const both = ['./mapping.ts', './expose.ts']
+  const faults: string[] = []
+  for (const [path, text] of tree) {
+    if (!/^src\/gateway\/[^/]+\.ts$/.test(path) || path === 'src/gateway/gateway.ts') continue
+    const known = importsOf(text).map((entry) => entry.specifier)
+    const own = `./${posix.basename(path)}`
+    if (both.every((file) => file === own || known.includes(file)))
+      faults.push(`${path}: mapping and expose meet only in gateway.ts`)
+  }
+  return faults
+}
+
+export function checkPackages(tree: Tree): string[] {
+  return eachImport(tree, (from, specifier, clause) => {
+    const layer = layerOf(from)
+    if (layer === undefined || !CORE.has(layer) || specifier.startsWith('.')) return undefined
+    if (layer !== 'crypto' || !(specifier === 'node:crypto' || specifier.startsWith('@noble/')))
+      return `${layer} may not import ${specifier}`
+    if (!/^(type\s*)?\{[^}]*\}$/.test(clause)) return `import ${specifier} by name, so that this test sees what is used`
+    return RANDOM_NAMES.test(clause) ? `${RANDOM_NAMES.exec(clause)![0]} draws randomness; it is handed in` : undefined
+  })
+}
+
+export function checkPurity(tree: Tree): string[] {
+  const faults: string[] = []
+  for (const [path, text] of tree) {
+    if (!path.endsWith('.ts') || !CORE.has(layerOf(path) ?? '')) continue
+    const { bare } = scan(text)
+    bare.split('\n').forEach((line, index) => {
+      for (const pattern of IMPURE)
+        if (pattern.test(line))
+          faults.push(`${path}:${index + 1}: ${pattern.exec(line)![0].trim()} has no place in the core`)
+    })
+  }
+  return faults
+}
+
+export function checkCycles(tree: Tree): string[] {
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (path: string, trail: readonly string[]): void => {
+    const seen = trail.indexOf(path)
+    if (seen >= 0) cycles.push([...trail.slice(seen), path].join(' → '))
+    if (seen >= 0 || done.has(path) || !tree.has(path)) return
+    const next = importsOf(tree.get(path)!).filter(({ specifier }) => specifier.startsWith('.'))
+    for (const { specifier } of next) visit(posix.join(posix.dirname(path), specifier), [...trail, path])
+    done.add(path)
+  }
+  for (const path of tree.keys()) if (path.startsWith('src/') && path.endsWith('.ts')) visit(path, [])
+  return cycles
+}
+
+export function checkIndex(tree: Tree): string[] {
+  return eachImport(tree, (from, specifier, _clause, keyword) => {
+    if (from !== 'src/index.ts' && keyword === 'export') return 're-exports; only src/index.ts does'
+    if (posix.join(posix.dirname(from), specifier) === 'src/index.ts')
+      return 'imports the public index; import the file that has the thing'
+    return undefined
+  })
+}
+
+export function checkSizes(tree: Tree, known: Readonly<Record<string, number>> = {}): string[] {
+  const faults: string[] = []
+  const judge = (key: string, where: string, what: string, lines: number, most: number): void => {
+    const allowed = known[key] ?? most
+    if (lines > allowed) faults.push(`${where}: ${what} of ${lines} lines; ${allowed} are the most`)
+    if (key in known && lines <= most) faults.push(`${key} keeps to the limit now: take it off the list`)
+  }
+  for (const [path, text] of tree) {
+    if (!path.endsWith('.ts')) continue
+    judge(path, path, 'a file', text.replace(/\n$/, '').split('\n').length, MAX_FILE_LINES)
+    const longest = functionsOf(text).sort((a, b) => b.length - a.length)[0]
+    if (longest === undefined) continue
+    judge(`${path}()`, `${path}:${longest.line}`, 'a function', longest.length, MAX_FUNCTION_LINES)
+  }
+  for (const key of Object.keys(known))
+    if (!tree.has(key.replace('()', ''))) faults.push(`${key} is gone: take it off the list`)
+  return faults
+}
+
+export function checkReadmes(tree: Tree): string[] {
+  const folders = new Set(
+    [...tree.keys()].filter((path) => /^src\/.*\.ts$/.test(path)).map((path) => posix.dirname(path)),
+  )
+  folders.delete('src')
+  return [...folders].flatMap((folder) => {
+    const text = tree.get(`${folder}/README.md`)?.trim()
+    if (text === undefined || text === '') return [`${folder} has no README.md`]
+    const lines = text.split('\n').length
+    return lines > MAX_README_LINES ? [`${folder}/README.md has ${lines} lines; ${MAX_README_LINES} are the most`] : []
+  })
+}
+
+export function checkErrorDocs(text: string): string[] {
+  const faults: string[] = []
+  const documented = new Map(
+    [...text.matchAll(/^\| `([A-Z_]+)` \| (\d+) \| (\d+) \|/gm)].map((row) => [row[1]!, `${row[2]}/${row[3]}`]),
+  )
+  for (const [code, { exit, http }] of Object.entries(ERRORS)) {
+    const found = documented.get(code)
+    if (found !== `${exit}/${http}`)
+      faults.push(`${code}: docs/errors.md has ${found ?? 'nothing'}, the table ${exit}/${http}`)
+  }
+  for (const code of documented.keys()) if (!(code in ERRORS)) faults.push(`${code} is in docs/errors.md only`)
+  return faults
+}
+
+function layerOf(path: string): string | undefined {
+  const layer = path.split('/')[1]!
+  return layer in LAYERS ? layer : undefined
+}
+
+/** A layer imports those with a smaller number, and itself; equal numbers ignore each other. */
+const LAYERS: Readonly<Record<string, number>> = {
+  base: 0,
+  wire: 1,
+  crypto: 1,
+  proto: 2,
+  runtime: 3,
+  server: 4,
+  services: 4,
+  gateway: 5,
+  config: 6,
+  admin: 7,
+  observe: 8,
+  cli: 9,
+  api: 9,
+}
+const CORE: ReadonlySet<string> = new Set(['base', 'wire', 'crypto', 'proto'])
+const MAX_FILE_LINES = 500
+const MAX_FUNCTION_LINES = 60
+const MAX_README_LINES = 15
+
+const RANDOM_NAMES = /\b(random\w*|generate\w*|getRandomValues|webcrypto)\b/
+const IMPURE: readonly RegExp[] = [
+  /\bDate\.(now|parse)\b|\bnew Date\b/,
+  /\bperformance\./,
+  /\bMath\.random\b/,
+  /\bset(Timeout|Interval|Immediate)\b/,
+  /\bqueueMicrotask\b/,
+  /(?<![\w.#])process\s*\??[.[]/,
+  /(?<![\w.#])console\s*\??[.[]/,
+  /(?<![\w.#])globalThis\b/,
+  /\basync\b/,
+  /\bPromise\b/,
+  /\bawait\b/,
+  /\bgetRandomValues\b/,
+  /\.random(SecretKey|PrivateKey)\b/,
+  /\bBuffer\b/,
+  /\bfetch\s*\(/,
+  /\bimport\s*\(\s*[^'"\s]/,
+]
