@@ -48,7 +48,7 @@ export { startRendezvous } from './server/rendezvous.ts'
 export type { Rendezvous, RendezvousOptions } from './server/rendezvous.ts'
 export { startGateway } from './gateway/gateway.ts'
 export type { Gateway } from './gateway/gateway.ts'
-export { parseExposeSpec, parseMapSpec } from './gateway/specs.ts'
+export { parseExposeSpec, parseMapSpec } from './gateway/model/specs.ts'
 export type {
   Changes,
   ConnectionRecord,
@@ -65,4 +65,4 @@ export type {
   PeerRecord,
   ReadyEvent,
   StatusRecord,
-} from './gateway/types.ts'
+} from './gateway/model/types.ts'

@@ -13,7 +13,7 @@ import type { LoadedConfig } from '../config/load.ts'
 import { checkServices, exposesOf, mapsOf, resolveOptions, withOwnNames } from '../config/options.ts'
 import type { Sources } from '../config/options.ts'
 import { isLabel } from '../config/schema.ts'
-import { parseExposeSpec, parseMapSpec } from '../gateway/specs.ts'
+import { parseExposeSpec, parseMapSpec } from '../gateway/model/specs.ts'
 import type {
   Changes,
   Desired,
@@ -25,7 +25,7 @@ import type {
   MappedRecord,
   MapSpec,
   StatusRecord,
-} from '../gateway/types.ts'
+} from '../gateway/model/types.ts'
 
 /** What the admin socket may ask beside `GatewayControl`. Every method may reject with a PilotError. */
 export interface LiveControl {

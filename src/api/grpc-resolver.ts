@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type * as Grpc from '@grpc/grpc-js'
 import { asPilotError, PilotError } from '../base/errors.ts'
-import { resetSocket, splice } from '../gateway/splice.ts'
+import { resetSocket, splice } from '../gateway/service/splice.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { overlayTargetOf } from './pilot-host.ts'
 

@@ -1,5 +1,5 @@
 /** Events of a gateway as lines for people. Pure. */
-import type { ExposedRecord, GatewayEvent, MappedRecord } from '../gateway/types.ts'
+import type { ExposedRecord, GatewayEvent, MappedRecord } from '../gateway/model/types.ts'
 import { formatNode, formatRtt } from './text.ts'
 
 export function eventLine(event: GatewayEvent): string {

@@ -9,7 +9,7 @@ import type {
   GatewayEvent,
   GatewayOptions,
   ReadyEvent,
-} from '../gateway/types.ts'
+} from '../gateway/model/types.ts'
 import type { AdminControl } from '../admin/live.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
@@ -97,7 +97,7 @@ export function realWorld(): World {
       gateway: () => import('../gateway/gateway.ts'),
       rendezvous: () => import('../server/rendezvous.ts'),
       admin: () => import('../admin/server.ts'),
-      checkUp: () => import('../gateway/checkup.ts'),
+      checkUp: () => import('../gateway/diagnose/doctor-offline.ts'),
       observe: () => import('../observe/server.ts'),
       log: () => import('../runtime/log.ts'),
     },

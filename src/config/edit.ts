@@ -2,9 +2,9 @@
 import { isMap, isSeq, parseDocument } from 'yaml'
 import type { Document, Pair, YAMLSeq } from 'yaml'
 import { PilotError } from '../base/errors.ts'
-import { formatDuration } from '../gateway/expose-options.ts'
-import { formatListen, peersOf } from '../gateway/specs.ts'
-import type { ExposeSpec, MapSpec } from '../gateway/types.ts'
+import { formatDuration } from '../gateway/model/expose-options.ts'
+import { formatListen, peersOf } from '../gateway/model/specs.ts'
+import type { ExposeSpec, MapSpec } from '../gateway/model/types.ts'
 import { Config } from './schema.ts'
 import { exposesOf, mapsOf, withOwnNames } from './options.ts'
 

@@ -5,11 +5,11 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { ExposeSpec, GatewayOptions, Limits, MapSpec } from '../gateway/types.ts'
+import type { ExposeSpec, GatewayOptions, Limits, MapSpec } from '../gateway/model/types.ts'
 import { isHostname, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
-import { parseDuration } from '../gateway/expose-options.ts'
+import { parseDuration } from '../gateway/model/expose-options.ts'
 import {
   MAX_SOCKET_PATH_BYTES,
   NO_DIRECT_UDP,
@@ -24,7 +24,7 @@ import {
   parseListen,
   parseMapSpec,
   parseTarget,
-} from '../gateway/specs.ts'
+} from '../gateway/model/specs.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
 import {

@@ -11,7 +11,7 @@ import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/targets.ts'
-import { CLIENT_FORM, isClientBlock } from '../gateway/clients.ts'
+import { CLIENT_FORM, isClientBlock } from '../gateway/model/clients.ts'
 import {
   ALLOW_FORM,
   DURATION_FORM,
@@ -21,7 +21,7 @@ import {
   parseAllow,
   parseDuration,
   tagOf,
-} from '../gateway/expose-options.ts'
+} from '../gateway/model/expose-options.ts'
 import {
   BALANCE_FORM,
   BALANCES,
@@ -38,7 +38,7 @@ import {
   parseListen,
   parsePort,
   parseTarget,
-} from '../gateway/specs.ts'
+} from '../gateway/model/specs.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 

@@ -1,30 +1,30 @@
 /**
  * The product put together: one overlay node, its mappings and exposures, and what people may ask of them.
- * Above: cli/ and admin/. Below: mapping.ts and expose.ts, which meet only here.
+ * Above: cli/ and admin/. Below: map/tcp.ts and expose/tcp.ts, which meet only here.
  */
 import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
-import { benchPeer } from './bench.ts'
-import { ConnectionTable } from './connections.ts'
-import { diagnoseOverlay } from './diagnosis.ts'
-import { EventTeller } from './event-teller.ts'
-import { explainSeveral } from './explain.ts'
-import { Exposure } from './expose.ts'
+import { benchPeer } from './diagnose/bench.ts'
+import { ConnectionTable } from './service/connections.ts'
+import { diagnoseOverlay } from './diagnose/doctor.ts'
+import { EventTeller } from './overlay-events.ts'
+import { explainSeveral } from './diagnose/explain.ts'
+import { Exposure } from './expose/tcp.ts'
 import type { Release } from '../runtime/folder-lock.ts'
-import { Fronts, frontsOf } from './fronts.ts'
-import { holdState } from './hold-state.ts'
-import { joinOverlay, portsOf } from './join.ts'
-import { LoopbackPool } from './loopback-pool.ts'
-import { Mapping } from './mapping.ts'
-import { ServiceTable, difference } from './services.ts'
-import type { Service, Undo } from './services.ts'
-import { parseTargetName } from './specs.ts'
-import { Tickets } from './tickets.ts'
+import { Fronts, frontsOf } from './fronts/fronts.ts'
+import { holdState } from './state-lock.ts'
+import { joinOverlay, portsOf } from './open-overlay.ts'
+import { LoopbackPool } from './service/loopback-pool.ts'
+import { Mapping } from './map/tcp.ts'
+import { ServiceTable, difference } from './service/table.ts'
+import type { Service, Undo } from './service/table.ts'
+import { parseTargetName } from './model/specs.ts'
+import { Tickets } from './tickets/tickets.ts'
 import type { WellKnown } from '../services/well-known.ts'
-import { whois } from './whois.ts'
+import { whois } from './diagnose/whois.ts'
 import type {
   BenchOptions,
   BenchRecord,
@@ -53,10 +53,10 @@ import type {
   TrustRecord,
   TrustRequestRecord,
   WhoisRecord,
-} from './types.ts'
-import { TimeBoxes } from './time-box.ts'
-import { UdpExposure } from './udp-exposure.ts'
-import { UdpMapping } from './udp-mapping.ts'
+} from './model/types.ts'
+import { TimeBoxes } from './expose/time-box.ts'
+import { UdpExposure } from './expose/udp.ts'
+import { UdpMapping } from './map/udp.ts'
 
 export interface GatewayDeps {
   readonly log: Logger

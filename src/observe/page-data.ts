@@ -1,5 +1,5 @@
 /** What the dashboard asks for each second: records as they are, with lists cut to what a page can show. Pure. */
-import type { ConnectionRecord, ExposedRecord, MappedRecord, PeerRecord, StatusRecord } from '../gateway/types.ts'
+import type { ConnectionRecord, ExposedRecord, MappedRecord, PeerRecord, StatusRecord } from '../gateway/model/types.ts'
 
 export interface PageData {
   readonly status: Pick<

@@ -1,5 +1,5 @@
 /**
- * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/splice.ts, or any user of
+ * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/service/splice.ts, or any user of
  * the API. Below: overlay-node.ts, which tells it the news of its stream and gives it the core's verbs.
  *
  * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`

@@ -19,28 +19,26 @@ export function checkLayers(tree: Tree): string[] {
     const [a, b] = [layerOf(from), layerOf(to)]
     if (a === undefined || b === undefined) return `${a === undefined ? from : to} is in no known layer`
     if (a !== b && LAYERS[b]! >= LAYERS[a]!) return `${a} may not import ${b}`
-    if (a === 'proto' && b === 'proto') return protoFault(from, to)
-    return undefined
-  }).concat(gatewayFaults(tree))
+    return a === b ? roomFault(a, from, to) : undefined
+  })
 }
 
-function protoFault(from: string, to: string): string | undefined {
-  const [a, b] = [from, to].map((path) => (path.split('/').length > 3 ? path.split('/')[2] : 'machine'))
-  if (b === 'machine' ? to === 'src/proto/machine.ts' : a === b || a === 'node') return undefined
-  return `proto/${a} may not import ${to}; only proto/node sees its siblings`
+/** Rooms: the folders inside a layer, and which of their neighbours they may import. */
+function roomFault(layer: string, from: string, to: string): string | undefined {
+  const rooms = ROOMS[layer]
+  if (rooms === undefined) return undefined
+  const [a, b] = [roomOf(from), roomOf(to)]
+  if (a === b) return undefined
+  const allowed = rooms[a]
+  if (allowed === undefined) return `${layer}/${a} is in no known room: add it to ROOMS with what it may import`
+  if (allowed === 'all' || allowed.includes(b)) return undefined
+  return `${layer}/${a} may import ${allowed.join(', ') || 'no other room'}, not ${b}; ${layer}/README.md has the plan`
 }
 
-function gatewayFaults(tree: Tree): string[] {
-  const both = ['./mapping.ts', './expose.ts']
-  const faults: string[] = []
-  for (const [path, text] of tree) {
-    if (!/^src\/gateway\/[^/]+\.ts$/.test(path) || path === 'src/gateway/gateway.ts') continue
-    const known = importsOf(text).map((entry) => entry.specifier)
-    const own = `./${posix.basename(path)}`
-    if (both.every((file) => file === own || known.includes(file)))
-      faults.push(`${path}: mapping and expose meet only in gateway.ts`)
-  }
-  return faults
+/** The folder below the layer, '.' for files that lie in the layer itself. */
+function roomOf(path: string): string {
+  const [, , room, ...rest] = path.split('/')
+  return rest.length === 0 ? '.' : room!
 }
 
 export function checkPackages(tree: Tree): string[] {
@@ -158,6 +156,30 @@ const LAYERS: Readonly<Record<string, number>> = {
   observe: 8,
   cli: 9,
   api: 9,
+}
+/** 'all': composes the layer. The room '.' is the files in the layer's own folder. */
+const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly string[]>>>> = {
+  proto: {
+    '.': [],
+    stream: ['.'],
+    tunnel: ['.'],
+    path: ['.'],
+    rendezvous: ['.'],
+    trust: ['.'],
+    node: 'all', // the only room that sees its siblings
+  },
+  gateway: {
+    '.': 'all',
+    model: [],
+    service: ['model'],
+    udp: ['model', 'service'],
+    map: ['model', 'service', 'udp'], // never expose: what both need lies in service
+    expose: ['model', 'service', 'udp', 'http'],
+    http: ['model', 'service'],
+    fronts: ['model', 'service', 'udp', 'http'],
+    tickets: ['model', 'service'],
+    diagnose: ['model'],
+  },
 }
 const CORE: ReadonlySet<string> = new Set(['base', 'wire', 'crypto', 'proto'])
 const MAX_FILE_LINES = 500

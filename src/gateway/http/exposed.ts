@@ -1,14 +1,14 @@
 /**
  * The HTTP of a peer on its way to a local target, with the headers that say who calls. One stream of the peer has one
  * connection to the target at a time; when the target closes it between two requests, the next opens another.
- * Above: expose.ts, which opens connections to the target. Below: http1.ts, http2.ts.
+ * Above: expose/tcp.ts, which opens connections to the target. Below: http1.ts, http2.ts.
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Logger } from '../../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
-import { callerOf } from '../caller.ts'
-import { dialling } from './dialling.ts'
+import { callerOf } from '../model/caller.ts'
+import { dialling } from './dialling-agent.ts'
 import type { Hop } from './hop.ts'
 import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'

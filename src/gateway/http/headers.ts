@@ -4,8 +4,8 @@
  * case and punctuation, because CGI and its successors turn both `-` and `_` into the same variable.
  */
 import type { OutgoingHttpHeaders } from 'node:http'
-import { ipOf } from '../caller.ts'
-import type { Caller } from '../caller.ts'
+import { ipOf } from '../model/caller.ts'
+import type { Caller } from '../model/caller.ts'
 
 /** Names and values in turn, as Node's rawHeaders. */
 export type RawHeaders = readonly string[]

@@ -1,7 +1,7 @@
 /** Where one request goes next, and what is told about it. The front makes hops to peers, an exposure hops to its target. */
 import type { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Caller } from '../caller.ts'
+import type { Caller } from '../model/caller.ts'
 
 export interface Hop {
   readonly host: string // with the port, the pool of the agent that connections come from

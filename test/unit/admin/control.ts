@@ -8,7 +8,7 @@ import type {
   ExplainRecord,
   PeerRecord,
   StatusRecord,
-} from '../../../src/gateway/types.ts'
+} from '../../../src/gateway/model/types.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0',

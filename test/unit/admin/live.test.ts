@@ -9,8 +9,8 @@ import { PilotError } from '../../../src/base/errors.ts'
 import { LiveConfig, adminControl } from '../../../src/admin/live.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { resolveOptions, type Flags } from '../../../src/config/options.ts'
-import { difference } from '../../../src/gateway/services.ts'
-import type { Changes, Desired, GatewayEvent } from '../../../src/gateway/types.ts'
+import { difference } from '../../../src/gateway/service/table.ts'
+import type { Changes, Desired, GatewayEvent } from '../../../src/gateway/model/types.ts'
 import { STATUS, fakeControl } from './control.ts'
 
 test('what came by command is on top of the file: reloads keep it, and the file wins for a name of its own', async (t) => {

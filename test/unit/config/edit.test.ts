@@ -5,7 +5,7 @@ import { withExposure, withMapping, without } from '../../../src/config/edit.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { exposesOf, mapsOf } from '../../../src/config/options.ts'
 import { STARTER } from '../../../src/config/starter.ts'
-import { parseExposeSpec, parseMapSpec } from '../../../src/gateway/specs.ts'
+import { parseExposeSpec, parseMapSpec } from '../../../src/gateway/model/specs.ts'
 
 const FILE = `# ours
 version: 1   # always

@@ -1,7 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { sensitiveHeaders } from 'node:http2'
-import type { Caller } from '../../../../src/gateway/caller.ts'
+import type { Caller } from '../../../../src/gateway/model/caller.ts'
 import {
   isReserved,
   requestHeaders,

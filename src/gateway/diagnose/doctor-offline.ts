@@ -1,0 +1,106 @@
+/**
+ * `doctor` where no gateway runs: the same diagnosis from a socket of its own, within a few seconds. It registers
+ * nothing and asks the beacon only where it is seen.
+ */
+import { connect } from 'node:net'
+import { PilotError } from '../../base/errors.ts'
+import type { Endpoint } from '../../base/types.ts'
+import { formatEndpoint, parseEndpoint } from '../../base/types.ts'
+import { BeaconClient } from '../../proto/rendezvous/beacon-client.ts'
+import { NatProbe } from '../../proto/rendezvous/nat-probe.ts'
+import { literal } from '../../runtime/addresses.ts'
+import { maxDatagramTo, ownNetwork } from '../../runtime/interfaces.ts'
+import { createSlot } from '../../proto/node/datagram-slot.ts'
+import type { Received } from '../../runtime/datagram-port.ts'
+import { UdpSocket } from '../../runtime/udp-socket.ts'
+import { decodeBeaconMessage } from '../../wire/beacon-messages.ts'
+import { diagnose } from './doctor.ts'
+import type { DoctorRecord, GatewayOptions } from '../model/types.ts'
+
+/** @throws PilotError when the UDP socket cannot be bound, or the beacon's name does not resolve. */
+export async function checkUp(options: Pick<GatewayOptions, 'registry' | 'beacon' | 'listen'>): Promise<DoctorRecord> {
+  const beacon = await literal(endpointOf(options.beacon))
+  const [isAnswering, sight] = await Promise.all([
+    answersTcp(endpointOf(options.registry)),
+    lookAtBeacon(endpointOf(options.listen), beacon),
+  ])
+  return diagnose({
+    registry: { endpoint: options.registry, isAnswering, hostnameRefused: undefined },
+    ...sight,
+    beacon: { ...sight.beacon, endpoint: options.beacon },
+    mtu: maxDatagramTo(beacon),
+    peers: [],
+    isRunning: false,
+  })
+}
+
+async function lookAtBeacon(listen: Endpoint, beacon: Endpoint) {
+  const client = new BeaconClient()
+  let local = listen
+  const nat = new NatProbe(beacon, () => ownNetwork(local).ownEndpoints)
+  const take = ({ bytes, source }: Received): void => {
+    if (source.address !== beacon.address) return
+    const message = decodeBeaconMessage(bytes)
+    if (typeof message === 'string' || message.kind !== 'discover_reply') return
+    if (message.second?.isSource !== true) client.handleReply(performance.now(), message.endpoint)
+    nat.handleReply(performance.now(), message.endpoint, message.second)
+  }
+  const socket = await UdpSocket.open(listen, { onBatch: (batch) => batch.forEach(take) })
+  local = socket.local
+  const slot = createSlot()
+  const send = (bytes: Uint8Array, endpoint: Endpoint): void => {
+    slot.buffer.set(bytes)
+    slot.length = bytes.length
+    slot.endpoint = endpoint
+    socket.send([slot], 1)
+  }
+  const until = performance.now() + PATIENCE_MS
+  nat.start(performance.now(), 0)
+  while (performance.now() < until && (nat.busy || client.observed === undefined)) {
+    const now = performance.now()
+    const discover = client.observed === undefined ? client.pollDiscover(now) : undefined
+    if (discover !== undefined) send(discover, beacon)
+    nat.handleTimeout(now)
+    const question = nat.poll(now)
+    if (question !== undefined) send(question.bytes, question.to)
+    await new Promise((resolve) => {
+      setTimeout(resolve, TURN_MS)
+    })
+  }
+  await socket.close()
+  return {
+    beacon: {
+      observed: client.observed === undefined ? null : formatEndpoint(client.observed),
+      isAnswering: client.observed !== undefined,
+      unanswered: client.unanswered,
+    },
+    nat: { mapping: nat.mapping, filtering: nat.filtering },
+    udp: formatEndpoint(socket.local),
+    sendErrors: socket.sendErrors,
+    receiveBufferBytes: socket.receiveBufferBytes,
+  }
+}
+
+function answersTcp({ address, port }: Endpoint): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port })
+    const done = (answers: boolean): void => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve(answers)
+    }
+    const timer = setTimeout(done, PATIENCE_MS, false)
+    socket.once('connect', () => done(true))
+    socket.once('error', () => done(false))
+  })
+}
+
+function endpointOf(text: string): Endpoint {
+  const endpoint = parseEndpoint(text)
+  if (endpoint === undefined) throw new PilotError('USAGE', `${text}: expected host:port`)
+  return endpoint
+}
+
+/** Four questions to a beacon that does not answer take two seconds, a probe of the NAT as long. */
+const PATIENCE_MS = 5_000
+const TURN_MS = 20

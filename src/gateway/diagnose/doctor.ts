@@ -1,0 +1,256 @@
+/**
+ * `doctor`: what stands between this gateway and its peers, from what the node has seen so far; nothing is sent for it.
+ * A check that fails says what to do. Pure but for the interface MTU it is handed: tests give it any state.
+ */
+import type { Overlay } from '../../runtime/overlay.ts'
+import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/types.ts'
+
+/** What a diagnosis is made from. */
+export interface Symptoms {
+  readonly registry: {
+    readonly endpoint: string
+    readonly isAnswering: boolean
+    readonly hostnameRefused: string | undefined
+  }
+  readonly beacon: {
+    readonly endpoint: string
+    readonly observed: string | null
+    readonly isAnswering: boolean
+    readonly unanswered: number
+  }
+  readonly nat: NatRecord
+  readonly udp: string // where our socket is bound
+  readonly mtu: number // UDP payload towards the beacon in one piece, bytes
+  readonly receiveBufferBytes: number
+  readonly sendErrors: number
+  readonly peers: readonly PeerRecord[]
+  readonly isRunning: boolean // false: the checks were made without a gateway
+}
+
+/** From what the node has seen so far. Of a daemon that we drive only the daemon itself can be judged. */
+export function diagnoseOverlay({ status, health, peers }: Pick<Overlay, 'status' | 'health' | 'peers'>): DoctorRecord {
+  const { registry, beacon, nat, udp, daemon } = status
+  if (health === null || registry === null || beacon === null || nat === null || udp === null) {
+    const check =
+      daemon?.state === 'connected'
+        ? {
+            name: 'daemon',
+            state: 'ok' as const,
+            text: `the daemon at ${daemon.socket} answers; its network is its own affair`,
+          }
+        : {
+            name: 'daemon',
+            state: 'fail' as const,
+            text: `the daemon at ${daemon?.socket ?? 'its socket'} does not answer`,
+            hint: 'Start it again; what was mapped and exposed comes back with it.',
+          }
+    return {
+      healthy: check.state === 'ok',
+      udp: 'unknown',
+      publicEndpoint: null,
+      nat: { mapping: 'unknown', filtering: 'unknown' },
+      checks: [check],
+    }
+  }
+  return diagnose({
+    registry: {
+      endpoint: registry.endpoint,
+      isAnswering: registry.state === 'registered',
+      hostnameRefused: health.hostnameRefused,
+    },
+    beacon: { ...beacon, ...health.beacon },
+    nat,
+    udp,
+    mtu: health.mtu,
+    receiveBufferBytes: health.receiveBufferBytes,
+    sendErrors: health.sendErrors,
+    peers,
+    isRunning: true,
+  })
+}
+
+export function diagnose(symptoms: Symptoms): DoctorRecord {
+  const udp = udpState(symptoms)
+  const checks = [
+    ...(symptoms.isRunning
+      ? []
+      : [
+          {
+            name: 'gateway',
+            state: 'warn' as const,
+            text: 'no gateway runs here; these checks were made without one',
+            hint: 'Start it with `pilotgate up`.',
+          },
+        ]),
+    registryCheck(symptoms),
+    udpCheck(symptoms, udp),
+    natCheck(symptoms),
+    ...localChecks(symptoms),
+    ...symptoms.peers.flatMap(peerCheck),
+  ]
+  return {
+    healthy: checks.every(({ state }) => state !== 'fail'),
+    udp,
+    publicEndpoint: symptoms.beacon.observed,
+    nat: symptoms.nat,
+    checks,
+  }
+}
+
+/** One sentence about a NAT, in the words of RFC 4787 and in those that people use. */
+export function describeNat({ mapping, filtering }: NatRecord): string {
+  const filter =
+    filtering === 'unknown'
+      ? ''
+      : filtering === 'port-independent'
+        ? ' It lets in what comes from an address we sent to, or from anybody.'
+        : ' It lets in only what comes from an endpoint we sent to.'
+  switch (mapping) {
+    case 'none':
+      return filtering === 'address-and-port-dependent'
+        ? 'No NAT, but a firewall that lets in only what we asked for.'
+        : filtering === 'port-independent'
+          ? 'No NAT and no firewall: peers can reach us at once.'
+          : 'No NAT.'
+    case 'endpoint-independent':
+      return `A NAT that keeps our port for every destination (endpoint-independent mapping, "cone"): hole punching works.${filter}`
+    case 'address-dependent':
+      return `A NAT that gives us another port for every address (address-dependent mapping, "symmetric"): hole punching works with some peers only.${filter}`
+    case 'address-and-port-dependent':
+      return `A NAT that gives us another port for every destination ("symmetric"): hole punching works only with peers whose filter is not by port.${filter}`
+    case 'unknown':
+      return 'Not known: the beacon is of another make, or its second port cannot be reached.'
+  }
+}
+
+function udpState({ registry, beacon }: Symptoms): DoctorRecord['udp'] {
+  if (beacon.isAnswering) return 'passes'
+  return registry.isAnswering && beacon.unanswered >= BLOCKED_AFTER ? 'blocked' : 'unknown'
+}
+
+function registryCheck({ registry }: Symptoms): DoctorCheck {
+  const { endpoint, isAnswering, hostnameRefused } = registry
+  if (hostnameRefused !== undefined)
+    return {
+      name: 'registry',
+      state: 'fail',
+      text: `${endpoint} refuses our hostname: ${hostnameRefused}`,
+      hint: 'Choose another hostname.',
+    }
+  if (isAnswering) return { name: 'registry', state: 'ok', text: `${endpoint} answers` }
+  return {
+    name: 'registry',
+    state: 'fail',
+    text: `${endpoint} does not answer over TCP`,
+    hint: 'Is the address right and the rendezvous running? Does a firewall drop TCP to it?',
+  }
+}
+
+function udpCheck({ registry, beacon }: Symptoms, udp: DoctorRecord['udp']): DoctorCheck {
+  if (udp === 'passes')
+    return {
+      name: 'udp',
+      state: 'ok',
+      text: `UDP passes: the beacon ${beacon.endpoint} sees us at ${beacon.observed ?? 'an endpoint it has not told'}`,
+    }
+  const questions = `${beacon.unanswered} question${beacon.unanswered === 1 ? '' : 's'}`
+  if (udp === 'blocked') {
+    return {
+      name: 'udp',
+      state: 'fail',
+      text: `UDP does not pass, or the beacon is down: ${beacon.endpoint} has not answered ${questions}, while the registry answers over TCP. Without UDP there is no tunnel to any peer`,
+      hint: `Allow outgoing UDP to ${beacon.endpoint} and its answers, better to any address: peers are reached over UDP as well.`,
+    }
+  }
+  if (!registry.isAnswering)
+    return {
+      name: 'udp',
+      state: 'fail',
+      text: `neither the registry nor the beacon ${beacon.endpoint} answers`,
+      hint: 'Is this machine online?',
+    }
+  return {
+    name: 'udp',
+    state: 'warn',
+    text: `the beacon ${beacon.endpoint} has not answered yet (${questions})`,
+    hint: 'Ask again in a moment.',
+  }
+}
+
+function natCheck({ nat, beacon }: Symptoms): DoctorCheck {
+  const text = describeNat(nat)
+  if (!beacon.isAnswering)
+    return {
+      name: 'nat',
+      state: 'warn',
+      text: 'What NAT there is cannot be found out while the beacon does not answer.',
+    }
+  const isHard = nat.mapping === 'address-and-port-dependent' || nat.mapping === 'address-dependent'
+  if (!isHard) return { name: 'nat', state: 'ok', text }
+  return {
+    name: 'nat',
+    state: 'warn',
+    text,
+    hint: 'For a direct path to every peer forward one UDP port to this machine and name it with --listen and --endpoint.',
+  }
+}
+
+function localChecks({ mtu, udp, receiveBufferBytes, sendErrors }: Symptoms): DoctorCheck[] {
+  const checks: DoctorCheck[] = []
+  if (mtu < SMALLEST_DATAGRAM) {
+    checks.push({
+      name: 'mtu',
+      state: 'fail',
+      text: `the interface towards the beacon carries ${mtu} bytes of UDP in one piece; ${SMALLEST_DATAGRAM} are needed`,
+      hint: 'Raise the MTU of that interface to 1280 or more.',
+    })
+  } else
+    checks.push({
+      name: 'mtu',
+      state: 'ok',
+      text: `the interface towards the beacon carries ${mtu} bytes of UDP in one piece`,
+    })
+  if (receiveBufferBytes < SMALL_BUFFER) {
+    checks.push({
+      name: 'buffer',
+      state: 'warn',
+      text: `the system gives ${udp} a receive buffer of ${Math.round(receiveBufferBytes / 1024)} KiB`,
+      hint: 'For full speed: sysctl -w net.core.rmem_max=8388608',
+    })
+  }
+  if (sendErrors > 0)
+    checks.push({
+      name: 'send',
+      state: 'warn',
+      text: `the system refused ${sendErrors} datagrams`,
+      hint: 'A local firewall, or a route that is missing.',
+    })
+  return checks
+}
+
+function peerCheck(peer: PeerRecord): DoctorCheck[] {
+  const name = peer.hostname ?? peer.address
+  if (peer.state === 'unreachable')
+    return [
+      {
+        name: 'peer',
+        state: 'warn',
+        text: `${name} does not answer`,
+        hint: `\`pilotgate explain ${name}\` tells which step fails.`,
+      },
+    ]
+  if (peer.path?.kind === 'relay')
+    return [
+      {
+        name: 'peer',
+        state: 'warn',
+        text: `${name} is reached by relay: ${(peer.reason ?? '').replace(/^relay: /, '')}`,
+      },
+    ]
+  return []
+}
+
+/** Questions that a beacon has not answered before UDP counts as blocked: the first five go out within seven seconds. */
+const BLOCKED_AFTER = 4
+const SMALLEST_DATAGRAM = 1_231 // the base payload with all that is around it
+const SMALL_BUFFER = 1_048_576

@@ -1,0 +1,99 @@
+/**
+ * `explain`: what happens when a target is dialled, step by step, by doing it: name → address → trust → path → port.
+ * Each step says what it found and why; the first that fails ends it. The last one opens a connection and resets it.
+ */
+import { formatAddress, parsePeerName } from '../../base/address.ts'
+import { PilotError, asPilotError } from '../../base/errors.ts'
+import type { Overlay } from '../../runtime/overlay.ts'
+import type { ExplainRecord, ExplainStep, PathPolicy } from '../model/types.ts'
+
+export type ExplainNode = Pick<Overlay, 'resolve' | 'hostnameOf' | 'isTrusted' | 'connect' | 'pathTo' | 'dial'>
+
+export interface ExplainTarget {
+  readonly target: string // as a person wrote it
+  readonly peer: string
+  readonly port: number | undefined
+  readonly policy: PathPolicy
+  readonly mapping: string | undefined // name of the mapping that it is
+}
+
+export async function explain(
+  node: ExplainNode,
+  { target, peer, port, policy, mapping }: ExplainTarget,
+): Promise<ExplainRecord> {
+  const steps: ExplainStep[] = []
+  const ok = (step: ExplainStep['step'], text: string): void => void steps.push({ step, state: 'ok', text })
+  const record = (code: ExplainRecord['code']): ExplainRecord => ({
+    target,
+    peer,
+    port: port ?? null,
+    reachable: code === null,
+    code,
+    steps,
+  })
+  let step: ExplainStep['step'] = 'name'
+  try {
+    const isName = parsePeerName(peer)?.kind === 'hostname'
+    const id = await node.resolve(peer)
+    ok(
+      'name',
+      `${mapping === undefined ? '' : `the mapping ${mapping} leads to ${peer}; `}${isName ? `the name ${peer} stands for node ${id}` : `${peer} is no name but an address, nobody is asked`}`,
+    )
+    const hostname = node.hostnameOf(id)
+    ok('address', `${formatAddress({ network: 0, node: id })}${hostname === undefined ? '' : `, known as ${hostname}`}`)
+    step = 'trust'
+    const trusted = await node.isTrusted(id)
+    ok(
+      'trust',
+      trusted ? 'we trust it, and told the registry so' : 'we do not trust it; it answers only if it is public',
+    )
+    step = 'path'
+    await node.connect(peer)
+    const path = node.pathTo(id) ?? undefined
+    ok('path', path === undefined ? 'the tunnel is up' : `${path.reason} (${path.endpoint})`)
+    if (path?.kind === 'relay' && policy === 'direct')
+      throw new PilotError('RELAY_REFUSED', 'path: direct refuses the relay')
+    step = 'port'
+    if (port === undefined) steps.push({ step, state: 'skipped', text: 'no port was named' })
+    else {
+      const stream = await node.dial(`${peer}:${port}`)
+      stream.on('error', () => {})
+      stream.resetAndDestroy()
+      ok('port', `port ${port} takes connections`)
+    }
+    return record(null)
+  } catch (error) {
+    const { code, message, hint } = asPilotError(error)
+    steps.push({ step, state: 'fail', text: message, hint })
+    for (const left of STEPS.slice(STEPS.indexOf(step) + 1))
+      steps.push({ step: left, state: 'skipped', text: 'not tried' })
+    return record(code)
+  }
+}
+
+/** A mapping to several: the record of the first that can be reached, or else of the first; the rest beside it. */
+export async function explainSeveral(
+  node: ExplainNode,
+  asked: ExplainTarget,
+  peers: readonly string[],
+): Promise<ExplainRecord> {
+  if (peers.length === 0)
+    return await explain(
+      {
+        ...node,
+        resolve: () =>
+          Promise.reject(
+            new PilotError(
+              'PEER_UNREACHABLE',
+              `the mapping ${asked.mapping ?? ''} leads to ${asked.peer}, and no trusted peer has this tag`,
+            ),
+          ),
+      },
+      asked,
+    )
+  const records = await Promise.all(peers.map((peer) => explain(node, { ...asked, peer })))
+  const first = records.find(({ reachable }) => reachable) ?? records[0]!
+  return records.length === 1 ? first : { ...first, others: records.filter((record) => record !== first) }
+}
+
+const STEPS: readonly ExplainStep['step'][] = ['name', 'address', 'trust', 'path', 'port']

@@ -1,0 +1,34 @@
+/** Whose a local connection is: what a backend asks that sees only `127.0.0.1:PORT`, or a person who sees it in `ss`. */
+import { PilotError } from '../../base/errors.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import { callerOf } from '../model/caller.ts'
+import type { CallerSource } from '../model/caller.ts'
+import { parseListen } from '../model/specs.ts'
+import type { WhoisEntry, WhoisRecord } from '../model/types.ts'
+
+/**
+ * @param find by the ip:port at its local end.
+ * @throws PilotError USAGE when `local` is no ip:port, NOT_FOUND when it is no open connection of ours.
+ */
+export function whois(find: (end: string) => WhoisEntry | undefined, source: CallerSource, local: string): WhoisRecord {
+  const end = parseListen(local.replace(/^\[?::ffff:([\d.]+)\]?:(?=\d+$)/i, '$1:')) // IPv4 as a dual-stack listener shows it
+  if (end === undefined || end.port === 0)
+    throw new PilotError('USAGE', `${local}: expected IP:PORT, as 127.0.0.1:40001`, { local })
+  const connection = find(formatEndpoint(end))
+  if (connection === undefined)
+    throw new PilotError('NOT_FOUND', `no open connection of this gateway has ${local} at its local end`, { local })
+  const { direction, service, peer, nodeId, openedMs } = connection
+  const caller = nodeId === null ? undefined : callerOf(source, nodeId)
+  return {
+    local,
+    direction,
+    service,
+    peer,
+    nodeId,
+    address: caller?.address ?? null,
+    hostname: caller?.hostname ?? null,
+    publicKey: caller?.key ?? null,
+    path: caller?.path ?? null,
+    openedMs,
+  }
+}

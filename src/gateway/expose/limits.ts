@@ -1,0 +1,145 @@
+/**
+ * The limits of one exposure, for all its peers and for each. Time is looked at when something happens: no timers here.
+ * Above: expose/tcp.ts, expose/udp.ts.
+ */
+import type { NodeId } from '../../base/types.ts'
+import { TokenBucket } from '../../proto/node/token-bucket.ts'
+import type { Limits } from '../model/types.ts'
+
+/** What one connection was granted. */
+export interface Admission {
+  /** Bytes that have just passed, either way. @returns how long the next must wait, ms; undefined when nothing limits them. */
+  readonly pace: ((bytes: number) => number) | undefined
+  /** Whether so many bytes may pass now; if so they count. For what can be dropped. */
+  fits(bytes: number): boolean
+  /** Call once, when the connection is over. */
+  release(): void
+}
+
+interface Use {
+  readonly count: { open: number } // shared with those who follow at the same place
+  readonly starts: TokenBucket | undefined
+  readonly bytes: ByteBudget | undefined
+}
+
+export class ExposureLimits {
+  readonly #limits: Limits
+  readonly #now: () => number
+  #all: Use
+  readonly #peers = new Map<NodeId, Use>()
+
+  constructor(limits: Limits = {}, now: () => number = () => performance.now()) {
+    this.#limits = limits
+    this.#now = now
+    this.#all = makeUse(limits.newPerSecond, limits.bytesPerSecond)
+  }
+
+  /** Other limits for the same exposure: what is open by the old ones counts, and stops counting when it ends. */
+  follow(before: ExposureLimits): void {
+    const { newPerSecond, bytesPerSecond, newPerSecondPerPeer, bytesPerSecondPerPeer } = this.#limits
+    this.#all = makeUse(newPerSecond, bytesPerSecond, before.#all.count)
+    for (const [node, { count }] of before.#peers)
+      if (count.open > 0) this.#peers.set(node, makeUse(newPerSecondPerPeer, bytesPerSecondPerPeer, count))
+  }
+
+  /** @returns why not, or what was granted. */
+  admit(peer: NodeId): Admission | 'connections' | 'rate' {
+    const { connections = Infinity, connectionsPerPeer = Infinity } = this.#limits
+    const now = this.#now()
+    const use = this.#useOf(peer)
+    if (this.#all.count.open >= connections || use.count.open >= connectionsPerPeer) return 'connections'
+    // The peer's own first: what one peer asks too much shall not use up what the others have.
+    if (use.starts?.take(now) === false || this.#all.starts?.take(now) === false) return 'rate'
+    return new Grant(use, this.#all, this.#now)
+  }
+
+  #useOf(peer: NodeId): Use {
+    const known = this.#peers.get(peer)
+    if (known !== undefined) return known
+    if (this.#peers.size >= MAX_IDLE_PEERS)
+      for (const [node, { count }] of this.#peers) if (count.open === 0) this.#peers.delete(node)
+    const use = makeUse(this.#limits.newPerSecondPerPeer, this.#limits.bytesPerSecondPerPeer)
+    this.#peers.set(peer, use)
+    return use
+  }
+}
+
+/** What every connection holds as long as it is open: no more than it needs. */
+class Grant implements Admission {
+  readonly #own: Use
+  readonly #all: Use
+  readonly #now: () => number
+
+  constructor(own: Use, all: Use, now: () => number) {
+    this.#own = own
+    this.#all = all
+    this.#now = now
+    own.count.open += 1
+    all.count.open += 1
+  }
+
+  get pace(): Admission['pace'] {
+    const [own, all, now] = [this.#own.bytes, this.#all.bytes, this.#now]
+    if (own === undefined && all === undefined) return undefined
+    return (bytes) => {
+      const at = now()
+      return Math.max(own?.take(at, bytes) ?? 0, all?.take(at, bytes) ?? 0)
+    }
+  }
+
+  fits(bytes: number): boolean {
+    const [own, all, at] = [this.#own.bytes, this.#all.bytes, this.#now()]
+    if (own?.fits(at, bytes) === false || all?.fits(at, bytes) === false) return false
+    own?.take(at, bytes)
+    all?.take(at, bytes)
+    return true
+  }
+
+  release(): void {
+    this.#own.count.open -= 1
+    this.#all.count.open -= 1
+  }
+}
+
+/** A rate for bytes that have passed already: it goes into debt, and tells how long the debt lasts. */
+class ByteBudget {
+  readonly #perMs: number
+  readonly #burst: number
+  #bytes: number
+  #at = -Infinity
+
+  constructor(perSecond: number) {
+    this.#perMs = perSecond / 1_000
+    this.#burst = Math.max(perSecond, LEAST_BURST_BYTES)
+    this.#bytes = this.#burst
+  }
+
+  fits(now: number, bytes: number): boolean {
+    this.#fill(now)
+    return this.#bytes >= bytes
+  }
+
+  take(now: number, bytes: number): number {
+    this.#fill(now)
+    this.#bytes -= bytes
+    return this.#bytes >= 0 ? 0 : -this.#bytes / this.#perMs
+  }
+
+  #fill(now: number): void {
+    if (this.#at !== -Infinity) this.#bytes = Math.min(this.#burst, this.#bytes + (now - this.#at) * this.#perMs)
+    this.#at = now
+  }
+}
+
+function makeUse(newPerSecond: number | undefined, bytesPerSecond: number | undefined, count = { open: 0 }): Use {
+  return {
+    count,
+    starts: newPerSecond === undefined ? undefined : new TokenBucket(newPerSecond),
+    bytes: bytesPerSecond === undefined ? undefined : new ByteBudget(bytesPerSecond),
+  }
+}
+
+/** Peers without a connection whose buckets are remembered; forgetting one costs it nothing and us a second's worth. */
+const MAX_IDLE_PEERS = 4_096
+/** One read of a socket, or the largest datagram, passes at once however low the rate. */
+const LEAST_BURST_BYTES = 65_536

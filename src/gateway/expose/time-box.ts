@@ -1,0 +1,61 @@
+/**
+ * Exposures that end by themselves: after a time (`for`), or after one connection (`once`). What has ended stays ended
+ * though the configuration still names it, until somebody asks for it anew. Above: gateway.ts.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { ExposeSpec } from '../model/types.ts'
+
+export class TimeBoxes {
+  readonly #onOver: (name: string, reason: 'for' | 'once') => void
+  readonly #running = new Map<string, { readonly spec: ExposeSpec; readonly timer: NodeJS.Timeout }>()
+  readonly #over = new Map<string, ExposeSpec>()
+
+  constructor(onOver: (name: string, reason: 'for' | 'once') => void) {
+    this.#onOver = onOver
+  }
+
+  /** The exposure listens. The same one again (after a drain) does not begin its time anew. */
+  begin(spec: ExposeSpec): void {
+    const { name, forMs } = spec
+    const known = this.#running.get(name)
+    if (known !== undefined && isDeepStrictEqual(known.spec, spec)) return
+    this.#forget(name)
+    if (forMs !== undefined)
+      this.#running.set(name, { spec, timer: setTimeout(() => this.end(spec, 'for'), forMs).unref() })
+  }
+
+  end(spec: ExposeSpec, reason: 'for' | 'once'): void {
+    this.#forget(spec.name)
+    this.#over.delete(spec.name)
+    this.#over.set(spec.name, spec)
+    if (this.#over.size > MAX_OVER) this.#over.delete(this.#over.keys().next().value!)
+    this.#onOver(spec.name, reason)
+  }
+
+  isOver(spec: ExposeSpec): boolean {
+    return isDeepStrictEqual(this.#over.get(spec.name), spec)
+  }
+
+  /** Asked for anew by a person: it may begin again. */
+  renew(name: string): void {
+    this.#over.delete(name)
+  }
+
+  /** What is not among these runs no more. */
+  keep(specs: readonly ExposeSpec[]): void {
+    const names = new Set(specs.map(({ name }) => name))
+    for (const name of this.#running.keys()) if (!names.has(name)) this.#forget(name)
+  }
+
+  stop(): void {
+    this.keep([])
+  }
+
+  #forget(name: string): void {
+    clearTimeout(this.#running.get(name)?.timer)
+    this.#running.delete(name)
+  }
+}
+
+/** More names than people give to exposures; the oldest could begin again with its configuration. */
+const MAX_OVER = 1_024

@@ -1,0 +1,152 @@
+/** The DNS responder: UDP and TCP on one address. Above: gateway.ts. Below: dns-answers.ts. */
+import { createSocket } from 'node:dgram'
+import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram'
+import { createServer, isIPv6 } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { PilotError } from '../../base/errors.ts'
+import { formatEndpoint, isLoopback } from '../../base/types.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { answerQuestion } from './dns-answers.ts'
+import type { Zone } from './dns-answers.ts'
+import { bindError } from '../service/bind.ts'
+
+export class DnsResponder {
+  readonly #zone: Zone
+  readonly #log: Logger
+  readonly counters: ReturnType<typeof dnsCounters>
+  #udp: UdpSocket | undefined
+  #tcp: Server | undefined
+  readonly #clients = new Set<Socket>()
+  #pending = 0
+  local = ''
+
+  constructor(zone: Zone, log: Logger, counters = dnsCounters()) {
+    this.counters = counters
+    this.#zone = zone
+    this.#log = log
+  }
+
+  /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
+  async start(
+    { address, port }: { readonly address: string; readonly port: number },
+    allowLan: boolean,
+  ): Promise<void> {
+    if (!isLoopback(address) && !allowLan)
+      throw new PilotError('USAGE', `dns: ${address} is not loopback; give --allow-lan if others may ask it`)
+    for (let tries = 1; ; tries++) {
+      const bound = await this.#bindTcp(address, port)
+      try {
+        await this.#bindUdp(address, bound)
+        this.local = formatEndpoint({ address, port: bound })
+        return
+      } catch (error) {
+        this.#tcp?.close()
+        if (port !== 0 || tries >= MAX_TRIES) throw error // a free TCP port need not be a free UDP port
+      }
+    }
+  }
+
+  stop(): void {
+    this.#udp?.close()
+    this.#udp = undefined
+    this.#tcp?.close()
+    for (const client of this.#clients) client.destroy()
+  }
+
+  #bindTcp(address: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const server = createServer((socket) => this.#onTcpClient(socket))
+      server.maxConnections = MAX_TCP_CLIENTS
+      server.once('error', (error) => reject(bindError(error, 'dns', formatEndpoint({ address, port }))))
+      server.listen({ host: address, port }, () => {
+        server
+          .removeAllListeners('error')
+          .on('error', (error) => this.#log.warn({ reason: error.message }, 'a DNS client could not be accepted'))
+        this.#tcp = server
+        resolve((server.address() as AddressInfo).port)
+      })
+    })
+  }
+
+  #bindUdp(address: string, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
+      socket.once('error', (error) => {
+        socket.close()
+        reject(bindError(error, 'dns', formatEndpoint({ address, port })))
+      })
+      socket.bind({ address, port, exclusive: true }, () => {
+        socket
+          .removeAllListeners('error')
+          .on('error', (error) => this.#log.debug({ reason: error.message }, 'a DNS answer could not be given'))
+        socket.on('message', (bytes, from) => this.#onUdp(bytes, from))
+        this.#udp = socket
+        resolve()
+      })
+    })
+  }
+
+  #onUdp(bytes: Uint8Array, from: RemoteInfo): void {
+    this.#answer(bytes, UDP_BYTES, (answer) => this.#udp?.send(answer, from.port, from.address))
+  }
+
+  /** Two bytes of length in front of each message (RFC 1035 §4.2.2); several questions may follow each other. */
+  #onTcpClient(socket: Socket): void {
+    let waiting: Buffer = Buffer.alloc(0)
+    this.#clients.add(socket)
+    socket.setTimeout(TCP_IDLE_MS, () => socket.destroy())
+    socket.on('error', () => {}).once('close', () => this.#clients.delete(socket))
+    socket.on('data', (bytes: Buffer) => {
+      waiting = Buffer.concat([waiting, bytes])
+      while (waiting.length >= 2 && waiting.length >= 2 + waiting.readUInt16BE(0)) {
+        const length = waiting.readUInt16BE(0)
+        const question = waiting.subarray(2, 2 + length)
+        waiting = waiting.subarray(2 + length)
+        const isQuestion = this.#answer(question, TCP_BYTES, (answer) => {
+          const prefix = Buffer.alloc(2)
+          prefix.writeUInt16BE(answer.length)
+          if (!socket.destroyed) socket.write(Buffer.concat([prefix, answer]))
+        })
+        if (!isQuestion) return void socket.destroy()
+      }
+    })
+  }
+
+  /** @returns false when it is dropped unread. */
+  #answer(bytes: Uint8Array, limit: number, send: (answer: Uint8Array) => void): boolean {
+    if (this.#pending >= MAX_PENDING) {
+      this.counters.dns_dropped += 1
+      return false
+    }
+    this.#pending += 1
+    answerQuestion(this.#zone, bytes, limit)
+      .then((answer) => {
+        if (answer === undefined) this.counters.dns_malformed += 1
+        else {
+          this.counters.dns_questions += 1
+          send(answer)
+        }
+      })
+      .catch((error: unknown) => {
+        this.counters.dns_malformed += 1 // it read, but cannot be written again
+        this.#log.debug({ reason: String(error) }, 'a DNS question was dropped')
+      })
+      .finally(() => {
+        this.#pending -= 1
+      })
+    return true
+  }
+}
+
+export function dnsCounters(): { dns_questions: number; dns_malformed: number; dns_dropped: number } {
+  return { dns_questions: 0, dns_malformed: 0, dns_dropped: 0 }
+}
+
+/** RFC 1035 §4.2.1, where the question names no other size. */
+const UDP_BYTES = 512
+const TCP_BYTES = 65_535
+const TCP_IDLE_MS = 10_000
+const MAX_TCP_CLIENTS = 64
+/** Questions that wait for the registry; an answer that is dropped is asked for again. */
+const MAX_PENDING = 1_024
+const MAX_TRIES = 10

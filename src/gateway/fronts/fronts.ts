@@ -1,0 +1,191 @@
+/**
+ * The local ports that lead to every peer by its name: HTTP front, proxy, DNS responder. Each is there or not, and may come,
+ * move and go while the gateway runs. Above: gateway.ts. Below: http/front.ts, proxy.ts, dns.ts, names.ts; service/table.ts.
+ */
+import { formatEndpoint } from '../../base/types.ts'
+import { DnsResponder, dnsCounters } from './dns.ts'
+import type { Zone } from './dns-answers.ts'
+import { HttpFront } from '../http/front.ts'
+import type { HttpFrontDeps } from '../http/front.ts'
+import { PeerNames } from './names.ts'
+import type { PeerNamesDeps } from './names.ts'
+import { Proxy } from './proxy.ts'
+import { ServiceTable } from '../service/table.ts'
+import type { Service, Undo } from '../service/table.ts'
+import { parseListen } from '../model/specs.ts'
+import type { GatewayOptions } from '../model/types.ts'
+import type { WhoisEntry } from '../model/types.ts'
+
+export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> & HttpFrontDeps & Pick<GatewayOptions, 'allowLan'>
+
+/** A front as it is wanted; the name is its section of the configuration. */
+export interface FrontSpec {
+  readonly name: 'http' | 'proxy' | 'dns'
+  readonly listen: string // ip:port
+  readonly domain?: string // of dns, as the next
+  readonly ports?: readonly number[]
+}
+
+export class Fronts {
+  readonly names: PeerNames
+  readonly #deps: FrontsDeps
+  readonly #zone: Zone
+  readonly #counters = dnsCounters()
+  readonly #table = new ServiceTable<FrontSpec, FrontRecord>('front', (spec) => this.#make(spec))
+
+  constructor(deps: FrontsDeps) {
+    const dns = (): FrontSpec | undefined => this.#table.specs.find(({ name }) => name === 'dns')
+    const domain = (): string => dns()?.domain ?? DEFAULT_DOMAIN
+    const names = new PeerNames({
+      ...deps,
+      get domain() {
+        return domain()
+      },
+      get ports() {
+        return dns()?.ports ?? []
+      },
+    })
+    this.#deps = deps
+    this.names = names
+    this.#zone = {
+      get domain() {
+        return domain()
+      },
+      find: (peer) => names.find(peer),
+      mapUsualPorts: (peer) => names.mapUsualPorts(peer),
+      mappedOf: (peer) => names.mappedOf(peer),
+      peerAt: (address) => names.peerAt(address),
+      dnsNameOf: (peer) => names.dnsNameOf(peer),
+    }
+  }
+
+  get specs(): readonly FrontSpec[] {
+    return this.#table.specs
+  }
+
+  /** Where they listen; what is absent is not asked for. */
+  get locals(): { readonly http: string | null; readonly proxy?: string; readonly dns?: string } {
+    return { http: null, ...Object.fromEntries(this.#table.records.map(({ name, local }) => [name, local])) }
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return this.#table.specs.some(({ name }) => name === 'dns') ? this.#counters : {}
+  }
+
+  /** All of it or nothing; open connections go on. @throws PilotError: whatever cannot be bound. */
+  async become(wanted: readonly FrontSpec[]): Promise<Undo> {
+    const undo = await this.#table.become(wanted)
+    this.names.askAnew()
+    return undo
+  }
+
+  /** A client of the HTTP front, by its ip:port. */
+  findClient(end: string): WhoisEntry | undefined {
+    const front = this.#table.service('http')
+    return front instanceof Front && front.running instanceof HttpFront ? front.running.findClient(end) : undefined
+  }
+
+  /** No new clients; those inside go on. */
+  drain(): void {
+    for (const { name } of this.#table.specs) this.#table.drain(name)
+    this.names.stop()
+  }
+
+  /** @throws PilotError: what cannot be bound any more. */
+  async resume(): Promise<void> {
+    this.names.resume()
+    for (const { name } of this.#table.specs) await this.#table.resume(name)
+  }
+
+  stop(): void {
+    this.#table.stop()
+    this.names.stop()
+  }
+
+  #make(spec: FrontSpec): Front {
+    const { allowLan, log } = this.#deps
+    const { names } = this
+    const proxyDeps = {
+      ...this.#deps,
+      get domain() {
+        return names.domain
+      },
+      peerAt: (address: string) => names.peerAt(address),
+    }
+    return new Front(spec, async (at) => {
+      switch (spec.name) {
+        case 'http':
+          return await started(new HttpFront(this.#deps), (front) => front.start(at.address, at.port))
+        case 'proxy':
+          return await started(new Proxy(proxyDeps), (proxy) => proxy.start(at, allowLan))
+        case 'dns':
+          return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))
+      }
+    })
+  }
+}
+
+/** What the options ask for. */
+export function frontsOf({ http, proxy, dns }: Pick<GatewayOptions, 'http' | 'proxy' | 'dns'>): FrontSpec[] {
+  return [
+    ...(http === undefined ? [] : [{ name: 'http' as const, listen: formatEndpoint(http) }]),
+    ...(proxy === undefined ? [] : [{ name: 'proxy' as const, ...proxy }]),
+    ...(dns === undefined ? [] : [{ name: 'dns' as const, ...dns }]),
+  ]
+}
+
+interface FrontRecord {
+  readonly name: FrontSpec['name']
+  readonly local: string
+}
+interface Listen {
+  readonly address: string
+  readonly port: number
+}
+interface Running {
+  readonly local: string
+  stop(): void
+}
+
+/** One of them: made anew each time it starts, at the place where it was. */
+class Front implements Service<FrontRecord> {
+  readonly spec: FrontSpec
+  readonly #open: (at: Listen) => Promise<Running>
+  running: Running | undefined
+  #local: string | undefined
+
+  constructor(spec: FrontSpec, open: (at: Listen) => Promise<Running>) {
+    this.spec = spec
+    this.#open = open
+  }
+
+  get record(): FrontRecord {
+    return { name: this.spec.name, local: this.#local ?? '' }
+  }
+
+  async start(): Promise<void> {
+    this.running = await this.#open(parseListen(this.#local ?? this.spec.listen)!)
+    this.#local = this.running.local
+  }
+
+  stop(): void {
+    this.running?.stop()
+    this.running = undefined
+  }
+
+  /** Domain and ports of the responder are looked up at each question. */
+  takeOver(other: Service<FrontRecord>): boolean {
+    if (!(other instanceof Front) || other.running === undefined || other.spec.listen !== this.spec.listen) return false
+    this.running = other.running
+    this.#local = other.#local
+    other.running = undefined
+    return true
+  }
+}
+
+async function started<T extends Running>(front: T, start: (front: T) => Promise<void>): Promise<T> {
+  await start(front)
+  return front
+}
+
+const DEFAULT_DOMAIN = 'pilot'

@@ -1,0 +1,203 @@
+/**
+ * What a peer's name means on this machine: its node, its loopback address, the ports that are mapped there. A question for
+ * a name can map the peer's usual ports on the way. Above: gateway.ts, dns.ts. Below: loopback-pool.ts.
+ */
+import { formatAddress, parsePeerName } from '../../base/address.ts'
+import { asPilotError, PilotError } from '../../base/errors.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { Overlay } from '../../runtime/overlay.ts'
+import type { LoopbackPool } from '../service/loopback-pool.ts'
+import { peerOfHost } from './peer-host.ts'
+import type { Service } from '../service/table.ts'
+import { mapName } from '../model/specs.ts'
+import type { HostRecord, MappedRecord, MapSpec, ResolveRecord } from '../model/types.ts'
+
+export interface PeerNamesDeps {
+  readonly node: Overlay
+  readonly pool: LoopbackPool
+  readonly log: Logger
+  readonly domain: string
+  /** Ports mapped when a peer's name is asked for by DNS. */
+  readonly ports: readonly number[]
+  /** What the configuration maps. */
+  readonly configured: () => readonly MappedRecord[]
+  readonly makeMapping: (spec: MapSpec) => Service<MappedRecord>
+  readonly onMapped: (record: MappedRecord) => void
+}
+
+export interface NamedPeer {
+  readonly peer: string // as written: hostname, address or node id
+  readonly node: NodeId | undefined // of a configured peer that cannot be asked about now
+  readonly local: string // its loopback address
+}
+
+export class PeerNames {
+  readonly #deps: PeerNamesDeps
+  readonly #onDemand = new Map<string, { readonly spec: MapSpec; readonly service: Service<MappedRecord> }>() // by mapping name
+  readonly #asked = new Map<string, Promise<void>>()
+  #stopped = false
+
+  constructor(deps: PeerNamesDeps) {
+    this.#deps = deps
+  }
+
+  /** What was mapped because its name was asked for. */
+  get onDemand(): readonly MappedRecord[] {
+    return [...this.#onDemand.values()].map(({ service }) => service.record)
+  }
+  get domain(): string {
+    return this.#deps.domain
+  }
+
+  /** The peer that a host name means; says nothing about whether there is one. */
+  peerOf(host: string): string | undefined {
+    return peerOfHost(host, this.#deps.domain, (address) => this.peerAt(address))
+  }
+  peerAt(address: string): string | undefined {
+    return this.#deps.pool.peerAt(address)
+  }
+
+  /** @returns undefined when we have no such peer, or no trust with it. @throws PilotError when nobody can be asked. */
+  async find(peer: string): Promise<NamedPeer | undefined> {
+    const { pool } = this.#deps
+    if (parsePeerName(peer) === undefined) return undefined
+    const mapped = this.mappedOf(peer)
+    const id = await this.#trustedNode(peer).catch((error: unknown) => {
+      if (mapped.length > 0 || asPilotError(error).code === 'NOT_FOUND') return undefined
+      throw error
+    })
+    if (id === undefined && mapped.length === 0) return undefined
+    const own = mapped.map(({ local }) => hostOf(local)).find((host) => host.startsWith('127.77.'))
+    const local = own ?? pool.addressOf(peer)
+    await pool
+      .save()
+      .catch((error: unknown) =>
+        this.#deps.log.warn({ reason: String(error) }, 'the table of loopback addresses could not be saved'),
+      )
+    return { peer, node: id, local }
+  }
+
+  mappedOf(peer: string): readonly MappedRecord[] {
+    return [...this.#deps.configured(), ...this.onDemand].filter((record) => record.peer === peer)
+  }
+
+  /** Maps the usual ports of a peer, the first time; what cannot be bound is left out, and told once. */
+  mapUsualPorts(peer: string): Promise<void> {
+    const known = this.#asked.get(peer)
+    if (known !== undefined) return known
+    if (this.#asked.size >= MAX_ON_DEMAND_PEERS) return Promise.resolve()
+    const mapped = this.#mapUsualPorts(peer)
+    this.#asked.set(peer, mapped)
+    return mapped
+  }
+
+  /** What the configuration is about to map itself. */
+  giveWay(specs: readonly MapSpec[]): void {
+    for (const { name } of specs) this.#remove(name)
+    for (const { peer, localPort } of specs)
+      for (const [name, { spec }] of this.#onDemand)
+        if (spec.peer === peer && spec.localPort === localPort) this.#remove(name)
+  }
+
+  /** Other ports may be usual from now on: whoever is asked for next gets them. */
+  askAnew(): void {
+    this.#asked.clear()
+  }
+
+  /** Nothing is mapped on demand any more, and what was is gone. */
+  stop(): void {
+    this.#stopped = true
+    this.#asked.clear()
+    for (const name of this.#onDemand.keys()) this.#remove(name)
+  }
+
+  resume(): void {
+    this.#stopped = false
+  }
+
+  /** @throws PilotError NOT_FOUND, and what `find` throws. */
+  async resolve(name: string): Promise<ResolveRecord> {
+    const peer = this.peerOf(name)
+    const found = peer === undefined ? undefined : await this.find(peer)
+    if (found === undefined) throw new PilotError('NOT_FOUND', `${name}: no peer of ours has this name`, { name })
+    const { node } = found
+    return {
+      name,
+      peer: found.peer,
+      nodeId: node ?? null,
+      address: node === undefined ? null : formatAddress({ network: 0, node }),
+      hostname: node === undefined ? null : (this.#deps.node.hostnameOf(node) ?? null),
+      dnsName: this.dnsNameOf(found.peer) ?? null,
+      local: found.local,
+      ports: this.mappedOf(found.peer).map(({ local, remote, protocol }) => ({
+        port: portOf(remote),
+        protocol,
+        local,
+      })),
+    }
+  }
+
+  /** Lines for a hosts file: every peer that has an address of its own here. */
+  hosts(): readonly HostRecord[] {
+    const hosts = new Map<string, string[]>()
+    for (const { peer, local } of [...this.#deps.configured(), ...this.onDemand]) {
+      const name = this.dnsNameOf(peer)
+      if (name !== undefined && hostOf(local).startsWith('127.77.'))
+        hosts.set(hostOf(local), [name, `${name}.localhost`])
+    }
+    return [...hosts].map(([address, names]) => ({ address, names }))
+  }
+
+  /** An overlay address holds a colon and dots: in DNS its node id stands for it. */
+  dnsNameOf(peer: string): string | undefined {
+    const name = parsePeerName(peer)
+    if (name === undefined) return undefined
+    return `${name.kind === 'hostname' ? name.hostname : name.address.node}.${this.#deps.domain}`
+  }
+
+  async #trustedNode(peer: string): Promise<NodeId | undefined> {
+    const { node } = this.#deps
+    const id = await node.resolve(peer)
+    return (await node.isTrusted(id)) ? id : undefined
+  }
+
+  async #mapUsualPorts(peer: string): Promise<void> {
+    const { ports, makeMapping, log, onMapped, pool } = this.#deps
+    for (const port of ports) {
+      if (this.mappedOf(peer).some(({ local, protocol }) => protocol === 'tcp' && portOf(local) === port)) continue
+      const spec: MapSpec = { name: mapName(peer, port), peer, port, protocol: 'tcp', localPort: port }
+      const service = makeMapping(spec)
+      try {
+        await service.start()
+      } catch (error) {
+        const { code, message, hint } = asPilotError(error)
+        log.warn({ mapping: spec.name, code, hint }, `a port is not mapped on demand: ${message}`)
+        continue
+      }
+      if (this.#stopped || this.#onDemand.has(spec.name)) {
+        service.stop()
+        continue
+      }
+      this.#onDemand.set(spec.name, { spec, service })
+      await service.identify?.()
+      onMapped(service.record)
+    }
+    await pool.save()
+  }
+
+  #remove(name: string): void {
+    this.#onDemand.get(name)?.service.stop()
+    this.#onDemand.delete(name)
+  }
+}
+
+export function hostOf(endpoint: string): string {
+  return endpoint.slice(0, endpoint.lastIndexOf(':'))
+}
+export function portOf(endpoint: string): number {
+  return Number(endpoint.slice(endpoint.lastIndexOf(':') + 1))
+}
+
+/** Trusted peers whose names are asked for; beyond it a name still resolves, and only what is configured is mapped. */
+const MAX_ON_DEMAND_PEERS = 1_024

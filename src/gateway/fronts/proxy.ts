@@ -1,0 +1,195 @@
+/**
+ * One local port for every peer: SOCKS5 and HTTP CONNECT, told apart by their first byte. It connects to trusted peers and
+ * to nothing else, whatever it is asked for: no open proxy. Above: gateway.ts. Below: socks.ts, http-connect.ts, splice.ts.
+ */
+import { createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { asPilotError, PilotError } from '../../base/errors.ts'
+import { formatEndpoint, isLoopback } from '../../base/types.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
+import type { ConnectionTable } from '../service/connections.ts'
+import { HttpConnectHead } from './http-connect.ts'
+import { BACKLOG, bindError } from '../service/bind.ts'
+import type { ProxyHead } from './proxy-head.ts'
+import { peerOfHost } from './peer-host.ts'
+import { SocksHead } from './socks.ts'
+import { SocksUdp } from './socks-udp.ts'
+import { SparseLog } from '../service/sparse-log.ts'
+import { resetSocket, splice } from '../service/splice.ts'
+
+export interface ProxyDeps {
+  readonly node: Overlay
+  readonly connections: ConnectionTable
+  readonly log: Logger
+  readonly domain: string
+  /** The peer behind a loopback address of ours. */
+  readonly peerAt: (address: string) => string | undefined
+}
+
+export class Proxy {
+  readonly #deps: ProxyDeps
+  readonly #server: Server
+  readonly #sparse: SparseLog
+  #heads = 0
+  local = ''
+
+  constructor(deps: ProxyDeps) {
+    this.#deps = deps
+    this.#sparse = new SparseLog(deps.log)
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
+      this.#onClient(socket),
+    )
+  }
+
+  /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
+  async start(
+    { address, port }: { readonly address: string; readonly port: number },
+    allowLan: boolean,
+  ): Promise<void> {
+    if (!isLoopback(address) && !allowLan)
+      throw new PilotError('USAGE', `proxy: ${address} is not loopback; give --allow-lan if others may use it`)
+    await new Promise<void>((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException): void =>
+        reject(bindError(error, 'proxy', formatEndpoint({ address, port })))
+      this.#server.once('error', onError)
+      this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', onError)
+        this.#server.on('error', (error) =>
+          this.#deps.log.warn({ reason: error.message }, 'a client of the proxy could not be accepted'),
+        )
+        const bound = this.#server.address() as AddressInfo
+        this.local = formatEndpoint({ address: bound.address, port: bound.port })
+        resolve()
+      })
+    })
+  }
+
+  /** No new clients; those inside go on. */
+  stop(): void {
+    this.#server.close()
+  }
+
+  #onClient(socket: Socket): void {
+    socket.on('error', () => {})
+    if (this.#heads >= MAX_HEADS) return resetSocket(socket)
+    this.#heads += 1
+    let head: ProxyHead | undefined
+    let waiting: Buffer = Buffer.alloc(0)
+    const late = setTimeout(() => resetSocket(socket), HEAD_MS)
+    const leave = (): void => {
+      clearTimeout(late)
+      socket.off('data', onData).off('end', onEnd).off('close', leave)
+      this.#heads -= 1
+    }
+    const onEnd = (): void => void socket.destroy()
+    const onData = (bytes: Buffer): void => {
+      waiting = waiting.length === 0 ? bytes : Buffer.concat([waiting, bytes])
+      head ??= waiting[0] === SOCKS_VERSION ? new SocksHead() : new HttpConnectHead()
+      for (;;) {
+        const { used, news } = head.push(waiting)
+        waiting = waiting.subarray(used)
+        if (news.kind === 'more') {
+          if (news.reply !== undefined) socket.write(news.reply)
+          if (used === 0 || waiting.length === 0) return
+          continue
+        }
+        leave()
+        socket.pause()
+        if (waiting.length > 0) socket.unshift(waiting)
+        if (news.kind === 'refused') return this.#refuse(socket, news.reply, news.why)
+        this.#serve(socket, head, news).catch((error: unknown) => {
+          const refused = asPilotError(error)
+          this.#refuse(socket, head!.failed(refused), refused.message, refused)
+        })
+        return
+      }
+    }
+    socket.on('data', onData).on('end', onEnd).on('close', leave)
+  }
+
+  async #serve(
+    socket: Socket,
+    head: ProxyHead,
+    asked: { readonly kind: 'connect' | 'associate'; readonly host: string; readonly port: number },
+  ): Promise<void> {
+    if (asked.kind === 'associate') {
+      const relay = await SocksUdp.open({ ...this.#deps, peerOf: (host) => this.#peerOf(host) }, socket)
+      socket.write(head.accepted(relay.local))
+      return
+    }
+    const peer = this.#peerOf(asked.host)
+    const { node, connections } = this.#deps
+    if (!(await node.isTrusted(await node.resolve(peer))))
+      throw new PilotError('NOT_TRUSTED', `${peer} is not a trusted peer`, { peer })
+    const giveUp = new AbortController()
+    const client = formatEndpoint({ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
+    const connection = connections.add(
+      {
+        direction: 'map',
+        service: 'proxy',
+        protocol: 'tcp',
+        peer,
+        nodeId: null,
+        local: client,
+        remote: `${peer}:${asked.port}`,
+      },
+      () => resetSocket(socket),
+    )
+    connections.counters.connections_mapped += 1
+    const gone = (): void => giveUp.abort()
+    socket.once('close', gone)
+    let stream: OverlayStream
+    try {
+      stream = await node.dial(`${peer}:${asked.port}`, giveUp.signal)
+    } catch (error) {
+      connections.remove(connection)
+      throw error
+    }
+    socket.off('close', gone)
+    connection.stream = stream
+    connection.nodeId = stream.peer
+    if (socket.destroyed) {
+      stream.on('error', () => {})
+      stream.resetAndDestroy()
+      connections.remove(connection)
+      return
+    }
+    socket.write(head.accepted({ address: '0.0.0.0', port: 0 }))
+    splice(socket, stream, () => connections.remove(connection))
+  }
+
+  /** @throws PilotError NOT_FOUND for everything that is no peer. */
+  #peerOf(host: string): string {
+    const { domain, peerAt } = this.#deps
+    const peer = peerOfHost(host, domain, peerAt)
+    if (peer === undefined)
+      throw new PilotError(
+        'DENIED',
+        `${host} is no peer: this proxy connects to peers only, as alice, alice.${domain}, an overlay address or a node id`,
+      )
+    return peer
+  }
+
+  /** The answer, then the end; what the client still sends is read away, so that no reset overtakes the answer. */
+  #refuse(socket: Socket, reply: Uint8Array, why: string, error?: PilotError): void {
+    if (socket.destroyed) return
+    this.#deps.connections.counters.connections_failed += 1
+    this.#sparse.warn(
+      error?.code ?? 'malformed',
+      { service: 'proxy', ...(error !== undefined && { code: error.code, hint: error.hint }) },
+      `a client of the proxy was refused: ${why.slice(0, 300)}`,
+    )
+    socket.end(reply)
+    socket.resume()
+    const late = setTimeout(() => socket.destroy(), REFUSED_MS).unref()
+    socket.once('end', () => socket.destroy()).once('close', () => clearTimeout(late))
+  }
+}
+
+const SOCKS_VERSION = 5
+/** Clients that have not said yet where they want to go. */
+const MAX_HEADS = 1_024
+/** The opening is a few hundred bytes that programs send at once. */
+const HEAD_MS = 10_000
+const REFUSED_MS = 1_000

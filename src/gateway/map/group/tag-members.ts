@@ -1,0 +1,87 @@
+/**
+ * The trusted nodes that have one of some tags, as the registry tells: looked up ahead and kept fresh, so that a client
+ * of a mapping to `tag:NAME` waits for nobody. Above: map/group/group.ts. Below: runtime/overlay.ts.
+ */
+import { formatAddress } from '../../../base/address.ts'
+import type { NodeId } from '../../../base/types.ts'
+import type { Overlay } from '../../../runtime/overlay.ts'
+
+export type TagNode = Pick<Overlay, 'trusted' | 'about' | 'hostnameOf'>
+
+export interface TagMember {
+  readonly nodeId: NodeId
+  readonly label: string // its hostname, or else its address
+}
+
+export class TagMembers {
+  readonly #node: TagNode
+  readonly #tags: readonly string[]
+  readonly #now: () => number
+  /** What was learned of each trusted node, and when. A node that nobody could ask about keeps what it had. */
+  #known = new Map<NodeId, { readonly fits: boolean; readonly at: number }>()
+  #refreshing: Promise<void> | undefined
+  #refreshedAt = -Infinity
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(node: TagNode, tags: readonly string[], now: () => number) {
+    this.#node = node
+    this.#tags = tags
+    this.#now = now
+  }
+
+  get members(): readonly TagMember[] {
+    return [...this.#known]
+      .filter(([, { fits }]) => fits)
+      .map(([nodeId]) => ({
+        nodeId,
+        label: this.#node.hostnameOf(nodeId) ?? formatAddress({ network: 0, node: nodeId }),
+      }))
+  }
+
+  start(): void {
+    void this.refresh()
+    this.#timer ??= setInterval(() => void this.refresh(), REFRESH_MS).unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Asks anew, unless that was done a moment ago. Never rejects. */
+  async refreshIfOld(): Promise<void> {
+    if (this.#refreshing !== undefined || this.#now() - this.#refreshedAt >= REFRESH_AT_MOST_MS) await this.refresh()
+  }
+
+  /** Never rejects: while the registry does not answer, what it said last counts. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#look().finally(() => {
+      this.#refreshing = undefined
+      this.#refreshedAt = this.#now()
+    })
+    return this.#refreshing
+  }
+
+  /** Those never asked about first, then the longest known: with many trusted nodes each has its turn. */
+  async #look(): Promise<void> {
+    const trusted = await this.#node.trusted().catch(() => undefined)
+    if (trusted === undefined) return
+    const nodes = trusted.map(({ nodeId }) => nodeId)
+    this.#known = new Map(nodes.flatMap((node) => (this.#known.has(node) ? [[node, this.#known.get(node)!]] : [])))
+    const at = (node: NodeId): number => this.#known.get(node)?.at ?? -Infinity
+    const asked = nodes.toSorted((a, b) => at(a) - at(b)).slice(0, MAX_ASKED)
+    await Promise.all(
+      asked.map(async (node) => {
+        const about = await this.#node.about(node).catch(() => undefined)
+        if (about === undefined) return
+        this.#known.set(node, { fits: about?.tags.some((tag) => this.#tags.includes(tag)) === true, at: this.#now() })
+      }),
+    )
+  }
+}
+
+/** A tag that was given or taken away counts after so long. */
+const REFRESH_MS = 15_000
+const REFRESH_AT_MOST_MS = 1_000
+/** Of one round: the registry grants us 500 questions a minute for everything. */
+const MAX_ASKED = 40

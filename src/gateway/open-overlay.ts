@@ -1,0 +1,41 @@
+/** Which overlay the gateway stands on: the only place that knows that there are two kinds. Above: gateway.ts. */
+import { PilotError } from '../base/errors.ts'
+import type { Logger } from '../runtime/log.ts'
+import { DaemonNode } from '../runtime/daemon/daemon-node.ts'
+import { OverlayNode } from '../runtime/overlay-node.ts'
+import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
+import { serveHandshakes } from '../services/handshake.ts'
+import { WellKnown } from '../services/well-known.ts'
+import type { GatewayOptions } from './model/types.ts'
+
+export interface Joined {
+  readonly node: Overlay
+  readonly wellKnown: WellKnown | undefined // a daemon has its own
+}
+
+/** The daemon that was named, or a node of our own, with the services that a daemon has built in. */
+export async function joinOverlay(
+  options: GatewayOptions,
+  log: Logger,
+  onEvent: (event: OverlayEvent) => void,
+): Promise<Joined> {
+  const { daemon, trust, stateDir, exposes } = options
+  const direct = [...options.maps, ...exposes].find(({ path }) => path === 'direct')
+  if (daemon !== undefined && direct !== undefined)
+    throw new PilotError(
+      'USAGE',
+      `${direct.name}: path direct cannot be kept with --daemon: the daemon chooses its paths, and does not tell them`,
+    )
+  if (daemon !== undefined)
+    return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), wellKnown: undefined }
+  const node = await OverlayNode.start(options, log, onEvent)
+  await serveHandshakes(node, log)
+  const wellKnown = new WellKnown(node, stateDir, log, (received) => onEvent({ kind: 'message', ...received }))
+  await wellKnown.serve(portsOf(exposes))
+  return { node, wellKnown }
+}
+
+/** The overlay ports that these exposures listen on, other than for datagrams. */
+export function portsOf(exposes: GatewayOptions['exposes']): ReadonlySet<number> {
+  return new Set(exposes.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port))
+}

@@ -1,0 +1,135 @@
+/** What happens on the overlay, told on: facts that programs follow as events, the rest as lines of the log. Above: gateway.ts. */
+import { formatAddress } from '../base/address.ts'
+import type { NodeId } from '../base/types.ts'
+import type { Logger } from '../runtime/log.ts'
+import type { OverlayEvent, PathStatus } from '../runtime/overlay.ts'
+import { describeNat } from './diagnose/doctor.ts'
+import { SparseLog } from './service/sparse-log.ts'
+import type { GatewayEvent } from './model/types.ts'
+
+export class EventTeller {
+  readonly #log: Logger
+  readonly #onEvent: (event: GatewayEvent) => void
+  readonly #sparse: SparseLog
+  readonly #toldPaths = new Map<NodeId, string>()
+  readonly #unmeasured = new Map<NodeId, NodeJS.Timeout>()
+
+  constructor(log: Logger, onEvent: (event: GatewayEvent) => void) {
+    this.#log = log
+    this.#onEvent = onEvent
+    this.#sparse = new SparseLog(log)
+  }
+
+  tell(event: OverlayEvent): void {
+    const log = this.#log
+    switch (event.kind) {
+      case 'registered':
+        log.info({ nodeId: event.nodeId, address: event.address }, 'registered')
+        return
+      case 'registry_refused':
+        log.warn({ request: event.request, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry refuses')
+        return
+      case 'hostname_refused':
+        log.error({ hostname: event.hostname, text: event.text, code: 'CONFLICT' }, 'the registry refuses the hostname')
+        return
+      case 'endpoint':
+        log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it')
+        return
+      case 'turned_away':
+        // A stranger's node id is only a claim: were it part of the kind, each forged one would be a line.
+        this.#sparse.warn(
+          event.why === 'stranger' ? 'stranger' : `${event.node}:${event.port ?? 0}:${event.why}`,
+          {
+            nodeId: event.node,
+            port: event.port,
+            why: event.why,
+            ...(event.from !== undefined && { from: event.from }),
+          },
+          TURNED_AWAY[event.why],
+        )
+        return
+      case 'auth_refused':
+        this.#sparse.warn(
+          `${event.node}:auth`,
+          { nodeId: event.node, why: event.why, from: event.from },
+          'a key exchange with a wrong identity was refused',
+        )
+        return
+      case 'wish_refused':
+        log.warn(
+          { peer: event.peer, text: event.text, code: 'REGISTRY_REFUSED' },
+          'our request for trust is not delivered; asking on',
+        )
+        return
+      case 'message': {
+        const { node: nodeId, peerName: peer, type, bytes, path } = event
+        log.info({ peer, nodeId, type, bytes, path }, 'a peer has sent something')
+        this.#onEvent({ event: 'message', peer, nodeId, type, bytes, path })
+        return
+      }
+      case 'trust':
+        this.#onTrust(event.node, event.hostname, event.state)
+        return
+      case 'peer': {
+        const about = { peer: event.peerName, nodeId: event.node }
+        if (event.state === 'unreachable')
+          log.warn({ ...about, code: 'PEER_UNREACHABLE' }, 'the peer has stopped answering')
+        else log.info(about, event.state === 'connected' ? 'tunnel is up' : 'the peer has new keys')
+        return
+      }
+      case 'path':
+        this.#onPath(event.node, event.peerName, event.path)
+        return
+      case 'nat':
+        log.info({ mapping: event.mapping, filtering: event.filtering }, `NAT: ${describeNat(event)}`)
+        return
+      case 'daemon':
+        if (event.state === 'lost')
+          log.error(
+            { reason: event.text, code: 'DAEMON_UNREACHABLE' },
+            'the daemon went away, and every connection with it; trying on',
+          )
+        else log.info({}, 'the daemon is back')
+    }
+  }
+
+  #onTrust(nodeId: NodeId, hostname: string | undefined, state: string): void {
+    const peer = hostname ?? formatAddress({ network: 0, node: nodeId })
+    if (state === 'key_changed') {
+      this.#log.error(
+        { peer, nodeId },
+        'a trusted peer asks with another key than it had: not answered. Revoke it and approve it anew if that is right',
+      )
+      return
+    }
+    this.#log.info({ peer, nodeId, state }, 'trust')
+    this.#onEvent({ event: 'trust', peer, nodeId, state: state as 'pending' | 'approved' | 'rejected' | 'revoked' })
+  }
+
+  #onPath(nodeId: NodeId, peer: string, path: PathStatus): void {
+    clearTimeout(this.#unmeasured.get(nodeId))
+    this.#unmeasured.delete(nodeId)
+    if (path.rttMs === null) {
+      // just proven; the same is told again in a moment, with its time
+      this.#unmeasured.set(nodeId, setTimeout(() => this.#tellPath(nodeId, peer, path), MEASURE_MS).unref())
+      return
+    }
+    this.#tellPath(nodeId, peer, path)
+  }
+
+  #tellPath(nodeId: NodeId, peer: string, path: PathStatus): void {
+    const told = `${path.kind} ${path.endpoint} ${path.mtu}`
+    if (this.#toldPaths.get(nodeId) === told) return
+    this.#toldPaths.set(nodeId, told)
+    this.#onEvent({ event: 'path', peer, nodeId, ...path })
+  }
+}
+
+/** How long a path may stay without a round-trip time before it is told without one, ms. */
+const MEASURE_MS = 500
+
+const TURNED_AWAY = {
+  stranger: 'a node that is not trusted knocked; it got no answer',
+  no_listener: 'a trusted peer asked for a port that is not exposed',
+  limit: 'a peer was refused: too many streams',
+} as const

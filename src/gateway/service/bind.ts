@@ -1,0 +1,83 @@
+/**
+ * Where a mapping listens: the address that was asked for, or the peer's own loopback address and what replaces it where
+ * that cannot be bound. Above: map/tcp.ts, map/udp.ts. Below: loopback-pool.ts.
+ */
+import { PilotError } from '../../base/errors.ts'
+import { isLoopback } from '../../base/types.ts'
+import type { LoopbackPool } from './loopback-pool.ts'
+import type { MapSpec } from '../model/types.ts'
+
+/** Binds, or rejects with `bindError`. */
+export type Bind = (address: string, port: number) => Promise<void>
+
+/** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
+export async function bindMapping(
+  { localAddress, localPort, peer, name }: MapSpec,
+  { pool, allowLan }: { readonly pool: LoopbackPool; readonly allowLan: boolean },
+  bind: Bind,
+): Promise<void> {
+  if (localAddress !== undefined) {
+    if (!isLoopback(localAddress) && !allowLan) {
+      throw new PilotError(
+        'USAGE',
+        `mapping ${name}: ${localAddress} is not loopback; give --allow-lan if others may reach it`,
+      )
+    }
+    await bind(localAddress, localPort)
+    return
+  }
+  let address = pool.addressOf(peer)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await bind(address, localPort)
+      return
+    } catch (error) {
+      if (error instanceof PilotError && error.code === 'ADDRESS_UNAVAILABLE') {
+        await bindPlainLoopback(localPort, bind)
+        return
+      }
+      const other =
+        error instanceof PilotError && error.code === 'PORT_IN_USE' ? pool.another(peer, attempt) : undefined
+      if (other === undefined) throw error
+      address = other
+    }
+  }
+}
+
+/** Whether one would listen where the other does. @param local of the other, ip:port: one that took a free port may be asked to stay there. */
+export function isSamePlace(wanted: MapSpec, running: MapSpec, local: string): boolean {
+  const samePort = wanted.localPort === running.localPort || local.endsWith(`:${wanted.localPort}`)
+  return (
+    samePort &&
+    wanted.localAddress === running.localAddress &&
+    (wanted.localAddress !== undefined || wanted.peer === running.peer)
+  )
+}
+
+/** Where only 127.0.0.1 can be bound (macOS without aliases), mappings are told apart by port. */
+async function bindPlainLoopback(port: number, bind: Bind): Promise<void> {
+  try {
+    await bind('127.0.0.1', port)
+  } catch (error) {
+    if (!(error instanceof PilotError) || (error.code !== 'PORT_IN_USE' && error.code !== 'PORT_FORBIDDEN')) throw error
+    await bind('127.0.0.1', 0)
+  }
+}
+
+/** What the system says, in our words; `what` is the service: `mapping agent-b:80`, `proxy`. */
+export function bindError(error: NodeJS.ErrnoException, what: string, where: string): PilotError {
+  const details = { service: what, local: where }
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new PilotError('PORT_IN_USE', `${what}: ${where} is in use`, details, error)
+    case 'EACCES':
+      return new PilotError('PORT_FORBIDDEN', `${what}: ${where} may not be bound`, details, error)
+    case 'EADDRNOTAVAIL':
+      return new PilotError('ADDRESS_UNAVAILABLE', `${what}: this machine has no address ${where}`, details, error)
+    default:
+      return new PilotError('FAILED', `${what}: ${where}: ${error.message}`, details, error)
+  }
+}
+
+/** Clients that the kernel holds for us while we are busy: a browser opens dozens at once, a load test hundreds. */
+export const BACKLOG = 1_024

@@ -1,0 +1,136 @@
+/** The connections that pass through this gateway now: for people to see, for limits, and for a drain to wait on. */
+import { PilotError } from '../../base/errors.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { ConnectionRecord } from '../model/types.ts'
+
+/** An OverlayStream, or the counts of a UDP session. */
+export interface Traffic {
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
+
+export class Connection {
+  readonly id: number
+  readonly direction: 'map' | 'expose'
+  readonly service: string
+  readonly protocol: 'tcp' | 'udp'
+  readonly peer: string
+  readonly local: string
+  readonly remote: string
+  nodeId: NodeId | null
+  stream: Traffic | undefined // once it is open
+  readonly openedAt = performance.now()
+  /** ip:port of our ends of it towards the local program, which sees them as its client. */
+  readonly ends = new Set<string>()
+  /** Ends it abruptly. */
+  abort: () => void
+
+  constructor(
+    id: number,
+    about: Omit<ConnectionRecord, 'id' | 'bytesIn' | 'bytesOut' | 'openedMs' | 'state'>,
+    abort: () => void,
+  ) {
+    this.id = id
+    this.direction = about.direction
+    this.service = about.service
+    this.protocol = about.protocol
+    this.peer = about.peer
+    this.nodeId = about.nodeId
+    this.local = about.local
+    this.remote = about.remote
+    this.abort = abort
+  }
+
+  get record(): ConnectionRecord {
+    const { id, direction, service, protocol, peer, nodeId, local, remote, stream } = this
+    return {
+      id,
+      direction,
+      service,
+      protocol,
+      peer,
+      nodeId,
+      local,
+      remote,
+      bytesIn: stream?.bytesRead ?? 0,
+      bytesOut: stream?.bytesWritten ?? 0,
+      openedMs: Math.round(performance.now() - this.openedAt),
+      state: stream === undefined ? 'connecting' : 'open',
+    }
+  }
+}
+
+export class ConnectionTable {
+  readonly #open = new Set<Connection>()
+  readonly counters = {
+    connections_mapped: 0,
+    connections_exposed: 0,
+    connections_failed: 0,
+    connections_denied: 0,
+    connections_limited: 0,
+    datagrams_dropped: 0,
+    datagrams_too_large: 0,
+    bytes_in: 0,
+    bytes_out: 0,
+  }
+  #nextId = 1
+  #waiters: Array<() => void> = []
+
+  get size(): number {
+    return this.#open.size
+  }
+  get records(): readonly ConnectionRecord[] {
+    return [...this.#open].map((connection) => connection.record)
+  }
+
+  /** @throws PilotError TOO_MANY at MAX_CONNECTIONS. */
+  add(about: ConstructorParameters<typeof Connection>[1], abort: () => void): Connection {
+    if (this.#open.size >= MAX_CONNECTIONS)
+      throw new PilotError('TOO_MANY', `${MAX_CONNECTIONS} connections are open already`)
+    const connection = new Connection(this.#nextId++, about, abort)
+    this.#open.add(connection)
+    return connection
+  }
+
+  /** The one with this ip:port between us and a local program: our end (exposures), or the program's (mappings). */
+  find(end: string): Connection | undefined {
+    for (const connection of this.#open) {
+      if (connection.ends.has(end) || (connection.direction === 'map' && connection.local === end)) return connection
+    }
+    return undefined
+  }
+
+  remove(connection: Connection): void {
+    if (!this.#open.delete(connection)) return
+    this.counters.bytes_in += connection.stream?.bytesRead ?? 0
+    this.counters.bytes_out += connection.stream?.bytesWritten ?? 0
+    if (this.#open.size > 0) return
+    for (const tell of this.#waiters) tell()
+    this.#waiters = []
+  }
+
+  /** Ends those of one service abruptly. */
+  abortOf(direction: Connection['direction'], service: string): void {
+    for (const connection of this.#open)
+      if (connection.direction === direction && connection.service === service) connection.abort()
+  }
+
+  /** Waits until none is open, `graceMs` at most; then ends the rest. @returns how many had to be ended. */
+  async drain(graceMs: number): Promise<number> {
+    if (this.#open.size > 0 && graceMs > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, graceMs)
+        this.#waiters.push(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    }
+    const left = this.#open.size
+    for (const connection of this.#open) connection.abort()
+    return left
+  }
+}
+
+/** Two descriptors and some 10 KB each; beyond it a new client is reset rather than an old one starved. */
+const MAX_CONNECTIONS = 16_384

@@ -1,0 +1,27 @@
+/** One gateway at a time has a state folder and an identity: two with one key would draw each other's traffic. Above: gateway.ts. */
+import { dirname, resolve } from 'node:path'
+import { PilotError } from '../base/errors.ts'
+import { holdFolder } from '../runtime/folder-lock.ts'
+import type { Release } from '../runtime/folder-lock.ts'
+import type { GatewayOptions } from './model/types.ts'
+
+/** @throws PilotError CONFLICT when another gateway has one of them, USAGE when the folder cannot be one. */
+export async function holdState({ stateDir, identityFile, daemon }: GatewayOptions): Promise<Release[]> {
+  const releases = [await holdFolder(stateDir, STATE)]
+  const keys = resolve(dirname(identityFile)) // trust.json is there as well
+  if (daemon !== undefined || keys === resolve(stateDir)) return releases
+  try {
+    releases.push(await holdFolder(keys, IDENTITY))
+  } catch (error) {
+    // A mounted secret may be read only: then nothing can be kept beside it, a lock neither.
+    if (error instanceof PilotError && error.code === 'USAGE') return releases
+    for (const release of releases) await release()
+    throw error
+  }
+  return releases
+}
+
+const HINT =
+  'To run a second gateway on this machine give it a state folder, and with it an identity, of its own: --state-dir DIR.'
+const STATE = { what: 'its state', other: 'another gateway', file: 'gateway.lock', hint: HINT }
+const IDENTITY = { what: 'its identity', other: 'another gateway', file: 'gateway.lock', hint: HINT }

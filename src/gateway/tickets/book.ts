@@ -1,0 +1,166 @@
+/**
+ * The tickets that are open, and who came by one: what it opened, and nothing else. Kept in `tickets.json` of the state
+ * folder, mode 0600; an open ticket survives a restart. No overlay here; above: tickets.ts.
+ */
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { fromBase64, toBase64 } from '../../base/bytes.ts'
+import { PilotError } from '../../base/errors.ts'
+import { writeFileAtomically, writeFileAtomicallyNow } from '../../runtime/files.ts'
+import { isProof, proofOf, sameProof } from './text.ts'
+
+const Open = z.object({ secret: z.string(), service: z.string(), expires: z.number() })
+const Guest = z.object({
+  key: z.string(),
+  limited: z.boolean(),
+  used: z.array(z.object({ service: z.string(), proof: z.string() })),
+})
+const Book = z.object({ version: z.literal(1), open: z.array(Open), guests: z.array(Guest) })
+
+export interface OpenTicket {
+  readonly secret: string // base64
+  readonly service: string // name of the exposure that it opens
+  readonly expires: number // Unix s
+}
+
+interface Guest {
+  readonly limited: boolean // trusted only because of a ticket: exposures for 'trusted' peers are not for him
+  readonly used: readonly { readonly service: string; readonly proof: string }[] // repeating a proof is no second use
+}
+
+/** How somebody who holds a proof stands with us. */
+export type Redeemed =
+  | { readonly verdict: 'accept'; readonly service: string; readonly fresh: boolean }
+  | { readonly verdict: 'refuse' }
+
+export class TicketBook {
+  readonly #file: string
+  readonly #ownKey: Uint8Array
+  #open: readonly OpenTicket[]
+  readonly #guests: Map<string, Guest>
+  #saving: Promise<void> = Promise.resolve()
+
+  private constructor(file: string, ownKey: Uint8Array, { open, guests }: z.output<typeof Book>) {
+    this.#file = file
+    this.#ownKey = ownKey
+    this.#open = open
+    this.#guests = new Map(guests.map(({ key, limited, used }) => [key, { limited, used }]))
+  }
+
+  /** @throws PilotError FAILED for a file that is there and unreadable: guests must not get the rights of others by its loss. */
+  static async load(file: string, ownKey: Uint8Array): Promise<TicketBook> {
+    try {
+      const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined
+        throw error
+      })
+      return new TicketBook(
+        file,
+        ownKey,
+        text === undefined ? { version: 1, open: [], guests: [] } : Book.parse(JSON.parse(text)),
+      )
+    } catch (error) {
+      throw new PilotError(
+        'FAILED',
+        `${file}: the tickets cannot be read`,
+        { file },
+        error,
+        'Restore it, or move it away: then its guests count as trusted peers like any other; revoke their trust first.',
+      )
+    }
+  }
+
+  /** @throws PilotError TOO_MANY. */
+  async add(ticket: OpenTicket, now: number): Promise<void> {
+    this.#open = this.#open.filter(({ expires }) => expires > now)
+    if (this.#open.length >= MAX_OPEN)
+      throw new PilotError('TOO_MANY', `${MAX_OPEN} tickets are open already; wait until some have expired`)
+    if (this.#guests.size >= MAX_GUESTS)
+      throw new PilotError('TOO_MANY', `${MAX_GUESTS} nodes have come by tickets; revoke the trust of some`)
+    this.#open = [...this.#open, ticket]
+    await this.#save()
+  }
+
+  /** When the last of the open tickets expires, Unix s; 0 without any. */
+  get openUntil(): number {
+    return Math.max(0, ...this.#open.map(({ expires }) => expires))
+  }
+
+  /**
+   * What a request with this justification is worth; undefined when it speaks of no ticket. A good ticket is used up by it,
+   * on the disk as well when this returns: no crash opens it again. What cannot be written is not granted, and thrown.
+   * @param trusted the asker is trusted now: else a proof that he has shown before is worth nothing (his trust was revoked).
+   */
+  redeem(key: Uint8Array, justification: string, trusted: boolean, now: number): Redeemed | undefined {
+    if (!isProof(justification)) return undefined
+    const name = toBase64(key)
+    const guest = this.#guests.get(name)
+    const shown = guest?.used.find(({ proof }) => sameProof(proof, justification))
+    if (shown !== undefined)
+      return trusted ? { verdict: 'accept', service: shown.service, fresh: false } : { verdict: 'refuse' }
+    const found = this.#open.find(({ secret }) =>
+      sameProof(proofOf(fromBase64(secret)!, key, this.#ownKey), justification),
+    )
+    if (found === undefined || found.expires <= now) return { verdict: 'refuse' }
+    const before = { open: this.#open, guest }
+    this.#open = this.#open.filter((ticket) => ticket !== found)
+    const used = [...(guest?.used ?? []), { service: found.service, proof: justification }].slice(-MAX_USED)
+    this.#guests.set(name, { limited: guest?.limited ?? !trusted, used })
+    try {
+      writeFileAtomicallyNow(this.#file, this.#text)
+    } catch (error) {
+      this.#open = before.open
+      if (before.guest === undefined) this.#guests.delete(name)
+      else this.#guests.set(name, before.guest)
+      throw error
+    }
+    void this.#save().catch(() => {}) // behind whatever older text is being written just now
+    return { verdict: 'accept', service: found.service, fresh: true }
+  }
+
+  /** Somebody whom we trust for a ticket of his: he gets nothing here for that. One who was trusted before stays so. */
+  async restrict(key: Uint8Array): Promise<void> {
+    const name = toBase64(key)
+    if (this.#guests.has(name)) return
+    this.#guests.set(name, { limited: true, used: [] })
+    await this.#save()
+  }
+
+  /** A trusted node at an exposure: let in by a ticket, or known only by tickets for others, or like any other (undefined). @param key base64. */
+  standing(key: string, service: string): 'granted' | 'restricted' | undefined {
+    const guest = this.#guests.get(key)
+    if (guest === undefined) return undefined
+    if (guest.used.some((ticket) => ticket.service === service)) return 'granted'
+    return guest.limited ? 'restricted' : undefined
+  }
+
+  get hasGuests(): boolean {
+    return this.#guests.size > 0
+  }
+
+  /** Trust has been revoked: what tickets opened is closed, and should the node be trusted again, then as any other. @param key base64. */
+  async forget(key: string): Promise<void> {
+    if (this.#guests.delete(key)) await this.#save()
+  }
+
+  get #text(): string {
+    const book = { version: 1, open: this.#open, guests: [...this.#guests].map(([key, guest]) => ({ key, ...guest })) }
+    return `${JSON.stringify(book, null, 2)}\n`
+  }
+
+  #save(): Promise<void> {
+    const saved = this.#saving.then(() => writeFileAtomically(this.#file, this.#text))
+    this.#saving = saved.catch(() => {})
+    return saved
+  }
+
+  /** Everything is on the disk. */
+  async saved(): Promise<void> {
+    await this.#saving
+  }
+}
+
+/** A proof is compared with each open ticket; so many take well under a millisecond. */
+const MAX_OPEN = 64
+const MAX_GUESTS = 1_024
+const MAX_USED = 64 // of one guest; the oldest go first

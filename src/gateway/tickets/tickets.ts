@@ -1,0 +1,315 @@
+/**
+ * Tickets (docs/tickets.md): making them, recognising who shows the proof of one, and using those of others.
+ * Above: gateway.ts. Below: tickets/book.ts (what is open, who came), `guests` of the overlay (trust without a person).
+ */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { formatAddress } from '../../base/address.ts'
+import { fromBase64, toBase64 } from '../../base/bytes.ts'
+import { PilotError } from '../../base/errors.ts'
+import { isLoopback, parseEndpoint } from '../../base/types.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { TrustJudge } from '../../proto/trust/trust-book.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { GuestDesk, Overlay, OverlayEvent } from '../../runtime/overlay.ts'
+import { SparseLog } from '../service/sparse-log.ts'
+import { formatTicket, parseTicket, proofOf, SECRET_BYTES } from './text.ts'
+import { TicketBook } from './book.ts'
+import type { ExposedRecord, GatewayEvent, GatewayOptions, TicketRecord, TicketUseRecord } from '../model/types.ts'
+
+export type TicketNode = Pick<
+  Overlay,
+  'guests' | 'nodeId' | 'publicKey' | 'status' | 'trusted' | 'isTrusted' | 'dropWish' | 'whenRegistered'
+>
+
+export interface TicketDeps {
+  readonly node: TicketNode
+  readonly options: Pick<GatewayOptions, 'stateDir' | 'registry' | 'registryFingerprint' | 'beacon'>
+  readonly log: Logger
+  readonly onEvent: (event: GatewayEvent) => void
+}
+
+type Outcome = 'approved' | 'rejected' | 'key_changed' | 'timeout'
+
+export class Tickets {
+  readonly #deps: TicketDeps
+  readonly #book: TicketBook
+  readonly #sparse: SparseLog
+  readonly #waiting = new Map<NodeId, (outcome: Outcome) => void>()
+  /** Keys of trusted nodes, base64: after a revocation nobody else knows them. */
+  readonly #keys = new Map<NodeId, string>()
+
+  private constructor(deps: TicketDeps, book: TicketBook) {
+    this.#deps = deps
+    this.#book = book
+    this.#sparse = new SparseLog(deps.log)
+  }
+
+  static async open(deps: TicketDeps): Promise<Tickets> {
+    const { node, options } = deps
+    const tickets = new Tickets(
+      deps,
+      await TicketBook.load(join(options.stateDir, 'tickets.json'), fromBase64(node.publicKey)!),
+    )
+    if (node.guests === null) return tickets
+    await tickets.#noteKeys()
+    node.guests.judge((asker) => tickets.#judge(asker))
+    node.guests.expect(tickets.#openForMs)
+    return tickets
+  }
+
+  /** @param exposes what runs. */
+  async invite(exposes: readonly ExposedRecord[], service: string | undefined, forMs: number): Promise<TicketRecord> {
+    const { node, options } = this.#deps
+    const guests = this.#guests
+    const expose = choose(exposes, service)
+    if (!(await node.whenRegistered(0)))
+      throw new PilotError(
+        'REGISTRY_UNREACHABLE',
+        'a ticket leads to this node by way of the registry, which has not answered yet',
+      )
+    const secret = randomBytes(SECRET_BYTES)
+    const now = Date.now()
+    const expires = Math.ceil((now + forMs) / 1_000)
+    const ticket = formatTicket({
+      expires,
+      node: node.nodeId,
+      key: fromBase64(node.publicKey)!,
+      protocol: expose.protocol,
+      port: expose.port,
+      service: expose.name,
+      registry: options.registry,
+      fingerprint: fingerprintOf(options),
+      beacon: options.beacon,
+      secret,
+    })
+    await this.#book.add({ secret: toBase64(secret), service: expose.name, expires }, now / 1_000)
+    guests.expect(this.#openForMs)
+    this.#deps.log.info({ expose: expose.name, forMs }, 'a ticket was made')
+    return {
+      ticket,
+      service: expose.name,
+      port: expose.port,
+      protocol: expose.protocol,
+      expires: new Date(expires * 1_000).toISOString(),
+      registry: options.registry,
+      loopback: isLocal(options.registry),
+    }
+  }
+
+  async redeem(text: string): Promise<TicketUseRecord> {
+    const { node, options } = this.#deps
+    const guests = this.#guests
+    const ticket = parseTicket(text)
+    const peer = formatAddress({ network: 0, node: ticket.node })
+    const key = toBase64(ticket.key)
+    if (key === node.publicKey)
+      throw new PilotError(
+        'USAGE',
+        'this ticket was made here; it is for somebody else',
+        {},
+        undefined,
+        'Use it on another machine, or here by another gateway: `pilotgate map TICKET --state-dir DIR`.',
+      )
+    if (ticket.expires * 1_000 <= Date.now())
+      throw new PilotError(
+        'TICKET_EXPIRED',
+        `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`,
+        { peer },
+      )
+    const known = (await node.trusted()).find(({ nodeId }) => nodeId === ticket.node)
+    if (known !== undefined && known.publicKey !== key)
+      throw new PilotError(
+        'CONFLICT',
+        `node ${ticket.node} is trusted here with another key than the ticket names`,
+        { peer },
+        undefined,
+        `If the ticket is right, \`pilotgate trust revoke ${peer}\` first.`,
+      )
+    if (this.#waiting.has(ticket.node))
+      throw new PilotError(
+        'CONFLICT',
+        `a ticket of ${peer} is being used just now`,
+        { peer },
+        undefined,
+        'Wait until that is done.',
+      )
+    if (!(await node.whenRegistered(REGISTRATION_MS)))
+      throw new PilotError(
+        'REGISTRY_UNREACHABLE',
+        `${options.registry} does not answer, and a ticket is shown by way of it`,
+      )
+    if (known === undefined) await this.#book.restrict(ticket.key) // before he is trusted
+    const outcome = await this.#show(
+      guests,
+      ticket.node,
+      ticket.key,
+      proofOf(ticket.secret, fromBase64(node.publicKey)!, ticket.key),
+    )
+    if (outcome === 'approved')
+      return {
+        peer,
+        nodeId: ticket.node,
+        publicKey: key,
+        service: ticket.service,
+        port: ticket.port,
+        protocol: ticket.protocol,
+      }
+    node.dropWish(peer)
+    if (known === undefined) await this.#book.forget(key)
+    if (outcome === 'rejected')
+      throw new PilotError(
+        'TICKET_USED',
+        `${peer} does not take the ticket: somebody has used it, or it was made by another run of that node`,
+        { peer },
+      )
+    const elsewhere =
+      bare(options.registry) === bare(ticket.registry)
+        ? ''
+        : `; this gateway is registered at ${options.registry}, the ticket is for ${ticket.registry}`
+    if (outcome === 'key_changed')
+      throw new PilotError(
+        'TICKET_INVALID',
+        `${peer} has another key than the ticket names${elsewhere}`,
+        { peer },
+        undefined,
+        'Do not go on unless you know why: ask for another ticket, on a way that you trust.',
+      )
+    throw new PilotError(
+      'TIMED_OUT',
+      `${peer} did not answer within ${ANSWER_MS / 1_000} s${elsewhere}`,
+      { peer },
+      undefined,
+      'Does the gateway that made the ticket run? Is this one registered at the same registry?',
+    )
+  }
+
+  /** What happens to trust, from the overlay. */
+  onTrust({ node, state }: Extract<OverlayEvent, { kind: 'trust' }>): void {
+    if (state === 'approved') void this.#noteKeys().catch(() => {})
+    if (state === 'revoked') {
+      const key = this.#keys.get(node)
+      this.#keys.delete(node)
+      if (key !== undefined)
+        void this.#book
+          .forget(key)
+          .catch((error: unknown) => this.#deps.log.error({ reason: String(error) }, 'the tickets could not be saved'))
+    }
+    if (state === 'approved' || state === 'rejected' || state === 'key_changed') this.#waiting.get(node)?.(state)
+  }
+
+  /** How a node stands at an exposure; undefined: no ticket has to do with it. */
+  async standing(node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> {
+    if (!this.#book.hasGuests) return undefined
+    const entry = (await this.#deps.node.trusted()).find(({ nodeId }) => nodeId === node)
+    return entry === undefined ? undefined : this.#book.standing(entry.publicKey, service)
+  }
+
+  async stop(): Promise<void> {
+    this.#deps.node.guests?.judge(undefined)
+    for (const tell of this.#waiting.values()) tell('timeout')
+    await this.#book.saved()
+  }
+
+  #judge({ node, key, justification, trusted }: Parameters<TrustJudge>[0]): ReturnType<TrustJudge> {
+    let redeemed: ReturnType<TicketBook['redeem']>
+    try {
+      redeemed = this.#book.redeem(key, justification, trusted, Date.now() / 1_000)
+    } catch (error) {
+      this.#deps.log.error(
+        { nodeId: node, reason: String(error) },
+        'a good ticket was not honoured: that it is used could not be saved',
+      )
+      return undefined // as any other request: the ticket stays open, the guest asks again, a person may decide
+    }
+    if (redeemed === undefined) return undefined
+    const peer = formatAddress({ network: 0, node })
+    if (redeemed.verdict === 'refuse')
+      this.#sparse.warn(
+        'ticket',
+        { peer, nodeId: node, code: 'TICKET_USED' },
+        'a node showed a ticket that is used up, expired or not ours; it was refused',
+      )
+    else if (redeemed.fresh) {
+      this.#deps.log.info({ peer, nodeId: node, expose: redeemed.service }, 'a ticket was used')
+      this.#deps.onEvent({ event: 'ticket', state: 'used', service: redeemed.service, peer, nodeId: node })
+      this.#guests.expect(this.#openForMs)
+    }
+    return redeemed.verdict
+  }
+
+  #show(guests: GuestDesk, node: NodeId, key: Uint8Array, proof: string): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const done = (outcome: Outcome): void => {
+        clearTimeout(timer)
+        this.#waiting.delete(node)
+        resolve(outcome)
+      }
+      const timer = setTimeout(() => done('timeout'), ANSWER_MS)
+      this.#waiting.set(node, done)
+      guests.ask(node, key, proof)
+    })
+  }
+
+  async #noteKeys(): Promise<void> {
+    for (const { nodeId, publicKey } of await this.#deps.node.trusted()) this.#keys.set(nodeId, publicKey)
+  }
+
+  get #openForMs(): number {
+    return this.#book.openUntil * 1_000 - Date.now()
+  }
+
+  get #guests(): GuestDesk {
+    const { guests } = this.#deps.node
+    if (guests === null)
+      throw new PilotError('USAGE', 'tickets do not go with --daemon: a daemon decides by itself whom it trusts')
+    return guests
+  }
+}
+
+function choose(exposes: readonly ExposedRecord[], service: string | undefined): ExposedRecord {
+  const names = exposes.map(({ name }) => name).join(', ')
+  if (service === undefined && exposes.length > 1)
+    throw new PilotError(
+      'USAGE',
+      `a ticket opens one exposure, and there are several: ${names}`,
+      {},
+      undefined,
+      'Choose with --service NAME.',
+    )
+  const expose = service === undefined ? exposes[0] : exposes.find(({ name }) => name === service)
+  if (expose !== undefined) return expose
+  if (service === undefined)
+    throw new PilotError(
+      'NOT_FOUND',
+      'nothing is exposed that a ticket could open',
+      {},
+      undefined,
+      '`pilotgate expose 3000` exposes port 3000 and prints a ticket for it.',
+    )
+  throw new PilotError(
+    'NOT_FOUND',
+    `there is no exposure "${service}"`,
+    { service },
+    undefined,
+    exposes.length === 0 ? 'There are none.' : `There are ${names}.`,
+  )
+}
+
+/** `tls://` without a fingerprint is checked by names and authorities, as here. */
+function fingerprintOf({ registryFingerprint }: Pick<GatewayOptions, 'registryFingerprint'>): string | undefined {
+  return registryFingerprint?.replaceAll(':', '').toLowerCase()
+}
+
+function isLocal(registry: string): boolean {
+  const host = parseEndpoint(bare(registry))?.address ?? ''
+  return host === 'localhost' || isLoopback(host)
+}
+
+function bare(registry: string): string {
+  return registry.replace(/^tls:\/\//, '')
+}
+
+const REGISTRATION_MS = 5_000
+/** The inviter looks at the registry every 500 ms, or every 5 s when the ticket is older than ten minutes; a slow path on top. */
+const ANSWER_MS = 25_000

@@ -1,0 +1,90 @@
+/** What a doctor says about each state of affairs: one thing wrong at a time, and what is said about it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { diagnose } from '../../../../src/gateway/diagnose/doctor.ts'
+import type { Symptoms } from '../../../../src/gateway/diagnose/doctor.ts'
+import type { DoctorCheck, PeerRecord } from '../../../../src/gateway/model/types.ts'
+
+const WELL: Symptoms = {
+  registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined },
+  beacon: { endpoint: 'rv.example:9001', observed: '203.0.113.5:4000', isAnswering: true, unanswered: 0 },
+  nat: { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' },
+  udp: '0.0.0.0:4000',
+  mtu: 1_472,
+  receiveBufferBytes: 4_194_304,
+  sendErrors: 0,
+  peers: [],
+  isRunning: true,
+}
+
+const PEER: PeerRecord = {
+  nodeId: 2,
+  address: '0:0000.0000.0002',
+  hostname: 'agent-b',
+  trusted: true,
+  state: 'connected',
+  path: { kind: 'relay', endpoint: 'x', rttMs: 1, mtu: 1_231 },
+  streams: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  lastHeardMs: 1,
+  reason: 'relay: both NATs are symmetric',
+  paths: [],
+}
+
+function check(symptoms: Partial<Symptoms>, name: string): DoctorCheck | undefined {
+  return diagnose({ ...WELL, ...symptoms }).checks.find((one) => one.name === name)
+}
+
+test('where all is well nothing is wrong, and the public endpoint and the NAT are told', () => {
+  const record = diagnose(WELL)
+  assert.equal(record.healthy, true)
+  assert.deepEqual([record.udp, record.publicEndpoint], ['passes', '203.0.113.5:4000'])
+  assert.ok(record.checks.every(({ state }) => state === 'ok'))
+  assert.match(check({}, 'nat')!.text, /cone.*hole punching works.*lets in only what comes from an endpoint/)
+})
+
+test('UDP that does not pass is told from a machine that is offline, and from a beacon that was just asked', () => {
+  const silent = { ...WELL.beacon, isAnswering: false, observed: null, unanswered: 9 }
+  const blocked = diagnose({ ...WELL, beacon: silent })
+  assert.deepEqual([blocked.healthy, blocked.udp], [false, 'blocked'])
+  assert.match(
+    check({ beacon: silent }, 'udp')!.text,
+    /rv\.example:9001 has not answered 9 questions, while the registry answers over TCP/,
+  )
+  assert.match(check({ beacon: silent }, 'udp')!.hint!, /Allow outgoing UDP to rv\.example:9001/)
+  const offline = { beacon: silent, registry: { ...WELL.registry, isAnswering: false } }
+  assert.equal(diagnose({ ...WELL, ...offline }).udp, 'unknown')
+  assert.match(check(offline, 'udp')!.hint!, /online/)
+  assert.equal(check({ beacon: { ...silent, unanswered: 1 } }, 'udp')!.state, 'warn')
+})
+
+test('a registry that is away, or refuses our name, fails', () => {
+  assert.equal(check({ registry: { ...WELL.registry, isAnswering: false } }, 'registry')!.state, 'fail')
+  assert.match(
+    check({ registry: { ...WELL.registry, hostnameRefused: 'taken' } }, 'registry')!.text,
+    /refuses our hostname: taken/,
+  )
+})
+
+test('symmetric NATs get advice, and a small MTU, a small buffer and refused datagrams are found', () => {
+  const hard = check({ nat: { mapping: 'address-and-port-dependent', filtering: 'port-independent' } }, 'nat')!
+  assert.equal(hard.state, 'warn')
+  assert.match(hard.hint!, /forward one UDP port.*--endpoint/)
+  assert.equal(check({ mtu: 1_000 }, 'mtu')!.state, 'fail')
+  assert.match(check({ receiveBufferBytes: 212_992 }, 'buffer')!.hint!, /rmem_max/)
+  assert.match(check({ sendErrors: 3 }, 'send')!.text, /3 datagrams/)
+})
+
+test('peers are named when they do not answer or only the relay carries them', () => {
+  assert.match(check({ peers: [PEER] }, 'peer')!.text, /^agent-b is reached by relay: both NATs are symmetric$/)
+  assert.match(
+    check({ peers: [{ ...PEER, state: 'unreachable', path: null }] }, 'peer')!.hint!,
+    /pilotgate explain agent-b/,
+  )
+  assert.equal(diagnose({ ...WELL, peers: [PEER] }).healthy, true)
+})
+
+test('without a gateway it is said that the checks were made without one', () => {
+  assert.equal(check({ isRunning: false }, 'gateway')!.state, 'warn')
+})

@@ -1,0 +1,159 @@
+/** Which proofs are taken, by whom, how often; who is a guest; and that a restart changes nothing of it. */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { toBase64 } from '../../../../src/base/bytes.ts'
+import { PilotError } from '../../../../src/base/errors.ts'
+import { AccessList, type AccessNode } from '../../../../src/gateway/expose/access.ts'
+import { proofOf } from '../../../../src/gateway/tickets/text.ts'
+import { TicketBook } from '../../../../src/gateway/tickets/book.ts'
+
+const [OWN, ANN, BOB] = [1, 2, 3].map((byte) => new Uint8Array(32).fill(byte)) as [Uint8Array, Uint8Array, Uint8Array]
+const SECRET = new Uint8Array(16).fill(9)
+const NOW = 1_000
+
+let dir: string
+let count = 0
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'pg-book-'))
+})
+after(async () => rm(dir, { recursive: true }))
+
+async function open(): Promise<{ book: TicketBook; file: string }> {
+  const file = join(dir, `${count++}.json`)
+  const book = await TicketBook.load(file, OWN)
+  await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW)
+  return { book, file }
+}
+
+test('a good proof is taken once; the same node may repeat it while it is trusted, and nobody else', async () => {
+  const { book } = await open()
+  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), {
+    verdict: 'accept',
+    service: 'web',
+    fresh: true,
+  })
+  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), true, NOW + 3_600), {
+    verdict: 'accept',
+    service: 'web',
+    fresh: false,
+  })
+  assert.deepEqual(
+    book.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW),
+    { verdict: 'refuse' },
+    'stolen after its use',
+  )
+  assert.deepEqual(book.redeem(BOB, proofOf(SECRET, ANN, OWN), false, NOW), { verdict: 'refuse' }, 'overheard')
+  assert.deepEqual(
+    book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW),
+    { verdict: 'refuse' },
+    'after her trust was revoked',
+  )
+})
+
+test('a proof of another key does not use the ticket up', async () => {
+  const { book } = await open()
+  assert.deepEqual(book.redeem(BOB, proofOf(SECRET, ANN, OWN), false, NOW), { verdict: 'refuse' })
+  assert.deepEqual(
+    book.redeem(BOB, proofOf(SECRET, BOB, ANN), false, NOW),
+    { verdict: 'refuse' },
+    'for another inviter',
+  )
+  assert.equal(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
+})
+
+test('an expired ticket is refused, and an ordinary request is none of its business', async () => {
+  const { book } = await open()
+  assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW + 60), { verdict: 'refuse' })
+  assert.equal(book.redeem(ANN, 'it is me, Ann', false, NOW), undefined)
+})
+
+test('a guest gets the one exposure; who was trusted before loses nothing; who invited us gains nothing', async () => {
+  const { book } = await open()
+  book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)
+  assert.equal(book.standing(toBase64(ANN), 'web'), 'granted')
+  assert.equal(book.standing(toBase64(ANN), 'database'), 'restricted')
+  await book.add({ secret: toBase64(SECRET), service: 'api', expires: NOW + 60 }, NOW)
+  book.redeem(BOB, proofOf(SECRET, BOB, OWN), true, NOW)
+  assert.equal(book.standing(toBase64(BOB), 'api'), 'granted')
+  assert.equal(book.standing(toBase64(BOB), 'database'), undefined)
+  await book.restrict(OWN)
+  assert.equal(book.standing(toBase64(OWN), 'web'), 'restricted')
+  await book.forget(toBase64(ANN))
+  assert.equal(book.standing(toBase64(ANN), 'web'), undefined)
+})
+
+test("'trusted' and 'invited' are not for those whom no ticket for this exposure let in", async () => {
+  const node: AccessNode = {
+    isTrusted: async () => true,
+    trusted: async () => [],
+    resolve: async () => 3,
+    about: async () => null,
+  }
+  const allowed = async (allow: readonly string[], guest?: 'granted' | 'restricted'): Promise<boolean> =>
+    await new AccessList(node, allow).allows(3, guest)
+  assert.deepEqual(
+    await Promise.all([
+      allowed(['trusted']),
+      allowed(['trusted'], 'restricted'),
+      allowed(['invited']),
+      allowed(['invited'], 'restricted'),
+      allowed(['invited'], 'granted'),
+    ]),
+    [true, false, false, false, true],
+  )
+  assert.equal(await allowed(['trusted', '0:0000.0000.0003'], 'restricted'), true) // named by a person
+})
+
+test('open tickets, used ones and guests are the same after a restart, in a file that only we can read', async () => {
+  const { book, file } = await open()
+  await book.saved()
+  assert.equal((await stat(file)).mode & 0o777, 0o600)
+  const again = await TicketBook.load(file, OWN)
+  assert.equal(again.openUntil, NOW + 60)
+  assert.equal(again.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
+  await again.saved()
+  const third = await TicketBook.load(file, OWN)
+  assert.equal(third.openUntil, 0)
+  assert.deepEqual(third.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
+  assert.equal(third.standing(toBase64(ANN), 'web'), 'granted')
+})
+
+test('a file that makes no sense is an error, not a book without restrictions; too many tickets are one too', async () => {
+  const file = join(dir, 'bad.json')
+  await writeFile(file, '{"version":1}')
+  await assert.rejects(
+    TicketBook.load(file, OWN),
+    (error: unknown) => error instanceof PilotError && error.code === 'FAILED',
+  )
+  const { book } = await open()
+  const flood = async (): Promise<void> => {
+    for (let index = 0; index < 64; index++)
+      await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW)
+  }
+  await assert.rejects(flood(), (error: unknown) => error instanceof PilotError && error.code === 'TOO_MANY')
+  await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 999 }, NOW + 60) // the others have expired
+})
+
+test('that a ticket is used is on the disk before it is granted; what cannot be written is not granted', async () => {
+  const { book, file } = await open()
+  await book.saved()
+  void book.add({ secret: toBase64(SECRET.map(() => 8)), service: 'other', expires: NOW + 60 }, NOW) // an older text, on its way to the disk
+  assert.equal(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
+  const crashed = await TicketBook.load(file, OWN)
+  assert.deepEqual(crashed.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
+  await book.saved()
+  assert.deepEqual((await TicketBook.load(file, OWN)).redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), {
+    verdict: 'refuse',
+  })
+  const second = await open()
+  await second.book.saved()
+  await rm(second.file)
+  await mkdir(second.file) // nothing can be renamed over a folder
+  assert.throws(() => second.book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), /EISDIR|ENOTEMPTY|EEXIST|EPERM/)
+  assert.equal(second.book.standing(toBase64(ANN), 'web'), undefined)
+  await rm(second.file, { recursive: true })
+  assert.equal(second.book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept', 'it is still open')
+})

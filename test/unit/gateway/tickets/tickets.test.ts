@@ -1,0 +1,217 @@
+/** Making and using tickets at an overlay that does as it is told: what each ending means, and what is left behind. */
+import { after, before, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { toBase64 } from '../../../../src/base/bytes.ts'
+import { PilotError } from '../../../../src/base/errors.ts'
+import { formatTicket, parseTicket, proofOf } from '../../../../src/gateway/tickets/text.ts'
+import type { Ticket } from '../../../../src/gateway/tickets/text.ts'
+import { Tickets } from '../../../../src/gateway/tickets/tickets.ts'
+import type { TicketNode } from '../../../../src/gateway/tickets/tickets.ts'
+import type { ExposedRecord, GatewayEvent } from '../../../../src/gateway/model/types.ts'
+import type { TrustJudge } from '../../../../src/proto/trust/trust-book.ts'
+import { silentLogger } from '../../../../src/runtime/log.ts'
+
+const OWN = new Uint8Array(32).fill(1)
+const THEIRS = new Uint8Array(32).fill(2)
+const TICKET: Ticket = {
+  expires: Math.floor(Date.now() / 1_000) + 600,
+  node: 2,
+  key: THEIRS,
+  protocol: 'tcp',
+  port: 80,
+  service: 'web',
+  registry: 'rv.example:9000',
+  fingerprint: undefined,
+  beacon: 'rv.example:9001',
+  secret: new Uint8Array(16).fill(5),
+}
+const WEB: ExposedRecord = {
+  name: 'web',
+  port: 80,
+  target: 'tcp://127.0.0.1:3000',
+  allow: ['invited'],
+  protocol: 'tcp',
+}
+
+let dir: string
+let count = 0
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'pg-tickets-'))
+})
+const opened: Tickets[] = []
+after(async () => {
+  for (const tickets of opened) await tickets.stop() // what is still to be saved
+  await rm(dir, { recursive: true })
+})
+
+interface Stage {
+  readonly tickets: Tickets
+  readonly stateDir: string
+  readonly asked: unknown[][]
+  readonly events: GatewayEvent[]
+  judge: TrustJudge | undefined
+}
+
+async function open({
+  trusted = [],
+  guests = true,
+  registered = true,
+}: { trusted?: { nodeId: number; publicKey: string }[]; guests?: boolean; registered?: boolean } = {}): Promise<Stage> {
+  const stateDir = join(dir, String(count++))
+  const asked: unknown[][] = []
+  const events: GatewayEvent[] = []
+  const stage = { stateDir, asked, events, judge: undefined as TrustJudge | undefined }
+  const node = {
+    nodeId: 1,
+    publicKey: toBase64(OWN),
+    status: {},
+    trusted: async () => trusted,
+    isTrusted: async () => false,
+    dropWish: () => true,
+    whenRegistered: async () => registered,
+    guests: guests
+      ? {
+          judge: (judge: TrustJudge | undefined) => {
+            stage.judge = judge
+          },
+          expect: () => {},
+          ask: (...args: unknown[]) => {
+            asked.push(args)
+          },
+        }
+      : null,
+  } as unknown as TicketNode
+  const tickets = await Tickets.open({
+    node,
+    options: { stateDir, registry: 'rv.example:9000', beacon: 'rv.example:9001' },
+    log: silentLogger,
+    onEvent: (event) => events.push(event),
+  })
+  opened.push(tickets)
+  return Object.assign(stage, { tickets })
+}
+
+async function code(work: Promise<unknown>): Promise<string> {
+  return await work.then(
+    () => 'no error',
+    (error: unknown) => (error instanceof PilotError ? error.code : String(error)),
+  )
+}
+
+/** The request has been sent when this resolves. */
+async function asking({ asked }: Stage): Promise<void> {
+  while (asked.length === 0)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1)
+    })
+}
+
+test('a ticket names this node, its key and its rendezvous; its proof is taken once, from the key that it was made for', async () => {
+  const stage = await open()
+  const record = await stage.tickets.invite([WEB], undefined, 600_000)
+  const ticket = parseTicket(record.ticket)
+  assert.deepEqual(
+    [ticket.node, ticket.key, ticket.port, ticket.service, ticket.registry, ticket.beacon],
+    [1, OWN, 80, 'web', 'rv.example:9000', 'rv.example:9001'],
+  )
+  const proof = proofOf(ticket.secret, THEIRS, OWN)
+  assert.equal(stage.judge!({ node: 2, key: THEIRS, justification: 'please', trusted: false }), undefined)
+  assert.equal(stage.judge!({ node: 3, key: OWN, justification: proof, trusted: false }), 'refuse')
+  assert.equal(stage.judge!({ node: 2, key: THEIRS, justification: proof, trusted: false }), 'accept')
+  assert.equal(stage.judge!({ node: 2, key: THEIRS, justification: proof, trusted: true }), 'accept')
+  assert.deepEqual(
+    stage.events,
+    [{ event: 'ticket', state: 'used', service: 'web', peer: '0:0000.0000.0002', nodeId: 2 }],
+    'told once',
+  )
+  await stage.tickets.stop()
+  assert.ok(
+    !(await readFile(join(stage.stateDir, 'tickets.json'), 'utf8')).includes(toBase64(ticket.secret)),
+    'the secret is gone with its use',
+  )
+})
+
+test('what cannot be invited to is told', async () => {
+  const { tickets } = await open()
+  assert.equal(await code(tickets.invite([], undefined, 600_000)), 'NOT_FOUND')
+  assert.equal(await code(tickets.invite([WEB, { ...WEB, name: 'api' }], undefined, 600_000)), 'USAGE')
+  assert.equal(await code(tickets.invite([WEB], 'api', 600_000)), 'NOT_FOUND')
+  assert.equal(
+    await code((await open({ registered: false })).tickets.invite([WEB], 'web', 600_000)),
+    'REGISTRY_UNREACHABLE',
+  )
+  assert.equal(await code((await open({ guests: false })).tickets.invite([WEB], 'web', 600_000)), 'USAGE')
+})
+
+test('using one asks the one node for trust with the one key, shows the proof, and restricts the inviter', async () => {
+  const stage = await open({ trusted: [] })
+  const using = stage.tickets.redeem(formatTicket(TICKET))
+  await asking(stage)
+  assert.deepEqual(stage.asked, [[2, THEIRS, proofOf(TICKET.secret, OWN, THEIRS)]])
+  assert.equal(await code(stage.tickets.redeem(formatTicket(TICKET))), 'CONFLICT', 'twice at once')
+  stage.tickets.onTrust({ kind: 'trust', node: 3, hostname: undefined, state: 'approved' }) // somebody else
+  stage.tickets.onTrust({ kind: 'trust', node: 2, hostname: undefined, state: 'approved' })
+  assert.deepEqual(await using, {
+    peer: '0:0000.0000.0002',
+    nodeId: 2,
+    publicKey: toBase64(THEIRS),
+    service: 'web',
+    port: 80,
+    protocol: 'tcp',
+  })
+  const again = await readFile(join(stage.stateDir, 'tickets.json'), 'utf8')
+  assert.ok(again.includes(toBase64(THEIRS)) && again.includes('"limited": true'))
+})
+
+test('a refusal is TICKET_USED, another key TICKET_INVALID, and neither leaves anything behind', async () => {
+  for (const [state, expected] of [
+    ['rejected', 'TICKET_USED'],
+    ['key_changed', 'TICKET_INVALID'],
+  ] as const) {
+    const stage = await open()
+    const using = code(stage.tickets.redeem(formatTicket(TICKET)))
+    await asking(stage)
+    stage.tickets.onTrust({ kind: 'trust', node: 2, hostname: undefined, state })
+    assert.equal(await using, expected)
+    assert.ok(!(await readFile(join(stage.stateDir, 'tickets.json'), 'utf8')).includes(toBase64(THEIRS)))
+  }
+})
+
+test('what is wrong with a ticket before anybody is asked', async () => {
+  const { tickets, asked } = await open()
+  assert.equal(await code(tickets.redeem(formatTicket({ ...TICKET, expires: 1 }))), 'TICKET_EXPIRED')
+  assert.equal(await code(tickets.redeem(formatTicket({ ...TICKET, key: OWN }))), 'USAGE', 'our own')
+  assert.equal(await code(tickets.redeem('pgt1_AAAA')), 'TICKET_INVALID')
+  assert.equal(
+    await code(
+      (await open({ trusted: [{ nodeId: 2, publicKey: toBase64(OWN) }] })).tickets.redeem(formatTicket(TICKET)),
+    ),
+    'CONFLICT',
+    'trusted with another key',
+  )
+  assert.equal(
+    await code((await open({ guests: false })).tickets.redeem(formatTicket(TICKET))),
+    'USAGE',
+    'through a daemon',
+  )
+  assert.equal(
+    await code((await open({ registered: false })).tickets.redeem(formatTicket(TICKET))),
+    'REGISTRY_UNREACHABLE',
+  )
+  assert.deepEqual(asked, [])
+})
+
+test('a revocation takes away what a ticket opened', async () => {
+  const trusted = [{ nodeId: 2, publicKey: toBase64(THEIRS) }]
+  const stage = await open({ trusted })
+  const { secret } = parseTicket((await stage.tickets.invite([WEB], 'web', 600_000)).ticket)
+  stage.judge!({ node: 2, key: THEIRS, justification: proofOf(secret, THEIRS, OWN), trusted: false })
+  assert.equal(await stage.tickets.standing(2, 'web'), 'granted')
+  assert.equal(await stage.tickets.standing(2, 'database'), 'restricted')
+  assert.equal(await stage.tickets.standing(3, 'web'), undefined)
+  stage.tickets.onTrust({ kind: 'trust', node: 2, hostname: undefined, state: 'revoked' })
+  assert.equal(await stage.tickets.standing(2, 'web'), undefined)
+})
