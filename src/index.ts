@@ -13,10 +13,10 @@ export type { OverlayAddress } from './base/address.ts'
 export type { Endpoint, NodeId } from './base/types.ts'
 export { createGateway, createNode } from './api/create.ts'
 export type { CreateGatewayOptions, NodeOptions } from './api/create.ts'
-export { OverlayNode } from './runtime/overlay-node.ts'
+export { OverlayNode } from './runtime/node/node.ts'
 export { DaemonNode } from './runtime/daemon/daemon-node.ts'
 export type { DaemonNodeOptions } from './runtime/daemon/daemon-node.ts'
-export type { OverlayNodeOptions } from './runtime/overlay-options.ts'
+export type { OverlayNodeOptions } from './runtime/node/options.ts'
 export type {
   OverlayDatagrams,
   Incoming,

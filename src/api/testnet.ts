@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PilotError } from '../base/errors.ts'
 import { silentLogger } from '../runtime/log.ts'
 import type { Overlay } from '../runtime/overlay.ts'
-import type { OverlayNode } from '../runtime/overlay-node.ts'
+import type { OverlayNode } from '../runtime/node/node.ts'
 import { startRendezvous } from '../server/rendezvous.ts'
 import { createNode } from './create.ts'
 

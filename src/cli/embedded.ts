@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { isIPv4 } from 'node:net'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
-import { writeFileAtomically } from '../runtime/files.ts'
+import { writeFileAtomically } from '../runtime/files/atomic.ts'
 import type { Log, RunningRendezvous, World } from './world.ts'
 
 /** @param address where it listens: loopback, or an IPv4 address of this machine. */

@@ -5,8 +5,8 @@
  * Here, and not in runtime/: how long that takes in a program that uses the package we do not know.
  */
 import { getHeapStatistics } from 'node:v8'
-import { v8Collector } from '../runtime/collector.ts'
-import type { Collector } from '../runtime/collector.ts'
+import { v8Collector } from '../runtime/v8/collector.ts'
+import type { Collector } from '../runtime/v8/collector.ts'
 
 export interface Heap {
   usedBytes(): number

@@ -3,7 +3,7 @@ import { readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { PilotError } from '../base/errors.ts'
-import { writeFileAtomically } from '../runtime/files.ts'
+import { writeFileAtomically } from '../runtime/files/atomic.ts'
 import { Config } from './schema.ts'
 import { explainIssue, explainSyntax, type Problem } from './explain.ts'
 

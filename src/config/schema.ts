@@ -10,7 +10,7 @@ import { isHostname, parseAddress, parsePeerName } from '../base/address.ts'
 import { fromBase64 } from '../base/bytes.ts'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
-import { parseFingerprint } from '../runtime/targets.ts'
+import { parseFingerprint } from '../runtime/net/endpoints.ts'
 import { CLIENT_FORM, isClientBlock } from '../gateway/model/clients.ts'
 import {
   ALLOW_FORM,

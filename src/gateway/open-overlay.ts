@@ -2,7 +2,7 @@
 import { PilotError } from '../base/errors.ts'
 import type { Logger } from '../runtime/log.ts'
 import { DaemonNode } from '../runtime/daemon/daemon-node.ts'
-import { OverlayNode } from '../runtime/overlay-node.ts'
+import { OverlayNode } from '../runtime/node/node.ts'
 import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 import { WellKnown } from '../services/well-known.ts'

@@ -1,8 +1,8 @@
 /** One gateway at a time has a state folder and an identity: two with one key would draw each other's traffic. Above: gateway.ts. */
 import { dirname, resolve } from 'node:path'
 import { PilotError } from '../base/errors.ts'
-import { holdFolder } from '../runtime/folder-lock.ts'
-import type { Release } from '../runtime/folder-lock.ts'
+import { holdFolder } from '../runtime/files/lock.ts'
+import type { Release } from '../runtime/files/lock.ts'
 import type { GatewayOptions } from './model/types.ts'
 
 /** @throws PilotError CONFLICT when another gateway has one of them, USAGE when the folder cannot be one. */

@@ -1,5 +1,5 @@
 /**
- * What the layers above need of the overlay, whoever carries it: our own node (overlay-node.ts), or a daemon that runs
+ * What the layers above need of the overlay, whoever carries it: our own node (node/node.ts), or a daemon that runs
  * on this machine already (daemon/daemon-node.ts). Nobody above asks which of the two it is. What one of them does
  * not know is null; where a stream of one of them is less than TCP, it says so itself (`halfCloses`).
  * test/e2e/overlay-compliance.ts is what both must pass.

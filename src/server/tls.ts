@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import { PilotError } from '../base/errors.ts'
-import { writeFileAtomically } from '../runtime/files.ts'
+import { writeFileAtomically } from '../runtime/files/atomic.ts'
 import { createCertificate, fingerprintOf } from './certificate.ts'
 
 export interface TlsOptions {

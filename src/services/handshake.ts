@@ -8,7 +8,7 @@ import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import { HANDSHAKE_PORT } from '../proto/node/constants.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { OverlayNode, TrustCourier } from '../runtime/overlay-node.ts'
+import type { OverlayNode, TrustCourier } from '../runtime/node/node.ts'
 import type { Incoming } from '../runtime/overlay.ts'
 import type { HandshakeType } from '../wire/handshake-message.ts'
 import {

@@ -168,6 +168,14 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     trust: ['.'],
     node: 'all', // the only room that sees its siblings
   },
+  runtime: {
+    '.': [],
+    v8: [],
+    files: ['.'],
+    net: ['.', 'v8'],
+    daemon: ['.'], // a product of its own behind overlay.ts: may be deleted whole
+    node: ['.', 'files', 'net'],
+  },
   gateway: {
     '.': 'all',
     model: [],

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
 import { systemRandom } from '../../src/runtime/clock.ts'
-import { loadIdentity } from '../../src/runtime/identity-store.ts'
+import { loadIdentity } from '../../src/runtime/files/identity.ts'
 import { eventually, pair, Stage } from './harness.ts'
 import type { Address, Pair } from './harness.ts'
 

@@ -10,7 +10,7 @@ import type { PilotResolver } from '../../src/api/grpc-resolver.ts'
 import { serveGrpc } from '../../src/api/serve-grpc.ts'
 import { testnet } from '../../src/api/testnet.ts'
 import type { Testnet } from '../../src/api/testnet.ts'
-import type { OverlayNode } from '../../src/runtime/overlay-node.ts'
+import type { OverlayNode } from '../../src/runtime/node/node.ts'
 import type { Listener } from '../../src/runtime/overlay.ts'
 import { eventually } from './harness.ts'
 

@@ -20,7 +20,7 @@ import { testnet } from '../../src/api/testnet.ts'
 import type { Testnet } from '../../src/api/testnet.ts'
 import { PilotError } from '../../src/base/errors.ts'
 import { driven, twoNodes } from './two-nodes.ts'
-import type { OverlayNode } from '../../src/runtime/overlay-node.ts'
+import type { OverlayNode } from '../../src/runtime/node/node.ts'
 
 let net: Testnet
 let a: OverlayNode

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { DaemonNode } from '../../src/runtime/daemon/daemon-node.ts'
 import { silentLogger } from '../../src/runtime/log.ts'
-import { OverlayNode } from '../../src/runtime/overlay-node.ts'
+import { OverlayNode } from '../../src/runtime/node/node.ts'
 import type { OverlayEvent } from '../../src/runtime/overlay.ts'
 import { startRendezvous } from '../../src/server/rendezvous.ts'
 import { FakeDaemon } from './fake-daemon.ts'

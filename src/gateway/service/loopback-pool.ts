@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PilotError } from '../../base/errors.ts'
-import { writeFileAtomically } from '../../runtime/files.ts'
+import { writeFileAtomically } from '../../runtime/files/atomic.ts'
 
 export class LoopbackPool {
   readonly #path: string

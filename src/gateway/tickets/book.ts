@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
 import { PilotError } from '../../base/errors.ts'
-import { writeFileAtomically, writeFileAtomicallyNow } from '../../runtime/files.ts'
+import { writeFileAtomically, writeFileAtomicallyNow } from '../../runtime/files/atomic.ts'
 import { isProof, proofOf, sameProof } from './text.ts'
 
 const Open = z.object({ secret: z.string(), service: z.string(), expires: z.number() })

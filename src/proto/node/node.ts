@@ -1,5 +1,5 @@
 /**
- * One overlay node, whole, without I/O: the parts put together. Above: runtime/driver.ts, the only thing that calls it
+ * One overlay node, whole, without I/O: the parts put together. Above: runtime/node/driver.ts, the only thing that calls it
  * in a running program; test/sim drives it just the same.
  *
  *   handle*   a datagram, an answer of the registry, a deadline

@@ -16,7 +16,7 @@ import { MAX_PREFIXES, REKEY_COUNTER_HIGH, REPLAY_SLOTS } from './constants.ts'
 
 export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
-/** A frame that was opened elsewhere (runtime/datagram-port.ts), with which key, and the packet inside. */
+/** A frame that was opened elsewhere (runtime/net/datagram-port.ts), with which key, and the packet inside. */
 export interface OpenedFrame {
   readonly key: AeadKey
   readonly packet: Uint8Array

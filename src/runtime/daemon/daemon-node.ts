@@ -19,7 +19,7 @@ import type {
   PeerStatus,
   Pong,
 } from '../overlay.ts'
-import { nameOf, parseTarget } from '../peer-target.ts'
+import { nameOf, parseTarget } from '../peer-name.ts'
 import { DaemonControl } from './control.ts'
 import { DaemonDatagrams } from './datagrams.ts'
 import { DaemonStream } from './daemon-stream.ts'

@@ -13,7 +13,7 @@ import {
   parseRefusal,
   parseResolveHostnameReply,
 } from '../../wire/registry-messages.ts'
-import { nameOf } from '../peer-target.ts'
+import { nameOf } from '../peer-name.ts'
 import { DaemonRefusal } from './ipc-connection.ts'
 import type { IpcConnection } from './ipc-connection.ts'
 

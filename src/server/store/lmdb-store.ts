@@ -5,9 +5,9 @@
  */
 import type { RootDatabase } from 'lmdb'
 import { PilotError } from '../../base/errors.ts'
-import type { Release } from '../../runtime/folder-lock.ts'
+import type { Release } from '../../runtime/files/lock.ts'
 import type { RegistryStore, StoredRecord } from './store.ts'
-import { holdFolder } from '../../runtime/folder-lock.ts'
+import { holdFolder } from '../../runtime/files/lock.ts'
 
 /**
  * Opens or creates the store in `directory`, and holds it until it is closed.

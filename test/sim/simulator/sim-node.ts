@@ -1,5 +1,5 @@
 /**
- * One overlay node of the virtual world: the real core, driven as runtime/driver.ts and runtime/overlay-node.ts drive
+ * One overlay node of the virtual world: the real core, driven as runtime/node/driver.ts and runtime/node/node.ts drive
  * it, on a virtual socket and a virtual clock. Kill it, start it again with the same identity, move it to another endpoint.
  */
 import { parsePeerName } from '../../../src/base/address.ts'
@@ -264,7 +264,7 @@ export class SimNode {
     })
   }
 
-  /** Every second node has a port that opens frames before the core sees them, as runtime/datagram-port.ts allows. */
+  /** Every second node has a port that opens frames before the core sees them, as runtime/net/datagram-port.ts allows. */
   #receive(now: number, bytes: Uint8Array, source: Endpoint): void {
     const isSealed = bytes.length >= SEALED_OVERHEAD_BYTES && readU32(bytes, 0) === MAGIC_SEALED
     const keys = isSealed && this.core.nodeId % 2 === 0 ? this.core.context.keysOf(sealedSender(bytes)) : []

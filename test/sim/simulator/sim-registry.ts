@@ -72,7 +72,7 @@ export interface SimRegistryLinkEvents {
   onReply(reply: object): void
 }
 
-/** As runtime/registry-link.ts: connects, reconnects for ever. */
+/** As runtime/net/registry-link.ts: connects, reconnects for ever. */
 export class SimRegistryLink {
   readonly #world: World
   readonly #registry: SimRegistry

@@ -1,4 +1,4 @@
-/** What runtime/overlay-stream.ts is to a program: reads as it comes, writes as the window allows, remembers how it ended. */
+/** What runtime/node/stream.ts is to a program: reads as it comes, writes as the window allows, remembers how it ended. */
 import type { StreamEnd } from '../../../src/proto/stream/lifecycle.ts'
 import { NEWS_ENDED, NEWS_OPEN, NEWS_WRITABLE } from '../../../src/proto/stream/stream.ts'
 import type { Stream } from '../../../src/proto/stream/stream.ts'

@@ -4,9 +4,9 @@
  */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import type { Endpoint } from '../base/types.ts'
-import { formatEndpoint } from '../base/types.ts'
-import type { Logger } from './log.ts'
+import type { Endpoint } from '../../base/types.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import type { Logger } from '../log.ts'
 
 export type Resolve = (name: string) => Promise<string>
 

@@ -3,13 +3,13 @@
  * once, everything that follows is drained: news to the application first (what it reads opens windows, what it
  * writes carries acknowledgements), datagrams after that, one timer at the end.
  */
-import type { Instant } from '../base/types.ts'
-import { createSlot } from '../proto/node/datagram-slot.ts'
-import type { DatagramSlot } from '../proto/node/datagram-slot.ts'
-import type { NodeEvent } from '../proto/node/events.ts'
-import type { OverlayCore } from '../proto/node/node.ts'
-import type { Stream } from '../proto/stream/stream.ts'
-import type { DatagramPort } from './datagram-port.ts'
+import type { Instant } from '../../base/types.ts'
+import { createSlot } from '../../proto/node/datagram-slot.ts'
+import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
+import type { NodeEvent } from '../../proto/node/events.ts'
+import type { OverlayCore } from '../../proto/node/node.ts'
+import type { Stream } from '../../proto/stream/stream.ts'
+import type { DatagramPort } from '../net/datagram-port.ts'
 
 export interface DriverWorld {
   now(): Instant

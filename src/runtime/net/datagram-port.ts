@@ -1,12 +1,12 @@
 /**
  * Where datagrams meet the operating system: batches out, sealed and sent in one call; batches in, received and, where
- * the port can, opened in one call. udp-socket.ts does it with node:dgram, one by one; an accelerator that seals, opens
- * and talks to the kernel in batches takes its place without a change above (driver.ts) or in the core.
+ * the port can, opened in one call. net/udp-socket.ts does it with node:dgram, one by one; an accelerator that seals, opens
+ * and talks to the kernel in batches takes its place without a change above (node/driver.ts) or in the core.
  */
-import type { Endpoint, NodeId } from '../base/types.ts'
-import type { AeadKey } from '../crypto/aead.ts'
-import type { DatagramSlot } from '../proto/node/datagram-slot.ts'
-import type { OpenedFrame } from '../proto/tunnel/session.ts'
+import type { Endpoint, NodeId } from '../../base/types.ts'
+import type { AeadKey } from '../../crypto/aead.ts'
+import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
+import type { OpenedFrame } from '../../proto/tunnel/session.ts'
 
 export interface DatagramPort {
   readonly local: Endpoint

@@ -2,13 +2,13 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { PilotError } from '../base/errors.ts'
-import type { RandomBytes } from '../base/types.ts'
-import type { Identity } from '../crypto/identity.ts'
-import { createIdentity, formatIdentityFile, parseIdentityFile } from '../crypto/identity.ts'
-import type { TrustFile } from '../wire/trust-file.ts'
-import { formatTrustFile, parseTrustFile } from '../wire/trust-file.ts'
-import { writeFileAtomically } from './files.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { RandomBytes } from '../../base/types.ts'
+import type { Identity } from '../../crypto/identity.ts'
+import { createIdentity, formatIdentityFile, parseIdentityFile } from '../../crypto/identity.ts'
+import type { TrustFile } from '../../wire/trust-file.ts'
+import { formatTrustFile, parseTrustFile } from '../../wire/trust-file.ts'
+import { writeFileAtomically } from './atomic.ts'
 
 /** Identity and trust of a node; without a path both are new, and `trustFile` is undefined: nothing is to be kept. */
 export async function loadState(

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
-import { nodeCrypto } from '../../../src/crypto/aead.ts'
-import { systemRandom, timestampOf } from '../../../src/runtime/clock.ts'
-import { rehearse } from '../../../src/runtime/rehearsal.ts'
+import { nodeCrypto } from '../../../../src/crypto/aead.ts'
+import { systemRandom, timestampOf } from '../../../../src/runtime/clock.ts'
+import { rehearse } from '../../../../src/runtime/node/rehearsal.ts'
 
 test('two nodes in memory register, find each other, and echo every byte', async () => {
   const received = await rehearse({ crypto: nodeCrypto, crc32, random: systemRandom, timestamp: timestampOf })

@@ -1,13 +1,13 @@
 /**
  * The connection to the registry, TCP or TLS: connects, reconnects for ever, frames in and out.
- * Neighbours: driver.ts above, which puts messages on it and hands answers to the core.
+ * Neighbours: node/driver.ts above, which puts messages on it and hands answers to the core.
  */
 import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
-import { RegistryFrameReader, encodeRegistryFrame } from '../wire/registry-messages.ts'
-import type { RegistryTarget } from './targets.ts'
+import { RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
+import type { RegistryTarget } from './endpoints.ts'
 
 export interface RegistryLinkEvents {
   onConnected(): void

@@ -3,7 +3,7 @@ import type { Server } from 'node:net'
 import { access, constants, lstat, mkdir, stat, unlink } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
-import { PilotError } from '../base/errors.ts'
+import { PilotError } from '../../base/errors.ts'
 
 /** Lets the folder go. */
 export type Release = () => Promise<void>

@@ -1,7 +1,7 @@
 /** What a person writes to say where something is. */
-import type { Endpoint } from '../base/types.ts'
-import { PilotError } from '../base/errors.ts'
-import { parseEndpoint } from '../base/types.ts'
+import type { Endpoint } from '../../base/types.ts'
+import { PilotError } from '../../base/errors.ts'
+import { parseEndpoint } from '../../base/types.ts'
 
 /** How to reach a registry, and how to know it. */
 export interface RegistryTarget extends Endpoint {

@@ -1,8 +1,8 @@
 /** Names to addresses, where only an address will do. */
 import { lookup } from 'node:dns/promises'
-import { PilotError } from '../base/errors.ts'
-import type { Endpoint } from '../base/types.ts'
-import { formatEndpoint } from '../base/types.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { Endpoint } from '../../base/types.ts'
+import { formatEndpoint } from '../../base/types.ts'
 
 /** UDP needs a literal address. @throws PilotError REGISTRY_UNREACHABLE when the name is unknown. */
 export async function literal(endpoint: Endpoint): Promise<Endpoint> {

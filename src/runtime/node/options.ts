@@ -1,7 +1,7 @@
-/** What a node is started with. Above: overlay-node.ts. */
-import type { Membership } from '../proto/node/context.ts'
+/** What a node is started with. Above: node/node.ts. */
+import type { Membership } from '../../proto/node/context.ts'
 import type { Pinned } from './pinned.ts'
-import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../proto/stream/constants.ts'
+import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../../proto/stream/constants.ts'
 
 export interface OverlayNodeOptions {
   readonly registry: string // host:port or tls://host:port

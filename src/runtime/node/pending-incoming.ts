@@ -1,7 +1,7 @@
-/** A connection request that nobody has decided on yet. Above: overlay-node.ts, which makes it and knows what the decisions mean. */
-import type { NodeId } from '../base/types.ts'
-import type { Stream } from '../proto/stream/stream.ts'
-import type { Incoming, OverlayStream } from './overlay.ts'
+/** A connection request that nobody has decided on yet. Above: node/node.ts, which makes it and knows what the decisions mean. */
+import type { NodeId } from '../../base/types.ts'
+import type { Stream } from '../../proto/stream/stream.ts'
+import type { Incoming, OverlayStream } from '../overlay.ts'
 
 export class PendingIncoming implements Incoming {
   readonly peer: NodeId

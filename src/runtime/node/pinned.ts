@@ -1,9 +1,9 @@
 /** Peers whose address and key the configuration gives: names of our own, and keys that no registry overrules. */
-import type { OverlayAddress } from '../base/address.ts'
-import { parseAddress } from '../base/address.ts'
-import { fromBase64 } from '../base/bytes.ts'
-import { PilotError } from '../base/errors.ts'
-import type { NodeId } from '../base/types.ts'
+import type { OverlayAddress } from '../../base/address.ts'
+import { parseAddress } from '../../base/address.ts'
+import { fromBase64 } from '../../base/bytes.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { NodeId } from '../../base/types.ts'
 
 export type Pinned = Readonly<Record<string, { readonly address: string; readonly key: string }>>
 

@@ -1,16 +1,16 @@
 /**
- * The node's one UDP socket: a DatagramPort by node:dgram. Neighbours: driver.ts above, the operating system below.
+ * The node's one UDP socket: a DatagramPort by node:dgram. Neighbours: node/driver.ts above, the operating system below.
  * Sends are synchronous where the kernel takes them at once, so that one buffer serves all datagrams.
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'
-import { PilotError } from '../base/errors.ts'
-import type { Endpoint } from '../base/types.ts'
-import { formatEndpoint } from '../base/types.ts'
-import { AEAD_TAG_BYTES } from '../crypto/aead.ts'
-import type { DatagramSlot } from '../proto/node/datagram-slot.ts'
-import { readNonce, sealSlot } from '../proto/node/datagram-slot.ts'
-import { YoungGarbage } from './young-garbage.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { Endpoint } from '../../base/types.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import { AEAD_TAG_BYTES } from '../../crypto/aead.ts'
+import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
+import { readNonce, sealSlot } from '../../proto/node/datagram-slot.ts'
+import { YoungGarbage } from '../v8/young-garbage.ts'
 import type { DatagramPort, DatagramSink, Received } from './datagram-port.ts'
 
 export class UdpSocket implements DatagramPort {

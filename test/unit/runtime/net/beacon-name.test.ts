@@ -1,8 +1,8 @@
 /** The name of the beacon: asked for until it is known, and again when the beacon is silent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BeaconName } from '../../../src/runtime/beacon-name.ts'
-import { silentLogger } from '../../../src/runtime/log.ts'
+import { BeaconName } from '../../../../src/runtime/net/beacon-name.ts'
+import { silentLogger } from '../../../../src/runtime/log.ts'
 
 test('a name that does not resolve at first does not keep the node from starting, and is asked for again', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })

@@ -2,23 +2,23 @@
  * A connection between two nodes in memory, at the start of the program: registration, names, keys, a stream, bytes both
  * ways, the end. What runs for the first time is compiled for the first time, and costs ten times what it costs later;
  * a peer should not wait for that. No socket, no timer, no time: the two hand their datagrams to each other.
- * Above: overlay-node.ts, while it waits for the registry. Below: proto/node.
+ * Above: node/node.ts, while it waits for the registry. Below: proto/node.
  */
-import { formatAddress } from '../base/address.ts'
-import { fromBase64 } from '../base/bytes.ts'
-import type { Endpoint, Instant, NodeId } from '../base/types.ts'
-import { formatEndpoint } from '../base/types.ts'
-import { createIdentity, prepareKey } from '../crypto/identity.ts'
-import { createSlot, sealSlot } from '../proto/node/datagram-slot.ts'
-import type { NodeEvent } from '../proto/node/events.ts'
-import { OverlayCore } from '../proto/node/node.ts'
-import type { NodeOptions } from '../proto/node/context.ts'
-import type { Stream } from '../proto/stream/stream.ts'
-import { NEWS_OPEN } from '../proto/stream/stream.ts'
-import { RegistryFrameReader, STREAM_EXTENSIONS, encodeRegistryFrame } from '../wire/registry-messages.ts'
-import type { TrustedEntry } from '../wire/trust-file.ts'
-import type { StreamVerbs } from './overlay-stream.ts'
-import { NodeStream } from './overlay-stream.ts'
+import { formatAddress } from '../../base/address.ts'
+import { fromBase64 } from '../../base/bytes.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import { createIdentity, prepareKey } from '../../crypto/identity.ts'
+import { createSlot, sealSlot } from '../../proto/node/datagram-slot.ts'
+import type { NodeEvent } from '../../proto/node/events.ts'
+import { OverlayCore } from '../../proto/node/node.ts'
+import type { NodeOptions } from '../../proto/node/context.ts'
+import type { Stream } from '../../proto/stream/stream.ts'
+import { NEWS_OPEN } from '../../proto/stream/stream.ts'
+import { RegistryFrameReader, STREAM_EXTENSIONS, encodeRegistryFrame } from '../../wire/registry-messages.ts'
+import type { TrustedEntry } from '../../wire/trust-file.ts'
+import type { StreamVerbs } from './stream.ts'
+import { NodeStream } from './stream.ts'
 
 /** What of a node's options does not depend on where it is. */
 export type RehearsalOptions = Pick<NodeOptions, 'crypto' | 'crc32' | 'random' | 'timestamp'>
@@ -188,7 +188,7 @@ class Actor {
   }
 }
 
-/** Both directions of the framing and the JSON, as registry-link.ts has them. */
+/** Both directions of the framing and the JSON, as net/registry-link.ts has them. */
 function throughTheWire(message: object): object {
   const reader = new RegistryFrameReader()
   reader.push(encodeRegistryFrame(message))

@@ -1,18 +1,18 @@
 /**
  * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/service/splice.ts, or any user of
- * the API. Below: overlay-node.ts, which tells it the news of its stream and gives it the core's verbs.
+ * the API. Below: node/node.ts, which tells it the news of its stream and gives it the core's verbs.
  *
  * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`
  * returning false is the peer's window, `destroy()` before both ends are done is a reset.
  */
-import { PilotError } from '../base/errors.ts'
-import type { ErrorCode } from '../base/errors.ts'
-import type { NodeId } from '../base/types.ts'
-import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../proto/stream/stream.ts'
-import type { StreamEnd } from '../proto/stream/lifecycle.ts'
-import type { Stream } from '../proto/stream/stream.ts'
-import type { OverlayStream } from './overlay.ts'
-import { SocketDuplex } from './socket-duplex.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { ErrorCode } from '../../base/errors.ts'
+import type { NodeId } from '../../base/types.ts'
+import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/stream.ts'
+import type { StreamEnd } from '../../proto/stream/lifecycle.ts'
+import type { Stream } from '../../proto/stream/stream.ts'
+import type { OverlayStream } from '../overlay.ts'
+import { SocketDuplex } from '../net/socket-duplex.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {

@@ -1,4 +1,4 @@
-/** V8's own collector, for those who know better than V8 when there is something to collect: young-garbage.ts, cli/quiet-collection.ts. */
+/** V8's own collector, for those who know better than V8 when there is something to collect: v8/young-garbage.ts, cli/quiet-collection.ts. */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 

@@ -1,11 +1,11 @@
-/** What the core knows and tells, in the words of overlay.ts. Above: overlay-node.ts. */
-import { formatAddress } from '../base/address.ts'
-import { formatEndpoint } from '../base/types.ts'
-import type { Instant } from '../base/types.ts'
-import type { NodeEvent } from '../proto/node/events.ts'
-import type { Peer } from '../proto/node/peer.ts'
-import type { Path } from '../proto/path/path.ts'
-import type { KnownPathStatus, OverlayEvent, PathStatus, PeerStatus } from './overlay.ts'
+/** What the core knows and tells, in the words of overlay.ts. Above: node/node.ts. */
+import { formatAddress } from '../../base/address.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import type { Instant } from '../../base/types.ts'
+import type { NodeEvent } from '../../proto/node/events.ts'
+import type { Peer } from '../../proto/node/peer.ts'
+import type { Path } from '../../proto/path/path.ts'
+import type { KnownPathStatus, OverlayEvent, PathStatus, PeerStatus } from '../overlay.ts'
 
 export function peerLabel(peer: Peer): string {
   return peer.hostname ?? formatAddress({ network: 0, node: peer.node })

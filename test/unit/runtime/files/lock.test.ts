@@ -6,10 +6,10 @@ import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { PilotError } from '../../../src/base/errors.ts'
-import { holdFolder } from '../../../src/runtime/folder-lock.ts'
+import { PilotError } from '../../../../src/base/errors.ts'
+import { holdFolder } from '../../../../src/runtime/files/lock.ts'
 
-const FOLDER_FILE = new URL('../../../src/runtime/folder-lock.ts', import.meta.url).pathname
+const FOLDER_FILE = new URL('../../../../src/runtime/files/lock.ts', import.meta.url).pathname
 
 test('a second holder is refused until the first lets go', async (context) => {
   const folder = join(await temporary(context), 'a', 'b')
