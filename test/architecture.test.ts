@@ -73,7 +73,7 @@ test('a wrong import is seen, whichever way it is written', () => {
 
 test('a right import is let through', () => {
   const good: [string, string][] = [
-    ['src/proto/node/node.ts', "import { a } from '../tunnel/rekey.ts'\nimport { b } from '../../crypto/seal.ts'"],
+    ['src/proto/node/core.ts', "import { a } from '../tunnel/rekey.ts'\nimport { b } from '../../crypto/seal.ts'"],
     [
       'src/proto/stream/send.ts',
       "import type { Machine } from '../machine.ts'\n// from '../tunnel/rekey.ts'\nconst text = `from '../tunnel/rekey.ts'`",
@@ -88,7 +88,7 @@ test('a package in the core is seen', () => {
   const bad: [string, string][] = [
     ['src/base/types.ts', "import { x } from 'zod'"],
     ['src/wire/packet.ts', "import { Buffer } from 'node:buffer'"],
-    ['src/proto/node/node.ts', "import { sha256 } from '@noble/hashes/sha2.js'"],
+    ['src/proto/node/core.ts', "import { sha256 } from '@noble/hashes/sha2.js'"],
     ['src/crypto/identity.ts', "import { randomBytes } from 'node:crypto'"],
     ['src/crypto/identity.ts', "import { createHash, generateKeyPairSync as make } from 'node:crypto'"],
     ['src/crypto/identity.ts', "import * as crypto from 'node:crypto'"],
@@ -232,8 +232,8 @@ const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'src/cli/demo/check.ts()': 76,
   'src/gateway/http/forward.ts()': 67,
   'src/gateway/http/web-socket2.ts()': 66,
-  'src/proto/node/node.ts': 578,
-  'src/proto/node/standing.ts': 580,
+  'src/proto/node/core.ts': 578,
+  'src/proto/node/registration.ts': 580,
   'src/proto/stream/send.ts': 503,
   'src/proto/stream/stream.ts': 523,
   'test/e2e/balance.test.ts()': 68,

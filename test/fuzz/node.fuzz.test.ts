@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { OverlayCore } from '../../src/proto/node/node.ts'
+import type { OverlayCore } from '../../src/proto/node/core.ts'
 import type { Stream } from '../../src/proto/stream/stream.ts'
 import { PACKET_HEADER_BYTES } from '../../src/wire/packet.ts'
 import type { Datagram } from '../sim/simulator/network.ts'

@@ -3,7 +3,7 @@
  * Above: expose/tcp.ts, expose/udp.ts.
  */
 import type { NodeId } from '../../base/types.ts'
-import { TokenBucket } from '../../proto/node/token-bucket.ts'
+import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Limits } from '../model/types.ts'
 
 /** What one connection was granted. */

@@ -40,12 +40,12 @@ import {
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
-import type { NodeContext } from './context.ts'
+import type { NodeContext } from './state.ts'
 import * as k from './constants.ts'
 import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import { streamKey } from './ports.ts'
-import { TokenBucket } from './token-bucket.ts'
+import { TokenBucket } from '../../base/token-bucket.ts'
 
 /** What only the whole node can do about a frame. */
 export interface InboundNode {

@@ -7,7 +7,7 @@ import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { Instant } from '../../base/types.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { NodeContext } from './context.ts'
+import type { NodeContext } from './state.ts'
 import { JOIN_AGAIN_MS } from './constants.ts'
 import type { Purpose } from './purposes.ts'
 

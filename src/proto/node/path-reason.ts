@@ -2,7 +2,7 @@
 import type { Instant } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
-import type { NodeContext } from './context.ts'
+import type { NodeContext } from './state.ts'
 import type { Peer } from './peer.ts'
 
 /** @returns undefined while there is no tunnel. */

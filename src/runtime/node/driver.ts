@@ -7,7 +7,7 @@ import type { Instant } from '../../base/types.ts'
 import { createSlot } from '../../proto/node/datagram-slot.ts'
 import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
 import type { NodeEvent } from '../../proto/node/events.ts'
-import type { OverlayCore } from '../../proto/node/node.ts'
+import type { OverlayCore } from '../../proto/node/core.ts'
 import type { Stream } from '../../proto/stream/stream.ts'
 import type { DatagramPort } from '../net/datagram-port.ts'
 

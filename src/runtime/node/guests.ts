@@ -1,6 +1,6 @@
 /** Trust by ticket, at a node of our own. Above: node/node.ts. Below: the core, which asks the judge and keeps the pin. */
 import { formatAddress } from '../../base/address.ts'
-import type { OverlayCore } from '../../proto/node/node.ts'
+import type { OverlayCore } from '../../proto/node/core.ts'
 import type { GuestDesk } from '../overlay.ts'
 
 /** @param tell says the same straight to the peer, should it be public. */

@@ -1,6 +1,6 @@
 /**
  * Our standing with the registry: registered, alive, named; and the trust that travels through it.
- * Above: node.ts. Below: rendezvous/registry-client (questions and answers), trust/trust-book (who may talk to us).
+ * Above: core.ts. Below: rendezvous/registry-client (questions and answers), trust/trust-book (who may talk to us).
  */
 import { toBase64, utf8 } from '../../base/bytes.ts'
 import { isHostname, parsePeerName } from '../../base/address.ts'
@@ -18,7 +18,7 @@ import {
 import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { Wish } from '../trust/trust-book.ts'
-import type { NodeContext } from './context.ts'
+import type { NodeContext } from './state.ts'
 import * as k from './constants.ts'
 import { Memberships } from './memberships.ts'
 import type { Purpose } from './purposes.ts'

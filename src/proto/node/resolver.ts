@@ -15,7 +15,7 @@ import {
 } from '../../wire/registry-messages.ts'
 import { reachOf } from '../path/targets.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { NodeContext } from './context.ts'
+import type { NodeContext } from './state.ts'
 import * as k from './constants.ts'
 import type { Peer } from './peer.ts'
 import type { Purpose } from './purposes.ts'

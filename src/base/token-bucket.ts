@@ -1,5 +1,5 @@
 /** So many a second, and as many at once: the limit on work that others can cause. */
-import type { Instant } from '../../base/types.ts'
+import type { Instant } from './types.ts'
 
 export class TokenBucket {
   readonly #perSecond: number
