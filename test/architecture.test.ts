@@ -245,7 +245,7 @@ const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'test/interop/registry-conversation.ts': 694,
   'test/interop/registry-conversation.ts()': 83,
   'test/unit/admin/control.ts()': 90,
-  'test/unit/admin/live.test.ts()': 86,
+  'test/unit/config/live.test.ts()': 86,
   'test/unit/cli/up.test.ts()': 68,
   'test/unit/gateway/model/specs.test.ts()': 62,
 }

@@ -2,8 +2,8 @@
  * A gateway in the foreground, for `up`, and for `map` and `expose` where none runs: starts it, opens the admin socket,
  * tells what happens, follows its file, and ends it gracefully.
  */
-import { adminControl, LiveConfig } from '../admin/live.ts'
-import type { AdminControl, ObserveSwitch } from '../admin/live.ts'
+import { adminControl, LiveConfig } from '../config/live.ts'
+import type { AdminControl, ObserveSwitch } from '../config/live.ts'
 import { loadConfig } from '../config/load.ts'
 import { resolveOptions, unknownVariables } from '../config/options.ts'
 import type { Flags, Sources } from '../config/options.ts'

@@ -10,7 +10,7 @@ import type {
   GatewayOptions,
   ReadyEvent,
 } from '../gateway/model/types.ts'
-import type { AdminControl } from '../admin/live.ts'
+import type { AdminControl } from '../config/live.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 

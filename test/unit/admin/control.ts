@@ -1,6 +1,6 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
 import { PilotError } from '../../../src/base/errors.ts'
-import type { AdminControl } from '../../../src/admin/live.ts'
+import type { AdminControl } from '../../../src/config/live.ts'
 import type {
   BenchRecord,
   Changes,

@@ -6,12 +6,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { PilotError } from '../../../src/base/errors.ts'
-import { LiveConfig, adminControl } from '../../../src/admin/live.ts'
+import { LiveConfig, adminControl } from '../../../src/config/live.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { resolveOptions, type Flags } from '../../../src/config/options.ts'
 import { difference } from '../../../src/gateway/service/table.ts'
 import type { Changes, Desired, GatewayEvent } from '../../../src/gateway/model/types.ts'
-import { STATUS, fakeControl } from './control.ts'
+import { STATUS, fakeControl } from '../admin/control.ts'
 
 test('what came by command is on top of the file: reloads keep it, and the file wins for a name of its own', async (t) => {
   const { live, names, write } = await setting(t, 'map: [{ name: one, peer: b, port: 1 }]', { map: ['b:9'] })
