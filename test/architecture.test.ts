@@ -18,6 +18,7 @@ import {
   checkPurity,
   checkReadmes,
   checkSizes,
+  checkThrowing,
 } from './architecture/checks.ts'
 import { importsOf, readTree, ROOT } from './architecture/source.ts'
 
@@ -38,6 +39,7 @@ test('the checkout is really looked at', () => {
 test('imports go downwards only, and neighbours ignore each other', () => passes(checkLayers))
 test('the core imports no package and no part of Node, crypto/ only its primitives', () => passes(checkPackages))
 test('the core reads no clock, draws no randomness, holds no timer and waits for nothing', () => passes(checkPurity))
+test('calls that throw in callbacks are made where they are guarded', () => passes(checkThrowing))
 test('no file imports itself through others', () => passes(checkCycles))
 test('only src/index.ts re-exports, and nothing imports it', () => passes(checkIndex))
 test('no file is longer than 500 lines and no function longer than 60', () => {
@@ -130,6 +132,19 @@ test('impurity is seen in code, and not in comments, strings or names that only 
     [],
     'runtime is the world',
   )
+})
+
+test('an unguarded call that throws is seen, and one in a comment or a text is not', () => {
+  const bad = [
+    'stream.respond({})',
+    'a.sendTrailers({})',
+    'const all = networkInterfaces()',
+    'performServerHandshake(s)',
+  ]
+  for (const text of bad) assert.equal(checkThrowing(new Map([['src/gateway/http/x.ts', text]])).length, 1, text)
+  const good = ['// stream.respond({})', "const text = '.respond('", 'respond({})', 'import { networkInterfaces } from']
+  for (const text of good) assert.deepEqual(checkThrowing(new Map([['src/gateway/http/x.ts', text]])), [], text)
+  assert.deepEqual(checkThrowing(new Map([['src/gateway/http/guarded.ts', bad[0]!]])), [])
 })
 
 test('a cycle is seen, and printed as a path', () => {

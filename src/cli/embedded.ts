@@ -3,10 +3,10 @@
  * its ports in the state folder, so that whoever has been let in finds his way back after a restart.
  */
 import { readFile } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { isIPv4 } from 'node:net'
 import { PilotError } from '../base/errors.ts'
+import { interfaceAddresses } from '../runtime/net/interfaces.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { writeFileAtomically } from '../runtime/files/atomic.ts'
 import type { Log, RunningRendezvous, World } from './world.ts'
@@ -50,10 +50,9 @@ export function embeddedAddress(lan: string | boolean | undefined): string {
   }
   const addresses = [
     ...new Set(
-      Object.values(networkInterfaces())
-        .flatMap((list) => list ?? [])
-        .filter(({ family, internal }) => family === 'IPv4' && !internal)
-        .map((entry) => entry.address),
+      interfaceAddresses()
+        .filter(({ address, internal }) => isIPv4(address) && !internal)
+        .map(({ address }) => address),
     ),
   ]
   if (addresses.length === 1) return addresses[0]!

@@ -65,7 +65,7 @@ export class Output {
   }
 
   #print(lines: readonly string[]): void {
-    if (lines.length > 0) this.#world.out(`${lines.join('\n')}\n`)
+    if (lines.length > 0) this.#world.out(`${lines.join('\n').split('\n').map(printable).join('\n')}\n`)
   }
 
   /** styleText itself honours NO_COLOR and leaves pipes alone. */
@@ -82,6 +82,28 @@ export function printError(error: PilotError, json: boolean, world: Pick<World, 
       `${JSON.stringify({ v: 1, status: 'error', code, message, hint, ...(Object.keys(details).length === 0 ? {} : { details }) })}\n`,
     )
   // Several problems are one line each, in the form that editors jump to.
-  else world.err(`${message.includes('\n') ? message : `error: ${message}`}\nhint: ${hint}\n`)
+  else
+    world.err(
+      `${(message.includes('\n') ? message : `error: ${message}`).split('\n').map(printable).join('\n')}\nhint: ${printable(hint)}\n`,
+    )
   return error.exitCode
 }
+
+/**
+ * Text of peers and registries may reach a line. Only our own colours pass to the terminal: no other control character,
+ * nothing that moves the cursor, renames the window or turns the direction of writing.
+ */
+export function printable(line: string): string {
+  return line
+    .split(OWN_STYLES)
+    .map((part, index) =>
+      index % 2 === 1 ? part : part.replace(UNPRINTABLE, (sign) => (sign === '\t' ? sign : '\uFFFD')),
+    )
+    .join('')
+}
+
+/** What styleText writes: bold, dim, red, green, and their ends. */
+// eslint-disable-next-line no-control-regex
+const OWN_STYLES = /(\x1b\[(?:1|2|22|31|32|39)m)/
+/** Control, format (bidirectional overrides among them), surrogate and private-use characters. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]/gu

@@ -11,13 +11,78 @@ export interface Logger {
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
-export function createLogger(level: LogLevel): Logger {
-  // Synchronous: the last line before an exit is the one that matters, and no line is written per packet.
-  return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ dest: 2, sync: true }),
-  )
+export function createLogger(level: LogLevel, sink: LogSink = process.stderr): Logger {
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, new BoundedDestination(sink))
 }
+
+/** As much of a stream as a log needs. */
+export interface LogSink {
+  readonly writableLength: number // bytes that it holds because its reader is slow
+  write(line: string): boolean
+  once(event: 'drain', listener: () => void): unknown
+}
+
+/**
+ * Writes without ever waiting: a log reader that stalls (a hung shipper, a paused `less`, a full disk) must not stop
+ * traffic. What the sink does not take is dropped beyond MAX_BACKLOG_BYTES, and counted in a line of its own once the
+ * reader goes on. A pipe with room is written at once, so the last line before an exit arrives.
+ */
+export class BoundedDestination {
+  readonly #sink: LogSink
+  #dropped = 0
+  #waiting = false
+
+  constructor(sink: LogSink) {
+    this.#sink = sink
+  }
+
+  /** Lines that were lost since the last one that said so. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  write(line: string): void {
+    if (this.#dropped > 0 && this.#sink.writableLength <= MAX_BACKLOG_BYTES / 2) this.#confess()
+    if (this.#sink.writableLength > MAX_BACKLOG_BYTES) this.#drop()
+    else if (!this.#put(line)) this.#dropped += 1
+  }
+
+  #drop(): void {
+    this.#dropped += 1
+    if (this.#waiting) return
+    this.#waiting = true
+    this.#sink.once('drain', () => {
+      this.#waiting = false
+      if (this.#dropped > 0) this.#confess()
+    })
+  }
+
+  #confess(): void {
+    const dropped = this.#dropped
+    this.#dropped = 0
+    const line = {
+      level: WARN,
+      time: new Date().toISOString(),
+      dropped,
+      msg: 'log lines were dropped: the reader was too slow',
+    }
+    if (!this.#put(`${JSON.stringify(line)}\n`)) this.#dropped = dropped
+  }
+
+  /** A file on a full disk throws at once, a closed descriptor too. */
+  #put(line: string): boolean {
+    try {
+      this.#sink.write(line)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+/** Some thousand lines: enough for a reader that pauses, nothing beside a gateway's memory. */
+export const MAX_BACKLOG_BYTES = 1 << 20
+const WARN = 40 // pino's number
 
 /** For tests and for those who do not care. */
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} }

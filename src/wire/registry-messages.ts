@@ -5,7 +5,7 @@
  */
 import type { OverlayAddress } from '../base/address.ts'
 import type { NodeId } from '../base/types.ts'
-import { parseAddress } from '../base/address.ts'
+import { isHostname, parseAddress } from '../base/address.ts'
 import { fromBase64, fromUtf8, readU32, utf8, writeU32 } from '../base/bytes.ts'
 
 // ---- framing
@@ -244,7 +244,7 @@ export function parseRegisterReply(reply: object): RegisterReply | ReplyFault {
   const address = fields.address('address')
   const observedEndpoint = fields.text('observed_addr')
   if (!fields.is('register_ok') || nodeId === undefined || address === undefined) return 'malformed_reply'
-  const hostname = fields.text('hostname')
+  const hostname = fields.hostname('hostname')
   const hostnameError = fields.text('hostname_error')
   return { nodeId, address, observedEndpoint, hostname, hostnameError }
 }
@@ -270,7 +270,7 @@ export function parseLookupReply(reply: object): LookupReply | ReplyFault {
       .list('networks')
       .filter((item) => typeof item === 'number' && item >= 0 && item <= 0xffff) as number[],
     public: fields.flag('public'),
-    hostname: fields.text('hostname'),
+    hostname: fields.hostname('hostname'),
     tags: fields.texts('tags'),
     endpoint: fields.text('real_addr'),
   }
@@ -296,7 +296,7 @@ export function parseResolveHostnameReply(reply: object): ResolveHostnameReply |
   const fields = new ReplyFields(reply)
   const nodeId = fields.nodeId('node_id')
   const address = fields.address('address')
-  const hostname = fields.text('hostname')
+  const hostname = fields.hostname('hostname')
   if (!fields.is('resolve_hostname_ok') || nodeId === undefined || address === undefined) return 'malformed_reply'
   return hostname === undefined ? 'malformed_reply' : { nodeId, address, hostname, public: fields.flag('public') }
 }
@@ -348,7 +348,7 @@ function readSender(entry: ReplyFields): Sender | undefined {
   const fromNodeId = entry.nodeId('from_node_id')
   if (fromNodeId === undefined) return undefined
   const timestampSec = entry.number('timestamp') ?? 0
-  return { fromNodeId, timestampSec, hostname: entry.text('hostname'), publicKey: entry.publicKey('public_key') }
+  return { fromNodeId, timestampSec, hostname: entry.hostname('hostname'), publicKey: entry.publicKey('public_key') }
 }
 
 /** Own fields of a stranger's object, each read as what it should be or not at all. */
@@ -380,6 +380,12 @@ class ReplyFields {
   text(name: string): string | undefined {
     const value = this.#own(name)
     return typeof value === 'string' ? value : undefined
+  }
+
+  /** A registry decides who is called what, not what a name is: anything else would reach terminals, headers and files. */
+  hostname(name: string): string | undefined {
+    const text = this.text(name)
+    return text !== undefined && isHostname(text) ? text : undefined
   }
 
   number(name: string): number | undefined {

@@ -5,7 +5,7 @@
 import { posix } from 'node:path'
 import { ERRORS } from '../../src/base/errors.ts'
 import type { Tree } from './source.ts'
-import { eachImport, functionsOf, importsOf, scan } from './source.ts'
+import { eachImport, functionsOf, importsOf, lineOf, scan } from './source.ts'
 
 export type Checker = (tree: Tree) => string[]
 
@@ -62,6 +62,21 @@ export function checkPurity(tree: Tree): string[] {
         if (pattern.test(line))
           faults.push(`${path}:${index + 1}: ${pattern.exec(line)![0].trim()} has no place in the core`)
     })
+  }
+  return faults
+}
+
+/** Calls that throw for what somebody else did, made in callbacks: only where they are guarded. */
+export function checkThrowing(tree: Tree): string[] {
+  const faults: string[] = []
+  for (const [path, text] of tree) {
+    if (!path.startsWith('src/') || !path.endsWith('.ts')) continue
+    const { bare } = scan(text)
+    for (const { calls, within, only, instead } of THROWING) {
+      if (!path.startsWith(within) || path === only) continue
+      for (const match of bare.matchAll(calls))
+        faults.push(`${path}:${lineOf(bare, match.index)}: ${match[0].trim()} throws in a callback; ${instead}`)
+    }
   }
   return faults
 }
@@ -189,6 +204,27 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     diagnose: ['model'],
   },
 }
+/** A throw inside an event handler, timer or callback has no caller who could catch it: it reaches the process. */
+const THROWING: readonly {
+  readonly calls: RegExp
+  readonly within: string
+  readonly only: string
+  readonly instead: string
+}[] = [
+  {
+    calls:
+      /\.(respond|additionalHeaders|sendTrailers|setLocalWindowSize|writeEarlyHints|detachSocket)\(|\bperformServerHandshake\(/g,
+    within: 'src/gateway/http/',
+    only: 'src/gateway/http/guarded.ts',
+    instead: 'call it through gateway/http/guarded.ts',
+  },
+  {
+    calls: /\bnetworkInterfaces\(/g, // EMFILE, EACCES: no descriptor is free, or a sandbox forbids it
+    within: 'src/',
+    only: 'src/runtime/net/interfaces.ts',
+    instead: 'call it through runtime/net/interfaces.ts',
+  },
+]
 const CORE: ReadonlySet<string> = new Set(['base', 'wire', 'crypto', 'proto'])
 const MAX_FILE_LINES = 500
 const MAX_FUNCTION_LINES = 60

@@ -96,7 +96,7 @@ function closing(bare: string, open: number): number {
   return bare.length
 }
 
-function lineOf(text: string, at: number): number {
+export function lineOf(text: string, at: number): number {
   return text.slice(0, at).split('\n').length
 }
 

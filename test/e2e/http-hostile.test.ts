@@ -4,20 +4,13 @@
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { Agent, createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
-import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
-import { dialling } from '../../src/gateway/http/dialling-agent.ts'
-import type { Hop } from '../../src/gateway/http/hop.ts'
-import { Http1 } from '../../src/gateway/http/http1.ts'
-import { Http2 } from '../../src/gateway/http/http2.ts'
-import { sniff } from '../../src/gateway/http/sniff.ts'
-import { silentLogger } from '../../src/runtime/log.ts'
-import { address, eventually, Stage } from './harness.ts'
-import type { Address } from './harness.ts'
+import { frontOf } from './http-front.ts'
+import { eventually, Stage } from './harness.ts'
 import { everything, noise, open, serve, some, within } from './servers.ts'
 
 let stage: Stage
@@ -82,7 +75,7 @@ for (const [what, bytes, expected] of ANSWERS) {
         stage,
         (socket) => void socket.once('data', () => socket.end(Buffer.from(bytes, 'latin1'))),
       )
-      const client = await open(stage, await frontOf(service.address))
+      const client = await open(stage, await frontOf(stage, service.address))
       client.write(`${method} / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
       const reply = (await everything(client).catch((error: Error) => Buffer.from(`cut: ${error.message}`))).toString(
         'latin1',
@@ -99,7 +92,7 @@ test('a caller that sends nonsense, too much, or nothing is answered or ended', 
     stage,
     (socket) => void socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')),
   )
-  const front = await frontOf(service.address)
+  const front = await frontOf(stage, service.address)
   const say = async (bytes: string | Buffer): Promise<string> => {
     const client = await open(stage, front)
     client.write(bytes)
@@ -138,7 +131,7 @@ test('a caller that does not finish the head of a request, dribbles it, or says 
         if (bytes.includes('end')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
       }),
   )
-  const front = await frontOf(service.address, 300)
+  const front = await frontOf(stage, service.address, 300)
   const silent = await open(stage, front)
   const half = await open(stage, front)
   half.write('GET / HTTP/1.1\r\nHost: x\r\n')
@@ -183,7 +176,7 @@ test('a WebSocket within HTTP/2 becomes one of HTTP/1.1: its protocol is chosen,
     server.closeAllConnections()
     server.close()
   })
-  const front = await frontOf(`127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const front = await frontOf(stage, `127.0.0.1:${(server.address() as AddressInfo).port}`)
   const session = connectHttp2(`http://127.0.0.1:${front.port}`)
   session.on('error', () => {})
   stage.defer(async () => session.destroy())
@@ -246,7 +239,7 @@ test('an HTTP/2 stream to a service that has no HTTP/2, ends at once, or talks n
       stage,
       (socket) => void socket.once('data', () => socket.end(Buffer.from(bytes, 'latin1'))),
     )
-    const { host, port } = await frontOf(service.address)
+    const { host, port } = await frontOf(stage, service.address)
     const session = connectHttp2(`http://${host}:${port}`)
     stage.defer(async () => {
       session.destroy()
@@ -267,38 +260,3 @@ test('an HTTP/2 stream to a service that has no HTTP/2, ends at once, or talks n
     session.destroy()
   }
 })
-
-/** A front whose only destination is this service. */
-async function frontOf(target: string, headMs = 60_000): Promise<Address> {
-  const [http1, http2] = [
-    new Http1(silentLogger, { headersTimeout: headMs, connectionsCheckingInterval: headMs / 3 }),
-    new Http2(silentLogger),
-  ]
-  const { host, port } = address(target)
-  const dial = async (): Promise<ReturnType<typeof connect>> => {
-    const socket = connect({ host, port })
-    socket.on('error', () => {})
-    await new Promise((resolve) => {
-      socket.once('connect', resolve)
-    })
-    return socket
-  }
-  const hop: Hop = {
-    host: 'target',
-    port: 80,
-    agent: dialling(new Agent({ keepAlive: true }), dial),
-    connect: dial,
-    about: { http: 'front', service: 's', peer: 'p' },
-  }
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => {})
-    sniff(socket, (version) => (version === 2 ? http2 : http1).accept(socket, () => hop), headMs)
-  })
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  stage.defer(async () => {
-    server.close()
-  })
-  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
-}

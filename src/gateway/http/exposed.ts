@@ -25,7 +25,7 @@ export class HttpExposure {
   constructor(service: string, node: Overlay, log: Logger) {
     this.#service = service
     this.#node = node
-    this.#http1 = new Http1(log)
+    this.#http1 = new Http1(log, (protocol) => OPAQUE.has(protocol))
     this.#http2 = new Http2(log)
   }
 
@@ -89,3 +89,9 @@ export class HttpExposure {
     }
   }
 }
+
+/**
+ * Upgrades to what is no HTTP: requests inside an upgraded connection pass unread, with whatever `Pilot-…` the caller
+ * likes, so h2c, TLS (RFC 2817) and unknown protocols are not carried. `tcp` is what docker exec and attach ask for.
+ */
+const OPAQUE: ReadonlySet<string> = new Set(['websocket', 'tcp'])

@@ -4,6 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
+import { respond2, writeHead1 } from './guarded.ts'
+import { listOf } from './headers.ts'
 import type { Hop } from './hop.ts'
 
 /** A failure of a connection as what a person understands. */
@@ -30,10 +32,10 @@ export function answerFailure(req: IncomingMessage, res: ServerResponse, error: 
     res.destroy()
     return
   }
-  const { type, text } = bodyOf(error, req.headers.accept)
+  const { type, text } = bodyOf(error, listOf(req.rawHeaders, 'accept').join())
   // What is left of a request body would be read as the next request's; better that the client connects anew.
   const rest = req.complete ? {} : { Connection: 'close' }
-  res.writeHead(error.httpStatus, STATUS_CODES[error.httpStatus], {
+  writeHead1(res, error.httpStatus, STATUS_CODES[error.httpStatus], {
     'Content-Type': type,
     'Content-Length': Buffer.byteLength(text),
     'Cache-Control': 'no-store',
@@ -51,12 +53,13 @@ export function answerFailure2(stream: ServerHttp2Stream, headers: IncomingHttpH
     return
   }
   if (headers['content-type']?.startsWith('application/grpc') === true) {
-    stream.respond(
+    respond2(
+      stream,
       {
         ':status': 200,
         'content-type': 'application/grpc',
         'grpc-status': String(GRPC_STATUS[error.code] ?? UNAVAILABLE),
-        'grpc-message': encodeURIComponent(`${error.message} (${error.code})`),
+        'grpc-message': grpcMessage(`${error.message} (${error.code})`),
         'pilot-error': error.code,
       },
       { endStream: true },
@@ -71,8 +74,16 @@ export function answerFailure2(stream: ServerHttp2Stream, headers: IncomingHttpH
     'cache-control': 'no-store',
     'pilot-error': error.code,
   }
-  stream.respond(answer)
+  if (respond2(stream, answer) !== undefined) {
+    stream.close(CANCEL)
+    return
+  }
   stream.end(headers[':method'] === 'HEAD' ? '' : text)
+}
+
+/** Percent-encoded UTF-8. Half of a surrogate pair cannot be encoded, and throws. */
+function grpcMessage(text: string): string {
+  return encodeURIComponent(text.replace(/[\uD800-\uDFFF]/gu, '\uFFFD'))
 }
 
 function bodyOf(

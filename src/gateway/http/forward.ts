@@ -11,7 +11,8 @@ import type { Stream } from 'node:stream'
 import { PilotError } from '../../base/errors.ts'
 import type { Tally } from './access-log.ts'
 import { failureOf } from './failure.ts'
-import { pairs, requestHeaders, requestTrailers, responseHeaders } from './headers.ts'
+import { hint1, writeHead1 } from './guarded.ts'
+import { collect, pairs, requestHeaders, requestTrailers, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 import { MAX_ATTEMPTS } from './limits.ts'
 
@@ -29,13 +30,21 @@ export function forward(
   let settled = false
   const fail = (error: unknown): void => {
     if (settled || res.destroyed) return
-    if (out?.reusedSocket === true && !hasBody(req) && SAFE.has(req.method!) && attempts < MAX_ATTEMPTS) {
-      // it was closed while it lay idle
+    const failure = failureOf(error, hop)
+    const closedWhileIdle = out?.reusedSocket === true && failure.code === 'PEER_RESET'
+    if (closedWhileIdle && !hasBody(req) && SAFE.has(req.method!) && attempts < MAX_ATTEMPTS) {
       send()
       return
     }
     settled = true
-    onFailure(failureOf(error, hop))
+    if (closedWhileIdle) {
+      // The service may or may not have read it. Clients know what a kept connection that closes means, and repeat what
+      // they may; a 502 would hide it from them (RFC 9112 §9.3.1).
+      tally.code = failure.code
+      res.destroy()
+      return
+    }
+    onFailure(failure)
   }
   const send = (): void => {
     attempts += 1
@@ -91,14 +100,7 @@ function inform(
   { statusCode, rawHeaders }: { readonly statusCode: number; readonly rawHeaders: readonly string[] },
 ): void {
   if (statusCode !== EARLY_HINTS || version !== '1.1' || res.headersSent) return
-  const hints: Record<string, string | string[]> = {}
-  for (const [name, value] of pairs(responseHeaders(rawHeaders, false))) {
-    const before = hints[name.toLowerCase()]
-    hints[name.toLowerCase()] = before === undefined ? value : [before, value].flat()
-  }
-  try {
-    res.writeEarlyHints(hints)
-  } catch {} // a link that Node does not write: hints are no more than that
+  hint1(res, collect(responseHeaders(rawHeaders, false))) // a link that Node does not write: hints are no more than that
 }
 
 /** The response as it comes. `onRefused`: its head cannot be sent, nothing has been. */
@@ -111,14 +113,13 @@ export function respond(
 ): void {
   const hasLength = answer.headers['content-length'] !== undefined
   const chunked = !hasLength && req.httpVersion === '1.1' && req.method !== 'HEAD' && !NO_BODY.has(answer.statusCode!)
-  try {
-    const reason = REASON.test(answer.statusMessage!) ? answer.statusMessage : undefined
-    res.writeHead(answer.statusCode!, reason, responseHeaders(answer.rawHeaders, chunked) as unknown as string[])
-    res.flushHeaders() // an event stream may be silent for a while
-  } catch (error) {
-    onRefused(error)
+  const reason = REASON.test(answer.statusMessage!) ? answer.statusMessage : undefined
+  const thrown = writeHead1(res, answer.statusCode!, reason, responseHeaders(answer.rawHeaders, chunked))
+  if (thrown !== undefined) {
+    onRefused(thrown)
     return
   }
+  flushHead(res) // an event stream may be silent for a while
   tally.status = answer.statusCode!
   answer.on('data', (part: Buffer) => {
     tally.bytesOut += part.length
@@ -138,7 +139,12 @@ export function hasBody({ headers, rawHeaders }: Pick<IncomingMessage, 'headers'
   return isChunked(rawHeaders) || Number(headers['content-length'] ?? 0) > 0
 }
 
-function isChunked(raw: readonly string[]): boolean {
+/** Sends the head now. `flushHeaders` would write it as UTF-8, and every byte above 127 twice. */
+function flushHead(message: ClientRequest | ServerResponse): void {
+  message.write(NOTHING)
+}
+
+export function isChunked(raw: readonly string[]): boolean {
   return pairs(raw).some(([name]) => name.toLowerCase() === 'transfer-encoding')
 }
 
@@ -146,6 +152,10 @@ function isChunked(raw: readonly string[]): boolean {
 function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): void {
   request.path = req.url!
   const chunked = isChunked(req.rawHeaders)
+  for (const [name, value] of pairs(req.rawHeaders)) {
+    // as the client spelt them; http-proxy has to find them in lower case
+    if (/^(host|content-length)$/i.test(name) && request.hasHeader(name)) request.setHeader(name, value)
+  }
   if (chunked) {
     request.removeHeader('content-length')
     request.setHeader('Transfer-Encoding', 'chunked')
@@ -156,7 +166,7 @@ function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): v
   }
   const announced = pairs(req.rawHeaders).find(([name]) => name.toLowerCase() === 'trailer')
   if (chunked && announced !== undefined) request.setHeader('Trailer', announced[1])
-  request.flushHeaders()
+  flushHead(request)
   req.on('data', (part: Buffer) => {
     tally.bytesIn += part.length
   })
@@ -167,6 +177,7 @@ function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): v
   req.pipe(request)
 }
 
+const NOTHING = Buffer.alloc(0)
 const proxy = httpProxy.createProxyServer({})
 /** RFC 9110 §9.2.1: sending one of these twice does no harm. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])

@@ -1,6 +1,6 @@
 /**
  * One local port for the HTTP of every peer: `http://agent-b.pilot.localhost:8088/` is port 80 of agent-b, the name of a
- * mapping is that mapping's port. Connections to peers are dialled when a request needs one, and kept for the next.
+ * mapping is that mapping's port. Connections to peers are dialled when a request needs one, and kept as long as the client keeps its own.
  * Above: gateway.ts. Below: http1.ts, http2.ts, runtime/overlay.ts.
  */
 import { Agent } from 'node:http'
@@ -14,12 +14,13 @@ import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import type { ConnectionTable } from '../service/connections.ts'
 import type { WhoisEntry } from '../model/types.ts'
 import { dialling } from './dialling-agent.ts'
-import type { Hop, HopAbout } from './hop.ts'
+import type { Asked, Hop, HopAbout } from './hop.ts'
 import { destinationOf } from './hosts.ts'
 import type { Destination, NamedMapping } from './hosts.ts'
 import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
-import { IDLE_MS, MAX_CLIENTS, MAX_IDLE_PER_PEER, MAX_PER_PEER } from './limits.ts'
+import { MAX_CLIENTS } from './limits.ts'
+import { admitOrigin } from './origin.ts'
 import { sniff } from './sniff.ts'
 import { isGroup } from '../model/specs.ts'
 
@@ -28,6 +29,8 @@ export interface HttpFrontDeps {
   readonly connections: ConnectionTable
   readonly log: Logger
   readonly mappings: () => readonly NamedMapping[] // as they are now
+  /** Web origins, in lower case, that may change things and open WebSockets though they are not the front's own. */
+  readonly origins?: readonly string[]
   /** By the policies of that mapping. */
   readonly dialMapping: (name: string, signal: AbortSignal) => Promise<OverlayStream>
 }
@@ -35,7 +38,6 @@ export interface HttpFrontDeps {
 export class HttpFront {
   readonly #deps: HttpFrontDeps
   readonly #server: Server
-  readonly #agent: Agent
   readonly #http1: Http1
   readonly #http2: Http2
   readonly #nodes = new Map<string, NodeId>() // peers that were reached, for the log
@@ -44,9 +46,8 @@ export class HttpFront {
 
   constructor(deps: HttpFrontDeps) {
     this.#deps = deps
-    this.#http1 = new Http1(deps.log)
+    this.#http1 = new Http1(deps.log, () => true) // what is behind an upgrade is between the client and the peer
     this.#http2 = new Http2(deps.log)
-    this.#agent = dialling(this.#idlingAgent(), (host, port) => this.#dial(host, port))
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#onClient(socket))
     this.#server.maxConnections = MAX_CLIENTS
   }
@@ -82,8 +83,6 @@ export class HttpFront {
     if (this.#server.listening) this.#server.close()
     this.#http1.drain()
     this.#http2.drain()
-    this.#agent.maxFreeSockets = 0
-    for (const socket of Object.values(this.#agent.freeSockets).flat()) socket?.destroy()
   }
 
   /** Whom this client asked last: its connection may lead to several, one after the other or, with HTTP/2, at a time. */
@@ -103,25 +102,52 @@ export class HttpFront {
   #onClient(socket: Socket): void {
     const end = formatEndpoint({ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
     const openedAt = performance.now()
+    const agent = this.#agentOf(socket)
     socket.on('error', () => {}) // 'close' follows
-    socket.once('close', () => this.#clients.delete(end))
+    socket.once('close', () => {
+      this.#clients.delete(end)
+      agent.destroy()
+    })
     sniff(socket, (version) =>
-      (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => {
-        const destination = destinationOf(authority, this.#deps.mappings())
+      (version === 2 ? this.#http2 : this.#http1).accept(socket, (asked) => {
+        const destination = this.#destinationOf(asked)
+        admitOrigin(asked, asked.authority, this.#deps.origins ?? [])
         this.#clients.set(end, { ...destination, openedAt })
-        return this.#hop(destination)
+        return this.#hop(destination, agent)
       }),
     )
   }
 
-  #hop(destination: Destination): Hop {
+  /**
+   * A client's own connections to peers: one at a time to each place, and never another client's. Services log in
+   * connections, not requests (NTLM), handle the requests of one in order, and close idle ones just when somebody else's
+   * POST arrives; none of that may be told to the wrong client. An idle one that the peer closes closes the client's.
+   */
+  #agentOf(socket: Socket): Agent {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 })
+    return dialling(agent, async (host, port) => {
+      const stream = await this.#dial(host, port)
+      stream.once('close', () => this.#http1.closeIdle(socket))
+      return stream
+    })
+  }
+
+  /** The port of a URL is the front's own, unless the client takes us for its proxy: then it is the peer's. */
+  #destinationOf({ authority, absolute }: Asked): Destination {
+    const destination = destinationOf(authority, this.#deps.mappings())
+    const port = Number(/:(\d+)$/.exec(authority ?? '')?.[1] ?? 0)
+    if (!absolute || port === 0 || port === destination.port || this.#local.endsWith(`:${port}`)) return destination
+    return { service: `${destination.peer}:${port}`, peer: destination.peer, port }
+  }
+
+  #hop(destination: Destination, agent: Agent): Hop {
     const { peer, mapping, port } = destination
     const host = mapping ?? peer
     const about = (): HopAbout => this.#about(destination)
     return {
       host,
       port,
-      agent: this.#agent,
+      agent,
       connect: () => this.#dial(host, port),
       get about() {
         return about()
@@ -178,16 +204,6 @@ export class HttpFront {
       log.warn({ http: 'front', peer, port, code, hint }, `a request failed: ${message}`)
       throw error
     }
-  }
-
-  #idlingAgent(): Agent {
-    return new Agent({
-      keepAlive: true,
-      maxSockets: MAX_PER_PEER,
-      maxFreeSockets: MAX_IDLE_PER_PEER,
-      timeout: IDLE_MS,
-      scheduling: 'lifo',
-    })
   }
 }
 

@@ -10,21 +10,49 @@ import type { Caller } from '../model/caller.ts'
 /** Names and values in turn, as Node's rawHeaders. */
 export type RawHeaders = readonly string[]
 
-/** For an HTTP/1.1 request: no framing but what `content-length` says, values of repeated names as lists. */
-export function requestHeaders(raw: RawHeaders, caller: Caller | undefined): OutgoingHttpHeaders {
-  const kept: Record<string, string | string[]> = {}
+/** Headers by name. No prototype: a header may be called `constructor` or `__proto__`. */
+export type Fields = Record<string, string | string[]>
+
+/**
+ * For an HTTP/1.1 request: names as the client wrote them, values of repeated names as lists, no framing but what
+ * `content-length` says. That name and `host` are in lower case here, because Node and http-proxy look for them so.
+ */
+export function requestHeaders(raw: RawHeaders, caller: Caller | undefined): Fields {
   const named = connectionNames(raw)
+  const kept = collect(
+    raw,
+    (lower) =>
+      !HOP_BY_HOP.has(lower) &&
+      !named.has(lower) &&
+      !isReserved(lower) &&
+      !(caller !== undefined && tellsOrigin(lower)),
+    (name, lower) => (FRAMING.has(lower) ? lower : name),
+  )
+  if (listOf(raw, 'te').some((coding) => /^trailers\b/i.test(coding))) kept['te'] = 'trailers'
+  if (caller !== undefined)
+    Object.assign(kept, callerHeaders(caller), originHeaders(caller, String(kept['host'] ?? '')))
+  return kept
+}
+
+/** One entry per name, whatever its case; the first spelling wins unless `spell` chooses another. */
+export function collect(
+  raw: RawHeaders,
+  keep: (lower: string) => boolean = () => true,
+  spell: (name: string, lower: string) => string = (_name, lower) => lower,
+): Fields {
+  const fields = Object.create(null) as Fields
+  const spelt = new Map<string, string>() // lower case → as it stands in `fields`
   for (const [name, value] of pairs(raw)) {
     const lower = name.toLowerCase()
-    if (HOP_BY_HOP.has(lower) || named.has(lower) || isReserved(lower) || (caller !== undefined && tellsOrigin(lower)))
-      continue
-    const before = kept[lower]
-    kept[lower] = before === undefined ? value : [before, value].flat()
+    if (!keep(lower)) continue
+    const known = spelt.get(lower)
+    if (known === undefined) {
+      const spelling = spell(name, lower)
+      spelt.set(lower, spelling)
+      fields[spelling] = value
+    } else fields[known] = [fields[known]!, value].flat()
   }
-  if (listOf(raw, 'te').some((coding) => /^trailers\b/i.test(coding))) kept['te'] = 'trailers'
-  return caller === undefined
-    ? kept
-    : { ...kept, ...callerHeaders(caller), ...originHeaders(caller, String(kept['host'] ?? '')) }
+  return fields
 }
 
 /** For an HTTP/2 request: pseudo headers included, symbols (which values are sensitive) too. */
@@ -75,10 +103,7 @@ export function responseHeaders(raw: RawHeaders, chunked: boolean): string[] {
 
 /** Whether a backend could take this (lower-case) name for one of ours. */
 export function isReserved(name: string): boolean {
-  return name
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-/, '')
-    .startsWith('pilot-')
+  return folded(name).startsWith('pilot-')
 }
 
 /** What is not known is not said. */
@@ -114,10 +139,15 @@ function connectionNames(raw: RawHeaders): ReadonlySet<string> {
   )
 }
 
-/** A peer's word on where a request comes from is not worth more than its word on who it is. */
+/** Where a request comes from is ours to say: a peer's word on it is worth no more than its word on who it is. */
 function tellsOrigin(name: string): boolean {
-  const plain = name.replaceAll('_', '-')
-  return plain === 'forwarded' || plain === 'x-real-ip' || plain.startsWith('x-forwarded-')
+  const plain = folded(name)
+  return ORIGIN_NAMES.has(plain) || plain.startsWith('x-forwarded-') || plain.startsWith('x-remote-')
+}
+
+/** CGI and its successors turn every sign that is no letter or digit into the same one. */
+function folded(name: string): string {
+  return name.replace(/[^a-z0-9]+/g, '-').replace(/^-/, '')
 }
 
 function originHeaders(caller: Caller, host: string): Record<string, string> {
@@ -132,7 +162,7 @@ function without(
   headers: Readonly<Record<string, unknown>>,
   drop: (name: string) => boolean,
 ): Record<string | symbol, unknown> {
-  const kept: Record<string | symbol, unknown> = { ...headers }
+  const kept = Object.assign(Object.create(null), headers) as Record<string | symbol, unknown>
   for (const name of Object.keys(kept)) if (drop(name)) delete kept[name]
   return kept
 }
@@ -156,6 +186,20 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ])
 /** HTTP/2 has no others, or nghttp2 refuses them. */
 const HOP_BY_HOP_2: ReadonlySet<string> = new Set(['proxy-authorization', 'proxy-authenticate', 'expect'])
+/** What servers and frameworks read as the address or the name of the client. */
+const ORIGIN_NAMES: ReadonlySet<string> = new Set([
+  'forwarded',
+  'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-original-forwarded-for',
+  'x-envoy-external-address',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'fastly-client-ip',
+  'remote-user',
+])
+const FRAMING: ReadonlySet<string> = new Set(['host', 'content-length'])
 const NEEDED: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'te', 'close', 'upgrade'])
 /** RFC 9110 §6.5.1: what decides about framing, routing or access has no place behind the body. */
 const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set([

@@ -2,6 +2,7 @@
 import type { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Caller } from '../model/caller.ts'
+import type { PageRequest } from './origin.ts'
 
 export interface Hop {
   readonly host: string // with the port, the pool of the agent that connections come from
@@ -24,5 +25,11 @@ export interface HopAbout {
   readonly via?: string // kind of the overlay path
 }
 
-/** @param authority Host header or :authority, as sent. @throws PilotError NOT_FOUND, USAGE. */
-export type Route = (authority: string | undefined) => Hop
+/** What a request says about where it wants to go. */
+export interface Asked extends PageRequest {
+  readonly authority: string | undefined // Host header or `:authority`, as sent
+  readonly absolute: boolean // the request line held a whole URL: the client takes us for its proxy
+}
+
+/** @throws PilotError NOT_FOUND, USAGE, DENIED. */
+export type Route = (asked: Asked) => Hop

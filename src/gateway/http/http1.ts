@@ -3,18 +3,19 @@
  * Above: front.ts and exposed.ts, which give each connection its route. Below: forward.ts, upgrade.ts.
  * Node's parser is strict, and stays so: what is ambiguous about length or framing is answered with 400 and closed.
  */
-import { createServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer, IncomingMessage } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { ErrorCode } from '../../base/errors.ts'
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { logAccess } from './access-log.ts'
 import type { Access, Tally } from './access-log.ts'
 import { answerFailure } from './failure.ts'
-import { forward, hasBody } from './forward.ts'
+import { forward, isChunked } from './forward.ts'
 import { listOf, pairs } from './headers.ts'
-import type { Hop, Route } from './hop.ts'
+import type { Asked, Hop, Route } from './hop.ts'
 import { HEAD_CHECK_MS, HEAD_MS, KEEP_ALIVE_MS, MAX_HEADER_BYTES, MAX_HEADERS } from './limits.ts'
 import { lastResponse, upgrade } from './upgrade.ts'
 
@@ -37,8 +38,16 @@ export class Http1 {
   readonly #open = new Map<Duplex, Connection>()
   #draining = false
 
-  /** @param heads how long the head of a request may take, and how often that is looked at, ms. */
-  constructor(log: Logger, heads = { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_CHECK_MS }) {
+  /**
+   * @param mayUpgrade judges a protocol of the `Upgrade` header, in lower case; a request that asks for another one is
+   *   served without its upgrade, as RFC 9110 §7.8 lets a server do.
+   * @param heads how long the head of a request may take, and how often that is looked at, ms.
+   */
+  constructor(
+    log: Logger,
+    mayUpgrade: (protocol: string) => boolean,
+    heads = { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_CHECK_MS },
+  ) {
     this.#log = log
     // Never listens: connections are handed in. Uploads and event streams may take for ever, so nothing times a request but its head.
     this.#server = createServer({
@@ -47,12 +56,16 @@ export class Http1 {
       keepAliveTimeout: KEEP_ALIVE_MS,
       requestTimeout: 0,
       noDelay: true,
+      IncomingMessage: requestsThatUpgrade(mayUpgrade),
     })
-    this.#server.emit('listening') // from then on Node looks at the heads; test/e2e/http-hostile.test.ts holds it to that
-    this.#server.maxHeadersCount = MAX_HEADERS
-    this.#server.on('request', (req, res) => this.#onRequest(req, res))
-    this.#server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head))
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onBadRequest(error, socket))
+    const server: Server & { httpAllowHalfOpen?: boolean } = this.#server
+    server.httpAllowHalfOpen = true // who ends its side behind a whole request still wants the answer (RFC 9112 §9.6)
+    server.emit('listening') // from then on Node looks at the heads; test/e2e/http-hostile.test.ts holds it to that
+    server.maxHeadersCount = MAX_HEADERS
+    server.on('request', (req, res) => this.#onRequest(req, res))
+    server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head))
+    server.on('connect', (_req, socket) => this.#onConnect(socket))
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#onBadRequest(error, socket))
   }
 
   accept(socket: Duplex, route: Route): void {
@@ -62,6 +75,11 @@ export class Http1 {
       this.#restIfEmpty()
     })
     this.#server.emit('connection', socket)
+  }
+
+  /** Closes a connection that has no request under way, as the service did with the one that it stands for. */
+  closeIdle(socket: Duplex): void {
+    if (this.#open.get(socket)?.active.size === 0) (socket as Socket).destroySoon()
   }
 
   /** Connections with no request under way are closed now, the others after theirs. */
@@ -91,20 +109,23 @@ export class Http1 {
   #onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const res = lastResponse(req, socket)
     socket.on('error', () => {}) // Node's server no longer listens
-    // A client that could do HTTP/2 does HTTP/1.1 as well: RFC 9113 §3.1 has dropped this upgrade, and most servers have.
-    const wanted = listOf(req.rawHeaders, 'upgrade')
-    if (wanted.length > 0 && wanted.every((protocol) => /^h2c$/i.test(protocol)) && !hasBody(req)) {
-      this.#onRequest(req, res)
-      return
-    }
     const { hop, tally, fail, over } = this.#begin(req, res, socket)
     res.once('close', () => {
       if (tally.status !== SWITCHED) over()
     })
     socket.once('close', over)
-    if (hop === undefined) return
-    if (hasBody(req)) fail(new PilotError('USAGE', 'a request that upgrades its connection cannot have a body'))
-    else upgrade(req, res, socket, head, hop, tally, fail, over)
+    if (hop !== undefined) upgrade(req, res, socket, head, hop, tally, fail, over)
+  }
+
+  /** Browsers and curl do this for wss: and https: URLs when the front is set as their proxy. */
+  #onConnect(socket: Duplex): void {
+    socket.on('error', () => {})
+    this.#refuse(
+      socket,
+      '405 Method Not Allowed',
+      'USAGE',
+      'CONNECT is taken by the proxy port (proxy.listen), not here',
+    )
   }
 
   #begin(req: IncomingMessage, res: ServerResponse, socket: Duplex): Exchange {
@@ -143,13 +164,17 @@ export class Http1 {
       : error.code === 'HPE_HEADER_OVERFLOW'
         ? '431 Request Header Fields Too Large'
         : '400 Bad Request'
-    const code = isLate ? 'TIMED_OUT' : 'USAGE'
-    const text = `${status}\n${error.message}\n`
+    this.#refuse(socket, status, isLate ? 'TIMED_OUT' : 'USAGE', error.message)
+  }
+
+  /** An answer without a request that could carry it. */
+  #refuse(socket: Duplex, status: string, code: ErrorCode, reason: string): void {
+    const text = `${status}\n${reason}\n`
     socket.write(
       `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nPilot-Error: ${code}\r\n\r\n${text}`,
     )
     ;(socket as Socket).destroySoon()
-    this.#log.info({ status: Number(status.slice(0, 3)), code, reason: error.message }, 'request')
+    this.#log.info({ status: Number(status.slice(0, 3)), code, reason }, 'request')
   }
 
   #hop(
@@ -165,9 +190,8 @@ export class Http1 {
         throw new PilotError('USAGE', `the request has more than ${MAX_HEADERS - 1} header fields`) // Node has dropped the rest
       const coding = listOf(req.rawHeaders, 'transfer-encoding')
       if (coding.length > 1 || (coding.length === 1 && coding[0]!.toLowerCase() !== 'chunked'))
-        throw new PilotError('USAGE', 'the body is coded in a way that is not chunked')
-      takeOriginForm(req, access.host)
-      return route?.(access.host === '' ? undefined : access.host)
+        throw new PilotError('USAGE', 'only the transfer coding "chunked" is supported')
+      return route?.(askedOf(req, access.host))
     } catch (error) {
       fail(asPilotError(error))
       return undefined
@@ -175,14 +199,44 @@ export class Http1 {
   }
 }
 
-/** A client that takes us for its proxy sends the whole address; it then overrules `Host` (RFC 9112 §3.2.2). */
-function takeOriginForm(req: IncomingMessage, host: string): void {
+/** A client that takes us for its proxy sends the whole URL, which overrules `Host` (RFC 9112 §3.2.2); what goes on is the path. */
+function askedOf(req: IncomingMessage, host: string): Asked {
   const match = ABSOLUTE.exec(req.url!)
-  if (match === null) return
-  req.url = match[2]!.startsWith('/') ? match[2]! : `/${match[2]!}`
-  const at = req.rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'host')
-  if (at < 0) req.rawHeaders.push('Host', host)
-  else req.rawHeaders[at + 1] = host
+  if (match !== null) {
+    req.url = match[2]!.startsWith('/') ? match[2]! : `/${match[2]!}`
+    const at = req.rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'host')
+    if (at < 0) req.rawHeaders.push('Host', host)
+    else req.rawHeaders[at + 1] = host
+  }
+  return {
+    authority: host === '' ? undefined : host,
+    absolute: match !== null,
+    method: req.method!,
+    upgrades: (req as { upgrade?: boolean }).upgrade === true,
+    origin: req.headers.origin,
+    site: req.headers['sec-fetch-site'] as string | undefined,
+  }
+}
+
+/**
+ * Requests whose `upgrade` Node's server takes for true only where we would carry it. Node asks for it once the head is
+ * whole; had it no upgrade, the connection stays HTTP and a body is a body. A chunked body in front of an upgraded
+ * connection would have to be parsed by us, and no client sends one.
+ */
+function requestsThatUpgrade(mayUpgrade: (protocol: string) => boolean): typeof IncomingMessage {
+  class Request extends IncomingMessage {
+    declare offersUpgrade: boolean // declared only: Node assigns `upgrade` in its constructor, before our fields would exist
+    get upgrade(): boolean {
+      if (!this.offersUpgrade) return false
+      if (this.method === 'CONNECT') return true
+      const protocols = listOf(this.rawHeaders, 'upgrade').map((protocol) => protocol.toLowerCase())
+      return protocols.length > 0 && protocols.every(mayUpgrade) && !isChunked(this.rawHeaders)
+    }
+    set upgrade(value: boolean | null) {
+      this.offersUpgrade = value === true
+    }
+  }
+  return Request
 }
 
 function accessOf(req: IncomingMessage): Access {

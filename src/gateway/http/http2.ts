@@ -4,11 +4,12 @@
  * pass as they are, whatever the content type; flow control makes each side wait for the other.
  * Above: front.ts and exposed.ts. Below: node:http2.
  */
-import { connect, constants, performServerHandshake } from 'node:http2'
+import { connect, constants } from 'node:http2'
 import type {
   ClientHttp2Session,
   ClientHttp2Stream,
   IncomingHttpHeaders,
+  OutgoingHttpHeaders,
   ServerHttp2Session,
   ServerHttp2Stream,
 } from 'node:http2'
@@ -19,11 +20,13 @@ import type { Logger } from '../../runtime/log.ts'
 import { logAccess } from './access-log.ts'
 import type { Access, Tally } from './access-log.ts'
 import { answerFailure2, failureOf } from './failure.ts'
+import { handshake2, inform2, respond2, trail2, widen2 } from './guarded.ts'
 import { requestHeaders2, requestTrailers2 } from './headers.ts'
-import type { Hop, Route } from './hop.ts'
+import type { Asked, Hop, Route } from './hop.ts'
 import { isExtendedConnect, openWebSocket2 } from './web-socket2.ts'
 import {
   CONNECTION_WINDOW_BYTES,
+  MAX_ATTEMPTS,
   MAX_HEADER_BYTES,
   MAX_HEADERS,
   MAX_STREAMS,
@@ -40,7 +43,7 @@ export class Http2 {
   }
 
   accept(socket: Duplex, route: Route): void {
-    const session = performServerHandshake(socket, {
+    const session = handshake2(socket, {
       settings: {
         initialWindowSize: WINDOW_BYTES,
         maxConcurrentStreams: MAX_STREAMS,
@@ -50,7 +53,11 @@ export class Http2 {
       maxHeaderListPairs: MAX_HEADERS,
       maxSessionMemory: SESSION_MEMORY_MB,
     })
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
+    if (session === undefined) {
+      socket.destroy()
+      return
+    }
+    widen2(session, CONNECTION_WINDOW_BYTES)
     const upstreams = new Upstreams()
     this.#sessions.add(session)
     session.on('error', () => {}) // 'close' follows
@@ -91,25 +98,59 @@ export class Http2 {
       logAccess(this.#log, hop?.about, access, tally)
     })
     try {
-      hop = route(access.host === '' ? undefined : access.host)
-      if (isExtendedConnect(headers)) {
+      const isWebSocket = isExtendedConnect(headers)
+      hop = route(askedOf(headers, access.host, isWebSocket))
+      if (isWebSocket) {
         const to = hop
         openWebSocket2(stream, headers, to, tally, (error) => this.#fail(stream, headers, failureOf(error, to), tally))
         return
       }
       if (headers[':method'] === 'CONNECT') throw new PilotError('USAGE', 'CONNECT is not carried over HTTP/2')
-      const upstream = await upstreams.get(hop)
-      if (stream.destroyed || stream.closed) return
-      const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
-      const request = upstream.request(requestHeaders2(headers, hop.caller), { endStream, waitForTrailers: !endStream })
-      if (endStream) stream.resume()
-      else carryUp(stream, request, tally)
-      carryDown(stream, request, tally)
-      const { about } = hop
-      request.once('error', (error) => this.#fail(stream, headers, failureOf(error, { about }), tally))
+      await this.#send(stream, headers, flags, hop, upstreams, tally)
     } catch (error) {
       this.#fail(stream, headers, hop === undefined ? asPilotError(error) : failureOf(error, hop), tally)
     }
+  }
+
+  async #send(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    hop: Hop,
+    upstreams: Upstreams,
+    tally: Tally,
+    attempts = 1,
+  ): Promise<void> {
+    const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
+    const request = await upstreams.request(hop, requestHeaders2(headers, hop.caller), endStream)
+    if (stream.destroyed || stream.closed) {
+      request.close(constants.NGHTTP2_CANCEL)
+      return
+    }
+    const fail = (error: unknown): void => this.#fail(stream, headers, failureOf(error, hop), tally)
+    let repeated = false
+    const repeat = (): void => {
+      repeated = true
+      this.#send(stream, headers, flags, hop, upstreams, tally, attempts + 1).catch(fail)
+    }
+    request.once('error', (error: NodeJS.ErrnoException) => {
+      if (stream.headersSent || stream.closed) return // carryDown passes on how it ended
+      if (!isRefused(request, error)) {
+        if (error.code !== RESET_BY_SERVICE) fail(error)
+      } else if (endStream && attempts < MAX_ATTEMPTS) {
+        repeat()
+      } else stream.close(constants.NGHTTP2_REFUSED_STREAM) // nothing of it was processed: clients repeat it by themselves
+    })
+    request.once('close', () =>
+      setImmediate(() => {
+        if (!stream.headersSent && !repeated) stream.close(request.rstCode) // unless an answer of our own follows from the error
+      }),
+    )
+    // The core API answers no `Expect` by itself, and it does not go on (RFC 9110 §10.1.1).
+    if (!endStream && /^100-continue$/i.test(headers.expect ?? '')) inform2(stream, { ':status': 100 })
+    if (endStream) stream.resume()
+    else carryUp(stream, request, tally)
+    carryDown(stream, request, tally, fail)
   }
 
   #fail(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError, tally: Tally): void {
@@ -118,6 +159,22 @@ export class Http2 {
     tally.status = error.httpStatus
     answerFailure2(stream, headers, error)
   }
+}
+
+function askedOf(headers: IncomingHttpHeaders, authority: string, isWebSocket: boolean): Asked {
+  return {
+    authority: authority === '' ? undefined : authority,
+    absolute: false,
+    method: headers[':method'] ?? '',
+    upgrades: isWebSocket,
+    origin: headers.origin,
+    site: headers['sec-fetch-site'] as string | undefined,
+  }
+}
+
+/** The service did nothing with it (RFC 9113 §8.7): it may be sent again, whatever it is. */
+function isRefused(request: ClientHttp2Stream, { code = '' }: NodeJS.ErrnoException): boolean {
+  return request.rstCode === constants.NGHTTP2_REFUSED_STREAM || SESSION_ENDING.has(code)
 }
 
 /** Body and trailers of the request. */
@@ -129,12 +186,19 @@ function carryUp(stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: T
   stream.once('trailers', (received: IncomingHttpHeaders) => {
     trailers = received
   })
-  request.once('wantTrailers', () => request.sendTrailers(requestTrailers2(trailers)))
+  request.once('wantTrailers', () => {
+    if (trail2(request, requestTrailers2(trailers)) !== undefined) request.close(constants.NGHTTP2_INTERNAL_ERROR)
+  })
   stream.pipe(request)
 }
 
 /** Head, body, trailers of the response, and how each side ends. */
-function carryDown(stream: ServerHttp2Stream, request: ClientHttp2Stream, tally: Tally): void {
+function carryDown(
+  stream: ServerHttp2Stream,
+  request: ClientHttp2Stream,
+  tally: Tally,
+  fail: (error: unknown) => void,
+): void {
   let trailers: IncomingHttpHeaders = {}
   let [told, over] = [false, false] // the client has everything; the upstream stream is closed
   const release = (): void => {
@@ -146,21 +210,26 @@ function carryDown(stream: ServerHttp2Stream, request: ClientHttp2Stream, tally:
   }
   request.on('headers', (headers: IncomingHttpHeaders) => {
     // 1xx
-    if (!stream.headersSent && !stream.closed) stream.additionalHeaders(headers)
+    if (!stream.headersSent && !stream.closed) inform2(stream, headers)
   })
   request.once('response', (headers: IncomingHttpHeaders, flags: number) => {
     if (stream.closed || stream.destroyed) return
-    tally.status = Number(headers[':status'])
     const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
+    const thrown = respond2(stream, headers, { endStream, waitForTrailers: !endStream })
+    if (thrown !== undefined) {
+      request.resume().close(constants.NGHTTP2_PROTOCOL_ERROR)
+      fail(thrown)
+      return
+    }
+    tally.status = Number(headers[':status'])
     told = endStream
-    stream.respond(headers, { endStream, waitForTrailers: !endStream })
     if (endStream) {
       request.resume()
       return
     }
     stream.once('wantTrailers', () => {
       // behind 'finish'
-      stream.sendTrailers(trailers)
+      if (trail2(stream, trailers) !== undefined) stream.close(constants.NGHTTP2_INTERNAL_ERROR)
       told = true
       release()
     })
@@ -181,10 +250,6 @@ function carryDown(stream: ServerHttp2Stream, request: ClientHttp2Stream, tally:
     if (whole) release()
     else if (stream.headersSent)
       stream.close(request.rstCode === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_INTERNAL_ERROR : request.rstCode)
-    else
-      setImmediate(() => {
-        if (!stream.headersSent) stream.close(request.rstCode)
-      }) // unless an answer of our own follows from the error
   })
 }
 
@@ -193,7 +258,20 @@ class Upstreams {
   readonly #open = new Map<string, Promise<ClientHttp2Session>>()
   #closed = false
 
-  async get(hop: Hop): Promise<ClientHttp2Session> {
+  /** @throws what dialling throws, and what Node says of headers that may not be sent. */
+  async request(hop: Hop, headers: OutgoingHttpHeaders, endStream: boolean): Promise<ClientHttp2Stream> {
+    for (let attempts = 1; ; attempts++) {
+      const session = await this.#get(hop)
+      try {
+        return session.request(headers, { endStream, waitForTrailers: !endStream })
+      } catch (error) {
+        const { code = '' } = error as NodeJS.ErrnoException // it said GOAWAY a moment ago
+        if (!SESSION_ENDING.has(code) || attempts >= MAX_ATTEMPTS) throw error
+      }
+    }
+  }
+
+  async #get(hop: Hop): Promise<ClientHttp2Session> {
     const name = `${hop.host}:${hop.port}`
     for (;;) {
       const opening = this.#open.get(name) ?? this.#connect(name, hop)
@@ -244,7 +322,7 @@ async function open(hop: Hop): Promise<ClientHttp2Session> {
   await new Promise<void>((resolve, reject) => {
     session.once('connect', () => {
       session.off('error', reject)
-      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
+      widen2(session, CONNECTION_WINDOW_BYTES)
       resolve()
     })
     session.once('error', reject)
@@ -252,6 +330,14 @@ async function open(hop: Hop): Promise<ClientHttp2Session> {
   return session
 }
 
+/** Node's codes of a session that takes no more requests. */
+const SESSION_ENDING: ReadonlySet<string> = new Set([
+  'ERR_HTTP2_GOAWAY_SESSION',
+  'ERR_HTTP2_INVALID_SESSION',
+  'ERR_HTTP2_SESSION_ERROR',
+])
+/** The other side reset this one stream; carryDown resets ours with the same code. */
+const RESET_BY_SERVICE = 'ERR_HTTP2_STREAM_ERROR'
 /** Never sent: every request has an authority of its own. */
 const AUTHORITY = 'pilot.invalid'
 /** As nginx writes it: nobody was left to answer. */

@@ -7,12 +7,6 @@ export const MAX_HEADERS = 256
 
 /** Local clients of the front at once: browsers open six to each of a dozen names, a load test hundreds. */
 export const MAX_CLIENTS = 4_096
-/** HTTP/1.1 connections to one port of one peer; requests beyond wait for one of them. */
-export const MAX_PER_PEER = 256
-/** Of these, kept for later while idle. A page needs about six. */
-export const MAX_IDLE_PER_PEER = 16
-/** How long an idle one is kept, ms: less than the other side keeps it (KEEP_ALIVE_MS), so that a request never meets a closing one. */
-export const IDLE_MS = 30_000
 /** How long a connection of a client or a peer may idle between requests, ms. Longer than what clients keep (Chromium 300 s asks again by itself). */
 export const KEEP_ALIVE_MS = 75_000
 /** A request without a body is sent again when a kept connection turns out to be closed: at most so often. */

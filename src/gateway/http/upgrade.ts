@@ -3,17 +3,22 @@
  * 101 the two connections are joined; another answer goes back as it is. Above: http1.ts.
  */
 import { request, ServerResponse } from 'node:http'
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PilotError } from '../../base/errors.ts'
 import type { Tally } from './access-log.ts'
 import { failureOf } from './failure.ts'
 import { respond } from './forward.ts'
+import { detach1 } from './guarded.ts'
 import { pairs, requestHeaders, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 
-/** @param res over `socket`, for every answer but a 101. `onClosed`: an upgraded connection is over. */
+/**
+ * @param res over `socket`, for every answer but a 101.
+ * @param head what came behind the head of the request: its body, then what already belongs to the upgraded connection.
+ * @param onClosed an upgraded connection is over.
+ */
 export function upgrade(
   req: IncomingMessage,
   res: ServerResponse,
@@ -25,14 +30,18 @@ export function upgrade(
   onClosed: () => void,
 ): void {
   const { host, port, agent } = hop
-  const headers = { ...requestHeaders(req.rawHeaders, hop.caller), connection: 'Upgrade', upgrade: req.headers.upgrade }
+  const protocol = req.headers.upgrade!
+  const headers = Object.assign(requestHeaders(req.rawHeaders, hop.caller), {
+    Connection: 'Upgrade',
+    Upgrade: protocol,
+  })
   const out = request({ host, port, agent, method: req.method!, path: req.url!, headers })
   const gone = (): void => {
     out.destroy()
   }
   let answered = false
   socket.once('close', gone)
-  const fail = (error: Error): void => {
+  const fail = (error: unknown): void => {
     socket.off('close', gone)
     if (answered || socket.destroyed) return
     answered = true
@@ -44,19 +53,26 @@ export function upgrade(
   )
   out.once('response', (answer) => {
     answered = true
+    out.shouldKeepAlive = false // nobody knows what a service that refused an upgrade makes of the next bytes
     respond(req, res, answer, tally, (error) => {
       out.destroy()
       onFailure(failureOf(error, hop))
     })
   })
   out.once('upgrade', (answer, upstream, first) => {
-    answered = true
     socket.off('close', gone)
+    upstream.on('error', () => {}) // 'close' follows
+    if (answered || !isSameProtocol(answer.headers.upgrade, protocol)) {
+      upstream.destroy()
+      fail(new PilotError('BAD_RESPONSE', `${hop.about.service}: it switched to a protocol that was not asked for`))
+      return
+    }
+    answered = true
     tally.status = 101
     const lines = pairs(responseHeaders(answer.rawHeaders, false))
       .map(([name, value]) => `${name}: ${value}\r\n`)
       .join('')
-    res.detachSocket(socket as Socket)
+    detach1(res, socket)
     socket.write(
       Buffer.from(
         `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${answer.headers.upgrade ?? ''}\r\n${lines}\r\n`,
@@ -64,10 +80,41 @@ export function upgrade(
       ),
     )
     if (first.length > 0) upstream.unshift(first)
-    if (head.length > 0) socket.unshift(head)
     join(socket, upstream, tally, onClosed)
   })
-  out.end()
+  sendBody(socket, head, Number(req.headers['content-length'] ?? 0), out, tally)
+}
+
+/** The service chooses one of the protocols that the client named, in its own spelling (RFC 9110 §7.8). */
+function isSameProtocol(chosen: string | undefined, offered: string): boolean {
+  const names = offered.split(',').map((name) => name.trim().toLowerCase())
+  return chosen === undefined || names.includes(chosen.trim().toLowerCase())
+}
+
+/** Exactly the body; what follows it is put back, and belongs to the upgraded connection. */
+function sendBody(socket: Duplex, head: Buffer, length: number, out: ClientRequest, tally: Tally): void {
+  let left = length
+  const take = (part: Buffer): void => {
+    const body = part.subarray(0, left)
+    left -= body.length
+    tally.bytesIn += body.length
+    if (left === 0) {
+      socket.off('data', take)
+      socket.pause()
+      if (part.length > body.length) socket.unshift(part.subarray(body.length))
+      out.end(body)
+    } else if (!out.write(body)) {
+      socket.pause()
+      out.once('drain', () => socket.resume())
+    }
+  }
+  if (left === 0) {
+    if (head.length > 0) socket.unshift(head)
+    out.end()
+    return
+  }
+  if (head.length > 0) take(head)
+  if (left > 0) socket.on('data', take)
 }
 
 /** A response object over a connection that Node's server has let go. It is the connection's last. */
@@ -76,7 +123,7 @@ export function lastResponse(req: IncomingMessage, socket: Duplex): ServerRespon
   res.shouldKeepAlive = false
   res.assignSocket(socket as Socket)
   res.once('finish', () => {
-    res.detachSocket(socket as Socket)
+    detach1(res, socket)
     ;(socket as Socket).destroySoon()
   })
   return res

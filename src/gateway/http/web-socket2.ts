@@ -4,11 +4,13 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { constants } from 'node:http2'
 import { PilotError } from '../../base/errors.ts'
 import type { Tally } from './access-log.ts'
-import { pairs, requestHeaders2, responseHeaders } from './headers.ts'
+import { respond2 } from './guarded.ts'
+import { collect, requestHeaders2, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 import { join } from './upgrade.ts'
 
@@ -55,57 +57,53 @@ export function openWebSocket2(
   out.once('response', (answer) => {
     // no WebSocket there: its answer is the answer
     settled = true
+    out.shouldKeepAlive = false // nobody knows what a service that refused an upgrade makes of the next bytes
+    if (stream.closed) return
+    const thrown = respond2(stream, {
+      ':status': answer.statusCode!,
+      ...collect(responseHeaders(answer.rawHeaders, false)),
+    })
+    if (thrown !== undefined) {
+      out.destroy()
+      onFailure(
+        new PilotError('BAD_RESPONSE', `${hop.about.service}: its answer is no HTTP/2: ${thrown.message}`, {}, thrown),
+      )
+      return
+    }
     tally.status = answer.statusCode!
-    const fields = responseHeaders(answer.rawHeaders, false)
-    if (!stream.closed) stream.respond({ ':status': tally.status, ...collected(fields) })
     answer.once('error', () => stream.close(constants.NGHTTP2_CANCEL))
     answer.pipe(stream)
   })
   out.once('upgrade', (answer, upstream, first) => {
     settled = true
-    if (stream.closed || answer.headers['sec-websocket-accept'] !== acceptOf(key)) {
+    upstream.on('error', () => {}) // 'close' follows
+    const fields = collect(responseHeaders(answer.rawHeaders, false))
+    const accepted = fields['sec-websocket-accept'] === acceptOf(key)
+    delete fields['sec-websocket-accept'] // of the key that is ours
+    const thrown = accepted && !stream.closed ? respond2(stream, { ':status': SUCCESS, ...fields }) : undefined
+    if (stream.closed || !accepted || thrown !== undefined) {
       upstream.destroy()
-      if (!stream.closed)
-        onFailure(
-          new PilotError(
-            'BAD_RESPONSE',
-            `${hop.about.service}: its answer to the upgrade is not that of a WebSocket server`,
-          ),
-        )
+      const why = `${hop.about.service}: its answer to the upgrade is not that of a WebSocket server`
+      if (!stream.closed) onFailure(new PilotError('BAD_RESPONSE', why, {}, thrown))
       return
     }
     tally.status = SUCCESS
-    const fields = collected(responseHeaders(answer.rawHeaders, false))
-    delete fields['sec-websocket-accept'] // of the key that is ours
-    stream.respond({ ':status': SUCCESS, ...fields })
     if (first.length > 0) upstream.unshift(first)
     join(stream, upstream, tally, () => {})
   })
   out.end()
 }
 
-function upgradeHeaders(headers: IncomingHttpHeaders, hop: Hop, key: string): Record<string, string | string[]> {
-  const kept = Object.entries(requestHeaders2(headers, hop.caller)).filter(([name]) => !name.startsWith(':')) as [
-    string,
-    string | string[],
-  ][]
-  return {
-    ...Object.fromEntries(kept),
+/** No body goes with an upgrade of HTTP/1.1, so nothing may announce one: it would swallow what follows. */
+function upgradeHeaders(headers: IncomingHttpHeaders, hop: Hop, key: string): OutgoingHttpHeaders {
+  const kept = requestHeaders2(headers, hop.caller)
+  for (const name of Object.keys(kept)) if (name.startsWith(':') || BODY_NAMES.has(name)) delete kept[name]
+  return Object.assign(kept, {
     host: headers[':authority'] ?? headers.host ?? hop.host,
     connection: 'Upgrade',
     upgrade: 'websocket',
     'sec-websocket-key': key,
-  }
-}
-
-/** As HTTP/2 wants them: lower case, each name once. */
-function collected(raw: readonly string[]): Record<string, string | string[]> {
-  const fields: Record<string, string | string[]> = {}
-  for (const [name, value] of pairs(raw)) {
-    const before = fields[name.toLowerCase()]
-    fields[name.toLowerCase()] = before === undefined ? value : [before, value].flat()
-  }
-  return fields
+  })
 }
 
 /** RFC 6455 §4.2.2. */
@@ -113,5 +111,11 @@ function acceptOf(key: string): string {
   return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
 }
 
+const BODY_NAMES: ReadonlySet<string> = new Set([
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'transfer-encoding',
+])
 const KEY_BYTES = 16
 const SUCCESS = 200

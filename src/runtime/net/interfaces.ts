@@ -1,4 +1,8 @@
-/** What this machine's network interfaces are: addresses on them, and how large a datagram they carry in one piece. */
+/**
+ * What this machine's network interfaces are: addresses on them, and how large a datagram they carry in one piece.
+ * The list may be refused at any moment (no descriptor is free, a sandbox forbids it, Android): then it is empty, and the
+ * node goes without its LAN addresses.
+ */
 import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
@@ -12,7 +16,7 @@ export function ownNetwork(local: Endpoint): OwnNetwork {
   const lanEndpoints: Endpoint[] = []
   const worldEndpoints: Endpoint[] = []
   const ownEndpoints: Endpoint[] = []
-  for (const { address, internal } of addressesOf(networkInterfaces())) {
+  for (const { address, internal } of interfaceAddresses()) {
     const isV6 = address.includes(':')
     const carries = local.address === '::' || (local.address === '0.0.0.0' ? !isV6 : local.address === address)
     if (!carries) continue
@@ -25,11 +29,10 @@ export function ownNetwork(local: Endpoint): OwnNetwork {
   return { lanEndpoints, worldEndpoints, ownEndpoints }
 }
 
-/** Two of them are equal as long as our addresses are the same. */
-export function networkFingerprint(): string {
-  return addressesOf(networkInterfaces())
-    .map(({ name, address }) => `${name} ${address}`)
-    .join(' ')
+/** Two of them are equal as long as our addresses are the same. Undefined: the system does not say right now. */
+export function networkFingerprint(): string | undefined {
+  const addresses = interfaceAddresses()
+  return addresses.length === 0 ? undefined : addresses.map(({ name, address }) => `${name} ${address}`).join(' ')
 }
 
 /**
@@ -40,7 +43,7 @@ export function maxDatagramTo(endpoint: Endpoint): number {
   if (isLoopback(endpoint.address)) return UDP_MAX_PAYLOAD
   const headers = endpoint.address.includes(':') ? IPV6_UDP_HEADERS : IPV4_UDP_HEADERS
   const from = sourceAddressFor(endpoint)
-  const own = addressesOf(networkInterfaces()).find(({ address }) => address === from)
+  const own = interfaceAddresses().find(({ address }) => address === from)
   if (own?.internal === true) return UDP_MAX_PAYLOAD // an address of this machine
   return Math.min(own === undefined ? ETHERNET_MTU : mtuOf(own.name), UDP_MAX_PAYLOAD) - headers
 }
@@ -48,28 +51,39 @@ export function maxDatagramTo(endpoint: Endpoint): number {
 /** The address that the system would send from, undefined without a route: that of a socket connected there, which sends nothing by it. */
 export function sourceAddressFor({ address, port }: Endpoint): string | undefined {
   const isV6 = address.includes(':')
-  const socket = createSocket({
-    type: isV6 ? 'udp6' : 'udp4',
-    lookup: (host, _options, callback) => callback(null, host, isV6 ? 6 : 4), // on the spot, so that connecting needs no waiting
-  })
   try {
-    socket.on('error', () => {})
-    socket.bind(0)
-    socket.connect(port === 0 ? 9 : port, address)
-    return socket.address().address
+    const socket = createSocket({
+      type: isV6 ? 'udp6' : 'udp4',
+      lookup: (host, _options, callback) => callback(null, host, isV6 ? 6 : 4), // on the spot, so that connecting needs no waiting
+    })
+    try {
+      socket.on('error', () => {})
+      socket.bind(0)
+      socket.connect(port === 0 ? 9 : port, address)
+      return socket.address().address
+    } finally {
+      socket.close()
+    }
   } catch {
-    return undefined // no route there
-  } finally {
-    socket.close()
+    return undefined // no route there, or no descriptor
   }
 }
 
-function addressesOf(
-  interfaces: ReturnType<typeof networkInterfaces>,
-): Array<{ readonly name: string; readonly address: string; readonly internal: boolean }> {
-  return Object.entries(interfaces).flatMap(([name, addresses]) =>
-    (addresses ?? []).map(({ address, internal }) => ({ name, address, internal })),
-  )
+export interface InterfaceAddress {
+  readonly name: string
+  readonly address: string
+  readonly internal: boolean
+}
+
+/** Empty when the system refuses the list. */
+export function interfaceAddresses(): InterfaceAddress[] {
+  try {
+    return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+      (addresses ?? []).map(({ address, internal }) => ({ name, address, internal })),
+    )
+  } catch {
+    return []
+  }
 }
 
 function mtuOf(name: string): number {

@@ -19,7 +19,7 @@ export class NetworkWatch {
   constructor(local: Endpoint, towards: Endpoint, onChange: (network: OwnNetwork, why: NetworkChange) => void) {
     let source = sourceAddressFor(towards)
     this.#timer = setInterval(() => {
-      const fingerprint = networkFingerprint()
+      const fingerprint = networkFingerprint() ?? this.#fingerprint
       const slept = this.#hasSlept()
       if (fingerprint === this.#fingerprint && !slept) return
       const before = source

@@ -64,16 +64,26 @@ test('a request loses what is forged or about the connection, keeps the rest, an
     'X-Forwarded-For',
     '10.0.0.1',
   ]
-  assert.deepEqual(requestHeaders(raw, undefined), {
+  assert.deepEqual(plain(requestHeaders(raw, undefined)), {
     host: 'x:1',
-    cookie: ['a=1', 'b=2'],
+    Cookie: ['a=1', 'b=2'],
     te: 'trailers',
     'content-length': '3',
-    'x-forwarded-for': '10.0.0.1',
+    'X-Forwarded-For': '10.0.0.1',
   })
-  assert.deepEqual(requestHeaders([...raw, 'X_Forwarded_Host', 'y', 'Forwarded', 'for=1', 'X-Real-IP', '1'], CALLER), {
+  const more = [
+    'X_Forwarded_Host',
+    'Forwarded',
+    'X-Real-IP',
+    'X.Forwarded.For',
+    'True-Client-IP',
+    'X-Client-IP',
+    'CF-Connecting-IP',
+    'X-Remote-User',
+  ]
+  assert.deepEqual(plain(requestHeaders([...raw, ...more.flatMap((name) => [name, 'y'])], CALLER)), {
     host: 'x:1',
-    cookie: ['a=1', 'b=2'],
+    Cookie: ['a=1', 'b=2'],
     te: 'trailers',
     'content-length': '3',
     'Pilot-Node': '2',
@@ -101,7 +111,7 @@ test('the same of HTTP/2; what is not known is not said, and what is sensitive s
     [sensitiveHeaders]: ['authorization'],
   }
   const kept = requestHeaders2(headers, { ...CALLER, hostname: null, key: null, path: null })
-  assert.deepEqual(kept, {
+  assert.deepEqual(plain(kept), {
     ':method': 'GET',
     ':authority': 'x',
     'grpc-timeout': '1S',
@@ -114,7 +124,7 @@ test('the same of HTTP/2; what is not known is not said, and what is sensitive s
     'x-forwarded-host': 'x',
     [sensitiveHeaders]: ['authorization'],
   })
-  assert.deepEqual(requestTrailers2({ 'pilot-node': '1', host: 'x', 'x-sum': '7' }), { 'x-sum': '7' })
+  assert.deepEqual(plain(requestTrailers2({ 'pilot-node': '1', host: 'x', 'x-sum': '7' })), { 'x-sum': '7' })
 })
 
 test('trailers neither forge nor frame', () => {
@@ -170,3 +180,18 @@ test('a response keeps case and repetition, and announces trailers only where th
   ])
   assert.deepEqual(responseHeaders(raw, false), ['Set-Cookie', 'a', 'Set-Cookie', 'b', 'Pilot-Own', 'kept'])
 })
+
+test('names that every object has are headers like others, and repeated ones are one entry, in their first spelling', () => {
+  const raw = ['constructor', 'a', '__proto__', 'b', 'X-Id', '1', 'x-ID', '2']
+  const entries = Object.entries(requestHeaders(raw, undefined))
+  assert.deepEqual(entries, [
+    ['constructor', 'a'],
+    ['__proto__', 'b'],
+    ['X-Id', ['1', '2']],
+  ])
+})
+
+/** deepEqual looks at prototypes; these objects have none. */
+function plain(fields: object): object {
+  return { ...fields }
+}
