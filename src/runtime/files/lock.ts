@@ -1,6 +1,6 @@
 /** A folder that one process has for itself: made where it is missing, held as long as the process lives. */
 import type { Server } from 'node:net'
-import { access, constants, lstat, mkdir, stat, unlink } from 'node:fs/promises'
+import { access, constants, lstat, mkdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
 import { PilotError } from '../../base/errors.ts'
@@ -19,41 +19,74 @@ export interface Holder {
 /**
  * Makes the folder (mode 0700: private keys and what is known of others are kept in such) and takes it for this process.
  * The lock is a Unix socket that nobody speaks on: it answers as long as its process lives, however that ends.
+ * @param beforeReplacing tests make a process slow at the worst moment.
  * @throws PilotError USAGE when the folder cannot be one, CONFLICT when another process has it.
  */
-export async function holdFolder(directory: string, holder: Holder = REGISTRY): Promise<Release> {
+export async function holdFolder(
+  directory: string,
+  holder: Holder = REGISTRY,
+  beforeReplacing: () => Promise<void> = async () => {},
+): Promise<Release> {
   const folder = resolve(directory)
   await makeFolder(folder, holder)
   const lock = join(folder, holder.file)
   const short = relative(process.cwd(), lock)
   const path = Buffer.byteLength(short) < Buffer.byteLength(lock) ? short : lock
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
-    throw new PilotError('USAGE', `the folder ${folder} has too long a path`, { directory: folder })
-  const server = (await listen(path)) ?? (await replaceDead(path))
+    throw new PilotError(
+      'USAGE',
+      `the path of the folder ${folder} is too long for a lock (${MAX_SOCKET_PATH_BYTES} bytes)`,
+      { directory: folder },
+      undefined,
+      'Name a folder with a shorter path: --state-dir or --store.',
+    )
+  const server = (await listen(path)) ?? (await replaceDead(path, beforeReplacing))
   if (server === undefined) throw inUse(folder, holder)
   server.unref()
-  await new Promise((done) => setTimeout(done, SETTLE_MS))
-  // Two that found the same dead lock may both have replaced it: the later one has it.
-  if ((await inodeOf(path)) !== server.inode) {
-    server.close()
-    throw inUse(folder, holder)
-  }
   return () => new Promise((done) => server.close(() => done()))
 }
 
-type HeldServer = Server & { inode?: number | undefined }
+/**
+ * Whoever finds a dead lock may replace it, and two may find the same one. Only the process that made the folder
+ * `LOCK.replacing` may unlink, and it looks again before it does; so no live lock is ever unlinked.
+ */
+async function replaceDead(path: string, beforeReplacing: () => Promise<void>): Promise<Server | undefined> {
+  if (await isAlive(path)) return undefined
+  const turn = await takeTurn(`${path}.replacing`)
+  if (turn === undefined) return undefined // another process is replacing it at this moment
+  try {
+    await beforeReplacing()
+    if ((await isAlive(path)) || (await inodeOf(turn.path)) !== turn.inode) return undefined
+    await unlink(path).catch(() => undefined)
+    return await listen(path)
+  } finally {
+    if ((await inodeOf(turn.path)) === turn.inode) await rmdir(turn.path).catch(() => undefined)
+  }
+}
 
-async function replaceDead(path: string): Promise<HeldServer | undefined> {
-  if (await answers(path)) return undefined
+/** Making a folder is atomic. One that a killed process left behind is removed when it is old. */
+async function takeTurn(path: string): Promise<{ readonly path: string; readonly inode: number } | undefined> {
   const found = await lstat(path).catch(() => undefined)
-  if (found !== undefined && !found.isSocket()) return undefined
-  await unlink(path).catch(() => undefined)
-  return await listen(path)
+  if (found !== undefined && Date.now() - found.ctimeMs > STALE_TURN_MS) await rmdir(path).catch(() => undefined)
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch {
+    return undefined
+  }
+  const inode = await inodeOf(path)
+  return inode === undefined ? undefined : { path, inode }
+}
+
+/** Also true for what is no socket: that is not ours to remove. */
+async function isAlive(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined)
+  if (found === undefined) return false
+  return !found.isSocket() || (await answers(path))
 }
 
 /** Undefined when something is there. */
-async function listen(path: string): Promise<HeldServer | undefined> {
-  const server: HeldServer = createServer((socket) => socket.destroy())
+async function listen(path: string): Promise<Server | undefined> {
+  const server = createServer((socket) => socket.destroy())
   const error = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
     server.once('error', done)
     server.listen(path, () => done(undefined))
@@ -61,7 +94,6 @@ async function listen(path: string): Promise<HeldServer | undefined> {
   if (error?.code === 'EADDRINUSE') return undefined
   if (error !== undefined) throw new PilotError('USAGE', `cannot lock the folder: ${error.message}`, { path }, error)
   server.on('error', () => undefined)
-  server.inode = await inodeOf(path)
   return server
 }
 
@@ -84,7 +116,7 @@ async function inodeOf(path: string): Promise<number | undefined> {
 async function makeFolder(folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error)
   if (!(found instanceof Error)) {
-    if (!found.isDirectory()) throw unusable(folder, holder, 'it is no folder')
+    if (!found.isDirectory()) throw unusable(folder, holder, 'it is not a folder')
     return await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => {
       throw unusable(folder, holder, error.message, error)
     })
@@ -112,4 +144,5 @@ function inUse(folder: string, { what, other, hint }: Holder): PilotError {
 
 const REGISTRY: Holder = { what: 'the registry', other: 'another rendezvous', file: 'lock' }
 const MAX_SOCKET_PATH_BYTES = 103 // of macOS; Linux takes a few more
-const SETTLE_MS = 30
+/** Replacing takes milliseconds. */
+const STALE_TURN_MS = 10_000

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { PilotError } from '../../../../src/base/errors.ts'
 import { holdFolder } from '../../../../src/runtime/files/lock.ts'
+import type { Release } from '../../../../src/runtime/files/lock.ts'
 
 const FOLDER_FILE = new URL('../../../../src/runtime/files/lock.ts', import.meta.url).pathname
 
@@ -24,6 +25,14 @@ test('a second holder is refused until the first lets go', async (context) => {
 
 test('what a killed process held is free', async (context) => {
   const folder = await temporary(context)
+  await killedHolder(folder)
+  await (
+    await holdFolder(folder)
+  )()
+})
+
+/** A process that took the folder and was killed: its lock is there and dead. */
+async function killedHolder(folder: string): Promise<void> {
   const code = `import { holdFolder } from ${JSON.stringify(FOLDER_FILE)}\nholdFolder(${JSON.stringify(folder)}).then(() => { console.log('held'); setInterval(() => {}, 1000) })`
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -32,20 +41,39 @@ test('what a killed process held is free', async (context) => {
   await assert.rejects(holdFolder(folder), isError('CONFLICT', folder))
   child.kill('SIGKILL')
   await once(child, 'exit')
-  await (
-    await holdFolder(folder)
-  )()
-})
+}
 
 test('of many at once on a dead lock, one at most has it', async (context) => {
   const folder = await temporary(context)
-  await (
-    await holdFolder(folder)
-  )()
+  await killedHolder(folder)
   const held = (await Promise.allSettled(Array.from({ length: 8 }, () => holdFolder(folder)))).filter(
     ({ status }) => status === 'fulfilled',
   )
   assert.equal(held.length, 1)
+})
+
+test('a process that is slow while it replaces a dead lock does not take it from a faster one', async (context) => {
+  const folder = await temporary(context)
+  await killedHolder(folder)
+  const [slow, release] = await pausedHolder(folder)
+  await assert.rejects(holdFolder(folder), isError('CONFLICT', folder), 'it is being replaced at this moment')
+  release()
+  await assert.rejects(
+    holdFolder(folder).finally(async () => (await slow)()),
+    isError('CONFLICT', folder),
+  )
+})
+
+test('a process that was stopped while it replaced a dead lock, longer than its turn lasts, gives way', async (context) => {
+  const folder = await temporary(context)
+  await killedHolder(folder)
+  const [stopped, release] = await pausedHolder(folder)
+  await rm(join(folder, 'lock.replacing'), { recursive: true }) // as who finds it old does
+  const faster = await holdFolder(folder)
+  release()
+  await assert.rejects(stopped, isError('CONFLICT', folder))
+  await assert.rejects(holdFolder(folder), isError('CONFLICT', folder), 'the faster one still has it')
+  await faster()
 })
 
 test('a file, a file system that makes nothing, and a folder without permission are errors that name the place', async (context) => {
@@ -61,6 +89,24 @@ test('a file, a file system that makes nothing, and a folder without permission 
   else await assert.rejects(holdFolder(join(folder, 'closed', 'below')), isError('USAGE', 'closed'))
   await chmod(join(folder, 'closed'), 0o700)
 })
+
+/** One that has found the dead lock, and is stopped just before it replaces it. */
+async function pausedHolder(folder: string): Promise<[holding: Promise<Release>, release: () => void]> {
+  let [release, reached]: [() => void, () => void] = [() => {}, () => {}]
+  const paused = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const there = new Promise<void>((resolve) => {
+    reached = resolve
+  })
+  const holding = holdFolder(folder, undefined, () => {
+    reached()
+    return paused
+  })
+  holding.catch(() => {})
+  await there
+  return [holding, release]
+}
 
 function isError(code: string, text: string): (error: unknown) => boolean {
   return (error) => error instanceof PilotError && error.code === code && error.message.includes(text)
