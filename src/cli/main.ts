@@ -5,26 +5,37 @@ import { tuneMemory } from './memory.ts'
 tuneMemory()
 const { runCli, tellError } = await import('./program.ts') // only now: to load all of it would make V8's space of young objects large
 const { realWorld } = await import('./world.ts')
+const { FaultLine } = await import('./faults.ts')
 
-// A reader that went away (`pilotgate status | head -1`) is no reason to crash, nor to stop a running gateway.
-process.stdout.on('error', () => {})
+let outputLost = false
+const loseOutput = (error: unknown): void => {
+  // A reader that went away (`pilotgate status | head -1`) has what it wanted; a full disk has lost the result.
+  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') outputLost = true
+}
+process.stdout.on('error', loseOutput)
 process.stderr.on('error', () => {})
 
 const argv = process.argv.slice(2)
-const world = realWorld()
+const faults = new FaultLine()
+const world = realWorld(faults, loseOutput)
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
     if (error instanceof Error && error.stack !== undefined) world.err(`${error.stack}\n`) // our own bug: where it is
-    process.exit(tellError(error, argv, world))
+    if (!faults.take(error)) process.exit(tellError(error, argv, world))
   })
 }
 
 const code = await runCli(argv, world)
 await Promise.race([Promise.all([flushed(process.stdout), flushed(process.stderr)]), world.sleep(1_000)]) // a stalled reader does not keep us
-process.exit(code)
+if (outputLost) world.err('error: the output could not be written\n')
+process.exit(code === 0 && outputLost ? 1 : code)
 
 function flushed(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
-    stream.write('', () => resolve())
+    try {
+      stream.write('', () => resolve())
+    } catch {
+      resolve()
+    }
   })
 }

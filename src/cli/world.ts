@@ -13,6 +13,7 @@ import type {
 import type { AdminControl } from '../config/live.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
+import type { FaultLine } from './faults.ts'
 
 export interface Log {
   debug(fields: object, message: string): void
@@ -79,8 +80,10 @@ export interface World {
   readonly terminal: boolean
   /** Asks the gateway behind an admin socket. */
   client(socketPath: string): AdminClient
-  out(text: string): void // stdout
+  out(text: string): void // stdout; what cannot be written there makes the command fail, a reader that went away does not
   err(text: string): void // stderr
+  /** From now on an exception that nobody caught calls back, and does not end the process. The result ends that. */
+  contain(onFault: (error: unknown) => void): () => void
   /** Calls back for each request to stop; the result ends that. */
   onStop(callback: (signal: string) => void): () => void
   /** SIGHUP calls back instead of stopping, unless our terminal is gone; the result ends that. */
@@ -88,7 +91,7 @@ export interface World {
   sleep(ms: number): Promise<void>
 }
 
-export function realWorld(): World {
+export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => void): World {
   const reloads = new Set<() => void>()
   return {
     version: readVersion(),
@@ -103,8 +106,19 @@ export function realWorld(): World {
     },
     terminal: process.stdout.isTTY,
     client: (socketPath) => adminClient(socketPath),
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => {
+      try {
+        process.stdout.write(text)
+      } catch (error) {
+        onLostOutput(error) // a file on a full disk throws at once
+      }
+    },
+    err: (text) => {
+      try {
+        process.stderr.write(text)
+      } catch {} // nowhere left to say it
+    },
+    contain: (onFault) => faults.contain(onFault),
     onStop: (callback) => {
       const handler = (signal: NodeJS.Signals): void => {
         if (signal !== 'SIGHUP' || reloads.size === 0 || terminalGone()) callback(signal)

@@ -63,6 +63,9 @@ async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Pr
   const options = await startOptions(flags, world.env)
   const stops = stopRequests(world)
   const log = (await world.modules.log()).createLogger(out.logLevel('info'))
+  const uncontain = world.contain((error) =>
+    log.error({ code: 'FAILED', reason: String(error) }, 'a bug was contained; the rendezvous goes on'),
+  )
   const { startRendezvous } = await world.modules.rendezvous()
   const server = await startRendezvous({ ...options, log })
   const { registry, beacon, http, fingerprint } = server
@@ -76,6 +79,7 @@ async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Pr
   await stops.first
   await Promise.race([server.stop(), stops.second])
   stops.dispose()
+  uncontain()
   return 0
 }
 

@@ -166,7 +166,7 @@ test("a stranger's reason cannot drive the terminal", async () => {
   const control = fakeControl([], {
     pending: () => Promise.resolve([{ ...request!, justification: 'hi\u001b[2J\n\u202eevil' }]),
   })
-  assert.match((await run('trust pending', testWorld({ control }))).out, /hi\?\[2J\?\?evil/)
+  assert.match((await run('trust pending', testWorld({ control }))).out, /hi\uFFFD\[2J \uFFFDevil/)
 })
 
 test('trust passes on peer and reason', async () => {

@@ -51,6 +51,7 @@ export function testWorld(
       handlers.add(callback)
       return () => void handlers.delete(callback)
     },
+    contain: () => () => {},
     onReload: (callback) => {
       reloads.add(callback)
       return () => void reloads.delete(callback)
