@@ -138,3 +138,15 @@ window.upload = async (megabytes) => {
   show('up', await answer.text())
 }
 </script>`
+
+/** The body of a reply as it came over the wire: whole, or one chunk. */
+export function bodyOf(reply: Buffer): string {
+  const text = reply.toString('latin1')
+  const body = text.slice(text.indexOf('\r\n\r\n') + 4)
+  return /^[0-9a-f]+\r\n/.test(body) ? body.replace(/^[0-9a-f]+\r\n/, '').replace(/\r\n0\r\n[\s\S]*$/, '') : body
+}
+
+/** The headers that say who calls. */
+export function pilot(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('pilot-')))
+}

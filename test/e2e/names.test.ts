@@ -104,7 +104,12 @@ test('the proxy goes nowhere but to trusted peers, and says so in the words of e
   assert.equal(await socksReply('agent-b', 81), 5)
   assert.match(await say('CONNECT nobody:80 HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 404 [^]*"code":"NOT_FOUND"/)
   assert.match(await say('CONNECT agent-b:81 HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 502 [^]*"code":"CONNECTION_REFUSED"/)
-  assert.match(await say('GET http://agent-b/ HTTP/1.1\r\n\r\n'), /^HTTP\/1\.1 405 [^]*Allow: CONNECT/)
+  const plain = (host: string): Promise<string> =>
+    say(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+  assert.match(await plain(`127.0.0.1:${web}`), /^HTTP\/1\.1 404 /)
+  assert.match(await plain('agent-b.pilot:81'), /^HTTP\/1\.1 502 [^]*CONNECTION_REFUSED/)
+  assert.match(await plain('agent-b.pilot'), /^HTTP\/1\.1 200 /)
+  assert.match(await say('GET / HTTP/1.1\r\nHost: agent-b.pilot\r\n\r\n'), /^HTTP\/1\.1 405 [^]*Allow: CONNECT/)
   assert.match(await say('\x16\x03\x01nonsense\r\n\r\n'), /^HTTP\/1\.1 400 /)
   assert.match(await say(`CONNECT ${'x'.repeat(20_000)}`), /^HTTP\/1\.1 431 /)
   assert.equal((await both.a.status()).connections, 0)

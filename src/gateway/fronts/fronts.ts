@@ -117,7 +117,9 @@ export class Fronts {
         case 'http':
           return await started(new HttpFront(this.#deps), (front) => front.start(at.address, at.port))
         case 'proxy':
-          return await started(new Proxy(proxyDeps), (proxy) => proxy.start(at, allowLan))
+          return await started(new Proxy({ ...proxyDeps, http: new HttpFront(this.#deps) }), (proxy) =>
+            proxy.start(at, allowLan),
+          )
         case 'dns':
           return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))
       }

@@ -1,4 +1,4 @@
-/** HTTP CONNECT (RFC 9110 §9.3.6), the server's side, as bytes in and bytes out. Above: proxy.ts. */
+/** HTTP CONNECT (RFC 9110 §9.3.6), the server's side, as bytes in and bytes out; other requests are recognised. Above: proxy.ts. */
 import { STATUS_CODES } from 'node:http'
 import { utf8 } from '../../base/bytes.ts'
 import type { PilotError } from '../../base/errors.ts'
@@ -7,21 +7,27 @@ import type { HeadNews, ProxyHead } from './proxy-head.ts'
 
 export class HttpConnectHead implements ProxyHead {
   push(bytes: Buffer): { readonly used: number; readonly news: HeadNews } {
-    const end = bytes.subarray(0, MAX_HEAD_BYTES).indexOf('\r\n\r\n')
-    if (end < 0) {
+    const found = HEAD_END.exec(bytes.toString('latin1', 0, MAX_HEAD_BYTES))
+    if (found === null) {
       if (bytes.length < MAX_HEAD_BYTES) return { used: 0, news: { kind: 'more' } }
       return refused(431, 'the head of the request is too long')
     }
-    const line = bytes.subarray(0, end).toString('latin1').split('\r\n', 1)[0]!
-    const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.[01]$/.exec(line) ?? []
+    const end = found.index
+    const line = bytes.toString('latin1', 0, end).split(/\r?\n/, 1)[0]!
+    const [, method, target] = /^([A-Z-]+) (\S+) HTTP\/1\.[01]$/.exec(line) ?? []
     if (method === undefined) return refused(400, 'not an HTTP request')
-    if (method !== 'CONNECT')
-      return refused(405, `${method}: this proxy takes CONNECT only; use SOCKS5 or CONNECT (curl -p) for plain HTTP`)
+    if (method !== 'CONNECT') {
+      if (/^http:\/\//i.test(target!)) return { used: 0, news: { kind: 'http' } }
+      return refused(
+        405,
+        `${method} ${target!.slice(0, MAX_HOST_CHARS)}: this is a proxy; it takes CONNECT and http:// URLs`,
+      )
+    }
     const [, host, portText] = /^(\[[^\]\s]+\]|[^\s]+):(\d+)$/.exec(target!) ?? []
     const port = parsePort(portText ?? '')
     if (host === undefined || port === undefined || host.length > MAX_HOST_CHARS)
       return refused(400, `${target!.slice(0, MAX_HOST_CHARS)}: expected HOST:PORT`)
-    return { used: end + 4, news: { kind: 'connect', host, port } }
+    return { used: end + found[0].length, news: { kind: 'connect', host, port } }
   }
 
   accepted(): Uint8Array {
@@ -50,6 +56,8 @@ function answer(status: number, body: string, type: string, more = ''): Buffer {
   )
 }
 
+/** RFC 9112 §2.2 lets a recipient take a bare line feed for the end of a line; nothing behind a CONNECT could be smuggled by it. */
+const HEAD_END = /\r?\n\r?\n/
 /** As node:http; a CONNECT needs a few hundred bytes. */
 const MAX_HEAD_BYTES = 16_384
 const MAX_HOST_CHARS = 255

@@ -1,6 +1,7 @@
 /**
- * One local port for every peer: SOCKS5 and HTTP CONNECT, told apart by their first byte. It connects to trusted peers and
- * to nothing else, whatever it is asked for: no open proxy. Above: gateway.ts. Below: socks.ts, http-connect.ts, splice.ts.
+ * One local port for every peer: SOCKS4, SOCKS5, HTTP CONNECT and plain http:// requests, told apart by their first bytes.
+ * It connects to trusted peers and to nothing else, whatever it is asked for: no open proxy.
+ * Above: gateway.ts. Below: socks.ts, socks4.ts, http-connect.ts, splice.ts.
  */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
@@ -8,12 +9,14 @@ import { asPilotError, PilotError } from '../../base/errors.ts'
 import { formatEndpoint, isLoopback } from '../../base/types.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
+import type { HttpFront } from '../http/front.ts'
 import type { ConnectionTable } from '../service/connections.ts'
 import { HttpConnectHead } from './http-connect.ts'
 import { BACKLOG, bindError } from '../service/bind.ts'
 import type { ProxyHead } from './proxy-head.ts'
 import { peerOfHost } from './peer-host.ts'
 import { SocksHead } from './socks.ts'
+import { Socks4Head } from './socks4.ts'
 import { SocksUdp } from './socks-udp.ts'
 import { SparseLog } from '../service/sparse-log.ts'
 import { resetSocket, splice } from '../service/splice.ts'
@@ -23,6 +26,8 @@ export interface ProxyDeps {
   readonly connections: ConnectionTable
   readonly log: Logger
   readonly domain: string
+  /** Takes over connections whose requests name http:// URLs. */
+  readonly http: Pick<HttpFront, 'serve' | 'stop'>
   /** The peer behind a loopback address of ours. */
   readonly peerAt: (address: string) => string | undefined
 }
@@ -67,6 +72,7 @@ export class Proxy {
 
   /** No new clients; those inside go on. */
   stop(): void {
+    this.#deps.http.stop()
     this.#server.close()
   }
 
@@ -85,7 +91,7 @@ export class Proxy {
     const onEnd = (): void => void socket.destroy()
     const onData = (bytes: Buffer): void => {
       waiting = waiting.length === 0 ? bytes : Buffer.concat([waiting, bytes])
-      head ??= waiting[0] === SOCKS_VERSION ? new SocksHead() : new HttpConnectHead()
+      head ??= waiting[0] === 5 ? new SocksHead() : waiting[0] === 4 ? new Socks4Head() : new HttpConnectHead()
       for (;;) {
         const { used, news } = head.push(waiting)
         waiting = waiting.subarray(used)
@@ -97,6 +103,7 @@ export class Proxy {
         leave()
         socket.pause()
         if (waiting.length > 0) socket.unshift(waiting)
+        if (news.kind === 'http') return this.#deps.http.serve(socket)
         if (news.kind === 'refused') return this.#refuse(socket, news.reply, news.why)
         this.#serve(socket, head, news).catch((error: unknown) => {
           const refused = asPilotError(error)
@@ -187,7 +194,6 @@ export class Proxy {
   }
 }
 
-const SOCKS_VERSION = 5
 /** Clients that have not said yet where they want to go. */
 const MAX_HEADS = 1_024
 /** The opening is a few hundred bytes that programs send at once. */

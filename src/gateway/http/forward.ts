@@ -24,7 +24,6 @@ export function forward(
   tally: Tally,
   onFailure: (error: PilotError) => void,
 ): void {
-  const { host, port, agent } = hop
   let attempts = 0
   let out: ClientRequest | undefined
   let settled = false
@@ -69,28 +68,32 @@ export function forward(
         sendBody(req, request, tally)
       },
     }
-    const target = { protocol: 'http:', host, port }
-    try {
-      proxy.web(
-        req,
-        res,
-        {
-          target,
-          agent,
-          selfHandleResponse: true,
-          toProxy: true,
-          prependPath: false,
-          buffer: body as unknown as Stream,
-        },
-        fail,
-      )
-    } catch (error) {
-      // a header that may not be sent
-      fail(error)
-    }
+    sendVia(req, res, hop, body, fail)
   }
   req.headers = requestHeaders(req.rawHeaders, hop.caller) as IncomingMessage['headers']
   send()
+}
+
+/** What http-proxy does for us: a request out of the agent, given up when the client goes away. @param body takes the request. */
+function sendVia(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { host, port, agent }: Hop,
+  body: { pipe(request: ClientRequest): void },
+  onFailure: (error: unknown) => void,
+): void {
+  const target = { protocol: 'http:', host, port }
+  const buffer = body as unknown as Stream // http-proxy calls its `pipe` with the request, and nothing else
+  try {
+    proxy.web(
+      req,
+      res,
+      { target, agent, buffer, selfHandleResponse: true, toProxy: true, prependPath: false },
+      onFailure,
+    )
+  } catch (error) {
+    onFailure(error) // a header that may not be sent
+  }
 }
 
 /** Early hints (RFC 8297) go on; an answer to `Expect` was given by us already, and other news of that kind are nobody's. */

@@ -48,7 +48,7 @@ export class HttpFront {
     this.#deps = deps
     this.#http1 = new Http1(deps.log, () => true) // what is behind an upgrade is between the client and the peer
     this.#http2 = new Http2(deps.log)
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#onClient(socket))
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
     this.#server.maxConnections = MAX_CLIENTS
   }
 
@@ -99,7 +99,8 @@ export class HttpFront {
     }
   }
 
-  #onClient(socket: Socket): void {
+  /** A client's connection, wherever it was accepted. */
+  serve(socket: Socket): void {
     const end = formatEndpoint({ address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
     const openedAt = performance.now()
     const agent = this.#agentOf(socket)

@@ -68,21 +68,20 @@ export function upgrade(
       return
     }
     answered = true
-    tally.status = 101
-    const lines = pairs(responseHeaders(answer.rawHeaders, false))
-      .map(([name, value]) => `${name}: ${value}\r\n`)
-      .join('')
-    detach1(res, socket)
-    socket.write(
-      Buffer.from(
-        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${answer.headers.upgrade ?? ''}\r\n${lines}\r\n`,
-        'latin1',
-      ),
-    )
     if (first.length > 0) upstream.unshift(first)
+    switchProtocols(res, socket, answer)
+    tally.status = 101
     join(socket, upstream, tally, onClosed)
   })
   sendBody(socket, head, Number(req.headers['content-length'] ?? 0), out, tally)
+}
+
+function switchProtocols(res: ServerResponse, socket: Duplex, answer: IncomingMessage): void {
+  const lines = pairs(responseHeaders(answer.rawHeaders, false)).map(([name, value]) => `${name}: ${value}\r\n`)
+  const chosen = answer.headers.upgrade ?? ''
+  const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${chosen}\r\n${lines.join('')}\r\n`
+  detach1(res, socket)
+  socket.write(Buffer.from(head, 'latin1'))
 }
 
 /** The service chooses one of the protocols that the client named, in its own spelling (RFC 9110 §7.8). */

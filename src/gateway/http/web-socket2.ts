@@ -4,12 +4,13 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
-import type { OutgoingHttpHeaders } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { constants } from 'node:http2'
 import { PilotError } from '../../base/errors.ts'
 import type { Tally } from './access-log.ts'
 import { respond2 } from './guarded.ts'
+import type { Thrown } from './guarded.ts'
 import { collect, requestHeaders2, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 import { join } from './upgrade.ts'
@@ -55,43 +56,51 @@ export function openWebSocket2(
     fail(new PilotError('PEER_RESET', `${hop.about.service}: the connection ended without an answer`)),
   )
   out.once('response', (answer) => {
-    // no WebSocket there: its answer is the answer
     settled = true
     out.shouldKeepAlive = false // nobody knows what a service that refused an upgrade makes of the next bytes
-    if (stream.closed) return
-    const thrown = respond2(stream, {
-      ':status': answer.statusCode!,
-      ...collect(responseHeaders(answer.rawHeaders, false)),
-    })
-    if (thrown !== undefined) {
-      out.destroy()
-      onFailure(
-        new PilotError('BAD_RESPONSE', `${hop.about.service}: its answer is no HTTP/2: ${thrown.message}`, {}, thrown),
-      )
-      return
-    }
-    tally.status = answer.statusCode!
-    answer.once('error', () => stream.close(constants.NGHTTP2_CANCEL))
-    answer.pipe(stream)
+    const thrown = answerPlainly(stream, answer, tally)
+    if (thrown === undefined) return
+    out.destroy()
+    onFailure(
+      new PilotError('BAD_RESPONSE', `${hop.about.service}: its answer is no HTTP/2: ${thrown.message}`, {}, thrown),
+    )
   })
   out.once('upgrade', (answer, upstream, first) => {
     settled = true
     upstream.on('error', () => {}) // 'close' follows
-    const fields = collect(responseHeaders(answer.rawHeaders, false))
-    const accepted = fields['sec-websocket-accept'] === acceptOf(key)
-    delete fields['sec-websocket-accept'] // of the key that is ours
-    const thrown = accepted && !stream.closed ? respond2(stream, { ':status': SUCCESS, ...fields }) : undefined
-    if (stream.closed || !accepted || thrown !== undefined) {
-      upstream.destroy()
-      const why = `${hop.about.service}: its answer to the upgrade is not that of a WebSocket server`
-      if (!stream.closed) onFailure(new PilotError('BAD_RESPONSE', why, {}, thrown))
+    if (first.length > 0) upstream.unshift(first)
+    const refusal = acceptUpgrade(stream, answer, key)
+    if (refusal === undefined) {
+      tally.status = SUCCESS
+      join(stream, upstream, tally, () => {})
       return
     }
-    tally.status = SUCCESS
-    if (first.length > 0) upstream.unshift(first)
-    join(stream, upstream, tally, () => {})
+    upstream.destroy()
+    if (!stream.closed) onFailure(new PilotError('BAD_RESPONSE', `${hop.about.service}: ${refusal}`))
   })
   out.end()
+}
+
+/** No WebSocket there: its answer is the answer. */
+function answerPlainly(stream: ServerHttp2Stream, answer: IncomingMessage, tally: Tally): Thrown {
+  if (stream.closed) return undefined
+  const head = { ':status': answer.statusCode!, ...collect(responseHeaders(answer.rawHeaders, false)) }
+  const thrown = respond2(stream, head)
+  if (thrown !== undefined) return thrown
+  tally.status = answer.statusCode!
+  answer.once('error', () => stream.close(constants.NGHTTP2_CANCEL))
+  answer.pipe(stream)
+  return undefined
+}
+
+/** @returns why not. */
+function acceptUpgrade(stream: ServerHttp2Stream, answer: IncomingMessage, key: string): string | undefined {
+  const fields = collect(responseHeaders(answer.rawHeaders, false))
+  if (fields['sec-websocket-accept'] !== acceptOf(key))
+    return 'its answer to the upgrade is not that of a WebSocket server'
+  delete fields['sec-websocket-accept'] // of the key that is ours
+  if (stream.closed) return 'the client has gone'
+  return respond2(stream, { ':status': SUCCESS, ...fields })?.message
 }
 
 /** No body goes with an upgrade of HTTP/1.1, so nothing may announce one: it would swallow what follows. */

@@ -7,6 +7,7 @@ import type { ErrorCode } from '../../../../src/base/errors.ts'
 import { HttpConnectHead } from '../../../../src/gateway/fronts/http-connect.ts'
 import { peerOfHost } from '../../../../src/gateway/fronts/peer-host.ts'
 import type { HeadNews, ProxyHead } from '../../../../src/gateway/fronts/proxy-head.ts'
+import { Socks4Head } from '../../../../src/gateway/fronts/socks4.ts'
 import { SocksHead } from '../../../../src/gateway/fronts/socks.ts'
 
 /** Hands over the bytes in pieces of `size`. @returns the last news, and what was not used. */
@@ -43,6 +44,29 @@ test('SOCKS5 names its target by name, IPv4 and IPv6, in one piece or byte by by
       assert.deepEqual([news, [...rest]], [{ kind: 'connect', host, port: 8_080 }, [9, 9]])
     }
   }
+})
+
+test('SOCKS4 names its target by IPv4, SOCKS4a by name, in one piece or byte by byte; BIND is refused', () => {
+  const user = [...Buffer.from('me'), 0]
+  const cases: [readonly number[], string][] = [
+    [[4, 1, 0x1f, 0x90, 127, 77, 0, 2, ...user], '127.77.0.2'],
+    [[4, 1, 0x1f, 0x90, 0, 0, 0, 1, ...user, ...Buffer.from('alice.pilot'), 0], 'alice.pilot'],
+  ]
+  for (const [bytes, host] of cases)
+    for (const size of [1, 3, 1_000]) {
+      const { news, rest } = feed(new Socks4Head(), Buffer.from([...bytes, 9, 9]), size)
+      assert.deepEqual([news, [...rest]], [{ kind: 'connect', host, port: 8_080 }, [9, 9]])
+    }
+  const { news } = feed(new Socks4Head(), Buffer.from([4, 2, 0, 80, 1, 2, 3, 4, 0]), 100)
+  assert.deepEqual(news.kind === 'refused' && [...news.reply], [0, 0x5b, 0, 0, 0, 0, 0, 0])
+  assert.equal(feed(new Socks4Head(), Buffer.alloc(2_000, 7).fill(4, 0, 1), 2_000).news.kind, 'refused')
+})
+
+test('HTTP at the proxy port: CONNECT with bare line feeds, plain http:// requests, and nothing else', () => {
+  const kindOf = (text: string): string => feed(new HttpConnectHead(), Buffer.from(text), 1_000).news.kind
+  assert.equal(kindOf('CONNECT alice:80 HTTP/1.1\nHost: alice\n\n'), 'connect')
+  assert.equal(kindOf('GET http://alice.pilot/ HTTP/1.1\r\nHost: alice.pilot\r\n\r\n'), 'http')
+  assert.equal(kindOf('GET / HTTP/1.1\r\nHost: alice.pilot\r\n\r\n'), 'refused')
 })
 
 test('SOCKS5 refuses logins, BIND and unknown addresses in its own words', () => {
