@@ -32,7 +32,6 @@ export async function testnet({ nodes: count = 2 }: { readonly nodes?: number } 
     registry: '127.0.0.1:0',
     beacon: '127.0.0.1:0',
     log: silentLogger,
-    rules: { limits: LIMITS },
   })
   const nodes: OverlayNode[] = []
   let stopping: Promise<void> | undefined
@@ -94,14 +93,5 @@ async function reaches(a: Overlay, b: Overlay): Promise<boolean> {
   )
 }
 
-/** The usual limits for one address are meant for the internet; here everybody comes from 127.0.0.1. */
-const LIMITS = {
-  register: 10_000,
-  query: 100_000,
-  resolve: 100_000,
-  heartbeat: 10_000,
-  named_handshake: 10_000,
-  join_token: 10_000,
-}
 const TRUST_PATIENCE_MS = 10_000
 const TRUST_POLL_MS = 5

@@ -22,6 +22,7 @@ export class RegistryConnection {
   readonly #reader = new RegistryFrameReader()
   readonly #replies: QueuedReply[] = [] // oldest first
   #lastRequestAt: number
+  #asked = false
   #ended = false // the client sends no more; what it sent is still answered
   #reading = true // false once all of that was handled, or the client sent what is no message
   #scheduled = false
@@ -42,6 +43,11 @@ export class RegistryConnection {
   /** Without a complete request since then, on the service's clock. */
   get lastRequestAt(): number {
     return this.#lastRequestAt
+  }
+
+  /** Has it sent a complete request yet? */
+  get hasAsked(): boolean {
+    return this.#asked
   }
 
   #handleData(chunk: Uint8Array): void {
@@ -73,6 +79,7 @@ export class RegistryConnection {
   }
 
   #handleRequest(request: object): void {
+    this.#asked = true
     this.#lastRequestAt = this.#service.now()
     const { reply, waits } = this.#service.answer(request, this.#sourceIp, this.#socket.remotePort ?? 0)
     const queued: QueuedReply = { frame: encodeRegistryFrame(reply), ready: !waits }

@@ -15,6 +15,7 @@ import { canonicalAddress, listenError } from './address.ts'
 import { RegistryConnection } from './registry-connection.ts'
 import { SWEEP_EVERY_MS } from './registry/constants.ts'
 import { sniffTls } from './tls.ts'
+import { siteNet, sourceNet } from './token-buckets.ts'
 
 export interface RegistryServerOptions {
   readonly listen: Endpoint // port 0 picks one
@@ -31,7 +32,8 @@ export class RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #server: Server
   readonly #connections = new Map<Socket, Accepted>() // by the socket that was accepted
-  readonly #perSource = new Map<string, number>()
+  readonly #perSource = new Map<string, number>() // connections of an IPv4 address or IPv6 /64
+  readonly #perSite = new Map<string, number>() // of an IPv6 /48
   readonly #timers: NodeJS.Timeout[] = []
   readonly #service: RegistryService
   #starting: Promise<string> | undefined
@@ -105,22 +107,20 @@ export class RegistryServer {
 
   #accept(socket: Socket): void {
     const sourceIp = canonicalAddress(socket.remoteAddress ?? '')
-    const fromSource = this.#perSource.get(sourceIp) ?? 0
+    const [source, site] = [sourceNet(sourceIp), siteNet(sourceIp)]
+    const crowded =
+      (this.#perSource.get(source) ?? 0) >= MAX_PER_SOURCE || (this.#perSite.get(site) ?? 0) >= MAX_PER_SITE
     const full = this.#connections.size >= (this.#options.maxConnections ?? MAX_CONNECTIONS)
     socket.on('error', () => undefined) // a reset; 'close' follows and says all there is to do
-    if (
-      sourceIp === '' ||
-      full ||
-      this.#stopping !== undefined ||
-      (fromSource >= MAX_PER_SOURCE && !isLoopback(sourceIp))
-    ) {
+    if (sourceIp === '' || full || this.#stopping !== undefined || (crowded && !isLoopback(sourceIp))) {
       this.#dropped++
       this.#options.log.debug({ sourceIp, full }, 'registry connection refused')
       socket.destroy()
       return
     }
-    this.#perSource.set(sourceIp, fromSource + 1)
-    const accepted: Accepted = { speaking: socket, connection: undefined }
+    add(this.#perSource, source, 1)
+    add(this.#perSite, site, 1)
+    const accepted: Accepted = { speaking: socket, connection: undefined, acceptedAt: performance.now() }
     this.#connections.set(socket, accepted)
     const speak = (speaking: Socket): void => {
       if (speaking !== socket) speaking.on('error', () => undefined)
@@ -132,9 +132,8 @@ export class RegistryServer {
     else sniffTls(socket, { tls, tlsOnly, patienceMs }, speak)
     socket.once('close', () => {
       this.#connections.delete(socket)
-      const left = (this.#perSource.get(sourceIp) ?? 1) - 1
-      if (left === 0) this.#perSource.delete(sourceIp)
-      else this.#perSource.set(sourceIp, left)
+      add(this.#perSource, source, -1)
+      add(this.#perSite, site, -1)
     })
   }
 
@@ -168,8 +167,9 @@ export class RegistryServer {
 
   #closeIdle(idleMs: number): void {
     const now = performance.now()
-    for (const [socket, { connection }] of this.#connections) {
-      if (connection !== undefined && now - connection.lastRequestAt > idleMs) socket.destroy()
+    for (const [socket, { connection, acceptedAt }] of this.#connections) {
+      const silentMs = now - (connection?.lastRequestAt ?? acceptedAt)
+      if (silentMs > (connection?.hasAsked === true ? idleMs : Math.min(idleMs, FIRST_REQUEST_MS))) socket.destroy()
     }
   }
 
@@ -180,10 +180,19 @@ export class RegistryServer {
 
 interface Accepted {
   speaking: Socket // the TLS socket around the accepted one, or that one itself
+  readonly acceptedAt: number
   connection: RegistryConnection | undefined // undefined until the client has said something
+}
+
+function add(counts: Map<string, number>, key: string, change: 1 | -1): void {
+  const sum = (counts.get(key) ?? 0) + change
+  if (sum === 0) counts.delete(key)
+  else counts.set(key, sum)
 }
 
 const IDLE_MS = 300_000
 const MAX_CONNECTIONS = 16_384 // further ones are closed on accept, as the reference does above 100,000
-const MAX_PER_SOURCE = 1_024 // per address, loopback exempt: further ones are closed on accept
+const FIRST_REQUEST_MS = 30_000 // for the first request: nodes register as soon as they are connected
+const MAX_PER_SOURCE = 1_024 // per IPv4 address or IPv6 /64, loopback exempt: further ones are closed on accept
+const MAX_PER_SITE = 4_096 // per IPv6 /48, which holds 65,536 of these
 const STOP_GRACE_MS = 500 // then clients that do not take their replies are cut off

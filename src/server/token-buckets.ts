@@ -12,7 +12,10 @@ export class TokenBuckets {
   readonly #perMs: number
   readonly #levels = new Map<string, { tokens: number; at: number }>() // by source, least recently used first
 
-  constructor(burst: number, perMinute: number) {
+  readonly #netOf: (ip: string) => string
+
+  constructor(burst: number, perMinute: number, netOf: (ip: string) => string = sourceNet) {
+    this.#netOf = netOf
     this.#burst = burst
     this.#perMs = perMinute / 60_000
   }
@@ -20,7 +23,7 @@ export class TokenBuckets {
   /** Takes one token; false when there is none. `now` in ms, only differences mean anything. */
   take(now: number, sourceIp: string): boolean {
     if (isLoopback(sourceIp)) return true
-    const source = sourceNet(sourceIp)
+    const source = this.#netOf(sourceIp)
     const level = this.#levels.get(source) ?? { tokens: this.#burst, at: now }
     level.tokens = Math.min(this.#burst, level.tokens + Math.max(0, now - level.at) * this.#perMs)
     level.at = now
@@ -48,9 +51,16 @@ export class TokenBuckets {
   }
 }
 
-function sourceNet(ip: string): string {
+/** What one customer has: an IPv4 address, an IPv6 /64. */
+export function sourceNet(ip: string): string {
   const bytes = encodeIp(ip)
   return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip
+}
+
+/** What one organisation has: an IPv4 address, an IPv6 /48. */
+export function siteNet(ip: string): string {
+  const bytes = encodeIp(ip)
+  return bytes?.length === 16 ? toHex(bytes.subarray(0, 6)) : ip
 }
 
 const MAX_SOURCES = 65_536 // watched at once: the one idle longest is forgotten, and begins anew with a full bucket

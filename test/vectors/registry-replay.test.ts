@@ -26,7 +26,7 @@ interface Exchange {
 }
 
 interface Difference {
-  readonly reply: Fields | 'not sent' | 'without hostnames'
+  readonly reply: Fields | 'not sent' | 'without private attributes'
   readonly why: string
 }
 
@@ -50,8 +50,8 @@ const ALWAYS: Readonly<Record<string, Difference>> = {
 }
 
 const HIDDEN: Difference = {
-  reply: 'without hostnames',
-  why: 'the hostname of a private node is for those who may resolve it',
+  reply: 'without private attributes',
+  why: 'hostname, tags and external id of a private node are for those who may resolve it',
 }
 
 /** What our defaults change. */
@@ -107,8 +107,8 @@ for (const [mode, options, differences] of [
           if (difference !== undefined) seen.add(name)
           if (difference?.reply === 'not sent') continue
           const expected =
-            difference?.reply === 'without hostnames'
-              ? withoutHostnames(exchange.response)
+            difference?.reply === 'without private attributes'
+              ? withoutPrivateAttributes(exchange.response)
               : (difference?.reply ?? exchange.response)
           assert.deepEqual(comparable(ask(registry, exchange)), comparable(expected), name)
         }
@@ -181,8 +181,10 @@ function ask(registry: Registry, exchange: Exchange): Fields {
   return { ...registry.handle(RECORDED_AT, exchange.source_ip ?? '127.0.0.1', port, exchange.request) }
 }
 
-function withoutHostnames(reply: Fields): Fields {
-  return JSON.parse(JSON.stringify(reply), (key, value: unknown) => (key === 'hostname' ? undefined : value)) as Fields
+const PRIVATE: ReadonlySet<string> = new Set(['hostname', 'tags', 'external_id'])
+
+function withoutPrivateAttributes(reply: Fields): Fields {
+  return JSON.parse(JSON.stringify(reply), (key, value: unknown) => (PRIVATE.has(key) ? undefined : value)) as Fields
 }
 
 /** Without order where none is promised, and without the sender's fields that ours adds to polled entries. */

@@ -6,7 +6,7 @@
  */
 import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { BeaconFault, BeaconMessage } from '../../wire/beacon-messages.ts'
-import { formatEndpoint, sameEndpoint } from '../../base/types.ts'
+import { formatEndpoint, isLoopback, sameEndpoint } from '../../base/types.ts'
 import {
   decodeBeaconMessage,
   encodeDiscoverReply,
@@ -16,11 +16,12 @@ import {
   RELAY_HEADER_BYTES,
   writeRelayDeliverHeader,
 } from '../../wire/beacon-messages.ts'
-import { TokenBuckets } from '../token-buckets.ts'
+import { sourceNet, TokenBuckets } from '../token-buckets.ts'
 import {
   ENTRY_LIVES_MS,
   MAX_ENTRIES,
   MAX_SYNC_IDS,
+  MAX_UNPROVEN_PER_SOURCE,
   PUNCH_BURST,
   PUNCHES_PER_MINUTE,
   TAKEOVER_SILENCE_MS,
@@ -37,6 +38,8 @@ export interface BeaconOptions {
 
 /** What a registry in the same process knows, and a beacon alone does not. */
 export interface NodeKnowledge {
+  /** Is a node of this id registered now? */
+  knows(nodeId: NodeId): boolean
   /** Did the registry see the node at this IP address, or did it say, signing, that it is there? */
   vouchesFor(nodeId: NodeId, address: string): boolean
   /** May `requester`, who asks from `address`, be told where `target` is? */
@@ -50,6 +53,8 @@ export class Beacon {
   readonly #beaconId: number
   readonly #peers: ReadonlyMap<string, Endpoint>
   readonly #entries = new Map<NodeId, Entry>()
+  readonly #unproven = new Map<NodeId, string>() // entries that no registry vouches for → the source that claimed them; oldest first
+  readonly #unprovenPerSource = new Map<string, number>()
   readonly #remote = new Map<NodeId, Endpoint>() // ids other beacons announced → the beacon
   readonly #knowledge: NodeKnowledge | undefined
   readonly #punches = new TokenBuckets(PUNCH_BURST, PUNCHES_PER_MINUTE)
@@ -92,7 +97,7 @@ export class Beacon {
 
   /** Forgets nodes not heard for three minutes; once a minute is enough, since a stale entry is not used either. */
   sweep(now: number): void {
-    for (const [nodeId, entry] of this.#entries) if (!isFresh(now, entry)) this.#entries.delete(nodeId)
+    for (const [nodeId, entry] of this.#entries) if (!isFresh(now, entry)) this.#forget(nodeId)
     this.#punches.sweep(now)
   }
 
@@ -180,10 +185,12 @@ export class Beacon {
     }
   }
 
-  /** A sender heard from this address, or from nowhere; another beacon vouches for its own. */
+  /** A sender heard from this address, or one that the registry has seen there; another beacon vouches for its own. */
   #mayRelayAs(now: number, sender: NodeId, from: Endpoint): boolean {
     const entry = this.#fresh(now, sender)
-    if (entry === undefined || this.#isPeer(from)) return true
+    if (this.#isPeer(from)) return true
+    if (entry === undefined)
+      return this.#knowledge === undefined || (this.#isProven(sender, from) && this.#hear(now, sender, from))
     if (!sameEndpoint(entry.endpoint, from)) return false
     entry.heardAt = now
     return true
@@ -195,10 +202,7 @@ export class Beacon {
    */
   #hear(now: number, nodeId: NodeId, from: Endpoint): boolean {
     const entry = this.#fresh(now, nodeId)
-    if (entry === undefined && !this.#entries.has(nodeId) && this.#entries.size >= MAX_ENTRIES) {
-      this.counters.entriesRefused++
-      return false
-    }
+    if (entry === undefined && !this.#admits(nodeId, from)) return false
     if (entry !== undefined && !sameEndpoint(entry.endpoint, from)) {
       if (now - entry.heardAt < this.#silenceMs(nodeId, entry.endpoint, from)) {
         this.counters.takeoversRefused++
@@ -206,9 +210,52 @@ export class Beacon {
       }
       this.counters.takeovers++
     }
-    this.#entries.set(nodeId, { endpoint: { address: from.address, port: from.port }, heardAt: now })
+    this.#note(now, nodeId, from)
     this.#remote.delete(nodeId)
     return true
+  }
+
+  /** An id that nobody registered gets no entry; nor do more of them than their share to a source that nobody vouches for. */
+  #admits(nodeId: NodeId, from: Endpoint): boolean {
+    if (this.#knowledge?.knows(nodeId) === false) {
+      this.counters.entriesUnknown++
+      return false
+    }
+    const isProven = this.#isProven(nodeId, from)
+    const share = this.#unprovenPerSource.get(sourceNet(from.address)) ?? 0
+    const hasShare = isProven || share < MAX_UNPROVEN_PER_SOURCE || isLoopback(from.address)
+    const [oldest] = this.#unproven.keys()
+    const isFull = this.#entries.size >= MAX_ENTRIES && !this.#entries.has(nodeId)
+    if (!hasShare || (isFull && (!isProven || oldest === undefined))) {
+      this.counters.entriesRefused++
+      return false
+    }
+    if (isFull) this.#forget(oldest!)
+    return true
+  }
+
+  #note(now: number, nodeId: NodeId, { address, port }: Endpoint): void {
+    this.#forget(nodeId)
+    this.#entries.set(nodeId, { endpoint: { address, port }, heardAt: now })
+    if (this.#isProven(nodeId, { address, port })) return
+    const source = sourceNet(address)
+    this.#unproven.set(nodeId, source)
+    this.#unprovenPerSource.set(source, (this.#unprovenPerSource.get(source) ?? 0) + 1)
+  }
+
+  #forget(nodeId: NodeId): void {
+    this.#entries.delete(nodeId)
+    const source = this.#unproven.get(nodeId)
+    if (source === undefined) return
+    this.#unproven.delete(nodeId)
+    const left = (this.#unprovenPerSource.get(source) ?? 1) - 1
+    if (left === 0) this.#unprovenPerSource.delete(source)
+    else this.#unprovenPerSource.set(source, left)
+  }
+
+  /** Alone, a beacon has nothing to tell a liar by. */
+  #isProven(nodeId: NodeId, { address }: Endpoint): boolean {
+    return this.#knowledge?.vouchesFor(nodeId, address) === true
   }
 
   /** How long the old address must have been silent. One that the registry vouches for wins over one that it does not. */
@@ -249,6 +296,7 @@ function isFresh(now: number, entry: Entry): boolean {
 const COUNTED = [
   'discovers',
   'entriesRefused',
+  'entriesUnknown',
   'takeovers',
   'takeoversRefused',
   'punches',

@@ -2,7 +2,8 @@
 export const ENTRY_LIVES_MS = 180_000 // not heard for longer: forgotten
 export const TAKEOVER_SILENCE_MS = 3_000 // an id moves to a new address only after the old one was silent this long
 export const UNKNOWN_TAKEOVER_SILENCE_MS = 60_000 // to one that the registry does not vouch for, from one that it does: two heartbeats missed
-export const MAX_ENTRIES = 200_000 // node ids: a new one is refused (and counted), known ones stay
+export const MAX_ENTRIES = 200_000 // node ids: an id that the registry vouches for takes the place of one that it does not; otherwise refused and counted
+export const MAX_UNPROVEN_PER_SOURCE = 1_024 // ids that one source claims and no registry has seen there: a new one is refused, loopback exempt
 export const PUNCH_BURST = 20 // punch requests per source address: more are dropped and counted
 export const PUNCHES_PER_MINUTE = 600
 export const MAX_SYNC_IDS = 16_370 // what one UDP datagram holds; the rest is not announced

@@ -1,14 +1,20 @@
 /** Beacons that announced themselves (registry.md §7). In memory only: they announce again every 30 seconds. */
-import { BEACON_LIVES_MS, MAX_BEACONS } from './constants.ts'
+import { isLoopback } from '../../base/types.ts'
+import { sourceNet } from '../token-buckets.ts'
+import { BEACON_LIVES_MS, MAX_BEACONS, MAX_BEACONS_PER_SOURCE } from './constants.ts'
 
 export class BeaconList {
-  readonly #beacons = new Map<number, { readonly addr: string; readonly atMs: number }>()
+  readonly #beacons = new Map<number, { readonly addr: string; readonly source: string; readonly atMs: number }>()
 
-  /** False when the list is full. */
-  put(now: number, id: number, addr: string): boolean {
+  /** False when the list is full, or `sourceIp` has its share. Nothing authenticates a beacon; loopback is the operator's. */
+  put(now: number, id: number, addr: string, sourceIp: string): boolean {
     this.sweep(now)
-    if (!this.#beacons.has(id) && this.#beacons.size >= MAX_BEACONS) return false
-    this.#beacons.set(id, { addr, atMs: now })
+    const source = sourceNet(sourceIp)
+    const known = this.#beacons.get(id)
+    const own = [...this.#beacons.values()].filter((beacon) => beacon.source === source).length
+    const hasShare = isLoopback(sourceIp) || known?.source === source || own < MAX_BEACONS_PER_SOURCE
+    if (!hasShare || (known === undefined && this.#beacons.size >= MAX_BEACONS)) return false
+    this.#beacons.set(id, { addr, source, atMs: now })
     return true
   }
 

@@ -8,7 +8,7 @@ export function beaconRegister(call: Call): object | string {
   if (id === 0) return 'beacon_id required'
   if (addr === '') return 'addr required'
   if (parseEndpoint(addr) === undefined) return 'invalid addr: host:port wanted'
-  if (!call.beacons.put(call.now, id, addr)) return 'too many beacons'
+  if (!call.beacons.put(call.now, id, addr, call.source.address)) return 'too many beacons'
   call.audit.note(call.now, 'beacon.registered', { details: `beacon_id=${id}, addr=${addr}` })
   return { type: 'beacon_register_ok', beacon_id: id }
 }

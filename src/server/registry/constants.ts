@@ -24,8 +24,17 @@ export const MAX_KEY_EXPIRY_YEARS = 10 // §3.7
 
 // ---- ours
 
-/** Node ids ever given out; they are never used again, so this bounds the life of a store. Refuse, "too many". */
+export const DAY_MS = 86_400_000
+/** Keys known at one time, some 300 bytes each: refuse, "too many". */
 export const MAX_ACCOUNTS = 250_000
+/** Of these, keys that never signed: refuse, "too many". Those that can sign always find room. */
+export const MAX_UNPROVEN_ACCOUNTS = 125_000
+/** A key silent for this long, that nobody trusts and no network has, is forgotten. */
+export const UNPROVEN_ACCOUNT_LIVES_MS = 7 * DAY_MS
+export const PROVEN_ACCOUNT_LIVES_MS = 180 * DAY_MS
+export const FORGET_EVERY_MS = 3_600_000
+/** A hostname is kept for the key that signed for it while its node is away, for this long. */
+export const NAME_KEPT_MS = 30 * DAY_MS
 export const MAX_OWNER_CHARS = 320 // the longest e-mail address; a longer owner counts as none
 export const MAX_LAN_ENDPOINTS = 16 // later ones are dropped
 export const MAX_TRUST_PER_NODE = 4_096 // peers one node may declare trust in: refuse, "too many"
@@ -38,5 +47,4 @@ export const MAX_NETWORK_MEMBERS = 10_000 // whatever the policy says: refuse
 export const MAX_LIST_BYTES = 60_000 // of a reply with a list, so that it stays readable (64 KiB): the rest is left out
 export const MAX_EXTERNAL_ID_CHARS = 256 // refuse, "too long"
 export const MAX_BEACONS = 64 // announced beacons: refuse, "too many"
-
-export const DAY_MS = 86_400_000
+export const MAX_BEACONS_PER_SOURCE = 4 // of one IPv4 address or IPv6 /64: refuse, "too many"

@@ -1,13 +1,19 @@
 /**
- * Who is who: accounts (a node id, its key; for ever) and live nodes (where it is now; until reaped), with the
+ * Who is who: accounts (a node id and its key; until silent for long) and live nodes (where it is now; until reaped), with the
  * indexes over both. Every change is written through to the store as one small record.
  *
- * Records: `account/<id>` and `node/<id>`.
+ * Records: `account/<id>`, `node/<id>` and `nodes/next`.
  */
 import type { NodeId } from '../../base/types.ts'
 import type { RegistryStore } from '../store/store.ts'
 import type { Fields } from './fields.ts'
-import { MAX_ACCOUNTS } from './constants.ts'
+import {
+  MAX_ACCOUNTS,
+  MAX_UNPROVEN_ACCOUNTS,
+  NAME_KEPT_MS,
+  PROVEN_ACCOUNT_LIVES_MS,
+  UNPROVEN_ACCOUNT_LIVES_MS,
+} from './constants.ts'
 
 /** What outlives a node's silence: its id belongs to its key, and the reverse. */
 export interface Account {
@@ -20,6 +26,8 @@ export interface Account {
   keyRotations: number
   keyExpires: string // RFC 3339 as it was given; empty: never
   keyExpiresMs: number // unix ms; 0: never
+  reservedName: string // hostname kept for this key while its node is away; empty: none
+  silentSinceMs: number // unix ms; 0: its node is live, or it was written before this was
 }
 
 export interface LiveNode {
@@ -45,6 +53,8 @@ export class Directory {
   readonly #idByOwner = new Map<string, NodeId>()
   readonly #live = new Map<NodeId, LiveNode>()
   readonly #idByHostname = new Map<string, NodeId>()
+  readonly #idByReserved = new Map<string, NodeId>()
+  #unproven = 0 // accounts that never signed
   #nextNodeId = 1
 
   constructor(store: RegistryStore) {
@@ -80,9 +90,12 @@ export class Directory {
     return this.#live.get(this.#idByHostname.get(hostname) ?? 0)
   }
 
-  /** The next id, counting up and never reused; undefined when all are given out. */
-  createAccount(now: number, publicKey: string, owner: string): Account | undefined {
-    if (this.#accounts.size >= MAX_ACCOUNTS) return undefined
+  /**
+   * The next id, counting up and never reused; undefined when there are too many. Keys that never proved themselves have
+   * at most half of the places, so that making keys up locks out nobody who can sign.
+   */
+  createAccount(now: number, publicKey: string, owner: string, signed: boolean): Account | undefined {
+    if (this.#accounts.size >= MAX_ACCOUNTS || (!signed && this.#unproven >= MAX_UNPROVEN_ACCOUNTS)) return undefined
     const nodeId = this.#nextNodeId
     const account: Account = {
       nodeId,
@@ -94,10 +107,25 @@ export class Directory {
       keyRotations: 0,
       keyExpires: '',
       keyExpiresMs: 0,
+      reservedName: '',
+      silentSinceMs: 0,
     }
     this.#indexAccount(account)
     this.saveAccount(account)
+    this.#store.put('nodes/next', { nextId: this.#nextNodeId })
     return account
+  }
+
+  noteSigned(account: Account): void {
+    if (account.signedOnce) return
+    account.signedOnce = true
+    this.#unproven--
+    this.saveAccount(account)
+  }
+
+  /** Ids that were given out stay given out when their accounts have been forgotten. */
+  loadNextId(nextId: number): void {
+    this.#nextNodeId = Math.max(this.#nextNodeId, nextId)
   }
 
   /** Callers must know that no other account has this key. */
@@ -141,6 +169,10 @@ export class Directory {
     }
     this.#live.set(node.nodeId, node)
     this.saveLive(node)
+    if (account.silentSinceMs !== 0) {
+      account.silentSinceMs = 0
+      this.saveAccount(account)
+    }
     return node
   }
 
@@ -174,21 +206,45 @@ export class Directory {
     })
   }
 
-  /** Empty clears. False when another live node has the name. */
-  setHostname(node: LiveNode, hostname: string): boolean {
+  /**
+   * Empty clears. False when another live node has the name, or it is kept for another key: who has signed for a name
+   * has it back after an absence of up to NAME_KEPT_MS, so that nobody can wait for it to fall silent.
+   */
+  setHostname(now: number, node: LiveNode, hostname: string): boolean {
     const holder = this.#idByHostname.get(hostname)
     if (holder !== undefined && holder !== node.nodeId) return false
+    if (this.#isKeptFor(now, hostname, node.nodeId)) return false
     this.#idByHostname.delete(node.hostname)
     if (hostname !== '') this.#idByHostname.set(hostname, node.nodeId)
     node.hostname = hostname
     this.saveLive(node)
+    if (node.account.signedOnce) this.#reserve(node.account, hostname)
     return true
+  }
+
+  /** Another key's name, still. */
+  #isKeptFor(now: number, hostname: string, asker: NodeId): boolean {
+    const keeper = this.#accounts.get(this.#idByReserved.get(hostname) ?? 0)
+    if (keeper === undefined || keeper.nodeId === asker) return false
+    if (this.#live.has(keeper.nodeId) || now - keeper.silentSinceMs < NAME_KEPT_MS) return true
+    this.#reserve(keeper, '')
+    return false
+  }
+
+  #reserve(account: Account, hostname: string): void {
+    if (account.reservedName === hostname) return
+    if (this.#idByReserved.get(account.reservedName) === account.nodeId) this.#idByReserved.delete(account.reservedName)
+    account.reservedName = hostname
+    if (hostname !== '') this.#idByReserved.set(hostname, account.nodeId)
+    this.saveAccount(account)
   }
 
   removeLive(node: LiveNode): void {
     this.#live.delete(node.nodeId)
     this.#idByHostname.delete(node.hostname)
     this.#store.delete(`node/${node.nodeId}`)
+    node.account.silentSinceMs = node.lastSeenMs
+    this.saveAccount(node.account)
   }
 
   /** Removes every node not seen since `beforeMs`. @returns How many. */
@@ -200,6 +256,33 @@ export class Directory {
       reaped++
     }
     return reaped
+  }
+
+  /**
+   * Forgets accounts whose nodes have been away for long: their ids are not given out again, and a node that comes back
+   * after that gets a new one.
+   * @param isNeeded keeps an account whatever its age: somebody declared trust in it, or it is a member of a network.
+   */
+  forgetSilent(now: number, isNeeded: (nodeId: NodeId) => boolean): number {
+    let forgotten = 0
+    for (const account of this.#accounts.values()) {
+      const livesMs = account.signedOnce ? PROVEN_ACCOUNT_LIVES_MS : UNPROVEN_ACCOUNT_LIVES_MS
+      const { nodeId, silentSinceMs } = account
+      if (silentSinceMs === 0 || now - silentSinceMs < livesMs || isNeeded(nodeId)) continue
+      this.#forget(account)
+      forgotten++
+    }
+    return forgotten
+  }
+
+  #forget(account: Account): void {
+    const { nodeId, publicKey, owner, reservedName, signedOnce } = account
+    this.#accounts.delete(nodeId)
+    this.#idByKey.delete(publicKey)
+    if (this.#idByOwner.get(owner) === nodeId) this.#idByOwner.delete(owner)
+    if (this.#idByReserved.get(reservedName) === nodeId) this.#idByReserved.delete(reservedName)
+    if (!signedOnce) this.#unproven--
+    this.#store.delete(`account/${nodeId}`)
   }
 
   /** Accounts must be loaded before nodes. @returns False for what is no account. */
@@ -216,6 +299,8 @@ export class Directory {
       keyRotations: fields.number('keyRotations'),
       keyExpires: fields.text('keyExpires'),
       keyExpiresMs: fields.milliseconds('keyExpiresMs'),
+      reservedName: fields.text('reservedName'),
+      silentSinceMs: fields.milliseconds('silentSinceMs'),
     })
     return true
   }
@@ -247,6 +332,8 @@ export class Directory {
     this.#accounts.set(account.nodeId, account)
     this.#idByKey.set(account.publicKey, account.nodeId)
     if (account.owner !== '' && !this.#idByOwner.has(account.owner)) this.#idByOwner.set(account.owner, account.nodeId)
+    if (account.reservedName !== '') this.#idByReserved.set(account.reservedName, account.nodeId)
+    if (!account.signedOnce) this.#unproven++
     this.#nextNodeId = Math.max(this.#nextNodeId, account.nodeId + 1)
   }
 }

@@ -44,6 +44,8 @@ function loadOne(tables: Tables, { kind, name, fields }: Entry): boolean | undef
       return tables.networks.loadMember(name, fields)
     case 'node':
       return tables.directory.loadLive(idOf(name), fields)
+    case 'nodes':
+      return void tables.directory.loadNextId(fields.number('nextId'))
     case 'trust':
       return tables.trust.load(name, fields)
     case 'request':

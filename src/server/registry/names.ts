@@ -14,7 +14,7 @@ export function setHostname(call: Call): object | string {
   const problem = hostname === '' ? undefined : hostnameProblem(hostname)
   if (problem !== undefined) return `invalid hostname: ${problem}`
   const old = node.hostname
-  if (!call.directory.setHostname(node, hostname)) return `hostname "${hostname}" already in use`
+  if (!call.directory.setHostname(call.now, node, hostname)) return `hostname "${hostname}" already in use`
   call.audit.note(call.now, 'hostname.changed', {
     node: node.nodeId,
     details: `old_hostname=${old}, new_hostname=${hostname}`,

@@ -126,7 +126,7 @@ export function listNetworks(call: Call): object {
   return { type: 'list_networks_ok', networks: whatFits(networks) }
 }
 
-/** The backbone's nodes are for the admin; a network's for everybody, as daemons need it, but for hostnames of private nodes. */
+/** The backbone's nodes are for the admin; a network's for everybody, as daemons need it, but for names and tags of private nodes. */
 export function listNodes(call: Call): object | string {
   const networkId = call.request.number('network_id')
   if (networkId === 0) {
@@ -145,7 +145,7 @@ function nodeEntry(call: Call, network: Network | undefined, nodeId: NodeId): ob
   const role = network === undefined ? undefined : call.networks.role(network, nodeId)
   const address = formatAddress({ network: network?.id ?? 0, node: nodeId })
   if (node === undefined) return { node_id: nodeId, address, offline: true, ...(role !== undefined && { role }) }
-  const named = node.hostname !== '' && (node.public || isAdmin(call) || call.options.compat.has('private-hostnames'))
+  const isShown = node.public || isAdmin(call) || call.options.compat.has('private-hostnames')
   return {
     node_id: nodeId,
     address,
@@ -153,11 +153,11 @@ function nodeEntry(call: Call, network: Network | undefined, nodeId: NodeId): ob
     polo_score: node.poloScore,
     last_seen: rfc3339(node.lastSeenMs),
     ...(role !== undefined && { role }),
-    ...(named && { hostname: node.hostname }),
-    ...(node.tags.length > 0 && { tags: node.tags }),
+    ...(isShown && node.hostname !== '' && { hostname: node.hostname }),
+    ...(isShown && node.tags.length > 0 && { tags: node.tags }),
     ...(node.taskExec && { task_exec: true }),
     ...(node.public && { real_addr: node.endpoint }),
-    ...(node.externalId !== '' && { external_id: node.externalId }),
+    ...(isShown && node.externalId !== '' && { external_id: node.externalId }),
   }
 }
 

@@ -21,17 +21,16 @@ export function heartbeat(call: Call): object | string {
 }
 
 /**
- * Open to all. The endpoint is shown for public nodes only, and so is the hostname, but to those who may resolve it:
- * ours, `requester_id` and a signature over `lookup:<requester>:<node>` show who asks.
+ * Open to all. The endpoint is shown for public nodes only, and so are hostname, tags and external id, but to those who
+ * may resolve the node: ours, `requester_id` and a signature over `lookup:<requester>:<node>` show who asks.
  */
 export function lookup(call: Call): object | string {
   const nodeId = call.request.number('node_id')
   const node = call.directory.live(nodeId)
   if (node === undefined) return notFound(nodeId)
-  const isNamed =
-    node.hostname !== '' &&
-    (call.options.compat.has('private-hostnames') ||
-      mayKnowName(call, node, (requester) => challenges.lookup(requester, nodeId)))
+  const isFriend =
+    call.options.compat.has('private-hostnames') ||
+    mayKnowName(call, node, (requester) => challenges.lookup(requester, nodeId))
   return {
     type: 'lookup_ok',
     node_id: nodeId,
@@ -40,11 +39,11 @@ export function lookup(call: Call): object | string {
     public_key: node.account.publicKey,
     public: node.public,
     polo_score: node.poloScore,
-    ...(isNamed && { hostname: node.hostname }),
-    ...(node.tags.length > 0 && { tags: node.tags }),
+    ...(isFriend && node.hostname !== '' && { hostname: node.hostname }),
+    ...(isFriend && node.tags.length > 0 && { tags: node.tags }),
     ...(node.taskExec && { task_exec: true }),
     ...(node.public && { real_addr: node.endpoint }),
-    ...(node.externalId !== '' && { external_id: node.externalId }),
+    ...(isFriend && node.externalId !== '' && { external_id: node.externalId }),
   }
 }
 

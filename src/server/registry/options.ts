@@ -13,6 +13,7 @@ export const COMPAT = {
   'unsigned-scores': "anybody sets anybody's polo score",
   'unsigned-requester': 'resolve_hostname believes the id of who asks',
   'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anybody',
+  'open-trust': 'check_trust tells anybody who trusts whom',
   'split-addresses': 'the beacon believes a node whose UDP comes from another address than its TCP',
 } as const
 

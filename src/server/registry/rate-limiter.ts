@@ -1,7 +1,16 @@
 /** How often one source may ask what (registry.md §1.4). */
-import { TokenBuckets } from '../token-buckets.ts'
+import { siteNet, TokenBuckets } from '../token-buckets.ts'
 
-export type Bucket = 'register' | 'query' | 'resolve' | 'heartbeat' | 'named_handshake' | 'join_token'
+export type Bucket =
+  | 'register'
+  | 'query'
+  | 'resolve'
+  | 'heartbeat'
+  | 'named_handshake'
+  | 'join_token'
+  | 'rename'
+  | 'change'
+  | 'site'
 
 /** Requests per minute and source; also the burst. */
 export type RateLimits = Readonly<Record<Bucket, number>>
@@ -13,6 +22,9 @@ export const DEFAULT_RATE_LIMITS: RateLimits = {
   heartbeat: 50, // more than 25 nodes behind one address at a heartbeat each 30 s need more
   named_handshake: 60, // ours: slows down the guessing of private names
   join_token: 30, // ours: slows down the guessing of a network's token
+  rename: 20, // ours: `already in use` tells that a name exists
+  change: 600, // ours: trust, handshakes, attributes: one signature and one write each
+  site: 200, // ours: registrations of an IPv6 /48, which holds 65,536 sources
 }
 
 export class RateLimiter {
@@ -26,6 +38,9 @@ export class RateLimiter {
       heartbeat: new TokenBuckets(limits.heartbeat, limits.heartbeat),
       named_handshake: new TokenBuckets(limits.named_handshake, limits.named_handshake),
       join_token: new TokenBuckets(limits.join_token, limits.join_token),
+      rename: new TokenBuckets(limits.rename, limits.rename),
+      change: new TokenBuckets(limits.change, limits.change),
+      site: new TokenBuckets(limits.site, limits.site, siteNet),
     }
   }
 

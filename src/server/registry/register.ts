@@ -19,7 +19,11 @@ interface NameOutcome {
 export function register(call: Call): object | string {
   const sentKey = call.request.text('public_key')
   const known = call.directory.accountByKey(sentKey)
-  if (!call.limiter.take(call.now, 'register', call.source.address) && known === undefined) {
+  const { address } = call.source
+  const isV6 = address.includes(':')
+  const hasTurn =
+    call.limiter.take(call.now, 'register', address) && (!isV6 || call.limiter.take(call.now, 'site', address))
+  if (!hasTurn && known === undefined) {
     return `rate limited: too many registrations from ${call.source.address}`
   }
   if (sentKey === '') return 'public key missing'
@@ -45,7 +49,9 @@ export function register(call: Call): object | string {
         ? 'reclaimed_identity'
         : 'existing_identity'
   const account =
-    known ?? takenOver(call, publicKey.key) ?? call.directory.createAccount(call.now, publicKey.key, ownerOf(call))
+    known ??
+    takenOver(call, publicKey.key) ??
+    call.directory.createAccount(call.now, publicKey.key, ownerOf(call), signed)
   if (account === undefined) return 'too many nodes'
   noteOwnerAndSignature(call, account, signed)
   const node = placeNode(call, account, signed)
@@ -90,9 +96,7 @@ function ownerOf(call: Call): string {
 
 function noteOwnerAndSignature(call: Call, account: Account, signed: boolean): void {
   call.directory.setOwner(account, ownerOf(call))
-  if (!signed || account.signedOnce) return
-  account.signedOnce = true
-  call.directory.saveAccount(account)
+  if (signed) call.directory.noteSigned(account)
 }
 
 /** Cases 1 and 2: a present node moves, an absent one begins a new life. */
@@ -130,5 +134,5 @@ function nameNode(call: Call, node: LiveNode, signed: boolean): NameOutcome {
   const problem = hostnameProblem(hostname)
   if (problem !== undefined) return { hostname_error: problem }
   if (!signed && node.hostname !== '' && node.hostname !== hostname) return {}
-  return call.directory.setHostname(node, hostname) ? { hostname } : {}
+  return call.directory.setHostname(call.now, node, hostname) ? { hostname } : {}
 }

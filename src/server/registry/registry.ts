@@ -12,7 +12,7 @@ import { parseEndpoint } from '../../base/types.ts'
 import { mayResolve } from './access.ts'
 import { AuditLog } from './audit-log.ts'
 import { BeaconList } from './beacon-list.ts'
-import { REAP_AFTER_MS } from './constants.ts'
+import { FORGET_EVERY_MS, REAP_AFTER_MS } from './constants.ts'
 import { Directory } from './directory.ts'
 import { Fields } from './fields.ts'
 import { InviteBox } from './invite-box.ts'
@@ -44,6 +44,7 @@ export class Registry {
   #refusals = 0
   #rateLimited = 0
   #reaped = 0
+  #forgotAt = 0
 
   /** Reads the whole store. */
   constructor(store: RegistryStore, options: Partial<RegistryOptions> = {}) {
@@ -108,8 +109,12 @@ export class Registry {
 
   /** Removes what has been silent too long (§3.3); once a minute. */
   sweep(now: number): void {
-    const { directory, beacons, invites, limiter } = this.#tables
+    const { directory, trust, networks, beacons, invites, limiter } = this.#tables
     this.#reaped += directory.reap(now - REAP_AFTER_MS)
+    if (now - this.#forgotAt >= FORGET_EVERY_MS) {
+      this.#forgotAt = now
+      directory.forgetSilent(now, (id) => trust.concerns(id) || networks.networksOf(id).length > 0)
+    }
     beacons.sweep(now)
     invites.sweep(now)
     limiter.sweep(now)
@@ -127,6 +132,7 @@ export class Registry {
       )
     }
     return {
+      knows: (nodeId) => directory.live(nodeId) !== undefined,
       vouchesFor: isAt,
       mayPunch: (requesterId, targetId, address) => {
         const [requester, target] = [directory.live(requesterId), directory.live(targetId)]

@@ -21,6 +21,7 @@ export class TrustTable {
   readonly #oneSided: boolean
   readonly #pairs = new Map<string, Pair>()
   readonly #assertions = new Map<NodeId, number>() // how many each node made
+  readonly #pairsOf = new Map<NodeId, number>()
 
   /** @param oneSided See `one-sided-trust` in options.ts. */
   constructor(store: RegistryStore, oneSided: boolean) {
@@ -39,6 +40,11 @@ export class TrustTable {
     return this.#oneSided || (pair.lowAsserts && pair.highAsserts)
   }
 
+  /** Is the node half of any pair? */
+  concerns(node: NodeId): boolean {
+    return this.#pairsOf.has(node)
+  }
+
   mayAssert(node: NodeId): boolean {
     return (this.#assertions.get(node) ?? 0) < MAX_TRUST_PER_NODE
   }
@@ -46,7 +52,8 @@ export class TrustTable {
   /** `from` trusts `to`, which must be another node. */
   assert(from: NodeId, to: NodeId): void {
     const name = pairName(from, to)
-    const pair = this.#pairs.get(name) ?? {
+    const known = this.#pairs.get(name)
+    const pair = known ?? {
       low: Math.min(from, to),
       high: Math.max(from, to),
       lowAsserts: false,
@@ -55,8 +62,8 @@ export class TrustTable {
     if (from === pair.low ? pair.lowAsserts : pair.highAsserts) return
     if (from === pair.low) pair.lowAsserts = true
     else pair.highAsserts = true
-    this.#count(from, 1)
-    this.#pairs.set(name, pair)
+    count(this.#assertions, from, 1)
+    if (known === undefined) this.#add(name, pair)
     this.#store.put(`trust/${name}`, { lowAsserts: pair.lowAsserts, highAsserts: pair.highAsserts })
   }
 
@@ -65,9 +72,11 @@ export class TrustTable {
     const name = pairName(a, b)
     const pair = this.#pairs.get(name)
     if (pair === undefined) return false
-    if (pair.lowAsserts) this.#count(pair.low, -1)
-    if (pair.highAsserts) this.#count(pair.high, -1)
+    if (pair.lowAsserts) count(this.#assertions, pair.low, -1)
+    if (pair.highAsserts) count(this.#assertions, pair.high, -1)
     this.#pairs.delete(name)
+    count(this.#pairsOf, a, -1)
+    count(this.#pairsOf, b, -1)
     this.#store.delete(`trust/${name}`)
     return true
   }
@@ -80,17 +89,23 @@ export class TrustTable {
     if (match === null || !(low > 0 && low < high)) return false
     const pair: Pair = { low, high, lowAsserts: fields.flag('lowAsserts'), highAsserts: fields.flag('highAsserts') }
     if (!pair.lowAsserts && !pair.highAsserts) return false
-    if (pair.lowAsserts) this.#count(low, 1)
-    if (pair.highAsserts) this.#count(high, 1)
-    this.#pairs.set(name, pair)
+    if (pair.lowAsserts) count(this.#assertions, low, 1)
+    if (pair.highAsserts) count(this.#assertions, high, 1)
+    this.#add(name, pair)
     return true
   }
 
-  #count(node: NodeId, change: 1 | -1): void {
-    const count = (this.#assertions.get(node) ?? 0) + change
-    if (count === 0) this.#assertions.delete(node)
-    else this.#assertions.set(node, count)
+  #add(name: string, pair: Pair): void {
+    this.#pairs.set(name, pair)
+    count(this.#pairsOf, pair.low, 1)
+    count(this.#pairsOf, pair.high, 1)
   }
+}
+
+function count(counts: Map<NodeId, number>, node: NodeId, change: 1 | -1): void {
+  const sum = (counts.get(node) ?? 0) + change
+  if (sum === 0) counts.delete(node)
+  else counts.set(node, sum)
 }
 
 function pairName(a: NodeId, b: NodeId): string {

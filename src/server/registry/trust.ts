@@ -1,8 +1,10 @@
 /** Requests about trust (registry.md §4). */
+import type { NodeId } from '../../base/types.ts'
 import type { Call } from './request.ts'
+import { parseEndpoint } from '../../base/types.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { areTrusted } from './access.ts'
-import { authenticate, notFound } from './request.ts'
+import { authenticate, isAdmin, notFound } from './request.ts'
 
 /** One direction; the pair counts once the other side has said the same. */
 export function reportTrust(call: Call): object | string {
@@ -28,8 +30,17 @@ export function revokeTrust(call: Call): object | string {
   return { type: 'revoke_trust_ok' }
 }
 
-/** Open to all, as daemons need it: a pair, or a common network. */
+/**
+ * A pair, or a common network. Daemons ask without a signature, so what tells is where they ask from: the answer is for
+ * the two that it is about, and a stranger who asks about others reads the same as about a pair that there is not.
+ */
 export function checkTrust(call: Call): object {
-  const trusted = areTrusted(call, call.request.number('node_id'), call.request.number('peer_id'))
-  return { type: 'check_trust_ok', trusted }
+  const [a, b] = [call.request.number('node_id'), call.request.number('peer_id')]
+  const concerned = call.options.compat.has('open-trust') || isAdmin(call) || isFrom(call, a) || isFrom(call, b)
+  return { type: 'check_trust_ok', trusted: concerned && areTrusted(call, a, b) }
+}
+
+/** Does the request come from the address that the node registered from? */
+function isFrom(call: Call, nodeId: NodeId): boolean {
+  return parseEndpoint(call.directory.live(nodeId)?.endpoint ?? '')?.address === call.source.address
 }

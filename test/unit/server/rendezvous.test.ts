@@ -53,6 +53,10 @@ test('the beacon answers and relays between two sockets', async () => {
   const rendezvous = await startRendezvous(ANYWHERE)
   const beacon = parseEndpoint(rendezvous.beacon)
   assert.ok(beacon)
+  for (const number of [1, 2]) {
+    const { publicKeyBase64 } = newIdentity(number)
+    assert.equal((await ask(rendezvous, { type: 'register', public_key: publicKeyBase64 }))['node_id'], number)
+  }
   const [alice, bob] = [createSocket('udp4'), createSocket('udp4')]
   for (const [socket, id] of [
     [alice, 1],

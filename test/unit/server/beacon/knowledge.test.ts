@@ -4,7 +4,13 @@ import { test } from 'node:test'
 import type { Endpoint } from '../../../../src/base/types.ts'
 import { formatEndpoint, parseEndpoint } from '../../../../src/base/types.ts'
 import { Beacon } from '../../../../src/server/beacon/beacon.ts'
-import { encodeDiscover, encodePunchRequest } from '../../../../src/wire/beacon-messages.ts'
+import { MAX_UNPROVEN_PER_SOURCE } from '../../../../src/server/beacon/constants.ts'
+import {
+  encodeDiscover,
+  encodePunchRequest,
+  RELAY_HEADER_BYTES,
+  writeRelayHeader,
+} from '../../../../src/wire/beacon-messages.ts'
 import type { RegistryOptions } from '../../../../src/server/registry/options.ts'
 import type { Member } from '../registry/setting.ts'
 import { Setting } from '../registry/setting.ts'
@@ -81,6 +87,47 @@ test('an id goes at once to the address the registry knows, and from it only aft
   world.now += 3_001
   world.discover(alice, '203.0.113.1:4001') // the same host, another port: a restart, or a NAT that forgot
   assert.equal(beacon.counters.takeovers, 3)
+})
+
+test('an id that nobody registered gets no entry, however often it is claimed', () => {
+  const world = new World()
+  const before = world.beacon.entryCount
+  for (let id = 1_000; id < 3_000; id++)
+    world.beacon.handle(world.now, encodeDiscover(id), at('192.0.2.66:4000'), () => undefined)
+  assert.deepEqual([world.beacon.entryCount, world.beacon.counters.entriesUnknown], [before, 2_000])
+})
+
+test('nothing is relayed in the name of an id that is not registered, or not there', () => {
+  const world = new World()
+  const { alice, bob, beacon } = world
+  const relay = (sender: number, from: string): number => {
+    const frame = new Uint8Array(RELAY_HEADER_BYTES + 10)
+    writeRelayHeader(frame, 0, sender, bob.id)
+    let sent = 0
+    beacon.handle(world.now, frame, at(from), () => sent++)
+    return sent
+  }
+  assert.equal(relay(4_242, '192.0.2.66:4000'), 0)
+  assert.equal(relay(alice.id, '192.0.2.66:4000'), 0, 'she is heard elsewhere')
+  assert.equal(relay(alice.id, '203.0.113.1:4000'), 1)
+  assert.equal(beacon.counters.relaysForged, 2)
+  const restarted = new Beacon({ knowledge: world.setting.registry.knowledge })
+  restarted.handle(world.now, encodeDiscover(bob.id), at('203.0.113.2:4000'), () => undefined)
+  const frame = new Uint8Array(RELAY_HEADER_BYTES + 10)
+  writeRelayHeader(frame, 0, alice.id, bob.id)
+  restarted.handle(world.now, frame, at('203.0.113.1:4000'), () => undefined)
+  assert.equal(restarted.counters.relayed, 1, 'the registry has seen her there: she need not be heard first')
+})
+
+test('one source that nobody vouches for has its share of entries', () => {
+  const setting = new Setting()
+  const beacon = new Beacon({ knowledge: setting.registry.knowledge })
+  const members = Array.from({ length: MAX_UNPROVEN_PER_SOURCE + 10 }, () => setting.join())
+  for (const { id } of members) beacon.handle(0, encodeDiscover(id), at('192.0.2.66:4000'), () => undefined)
+  assert.deepEqual([beacon.entryCount, beacon.counters.entriesRefused], [MAX_UNPROVEN_PER_SOURCE, 10])
+  const last = members.at(-1)!
+  beacon.handle(0, encodeDiscover(last.id), at(`203.0.113.${last.id}:4000`.replace(/\.\d+:/, '.99:')), () => undefined)
+  assert.equal(beacon.entryCount, MAX_UNPROVEN_PER_SOURCE + 1, 'another source is not affected')
 })
 
 /** Three nodes, each registered from and heard at 203.0.113.<id>. */

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { challenges } from '../../../../src/wire/registry-messages.ts'
-import { REFUSED, Setting } from './setting.ts'
+import type { Member } from './setting.ts'
+import { REFUSED, Setting, newIdentity } from './setting.ts'
 
 test('three minutes of silence and the node is reaped, its heartbeat then says so', () => {
   const setting = new Setting()
@@ -102,18 +103,100 @@ test('a private name answers only to a signed request of a trusted node', () => 
   assert.deepEqual(setting.ask(request), { ...found, public: true })
 })
 
-test('a name is free again when its node is reaped, deregistered or renamed', () => {
+test('a name is free again when its node renames itself', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join({ hostname: 'agent' }), setting.join()]
-  const take = (hostname: string): unknown =>
-    setting.askAs(bob, challenges.setHostname(bob.id), { type: 'set_hostname', node_id: bob.id, hostname })['type']
-  assert.equal(take('agent'), 'error')
-  setting.askAs(alice, challenges.setHostname(alice.id), { type: 'set_hostname', node_id: alice.id, hostname: 'other' })
-  assert.equal(take('agent'), 'set_hostname_ok')
-  setting.askAs(alice, challenges.deregister(alice.id), { type: 'deregister', node_id: alice.id })
-  assert.equal(take('other'), 'set_hostname_ok')
-  assert.equal(take(''), 'set_hostname_ok')
+  assert.equal(takeName(setting, bob, 'agent'), 'error')
+  takeName(setting, alice, 'other')
+  assert.equal(takeName(setting, bob, 'agent'), 'set_hostname_ok')
+  assert.equal(takeName(setting, bob, ''), 'set_hostname_ok')
 })
+
+test('a name is kept for the key that signed for it while its node is away, for thirty days, over a restart', () => {
+  const setting = new Setting()
+  const alice = setting.join({ hostname: 'agent' })
+  setting.now += 4 * 60_000
+  setting.registry.sweep(setting.now)
+  const bob = setting.join({ hostname: 'agent' })
+  assert.equal(setting.ask({ type: 'resolve_hostname', hostname: 'agent' })['type'], 'error')
+  assert.equal(takeName(setting, bob, 'agent'), 'error')
+  setting.restart()
+  setting.now += 29 * 86_400_000
+  const late = setting.join()
+  assert.equal(takeName(setting, late, 'agent'), 'error')
+  const back = setting.ask(setting.registration(alice.identity, { hostname: 'agent' }), '203.0.113.1')
+  assert.deepEqual([back['node_id'], back['hostname']], [alice.id, 'agent'])
+  setting.registry.sweep(setting.now + 4 * 60_000)
+  setting.now += 30 * 86_400_000 + 4 * 60_000
+  const heir = setting.join()
+  assert.equal(takeName(setting, heir, 'agent'), 'set_hostname_ok')
+})
+
+test('a name of a node that never signed is free as soon as the node is silent', () => {
+  const setting = new Setting()
+  setting.join({ hostname: 'agent' }, false)
+  setting.now += 4 * 60_000
+  setting.registry.sweep(setting.now)
+  assert.equal(takeName(setting, setting.join(), 'agent'), 'set_hostname_ok')
+})
+
+test('a silent account that nobody trusts is forgotten, and its id is never given out again', () => {
+  const setting = new Setting()
+  const [alice, bob] = [setting.join(), setting.join()]
+  setting.report(alice, bob)
+  const stranger = setting.join({}, false)
+  for (const days of [0, 8]) {
+    setting.now += days * 86_400_000 + 4 * 60_000
+    setting.registry.sweep(setting.now)
+  }
+  assert.equal(setting.registry.counters.accounts, 2, 'the one that never signed')
+  setting.now += 181 * 86_400_000
+  setting.registry.sweep(setting.now)
+  assert.equal(setting.registry.counters.accounts, 2, 'two that a trust pair names')
+  setting.restart()
+  const again = setting.ask(setting.registration(stranger.identity, {}, false), '203.0.113.9')
+  assert.equal(again['node_id'], stranger.id + 1)
+})
+
+test('check_trust answers the two that it is about, and tells a stranger nothing', () => {
+  const setting = new Setting()
+  const [alice, bob] = [setting.join(), setting.join()]
+  setting.report(alice, bob)
+  setting.report(bob, alice)
+  const ask = (sourceIp: string): unknown =>
+    setting.ask({ type: 'check_trust', node_id: alice.id, peer_id: bob.id }, sourceIp)['trusted']
+  assert.deepEqual(['203.0.113.1', '203.0.113.2', '192.0.2.66'].map(ask), [true, true, false])
+})
+
+test('guessing private names by taking them is slow', () => {
+  const setting = new Setting()
+  const bob = setting.join()
+  const replies = Array.from({ length: 25 }, (_, index) =>
+    setting.askAs(bob, challenges.setHostname(bob.id), {
+      type: 'set_hostname',
+      node_id: bob.id,
+      hostname: `n${index}`,
+    }),
+  )
+  assert.equal(replies.filter(({ type }) => type === 'set_hostname_ok').length, 20)
+  assert.match(String(replies.at(-1)!['error']), /rate limited/)
+})
+
+test('an IPv6 /48 shares its registrations, however many sources it has', () => {
+  const setting = new Setting()
+  const outcomes = Array.from({ length: 300 }, (_, index) =>
+    setting.ask(setting.registration(newIdentity(1_000 + index), {}, false), `2001:db8:7:${index.toString(16)}::1`),
+  )
+  assert.equal(outcomes.filter(({ type }) => type === 'register_ok').length, 200)
+})
+
+function takeName(setting: Setting, member: Member, hostname: string): unknown {
+  return setting.askAs(member, challenges.setHostname(member.id), {
+    type: 'set_hostname',
+    node_id: member.id,
+    hostname,
+  })['type']
+}
 
 test('the limits per source refill with time; loopback has none', () => {
   const setting = new Setting()

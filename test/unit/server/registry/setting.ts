@@ -80,7 +80,7 @@ export class Setting {
   }
 
   trusted(a: Member, b: Member): unknown {
-    return this.ask({ type: 'check_trust', node_id: a.id, peer_id: b.id })['trusted']
+    return this.ask({ type: 'check_trust', node_id: a.id, peer_id: b.id }, sourceOf(a))['trusted']
   }
 
   request(from: Member, to: Member, fields: object = {}): Reply {
@@ -137,7 +137,12 @@ export function sign(identity: Identity, text: string): string {
 }
 
 export function newIdentity(number: number): Identity {
-  return createIdentity(new Uint8Array(32).fill(number))
+  return createIdentity(new Uint8Array(32).fill(number & 0xff).fill(number >> 8, 30, 31))
 }
 
 export const REFUSED = { type: 'error', error: 'request failed' }
+
+/** Where a member registered from. */
+export function sourceOf({ id }: Member): string {
+  return `203.0.113.${id}`
+}
