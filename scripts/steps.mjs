@@ -1,6 +1,7 @@
 /** The checks and groups of tests by name, each with a limit of time: a run always ends. */
 import { join, relative } from 'node:path'
 import { ROOT, ScriptError, bin, filesBelow, run } from './lib.mjs'
+import { testNodeVersions, withNode } from './node-versions.mjs'
 
 /** Runs the steps in order and reports each; 0 when all passed. Later steps run even when an earlier one failed. */
 export async function runSteps(names) {
@@ -20,10 +21,11 @@ export async function runSteps(names) {
   return results.some(({ code }) => code !== 0) ? 1 : 0
 }
 
-export async function runFiles(name, files, { timeoutMs = 300_000, concurrency } = {}) {
+/** @param options.node The program that runs the tests, and what they start: the one that runs this script if not given. */
+export async function runFiles(name, files, { timeoutMs = 300_000, concurrency, node = process.execPath } = {}) {
   const flags = ['--import', 'tsx', '--test', '--test-reporter=spec', `--test-timeout=${timeoutMs}`]
   if (concurrency !== undefined) flags.push(`--test-concurrency=${concurrency}`)
-  const code = await run(process.execPath, [...flags, ...files], { timeoutMs })
+  const code = await run(node, [...flags, ...files], { timeoutMs, env: withNode(node) })
   if (code === 124) console.error(`error: ${name} was not done after ${timeoutMs / 1000} s`)
   return code
 }
@@ -48,6 +50,7 @@ const STEPS = {
   format: () => run(bin('oxfmt'), ['--check', ...SOURCES], { timeoutMs: 60_000 }),
   schema: () => run(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { timeoutMs: 60_000 }),
   architecture: () => runFiles('architecture', ['test/architecture.test.ts'], { timeoutMs: 60_000 }),
+  documents: group('documents', { timeoutMs: 60_000 }),
   unit: group('unit', { timeoutMs: 180_000 }),
   vectors: group('vectors', { timeoutMs: 120_000 }),
   sim: group('sim', { timeoutMs: 600_000 }),
@@ -55,6 +58,12 @@ const STEPS = {
   interop: group('interop', { timeoutMs: 1_500_000, concurrency: 1 }),
   nat: group('nat', { timeoutMs: 300_000, concurrency: 1 }), // the kernel's own NATs, in namespaces
   e2e: group('e2e', { timeoutMs: 900_000, concurrency: 1 }), // real sockets and clocks: one at a time
+  'node-versions': () => testNodeVersions(runFiles),
 }
 
-export const ALL_STEPS = Object.keys(STEPS)
+/** Only for CI, or by name: it fetches Node itself, three times. */
+const CI_ONLY = ['node-versions']
+
+const ALL_STEPS = Object.keys(STEPS)
+export const DEFAULT_STEPS = ALL_STEPS.filter((name) => !CI_ONLY.includes(name))
+export const CI_STEPS = ALL_STEPS
