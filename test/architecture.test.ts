@@ -229,7 +229,6 @@ const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'src/runtime/node/node.ts': 659,
   'src/runtime/node/node.ts()': 70,
   'src/cli/commands/config.ts()': 91,
-  'src/cli/demo/check.ts()': 76,
   'src/gateway/http/forward.ts()': 67,
   'src/gateway/http/web-socket2.ts()': 66,
   'src/proto/node/core.ts': 578,
