@@ -43,7 +43,9 @@ let hashes = 0
 for (const [path, entry] of Object.entries(lock.packages)) {
   if (path === '' || entry.link === true || entry.integrity !== undefined) continue
   const name = entry.name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
-  const stated = execFileSync('npm', ['view', `${name}@${entry.version}`, 'dist.integrity'], { encoding: 'utf8' }).trim()
+  const stated = execFileSync('npm', ['view', `${name}@${entry.version}`, 'dist.integrity'], {
+    encoding: 'utf8',
+  }).trim()
   if (!stated.startsWith('sha512-')) throw new Error(`${name}@${entry.version}: the registry states no hash`)
   const { version, ...rest } = entry
   lock.packages[path] = { version, integrity: stated, ...rest }

@@ -58,11 +58,12 @@ const STEPS = {
   interop: group('interop', { timeoutMs: 1_500_000, concurrency: 1 }),
   nat: group('nat', { timeoutMs: 300_000, concurrency: 1 }), // the kernel's own NATs, in namespaces
   e2e: group('e2e', { timeoutMs: 900_000, concurrency: 1 }), // real sockets and clocks: one at a time
+  bench: () => run(process.execPath, ['--import', 'tsx', 'bench/micro/run.ts'], { timeoutMs: 120_000 }), // npm run bench:check
   'node-versions': () => testNodeVersions(runFiles),
 }
 
-/** Only for CI, or by name: it fetches Node itself, three times. */
-const CI_ONLY = ['node-versions']
+/** Only for CI, or by name: one is about the machine as well, the other fetches Node itself, three times. */
+const CI_ONLY = ['bench', 'node-versions']
 
 const ALL_STEPS = Object.keys(STEPS)
 export const DEFAULT_STEPS = ALL_STEPS.filter((name) => !CI_ONLY.includes(name))
