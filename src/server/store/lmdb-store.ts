@@ -62,7 +62,7 @@ class LmdbStore implements RegistryStore {
     if (this.#unflushed) {
       this.#unflushed = false
       this.#flushing = this.#flush()
-      this.#flushing.catch(() => undefined) // whoever waits hears of it; with nobody waiting it is not a crash
+      this.#flushing.catch(() => undefined) // a caller that waits is notified; with none it is not a crash
     }
     return this.#flushing
   }
