@@ -51,6 +51,16 @@ test('every docs/*.md that a source or a test names exists', () => {
   assert.deepEqual(dead, [])
 })
 
+test('every source, test or script that a document names by its path exists', () => {
+  const dead = [...documents].flatMap(([path, text]) =>
+    [...text.matchAll(/(?<![\w/.-])(?:src|test|scripts|bench|examples)\/[\w/.-]+\.(?:ts|mjs|json)\b/g)]
+      .map(([name]) => name)
+      .filter((name) => !existsSync(join(ROOT, name)))
+      .map((name) => `${path}: ${name}`),
+  )
+  assert.deepEqual(dead, [])
+})
+
 test('a citation that leads nowhere is seen, however it is written', () => {
   const page = new Map([
     ['tunnel', '## 2. Frames\n### 2.1 PILA signature\n'],
