@@ -1,6 +1,9 @@
 # The gateway (default), or the rendezvous: docker run … pilotgate rendezvous --store /var/lib/pilotgate/registry
-# Built where compilers and development packages are, shipped without them.
-FROM node:24-slim AS build
+# Built where compilers and development packages are, shipped without them. The base is named by its tag and not by a digest:
+# a digest would have to be looked up and raised by hand, and would keep the security updates of the base out until then.
+# To get the same bytes every time, build with --build-arg BASE=node@sha256:…
+ARG BASE=node:24-slim
+FROM ${BASE} AS build
 WORKDIR /opt/pilotgate
 # The lock file first: this layer changes only with the dependencies.
 COPY package.json package-lock.json .npmrc ./
@@ -8,9 +11,13 @@ RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
 COPY src src
-RUN npm run build && npm prune --omit=dev
+# lmdb is for `rendezvous --store`: npm installs it only on request, the image always has it.
+RUN npm run build \
+ && npm pkg set "dependencies.lmdb=$(npm pkg get devDependencies.lmdb | tr -d '"')" \
+ && npm pkg delete devDependencies.lmdb \
+ && npm prune --omit=dev
 
-FROM node:24-slim
+FROM ${BASE}
 LABEL org.opencontainers.image.title="pilotgate" org.opencontainers.image.licenses="MIT"
 ENV NODE_ENV=production \
     PILOTGATE_STATE_DIR=/var/lib/pilotgate

@@ -1,7 +1,7 @@
 /**
  * The reference implementation beside ours, where PILOT_GO_BIN names its programs: Go to Go, and our gateway to Go.
- * Two Go daemons answer each other's FIN for ever (stream.md Q1), at the price of a processor: so they have a stage of their own,
- * and both are started anew after each sample. Else whatever comes next would be measured beside that.
+ * Two Go daemons answer each other's FIN forever (stream.md Q1), which costs a whole processor. They get a stage of their own and are
+ * restarted after each sample; otherwise that load would be part of whatever is measured next.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -1,8 +1,8 @@
-/** npm run check: types, lint, architecture and the unit tests; under a minute, for between two edits. */
+/** npm run check: types, lint, architecture, documents and the unit tests; under a minute, for between two edits. */
 import { install, script } from './lib.mjs'
 import { runSteps } from './steps.mjs'
 
 await script(async () => {
   await install()
-  return await runSteps(['types', 'lint', 'format', 'schema', 'architecture', 'unit'])
+  return await runSteps(['types', 'lint', 'format', 'schema', 'architecture', 'documents', 'unit'])
 })

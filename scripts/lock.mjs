@@ -1,8 +1,10 @@
 /**
  * node scripts/lock.mjs: run after every change of package-lock.json.
  * A registry that does not carry every platform's binaries makes npm leave those optional packages out of the lock, and
- * `npm ci` then refuses the lock as out of step. This adds the missing entries; they are never fetched where they do not fit.
+ * `npm ci` then refuses the lock as out of step. This adds the missing entries, and to every entry without one the hash
+ * that the registry states: without it npm would take whatever bytes it is given.
  */
+import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './lib.mjs'
@@ -37,9 +39,21 @@ for (const [path, owner] of Object.entries({ ...lock.packages })) {
     added += 1
   }
 }
+let hashes = 0
+for (const [path, entry] of Object.entries(lock.packages)) {
+  if (path === '' || entry.link === true || entry.integrity !== undefined) continue
+  const name = entry.name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
+  const stated = execFileSync('npm', ['view', `${name}@${entry.version}`, 'dist.integrity'], {
+    encoding: 'utf8',
+  }).trim()
+  if (!stated.startsWith('sha512-')) throw new Error(`${name}@${entry.version}: the registry states no hash`)
+  const { version, ...rest } = entry
+  lock.packages[path] = { version, integrity: stated, ...rest }
+  hashes += 1
+}
 lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)))
 writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`)
-console.log(`${added} entries added`)
+console.log(`${added} entries and ${hashes} hashes added`)
 
 function platformEntry(name, version, owner) {
   const parts = name.split('/').at(-1).split('-')

@@ -1,16 +1,21 @@
 /** The checks and groups of tests by name, each with a limit of time: a run always ends. */
+import { rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { COVERAGE_FOLDER, reportCoverage } from './coverage.mjs'
 import { ROOT, ScriptError, bin, filesBelow, run } from './lib.mjs'
+import { testNodeVersions, withNode } from './node-versions.mjs'
 
 /** Runs the steps in order and reports each; 0 when all passed. Later steps run even when an earlier one failed. */
 export async function runSteps(names) {
   const unknown = names.filter((name) => !(name in STEPS))
   if (unknown.length > 0) throw new ScriptError(`no group ${unknown.join(', ')}; there are ${ALL_STEPS.join(', ')}`)
   const results = []
+  const measured = names.includes('coverage')
+  if (measured) rmSync(COVERAGE_FOLDER, { recursive: true, force: true })
   for (const name of names) {
     console.log(`\n── ${name}`)
     const began = performance.now()
-    const code = await STEPS[name]()
+    const code = await STEPS[name](measured)
     results.push({ name, code, seconds: (performance.now() - began) / 1000 })
     if (code === 130) break // Ctrl+C
   }
@@ -20,21 +25,27 @@ export async function runSteps(names) {
   return results.some(({ code }) => code !== 0) ? 1 : 0
 }
 
-export async function runFiles(name, files, { timeoutMs = 300_000, concurrency } = {}) {
+/** @param options.node The program that runs the tests, and what they start: the one that runs this script if not given. */
+export async function runFiles(
+  name,
+  files,
+  { timeoutMs = 300_000, concurrency, node = process.execPath, env = {} } = {},
+) {
   const flags = ['--import', 'tsx', '--test', '--test-reporter=spec', `--test-timeout=${timeoutMs}`]
   if (concurrency !== undefined) flags.push(`--test-concurrency=${concurrency}`)
-  const code = await run(process.execPath, [...flags, ...files], { timeoutMs })
+  const code = await run(node, [...flags, ...files], { timeoutMs, env: { ...withNode(node), ...env } })
   if (code === 124) console.error(`error: ${name} was not done after ${timeoutMs / 1000} s`)
   return code
 }
 
 /** Node 20's --test takes no globs, so the files are listed here. A group without files fails: nothing is not a pass. */
 function group(name, options) {
-  return async () => {
+  return async (measured) => {
+    const env = measured && options.covers ? { NODE_V8_COVERAGE: COVERAGE_FOLDER } : {}
     const files = filesBelow(join(ROOT, 'test', name))
       .filter((file) => file.endsWith('.test.ts'))
       .map((file) => relative(ROOT, file))
-    if (files.length > 0) return await runFiles(name, files, options)
+    if (files.length > 0) return await runFiles(name, files, { ...options, env })
     console.error(`error: no *.test.ts below test/${name}`)
     return options.optional === true ? 0 : 1
   }
@@ -48,13 +59,22 @@ const STEPS = {
   format: () => run(bin('oxfmt'), ['--check', ...SOURCES], { timeoutMs: 60_000 }),
   schema: () => run(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { timeoutMs: 60_000 }),
   architecture: () => runFiles('architecture', ['test/architecture.test.ts'], { timeoutMs: 60_000 }),
-  unit: group('unit', { timeoutMs: 180_000 }),
-  vectors: group('vectors', { timeoutMs: 120_000 }),
-  sim: group('sim', { timeoutMs: 600_000 }),
+  documents: group('documents', { timeoutMs: 60_000 }),
+  unit: group('unit', { timeoutMs: 240_000, covers: true }),
+  vectors: group('vectors', { timeoutMs: 120_000, covers: true }),
+  sim: group('sim', { timeoutMs: 900_000, covers: true }),
+  coverage: () => Promise.resolve(reportCoverage()), // of those three
   fuzz: group('fuzz', { timeoutMs: 300_000 }),
   interop: group('interop', { timeoutMs: 1_500_000, concurrency: 1 }),
   nat: group('nat', { timeoutMs: 300_000, concurrency: 1 }), // the kernel's own NATs, in namespaces
   e2e: group('e2e', { timeoutMs: 900_000, concurrency: 1 }), // real sockets and clocks: one at a time
+  bench: () => run(process.execPath, ['--import', 'tsx', 'bench/micro/run.ts'], { timeoutMs: 120_000 }), // npm run bench:check
+  'node-versions': () => testNodeVersions(runFiles),
 }
 
-export const ALL_STEPS = Object.keys(STEPS)
+/** Only for CI, or by name: one is about the machine as well, the other fetches Node itself, three times. */
+const CI_ONLY = ['bench', 'node-versions']
+
+const ALL_STEPS = Object.keys(STEPS)
+export const DEFAULT_STEPS = ALL_STEPS.filter((name) => !CI_ONLY.includes(name))
+export const CI_STEPS = ALL_STEPS

@@ -3,11 +3,11 @@
  *   node scripts/test.mjs                 everything
  *   node scripts/test.mjs sim fuzz        these groups only
  *   node scripts/test.mjs test/unit/x.test.ts   these files only
- *   node scripts/test.mjs --ci            also installs the Debian programs that tests drive, where it may
+ *   node scripts/test.mjs --ci            everything, on every Node version too; installs the Debian programs that tests drive, where it may
  */
 import { build, install, script } from './lib.mjs'
 import { installPrograms } from './programs.mjs'
-import { ALL_STEPS, runFiles, runSteps } from './steps.mjs'
+import { CI_STEPS, DEFAULT_STEPS, runFiles, runSteps } from './steps.mjs'
 
 await script(async () => {
   const args = process.argv.slice(2)
@@ -18,9 +18,11 @@ await script(async () => {
   await installPrograms({ mayInstall: args.includes('--ci') })
   if (
     wanted.length === 0 ||
-    ['e2e', 'nat'].some((name) => steps.includes(name) || files.some((file) => file.includes(`test/${name}/`)))
+    ['e2e', 'nat', 'node-versions'].some(
+      (name) => steps.includes(name) || files.some((file) => file.includes(`test/${name}/`)),
+    )
   )
     await build()
   if (files.length > 0) return await runFiles('files', files)
-  return await runSteps(steps.length > 0 ? steps : ALL_STEPS)
+  return await runSteps(steps.length > 0 ? steps : args.includes('--ci') ? CI_STEPS : DEFAULT_STEPS)
 })

@@ -244,7 +244,6 @@ const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'src/runtime/node/node.ts': 659,
   'src/runtime/node/node.ts()': 70,
   'src/cli/commands/config.ts()': 91,
-  'src/cli/demo/check.ts()': 76,
   'src/proto/node/core.ts': 578,
   'src/proto/node/registration.ts': 580,
   'src/proto/stream/send.ts': 503,

@@ -84,7 +84,7 @@ export class DialledStream extends WrappedSocket {
   setTimeout(ms: number, listener?: () => void): this {
     this.#timeoutMs = ms
     this.#stream?.setTimeout(ms)
-    if (listener !== undefined) this.once('timeout', listener)
-    return this
+    if (listener === undefined) return this
+    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener) // as net.Socket: 0 takes it back
   }
 }

@@ -3,9 +3,10 @@
  * Keys, signing and verifying are node:crypto's (a public key costs noble 50 ms when it is the first);
  * whether a public key is fit to be an identity is judged by noble.
  */
-import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
+import { sign, verify, type KeyObject } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { equalBytes, fromBase64, toBase64, toBase64Url } from '../base/bytes.ts'
+import { equalBytes, fromBase64, toBase64 } from '../base/bytes.ts'
+import { importPrivateKey, importPublicKey, publicKeyOf } from './raw-keys.ts'
 
 /** A key pair that can sign but never shows its private half, whatever prints or serialises it. */
 export interface Identity {
@@ -56,14 +57,14 @@ export function parseIdentityFile(text: string): Uint8Array | IdentityFileFault 
   const publicKey = decodeKey(file['public_key'])
   if (publicKey?.length !== KEY_BYTES) return 'bad_public_key'
   const seed = privateKey.slice(0, SEED_BYTES)
-  const derived = publicKeyOf(importedSeed(seed))
+  const derived = publicKeyOf(importPrivateKey('Ed25519', seed))
   if (!equalBytes(derived, publicKey) || !equalBytes(derived, privateKey.subarray(SEED_BYTES))) return 'key_mismatch'
   return seed
 }
 
 /** The text of identity.json, byte for byte as the reference writes it: two spaces, no newline at the end. */
 export function formatIdentityFile(seed: Uint8Array): string {
-  const publicKey = publicKeyOf(importedSeed(seed))
+  const publicKey = publicKeyOf(importPrivateKey('Ed25519', seed))
   const privateKey = new Uint8Array(SEED_BYTES + KEY_BYTES)
   privateKey.set(seed, 0)
   privateKey.set(publicKey, SEED_BYTES)
@@ -76,7 +77,7 @@ class SeededIdentity implements Identity {
   readonly #privateKey: KeyObject
 
   constructor(seed: Uint8Array) {
-    this.#privateKey = importedSeed(seed)
+    this.#privateKey = importPrivateKey('Ed25519', seed)
     this.publicKey = publicKeyOf(this.#privateKey)
     this.publicKeyBase64 = toBase64(this.publicKey)
   }
@@ -92,16 +93,6 @@ class SeededIdentity implements Identity {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return `Identity(${this.publicKeyBase64})`
   }
-}
-
-function importedSeed(seed: Uint8Array): KeyObject {
-  const d = toBase64Url(seed)
-  return createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', d, x: d }, format: 'jwk' }) // of a private key only d is read
-}
-
-function publicKeyOf(privateKey: KeyObject): Uint8Array {
-  const { x } = createPublicKey(privateKey).export({ format: 'jwk' })
-  return fromBase64(`${x!.replaceAll('-', '+').replaceAll('_', '/')}=`)!
 }
 
 /** Importing a key costs as much as a verification, and judging it more: both are done once per key. */
@@ -126,7 +117,7 @@ function importedKey(publicKey: Uint8Array): KeyObject | 'unfit' {
 
 function importKey(publicKey: Uint8Array): KeyObject | 'unfit' {
   try {
-    return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(publicKey) }, format: 'jwk' })
+    return importPublicKey('Ed25519', publicKey)
   } catch {
     return 'unfit'
   }

@@ -2,13 +2,12 @@
  * X25519 (RFC 7748) and HKDF-SHA256 (RFC 5869): from two key pairs to the one AES-256 key of a tunnel (tunnel.md §2.2).
  * Both run in node:crypto: in JavaScript X25519 takes 2 to 7 ms and HKDF up to 4, several times in each first connection.
  */
-import { createPrivateKey, createPublicKey, diffieHellman, hkdfSync, type KeyObject } from 'node:crypto'
-import { fromBase64, toBase64Url } from '../base/bytes.ts'
+import { diffieHellman, hkdfSync, type KeyObject } from 'node:crypto'
+import { importPrivateKey, importPublicKey, publicKeyOf } from './raw-keys.ts'
 
-/** @param privateKey Any 32 random bytes. @throws RangeError for any other length. */
+/** @param privateKey Any 32 random bytes; do not write into them afterwards. @throws RangeError for any other length. */
 export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
-  const { x } = createPublicKey(imported(privateKey)).export({ format: 'jwk' })
-  return fromBase64(`${x!.replaceAll('-', '+').replaceAll('_', '/')}=`)!
+  return publicKeyOf(imported(privateKey))
 }
 
 /**
@@ -20,7 +19,7 @@ export function agreeSessionKey(privateKey: Uint8Array, peerPublic: Uint8Array):
   if (peerPublic.length !== KEY_BYTES) return 'low_order'
   let shared: Uint8Array
   try {
-    const theirs = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x: toBase64Url(peerPublic) }, format: 'jwk' })
+    const theirs = importPublicKey('X25519', peerPublic)
     shared = new Uint8Array(diffieHellman({ privateKey: ours, publicKey: theirs })) // refuses an all-zero result
   } catch {
     return 'low_order'
@@ -30,12 +29,18 @@ export function agreeSessionKey(privateKey: Uint8Array, peerPublic: Uint8Array):
   return key
 }
 
+/** Importing takes up to 0.4 ms (Node 20), and a tunnel needs its key two or three times: it is done once. */
 function imported(privateKey: Uint8Array): KeyObject {
-  if (privateKey.length !== KEY_BYTES)
-    throw new RangeError(`an X25519 key has ${KEY_BYTES} bytes, got ${privateKey.length}`)
-  const d = toBase64Url(privateKey)
-  return createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', d, x: d }, format: 'jwk' }) // of a private key only d is read
+  let key = importedKeys.get(privateKey)
+  if (key === undefined) {
+    key = importPrivateKey('X25519', privateKey)
+    importedKeys.set(privateKey, key)
+  }
+  return key
 }
+
+/** By the array itself: a key object is gone with the array it was made from. */
+const importedKeys = new WeakMap<Uint8Array, KeyObject>()
 
 const KEY_BYTES = 32
 const NO_SALT = new Uint8Array(0)

@@ -11,7 +11,7 @@ import { Beacon } from './beacon/beacon.ts'
 import { RegistryServer } from './registry-server.ts'
 import { Registry } from './registry/registry.ts'
 import { StatusServer } from './status-server.ts'
-import { openLmdbStore } from './store/lmdb-store.ts'
+import { openStore } from './store/open-store.ts'
 import { MemoryStore } from './store/memory-store.ts'
 import { loadTls } from './tls.ts'
 
@@ -44,7 +44,7 @@ export async function startRendezvous(options: RendezvousOptions): Promise<Rende
     beacon: parseListenAddress(options.beacon),
     http: options.http === undefined ? undefined : parseListenAddress(options.http),
   }
-  const store = options.storeDir === undefined ? new MemoryStore() : await openLmdbStore(options.storeDir)
+  const store = options.storeDir === undefined ? new MemoryStore() : await openStore(options.storeDir)
   try {
     return await startServers(
       options,

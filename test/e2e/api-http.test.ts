@@ -97,6 +97,22 @@ test('ten requests one after the other are one connection; without keepAlive eac
   assert.equal(pooled(), 11)
 })
 
+test('a connection that is kept collects no listeners from one request to the next', async () => {
+  const agent = new PilotAgent(a)
+  const sockets = new Set<Socket>()
+  let listeners = 0
+  for (let round = 0; round < 15; round++) {
+    const sent = request('http://agent-2.pilot/', { agent, timeout: 5_000 }).end()
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    sockets.add(response.socket)
+    listeners = response.socket.listenerCount('timeout')
+    await text(response)
+  }
+  assert.equal(sockets.size, 1)
+  assert.ok(listeners <= 3, `${listeners} listeners for its time-out`)
+  agent.destroy()
+})
+
 test('an answer of 4 MB that ends its connection arrives whole, and the connection goes', async () => {
   const big = randomBytes(4_000_000)
   const once4 = createServer((_, response) => response.writeHead(200, { connection: 'close' }).end(big))

@@ -15,6 +15,7 @@ const ROOT = join(fileURLToPath(import.meta.url), '../../..')
 const run = promisify(execFile)
 let stage: Stage
 let installed: string
+let lean: Stage // the same without the packages that only some users need
 
 before(async () => {
   stage = await Stage.open()
@@ -25,17 +26,19 @@ before(async () => {
   installed = stage.path('node_modules/pilotgate')
   mkdirSync(installed, { recursive: true })
   await run('tar', ['-xzf', stage.path(stdout.trim()), '--strip-components=1', '-C', installed])
-  const { dependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
     dependencies: Record<string, string>
+    peerDependencies: Record<string, string>
   }
-  for (const name of [...Object.keys(dependencies), '@types/node']) {
-    mkdirSync(dirname(stage.path('node_modules', name)), { recursive: true })
-    symlinkSync(join(ROOT, 'node_modules', name), stage.path('node_modules', name))
-  }
+  link(stage, [...Object.keys(dependencies), ...Object.keys(peerDependencies), '@types/node'])
+  lean = await Stage.open()
+  cpSync(installed, lean.path('node_modules/pilotgate'), { recursive: true })
+  link(lean, Object.keys(dependencies))
   writeFileSync(stage.path('package.json'), '{"type":"module"}')
 })
 
 after(async () => {
+  await lean.close()
   await stage.close()
 })
 
@@ -125,6 +128,39 @@ test('the program of the package runs', async () => {
   })
   assert.equal(stdout.trim(), version)
 })
+
+test('without gRPC the demo runs, and says what it leaves out', async () => {
+  const main = lean.path('node_modules/pilotgate/dist/cli/main.js')
+  const options = { cwd: lean.dir, timeout: 40_000, env: { ...process.env, HOME: lean.dir } }
+  const { stdout } = await run(process.execPath, [main, 'demo', '--check'], options)
+  assert.match(stdout, /^all 3 checks passed$/m)
+  assert.match(stdout, /^gRPC was not checked: the package @grpc\/grpc-js is not installed$/m)
+})
+
+test('without lmdb a rendezvous keeps a journal; a folder that lmdb has written says what to install', async () => {
+  const args = ['rendezvous', '--registry', '127.0.0.1:0', '--beacon', '127.0.0.1:0', '--json', '--store']
+  const main = lean.path('node_modules/pilotgate/dist/cli/main.js')
+  const rendezvous = lean.spawn(process.execPath, [main, ...args, 'new'], { label: 'rendezvous' })
+  await rendezvous.event('ready')
+  assert.ok(existsSync(lean.path('new/journal')))
+  mkdirSync(lean.path('old'))
+  writeFileSync(lean.path('old/data.mdb'), '')
+  const { code, stdout } = await lean.run(process.execPath, [main, ...args, 'old'])
+  assert.equal(code, 1)
+  const error = JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, string>
+  assert.equal(error['code'], 'FAILED')
+  assert.match(error['message']!, /needs the package lmdb/)
+  assert.match(error['hint']!, /npm install lmdb/)
+})
+
+/** Packages of ours, as npm would have installed them into a project. */
+function link(project: Stage, names: readonly string[]): void {
+  for (const name of names) {
+    const target = project.path('node_modules', name)
+    mkdirSync(dirname(target), { recursive: true })
+    symlinkSync(join(ROOT, 'node_modules', name), target)
+  }
+}
 
 function blocksOf(markdown: string): string[] {
   return [...markdown.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]!)

@@ -15,8 +15,12 @@ export interface Check {
   run(): Promise<string>
 }
 
-/** `http` and `grpc` are the mapped local addresses. */
-export function checksOf(http: string, grpc: string, timeoutMs: number): Check[] {
+/** `http` and `grpc` are the mapped local addresses; without `grpc` only HTTP is checked. */
+export function checksOf(http: string, grpc: string | undefined, timeoutMs: number): Check[] {
+  return [...httpChecks(http), ...(grpc === undefined ? [] : grpcChecks(grpc, timeoutMs))]
+}
+
+function grpcChecks(grpc: string, timeoutMs: number): Check[] {
   const withClient = async <T>(use: (client: Awaited<ReturnType<typeof demoClient>>) => Promise<T>): Promise<T> => {
     const client = await demoClient(grpc, timeoutMs)
     try {
@@ -26,34 +30,6 @@ export function checksOf(http: string, grpc: string, timeoutMs: number): Check[]
     }
   }
   return [
-    {
-      name: 'HTTP status and body',
-      run: async () => {
-        const { status, body } = await fetchBody(`http://${http}/`)
-        expectEqual([status, body.toString('utf8')], [200, GREETING])
-        return `GET http://${http}/ answered 200 with the expected text`
-      },
-    },
-    {
-      name: 'HTTP download',
-      run: async () => {
-        const { status, body } = await fetchBody(`http://${http}/bytes/${DOWNLOAD_BYTES}`)
-        const expected = createHash('sha256')
-        for (const block of sampleBytes(DOWNLOAD_BYTES)) expected.update(block)
-        const digest = createHash('sha256').update(body).digest('hex')
-        expectEqual([status, body.length, digest], [200, DOWNLOAD_BYTES, expected.digest('hex')])
-        return `1 MiB arrived unchanged, SHA-256 ${digest.slice(0, 16)}…`
-      },
-    },
-    {
-      name: 'HTTP upload',
-      run: async () => {
-        const sent = Buffer.concat([...sampleBytes(UPLOAD_BYTES)])
-        const { status, body } = await fetchBody(`http://${http}/echo`, sent)
-        expectEqual([status, body.equals(sent)], [200, true])
-        return `${UPLOAD_BYTES} bytes went there and came back unchanged`
-      },
-    },
     {
       name: 'gRPC unary',
       run: () =>
@@ -89,6 +65,39 @@ export function checksOf(http: string, grpc: string, timeoutMs: number): Check[]
           expectEqual(await client.echo(texts), texts)
           return 'Echo returned 20 texts, one by one'
         }),
+    },
+  ]
+}
+
+function httpChecks(http: string): Check[] {
+  return [
+    {
+      name: 'HTTP status and body',
+      run: async () => {
+        const { status, body } = await fetchBody(`http://${http}/`)
+        expectEqual([status, body.toString('utf8')], [200, GREETING])
+        return `GET http://${http}/ answered 200 with the expected text`
+      },
+    },
+    {
+      name: 'HTTP download',
+      run: async () => {
+        const { status, body } = await fetchBody(`http://${http}/bytes/${DOWNLOAD_BYTES}`)
+        const expected = createHash('sha256')
+        for (const block of sampleBytes(DOWNLOAD_BYTES)) expected.update(block)
+        const digest = createHash('sha256').update(body).digest('hex')
+        expectEqual([status, body.length, digest], [200, DOWNLOAD_BYTES, expected.digest('hex')])
+        return `1 MiB arrived unchanged, SHA-256 ${digest.slice(0, 16)}…`
+      },
+    },
+    {
+      name: 'HTTP upload',
+      run: async () => {
+        const sent = Buffer.concat([...sampleBytes(UPLOAD_BYTES)])
+        const { status, body } = await fetchBody(`http://${http}/echo`, sent)
+        expectEqual([status, body.equals(sent)], [200, true])
+        return `${UPLOAD_BYTES} bytes went there and came back unchanged`
+      },
     },
   ]
 }

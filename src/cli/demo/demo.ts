@@ -15,7 +15,7 @@ import type { Output } from '../output.ts'
 import { stopRequests } from '../stop.ts'
 import type { Log, RunningGateway, World } from '../world.ts'
 import { checksOf, type Checked } from './check.ts'
-import { startGrpcSample } from './grpc-sample.ts'
+import { GRPC_PACKAGE, hasGrpc, startGrpcSample } from './grpc-sample.ts'
 import { startHttpSample } from './http-sample.ts'
 
 /** @returns The exit code. Under `check` it always ends: after CHECK_TIMEOUT_MS with what hung. */
@@ -46,9 +46,9 @@ interface Demo {
   readonly registry: string
   readonly beacon: string
   readonly http: string // mapped addresses, on the side of agent-a
-  readonly grpc: string
+  readonly grpc?: string // absent where the package for it is not installed
   readonly httpTarget: string // what agent-b exposes
-  readonly grpcTarget: string
+  readonly grpcTarget?: string
   readonly nodes: { readonly a: string; readonly b: string }
   readonly admin: { readonly a: string; readonly b: string }
 }
@@ -78,7 +78,7 @@ async function start({ world, log, folder, running, progress }: Starting): Promi
     startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log }),
   )
   const http = await step('sample HTTP service', startHttpSample)
-  const grpc = await step('sample gRPC service', startGrpcSample)
+  const grpc = (await hasGrpc()) ? await step('sample gRPC service', startGrpcSample) : undefined
   const gateway = async (hostname: string, flags: Flags): Promise<RunningGateway> => {
     const sources = {
       env: { HOME: folder },
@@ -95,9 +95,12 @@ async function start({ world, log, folder, running, progress }: Starting): Promi
   }
   const b = await gateway('agent-b', {
     trust: ['agent-a'],
-    expose: [`80=http://${http.address}`, `50051=h2c://${grpc.address}`],
+    expose: [`80=http://${http.address}`, ...(grpc === undefined ? [] : [`50051=h2c://${grpc.address}`])],
   })
-  const a = await gateway('agent-a', { trust: ['agent-b'], map: ['0:agent-b:80', '0:agent-b:50051'] })
+  const a = await gateway('agent-a', {
+    trust: ['agent-b'],
+    map: ['0:agent-b:80', ...(grpc === undefined ? [] : ['0:agent-b:50051'])],
+  })
   progress.step = 'registration and mutual trust of agent-a and agent-b'
   while (!((await trusts(a, b)) && (await trusts(b, a)))) await world.sleep(TRUST_POLL_MS)
   const local = (name: string): string => a.mappings().find((mapping) => mapping.name === name)!.local
@@ -105,9 +108,8 @@ async function start({ world, log, folder, running, progress }: Starting): Promi
     registry,
     beacon,
     http: local('agent-b:80'),
-    grpc: local('agent-b:50051'),
     httpTarget: http.address,
-    grpcTarget: grpc.address,
+    ...(grpc !== undefined && { grpc: local('agent-b:50051'), grpcTarget: grpc.address }),
     nodes: { a: a.status().node.address, b: b.status().node.address },
     admin: { a: a.ready().admin, b: b.ready().admin },
   }
@@ -120,19 +122,24 @@ async function trusts(one: RunningGateway, other: RunningGateway): Promise<boole
 
 function demoText(demo: Demo, out: Output, check: boolean): string {
   const proto = relative(process.cwd(), fileURLToPath(new URL('../../../config/demo.proto', import.meta.url)))
+  const grpc = demo.grpc !== undefined
   return [
     'A rendezvous and two gateways run in this process, on loopback; nothing is kept.',
     '',
     `  ${out.bold('rendezvous')}  registry ${demo.registry} (TCP), beacon ${demo.beacon} (UDP)`,
     `  ${out.bold('agent-b')}     ${demo.nodes.b}, exposes a sample HTTP service (${demo.httpTarget}) on port 80`,
-    `              and a sample gRPC service (${demo.grpcTarget}) on port 50051, for trusted peers`,
-    `  ${out.bold('agent-a')}     ${demo.nodes.a}, trusts agent-b and maps both: ${demo.http} and ${demo.grpc}`,
+    grpc
+      ? `              and a sample gRPC service (${demo.grpcTarget}) on port 50051, for trusted peers`
+      : `              for trusted peers (and a sample gRPC service once ${GRPC_PACKAGE} is installed)`,
+    `  ${out.bold('agent-a')}     ${demo.nodes.a}, trusts agent-b and maps ${grpc ? `both: ${demo.http} and ${demo.grpc}` : `it: ${demo.http}`}`,
     '',
     'Try, in another terminal:',
     '',
     `  curl http://${demo.http}/`,
     `  curl http://${demo.http}/bytes/100000000 --output /dev/null`,
-    `  grpcurl -plaintext -proto ${proto} -d '{"text":"Ann"}' ${demo.grpc} pilotgate.demo.Demo/Greet`,
+    ...(grpc
+      ? [`  grpcurl -plaintext -proto ${proto} -d '{"text":"Ann"}' ${demo.grpc} pilotgate.demo.Demo/Greet`]
+      : []),
     `  npx pilotgate peers --admin ${demo.admin.a}`,
     '',
     check ? 'Now the requests are made from here; then it ends.' : 'Ctrl+C ends it.',
@@ -160,7 +167,8 @@ async function verify(out: Output, demo: Demo, progress: { step: string }): Prom
       `${failed.length} of ${failed.length + checked.length} checks failed: ${failed.map((entry) => entry.name).join(', ')}`,
       { failed },
     )
-  out.result({ checked }, [`all ${checked.length} checks passed`])
+  const left = demo.grpc === undefined ? [`gRPC was not checked: the package ${GRPC_PACKAGE} is not installed`] : []
+  out.result({ checked }, [`all ${checked.length} checks passed`, ...left])
 }
 
 function timeLimit(progress: { readonly step: string }): { readonly expired: Promise<never>; clear(): void } {

@@ -9,8 +9,16 @@ import type {
   ServiceError,
   sendUnaryData,
 } from '@grpc/grpc-js'
+import { isInstalled } from '../../runtime/optional-package.ts'
 import { decodeNumber, decodeText, encodeNumber, encodeText, type NumberMessage, type TextMessage } from './protobuf.ts'
 import type { Sample } from './http-sample.ts'
+
+/** False where the package is not installed: a gateway does not need it, only this sample does. */
+export async function hasGrpc(): Promise<boolean> {
+  return await isInstalled(GRPC_PACKAGE, () => import('@grpc/grpc-js'))
+}
+
+export const GRPC_PACKAGE = '@grpc/grpc-js'
 
 export async function startGrpcSample(): Promise<Sample> {
   const { Server, ServerCredentials } = await import('@grpc/grpc-js')

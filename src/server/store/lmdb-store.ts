@@ -8,18 +8,20 @@ import { PilotError } from '../../base/errors.ts'
 import type { Release } from '../../runtime/files/lock.ts'
 import type { RegistryStore, StoredRecord } from './store.ts'
 import { holdFolder } from '../../runtime/files/lock.ts'
+import { optionalPackage } from '../../runtime/optional-package.ts'
 
 /**
  * Opens or creates the store in `directory`, and holds it until it is closed.
- * @throws PilotError USAGE for what cannot be a folder, CONFLICT when another process has it, FAILED for a damaged store.
+ * @throws PilotError USAGE for what cannot be a folder, CONFLICT when another process has it, FAILED for a damaged store, or when the package lmdb is not installed.
  */
 export async function openLmdbStore(directory: string): Promise<RegistryStore> {
   const release = await holdFolder(directory)
   try {
-    const { open } = await import('lmdb') // a native module: loaded only by those who store
+    const { open } = await optionalPackage('lmdb', 'A registry store on disk', () => import('lmdb'))
     return new LmdbStore(open<string, string>({ path: directory, noSubdir: false, encoding: 'string' }), release)
   } catch (error) {
     await release()
+    if (error instanceof PilotError) throw error
     const why = error instanceof Error ? error.message : String(error)
     throw new PilotError('FAILED', `cannot open the registry store in ${directory}: ${why}`, { directory }, error)
   }
@@ -60,7 +62,7 @@ class LmdbStore implements RegistryStore {
     if (this.#unflushed) {
       this.#unflushed = false
       this.#flushing = this.#flush()
-      this.#flushing.catch(() => undefined) // whoever waits hears of it; with nobody waiting it is not a crash
+      this.#flushing.catch(() => undefined) // a caller that waits is notified; with none it is not a crash
     }
     return this.#flushing
   }

@@ -11,7 +11,7 @@ import type { Results, TakenSample } from '../../../bench/results.ts'
 import { PEERS, ROWS } from '../../../bench/rows.ts'
 import { median, medianRatio, quantile, spread } from '../../../bench/stats.ts'
 import { STEPS } from '../../../bench/steps.ts'
-import { compare, tableOfLines } from '../../../bench/micro/verdict.ts'
+import { RELATIONS, brokenRelations, compare, tableOfLines } from '../../../bench/micro/verdict.ts'
 
 const samples: TakenSample[] = [
   ...[1, 2, 9].map((value, round) => ({ row: 'one', peer: 'gateway' as const, round, value })),
@@ -162,6 +162,13 @@ test('--only takes rows, ways and places; what it does not know it names', () =>
   assert.throws(() => readChoice(['--only', 'one,two']), /there is no two; there are .*setup/)
   assert.throws(() => readChoice(['--fast']), /unknown option --fast/)
   assert.throws(() => readChoice(['--out']), /--out needs a value/)
+})
+
+test('what holds on every machine is checked without a baseline', () => {
+  const good = Object.fromEntries(RELATIONS.flatMap(({ less, more }) => [[less, 1] as const, [more, 1] as const]))
+  assert.deepEqual(brokenRelations(good), [])
+  for (const { less } of RELATIONS) assert.equal(brokenRelations({ ...good, [less]: 100 }).length, 1, less)
+  assert.equal(brokenRelations({}).length, RELATIONS.length, 'what was not measured is not a pass')
 })
 
 test('the micro benchmarks are judged by their change since the baseline', () => {

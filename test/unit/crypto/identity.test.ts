@@ -82,7 +82,7 @@ test('a changed bit in key, message or signature verifies nothing, and nothing t
     assert.equal(verifySignature(identity.publicKey, message, new Uint8Array(length)), false)
 })
 
-test('a key of small order, for which one signature fits every message, is no identity', () => {
+test('a key of small order, for which one signature fits every message, is not an identity', () => {
   const orders = [
     '0100000000000000000000000000000000000000000000000000000000000000',
     'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
@@ -101,7 +101,7 @@ test('a key of small order, for which one signature fits every message, is no id
   }
 })
 
-test('a key in a second spelling (y not below p, or a sign on x = 0) is no identity', () => {
+test('a key in a second spelling (y not below p, or a sign on x = 0) is not an identity', () => {
   const message = utf8('m')
   const trivial = new Uint8Array(64)
   trivial[0] = 1

@@ -21,7 +21,7 @@ import { counterHalves, hex, loadVectors, payloadOf, sha256Hex, type PayloadRule
 
 const vectors = loadVectors<TunnelVectors>('tunnel')
 const REASONS: Readonly<Record<string, string>> = {
-  'no key for this node': 'authentication', // another node's key is no key: with ours the additional data differs
+  'no key for this node': 'authentication', // another node's key does not count: with ours the additional data differs
   'authentication (AAD no longer matches)': 'authentication',
   'inner packet too short': 'too_short',
   'inner packet checksum': 'bad_checksum',

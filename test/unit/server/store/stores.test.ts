@@ -1,14 +1,17 @@
-/** Both stores meet the contract, and the one on disk keeps what it acknowledged when its process is killed. */
+/** Every store meets the contract, and those on disk keep what they acknowledged when their process is killed. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { PilotError } from '../../../../src/base/errors.ts'
+import { openJournalStore } from '../../../../src/server/store/journal-store.ts'
 import { openLmdbStore } from '../../../../src/server/store/lmdb-store.ts'
 import { MemoryStore } from '../../../../src/server/store/memory-store.ts'
+import { openStore } from '../../../../src/server/store/open-store.ts'
 import { storeCompliance } from './compliance.ts'
 
 const directories: string[] = []
@@ -25,36 +28,91 @@ storeCompliance('memory', () => {
   return Promise.resolve(() => Promise.resolve(new MemoryStore(disk)))
 })
 
-storeCompliance('lmdb', async () => {
-  const directory = join(await newDirectory(), 'not', 'there.yet')
-  return () => openLmdbStore(directory)
+for (const [name, openIt] of [
+  ['lmdb', openLmdbStore],
+  ['journal', openJournalStore],
+] as const) {
+  storeCompliance(name, async () => {
+    const directory = join(await newDirectory(), 'not', 'there.yet')
+    return () => openIt(directory)
+  })
+
+  test(`${name}: whatever was acknowledged survives kill -9 in the middle of writing`, async () => {
+    const directory = await newDirectory()
+    for (let round = 0; round < 3; round++) {
+      const acknowledged = await killAfter(name, directory, round, 30)
+      const store = await openIt(directory)
+      const keys = new Set(store.load().map(({ key }) => key))
+      await store.close()
+      for (const key of acknowledged) assert.ok(keys.has(key), `${key} was acknowledged and is lost`)
+      assert.ok(acknowledged.length >= 30)
+    }
+  })
+
+  test(`${name}: a directory that cannot be opened is an error that names it`, async () => {
+    const file = join(await newDirectory(), 'a-file')
+    await writeFile(file, '')
+    await assert.rejects(openIt(file), (error: unknown) => error instanceof PilotError && error.message.includes(file))
+  })
+}
+
+test('journal: an incomplete last line is left out, a damaged one is counted, and history is rewritten away', async () => {
+  const directory = await newDirectory()
+  const file = join(directory, 'journal')
+  await writeFile(file, '["a",{"n":1}]\nnonsense\n["b",{"n":2}]\n["b"]\n["c",{"n":')
+  const store = await openJournalStore(directory)
+  assert.deepEqual(store.load(), [
+    { key: 'a', value: { n: 1 } },
+    { key: 'damaged/0', value: undefined },
+  ])
+  for (let n = 0; n < 12_000; n++) store.put('a', { n })
+  await store.flushed()
+  assert.equal(await readFile(file, 'utf8'), '["a",{"n":11999}]\n')
+  store.put('d', { n: 4 })
+  await store.close()
+  assert.equal(await readFile(file, 'utf8'), '["a",{"n":11999}]\n["d",{"n":4}]\n')
 })
 
-test('lmdb: whatever was acknowledged survives kill -9 in the middle of writing', async () => {
-  const directory = await newDirectory()
-  for (let round = 0; round < 3; round++) {
-    const acknowledged = await killAfter(directory, round, 30)
-    const store = await openLmdbStore(directory)
-    const keys = new Set(store.load().map(({ key }) => key))
+test('journal: a write that the disk refuses is never acknowledged, nor is anything after it', async () => {
+  const store = await openJournalStore(await newDirectory())
+  const broken = new Error('no space left')
+  const prototype = Object.getPrototypeOf(await probe()) as { datasync: () => Promise<void> }
+  const { datasync } = prototype
+  prototype.datasync = () => Promise.reject(broken)
+  store.put('a', {})
+  await assert.rejects(store.flushed(), { code: 'FAILED', cause: broken })
+  prototype.datasync = datasync
+  store.put('b', {})
+  await assert.rejects(store.flushed(), { code: 'FAILED' })
+  await assert.rejects(store.close(), { code: 'FAILED' })
+})
+
+test('a folder keeps the store it has', async () => {
+  const [lmdb, journal] = [await newDirectory(), await newDirectory()]
+  for (const [directory, openIt] of [
+    [lmdb, openLmdbStore],
+    [journal, openJournalStore],
+  ] as const) {
+    const store = await openIt(directory)
+    store.put('kept', { by: directory })
     await store.close()
-    for (const key of acknowledged) assert.ok(keys.has(key), `${key} was acknowledged and is lost`)
-    assert.ok(acknowledged.length >= 30)
+    const again = await openStore(directory)
+    assert.deepEqual(again.load(), [{ key: 'kept', value: { by: directory } }])
+    await again.close()
   }
 })
 
-test('lmdb: a directory that cannot be opened is an error that names it', async () => {
-  const file = join(await newDirectory(), 'a-file')
-  await writeFile(file, '')
-  await assert.rejects(
-    openLmdbStore(file),
-    (error: unknown) => error instanceof PilotError && error.message.includes(file),
-  )
-})
+/** Any open file: its prototype is where every handle has its methods. */
+async function probe(): Promise<FileHandle> {
+  const handle = await open(join(await newDirectory(), 'probe'), 'w')
+  await handle.close()
+  return handle
+}
 
 /** Runs a process that writes without end and prints what was flushed; kills it after `lines` acknowledgements. */
-async function killAfter(directory: string, round: number, lines: number): Promise<string[]> {
-  const writer = new URL('./lmdb-writer.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--import', 'tsx', writer, directory, String(round)], {
+async function killAfter(kind: string, directory: string, round: number, lines: number): Promise<string[]> {
+  const writer = new URL('./writer.ts', import.meta.url).pathname
+  const child = spawn(process.execPath, ['--import', 'tsx', writer, kind, directory, String(round)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const acknowledged: string[] = []

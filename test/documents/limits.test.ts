@@ -1,0 +1,144 @@
+/**
+ * docs/limits.md against the constants it describes: each value of LIMITS is read from its source file, and the row must
+ * show it in one of the ways in which people write it. A row that is renamed, or a constant that is gone, fails too.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { ROOT } from '../architecture/source.ts'
+
+/** Beginning of the row, file below src, constants whose values the row shows. */
+const LIMITS: readonly (readonly [string, string, readonly string[]])[] = [
+  ['Mappings of one gateway', 'config/options.ts', ['MAX_MAPPINGS']],
+  ['Length of a Unix socket path', 'gateway/model/specs.ts', ['MAX_SOCKET_PATH_BYTES']],
+  ['Time to drain after the first signal', 'cli/serve.ts', ['GRACE_MS']],
+  ['Request body on the admin socket', 'admin/routes.ts', ['MAX_BODY_BYTES']],
+  ['Commands at the admin socket at once', 'admin/server.ts', ['MAX_CONNECTIONS']],
+  [
+    'Answer of the admin socket',
+    'admin/client.ts',
+    ['ANSWER_TIMEOUT_MS', 'TRUST_TIMEOUT_MS', 'CHANGE_TIMEOUT_MS', 'EXPLAIN_TIMEOUT_MS', 'REDEEM_TIMEOUT_MS'],
+  ],
+  ['Peers, and services, with metrics', 'observe/metrics.ts', ['MAX_SERIES']],
+  ['Rows of a table of the dashboard', 'observe/page-data.ts', ['MAX_ROWS']],
+  ['Connections to the observer', 'observe/server.ts', ['MAX_CONNECTIONS']],
+  ['Open tickets', 'gateway/tickets/book.ts', ['MAX_OPEN', 'MAX_GUESTS']],
+  ['Time of a ticket', 'admin/routes.ts', ['MIN_TICKET_MS', 'MAX_TICKET_MS']],
+  ['Trusted nodes asked for their tags', 'gateway/map/group/tag-members.ts', ['MAX_ASKED', 'REFRESH_MS']],
+  ['A dial of one of several peers', 'gateway/map/group/group.ts', ['PATIENCE_MS']],
+  ['Reason of a trust request', 'admin/routes.ts', ['MAX_REASON_CHARS']],
+  ['UDP sessions of one mapping', 'gateway/udp/sessions.ts', ['MAX_UDP_SESSIONS', 'UDP_IDLE_MS']],
+  ['Datagrams that wait while', 'gateway/udp/sessions.ts', ['MAX_UDP_WAITING']],
+  ['Datagrams that wait for their turn', 'proto/node/constants.ts', ['MAX_DATAGRAMS_PER_PEER']],
+  ['Clients of the proxy', 'gateway/fronts/proxy.ts', ['MAX_HEADS', 'HEAD_MS']],
+  ['Destinations of one UDP association', 'gateway/fronts/socks-udp.ts', ['MAX_FLOWS']],
+  ['DNS questions waiting', 'gateway/fronts/dns.ts', ['MAX_PENDING', 'MAX_TCP_CLIENTS']],
+  ['Peers mapped on demand', 'gateway/fronts/names.ts', ['MAX_ON_DEMAND_PEERS']],
+  ['Header section of one message', 'gateway/http/limits.ts', ['MAX_HEADER_BYTES', 'MAX_HEADERS']],
+  ['Local clients of the front', 'gateway/http/limits.ts', ['MAX_CLIENTS']],
+  ['HTTP/1.1 connections to one port', 'gateway/http/limits.ts', ['MAX_PER_PEER', 'MAX_IDLE_PER_PEER', 'IDLE_MS']],
+  ['Idle connection of a client or peer', 'gateway/http/limits.ts', ['KEEP_ALIVE_MS']],
+  ['Requests without a body', 'gateway/http/limits.ts', ['MAX_ATTEMPTS']],
+  ['HTTP/2: streams of one connection', 'gateway/http/limits.ts', ['MAX_STREAMS', 'SESSION_MEMORY_MB']],
+  ['Head of an HTTP/1.1 request', 'gateway/http/limits.ts', ['HEAD_MS', 'HEAD_CHECK_MS']],
+  ['Idle connection of a `PilotAgent`', 'api/pilot-agent.ts', ['IDLE_MS']],
+  ['`pilot://` targets', 'api/grpc-resolver.ts', ['MAX_TARGETS']],
+  ['Received bytes that wait', 'proto/stream/constants.ts', ['RECEIVE_INITIAL_BYTES', 'RECEIVE_LIMIT_BYTES']],
+  ['Written bytes not yet acknowledged', 'proto/stream/constants.ts', ['SEND_INITIAL_BYTES']],
+  ['The same, of all streams', 'proto/stream/constants.ts', ['RECEIVE_BUDGET_BYTES', 'SEND_BUDGET_BYTES']],
+  ['No acknowledgement of sent data', 'proto/stream/constants.ts', ['GIVE_UP_MS', 'GIVE_UP_TIMEOUTS']],
+  ['Answer to a SYN', 'proto/stream/constants.ts', ['SYN_TRANSMISSIONS']],
+  ['End of a stream whose rest', 'runtime/node/stream.ts', ['LINGER_MS']],
+  ['Half-close towards a peer', 'proto/stream/constants.ts', ['HELD_FIN_MS']],
+  ['A peer that vanished', 'proto/node/constants.ts', ['KEEPALIVE_MS', 'PEER_DEAD_MS']],
+  ['A silent peer', 'proto/node/constants.ts', ['PEER_SILENT_MS']],
+  ['Key exchange without an answer', 'proto/tunnel/constants.ts', ['HANDSHAKE_LIMIT_MS']],
+  ['Peers |', 'proto/node/constants.ts', ['MAX_PEERS']],
+  ['Streams of a node', 'proto/node/constants.ts', ['MAX_STREAMS', 'MAX_STREAMS_PER_PEER', 'EPHEMERAL_COUNT']],
+  ['Dials that wait for a name', 'proto/node/constants.ts', ['MAX_DIALS']],
+  ['Mapped peers that the registry', 'proto/node/constants.ts', ['MAX_PREPARED']],
+  ['A hostname: until', 'proto/node/constants.ts', ['NAME_CACHE_MS']],
+  ['Ways to one peer', 'proto/path/constants.ts', ['MAX_CANDIDATES', 'MAX_AIMS']],
+  ['Punch commands of the beacon', 'proto/node/constants.ts', ['PUNCHES_PER_SECOND']],
+  ['A connection with `path: direct`', 'gateway/service/path-policy.ts', ['DIRECT_PATIENCE_MS']],
+  ['New streams to a peer', 'proto/node/constants.ts', ['SYN_BURST']],
+  ['Node ids ever given out', 'server/registry/constants.ts', ['MAX_ACCOUNTS']],
+  ['A node that does not renew', 'server/registry/constants.ts', ['REAP_AFTER_MS']],
+  ['Trust requests that wait', 'server/registry/constants.ts', ['MAX_WAITING_REQUESTS']],
+  ['Trusted peers of one node', 'server/registry/constants.ts', ['MAX_TRUST_PER_NODE']],
+  ['Networks of one registry', 'server/registry/constants.ts', ['MAX_NETWORKS']],
+  ['Members of one network', 'server/registry/constants.ts', ['MAX_NETWORK_MEMBERS']],
+  ['Invitations that wait', 'server/registry/constants.ts', ['MAX_WAITING_INVITES', 'INVITE_LIVES_MS']],
+  ['Lists in a reply', 'server/registry/constants.ts', ['MAX_LIST_BYTES']],
+  ['Entries of the audit log', 'server/registry/constants.ts', ['AUDIT_ENTRIES']],
+  ['A client of the registry that says nothing', 'server/registry-server.ts', ['IDLE_MS']],
+  ['Nodes known to a beacon', 'server/beacon/constants.ts', ['MAX_ENTRIES']],
+  ["A node id's move to an address", 'server/beacon/constants.ts', ['UNKNOWN_TAKEOVER_SILENCE_MS']],
+  [
+    'Relayed bytes of one source',
+    'server/beacon/constants.ts',
+    ['RELAY_BYTES_PER_SECOND', 'RELAY_BURST_BYTES', 'RELAY_QUEUE_BYTES'],
+  ],
+  ['Relayed bytes that wait, of all', 'server/beacon/constants.ts', ['RELAY_TOTAL_BYTES']],
+  ['Punch requests of one address', 'server/beacon/constants.ts', ['PUNCH_BURST', 'PUNCHES_PER_MINUTE']],
+]
+
+const rows = readFileSync(join(ROOT, 'docs/limits.md'), 'utf8')
+  .split('\n')
+  .filter((line) => line.startsWith('| '))
+
+test('every limit of docs/limits.md that has a constant shows its value', () => {
+  const faults = LIMITS.flatMap(([label, file, names]) => {
+    const found = rows.filter((row) => row.slice(2).startsWith(label))
+    if (found.length === 0) return [`no row "${label}"`]
+    return names.flatMap((name) => {
+      const value = constantOf(file, name)
+      if (value === undefined) return [`${label}: src/${file} has no ${name}`]
+      const ways = writtenAs(name, value)
+      return found.some((row) => ways.some((way) => shows(row.slice(row.indexOf(' | ')), way)))
+        ? []
+        : [`${label}: does not show ${name} = ${value} (${ways.join(', ')})`]
+    })
+  })
+  assert.deepEqual(faults, [])
+})
+
+test('a number is written with its unit, and is not found within another', () => {
+  assert.deepEqual(writtenAs('X_MS', 120_000), ['120 s', '2 minutes'])
+  assert.deepEqual(writtenAs('X_BYTES', 1_048_576), ['1,048,576', '1 MiB', '1024 KiB'])
+  assert.ok(shows('| 1,024; 64 |', '64'))
+  assert.ok(!shows('| 1,640 |', '64'))
+  assert.ok(!shows('| 640 |', '64'))
+  assert.ok(shows('| 10 s; 30 s |', '10 s') && !shows('| 110 s |', '10 s'))
+})
+
+/** A constant that is a product of numbers. */
+function constantOf(file: string, name: string): number | undefined {
+  const source = readFileSync(join(ROOT, 'src', file), 'utf8')
+  const product = new RegExp(`^(?:export )?const ${name} = ([\\d_ *]+?) *(?://.*)?$`, 'm').exec(source)?.[1]
+  return product?.split('*').reduce((sum, factor) => sum * Number(factor.replaceAll('_', '')), 1)
+}
+
+function writtenAs(name: string, value: number): string[] {
+  const counts = (unit: number, word: string): string[] => {
+    const count = value / unit
+    return Number.isInteger(count) && count > 0 ? [`${count} ${word}`] : []
+  }
+  if (name.endsWith('_MS'))
+    return [
+      ...counts(1_000, 's'),
+      ...(value >= 120_000 ? counts(60_000, 'minutes') : []),
+      ...(value >= 172_800_000 ? counts(86_400_000, 'days') : []),
+    ]
+  const plain = value.toLocaleString('en-US')
+  // What a 16-bit field of 256 bytes each can say is called 16 MiB.
+  if (value === 65_535 * 256) return ['16 MiB']
+  if (/_BYTES(_PER_SECOND)?$/.test(name))
+    return [plain, ...counts(1_048_576, 'MiB'), ...counts(1_024, 'KiB'), ...counts(1_000_000, 'MB')]
+  return [plain]
+}
+
+function shows(cell: string, way: string): boolean {
+  return new RegExp(`(?<![\\d,.])${way.replaceAll('.', '\\.')}(?![\\d]|,\\d)`).test(cell)
+}
