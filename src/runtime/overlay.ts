@@ -65,12 +65,15 @@ export interface Overlay {
   /**
    * Asks for trust until it is given, and approves the peer's own request when it comes.
    * @param patient a registry that is away is no error: the peer is asked when it is back.
-   * @throws PilotError USAGE, REGISTRY_UNREACHABLE.
+   * @throws PilotError USAGE, REGISTRY_UNREACHABLE, STATE_UNWRITABLE.
    */
   requestTrust(peer: string, reason: string, patient?: boolean): Promise<void>
   /** Asks no more, and no longer approves by itself. @returns false when this peer had not been asked. */
   dropWish(peer: string): boolean
-  /** @returns false when there was nothing to approve, reject, revoke. */
+  /**
+   * Each is in force at once and on disk when its promise resolves. @returns false when there was nothing to approve,
+   * reject, revoke. @throws PilotError STATE_UNWRITABLE: in force, but a restart would undo it.
+   */
   approveTrust(node: NodeId): Promise<boolean>
   rejectTrust(node: NodeId): Promise<boolean>
   revokeTrust(node: NodeId): Promise<boolean>

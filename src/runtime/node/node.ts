@@ -22,7 +22,7 @@ import { BeaconName, resolveFor } from '../net/beacon-name.ts'
 import { monotonicNow, systemRandom, timestampOf } from '../clock.ts'
 import type { DatagramPort, DatagramSink } from '../net/datagram-port.ts'
 import { Driver } from './driver.ts'
-import { loadState, saveTrust } from '../files/identity.ts'
+import { loadState } from '../files/identity.ts'
 import { maxDatagramTo, ownNetwork } from '../net/interfaces.ts'
 import type { GivingUp } from '../giving-up.ts'
 import { guestDesk } from './guests.ts'
@@ -52,6 +52,7 @@ import { RegistryLink } from '../net/registry-link.ts'
 import { rehearseOnce } from './rehearsal.ts'
 import { endpointOption, registryTarget, type RegistryTarget } from '../net/endpoints.ts'
 import { UdpSocket } from '../net/udp-socket.ts'
+import { TrustKeeper } from './trust-keeper.ts'
 
 interface Waiting<T> {
   resolve(value: T): void
@@ -90,12 +91,11 @@ export class OverlayNode implements Overlay {
   readonly #link: RegistryLink
   readonly #log: Logger
   readonly #onEvent: (event: OverlayEvent) => void
-  readonly #trustPath: string | undefined
+  readonly #keeper: TrustKeeper
   readonly #listeners = new Map<number, (incoming: Incoming) => void>()
   readonly #datagrams = new Map<number, (bytes: Uint8Array, from: NodeId, sourcePort: number) => void>()
   readonly #pinnedNames: ReadonlyMap<string, OverlayAddress>
   #registered: Array<() => void> = []
-  #saving: Promise<void> = Promise.resolve()
   #stopping: Promise<void> | undefined
   #toldUnreachable = false
   readonly #verbs: StreamVerbs
@@ -127,7 +127,7 @@ export class OverlayNode implements Overlay {
     this.#socket = socket
     this.#log = parts.log
     this.#onEvent = parts.onEvent
-    this.#trustPath = parts.trustPath
+    this.#keeper = new TrustKeeper(parts.trustPath, core.context.trust, parts.log)
     this.#pinnedNames = pinnedNames(options.pinned)
     this.#link = new RegistryLink(parts.registry, {
       onConnected: () => this.#turn((now) => core.handleRegistryConnected(now)),
@@ -411,7 +411,7 @@ export class OverlayNode implements Overlay {
   async requestTrust(peer: string, reason: string, patient = false): Promise<void> {
     if (!patient && this.#registryState !== 'registered')
       throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
-    this.#wish(peer, reason)
+    if (this.#wish(peer, reason)) await this.#keeper.settled()
     void this.courier?.ask(peer, reason)
   }
 
@@ -421,10 +421,10 @@ export class OverlayNode implements Overlay {
   }
 
   async approveTrust(node: NodeId): Promise<boolean> {
-    return this.#turn((now) => this.core.approveTrust(now, node))
+    return await this.#decide((now) => this.core.approveTrust(now, node))
   }
   async rejectTrust(node: NodeId): Promise<boolean> {
-    return this.#turn((now) => this.core.rejectTrust(now, node))
+    return await this.#decide((now) => this.core.rejectTrust(now, node))
   }
 
   async revokeTrust(node: NodeId): Promise<boolean> {
@@ -433,12 +433,19 @@ export class OverlayNode implements Overlay {
       this.#turn((now) => this.core.resetStreams(now, node))
       await this.courier?.revoke(node)
     }
-    return this.#turn((now) => this.core.revokeTrust(now, node))
+    return await this.#decide((now) => this.core.revokeTrust(now, node))
   }
 
-  /** A handshake message of a peer, over its own tunnel. @returns why it is ignored, or undefined. */
-  handleHandshake(from: NodeId, message: HandshakeMessage): string | undefined {
-    return this.#turn((now) => this.core.handleHandshake(now, from, message))
+  /** In force at once, answered when it is on disk. */
+  async #decide<T>(act: (now: number) => T): Promise<T> {
+    const result = this.#turn(act)
+    await this.#keeper.settled()
+    return result
+  }
+
+  /** A handshake message of a peer, over its own tunnel. @returns why it is ignored, or undefined. @throws PilotError STATE_UNWRITABLE. */
+  async handleHandshake(from: NodeId, message: HandshakeMessage): Promise<string | undefined> {
+    return await this.#decide((now) => this.core.handleHandshake(now, from, message))
   }
 
   get hasUndelivered(): boolean {
@@ -466,8 +473,7 @@ export class OverlayNode implements Overlay {
     this.#driver.stop()
     this.#link.stop()
     this.#beacon.stop()
-    this.#saveTrust()
-    await this.#saving
+    await this.#keeper.stop()
     await this.#socket.close()
   }
 
@@ -477,16 +483,21 @@ export class OverlayNode implements Overlay {
     return result
   }
 
-  #wish(peer: string, reason: string, atStart = false): void {
+  /** @returns true when a revocation of ours was lifted by it. */
+  #wish(peer: string, reason: string, atStart = false): boolean {
     const name = this.#nameOf(peer)
     const wish = parseWish(name.kind === 'address' ? formatAddress(name.address) : name.hostname, reason)
     if (wish === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
-    if (atStart && this.core.context.trust.isRevoked(wish))
+    const isRevoked = this.core.context.trust.isRevoked(wish)
+    if (atStart && isRevoked) {
       this.#log.warn(
         { peer, code: 'NOT_TRUSTED' },
         'trust of this peer was revoked here, so its name in the configuration does not ask for it; `pilotgate trust request` would',
       )
-    else this.#turn((now) => this.core.requestTrust(now, wish))
+      return false
+    }
+    this.#turn((now) => this.core.requestTrust(now, wish))
+    return isRevoked
   }
 
   #nameOf(peer: string): PeerName {
@@ -579,7 +590,7 @@ export class OverlayNode implements Overlay {
         return
       case 'registered':
         this.#onRegistered(event.hostname)
-        this.#saveTrust()
+        this.#keeper.keepUp()
         break
       case 'hostname_set':
         this.#tellRegistered()
@@ -589,7 +600,7 @@ export class OverlayNode implements Overlay {
         this.#tellRegistered()
         break
       case 'trust':
-        this.#saveTrust()
+        this.#keeper.keepUp()
         break
       case 'accept_due':
         void this.courier?.accept(event.node)
@@ -644,16 +655,5 @@ export class OverlayNode implements Overlay {
       )
     }
     this.#turn((now) => this.core.handleRegistryDisconnected(now))
-  }
-
-  #saveTrust(): void {
-    const { trust } = this.core.context
-    if (!trust.takeDirty() || this.#trustPath === undefined) return
-    const [path, file] = [this.#trustPath, trust.save()]
-    this.#saving = this.#saving
-      .then(() => saveTrust(path, file))
-      .catch((error: unknown) =>
-        this.#log.error({ path, reason: String(error) }, 'trust could not be saved: it will be lost at the next start'),
-      )
   }
 }
