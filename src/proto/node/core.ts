@@ -20,7 +20,8 @@ import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
 import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
 import type { Wish } from '../trust/trust-book.ts'
-import { NodeContext, type NodeOptions, type OwnNetwork } from './state.ts'
+import type { NodeOptions, OwnNetwork } from './options.ts'
+import { NodeState } from './state.ts'
 import type { Dial } from './dial.ts'
 import { Dialler } from './dialler.ts'
 import { Directory, type DirectoryNews } from './resolver.ts'
@@ -35,7 +36,7 @@ import { Pings } from './pings.ts'
 import { Standing } from './registration.ts'
 
 export class OverlayCore {
-  readonly context: NodeContext
+  readonly context: NodeState
   readonly standing: Standing
   readonly #outbound: Outbound
   readonly #inbound: Inbound
@@ -46,16 +47,16 @@ export class OverlayCore {
   readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
   constructor(options: NodeOptions, trust: TrustFile, now: Instant) {
-    const context = new NodeContext(options)
-    context.trust.load(trust)
-    this.context = context
-    this.standing = new Standing(context, now, (at) => this.#onNewId(at))
-    this.#outbound = new Outbound(context)
+    const state = new NodeState(options)
+    state.trust.load(trust)
+    this.context = state
+    this.standing = new Standing(state, now, (at) => this.#onNewId(at))
+    this.#outbound = new Outbound(state)
     this.#pings = new Pings(this.#outbound)
-    const finder = (this.#finder = new Finder(context, this.#outbound, this.#pings))
-    this.#directory = new Directory(context, (bytes) => this.#outbound.sendBeacon(bytes))
-    this.#dialler = new Dialler(context, this.#directory, (at, peer) => this.#afterTunnel(at, peer))
-    this.#inbound = new Inbound(context, this.#outbound, {
+    const finder = (this.#finder = new Finder(state, this.#outbound, this.#pings))
+    this.#directory = new Directory(state, (bytes) => this.#outbound.sendBeacon(bytes))
+    this.#dialler = new Dialler(state, this.#directory, (at, peer) => this.#afterTunnel(at, peer))
+    this.#inbound = new Inbound(state, this.#outbound, {
       lookUpKey: (at, node) => this.#directory.lookUpKey(at, node),
       pollTrust: (at) => this.standing.pollSoon(at),
       afterTunnel: (at, peer) => this.#afterTunnel(at, peer),
@@ -571,7 +572,6 @@ const HANDSHAKE_KINDS = {
   handshake_reject: 'reject',
   handshake_revoke: 'revoke',
 } as const
-
 /** Streams that refuse the relay wait so long for a straight way when the last one died, ms. */
 const STRICT_PATIENCE_MS = 5_000
 /** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */

@@ -8,7 +8,7 @@ import type { ErrorCode } from '../../base/errors.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import { prepareKey } from '../../crypto/identity.ts'
 import { Stream } from '../stream/stream.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import type { Directory, NameAnswer } from './resolver.ts'
 import type { Dial } from './dial.ts'
@@ -16,7 +16,7 @@ import type { Peer } from './peer.ts'
 import { streamKey } from './ports.ts'
 
 export class Dialler {
-  readonly #context: NodeContext
+  readonly #state: NodeState
   readonly #directory: Directory
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
   readonly #names = new Map<string, unknown[]>() // plain questions for a name, with the asker's token
@@ -27,8 +27,8 @@ export class Dialler {
   readonly #afterTunnel: (now: Instant, peer: Peer) => void
 
   /** @param afterTunnel sends the PILA that is due. */
-  constructor(context: NodeContext, directory: Directory, afterTunnel: (now: Instant, peer: Peer) => void) {
-    this.#context = context
+  constructor(state: NodeState, directory: Directory, afterTunnel: (now: Instant, peer: Peer) => void) {
+    this.#state = state
     this.#directory = directory
     this.#afterTunnel = afterTunnel
   }
@@ -36,7 +36,7 @@ export class Dialler {
   dial(now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
     const dial: Dial = { label, port, app, node: 0, redials: 0, cancelled: false, stream: undefined }
     const node = target.kind === 'address' ? target.address.node : undefined
-    if (this.#context.nodeId === 0)
+    if (this.#state.nodeId === 0)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
     else if (this.#waiting >= k.MAX_DIALS)
       this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
@@ -48,7 +48,7 @@ export class Dialler {
   /** Answers with a `name` event carrying the token. */
   askName(now: Instant, hostname: string, token: unknown): void {
     const node = this.#directory.lookUpName(now, hostname)
-    if (node !== undefined) return this.#context.emit({ kind: 'name', token, node, code: undefined, text: '' })
+    if (node !== undefined) return this.#state.emit({ kind: 'name', token, node, code: undefined, text: '' })
     const askers = this.#names.get(hostname)
     if (askers === undefined) this.#names.set(hostname, [token])
     else askers.push(token)
@@ -56,14 +56,14 @@ export class Dialler {
 
   cancel(now: Instant, dial: Dial): void {
     dial.cancelled = true
-    const peer = dial.stream === undefined ? undefined : this.#context.peers.get(dial.stream.peer)
+    const peer = dial.stream === undefined ? undefined : this.#state.peers.get(dial.stream.peer)
     if (dial.stream === undefined || peer === undefined) return
     dial.stream.reset(now)
-    this.#context.touchStream(now, peer, dial.stream)
+    this.#state.touchStream(now, peer, dial.stream)
   }
 
   onName(now: Instant, hostname: string, answer: NameAnswer): void {
-    for (const token of this.#names.get(hostname) ?? []) this.#context.emit({ kind: 'name', token, ...answer })
+    for (const token of this.#names.get(hostname) ?? []) this.#state.emit({ kind: 'name', token, ...answer })
     this.#names.delete(hostname)
     const dials = this.#unnamed.get(hostname) ?? []
     this.#unnamed.delete(hostname)
@@ -141,14 +141,14 @@ export class Dialler {
 
   /** We are another node now: nothing that waits can come about. */
   failAll(now: Instant, code: ErrorCode, text: string): void {
-    for (const peer of this.#context.peers.values()) this.failPeer(now, peer, code, text)
+    for (const peer of this.#state.peers.values()) this.failPeer(now, peer, code, text)
     for (const hostname of this.#unnamed.keys()) this.onName(now, hostname, { node: undefined, code, text })
     this.#failures.clear()
   }
 
   /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled anew: nobody need hear of it. */
   redial(now: Instant, stream: Stream, dial: Dial): boolean {
-    const peer = this.#context.peers.get(stream.peer)
+    const peer = this.#state.peers.get(stream.peer)
     const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
     if (dial.cancelled || dial.redials >= limit || peer === undefined) return false
     if (stream.end !== 'stale') peer.busyUntil = now + k.BUSY_PAUSE_MS
@@ -173,20 +173,20 @@ export class Dialler {
   /** A trusted peer is most likely still who it was: the way to it is prepared while its name is asked for. */
   #guess(now: Instant, hostname: string): void {
     const node = this.#directory.guessName(hostname)
-    const peer = node === undefined || !this.#context.trust.isTrusted(node) ? undefined : this.#context.peer(now, node)
+    const peer = node === undefined || !this.#state.trust.isTrusted(node) ? undefined : this.#state.peer(now, node)
     if (peer === undefined || peer.connected || now - peer.failedAt < k.UNREACHABLE_MS) return
     this.connect(now, peer)
-    this.#context.touchPeer(peer)
+    this.#state.touchPeer(peer)
   }
 
   #prepareOne(now: Instant, target: PeerName): void {
-    if (this.#context.nodeId === 0) return
+    if (this.#state.nodeId === 0) return
     const node = target.kind === 'address' ? target.address.node : this.#directory.lookUpName(now, target.hostname)
     if (node !== undefined) this.#locate(now, node)
   }
 
   #locate(now: Instant, node: NodeId): void {
-    const peer = this.#context.peer(now, node)
+    const peer = this.#state.peer(now, node)
     if (peer === undefined) return
     peer.prepared = true
     if (peer.key !== undefined) prepareKey(peer.key)
@@ -195,8 +195,8 @@ export class Dialler {
 
   #toNode(now: Instant, dial: Dial, node: NodeId): void {
     dial.node = node
-    if (node === this.#context.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
-    const peer = this.#context.peer(now, node)
+    if (node === this.#state.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
+    const peer = this.#state.peer(now, node)
     if (peer === undefined) return this.#fail(dial, 'TOO_MANY', 'too many peers are known')
     this.#toPeer(now, dial, peer)
   }
@@ -209,7 +209,7 @@ export class Dialler {
         'PEER_UNREACHABLE',
         `no answer from the node for ${Math.round(peer.silentFor(now) / 1_000)} s`,
       )
-    if (peer.connected && dial.port === 0) return this.#context.emit({ kind: 'connected', dial, peer })
+    if (peer.connected && dial.port === 0) return this.#state.emit({ kind: 'connected', dial, peer })
     if (peer.connected && peer.takeSynToken(now)) return this.#open(now, dial, peer)
     if (!peer.connected && !peer.wanted && now - peer.failedAt < k.UNREACHABLE_MS) {
       const { code, text } = this.#failures.get(peer.node) ?? {
@@ -221,34 +221,34 @@ export class Dialler {
     peer.dials.push(dial)
     this.#waiting += 1
     if (!peer.connected) this.connect(now, peer)
-    this.#context.touchPeer(peer)
+    this.#state.touchPeer(peer)
   }
 
   #open(now: Instant, dial: Dial, peer: Peer): void {
-    const port = this.#context.ports.ephemeral(now, peer.streams, dial.port)
-    if (port === undefined || this.#context.streams >= k.MAX_STREAMS)
+    const port = this.#state.ports.ephemeral(now, peer.streams, dial.port)
+    if (port === undefined || this.#state.streams >= k.MAX_STREAMS)
       return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
     const past = peer.streams.get(streamKey(port, dial.port))
     if (past !== undefined) {
       past.abandon('local')
-      this.#context.touchStream(now, peer, past)
+      this.#state.touchStream(now, peer, past)
     }
     const stream = new Stream(
       'dial',
       { port, network: 0 },
       peer.node,
       dial.port,
-      this.#context.initialSequence(),
-      this.#context.streamShared,
+      this.#state.initialSequence(),
+      this.#state.streamShared,
     )
     stream.app = dial
     dial.stream = stream
-    this.#context.addStream(peer, stream)
-    this.#context.count('streams_dialled')
-    this.#context.touchStream(now, peer, stream)
+    this.#state.addStream(peer, stream)
+    this.#state.count('streams_dialled')
+    this.#state.touchStream(now, peer, stream)
   }
 
   #fail(dial: Dial, code: ErrorCode, text: string): void {
-    if (!dial.cancelled) this.#context.emit({ kind: 'dial_failed', dial, code, text })
+    if (!dial.cancelled) this.#state.emit({ kind: 'dial_failed', dial, code, text })
   }
 }

@@ -7,17 +7,17 @@ import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { Instant } from '../../base/types.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import { JOIN_AGAIN_MS } from './constants.ts'
 import type { Purpose } from './purposes.ts'
 
 export class Memberships {
-  readonly #context: NodeContext
+  readonly #state: NodeState
   readonly #joined = new Set<number>()
   #joinAt: Instant = Infinity
 
-  constructor(context: NodeContext) {
-    this.#context = context
+  constructor(state: NodeState) {
+    this.#state = state
   }
 
   get any(): boolean {
@@ -30,7 +30,7 @@ export class Memberships {
   }
 
   onRegistered(now: Instant): void {
-    const { nodeId, options, registry } = this.#context
+    const { nodeId, options, registry } = this.#state
     if (options.networks.length > 0) this.#joinAt = now
     if (options.tags === undefined) return
     registry.request(
@@ -43,7 +43,7 @@ export class Memberships {
   handleTimeout(now: Instant): void {
     if (now < this.#joinAt) return
     this.#joinAt = Infinity
-    const { nodeId, options, registry } = this.#context
+    const { nodeId, options, registry } = this.#state
     for (const { network, token } of options.networks) {
       const signature = this.#sign(challenges.joinNetwork(nodeId, network))
       registry.request(
@@ -73,10 +73,10 @@ export class Memberships {
     this.#joined.delete(network)
     this.#joinAt = Math.min(this.#joinAt, now + JOIN_AGAIN_MS)
     if (result.kind === 'refused')
-      this.#context.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
+      this.#state.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
   }
 
   #sign(text: string): string {
-    return toBase64(this.#context.options.identity.sign(utf8(text)))
+    return toBase64(this.#state.options.identity.sign(utf8(text)))
   }
 }

@@ -2,11 +2,11 @@
 import type { Instant } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import type { Peer } from './peer.ts'
 
 /** @returns undefined while there is no tunnel. */
-export function pathReason(context: NodeContext, peer: Peer, now: Instant): string | undefined {
+export function pathReason(state: NodeState, peer: Peer, now: Instant): string | undefined {
   const path = peer.paths.current
   if (!peer.connected || path === undefined) return undefined
   switch (path.kind) {
@@ -15,21 +15,21 @@ export function pathReason(context: NodeContext, peer: Peer, now: Instant): stri
     case 'punched':
       return 'punched: both sides keep out what they did not ask for, and opened up at the same time'
     case 'direct':
-      return `direct: ${directReason(context, peer)}`
+      return `direct: ${directReason(state, peer)}`
     case 'relay':
-      return `relay: ${relayReason(context, peer, now)}`
+      return `relay: ${relayReason(state, peer, now)}`
   }
 }
 
-function directReason({ nat }: NodeContext, { search }: Peer): string {
+function directReason({ nat }: NodeState, { search }: Peer): string {
   const { hello } = search
   if (hello !== undefined && isOpen(hello)) return 'the peer can be reached by anybody'
   if (isOpen(nat)) return 'we can be reached by anybody'
   return 'the peer answers at the endpoint it is known by'
 }
 
-function relayReason(context: NodeContext, peer: Peer, now: Instant): string {
-  const { nat } = context
+function relayReason(state: NodeState, peer: Peer, now: Instant): string {
+  const { nat } = state
   const { hello, relayOnly } = peer.search
   const ways = peer.paths.all().filter(({ kind }) => kind !== 'relay')
   const lost = ways.find(({ answered, dead }) => answered && dead)

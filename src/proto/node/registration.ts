@@ -18,14 +18,14 @@ import {
 import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { Wish } from '../trust/trust-book.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import { Memberships } from './memberships.ts'
 import type { Purpose } from './purposes.ts'
 
 export class Standing {
   registered = false
-  readonly #context: NodeContext
+  readonly #state: NodeState
   #startedAt: Instant
   #nextAt: Instant = 0 // register or heartbeat
   #registeredAs = '' // the endpoint we told last
@@ -53,10 +53,10 @@ export class Standing {
   /** What was told about wishes that the registry does not deliver, by peer: each is repeated for ever, the text is not. */
   readonly #toldWishes = new Map<string, string>()
 
-  constructor(context: NodeContext, now: Instant, onNewId: (now: Instant) => void) {
-    this.#context = context
+  constructor(state: NodeState, now: Instant, onNewId: (now: Instant) => void) {
+    this.#state = state
     this.#onNewId = onNewId
-    this.#memberships = new Memberships(context)
+    this.#memberships = new Memberships(state)
     this.#startedAt = now
   }
 
@@ -68,7 +68,7 @@ export class Standing {
   }
 
   handleDisconnected(): void {
-    if (this.registered) this.#context.emit({ kind: 'registry_lost' })
+    if (this.registered) this.#state.emit({ kind: 'registry_lost' })
     this.registered = false
     this.#underway = false
     this.#polling = false
@@ -86,7 +86,7 @@ export class Standing {
   }
 
   wish(now: Instant, wish: Wish): void {
-    this.#context.trust.wish(wish)
+    this.#state.trust.wish(wish)
     this.#wishedAt = now
     this.#wishRounds = 0
     this.#wishAt = now
@@ -95,7 +95,7 @@ export class Standing {
 
   /** Tell the registry, and through it the peer, what we decided. */
   respond(now: Instant, peer: NodeId, accept: boolean): void {
-    const node = this.#context.nodeId
+    const node = this.#state.nodeId
     const signature = this.#sign(challenges.respondHandshake(node, peer))
     this.#ask(
       now,
@@ -104,11 +104,11 @@ export class Standing {
     )
     if (!accept) return
     this.#report(now, peer)
-    this.#context.emit({ kind: 'accept_due', node: peer })
+    this.#state.emit({ kind: 'accept_due', node: peer })
   }
 
   revoke(now: Instant, peer: NodeId): void {
-    const node = this.#context.nodeId
+    const node = this.#state.nodeId
     this.#ask(
       now,
       { type: 'revoke_trust', node_id: node, peer_id: peer, signature: this.#sign(challenges.revokeTrust(node, peer)) },
@@ -122,7 +122,7 @@ export class Standing {
   }
 
   handleTimeout(now: Instant): void {
-    if (!this.#context.registry.connected) return
+    if (!this.#state.registry.connected) return
     if (now >= this.#nextAt && !this.#underway) {
       if (this.registered && this.#registeredAs === this.#listenAddr) this.#heartbeat(now)
       else if (this.#endpointKnown(now)) this.#register(now)
@@ -135,14 +135,14 @@ export class Standing {
   }
 
   nextTimeout(): Instant {
-    if (!this.#context.registry.connected) return Infinity
+    if (!this.#state.registry.connected) return Infinity
     let at = Infinity
     if (!this.#underway) {
       at = this.#nextAt
       if (
         !this.registered &&
-        this.#context.options.fixedEndpoint === undefined &&
-        this.#context.beacon.observed === undefined
+        this.#state.options.fixedEndpoint === undefined &&
+        this.#state.beacon.observed === undefined
       ) {
         at = Math.max(at, this.#startedAt + DISCOVER_PATIENCE_MS)
       }
@@ -184,7 +184,7 @@ export class Standing {
       case 'set_visibility':
       case 'set_tags':
         if (result.kind === 'refused')
-          this.#context.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
+          this.#state.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
         return true
       default:
         return false
@@ -209,27 +209,27 @@ export class Standing {
   /** Sooner than planned while a guest is expected: a person waits on the other side. */
   get #pollDue(): Instant {
     const next = this.#polledAt + k.POLL_GUESTS_MS
-    return next <= this.#context.guestsUntil ? Math.min(this.#pollAt, next) : this.#pollAt
+    return next <= this.#state.guestsUntil ? Math.min(this.#pollAt, next) : this.#pollAt
   }
 
   #endpointKnown(now: Instant): boolean {
-    const { fixedEndpoint, beacon } = this.#context.options
+    const { fixedEndpoint, beacon } = this.#state.options
     return (
       fixedEndpoint !== undefined ||
       beacon === undefined ||
-      this.#context.beacon.observed !== undefined ||
+      this.#state.beacon.observed !== undefined ||
       now - this.#startedAt >= DISCOVER_PATIENCE_MS
     )
   }
 
   /** Where others shall find us, as far as we know now. */
   get #listenAddr(): string {
-    const { options, beacon } = this.#context
+    const { options, beacon } = this.#state
     return formatEndpoint(options.fixedEndpoint ?? beacon.observed ?? options.localEndpoint)
   }
 
   #register(now: Instant): void {
-    const { options, network } = this.#context
+    const { options, network } = this.#state
     this.#underway = true
     const publicKey = options.identity.publicKeyBase64
     const listenAddr = (this.#registeredAs = this.#listenAddr)
@@ -250,7 +250,7 @@ export class Standing {
   }
 
   #heartbeat(now: Instant): void {
-    const node = this.#context.nodeId
+    const node = this.#state.nodeId
     this.#underway = true
     this.#ask(
       now,
@@ -260,7 +260,7 @@ export class Standing {
   }
 
   #poll(now: Instant): void {
-    const node = this.#context.nodeId
+    const node = this.#state.nodeId
     this.#polling = true
     this.#polledAt = now
     this.#ask(
@@ -271,7 +271,7 @@ export class Standing {
   }
 
   #sendWishes(now: Instant): void {
-    const { trust, nodeId } = this.#context
+    const { trust, nodeId } = this.#state
     if (trust.wishes.length === 0) {
       this.#wishAt = Infinity
       return
@@ -303,16 +303,16 @@ export class Standing {
       this.#failures += 1
       this.#nextAt = now + pause
       if (result.kind === 'refused')
-        this.#context.emit({ kind: 'registry_refused', request: 'register', text: result.text })
+        this.#state.emit({ kind: 'registry_refused', request: 'register', text: result.text })
       return
     }
     this.#failures = 0
     this.registered = true
     this.#scheduleHeartbeat(now)
     this.#becomeNode(now, reply.nodeId)
-    const { options } = this.#context
+    const { options } = this.#state
     const hostname = reply.hostname
-    this.#context.emit({ kind: 'registered', nodeId: reply.nodeId, address: reply.address, hostname })
+    this.#state.emit({ kind: 'registered', nodeId: reply.nodeId, address: reply.address, hostname })
     if (options.hostname !== undefined && hostname !== options.hostname) {
       const signature = this.#sign(challenges.setHostname(reply.nodeId))
       this.#ask(
@@ -327,7 +327,7 @@ export class Standing {
       { type: 'set_visibility', node_id: reply.nodeId, public: options.public, signature },
       { kind: 'set_visibility' },
     )
-    for (const entry of this.#context.trust.trusted) this.#unreported.add(entry.nodeId) // a registry that lost its state learns it again
+    for (const entry of this.#state.trust.trusted) this.#unreported.add(entry.nodeId) // a registry that lost its state learns it again
     this.#memberships.onRegistered(now)
     this.#reportRounds = 0
     this.#reportAt = now
@@ -337,8 +337,8 @@ export class Standing {
   }
 
   #becomeNode(now: Instant, nodeId: NodeId): void {
-    const { trust, beacon } = this.#context
-    const before = this.#context.nodeId !== 0 ? this.#context.nodeId : (trust.ownId ?? nodeId) // of our last life
+    const { trust, beacon } = this.#state
+    const before = this.#state.nodeId !== 0 ? this.#state.nodeId : (trust.ownId ?? nodeId) // of our last life
     if (before !== nodeId) {
       this.#onNewId(now)
       // Node ids mean other nodes now; the keys we trust are still the same. Their owners are sought by name.
@@ -347,7 +347,7 @@ export class Standing {
           this.wish(now, { peer: hostname, node: undefined, hostname, reason: 'the registry has changed its ids' })
       }
     }
-    this.#context.nodeId = trust.ownId = nodeId
+    this.#state.nodeId = trust.ownId = nodeId
     beacon.setNodeId(nodeId)
   }
 
@@ -358,14 +358,14 @@ export class Standing {
 
   /** Both sides must have said so before the registry counts a pair (ours; a Go registry takes one side's word). */
   #report(now: Instant, peer: NodeId): void {
-    const node = this.#context.nodeId
+    const node = this.#state.nodeId
     const signature = this.#sign(challenges.reportTrust(node, peer))
     this.#ask(now, { type: 'report_trust', node_id: node, peer_id: peer, signature }, { kind: 'report', node: peer })
   }
 
   /** A node that is not registered now cannot be half of a pair: said again, ever less often. */
   #onReport(now: Instant, result: RegistryResult<Purpose>, peer: NodeId): void {
-    if (result.kind === 'reply' || !this.#context.trust.isTrusted(peer)) {
+    if (result.kind === 'reply' || !this.#state.trust.isTrusted(peer)) {
       this.#unreported.delete(peer)
       return
     }
@@ -383,7 +383,7 @@ export class Standing {
       return
     }
     this.#failures += 1
-    const forgotten = result.kind === 'refused' && isUnknownNode(result.text, this.#context.nodeId)
+    const forgotten = result.kind === 'refused' && isUnknownNode(result.text, this.#state.nodeId)
     if (!forgotten && this.#failures < 3) {
       this.#nextAt = Math.min(this.#nextAt, now + HEARTBEAT_MS / 6)
       return
@@ -398,9 +398,9 @@ export class Standing {
   }
 
   #onHostname(result: RegistryResult<Purpose>): void {
-    const hostname = this.#context.options.hostname!
-    if (result.kind === 'refused') this.#context.emit({ kind: 'hostname_refused', hostname, text: result.text })
-    else if (result.kind === 'reply') this.#context.emit({ kind: 'hostname_set', hostname })
+    const hostname = this.#state.options.hostname!
+    if (result.kind === 'refused') this.#state.emit({ kind: 'hostname_refused', hostname, text: result.text })
+    else if (result.kind === 'reply') this.#state.emit({ kind: 'hostname_set', hostname })
   }
 
   #onPoll(now: Instant, result: RegistryResult<Purpose>): void {
@@ -419,7 +419,7 @@ export class Standing {
   }
 
   #pollPause(now: Instant): number {
-    if (this.#context.trust.wishes.length === 0) return k.POLL_IDLE_MS
+    if (this.#state.trust.wishes.length === 0) return k.POLL_IDLE_MS
     const age = now - this.#wishedAt
     if (age < k.POLL_FAST_FOR_MS) return k.POLL_FAST_MS
     return age < k.POLL_WAITING_FOR_MS ? k.POLL_WAITING_MS : k.POLL_IDLE_MS
@@ -449,7 +449,7 @@ export class Standing {
     hostname: string | undefined,
     justification: string,
   ): boolean {
-    if (type === 'revoke') return this.#context.trust.isTrusted(node)
+    if (type === 'revoke') return this.#state.trust.isTrusted(node)
     const entry = { fromNodeId: node, timestampSec: 0, hostname, publicKey: key }
     if (type === 'request') this.#judgeRequest(now, { ...entry, justification }, key, hostname)
     else this.#judgeResponse(now, { ...entry, accept: type === 'accept' }, key, hostname)
@@ -471,12 +471,12 @@ export class Standing {
     hostname: string | undefined,
     networks?: readonly number[],
   ): void {
-    const { trust, options } = this.#context
+    const { trust, options } = this.#state
     const node = request.fromNodeId
     // Not asked about somebody who is not who we know: a good ticket would be spent on him.
     const verdict = trust.contradicts(node, hostname, key)
       ? undefined
-      : this.#context.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
+      : this.#state.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
     if (verdict === 'refuse') return this.respond(now, node, false)
     const rejected =
       verdict === undefined && now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
@@ -497,22 +497,21 @@ export class Standing {
       this.approve(now, node, hostname, key, true, network)
       this.respond(now, node, true)
     } else if (fate === 'pending' || fate === 'key_changed')
-      this.#context.emit({ kind: 'trust', node, hostname, state: fate })
-    else if (fate === 'full') this.#context.count('trust_requests_refused')
+      this.#state.emit({ kind: 'trust', node, hostname, state: fate })
+    else if (fate === 'full') this.#state.count('trust_requests_refused')
   }
 
   /** Honoured only as the answer to a wish of ours: nobody becomes trusted unasked (trust.md §3.1). */
   #judgeResponse(now: Instant, response: HandshakeResponseEntry, key: Uint8Array, hostname: string | undefined): void {
-    const { trust } = this.#context
+    const { trust } = this.#state
     const node = response.fromNodeId
     const wish = trust.wishFor(node, hostname)
     if (wish === undefined) return
-    if (!trust.mayAnswer(wish, hostname, key))
-      this.#context.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
+    if (!trust.mayAnswer(wish, hostname, key)) this.#state.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
     else if (response.accept) this.approve(now, node, hostname, key, true)
     else {
       trust.dropWish(wish)
-      this.#context.emit({ kind: 'trust', node, hostname, state: 'rejected' })
+      this.#state.emit({ kind: 'trust', node, hostname, state: 'rejected' })
     }
   }
 
@@ -524,7 +523,7 @@ export class Standing {
     mutual: boolean,
     network = 0,
   ): void {
-    const { trust, options, peers } = this.#context
+    const { trust, options, peers } = this.#state
     trust.approve(node, hostname, key, mutual, options.timestamp(now), network)
     const peer = peers.get(node)
     if (peer !== undefined) {
@@ -533,14 +532,14 @@ export class Standing {
       peer.failedAt = -Infinity // what failed for lack of trust would not fail now
     }
     this.#report(now, node)
-    this.#context.emit({ kind: 'trust', node, hostname, state: 'approved' })
+    this.#state.emit({ kind: 'trust', node, hostname, state: 'approved' })
   }
 
   #onWish(now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
     if (result.kind !== 'refused' || result.text.includes('already')) return
     if (wish.node !== undefined || wish.hostname === undefined) return this.#tellRefused(wish, result.text)
     // A Go registry takes no hostname here; that of a public node it resolves.
-    const { nodeId } = this.#context
+    const { nodeId } = this.#state
     const signature = this.#sign(challenges.resolveHostname(nodeId, wish.hostname))
     this.#ask(
       now,
@@ -552,22 +551,22 @@ export class Standing {
   #onWishName(now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
     const reply = result.kind === 'reply' ? parseResolveHostnameReply(result.reply) : undefined
     if (typeof reply === 'object') {
-      if (this.#context.trust.wishes.includes(wish)) this.wish(now, { ...wish, node: reply.nodeId })
+      if (this.#state.trust.wishes.includes(wish)) this.wish(now, { ...wish, node: reply.nodeId })
     } else if (result.kind === 'refused') this.#tellRefused(wish, result.text)
   }
 
   #tellRefused(wish: Wish, text: string): void {
     if (this.#toldWishes.get(wish.peer) === text) return
     this.#toldWishes.set(wish.peer, text)
-    this.#context.emit({ kind: 'wish_refused', peer: wish.peer, text })
+    this.#state.emit({ kind: 'wish_refused', peer: wish.peer, text })
   }
 
   #ask(now: Instant, message: object, purpose: Purpose): void {
-    this.#context.registry.request(now, message, purpose)
+    this.#state.registry.request(now, message, purpose)
   }
 
   #sign(text: string): string {
-    return toBase64(this.#context.options.identity.sign(utf8(text)))
+    return toBase64(this.#state.options.identity.sign(utf8(text)))
   }
 }
 

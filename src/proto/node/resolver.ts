@@ -15,7 +15,7 @@ import {
 } from '../../wire/registry-messages.ts'
 import { reachOf } from '../path/targets.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import type { Peer } from './peer.ts'
 import type { Purpose } from './purposes.ts'
@@ -47,7 +47,7 @@ interface CachedName {
 }
 
 export class Directory {
-  readonly #context: NodeContext
+  readonly #state: NodeState
   readonly #names = new Map<string, CachedName>()
   readonly #askedNames = new Set<string>()
   readonly #askedKeys = new Set<NodeId>()
@@ -55,8 +55,8 @@ export class Directory {
   /** Raw beacon messages to send, filled here, sent by outbound. */
   readonly #toBeacon: (bytes: Uint8Array) => void
 
-  constructor(context: NodeContext, toBeacon: (bytes: Uint8Array) => void) {
-    this.#context = context
+  constructor(state: NodeState, toBeacon: (bytes: Uint8Array) => void) {
+    this.#state = state
     this.#toBeacon = toBeacon
   }
 
@@ -64,14 +64,14 @@ export class Directory {
   lookUpName(now: Instant, hostname: string): NodeId | undefined {
     const cached = this.#names.get(hostname)
     if (cached !== undefined && now < cached.until) return cached.node
-    if (!this.#context.registry.connected) {
+    if (!this.#state.registry.connected) {
       // Better an old answer than none: the peer's key decides whether it is still the same.
-      const known = cached?.node ?? this.#context.trust.nodeNamed(hostname)
+      const known = cached?.node ?? this.#state.trust.nodeNamed(hostname)
       if (known !== undefined) return known
     }
     // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
     const peer =
-      cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#context.peers.get(cached.node)
+      cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#state.peers.get(cached.node)
     this.#askName(now, hostname)
     return peer?.connected === true && now - peer.heardAt < k.NAME_HEARD_MS ? peer.node : undefined
   }
@@ -79,7 +79,7 @@ export class Directory {
   #askName(now: Instant, hostname: string): void {
     if (this.#askedNames.has(hostname)) return
     this.#askedNames.add(hostname)
-    const requester = this.#context.nodeId
+    const requester = this.#state.nodeId
     const signature = this.#sign(challenges.resolveHostname(requester, hostname))
     this.#ask(
       now,
@@ -96,7 +96,7 @@ export class Directory {
   lookUpKey(now: Instant, node: NodeId): void {
     if (this.#askedKeys.has(node)) return
     this.#askedKeys.add(node)
-    const requester = this.#context.nodeId // signed, so that our registry tells us private hostnames that we may know
+    const requester = this.#state.nodeId // signed, so that our registry tells us private hostnames that we may know
     const signature = this.#sign(challenges.lookup(requester, node))
     this.#ask(now, { type: 'lookup', node_id: node, requester_id: requester, signature }, { kind: 'lookup', node })
   }
@@ -111,14 +111,14 @@ export class Directory {
 
   /** Which node a hostname most likely is, while the question is under way: what we were told before, or know by trust. */
   guessName(hostname: string): NodeId | undefined {
-    return this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
+    return this.#names.get(hostname)?.node ?? this.#state.trust.nodeNamed(hostname)
   }
 
   /** Has the beacon open the NATs between us and the peer. */
   knock(now: Instant, peer: Peer): void {
-    if (this.#context.options.beacon === undefined || now - peer.knockedAt < k.KNOCK_MS) return
+    if (this.#state.options.beacon === undefined || now - peer.knockedAt < k.KNOCK_MS) return
     peer.knockedAt = now
-    this.#toBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
+    this.#toBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
   }
 
   /** Ask where a peer is, for its key if that is unknown, and, if it is wanted, the beacon to open the NATs between us. */
@@ -126,7 +126,7 @@ export class Directory {
     if (peer.resolving) return
     peer.resolving = true
     peer.resolvedAt = now
-    const requester = this.#context.nodeId
+    const requester = this.#state.nodeId
     if (peer.key === undefined || peer.hostname === undefined) this.lookUpKey(now, peer.node)
     const signature = this.#sign(challenges.resolve(requester, peer.node))
     this.#ask(
@@ -138,7 +138,7 @@ export class Directory {
 
   /** The registry does not know the node: one that we trust has been silent for minutes, any other does not exist. */
   unknownNode(node: NodeId): { readonly code: ErrorCode; readonly text: string } {
-    if (this.#context.trust.isTrusted(node))
+    if (this.#state.trust.isTrusted(node))
       return { code: 'PEER_UNREACHABLE', text: 'the registry has not heard of the node for minutes: it is not running' }
     return { code: 'NOT_FOUND', text: 'the registry knows no such node' }
   }
@@ -158,7 +158,7 @@ export class Directory {
   }
 
   #onResolve(now: Instant, node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
-    const peer = this.#context.peers.get(node)
+    const peer = this.#state.peers.get(node)
     if (peer === undefined) return undefined
     peer.resolving = false
     if (result.kind === 'unreachable') {
@@ -183,7 +183,7 @@ export class Directory {
       // Global IPv6 addresses travel in the same list: a Go peer looks at its IPv4 entries only (tunnel.md §6.2).
       if (
         lan?.address.includes(':') === true &&
-        this.#context.network.worldEndpoints.length > 0 &&
+        this.#state.network.worldEndpoints.length > 0 &&
         reachOf(lan.address) === 'world'
       )
         peer.paths.addCandidate(lan, 'direct')
@@ -197,7 +197,7 @@ export class Directory {
   }
 
   #onOurLan(lan: Endpoint): boolean {
-    return this.#context.network.lanEndpoints.some((own) => isSameSubnet(own.address, lan.address))
+    return this.#state.network.lanEndpoints.some((own) => isSameSubnet(own.address, lan.address))
   }
 
   #onLookup(node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
@@ -205,12 +205,12 @@ export class Directory {
     const reply = result.kind === 'reply' ? parseLookupReply(result.reply) : undefined
     const about = typeof reply === 'object' ? reply : undefined
     for (const token of this.#aboutAskers.get(node) ?? [])
-      this.#context.emit({ kind: 'about', token, about, isReachable: result.kind !== 'unreachable' })
+      this.#state.emit({ kind: 'about', token, about, isReachable: result.kind !== 'unreachable' })
     this.#aboutAskers.delete(node)
     if (reply === undefined || typeof reply === 'string') return { kind: 'no_key', node }
-    const peer = this.#context.peers.get(node)
+    const peer = this.#state.peers.get(node)
     const { hostname, publicKey } = reply
-    this.#context.trust.noteHostname(node, hostname)
+    this.#state.trust.noteHostname(node, hostname)
     if (peer !== undefined) {
       peer.hostname = hostname ?? peer.hostname
       peer.key ??= publicKey // a pin or a trust record is not overruled by the registry
@@ -225,7 +225,7 @@ export class Directory {
 
   #nameAnswer(now: Instant, hostname: string, result: RegistryResult<Purpose>): NameAnswer {
     if (result.kind === 'unreachable') {
-      const node = this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
+      const node = this.#names.get(hostname)?.node ?? this.#state.trust.nodeNamed(hostname)
       if (node !== undefined) return { node, code: undefined, text: '' }
       return { node: undefined, code: 'REGISTRY_UNREACHABLE', text: 'the registry does not answer' }
     }
@@ -236,18 +236,18 @@ export class Directory {
     }
     if (this.#names.size >= k.MAX_NAMES) this.#names.delete(this.#names.keys().next().value!)
     this.#names.set(hostname, { node: reply.nodeId, until: now + k.NAME_CACHE_MS })
-    this.#context.trust.noteHostname(reply.nodeId, hostname)
-    const peer = this.#context.peers.get(reply.nodeId)
+    this.#state.trust.noteHostname(reply.nodeId, hostname)
+    const peer = this.#state.peers.get(reply.nodeId)
     if (peer !== undefined) peer.hostname = hostname
     return { node: reply.nodeId, code: undefined, text: '' }
   }
 
   #ask(now: Instant, message: object, purpose: Purpose): void {
-    this.#context.registry.request(now, message, purpose)
+    this.#state.registry.request(now, message, purpose)
   }
 
   #sign(text: string): string {
-    return toBase64(this.#context.options.identity.sign(utf8(text)))
+    return toBase64(this.#state.options.identity.sign(utf8(text)))
   }
 }
 

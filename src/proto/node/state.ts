@@ -5,10 +5,8 @@
  */
 import { DeadlineHeap } from '../../base/deadline-heap.ts'
 import { Ring } from '../../base/ring.ts'
-import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts'
-import type { AeadKey, CryptoProvider } from '../../crypto/aead.ts'
-import type { Identity } from '../../crypto/identity.ts'
-import type { Crc32 } from '../../wire/crc32.ts'
+import type { Instant, NodeId } from '../../base/types.ts'
+import type { AeadKey } from '../../crypto/aead.ts'
 import { PathSelector } from '../path/selector.ts'
 import { SizeMemory } from '../path/size-memory.ts'
 import { BeaconClient } from '../rendezvous/beacon-client.ts'
@@ -20,54 +18,15 @@ import { TrustBook } from '../trust/trust-book.ts'
 import type { TrustJudge } from '../trust/trust-book.ts'
 import { MAX_PEERS } from './constants.ts'
 import type { NodeEvent } from './events.ts'
+import type { NodeOptions, OwnNetwork } from './options.ts'
 import { Peer } from './peer.ts'
 import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
 
-/** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
-export interface Membership {
-  readonly network: number
-  readonly token: string | undefined
-}
-
-export interface NodeOptions {
-  readonly identity: Identity
-  readonly crypto: CryptoProvider
-  readonly crc32: Crc32
-  readonly random: RandomBytes
-  /** RFC 3339 text of an instant, for records that people read. */
-  readonly timestamp: (now: Instant) => string
-  readonly beacon: Endpoint | undefined
-  /** Ours as others shall use it; absent: what the beacon sees. */
-  readonly fixedEndpoint: Endpoint | undefined
-  readonly localEndpoint: Endpoint // where the UDP socket is bound
-  /** What our interfaces are at the start; `handleNetworkChange` tells later changes. */
-  readonly network: OwnNetwork
-  readonly hostname: string | undefined
-  readonly public: boolean
-  readonly networks: readonly Membership[] // of the registry, to be joined
-  readonly tags?: readonly string[] | undefined // that the registry shows others; absent: left as they are there
-  /** Keys that are certain, whatever a registry says. */
-  readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
-  /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
-  readonly maxDatagram: (endpoint: Endpoint) => number
-  /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */
-  readonly maxSegment: number
-}
-
-/** Where our socket can be reached on our own interfaces. */
-export interface OwnNetwork {
-  readonly lanEndpoints: readonly Endpoint[] // private IPv4
-  /** Global IPv6 addresses: no NAT stands before them, at most a firewall. */
-  readonly worldEndpoints: readonly Endpoint[]
-  /** All of them, public IPv4 included: an endpoint among these that others see means that there is no NAT. */
-  readonly ownEndpoints: readonly Endpoint[]
-}
-
 /** Named counts of what happened; the exposing side's log and metrics are made of them. */
 export type Counters = Record<string, number>
 
-export class NodeContext {
+export class NodeState {
   readonly options: NodeOptions
   nodeId: NodeId = 0
   readonly peers = new Map<NodeId, Peer>()

@@ -1,5 +1,5 @@
 /** What a node is started with. Above: node/node.ts. */
-import type { Membership } from '../../proto/node/state.ts'
+import type { Membership } from '../../proto/node/options.ts'
 import type { Pinned } from './pinned.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../../proto/stream/constants.ts'
 
