@@ -78,7 +78,7 @@ for (const seed of [1, 2]) {
     sim.until('refusals', 1_000, () => streams.every((stream) => stream.over))
     for (const stream of streams) assert.equal(stream.failure, 'refused')
     sim.run(30_000)
-    assert.equal(a.core.context.streams + b.core.context.streams, 0)
+    assert.equal(a.state.streams + b.state.streams, 0)
   })
 
   test(`a dial that is answered from an older connection is dialled anew once, and opens once (seed ${seed})`, () => {

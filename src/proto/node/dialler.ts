@@ -1,6 +1,6 @@
 /**
- * From a wish ('agent-b', port 80) to a stream: name → node → key and endpoint → tunnel → SYN. Each step has its own
- * failure, told at once. Dials to one peer share the way.
+ * From a dial ('agent-b', port 80) to a stream: name → node → key and endpoint → tunnel → SYN. Each step has its own
+ * failure, reported at once. Dials to one peer share a tunnel.
  */
 import type { PeerName } from '../../base/address.ts'
 import { formatAddress } from '../../base/address.ts'
@@ -10,31 +10,33 @@ import { prepareKey } from '../../crypto/identity.ts'
 import { Stream } from '../stream/stream.ts'
 import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
-import type { Directory, NameAnswer } from './resolver.ts'
+import type { Resolver } from './resolver.ts'
 import type { Dial } from './dial.ts'
 import type { Peer } from './peer.ts'
+import type { DialApp, NameAnswer, NameApp } from './views.ts'
 import { streamKey } from './ports.ts'
 
 export class Dialler {
   readonly #state: NodeState
-  readonly #directory: Directory
+  readonly #resolver: Resolver
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
-  readonly #names = new Map<string, unknown[]>() // plain questions for a name, with the asker's token
+  readonly #names = new Map<string, NameApp[]>() // plain questions for a name
   readonly #prepared = new Map<string, PeerName>() // by their text, oldest first
   readonly #failures = new Map<NodeId, { readonly code: ErrorCode; readonly text: string }>()
+  readonly #opening = new Map<Stream, Dial>() // until the stream is open or over
   #waiting = 0
 
   readonly #afterTunnel: (now: Instant, peer: Peer) => void
 
   /** @param afterTunnel sends the PILA that is due. */
-  constructor(state: NodeState, directory: Directory, afterTunnel: (now: Instant, peer: Peer) => void) {
+  constructor(state: NodeState, resolver: Resolver, afterTunnel: (now: Instant, peer: Peer) => void) {
     this.#state = state
-    this.#directory = directory
+    this.#resolver = resolver
     this.#afterTunnel = afterTunnel
   }
 
-  dial(now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
-    const dial: Dial = { label, port, app, node: 0, redials: 0, cancelled: false, stream: undefined }
+  dial(now: Instant, target: PeerName, label: string, port: number, app: DialApp): Dial {
+    const dial: Dial = { label, port, app, redials: 0, cancelled: false, stream: undefined }
     const node = target.kind === 'address' ? target.address.node : undefined
     if (this.#state.nodeId === 0)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
@@ -45,13 +47,13 @@ export class Dialler {
     return dial
   }
 
-  /** Answers with a `name` event carrying the token. */
-  askName(now: Instant, hostname: string, token: unknown): void {
-    const node = this.#directory.lookUpName(now, hostname)
-    if (node !== undefined) return this.#state.emit({ kind: 'name', token, node, code: undefined, text: '' })
+  /** Answered by a `name` event. */
+  askName(now: Instant, hostname: string, app: NameApp): void {
+    const node = this.#resolver.lookUpName(now, hostname)
+    if (node !== undefined) return this.#state.emit({ kind: 'name', app, answer: { node, code: undefined, text: '' } })
     const askers = this.#names.get(hostname)
-    if (askers === undefined) this.#names.set(hostname, [token])
-    else askers.push(token)
+    if (askers === undefined) this.#names.set(hostname, [app])
+    else askers.push(app)
   }
 
   cancel(now: Instant, dial: Dial): void {
@@ -63,7 +65,7 @@ export class Dialler {
   }
 
   onName(now: Instant, hostname: string, answer: NameAnswer): void {
-    for (const token of this.#names.get(hostname) ?? []) this.#state.emit({ kind: 'name', token, ...answer })
+    for (const app of this.#names.get(hostname) ?? []) this.#state.emit({ kind: 'name', app, answer })
     this.#names.delete(hostname)
     const dials = this.#unnamed.get(hostname) ?? []
     this.#unnamed.delete(hostname)
@@ -79,10 +81,10 @@ export class Dialler {
   connect(now: Instant, peer: Peer): void {
     if (peer.wanted) return
     peer.wanted = true
-    this.#directory.locate(now, peer)
+    this.#resolver.locate(now, peer)
     // What is known already is tried while the registry is asked: it saves a round trip, and is all there is without one.
     if (peer.key === undefined || peer.paths.current === undefined) return
-    this.#directory.knock(now, peer)
+    this.#resolver.knock(now, peer)
     peer.tunnel.start(now)
     this.#afterTunnel(now, peer)
   }
@@ -132,7 +134,7 @@ export class Dialler {
     this.#failures.delete(peer.node)
     if (this.#failures.size >= k.MAX_NAMES) this.#failures.delete(this.#failures.keys().next().value!)
     this.#failures.set(peer.node, { code, text })
-    this.#directory.forgetNamesOf(peer.node)
+    this.#resolver.forgetNamesOf(peer.node)
     for (let dial = peer.dials.shift(); dial !== undefined; dial = peer.dials.shift()) {
       this.#waiting -= 1
       this.#fail(dial, code, text)
@@ -146,22 +148,33 @@ export class Dialler {
     this.#failures.clear()
   }
 
-  /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled anew: nobody need hear of it. */
-  redial(now: Instant, stream: Stream, dial: Dial): boolean {
+  /** A stream has news. @returns false when nobody is to hear of it: its dial was cancelled, or goes on with another stream. */
+  reports(now: Instant, stream: Stream): boolean {
+    const dial = this.#opening.get(stream)
+    if (dial === undefined) return true
+    const mayRedial = stream.end === 'stale' || stream.wasBusy
+    const goesOn = mayRedial && this.#redial(now, stream, dial)
+    const isSettled = stream.phase !== 'syn-sent'
+    if (goesOn || isSettled) this.#opening.delete(stream)
+    if (goesOn || dial.cancelled) stream.takeNews()
+    return !goesOn && !dial.cancelled
+  }
+
+  /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled again. */
+  #redial(now: Instant, stream: Stream, dial: Dial): boolean {
     const peer = this.#state.peers.get(stream.peer)
     const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
     if (dial.cancelled || dial.redials >= limit || peer === undefined) return false
     if (stream.end !== 'stale') peer.busyUntil = now + k.BUSY_PAUSE_MS
     dial.redials += 1
     dial.stream = undefined
-    stream.takeNews() // the application never hears of this one
     stream.app = undefined
     this.#toPeer(now, dial, peer)
     return true
   }
 
   #toHostname(now: Instant, dial: Dial, hostname: string): void {
-    const node = this.#directory.lookUpName(now, hostname)
+    const node = this.#resolver.lookUpName(now, hostname)
     if (node !== undefined) return this.#toNode(now, dial, node)
     this.#guess(now, hostname)
     this.#waiting += 1
@@ -172,7 +185,7 @@ export class Dialler {
 
   /** A trusted peer is most likely still who it was: the way to it is prepared while its name is asked for. */
   #guess(now: Instant, hostname: string): void {
-    const node = this.#directory.guessName(hostname)
+    const node = this.#resolver.guessName(hostname)
     const peer = node === undefined || !this.#state.trust.isTrusted(node) ? undefined : this.#state.peer(now, node)
     if (peer === undefined || peer.connected || now - peer.failedAt < k.UNREACHABLE_MS) return
     this.connect(now, peer)
@@ -181,7 +194,7 @@ export class Dialler {
 
   #prepareOne(now: Instant, target: PeerName): void {
     if (this.#state.nodeId === 0) return
-    const node = target.kind === 'address' ? target.address.node : this.#directory.lookUpName(now, target.hostname)
+    const node = target.kind === 'address' ? target.address.node : this.#resolver.lookUpName(now, target.hostname)
     if (node !== undefined) this.#locate(now, node)
   }
 
@@ -190,11 +203,10 @@ export class Dialler {
     if (peer === undefined) return
     peer.prepared = true
     if (peer.key !== undefined) prepareKey(peer.key)
-    if (!peer.connected && peer.paths.current === undefined) this.#directory.locate(now, peer)
+    if (!peer.connected && peer.paths.current === undefined) this.#resolver.locate(now, peer)
   }
 
   #toNode(now: Instant, dial: Dial, node: NodeId): void {
-    dial.node = node
     if (node === this.#state.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
     const peer = this.#state.peer(now, node)
     if (peer === undefined) return this.#fail(dial, 'TOO_MANY', 'too many peers are known')
@@ -241,8 +253,9 @@ export class Dialler {
       this.#state.initialSequence(),
       this.#state.streamShared,
     )
-    stream.app = dial
+    stream.app = dial.app
     dial.stream = stream
+    this.#opening.set(stream, dial)
     this.#state.addStream(peer, stream)
     this.#state.count('streams_dialled')
     this.#state.touchStream(now, peer, stream)

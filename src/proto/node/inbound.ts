@@ -7,7 +7,6 @@ import { readU32 } from '../../base/bytes.ts'
 import { BROADCAST_NODE } from '../../base/address.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import type { SecondSocket } from '../../wire/beacon-messages.ts'
 import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
 import {
   FLAG_ACK,
@@ -24,7 +23,6 @@ import {
   isUnchecked,
   sourcePort,
 } from '../../wire/packet.ts'
-import type { PathHello } from '../../wire/path-hello.ts'
 import { decodePathHello } from '../../wire/path-hello.ts'
 import type { AuthFrame } from '../../wire/tunnel-frames.ts'
 import {
@@ -40,26 +38,24 @@ import {
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
+import type { Chores } from './chores.ts'
 import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import type { Outbound } from './outbound.ts'
+import type { PathFinder } from './path-finder.ts'
 import type { Peer } from './peer.ts'
+import type { Resolver } from './resolver.ts'
+import type { TrustExchange } from './trust-exchange.ts'
 import { streamKey } from './ports.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
 
-/** What only the whole node can do about a frame. */
-export interface InboundNode {
-  /** Ask the registry whose key this is; `handleKnownAuth` follows, or nothing. */
-  lookUpKey(now: Instant, node: NodeId): void
-  /** A stranger with whom we wish for trust knocks: the registry may have its answer. */
-  pollTrust(now: Instant): void
-  afterTunnel(now: Instant, peer: Peer): void
-  onPathChange(now: Instant, peer: Peer): void
-  onDiscoverReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void
-  onPunchCommand(now: Instant, endpoint: Endpoint): void
-  onPunched(now: Instant, source: Endpoint): void
-  onHello(now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): void
-  onPong(now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
+/** Where what came in goes. */
+export interface InboundParts {
+  readonly outbound: Outbound
+  readonly resolver: Resolver
+  readonly exchange: TrustExchange
+  readonly finder: PathFinder
+  readonly chores: Chores
 }
 
 /** `frame` is its PILA; undefined when it sent a sealed frame that we have no key for. */
@@ -72,7 +68,10 @@ interface Stranger {
 export class Inbound {
   readonly #state: NodeState
   readonly #outbound: Outbound
-  readonly #node: InboundNode
+  readonly #resolver: Resolver
+  readonly #exchange: TrustExchange
+  readonly #finder: PathFinder
+  readonly #chores: Chores
   readonly #header = createPacketHeader()
   readonly #strangers = new Map<NodeId, Stranger>()
   readonly #authChecks = new TokenBucket(k.AUTH_CHECKS_PER_SECOND)
@@ -81,10 +80,13 @@ export class Inbound {
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
   readonly #punched = new TokenBucket(k.PUNCHED_PER_SECOND)
 
-  constructor(state: NodeState, outbound: Outbound, node: InboundNode) {
+  constructor(state: NodeState, { outbound, resolver, exchange, finder, chores }: InboundParts) {
     this.#state = state
     this.#outbound = outbound
-    this.#node = node
+    this.#resolver = resolver
+    this.#exchange = exchange
+    this.#finder = finder
+    this.#chores = chores
   }
 
   /** Takes ownership of `bytes`. */
@@ -106,9 +108,9 @@ export class Inbound {
         this.#handleFrame(now, message.frame, source, true, opened)
         return
       case 'discover_reply':
-        return this.#node.onDiscoverReply(now, message.endpoint, message.second)
+        return this.#finder.onDiscoverReply(now, message.endpoint, message.second)
       case 'punch_command':
-        if (this.#punches.take(now)) this.#node.onPunchCommand(now, message.endpoint)
+        if (this.#punches.take(now)) this.#finder.onPunchCommand(now, message.endpoint)
         else this.#state.count('punch_limited')
         return
       default:
@@ -121,7 +123,7 @@ export class Inbound {
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string' || message.kind !== 'discover_reply' || message.second?.isSource !== true)
       return this.#state.count('beacon_unexpected')
-    this.#node.onDiscoverReply(now, message.endpoint, message.second)
+    this.#finder.onDiscoverReply(now, message.endpoint, message.second)
   }
 
   #handleFrame(
@@ -138,7 +140,7 @@ export class Inbound {
       case MAGIC_AUTH:
         return this.#handleAuth(now, bytes, source, byRelay)
       case MAGIC_PUNCH: // its first use was to open a NAT
-        if (!byRelay && this.#punched.take(now)) this.#node.onPunched(now, source)
+        if (!byRelay && this.#punched.take(now)) this.#chores.onPunched(now, source)
         return
       case MAGIC_PLAIN:
         return this.#state.count('plaintext_refused') // never sent, never accepted
@@ -164,7 +166,7 @@ export class Inbound {
     if (typeof packet === 'string') {
       this.#state.count(`sealed_${packet}`)
       if (packet === 'bad_tag' || packet === 'no_key') this.#onUnopened(now, sender, source, byRelay)
-      else this.#node.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
+      else this.#chores.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
       return
     }
     if (peer.tunnel.hasRestarted) peer.paths.onPeerRestart()
@@ -174,8 +176,8 @@ export class Inbound {
       path !== undefined &&
       (peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL) || wasQuiet)
     )
-      this.#node.onPathChange(now, peer)
-    this.#node.afterTunnel(now, peer)
+      this.#chores.onPathChange(now, peer)
+    this.#chores.afterTunnel(now, peer)
     this.#handlePacket(now, peer, path, packet)
     this.#state.touchPeer(peer)
   }
@@ -195,7 +197,7 @@ export class Inbound {
     if (byRelay) peer.paths.admitRelay()
     else peer.paths.addUnproven(source)
     peer.tunnel.showKey(now)
-    this.#node.afterTunnel(now, peer)
+    this.#chores.afterTunnel(now, peer)
   }
 
   /** A node that only a public node talks to gets no record before the registry has heard of it. */
@@ -204,7 +206,7 @@ export class Inbound {
     if (this.#strangers.size >= k.MAX_STRANGERS || !this.#lookUps.take(now))
       return this.#state.count('strangers_limited')
     this.#strangers.set(node, stranger)
-    this.#node.lookUpKey(now, node)
+    this.#resolver.lookUpKey(now, node)
   }
 
   #handleAuth(now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
@@ -244,10 +246,10 @@ export class Inbound {
       this.#state.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
       return
     }
-    if (result === 'new_key' && peer.hostname === undefined) this.#node.lookUpKey(now, peer.node) // who people will be told it is
+    if (result === 'new_key' && peer.hostname === undefined) this.#resolver.lookUpKey(now, peer.node) // who people will be told it is
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
-    this.#node.afterTunnel(now, peer)
+    this.#chores.afterTunnel(now, peer)
     this.#state.touchPeer(peer)
   }
 
@@ -262,7 +264,7 @@ export class Inbound {
   #onStranger(now: Instant, node: NodeId, source: Endpoint): void {
     this.#state.count('strangers_ignored')
     this.#state.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
-    if (this.#state.trust.wishes.length > 0 && this.#lookUps.take(now)) this.#node.pollTrust(now)
+    if (this.#state.trust.wishes.length > 0 && this.#lookUps.take(now)) this.#exchange.pollSoon(now)
   }
 
   #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
@@ -358,7 +360,7 @@ export class Inbound {
     if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0 && header.srcPort !== 0) {
       this.#outbound.pong(peer, path, header, payload)
       const hello = payload.length > 0 ? decodePathHello(payload) : undefined
-      if (hello !== undefined) this.#node.onHello(now, peer, hello, path)
+      if (hello !== undefined) this.#chores.onHello(now, peer, hello, path)
       return
     }
     if (
@@ -367,7 +369,7 @@ export class Inbound {
       path !== undefined &&
       header.ack === (header.seq + 1) >>> 0
     ) {
-      this.#node.onPong(now, peer, path, header.seq, payload.length)
+      this.#chores.onPong(now, peer, path, header.seq, payload.length)
     }
   }
 

@@ -22,7 +22,7 @@ import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import type { Pings } from './pings.ts'
 
-export class Finder {
+export class PathFinder {
   readonly #state: NodeState
   readonly #outbound: Outbound
   readonly #pings: Pings
@@ -87,7 +87,7 @@ export class Finder {
         continue
       }
       if (now - path.probedAt < k.PUNCHED_PING_MS) continue
-      this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      this.#pings.send(now, peer, path, 'alive', 0)
       this.#state.touchPeer(peer)
     }
   }
@@ -112,7 +112,7 @@ export class Finder {
         better !== undefined;
         better = peer.paths.takeUpgradeProbe(now)
       ) {
-        this.#pings.send(now, peer, better, 'alive', 0, undefined)
+        this.#pings.send(now, peer, better, 'alive', 0)
       }
     }
     this.probeSize(now, peer)
@@ -169,8 +169,7 @@ export class Finder {
       if (isElsewhere) peer.paths.onLocalChange()
       if (!peer.connected) continue
       peer.search.start(now)
-      if (peer.streams.size > 0)
-        for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      if (peer.streams.size > 0) for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0)
       if (!peer.extended) peer.tunnel.showKey(now) // a Go peer follows only a PILA (tunnel.md §4.2)
     }
   }
@@ -182,7 +181,7 @@ export class Finder {
     const path = peer.paths.current
     if (path === undefined || !peer.tunnel.confirmed) return
     const bytes = path.takeSizeProbe(now)
-    if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes, undefined)
+    if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes)
   }
 
   /**
@@ -193,7 +192,7 @@ export class Finder {
     const path = peer.paths.current
     if (path === undefined) return
     if (now - path.probedAt >= k.STALL_PING_MS) {
-      this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      this.#pings.send(now, peer, path, 'alive', 0)
       this.#state.touchPeer(peer)
     }
     if (!ofLarge || path.payloadBytes <= BASE_PAYLOAD_BYTES) return

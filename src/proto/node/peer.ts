@@ -15,7 +15,7 @@ import * as k from './constants.ts'
 import type { Dial } from './dial.ts'
 import { PeerSearch } from './search.ts'
 
-/** Bits of `takeWishes()`: what the peer wants its node to do for it. */
+/** Bits of `takeChores()`: what the node is to do for the peer; chores.ts does it. */
 export const PEER_RESOLVE = 1 // ask the registry where it is
 export const PEER_SILENT = 2 // fail what waits for it
 export const PEER_DEAD = 4 // end its streams, forget its keys
@@ -89,7 +89,7 @@ export class Peer implements Machine, Timed {
   busyUntil: Instant = -Infinity
   #synTokens = k.SYN_BURST
   #synTokensAt: Instant = 0
-  #wishes = 0
+  #chores = 0
   #touchedAt: Instant
 
   constructor(node: NodeId, ownId: NodeId, keys: TunnelKeys, makePaths: () => PathSelector, now: Instant) {
@@ -120,10 +120,10 @@ export class Peer implements Machine, Timed {
     return all.filter((path) => path.kind !== 'relay')
   }
 
-  takeWishes(): number {
-    const wishes = this.#wishes
-    this.#wishes = 0
-    return wishes
+  takeChores(): number {
+    const chores = this.#chores
+    this.#chores = 0
+    return chores
   }
 
   /** The path in use died, and another one is used since the last call. */
@@ -187,9 +187,9 @@ export class Peer implements Machine, Timed {
     }
     if (this.connected) this.#checkLiveness(now)
     if (now >= this.search.until) this.search.until = -Infinity
-    if (now >= this.leaveAt) this.#wishes |= PEER_LEAVE
+    if (now >= this.leaveAt) this.#chores |= PEER_LEAVE
     if (this.#isForgettable && now >= Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
-      this.#wishes |= PEER_FORGET
+      this.#chores |= PEER_FORGET
   }
 
   nextTimeout(): Instant {
@@ -243,7 +243,7 @@ export class Peer implements Machine, Timed {
       if (this.#needsKeepalive && now >= this.#keepaliveAt) {
         this.#keptAliveAt = now
         this.tailPingDue = false
-        this.#wishes |= PEER_KEEPALIVE
+        this.#chores |= PEER_KEEPALIVE
       }
       return
     }
@@ -251,14 +251,14 @@ export class Peer implements Machine, Timed {
     this.#nextPingAt = now + k.PING_REPEAT_MS
     const silent = now - this.#owedSince
     if (silent >= k.PEER_DEAD_MS) {
-      this.#wishes |= PEER_DEAD
+      this.#chores |= PEER_DEAD
       return
     }
-    this.#wishes |= PEER_SEARCH
-    if (now - this.resolvedAt >= k.RESOLVE_AGAIN_MS) this.#wishes |= PEER_RESOLVE
+    this.#chores |= PEER_SEARCH
+    if (now - this.resolvedAt >= k.RESOLVE_AGAIN_MS) this.#chores |= PEER_RESOLVE
     if (silent >= k.PEER_SILENT_MS && !this.#silentTold) {
       this.#silentTold = true
-      this.#wishes |= PEER_SILENT
+      this.#chores |= PEER_SILENT
     }
     this.tunnel.start(now) // it may have restarted and know nothing of our keys
   }

@@ -3,7 +3,6 @@
  * for a while. Several askers of one thing share one question.
  */
 import type { ErrorCode } from '../../base/errors.ts'
-import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { parseEndpoint } from '../../base/types.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
@@ -19,15 +18,10 @@ import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import type { Peer } from './peer.ts'
 import type { Purpose } from './purposes.ts'
-
-export interface NameAnswer {
-  readonly node: NodeId | undefined
-  readonly code: ErrorCode | undefined
-  readonly text: string
-}
+import type { AboutApp, NameAnswer } from './views.ts'
 
 /** What the node has to do about an answer of the registry. */
-export type DirectoryNews =
+export type ResolverNews =
   /** `isNews`: it named ways that were not known before. */
   | { readonly kind: 'resolved'; readonly peer: Peer; readonly isNews: boolean }
   | { readonly kind: 'unresolved'; readonly peer: Peer; readonly code: ErrorCode; readonly text: string }
@@ -46,12 +40,12 @@ interface CachedName {
   readonly until: Instant
 }
 
-export class Directory {
+export class Resolver {
   readonly #state: NodeState
   readonly #names = new Map<string, CachedName>()
   readonly #askedNames = new Set<string>()
   readonly #askedKeys = new Set<NodeId>()
-  readonly #aboutAskers = new Map<NodeId, unknown[]>()
+  readonly #aboutAskers = new Map<NodeId, AboutApp[]>()
   /** Raw beacon messages to send, filled here, sent by outbound. */
   readonly #toBeacon: (bytes: Uint8Array) => void
 
@@ -80,8 +74,8 @@ export class Directory {
     if (this.#askedNames.has(hostname)) return
     this.#askedNames.add(hostname)
     const requester = this.#state.nodeId
-    const signature = this.#sign(challenges.resolveHostname(requester, hostname))
-    this.#ask(
+    const signature = this.#state.sign(challenges.resolveHostname(requester, hostname))
+    this.#state.ask(
       now,
       { type: 'resolve_hostname', hostname, requester_id: requester, signature },
       { kind: 'resolve_hostname', hostname },
@@ -97,15 +91,19 @@ export class Directory {
     if (this.#askedKeys.has(node)) return
     this.#askedKeys.add(node)
     const requester = this.#state.nodeId // signed, so that our registry tells us private hostnames that we may know
-    const signature = this.#sign(challenges.lookup(requester, node))
-    this.#ask(now, { type: 'lookup', node_id: node, requester_id: requester, signature }, { kind: 'lookup', node })
+    const signature = this.#state.sign(challenges.lookup(requester, node))
+    this.#state.ask(
+      now,
+      { type: 'lookup', node_id: node, requester_id: requester, signature },
+      { kind: 'lookup', node },
+    )
   }
 
-  /** What the registry tells about a node: answered by an `about` event with the token. */
-  askAbout(now: Instant, node: NodeId, token: unknown): void {
+  /** What the registry tells about a node: answered by an `about` event. */
+  askAbout(now: Instant, node: NodeId, app: AboutApp): void {
     const askers = this.#aboutAskers.get(node)
-    if (askers === undefined) this.#aboutAskers.set(node, [token])
-    else askers.push(token)
+    if (askers === undefined) this.#aboutAskers.set(node, [app])
+    else askers.push(app)
     this.lookUpKey(now, node)
   }
 
@@ -128,8 +126,8 @@ export class Directory {
     peer.resolvedAt = now
     const requester = this.#state.nodeId
     if (peer.key === undefined || peer.hostname === undefined) this.lookUpKey(now, peer.node)
-    const signature = this.#sign(challenges.resolve(requester, peer.node))
-    this.#ask(
+    const signature = this.#state.sign(challenges.resolve(requester, peer.node))
+    this.#state.ask(
       now,
       { type: 'resolve', node_id: peer.node, requester_id: requester, signature },
       { kind: 'resolve', node: peer.node },
@@ -144,7 +142,7 @@ export class Directory {
   }
 
   /** @returns undefined when the result is not this part's business. */
-  handleResult(now: Instant, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+  handleResult(now: Instant, result: RegistryResult<Purpose>): ResolverNews | undefined {
     switch (result.purpose.kind) {
       case 'resolve':
         return this.#onResolve(now, result.purpose.node, result)
@@ -157,7 +155,7 @@ export class Directory {
     }
   }
 
-  #onResolve(now: Instant, node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+  #onResolve(now: Instant, node: NodeId, result: RegistryResult<Purpose>): ResolverNews | undefined {
     const peer = this.#state.peers.get(node)
     if (peer === undefined) return undefined
     peer.resolving = false
@@ -200,12 +198,12 @@ export class Directory {
     return this.#state.network.lanEndpoints.some((own) => isSameSubnet(own.address, lan.address))
   }
 
-  #onLookup(node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
+  #onLookup(node: NodeId, result: RegistryResult<Purpose>): ResolverNews {
     this.#askedKeys.delete(node)
     const reply = result.kind === 'reply' ? parseLookupReply(result.reply) : undefined
     const about = typeof reply === 'object' ? reply : undefined
-    for (const token of this.#aboutAskers.get(node) ?? [])
-      this.#state.emit({ kind: 'about', token, about, isReachable: result.kind !== 'unreachable' })
+    for (const app of this.#aboutAskers.get(node) ?? [])
+      this.#state.emit({ kind: 'about', app, about, isReachable: result.kind !== 'unreachable' })
     this.#aboutAskers.delete(node)
     if (reply === undefined || typeof reply === 'string') return { kind: 'no_key', node }
     const peer = this.#state.peers.get(node)
@@ -218,7 +216,7 @@ export class Directory {
     return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
 
-  #onName(now: Instant, hostname: string, result: RegistryResult<Purpose>): DirectoryNews {
+  #onName(now: Instant, hostname: string, result: RegistryResult<Purpose>): ResolverNews {
     this.#askedNames.delete(hostname)
     return { kind: 'name', hostname, answer: this.#nameAnswer(now, hostname, result) }
   }
@@ -240,14 +238,6 @@ export class Directory {
     const peer = this.#state.peers.get(reply.nodeId)
     if (peer !== undefined) peer.hostname = hostname
     return { node: reply.nodeId, code: undefined, text: '' }
-  }
-
-  #ask(now: Instant, message: object, purpose: Purpose): void {
-    this.#state.registry.request(now, message, purpose)
-  }
-
-  #sign(text: string): string {
-    return toBase64(this.#state.options.identity.sign(utf8(text)))
   }
 }
 

@@ -3,6 +3,7 @@
  * object; none knows another. `touch*` must follow every change of a stream or peer: it is what queues output, arms
  * deadlines and announces news, in constant time.
  */
+import { toBase64, utf8 } from '../../base/bytes.ts'
 import { DeadlineHeap } from '../../base/deadline-heap.ts'
 import { Ring } from '../../base/ring.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
@@ -15,7 +16,6 @@ import { RegistryClient } from '../rendezvous/registry-client.ts'
 import type { StreamShared } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
 import { TrustBook } from '../trust/trust-book.ts'
-import type { TrustJudge } from '../trust/trust-book.ts'
 import { MAX_PEERS } from './constants.ts'
 import type { NodeEvent } from './events.ts'
 import type { NodeOptions, OwnNetwork } from './options.ts'
@@ -44,10 +44,6 @@ export class NodeState {
   readonly events = new Ring<NodeEvent>()
   readonly counters: Counters = {}
   streams = 0
-  /** Asked before a person is, about every request for trust. */
-  judge: TrustJudge | undefined
-  /** Until then somebody is about to ask us for trust: requests are looked for often. */
-  guestsUntil: Instant = -Infinity
   readonly streamShared: StreamShared
 
   constructor(options: NodeOptions) {
@@ -68,6 +64,16 @@ export class NodeState {
 
   emit(event: NodeEvent): void {
     this.events.push(event)
+  }
+
+  /** A question to the registry; its result comes back with `purpose`. */
+  ask(now: Instant, message: object, purpose: Purpose): void {
+    this.registry.request(now, message, purpose)
+  }
+
+  /** Our Ed25519 signature of a challenge (wire/registry-messages.ts), base64. */
+  sign(challenge: string): string {
+    return toBase64(this.options.identity.sign(utf8(challenge)))
   }
 
   /** The keys that may open sealed frames of a node, the likeliest first. */

@@ -19,6 +19,7 @@ import { PlainClose } from './plain-close.ts'
 import { Receiver } from './receive.ts'
 import { readSackOffsets, writeSackOffsets } from './sack-offsets.ts'
 import { Sender } from './send.ts'
+import type { StreamApp, StreamView } from './stream-view.ts'
 
 /** Bits of `takeNews()`. */
 export const NEWS_OPEN = 1
@@ -26,7 +27,7 @@ export const NEWS_READABLE = 2 // bytes, or the end of the peer's direction
 export const NEWS_WRITABLE = 4
 export const NEWS_ENDED = 8
 
-export class Stream implements Machine {
+export class Stream implements Machine, StreamView {
   readonly localPort: number
   readonly peer: NodeId
   readonly remotePort: number
@@ -49,8 +50,7 @@ export class Stream implements Machine {
   heldTurns = 0
   /** Nothing of it but its RST goes through a relay: while there is no other way it waits, and ends when it waited too long. */
   directOnly = false
-  /** What the application keeps for it; the core does not look. */
-  app: unknown = undefined
+  app: StreamApp | undefined
 
   #news = 0
   readonly #isn: number

@@ -10,21 +10,22 @@ import type { ErrorCode } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/stream.ts'
 import type { StreamEnd } from '../../proto/stream/lifecycle.ts'
-import type { Stream } from '../../proto/stream/stream.ts'
+import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { OverlayStream } from '../overlay.ts'
 import { SocketDuplex } from '../net/socket-duplex.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {
-  write(stream: Stream, bytes: Uint8Array, more: boolean): boolean
-  shutdown(stream: Stream): void
-  close(stream: Stream): void
-  reset(stream: Stream): void
-  afterRead(stream: Stream): void
+  write(stream: StreamView, bytes: Uint8Array, more: boolean): boolean
+  shutdown(stream: StreamView): void
+  close(stream: StreamView): void
+  reset(stream: StreamView): void
+  afterRead(stream: StreamView): void
+  refuseRelay(stream: StreamView): void
 }
 
-export class NodeStream extends SocketDuplex implements OverlayStream {
-  readonly #stream: Stream
+export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp {
+  readonly #stream: StreamView
   readonly #verbs: StreamVerbs
   readonly peer: NodeId
   readonly peerName: string
@@ -40,12 +41,13 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   #timeoutMs = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(stream: Stream, verbs: StreamVerbs, peerName: string) {
+  constructor(stream: StreamView, verbs: StreamVerbs, peerName: string) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
     this.#stream = stream
     this.#verbs = verbs
     this.peer = stream.peer
     this.peerName = peerName
+    stream.app = this
   }
 
   get localPort(): number {
@@ -62,13 +64,19 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     return this.#stream.extended
   }
 
+  /** Written, and not known to have arrived. */
+  get unacknowledgedBytes(): number {
+    const { buffer, una } = this.#stream.sender
+    return Math.max(0, buffer.end - una)
+  }
+
   /** From now on nothing of it goes through a relay: while no other way works it waits, and fails when it waited too long. */
   refuseRelay(): void {
-    this.#stream.directOnly = true
+    this.#verbs.refuseRelay(this.#stream)
   }
 
   /** The node's news of the stream. */
-  onNews(news: number): void {
+  onNews(_stream: StreamView, news: number): void {
     if ((news & NEWS_WRITABLE) !== 0) this.#finishWrite()
     if ((news & NEWS_ENDED) !== 0) this.#onEnd(this.#stream.end!)
     if ((news & (NEWS_READABLE | NEWS_ENDED)) !== 0 && this.#wantsBytes) this.#pump()

@@ -11,8 +11,8 @@ import type { Logger } from '../log.ts'
 /** The core, as far as the trust file is concerned. */
 export interface TrustSource {
   /** @returns true once after each change that the file must hold. */
-  takeDirty(): boolean
-  save(): TrustFile
+  takeTrustChange(): boolean
+  trustFile(): TrustFile
 }
 
 export class TrustKeeper {
@@ -44,7 +44,7 @@ export class TrustKeeper {
    * @throws PilotError STATE_UNWRITABLE: the changes are in force in this process, and would not survive a restart.
    */
   async settled(): Promise<void> {
-    if (this.#source.takeDirty()) this.#version += 1
+    if (this.#source.takeTrustChange()) this.#version += 1
     const path = this.#path
     if (path === undefined) return
     const wanted = this.#version
@@ -65,7 +65,7 @@ export class TrustKeeper {
   #write(path: string): { readonly version: number; readonly done: Promise<void> } {
     const version = this.#version
     clearTimeout(this.#retry)
-    const done = this.#save(path, this.#source.save())
+    const done = this.#save(path, this.#source.trustFile())
       .finally(() => (this.#writing = undefined))
       .then(
         () => this.#onSaved(version),

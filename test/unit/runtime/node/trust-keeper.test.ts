@@ -19,12 +19,12 @@ class Book {
     this.changes += 1
     this.#isChanged = true
   }
-  takeDirty(): boolean {
+  takeTrustChange(): boolean {
     const isChanged = this.#isChanged
     this.#isChanged = false
     return isChanged
   }
-  save(): TrustFile {
+  trustFile(): TrustFile {
     const entry = { publicKey: '', approvedAt: '2026-01-01T00:00:00Z', mutual: true, network: 0 }
     return { trusted: Array.from({ length: this.changes }, (_, i) => ({ ...entry, nodeId: i + 1 })), pending: [] }
   }
