@@ -233,8 +233,6 @@ const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'src/cli/demo/check.ts()': 76,
   'src/gateway/http/forward.ts()': 67,
   'src/gateway/http/web-socket2.ts()': 66,
-  'src/proto/stream/send.ts': 503,
-  'src/proto/stream/stream.ts': 523,
   'test/e2e/balance.test.ts()': 68,
   'test/e2e/http-grpc.test.ts': 523,
   'test/e2e/http-hostile.test.ts()': 75,

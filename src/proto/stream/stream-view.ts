@@ -24,6 +24,12 @@ export interface StreamView {
 
 /** Whoever uses a stream, kept with it. */
 export interface StreamApp {
-  /** @param news bits NEWS_… of stream.ts. */
+  /** @param news bits NEWS_…. */
   onNews(stream: StreamView, news: number): void
 }
+
+/** Bits of `onNews`. */
+export const NEWS_OPEN = 1
+export const NEWS_READABLE = 2 // bytes, or the end of the peer's direction
+export const NEWS_WRITABLE = 4
+export const NEWS_ENDED = 8

@@ -8,7 +8,7 @@
 import { PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/stream.ts'
+import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/stream-view.ts'
 import type { StreamEnd } from '../../proto/stream/lifecycle.ts'
 import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { OverlayStream } from '../overlay.ts'

@@ -1,6 +1,6 @@
 /** What runtime/node/stream.ts is to a program: reads as it comes, writes as the window allows, remembers how it ended. */
 import type { StreamEnd } from '../../../src/proto/stream/lifecycle.ts'
-import { NEWS_ENDED, NEWS_OPEN, NEWS_WRITABLE } from '../../../src/proto/stream/stream.ts'
+import { NEWS_ENDED, NEWS_OPEN, NEWS_WRITABLE } from '../../../src/proto/stream/stream-view.ts'
 import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
 import type { DialView } from '../../../src/proto/node/dial.ts'
 import type { DialApp } from '../../../src/proto/node/views.ts'
