@@ -5,6 +5,7 @@
  * test/e2e/overlay-compliance.ts is what both must pass.
  */
 import type { Duplex } from 'node:stream'
+import type { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { TrustJudge } from '../proto/trust/trust-book.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
@@ -30,11 +31,12 @@ export interface Overlay {
   /** @throws PilotError PORT_IN_USE when somebody of this node listens there already, DAEMON_UNREACHABLE. */
   listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener>
   /**
-   * Takes datagrams to an overlay port, and sends some. They may be lost, doubled and reordered, as UDP's.
-   * @throws PilotError PORT_IN_USE.
+   * Takes datagrams to an overlay port, and sends some. They may be lost, duplicated and reordered, as UDP's.
+   * @param port undefined: any that is free, of the ephemeral range.
+   * @throws PilotError PORT_IN_USE; TOO_MANY when none is free.
    */
   datagrams(
-    port: number,
+    port: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
   ): Promise<OverlayDatagrams>
 
@@ -146,6 +148,11 @@ export interface OverlayDatagrams {
   readonly keepsSourcePort: boolean
   /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
   send(peer: string, port: number, bytes: Uint8Array): Promise<void>
+  /**
+   * The same to a node that is known, without a promise for each datagram: with its tunnel up it leaves in this turn.
+   * @param onDropped gets what `send` throws.
+   */
+  sendTo(node: NodeId, port: number, bytes: Uint8Array, onDropped: (error: PilotError) => void): void
   close(): void
 }
 

@@ -262,12 +262,9 @@ export class OverlayCore {
     this.#state.ports.unlisten(port)
   }
 
-  /** @returns false when the port is taken. Datagrams to other ports are dropped. */
-  openDatagrams(port: number): boolean {
-    const { datagrams } = this.#state.ports
-    if (datagrams.has(port)) return false
-    datagrams.add(port)
-    return true
+  /** @param port undefined: any that is free. @returns the port, unless it is taken. Datagrams to other ports are dropped. */
+  openDatagrams(port: number | undefined): number | undefined {
+    return this.#state.ports.openDatagrams(port)
   }
 
   closeDatagrams(port: number): void {

@@ -37,6 +37,7 @@ import type {
 } from '../overlay.ts'
 import { nameOf, parseTarget } from '../peer-name.ts'
 import { withTimeout } from '../with-timeout.ts'
+import { NodeDatagrams } from './datagrams.ts'
 import { Driver } from './driver.ts'
 import { NodeTrust, type TrustCourier } from './node-trust.ts'
 import type { OverlayNodeOptions } from './options.ts'
@@ -209,31 +210,20 @@ export class OverlayNode implements Overlay {
   }
 
   async datagrams(
-    port: number,
+    wanted: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
   ): Promise<OverlayDatagrams> {
-    if (!this.#core.openDatagrams(port)) throw new PilotError('PORT_IN_USE', `datagram port ${port} is taken`, { port })
+    const port = this.#core.openDatagrams(wanted)
+    if (port === undefined && wanted === undefined)
+      throw new PilotError('TOO_MANY', 'all overlay ports for datagrams are in use')
+    if (port === undefined) throw new PilotError('PORT_IN_USE', `datagram port ${wanted} is taken`, { port: wanted })
     this.#datagrams.set(port, onDatagram)
-    return {
-      keepsSourcePort: true,
-      send: async (peer, toPort, bytes) => {
-        const name = this.#nameOf(peer)
-        // A peer named by its id, with its tunnel up: the datagram leaves in this turn, in order with the others.
-        const isUp = name.kind === 'address' && this.#core.peers.get(name.address.node)?.connected === true
-        const node = isUp ? name.address.node : await this.connect(peer)
-        const fault = this.#turn(() => this.#core.sendDatagram(node, port, toPort, bytes))
-        if (fault === 'too_large')
-          throw new PilotError(
-            'DATAGRAM_TOO_LARGE',
-            `${bytes.length} bytes are more than the path to ${peer} carries in one packet`,
-          )
-        if (fault === 'not_connected') throw new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`)
-      },
-      close: () => {
-        this.#core.closeDatagrams(port)
-        this.#datagrams.delete(port)
-      },
+    const overlay = {
+      core: this.#core,
+      turn: <T>(act: (now: number) => T) => this.#turn(act),
+      connect: (peer: string) => this.connect(peer),
     }
+    return new NodeDatagrams(port, overlay, () => this.#datagrams.delete(port))
   }
 
   async ping(peer: string, timeoutMs: number): Promise<Pong> {
