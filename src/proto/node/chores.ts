@@ -10,7 +10,7 @@ import type { Dialler } from './dialler.ts'
 import type { Outbound } from './outbound.ts'
 import type { PathFinder } from './path-finder.ts'
 import type { Peer } from './peer.ts'
-import { PEER_DEAD, PEER_FORGET, PEER_KEEPALIVE, PEER_LEAVE, PEER_RESOLVE, PEER_SEARCH, PEER_SILENT } from './peer.ts'
+import * as k from './constants.ts'
 import type { Pings } from './pings.ts'
 import type { Resolver } from './resolver.ts'
 import type { NodeState } from './state.ts'
@@ -80,8 +80,7 @@ export class Chores {
 
   onPathChange(now: Instant, peer: Peer): void {
     this.#reportPath(peer)
-    this.#finder.probeSize(now, peer)
-    peer.strictAt = peer.paths.current?.kind === 'relay' ? Math.min(peer.strictAt, now + STRICT_PATIENCE_MS) : Infinity
+    this.#finder.onPathChange(now, peer)
     for (const stream of peer.streams.values()) {
       // what waits for a backed-off timer may go now
       stream.onPathChange(now, false)
@@ -92,24 +91,24 @@ export class Chores {
   afterTimeout(now: Instant, peer: Peer): void {
     if (peer.takePathLoss()) this.onPathChange(now, peer)
     const chores = peer.takeChores()
-    if ((chores & PEER_FORGET) !== 0) {
+    if ((chores & k.PEER_FORGET) !== 0) {
       this.#state.peers.delete(peer.node)
       this.#state.heap.remove(peer)
       return
     }
-    if ((chores & PEER_LEAVE) !== 0) {
+    if ((chores & k.PEER_LEAVE) !== 0) {
       this.drop(now, peer)
       this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
     }
-    if ((chores & PEER_DEAD) !== 0) {
+    if ((chores & k.PEER_DEAD) !== 0) {
       this.drop(now, peer)
       this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node has stopped answering')
       this.#state.emit({ kind: 'peer', peer, state: 'unreachable' })
     }
-    if ((chores & PEER_SILENT) !== 0) this.#failWaiting(now, peer)
-    if ((chores & PEER_RESOLVE) !== 0) this.#resolver.locate(now, peer)
-    if ((chores & PEER_KEEPALIVE) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0)
-    if ((chores & PEER_SEARCH) !== 0) {
+    if ((chores & k.PEER_SILENT) !== 0) this.#failWaiting(now, peer)
+    if ((chores & k.PEER_RESOLVE) !== 0) this.#resolver.locate(now, peer)
+    if ((chores & k.PEER_KEEPALIVE) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0)
+    if ((chores & k.PEER_SEARCH) !== 0) {
       this.#state.beacon.refresh(now)
       for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0)
     }
@@ -126,15 +125,13 @@ export class Chores {
       stream.abandon('peer_gone')
       this.#state.touchStream(now, peer, stream)
     }
-    peer.leaveAt = Infinity
     peer.ready.clear()
     peer.forgetTunnel()
   }
 
   #onTunnelNews(now: Instant, peer: Peer, news: number): void {
     if ((news & TUNNEL_READY) !== 0) {
-      peer.connected = true
-      peer.wanted = false
+      peer.onConnected()
       this.#dialler.flush(now, peer)
       if (!peer.tunnel.confirmed) this.#pings.send(now, peer, undefined, 'alive', 0)
     }
@@ -186,6 +183,3 @@ export class Chores {
     if (peer.paths.current !== undefined) this.#state.emit({ kind: 'path', peer, path: peer.paths.current })
   }
 }
-
-/** How long streams that refuse the relay wait for a direct path after the last one died, ms. */
-const STRICT_PATIENCE_MS = 5_000

@@ -115,3 +115,12 @@ export const PING_PORT = 1
 export const PUNCHES_PER_SECOND = 20
 /** Punches of others that are looked at, per second: anybody can send them. */
 export const PUNCHED_PER_SECOND = 100
+
+/** Bits of `Peer.takeChores()`: what the node is to do for the peer; chores.ts does it. */
+export const PEER_RESOLVE = 1 // ask the registry where it is
+export const PEER_SILENT = 2 // fail what waits for it
+export const PEER_DEAD = 4 // end its streams, forget its keys
+export const PEER_KEEPALIVE = 8 // ping along the current path
+export const PEER_SEARCH = 16 // ping along every path
+export const PEER_FORGET = 32
+export const PEER_LEAVE = 64 // trust has ended; its streams have been told

@@ -414,7 +414,7 @@ export class OverlayCore {
     const peer = this.#state.peers.get(node)
     if (peer !== undefined) {
       this.resetStreams(now, node)
-      peer.leaveAt = now + LEAVE_MS
+      peer.leave(now + LEAVE_MS)
       this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
       this.#state.touchPeer(peer)
     }

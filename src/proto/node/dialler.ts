@@ -80,7 +80,7 @@ export class Dialler {
   /** Bring up the tunnel, unless that is being done already. */
   connect(now: Instant, peer: Peer): void {
     if (peer.wanted) return
-    peer.wanted = true
+    peer.want()
     this.#resolver.locate(now, peer)
     // What is known already is tried while the registry is asked: it saves a round trip, and is all there is without one.
     if (peer.key === undefined || peer.paths.current === undefined) return
@@ -115,7 +115,7 @@ export class Dialler {
   }
 
   onKey(now: Instant, peer: Peer): void {
-    if (peer.wanted && !peer.resolving) peer.tunnel.start(now)
+    if (peer.wanted && !peer.asked.resolving) peer.tunnel.start(now)
   }
 
   /** The tunnel is up, or a SYN token has come: what waits may go. */
@@ -129,8 +129,7 @@ export class Dialler {
 
   /** What waits for this peer has waited in vain. */
   failPeer(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
-    peer.wanted = false
-    peer.failedAt = now
+    peer.onFailed(now)
     this.#failures.delete(peer.node)
     if (this.#failures.size >= k.MAX_NAMES) this.#failures.delete(this.#failures.keys().next().value!)
     this.#failures.set(peer.node, { code, text })
@@ -165,7 +164,7 @@ export class Dialler {
     const peer = this.#state.peers.get(stream.peer)
     const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
     if (dial.cancelled || dial.redials >= limit || peer === undefined) return false
-    if (stream.end !== 'stale') peer.busyUntil = now + k.BUSY_PAUSE_MS
+    if (stream.end !== 'stale') peer.syns.onBusy(now)
     dial.redials += 1
     dial.stream = undefined
     stream.app = undefined
@@ -201,7 +200,7 @@ export class Dialler {
   #locate(now: Instant, node: NodeId): void {
     const peer = this.#state.peer(now, node)
     if (peer === undefined) return
-    peer.prepared = true
+    peer.prepare()
     if (peer.key !== undefined) prepareKey(peer.key)
     if (!peer.connected && peer.paths.current === undefined) this.#resolver.locate(now, peer)
   }

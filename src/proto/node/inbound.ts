@@ -232,7 +232,7 @@ export class Inbound {
     this.#strangers.delete(node)
     const peer = key === undefined ? undefined : this.#state.peer(now, node)
     if (peer === undefined) return
-    peer.key ??= key
+    peer.learn(undefined, key)
     if (waiting.frame === undefined) this.#showKey(now, peer, waiting.source, waiting.byRelay)
     else this.#takeAuth(now, peer, waiting.frame, waiting.source, waiting.byRelay)
   }
@@ -304,11 +304,11 @@ export class Inbound {
     const opening = (header.flags & FLAG_SYN) !== 0 && (header.flags & (FLAG_ACK | FLAG_RST)) === 0
     if (stream !== undefined && !(opening && stream.isForeignSyn(header))) {
       peer.bytesIn += payload.length
-      if (payload.length > 0) peer.tailPingDue = true
+      if (payload.length > 0) peer.liveness.onBytes()
       const { una } = stream.sender
       stream.handlePacket(now, header, payload)
       if (stream.sender.una > una && path === peer.paths.current) path?.onProgress()
-      if (stream.dialled && stream.extended) peer.extended = true
+      if (stream.dialled && stream.extended) peer.markExtended()
       return state.touchStream(now, peer, stream)
     }
     if (stream !== undefined) {
@@ -342,7 +342,7 @@ export class Inbound {
     const local = { port: header.dstPort, network: header.dstNetwork }
     const stream = new Stream('accept', local, peer.node, header.srcPort, state.initialSequence(), state.streamShared)
     stream.handleSyn(header, payload)
-    if (stream.extended) peer.extended = true
+    if (stream.extended) peer.markExtended()
     state.addStream(peer, stream)
     state.count('streams_incoming')
     state.emit({ kind: 'incoming', stream, peer })

@@ -97,8 +97,15 @@ export class PathFinder {
     const later = now + k.SEARCH_AFTER_MS
     const soon = peer.paths.current?.kind === 'relay' ? now : later // a straight way is used already: nobody waits for a better one
     peer.search.start(soon)
-    peer.sizesAt = later
+    peer.search.sizesAt = later
     for (const path of peer.paths.all()) path.nextProbeAt = soon
+  }
+
+  /** Another path is in use. */
+  onPathChange(now: Instant, peer: Peer): void {
+    const { search, paths } = peer
+    this.probeSize(now, peer)
+    search.strictAt = paths.current?.kind === 'relay' ? Math.min(search.strictAt, now + STRICT_PATIENCE_MS) : Infinity
   }
 
   /** What is due for a peer besides liveness. */
@@ -116,15 +123,15 @@ export class PathFinder {
       }
     }
     this.probeSize(now, peer)
-    if (now >= peer.strictAt) this.#endStrict(now, peer)
+    if (now >= peer.search.strictAt) this.#endStrict(now, peer)
   }
 
   /** What refuses the relay and cannot go on without it ends with that reason. Those with nothing to say may live to see a better way. */
   #endStrict(now: Instant, peer: Peer): void {
-    peer.strictAt = Infinity
+    peer.search.strictAt = Infinity
     for (const stream of peer.streams.values()) {
       if (!stream.directOnly) continue
-      peer.strictAt = now + k.STRICT_AGAIN_MS
+      peer.search.strictAt = now + k.STRICT_AGAIN_MS
       if (stream.sender.drained && !stream.queued && !stream.hasOutput(now, BASE_PAYLOAD_BYTES)) continue
       stream.reset(now, 'relay_only')
       this.#state.touchStream(now, peer, stream)
@@ -142,7 +149,7 @@ export class PathFinder {
       peer.search.hello === undefined ? NOTHING : encodePathHello(peer.search.hello),
     )
     peer.search.hello = hello
-    peer.extended = true // nobody else says hello
+    peer.markExtended() // nobody else says hello
     if (!isNews) return false // said again, because the first time was not sure to arrive
     const { lanEndpoints } = this.#state.network
     for (const { kind, endpoint } of hello.endpoints) {
@@ -176,8 +183,8 @@ export class PathFinder {
 
   /** Tries the next packet size on the path in use, if one is due. */
   probeSize(now: Instant, peer: Peer): void {
-    if (now < peer.sizesAt) return
-    peer.sizesAt = -Infinity
+    if (now < peer.search.sizesAt) return
+    peer.search.sizesAt = -Infinity
     const path = peer.paths.current
     if (path === undefined || !peer.tunnel.confirmed) return
     const bytes = path.takeSizeProbe(now)
@@ -263,6 +270,8 @@ export class PathFinder {
   }
 }
 
+/** How long streams that refuse the relay wait for a direct path after the last one died, ms. */
+const STRICT_PATIENCE_MS = 5_000
 const NOTHING = new Uint8Array(0)
 
 function isClosed({ mapping, filtering }: { readonly mapping: NatMapping; readonly filtering: NatFiltering }): boolean {

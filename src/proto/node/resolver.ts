@@ -114,16 +114,16 @@ export class Resolver {
 
   /** Has the beacon open the NATs between us and the peer. */
   knock(now: Instant, peer: Peer): void {
-    if (this.#state.options.beacon === undefined || now - peer.knockedAt < k.KNOCK_MS) return
-    peer.knockedAt = now
+    if (this.#state.options.beacon === undefined || now - peer.asked.knockedAt < k.KNOCK_MS) return
+    peer.asked.knockedAt = now
     this.#toBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
   }
 
   /** Ask where a peer is, for its key if that is unknown, and, if it is wanted, the beacon to open the NATs between us. */
   locate(now: Instant, peer: Peer): void {
-    if (peer.resolving) return
-    peer.resolving = true
-    peer.resolvedAt = now
+    if (peer.asked.resolving) return
+    peer.asked.resolving = true
+    peer.asked.resolvedAt = now
     const requester = this.#state.nodeId
     if (peer.key === undefined || peer.hostname === undefined) this.lookUpKey(now, peer.node)
     const signature = this.#state.sign(challenges.resolve(requester, peer.node))
@@ -158,7 +158,7 @@ export class Resolver {
   #onResolve(now: Instant, node: NodeId, result: RegistryResult<Purpose>): ResolverNews | undefined {
     const peer = this.#state.peers.get(node)
     if (peer === undefined) return undefined
-    peer.resolving = false
+    peer.asked.resolving = false
     if (result.kind === 'unreachable') {
       return { kind: 'unresolved', peer, code: 'REGISTRY_UNREACHABLE', text: 'the registry does not answer' }
     }
@@ -188,7 +188,7 @@ export class Resolver {
     }
     const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
     peer.search.relayOnly = reply.relayOnly
-    if (reply.extended) peer.extended = true
+    if (reply.extended) peer.markExtended()
     if (direct !== undefined && !reply.relayOnly) peer.paths.addCandidate(direct, 'direct')
     if (peer.wanted || peer.connected || peer.tunnel.underway) this.knock(now, peer)
     return { kind: 'resolved', peer, isNews: peer.paths.named > before }
@@ -210,8 +210,7 @@ export class Resolver {
     const { hostname, publicKey } = reply
     this.#state.trust.noteHostname(node, hostname)
     if (peer !== undefined) {
-      peer.hostname = hostname ?? peer.hostname
-      peer.key ??= publicKey // a pin or a trust record is not overruled by the registry
+      peer.learn(hostname, publicKey)
     }
     return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
@@ -236,7 +235,7 @@ export class Resolver {
     this.#names.set(hostname, { node: reply.nodeId, until: now + k.NAME_CACHE_MS })
     this.#state.trust.noteHostname(reply.nodeId, hostname)
     const peer = this.#state.peers.get(reply.nodeId)
-    if (peer !== undefined) peer.hostname = hostname
+    peer?.learn(hostname, undefined)
     return { node: reply.nodeId, code: undefined, text: '' }
   }
 }

@@ -11,6 +11,10 @@ export class PeerSearch {
   relayOnly = false
   /** Until then a better way is sought although no stream is open. */
   until: Instant = -Infinity
+  /** Packet sizes are tried from then on, once the keys are confirmed: a connection that waited for the tunnel goes first. */
+  sizesAt: Instant = Infinity
+  /** Only the relay is left: streams that refuse it, and have something to say, are ended then. */
+  strictAt: Instant = Infinity
   #helloAt: Instant = Infinity
   #hellos = 0
   #punchAt: Instant = Infinity
@@ -53,6 +57,11 @@ export class PeerSearch {
     this.#punchAt = now + PUNCH_ROUND_MS[Math.min(this.#rounds, PUNCH_ROUND_MS.length - 1)]!
     this.#rounds += 1
     return true
+  }
+
+  /** When sizes are to be tried; Infinity when they are under way or not to be tried yet. */
+  get sizesTimeout(): Instant {
+    return this.sizesAt > 0 ? this.sizesAt : Infinity
   }
 
   /** @param isSeeking only the relay carries, and somebody cares. */

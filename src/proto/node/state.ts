@@ -88,8 +88,7 @@ export class NodeState {
     if (this.peers.size >= MAX_PEERS || node === this.nodeId || this.nodeId === 0) return undefined
     const { beacon, maxDatagram } = this.options
     const peer = new Peer(node, this.nodeId, this.options, () => new PathSelector(beacon, maxDatagram, this.sizes), now)
-    peer.key = this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node)
-    peer.hostname = this.trust.hostnameOf(node)
+    peer.learn(this.trust.hostnameOf(node), this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node))
     this.peers.set(node, peer)
     this.heap.update(peer) // so that it is forgotten in time, whatever becomes of it
     return peer

@@ -273,9 +273,7 @@ export class TrustExchange {
     trust.approve(node, hostname, key, mutual, options.timestamp(now), network)
     const peer = peers.get(node)
     if (peer !== undefined) {
-      peer.key = options.pinnedKeys.get(node) ?? key
-      peer.hostname = hostname ?? peer.hostname
-      peer.failedAt = -Infinity // what failed for lack of trust would not fail now
+      peer.onTrusted(hostname, options.pinnedKeys.get(node) ?? key)
     }
     this.#report(now, node)
     this.#state.emit({ kind: 'trust', node, hostname, state: 'approved' })
