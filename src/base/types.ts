@@ -1,10 +1,17 @@
 /** The smallest words of the vocabulary: what a time, a node and an endpoint are. */
 
-/** Monotonic milliseconds, fractions allowed; only differences mean anything. Handed in, never read. */
-export type Instant = number
+/**
+ * A number with a meaning. The mark exists for the compiler only: an instant is no node id, and the reverse is an error too.
+ * It is optional, so a literal and the result of arithmetic (`now + delayMs`) need no cast; they have no meaning yet.
+ */
+type Meaning<Name extends string> = number & { readonly [meaning]?: Name }
+declare const meaning: unique symbol
 
-/** 32-bit number that the registry gives a node; 0 is never assigned. */
-export type NodeId = number
+/** Monotonic milliseconds, fractions allowed; only differences mean anything. Handed in, never read. Infinity: never. */
+export type Instant = Meaning<'instant'>
+
+/** 32-bit number, from 1, that the registry gives a node. On the wire 0 stands for none; here that is `undefined`. */
+export type NodeId = Meaning<'node id'>
 
 /** A real UDP `ip:port`. Compare with `sameEndpoint`; never a name, always a literal address. */
 export interface Endpoint {

@@ -16,7 +16,7 @@ function three(): { sim: SimOverlay; a: SimNode; b: SimNode; c: SimNode } {
     SimNode,
   ]
   sim.until('registered', 5_000, () => [a, b, c].every(({ registered }) => registered))
-  const tunnels = [b, c].map((node) => node.dial('agent-a', 0))
+  const tunnels = [b, c].map((node) => node.dial('agent-a'))
   sim.until('tunnels', 5_000, () => tunnels.every(({ state }) => state === 'open'))
   sim.run(1_000)
   return { sim, a, b, c }

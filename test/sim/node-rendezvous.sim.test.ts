@@ -56,7 +56,7 @@ for (const seed of [1, 2]) {
     const a = sim.node('agent-a', { public: true })
     const b = sim.node(undefined)
     sim.until('registered', 5_000, () => a.registered && b.registered)
-    const first = b.dial('agent-a', 0)
+    const first = b.dial('agent-a')
     sim.until('connected', 5_000, () => first.state === 'open')
     sim.run(5_000)
     const before = sim.registry.requests.filter((type) => type === 'lookup').length

@@ -70,9 +70,9 @@ export class OverlayCore {
 
   // ---- queries
 
-  /** 0 while the registry has not answered yet. */
-  get nodeId(): NodeId {
-    return this.#state.nodeId
+  /** Undefined while the registry has not answered yet. */
+  get nodeId(): NodeId | undefined {
+    return this.#state.ownId
   }
   get isRegistered(): boolean {
     return this.#registration.registered
@@ -231,7 +231,8 @@ export class OverlayCore {
 
   // ---- commands: streams
 
-  dial(now: Instant, target: PeerName, label: string, port: number, app: DialApp): DialView {
+  /** @param port undefined: only the tunnel. */
+  dial(now: Instant, target: PeerName, label: string, port: number | undefined, app: DialApp): DialView {
     return this.#dialler.dial(now, target, label, port, app)
   }
 

@@ -4,7 +4,7 @@ import type { DialApp } from './views.ts'
 
 export interface Dial {
   readonly label: string // for messages: the peer as the user wrote it
-  readonly port: number // 0: only the tunnel
+  readonly port: number | undefined // undefined: only the tunnel is asked for
   readonly app: DialApp
   redials: number
   cancelled: boolean

@@ -35,10 +35,10 @@ export class Dialler {
     this.#afterTunnel = afterTunnel
   }
 
-  dial(now: Instant, target: PeerName, label: string, port: number, app: DialApp): Dial {
+  dial(now: Instant, target: PeerName, label: string, port: number | undefined, app: DialApp): Dial {
     const dial: Dial = { label, port, app, redials: 0, cancelled: false, stream: undefined }
     const node = target.kind === 'address' ? target.address.node : undefined
-    if (this.#state.nodeId === 0)
+    if (this.#state.ownId === undefined)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
     else if (this.#waiting >= k.MAX_DIALS)
       this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
@@ -192,7 +192,7 @@ export class Dialler {
   }
 
   #prepareOne(now: Instant, target: PeerName): void {
-    if (this.#state.nodeId === 0) return
+    if (this.#state.ownId === undefined) return
     const node = target.kind === 'address' ? target.address.node : this.#resolver.lookUpName(now, target.hostname)
     if (node !== undefined) this.#locate(now, node)
   }
@@ -220,8 +220,9 @@ export class Dialler {
         'PEER_UNREACHABLE',
         `no answer from the node for ${Math.round(peer.silentFor(now) / 1_000)} s`,
       )
-    if (peer.connected && dial.port === 0) return this.#state.emit({ kind: 'connected', dial, peer })
-    if (peer.connected && peer.takeSynToken(now)) return this.#open(now, dial, peer)
+    if (peer.connected && dial.port === undefined) return this.#state.emit({ kind: 'connected', dial, peer })
+    if (peer.connected && dial.port !== undefined && peer.takeSynToken(now))
+      return this.#open(now, dial, dial.port, peer)
     if (!peer.connected && !peer.wanted && now - peer.failedAt < k.UNREACHABLE_MS) {
       const { code, text } = this.#failures.get(peer.node) ?? {
         code: 'PEER_UNREACHABLE' as const,
@@ -235,11 +236,11 @@ export class Dialler {
     this.#state.touchPeer(peer)
   }
 
-  #open(now: Instant, dial: Dial, peer: Peer): void {
-    const port = this.#state.ports.ephemeral(now, peer.streams, dial.port)
+  #open(now: Instant, dial: Dial, remotePort: number, peer: Peer): void {
+    const port = this.#state.ports.ephemeral(now, peer.streams, remotePort)
     if (port === undefined || this.#state.streams >= k.MAX_STREAMS)
       return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
-    const past = peer.streams.get(streamKey(port, dial.port))
+    const past = peer.streams.get(streamKey(port, remotePort))
     if (past !== undefined) {
       past.abandon('local')
       this.#state.touchStream(now, peer, past)
@@ -248,7 +249,7 @@ export class Dialler {
       'dial',
       { port, network: 0 },
       peer.node,
-      dial.port,
+      remotePort,
       this.#state.initialSequence(),
       this.#state.streamShared,
     )

@@ -35,7 +35,7 @@ export type NodeEvent =
       readonly why: 'stranger' | 'no_listener' | 'limit'
       readonly from: Endpoint | undefined
     }
-  /** A dial to port 0: the tunnel to the peer is up, which was all that was asked for. */
+  /** A dial without a port: the tunnel to the peer is up, which was all that was asked for. */
   | { readonly kind: 'connected'; readonly dial: DialView; readonly peer: PeerView }
   | { readonly kind: 'dial_failed'; readonly dial: DialView; readonly code: ErrorCode; readonly text: string }
   | {

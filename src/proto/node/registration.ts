@@ -194,7 +194,7 @@ export class Registration {
 
   #becomeNode(now: Instant, nodeId: NodeId): void {
     const { trust, beacon } = this.#state
-    const before = this.#state.nodeId !== 0 ? this.#state.nodeId : (trust.ownId ?? nodeId) // of our last life
+    const before = this.#state.ownId ?? trust.ownId ?? nodeId // of our last life
     if (before !== nodeId) {
       this.#onNewId(now)
       // Node ids mean other nodes now; the keys we trust are still the same. Their owners are sought by name.
@@ -208,7 +208,7 @@ export class Registration {
           })
       }
     }
-    this.#state.nodeId = trust.ownId = nodeId
+    this.#state.ownId = trust.ownId = nodeId
     beacon.setNodeId(nodeId)
   }
 

@@ -28,7 +28,8 @@ export type Counters = Record<string, number>
 
 export class NodeState {
   readonly options: NodeOptions
-  nodeId: NodeId = 0
+  /** Undefined while the registry has not answered yet. */
+  ownId: NodeId | undefined
   readonly peers = new Map<NodeId, Peer>()
   readonly ports: Ports
   readonly trust = new TrustBook()
@@ -58,6 +59,11 @@ export class NodeState {
     }
   }
 
+  /** Ours as packets and questions carry it: 0 for none. Nothing that needs one is sent before there is one. */
+  get nodeId(): NodeId {
+    return this.ownId ?? NO_NODE
+  }
+
   count(what: string, by = 1): void {
     this.counters[what] = (this.counters[what] ?? 0) + by
   }
@@ -85,9 +91,9 @@ export class NodeState {
   peer(now: Instant, node: NodeId): Peer | undefined {
     const known = this.peers.get(node)
     if (known !== undefined) return known
-    if (this.peers.size >= MAX_PEERS || node === this.nodeId || this.nodeId === 0) return undefined
+    if (this.peers.size >= MAX_PEERS || node === this.ownId || this.ownId === undefined) return undefined
     const { beacon, maxDatagram } = this.options
-    const peer = new Peer(node, this.nodeId, this.options, () => new PathSelector(beacon, maxDatagram, this.sizes), now)
+    const peer = new Peer(node, this.ownId, this.options, () => new PathSelector(beacon, maxDatagram, this.sizes), now)
     peer.learn(this.trust.hostnameOf(node), this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node))
     this.peers.set(node, peer)
     this.heap.update(peer) // so that it is forgotten in time, whatever becomes of it
@@ -177,3 +183,6 @@ export class NodeState {
     this.readyPeers.push(peer)
   }
 }
+
+/** On the wire. */
+const NO_NODE: NodeId = 0

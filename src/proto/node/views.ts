@@ -43,7 +43,7 @@ export interface PeerView {
 
 /** Who waits for a dial. It hears the news of its stream, or one of these. */
 export interface DialApp extends StreamApp {
-  /** A dial to port 0: the tunnel is up. */
+  /** A dial without a port: the tunnel is up. */
   onConnected(peer: PeerView): void
   /** There will be no stream. `text` lacks the name of the peer. */
   onFailed(code: ErrorCode, text: string): void

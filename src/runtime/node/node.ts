@@ -156,7 +156,7 @@ export class OverlayNode implements Overlay {
   }
 
   get nodeId(): NodeId {
-    return this.#core.nodeId
+    return this.#core.nodeId ?? 0 // as records have it
   }
   get address(): string {
     return formatAddress({ network: 0, node: this.nodeId })
@@ -255,7 +255,7 @@ export class OverlayNode implements Overlay {
   }
 
   async connect(peer: string): Promise<NodeId> {
-    return await this.#begin<NodeId>(peer, 0, undefined, (settle) => new TunnelWaiter(peer, settle))
+    return await this.#begin<NodeId>(peer, undefined, undefined, (settle) => new TunnelWaiter(peer, settle))
   }
 
   pathTo(node: NodeId): ReturnType<Overlay['pathTo']> {
@@ -369,7 +369,7 @@ export class OverlayNode implements Overlay {
   /** A dial, until the app that waits for it has settled. */
   #begin<T>(
     peer: string,
-    port: number,
+    port: number | undefined,
     signal: GivingUp | undefined,
     waiterFor: (settle: Settle<T>) => DialApp,
   ): Promise<T> {
@@ -377,7 +377,7 @@ export class OverlayNode implements Overlay {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#turn((now) => this.#core.cancelDial(now, dial))
-        reject(new PilotError('FAILED', `${peer}:${port}: given up by the caller`))
+        reject(new PilotError('FAILED', `${port === undefined ? peer : `${peer}:${port}`}: given up by the caller`))
       }
       // Once the stream is open it is the caller's: a signal that comes later must not touch it.
       const forget = (): void => signal?.removeEventListener('abort', giveUp)

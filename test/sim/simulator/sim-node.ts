@@ -97,7 +97,7 @@ export class SimNode implements Outside {
     return this.overlay.world.nowMs
   }
   get nodeId(): NodeId {
-    return this.core.nodeId
+    return this.core.nodeId ?? 0
   }
   get uplink(): Uplink {
     return this.options.behind?.nat ?? this.overlay.network
@@ -182,7 +182,8 @@ export class SimNode implements Outside {
     this.core.listen(port)
   }
 
-  dial(target: string, port: number): SimStream {
+  /** @param port undefined: only the tunnel. */
+  dial(target: string, port?: number): SimStream {
     const name = parsePeerName(target)
     if (name === undefined) throw new Error(`not a peer: ${target}`)
     const stream = new SimStream(this)
@@ -269,7 +270,7 @@ export class SimNode implements Outside {
   /** Every second node has a port that opens frames before the core sees them, as runtime/net/datagram-port.ts allows. */
   #receive(now: number, bytes: Uint8Array, source: Endpoint): void {
     const isSealed = bytes.length >= SEALED_OVERHEAD_BYTES && readU32(bytes, 0) === MAGIC_SEALED
-    const keys = isSealed && this.core.nodeId % 2 === 0 ? this.core.keysOf(sealedSender(bytes)) : []
+    const keys = isSealed && this.nodeId % 2 === 0 ? this.core.keysOf(sealedSender(bytes)) : []
     let opened: OpenedFrame | undefined
     for (const key of keys) {
       const packet = key.open(
