@@ -383,5 +383,5 @@ async function attempt(to: Address): Promise<string> {
 
 /** cli/stop.ts takes two signals within 300 ms for one: a Ctrl+C that npm passes on. */
 const SAME_REQUEST_MS = 350
-/** WISH_AGAIN_MS of proto/node/constants.ts: asked again after 1, 2.5, 4.5 s. */
+/** REQUEST_AGAIN_MS of proto/node/constants.ts: asked again after 1, 2.5, 4.5 s. */
 const REPEATS_MS = 5_000

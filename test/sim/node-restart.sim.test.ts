@@ -164,7 +164,7 @@ for (const seed of [1, 2, 3]) {
   test(`a registry that lost its memory swaps the ids of two nodes that were stopped meanwhile: trust given by hand holds (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    for (const node of [a, b]) assert.deepEqual(node.state.trust.wishes, [], 'nobody asks by configuration any more')
+    for (const node of [a, b]) assert.deepEqual(node.state.trust.outgoing, [], 'nobody asks by configuration any more')
     b.listen(80, (stream) => {
       stream.echo = true
     })

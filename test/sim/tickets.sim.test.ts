@@ -40,7 +40,7 @@ for (const seed of [1, 2, 3]) {
     ask(guest, host, 'used')
     sim.until('the refusal', 15_000, () => guest.eventsOf('trust').some(({ state }) => state === 'rejected'))
     assert.deepEqual(host.state.trust.pending, [])
-    assert.deepEqual(guest.state.trust.wishes, [])
+    assert.deepEqual(guest.state.trust.outgoing, [])
     sim.run(30_000)
     assert.ok(!trusts(host, guest) && !trusts(guest, host))
   })

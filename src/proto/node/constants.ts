@@ -67,7 +67,7 @@ export const POLL_IDLE_MS = 5_000
 /** Repetitions of a request that a person has just rejected are answered with the same, ms: they crossed our answer. */
 export const REJECTED_FOR_MS = 30_000
 export const REPORT_AGAIN_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 30_000] // the other node may not be registered yet
-export const WISH_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
+export const REQUEST_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
 
 /** A network of the registry that refuses us is asked again after this long, ms. */
 export const JOIN_AGAIN_MS = 60_000

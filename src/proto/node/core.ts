@@ -19,7 +19,7 @@ import type { TrustFile } from '../../wire/trust-file.ts'
 import type { StreamView } from '../stream/stream-view.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
-import type { TrustJudge, Wish } from '../trust/trust-book.ts'
+import type { TrustJudge, OutgoingRequest } from '../trust/trust-book.ts'
 import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { Dial, DialView } from './dial.ts'
@@ -358,16 +358,16 @@ export class OverlayCore {
 
   // ---- commands: trust
 
-  requestTrust(now: Instant, request: Wish): void {
+  requestTrust(now: Instant, request: OutgoingRequest): void {
     this.#exchange.request(now, request)
   }
 
   /** @returns false when there was no such request. */
-  dropWish(peer: string): boolean {
+  withdrawRequest(peer: string): boolean {
     const { trust } = this.#state
-    const wish = trust.wishes.find((candidate) => candidate.peer === peer)
-    if (wish !== undefined) trust.dropWish(wish)
-    return wish !== undefined
+    const outgoing = trust.outgoing.find((candidate) => candidate.peer === peer)
+    if (outgoing !== undefined) trust.withdraw(outgoing)
+    return outgoing !== undefined
   }
 
   /** Asked about every request for trust, before a person is. One at a time; undefined takes it away. */

@@ -44,7 +44,7 @@ export type NodeEvent =
       readonly hostname: string | undefined
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
     }
-  /** The registry does not deliver our wish for trust to this peer, for a reason not told before. */
+  /** The registry does not deliver our request for trust to this peer, for a reason not reported before. */
   | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
   /** The peer should hear by a handshake message that we trust it: a Go peer asks the registry only every 30 s. */
   | { readonly kind: 'accept_due'; readonly node: NodeId }

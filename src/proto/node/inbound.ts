@@ -264,7 +264,7 @@ export class Inbound {
   #onStranger(now: Instant, node: NodeId, source: Endpoint): void {
     this.#state.count('strangers_ignored')
     this.#state.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
-    if (this.#state.trust.wishes.length > 0 && this.#lookUps.take(now)) this.#exchange.pollSoon(now)
+    if (this.#state.trust.outgoing.length > 0 && this.#lookUps.take(now)) this.#exchange.pollSoon(now)
   }
 
   #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
@@ -351,7 +351,7 @@ export class Inbound {
   /** Whom we asked for trust may answer in person. A Go peer would try for 29 s before it goes through the registry. */
   #mayHandshake(peer: Peer): boolean {
     return (
-      this.#header.dstPort === k.HANDSHAKE_PORT && this.#state.trust.wishFor(peer.node, peer.hostname) !== undefined
+      this.#header.dstPort === k.HANDSHAKE_PORT && this.#state.trust.outgoingTo(peer.node, peer.hostname) !== undefined
     )
   }
 

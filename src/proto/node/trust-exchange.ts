@@ -12,7 +12,7 @@ import { handshakeChallenge } from '../../wire/handshake-message.ts'
 import type { HandshakeRequestEntry, HandshakeResponseEntry } from '../../wire/registry-messages.ts'
 import { challenges, parsePollHandshakesReply, parseResolveHostnameReply } from '../../wire/registry-messages.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { TrustJudge, Wish } from '../trust/trust-book.ts'
+import type { TrustJudge, OutgoingRequest } from '../trust/trust-book.ts'
 import * as k from './constants.ts'
 import type { Memberships } from './memberships.ts'
 import type { Purpose } from './purposes.ts'
@@ -28,9 +28,9 @@ export class TrustExchange {
   #pollAt: Instant = Infinity
   #polling = false
   #polledAt: Instant = -Infinity
-  #wishAt: Instant = Infinity
-  #wishRounds = 0
-  #wishedAt: Instant = -Infinity
+  #requestAt: Instant = Infinity
+  #requestRounds = 0
+  #requestedAt: Instant = -Infinity
   /** Requests and answers whose sender's key or hostname must be looked up first. */
   readonly #unknown = new Map<
     NodeId,
@@ -42,7 +42,7 @@ export class TrustExchange {
   #reportRounds = 0
   readonly #rejectedUntil = new Map<NodeId, Instant>()
   /** What was reported about requests that the registry does not deliver, by peer: each is repeated for ever, the text is not. */
-  readonly #toldWishes = new Map<string, string>()
+  readonly #reportedRefusals = new Map<string, string>()
 
   constructor(state: NodeState, memberships: Memberships) {
     this.#state = state
@@ -54,8 +54,8 @@ export class TrustExchange {
     for (const entry of this.#state.trust.trusted) this.#unreported.add(entry.nodeId)
     this.#reportRounds = 0
     this.#reportAt = now
-    this.#wishRounds = 0
-    this.#wishAt = now
+    this.#requestRounds = 0
+    this.#requestAt = now
     this.#pollAt = now + k.POLL_FAST_MS
   }
 
@@ -65,13 +65,13 @@ export class TrustExchange {
 
   /** While registered. */
   handleTimeout(now: Instant): void {
-    if (now >= this.#wishAt) this.#sendWishes(now)
+    if (now >= this.#requestAt) this.#sendRequests(now)
     if (now >= this.#reportAt) this.#reportAll(now)
     if (now >= this.#pollDue && !this.#polling) this.#poll(now)
   }
 
   nextTimeout(): Instant {
-    return Math.min(this.#polling ? Infinity : this.#pollDue, this.#wishAt, this.#reportAt)
+    return Math.min(this.#polling ? Infinity : this.#pollDue, this.#requestAt, this.#reportAt)
   }
 
   /** @returns false when the result is not this part's business. */
@@ -80,11 +80,11 @@ export class TrustExchange {
       case 'poll':
         this.#onPoll(now, result)
         return true
-      case 'wish':
-        this.#onWish(now, result, result.purpose.wish)
+      case 'request_trust':
+        this.#onRequested(now, result, result.purpose.request)
         return true
-      case 'wish_name':
-        this.#onWishName(now, result, result.purpose.wish)
+      case 'request_name':
+        this.#onRequestName(now, result, result.purpose.request)
         return true
       case 'report':
         this.#onReport(now, result, result.purpose.node)
@@ -101,11 +101,11 @@ export class TrustExchange {
 
   // ---- decisions of this side
 
-  request(now: Instant, wish: Wish): void {
-    this.#state.trust.wish(wish)
-    this.#wishedAt = now
-    this.#wishRounds = 0
-    this.#wishAt = now
+  request(now: Instant, outgoing: OutgoingRequest): void {
+    this.#state.trust.request(outgoing)
+    this.#requestedAt = now
+    this.#requestRounds = 0
+    this.#requestAt = now
     this.#pollAt = Math.min(this.#pollAt, now + k.POLL_FAST_MS)
   }
 
@@ -213,7 +213,9 @@ export class TrustExchange {
       : this.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
     if (verdict === 'refuse') return this.#respond(now, node, false)
     const rejected =
-      verdict === undefined && now < (this.#rejectedUntil.get(node) ?? 0) && trust.wishFor(node, hostname) === undefined
+      verdict === undefined &&
+      now < (this.#rejectedUntil.get(node) ?? 0) &&
+      trust.outgoingTo(node, hostname) === undefined
     if (rejected) return this.#respond(now, node, false)
     if (verdict === undefined && networks === undefined && this.#memberships.any && !trust.isTrusted(node))
       return this.#lookFirst(now, node, request, undefined)
@@ -235,16 +237,17 @@ export class TrustExchange {
     else if (fate === 'full') this.#state.count('trust_requests_refused')
   }
 
-  /** Honoured only as the answer to a wish of ours: nobody becomes trusted unasked (trust.md §3.1). */
+  /** Honoured only as the answer to a request of ours: no peer becomes trusted unasked (trust.md §3.1). */
   #judgeResponse(now: Instant, response: HandshakeResponseEntry, key: Uint8Array, hostname: string | undefined): void {
     const { trust } = this.#state
     const node = response.fromNodeId
-    const wish = trust.wishFor(node, hostname)
-    if (wish === undefined) return
-    if (!trust.mayAnswer(wish, hostname, key)) this.#state.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
+    const outgoing = trust.outgoingTo(node, hostname)
+    if (outgoing === undefined) return
+    if (!trust.mayAnswer(outgoing, hostname, key))
+      this.#state.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
     else if (response.accept) this.#approve(now, node, hostname, key, true)
     else {
-      trust.dropWish(wish)
+      trust.withdraw(outgoing)
       this.#state.emit({ kind: 'trust', node, hostname, state: 'rejected' })
     }
   }
@@ -354,61 +357,62 @@ export class TrustExchange {
   }
 
   #pollPause(now: Instant): number {
-    if (this.#state.trust.wishes.length === 0) return k.POLL_IDLE_MS
-    const age = now - this.#wishedAt
+    if (this.#state.trust.outgoing.length === 0) return k.POLL_IDLE_MS
+    const age = now - this.#requestedAt
     if (age < k.POLL_FAST_FOR_MS) return k.POLL_FAST_MS
     return age < k.POLL_WAITING_FOR_MS ? k.POLL_WAITING_MS : k.POLL_IDLE_MS
   }
 
-  #sendWishes(now: Instant): void {
+  #sendRequests(now: Instant): void {
     const { trust, nodeId } = this.#state
-    if (trust.wishes.length === 0) {
-      this.#wishAt = Infinity
+    if (trust.outgoing.length === 0) {
+      this.#requestAt = Infinity
       return
     }
-    for (const wish of trust.wishes) {
-      const target = wish.node ?? wish.hostname!
+    for (const outgoing of trust.outgoing) {
+      const target = outgoing.node ?? outgoing.hostname!
       this.#state.ask(
         now,
         {
           type: 'request_handshake',
           from_node_id: nodeId,
-          ...(wish.node !== undefined ? { to_node_id: wish.node } : { to_hostname: wish.hostname }),
-          justification: wish.reason,
-          ...(wish.key !== undefined && { refresh: true }), // it replaces what we asked before and nobody has fetched
+          ...(outgoing.node !== undefined ? { to_node_id: outgoing.node } : { to_hostname: outgoing.hostname }),
+          justification: outgoing.reason,
+          ...(outgoing.key !== undefined && { refresh: true }), // it replaces what we asked before and nobody has fetched
           signature: this.#state.sign(challenges.requestHandshake(nodeId, target)),
         },
-        { kind: 'wish', wish },
+        { kind: 'request_trust', request: outgoing },
       )
     }
-    this.#wishAt = now + k.WISH_AGAIN_MS[Math.min(this.#wishRounds, k.WISH_AGAIN_MS.length - 1)]!
-    this.#wishRounds += 1
+    this.#requestAt = now + k.REQUEST_AGAIN_MS[Math.min(this.#requestRounds, k.REQUEST_AGAIN_MS.length - 1)]!
+    this.#requestRounds += 1
   }
 
-  #onWish(now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
+  #onRequested(now: Instant, result: RegistryResult<Purpose>, outgoing: OutgoingRequest): void {
     if (result.kind !== 'refused' || result.text.includes('already')) return
-    if (wish.node !== undefined || wish.hostname === undefined) return this.#tellRefused(wish, result.text)
+    if (outgoing.node !== undefined || outgoing.hostname === undefined)
+      return this.#reportRefused(outgoing, result.text)
     // A Go registry takes no hostname here; that of a public node it resolves.
     const { nodeId } = this.#state
-    const signature = this.#state.sign(challenges.resolveHostname(nodeId, wish.hostname))
+    const signature = this.#state.sign(challenges.resolveHostname(nodeId, outgoing.hostname))
     this.#state.ask(
       now,
-      { type: 'resolve_hostname', hostname: wish.hostname, requester_id: nodeId, signature },
-      { kind: 'wish_name', wish },
+      { type: 'resolve_hostname', hostname: outgoing.hostname, requester_id: nodeId, signature },
+      { kind: 'request_name', request: outgoing },
     )
   }
 
-  #onWishName(now: Instant, result: RegistryResult<Purpose>, wish: Wish): void {
+  #onRequestName(now: Instant, result: RegistryResult<Purpose>, outgoing: OutgoingRequest): void {
     const reply = result.kind === 'reply' ? parseResolveHostnameReply(result.reply) : undefined
     if (typeof reply === 'object') {
-      if (this.#state.trust.wishes.includes(wish)) this.request(now, { ...wish, node: reply.nodeId })
-    } else if (result.kind === 'refused') this.#tellRefused(wish, result.text)
+      if (this.#state.trust.outgoing.includes(outgoing)) this.request(now, { ...outgoing, node: reply.nodeId })
+    } else if (result.kind === 'refused') this.#reportRefused(outgoing, result.text)
   }
 
-  #tellRefused(wish: Wish, text: string): void {
-    if (this.#toldWishes.get(wish.peer) === text) return
-    this.#toldWishes.set(wish.peer, text)
-    this.#state.emit({ kind: 'wish_refused', peer: wish.peer, text })
+  #reportRefused(outgoing: OutgoingRequest, text: string): void {
+    if (this.#reportedRefusals.get(outgoing.peer) === text) return
+    this.#reportedRefusals.set(outgoing.peer, text)
+    this.#state.emit({ kind: 'wish_refused', peer: outgoing.peer, text })
   }
 }
 
@@ -416,7 +420,7 @@ export class TrustExchange {
 export type DirectFault = 'foreign_node' | 'no_key' | 'wrong_key' | 'bad_signature'
 
 /** A request from what a person wrote; undefined when it names nobody. */
-export function parseWish(peer: string, reason: string): Wish | undefined {
+export function parseTrustRequest(peer: string, reason: string): OutgoingRequest | undefined {
   const name = parsePeerName(peer)
   if (name === undefined) return undefined
   if (name.kind === 'address') return { peer, node: name.address.node, hostname: undefined, reason }

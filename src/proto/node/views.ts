@@ -9,7 +9,7 @@ import type { LookupReply } from '../../wire/registry-messages.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { PathKind } from '../path/path.ts'
 import type { StreamApp, StreamView } from '../stream/stream-view.ts'
-import type { Wish } from '../trust/trust-book.ts'
+import type { OutgoingRequest } from '../trust/trust-book.ts'
 
 export interface PathView {
   readonly kind: PathKind
@@ -76,9 +76,9 @@ export interface TrustView {
   readonly trusted: readonly TrustedEntry[]
   readonly pending: readonly PendingEntry[]
   /** Ours that have no answer. */
-  readonly wishes: readonly Wish[]
+  readonly outgoing: readonly OutgoingRequest[]
   isTrusted(node: NodeId): boolean
-  isRevoked(request: Wish): boolean
+  isRevoked(request: OutgoingRequest): boolean
   keyOf(node: NodeId): Uint8Array | undefined
   hostnameOf(node: NodeId): string | undefined
 }

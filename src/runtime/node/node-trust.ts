@@ -6,7 +6,7 @@ import { formatAddress, type PeerName } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { OverlayCore } from '../../proto/node/core.ts'
-import { parseWish } from '../../proto/node/trust-exchange.ts'
+import { parseTrustRequest } from '../../proto/node/trust-exchange.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import type { Logger } from '../log.ts'
 import type { GuestDesk } from '../overlay.ts'
@@ -57,7 +57,7 @@ export class NodeTrust implements GuestDesk {
   }
 
   drop(name: PeerName): boolean {
-    return this.#core.dropWish(textOf(name))
+    return this.#core.withdrawRequest(textOf(name))
   }
 
   async approve(node: NodeId): Promise<boolean> {
@@ -84,7 +84,7 @@ export class NodeTrust implements GuestDesk {
 
   /** Registered: peers that can be reached without the registry are asked again. */
   onRegistered(): void {
-    for (const { peer, reason } of this.#core.trust.wishes) void this.courier?.ask(peer, reason)
+    for (const { peer, reason } of this.#core.trust.outgoing) void this.courier?.ask(peer, reason)
     this.#keeper.keepUp()
   }
 
@@ -116,8 +116,8 @@ export class NodeTrust implements GuestDesk {
   }
 }
 
-function requestTo(name: PeerName, reason: string): NonNullable<ReturnType<typeof parseWish>> {
-  const request = parseWish(textOf(name), reason)
+function requestTo(name: PeerName, reason: string): NonNullable<ReturnType<typeof parseTrustRequest>> {
+  const request = parseTrustRequest(textOf(name), reason)
   if (request !== undefined) return request
   throw new PilotError('USAGE', `${textOf(name)}: neither a hostname, nor an address, nor a node id`)
 }

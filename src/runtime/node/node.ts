@@ -298,7 +298,7 @@ export class OverlayNode implements Overlay {
   }
 
   get wishes(): readonly string[] {
-    return this.#core.trust.wishes.map(({ peer }) => peer)
+    return this.#core.trust.outgoing.map(({ peer }) => peer)
   }
 
   /** Trust by ticket. */

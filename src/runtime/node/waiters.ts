@@ -61,7 +61,7 @@ export class TunnelWaiter implements DialApp {
   }
 
   onFailed(code: ErrorCode, text: string): void {
-    this.#settle.reject(new PilotError(code, `${this.#peer}: ${text}`, { peer: this.#peer }))
+    this.#settle.reject(new PilotError(code, `${this.#peer}: ${text}`, { peer: this.#peer, port: 0 })) // port 0: as the JSON of errors has it
   }
 }
 

@@ -24,7 +24,7 @@ import { OverlayCore } from '../../../src/proto/node/core.ts'
 import { NodeState } from '../../../src/proto/node/state.ts'
 import type { Membership } from '../../../src/proto/node/options.ts'
 import type { Peer } from '../../../src/proto/node/peer.ts'
-import { parseWish } from '../../../src/proto/node/trust-exchange.ts'
+import { parseTrustRequest } from '../../../src/proto/node/trust-exchange.ts'
 import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
 import type { TrustFile } from '../../../src/wire/trust-file.ts'
@@ -194,7 +194,7 @@ export class SimNode implements Outside {
   }
 
   requestTrust(peer: string): void {
-    const wish = parseWish(peer, 'simulated')
+    const wish = parseTrustRequest(peer, 'simulated')
     if (wish === undefined) throw new Error(`not a peer: ${peer}`)
     this.turn((now) => this.core.requestTrust(now, wish))
   }
