@@ -1,6 +1,6 @@
 /**
  * What the node does for a peer after anything that may have changed its tunnel, its path or its liveness. peer.ts and
- * liveness.ts find out what is to be done; here it is done, with the help of all other parts.
+ * liveness.ts decide what has to be done; this part does it, with the help of the others.
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
@@ -41,7 +41,7 @@ export class Chores {
     this.#dialler = parts.dialler
   }
 
-  /** After anything that may have changed a tunnel: tells the peer's waiters, sends the PILA that is due. */
+  /** After anything that may have changed a tunnel: informs whatever waits for the peer, sends the PILA that is due. */
   afterTunnel(now: Instant, peer: Peer): void {
     const news = peer.tunnel.takeNews()
     if (news !== 0) this.#onTunnelNews(now, peer, news)
@@ -53,7 +53,7 @@ export class Chores {
     this.#state.touchPeer(peer)
   }
 
-  /** A punch came from there: a key exchange that waits for a way through need not wait for its timer. */
+  /** A punch came from there: a key exchange that waits for an open path can proceed without its timer. */
   onPunched(now: Instant, source: Endpoint): void {
     this.#finder.onPunched(now, source, (peer) => this.afterTunnel(now, peer))
   }

@@ -93,7 +93,7 @@ export class OverlayCore {
     return this.#state.peers
   }
 
-  /** Why a peer is reached the way it is, for people; undefined while there is no tunnel. */
+  /** Why the path to a peer is what it is, for people; undefined while there is no tunnel. */
   pathReason(now: Instant, node: NodeId): string | undefined {
     const peer = this.#state.peers.get(node)
     return peer === undefined ? undefined : pathReason(this.#state, peer, now)
@@ -375,7 +375,7 @@ export class OverlayCore {
     this.#exchange.judge = judge
   }
 
-  /** Until then somebody is about to ask for trust: requests are looked for more often. */
+  /** Until then a guest is expected: requests for trust are looked for more often. */
   expectGuests(until: Instant): void {
     this.#exchange.guestsUntil = until
   }

@@ -89,9 +89,9 @@ export class Dialler {
     this.#afterTunnel(now, peer)
   }
 
-  /** Where the peer is has been told; `isNews`: at places that were not known before. */
+  /** The peer has been located; `isNews`: at endpoints that were not known before. */
   onResolved(now: Instant, peer: Peer, isNews: boolean): void {
-    if (isNews) peer.tunnel.nudge(now) // what is under way need not wait for its timer to go there
+    if (isNews) peer.tunnel.nudge(now) // the exchange in progress need not wait for its timer to try them
     if ((peer.wanted || peer.tunnel.underway) && peer.key !== undefined) peer.tunnel.start(now)
   }
 
@@ -147,7 +147,7 @@ export class Dialler {
     this.#failures.clear()
   }
 
-  /** A stream has news. @returns false when nobody is to hear of it: its dial was cancelled, or goes on with another stream. */
+  /** A stream has news. @returns false when the application is not to hear of it: its dial was cancelled, or continues with another stream. */
   reports(now: Instant, stream: Stream): boolean {
     const dial = this.#opening.get(stream)
     if (dial === undefined) return true
@@ -182,7 +182,7 @@ export class Dialler {
     else dials.push(dial)
   }
 
-  /** A trusted peer is most likely still who it was: the way to it is prepared while its name is asked for. */
+  /** A trusted peer most likely still has its node id: the connection is prepared while its name is looked up. */
   #guess(now: Instant, hostname: string): void {
     const node = this.#resolver.guessName(hostname)
     const peer = node === undefined || !this.#state.trust.isTrusted(node) ? undefined : this.#state.peer(now, node)

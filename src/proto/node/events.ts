@@ -1,4 +1,4 @@
-/** What the node reports. Events with an `app` are answers: whoever asked gets them, and nobody else. */
+/** What the node reports. Events with an `app` are answers, to be handed to it alone. */
 import type { OverlayAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, NodeId } from '../../base/types.ts'
@@ -25,7 +25,7 @@ export type NodeEvent =
   | { readonly kind: 'registry_refused'; readonly request: string; readonly text: string }
   | { readonly kind: 'hostname_set'; readonly hostname: string }
   | { readonly kind: 'hostname_refused'; readonly hostname: string; readonly text: string }
-  /** A SYN passed the trust gate and somebody listens there: `accept` or `refuse` the stream. */
+  /** A SYN passed the trust gate, to a port that has a listener: `accept` or `refuse` the stream. */
   | { readonly kind: 'incoming'; readonly stream: StreamView; readonly peer: PeerView }
   /** A connection attempt that was turned away; `stranger`: without any answer. */
   | {

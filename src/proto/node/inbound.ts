@@ -1,7 +1,7 @@
 /**
  * Datagram → frame → packet → machine. The steps in order: who sent it (beacon or a tunnel), does it open, is it a
  * packet of that peer for us, which stream or service is it for. What fails a step is counted under its name and
- * dropped: nobody is told anything by an error.
+ * dropped: no error message leaves the node.
  */
 import { readU32 } from '../../base/bytes.ts'
 import { BROADCAST_NODE } from '../../base/address.ts'
@@ -246,7 +246,7 @@ export class Inbound {
       this.#state.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
       return
     }
-    if (result === 'new_key' && peer.hostname === undefined) this.#resolver.lookUpKey(now, peer.node) // who people will be told it is
+    if (result === 'new_key' && peer.hostname === undefined) this.#resolver.lookUpKey(now, peer.node) // the name that people will see
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
     this.#chores.afterTunnel(now, peer)
@@ -389,7 +389,7 @@ export class Inbound {
   }
 }
 
-/** Agreed by its stream; one that is gone is answered by a reset, whatever came. The frame was authenticated in any case. */
+/** Agreed by its stream; one that no longer exists is answered by a reset, whatever came. The frame was authenticated in any case. */
 function mayBeUnchecked(peer: Peer, packet: Uint8Array): boolean {
   return (
     packet[PROTOCOL_AT] === PROTOCOL_STREAM &&

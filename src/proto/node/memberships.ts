@@ -1,6 +1,6 @@
 /**
- * Networks of the registry that the operator had us join, and our tags there. Who shares a network with us is told by the
- * registry where we are, and is trusted without a question (trust.md §4.2): the operator named the network, and its members
+ * Networks of the registry that the operator had us join, and our tags there. The registry tells members of our networks
+ * where we are, and we trust them without asking (trust.md §4.2): the operator named the network, and its members
  * are its owner's affair.
  */
 import type { Instant } from '../../base/types.ts'

@@ -1,4 +1,4 @@
-/** What a node is started with, and what it is told of its network. */
+/** What a node is started with, and what it learns of its network. */
 import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts'
 import type { CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
@@ -18,7 +18,7 @@ export interface NodeOptions {
   /** RFC 3339 text of an instant, for records that people read. */
   readonly timestamp: (now: Instant) => string
   readonly beacon: Endpoint | undefined
-  /** Ours as others shall use it; absent: what the beacon sees. */
+  /** The endpoint that others are to use; absent: what the beacon sees. */
   readonly fixedEndpoint: Endpoint | undefined
   readonly localEndpoint: Endpoint // where the UDP socket is bound
   /** What our interfaces are at the start; `handleNetworkChange` tells later changes. */
@@ -38,7 +38,7 @@ export interface NodeOptions {
 /** Where our socket can be reached on our own interfaces. */
 export interface OwnNetwork {
   readonly lanEndpoints: readonly Endpoint[] // private IPv4
-  /** Global IPv6 addresses: no NAT stands before them, at most a firewall. */
+  /** Global IPv6 addresses: no NAT is in front of them, at most a firewall. */
   readonly worldEndpoints: readonly Endpoint[]
   /** All of them, public IPv4 included: an endpoint among these that others see means that there is no NAT. */
   readonly ownEndpoints: readonly Endpoint[]

@@ -145,7 +145,7 @@ export class Outbound {
     )
   }
 
-  /** The answer to the SYN of a stream that nobody takes. A lost one is asked for again by the next SYN. */
+  /** The answer to the SYN of a stream that is refused. If it is lost, the next SYN asks for it again. */
   refuse(peer: Peer, stream: Stream): void {
     const syn = createPacketHeader()
     syn.flags = FLAG_SYN

@@ -1,7 +1,7 @@
 /**
- * How better ways are found: what NAT we have, where peers and we can be reached (path hellos), punching at the same
- * time on both sides, packet sizes, and what follows when our own network changes. Which way is used decides
- * path/selector.ts; this part only names candidates and has them proven.
+ * How better paths are found: what NAT we have, where peers and we can be reached (path hellos), punching at the same
+ * time on both sides, packet sizes, and what follows when our own network changes. path/selector.ts decides which path
+ * is used; this part only names candidates and has them proven.
  */
 import { equalBytes } from '../../base/bytes.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
@@ -50,7 +50,7 @@ export class PathFinder {
     return Math.min(this.#puncher.nextTimeout(), this.#state.nat.nextTimeout())
   }
 
-  /** The beacon tells where it sees us. */
+  /** The beacon reports where it sees us. */
   onDiscoverReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void {
     const { beacon, nat, nodeId } = this.#state
     if (second?.isSource !== true && beacon.handleReply(now, endpoint)) {
@@ -75,7 +75,7 @@ export class PathFinder {
     this.#state.heap.update(peer)
   }
 
-  /** A punch came from there: what it came through is open, and whoever waits for that need not wait for his timer. */
+  /** A punch came from there: what it came through is open, and anything waiting for that can proceed without its timer. */
   onPunched(now: Instant, source: Endpoint, onNudge: (peer: Peer) => void): void {
     for (const peer of this.#state.peers.values()) {
       if (peer.connected ? !peer.isSeeking : !peer.wanted) continue
@@ -92,10 +92,10 @@ export class PathFinder {
     }
   }
 
-  /** The peer holds our key: from now on it can be asked and told things. */
+  /** The peer holds our key: from now on it can be pinged. */
   onConfirmed(now: Instant, peer: Peer): void {
     const later = now + k.SEARCH_AFTER_MS
-    const soon = peer.paths.current?.kind === 'relay' ? now : later // a straight way is used already: nobody waits for a better one
+    const soon = peer.paths.current?.kind === 'relay' ? now : later // a direct path is in use already: nothing waits for a better one
     peer.search.start(soon)
     peer.search.sizesAt = later
     for (const path of peer.paths.all()) path.nextProbeAt = soon
@@ -126,7 +126,7 @@ export class PathFinder {
     if (now >= peer.search.strictAt) this.#endStrict(now, peer)
   }
 
-  /** What refuses the relay and cannot go on without it ends with that reason. Those with nothing to say may live to see a better way. */
+  /** What refuses the relay and cannot go on without it ends with that reason. Idle ones may live until there is a better path. */
   #endStrict(now: Instant, peer: Peer): void {
     peer.search.strictAt = Infinity
     for (const stream of peer.streams.values()) {
@@ -138,7 +138,7 @@ export class PathFinder {
     }
   }
 
-  /** The peer tells where it can be reached, and where it sees us. @returns true when its path is called otherwise by it. */
+  /** The peer reports where it can be reached, and where it sees us. @returns true if this changes how the path is classified. */
   onHello(now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): boolean {
     if (!this.#state.trust.isTrusted(peer.node)) {
       this.#state.count('hello_untrusted')
@@ -164,7 +164,7 @@ export class PathFinder {
     return this.#classify(peer)
   }
 
-  /** Addresses of our interfaces are others now, or we slept: nothing learned before is sure to hold, and nobody waits for a timer. */
+  /** The addresses of our interfaces have changed, or the machine slept: nothing learned before is certain, and nothing waits for a timer. */
   onNetworkChange(now: Instant, isElsewhere: boolean): void {
     const { beacon, nat, sizes, peers, nodeId, options } = this.#state
     if (isElsewhere) sizes.clear() // else the kernel remembers as we do
@@ -208,7 +208,7 @@ export class PathFinder {
   }
 
   #sendHello(now: Instant, peer: Peer): void {
-    if (!this.#state.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // where we live is nobody else's business
+    if (!this.#state.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // where we are is not for strangers
     const { nat, beacon, options, network } = this.#state
     const endpoints: Array<{ kind: HelloKind; endpoint: Endpoint }> = []
     const world = options.fixedEndpoint ?? beacon.observed
@@ -220,7 +220,7 @@ export class PathFinder {
     this.#pings.sendHello(now, peer, encodePathHello({ mapping: nat.mapping, filtering: nat.filtering, endpoints }))
   }
 
-  /** Both sides send towards each other at once: the beacon tells the peer, and what we know of it we punch already. */
+  /** Both sides send towards each other at once: the beacon informs the peer, and we punch towards its known endpoints already. */
   #punch(now: Instant, peer: Peer): void {
     if (this.#state.options.beacon !== undefined)
       this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
@@ -256,7 +256,7 @@ export class PathFinder {
     }
   }
 
-  /** A way between two that both keep out what they did not ask for was punched; where one is open nothing had to be. */
+  /** A path between two NATs that both drop unsolicited packets was punched; where one is open nothing had to be. */
   #classify(peer: Peer): boolean {
     const { hello } = peer.search
     const { nat } = this.#state

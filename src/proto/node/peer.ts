@@ -205,7 +205,7 @@ export class Peer implements Machine, Timed {
     return this.extended || this.syns.take(now)
   }
 
-  /** A new life: the peer is gone or trust has ended; nothing of the old keys may be used again. */
+  /** The peer is dead or trust has ended: nothing of the old keys may be used again. */
   forgetTunnel(): void {
     this.tunnel = new Tunnel(this.#keys, this.#ownId)
     this.search = new PeerSearch()
@@ -248,7 +248,7 @@ export class Peer implements Machine, Timed {
     return !this.#isPrepared && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
-  /** Only the relay carries, or nothing at all, and somebody cares: better ways are sought. */
+  /** Only the relay works, or nothing at all, and streams need better: other paths are searched for. */
   get isSeeking(): boolean {
     if (this.streams.size === 0 && this.search.until === -Infinity) return false
     const { current } = this.paths

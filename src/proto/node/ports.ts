@@ -47,7 +47,7 @@ export class Ports {
 
   /**
    * A local port towards this peer and remote port that is free, or whose stream has said its last; undefined when all
-   * are in use. They are gone through in turn: one that was used lately comes only when all others are in use.
+   * are in use. They are used in turn: a recently used one comes only when all others are in use.
    */
   ephemeral(now: Instant, streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
     for (let tries = 0; tries < EPHEMERAL_COUNT; tries++) {

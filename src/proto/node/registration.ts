@@ -59,7 +59,7 @@ export class Registration {
     this.#nextAt = Math.min(this.#nextAt, now)
   }
 
-  /** Our addresses are others, or time has passed unnoticed: register anew, and find out by it whether the registry still hears us. */
+  /** Our addresses have changed, or the machine slept: register again, which also shows whether the registry still hears us. */
   onNetworkChange(now: Instant): void {
     this.#registeredAs = ''
     this.#nextAt = Math.min(this.#nextAt, now)
@@ -119,7 +119,7 @@ export class Registration {
     )
   }
 
-  /** Where others shall find us, as far as we know now. */
+  /** Where others can find us, as far as we know. */
   get #listenAddr(): string {
     const { options, beacon } = this.#state
     return formatEndpoint(options.fixedEndpoint ?? beacon.observed ?? options.localEndpoint)

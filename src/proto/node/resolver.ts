@@ -22,7 +22,7 @@ import type { AboutApp, NameAnswer } from './views.ts'
 
 /** What the node has to do about an answer of the registry. */
 export type ResolverNews =
-  /** `isNews`: it named ways that were not known before. */
+  /** `isNews`: it named endpoints that were not known before. */
   | { readonly kind: 'resolved'; readonly peer: Peer; readonly isNews: boolean }
   | { readonly kind: 'unresolved'; readonly peer: Peer; readonly code: ErrorCode; readonly text: string }
   | {
@@ -54,7 +54,7 @@ export class Resolver {
     this.#toBeacon = toBeacon
   }
 
-  /** The node of a hostname if it is known; else the question is on its way and `name` news will follow. */
+  /** The node of a hostname if it is known; else the question has been asked and `name` news will follow. */
   lookUpName(now: Instant, hostname: string): NodeId | undefined {
     const cached = this.#names.get(hostname)
     if (cached !== undefined && now < cached.until) return cached.node
@@ -90,7 +90,7 @@ export class Resolver {
   lookUpKey(now: Instant, node: NodeId): void {
     if (this.#askedKeys.has(node)) return
     this.#askedKeys.add(node)
-    const requester = this.#state.nodeId // signed, so that our registry tells us private hostnames that we may know
+    const requester = this.#state.nodeId // signed, so that our registry includes private hostnames that we may know
     const signature = this.#state.sign(challenges.lookup(requester, node))
     this.#state.ask(
       now,
@@ -99,7 +99,7 @@ export class Resolver {
     )
   }
 
-  /** What the registry tells about a node: answered by an `about` event. */
+  /** What the registry knows about a node: answered by an `about` event. */
   askAbout(now: Instant, node: NodeId, app: AboutApp): void {
     const askers = this.#aboutAskers.get(node)
     if (askers === undefined) this.#aboutAskers.set(node, [app])
@@ -107,7 +107,7 @@ export class Resolver {
     this.lookUpKey(now, node)
   }
 
-  /** Which node a hostname most likely is, while the question is under way: what we were told before, or know by trust. */
+  /** Which node a hostname most likely is, while the question is open: from the last answer, or from trust. */
   guessName(hostname: string): NodeId | undefined {
     return this.#names.get(hostname)?.node ?? this.#state.trust.nodeNamed(hostname)
   }
@@ -171,7 +171,7 @@ export class Resolver {
             kind: 'unresolved',
             peer,
             code: 'NOT_TRUSTED',
-            text: 'the registry does not tell us where this node is: it does not trust us',
+            text: 'the registry withholds where this node is: it does not trust us',
           }
     }
     const before = peer.paths.named

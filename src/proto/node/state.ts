@@ -121,7 +121,7 @@ export class NodeState {
     stream.heldTurns = 2
   }
 
-  /** Before the datagrams of a turn. @returns whether something waits for the next turn, which shall follow at once. */
+  /** Before the datagrams of a turn. @returns whether something waits for the next turn, which is to follow at once. */
   releaseHeld(now: Instant): boolean {
     let waiting = 0
     for (const stream of this.#held) {
@@ -137,7 +137,7 @@ export class NodeState {
     return waiting > 0
   }
 
-  /** After any change of a stream, by whoever does not have its peer at hand. */
+  /** After any change of a stream, where its peer is not at hand. */
   touch(now: Instant, stream: Stream): void {
     const peer = this.peers.get(stream.peer)
     if (peer !== undefined) this.touchStream(now, peer, stream)

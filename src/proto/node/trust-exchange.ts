@@ -1,6 +1,6 @@
 /**
- * Trust, agreed through the registry: our requests and what is asked of us, the answers of both sides, and the pairs that the
- * registry is to know. What comes straight from a peer over its tunnel is judged by the same rules.
+ * Trust, agreed through the registry: our requests and those of others, the answers of both sides, and the pairs that the
+ * registry is to know. What comes directly from a peer over its tunnel is judged by the same rules.
  * Above: core.ts. Below: trust/trust-book (who may talk to us).
  */
 import { equalBytes, fromBase64, utf8 } from '../../base/bytes.ts'
@@ -21,7 +21,7 @@ import type { NodeState } from './state.ts'
 export class TrustExchange {
   /** Asked before a person is, about every request for trust. */
   judge: TrustJudge | undefined
-  /** Until then somebody is about to ask us for trust: requests are looked for often. */
+  /** Until then a guest is expected: requests for trust are looked for often. */
   guestsUntil: Instant = -Infinity
   readonly #state: NodeState
   readonly #memberships: Memberships
@@ -153,7 +153,7 @@ export class TrustExchange {
     this.#pollAt = Math.min(this.#pollAt, now)
   }
 
-  /** The registry told key and hostname of a node: requests and answers of it can be judged now. */
+  /** Key and hostname of a node are known: its requests and answers can be judged now. */
   handleLookup(
     now: Instant,
     node: NodeId,
@@ -207,7 +207,7 @@ export class TrustExchange {
   ): void {
     const { trust, options } = this.#state
     const node = request.fromNodeId
-    // Not asked about somebody who is not who we know: a good ticket would be spent on him.
+    // Not asked about a node that contradicts what we know: a good ticket would be wasted on it.
     const verdict = trust.contradicts(node, hostname, key)
       ? undefined
       : this.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
@@ -378,7 +378,7 @@ export class TrustExchange {
           from_node_id: nodeId,
           ...(outgoing.node !== undefined ? { to_node_id: outgoing.node } : { to_hostname: outgoing.hostname }),
           justification: outgoing.reason,
-          ...(outgoing.key !== undefined && { refresh: true }), // it replaces what we asked before and nobody has fetched
+          ...(outgoing.key !== undefined && { refresh: true }), // it replaces an earlier request that was not fetched yet
           signature: this.#state.sign(challenges.requestHandshake(nodeId, target)),
         },
         { kind: 'request_trust', request: outgoing },
@@ -419,7 +419,7 @@ export class TrustExchange {
 /** Why a message of the direct handshake is ignored. */
 export type DirectFault = 'foreign_node' | 'no_key' | 'wrong_key' | 'bad_signature'
 
-/** A request from what a person wrote; undefined when it names nobody. */
+/** A request from what a person wrote; undefined when it names no peer. */
 export function parseTrustRequest(peer: string, reason: string): OutgoingRequest | undefined {
   const name = parsePeerName(peer)
   if (name === undefined) return undefined

@@ -1,6 +1,6 @@
 /**
- * What the core shows of its peers, paths and streams. They are live, and to be read only: what is to change, a command of
- * OverlayCore changes. The classes behind them (peer.ts, ../path/path.ts, ../stream/stream.ts) are the core's own.
+ * What the core shows of its peers, paths and streams. They are live and read-only; commands of
+ * OverlayCore change things. The classes behind them (peer.ts, ../path/path.ts, ../stream/stream.ts) are the core's own.
  */
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
@@ -65,7 +65,7 @@ export interface NameApp {
   onName(answer: NameAnswer): void
 }
 
-/** Who asked what the registry tells of a node. */
+/** Who asked what the registry knows of a node. */
 export interface AboutApp {
   /** @param about undefined when the registry knows no such node, or does not answer (`isReachable` false). */
   onAbout(about: LookupReply | undefined, isReachable: boolean): void

@@ -1,6 +1,6 @@
 /**
  * One reliable stream between two overlay ports: opening, data, endings. Above: proto/node, which finds the stream of a
- * packet, gives it packets to fill and tells the application the news. Below: send.ts and receive.ts.
+ * packet, gives it packets to fill and reports its news to the application. Below: send.ts and receive.ts.
  * Towards a peer that answers our SYN options it is TCP (RFC 9293) in overlay packets; towards any other it keeps the
  * rules of the reference (stream.md §6), which are in plain-peer.ts.
  */
@@ -40,7 +40,7 @@ export class Stream implements Machine, StreamView {
   queued = false
   announced = false
   heldTurns = 0
-  /** Nothing of it but its RST goes through a relay: while there is no other way it waits, and ends when it waited too long. */
+  /** Nothing of it but its RST goes through a relay: while there is no other path it waits, and ends when it has waited too long. */
   directOnly = false
   app: StreamApp | undefined
 
@@ -106,16 +106,16 @@ export class Stream implements Machine, StreamView {
     this.#advancePlainClose(now)
   }
 
-  /** Nobody reads any more, but what was written shall arrive. */
+  /** Nothing is read any more, but what was written is to arrive. */
   close(now: Instant): void {
     if (this.#plain !== undefined) this.#plain.close.wanted = true
     this.shutdown(now)
     this.#advancePlainClose(now)
   }
 
-  /** Abrupt end, told to the peer by RST. Nothing written before is owed to anyone any more. */
+  /** Abrupt end, announced to the peer by RST. Nothing written before has to arrive any more. */
   reset(now: Instant, why: StreamEnd = 'local'): void {
-    this.receiver.clear() // nobody will read it
+    this.receiver.clear() // it will not be read
     if (this.phase === 'closed' || this.phase === 'resetting' || this.phase === 'time-wait') return
     const silent = this.phase === 'syn-sent' && this.#opening.transmissions === 0 // the peer never heard of it
     this.#finish(why)
@@ -124,7 +124,7 @@ export class Stream implements Machine, StreamView {
     this.#controlAt = silent ? Infinity : now + k.RST_REPEAT_MS[0]!
   }
 
-  /** The tunnel is gone: no packet can tell the peer. */
+  /** The tunnel no longer exists: no packet can reach the peer. */
   abandon(why: StreamEnd): void {
     if (this.phase === 'closed') return
     this.#finish(why)
@@ -157,7 +157,7 @@ export class Stream implements Machine, StreamView {
   get hasNews(): boolean {
     return this.#news !== 0
   }
-  /** A Go peer's queue of connections was full: SYN-ACK and RST came together, before anybody was told that we were connected (Q23). */
+  /** A Go peer's queue of connections was full: SYN-ACK and RST came together, before the application heard that it was connected (Q23). */
   get wasBusy(): boolean {
     return this.dialled && this.#plain !== undefined && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
   }
@@ -454,7 +454,7 @@ export class Stream implements Machine, StreamView {
     this.#acks.onAnswer()
     this.#fillNumbers(now, header, FLAG_ACK)
     if (kind === 'persist') {
-      // Q6: a byte the peer has already makes it tell its window
+      // Q6: a byte the peer has already makes it report its window
       header.seq = seqAdd(this.#wireSeq(sender.una), -1)
       packet[at] = 0
       header.payloadLength = 1

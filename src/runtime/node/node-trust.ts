@@ -69,7 +69,7 @@ export class NodeTrust implements GuestDesk {
   }
 
   async revoke(node: NodeId): Promise<boolean> {
-    // Said while the tunnel is up: afterwards nothing of ours would open at the peer, and nothing of its here.
+    // Sent while the tunnel is up: afterwards neither side could open what the other sends.
     if (this.#core.peers.get(node)?.connected === true && this.#core.trust.isTrusted(node)) {
       this.#turn((now) => this.#core.resetStreams(now, node))
       await this.courier?.revoke(node)

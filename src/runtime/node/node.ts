@@ -70,7 +70,7 @@ export class OverlayNode implements Overlay {
   readonly #datagrams = new Map<number, (bytes: Uint8Array, from: NodeId, sourcePort: number) => void>()
   #stopping: Promise<void> | undefined
 
-  /** Binds the UDP socket and begins to register; `whenRegistered` tells when that is done. */
+  /** Binds the UDP socket and begins to register; `whenRegistered` resolves when that is done. */
   static async start(
     options: OverlayNodeOptions,
     log: Logger,

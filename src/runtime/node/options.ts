@@ -18,7 +18,7 @@ export interface OverlayNodeOptions {
   readonly pinned: Pinned
 }
 
-/** A tenth of the socket's buffer at most: one datagram must not push all others out. */
+/** A sixteenth of the socket's buffer at most: one datagram must not push all others out. */
 export function maxSegmentFor(receiveBufferBytes: number): number {
   return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
 }

@@ -1,4 +1,4 @@
-/** A connection request that nobody has decided on yet. Above: node/node.ts, which makes it and knows what the decisions mean. */
+/** A connection request that is not decided yet. Above: node/node.ts, which makes it and knows what the decisions mean. */
 import type { NodeId } from '../../base/types.ts'
 import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'

@@ -1,4 +1,4 @@
-/** What the core knows and tells, in the words of overlay.ts. Above: node/node.ts. */
+/** What the core knows and reports, in the words of overlay.ts. Above: node/node.ts. */
 import { formatAddress } from '../../base/address.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { Instant } from '../../base/types.ts'
@@ -55,7 +55,7 @@ function lossPercent(path: PathView): number | null {
   return sent === 0 ? null : Math.round(10_000 * Math.min(1, lost / sent)) / 100
 }
 
-/** @returns undefined for what is the node's own business. */
+/** @returns undefined for what is internal to the node. */
 export function overlayEvent(event: NodeEvent): OverlayEvent | undefined {
   switch (event.kind) {
     case 'registered':

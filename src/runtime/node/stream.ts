@@ -1,6 +1,6 @@
 /**
  * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/service/splice.ts, or any user of
- * the API. Below: node/node.ts, which tells it the news of its stream and gives it the core's verbs.
+ * the API. Below: node/node.ts, which hands it the news of its stream and the core's verbs.
  *
  * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`
  * returning false is the peer's window, `destroy()` before both ends are done is a reset.
@@ -70,7 +70,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     return Math.max(0, buffer.end - una)
   }
 
-  /** From now on nothing of it goes through a relay: while no other way works it waits, and fails when it waited too long. */
+  /** From now on nothing of it goes through a relay: while no other path works it waits, and fails when it has waited too long. */
   refuseRelay(): void {
     this.#verbs.refuseRelay(this.#stream)
   }
@@ -108,7 +108,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
-    // Even of a stream that is over the core may hold bytes that nobody will read now: a reset frees them.
+    // The core may hold unread bytes even of a stream that is over: a reset frees them.
     const bothDone =
       error === null && this.writableFinished && (this.readableEnded || (this.#discards && this.#stream.readEnded))
     if (bothDone) this.#verbs.close(this.#stream)
@@ -117,7 +117,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     done(error)
   }
 
-  /** As on a net.Socket: RST to the peer, whatever was still on its way. */
+  /** As on a net.Socket: RST to the peer, whatever was still in transit. */
   resetAndDestroy(): this {
     this.#verbs.reset(this.#stream)
     this.destroy()
@@ -125,7 +125,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   }
 
   /**
-   * As on a net.Socket: what was written still arrives, what comes is nobody's any more. A destroy right away would be a
+   * As on a net.Socket: what was written still arrives, what comes is discarded. A destroy right away would be a
    * reset, and that overtakes the last bytes: so the peer gets a while to end its direction.
    */
   destroySoon(): void {
@@ -187,7 +187,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     else this.#fail()
   }
 
-  /** A turn later: whoever was just given this stream by a promise must have had the chance to listen for errors. */
+  /** A turn later: a caller that was just given this stream by a promise must have had the chance to listen for errors. */
   #fail(): void {
     setImmediate(() => this.destroy(this.#failure))
   }
@@ -222,7 +222,7 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
   relay_only: ['RELAY_REFUSED', 'only the relay is left, and path: direct refuses it'],
 }
 
-/** How long a peer may go on sending what nobody reads, after `destroySoon`. */
+/** How long a peer may keep sending what is not read any more, after `destroySoon`. */
 const LINGER_MS = 10_000
 /** node:net reads no more at once: where it was so much, more is waiting. */
 const FULL_READ_BYTES = 65_536
