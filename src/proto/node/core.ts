@@ -62,7 +62,7 @@ export class OverlayCore {
     const outbound = (this.#outbound = new Outbound(state))
     const pings = (this.#pings = new Pings(outbound))
     const finder = (this.#finder = new PathFinder(state, outbound, pings))
-    const resolver = (this.#resolver = new Resolver(state, (bytes) => outbound.sendBeacon(bytes)))
+    const resolver = (this.#resolver = new Resolver(state, outbound))
     const dialler = (this.#dialler = new Dialler(state, resolver, (at, peer) => this.#chores.afterTunnel(at, peer)))
     const chores = (this.#chores = new Chores(state, { outbound, pings, finder, resolver, dialler }))
     this.#inbound = new Inbound(state, { outbound, resolver, exchange, finder, chores })

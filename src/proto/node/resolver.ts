@@ -16,6 +16,7 @@ import { reachOf } from '../path/targets.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
+import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import type { Purpose } from './purposes.ts'
 import type { AboutApp, NameAnswer } from './views.ts'
@@ -46,12 +47,11 @@ export class Resolver {
   readonly #askedNames = new Set<string>()
   readonly #askedKeys = new Set<NodeId>()
   readonly #aboutAskers = new Map<NodeId, AboutApp[]>()
-  /** Raw beacon messages to send, filled here, sent by outbound. */
-  readonly #toBeacon: (bytes: Uint8Array) => void
+  readonly #outbound: Outbound
 
-  constructor(state: NodeState, toBeacon: (bytes: Uint8Array) => void) {
+  constructor(state: NodeState, outbound: Outbound) {
     this.#state = state
-    this.#toBeacon = toBeacon
+    this.#outbound = outbound
   }
 
   /** The node of a hostname if it is known; else the question has been asked and `name` news will follow. */
@@ -116,7 +116,7 @@ export class Resolver {
   knock(now: Instant, peer: Peer): void {
     if (this.#state.options.beacon === undefined || now - peer.asked.knockedAt < k.KNOCK_MS) return
     peer.asked.knockedAt = now
-    this.#toBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
+    this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
   }
 
   /** Ask where a peer is, for its key if that is unknown, and, if it is wanted, the beacon to open the NATs between us. */
