@@ -1,5 +1,6 @@
 /** Two stream machines back to back in memory, in virtual time: no socket, no cipher, no checksum. */
-import { NEWS_WRITABLE, Stream } from '../../src/proto/stream/stream.ts'
+import { NEWS_WRITABLE } from '../../src/proto/stream/stream-view.ts'
+import { Stream } from '../../src/proto/stream/stream.ts'
 import { FLAG_SYN, createPacketHeader } from '../../src/wire/packet.ts'
 import type { PacketHeader } from '../../src/wire/packet.ts'
 

@@ -12,7 +12,7 @@ import type { Gateway } from '../gateway/gateway.ts'
 import type { GatewayEvent } from '../gateway/model/types.ts'
 import { silentLogger } from '../runtime/log.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { OverlayEvent } from '../runtime/overlay.ts'
+import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { OverlayNode } from '../runtime/node/node.ts'
 import type { OverlayNodeOptions } from '../runtime/node/options.ts'
 import { serveEcho } from '../services/echo.ts'
@@ -38,7 +38,7 @@ export async function createNode({
   log = silentLogger,
   onEvent = () => {},
   ...options
-}: NodeOptions): Promise<OverlayNode> {
+}: NodeOptions): Promise<Overlay & AsyncDisposable> {
   const node = await OverlayNode.start(
     { listen: '0.0.0.0:0', public: false, trust: [], pinned: {}, ...options },
     log,

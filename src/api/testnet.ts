@@ -6,17 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PilotError } from '../base/errors.ts'
 import { silentLogger } from '../runtime/log.ts'
 import type { Overlay } from '../runtime/overlay.ts'
-import type { OverlayNode } from '../runtime/node/node.ts'
 import { startRendezvous } from '../server/rendezvous.ts'
 import { createNode } from './create.ts'
+
+/** As `createNode` gives it. */
+export type TestNode = Overlay & AsyncDisposable
 
 export interface Testnet {
   readonly registry: string // host:port, for further nodes and gateways
   readonly beacon: string
   /** agent-1, agent-2, …, each trusting each. */
-  readonly nodes: readonly OverlayNode[]
+  readonly nodes: readonly TestNode[]
   /** One more, trusted by all nodes so far. @throws PilotError CONFLICT for a name that is taken. */
-  join(hostname: string): Promise<OverlayNode>
+  join(hostname: string): Promise<TestNode>
   /** Everything at once. Idempotent. Gateways and nodes that others have started are theirs to stop, before. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -33,16 +35,16 @@ export async function testnet({ nodes: count = 2 }: { readonly nodes?: number } 
     beacon: '127.0.0.1:0',
     log: silentLogger,
   })
-  const nodes: OverlayNode[] = []
+  const nodes: TestNode[] = []
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> =>
     (stopping ??= (async () => {
       await Promise.all(nodes.map((node) => node.stop()))
       await stopRendezvous()
     })())
-  const start = async (hostname: string): Promise<OverlayNode> =>
+  const start = async (hostname: string): Promise<TestNode> =>
     await createNode({ registry, beacon, listen: '127.0.0.1:0', hostname })
-  const join = async (hostname: string): Promise<OverlayNode> => {
+  const join = async (hostname: string): Promise<TestNode> => {
     const node = await start(hostname)
     const others = [...nodes]
     nodes.push(node)

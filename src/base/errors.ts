@@ -29,6 +29,11 @@ export const ERRORS = {
     http: 500,
     hint: 'Others on this machine can read the private key. Run `chmod 600` on the identity file.',
   },
+  STATE_UNWRITABLE: {
+    exit: 1,
+    http: 500,
+    hint: 'Free space on the disk, or make the state folder writable; the gateway retries every 10 seconds.',
+  },
   NOT_RUNNING: { exit: 3, http: 503, hint: 'Start one with `pilotgate up`, or name its socket with --admin.' },
   NOT_TRUSTED: {
     exit: 4,

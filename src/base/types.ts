@@ -1,12 +1,19 @@
 /** The smallest words of the vocabulary: what a time, a node and an endpoint are. */
 
-/** Monotonic milliseconds, fractions allowed; only differences mean anything. Handed in, never read. */
-export type Instant = number
+/**
+ * A number with a meaning. The mark exists for the compiler only: an instant is no node id, and the reverse is an error too.
+ * It is optional, so a literal and the result of arithmetic (`now + delayMs`) need no cast; they have no meaning yet.
+ */
+type Meaning<Name extends string> = number & { readonly [meaning]?: Name }
+declare const meaning: unique symbol
 
-/** 32-bit number that the registry gives a node; 0 is never assigned. */
-export type NodeId = number
+/** Monotonic milliseconds, fractions allowed; only differences mean anything. Handed in, never read. Infinity: never. */
+export type Instant = Meaning<'instant'>
 
-/** A real UDP `ip:port`. Compare with `sameEndpoint`; never a name, always a literal address. */
+/** 32-bit number, from 1, that the registry gives a node. On the wire 0 stands for none; here that is `undefined`. */
+export type NodeId = Meaning<'node id'>
+
+/** A real UDP `ip:port`. Compare with `sameEndpoint`; the address is a literal, but for configured servers, which may be named. */
 export interface Endpoint {
   readonly address: string
   readonly port: number
@@ -31,10 +38,10 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   return port <= 65_535 ? { address: match[1] ?? match[2] ?? '', port } : undefined
 }
 
-/** True for 127.0.0.0/8 and ::1, the only places that need no permission to listen on or talk to. */
+/** True for 127.0.0.0/8, ::1 and the name localhost, the only places that need no permission to listen on or talk to. */
 export function isLoopback(address: string): boolean {
   return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address) || address === '::1' || address === 'localhost'
 }
 
-/** `count` bytes nobody can guess. The core never draws its own: a simulator hands in a seeded one. */
+/** `count` unpredictable bytes. The core never draws its own: a simulator hands in a seeded source. */
 export type RandomBytes = (count: number) => Uint8Array

@@ -3,9 +3,10 @@
  * opens no socket, draws no randomness it was not given, and logs nothing.
  *
  *   handle*  something happened: a packet, a command, a deadline. Carries `now`, which never goes back.
- *   poll*    what follows from it: a packet to send, a fact to tell. Polled until empty.
+ *   poll*    what follows from it: a packet to send, a fact to report. Polled until empty.
  *
- * Contract: ONE handle call (or several of one batch), then drain every poll, then arm one timer for `nextTimeout()`.
+ * Contract: ONE mutation (a handle call, or several of one batch), then drain every poll, then arm one timer for
+ * `nextTimeout()`. node/drain.ts does it for the whole node.
  * Early and repeated `handleTimeout` calls are harmless. A machine calls nobody, so it is never re-entered.
  *
  * The per-packet machines (stream, tunnel, node) take and fill objects that the caller reuses, instead of returning

@@ -5,6 +5,7 @@
  * test/e2e/overlay-compliance.ts is what both must pass.
  */
 import type { Duplex } from 'node:stream'
+import type { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { TrustJudge } from '../proto/trust/trust-book.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
@@ -18,7 +19,7 @@ export interface Overlay {
   readonly status: OverlayStatus
   readonly peers: readonly PeerStatus[]
   readonly guests: GuestDesk | null // null: a daemon's, which decides about trust itself
-  readonly health: OverlayHealth | null // null: a daemon's, which tells nobody
+  readonly health: OverlayHealth | null // null: a daemon's, which does not report it
 
   /**
    * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id. An abort gives up while it is
@@ -27,32 +28,33 @@ export interface Overlay {
    *   DAEMON_UNREACHABLE, TOO_MANY.
    */
   dial(target: string, signal?: GivingUp): Promise<OverlayStream>
-  /** @throws PilotError PORT_IN_USE when somebody of this node listens there already, DAEMON_UNREACHABLE. */
+  /** @throws PilotError PORT_IN_USE when the port has a listener already, DAEMON_UNREACHABLE. */
   listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener>
   /**
-   * Takes datagrams to an overlay port, and sends some. They may be lost, doubled and reordered, as UDP's.
-   * @throws PilotError PORT_IN_USE.
+   * Takes datagrams to an overlay port, and sends some. They may be lost, duplicated and reordered, as UDP's.
+   * @param port undefined: any that is free, of the ephemeral range.
+   * @throws PilotError PORT_IN_USE; TOO_MANY when none is free.
    */
   datagrams(
-    port: number,
+    port: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
   ): Promise<OverlayDatagrams>
 
   /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
   resolve(peer: string): Promise<NodeId>
-  /** What the registry tells about a node, asked anew each time; null: nobody tells us (a daemon). @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE. */
+  /** What the registry knows about a node, asked each time; null: unknown (a daemon). @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE. */
   about(node: NodeId): Promise<AboutNode | null>
   /** Connections to this peer are likely: who and where it is is found out now, where that is ours to do. Best effort, for so many peers; sends the peer nothing. */
   prepare(peer: string): void
   /** Brings up the tunnel to a peer, as far as that is ours to do. @throws PilotError: what `dial` throws, but for the port. */
   connect(peer: string): Promise<NodeId>
-  /** The path in use to a node; undefined: none. null: nobody tells us. */
+  /** The path in use to a node; undefined: none. null: unknown. */
   pathTo(
     node: NodeId,
   ): { readonly kind: PathKind; readonly endpoint: string; readonly reason: string } | undefined | null
   /** The name that a node has to us, if it has one: never asks anybody. */
   hostnameOf(node: NodeId): string | undefined
-  /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined where nobody tells us. Never asks anybody. */
+  /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined where that is unknown. Never asks anything. */
   keyOf(node: NodeId): string | undefined
   /** One echo. @throws PilotError: what `dial` throws. */
   ping(peer: string, timeoutMs: number): Promise<Pong>
@@ -64,13 +66,16 @@ export interface Overlay {
   readonly wishes: readonly string[]
   /**
    * Asks for trust until it is given, and approves the peer's own request when it comes.
-   * @param patient a registry that is away is no error: the peer is asked when it is back.
-   * @throws PilotError USAGE, REGISTRY_UNREACHABLE.
+   * @param patient an unreachable registry is not an error: the peer is asked when it is back.
+   * @throws PilotError USAGE, REGISTRY_UNREACHABLE, STATE_UNWRITABLE.
    */
   requestTrust(peer: string, reason: string, patient?: boolean): Promise<void>
   /** Asks no more, and no longer approves by itself. @returns false when this peer had not been asked. */
   dropWish(peer: string): boolean
-  /** @returns false when there was nothing to approve, reject, revoke. */
+  /**
+   * Each is in force at once and on disk when its promise resolves. @returns false when there was nothing to approve,
+   * reject, revoke. @throws PilotError STATE_UNWRITABLE: in force, but a restart would undo it.
+   */
   approveTrust(node: NodeId): Promise<boolean>
   rejectTrust(node: NodeId): Promise<boolean>
   revokeTrust(node: NodeId): Promise<boolean>
@@ -86,13 +91,13 @@ export interface Overlay {
   stop(): Promise<void>
 }
 
-/** Trust by ticket: who was invited is recognised without a person, and who accepts an invitation names the one key that he means. */
+/** Trust by ticket: guests are recognised without a person, and an accepted invitation names the one key that it is for. */
 export interface GuestDesk {
   /** Asked about every request for trust, before a person is. One at a time; undefined takes it away. */
   judge(judge: TrustJudge | undefined): void
-  /** Somebody is about to ask: requests are looked for more often, for so many ms. 0 ends that. */
+  /** A guest is about to ask: requests are looked for more often, for so many ms. 0 ends that. */
   expect(forMs: number): void
-  /** As `requestTrust`, and nobody fulfils it who cannot prove this Ed25519 key. */
+  /** As `requestTrust`, to be answered only by the owner of this Ed25519 key. */
   ask(node: NodeId, key: Uint8Array, reason: string): void
 }
 
@@ -110,9 +115,9 @@ export interface OverlayStream extends Duplex {
   readonly halfCloses: boolean
   /** Set where every chunk written is handed over for good (a splice): then nothing is copied. */
   handsOver: boolean
-  /** From now on the stream waits rather than go by the relay. Where nobody knows the path it has no effect. */
+  /** From now on the stream waits rather than go by the relay. No effect where the path is unknown. */
   refuseRelay(): void
-  /** As on a net.Socket: RST to the peer where there is such a thing, whatever was still on its way. */
+  /** As on a net.Socket: RST to the peer where there is such a thing, whatever was still in transit. */
   resetAndDestroy(): this
   destroySoon(): void
   /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
@@ -123,7 +128,7 @@ export interface OverlayStream extends Duplex {
   unref(): this
 }
 
-/** A connection that a peer asks for: take it or refuse it; a refusal looks like a port where nobody listens, as far as it can. */
+/** A connection that a peer asks for: take it or refuse it; a refusal looks like a port without a listener, as far as possible. */
 export interface Incoming {
   readonly peer: NodeId
   readonly peerName: string
@@ -143,6 +148,11 @@ export interface OverlayDatagrams {
   readonly keepsSourcePort: boolean
   /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
   send(peer: string, port: number, bytes: Uint8Array): Promise<void>
+  /**
+   * The same to a node that is known, without a promise for each datagram: with its tunnel up it leaves in this turn.
+   * @param onDropped gets what `send` throws.
+   */
+  sendTo(node: NodeId, port: number, bytes: Uint8Array, onDropped: (error: PilotError) => void): void
   close(): void
 }
 
@@ -155,7 +165,7 @@ export interface AboutNode {
 export interface Pong {
   readonly node: NodeId
   readonly rttMs: number
-  readonly path: PathKind | null // null: nobody tells us
+  readonly path: PathKind | null // null: unknown
   readonly endpoint: string | null
 }
 
@@ -174,16 +184,16 @@ export interface PeerStatus {
   readonly hostname: string | null
   readonly trusted: boolean
   readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
-  readonly path: PathStatus | null // null: none, or nobody tells us
+  readonly path: PathStatus | null // null: none, or unknown
   readonly streams: number
   readonly bytesIn: number // stream payload
   readonly bytesOut: number
   readonly lastHeardMs: number | null // ms since the last authenticated frame
   readonly reason: string | null // why the path is what it is
-  readonly paths: readonly KnownPathStatus[] // every way that was named, the one in use first
+  readonly paths: readonly KnownPathStatus[] // every known path, the one in use first
 }
 
-/** One way to a peer, used or not. */
+/** One path to a peer, in use or not. */
 export interface KnownPathStatus extends PathStatus {
   readonly state: 'used' | 'works' | 'silent' | 'untried' // silent: worked or was tried, and does not answer
   readonly bytesIn: number // datagrams, headers included
@@ -236,7 +246,7 @@ export type OverlayEvent =
     }
   /** A key exchange with another identity than the node's, or a forged one. */
   | { readonly kind: 'auth_refused'; readonly node: NodeId; readonly why: string; readonly from: string }
-  /** The registry does not deliver our wish for trust to this peer, for a reason not told before. */
+  /** The registry does not deliver our request for trust to this peer, for a reason not reported before. */
   | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
   /** A peer sent a message or a file; it is kept at `path`. */
   | {

@@ -8,7 +8,8 @@ import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import { HANDSHAKE_PORT } from '../proto/node/constants.ts'
 import type { Logger } from '../runtime/log.ts'
-import type { OverlayNode, TrustCourier } from '../runtime/node/node.ts'
+import type { TrustCourier } from '../runtime/node/node-trust.ts'
+import type { OverlayNode } from '../runtime/node/node.ts'
 import type { Incoming } from '../runtime/overlay.ts'
 import type { HandshakeType } from '../wire/handshake-message.ts'
 import {
@@ -22,7 +23,10 @@ import {
 export async function serveHandshakes(node: OverlayNode, log: Logger): Promise<void> {
   await node.listen(HANDSHAKE_PORT, (incoming) => {
     takeMessage(node, incoming, log).catch((error: unknown) =>
-      log.debug({ nodeId: incoming.peer, reason: String(error) }, 'a handshake message was not read'),
+      log.debug(
+        { nodeId: incoming.peer, reason: String(error) },
+        'a handshake message was not read or its outcome not saved',
+      ),
     )
   })
   node.courier = new DirectHandshakes(node, log)
@@ -117,7 +121,8 @@ async function takeMessage(node: OverlayNode, incoming: Incoming, log: Logger): 
       const message = parseHandshakeMessage(Buffer.concat(parts))
       if (typeof message === 'string') continue // not whole yet, or nonsense: the timer decides
       const age = Date.now() / 1_000 - message.timestamp
-      const fault = age > MAX_AGE_S || age < -MAX_FUTURE_S ? 'wrong_time' : node.handleHandshake(incoming.peer, message)
+      const fault =
+        age > MAX_AGE_S || age < -MAX_FUTURE_S ? 'wrong_time' : await node.handleHandshake(incoming.peer, message)
       if (fault !== undefined)
         log.warn({ nodeId: incoming.peer, type: message.type, why: fault }, 'a handshake message was ignored')
       return

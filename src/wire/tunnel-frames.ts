@@ -17,10 +17,9 @@ export const MAGIC_PUNCH = 0x5049_4c50 // "PILP"
 export const MAGIC_PLAIN = 0x5049_4c54 // "PILT"
 
 export const MAGIC_BYTES = 4
-export const GCM_TAG_BYTES = 16
 /** In front of the ciphertext of a sealed frame. */
 export const SEALED_HEADER_BYTES = 20
-/** What sealing adds to a packet; a shorter PILS is no sealed frame. */
+/** What sealing adds to a packet: the header, and AEAD_TAG_BYTES of crypto/aead.ts. A shorter PILS is no sealed frame. */
 export const SEALED_OVERHEAD_BYTES = 36
 export const AUTH_FRAME_BYTES = 136
 export const KEY_FRAME_BYTES = 40

@@ -20,11 +20,11 @@ import { testnet } from '../../src/api/testnet.ts'
 import type { Testnet } from '../../src/api/testnet.ts'
 import { PilotError } from '../../src/base/errors.ts'
 import { driven, twoNodes } from './two-nodes.ts'
-import type { OverlayNode } from '../../src/runtime/node/node.ts'
+import type { Overlay } from '../../src/runtime/overlay.ts'
 
 let net: Testnet
-let a: OverlayNode
-let b: OverlayNode
+let a: Overlay
+let b: Overlay
 let connections = 0
 
 const server = createServer((message, response) => {
@@ -47,7 +47,8 @@ const server = createServer((message, response) => {
 
 before(async () => {
   net = await testnet({ nodes: 2 })
-  ;[a, b] = net.nodes as [OverlayNode, OverlayNode]
+  a = net.nodes[0]!
+  b = net.nodes[1]!
   await serveHttp(b, 80, server)
   await serveHttp(b, 8080, server)
 })

@@ -10,6 +10,7 @@ import { formatAddress } from '../../src/base/address.ts'
 import { asPilotError } from '../../src/base/errors.ts'
 import { fromUtf8 } from '../../src/base/bytes.ts'
 import type { OverlayNode } from '../../src/runtime/node/node.ts'
+import { NodeStream } from '../../src/runtime/node/stream.ts'
 import type { Listener, OverlayDatagrams, OverlayStream } from '../../src/runtime/overlay.ts'
 import { IpcFrameReader, decodeIpcRequest, encodeIpcFrame, encodeIpcMessage } from '../../src/wire/ipc-messages.ts'
 import type { IpcMessage, IpcRequest, IpcRequestFault } from '../../src/wire/ipc-messages.ts'
@@ -88,10 +89,8 @@ export class FakeDaemon {
     this.#moving = Promise.all([this.#moving, until]).then(() => {})
   }
 
-  unackedBytes({ peer, localPort, remotePort }: OverlayStream): number {
-    const streams = this.options.node.core.context.peers.get(peer)?.streams.values() ?? []
-    const core = [...streams].find((one) => one.localPort === localPort && one.remotePort === remotePort)
-    return core === undefined ? 0 : Math.max(0, core.sender.buffer.end - core.sender.una)
+  unackedBytes(stream: OverlayStream): number {
+    return stream instanceof NodeStream ? stream.unacknowledgedBytes : 0
   }
 
   info(): string {

@@ -154,6 +154,7 @@ export interface GatewaySetup {
   readonly map?: readonly string[]
   readonly expose?: readonly string[]
   readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** A `pilotgate up` that can be killed and started again as the same node. */
@@ -275,7 +276,7 @@ export class Gateway {
         ...list('--expose', expose),
         ...args,
       ],
-      { label: name },
+      { label: name, env: this.setup.env ?? {} },
     )
   }
 

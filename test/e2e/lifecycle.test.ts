@@ -1,7 +1,8 @@
 /** How a gateway ends, what the commands say of a running one, and trust by hand. */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { stat } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { request } from 'node:http'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { eventually, Gateway, pair, pause, Rendezvous, Stage } from './harness.ts'
@@ -124,6 +125,42 @@ describe('trust by hand', { concurrency: true }, () => {
     await y.program.event('trust', (event) => event['state'] === 'revoked')
     assert.equal((await fate(stage, x.local('agent-y:80'))).ending, 'reset')
     assert.deepEqual([await y.json('trust', 'list'), await y.connections()], [[], []])
+  })
+
+  test('a revocation that was answered survives kill -9 right after the answer', async () => {
+    // On a slow disk, and the signal leaves in the turn in which the answer comes: what was not on disk by then is lost.
+    const { x, y } = await strangers('killed', {
+      NODE_OPTIONS: `--import=${new URL('slow-disk.mjs', import.meta.url).href}`,
+    })
+    await x.json('trust', 'request', 'agent-y')
+    await y.program.event('trust', (event) => event['state'] === 'pending')
+    await y.json('trust', 'approve', 'agent-x')
+    await x.trusts('agent-y')
+    const file = `${y.stateDir}/trust.json`
+    await eventually(
+      'the approval is on disk',
+      async () => /"approved_at"/.test(await readFile(file, 'utf8')) || undefined,
+    )
+    assert.equal(await post(y, 'trust/revoke', { peer: 'agent-x' }, () => y.program.killNow()), 200)
+    await y.restart()
+    assert.deepEqual(await y.ask('trust'), [])
+  })
+
+  test('a decision that cannot be written is an error that says so, and is in force all the same', async () => {
+    const { x, y } = await strangers('unwritable')
+    await x.json('trust', 'request', 'agent-y')
+    await y.program.event('trust', (event) => event['state'] === 'pending')
+    await y.json('trust', 'approve', 'agent-x')
+    await rm(`${y.stateDir}/trust.json`)
+    await mkdir(`${y.stateDir}/trust.json/in the way`, { recursive: true }) // root may write anywhere, but not this
+    const { code, stderr } = await y.cli('trust', 'revoke', 'agent-x')
+    assert.equal(code, 1)
+    assert.match(stderr, /trust could not be saved.*a restart would undo it/)
+    assert.deepEqual(await y.ask('trust'), [])
+    await rm(`${y.stateDir}/trust.json`, { recursive: true })
+    await y.program.log('the retry succeeds', ({ msg }) => msg === 'trust is saved again')
+    await y.restart()
+    assert.deepEqual(await y.ask('trust'), [])
   })
 
   test('a request that is rejected is told to the one that asked, is not pending any more, and opens nothing', async () => {
@@ -295,15 +332,33 @@ async function innerPair(t: { after(fn: () => Promise<void>): void }): Promise<I
 }
 
 /** Two gateways that were told nothing of each other, but that agent-x maps the echo of agent-y. */
-async function strangers(name: string): Promise<{ readonly x: Gateway; readonly y: Gateway }> {
+async function strangers(
+  name: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly x: Gateway; readonly y: Gateway }> {
   const { registry, beacon } = await Rendezvous.start(stage, stage.path(`rendezvous-${name}`))
   const start = (which: string, more: object): Promise<Gateway> =>
-    Gateway.start(stage, { name: which, folder: `${name}-${which}`, registry, beacon, ...more })
+    Gateway.start(stage, { name: which, folder: `${name}-${which}`, registry, beacon, env, ...more })
   const [x, y] = await Promise.all([
     start('agent-x', { map: ['0:agent-y:80'] }),
     start('agent-y', { expose: [`80=${service.address}`] }),
   ])
   return { x, y }
+}
+
+/** A command over the admin socket; `onAnswer` runs with the first byte of the answer. @returns the HTTP status. */
+async function post(gateway: Gateway, path: string, body: object, onAnswer: () => void): Promise<number | undefined> {
+  return await new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' }
+    const call = request({ socketPath: gateway.admin, path: `/v1/${path}`, method: 'POST', headers }, (response) => {
+      onAnswer()
+      response.on('error', () => {}) // what follows of it dies with the process
+      response.resume()
+      resolve(response.statusCode)
+    })
+    call.on('error', reject)
+    call.end(JSON.stringify(body))
+  })
 }
 
 async function greeted(inner: Stage, to: Address): Promise<Socket> {
@@ -328,5 +383,5 @@ async function attempt(to: Address): Promise<string> {
 
 /** cli/stop.ts takes two signals within 300 ms for one: a Ctrl+C that npm passes on. */
 const SAME_REQUEST_MS = 350
-/** WISH_AGAIN_MS of proto/node/constants.ts: asked again after 1, 2.5, 4.5 s. */
+/** REQUEST_AGAIN_MS of proto/node/constants.ts: asked again after 1, 2.5, 4.5 s. */
 const REPEATS_MS = 5_000

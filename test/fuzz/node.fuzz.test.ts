@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { OverlayCore } from '../../src/proto/node/core.ts'
+import type { NodeState } from '../../src/proto/node/state.ts'
 import type { Stream } from '../../src/proto/stream/stream.ts'
 import { PACKET_HEADER_BYTES } from '../../src/wire/packet.ts'
 import type { Datagram } from '../sim/simulator/network.ts'
@@ -17,8 +17,7 @@ import type { SimStream } from '../sim/simulator/sim-stream.ts'
 const STRANGER = { address: '192.0.2.66', port: 666 }
 
 /** What holds between any two turns. */
-function checkCore(core: OverlayCore): void {
-  const { context } = core
+function checkState(context: NodeState): void {
   let streams = 0
   for (const peer of context.peers.values()) {
     streams += peer.streams.size
@@ -68,7 +67,7 @@ function randomDatagram(random: Random, known: readonly Datagram[]): Uint8Array 
 }
 
 function nonsense(random: Random, puppet: Puppet, node: SimNode): void {
-  const open = [...(node.core.context.peers.get(puppet.nodeId)?.streams.values() ?? [])]
+  const open = [...(node.state.peers.get(puppet.nodeId)?.streams.values() ?? [])]
   const stream = open.length > 0 && random.chance(0.8) ? open[random.below(open.length)] : undefined
   const near = random.chance(0.5) ? random.u32() : random.below(100_000)
   const payload = random.bytes(random.chance(0.1) ? random.below(9_000) : random.below(100))
@@ -108,7 +107,7 @@ function randomCommand(random: Random, sim: SimOverlay, a: SimNode, b: SimNode, 
   else if (what < 41) {
     if (stream !== undefined) stream.reading = false
   } else if (what < 43) stream?.resume()
-  else if (what === 43) node.turn((now) => node.core.ping(now, other.nodeId, 'token'))
+  else if (what === 43) node.turn((now) => node.core.ping(now, other.nodeId, { onPong: () => {} }))
   else if (what === 44) node.turn(() => node.core.sendDatagram(other.nodeId, 9, 80, random.bytes(random.below(2_000))))
   else if (what === 45 && random.chance(0.3)) node.turn((now) => node.core.revokeTrust(now, other.nodeId))
   else if (what === 46) node.requestTrust(['agent-a', 'agent-b'][random.below(2)]!)
@@ -118,9 +117,9 @@ function randomCommand(random: Random, sim: SimOverlay, a: SimNode, b: SimNode, 
   else if (what === 50) sim.network.cut(a.endpoint.address, b.endpoint.address, random.chance(0.5))
   else if (what === 51) sim.network.heal(a.endpoint.address, b.endpoint.address)
   else if (what === 52) node.rebind({ address: node.endpoint.address, port: 5_000 + random.below(10_000) })
-  else if (what === 53) node.turn((now) => node.core.askName(now, 'agent-b', 'token'))
+  else if (what === 53) node.turn((now) => node.core.askName(now, 'agent-b', { onName: () => {} }))
   else if (what === 54)
-    for (const entry of node.core.context.trust.pending) node.turn((now) => node.core.approveTrust(now, entry.nodeId))
+    for (const entry of node.state.trust.pending) node.turn((now) => node.core.approveTrust(now, entry.nodeId))
 }
 
 for (let seed = 1; seed <= 12; seed++) {
@@ -162,7 +161,7 @@ for (let seed = 1; seed <= 12; seed++) {
       if (random.chance(0.02)) puppet.forget()
       if (random.chance(0.05)) puppet.redrawPrefix()
       sim.run(random.chance(0.02) ? 20_000 * random.next() : 100 * random.next())
-      for (const node of [a, b]) checkCore(node.core)
+      for (const node of [a, b]) checkState(node.state)
     }
     assert.equal(streams.filter((stream) => stream.opened > 1).length, 0, 'no dial opens twice')
     sim.registry.silent = false
@@ -188,7 +187,7 @@ test('ten thousand random datagrams from a stranger to a private node bring not 
   a.dial('agent-b', 80)
   sim.run(2_000)
   const known = records.filter(({ bytes }) => !Buffer.from(bytes).includes(Buffer.from([0x50, 0x49, 0x4c, 0x53])))
-  const before = b.core.context.peers.size
+  const before = b.state.peers.size
   for (let i = 0; i < 10_000; i++) {
     const bytes = randomDatagram(sim.random, known)
     if (bytes.length >= 8) Buffer.from(bytes.buffer, bytes.byteOffset).writeUInt32BE(50_000 + sim.random.below(100), 4) // nobody whom b trusts
@@ -196,5 +195,5 @@ test('ten thousand random datagrams from a stranger to a private node bring not 
   }
   sim.run(5_000)
   assert.equal(records.filter(({ to }) => to.address === STRANGER.address).length, 0)
-  assert.equal(b.core.context.peers.size, before)
+  assert.equal(b.state.peers.size, before)
 })

@@ -33,62 +33,62 @@ interface Case {
 }
 
 const CASES: readonly Case[] = [
-  { name: 'no NAT', a: {}, b: {}, kind: 'direct', reason: /the peer can be reached by anybody/ },
+  { name: 'no NAT', a: {}, b: {}, kind: 'direct', reason: /the peer accepts packets from anywhere/ },
   {
     name: 'one NAT, in front of the one who dials',
     a: { boxes: ['cone'] },
     b: {},
     kind: 'direct',
-    reason: /the peer can be reached by anybody/,
+    reason: /the peer accepts packets from anywhere/,
   },
   {
     name: 'one NAT, in front of the one who is dialled',
     a: {},
     b: { boxes: ['cone'] },
     kind: 'direct',
-    reason: /we can be reached by anybody/,
+    reason: /this node accepts packets from anywhere/,
   },
   {
     name: 'a symmetric NAT and none',
     a: { boxes: ['symmetric'] },
     b: {},
     kind: 'direct',
-    reason: /the peer can be reached by anybody/,
+    reason: /the peer accepts packets from anywhere/,
   },
   {
     name: 'two cone NATs',
     a: { boxes: ['cone'] },
     b: { boxes: ['cone'] },
     kind: 'punched',
-    reason: /opened up at the same time/,
+    reason: /opened at the same time/,
   },
   {
     name: 'double NAT and a cone NAT',
     a: { boxes: ['cone', 'cone'] },
     b: { boxes: ['cone'] },
     kind: 'punched',
-    reason: /opened up at the same time/,
+    reason: /opened at the same time/,
   },
   {
     name: 'a firewall that drops what comes unasked',
     a: {},
     b: { boxes: ['firewall'] },
     kind: 'direct',
-    reason: /we can be reached by anybody/,
+    reason: /this node accepts packets from anywhere/,
   },
   {
     name: 'two such firewalls',
     a: { boxes: ['firewall'] },
     b: { boxes: ['firewall'] },
     kind: 'punched',
-    reason: /opened up at the same time/,
+    reason: /opened at the same time/,
   },
   {
     name: 'a cone NAT and a symmetric one',
     a: { boxes: ['cone'] },
     b: { boxes: ['symmetric'] },
     kind: 'relay',
-    reason: /the peer's NAT is symmetric, and ours lets in only what we asked for/,
+    reason: /the peer's NAT is symmetric, and ours drops unsolicited packets/,
   },
   {
     name: 'two symmetric NATs',
@@ -119,11 +119,11 @@ test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is t
   await pair.trusted()
   await transferWhole(pair, 'UDP to the peer blocked')
   await settles(pair, 'relay')
-  assert.match((await pair.a.peer(pair.b.name))?.reason ?? '', /other ways are being tried|nothing comes back/)
+  assert.match((await pair.a.peer(pair.b.name))?.reason ?? '', /other paths are being tried|nothing comes back/)
   await eventually(
     'the final reason',
     async () =>
-      /nothing comes back from .*: UDP is dropped on the way/.test((await pair.a.peer(pair.b.name))?.reason ?? '') ||
+      /nothing comes back from .*: UDP is dropped in between/.test((await pair.a.peer(pair.b.name))?.reason ?? '') ||
       undefined,
   )
   for (const undo of heal) undo()

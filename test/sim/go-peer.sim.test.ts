@@ -28,7 +28,7 @@ function setting(options: SimOverlayOptions, { goPublic = true } = {}): Setting 
   })
   sim.until('both registered', 10_000, () => ours.registered && go.nodeId !== 0)
   go.registration.requestHandshake(ours.nodeId)
-  sim.until('trust on our side', 60_000, () => ours.core.context.trust.isTrusted(go.nodeId))
+  sim.until('trust on our side', 60_000, () => ours.state.trust.isTrusted(go.nodeId))
   sim.until('trust on the Go side', 90_000, () => go.node.trusted.has(ours.nodeId))
   return { sim, ours, go }
 }
@@ -233,7 +233,7 @@ test('a Go node too busy to answer pings, but not our streams, stays on the dire
   stream.write(sim.random.bytes(1_000_000))
   sim.until('all of it', 600_000, () => received === 1_000_000 || stream.over)
   assert.equal(go.node.isRelayed(ours.nodeId), false)
-  assert.equal(ours.core.context.peers.get(go.nodeId)!.paths.current!.kind, 'direct')
+  assert.equal(ours.state.peers.get(go.nodeId)!.paths.current!.kind, 'direct')
 })
 
 test('an interface that comes or goes on our machine does not send a Go node to the relay', () => {

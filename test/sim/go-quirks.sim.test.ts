@@ -224,13 +224,13 @@ test('tunnel §3: a Go node that draws new prefixes under one key, counting from
   const { sim, ours, go } = setting(1)
   const stream = opened(sim, ours.dial(String(go.nodeId), 7))
   for (let round = 1; round <= 20; round++) {
-    ours.turn((now) => ours.core.context.peers.get(go.nodeId)!.tunnel.showKey(now)) // a PILA it knows: it draws a prefix
+    ours.turn((now) => ours.state.peers.get(go.nodeId)!.tunnel.showKey(now)) // a PILA it knows: it draws a prefix
     ours.turn((now) => ours.core.handleTimeout(now))
     sim.run(1_500)
     stream.write(Buffer.from('x'))
     sim.until(`echo ${round}`, 5_000, () => stream.receivedBytes === round)
   }
-  assert.equal(ours.core.context.counters['sealed_replay'] ?? 0, 0)
+  assert.equal(ours.state.counters['sealed_replay'] ?? 0, 0)
 })
 
 test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anybody, are counted and nothing else', () => {
@@ -241,8 +241,8 @@ test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anybody, are counted 
     ours.turn((now) => ours.core.handleDatagram(now, frame, go.endpoint))
   }
   sim.run(100)
-  assert.equal(ours.core.context.counters['plaintext_refused'], 1)
-  assert.equal(ours.core.context.counters['unauthenticated_key_refused'], 1)
+  assert.equal(ours.state.counters['plaintext_refused'], 1)
+  assert.equal(ours.state.counters['unauthenticated_key_refused'], 1)
   assert.deepEqual(
     records.filter(({ to }) => to.address === go.endpoint.address),
     [],

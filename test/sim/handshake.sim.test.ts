@@ -16,7 +16,7 @@ function three(): { sim: SimOverlay; a: SimNode; b: SimNode; c: SimNode } {
     SimNode,
   ]
   sim.until('registered', 5_000, () => [a, b, c].every(({ registered }) => registered))
-  const tunnels = [b, c].map((node) => node.dial('agent-a', 0))
+  const tunnels = [b, c].map((node) => node.dial('agent-a'))
   sim.until('tunnels', 5_000, () => tunnels.every(({ state }) => state === 'open'))
   sim.run(1_000)
   return { sim, a, b, c }
@@ -59,7 +59,7 @@ test('a message in the name of another, with another key, a foreign signature or
     assert.equal(give(a, b, messageOf(b, a, type, { signature: '' })), 'bad_signature')
   }
   sim.run(1_000)
-  assert.deepEqual([a.core.context.trust.trusted, a.core.context.trust.pending], [[], []])
+  assert.deepEqual([a.state.trust.trusted, a.state.trust.pending], [[], []])
 })
 
 test('an accept that nobody asked for makes no trust; a request waits for a person; an accept of what was asked does', () => {
@@ -69,7 +69,7 @@ test('an accept that nobody asked for makes no trust; a request waits for a pers
   assert.equal(trusts(a, b), false)
   assert.equal(give(a, b, messageOf(b, a, 'handshake_request', { justification: 'please' })), undefined)
   assert.deepEqual(
-    a.core.context.trust.pending.map(({ nodeId, justification }) => [nodeId, justification]),
+    a.state.trust.pending.map(({ nodeId, justification }) => [nodeId, justification]),
     [[b.nodeId, 'please']],
   )
   assert.equal(trusts(a, b), false)

@@ -51,7 +51,7 @@ function meet(
   const b = behind(sim, 'agent-b', 2, KINDS.get(right), { trust: ['agent-a'] }).node
   sim.until('mutual trust', 60_000, () => trusts(a, b) && trusts(b, a))
   sim.until('both know their NAT', 10_000, () =>
-    [a, b].every((node) => !node.core.context.nat.busy && node.core.context.nat.mapping !== 'unknown'),
+    [a, b].every((node) => !node.state.nat.busy && node.state.nat.mapping !== 'unknown'),
   )
   b.listen(80, (stream) => {
     stream.echo = true

@@ -98,7 +98,7 @@ test('without a stream a peer costs no packet, however long the tunnel is up', (
   const toBeacon = sim.network.sent
   sim.run(300_000)
   assert.equal(between - (sim.network.sent - toBeacon) / 2, 0, 'only questions to the beacon, and their answers')
-  assert.equal(b.core.context.peers.size, 1)
+  assert.equal(b.state.peers.size, 1)
 })
 
 for (const [left, right] of [
@@ -223,7 +223,7 @@ test('with a beacon of another make the way is found just the same, and the NAT 
     [b, a],
   ] as const)
     assert.match(kindOf(one, other), /direct|punched/)
-  assert.equal(a.core.context.nat.filtering, 'unknown')
+  assert.equal(a.state.nat.filtering, 'unknown')
 })
 
 test('a punch command is obeyed only from our beacon, and never towards what is nearer than it', () => {

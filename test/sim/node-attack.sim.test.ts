@@ -45,8 +45,8 @@ for (const seed of [1, 2, 3, 4]) {
     assert.equal(first.end, undefined)
     assert.equal(b.accepted.length, 1, 'an old SYN opens nothing')
     assert.equal(a.eventsOf('peer').length + b.eventsOf('peer').length, restarts, 'nobody seems to have restarted')
-    assert.equal(a.core.context.peers.size, 1)
-    assert.equal(b.core.context.peers.size, 1)
+    assert.equal(a.state.peers.size, 1)
+    assert.equal(b.state.peers.size, 1)
   })
 
   test(`frames of an earlier life of the peer, replayed with its old keys, change nothing (seed ${seed})`, () => {
@@ -112,8 +112,8 @@ test('a stranger who dials a private node gets not one datagram from it', () => 
     toEve.filter(({ from, to }) => from.address === b.endpoint.address && to.address === eve.endpoint.address),
     [],
   )
-  assert.equal(b.core.context.peers.size, 0)
-  assert.equal(a.core.context.peers.size, 0)
+  assert.equal(b.state.peers.size, 0)
+  assert.equal(a.state.peers.size, 0)
 })
 
 test('PILA of nodes that no registry knows do not lock a public node against the next one that is real', () => {
@@ -149,7 +149,7 @@ test('datagrams in the name of random nodes leave no peers behind at a public no
     sim.network.inject(EVE, b.endpoint, frame, i / 10)
   }
   sim.run(10_000)
-  const during = b.core.context.peers.size
+  const during = b.state.peers.size
   sim.run(700_000)
-  assert.equal(b.core.context.peers.size, 0, `of ${during} peers some stay for ever`)
+  assert.equal(b.state.peers.size, 0, `of ${during} peers some stay for ever`)
 })

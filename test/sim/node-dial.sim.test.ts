@@ -78,7 +78,7 @@ for (const seed of [1, 2]) {
     sim.until('refusals', 1_000, () => streams.every((stream) => stream.over))
     for (const stream of streams) assert.equal(stream.failure, 'refused')
     sim.run(30_000)
-    assert.equal(a.core.context.streams + b.core.context.streams, 0)
+    assert.equal(a.state.streams + b.state.streams, 0)
   })
 
   test(`a dial that is answered from an older connection is dialled anew once, and opens once (seed ${seed})`, () => {
@@ -127,7 +127,7 @@ test('a RST to a stream of the dialler ends it as reset by the peer', () => {
 test('dials made in the moment between the end of trust and the end of the keys do not wait for ever', () => {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
-  const ping = a.dial('agent-b', 0) // a tunnel, and nothing yet that shows whether SYNs must be paced
+  const ping = a.dial('agent-b') // a tunnel, and nothing yet that shows whether SYNs must be paced
   sim.until('connected', 5_000, () => ping.state === 'open')
   a.turn((now) => a.core.revokeTrust(now, b.nodeId))
   const dials = Array.from({ length: 30 }, () => a.dial(String(b.nodeId), 80))

@@ -22,7 +22,7 @@ function strangersAgain(seed: number): { sim: SimOverlay; a: SimNode; b: SimNode
   for (const node of [a, b]) node.restart()
   sim.until('registration', 5_000, () => a.registered && b.registered)
   sim.run(60_000) // names are forgotten after 30 s
-  assert.equal(a.core.context.peers.get(b.nodeId)?.connected ?? false, false, 'nothing is up')
+  assert.equal(a.state.peers.get(b.nodeId)?.connected ?? false, false, 'nothing is up')
   return { sim, a, b }
 }
 
@@ -59,7 +59,7 @@ for (const seed of [1, 2]) {
     const { sim, a, b } = strangersAgain(seed)
     a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
     sim.run(3_600_000) // an hour of nothing, in which other peers would be forgotten
-    assert.equal(a.core.context.peers.get(b.nodeId)?.connected, false)
+    assert.equal(a.state.peers.get(b.nodeId)?.connected, false)
     const took = msToOpen(sim, a, `0:0000.0000.000${b.nodeId}`)
     assert.ok(took <= 4 * DELAY_MS + SLACK_MS, `${took} ms`)
   })
@@ -85,7 +85,7 @@ for (const seed of [1, 2]) {
     sim.run(1_000)
     const moved = a.dial('agent-b', 80)
     sim.until('open', 5_000, () => moved.opened > 0)
-    assert.equal(moved.dial!.node, c.nodeId)
+    assert.equal(moved.stream!.peer, c.nodeId)
   })
 
   test(`a peer that moved since it was asked about is reached where the registry says it is (seed ${seed})`, () => {
@@ -97,7 +97,7 @@ for (const seed of [1, 2]) {
     sim.run(1_000)
     const took = msToOpen(sim, a, 'agent-b')
     assert.ok(took <= 2 * REGISTRY_MS + 4 * DELAY_MS + SLACK_MS, `${took} ms`)
-    assert.equal(a.core.context.peers.get(b.nodeId)?.paths.current?.endpoint.port, 4_777)
+    assert.equal(a.state.peers.get(b.nodeId)?.paths.current?.endpoint.port, 4_777)
   })
 
   test(`expecting peers costs two questions each, no packet to them and nothing to the beacon about them (seed ${seed})`, () => {
@@ -113,7 +113,7 @@ for (const seed of [1, 2]) {
         .length,
       0,
     )
-    assert.equal(a.core.context.peers.get(b.nodeId)?.state, 'idle')
+    assert.equal(a.state.peers.get(b.nodeId)?.state, 'idle')
   })
 }
 

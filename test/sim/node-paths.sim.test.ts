@@ -40,7 +40,7 @@ test('a stream that refuses the relay ends with that reason within 12 s of the l
   const b = sim.nodes[1]!
   const [busy, idle, any] = [trickling(sim, a), a.dial('agent-b', 80), trickling(sim, a)]
   sim.until('open', 5_000, () => idle.state === 'open')
-  for (const { dial } of [busy, idle]) dial!.stream!.directOnly = true
+  for (const { stream } of [busy, idle]) a.core.refuseRelay(stream!)
   sim.run(1_000)
   sim.network.cut(A, B)
   sim.until('the busy one ends', 12_000, () => busy.over)

@@ -56,7 +56,7 @@ for (const seed of [1, 2]) {
     const a = sim.node('agent-a', { public: true })
     const b = sim.node(undefined)
     sim.until('registered', 5_000, () => a.registered && b.registered)
-    const first = b.dial('agent-a', 0)
+    const first = b.dial('agent-a')
     sim.until('connected', 5_000, () => first.state === 'open')
     sim.run(5_000)
     const before = sim.registry.requests.filter((type) => type === 'lookup').length
@@ -83,15 +83,11 @@ test('nodes of one network trust each other when one asks; one outside waits for
   sim.registry.handle('192.0.2.9', { type: 'create_network', node_id: a.nodeId, name: 'lab', admin_token: adminToken })
   const b = sim.node('agent-b', { networks: [{ network: 1, token: undefined }], trust: ['agent-a'] })
   const stranger = sim.node('agent-c', { trust: ['agent-a'] })
-  sim.until(
-    'trust',
-    120_000,
-    () => a.core.context.trust.isTrusted(b.nodeId) && b.core.context.trust.isTrusted(a.nodeId),
-  )
+  sim.until('trust', 120_000, () => a.state.trust.isTrusted(b.nodeId) && b.state.trust.isTrusted(a.nodeId))
   sim.run(10_000)
-  assert.equal(a.core.context.trust.isTrusted(stranger.nodeId), false)
+  assert.equal(a.state.trust.isTrusted(stranger.nodeId), false)
   assert.deepEqual(
-    a.core.context.trust.pending.map(({ nodeId }) => nodeId),
+    a.state.trust.pending.map(({ nodeId }) => nodeId),
     [stranger.nodeId],
   )
 })

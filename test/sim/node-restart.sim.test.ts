@@ -164,8 +164,7 @@ for (const seed of [1, 2, 3]) {
   test(`a registry that lost its memory swaps the ids of two nodes that were stopped meanwhile: trust given by hand holds (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    for (const node of [a, b])
-      assert.deepEqual(node.core.context.trust.wishes, [], 'nobody asks by configuration any more')
+    for (const node of [a, b]) assert.deepEqual(node.state.trust.outgoing, [], 'nobody asks by configuration any more')
     b.listen(80, (stream) => {
       stream.echo = true
     })
@@ -211,8 +210,8 @@ for (const seed of [1, 2, 3]) {
       'trust',
       60_000,
       () =>
-        [b, c].every((node) => a.core.context.trust.keyOf(node.nodeId) !== undefined && trusts(node, a)) &&
-        [b, c].every((node) => Buffer.from(a.core.context.trust.keyOf(node.nodeId)!).equals(node.identity.publicKey)),
+        [b, c].every((node) => a.state.trust.keyOf(node.nodeId) !== undefined && trusts(node, a)) &&
+        [b, c].every((node) => Buffer.from(a.state.trust.keyOf(node.nodeId)!).equals(node.identity.publicKey)),
     )
     sim.run(1_000)
     for (const name of ['agent-b', 'agent-c']) {
@@ -242,7 +241,7 @@ for (const seed of [1, 2, 3]) {
     sim.until('another id', 3_000, () => a.nodeId !== other.nodeId)
     sim.run(60_000)
     assert.equal(dial.state, 'failed')
-    assert.equal(a.core.context.peers.size, 0, 'nothing is kept of the old id')
+    assert.equal(a.state.peers.size, 0, 'nothing is kept of the old id')
   })
 
   test(`the registry is up and says nothing: a stream goes on, and dials to a known peer work (seed ${seed})`, () => {

@@ -10,7 +10,7 @@ import type { SimStream } from './simulator/sim-stream.ts'
 
 /** What must be zero once everything is over. */
 function leftovers(node: SimNode): object {
-  const { context } = node.core
+  const { state: context } = node
   const peers = [...context.peers.values()]
   return {
     streams: context.streams,
@@ -78,7 +78,7 @@ for (const seed of [1, 2]) {
     assert.ok(perMinute <= 16, `${perMinute} datagrams a minute among two nodes with nothing to say`)
     assert.ok((a.wakes - wakesA + b.wakes - wakesB) / 600 < 2, 'no busy timers')
     sim.run(120_000)
-    assert.equal(a.core.context.peers.size + b.core.context.peers.size, 0, 'peers unheard of are forgotten')
+    assert.equal(a.state.peers.size + b.state.peers.size, 0, 'peers unheard of are forgotten')
     assert.ok(a.spins + b.spins <= streams.length, 'a deadline that is over at once comes at most once a stream')
   })
 
@@ -124,12 +124,12 @@ for (const seed of [1, 2]) {
     const streams = Array.from({ length: 10 }, () => a.dial('agent-b', 80))
     for (const stream of streams) stream.write(sim.random.bytes(100_000))
     sim.run(2_000)
-    assert.ok(b.core.context.streamShared.receiveBudget.usedBytes > 500_000)
+    assert.ok(b.state.streamShared.receiveBudget.usedBytes > 500_000)
     for (const stream of streams) stream.reset()
     sim.until('all told', 5_000, () => b.accepted.every((stream) => stream.over))
     for (const stream of b.accepted) stream.reset() // as OverlayStream.destroy does
     sim.run(30_000)
-    assert.equal(b.core.context.streamShared.receiveBudget.usedBytes, 0)
+    assert.equal(b.state.streamShared.receiveBudget.usedBytes, 0)
   })
 
   test(`a peer that uses up its nonce prefixes is given one new key, and frames pass again (seed ${seed})`, () => {
@@ -203,7 +203,7 @@ test('beside 10,000 open streams to one port 2,000 more a second come and go, fo
     open.every((stream) => stream.receivedBytes === 2 && !stream.over),
     'the open ones are unharmed',
   )
-  assert.equal(a.core.context.streams <= 16_384 && b.core.context.streams <= 16_384, true)
+  assert.equal(a.state.streams <= 16_384 && b.state.streams <= 16_384, true)
 })
 
 test('a port is used again when its stream was reset, though the peer may have missed that', () => {

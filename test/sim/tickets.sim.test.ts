@@ -6,7 +6,7 @@ import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
 /** Asks for the trust of the one node with this key. */
-function ask(guest: SimNode, to: SimNode, reason: string, key = to.core.context.options.identity.publicKey): void {
+function ask(guest: SimNode, to: SimNode, reason: string, key = to.state.options.identity.publicKey): void {
   const peer = formatAddress({ network: 0, node: to.nodeId })
   guest.turn((now) => guest.core.requestTrust(now, { peer, node: to.nodeId, hostname: undefined, reason, key }))
 }
@@ -20,15 +20,15 @@ function stage(seed: number): { sim: SimOverlay; host: SimNode; guest: SimNode }
 }
 
 function trusts(one: SimNode, other: SimNode): boolean {
-  return one.core.context.trust.isTrusted(other.nodeId)
+  return one.state.trust.isTrusted(other.nodeId)
 }
 
 for (const seed of [1, 2, 3]) {
   test(`a request that the judge accepts is trusted on both sides within two seconds (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
     host.turn((now) => {
-      host.core.context.judge = ({ justification }) => (justification === 'good' ? 'accept' : undefined)
-      host.core.context.guestsUntil = now + 600_000
+      host.core.setJudge(({ justification }) => (justification === 'good' ? 'accept' : undefined))
+      host.core.expectGuests(now + 600_000)
     })
     ask(guest, host, 'good')
     sim.until('trust of both', 2_000, () => trusts(host, guest) && trusts(guest, host))
@@ -36,18 +36,18 @@ for (const seed of [1, 2, 3]) {
 
   test(`a request that the judge refuses is answered so, and never waits for a person (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
-    host.core.context.judge = () => 'refuse'
+    host.core.setJudge(() => 'refuse')
     ask(guest, host, 'used')
     sim.until('the refusal', 15_000, () => guest.eventsOf('trust').some(({ state }) => state === 'rejected'))
-    assert.deepEqual(host.core.context.trust.pending, [])
-    assert.deepEqual(guest.core.context.trust.wishes, [])
+    assert.deepEqual(host.state.trust.pending, [])
+    assert.deepEqual(guest.state.trust.outgoing, [])
     sim.run(30_000)
     assert.ok(!trusts(host, guest) && !trusts(guest, host))
   })
 
   test(`a host with another key than the pinned one is not trusted, whatever it answers (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
-    host.core.context.judge = () => 'accept'
+    host.core.setJudge(() => 'accept')
     ask(guest, host, 'good', new Uint8Array(32).fill(7))
     sim.until('the answer arrives', 15_000, () => guest.eventsOf('trust').some(({ state }) => state === 'key_changed'))
     host.requestTrust(String(guest.nodeId)) // nor when it asks by itself
@@ -61,7 +61,7 @@ test('what failed for lack of trust a moment ago is dialled afresh once there is
   host.listen(80, () => {})
   const peer = formatAddress({ network: 0, node: host.nodeId })
   ask(guest, host, 'please')
-  sim.until('the request arrives', 60_000, () => host.core.context.trust.pending.length > 0)
+  sim.until('the request arrives', 60_000, () => host.state.trust.pending.length > 0)
   const early = guest.dial(peer, 80)
   sim.until('the first dial fails', 5_000, () => early.state === 'failed')
   assert.equal(early.failure, 'NOT_TRUSTED')
@@ -75,11 +75,11 @@ test('what failed for lack of trust a moment ago is dialled afresh once there is
 test('the judge is not asked about somebody under the node id of a trusted peer with another key', () => {
   const { sim, host, guest } = stage(1)
   let asked = 0
-  host.core.context.judge = () => {
+  host.core.setJudge(() => {
     asked += 1
     return 'accept'
-  }
-  host.core.context.trust.approve(guest.nodeId, undefined, new Uint8Array(32).fill(9), true, 'before')
+  })
+  host.state.trust.approve(guest.nodeId, undefined, new Uint8Array(32).fill(9), true, 'before')
   ask(guest, host, 'good')
   sim.run(20_000)
   assert.equal(asked, 0)
@@ -96,7 +96,7 @@ test('the registry is asked twice a second while a guest is expected, and at lei
   const idle = polls(60_000)
   assert.ok(idle <= 30, `${idle} polls of two idle nodes`)
   host.turn((now) => {
-    host.core.context.guestsUntil = now + 60_000
+    host.core.expectGuests(now + 60_000)
   })
   const expecting = polls(60_000)
   assert.ok(expecting >= 100 && expecting <= 150, `${expecting} polls`)

@@ -33,7 +33,7 @@ test('two of us leave it out, but in the SYNs; what arrives is what was sent', (
   assert.ok(stream.data.equals(payload))
   assert.ok(sums.zero > 100, JSON.stringify(sums))
   assert.ok(sums.computed >= 1 && sums.computed <= 4, `${JSON.stringify(sums)}: the SYN, and what crossed it`)
-  assert.equal(b.core.context.counters['packet_bad_checksum'] ?? 0, 0)
+  assert.equal(b.state.counters['packet_bad_checksum'] ?? 0, 0)
 })
 
 test('a packet whose checksum is wrong is dropped, and one of 0 counts only where it was agreed', () => {

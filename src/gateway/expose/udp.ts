@@ -7,7 +7,7 @@ import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import { formatAddress } from '../../base/address.ts'
-import { asPilotError } from '../../base/errors.ts'
+import { asPilotError, type PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { OverlayDatagrams } from '../../runtime/overlay.ts'
 import { AccessList } from './access.ts'
@@ -30,6 +30,7 @@ interface ExposedSession extends UdpSession {
   socket: Socket | undefined // once it is connected to the target
   waiting: Uint8Array[]
   checkedAt: number // ms; when access was looked at last
+  readonly onDropped: (error: PilotError) => void // of an answer
 }
 
 /** Who attends to the datagrams of an overlay port. */
@@ -118,6 +119,7 @@ export class UdpExposure implements Service<ExposedRecord> {
   #begin(key: string, from: NodeId, sourcePort: number): ExposedSession | undefined {
     if (this.#sessions.isFull) return this.#drop('full', from, `${MAX_UDP_SESSIONS} sessions are open already`)
     const { node, connections } = this.#deps
+    const peerName = node.hostnameOf(from) ?? formatAddress({ network: 0, node: from })
     const session: ExposedSession = {
       usedAt: performance.now(),
       checkedAt: performance.now(),
@@ -127,7 +129,8 @@ export class UdpExposure implements Service<ExposedRecord> {
       socket: undefined,
       waiting: [],
       traffic: { bytesRead: 0, bytesWritten: 0 },
-      peerName: node.hostnameOf(from) ?? formatAddress({ network: 0, node: from }),
+      peerName,
+      onDropped: (error) => this.#onDropped(peerName, error),
       close: () => {
         session.socket?.close()
         session.socket = undefined
@@ -230,17 +233,14 @@ export class UdpExposure implements Service<ExposedRecord> {
       return
     }
     session.traffic.bytesWritten += answer.length
-    this.#port?.send(String(session.from), sourcePort, answer).catch((error: unknown) => {
-      const { code, message, hint } = asPilotError(error)
-      const { counters } = this.#deps.connections
-      counters.datagrams_dropped += 1
-      if (code === 'DATAGRAM_TOO_LARGE') counters.datagrams_too_large += 1
-      this.#sparse.warn(
-        code,
-        { expose: this.spec.name, peer: session.peerName, code, hint },
-        `an answer was dropped: ${message}`,
-      )
-    })
+    this.#port?.sendTo(session.from, sourcePort, answer, session.onDropped)
+  }
+
+  #onDropped(peerName: string, { code, message, hint }: PilotError): void {
+    const { counters } = this.#deps.connections
+    counters.datagrams_dropped += 1
+    if (code === 'DATAGRAM_TOO_LARGE') counters.datagrams_too_large += 1
+    this.#sparse.warn(code, { expose: this.spec.name, peer: peerName, code, hint }, `an answer was dropped: ${message}`)
   }
 
   /** Deaf for a moment: so a refused peer's flood costs one decision a second. */

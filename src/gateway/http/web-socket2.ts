@@ -62,7 +62,12 @@ export function openWebSocket2(
     if (thrown === undefined) return
     out.destroy()
     onFailure(
-      new PilotError('BAD_RESPONSE', `${hop.about.service}: its answer is no HTTP/2: ${thrown.message}`, {}, thrown),
+      new PilotError(
+        'BAD_RESPONSE',
+        `${hop.about.service}: its answer is not valid HTTP/2: ${thrown.message}`,
+        {},
+        thrown,
+      ),
     )
   })
   out.once('upgrade', (answer, upstream, first) => {

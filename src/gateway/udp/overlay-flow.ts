@@ -4,7 +4,7 @@
  */
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { OverlayDatagrams, Overlay } from '../../runtime/overlay.ts'
+import type { Overlay, OverlayDatagrams } from '../../runtime/overlay.ts'
 import { admitDial } from '../service/path-policy.ts'
 import type { PathPolicy } from '../model/types.ts'
 import { MAX_UDP_WAITING } from './sessions.ts'
@@ -33,6 +33,9 @@ export class OverlayFlow {
   #peer: NodeId | undefined
   #closed = false
   readonly #abort = new AbortController()
+  readonly #onDropped = (error: PilotError): void => {
+    if (!this.#closed) this.#events.onDropped(error)
+  }
 
   constructor(node: Overlay, target: FlowTarget, events: FlowEvents) {
     this.#node = node
@@ -49,7 +52,7 @@ export class OverlayFlow {
       await admitDial(this.#node, peer, path, this.#abort.signal)
       this.#peer = await this.#node.connect(peer)
       if (this.#closed) return false
-      const port = await openEphemeral(this.#node, (bytes, from) => this.#onDatagram(bytes, from))
+      const port = await this.#node.datagrams(undefined, (bytes, from) => this.#onDatagram(bytes, from))
       if (this.#closed) {
         port.close()
         return false
@@ -70,15 +73,13 @@ export class OverlayFlow {
 
   /** The bytes are the flow's from now on. */
   send(bytes: Uint8Array): void {
-    if (this.#port === undefined) {
+    if (this.#port === undefined || this.#peer === undefined) {
       if (this.#waiting === undefined || this.#waiting.length >= MAX_UDP_WAITING)
         this.#events.onDropped(new PilotError('TOO_MANY', `${MAX_UDP_WAITING} datagrams wait for the peer already`))
       else this.#waiting.push(bytes)
       return
     }
-    this.#port.send(String(this.#peer), this.#target.port, bytes).catch((error: unknown) => {
-      if (!this.#closed) this.#events.onDropped(asFlowError(error))
-    })
+    this.#port.sendTo(this.#peer, this.#target.port, bytes, this.#onDropped)
   }
 
   close(): void {
@@ -94,25 +95,9 @@ export class OverlayFlow {
   }
 }
 
-/** An overlay port of the ephemeral range that takes datagrams. @throws PilotError TOO_MANY, USAGE under a daemon. */
-async function openEphemeral(
-  node: Overlay,
-  onDatagram: (bytes: Uint8Array, from: NodeId) => void,
-): Promise<OverlayDatagrams> {
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const number = EPHEMERAL_FIRST + Math.floor(Math.random() * EPHEMERAL_COUNT) // not a secret: the tunnel authenticates who answers
-    try {
-      return await node.datagrams(number, onDatagram)
-    } catch (error) {
-      if (!(error instanceof PilotError) || error.code !== 'PORT_IN_USE') throw error
-    }
-  }
-  throw new PilotError('TOO_MANY', 'no overlay port is free for another UDP session')
-}
-
 /** @throws PilotError USAGE where answers could not come back. */
 export async function checkAnswersReturn(node: Overlay, name: string): Promise<void> {
-  const port = await openEphemeral(node, () => {})
+  const port = await node.datagrams(undefined, () => {})
   port.close()
   if (!port.keepsSourcePort)
     throw new PilotError(
@@ -124,8 +109,3 @@ export async function checkAnswersReturn(node: Overlay, name: string): Promise<v
 function asFlowError(error: unknown): PilotError {
   return error instanceof PilotError ? error : new PilotError('FAILED', String(error), {}, error)
 }
-
-const EPHEMERAL_FIRST = 49_152 // as for streams
-const EPHEMERAL_COUNT = 16_384
-/** With a tenth of the range free, one try in 10^14 times fails for nothing. */
-const MAX_TRIES = 300

@@ -3,13 +3,13 @@
 // Liveness of a peer. What users see is the sum: a vanished peer's streams end within KEEPALIVE_MS + PEER_DEAD_MS.
 /** A peer with open streams that has been silent for this long is pinged, ms; it also holds NAT mappings open. */
 export const KEEPALIVE_MS = 15_000
-/** After bytes came, and then nothing for this long: one ping, ms. If it was our address that changed, it tells the peer. */
+/** After bytes came, and then nothing for this long: one ping, ms. If our address has changed, the ping shows the peer. */
 export const TAIL_PING_MS = 2_000
 /** Something of ours is unanswered for this long: ping on every path, ms. */
 export const QUIET_MS = 1_000
 export const PING_REPEAT_MS = 1_000
 /**
- * PILA that go the direct ways only, to a peer that may be a Go daemon: 0.95 s. It answers after a question to its
+ * PILA that take direct paths only, to a peer that may be a Go daemon: 0.95 s. It answers after a question to its
  * registry, and stays on the relay until it restarts if anything reaches it there first (tunnel.md §6.4).
  */
 export const DIRECT_ATTEMPTS = 3
@@ -21,17 +21,17 @@ export const PEER_SILENT_MS = 4_000
 export const PEER_DEAD_MS = 15_000
 /** While a peer is silent the registry is asked again where it is, ms: it may have restarted elsewhere. */
 export const RESOLVE_AGAIN_MS = 2_000
-/** After a failed attempt further dials fail at once for this long, ms, instead of each waiting anew. */
+/** After a failed attempt further dials fail at once for this long, ms, instead of each waiting again. */
 export const UNREACHABLE_MS = 1_000
 /** A peer without streams, and not heard of for this long, is forgotten, ms. Trusted ones keep their record in the book. */
 export const FORGET_PEER_MS = 600_000
 
-// Better ways
-/** After a tunnel came up a better way than the relay is sought for this long, ms, whether or not a stream is open. */
+// Better paths
+/** After a tunnel came up a better path than the relay is searched for this long, ms, whether or not a stream is open. */
 export const SEARCH_MS = 10_000
 /** A path hello that gets no echo is said again after these pauses, ms. */
 export const HELLO_AGAIN_MS: readonly number[] = [300, 700, 2_000]
-/** A punch of the peer makes us ping along that way at once, but not more often than this, ms: it is not authenticated. */
+/** A punch from the peer makes us ping along that path at once, but not more often than this, ms: it is not authenticated. */
 export const PUNCHED_PING_MS = 50
 
 /** A stream without acknowledgements makes us ask whether the path works, but not more often than this, ms. */
@@ -40,9 +40,9 @@ export const STALL_PING_MS = 500
 /** The beacon is asked to have both sides punch, but not more often than this for one peer, ms. */
 export const KNOCK_MS = 100
 
-/** While only the relay works, streams that refuse it are looked at so often, ms. */
+/** How often streams that refuse the relay are rechecked while only the relay works, ms. */
 export const STRICT_AGAIN_MS = 1_000
-/** Other ways than a straight one, and larger packets, are tried so long after a tunnel came up, ms: the SYN that waited for it, and its answer, go first. */
+/** How long after a tunnel came up other than direct paths, and larger packets, are tried, ms: the SYN that waited for it, and its answer, go first. */
 export const SEARCH_AFTER_MS = 20
 
 // Names
@@ -51,7 +51,7 @@ export const NAME_CACHE_MS = 30_000
 export const NAME_STALE_MS = 300_000
 /** Lately, ms: a registry gives a name away only after three minutes of silence. */
 export const NAME_HEARD_MS = 120_000
-export const MAX_NAMES = 4_096 // the oldest gives way
+export const MAX_NAMES = 4_096 // the oldest is evicted
 export const MAX_DIALS = 8_192 // waiting for a name, a tunnel or a SYN token; further ones fail as TOO_MANY
 
 /** Peers that connections are expected to, asked about beforehand: what the registry grants one address is shared with others. */
@@ -62,12 +62,12 @@ export const POLL_FAST_MS = 250 // while a request of ours is young
 export const POLL_FAST_FOR_MS = 20_000
 export const POLL_WAITING_MS = 1_500 // while one is older, up to POLL_WAITING_FOR_MS
 export const POLL_WAITING_FOR_MS = 600_000
-export const POLL_GUESTS_MS = 500 // while somebody who was invited may ask
+export const POLL_GUESTS_MS = 500 // while an invited guest may ask
 export const POLL_IDLE_MS = 5_000
 /** Repetitions of a request that a person has just rejected are answered with the same, ms: they crossed our answer. */
 export const REJECTED_FOR_MS = 30_000
 export const REPORT_AGAIN_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 30_000] // the other node may not be registered yet
-export const WISH_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
+export const REQUEST_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
 
 /** A network of the registry that refuses us is asked again after this long, ms. */
 export const JOIN_AGAIN_MS = 60_000
@@ -115,3 +115,12 @@ export const PING_PORT = 1
 export const PUNCHES_PER_SECOND = 20
 /** Punches of others that are looked at, per second: anybody can send them. */
 export const PUNCHED_PER_SECOND = 100
+
+/** Bits of `Peer.takeChores()`: what the node is to do for the peer; chores.ts does it. */
+export const PEER_RESOLVE = 1 // ask the registry where it is
+export const PEER_SILENT = 2 // fail what waits for it
+export const PEER_DEAD = 4 // end its streams, forget its keys
+export const PEER_KEEPALIVE = 8 // ping along the current path
+export const PEER_SEARCH = 16 // ping along every path
+export const PEER_FORGET = 32
+export const PEER_LEAVE = 64 // trust has ended; its streams have been reset

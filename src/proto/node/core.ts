@@ -1,77 +1,118 @@
 /**
- * One overlay node, whole, without I/O: the parts put together. Above: runtime/node/driver.ts, the only thing that calls it
- * in a running program; test/sim drives it just the same.
+ * One overlay node, whole, without I/O: the parts put together. Above: drain.ts, with which runtime/node/driver.ts runs it in
+ * a program and test/sim in virtual time.
  *
  *   handle*   a datagram, an answer of the registry, a deadline
  *   commands  dial, listen, write, trust: each is a handle call too
- *   poll*     datagrams to send, questions to the registry, streams with news, events
+ *   queries   what is known now, to be read only (views.ts)
+ *   poll*     what follows; drain.ts calls them
  *
- * After one batch of calls drain every poll, then sleep until nextTimeout().
+ * Contract: ONE mutation, then drain. A mutation is a handle call, a command, or several of one batch; after it call
+ * `drain`, once, and sleep until `nextTimeout()`. `now` never goes back. The core calls nobody, so it is never re-entered.
+ * Its state is its own: nothing outside this folder imports state.ts.
  */
 import type { PeerName } from '../../base/address.ts'
-import { equalBytes, fromBase64, utf8 } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
-import { verifySignature } from '../../crypto/identity.ts'
+import type { AeadKey } from '../../crypto/aead.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
-import { handshakeChallenge } from '../../wire/handshake-message.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
-import type { Path } from '../path/path.ts'
+import type { StreamView } from '../stream/stream-view.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
-import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
-import type { Wish } from '../trust/trust-book.ts'
-import { NodeContext, type NodeOptions, type OwnNetwork } from './state.ts'
-import type { Dial } from './dial.ts'
-import { Dialler } from './dialler.ts'
-import { Directory, type DirectoryNews } from './resolver.ts'
+import type { TrustJudge, OutgoingRequest } from '../trust/trust-book.ts'
+import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
+import type { Dial, DialView } from './dial.ts'
+import { Dialler } from './dialler.ts'
 import type { NodeEvent } from './events.ts'
-import { Finder } from './path-finder.ts'
 import { Inbound } from './inbound.ts'
+import { Memberships } from './memberships.ts'
+import type { NodeOptions, OwnNetwork } from './options.ts'
 import { Outbound } from './outbound.ts'
-import * as wish from './peer.ts'
+import { PathFinder } from './path-finder.ts'
+import { pathReason } from './path-reason.ts'
 import type { Peer } from './peer.ts'
 import { Pings } from './pings.ts'
-import { Standing } from './registration.ts'
+import { Registration } from './registration.ts'
+import { Resolver, type ResolverNews } from './resolver.ts'
+import { NodeState } from './state.ts'
+import { TrustExchange, type DirectFault } from './trust-exchange.ts'
+import type { AboutApp, BeaconView, DialApp, NameApp, NatView, PeerView, PingApp, TrustView } from './views.ts'
 
 export class OverlayCore {
-  readonly context: NodeContext
-  readonly standing: Standing
+  readonly #state: NodeState
+  readonly #registration: Registration
+  readonly #exchange: TrustExchange
   readonly #outbound: Outbound
   readonly #inbound: Inbound
-  readonly #directory: Directory
+  readonly #resolver: Resolver
   readonly #dialler: Dialler
   readonly #pings: Pings
-  readonly #finder: Finder
+  readonly #finder: PathFinder
+  readonly #chores: Chores
   readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
-  constructor(options: NodeOptions, trust: TrustFile, now: Instant) {
-    const context = new NodeContext(options)
-    context.trust.load(trust)
-    this.context = context
-    this.standing = new Standing(context, now, (at) => this.#onNewId(at))
-    this.#outbound = new Outbound(context)
-    this.#pings = new Pings(this.#outbound)
-    const finder = (this.#finder = new Finder(context, this.#outbound, this.#pings))
-    this.#directory = new Directory(context, (bytes) => this.#outbound.sendBeacon(bytes))
-    this.#dialler = new Dialler(context, this.#directory, (at, peer) => this.#afterTunnel(at, peer))
-    this.#inbound = new Inbound(context, this.#outbound, {
-      lookUpKey: (at, node) => this.#directory.lookUpKey(at, node),
-      pollTrust: (at) => this.standing.pollSoon(at),
-      afterTunnel: (at, peer) => this.#afterTunnel(at, peer),
-      onPathChange: (at, peer) => this.#onPathChange(at, peer),
-      onDiscoverReply: (at, endpoint, second) => finder.onDiscoverReply(at, endpoint, second),
-      onPunchCommand: (at, endpoint) => finder.onPunchCommand(at, endpoint),
-      onPunched: (at, source) => finder.onPunched(at, source, (peer) => this.#afterTunnel(at, peer)),
-      onHello: (at, peer, hello, path) => {
-        if (finder.onHello(at, peer, hello, path)) this.#tellPath(peer)
-      },
-      onPong: (at, peer, path, seq, bytes) => this.#onPong(at, peer, path, seq, bytes),
-    })
+  /** @param state for tests that look inside. */
+  constructor(options: NodeOptions, trust: TrustFile, now: Instant, state = new NodeState(options)) {
+    state.trust.load(trust)
+    this.#state = state
+    const memberships = new Memberships(state)
+    const exchange = (this.#exchange = new TrustExchange(state, memberships))
+    this.#registration = new Registration(state, now, memberships, exchange, (at) => this.#onNewId(at))
+    const outbound = (this.#outbound = new Outbound(state))
+    const pings = (this.#pings = new Pings(outbound))
+    const finder = (this.#finder = new PathFinder(state, outbound, pings))
+    const resolver = (this.#resolver = new Resolver(state, outbound))
+    const dialler = (this.#dialler = new Dialler(state, resolver, (at, peer) => this.#chores.afterTunnel(at, peer)))
+    const chores = (this.#chores = new Chores(state, { outbound, pings, finder, resolver, dialler }))
+    this.#inbound = new Inbound(state, { outbound, resolver, exchange, finder, chores })
   }
 
-  get nodeId(): NodeId {
-    return this.context.nodeId
+  // ---- queries
+
+  /** Undefined while the registry has not answered yet. */
+  get nodeId(): NodeId | undefined {
+    return this.#state.ownId
+  }
+  get isRegistered(): boolean {
+    return this.#registration.registered
+  }
+  get counters(): Readonly<Record<string, number>> {
+    return this.#state.counters
+  }
+  get beacon(): BeaconView {
+    return this.#state.beacon
+  }
+  get nat(): NatView {
+    return this.#state.nat
+  }
+  get trust(): TrustView {
+    return this.#state.trust
+  }
+  get peers(): ReadonlyMap<NodeId, PeerView> {
+    return this.#state.peers
+  }
+
+  /** Why the path to a peer is what it is, for people; undefined while there is no tunnel. */
+  pathReason(now: Instant, node: NodeId): string | undefined {
+    const peer = this.#state.peers.get(node)
+    return peer === undefined ? undefined : pathReason(this.#state, peer, now)
+  }
+
+  /** The keys that may open sealed frames of a node, the likeliest first. */
+  keysOf(sender: NodeId): readonly AeadKey[] {
+    return this.#state.keysOf(sender)
+  }
+
+  /** Some stream still holds bytes, or its end, that the peer has not acknowledged. */
+  get hasUndelivered(): boolean {
+    for (const { streams } of this.#state.peers.values())
+      for (const { phase, sender } of streams.values()) if (phase === 'established' && !sender.drained) return true
+    return false
+  }
+
+  trustFile(): TrustFile {
+    return this.#state.trust.save()
   }
 
   // ---- what happens
@@ -82,44 +123,46 @@ export class OverlayCore {
   }
 
   handleRegistryConnected(now: Instant): void {
-    this.context.registry.handleConnected()
-    this.standing.handleConnected(now)
+    this.#state.registry.handleConnected()
+    this.#registration.handleConnected(now)
   }
 
   handleRegistryDisconnected(now: Instant): void {
-    this.context.registry.handleDisconnected()
-    this.standing.handleDisconnected()
+    this.#state.registry.handleDisconnected()
+    this.#registration.handleDisconnected()
+    this.#exchange.handleDisconnected()
     this.#takeResults(now)
   }
 
   handleRegistryReply(now: Instant, reply: object): void {
-    this.context.registry.handleReply(reply)
+    this.#state.registry.handleReply(reply)
     this.#takeResults(now)
   }
 
   /** Addresses of our interfaces are others than before, or the machine has slept. @param isElsewhere what we send comes from another address. */
   handleNetworkChange(now: Instant, network: OwnNetwork, isElsewhere: boolean): void {
-    this.context.network = network
-    this.standing.onNetworkChange(now)
+    this.#state.network = network
+    this.#registration.onNetworkChange(now)
     this.#finder.onNetworkChange(now, isElsewhere)
-    for (const peer of this.context.peers.values()) this.#afterTunnel(now, peer)
+    for (const peer of this.#state.peers.values()) this.#chores.afterTunnel(now, peer)
   }
 
   handleTimeout(now: Instant): void {
-    const { heap, registry, beacon, options } = this.context
+    const { heap, registry, beacon, options } = this.#state
     heap.popAllDue(now, this.#due)
     for (const due of this.#due) {
       due.handleTimeout(now)
       if (due instanceof Stream) {
-        const peer = this.context.peers.get(due.peer)
+        const peer = this.#state.peers.get(due.peer)
         if (peer === undefined) continue
         if (due.sender.timeouts > 0) this.#finder.onStall(now, peer, due.sender.isStuckSince(peer.heardAt))
-        this.context.touchStream(now, peer, due)
-      } else this.#afterPeerTimeout(now, due)
+        this.#state.touchStream(now, peer, due)
+      } else this.#chores.afterTimeout(now, due)
     }
     this.#due.length = 0
     registry.handleTimeout(now)
-    this.standing.handleTimeout(now)
+    this.#registration.handleTimeout(now)
+    if (this.#registration.registered && registry.connected) this.#exchange.handleTimeout(now)
     this.#finder.handleTimeout(now)
     const discover = options.beacon === undefined ? undefined : beacon.pollDiscover(now)
     if (discover !== undefined) this.#outbound.sendBeacon(discover)
@@ -127,12 +170,14 @@ export class OverlayCore {
   }
 
   nextTimeout(): Instant {
-    const { heap, registry, beacon, options } = this.context
+    const { heap, registry, beacon, options } = this.#state
     const beaconAt = options.beacon === undefined ? Infinity : beacon.nextTimeout()
+    const isTrading = this.#registration.registered && registry.connected
     return Math.min(
       heap.earliest,
       registry.nextTimeout(),
-      this.standing.nextTimeout(),
+      this.#registration.nextTimeout(),
+      isTrading ? this.#exchange.nextTimeout() : Infinity,
       this.#finder.nextTimeout(),
       beaconAt,
     )
@@ -144,36 +189,50 @@ export class OverlayCore {
     return this.#outbound.pollDatagram(now, slot)
   }
   pollRegistryRequest(): object | undefined {
-    return this.context.registry.pollRequest()
+    return this.#state.registry.pollRequest()
   }
   /** The connection to the registry has stopped answering: drop it and make a new one. */
   get registryStale(): boolean {
-    return this.context.registry.stale
+    return this.#state.registry.stale
   }
 
   pollEvent(now: Instant): NodeEvent | undefined {
     this.#takeResults(now)
-    const event = this.context.events.shift()
-    if (event?.kind === 'endpoint') this.standing.onEndpoint(now)
+    const event = this.#state.events.shift()
+    if (event?.kind === 'endpoint') this.#registration.onEndpoint(now)
     if (event?.kind === 'registered') this.#dialler.onRegistered(now)
     return event
   }
 
-  /** A stream with news for the application: see `takeNews`. Streams that are being redialled stay inside. */
+  /** A stream with news for the application: `takeNews`. Streams that are being dialled again stay inside. */
   pollStream(now: Instant): Stream | undefined {
-    for (let stream = this.context.news.shift(); stream !== undefined; stream = this.context.news.shift()) {
+    const { news } = this.#state
+    for (let stream = news.shift(); stream !== undefined; stream = news.shift()) {
       stream.announced = false
-      const dial = stream.app as Dial | undefined
-      if (dial !== undefined && (stream.end === 'stale' || stream.wasBusy) && this.#dialler.redial(now, stream, dial))
-        continue
-      return stream
+      if (this.#dialler.reports(now, stream)) return stream
     }
     return undefined
   }
 
+  /** Streams or events wait to be polled. */
+  get hasNews(): boolean {
+    return this.#state.news.size > 0 || this.#state.events.size > 0
+  }
+
+  /** Segments that were held for more bytes to fill them may go. @returns whether some wait for the next turn, which is to follow at once. */
+  releaseHeld(now: Instant): boolean {
+    return this.#state.releaseHeld(now)
+  }
+
+  /** @returns true once after each change that the trust file must hold. */
+  takeTrustChange(): boolean {
+    return this.#state.trust.takeDirty()
+  }
+
   // ---- commands: streams
 
-  dial(now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
+  /** @param port undefined: only the tunnel. */
+  dial(now: Instant, target: PeerName, label: string, port: number | undefined, app: DialApp): DialView {
     return this.#dialler.dial(now, target, label, port, app)
   }
 
@@ -182,90 +241,99 @@ export class OverlayCore {
     this.#dialler.prepare(now, target)
   }
 
-  cancelDial(now: Instant, dial: Dial): void {
-    this.#dialler.cancel(now, dial)
+  cancelDial(now: Instant, dial: DialView): void {
+    this.#dialler.cancel(now, dial as Dial) // there are no others
   }
 
   /** Which node has this hostname? Answered by a `name` event. */
-  askName(now: Instant, hostname: string, token: unknown): void {
-    this.#dialler.askName(now, hostname, token)
+  askName(now: Instant, hostname: string, app: NameApp): void {
+    this.#dialler.askName(now, hostname, app)
   }
 
-  /** What does the registry tell about this node? Answered by an `about` event. */
-  askAbout(now: Instant, node: NodeId, token: unknown): void {
-    this.#directory.askAbout(now, node, token)
+  /** What does the registry know about this node? Answered by an `about` event. */
+  askAbout(now: Instant, node: NodeId, app: AboutApp): void {
+    this.#resolver.askAbout(now, node, app)
   }
 
   /** @returns false when the port is taken. */
   listen(port: number): boolean {
-    return this.context.ports.listen(port)
+    return this.#state.ports.listen(port)
   }
   unlisten(port: number): void {
-    this.context.ports.unlisten(port)
+    this.#state.ports.unlisten(port)
   }
 
-  /** @returns false when the port is taken. Datagrams to other ports are dropped. */
-  openDatagrams(port: number): boolean {
-    const { datagrams } = this.context.ports
-    if (datagrams.has(port)) return false
-    datagrams.add(port)
-    return true
+  /** @param port undefined: any that is free. @returns the port, unless it is taken. Datagrams to other ports are dropped. */
+  openDatagrams(port: number | undefined): number | undefined {
+    return this.#state.ports.openDatagrams(port)
   }
 
   closeDatagrams(port: number): void {
-    this.context.ports.datagrams.delete(port)
+    this.#state.ports.datagrams.delete(port)
   }
 
-  accept(now: Instant, stream: Stream): void {
-    stream.accept()
-    this.context.touch(now, stream)
+  accept(now: Instant, stream: StreamView): void {
+    own(stream).accept()
+    this.#state.touch(now, own(stream))
   }
 
-  refuse(now: Instant, stream: Stream): void {
-    const peer = this.context.peers.get(stream.peer)
+  refuse(now: Instant, view: StreamView): void {
+    const stream = own(view)
+    const peer = this.#state.peers.get(stream.peer)
     if (peer === undefined || stream.phase !== 'syn-received') return
     stream.abandon('local')
-    this.context.touchStream(now, peer, stream)
-    this.#outbound.refuse(peer, stream) // byte for byte what a port gives where nobody listens
+    this.#state.touchStream(now, peer, stream)
+    this.#outbound.refuse(peer, stream) // byte for byte what a port gives where nothing listens
   }
 
   /** @param more follows within a turn, probably. @returns false when the writer should wait for NEWS_WRITABLE. Takes ownership of `bytes`. */
-  write(now: Instant, stream: Stream, bytes: Uint8Array, more = false): boolean {
+  write(now: Instant, view: StreamView, bytes: Uint8Array, more = false): boolean {
+    const stream = own(view)
     const goOn = stream.write(bytes, more)
-    if (more) this.context.hold(stream)
-    this.context.touch(now, stream)
+    if (more) this.#state.hold(stream)
+    this.#state.touch(now, stream)
     return goOn
   }
 
-  shutdown(now: Instant, stream: Stream): void {
-    stream.shutdown(now)
-    this.context.touch(now, stream)
+  shutdown(now: Instant, stream: StreamView): void {
+    own(stream).shutdown(now)
+    this.#state.touch(now, own(stream))
   }
 
-  close(now: Instant, stream: Stream): void {
-    stream.close(now)
-    this.context.touch(now, stream)
+  close(now: Instant, stream: StreamView): void {
+    own(stream).close(now)
+    this.#state.touch(now, own(stream))
   }
 
-  reset(now: Instant, stream: Stream): void {
-    stream.reset(now)
-    this.context.touch(now, stream)
+  reset(now: Instant, stream: StreamView): void {
+    own(stream).reset(now)
+    this.#state.touch(now, own(stream))
+  }
+
+  /** Every stream of every peer. */
+  resetAll(now: Instant): void {
+    for (const peer of this.#state.peers.values()) for (const stream of peer.streams.values()) this.reset(now, stream)
   }
 
   /** Bytes were read from the stream: its window may have opened. */
-  afterRead(now: Instant, stream: Stream): void {
-    stream.onRead(now)
-    this.context.touch(now, stream)
+  afterRead(now: Instant, stream: StreamView): void {
+    own(stream).onRead(now)
+    this.#state.touch(now, own(stream))
+  }
+
+  /** From now on the stream waits rather than go by the relay, and ends when it has waited too long. */
+  refuseRelay(stream: StreamView): void {
+    own(stream).directOnly = true
   }
 
   // ---- commands: peers
 
-  /** Requires a connected peer; answered by a `pong` event with the token, or never. */
-  ping(now: Instant, node: NodeId, token: unknown): boolean {
-    const peer = this.context.peers.get(node)
+  /** Requires a connected peer; answered by a `pong` event, or never. */
+  ping(now: Instant, node: NodeId, app: PingApp): boolean {
+    const peer = this.#state.peers.get(node)
     if (peer?.connected !== true) return false
-    this.#pings.send(now, peer, undefined, 'user', 0, token)
-    this.context.touchPeer(peer)
+    this.#pings.send(now, peer, undefined, 'user', 0, app)
+    this.#state.touchPeer(peer)
     return true
   }
 
@@ -276,96 +344,82 @@ export class OverlayCore {
     port: number,
     bytes: Uint8Array,
   ): 'not_connected' | 'too_large' | undefined {
-    const peer = this.context.peers.get(node)
+    const peer = this.#state.peers.get(node)
     if (peer?.connected !== true) return 'not_connected'
     const fits = this.#outbound.datagram(peer, sourcePort, port, bytes)
-    this.context.touchPeer(peer)
+    this.#state.touchPeer(peer)
     return fits ? undefined : 'too_large'
+  }
+
+  /** The beacon may have moved: ask it where it sees us. */
+  refreshBeacon(now: Instant): void {
+    this.#state.beacon.refresh(now)
   }
 
   // ---- commands: trust
 
-  requestTrust(now: Instant, trustWish: Wish): void {
-    this.standing.wish(now, trustWish)
+  requestTrust(now: Instant, request: OutgoingRequest): void {
+    this.#exchange.request(now, request)
   }
 
-  /** @returns false when there was no such wish. */
-  dropWish(peer: string): boolean {
-    const { trust } = this.context
-    const wish = trust.wishes.find((candidate) => candidate.peer === peer)
-    if (wish !== undefined) trust.dropWish(wish)
-    return wish !== undefined
+  /** @returns false when there was no such request. */
+  withdrawRequest(peer: string): boolean {
+    const { trust } = this.#state
+    const outgoing = trust.outgoing.find((candidate) => candidate.peer === peer)
+    if (outgoing !== undefined) trust.withdraw(outgoing)
+    return outgoing !== undefined
   }
 
-  /**
-   * A message of the port-444 handshake, from the peer that its tunnel authenticated.
-   * @returns why it is ignored, or undefined.
-   */
-  handleHandshake(
-    now: Instant,
-    from: NodeId,
-    message: HandshakeMessage,
-  ): 'foreign_node' | 'no_key' | 'wrong_key' | 'bad_signature' | undefined {
-    const peer = this.context.peers.get(from)
-    if (message.nodeId !== from) return 'foreign_node'
-    if (peer?.key === undefined) return 'no_key'
-    const [key, signature] = [fromBase64(message.publicKey), fromBase64(message.signature)]
-    if (key === undefined || !equalBytes(key, peer.key)) return 'wrong_key'
-    const challenge = utf8(handshakeChallenge(from, this.context.nodeId))
-    if (signature === undefined || !verifySignature(peer.key, challenge, signature)) return 'bad_signature'
-    const revoked = this.standing.handleDirect(
-      now,
-      from,
-      HANDSHAKE_KINDS[message.type],
-      peer.key,
-      peer.hostname,
-      message.justification,
-    )
-    if (revoked) this.revokeTrust(now, from, 'peer')
+  /** Asked about every request for trust, before a person is. One at a time; undefined takes it away. */
+  setJudge(judge: TrustJudge | undefined): void {
+    this.#exchange.judge = judge
+  }
+
+  /** Until then a guest is expected: requests for trust are looked for more often. */
+  expectGuests(until: Instant): void {
+    this.#exchange.guestsUntil = until
+  }
+
+  /** A message of the port-444 handshake, over the peer's own tunnel. @returns why it is ignored, or undefined. */
+  handleHandshake(now: Instant, from: NodeId, message: HandshakeMessage): DirectFault | undefined {
+    const fault = this.#exchange.handleDirect(now, from, message)
+    if (fault !== 'revoked') return fault
+    this.revokeTrust(now, from, 'peer')
     return undefined
   }
 
   /** @returns false when nothing of this node is pending. */
   approveTrust(now: Instant, node: NodeId): boolean {
-    const { trust } = this.context
-    const entry = trust.pending.find((pending) => pending.nodeId === node)
-    const key = entry === undefined ? undefined : trust.pendingKey(node)
-    if (entry === undefined || key === undefined) return false
-    this.standing.approve(now, node, trust.hostnameOf(node), key, false)
-    this.standing.respond(now, node, true)
-    return true
+    return this.#exchange.approvePending(now, node)
   }
 
+  /** @returns false when nothing of this node is pending. */
   rejectTrust(now: Instant, node: NodeId): boolean {
-    const hostname = this.context.trust.hostnameOf(node)
-    if (!this.context.trust.reject(node)) return false
-    this.standing.reject(now, node)
-    this.context.emit({ kind: 'trust', node, hostname, state: 'rejected' })
-    return true
+    return this.#exchange.rejectPending(now, node)
   }
 
   /** Before trust ends: a Go peer drops its keys as soon as it hears of that, and would not understand our RSTs. */
   resetStreams(now: Instant, node: NodeId): void {
-    const peer = this.context.peers.get(node)
+    const peer = this.#state.peers.get(node)
     for (const stream of peer?.streams.values() ?? []) {
       stream.reset(now, 'peer_gone')
-      this.context.touchStream(now, peer!, stream)
+      this.#state.touchStream(now, peer!, stream)
     }
   }
 
   /** Ends trust and, with it, every stream of that node. @returns false when it was not trusted. */
   revokeTrust(now: Instant, node: NodeId, origin: 'local' | 'peer' = 'local'): boolean {
-    const hostname = this.context.trust.hostnameOf(node)
-    if (!this.context.trust.revoke(node, origin === 'local')) return false
-    this.standing.revoke(now, node)
-    const peer = this.context.peers.get(node)
+    const hostname = this.#state.trust.hostnameOf(node)
+    if (!this.#state.trust.revoke(node, origin === 'local')) return false
+    this.#exchange.revoke(now, node)
+    const peer = this.#state.peers.get(node)
     if (peer !== undefined) {
       this.resetStreams(now, node)
-      peer.leaveAt = now + LEAVE_MS
+      peer.leave(now + LEAVE_MS)
       this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
-      this.context.touchPeer(peer)
+      this.#state.touchPeer(peer)
     }
-    this.context.emit({ kind: 'trust', node, hostname, state: 'revoked' })
+    this.#state.emit({ kind: 'trust', node, hostname, state: 'revoked' })
     return true
   }
 
@@ -373,20 +427,20 @@ export class OverlayCore {
 
   #takeResults(now: Instant): void {
     for (
-      let result = this.context.registry.pollResult();
+      let result = this.#state.registry.pollResult();
       result !== undefined;
-      result = this.context.registry.pollResult()
+      result = this.#state.registry.pollResult()
     ) {
-      if (this.standing.handleResult(now, result)) continue
-      const news = this.#directory.handleResult(now, result)
+      if (this.#registration.handleResult(now, result) || this.#exchange.handleResult(now, result)) continue
+      const news = this.#resolver.handleResult(now, result)
       switch (news?.kind) {
         case 'resolved':
           this.#dialler.onResolved(now, news.peer, news.isNews)
-          this.#afterTunnel(now, news.peer)
+          this.#chores.afterTunnel(now, news.peer)
           break
         case 'unresolved':
           this.#dialler.onUnresolved(now, news.peer, news.code, news.text)
-          this.#afterTunnel(now, news.peer)
+          this.#chores.afterTunnel(now, news.peer)
           break
         case 'name':
           this.#dialler.onName(now, news.hostname, news.answer)
@@ -403,176 +457,39 @@ export class OverlayCore {
     }
   }
 
-  #onKey(now: Instant, { node, key, hostname, networks }: Extract<DirectoryNews, { kind: 'key' }>): void {
-    this.standing.handleLookup(now, node, key, hostname, networks)
+  #onKey(now: Instant, { node, key, hostname, networks }: Extract<ResolverNews, { kind: 'key' }>): void {
+    this.#exchange.handleLookup(now, node, key, hostname, networks)
     this.#inbound.handleKey(now, node, key)
-    const peer = this.context.peers.get(node)
+    const peer = this.#state.peers.get(node)
     if (peer === undefined) return
     this.#dialler.onKey(now, peer)
-    this.#afterTunnel(now, peer)
+    this.#chores.afterTunnel(now, peer)
   }
 
   #onNoKey(now: Instant, node: NodeId): void {
     this.#inbound.handleKey(now, node, undefined)
-    const peer = this.context.peers.get(node)
+    const peer = this.#state.peers.get(node)
     if (peer?.wanted !== true || peer.key !== undefined) return
-    const { code, text } = this.#directory.unknownNode(node)
+    const { code, text } = this.#resolver.unknownNode(node)
     this.#dialler.failPeer(now, peer, code, text)
-  }
-
-  /** After anything that may have changed a tunnel: tells the peer's waiters, sends the PILA that is due. */
-  #afterTunnel(now: Instant, peer: Peer): void {
-    const news = peer.tunnel.takeNews()
-    if (news !== 0) this.#onTunnelNews(now, peer, news)
-    if (peer.tunnel.authDue) {
-      this.#outbound.sendAuth(now, peer)
-      // The peer confirms new keys by any frame under them; without this ping it might have nothing to say.
-      if (peer.tunnel.hasCandidate) this.#pings.send(now, peer, undefined, 'confirm', 0, undefined)
-    }
-    this.context.touchPeer(peer)
-  }
-
-  #onTunnelNews(now: Instant, peer: Peer, news: number): void {
-    if ((news & TUNNEL_READY) !== 0) {
-      peer.connected = true
-      peer.wanted = false
-      this.#dialler.flush(now, peer)
-      if (!peer.tunnel.confirmed) this.#pings.send(now, peer, undefined, 'alive', 0, undefined)
-    }
-    if ((news & TUNNEL_CONFIRMED) !== 0) {
-      this.context.emit({ kind: 'peer', peer, state: 'connected' })
-      this.#tellPath(peer)
-      this.#finder.onConfirmed(now, peer)
-    }
-    if ((news & TUNNEL_REKEYED) !== 0) {
-      // it may have restarted: ask whether it still knows our streams
-      this.context.emit({ kind: 'peer', peer, state: 'restarted' })
-      for (const stream of peer.streams.values()) {
-        stream.onPathChange(now, true)
-        this.context.touchStream(now, peer, stream)
-      }
-    }
-    if ((news & TUNNEL_FAILED) !== 0 && !peer.connected) {
-      const { beacon, options, registry } = this.context
-      const isBlocked = options.beacon !== undefined && registry.connected && !beacon.isAnswering(now)
-      if (isBlocked)
-        this.#dialler.failPeer(
-          now,
-          peer,
-          'UDP_BLOCKED',
-          'no answer over UDP, neither from the node nor from the beacon',
-        )
-      else
-        this.#dialler.failPeer(
-          now,
-          peer,
-          'PEER_UNREACHABLE',
-          'the node does not answer, neither directly nor through the relay',
-        )
-      this.context.emit({ kind: 'peer', peer, state: 'unreachable' })
-    }
-  }
-
-  #onPathChange(now: Instant, peer: Peer): void {
-    this.#tellPath(peer)
-    this.#finder.probeSize(now, peer)
-    peer.strictAt = peer.paths.current?.kind === 'relay' ? Math.min(peer.strictAt, now + STRICT_PATIENCE_MS) : Infinity
-    for (const stream of peer.streams.values()) {
-      // what waits for a backed-off timer may go now
-      stream.onPathChange(now, false)
-      this.context.touchStream(now, peer, stream)
-    }
-  }
-
-  #tellPath(peer: Peer): void {
-    if (peer.paths.current !== undefined) this.context.emit({ kind: 'path', peer, path: peer.paths.current })
   }
 
   /** The registry gave us another id: it is another one, or has lost its memory. Nothing of the old id holds. */
   #onNewId(now: Instant): void {
     this.#dialler.failAll(now, 'REGISTRY_UNREACHABLE', 'the registry has given this node another id')
-    for (const peer of this.context.peers.values()) {
-      this.#drop(now, peer, 'peer_gone')
-      this.context.heap.remove(peer)
+    for (const peer of this.#state.peers.values()) {
+      this.#chores.drop(now, peer)
+      this.#state.heap.remove(peer)
     }
-    this.context.peers.clear()
-  }
-
-  #afterPeerTimeout(now: Instant, peer: Peer): void {
-    if (peer.takePathLoss()) this.#onPathChange(now, peer)
-    const wishes = peer.takeWishes()
-    if ((wishes & wish.PEER_FORGET) !== 0) {
-      this.context.peers.delete(peer.node)
-      this.context.heap.remove(peer)
-      return
-    }
-    if ((wishes & wish.PEER_LEAVE) !== 0) {
-      this.#drop(now, peer, 'peer_gone')
-      this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
-    }
-    if ((wishes & wish.PEER_DEAD) !== 0) {
-      this.#drop(now, peer, 'peer_gone')
-      this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node has stopped answering')
-      this.context.emit({ kind: 'peer', peer, state: 'unreachable' })
-    }
-    if ((wishes & wish.PEER_SILENT) !== 0) this.#failWaiting(now, peer)
-    if ((wishes & wish.PEER_RESOLVE) !== 0) this.#directory.locate(now, peer)
-    if ((wishes & wish.PEER_KEEPALIVE) !== 0) this.#pings.send(now, peer, undefined, 'alive', 0, undefined)
-    if ((wishes & wish.PEER_SEARCH) !== 0) {
-      this.context.beacon.refresh(now)
-      for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
-    }
-    if (peer.connected) {
-      this.#finder.onPeerTimeout(now, peer)
-      if (peer.dials.size > 0) this.#dialler.flush(now, peer)
-    }
-    this.#afterTunnel(now, peer)
-  }
-
-  /** The tunnel stays, in case the peer comes back in time; what has not begun need not wait for that. */
-  #failWaiting(now: Instant, peer: Peer): void {
-    this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer')
-    for (const stream of peer.streams.values()) {
-      if (stream.phase !== 'syn-sent') continue
-      stream.abandon('no_answer')
-      this.context.touchStream(now, peer, stream)
-    }
-  }
-
-  #drop(now: Instant, peer: Peer, why: 'peer_gone'): void {
-    for (const stream of peer.streams.values()) {
-      stream.abandon(why)
-      this.context.touchStream(now, peer, stream)
-    }
-    peer.leaveAt = Infinity
-    peer.ready.clear()
-    peer.forgetTunnel()
-  }
-
-  #onPong(now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void {
-    const ping = this.#pings.take(seq, peer)
-    if (ping === undefined) return
-    const rttMs = now - ping.sentAt
-    // An answer along another path than the ping's proves nothing about either.
-    if (ping.path === path && peer.paths.onAnswer(path, rttMs)) this.#onPathChange(now, peer)
-    if (ping.purpose === 'size' && ping.path === path && payloadBytes === ping.payloadBytes) {
-      path.onSizeAnswer(now, payloadBytes)
-      this.context.emit({ kind: 'path', peer, path })
-    }
-    if (ping.purpose === 'hello') peer.search.onHelloAnswered()
-    if (ping.purpose === 'user') this.context.emit({ kind: 'pong', token: ping.token, peer, path, rttMs })
-    this.#finder.probeSize(now, peer)
+    this.#state.peers.clear()
   }
 }
 
-const HANDSHAKE_KINDS = {
-  handshake_request: 'request',
-  handshake_accept: 'accept',
-  handshake_reject: 'reject',
-  handshake_revoke: 'revoke',
-} as const
+/** The stream behind a view. @throws RangeError for anything that the core did not hand out. */
+function own(view: StreamView): Stream {
+  if (view instanceof Stream) return view
+  throw new RangeError('not a stream of this node')
+}
 
-/** Streams that refuse the relay wait so long for a straight way when the last one died, ms. */
-const STRICT_PATIENCE_MS = 5_000
 /** How long the keys outlive revoked trust, ms: enough for the RSTs to leave. */
 const LEAVE_MS = 100

@@ -1,5 +1,5 @@
 /**
- * One datagram on its way out: filled by the node, sealed and sent by a DatagramPort (runtime/net/datagram-port.ts). What is
+ * One outgoing datagram: filled by the node, sealed and sent by a DatagramPort (runtime/net/datagram-port.ts). What is
  * to be sealed stands in its place already, behind the header that holds its nonce; so a port can seal a batch at once.
  */
 import type { Endpoint } from '../../base/types.ts'

@@ -1,14 +1,15 @@
-/** One wish to open a stream. The node keeps it until the stream exists or it failed. */
-import type { NodeId } from '../../base/types.ts'
+/** A stream that is asked for. The node keeps it until the stream exists or the dial has failed. */
 import type { Stream } from '../stream/stream.ts'
+import type { DialApp } from './views.ts'
 
 export interface Dial {
   readonly label: string // for messages: the peer as the user wrote it
-  readonly port: number // 0: only the tunnel
-  /** What the application keeps for it. */
-  readonly app: unknown
-  node: NodeId
+  readonly port: number | undefined // undefined: only the tunnel is asked for
+  readonly app: DialApp
   redials: number
   cancelled: boolean
   stream: Stream | undefined
 }
+
+/** What names a dial in commands. */
+export type DialView = Pick<Readonly<Dial>, 'label' | 'port' | 'app' | 'cancelled'>

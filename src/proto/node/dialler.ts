@@ -1,6 +1,6 @@
 /**
- * From a wish ('agent-b', port 80) to a stream: name → node → key and endpoint → tunnel → SYN. Each step has its own
- * failure, told at once. Dials to one peer share the way.
+ * From a dial ('agent-b', port 80) to a stream: name → node → key and endpoint → tunnel → SYN. Each step has its own
+ * failure, reported at once. Dials to one peer share a tunnel.
  */
 import type { PeerName } from '../../base/address.ts'
 import { formatAddress } from '../../base/address.ts'
@@ -8,35 +8,37 @@ import type { ErrorCode } from '../../base/errors.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import { prepareKey } from '../../crypto/identity.ts'
 import { Stream } from '../stream/stream.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
-import type { Directory, NameAnswer } from './resolver.ts'
+import type { Resolver } from './resolver.ts'
 import type { Dial } from './dial.ts'
 import type { Peer } from './peer.ts'
+import type { DialApp, NameAnswer, NameApp } from './views.ts'
 import { streamKey } from './ports.ts'
 
 export class Dialler {
-  readonly #context: NodeContext
-  readonly #directory: Directory
+  readonly #state: NodeState
+  readonly #resolver: Resolver
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
-  readonly #names = new Map<string, unknown[]>() // plain questions for a name, with the asker's token
+  readonly #names = new Map<string, NameApp[]>() // plain questions for a name
   readonly #prepared = new Map<string, PeerName>() // by their text, oldest first
   readonly #failures = new Map<NodeId, { readonly code: ErrorCode; readonly text: string }>()
+  readonly #opening = new Map<Stream, Dial>() // until the stream is open or over
   #waiting = 0
 
   readonly #afterTunnel: (now: Instant, peer: Peer) => void
 
   /** @param afterTunnel sends the PILA that is due. */
-  constructor(context: NodeContext, directory: Directory, afterTunnel: (now: Instant, peer: Peer) => void) {
-    this.#context = context
-    this.#directory = directory
+  constructor(state: NodeState, resolver: Resolver, afterTunnel: (now: Instant, peer: Peer) => void) {
+    this.#state = state
+    this.#resolver = resolver
     this.#afterTunnel = afterTunnel
   }
 
-  dial(now: Instant, target: PeerName, label: string, port: number, app: unknown): Dial {
-    const dial: Dial = { label, port, app, node: 0, redials: 0, cancelled: false, stream: undefined }
+  dial(now: Instant, target: PeerName, label: string, port: number | undefined, app: DialApp): Dial {
+    const dial: Dial = { label, port, app, redials: 0, cancelled: false, stream: undefined }
     const node = target.kind === 'address' ? target.address.node : undefined
-    if (this.#context.nodeId === 0)
+    if (this.#state.ownId === undefined)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
     else if (this.#waiting >= k.MAX_DIALS)
       this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
@@ -45,25 +47,25 @@ export class Dialler {
     return dial
   }
 
-  /** Answers with a `name` event carrying the token. */
-  askName(now: Instant, hostname: string, token: unknown): void {
-    const node = this.#directory.lookUpName(now, hostname)
-    if (node !== undefined) return this.#context.emit({ kind: 'name', token, node, code: undefined, text: '' })
+  /** Answered by a `name` event. */
+  askName(now: Instant, hostname: string, app: NameApp): void {
+    const node = this.#resolver.lookUpName(now, hostname)
+    if (node !== undefined) return this.#state.emit({ kind: 'name', app, answer: { node, code: undefined, text: '' } })
     const askers = this.#names.get(hostname)
-    if (askers === undefined) this.#names.set(hostname, [token])
-    else askers.push(token)
+    if (askers === undefined) this.#names.set(hostname, [app])
+    else askers.push(app)
   }
 
   cancel(now: Instant, dial: Dial): void {
     dial.cancelled = true
-    const peer = dial.stream === undefined ? undefined : this.#context.peers.get(dial.stream.peer)
+    const peer = dial.stream === undefined ? undefined : this.#state.peers.get(dial.stream.peer)
     if (dial.stream === undefined || peer === undefined) return
     dial.stream.reset(now)
-    this.#context.touchStream(now, peer, dial.stream)
+    this.#state.touchStream(now, peer, dial.stream)
   }
 
   onName(now: Instant, hostname: string, answer: NameAnswer): void {
-    for (const token of this.#names.get(hostname) ?? []) this.#context.emit({ kind: 'name', token, ...answer })
+    for (const app of this.#names.get(hostname) ?? []) this.#state.emit({ kind: 'name', app, answer })
     this.#names.delete(hostname)
     const dials = this.#unnamed.get(hostname) ?? []
     this.#unnamed.delete(hostname)
@@ -78,18 +80,18 @@ export class Dialler {
   /** Bring up the tunnel, unless that is being done already. */
   connect(now: Instant, peer: Peer): void {
     if (peer.wanted) return
-    peer.wanted = true
-    this.#directory.locate(now, peer)
+    peer.want()
+    this.#resolver.locate(now, peer)
     // What is known already is tried while the registry is asked: it saves a round trip, and is all there is without one.
     if (peer.key === undefined || peer.paths.current === undefined) return
-    this.#directory.knock(now, peer)
+    this.#resolver.knock(now, peer)
     peer.tunnel.start(now)
     this.#afterTunnel(now, peer)
   }
 
-  /** Where the peer is has been told; `isNews`: at places that were not known before. */
+  /** The peer has been located; `isNews`: at endpoints that were not known before. */
   onResolved(now: Instant, peer: Peer, isNews: boolean): void {
-    if (isNews) peer.tunnel.nudge(now) // what is under way need not wait for its timer to go there
+    if (isNews) peer.tunnel.nudge(now) // the exchange in progress need not wait for its timer to try them
     if ((peer.wanted || peer.tunnel.underway) && peer.key !== undefined) peer.tunnel.start(now)
   }
 
@@ -113,7 +115,7 @@ export class Dialler {
   }
 
   onKey(now: Instant, peer: Peer): void {
-    if (peer.wanted && !peer.resolving) peer.tunnel.start(now)
+    if (peer.wanted && !peer.asked.resolving) peer.tunnel.start(now)
   }
 
   /** The tunnel is up, or a SYN token has come: what waits may go. */
@@ -127,12 +129,11 @@ export class Dialler {
 
   /** What waits for this peer has waited in vain. */
   failPeer(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
-    peer.wanted = false
-    peer.failedAt = now
+    peer.onFailed(now)
     this.#failures.delete(peer.node)
     if (this.#failures.size >= k.MAX_NAMES) this.#failures.delete(this.#failures.keys().next().value!)
     this.#failures.set(peer.node, { code, text })
-    this.#directory.forgetNamesOf(peer.node)
+    this.#resolver.forgetNamesOf(peer.node)
     for (let dial = peer.dials.shift(); dial !== undefined; dial = peer.dials.shift()) {
       this.#waiting -= 1
       this.#fail(dial, code, text)
@@ -141,27 +142,38 @@ export class Dialler {
 
   /** We are another node now: nothing that waits can come about. */
   failAll(now: Instant, code: ErrorCode, text: string): void {
-    for (const peer of this.#context.peers.values()) this.failPeer(now, peer, code, text)
+    for (const peer of this.#state.peers.values()) this.failPeer(now, peer, code, text)
     for (const hostname of this.#unnamed.keys()) this.onName(now, hostname, { node: undefined, code, text })
     this.#failures.clear()
   }
 
-  /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled anew: nobody need hear of it. */
-  redial(now: Instant, stream: Stream, dial: Dial): boolean {
-    const peer = this.#context.peers.get(stream.peer)
+  /** A stream has news. @returns false when the application is not to hear of it: its dial was cancelled, or continues with another stream. */
+  reports(now: Instant, stream: Stream): boolean {
+    const dial = this.#opening.get(stream)
+    if (dial === undefined) return true
+    const mayRedial = stream.end === 'stale' || stream.wasBusy
+    const goesOn = mayRedial && this.#redial(now, stream, dial)
+    const isSettled = stream.phase !== 'syn-sent'
+    if (goesOn || isSettled) this.#opening.delete(stream)
+    if (goesOn || dial.cancelled) stream.takeNews()
+    return !goesOn && !dial.cancelled
+  }
+
+  /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled again. */
+  #redial(now: Instant, stream: Stream, dial: Dial): boolean {
+    const peer = this.#state.peers.get(stream.peer)
     const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
     if (dial.cancelled || dial.redials >= limit || peer === undefined) return false
-    if (stream.end !== 'stale') peer.busyUntil = now + k.BUSY_PAUSE_MS
+    if (stream.end !== 'stale') peer.syns.onBusy(now)
     dial.redials += 1
     dial.stream = undefined
-    stream.takeNews() // the application never hears of this one
     stream.app = undefined
     this.#toPeer(now, dial, peer)
     return true
   }
 
   #toHostname(now: Instant, dial: Dial, hostname: string): void {
-    const node = this.#directory.lookUpName(now, hostname)
+    const node = this.#resolver.lookUpName(now, hostname)
     if (node !== undefined) return this.#toNode(now, dial, node)
     this.#guess(now, hostname)
     this.#waiting += 1
@@ -170,33 +182,32 @@ export class Dialler {
     else dials.push(dial)
   }
 
-  /** A trusted peer is most likely still who it was: the way to it is prepared while its name is asked for. */
+  /** A trusted peer most likely still has its node id: the connection is prepared while its name is looked up. */
   #guess(now: Instant, hostname: string): void {
-    const node = this.#directory.guessName(hostname)
-    const peer = node === undefined || !this.#context.trust.isTrusted(node) ? undefined : this.#context.peer(now, node)
+    const node = this.#resolver.guessName(hostname)
+    const peer = node === undefined || !this.#state.trust.isTrusted(node) ? undefined : this.#state.peer(now, node)
     if (peer === undefined || peer.connected || now - peer.failedAt < k.UNREACHABLE_MS) return
     this.connect(now, peer)
-    this.#context.touchPeer(peer)
+    this.#state.touchPeer(peer)
   }
 
   #prepareOne(now: Instant, target: PeerName): void {
-    if (this.#context.nodeId === 0) return
-    const node = target.kind === 'address' ? target.address.node : this.#directory.lookUpName(now, target.hostname)
+    if (this.#state.ownId === undefined) return
+    const node = target.kind === 'address' ? target.address.node : this.#resolver.lookUpName(now, target.hostname)
     if (node !== undefined) this.#locate(now, node)
   }
 
   #locate(now: Instant, node: NodeId): void {
-    const peer = this.#context.peer(now, node)
+    const peer = this.#state.peer(now, node)
     if (peer === undefined) return
-    peer.prepared = true
+    peer.prepare()
     if (peer.key !== undefined) prepareKey(peer.key)
-    if (!peer.connected && peer.paths.current === undefined) this.#directory.locate(now, peer)
+    if (!peer.connected && peer.paths.current === undefined) this.#resolver.locate(now, peer)
   }
 
   #toNode(now: Instant, dial: Dial, node: NodeId): void {
-    dial.node = node
-    if (node === this.#context.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
-    const peer = this.#context.peer(now, node)
+    if (node === this.#state.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
+    const peer = this.#state.peer(now, node)
     if (peer === undefined) return this.#fail(dial, 'TOO_MANY', 'too many peers are known')
     this.#toPeer(now, dial, peer)
   }
@@ -209,8 +220,9 @@ export class Dialler {
         'PEER_UNREACHABLE',
         `no answer from the node for ${Math.round(peer.silentFor(now) / 1_000)} s`,
       )
-    if (peer.connected && dial.port === 0) return this.#context.emit({ kind: 'connected', dial, peer })
-    if (peer.connected && peer.takeSynToken(now)) return this.#open(now, dial, peer)
+    if (peer.connected && dial.port === undefined) return this.#state.emit({ kind: 'connected', dial, peer })
+    if (peer.connected && dial.port !== undefined && peer.takeSynToken(now))
+      return this.#open(now, dial, dial.port, peer)
     if (!peer.connected && !peer.wanted && now - peer.failedAt < k.UNREACHABLE_MS) {
       const { code, text } = this.#failures.get(peer.node) ?? {
         code: 'PEER_UNREACHABLE' as const,
@@ -221,34 +233,35 @@ export class Dialler {
     peer.dials.push(dial)
     this.#waiting += 1
     if (!peer.connected) this.connect(now, peer)
-    this.#context.touchPeer(peer)
+    this.#state.touchPeer(peer)
   }
 
-  #open(now: Instant, dial: Dial, peer: Peer): void {
-    const port = this.#context.ports.ephemeral(now, peer.streams, dial.port)
-    if (port === undefined || this.#context.streams >= k.MAX_STREAMS)
+  #open(now: Instant, dial: Dial, remotePort: number, peer: Peer): void {
+    const port = this.#state.ports.ephemeral(now, peer.streams, remotePort)
+    if (port === undefined || this.#state.streams >= k.MAX_STREAMS)
       return this.#fail(dial, 'TOO_MANY', 'all local ports towards this node are in use')
-    const past = peer.streams.get(streamKey(port, dial.port))
+    const past = peer.streams.get(streamKey(port, remotePort))
     if (past !== undefined) {
       past.abandon('local')
-      this.#context.touchStream(now, peer, past)
+      this.#state.touchStream(now, peer, past)
     }
     const stream = new Stream(
       'dial',
       { port, network: 0 },
       peer.node,
-      dial.port,
-      this.#context.initialSequence(),
-      this.#context.streamShared,
+      remotePort,
+      this.#state.initialSequence(),
+      this.#state.streamShared,
     )
-    stream.app = dial
+    stream.app = dial.app
     dial.stream = stream
-    this.#context.addStream(peer, stream)
-    this.#context.count('streams_dialled')
-    this.#context.touchStream(now, peer, stream)
+    this.#opening.set(stream, dial)
+    this.#state.addStream(peer, stream)
+    this.#state.count('streams_dialled')
+    this.#state.touchStream(now, peer, stream)
   }
 
   #fail(dial: Dial, code: ErrorCode, text: string): void {
-    if (!dial.cancelled) this.#context.emit({ kind: 'dial_failed', dial, code, text })
+    if (!dial.cancelled) this.#state.emit({ kind: 'dial_failed', dial, code, text })
   }
 }

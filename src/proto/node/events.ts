@@ -1,13 +1,12 @@
-/** What the node tells. */
+/** What the node reports. Events with an `app` are answers, to be handed to it alone. */
 import type { OverlayAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
-import type { Path } from '../path/path.ts'
-import type { Stream } from '../stream/stream.ts'
-import type { Dial } from './dial.ts'
 import type { LookupReply } from '../../wire/registry-messages.ts'
-import type { Peer } from './peer.ts'
+import type { StreamView } from '../stream/stream-view.ts'
+import type { DialView } from './dial.ts'
+import type { AboutApp, NameAnswer, NameApp, PathView, PeerView, PingApp } from './views.ts'
 
 export type NodeEvent =
   | {
@@ -26,8 +25,8 @@ export type NodeEvent =
   | { readonly kind: 'registry_refused'; readonly request: string; readonly text: string }
   | { readonly kind: 'hostname_set'; readonly hostname: string }
   | { readonly kind: 'hostname_refused'; readonly hostname: string; readonly text: string }
-  /** A SYN passed the trust gate and somebody listens there: `accept` or `refuse` the stream. */
-  | { readonly kind: 'incoming'; readonly stream: Stream; readonly peer: Peer }
+  /** A SYN passed the trust gate, to a port that has a listener: `accept` or `refuse` the stream. */
+  | { readonly kind: 'incoming'; readonly stream: StreamView; readonly peer: PeerView }
   /** A connection attempt that was turned away; `stranger`: without any answer. */
   | {
       readonly kind: 'turned_away'
@@ -36,33 +35,32 @@ export type NodeEvent =
       readonly why: 'stranger' | 'no_listener' | 'limit'
       readonly from: Endpoint | undefined
     }
-  /** A dial to port 0: the tunnel to the peer is up, which was all that was asked for. */
-  | { readonly kind: 'connected'; readonly dial: Dial; readonly peer: Peer }
-  | { readonly kind: 'dial_failed'; readonly dial: Dial; readonly code: ErrorCode; readonly text: string }
+  /** A dial without a port: the tunnel to the peer is up, which was all that was asked for. */
+  | { readonly kind: 'connected'; readonly dial: DialView; readonly peer: PeerView }
+  | { readonly kind: 'dial_failed'; readonly dial: DialView; readonly code: ErrorCode; readonly text: string }
   | {
       readonly kind: 'trust'
       readonly node: NodeId
       readonly hostname: string | undefined
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
     }
-  /** The registry does not deliver our wish for trust to this peer, for a reason not told before. */
+  /** The registry does not deliver our request for trust to this peer, for a reason not reported before. */
   | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
   /** The peer should hear by a handshake message that we trust it: a Go peer asks the registry only every 30 s. */
   | { readonly kind: 'accept_due'; readonly node: NodeId }
-  | { readonly kind: 'path'; readonly peer: Peer; readonly path: Path }
-  | { readonly kind: 'peer'; readonly peer: Peer; readonly state: 'connected' | 'unreachable' | 'restarted' }
-  | { readonly kind: 'pong'; readonly token: unknown; readonly peer: Peer; readonly path: Path; readonly rttMs: number }
+  | { readonly kind: 'path'; readonly peer: PeerView; readonly path: PathView }
+  | { readonly kind: 'peer'; readonly peer: PeerView; readonly state: 'connected' | 'unreachable' | 'restarted' }
   | {
-      readonly kind: 'name'
-      readonly token: unknown
-      readonly node: NodeId | undefined
-      readonly code: ErrorCode | undefined
-      readonly text: string
+      readonly kind: 'pong'
+      readonly app: PingApp
+      readonly peer: PeerView
+      readonly path: PathView
+      readonly rttMs: number
     }
-  /** `about` is undefined when the registry knows no such node, or does not answer. */
+  | { readonly kind: 'name'; readonly app: NameApp; readonly answer: NameAnswer }
   | {
       readonly kind: 'about'
-      readonly token: unknown
+      readonly app: AboutApp
       readonly about: LookupReply | undefined
       readonly isReachable: boolean
     }

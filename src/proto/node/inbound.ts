@@ -1,13 +1,12 @@
 /**
  * Datagram → frame → packet → machine. The steps in order: who sent it (beacon or a tunnel), does it open, is it a
  * packet of that peer for us, which stream or service is it for. What fails a step is counted under its name and
- * dropped: nobody is told anything by an error.
+ * dropped: no error message leaves the node.
  */
 import { readU32 } from '../../base/bytes.ts'
 import { BROADCAST_NODE } from '../../base/address.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import type { SecondSocket } from '../../wire/beacon-messages.ts'
 import { FIRST_FRAME_BYTE, TYPE_DISCOVER_REPLY, decodeBeaconMessage } from '../../wire/beacon-messages.ts'
 import {
   FLAG_ACK,
@@ -24,7 +23,6 @@ import {
   isUnchecked,
   sourcePort,
 } from '../../wire/packet.ts'
-import type { PathHello } from '../../wire/path-hello.ts'
 import { decodePathHello } from '../../wire/path-hello.ts'
 import type { AuthFrame } from '../../wire/tunnel-frames.ts'
 import {
@@ -40,26 +38,24 @@ import {
 import type { Path } from '../path/path.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
-import type { NodeContext } from './state.ts'
+import type { Chores } from './chores.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import type { Outbound } from './outbound.ts'
+import type { PathFinder } from './path-finder.ts'
 import type { Peer } from './peer.ts'
+import type { Resolver } from './resolver.ts'
+import type { TrustExchange } from './trust-exchange.ts'
 import { streamKey } from './ports.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
 
-/** What only the whole node can do about a frame. */
-export interface InboundNode {
-  /** Ask the registry whose key this is; `handleKnownAuth` follows, or nothing. */
-  lookUpKey(now: Instant, node: NodeId): void
-  /** A stranger with whom we wish for trust knocks: the registry may have its answer. */
-  pollTrust(now: Instant): void
-  afterTunnel(now: Instant, peer: Peer): void
-  onPathChange(now: Instant, peer: Peer): void
-  onDiscoverReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void
-  onPunchCommand(now: Instant, endpoint: Endpoint): void
-  onPunched(now: Instant, source: Endpoint): void
-  onHello(now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): void
-  onPong(now: Instant, peer: Peer, path: Path, seq: number, payloadBytes: number): void
+/** Where what came in goes. */
+export interface InboundParts {
+  readonly outbound: Outbound
+  readonly resolver: Resolver
+  readonly exchange: TrustExchange
+  readonly finder: PathFinder
+  readonly chores: Chores
 }
 
 /** `frame` is its PILA; undefined when it sent a sealed frame that we have no key for. */
@@ -70,9 +66,12 @@ interface Stranger {
 }
 
 export class Inbound {
-  readonly #context: NodeContext
+  readonly #state: NodeState
   readonly #outbound: Outbound
-  readonly #node: InboundNode
+  readonly #resolver: Resolver
+  readonly #exchange: TrustExchange
+  readonly #finder: PathFinder
+  readonly #chores: Chores
   readonly #header = createPacketHeader()
   readonly #strangers = new Map<NodeId, Stranger>()
   readonly #authChecks = new TokenBucket(k.AUTH_CHECKS_PER_SECOND)
@@ -81,38 +80,41 @@ export class Inbound {
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
   readonly #punched = new TokenBucket(k.PUNCHED_PER_SECOND)
 
-  constructor(context: NodeContext, outbound: Outbound, node: InboundNode) {
-    this.#context = context
+  constructor(state: NodeState, { outbound, resolver, exchange, finder, chores }: InboundParts) {
+    this.#state = state
     this.#outbound = outbound
-    this.#node = node
+    this.#resolver = resolver
+    this.#exchange = exchange
+    this.#finder = finder
+    this.#chores = chores
   }
 
   /** Takes ownership of `bytes`. */
   handleDatagram(now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
     const first = bytes[0]
-    if (first === undefined) return this.#context.count('datagram_empty')
+    if (first === undefined) return this.#state.count('datagram_empty')
     if (first >= FIRST_FRAME_BYTE) this.#handleFrame(now, bytes, source, false, opened)
-    else if (sameEndpoint(source, this.#context.options.beacon)) this.#handleBeacon(now, bytes, source, opened)
-    else if (first === TYPE_DISCOVER_REPLY && this.#context.nat.mayBeSecond(source)) this.#handleSecond(now, bytes)
-    else this.#context.count('beacon_message_from_stranger') // anybody can send these (tunnel.md §6.4)
+    else if (sameEndpoint(source, this.#state.options.beacon)) this.#handleBeacon(now, bytes, source, opened)
+    else if (first === TYPE_DISCOVER_REPLY && this.#state.nat.mayBeSecond(source)) this.#handleSecond(now, bytes)
+    else this.#state.count('beacon_message_from_stranger') // anybody can send these (tunnel.md §6.4)
   }
 
   #handleBeacon(now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
     const message = decodeBeaconMessage(bytes)
-    if (typeof message === 'string') return this.#context.count(`beacon_${message}`)
+    if (typeof message === 'string') return this.#state.count(`beacon_${message}`)
     switch (message.kind) {
       case 'relay_deliver':
       case 'relay_deliver_to':
         this.#handleFrame(now, message.frame, source, true, opened)
         return
       case 'discover_reply':
-        return this.#node.onDiscoverReply(now, message.endpoint, message.second)
+        return this.#finder.onDiscoverReply(now, message.endpoint, message.second)
       case 'punch_command':
-        if (this.#punches.take(now)) this.#node.onPunchCommand(now, message.endpoint)
-        else this.#context.count('punch_limited')
+        if (this.#punches.take(now)) this.#finder.onPunchCommand(now, message.endpoint)
+        else this.#state.count('punch_limited')
         return
       default:
-        this.#context.count('beacon_unexpected')
+        this.#state.count('beacon_unexpected')
     }
   }
 
@@ -120,8 +122,8 @@ export class Inbound {
   #handleSecond(now: Instant, bytes: Uint8Array): void {
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string' || message.kind !== 'discover_reply' || message.second?.isSource !== true)
-      return this.#context.count('beacon_unexpected')
-    this.#node.onDiscoverReply(now, message.endpoint, message.second)
+      return this.#state.count('beacon_unexpected')
+    this.#finder.onDiscoverReply(now, message.endpoint, message.second)
   }
 
   #handleFrame(
@@ -131,21 +133,21 @@ export class Inbound {
     byRelay: boolean,
     opened: OpenedFrame | undefined,
   ): void {
-    if (bytes.length < 4) return this.#context.count('frame_too_short')
+    if (bytes.length < 4) return this.#state.count('frame_too_short')
     switch (readU32(bytes, 0)) {
       case MAGIC_SEALED:
         return this.#handleSealed(now, bytes, source, byRelay, opened)
       case MAGIC_AUTH:
         return this.#handleAuth(now, bytes, source, byRelay)
       case MAGIC_PUNCH: // its first use was to open a NAT
-        if (!byRelay && this.#punched.take(now)) this.#node.onPunched(now, source)
+        if (!byRelay && this.#punched.take(now)) this.#chores.onPunched(now, source)
         return
       case MAGIC_PLAIN:
-        return this.#context.count('plaintext_refused') // never sent, never accepted
+        return this.#state.count('plaintext_refused') // never sent, never accepted
       case MAGIC_KEY:
-        return this.#context.count('unauthenticated_key_refused')
+        return this.#state.count('unauthenticated_key_refused')
       default:
-        this.#context.count('frame_unknown')
+        this.#state.count('frame_unknown')
     }
   }
 
@@ -156,15 +158,15 @@ export class Inbound {
     byRelay: boolean,
     opened: OpenedFrame | undefined,
   ): void {
-    if (bytes.length < SEALED_OVERHEAD_BYTES + PACKET_HEADER_BYTES) return this.#context.count('frame_too_short')
+    if (bytes.length < SEALED_OVERHEAD_BYTES + PACKET_HEADER_BYTES) return this.#state.count('frame_too_short')
     const sender = sealedSender(bytes)
-    const peer = this.#context.peers.get(sender)
+    const peer = this.#state.peers.get(sender)
     if (peer === undefined) return this.#onUnopened(now, sender, source, byRelay)
     const packet = peer.tunnel.open(now, bytes, opened)
     if (typeof packet === 'string') {
-      this.#context.count(`sealed_${packet}`)
+      this.#state.count(`sealed_${packet}`)
       if (packet === 'bad_tag' || packet === 'no_key') this.#onUnopened(now, sender, source, byRelay)
-      else this.#node.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
+      else this.#chores.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
       return
     }
     if (peer.tunnel.hasRestarted) peer.paths.onPeerRestart()
@@ -174,19 +176,19 @@ export class Inbound {
       path !== undefined &&
       (peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL) || wasQuiet)
     )
-      this.#node.onPathChange(now, peer)
-    this.#node.afterTunnel(now, peer)
+      this.#chores.onPathChange(now, peer)
+    this.#chores.afterTunnel(now, peer)
     this.#handlePacket(now, peer, path, packet)
-    this.#context.touchPeer(peer)
+    this.#state.touchPeer(peer)
   }
 
   /** §3.3 rule 5: we have restarted, or the peer has; our PILA makes it show its key. Only trusted nodes are answered. */
   #onUnopened(now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): void {
     if (!this.#mayTalk(sender)) return this.#onStranger(now, sender, source)
-    const known = this.#context.peers.get(sender)
-    if (known === undefined && !this.#context.trust.isTrusted(sender))
+    const known = this.#state.peers.get(sender)
+    if (known === undefined && !this.#state.trust.isTrusted(sender))
       return this.#lookFirst(now, sender, { frame: undefined, source, byRelay })
-    const peer = known ?? this.#context.peer(now, sender)
+    const peer = known ?? this.#state.peer(now, sender)
     if (peer === undefined || !this.#authChecks.take(now)) return
     this.#showKey(now, peer, source, byRelay)
   }
@@ -195,26 +197,26 @@ export class Inbound {
     if (byRelay) peer.paths.admitRelay()
     else peer.paths.addUnproven(source)
     peer.tunnel.showKey(now)
-    this.#node.afterTunnel(now, peer)
+    this.#chores.afterTunnel(now, peer)
   }
 
   /** A node that only a public node talks to gets no record before the registry has heard of it. */
   #lookFirst(now: Instant, node: NodeId, stranger: Stranger): void {
     if (this.#strangers.has(node)) return
     if (this.#strangers.size >= k.MAX_STRANGERS || !this.#lookUps.take(now))
-      return this.#context.count('strangers_limited')
+      return this.#state.count('strangers_limited')
     this.#strangers.set(node, stranger)
-    this.#node.lookUpKey(now, node)
+    this.#resolver.lookUpKey(now, node)
   }
 
   #handleAuth(now: Instant, bytes: Uint8Array, source: Endpoint, byRelay: boolean): void {
     const frame = decodeAuthFrame(bytes)
-    if (typeof frame === 'string') return this.#context.count(`auth_${frame}`)
-    if (frame.sender === this.#context.nodeId || frame.sender === 0) return this.#context.count('auth_bad_sender')
+    if (typeof frame === 'string') return this.#state.count(`auth_${frame}`)
+    if (frame.sender === this.#state.nodeId || frame.sender === 0) return this.#state.count('auth_bad_sender')
     if (!this.#mayTalk(frame.sender)) return this.#onStranger(now, frame.sender, source)
-    if (!this.#authChecks.take(now)) return this.#context.count('auth_limited')
-    const trusted = this.#context.trust.isTrusted(frame.sender)
-    const peer = trusted ? this.#context.peer(now, frame.sender) : this.#context.peers.get(frame.sender)
+    if (!this.#authChecks.take(now)) return this.#state.count('auth_limited')
+    const trusted = this.#state.trust.isTrusted(frame.sender)
+    const peer = trusted ? this.#state.peer(now, frame.sender) : this.#state.peers.get(frame.sender)
     if (peer?.key === undefined) {
       const copy = decodeAuthFrame(bytes.slice())
       if (typeof copy !== 'string') this.#lookFirst(now, frame.sender, { frame: copy, source, byRelay })
@@ -228,9 +230,9 @@ export class Inbound {
     const waiting = this.#strangers.get(node)
     if (waiting === undefined) return
     this.#strangers.delete(node)
-    const peer = key === undefined ? undefined : this.#context.peer(now, node)
+    const peer = key === undefined ? undefined : this.#state.peer(now, node)
     if (peer === undefined) return
-    peer.key ??= key
+    peer.learn(undefined, key)
     if (waiting.frame === undefined) this.#showKey(now, peer, waiting.source, waiting.byRelay)
     else this.#takeAuth(now, peer, waiting.frame, waiting.source, waiting.byRelay)
   }
@@ -238,49 +240,49 @@ export class Inbound {
   #takeAuth(now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
     if (byRelay) peer.paths.admitRelay()
     const result = peer.tunnel.handleAuth(now, frame, peer.key!)
-    if (result === 'retired_key') return this.#context.count('auth_replayed')
+    if (result === 'retired_key') return this.#state.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {
-      this.#context.count(`auth_${result}`)
-      this.#context.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
+      this.#state.count(`auth_${result}`)
+      this.#state.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
       return
     }
-    if (result === 'new_key' && peer.hostname === undefined) this.#node.lookUpKey(now, peer.node) // who people will be told it is
+    if (result === 'new_key' && peer.hostname === undefined) this.#resolver.lookUpKey(now, peer.node) // the name that people will see
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
-    this.#node.afterTunnel(now, peer)
-    this.#context.touchPeer(peer)
+    this.#chores.afterTunnel(now, peer)
+    this.#state.touchPeer(peer)
   }
 
   /** Trusted, or sought by us. A public node talks to everybody; its services still decide for themselves. */
   #mayTalk(node: NodeId): boolean {
-    const { trust, options, peers } = this.#context
+    const { trust, options, peers } = this.#state
     const peer = peers.get(node)
     return options.public || trust.isTrusted(node) || peer?.wanted === true || peer?.connected === true
   }
 
   /** Silence is the whole answer. The operator hears of it. */
   #onStranger(now: Instant, node: NodeId, source: Endpoint): void {
-    this.#context.count('strangers_ignored')
-    this.#context.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
-    if (this.#context.trust.wishes.length > 0 && this.#lookUps.take(now)) this.#node.pollTrust(now)
+    this.#state.count('strangers_ignored')
+    this.#state.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
+    if (this.#state.trust.outgoing.length > 0 && this.#lookUps.take(now)) this.#exchange.pollSoon(now)
   }
 
   #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
-    const context = this.#context
+    const state = this.#state
     const header = this.#header
     const fault = decodePacket(
       packet,
       header,
-      isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : context.options.crc32,
+      isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : state.options.crc32,
     )
-    if (fault !== undefined) return context.count(`packet_${fault}`)
-    if (header.srcNode !== peer.node) return context.count('packet_foreign_source')
+    if (fault !== undefined) return state.count(`packet_${fault}`)
+    if (header.srcNode !== peer.node) return state.count('packet_foreign_source')
     const payload = packet.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
     if (
-      header.dstNode !== context.nodeId &&
+      header.dstNode !== state.nodeId &&
       !(header.protocol === PROTOCOL_DATAGRAM && header.dstNode === BROADCAST_NODE)
     ) {
-      return context.count('packet_foreign_destination')
+      return state.count('packet_foreign_destination')
     }
     switch (header.protocol) {
       case PROTOCOL_STREAM:
@@ -290,29 +292,29 @@ export class Inbound {
       case PROTOCOL_DATAGRAM:
         return this.#handleDatagramPacket(peer, payload)
       default:
-        context.count('packet_unknown_protocol')
+        state.count('packet_unknown_protocol')
     }
   }
 
   #handleStream(now: Instant, peer: Peer, path: Path | undefined, payload: Uint8Array): void {
-    const context = this.#context
+    const state = this.#state
     const header = this.#header
     const key = streamKey(header.dstPort, header.srcPort)
     const stream = peer.streams.get(key)
     const opening = (header.flags & FLAG_SYN) !== 0 && (header.flags & (FLAG_ACK | FLAG_RST)) === 0
     if (stream !== undefined && !(opening && stream.isForeignSyn(header))) {
       peer.bytesIn += payload.length
-      if (payload.length > 0) peer.tailPingDue = true
+      if (payload.length > 0) peer.liveness.onBytes()
       const { una } = stream.sender
       stream.handlePacket(now, header, payload)
       if (stream.sender.una > una && path === peer.paths.current) path?.onProgress()
-      if (stream.dialled && stream.extended) peer.extended = true
-      return context.touchStream(now, peer, stream)
+      if (stream.dialled && stream.extended) peer.markExtended()
+      return state.touchStream(now, peer, stream)
     }
     if (stream !== undefined) {
       // its owner has forgotten it: this is a new one on the same ports
       stream.abandon('reset_by_peer')
-      context.touchStream(now, peer, stream)
+      state.touchStream(now, peer, stream)
     }
     if (opening) return this.#handleSyn(now, peer, payload)
     if ((header.flags & FLAG_RST) === 0 && this.#resets.take(now))
@@ -320,11 +322,11 @@ export class Inbound {
   }
 
   #handleSyn(now: Instant, peer: Peer, payload: Uint8Array): void {
-    const context = this.#context
+    const state = this.#state
     const header = this.#header
     const refused = (why: 'no_listener' | 'limit' | 'stranger'): void => {
-      context.count(`syn_${why}`)
-      context.emit({
+      state.count(`syn_${why}`)
+      state.emit({
         kind: 'turned_away',
         node: peer.node,
         port: header.dstPort,
@@ -333,30 +335,23 @@ export class Inbound {
       })
       if (why !== 'stranger' && this.#resets.take(now)) this.#outbound.resetUnknown(peer, header, payload.length)
     }
-    if (!context.options.public && !context.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
+    if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
       return refused('stranger')
-    if (!context.ports.isListening(header.dstPort)) return refused('no_listener')
-    if (context.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
+    if (!state.ports.isListening(header.dstPort)) return refused('no_listener')
+    if (state.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
-    const stream = new Stream(
-      'accept',
-      local,
-      peer.node,
-      header.srcPort,
-      context.initialSequence(),
-      context.streamShared,
-    )
+    const stream = new Stream('accept', local, peer.node, header.srcPort, state.initialSequence(), state.streamShared)
     stream.handleSyn(header, payload)
-    if (stream.extended) peer.extended = true
-    context.addStream(peer, stream)
-    context.count('streams_incoming')
-    context.emit({ kind: 'incoming', stream, peer })
+    if (stream.extended) peer.markExtended()
+    state.addStream(peer, stream)
+    state.count('streams_incoming')
+    state.emit({ kind: 'incoming', stream, peer })
   }
 
   /** Whom we asked for trust may answer in person. A Go peer would try for 29 s before it goes through the registry. */
   #mayHandshake(peer: Peer): boolean {
     return (
-      this.#header.dstPort === k.HANDSHAKE_PORT && this.#context.trust.wishFor(peer.node, peer.hostname) !== undefined
+      this.#header.dstPort === k.HANDSHAKE_PORT && this.#state.trust.outgoingTo(peer.node, peer.hostname) !== undefined
     )
   }
 
@@ -365,7 +360,7 @@ export class Inbound {
     if (header.dstPort === 0 && (header.flags & FLAG_ACK) === 0 && header.srcPort !== 0) {
       this.#outbound.pong(peer, path, header, payload)
       const hello = payload.length > 0 ? decodePathHello(payload) : undefined
-      if (hello !== undefined) this.#node.onHello(now, peer, hello, path)
+      if (hello !== undefined) this.#chores.onHello(now, peer, hello, path)
       return
     }
     if (
@@ -374,17 +369,17 @@ export class Inbound {
       path !== undefined &&
       header.ack === (header.seq + 1) >>> 0
     ) {
-      this.#node.onPong(now, peer, path, header.seq, payload.length)
+      this.#chores.onPong(now, peer, path, header.seq, payload.length)
     }
   }
 
   #handleDatagramPacket(peer: Peer, payload: Uint8Array): void {
     const header = this.#header
-    const { options, trust, ports } = this.#context
+    const { options, trust, ports } = this.#state
     if (payload.length === 0) return
-    if (!options.public && !trust.isTrusted(peer.node)) return this.#context.count('datagram_stranger')
-    if (!ports.datagrams.has(header.dstPort)) return this.#context.count('datagram_no_listener')
-    this.#context.emit({
+    if (!options.public && !trust.isTrusted(peer.node)) return this.#state.count('datagram_stranger')
+    if (!ports.datagrams.has(header.dstPort)) return this.#state.count('datagram_no_listener')
+    this.#state.emit({
       kind: 'datagram',
       node: peer.node,
       sourcePort: header.srcPort,
@@ -394,7 +389,7 @@ export class Inbound {
   }
 }
 
-/** Agreed by its stream; one that is gone is answered by a reset, whatever came. The frame was authenticated in any case. */
+/** Agreed by its stream; one that no longer exists is answered by a reset, whatever came. The frame was authenticated in any case. */
 function mayBeUnchecked(peer: Peer, packet: Uint8Array): boolean {
   return (
     packet[PROTOCOL_AT] === PROTOCOL_STREAM &&

@@ -1,23 +1,22 @@
 /**
- * Networks of the registry that the operator had us join, and our tags there. Who shares a network with us is told by the
- * registry where we are, and is trusted without a question (trust.md §4.2): the operator named the network, and its members
+ * Networks of the registry that the operator had us join, and our tags there. The registry tells members of our networks
+ * where we are, and we trust them without asking (trust.md §4.2): the operator named the network, and its members
  * are its owner's affair.
  */
-import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { Instant } from '../../base/types.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import { JOIN_AGAIN_MS } from './constants.ts'
 import type { Purpose } from './purposes.ts'
 
 export class Memberships {
-  readonly #context: NodeContext
+  readonly #state: NodeState
   readonly #joined = new Set<number>()
   #joinAt: Instant = Infinity
 
-  constructor(context: NodeContext) {
-    this.#context = context
+  constructor(state: NodeState) {
+    this.#state = state
   }
 
   get any(): boolean {
@@ -30,12 +29,17 @@ export class Memberships {
   }
 
   onRegistered(now: Instant): void {
-    const { nodeId, options, registry } = this.#context
+    const { nodeId, options } = this.#state
     if (options.networks.length > 0) this.#joinAt = now
     if (options.tags === undefined) return
-    registry.request(
+    this.#state.ask(
       now,
-      { type: 'set_tags', node_id: nodeId, tags: options.tags, signature: this.#sign(challenges.setTags(nodeId)) },
+      {
+        type: 'set_tags',
+        node_id: nodeId,
+        tags: options.tags,
+        signature: this.#state.sign(challenges.setTags(nodeId)),
+      },
       { kind: 'set_tags' },
     )
   }
@@ -43,10 +47,10 @@ export class Memberships {
   handleTimeout(now: Instant): void {
     if (now < this.#joinAt) return
     this.#joinAt = Infinity
-    const { nodeId, options, registry } = this.#context
+    const { nodeId, options } = this.#state
     for (const { network, token } of options.networks) {
-      const signature = this.#sign(challenges.joinNetwork(nodeId, network))
-      registry.request(
+      const signature = this.#state.sign(challenges.joinNetwork(nodeId, network))
+      this.#state.ask(
         now,
         {
           type: 'join_network',
@@ -73,10 +77,6 @@ export class Memberships {
     this.#joined.delete(network)
     this.#joinAt = Math.min(this.#joinAt, now + JOIN_AGAIN_MS)
     if (result.kind === 'refused')
-      this.#context.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
-  }
-
-  #sign(text: string): string {
-    return toBase64(this.#context.options.identity.sign(utf8(text)))
+      this.#state.emit({ kind: 'registry_refused', request: `join_network ${network}`, text: result.text })
   }
 }

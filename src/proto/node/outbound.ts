@@ -22,7 +22,7 @@ import { SEALED_HEADER_BYTES } from '../../wire/tunnel-frames.ts'
 import { AEAD_TAG_BYTES } from '../../crypto/aead.ts'
 import type { Path } from '../path/path.ts'
 import type { Stream } from '../stream/stream.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { ControlPacket, Peer } from './peer.ts'
@@ -33,12 +33,12 @@ interface RawDatagram {
 }
 
 export class Outbound {
-  readonly #context: NodeContext
+  readonly #state: NodeState
   readonly #raw = new Ring<RawDatagram>()
   readonly #header = createPacketHeader()
 
-  constructor(context: NodeContext) {
-    this.#context = context
+  constructor(state: NodeState) {
+    this.#state = state
   }
 
   /** @returns false when there is nothing to send. */
@@ -51,7 +51,7 @@ export class Outbound {
       slot.key = undefined
       return true
     }
-    const ready = this.#context.readyPeers
+    const ready = this.#state.readyPeers
     for (let peer = ready.shift(); peer !== undefined; peer = ready.shift()) {
       peer.queued = false
       if (!peer.tunnel.ready) continue
@@ -59,7 +59,7 @@ export class Outbound {
         this.#fillQueued(now, peer, peer.control, slot) ||
         this.#fillQueued(now, peer, peer.datagrams, slot) ||
         this.#fillStream(now, peer, slot)
-      this.#context.touchPeerQueue(peer)
+      this.#state.touchPeerQueue(peer)
       if (filled) return true
     }
     return false
@@ -67,12 +67,12 @@ export class Outbound {
 
   /** Bytes that are a datagram as they are: beacon messages, PILA, punches. */
   sendRaw(bytes: Uint8Array, endpoint: Endpoint): void {
-    if (this.#raw.size >= MAX_RAW) return this.#context.count('raw_dropped')
+    if (this.#raw.size >= MAX_RAW) return this.#state.count('raw_dropped')
     this.#raw.push({ bytes, endpoint })
   }
 
   sendBeacon(bytes: Uint8Array): void {
-    const { beacon } = this.#context.options
+    const { beacon } = this.#state.options
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
   }
 
@@ -86,7 +86,7 @@ export class Outbound {
         continue
       }
       const wrapped = new Uint8Array(RELAY_HEADER_BYTES + frame.length)
-      writeRelayHeader(wrapped, 0, this.#context.nodeId, peer.node)
+      writeRelayHeader(wrapped, 0, this.#state.nodeId, peer.node)
       wrapped.set(frame, RELAY_HEADER_BYTES)
       this.sendRaw(wrapped, path.endpoint)
     }
@@ -145,7 +145,7 @@ export class Outbound {
     )
   }
 
-  /** The answer to the SYN of a stream that nobody takes. A lost one is asked for again by the next SYN. */
+  /** The answer to the SYN of a stream that is refused. If it is lost, the next SYN asks for it again. */
   refuse(peer: Peer, stream: Stream): void {
     const syn = createPacketHeader()
     syn.flags = FLAG_SYN
@@ -160,7 +160,7 @@ export class Outbound {
   datagram(peer: Peer, sourcePort: number, port: number, payload: Uint8Array): boolean {
     if (payload.length > (peer.paths.current?.payloadBytes ?? 0)) return false
     if (peer.datagrams.size >= k.MAX_DATAGRAMS_PER_PEER) {
-      this.#context.count('datagram_dropped')
+      this.#state.count('datagram_dropped')
       return true
     }
     peer.datagrams.push(
@@ -176,7 +176,7 @@ export class Outbound {
         payload,
       ),
     )
-    this.#context.touchPeerQueue(peer)
+    this.#state.touchPeerQueue(peer)
     return true
   }
 
@@ -187,9 +187,9 @@ export class Outbound {
     fill: (header: PacketHeader) => void,
     payload: Uint8Array,
   ): void {
-    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return this.#context.count('control_dropped')
+    if (peer.control.size >= k.MAX_CONTROL_PER_PEER) return this.#state.count('control_dropped')
     peer.control.push(this.#packetTo(peer, path, underCandidate, fill, payload))
-    this.#context.touchPeerQueue(peer)
+    this.#state.touchPeerQueue(peer)
   }
 
   #packetTo(
@@ -202,11 +202,11 @@ export class Outbound {
     const packet = new Uint8Array(PACKET_HEADER_BYTES + payload.length)
     packet.set(payload, PACKET_HEADER_BYTES)
     const header = createPacketHeader()
-    header.srcNode = this.#context.nodeId
+    header.srcNode = this.#state.nodeId
     header.dstNode = peer.node
     header.payloadLength = payload.length
     fill(header)
-    encodePacket(packet, 0, header, this.#context.options.crc32)
+    encodePacket(packet, 0, header, this.#state.options.crc32)
     return { packet, path, underCandidate, expectsAnswer: header.protocol === PROTOCOL_CONTROL && header.flags === 0 }
   }
 
@@ -224,25 +224,25 @@ export class Outbound {
   #fillStream(now: Instant, peer: Peer, slot: DatagramSlot): boolean {
     const path = peer.paths.current
     const header = this.#header
-    const context = this.#context
+    const state = this.#state
     const at = path === undefined ? 0 : packetAt(path)
     for (let stream = peer.ready.shift(); stream !== undefined; stream = peer.ready.shift()) {
       stream.queued = false
       if (path === undefined || (stream.directOnly && path.kind === 'relay' && stream.phase !== 'resetting')) continue
       const resent = stream.sender.retransmissions
       if (!stream.pollPacket(now, header, slot.buffer, at + PACKET_HEADER_BYTES, path.payloadBytes)) {
-        context.heap.update(stream)
+        state.heap.update(stream)
         continue
       }
       header.protocol = PROTOCOL_STREAM
-      header.srcNode = context.nodeId
+      header.srcNode = state.nodeId
       header.srcNetwork = stream.localNetwork
       header.dstNode = peer.node
       header.dstNetwork = 0 // a Go peer answers from network 0 whatever we dial (addressing §6)
       header.srcPort = stream.localPort
       header.dstPort = stream.remotePort
       const unchecked = stream.unchecked && (header.flags & FLAG_SYN) === 0
-      const length = encodePacket(slot.buffer, at, header, unchecked ? undefined : context.options.crc32)
+      const length = encodePacket(slot.buffer, at, header, unchecked ? undefined : state.options.crc32)
       peer.bytesOut += header.payloadLength
       path.packetsOut += 1
       if (stream.sender.retransmissions > resent) path.packetsResent += 1
@@ -253,7 +253,7 @@ export class Outbound {
         stream.queued = true
         peer.ready.unshift(stream)
       } else peer.turnBytes = k.STREAM_TURN_BYTES
-      context.touchStream(now, peer, stream)
+      state.touchStream(now, peer, stream)
       return true
     }
     return false
@@ -269,7 +269,7 @@ export class Outbound {
     control: ControlPacket | undefined,
   ): void {
     const at = packetAt(path)
-    if (path.kind === 'relay') writeRelayHeader(slot.buffer, 0, this.#context.nodeId, peer.node)
+    if (path.kind === 'relay') writeRelayHeader(slot.buffer, 0, this.#state.nodeId, peer.node)
     slot.key = peer.tunnel.stamp(now, slot.buffer, at - SEALED_HEADER_BYTES, control?.underCandidate)
     slot.sealFrom = at
     slot.length = at + packetBytes + AEAD_TAG_BYTES
@@ -281,7 +281,7 @@ export class Outbound {
         : control.expectsAnswer
     const wasOwed = peer.silentFor(now) > 0
     peer.onSent(now, path, slot.length, asks)
-    if (asks && !wasOwed) this.#context.heap.update(peer)
+    if (asks && !wasOwed) this.#state.heap.update(peer)
   }
 }
 

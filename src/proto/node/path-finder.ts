@@ -1,7 +1,7 @@
 /**
- * How better ways are found: what NAT we have, where peers and we can be reached (path hellos), punching at the same
- * time on both sides, packet sizes, and what follows when our own network changes. Which way is used decides
- * path/selector.ts; this part only names candidates and has them proven.
+ * How better paths are found: what NAT we have, where peers and we can be reached (path hellos), punching at the same
+ * time on both sides, packet sizes, and what follows when our own network changes. path/selector.ts decides which path
+ * is used; this part only names candidates and has them proven.
  */
 import { equalBytes } from '../../base/bytes.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
@@ -15,31 +15,31 @@ import { BASE_PAYLOAD_BYTES } from '../path/constants.ts'
 import type { Path } from '../path/path.ts'
 import { Puncher } from '../path/puncher.ts'
 import { mayAim } from '../path/targets.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import { isSameSubnet } from './resolver.ts'
 import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import type { Pings } from './pings.ts'
 
-export class Finder {
-  readonly #context: NodeContext
+export class PathFinder {
+  readonly #state: NodeState
   readonly #outbound: Outbound
   readonly #pings: Pings
   readonly #puncher = new Puncher()
 
-  constructor(context: NodeContext, outbound: Outbound, pings: Pings) {
-    this.#context = context
+  constructor(state: NodeState, outbound: Outbound, pings: Pings) {
+    this.#state = state
     this.#outbound = outbound
     this.#pings = pings
   }
 
   handleTimeout(now: Instant): void {
     for (let endpoint = this.#puncher.poll(now); endpoint !== undefined; endpoint = this.#puncher.poll(now)) {
-      this.#context.count('punches_sent')
+      this.#state.count('punches_sent')
       this.#outbound.sendRaw(encodePunchFrame(), endpoint)
     }
-    const { nat, options } = this.#context
+    const { nat, options } = this.#state
     if (options.beacon === undefined) return
     if (nat.handleTimeout(now)) this.#onNatKnown(now)
     const question = nat.poll(now)
@@ -47,14 +47,14 @@ export class Finder {
   }
 
   nextTimeout(): Instant {
-    return Math.min(this.#puncher.nextTimeout(), this.#context.nat.nextTimeout())
+    return Math.min(this.#puncher.nextTimeout(), this.#state.nat.nextTimeout())
   }
 
-  /** The beacon tells where it sees us. */
+  /** The beacon reports where it sees us. */
   onDiscoverReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void {
-    const { beacon, nat, nodeId } = this.#context
+    const { beacon, nat, nodeId } = this.#state
     if (second?.isSource !== true && beacon.handleReply(now, endpoint)) {
-      this.#context.emit({ kind: 'endpoint', endpoint })
+      this.#state.emit({ kind: 'endpoint', endpoint })
       this.#tellPeers(now)
       if (!nat.busy) nat.start(now, nodeId)
     }
@@ -63,23 +63,21 @@ export class Finder {
 
   /** Opens our NAT towards an endpoint that our beacon names, who does the same to the other side. */
   onPunchCommand(now: Instant, endpoint: Endpoint): void {
-    if (!this.#mayAim(endpoint)) return this.#context.count('punch_refused')
+    if (!this.#mayAim(endpoint)) return this.#state.count('punch_refused')
     if (!this.#puncher.aim(now, endpoint)) return
-    const seeking = [...this.#context.peers.values()].filter(
-      (peer) => (peer.wanted && !peer.connected) || peer.isSeeking,
-    )
+    const seeking = [...this.#state.peers.values()].filter((peer) => (peer.wanted && !peer.connected) || peer.isSeeking)
     const known = seeking.find((peer) =>
       peer.paths.all().some((path) => path.endpoint.address === endpoint.address && path.kind !== 'relay'),
     )
     const peer = known ?? (seeking.length === 1 ? seeking[0] : undefined)
     if (peer === undefined) return
     peer.paths.addCandidate(endpoint, 'punched')
-    this.#context.heap.update(peer)
+    this.#state.heap.update(peer)
   }
 
-  /** A punch came from there: what it came through is open, and whoever waits for that need not wait for his timer. */
+  /** A punch came from there: what it came through is open, and anything waiting for that can proceed without its timer. */
   onPunched(now: Instant, source: Endpoint, onNudge: (peer: Peer) => void): void {
-    for (const peer of this.#context.peers.values()) {
+    for (const peer of this.#state.peers.values()) {
       if (peer.connected ? !peer.isSeeking : !peer.wanted) continue
       const path = peer.paths.all().find((one) => sameEndpoint(one.endpoint, source))
       if (path === undefined || path.kind === 'relay' || path.answered) continue
@@ -89,18 +87,25 @@ export class Finder {
         continue
       }
       if (now - path.probedAt < k.PUNCHED_PING_MS) continue
-      this.#pings.send(now, peer, path, 'alive', 0, undefined)
-      this.#context.touchPeer(peer)
+      this.#pings.send(now, peer, path, 'alive', 0)
+      this.#state.touchPeer(peer)
     }
   }
 
-  /** The peer holds our key: from now on it can be asked and told things. */
+  /** The peer holds our key: from now on it can be pinged. */
   onConfirmed(now: Instant, peer: Peer): void {
     const later = now + k.SEARCH_AFTER_MS
-    const soon = peer.paths.current?.kind === 'relay' ? now : later // a straight way is used already: nobody waits for a better one
+    const soon = peer.paths.current?.kind === 'relay' ? now : later // a direct path is in use already: nothing waits for a better one
     peer.search.start(soon)
-    peer.sizesAt = later
+    peer.search.sizesAt = later
     for (const path of peer.paths.all()) path.nextProbeAt = soon
+  }
+
+  /** Another path is in use. */
+  onPathChange(now: Instant, peer: Peer): void {
+    const { search, paths } = peer
+    this.probeSize(now, peer)
+    search.strictAt = paths.current?.kind === 'relay' ? Math.min(search.strictAt, now + STRICT_PATIENCE_MS) : Infinity
   }
 
   /** What is due for a peer besides liveness. */
@@ -114,29 +119,29 @@ export class Finder {
         better !== undefined;
         better = peer.paths.takeUpgradeProbe(now)
       ) {
-        this.#pings.send(now, peer, better, 'alive', 0, undefined)
+        this.#pings.send(now, peer, better, 'alive', 0)
       }
     }
     this.probeSize(now, peer)
-    if (now >= peer.strictAt) this.#endStrict(now, peer)
+    if (now >= peer.search.strictAt) this.#endStrict(now, peer)
   }
 
-  /** What refuses the relay and cannot go on without it ends with that reason. Those with nothing to say may live to see a better way. */
+  /** What refuses the relay and cannot go on without it ends with that reason. Idle ones may live until there is a better path. */
   #endStrict(now: Instant, peer: Peer): void {
-    peer.strictAt = Infinity
+    peer.search.strictAt = Infinity
     for (const stream of peer.streams.values()) {
       if (!stream.directOnly) continue
-      peer.strictAt = now + k.STRICT_AGAIN_MS
+      peer.search.strictAt = now + k.STRICT_AGAIN_MS
       if (stream.sender.drained && !stream.queued && !stream.hasOutput(now, BASE_PAYLOAD_BYTES)) continue
       stream.reset(now, 'relay_only')
-      this.#context.touchStream(now, peer, stream)
+      this.#state.touchStream(now, peer, stream)
     }
   }
 
-  /** The peer tells where it can be reached, and where it sees us. @returns true when its path is called otherwise by it. */
+  /** The peer reports where it can be reached, and where it sees us. @returns true if this changes how the path is classified. */
   onHello(now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): boolean {
-    if (!this.#context.trust.isTrusted(peer.node)) {
-      this.#context.count('hello_untrusted')
+    if (!this.#state.trust.isTrusted(peer.node)) {
+      this.#state.count('hello_untrusted')
       return false
     }
     const isNews = !equalBytes(
@@ -144,9 +149,9 @@ export class Finder {
       peer.search.hello === undefined ? NOTHING : encodePathHello(peer.search.hello),
     )
     peer.search.hello = hello
-    peer.extended = true // nobody else says hello
+    peer.markExtended() // nobody else says hello
     if (!isNews) return false // said again, because the first time was not sure to arrive
-    const { lanEndpoints } = this.#context.network
+    const { lanEndpoints } = this.#state.network
     for (const { kind, endpoint } of hello.endpoints) {
       if (kind === 'seen') {
         if (path !== undefined && path.kind !== 'relay' && path.kind !== 'lan') this.#onSeen(now, path, endpoint)
@@ -155,13 +160,13 @@ export class Finder {
       else if (kind === 'public' && this.#mayAim(endpoint)) peer.paths.addCandidate(endpoint, 'direct')
     }
     peer.search.punchSoon(now)
-    this.#context.heap.update(peer)
+    this.#state.heap.update(peer)
     return this.#classify(peer)
   }
 
-  /** Addresses of our interfaces are others now, or we slept: nothing learned before is sure to hold, and nobody waits for a timer. */
+  /** The addresses of our interfaces have changed, or the machine slept: nothing learned before is certain, and nothing waits for a timer. */
   onNetworkChange(now: Instant, isElsewhere: boolean): void {
-    const { beacon, nat, sizes, peers, nodeId, options } = this.#context
+    const { beacon, nat, sizes, peers, nodeId, options } = this.#state
     if (isElsewhere) sizes.clear() // else the kernel remembers as we do
     if (options.beacon !== undefined) {
       beacon.askNow(now)
@@ -171,20 +176,19 @@ export class Finder {
       if (isElsewhere) peer.paths.onLocalChange()
       if (!peer.connected) continue
       peer.search.start(now)
-      if (peer.streams.size > 0)
-        for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0, undefined)
+      if (peer.streams.size > 0) for (const path of peer.searchPaths(now)) this.#pings.send(now, peer, path, 'alive', 0)
       if (!peer.extended) peer.tunnel.showKey(now) // a Go peer follows only a PILA (tunnel.md §4.2)
     }
   }
 
   /** Tries the next packet size on the path in use, if one is due. */
   probeSize(now: Instant, peer: Peer): void {
-    if (now < peer.sizesAt) return
-    peer.sizesAt = -Infinity
+    if (now < peer.search.sizesAt) return
+    peer.search.sizesAt = -Infinity
     const path = peer.paths.current
     if (path === undefined || !peer.tunnel.confirmed) return
     const bytes = path.takeSizeProbe(now)
-    if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes, undefined)
+    if (bytes > 0) this.#pings.send(now, peer, path, 'size', bytes)
   }
 
   /**
@@ -195,17 +199,17 @@ export class Finder {
     const path = peer.paths.current
     if (path === undefined) return
     if (now - path.probedAt >= k.STALL_PING_MS) {
-      this.#pings.send(now, peer, path, 'alive', 0, undefined)
-      this.#context.touchPeer(peer)
+      this.#pings.send(now, peer, path, 'alive', 0)
+      this.#state.touchPeer(peer)
     }
     if (!ofLarge || path.payloadBytes <= BASE_PAYLOAD_BYTES) return
     path.onBlackHole(now)
-    this.#context.emit({ kind: 'path', peer, path })
+    this.#state.emit({ kind: 'path', peer, path })
   }
 
   #sendHello(now: Instant, peer: Peer): void {
-    if (!this.#context.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // where we live is nobody else's business
-    const { nat, beacon, options, network } = this.#context
+    if (!this.#state.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // where we are is not for strangers
+    const { nat, beacon, options, network } = this.#state
     const endpoints: Array<{ kind: HelloKind; endpoint: Endpoint }> = []
     const world = options.fixedEndpoint ?? beacon.observed
     if (world !== undefined) endpoints.push({ kind: 'public', endpoint: world })
@@ -216,10 +220,10 @@ export class Finder {
     this.#pings.sendHello(now, peer, encodePathHello({ mapping: nat.mapping, filtering: nat.filtering, endpoints }))
   }
 
-  /** Both sides send towards each other at once: the beacon tells the peer, and what we know of it we punch already. */
+  /** Both sides send towards each other at once: the beacon informs the peer, and we punch towards its known endpoints already. */
   #punch(now: Instant, peer: Peer): void {
-    if (this.#context.options.beacon !== undefined)
-      this.#outbound.sendBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
+    if (this.#state.options.beacon !== undefined)
+      this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
     for (const path of peer.paths.all()) {
       if (path.kind === 'relay' || path.answered) continue
       path.probes = 0
@@ -229,43 +233,45 @@ export class Finder {
   }
 
   #onSeen(now: Instant, path: Path, seenAt: Endpoint): void {
-    const { nat, beacon, options } = this.#context
+    const { nat, beacon, options } = this.#state
     if (path.endpoint.address !== options.beacon?.address && nat.handleSeen(seenAt, beacon.observed))
       this.#onNatKnown(now)
   }
 
   #onNatKnown(now: Instant): void {
-    const { nat } = this.#context
-    this.#context.emit({ kind: 'nat', mapping: nat.mapping, filtering: nat.filtering })
+    const { nat } = this.#state
+    this.#state.emit({ kind: 'nat', mapping: nat.mapping, filtering: nat.filtering })
     this.#tellPeers(now)
-    for (const peer of this.#context.peers.values()) {
+    for (const peer of this.#state.peers.values()) {
       if (this.#classify(peer) && peer.paths.current !== undefined)
-        this.#context.emit({ kind: 'path', peer, path: peer.paths.current })
+        this.#state.emit({ kind: 'path', peer, path: peer.paths.current })
     }
   }
 
   #tellPeers(now: Instant): void {
-    for (const peer of this.#context.peers.values()) {
+    for (const peer of this.#state.peers.values()) {
       if (!peer.connected) continue
       peer.search.helloDue(now)
-      this.#context.heap.update(peer)
+      this.#state.heap.update(peer)
     }
   }
 
-  /** A way between two that both keep out what they did not ask for was punched; where one is open nothing had to be. */
+  /** A path between two NATs that both drop unsolicited packets was punched; where one is open nothing had to be. */
   #classify(peer: Peer): boolean {
     const { hello } = peer.search
-    const { nat } = this.#context
+    const { nat } = this.#state
     if (hello === undefined || nat.mapping === 'unknown' || hello.mapping === 'unknown') return false
     return peer.paths.classify(isClosed(nat) && isClosed(hello))
   }
 
   #mayAim(endpoint: Endpoint): boolean {
-    const { beacon } = this.#context.options
+    const { beacon } = this.#state.options
     return endpoint.port !== 0 && beacon !== undefined && mayAim(endpoint.address, beacon.address)
   }
 }
 
+/** How long streams that refuse the relay wait for a direct path after the last one died, ms. */
+const STRICT_PATIENCE_MS = 5_000
 const NOTHING = new Uint8Array(0)
 
 function isClosed({ mapping, filtering }: { readonly mapping: NatMapping; readonly filtering: NatFiltering }): boolean {

@@ -1,55 +1,55 @@
-/** Why a peer is reached the way it is, in a sentence for people: what is known of both NATs, and what was tried. */
+/** Why the path to a peer is what it is, in a sentence for people: what is known of both NATs, and what was tried. */
 import type { Instant } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import type { Peer } from './peer.ts'
 
 /** @returns undefined while there is no tunnel. */
-export function pathReason(context: NodeContext, peer: Peer, now: Instant): string | undefined {
+export function pathReason(state: NodeState, peer: Peer, now: Instant): string | undefined {
   const path = peer.paths.current
   if (!peer.connected || path === undefined) return undefined
   switch (path.kind) {
     case 'lan':
       return 'lan: the peer is on our own network'
     case 'punched':
-      return 'punched: both sides keep out what they did not ask for, and opened up at the same time'
+      return 'punched: both NATs drop unsolicited packets, and were opened at the same time'
     case 'direct':
-      return `direct: ${directReason(context, peer)}`
+      return `direct: ${directReason(state, peer)}`
     case 'relay':
-      return `relay: ${relayReason(context, peer, now)}`
+      return `relay: ${relayReason(state, peer, now)}`
   }
 }
 
-function directReason({ nat }: NodeContext, { search }: Peer): string {
+function directReason({ nat }: NodeState, { search }: Peer): string {
   const { hello } = search
-  if (hello !== undefined && isOpen(hello)) return 'the peer can be reached by anybody'
-  if (isOpen(nat)) return 'we can be reached by anybody'
+  if (hello !== undefined && isOpen(hello)) return 'the peer accepts packets from anywhere'
+  if (isOpen(nat)) return 'this node accepts packets from anywhere'
   return 'the peer answers at the endpoint it is known by'
 }
 
-function relayReason(context: NodeContext, peer: Peer, now: Instant): string {
-  const { nat } = context
+function relayReason(state: NodeState, peer: Peer, now: Instant): string {
+  const { nat } = state
   const { hello, relayOnly } = peer.search
   const ways = peer.paths.all().filter(({ kind }) => kind !== 'relay')
   const lost = ways.find(({ answered, dead }) => answered && dead)
-  if (relayOnly) return 'the peer wants to be reached so'
+  if (relayOnly) return 'the peer asks to be reached through it'
   if (lost !== undefined)
-    return `the ${lost.kind} way to ${formatEndpoint(lost.endpoint)} has not answered for ${Math.round((now - lost.heardAt) / 1_000)} s; it is tried on`
+    return `the ${lost.kind} path to ${formatEndpoint(lost.endpoint)} has not answered for ${Math.round((now - lost.heardAt) / 1_000)} s; still probing it`
   if (hello !== undefined) {
     const [ours, theirs] = [isSymmetric(nat), isSymmetric(hello)]
     if (ours && theirs) return 'both NATs are symmetric'
     if (ours && hello.filtering !== 'port-independent')
-      return "our NAT is symmetric, and the peer's lets in only what it asked for"
+      return "our NAT is symmetric, and the peer's drops unsolicited packets"
     if (theirs && nat.filtering !== 'port-independent')
-      return "the peer's NAT is symmetric, and ours lets in only what we asked for"
+      return "the peer's NAT is symmetric, and ours drops unsolicited packets"
   }
   if (ways.length === 0) return 'no address of the peer is known'
-  if (now < peer.search.until) return 'other ways are being tried'
+  if (now < peer.search.until) return 'other paths are being tried'
   return `nothing comes back from ${ways
     .slice(0, 2)
     .map(({ endpoint }) => formatEndpoint(endpoint))
-    .join(' and ')}: UDP is dropped on the way`
+    .join(' and ')}: UDP is dropped in between`
 }
 
 function isOpen({ mapping, filtering }: { readonly mapping: NatMapping; readonly filtering: NatFiltering }): boolean {

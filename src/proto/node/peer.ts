@@ -13,16 +13,9 @@ import type { TunnelKeys } from '../tunnel/tunnel.ts'
 import { Tunnel } from '../tunnel/tunnel.ts'
 import * as k from './constants.ts'
 import type { Dial } from './dial.ts'
+import { Liveness } from './liveness.ts'
 import { PeerSearch } from './search.ts'
-
-/** Bits of `takeWishes()`: what the peer wants its node to do for it. */
-export const PEER_RESOLVE = 1 // ask the registry where it is
-export const PEER_SILENT = 2 // fail what waits for it
-export const PEER_DEAD = 4 // end its streams, forget its keys
-export const PEER_KEEPALIVE = 8 // ping along the current path
-export const PEER_SEARCH = 16 // ping along every path
-export const PEER_FORGET = 32
-export const PEER_LEAVE = 64 // trust has ended; its streams have been told
+import { SynPacer } from './syn-pacer.ts'
 
 /** A ready-made packet that waits for its turn: ping, pong, RST, datagram. */
 export interface ControlPacket {
@@ -32,64 +25,52 @@ export interface ControlPacket {
   readonly expectsAnswer: boolean
 }
 
+/**
+ * Invariants: a connected peer has keys (`tunnel.ready`); it is never wanted and connected at once; `key`, once known, changes
+ * only by a decision about trust.
+ */
 export class Peer implements Machine, Timed {
   readonly node: NodeId
   heapIndex = -1
   heapKey = 0
-  hostname: string | undefined
-  /** Ed25519 key by pin, trust record or registry; undefined while nobody has told. */
-  key: Uint8Array | undefined
   tunnel: Tunnel
   paths: PathSelector
+  readonly liveness = new Liveness()
+  readonly syns = new SynPacer()
+
+  /** path-finder.ts: the search for better paths. A new one for each tunnel. */
   search = new PeerSearch()
-  readonly streams = new Map<number, Stream>()
-  /** Streams with something to send, each once. */
-  readonly ready = new Ring<Stream>()
-  /** What the first of them may still send before it is the turn of the next. */
-  turnBytes = k.STREAM_TURN_BYTES
-  readonly control = new Ring<ControlPacket>()
-  /** Datagrams of programs: behind control, before streams. */
-  readonly datagrams = new Ring<ControlPacket>()
-  /** The peer stands in the node's queue of peers with something to send. */
-  queued = false
-  /** Dials that wait for the tunnel or for a SYN token. */
+  /** resolver.ts: what the registry was asked, and the beacon. */
+  readonly asked = { resolving: false, resolvedAt: -Infinity as Instant, knockedAt: -Infinity as Instant }
+  /** dialler.ts: dials that wait for the tunnel or for a SYN token. */
   readonly dials = new Ring<Dial>()
-  /** Its SYN-ACK carried options: one of us. */
-  extended = false
-  resolving = false
-  resolvedAt: Instant = -Infinity
-  /** When the beacon was asked last to open the NATs between us. */
-  knockedAt: Instant = -Infinity
-  /** Connections to it are expected: what is known of it is kept. */
-  prepared = false
-  failedAt: Instant = -Infinity
-  connected = false
-  /** The connection was asked for and has neither come about nor failed. */
-  wanted = false
-  /** When the keys are dropped because trust has ended: a moment later, so that the RSTs still go out. */
-  leaveAt: Instant = Infinity
-  heardAt: Instant = -Infinity
-  bytesIn = 0
-  bytesOut = 0
+
+  /** state.ts and outbound.ts: streams with something to send, each once; */
+  readonly ready = new Ring<Stream>()
+  /** what the first of them may still send before it is the turn of the next; */
+  turnBytes = k.STREAM_TURN_BYTES
+  /** packets that go before those of streams; */
+  readonly control = new Ring<ControlPacket>()
+  /** datagrams of programs: behind control, before streams; */
+  readonly datagrams = new Ring<ControlPacket>()
+  /** and whether the peer stands in the node's queue of peers with something to send. */
+  queued = false
+  readonly streams = new Map<number, Stream>()
+  bytesIn = 0 // of streams; inbound.ts
+  bytesOut = 0 // outbound.ts
+
+  #hostname: string | undefined
+  #key: Uint8Array | undefined
+  #isExtended = false
+  #isPrepared = false
+  #connection: 'none' | 'wanted' | 'connected' = 'none'
+  #failedAt: Instant = -Infinity
+  #leaveAt: Instant = Infinity
   readonly #keys: TunnelKeys
   readonly #makePaths: () => PathSelector
   readonly #ownId: NodeId
-  #owedSince: Instant = -1 // our oldest packet since then that deserves an answer
-  #nextPingAt: Instant = 0
-  #keptAliveAt: Instant = -Infinity
-  /** Bytes of streams came since the last ping: silence after them is worth one. */
-  tailPingDue = false
-  /** Packet sizes are tried from then on, once the keys are confirmed: a connection that waited for the tunnel goes first. */
-  sizesAt: Instant = Infinity
-  /** Only the relay is left: streams that refuse it, and have something to say, are ended then. */
-  strictAt: Instant = Infinity
-  #silentTold = false
   #pathLost = false
-  /** Its queue of connections was full: no SYN before then. */
-  busyUntil: Instant = -Infinity
-  #synTokens = k.SYN_BURST
-  #synTokensAt: Instant = 0
-  #wishes = 0
+  #chores = 0
   #touchedAt: Instant
 
   constructor(node: NodeId, ownId: NodeId, keys: TunnelKeys, makePaths: () => PathSelector, now: Instant) {
@@ -102,15 +83,86 @@ export class Peer implements Machine, Timed {
     this.#touchedAt = now
   }
 
+  // ---- who it is
+
+  get hostname(): string | undefined {
+    return this.#hostname
+  }
+  /** Ed25519 key by pin, trust record or registry; undefined while none is known. */
+  get key(): Uint8Array | undefined {
+    return this.#key
+  }
+  /** One of us, by its SYN options, its hello or the registry. */
+  get extended(): boolean {
+    return this.#isExtended
+  }
+
+  /** What the registry says. It overrules a name, but not a key: that is a pin's or a trust record's. */
+  learn(hostname: string | undefined, key: Uint8Array | undefined): void {
+    this.#hostname = hostname ?? this.#hostname
+    this.#key ??= key
+  }
+
+  /** Trust was given to this key: what failed for lack of it would not fail now. */
+  onTrusted(hostname: string | undefined, key: Uint8Array): void {
+    this.#hostname = hostname ?? this.#hostname
+    this.#key = key
+    this.#failedAt = -Infinity
+  }
+
+  markExtended(): void {
+    this.#isExtended = true
+  }
+
+  /** Connections to it are expected: what is known of it is kept. */
+  prepare(): void {
+    this.#isPrepared = true
+  }
+
+  // ---- the connection to it
+
+  get connected(): boolean {
+    return this.#connection === 'connected'
+  }
+  /** Asked for, and has neither come about nor failed. */
+  get wanted(): boolean {
+    return this.#connection === 'wanted'
+  }
+  get failedAt(): Instant {
+    return this.#failedAt
+  }
+  get heardAt(): Instant {
+    return this.liveness.heardAt
+  }
+
   get state(): 'idle' | 'connecting' | 'connected' | 'unreachable' {
-    if (this.connected) return this.#silentTold ? 'unreachable' : 'connected'
+    if (this.connected) return this.liveness.isSilent ? 'unreachable' : 'connected'
     if (this.wanted) return 'connecting'
-    return this.failedAt > -Infinity && this.failedAt >= this.heardAt ? 'unreachable' : 'idle'
+    return this.#failedAt > -Infinity && this.#failedAt >= this.heardAt ? 'unreachable' : 'idle'
+  }
+
+  want(): void {
+    if (this.#connection === 'none') this.#connection = 'wanted'
+  }
+
+  onConnected(): void {
+    this.#connection = 'connected'
+  }
+
+  /** What waits for it has waited in vain. A tunnel that is up stays, in case it comes back in time. */
+  onFailed(now: Instant): void {
+    if (this.wanted) this.#connection = 'none'
+    this.#failedAt = now
+  }
+
+  /** Trust has ended: the keys are dropped then, a moment later, so that the RSTs still go out. */
+  leave(at: Instant): void {
+    this.#leaveAt = at
   }
 
   /** Unanswered for so long that waiting for it makes no sense. */
   silentFor(now: Instant): number {
-    return this.#owedSince < 0 ? 0 : now - this.#owedSince
+    return this.liveness.silentFor(now)
   }
 
   /** Where a peer is looked for that is silent, or that we may have moved away from. A Go peer stays on the relay for good once it was tried (tunnel.md §6.4): not too soon. */
@@ -120,10 +172,10 @@ export class Peer implements Machine, Timed {
     return all.filter((path) => path.kind !== 'relay')
   }
 
-  takeWishes(): number {
-    const wishes = this.#wishes
-    this.#wishes = 0
-    return wishes
+  takeChores(): number {
+    const chores = this.#chores
+    this.#chores = 0
+    return chores
   }
 
   /** The path in use died, and another one is used since the last call. */
@@ -135,9 +187,7 @@ export class Peer implements Machine, Timed {
 
   /** An authenticated frame arrived along `path`; `isTraffic`: no ping or pong. @returns true when the path in use changed. */
   onHeard(now: Instant, path: Path, bytes: number, isTraffic: boolean): boolean {
-    this.heardAt = now
-    this.#owedSince = -1
-    this.#silentTold = false
+    this.liveness.onHeard(now)
     path.bytesIn += bytes
     if (this.tunnel.underway) this.tunnel.settle()
     return this.paths.onHeard(now, path, isTraffic)
@@ -146,35 +196,23 @@ export class Peer implements Machine, Timed {
   /** A sealed frame left; `expectsAnswer` unless it is itself only an answer. */
   onSent(now: Instant, path: Path, bytes: number, expectsAnswer: boolean): void {
     path.bytesOut += bytes
-    if (expectsAnswer && this.#owedSince < 0) {
-      this.#owedSince = now
-      this.#nextPingAt = now + this.#quietMs
-    }
+    if (expectsAnswer) this.liveness.onAsked(now, this.paths.current?.rttMs ?? 0)
     this.#touchedAt = now
   }
 
-  /** A SYN may go now. Towards a peer that has not shown to be one of us they are paced (stream.md Q12). */
+  /** A SYN may go now: they are paced towards a peer that has not shown to be one of us. */
   takeSynToken(now: Instant): boolean {
-    if (this.extended) return true
-    if (now < this.busyUntil) return false
-    const earned = ((now - this.#synTokensAt) * k.SYN_PER_SECOND) / 1_000
-    this.#synTokens = Math.min(k.SYN_BURST, this.#synTokens + earned)
-    this.#synTokensAt = now
-    if (this.#synTokens < 1) return false
-    this.#synTokens -= 1
-    return true
+    return this.extended || this.syns.take(now)
   }
 
-  /** A new life: the peer is gone or trust has ended; nothing of the old keys may be used again. */
+  /** The peer is dead or trust has ended: nothing of the old keys may be used again. */
   forgetTunnel(): void {
     this.tunnel = new Tunnel(this.#keys, this.#ownId)
     this.search = new PeerSearch()
     this.paths = this.#makePaths() // a path that was proven once would keep the next key exchange from every other
-    this.connected = false
-    this.wanted = false
-    this.#owedSince = -1
-    this.sizesAt = Infinity
-    this.strictAt = Infinity
+    this.#connection = 'none'
+    this.#leaveAt = Infinity
+    this.liveness.forget()
     this.control.clear()
     this.datagrams.clear()
   }
@@ -185,81 +223,44 @@ export class Peer implements Machine, Timed {
       path.checkSizeProbe(now)
       if (path.checkProbe(now) && this.paths.choose()) this.#pathLost = true
     }
-    if (this.connected) this.#checkLiveness(now)
+    if (this.connected) {
+      const chores = this.liveness.check(now, this.streams.size > 0, this.asked.resolvedAt)
+      this.#chores |= chores
+      if ((chores & k.PEER_SEARCH) !== 0) this.tunnel.start(now) // it may have restarted and know nothing of our keys
+    }
     if (now >= this.search.until) this.search.until = -Infinity
-    if (now >= this.leaveAt) this.#wishes |= PEER_LEAVE
+    if (now >= this.#leaveAt) this.#chores |= k.PEER_LEAVE
     if (this.#isForgettable && now >= Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
-      this.#wishes |= PEER_FORGET
+      this.#chores |= k.PEER_FORGET
   }
 
   nextTimeout(): Instant {
-    let at = Math.min(this.tunnel.nextTimeout(), this.leaveAt)
+    let at = Math.min(this.tunnel.nextTimeout(), this.#leaveAt)
     for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
     if (this.connected) at = Math.min(at, this.#nextLivenessCheck)
-    if (this.sizesAt > 0) at = Math.min(at, this.sizesAt)
-    at = Math.min(at, this.strictAt)
-    if (this.dials.size > 0 && this.connected)
-      at = Math.min(at, Math.max(this.busyUntil, this.#synTokensAt + 1_000 / k.SYN_PER_SECOND))
+    at = Math.min(at, this.search.sizesTimeout, this.search.strictAt)
+    if (this.dials.size > 0 && this.connected) at = Math.min(at, this.syns.nextAt)
     if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
     return at
   }
 
   get #isForgettable(): boolean {
-    return !this.prepared && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
+    return !this.#isPrepared && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
-  /** Only the relay carries, or nothing at all, and somebody cares: better ways are sought. */
+  /** Only the relay works, or nothing at all, and streams need better: other paths are searched for. */
   get isSeeking(): boolean {
     if (this.streams.size === 0 && this.search.until === -Infinity) return false
     const { current } = this.paths
     return current === undefined || current.kind === 'relay' || !current.answered || current.dead
   }
 
-  /** Streams are open: only then does an idle peer cost packets. */
-  get #needsKeepalive(): boolean {
-    return this.streams.size > 0
-  }
-
-  get #keepaliveAt(): Instant {
-    return Math.max(this.heardAt, this.#keptAliveAt) + (this.tailPingDue ? k.TAIL_PING_MS : k.KEEPALIVE_MS)
-  }
-
-  get #quietMs(): number {
-    return Math.max(k.QUIET_MS, 4 * (this.paths.current?.rttMs ?? 0))
-  }
-
   get #nextLivenessCheck(): Instant {
-    let at = Infinity
-    if (this.#owedSince >= 0) at = this.#nextPingAt
-    else if (this.#needsKeepalive) at = this.#keepaliveAt
+    const hasStreams = this.streams.size > 0
     const { isSeeking, search } = this
-    if (this.#needsKeepalive || isSeeking) at = Math.min(at, this.paths.nextUpgradeProbe())
+    let at = this.liveness.nextTimeout(hasStreams)
+    if (hasStreams || isSeeking) at = Math.min(at, this.paths.nextUpgradeProbe())
     if (search.until > 0) at = Math.min(at, search.until)
     return Math.min(at, search.nextTimeout(isSeeking))
-  }
-
-  #checkLiveness(now: Instant): void {
-    if (this.#owedSince < 0) {
-      if (this.#needsKeepalive && now >= this.#keepaliveAt) {
-        this.#keptAliveAt = now
-        this.tailPingDue = false
-        this.#wishes |= PEER_KEEPALIVE
-      }
-      return
-    }
-    if (now < this.#nextPingAt) return
-    this.#nextPingAt = now + k.PING_REPEAT_MS
-    const silent = now - this.#owedSince
-    if (silent >= k.PEER_DEAD_MS) {
-      this.#wishes |= PEER_DEAD
-      return
-    }
-    this.#wishes |= PEER_SEARCH
-    if (now - this.resolvedAt >= k.RESOLVE_AGAIN_MS) this.#wishes |= PEER_RESOLVE
-    if (silent >= k.PEER_SILENT_MS && !this.#silentTold) {
-      this.#silentTold = true
-      this.#wishes |= PEER_SILENT
-    }
-    this.tunnel.start(now) // it may have restarted and know nothing of our keys
   }
 }

@@ -4,6 +4,7 @@ import type { Path } from '../path/path.ts'
 import { MAX_PINGS, PING_EXPIRY_MS } from './constants.ts'
 import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
+import type { PingApp } from './views.ts'
 
 export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size' | 'hello'
 
@@ -13,7 +14,7 @@ export interface Ping {
   readonly purpose: PingPurpose
   readonly payloadBytes: number
   readonly sentAt: Instant
-  readonly token: unknown
+  readonly app: PingApp | undefined // of 'user' pings
 }
 
 export class Pings {
@@ -32,12 +33,12 @@ export class Pings {
     along: Path | undefined,
     purpose: PingPurpose,
     payloadBytes: number,
-    token: unknown,
+    app?: PingApp,
   ): void {
     this.#expire(now)
     const path = along ?? peer.paths.current
     this.#seq = (this.#seq + 1) >>> 0
-    this.#underway.set(this.#seq, { peer, path, purpose, payloadBytes, sentAt: now, token })
+    this.#underway.set(this.#seq, { peer, path, purpose, payloadBytes, sentAt: now, app })
     if (purpose !== 'size') path?.onProbe(now)
     this.#outbound.ping(peer, path, this.#seq, new Uint8Array(payloadBytes), purpose === 'confirm')
   }
@@ -53,7 +54,7 @@ export class Pings {
       purpose: 'hello',
       payloadBytes: payload.length,
       sentAt: now,
-      token: undefined,
+      app: undefined,
     })
     path?.onProbe(now)
     this.#outbound.ping(peer, path, this.#seq, payload)

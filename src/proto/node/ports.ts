@@ -9,11 +9,13 @@ export class Ports {
   /** Ports that take datagrams: a namespace of their own, as UDP's is beside TCP's. */
   readonly datagrams = new Set<number>()
   #next: number
+  #nextDatagrams: number
 
   /** Starts somewhere random: after a restart a peer may still remember our last ports (stream.md Q9). */
   constructor(random: RandomBytes) {
     const bytes = random(2)
     this.#next = ((bytes[0]! << 8) | bytes[1]!) % EPHEMERAL_COUNT
+    this.#nextDatagrams = this.#next
   }
 
   /** @returns false when the port is taken. */
@@ -30,9 +32,22 @@ export class Ports {
     return this.#listening.has(port)
   }
 
+  /** @param wanted undefined: one of the ephemeral range. @returns the port, or undefined when it is, or all are, taken. */
+  openDatagrams(wanted: number | undefined): number | undefined {
+    let port = wanted
+    for (let tries = 0; port === undefined && tries < EPHEMERAL_COUNT; tries++) {
+      const next = EPHEMERAL_FIRST + this.#nextDatagrams
+      this.#nextDatagrams = (this.#nextDatagrams + 1) % EPHEMERAL_COUNT
+      if (!this.datagrams.has(next)) port = next
+    }
+    if (port === undefined || this.datagrams.has(port)) return undefined
+    this.datagrams.add(port)
+    return port
+  }
+
   /**
    * A local port towards this peer and remote port that is free, or whose stream has said its last; undefined when all
-   * are in use. They are gone through in turn: one that was used lately comes only when all others are in use.
+   * are in use. They are used in turn: a recently used one comes only when all others are in use.
    */
   ephemeral(now: Instant, streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
     for (let tries = 0; tries < EPHEMERAL_COUNT; tries++) {

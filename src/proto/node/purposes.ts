@@ -1,6 +1,6 @@
 /** What a question to the registry was asked for. */
 import type { NodeId } from '../../base/types.ts'
-import type { Wish } from '../trust/trust-book.ts'
+import type { OutgoingRequest } from '../trust/trust-book.ts'
 
 export type Purpose =
   | { readonly kind: 'register' }
@@ -9,8 +9,8 @@ export type Purpose =
   | { readonly kind: 'set_visibility' }
   | { readonly kind: 'set_tags' }
   | { readonly kind: 'poll' }
-  | { readonly kind: 'wish'; readonly wish: Wish }
-  | { readonly kind: 'wish_name'; readonly wish: Wish }
+  | { readonly kind: 'request_trust'; readonly request: OutgoingRequest }
+  | { readonly kind: 'request_name'; readonly request: OutgoingRequest }
   | { readonly kind: 'respond'; readonly node: NodeId; readonly accept: boolean }
   | { readonly kind: 'report'; readonly node: NodeId }
   | { readonly kind: 'revoke' }

@@ -3,7 +3,6 @@
  * for a while. Several askers of one thing share one question.
  */
 import type { ErrorCode } from '../../base/errors.ts'
-import { toBase64, utf8 } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { parseEndpoint } from '../../base/types.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
@@ -15,20 +14,16 @@ import {
 } from '../../wire/registry-messages.ts'
 import { reachOf } from '../path/targets.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { NodeContext } from './state.ts'
+import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
+import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import type { Purpose } from './purposes.ts'
-
-export interface NameAnswer {
-  readonly node: NodeId | undefined
-  readonly code: ErrorCode | undefined
-  readonly text: string
-}
+import type { AboutApp, NameAnswer } from './views.ts'
 
 /** What the node has to do about an answer of the registry. */
-export type DirectoryNews =
-  /** `isNews`: it named ways that were not known before. */
+export type ResolverNews =
+  /** `isNews`: it named endpoints that were not known before. */
   | { readonly kind: 'resolved'; readonly peer: Peer; readonly isNews: boolean }
   | { readonly kind: 'unresolved'; readonly peer: Peer; readonly code: ErrorCode; readonly text: string }
   | {
@@ -46,32 +41,31 @@ interface CachedName {
   readonly until: Instant
 }
 
-export class Directory {
-  readonly #context: NodeContext
+export class Resolver {
+  readonly #state: NodeState
   readonly #names = new Map<string, CachedName>()
   readonly #askedNames = new Set<string>()
   readonly #askedKeys = new Set<NodeId>()
-  readonly #aboutAskers = new Map<NodeId, unknown[]>()
-  /** Raw beacon messages to send, filled here, sent by outbound. */
-  readonly #toBeacon: (bytes: Uint8Array) => void
+  readonly #aboutAskers = new Map<NodeId, AboutApp[]>()
+  readonly #outbound: Outbound
 
-  constructor(context: NodeContext, toBeacon: (bytes: Uint8Array) => void) {
-    this.#context = context
-    this.#toBeacon = toBeacon
+  constructor(state: NodeState, outbound: Outbound) {
+    this.#state = state
+    this.#outbound = outbound
   }
 
-  /** The node of a hostname if it is known; else the question is on its way and `name` news will follow. */
+  /** The node of a hostname if it is known; else the question has been asked and `name` news will follow. */
   lookUpName(now: Instant, hostname: string): NodeId | undefined {
     const cached = this.#names.get(hostname)
     if (cached !== undefined && now < cached.until) return cached.node
-    if (!this.#context.registry.connected) {
+    if (!this.#state.registry.connected) {
       // Better an old answer than none: the peer's key decides whether it is still the same.
-      const known = cached?.node ?? this.#context.trust.nodeNamed(hostname)
+      const known = cached?.node ?? this.#state.trust.nodeNamed(hostname)
       if (known !== undefined) return known
     }
     // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
     const peer =
-      cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#context.peers.get(cached.node)
+      cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#state.peers.get(cached.node)
     this.#askName(now, hostname)
     return peer?.connected === true && now - peer.heardAt < k.NAME_HEARD_MS ? peer.node : undefined
   }
@@ -79,9 +73,9 @@ export class Directory {
   #askName(now: Instant, hostname: string): void {
     if (this.#askedNames.has(hostname)) return
     this.#askedNames.add(hostname)
-    const requester = this.#context.nodeId
-    const signature = this.#sign(challenges.resolveHostname(requester, hostname))
-    this.#ask(
+    const requester = this.#state.nodeId
+    const signature = this.#state.sign(challenges.resolveHostname(requester, hostname))
+    this.#state.ask(
       now,
       { type: 'resolve_hostname', hostname, requester_id: requester, signature },
       { kind: 'resolve_hostname', hostname },
@@ -96,40 +90,44 @@ export class Directory {
   lookUpKey(now: Instant, node: NodeId): void {
     if (this.#askedKeys.has(node)) return
     this.#askedKeys.add(node)
-    const requester = this.#context.nodeId // signed, so that our registry tells us private hostnames that we may know
-    const signature = this.#sign(challenges.lookup(requester, node))
-    this.#ask(now, { type: 'lookup', node_id: node, requester_id: requester, signature }, { kind: 'lookup', node })
+    const requester = this.#state.nodeId // signed, so that our registry includes private hostnames that we may know
+    const signature = this.#state.sign(challenges.lookup(requester, node))
+    this.#state.ask(
+      now,
+      { type: 'lookup', node_id: node, requester_id: requester, signature },
+      { kind: 'lookup', node },
+    )
   }
 
-  /** What the registry tells about a node: answered by an `about` event with the token. */
-  askAbout(now: Instant, node: NodeId, token: unknown): void {
+  /** What the registry knows about a node: answered by an `about` event. */
+  askAbout(now: Instant, node: NodeId, app: AboutApp): void {
     const askers = this.#aboutAskers.get(node)
-    if (askers === undefined) this.#aboutAskers.set(node, [token])
-    else askers.push(token)
+    if (askers === undefined) this.#aboutAskers.set(node, [app])
+    else askers.push(app)
     this.lookUpKey(now, node)
   }
 
-  /** Which node a hostname most likely is, while the question is under way: what we were told before, or know by trust. */
+  /** Which node a hostname most likely is, while the question is open: from the last answer, or from trust. */
   guessName(hostname: string): NodeId | undefined {
-    return this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
+    return this.#names.get(hostname)?.node ?? this.#state.trust.nodeNamed(hostname)
   }
 
   /** Has the beacon open the NATs between us and the peer. */
   knock(now: Instant, peer: Peer): void {
-    if (this.#context.options.beacon === undefined || now - peer.knockedAt < k.KNOCK_MS) return
-    peer.knockedAt = now
-    this.#toBeacon(encodePunchRequest(this.#context.nodeId, peer.node))
+    if (this.#state.options.beacon === undefined || now - peer.asked.knockedAt < k.KNOCK_MS) return
+    peer.asked.knockedAt = now
+    this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
   }
 
   /** Ask where a peer is, for its key if that is unknown, and, if it is wanted, the beacon to open the NATs between us. */
   locate(now: Instant, peer: Peer): void {
-    if (peer.resolving) return
-    peer.resolving = true
-    peer.resolvedAt = now
-    const requester = this.#context.nodeId
+    if (peer.asked.resolving) return
+    peer.asked.resolving = true
+    peer.asked.resolvedAt = now
+    const requester = this.#state.nodeId
     if (peer.key === undefined || peer.hostname === undefined) this.lookUpKey(now, peer.node)
-    const signature = this.#sign(challenges.resolve(requester, peer.node))
-    this.#ask(
+    const signature = this.#state.sign(challenges.resolve(requester, peer.node))
+    this.#state.ask(
       now,
       { type: 'resolve', node_id: peer.node, requester_id: requester, signature },
       { kind: 'resolve', node: peer.node },
@@ -138,13 +136,13 @@ export class Directory {
 
   /** The registry does not know the node: one that we trust has been silent for minutes, any other does not exist. */
   unknownNode(node: NodeId): { readonly code: ErrorCode; readonly text: string } {
-    if (this.#context.trust.isTrusted(node))
+    if (this.#state.trust.isTrusted(node))
       return { code: 'PEER_UNREACHABLE', text: 'the registry has not heard of the node for minutes: it is not running' }
     return { code: 'NOT_FOUND', text: 'the registry knows no such node' }
   }
 
   /** @returns undefined when the result is not this part's business. */
-  handleResult(now: Instant, result: RegistryResult<Purpose>): DirectoryNews | undefined {
+  handleResult(now: Instant, result: RegistryResult<Purpose>): ResolverNews | undefined {
     switch (result.purpose.kind) {
       case 'resolve':
         return this.#onResolve(now, result.purpose.node, result)
@@ -157,10 +155,10 @@ export class Directory {
     }
   }
 
-  #onResolve(now: Instant, node: NodeId, result: RegistryResult<Purpose>): DirectoryNews | undefined {
-    const peer = this.#context.peers.get(node)
+  #onResolve(now: Instant, node: NodeId, result: RegistryResult<Purpose>): ResolverNews | undefined {
+    const peer = this.#state.peers.get(node)
     if (peer === undefined) return undefined
-    peer.resolving = false
+    peer.asked.resolving = false
     if (result.kind === 'unreachable') {
       return { kind: 'unresolved', peer, code: 'REGISTRY_UNREACHABLE', text: 'the registry does not answer' }
     }
@@ -173,7 +171,7 @@ export class Directory {
             kind: 'unresolved',
             peer,
             code: 'NOT_TRUSTED',
-            text: 'the registry does not tell us where this node is: it does not trust us',
+            text: 'the registry withholds where this node is: it does not trust us',
           }
     }
     const before = peer.paths.named
@@ -183,49 +181,48 @@ export class Directory {
       // Global IPv6 addresses travel in the same list: a Go peer looks at its IPv4 entries only (tunnel.md §6.2).
       if (
         lan?.address.includes(':') === true &&
-        this.#context.network.worldEndpoints.length > 0 &&
+        this.#state.network.worldEndpoints.length > 0 &&
         reachOf(lan.address) === 'world'
       )
         peer.paths.addCandidate(lan, 'direct')
     }
     const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
     peer.search.relayOnly = reply.relayOnly
-    if (reply.extended) peer.extended = true
+    if (reply.extended) peer.markExtended()
     if (direct !== undefined && !reply.relayOnly) peer.paths.addCandidate(direct, 'direct')
     if (peer.wanted || peer.connected || peer.tunnel.underway) this.knock(now, peer)
     return { kind: 'resolved', peer, isNews: peer.paths.named > before }
   }
 
   #onOurLan(lan: Endpoint): boolean {
-    return this.#context.network.lanEndpoints.some((own) => isSameSubnet(own.address, lan.address))
+    return this.#state.network.lanEndpoints.some((own) => isSameSubnet(own.address, lan.address))
   }
 
-  #onLookup(node: NodeId, result: RegistryResult<Purpose>): DirectoryNews {
+  #onLookup(node: NodeId, result: RegistryResult<Purpose>): ResolverNews {
     this.#askedKeys.delete(node)
     const reply = result.kind === 'reply' ? parseLookupReply(result.reply) : undefined
     const about = typeof reply === 'object' ? reply : undefined
-    for (const token of this.#aboutAskers.get(node) ?? [])
-      this.#context.emit({ kind: 'about', token, about, isReachable: result.kind !== 'unreachable' })
+    for (const app of this.#aboutAskers.get(node) ?? [])
+      this.#state.emit({ kind: 'about', app, about, isReachable: result.kind !== 'unreachable' })
     this.#aboutAskers.delete(node)
     if (reply === undefined || typeof reply === 'string') return { kind: 'no_key', node }
-    const peer = this.#context.peers.get(node)
+    const peer = this.#state.peers.get(node)
     const { hostname, publicKey } = reply
-    this.#context.trust.noteHostname(node, hostname)
+    this.#state.trust.noteHostname(node, hostname)
     if (peer !== undefined) {
-      peer.hostname = hostname ?? peer.hostname
-      peer.key ??= publicKey // a pin or a trust record is not overruled by the registry
+      peer.learn(hostname, publicKey)
     }
     return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
 
-  #onName(now: Instant, hostname: string, result: RegistryResult<Purpose>): DirectoryNews {
+  #onName(now: Instant, hostname: string, result: RegistryResult<Purpose>): ResolverNews {
     this.#askedNames.delete(hostname)
     return { kind: 'name', hostname, answer: this.#nameAnswer(now, hostname, result) }
   }
 
   #nameAnswer(now: Instant, hostname: string, result: RegistryResult<Purpose>): NameAnswer {
     if (result.kind === 'unreachable') {
-      const node = this.#names.get(hostname)?.node ?? this.#context.trust.nodeNamed(hostname)
+      const node = this.#names.get(hostname)?.node ?? this.#state.trust.nodeNamed(hostname)
       if (node !== undefined) return { node, code: undefined, text: '' }
       return { node: undefined, code: 'REGISTRY_UNREACHABLE', text: 'the registry does not answer' }
     }
@@ -236,18 +233,10 @@ export class Directory {
     }
     if (this.#names.size >= k.MAX_NAMES) this.#names.delete(this.#names.keys().next().value!)
     this.#names.set(hostname, { node: reply.nodeId, until: now + k.NAME_CACHE_MS })
-    this.#context.trust.noteHostname(reply.nodeId, hostname)
-    const peer = this.#context.peers.get(reply.nodeId)
-    if (peer !== undefined) peer.hostname = hostname
+    this.#state.trust.noteHostname(reply.nodeId, hostname)
+    const peer = this.#state.peers.get(reply.nodeId)
+    peer?.learn(hostname, undefined)
     return { node: reply.nodeId, code: undefined, text: '' }
-  }
-
-  #ask(now: Instant, message: object, purpose: Purpose): void {
-    this.#context.registry.request(now, message, purpose)
-  }
-
-  #sign(text: string): string {
-    return toBase64(this.#context.options.identity.sign(utf8(text)))
   }
 }
 

@@ -1,16 +1,20 @@
-/** The search for a better way to one peer: when to tell it where we are, when to have the beacon punch, and for how long. */
+/** The search for a better path to one peer: when to report where we are, when to have the beacon punch, and for how long. */
 import type { Instant } from '../../base/types.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
 import { PUNCH_ROUND_MS } from '../path/constants.ts'
 import { HELLO_AGAIN_MS, SEARCH_MS } from './constants.ts'
 
 export class PeerSearch {
-  /** What the peer told of itself; undefined: nothing yet, or it is of another make. */
+  /** What the peer reported of itself; undefined: nothing yet, or it is another implementation. */
   hello: PathHello | undefined
-  /** The peer told the registry to be reached by relay only. */
+  /** The peer registered as reachable by relay only. */
   relayOnly = false
-  /** Until then a better way is sought although no stream is open. */
+  /** Until then a better path is searched for although no stream is open. */
   until: Instant = -Infinity
+  /** Packet sizes are tried from then on, once the keys are confirmed: a connection that waited for the tunnel goes first. */
+  sizesAt: Instant = Infinity
+  /** Only the relay is left: streams that refuse it, and have something to say, are ended then. */
+  strictAt: Instant = Infinity
   #helloAt: Instant = Infinity
   #hellos = 0
   #punchAt: Instant = Infinity
@@ -24,7 +28,7 @@ export class PeerSearch {
     this.#punchAt = now
   }
 
-  /** What we tell is new, or we are not sure that it arrived. */
+  /** What we report has changed, or may not have arrived. */
   helloDue(now: Instant): void {
     this.#helloAt = now
     this.#hellos = 0
@@ -55,7 +59,12 @@ export class PeerSearch {
     return true
   }
 
-  /** @param isSeeking only the relay carries, and somebody cares. */
+  /** When sizes are to be tried; Infinity when they are under way or not to be tried yet. */
+  get sizesTimeout(): Instant {
+    return this.sizesAt > 0 ? this.sizesAt : Infinity
+  }
+
+  /** @param isSeeking only the relay works, and streams need better. */
   nextTimeout(isSeeking: boolean): Instant {
     return isSeeking ? Math.min(this.#helloAt, this.#punchAt) : this.#helloAt
   }

@@ -3,12 +3,11 @@
  * object; none knows another. `touch*` must follow every change of a stream or peer: it is what queues output, arms
  * deadlines and announces news, in constant time.
  */
+import { toBase64, utf8 } from '../../base/bytes.ts'
 import { DeadlineHeap } from '../../base/deadline-heap.ts'
 import { Ring } from '../../base/ring.ts'
-import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts'
-import type { AeadKey, CryptoProvider } from '../../crypto/aead.ts'
-import type { Identity } from '../../crypto/identity.ts'
-import type { Crc32 } from '../../wire/crc32.ts'
+import type { Instant, NodeId } from '../../base/types.ts'
+import type { AeadKey } from '../../crypto/aead.ts'
 import { PathSelector } from '../path/selector.ts'
 import { SizeMemory } from '../path/size-memory.ts'
 import { BeaconClient } from '../rendezvous/beacon-client.ts'
@@ -17,59 +16,20 @@ import { RegistryClient } from '../rendezvous/registry-client.ts'
 import type { StreamShared } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
 import { TrustBook } from '../trust/trust-book.ts'
-import type { TrustJudge } from '../trust/trust-book.ts'
 import { MAX_PEERS } from './constants.ts'
 import type { NodeEvent } from './events.ts'
+import type { NodeOptions, OwnNetwork } from './options.ts'
 import { Peer } from './peer.ts'
 import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
 
-/** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
-export interface Membership {
-  readonly network: number
-  readonly token: string | undefined
-}
-
-export interface NodeOptions {
-  readonly identity: Identity
-  readonly crypto: CryptoProvider
-  readonly crc32: Crc32
-  readonly random: RandomBytes
-  /** RFC 3339 text of an instant, for records that people read. */
-  readonly timestamp: (now: Instant) => string
-  readonly beacon: Endpoint | undefined
-  /** Ours as others shall use it; absent: what the beacon sees. */
-  readonly fixedEndpoint: Endpoint | undefined
-  readonly localEndpoint: Endpoint // where the UDP socket is bound
-  /** What our interfaces are at the start; `handleNetworkChange` tells later changes. */
-  readonly network: OwnNetwork
-  readonly hostname: string | undefined
-  readonly public: boolean
-  readonly networks: readonly Membership[] // of the registry, to be joined
-  readonly tags?: readonly string[] | undefined // that the registry shows others; absent: left as they are there
-  /** Keys that are certain, whatever a registry says. */
-  readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
-  /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
-  readonly maxDatagram: (endpoint: Endpoint) => number
-  /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */
-  readonly maxSegment: number
-}
-
-/** Where our socket can be reached on our own interfaces. */
-export interface OwnNetwork {
-  readonly lanEndpoints: readonly Endpoint[] // private IPv4
-  /** Global IPv6 addresses: no NAT stands before them, at most a firewall. */
-  readonly worldEndpoints: readonly Endpoint[]
-  /** All of them, public IPv4 included: an endpoint among these that others see means that there is no NAT. */
-  readonly ownEndpoints: readonly Endpoint[]
-}
-
 /** Named counts of what happened; the exposing side's log and metrics are made of them. */
 export type Counters = Record<string, number>
 
-export class NodeContext {
+export class NodeState {
   readonly options: NodeOptions
-  nodeId: NodeId = 0
+  /** Undefined while the registry has not answered yet. */
+  ownId: NodeId | undefined
   readonly peers = new Map<NodeId, Peer>()
   readonly ports: Ports
   readonly trust = new TrustBook()
@@ -85,10 +45,6 @@ export class NodeContext {
   readonly events = new Ring<NodeEvent>()
   readonly counters: Counters = {}
   streams = 0
-  /** Asked before a person is, about every request for trust. */
-  judge: TrustJudge | undefined
-  /** Until then somebody is about to ask us for trust: requests are looked for often. */
-  guestsUntil: Instant = -Infinity
   readonly streamShared: StreamShared
 
   constructor(options: NodeOptions) {
@@ -103,12 +59,27 @@ export class NodeContext {
     }
   }
 
+  /** Ours as packets and questions carry it: 0 for none. Nothing that needs one is sent before there is one. */
+  get nodeId(): NodeId {
+    return this.ownId ?? NO_NODE
+  }
+
   count(what: string, by = 1): void {
     this.counters[what] = (this.counters[what] ?? 0) + by
   }
 
   emit(event: NodeEvent): void {
     this.events.push(event)
+  }
+
+  /** A question to the registry; its result comes back with `purpose`. */
+  ask(now: Instant, message: object, purpose: Purpose): void {
+    this.registry.request(now, message, purpose)
+  }
+
+  /** Our Ed25519 signature of a challenge (wire/registry-messages.ts), base64. */
+  sign(challenge: string): string {
+    return toBase64(this.options.identity.sign(utf8(challenge)))
   }
 
   /** The keys that may open sealed frames of a node, the likeliest first. */
@@ -120,11 +91,10 @@ export class NodeContext {
   peer(now: Instant, node: NodeId): Peer | undefined {
     const known = this.peers.get(node)
     if (known !== undefined) return known
-    if (this.peers.size >= MAX_PEERS || node === this.nodeId || this.nodeId === 0) return undefined
+    if (this.peers.size >= MAX_PEERS || node === this.ownId || this.ownId === undefined) return undefined
     const { beacon, maxDatagram } = this.options
-    const peer = new Peer(node, this.nodeId, this.options, () => new PathSelector(beacon, maxDatagram, this.sizes), now)
-    peer.key = this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node)
-    peer.hostname = this.trust.hostnameOf(node)
+    const peer = new Peer(node, this.ownId, this.options, () => new PathSelector(beacon, maxDatagram, this.sizes), now)
+    peer.learn(this.trust.hostnameOf(node), this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node))
     this.peers.set(node, peer)
     this.heap.update(peer) // so that it is forgotten in time, whatever becomes of it
     return peer
@@ -151,7 +121,7 @@ export class NodeContext {
     stream.heldTurns = 2
   }
 
-  /** Before the datagrams of a turn. @returns whether something waits for the next turn, which shall follow at once. */
+  /** Before the datagrams of a turn. @returns whether something waits for the next turn, which is to follow at once. */
   releaseHeld(now: Instant): boolean {
     let waiting = 0
     for (const stream of this.#held) {
@@ -167,7 +137,7 @@ export class NodeContext {
     return waiting > 0
   }
 
-  /** After any change of a stream, by whoever does not have its peer at hand. */
+  /** After any change of a stream, where its peer is not at hand. */
   touch(now: Instant, stream: Stream): void {
     const peer = this.peers.get(stream.peer)
     if (peer !== undefined) this.touchStream(now, peer, stream)
@@ -213,3 +183,6 @@ export class NodeContext {
     this.readyPeers.push(peer)
   }
 }
+
+/** On the wire. */
+const NO_NODE: NodeId = 0

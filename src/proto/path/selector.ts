@@ -2,6 +2,7 @@
  * Which way to one peer is used now. Candidates come from the registry, from punching and from where frames arrive;
  * the relay follows when they do not answer at once, and better ways take over when an answer has come along them.
  */
+import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import {
@@ -26,8 +27,8 @@ export class PathSelector {
   #relayAdmitted = false
   #currentSince: Instant = -Infinity // when traffic along it could first be expected
   #isPunched: boolean | undefined
-  #news = NEWS_BURST
-  #newsAt: Instant = 0
+  /** A path that was not heard of before may be tried at once, but a NAT that draws a port for each of our probes makes one of each answer. */
+  readonly #news = new TokenBucket(1_000 / NEWS_PAUSE_MS, NEWS_BURST)
   /** Ways that were named so far and not known before. */
   named = 0
 
@@ -91,7 +92,7 @@ export class PathSelector {
     // Given up while nothing passed, and heard again: better than one that is dead too, or was never heard of.
     if (path.dead && (current?.heard !== true || current.dead)) path.revive()
     if (current === undefined || !current.answered || current.dead) {
-      if (first && !this.#takeNews(now)) path.nextProbeAt = now + NEWS_PAUSE_MS
+      if (first && !this.#news.take(now)) path.nextProbeAt = now + NEWS_PAUSE_MS
       return this.choose()
     }
     // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
@@ -103,7 +104,7 @@ export class PathSelector {
       current.suspect = true
       return this.choose()
     }
-    if (first) path.nextProbeAt = this.#takeNews(now) ? now : now + NEWS_PAUSE_MS
+    if (first) path.nextProbeAt = this.#news.take(now) ? now : now + NEWS_PAUSE_MS
     return false
   }
 
@@ -227,15 +228,6 @@ export class PathSelector {
       return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
     return mayAnswer
-  }
-
-  /** A way that was not heard of before may be tried at once, but a NAT that draws a port for each of our probes makes one of each answer. */
-  #takeNews(now: Instant): boolean {
-    this.#news = Math.min(NEWS_BURST, this.#news + (now - this.#newsAt) / NEWS_PAUSE_MS)
-    this.#newsAt = now
-    if (this.#news < 1) return false
-    this.#news -= 1
-    return true
   }
 
   #dropWorst(): void {

@@ -15,6 +15,8 @@ export interface AckSample {
   flightBytes: number // in flight before it: a window that is not used must not grow (RFC 7661)
   una: number // offsets after it
   nxt: number
+  /** The round trip that it measured, ms; undefined: the peer acknowledges when it likes, and a longer one says nothing of the path. */
+  delayMs: number | undefined
 }
 
 export interface CongestionController {
@@ -29,8 +31,6 @@ export interface CongestionController {
   onSpuriousTimeout(): void
   /** The path now carries segments of this size, bytes. */
   onSegmentSize(bytes: number): void
-  /** The peer acknowledges when it likes: a longer round trip says nothing of the path. */
-  ignoreDelay(): void
 }
 
 export class Cubic implements CongestionController {
@@ -38,7 +38,6 @@ export class Cubic implements CongestionController {
   #mss: number
   #ssthresh = Infinity
   readonly #hystart = new HyStart()
-  #ignoresDelay = false
   #wMax = 0 // bytes: cwnd before the last reduction
   #epochStart: Instant = -1
   #k = 0 // seconds until the cubic curve is back at wMax
@@ -54,10 +53,6 @@ export class Cubic implements CongestionController {
     return this.cwndBytes < this.#ssthresh
   }
 
-  ignoreDelay(): void {
-    this.#ignoresDelay = true
-  }
-
   onSegmentSize(bytes: number): void {
     const untouched = this.cwndBytes === initialWindow(this.#mss) && this.#ssthresh === Infinity
     this.#mss = bytes
@@ -67,7 +62,8 @@ export class Cubic implements CongestionController {
   onAcked(ack: AckSample, rtt: RttEstimator): void {
     if (this.inSlowStart) {
       if (2 * ack.flightBytes >= this.cwndBytes) this.cwndBytes += ack.ackedBytes / this.#hystart.divisor // RFC 5681 §3.1, byte counting
-      if (!this.#ignoresDelay && this.#hystart.onAcked(ack.una, ack.nxt, rtt)) this.#ssthresh = this.cwndBytes
+      if (ack.delayMs !== undefined && this.#hystart.onAcked(ack.una, ack.nxt, ack.delayMs))
+        this.#ssthresh = this.cwndBytes
       return
     }
     if (ack.flightBytes < USED_SHARE * this.cwndBytes) {

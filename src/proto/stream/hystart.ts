@@ -2,7 +2,6 @@
  * HyStart++ (RFC 9406): when slow start should end before it has filled the queue of the bottleneck. A rise of the round
  * trip between two rounds leads into conservative slow start; if the rise was a passing one, back.
  */
-import type { RttEstimator } from './rtt.ts'
 
 export class HyStart {
   /** Growth of slow start is divided by this: 1, or 4 in conservative slow start. */
@@ -15,9 +14,9 @@ export class HyStart {
   #rounds = 0 // of conservative slow start
 
   /** An acknowledgement up to `una`, while `nxt` was sent last. @returns whether slow start is over. */
-  onAcked(una: number, nxt: number, rtt: RttEstimator): boolean {
+  onAcked(una: number, nxt: number, rttMs: number): boolean {
     if (this.#windowEnd < 0) this.#windowEnd = nxt
-    this.#takeSample(rtt.latestMs)
+    this.#takeSample(rttMs)
     if (una < this.#windowEnd) return false
     if (this.divisor > 1) this.#rounds += 1
     this.#windowEnd = nxt

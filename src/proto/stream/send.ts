@@ -13,6 +13,7 @@ import { Cubic } from './congestion.ts'
 import * as k from './constants.ts'
 import type { StreamShared } from './lifecycle.ts'
 import { Pacer } from './pacer.ts'
+import { PeerWindow } from './peer-window.ts'
 import { Rack } from './rack.ts'
 import { Recovery } from './recovery.ts'
 import { RttEstimator } from './rtt.ts'
@@ -41,11 +42,8 @@ export class Sender {
   more = false
   #closed = false
   #sequencedFin = true // HALF_CLOSE in force: FIN travels in sequence
-  #slotted = false // the peer counts its window in segments
-  #edge = 0 // bytes mode: first offset the peer does not admit
-  #slots = 0 // slots mode: segments the peer admits
-  #slotsAck = -1 // the acknowledgement that admitted them
-  #maxWindow = 0
+  readonly #window = new PeerWindow()
+  #isDelayMeaningful = true // a longer round trip says something of the path
   #peerAckDelayMs = k.DELAYED_ACK_MS
   #segmentBytes = k.BASE_SEGMENT_BYTES
   #state: 'open' | 'recovery' | 'loss' = 'open'
@@ -79,11 +77,11 @@ export class Sender {
 
   /** Once the peer's SYN options are known. */
   configure(plainWindow: boolean, plainClose: boolean): void {
-    this.#slotted = plainWindow
+    this.#window.slotted = plainWindow
     this.#sequencedFin = !plainClose
     if (!plainWindow) return
     this.#peerAckDelayMs = k.PEER_ACK_DELAY_MS
-    this.congestion.ignoreDelay() // of 40 ms at the end of each flight: HyStart++ would end slow start there, and a transfer take ten times as long
+    this.#isDelayMeaningful = false // 40 ms at the end of each flight: HyStart++ would end slow start there, and a transfer take ten times as long
   }
 
   /** Everything written is acknowledged (a sequenced FIN included, if one was due). */
@@ -107,30 +105,18 @@ export class Sender {
   /** Twice what is in flight keeps the path busy while the writer sleeps, and no peer takes more than its window at once: the rest would only wait here. */
   get #limit(): number {
     if (this.buffer.budgetSpent) return k.SEND_INITIAL_BYTES
-    const most = this.#slotted ? k.PLAIN_SEND_LIMIT_BYTES : this.#maxWindow + k.SEND_INITIAL_BYTES
+    const most = this.#window.slotted ? k.PLAIN_SEND_LIMIT_BYTES : this.#window.maxBytes + k.SEND_INITIAL_BYTES
     return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), most)
   }
 
   /** That of a SYN or SYN-ACK counts slots: nothing else was agreed yet. */
   onInitialWindow(slots: number): void {
-    this.onWindow(0, this.#slotted ? slots : slots * k.PLAIN_SLOT_BYTES)
+    this.onWindow(0, this.#window.slotted ? slots : slots * k.PLAIN_SLOT_BYTES)
   }
 
   /** The window field of a packet that acknowledged `ack`: bytes, or slots when the peer gave no WINDOW_BYTES. */
   onWindow(ack: number, window: number): void {
-    if (this.#slotted) {
-      if (ack < this.#slotsAck) return // overtaken: what it admitted is in flight or taken by now
-      // With the same number only reading can have changed it, and that only upwards.
-      this.#slots = ack === this.#slotsAck ? Math.max(this.#slots, window) : window
-      this.#slotsAck = ack
-      return
-    }
-    if (ack + window > this.#edge) {
-      // a right edge never moves back: what seems so is an old packet
-      this.#edge = ack + window
-      this.#persistMs = k.PERSIST_MIN_MS
-    }
-    if (window > this.#maxWindow) this.#maxWindow = window
+    if (this.#window.onWindow(ack, window)) this.#persistMs = k.PERSIST_MIN_MS
   }
 
   /**
@@ -165,6 +151,7 @@ export class Sender {
       ackSample.flightBytes = flightBefore
       ackSample.una = this.una
       ackSample.nxt = this.nxt
+      ackSample.delayMs = this.#isDelayMeaningful ? this.rtt.latestMs : undefined
       this.congestion.onAcked(ackSample, this.rtt)
     }
     if (moved || delivered > 0) {
@@ -479,20 +466,11 @@ export class Sender {
     const unsent = this.buffer.end - this.nxt
     if (unsent <= 0) return 0
     const board = this.board
-    let length = Math.min(unsent, maxPayload)
+    const length = Math.min(unsent, maxPayload)
     if (this.more && length < maxPayload && !this.ended) return 0
     if (board.size > 0 && !this.#probeDue && (this.#state === 'recovery' ? this.#room <= 0 : this.#room < length))
       return 0
-    if (this.#slotted) {
-      return board.size < this.#slots && board.size < k.PLAIN_FLIGHT_SEGMENTS ? length : 0
-    }
-    const room = this.#edge - this.nxt
-    if (room < length) {
-      // RFC 9293 §3.8.6.2.1: rather wait than send crumbs, unless nothing is on its way that could open the window
-      if (room <= 0 || (board.size > 0 && room < this.#maxWindow / 2)) return 0
-      length = room
-    }
-    return length
+    return this.#window.admits(this.nxt, length, board.size)
   }
 }
 
@@ -500,4 +478,4 @@ const BLACK_HOLE_TIMEOUTS = 3
 /** Least wait before a tail-loss probe: an event loop under load answers no faster. */
 const TLP_MIN_MS = 10
 
-const ackSample: AckSample = { now: 0, ackedBytes: 0, flightBytes: 0, una: 0, nxt: 0 } // filled anew for each acknowledgement
+const ackSample: AckSample = { now: 0, ackedBytes: 0, flightBytes: 0, una: 0, nxt: 0, delayMs: undefined } // filled anew for each acknowledgement

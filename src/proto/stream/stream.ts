@@ -1,32 +1,26 @@
 /**
  * One reliable stream between two overlay ports: opening, data, endings. Above: proto/node, which finds the stream of a
- * packet, gives it packets to fill and tells the application the news. Below: send.ts and receive.ts.
+ * packet, gives it packets to fill and reports its news to the application. Below: send.ts and receive.ts.
  * Towards a peer that answers our SYN options it is TCP (RFC 9293) in overlay packets; towards any other it keeps the
- * rules of the reference (stream.md §6, the Q numbers below).
+ * rules of the reference (stream.md §6), which are in plain-peer.ts.
  */
 import { seqAdd, seqDiff } from '../../base/sequence.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN } from '../../wire/packet.ts'
 import { MAX_SACK_BLOCKS } from '../../wire/sack.ts'
-import type { SynOptions } from '../../wire/syn-options.ts'
-import { decodeSynOptions, encodeSynOptions } from '../../wire/syn-options.ts'
 import type { Machine } from '../machine.ts'
 import { AckPolicy } from './acks.ts'
 import * as k from './constants.ts'
 import type { StreamEnd, StreamPhase, StreamShared } from './lifecycle.ts'
-import { PlainClose } from './plain-close.ts'
+import { Opening } from './opening.ts'
+import { PlainPeer } from './plain-peer.ts'
 import { Receiver } from './receive.ts'
 import { readSackOffsets, writeSackOffsets } from './sack-offsets.ts'
 import { Sender } from './send.ts'
+import { NEWS_ENDED, NEWS_OPEN, NEWS_READABLE, NEWS_WRITABLE, type StreamApp, type StreamView } from './stream-view.ts'
 
-/** Bits of `takeNews()`. */
-export const NEWS_OPEN = 1
-export const NEWS_READABLE = 2 // bytes, or the end of the peer's direction
-export const NEWS_WRITABLE = 4
-export const NEWS_ENDED = 8
-
-export class Stream implements Machine {
+export class Stream implements Machine, StreamView {
   readonly localPort: number
   readonly peer: NodeId
   readonly remotePort: number
@@ -36,9 +30,8 @@ export class Stream implements Machine {
   peerIsn = 0
   phase: StreamPhase
   end: StreamEnd | undefined
-  /** The peer agreed to PGO options; and, by one of them, that packets but the SYNs carry no checksum. */
+  /** The peer agreed to our options: each direction ends by itself. */
   extended = false
-  unchecked = false
   readonly sender: Sender
   readonly receiver: Receiver
   heapIndex = -1
@@ -47,21 +40,17 @@ export class Stream implements Machine {
   queued = false
   announced = false
   heldTurns = 0
-  /** Nothing of it but its RST goes through a relay: while there is no other way it waits, and ends when it waited too long. */
+  /** Nothing of it but its RST goes through a relay: while there is no other path it waits, and ends when it has waited too long. */
   directOnly = false
-  /** What the application keeps for it; the core does not look. */
-  app: unknown = undefined
+  app: StreamApp | undefined
 
   #news = 0
-  readonly #isn: number
-  #options: SynOptions | undefined
-  #maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
-  readonly #ownMaxSegment: number
-  #synTransmissions = 0
+  readonly #opening: Opening
   #controlDue = false // SYN, SYN-ACK, RST or plain FIN, by phase
   #controlAt: Instant = Infinity
   readonly #acks = new AckPolicy()
-  readonly #plain = new PlainClose()
+  /** Until the peer has agreed to our options, and for good where it does not. */
+  #plain: PlainPeer | undefined = new PlainPeer()
   #resets = 0
   #lastSentAt: Instant = 0
   #blockedWriter = false
@@ -81,7 +70,6 @@ export class Stream implements Machine {
       sendBudget: { usedBytes: 0 },
     },
   ) {
-    this.#ownMaxSegment = shared.maxSegment
     this.receiver = new Receiver(shared.receiveBudget)
     this.sender = new Sender(shared)
     this.dialled = role === 'dial'
@@ -90,8 +78,13 @@ export class Stream implements Machine {
     this.localNetwork = local.network
     this.peer = peer
     this.remotePort = remotePort
-    this.#isn = isn
+    this.#opening = new Opening(isn, this.dialled, shared.maxSegment)
     this.#controlDue = this.dialled
+  }
+
+  /** By agreement packets but the SYNs carry no checksum. */
+  get unchecked(): boolean {
+    return this.#opening.unchecked
   }
 
   // ---- from the application ----
@@ -109,29 +102,29 @@ export class Stream implements Machine {
   shutdown(now: Instant): void {
     if (this.sender.ended) return
     this.sender.ended = true
-    if (!this.extended) this.#plain.endSent(now, this.dialled)
+    this.#plain?.close.endSent(now, this.dialled)
     this.#advancePlainClose(now)
   }
 
-  /** Nobody reads any more, but what was written shall arrive. */
+  /** Nothing is read any more, but what was written is to arrive. */
   close(now: Instant): void {
-    this.#plain.wanted = true
+    if (this.#plain !== undefined) this.#plain.close.wanted = true
     this.shutdown(now)
     this.#advancePlainClose(now)
   }
 
-  /** Abrupt end, told to the peer by RST. Nothing written before is owed to anyone any more. */
+  /** Abrupt end, announced to the peer by RST. Nothing written before has to arrive any more. */
   reset(now: Instant, why: StreamEnd = 'local'): void {
-    this.receiver.clear() // nobody will read it
+    this.receiver.clear() // it will not be read
     if (this.phase === 'closed' || this.phase === 'resetting' || this.phase === 'time-wait') return
-    const silent = this.phase === 'syn-sent' && this.#synTransmissions === 0 // the peer never heard of it
+    const silent = this.phase === 'syn-sent' && this.#opening.transmissions === 0 // the peer never heard of it
     this.#finish(why)
     this.phase = silent ? 'closed' : 'resetting'
     this.#controlDue = !silent
     this.#controlAt = silent ? Infinity : now + k.RST_REPEAT_MS[0]!
   }
 
-  /** The tunnel is gone: no packet can tell the peer. */
+  /** The tunnel no longer exists: no packet can reach the peer. */
   abandon(why: StreamEnd): void {
     if (this.phase === 'closed') return
     this.#finish(why)
@@ -164,9 +157,9 @@ export class Stream implements Machine {
   get hasNews(): boolean {
     return this.#news !== 0
   }
-  /** A Go peer's queue of connections was full: SYN-ACK and RST came together, before anybody was told that we were connected (Q23). */
+  /** A Go peer's queue of connections was full: SYN-ACK and RST came together, before the application heard that it was connected (Q23). */
   get wasBusy(): boolean {
-    return this.dialled && !this.extended && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
+    return this.dialled && this.#plain !== undefined && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
   }
 
   // ---- packets in ----
@@ -197,7 +190,7 @@ export class Stream implements Machine {
 
   hasOutput(now: Instant, pathPayload: number): boolean {
     if (this.#controlDue || this.#acks.due || this.#acks.duplicates > 0) return true
-    return this.#mayCarryData && this.sender.canSend(now, Math.min(pathPayload, this.#maxSegment))
+    return this.#mayCarryData && this.sender.canSend(now, Math.min(pathPayload, this.#opening.maxSegment))
   }
 
   /**
@@ -225,16 +218,16 @@ export class Stream implements Machine {
     if (this.phase === 'established') {
       this.sender.handleTimeout(now)
       if (this.sender.hasGivenUp(now)) this.reset(now, 'timed_out')
-      if (!this.extended && now >= this.#lastSentAt + k.PLAIN_KEEPALIVE_MS) this.#acks.due = true
-      if (this.#plain.takeHeld(now)) this.close(now)
+      if (this.#plain !== undefined && now >= this.#plain.keepaliveAt(this.#lastSentAt)) this.#acks.due = true
+      if (this.#plain?.close.takeHeld(now) === true) this.close(now)
     }
   }
 
   nextTimeout(): Instant {
     let at = Math.min(this.#acks.at, this.#controlAt)
     if (this.phase === 'established') {
-      at = Math.min(at, this.sender.nextTimeout(), this.#plain.heldUntil)
-      if (!this.extended) at = Math.min(at, this.#lastSentAt + k.PLAIN_KEEPALIVE_MS)
+      at = Math.min(at, this.sender.nextTimeout())
+      if (this.#plain !== undefined) at = Math.min(at, this.#plain.nextTimeout(this.#lastSentAt))
     }
     return at
   }
@@ -256,40 +249,36 @@ export class Stream implements Machine {
   // ---- inside ----
 
   get #mayCarryData(): boolean {
-    return this.phase === 'established' || (this.phase === 'syn-received' && this.#synTransmissions > 0)
+    return this.phase === 'established' || (this.phase === 'syn-received' && this.#opening.transmissions > 0)
   }
 
   #agree(payload: Uint8Array): void {
-    const theirs = decodeSynOptions(payload)
-    const options = (this.#options = typeof theirs === 'object' ? theirs : undefined)
-    this.extended = options?.halfClose === true && options.windowShift !== undefined
+    this.extended = this.#opening.agree(payload)
+    if (this.extended) this.#plain = undefined
     this.receiver.configure(!this.extended)
     this.sender.configure(!this.extended, !this.extended)
-    this.#maxSegment = options?.maxSegment ?? k.PLAIN_MAX_SEGMENT_BYTES
-    this.unchecked = options?.unchecked === true
   }
 
   #handleAnswer(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: comes again
-    if (header.ack !== seqAdd(this.#isn, 1)) return this.reset(now, 'stale') // Q9
+    if (header.ack !== seqAdd(this.#opening.isn, 1)) return this.reset(now, 'stale') // Q9
     this.#agree(payload)
-    // Q10: a repeated SYN-ACK of a Go peer carries its next number; its ISN is always 0
-    const repeated = !this.extended && this.#synTransmissions > 1 && header.seq < 65_536
-    this.peerIsn = repeated ? 0 : header.seq
+    this.peerIsn = this.#plain?.isnOf(header, this.#opening.transmissions) ?? header.seq
     this.sender.onInitialWindow(header.window)
     this.#establish(now)
     this.#news |= NEWS_OPEN
-    this.#acks.onOpened(now, !this.extended)
+    this.#acks.onOpened(now, this.#plain !== undefined)
   }
 
   #establish(now: Instant): void {
-    if (this.#synTransmissions === 1) this.sender.rtt.seed(Math.min(now - this.#lastSentAt, k.RTO_INITIAL_MS / 3)) // it may hold the peer's own dial
+    if (this.#opening.transmissions === 1) this.sender.rtt.seed(Math.min(now - this.#lastSentAt, k.RTO_INITIAL_MS / 3)) // it may hold the peer's own dial
     this.phase = 'established'
     this.#controlDue = false
     this.#controlAt = Infinity
     this.#lastSentAt = now
-    this.#plain.heldUntil = Infinity
-    if (this.sender.ended && !this.extended) this.#plain.endSent(now, this.dialled)
+    if (this.#plain === undefined) return
+    this.#plain.close.heldUntil = Infinity
+    if (this.sender.ended) this.#plain.close.endSent(now, this.dialled)
   }
 
   #handleRepeatedSyn(header: PacketHeader): void {
@@ -297,15 +286,15 @@ export class Stream implements Machine {
       this.#acks.due = true // our third packet was lost
       return
     }
-    if (this.phase === 'syn-received' && this.#synTransmissions === 0) return // not accepted yet
+    if (this.phase === 'syn-received' && this.#opening.transmissions === 0) return // not accepted yet
     if (this.phase === 'syn-received' || this.phase === 'established') this.#controlDue = true
   }
 
   #handleReset(header: PacketHeader): void {
     if (this.phase === 'closed') return
     if (this.phase === 'syn-sent') {
-      const ours = header.ack === seqAdd(this.#isn, 1) || (header.seq === 0 && header.ack === 0)
-      if (ours && this.#synTransmissions > 0) this.abandon('refused')
+      const ours = header.ack === seqAdd(this.#opening.isn, 1) || (header.seq === 0 && header.ack === 0)
+      if (ours && this.#opening.transmissions > 0) this.abandon('refused')
       return
     }
     // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything within reach will do (Q18: Go sends 0)
@@ -324,11 +313,12 @@ export class Stream implements Machine {
   #handleSegment(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     const acked = (header.flags & FLAG_ACK) !== 0
     if (this.phase === 'syn-received') {
-      if (this.#synTransmissions === 0 || !acked) return
+      if (this.#opening.transmissions === 0 || !acked) return
       this.#establish(now)
     }
     const sackCount = acked ? this.#takeAck(now, header, payload) : 0
-    if ((header.flags & FLAG_FIN) !== 0 && !this.extended) return this.#handlePlainFin(now, header)
+    if ((header.flags & FLAG_FIN) !== 0 && this.#plain !== undefined)
+      return this.#handlePlainFin(now, header, this.#plain)
     if (!acked || sackCount > 0) return
     const fin = (header.flags & FLAG_FIN) !== 0
     if (payload.length > 0 || fin) this.#takePayload(now, header, payload, fin)
@@ -340,37 +330,31 @@ export class Stream implements Machine {
     const before = sender.una
     const ack = before + seqDiff(header.ack, this.#wireSeq(sender.una))
     const count = readSackOffsets(payload, sender.una, sender.nxt, this.#wireSeq(sender.una), sackOffsets)
-    const plainFinAck = !this.extended && this.#plain.state === 'sent' && ack === sender.nxt + 1
+    const plain = this.#plain
+    const plainFinAck = plain?.isFinAnswer(ack, sender.nxt) === true
     const known = sender.onAck(now, plainFinAck ? ack - 1 : Math.max(ack, 0), sackOffsets, count)
-    if (plainFinAck) this.#plain.state = 'answered'
-    // Q6: window 0 without payload and progress is a Go keepalive or probe, not a closed window
-    const idle = payload.length === 0 && sender.una === before
-    if (known && !(header.window === 0 && !this.extended && idle)) {
-      sender.onWindow(
-        Math.max(ack, 0),
-        this.extended ? header.window * 2 ** this.#options!.windowShift! : header.window,
-      )
-    }
+    if (plainFinAck) plain.close.state = 'answered'
+    if (known && plain?.isWindow(header.window, payload.length, sender.una !== before) !== false)
+      sender.onWindow(Math.max(ack, 0), header.window * this.#opening.windowUnit)
     return count
   }
 
   #takePayload(now: Instant, header: PacketHeader, payload: Uint8Array, fin: boolean): void {
-    const receiver = this.receiver
+    const { receiver } = this
+    const plain = this.#plain
     const offset = receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
     const hadGap = receiver.hasGap
     const fate = receiver.handleSegment(offset, payload, fin)
-    if (fate !== 'in_order') return this.#acks.onOutOfOrder(fate === 'early' && !this.extended)
+    if (fate !== 'in_order') return this.#acks.onOutOfOrder(fate === 'early' && plain !== undefined)
     this.#news |= NEWS_READABLE
-    this.#acks.onInOrder(now, payload.length, hadGap || (receiver.finished && this.sender.ended), !this.extended)
-    const full = !this.extended && !hadGap && receiver.freeBytes < 2 * k.PLAIN_SLOT_BYTES
-    if (full) this.#acks.stall(now + k.PLAIN_STALL_ACK_MS) // stream.md §7.2: all that slows a Go sender
+    this.#acks.onInOrder(now, payload.length, hadGap || (receiver.finished && this.sender.ended), plain !== undefined)
+    const stallUntil = plain?.stallUntil(now, receiver, hadGap)
+    if (stallUntil !== undefined) this.#acks.stall(stallUntil)
   }
 
-  #handlePlainFin(now: Instant, header: PacketHeader): void {
-    const answered = (header.flags & FLAG_ACK) !== 0
-    const first = !this.receiver.finished
-    if (this.#plain.state === 'sent' && answered) this.#plain.state = 'answered'
-    if (first) {
+  #handlePlainFin(now: Instant, header: PacketHeader, plain: PlainPeer): void {
+    const answered = plain.takeFin(header)
+    if (!this.receiver.finished) {
       const offset = this.receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
       const clean = this.receiver.handlePlainFin(offset) === 'clean'
       this.#news |= NEWS_READABLE
@@ -379,12 +363,12 @@ export class Stream implements Machine {
       if (!clean || (!delivered && !answered)) this.#finish('truncated')
       this.#enterTimeWait(now)
     }
-    if (!answered) this.#acks.due = true // Q1: a bare FIN is answered, a FIN|ACK never
+    if (!answered) this.#acks.due = true
   }
 
   #advancePlainClose(now: Instant): void {
-    if (this.extended || this.phase !== 'established') return
-    if (!this.#plain.advance(this.sender.ended, this.sender.una >= this.sender.buffer.end)) return
+    if (this.#plain === undefined || this.phase !== 'established') return
+    if (!this.#plain.close.advance(this.sender.ended, this.sender.una >= this.sender.buffer.end)) return
     this.#controlDue = true
     this.#controlAt = now
   }
@@ -395,8 +379,8 @@ export class Stream implements Machine {
       this.#news |= NEWS_WRITABLE
     }
     if (this.phase !== 'established') return
-    if (!this.extended) {
-      if (this.#plain.state === 'answered') this.#enterTimeWait(now)
+    if (this.#plain !== undefined) {
+      if (this.#plain.close.state === 'answered') this.#enterTimeWait(now)
       else this.#advancePlainClose(now)
       return
     }
@@ -422,7 +406,7 @@ export class Stream implements Machine {
   #onControlTimeout(now: Instant): void {
     this.#controlAt = Infinity
     if (this.phase === 'syn-sent' || this.phase === 'syn-received') {
-      if (this.#synTransmissions < k.SYN_TRANSMISSIONS) this.#controlDue = true
+      if (this.#opening.transmissions < k.SYN_TRANSMISSIONS) this.#controlDue = true
       else if (this.dialled) this.reset(now, 'no_answer')
       else this.#establish(now) // Q11: the third packet of a Go peer is never repeated; data will tell
     } else if (this.phase === 'resetting') {
@@ -431,15 +415,16 @@ export class Stream implements Machine {
       else this.#controlDue = true
     } else if (this.phase === 'time-wait') {
       this.phase = 'closed'
-    } else if (this.#plain.underway) {
-      if (this.#plain.exhausted) this.#enterTimeWait(now)
+    } else if (this.#plain?.close.underway === true) {
+      if (this.#plain.close.exhausted) this.#enterTimeWait(now)
       else this.#controlDue = true
     }
   }
 
   #fillControl(now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
     this.#controlDue = false
-    if (this.phase === 'established' && this.#plain.underway) return this.#fillPlainFin(now, header)
+    if (this.phase === 'established' && this.#plain?.close.underway === true)
+      return this.#fillPlainFin(now, header, this.#plain)
     if (this.phase === 'syn-sent' || this.phase === 'syn-received' || this.phase === 'established')
       return this.#fillSyn(now, header, packet, at)
     this.#fillNumbers(now, header, FLAG_RST | FLAG_ACK)
@@ -448,41 +433,28 @@ export class Stream implements Machine {
   }
 
   #fillSyn(now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
-    header.flags = this.dialled ? FLAG_SYN : FLAG_SYN | FLAG_ACK
-    header.seq = this.#isn
-    header.ack = this.dialled ? 0 : seqAdd(this.peerIsn, 1)
+    this.#opening.fill(header, packet, at, this.peerIsn)
     header.window = this.receiver.takeInitialWindow()
-    if (this.dialled || this.#options !== undefined) {
-      const options = encodeSynOptions({
-        halfClose: true,
-        windowShift: k.WINDOW_SHIFT,
-        maxSegment: this.#ownMaxSegment,
-        unchecked: true,
-      })
-      packet.set(options, at)
-      header.payloadLength = options.length
-    }
     this.#lastSentAt = now
     if (this.phase === 'established') return // the answer to a repeated SYN: nothing waits for it
-    this.#controlAt = now + Math.min(k.SYN_RTO_MS * 2 ** this.#synTransmissions, k.SYN_RTO_MAX_MS)
-    this.#synTransmissions += 1
+    this.#controlAt = this.#opening.onSent(now)
   }
 
-  #fillPlainFin(now: Instant, header: PacketHeader): void {
+  #fillPlainFin(now: Instant, header: PacketHeader, plain: PlainPeer): void {
     this.#fillNumbers(now, header, FLAG_FIN)
     header.ack = 0
     header.window = 0
-    this.#controlAt = this.#plain.onSent(now)
+    this.#controlAt = plain.close.onSent(now)
   }
 
   #fillData(now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
     const sender = this.sender
-    const kind = sender.pick(now, Math.min(pathPayload, this.#maxSegment), packet, at, this.extended)
+    const kind = sender.pick(now, Math.min(pathPayload, this.#opening.maxSegment), packet, at, this.extended)
     if (kind === undefined) return false
     this.#acks.onAnswer()
     this.#fillNumbers(now, header, FLAG_ACK)
     if (kind === 'persist') {
-      // Q6: a byte the peer has already makes it tell its window
+      // Q6: a byte the peer has already makes it report its window
       header.seq = seqAdd(this.#wireSeq(sender.una), -1)
       packet[at] = 0
       header.payloadLength = 1
@@ -505,14 +477,15 @@ export class Stream implements Machine {
   #fillNumbers(now: Instant, header: PacketHeader, flags: number): void {
     header.flags = flags
     header.seq = this.#wireSeq(this.sender.nxt)
-    header.ack = !this.extended && this.receiver.finished ? seqAdd(this.#wireSeqOfNext(), 1) : this.#wireSeqOfNext()
+    header.ack =
+      this.#plain !== undefined && this.receiver.finished ? seqAdd(this.#wireSeqOfNext(), 1) : this.#wireSeqOfNext()
     header.window = this.receiver.takeWindow()
     this.#acks.onGiven()
     this.#lastSentAt = now
   }
 
   #wireSeq(offset: number): number {
-    return (this.#isn + 1 + offset) >>> 0
+    return (this.#opening.isn + 1 + offset) >>> 0
   }
 
   #wireSeqOfNext(): number {

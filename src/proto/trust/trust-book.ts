@@ -10,8 +10,8 @@ import type { PendingEntry, RevokedEntry, TrustFile, TrustedEntry } from '../../
 /** What a request of somebody else leads to. */
 export type RequestFate = 'pending' | 'still_pending' | 'approve' | 'already_trusted' | 'key_changed' | 'full'
 
-/** Our own wish to be trusted: by node id, or by a hostname whose node we do not know yet. */
-export interface Wish {
+/** A request for trust of ours: to a node id, or by a hostname whose node we do not know yet. */
+export interface OutgoingRequest {
   readonly peer: string // as the person wrote it
   readonly node: NodeId | undefined
   readonly hostname: string | undefined
@@ -28,7 +28,7 @@ export type TrustJudge = (asker: {
 }) => 'accept' | 'refuse' | undefined
 
 /** What somebody asks of us. */
-export interface TrustRequest {
+export interface IncomingRequest {
   readonly node: NodeId
   readonly hostname: string | undefined
   readonly key: Uint8Array // Ed25519, as the registry says
@@ -40,11 +40,11 @@ export interface TrustRequest {
 export class TrustBook {
   readonly #trusted = new Map<NodeId, TrustedEntry>()
   readonly #pending = new Map<NodeId, PendingEntry>()
-  readonly #wishes = new Map<string, Wish>()
+  readonly #outgoing = new Map<string, OutgoingRequest>()
   readonly #hostnames = new Map<NodeId, string>() // for people; the registry is the authority
   /** Trust given under node ids that mean other nodes now, by key: not in force until its owner is found again. */
   readonly #displaced = new Map<string, TrustedEntry>()
-  /** Whose trust we took back, by key: neither a standing wish nor a shared network gives it again, only a person. */
+  /** Whose trust we took back, by key: neither a request that stands nor a shared network gives it again, only a person. */
   readonly #revoked = new Map<string, RevokedEntry>()
   #ownId: NodeId | undefined
   /** Something that the trust file holds has changed since `takeDirty`. */
@@ -110,8 +110,8 @@ export class TrustBook {
   get pending(): readonly PendingEntry[] {
     return [...this.#pending.values()]
   }
-  get wishes(): readonly Wish[] {
-    return [...this.#wishes.values()]
+  get outgoing(): readonly OutgoingRequest[] {
+    return [...this.#outgoing.values()]
   }
 
   hostnameOf(node: NodeId): string | undefined {
@@ -129,9 +129,9 @@ export class TrustBook {
     this.#hostnames.set(node, hostname)
   }
 
-  /** Whether we took back the trust of whom this wish names. */
-  isRevoked(wish: Wish): boolean {
-    return this.#revokedBy(wish).length > 0
+  /** Whether we took back the trust of the peer that this request names. */
+  isRevoked(outgoing: OutgoingRequest): boolean {
+    return this.#revokedBy(outgoing).length > 0
   }
 
   /** Whether we took back the trust of the owner of this key. */
@@ -139,27 +139,27 @@ export class TrustBook {
     return this.#revoked.has(toBase64(key))
   }
 
-  #revokedBy({ node, hostname }: Wish): readonly RevokedEntry[] {
+  #revokedBy({ node, hostname }: OutgoingRequest): readonly RevokedEntry[] {
     return [...this.#revoked.values()].filter(
       (entry) => entry.nodeId === node || (hostname !== undefined && entry.hostname === hostname),
     )
   }
 
   /** We want to be trusted by this peer, and will approve its request. A revocation of ours is thereby lifted. */
-  wish(wish: Wish): void {
-    for (const { publicKey } of this.#revokedBy(wish)) this.#dirty = this.#revoked.delete(publicKey) || this.#dirty
-    this.#wishes.set(wish.peer, wish)
+  request(outgoing: OutgoingRequest): void {
+    for (const { publicKey } of this.#revokedBy(outgoing)) this.#dirty = this.#revoked.delete(publicKey) || this.#dirty
+    this.#outgoing.set(outgoing.peer, outgoing)
   }
 
-  /** The wish that this node fulfils, if it is one of those we named. */
-  wishFor(node: NodeId, hostname: string | undefined): Wish | undefined {
-    for (const wish of this.#wishes.values()) {
-      if (wish.node === node || (wish.hostname !== undefined && wish.hostname === hostname)) return wish
+  /** Our request that this node can answer, if there is one. */
+  outgoingTo(node: NodeId, hostname: string | undefined): OutgoingRequest | undefined {
+    for (const outgoing of this.#outgoing.values()) {
+      if (outgoing.node === node || (outgoing.hostname !== undefined && outgoing.hostname === hostname)) return outgoing
     }
     return undefined
   }
 
-  handleRequest({ node, hostname, key, justification, time, isExpected }: TrustRequest): RequestFate {
+  handleRequest({ node, hostname, key, justification, time, isExpected }: IncomingRequest): RequestFate {
     if (this.#trusted.has(node)) {
       const known = this.keyOf(node)
       if (known === undefined || equalBytes(known, key)) return 'already_trusted'
@@ -167,8 +167,8 @@ export class TrustBook {
     }
     if (this.#isImpostor(hostname, key)) return 'key_changed'
     if (this.#knows(key)) return 'approve'
-    const wish = this.wishFor(node, hostname)
-    if (isExpected || (wish !== undefined && fits(wish, key) && !this.hasRevoked(key))) return 'approve'
+    const outgoing = this.outgoingTo(node, hostname)
+    if (isExpected || (outgoing !== undefined && fits(outgoing, key) && !this.hasRevoked(key))) return 'approve'
     const waiting = this.#pending.get(node)
     if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
     if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
@@ -186,7 +186,7 @@ export class TrustBook {
 
   /**
    * The name was trusted with another key. A registry gives away the name of a node that is silent for minutes: who
-   * takes it must not inherit the trust, nor profit from a wish for that name.
+   * takes it must not inherit the trust, nor profit from a request to that name.
    * @param asker the record of this node does not count: its name is what the registry says of the id now.
    */
   #isImpostor(hostname: string | undefined, key: Uint8Array, asker?: NodeId): boolean {
@@ -200,9 +200,9 @@ export class TrustBook {
     return false
   }
 
-  /** An answer to our wish may be honoured: it comes with the key that was wished for, from nobody else under a name that we know. */
-  mayAnswer(wish: Wish, hostname: string | undefined, key: Uint8Array): boolean {
-    return fits(wish, key) && !this.#isImpostor(hostname, key)
+  /** An answer to our request may be honoured: it comes with the key that was asked for, and from no other node under a name that we know. */
+  mayAnswer(outgoing: OutgoingRequest, hostname: string | undefined, key: Uint8Array): boolean {
+    return fits(outgoing, key) && !this.#isImpostor(hostname, key)
   }
 
   /** Whom we trust under this node id or name has another key. */
@@ -229,8 +229,8 @@ export class TrustBook {
     }
     this.#displaced.delete(text)
     this.#revoked.delete(text)
-    const wish = this.wishFor(node, hostname)
-    if (wish !== undefined) this.#wishes.delete(wish.peer)
+    const outgoing = this.outgoingTo(node, hostname)
+    if (outgoing !== undefined) this.#outgoing.delete(outgoing.peer)
     this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network })
     this.noteHostname(node, hostname)
     this.#dirty = true
@@ -244,11 +244,11 @@ export class TrustBook {
     return true
   }
 
-  /** @param lasting it was us: until a person trusts it again. @returns false when the node was not trusted. Wishes for it end too. */
+  /** @param lasting it was us: until a person trusts it again. @returns false when the node was not trusted. Requests to it end too. */
   revoke(node: NodeId, lasting = false): boolean {
     const hostname = this.#hostnames.get(node)
-    const wish = this.wishFor(node, hostname)
-    if (wish !== undefined) this.#wishes.delete(wish.peer)
+    const outgoing = this.outgoingTo(node, hostname)
+    if (outgoing !== undefined) this.#outgoing.delete(outgoing.peer)
     const { publicKey = '' } = this.#trusted.get(node) ?? {}
     if (!this.#trusted.delete(node)) return false
     if (lasting && publicKey !== '') {
@@ -286,13 +286,13 @@ export class TrustBook {
     this.#hostnames.delete(node)
   }
 
-  dropWish(wish: Wish): void {
-    this.#wishes.delete(wish.peer)
+  withdraw(outgoing: OutgoingRequest): void {
+    this.#outgoing.delete(outgoing.peer)
   }
 }
 
-function fits(wish: Wish, key: Uint8Array): boolean {
-  return wish.key === undefined || equalBytes(wish.key, key)
+function fits(outgoing: OutgoingRequest, key: Uint8Array): boolean {
+  return outgoing.key === undefined || equalBytes(outgoing.key, key)
 }
 
 /** Nobody takes back so much; beyond it the oldest is forgotten. */

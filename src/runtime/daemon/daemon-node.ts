@@ -175,7 +175,7 @@ export class DaemonNode implements Overlay {
   }
 
   async datagrams(
-    port: number,
+    port: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
   ): Promise<OverlayDatagrams> {
     return this.#datagrams.open(port, onDatagram)

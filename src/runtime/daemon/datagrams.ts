@@ -4,8 +4,9 @@
  * to the port that it was sent "from".
  */
 import { formatAddress } from '../../base/address.ts'
-import { PilotError } from '../../base/errors.ts'
+import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
+import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from '../../proto/node/constants.ts'
 import type { IpcMessage } from '../../wire/ipc-messages.ts'
 import type { OverlayDatagrams } from '../overlay.ts'
 import { dialError } from './dialled.ts'
@@ -27,22 +28,36 @@ export class DaemonDatagrams {
   }
 
   /** @throws PilotError PORT_IN_USE. */
-  open(port: number, onDatagram: OnDatagram): OverlayDatagrams {
+  open(wanted: number | undefined, onDatagram: OnDatagram): OverlayDatagrams {
+    const port = wanted ?? this.#free()
     if (this.#ports.has(port))
       throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
     this.#ports.set(port, onDatagram)
+    const send = async (peer: string, toPort: number, bytes: Uint8Array): Promise<void> => {
+      if (bytes.length > MAX_BYTES)
+        throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
+      const node = await this.#resolve(peer)
+      const sending = this.#sending.then(() => this.#send(node, peer, toPort, bytes))
+      this.#sending = sending.catch(() => {})
+      await sending
+    }
     return {
       keepsSourcePort: false,
-      send: async (peer, toPort, bytes) => {
-        if (bytes.length > MAX_BYTES)
-          throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
-        const node = await this.#resolve(peer)
-        const sending = this.#sending.then(() => this.#send(node, peer, toPort, bytes))
-        this.#sending = sending.catch(() => {})
-        await sending
+      send,
+      sendTo: (node, toPort, bytes, onDropped) => {
+        send(formatAddress({ network: 0, node }), toPort, bytes).catch((error: unknown) =>
+          onDropped(asPilotError(error)),
+        )
       },
       close: () => this.#ports.delete(port),
     }
+  }
+
+  /** What is sent comes from a port of the daemon's choosing, so nothing will be sent to this one on purpose: the first free will do. */
+  #free(): number {
+    for (let port = EPHEMERAL_FIRST; port < EPHEMERAL_FIRST + EPHEMERAL_COUNT; port++)
+      if (!this.#ports.has(port)) return port
+    throw new PilotError('TOO_MANY', 'all overlay ports for datagrams are in use')
   }
 
   onMessage(message: IpcMessage): void {

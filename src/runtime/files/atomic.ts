@@ -3,7 +3,10 @@ import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFi
 import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** Writes beside the file, flushes, renames over it: a crash leaves the old text or the new, never half. */
+/**
+ * Writes beside the file, flushes, renames over it, flushes the folder: a crash leaves the old text or the new, never half,
+ * and after the promise has resolved always the new.
+ */
 export async function writeFileAtomically(path: string, text: string, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
@@ -17,6 +20,7 @@ export async function writeFileAtomically(path: string, text: string, mode = 0o6
     }
     await chmod(temporary, mode)
     await rename(temporary, path)
+    await syncFolder(dirname(path))
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
@@ -36,9 +40,31 @@ export function writeFileAtomicallyNow(path: string, text: string, mode = 0o600)
       closeSync(file)
     }
     renameSync(temporary, path)
+    syncFolderNow(dirname(path))
   } catch (error) {
     rmSync(temporary, { force: true })
     throw error
+  }
+}
+
+/** A rename is on disk only when its folder is (fsync(2)). Windows has no such call for folders, and journals renames. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function syncFolderNow(folder: string): void {
+  if (process.platform === 'win32') return
+  const handle = openSync(folder, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
   }
 }
 

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import type { Endpoint } from '../../base/types.ts'
 import { isLoopback } from '../../base/types.ts'
-import type { OwnNetwork } from '../../proto/node/state.ts'
+import type { OwnNetwork } from '../../proto/node/options.ts'
 import { reachOf } from '../../proto/path/targets.ts'
 
 /** Where a socket on `local` can be reached on our own interfaces; a socket bound to one address only there. */

@@ -3,7 +3,7 @@
  * wall clock ran on while we did not. Asking now and then is all that every system offers alike; it costs 50 µs.
  */
 import type { Endpoint } from '../../base/types.ts'
-import type { OwnNetwork } from '../../proto/node/state.ts'
+import type { OwnNetwork } from '../../proto/node/options.ts'
 import { networkFingerprint, ownNetwork, sourceAddressFor } from './interfaces.ts'
 
 /** `moved`: what we send comes from another address now. `addresses`: some interface changed, and perhaps not one of ours. */

@@ -1,28 +1,23 @@
 /**
  * The only place where the core meets the world. Inputs of one turn of the event loop are handled as they come; then,
- * once, everything that follows is drained: news to the application first (what it reads opens windows, what it
- * writes carries acknowledgements), datagrams after that, one timer at the end.
+ * once, everything that follows is drained in the order of proto/node/drain.ts, and one timer is armed.
  */
 import type { Instant } from '../../base/types.ts'
 import { createSlot } from '../../proto/node/datagram-slot.ts'
 import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
-import type { NodeEvent } from '../../proto/node/events.ts'
 import type { OverlayCore } from '../../proto/node/core.ts'
-import type { Stream } from '../../proto/stream/stream.ts'
+import { drain, type Outside } from '../../proto/node/drain.ts'
 import type { DatagramPort } from '../net/datagram-port.ts'
 
-export interface DriverWorld {
+/** What a node connects its core to, beside the datagram port. */
+export interface DriverWorld extends Pick<Outside, 'onEvent' | 'sendRegistry' | 'dropRegistry'> {
   now(): Instant
-  sendRegistry(message: object): void
-  dropRegistry(): void
-  onEvent(event: NodeEvent): void
-  onStream(stream: Stream, news: number): void
 }
 
 export class Driver {
   readonly #core: OverlayCore
-  readonly #world: DriverWorld
-  readonly #port: DatagramPort
+  readonly #now: () => Instant
+  readonly #outside: Outside
   readonly #batch: DatagramSlot[]
   #scheduled = false
   #timer: NodeJS.Timeout | undefined
@@ -47,14 +42,22 @@ export class Driver {
 
   constructor(core: OverlayCore, port: DatagramPort, world: DriverWorld) {
     this.#core = core
-    this.#port = port
+    this.#now = world.now
     this.#batch = Array.from({ length: port.batchSize }, createSlot)
-    this.#world = world
+    this.#outside = {
+      get backlog() {
+        return port.backlog
+      },
+      send: (batch, count) => port.send(batch, count),
+      onEvent: (event) => world.onEvent(event),
+      sendRegistry: (message) => world.sendRegistry(message),
+      dropRegistry: () => world.dropRegistry(),
+    }
   }
 
   /** Call the core with this, then `wake`: the consequences follow before the loop sleeps. */
   now(): Instant {
-    return this.#world.now()
+    return this.#now()
   }
 
   wake(): void {
@@ -71,49 +74,15 @@ export class Driver {
 
   #flush(): void {
     if (this.#stopped) return
-    const core = this.#core
-    const world = this.#world
-    const now = world.now()
+    const now = this.#now()
     if (this.#due) {
       this.#due = false
-      core.handleTimeout(now)
+      this.#core.handleTimeout(now)
     }
-    this.#tellNews(now)
-    const isHeld = core.context.releaseHeld(now)
-    const room = this.#send(now)
-    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest())
-      world.sendRegistry(request)
-    if (core.registryStale) world.dropRegistry()
-    if (this.#port.backlog >= MAX_BACKLOG) setTimeout(() => this.wake(), 1) // the kernel takes no more: what it would hold here is pinned memory
-    else if (room === 0 || isHeld || core.context.news.size > 0 || core.context.events.size > 0) this.wake()
+    const drained = drain(this.#core, this.#outside, this.#batch, now)
+    if (drained === 'blocked') setTimeout(() => this.wake(), 1)
+    else if (drained === 'more') this.wake()
     this.#arm(now)
-  }
-
-  /** @returns how many more datagrams this turn might have sent: 0 when there may be more to send. */
-  #send(now: Instant): number {
-    const batch = this.#batch
-    let room = MAX_DATAGRAMS_PER_TURN
-    while (room > 0 && this.#port.backlog < MAX_BACKLOG) {
-      let count = 0
-      while (count < batch.length && this.#core.pollDatagram(now, batch[count]!)) count += 1
-      if (count === 0) break
-      this.#port.send(batch, count)
-      room = Math.max(0, room - count)
-    }
-    return room
-  }
-
-  #tellNews(now: Instant): void {
-    for (;;) {
-      const stream = this.#core.pollStream(now)
-      if (stream !== undefined) {
-        this.#world.onStream(stream, stream.takeNews())
-        continue
-      }
-      const event = this.#core.pollEvent(now)
-      if (event === undefined) return
-      this.#world.onEvent(event)
-    }
   }
 
   /** A timer that is already due sooner stays: waking early is harmless, re-arming per packet is not. */
@@ -126,8 +95,4 @@ export class Driver {
   }
 }
 
-/** After so many the event loop gets a turn: acknowledgements must be read while a burst goes out. */
-const MAX_DATAGRAMS_PER_TURN = 128
-/** Datagrams that may wait for the kernel, each in a buffer of its own. */
-const MAX_BACKLOG = 64
 const MAX_SLEEP_MS = 60_000

@@ -1,5 +1,5 @@
 /** What a node is started with. Above: node/node.ts. */
-import type { Membership } from '../../proto/node/state.ts'
+import type { Membership } from '../../proto/node/options.ts'
 import type { Pinned } from './pinned.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../../proto/stream/constants.ts'
 
@@ -18,7 +18,7 @@ export interface OverlayNodeOptions {
   readonly pinned: Pinned
 }
 
-/** A tenth of the socket's buffer at most: one datagram must not push all others out. */
+/** A sixteenth of the socket's buffer at most: one datagram must not push all others out. */
 export function maxSegmentFor(receiveBufferBytes: number): number {
   return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
 }

@@ -1,16 +1,16 @@
-/** A connection request that nobody has decided on yet. Above: node/node.ts, which makes it and knows what the decisions mean. */
+/** A connection request that is not decided yet. Above: node/node.ts, which makes it and knows what the decisions mean. */
 import type { NodeId } from '../../base/types.ts'
-import type { Stream } from '../../proto/stream/stream.ts'
+import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'
 
-export class PendingIncoming implements Incoming {
+export class PendingIncoming implements Incoming, StreamApp {
   readonly peer: NodeId
   readonly peerName: string
   readonly port: number
   gone = false
   readonly #verbs: { accept(): OverlayStream; refuse(): void }
 
-  constructor(stream: Stream, peerName: string, verbs: { accept(): OverlayStream; refuse(): void }) {
+  constructor(stream: StreamView, peerName: string, verbs: { accept(): OverlayStream; refuse(): void }) {
     this.peer = stream.peer
     this.peerName = peerName
     this.port = stream.localPort
@@ -18,7 +18,7 @@ export class PendingIncoming implements Incoming {
     stream.app = this
   }
 
-  onNews(stream: Stream): void {
+  onNews(stream: StreamView): void {
     if (stream.end !== undefined) this.gone = true
   }
 

@@ -9,16 +9,17 @@ import { fromBase64 } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import { createIdentity, prepareKey } from '../../crypto/identity.ts'
+import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
 import { createSlot, sealSlot } from '../../proto/node/datagram-slot.ts'
+import { drain, type Outside } from '../../proto/node/drain.ts'
 import type { NodeEvent } from '../../proto/node/events.ts'
 import { OverlayCore } from '../../proto/node/core.ts'
-import type { NodeOptions } from '../../proto/node/state.ts'
-import type { Stream } from '../../proto/stream/stream.ts'
-import { NEWS_OPEN } from '../../proto/stream/stream.ts'
+import type { NodeOptions } from '../../proto/node/options.ts'
 import { RegistryFrameReader, STREAM_EXTENSIONS, encodeRegistryFrame } from '../../wire/registry-messages.ts'
 import type { TrustedEntry } from '../../wire/trust-file.ts'
 import type { StreamVerbs } from './stream.ts'
 import { NodeStream } from './stream.ts'
+import { StreamWaiter } from './waiters.ts'
 
 /** What of a node's options does not depend on where it is. */
 export type RehearsalOptions = Pick<NodeOptions, 'crypto' | 'crc32' | 'random' | 'timestamp'>
@@ -44,7 +45,7 @@ export async function rehearse(options: RehearsalOptions): Promise<number> {
 }
 
 async function converse(client: Actor, server: Actor, bytes: number): Promise<void> {
-  client.core.dial(client.now, { kind: 'hostname', hostname: server.hostname }, server.hostname, PORT, undefined)
+  client.dial(server)
   await exchange(client, server)
   client.opened?.end(new Uint8Array(bytes))
   await exchange(client, server)
@@ -54,7 +55,7 @@ async function converse(client: Actor, server: Actor, bytes: number): Promise<vo
 async function exchange(a: Actor, b: Actor): Promise<void> {
   let quiet = 0
   for (let round = 0; round < MAX_ROUNDS && quiet < QUIET_ROUNDS; round++) {
-    const busy = [a.step(b), b.step(a)].includes(true)
+    const busy = [a.step(), b.step()].includes(true)
     quiet = busy ? 0 : quiet + 1
     a.now += 1
     b.now += 1
@@ -62,7 +63,7 @@ async function exchange(a: Actor, b: Actor): Promise<void> {
   }
 }
 
-class Actor {
+class Actor implements Outside {
   readonly core: OverlayCore
   readonly id: NodeId
   readonly hostname: string
@@ -73,8 +74,11 @@ class Actor {
   opened: NodeStream | undefined
   readonly #key: string
   readonly #verbs: StreamVerbs
-  readonly #slot = createSlot()
+  readonly backlog = 0
+  readonly #batch = [createSlot()]
   #peer: Actor | undefined
+  #replies: object[] = []
+  #isBusy = false
 
   constructor(options: RehearsalOptions, id: NodeId) {
     this.id = id
@@ -106,6 +110,7 @@ class Actor {
       close: (stream) => core.close(this.now, stream),
       reset: (stream) => core.reset(this.now, stream),
       afterRead: (stream) => core.afterRead(this.now, stream),
+      refuseRelay: (stream) => core.refuseRelay(stream),
     }
   }
 
@@ -113,43 +118,55 @@ class Actor {
     this.#peer = peer
   }
 
-  /** @returns false when nothing happened. */
-  step(to: Actor): boolean {
-    const { core, now } = this
-    let busy = false
-    core.handleTimeout(now)
-    for (let event = core.pollEvent(now); event !== undefined; event = core.pollEvent(now)) this.#onEvent(event)
-    for (let stream = core.pollStream(now); stream !== undefined; stream = core.pollStream(now))
-      this.#onStream(stream, stream.takeNews())
-    while (core.pollDatagram(now, this.#slot)) {
-      busy = true
-      sealSlot(this.#slot)
-      to.core.handleDatagram(to.now, this.#slot.buffer.slice(0, this.#slot.length), this.endpoint)
-    }
-    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest()) {
-      busy = true
-      core.handleRegistryReply(now, throughTheWire(this.#answer(request as { type: string; node_id?: NodeId })))
-    }
-    return busy
+  dial(peer: Actor): void {
+    const target = { kind: 'hostname', hostname: peer.hostname } as const
+    const waiter = new StreamWaiter(peer.hostname, PORT, this.#verbs, {
+      resolve: (stream) => this.#onOpen(stream),
+      reject: () => {}, // then the first connection is slower, and nothing else
+    })
+    this.core.dial(this.now, target, peer.hostname, PORT, waiter)
   }
 
+  /** @returns false when nothing happened. */
+  step(): boolean {
+    const { core, now } = this
+    this.#isBusy = false
+    for (const reply of this.#replies.splice(0)) core.handleRegistryReply(now, throughTheWire(reply))
+    core.handleTimeout(now)
+    drain(core, this, this.#batch, now)
+    return this.#isBusy
+  }
+
+  send(batch: readonly DatagramSlot[], count: number): void {
+    this.#isBusy = true
+    const peer = this.#peer!
+    for (const slot of batch.slice(0, count)) {
+      sealSlot(slot)
+      peer.core.handleDatagram(peer.now, slot.buffer.slice(0, slot.length), this.endpoint)
+    }
+  }
+
+  sendRegistry(request: object): void {
+    this.#isBusy = true
+    this.#replies.push(this.#answer(request as { type: string; node_id?: NodeId }))
+  }
+
+  dropRegistry(): void {}
+
   /** What comes in is echoed. */
-  #onEvent(event: NodeEvent): void {
+  onEvent(event: NodeEvent): void {
+    if (event.kind === 'dial_failed') return event.dial.app.onFailed(event.code, event.text)
     if (event.kind !== 'incoming') return
     const stream = new NodeStream(event.stream, this.#verbs, 'rehearsal')
-    event.stream.app = stream
     this.core.accept(this.now, event.stream)
     stream.on('error', () => {})
     stream.pipe(stream)
   }
 
-  #onStream(stream: Stream, news: number): void {
-    if (stream.app instanceof NodeStream) return stream.app.onNews(news)
-    if (!stream.dialled || (news & NEWS_OPEN) === 0) return
-    const opened = (this.opened = new NodeStream(stream, this.#verbs, 'rehearsal'))
-    stream.app = opened
-    opened.on('error', () => {})
-    opened.on('data', (chunk: Uint8Array) => {
+  #onOpen(stream: NodeStream): void {
+    this.opened = stream
+    stream.on('error', () => {})
+    stream.on('data', (chunk: Uint8Array) => {
       this.received += chunk.length
     })
   }

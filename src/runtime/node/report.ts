@@ -1,17 +1,16 @@
-/** What the core knows and tells, in the words of overlay.ts. Above: node/node.ts. */
+/** What the core knows and reports, in the words of overlay.ts. Above: node/node.ts. */
 import { formatAddress } from '../../base/address.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { Instant } from '../../base/types.ts'
 import type { NodeEvent } from '../../proto/node/events.ts'
-import type { Peer } from '../../proto/node/peer.ts'
-import type { Path } from '../../proto/path/path.ts'
+import type { PathView, PeerView } from '../../proto/node/views.ts'
 import type { KnownPathStatus, OverlayEvent, PathStatus, PeerStatus } from '../overlay.ts'
 
-export function peerLabel(peer: Peer): string {
+export function peerLabel(peer: PeerView): string {
   return peer.hostname ?? formatAddress({ network: 0, node: peer.node })
 }
 
-export function peerStatus(peer: Peer, trusted: boolean, now: Instant, reason: string | null): PeerStatus {
+export function peerStatus(peer: PeerView, trusted: boolean, now: Instant, reason: string | null): PeerStatus {
   const { current } = peer.paths
   const paths = peer.paths.all().toSorted((a, b) => Number(b === current) - Number(a === current))
   return {
@@ -31,13 +30,13 @@ export function peerStatus(peer: Peer, trusted: boolean, now: Instant, reason: s
 }
 
 /** Without those that are over and only answer stragglers. */
-function openStreams(peer: Peer): number {
+function openStreams(peer: PeerView): number {
   let open = 0
   for (const { end } of peer.streams.values()) if (end === undefined) open += 1
   return open
 }
 
-function knownPathStatus(path: Path, isCurrent: boolean): KnownPathStatus {
+function knownPathStatus(path: PathView, isCurrent: boolean): KnownPathStatus {
   const state = isCurrent
     ? 'used'
     : path.dead
@@ -51,12 +50,12 @@ function knownPathStatus(path: Path, isCurrent: boolean): KnownPathStatus {
 }
 
 /** Of traffic what had to be sent again; of a path without traffic what probes found. */
-function lossPercent(path: Path): number | null {
+function lossPercent(path: PathView): number | null {
   const [lost, sent] = path.packetsOut > 0 ? [path.packetsResent, path.packetsOut] : [path.probesLost, path.probesOut]
   return sent === 0 ? null : Math.round(10_000 * Math.min(1, lost / sent)) / 100
 }
 
-/** @returns undefined for what is the node's own business. */
+/** @returns undefined for what is internal to the node. */
 export function overlayEvent(event: NodeEvent): OverlayEvent | undefined {
   switch (event.kind) {
     case 'registered':
@@ -90,7 +89,7 @@ export function overlayEvent(event: NodeEvent): OverlayEvent | undefined {
   }
 }
 
-function pathStatus(path: Path): PathStatus {
+function pathStatus(path: PathView): PathStatus {
   return {
     kind: path.kind,
     endpoint: formatEndpoint(path.endpoint),

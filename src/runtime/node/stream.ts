@@ -1,6 +1,6 @@
 /**
  * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/service/splice.ts, or any user of
- * the API. Below: node/node.ts, which tells it the news of its stream and gives it the core's verbs.
+ * the API. Below: node/node.ts, which hands it the news of its stream and the core's verbs.
  *
  * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`
  * returning false is the peer's window, `destroy()` before both ends are done is a reset.
@@ -8,23 +8,24 @@
 import { PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/stream.ts'
+import { NEWS_ENDED, NEWS_READABLE, NEWS_WRITABLE } from '../../proto/stream/stream-view.ts'
 import type { StreamEnd } from '../../proto/stream/lifecycle.ts'
-import type { Stream } from '../../proto/stream/stream.ts'
+import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { OverlayStream } from '../overlay.ts'
 import { SocketDuplex } from '../net/socket-duplex.ts'
 
 /** What the stream may ask of the node. */
 export interface StreamVerbs {
-  write(stream: Stream, bytes: Uint8Array, more: boolean): boolean
-  shutdown(stream: Stream): void
-  close(stream: Stream): void
-  reset(stream: Stream): void
-  afterRead(stream: Stream): void
+  write(stream: StreamView, bytes: Uint8Array, more: boolean): boolean
+  shutdown(stream: StreamView): void
+  close(stream: StreamView): void
+  reset(stream: StreamView): void
+  afterRead(stream: StreamView): void
+  refuseRelay(stream: StreamView): void
 }
 
-export class NodeStream extends SocketDuplex implements OverlayStream {
-  readonly #stream: Stream
+export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp {
+  readonly #stream: StreamView
   readonly #verbs: StreamVerbs
   readonly peer: NodeId
   readonly peerName: string
@@ -40,12 +41,13 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   #timeoutMs = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(stream: Stream, verbs: StreamVerbs, peerName: string) {
+  constructor(stream: StreamView, verbs: StreamVerbs, peerName: string) {
     super({ allowHalfOpen: true, readableHighWaterMark: BUFFER_BYTES, writableHighWaterMark: BUFFER_BYTES })
     this.#stream = stream
     this.#verbs = verbs
     this.peer = stream.peer
     this.peerName = peerName
+    stream.app = this
   }
 
   get localPort(): number {
@@ -62,13 +64,19 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     return this.#stream.extended
   }
 
-  /** From now on nothing of it goes through a relay: while no other way works it waits, and fails when it waited too long. */
+  /** Written, and not known to have arrived. */
+  get unacknowledgedBytes(): number {
+    const { buffer, una } = this.#stream.sender
+    return Math.max(0, buffer.end - una)
+  }
+
+  /** From now on nothing of it goes through a relay: while no other path works it waits, and fails when it has waited too long. */
   refuseRelay(): void {
-    this.#stream.directOnly = true
+    this.#verbs.refuseRelay(this.#stream)
   }
 
   /** The node's news of the stream. */
-  onNews(news: number): void {
+  onNews(_stream: StreamView, news: number): void {
     if ((news & NEWS_WRITABLE) !== 0) this.#finishWrite()
     if ((news & NEWS_ENDED) !== 0) this.#onEnd(this.#stream.end!)
     if ((news & (NEWS_READABLE | NEWS_ENDED)) !== 0 && this.#wantsBytes) this.#pump()
@@ -100,7 +108,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
-    // Even of a stream that is over the core may hold bytes that nobody will read now: a reset frees them.
+    // The core may hold unread bytes even of a stream that is over: a reset frees them.
     const bothDone =
       error === null && this.writableFinished && (this.readableEnded || (this.#discards && this.#stream.readEnded))
     if (bothDone) this.#verbs.close(this.#stream)
@@ -109,7 +117,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     done(error)
   }
 
-  /** As on a net.Socket: RST to the peer, whatever was still on its way. */
+  /** As on a net.Socket: RST to the peer, whatever was still in transit. */
   resetAndDestroy(): this {
     this.#verbs.reset(this.#stream)
     this.destroy()
@@ -117,7 +125,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
   }
 
   /**
-   * As on a net.Socket: what was written still arrives, what comes is nobody's any more. A destroy right away would be a
+   * As on a net.Socket: what was written still arrives, what comes is discarded. A destroy right away would be a
    * reset, and that overtakes the last bytes: so the peer gets a while to end its direction.
    */
   destroySoon(): void {
@@ -179,7 +187,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream {
     else this.#fail()
   }
 
-  /** A turn later: whoever was just given this stream by a promise must have had the chance to listen for errors. */
+  /** A turn later: a caller that was just given this stream by a promise must have had the chance to listen for errors. */
   #fail(): void {
     setImmediate(() => this.destroy(this.#failure))
   }
@@ -214,7 +222,7 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
   relay_only: ['RELAY_REFUSED', 'only the relay is left, and path: direct refuses it'],
 }
 
-/** How long a peer may go on sending what nobody reads, after `destroySoon`. */
+/** How long a peer may keep sending what is not read any more, after `destroySoon`. */
 const LINGER_MS = 10_000
 /** node:net reads no more at once: where it was so much, more is waiting. */
 const FULL_READ_BYTES = 65_536

@@ -30,11 +30,11 @@ export const MAX_ACCOUNTS = 250_000
 /** Of these, keys that never signed: refuse, "too many". Those that can sign always find room. */
 export const MAX_UNPROVEN_ACCOUNTS = 125_000
 /** A key silent for this long, that nobody trusts and no network has, is forgotten. */
-export const UNPROVEN_ACCOUNT_LIVES_MS = 7 * DAY_MS
-export const PROVEN_ACCOUNT_LIVES_MS = 180 * DAY_MS
+export const UNPROVEN_ACCOUNT_LIVES_MS = 604_800_000 // 7 days
+export const PROVEN_ACCOUNT_LIVES_MS = 15_552_000_000 // 180 days
 export const FORGET_EVERY_MS = 3_600_000
 /** A hostname is kept for the key that signed for it while its node is away, for this long. */
-export const NAME_KEPT_MS = 30 * DAY_MS
+export const NAME_KEPT_MS = 2_592_000_000 // 30 days
 export const MAX_OWNER_CHARS = 320 // the longest e-mail address; a longer owner counts as none
 export const MAX_LAN_ENDPOINTS = 16 // later ones are dropped
 export const MAX_TRUST_PER_NODE = 4_096 // peers one node may declare trust in: refuse, "too many"

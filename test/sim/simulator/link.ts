@@ -1,4 +1,4 @@
-/** One direction of a network path: delay, jitter (which reorders), loss, bursts of loss, duplication, rate with a queue. */
+/** One direction of a network path: delay, jitter (which reorders), loss, duplication, rate with a queue. */
 import type { Random } from './random.ts'
 import type { World } from './world.ts'
 

@@ -87,7 +87,7 @@ export class SimOverlay {
 }
 
 export function trusts(a: SimNode, b: SimNode): boolean {
-  return b.nodeId !== 0 && a.core.context.trust.isTrusted(b.nodeId)
+  return b.nodeId !== 0 && a.state.trust.isTrusted(b.nodeId)
 }
 
 /** Text that tests put into what they send: it must be seen on no wire. */

@@ -7,8 +7,7 @@ import type { Endpoint, NodeId } from '../../../src/base/types.ts'
 import { nodeCrypto } from '../../../src/crypto/aead.ts'
 import { createIdentity } from '../../../src/crypto/identity.ts'
 import type { Identity } from '../../../src/crypto/identity.ts'
-import type { OwnNetwork } from '../../../src/proto/node/state.ts'
-import type { Dial } from '../../../src/proto/node/dial.ts'
+import type { OwnNetwork } from '../../../src/proto/node/options.ts'
 import { readU32 } from '../../../src/base/bytes.ts'
 import type { OpenedFrame } from '../../../src/proto/tunnel/session.ts'
 import {
@@ -17,13 +16,16 @@ import {
   SEALED_OVERHEAD_BYTES,
   sealedSender,
 } from '../../../src/wire/tunnel-frames.ts'
+import type { DatagramSlot } from '../../../src/proto/node/datagram-slot.ts'
 import { createSlot, sealSlot } from '../../../src/proto/node/datagram-slot.ts'
+import { drain, type Outside } from '../../../src/proto/node/drain.ts'
 import type { NodeEvent } from '../../../src/proto/node/events.ts'
 import { OverlayCore } from '../../../src/proto/node/core.ts'
-import type { Membership } from '../../../src/proto/node/state.ts'
+import { NodeState } from '../../../src/proto/node/state.ts'
+import type { Membership } from '../../../src/proto/node/options.ts'
 import type { Peer } from '../../../src/proto/node/peer.ts'
-import { parseWish } from '../../../src/proto/node/registration.ts'
-import type { Stream } from '../../../src/proto/stream/stream.ts'
+import { parseTrustRequest } from '../../../src/proto/node/trust-exchange.ts'
+import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
 import type { TrustFile } from '../../../src/wire/trust-file.ts'
 import type { Uplink } from './nat.ts'
@@ -50,13 +52,16 @@ export interface SimNodeOptions {
   readonly lanEndpoints?: readonly Endpoint[]
 }
 
-export class SimNode {
+export class SimNode implements Outside {
   readonly overlay: SimOverlay
   readonly options: SimNodeOptions
   readonly identity: Identity
   readonly random: Random
   endpoint: Endpoint
   core!: OverlayCore
+  /** Inside of the core, for tests that look there. */
+  state!: NodeState
+  readonly backlog = 0
   link!: SimRegistryLink
   alive = false
   events: NodeEvent[] = []
@@ -68,7 +73,7 @@ export class SimNode {
   /** Times that something was still due right after the core had been served. */
   spins = 0
   readonly #listeners = new Map<number, 'refuse' | ((stream: SimStream) => void)>()
-  readonly #slot = createSlot()
+  readonly #batch = [createSlot()]
   #life = 0
   #asksAtStart = true
   #scheduled = false
@@ -92,13 +97,13 @@ export class SimNode {
     return this.overlay.world.nowMs
   }
   get nodeId(): NodeId {
-    return this.core.nodeId
+    return this.core.nodeId ?? 0
   }
   get uplink(): Uplink {
     return this.options.behind?.nat ?? this.overlay.network
   }
   get registered(): boolean {
-    return this.core.standing.registered
+    return this.core.isRegistered
   }
 
   start(): void {
@@ -177,7 +182,8 @@ export class SimNode {
     this.core.listen(port)
   }
 
-  dial(target: string, port: number): SimStream {
+  /** @param port undefined: only the tunnel. */
+  dial(target: string, port?: number): SimStream {
     const name = parsePeerName(target)
     if (name === undefined) throw new Error(`not a peer: ${target}`)
     const stream = new SimStream(this)
@@ -188,13 +194,13 @@ export class SimNode {
   }
 
   requestTrust(peer: string): void {
-    const wish = parseWish(peer, 'simulated')
+    const wish = parseTrustRequest(peer, 'simulated')
     if (wish === undefined) throw new Error(`not a peer: ${peer}`)
     this.turn((now) => this.core.requestTrust(now, wish))
   }
 
   peer(other: SimNode): Peer | undefined {
-    return this.core.context.peers.get(other.nodeId)
+    return this.state.peers.get(other.nodeId)
   }
 
   eventsOf<Kind extends NodeEvent['kind']>(kind: Kind): Array<Extract<NodeEvent, { kind: Kind }>> {
@@ -218,33 +224,30 @@ export class SimNode {
 
   #makeCore(): OverlayCore {
     const { options } = this
-    return new OverlayCore(
-      {
-        identity: this.identity,
-        crypto: nodeCrypto,
-        crc32,
-        random: this.random.bytes,
-        timestamp: (now) => new Date(EPOCH_MS + Math.floor(now)).toISOString(),
-        beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
-        fixedEndpoint: options.fixedEndpoint,
-        localEndpoint: options.localEndpoint ?? this.endpoint,
-        network: this.#network,
-        hostname: options.hostname,
-        public: options.public ?? false,
-        networks: options.networks ?? [],
-        tags: options.tags,
-        pinnedKeys: options.pinnedKeys ?? new Map(),
-        maxDatagram: () => options.maxDatagram ?? 1_472,
-        maxSegment: options.maxSegment ?? 61_440,
-      },
-      this.trustFile,
-      this.nowMs,
-    )
+    const state = (this.state = new NodeState({
+      identity: this.identity,
+      crypto: nodeCrypto,
+      crc32,
+      random: this.random.bytes,
+      timestamp: (now) => new Date(EPOCH_MS + Math.floor(now)).toISOString(),
+      beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
+      fixedEndpoint: options.fixedEndpoint,
+      localEndpoint: options.localEndpoint ?? this.endpoint,
+      network: this.#network,
+      hostname: options.hostname,
+      public: options.public ?? false,
+      networks: options.networks ?? [],
+      tags: options.tags,
+      pinnedKeys: options.pinnedKeys ?? new Map(),
+      maxDatagram: () => options.maxDatagram ?? 1_472,
+      maxSegment: options.maxSegment ?? 61_440,
+    }))
+    return new OverlayCore(state.options, this.trustFile, this.nowMs, state)
   }
 
   /** Counts the work that the heap of deadlines causes. */
   #watchHeap(): void {
-    const { heap } = this.core.context
+    const { heap } = this.state
     const popDue = heap.popDue.bind(heap)
     heap.popDue = (now) => {
       const due = popDue(now)
@@ -267,7 +270,7 @@ export class SimNode {
   /** Every second node has a port that opens frames before the core sees them, as runtime/net/datagram-port.ts allows. */
   #receive(now: number, bytes: Uint8Array, source: Endpoint): void {
     const isSealed = bytes.length >= SEALED_OVERHEAD_BYTES && readU32(bytes, 0) === MAGIC_SEALED
-    const keys = isSealed && this.core.nodeId % 2 === 0 ? this.core.context.keysOf(sealedSender(bytes)) : []
+    const keys = isSealed && this.nodeId % 2 === 0 ? this.core.keysOf(sealedSender(bytes)) : []
     let opened: OpenedFrame | undefined
     for (const key of keys) {
       const packet = key.open(
@@ -284,53 +287,34 @@ export class SimNode {
     const { core } = this
     const now = this.nowMs
     this.wakes += 1
-    this.#tellNews(now)
-    const isHeld = core.context.releaseHeld(now)
-    let room = MAX_DATAGRAMS_PER_TURN
-    for (; room > 0 && core.pollDatagram(now, this.#slot); room--) {
-      sealSlot(this.#slot)
-      this.uplink.send(this.endpoint, this.#slot.endpoint, this.#slot.buffer.subarray(0, this.#slot.length))
-    }
-    for (let request = core.pollRegistryRequest(); request !== undefined; request = core.pollRegistryRequest())
-      this.link.send(request)
-    if (core.registryStale) this.link.drop()
-    if (room === 0 || isHeld || core.context.news.size > 0 || core.context.events.size > 0) this.#wake()
+    if (drain(core, this, this.#batch, now) !== 'idle') this.#wake()
     this.#arm()
   }
 
-  #tellNews(now: number): void {
-    for (;;) {
-      const stream = this.core.pollStream(now)
-      if (stream !== undefined) {
-        this.#onStream(stream, stream.takeNews())
-        continue
-      }
-      const event = this.core.pollEvent(now)
-      if (event === undefined) return
-      this.#onEvent(event)
+  send(batch: readonly DatagramSlot[], count: number): void {
+    for (const slot of batch.slice(0, count)) {
+      sealSlot(slot)
+      this.uplink.send(this.endpoint, slot.endpoint, slot.buffer.subarray(0, slot.length))
     }
   }
 
-  #onStream(stream: Stream, news: number): void {
-    const app = stream.app
-    if (app instanceof SimStream) return app.onNews(stream, news)
-    const dial = app as Dial | undefined
-    if (dial === undefined || dial.cancelled) return
-    const waiting = dial.app as SimStream
-    if (stream.end === undefined) stream.app = waiting
-    waiting.onNews(stream, news)
+  sendRegistry(request: object): void {
+    this.link.send(request)
   }
 
-  #onEvent(event: NodeEvent): void {
+  dropRegistry(): void {
+    this.link.drop()
+  }
+
+  onEvent(event: NodeEvent): void {
     this.events.push(event)
-    if (event.kind === 'dial_failed') (event.dial.app as SimStream).onFailed(event.code)
-    else if (event.kind === 'connected') (event.dial.app as SimStream).state = 'open'
+    if (event.kind === 'dial_failed') event.dial.app.onFailed(event.code, event.text)
+    else if (event.kind === 'connected') event.dial.app.onConnected(event.peer)
     else if (event.kind === 'incoming') this.#onIncoming(event.stream)
-    else if (event.kind === 'trust' && this.core.context.trust.takeDirty())
-      this.trustFile = this.core.context.trust.save()
+    else if (event.kind === 'trust' && this.core.takeTrustChange()) this.trustFile = this.core.trustFile()
   }
 
-  #onIncoming(stream: Stream): void {
+  #onIncoming(stream: StreamView): void {
     const listener = this.#listeners.get(stream.localPort)
     if (listener === undefined || listener === 'refuse') return this.turn((now) => this.core.refuse(now, stream))
     const accepted = new SimStream(this)
@@ -362,5 +346,3 @@ export class SimNode {
     })
   }
 }
-
-const MAX_DATAGRAMS_PER_TURN = 128

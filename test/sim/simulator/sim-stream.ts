@@ -1,19 +1,20 @@
 /** What runtime/node/stream.ts is to a program: reads as it comes, writes as the window allows, remembers how it ended. */
 import type { StreamEnd } from '../../../src/proto/stream/lifecycle.ts'
-import { NEWS_ENDED, NEWS_OPEN, NEWS_WRITABLE } from '../../../src/proto/stream/stream.ts'
-import type { Stream } from '../../../src/proto/stream/stream.ts'
-import type { Dial } from '../../../src/proto/node/dial.ts'
+import { NEWS_ENDED, NEWS_OPEN, NEWS_WRITABLE } from '../../../src/proto/stream/stream-view.ts'
+import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
+import type { DialView } from '../../../src/proto/node/dial.ts'
+import type { DialApp } from '../../../src/proto/node/views.ts'
 import type { SimNode } from './sim-node.ts'
 
 export type SimStreamState = 'dialling' | 'open' | 'failed'
 
-export class SimStream {
+export class SimStream implements DialApp {
   readonly node: SimNode
   state: SimStreamState = 'dialling'
   /** Why a dial failed: an error code, or how the stream ended before it was open. */
   failure: string | undefined
-  dial: Dial | undefined
-  stream: Stream | undefined
+  dial: DialView | undefined
+  stream: StreamView | undefined
   /** How many times the core said that this dial is open: more than once is a bug. */
   opened = 0
   readonly received: Uint8Array[] = []
@@ -82,6 +83,10 @@ export class SimStream {
       this.node.turn((now) => this.node.core.cancelDial(now, dial))
   }
 
+  onConnected(): void {
+    this.state = 'open'
+  }
+
   onFailed(why: string): void {
     if (this.state !== 'dialling') return
     this.state = 'failed'
@@ -89,7 +94,7 @@ export class SimStream {
     this.settledAtMs = this.node.nowMs
   }
 
-  onNews(stream: Stream, news: number): void {
+  onNews(stream: StreamView, news: number): void {
     if (this.state === 'failed') return
     if ((news & NEWS_OPEN) !== 0) this.#onOpen(stream)
     if (this.stream !== stream) {
@@ -105,7 +110,7 @@ export class SimStream {
     this.#pump()
   }
 
-  #onOpen(stream: Stream): void {
+  #onOpen(stream: StreamView): void {
     this.opened += 1
     if (this.stream !== undefined) return
     this.stream = stream
@@ -145,7 +150,7 @@ export class SimStream {
     this.#act((now) => this.node.core.shutdown(now, stream))
   }
 
-  #act(act: (now: number, stream: Stream) => void): void {
+  #act(act: (now: number, stream: StreamView) => void): void {
     const { stream } = this
     if (stream !== undefined && this.born === this.node.lives) this.node.turn((now) => act(now, stream))
   }

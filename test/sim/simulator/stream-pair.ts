@@ -1,7 +1,8 @@
 /** Two stream machines and the link between them, with nothing else: real packets as bytes, no tunnel. */
 import { crc32 } from '../../../src/wire/crc32.ts'
 import { PACKET_HEADER_BYTES, createPacketHeader, decodePacket, encodePacket } from '../../../src/wire/packet.ts'
-import { NEWS_ENDED, NEWS_OPEN, Stream } from '../../../src/proto/stream/stream.ts'
+import { NEWS_ENDED, NEWS_OPEN } from '../../../src/proto/stream/stream-view.ts'
+import { Stream } from '../../../src/proto/stream/stream.ts'
 import { Link } from './link.ts'
 import type { LinkOptions } from './link.ts'
 import { Random } from './random.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PERSIST_MIN_MS, PLAIN_FLIGHT_SEGMENTS, PLAIN_KEEPALIVE_MS } from '../../../../src/proto/stream/constants.ts'
-import { NEWS_ENDED } from '../../../../src/proto/stream/stream.ts'
+import { NEWS_ENDED } from '../../../../src/proto/stream/stream-view.ts'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN } from '../../../../src/wire/packet.ts'
 import { decodeSack } from '../../../../src/wire/sack.ts'
 import { ISN, StreamSetting, dataOf, pattern, plainStream } from './setting.ts'

@@ -1,7 +1,7 @@
 /** Who may talk to us: asked, approved, rejected, revoked, and what a changed key means. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TrustRequest } from '../../../../src/proto/trust/trust-book.ts'
+import type { IncomingRequest } from '../../../../src/proto/trust/trust-book.ts'
 import { TrustBook } from '../../../../src/proto/trust/trust-book.ts'
 
 const KEY = new Uint8Array(32).fill(1)
@@ -13,7 +13,7 @@ function request(
   key: Uint8Array,
   justification: string,
   time: string,
-): TrustRequest {
+): IncomingRequest {
   return { node, hostname, key, justification, time, isExpected: false }
 }
 
@@ -21,8 +21,8 @@ test('a request waits for a person, unless it was wished for', () => {
   const book = new TrustBook()
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'now')), 'pending')
   assert.equal(book.isTrusted(7), false)
-  book.wish({ peer: 'agent-c', node: undefined, hostname: 'agent-c', reason: '' })
-  book.wish({ peer: '0:0000.0000.0009', node: 9, hostname: undefined, reason: '' })
+  book.request({ peer: 'agent-c', node: undefined, hostname: 'agent-c', reason: '' })
+  book.request({ peer: '0:0000.0000.0009', node: 9, hostname: undefined, reason: '' })
   assert.equal(book.handleRequest(request(8, 'agent-c', KEY, 'why', 'now')), 'approve')
   assert.equal(book.handleRequest(request(9, undefined, KEY, 'why', 'now')), 'approve')
 })
@@ -44,9 +44,9 @@ test('a request that is repeated word for word is told once', () => {
 
 test('approval ends the wish, is saved, and keeps the key', () => {
   const book = new TrustBook()
-  book.wish({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
+  book.request({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
   book.approve(7, 'agent-b', KEY, true, 'now')
-  assert.deepEqual(book.wishes, [])
+  assert.deepEqual(book.outgoing, [])
   assert.ok(book.isTrusted(7))
   assert.deepEqual(book.keyOf(7), KEY)
   assert.equal(book.takeDirty(), true)
@@ -82,10 +82,10 @@ test('strangers do not fill the table of hostnames', () => {
 test('revocation forgets the node and the wish for it', () => {
   const book = new TrustBook()
   book.approve(7, 'agent-b', KEY, true, 'now')
-  book.wish({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
+  book.request({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
   assert.equal(book.revoke(7), true)
   assert.equal(book.revoke(7), false)
-  assert.deepEqual([book.isTrusted(7), book.wishes.length, book.hostnameOf(7)], [false, 0, undefined])
+  assert.deepEqual([book.isTrusted(7), book.outgoing.length, book.hostnameOf(7)], [false, 0, undefined])
 })
 
 test('a revocation of ours lasts over a restart, by key, whatever a configuration wishes; a person lifts it', () => {
@@ -108,7 +108,7 @@ test('a revocation of ours lasts over a restart, by key, whatever a configuratio
   assert.deepEqual([again.isRevoked(standing), again.save().revoked], [false, undefined])
   const third = new TrustBook()
   third.load(book.save())
-  third.wish(standing)
+  third.request(standing)
   assert.equal(third.isRevoked(standing), false)
   assert.equal(third.handleRequest(request(7, 'agent-b', KEY, '', 'now')), 'approve')
   const theirs = new TrustBook()

@@ -1,0 +1,428 @@
+/**
+ * Trust, agreed through the registry: our requests and those of others, the answers of both sides, and the pairs that the
+ * registry is to know. What comes directly from a peer over its tunnel is judged by the same rules.
+ * Above: core.ts. Below: trust/trust-book (who may talk to us).
+ */
+import { equalBytes, fromBase64, utf8 } from '../../base/bytes.ts'
+import { isHostname, parsePeerName } from '../../base/address.ts'
+import type { Instant, NodeId } from '../../base/types.ts'
+import { verifySignature } from '../../crypto/identity.ts'
+import type { HandshakeMessage } from '../../wire/handshake-message.ts'
+import { handshakeChallenge } from '../../wire/handshake-message.ts'
+import type { HandshakeRequestEntry, HandshakeResponseEntry } from '../../wire/registry-messages.ts'
+import { challenges, parsePollHandshakesReply, parseResolveHostnameReply } from '../../wire/registry-messages.ts'
+import type { RegistryResult } from '../rendezvous/registry-client.ts'
+import type { TrustJudge, OutgoingRequest } from '../trust/trust-book.ts'
+import * as k from './constants.ts'
+import type { Memberships } from './memberships.ts'
+import type { Purpose } from './purposes.ts'
+import type { NodeState } from './state.ts'
+
+export class TrustExchange {
+  /** Asked before a person is, about every request for trust. */
+  judge: TrustJudge | undefined
+  /** Until then a guest is expected: requests for trust are looked for often. */
+  guestsUntil: Instant = -Infinity
+  readonly #state: NodeState
+  readonly #memberships: Memberships
+  #pollAt: Instant = Infinity
+  #polling = false
+  #polledAt: Instant = -Infinity
+  #requestAt: Instant = Infinity
+  #requestRounds = 0
+  #requestedAt: Instant = -Infinity
+  /** Requests and answers whose sender's key or hostname must be looked up first. */
+  readonly #unknown = new Map<
+    NodeId,
+    { request: HandshakeRequestEntry | undefined; response: HandshakeResponseEntry | undefined }
+  >()
+  /** Trusted peers whose pair the registry has not taken note of yet. */
+  readonly #unreported = new Set<NodeId>()
+  #reportAt: Instant = Infinity
+  #reportRounds = 0
+  readonly #rejectedUntil = new Map<NodeId, Instant>()
+  /** What was reported about requests that the registry does not deliver, by peer: each is repeated for ever, the text is not. */
+  readonly #reportedRefusals = new Map<string, string>()
+
+  constructor(state: NodeState, memberships: Memberships) {
+    this.#state = state
+    this.#memberships = memberships
+  }
+
+  /** The registry may have lost its state: everything is said again. */
+  onRegistered(now: Instant): void {
+    for (const entry of this.#state.trust.trusted) this.#unreported.add(entry.nodeId)
+    this.#reportRounds = 0
+    this.#reportAt = now
+    this.#requestRounds = 0
+    this.#requestAt = now
+    this.#pollAt = now + k.POLL_FAST_MS
+  }
+
+  handleDisconnected(): void {
+    this.#polling = false
+  }
+
+  /** While registered. */
+  handleTimeout(now: Instant): void {
+    if (now >= this.#requestAt) this.#sendRequests(now)
+    if (now >= this.#reportAt) this.#reportAll(now)
+    if (now >= this.#pollDue && !this.#polling) this.#poll(now)
+  }
+
+  nextTimeout(): Instant {
+    return Math.min(this.#polling ? Infinity : this.#pollDue, this.#requestAt, this.#reportAt)
+  }
+
+  /** @returns false when the result is not this part's business. */
+  handleResult(now: Instant, result: RegistryResult<Purpose>): boolean {
+    switch (result.purpose.kind) {
+      case 'poll':
+        this.#onPoll(now, result)
+        return true
+      case 'request_trust':
+        this.#onRequested(now, result, result.purpose.request)
+        return true
+      case 'request_name':
+        this.#onRequestName(now, result, result.purpose.request)
+        return true
+      case 'report':
+        this.#onReport(now, result, result.purpose.node)
+        return true
+      case 'respond':
+      case 'revoke':
+        if (result.kind === 'refused')
+          this.#state.emit({ kind: 'registry_refused', request: result.purpose.kind, text: result.text })
+        return true
+      default:
+        return false
+    }
+  }
+
+  // ---- decisions of this side
+
+  request(now: Instant, outgoing: OutgoingRequest): void {
+    this.#state.trust.request(outgoing)
+    this.#requestedAt = now
+    this.#requestRounds = 0
+    this.#requestAt = now
+    this.#pollAt = Math.min(this.#pollAt, now + k.POLL_FAST_MS)
+  }
+
+  /** A person has said yes. @returns false when nothing of this node is pending. */
+  approvePending(now: Instant, node: NodeId): boolean {
+    const { trust } = this.#state
+    const entry = trust.pending.find((pending) => pending.nodeId === node)
+    const key = entry === undefined ? undefined : trust.pendingKey(node)
+    if (entry === undefined || key === undefined) return false
+    this.#approve(now, node, trust.hostnameOf(node), key, false)
+    this.#respond(now, node, true)
+    return true
+  }
+
+  /** A person has said no. @returns false when nothing of this node is pending. */
+  rejectPending(now: Instant, node: NodeId): boolean {
+    const hostname = this.#state.trust.hostnameOf(node)
+    if (!this.#state.trust.reject(node)) return false
+    if (this.#rejectedUntil.size >= k.MAX_STRANGERS) this.#rejectedUntil.clear() // then a repetition asks a person again
+    this.#rejectedUntil.set(node, now + k.REJECTED_FOR_MS)
+    this.#respond(now, node, false)
+    this.#state.emit({ kind: 'trust', node, hostname, state: 'rejected' })
+    return true
+  }
+
+  /** Has the registry forget the pair. */
+  revoke(now: Instant, peer: NodeId): void {
+    const node = this.#state.nodeId
+    this.#state.ask(
+      now,
+      {
+        type: 'revoke_trust',
+        node_id: node,
+        peer_id: peer,
+        signature: this.#state.sign(challenges.revokeTrust(node, peer)),
+      },
+      { kind: 'revoke' },
+    )
+  }
+
+  // ---- what the other side says
+
+  /** A stranger with whom we may have trust by now knocks: look at once instead of at the next poll. */
+  pollSoon(now: Instant): void {
+    this.#pollAt = Math.min(this.#pollAt, now)
+  }
+
+  /** Key and hostname of a node are known: its requests and answers can be judged now. */
+  handleLookup(
+    now: Instant,
+    node: NodeId,
+    key: Uint8Array,
+    hostname: string | undefined,
+    networks: readonly number[],
+  ): void {
+    const waiting = this.#unknown.get(node)
+    if (waiting === undefined) return
+    this.#unknown.delete(node)
+    if (waiting.request !== undefined) this.#judgeRequest(now, waiting.request, key, hostname, networks)
+    if (waiting.response !== undefined) this.#judgeResponse(now, waiting.response, key, hostname)
+  }
+
+  /**
+   * A message of the port-444 handshake, over the tunnel that authenticated the peer.
+   * @returns why it is ignored; `revoked` when our trust is to be ended; undefined when it has been judged.
+   */
+  handleDirect(now: Instant, from: NodeId, message: HandshakeMessage): DirectFault | 'revoked' | undefined {
+    const peer = this.#state.peers.get(from)
+    if (message.nodeId !== from) return 'foreign_node'
+    if (peer?.key === undefined) return 'no_key'
+    const { hostname, key } = peer
+    const [claimed, signature] = [fromBase64(message.publicKey), fromBase64(message.signature)]
+    if (claimed === undefined || !equalBytes(claimed, key)) return 'wrong_key'
+    const challenge = utf8(handshakeChallenge(from, this.#state.nodeId))
+    if (signature === undefined || !verifySignature(key, challenge, signature)) return 'bad_signature'
+    const entry = { fromNodeId: from, timestampSec: 0, hostname, publicKey: key }
+    switch (message.type) {
+      case 'handshake_revoke':
+        return this.#state.trust.isTrusted(from) ? 'revoked' : undefined
+      case 'handshake_request':
+        this.#judgeRequest(now, { ...entry, justification: message.justification }, key, hostname)
+        return undefined
+      case 'handshake_accept':
+      case 'handshake_reject':
+        this.#judgeResponse(now, { ...entry, accept: message.type === 'handshake_accept' }, key, hostname)
+        return undefined
+    }
+  }
+
+  // ---- inside
+
+  /** @param networks those of the asker, if they were looked up. */
+  #judgeRequest(
+    now: Instant,
+    request: HandshakeRequestEntry,
+    key: Uint8Array,
+    hostname: string | undefined,
+    networks?: readonly number[],
+  ): void {
+    const { trust, options } = this.#state
+    const node = request.fromNodeId
+    // Not asked about a node that contradicts what we know: a good ticket would be wasted on it.
+    const verdict = trust.contradicts(node, hostname, key)
+      ? undefined
+      : this.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
+    if (verdict === 'refuse') return this.#respond(now, node, false)
+    const rejected =
+      verdict === undefined &&
+      now < (this.#rejectedUntil.get(node) ?? 0) &&
+      trust.outgoingTo(node, hostname) === undefined
+    if (rejected) return this.#respond(now, node, false)
+    if (verdict === undefined && networks === undefined && this.#memberships.any && !trust.isTrusted(node))
+      return this.#lookFirst(now, node, request, undefined)
+    const network = trust.hasRevoked(key) ? undefined : this.#memberships.shared(networks ?? [])
+    const fate = trust.handleRequest({
+      node,
+      hostname,
+      key,
+      justification: request.justification,
+      time: options.timestamp(now),
+      isExpected: network !== undefined || verdict === 'accept',
+    })
+    if (fate === 'already_trusted') this.#respond(now, node, true)
+    else if (fate === 'approve') {
+      this.#approve(now, node, hostname, key, true, network)
+      this.#respond(now, node, true)
+    } else if (fate === 'pending' || fate === 'key_changed')
+      this.#state.emit({ kind: 'trust', node, hostname, state: fate })
+    else if (fate === 'full') this.#state.count('trust_requests_refused')
+  }
+
+  /** Honoured only as the answer to a request of ours: no peer becomes trusted unasked (trust.md §3.1). */
+  #judgeResponse(now: Instant, response: HandshakeResponseEntry, key: Uint8Array, hostname: string | undefined): void {
+    const { trust } = this.#state
+    const node = response.fromNodeId
+    const outgoing = trust.outgoingTo(node, hostname)
+    if (outgoing === undefined) return
+    if (!trust.mayAnswer(outgoing, hostname, key))
+      this.#state.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
+    else if (response.accept) this.#approve(now, node, hostname, key, true)
+    else {
+      trust.withdraw(outgoing)
+      this.#state.emit({ kind: 'trust', node, hostname, state: 'rejected' })
+    }
+  }
+
+  #lookFirst(
+    now: Instant,
+    node: NodeId,
+    request: HandshakeRequestEntry | undefined,
+    response: HandshakeResponseEntry | undefined,
+  ): void {
+    const known = this.#unknown.get(node)
+    if (known === undefined && this.#unknown.size >= k.MAX_STRANGERS) return
+    this.#unknown.set(node, { request: request ?? known?.request, response: response ?? known?.response })
+    this.#state.ask(now, { type: 'lookup', node_id: node }, { kind: 'lookup', node })
+  }
+
+  #approve(
+    now: Instant,
+    node: NodeId,
+    hostname: string | undefined,
+    key: Uint8Array,
+    mutual: boolean,
+    network = 0,
+  ): void {
+    const { trust, options, peers } = this.#state
+    trust.approve(node, hostname, key, mutual, options.timestamp(now), network)
+    const peer = peers.get(node)
+    if (peer !== undefined) {
+      peer.onTrusted(hostname, options.pinnedKeys.get(node) ?? key)
+    }
+    this.#report(now, node)
+    this.#state.emit({ kind: 'trust', node, hostname, state: 'approved' })
+  }
+
+  /** Tell the registry, and through it the peer, what we decided. */
+  #respond(now: Instant, peer: NodeId, accept: boolean): void {
+    const node = this.#state.nodeId
+    const signature = this.#state.sign(challenges.respondHandshake(node, peer))
+    this.#state.ask(
+      now,
+      { type: 'respond_handshake', node_id: node, peer_id: peer, accept, signature },
+      { kind: 'respond', node: peer, accept },
+    )
+    if (!accept) return
+    this.#report(now, peer)
+    this.#state.emit({ kind: 'accept_due', node: peer })
+  }
+
+  /** Both sides must have said so before the registry counts a pair (ours; a Go registry takes one side's word). */
+  #report(now: Instant, peer: NodeId): void {
+    const node = this.#state.nodeId
+    const signature = this.#state.sign(challenges.reportTrust(node, peer))
+    this.#state.ask(
+      now,
+      { type: 'report_trust', node_id: node, peer_id: peer, signature },
+      { kind: 'report', node: peer },
+    )
+  }
+
+  #reportAll(now: Instant): void {
+    this.#reportAt = Infinity
+    for (const peer of this.#unreported) this.#report(now, peer)
+  }
+
+  /** A node that is not registered now cannot be half of a pair: said again, ever less often. */
+  #onReport(now: Instant, result: RegistryResult<Purpose>, peer: NodeId): void {
+    if (result.kind === 'reply' || !this.#state.trust.isTrusted(peer)) {
+      this.#unreported.delete(peer)
+      return
+    }
+    this.#unreported.add(peer)
+    if (this.#reportAt < Infinity) return
+    this.#reportAt = now + k.REPORT_AGAIN_MS[Math.min(this.#reportRounds, k.REPORT_AGAIN_MS.length - 1)]!
+    this.#reportRounds += 1
+  }
+
+  /** Sooner than planned while a guest is expected: a person waits on the other side. */
+  get #pollDue(): Instant {
+    const next = this.#polledAt + k.POLL_GUESTS_MS
+    return next <= this.guestsUntil ? Math.min(this.#pollAt, next) : this.#pollAt
+  }
+
+  #poll(now: Instant): void {
+    const node = this.#state.nodeId
+    this.#polling = true
+    this.#polledAt = now
+    this.#state.ask(
+      now,
+      { type: 'poll_handshakes', node_id: node, signature: this.#state.sign(challenges.pollHandshakes(node)) },
+      { kind: 'poll' },
+    )
+  }
+
+  #onPoll(now: Instant, result: RegistryResult<Purpose>): void {
+    this.#polling = false
+    this.#pollAt = now + this.#pollPause(now)
+    const reply = result.kind === 'reply' ? parsePollHandshakesReply(result.reply) : undefined
+    if (reply === undefined || typeof reply === 'string') return
+    for (const request of reply.requests) {
+      if (request.publicKey !== undefined) this.#judgeRequest(now, request, request.publicKey, request.hostname)
+      else this.#lookFirst(now, request.fromNodeId, request, undefined)
+    }
+    for (const response of reply.responses) {
+      if (response.publicKey !== undefined) this.#judgeResponse(now, response, response.publicKey, response.hostname)
+      else this.#lookFirst(now, response.fromNodeId, undefined, response)
+    }
+  }
+
+  #pollPause(now: Instant): number {
+    if (this.#state.trust.outgoing.length === 0) return k.POLL_IDLE_MS
+    const age = now - this.#requestedAt
+    if (age < k.POLL_FAST_FOR_MS) return k.POLL_FAST_MS
+    return age < k.POLL_WAITING_FOR_MS ? k.POLL_WAITING_MS : k.POLL_IDLE_MS
+  }
+
+  #sendRequests(now: Instant): void {
+    const { trust, nodeId } = this.#state
+    if (trust.outgoing.length === 0) {
+      this.#requestAt = Infinity
+      return
+    }
+    for (const outgoing of trust.outgoing) {
+      const target = outgoing.node ?? outgoing.hostname!
+      this.#state.ask(
+        now,
+        {
+          type: 'request_handshake',
+          from_node_id: nodeId,
+          ...(outgoing.node !== undefined ? { to_node_id: outgoing.node } : { to_hostname: outgoing.hostname }),
+          justification: outgoing.reason,
+          ...(outgoing.key !== undefined && { refresh: true }), // it replaces an earlier request that was not fetched yet
+          signature: this.#state.sign(challenges.requestHandshake(nodeId, target)),
+        },
+        { kind: 'request_trust', request: outgoing },
+      )
+    }
+    this.#requestAt = now + k.REQUEST_AGAIN_MS[Math.min(this.#requestRounds, k.REQUEST_AGAIN_MS.length - 1)]!
+    this.#requestRounds += 1
+  }
+
+  #onRequested(now: Instant, result: RegistryResult<Purpose>, outgoing: OutgoingRequest): void {
+    if (result.kind !== 'refused' || result.text.includes('already')) return
+    if (outgoing.node !== undefined || outgoing.hostname === undefined)
+      return this.#reportRefused(outgoing, result.text)
+    // A Go registry takes no hostname here; that of a public node it resolves.
+    const { nodeId } = this.#state
+    const signature = this.#state.sign(challenges.resolveHostname(nodeId, outgoing.hostname))
+    this.#state.ask(
+      now,
+      { type: 'resolve_hostname', hostname: outgoing.hostname, requester_id: nodeId, signature },
+      { kind: 'request_name', request: outgoing },
+    )
+  }
+
+  #onRequestName(now: Instant, result: RegistryResult<Purpose>, outgoing: OutgoingRequest): void {
+    const reply = result.kind === 'reply' ? parseResolveHostnameReply(result.reply) : undefined
+    if (typeof reply === 'object') {
+      if (this.#state.trust.outgoing.includes(outgoing)) this.request(now, { ...outgoing, node: reply.nodeId })
+    } else if (result.kind === 'refused') this.#reportRefused(outgoing, result.text)
+  }
+
+  #reportRefused(outgoing: OutgoingRequest, text: string): void {
+    if (this.#reportedRefusals.get(outgoing.peer) === text) return
+    this.#reportedRefusals.set(outgoing.peer, text)
+    this.#state.emit({ kind: 'wish_refused', peer: outgoing.peer, text })
+  }
+}
+
+/** Why a message of the direct handshake is ignored. */
+export type DirectFault = 'foreign_node' | 'no_key' | 'wrong_key' | 'bad_signature'
+
+/** A request from what a person wrote; undefined when it names no peer. */
+export function parseTrustRequest(peer: string, reason: string): OutgoingRequest | undefined {
+  const name = parsePeerName(peer)
+  if (name === undefined) return undefined
+  if (name.kind === 'address') return { peer, node: name.address.node, hostname: undefined, reason }
+  return isHostname(name.hostname) ? { peer, node: undefined, hostname: name.hostname, reason } : undefined
+}

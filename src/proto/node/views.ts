@@ -1,0 +1,96 @@
+/**
+ * What the core shows of its peers, paths and streams. They are live and read-only; commands of
+ * OverlayCore change things. The classes behind them (peer.ts, ../path/path.ts, ../stream/stream.ts) are the core's own.
+ */
+import type { ErrorCode } from '../../base/errors.ts'
+import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
+import type { LookupReply } from '../../wire/registry-messages.ts'
+import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
+import type { PathKind } from '../path/path.ts'
+import type { StreamApp, StreamView } from '../stream/stream-view.ts'
+import type { OutgoingRequest } from '../trust/trust-book.ts'
+
+export interface PathView {
+  readonly kind: PathKind
+  readonly endpoint: Endpoint
+  readonly rttMs: number | undefined
+  readonly mtu: number // largest UDP payload proven on it, bytes
+  readonly answered: boolean
+  readonly dead: boolean
+  readonly probes: number
+  readonly probesOut: number
+  readonly probesLost: number
+  readonly packetsOut: number
+  readonly packetsResent: number
+  readonly bytesIn: number // datagrams, headers included
+  readonly bytesOut: number
+}
+
+export interface PeerView {
+  readonly node: NodeId
+  readonly hostname: string | undefined
+  /** Ed25519, by pin, trust record or registry. */
+  readonly key: Uint8Array | undefined
+  readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
+  readonly connected: boolean
+  readonly heardAt: Instant // -Infinity: never
+  readonly bytesIn: number // stream payload
+  readonly bytesOut: number
+  readonly paths: { readonly current: PathView | undefined; all(): readonly PathView[] }
+  readonly streams: ReadonlyMap<number, StreamView>
+}
+
+/** Who waits for a dial. It hears the news of its stream, or one of these. */
+export interface DialApp extends StreamApp {
+  /** A dial without a port: the tunnel is up. */
+  onConnected(peer: PeerView): void
+  /** There will be no stream. `text` lacks the name of the peer. */
+  onFailed(code: ErrorCode, text: string): void
+}
+
+/** Who asked for an echo. Without an answer it is not called. */
+export interface PingApp {
+  onPong(peer: PeerView, path: PathView, rttMs: number): void
+}
+
+export interface NameAnswer {
+  readonly node: NodeId | undefined
+  readonly code: ErrorCode | undefined // why there is no node
+  readonly text: string
+}
+
+/** Who asked which node has a hostname. */
+export interface NameApp {
+  onName(answer: NameAnswer): void
+}
+
+/** Who asked what the registry knows of a node. */
+export interface AboutApp {
+  /** @param about undefined when the registry knows no such node, or does not answer (`isReachable` false). */
+  onAbout(about: LookupReply | undefined, isReachable: boolean): void
+}
+
+/** Who may talk to us, by node id. */
+export interface TrustView {
+  readonly trusted: readonly TrustedEntry[]
+  readonly pending: readonly PendingEntry[]
+  /** Ours that have no answer. */
+  readonly outgoing: readonly OutgoingRequest[]
+  isTrusted(node: NodeId): boolean
+  isRevoked(request: OutgoingRequest): boolean
+  keyOf(node: NodeId): Uint8Array | undefined
+  hostnameOf(node: NodeId): string | undefined
+}
+
+export interface BeaconView {
+  readonly observed: Endpoint | undefined // where it sees us
+  readonly silent: boolean
+  readonly unanswered: number // questions since its last answer
+  isAnswering(now: Instant): boolean
+}
+
+export interface NatView {
+  readonly mapping: NatMapping
+  readonly filtering: NatFiltering
+}

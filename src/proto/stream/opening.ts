@@ -1,0 +1,62 @@
+/** How a stream opens: our SYN or SYN-ACK with what it offers, its repetitions, and what the peer agreed to. Above: stream.ts. */
+import { seqAdd } from '../../base/sequence.ts'
+import type { Instant } from '../../base/types.ts'
+import type { PacketHeader } from '../../wire/packet.ts'
+import { FLAG_ACK, FLAG_SYN } from '../../wire/packet.ts'
+import { decodeSynOptions, encodeSynOptions } from '../../wire/syn-options.ts'
+import * as k from './constants.ts'
+
+export class Opening {
+  readonly isn: number
+  readonly dialled: boolean
+  transmissions = 0
+  /** The largest payload that the peer takes, bytes. */
+  maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
+  /** Of the peer's window field: bytes, or 1 where it counts slots. */
+  windowUnit = 1
+  /** Packets but the SYNs carry no checksum. */
+  unchecked = false
+  readonly #ownMaxSegment: number
+  #hasOptions = false // the peer's SYN carried some
+
+  constructor(isn: number, dialled: boolean, ownMaxSegment: number) {
+    this.isn = isn
+    this.dialled = dialled
+    this.#ownMaxSegment = ownMaxSegment
+  }
+
+  /** @param payload of the peer's SYN or SYN-ACK. @returns true when the peer is one of us: both directions end by themselves. */
+  agree(payload: Uint8Array): boolean {
+    const options = decodeSynOptions(payload)
+    if (typeof options !== 'object') return false
+    this.#hasOptions = true
+    this.maxSegment = options.maxSegment ?? k.PLAIN_MAX_SEGMENT_BYTES
+    this.unchecked = options.unchecked === true
+    if (options.halfClose !== true || options.windowShift === undefined) return false
+    this.windowUnit = 2 ** options.windowShift
+    return true
+  }
+
+  /** Our SYN or SYN-ACK, but for the window. */
+  fill(header: PacketHeader, packet: Uint8Array, at: number, peerIsn: number): void {
+    header.flags = this.dialled ? FLAG_SYN : FLAG_SYN | FLAG_ACK
+    header.seq = this.isn
+    header.ack = this.dialled ? 0 : seqAdd(peerIsn, 1)
+    if (!this.dialled && !this.#hasOptions) return
+    const options = encodeSynOptions({
+      halfClose: true,
+      windowShift: k.WINDOW_SHIFT,
+      maxSegment: this.#ownMaxSegment,
+      unchecked: true,
+    })
+    packet.set(options, at)
+    header.payloadLength = options.length
+  }
+
+  /** It left. @returns when to repeat it. */
+  onSent(now: Instant): Instant {
+    const again = now + Math.min(k.SYN_RTO_MS * 2 ** this.transmissions, k.SYN_RTO_MAX_MS)
+    this.transmissions += 1
+    return again
+  }
+}

@@ -1,0 +1,67 @@
+/** The parts of a node of our own, opened but not connected: files read, socket bound, core made. Above: node.ts. */
+import { crc32 } from 'node:zlib'
+import type { Identity } from '../../crypto/identity.ts'
+import { chooseCrypto } from '../../crypto/self-test.ts'
+import { OverlayCore } from '../../proto/node/core.ts'
+import { monotonicNow, systemRandom, timestampOf } from '../clock.ts'
+import { loadState } from '../files/identity.ts'
+import type { Logger } from '../log.ts'
+import { BeaconName, resolveFor } from '../net/beacon-name.ts'
+import type { DatagramPort, DatagramSink } from '../net/datagram-port.ts'
+import { endpointOption, registryTarget, type RegistryTarget } from '../net/endpoints.ts'
+import { maxDatagramTo, ownNetwork } from '../net/interfaces.ts'
+import { UdpSocket } from '../net/udp-socket.ts'
+import { maxSegmentFor, type OverlayNodeOptions } from './options.ts'
+import { pinnedKeys } from './pinned.ts'
+import { rehearseOnce } from './rehearsal.ts'
+import { TrustKeeper } from './trust-keeper.ts'
+
+export interface NodeParts {
+  readonly identity: Identity
+  readonly core: OverlayCore
+  readonly socket: DatagramPort
+  readonly sink: DatagramSink // of the socket: to be connected to the core
+  readonly keeper: TrustKeeper
+  readonly registry: RegistryTarget
+  readonly beacon: BeaconName
+  /** Compiles what the first connection will run. Best while waiting for the registry. */
+  readonly rehearse: () => void
+}
+
+/** @throws PilotError USAGE, IDENTITY_…, PORT_IN_USE and whatever else cannot be read or bound. */
+export async function openParts(options: OverlayNodeOptions, log: Logger): Promise<NodeParts> {
+  const crypto = chooseCrypto()
+  if (crypto.name !== 'node')
+    log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
+  const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
+  const listen = endpointOption(options.listen, 'listen')
+  const registry = registryTarget(options.registry, options.registryFingerprint)
+  const beacon = new BeaconName(endpointOption(options.beacon, 'beacon'), log, resolveFor(listen))
+  await beacon.start()
+  const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
+  const sink: DatagramSink = { onBatch: () => {}, keysOf: () => [] } // until there is a node
+  const socket = await UdpSocket.open(listen, sink)
+  const primitives = { crypto, crc32, random: systemRandom, timestamp: timestampOf }
+  const core = new OverlayCore(
+    {
+      ...primitives,
+      identity,
+      beacon: beacon.endpoint,
+      fixedEndpoint,
+      localEndpoint: socket.local,
+      network: ownNetwork(socket.local),
+      hostname: options.hostname,
+      public: options.public,
+      networks: options.networks ?? [],
+      tags: options.tags,
+      pinnedKeys: pinnedKeys(options.pinned),
+      maxDatagram: maxDatagramTo,
+      maxSegment: maxSegmentFor(socket.receiveBufferBytes),
+    },
+    trust,
+    monotonicNow(),
+  )
+  const keeper = new TrustKeeper(trustFile, core, log)
+  const rehearse = (): void => rehearseOnce(primitives, trust.trusted)
+  return { identity, core, socket, sink, keeper, registry, beacon, rehearse }
+}

@@ -1,0 +1,87 @@
+/** How our node stands with the registry, in the words of ../overlay.ts, and who waits for it. Above: node.ts. */
+import { PilotError } from '../../base/errors.ts'
+import type { Logger } from '../log.ts'
+
+export class RegistrationStatus {
+  readonly #registry: string // host:port, for messages
+  readonly #hostname: string | undefined
+  readonly #log: Logger
+  #state: 'connecting' | 'registered' | 'unreachable' = 'connecting'
+  #since = new Date()
+  #isLossReported = false
+  /** Registered, and the hostname is ours or refused. */
+  #isSettled = false
+  #refusal: string | undefined
+  #waiting: Array<() => void> = []
+
+  constructor(registry: string, hostname: string | undefined, log: Logger) {
+    this.#registry = registry
+    this.#hostname = hostname
+    this.#log = log
+  }
+
+  get isRegistered(): boolean {
+    return this.#state === 'registered'
+  }
+  /** Why the registry does not give us the hostname that we asked for. */
+  get hostnameRefused(): string | undefined {
+    return this.#refusal
+  }
+  get record(): { endpoint: string; state: 'connecting' | 'registered' | 'unreachable'; since: string } {
+    return { endpoint: this.#registry, state: this.#state, since: this.#since.toISOString() }
+  }
+
+  /** @returns false when `patienceMs` is over. @throws PilotError CONFLICT when the registry refuses the hostname. */
+  async whenSettled(patienceMs: number): Promise<boolean> {
+    const isSettled = this.#isSettled || (await this.#wait(patienceMs))
+    if (this.#refusal === undefined) return isSettled
+    const hostname = this.#hostname
+    throw new PilotError('CONFLICT', `hostname ${hostname ?? ''}: the registry refuses it: ${this.#refusal}`, {
+      hostname,
+    })
+  }
+
+  /** @param hostname that the registry has for us. Another than ours is being asked for: its answer follows. */
+  onRegistered(hostname: string | undefined): void {
+    this.#state = 'registered'
+    this.#since = new Date()
+    this.#isLossReported = false
+    if (this.#hostname === undefined || hostname === this.#hostname) this.#settle()
+  }
+
+  onHostnameSet(): void {
+    this.#settle()
+  }
+
+  onHostnameRefused(text: string): void {
+    this.#refusal = text
+    this.#settle()
+  }
+
+  onLost(reason: string): void {
+    if (this.#state !== 'unreachable') this.#since = new Date()
+    this.#state = 'unreachable'
+    if (this.#isLossReported) return
+    this.#isLossReported = true
+    this.#log.warn(
+      { registry: this.#registry, reason, code: 'REGISTRY_UNREACHABLE' },
+      'cannot reach the registry; retrying. Existing tunnels keep working',
+    )
+  }
+
+  #wait(patienceMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), patienceMs)
+      this.#waiting.push(() => {
+        clearTimeout(timer)
+        resolve(true)
+      })
+    })
+  }
+
+  #settle(): void {
+    this.#isSettled = true
+    for (const settled of this.#waiting) settled()
+    this.#waiting = []
+  }
+}

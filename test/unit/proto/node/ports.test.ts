@@ -1,0 +1,29 @@
+/** Overlay ports: which one datagrams get that do not ask for one. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from '../../../../src/proto/node/constants.ts'
+import { Ports } from '../../../../src/proto/node/ports.ts'
+
+const LAST = EPHEMERAL_FIRST + EPHEMERAL_COUNT - 1
+
+/** Begins two ports before the end of the range. */
+function ports(): Ports {
+  const start = EPHEMERAL_COUNT - 2
+  return new Ports(() => Uint8Array.of(start >> 8, start & 0xff))
+}
+
+test('a datagram port that is not named is the next free one, from the random start around the range', () => {
+  const all = ports()
+  assert.equal(all.openDatagrams(LAST), LAST)
+  assert.deepEqual([all.openDatagrams(undefined), all.openDatagrams(undefined)], [LAST - 1, EPHEMERAL_FIRST])
+  all.datagrams.delete(LAST - 1)
+  assert.equal(all.openDatagrams(undefined), EPHEMERAL_FIRST + 1, 'one that was closed just now is not the next')
+})
+
+test('a named port that is taken is refused, and an unnamed one only when none is left', () => {
+  const all = ports()
+  assert.equal(all.openDatagrams(7), 7)
+  assert.equal(all.openDatagrams(7), undefined)
+  for (let i = 0; i < EPHEMERAL_COUNT; i++) assert.notEqual(all.openDatagrams(undefined), undefined)
+  assert.equal(all.openDatagrams(undefined), undefined)
+})
