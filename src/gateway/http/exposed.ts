@@ -91,7 +91,7 @@ export class HttpExposure {
 }
 
 /**
- * Upgrades to what is no HTTP: requests inside an upgraded connection pass unread, with whatever `Pilot-…` the caller
+ * Upgrades to protocols other than HTTP: requests inside an upgraded connection pass unread, with whatever `Pilot-…` the caller
  * likes, so h2c, TLS (RFC 2817) and unknown protocols are not carried. `tcp` is what docker exec and attach ask for.
  */
 const OPAQUE: ReadonlySet<string> = new Set(['websocket', 'tcp'])

@@ -145,7 +145,7 @@ function tellsOrigin(name: string): boolean {
   return ORIGIN_NAMES.has(plain) || plain.startsWith('x-forwarded-') || plain.startsWith('x-remote-')
 }
 
-/** CGI and its successors turn every sign that is no letter or digit into the same one. */
+/** CGI and its successors turn every sign but letters and digits into the same one. */
 function folded(name: string): string {
   return name.replace(/[^a-z0-9]+/g, '-').replace(/^-/, '')
 }

@@ -1,7 +1,7 @@
 /**
  * Which web pages may use the front. A browser lets any page send requests to 127.0.0.1 and open WebSockets there, with
  * our trust behind them, so what changes something or opens a two-way channel is taken only from pages of the same
- * origin, or from origins that the configuration names. Programs that are no browser send no Origin. Above: front.ts.
+ * origin, or from origins that the configuration names. Only browsers send an Origin. Above: front.ts.
  */
 import { PilotError } from '../../base/errors.ts'
 

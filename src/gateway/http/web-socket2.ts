@@ -27,11 +27,7 @@ export function openWebSocket2(
   tally: Tally,
   onFailure: (error: unknown) => void,
 ): void {
-  if (headers[':protocol'] !== 'websocket')
-    throw new PilotError(
-      'USAGE',
-      `extended CONNECT for "${String(headers[':protocol'])}" is not carried, only for websocket`,
-    )
+  checkProtocol(headers)
   const { host, port, agent } = hop
   const key = randomBytes(KEY_BYTES).toString('base64')
   const out = request({
@@ -61,14 +57,7 @@ export function openWebSocket2(
     const thrown = answerPlainly(stream, answer, tally)
     if (thrown === undefined) return
     out.destroy()
-    onFailure(
-      new PilotError(
-        'BAD_RESPONSE',
-        `${hop.about.service}: its answer is not valid HTTP/2: ${thrown.message}`,
-        {},
-        thrown,
-      ),
-    )
+    onFailure(badAnswer(hop, `its answer is not valid HTTP/2: ${thrown.message}`))
   })
   out.once('upgrade', (answer, upstream, first) => {
     settled = true
@@ -81,9 +70,18 @@ export function openWebSocket2(
       return
     }
     upstream.destroy()
-    if (!stream.closed) onFailure(new PilotError('BAD_RESPONSE', `${hop.about.service}: ${refusal}`))
+    if (!stream.closed) onFailure(badAnswer(hop, refusal))
   })
   out.end()
+}
+
+function checkProtocol({ ':protocol': protocol }: IncomingHttpHeaders): void {
+  if (protocol === 'websocket') return
+  throw new PilotError('USAGE', `extended CONNECT for "${String(protocol)}" is not carried, only for websocket`)
+}
+
+function badAnswer({ about }: Hop, why: string): PilotError {
+  return new PilotError('BAD_RESPONSE', `${about.service}: ${why}`)
 }
 
 /** No WebSocket there: its answer is the answer. */
