@@ -48,21 +48,19 @@ export { startRendezvous } from './server/rendezvous.ts'
 export type { Rendezvous, RendezvousOptions } from './server/rendezvous.ts'
 export { startGateway } from './gateway/gateway.ts'
 export type { Gateway } from './gateway/gateway.ts'
-export { parseExposeSpec, parseMapSpec } from './gateway/model/specs.ts'
+export { parseExposeSpec } from './gateway/model/expose-spec.ts'
+export type { ExposeSpec } from './gateway/model/expose-spec.ts'
+export { parseMapSpec } from './gateway/model/map-spec.ts'
+export type { MapSpec } from './gateway/model/map-spec.ts'
+export type { Changes, GatewayEvent, ReadyEvent } from './gateway/model/events.ts'
+export type { Desired, GatewayOptions } from './gateway/model/options.ts'
 export type {
-  Changes,
   ConnectionRecord,
-  Desired,
   DoctorRecord,
   ExplainRecord,
   ExposedRecord,
-  ExposeSpec,
-  GatewayEvent,
-  GatewayOptions,
   MappedRecord,
-  MapSpec,
   NodeRecord,
   PeerRecord,
-  ReadyEvent,
   StatusRecord,
-} from './gateway/model/types.ts'
+} from './gateway/model/records.ts'

@@ -61,7 +61,7 @@ test('a wrong import is seen, whichever way it is written', () => {
     ['src/services/echo.ts', "type A = import('../server/registry.ts').A"],
     ['src/gateway/map/tcp.ts', "import { b } from '../expose/tcp.ts'"],
     ['src/gateway/service/splice.ts', "import { a } from '../map/tcp.ts'"],
-    ['src/gateway/attic/x.ts', "import { a } from '../model/types.ts'"],
+    ['src/gateway/attic/x.ts', "import { a } from '../model/records.ts'"],
     ['src/config/load.ts', "import { a } from '../admin/server.ts'"],
     ['src/proto/common.ts', "import { a } from './node/node.ts'"],
     ['src/elsewhere/x.ts', "import { a } from '../base/types.ts'"],

@@ -1,15 +1,10 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
-import type {
-  Changes,
-  Desired,
-  DoctorRecord,
-  GatewayControl,
-  GatewayEvent,
-  GatewayOptions,
-  ReadyEvent,
-} from '../gateway/model/types.ts'
+import type { GatewayControl } from '../gateway/control.ts'
+import type { Changes, GatewayEvent, ReadyEvent } from '../gateway/model/events.ts'
+import type { Desired, GatewayOptions } from '../gateway/model/options.ts'
+import type { DoctorRecord } from '../gateway/model/records.ts'
 import type { AdminControl } from '../config/live.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'

@@ -13,19 +13,12 @@ import type { LoadedConfig } from './load.ts'
 import { checkServices, exposesOf, mapsOf, resolveOptions, withOwnNames } from './options.ts'
 import type { Sources } from './options.ts'
 import { isLabel } from './schema.ts'
-import { parseExposeSpec, parseMapSpec } from '../gateway/model/specs.ts'
-import type {
-  Changes,
-  Desired,
-  ExposedRecord,
-  ExposeSpec,
-  GatewayControl,
-  GatewayEvent,
-  GatewayOptions,
-  MappedRecord,
-  MapSpec,
-  StatusRecord,
-} from '../gateway/model/types.ts'
+import type { GatewayControl } from '../gateway/control.ts'
+import type { Changes, GatewayEvent } from '../gateway/model/events.ts'
+import { type ExposeSpec, parseExposeSpec } from '../gateway/model/expose-spec.ts'
+import { type MapSpec, parseMapSpec } from '../gateway/model/map-spec.ts'
+import type { Desired, GatewayOptions } from '../gateway/model/options.ts'
+import type { ExposedRecord, MappedRecord, StatusRecord } from '../gateway/model/records.ts'
 
 /** What the admin socket may ask beside `GatewayControl`. Every method may reject with a PilotError. */
 export interface LiveControl {

@@ -5,26 +5,24 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { ExposeSpec, GatewayOptions, Limits, MapSpec } from '../gateway/model/types.ts'
-import { isHostname, parsePeerName } from '../base/address.ts'
-import { PilotError } from '../base/errors.ts'
-import { isLoopback } from '../base/types.ts'
-import { parseDuration } from '../gateway/model/expose-options.ts'
+import { parseAllowed } from '../gateway/model/allow.ts'
+import { parseDuration } from '../gateway/model/duration.ts'
+import { exposeName, type ExposeSpec, type Limits, parseExposeSpec, parseTarget } from '../gateway/model/expose-spec.ts'
+import { MAX_SOCKET_PATH_BYTES, parseListen } from '../gateway/model/listen.ts'
 import {
-  MAX_SOCKET_PATH_BYTES,
-  NO_DIRECT_UDP,
-  NO_GROUP_UDP,
-  PEER_FORM,
-  exposeName,
   formatMapSpec,
   isGroup,
   mapName,
-  parseAllowed,
-  parseExposeSpec,
-  parseListen,
+  type MapSpec,
+  NO_GROUP_UDP,
   parseMapSpec,
-  parseTarget,
-} from '../gateway/model/specs.ts'
+  PEER_FORM,
+} from '../gateway/model/map-spec.ts'
+import type { GatewayOptions } from '../gateway/model/options.ts'
+import { NO_DIRECT_UDP } from '../gateway/model/path-policy.ts'
+import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
+import { PilotError } from '../base/errors.ts'
+import { isLoopback } from '../base/types.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
 import {
@@ -409,10 +407,6 @@ function expandHome(path: string, env: Environment): string {
 
 function home(env: Environment): string {
   return env.HOME === undefined || env.HOME === '' ? homedir() : env.HOME
-}
-
-function withoutBrackets(text: string): string {
-  return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }
 
 function unique(values: readonly string[]): string[] {

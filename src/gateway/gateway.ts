@@ -21,31 +21,24 @@ import { LoopbackPool } from './service/loopback-pool.ts'
 import { Mapping } from './map/tcp.ts'
 import { ServiceTable, difference } from './service/table.ts'
 import type { Service, Undo } from './service/table.ts'
-import { parseTargetName } from './model/specs.ts'
-import { Tickets } from './tickets/tickets.ts'
-import type { WellKnown } from '../services/well-known.ts'
-import { whois } from './diagnose/whois.ts'
+import type { GatewayControl } from './control.ts'
+import type { Changes, GatewayEvent, ReadyEvent } from './model/events.ts'
+import type { ExposeSpec } from './model/expose-spec.ts'
+import { type MapSpec, parseTargetName } from './model/map-spec.ts'
+import type { Desired, GatewayOptions } from './model/options.ts'
 import type {
   BenchOptions,
   BenchRecord,
-  Changes,
-  Desired,
   DoctorRecord,
   DrainRecord,
   ExplainRecord,
   ExposedRecord,
-  ExposeSpec,
-  GatewayControl,
-  GatewayEvent,
-  GatewayOptions,
   HostRecord,
   MappedRecord,
-  MapSpec,
   NodeRecord,
   PeerRecord,
   PendingTrustRecord,
   PingRecord,
-  ReadyEvent,
   ResolveRecord,
   StatusRecord,
   TicketRecord,
@@ -53,7 +46,10 @@ import type {
   TrustRecord,
   TrustRequestRecord,
   WhoisRecord,
-} from './model/types.ts'
+} from './model/records.ts'
+import { Tickets } from './tickets/tickets.ts'
+import type { WellKnown } from '../services/well-known.ts'
+import { whois } from './diagnose/whois.ts'
 import { TimeBoxes } from './expose/time-box.ts'
 import { UdpExposure } from './expose/udp.ts'
 import { UdpMapping } from './map/udp.ts'

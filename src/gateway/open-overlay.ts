@@ -6,7 +6,7 @@ import { OverlayNode } from '../runtime/node/node.ts'
 import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 import { WellKnown } from '../services/well-known.ts'
-import type { GatewayOptions } from './model/types.ts'
+import type { GatewayOptions } from './model/options.ts'
 
 export interface Joined {
   readonly node: Overlay

@@ -5,7 +5,7 @@ import type { Logger } from '../runtime/log.ts'
 import type { OverlayEvent, PathStatus } from '../runtime/overlay.ts'
 import { describeNat } from './diagnose/doctor.ts'
 import { SparseLog } from './service/sparse-log.ts'
-import type { GatewayEvent } from './model/types.ts'
+import type { GatewayEvent } from './model/events.ts'
 
 export class EventTeller {
   readonly #log: Logger

@@ -6,7 +6,7 @@
 import { PilotError } from '../../base/errors.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import { ECHO_PORT } from '../../services/echo.ts'
-import type { BenchOptions, BenchRecord } from '../model/types.ts'
+import type { BenchOptions, BenchRecord } from '../model/records.ts'
 
 export type BenchNode = Pick<Overlay, 'dial' | 'peers'>
 

@@ -3,7 +3,7 @@
  * A check that fails says what to do. Pure but for the interface MTU it is handed: tests give it any state.
  */
 import type { Overlay } from '../../runtime/overlay.ts'
-import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/types.ts'
+import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/records.ts'
 
 /** What a diagnosis is made from. */
 export interface Symptoms {

@@ -5,7 +5,8 @@
 import { formatAddress, parsePeerName } from '../../base/address.ts'
 import { PilotError, asPilotError } from '../../base/errors.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
-import type { ExplainRecord, ExplainStep, PathPolicy } from '../model/types.ts'
+import type { PathPolicy } from '../model/path-policy.ts'
+import type { ExplainRecord, ExplainStep } from '../model/records.ts'
 
 export type ExplainNode = Pick<Overlay, 'resolve' | 'hostnameOf' | 'isTrusted' | 'connect' | 'pathTo' | 'dial'>
 

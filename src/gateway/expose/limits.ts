@@ -4,7 +4,7 @@
  */
 import type { NodeId } from '../../base/types.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
-import type { Limits } from '../model/types.ts'
+import type { Limits } from '../model/expose-spec.ts'
 
 /** What one connection was granted. */
 export interface Admission {

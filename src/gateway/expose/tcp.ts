@@ -19,7 +19,8 @@ import { proxyHeader } from './proxy-protocol.ts'
 import type { Service } from '../service/table.ts'
 import { SparseLog } from '../service/sparse-log.ts'
 import { resetSocket, splice } from '../service/splice.ts'
-import type { ExposedRecord, ExposeSpec, Target } from '../model/types.ts'
+import type { ExposeSpec, Target } from '../model/expose-spec.ts'
+import type { ExposedRecord } from '../model/records.ts'
 
 export interface ExposureDeps {
   readonly node: Overlay

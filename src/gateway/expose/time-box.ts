@@ -3,7 +3,7 @@
  * though the configuration still names it, until somebody asks for it anew. Above: gateway.ts.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { ExposeSpec } from '../model/types.ts'
+import type { ExposeSpec } from '../model/expose-spec.ts'
 
 export class TimeBoxes {
   readonly #onOver: (name: string, reason: 'for' | 'once') => void

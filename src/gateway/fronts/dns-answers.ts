@@ -7,7 +7,7 @@ import type { Answer, DecodedPacket, OptAnswer, Question } from 'dns-packet'
 import { formatAddress } from '../../base/address.ts'
 import { hostOf, portOf } from './names.ts'
 import type { NamedPeer } from './names.ts'
-import type { MappedRecord } from '../model/types.ts'
+import type { MappedRecord } from '../model/records.ts'
 
 /** What the answers are made from. */
 export interface Zone {

@@ -12,9 +12,9 @@ import type { PeerNamesDeps } from './names.ts'
 import { Proxy } from './proxy.ts'
 import { ServiceTable } from '../service/table.ts'
 import type { Service, Undo } from '../service/table.ts'
-import { parseListen } from '../model/specs.ts'
-import type { GatewayOptions } from '../model/types.ts'
-import type { WhoisEntry } from '../model/types.ts'
+import { parseListen } from '../model/listen.ts'
+import type { GatewayOptions } from '../model/options.ts'
+import type { WhoisEntry } from '../model/records.ts'
 
 export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> & HttpFrontDeps & Pick<GatewayOptions, 'allowLan'>
 

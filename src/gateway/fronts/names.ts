@@ -10,8 +10,8 @@ import type { Overlay } from '../../runtime/overlay.ts'
 import type { LoopbackPool } from '../service/loopback-pool.ts'
 import { peerOfHost } from './peer-host.ts'
 import type { Service } from '../service/table.ts'
-import { mapName } from '../model/specs.ts'
-import type { HostRecord, MappedRecord, MapSpec, ResolveRecord } from '../model/types.ts'
+import { mapName, type MapSpec } from '../model/map-spec.ts'
+import type { HostRecord, MappedRecord, ResolveRecord } from '../model/records.ts'
 
 export interface PeerNamesDeps {
   readonly node: Overlay

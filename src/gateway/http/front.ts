@@ -12,7 +12,8 @@ import type { NodeId } from '../../base/types.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import type { ConnectionTable } from '../service/connections.ts'
-import type { WhoisEntry } from '../model/types.ts'
+import { isGroup } from '../model/map-spec.ts'
+import type { WhoisEntry } from '../model/records.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Hop, HopAbout } from './hop.ts'
 import { destinationOf } from './hosts.ts'
@@ -21,7 +22,6 @@ import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
 import { IDLE_MS, MAX_CLIENTS, MAX_IDLE_PER_PEER, MAX_PER_PEER } from './limits.ts'
 import { sniff } from './sniff.ts'
-import { isGroup } from '../model/specs.ts'
 
 export interface HttpFrontDeps {
   readonly node: Overlay

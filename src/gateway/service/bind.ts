@@ -5,7 +5,7 @@
 import { PilotError } from '../../base/errors.ts'
 import { isLoopback } from '../../base/types.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
-import type { MapSpec } from '../model/types.ts'
+import type { MapSpec } from '../model/map-spec.ts'
 
 /** Binds, or rejects with `bindError`. */
 export type Bind = (address: string, port: number) => Promise<void>

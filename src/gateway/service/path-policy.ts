@@ -6,7 +6,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { GivingUp } from '../../runtime/giving-up.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
-import type { PathPolicy } from '../model/types.ts'
+import type { PathPolicy } from '../model/path-policy.ts'
 
 type PathNode = Pick<Overlay, 'connect' | 'pathTo'>
 

@@ -15,7 +15,9 @@ import type { GuestDesk, Overlay, OverlayEvent } from '../../runtime/overlay.ts'
 import { SparseLog } from '../service/sparse-log.ts'
 import { formatTicket, parseTicket, proofOf, SECRET_BYTES } from './text.ts'
 import { TicketBook } from './book.ts'
-import type { ExposedRecord, GatewayEvent, GatewayOptions, TicketRecord, TicketUseRecord } from '../model/types.ts'
+import type { GatewayEvent } from '../model/events.ts'
+import type { GatewayOptions } from '../model/options.ts'
+import type { ExposedRecord, TicketRecord, TicketUseRecord } from '../model/records.ts'
 
 export type TicketNode = Pick<
   Overlay,

@@ -6,7 +6,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { OverlayDatagrams, Overlay } from '../../runtime/overlay.ts'
 import { admitDial } from '../service/path-policy.ts'
-import type { PathPolicy } from '../model/types.ts'
+import type { PathPolicy } from '../model/path-policy.ts'
 import { MAX_UDP_WAITING } from './sessions.ts'
 
 export interface FlowEvents {

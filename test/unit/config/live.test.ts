@@ -10,7 +10,8 @@ import { LiveConfig, adminControl } from '../../../src/config/live.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { resolveOptions, type Flags } from '../../../src/config/options.ts'
 import { difference } from '../../../src/gateway/service/table.ts'
-import type { Changes, Desired, GatewayEvent } from '../../../src/gateway/model/types.ts'
+import type { Changes, GatewayEvent } from '../../../src/gateway/model/events.ts'
+import type { Desired } from '../../../src/gateway/model/options.ts'
 import { STATUS, fakeControl } from '../admin/control.ts'
 
 test('what came by command is on top of the file: reloads keep it, and the file wins for a name of its own', async (t) => {

@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
-import type { GatewayOptions } from '../../../src/gateway/model/types.ts'
+import type { GatewayOptions } from '../../../src/gateway/model/options.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { resolveAdminSocket, resolveOptions, unknownVariables, type Flags } from '../../../src/config/options.ts'
 

@@ -7,13 +7,13 @@ import { asPilotError, PilotError } from '../../../base/errors.ts'
 import type { NodeId } from '../../../base/types.ts'
 import type { GivingUp } from '../../../runtime/giving-up.ts'
 import type { Overlay, OverlayStream } from '../../../runtime/overlay.ts'
-import { tagOf } from '../../model/expose-options.ts'
+import { tagOf } from '../../model/allow.ts'
+import { type MapSpec, peersOf } from '../../model/map-spec.ts'
+import type { GroupPeerRecord } from '../../model/records.ts'
 import { checkHealth } from './health-check.ts'
 import { admitDial } from '../../service/path-policy.ts'
-import { peersOf } from '../../model/specs.ts'
 import { TagMembers } from './tag-members.ts'
 import type { TagNode } from './tag-members.ts'
-import type { GroupPeerRecord, MapSpec } from '../../model/types.ts'
 
 export type GroupNode = Pick<Overlay, 'dial' | 'connect' | 'pathTo'> & TagNode
 

@@ -2,17 +2,16 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { ExposeSpec, MapSpec, Target } from '../../../../src/gateway/model/types.ts'
 import {
+  type ExposeSpec,
   formatExposeSpec,
-  formatMapSpec,
   formatTarget,
   parseExposeSpec,
-  parseListen,
-  parseMapSpec,
-  parsePort,
   parseTarget,
-} from '../../../../src/gateway/model/specs.ts'
+  type Target,
+} from '../../../../src/gateway/model/expose-spec.ts'
+import { parseListen, parsePort } from '../../../../src/gateway/model/listen.ts'
+import { formatMapSpec, type MapSpec, parseMapSpec } from '../../../../src/gateway/model/map-spec.ts'
 import { formatAddress, isHostname } from '../../../../src/base/address.ts'
 import { PilotError } from '../../../../src/base/errors.ts'
 
