@@ -220,12 +220,8 @@ test('a code that docs and table do not share is seen', () => {
 const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'src/cli/serve.ts()': 73,
   'src/gateway/overlay-events.ts()': 72,
-  'src/gateway/expose/tcp.ts()': 80,
   'src/gateway/gateway.ts': 600,
-  'src/gateway/map/tcp.ts()': 62,
   'src/gateway/tickets/tickets.ts()': 86,
-  'src/gateway/expose/udp.ts()': 66,
-  'src/gateway/map/udp.ts()': 61,
   'src/runtime/node/node.ts': 659,
   'src/runtime/node/node.ts()': 70,
   'src/cli/commands/config.ts()': 91,

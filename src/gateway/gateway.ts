@@ -6,6 +6,7 @@ import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../runtime/log.ts'
+import { HostAddresses } from '../runtime/net/host-addresses.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { benchPeer } from './diagnose/bench.ts'
 import { ConnectionTable } from './service/connections.ts'
@@ -99,6 +100,7 @@ class RunningGateway implements Gateway {
   readonly #deps: GatewayDeps
   readonly #startedAt = performance.now()
   readonly #connections = new ConnectionTable()
+  readonly #hosts = new HostAddresses()
   readonly #mappings = new ServiceTable<MapSpec, MappedRecord>('mapping', (spec) => this.#makeMapping(spec))
   readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
   readonly #timeBoxes = new TimeBoxes((name, reason) => this.#onOver(name, reason))
@@ -279,6 +281,7 @@ class RunningGateway implements Gateway {
       node: this.#node,
       guests: this.#tickets,
       connections: this.#connections,
+      hosts: this.#hosts,
       log: this.#deps.log,
       onTaken: (taken) => this.#timeBoxes.end(taken, 'once'),
     })

@@ -7,10 +7,11 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import { formatEndpoint, isLoopback } from '../../base/types.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { listenError } from '../../runtime/net/listen-error.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import type { ConnectionTable } from '../service/connections.ts'
 import { HttpConnectHead } from './http-connect.ts'
-import { BACKLOG, bindError } from '../service/bind.ts'
+import { BACKLOG } from '../service/bind.ts'
 import type { ProxyHead } from './proxy-head.ts'
 import { peerOfHost } from './peer-host.ts'
 import { SocksHead } from './socks.ts'
@@ -51,7 +52,7 @@ export class Proxy {
       throw new PilotError('USAGE', `proxy: ${address} is not loopback; give --allow-lan if others may use it`)
     await new Promise<void>((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException): void =>
-        reject(bindError(error, 'proxy', formatEndpoint({ address, port })))
+        reject(listenError(error, 'proxy', formatEndpoint({ address, port })))
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)

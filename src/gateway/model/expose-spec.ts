@@ -125,7 +125,7 @@ export function parseTarget(text: string, protocol: Protocol = 'tcp'): Target {
     fail(`"${path}" behind the port: connections are carried whole, there is no path to choose`)
   const match =
     /^(?:(?:\[([^\]]+)\]|([^:[\]@\s]+)):)?(\d+)$/.exec(authority!) ?? fail(`"${authority}" is not HOST:PORT`)
-  const host = match[1] ?? match[2] ?? '127.0.0.1'
+  const host = match[1] ?? match[2] ?? 'localhost' // a bare port: both families
   if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is no IPv6 address`)
   const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is no port (1 to 65535)`)
   return { kind: protocol, host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }

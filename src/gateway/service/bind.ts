@@ -7,7 +7,7 @@ import { isLoopback } from '../../base/types.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import type { MapSpec } from '../model/map-spec.ts'
 
-/** Binds, or rejects with `bindError`. */
+/** Binds, or rejects with `listenError`. */
 export type Bind = (address: string, port: number) => Promise<void>
 
 /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
@@ -61,21 +61,6 @@ async function bindPlainLoopback(port: number, bind: Bind): Promise<void> {
   } catch (error) {
     if (!(error instanceof PilotError) || (error.code !== 'PORT_IN_USE' && error.code !== 'PORT_FORBIDDEN')) throw error
     await bind('127.0.0.1', 0)
-  }
-}
-
-/** What the system says, in our words; `what` is the service: `mapping agent-b:80`, `proxy`. */
-export function bindError(error: NodeJS.ErrnoException, what: string, where: string): PilotError {
-  const details = { service: what, local: where }
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new PilotError('PORT_IN_USE', `${what}: ${where} is in use`, details, error)
-    case 'EACCES':
-      return new PilotError('PORT_FORBIDDEN', `${what}: ${where} may not be bound`, details, error)
-    case 'EADDRNOTAVAIL':
-      return new PilotError('ADDRESS_UNAVAILABLE', `${what}: this machine has no address ${where}`, details, error)
-    default:
-      return new PilotError('FAILED', `${what}: ${where}: ${error.message}`, details, error)
   }
 }
 

@@ -76,6 +76,9 @@ export class ConnectionTable {
   #nextId = 1
   #waiters: Array<() => void> = []
 
+  get open(): Iterable<Connection> {
+    return this.#open
+  }
   get size(): number {
     return this.#open.size
   }

@@ -144,9 +144,9 @@ test('lists of all sources add up, and a peer asked for twice is asked once', ()
   assert.deepEqual(
     options.exposes.map(({ name, target, allow }) => [name, target.text, allow]),
     [
-      ['80', 'tcp://127.0.0.1:3000', ['a', '7']],
-      ['82', 'tcp://127.0.0.1:3002', ['a']],
-      ['81', 'tcp://127.0.0.1:3001', ['trusted']],
+      ['80', 'tcp://localhost:3000', ['a', '7']],
+      ['82', 'tcp://localhost:3002', ['a']],
+      ['81', 'tcp://localhost:3001', ['trusted']],
     ],
   )
 })

@@ -97,7 +97,7 @@ test('expose specs read, with one target and any number of allowed peers', () =>
     text: `${scheme}://${host}:${port}`,
   })
   const cases: Record<string, Omit<ExposeSpec, 'protocol'>> = {
-    '80=3000': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'] },
+    '80=3000': { name: '80', port: 80, target: tcp(3000, 'tcp', 'localhost'), allow: ['trusted'] },
     '80=127.0.0.1:3000': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'] },
     '80=http://127.0.0.1:3000/': { name: '80', port: 80, target: tcp(3000, 'http'), allow: ['trusted'] },
     '443=h2c://127.0.0.1:8080': { name: '443', port: 443, target: tcp(8080, 'h2c'), allow: ['trusted'] },
@@ -111,28 +111,28 @@ test('expose specs read, with one target and any number of allowed peers', () =>
     '80=3000,allow=agent-a,allow=0:0000.0000.0004': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['agent-a', '0:0000.0000.0004'],
     },
     '80=3000,identity=headers,allow=agent-a,identity=proxy-v2': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['agent-a'],
       identity: ['headers', 'proxy-v2'],
     },
     '80=3000,identity=proxy-v1,identity=proxy-v1': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['trusted'],
       identity: ['proxy-v1'],
     },
-    '80=3000,allow=trusted': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'] },
+    '80=3000,allow=trusted': { name: '80', port: 80, target: tcp(3000, 'tcp', 'localhost'), allow: ['trusted'] },
     '80=3000,allow=7,allow=7,allow=[0:0000.0000.0004]': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['7', '0:0000.0000.0004'],
     },
   }
@@ -162,7 +162,7 @@ test('UDP, limits and an end are part of the notation, and are written again as 
     path: 'prefer-direct',
   })
   const target: Target = { kind: 'udp', host: '127.0.0.1', port: 5353, text: 'udp://127.0.0.1:5353' }
-  for (const text of ['53/udp=5353', '53/udp=127.0.0.1:5353', '53/udp=udp://127.0.0.1:5353'])
+  for (const text of ['53/udp=127.0.0.1:5353', '53/udp=udp://127.0.0.1:5353'])
     assert.deepEqual(parseExposeSpec(text), { name: '53/udp', port: 53, protocol: 'udp', target, allow: ['trusted'] })
   const key = 'A'.repeat(43) + '='
   const text = `80=tcp://127.0.0.1:3000,allow=key:${key},allow=tag:ci,allow=net:7,max=100,max-per-peer=10,rate=50,rate-per-peer=5,bytes=1000000,bytes-per-peer=1000,for=90m,once`
@@ -178,7 +178,7 @@ test('UDP, limits and an end are part of the notation, and are written again as 
   })
   assert.deepEqual([spec.forMs, spec.once], [5_400_000, true])
   assert.equal(formatExposeSpec(spec), text)
-  assert.equal(formatExposeSpec(parseExposeSpec('53/udp=53,for=120m')), '53/udp=udp://127.0.0.1:53,for=2h')
+  assert.equal(formatExposeSpec(parseExposeSpec('53/udp=53,for=120m')), '53/udp=udp://localhost:53,for=2h')
 })
 
 test('an expose spec that does not read is a usage error that shows the part', () => {
