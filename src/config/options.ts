@@ -369,7 +369,7 @@ function pickText(
   if (value === undefined || holds(value)) return value
   throw new PilotError(
     'USAGE',
-    `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replace('_', '-').toLowerCase()}`} "${value}": expected ${expected}`,
+    `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replaceAll('_', '-').toLowerCase()}`} "${value}": expected ${expected}`,
     { [key]: value },
   )
 }

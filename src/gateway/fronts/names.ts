@@ -70,11 +70,7 @@ export class PeerNames {
     if (id === undefined && mapped.length === 0) return undefined
     const own = mapped.map(({ local }) => hostOf(local)).find((host) => host.startsWith('127.77.'))
     const local = own ?? pool.addressOf(peer)
-    await pool
-      .save()
-      .catch((error: unknown) =>
-        this.#deps.log.warn({ reason: String(error) }, 'the table of loopback addresses could not be saved'),
-      )
+    await this.#save()
     return { peer, node: id, local }
   }
 
@@ -163,7 +159,7 @@ export class PeerNames {
   }
 
   async #mapUsualPorts(peer: string): Promise<void> {
-    const { ports, makeMapping, log, onMapped, pool } = this.#deps
+    const { ports, makeMapping, log, onMapped } = this.#deps
     for (const port of ports) {
       if (this.mappedOf(peer).some(({ local, protocol }) => protocol === 'tcp' && portOf(local) === port)) continue
       const spec: MapSpec = { name: mapName(peer, port), peer, port, protocol: 'tcp', localPort: port }
@@ -183,7 +179,16 @@ export class PeerNames {
       await service.identify?.()
       onMapped(service.record)
     }
-    await pool.save()
+    await this.#save()
+  }
+
+  /** A table that cannot be saved keeps nobody from a peer: its addresses hold until the next start. */
+  async #save(): Promise<void> {
+    await this.#deps.pool
+      .save()
+      .catch((error: unknown) =>
+        this.#deps.log.warn({ reason: String(error) }, 'the table of loopback addresses could not be saved'),
+      )
   }
 
   #remove(name: string): void {
