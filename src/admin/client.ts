@@ -1,6 +1,6 @@
 /** The other end of the admin socket: the methods of `AdminControl`, each one request. */
 import { request } from 'node:http'
-import type { AdminControl, Edit } from '../config/live.ts'
+import type { AdminControl, Edit } from '../gateway/control.ts'
 import { ERRORS, PilotError, type ErrorCode } from '../base/errors.ts'
 
 /** `AdminControl` as seen from outside: everything takes time. */

@@ -3,7 +3,7 @@
  * A success is the record itself; a failure is `{"error":{code,message,hint,details}}` with the status of the error table.
  */
 import { PilotError, asPilotError } from '../base/errors.ts'
-import type { AdminControl, Edit } from '../config/live.ts'
+import type { AdminControl, Edit } from '../gateway/control.ts'
 
 export interface AdminRequest {
   readonly method: string

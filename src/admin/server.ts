@@ -8,7 +8,7 @@ import { lstat, mkdir, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import { MAX_SOCKET_PATH_BYTES } from '../gateway/model/listen.ts'
-import type { AdminControl } from '../config/live.ts'
+import type { AdminControl } from '../gateway/control.ts'
 import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
 
 export interface AdminLog {

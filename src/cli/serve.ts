@@ -3,16 +3,16 @@
  * tells what happens, follows its file, and ends it gracefully.
  */
 import { adminControl, LiveConfig } from '../config/live.ts'
-import type { AdminControl, ObserveSwitch } from '../config/live.ts'
 import { loadConfig } from '../config/load.ts'
 import { resolveOptions, unknownVariables } from '../config/options.ts'
 import type { Flags, Sources } from '../config/options.ts'
 import { FileWatch } from '../config/watch.ts'
+import type { AdminControl } from '../gateway/control.ts'
 import type { GatewayEvent } from '../gateway/model/events.ts'
 import { eventLine } from './event-line.ts'
 import type { Output } from './output.ts'
 import { stopRequests } from './stop.ts'
-import type { Log, RunningGateway, World } from './world.ts'
+import type { Log, ServedGateway, World } from './world.ts'
 
 export interface UpOptions extends Flags {
   readonly config?: string
@@ -50,17 +50,16 @@ export async function serve(
   const { startGateway } = await world.modules.gateway()
   const onEvent = (event: GatewayEvent): void => out.event(event, eventLine(event))
   let control: AdminControl | undefined
-  const observer = new Observe(world, log, () => control)
-  await observer.become(options.observe)
-  const starting = startGateway(options, { log, version: world.version, onEvent })
-  const gateway = await Promise.race([starting, stops.first.then(() => undefined)]).catch(async (error: unknown) => {
-    await observer.stop()
-    throw error
-  })
+  const openObserver = async (listen: string): Promise<{ local: string; stop(): void }> => {
+    const { startObserve } = await world.modules.observe()
+    const { address, stop: close } = await startObserve({ listen, control: () => control, log })
+    return { local: address, stop: () => void close() }
+  }
+  const starting = startGateway(options, { log, version: world.version, onEvent, openObserver })
+  const gateway = await Promise.race([starting, stops.first.then(() => undefined)])
   if (gateway === undefined) {
     // told to stop before it was up
     await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
-    await observer.stop()
     return 0
   }
   let follower: Follower | undefined
@@ -75,12 +74,11 @@ export async function serve(
       file: sources.path,
       log,
       onEvent,
-      observe: observer,
       onDown: () => down('down'),
     })
     control = adminControl(gateway, live)
     const admin = await startAdmin({ socketPath: options.adminSocket, control, log })
-    const ready = { ...gateway.ready(), ...(observer.address !== null && { observe: observer.address }) }
+    const ready = gateway.ready()
     out.event(ready, eventLine(ready))
     if (live.file !== undefined) follower = await Follower.start(live, live.file, world, log)
     const doing = onReady?.(control)
@@ -93,73 +91,15 @@ export async function serve(
     log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
     out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)
     await stop(gateway, stops.second)
-    await observer.stop()
     await admin.stop() // last, so that `status` can be asked while connections end
   } catch (error) {
     await gateway.stop(0)
-    await observer.stop()
     throw error
   } finally {
     follower?.stop()
     stops.dispose()
   }
   return 0
-}
-
-interface Observing {
-  readonly address: string
-  stop(): Promise<void>
-}
-
-/** Metrics, health and the dashboard, where they are wanted now. */
-class Observe implements ObserveSwitch {
-  readonly #world: World
-  readonly #log: Log
-  readonly #control: () => AdminControl | undefined
-  #running: Observing | undefined
-
-  constructor(world: World, log: Log, control: () => AdminControl | undefined) {
-    this.#world = world
-    this.#log = log
-    this.#control = control
-  }
-
-  get address(): string | null {
-    return this.#running?.address ?? null
-  }
-
-  /** The other place first: should it be taken, nothing has happened. Should it be taken by ourselves, that one goes first. */
-  async become(listen: string | undefined): Promise<() => Promise<void>> {
-    const before = this.#running
-    let stopped = false
-    const fresh =
-      listen === undefined
-        ? undefined
-        : await this.#start(listen).catch(async (error: unknown) => {
-            if (before === undefined) throw error
-            await before.stop()
-            stopped = true
-            return await this.#start(listen).catch(async (again: unknown) => {
-              this.#running = await this.#start(before.address).catch(() => undefined)
-              throw again
-            })
-          })
-    if (!stopped) await before?.stop()
-    this.#running = fresh
-    return async () => {
-      await this.become(before?.address)
-    }
-  }
-
-  async stop(): Promise<void> {
-    await this.#running?.stop()
-  }
-
-  async #start(listen: string): Promise<Observing> {
-    const { startObserve } = await this.#world.modules.observe()
-    const { address, stop } = await startObserve({ listen, control: this.#control, log: this.#log })
-    return { address, stop }
-  }
 }
 
 /** Reads the file again when it changes, or when SIGHUP says so. Why it was not taken over, LiveConfig tells. */
@@ -192,7 +132,7 @@ class Follower {
   }
 }
 
-async function stop(gateway: RunningGateway, atOnce: Promise<void>): Promise<void> {
+async function stop(gateway: ServedGateway, atOnce: Promise<void>): Promise<void> {
   const graceful = gateway.stop(GRACE_MS)
   const second = atOnce.then(() => 'second' as const)
   if ((await Promise.race([graceful, second])) === 'second') await Promise.race([gateway.stop(0), after(LAST_WORDS_MS)])

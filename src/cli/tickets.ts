@@ -1,6 +1,6 @@
 /** `expose PORT` and `map TICKET`: at the gateway that runs, or as one in the foreground where none does. */
 import type { AdminClient } from '../admin/client.ts'
-import type { Edit } from '../config/live.ts'
+import type { Edit } from '../gateway/control.ts'
 import { PilotError } from '../base/errors.ts'
 import { resolveOptions } from '../config/options.ts'
 import { INVITED } from '../gateway/model/allow.ts'

@@ -1,11 +1,10 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
-import type { GatewayControl } from '../gateway/control.ts'
-import type { Changes, GatewayEvent, ReadyEvent } from '../gateway/model/events.ts'
-import type { Desired, GatewayOptions } from '../gateway/model/options.ts'
+import type { AdminControl, Gateway } from '../gateway/control.ts'
+import type { GatewayOptions } from '../gateway/model/options.ts'
 import type { DoctorRecord } from '../gateway/model/records.ts'
-import type { AdminControl } from '../config/live.ts'
+import type { GatewayDeps } from '../gateway/gateway.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 
@@ -18,13 +17,8 @@ export interface Log {
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
-export interface RunningGateway extends GatewayControl {
-  ready(): ReadyEvent
-  readonly desired: Desired
-  changes(desired: Desired): Changes
-  apply(desired: Desired, renewed?: string): Promise<Changes>
-  stop(graceMs: number): Promise<void>
-}
+/** As much of a gateway as the command line needs. */
+export type ServedGateway = Omit<Gateway, 'overlay' | typeof Symbol.asyncDispose>
 
 export interface RunningRendezvous {
   readonly registry: string
@@ -39,10 +33,7 @@ export type RendezvousStart = RendezvousOptions
 /** Loaded only by the commands that need them: `status` shall not wait for a database to be linked in. */
 export interface Modules {
   gateway(): Promise<{
-    readonly startGateway: (
-      options: GatewayOptions,
-      deps: { readonly log: Log; readonly version: string; readonly onEvent: (event: GatewayEvent) => void },
-    ) => Promise<RunningGateway>
+    readonly startGateway: (options: GatewayOptions, deps: GatewayDeps) => Promise<ServedGateway>
   }>
   rendezvous(): Promise<{
     readonly startRendezvous: (options: RendezvousStart) => Promise<RunningRendezvous>

@@ -1,7 +1,7 @@
 /** `pilotgate config …`: is a file right, what would it change, what may stand in it. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import type { ConfigChange } from '../../config/live.ts'
+import type { ConfigChange } from '../../gateway/control.ts'
 import { PilotError } from '../../base/errors.ts'
 import { schemaText } from '../../config/json-schema.ts'
 import { loadConfig } from '../../config/load.ts'

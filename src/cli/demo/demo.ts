@@ -13,7 +13,7 @@ import type { GatewayEvent } from '../../gateway/model/events.ts'
 import { resolveOptions, type Flags } from '../../config/options.ts'
 import type { Output } from '../output.ts'
 import { stopRequests } from '../stop.ts'
-import type { Log, RunningGateway, World } from '../world.ts'
+import type { Log, ServedGateway, World } from '../world.ts'
 import { checksOf, type Checked } from './check.ts'
 import { startGrpcSample } from './grpc-sample.ts'
 import { startHttpSample } from './http-sample.ts'
@@ -79,7 +79,7 @@ async function start({ world, log, folder, running, progress }: Starting): Promi
   )
   const http = await step('sample HTTP service', startHttpSample)
   const grpc = await step('sample gRPC service', startGrpcSample)
-  const gateway = async (hostname: string, flags: Flags): Promise<RunningGateway> => {
+  const gateway = async (hostname: string, flags: Flags): Promise<ServedGateway> => {
     const sources = {
       env: { HOME: folder },
       flags: { registry, beacon, listen: '127.0.0.1:0', hostname, stateDir: join(folder, hostname), ...flags },
@@ -113,7 +113,7 @@ async function start({ world, log, folder, running, progress }: Starting): Promi
   }
 }
 
-async function trusts(one: RunningGateway, other: RunningGateway): Promise<boolean> {
+async function trusts(one: ServedGateway, other: ServedGateway): Promise<boolean> {
   const { nodeId } = other.status().node
   return nodeId !== 0 && (await one.trusted()).some((peer) => peer.nodeId === nodeId)
 }

@@ -30,5 +30,21 @@ export interface GatewayOptions {
   readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names
 }
 
+/** Keys of the options that may change while the gateway runs. */
+export const LIVE_KEYS = ['maps', 'exposes', 'trust', 'http', 'proxy', 'dns', 'observe'] as const
+
 /** The part of the options that changes while the gateway runs. */
-export type Desired = Pick<GatewayOptions, 'maps' | 'exposes' | 'trust' | 'http' | 'proxy' | 'dns'>
+export type Desired = Pick<GatewayOptions, (typeof LIVE_KEYS)[number]>
+
+/** Only what is there: two of them are equal when they ask for the same. */
+export function desiredOf({ maps, exposes, trust, http, proxy, dns, observe }: Desired): Desired {
+  return {
+    maps,
+    exposes,
+    trust,
+    ...(http !== undefined && { http }),
+    ...(proxy !== undefined && { proxy }),
+    ...(dns !== undefined && { dns }),
+    ...(observe !== undefined && { observe }),
+  }
+}

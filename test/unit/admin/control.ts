@@ -1,6 +1,6 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
 import { PilotError } from '../../../src/base/errors.ts'
-import type { AdminControl } from '../../../src/config/live.ts'
+import type { AdminControl } from '../../../src/gateway/control.ts'
 import type { Changes } from '../../../src/gateway/model/events.ts'
 import type {
   BenchRecord,
