@@ -1,21 +1,40 @@
-/** So many a second, and as many at once: the limit on work that others can cause. */
+/** So many a second, and a burst at once: the limit on work that others can cause. */
 import type { Instant } from './types.ts'
 
 export class TokenBucket {
   readonly #perSecond: number
+  readonly #burst: number
   #tokens: number
   #at: Instant = 0
 
-  constructor(perSecond: number) {
+  /** @param burst most that is saved up; absent: what one second brings. */
+  constructor(perSecond: number, burst: number = perSecond) {
     this.#perSecond = perSecond
-    this.#tokens = perSecond
+    this.#burst = burst
+    this.#tokens = burst
   }
 
-  take(now: Instant): boolean {
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + ((now - this.#at) * this.#perSecond) / 1_000)
-    this.#at = now
-    if (this.#tokens < 1) return false
-    this.#tokens -= 1
+  /** @returns false when there are not as many; then none is taken. */
+  take(now: Instant, count = 1): boolean {
+    if (!this.holds(now, count)) return false
+    this.#tokens -= count
     return true
+  }
+
+  holds(now: Instant, count: number): boolean {
+    this.#fill(now)
+    return this.#tokens >= count
+  }
+
+  /** For what has happened already: goes into debt. @returns how long the debt lasts, ms. */
+  spend(now: Instant, count: number): number {
+    this.#fill(now)
+    this.#tokens -= count
+    return this.#tokens >= 0 ? 0 : (-this.#tokens * 1_000) / this.#perSecond
+  }
+
+  #fill(now: Instant): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1_000)
+    this.#at = now
   }
 }

@@ -15,9 +15,12 @@ import { Proxy } from './proxy.ts'
 import { ServiceTable } from '../service/table.ts'
 import type { Undo } from '../service/table.ts'
 import type { GatewayOptions } from '../model/options.ts'
+import { DEFAULT_DOMAIN } from '../model/peer-host.ts'
 import type { WhoisEntry } from '../model/records.ts'
 
-export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> & HttpFrontDeps & Pick<GatewayOptions, 'allowLan'>
+export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> &
+  Omit<HttpFrontDeps, 'domain'> &
+  Pick<GatewayOptions, 'allowLan'>
 
 export class Fronts {
   readonly names: PeerNames
@@ -29,15 +32,7 @@ export class Fronts {
   constructor(deps: FrontsDeps) {
     const dns = (): FrontSpec | undefined => this.#table.specs.find(({ name }) => name === 'dns')
     const domain = (): string => dns()?.domain ?? DEFAULT_DOMAIN
-    const names = new PeerNames({
-      ...deps,
-      get domain() {
-        return domain()
-      },
-      get ports() {
-        return dns()?.ports ?? []
-      },
-    })
+    const names = new PeerNames({ ...deps, domain, ports: () => dns()?.ports ?? [] })
     this.#deps = deps
     this.names = names
     this.#zone = {
@@ -98,17 +93,12 @@ export class Fronts {
   #make(spec: FrontSpec): Front {
     const { allowLan, log } = this.#deps
     const { names } = this
-    const proxyDeps = {
-      ...this.#deps,
-      get domain() {
-        return names.domain
-      },
-      peerAt: (address: string) => names.peerAt(address),
-    }
+    const domain = (): string => names.domain
+    const proxyDeps = { ...this.#deps, domain, peerAt: (address: string) => names.peerAt(address) }
     return new Front(spec, async (at) => {
       switch (spec.name) {
         case 'http':
-          return await started(new HttpFront(this.#deps), (front) => front.start(at.address, at.port))
+          return await started(new HttpFront({ ...this.#deps, domain }), (front) => front.start(at.address, at.port))
         case 'proxy':
           return await started(new Proxy(proxyDeps), (proxy) => proxy.start(at, allowLan))
         case 'dns':
@@ -133,5 +123,3 @@ async function started<T extends Running>(front: T, start: (front: T) => Promise
   await start(front)
   return front
 }
-
-const DEFAULT_DOMAIN = 'pilot'

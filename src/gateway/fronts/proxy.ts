@@ -13,7 +13,7 @@ import type { ConnectionTable } from '../service/connections.ts'
 import { HttpConnectHead } from './http-connect.ts'
 import { BACKLOG } from '../service/bind.ts'
 import type { ProxyHead } from './proxy-head.ts'
-import { peerOfHost } from './peer-host.ts'
+import { peerOfHost } from '../model/peer-host.ts'
 import { SocksHead } from './socks.ts'
 import { SocksUdp } from './socks-udp.ts'
 import { SparseLog } from '../service/sparse-log.ts'
@@ -23,7 +23,7 @@ export interface ProxyDeps {
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
-  readonly domain: string
+  readonly domain: () => string
   /** The peer behind a loopback address of ours. */
   readonly peerAt: (address: string) => string | undefined
 }
@@ -160,14 +160,17 @@ export class Proxy {
     splice(socket, stream, () => connections.remove(connection))
   }
 
-  /** @throws PilotError NOT_FOUND for everything that is no peer. */
+  /** @throws PilotError DENIED for everything that is not a peer. */
   #peerOf(host: string): string {
     const { domain, peerAt } = this.#deps
-    const peer = peerOfHost(host, domain, peerAt)
+    const peer = peerOfHost(host, domain(), peerAt)
     if (peer === undefined)
       throw new PilotError(
         'DENIED',
-        `${host} is no peer: this proxy connects to peers only, as alice, alice.${domain}, an overlay address or a node id`,
+        `${host} is not a peer's name; this proxy connects to peers only`,
+        { host },
+        undefined,
+        `Name a peer as alice, alice.${domain()}, an overlay address or a node id; send everything else past the proxy.`,
       )
     return peer
   }

@@ -6,11 +6,13 @@
 import { Agent } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { asPilotError, PilotError } from '../../base/errors.ts'
+import { asPilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { listenError } from '../../runtime/net/listen-error.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
+import { BACKLOG } from '../service/bind.ts'
 import type { ConnectionTable } from '../service/connections.ts'
 import { isGroup } from '../model/map-spec.ts'
 import type { WhoisEntry } from '../model/records.ts'
@@ -24,6 +26,8 @@ import { IDLE_MS, MAX_CLIENTS, MAX_IDLE_PER_PEER, MAX_PER_PEER } from './limits.
 import { sniff } from './sniff.ts'
 
 export interface HttpFrontDeps {
+  /** Below which peers have their names: pilot, unless `dns` names another. */
+  readonly domain: () => string
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
@@ -60,10 +64,7 @@ export class HttpFront {
   async start(address: string, port: number): Promise<void> {
     const where = formatEndpoint({ address, port })
     await new Promise<void>((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => {
-        const code = BIND_ERRORS[error.code ?? ''] ?? 'FAILED'
-        reject(new PilotError(code, `http: ${where} cannot be bound (${error.message})`, { local: where }, error))
-      }
+      const onError = (error: NodeJS.ErrnoException): void => reject(listenError(error, 'http', where))
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)
@@ -107,7 +108,7 @@ export class HttpFront {
     socket.once('close', () => this.#clients.delete(end))
     sniff(socket, (version) =>
       (version === 2 ? this.#http2 : this.#http1).accept(socket, (authority) => {
-        const destination = destinationOf(authority, this.#deps.mappings())
+        const destination = destinationOf(authority, this.#deps.mappings(), this.#deps.domain())
         this.#clients.set(end, { ...destination, openedAt })
         return this.#hop(destination)
       }),
@@ -190,11 +191,3 @@ export class HttpFront {
     })
   }
 }
-
-const BIND_ERRORS = {
-  EADDRINUSE: 'PORT_IN_USE',
-  EACCES: 'PORT_FORBIDDEN',
-  EADDRNOTAVAIL: 'ADDRESS_UNAVAILABLE',
-} as Readonly<Record<string, 'PORT_IN_USE' | 'PORT_FORBIDDEN' | 'ADDRESS_UNAVAILABLE'>>
-/** Clients that the kernel holds for us while we are busy. */
-const BACKLOG = 1_024

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { PilotError } from '../../../../src/base/errors.ts'
 import type { ErrorCode } from '../../../../src/base/errors.ts'
 import { HttpConnectHead } from '../../../../src/gateway/fronts/http-connect.ts'
-import { peerOfHost } from '../../../../src/gateway/fronts/peer-host.ts'
+import { peerOfHost } from '../../../../src/gateway/model/peer-host.ts'
 import type { HeadNews, ProxyHead } from '../../../../src/gateway/fronts/proxy-head.ts'
 import { SocksHead } from '../../../../src/gateway/fronts/socks.ts'
 
