@@ -7,21 +7,15 @@ import { connect } from 'node:net'
 import { lstat, mkdir, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PilotError, asPilotError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import { MAX_SOCKET_PATH_BYTES } from '../gateway/model/listen.ts'
 import type { AdminControl } from '../gateway/control.ts'
 import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
 
-export interface AdminLog {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
-
 export interface AdminOptions {
   readonly socketPath: string
   readonly control: AdminControl
-  readonly log: AdminLog
+  readonly log: Logger
 }
 
 /**

@@ -12,7 +12,8 @@ import type { GatewayEvent } from '../gateway/model/events.ts'
 import { eventLine } from './event-line.ts'
 import type { Output } from './output.ts'
 import { stopRequests } from './stop.ts'
-import type { Log, ServedGateway, World } from './world.ts'
+import type { Logger } from '../base/logger.ts'
+import type { ServedGateway, World } from './world.ts'
 
 export interface UpOptions extends Flags {
   readonly config?: string
@@ -112,7 +113,7 @@ class Follower {
     this.#dispose = dispose
   }
 
-  static async start(live: LiveConfig, file: string, world: World, log: Log): Promise<Follower> {
+  static async start(live: LiveConfig, file: string, world: World, log: Logger): Promise<Follower> {
     const reload = (): void => void live.reload().catch(() => {})
     const watch = new FileWatch(file, reload)
     await watch.start()

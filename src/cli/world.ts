@@ -1,5 +1,6 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
 import type { AdminControl, Gateway } from '../gateway/control.ts'
 import type { GatewayOptions } from '../gateway/model/options.ts'
@@ -7,13 +8,6 @@ import type { DoctorRecord } from '../gateway/model/records.ts'
 import type { GatewayDeps } from '../gateway/gateway.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
-
-export interface Log {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
@@ -43,18 +37,18 @@ export interface Modules {
     readonly startAdmin: (options: {
       readonly socketPath: string
       readonly control: AdminControl
-      readonly log: Log
+      readonly log: Logger
     }) => Promise<{ stop(): Promise<void> }>
   }>
   observe(): Promise<{
     readonly startObserve: (options: {
       readonly listen: string
       readonly control: () => AdminControl | undefined
-      readonly log: Log
+      readonly log: Logger
     }) => Promise<{ readonly address: string; stop(): Promise<void> }>
   }>
   checkUp(): Promise<{ readonly checkUp: (options: GatewayOptions) => Promise<DoctorRecord> }>
-  log(): Promise<{ readonly createLogger: (level: LogLevel) => Log }>
+  log(): Promise<{ readonly createLogger: (level: LogLevel) => Logger }>
 }
 
 export interface World {

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { asPilotError, PilotError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import { withExposure, withMapping, without } from './edit.ts'
 import { parseConfig, writeConfig } from './load.ts'
 import type { LoadedConfig } from './load.ts'
@@ -74,7 +75,7 @@ export interface LiveDeps {
   readonly gateway: LiveGateway
   readonly sources: Sources
   readonly file?: string | undefined
-  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void }
+  readonly log: Pick<Logger, 'info' | 'error'>
   readonly onEvent: (event: GatewayEvent) => void
   readonly onDown: () => void
 }

@@ -3,7 +3,7 @@
  * Above: cli/ and admin/. Below: map/tcp.ts and expose/tcp.ts, which meet only here.
  */
 import { PilotError } from '../base/errors.ts'
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import { HostAddresses } from '../runtime/net/host-addresses.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { changeEvents, changesBetween } from './changes.ts'

@@ -1,6 +1,6 @@
 /** Which overlay the gateway stands on: the only place that knows that there are two kinds. Above: gateway.ts. */
 import { PilotError } from '../base/errors.ts'
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import { DaemonNode } from '../runtime/daemon/daemon-node.ts'
 import { OverlayNode } from '../runtime/node/node.ts'
 import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'

@@ -1,7 +1,7 @@
 /** What happens on the overlay, told on: facts that programs follow as events, the rest as lines of the log. Above: gateway.ts. */
 import { formatAddress } from '../base/address.ts'
 import type { NodeId } from '../base/types.ts'
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { OverlayEvent, PathStatus } from '../runtime/overlay.ts'
 import { describeNat } from './diagnose/doctor.ts'
 import { SparseLog } from './service/sparse-log.ts'

@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { isIP } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PilotError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
 import { listenError } from '../runtime/net/listen-error.ts'
 import type { GatewayControl } from '../gateway/control.ts'
@@ -27,7 +28,7 @@ export type Observed = Pick<GatewayControl, 'peers' | 'connections'> & { status(
 export interface ObserveOptions {
   readonly listen: string // ip:port
   readonly control: () => Observed | undefined // undefined while the gateway starts
-  readonly log: { debug(fields: object, message: string): void; warn(fields: object, message: string): void }
+  readonly log: Pick<Logger, 'debug' | 'warn'>
 }
 
 export interface Observer {

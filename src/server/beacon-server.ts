@@ -7,7 +7,7 @@ import type { Endpoint } from '../base/types.ts'
 import { listenError } from '../runtime/net/listen-error.ts'
 import type { Beacon } from './beacon/beacon.ts'
 import type { Send } from './beacon/probes.ts'
-import type { ServerLog } from './log.ts'
+import type { Logger } from '../base/logger.ts'
 import { createSocket } from 'node:dgram'
 import { formatEndpoint } from '../base/types.ts'
 import { canonicalAddress, udpFamily } from './address.ts'
@@ -18,7 +18,7 @@ import { RelayQueue } from './beacon/relay-queue.ts'
 export interface BeaconServerOptions {
   readonly listen: Endpoint // port 0 picks one
   readonly beacon: Beacon
-  readonly log: ServerLog
+  readonly log: Logger
 }
 
 export class BeaconServer {

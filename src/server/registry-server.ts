@@ -5,7 +5,7 @@
 import type { Server, Socket } from 'node:net'
 import type { Endpoint } from '../base/types.ts'
 import { listenError } from '../runtime/net/listen-error.ts'
-import type { ServerLog } from './log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { RegistryService } from './registry-connection.ts'
 import type { Registry } from './registry/registry.ts'
 import type { RegistryStore } from './store/store.ts'
@@ -21,7 +21,7 @@ export interface RegistryServerOptions {
   readonly listen: Endpoint // port 0 picks one
   readonly registry: Registry
   readonly store: RegistryStore // flushed and closed by `stop`
-  readonly log: ServerLog
+  readonly log: Logger
   readonly tls?: ServerTls // absent: plain TCP only
   readonly tlsOnly?: boolean
   readonly idleMs?: number // default 5 minutes, registry.md §1.1

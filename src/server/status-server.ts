@@ -5,7 +5,7 @@
 import type { Server, ServerResponse } from 'node:http'
 import type { Endpoint } from '../base/types.ts'
 import { listenError } from '../runtime/net/listen-error.ts'
-import type { ServerLog } from './log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Status } from './status.ts'
 import { createServer } from 'node:http'
 import { formatEndpoint } from '../base/types.ts'
@@ -14,7 +14,7 @@ import { metrics, statistics, STATUS_PAGE } from './status.ts'
 export interface StatusServerOptions {
   readonly listen: Endpoint // port 0 picks one
   readonly status: Status
-  readonly log: ServerLog
+  readonly log: Logger
 }
 
 export class StatusServer {

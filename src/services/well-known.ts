@@ -1,5 +1,5 @@
 /** The services that every node of the field offers: echo and data exchange; they give way to what the operator wants there. */
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Listener, Overlay } from '../runtime/overlay.ts'
 import type { Received } from './data-exchange.ts'
 import { DATA_PORT, serveDataExchange } from './data-exchange.ts'

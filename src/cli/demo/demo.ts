@@ -13,7 +13,8 @@ import type { GatewayEvent } from '../../gateway/model/events.ts'
 import { resolveOptions, type Flags } from '../../config/options.ts'
 import type { Output } from '../output.ts'
 import { stopRequests } from '../stop.ts'
-import type { Log, ServedGateway, World } from '../world.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { ServedGateway, World } from '../world.ts'
 import { checksOf, type Checked } from './check.ts'
 import { startGrpcSample } from './grpc-sample.ts'
 import { startHttpSample } from './http-sample.ts'
@@ -55,7 +56,7 @@ interface Demo {
 
 interface Starting {
   readonly world: World
-  readonly log: Log
+  readonly log: Logger
   readonly folder: string
   readonly running: Running
   readonly progress: { step: string }

@@ -3,7 +3,7 @@
  * connections, and what is counted and logged of all that. Above: expose/tcp.ts, expose/udp.ts. Below: access.ts, limits.ts.
  */
 import type { NodeId } from '../../base/types.ts'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
 import type { ExposeSpec } from '../model/expose-spec.ts'

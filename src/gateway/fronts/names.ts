@@ -5,7 +5,7 @@
 import { formatAddress, parsePeerName } from '../../base/address.ts'
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
 import { isPooled } from '../service/loopback-pool.ts'
 import type { LoopbackPool } from '../service/loopback-pool.ts'

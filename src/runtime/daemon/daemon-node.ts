@@ -7,7 +7,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { DaemonConnection } from './daemon-json.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type {
   OverlayDatagrams,
   Incoming,

@@ -6,7 +6,7 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { Endpoint } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 
 export type Resolve = (name: string) => Promise<string>
 

@@ -26,7 +26,7 @@ import { loadState, saveTrust } from '../files/identity.ts'
 import { maxDatagramTo, ownNetwork } from '../net/interfaces.ts'
 import type { GivingUp } from '../giving-up.ts'
 import { guestDesk } from './guests.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 import { NetworkWatch } from '../net/network-watch.ts'
 import { NodeStream, streamError, type StreamVerbs } from './stream.ts'
 import type {
