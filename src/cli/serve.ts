@@ -63,44 +63,60 @@ export async function serve(
     await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
     return 0
   }
-  let follower: Follower | undefined
   try {
-    let down: (reason: string) => void = () => {}
-    const asked = new Promise<string>((resolve) => {
-      down = resolve
-    })
-    const live = new LiveConfig({
-      gateway,
-      sources,
-      file: sources.path,
-      log,
-      onEvent,
-      onDown: () => down('down'),
-    })
-    control = adminControl(gateway, live)
-    const admin = await startAdmin({ socketPath: options.adminSocket, control, log })
-    const ready = gateway.ready()
-    out.event(ready, eventLine(ready))
-    if (live.file !== undefined) follower = await Follower.start(live, live.file, world, log)
+    const live = (onDown: () => void): LiveConfig =>
+      new LiveConfig({ gateway, sources, file: sources.path, log, onEvent, onDown })
+    const show = (shown: AdminControl): void => {
+      control = shown
+    }
+    await attend(gateway, { out, world, log, stops, live, show, onReady, startAdmin, socketPath: options.adminSocket })
+  } catch (error) {
+    await gateway.stop(0)
+    throw error
+  } finally {
+    stops.dispose()
+  }
+  return 0
+}
+
+interface Attending {
+  readonly out: Output
+  readonly world: World
+  readonly log: Logger
+  readonly stops: ReturnType<typeof stopRequests>
+  readonly live: (onDown: () => void) => LiveConfig
+  readonly show: (control: AdminControl) => void // to whoever observes
+  readonly onReady: ((control: AdminControl) => Promise<void>) | undefined
+  readonly startAdmin: Awaited<ReturnType<World['modules']['admin']>>['startAdmin']
+  readonly socketPath: string
+}
+
+/** From ready to the end: the admin socket is open, the file is followed, and a request to stop is waited for. */
+async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
+  const { out, world, log, stops, onReady, startAdmin, socketPath } = about
+  let down: (reason: string) => void = () => {}
+  const asked = new Promise<string>((resolve) => {
+    down = resolve
+  })
+  const live = about.live(() => down('down'))
+  const control = adminControl(gateway, live)
+  about.show(control)
+  const admin = await startAdmin({ socketPath, control, log })
+  const ready = gateway.ready()
+  out.event(ready, eventLine(ready))
+  const follower = live.file === undefined ? undefined : await Follower.start(live, live.file, world, log)
+  try {
+    const stopped = Promise.race([stops.first, asked])
     const doing = onReady?.(control)
-    const signal = await Promise.race([
-      stops.first,
-      asked,
-      ...(doing === undefined ? [] : [doing.then(() => Promise.race([stops.first, asked]))]),
-    ])
+    const signal = await (doing === undefined ? stopped : Promise.race([stopped, doing.then(() => stopped)]))
     follower?.stop()
     log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
     out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)
     await stop(gateway, stops.second)
     await admin.stop() // last, so that `status` can be asked while connections end
-  } catch (error) {
-    await gateway.stop(0)
-    throw error
   } finally {
     follower?.stop()
-    stops.dispose()
   }
-  return 0
 }
 
 /** Reads the file again when it changes, or when SIGHUP says so. Why it was not taken over, LiveConfig tells. */

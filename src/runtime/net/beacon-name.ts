@@ -73,7 +73,7 @@ export class BeaconName {
       if (this.#failures++ === 0)
         this.#log.warn(
           { beacon: formatEndpoint(this.#name), reason: (error as Error).message },
-          'the name of the beacon does not resolve; trying on',
+          'the name of the beacon does not resolve; retrying',
         )
     }
     this.#again()
