@@ -82,8 +82,8 @@ function textOf(body: Body, key: string, most: number): string {
       ? 'is missing'
       : typeof value === 'string'
         ? `has ${value.length} characters`
-        : 'is no text'
-  throw new PilotError('USAGE', `"${key}" ${found}; expected a text of 1 to ${most} characters`)
+        : 'is not a string'
+  throw new PilotError('USAGE', `"${key}" ${found}; expected a string of 1 to ${most} characters`)
 }
 
 function optionalText(body: Body, key: string, most: number): string | undefined {

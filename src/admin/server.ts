@@ -103,8 +103,10 @@ export async function makeRoom(socketPath: string): Promise<void> {
   if (!found.isSocket())
     throw new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: there is a file that is no socket; it was left alone`,
+      `admin socket ${socketPath}: there is a file that is not a socket; it was left alone`,
       { socketPath },
+      undefined,
+      'Remove that file, or name another place with --admin.',
     )
   if (await isAlive(socketPath))
     throw new PilotError(
@@ -163,7 +165,7 @@ function unusable(socketPath: string, error: unknown): PilotError {
   if (code === 'EEXIST' || code === 'ENOTDIR')
     return new PilotError(
       'USAGE',
-      `admin socket ${socketPath}: ${dirname(socketPath)} is no folder`,
+      `admin socket ${socketPath}: ${dirname(socketPath)} is not a folder`,
       { socketPath },
       error,
       'Name a folder with --state-dir, or another place with --admin.',

@@ -305,7 +305,7 @@ export class LiveConfig implements ConfigControl {
     if (restart.length > 0)
       throw new PilotError(
         'RESTART_NEEDED',
-        `${restart.join(', ')}: cannot change while the gateway runs, so nothing of it was applied`,
+        `${restart.join(', ')}: cannot change while the gateway runs, so none of it was applied`,
         { keys: restart },
       )
     const changes = await this.#deps.gateway.apply(work.wanted, renewed)
@@ -358,7 +358,7 @@ export class LiveConfig implements ConfigControl {
     this.#refusedText = text
     this.#deps.log.error(
       { file: this.#file, code: error.code, reason: error.message },
-      'the changed configuration is not taken over; what runs goes on',
+      'the changed configuration was not applied; the running one stays in force',
     )
   }
 

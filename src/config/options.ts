@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import { parseAllowed } from '../gateway/model/allow.ts'
 import { parseDuration } from '../gateway/model/duration.ts'
 import { exposeName, type ExposeSpec, type Limits, parseExposeSpec, parseTarget } from '../gateway/model/expose-spec.ts'
-import { MAX_SOCKET_PATH_BYTES, parseListen } from '../gateway/model/listen.ts'
+import { checkLoopback, MAX_SOCKET_PATH_BYTES, parseListen } from '../gateway/model/listen.ts'
 import {
   formatMapSpec,
   isGroup,
@@ -290,12 +290,7 @@ function httpOf({ http }: Config): Pick<GatewayOptions, 'http'> {
 }
 
 function checkHttp({ http, allowLan }: GatewayOptions): void {
-  if (http === undefined || isLoopback(http.address) || allowLan) return
-  throw new PilotError(
-    'USAGE',
-    `http.listen: ${http.address} is not a loopback address, so others could reach every peer through it; say --allow-lan if they shall`,
-    { option: 'http.listen' },
-  )
+  if (http !== undefined) checkLoopback(http.address, allowLan, 'http.listen')
 }
 
 /** A path of its own can be demanded of a connection, not of a datagram. */
@@ -325,12 +320,7 @@ function checkMaps({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>
   if (maps.length > MAX_MAPPINGS)
     throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
   const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
-  if (open === undefined || allowLan) return
-  throw new PilotError(
-    'USAGE',
-    `map "${formatMapSpec(open)}": ${open.localAddress} is not a loopback address, so others could use this mapping; say --allow-lan if they shall`,
-    { map: open.name },
-  )
+  if (open !== undefined) checkLoopback(open.localAddress!, allowLan, `map "${formatMapSpec(open)}"`)
 }
 
 function checkExposes({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
@@ -348,7 +338,14 @@ function checkExposes({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
 function checkDistinct(what: string, names: readonly string[]): void {
   const seen = new Set<string>()
   const twice = names.find((name) => seen.size === seen.add(name).size)
-  if (twice !== undefined) throw new PilotError('CONFLICT', `the ${what} "${twice}" is given twice`, { name: twice })
+  if (twice !== undefined)
+    throw new PilotError(
+      'CONFLICT',
+      `the ${what} "${twice}" is given twice`,
+      { name: twice },
+      undefined,
+      'Remove one of the two, or give one of them another name or port.',
+    )
 }
 
 function checkPeer(text: string): string {

@@ -171,7 +171,7 @@ class RunningGateway implements Gateway {
 
   async #apply(desired: Desired, reason?: 'for' | 'once'): Promise<Changes> {
     if (this.#state === 'draining')
-      throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
+      throw new PilotError('SHUTTING_DOWN', 'the gateway is draining and can no longer be changed')
     const { maps, trust } = desired
     const exposes = desired.exposes.filter((spec) => !this.#timeBoxes.isOver(spec))
     const changes = this.changes({ ...desired, exposes })

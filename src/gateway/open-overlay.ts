@@ -24,7 +24,10 @@ export async function joinOverlay(
   if (daemon !== undefined && direct !== undefined)
     throw new PilotError(
       'USAGE',
-      `${direct.name}: path direct cannot be kept with --daemon: the daemon chooses its paths, and does not tell them`,
+      `${direct.name}: path: direct cannot be kept with --daemon, which chooses its paths and does not report them`,
+      {},
+      undefined,
+      'Run without --daemon, or leave out path: direct.',
     )
   if (daemon !== undefined)
     return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), wellKnown: undefined }

@@ -34,7 +34,7 @@ export class TrustDesk {
         `${peer} is this node itself`,
         { peer },
         undefined,
-        'Name the peer that shall trust this node.',
+        'Name the peer that should trust this node.',
       )
     const known = this.#known(peer, await this.#node.trusted())
     if (known !== undefined) return { peer, state: 'approved' }
@@ -99,7 +99,14 @@ export class TrustDesk {
   /** The node among `entries` that a person means by address, id or hostname. */
   #known(peer: string, entries: ReadonlyArray<{ readonly nodeId: NodeId }>): NodeId | undefined {
     const name = parsePeerName(peer)
-    if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
+    if (name === undefined)
+      throw new PilotError(
+        'USAGE',
+        `${peer}: not a hostname, an address or a node id`,
+        { peer },
+        undefined,
+        'Write it as agent-b, 0:0000.0000.0004 or 4.',
+      )
     return entries.find(({ nodeId }) =>
       name.kind === 'address' ? nodeId === name.address.node : this.#node.hostnameOf(nodeId) === name.hostname,
     )?.nodeId

@@ -2,12 +2,12 @@
 import type { RemoteInfo } from 'node:dgram'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { PilotError } from '../../base/errors.ts'
-import { formatEndpoint, isLoopback } from '../../base/types.ts'
+import { formatEndpoint } from '../../base/types.ts'
 import type { Logger } from '../../base/logger.ts'
 import { listenError } from '../../runtime/net/listen-error.ts'
 import { answerQuestion } from './dns-answers.ts'
 import type { Zone } from './dns-answers.ts'
+import { checkLoopback } from '../model/listen.ts'
 import { UdpListener } from '../service/udp-listener.ts'
 import type { Via } from '../service/udp-listener.ts'
 
@@ -32,8 +32,7 @@ export class DnsResponder {
     { address, port }: { readonly address: string; readonly port: number },
     allowLan: boolean,
   ): Promise<void> {
-    if (!isLoopback(address) && !allowLan)
-      throw new PilotError('USAGE', `dns: ${address} is not loopback; give --allow-lan if others may ask it`)
+    checkLoopback(address, allowLan, 'dns')
     for (let tries = 1; ; tries++) {
       const bound = await this.#bindTcp(address, port)
       try {

@@ -5,12 +5,13 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { asPilotError, PilotError } from '../../base/errors.ts'
-import { formatEndpoint, isLoopback } from '../../base/types.ts'
+import { formatEndpoint } from '../../base/types.ts'
 import type { Logger } from '../../base/logger.ts'
 import { listenError } from '../../runtime/net/listen-error.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import type { ConnectionTable } from '../service/connections.ts'
 import { HttpConnectHead } from './http-connect.ts'
+import { checkLoopback } from '../model/listen.ts'
 import { BACKLOG } from '../service/bind.ts'
 import type { ProxyHead } from './proxy-head.ts'
 import { peerOfHost } from '../model/peer-host.ts'
@@ -48,8 +49,7 @@ export class Proxy {
     { address, port }: { readonly address: string; readonly port: number },
     allowLan: boolean,
   ): Promise<void> {
-    if (!isLoopback(address) && !allowLan)
-      throw new PilotError('USAGE', `proxy: ${address} is not loopback; give --allow-lan if others may use it`)
+    checkLoopback(address, allowLan, 'proxy')
     await new Promise<void>((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException): void =>
         reject(listenError(error, 'proxy', formatEndpoint({ address, port })))

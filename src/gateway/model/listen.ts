@@ -1,6 +1,7 @@
 /** Local addresses and ports, as people write them. */
 import { isIP } from 'node:net'
-import { formatEndpoint } from '../../base/types.ts'
+import { PilotError } from '../../base/errors.ts'
+import { formatEndpoint, isLoopback } from '../../base/types.ts'
 
 /** `IP:PORT` of a listener; port 0 picks a free one. Undefined when it is not that. */
 export function parseListen(text: string): { readonly address: string; readonly port: number } | undefined {
@@ -14,6 +15,18 @@ export function parseListen(text: string): { readonly address: string; readonly 
 
 export function formatListen(address: string, port: number): string {
   return formatEndpoint({ address, port })
+}
+
+/** @param what listens there. @throws PilotError USAGE where other machines could reach it and nobody allowed that. */
+export function checkLoopback(address: string, allowLan: boolean, what: string): void {
+  if (allowLan || isLoopback(address)) return
+  throw new PilotError(
+    'USAGE',
+    `${what}: ${address} is not a loopback address, so other machines could use it; pass --allow-lan to allow that`,
+    { local: address },
+    undefined,
+    'Pass --allow-lan, or listen on 127.0.0.1.',
+  )
 }
 
 /** Decimal digits only: `Number` would also read "0x50", "8e1" and "". */

@@ -3,7 +3,7 @@
  * that cannot be bound. Above: map/tcp.ts, map/udp.ts. Below: loopback-pool.ts.
  */
 import { PilotError } from '../../base/errors.ts'
-import { isLoopback } from '../../base/types.ts'
+import { checkLoopback } from '../model/listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
 import type { MapSpec } from '../model/map-spec.ts'
 
@@ -17,12 +17,7 @@ export async function bindMapping(
   bind: Bind,
 ): Promise<void> {
   if (localAddress !== undefined) {
-    if (!isLoopback(localAddress) && !allowLan) {
-      throw new PilotError(
-        'USAGE',
-        `mapping ${name}: ${localAddress} is not loopback; give --allow-lan if others may reach it`,
-      )
-    }
+    checkLoopback(localAddress, allowLan, `mapping ${name}`)
     await bind(localAddress, localPort)
     return
   }

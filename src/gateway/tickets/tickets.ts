@@ -276,7 +276,13 @@ export class Tickets {
   get #guests(): GuestDesk {
     const { guests } = this.#deps.node
     if (guests === null)
-      throw new PilotError('USAGE', 'tickets do not go with --daemon: a daemon decides by itself whom it trusts')
+      throw new PilotError(
+        'USAGE',
+        'tickets cannot be used with --daemon: a daemon decides by itself whom it trusts',
+        {},
+        undefined,
+        'Run without --daemon, or ask for trust with `pilotgate trust request PEER`.',
+      )
     return guests
   }
 }

@@ -117,7 +117,10 @@ export async function checkAnswersReturn(node: Overlay, name: string): Promise<v
   if (!port.keepsSourcePort)
     throw new PilotError(
       'USAGE',
-      `${name}: a daemon sends datagrams from a port of its own choosing, so answers cannot come back; /udp needs a node of our own, without --daemon`,
+      `${name}: a daemon sends datagrams from a port of its own choosing, so answers cannot come back`,
+      {},
+      undefined,
+      'Run without --daemon: /udp needs a node of its own.',
     )
 }
 

@@ -84,7 +84,7 @@ async function inodeOf(path: string): Promise<number | undefined> {
 async function makeFolder(folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error)
   if (!(found instanceof Error)) {
-    if (!found.isDirectory()) throw unusable(folder, holder, 'it is no folder')
+    if (!found.isDirectory()) throw unusable(folder, holder, 'it is not a folder')
     return await access(folder, constants.R_OK | constants.W_OK | constants.X_OK).catch((error: Error) => {
       throw unusable(folder, holder, error.message, error)
     })

@@ -71,12 +71,12 @@ test('a file that is no socket is left alone, and an impossible place is told', 
   await fails(
     startAdmin({ socketPath: path, control: fakeControl([]), log }),
     'CONFLICT',
-    /no socket; it was left alone/,
+    /not a socket; it was left alone/,
   )
   await fails(
     startAdmin({ socketPath: join(path, 'admin.sock'), control: fakeControl([]), log }),
     'USAGE',
-    /is no folder/,
+    /is not a folder/,
   )
   await fails(
     startAdmin({ socketPath: `/tmp/${'x'.repeat(120)}`, control: fakeControl([]), log }),
