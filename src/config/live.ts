@@ -115,7 +115,7 @@ export class LiveConfig implements ConfigControl {
   #state: State
   #version = 1
   #error: string | null = null
-  #refusedText: string | undefined // told already
+  #refusedText: string | undefined // reported already
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(deps: LiveDeps) {

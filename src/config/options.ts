@@ -194,20 +194,22 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
             ? `node.${key}`
             : undefined
     if (name !== undefined)
-      throw new PilotError('USAGE', `${name} does not go with --daemon: ${key} is the daemon's own affair`, {
+      throw new PilotError('USAGE', `${name} cannot be combined with --daemon: ${key} is up to the daemon`, {
         option: name,
       })
   }
   if ((file?.config.node.networks.length ?? 0) > 0)
-    throw new PilotError('USAGE', 'node.networks does not go with --daemon: the daemon is the member', {
+    throw new PilotError('USAGE', 'node.networks cannot be combined with --daemon: the daemon is the member', {
       option: 'networks',
     })
   if (file?.config.node.tags !== undefined)
-    throw new PilotError('USAGE', "node.tags does not go with --daemon: the tags are the daemon's", { option: 'tags' })
+    throw new PilotError('USAGE', "node.tags cannot be combined with --daemon: the tags are the daemon's", {
+      option: 'tags',
+    })
   if (Object.keys(file?.config.peers ?? {}).length > 0)
     throw new PilotError(
       'USAGE',
-      'peers does not go with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned',
+      'peers cannot be combined with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned',
       { option: 'peers' },
     )
   const registry =

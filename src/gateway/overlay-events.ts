@@ -118,7 +118,7 @@ export class EventTeller {
     clearTimeout(this.#unmeasured.get(nodeId))
     this.#unmeasured.delete(nodeId)
     if (path.rttMs === null) {
-      // just proven; the same is told again in a moment, with its time
+      // just proven; the same is reported again in a moment, with its time
       this.#unmeasured.set(nodeId, setTimeout(() => this.#tellPath(nodeId, peer, path), MEASURE_MS).unref())
       return
     }
@@ -133,7 +133,7 @@ export class EventTeller {
   }
 }
 
-/** How long a path may stay without a round-trip time before it is told without one, ms. */
+/** How long a path may stay without a round-trip time before it is reported without one, ms. */
 const MEASURE_MS = 500
 
 const TURNED_AWAY = {

@@ -151,7 +151,7 @@ function udpCheck({ registry, beacon }: Symptoms, udp: DoctorRecord['udp']): Doc
     return {
       name: 'udp',
       state: 'ok',
-      text: `UDP passes: the beacon ${beacon.endpoint} sees us at ${beacon.observed ?? 'an endpoint it has not told'}`,
+      text: `UDP passes: the beacon ${beacon.endpoint} sees us at ${beacon.observed ?? 'an endpoint it has not reported'}`,
     }
   const questions = `${beacon.unanswered} question${beacon.unanswered === 1 ? '' : 's'}`
   if (udp === 'blocked') {

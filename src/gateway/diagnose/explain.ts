@@ -38,7 +38,7 @@ export async function explain(
     const id = await node.resolve(peer)
     ok(
       'name',
-      `${mapping === undefined ? '' : `the mapping ${mapping} leads to ${peer}; `}${isName ? `the name ${peer} stands for node ${id}` : `${peer} is no name but an address, nobody is asked`}`,
+      `${mapping === undefined ? '' : `the mapping ${mapping} leads to ${peer}; `}${isName ? `the name ${peer} stands for node ${id}` : `${peer} is an address, so no name has to be resolved`}`,
     )
     const hostname = node.hostnameOf(id)
     ok('address', `${formatAddress({ network: 0, node: id })}${hostname === undefined ? '' : `, known as ${hostname}`}`)

@@ -54,7 +54,7 @@ function race(attempts: ReadonlyArray<() => Socket>, giveUp: GivingUp): Promise<
         if (next < attempts.length) return begin()
         if (running.size > 0) return
         finish(undefined)
-        reject(new Error(failures.map(({ message }) => message).join('; '), { cause: failures[0] }))
+        reject(together(failures))
       }
       socket.on('error', onError)
       socket.once('connect', () => {
@@ -68,6 +68,14 @@ function race(attempts: ReadonlyArray<() => Socket>, giveUp: GivingUp): Promise<
     giveUp.addEventListener('abort', onAbort, { once: true })
     begin()
   })
+}
+
+/** What the system said, with its code: of several addresses everything, and the code of the first. */
+function together(failures: readonly NodeJS.ErrnoException[]): Error {
+  const [first] = failures
+  if (failures.length === 1) return first!
+  const text = failures.map(({ message }) => message).join('; ')
+  return Object.assign(new Error(text, { cause: first }), { code: first!.code })
 }
 
 const OPTIONS: Omit<TcpNetConnectOpts, 'port'> = { allowHalfOpen: true, noDelay: true, keepAlive: true }

@@ -48,7 +48,7 @@ export class ExposureLimits {
     const now = this.#now()
     const use = this.#useOf(peer)
     if (this.#all.count.open >= connections || use.count.open >= connectionsPerPeer) return 'connections'
-    // The peer's own first: what one peer asks too much shall not use up what the others have.
+    // The peer's own first: what one peer asks too much must not use up what the others have.
     if (use.starts?.take(now) === false || this.#all.starts?.take(now) === false) return 'rate'
     return new Grant(use, this.#all, this.#now)
   }

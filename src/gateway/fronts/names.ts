@@ -79,7 +79,7 @@ export class PeerNames {
     return [...this.#deps.configured(), ...this.onDemand].filter((record) => record.peer === peer)
   }
 
-  /** Maps the usual ports of a peer, the first time; what cannot be bound is left out, and told once. */
+  /** Maps the usual ports of a peer, the first time; what cannot be bound is left out and logged once. */
   mapUsualPorts(peer: string): Promise<void> {
     const known = this.#asked.get(peer)
     if (known !== undefined) return known

@@ -2,7 +2,7 @@
 import { parsePeerName, withoutBrackets } from '../../base/address.ts'
 import { fromBase64 } from '../../base/bytes.ts'
 
-/** Who an entry of an allow-list means; undefined when it does not read. */
+/** Who an entry of an allow-list means; undefined when it cannot be parsed. */
 export type Allowed =
   | { readonly kind: 'trusted' }
   | { readonly kind: 'invited' } // nobody but by a ticket
@@ -29,7 +29,7 @@ export function parseAllow(text: string): Allowed | undefined {
   }
 }
 
-/** An entry of an allow-list, a peer without brackets; undefined when it does not read. */
+/** An entry of an allow-list, a peer without brackets; undefined when it cannot be parsed. */
 export function parseAllowed(text: string): string | undefined {
   return parseAllow(text) === undefined ? undefined : withoutBrackets(text)
 }

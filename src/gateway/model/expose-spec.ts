@@ -18,7 +18,7 @@ export interface ExposeSpec {
   readonly target: Target
   readonly allow: readonly string[] // 'trusted' (every trusted peer), peers as written, or key:, net:, tag:
   readonly path?: PathPolicy // absent: any
-  readonly identity?: readonly IdentityKind[] // absent: nothing is told, bytes are carried as they are
+  readonly identity?: readonly IdentityKind[] // absent: the service learns nothing, bytes are carried as they are
   readonly limits?: Limits
   readonly forMs?: number // it ends so long after it began
   readonly once?: true // it ends after one connection
@@ -56,7 +56,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
   const equals = head!.indexOf('=')
   if (equals < 0) fail('there is no "=" with a target behind it')
   const { body: portText, protocol } = splitProtocol(head!.slice(0, equals), fail)
-  const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is no port (1 to 65535)`)
+  const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is not a port (1 to 65535)`)
   const target = parseTarget(head!.slice(equals + 1), protocol)
   const allow = new Set<string>()
   const identity = new Set<IdentityKind>()
@@ -76,7 +76,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
       if (typeof isRead === 'string') fail(isRead)
       if (isRead === false)
         fail(
-          `"${option}" is no option; there are allow=WHO, identity=KIND, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION and once`,
+          `"${option}" is not an option; use allow=WHO, identity=KIND, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION and once`,
         )
     }
   }
@@ -116,18 +116,18 @@ export function parseTarget(text: string, protocol: Protocol = 'tcp'): Target {
   if (text.startsWith('unix:'))
     return protocol === 'udp' ? fail('a /udp port needs HOST:PORT') : unixTarget(text.slice('unix:'.length), fail)
   const [, scheme = protocol, rest] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/s.exec(text)!
-  if (protocol === 'udp' && scheme !== 'udp') fail(`"${scheme}" does not go with a /udp port`)
+  if (protocol === 'udp' && scheme !== 'udp') fail(`"${scheme}" cannot be used with a /udp port`)
   if (protocol === 'tcp' && scheme === 'udp') fail('"udp" goes with a /udp port, as 53/udp=127.0.0.1:5353')
   if (protocol === 'tcp' && !TARGET_SCHEMES.includes(scheme))
-    fail(`"${scheme}" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included`)
+    fail(`"${scheme}" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included`)
   const [, authority, path] = /^([^/]*)(.*)$/s.exec(rest!)!
   if (path !== '' && (path !== '/' || scheme === 'tcp' || scheme === 'udp'))
-    fail(`"${path}" behind the port: connections are carried whole, there is no path to choose`)
+    fail(`"${path}" behind the port: connections are carried whole, so there is no path to choose`)
   const match =
     /^(?:(?:\[([^\]]+)\]|([^:[\]@\s]+)):)?(\d+)$/.exec(authority!) ?? fail(`"${authority}" is not HOST:PORT`)
   const host = match[1] ?? match[2] ?? 'localhost' // a bare port: both families
-  if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is no IPv6 address`)
-  const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is no port (1 to 65535)`)
+  if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is not an IPv6 address`)
+  const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is not a port (1 to 65535)`)
   return { kind: protocol, host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }
 }
 

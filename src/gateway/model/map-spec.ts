@@ -43,7 +43,7 @@ export function parseMapSpec(text: string): MapSpec {
   const colon = body.lastIndexOf(':')
   if (colon < 0) fail('there is no colon with a port behind it')
   const portText = body.slice(colon + 1)
-  const port = parsePort(portText) ?? fail(`"${portText}" behind the last colon is no port (1 to 65535)`)
+  const port = parsePort(portText) ?? fail(`"${portText}" behind the last colon is not a port (1 to 65535)`)
   const { peer, local } = splitPeer(body.slice(0, colon), fail)
   const spec = { name: mapName(peer, port, protocol), peer, port, protocol, ...path }
   if (local === '') return { ...spec, localPort: port }
@@ -137,7 +137,7 @@ function parseMapOptions(
       read.clients = [...(read.clients ?? []), isClientBlock(value!) ? value! : fail(`"${option}": ${CLIENT_FORM}`)]
     else
       fail(
-        `"${option}" is no option; there are path=POLICY, balance=POLICY, probe=SECONDS, probe-http=PATH, probe-grpc=SERVICE and client=CIDR`,
+        `"${option}" is not an option; use path=POLICY, balance=POLICY, probe=SECONDS, probe-http=PATH, probe-grpc=SERVICE and client=CIDR`,
       )
   }
   if (read.check !== undefined && read.probe === undefined)
@@ -162,22 +162,23 @@ function checkPeer(peer: string, fail: Fail): void {
   if (peer === '') fail('the peer is missing')
   // `8080:0000.0000.0004:80` reads as network 8080, which its first group denies: the network was forgotten.
   if (peer.includes(':') && parseAddress(peer) === undefined)
-    fail(`"${peer}" is no address: it is NETWORK:NNNN.HHHH.LLLL, and the first group repeats the network in hex`)
+    fail(`"${peer}" is not an address: write NETWORK:NNNN.HHHH.LLLL, and the first group repeats the network in hex`)
   if (parsePeerName(peer) === undefined) fail(`"${peer}": ${PEER_FORM}`)
 }
 
 function parseLocal(text: string, fail: Fail): { localAddress?: string; localPort: number } {
   const [, address, portText] = /^(?:(.*):)?([^:]*)$/s.exec(text)!
-  const localPort = parsePort(portText!, 0) ?? fail(`"${portText}" is no local port (0 to 65535, 0 picks a free one)`)
+  const localPort =
+    parsePort(portText!, 0) ?? fail(`"${portText}" is not a local port (0 to 65535, 0 picks a free one)`)
   if (address === undefined) return { localPort }
   const localAddress = withoutBrackets(address)
-  if (isIP(localAddress) === 0) fail(`"${address}" is no IP address to listen on${BIND_HINTS[address] ?? ''}`)
+  if (isIP(localAddress) === 0) fail(`"${address}" is not an IP address to listen on${BIND_HINTS[address] ?? ''}`)
   if (isIP(localAddress) === 6 && address === localAddress) fail(`write the IPv6 address in brackets: [${address}]`)
   return { localAddress, localPort }
 }
 
 export const NO_GROUP_UDP =
-  'several peers do not go with /udp: which of them has a datagram cannot be told from its answer'
+  'several peers cannot be combined with /udp: an answer does not show which of them had the datagram'
 
 const MAP_FORM =
   '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'

@@ -12,4 +12,4 @@ export const PATH_POLICIES = ['any', 'prefer-direct', 'direct'] as const satisfi
 export const PATH_FORM = 'any, prefer-direct or direct'
 
 export const NO_DIRECT_UDP =
-  'path=direct does not go with /udp: a datagram takes the path that its peer has at that moment'
+  'path=direct cannot be combined with /udp: a datagram uses whichever path the peer has at that moment'

@@ -6,7 +6,7 @@
 import { isIPv4 } from 'node:net'
 import { parsePeerName, withoutBrackets } from '../../base/address.ts'
 
-/** @param nameOfAddress the peer behind a 127.77.x.y of ours. @returns undefined for every host that is no peer's. */
+/** @param nameOfAddress the peer behind a 127.77.x.y of ours. @returns undefined for every other host. */
 export function peerOfHost(
   host: string,
   domain: string,

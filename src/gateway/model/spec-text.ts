@@ -12,7 +12,7 @@ export function failing(kind: string, text: string, form: string): Fail {
 /** `/tcp` may be said, and is what is meant without. */
 export function splitProtocol(text: string, fail: Fail): { body: string; protocol: Protocol } {
   const [, body, protocol = 'tcp'] = /^(.*?)(?:\/([a-z]*))?$/s.exec(text)!
-  if (protocol !== 'tcp' && protocol !== 'udp') return fail(`"/${protocol}" is no protocol; there are /tcp and /udp`)
+  if (protocol !== 'tcp' && protocol !== 'udp') return fail(`"/${protocol}" is not a protocol; use /tcp or /udp`)
   return { body: body!, protocol }
 }
 

@@ -79,7 +79,7 @@ export class LoopbackPool {
 
 function parse(text: string, path: string): Map<string, string> {
   const broken = (): PilotError =>
-    new PilotError('FAILED', `${path}: not a table of loopback addresses; move it away to assign them anew`, { path })
+    new PilotError('FAILED', `${path}: not a table of loopback addresses; move it away to assign new ones`, { path })
   let value: unknown
   try {
     value = JSON.parse(text)

@@ -22,7 +22,7 @@ export async function admitDial(node: PathNode, peer: string, policy: PathPolicy
   )
 }
 
-/** Before an exposure answers. @returns false when the peer comes by relay and shall not. */
+/** Before an exposure answers. @returns false when the peer comes by relay and must not. */
 export async function admitPeer(node: PathNode, peer: NodeId, policy: PathPolicy): Promise<boolean> {
   return policy !== 'direct' || (await waitForDirect(node, peer, policy))
 }

@@ -36,7 +36,10 @@ test('a connection that no address takes fails with what each of them said; one 
   const hosts = new HostAddresses(async () => ['127.0.0.1', '::1'])
   const closed = await freePort()
   const target = { kind: 'tcp', host: 'service.test', port: closed, text: '' } as const
-  await assert.rejects(connectTarget(target, hosts, new GiveUp()), /127\.0\.0\.1.*; .*::1/)
+  await assert.rejects(connectTarget(target, hosts, new GiveUp()), {
+    message: /127\.0\.0\.1.*; .*::1/,
+    code: 'ECONNREFUSED', // by which the HTTP front knows whose fault it is
+  })
   const giveUp = new GiveUp()
   const given = connectTarget(target, new HostAddresses(() => new Promise(() => {})), giveUp)
   giveUp.abort()
