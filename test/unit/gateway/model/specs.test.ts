@@ -200,7 +200,7 @@ test('an expose spec that does not read is a usage error that shows the part', (
     '80=https://127.0.0.1:443': /"https" is not a scheme/,
     '80=http://127.0.0.1:80/api': /"\/api".*no path/,
     '80=http://user@host:80': /not HOST:PORT/,
-    '80=[nope]:3000': /"nope" is no IPv6/,
+    '80=[nope]:3000': /"nope" is not an IPv6/,
     '80=unix:run/pg.sock': /begins with "\/"/,
     [`80=unix:/${'x'.repeat(107)}`]: /at most 107 bytes, this has 108/,
     '80=3000,deny=agent-a': /"deny=agent-a" is not an option/,
