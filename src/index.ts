@@ -43,26 +43,25 @@ export type { GrpcServing } from './api/serve-grpc.ts'
 export { registerPilotResolver } from './api/grpc-resolver.ts'
 export type { GrpcResolving, PilotResolver } from './api/grpc-resolver.ts'
 export { createLogger, silentLogger } from './runtime/log.ts'
-export type { Logger, LogLevel } from './runtime/log.ts'
+export type { Logger } from './base/logger.ts'
+export type { LogLevel } from './runtime/log.ts'
 export { startRendezvous } from './server/rendezvous.ts'
 export type { Rendezvous, RendezvousOptions } from './server/rendezvous.ts'
 export { startGateway } from './gateway/gateway.ts'
-export type { Gateway } from './gateway/gateway.ts'
-export { parseExposeSpec, parseMapSpec } from './gateway/model/specs.ts'
+export type { Gateway } from './gateway/control.ts'
+export { parseExposeSpec } from './gateway/model/expose-spec.ts'
+export type { ExposeSpec } from './gateway/model/expose-spec.ts'
+export { parseMapSpec } from './gateway/model/map-spec.ts'
+export type { MapSpec } from './gateway/model/map-spec.ts'
+export type { Changes, GatewayEvent, ReadyEvent } from './gateway/model/events.ts'
+export type { Desired, GatewayOptions } from './gateway/model/options.ts'
 export type {
-  Changes,
   ConnectionRecord,
-  Desired,
   DoctorRecord,
   ExplainRecord,
   ExposedRecord,
-  ExposeSpec,
-  GatewayEvent,
-  GatewayOptions,
   MappedRecord,
-  MapSpec,
   NodeRecord,
   PeerRecord,
-  ReadyEvent,
   StatusRecord,
-} from './gateway/model/types.ts'
+} from './gateway/model/records.ts'

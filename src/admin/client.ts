@@ -1,6 +1,6 @@
 /** The other end of the admin socket: the methods of `AdminControl`, each one request. */
 import { request } from 'node:http'
-import type { AdminControl, Edit } from '../config/live.ts'
+import type { AdminControl, Edit } from '../gateway/control.ts'
 import { ERRORS, PilotError, type ErrorCode } from '../base/errors.ts'
 
 /** `AdminControl` as seen from outside: everything takes time. */
@@ -128,7 +128,12 @@ function unreachable(socketPath: string, error: Error): PilotError {
   if (error instanceof PilotError) return error
   const code = (error as NodeJS.ErrnoException).code
   if (code === 'ENOENT' || code === 'ENOTDIR')
-    return new PilotError('NOT_RUNNING', `no gateway runs here: there is no ${socketPath}`, { socketPath }, error)
+    return new PilotError(
+      'NOT_RUNNING',
+      `no gateway is running here: ${socketPath} does not exist`,
+      { socketPath },
+      error,
+    )
   if (code === 'ECONNREFUSED')
     return new PilotError(
       'NOT_RUNNING',

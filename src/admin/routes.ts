@@ -3,7 +3,7 @@
  * A success is the record itself; a failure is `{"error":{code,message,hint,details}}` with the status of the error table.
  */
 import { PilotError, asPilotError } from '../base/errors.ts'
-import type { AdminControl, Edit } from '../config/live.ts'
+import type { AdminControl, Edit } from '../gateway/control.ts'
 
 export interface AdminRequest {
   readonly method: string
@@ -82,8 +82,8 @@ function textOf(body: Body, key: string, most: number): string {
       ? 'is missing'
       : typeof value === 'string'
         ? `has ${value.length} characters`
-        : 'is no text'
-  throw new PilotError('USAGE', `"${key}" ${found}; expected a text of 1 to ${most} characters`)
+        : 'is not a string'
+  throw new PilotError('USAGE', `"${key}" ${found}; expected a string of 1 to ${most} characters`)
 }
 
 function optionalText(body: Body, key: string, most: number): string | undefined {
@@ -118,7 +118,7 @@ const MAX_PEER_CHARS = 255
 const MAX_NAME_CHARS = 300 // of a mapping: a peer and a port
 const MAX_SPEC_CHARS = 8_192 // an exposure for hundreds of peers
 const MAX_PATH_CHARS = 4_096
-/** Shorter is over before anybody has copied it; longer is no invitation any more but a password. */
+/** Shorter is over before anybody has copied it; longer is a password rather than an invitation. */
 export const MIN_TICKET_MS = 10_000
 export const MAX_TICKET_MS = 7 * 86_400_000
 const MAX_REASON_CHARS = 1024
@@ -126,7 +126,7 @@ const MAX_PING_MS = 60_000
 export const MIN_BENCH_BYTES = 1_000
 export const MAX_BENCH_BYTES = 100_000_000_000
 export const MIN_BENCH_MS = 1_000
-/** Longer is no measurement any more but a load on the peer. */
+/** Longer is a load on the peer rather than a measurement. */
 export const MAX_BENCH_MS = 300_000
 
 const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {

@@ -7,21 +7,15 @@ import { connect } from 'node:net'
 import { lstat, mkdir, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PilotError, asPilotError } from '../base/errors.ts'
-import { MAX_SOCKET_PATH_BYTES } from '../gateway/model/specs.ts'
-import type { AdminControl } from '../config/live.ts'
+import type { Logger } from '../base/logger.ts'
+import { MAX_SOCKET_PATH_BYTES } from '../gateway/model/listen.ts'
+import type { AdminControl } from '../gateway/control.ts'
 import { MAX_BODY_BYTES, answer, failure, type AdminResponse } from './routes.ts'
-
-export interface AdminLog {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
 
 export interface AdminOptions {
   readonly socketPath: string
   readonly control: AdminControl
-  readonly log: AdminLog
+  readonly log: Logger
 }
 
 /**
@@ -109,8 +103,10 @@ export async function makeRoom(socketPath: string): Promise<void> {
   if (!found.isSocket())
     throw new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: there is a file that is no socket; it was left alone`,
+      `admin socket ${socketPath}: there is a file that is not a socket; it was left alone`,
       { socketPath },
+      undefined,
+      'Remove that file, or name another place with --admin.',
     )
   if (await isAlive(socketPath))
     throw new PilotError(
@@ -169,7 +165,7 @@ function unusable(socketPath: string, error: unknown): PilotError {
   if (code === 'EEXIST' || code === 'ENOTDIR')
     return new PilotError(
       'USAGE',
-      `admin socket ${socketPath}: ${dirname(socketPath)} is no folder`,
+      `admin socket ${socketPath}: ${dirname(socketPath)} is not a folder`,
       { socketPath },
       error,
       'Name a folder with --state-dir, or another place with --admin.',

@@ -2,7 +2,8 @@
 import type { Duplex } from 'node:stream'
 import { asPilotError, PilotError } from '../base/errors.ts'
 import type { Overlay } from '../runtime/overlay.ts'
-import { HTTP_PORT, overlayTarget } from './pilot-host.ts'
+import { HTTP_PORT } from '../gateway/model/peer-host.ts'
+import { overlayTarget } from './pilot-host.ts'
 
 /** What undici tells a connector, as far as it matters here. */
 export interface ConnectOptions {

@@ -4,7 +4,8 @@ import type { AgentOptions, ClientRequestArgs } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Overlay } from '../runtime/overlay.ts'
 import { DialledStream } from './dialled-stream.ts'
-import { HTTP_PORT, overlayTarget } from './pilot-host.ts'
+import { HTTP_PORT } from '../gateway/model/peer-host.ts'
+import { overlayTarget } from './pilot-host.ts'
 
 /**
  * Its connections are overlay streams, kept alive and pooled for each peer and port. Hosts: see `overlayTarget`; the port is

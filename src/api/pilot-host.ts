@@ -1,6 +1,6 @@
 /** Which peer the host of a URL or of a gRPC target means, where every host is one of the overlay. */
-import { parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
+import { DEFAULT_DOMAIN, peerOfHost } from '../gateway/model/peer-host.ts'
 
 /**
  * `PEER:PORT` for `Overlay.dial`. The host is `alice.pilot`, `alice.pilot.localhost`, `alice`, an overlay address (with or
@@ -8,18 +8,15 @@ import { PilotError } from '../base/errors.ts'
  * @throws PilotError USAGE for any other host: it is never looked up elsewhere.
  */
 export function overlayTarget(host: string, port: number): string {
-  const name = host
-    .replace(/\.$/, '')
-    .toLowerCase()
-    .replace(/\.pilot(\.localhost)?$/, '')
-  if (parsePeerName(name) === undefined) {
+  const peer = peerOfHost(host, DEFAULT_DOMAIN, () => undefined)
+  if (peer === undefined) {
     throw new PilotError(
       'USAGE',
-      `"${host}" is no host of the overlay: expected NAME.pilot, NAME.pilot.localhost, an overlay address or a node id`,
+      `"${host}" is not a host of the overlay: expected NAME.pilot, NAME.pilot.localhost, an overlay address or a node id`,
       { host },
     )
   }
-  return `${name.replace(/^\[(.*)\]$/, '$1')}:${port}`
+  return `${peer}:${port}`
 }
 
 /** The same for `HOST:PORT`, or `HOST` alone. @throws PilotError USAGE. */
@@ -29,6 +26,3 @@ export function overlayTargetOf(authority: string, defaultPort: number): string 
     throw new PilotError('USAGE', `"${authority}": expected HOST or HOST:PORT; an overlay address stands in brackets`)
   return overlayTarget(match[1]!, Number(match[2] ?? defaultPort))
 }
-
-/** What a URL means that names no port. */
-export const HTTP_PORT = 80

@@ -60,7 +60,7 @@ export type PeerName =
 
 /** Order as in the reference tools: address, decimal node id, hostname. Undefined when it is none of them. */
 export function parsePeerName(text: string): PeerName | undefined {
-  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
+  const bare = withoutBrackets(text)
   const address = parseAddress(bare)
   if (address !== undefined) return { kind: 'address', address }
   if (/^\d{1,10}$/.test(bare)) {
@@ -68,6 +68,11 @@ export function parsePeerName(text: string): PeerName | undefined {
     return node > 0 && node <= 0xffff_fffe ? { kind: 'address', address: { network: 0, node } } : undefined
   }
   return isHostname(bare) ? { kind: 'hostname', hostname: bare } : undefined
+}
+
+/** `[0:0000.0000.0004]` → `0:0000.0000.0004`; what has no brackets stays as it is. */
+export function withoutBrackets(text: string): string {
+  return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }
 
 /** The registry's rule: lower-case letters, digits and inner hyphens, 1..63 characters, not a reserved word. */

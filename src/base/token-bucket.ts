@@ -1,4 +1,4 @@
-/** So many a second, and so many at once: the limit on work that others can cause. */
+/** So many a second, and a burst at once: the limit on work that others can cause. */
 import type { Instant } from './types.ts'
 
 export class TokenBucket {
@@ -7,8 +7,8 @@ export class TokenBucket {
   #tokens: number
   #at: Instant = 0
 
-  /** @param burst how many at once; as many as a second if absent. */
-  constructor(perSecond: number, burst = perSecond) {
+  /** @param burst most that is saved up; absent: what one second brings. */
+  constructor(perSecond: number, burst: number = perSecond) {
     this.#perSecond = perSecond
     this.#burst = burst
     this.#tokens = burst
@@ -19,11 +19,27 @@ export class TokenBucket {
     return this.#at + 1_000 / this.#perSecond
   }
 
-  take(now: Instant): boolean {
+  /** @returns false when there are not as many; then none is taken. */
+  take(now: Instant, count = 1): boolean {
+    if (!this.holds(now, count)) return false
+    this.#tokens -= count
+    return true
+  }
+
+  holds(now: Instant, count: number): boolean {
+    this.#fill(now)
+    return this.#tokens >= count
+  }
+
+  /** For what has happened already: goes into debt. @returns how long the debt lasts, ms. */
+  spend(now: Instant, count: number): number {
+    this.#fill(now)
+    this.#tokens -= count
+    return this.#tokens >= 0 ? 0 : (-this.#tokens * 1_000) / this.#perSecond
+  }
+
+  #fill(now: Instant): void {
     this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1_000)
     this.#at = now
-    if (this.#tokens < 1) return false
-    this.#tokens -= 1
-    return true
   }
 }

@@ -9,14 +9,15 @@ import { PilotError } from '../base/errors.ts'
 import { interfaceAddresses } from '../runtime/net/interfaces.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { writeFileAtomically } from '../runtime/files/atomic.ts'
-import type { Log, RunningRendezvous, World } from './world.ts'
+import type { Logger } from '../base/logger.ts'
+import type { RunningRendezvous, World } from './world.ts'
 
 /** @param address where it listens: loopback, or an IPv4 address of this machine. */
 export async function startEmbedded(
   world: World,
   stateDir: string,
   address: string,
-  log: Log,
+  log: Logger,
 ): Promise<RunningRendezvous> {
   const storeDir = join(stateDir, 'rendezvous')
   const file = join(stateDir, 'rendezvous.json')

@@ -1,5 +1,6 @@
 /** Events of a gateway as lines for people. Pure. */
-import type { ExposedRecord, GatewayEvent, MappedRecord } from '../gateway/model/types.ts'
+import type { GatewayEvent } from '../gateway/model/events.ts'
+import type { ExposedRecord, MappedRecord } from '../gateway/model/records.ts'
 import { formatNode, formatRtt } from './text.ts'
 
 export function eventLine(event: GatewayEvent): string {

@@ -3,16 +3,17 @@
  * tells what happens, follows its file, and ends it gracefully.
  */
 import { adminControl, LiveConfig } from '../config/live.ts'
-import type { AdminControl, ObserveSwitch } from '../config/live.ts'
 import { loadConfig } from '../config/load.ts'
 import { resolveOptions, unknownVariables } from '../config/options.ts'
 import type { Flags, Sources } from '../config/options.ts'
 import { FileWatch } from '../config/watch.ts'
-import type { GatewayEvent } from '../gateway/model/types.ts'
+import type { AdminControl } from '../gateway/control.ts'
+import type { GatewayEvent } from '../gateway/model/events.ts'
 import { eventLine } from './event-line.ts'
 import type { Output } from './output.ts'
 import { stopRequests } from './stop.ts'
-import type { Log, RunningGateway, World } from './world.ts'
+import type { Logger } from '../base/logger.ts'
+import type { ServedGateway, World } from './world.ts'
 
 export interface UpOptions extends Flags {
   readonly config?: string
@@ -50,115 +51,71 @@ export async function serve(
   const { startGateway } = await world.modules.gateway()
   const onEvent = (event: GatewayEvent): void => out.event(event, eventLine(event))
   let control: AdminControl | undefined
-  const observer = new Observe(world, log, () => control)
-  await observer.become(options.observe)
-  const starting = startGateway(options, { log, version: world.version, onEvent })
-  const gateway = await Promise.race([starting, stops.first.then(() => undefined)]).catch(async (error: unknown) => {
-    await observer.stop()
-    throw error
-  })
+  const openObserver = async (listen: string): Promise<{ local: string; stop(): void }> => {
+    const { startObserve } = await world.modules.observe()
+    const { address, stop: close } = await startObserve({ listen, control: () => control, log })
+    return { local: address, stop: () => void close() }
+  }
+  const starting = startGateway(options, { log, version: world.version, onEvent, openObserver })
+  const gateway = await Promise.race([starting, stops.first.then(() => undefined)])
   if (gateway === undefined) {
     // told to stop before it was up
     await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
-    await observer.stop()
     return 0
   }
-  let follower: Follower | undefined
   try {
-    let down: (reason: string) => void = () => {}
-    const asked = new Promise<string>((resolve) => {
-      down = resolve
-    })
-    const live = new LiveConfig({
-      gateway,
-      sources,
-      file: sources.path,
-      log,
-      onEvent,
-      observe: observer,
-      onDown: () => down('down'),
-    })
-    control = adminControl(gateway, live)
-    const admin = await startAdmin({ socketPath: options.adminSocket, control, log })
-    const ready = { ...gateway.ready(), ...(observer.address !== null && { observe: observer.address }) }
-    out.event(ready, eventLine(ready))
-    if (live.file !== undefined) follower = await Follower.start(live, live.file, world, log)
-    const doing = onReady?.(control)
-    const signal = await Promise.race([
-      stops.first,
-      asked,
-      ...(doing === undefined ? [] : [doing.then(() => Promise.race([stops.first, asked]))]),
-    ])
-    follower?.stop()
-    log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
-    out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)
-    await stop(gateway, stops.second)
-    await observer.stop()
-    await admin.stop() // last, so that `status` can be asked while connections end
+    const live = (onDown: () => void): LiveConfig =>
+      new LiveConfig({ gateway, sources, file: sources.path, log, onEvent, onDown })
+    const show = (shown: AdminControl): void => {
+      control = shown
+    }
+    await attend(gateway, { out, world, log, stops, live, show, onReady, startAdmin, socketPath: options.adminSocket })
   } catch (error) {
     await gateway.stop(0)
-    await observer.stop()
     throw error
   } finally {
-    follower?.stop()
     stops.dispose()
   }
   return 0
 }
 
-interface Observing {
-  readonly address: string
-  stop(): Promise<void>
+interface Attending {
+  readonly out: Output
+  readonly world: World
+  readonly log: Logger
+  readonly stops: ReturnType<typeof stopRequests>
+  readonly live: (onDown: () => void) => LiveConfig
+  readonly show: (control: AdminControl) => void // to whoever observes
+  readonly onReady: ((control: AdminControl) => Promise<void>) | undefined
+  readonly startAdmin: Awaited<ReturnType<World['modules']['admin']>>['startAdmin']
+  readonly socketPath: string
 }
 
-/** Metrics, health and the dashboard, where they are wanted now. */
-class Observe implements ObserveSwitch {
-  readonly #world: World
-  readonly #log: Log
-  readonly #control: () => AdminControl | undefined
-  #running: Observing | undefined
-
-  constructor(world: World, log: Log, control: () => AdminControl | undefined) {
-    this.#world = world
-    this.#log = log
-    this.#control = control
-  }
-
-  get address(): string | null {
-    return this.#running?.address ?? null
-  }
-
-  /** The other place first: should it be taken, nothing has happened. Should it be taken by ourselves, that one goes first. */
-  async become(listen: string | undefined): Promise<() => Promise<void>> {
-    const before = this.#running
-    let stopped = false
-    const fresh =
-      listen === undefined
-        ? undefined
-        : await this.#start(listen).catch(async (error: unknown) => {
-            if (before === undefined) throw error
-            await before.stop()
-            stopped = true
-            return await this.#start(listen).catch(async (again: unknown) => {
-              this.#running = await this.#start(before.address).catch(() => undefined)
-              throw again
-            })
-          })
-    if (!stopped) await before?.stop()
-    this.#running = fresh
-    return async () => {
-      await this.become(before?.address)
-    }
-  }
-
-  async stop(): Promise<void> {
-    await this.#running?.stop()
-  }
-
-  async #start(listen: string): Promise<Observing> {
-    const { startObserve } = await this.#world.modules.observe()
-    const { address, stop } = await startObserve({ listen, control: this.#control, log: this.#log })
-    return { address, stop }
+/** From ready to the end: the admin socket is open, the file is followed, and a request to stop is waited for. */
+async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
+  const { out, world, log, stops, onReady, startAdmin, socketPath } = about
+  let down: (reason: string) => void = () => {}
+  const asked = new Promise<string>((resolve) => {
+    down = resolve
+  })
+  const live = about.live(() => down('down'))
+  const control = adminControl(gateway, live)
+  about.show(control)
+  const admin = await startAdmin({ socketPath, control, log })
+  const ready = gateway.ready()
+  out.event(ready, eventLine(ready))
+  const follower = live.file === undefined ? undefined : await Follower.start(live, live.file, world, log)
+  try {
+    const stopped = Promise.race([stops.first, asked])
+    const doing = onReady?.(control)
+    const signal = await (doing === undefined ? stopped : Promise.race([stopped, doing.then(() => stopped)]))
+    follower?.stop()
+    log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
+    out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)
+    await stop(gateway, stops.second)
+    await admin.stop() // last, so that `status` can be asked while connections end
+  } finally {
+    follower?.stop()
   }
 }
 
@@ -172,7 +129,7 @@ class Follower {
     this.#dispose = dispose
   }
 
-  static async start(live: LiveConfig, file: string, world: World, log: Log): Promise<Follower> {
+  static async start(live: LiveConfig, file: string, world: World, log: Logger): Promise<Follower> {
     const reload = (): void => void live.reload().catch(() => {})
     const watch = new FileWatch(file, reload)
     await watch.start()
@@ -192,7 +149,7 @@ class Follower {
   }
 }
 
-async function stop(gateway: RunningGateway, atOnce: Promise<void>): Promise<void> {
+async function stop(gateway: ServedGateway, atOnce: Promise<void>): Promise<void> {
   const graceful = gateway.stop(GRACE_MS)
   const second = atOnce.then(() => 'second' as const)
   if ((await Promise.race([graceful, second])) === 'second') await Promise.race([gateway.stop(0), after(LAST_WORDS_MS)])

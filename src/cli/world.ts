@@ -1,36 +1,19 @@
 /** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
-import type {
-  Changes,
-  Desired,
-  DoctorRecord,
-  GatewayControl,
-  GatewayEvent,
-  GatewayOptions,
-  ReadyEvent,
-} from '../gateway/model/types.ts'
-import type { AdminControl } from '../config/live.ts'
+import type { AdminControl, Gateway } from '../gateway/control.ts'
+import type { GatewayOptions } from '../gateway/model/options.ts'
+import type { DoctorRecord } from '../gateway/model/records.ts'
+import type { GatewayDeps } from '../gateway/gateway.ts'
 import { adminClient, type AdminClient } from '../admin/client.ts'
 import { readEnvironment, type Environment } from '../config/env.ts'
 import type { FaultLine } from './faults.ts'
 
-export interface Log {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
-
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
-export interface RunningGateway extends GatewayControl {
-  ready(): ReadyEvent
-  readonly desired: Desired
-  changes(desired: Desired): Changes
-  apply(desired: Desired, renewed?: string): Promise<Changes>
-  stop(graceMs: number): Promise<void>
-}
+/** As much of a gateway as the command line needs. */
+export type ServedGateway = Omit<Gateway, 'overlay' | typeof Symbol.asyncDispose>
 
 export interface RunningRendezvous {
   readonly registry: string
@@ -45,10 +28,7 @@ export type RendezvousStart = RendezvousOptions
 /** Loaded only by the commands that need them: `status` shall not wait for a database to be linked in. */
 export interface Modules {
   gateway(): Promise<{
-    readonly startGateway: (
-      options: GatewayOptions,
-      deps: { readonly log: Log; readonly version: string; readonly onEvent: (event: GatewayEvent) => void },
-    ) => Promise<RunningGateway>
+    readonly startGateway: (options: GatewayOptions, deps: GatewayDeps) => Promise<ServedGateway>
   }>
   rendezvous(): Promise<{
     readonly startRendezvous: (options: RendezvousStart) => Promise<RunningRendezvous>
@@ -58,18 +38,18 @@ export interface Modules {
     readonly startAdmin: (options: {
       readonly socketPath: string
       readonly control: AdminControl
-      readonly log: Log
+      readonly log: Logger
     }) => Promise<{ stop(): Promise<void> }>
   }>
   observe(): Promise<{
     readonly startObserve: (options: {
       readonly listen: string
       readonly control: () => AdminControl | undefined
-      readonly log: Log
+      readonly log: Logger
     }) => Promise<{ readonly address: string; stop(): Promise<void> }>
   }>
   checkUp(): Promise<{ readonly checkUp: (options: GatewayOptions) => Promise<DoctorRecord> }>
-  log(): Promise<{ readonly createLogger: (level: LogLevel) => Log }>
+  log(): Promise<{ readonly createLogger: (level: LogLevel) => Logger }>
 }
 
 export interface World {

@@ -2,9 +2,10 @@
 import { isMap, isSeq, parseDocument } from 'yaml'
 import type { Document, Pair, YAMLSeq } from 'yaml'
 import { PilotError } from '../base/errors.ts'
-import { formatDuration } from '../gateway/model/expose-options.ts'
-import { formatListen, peersOf } from '../gateway/model/specs.ts'
-import type { ExposeSpec, MapSpec } from '../gateway/model/types.ts'
+import { formatDuration } from '../gateway/model/duration.ts'
+import type { ExposeSpec } from '../gateway/model/expose-spec.ts'
+import { formatListen } from '../gateway/model/listen.ts'
+import { type MapSpec, peersOf } from '../gateway/model/map-spec.ts'
 import { Config } from './schema.ts'
 import { exposesOf, mapsOf, withOwnNames } from './options.ts'
 

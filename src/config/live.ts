@@ -7,114 +7,77 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { asPilotError, PilotError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import { withExposure, withMapping, without } from './edit.ts'
 import { parseConfig, writeConfig } from './load.ts'
 import type { LoadedConfig } from './load.ts'
 import { checkServices, exposesOf, mapsOf, resolveOptions, withOwnNames } from './options.ts'
 import type { Sources } from './options.ts'
 import { isLabel } from './schema.ts'
-import { parseExposeSpec, parseMapSpec } from '../gateway/model/specs.ts'
 import type {
-  Changes,
-  Desired,
-  ExposedRecord,
-  ExposeSpec,
+  AdminControl,
+  ConfigChange,
+  ConfigControl,
+  ConfigRecord,
+  Edit,
+  Gateway,
   GatewayControl,
-  GatewayEvent,
-  GatewayOptions,
-  MappedRecord,
-  MapSpec,
-  StatusRecord,
-} from '../gateway/model/types.ts'
+  Wanted,
+} from '../gateway/control.ts'
+import type { GatewayEvent } from '../gateway/model/events.ts'
+import { type ExposeSpec, parseExposeSpec } from '../gateway/model/expose-spec.ts'
+import { type MapSpec, parseMapSpec } from '../gateway/model/map-spec.ts'
+import { desiredOf, LIVE_KEYS } from '../gateway/model/options.ts'
+import type { Desired, GatewayOptions } from '../gateway/model/options.ts'
+import type { ExposedRecord, MappedRecord, StatusRecord } from '../gateway/model/records.ts'
 
-/** What the admin socket may ask beside `GatewayControl`. Every method may reject with a PilotError. */
-export interface LiveControl {
-  status(): StatusRecord
-  config(): ConfigRecord
-  /** Reads the file again. @throws PilotError USAGE without one, CONFIG_INVALID, RESTART_NEEDED, or what cannot be bound. */
-  reload(): Promise<ConfigChange>
-  /** What this text, as our file, would change. @throws PilotError CONFIG_INVALID. */
-  diff(file: string, text: string): Promise<ConfigChange>
-  /** Mappings and exposures become these, in the notation of the file. @throws PilotError CONFLICT when `version` is not the one in force. */
-  replace(version: number, wanted: Wanted): Promise<ConfigChange>
-  map(spec: string, edit: Edit): Promise<MappedRecord>
-  unmap(name: string, edit: Edit): Promise<MappedRecord>
-  expose(spec: string, edit: Edit): Promise<ExposedRecord>
-  unexpose(name: string, edit: Edit): Promise<ExposedRecord>
-  /** Ends the gateway, gracefully; the answer comes before that. */
-  down(): Promise<{ readonly state: 'draining'; readonly connections: number }>
-}
-
-/** The sections of a file, as values. */
-export interface Wanted {
-  readonly map?: unknown
-  readonly expose?: unknown
-}
-
-/** Everything that the admin socket offers. */
-export type AdminControl = Omit<GatewayControl, 'status'> & LiveControl
-
-/** The methods of both; where they share one, that of `live`. */
-export function adminControl(gateway: GatewayControl, live: LiveControl): AdminControl {
-  const methods = (owner: object): object => {
-    const names = [...Object.keys(owner), ...Object.getOwnPropertyNames(Object.getPrototypeOf(owner) as object)]
-    return Object.fromEntries(
-      names.flatMap((name) => {
-        const value: unknown = name === 'constructor' ? undefined : (owner as Record<string, unknown>)[name]
-        return typeof value === 'function' ? [[name, value.bind(owner) as unknown]] : []
-      }),
-    )
+/** What the admin socket offers: of both, and a status that includes the configuration. */
+export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminControl {
+  return {
+    status: () => live.status(),
+    peers: () => gateway.peers(),
+    mappings: () => gateway.mappings(),
+    exposes: () => gateway.exposes(),
+    connections: () => gateway.connections(),
+    whois: (local) => gateway.whois(local),
+    ping: (peer, seq, timeoutMs) => gateway.ping(peer, seq, timeoutMs),
+    bench: (peer, options) => gateway.bench(peer, options),
+    doctor: () => gateway.doctor(),
+    explain: (target) => gateway.explain(target),
+    resolve: (name) => gateway.resolve(name),
+    hosts: () => gateway.hosts(),
+    trusted: () => gateway.trusted(),
+    pending: () => gateway.pending(),
+    requestTrust: (peer, reason) => gateway.requestTrust(peer, reason),
+    approveTrust: (peer) => gateway.approveTrust(peer),
+    rejectTrust: (peer) => gateway.rejectTrust(peer),
+    revokeTrust: (peer) => gateway.revokeTrust(peer),
+    invite: (service, forMs) => gateway.invite(service, forMs),
+    redeem: (ticket) => gateway.redeem(ticket),
+    drain: (expose) => gateway.drain(expose),
+    resume: (expose) => gateway.resume(expose),
+    config: () => live.config(),
+    reload: () => live.reload(),
+    diff: (file, text) => live.diff(file, text),
+    replace: (version, wanted) => live.replace(version, wanted),
+    map: (spec, edit) => live.map(spec, edit),
+    unmap: (name, edit) => live.unmap(name, edit),
+    expose: (spec, edit) => live.expose(spec, edit),
+    unexpose: (name, edit) => live.unexpose(name, edit),
+    down: () => live.down(),
   }
-  return { ...methods(gateway), ...methods(live) } as AdminControl
-}
-
-export interface Edit {
-  readonly name?: string | undefined // of the new mapping or exposure
-  readonly save?: boolean | undefined // write it into the file
-  readonly ifVersion?: number | undefined // CONFLICT unless this version is in force
-}
-
-export interface ConfigRecord {
-  readonly version: number // counts what has been applied since the start
-  readonly file: string | null
-  readonly error: string | null // why the file, as it is now, is not in force
-  readonly maps: readonly MapSpec[]
-  readonly exposes: readonly ExposeSpec[]
-  readonly trust: readonly string[]
-}
-
-export interface ConfigChange {
-  readonly version: number
-  readonly changes: Changes
-  readonly restart: readonly string[] // keys that differ and cannot change while it runs
 }
 
 /** What is asked of the gateway. */
-export interface LiveGateway {
-  readonly desired: Desired
-  status(): StatusRecord
-  mappings(): readonly MappedRecord[]
-  exposes(): readonly ExposedRecord[]
-  changes(desired: Desired): Changes
-  /** @param renewed an exposure that a person asks for again, after its time was over. */
-  apply(desired: Desired, renewed?: string): Promise<Changes>
-}
+export type LiveGateway = Pick<Gateway, 'desired' | 'status' | 'mappings' | 'exposes' | 'changes' | 'apply'>
 
 export interface LiveDeps {
   readonly gateway: LiveGateway
   readonly sources: Sources
   readonly file?: string | undefined
-  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void }
+  readonly log: Pick<Logger, 'info' | 'error'>
   readonly onEvent: (event: GatewayEvent) => void
-  readonly observe?: ObserveSwitch | undefined // absent: nothing is ever observed
   readonly onDown: () => void
-}
-
-/** What shows metrics, health and the dashboard: there or not, here or there. */
-export interface ObserveSwitch {
-  readonly address: string | null // where it listens
-  /** @param listen undefined: nowhere. @returns what puts it back. @throws PilotError: what cannot be bound; it is then as before. */
-  become(listen: string | undefined): Promise<() => Promise<void>>
 }
 
 /** Edits by command on one list: taken away is what is equal, so an entry that changes in the file is back. */
@@ -126,7 +89,6 @@ interface Edits<Spec> {
 /** What is to be done. */
 interface Work {
   readonly wanted: Desired
-  readonly observe: string | undefined
   readonly restart: readonly string[] // keys that keep it from being done
 }
 
@@ -134,25 +96,33 @@ interface State {
   readonly sources: Sources
   readonly maps: Edits<MapSpec>
   readonly exposes: Edits<ExposeSpec>
+  readonly sections: readonly SectionEdit[]
 }
 
-export class LiveConfig implements LiveControl {
+type Section = Exclude<keyof Desired, 'maps' | 'exposes'>
+
+/** A section set by command: it holds until the file says something else than it did then. */
+interface SectionEdit {
+  readonly key: Section
+  readonly instead: unknown // of this, which the file and the flags said
+  readonly value: unknown
+}
+
+export class LiveConfig implements ConfigControl {
   readonly #deps: LiveDeps
   readonly #file: string | undefined
   readonly #started: GatewayOptions
   #state: State
   #version = 1
   #error: string | null = null
-  #refusedText: string | undefined // told already
+  #refusedText: string | undefined // reported already
   #queue: Promise<unknown> = Promise.resolve()
-  #observe: string | undefined // as it was asked for
 
   constructor(deps: LiveDeps) {
     this.#deps = deps
     this.#file = deps.file === undefined ? undefined : resolve(deps.file)
     this.#started = resolveOptions(deps.sources)
-    this.#observe = this.#started.observe
-    this.#state = { sources: deps.sources, maps: NO_EDITS, exposes: NO_EDITS }
+    this.#state = { sources: deps.sources, maps: NO_EDITS, exposes: NO_EDITS, sections: [] }
   }
 
   get file(): string | undefined {
@@ -162,7 +132,6 @@ export class LiveConfig implements LiveControl {
   status(): StatusRecord {
     return {
       ...this.#deps.gateway.status(),
-      observe: this.#deps.observe?.address ?? null,
       config: { version: this.#version, file: this.#file ?? null, error: this.#error },
     }
   }
@@ -181,7 +150,7 @@ export class LiveConfig implements LiveControl {
         this.#refusedText = undefined
         return {
           version: this.#version,
-          changes: this.#changes({ wanted: this.#deps.gateway.desired, observe: this.#observe }),
+          changes: this.#deps.gateway.changes(this.#deps.gateway.desired),
           restart: [],
         }
       }
@@ -204,22 +173,41 @@ export class LiveConfig implements LiveControl {
   diff(file: string, text: string): Promise<ConfigChange> {
     return this.#inTurn(async () => {
       const work = this.#work(withFile(this.#state, this.#load(file, text)))
-      return { version: this.#version, changes: this.#changes(work), restart: work.restart }
+      return { version: this.#version, changes: this.#deps.gateway.changes(work.wanted), restart: work.restart }
     })
   }
 
   replace(version: number, wanted: Wanted): Promise<ConfigChange> {
     return this.#inTurn(async () => {
       this.#check(version)
-      const { config } = this.#load(
-        'the request',
-        JSON.stringify({ version: 1, map: wanted.map ?? [], expose: wanted.expose ?? [] }),
-      ) // JSON is YAML
+      const { map = [], expose = [], trust, ...sections } = wanted
+      const present = Object.entries(sections).filter(
+        ([key, value]) => SECTIONS.has(key) && value !== undefined && value !== null,
+      )
+      const document = { version: 1, map, expose, node: { trust: trust ?? [] }, ...Object.fromEntries(present) }
+      const file = this.#load('the request', JSON.stringify(document)) // JSON is YAML
+      const {
+        trust: asked,
+        http,
+        proxy,
+        dns,
+        observe,
+      } = resolveOptions({
+        flags: { allowLan: this.#started.allowLan },
+        env: this.#home,
+        file,
+      })
+      const values = { trust: asked, http, proxy, dns, observe }
       const base = resolveOptions(this.#state.sources)
+      const given = SECTION_KEYS.filter((key) => wanted[key] !== undefined)
       return await this.#take({
         ...this.#state,
-        maps: editsFor(base.maps, withOwnNames(mapsOf(config))),
-        exposes: editsFor(base.exposes, exposesOf(config)),
+        maps: editsFor(base.maps, withOwnNames(mapsOf(file.config))),
+        exposes: editsFor(base.exposes, exposesOf(file.config)),
+        sections: [
+          ...this.#state.sections.filter(({ key }) => !given.includes(key)),
+          ...given.map((key) => ({ key, instead: base[key], value: values[key] })),
+        ],
       })
     })
   }
@@ -280,6 +268,12 @@ export class LiveConfig implements LiveControl {
     return { state: 'draining', connections }
   }
 
+  /** For a document that names no folder and no identity: where the defaults of these lie. */
+  get #home(): Sources['env'] {
+    const { HOME, XDG_STATE_HOME } = this.#state.sources.env
+    return { HOME, XDG_STATE_HOME }
+  }
+
   /** One change after the other: each sees what the one before it has left. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#queue.then(work)
@@ -292,37 +286,17 @@ export class LiveConfig implements LiveControl {
   }
 
   /** What a state asks for, and which keys keep it from being applied. @throws PilotError when it makes no sense as a whole. */
-  #work({ sources, maps, exposes }: State): Work {
+  #work({ sources, maps, exposes, sections }: State): Work {
     const options = resolveOptions(sources)
-    const { trust, http, proxy, dns, observe } = options
-    const wanted: Desired = {
+    const set = sections.filter(({ key, instead }) => isDeepStrictEqual(options[key], instead))
+    const wanted = desiredOf({
+      ...options,
+      ...Object.fromEntries(set.map(({ key, value }) => [key, value])),
       maps: edited(options.maps, maps),
       exposes: edited(options.exposes, exposes),
-      trust,
-      ...(http && { http }),
-      ...(proxy && { proxy }),
-      ...(dns && { dns }),
-    }
-    checkServices({ ...options, ...wanted })
-    return { wanted, observe, restart: fixedKeys(this.#started, options) }
-  }
-
-  #changes({ wanted, observe }: Pick<Work, 'wanted' | 'observe'>): Changes {
-    const changes = this.#deps.gateway.changes(wanted)
-    return observe === this.#observe ? changes : { ...changes, sections: [...changes.sections, 'observe'] }
-  }
-
-  async #apply({ wanted, observe }: Work, renewed?: string): Promise<Changes> {
-    const undo = observe === this.#observe ? undefined : await this.#deps.observe?.become(observe)
-    try {
-      const applied = await this.#deps.gateway.apply(wanted, renewed)
-      const changes = undo === undefined ? applied : { ...applied, sections: [...applied.sections, 'observe'] }
-      this.#observe = observe
-      return changes
-    } catch (error) {
-      await undo?.()
-      throw error
-    }
+    })
+    checkServices({ ...wanted, allowLan: options.allowLan })
+    return { wanted, restart: fixedKeys(this.#started, options) }
   }
 
   async #take(state: State, renewed?: string): Promise<ConfigChange> {
@@ -331,10 +305,10 @@ export class LiveConfig implements LiveControl {
     if (restart.length > 0)
       throw new PilotError(
         'RESTART_NEEDED',
-        `${restart.join(', ')}: cannot change while the gateway runs, so nothing of it was applied`,
+        `${restart.join(', ')}: cannot change while the gateway runs, so none of it was applied`,
         { keys: restart },
       )
-    const changes = await this.#apply(work, renewed)
+    const changes = await this.#deps.gateway.apply(work.wanted, renewed)
     const fresh = state.sources.file !== this.#state.sources.file
     this.#state = state
     if (fresh) {
@@ -384,7 +358,7 @@ export class LiveConfig implements LiveControl {
     this.#refusedText = text
     this.#deps.log.error(
       { file: this.#file, code: error.code, reason: error.message },
-      'the changed configuration is not taken over; what runs goes on',
+      'the changed configuration was not applied; the running one stays in force',
     )
   }
 
@@ -442,7 +416,7 @@ function minus<Spec extends { readonly name: string }>({ added, removed }: Edits
 function fixedKeys(started: GatewayOptions, options: GatewayOptions): string[] {
   const keys = new Set([...Object.keys(started), ...Object.keys(options)] as (keyof GatewayOptions)[])
   return [...keys]
-    .filter((key) => !LIVE_KEYS.has(key) && !isDeepStrictEqual(started[key], options[key]))
+    .filter((key) => !LIVE.has(key) && !isDeepStrictEqual(started[key], options[key]))
     .map((key) => KEY_NAMES[key] ?? `node.${key}`)
 }
 
@@ -483,7 +457,9 @@ function checkLabel(name: string): string {
 }
 
 const NO_EDITS = { added: [], removed: [] }
-const LIVE_KEYS: ReadonlySet<string> = new Set(['maps', 'exposes', 'trust', 'http', 'proxy', 'dns', 'observe'])
+const LIVE: ReadonlySet<string> = new Set(LIVE_KEYS)
+const SECTION_KEYS = LIVE_KEYS.filter((key) => key !== 'maps' && key !== 'exposes')
+const SECTIONS: ReadonlySet<string> = new Set(SECTION_KEYS)
 const KEY_NAMES: Readonly<Record<string, string>> = {
   identityFile: 'node.identity',
   pinned: 'peers',

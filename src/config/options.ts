@@ -5,26 +5,24 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { ExposeSpec, GatewayOptions, Limits, MapSpec } from '../gateway/model/types.ts'
-import { isHostname, parsePeerName } from '../base/address.ts'
-import { PilotError } from '../base/errors.ts'
-import { isLoopback } from '../base/types.ts'
-import { parseDuration } from '../gateway/model/expose-options.ts'
+import { parseAllowed } from '../gateway/model/allow.ts'
+import { parseDuration } from '../gateway/model/duration.ts'
+import { exposeName, type ExposeSpec, type Limits, parseExposeSpec, parseTarget } from '../gateway/model/expose-spec.ts'
+import { checkLoopback, MAX_SOCKET_PATH_BYTES, parseListen } from '../gateway/model/listen.ts'
 import {
-  MAX_SOCKET_PATH_BYTES,
-  NO_DIRECT_UDP,
-  NO_GROUP_UDP,
-  PEER_FORM,
-  exposeName,
   formatMapSpec,
   isGroup,
   mapName,
-  parseAllowed,
-  parseExposeSpec,
-  parseListen,
+  type MapSpec,
+  NO_GROUP_UDP,
   parseMapSpec,
-  parseTarget,
-} from '../gateway/model/specs.ts'
+  PEER_FORM,
+} from '../gateway/model/map-spec.ts'
+import type { GatewayOptions } from '../gateway/model/options.ts'
+import { NO_DIRECT_UDP } from '../gateway/model/path-policy.ts'
+import { isHostname, parsePeerName, withoutBrackets } from '../base/address.ts'
+import { PilotError } from '../base/errors.ts'
+import { isLoopback } from '../base/types.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
 import {
@@ -196,20 +194,22 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
             ? `node.${key}`
             : undefined
     if (name !== undefined)
-      throw new PilotError('USAGE', `${name} does not go with --daemon: ${key} is the daemon's own affair`, {
+      throw new PilotError('USAGE', `${name} cannot be combined with --daemon: ${key} is up to the daemon`, {
         option: name,
       })
   }
   if ((file?.config.node.networks.length ?? 0) > 0)
-    throw new PilotError('USAGE', 'node.networks does not go with --daemon: the daemon is the member', {
+    throw new PilotError('USAGE', 'node.networks cannot be combined with --daemon: the daemon is the member', {
       option: 'networks',
     })
   if (file?.config.node.tags !== undefined)
-    throw new PilotError('USAGE', "node.tags does not go with --daemon: the tags are the daemon's", { option: 'tags' })
+    throw new PilotError('USAGE', "node.tags cannot be combined with --daemon: the tags are the daemon's", {
+      option: 'tags',
+    })
   if (Object.keys(file?.config.peers ?? {}).length > 0)
     throw new PilotError(
       'USAGE',
-      'peers does not go with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned',
+      'peers cannot be combined with --daemon: a daemon takes the keys of its peers from the registry, so none can be pinned',
       { option: 'peers' },
     )
   const registry =
@@ -292,12 +292,7 @@ function httpOf({ http }: Config): Pick<GatewayOptions, 'http'> {
 }
 
 function checkHttp({ http, allowLan }: GatewayOptions): void {
-  if (http === undefined || isLoopback(http.address) || allowLan) return
-  throw new PilotError(
-    'USAGE',
-    `http.listen: ${http.address} is not a loopback address, so others could reach every peer through it; say --allow-lan if they shall`,
-    { option: 'http.listen' },
-  )
+  if (http !== undefined) checkLoopback(http.address, allowLan, 'http.listen')
 }
 
 /** A path of its own can be demanded of a connection, not of a datagram. */
@@ -327,12 +322,7 @@ function checkMaps({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>
   if (maps.length > MAX_MAPPINGS)
     throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
   const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
-  if (open === undefined || allowLan) return
-  throw new PilotError(
-    'USAGE',
-    `map "${formatMapSpec(open)}": ${open.localAddress} is not a loopback address, so others could use this mapping; say --allow-lan if they shall`,
-    { map: open.name },
-  )
+  if (open !== undefined) checkLoopback(open.localAddress!, allowLan, `map "${formatMapSpec(open)}"`)
 }
 
 function checkExposes({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
@@ -350,7 +340,14 @@ function checkExposes({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
 function checkDistinct(what: string, names: readonly string[]): void {
   const seen = new Set<string>()
   const twice = names.find((name) => seen.size === seen.add(name).size)
-  if (twice !== undefined) throw new PilotError('CONFLICT', `the ${what} "${twice}" is given twice`, { name: twice })
+  if (twice !== undefined)
+    throw new PilotError(
+      'CONFLICT',
+      `the ${what} "${twice}" is given twice`,
+      { name: twice },
+      undefined,
+      'Remove one of the two, or give one of them another name or port.',
+    )
 }
 
 function checkPeer(text: string): string {
@@ -371,7 +368,7 @@ function pickText(
   if (value === undefined || holds(value)) return value
   throw new PilotError(
     'USAGE',
-    `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replace('_', '-').toLowerCase()}`} "${value}": expected ${expected}`,
+    `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replaceAll('_', '-').toLowerCase()}`} "${value}": expected ${expected}`,
     { [key]: value },
   )
 }
@@ -409,10 +406,6 @@ function expandHome(path: string, env: Environment): string {
 
 function home(env: Environment): string {
   return env.HOME === undefined || env.HOME === '' ? homedir() : env.HOME
-}
-
-function withoutBrackets(text: string): string {
-  return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }
 
 function unique(values: readonly string[]): string[] {

@@ -12,33 +12,20 @@ import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { parseFingerprint } from '../runtime/net/endpoints.ts'
 import { CLIENT_FORM, isClientBlock } from '../gateway/model/clients.ts'
-import {
-  ALLOW_FORM,
-  DURATION_FORM,
-  TAG_FORM,
-  TRUSTED,
-  isTag,
-  parseAllow,
-  parseDuration,
-  tagOf,
-} from '../gateway/model/expose-options.ts'
+import { ALLOW_FORM, isTag, parseAllow, TAG_FORM, tagOf, TRUSTED } from '../gateway/model/allow.ts'
+import { DURATION_FORM, parseDuration } from '../gateway/model/duration.ts'
+import { IDENTITY_FORM, IDENTITY_KINDS, identityFault, parseTarget } from '../gateway/model/expose-spec.ts'
+import { parseListen, parsePort } from '../gateway/model/listen.ts'
 import {
   BALANCE_FORM,
   BALANCES,
-  IDENTITY_FORM,
-  IDENTITY_KINDS,
-  MAX_PROBE_S,
-  PATH_FORM,
-  PATH_POLICIES,
-  PROBE_PATH_FORM,
-  PROBE_SERVICE_FORM,
-  identityFault,
   isProbePath,
   isProbeService,
-  parseListen,
-  parsePort,
-  parseTarget,
-} from '../gateway/model/specs.ts'
+  MAX_PROBE_S,
+  PROBE_PATH_FORM,
+  PROBE_SERVICE_FORM,
+} from '../gateway/model/map-spec.ts'
+import { PATH_FORM, PATH_POLICIES } from '../gateway/model/path-policy.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 

@@ -2,11 +2,11 @@
  * The product put together: one overlay node, its mappings and exposures, and what people may ask of them.
  * Above: cli/ and admin/. Below: map/tcp.ts and expose/tcp.ts, which meet only here.
  */
-import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
-import type { NodeId } from '../base/types.ts'
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
+import { HostAddresses } from '../runtime/net/host-addresses.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
+import { changeEvents, changesBetween } from './changes.ts'
 import { benchPeer } from './diagnose/bench.ts'
 import { ConnectionTable } from './service/connections.ts'
 import { diagnoseOverlay } from './diagnose/doctor.ts'
@@ -15,37 +15,34 @@ import { explainSeveral } from './diagnose/explain.ts'
 import { Exposure } from './expose/tcp.ts'
 import type { Release } from '../runtime/files/lock.ts'
 import { Fronts, frontsOf } from './fronts/fronts.ts'
+import type { FrontRecord, FrontSpec, Running } from './fronts/front.ts'
+import { observersOf, observerTable } from './fronts/observe.ts'
+import { desiredOf } from './model/options.ts'
+import { TrustDesk } from './trust-desk.ts'
 import { holdState } from './state-lock.ts'
 import { joinOverlay, portsOf } from './open-overlay.ts'
 import { LoopbackPool } from './service/loopback-pool.ts'
 import { Mapping } from './map/tcp.ts'
-import { ServiceTable, difference } from './service/table.ts'
+import { ServiceTable } from './service/table.ts'
 import type { Service, Undo } from './service/table.ts'
-import { parseTargetName } from './model/specs.ts'
-import { Tickets } from './tickets/tickets.ts'
-import type { WellKnown } from '../services/well-known.ts'
-import { whois } from './diagnose/whois.ts'
+import type { Gateway, GatewayControl } from './control.ts'
+import type { Changes, GatewayEvent, ReadyEvent } from './model/events.ts'
+import type { ExposeSpec } from './model/expose-spec.ts'
+import { type MapSpec, parseTargetName } from './model/map-spec.ts'
+import type { Desired, GatewayOptions } from './model/options.ts'
 import type {
   BenchOptions,
   BenchRecord,
-  Changes,
-  Desired,
   DoctorRecord,
   DrainRecord,
   ExplainRecord,
   ExposedRecord,
-  ExposeSpec,
-  GatewayControl,
-  GatewayEvent,
-  GatewayOptions,
   HostRecord,
   MappedRecord,
-  MapSpec,
   NodeRecord,
   PeerRecord,
   PendingTrustRecord,
   PingRecord,
-  ReadyEvent,
   ResolveRecord,
   StatusRecord,
   TicketRecord,
@@ -53,7 +50,10 @@ import type {
   TrustRecord,
   TrustRequestRecord,
   WhoisRecord,
-} from './model/types.ts'
+} from './model/records.ts'
+import { Tickets } from './tickets/tickets.ts'
+import type { WellKnown } from '../services/well-known.ts'
+import { whois } from './diagnose/whois.ts'
 import { TimeBoxes } from './expose/time-box.ts'
 import { UdpExposure } from './expose/udp.ts'
 import { UdpMapping } from './map/udp.ts'
@@ -62,24 +62,8 @@ export interface GatewayDeps {
   readonly log: Logger
   readonly version: string
   readonly onEvent: (event: GatewayEvent) => void
-}
-
-export interface Gateway extends GatewayControl, AsyncDisposable {
-  ready(): ReadyEvent
-  /** What it stands on, to dial and listen beside its mappings and exposures. */
-  readonly overlay: Overlay
-  /** What runs now, and may be changed by `apply`. */
-  readonly desired: Desired
-  /** What `apply` would change. */
-  changes(desired: Desired): Changes
-  /**
-   * Makes mappings, exposures and wishes for trust those of `desired`, all of them or none; what stays equal is not touched.
-   * Connections of what goes stay open until they end by themselves.
-   * @throws PilotError: whatever cannot be bound, SHUTTING_DOWN while it drains.
-   */
-  apply(desired: Desired): Promise<Changes>
-  /** Takes no new connections, waits for those inside at most `graceMs`, ends the rest, frees everything. */
-  stop(graceMs: number): Promise<void>
+  /** Opens metrics, health and the dashboard at ip:port; absent: nothing is ever observed. */
+  readonly openObserver?: ((listen: string) => Promise<Running>) | undefined
 }
 
 /**
@@ -103,6 +87,7 @@ class RunningGateway implements Gateway {
   readonly #deps: GatewayDeps
   readonly #startedAt = performance.now()
   readonly #connections = new ConnectionTable()
+  readonly #hosts = new HostAddresses()
   readonly #mappings = new ServiceTable<MapSpec, MappedRecord>('mapping', (spec) => this.#makeMapping(spec))
   readonly #exposures = new ServiceTable<ExposeSpec, ExposedRecord>('exposure', (spec) => this.#makeExposure(spec))
   readonly #timeBoxes = new TimeBoxes((name, reason) => this.#onOver(name, reason))
@@ -112,8 +97,10 @@ class RunningGateway implements Gateway {
   #wellKnown: WellKnown | undefined
   #fronts!: Fronts
   #tickets!: Tickets
-  #trust: readonly string[]
-  #frontOptions: Pick<Desired, 'http' | 'proxy' | 'dns'>
+  #trustDesk!: TrustDesk
+  readonly #observer: ServiceTable<FrontSpec, FrontRecord>
+  /** As it was applied last; mappings and exposures are asked for in their tables. */
+  #desired: Desired
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
   #state: 'starting' | 'ready' | 'draining' = 'starting'
@@ -122,22 +109,23 @@ class RunningGateway implements Gateway {
 
   constructor(options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
-    const { trust, http, proxy, dns } = options
-    this.#trust = trust
-    this.#frontOptions = { ...(http && { http }), ...(proxy && { proxy }), ...(dns && { dns }) }
+    this.#desired = desiredOf(options)
     this.#deps = deps
+    this.#observer = observerTable(deps.openObserver)
   }
 
   async start(): Promise<void> {
     const { stateDir, maps, exposes } = this.#options
     const { log, onEvent } = this.#deps
     this.#locks = await holdState(this.#options)
+    await this.#observer.become(this.#observersOf(this.#options)) // first, so that it can tell that we start
     const teller = new EventTeller(log, onEvent)
     const { node, wellKnown } = await joinOverlay(this.#options, log, (event) => {
       teller.tell(event)
       if (event.kind === 'trust') this.#tickets?.onTrust(event)
     })
     this.#node = node
+    this.#trustDesk = new TrustDesk(node)
     this.#wellKnown = wellKnown
     this.#tickets = await Tickets.open({ node, options: this.#options, log, onEvent })
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
@@ -165,25 +153,13 @@ class RunningGateway implements Gateway {
   }
 
   get desired(): Desired {
-    return { maps: this.#mappings.specs, exposes: this.#exposures.specs, trust: this.#trust, ...this.#frontOptions }
+    return { ...this.#desired, maps: this.#mappings.specs, exposes: this.#exposures.specs }
   }
 
   changes(desired: Desired): Changes {
-    const { maps, exposes, trust } = desired
-    const fronts = difference(this.#fronts.specs, frontsOf(desired))
-    const map = difference(this.#mappings.specs, maps)
-    const expose = difference(this.#exposures.specs, exposes)
-    const names = (specs: readonly { readonly name: string }[]): string[] => specs.map(({ name }) => name)
-    return {
-      mapped: names(map.added),
-      unmapped: names(map.removed),
-      remapped: names(map.changed),
-      exposed: names(expose.added),
-      unexposed: names(expose.removed),
-      reexposed: names(expose.changed),
-      trust: trust.filter((peer) => !this.#trust.includes(peer)),
-      sections: names([...fronts.added, ...fronts.removed, ...fronts.changed]),
-    }
+    const running = { ...this.desired, fronts: [...this.#fronts.specs, ...this.#observer.specs] }
+    const fronts = [...frontsOf(desired), ...this.#observersOf(desired)]
+    return changesBetween(running, { ...desired, fronts })
   }
 
   apply(desired: Desired, renewed?: string): Promise<Changes> {
@@ -195,11 +171,15 @@ class RunningGateway implements Gateway {
 
   async #apply(desired: Desired, reason?: 'for' | 'once'): Promise<Changes> {
     if (this.#state === 'draining')
-      throw new PilotError('SHUTTING_DOWN', 'the gateway is draining; nothing of it changes any more')
-    const { maps, trust, http, proxy, dns } = desired
+      throw new PilotError('SHUTTING_DOWN', 'the gateway is draining and can no longer be changed')
+    const { maps, trust } = desired
     const exposes = desired.exposes.filter((spec) => !this.#timeBoxes.isOver(spec))
     const changes = this.changes({ ...desired, exposes })
-    const before: Before = { mappings: byName(this.mappings()), exposes: byName(this.exposes()), trust: this.#trust }
+    const before = {
+      mappings: this.mappings(),
+      exposes: this.exposes(),
+      trust: this.#desired.trust,
+    }
     const undos: Undo[] = []
     try {
       this.#fronts.names.giveWay(maps)
@@ -209,33 +189,22 @@ class RunningGateway implements Gateway {
       this.#wellKnown?.giveWay(portsOf(exposes))
       undos.push(await this.#exposures.become(exposes))
       undos.push(await this.#fronts.become(frontsOf(desired)))
+      undos.push(await this.#observer.become(this.#observersOf(desired)))
       await this.#wellKnown?.serve(portsOf(exposes))
       for (const peer of changes.trust) await this.#node.requestTrust(peer, 'asked by configuration', true)
     } catch (error) {
       for (const undo of undos.reverse()) await undo()
       throw error
     }
-    this.#trust = trust
-    this.#frontOptions = { ...(http && { http }), ...(proxy && { proxy }), ...(dns && { dns }) }
+    this.#desired = desiredOf(desired)
     this.#timeBoxes.keep(exposes)
     for (const spec of exposes) this.#timeBoxes.begin(spec)
     for (const peer of this.#node.wishes)
       if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
     await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
-    this.#tellChanges(changes, before, reason)
+    const now = { mappings: this.mappings(), exposes: this.exposes() }
+    for (const event of changeEvents(changes, before, now, reason)) this.#deps.onEvent(event)
     return changes
-  }
-
-  #tellChanges(changes: Changes, before: Before, reason: 'for' | 'once' | undefined): void {
-    const { onEvent } = this.#deps
-    for (const name of [...changes.unmapped, ...changes.remapped])
-      onEvent({ event: 'unmapped', ...before.mappings.get(name)! })
-    for (const name of [...changes.unexposed, ...changes.reexposed])
-      onEvent({ event: 'unexposed', ...before.exposes.get(name)!, ...(reason !== undefined && { reason }) })
-    for (const name of [...changes.mapped, ...changes.remapped])
-      onEvent({ event: 'mapped', ...this.#mappings.record(name) })
-    for (const name of [...changes.exposed, ...changes.reexposed])
-      onEvent({ event: 'exposed', ...this.#exposures.record(name) })
   }
 
   /** One that ends by itself: it takes nobody any more at once, and is gone from the table when its turn comes. */
@@ -278,11 +247,16 @@ class RunningGateway implements Gateway {
     })
   }
 
+  #observersOf(desired: Pick<Desired, 'observe'>): FrontSpec[] {
+    return this.#deps.openObserver === undefined ? [] : observersOf(desired)
+  }
+
   #makeExposure(spec: ExposeSpec): Service<ExposedRecord> {
     return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, {
       node: this.#node,
       guests: this.#tickets,
       connections: this.#connections,
+      hosts: this.#hosts,
       log: this.#deps.log,
       onTaken: (taken) => this.#timeBoxes.end(taken, 'once'),
     })
@@ -300,6 +274,7 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       udp: this.#node.status.udp,
       admin: this.#options.adminSocket,
+      ...(this.#observedAt !== null && { observe: this.#observedAt }),
       ...this.#fronts.locals,
       mappings: this.mappings(),
       exposes: this.exposes(),
@@ -367,6 +342,7 @@ class RunningGateway implements Gateway {
   }
 
   async #release(): Promise<void> {
+    this.#observer.stop() // last, so that it tells of the drain
     for (const release of this.#locks.splice(0)) await release()
   }
 
@@ -386,6 +362,7 @@ class RunningGateway implements Gateway {
       node: this.#nodeRecord(),
       ...standing,
       admin: this.#options.adminSocket,
+      observe: this.#observedAt,
       ...this.#fronts.locals,
       peers: this.#node.peers.length,
       connections: this.#connections.size,
@@ -395,6 +372,10 @@ class RunningGateway implements Gateway {
       memory: { rssBytes: rss, heapBytes: heapUsed },
       counters: { ...this.#connections.counters, ...this.#fronts.counters, ...counters },
     }
+  }
+
+  get #observedAt(): string | null {
+    return this.#observer.records[0]?.local ?? null
   }
 
   peers(): readonly PeerRecord[] {
@@ -456,128 +437,33 @@ class RunningGateway implements Gateway {
     )
   }
 
-  async trusted(): Promise<readonly TrustRecord[]> {
-    return (await this.#node.trusted()).map((entry) =>
-      this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt),
-    )
+  trusted(): Promise<readonly TrustRecord[]> {
+    return this.#trustDesk.trusted()
+  }
+  pending(): Promise<readonly PendingTrustRecord[]> {
+    return this.#trustDesk.pending()
+  }
+  requestTrust(peer: string, reason: string): Promise<TrustRequestRecord> {
+    return this.#trustDesk.request(peer, reason)
+  }
+  approveTrust(peer: string): Promise<TrustRecord> {
+    return this.#trustDesk.approve(peer)
+  }
+  rejectTrust(peer: string): Promise<TrustRecord> {
+    return this.#trustDesk.reject(peer)
+  }
+  revokeTrust(peer: string): Promise<TrustRecord> {
+    return this.#trustDesk.revoke(peer)
   }
 
   async whois(local: string): Promise<WhoisRecord> {
     return whois((end) => this.#connections.find(end)?.record ?? this.#fronts.findClient(end), this.#node, local)
   }
 
-  async pending(): Promise<readonly PendingTrustRecord[]> {
-    return (await this.#node.pendingTrust()).map((entry) => ({
-      ...this.#trustRecord(entry.nodeId, entry.publicKey, entry.receivedAt),
-      justification: entry.justification,
-    }))
-  }
-
-  async requestTrust(peer: string, reason: string): Promise<TrustRequestRecord> {
-    const { nodeId, hostname } = this.#node
-    const self = this.#known(peer, [{ nodeId }])
-    if (self !== undefined || peer === hostname)
-      throw new PilotError(
-        'USAGE',
-        `${peer} is this node itself`,
-        { peer },
-        undefined,
-        'Name the peer that shall trust this node.',
-      )
-    const known = this.#known(peer, await this.#node.trusted())
-    if (known !== undefined) return { peer, state: 'approved' }
-    await this.#node.requestTrust(peer, reason)
-    return { peer, state: 'requested' }
-  }
-
-  async approveTrust(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.pendingTrust())
-    if (node === undefined || !(await this.#node.approveTrust(node))) throw await this.#nothingPending(peer)
-    return this.#trustRecord(
-      node,
-      (await this.#node.trusted()).find(({ nodeId }) => nodeId === node)?.publicKey ?? '',
-      null,
-    )
-  }
-
-  async rejectTrust(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.pendingTrust())
-    const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !(await this.#node.rejectTrust(node)))
-      throw await this.#nothingPending(peer)
-    return record
-  }
-
-  async revokeTrust(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.trusted())
-    if (node === undefined && this.#node.dropWish(peer)) return this.#unanswered(peer)
-    const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !(await this.#node.revokeTrust(node)))
-      throw new PilotError(
-        'NOT_FOUND',
-        `${peer} is not trusted`,
-        { peer },
-        undefined,
-        '`pilotgate trust list` shows who is, and who has been asked.',
-      )
-    return record
-  }
-
-  async #nothingPending(peer: string): Promise<PilotError> {
-    const trusted = this.#known(peer, await this.#node.trusted()) !== undefined
-    const hint = trusted
-      ? 'There is nothing to decide. `pilotgate trust revoke PEER` takes trust back.'
-      : '`pilotgate trust pending` shows the requests that wait.'
-    return new PilotError(
-      'NOT_FOUND',
-      trusted ? `${peer} is trusted already` : `no request of ${peer} is pending`,
-      { peer },
-      undefined,
-      hint,
-    )
-  }
-
-  /** For a peer that had only been asked: nobody knows yet who that is. */
-  #unanswered(peer: string): TrustRecord {
-    const name = parsePeerName(peer)
-    const node = name?.kind === 'address' ? name.address.node : 0
-    return { ...this.#trustRecord(node, '', null), ...(name?.kind === 'hostname' && { hostname: name.hostname }) }
-  }
-
-  /** The node among `entries` that a person means by address, id or hostname. */
-  #known(peer: string, entries: ReadonlyArray<{ readonly nodeId: NodeId }>): NodeId | undefined {
-    const name = parsePeerName(peer)
-    if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
-    return entries.find(({ nodeId }) =>
-      name.kind === 'address' ? nodeId === name.address.node : this.#node.hostnameOf(nodeId) === name.hostname,
-    )?.nodeId
-  }
-
-  #trustRecord(node: NodeId, publicKey: string, since: string | null): TrustRecord {
-    return {
-      nodeId: node,
-      address: formatAddress({ network: 0, node }),
-      hostname: this.#node.hostnameOf(node) ?? null,
-      publicKey: publicKey === '' ? null : publicKey,
-      since,
-    }
-  }
-
   #nodeRecord(): NodeRecord {
     const { nodeId, address, hostname, publicKey } = this.#node
     return { nodeId, address, hostname: hostname ?? null, publicKey }
   }
-}
-
-/** What `apply` found. */
-interface Before {
-  readonly mappings: ReadonlyMap<string, MappedRecord>
-  readonly exposes: ReadonlyMap<string, ExposedRecord>
-  readonly trust: readonly string[]
-}
-
-function byName<T extends { readonly name: string }>(records: readonly T[]): ReadonlyMap<string, T> {
-  return new Map(records.map((record) => [record.name, record]))
 }
 
 async function soon(work: Promise<unknown>, ms: number): Promise<void> {

@@ -1,12 +1,12 @@
 /** Which overlay the gateway stands on: the only place that knows that there are two kinds. Above: gateway.ts. */
 import { PilotError } from '../base/errors.ts'
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import { DaemonNode } from '../runtime/daemon/daemon-node.ts'
 import { OverlayNode } from '../runtime/node/node.ts'
 import type { Overlay, OverlayEvent } from '../runtime/overlay.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 import { WellKnown } from '../services/well-known.ts'
-import type { GatewayOptions } from './model/types.ts'
+import type { GatewayOptions } from './model/options.ts'
 
 export interface Joined {
   readonly node: Overlay
@@ -24,7 +24,10 @@ export async function joinOverlay(
   if (daemon !== undefined && direct !== undefined)
     throw new PilotError(
       'USAGE',
-      `${direct.name}: path direct cannot be kept with --daemon: the daemon chooses its paths, and does not tell them`,
+      `${direct.name}: path: direct cannot be kept with --daemon, which chooses its paths and does not report them`,
+      {},
+      undefined,
+      'Run without --daemon, or leave out path: direct.',
     )
   if (daemon !== undefined)
     return { node: await DaemonNode.start({ ...daemon, trust }, log, onEvent), wellKnown: undefined }

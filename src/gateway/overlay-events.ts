@@ -1,11 +1,11 @@
-/** What happens on the overlay, told on: facts that programs follow as events, the rest as lines of the log. Above: gateway.ts. */
+/** What happens on the overlay, passed on: facts that programs follow as events, the rest as lines of the log. Above: gateway.ts. */
 import { formatAddress } from '../base/address.ts'
 import type { NodeId } from '../base/types.ts'
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { OverlayEvent, PathStatus } from '../runtime/overlay.ts'
 import { describeNat } from './diagnose/doctor.ts'
 import { SparseLog } from './service/sparse-log.ts'
-import type { GatewayEvent } from './model/types.ts'
+import type { GatewayEvent } from './model/events.ts'
 
 export class EventTeller {
   readonly #log: Logger
@@ -36,17 +36,7 @@ export class EventTeller {
         log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it')
         return
       case 'turned_away':
-        // A stranger's node id is only a claim: were it part of the kind, each forged one would be a line.
-        this.#sparse.warn(
-          event.why === 'stranger' ? 'stranger' : `${event.node}:${event.port ?? 0}:${event.why}`,
-          {
-            nodeId: event.node,
-            port: event.port,
-            why: event.why,
-            ...(event.from !== undefined && { from: event.from }),
-          },
-          TURNED_AWAY[event.why],
-        )
+        this.#onTurnedAway(event)
         return
       case 'auth_refused':
         this.#sparse.warn(
@@ -58,7 +48,7 @@ export class EventTeller {
       case 'wish_refused':
         log.warn(
           { peer: event.peer, text: event.text, code: 'REGISTRY_REFUSED' },
-          'our request for trust is not delivered; asking on',
+          'our trust request was not delivered; retrying',
         )
         return
       case 'message': {
@@ -84,13 +74,31 @@ export class EventTeller {
         log.info({ mapping: event.mapping, filtering: event.filtering }, `NAT: ${describeNat(event)}`)
         return
       case 'daemon':
-        if (event.state === 'lost')
-          log.error(
-            { reason: event.text, code: 'DAEMON_UNREACHABLE' },
-            'the daemon went away, and every connection with it; trying on',
-          )
-        else log.info({}, 'the daemon is back')
+        this.#onDaemon(event)
     }
+  }
+
+  #onTurnedAway(event: Extract<OverlayEvent, { kind: 'turned_away' }>): void {
+    // A stranger's node id is only a claim: were it part of the kind, each forged one would be a line.
+    this.#sparse.warn(
+      event.why === 'stranger' ? 'stranger' : `${event.node}:${event.port ?? 0}:${event.why}`,
+      {
+        nodeId: event.node,
+        port: event.port,
+        why: event.why,
+        ...(event.from !== undefined && { from: event.from }),
+      },
+      TURNED_AWAY[event.why],
+    )
+  }
+
+  #onDaemon(event: Extract<OverlayEvent, { kind: 'daemon' }>): void {
+    if (event.state === 'lost')
+      this.#log.error(
+        { reason: event.text, code: 'DAEMON_UNREACHABLE' },
+        'the daemon went away, and every connection with it; retrying',
+      )
+    else this.#log.info({}, 'the daemon is back')
   }
 
   #onTrust(nodeId: NodeId, hostname: string | undefined, state: string): void {
@@ -98,7 +106,7 @@ export class EventTeller {
     if (state === 'key_changed') {
       this.#log.error(
         { peer, nodeId },
-        'a trusted peer asks with another key than it had: not answered. Revoke it and approve it anew if that is right',
+        'a trusted peer asks with another key than it had: not answered. Revoke it and approve it again if that is right',
       )
       return
     }
@@ -110,7 +118,7 @@ export class EventTeller {
     clearTimeout(this.#unmeasured.get(nodeId))
     this.#unmeasured.delete(nodeId)
     if (path.rttMs === null) {
-      // just proven; the same is told again in a moment, with its time
+      // just proven; the same is reported again in a moment, with its time
       this.#unmeasured.set(nodeId, setTimeout(() => this.#tellPath(nodeId, peer, path), MEASURE_MS).unref())
       return
     }
@@ -125,7 +133,7 @@ export class EventTeller {
   }
 }
 
-/** How long a path may stay without a round-trip time before it is told without one, ms. */
+/** How long a path may stay without a round-trip time before it is reported without one, ms. */
 const MEASURE_MS = 500
 
 const TURNED_AWAY = {

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { PilotError } from '../base/errors.ts'
 import { holdFolder } from '../runtime/files/lock.ts'
 import type { Release } from '../runtime/files/lock.ts'
-import type { GatewayOptions } from './model/types.ts'
+import type { GatewayOptions } from './model/options.ts'
 
 /** @throws PilotError CONFLICT when another gateway has one of them, USAGE when the folder cannot be one. */
 export async function holdState({ stateDir, identityFile, daemon }: GatewayOptions): Promise<Release[]> {

@@ -3,7 +3,7 @@
  * Cardinality is bounded: of each kind at most MAX_SERIES peers or services have labels of their own, by name, the
  * rest is summed under "other".
  */
-import type { ConnectionRecord, PeerRecord, StatusRecord } from '../gateway/model/types.ts'
+import type { ConnectionRecord, PeerRecord, StatusRecord } from '../gateway/model/records.ts'
 
 export function metricsText(
   status: StatusRecord,

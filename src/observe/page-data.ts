@@ -1,5 +1,11 @@
 /** What the dashboard asks for each second: records as they are, with lists cut to what a page can show. Pure. */
-import type { ConnectionRecord, ExposedRecord, MappedRecord, PeerRecord, StatusRecord } from '../gateway/model/types.ts'
+import type {
+  ConnectionRecord,
+  ExposedRecord,
+  MappedRecord,
+  PeerRecord,
+  StatusRecord,
+} from '../gateway/model/records.ts'
 
 export interface PageData {
   readonly status: Pick<

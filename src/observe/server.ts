@@ -11,9 +11,12 @@ import type { AddressInfo } from 'node:net'
 import { isIP } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PilotError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
-import { parseListen } from '../gateway/model/specs.ts'
-import type { GatewayControl, StatusRecord } from '../gateway/model/types.ts'
+import { listenError } from '../runtime/net/listen-error.ts'
+import type { GatewayControl } from '../gateway/control.ts'
+import { parseListen } from '../gateway/model/listen.ts'
+import type { StatusRecord } from '../gateway/model/records.ts'
 import { metricsText } from './metrics.ts'
 import { pageData } from './page-data.ts'
 import { PAGE_SCRIPT } from './page-script.ts'
@@ -25,7 +28,7 @@ export type Observed = Pick<GatewayControl, 'peers' | 'connections'> & { status(
 export interface ObserveOptions {
   readonly listen: string // ip:port
   readonly control: () => Observed | undefined // undefined while the gateway starts
-  readonly log: { debug(fields: object, message: string): void; warn(fields: object, message: string): void }
+  readonly log: Pick<Logger, 'debug' | 'warn'>
 }
 
 export interface Observer {
@@ -53,7 +56,7 @@ export async function startObserve({ listen, control, log }: ObserveOptions): Pr
   )
   server.maxConnections = MAX_CONNECTIONS
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(bindError(error, listen)))
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, 'observe', listen)))
     server.listen({ host: place.address, port: place.port }, () => {
       server.removeAllListeners('error')
       server.on('error', (error) => log.warn({ reason: error.message }, 'the observer could not accept'))
@@ -154,24 +157,6 @@ function send(request: IncomingMessage, response: ServerResponse, { status, type
 
 function text(status: number, body: string): Answer {
   return { status, type: 'text/plain; charset=utf-8', body: `${body}\n` }
-}
-
-function bindError(error: NodeJS.ErrnoException, listen: string): PilotError {
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new PilotError('PORT_IN_USE', `observe ${listen} is in use`, { listen }, error)
-    case 'EACCES':
-      return new PilotError('PORT_FORBIDDEN', `observe ${listen} may not be bound`, { listen }, error)
-    case 'EADDRNOTAVAIL':
-      return new PilotError(
-        'ADDRESS_UNAVAILABLE',
-        `observe ${listen}: this machine has no such address`,
-        { listen },
-        error,
-      )
-    default:
-      return new PilotError('FAILED', `observe ${listen}: ${error.message}`, { listen }, error)
-  }
 }
 
 const NOT_HERE: Answer = text(421, 'this name is not mine; use the address')

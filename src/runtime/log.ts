@@ -1,13 +1,6 @@
 /** Logs: JSON lines on stderr by pino. The only file that imports it; everybody else is handed a `Logger`. */
 import { pino } from 'pino'
-
-/** Fields first, as pino has it. Never a key, a ticket or a payload among them. */
-export interface Logger {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
+import type { Logger } from '../base/logger.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 

@@ -25,24 +25,6 @@ export function parseListenAddress(text: string): Endpoint {
   return { address, port: endpoint.port }
 }
 
-/** What a failed listen means to the person who asked for it. */
-export function listenError(what: string, listen: string, error: Error): PilotError {
-  const code = (error as NodeJS.ErrnoException).code
-  const details = { listen }
-  if (code === 'EADDRINUSE')
-    return new PilotError('PORT_IN_USE', `the ${what} cannot listen on ${listen}: the port is in use`, details, error)
-  if (code === 'EADDRNOTAVAIL')
-    return new PilotError(
-      'ADDRESS_UNAVAILABLE',
-      `the ${what} cannot listen on ${listen}: no such local address`,
-      details,
-      error,
-    )
-  if (code === 'EACCES')
-    return new PilotError('PORT_FORBIDDEN', `the ${what} may not listen on ${listen}`, details, error)
-  return new PilotError('FAILED', `the ${what} cannot listen on ${listen}: ${error.message}`, details, error)
-}
-
 /** The family of the socket that can be bound there. */
 export function udpFamily(address: string): 'udp4' | 'udp6' {
   return isIPv6(address) ? 'udp6' : 'udp4'

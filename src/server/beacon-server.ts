@@ -4,12 +4,13 @@
  */
 import type { RemoteInfo, Socket } from 'node:dgram'
 import type { Endpoint } from '../base/types.ts'
+import { listenError } from '../runtime/net/listen-error.ts'
 import type { Beacon } from './beacon/beacon.ts'
 import type { Send } from './beacon/probes.ts'
-import type { ServerLog } from './log.ts'
+import type { Logger } from '../base/logger.ts'
 import { createSocket } from 'node:dgram'
 import { formatEndpoint } from '../base/types.ts'
-import { canonicalAddress, listenError, udpFamily } from './address.ts'
+import { canonicalAddress, udpFamily } from './address.ts'
 import { ANNOUNCE_EVERY_MS, RELAYS_PER_TURN } from './beacon/constants.ts'
 import { handleAtSecond } from './beacon/probes.ts'
 import { RelayQueue } from './beacon/relay-queue.ts'
@@ -17,7 +18,7 @@ import { RelayQueue } from './beacon/relay-queue.ts'
 export interface BeaconServerOptions {
   readonly listen: Endpoint // port 0 picks one
   readonly beacon: Beacon
-  readonly log: ServerLog
+  readonly log: Logger
 }
 
 export class BeaconServer {
@@ -76,7 +77,7 @@ export class BeaconServer {
   async #listen(): Promise<string> {
     const { listen, beacon, log } = this.#options
     await new Promise<void>((resolve, reject) => {
-      this.#socket.once('error', (error) => reject(listenError('beacon', formatEndpoint(listen), error)))
+      this.#socket.once('error', (error) => reject(listenError(error, 'beacon', formatEndpoint(listen))))
       this.#socket.bind({ address: listen.address, port: listen.port, exclusive: true }, resolve)
     })
     this.#socket.removeAllListeners('error')

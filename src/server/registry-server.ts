@@ -4,14 +4,15 @@
  */
 import type { Server, Socket } from 'node:net'
 import type { Endpoint } from '../base/types.ts'
-import type { ServerLog } from './log.ts'
+import { listenError } from '../runtime/net/listen-error.ts'
+import type { Logger } from '../base/logger.ts'
 import type { RegistryService } from './registry-connection.ts'
 import type { Registry } from './registry/registry.ts'
 import type { RegistryStore } from './store/store.ts'
 import type { ServerTls } from './tls.ts'
 import { createServer } from 'node:net'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
-import { canonicalAddress, listenError } from './address.ts'
+import { canonicalAddress } from './address.ts'
 import { RegistryConnection } from './registry-connection.ts'
 import { SWEEP_EVERY_MS } from './registry/constants.ts'
 import { sniffTls } from './tls.ts'
@@ -21,7 +22,7 @@ export interface RegistryServerOptions {
   readonly listen: Endpoint // port 0 picks one
   readonly registry: Registry
   readonly store: RegistryStore // flushed and closed by `stop`
-  readonly log: ServerLog
+  readonly log: Logger
   readonly tls?: ServerTls // absent: plain TCP only
   readonly tlsOnly?: boolean
   readonly idleMs?: number // default 5 minutes, registry.md §1.1
@@ -79,7 +80,7 @@ export class RegistryServer {
   async #listen(): Promise<string> {
     const { listen, registry } = this.#options
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError('registry', formatEndpoint(listen), error)))
+      this.#server.once('error', (error) => reject(listenError(error, 'registry', formatEndpoint(listen))))
       this.#server.listen({ host: listen.address, port: listen.port, exclusive: true }, resolve)
     })
     this.#server.on('error', (error) =>

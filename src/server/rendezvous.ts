@@ -1,6 +1,6 @@
 /** The rendezvous: a registry and a beacon in one process, which is all that gateways need to find each other. */
 import type { BeaconCounters, BeaconOptions } from './beacon/beacon.ts'
-import type { ServerLog } from './log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { RegistryOptions } from './registry/options.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 import type { RegistryStore } from './store/store.ts'
@@ -23,7 +23,7 @@ export interface RendezvousOptions {
   readonly tlsCertFile?: string // PEM; absent: a certificate of its own, kept with the store
   readonly tlsKeyFile?: string
   readonly tlsOnly?: boolean // default false: the port takes plain TCP as well
-  readonly log: ServerLog
+  readonly log: Logger
   readonly rules?: Partial<RegistryOptions>
   readonly beaconRules?: Partial<BeaconOptions>
 }

@@ -4,17 +4,17 @@
  */
 import type { Server, ServerResponse } from 'node:http'
 import type { Endpoint } from '../base/types.ts'
-import type { ServerLog } from './log.ts'
+import { listenError } from '../runtime/net/listen-error.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Status } from './status.ts'
 import { createServer } from 'node:http'
 import { formatEndpoint } from '../base/types.ts'
-import { listenError } from './address.ts'
 import { metrics, statistics, STATUS_PAGE } from './status.ts'
 
 export interface StatusServerOptions {
   readonly listen: Endpoint // port 0 picks one
   readonly status: Status
-  readonly log: ServerLog
+  readonly log: Logger
 }
 
 export class StatusServer {
@@ -34,7 +34,7 @@ export class StatusServer {
   async start(): Promise<string> {
     const { listen, log } = this.#options
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError('status page', formatEndpoint(listen), error)))
+      this.#server.once('error', (error) => reject(listenError(error, 'status page', formatEndpoint(listen))))
       this.#server.listen({ host: listen.address, port: listen.port, exclusive: true }, resolve)
     })
     this.#server.on('error', (error) =>

@@ -1,7 +1,7 @@
 /** Port 1001: messages and files of trusted peers, kept in the inbox, each answered with an ACK frame (services.md §6). */
 import { utf8 } from '../base/bytes.ts'
 import type { NodeId } from '../base/types.ts'
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
 import type { DataFrame } from '../wire/data-frame.ts'
 import { dataFrameBytes, decodeDataFrame, encodeDataFrame } from '../wire/data-frame.ts'

@@ -1,4 +1,5 @@
 /** Port 7: every byte comes back (services.md §1). It is what `pilotctl ping` and `bench` of the reference talk to. */
+import { ECHO_PORT } from '../base/overlay-ports.ts'
 import type { Listener, Overlay } from '../runtime/overlay.ts'
 
 /** Answers whoever the node lets in at all, as every node of the field does. */
@@ -16,6 +17,5 @@ export async function serveEcho(node: Pick<Overlay, 'listen'>): Promise<Listener
   })
 }
 
-export const ECHO_PORT = 7
 /** Streams that hold buffers for nobody's use but a test's. Further ones are refused. */
 const MAX_ECHO_STREAMS = 64

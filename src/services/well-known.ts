@@ -1,9 +1,10 @@
 /** The services that every node of the field offers: echo and data exchange; they give way to what the operator wants there. */
-import type { Logger } from '../runtime/log.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Listener, Overlay } from '../runtime/overlay.ts'
 import type { Received } from './data-exchange.ts'
 import { DATA_PORT, serveDataExchange } from './data-exchange.ts'
-import { ECHO_PORT, serveEcho } from './echo.ts'
+import { ECHO_PORT } from '../base/overlay-ports.ts'
+import { serveEcho } from './echo.ts'
 import { Inbox } from './inbox.ts'
 
 export class WellKnown {

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { createGateway, createNode } from '../../src/api/create.ts'
 import { introduce, testnet } from '../../src/api/testnet.ts'
-import type { GatewayEvent } from '../../src/gateway/model/types.ts'
+import type { GatewayEvent } from '../../src/gateway/model/events.ts'
 import { eventually } from './harness.ts'
 
 const START_MS = 1_000

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { MappedRecord } from '../../src/gateway/model/types.ts'
+import type { MappedRecord } from '../../src/gateway/model/records.ts'
 import { askRegistry } from '../interop/ask-registry.ts'
 import { address, eventually, Gateway, pause, Rendezvous, Stage } from './harness.ts'
 

@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
-import type { BenchRecord } from '../../src/gateway/model/types.ts'
+import type { BenchRecord } from '../../src/gateway/model/records.ts'
 import { address, eventually, Gateway, pair, Rendezvous, Stage } from './harness.ts'
 import type { Pair } from './harness.ts'
 import { findProgram, MAIN } from './program.ts'
@@ -206,7 +206,7 @@ test('two gateways on one state folder or one identity are a conflict, whatever 
   const file = stage.path('a-file')
   await writeFile(file, '')
   const { code, stdout } = await up('--state-dir', file)
-  assert.deepEqual([code, /a-file.*is no folder/.test(stdout)], [2, true], stdout)
+  assert.deepEqual([code, /a-file.*is not a folder/.test(stdout)], [2, true], stdout)
 })
 
 test('a request for trust that nobody answered is shown, and can be taken back; what makes no sense is refused with what to do', async () => {

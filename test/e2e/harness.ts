@@ -6,13 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type {
-  ConnectionRecord,
-  MappedRecord,
-  PeerRecord,
-  ReadyEvent,
-  StatusRecord,
-} from '../../src/gateway/model/types.ts'
+import type { ReadyEvent } from '../../src/gateway/model/events.ts'
+import type { ConnectionRecord, MappedRecord, PeerRecord, StatusRecord } from '../../src/gateway/model/records.ts'
 import { cleanEnvironment, MAIN, Program, WAIT_MS } from './program.ts'
 import type { ProgramOptions } from './program.ts'
 

@@ -106,7 +106,7 @@ test('a bad file, one that needs a restart, and one whose port is taken change n
     const reload = await a.cli('reload')
     assert.deepEqual([reload.code, why.test(reload.stderr)], [/in use/.test(String(why)) ? 6 : 2, true], reload.stderr)
   }
-  assert.equal(a.program.logs.filter(({ msg }) => msg.includes('not taken over')).length, 3, 'each of them once')
+  assert.equal(a.program.logs.filter(({ msg }) => msg.includes('was not applied')).length, 3, 'each of them once')
   assert.equal((await talk(stage, a.local('one'), Buffer.from('works'))).toString(), 'works')
   await write([
     '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',

@@ -11,7 +11,7 @@ import { SocksClient } from 'socks'
 import { address, pair, Stage } from './harness.ts'
 import type { Pair } from './harness.ts'
 import { findProgram } from './program.ts'
-import type { HostRecord, ResolveRecord } from '../../src/gateway/model/types.ts'
+import type { HostRecord, ResolveRecord } from '../../src/gateway/model/records.ts'
 
 let stage: Stage
 let both: Pair

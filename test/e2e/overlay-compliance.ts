@@ -13,6 +13,7 @@ import type { ErrorCode } from '../../src/base/errors.ts'
 import { ConnectionTable } from '../../src/gateway/service/connections.ts'
 import { Exposure } from '../../src/gateway/expose/tcp.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../../src/runtime/overlay.ts'
+import { HostAddresses } from '../../src/runtime/net/host-addresses.ts'
 import { silentLogger } from '../../src/runtime/log.ts'
 import { eventually, pause } from './harness.ts'
 import { noise } from './servers.ts'
@@ -203,7 +204,13 @@ function services({ way, dialler, server, datagramPort, patienceMs }: Way): void
       const port = freePort()
       const exposure = new Exposure(
         { name: String(port), port, protocol: 'tcp', target, allow },
-        { node: server(), connections: new ConnectionTable(), log: silentLogger, onTaken: () => {} },
+        {
+          node: server(),
+          connections: new ConnectionTable(),
+          hosts: new HostAddresses(),
+          log: silentLogger,
+          onTaken: () => {},
+        },
       )
       await exposure.start()
       return exposure

@@ -13,7 +13,7 @@ import type { OverlayEvent } from '../../src/runtime/overlay.ts'
 import { eventually, Stage } from '../e2e/harness.ts'
 import type { Address } from '../e2e/harness.ts'
 import { overlayCompliance } from '../e2e/overlay-compliance.ts'
-import type { ReadyEvent } from '../../src/gateway/model/types.ts'
+import type { ReadyEvent } from '../../src/gateway/model/events.ts'
 import { echo, noise } from '../e2e/servers.ts'
 import { GoNode, noGo, startRendezvous } from './go.ts'
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { DoctorRecord, ExplainRecord } from '../../src/gateway/model/types.ts'
+import type { DoctorRecord, ExplainRecord } from '../../src/gateway/model/records.ts'
 import type { PathKind } from '../../src/runtime/overlay.ts'
 import { eventually } from '../e2e/harness.ts'
 import { Internet, expectedDigest } from './harness.ts'

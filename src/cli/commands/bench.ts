@@ -1,7 +1,7 @@
 /** `pilotgate bench PEER`: what the way to a peer can do, measured against its echo service. */
 import { MAX_BENCH_BYTES, MAX_BENCH_MS, MIN_BENCH_BYTES, MIN_BENCH_MS } from '../../admin/routes.ts'
 import type { AdminClient } from '../../admin/client.ts'
-import type { BenchOptions, BenchRecord } from '../../gateway/model/types.ts'
+import type { BenchOptions, BenchRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
 import { formatBytes, formatRate, formatRtt } from '../text.ts'

@@ -1,7 +1,7 @@
 /** `pilotgate map|unmap|expose|unexpose`: change what the running gateway does; `map` and `expose` become one where none runs. */
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
-import type { Edit } from '../../config/live.ts'
+import type { Edit } from '../../gateway/control.ts'
 import { resolveAdminSocket } from '../../config/options.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
 import type { Output } from '../output.ts'

@@ -2,7 +2,7 @@
 import { PilotError } from '../../base/errors.ts'
 import { loadConfig } from '../../config/load.ts'
 import { resolveOptions, type Flags } from '../../config/options.ts'
-import type { DoctorCheck, DoctorRecord } from '../../gateway/model/types.ts'
+import type { DoctorCheck, DoctorRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
 import type { World } from '../world.ts'

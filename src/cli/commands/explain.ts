@@ -1,6 +1,6 @@
 /** `pilotgate explain TARGET`: dials it and tells each step: name → address → trust → path → port. */
 import { ERRORS } from '../../base/errors.ts'
-import type { ExplainRecord, ExplainStep } from '../../gateway/model/types.ts'
+import type { ExplainRecord, ExplainStep } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 

@@ -1,7 +1,7 @@
 /** `pilotgate invite`, and how a ticket is shown: by this command, and by `expose PORT`. */
 import { renderUnicodeCompact } from 'uqr'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
-import type { TicketRecord } from '../../gateway/model/types.ts'
+import type { TicketRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
 import type { World } from '../world.ts'

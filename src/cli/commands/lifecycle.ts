@@ -1,6 +1,7 @@
 /** `pilotgate reload|drain|down`: what is asked of the running gateway as a whole. */
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
+import type { DrainRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
 import { GRACE_MS } from '../serve.ts'
@@ -74,15 +75,36 @@ async function drain(
         '`pilotgate connections` shows them; `pilotgate drain --undo` takes the drain back.',
       )
     await world.sleep(LOOK_MS)
-    record = await client.drain(expose)
+    record = await lookAt(client, expose)
+    if (record.state === 'ready') break
   }
   unsubscribe()
-  out.result(record, [
-    record.connections === 0
-      ? 'drained: no connection is open'
-      : `still draining; ${plural(record.connections, 'connection')} open`,
-  ])
+  out.result(record, [drainLine(record)])
+  if (record.state === 'ready') return
   out.undo(`pilotgate drain --undo${expose === undefined ? '' : ` --expose ${expose}`}`)
+}
+
+/** As `drain` answers, without draining again: somebody may have taken the drain back meanwhile. */
+async function lookAt(client: AdminClient, expose: string | undefined): Promise<DrainRecord> {
+  const status = await client.status()
+  if (expose === undefined)
+    return {
+      state: status.state === 'draining' ? 'draining' : 'ready',
+      expose: null,
+      connections: status.connections,
+    }
+  const isDraining = status.exposes.some(({ name, draining }) => name === expose && draining === true)
+  const open = (await client.connections()).filter(
+    ({ direction, service }) => direction === 'expose' && service === expose,
+  )
+  return { state: isDraining ? 'draining' : 'ready', expose, connections: open.length }
+}
+
+function drainLine({ state, connections }: DrainRecord): string {
+  if (state === 'ready') return 'the drain was undone; new connections are taken again'
+  return connections === 0
+    ? 'drained: no connection is open'
+    : `still draining; ${plural(connections, 'connection')} open`
 }
 
 async function down(out: Output, world: World, client: AdminClient): Promise<void> {

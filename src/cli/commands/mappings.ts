@@ -1,6 +1,6 @@
 /** `pilotgate mappings`: which local address leads to which remote port. */
 import type { Cli } from '../cli.ts'
-import type { GroupPeerRecord } from '../../gateway/model/types.ts'
+import type { GroupPeerRecord } from '../../gateway/model/records.ts'
 import { formatAge, table } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 

@@ -1,5 +1,5 @@
 /** `pilotgate peers`: the nodes this gateway knows, and over which path it reaches them. */
-import type { PeerRecord } from '../../gateway/model/types.ts'
+import type { PeerRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import { formatAge, formatBytes, formatRtt, table } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'

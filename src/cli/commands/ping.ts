@@ -1,5 +1,5 @@
 /** `pilotgate ping PEER`: echoes through the tunnel; says over which path, how fast, and how many came back. */
-import type { PingRecord } from '../../gateway/model/types.ts'
+import type { PingRecord } from '../../gateway/model/records.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { Output } from '../output.ts'

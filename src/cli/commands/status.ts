@@ -1,5 +1,5 @@
 /** `pilotgate status`: who this gateway is, whom it is connected to, what it carries. */
-import type { StatusRecord } from '../../gateway/model/types.ts'
+import type { StatusRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import { formatAge, formatBytes, formatNode } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'

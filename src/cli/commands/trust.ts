@@ -1,5 +1,5 @@
 /** `pilotgate trust …`: who may see and reach us. Both sides have to agree. */
-import type { TrustRecord } from '../../gateway/model/types.ts'
+import type { TrustRecord } from '../../gateway/model/records.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { Cli } from '../cli.ts'
 import { formatNode, table } from '../text.ts'

@@ -1,5 +1,5 @@
 /** `pilotgate whois IP:PORT`: which peer is behind a connection that a local program sees. */
-import type { WhoisRecord } from '../../gateway/model/types.ts'
+import type { WhoisRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import { formatAge } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'

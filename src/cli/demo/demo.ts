@@ -9,11 +9,12 @@ import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LiveConfig, adminControl } from '../../config/live.ts'
 import { PilotError, asPilotError } from '../../base/errors.ts'
-import type { GatewayEvent } from '../../gateway/model/types.ts'
+import type { GatewayEvent } from '../../gateway/model/events.ts'
 import { resolveOptions, type Flags } from '../../config/options.ts'
 import type { Output } from '../output.ts'
 import { stopRequests } from '../stop.ts'
-import type { Log, RunningGateway, World } from '../world.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { ServedGateway, World } from '../world.ts'
 import { checksOf, type Checked } from './check.ts'
 import { GRPC_PACKAGE, hasGrpc, startGrpcSample } from './grpc-sample.ts'
 import { startHttpSample } from './http-sample.ts'
@@ -55,7 +56,7 @@ interface Demo {
 
 interface Starting {
   readonly world: World
-  readonly log: Log
+  readonly log: Logger
   readonly folder: string
   readonly running: Running
   readonly progress: { step: string }
@@ -79,7 +80,7 @@ async function start({ world, log, folder, running, progress }: Starting): Promi
   )
   const http = await step('sample HTTP service', startHttpSample)
   const grpc = (await hasGrpc()) ? await step('sample gRPC service', startGrpcSample) : undefined
-  const gateway = async (hostname: string, flags: Flags): Promise<RunningGateway> => {
+  const gateway = async (hostname: string, flags: Flags): Promise<ServedGateway> => {
     const sources = {
       env: { HOME: folder },
       flags: { registry, beacon, listen: '127.0.0.1:0', hostname, stateDir: join(folder, hostname), ...flags },
@@ -115,7 +116,7 @@ async function start({ world, log, folder, running, progress }: Starting): Promi
   }
 }
 
-async function trusts(one: RunningGateway, other: RunningGateway): Promise<boolean> {
+async function trusts(one: ServedGateway, other: ServedGateway): Promise<boolean> {
   const { nodeId } = other.status().node
   return nodeId !== 0 && (await one.trusted()).some((peer) => peer.nodeId === nodeId)
 }

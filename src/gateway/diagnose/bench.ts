@@ -5,8 +5,8 @@
  */
 import { PilotError } from '../../base/errors.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
-import { ECHO_PORT } from '../../services/echo.ts'
-import type { BenchOptions, BenchRecord } from '../model/types.ts'
+import { ECHO_PORT } from '../../base/overlay-ports.ts'
+import type { BenchOptions, BenchRecord } from '../model/records.ts'
 
 export type BenchNode = Pick<Overlay, 'dial' | 'peers'>
 

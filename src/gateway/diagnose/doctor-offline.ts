@@ -15,7 +15,8 @@ import type { Received } from '../../runtime/net/datagram-port.ts'
 import { UdpSocket } from '../../runtime/net/udp-socket.ts'
 import { decodeBeaconMessage } from '../../wire/beacon-messages.ts'
 import { diagnose } from './doctor.ts'
-import type { DoctorRecord, GatewayOptions } from '../model/types.ts'
+import type { GatewayOptions } from '../model/options.ts'
+import type { DoctorRecord } from '../model/records.ts'
 
 /** @throws PilotError when the UDP socket cannot be bound, or the beacon's name does not resolve. */
 export async function checkUp(options: Pick<GatewayOptions, 'registry' | 'beacon' | 'listen'>): Promise<DoctorRecord> {

@@ -3,7 +3,7 @@
  * A check that fails says what to do. Pure but for the interface MTU it is handed: tests give it any state.
  */
 import type { Overlay } from '../../runtime/overlay.ts'
-import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/types.ts'
+import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/records.ts'
 
 /** What a diagnosis is made from. */
 export interface Symptoms {
@@ -151,7 +151,7 @@ function udpCheck({ registry, beacon }: Symptoms, udp: DoctorRecord['udp']): Doc
     return {
       name: 'udp',
       state: 'ok',
-      text: `UDP passes: the beacon ${beacon.endpoint} sees us at ${beacon.observed ?? 'an endpoint it has not told'}`,
+      text: `UDP passes: the beacon ${beacon.endpoint} sees us at ${beacon.observed ?? 'an endpoint it has not reported'}`,
     }
   const questions = `${beacon.unanswered} question${beacon.unanswered === 1 ? '' : 's'}`
   if (udp === 'blocked') {

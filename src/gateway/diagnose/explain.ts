@@ -3,9 +3,10 @@
  * Each step says what it found and why; the first that fails ends it. The last one opens a connection and resets it.
  */
 import { formatAddress, parsePeerName } from '../../base/address.ts'
-import { PilotError, asPilotError } from '../../base/errors.ts'
+import { asPilotError, ERRORS, PilotError } from '../../base/errors.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
-import type { ExplainRecord, ExplainStep, PathPolicy } from '../model/types.ts'
+import type { PathPolicy } from '../model/path-policy.ts'
+import type { ExplainRecord, ExplainStep } from '../model/records.ts'
 
 export type ExplainNode = Pick<Overlay, 'resolve' | 'hostnameOf' | 'isTrusted' | 'connect' | 'pathTo' | 'dial'>
 
@@ -37,7 +38,7 @@ export async function explain(
     const id = await node.resolve(peer)
     ok(
       'name',
-      `${mapping === undefined ? '' : `the mapping ${mapping} leads to ${peer}; `}${isName ? `the name ${peer} stands for node ${id}` : `${peer} is no name but an address, nobody is asked`}`,
+      `${mapping === undefined ? '' : `the mapping ${mapping} leads to ${peer}; `}${isName ? `the name ${peer} stands for node ${id}` : `${peer} is an address, so no name has to be resolved`}`,
     )
     const hostname = node.hostnameOf(id)
     ok('address', `${formatAddress({ network: 0, node: id })}${hostname === undefined ? '' : `, known as ${hostname}`}`)
@@ -64,9 +65,7 @@ export async function explain(
     return record(null)
   } catch (error) {
     const { code, message, hint } = asPilotError(error)
-    steps.push({ step, state: 'fail', text: message, hint })
-    for (const left of STEPS.slice(STEPS.indexOf(step) + 1))
-      steps.push({ step: left, state: 'skipped', text: 'not tried' })
+    steps.push({ step, state: 'fail', text: message, hint }, ...notTried(step))
     return record(code)
   }
 }
@@ -77,23 +76,28 @@ export async function explainSeveral(
   asked: ExplainTarget,
   peers: readonly string[],
 ): Promise<ExplainRecord> {
-  if (peers.length === 0)
-    return await explain(
-      {
-        ...node,
-        resolve: () =>
-          Promise.reject(
-            new PilotError(
-              'PEER_UNREACHABLE',
-              `the mapping ${asked.mapping ?? ''} leads to ${asked.peer}, and no trusted peer has this tag`,
-            ),
-          ),
-      },
-      asked,
-    )
+  if (peers.length === 0) return nobody(asked)
   const records = await Promise.all(peers.map((peer) => explain(node, { ...asked, peer })))
   const first = records.find(({ reachable }) => reachable) ?? records[0]!
   return records.length === 1 ? first : { ...first, others: records.filter((record) => record !== first) }
+}
+
+/** Of a tag that no trusted peer has. */
+function nobody({ target, peer, port, mapping }: ExplainTarget): ExplainRecord {
+  const code = 'PEER_UNREACHABLE'
+  const text = `the mapping ${mapping ?? ''} leads to ${peer}, and no trusted peer has this tag`
+  return {
+    target,
+    peer,
+    port: port ?? null,
+    reachable: false,
+    code,
+    steps: [{ step: 'name', state: 'fail', text, hint: ERRORS[code].hint }, ...notTried('name')],
+  }
+}
+
+function notTried(after: ExplainStep['step']): ExplainStep[] {
+  return STEPS.slice(STEPS.indexOf(after) + 1).map((step) => ({ step, state: 'skipped', text: 'not tried' }))
 }
 
 const STEPS: readonly ExplainStep['step'][] = ['name', 'address', 'trust', 'path', 'port']

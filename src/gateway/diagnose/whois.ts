@@ -3,8 +3,8 @@ import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import { callerOf } from '../model/caller.ts'
 import type { CallerSource } from '../model/caller.ts'
-import { parseListen } from '../model/specs.ts'
-import type { WhoisEntry, WhoisRecord } from '../model/types.ts'
+import { parseListen } from '../model/listen.ts'
+import type { WhoisEntry, WhoisRecord } from '../model/records.ts'
 
 /**
  * @param find by the ip:port at its local end.

@@ -5,7 +5,7 @@
 import { parsePeerName } from '../../base/address.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { AboutNode } from '../../runtime/overlay.ts'
-import { parseAllow, type Allowed } from '../model/expose-options.ts'
+import { type Allowed, parseAllow } from '../model/allow.ts'
 
 /** What access needs to know of the overlay. */
 export interface AccessNode {

@@ -4,7 +4,7 @@
  */
 import type { NodeId } from '../../base/types.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
-import type { Limits } from '../model/types.ts'
+import type { Limits } from '../model/expose-spec.ts'
 
 /** What one connection was granted. */
 export interface Admission {
@@ -19,7 +19,7 @@ export interface Admission {
 interface Use {
   readonly count: { open: number } // shared with those who follow at the same place
   readonly starts: TokenBucket | undefined
-  readonly bytes: ByteBudget | undefined
+  readonly bytes: TokenBucket | undefined
 }
 
 export class ExposureLimits {
@@ -48,7 +48,7 @@ export class ExposureLimits {
     const now = this.#now()
     const use = this.#useOf(peer)
     if (this.#all.count.open >= connections || use.count.open >= connectionsPerPeer) return 'connections'
-    // The peer's own first: what one peer asks too much shall not use up what the others have.
+    // The peer's own first: what one peer asks too much must not use up what the others have.
     if (use.starts?.take(now) === false || this.#all.starts?.take(now) === false) return 'rate'
     return new Grant(use, this.#all, this.#now)
   }
@@ -83,15 +83,15 @@ class Grant implements Admission {
     if (own === undefined && all === undefined) return undefined
     return (bytes) => {
       const at = now()
-      return Math.max(own?.take(at, bytes) ?? 0, all?.take(at, bytes) ?? 0)
+      return Math.max(own?.spend(at, bytes) ?? 0, all?.spend(at, bytes) ?? 0)
     }
   }
 
   fits(bytes: number): boolean {
     const [own, all, at] = [this.#own.bytes, this.#all.bytes, this.#now()]
-    if (own?.fits(at, bytes) === false || all?.fits(at, bytes) === false) return false
-    own?.take(at, bytes)
-    all?.take(at, bytes)
+    if (own?.holds(at, bytes) === false || all?.holds(at, bytes) === false) return false
+    own?.spend(at, bytes)
+    all?.spend(at, bytes)
     return true
   }
 
@@ -101,41 +101,14 @@ class Grant implements Admission {
   }
 }
 
-/** A rate for bytes that have passed already: it goes into debt, and tells how long the debt lasts. */
-class ByteBudget {
-  readonly #perMs: number
-  readonly #burst: number
-  #bytes: number
-  #at = -Infinity
-
-  constructor(perSecond: number) {
-    this.#perMs = perSecond / 1_000
-    this.#burst = Math.max(perSecond, LEAST_BURST_BYTES)
-    this.#bytes = this.#burst
-  }
-
-  fits(now: number, bytes: number): boolean {
-    this.#fill(now)
-    return this.#bytes >= bytes
-  }
-
-  take(now: number, bytes: number): number {
-    this.#fill(now)
-    this.#bytes -= bytes
-    return this.#bytes >= 0 ? 0 : -this.#bytes / this.#perMs
-  }
-
-  #fill(now: number): void {
-    if (this.#at !== -Infinity) this.#bytes = Math.min(this.#burst, this.#bytes + (now - this.#at) * this.#perMs)
-    this.#at = now
-  }
-}
-
 function makeUse(newPerSecond: number | undefined, bytesPerSecond: number | undefined, count = { open: 0 }): Use {
   return {
     count,
     starts: newPerSecond === undefined ? undefined : new TokenBucket(newPerSecond),
-    bytes: bytesPerSecond === undefined ? undefined : new ByteBudget(bytesPerSecond),
+    bytes:
+      bytesPerSecond === undefined
+        ? undefined
+        : new TokenBucket(bytesPerSecond, Math.max(bytesPerSecond, LEAST_BURST_BYTES)),
   }
 }
 

@@ -6,7 +6,7 @@
 import type { NodeId } from '../../base/types.ts'
 import { ipBytesOf, ipOf } from '../model/caller.ts'
 import type { Caller } from '../model/caller.ts'
-import type { ProxyVersion } from '../model/types.ts'
+import type { ProxyVersion } from '../model/expose-spec.ts'
 
 export interface ProxiedStream {
   readonly caller: Caller

@@ -1,9 +1,9 @@
 /**
  * Exposures that end by themselves: after a time (`for`), or after one connection (`once`). What has ended stays ended
- * though the configuration still names it, until somebody asks for it anew. Above: gateway.ts.
+ * though the configuration still names it, until somebody asks for it again. Above: gateway.ts.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { ExposeSpec } from '../model/types.ts'
+import type { ExposeSpec } from '../model/expose-spec.ts'
 
 export class TimeBoxes {
   readonly #onOver: (name: string, reason: 'for' | 'once') => void
@@ -14,7 +14,7 @@ export class TimeBoxes {
     this.#onOver = onOver
   }
 
-  /** The exposure listens. The same one again (after a drain) does not begin its time anew. */
+  /** The exposure listens. The same one again (after a drain) does not restart its time. */
   begin(spec: ExposeSpec): void {
     const { name, forMs } = spec
     const known = this.#running.get(name)
@@ -36,7 +36,7 @@ export class TimeBoxes {
     return isDeepStrictEqual(this.#over.get(spec.name), spec)
   }
 
-  /** Asked for anew by a person: it may begin again. */
+  /** Asked for again by a person: it may begin again. */
   renew(name: string): void {
     this.#over.delete(name)
   }

@@ -1,273 +1,226 @@
 /**
  * A local UDP service on one of our overlay ports: every (peer, source port) speaks to it from a local socket of its own,
- * so that its answers find their way back. Above: gateway.ts. Below: access.ts, runtime/overlay.ts.
- * Whoever is not allowed hears nothing, which is also what a port without a service says.
+ * so that its answers find their way back. Above: gateway.ts. Below: reception.ts, udp-target.ts, runtime/overlay.ts.
+ * A peer that is not allowed gets no answer, as from a port without a service.
  */
-import { createSocket } from 'node:dgram'
-import type { Socket } from 'node:dgram'
-import { lookup } from 'node:dns/promises'
 import { formatAddress } from '../../base/address.ts'
 import { asPilotError, type PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { OverlayDatagrams } from '../../runtime/overlay.ts'
-import { AccessList } from './access.ts'
+import type { ExposeSpec } from '../model/expose-spec.ts'
+import type { ExposedRecord } from '../model/records.ts'
 import type { Connection } from '../service/connections.ts'
-import type { ExposureDeps } from './tcp.ts'
-import { ExposureLimits } from './limits.ts'
-import type { Admission } from './limits.ts'
 import type { Service } from '../service/table.ts'
-import { SparseLog } from '../service/sparse-log.ts'
-import type { ExposedRecord, ExposeSpec } from '../model/types.ts'
-import { MAX_UDP_SESSIONS, MAX_UDP_WAITING, UDP_BUFFER_BYTES, UdpSessionTable } from '../udp/sessions.ts'
+import { MAX_UDP_WAITING, UdpSessionTable } from '../udp/sessions.ts'
 import type { UdpSession } from '../udp/sessions.ts'
+import type { Admission } from './limits.ts'
+import { Reception } from './reception.ts'
+import type { ExposureDeps, Visitor } from './reception.ts'
+import { UdpTarget } from './udp-target.ts'
 
-interface ExposedSession extends UdpSession {
-  readonly from: NodeId
-  readonly peerName: string
+interface ExposedSession extends UdpSession, Visitor {
+  readonly sourcePort: number
   readonly traffic: { bytesRead: number; bytesWritten: number }
   connection: Connection | undefined // once it is allowed
   admission: Admission | undefined // with the connection
-  socket: Socket | undefined // once it is connected to the target
+  target: UdpTarget | undefined // once it can be sent to
   waiting: Uint8Array[]
   checkedAt: number // ms; when access was looked at last
   readonly onDropped: (error: PilotError) => void // of an answer
 }
 
-/** Who attends to the datagrams of an overlay port. */
-interface Desk {
-  attendant: UdpExposure
+/** An overlay port that takes datagrams, and the exposure that they go to. */
+interface Door {
+  owner: UdpExposure
+  port: OverlayDatagrams | undefined // set as soon as it is open
 }
 
 export class UdpExposure implements Service<ExposedRecord> {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
-  readonly #sparse: SparseLog
+  readonly #reception: Reception
   readonly #sessions = new UdpSessionTable<ExposedSession>()
-  readonly #access: AccessList
-  readonly #limits: ExposureLimits
-  #taken = false
-  #port: OverlayDatagrams | undefined
-  #desk: Desk | undefined // beside the port
+  #door: Door | undefined // while it listens
 
   constructor(spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
-    this.#sparse = new SparseLog(deps.log)
-    this.#access = new AccessList(deps.node, spec.allow)
-    this.#limits = new ExposureLimits(spec.limits)
+    this.#reception = new Reception(spec, deps, 'datagrams of a peer are dropped')
   }
 
   get record(): ExposedRecord {
-    const { name, port, target, allow } = this.spec
-    return { name, port, target: target.text, allow, protocol: 'udp' }
+    return this.#reception.record
   }
 
   /** @throws PilotError PORT_IN_USE when the overlay port takes datagrams already. */
   async start(): Promise<void> {
-    const desk: Desk = { attendant: this }
-    this.#port = await this.#deps.node.datagrams(this.spec.port, (bytes, from, sourcePort) =>
-      desk.attendant.#onDatagram(bytes, from, sourcePort),
+    const door: Door = { owner: this, port: undefined }
+    door.port = await this.#deps.node.datagrams(this.spec.port, (bytes, from, sourcePort) =>
+      door.owner.#onDatagram(bytes, from, sourcePort),
     )
-    this.#desk = desk
-    this.#access.start()
+    this.#door = door
+    this.#reception.start()
   }
 
   /** Sessions were by the other's terms: the next datagram of a peer begins another. */
   takeOver(running: Service<ExposedRecord>): boolean {
-    if (
-      !(running instanceof UdpExposure) ||
-      running.#port === undefined ||
-      running.#desk === undefined ||
-      this.spec.port !== running.spec.port
-    )
-      return false
-    const port = running.#port
-    running.#port = undefined
+    if (!(running instanceof UdpExposure) || running.#door === undefined) return false
+    if (this.spec.port !== running.spec.port) return false
+    this.#door = running.#door
+    this.#door.owner = this
+    running.#door = undefined
     running.stop()
-    this.#port = port
-    this.#desk = running.#desk
-    this.#desk.attendant = this
-    this.#access.start()
+    this.#reception.follow(running.#reception)
+    this.#reception.start()
     return true
   }
 
   /** The port is free at once, and the sessions, which live by it, end. */
   stop(): void {
-    this.#access.stop()
-    this.#port?.close()
-    this.#port = undefined
+    this.#reception.stop()
+    this.#door?.port?.close()
+    this.#door = undefined
     this.#sessions.clear()
   }
 
-  #onDatagram(bytes: Uint8Array, from: NodeId, sourcePort: number): void {
-    const key = `${from}:${sourcePort}`
-    const session = this.#sessions.get(key) ?? this.#begin(key, from, sourcePort)
-    if (session === undefined) return
+  #onDatagram(bytes: Uint8Array, peer: NodeId, sourcePort: number): void {
+    const key = `${peer}:${sourcePort}`
+    const session = this.#sessions.get(key) ?? this.#begin(key, peer, sourcePort)
     const now = performance.now()
     session.usedAt = now
-    if (session.socket !== undefined && now - session.checkedAt > CHECK_AGAIN_MS) this.#checkAgain(key, session)
-    if (session.admission?.fits(bytes.length) === false) {
-      this.#deps.connections.counters.datagrams_dropped += 1
-      return
-    }
+    if (session.target !== undefined && now - session.checkedAt > CHECK_AGAIN_MS) this.#checkAgain(key, session, now)
+    if (session.admission?.fits(bytes.length) === false) return this.#dropped()
     session.traffic.bytesRead += bytes.length
-    if (session.socket !== undefined) session.socket.send(bytes)
+    if (session.target !== undefined) session.target.send(bytes)
     else if (session.waiting.length < MAX_UDP_WAITING) session.waiting.push(bytes.slice())
-    else this.#deps.connections.counters.datagrams_dropped += 1
+    else this.#dropped()
   }
 
-  #begin(key: string, from: NodeId, sourcePort: number): ExposedSession | undefined {
-    if (this.#sessions.isFull) return this.#drop('full', from, `${MAX_UDP_SESSIONS} sessions are open already`)
-    const { node, connections } = this.#deps
-    const peerName = node.hostnameOf(from) ?? formatAddress({ network: 0, node: from })
+  #begin(key: string, peer: NodeId, sourcePort: number): ExposedSession {
+    const { node } = this.#deps
     const session: ExposedSession = {
+      peer,
+      peerName: node.hostnameOf(peer) ?? formatAddress({ network: 0, node: peer }),
+      sourcePort,
       usedAt: performance.now(),
       checkedAt: performance.now(),
-      from,
+      answered: false,
       connection: undefined,
       admission: undefined,
-      socket: undefined,
+      target: undefined,
       waiting: [],
       traffic: { bytesRead: 0, bytesWritten: 0 },
-      peerName,
-      onDropped: (error) => this.#onDropped(peerName, error),
-      close: () => {
-        session.socket?.close()
-        session.socket = undefined
-        session.waiting = []
-        session.admission?.release()
-        if (session.connection === undefined) return
-        connections.remove(session.connection)
-        if (this.#taken && this.#port !== undefined) this.#deps.onTaken(this.spec)
-      },
+      onDropped: (error) => this.#onDropped(session, error),
+      close: () => this.#close(session),
     }
-    this.#sessions.add(key, session)
-    this.#connect(key, session, sourcePort).catch((error: unknown) => {
-      const { message } = asPilotError(error)
-      connections.counters.connections_failed += 1
-      this.#sparse.warn(
-        'target',
-        { expose: this.spec.name, target: this.spec.target.text, code: 'TARGET_UNREACHABLE', reason: message },
-        'the local service cannot be reached',
-      )
+    this.#sessions.add(key, session, (other) => other.peer === peer)
+    this.#admit(key, session).catch((error: unknown) => {
+      this.#reception.failed(session, asPilotError(error).message)
       this.#sessions.remove(key, session)
     })
     return session
   }
 
-  async #allows(peer: NodeId): Promise<boolean> {
-    return await this.#access.allows(peer, await this.#deps.guests?.standing(peer, this.spec.name))
+  #close(session: ExposedSession): void {
+    const wasOpen = session.target !== undefined
+    session.target?.close()
+    session.target = undefined
+    this.#leave(session)
+    if (wasOpen && this.#reception.taken && this.#door !== undefined) this.#deps.onTaken(this.spec)
   }
 
-  async #connect(key: string, session: ExposedSession, sourcePort: number): Promise<void> {
-    const { connections } = this.#deps
-    const { name, port, target, allow } = this.spec
-    if (!(await this.#allows(session.from))) {
-      connections.counters.connections_denied += 1
-      this.#sparse.warn(
-        `denied ${session.from}`,
-        { expose: name, peer: session.peerName, nodeId: session.from, port, allow, code: 'DENIED' },
-        'datagrams of a peer that is not allowed here are dropped',
-      )
-      return this.#forgetSoon(key, session)
-    }
-    if (this.#taken) return this.#forgetSoon(key, session)
-    const admission = this.#limits.admit(session.from)
-    if (typeof admission === 'string') {
-      connections.counters.connections_limited += 1
-      this.#sparse.warn(
-        `${admission} ${session.from}`,
-        { expose: name, peer: session.peerName, nodeId: session.from, code: 'TOO_MANY', limit: admission },
-        'datagrams of a peer are dropped: a limit of this exposure',
-      )
-      return this.#forgetSoon(key, session)
-    }
+  #leave(session: ExposedSession): void {
+    session.waiting = []
+    session.admission?.release()
+    session.admission = undefined
+    if (session.connection !== undefined) this.#deps.connections.remove(session.connection)
+    session.connection = undefined
+  }
+
+  /** Rejects when the target cannot be sent to. */
+  async #admit(key: string, session: ExposedSession): Promise<void> {
+    const isOpen = (): boolean => this.#sessions.get(key) === session
+    const admission = await this.#reception.admit(session)
+    if (admission === undefined) return this.#forgetSoon(key, session)
+    if (!isOpen()) return admission.release()
     session.admission = admission
-    this.#taken = this.spec.once === true
-    if (target.kind === 'unix' || this.#sessions.get(key) !== session) return
-    const { address, family } = await lookup(target.host)
-    const socket = createSocket({
-      type: family === 6 ? 'udp6' : 'udp4',
-      recvBufferSize: UDP_BUFFER_BYTES,
-      sendBufferSize: UDP_BUFFER_BYTES,
-    })
-    socket.on('error', (error) =>
-      this.#sparse.warn(
-        'target',
-        { expose: name, target: target.text, code: 'TARGET_UNREACHABLE', reason: error.message },
-        'the local service does not take datagrams',
-      ),
-    )
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject)
-      socket.connect(target.port, address, () => {
-        socket.off('error', reject)
-        resolve()
-      })
-    })
-    if (this.#sessions.get(key) !== session) return void socket.close()
-    session.connection = connections.add(
-      {
-        direction: 'expose',
-        service: name,
-        protocol: 'udp',
-        peer: session.peerName,
-        nodeId: session.from,
-        local: target.text,
-        remote: `${session.peerName}:${port}`,
-      },
-      () => this.#sessions.remove(key, session),
-    )
-    session.connection.stream = session.traffic
-    connections.counters.connections_exposed += 1
-    session.socket = socket
-    socket.on('message', (answer) => this.#onAnswer(session, sourcePort, answer))
-    for (const bytes of session.waiting) socket.send(bytes)
+    const connection = this.#reception.enter(session, () => this.#sessions.remove(key, session))
+    if (connection === undefined) return this.#forgetSoon(key, session)
+    session.connection = connection
+    const target = await this.#open(key, session)
+    if (!isOpen()) return target.close()
+    if (this.#reception.taken) {
+      target.close()
+      return this.#forgetSoon(key, session)
+    }
+    this.#reception.opened(connection, session.traffic)
+    session.target = target
+    for (const bytes of session.waiting) target.send(bytes)
     session.waiting = []
   }
 
-  #onAnswer(session: ExposedSession, sourcePort: number, answer: Uint8Array): void {
-    session.usedAt = performance.now()
-    if (session.admission?.fits(answer.length) === false) {
-      this.#deps.connections.counters.datagrams_dropped += 1
-      return
+  async #open(key: string, session: ExposedSession): Promise<UdpTarget> {
+    const { target } = this.spec
+    if (target.kind === 'unix') throw new RangeError('a /udp port has no Unix socket behind it') // parsing refuses it
+    const opened = new UdpTarget(target, this.#deps.hosts, {
+      onAnswer: (answer) => this.#onAnswer(session, answer),
+      onUnreachable: (error) => this.#onUnreachable(key, session, error),
+    })
+    try {
+      await opened.open()
+    } catch (error) {
+      opened.close()
+      throw error
     }
-    session.traffic.bytesWritten += answer.length
-    this.#port?.sendTo(session.from, sourcePort, answer, session.onDropped)
+    return opened
   }
 
-  #onDropped(peerName: string, { code, message, hint }: PilotError): void {
-    const { counters } = this.#deps.connections
-    counters.datagrams_dropped += 1
-    if (code === 'DATAGRAM_TOO_LARGE') counters.datagrams_too_large += 1
-    this.#sparse.warn(code, { expose: this.spec.name, peer: peerName, code, hint }, `an answer was dropped: ${message}`)
+  #onUnreachable(key: string, session: ExposedSession, { message }: Error): void {
+    const { target, once } = this.spec
+    this.#reception.warn(
+      'target',
+      { target: target.text, code: 'TARGET_UNREACHABLE', reason: message },
+      'the local service does not take datagrams',
+    )
+    if (once !== true || session.answered) return
+    this.#reception.taken = false // it had nothing of its one connection
+    this.#sessions.remove(key, session)
+  }
+
+  #onAnswer(session: ExposedSession, answer: Uint8Array): void {
+    session.usedAt = performance.now()
+    session.answered = true
+    if (session.admission?.fits(answer.length) === false) return this.#dropped()
+    session.traffic.bytesWritten += answer.length
+    this.#door?.port?.sendTo(session.peer, session.sourcePort, answer, session.onDropped)
+  }
+
+  #onDropped(session: ExposedSession, { code, message, hint }: PilotError): void {
+    this.#dropped()
+    if (code === 'DATAGRAM_TOO_LARGE') this.#deps.connections.counters.datagrams_too_large += 1
+    this.#reception.warn(code, { peer: session.peerName, code, hint }, `an answer was dropped: ${message}`)
+  }
+
+  #dropped(): void {
+    this.#deps.connections.counters.datagrams_dropped += 1
   }
 
   /** Deaf for a moment: so a refused peer's flood costs one decision a second. */
   #forgetSoon(key: string, session: ExposedSession): void {
-    session.waiting = []
+    this.#leave(session)
     setTimeout(() => this.#sessions.remove(key, session), REFUSED_MS).unref()
   }
 
-  /** Trust and permission may end while a session lives. */
-  #checkAgain(key: string, session: ExposedSession): void {
-    session.checkedAt = performance.now()
-    this.#allows(session.from).then(
+  /** Trust and permission may end while a session lives, and the service may move. */
+  #checkAgain(key: string, session: ExposedSession, now: number): void {
+    session.checkedAt = now
+    void session.target?.follow()
+    this.#reception.allows(session.peer).then(
       (isAllowed) => {
         if (!isAllowed) this.#sessions.remove(key, session)
       },
       () => this.#sessions.remove(key, session),
     )
-  }
-
-  #drop(kind: string, from: NodeId, why: string): undefined {
-    this.#deps.connections.counters.datagrams_dropped += 1
-    this.#sparse.warn(
-      kind,
-      { expose: this.spec.name, nodeId: from, code: 'TOO_MANY' },
-      `a datagram was dropped: ${why}`,
-    )
-    return undefined
   }
 }
 

@@ -7,7 +7,7 @@ import type { Answer, DecodedPacket, OptAnswer, Question } from 'dns-packet'
 import { formatAddress } from '../../base/address.ts'
 import { hostOf, portOf } from './names.ts'
 import type { NamedPeer } from './names.ts'
-import type { MappedRecord } from '../model/types.ts'
+import type { MappedRecord } from '../model/records.ts'
 
 /** What the answers are made from. */
 export interface Zone {
@@ -58,7 +58,7 @@ export async function answerQuestion(zone: Zone, bytes: Uint8Array, limit: numbe
   return whole.length <= room ? whole : reply(true)
 }
 
-/** dns-packet throws on what does not read; what reads and is no question would be answered for ever by another server. */
+/** dns-packet throws on what it cannot parse; a message that is not a question would be answered for ever by another server. */
 function read(bytes: Uint8Array): DecodedPacket | undefined {
   try {
     const packet = decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))

@@ -1,20 +1,21 @@
 /** The DNS responder: UDP and TCP on one address. Above: gateway.ts. Below: dns-answers.ts. */
-import { createSocket } from 'node:dgram'
-import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram'
-import { createServer, isIPv6 } from 'node:net'
+import type { RemoteInfo } from 'node:dgram'
+import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { PilotError } from '../../base/errors.ts'
-import { formatEndpoint, isLoopback } from '../../base/types.ts'
-import type { Logger } from '../../runtime/log.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import type { Logger } from '../../base/logger.ts'
+import { listenError } from '../../runtime/net/listen-error.ts'
 import { answerQuestion } from './dns-answers.ts'
 import type { Zone } from './dns-answers.ts'
-import { bindError } from '../service/bind.ts'
+import { checkLoopback } from '../model/listen.ts'
+import { UdpListener } from '../service/udp-listener.ts'
+import type { Via } from '../service/udp-listener.ts'
 
 export class DnsResponder {
   readonly #zone: Zone
   readonly #log: Logger
   readonly counters: ReturnType<typeof dnsCounters>
-  #udp: UdpSocket | undefined
+  #udp: UdpListener | undefined
   #tcp: Server | undefined
   readonly #clients = new Set<Socket>()
   #pending = 0
@@ -31,8 +32,7 @@ export class DnsResponder {
     { address, port }: { readonly address: string; readonly port: number },
     allowLan: boolean,
   ): Promise<void> {
-    if (!isLoopback(address) && !allowLan)
-      throw new PilotError('USAGE', `dns: ${address} is not loopback; give --allow-lan if others may ask it`)
+    checkLoopback(address, allowLan, 'dns')
     for (let tries = 1; ; tries++) {
       const bound = await this.#bindTcp(address, port)
       try {
@@ -57,7 +57,7 @@ export class DnsResponder {
     return new Promise((resolve, reject) => {
       const server = createServer((socket) => this.#onTcpClient(socket))
       server.maxConnections = MAX_TCP_CLIENTS
-      server.once('error', (error) => reject(bindError(error, 'dns', formatEndpoint({ address, port }))))
+      server.once('error', (error) => reject(listenError(error, 'dns', formatEndpoint({ address, port }))))
       server.listen({ host: address, port }, () => {
         server
           .removeAllListeners('error')
@@ -68,26 +68,16 @@ export class DnsResponder {
     })
   }
 
-  #bindUdp(address: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
-      socket.once('error', (error) => {
-        socket.close()
-        reject(bindError(error, 'dns', formatEndpoint({ address, port })))
-      })
-      socket.bind({ address, port, exclusive: true }, () => {
-        socket
-          .removeAllListeners('error')
-          .on('error', (error) => this.#log.debug({ reason: error.message }, 'a DNS answer could not be given'))
-        socket.on('message', (bytes, from) => this.#onUdp(bytes, from))
-        this.#udp = socket
-        resolve()
-      })
-    })
+  async #bindUdp(address: string, port: number): Promise<void> {
+    const attendant = {
+      onDatagram: (bytes: Buffer, from: RemoteInfo, via: Via) => this.#onUdp(bytes, from, via),
+      onError: (error: Error) => this.#log.debug({ reason: error.message }, 'a DNS answer could not be sent'),
+    }
+    this.#udp = await UdpListener.bind({ address, port }, attendant, { service: 'dns' })
   }
 
-  #onUdp(bytes: Uint8Array, from: RemoteInfo): void {
-    this.#answer(bytes, UDP_BYTES, (answer) => this.#udp?.send(answer, from.port, from.address))
+  #onUdp(bytes: Uint8Array, from: RemoteInfo, via: Via): void {
+    this.#answer(bytes, UDP_BYTES, (answer) => via.send(answer, from.port, from.address))
   }
 
   /** Two bytes of length in front of each message (RFC 1035 §4.2.2); several questions may follow each other. */

@@ -3,6 +3,8 @@
  * move and go while the gateway runs. Above: gateway.ts. Below: http/front.ts, proxy.ts, dns.ts, names.ts; service/table.ts.
  */
 import { formatEndpoint } from '../../base/types.ts'
+import { Front } from './front.ts'
+import type { FrontRecord, FrontSpec, Running } from './front.ts'
 import { DnsResponder, dnsCounters } from './dns.ts'
 import type { Zone } from './dns-answers.ts'
 import { HttpFront } from '../http/front.ts'
@@ -11,20 +13,14 @@ import { PeerNames } from './names.ts'
 import type { PeerNamesDeps } from './names.ts'
 import { Proxy } from './proxy.ts'
 import { ServiceTable } from '../service/table.ts'
-import type { Service, Undo } from '../service/table.ts'
-import { parseListen } from '../model/specs.ts'
-import type { GatewayOptions } from '../model/types.ts'
-import type { WhoisEntry } from '../model/types.ts'
+import type { Undo } from '../service/table.ts'
+import type { GatewayOptions } from '../model/options.ts'
+import { DEFAULT_DOMAIN } from '../model/peer-host.ts'
+import type { WhoisEntry } from '../model/records.ts'
 
-export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> & HttpFrontDeps & Pick<GatewayOptions, 'allowLan'>
-
-/** A front as it is wanted; the name is its section of the configuration. */
-export interface FrontSpec {
-  readonly name: 'http' | 'proxy' | 'dns'
-  readonly listen: string // ip:port
-  readonly domain?: string // of dns, as the next
-  readonly ports?: readonly number[]
-}
+export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> &
+  Omit<HttpFrontDeps, 'domain'> &
+  Pick<GatewayOptions, 'allowLan'>
 
 export class Fronts {
   readonly names: PeerNames
@@ -36,15 +32,7 @@ export class Fronts {
   constructor(deps: FrontsDeps) {
     const dns = (): FrontSpec | undefined => this.#table.specs.find(({ name }) => name === 'dns')
     const domain = (): string => dns()?.domain ?? DEFAULT_DOMAIN
-    const names = new PeerNames({
-      ...deps,
-      get domain() {
-        return domain()
-      },
-      get ports() {
-        return dns()?.ports ?? []
-      },
-    })
+    const names = new PeerNames({ ...deps, domain, ports: () => dns()?.ports ?? [] })
     this.#deps = deps
     this.names = names
     this.#zone = {
@@ -105,23 +93,20 @@ export class Fronts {
   #make(spec: FrontSpec): Front {
     const { allowLan, log } = this.#deps
     const { names } = this
-    const proxyDeps = {
-      ...this.#deps,
-      get domain() {
-        return names.domain
-      },
-      peerAt: (address: string) => names.peerAt(address),
-    }
+    const domain = (): string => names.domain
+    const proxyDeps = { ...this.#deps, domain, peerAt: (address: string) => names.peerAt(address) }
     return new Front(spec, async (at) => {
       switch (spec.name) {
         case 'http':
-          return await started(new HttpFront(this.#deps), (front) => front.start(at.address, at.port))
+          return await started(new HttpFront({ ...this.#deps, domain }), (front) => front.start(at.address, at.port))
         case 'proxy':
-          return await started(new Proxy({ ...proxyDeps, http: new HttpFront(this.#deps) }), (proxy) =>
+          return await started(new Proxy({ ...proxyDeps, http: new HttpFront({ ...this.#deps, domain }) }), (proxy) =>
             proxy.start(at, allowLan),
           )
         case 'dns':
           return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))
+        case 'observe':
+          throw new RangeError('observe has a table of its own')
       }
     })
   }
@@ -136,58 +121,7 @@ export function frontsOf({ http, proxy, dns }: Pick<GatewayOptions, 'http' | 'pr
   ]
 }
 
-interface FrontRecord {
-  readonly name: FrontSpec['name']
-  readonly local: string
-}
-interface Listen {
-  readonly address: string
-  readonly port: number
-}
-interface Running {
-  readonly local: string
-  stop(): void
-}
-
-/** One of them: made anew each time it starts, at the place where it was. */
-class Front implements Service<FrontRecord> {
-  readonly spec: FrontSpec
-  readonly #open: (at: Listen) => Promise<Running>
-  running: Running | undefined
-  #local: string | undefined
-
-  constructor(spec: FrontSpec, open: (at: Listen) => Promise<Running>) {
-    this.spec = spec
-    this.#open = open
-  }
-
-  get record(): FrontRecord {
-    return { name: this.spec.name, local: this.#local ?? '' }
-  }
-
-  async start(): Promise<void> {
-    this.running = await this.#open(parseListen(this.#local ?? this.spec.listen)!)
-    this.#local = this.running.local
-  }
-
-  stop(): void {
-    this.running?.stop()
-    this.running = undefined
-  }
-
-  /** Domain and ports of the responder are looked up at each question. */
-  takeOver(other: Service<FrontRecord>): boolean {
-    if (!(other instanceof Front) || other.running === undefined || other.spec.listen !== this.spec.listen) return false
-    this.running = other.running
-    this.#local = other.#local
-    other.running = undefined
-    return true
-  }
-}
-
 async function started<T extends Running>(front: T, start: (front: T) => Promise<void>): Promise<T> {
   await start(front)
   return front
 }
-
-const DEFAULT_DOMAIN = 'pilot'

@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http'
 import { utf8 } from '../../base/bytes.ts'
 import type { PilotError } from '../../base/errors.ts'
-import { parsePort } from '../model/specs.ts'
+import { parsePort } from '../model/listen.ts'
 import type { HeadNews, ProxyHead } from './proxy-head.ts'
 
 export class HttpConnectHead implements ProxyHead {

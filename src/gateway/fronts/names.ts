@@ -5,21 +5,22 @@
 import { formatAddress, parsePeerName } from '../../base/address.ts'
 import { asPilotError, PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
+import { isPooled } from '../service/loopback-pool.ts'
 import type { LoopbackPool } from '../service/loopback-pool.ts'
-import { peerOfHost } from './peer-host.ts'
+import { peerOfHost } from '../model/peer-host.ts'
 import type { Service } from '../service/table.ts'
-import { mapName } from '../model/specs.ts'
-import type { HostRecord, MappedRecord, MapSpec, ResolveRecord } from '../model/types.ts'
+import { mapName, type MapSpec } from '../model/map-spec.ts'
+import type { HostRecord, MappedRecord, ResolveRecord } from '../model/records.ts'
 
 export interface PeerNamesDeps {
   readonly node: Overlay
   readonly pool: LoopbackPool
   readonly log: Logger
-  readonly domain: string
+  readonly domain: () => string
   /** Ports mapped when a peer's name is asked for by DNS. */
-  readonly ports: readonly number[]
+  readonly ports: () => readonly number[]
   /** What the configuration maps. */
   readonly configured: () => readonly MappedRecord[]
   readonly makeMapping: (spec: MapSpec) => Service<MappedRecord>
@@ -47,12 +48,12 @@ export class PeerNames {
     return [...this.#onDemand.values()].map(({ service }) => service.record)
   }
   get domain(): string {
-    return this.#deps.domain
+    return this.#deps.domain()
   }
 
   /** The peer that a host name means; says nothing about whether there is one. */
   peerOf(host: string): string | undefined {
-    return peerOfHost(host, this.#deps.domain, (address) => this.peerAt(address))
+    return peerOfHost(host, this.#deps.domain(), (address) => this.peerAt(address))
   }
   peerAt(address: string): string | undefined {
     return this.#deps.pool.peerAt(address)
@@ -68,13 +69,9 @@ export class PeerNames {
       throw error
     })
     if (id === undefined && mapped.length === 0) return undefined
-    const own = mapped.map(({ local }) => hostOf(local)).find((host) => host.startsWith('127.77.'))
+    const own = mapped.map(({ local }) => hostOf(local)).find(isPooled)
     const local = own ?? pool.addressOf(peer)
-    await pool
-      .save()
-      .catch((error: unknown) =>
-        this.#deps.log.warn({ reason: String(error) }, 'the table of loopback addresses could not be saved'),
-      )
+    await this.#save()
     return { peer, node: id, local }
   }
 
@@ -82,7 +79,7 @@ export class PeerNames {
     return [...this.#deps.configured(), ...this.onDemand].filter((record) => record.peer === peer)
   }
 
-  /** Maps the usual ports of a peer, the first time; what cannot be bound is left out, and told once. */
+  /** Maps the usual ports of a peer, the first time; what cannot be bound is left out and logged once. */
   mapUsualPorts(peer: string): Promise<void> {
     const known = this.#asked.get(peer)
     if (known !== undefined) return known
@@ -143,8 +140,7 @@ export class PeerNames {
     const hosts = new Map<string, string[]>()
     for (const { peer, local } of [...this.#deps.configured(), ...this.onDemand]) {
       const name = this.dnsNameOf(peer)
-      if (name !== undefined && hostOf(local).startsWith('127.77.'))
-        hosts.set(hostOf(local), [name, `${name}.localhost`])
+      if (name !== undefined && isPooled(hostOf(local))) hosts.set(hostOf(local), [name, `${name}.localhost`])
     }
     return [...hosts].map(([address, names]) => ({ address, names }))
   }
@@ -153,7 +149,7 @@ export class PeerNames {
   dnsNameOf(peer: string): string | undefined {
     const name = parsePeerName(peer)
     if (name === undefined) return undefined
-    return `${name.kind === 'hostname' ? name.hostname : name.address.node}.${this.#deps.domain}`
+    return `${name.kind === 'hostname' ? name.hostname : name.address.node}.${this.#deps.domain()}`
   }
 
   async #trustedNode(peer: string): Promise<NodeId | undefined> {
@@ -163,8 +159,8 @@ export class PeerNames {
   }
 
   async #mapUsualPorts(peer: string): Promise<void> {
-    const { ports, makeMapping, log, onMapped, pool } = this.#deps
-    for (const port of ports) {
+    const { ports, makeMapping, log, onMapped } = this.#deps
+    for (const port of ports()) {
       if (this.mappedOf(peer).some(({ local, protocol }) => protocol === 'tcp' && portOf(local) === port)) continue
       const spec: MapSpec = { name: mapName(peer, port), peer, port, protocol: 'tcp', localPort: port }
       const service = makeMapping(spec)
@@ -183,7 +179,16 @@ export class PeerNames {
       await service.identify?.()
       onMapped(service.record)
     }
-    await pool.save()
+    await this.#save()
+  }
+
+  /** A table that cannot be saved keeps nobody from a peer: its addresses hold until the next start. */
+  async #save(): Promise<void> {
+    await this.#deps.pool
+      .save()
+      .catch((error: unknown) =>
+        this.#deps.log.warn({ reason: String(error) }, 'the table of loopback addresses could not be saved'),
+      )
   }
 
   #remove(name: string): void {

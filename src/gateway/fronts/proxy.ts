@@ -6,15 +6,17 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { asPilotError, PilotError } from '../../base/errors.ts'
-import { formatEndpoint, isLoopback } from '../../base/types.ts'
-import type { Logger } from '../../runtime/log.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import type { Logger } from '../../base/logger.ts'
+import { listenError } from '../../runtime/net/listen-error.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import type { HttpFront } from '../http/front.ts'
 import type { ConnectionTable } from '../service/connections.ts'
 import { HttpConnectHead } from './http-connect.ts'
-import { BACKLOG, bindError } from '../service/bind.ts'
+import { checkLoopback } from '../model/listen.ts'
+import { BACKLOG } from '../service/bind.ts'
 import type { ProxyHead } from './proxy-head.ts'
-import { peerOfHost } from './peer-host.ts'
+import { peerOfHost } from '../model/peer-host.ts'
 import { SocksHead } from './socks.ts'
 import { Socks4Head } from './socks4.ts'
 import { SocksUdp } from './socks-udp.ts'
@@ -25,7 +27,7 @@ export interface ProxyDeps {
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
-  readonly domain: string
+  readonly domain: () => string
   /** Takes over connections whose requests name http:// URLs. */
   readonly http: Pick<HttpFront, 'serve' | 'stop'>
   /** The peer behind a loopback address of ours. */
@@ -52,11 +54,10 @@ export class Proxy {
     { address, port }: { readonly address: string; readonly port: number },
     allowLan: boolean,
   ): Promise<void> {
-    if (!isLoopback(address) && !allowLan)
-      throw new PilotError('USAGE', `proxy: ${address} is not loopback; give --allow-lan if others may use it`)
+    checkLoopback(address, allowLan, 'proxy')
     await new Promise<void>((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException): void =>
-        reject(bindError(error, 'proxy', formatEndpoint({ address, port })))
+        reject(listenError(error, 'proxy', formatEndpoint({ address, port })))
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)
@@ -166,14 +167,17 @@ export class Proxy {
     splice(socket, stream, () => connections.remove(connection))
   }
 
-  /** @throws PilotError NOT_FOUND for everything that is no peer. */
+  /** @throws PilotError DENIED for everything that is not a peer. */
   #peerOf(host: string): string {
     const { domain, peerAt } = this.#deps
-    const peer = peerOfHost(host, domain, peerAt)
+    const peer = peerOfHost(host, domain(), peerAt)
     if (peer === undefined)
       throw new PilotError(
         'DENIED',
-        `${host} is no peer: this proxy connects to peers only, as alice, alice.${domain}, an overlay address or a node id`,
+        `${host} is not a peer's name; this proxy connects to peers only`,
+        { host },
+        undefined,
+        `Name a peer as alice, alice.${domain()}, an overlay address or a node id; send everything else past the proxy.`,
       )
     return peer
   }

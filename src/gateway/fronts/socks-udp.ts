@@ -8,7 +8,7 @@ import { isIPv6 } from 'node:net'
 import type { Socket } from 'node:net'
 import { asPilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
 import type { Connection, ConnectionTable } from '../service/connections.ts'
 import { checkAnswersReturn, OverlayFlow } from '../udp/overlay-flow.ts'
@@ -102,7 +102,6 @@ export class SocksUdp {
   }
 
   #open(key: string, header: Buffer, host: string, port: number): Flow | undefined {
-    if (this.#flows.isFull) return undefined
     const { node, log } = this.#deps
     let peer: string
     try {
@@ -118,6 +117,7 @@ export class SocksUdp {
         onOpen: () => {},
         onAnswer: (answer) => {
           session.usedAt = performance.now()
+          session.answered = true
           this.#traffic.bytesRead += answer.length
           this.#socket.send([header, answer], this.#client!.port, this.#client!.address)
         },
@@ -128,7 +128,7 @@ export class SocksUdp {
         },
       },
     )
-    const session: Flow = { usedAt: performance.now(), flow, close: () => flow.close() }
+    const session: Flow = { usedAt: performance.now(), answered: false, flow, close: () => flow.close() }
     this.#flows.add(key, session)
     void flow.open().then((opened) => {
       if (!opened) this.#flows.remove(key, session)
@@ -147,5 +147,5 @@ export class SocksUdp {
   }
 }
 
-/** Destinations of one client at a time; idle ones give way by themselves. */
+/** Destinations of one client at a time; one more ends the stalest. */
 const MAX_FLOWS = 256

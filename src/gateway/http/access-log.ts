@@ -1,5 +1,5 @@
 /** One line of the log for each request that was passed on, or was not. */
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { HopAbout } from './hop.ts'
 
 export interface Access {

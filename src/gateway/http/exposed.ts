@@ -5,7 +5,7 @@
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import { callerOf } from '../model/caller.ts'
 import { dialling } from './dialling-agent.ts'

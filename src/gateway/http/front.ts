@@ -6,13 +6,16 @@
 import { Agent } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { asPilotError, PilotError } from '../../base/errors.ts'
+import { asPilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
+import { listenError } from '../../runtime/net/listen-error.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
+import { BACKLOG } from '../service/bind.ts'
 import type { ConnectionTable } from '../service/connections.ts'
-import type { WhoisEntry } from '../model/types.ts'
+import { isGroup } from '../model/map-spec.ts'
+import type { WhoisEntry } from '../model/records.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Asked, Hop, HopAbout } from './hop.ts'
 import { destinationOf } from './hosts.ts'
@@ -22,9 +25,10 @@ import { Http2 } from './http2.ts'
 import { MAX_CLIENTS } from './limits.ts'
 import { admitOrigin } from './origin.ts'
 import { sniff } from './sniff.ts'
-import { isGroup } from '../model/specs.ts'
 
 export interface HttpFrontDeps {
+  /** Below which peers have their names: pilot, unless `dns` names another. */
+  readonly domain: () => string
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
@@ -61,10 +65,7 @@ export class HttpFront {
   async start(address: string, port: number): Promise<void> {
     const where = formatEndpoint({ address, port })
     await new Promise<void>((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException): void => {
-        const code = BIND_ERRORS[error.code ?? ''] ?? 'FAILED'
-        reject(new PilotError(code, `http: ${where} cannot be bound (${error.message})`, { local: where }, error))
-      }
+      const onError = (error: NodeJS.ErrnoException): void => reject(listenError(error, 'http', where))
       this.#server.once('error', onError)
       this.#server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#server.off('error', onError)
@@ -135,7 +136,7 @@ export class HttpFront {
 
   /** The port of a URL is the front's own, unless the client takes us for its proxy: then it is the peer's. */
   #destinationOf({ authority, absolute }: Asked): Destination {
-    const destination = destinationOf(authority, this.#deps.mappings())
+    const destination = destinationOf(authority, this.#deps.mappings(), this.#deps.domain())
     const port = Number(/:(\d+)$/.exec(authority ?? '')?.[1] ?? 0)
     if (!absolute || port === 0 || port === destination.port || this.#local.endsWith(`:${port}`)) return destination
     return { service: `${destination.peer}:${port}`, peer: destination.peer, port }
@@ -207,11 +208,3 @@ export class HttpFront {
     }
   }
 }
-
-const BIND_ERRORS = {
-  EADDRINUSE: 'PORT_IN_USE',
-  EACCES: 'PORT_FORBIDDEN',
-  EADDRNOTAVAIL: 'ADDRESS_UNAVAILABLE',
-} as Readonly<Record<string, 'PORT_IN_USE' | 'PORT_FORBIDDEN' | 'ADDRESS_UNAVAILABLE'>>
-/** Clients that the kernel holds for us while we are busy. */
-const BACKLOG = 1_024

@@ -16,7 +16,7 @@ import type {
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asPilotError, PilotError } from '../../base/errors.ts'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import { logAccess } from './access-log.ts'
 import type { Access, Tally } from './access-log.ts'
 import { answerFailure2, failureOf } from './failure.ts'

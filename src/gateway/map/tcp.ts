@@ -1,71 +1,44 @@
 /**
  * A remote overlay port on a local address: accept here, dial there, join the two.
- * Above: gateway.ts. Below: splice.ts, runtime/overlay.ts. Every connection dials anew: nothing to go stale.
+ * Above: gateway.ts. Below: entrance.ts, splice.ts, runtime/overlay.ts. Each connection dials afresh: nothing can go stale.
  */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { formatSocketAddress } from '../../base/address.ts'
-import { asPilotError, PilotError } from '../../base/errors.ts'
+import { asPilotError } from '../../base/errors.ts'
+import type { Endpoint } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import type { NodeId } from '../../base/types.ts'
 import type { GivingUp } from '../../runtime/giving-up.ts'
 import { GiveUp } from '../../runtime/giving-up.ts'
-import type { Logger } from '../../runtime/log.ts'
-import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
-import { clientFilter } from '../model/clients.ts'
-import type { Connection, ConnectionTable } from '../service/connections.ts'
-import { tagOf } from '../model/expose-options.ts'
-import { BACKLOG, bindError, bindMapping, isSamePlace } from '../service/bind.ts'
-import type { LoopbackPool } from '../service/loopback-pool.ts'
-import { PeerGroup } from './group/group.ts'
+import { listenError } from '../../runtime/net/listen-error.ts'
+import type { OverlayStream } from '../../runtime/overlay.ts'
+import { isGroup } from '../model/map-spec.ts'
+import type { MapSpec } from '../model/map-spec.ts'
+import type { MappedRecord } from '../model/records.ts'
+import { BACKLOG } from '../service/bind.ts'
+import type { Connection } from '../service/connections.ts'
 import { admitDial, isRelayRefused } from '../service/path-policy.ts'
-import type { Service } from '../service/table.ts'
-import { isGroup, peersOf } from '../model/specs.ts'
-import { SparseLog } from '../service/sparse-log.ts'
 import { resetSocket, splice } from '../service/splice.ts'
-import type { MapSpec, MappedRecord } from '../model/types.ts'
-
-export interface MappingDeps {
-  readonly node: Overlay
-  readonly pool: LoopbackPool
-  readonly connections: ConnectionTable
-  readonly log: Logger
-  readonly allowLan: boolean
-}
+import type { Service } from '../service/table.ts'
+import { Entrance } from './entrance.ts'
+import type { MappingDeps } from './entrance.ts'
+import { PeerGroup } from './group/group.ts'
 
 export class Mapping implements Service<MappedRecord> {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
-  #server: Server | undefined // while it listens
-  readonly #takes: (address: string) => boolean
-  readonly #sparse: SparseLog
-  readonly #several: boolean
+  readonly #entrance: Entrance
   readonly #group: PeerGroup | undefined // where there are several peers, or one that is probed
-  #local = ''
-  #bound: AddressInfo | undefined
-  #node: NodeId | undefined
+  #server: Server | undefined // while it listens
 
   constructor(spec: MapSpec, deps: MappingDeps) {
     this.spec = spec
     this.#deps = deps
-    this.#takes = clientFilter(spec.clients)
-    this.#sparse = new SparseLog(deps.log)
-    this.#several = isGroup(spec.peer)
-    if (this.#several || spec.probe !== undefined) this.#group = groupOf(spec, deps)
+    this.#entrance = new Entrance(spec, deps)
+    if (isGroup(spec.peer) || spec.probe !== undefined) this.#group = groupOf(spec, deps)
   }
 
   get record(): MappedRecord {
-    const { name, peer, port } = this.spec
-    const remote =
-      this.#node === undefined ? `${peer}:${port}` : formatSocketAddress({ network: 0, node: this.#node, port })
-    return {
-      name,
-      local: this.#local,
-      peer,
-      remote,
-      protocol: 'tcp',
-      ...(this.#group !== undefined && { peers: this.#group.records }),
-    }
+    return { ...this.#entrance.record, ...(this.#group !== undefined && { peers: this.#group.records }) }
   }
 
   /** Whom it may dial, as of now. */
@@ -73,18 +46,14 @@ export class Mapping implements Service<MappedRecord> {
     return this.#group?.targets ?? [this.spec.peer]
   }
 
-  /** Finds out which node the peer is, for the record; a peer that is not there yet, or does not trust us, stays a name. */
-  async identify(): Promise<void> {
-    if (!this.#several) this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
+  identify(): Promise<void> {
+    return this.#entrance.identify()
   }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start(): Promise<void> {
-    this.#checkTags()
-    if (this.#bound !== undefined) await this.#listen(this.#bound.address, this.#bound.port) // again, after `stop`: clients know that place
-    else await bindMapping(this.spec, this.#deps, (address, port) => this.#listen(address, port))
+    await this.#entrance.open((place) => this.#listen(place))
     this.#group?.start()
-    for (const peer of peersOf(this.spec.peer)) if (tagOf(peer) === undefined) this.#deps.node.prepare(peer)
   }
 
   /** No new clients; those inside go on. */
@@ -96,17 +65,10 @@ export class Mapping implements Service<MappedRecord> {
 
   /** @throws PilotError USAGE. */
   takeOver(running: Service<MappedRecord>): boolean {
-    if (
-      !(running instanceof Mapping) ||
-      running.#server === undefined ||
-      !isSamePlace(this.spec, running.spec, running.#local)
-    )
-      return false
-    this.#checkTags()
+    if (!(running instanceof Mapping) || running.#server === undefined) return false
+    if (!this.#entrance.canFollow(running.#entrance)) return false
+    this.#entrance.follow(running.#entrance)
     this.#server = running.#server
-    this.#bound = running.#bound
-    this.#local = running.#local
-    if (this.spec.peer === running.spec.peer) this.#node = running.#node
     this.#attend(this.#server)
     running.#server = undefined
     running.stop()
@@ -114,29 +76,17 @@ export class Mapping implements Service<MappedRecord> {
     return true
   }
 
-  #checkTags(): void {
-    const { name, peer } = this.spec
-    if (this.#deps.node.health === null && peersOf(peer).some((each) => tagOf(each) !== undefined))
-      throw new PilotError(
-        'USAGE',
-        `mapping ${name}: tags are not known with --daemon`,
-        { name },
-        undefined,
-        'Name the peers: agent-b|agent-c.',
-      )
-  }
-
-  #listen(address: string, port: number): Promise<void> {
+  #listen({ address, port }: Endpoint): Promise<Endpoint> {
     return new Promise((resolve, reject) => {
       // Paused until the peer answers: the first chunk waits here, so that it can open the stream; the rest in the kernel.
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true })
-      server.once('error', (error) => reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`)))
+      server.once('error', (error) =>
+        reject(listenError(error, `mapping ${this.spec.name}`, formatEndpoint({ address, port }))),
+      )
       server.listen({ host: address, port, backlog: BACKLOG }, () => {
         this.#attend(server)
         this.#server = server
-        this.#bound = server.address() as AddressInfo
-        this.#local = formatEndpoint({ address: this.#bound.address, port: this.#bound.port })
-        resolve()
+        resolve(server.address() as AddressInfo)
       })
     })
   }
@@ -165,24 +115,66 @@ export class Mapping implements Service<MappedRecord> {
     return await this.#deps.node.dial(`${peer}:${port}`, signal)
   }
 
-  #join(connection: Connection, socket: Socket, stream: OverlayStream): void {
+  #onClient(socket: Socket): void {
+    const address = socket.remoteAddress ?? ''
+    const client = `${address}:${socket.remotePort ?? 0}`
+    const connection = this.#entrance.admits(address, RESET)
+      ? this.#entrance.enter(client, RESET, resetLater(socket))
+      : undefined
+    if (connection === undefined) return resetSocket(socket)
+    const giveUp = new GiveUp()
+    const gone = (): void => giveUp.abort()
+    socket.on('error', gone).on('close', gone)
+    socket.read(0) // no more than begins to read
+    this.dial(giveUp).then(
+      (stream) => {
+        this.#onStream(connection, socket, stream)
+        socket.off('close', gone).off('error', gone) // the dial is over: an idle connection holds nothing of it
+      },
+      (error: unknown) => {
+        this.#deps.connections.remove(connection)
+        if (!giveUp.aborted) this.#onFailed(socket, error)
+      },
+    )
+  }
+
+  #onStream(connection: Connection, socket: Socket, stream: OverlayStream): void {
+    connection.stream = stream
+    this.#entrance.reached(connection, stream.peer)
+    if (!socket.destroyed) return this.#join(connection, socket, stream)
+    stream.on('error', () => {})
+    stream.resetAndDestroy()
+    this.#deps.connections.remove(connection)
+  }
+
+  #onFailed(socket: Socket, error: unknown): void {
     const { connections, log } = this.#deps
+    const { name, peer, port } = this.spec
+    const { code, message, hint } = asPilotError(error)
+    connections.counters.connections_failed += 1
+    log.warn({ mapping: name, peer, port, code, hint }, `${RESET}: ${message}`)
+    resetSocket(socket)
+  }
+
+  #join(connection: Connection, socket: Socket, stream: OverlayStream): void {
+    const { connections, log, node } = this.#deps
+    const { name, port } = this.spec
     splice(socket, stream, (error) => {
       connections.remove(connection)
       if (isRelayRefused(error))
         log.warn(
           {
-            mapping: this.spec.name,
+            mapping: name,
             peer: connection.peer,
-            port: this.spec.port,
+            port,
             code: 'RELAY_REFUSED',
-            reason: this.#deps.node.pathTo(stream.peer)?.reason,
+            reason: node.pathTo(stream.peer)?.reason,
           },
-          `a client was reset: ${error.message}`,
+          `${RESET}: ${error.message}`,
         )
       log.debug(
         {
-          mapping: this.spec.name,
+          mapping: name,
           peer: connection.peer,
           bytesIn: stream.bytesRead,
           bytesOut: stream.bytesWritten,
@@ -191,69 +183,6 @@ export class Mapping implements Service<MappedRecord> {
         'connection closed',
       )
     })
-  }
-
-  #onClient(socket: Socket): void {
-    const { connections, log } = this.#deps
-    const { name, peer, port } = this.spec
-    if (!this.#takes(socket.remoteAddress ?? '')) {
-      connections.counters.connections_denied += 1
-      this.#sparse.warn(
-        'client',
-        { mapping: name, client: socket.remoteAddress, code: 'DENIED' },
-        'a client that is not among `clients` was reset',
-      )
-      return resetSocket(socket)
-    }
-    const giveUp = new GiveUp()
-    const gone = (): void => giveUp.abort()
-    socket.on('error', gone).on('close', gone)
-    let connection
-    try {
-      const client = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`
-      connection = connections.add(
-        {
-          direction: 'map',
-          service: name,
-          protocol: 'tcp',
-          peer,
-          nodeId: null,
-          local: client,
-          remote: `${peer}:${port}`,
-        },
-        resetLater(socket),
-      )
-    } catch (error) {
-      log.warn({ mapping: name, code: asPilotError(error).code }, 'a client was reset: too many connections')
-      resetSocket(socket)
-      return
-    }
-    const opened = connection
-    connections.counters.connections_mapped += 1
-    socket.read(0) // no more than begins to read
-    this.dial(giveUp).then(
-      (stream) => {
-        opened.stream = stream
-        opened.nodeId = stream.peer
-        if (!this.#several) this.#node = stream.peer
-        if (socket.destroyed) {
-          stream.on('error', () => {})
-          stream.resetAndDestroy()
-          connections.remove(opened)
-          return
-        }
-        this.#join(opened, socket, stream)
-        socket.off('close', gone).off('error', gone) // the dial is over: an idle connection holds nothing of it
-      },
-      (error: unknown) => {
-        connections.remove(opened)
-        if (giveUp.aborted) return
-        const { code, message, hint } = asPilotError(error)
-        connections.counters.connections_failed += 1
-        log.warn({ mapping: name, peer, port, code, hint }, `a client was reset: ${message}`)
-        resetSocket(socket)
-      },
-    )
   }
 }
 
@@ -270,3 +199,5 @@ function groupOf(spec: MapSpec, { node, log }: MappingDeps): PeerGroup {
     onBack: (peer) => log.info({ mapping, peer }, 'a peer takes connections again'),
   })
 }
+
+const RESET = 'a client was reset'

@@ -1,211 +1,166 @@
 /**
  * A remote overlay port that takes datagrams, on a local UDP address. Every local client has a session of its own.
- * Above: gateway.ts. Below: udp/overlay-flow.ts, service/bind.ts.
+ * Above: gateway.ts. Below: entrance.ts, udp/overlay-flow.ts, service/udp-listener.ts.
  */
-import { createSocket } from 'node:dgram'
-import type { RemoteInfo, Socket } from 'node:dgram'
-import { isIPv6 } from 'node:net'
-import { formatSocketAddress } from '../../base/address.ts'
+import type { RemoteInfo } from 'node:dgram'
 import type { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import type { NodeId } from '../../base/types.ts'
-import { clientFilter } from '../model/clients.ts'
+import type { Endpoint } from '../../base/types.ts'
+import type { MapSpec } from '../model/map-spec.ts'
+import type { MappedRecord } from '../model/records.ts'
 import type { Connection } from '../service/connections.ts'
-import { bindError, bindMapping, isSamePlace } from '../service/bind.ts'
-import type { MappingDeps } from './tcp.ts'
-import { checkAnswersReturn, OverlayFlow } from '../udp/overlay-flow.ts'
 import type { Service } from '../service/table.ts'
-import { SparseLog } from '../service/sparse-log.ts'
-import type { MapSpec, MappedRecord } from '../model/types.ts'
-import { MAX_UDP_SESSIONS, UDP_BUFFER_BYTES, UdpSessionTable } from '../udp/sessions.ts'
+import { UdpListener } from '../service/udp-listener.ts'
+import type { UdpAttendant, Via } from '../service/udp-listener.ts'
+import { checkAnswersReturn, OverlayFlow } from '../udp/overlay-flow.ts'
+import { UDP_BUFFER_BYTES, UdpSessionTable } from '../udp/sessions.ts'
 import type { UdpSession } from '../udp/sessions.ts'
+import { Entrance } from './entrance.ts'
+import type { MappingDeps } from './entrance.ts'
 
 interface MappedSession extends UdpSession {
   readonly flow: OverlayFlow
+  readonly client: string // its address
   readonly traffic: { bytesRead: number; bytesWritten: number }
 }
 
-export class UdpMapping implements Service<MappedRecord> {
+export class UdpMapping implements Service<MappedRecord>, UdpAttendant {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
-  readonly #sparse: SparseLog
-  readonly #takes: (address: string) => boolean
+  readonly #entrance: Entrance
   readonly #sessions = new UdpSessionTable<MappedSession>()
-  #socket: Socket | undefined
-  #local = ''
-  #node: NodeId | undefined
+  #listener: UdpListener | undefined // while it listens
 
   constructor(spec: MapSpec, deps: MappingDeps) {
     this.spec = spec
     this.#deps = deps
-    this.#takes = clientFilter(spec.clients)
-    this.#sparse = new SparseLog(deps.log)
+    this.#entrance = new Entrance(spec, deps)
   }
 
   get record(): MappedRecord {
-    const { name, peer, port } = this.spec
-    const remote =
-      this.#node === undefined ? `${peer}:${port}` : formatSocketAddress({ network: 0, node: this.#node, port })
-    return { name, local: this.#local, peer, remote, protocol: 'udp' }
+    return this.#entrance.record
   }
 
-  async identify(): Promise<void> {
-    this.#node = await this.#deps.node.resolve(this.spec.peer).catch(() => undefined)
+  identify(): Promise<void> {
+    return this.#entrance.identify()
   }
 
   /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
   async start(): Promise<void> {
     await checkAnswersReturn(this.#deps.node, `mapping ${this.spec.name}`)
-    await bindMapping(this.spec, this.#deps, (address, port) => this.#bind(address, port))
-    this.#deps.node.prepare(this.spec.peer)
+    await this.#entrance.open((place) => this.#bind(place))
   }
 
   /** The address is free at once, and the sessions, which live by it, end. */
   stop(): void {
-    this.#socket?.close()
-    this.#socket = undefined
+    this.#listener?.close()
+    this.#listener = undefined
     this.#sessions.clear()
   }
 
-  /** Sessions were with what the other led to: the next datagram of a client begins another. */
+  /** Sessions were with what the other led to: the next datagram of a client begins another. @throws PilotError USAGE. */
   takeOver(running: Service<MappedRecord>): boolean {
-    if (
-      !(running instanceof UdpMapping) ||
-      running.#socket === undefined ||
-      !isSamePlace(this.spec, running.spec, running.#local)
-    )
-      return false
-    this.#socket = running.#socket
-    this.#local = running.#local
-    if (this.spec.peer === running.spec.peer) this.#node = running.#node
-    this.#attend(this.#socket)
-    running.#socket = undefined
+    if (!(running instanceof UdpMapping) || running.#listener === undefined) return false
+    if (!this.#entrance.canFollow(running.#entrance)) return false
+    this.#entrance.follow(running.#entrance)
+    this.#listener = running.#listener
+    this.#listener.attendant = this
+    running.#listener = undefined
     running.stop()
     return true
   }
 
-  #attend(socket: Socket): void {
-    socket
-      .removeAllListeners('error')
-      .on('error', (error) =>
-        this.#sparse.warn(
-          'socket',
-          { mapping: this.spec.name, reason: error.message },
-          'a datagram could not be taken or given',
-        ),
-      )
-    socket.removeAllListeners('message').on('message', (bytes, client) => this.#onClient(bytes, client))
+  async #bind(place: Endpoint): Promise<Endpoint> {
+    const service = `mapping ${this.spec.name}`
+    this.#listener = await UdpListener.bind(place, this, { service, bufferBytes: UDP_BUFFER_BYTES })
+    return this.#listener.local
   }
 
-  #bind(address: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const socket = createSocket({
-        type: isIPv6(address) ? 'udp6' : 'udp4',
-        recvBufferSize: UDP_BUFFER_BYTES,
-        sendBufferSize: UDP_BUFFER_BYTES,
-      })
-      socket.once('error', (error) => {
-        socket.close()
-        reject(bindError(error, `mapping ${this.spec.name}`, `${address}:${port}`))
-      })
-      socket.bind({ address, port, exclusive: true }, () => {
-        this.#attend(socket)
-        const bound = socket.address()
-        this.#local = formatEndpoint({ address: bound.address, port: bound.port })
-        this.#socket = socket
-        resolve()
-      })
-    })
+  onError(error: Error): void {
+    this.#entrance.sparse.warn(
+      'socket',
+      { mapping: this.spec.name, reason: error.message },
+      'a datagram could not be received or sent',
+    )
   }
 
-  #onClient(bytes: Uint8Array, client: RemoteInfo): void {
-    const key = `${client.address}:${client.port}`
-    const session = this.#sessions.get(key) ?? this.#open(key, client)
+  onDatagram(bytes: Buffer, client: RemoteInfo, via: Via): void {
+    const key = `${via.key}${client.address}:${client.port}`
+    const session = this.#sessions.get(key) ?? this.#open(key, client, via)
     if (session === undefined) return
     session.usedAt = performance.now()
     session.traffic.bytesWritten += bytes.length
     session.flow.send(bytes)
   }
 
-  #open(key: string, client: RemoteInfo): MappedSession | undefined {
-    const { connections, node } = this.#deps
-    const { name, peer, port, path = 'any' } = this.spec
-    if (!this.#takes(client.address)) {
-      connections.counters.connections_denied += 1
-      return this.#drop('a client that is not among `clients`')
+  #open(key: string, client: RemoteInfo, via: Via): MappedSession | undefined {
+    const { counters } = this.#deps.connections
+    const connection = this.#entrance.admits(client.address, DROPPED)
+      ? this.#entrance.enter(formatEndpoint(client), DROPPED, () => this.#sessions.remove(key, session))
+      : undefined
+    if (connection === undefined) {
+      counters.datagrams_dropped += 1
+      return undefined
     }
-    if (this.#sessions.isFull) return this.#drop(`${MAX_UDP_SESSIONS} clients have sessions already`)
-    let connection: Connection
-    try {
-      connection = connections.add(
-        {
-          direction: 'map',
-          service: name,
-          protocol: 'udp',
-          peer,
-          nodeId: null,
-          local: formatEndpoint(client),
-          remote: `${peer}:${port}`,
-        },
-        () => this.#sessions.remove(key, session),
-      )
-    } catch {
-      return this.#drop('too many connections')
-    }
-    connections.counters.connections_mapped += 1
-    const traffic = { bytesRead: 0, bytesWritten: 0 }
-    const flow = new OverlayFlow(
-      node,
-      { peer, port, path },
-      {
-        onOpen: (id) => {
-          connection.nodeId = this.#node = id
-          connection.stream = traffic
-        },
-        onAnswer: (answer) => {
-          session.usedAt = performance.now()
-          traffic.bytesRead += answer.length
-          this.#socket?.send(answer, client.port, client.address)
-        },
-        onDropped: (error) => {
-          this.#onDropped(error)
-          if (!HARMLESS.has(error.code)) this.#sessions.remove(key, session) // the next datagram asks anew who and where the peer is
-        },
-      },
-    )
-    const session: MappedSession = {
-      usedAt: performance.now(),
-      flow,
-      traffic,
-      close: () => {
-        flow.close()
-        connections.remove(connection)
-      },
-    }
-    this.#sessions.add(key, session)
-    void flow.open().then((opened) => {
+    const session = this.#session(key, connection, client, via)
+    this.#sessions.add(key, session, (other) => other.client === session.client)
+    void session.flow.open().then((opened) => {
       if (!opened) this.#sessions.remove(key, session)
     })
     return session
   }
 
-  #drop(why: string): undefined {
-    this.#deps.connections.counters.datagrams_dropped += 1
-    this.#sparse.warn('full', { mapping: this.spec.name, code: 'TOO_MANY' }, `a datagram was dropped: ${why}`)
-    return undefined
+  #session(key: string, connection: Connection, client: RemoteInfo, via: Via): MappedSession {
+    const { connections, node } = this.#deps
+    const { peer, port, path = 'any' } = this.spec
+    const traffic = { bytesRead: 0, bytesWritten: 0 }
+    const flow = new OverlayFlow(
+      node,
+      { peer, port, path },
+      {
+        onOpen: (nodeId) => {
+          this.#entrance.reached(connection, nodeId)
+          connection.stream = traffic
+        },
+        onAnswer: (answer) => {
+          session.usedAt = performance.now()
+          session.answered = true
+          traffic.bytesRead += answer.length
+          via.send(answer, client.port, client.address)
+        },
+        onDropped: (error) => {
+          this.#onDropped(error)
+          if (!HARMLESS.has(error.code)) this.#sessions.remove(key, session) // the next datagram asks again who and where the peer is
+        },
+      },
+    )
+    const close = (): void => {
+      flow.close()
+      connections.remove(connection)
+    }
+    const session: MappedSession = {
+      usedAt: performance.now(),
+      answered: false,
+      client: client.address,
+      flow,
+      traffic,
+      close,
+    }
+    return session
   }
 
   #onDropped({ code, message, hint }: PilotError): void {
     const { counters } = this.#deps.connections
     counters.datagrams_dropped += 1
     if (code === 'DATAGRAM_TOO_LARGE') counters.datagrams_too_large += 1
-    this.#sparse.warn(
+    this.#entrance.sparse.warn(
       code,
       { mapping: this.spec.name, peer: this.spec.peer, code, hint },
-      `a datagram was dropped: ${message}`,
+      `${DROPPED}: ${message}`,
     )
   }
 }
 
+const DROPPED = 'a datagram was dropped'
 /** Of one datagram, not of the peer. */
 const HARMLESS: ReadonlySet<string> = new Set(['DATAGRAM_TOO_LARGE', 'TOO_MANY'])

@@ -3,11 +3,11 @@
  * that cannot be bound. Above: map/tcp.ts, map/udp.ts. Below: loopback-pool.ts.
  */
 import { PilotError } from '../../base/errors.ts'
-import { isLoopback } from '../../base/types.ts'
+import { checkLoopback } from '../model/listen.ts'
 import type { LoopbackPool } from './loopback-pool.ts'
-import type { MapSpec } from '../model/types.ts'
+import type { MapSpec } from '../model/map-spec.ts'
 
-/** Binds, or rejects with `bindError`. */
+/** Binds, or rejects with `listenError`. */
 export type Bind = (address: string, port: number) => Promise<void>
 
 /** @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE. */
@@ -17,12 +17,7 @@ export async function bindMapping(
   bind: Bind,
 ): Promise<void> {
   if (localAddress !== undefined) {
-    if (!isLoopback(localAddress) && !allowLan) {
-      throw new PilotError(
-        'USAGE',
-        `mapping ${name}: ${localAddress} is not loopback; give --allow-lan if others may reach it`,
-      )
-    }
+    checkLoopback(localAddress, allowLan, `mapping ${name}`)
     await bind(localAddress, localPort)
     return
   }
@@ -61,21 +56,6 @@ async function bindPlainLoopback(port: number, bind: Bind): Promise<void> {
   } catch (error) {
     if (!(error instanceof PilotError) || (error.code !== 'PORT_IN_USE' && error.code !== 'PORT_FORBIDDEN')) throw error
     await bind('127.0.0.1', 0)
-  }
-}
-
-/** What the system says, in our words; `what` is the service: `mapping agent-b:80`, `proxy`. */
-export function bindError(error: NodeJS.ErrnoException, what: string, where: string): PilotError {
-  const details = { service: what, local: where }
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new PilotError('PORT_IN_USE', `${what}: ${where} is in use`, details, error)
-    case 'EACCES':
-      return new PilotError('PORT_FORBIDDEN', `${what}: ${where} may not be bound`, details, error)
-    case 'EADDRNOTAVAIL':
-      return new PilotError('ADDRESS_UNAVAILABLE', `${what}: this machine has no address ${where}`, details, error)
-    default:
-      return new PilotError('FAILED', `${what}: ${where}: ${error.message}`, details, error)
   }
 }
 

@@ -1,7 +1,7 @@
 /** The connections that pass through this gateway now: for people to see, for limits, and for a drain to wait on. */
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { ConnectionRecord } from '../model/types.ts'
+import type { ConnectionRecord } from '../model/records.ts'
 
 /** An OverlayStream, or the counts of a UDP session. */
 export interface Traffic {
@@ -76,6 +76,9 @@ export class ConnectionTable {
   #nextId = 1
   #waiters: Array<() => void> = []
 
+  get open(): Iterable<Connection> {
+    return this.#open
+  }
   get size(): number {
     return this.#open.size
   }

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { isIPv4 } from 'node:net'
 import { join } from 'node:path'
 import { PilotError } from '../../base/errors.ts'
 import { writeFileAtomically } from '../../runtime/files/atomic.ts'
@@ -67,7 +68,7 @@ export class LoopbackPool {
   #give(peer: string, attempt: number): string {
     for (let salt = attempt; ; salt++) {
       const digest = createHash('sha256').update(`${this.#seed}\n${peer}\n${salt}`).digest()
-      const address = `127.77.${digest[0]!}.${1 + (digest[1]! % 254)}` // never .0 or .255, which some tools take for networks
+      const address = `${PREFIX}${digest[0]!}.${1 + (digest[1]! % 254)}` // never .0 or .255, which some tools take for networks
       if (this.#peers.has(address)) continue
       this.#addresses.set(peer, address)
       this.#peers.set(address, peer)
@@ -78,7 +79,7 @@ export class LoopbackPool {
 
 function parse(text: string, path: string): Map<string, string> {
   const broken = (): PilotError =>
-    new PilotError('FAILED', `${path}: not a table of loopback addresses; move it away to assign them anew`, { path })
+    new PilotError('FAILED', `${path}: not a table of loopback addresses; move it away to assign new ones`, { path })
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -89,10 +90,17 @@ function parse(text: string, path: string): Map<string, string> {
   if (typeof peers !== 'object' || peers === null) throw broken()
   const addresses = new Map<string, string>()
   for (const [peer, address] of Object.entries(peers)) {
-    if (typeof address !== 'string' || !/^127\.77\.\d{1,3}\.\d{1,3}$/.test(address)) throw broken()
+    if (typeof address !== 'string' || !isPooled(address)) throw broken()
     addresses.set(peer, address)
   }
   return addresses
 }
 
+/** Whether an address is one of those that stand for peers. */
+export function isPooled(address: string): boolean {
+  return address.startsWith(PREFIX) && isIPv4(address)
+}
+
+/** 127.77.0.0/16: loopback everywhere, and used by nothing else that we know of. */
+const PREFIX = '127.77.'
 const MAX_ATTEMPTS = 16

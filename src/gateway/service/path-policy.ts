@@ -6,7 +6,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { GivingUp } from '../../runtime/giving-up.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
-import type { PathPolicy } from '../model/types.ts'
+import type { PathPolicy } from '../model/path-policy.ts'
 
 type PathNode = Pick<Overlay, 'connect' | 'pathTo'>
 
@@ -22,7 +22,7 @@ export async function admitDial(node: PathNode, peer: string, policy: PathPolicy
   )
 }
 
-/** Before an exposure answers. @returns false when the peer comes by relay and shall not. */
+/** Before an exposure answers. @returns false when the peer comes by relay and must not. */
 export async function admitPeer(node: PathNode, peer: NodeId, policy: PathPolicy): Promise<boolean> {
   return policy !== 'direct' || (await waitForDirect(node, peer, policy))
 }

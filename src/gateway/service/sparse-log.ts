@@ -1,5 +1,5 @@
 /** Warnings that strangers can cause: each kind is written once per interval, with the count of those left out. */
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 
 export class SparseLog {
   readonly #log: Logger

@@ -59,7 +59,7 @@ function otherThan(end: End, { socket, stream }: Joint): End {
 function onData(this: End, chunk: Uint8Array): void {
   const joint = jointOf(this)
   const sink = otherThan(this, joint)
-  if (!sink.writable) return reset(this, joint) // nothing arrives any more, and its writer shall know
+  if (!sink.writable) return reset(this, joint) // nothing arrives any more, and its writer has to know
   if (!sink.write(chunk)) this.pause()
   if (joint.pace !== undefined) slow(this, sink, joint.pace(chunk.length))
 }

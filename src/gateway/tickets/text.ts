@@ -42,7 +42,7 @@ export function parseTicket(text: string): Ticket {
       ? read(Buffer.from(text.slice(TICKET_PREFIX.length), 'base64url'))
       : undefined
   if (ticket === undefined || formatTicket(ticket) !== text)
-    throw new PilotError('TICKET_INVALID', 'this is no ticket, or only a part of one')
+    throw new PilotError('TICKET_INVALID', 'this is not a ticket, or only part of one')
   return ticket
 }
 

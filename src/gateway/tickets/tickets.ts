@@ -10,12 +10,15 @@ import { PilotError } from '../../base/errors.ts'
 import { isLoopback, parseEndpoint } from '../../base/types.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { TrustJudge } from '../../proto/trust/trust-book.ts'
-import type { Logger } from '../../runtime/log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { GuestDesk, Overlay, OverlayEvent } from '../../runtime/overlay.ts'
 import { SparseLog } from '../service/sparse-log.ts'
 import { formatTicket, parseTicket, proofOf, SECRET_BYTES } from './text.ts'
+import type { Ticket } from './text.ts'
 import { TicketBook } from './book.ts'
-import type { ExposedRecord, GatewayEvent, GatewayOptions, TicketRecord, TicketUseRecord } from '../model/types.ts'
+import type { GatewayEvent } from '../model/events.ts'
+import type { GatewayOptions } from '../model/options.ts'
+import type { ExposedRecord, TicketRecord, TicketUseRecord } from '../model/records.ts'
 
 export type TicketNode = Pick<
   Overlay,
@@ -103,37 +106,8 @@ export class Tickets {
     const ticket = parseTicket(text)
     const peer = formatAddress({ network: 0, node: ticket.node })
     const key = toBase64(ticket.key)
-    if (key === node.publicKey)
-      throw new PilotError(
-        'USAGE',
-        'this ticket was made here; it is for somebody else',
-        {},
-        undefined,
-        'Use it on another machine, or here by another gateway: `pilotgate map TICKET --state-dir DIR`.',
-      )
-    if (ticket.expires * 1_000 <= Date.now())
-      throw new PilotError(
-        'TICKET_EXPIRED',
-        `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`,
-        { peer },
-      )
     const known = (await node.trusted()).find(({ nodeId }) => nodeId === ticket.node)
-    if (known !== undefined && known.publicKey !== key)
-      throw new PilotError(
-        'CONFLICT',
-        `node ${ticket.node} is trusted here with another key than the ticket names`,
-        { peer },
-        undefined,
-        `If the ticket is right, \`pilotgate trust revoke ${peer}\` first.`,
-      )
-    if (this.#waiting.has(ticket.node))
-      throw new PilotError(
-        'CONFLICT',
-        `a ticket of ${peer} is being used just now`,
-        { peer },
-        undefined,
-        'Wait until that is done.',
-      )
+    this.#checkUsable(ticket, peer, known?.publicKey)
     if (!(await node.whenRegistered(REGISTRATION_MS)))
       throw new PilotError(
         'REGISTRY_UNREACHABLE',
@@ -157,25 +131,65 @@ export class Tickets {
       }
     node.dropWish(peer)
     if (known === undefined) await this.#book.forget(key)
-    if (outcome === 'rejected')
+    throw this.#failure(outcome, peer, ticket.registry)
+  }
+
+  /** @param knownKey of the node, if it is trusted already. @throws PilotError USAGE, TICKET_EXPIRED, CONFLICT. */
+  #checkUsable(ticket: Ticket, peer: string, knownKey: string | undefined): void {
+    const key = toBase64(ticket.key)
+    if (key === this.#deps.node.publicKey)
       throw new PilotError(
+        'USAGE',
+        'this ticket was made here; it is for somebody else',
+        {},
+        undefined,
+        'Use it on another machine, or here by another gateway: `pilotgate map TICKET --state-dir DIR`.',
+      )
+    if (ticket.expires * 1_000 <= Date.now())
+      throw new PilotError(
+        'TICKET_EXPIRED',
+        `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`,
+        { peer },
+      )
+    if (knownKey !== undefined && knownKey !== key)
+      throw new PilotError(
+        'CONFLICT',
+        `node ${ticket.node} is trusted here with another key than the ticket names`,
+        { peer },
+        undefined,
+        `If the ticket is right, \`pilotgate trust revoke ${peer}\` first.`,
+      )
+    if (this.#waiting.has(ticket.node))
+      throw new PilotError(
+        'CONFLICT',
+        `a ticket of ${peer} is being used just now`,
+        { peer },
+        undefined,
+        'Wait until that is done.',
+      )
+  }
+
+  #failure(outcome: Exclude<Outcome, 'approved'>, peer: string, madeFor: string): PilotError {
+    const { registry } = this.#deps.options
+    if (outcome === 'rejected')
+      return new PilotError(
         'TICKET_USED',
-        `${peer} does not take the ticket: somebody has used it, or it was made by another run of that node`,
+        `${peer} refuses the ticket: it has been used, or it was made by an earlier run of that node`,
         { peer },
       )
     const elsewhere =
-      bare(options.registry) === bare(ticket.registry)
+      bare(registry) === bare(madeFor)
         ? ''
-        : `; this gateway is registered at ${options.registry}, the ticket is for ${ticket.registry}`
+        : `; this gateway is registered at ${registry}, the ticket is for ${madeFor}`
     if (outcome === 'key_changed')
-      throw new PilotError(
+      return new PilotError(
         'TICKET_INVALID',
         `${peer} has another key than the ticket names${elsewhere}`,
         { peer },
         undefined,
-        'Do not go on unless you know why: ask for another ticket, on a way that you trust.',
+        'Do not go on unless you know why: ask for another ticket, over a channel that you trust.',
       )
-    throw new PilotError(
+    return new PilotError(
       'TIMED_OUT',
       `${peer} did not answer within ${ANSWER_MS / 1_000} s${elsewhere}`,
       { peer },
@@ -262,7 +276,13 @@ export class Tickets {
   get #guests(): GuestDesk {
     const { guests } = this.#deps.node
     if (guests === null)
-      throw new PilotError('USAGE', 'tickets do not go with --daemon: a daemon decides by itself whom it trusts')
+      throw new PilotError(
+        'USAGE',
+        'tickets cannot be used with --daemon: a daemon decides by itself whom it trusts',
+        {},
+        undefined,
+        'Run without --daemon, or ask for trust with `pilotgate trust request PEER`.',
+      )
     return guests
   }
 }

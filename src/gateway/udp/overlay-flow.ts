@@ -6,7 +6,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { Overlay, OverlayDatagrams } from '../../runtime/overlay.ts'
 import { admitDial } from '../service/path-policy.ts'
-import type { PathPolicy } from '../model/types.ts'
+import type { PathPolicy } from '../model/path-policy.ts'
 import { MAX_UDP_WAITING } from './sessions.ts'
 
 export interface FlowEvents {
@@ -102,7 +102,10 @@ export async function checkAnswersReturn(node: Overlay, name: string): Promise<v
   if (!port.keepsSourcePort)
     throw new PilotError(
       'USAGE',
-      `${name}: a daemon sends datagrams from a port of its own choosing, so answers cannot come back; /udp needs a node of our own, without --daemon`,
+      `${name}: a daemon sends datagrams from a port of its own choosing, so answers cannot come back`,
+      {},
+      undefined,
+      'Run without --daemon: /udp needs a node of its own.',
     )
 }
 

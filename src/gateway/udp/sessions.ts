@@ -1,11 +1,12 @@
 /**
- * UDP has no connections, so they are made up: whoever speaks has a session until it has been silent for a while.
+ * UDP has no connections, so they are made up: whoever sends has a session until it has been silent for a while.
  * Above: map/udp.ts, expose/udp.ts, socks-udp.ts. One sweep for the whole table: no timer per packet, nor per session.
  */
 
 /** What a table needs of a session; `close` frees its sockets and ports, once. */
 export interface UdpSession {
   usedAt: number // ms, monotonic; of the last datagram either way
+  answered: boolean // something came back: most that asked one question need no more
   close(): void
 }
 
@@ -21,15 +22,17 @@ export class UdpSessionTable<S extends UdpSession> {
   get size(): number {
     return this.#sessions.size
   }
-  get isFull(): boolean {
-    return this.#sessions.size >= this.#limit
-  }
   get(key: string): S | undefined {
     return this.#sessions.get(key)
   }
 
-  /** The caller has looked at `isFull`: a stranger's flood must not end the sessions of others, so the newcomer waits. */
-  add(key: string, session: S): void {
+  /**
+   * In a full table the session gives way that has been silent longest, first among those that have had an answer, as in a
+   * NAT. @param isKin sessions of the same sender: where there are any, one of these gives way, so that nobody who opens
+   * ever more sessions ends those of others.
+   */
+  add(key: string, session: S, isKin?: (other: S) => boolean): void {
+    if (this.#sessions.size >= this.#limit) this.#makeRoom(isKin)
     this.#sessions.set(key, session)
     this.#sweeper ??= setInterval(() => this.sweep(performance.now()), SWEEP_MS).unref()
   }
@@ -51,6 +54,20 @@ export class UdpSessionTable<S extends UdpSession> {
     this.#rest()
   }
 
+  /** Looks at every session: a microsecond or two, far less than opening the one that comes. */
+  #makeRoom(isKin: (other: S) => boolean = () => true): void {
+    let best: [string, S] | undefined
+    let bestRank = -1
+    for (const entry of this.#sessions) {
+      const [, session] = entry
+      const rank = (isKin(session) ? 2 : 0) + (session.answered ? 1 : 0)
+      if (best !== undefined && (rank < bestRank || (rank === bestRank && session.usedAt >= best[1].usedAt))) continue
+      best = entry
+      bestRank = rank
+    }
+    if (best !== undefined) this.remove(...best)
+  }
+
   #rest(): void {
     clearInterval(this.#sweeper)
     this.#sweeper = undefined
@@ -60,7 +77,7 @@ export class UdpSessionTable<S extends UdpSession> {
 /** RFC 4787 REQ-5 asks of a NAT two minutes at least; programs that want less sleep send keepalives below that. */
 export const UDP_IDLE_MS = 120_000
 const SWEEP_MS = 5_000
-/** Sessions of one mapping or exposure: each holds an overlay port or a local socket. A further one is dropped and counted. */
+/** Sessions of one mapping or exposure: each holds an overlay port or a local socket. One more ends the stalest. */
 export const MAX_UDP_SESSIONS = 1_024
 /** Datagrams that wait while a session is being opened; a client that gets no answer sends again. */
 export const MAX_UDP_WAITING = 64

@@ -2,12 +2,13 @@
  * The overlay through a daemon that runs on this machine already: its identity, its trust, its tunnels; we are one of
  * its clients. Above: overlay.ts, the interface that everybody uses. Below: the connections beside this file.
  */
+import { ECHO_PORT } from '../../base/overlay-ports.ts'
 import { formatAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { DaemonConnection } from './daemon-json.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type {
   OverlayDatagrams,
   Incoming,
@@ -321,7 +322,6 @@ function tellRegistered(nodeId: NodeId, onEvent: (event: OverlayEvent) => void):
   if (nodeId !== 0) onEvent({ kind: 'registered', nodeId, address: formatAddress({ network: 0, node: nodeId }) })
 }
 
-const ECHO_PORT = 7 // services.md: every daemon answers there
 const ECHO_BYTES = new Uint8Array([0x70, 0x69, 0x6e, 0x67])
 const REGISTERED_LOOK_MS = 100
 const REPORT_MS = 15_000

@@ -6,7 +6,7 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { Endpoint } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 
 export type Resolve = (name: string) => Promise<string>
 
@@ -73,7 +73,7 @@ export class BeaconName {
       if (this.#failures++ === 0)
         this.#log.warn(
           { beacon: formatEndpoint(this.#name), reason: (error as Error).message },
-          'the name of the beacon does not resolve; trying on',
+          'the name of the beacon does not resolve; retrying',
         )
     }
     this.#again()

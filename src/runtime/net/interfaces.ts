@@ -73,13 +73,19 @@ export interface InterfaceAddress {
   readonly name: string
   readonly address: string
   readonly internal: boolean
+  readonly bindable: string // the address, with its zone where it is link-local
 }
 
 /** Empty when the system refuses the list. */
 export function interfaceAddresses(): InterfaceAddress[] {
   try {
     return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
-      (addresses ?? []).map(({ address, internal }) => ({ name, address, internal })),
+      (addresses ?? []).map(({ address, internal, scopeid = 0 }) => ({
+        name,
+        address,
+        internal,
+        bindable: scopeid === 0 ? address : `${address}%${name}`,
+      })),
     )
   } catch {
     return []

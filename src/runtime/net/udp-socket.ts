@@ -4,7 +4,6 @@
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'
-import { PilotError } from '../../base/errors.ts'
 import type { Endpoint } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import { AEAD_TAG_BYTES } from '../../crypto/aead.ts'
@@ -12,6 +11,7 @@ import type { DatagramSlot } from '../../proto/node/datagram-slot.ts'
 import { readNonce, sealSlot } from '../../proto/node/datagram-slot.ts'
 import { YoungGarbage } from '../v8/young-garbage.ts'
 import type { DatagramPort, DatagramSink, Received } from './datagram-port.ts'
+import { listenError } from './listen-error.ts'
 
 export class UdpSocket implements DatagramPort {
   readonly local: Endpoint
@@ -40,7 +40,7 @@ export class UdpSocket implements DatagramPort {
       lookup: (address, _options, callback) => callback(null, address, v6 ? 6 : 4),
     })
     await new Promise<void>((resolve, reject) => {
-      socket.once('error', (error: NodeJS.ErrnoException) => reject(bindError(error, listen)))
+      socket.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, 'UDP', formatEndpoint(listen))))
       socket.bind(listen.port, listen.address, resolve)
     })
     socket.removeAllListeners('error')
@@ -115,25 +115,6 @@ function enlarge(socket: Socket): number {
     /* the system's limit stands; the size read next tells */
   }
   return socket.getRecvBufferSize()
-}
-
-function bindError(error: NodeJS.ErrnoException, listen: Endpoint): PilotError {
-  const where = `UDP ${formatEndpoint(listen)}`
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new PilotError('PORT_IN_USE', `${where} is in use`, { listen: where }, error)
-    case 'EADDRNOTAVAIL':
-      return new PilotError(
-        'ADDRESS_UNAVAILABLE',
-        `${where}: this machine has no such address`,
-        { listen: where },
-        error,
-      )
-    case 'EACCES':
-      return new PilotError('PORT_FORBIDDEN', `${where}: binding it is not permitted`, { listen: where }, error)
-    default:
-      return new PilotError('FAILED', `${where}: ${error.message}`, { listen: where }, error)
-  }
 }
 
 const SOCKET_BUFFER_BYTES = 4 * 1_048_576

@@ -8,7 +8,7 @@ import type { NodeId } from '../../base/types.ts'
 import type { OverlayCore } from '../../proto/node/core.ts'
 import { parseTrustRequest } from '../../proto/node/trust-exchange.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { GuestDesk } from '../overlay.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
 

@@ -1,6 +1,6 @@
 /** How our node stands with the registry, in the words of ../overlay.ts, and who waits for it. Above: node.ts. */
 import { PilotError } from '../../base/errors.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 
 export class RegistrationStatus {
   readonly #registry: string // host:port, for messages

@@ -6,7 +6,7 @@
 import { PilotError } from '../../base/errors.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
 import { saveTrust } from '../files/identity.ts'
-import type { Logger } from '../log.ts'
+import type { Logger } from '../../base/logger.ts'
 
 /** The core, as far as the trust file is concerned. */
 export interface TrustSource {

@@ -25,7 +25,7 @@ export const MAX_KEY_EXPIRY_YEARS = 10 // §3.7
 // ---- ours
 
 export const DAY_MS = 86_400_000
-/** Keys known at one time, some 300 bytes each: refuse, "too many". */
+/** Keys known at one time, about 300 bytes each: refuse, "too many". */
 export const MAX_ACCOUNTS = 250_000
 /** Of these, keys that never signed: refuse, "too many". Those that can sign always find room. */
 export const MAX_UNPROVEN_ACCOUNTS = 125_000

@@ -1,14 +1,14 @@
 /** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
 import { PilotError } from '../../../src/base/errors.ts'
-import type { AdminControl } from '../../../src/config/live.ts'
+import type { AdminControl } from '../../../src/gateway/control.ts'
+import type { Changes } from '../../../src/gateway/model/events.ts'
 import type {
   BenchRecord,
-  Changes,
   DoctorRecord,
   ExplainRecord,
   PeerRecord,
   StatusRecord,
-} from '../../../src/gateway/model/types.ts'
+} from '../../../src/gateway/model/records.ts'
 
 export const STATUS: StatusRecord = {
   version: '0.1.0',

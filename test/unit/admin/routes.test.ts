@@ -71,11 +71,11 @@ test('a request that makes no sense is refused, and reaches nothing', async () =
     [post('/v1/ping', '[]'), 400, /not a JSON object/],
     [post('/v1/ping', 'null'), 400, /not a JSON object/],
     [post('/v1/ping', {}), 400, /"peer" is missing/],
-    [post('/v1/ping', { peer: 7, seq: 0, timeoutMs: 1 }), 400, /"peer" is no text/],
+    [post('/v1/ping', { peer: 7, seq: 0, timeoutMs: 1 }), 400, /"peer" is not a string/],
     [
       post('/v1/ping', { peer: 'x'.repeat(256), seq: 0, timeoutMs: 1 }),
       400,
-      /has 256 characters; expected a text of 1 to 255/,
+      /has 256 characters; expected a string of 1 to 255/,
     ],
     [post('/v1/ping', { peer: 'b', seq: -1, timeoutMs: 1 }), 400, /"seq": expected/],
     [post('/v1/ping', { peer: 'b', seq: 0, timeoutMs: 60_001 }), 400, /"timeoutMs": expected/],

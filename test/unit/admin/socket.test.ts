@@ -71,12 +71,12 @@ test('a file that is no socket is left alone, and an impossible place is told', 
   await fails(
     startAdmin({ socketPath: path, control: fakeControl([]), log }),
     'CONFLICT',
-    /no socket; it was left alone/,
+    /not a socket; it was left alone/,
   )
   await fails(
     startAdmin({ socketPath: join(path, 'admin.sock'), control: fakeControl([]), log }),
     'USAGE',
-    /is no folder/,
+    /is not a folder/,
   )
   await fails(
     startAdmin({ socketPath: `/tmp/${'x'.repeat(120)}`, control: fakeControl([]), log }),
@@ -86,7 +86,7 @@ test('a file that is no socket is left alone, and an impossible place is told', 
 })
 
 test('with nothing at the path, no gateway runs', async (t) => {
-  await fails(adminClient(join(folder(t), 'none.sock')).status(), 'NOT_RUNNING', /there is no .*none\.sock/)
+  await fails(adminClient(join(folder(t), 'none.sock')).status(), 'NOT_RUNNING', /none\.sock does not exist/)
 })
 
 test('a gateway that does not answer is timed out', async (t) => {

@@ -11,8 +11,8 @@ test('a name below .pilot or .pilot.localhost, a bare name, an address and a nod
     alice: 'alice:80',
     '5.pilot': '5:80',
     '5': '5:80',
-    '[0:0000.0000.000A]': '0:0000.0000.000a:80',
-    '0:0000.0000.000A': '0:0000.0000.000a:80',
+    '[0:0000.0000.000A]': '0:0000.0000.000A:80',
+    '0:0000.0000.000A': '0:0000.0000.000A:80',
   }
   for (const [host, target] of Object.entries(hosts)) assert.equal(overlayTarget(host, 80), target)
 })

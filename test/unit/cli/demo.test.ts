@@ -8,9 +8,9 @@ import { existsSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
 import { loadSync } from '@grpc/proto-loader'
-import type { GatewayOptions } from '../../../src/gateway/model/types.ts'
+import type { GatewayOptions } from '../../../src/gateway/model/options.ts'
 import { decodeNumber, decodeText, encodeNumber, encodeText } from '../../../src/cli/demo/protobuf.ts'
-import type { Modules, RunningGateway } from '../../../src/cli/world.ts'
+import type { Modules, ServedGateway } from '../../../src/cli/world.ts'
 import { NO_CHANGES, STATUS, fakeControl } from '../admin/control.ts'
 import { run, testWorld } from './world.ts'
 
@@ -114,7 +114,7 @@ async function forwarder(
   targets: Map<number, number>,
   folders: string[],
   tamper: (bytes: Buffer) => Buffer,
-): Promise<RunningGateway> {
+): Promise<ServedGateway> {
   folders.push(options.stateDir)
   for (const { port, target } of options.exposes) if (target.kind === 'tcp') targets.set(port, target.port)
   const open = new Set<Socket>()

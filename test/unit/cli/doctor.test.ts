@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
-import type { DoctorRecord } from '../../../src/gateway/model/types.ts'
+import type { DoctorRecord } from '../../../src/gateway/model/records.ts'
 import { fakeControl } from '../admin/control.ts'
 import { noGateway, run, testWorld } from './world.ts'
 

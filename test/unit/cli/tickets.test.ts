@@ -73,7 +73,7 @@ test('a refused ticket maps nothing, and where no gateway runs one that cannot b
   assert.deepEqual(calls, [])
   const { code, err } = await run(`map ${TICKET}`, testWorld({ control: noGateway() }))
   assert.equal(code, 2)
-  assert.match(err, /no ticket, or only a part/)
+  assert.match(err, /not a ticket, or only part/)
 })
 
 test('a second word without a ticket, and --lan without a port alone, are mistakes', async () => {

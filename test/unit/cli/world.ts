@@ -1,7 +1,7 @@
 /** A world of texts: what a command prints is collected, what it asks is answered by fakes, signals are calls. */
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminClient } from '../../../src/admin/client.ts'
-import type { AdminControl } from '../../../src/config/live.ts'
+import type { AdminControl } from '../../../src/gateway/control.ts'
 import { runCli } from '../../../src/cli/program.ts'
 import type { Modules, World } from '../../../src/cli/world.ts'
 import { fakeControl } from '../admin/control.ts'

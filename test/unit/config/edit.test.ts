@@ -5,7 +5,8 @@ import { withExposure, withMapping, without } from '../../../src/config/edit.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { exposesOf, mapsOf } from '../../../src/config/options.ts'
 import { STARTER } from '../../../src/config/starter.ts'
-import { parseExposeSpec, parseMapSpec } from '../../../src/gateway/model/specs.ts'
+import { parseExposeSpec } from '../../../src/gateway/model/expose-spec.ts'
+import { parseMapSpec } from '../../../src/gateway/model/map-spec.ts'
 
 const FILE = `# ours
 version: 1   # always

@@ -10,7 +10,8 @@ import { LiveConfig, adminControl } from '../../../src/config/live.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { resolveOptions, type Flags } from '../../../src/config/options.ts'
 import { difference } from '../../../src/gateway/service/table.ts'
-import type { Changes, Desired, GatewayEvent } from '../../../src/gateway/model/types.ts'
+import type { Changes, GatewayEvent } from '../../../src/gateway/model/events.ts'
+import type { Desired } from '../../../src/gateway/model/options.ts'
 import { STATUS, fakeControl } from '../admin/control.ts'
 
 test('what came by command is on top of the file: reloads keep it, and the file wins for a name of its own', async (t) => {
@@ -99,28 +100,58 @@ test('without a file there is nothing to reload or to save in', async () => {
 })
 
 test('the sections that listen change as the rest does: all or nothing, and only what differs', async (t) => {
-  const { live, write, gateway, observed } = await setting(t, 'http: { listen: "127.0.0.1:8088" }', {})
+  const { live, write, gateway } = await setting(t, 'http: { listen: "127.0.0.1:8088" }', {})
   await write('proxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
-  assert.deepEqual((await live.diff('x', 'version: 1\nobserve: { listen: "127.0.0.1:9464" }')).changes.sections, [
-    'fronts',
-    'observe',
-  ])
-  assert.deepEqual(observed, [])
-  assert.deepEqual((await live.reload()).changes.sections, ['fronts', 'observe'])
-  assert.deepEqual(
-    [observed, live.status().observe, gateway.desired.http, gateway.desired.proxy],
-    [['127.0.0.1:9464'], '127.0.0.1:9464', undefined, { listen: '127.0.0.1:1080' }],
-  )
+  const { changes } = await live.diff('x', 'version: 1\nobserve: { listen: "127.0.0.1:9464" }')
+  assert.deepEqual([changes.sections, gateway.desired.observe], [['http', 'observe'], undefined])
+  assert.deepEqual((await live.reload()).changes.sections, ['http', 'proxy', 'observe'])
+  const after = { maps: [], exposes: [], trust: [], proxy: { listen: '127.0.0.1:1080' }, observe: '127.0.0.1:9464' }
+  assert.deepEqual(gateway.desired, after)
   gateway.fail = new PilotError('PORT_IN_USE', 'taken')
   await write('observe: { listen: "127.0.0.1:9465" }')
   await assert.rejects(live.reload(), { code: 'PORT_IN_USE' })
-  assert.deepEqual(
-    [observed, live.status().observe],
-    [['127.0.0.1:9464', '127.0.0.1:9465', '127.0.0.1:9464'], '127.0.0.1:9464'],
-  )
+  assert.deepEqual(gateway.desired, after)
   gateway.fail = undefined
   await write('map: [{ peer: a, port: 1 }]\nproxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
   assert.deepEqual((await live.reload()).changes.sections, [], 'these are as they were')
+})
+
+test('a replacement is the whole live document; sections it does not name stay, null takes them away', async (t) => {
+  const { live, write, gateway } = await setting(t, 'http: { listen: "127.0.0.1:8088" }\nnode: { trust: [ann] }', {})
+  await live.replace(1, { map: [{ peer: 'b', port: 1 }] })
+  assert.deepEqual([gateway.desired.http?.port, gateway.desired.trust], [8088, ['ann']], "today's shape")
+  await live.replace(2, {
+    trust: ['bob'],
+    http: null,
+    proxy: { listen: '127.0.0.1:1080' },
+    dns: { listen: '127.0.0.1:5353', domain: 'corp' },
+    observe: { listen: '127.0.0.1:9464' },
+  })
+  const { file } = live.config()
+  assert.deepEqual(live.config(), {
+    version: 3,
+    file,
+    error: null,
+    maps: [],
+    exposes: [],
+    trust: ['bob'],
+    proxy: { listen: '127.0.0.1:1080' },
+    dns: { listen: '127.0.0.1:5353', domain: 'corp', ports: [80, 443] },
+    observe: '127.0.0.1:9464',
+  })
+  await assert.rejects(live.replace(3, { http: { listen: 'here' } }), { code: 'CONFIG_INVALID' })
+  await assert.rejects(
+    live.replace(3, { http: { listen: '10.0.0.7:80' } }),
+    { code: 'USAGE' },
+    'not without --allow-lan',
+  )
+  await write('http: { listen: "127.0.0.1:9999" }\nnode: { trust: [ann] }')
+  await live.reload()
+  assert.deepEqual(
+    [gateway.desired.http?.port, gateway.desired.trust, gateway.desired.observe],
+    [9999, ['bob'], '127.0.0.1:9464'],
+    'what the file says anew about a section holds',
+  )
 })
 
 test('the socket offers the methods of both, each of its own owner', async () => {
@@ -179,7 +210,7 @@ function bare(flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof l
         unexposed: names(expose.removed),
         reexposed: names(expose.changed),
         trust: [],
-        sections: isDeepStrictEqual(fronts(gateway.desired), fronts(wanted)) ? [] : ['fronts'],
+        sections: SECTIONS.filter((key) => !isDeepStrictEqual(gateway.desired[key], wanted[key])),
       }
     },
     apply: async (wanted: Desired): Promise<Changes> => {
@@ -195,30 +226,15 @@ function bare(flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof l
       logged += 1
     },
   }
-  const observed: (string | undefined)[] = []
-  const observe = {
-    get address() {
-      return observed.at(-1) ?? null
-    },
-    become: async (listen: string | undefined) => {
-      const before = observed.at(-1)
-      observed.push(listen)
-      return async () => {
-        observed.push(before)
-      }
-    },
-  }
   const live = new LiveConfig({
     gateway,
     sources,
     file: given?.path,
     log,
     onEvent: (event) => events.push(event),
-    observe,
     onDown() {},
   })
   return {
-    observed,
     live,
     gateway,
     events,
@@ -227,6 +243,4 @@ function bare(flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof l
   }
 }
 
-function fronts({ http, proxy, dns }: Desired): object {
-  return { ...(http && { http }), ...(proxy && { proxy }), ...(dns && { dns }) }
-}
+const SECTIONS = ['http', 'proxy', 'dns', 'observe'] as const

@@ -151,7 +151,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a bad target',
     'version: 1\nexpose: [{ port: 80, target: "https://x:1" }]',
-    'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is no scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
+    'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
   ],
   [
     'nobody allowed',

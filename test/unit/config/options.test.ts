@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PilotError, type ErrorCode } from '../../../src/base/errors.ts'
-import type { GatewayOptions } from '../../../src/gateway/model/types.ts'
+import type { GatewayOptions } from '../../../src/gateway/model/options.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { resolveAdminSocket, resolveOptions, unknownVariables, type Flags } from '../../../src/config/options.ts'
 
@@ -69,7 +69,7 @@ test('networks to join are numbers, or have their token in a file beside the con
   ])
   assert.throws(
     () => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file }),
-    /node\.networks does not go with --daemon/,
+    /node\.networks cannot be combined with --daemon/,
   )
   await rm(folder, { recursive: true })
   assert.throws(
@@ -86,7 +86,7 @@ test('several peers do not go with UDP, byte limits do go with headers', () => {
     1_000,
   )
   for (const map of ['a|b:53/udp', 'tag:ci:53/udp'])
-    assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers do not go with \/udp/)
+    assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers cannot be combined with \/udp/)
 })
 
 test("probes may ask the service itself; tags of our own are told to the registry, and are not a daemon's", () => {
@@ -107,7 +107,7 @@ test("probes may ask the service itself; tags of our own are told to the registr
   assert.deepEqual(tags, ['ci', 'web'])
   assert.throws(
     () => resolveOptions({ flags: { daemon: '/run/pilot.sock' }, env, file: fileOf('node: { tags: [ci] }') }),
-    /node\.tags does not go with --daemon/,
+    /node\.tags cannot be combined with --daemon/,
   )
   for (const bad of ['{ every: 5, http: /a, grpc: b }', '{ http: /a }', '{ every: 5, http: a }'])
     assert.throws(() => fileOf(`map: [{ peer: a, port: 80, probe: ${bad} }]`), PilotError, bad)
@@ -144,9 +144,9 @@ test('lists of all sources add up, and a peer asked for twice is asked once', ()
   assert.deepEqual(
     options.exposes.map(({ name, target, allow }) => [name, target.text, allow]),
     [
-      ['80', 'tcp://127.0.0.1:3000', ['a', '7']],
-      ['82', 'tcp://127.0.0.1:3002', ['a']],
-      ['81', 'tcp://127.0.0.1:3001', ['trusted']],
+      ['80', 'tcp://localhost:3000', ['a', '7']],
+      ['82', 'tcp://localhost:3002', ['a']],
+      ['81', 'tcp://localhost:3001', ['trusted']],
     ],
   )
 })
@@ -314,17 +314,20 @@ test('a daemon brings its own identity, socket and visibility: naming them as we
     { public: true },
     { identity: 'me.json' },
   ] as const) {
-    rejects({ daemon, ...flags }, 'USAGE', new RegExp(`--${Object.keys(flags)[0]!} does not go with --daemon`))
+    rejects({ daemon, ...flags }, 'USAGE', new RegExp(`--${Object.keys(flags)[0]!} cannot be combined with --daemon`))
   }
-  rejects({ daemon }, 'USAGE', /PILOTGATE_LISTEN does not go with --daemon/, { PILOTGATE_LISTEN: '127.0.0.1:1' })
+  rejects({ daemon }, 'USAGE', /PILOTGATE_LISTEN cannot be combined with --daemon/, { PILOTGATE_LISTEN: '127.0.0.1:1' })
   assert.throws(
     () => resolveOptions({ flags: { daemon }, env, file: fileOf('node: { hostname: me }') }),
-    /node\.hostname does not go with --daemon/,
+    /node\.hostname cannot be combined with --daemon/,
   )
   const pinned = fileOf(
     `peers: { bob: { address: "0:0000.0000.0007", key: "${Buffer.alloc(32).toString('base64')}" } }`,
   )
-  assert.throws(() => resolveOptions({ flags: { daemon }, env, file: pinned }), /peers does not go with --daemon/)
+  assert.throws(
+    () => resolveOptions({ flags: { daemon }, env, file: pinned }),
+    /peers cannot be combined with --daemon/,
+  )
 })
 
 function rejects(flags: Flags, code: ErrorCode, expected: RegExp, more: Record<string, string> = {}): void {

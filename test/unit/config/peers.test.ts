@@ -5,7 +5,7 @@ import { PilotError } from '../../../src/base/errors.ts'
 import { withMapping } from '../../../src/config/edit.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { mapsOf } from '../../../src/config/options.ts'
-import { parseMapSpec } from '../../../src/gateway/model/specs.ts'
+import { parseMapSpec } from '../../../src/gateway/model/map-spec.ts'
 
 test('a list of peers is read as the notation with bars', () => {
   const config = parseConfig(

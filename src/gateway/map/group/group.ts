@@ -7,13 +7,13 @@ import { asPilotError, PilotError } from '../../../base/errors.ts'
 import type { NodeId } from '../../../base/types.ts'
 import type { GivingUp } from '../../../runtime/giving-up.ts'
 import type { Overlay, OverlayStream } from '../../../runtime/overlay.ts'
-import { tagOf } from '../../model/expose-options.ts'
+import { tagOf } from '../../model/allow.ts'
+import { type MapSpec, peersOf } from '../../model/map-spec.ts'
+import type { GroupPeerRecord } from '../../model/records.ts'
 import { checkHealth } from './health-check.ts'
 import { admitDial } from '../../service/path-policy.ts'
-import { peersOf } from '../../model/specs.ts'
 import { TagMembers } from './tag-members.ts'
 import type { TagNode } from './tag-members.ts'
-import type { GroupPeerRecord, MapSpec } from '../../model/types.ts'
 
 export type GroupNode = Pick<Overlay, 'dial' | 'connect' | 'pathTo'> & TagNode
 
@@ -58,7 +58,7 @@ export class PeerGroup {
   }
 
   get records(): readonly GroupPeerRecord[] {
-    return this.#members.map(({ peer, nodeId, open, failures, ejectedUntil }) => ({
+    return this.#update().map(({ peer, nodeId, open, failures, ejectedUntil }) => ({
       peer,
       nodeId,
       state: ejectedUntil === 0 ? 'up' : 'ejected',
@@ -70,7 +70,7 @@ export class PeerGroup {
 
   /** What is dialled, as of now. */
   get targets(): readonly string[] {
-    return this.#members.map(({ target }) => target)
+    return this.#update().map(({ target }) => target)
   }
 
   /** Probes, where the mapping asks for them, and the search for nodes with a tag. */
@@ -97,7 +97,7 @@ export class PeerGroup {
       undefined,
       'Tags are set with `node.tags` at the peer; the registry tells them. `pilotgate trust list` shows who is trusted.',
     )
-    if (this.#members.length === 0) await this.#tags?.refreshIfOld()
+    if (this.#update().length === 0) await this.#tags?.refreshIfOld()
     const { members, trial } = this.#order()
     for (const member of members) {
       try {
@@ -120,7 +120,7 @@ export class PeerGroup {
   async probe(): Promise<void> {
     if (this.#probing) return
     this.#probing = true
-    await Promise.all(this.#members.map((member) => this.#probe(member)))
+    await Promise.all(this.#update().map((member) => this.#probe(member)))
     this.#probing = false
   }
 
@@ -142,8 +142,8 @@ export class PeerGroup {
     }
   }
 
-  /** The named ones, and of those with a tag whoever is not among them. */
-  get #members(): readonly Member[] {
+  /** The named ones, and the nodes with a tag that are not among them; looks at the tags as of now. */
+  #update(): readonly Member[] {
     if (this.#tags === undefined) return this.#named
     const named = new Set<NodeId | string | null>(this.#named.flatMap(({ peer, nodeId }) => [peer, nodeId]))
     const now = this.#tags.members.filter(
@@ -168,7 +168,7 @@ export class PeerGroup {
    */
   #order(): { readonly members: readonly Member[]; readonly trial: Member | undefined } {
     const now = this.#now()
-    const all = this.#members
+    const all = this.#update()
     const start = this.#turn++ % Math.max(1, all.length)
     const rotated = [...all.slice(start), ...all.slice(0, start)]
     const up = rotated.filter(({ ejectedUntil }) => ejectedUntil === 0)

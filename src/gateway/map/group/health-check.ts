@@ -7,7 +7,7 @@ import { connect } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { PilotError } from '../../../base/errors.ts'
-import type { Check } from '../../model/types.ts'
+import type { Check } from '../../model/map-spec.ts'
 
 /**
  * The stream is used up by it; whoever calls resets it. Ends when the stream ends.

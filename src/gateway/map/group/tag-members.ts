@@ -48,7 +48,7 @@ export class TagMembers {
     this.#timer = undefined
   }
 
-  /** Asks anew, unless that was done a moment ago. Never rejects. */
+  /** Asks again, unless that was done a moment ago. Never rejects. */
   async refreshIfOld(): Promise<void> {
     if (this.#refreshing !== undefined || this.#now() - this.#refreshedAt >= REFRESH_AT_MOST_MS) await this.refresh()
   }

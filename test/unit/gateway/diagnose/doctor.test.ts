@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diagnose } from '../../../../src/gateway/diagnose/doctor.ts'
 import type { Symptoms } from '../../../../src/gateway/diagnose/doctor.ts'
-import type { DoctorCheck, PeerRecord } from '../../../../src/gateway/model/types.ts'
+import type { DoctorCheck, PeerRecord } from '../../../../src/gateway/model/records.ts'
 
 const WELL: Symptoms = {
   registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined },

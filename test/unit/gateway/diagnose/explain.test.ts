@@ -7,7 +7,7 @@ import type { ErrorCode } from '../../../../src/base/errors.ts'
 import { explain, explainSeveral } from '../../../../src/gateway/diagnose/explain.ts'
 import type { ExplainNode } from '../../../../src/gateway/diagnose/explain.ts'
 import { admitDial, admitPeer, isRelayRefused } from '../../../../src/gateway/service/path-policy.ts'
-import type { ExplainRecord } from '../../../../src/gateway/model/types.ts'
+import type { ExplainRecord } from '../../../../src/gateway/model/records.ts'
 import type { OverlayStream, PathKind } from '../../../../src/runtime/overlay.ts'
 
 const fail = (code: ErrorCode) => async (): Promise<never> => {

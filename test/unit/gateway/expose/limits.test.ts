@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ExposureLimits } from '../../../../src/gateway/expose/limits.ts'
 import type { Admission } from '../../../../src/gateway/expose/limits.ts'
-import type { Limits } from '../../../../src/gateway/model/types.ts'
+import type { Limits } from '../../../../src/gateway/model/expose-spec.ts'
 
 function limited(limits: Limits) {
   const clock = { now: 1_000 }

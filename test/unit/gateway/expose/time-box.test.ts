@@ -1,7 +1,7 @@
 /** Exposures that end by themselves, on mocked timers. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseExposeSpec } from '../../../../src/gateway/model/specs.ts'
+import { parseExposeSpec } from '../../../../src/gateway/model/expose-spec.ts'
 import { TimeBoxes } from '../../../../src/gateway/expose/time-box.ts'
 
 test('an exposure ends after its time, once, and stays ended until it is asked for anew', (t) => {

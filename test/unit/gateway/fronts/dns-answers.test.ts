@@ -6,7 +6,7 @@ import type { DecodedPacket, Packet, RecordType } from 'dns-packet'
 import fc from 'fast-check'
 import { answerQuestion } from '../../../../src/gateway/fronts/dns-answers.ts'
 import type { Zone } from '../../../../src/gateway/fronts/dns-answers.ts'
-import type { MappedRecord } from '../../../../src/gateway/model/types.ts'
+import type { MappedRecord } from '../../../../src/gateway/model/records.ts'
 
 const mapped = (port: number, protocol: 'tcp' | 'udp' = 'tcp'): MappedRecord => ({
   name: `alice:${port}`,

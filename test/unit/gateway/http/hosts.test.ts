@@ -20,7 +20,7 @@ const NAMES: readonly (readonly [host: string, service: string, peer: string, po
 ]
 for (const [host, service, peer, port] of NAMES)
   test(`${host} is ${service}`, () =>
-    assert.deepEqual(destinationOf(host, MAPPINGS), {
+    assert.deepEqual(destinationOf(host, MAPPINGS, 'pilot'), {
       service,
       peer,
       port,
@@ -43,7 +43,12 @@ for (const host of [
 ]) {
   test(`${host ?? 'no host'} is nobody`, () =>
     assert.throws(
-      () => destinationOf(host, MAPPINGS),
+      () => destinationOf(host, MAPPINGS, 'pilot'),
       (error) => error instanceof PilotError && error.code === 'NOT_FOUND',
     ))
 }
+
+test('another domain is followed, and the usual one then means nobody', () => {
+  assert.equal(destinationOf('alice.corp.localhost:8088', MAPPINGS, 'corp').peer, 'alice')
+  assert.throws(() => destinationOf('alice.pilot', MAPPINGS, 'corp'), { code: 'NOT_FOUND' })
+})

@@ -5,7 +5,7 @@ import type { CallerSource } from '../../../../src/gateway/model/caller.ts'
 import { ConnectionTable } from '../../../../src/gateway/service/connections.ts'
 import { proxyHeader, TLV } from '../../../../src/gateway/expose/proxy-protocol.ts'
 import { whois } from '../../../../src/gateway/diagnose/whois.ts'
-import type { WhoisEntry } from '../../../../src/gateway/model/types.ts'
+import type { WhoisEntry } from '../../../../src/gateway/model/records.ts'
 
 const SOURCE: CallerSource = {
   hostnameOf: () => 'agent-b',

@@ -2,17 +2,16 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { ExposeSpec, MapSpec, Target } from '../../../../src/gateway/model/types.ts'
 import {
+  type ExposeSpec,
   formatExposeSpec,
-  formatMapSpec,
   formatTarget,
   parseExposeSpec,
-  parseListen,
-  parseMapSpec,
-  parsePort,
   parseTarget,
-} from '../../../../src/gateway/model/specs.ts'
+  type Target,
+} from '../../../../src/gateway/model/expose-spec.ts'
+import { parseListen, parsePort } from '../../../../src/gateway/model/listen.ts'
+import { formatMapSpec, type MapSpec, parseMapSpec } from '../../../../src/gateway/model/map-spec.ts'
 import { formatAddress, isHostname } from '../../../../src/base/address.ts'
 import { PilotError } from '../../../../src/base/errors.ts'
 
@@ -62,7 +61,7 @@ test('a map spec that does not read is a usage error that shows the part', () =>
     'agent-b': /no colon/,
     'agent-b:': /"" behind the last colon/,
     'agent-b:http': /"http" behind the last colon/,
-    'agent-b:0': /"0" behind the last colon is no port \(1 to 65535\)/,
+    'agent-b:0': /"0" behind the last colon is not a port \(1 to 65535\)/,
     'agent-b:65536': /"65536"/,
     'agent-b:+80': /"\+80"/,
     'agent-b:0x50': /"0x50"/,
@@ -73,19 +72,19 @@ test('a map spec that does not read is a usage error that shows the part', () =>
     'localhost:80': /"localhost"/,
     'agent b:80': /"agent b"/,
     '0:0000.0000.0004': /"0000\.0000\.0004" behind the last colon/,
-    '8080:0000.0000.0004:80': /"8080:0000\.0000\.0004" is no address.*repeats the network/,
-    '[::1]:0:7:0001.0000.0004:80': /"7:0001\.0000\.0004" is no address/,
-    'http:agent-b:80': /"http" is no local port/,
-    '65536:agent-b:80': /"65536" is no local port/,
+    '8080:0000.0000.0004:80': /"8080:0000\.0000\.0004" is not an address.*repeats the network/,
+    '[::1]:0:7:0001.0000.0004:80': /"7:0001\.0000\.0004" is not an address/,
+    'http:agent-b:80': /"http" is not a local port/,
+    '65536:agent-b:80': /"65536" is not a local port/,
     'localhost:80:agent-b:80': /"localhost".*write 127\.0\.0\.1/,
     '*:80:agent-b:80': /0\.0\.0\.0, with --allow-lan/,
-    '127.1:80:agent-b:80': /"127\.1" is no IP address/,
+    '127.1:80:agent-b:80': /"127\.1" is not an IP address/,
     '::1:80:agent-b:80': /brackets: \[::1\]/,
-    'agent-b:53/udp,path=direct': /direct does not go with \/udp/,
-    'agent-b:80/quic': /"\/quic" is no protocol/,
+    'agent-b:53/udp,path=direct': /direct cannot be combined with \/udp/,
+    'agent-b:80/quic': /"\/quic" is not a protocol/,
     '[agent-b:80': /no peer at its end/,
     'tag:CI:80': /"CI": a peer is a hostname/,
-    'x:tag:ci:80': /"x" is no local port/,
+    'x:tag:ci:80': /"x" is not a local port/,
   }
   for (const [text, expected] of Object.entries(cases)) rejects(() => parseMapSpec(text), expected, text)
 })
@@ -98,7 +97,7 @@ test('expose specs read, with one target and any number of allowed peers', () =>
     text: `${scheme}://${host}:${port}`,
   })
   const cases: Record<string, Omit<ExposeSpec, 'protocol'>> = {
-    '80=3000': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'] },
+    '80=3000': { name: '80', port: 80, target: tcp(3000, 'tcp', 'localhost'), allow: ['trusted'] },
     '80=127.0.0.1:3000': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'] },
     '80=http://127.0.0.1:3000/': { name: '80', port: 80, target: tcp(3000, 'http'), allow: ['trusted'] },
     '443=h2c://127.0.0.1:8080': { name: '443', port: 443, target: tcp(8080, 'h2c'), allow: ['trusted'] },
@@ -112,28 +111,28 @@ test('expose specs read, with one target and any number of allowed peers', () =>
     '80=3000,allow=agent-a,allow=0:0000.0000.0004': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['agent-a', '0:0000.0000.0004'],
     },
     '80=3000,identity=headers,allow=agent-a,identity=proxy-v2': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['agent-a'],
       identity: ['headers', 'proxy-v2'],
     },
     '80=3000,identity=proxy-v1,identity=proxy-v1': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['trusted'],
       identity: ['proxy-v1'],
     },
-    '80=3000,allow=trusted': { name: '80', port: 80, target: tcp(3000), allow: ['trusted'] },
+    '80=3000,allow=trusted': { name: '80', port: 80, target: tcp(3000, 'tcp', 'localhost'), allow: ['trusted'] },
     '80=3000,allow=7,allow=7,allow=[0:0000.0000.0004]': {
       name: '80',
       port: 80,
-      target: tcp(3000),
+      target: tcp(3000, 'tcp', 'localhost'),
       allow: ['7', '0:0000.0000.0004'],
     },
   }
@@ -163,7 +162,7 @@ test('UDP, limits and an end are part of the notation, and are written again as 
     path: 'prefer-direct',
   })
   const target: Target = { kind: 'udp', host: '127.0.0.1', port: 5353, text: 'udp://127.0.0.1:5353' }
-  for (const text of ['53/udp=5353', '53/udp=127.0.0.1:5353', '53/udp=udp://127.0.0.1:5353'])
+  for (const text of ['53/udp=127.0.0.1:5353', '53/udp=udp://127.0.0.1:5353'])
     assert.deepEqual(parseExposeSpec(text), { name: '53/udp', port: 53, protocol: 'udp', target, allow: ['trusted'] })
   const key = 'A'.repeat(43) + '='
   const text = `80=tcp://127.0.0.1:3000,allow=key:${key},allow=tag:ci,allow=net:7,max=100,max-per-peer=10,rate=50,rate-per-peer=5,bytes=1000000,bytes-per-peer=1000,for=90m,once`
@@ -179,7 +178,7 @@ test('UDP, limits and an end are part of the notation, and are written again as 
   })
   assert.deepEqual([spec.forMs, spec.once], [5_400_000, true])
   assert.equal(formatExposeSpec(spec), text)
-  assert.equal(formatExposeSpec(parseExposeSpec('53/udp=53,for=120m')), '53/udp=udp://127.0.0.1:53,for=2h')
+  assert.equal(formatExposeSpec(parseExposeSpec('53/udp=53,for=120m')), '53/udp=udp://localhost:53,for=2h')
 })
 
 test('an expose spec that does not read is a usage error that shows the part', () => {
@@ -190,21 +189,21 @@ test('an expose spec that does not read is a usage error that shows the part', (
     '0=3000': /"0" before the "="/,
     'web=3000': /"web" before the "="/,
     '53/udp=unix:/x': /needs HOST:PORT/,
-    '53/udp=http://127.0.0.1:53': /"http" does not go with/,
+    '53/udp=http://127.0.0.1:53': /"http" cannot be used with/,
     '53=udp://127.0.0.1:53': /goes with a \/udp port/,
-    '53/udp=53,path=direct': /direct does not go/,
+    '53/udp=53,path=direct': /direct cannot be combined/,
     '80=': /"" is not HOST:PORT/,
     '80=host': /"host" is not HOST:PORT/,
-    '80=127.0.0.1:0': /"0" is no port/,
-    '80=127.0.0.1:70000': /"70000" is no port/,
+    '80=127.0.0.1:0': /"0" is not a port/,
+    '80=127.0.0.1:70000': /"70000" is not a port/,
     '80=::1:3000': /"::1:3000" is not HOST:PORT/,
-    '80=https://127.0.0.1:443': /"https" is no scheme/,
+    '80=https://127.0.0.1:443': /"https" is not a scheme/,
     '80=http://127.0.0.1:80/api': /"\/api".*no path/,
     '80=http://user@host:80': /not HOST:PORT/,
-    '80=[nope]:3000': /"nope" is no IPv6/,
+    '80=[nope]:3000': /"nope" is not an IPv6/,
     '80=unix:run/pg.sock': /begins with "\/"/,
     [`80=unix:/${'x'.repeat(107)}`]: /at most 107 bytes, this has 108/,
-    '80=3000,deny=agent-a': /"deny=agent-a" is no option/,
+    '80=3000,deny=agent-a': /"deny=agent-a" is not an option/,
     '80=3000,allow=': /"allow=": who is/,
     '80=3000,allow=Tag:ci': /"allow=Tag:ci": who is/,
     '80=3000,allow=key:AAAA': /who is/,
@@ -212,11 +211,11 @@ test('an expose spec that does not read is a usage error that shows the part', (
     '80=3000,max=0': /"max=0": a whole number/,
     '80=3000,for=2': /"for=2": a duration/,
     '80=3000,for=25d': /at most 24d/,
-    '80=3000,once=1': /"once=1" is no option/,
-    '80=3000,': /"" is no option/,
+    '80=3000,once=1': /"once=1" is not an option/,
+    '80=3000,': /"" is not an option/,
     '80=3000,identity=': /"identity=": headers, proxy-v1 or proxy-v2/,
     '80=3000,identity=header': /"identity=header"/,
-    '80=3000,identity': /"identity" is no option/,
+    '80=3000,identity': /"identity" is not an option/,
     '80=3000,identity=proxy-v1,identity=proxy-v2': /exclude each other/,
   }
   for (const [text, expected] of Object.entries(cases)) rejects(() => parseExposeSpec(text), expected, text)

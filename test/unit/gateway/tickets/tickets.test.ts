@@ -10,7 +10,8 @@ import { formatTicket, parseTicket, proofOf } from '../../../../src/gateway/tick
 import type { Ticket } from '../../../../src/gateway/tickets/text.ts'
 import { Tickets } from '../../../../src/gateway/tickets/tickets.ts'
 import type { TicketNode } from '../../../../src/gateway/tickets/tickets.ts'
-import type { ExposedRecord, GatewayEvent } from '../../../../src/gateway/model/types.ts'
+import type { GatewayEvent } from '../../../../src/gateway/model/events.ts'
+import type { ExposedRecord } from '../../../../src/gateway/model/records.ts'
 import type { TrustJudge } from '../../../../src/proto/trust/trust-book.ts'
 import { silentLogger } from '../../../../src/runtime/log.ts'
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { duplexPair, PassThrough } from 'node:stream'
 import { PilotError } from '../../../../../src/base/errors.ts'
 import { PeerGroup } from '../../../../../src/gateway/map/group/group.ts'
-import { formatMapSpec, parseMapSpec } from '../../../../../src/gateway/model/specs.ts'
+import { formatMapSpec, parseMapSpec } from '../../../../../src/gateway/model/map-spec.ts'
 import type { GivingUp } from '../../../../../src/runtime/giving-up.ts'
 import type { OverlayStream } from '../../../../../src/runtime/overlay.ts'
 

@@ -1,0 +1,155 @@
+/**
+ * What TCP and UDP exposures have in common: whom they let in and by which limits, how a caller is entered among the
+ * connections, and what is counted and logged of all that. Above: expose/tcp.ts, expose/udp.ts. Below: access.ts, limits.ts.
+ */
+import type { NodeId } from '../../base/types.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
+import type { Overlay } from '../../runtime/overlay.ts'
+import type { ExposeSpec } from '../model/expose-spec.ts'
+import type { ExposedRecord } from '../model/records.ts'
+import type { Connection, ConnectionTable } from '../service/connections.ts'
+import { admitPeer } from '../service/path-policy.ts'
+import { SparseLog } from '../service/sparse-log.ts'
+import { AccessList } from './access.ts'
+import type { Admission } from './limits.ts'
+import { ExposureLimits } from './limits.ts'
+
+export interface ExposureDeps {
+  readonly node: Overlay
+  /** Who came by a ticket; absent: nobody. */
+  readonly guests?: { standing(node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> }
+  readonly connections: ConnectionTable
+  readonly hosts: HostAddresses
+  readonly log: Logger
+  /** An exposure for one connection has had it. */
+  readonly onTaken: (spec: ExposeSpec) => void
+}
+
+/** A peer that wants in. */
+export interface Visitor {
+  readonly peer: NodeId
+  readonly peerName: string
+}
+
+export class Reception {
+  readonly #spec: ExposeSpec
+  readonly #deps: ExposureDeps
+  readonly #access: AccessList
+  readonly #limits: ExposureLimits
+  readonly #sparse: SparseLog
+  readonly #refused: string // what happens to a visitor, for the log
+  /** Of an exposure for one connection: that one has been let in. */
+  taken = false
+
+  constructor(spec: ExposeSpec, deps: ExposureDeps, refused: string) {
+    this.#spec = spec
+    this.#deps = deps
+    this.#refused = refused
+    this.#access = new AccessList(deps.node, spec.allow)
+    this.#limits = new ExposureLimits(spec.limits)
+    this.#sparse = new SparseLog(deps.log)
+  }
+
+  get record(): ExposedRecord {
+    const { name, port, target, allow, protocol, identity } = this.#spec
+    return { name, port, target: target.text, allow, protocol, ...(identity !== undefined && { identity }) }
+  }
+
+  start(): void {
+    this.#access.start()
+  }
+
+  stop(): void {
+    this.#access.stop()
+  }
+
+  /** What is open by the other's limits counts here as well. */
+  follow(other: Reception): void {
+    this.#limits.follow(other.#limits)
+  }
+
+  /** Trust, the allow-list, tickets: as of now. */
+  async allows(peer: NodeId): Promise<boolean> {
+    return await this.#access.allows(peer, await this.#deps.guests?.standing(peer, this.#spec.name))
+  }
+
+  /** All that is asked before the target is. @returns undefined when the visitor has to be refused; that is counted and logged. */
+  async admit(visitor: Visitor): Promise<Admission | undefined> {
+    const { node, connections } = this.#deps
+    const { counters } = connections
+    const { allow, path = 'any' } = this.#spec
+    const { peer } = visitor
+    if (!(await this.allows(peer))) {
+      counters.connections_denied += 1
+      return this.#refuse('denied', visitor, { code: 'DENIED', allow }, 'it is trusted, but not allowed here')
+    }
+    if (!(await admitPeer(node, peer, path))) {
+      counters.connections_denied += 1
+      const reason = node.pathTo(peer)?.reason
+      return this.#refuse(
+        'relay',
+        visitor,
+        { code: 'RELAY_REFUSED', reason },
+        'only the relay works, and path is direct',
+      )
+    }
+    if (this.taken) return this.#refuse('once', visitor, { code: 'TOO_MANY' }, 'the one connection has been taken')
+    const admission = this.#limits.admit(peer)
+    if (typeof admission !== 'string') return admission
+    counters.connections_limited += 1
+    return this.#refuse(admission, visitor, { code: 'TOO_MANY', limit: admission }, 'a limit of this exposure')
+  }
+
+  /** @returns undefined when too many connections are open; that is logged. */
+  enter(visitor: Visitor, abort: () => void): Connection | undefined {
+    const { name, port, protocol, target } = this.#spec
+    const { peer, peerName } = visitor
+    const about = {
+      direction: 'expose',
+      service: name,
+      protocol,
+      peer: peerName,
+      nodeId: peer,
+      local: target.text,
+      remote: `${peerName}:${port}`,
+    } as const
+    try {
+      return this.#deps.connections.add(about, abort)
+    } catch {
+      return this.#refuse('full', visitor, { code: 'TOO_MANY' }, 'too many connections are open')
+    }
+  }
+
+  /** The connection stands. */
+  opened(connection: Connection, traffic: NonNullable<Connection['stream']>): void {
+    connection.stream = traffic
+    this.#deps.connections.counters.connections_exposed += 1
+    this.taken = this.#spec.once === true
+  }
+
+  /** The target does not take the visitor's connection, or refuses the datagrams. */
+  failed({ peerName }: Visitor, reason: string): void {
+    const { name, target } = this.#spec
+    this.#deps.connections.counters.connections_failed += 1
+    this.#sparse.warn(
+      'target',
+      { expose: name, target: target.text, peer: peerName, code: 'TARGET_UNREACHABLE', reason },
+      'the local service does not answer',
+    )
+  }
+
+  warn(kind: string, fields: object, message: string): void {
+    this.#sparse.warn(kind, { expose: this.#spec.name, ...fields }, message)
+  }
+
+  #refuse(kind: string, { peer, peerName }: Visitor, fields: object, why: string): undefined {
+    const { name, port } = this.#spec
+    this.#sparse.warn(
+      `${kind} ${peer}`,
+      { expose: name, peer: peerName, nodeId: peer, port, ...fields },
+      `${this.#refused}: ${why}`,
+    )
+    return undefined
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * An exposure: a local service on one of our overlay ports. `80=127.0.0.1:3000,allow=agent-a,max=100,for=2h,once` on the
+ * command line; `formatExposeSpec` writes what `parseExposeSpec` reads.
+ */
+import { isIP } from 'node:net'
+import { formatEndpoint } from '../../base/types.ts'
+import { ALLOW_FORM, parseAllowed, TRUSTED } from './allow.ts'
+import { DURATION_FORM, formatDuration, parseDuration } from './duration.ts'
+import { MAX_SOCKET_PATH_BYTES, parsePort } from './listen.ts'
+import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
+import { type Fail, failing, type Protocol, splitProtocol, suffix } from './spec-text.ts'
+
+/** One local service made reachable on one of our overlay ports. */
+export interface ExposeSpec {
+  readonly name: string // unique; the port, or `PORT/udp`, unless the configuration names it
+  readonly port: number // overlay port, 1..65535
+  readonly protocol: 'tcp' | 'udp'
+  readonly target: Target
+  readonly allow: readonly string[] // 'trusted' (every trusted peer), peers as written, or key:, net:, tag:
+  readonly path?: PathPolicy // absent: any
+  readonly identity?: readonly IdentityKind[] // absent: the service learns nothing, bytes are carried as they are
+  readonly limits?: Limits
+  readonly forMs?: number // it ends so long after it began
+  readonly once?: true // it ends after one connection
+}
+
+export type Target =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly text: string } // text: tcp://127.0.0.1:3000
+  | { readonly kind: 'udp'; readonly host: string; readonly port: number; readonly text: string } // text: udp://127.0.0.1:5353
+  | { readonly kind: 'unix'; readonly path: string; readonly text: string } // text: unix:/run/pg.sock
+
+/** How a backend learns who calls: by HTTP headers, or by what the PROXY protocol puts in front of a connection. */
+export type ProxyVersion = 'proxy-v1' | 'proxy-v2'
+
+export type IdentityKind = 'headers' | ProxyVersion
+
+/** Absent: none. What is beyond is refused as if nothing were offered; bytes are slowed down, or of UDP dropped. */
+export interface Limits {
+  readonly connections?: number // open at a time
+  readonly connectionsPerPeer?: number
+  readonly newPerSecond?: number
+  readonly newPerSecondPerPeer?: number
+  readonly bytesPerSecond?: number // both directions together
+  readonly bytesPerSecondPerPeer?: number
+}
+
+/** The name an exposure has unless the configuration names it. */
+export function exposeName(port: number, protocol: Protocol = 'tcp'): string {
+  return `${port}${suffix(protocol)}`
+}
+
+/** `PORT[/udp]=TARGET[,allow=WHO]...[,identity=KIND]...[,path=POLICY][,max=N]…[,for=2h][,once]`. Without `allow`: every trusted peer. */
+export function parseExposeSpec(text: string): ExposeSpec {
+  const fail = failing('expose', text, EXPOSE_FORM)
+  const [head, ...options] = text.split(',')
+  const equals = head!.indexOf('=')
+  if (equals < 0) fail('there is no "=" with a target behind it')
+  const { body: portText, protocol } = splitProtocol(head!.slice(0, equals), fail)
+  const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is not a port (1 to 65535)`)
+  const target = parseTarget(head!.slice(equals + 1), protocol)
+  const allow = new Set<string>()
+  const identity = new Set<IdentityKind>()
+  const terms: { -readonly [K in keyof ExposeSpec]?: ExposeSpec[K] } = {}
+  for (const option of options) {
+    if (option.startsWith('path='))
+      terms.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
+    else if (option.startsWith('allow='))
+      allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": who is ${ALLOW_FORM}`))
+    else if (option.startsWith('identity='))
+      identity.add(
+        IDENTITY_KINDS.find((kind) => kind === option.slice('identity='.length)) ??
+          fail(`"${option}": ${IDENTITY_FORM}`),
+      )
+    else {
+      const isRead = readTerm(option, terms)
+      if (typeof isRead === 'string') fail(isRead)
+      if (isRead === false)
+        fail(
+          `"${option}" is not an option; use allow=WHO, identity=KIND, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION and once`,
+        )
+    }
+  }
+  const clash = identityFault([...identity])
+  if (clash !== undefined) fail(clash)
+  if (identity.size > 0) terms.identity = [...identity]
+  if (protocol === 'udp' && identity.size > 0) fail('identity goes with connections, not with /udp')
+  if (protocol === 'udp' && terms.path === 'direct') fail(NO_DIRECT_UDP)
+  return {
+    name: exposeName(port, protocol),
+    port,
+    protocol,
+    target,
+    allow: allow.size === 0 ? [TRUSTED] : [...allow],
+    ...terms,
+  }
+}
+
+export function formatExposeSpec(spec: ExposeSpec): string {
+  const everyone = spec.allow.length === 1 && spec.allow[0] === TRUSTED
+  const path = spec.path === undefined ? [] : [`path=${spec.path}`]
+  return [
+    `${spec.port}${suffix(spec.protocol)}=${formatTarget(spec.target)}`,
+    ...(everyone ? [] : spec.allow.map((peer) => `allow=${peer}`)),
+    ...(spec.identity ?? []).map((kind) => `identity=${kind}`),
+    ...path,
+    ...formatTerms(spec),
+  ].join(',')
+}
+
+/**
+ * `3000`, `127.0.0.1:3000`, `tcp://…`, `http://…`, `h2c://…` or `unix:/path`; of a UDP port `5353`, `127.0.0.1:5353` or
+ * `udp://…`. Bytes are carried as they are whatever the scheme says (docs/decisions/0016-http.md); it is kept in `text` for those who read the record.
+ */
+export function parseTarget(text: string, protocol: Protocol = 'tcp'): Target {
+  const fail = failing('target', text, TARGET_FORM)
+  if (text.startsWith('unix:'))
+    return protocol === 'udp' ? fail('a /udp port needs HOST:PORT') : unixTarget(text.slice('unix:'.length), fail)
+  const [, scheme = protocol, rest] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/s.exec(text)!
+  if (protocol === 'udp' && scheme !== 'udp') fail(`"${scheme}" cannot be used with a /udp port`)
+  if (protocol === 'tcp' && scheme === 'udp') fail('"udp" goes with a /udp port, as 53/udp=127.0.0.1:5353')
+  if (protocol === 'tcp' && !TARGET_SCHEMES.includes(scheme))
+    fail(`"${scheme}" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included`)
+  const [, authority, path] = /^([^/]*)(.*)$/s.exec(rest!)!
+  if (path !== '' && (path !== '/' || scheme === 'tcp' || scheme === 'udp'))
+    fail(`"${path}" behind the port: connections are carried whole, so there is no path to choose`)
+  const match =
+    /^(?:(?:\[([^\]]+)\]|([^:[\]@\s]+)):)?(\d+)$/.exec(authority!) ?? fail(`"${authority}" is not HOST:PORT`)
+  const host = match[1] ?? match[2] ?? 'localhost' // a bare port: both families
+  if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is not an IPv6 address`)
+  const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is not a port (1 to 65535)`)
+  return { kind: protocol, host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }
+}
+
+export function formatTarget(target: Target): string {
+  return target.text
+}
+
+/** What is wrong with this combination, if anything. */
+export function identityFault(kinds: readonly IdentityKind[]): string | undefined {
+  return kinds.includes('proxy-v1') && kinds.includes('proxy-v2')
+    ? 'proxy-v1 and proxy-v2 exclude each other: a connection begins with one of them'
+    : undefined
+}
+
+export const IDENTITY_KINDS: readonly IdentityKind[] = ['headers', 'proxy-v1', 'proxy-v2']
+
+export const IDENTITY_FORM = 'headers, proxy-v1 or proxy-v2'
+
+function unixTarget(written: string, fail: Fail): Target {
+  const path = written.replace(/^\/\/(?=\/)/, '') // unix:///run/x is the same as unix:/run/x
+  if (!path.startsWith('/')) fail('a socket path begins with "/"')
+  if (path.includes('\0')) fail('a socket path holds no zero byte')
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
+    fail(`a socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${Buffer.byteLength(path)}`)
+  return { kind: 'unix', path, text: `unix:${path}` }
+}
+
+type Terms = Pick<ExposeSpec, 'limits' | 'forMs' | 'once'>
+
+/** Reads one option into `terms`. @returns false when it is none of ours, or what is wrong with it. */
+export function readTerm(option: string, terms: { -readonly [K in keyof Terms]: Terms[K] }): boolean | string {
+  if (option === 'once') {
+    terms.once = true
+    return true
+  }
+  const [, name, value] = /^([a-z-]+)=(.*)$/s.exec(option) ?? []
+  if (name === 'for') {
+    const ms = parseDuration(value!)
+    if (ms === undefined) return `"${option}": ${DURATION_FORM}`
+    terms.forMs = ms
+    return true
+  }
+  const limit = LIMIT_OPTIONS.find(([written]) => written === name)?.[1]
+  if (limit === undefined) return false
+  const number = /^\d{1,12}$/.test(value!) ? Number(value) : 0
+  if (number < 1) return `"${option}": a whole number from 1`
+  terms.limits = { ...terms.limits, [limit]: number }
+  return true
+}
+
+/** What `readTerm` reads, in a fixed order. */
+export function formatTerms({ limits, forMs, once }: Terms): string[] {
+  return [
+    ...LIMIT_OPTIONS.flatMap(([written, limit]) =>
+      limits?.[limit] === undefined ? [] : [`${written}=${limits[limit]}`],
+    ),
+    ...(forMs === undefined ? [] : [`for=${formatDuration(forMs)}`]),
+    ...(once === true ? ['once'] : []),
+  ]
+}
+
+const LIMIT_OPTIONS: ReadonlyArray<readonly [string, keyof Limits]> = [
+  ['max', 'connections'],
+  ['max-per-peer', 'connectionsPerPeer'],
+  ['rate', 'newPerSecond'],
+  ['rate-per-peer', 'newPerSecondPerPeer'],
+  ['bytes', 'bytesPerSecond'],
+  ['bytes-per-peer', 'bytesPerSecondPerPeer'],
+]
+
+const EXPOSE_FORM = 'PORT[/udp]=TARGET[,allow=WHO]...[,OPTION]..., as 80=127.0.0.1:3000,allow=agent-a'
+
+const TARGET_FORM = 'PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH'
+
+const TARGET_SCHEMES: readonly string[] = ['tcp', 'http', 'h2c']

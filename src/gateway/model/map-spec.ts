@@ -1,0 +1,194 @@
+/**
+ * A mapping: a remote overlay port on a local address. `8080:agent-b:80` on the command line; overlay addresses hold a
+ * colon, so it is read from the right. `formatMapSpec` writes what `parseMapSpec` reads.
+ */
+import { isIP } from 'node:net'
+import { parseAddress, parsePeerName, withoutBrackets } from '../../base/address.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import { tagOf } from './allow.ts'
+import { CLIENT_FORM, isClientBlock } from './clients.ts'
+import { parsePort } from './listen.ts'
+import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
+import { type Fail, failing, type Protocol, splitProtocol, suffix } from './spec-text.ts'
+
+/** One remote overlay port made reachable on a local address. */
+export interface MapSpec {
+  readonly name: string // unique; `PEER:PORT` or `PEER:PORT/udp` unless the configuration names it
+  readonly peer: string // as written: hostname, address or node id, or tag:NAME; or several of them, with "|" between
+  readonly port: number // overlay port, 1..65535
+  readonly protocol: 'tcp' | 'udp'
+  readonly localAddress?: string // absent: the peer's own loopback address
+  readonly localPort: number // 0 picks a free one
+  readonly path?: PathPolicy // absent: any
+  readonly clients?: readonly string[] // addresses and CIDR blocks that may connect; absent: whoever reaches the local address
+  readonly balance?: Balance // between several peers; absent: round-robin
+  readonly probe?: number // seconds between connections made only to see whether a peer takes them; absent: none
+  readonly check?: Check // what a probe asks there; absent: nothing but to be let in
+}
+
+/** What a probe asks of the service behind a peer's port. */
+export type Check =
+  | { readonly kind: 'http'; readonly path: string }
+  | { readonly kind: 'grpc'; readonly service: string } // '': the server as a whole
+
+export type Balance = 'round-robin' | 'least-connections'
+
+/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp][,path=POLICY]`. Without a local part: the peer's own loopback address and the same port. */
+export function parseMapSpec(text: string): MapSpec {
+  const fail = failing('map', text, MAP_FORM)
+  const [head, ...options] = text.split(',')
+  const { body, protocol } = splitProtocol(head!, fail)
+  const path = parseMapOptions(options, fail)
+  if (protocol === 'udp' && path.path === 'direct') fail(NO_DIRECT_UDP)
+  const colon = body.lastIndexOf(':')
+  if (colon < 0) fail('there is no colon with a port behind it')
+  const portText = body.slice(colon + 1)
+  const port = parsePort(portText) ?? fail(`"${portText}" behind the last colon is not a port (1 to 65535)`)
+  const { peer, local } = splitPeer(body.slice(0, colon), fail)
+  const spec = { name: mapName(peer, port, protocol), peer, port, protocol, ...path }
+  if (local === '') return { ...spec, localPort: port }
+  return { ...spec, ...parseLocal(local, fail) }
+}
+
+/** The shortest text that reads as this; a name of one's own is not part of the notation. */
+export function formatMapSpec(spec: MapSpec): string {
+  const peers = peersOf(spec.peer)
+    .map((peer) => (peer.includes(':') ? `[${peer}]` : peer))
+    .join('|')
+  const options = (['path', 'balance', 'probe'] as const).map((key) =>
+    spec[key] === undefined ? '' : `,${key}=${spec[key]}`,
+  )
+  if (spec.check !== undefined)
+    options.push(`,probe-${spec.check.kind}=${spec.check.kind === 'http' ? spec.check.path : spec.check.service}`)
+  const clients = (spec.clients ?? []).map((block) => `,client=${block}`)
+  const remote = `${peers}:${spec.port}${suffix(spec.protocol)}${[...options, ...clients].join('')}`
+  if (spec.localAddress !== undefined)
+    return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
+  return spec.localPort === spec.port ? remote : `${spec.localPort}:${remote}`
+}
+
+/** The peers behind what a mapping calls its peer. */
+export function peersOf(peer: string): readonly string[] {
+  return peer.split('|')
+}
+
+/** Whether a choice between peers has to be made: there are several, or nobody knows yet how many. */
+export function isGroup(peer: string): boolean {
+  return peersOf(peer).length > 1 || tagOf(peer) !== undefined
+}
+
+/** The name a mapping has unless the configuration names it. */
+export function mapName(peer: string, port: number, protocol: Protocol = 'tcp'): string {
+  return `${peer}:${port}${suffix(protocol)}`
+}
+
+/** `PEER` or `PEER:PORT`, the peer written as in a map spec. */
+export function parseTargetName(text: string): { readonly peer: string; readonly port: number | undefined } {
+  if (parsePeerName(withoutBrackets(text)) !== undefined) return { peer: withoutBrackets(text), port: undefined }
+  const { peer, port } = parseMapSpec(text)
+  return { peer, port }
+}
+
+export const BALANCES = ['round-robin', 'least-connections'] as const satisfies readonly Balance[]
+
+export const BALANCE_FORM = 'round-robin or least-connections'
+
+/** Seconds between probes. */
+export const MAX_PROBE_S = 3_600
+
+/** A path of a GET. Commas separate options in a spec. */
+export function isProbePath(text: string): boolean {
+  return /^\/[\x21-\x2b\x2d-\x7e]{0,255}$/.test(text)
+}
+
+/** A gRPC service by its full name; '' is the server as a whole. */
+export function isProbeService(text: string): boolean {
+  return /^[\w./-]*$/.test(text) && text.length <= MAX_SERVICE_CHARS
+}
+
+const MAX_SERVICE_CHARS = 120
+
+export const PROBE_PATH_FORM = 'a path as /healthz, with no comma'
+
+export const PROBE_SERVICE_FORM = `the full name of a gRPC service as pkg.Service, or "" for the server; at most ${MAX_SERVICE_CHARS} characters`
+
+export const PEER_FORM =
+  'a peer is a hostname (lower-case letters, digits, hyphens), an address as 0:0000.0000.0004, or a node id'
+
+function parseMapOptions(
+  options: readonly string[],
+  fail: Fail,
+): Pick<MapSpec, 'path' | 'balance' | 'probe' | 'check' | 'clients'> {
+  const read: { path?: PathPolicy; balance?: Balance; probe?: number; check?: Check; clients?: readonly string[] } = {}
+  for (const option of options) {
+    const [, key, value] = /^([a-z-]+)=(.*)$/s.exec(option) ?? []
+    if (key === 'path') read.path = parsePathPolicy(value!) ?? fail(`"${option}": ${PATH_FORM}`)
+    else if (key === 'balance')
+      read.balance = BALANCES.find((known) => known === value) ?? fail(`"${option}": ${BALANCE_FORM}`)
+    else if (key === 'probe') read.probe = parsePort(value!) ?? fail(`"${option}": whole seconds`)
+    else if (key === 'probe-http')
+      read.check = { kind: 'http', path: isProbePath(value!) ? value! : fail(`"${option}": ${PROBE_PATH_FORM}`) }
+    else if (key === 'probe-grpc')
+      read.check = {
+        kind: 'grpc',
+        service: isProbeService(value!) ? value! : fail(`"${option}": ${PROBE_SERVICE_FORM}`),
+      }
+    else if (key === 'client')
+      read.clients = [...(read.clients ?? []), isClientBlock(value!) ? value! : fail(`"${option}": ${CLIENT_FORM}`)]
+    else
+      fail(
+        `"${option}" is not an option; use path=POLICY, balance=POLICY, probe=SECONDS, probe-http=PATH, probe-grpc=SERVICE and client=CIDR`,
+      )
+  }
+  if (read.check !== undefined && read.probe === undefined)
+    fail(`"probe-${read.check.kind}" goes with probe=SECONDS, which says how often`)
+  if (read.probe !== undefined && read.probe > MAX_PROBE_S)
+    fail(`"probe=${read.probe}": at most ${MAX_PROBE_S} seconds`)
+  return read
+}
+
+/** Splits `[LOCAL:]PEER`, where PEER may be `[…]`, an address with its colon, a hostname or a node id. */
+function splitPeer(text: string, fail: Fail): { peer: string; local: string } {
+  const match = LOCAL_AND_PEERS.exec(text) ?? fail(`"${text}" has no peer at its end`)
+  const [, local, written] = match
+  const peers = written!.split('|').map(withoutBrackets)
+  for (const peer of peers) if (tagOf(peer) === undefined) checkPeer(peer, fail)
+  if (new Set(peers).size < peers.length) fail('a peer is named twice')
+  if (local === '') fail('the local port before the first colon is missing')
+  return { peer: peers.join('|'), local: local ?? '' }
+}
+
+function checkPeer(peer: string, fail: Fail): void {
+  if (peer === '') fail('the peer is missing')
+  // `8080:0000.0000.0004:80` reads as network 8080, which its first group denies: the network was forgotten.
+  if (peer.includes(':') && parseAddress(peer) === undefined)
+    fail(`"${peer}" is not an address: write NETWORK:NNNN.HHHH.LLLL, and the first group repeats the network in hex`)
+  if (parsePeerName(peer) === undefined) fail(`"${peer}": ${PEER_FORM}`)
+}
+
+function parseLocal(text: string, fail: Fail): { localAddress?: string; localPort: number } {
+  const [, address, portText] = /^(?:(.*):)?([^:]*)$/s.exec(text)!
+  const localPort =
+    parsePort(portText!, 0) ?? fail(`"${portText}" is not a local port (0 to 65535, 0 picks a free one)`)
+  if (address === undefined) return { localPort }
+  const localAddress = withoutBrackets(address)
+  if (isIP(localAddress) === 0) fail(`"${address}" is not an IP address to listen on${BIND_HINTS[address] ?? ''}`)
+  if (isIP(localAddress) === 6 && address === localAddress) fail(`write the IPv6 address in brackets: [${address}]`)
+  return { localAddress, localPort }
+}
+
+export const NO_GROUP_UDP =
+  'several peers cannot be combined with /udp: an answer does not show which of them had the datagram'
+
+const MAP_FORM =
+  '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'
+
+const ONE_PEER = String.raw`\[[^[\]|]*\]|tag:[a-z0-9-]+|\d+:[0-9A-Fa-f]+\.[0-9A-Fa-f.]+|[^:[\]|]*`
+
+const LOCAL_AND_PEERS = new RegExp(`^(?:(.*?):)??((?:${ONE_PEER})(?:\\|(?:${ONE_PEER}))*)$`, 's')
+
+const BIND_HINTS: Readonly<Record<string, string>> = {
+  localhost: ' (write 127.0.0.1)',
+  '*': ' (write 0.0.0.0, with --allow-lan)',
+  '': ' (leave out the colon before the port)',
+}

@@ -1,0 +1,50 @@
+/** What a gateway is started with, and the part of it that changes while it runs. */
+import type { ExposeSpec } from './expose-spec.ts'
+import type { MapSpec } from './map-spec.ts'
+
+export interface GatewayOptions {
+  readonly registry: string // host:port, or tls://host:port
+  readonly registryFingerprint?: string // of its TLS certificate, the only one then accepted
+  readonly beacon: string // host:port
+  readonly listen: string // ip:port of the UDP socket
+  readonly endpoint?: string // fixed public endpoint; absent: discovered
+  readonly hostname?: string
+  readonly public: boolean
+  readonly stateDir: string
+  readonly identityFile: string // absolute, or resolved by config
+  readonly trust: readonly string[]
+  readonly pinned: Readonly<Record<string, { readonly address: string; readonly key: string }>>
+  readonly networks?: readonly { readonly network: number; readonly token: string | undefined }[] // to be joined
+  readonly tags?: readonly string[] // that the registry shows others; absent: left as they are there
+  readonly maps: readonly MapSpec[]
+  readonly exposes: readonly ExposeSpec[]
+  readonly adminSocket: string
+  readonly allowLan: boolean
+  readonly observe?: string // ip:port of metrics, health and the dashboard
+  readonly http?: { readonly address: string; readonly port: number } // absent: no HTTP front
+  /** SOCKS5 and HTTP CONNECT to any trusted peer. */
+  readonly proxy?: { readonly listen: string }
+  /** ports: mapped for a peer when its name is asked for. */
+  readonly dns?: { readonly listen: string; readonly domain: string; readonly ports: readonly number[] }
+  /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
+  readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names
+}
+
+/** Keys of the options that may change while the gateway runs. */
+export const LIVE_KEYS = ['maps', 'exposes', 'trust', 'http', 'proxy', 'dns', 'observe'] as const
+
+/** The part of the options that changes while the gateway runs. */
+export type Desired = Pick<GatewayOptions, (typeof LIVE_KEYS)[number]>
+
+/** Only what is there: two of them are equal when they ask for the same. */
+export function desiredOf({ maps, exposes, trust, http, proxy, dns, observe }: Desired): Desired {
+  return {
+    maps,
+    exposes,
+    trust,
+    ...(http !== undefined && { http }),
+    ...(proxy !== undefined && { proxy }),
+    ...(dns !== undefined && { dns }),
+    ...(observe !== undefined && { observe }),
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * What a gateway reports: records are public (events, admin socket, --json), so fields are added, never renamed or removed.
+ */
+import type { ErrorCode } from '../../base/errors.ts'
+import type { NodeId } from '../../base/types.ts'
+import type { NatStatus, OverlayStatus, PathKind, PathStatus, PeerStatus } from '../../runtime/overlay.ts'
+import type { IdentityKind } from './expose-spec.ts'
+
+export interface MappedRecord {
+  readonly name: string
+  readonly local: string // 127.77.0.2:80
+  readonly peer: string
+  readonly remote: string // 0:0000.0000.0002:80, or PEER:80 while the peer's address is not known yet
+  readonly protocol: 'tcp' | 'udp'
+  readonly peers?: readonly GroupPeerRecord[] // of a mapping to several
+  readonly draining?: true // takes no new connections
+}
+
+/** One of several peers behind a mapping. */
+export interface GroupPeerRecord {
+  readonly peer: string // of a node that has a tag: its hostname, or else its address
+  readonly nodeId: NodeId | null // null until it has taken a connection
+  readonly state: 'up' | 'ejected' // ejected: it took no connection lately, and is asked only when no other does
+  readonly connections: number // open
+  readonly failures: number // in a row
+  readonly retryMs: number | null // it is tried again in so long
+}
+
+export interface ExposedRecord {
+  readonly name: string
+  readonly port: number
+  readonly target: string
+  readonly allow: readonly string[]
+  readonly protocol: 'tcp' | 'udp'
+  readonly identity?: readonly IdentityKind[] // absent: none
+  readonly draining?: true // takes no new connections
+}
+
+export interface NodeRecord {
+  readonly nodeId: NodeId // 0 while the registry has not answered yet
+  readonly address: string
+  readonly hostname: string | null
+  readonly publicKey: string // base64
+}
+
+export type PathRecord = PathStatus
+
+export type PeerRecord = PeerStatus
+
+export type NatRecord = NatStatus
+
+export interface DoctorCheck {
+  readonly name: string // registry, udp, nat, mtu, …
+  readonly state: 'ok' | 'warn' | 'fail'
+  readonly text: string
+  readonly hint?: string
+}
+
+export interface DoctorRecord {
+  readonly healthy: boolean // no check failed
+  readonly udp: 'passes' | 'blocked' | 'unknown'
+  readonly publicEndpoint: string | null
+  readonly nat: NatRecord
+  readonly checks: readonly DoctorCheck[]
+}
+
+export interface ExplainStep {
+  readonly step: 'name' | 'address' | 'trust' | 'path' | 'port'
+  readonly state: 'ok' | 'fail' | 'skipped'
+  readonly text: string
+  readonly hint?: string
+}
+
+export interface ExplainRecord {
+  readonly target: string
+  readonly peer: string
+  readonly port: number | null
+  readonly reachable: boolean
+  readonly code: ErrorCode | null // of the step that failed
+  readonly steps: readonly ExplainStep[]
+  readonly others?: readonly ExplainRecord[] // of a mapping to several peers: the other ones
+}
+
+export interface ConnectionRecord {
+  readonly id: number
+  readonly direction: 'map' | 'expose'
+  readonly service: string // name of the mapping or exposure
+  readonly protocol: 'tcp' | 'udp' // udp: a session, which ends when it has been silent for a while
+  readonly peer: string
+  readonly nodeId: NodeId | null
+  readonly local: string
+  readonly remote: string
+  readonly bytesIn: number // overlay → local
+  readonly bytesOut: number // local → overlay
+  readonly openedMs: number // age
+  readonly state: 'connecting' | 'open'
+}
+
+/** Whose connection a local one is. */
+export interface WhoisRecord {
+  readonly local: string // as asked: the ip:port that the local program sees or has
+  readonly direction: 'map' | 'expose' // map: the local program called the peer; expose: the peer called it
+  readonly service: string
+  readonly peer: string
+  readonly nodeId: NodeId | null // null: still being dialled
+  readonly address: string | null
+  readonly hostname: string | null
+  readonly publicKey: string | null // base64
+  readonly path: PathKind | null
+  readonly openedMs: number // age
+}
+
+/** What is known of a connection itself. */
+export type WhoisEntry = Pick<WhoisRecord, 'direction' | 'service' | 'peer' | 'nodeId' | 'openedMs'>
+
+export interface ResolveRecord {
+  readonly name: string // as asked
+  readonly peer: string // as mappings write it
+  readonly nodeId: NodeId | null // null: of a mapped peer that cannot be asked about now
+  readonly address: string | null
+  readonly hostname: string | null
+  readonly dnsName: string | null // agent-b.pilot
+  readonly local: string // its loopback address
+  readonly ports: readonly { readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly local: string }[]
+}
+
+/** A line of a hosts file. */
+export interface HostRecord {
+  readonly address: string
+  readonly names: readonly string[]
+}
+
+export interface TrustRecord {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly hostname: string | null
+  readonly publicKey: string | null // base64
+  readonly since: string | null // RFC 3339
+}
+
+export interface PendingTrustRecord extends TrustRecord {
+  readonly justification: string
+}
+
+export interface TrustRequestRecord {
+  readonly peer: string
+  readonly state: 'requested' | 'approved' // approved: both sides agree already
+}
+
+export interface PingRecord {
+  readonly peer: string
+  readonly nodeId: NodeId
+  readonly seq: number
+  readonly rttMs: number
+  readonly path: PathKind | null // null: through a daemon, which does not tell
+  readonly endpoint: string | null
+  readonly reason?: string // why the path is what it is
+}
+
+export interface BenchOptions {
+  readonly bytes: number // to go there and back, at most
+  readonly forMs: number // the transfer ends then, at the latest
+}
+
+/** What the way to a peer's echo service can do. */
+export interface BenchRecord {
+  readonly peer: string
+  readonly nodeId: NodeId
+  readonly setUp: { readonly firstMs: number; readonly medianMs: number; readonly count: number } // to open a connection; first: resolving and key exchange as well, where they were due
+  readonly roundTrip: {
+    readonly bytes: number
+    readonly medianMs: number
+    readonly p99Ms: number
+    readonly count: number
+  }
+  readonly throughput: {
+    readonly bytes: number
+    readonly elapsedMs: number
+    readonly bitsPerSecond: number
+    readonly complete: boolean
+  } // bytes that came back; each went both ways. complete: all that was asked for
+  readonly path: PathRecord | null // null: through a daemon, which does not tell
+}
+
+/** A ticket that was made just now. The text is a secret until somebody has used it. */
+export interface TicketRecord {
+  readonly ticket: string // pgt1_…
+  readonly service: string // name of the exposure that it opens
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp'
+  readonly expires: string // RFC 3339
+  readonly registry: string // whose address it carries
+  readonly loopback: boolean // it does: good on this machine only
+}
+
+/** A ticket of somebody else that was used: trust is mutual, the service is open to us. */
+export interface TicketUseRecord {
+  readonly peer: string // 0:0000.0000.0002
+  readonly nodeId: NodeId
+  readonly publicKey: string // base64; the one that the ticket names
+  readonly service: string
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp'
+}
+
+export interface DrainRecord {
+  readonly state: 'draining' | 'ready' // of the gateway, or of the one exposure
+  readonly expose: string | null // null: everything
+  readonly connections: number // still open
+}
+
+export interface StatusRecord {
+  readonly version: string
+  readonly pid: number
+  readonly state: 'starting' | 'ready' | 'draining'
+  readonly uptimeMs: number
+  readonly node: NodeRecord
+  readonly udp: string | null // null under --daemon, as the next two: these are the daemon's
+  readonly registry: OverlayStatus['registry']
+  readonly beacon: OverlayStatus['beacon']
+  readonly daemon: OverlayStatus['daemon'] // null but under --daemon
+  readonly admin: string
+  readonly proxy?: string // where it listens; absent: not asked for
+  readonly dns?: string
+  readonly nat: NatRecord | null
+  readonly observe?: string | null // where metrics, health and the dashboard are
+  readonly config?: { readonly version: number; readonly file: string | null; readonly error: string | null } // error: why the changed file is not in force
+  readonly http: string | null // ip:port of the HTTP front
+  readonly peers: number
+  readonly connections: number
+  readonly mappings: readonly MappedRecord[]
+  readonly exposes: readonly ExposedRecord[]
+  readonly wishes?: readonly string[] // peers that were asked for trust and have not answered
+  readonly memory: { readonly rssBytes: number; readonly heapBytes: number }
+  readonly counters: Readonly<Record<string, number>>
+}

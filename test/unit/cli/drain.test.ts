@@ -1,0 +1,23 @@
+/** `pilotgate drain` waits by asking how many connections are open, and never drains a second time. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fakeControl, STATUS } from '../admin/control.ts'
+import { run, testWorld } from './world.ts'
+
+test('a drain is asked for once; what is open is then looked at until nothing is', async () => {
+  const calls: unknown[][] = []
+  let looks = 0
+  const control = fakeControl(calls, {
+    status: () => ({ ...STATUS, state: 'draining', connections: 3 - Math.min(3, ++looks) }),
+  })
+  const { code, out } = await run('drain', testWorld({ control }))
+  assert.deepEqual([code, calls, looks], [0, [['drain', undefined]], 3])
+  assert.match(out, /drained: no connection is open/)
+})
+
+test('a drain that somebody takes back meanwhile ends the waiting, and stays taken back', async () => {
+  const calls: unknown[][] = []
+  const { code, out } = await run('drain --expose 80', testWorld({ control: fakeControl(calls) }))
+  assert.deepEqual([code, calls], [0, [['drain', '80']]])
+  assert.match(out, /the drain was undone/)
+})
