@@ -34,7 +34,7 @@ WORKDIR /var/lib/pilotgate
 VOLUME /var/lib/pilotgate
 # Docker knows only 0 and 1. A container that runs the rendezvous has no gateway to ask: --no-healthcheck.
 HEALTHCHECK --interval=30s --timeout=12s --start-period=10s CMD pilotgate status --json > /dev/null || exit 1
-# SIGTERM drains for up to 10 s, which is just what `docker stop` waits: give it a little more (docker stop -t 15).
+# SIGTERM drains for up to 7 s, within the 10 s that `docker stop` waits.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["pilotgate"]
 CMD ["up"]

@@ -63,6 +63,7 @@ export async function serve(
     await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
     return 0
   }
+  const uncontain = world.contain((error) => gateway.fault(error))
   try {
     const live = (onDown: () => void): LiveConfig =>
       new LiveConfig({ gateway, sources, file: sources.path, log, onEvent, onDown })
@@ -74,6 +75,7 @@ export async function serve(
     await gateway.stop(0)
     throw error
   } finally {
+    uncontain()
     stops.dispose()
   }
   return 0
@@ -161,5 +163,6 @@ function after(ms: number): Promise<void> {
   })
 }
 
-export const GRACE_MS = 10_000
+/** `docker stop` kills after 10 s; resets and last packets need what is left of that. */
+export const GRACE_MS = 7_000
 const LAST_WORDS_MS = 500 // for resets to leave after a second signal

@@ -123,6 +123,8 @@ export interface Gateway extends GatewayControl, AsyncDisposable {
   ready(): ReadyEvent
   /** What it stands on, to dial and listen beside its mappings and exposures. */
   readonly overlay: Overlay
+  /** An exception that no handler caught: logged and counted, and everything else goes on. */
+  fault(error: unknown): void
   /** What runs now, and may be changed by `apply`. */
   readonly desired: Desired
   /** What `apply` would change. */

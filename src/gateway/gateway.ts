@@ -320,6 +320,15 @@ class RunningGateway implements Gateway {
     return this.#stopping
   }
 
+  fault(error: unknown): void {
+    this.#connections.counters.faults += 1
+    const stack = error instanceof Error ? error.stack : String(error)
+    this.#deps.log.error(
+      { code: 'FAILED', stack },
+      'a fault of our own was contained; other connections go on. Please report it',
+    )
+  }
+
   async #stop(graceMs: number): Promise<void> {
     this.#state = 'draining'
     this.#timeBoxes.stop()

@@ -79,9 +79,9 @@ export class EventTeller {
   }
 
   #onTurnedAway(event: Extract<OverlayEvent, { kind: 'turned_away' }>): void {
-    // A stranger's node id is only a claim: were it part of the kind, each forged one would be a line.
+    // A stranger's node id is only a claim, and a peer may dial every port: were they part of the kind, each would be a line.
     this.#sparse.warn(
-      event.why === 'stranger' ? 'stranger' : `${event.node}:${event.port ?? 0}:${event.why}`,
+      event.why === 'stranger' ? 'stranger' : `${event.node}:${event.why}`,
       {
         nodeId: event.node,
         port: event.port,

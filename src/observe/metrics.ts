@@ -92,6 +92,12 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
     'Connections refused because the peer is not allowed there.',
     counters['connections_denied'] ?? 0,
   )
+  out.single(
+    'pilotgate_faults_total',
+    'counter',
+    'Exceptions in pilotgate itself that were contained; each is a bug worth reporting.',
+    counters['faults'] ?? 0,
+  )
 }
 
 function ofServices(out: MetricsWriter, status: StatusRecord, connections: readonly ConnectionRecord[]): void {
@@ -205,4 +211,5 @@ const OWN_FAMILY: ReadonlySet<string> = new Set([
   'connections_exposed',
   'connections_failed',
   'connections_denied',
+  'faults',
 ])

@@ -150,6 +150,7 @@ export interface GatewaySetup {
   readonly expose?: readonly string[]
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  readonly openFiles?: number
 }
 
 /** A `pilotgate up` that can be killed and started again as the same node. */
@@ -271,7 +272,7 @@ export class Gateway {
         ...list('--expose', expose),
         ...args,
       ],
-      { label: name, env: this.setup.env ?? {} },
+      { label: name, env: this.setup.env ?? {}, openFiles: this.setup.openFiles },
     )
   }
 

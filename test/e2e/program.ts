@@ -30,6 +30,7 @@ export interface ProgramOptions {
   readonly env: NodeJS.ProcessEnv
   readonly onBytes?: ((bytes: Buffer) => void) | undefined // takes stdout instead of `events`
   readonly uid?: number | undefined // only root may choose
+  readonly openFiles?: number | undefined // limit of file descriptors
 }
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -46,10 +47,11 @@ export class Program {
   readonly #watchers = new Set<() => void>()
 
   constructor(command: string, args: readonly string[], options: ProgramOptions) {
-    const { label, cwd, env, onBytes, uid } = options
+    const { label, cwd, env, onBytes, uid, openFiles } = options
     this.label = label
     // A process group of its own: what it starts in turn (npm, nginx) ends with it.
-    this.#child = spawn(command, args, {
+    const limited = ['-c', `ulimit -n ${openFiles}; exec "$0" "$@"`, command, ...args]
+    this.#child = spawn(openFiles === undefined ? command : 'sh', openFiles === undefined ? args : limited, {
       cwd,
       env,
       detached: true,
@@ -131,6 +133,12 @@ export class Program {
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
+  }
+
+  /** Its log is not read from now on, as by a hung shipper. The result reads on. */
+  stallLog(): () => void {
+    this.#child.stderr!.pause()
+    return () => void this.#child.stderr!.resume()
   }
 
   /** kill -9, and wait until it is gone. */

@@ -154,8 +154,9 @@ export class Exposure implements Service<ExposedRecord> {
     connections.remove(connection)
     const about = { expose: this.spec.name, peer: stream.peerName }
     if (isRelayRefused(error))
-      log.warn(
-        { ...about, code: 'RELAY_REFUSED', reason: node.pathTo(stream.peer)?.reason },
+      this.#reception.warn(
+        'relay',
+        { peer: stream.peerName, code: 'RELAY_REFUSED', reason: node.pathTo(stream.peer)?.reason },
         `a peer was reset: ${error.message}`,
       )
     log.debug(

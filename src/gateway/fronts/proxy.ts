@@ -79,7 +79,7 @@ export class Proxy {
 
   #onClient(socket: Socket): void {
     socket.on('error', () => {})
-    if (this.#heads >= MAX_HEADS) return resetSocket(socket)
+    if (this.#heads >= Math.min(MAX_HEADS, this.#deps.connections.budget.clients)) return resetSocket(socket)
     this.#heads += 1
     let head: ProxyHead | undefined
     let waiting: Buffer = Buffer.alloc(0)

@@ -14,6 +14,7 @@ import { listenError } from '../../runtime/net/listen-error.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import { BACKLOG } from '../service/bind.ts'
 import type { ConnectionTable } from '../service/connections.ts'
+import { SparseLog } from '../service/sparse-log.ts'
 import { isGroup } from '../model/map-spec.ts'
 import type { WhoisEntry } from '../model/records.ts'
 import { dialling } from './dialling-agent.ts'
@@ -22,7 +23,6 @@ import { destinationOf } from './hosts.ts'
 import type { Destination, NamedMapping } from './hosts.ts'
 import { Http1 } from './http1.ts'
 import { Http2 } from './http2.ts'
-import { MAX_CLIENTS } from './limits.ts'
 import { admitOrigin } from './origin.ts'
 import { sniff } from './sniff.ts'
 
@@ -46,14 +46,16 @@ export class HttpFront {
   readonly #http2: Http2
   readonly #nodes = new Map<string, NodeId>() // peers that were reached, for the log
   readonly #clients = new Map<string, Destination & { readonly openedAt: number }>() // that have asked for something, by ip:port
+  readonly #sparse: SparseLog
   #local = ''
 
   constructor(deps: HttpFrontDeps) {
     this.#deps = deps
+    this.#sparse = new SparseLog(deps.log)
     this.#http1 = new Http1(deps.log, () => true) // what is behind an upgrade is between the client and the peer
     this.#http2 = new Http2(deps.log)
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
-    this.#server.maxConnections = MAX_CLIENTS
+    this.#server.maxConnections = deps.connections.budget.clients
   }
 
   /** ip:port, once it listens. */
@@ -171,7 +173,7 @@ export class HttpFront {
 
   /** @param host mapping, or else peer. @throws PilotError: what dialling throws, TOO_MANY. */
   async #dial(host: string, port: number): Promise<OverlayStream> {
-    const { node, connections, log } = this.#deps
+    const { node, connections } = this.#deps
     const mapping = this.#deps.mappings().find(({ name }) => name === host)
     const peer = mapping?.peer ?? host
     const about = {
@@ -203,7 +205,11 @@ export class HttpFront {
       connections.remove(connection)
       connections.counters.connections_failed += 1
       const { code, message, hint } = asPilotError(error)
-      log.warn({ http: 'front', peer, port, code, hint }, `a request failed: ${message}`)
+      this.#sparse.warn(
+        `${peer}:${port} ${code}`,
+        { http: 'front', peer, port, code, hint },
+        `a request failed: ${message}`,
+      )
       throw error
     }
   }

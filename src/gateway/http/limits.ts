@@ -5,8 +5,6 @@ export const MAX_HEADER_BYTES = 16_384
 /** Header fields of one message; Node's default for HTTP/1 is 2000, which nobody uses. */
 export const MAX_HEADERS = 256
 
-/** Local clients of the front at once: browsers open six to each of a dozen names, a load test hundreds. */
-export const MAX_CLIENTS = 4_096
 /** How long a connection of a client or a peer may idle between requests, ms. Longer than what clients keep (Chromium 300 s asks again by itself). */
 export const KEEP_ALIVE_MS = 75_000
 /** A request without a body is sent again when a kept connection turns out to be closed: at most so often. */

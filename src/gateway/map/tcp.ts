@@ -148,11 +148,10 @@ export class Mapping implements Service<MappedRecord> {
   }
 
   #onFailed(socket: Socket, error: unknown): void {
-    const { connections, log } = this.#deps
     const { name, peer, port } = this.spec
     const { code, message, hint } = asPilotError(error)
-    connections.counters.connections_failed += 1
-    log.warn({ mapping: name, peer, port, code, hint }, `${RESET}: ${message}`)
+    this.#deps.connections.counters.connections_failed += 1
+    this.#entrance.sparse.warn(`failed ${code}`, { mapping: name, peer, port, code, hint }, `${RESET}: ${message}`)
     resetSocket(socket)
   }
 
@@ -162,7 +161,8 @@ export class Mapping implements Service<MappedRecord> {
     splice(socket, stream, (error) => {
       connections.remove(connection)
       if (isRelayRefused(error))
-        log.warn(
+        this.#entrance.sparse.warn(
+          'relay',
           {
             mapping: name,
             peer: connection.peer,

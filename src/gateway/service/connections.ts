@@ -1,5 +1,7 @@
 /** The connections that pass through this gateway now: for people to see, for limits, and for a drain to wait on. */
 import { PilotError } from '../../base/errors.ts'
+import { descriptorBudget } from '../../runtime/net/descriptors.ts'
+import type { DescriptorBudget } from '../../runtime/net/descriptors.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { ConnectionRecord } from '../model/records.ts'
 
@@ -61,7 +63,9 @@ export class Connection {
 }
 
 export class ConnectionTable {
+  readonly budget: DescriptorBudget
   readonly #open = new Set<Connection>()
+  readonly #ofPeers = new Map<NodeId | null, number>() // to exposures, by the peer that made them
   readonly counters = {
     connections_mapped: 0,
     connections_exposed: 0,
@@ -72,9 +76,14 @@ export class ConnectionTable {
     datagrams_too_large: 0,
     bytes_in: 0,
     bytes_out: 0,
+    faults: 0, // exceptions of ours that nobody caught: each ended at most what it happened in
   }
   #nextId = 1
   #waiters: Array<() => void> = []
+
+  constructor(budget: DescriptorBudget = descriptorBudget()) {
+    this.budget = budget
+  }
 
   get open(): Iterable<Connection> {
     return this.#open
@@ -86,10 +95,16 @@ export class ConnectionTable {
     return [...this.#open].map((connection) => connection.record)
   }
 
-  /** @throws PilotError TOO_MANY at MAX_CONNECTIONS. */
+  /** @throws PilotError TOO_MANY when all are in use, or one peer has half of them at our exposures. */
   add(about: ConstructorParameters<typeof Connection>[1], abort: () => void): Connection {
-    if (this.#open.size >= MAX_CONNECTIONS)
-      throw new PilotError('TOO_MANY', `${MAX_CONNECTIONS} connections are open already`)
+    const { connections } = this.budget
+    if (this.#open.size >= connections) throw new PilotError('TOO_MANY', `${connections} connections are open already`)
+    if (about.direction === 'expose') {
+      const own = this.#ofPeers.get(about.nodeId) ?? 0
+      if (own >= connections / 2)
+        throw new PilotError('TOO_MANY', `${about.peer} has ${own} connections open, half of what there is for all`)
+      this.#ofPeers.set(about.nodeId, own + 1)
+    }
     const connection = new Connection(this.#nextId++, about, abort)
     this.#open.add(connection)
     return connection
@@ -105,11 +120,19 @@ export class ConnectionTable {
 
   remove(connection: Connection): void {
     if (!this.#open.delete(connection)) return
+    this.#leave(connection)
     this.counters.bytes_in += connection.stream?.bytesRead ?? 0
     this.counters.bytes_out += connection.stream?.bytesWritten ?? 0
     if (this.#open.size > 0) return
     for (const tell of this.#waiters) tell()
     this.#waiters = []
+  }
+
+  #leave({ direction, nodeId }: Connection): void {
+    if (direction !== 'expose') return
+    const left = (this.#ofPeers.get(nodeId) ?? 1) - 1
+    if (left === 0) this.#ofPeers.delete(nodeId)
+    else this.#ofPeers.set(nodeId, left)
   }
 
   /** Ends those of one service abruptly. */
@@ -134,6 +157,3 @@ export class ConnectionTable {
     return left
   }
 }
-
-/** Two descriptors and some 10 KB each; beyond it a new client is reset rather than an old one starved. */
-const MAX_CONNECTIONS = 16_384

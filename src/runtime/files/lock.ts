@@ -142,7 +142,12 @@ function inUse(folder: string, { what, other, hint }: Holder): PilotError {
   return new PilotError('CONFLICT', `${other} keeps ${what} in ${folder}`, { directory: folder }, undefined, hint)
 }
 
-const REGISTRY: Holder = { what: 'the registry', other: 'another rendezvous', file: 'lock' }
+const REGISTRY: Holder = {
+  what: 'the registry',
+  other: 'another rendezvous',
+  file: 'lock',
+  hint: 'Stop the other process, or name another folder with --store.',
+}
 const MAX_SOCKET_PATH_BYTES = 103 // of macOS; Linux takes a few more
 /** Replacing takes milliseconds. */
 const STALE_TURN_MS = 10_000

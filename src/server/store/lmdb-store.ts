@@ -47,13 +47,13 @@ class LmdbStore implements RegistryStore {
   }
 
   put(key: string, value: object): void {
-    if (this.#closing !== undefined) return
+    if (this.#closing !== undefined || this.#failure !== undefined) return // what follows a lost write makes no sense of it
     this.#unflushed = true
     this.#watch(this.#db.put(key, JSON.stringify(value)))
   }
 
   delete(key: string): void {
-    if (this.#closing !== undefined) return
+    if (this.#closing !== undefined || this.#failure !== undefined) return // what follows a lost write makes no sense of it
     this.#unflushed = true
     this.#watch(this.#db.remove(key))
   }
@@ -89,6 +89,8 @@ class LmdbStore implements RegistryStore {
   }
 
   #fail(error: unknown): void {
+    // lmdb rejects another promise of its own with it, which nobody else holds: unheard, it would end the process
+    ignore((error as { commitError?: Promise<unknown> }).commitError)
     this.#failure ??= new PilotError(
       'FAILED',
       'the registry store refused a write; restart once the disk is well',
@@ -96,6 +98,10 @@ class LmdbStore implements RegistryStore {
       error,
     )
   }
+}
+
+function ignore(promise: Promise<unknown> | undefined): void {
+  promise?.catch(() => undefined)
 }
 
 function parse(text: string): unknown {

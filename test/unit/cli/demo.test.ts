@@ -154,6 +154,7 @@ async function forwarder(
       exposes: [],
       elapsedMs: 1,
     }),
+    fault: () => {},
     stop: async () => {
       for (const listener of listeners) listener.close()
       for (const socket of open) socket.destroy()

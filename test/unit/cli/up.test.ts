@@ -56,7 +56,7 @@ test('people read lines, and under --quiet nothing', async () => {
     'mapped   127.77.0.2:80 → agent-b, 0:0000.0000.0002:80',
     'exposed  port 80 → tcp://127.0.0.1:3000 for every trusted peer',
     'ready    agent-a (0:0000.0000.0001), udp 127.0.0.1:40001, admin /run/a.sock, after 812 ms',
-    'draining for up to 10 s; once more to stop at once',
+    'draining for up to 7 s; once more to stop at once',
     '',
   ])
   assert.equal((await start('-q up')).out, '')
@@ -275,6 +275,7 @@ function upWorld(
           desired: { maps: [], exposes: [], trust: [] },
           changes: () => NO_CHANGES,
           apply: async () => NO_CHANGES,
+          fault: () => {},
           stop: async (graceMs) => {
             trace.steps.push(`gateway stop ${graceMs}`)
             await how.stop?.(graceMs)

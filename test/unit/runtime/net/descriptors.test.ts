@@ -1,0 +1,31 @@
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { ConnectionTable } from '../../../../src/gateway/service/connections.ts'
+import { descriptorBudget, descriptorLimit } from '../../../../src/runtime/net/descriptors.ts'
+import { PilotError } from '../../../../src/base/errors.ts'
+
+test('what others can use leaves a reserve, and has a share each', () => {
+  assert.deepEqual(descriptorBudget(128), { connections: 48, clients: 16 })
+  assert.deepEqual(descriptorBudget(1_024), { connections: 720, clients: 240 })
+  assert.deepEqual(descriptorBudget(65_536), { connections: 16_384, clients: 4_096 })
+  assert.deepEqual(descriptorBudget(Infinity), { connections: 16_384, clients: 4_096 })
+  assert.deepEqual(descriptorBudget(10), { connections: 12, clients: 4 })
+  assert.ok(descriptorLimit() >= 64)
+})
+
+test('one peer has at most half of the connections at our exposures; what it gives back it may use again', () => {
+  const table = new ConnectionTable({ connections: 10, clients: 1 })
+  const open = (nodeId: number, direction: 'expose' | 'map' = 'expose'): ReturnType<ConnectionTable['add']> =>
+    table.add({ direction, service: 's', protocol: 'tcp', peer: `p${nodeId}`, nodeId, local: '', remote: '' }, () => {})
+  const own = Array.from({ length: 5 }, () => open(1))
+  assert.throws(() => open(1), isTooMany)
+  for (let index = 0; index < 3; index++) open(2)
+  table.remove(own[0]!)
+  open(1)
+  for (let index = 0; index < 2; index++) open(1, 'map')
+  assert.throws(() => open(3), isTooMany, 'all are in use')
+})
+
+function isTooMany(error: unknown): boolean {
+  return error instanceof PilotError && error.code === 'TOO_MANY'
+}
