@@ -3,7 +3,7 @@
  * tells what happens, follows its file, and ends it gracefully.
  */
 import { adminControl, LiveConfig } from '../config/live.ts'
-import { loadConfig } from '../config/load.ts'
+import { canBeFollowed, loadConfig } from '../config/load.ts'
 import { resolveOptions, unknownVariables } from '../config/options.ts'
 import type { Flags, Sources } from '../config/options.ts'
 import { FileWatch } from '../config/watch.ts'
@@ -26,7 +26,8 @@ export async function readSources(
 ): Promise<Sources & { readonly path: string | undefined }> {
   const path = flags.config ?? world.env['PILOTGATE_CONFIG']
   if (path === undefined || path === '') return { flags, env: world.env, path: undefined }
-  return { flags, env: world.env, file: await loadConfig(path), path }
+  const followed = await canBeFollowed(path)
+  return { flags, env: world.env, file: await loadConfig(path), path: followed ? path : undefined }
 }
 
 /**

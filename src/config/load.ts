@@ -13,6 +13,14 @@ export interface LoadedConfig {
   readonly text?: string // as it stands in the file
 }
 
+/** A pipe (`-c /dev/stdin`, `-c <(sops -d gw.yaml)`) can be read once, and neither watched nor read again. */
+export async function canBeFollowed(file: string): Promise<boolean> {
+  return await stat(file).then(
+    (found) => found.isFile(),
+    () => true,
+  )
+}
+
 /** @throws PilotError CONFIG_INVALID, also when the file cannot be read. */
 export async function loadConfig(file: string): Promise<LoadedConfig> {
   let text: string
@@ -42,13 +50,14 @@ export async function writeConfig(file: string, text: string): Promise<void> {
  */
 export function parseConfig(text: string, fileName: string): Config {
   const lines = new LineCounter()
-  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
+  // `<<` and keys that begin with `x-` are how compose files share pieces; a second document would be left out in silence.
+  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', merge: true })
   const problems = doc.errors.map((error) => explainSyntax(error, lines))
   // A duplicate key leaves a document that can still be judged; broken syntax does not.
   if (doc.errors.some((error) => error.code !== 'DUPLICATE_KEY')) throw invalid(fileName, problems)
   let value: unknown
   try {
-    value = doc.toJS({ maxAliasCount: 100 }) ?? {} // an empty file lacks only its version
+    value = withoutExtensions(doc.toJS({ maxAliasCount: 100 }) ?? {}) // an empty file lacks only its version
   } catch (error) {
     throw invalid(fileName, [
       { line: 1, column: 1, path: '', message: error instanceof Error ? error.message : String(error) },
@@ -58,6 +67,14 @@ export function parseConfig(text: string, fileName: string): Config {
   if (!result.success) problems.push(...result.error.issues.flatMap((issue) => explainIssue(issue, doc, lines)))
   if (!result.success || problems.length > 0) throw invalid(fileName, problems)
   return result.data
+}
+
+/** Keys `x-…` are the author's own; a section whose entries are all commented out counts as absent. */
+function withoutExtensions(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).filter(([key, section]) => !key.startsWith('x-') && (section !== null || key === 'version')),
+  )
 }
 
 function invalid(file: string, problems: readonly Problem[]): PilotError {

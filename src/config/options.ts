@@ -288,7 +288,9 @@ export function exposesOf(config: Config): ExposeSpec[] {
 }
 
 function httpOf({ http }: Config): Pick<GatewayOptions, 'http'> {
-  return http === undefined ? {} : { http: parseListen(http.listen)! }
+  if (http === undefined) return {}
+  const { listen, origins } = http
+  return { http: { ...parseListen(listen)!, ...(origins.length > 0 && { origins }) } }
 }
 
 function checkHttp({ http, allowLan }: GatewayOptions): void {

@@ -234,6 +234,11 @@ const HttpSection = section({
   listen: listenPort.describe(
     'Local ip:port of the HTTP front, port 0 for a free one: http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.',
   ),
+  origins: list(text('a web origin, as "http://localhost:3000"', isOrigin))
+    .default([])
+    .describe(
+      'Origins of web pages that may change things at peers and open WebSockets, beside those of the front itself.',
+    ),
 })
 
 const ProxySection = section({
@@ -302,6 +307,11 @@ export function parsePortRange(
   return first === undefined || last === undefined || last < first
     ? undefined
     : { first, last, protocol: protocol === 'udp' ? 'udp' : 'tcp' }
+}
+
+/** Scheme, host and port, as a browser writes them into `Origin`. */
+function isOrigin(value: string): boolean {
+  return URL.canParse(value) && new URL(value).origin === value
 }
 
 export function isLabel(value: string): boolean {

@@ -32,7 +32,9 @@ export async function answerQuestion(zone: Zone, bytes: Uint8Array, limit: numbe
   if (query === undefined) return undefined
   const { id = 0, flags = 0, questions = [] } = query
   const edns = query.additionals?.find((record): record is OptAnswer => record.type === 'OPT')
-  const found = await judge(zone, query)
+  // RFC 6891 §6.1.3: a version that we do not speak is answered with BADVERS, whatever was asked.
+  const isSpoken = (edns?.ednsVersion ?? 0) === 0
+  const found = isSpoken ? await judge(zone, query) : { rcode: NO_ERROR, answers: [] }
   const reply = (truncated: boolean): Buffer =>
     encode({
       type: 'response',
@@ -46,7 +48,7 @@ export async function answerQuestion(zone: Zone, bytes: Uint8Array, limit: numbe
       questions: questions.slice(0, 1),
       answers: truncated ? [] : [...found.answers],
       authorities: found.zone === undefined || found.answers.length > 0 ? [] : [soaOf(found.zone)],
-      additionals: edns === undefined ? [] : [OUR_EDNS],
+      additionals: edns === undefined ? [] : [isSpoken ? OUR_EDNS : { ...OUR_EDNS, extendedRcode: BADVERS_HIGH }],
     })
   const whole = reply(false)
   const room =
@@ -190,6 +192,8 @@ function soaOf(zone: string): Answer {
 const TTL_S = 5
 /** What passes every path in one piece (dnsflagday.net, 2020). */
 const MOST_UDP_BYTES = 1_232
+/** Upper bits of the extended RCODE 16. */
+const BADVERS_HIGH = 1
 const OUR_EDNS: OptAnswer = {
   type: 'OPT',
   name: '.',

@@ -4,6 +4,7 @@ import type { Service } from '../service/table.ts'
 
 /** A front as it is wanted; the name is its section of the configuration. */
 export interface FrontSpec {
+  readonly origins?: readonly string[] // of the HTTP front: pages that may do more than read
   readonly name: 'http' | 'proxy' | 'dns' | 'observe'
   readonly listen: string // ip:port
   readonly domain?: string // of dns, as the next

@@ -19,7 +19,7 @@ import { DEFAULT_DOMAIN } from '../model/peer-host.ts'
 import type { WhoisEntry } from '../model/records.ts'
 
 export type FrontsDeps = Omit<PeerNamesDeps, 'domain' | 'ports'> &
-  Omit<HttpFrontDeps, 'domain'> &
+  Omit<HttpFrontDeps, 'domain' | 'origins'> &
   Pick<GatewayOptions, 'allowLan'>
 
 export class Fronts {
@@ -98,10 +98,13 @@ export class Fronts {
     return new Front(spec, async (at) => {
       switch (spec.name) {
         case 'http':
-          return await started(new HttpFront({ ...this.#deps, domain }), (front) => front.start(at.address, at.port))
+          return await started(new HttpFront({ ...this.#deps, domain, origins: spec.origins ?? [] }), (front) =>
+            front.start(at.address, at.port),
+          )
         case 'proxy':
-          return await started(new Proxy({ ...proxyDeps, http: new HttpFront({ ...this.#deps, domain }) }), (proxy) =>
-            proxy.start(at, allowLan),
+          return await started(
+            new Proxy({ ...proxyDeps, http: new HttpFront({ ...this.#deps, domain, origins: [] }) }),
+            (proxy) => proxy.start(at, allowLan),
           )
         case 'dns':
           return await started(new DnsResponder(this.#zone, log, this.#counters), (dns) => dns.start(at, allowLan))
@@ -115,7 +118,9 @@ export class Fronts {
 /** What the options ask for. */
 export function frontsOf({ http, proxy, dns }: Pick<GatewayOptions, 'http' | 'proxy' | 'dns'>): FrontSpec[] {
   return [
-    ...(http === undefined ? [] : [{ name: 'http' as const, listen: formatEndpoint(http) }]),
+    ...(http === undefined
+      ? []
+      : [{ name: 'http' as const, listen: formatEndpoint(http), origins: http.origins ?? [] }]),
     ...(proxy === undefined ? [] : [{ name: 'proxy' as const, ...proxy }]),
     ...(dns === undefined ? [] : [{ name: 'dns' as const, ...dns }]),
   ]

@@ -34,7 +34,7 @@ export interface HttpFrontDeps {
   readonly log: Logger
   readonly mappings: () => readonly NamedMapping[] // as they are now
   /** Web origins, in lower case, that may change things and open WebSockets though they are not the front's own. */
-  readonly origins?: readonly string[]
+  readonly origins: readonly string[]
   /** By the policies of that mapping. */
   readonly dialMapping: (name: string, signal: AbortSignal) => Promise<OverlayStream>
 }
@@ -115,7 +115,7 @@ export class HttpFront {
     sniff(socket, (version) =>
       (version === 2 ? this.#http2 : this.#http1).accept(socket, (asked) => {
         const destination = this.#destinationOf(asked)
-        admitOrigin(asked, asked.authority, this.#deps.origins ?? [])
+        admitOrigin(asked, asked.authority, this.#deps.origins)
         this.#clients.set(end, { ...destination, openedAt })
         return this.#hop(destination, agent)
       }),

@@ -21,7 +21,7 @@ export interface GatewayOptions {
   readonly adminSocket: string
   readonly allowLan: boolean
   readonly observe?: string // ip:port of metrics, health and the dashboard
-  readonly http?: { readonly address: string; readonly port: number } // absent: no HTTP front
+  readonly http?: { readonly address: string; readonly port: number; readonly origins?: readonly string[] } // absent: no HTTP front
   /** SOCKS5 and HTTP CONNECT to any trusted peer. */
   readonly proxy?: { readonly listen: string }
   /** ports: mapped for a peer when its name is asked for. */

@@ -31,11 +31,14 @@ export async function loadIdentity(path: string, random: RandomBytes): Promise<I
   if (text === undefined) {
     const seed = random(32)
     await writeFileAtomically(path, formatIdentityFile(seed)).catch((error: unknown) => {
+      const { code } = error as NodeJS.ErrnoException
+      const isFull = code === 'ENOSPC' || code === 'EDQUOT'
       throw new PilotError(
-        'IDENTITY_UNREADABLE',
+        isFull ? 'STATE_UNWRITABLE' : 'IDENTITY_UNREADABLE',
         `${path}: the new identity cannot be written: ${messageOf(error)}`,
         { path },
         error,
+        isFull ? 'The disk is full: free some space, or name a folder elsewhere with --state-dir.' : undefined,
       )
     })
     return createIdentity(seed)
@@ -70,8 +73,10 @@ export async function saveTrust(path: string, file: TrustFile): Promise<void> {
 
 async function readPrivateFile(path: string): Promise<string | undefined> {
   return await withFile(path, async (file) => {
-    const { mode } = await file.stat()
-    if ((mode & 0o077) !== 0 && process.platform !== 'win32') {
+    const { mode, uid } = await file.stat()
+    // Kubernetes mounts a Secret as root:fsGroup 0440: then the group is ours, and the mode is not ours to change.
+    const open = uid === process.getuid?.() ? mode & 0o077 : mode & 0o037
+    if (open !== 0 && process.platform !== 'win32') {
       throw new PilotError(
         'IDENTITY_EXPOSED',
         `${path} has mode ${(mode & 0o777).toString(8).padStart(4, '0')}: others can read the private key`,

@@ -1,6 +1,6 @@
 /** A folder that one process has for itself: made where it is missing, held as long as the process lives. */
 import type { Server } from 'node:net'
-import { access, constants, lstat, mkdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { access, constants, lstat, mkdir, open, rmdir, stat, unlink } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
 import { PilotError } from '../../base/errors.ts'
@@ -29,10 +29,29 @@ export async function holdFolder(
 ): Promise<Release> {
   const folder = resolve(directory)
   await makeFolder(folder, holder)
-  const lock = join(folder, holder.file)
+  const { path, letGo } = await socketPath(folder, holder.file)
+  const server = (await listen(path)) ?? (await replaceDead(path, beforeReplacing))
+  if (server === undefined) {
+    await letGo()
+    throw inUse(folder, holder)
+  }
+  server.unref()
+  return async () => {
+    await new Promise<void>((done) => server.close(() => done()))
+    await letGo()
+  }
+}
+
+/** A path short enough for a socket's address: relative, or through the open folder where the system has such paths. */
+async function socketPath(
+  folder: string,
+  file: string,
+): Promise<{ readonly path: string; readonly letGo: () => Promise<void> }> {
+  const lock = join(folder, file)
   const short = relative(process.cwd(), lock)
   const path = Buffer.byteLength(short) < Buffer.byteLength(lock) ? short : lock
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
+  if (Buffer.byteLength(path) + REPLACING.length <= MAX_SOCKET_PATH_BYTES) return { path, letGo: async () => {} }
+  if (process.platform !== 'linux')
     throw new PilotError(
       'USAGE',
       `the path of the folder ${folder} is too long for a lock (${MAX_SOCKET_PATH_BYTES} bytes)`,
@@ -40,10 +59,8 @@ export async function holdFolder(
       undefined,
       'Name a folder with a shorter path: --state-dir or --store.',
     )
-  const server = (await listen(path)) ?? (await replaceDead(path, beforeReplacing))
-  if (server === undefined) throw inUse(folder, holder)
-  server.unref()
-  return () => new Promise((done) => server.close(() => done()))
+  const opened = await open(folder, constants.O_RDONLY)
+  return { path: `/proc/self/fd/${opened.fd}/${file}`, letGo: () => opened.close() }
 }
 
 /**
@@ -52,7 +69,7 @@ export async function holdFolder(
  */
 async function replaceDead(path: string, beforeReplacing: () => Promise<void>): Promise<Server | undefined> {
   if (await isAlive(path)) return undefined
-  const turn = await takeTurn(`${path}.replacing`)
+  const turn = await takeTurn(`${path}${REPLACING}`)
   if (turn === undefined) return undefined // another process is replacing it at this moment
   try {
     await beforeReplacing()
@@ -149,5 +166,6 @@ const REGISTRY: Holder = {
   hint: 'Stop the other process, or name another folder with --store.',
 }
 const MAX_SOCKET_PATH_BYTES = 103 // of macOS; Linux takes a few more
+const REPLACING = '.replacing'
 /** Replacing takes milliseconds. */
 const STALE_TURN_MS = 10_000

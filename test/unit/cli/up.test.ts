@@ -43,7 +43,7 @@ test('events are printed as they happen, ready once and after the admin socket i
     out: [MAPPED, EXPOSED, READY, ...LATER].map((event) => `${JSON.stringify({ v: 1, ...event })}\n`).join(''),
     err: '',
   })
-  assert.deepEqual(trace.steps, ['log info', 'gateway', 'admin /run/a.sock', 'gateway stop 10000', 'admin stop'])
+  assert.deepEqual(trace.steps, ['log info', 'gateway', 'admin /run/a.sock', 'gateway stop 7000', 'admin stop'])
   assert.deepEqual(
     [options().hostname, options().stateDir, options().trust, options().maps.map((map) => map.name)],
     ['agent-a', '/s', ['agent-b'], ['agent-b:80', 'agent-c:81']],
@@ -81,13 +81,13 @@ test('a second signal does not wait for connections to end', async () => {
   world.signal('SIGINT')
   world.signal('SIGINT') // the same Ctrl+C, passed on by npm
   await settled()
-  assert.deepEqual(trace.steps.slice(-1), ['gateway stop 10000'])
+  assert.deepEqual(trace.steps.slice(-1), ['gateway stop 7000'])
   await new Promise((resolve) => {
     setTimeout(resolve, 320)
   })
   world.signal('SIGINT')
   assert.equal((await running).code, 0)
-  assert.deepEqual(trace.steps.slice(-3), ['gateway stop 10000', 'gateway stop 0', 'admin stop'])
+  assert.deepEqual(trace.steps.slice(-3), ['gateway stop 7000', 'gateway stop 0', 'admin stop'])
 })
 
 test('a signal before the gateway is up ends it too', async () => {

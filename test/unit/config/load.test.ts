@@ -1,9 +1,13 @@
 /** Every mistake in a file is told with its place: a text with one mistake (or several) goes in, the exact lines come out. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PilotError } from '../../../src/base/errors.ts'
-import { loadConfig, parseConfig } from '../../../src/config/load.ts'
+import { canBeFollowed, loadConfig, parseConfig } from '../../../src/config/load.ts'
 
 test('the smallest file has every default', () => {
   assert.deepEqual(parseConfig('version: 1\n', 'g.yaml'), {
@@ -22,6 +26,37 @@ test('the smallest file has every default', () => {
     observe: {},
     admin: {},
   })
+})
+
+test('what compose files do is understood: merge keys, x- keys, sections whose entries are commented out', () => {
+  const text = `version: 1
+x-access: &access
+  allow: [alice]
+expose:
+  - <<: *access
+    port: 80
+    target: "3000"
+map:
+  # - { peer: alice, port: 80 }
+`
+  const { expose, map } = parseConfig(text, 'g.yaml')
+  assert.deepEqual([expose.length, expose[0]!.allow, map], [1, ['alice'], []])
+})
+
+test('a second document in the file is an error with its place, not left out in silence', () => {
+  assert.throws(
+    () => parseConfig('version: 1\n---\nexpose: []\n', 'g.yaml'),
+    (error) => error instanceof PilotError && /^g\.yaml:2:1: /.test(error.message),
+  )
+})
+
+test('a pipe is read once: it cannot be followed', async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), 'pilotgate-config-'))
+  context.after(() => rm(folder, { recursive: true, force: true }))
+  const [file, pipe] = [join(folder, 'g.yaml'), join(folder, 'pipe')]
+  await writeFile(file, 'version: 1\n')
+  if (spawnSync('mkfifo', [pipe]).status !== 0) return context.skip('no named pipes here')
+  assert.deepEqual([await canBeFollowed(file), await canBeFollowed(pipe)], [true, false])
 })
 
 test('the example loads', () => {

@@ -135,6 +135,15 @@ test('an answer too large for UDP is cut short and says so; EDNS and TCP give it
   assert.deepEqual([tcp.flag_tc, tcp.answers!.length], [false, 20])
 })
 
+test('a version of EDNS that we do not speak is answered with BADVERS', async () => {
+  const opt = { type: 'OPT', name: '.', udpPayloadSize: 4_096, extendedRcode: 0, ednsVersion: 1 } as const
+  const { additionals, rcode, answers } = await ask('alice.pilot', 'A', {
+    additionals: [{ ...opt, flags: 0, flag_do: false, options: [] }],
+  })
+  const [edns] = additionals as unknown as [{ extendedRcode: number; ednsVersion: number }]
+  assert.deepEqual([edns.extendedRcode, edns.ednsVersion, rcode, answers!.length], [1, 0, 'NOERROR', 0])
+})
+
 test('answers, and what is no question, are not answered; other operations and several questions are refused', async () => {
   assert.equal(
     await answerQuestion(

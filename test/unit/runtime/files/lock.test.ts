@@ -76,6 +76,17 @@ test('a process that was stopped while it replaced a dead lock, longer than its 
   await faster()
 })
 
+test('a folder whose path is longer than a socket may be is held all the same', async (context) => {
+  if (process.platform !== 'linux') return context.diagnostic('only where an open folder has a path')
+  const folder = join(await temporary(context), 'x'.repeat(120), 'y'.repeat(120))
+  const release = await holdFolder(folder)
+  await assert.rejects(holdFolder(folder), isError('CONFLICT', folder))
+  await release()
+  await (
+    await holdFolder(folder)
+  )()
+})
+
 test('a file, a file system that makes nothing, and a folder without permission are errors that name the place', async (context) => {
   const folder = await temporary(context)
   await writeFile(join(folder, 'file'), '')
@@ -112,7 +123,10 @@ function isError(code: string, text: string): (error: unknown) => boolean {
   return (error) => error instanceof PilotError && error.code === code && error.message.includes(text)
 }
 
-async function temporary(context: { after(done: () => Promise<void>): void }): Promise<string> {
+async function temporary(context: {
+  diagnostic?(text: string): void
+  after(done: () => Promise<void>): void
+}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-folder-'))
   context.after(() => rm(folder, { recursive: true, force: true }))
   return folder
