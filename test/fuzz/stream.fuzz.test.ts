@@ -112,7 +112,7 @@ function randomUse(random: Random, { stream, now }: Subject): void {
   else if (what === 30) stream.shutdown(now)
   else if (what === 31) stream.close(now)
   else if (what === 32 && random.chance(0.1)) stream.reset(now)
-  else if (what === 33) stream.onPathChange(now, random.chance(0.5))
+  else if (what === 33) stream.onPathChange(now, random.chance(0.5) ? now : Infinity)
   else if (what === 34) stream.accept()
 }
 

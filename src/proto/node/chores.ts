@@ -10,6 +10,7 @@ import type { Dialler } from './dialler.ts'
 import type { Outbound } from './outbound.ts'
 import type { PathFinder } from './path-finder.ts'
 import type { Peer } from './peer.ts'
+import { VERIFY_SPREAD_MS } from '../stream/constants.ts'
 import * as k from './constants.ts'
 import type { Pings } from './pings.ts'
 import type { Resolver } from './resolver.ts'
@@ -81,9 +82,22 @@ export class Chores {
   onPathChange(now: Instant, peer: Peer): void {
     this.#reportPath(peer)
     this.#finder.onPathChange(now, peer)
+    this.#refreshStreams(now, peer, false)
+  }
+
+  /** The peer was silent for a while and is heard again. It may have ended streams meanwhile, and every RST may be lost. */
+  onOutageOver(now: Instant, peer: Peer, silentMs: number): void {
+    this.#reportPath(peer)
+    this.#finder.onPathChange(now, peer)
+    this.#refreshStreams(now, peer, silentMs >= k.PEER_SILENT_MS)
+  }
+
+  /** What waits for a backed-off timer may go now. */
+  #refreshStreams(now: Instant, peer: Peer, verify: boolean): void {
+    let verifyAt = verify ? now : Infinity
     for (const stream of peer.streams.values()) {
-      // what waits for a backed-off timer may go now
-      stream.onPathChange(now, false)
+      stream.onPathChange(now, verifyAt)
+      verifyAt += VERIFY_SPREAD_MS
       this.#state.touchStream(now, peer, stream)
     }
   }
@@ -143,10 +157,7 @@ export class Chores {
     if ((news & TUNNEL_REKEYED) !== 0) {
       // it may have restarted: ask whether it still knows our streams
       this.#state.emit({ kind: 'peer', peer, state: 'restarted' })
-      for (const stream of peer.streams.values()) {
-        stream.onPathChange(now, true)
-        this.#state.touchStream(now, peer, stream)
-      }
+      this.#refreshStreams(now, peer, true)
     }
     if ((news & TUNNEL_FAILED) !== 0 && !peer.connected) {
       const { beacon, options, registry } = this.#state

@@ -171,12 +171,12 @@ export class Inbound {
     }
     if (peer.tunnel.hasRestarted) peer.paths.onPeerRestart()
     const path = peer.paths.pathOf(source, byRelay)
-    const wasQuiet = peer.silentFor(now) >= 2 * k.QUIET_MS // an outage is over: streams need not wait out their backed-off timers
-    if (
-      path !== undefined &&
-      (peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL) || wasQuiet)
-    )
-      this.#chores.onPathChange(now, peer)
+    const silentMs = peer.silentFor(now)
+    if (path !== undefined) {
+      const moved = peer.onHeard(now, path, bytes.length, packet[PROTOCOL_AT] !== PROTOCOL_CONTROL)
+      if (silentMs >= 2 * k.QUIET_MS) this.#chores.onOutageOver(now, peer, silentMs)
+      else if (moved) this.#chores.onPathChange(now, peer)
+    }
     this.#chores.afterTunnel(now, peer)
     this.#handlePacket(now, peer, path, packet)
     this.#state.touchPeer(peer)

@@ -72,6 +72,10 @@ export const HELD_FIN_MS = 600_000
 export const PERSIST_MIN_MS = 100
 export const PERSIST_MAX_MS = 5_000
 /** Questions whether the peer still knows a stream: first and longest pause, and how many before it counts as gone. */
+/** An accepted stream that has heard nothing for this long asks whether its dialler still knows it: a RST may have been lost for good. */
+export const IDLE_VERIFY_MS = 600_000
+/** Between the questions of the streams of one peer, when an outage is over, ms: ten thousand do not ask at once. */
+export const VERIFY_SPREAD_MS = 2
 export const VERIFY_MIN_MS = 250
 export const VERIFY_MAX_MS = 4_000
 export const VERIFY_TRANSMISSIONS = 6

@@ -255,9 +255,9 @@ export class Sender {
   }
 
   /** The peer may have forgotten this stream: ask, by a byte that it has already, until it acknowledges or resets. */
-  verify(now: Instant): void {
+  verify(at: Instant): void {
     this.#verifications = 0
-    this.#verifyAt = now
+    this.#verifyAt = at
   }
 
   #askAgain(now: Instant): void {

@@ -53,6 +53,7 @@ export class Stream implements Machine, StreamView {
   #plain: PlainPeer | undefined = new PlainPeer()
   #resets = 0
   #lastSentAt: Instant = 0
+  #heardAt: Instant = 0
   #blockedWriter = false
 
   /**
@@ -167,6 +168,7 @@ export class Stream implements Machine, StreamView {
   /** Takes ownership of the payload. The packet was authenticated as coming from this stream's peer. */
   handlePacket(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     const flags = header.flags
+    this.#heardAt = now
     if ((flags & FLAG_RST) !== 0 && (flags & FLAG_SYN) === 0) this.#handleReset(header)
     else if (this.phase === 'syn-sent') this.#handleAnswer(now, header, payload)
     else if ((flags & FLAG_SYN) !== 0) this.#handleRepeatedSyn(header)
@@ -220,6 +222,10 @@ export class Stream implements Machine, StreamView {
       if (this.sender.hasGivenUp(now)) this.reset(now, 'timed_out')
       if (this.#plain !== undefined && now >= this.#plain.keepaliveAt(this.#lastSentAt)) this.#acks.due = true
       if (this.#plain?.close.takeHeld(now) === true) this.close(now)
+      if (now >= this.#idleVerifyAt) {
+        this.#heardAt = now // asked, and not again before as long
+        this.sender.verify(now)
+      }
     }
   }
 
@@ -228,8 +234,14 @@ export class Stream implements Machine, StreamView {
     if (this.phase === 'established') {
       at = Math.min(at, this.sender.nextTimeout())
       if (this.#plain !== undefined) at = Math.min(at, this.#plain.nextTimeout(this.#lastSentAt))
+      at = Math.min(at, this.#idleVerifyAt)
     }
     return at
+  }
+
+  /** A dialler that has given up resets us, or has lost every RST; a plain peer keeps its own streams alive. */
+  get #idleVerifyAt(): Instant {
+    return this.dialled || this.#plain !== undefined ? Infinity : this.#heardAt + k.IDLE_VERIFY_MS
   }
 
   /** The reader took bytes: perhaps the peer should hear that there is room. */
@@ -238,12 +250,15 @@ export class Stream implements Machine, StreamView {
     if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#acks.due = true
   }
 
-  /** Another path is used: what waits for a timer goes now. With new keys also: does the peer still know this stream? */
-  onPathChange(now: Instant, newKeys: boolean): void {
+  /**
+   * Another path is used: what waits for a timer goes now.
+   * @param verifyAt when to ask whether the peer still knows this stream; Infinity: nothing speaks against it.
+   */
+  onPathChange(now: Instant, verifyAt: Instant): void {
     this.sender.rtt.minRttMs = Infinity // it was that of another path
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
-    if (newKeys) this.sender.verify(now)
+    if (verifyAt < Infinity) this.sender.verify(verifyAt)
   }
 
   // ---- inside ----

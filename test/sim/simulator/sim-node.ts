@@ -79,6 +79,8 @@ export class SimNode implements Outside {
   #scheduled = false
   #timerAt = Infinity
   #servedAt = -1
+  #pausedUntil = -1
+  readonly #held: ((now: number) => void)[] = []
 
   constructor(overlay: SimOverlay, endpoint: Endpoint, seed: number, options: SimNodeOptions) {
     this.overlay = overlay
@@ -113,9 +115,7 @@ export class SimNode implements Outside {
     this.#timerAt = Infinity
     this.core = this.#makeCore()
     this.#watchHeap()
-    this.uplink.attach(this.endpoint, (bytes, source) =>
-      this.#ifAlive(life, (now) => this.#receive(now, bytes, source)),
-    )
+    this.uplink.attach(this.endpoint, (bytes, source) => this.#onDatagram(life, bytes, source))
     this.link = new SimRegistryLink(
       this.overlay.world,
       this.overlay.registry,
@@ -141,6 +141,8 @@ export class SimNode implements Outside {
   /** As a process that is killed: nobody is told anything. */
   kill(): void {
     this.alive = false
+    this.#pausedUntil = -1
+    this.#held.length = 0
     this.#life += 1
     this.link.stop()
     this.uplink.detach(this.endpoint)
@@ -152,12 +154,31 @@ export class SimNode implements Outside {
     this.start()
   }
 
+  /** As SIGSTOP and SIGCONT: nothing is handled meanwhile; the socket's buffer keeps the first datagrams of it. */
+  pause(ms: number): void {
+    const life = this.#life
+    const until = this.nowMs + ms
+    if (until <= this.#pausedUntil) return
+    this.#pausedUntil = until
+    this.overlay.world.at(until, () => {
+      if (life !== this.#life || this.#pausedUntil !== until) return
+      this.#pausedUntil = -1
+      for (const act of this.#held.splice(0)) act(this.nowMs)
+      this.core.handleTimeout(this.nowMs)
+      this.#wake()
+    })
+  }
+
+  get #isPaused(): boolean {
+    return this.nowMs < this.#pausedUntil
+  }
+
   /** The NAT in front of it gives it another address or port; the old one leads nowhere. */
   rebind(endpoint: Endpoint): void {
     const life = this.#life
     this.uplink.detach(this.endpoint)
     this.endpoint = endpoint
-    this.uplink.attach(endpoint, (bytes, source) => this.#ifAlive(life, (now) => this.#receive(now, bytes, source)))
+    this.uplink.attach(endpoint, (bytes, source) => this.#onDatagram(life, bytes, source))
   }
 
   /** This machine itself is on another network now, and notices. */
@@ -209,8 +230,17 @@ export class SimNode implements Outside {
 
   turn(act: (now: number) => void): void {
     if (!this.alive) return
+    if (this.#isPaused) {
+      this.#held.push(act)
+      return
+    }
     act(this.nowMs)
     this.#wake()
+  }
+
+  #onDatagram(life: number, bytes: Uint8Array, source: Endpoint): void {
+    if (this.#isPaused && this.#held.length >= SOCKET_BUFFER_DATAGRAMS) return
+    this.#ifAlive(life, (now) => this.#receive(now, bytes, source))
   }
 
   #ifAlive(life: number, act: (now: number) => void): void {
@@ -263,7 +293,7 @@ export class SimNode implements Outside {
     this.overlay.world.after(0, () => {
       if (life !== this.#life) return
       this.#scheduled = false
-      this.#flush()
+      if (!this.#isPaused) this.#flush()
     })
   }
 
@@ -340,9 +370,12 @@ export class SimNode implements Outside {
     this.overlay.world.at(at, () => {
       if (life !== this.#life || this.#timerAt !== at) return
       this.#timerAt = Infinity
+      if (this.#isPaused) return // it is late, and catches up when it goes on
       this.#servedAt = this.nowMs
       this.core.handleTimeout(this.nowMs)
       this.#flush()
     })
   }
 }
+
+const SOCKET_BUFFER_DATAGRAMS = 400

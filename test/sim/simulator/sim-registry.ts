@@ -16,8 +16,8 @@ export class SimRegistry {
   readonly #connections = new Set<SimRegistryLink>()
   /** Takes connections; false: they are refused, and those that were up are gone. */
   up = true
-  /** Connections stay up, and nothing is answered. */
-  silent = false
+  #silent = false
+  readonly #held: (() => void)[] = [] // what arrived while it was silent
   readonly requests: string[] = [] // their types, for tests
 
   constructor(world: World, latencyMs: number, options: Partial<RegistryOptions> = {}) {
@@ -36,14 +36,24 @@ export class SimRegistry {
     return this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, request)
   }
 
-  answer(sourceIp: string, request: object): object | undefined {
-    if (this.silent) return undefined
+  /** As a process that is stopped: connections stay up, nothing is answered; afterwards everything is, in order. */
+  get silent(): boolean {
+    return this.#silent
+  }
+  set silent(silent: boolean) {
+    this.#silent = silent
+    if (!silent) for (const act of this.#held.splice(0)) act()
+  }
+
+  answer(sourceIp: string, request: object, reply: (reply: object) => void): void {
+    if (this.#silent) return void this.#held.push(() => this.answer(sourceIp, request, reply))
     this.requests.push(String((request as Record<string, unknown>)['type']))
-    return this.handle(sourceIp, JSON.parse(JSON.stringify(request)) as object)
+    reply(this.handle(sourceIp, JSON.parse(JSON.stringify(request)) as object))
   }
 
   stop(): void {
     this.up = false
+    this.#held.length = 0
     for (const connection of this.#connections) connection.handleReset()
     this.#connections.clear()
   }
@@ -106,11 +116,11 @@ export class SimRegistryLink {
     if (!this.#connected || this.cut) return
     const generation = this.#generation
     this.#later(generation, this.#registry.latencyMs, () => {
-      const reply = this.#registry.answer(this.#sourceIp, message)
-      if (reply !== undefined)
+      this.#registry.answer(this.#sourceIp, message, (reply) =>
         this.#later(generation, this.#registry.latencyMs, () => {
           if (!this.cut) this.#events.onReply(reply)
-        })
+        }),
+      )
     })
   }
 

@@ -1,0 +1,134 @@
+/** One dialled stream of a cluster run: what was written to its echo, what came back, and whether that can be. */
+import type { SimNode } from '../simulator/sim-node.ts'
+import type { SimStream } from '../simulator/sim-stream.ts'
+
+/** An invariant that does not hold. */
+export class Violation extends Error {}
+
+export class Conversation {
+  readonly id: number
+  readonly from: SimNode
+  readonly to: SimNode
+  readonly stream: SimStream
+  readonly about: string
+  shut = false // the dialling side has ended its half
+  cancelled = false
+  #written = 0 // bytes behind the head
+  #echoed = 0 // bytes that came back and were right, head included
+
+  constructor(id: number, from: SimNode, to: SimNode, name: string) {
+    this.id = id
+    this.from = from
+    this.to = to
+    this.about = `stream ${id} from ${from.options.hostname} to ${name}`
+    this.stream = from.dial(name, ECHO_PORT)
+    this.stream.write(headOf(id))
+  }
+
+  /** Its node has not been restarted since. */
+  get isAlive(): boolean {
+    return this.from.alive && this.stream.born === this.from.lives
+  }
+  get isComplete(): boolean {
+    return this.#echoed === this.#written + HEAD_BYTES
+  }
+  get echoed(): number {
+    return this.#echoed
+  }
+  get progress(): string {
+    return `${this.#echoed} of ${this.#written + HEAD_BYTES} bytes came back`
+  }
+
+  write(bytes: number, chunk: number): void {
+    this.stream.write(contentOf(this.id, this.#written, bytes), chunk)
+    this.#written += bytes
+  }
+
+  shutdown(): void {
+    this.shut = true
+    this.stream.shutdown()
+  }
+
+  reset(): void {
+    this.shut = this.cancelled = true
+    this.stream.reset()
+  }
+
+  /** What came is what was sent, from the first byte on; ends are those that were made; one dial opens one stream. */
+  check(): void {
+    const { stream } = this
+    this.#echoed = verify(this.about, stream, this.id, this.#echoed)
+    if (this.#echoed > this.#written + HEAD_BYTES) throw new Violation(`${this.about}: more came back than was written`)
+    if (stream.opened > 1) throw new Violation(`${this.about}: opened ${stream.opened} times`)
+    if (stream.readEnded && stream.end === undefined && !this.shut)
+      throw new Violation(`${this.about}: an end that nobody made`)
+    if (stream.end === 'finished' && !(this.isComplete && this.shut))
+      throw new Violation(`${this.about}: finished, and ${this.progress}`)
+  }
+
+  /** After the calm nothing stands still. */
+  checkSettled(): void {
+    if (!this.isAlive || this.cancelled) return
+    const { stream } = this
+    if (stream.state === 'dialling') throw new Violation(`${this.about}: still dialling`)
+    if (stream.over || stream.state !== 'open') return
+    if (!this.isComplete) throw new Violation(`${this.about}: stands still, ${this.progress}`)
+    if (this.shut) throw new Violation(`${this.about}: ended on both sides, and not over`)
+  }
+}
+
+/** The accepting end of one. */
+export class Acceptance {
+  readonly stream: SimStream
+  readonly node: SimNode
+  id: number | undefined // from the head, once it is there
+  #seen = 0
+
+  constructor(stream: SimStream, node: SimNode) {
+    this.stream = stream
+    this.node = node
+    stream.echo = true
+  }
+
+  check(): void {
+    if (this.id === undefined) {
+      if (this.stream.receivedBytes < HEAD_BYTES) return
+      this.id = this.stream.data.readUInt32BE(0)
+    }
+    this.#seen = verify(`accepted stream ${this.id}`, this.stream, this.id, this.#seen)
+  }
+}
+
+/** @returns how many bytes have been checked now. */
+function verify(about: string, stream: SimStream, id: number, done: number): number {
+  if (stream.receivedBytes === done) return done
+  const { data } = stream
+  if (data.length >= HEAD_BYTES && data.readUInt32BE(0) !== id)
+    throw new Violation(`${about}: the head of stream ${data.readUInt32BE(0)}`)
+  const from = Math.max(done, HEAD_BYTES)
+  if (data.length <= from) return data.length
+  const wanted = contentOf(id, from - HEAD_BYTES, data.length - from)
+  if (!data.subarray(from).equals(wanted)) throw new Violation(`${about}: wrong bytes behind byte ${from}`)
+  return data.length
+}
+
+function headOf(id: number): Uint8Array {
+  const head = Buffer.alloc(HEAD_BYTES)
+  head.writeUInt32BE(id)
+  return head
+}
+
+/** Bytes that differ between streams and places, so that none can stand for another. */
+function contentOf(id: number, at: number, length: number): Uint8Array {
+  const out = new Uint8Array(length)
+  for (let i = 0; i < length; i++) out[i] = POOL[(id * 7_919 + at + i) & (POOL.length - 1)]!
+  return out
+}
+
+const POOL = new Uint8Array(1 << 20)
+for (let i = 0, x = 1; i < POOL.length; i++) {
+  x = (Math.imul(x, 1_103_515_245) + 12_345) >>> 0
+  POOL[i] = x >>> 16
+}
+const HEAD_BYTES = 4
+export const ECHO_PORT = 80

@@ -1,0 +1,52 @@
+/**
+ * Cluster runs by hand and for hours: `npm run test:soak -- --from 1 --seeds 1000`, or `--minutes 120` with seeds that go
+ * on from `--from` (default: the day, so that each day tries others). A failing seed is printed with what happened last;
+ * it goes into test/sim/cluster.sim.test.ts and stays there. `--twice` runs each seed again and compares every datagram.
+ */
+import { parseArgs } from 'node:util'
+import { runCluster } from './cluster.ts'
+
+const { values } = parseArgs({
+  options: {
+    from: { type: 'string' },
+    seeds: { type: 'string' },
+    minutes: { type: 'string' },
+    rounds: { type: 'string' },
+    twice: { type: 'boolean' },
+  },
+})
+const from = Number(values.from ?? Math.floor(Date.now() / 86_400_000) * 100_000)
+const endAt = values.minutes === undefined ? Infinity : Date.now() + Number(values.minutes) * 60_000
+const last = values.seeds === undefined ? (endAt === Infinity ? from + 100 : Infinity) : from + Number(values.seeds)
+const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
+
+const sum = { seeds: 0, virtualMs: 0, streams: 0, bytes: 0, faults: 0 }
+const failed: number[] = []
+const beganAt = Date.now()
+for (let seed = from; seed < last && Date.now() < endAt; seed++) {
+  try {
+    const report = runCluster(seed, rounds)
+    sum.virtualMs += report.virtualMs
+    sum.streams += report.streams
+    sum.bytes += report.bytes
+    sum.faults += report.faults
+    if (values.twice === true && runCluster(seed, rounds).digest !== report.digest)
+      throw new Error(`seed ${seed}: two runs differ`)
+  } catch (error) {
+    failed.push(seed)
+    console.log(error instanceof Error ? error.message : String(error))
+  }
+  sum.seeds += 1
+  if (sum.seeds % 25 === 0) tell()
+}
+tell()
+process.exitCode = failed.length === 0 ? 0 : 1
+
+function tell(): void {
+  const hours = (sum.virtualMs / 3_600_000).toFixed(1)
+  const seconds = ((Date.now() - beganAt) / 1_000).toFixed(0)
+  const mebibytes = (sum.bytes / 2 ** 20).toFixed(0)
+  console.log(
+    `${sum.seeds} seeds from ${from}, ${hours} virtual hours, ${sum.streams} streams, ${mebibytes} MiB, ${sum.faults} faults in ${seconds} s; failed: ${failed.join(', ') || 'none'}`,
+  )
+}
