@@ -76,9 +76,10 @@ export class Outbound {
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
   }
 
-  /** Our PILA, on every path worth trying. */
+  /** Our PILA, on every path worth trying. It says for whom it is, so it waits until the key of the peer is known. */
   sendAuth(now: Instant, peer: Peer): void {
-    const frame = peer.tunnel.takeAuth()
+    if (peer.key === undefined) return
+    const frame = peer.tunnel.takeAuth(peer.node, peer.key)
     if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
     for (const path of peer.paths.handshakePaths(now)) {
       if (path.kind !== 'relay') {

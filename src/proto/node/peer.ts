@@ -207,7 +207,7 @@ export class Peer implements Machine, Timed {
 
   /** The peer is dead or trust has ended: nothing of the old keys may be used again. */
   forgetTunnel(): void {
-    this.tunnel = new Tunnel(this.#keys, this.#ownId)
+    this.tunnel = new Tunnel(this.#keys, this.#ownId, this.tunnel.isBinding)
     this.search = new PeerSearch()
     this.paths = this.#makePaths() // a path that was proven once would keep the next key exchange from every other
     this.#connection = 'none'
