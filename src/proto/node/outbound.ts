@@ -57,8 +57,7 @@ export class Outbound {
       if (!peer.tunnel.ready) continue
       const filled =
         this.#fillQueued(now, peer, peer.control, slot) ||
-        this.#fillQueued(now, peer, peer.datagrams, slot) ||
-        this.#fillStream(now, peer, slot)
+        (!peer.isHeldBack && (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
       this.#state.touchPeerQueue(peer)
       if (filled) return true
     }

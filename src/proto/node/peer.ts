@@ -185,6 +185,11 @@ export class Peer implements Machine, Timed {
     return lost
   }
 
+  /** What has to leave along the path in use waits until something comes along it. */
+  get isHeldBack(): boolean {
+    return this.paths.current?.spent === true
+  }
+
   /** An authenticated frame arrived along `path`; `isTraffic`: no ping or pong. @returns true when the path in use changed. */
   onHeard(now: Instant, path: Path, bytes: number, isTraffic: boolean): boolean {
     this.liveness.onHeard(now)
