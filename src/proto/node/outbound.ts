@@ -247,7 +247,7 @@ export class Outbound {
       path.packetsOut += 1
       if (stream.sender.retransmissions > resent) path.packetsResent += 1
       this.#finish(now, peer, path, length, slot, undefined)
-      peer.turnBytes -= header.payloadLength
+      peer.turnBytes -= Math.max(header.payloadLength, k.STREAM_TURN_PACKET_BYTES)
       if (peer.turnBytes > 0 && stream.hasOutput(now, path.payloadBytes)) {
         // the peer acknowledges together what comes together
         stream.queued = true
