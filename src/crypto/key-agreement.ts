@@ -13,8 +13,13 @@ export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
 /**
  * The same 32 bytes at both ends and for both directions.
  * 'low_order': the peer's key has the wrong length or would force a secret anybody can know (RFC 7748 §6.1).
+ * @param info What the key is for (RFC 5869 §3.2): other bytes, another key.
  */
-export function agreeSessionKey(privateKey: Uint8Array, peerPublic: Uint8Array): Uint8Array | 'low_order' {
+export function agreeSessionKey(
+  privateKey: Uint8Array,
+  peerPublic: Uint8Array,
+  info: Uint8Array = TUNNEL_INFO,
+): Uint8Array | 'low_order' {
   const ours = imported(privateKey)
   if (peerPublic.length !== KEY_BYTES) return 'low_order'
   let shared: Uint8Array
@@ -24,7 +29,7 @@ export function agreeSessionKey(privateKey: Uint8Array, peerPublic: Uint8Array):
   } catch {
     return 'low_order'
   }
-  const key = new Uint8Array(hkdfSync('sha256', shared, NO_SALT, INFO, KEY_BYTES))
+  const key = new Uint8Array(hkdfSync('sha256', shared, NO_SALT, info, KEY_BYTES))
   shared.fill(0)
   return key
 }
@@ -44,4 +49,4 @@ const importedKeys = new WeakMap<Uint8Array, KeyObject>()
 
 const KEY_BYTES = 32
 const NO_SALT = new Uint8Array(0)
-const INFO = new TextEncoder().encode('pilot-tunnel-v1')
+const TUNNEL_INFO = new TextEncoder().encode('pilot-tunnel-v1')

@@ -2,12 +2,14 @@
  * Frames between tunnel peers, one per datagram or per relayed message (tunnel.md §2), big-endian:
  *
  *   PILS sealed packet   magic(4) sender(4) prefix(4) counter(8) ciphertext tag(16)   nonce = prefix || counter
- *   PILA key exchange    magic(4) sender(4) x25519(32) ed25519(32) signature(64)
+ *   PILA key exchange    magic(4) sender(4) x25519(32) ed25519(32) signature(64) [binding(72)]
  *   PILK the same, bare  magic(4) sender(4) x25519(32)                                recognised, never accepted
  *   PILP hole punch      magic(4)
  *   PILT plain packet    magic(4) packet                                              off unless a test asks
+ *
+ * The binding of a PILA is ours (extensions.md §6): "PGA1"(4) recipient(4) signature(64). Every other program ignores it.
  */
-import { readU32, writeU32 } from '../base/bytes.ts'
+import { readU32, utf8, writeU32 } from '../base/bytes.ts'
 import type { NodeId } from '../base/types.ts'
 
 export const MAGIC_SEALED = 0x5049_4c53 // "PILS"
@@ -22,6 +24,7 @@ export const SEALED_HEADER_BYTES = 20
 /** What sealing adds to a packet: the header, and AEAD_TAG_BYTES of crypto/aead.ts. A shorter PILS is no sealed frame. */
 export const SEALED_OVERHEAD_BYTES = 36
 export const AUTH_FRAME_BYTES = 136
+export const BOUND_AUTH_FRAME_BYTES = AUTH_FRAME_BYTES + 72
 export const KEY_FRAME_BYTES = 40
 
 export type FrameFault = 'too_short' | 'bad_magic'
@@ -31,6 +34,20 @@ export interface AuthFrame {
   readonly x25519: Uint8Array // 32 bytes
   readonly ed25519: Uint8Array // 32 bytes
   readonly signature: Uint8Array // 64 bytes over authChallenge(sender, x25519)
+  readonly binding?: AuthBinding | undefined
+}
+
+/** For whom the X25519 key of an AuthFrame is. */
+export interface AuthBinding {
+  readonly recipient: NodeId
+  readonly signature: Uint8Array // 64 bytes over boundChallenge(…)
+}
+
+/** One end of a tunnel. Keys of 32 bytes. */
+export interface TunnelEnd {
+  readonly node: NodeId
+  readonly ed25519: Uint8Array
+  readonly x25519: Uint8Array
 }
 
 export interface KeyFrame {
@@ -80,17 +97,30 @@ export function decodeAuthFrame(bytes: Uint8Array): AuthFrame | FrameFault {
     x25519: bytes.subarray(8, 40),
     ed25519: bytes.subarray(40, 72),
     signature: bytes.subarray(72, AUTH_FRAME_BYTES),
+    ...(bytes.length >= BOUND_AUTH_FRAME_BYTES &&
+      readU32(bytes, AUTH_FRAME_BYTES) === MAGIC_BINDING && {
+        binding: {
+          recipient: readU32(bytes, AUTH_FRAME_BYTES + 4),
+          signature: bytes.subarray(AUTH_FRAME_BYTES + 8, BOUND_AUTH_FRAME_BYTES),
+        },
+      }),
   }
 }
 
-/** @throws RangeError if a key or the signature has the wrong length. */
+/** @throws RangeError if a key or a signature has the wrong length. */
 export function encodeAuthFrame(frame: AuthFrame): Uint8Array {
-  const out = new Uint8Array(AUTH_FRAME_BYTES)
+  const { binding } = frame
+  const out = new Uint8Array(binding === undefined ? AUTH_FRAME_BYTES : BOUND_AUTH_FRAME_BYTES)
   writeU32(out, 0, MAGIC_AUTH)
   writeU32(out, 4, frame.sender)
   put(out, 8, frame.x25519, 32)
   put(out, 40, frame.ed25519, 32)
   put(out, 72, frame.signature, 64)
+  if (binding !== undefined) {
+    writeU32(out, AUTH_FRAME_BYTES, MAGIC_BINDING)
+    writeU32(out, AUTH_FRAME_BYTES + 4, binding.recipient)
+    put(out, AUTH_FRAME_BYTES + 8, binding.signature, 64)
+  }
   return out
 }
 
@@ -100,6 +130,39 @@ export function authChallenge(sender: NodeId, x25519: Uint8Array): Uint8Array {
   writeU32(out, 0, CHALLENGE_AUTH)
   writeU32(out, 4, sender)
   put(out, 8, x25519, 32)
+  return out
+}
+
+/**
+ * What the signature of an AuthBinding covers: "pilotgate-auth-v1" sender(4) ed25519(32) x25519(32) recipient(4)
+ * ed25519(32), 121 bytes. Nothing else that an identity signs begins with these bytes.
+ */
+export function boundChallenge(sender: TunnelEnd, recipient: NodeId, recipientKey: Uint8Array): Uint8Array {
+  const at = BOUND_CONTEXT.length
+  const out = new Uint8Array(at + 104)
+  out.set(BOUND_CONTEXT)
+  writeU32(out, at, sender.node)
+  put(out, at + 4, sender.ed25519, 32)
+  put(out, at + 36, sender.x25519, 32)
+  writeU32(out, at + 68, recipient)
+  put(out, at + 72, recipientKey, 32)
+  return out
+}
+
+/**
+ * What the key of a tunnel between two that both send bindings is derived with: "pilotgate-tunnel-v1", then node(4)
+ * ed25519(32) x25519(32) of each end, the lower node id first; 155 bytes, the same at both ends.
+ */
+export function tunnelTranscript(a: TunnelEnd, b: TunnelEnd): Uint8Array {
+  const out = new Uint8Array(TUNNEL_CONTEXT.length + 136)
+  out.set(TUNNEL_CONTEXT)
+  let at = TUNNEL_CONTEXT.length
+  for (const { node, ed25519, x25519 } of a.node < b.node ? [a, b] : [b, a]) {
+    writeU32(out, at, node)
+    put(out, at + 4, ed25519, 32)
+    put(out, at + 36, x25519, 32)
+    at += 68
+  }
   return out
 }
 
@@ -131,4 +194,7 @@ function put(out: Uint8Array, at: number, part: Uint8Array, length: number): voi
   out.set(part, at)
 }
 
+const MAGIC_BINDING = 0x5047_4131 // "PGA1"
+const BOUND_CONTEXT = utf8('pilotgate-auth-v1')
+const TUNNEL_CONTEXT = utf8('pilotgate-tunnel-v1')
 const CHALLENGE_AUTH = 0x6175_7468 // "auth", without the colon of the text challenges

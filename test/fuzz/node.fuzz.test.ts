@@ -41,7 +41,7 @@ function checkState(context: NodeState): void {
         peer.heapIndex >= 0 && peer.heapKey <= due,
         `peer due at ${due}, and the heap knows ${peer.heapIndex < 0 ? 'nothing' : peer.heapKey}`,
       )
-    if (peer.tunnel.ready && peer.ready.size + peer.control.size > 0)
+    if (peer.tunnel.ready && (peer.isHeldBack ? 0 : peer.ready.size) + peer.control.size > 0)
       assert.ok(peer.queued, 'a peer with output stands in no queue')
   }
   assert.equal(context.streams, streams, 'the count of streams')

@@ -6,6 +6,7 @@ import { fromHex } from '../../src/base/bytes.ts'
 export type VectorFile =
   | 'addresses'
   | 'beacon'
+  | 'extensions'
   | 'extra-2026-08'
   | 'handshake-444'
   | 'identity'

@@ -77,6 +77,8 @@ export const JOIN_AGAIN_MS = 60_000
  * one stream together and acknowledges them at once; sixteen streams by turns of a segment cost it nearly an acknowledgement each.
  */
 export const STREAM_TURN_BYTES = 16_384
+/** A packet counts as so many bytes at least: it costs the same however little is in it. */
+export const STREAM_TURN_PACKET_BYTES = 1_024
 
 // Limits
 export const MAX_PEERS = 65_536

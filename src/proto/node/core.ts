@@ -60,7 +60,7 @@ export class OverlayCore {
     const exchange = (this.#exchange = new TrustExchange(state, memberships))
     this.#registration = new Registration(state, now, memberships, exchange, (at) => this.#onNewId(at))
     const outbound = (this.#outbound = new Outbound(state))
-    const pings = (this.#pings = new Pings(outbound))
+    const pings = (this.#pings = new Pings(outbound, options.random))
     const finder = (this.#finder = new PathFinder(state, outbound, pings))
     const resolver = (this.#resolver = new Resolver(state, outbound))
     const dialler = (this.#dialler = new Dialler(state, resolver, (at, peer) => this.#chores.afterTunnel(at, peer)))

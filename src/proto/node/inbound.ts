@@ -169,6 +169,8 @@ export class Inbound {
       else this.#chores.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
       return
     }
+    if (!this.#isProper(peer, packet)) return
+    peer.tunnel.accept(now)
     if (peer.tunnel.hasRestarted) peer.paths.onPeerRestart()
     const path = peer.paths.pathOf(source, byRelay)
     const silentMs = peer.silentFor(now)
@@ -238,7 +240,6 @@ export class Inbound {
   }
 
   #takeAuth(now: Instant, peer: Peer, frame: AuthFrame, source: Endpoint, byRelay: boolean): void {
-    if (byRelay) peer.paths.admitRelay()
     const result = peer.tunnel.handleAuth(now, frame, peer.key!)
     if (result === 'retired_key') return this.#state.count('auth_replayed')
     if (result !== 'new_key' && result !== 'known_key') {
@@ -246,6 +247,8 @@ export class Inbound {
       this.#state.emit({ kind: 'auth_refused', node: peer.node, why: result, from: source })
       return
     }
+    if (byRelay) peer.paths.admitRelay()
+    if (peer.tunnel.isBinding) peer.markExtended()
     if (result === 'new_key' && peer.hostname === undefined) this.#resolver.lookUpKey(now, peer.node) // the name that people will see
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
@@ -267,7 +270,11 @@ export class Inbound {
     if (this.#state.trust.outgoing.length > 0 && this.#lookUps.take(now)) this.#exchange.pollSoon(now)
   }
 
-  #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
+  /**
+   * The packet inside, in `#header`, is from the peer and for us. Keys that name no recipient may be shared with a third
+   * party, who sends on what was meant for another: nothing is concluded from a frame before this.
+   */
+  #isProper(peer: Peer, packet: Uint8Array): boolean {
     const state = this.#state
     const header = this.#header
     const fault = decodePacket(
@@ -275,15 +282,22 @@ export class Inbound {
       header,
       isUnchecked(packet) && mayBeUnchecked(peer, packet) ? undefined : state.options.crc32,
     )
-    if (fault !== undefined) return state.count(`packet_${fault}`)
-    if (header.srcNode !== peer.node) return state.count('packet_foreign_source')
+    if (fault !== undefined) state.count(`packet_${fault}`)
+    else if (header.srcNode !== peer.node) state.count('packet_foreign_source')
+    else if (header.dstNode !== state.nodeId && !this.#isBroadcast(peer)) state.count('packet_foreign_destination')
+    else return true
+    return false
+  }
+
+  /** It names nobody: it counts only under keys that something meant for us has confirmed. */
+  #isBroadcast(peer: Peer): boolean {
+    const { protocol, dstNode } = this.#header
+    return protocol === PROTOCOL_DATAGRAM && dstNode === BROADCAST_NODE && peer.tunnel.openedConfirmed
+  }
+
+  #handlePacket(now: Instant, peer: Peer, path: Path | undefined, packet: Uint8Array): void {
+    const header = this.#header
     const payload = packet.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
-    if (
-      header.dstNode !== state.nodeId &&
-      !(header.protocol === PROTOCOL_DATAGRAM && header.dstNode === BROADCAST_NODE)
-    ) {
-      return state.count('packet_foreign_destination')
-    }
     switch (header.protocol) {
       case PROTOCOL_STREAM:
         return this.#handleStream(now, peer, path, payload)
@@ -292,7 +306,7 @@ export class Inbound {
       case PROTOCOL_DATAGRAM:
         return this.#handleDatagramPacket(peer, payload)
       default:
-        state.count('packet_unknown_protocol')
+        this.#state.count('packet_unknown_protocol')
     }
   }
 

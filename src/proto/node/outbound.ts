@@ -57,8 +57,7 @@ export class Outbound {
       if (!peer.tunnel.ready) continue
       const filled =
         this.#fillQueued(now, peer, peer.control, slot) ||
-        this.#fillQueued(now, peer, peer.datagrams, slot) ||
-        this.#fillStream(now, peer, slot)
+        (!peer.isHeldBack && (this.#fillQueued(now, peer, peer.datagrams, slot) || this.#fillStream(now, peer, slot)))
       this.#state.touchPeerQueue(peer)
       if (filled) return true
     }
@@ -76,9 +75,10 @@ export class Outbound {
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
   }
 
-  /** Our PILA, on every path worth trying. */
+  /** Our PILA, on every path worth trying. It says for whom it is, so it waits until the key of the peer is known. */
   sendAuth(now: Instant, peer: Peer): void {
-    const frame = peer.tunnel.takeAuth()
+    if (peer.key === undefined) return
+    const frame = peer.tunnel.takeAuth(peer.node, peer.key)
     if (peer.extended || peer.tunnel.attempts > k.DIRECT_ATTEMPTS) peer.paths.admitRelay()
     for (const path of peer.paths.handshakePaths(now)) {
       if (path.kind !== 'relay') {
@@ -247,7 +247,7 @@ export class Outbound {
       path.packetsOut += 1
       if (stream.sender.retransmissions > resent) path.packetsResent += 1
       this.#finish(now, peer, path, length, slot, undefined)
-      peer.turnBytes -= header.payloadLength
+      peer.turnBytes -= Math.max(header.payloadLength, k.STREAM_TURN_PACKET_BYTES)
       if (peer.turnBytes > 0 && stream.hasOutput(now, path.payloadBytes)) {
         // the peer acknowledges together what comes together
         stream.queued = true

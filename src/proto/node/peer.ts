@@ -185,6 +185,11 @@ export class Peer implements Machine, Timed {
     return lost
   }
 
+  /** What has to leave along the path in use waits until something comes along it. */
+  get isHeldBack(): boolean {
+    return this.paths.current?.spent === true
+  }
+
   /** An authenticated frame arrived along `path`; `isTraffic`: no ping or pong. @returns true when the path in use changed. */
   onHeard(now: Instant, path: Path, bytes: number, isTraffic: boolean): boolean {
     this.liveness.onHeard(now)
@@ -207,7 +212,7 @@ export class Peer implements Machine, Timed {
 
   /** The peer is dead or trust has ended: nothing of the old keys may be used again. */
   forgetTunnel(): void {
-    this.tunnel = new Tunnel(this.#keys, this.#ownId)
+    this.tunnel = new Tunnel(this.#keys, this.#ownId, this.tunnel.isBinding)
     this.search = new PeerSearch()
     this.paths = this.#makePaths() // a path that was proven once would keep the next key exchange from every other
     this.#connection = 'none'

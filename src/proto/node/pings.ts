@@ -1,5 +1,6 @@
 /** Control pings under way: what each was for, when it left, along which path. */
-import type { Instant } from '../../base/types.ts'
+import { readU32 } from '../../base/bytes.ts'
+import type { Instant, RandomBytes } from '../../base/types.ts'
 import type { Path } from '../path/path.ts'
 import { MAX_PINGS, PING_EXPIRY_MS } from './constants.ts'
 import type { Outbound } from './outbound.ts'
@@ -20,10 +21,11 @@ export interface Ping {
 export class Pings {
   readonly #outbound: Outbound
   readonly #underway = new Map<number, Ping>() // in order of sending
-  #seq = 0
+  readonly #random: RandomBytes
 
-  constructor(outbound: Outbound) {
+  constructor(outbound: Outbound, random: RandomBytes) {
     this.#outbound = outbound
+    this.#random = random
   }
 
   /** @param along undefined: the current path. */
@@ -37,18 +39,18 @@ export class Pings {
   ): void {
     this.#expire(now)
     const path = along ?? peer.paths.current
-    this.#seq = (this.#seq + 1) >>> 0
-    this.#underway.set(this.#seq, { peer, path, purpose, payloadBytes, sentAt: now, app })
+    const seq = this.#drawSeq()
+    this.#underway.set(seq, { peer, path, purpose, payloadBytes, sentAt: now, app })
     if (purpose !== 'size') path?.onProbe(now)
-    this.#outbound.ping(peer, path, this.#seq, new Uint8Array(payloadBytes), purpose === 'confirm')
+    this.#outbound.ping(peer, path, seq, new Uint8Array(payloadBytes), purpose === 'confirm')
   }
 
   /** A ping along the current path that carries what the peer should know of us. */
   sendHello(now: Instant, peer: Peer, payload: Uint8Array): void {
     this.#expire(now)
     const path = peer.paths.current
-    this.#seq = (this.#seq + 1) >>> 0
-    this.#underway.set(this.#seq, {
+    const seq = this.#drawSeq()
+    this.#underway.set(seq, {
       peer,
       path,
       purpose: 'hello',
@@ -57,7 +59,7 @@ export class Pings {
       app: undefined,
     })
     path?.onProbe(now)
-    this.#outbound.ping(peer, path, this.#seq, payload)
+    this.#outbound.ping(peer, path, seq, payload)
   }
 
   /** The ping that this answer belongs to; each is answered once, by the peer it was sent to. */
@@ -66,6 +68,13 @@ export class Pings {
     if (ping?.peer !== peer) return undefined
     this.#underway.delete(seq)
     return ping
+  }
+
+  /** Not to be guessed: an answer proves a path, and a peer could forge where its answer comes from. */
+  #drawSeq(): number {
+    let seq = readU32(this.#random(4), 0)
+    while (this.#underway.has(seq)) seq = (seq + 1) >>> 0
+    return seq
   }
 
   #expire(now: Instant): void {

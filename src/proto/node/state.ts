@@ -173,12 +173,9 @@ export class NodeState {
   }
 
   touchPeerQueue(peer: Peer): void {
-    if (
-      peer.queued ||
-      !peer.tunnel.ready ||
-      (peer.ready.size === 0 && peer.control.size === 0 && peer.datagrams.size === 0)
-    )
-      return
+    if (peer.queued || !peer.tunnel.ready) return
+    const hasWaiting = peer.ready.size > 0 || peer.datagrams.size > 0
+    if (peer.control.size === 0 && (!hasWaiting || peer.isHeldBack)) return
     peer.queued = true
     this.readyPeers.push(peer)
   }

@@ -12,6 +12,12 @@ export const FOLLOW_MS = 1_000
 export const UPGRADE_PROBE_MS: readonly number[] = [60, 120, 250, 500, 1_000, 5_000, 15_000, 30_000]
 /** Unproven candidates are not tried again after this many probes, until somebody names them anew. */
 export const MAX_CANDIDATE_PROBES = 7
+/**
+ * Until an answer came along a path, so many times what came along it may leave along it, as in RFC 9000 §8: the source of
+ * a frame can be forged. And this much besides, bytes: one datagram, since ours may be the first.
+ */
+export const UNPROVEN_FACTOR = 3
+export const UNPROVEN_FIRST_BYTES = 1_280
 
 /** A key exchange that came along a way so long ago is answered along it, ms. */
 export const HINT_MS = 1_000

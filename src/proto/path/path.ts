@@ -9,6 +9,8 @@ import {
   PROBE_FAILURES,
   PROBE_TIMEOUT_MS,
   RAISE_AGAIN_MS,
+  UNPROVEN_FACTOR,
+  UNPROVEN_FIRST_BYTES,
 } from './constants.ts'
 import type { SizeMemory } from './size-memory.ts'
 
@@ -71,6 +73,11 @@ export class Path {
   }
   get dead(): boolean {
     return this.suspect || this.#failures >= PROBE_FAILURES
+  }
+  /** Nothing but pings and answers may leave along it for now. Where the relay is we know; it sends on to registered nodes. */
+  get spent(): boolean {
+    if (this.answered || this.kind === 'relay') return false
+    return this.bytesOut >= UNPROVEN_FACTOR * this.bytesIn + UNPROVEN_FIRST_BYTES
   }
   get mtu(): number {
     return this.payloadBytes + DATAGRAM_OVERHEAD_BYTES

@@ -102,7 +102,10 @@ export class PathSelector {
     if (hasLeft && isTraffic) path.revive() // whatever was thought of it: the peer uses it, and has left ours
     if (!path.dead && hasLeft) {
       current.suspect = true
-      return this.choose()
+      if (!this.choose()) return false
+      path.probes = 0 // until it answers it carries little
+      path.nextProbeAt = now
+      return true
     }
     if (first) path.nextProbeAt = this.#news.take(now) ? now : now + NEWS_PAUSE_MS
     return false

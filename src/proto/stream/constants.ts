@@ -40,6 +40,10 @@ export const SEND_BUDGET_BYTES = 67_108_864
 export const WINDOW_SHIFT = 8
 /** Out-of-order segments kept: a full window of the smallest path. Beyond it they are dropped and sent again; a Go peer keeps 128. */
 export const OUT_OF_ORDER_SEGMENTS = 16_384
+/** Gaps between them; a segment that would open one more is dropped. Even half a window lost in a burst leaves fewer. */
+export const MAX_GAPS = 512
+/** What an out-of-order segment costs besides its bytes, counted in the budget: its list entry and views, some 0.5 KB. */
+export const EARLY_SEGMENT_BYTES = 512
 /** Received segments smaller than this are handed to the reader together, up to so many bytes: about one read of a local socket. */
 export const GATHERED_BELOW_BYTES = 16_384
 export const GATHERED_BYTES = 65_536
@@ -49,6 +53,7 @@ export const WINDOW_UPDATE_SHARE = 4
 // Segments
 export const BASE_SEGMENT_BYTES = 1_152 // relay + IPv6 + 1280-byte MTU (extensions.md)
 export const PLAIN_MAX_SEGMENT_BYTES = 4_096 // a peer without options
+export const MIN_SEGMENT_BYTES = 536 // RFC 9293 §3.7.1; a peer that asks for less gets this (CVE-2019-11479)
 export const OWN_MAX_SEGMENT_BYTES = 61_440 // with headers, tunnel and relay wrapping still below the UDP limit of 65507
 export const PLAIN_SLOT_BYTES = 4_096 // one slot of a peer without WINDOW_BYTES may hold this much
 export const PLAIN_MAX_SLOTS = 512

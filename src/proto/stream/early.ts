@@ -1,110 +1,167 @@
 /**
  * Segments that came before others that are still missing: kept as blocks, each the bytes between two gaps, so that what
- * an acknowledgement tells (RFC 2018) stands there ready, however many segments wait.
+ * an acknowledgement tells (RFC 2018) stands there ready, however many segments wait. What a segment costs does not grow
+ * with the number of those that wait, whatever their order: a peer chooses it.
  */
-import { OUT_OF_ORDER_SEGMENTS } from './constants.ts'
+import { MAX_GAPS, OUT_OF_ORDER_SEGMENTS } from './constants.ts'
 
+/** Its payloads are a list, so that it grows at both ends, and two become one, at the same small cost. */
 interface Block {
   start: number // offsets
   end: number
-  payloads: Uint8Array[] // in order, without gaps
-  touchedAt: number // larger: changed later
+  first: Piece
+  last: Piece
+}
+
+interface Piece {
+  readonly payload: Uint8Array
+  next: Piece | undefined
 }
 
 export class EarlySegments {
   /** Held, bytes. */
   bytes = 0
+  /** And in how many segments. */
+  segments = 0
+  /** Blocks looked at so far: what tests hold to a bound. */
+  looks = 0
   #blocks: Block[] = NO_BLOCKS // ascending, with a gap before each
-  #segments = 0
-  #touches = 0
+  /** Those that changed last, the latest first, at most MAX_LATEST. */
+  #latest: Block[] = NO_BLOCKS
 
   get empty(): boolean {
     return this.#blocks.length === 0
   }
 
-  /** Takes ownership of `payload`, which is not empty. */
-  insert(start: number, payload: Uint8Array): 'early' | 'old' | 'refused' {
+  /** Takes ownership of `payload`, which is not empty. @param maxSegments held at once. */
+  insert(start: number, payload: Uint8Array, maxSegments = OUT_OF_ORDER_SEGMENTS): 'early' | 'old' | 'refused' {
     const blocks = this.#blocks
-    let at = blocks.length // of the first block that begins behind `start`
-    while (at > 0 && blocks[at - 1]!.start > start) at -= 1
+    const at = this.#indexBehind(start)
     const before = blocks[at - 1]
     const after = blocks[at]
-    // Overlaps come only from a sender that cuts anew; the bytes already here win.
+    // Overlaps come only from a sender that cuts differently the second time; the bytes already here win.
     const from = Math.max(start, before?.end ?? start)
     const to = Math.min(start + payload.length, after?.start ?? Infinity)
     if (from >= to) return 'old'
-    if (this.#segments >= OUT_OF_ORDER_SEGMENTS) return 'refused'
-    const piece = to - from === payload.length ? payload : payload.subarray(from - start, to - start)
-    this.#segments += 1
-    this.bytes += piece.length
-    this.#touches += 1
-    if (before?.end === from) this.#extend(before, piece, at)
-    else if (after?.start === to) {
-      after.start = from
-      after.payloads.unshift(piece)
-      after.touchedAt = this.#touches
-    } else {
-      if (blocks === NO_BLOCKS) this.#blocks = []
-      this.#blocks.splice(at, 0, { start: from, end: to, payloads: [piece], touchedAt: this.#touches })
+    const joinsBefore = before?.end === from
+    const joinsAfter = after?.start === to
+    if (this.segments >= Math.min(maxSegments, OUT_OF_ORDER_SEGMENTS)) return 'refused'
+    if (!joinsBefore && !joinsAfter && blocks.length >= MAX_GAPS) return 'refused'
+    const piece = {
+      payload: to - from === payload.length ? payload : payload.subarray(from - start, to - start),
+      next: undefined,
     }
+    this.segments += 1
+    this.bytes += to - from
+    if (joinsBefore) this.#append(before, piece, joinsAfter ? at : -1)
+    else if (joinsAfter) this.#prepend(after, piece)
+    else this.#add(at, { start: from, end: to, first: piece, last: piece })
     return 'early'
   }
 
   /** The next bytes at `next`, or undefined; what lies below is dropped. */
   take(next: number): Uint8Array | undefined {
-    for (let first = this.#blocks[0]; first !== undefined && first.start <= next; first = this.#blocks[0]) {
-      const payload = first.payloads.shift()!
-      const skip = next - first.start
-      first.start += payload.length
-      this.#segments -= 1
+    for (let block = this.#blocks[0]; block !== undefined && block.start <= next; block = this.#blocks[0]) {
+      const { payload, next: following } = block.first
+      const skip = next - block.start
+      block.start += payload.length
+      this.segments -= 1
       this.bytes -= payload.length
-      if (first.payloads.length === 0) this.#blocks.shift()
+      if (following !== undefined) block.first = following
+      else {
+        this.#blocks.shift()
+        this.#forget(block)
+      }
       if (skip < payload.length) return skip === 0 ? payload : payload.subarray(skip)
     }
     return undefined
   }
 
   /**
-   * Writes at most `max` blocks as offset pairs, ascending: the lowest, or those that changed last (RFC 2018 §4), so that
-   * the sender learns of each in time.
+   * Writes at most `max` blocks as offset pairs, ascending: the lowest, or those that changed last (RFC 2018 §4) and the
+   * lowest besides, so that the sender learns of each in time.
    * @returns the number of blocks written to `out`.
    */
   blocks(out: Float64Array, max: number, recent: boolean): number {
-    const blocks = this.#blocks
-    let least = -1 // of `touchedAt`, to be told of
-    if (recent && blocks.length > max) {
-      latest.length = 0
-      for (const { touchedAt } of blocks) latest.push(touchedAt)
-      least = latest.sort(descending)[max - 1]!
+    chosen.length = 0
+    if (recent) for (let i = 0; i < this.#latest.length && i < max; i++) chosen.push(this.#latest[i]!)
+    for (let i = 0; i < this.#blocks.length && chosen.length < max; i++) {
+      this.looks += 1
+      if (!chosen.includes(this.#blocks[i]!)) chosen.push(this.#blocks[i]!)
     }
-    let count = 0
-    for (let i = 0; i < blocks.length && count < max; i++) {
-      const { start, end, touchedAt } = blocks[i]!
-      if (touchedAt < least) continue
-      out[2 * count] = start
-      out[2 * count + 1] = end
-      count += 1
+    chosen.sort(ascending)
+    for (const [i, { start, end }] of chosen.entries()) {
+      out[2 * i] = start
+      out[2 * i + 1] = end
     }
-    return count
+    return chosen.length
   }
 
   clear(): void {
-    this.#blocks = NO_BLOCKS
-    this.#segments = this.bytes = 0
+    this.#blocks = this.#latest = NO_BLOCKS
+    this.segments = this.bytes = 0
   }
 
-  #extend(block: Block, piece: Uint8Array, next: number): void {
-    block.payloads.push(piece)
-    block.end += piece.length
-    block.touchedAt = this.#touches
-    const after = this.#blocks[next]
-    if (after === undefined || after.start !== block.end) return
-    for (const payload of after.payloads) block.payloads.push(payload)
-    block.end = after.end
-    this.#blocks.splice(next, 1)
+  /** Of the first block that begins behind `start`. Mostly that is the end. */
+  #indexBehind(start: number): number {
+    const blocks = this.#blocks
+    let low = 0
+    let high = blocks.length
+    if (high > 0 && blocks[high - 1]!.start <= start) return high
+    while (low < high) {
+      this.looks += 1
+      const middle = (low + high) >> 1
+      if (blocks[middle]!.start > start) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+
+  #add(at: number, block: Block): void {
+    if (this.#blocks === NO_BLOCKS) {
+      this.#blocks = []
+      this.#latest = []
+    }
+    this.#blocks.splice(at, 0, block)
+    this.#touch(block)
+  }
+
+  /** @param joins index of the block that begins where this one ends now, or -1. */
+  #append(block: Block, piece: Piece, joins: number): void {
+    block.last.next = piece
+    block.last = piece
+    block.end += piece.payload.length
+    if (joins >= 0) {
+      const after = this.#blocks[joins]!
+      block.last.next = after.first
+      block.last = after.last
+      block.end = after.end
+      this.#blocks.splice(joins, 1)
+      this.#forget(after)
+    }
+    this.#touch(block)
+  }
+
+  #prepend(block: Block, piece: Piece): void {
+    piece.next = block.first
+    block.first = piece
+    block.start -= piece.payload.length
+    this.#touch(block)
+  }
+
+  #touch(block: Block): void {
+    this.#forget(block)
+    this.#latest.unshift(block)
+    if (this.#latest.length > MAX_LATEST) this.#latest.pop()
+  }
+
+  #forget(block: Block): void {
+    const at = this.#latest.indexOf(block)
+    if (at >= 0) this.#latest.splice(at, 1)
   }
 }
 
+const MAX_LATEST = 4 // as many as one acknowledgement tells
 const NO_BLOCKS: Block[] = [] // never written to
-const latest: number[] = [] // scratch of one call
-const descending = (a: number, b: number): number => b - a
+const chosen: Block[] = [] // scratch of one call
+const ascending = (a: Block, b: Block): number => a.start - b.start

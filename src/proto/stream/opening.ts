@@ -30,7 +30,7 @@ export class Opening {
     const options = decodeSynOptions(payload)
     if (typeof options !== 'object') return false
     this.#hasOptions = true
-    this.maxSegment = options.maxSegment ?? k.PLAIN_MAX_SEGMENT_BYTES
+    this.maxSegment = Math.max(options.maxSegment ?? k.PLAIN_MAX_SEGMENT_BYTES, k.MIN_SEGMENT_BYTES)
     this.unchecked = options.unchecked === true
     if (options.halfClose !== true || options.windowShift === undefined) return false
     this.windowUnit = 2 ** options.windowShift

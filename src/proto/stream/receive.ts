@@ -20,6 +20,7 @@ export class Receiver {
   #queue = new ChunkQueue()
   #queuedBytes = 0
   readonly #early = new EarlySegments()
+  #earlyBytes = 0 // of the budget
   #finOffset = -1
   #edge = 0 // first offset that we told the peer not to send
   #plain = false
@@ -56,12 +57,16 @@ export class Receiver {
       if (this.#finOffset >= 0 && this.#finOffset !== end) return 'refused'
       if (end < this.next) return 'old'
     } else if (end <= this.next) return 'old'
-    if (this.#closed || (this.#finOffset >= 0 && end > this.#finOffset)) return this.#closed ? 'old' : 'refused'
+    if (this.#closed || this.finished) return 'old'
+    if (this.#finOffset >= 0 && end > this.#finOffset) return 'refused'
     if (end > this.#edge + this.#slack) return 'refused'
     if (fin) this.#finOffset = end
-    if (offset > this.next) return payload.length === 0 ? 'early' : this.#early.insert(offset, payload) // a FIN ahead of its data: its place is noted
+    if (offset > this.next) return payload.length === 0 ? 'early' : this.#insertEarly(offset, payload) // a FIN ahead of its data: its place is noted
     if (payload.length > 0) this.#append(offset < this.next ? payload.subarray(this.next - offset) : payload)
-    if (!this.#early.empty) this.#pullEarly()
+    if (!this.#early.empty) {
+      this.#pullEarly()
+      this.#countEarly()
+    }
     this.#checkFin()
     return 'in_order'
   }
@@ -69,7 +74,7 @@ export class Receiver {
   /** The peer ended without sequencing its FIN (no HALF_CLOSE): what is missing will never come. */
   handlePlainFin(offset: number): 'clean' | 'truncated' {
     const clean = offset === this.next && this.#early.empty
-    this.#early.clear()
+    this.dropEarly()
     this.finished = true
     return clean ? 'clean' : 'truncated'
   }
@@ -104,8 +109,11 @@ export class Receiver {
 
   /** Free room, bytes, that may be promised to the peer now. */
   get freeBytes(): number {
-    const limit = this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES ? this.#limit : k.RECEIVE_INITIAL_BYTES
-    return Math.max(0, limit - this.#queuedBytes)
+    return Math.max(0, this.#grantedBytes - this.#queuedBytes)
+  }
+
+  get #grantedBytes(): number {
+    return this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES ? this.#limit : k.RECEIVE_INITIAL_BYTES
   }
 
   /** The window of a SYN or SYN-ACK: always slots, since the other side has not agreed to anything yet. */
@@ -154,12 +162,18 @@ export class Receiver {
     return this.#early.blocks(out, max, !this.#plain)
   }
 
+  /** What is missing will never come; what is in order may still be read. */
+  dropEarly(): void {
+    this.#early.clear()
+    this.#countEarly()
+  }
+
   /** Nobody will read any more: forget everything, take nothing. */
   clear(): void {
     this.#queue.clear()
     this.#budget.usedBytes -= this.#queuedBytes
     this.#queuedBytes = 0
-    this.#early.clear()
+    this.dropEarly()
     this.#closed = true
   }
 
@@ -173,6 +187,20 @@ export class Receiver {
     this.#queuedBytes += payload.length
     this.#budget.usedBytes += payload.length
     this.next += payload.length
+  }
+
+  /** A peer that sends single bytes would have us keep far more than it was granted: their number is limited as well. */
+  #insertEarly(offset: number, payload: Uint8Array): SegmentFate {
+    const fate = this.#early.insert(offset, payload, this.#grantedBytes / k.EARLY_SEGMENT_BYTES)
+    this.#countEarly()
+    return fate
+  }
+
+  /** After each change of what came early. */
+  #countEarly(): void {
+    const bytes = this.#early.bytes + this.#early.segments * k.EARLY_SEGMENT_BYTES
+    this.#budget.usedBytes += bytes - this.#earlyBytes
+    this.#earlyBytes = bytes
   }
 
   #checkFin(): void {

@@ -14,6 +14,7 @@ export interface Segment {
   sentAt: Instant // last transmission
   transmissions: number
   sacked: boolean
+  sackedTo: number // once SACKed: everything up to this offset, at least, is SACKed as well
   lost: boolean // waits for retransmission
   /** Neighbours by time of transmission, while neither SACKed nor lost. */
   earlier: Segment | undefined
@@ -33,6 +34,8 @@ export class Scoreboard {
   /** Of those whose fate is open: sent first, and last. */
   oldest: Segment | undefined
   #newest: Segment | undefined
+  /** Segments looked at for SACK blocks so far: what tests hold to a bound. */
+  looks = 0
   #lostFrom = 0 // no segment that starts below waits to be sent again
 
   get size(): number {
@@ -85,11 +88,29 @@ export class Scoreboard {
   markSacked(segment: Segment): void {
     if (segment.sacked) return
     segment.sacked = true
+    segment.sackedTo = segment.end
     this.sackedCount += 1
     if (segment.lost) {
       segment.lost = false
       this.lostCount -= 1
     } else this.#unlink(segment)
+  }
+
+  /**
+   * Index of the first segment that is not SACKed behind the one at `index`, which is. What was walked is remembered in
+   * the segments (path compression), so that a peer cannot have the same run walked again by naming another part of it.
+   */
+  behindSacked(index: number): number {
+    let behind = index
+    for (; behind < this.#size && this.at(behind).sacked; this.looks += 1)
+      behind = this.indexFrom(this.at(behind).sackedTo)
+    const to = this.at(behind - 1).end
+    for (let i = index; i < behind;) {
+      const segment = this.at(i)
+      i = this.indexFrom(segment.sackedTo)
+      segment.sackedTo = to
+    }
+    return behind
   }
 
   markLost(segment: Segment): void {
@@ -205,6 +226,7 @@ function emptySegment(): Segment {
     sentAt: 0,
     transmissions: 0,
     sacked: false,
+    sackedTo: 0,
     lost: false,
     earlier: undefined,
     later: undefined,

@@ -7,7 +7,7 @@
  * All positions are offsets: bytes since the first byte of the stream, not wrapped. A sequenced FIN counts one.
  */
 import type { Instant } from '../../base/types.ts'
-import { MAX_SACK_BLOCKS, looksLikeSack } from '../../wire/sack.ts'
+import { looksLikeSack } from '../../wire/sack.ts'
 import type { AckSample, CongestionController } from './congestion.ts'
 import { Cubic } from './congestion.ts'
 import * as k from './constants.ts'
@@ -52,8 +52,6 @@ export class Sender {
   readonly #recovery = new Recovery()
   readonly #pacer = new Pacer()
   #pacedUntil: Instant = Infinity // something could be sent, but for the pacer
-  #sacked: Float64Array | undefined // SACK blocks that were taken last, as offsets: their segments need no second look
-  #sackedBlocks = 0
   #firstRttMs = -1 // of the segments that the acknowledgement in hand delivered: the first that was sent once, and the last
   #lastRttMs = 0
   #timerAt: Instant = Infinity
@@ -314,26 +312,25 @@ export class Sender {
   }
 
   #takeSacked(now: Instant, sack: Float64Array, count: number): number {
-    const seen = (this.#sacked ??= new Float64Array(2 * MAX_SACK_BLOCKS))
+    const { board } = this
     let bytes = 0
     for (let block = 0; block < count; block++) {
-      const left = sack[2 * block]!
       const right = sack[2 * block + 1]!
-      let from = left
       // Blocks come again and again, mostly grown at their end: only what was added is looked at.
-      for (let i = 0; i < this.#sackedBlocks; i++)
-        if (seen[2 * i] === left && seen[2 * i + 1]! <= right) from = seen[2 * i + 1]!
-      for (let i = this.board.indexFrom(from); i < this.board.size; i++) {
-        const segment = this.board.at(i)
+      for (let i = board.indexFrom(sack[2 * block]!); i < board.size;) {
+        const segment = board.at(i)
+        board.looks += 1
         if (segment.end > right) break
-        if (segment.sacked) continue
+        if (segment.sacked) {
+          i = board.behindSacked(i)
+          continue
+        }
         this.#takeDelivered(now, segment)
-        this.board.markSacked(segment)
+        board.markSacked(segment)
         bytes += segment.end - segment.start
+        i += 1
       }
     }
-    this.#sackedBlocks = Math.min(count, MAX_SACK_BLOCKS)
-    for (let i = 0; i < 2 * this.#sackedBlocks; i++) seen[i] = sack[i]!
     return bytes
   }
 

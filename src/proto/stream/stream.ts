@@ -415,6 +415,7 @@ export class Stream implements Machine, StreamView {
       this.#news |= NEWS_ENDED
     }
     this.sender.clear()
+    this.receiver.dropEarly()
     this.#blockedWriter = false
   }
 

@@ -4,6 +4,9 @@
  *
  * A PILA proves who made an X25519 key, not that it is fresh: anyone can replay an old one. So keys in use are
  * replaced only when a sealed frame under the new ones has arrived; until then both are kept, and nothing is lost.
+ * Nor does it say for whom the key is, unless it carries a binding (extensions.md §6). Where both ends send one, the key of
+ * the tunnel is derived from both identities; where not, the addresses in the packet are all that says for whom it is, and
+ * `accept` is called only when they are right.
  */
 import { equalBytes, toBase64 } from '../../base/bytes.ts'
 import type { Instant, NodeId, RandomBytes } from '../../base/types.ts'
@@ -11,8 +14,8 @@ import type { AeadKey, CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import { verifySignature } from '../../crypto/identity.ts'
 import { agreeSessionKey, x25519PublicKey } from '../../crypto/key-agreement.ts'
-import type { AuthFrame } from '../../wire/tunnel-frames.ts'
-import { authChallenge, encodeAuthFrame } from '../../wire/tunnel-frames.ts'
+import type { AuthFrame, TunnelEnd } from '../../wire/tunnel-frames.ts'
+import { authChallenge, boundChallenge, encodeAuthFrame, tunnelTranscript } from '../../wire/tunnel-frames.ts'
 import type { Machine } from '../machine.ts'
 import * as k from './constants.ts'
 import type { OpenFault, OpenedFrame } from './session.ts'
@@ -24,7 +27,15 @@ export interface TunnelKeys {
   readonly random: RandomBytes
 }
 
-export type AuthResult = 'new_key' | 'known_key' | 'retired_key' | 'wrong_identity' | 'bad_signature' | 'low_order'
+export type AuthResult =
+  | 'new_key'
+  | 'known_key'
+  | 'retired_key'
+  | 'wrong_identity'
+  | 'wrong_recipient' // it is for another node
+  | 'unbound' // no binding, from a peer that sends them
+  | 'bad_signature'
+  | 'low_order'
 
 /** Bits of `takeNews()`. */
 export const TUNNEL_READY = 1 // packets can be sealed
@@ -37,18 +48,21 @@ export class Tunnel implements Machine {
   readonly #ownId: NodeId
   #privateKey: Uint8Array
   #publicKey: Uint8Array
-  #peerKey: Uint8Array | undefined // X25519, of the latest PILA
-  #peerFrame: AuthFrame | undefined // that PILA, whose signature is good
+  #peerFrame: AuthFrame | undefined // its latest PILA; the signature is good
   #confirmedPeerKey: string | undefined // the one that frames have been opened under, base64
   readonly #retired: string[] = [] // and those before it
   readonly #sessions = new Map<string, Session>() // with our present key, by the peer's
   #keyConfirmed = false // frames have been opened under our present X25519 key
   #freshKeyAt: Instant = -Infinity
+  /** The peer has signed for whom a key of its is: it always does, and one without a binding was tampered with. */
+  #isBinding: boolean
   #active: Session | undefined // seals what we send
   #candidate: Session | undefined // announced while `active` is confirmed
   #previous: Session | undefined // opens what is still under way
   #previousUntil: Instant = 0
+  #opened: Session | undefined // what the last frame opened under, until it is accepted
   #frame: Uint8Array | undefined // our PILA under the current key
+  #frameFor: Uint8Array | undefined // and the identity that it names
   #authDue = false
   #attempts = 0
   #startedAt: Instant = -1 // of the exchange under way; -1: none
@@ -58,9 +72,11 @@ export class Tunnel implements Machine {
   #nudgedAt: Instant = -Infinity
   #news = 0
 
-  constructor(keys: TunnelKeys, ownId: NodeId) {
+  /** @param isBinding the peer is known to send bindings, by an earlier tunnel. */
+  constructor(keys: TunnelKeys, ownId: NodeId, isBinding = false) {
     this.#keys = keys
     this.#ownId = ownId
+    this.#isBinding = isBinding
     this.#privateKey = keys.random(32)
     this.#publicKey = x25519PublicKey(this.#privateKey)
   }
@@ -70,6 +86,9 @@ export class Tunnel implements Machine {
   }
   get confirmed(): boolean {
     return this.#active?.confirmed === true
+  }
+  get isBinding(): boolean {
+    return this.#isBinding
   }
   /** A PILA of ours wants to go out; the node sends it on every path worth trying. */
   get authDue(): boolean {
@@ -116,13 +135,18 @@ export class Tunnel implements Machine {
     if (!this.confirmed && this.#answers < k.REPEAT_ANSWERS) this.#answer(now)
   }
 
-  takeAuth(): Uint8Array {
+  /** @param peerKey as `expectedKey` below: our key is for the holder of this one. */
+  takeAuth(peer: NodeId, peerKey: Uint8Array): Uint8Array {
     this.#authDue = false
-    this.#frame ??= encodeAuthFrame({
+    if (this.#frame !== undefined && this.#frameFor === peerKey) return this.#frame
+    const { identity } = this.#keys
+    this.#frameFor = peerKey
+    this.#frame = encodeAuthFrame({
       sender: this.#ownId,
       x25519: this.#publicKey,
-      ed25519: this.#keys.identity.publicKey,
-      signature: this.#keys.identity.sign(authChallenge(this.#ownId, this.#publicKey)),
+      ed25519: identity.publicKey,
+      signature: identity.sign(authChallenge(this.#ownId, this.#publicKey)),
+      binding: { recipient: peer, signature: identity.sign(boundChallenge(this.#ownEnd, peer, peerKey)) },
     })
     return this.#frame
   }
@@ -130,45 +154,54 @@ export class Tunnel implements Machine {
   /** @param expectedKey the peer's Ed25519 key by pin, trust record or registry: never taken from the frame itself. */
   handleAuth(now: Instant, frame: AuthFrame, expectedKey: Uint8Array): AuthResult {
     if (!equalBytes(frame.ed25519, expectedKey)) return 'wrong_identity'
-    // It comes along every way and again from a timer: the same bytes need no second check.
-    const isChecked = this.#peerFrame !== undefined && sameAuth(this.#peerFrame, frame)
-    if (!isChecked && !verifySignature(expectedKey, authChallenge(frame.sender, frame.x25519), frame.signature))
-      return 'bad_signature'
-    if (this.#peerKey !== undefined && equalBytes(this.#peerKey, frame.x25519)) {
+    const fault = this.#bindingFault(frame)
+    if (fault !== undefined) return fault
+    if (this.#isKnown(frame)) {
       this.#answerKnownKey(now)
       return 'known_key'
     }
     if (this.#retired.includes(toBase64(frame.x25519))) return 'retired_key'
     if (this.confirmed && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS)
       return 'known_key'
-    const peerKey = frame.x25519.slice() // the datagram's buffer is not ours to keep
     // Our key and an old one of the peer may have made a session before, whose frames somebody could replay into a
     // new window: what is announced while a session works gets a key of ours that has opened nothing yet.
     if (this.confirmed && this.#keyConfirmed) this.#drawKey()
-    if (!this.#derive(now, peerKey)) return 'low_order'
-    this.#peerFrame = {
-      sender: frame.sender,
-      x25519: peerKey,
-      ed25519: expectedKey.slice(),
-      signature: frame.signature.slice(),
-    }
+    if (!this.#derive(now, copyOf(frame))) return 'low_order'
     this.#answers = 0
     this.#answer(now)
     return 'new_key'
   }
 
-  /** @returns the packet inside, or why there is none. */
+  /** @returns the packet inside, or why there is none. It confirms nothing before `accept`. */
   open(now: Instant, frame: Uint8Array, opened?: OpenedFrame): Uint8Array | OpenFault | 'no_key' {
-    const active = this.#active
-    if (active === undefined) return 'no_key'
-    let result = active.open(frame, opened)
-    if (typeof result !== 'string') {
-      if (!active.confirmed) this.#confirm(active)
-      return result
+    if (this.#active === undefined) return 'no_key'
+    let result: Uint8Array | OpenFault = 'bad_tag'
+    for (let i = 0; i < 3 && result === 'bad_tag'; i++) {
+      const session = i === 0 ? this.#active : i === 1 ? this.#candidate : this.#previous
+      if (session === undefined) continue
+      this.#opened = session
+      result = session.open(frame, opened)
     }
-    if (result === 'bad_tag') result = this.#openOther(now, frame, opened)
     if (result === 'too_many_prefixes') this.#freshKey(now) // §3.3: rather new keys than forgotten windows
     return result
+  }
+
+  /** The frame just opened came under keys that were confirmed before. */
+  get openedConfirmed(): boolean {
+    return this.#opened?.confirmed === true
+  }
+
+  /** The packet just opened is from the peer and for us: the peer holds the keys that it came under. */
+  accept(now: Instant): void {
+    const session = this.#opened
+    if (session === undefined || session.confirmed) return
+    if (session === this.#candidate) {
+      this.#retire(now, this.#active!)
+      this.#active = session
+      this.#candidate = undefined
+      this.#news |= TUNNEL_REKEYED
+    } else if (session !== this.#active) return
+    this.#confirm(session)
   }
 
   /** The keys that may open what comes, the likeliest first. */
@@ -228,6 +261,36 @@ export class Tunnel implements Machine {
     return '[tunnel]'
   } // keys must not reach a log
 
+  get #ownEnd(): TunnelEnd {
+    return { node: this.#ownId, ed25519: this.#keys.identity.publicKey, x25519: this.#publicKey }
+  }
+
+  /** Who signed it, and for whom. It comes along every path and again from a timer: the same bytes need no second check. */
+  #bindingFault(frame: AuthFrame): AuthResult | undefined {
+    const { sender, x25519, ed25519, signature, binding } = frame
+    if (binding === undefined && this.#isBinding) return 'unbound'
+    if (binding !== undefined && binding.recipient !== this.#ownId) return 'wrong_recipient'
+    if (this.#peerFrame !== undefined && sameAuth(this.#peerFrame, frame)) return undefined
+    const isGood =
+      binding === undefined
+        ? verifySignature(ed25519, authChallenge(sender, x25519), signature)
+        : verifySignature(
+            ed25519,
+            boundChallenge({ node: sender, ed25519, x25519 }, this.#ownId, this.#keys.identity.publicKey),
+            binding.signature,
+          )
+    if (!isGood) return 'bad_signature'
+    this.#isBinding ||= binding !== undefined
+    return undefined
+  }
+
+  /** The key of the last PILA. The same key is news once more when it comes with a binding and had come without. */
+  #isKnown(frame: AuthFrame): boolean {
+    const known = this.#peerFrame
+    if (known === undefined || !equalBytes(known.x25519, frame.x25519)) return false
+    return known.binding !== undefined || frame.binding === undefined
+  }
+
   #sendAuth(now: Instant): void {
     this.#authDue = true
     const pause = k.AUTH_RETRY_MS[Math.min(this.#attempts, k.AUTH_RETRY_MS.length - 1)]!
@@ -264,25 +327,12 @@ export class Tunnel implements Machine {
     this.#news |= TUNNEL_CONFIRMED
   }
 
-  #openOther(now: Instant, frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
-    const candidate = this.#candidate?.open(frame, opened) ?? 'bad_tag'
-    if (typeof candidate !== 'string') {
-      this.#retire(now, this.#active!)
-      this.#active = this.#candidate!
-      this.#candidate = undefined
-      this.#confirm(this.#active)
-      this.#news |= TUNNEL_REKEYED
-      return candidate
-    }
-    return this.#previous?.open(frame, opened) ?? 'bad_tag'
-  }
-
   /** A new X25519 key of ours: a peer always answers one it has not seen (tunnel.md §4.1). */
   #freshKey(now: Instant): void {
     if (now - this.#freshKeyAt < k.FRESH_KEY_PAUSE_MS) return
     this.#freshKeyAt = now
     this.#drawKey()
-    if (this.#peerKey !== undefined) this.#derive(now, this.#peerKey)
+    if (this.#peerFrame !== undefined) this.#derive(now, this.#peerFrame)
     this.#authDue = true
   }
 
@@ -294,11 +344,11 @@ export class Tunnel implements Machine {
     this.#sessions.clear()
   }
 
-  #derive(now: Instant, peerKey: Uint8Array): boolean {
-    const session = this.#sessionWith(now, peerKey)
+  #derive(now: Instant, peer: AuthFrame): boolean {
+    const session = this.#sessionWith(now, peer)
     if (session === undefined) return false
-    const hadPeerKey = this.#peerKey !== undefined
-    this.#peerKey = peerKey
+    const hadPeerKey = this.#peerFrame !== undefined
+    this.#peerFrame = peer
     if (this.#active?.confirmed === true) {
       this.#candidate = session
       return true
@@ -309,19 +359,24 @@ export class Tunnel implements Machine {
     return true
   }
 
-  /** One session per pair of keys: a PILA that comes again must not start its nonces anew. */
-  #sessionWith(now: Instant, peerKey: Uint8Array): Session | undefined {
-    const name = toBase64(peerKey)
-    const known = this.#sessions.get(name)
+  /** One session per pair of keys and way to derive it: a PILA that comes again must not restart its nonces. */
+  #sessionWith(now: Instant, peer: AuthFrame): Session | undefined {
+    const name = toBase64(peer.x25519)
+    const label = peer.binding === undefined ? name : `${name} bound`
+    const known = this.#sessions.get(label)
     if (known !== undefined) {
       known.createdAt = now
       return known
     }
     if (this.#sessions.size >= k.SESSIONS_PER_KEY) this.#drawKey()
-    const shared = agreeSessionKey(this.#privateKey, peerKey)
+    const shared = agreeSessionKey(
+      this.#privateKey,
+      peer.x25519,
+      peer.binding && tunnelTranscript(this.#ownEnd, { node: peer.sender, ed25519: peer.ed25519, x25519: peer.x25519 }),
+    )
     if (shared === 'low_order') return undefined
     const session = new Session(this.#keys.crypto.aead(shared), () => readPrefix(this.#keys.random(4)), name, now)
-    this.#sessions.set(name, session)
+    this.#sessions.set(label, session)
     return session
   }
 
@@ -336,8 +391,21 @@ function sameAuth(a: AuthFrame, b: AuthFrame): boolean {
     a.sender === b.sender &&
     equalBytes(a.x25519, b.x25519) &&
     equalBytes(a.ed25519, b.ed25519) &&
-    equalBytes(a.signature, b.signature)
+    equalBytes(a.signature, b.signature) &&
+    a.binding?.recipient === b.binding?.recipient &&
+    (a.binding === undefined || b.binding === undefined || equalBytes(a.binding.signature, b.binding.signature))
   )
+}
+
+/** The datagram's buffer is not ours to keep. */
+function copyOf({ sender, x25519, ed25519, signature, binding }: AuthFrame): AuthFrame {
+  return {
+    sender,
+    x25519: x25519.slice(),
+    ed25519: ed25519.slice(),
+    signature: signature.slice(),
+    binding: binding && { recipient: binding.recipient, signature: binding.signature.slice() },
+  }
 }
 
 function readPrefix(bytes: Uint8Array): number {

@@ -52,6 +52,8 @@ export class Puppet {
   onStreamPacket: ((header: PacketHeader, payload: Uint8Array) => void) | undefined
   /** As the reference: one frame that came by relay, and everything goes by relay for ever (tunnel.md §6.4). */
   relayed = false
+  /** What its sealed frames claim to come from; undefined: the truth. */
+  spoofedSource: Endpoint | undefined
   readonly #uplink: Uplink
   #to: Endpoint | undefined
   readonly #outside: string
@@ -150,7 +152,9 @@ export class Puppet {
       writeRelayHeader(wrapped, 0, this.nodeId, this.#toNode)
       wrapped.set(frame, RELAY_HEADER_BYTES)
       this.#uplink.send(this.endpoint, this.overlay.beaconEndpoint, wrapped)
-    } else if (this.#to !== undefined) this.#uplink.send(this.endpoint, this.#to, frame)
+    } else if (this.#to !== undefined && this.spoofedSource !== undefined)
+      this.overlay.network.inject(this.spoofedSource, this.#to, frame, 10)
+    else if (this.#to !== undefined) this.#uplink.send(this.endpoint, this.#to, frame)
   }
 
   #onDatagram(bytes: Uint8Array, source: Endpoint): void {

@@ -4,8 +4,12 @@ import assert from 'node:assert/strict'
 import { readU32, toHex } from '../../../src/base/bytes.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
 import { createPacketHeader, decodePacket } from '../../../src/wire/packet.ts'
+import { createIdentity } from '../../../src/crypto/identity.ts'
+import { agreeSessionKey, x25519PublicKey } from '../../../src/crypto/key-agreement.ts'
 import {
+  AUTH_FRAME_BYTES,
   authChallenge,
+  boundChallenge,
   decodeAuthFrame,
   decodeKeyFrame,
   encodeAuthFrame,
@@ -22,12 +26,14 @@ import {
   sealedCounterLow,
   sealedPrefix,
   sealedSender,
+  tunnelTranscript,
   SEALED_HEADER_BYTES,
   SEALED_OVERHEAD_BYTES,
 } from '../../../src/wire/tunnel-frames.ts'
 import { counterHalves, hex, loadVectors } from '../../vectors/load.ts'
 
 const vectors = loadVectors<TunnelVectors>('tunnel')
+const extensions = loadVectors<ExtensionVectors>('extensions')
 
 test('the magics are those of the vectors', () => {
   const ours = { PILT: MAGIC_PLAIN, PILS: MAGIC_SEALED, PILK: MAGIC_KEY, PILA: MAGIC_AUTH, PILP: MAGIC_PUNCH }
@@ -47,6 +53,41 @@ test('every authenticated key exchange is decoded to views and encoded again exa
     assert.equal(toHex(encodeAuthFrame(frame)), vector.frame)
     assert.equal(toHex(authChallenge(frame.sender, frame.x25519)), vector.challenge)
   }
+})
+
+test('a key exchange with a binding is decoded, signed and encoded as the vectors say', () => {
+  const { parties, frames, transcript, aes_key, aes_key_without_bindings } = extensions.key_exchange
+  const ends = parties.map(({ node_id, ed25519_seed, x25519_private }) => {
+    const identity = createIdentity(hex(ed25519_seed))
+    const end = { node: node_id, ed25519: identity.publicKey, x25519: x25519PublicKey(hex(x25519_private)) }
+    return { identity, end, secret: hex(x25519_private) }
+  })
+  for (const [i, vector] of frames.entries()) {
+    const [own, other] = [ends[i]!, ends[1 - i]!]
+    const frame = decodeAuthFrame(hex(vector.frame))
+    assert.ok(typeof frame !== 'string' && frame.binding !== undefined)
+    assert.equal(frame.binding.recipient, vector.recipient)
+    const challenge = boundChallenge(own.end, other.end.node, other.end.ed25519)
+    assert.equal(toHex(challenge), vector.challenge)
+    assert.equal(toHex(own.identity.sign(challenge)), toHex(frame.binding.signature))
+    assert.equal(toHex(encodeAuthFrame(frame)), vector.frame)
+    const info = tunnelTranscript(own.end, other.end)
+    assert.equal(toHex(info), transcript)
+    assert.equal(toHex(agreeSessionKey(own.secret, other.end.x25519, info) as Uint8Array), aes_key)
+    assert.equal(toHex(agreeSessionKey(own.secret, other.end.x25519) as Uint8Array), aes_key_without_bindings)
+  }
+})
+
+test('what stands behind a key exchange is a binding only if it is whole and begins like one', () => {
+  const bytes = hex(extensions.key_exchange.frames[0]!.frame)
+  const bindingOf = (frame: Uint8Array): unknown => {
+    const decoded = decodeAuthFrame(frame)
+    assert.ok(typeof decoded !== 'string')
+    return decoded.binding
+  }
+  assert.notEqual(bindingOf(bytes), undefined)
+  assert.equal(bindingOf(bytes.subarray(0, bytes.length - 1)), undefined)
+  assert.equal(bindingOf(Uint8Array.from(bytes, (byte, i) => (i === AUTH_FRAME_BYTES ? byte ^ 1 : byte))), undefined)
 })
 
 test('received key exchanges are refused for their length only when the reference refuses it too', () => {
@@ -155,4 +196,14 @@ interface TunnelVectors {
     frame_header?: string
   }[]
   pils_dropped: { name: string; frame: string; reason: string }[]
+}
+
+interface ExtensionVectors {
+  key_exchange: {
+    parties: { node_id: number; ed25519_seed: string; x25519_private: string }[]
+    frames: { sender: number; recipient: number; challenge: string; frame: string }[]
+    transcript: string
+    aes_key: string
+    aes_key_without_bindings: string
+  }
 }

@@ -13,7 +13,7 @@ import {
   TUNNEL_REKEYED,
   Tunnel,
 } from '../../../../src/proto/tunnel/tunnel.ts'
-import { SEALED_HEADER_BYTES, decodeAuthFrame } from '../../../../src/wire/tunnel-frames.ts'
+import { AUTH_FRAME_BYTES, SEALED_HEADER_BYTES, decodeAuthFrame } from '../../../../src/wire/tunnel-frames.ts'
 import { Random } from '../../../sim/simulator/random.ts'
 
 class Side {
@@ -35,7 +35,11 @@ class Side {
 
   /** @returns how the other side took our PILA. */
   sendAuth(now: number, to: Side): string {
-    return this.deliver(now, to, this.tunnel.takeAuth())
+    return this.deliver(now, to, this.takeAuth(to))
+  }
+
+  takeAuth(to: Side): Uint8Array {
+    return this.tunnel.takeAuth(to.id, to.identity.publicKey)
   }
 
   deliver(now: number, to: Side, bytes: Uint8Array): string {
@@ -56,6 +60,7 @@ class Side {
 
   open(now: number, frame: Uint8Array): string {
     const packet = this.tunnel.open(now, frame.slice())
+    if (typeof packet !== 'string') this.tunnel.accept(now)
     return typeof packet === 'string' ? packet : Buffer.from(packet).toString()
   }
 
@@ -93,7 +98,7 @@ test('one PILA each, and both can seal; the first frame that opens confirms the 
 
 test('an exchange without an answer is repeated and fails after its limit, at that very instant', () => {
   for (const start of [0, 0.1, 12_345.678_9, 131_071.999_999, 2_000_000.000_1]) {
-    const a = new Side(1)
+    const [a, b] = [new Side(1), new Side(2)]
     a.tunnel.start(start)
     let shown = 0
     let at = a.tunnel.nextTimeout()
@@ -101,7 +106,7 @@ test('an exchange without an answer is repeated and fails after its limit, at th
       a.tunnel.handleTimeout(at)
       if (a.tunnel.authDue) {
         shown += 1
-        a.tunnel.takeAuth()
+        a.takeAuth(b)
       }
       at = a.tunnel.nextTimeout()
     }
@@ -114,14 +119,14 @@ test('an exchange without an answer is repeated and fails after its limit, at th
 test('a known key is answered while it is unconfirmed, so often and no more', () => {
   const [a, b] = [new Side(1), new Side(2)]
   a.tunnel.start(0)
-  const frame = a.tunnel.takeAuth()
+  const frame = a.takeAuth(b)
   a.deliver(0, b, frame)
-  b.tunnel.takeAuth()
+  b.takeAuth(a)
   let answers = 0
   for (let now = 0; now < 100_000; now += 100) {
     assert.equal(a.deliver(now, b, frame), 'known_key')
     if (b.tunnel.authDue) answers += 1
-    b.tunnel.takeAuth()
+    b.takeAuth(a)
   }
   assert.ok(answers > 0 && answers <= REPEAT_ANSWERS, `${answers} answers`)
 })
@@ -142,9 +147,9 @@ test('a PILA of a restarted peer does not end the keys in use; a frame under the
 test('an old PILA that is replayed leaves the keys in use, and is forgotten', () => {
   const [a, b] = connected()
   const stranger = new Side(2) // b's identity with an earlier key
-  assert.equal(stranger.deliver(1_000, a, stranger.tunnel.takeAuth()) === 'new_key' || true, true)
+  assert.equal(stranger.deliver(1_000, a, stranger.takeAuth(a)) === 'new_key' || true, true)
   for (let now = 1_000; now < 40_000; now += 1_000) {
-    stranger.deliver(now, a, stranger.tunnel.takeAuth())
+    stranger.deliver(now, a, stranger.takeAuth(a))
     a.tunnel.handleTimeout(now)
     assert.equal(b.open(now, a.seal(now, 'x')), 'x')
     assert.equal(a.open(now, b.seal(now, 'y')), 'y')
@@ -155,7 +160,7 @@ test('an old PILA that is replayed leaves the keys in use, and is forgotten', ()
 
 test('the keys of an earlier life of the peer never come back, whatever of it is replayed', () => {
   const [a, b] = connected()
-  const oldAuth = b.tunnel.takeAuth()
+  const oldAuth = b.takeAuth(a)
   const oldFrames = Array.from({ length: 5 }, (_, i) => b.seal(50, `old ${i}`))
   b.restart()
   b.tunnel.start(100)
@@ -181,13 +186,61 @@ test('a frame opens once', () => {
 
 test('another identity, a forged signature and a key of low order are refused', () => {
   const [a, b] = [new Side(1), new Side(2)]
-  const good = decodeAuthFrame(a.tunnel.takeAuth())
+  const good = decodeAuthFrame(a.takeAuth(b))
   assert.ok(typeof good !== 'string')
   assert.equal(b.tunnel.handleAuth(0, good, b.identity.publicKey), 'wrong_identity')
-  const signature = good.signature.slice()
-  signature[3]! ^= 1
-  assert.equal(b.tunnel.handleAuth(0, { ...good, signature }, a.identity.publicKey), 'bad_signature')
+  const spoilt = (signature: Uint8Array): Uint8Array => signature.map((byte, i) => (i === 3 ? byte ^ 1 : byte))
+  const binding = { recipient: 2, signature: spoilt(good.binding!.signature) }
+  assert.equal(b.tunnel.handleAuth(0, { ...good, binding }, a.identity.publicKey), 'bad_signature')
+  const plain = { ...good, binding: undefined, signature: spoilt(good.signature) }
+  assert.equal(b.tunnel.handleAuth(0, plain, a.identity.publicKey), 'bad_signature')
   assert.equal(b.tunnel.ready, false)
+})
+
+test('a key that is for another node is refused, and so is one without a recipient from a node that names it', () => {
+  const [a, b, c] = [new Side(1), new Side(2), new Side(3)]
+  assert.equal(a.deliver(0, b, a.takeAuth(c)), 'wrong_recipient')
+  assert.equal(a.deliver(0, b, a.takeAuth(b)), 'new_key')
+  a.restart()
+  assert.equal(a.deliver(2_000, b, a.takeAuth(b).subarray(0, AUTH_FRAME_BYTES)), 'unbound')
+  assert.equal(a.deliver(2_000, b, a.takeAuth(b)), 'new_key')
+})
+
+test('the recipient in a binding is the holder of a key, not only of a node id', () => {
+  const [a, b, other] = [new Side(1), new Side(2), new Side(4)]
+  assert.equal(a.deliver(0, b, a.tunnel.takeAuth(b.id, other.identity.publicKey)), 'bad_signature')
+})
+
+test('with a peer that sends no bindings the keys are agreed as the reference agrees them', () => {
+  const [a, b] = [new Side(1), new Side(2)]
+  const plain = (side: Side, to: Side): Uint8Array => side.takeAuth(to).subarray(0, AUTH_FRAME_BYTES)
+  assert.equal(a.deliver(0, b, plain(a, b)), 'new_key')
+  assert.equal(b.deliver(0, a, plain(b, a)), 'new_key')
+  assert.equal(b.open(0, a.seal(0, 'x')), 'x')
+  assert.equal(a.open(0, b.seal(0, 'y')), 'y')
+  assert.ok(!a.tunnel.isBinding && !b.tunnel.isBinding)
+})
+
+test('a copy without its binding that overtakes the real one delays the tunnel, and does not end it', () => {
+  const [a, b] = [new Side(1), new Side(2)]
+  const frame = a.takeAuth(b)
+  assert.equal(a.deliver(0, b, frame.subarray(0, AUTH_FRAME_BYTES)), 'new_key')
+  assert.equal(b.sendAuth(0, a), 'new_key')
+  assert.equal(b.open(0, a.seal(0, 'x')), 'bad_tag')
+  assert.equal(a.deliver(10, b, frame), 'new_key')
+  assert.equal(b.open(10, a.seal(10, 'x')), 'x')
+  assert.equal(a.open(10, b.seal(10, 'y')), 'y')
+})
+
+test('a frame that opens confirms no keys before it is accepted', () => {
+  const [a, b] = [new Side(1), new Side(2)]
+  a.sendAuth(0, b)
+  b.sendAuth(0, a)
+  assert.ok(typeof b.tunnel.open(0, a.seal(0, 'for another')) !== 'string')
+  assert.equal(b.tunnel.confirmed, false)
+  assert.equal(b.tunnel.openedConfirmed, false)
+  b.open(0, a.seal(0, 'for us'))
+  assert.equal(b.tunnel.confirmed, true)
 })
 
 test('keys do not reach a log', () => {
