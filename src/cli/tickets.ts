@@ -1,10 +1,13 @@
 /** `expose PORT` and `map TICKET`: at the gateway that runs, or as one in the foreground where none does. */
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import type { AdminClient } from '../admin/client.ts'
 import type { Edit } from '../gateway/control.ts'
 import { PilotError } from '../base/errors.ts'
 import { resolveOptions } from '../config/options.ts'
 import { INVITED } from '../gateway/model/allow.ts'
 import type { MappedRecord, TicketRecord, TicketUseRecord } from '../gateway/model/records.ts'
+import type { Ticket } from '../gateway/tickets/text.ts'
 import { parseTicket } from '../gateway/tickets/text.ts'
 import { ticketLines, TICKET_MS, warnOfLoopback } from './commands/invite.ts'
 import { embeddedAddress, startEmbedded } from './embedded.ts'
@@ -99,7 +102,10 @@ export async function mapRunning(
   out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
 }
 
-/** As a node of the rendezvous that the ticket names, unless the command line or the environment names one. */
+/**
+ * As a node of the rendezvous that the ticket names, unless the command line or the environment names one. Whoever made
+ * the ticket chose it, so unless it is the one configured here it sees an identity made for it, and none of our trust.
+ */
 export async function mapInForeground(
   out: Output,
   world: World,
@@ -110,13 +116,7 @@ export async function mapInForeground(
   const ticket = parseTicket(text)
   const named =
     options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || options.daemon !== undefined
-  const way: UpOptions = named
-    ? {}
-    : {
-        registry: ticket.registry,
-        beacon: ticket.beacon,
-        ...(ticket.fingerprint !== undefined && { registryFingerprint: ticket.fingerprint }),
-      }
+  const way = named ? {} : { ...rendezvousOf(ticket), ...(await guestState(world, options, ticket)) }
   if (ticket.expires * 1_000 <= Date.now())
     throw new PilotError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`)
   return await serve(out, world, { ...options, ...way }, async (control) => {
@@ -126,13 +126,38 @@ export async function mapInForeground(
       local,
       {},
     )
-    const pin = way.registryFingerprint === undefined ? '' : ` --registry-fingerprint ${way.registryFingerprint}`
+    const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
+    const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
     if (!named)
       out.note(
         'from now on, without the ticket:',
-        `  pilotgate up --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
+        `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
       )
   })
+}
+
+function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {
+  return { registry, beacon, ...(fingerprint !== undefined && { registryFingerprint: fingerprint }) }
+}
+
+/** Where the node that a foreign registry sees keeps what it is and whom it trusts. It is found where ours would be. */
+async function guestState(world: World, options: TicketOptions, ticket: Ticket): Promise<UpOptions> {
+  const own = resolveOptions(await readSources(options, world))
+  const isOurs =
+    own.registry === ticket.registry ||
+    (ticket.fingerprint !== undefined &&
+      own.registryFingerprint?.replaceAll(':', '').toLowerCase() === ticket.fingerprint)
+  if (isOurs) return {}
+  const name = createHash('sha256')
+    .update(ticket.fingerprint ?? ticket.registry)
+    .digest('hex')
+    .slice(0, 16)
+  const stateDir = join(own.stateDir, 'guest', name)
+  return {
+    stateDir,
+    admin: own.adminSocket,
+    ...(options.identity === undefined && { identity: join(stateDir, 'identity.json') }),
+  }
 }
 
 async function mapTicket(

@@ -5,11 +5,18 @@
  */
 import type { Socket } from 'node:net'
 import { encodeRegistryFrame, RegistryFrameReader } from '../wire/registry-messages.ts'
+import type { Channel } from './registry/session.ts'
+import { ClientSession } from './registry/session.ts'
 
 /** What the connection asks of the server around it. */
 export interface RegistryService {
   /** The reply, and whether it must wait for `flushed`. Never throws. */
-  answer(request: object, sourceIp: string, sourcePort: number): { readonly reply: object; readonly waits: boolean }
+  answer(
+    request: object,
+    sourceIp: string,
+    sourcePort: number,
+    session: ClientSession,
+  ): { readonly reply: object; readonly waits: boolean }
   /** Rejects when the disk failed: then the client gets no promise that was not kept. */
   flushed(): Promise<void>
   now(): number // ms; only differences mean anything
@@ -19,6 +26,7 @@ export class RegistryConnection {
   readonly #socket: Socket
   readonly #sourceIp: string
   readonly #service: RegistryService
+  readonly #session: ClientSession
   readonly #reader = new RegistryFrameReader()
   readonly #replies: QueuedReply[] = [] // oldest first
   #lastRequestAt: number
@@ -27,7 +35,8 @@ export class RegistryConnection {
   #reading = true // false once all of that was handled, or the client sent what is no message
   #scheduled = false
 
-  constructor(socket: Socket, sourceIp: string, service: RegistryService) {
+  constructor(socket: Socket, sourceIp: string, service: RegistryService, channel: Channel) {
+    this.#session = new ClientSession(channel)
     this.#socket = socket
     this.#sourceIp = sourceIp
     this.#service = service
@@ -81,7 +90,7 @@ export class RegistryConnection {
   #handleRequest(request: object): void {
     this.#asked = true
     this.#lastRequestAt = this.#service.now()
-    const { reply, waits } = this.#service.answer(request, this.#sourceIp, this.#socket.remotePort ?? 0)
+    const { reply, waits } = this.#service.answer(request, this.#sourceIp, this.#socket.remotePort ?? 0, this.#session)
     const queued: QueuedReply = { frame: encodeRegistryFrame(reply), ready: !waits }
     this.#replies.push(queued)
     if (!waits) return this.#sendReady()

@@ -8,9 +8,11 @@ import { listenError } from '../runtime/net/listen-error.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RegistryService } from './registry-connection.ts'
 import type { Registry } from './registry/registry.ts'
+import type { ClientSession } from './registry/session.ts'
 import type { RegistryStore } from './store/store.ts'
 import type { ServerTls } from './tls.ts'
 import { createServer } from 'node:net'
+import { fromHex } from '../base/bytes.ts'
 import { formatEndpoint, isLoopback } from '../base/types.ts'
 import { canonicalAddress } from './address.ts'
 import { RegistryConnection } from './registry-connection.ts'
@@ -48,7 +50,7 @@ export class RegistryServer {
       this.#accept(socket),
     )
     this.#service = {
-      answer: (request, sourceIp, sourcePort) => this.#answer(request, sourceIp, sourcePort),
+      answer: (request, sourceIp, sourcePort, session) => this.#answer(request, sourceIp, sourcePort, session),
       flushed: () => this.#flushed(),
       now: () => performance.now(),
     }
@@ -123,10 +125,14 @@ export class RegistryServer {
     add(this.#perSite, site, 1)
     const accepted: Accepted = { speaking: socket, connection: undefined, acceptedAt: performance.now() }
     this.#connections.set(socket, accepted)
+    const certificate = fingerprintBytes(this.#options.tls)
     const speak = (speaking: Socket): void => {
       if (speaking !== socket) speaking.on('error', () => undefined)
       accepted.speaking = speaking
-      accepted.connection = new RegistryConnection(speaking, sourceIp, this.#service)
+      accepted.connection = new RegistryConnection(speaking, sourceIp, this.#service, {
+        certificate: speaking === socket ? undefined : certificate,
+        isBehindProxy: certificate === undefined,
+      })
     }
     const { tls, tlsOnly = false, idleMs: patienceMs = IDLE_MS } = this.#options
     if (tls === undefined) speak(socket)
@@ -139,9 +145,14 @@ export class RegistryServer {
   }
 
   /** A bug in one handler must not end the service of all the others. */
-  #answer(request: object, sourceIp: string, sourcePort: number): { readonly reply: object; readonly waits: boolean } {
+  #answer(
+    request: object,
+    sourceIp: string,
+    sourcePort: number,
+    session: ClientSession,
+  ): { readonly reply: object; readonly waits: boolean } {
     try {
-      const reply = this.#options.registry.handle(Date.now(), sourceIp, sourcePort, request)
+      const reply = this.#options.registry.handle(Date.now(), sourceIp, sourcePort, request, session)
       return { reply, waits: this.#options.registry.replyWaits }
     } catch (error) {
       const type = Object.hasOwn(request, 'type') ? (request as Record<string, unknown>)['type'] : undefined
@@ -183,6 +194,10 @@ interface Accepted {
   speaking: Socket // the TLS socket around the accepted one, or that one itself
   readonly acceptedAt: number
   connection: RegistryConnection | undefined // undefined until the client has said something
+}
+
+function fingerprintBytes(tls: ServerTls | undefined): Uint8Array | undefined {
+  return tls && fromHex(tls.fingerprint)
 }
 
 function add(counts: Map<string, number>, key: string, change: 1 | -1): void {

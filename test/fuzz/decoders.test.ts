@@ -32,6 +32,7 @@ import { decodeSynOptions, encodeSynOptions } from '../../src/wire/syn-options.t
 import { formatTrustFile, parseTrustFile } from '../../src/wire/trust-file.ts'
 import {
   AUTH_FRAME_BYTES,
+  BOUND_AUTH_FRAME_BYTES,
   decodeAuthFrame,
   decodeKeyFrame,
   encodeAuthFrame,
@@ -139,7 +140,10 @@ function feedBeacon(bytes: Uint8Array): boolean {
 
 function feedFrames(bytes: Uint8Array): boolean {
   const auth = decodeAuthFrame(bytes)
-  if (typeof auth !== 'string') assert.equal(toHex(encodeAuthFrame(auth)), toHex(bytes.subarray(0, AUTH_FRAME_BYTES)))
+  if (typeof auth !== 'string') {
+    const length = auth.binding === undefined ? AUTH_FRAME_BYTES : BOUND_AUTH_FRAME_BYTES
+    assert.equal(toHex(encodeAuthFrame(auth)), toHex(bytes.subarray(0, length)))
+  }
   const key = decodeKeyFrame(bytes)
   if (typeof key !== 'string') assert.equal(toHex(encodeKeyFrame(key)), toHex(bytes.subarray(0, KEY_FRAME_BYTES)))
   return typeof auth !== 'string' || typeof key !== 'string'
@@ -220,6 +224,7 @@ function goodDatagrams(random: Random): Uint8Array[] {
     packet,
     sack,
     encodeAuthFrame(auth),
+    encodeAuthFrame({ ...auth, binding: { recipient: 2, signature: auth.signature } }),
     encodeKeyFrame(auth),
     encodeDiscover(1),
     encodeDiscoverExtended(1),

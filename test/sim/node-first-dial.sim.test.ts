@@ -13,7 +13,8 @@ const SLACK_MS = 3
 
 /** Two nodes that trust each other and have just started: nothing is connected, nothing asked. */
 function strangersAgain(seed: number): { sim: SimOverlay; a: SimNode; b: SimNode } {
-  const sim = new SimOverlay({ seed, path: { delayMs: DELAY_MS }, registryLatencyMs: REGISTRY_MS })
+  const registry = { compat: new Set(['old-signatures'] as const) } // so that a test may sign for a node
+  const sim = new SimOverlay({ seed, path: { delayMs: DELAY_MS }, registryLatencyMs: REGISTRY_MS, registry })
   const [a, b] = sim.pair()
   b.listen(80, (stream) => {
     stream.echo = true

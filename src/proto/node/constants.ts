@@ -95,6 +95,8 @@ export const MAX_STRANGERS = 64
 export const LOOK_UPS_PER_SECOND = 5
 /** Signature checks per second that others can cause; a check costs about 0.15 ms. */
 export const AUTH_CHECKS_PER_SECOND = 500
+/** And of those, that one address can cause: a hundred nodes behind one NAT that restart at once get through in two seconds. */
+export const AUTH_CHECKS_PER_SOURCE = 50
 /** RST per second in answer to packets of streams that do not exist. */
 export const RST_PER_SECOND = 2_000
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */

@@ -122,8 +122,9 @@ export class OverlayCore {
     this.#inbound.handleDatagram(now, bytes, source, opened)
   }
 
-  handleRegistryConnected(now: Instant): void {
-    this.#state.registry.handleConnected()
+  /** @param certificate SHA-256 of the certificate that the registry shows; undefined: plain TCP. */
+  handleRegistryConnected(now: Instant, certificate?: Uint8Array): void {
+    this.#state.registry.handleConnected(now, certificate)
     this.#registration.handleConnected(now)
   }
 
@@ -135,7 +136,10 @@ export class OverlayCore {
   }
 
   handleRegistryReply(now: Instant, reply: object): void {
-    this.#state.registry.handleReply(reply)
+    const { registry } = this.#state
+    registry.handleReply(reply)
+    const text = registry.takeSessionFault()
+    if (text !== undefined) this.#state.emit({ kind: 'registry_refused', request: 'session', text })
     this.#takeResults(now)
   }
 

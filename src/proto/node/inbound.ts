@@ -47,6 +47,7 @@ import type { Peer } from './peer.ts'
 import type { Resolver } from './resolver.ts'
 import type { TrustExchange } from './trust-exchange.ts'
 import { streamKey } from './ports.ts'
+import { SourceBuckets } from './source-buckets.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
 
 /** Where what came in goes. */
@@ -75,6 +76,7 @@ export class Inbound {
   readonly #header = createPacketHeader()
   readonly #strangers = new Map<NodeId, Stranger>()
   readonly #authChecks = new TokenBucket(k.AUTH_CHECKS_PER_SECOND)
+  readonly #authSources = new SourceBuckets(k.AUTH_CHECKS_PER_SOURCE)
   readonly #lookUps = new TokenBucket(k.LOOK_UPS_PER_SECOND)
   readonly #resets = new TokenBucket(k.RST_PER_SECOND)
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
@@ -216,7 +218,7 @@ export class Inbound {
     if (typeof frame === 'string') return this.#state.count(`auth_${frame}`)
     if (frame.sender === this.#state.nodeId || frame.sender === 0) return this.#state.count('auth_bad_sender')
     if (!this.#mayTalk(frame.sender)) return this.#onStranger(now, frame.sender, source)
-    if (!this.#authChecks.take(now)) return this.#state.count('auth_limited')
+    if (!this.#mayCheck(now, frame.sender, source, byRelay)) return this.#state.count('auth_limited')
     const trusted = this.#state.trust.isTrusted(frame.sender)
     const peer = trusted ? this.#state.peer(now, frame.sender) : this.#state.peers.get(frame.sender)
     if (peer?.key === undefined) {
@@ -225,6 +227,16 @@ export class Inbound {
       return
     }
     this.#takeAuth(now, peer, frame, source, byRelay)
+  }
+
+  /**
+   * A check costs CPU, and anybody can send what needs one. What comes from where the peer is known to be does not wait
+   * behind the rest. By relay everything has one source: there the beacon keeps senders apart.
+   */
+  #mayCheck(now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): boolean {
+    if (!byRelay && !this.#authSources.take(now, source.address)) return false
+    const isKnown = !byRelay && this.#state.peers.get(sender)?.paths.knows(source) === true
+    return isKnown || this.#authChecks.take(now)
   }
 
   /** The key that a waiting frame needed is known now; or, without a key, will not be. */

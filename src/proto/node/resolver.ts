@@ -12,7 +12,7 @@ import {
   parseResolveHostnameReply,
   parseResolveReply,
 } from '../../wire/registry-messages.ts'
-import { reachOf } from '../path/targets.ts'
+import { mayAim, reachOf } from '../path/targets.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
 import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
@@ -189,9 +189,19 @@ export class Resolver {
     const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
     peer.search.relayOnly = reply.relayOnly
     if (reply.extended) peer.markExtended()
-    if (direct !== undefined && !reply.relayOnly) peer.paths.addCandidate(direct, 'direct')
+    if (direct !== undefined && !reply.relayOnly) {
+      if (this.#mayAim(direct)) peer.paths.addCandidate(direct, 'direct')
+      else this.#state.count('endpoint_refused')
+    }
     if (peer.wanted || peer.connected || peer.tunnel.underway) this.knock(now, peer)
     return { kind: 'resolved', peer, isNews: peer.paths.named > before }
+  }
+
+  /** Not nearer to us than the beacon, which is beside the registry, unless we are there ourselves. */
+  #mayAim(endpoint: Endpoint): boolean {
+    const { beacon, localEndpoint } = this.#state.options
+    const source = beacon === undefined || reachOf(localEndpoint.address) === 'host' ? localEndpoint : beacon
+    return mayAim(endpoint.address, source.address) || this.#onOurLan(endpoint)
   }
 
   #onOurLan(lan: Endpoint): boolean {

@@ -8,11 +8,13 @@ import { DeadlineHeap } from '../../base/deadline-heap.ts'
 import { Ring } from '../../base/ring.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
+import type { Identity } from '../../crypto/identity.ts'
 import { PathSelector } from '../path/selector.ts'
 import { SizeMemory } from '../path/size-memory.ts'
 import { BeaconClient } from '../rendezvous/beacon-client.ts'
 import { NatProbe } from '../rendezvous/nat-probe.ts'
 import { RegistryClient } from '../rendezvous/registry-client.ts'
+import { RegistrySession } from '../rendezvous/registry-session.ts'
 import type { StreamShared } from '../stream/lifecycle.ts'
 import type { Stream } from '../stream/stream.ts'
 import { TrustBook } from '../trust/trust-book.ts'
@@ -33,7 +35,7 @@ export class NodeState {
   readonly peers = new Map<NodeId, Peer>()
   readonly ports: Ports
   readonly trust = new TrustBook()
-  readonly registry = new RegistryClient<Purpose>()
+  readonly registry: RegistryClient<Purpose>
   readonly beacon = new BeaconClient()
   readonly nat: NatProbe
   readonly sizes = new SizeMemory()
@@ -50,6 +52,7 @@ export class NodeState {
   constructor(options: NodeOptions) {
     this.options = options
     this.network = options.network
+    this.registry = new RegistryClient(new RegistrySession(options.identity, options.random))
     this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints)
     this.ports = new Ports(options.random)
     this.streamShared = {
@@ -77,9 +80,12 @@ export class NodeState {
     this.registry.request(now, message, purpose)
   }
 
-  /** Our Ed25519 signature of a challenge (wire/registry-messages.ts), base64. */
-  sign(challenge: string): string {
-    return toBase64(this.options.identity.sign(utf8(challenge)))
+  /**
+   * Our signature of a challenge (wire/registry-messages.ts). It is made when the request is written, and only for a
+   * registry that knows no sessions: to any other it never goes.
+   */
+  sign(challenge: string): LazySignature {
+    return new LazySignature(this.options.identity, challenge)
   }
 
   /** The keys that may open sealed frames of a node, the likeliest first. */
@@ -178,6 +184,21 @@ export class NodeState {
     if (peer.control.size === 0 && (!hasWaiting || peer.isHeldBack)) return
     peer.queued = true
     this.readyPeers.push(peer)
+  }
+}
+
+/** Ed25519, base64 as JSON. */
+export class LazySignature {
+  readonly #identity: Identity
+  readonly #challenge: string
+
+  constructor(identity: Identity, challenge: string) {
+    this.#identity = identity
+    this.#challenge = challenge
+  }
+
+  toJSON(): string {
+    return toBase64(this.#identity.sign(utf8(this.#challenge)))
   }
 }
 

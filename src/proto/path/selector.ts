@@ -66,6 +66,11 @@ export class PathSelector {
     return path
   }
 
+  /** It was heard from there before, in a frame that nobody else could have sealed. */
+  knows(source: Endpoint): boolean {
+    return this.#candidates.some((path) => path.heard && sameEndpoint(path.endpoint, source))
+  }
+
   /** The path by which a frame came; a new candidate when it came from somewhere unknown (the peer moved). */
   pathOf(source: Endpoint, byRelay: boolean): Path | undefined {
     if (byRelay) return this.#relay

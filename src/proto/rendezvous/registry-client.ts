@@ -7,6 +7,7 @@ import type { Instant } from '../../base/types.ts'
 import { parseRefusal } from '../../wire/registry-messages.ts'
 import type { Machine } from '../machine.ts'
 import { MAX_REQUESTS, REQUEST_TIMEOUT_MS } from './constants.ts'
+import type { RegistrySession } from './registry-session.ts'
 
 /** `refused`: the registry says no, with its text. `unreachable`: nobody answered. */
 export type RegistryResult<Purpose> =
@@ -16,7 +17,7 @@ export type RegistryResult<Purpose> =
 
 interface Asked<Purpose> {
   readonly message: object
-  readonly purpose: Purpose
+  readonly purpose: Purpose | undefined // undefined: of the session itself
   readonly deadline: Instant
 }
 
@@ -25,8 +26,16 @@ export class RegistryClient<Purpose> implements Machine {
   readonly #waiting = new Ring<Asked<Purpose>>() // not sent yet
   readonly #asked = new Ring<Asked<Purpose>>() // sent: answers come in this order
   readonly #results = new Ring<RegistryResult<Purpose>>()
-  /** The connection is of no use any more: a request on it was not answered in time. */
+  /** The connection is of no use any more: a request on it was not answered in time, or there is no session to be had. */
   stale = false
+  readonly #session: RegistrySession | undefined
+  #connectedAt: Instant = 0
+  #sessionFault: string | undefined
+
+  /** @param session undefined: requests go out as they are. */
+  constructor(session?: RegistrySession) {
+    this.#session = session
+  }
 
   request(now: Instant, message: object, purpose: Purpose): void {
     if (this.#waiting.size + this.#asked.size >= MAX_REQUESTS || !this.connected) {
@@ -36,9 +45,12 @@ export class RegistryClient<Purpose> implements Machine {
     this.#waiting.push({ message, purpose, deadline: now + REQUEST_TIMEOUT_MS })
   }
 
-  handleConnected(): void {
+  /** @param certificate SHA-256 of the certificate that the registry shows; undefined: plain TCP. */
+  handleConnected(now: Instant, certificate?: Uint8Array): void {
     this.connected = true
     this.stale = false
+    this.#connectedAt = now
+    this.#session?.handleConnected(certificate)
   }
 
   handleDisconnected(): void {
@@ -51,6 +63,7 @@ export class RegistryClient<Purpose> implements Machine {
   handleReply(reply: object): void {
     const asked = this.#asked.shift()
     if (asked === undefined) return
+    if (asked.purpose === undefined) return this.#onSessionReply(reply)
     const text = parseRefusal(reply)
     this.#results.push(
       text === undefined
@@ -61,9 +74,24 @@ export class RegistryClient<Purpose> implements Machine {
 
   /** The next message to put on the connection. */
   pollRequest(): object | undefined {
-    const next = this.connected ? this.#waiting.shift() : undefined
-    if (next !== undefined) this.#asked.push(next)
-    return next?.message
+    if (!this.connected) return undefined
+    const first = this.#session?.poll()
+    if (first !== undefined) {
+      this.#asked.push({ message: first, purpose: undefined, deadline: this.#connectedAt + REQUEST_TIMEOUT_MS })
+      return first
+    }
+    if (this.#session?.isSettled === false) return undefined
+    const next = this.#waiting.shift()
+    if (next === undefined) return undefined
+    this.#asked.push(next)
+    return this.#session?.seal(next.message) ?? next.message
+  }
+
+  /** Why there is no session on this connection, once, for people. */
+  takeSessionFault(): string | undefined {
+    const fault = this.#sessionFault
+    this.#sessionFault = undefined
+    return fault
   }
 
   pollResult(): RegistryResult<Purpose> | undefined {
@@ -80,10 +108,18 @@ export class RegistryClient<Purpose> implements Machine {
     return Math.min(this.#asked.at(0)?.deadline ?? Infinity, this.#waiting.at(0)?.deadline ?? Infinity)
   }
 
+  #onSessionReply(reply: object): void {
+    const fault = this.#session!.handleReply(reply)
+    if (fault === undefined) return
+    this.#sessionFault = fault
+    this.stale = true
+    this.#failAll()
+  }
+
   #failAll(): void {
     for (const queue of [this.#asked, this.#waiting]) {
       for (let asked = queue.shift(); asked !== undefined; asked = queue.shift()) {
-        this.#results.push({ kind: 'unreachable', purpose: asked.purpose })
+        if (asked.purpose !== undefined) this.#results.push({ kind: 'unreachable', purpose: asked.purpose })
       }
     }
   }

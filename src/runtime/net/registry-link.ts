@@ -6,11 +6,13 @@ import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
+import { fromHex } from '../../base/bytes.ts'
 import { RegistryFrameReader, encodeRegistryFrame } from '../../wire/registry-messages.ts'
 import type { RegistryTarget } from './endpoints.ts'
 
 export interface RegistryLinkEvents {
-  onConnected(): void
+  /** @param certificate its SHA-256; undefined: plain TCP. */
+  onConnected(certificate: Uint8Array | undefined): void
   /** After a connection was lost, and after each failed attempt, with the reason. */
   onDisconnected(reason: string): void
   onReply(reply: object): void
@@ -55,11 +57,12 @@ export class RegistryLink {
     this.#socket = socket
     socket.once('timeout', () => socket.destroy(new Error('no connection in time')))
     socket.once(this.#target.tls ? 'secureConnect' : 'connect', () => {
-      const stranger = this.#target.tls && strangeCertificate(socket as TLSSocket, this.#target.fingerprint)
-      if (typeof stranger === 'string') return void socket.destroy(new Error(stranger))
+      const shown = this.#target.tls ? shownBy(socket as TLSSocket) : undefined
+      const stranger = strangeCertificate(shown, this.#target.fingerprint)
+      if (stranger !== undefined) return void socket.destroy(new Error(stranger))
       socket.setTimeout(0)
       this.#failures = 0
-      this.#events.onConnected()
+      this.#events.onConnected(shown === undefined ? undefined : fromHex(shown))
     })
     socket.on('data', (chunk: Uint8Array) => {
       reader.push(chunk)
@@ -99,11 +102,15 @@ export class RegistryLink {
 }
 
 /** What is wrong with the other side's certificate; undefined when it is the pinned one, or none is pinned. */
-function strangeCertificate(socket: TLSSocket, pin: string | undefined): string | undefined {
-  const shown = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
+function strangeCertificate(shown: string | undefined, pin: string | undefined): string | undefined {
   return pin === undefined || shown === pin
     ? undefined
     : `the registry shows the certificate ${shown ?? 'none'}, not the pinned ${pin}`
+}
+
+/** SHA-256 of the other side's certificate, hex. Asked once: a second time Node 20 has none. */
+function shownBy(socket: TLSSocket): string | undefined {
+  return socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
 }
 
 const CONNECT_TIMEOUT_MS = 5_000

@@ -124,7 +124,7 @@ export class OverlayNode implements Overlay {
 
   #connectRegistry({ core, registry }: NodeParts): RegistryLink {
     return new RegistryLink(registry, {
-      onConnected: () => this.#turn((now) => core.handleRegistryConnected(now)),
+      onConnected: (certificate) => this.#turn((now) => core.handleRegistryConnected(now, certificate)),
       onDisconnected: (reason) => {
         this.#registration.onLost(reason)
         this.#turn((now) => core.handleRegistryDisconnected(now))

@@ -21,6 +21,7 @@ export interface Account {
   publicKey: string // base64 of 32 bytes, canonical
   owner: string // e-mail address or empty
   signedOnce: boolean // registered with a signature at least once: from then on it must
+  usesSessions: boolean // opened a session at least once: from then on other signatures of the key count for nothing
   keyCreatedMs: number // unix ms
   keyRotatedMs: number // 0: never
   keyRotations: number
@@ -102,6 +103,7 @@ export class Directory {
       publicKey,
       owner,
       signedOnce: false,
+      usesSessions: false,
       keyCreatedMs: now,
       keyRotatedMs: 0,
       keyRotations: 0,
@@ -120,6 +122,12 @@ export class Directory {
     if (account.signedOnce) return
     account.signedOnce = true
     this.#unproven--
+    this.saveAccount(account)
+  }
+
+  noteSession(account: Account): void {
+    if (account.usesSessions) return
+    account.usesSessions = true
     this.saveAccount(account)
   }
 
@@ -294,6 +302,7 @@ export class Directory {
       publicKey,
       owner: fields.text('owner'),
       signedOnce: fields.flag('signedOnce'),
+      usesSessions: fields.flag('usesSessions'),
       keyCreatedMs: fields.milliseconds('keyCreatedMs'),
       keyRotatedMs: fields.milliseconds('keyRotatedMs'),
       keyRotations: fields.number('keyRotations'),

@@ -11,7 +11,7 @@ import type { Call } from './request.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { MAX_JUSTIFICATION_CHARS, MAX_POLL_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
-import { authenticate, notFound } from './request.ts'
+import { authenticate, isSigned, notFound } from './request.ts'
 
 export function requestHandshake(call: Call): object | string {
   const toId = call.request.number('to_node_id')
@@ -109,7 +109,7 @@ export function respondHandshake(call: Call): object | string {
 
 /** Here, unlike elsewhere, the reference does not say that a signature is missing. */
 function isUnsigned(call: Call, field: string): boolean {
-  return call.request.text('signature') === '' && call.directory.live(call.request.number(field)) !== undefined
+  return !isSigned(call) && call.directory.live(call.request.number(field)) !== undefined
 }
 
 /**

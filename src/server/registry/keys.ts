@@ -5,14 +5,14 @@ import { formatAddress } from '../../base/address.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { DAY_MS, MAX_KEY_EXPIRY_YEARS } from './constants.ts'
 import { parsePublicKey } from './register.ts'
-import { authenticate, authenticateOrAdmin, notFound } from './request.ts'
+import { authenticate, authenticateOrAdmin, isSigned, notFound } from './request.ts'
 import { parseRfc3339, rfc3339 } from './times.ts'
 
 /** Unlike the reference, refuses a key that already belongs to another node: a key must name one id. */
 export function rotateKey(call: Call): object | string {
   const nodeId = call.request.number('node_id')
   if (call.directory.live(nodeId) === undefined) return notFound(nodeId)
-  if (call.request.text('signature') === '') return 'only the old key names the new one'
+  if (!isSigned(call)) return 'only the old key names the new one'
   const node = authenticate(call, 'node_id', challenges.rotateKey)
   if (typeof node === 'string') return node
   const text = call.request.text('new_public_key')

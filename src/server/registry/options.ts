@@ -14,6 +14,7 @@ export const COMPAT = {
   'unsigned-requester': 'resolve_hostname believes the id of who asks',
   'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anybody',
   'open-trust': 'check_trust tells anybody who trusts whom',
+  'old-signatures': 'a key that has signed sessions may also sign single requests, as before',
   'split-addresses': 'the beacon believes a node whose UDP comes from another address than its TCP',
 } as const
 

@@ -8,7 +8,7 @@ import { canonicalAddress } from '../address.ts'
 import { STREAM_EXTENSIONS, challenges } from '../../wire/registry-messages.ts'
 import { MAX_LAN_ENDPOINTS, MAX_OWNER_CHARS, PROTOCOL_VERSION, PUBLIC_KEY_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
-import { base64Problem, signatureProblem } from './request.ts'
+import { base64Problem, isSigned, signatureProblem } from './request.ts'
 
 /** Reply fields that carry a name only if this very request set it. */
 interface NameOutcome {
@@ -30,7 +30,7 @@ export function register(call: Call): object | string {
   const publicKey = parsePublicKey(sentKey)
   if ('problem' in publicKey) return `invalid public key: ${publicKey.problem}`
 
-  const signed = call.request.text('signature') !== ''
+  const signed = isSigned(call)
   if (signed) {
     const problem = signatureProblem(
       call,
@@ -54,6 +54,7 @@ export function register(call: Call): object | string {
     call.directory.createAccount(call.now, publicKey.key, ownerOf(call), signed)
   if (account === undefined) return 'too many nodes'
   noteOwnerAndSignature(call, account, signed)
+  if (call.signer !== undefined) call.directory.noteSession(account)
   const node = placeNode(call, account, signed)
   call.audit.note(call.now, mode === 'new_node' ? 'node.registered' : 'node.re_registered', {
     node: node.nodeId,

@@ -22,6 +22,7 @@ import { NetworkTable } from './network-table.ts'
 import { DEFAULT_REGISTRY_OPTIONS } from './options.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { REQUESTS } from './requests.ts'
+import type { ClientSession } from './session.ts'
 import { TrustTable } from './trust-table.ts'
 
 export interface RegistryCounters {
@@ -37,7 +38,7 @@ export interface RegistryCounters {
 
 export class Registry {
   readonly #options: RegistryOptions
-  readonly #tables: Omit<Call, 'now' | 'source' | 'request'>
+  readonly #tables: Omit<Call, 'now' | 'source' | 'request' | 'session' | 'signer'>
   readonly skippedRecords: number // of the store, damaged or written by a newer version
   #replyWaits = false
   #requests = 0
@@ -86,11 +87,15 @@ export class Registry {
    * One request, one reply. Never throws, whatever the request is.
    * @param now Unix ms.
    * @param sourceIp Canonical text of the TCP source, which becomes the host of the node's endpoint.
+   * @param session Of the connection that the request came on.
    */
-  handle(now: number, sourceIp: string, sourcePort: number, request: unknown): object {
+  handle(now: number, sourceIp: string, sourcePort: number, request: unknown, session?: ClientSession): object {
     this.#requests++
     this.#replyWaits = false
-    const fields = new Fields(typeof request === 'object' && request !== null ? request : {})
+    const object = typeof request === 'object' && request !== null ? request : {}
+    const fields = new Fields(object)
+    const isSealed = fields.text('mac') !== '' // before any limit: the session counts its requests
+    if (isSealed && session?.covers(object, fields) !== true) return this.#refuse('invalid code of a session')
     const kind = REQUESTS.get(fields.text('type'))
     if (kind === undefined) return this.#refuse('unknown request type')
     if (kind.limit !== undefined && !this.#tables.limiter.take(now, kind.limit.bucket, sourceIp)) {
@@ -101,6 +106,8 @@ export class Registry {
       now,
       source: { address: sourceIp, port: sourcePort },
       request: fields,
+      session,
+      signer: isSealed ? session?.publicKey : undefined,
     })
     if (typeof reply === 'string') return this.#refuse(reply)
     this.#replyWaits = kind.durable === true

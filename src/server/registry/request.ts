@@ -9,6 +9,7 @@ import type { Mailboxes } from './mailboxes.ts'
 import type { NetworkTable } from './network-table.ts'
 import type { RegistryOptions } from './options.ts'
 import type { RateLimiter } from './rate-limiter.ts'
+import type { ClientSession } from './session.ts'
 import type { TrustTable } from './trust-table.ts'
 import { fromBase64, utf8 } from '../../base/bytes.ts'
 import { verifySignature } from '../../crypto/identity.ts'
@@ -21,6 +22,10 @@ export interface Call {
   readonly now: number // unix ms
   readonly source: Endpoint // of the TCP connection
   readonly request: Fields
+  /** Of the connection; undefined where there is none, as in tests. */
+  readonly session: ClientSession | undefined
+  /** Whose session covers this very request, base64; undefined: it is signed in the older form, or not at all. */
+  readonly signer: string | undefined
   readonly directory: Directory
   readonly trust: TrustTable
   readonly networks: NetworkTable
@@ -51,13 +56,22 @@ export function authenticateOrAdmin(call: Call, field: string, challenge: Challe
 
 /** Undefined when `signature` is the key's over `challenge`. The text for a wrong one is such that clients see none. */
 export function signatureProblem(call: Call, publicKey: string, challenge: string): string | undefined {
+  if (call.signer !== undefined) return call.signer === publicKey ? undefined : 'signature verification failed'
   const text = call.request.text('signature')
   if (text === '') return SIGNATURE_REQUIRED
+  const account = call.directory.accountByKey(publicKey)
+  if (account?.usesSessions === true && !call.options.compat.has('old-signatures'))
+    return 'invalid signature: this key signs sessions'
   const signature = fromBase64(text)
   if (signature === undefined) return `invalid signature encoding: ${base64Problem(text)}`
   const key = fromBase64(publicKey)
   if (key !== undefined && verifySignature(key, utf8(challenge), signature)) return undefined
   return 'signature verification failed'
+}
+
+/** Does the request say who sends it? Whether that is true `signatureProblem` tells. */
+export function isSigned(call: Call): boolean {
+  return call.signer !== undefined || call.request.text('signature') !== ''
 }
 
 /** Does the request carry the server's admin token? Never true where none is configured. */

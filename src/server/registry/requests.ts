@@ -44,6 +44,7 @@ import {
   transferOwnership,
 } from './roles.ts'
 import { getPoloScore, setPoloScore, updatePoloScore } from './scores.ts'
+import { sessionHello, sessionOpen } from './session-requests.ts'
 import { checkTrust, reportTrust, revokeTrust } from './trust.ts'
 
 export interface RequestKind {
@@ -56,6 +57,8 @@ const query = { bucket: 'query', what: 'queries' } as const
 const change = { bucket: 'change', what: 'changes' } as const
 
 export const REQUESTS: ReadonlyMap<string, RequestKind> = new Map<string, RequestKind>([
+  ['session_hello', { handle: sessionHello, limit: query }],
+  ['session_open', { handle: sessionOpen, limit: query, durable: true }],
   ['register', { handle: register, durable: true }], // limits itself: known keys pass
   ['heartbeat', { handle: heartbeat, limit: { bucket: 'heartbeat', what: 'heartbeats' } }],
   ['lookup', { handle: lookup, limit: query }],

@@ -1,4 +1,5 @@
 /** The registry of the virtual world, its rules the real ones, and the in-order TCP connections to it. */
+import { ClientSession } from '../../../src/server/registry/session.ts'
 import { Registry } from '../../../src/server/registry/registry.ts'
 import type { RegistryOptions } from '../../../src/server/registry/options.ts'
 import { MemoryStore } from '../../../src/server/store/memory-store.ts'
@@ -19,6 +20,9 @@ export class SimRegistry {
   #silent = false
   readonly #held: (() => void)[] = [] // what arrived while it was silent
   readonly requests: string[] = [] // their types, for tests
+  readonly seen: object[] = [] // and all of them
+  /** False: as an older registry, or one of another make. */
+  knowsSessions = true
 
   constructor(world: World, latencyMs: number, options: Partial<RegistryOptions> = {}) {
     this.#world = world
@@ -45,10 +49,13 @@ export class SimRegistry {
     if (!silent) for (const act of this.#held.splice(0)) act()
   }
 
-  answer(sourceIp: string, request: object, reply: (reply: object) => void): void {
-    if (this.#silent) return void this.#held.push(() => this.answer(sourceIp, request, reply))
-    this.requests.push(String((request as Record<string, unknown>)['type']))
-    reply(this.handle(sourceIp, JSON.parse(JSON.stringify(request)) as object))
+  answer(sourceIp: string, request: object, session: ClientSession, reply: (reply: object) => void): void {
+    if (this.#silent) return void this.#held.push(() => this.answer(sourceIp, request, session, reply))
+    const copy = JSON.parse(JSON.stringify(request)) as object
+    this.requests.push(String((copy as Record<string, unknown>)['type']))
+    this.seen.push(copy)
+    const known = this.knowsSessions ? session : undefined
+    reply(this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, copy, known))
   }
 
   stop(): void {
@@ -90,6 +97,7 @@ export class SimRegistryLink {
   readonly #events: SimRegistryLinkEvents
   #generation = 0 // what belongs to an older connection is not delivered
   #connected = false
+  #session = new ClientSession(PLAIN_TCP)
   #failures = 0
   #stopped = false
   /** The way to the registry is interrupted: whatever is sent vanishes, and no connection comes about. */
@@ -107,6 +115,7 @@ export class SimRegistryLink {
     this.#later(generation, 2 * this.#registry.latencyMs, () => {
       if (this.cut || !this.#registry.connect(this)) return this.#onClose()
       this.#connected = true
+      this.#session = new ClientSession(PLAIN_TCP)
       this.#failures = 0
       this.#events.onConnected()
     })
@@ -116,7 +125,7 @@ export class SimRegistryLink {
     if (!this.#connected || this.cut) return
     const generation = this.#generation
     this.#later(generation, this.#registry.latencyMs, () => {
-      this.#registry.answer(this.#sourceIp, message, (reply) =>
+      this.#registry.answer(this.#sourceIp, message, this.#session, (reply) =>
         this.#later(generation, this.#registry.latencyMs, () => {
           if (!this.cut) this.#events.onReply(reply)
         }),
@@ -160,4 +169,5 @@ export class SimRegistryLink {
   }
 }
 
+const PLAIN_TCP = { certificate: undefined, isBehindProxy: false }
 const RECONNECT_MS: readonly number[] = [100, 250, 500, 1_000, 2_000]

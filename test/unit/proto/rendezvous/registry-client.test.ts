@@ -6,7 +6,7 @@ import { RegistryClient } from '../../../../src/proto/rendezvous/registry-client
 
 function connected(): RegistryClient<string> {
   const client = new RegistryClient<string>()
-  client.handleConnected()
+  client.handleConnected(0)
   return client
 }
 
@@ -31,7 +31,7 @@ test('without a connection a question fails at once, and with its loss all do', 
   const client = new RegistryClient<string>()
   client.request(0, {}, 'early')
   assert.deepEqual(results(client), ['unreachable early'])
-  client.handleConnected()
+  client.handleConnected(0)
   client.request(0, {}, 'sent')
   client.pollRequest()
   client.request(0, {}, 'waiting')
@@ -52,7 +52,7 @@ test('a question without an answer makes the connection stale; a late answer is 
   assert.deepEqual(results(client), ['unreachable lost'])
   assert.equal(client.nextTimeout(), Infinity)
   client.handleDisconnected()
-  client.handleConnected()
+  client.handleConnected(0)
   assert.equal(client.stale, false)
 })
 

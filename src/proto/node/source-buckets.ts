@@ -1,0 +1,23 @@
+/** A share for each address that datagrams come from, so that who floods uses up his own. Bounded: the oldest make room. */
+import { TokenBucket } from '../../base/token-bucket.ts'
+import type { Instant } from '../../base/types.ts'
+
+export class SourceBuckets {
+  readonly #perSecond: number
+  readonly #buckets = new Map<string, TokenBucket>() // in order of their last use
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond
+  }
+
+  take(now: Instant, address: string): boolean {
+    const bucket = this.#buckets.get(address) ?? new TokenBucket(this.#perSecond)
+    this.#buckets.delete(address)
+    if (this.#buckets.size >= MAX_SOURCES) this.#buckets.delete(this.#buckets.keys().next().value!)
+    this.#buckets.set(address, bucket)
+    return bucket.take(now)
+  }
+}
+
+/** With forged sources anybody can fill the table: then the limit for all together holds. */
+const MAX_SOURCES = 1_024

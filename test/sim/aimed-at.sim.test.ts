@@ -1,0 +1,52 @@
+/** Others decide what we send to, but not everything: a registry that lies, and a stranger who floods. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'
+import { SimOverlay } from './simulator/overlay.ts'
+import { Puppet } from './simulator/puppet.ts'
+
+for (const [target, isAimedAt] of [
+  ['127.0.0.1:22', false],
+  ['192.168.7.1:53', false],
+  ['203.0.113.99:4000', true],
+] as const) {
+  test(`a registry that says a peer is at ${target} ${isAimedAt ? 'is believed' : 'has nothing sent there'}`, () => {
+    const sim = new SimOverlay({ seed: 1 })
+    const a = sim.node('agent-a')
+    const puppet = new Puppet(sim, 1)
+    sim.until('registered', 5_000, () => a.registered)
+    const answer = sim.registry.answer.bind(sim.registry)
+    sim.registry.answer = (...args) => {
+      const reply = answer(...args) as Record<string, unknown> | undefined
+      return reply?.['type'] === 'resolve_ok' ? { ...reply, real_addr: target } : reply
+    }
+    const records = sim.record()
+    a.dial(String(puppet.nodeId), 80)
+    sim.run(5_000)
+    const aimed = records.filter(({ to }) => `${to.address}:${to.port}` === target)
+    assert.equal(aimed.length > 0, isAimedAt, `${aimed.length} datagrams`)
+  })
+}
+
+test('PILA forged in the name of a trusted node, from one address, do not delay the real one', () => {
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
+  const [a, b] = sim.pair()
+  b.listen(80, (stream) => {
+    stream.echo = true
+  })
+  for (let i = 0; i < 25_000; i++) {
+    const frame = {
+      sender: a.nodeId,
+      x25519: new Uint8Array(32).fill(i),
+      ed25519: a.identity.publicKey,
+      signature: new Uint8Array(64),
+    }
+    sim.network.inject({ address: '192.0.2.66', port: 1_000 + (i % 50_000) }, b.endpoint, encodeAuthFrame(frame), i / 5)
+  }
+  sim.run(2_000)
+  const from = sim.world.nowMs
+  const stream = a.dial('agent-b', 80)
+  stream.write(Buffer.from('hello'))
+  sim.until('echo', 3_000, () => stream.receivedBytes === 5)
+  assert.ok(sim.world.nowMs - from < 200, `${sim.world.nowMs - from} ms`)
+})

@@ -1,0 +1,146 @@
+/** What a registry, or whoever sees the line to it, can do with what a node said there: nothing elsewhere, and nothing twice. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { toBase64, utf8 } from '../../src/base/bytes.ts'
+import { ClientSession } from '../../src/server/registry/session.ts'
+import { Registry } from '../../src/server/registry/registry.ts'
+import { MemoryStore } from '../../src/server/store/memory-store.ts'
+import { challenges } from '../../src/wire/registry-messages.ts'
+import { EPOCH_MS } from './simulator/sim-registry.ts'
+import { SimOverlay } from './simulator/overlay.ts'
+
+type Message = Readonly<Record<string, unknown>>
+
+const PLAIN_TCP = { certificate: undefined, isBehindProxy: false }
+
+function typeOf(message: object): unknown {
+  return (message as Message)['type']
+}
+
+test('to a registry that knows sessions nothing is signed but the session, and all requests are covered by it', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const [a, b] = sim.pair()
+  b.listen(80)
+  const stream = a.dial('agent-b', 80)
+  sim.until('open', 5_000, () => stream.state === 'open')
+  assert.deepEqual(sim.registry.requests.slice(0, 2).sort(), ['session_hello', 'session_hello'])
+  for (const request of sim.registry.seen) {
+    if (typeOf(request) === 'session_hello' || typeOf(request) === 'session_open') continue
+    assert.ok(!('signature' in request), `${String(typeOf(request))} is signed in the older form`)
+    assert.ok('mac' in request && 'seq' in request)
+  }
+})
+
+test('what was said in a session is refused on every other connection, by the same registry and by another', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const a = sim.node('agent-a', { tags: ['ci'] })
+  sim.until('registered', 5_000, () => a.registered)
+  sim.run(2_000)
+  const elsewhere = new Registry(new MemoryStore(new Map()))
+  for (const registry of [sim.registry, undefined]) {
+    const session = new ClientSession(PLAIN_TCP)
+    for (const request of sim.registry.seen.slice()) {
+      const reply =
+        registry?.answer('192.0.2.66', request, session) ??
+        elsewhere.handle(EPOCH_MS, '192.0.2.66', 1, request, session)
+      if (typeOf(request) !== 'session_hello') assert.equal(typeOf(reply), 'error', String(typeOf(request)))
+    }
+  }
+})
+
+test('in a session the value counts as well: a request that was changed, left out or said twice ends it', () => {
+  for (const change of ['value', 'order', 'twice'] as const) {
+    const sim = new SimOverlay({ seed: 1 })
+    const a = sim.node('agent-a')
+    const session = new ClientSession(PLAIN_TCP)
+    const registry = new Registry(new MemoryStore(new Map()))
+    sim.until('registered', 5_000, () => a.registered)
+    // Played again from the start by somebody who carries on what is said, to a registry that answers for itself.
+    a.turn((now) => a.core.handleRegistryDisconnected(now))
+    a.turn((now) => a.core.handleRegistryConnected(now))
+    const say = (message: object): object =>
+      registry.handle(EPOCH_MS, '192.0.2.1', 1, JSON.parse(JSON.stringify(message)), session)
+    const next = (): object => {
+      a.core.handleTimeout(sim.world.nowMs)
+      const message = a.core.pollRegistryRequest()
+      assert.ok(message !== undefined)
+      return message
+    }
+    a.core.handleRegistryReply(sim.world.nowMs, say(next())) // hello
+    a.core.handleRegistryReply(sim.world.nowMs, say(next())) // open
+    const register = next()
+    assert.equal(typeOf(register), 'register')
+    if (change === 'value') assert.equal(typeOf(say({ ...register, listen_addr: '192.0.2.66:666' })), 'error')
+    else if (change === 'order') assert.equal(typeOf(say({ ...register, seq: 2 })), 'error')
+    assert.equal(typeOf(say(register)), 'register_ok')
+    if (change === 'twice') assert.equal(typeOf(say(register)), 'error')
+  }
+})
+
+test('a key that has used a session is not believed in the older form any more, also after a restart of the registry', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const a = sim.node('agent-a')
+  sim.until('registered', 5_000, () => a.registered)
+  const signature = toBase64(a.identity.sign(utf8(challenges.setVisibility(a.nodeId))))
+  const request = { type: 'set_visibility', node_id: a.nodeId, public: true, signature }
+  assert.equal(typeOf(sim.registry.handle('192.0.2.66', request)), 'error')
+  a.kill()
+  sim.registry.restart(false)
+  assert.equal(typeOf(sim.registry.handle('192.0.2.66', request)), 'error')
+})
+
+test('a registry that knows no sessions gets the signatures it knows; one that knew them gets them never', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  sim.registry.knowsSessions = false
+  const [a, b] = sim.pair()
+  b.listen(80)
+  const stream = a.dial('agent-b', 80)
+  sim.until('open', 5_000, () => stream.state === 'open')
+  sim.registry.knowsSessions = true
+  sim.registry.stop()
+  sim.registry.restart(false)
+  sim.run(1_000)
+  sim.until('registered in a session', 10_000, () => a.registered && b.registered)
+  sim.registry.knowsSessions = false
+  sim.registry.stop()
+  sim.registry.restart(false)
+  const before = sim.registry.seen.length
+  sim.run(10_000)
+  const later = sim.registry.seen.slice(before)
+  assert.ok(later.length > 0, 'it goes on asking for a session')
+  assert.deepEqual(
+    later.filter((request) => typeOf(request) !== 'session_hello'),
+    [],
+  )
+  assert.ok(
+    a.eventsOf('registry_refused').some(({ request }) => request === 'session'),
+    'and says so',
+  )
+})
+
+test('a session names the certificate that the client was shown', () => {
+  const [own, other] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+  for (const [channel, shown, isTaken] of [
+    [{ certificate: own, isBehindProxy: false }, own, true],
+    [{ certificate: own, isBehindProxy: false }, other, false], // carried on from another registry
+    [{ certificate: own, isBehindProxy: false }, undefined, false],
+    [{ certificate: undefined, isBehindProxy: false }, other, false], // and on to our plain port
+    [{ certificate: undefined, isBehindProxy: false }, undefined, true],
+    [{ certificate: undefined, isBehindProxy: true }, other, true],
+  ] as const) {
+    const sim = new SimOverlay({ seed: 1 })
+    const a = sim.node('agent-a')
+    const session = new ClientSession(channel)
+    const registry = new Registry(new MemoryStore(new Map()))
+    a.turn((now) => a.core.handleRegistryConnected(now, shown))
+    const replies: unknown[] = []
+    for (let i = 0; i < 2; i++) {
+      const message = a.core.pollRegistryRequest()
+      assert.ok(message !== undefined)
+      const reply = registry.handle(EPOCH_MS, '192.0.2.1', 1, message, session)
+      replies.push(typeOf(reply))
+      a.core.handleRegistryReply(0, reply)
+    }
+    assert.deepEqual(replies, ['session_hello_ok', isTaken ? 'session_open_ok' : 'error'])
+  }
+})
