@@ -94,7 +94,7 @@ test('nodes of one network trust each other when one asks; one outside waits for
 
 test('the registry shows the tags that a node was given, and leaves those of others alone', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
-  const a = sim.node('agent-a', { tags: ['ci', 'web'] })
+  const a = sim.node('agent-a', { tags: ['ci', 'web'], public: true }) // strangers see those of public nodes only
   const tags = (): unknown =>
     (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: a.nodeId }) as { tags?: unknown }).tags
   sim.until('tagged', 10_000, () => a.registered && tags() !== undefined)

@@ -8,6 +8,7 @@ import type { DoctorCheck, PeerRecord } from '../../../../src/gateway/model/reco
 const WELL: Symptoms = {
   registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined },
   beacon: { endpoint: 'rv.example:9001', observed: '203.0.113.5:4000', isAnswering: true, unanswered: 0 },
+  nameConflicts: [],
   nat: { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' },
   udp: '0.0.0.0:4000',
   mtu: 1_472,
@@ -21,6 +22,8 @@ const PEER: PeerRecord = {
   nodeId: 2,
   address: '0:0000.0000.0002',
   hostname: 'agent-b',
+  unverifiedName: null,
+  fingerprint: null,
   trusted: true,
   state: 'connected',
   path: { kind: 'relay', endpoint: 'x', rttMs: 1, mtu: 1_231 },
