@@ -91,3 +91,16 @@ test('peers are named when they do not answer or only the relay carries them', (
 test('without a gateway it is said that the checks were made without one', () => {
   assert.equal(check({ isRunning: false }, 'gateway')!.state, 'warn')
 })
+
+test('names that do not mean what somebody might expect are warnings, with the fingerprints to compare', () => {
+  const [one, two] = ['aaaa-bbbb-cccc-dddd-eeee', '1111-2222-3333-4444-5555']
+  const taken = check(
+    { nameConflicts: [{ hostname: 'bob', fingerprints: [one], other: { nodeId: 9, fingerprint: two } }] },
+    'name',
+  )
+  assert.equal(taken?.state, 'warn')
+  assert.match(taken.text, /bob is the key aaaa-.* node 9 with the key 1111-/)
+  assert.match(taken.hint ?? '', /trust revoke/)
+  const shared = check({ nameConflicts: [{ hostname: 'bob', fingerprints: [one, two] }] }, 'name')
+  assert.match(shared?.text ?? '', /bob means nobody: .*aaaa-.* and 1111-/)
+})
