@@ -48,6 +48,12 @@ export async function createNode({
     await serveHandshakes(node, log)
     await serveEcho(node)
     await node.whenRegistered(REGISTRATION_PATIENCE_MS)
+    const { hostnameRefused } = node.health
+    if (hostnameRefused !== undefined)
+      throw new PilotError(
+        'CONFLICT',
+        `hostname ${options.hostname ?? ''}: the registry refuses it: ${hostnameRefused}`,
+      )
     return node
   } catch (error) {
     await node.stop()

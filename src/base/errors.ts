@@ -40,6 +40,11 @@ export const ERRORS = {
     http: 403,
     hint: 'Ask for trust with `pilotgate trust request PEER`, and have the other side approve it.',
   },
+  KEY_CHANGED: {
+    exit: 4,
+    http: 502,
+    hint: 'Compare the fingerprint with the operator of that peer. If it has a new key, run `pilotgate trust revoke PEER` and `pilotgate trust request PEER`; otherwise another node has taken the name.',
+  },
   DENIED: { exit: 4, http: 403, hint: 'The other side refuses us there. Ask its operator to allow this node.' },
   NOT_FOUND: {
     exit: 5,

@@ -67,6 +67,12 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
 }
 
+/** A name that no key vouches for: shown with the fingerprint that a person can compare; undefined without a name. */
+export function unverified(name: string | null, fingerprint: string | null): string | undefined {
+  if (name === null) return undefined
+  return `${name} (unverified${fingerprint === null ? '' : `, ${fingerprint}`})`
+}
+
 /** Who it is, for people: the hostname when there is one. */
 export function formatNode(node: {
   readonly hostname: string | null

@@ -105,12 +105,19 @@ const NodeSection = section({
 })
 
 const PinnedPeer = section({
-  address: text('an address as "0:0000.0000.1A2B"', (value) => parseAddress(value) !== undefined).describe(
-    'Overlay address that the name stands for, whatever the registry says.',
-  ),
+  address: text('an address as "0:0000.0000.1A2B"', (value) => parseAddress(value) !== undefined)
+    .optional()
+    .describe(
+      'Overlay address that the name stands for, whatever the registry says. Absent: that of the node with this hostname, if it has the key.',
+    ),
   key: text('a base64 Ed25519 public key of 32 bytes', (value) => fromBase64(value)?.length === 32).describe(
     'Ed25519 public key, base64: a node that cannot prove it is not this peer.',
   ),
+  tags: list(text(TAG_FORM, isTag))
+    .default([])
+    .describe(
+      'Tags of this peer. A tag that a peer has here belongs to these peers only, whatever others call themselves.',
+    ),
 })
 
 const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}`
@@ -286,7 +293,7 @@ export const Config = section({
   peers: z
     .record(text('a hostname-like name', isHostname), PinnedPeer, { error: keysAndValues })
     .default({})
-    .describe('Pinned peers: names of our own that stand for one address and one key.'),
+    .describe('Pinned peers: names of our own, each for one key.'),
   map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
   expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
   observe: ObserveSection.prefault({}).describe('What others may look at: metrics, health and the dashboard.'),

@@ -10,7 +10,7 @@ import { changeEvents, changesBetween } from './changes.ts'
 import { benchPeer } from './diagnose/bench.ts'
 import { ConnectionTable } from './service/connections.ts'
 import { diagnoseOverlay } from './diagnose/doctor.ts'
-import { EventTeller } from './overlay-events.ts'
+import { EventTeller, warnOfTags } from './overlay-events.ts'
 import { explainSeveral } from './diagnose/explain.ts'
 import { Exposure } from './expose/tcp.ts'
 import type { Release } from '../runtime/files/lock.ts'
@@ -52,6 +52,7 @@ import type {
   WhoisRecord,
 } from './model/records.ts'
 import { Tickets } from './tickets/tickets.ts'
+import { configuredTags, selfAssignedTags, type ConfiguredTags } from './model/tags.ts'
 import type { WellKnown } from '../services/well-known.ts'
 import { whois } from './diagnose/whois.ts'
 import { TimeBoxes } from './expose/time-box.ts'
@@ -69,7 +70,7 @@ export interface GatewayDeps {
 /**
  * Binds everything that was asked for, joins the overlay, and returns when all of it is usable.
  * A registry that does not answer does not hold it back for long: mappings then reset their clients and say why.
- * @throws PilotError: whatever cannot be bound, an unusable identity, CONFLICT for a hostname that is taken.
+ * @throws PilotError: whatever cannot be bound, an unusable identity.
  */
 export async function startGateway(options: GatewayOptions, deps: GatewayDeps): Promise<Gateway> {
   const gateway = new RunningGateway(options, deps)
@@ -101,6 +102,7 @@ class RunningGateway implements Gateway {
   readonly #observer: ServiceTable<FrontSpec, FrontRecord>
   /** As it was applied last; mappings and exposures are asked for in their tables. */
   #desired: Desired
+  readonly #tags: ConfiguredTags
   /** One change after the other. */
   #applying: Promise<unknown> = Promise.resolve()
   #state: 'starting' | 'ready' | 'draining' = 'starting'
@@ -110,6 +112,7 @@ class RunningGateway implements Gateway {
   constructor(options: GatewayOptions, deps: GatewayDeps) {
     this.#options = options
     this.#desired = desiredOf(options)
+    this.#tags = configuredTags(options.pinned)
     this.#deps = deps
     this.#observer = observerTable(deps.openObserver)
   }
@@ -119,6 +122,7 @@ class RunningGateway implements Gateway {
     const { log, onEvent } = this.#deps
     this.#locks = await holdState(this.#options)
     await this.#observer.become(this.#observersOf(this.#options)) // first, so that it can tell that we start
+    warnOfTags(selfAssignedTags(this.#tags, maps, exposes), log)
     const teller = new EventTeller(log, onEvent)
     const { node, wellKnown } = await joinOverlay(this.#options, log, (event) => {
       teller.tell(event)
@@ -200,7 +204,7 @@ class RunningGateway implements Gateway {
     this.#timeBoxes.keep(exposes)
     for (const spec of exposes) this.#timeBoxes.begin(spec)
     for (const peer of this.#node.wishes)
-      if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
+      if (before.trust.includes(peer) && !trust.includes(peer)) await this.#node.dropWish(peer).catch(() => false) // logged, and retried
     await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
     const now = { mappings: this.mappings(), exposes: this.exposes() }
     for (const event of changeEvents(changes, before, now, reason)) this.#deps.onEvent(event)
@@ -228,6 +232,7 @@ class RunningGateway implements Gateway {
       connections: this.#connections,
       log: this.#deps.log,
       allowLan: this.#options.allowLan,
+      tags: this.#tags,
     })
   }
 
@@ -255,6 +260,7 @@ class RunningGateway implements Gateway {
     return new (spec.protocol === 'udp' ? UdpExposure : Exposure)(spec, {
       node: this.#node,
       guests: this.#tickets,
+      tags: this.#tags,
       connections: this.#connections,
       hosts: this.#hosts,
       log: this.#deps.log,

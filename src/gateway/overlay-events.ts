@@ -1,5 +1,6 @@
 /** What happens on the overlay, passed on: facts that programs follow as events, the rest as lines of the log. Above: gateway.ts. */
 import { formatAddress } from '../base/address.ts'
+import { ERRORS } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Logger } from '../base/logger.ts'
 import type { OverlayEvent, PathStatus } from '../runtime/overlay.ts'
@@ -30,7 +31,7 @@ export class EventTeller {
         log.warn({ request: event.request, text: event.text, code: 'REGISTRY_REFUSED' }, 'the registry refuses')
         return
       case 'hostname_refused':
-        log.error({ hostname: event.hostname, text: event.text, code: 'CONFLICT' }, 'the registry refuses the hostname')
+        this.#onHostnameRefused(event.hostname, event.text)
         return
       case 'endpoint':
         log.debug({ endpoint: event.endpoint }, 'public endpoint, as the beacon sees it')
@@ -51,14 +52,16 @@ export class EventTeller {
           'our trust request was not delivered; retrying',
         )
         return
-      case 'message': {
-        const { node: nodeId, peerName: peer, type, bytes, path } = event
-        log.info({ peer, nodeId, type, bytes, path }, 'a peer has sent something')
-        this.#onEvent({ event: 'message', peer, nodeId, type, bytes, path })
+      case 'message':
+        this.#onMessage(event)
         return
-      }
       case 'trust':
-        this.#onTrust(event.node, event.hostname, event.state)
+        this.#onTrust(event)
+        return
+      case 'name_bound':
+      case 'name_contested':
+      case 'request_dropped':
+        this.#onName(event)
         return
       case 'peer': {
         const about = { peer: event.peerName, nodeId: event.node }
@@ -76,6 +79,19 @@ export class EventTeller {
       case 'daemon':
         this.#onDaemon(event)
     }
+  }
+
+  #onMessage(event: Extract<OverlayEvent, { kind: 'message' }>): void {
+    const { node: nodeId, peerName: peer, type, bytes, path } = event
+    this.#log.info({ peer, nodeId, type, bytes, path }, 'a peer has sent something')
+    this.#onEvent({ event: 'message', peer, nodeId, type, bytes, path })
+  }
+
+  #onHostnameRefused(hostname: string, text: string): void {
+    this.#log.warn(
+      { hostname, text, code: 'CONFLICT', hint: HOSTNAME_HINT },
+      'the registry refuses our hostname; running without it, retrying every minute',
+    )
   }
 
   #onTurnedAway(event: Extract<OverlayEvent, { kind: 'turned_away' }>): void {
@@ -101,17 +117,42 @@ export class EventTeller {
     else this.#log.info({}, 'the daemon is back')
   }
 
-  #onTrust(nodeId: NodeId, hostname: string | undefined, state: string): void {
+  #onTrust({ node: nodeId, hostname, isVerified, fingerprint, state }: Extract<OverlayEvent, { kind: 'trust' }>): void {
     const peer = hostname ?? formatAddress({ network: 0, node: nodeId })
+    const about = { peer, nodeId, nameVerified: isVerified, fingerprint: fingerprint ?? null }
     if (state === 'key_changed') {
       this.#log.error(
-        { peer, nodeId },
-        'a trusted peer asks with another key than it had: not answered. Revoke it and approve it again if that is right',
+        { ...about, code: 'KEY_CHANGED' },
+        'a node speaks for a trusted peer or name with another key: not answered. If the peer has a new key, revoke its trust and ask for it again',
       )
       return
     }
-    this.#log.info({ peer, nodeId, state }, 'trust')
-    this.#onEvent({ event: 'trust', peer, nodeId, state: state as 'pending' | 'approved' | 'rejected' | 'revoked' })
+    this.#log.info({ ...about, state }, 'trust')
+    this.#onEvent({ event: 'trust', ...about, state })
+  }
+
+  #onName(event: Extract<OverlayEvent, { kind: 'name_bound' | 'name_contested' | 'request_dropped' }>): void {
+    const { hostname, node: nodeId } = event
+    if (event.kind === 'request_dropped') {
+      const why = event.why === 'full' ? 'too many wait' : 'it was not decided, and not repeated, for 30 days'
+      this.#log.warn({ hostname, nodeId }, `a request for trust is forgotten: ${why}`)
+    } else if (event.kind === 'name_bound')
+      this.#log.info(
+        { hostname, nodeId, fingerprint: event.fingerprint },
+        'a trusted peer has its first name: it means this key from now on',
+      )
+    else
+      this.#log.error(
+        {
+          hostname,
+          fingerprint: event.fingerprint,
+          nodeId,
+          otherFingerprint: event.otherFingerprint,
+          code: 'KEY_CHANGED',
+          hint: ERRORS.KEY_CHANGED.hint,
+        },
+        'the registry gives the name of a trusted peer to another key; nothing is sent to it',
+      )
   }
 
   #onPath(nodeId: NodeId, peer: string, path: PathStatus): void {
@@ -133,6 +174,9 @@ export class EventTeller {
   }
 }
 
+const HOSTNAME_HINT =
+  'Choose another hostname, or have its owner give it up; peers that trust this node reach it by its key.'
+
 /** How long a path may stay without a round-trip time before it is reported without one, ms. */
 const MEASURE_MS = 500
 
@@ -141,3 +185,12 @@ const TURNED_AWAY = {
   no_listener: 'a trusted peer asked for a port that is not exposed',
   limit: 'a peer was refused: too many streams',
 } as const
+
+/** Once, at the start: a tag that peers give themselves is no decision of ours. */
+export function warnOfTags(tags: readonly string[], log: Logger): void {
+  if (tags.length > 0)
+    log.warn(
+      { tags },
+      'no peer of the configuration has these tags: every trusted peer that gives itself one counts as having it. `peers: { NAME: { key, tags } }` decides otherwise',
+    )
+}

@@ -1,8 +1,9 @@
 /** Trust, as people decide about it: whom they mean by a name, an address or an id, and what there is to decide. */
 import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
-import type { NodeId } from '../base/types.ts'
+import { fingerprintOfText } from '../crypto/fingerprint.ts'
 import type { Overlay } from '../runtime/overlay.ts'
+import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import type { PendingTrustRecord, TrustRecord, TrustRequestRecord } from './model/records.ts'
 
 export class TrustDesk {
@@ -13,21 +14,16 @@ export class TrustDesk {
   }
 
   async trusted(): Promise<readonly TrustRecord[]> {
-    return (await this.#node.trusted()).map((entry) =>
-      this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt),
-    )
+    return (await this.#node.trusted()).map((entry) => this.#recordOf(entry))
   }
 
   async pending(): Promise<readonly PendingTrustRecord[]> {
-    return (await this.#node.pendingTrust()).map((entry) => ({
-      ...this.#trustRecord(entry.nodeId, entry.publicKey, entry.receivedAt),
-      justification: entry.justification,
-    }))
+    return (await this.#node.pendingTrust()).map((entry) => this.#pendingRecordOf(entry))
   }
 
   async request(peer: string, reason: string): Promise<TrustRequestRecord> {
     const { nodeId, hostname } = this.#node
-    const self = this.#known(peer, [{ nodeId }])
+    const self = this.#known(peer, [{ nodeId, publicKey: '' }])
     if (self !== undefined || peer === hostname)
       throw new PilotError(
         'USAGE',
@@ -37,34 +33,30 @@ export class TrustDesk {
         'Name the peer that should trust this node.',
       )
     const known = this.#known(peer, await this.#node.trusted())
-    if (known !== undefined) return { peer, state: 'approved' }
+    // A member of a network that we share is trusted for that reason only: a person may choose it as well.
+    if (known !== undefined && known.network === 0) return { peer, state: 'approved' }
     await this.#node.requestTrust(peer, reason)
     return { peer, state: 'requested' }
   }
 
   async approve(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.pendingTrust())
-    if (node === undefined || !(await this.#node.approveTrust(node))) throw await this.#nothingPending(peer)
-    return this.#trustRecord(
-      node,
-      (await this.#node.trusted()).find(({ nodeId }) => nodeId === node)?.publicKey ?? '',
-      null,
-    )
+    const entry = this.#known(peer, await this.#node.pendingTrust())
+    if (entry === undefined || !(await this.#node.approveTrust(entry.nodeId))) throw await this.#nothingPending(peer)
+    const trusted = await this.#node.trustOf(entry.nodeId)
+    return { ...(trusted === undefined ? this.#pendingRecordOf(entry) : this.#recordOf(trusted)), since: null }
   }
 
   async reject(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.pendingTrust())
-    const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !(await this.#node.rejectTrust(node)))
-      throw await this.#nothingPending(peer)
-    return record
+    const entry = this.#known(peer, await this.#node.pendingTrust())
+    if (entry === undefined || !(await this.#node.rejectTrust(entry.nodeId))) throw await this.#nothingPending(peer)
+    return { ...this.#who(entry), since: null }
   }
 
   async revoke(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.trusted())
-    if (node === undefined && this.#node.dropWish(peer)) return this.#unanswered(peer)
-    const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
-    if (node === undefined || record === undefined || !(await this.#node.revokeTrust(node)))
+    const entry = this.#known(peer, await this.#node.trusted())
+    if (entry === undefined && (await this.#node.dropWish(peer))) return this.#unanswered(peer)
+    const record = entry === undefined ? undefined : { ...this.#recordOf(entry), since: null }
+    if (entry === undefined || record === undefined || !(await this.#node.revokeTrust(entry.nodeId)))
       throw new PilotError(
         'NOT_FOUND',
         `${peer} is not trusted`,
@@ -92,12 +84,16 @@ export class TrustDesk {
   /** For a peer that had only been asked: nobody knows yet who that is. */
   #unanswered(peer: string): TrustRecord {
     const name = parsePeerName(peer)
-    const node = name?.kind === 'address' ? name.address.node : 0
-    return { ...this.#trustRecord(node, '', null), ...(name?.kind === 'hostname' && { hostname: name.hostname }) }
+    const nodeId = name?.kind === 'address' ? name.address.node : 0
+    const hostname = name?.kind === 'hostname' ? name.hostname : undefined
+    return { ...this.#who({ nodeId, publicKey: '' }), ...(hostname !== undefined && { hostname }), since: null }
   }
 
-  /** The node among `entries` that a person means by address, id or hostname. */
-  #known(peer: string, entries: ReadonlyArray<{ readonly nodeId: NodeId }>): NodeId | undefined {
+  /**
+   * The one among `entries` that a person means by address, id or hostname; a name that is bound to a key before what the
+   * registry calls others. @throws PilotError USAGE for what is not a peer, and when several are called so.
+   */
+  #known<Entry extends Named>(peer: string, entries: readonly Entry[]): Entry | undefined {
     const name = parsePeerName(peer)
     if (name === undefined)
       throw new PilotError(
@@ -107,18 +103,41 @@ export class TrustDesk {
         undefined,
         'Write it as agent-b, 0:0000.0000.0004 or 4.',
       )
-    return entries.find(({ nodeId }) =>
-      name.kind === 'address' ? nodeId === name.address.node : this.#node.hostnameOf(nodeId) === name.hostname,
-    )?.nodeId
+    if (name.kind === 'address') return entries.find(({ nodeId }) => nodeId === name.address.node)
+    const bound = entries.find(({ nodeId }) => this.#node.hostnameOf(nodeId) === name.hostname)
+    if (bound !== undefined) return bound
+    const called = entries.filter((entry) => this.#who(entry).hostname === name.hostname)
+    if (called.length <= 1) return called[0]
+    const each = called.map((entry) => `node ${entry.nodeId} (${this.#who(entry).fingerprint ?? 'key not known'})`)
+    throw new PilotError(
+      'USAGE',
+      `several are called ${peer}: ${each.join(', ')}`,
+      { peer },
+      undefined,
+      'Compare the fingerprints, and give the node id of the one that you mean.',
+    )
   }
 
-  #trustRecord(node: NodeId, publicKey: string, since: string | null): TrustRecord {
+  #recordOf(entry: TrustedEntry): TrustRecord {
+    return { ...this.#who(entry), since: entry.approvedAt }
+  }
+
+  #pendingRecordOf(entry: PendingEntry): PendingTrustRecord {
+    return { ...this.#who(entry), since: entry.receivedAt, justification: entry.justification }
+  }
+
+  #who({ nodeId, publicKey, hostname: claim }: Named): Omit<TrustRecord, 'since'> {
+    const hostname = this.#node.hostnameOf(nodeId)
     return {
-      nodeId: node,
-      address: formatAddress({ network: 0, node }),
-      hostname: this.#node.hostnameOf(node) ?? null,
+      nodeId,
+      address: formatAddress({ network: 0, node: nodeId }),
+      hostname: hostname ?? claim ?? this.#node.claimOf(nodeId) ?? null,
+      nameVerified: hostname !== undefined,
       publicKey: publicKey === '' ? null : publicKey,
-      since,
+      fingerprint: fingerprintOfText(publicKey) ?? null,
     }
   }
 }
+
+/** Of a trusted peer, or one that has asked. */
+type Named = Pick<PendingEntry, 'nodeId' | 'publicKey' | 'hostname'>

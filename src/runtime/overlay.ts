@@ -24,7 +24,7 @@ export interface Overlay {
   /**
    * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id. An abort gives up while it is
    * not open yet; afterwards the stream is the caller's.
-   * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE,
+   * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, KEY_CHANGED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE,
    *   DAEMON_UNREACHABLE, TOO_MANY.
    */
   dial(target: string, signal?: GivingUp): Promise<OverlayStream>
@@ -40,7 +40,7 @@ export interface Overlay {
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
   ): Promise<OverlayDatagrams>
 
-  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE. */
+  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, KEY_CHANGED, REGISTRY_UNREACHABLE. */
   resolve(peer: string): Promise<NodeId>
   /** What the registry knows about a node, asked each time; null: unknown (a daemon). @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE. */
   about(node: NodeId): Promise<AboutNode | null>
@@ -52,26 +52,33 @@ export interface Overlay {
   pathTo(
     node: NodeId,
   ): { readonly kind: PathKind; readonly endpoint: string; readonly reason: string } | undefined | null
-  /** The name that a node has to us, if it has one: never asks anybody. */
+  /** The name that the key of this node is bound to (decision 30), if there is one: never asks anybody. */
   hostnameOf(node: NodeId): string | undefined
+  /** What the registry calls a node, for people to see beside its fingerprint: nobody has verified it. */
+  claimOf(node: NodeId): string | undefined
+  /** Whether this name means that node: the node's key is the one that the name is bound to. A node of our own asks nobody for it. */
+  means(hostname: string, node: NodeId): Promise<boolean>
   /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined where that is unknown. Never asks anything. */
   keyOf(node: NodeId): string | undefined
   /** One echo. @throws PilotError: what `dial` throws. */
   ping(peer: string, timeoutMs: number): Promise<Pong>
 
   isTrusted(node: NodeId): Promise<boolean>
+  /** How a node is trusted; undefined: it is not. */
+  trustOf(node: NodeId): Promise<TrustedEntry | undefined>
   trusted(): Promise<readonly TrustedEntry[]>
   pendingTrust(): Promise<readonly PendingEntry[]>
   /** Peers, as written, that were asked for trust and have not answered. */
   readonly wishes: readonly string[]
   /**
    * Asks for trust until it is given, and approves the peer's own request when it comes.
-   * @param patient an unreachable registry is not an error: the peer is asked when it is back.
+   * @param standing the configuration asks, and will again after a restart: an unreachable registry is not an error. Otherwise
+   * the request is on disk when the promise resolves.
    * @throws PilotError USAGE, REGISTRY_UNREACHABLE, STATE_UNWRITABLE.
    */
-  requestTrust(peer: string, reason: string, patient?: boolean): Promise<void>
-  /** Asks no more, and no longer approves by itself. @returns false when this peer had not been asked. */
-  dropWish(peer: string): boolean
+  requestTrust(peer: string, reason: string, standing?: boolean): Promise<void>
+  /** Asks no more, and no longer approves by itself. @returns false when this peer had not been asked. @throws PilotError STATE_UNWRITABLE. */
+  dropWish(peer: string): Promise<boolean>
   /**
    * Each is in force at once and on disk when its promise resolves. @returns false when there was nothing to approve,
    * reject, revoke. @throws PilotError STATE_UNWRITABLE: in force, but a restart would undo it.
@@ -81,8 +88,8 @@ export interface Overlay {
   revokeTrust(node: NodeId): Promise<boolean>
 
   /**
-   * Resolves when the node is a member of the overlay under the name it asked for, or, with false, when `patienceMs` is over.
-   * @throws PilotError CONFLICT when the registry refuses the hostname.
+   * Resolves when the node is a member of the overlay, under the name it asked for unless the registry refuses that (`health`);
+   * or, with false, when `patienceMs` is over.
    */
   whenRegistered(patienceMs: number): Promise<boolean>
   /** Some stream still holds bytes, or its end, that have not left for good: worth a moment before `stop`. */
@@ -99,6 +106,8 @@ export interface GuestDesk {
   expect(forMs: number): void
   /** As `requestTrust`, to be answered only by the owner of this Ed25519 key. */
   ask(node: NodeId, key: Uint8Array, reason: string): void
+  /** The owner of this Ed25519 key is trusted for a ticket only. @param isOurs the ticket was made here: no name means its guest. */
+  mark(key: Uint8Array, isOurs: boolean): void
 }
 
 /** A Duplex that libraries take for a socket: `destroy()` before both ends are done is a reset. */
@@ -181,7 +190,9 @@ export interface PathStatus {
 export interface PeerStatus {
   readonly nodeId: NodeId
   readonly address: string
-  readonly hostname: string | null
+  readonly hostname: string | null // that its key is bound to
+  readonly unverifiedName: string | null // what the registry calls it, where it has no hostname here
+  readonly fingerprint: string | null // of its Ed25519 key
   readonly trusted: boolean
   readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
   readonly path: PathStatus | null // null: none, or unknown
@@ -210,10 +221,19 @@ export interface NatStatus {
 /** What a diagnosis of our own node is made of, beside its status. */
 export interface OverlayHealth {
   readonly hostnameRefused: string | undefined
+  readonly nameConflicts: readonly NameConflict[]
   readonly beacon: { readonly isAnswering: boolean; readonly unanswered: number } // questions since its last answer
   readonly mtu: number // UDP payload towards the beacon in one piece, bytes
   readonly receiveBufferBytes: number
   readonly sendErrors: number // datagrams that the system refused
+}
+
+/** A name that does not lead where the registry says, or nowhere. */
+export interface NameConflict {
+  readonly hostname: string
+  readonly fingerprints: readonly string[] // of the trusted keys that have the name: one, or several, and then it means nobody
+  /** The node to which the registry gives the name, if that has another key. */
+  readonly other?: { readonly nodeId: NodeId; readonly fingerprint: string }
 }
 
 /** How this node stands in the world. Of our own node: all but `daemon`. Of a daemon that we drive: only `daemon`. */
@@ -260,8 +280,27 @@ export type OverlayEvent =
   | {
       readonly kind: 'trust'
       readonly node: NodeId
-      readonly hostname: string | undefined
+      readonly hostname: string | undefined // that its key is bound to, or else what the registry calls it
+      readonly isVerified: boolean // the former
+      readonly fingerprint: string | undefined
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
+    }
+  /** The first name of a peer that had been trusted by its address: it means its key from now on. */
+  | { readonly kind: 'name_bound'; readonly node: NodeId; readonly hostname: string; readonly fingerprint: string }
+  /** The registry gives a bound name to a node with another key. */
+  | {
+      readonly kind: 'name_contested'
+      readonly hostname: string
+      readonly fingerprint: string
+      readonly node: NodeId
+      readonly otherFingerprint: string
+    }
+  /** A request for trust that waited for a person is forgotten. */
+  | {
+      readonly kind: 'request_dropped'
+      readonly node: NodeId
+      readonly hostname: string | undefined
+      readonly why: 'full' | 'expired'
     }
   | {
       readonly kind: 'peer'

@@ -7,8 +7,9 @@ export interface TrustedEntry {
   readonly publicKey: string // base64; '' when not known
   readonly approvedAt: string // RFC 3339
   readonly mutual: boolean
-  readonly hostname?: string // ours: the name it was trusted under; the reference ignores it
+  readonly hostname?: string // ours: the name that this key is bound to (decision 30); the reference ignores it
   readonly network: number // trusted as a member of this network; 0 when not for that reason
+  readonly guest?: true // ours: trusted for a ticket only; the reference ignores it
 }
 
 export interface PendingEntry {
@@ -16,6 +17,16 @@ export interface PendingEntry {
   readonly publicKey: string // base64; '' when not known
   readonly justification: string
   readonly receivedAt: string // RFC 3339
+  readonly hostname?: string // ours: what the registry called the sender then; nobody has verified it
+}
+
+/** Ours, which the reference ignores: a request for trust that a person has made, and that has no answer yet. */
+export interface RequestedEntry {
+  readonly peer: string // as the person wrote it
+  readonly nodeId?: NodeId // this one, or the hostname
+  readonly hostname?: string
+  readonly reason: string
+  readonly publicKey?: string // base64: the only key that fulfils it
 }
 
 /** Ours, which the reference ignores: whose trust we took back, so that no name in a configuration gives it again. */
@@ -30,9 +41,10 @@ export interface TrustFile {
   readonly trusted: readonly TrustedEntry[]
   readonly pending: readonly PendingEntry[]
   readonly revoked?: readonly RevokedEntry[]
+  readonly requested?: readonly RequestedEntry[]
 }
 
-export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending' | 'bad_revoked'
+export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending' | 'bad_revoked' | 'bad_requested'
 
 /** Whole or not at all: one bad entry is a fault, since trust silently lost or gained would be worse. */
 export function parseTrustFile(text: string): TrustFile | TrustFileFault {
@@ -44,11 +56,14 @@ export function parseTrustFile(text: string): TrustFile | TrustFileFault {
   if (pending === undefined) return 'bad_pending'
   const revoked = parseList(record['revoked'], parseRevoked)
   if (revoked === undefined) return 'bad_revoked'
+  const requested = parseList(record['requested'], parseRequested)
+  if (requested === undefined) return 'bad_requested'
   const ownId = countField(record, 'own_node_id', 0xffff_ffff)
   return {
     trusted,
     pending,
     ...(revoked.length > 0 && { revoked }),
+    ...(requested.length > 0 && { requested }),
     ...(ownId !== undefined && ownId !== 0 && { ownId }),
   }
 }
@@ -67,6 +82,7 @@ export function formatTrustFile(file: TrustFile): string {
               mutual: entry.mutual,
               network: entry.network === 0 ? undefined : entry.network,
               hostname: entry.hostname,
+              guest: entry.guest,
             })),
       pending:
         file.pending.length === 0
@@ -76,6 +92,7 @@ export function formatTrustFile(file: TrustFile): string {
               public_key: entry.publicKey === '' ? undefined : entry.publicKey,
               justification: entry.justification === '' ? undefined : entry.justification,
               received_at: entry.receivedAt,
+              hostname: entry.hostname,
             })),
       revoked:
         (file.revoked ?? []).length === 0
@@ -84,6 +101,16 @@ export function formatTrustFile(file: TrustFile): string {
               node_id: entry.nodeId,
               public_key: entry.publicKey,
               hostname: entry.hostname,
+            })),
+      requested:
+        (file.requested ?? []).length === 0
+          ? undefined
+          : file.requested!.map((entry) => ({
+              peer: entry.peer,
+              node_id: entry.nodeId,
+              hostname: entry.hostname,
+              reason: entry.reason === '' ? undefined : entry.reason,
+              public_key: entry.publicKey,
             })),
       own_node_id: file.ownId,
     },
@@ -106,7 +133,8 @@ function parseTrusted(record: Readonly<Record<string, unknown>>): TrustedEntry |
     approvedAt,
     mutual,
     network,
-    ...(hostname !== undefined && hostname !== '' && { hostname }),
+    ...named(hostname),
+    ...(record['guest'] === true && { guest: true }),
   }
 }
 
@@ -115,9 +143,10 @@ function parsePending(record: Readonly<Record<string, unknown>>): PendingEntry |
   const publicKey = textField(record, 'public_key')
   const justification = textField(record, 'justification')
   const receivedAt = textField(record, 'received_at')
+  const hostname = textField(record, 'hostname')
   if (nodeId === undefined || nodeId === 0 || publicKey === undefined) return undefined
   if (justification === undefined || receivedAt === undefined) return undefined
-  return { nodeId, publicKey, justification, receivedAt }
+  return { nodeId, publicKey, justification, receivedAt, ...named(hostname) }
 }
 
 function parseRevoked(record: Readonly<Record<string, unknown>>): RevokedEntry | undefined {
@@ -125,7 +154,28 @@ function parseRevoked(record: Readonly<Record<string, unknown>>): RevokedEntry |
   const publicKey = textField(record, 'public_key')
   const hostname = textField(record, 'hostname')
   if (nodeId === undefined || nodeId === 0 || publicKey === undefined) return undefined
-  return { nodeId, publicKey, ...(hostname !== undefined && hostname !== '' && { hostname }) }
+  return { nodeId, publicKey, ...named(hostname) }
+}
+
+function parseRequested(record: Readonly<Record<string, unknown>>): RequestedEntry | undefined {
+  const peer = textField(record, 'peer')
+  const nodeId = countField(record, 'node_id', 0xffff_ffff)
+  const hostname = textField(record, 'hostname')
+  const reason = textField(record, 'reason')
+  const publicKey = textField(record, 'public_key')
+  if (peer === undefined || peer === '' || nodeId === undefined || reason === undefined) return undefined
+  if (nodeId === 0 && (hostname === undefined || hostname === '')) return undefined
+  return {
+    peer,
+    reason,
+    ...(nodeId !== 0 && { nodeId }),
+    ...named(hostname),
+    ...(publicKey !== undefined && publicKey !== '' && { publicKey }),
+  }
+}
+
+function named(hostname: string | undefined): { readonly hostname?: string } {
+  return hostname === undefined || hostname === '' ? {} : { hostname }
 }
 
 /** Absent and null are an empty list. */

@@ -177,24 +177,17 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     errorOf((await up('forbidden', ['--identity', file])).stdout, 'IDENTITY_UNREADABLE')
   })
 
-  test('a hostname that another node has ends the start with 6', async () => {
+  test('a hostname that another node has does not keep a gateway from running: it warns, and doctor says so', async () => {
     const { registry, beacon } = rendezvous
-    const { code, stdout } = await stage.pilotgate([
-      'up',
-      '--json',
-      '--registry',
-      registry,
-      '--beacon',
-      beacon,
-      '--listen',
-      '127.0.0.1:0',
-      '--hostname',
-      'running',
-      '--state-dir',
-      stage.path('taken'),
-    ])
-    assert.equal(code, 6)
-    assert.match(errorOf(stdout, 'CONFLICT').message, /hostname running/)
+    const gateway = await Gateway.start(stage, { name: 'running', folder: 'namesake', registry, beacon })
+    assert.equal(gateway.ready.node.hostname, null)
+    const line = await gateway.program.log('the warning', ({ msg }) => msg.includes('refuses our hostname'))
+    assert.equal(line['code'], 'CONFLICT')
+    const { stdout } = await gateway.cli('doctor', '--json')
+    const { data } = JSON.parse(stdout) as { data: { checks: { name: string; state: string; text: string }[] } }
+    const check = data.checks.find(({ name }) => name === 'registry')
+    assert.equal(check?.state, 'warn')
+    assert.match(check.text, /refuses our hostname/)
   })
 
   test('a ping to a peer that nobody knows ends with 5', async () => {

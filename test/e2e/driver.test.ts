@@ -71,6 +71,9 @@ test('names: public ones from the daemon, others from the registry where it is n
     () => {},
   )
   assert.equal(await informed.resolve('agent-b'), peer.nodeId)
+  assert.equal(informed.claimOf(peer.nodeId), 'agent-b')
+  await eventually('its key is known', () => informed.keyOf(peer.nodeId))
+  assert.equal(await informed.means('agent-b', peer.nodeId), true, 'the first trusted key that the name leads to')
   assert.equal(informed.hostnameOf(peer.nodeId), 'agent-b')
   await assert.rejects(informed.resolve('agent-c'), { code: 'NOT_FOUND' })
   await informed.stop()

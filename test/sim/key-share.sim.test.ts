@@ -1,7 +1,7 @@
 /**
- * Mallory, whom bob talks to and alice has never heard of, carries each one's key exchange to the other: he shows bob
- * alice's X25519 key as his own (an unknown key-share attack). He can open nothing. What he must not get is a tunnel of
- * alice's that goes by way of him.
+ * Mallory, whom bob talks to and alice has never heard of, carries each one's key exchange to the other: she shows bob
+ * alice's X25519 key as her own (an unknown key-share attack). He can open nothing. What she must not get is a tunnel of
+ * alice's that goes by way of her.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -28,7 +28,7 @@ const RELAY_DELIVER_HEADER_BYTES = 5
 
 class Mallory {
   readonly endpoint: Endpoint = { address: '192.0.2.66', port: 666 }
-  /** Sealed frames of alice that came to him: each is one that bob did not get. */
+  /** Sealed frames of alice that came to her: each is one that bob did not get. */
   diverted = 0
   readonly #sim: SimOverlay
   readonly #identity
@@ -37,7 +37,7 @@ class Mallory {
   readonly #bob: SimNode
   readonly #isStripping: boolean
 
-  /** @param isStripping he takes what identifies the recipient off bob's frames. */
+  /** @param isStripping she takes what identifies the recipient off bob's frames. */
   constructor(sim: SimOverlay, alice: SimNode, bob: SimNode, isStripping: boolean) {
     this.#sim = sim
     this.#alice = alice
@@ -57,7 +57,7 @@ class Mallory {
     sim.network.attach(this.endpoint, (bytes, source) => this.#onDatagram(bytes, source))
   }
 
-  /** Makes bob show him a key that bob has shown to nobody else. */
+  /** Makes bob show her a key that bob has shown to nobody else. */
   knock(): void {
     this.#showBob(x25519PublicKey(this.#sim.random.bytes(32)))
   }
@@ -124,7 +124,7 @@ for (const [name, isStripping, isPlain] of [
       }
       assert.equal(mallory.diverted, 0, 'sealed frames of alice go to mallory')
       assert.deepEqual(alice.peer(bob)?.paths.current?.endpoint, bob.endpoint)
-      // Without recipients alice asks the real bob whether the key is his, and they agree on new keys: that costs nothing.
+      // Without recipients alice asks the real bob whether the key is her, and they agree on new keys: that costs nothing.
       const restarts = alice.eventsOf('peer').filter(({ state }) => state === 'restarted')
       if (!isPlain) assert.deepEqual(restarts, [], 'bob seems to have restarted')
       sim.until('everything echoed', 1_000, () => stream.receivedBytes === 41_000)

@@ -79,7 +79,8 @@ test('the judge is not asked about somebody under the node id of a trusted peer 
     asked += 1
     return 'accept'
   })
-  host.state.trust.approve(guest.nodeId, undefined, new Uint8Array(32).fill(9), true, 'before')
+  const key = new Uint8Array(32).fill(9)
+  host.state.trust.approve({ node: guest.nodeId, key, by: 'choice', hostname: undefined, mutual: true, time: 'before' })
   ask(guest, host, 'good')
   sim.run(20_000)
   assert.equal(asked, 0)

@@ -1,7 +1,7 @@
 /** `pilotgate peers`: the nodes this gateway knows, and over which path it reaches them. */
 import type { PeerRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
-import { formatAge, formatBytes, formatRtt, table } from '../text.ts'
+import { formatAge, formatBytes, formatRtt, table, unverified } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addPeers(cli: Cli): void {
@@ -17,7 +17,7 @@ export function addPeers(cli: Cli): void {
         const peers = await clientOf(options, cli.world).peers()
         if (peers.length === 0) return out.result(peers, ['no peers yet'])
         const rows = peers.map((peer) => [
-          peer.hostname ?? '-',
+          peer.hostname ?? unverified(peer.unverifiedName, peer.fingerprint) ?? '-',
           peer.address,
           peer.trusted ? 'yes' : 'no',
           peer.state,

@@ -67,7 +67,9 @@ export function addTrust(cli: Cli): void {
 }
 
 function who(peer: TrustRecord): string[] {
-  return [peer.hostname ?? '-', peer.address, String(peer.nodeId), peer.publicKey ?? '-']
+  const { hostname, nameVerified, fingerprint } = peer
+  const name = hostname === null || nameVerified ? hostname : `${hostname} (unverified)`
+  return [name ?? '-', peer.address, String(peer.nodeId), fingerprint ?? '-', peer.publicKey ?? '-']
 }
 
 /** A stranger wrote this: one line of the table, however long it is. */
@@ -75,7 +77,7 @@ function oneLine(text: string): string {
   return text.replace(/\s+/gu, ' ').slice(0, 120)
 }
 
-const WHO = ['HOSTNAME', 'ADDRESS', 'NODE', 'KEY']
+const WHO = ['HOSTNAME', 'ADDRESS', 'NODE', 'FINGERPRINT', 'KEY']
 
 const ACTS: readonly {
   readonly name: string

@@ -31,6 +31,7 @@ export async function checkUp(options: Pick<GatewayOptions, 'registry' | 'beacon
     beacon: { ...sight.beacon, endpoint: options.beacon },
     mtu: maxDatagramTo(beacon),
     peers: [],
+    nameConflicts: [],
     isRunning: false,
   })
 }

@@ -2,7 +2,8 @@
  * `doctor`: what stands between this gateway and its peers, from what the node has seen so far; nothing is sent for it.
  * A check that fails says what to do. Pure but for the interface MTU it is handed: tests give it any state.
  */
-import type { Overlay } from '../../runtime/overlay.ts'
+import { ERRORS } from '../../base/errors.ts'
+import type { NameConflict, Overlay } from '../../runtime/overlay.ts'
 import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/records.ts'
 
 /** What a diagnosis is made from. */
@@ -12,6 +13,7 @@ export interface Symptoms {
     readonly isAnswering: boolean
     readonly hostnameRefused: string | undefined
   }
+  readonly nameConflicts: readonly NameConflict[]
   readonly beacon: {
     readonly endpoint: string
     readonly observed: string | null
@@ -58,6 +60,7 @@ export function diagnoseOverlay({ status, health, peers }: Pick<Overlay, 'status
       isAnswering: registry.state === 'registered',
       hostnameRefused: health.hostnameRefused,
     },
+    nameConflicts: health.nameConflicts,
     beacon: { ...beacon, ...health.beacon },
     nat,
     udp,
@@ -86,6 +89,7 @@ export function diagnose(symptoms: Symptoms): DoctorRecord {
     udpCheck(symptoms, udp),
     natCheck(symptoms),
     ...localChecks(symptoms),
+    ...symptoms.nameConflicts.map(nameCheck),
     ...symptoms.peers.flatMap(peerCheck),
   ]
   return {
@@ -133,9 +137,9 @@ function registryCheck({ registry }: Symptoms): DoctorCheck {
   if (hostnameRefused !== undefined)
     return {
       name: 'registry',
-      state: 'fail',
-      text: `${endpoint} refuses our hostname: ${hostnameRefused}`,
-      hint: 'Choose another hostname.',
+      state: 'warn',
+      text: `${endpoint} refuses our hostname: ${hostnameRefused}. This node runs without it and asks again every minute`,
+      hint: 'Choose another hostname, or have its owner give it up.',
     }
   if (isAnswering) return { name: 'registry', state: 'ok', text: `${endpoint} answers` }
   return {
@@ -226,6 +230,19 @@ function localChecks({ mtu, udp, receiveBufferBytes, sendErrors }: Symptoms): Do
       hint: 'A local firewall, or a route that is missing.',
     })
   return checks
+}
+
+function nameCheck({ hostname, fingerprints, other }: NameConflict): DoctorCheck {
+  const here = fingerprints.join(' and ')
+  return {
+    name: 'name',
+    state: 'warn',
+    text:
+      other === undefined
+        ? `${hostname} means nobody: several trusted keys have this name (${here})`
+        : `${hostname} is the key ${here} here; the registry gives this name to node ${other.nodeId} with the key ${other.fingerprint}`,
+    hint: other === undefined ? 'Revoke the trust of all but one of them, by node id.' : ERRORS.KEY_CHANGED.hint,
+  }
 }
 
 function peerCheck(peer: PeerRecord): DoctorCheck[] {

@@ -1,49 +1,39 @@
 /**
  * Who may use an exposed service. A denial is an answer to us alone: the peer sees a port where nothing listens, and as
- * soon as it would see that. Names, tags and networks are therefore found out ahead and kept fresh, not when somebody knocks.
+ * soon as it would see that. A name is a key here, which nobody has to be asked about; tags that nodes give themselves
+ * and networks are found out ahead and kept fresh, not when somebody knocks.
  */
 import { parsePeerName } from '../../base/address.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { AboutNode } from '../../runtime/overlay.ts'
+import type { AboutNode, Overlay } from '../../runtime/overlay.ts'
 import { type Allowed, parseAllow } from '../model/allow.ts'
+import type { ConfiguredTags } from '../model/tags.ts'
 
 /** What access needs to know of the overlay. */
-export interface AccessNode {
-  isTrusted(node: NodeId): Promise<boolean>
-  trusted(): Promise<ReadonlyArray<{ readonly nodeId: NodeId; readonly publicKey: string }>>
-  /** Rejects when the name is unknown: then it names nobody. */
-  resolve(peer: string): Promise<NodeId>
-  about(node: NodeId): Promise<AboutNode | null>
-}
+export type AccessNode = Pick<Overlay, 'trustOf' | 'trusted' | 'means' | 'about'>
+
+/** How a node is trusted. */
+type Standing = NonNullable<Awaited<ReturnType<AccessNode['trustOf']>>>
 
 export class AccessList {
   readonly #node: AccessNode
   readonly #entries: readonly Allowed[]
-  readonly #names: readonly string[]
-  readonly #resolved = new Map<string, NodeId>()
+  readonly #tags: ConfiguredTags
   readonly #about = new Map<NodeId, { readonly about: AboutNode | null; readonly at: number }>()
-  /** Who has been looked for: for these, names that mean nobody are asked about once a while only. */
-  readonly #knocked = new Set<NodeId>()
-  #refreshing: Promise<void> | undefined
-  #refreshedAt = -Infinity
   #timer: NodeJS.Timeout | undefined
 
   /** @param allow entries that `parseAllow` reads. */
-  constructor(node: AccessNode, allow: readonly string[]) {
+  constructor(node: AccessNode, allow: readonly string[], tags: ConfiguredTags = new Map()) {
     this.#node = node
     this.#entries = allow.flatMap((entry) => parseAllow(entry) ?? [])
-    this.#names = this.#entries.flatMap((entry) =>
-      entry.kind === 'peer' && parsePeerName(entry.peer)?.kind === 'hostname' ? [entry.peer] : [],
-    )
+    this.#tags = tags
   }
 
   start(): void {
-    if (this.#names.length === 0 && !this.#asksAbout) return
-    void this.#refresh()
-    this.#timer = setInterval(() => {
-      this.#knocked.clear()
-      void this.#refresh()
-    }, REFRESH_MS).unref()
+    const asks = this.#entries.some((entry) => entry.kind === 'network' || this.#isSelfAssigned(entry))
+    if (!asks) return
+    void this.#lookAhead()
+    this.#timer = setInterval(() => void this.#lookAhead(), LOOK_AHEAD_MS).unref()
   }
 
   stop(): void {
@@ -53,58 +43,43 @@ export class AccessList {
   /**
    * The node was authenticated by its tunnel.
    * @param guest what its ticket says of this exposure: 'granted' lets it in whatever the list says; 'restricted' (a
-   * ticket for something else) makes it nobody whom a person chose to trust, so 'trusted' does not mean it.
+   * ticket for something else) makes it nobody whom a person chose to trust.
    */
   async allows(node: NodeId, guest?: 'granted' | 'restricted'): Promise<boolean> {
     if (guest === 'granted') return true
-    if (!(await this.#node.isTrusted(node))) return false // a public node talks to everybody, and still serves only whom it trusts
-    if (await this.#matches(node, guest)) return true
-    if (this.#names.length === 0) return false
-    const isOld = performance.now() - this.#refreshedAt >= REFRESH_AT_MOST_MS
-    if (this.#names.every((name) => this.#resolved.has(name))) {
-      // a name may mean another node by now: then that counts for the next attempt
-      if (isOld) void this.#refresh()
-      return false
-    }
-    const isNew = !this.#knocked.has(node)
-    if (!isOld && !isNew && this.#refreshing === undefined) return false
-    if (this.#knocked.size >= MAX_ABOUT) this.#knocked.clear()
-    this.#knocked.add(node)
-    if (isNew) await this.#refreshing // which may have asked before this node was there
-    await this.#refresh() // a name that meant nobody yet: its node, just trusted, may be the one that knocks
-    return await this.#matches(node, guest)
-  }
-
-  get #asksAbout(): boolean {
-    return this.#entries.some(({ kind }) => kind === 'tag' || kind === 'network')
-  }
-
-  async #matches(node: NodeId, guest: 'restricted' | undefined): Promise<boolean> {
-    for (const entry of this.#entries) {
-      switch (entry.kind) {
-        case 'trusted':
-          if (guest === undefined) return true
-          break
-        case 'invited':
-          break // tickets were looked at before
-        case 'peer': {
-          const name = parsePeerName(entry.peer)
-          if ((name?.kind === 'address' ? name.address.node : this.#resolved.get(entry.peer)) === node) return true
-          break
-        }
-        case 'key':
-          if ((await this.#node.trusted()).some(({ nodeId, publicKey }) => nodeId === node && publicKey === entry.key))
-            return true
-          break
-        case 'network':
-          if ((await this.#aboutOf(node))?.networks.includes(entry.network) === true) return true
-          break
-        case 'tag':
-          if ((await this.#aboutOf(node))?.tags.includes(entry.tag) === true) return true
-          break
-      }
-    }
+    const standing = await this.#node.trustOf(node)
+    if (standing === undefined) return false // a public node talks to everybody, and still serves only whom it trusts
+    for (const entry of this.#entries) if (await this.#matches(entry, standing, guest)) return true
     return false
+  }
+
+  /** Guests, and members whom only their network vouches for, are nobody's choice: no name, tag or 'trusted' means them. */
+  async #matches(entry: Allowed, standing: Standing, guest: 'restricted' | undefined): Promise<boolean> {
+    const { nodeId, publicKey } = standing
+    const isChosen = guest === undefined && standing.guest !== true && standing.network === 0
+    switch (entry.kind) {
+      case 'trusted':
+        return isChosen
+      case 'invited':
+        return false // tickets were looked at before
+      case 'peer': {
+        const name = parsePeerName(entry.peer)
+        if (name?.kind === 'address') return name.address.node === nodeId
+        return isChosen && name !== undefined && (await this.#node.means(name.hostname, nodeId))
+      }
+      case 'key':
+        return publicKey === entry.key
+      case 'network':
+        return (await this.#aboutOf(nodeId))?.networks.includes(entry.network) === true
+      case 'tag':
+        if (!isChosen) return false
+        if (!this.#isSelfAssigned(entry)) return this.#tags.get(entry.tag)!.has(publicKey)
+        return (await this.#aboutOf(nodeId))?.tags.includes(entry.tag) === true
+    }
+  }
+
+  #isSelfAssigned(entry: Allowed): boolean {
+    return entry.kind === 'tag' && !this.#tags.has(entry.tag)
   }
 
   /** What was found out last; asks only about a node that nobody has asked about. */
@@ -119,40 +94,22 @@ export class AccessList {
 
   async #learn(node: NodeId): Promise<AboutNode | null> {
     const about = await this.#node.about(node).catch(() => undefined)
-    if (about === undefined) return this.#about.get(node)?.about ?? null // the registry does not answer: what it said last counts a while
+    if (about === undefined) return this.#about.get(node)?.about ?? null // the registry does not answer: its last answer counts for a while
     if (this.#about.size >= MAX_ABOUT) this.#about.delete(this.#about.keys().next().value!)
     this.#about.delete(node)
     this.#about.set(node, { about, at: performance.now() })
     return about
   }
 
-  #refresh(): Promise<void> {
-    this.#refreshing ??= this.#look().finally(() => {
-      this.#refreshing = undefined
-      this.#refreshedAt = performance.now()
-    })
-    return this.#refreshing
-  }
-
-  async #look(): Promise<void> {
-    await Promise.all(
-      this.#names.map(async (name) => {
-        const node = await this.#node.resolve(name).catch(() => undefined)
-        if (node === undefined) this.#resolved.delete(name)
-        else this.#resolved.set(name, node)
-      }),
-    )
-    if (!this.#asksAbout) return
+  async #lookAhead(): Promise<void> {
     const nodes = await this.#node.trusted().catch(() => [])
     const unknown = nodes.filter(({ nodeId }) => !this.#about.has(nodeId)).slice(0, MAX_ABOUT_AHEAD)
     await Promise.all(unknown.map(({ nodeId }) => this.#learn(nodeId)))
   }
 }
 
-/** As long as a node remembers the registry's answer about a name; asking more often would learn nothing. */
-const REFRESH_MS = 30_000
-/** Knocking more often than this makes us ask no more often. */
-const REFRESH_AT_MOST_MS = 1_000
+/** How long a peer that was trusted just now may have to wait for its first connection by tag. */
+const LOOK_AHEAD_MS = 30_000
 /** A tag that was taken away counts so much longer at most, while the registry answers. */
 const ABOUT_MS = 10_000
 const ABOUT_TOO_OLD_MS = 600_000

@@ -7,7 +7,9 @@ import type { Logger } from '../../base/logger.ts'
 import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
 import type { Overlay } from '../../runtime/overlay.ts'
 import type { ExposeSpec } from '../model/expose-spec.ts'
+import { serviceKey, type ServiceKey } from '../model/service-key.ts'
 import type { ExposedRecord } from '../model/records.ts'
+import type { ConfiguredTags } from '../model/tags.ts'
 import type { Connection, ConnectionTable } from '../service/connections.ts'
 import { admitPeer } from '../service/path-policy.ts'
 import { SparseLog } from '../service/sparse-log.ts'
@@ -18,7 +20,9 @@ import { ExposureLimits } from './limits.ts'
 export interface ExposureDeps {
   readonly node: Overlay
   /** Who came by a ticket; absent: nobody. */
-  readonly guests?: { standing(node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> }
+  readonly guests?: { standing(node: NodeId, service: ServiceKey): Promise<'granted' | 'restricted' | undefined> }
+  /** Tags that the configuration gives; absent: none. */
+  readonly tags?: ConfiguredTags
   readonly connections: ConnectionTable
   readonly hosts: HostAddresses
   readonly log: Logger
@@ -46,7 +50,7 @@ export class Reception {
     this.#spec = spec
     this.#deps = deps
     this.#refused = refused
-    this.#access = new AccessList(deps.node, spec.allow)
+    this.#access = new AccessList(deps.node, spec.allow, deps.tags)
     this.#limits = new ExposureLimits(spec.limits)
     this.#sparse = new SparseLog(deps.log)
   }
@@ -71,7 +75,7 @@ export class Reception {
 
   /** Trust, the allow-list, tickets: as of now. */
   async allows(peer: NodeId): Promise<boolean> {
-    return await this.#access.allows(peer, await this.#deps.guests?.standing(peer, this.#spec.name))
+    return await this.#access.allows(peer, await this.#deps.guests?.standing(peer, serviceKey(this.record)))
   }
 
   /** All that is asked before the target is. @returns undefined when the visitor has to be refused; that is counted and logged. */

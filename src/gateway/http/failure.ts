@@ -110,6 +110,7 @@ const CANCEL = 8 // RFC 9113 §7
 const UNAVAILABLE = 14 // grpc.io: worth another try
 const GRPC_STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   NOT_TRUSTED: 7,
+  KEY_CHANGED: 7,
   DENIED: 7,
   NOT_FOUND: 5,
   USAGE: 3,

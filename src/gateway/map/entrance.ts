@@ -13,6 +13,7 @@ import { clientFilter } from '../model/clients.ts'
 import { isGroup, peersOf } from '../model/map-spec.ts'
 import type { MapSpec } from '../model/map-spec.ts'
 import type { MappedRecord } from '../model/records.ts'
+import type { ConfiguredTags } from '../model/tags.ts'
 import { bindMapping, isSamePlace } from '../service/bind.ts'
 import type { Connection, ConnectionTable } from '../service/connections.ts'
 import type { LoopbackPool } from '../service/loopback-pool.ts'
@@ -24,6 +25,8 @@ export interface MappingDeps {
   readonly connections: ConnectionTable
   readonly log: Logger
   readonly allowLan: boolean
+  /** Tags that the configuration gives; absent: none. */
+  readonly tags?: ConfiguredTags
 }
 
 export class Entrance {

@@ -191,9 +191,10 @@ function resetLater(socket: Socket): () => void {
   return () => resetSocket(socket)
 }
 
-function groupOf(spec: MapSpec, { node, log }: MappingDeps): PeerGroup {
+function groupOf(spec: MapSpec, { node, log, tags }: MappingDeps): PeerGroup {
   const mapping = spec.name
   return new PeerGroup(spec, node, {
+    tags,
     onEjected: (peer, reason) =>
       log.warn({ mapping, peer, reason }, 'a peer takes no connections: new ones go to the others'),
     onBack: (peer) => log.info({ mapping, peer }, 'a peer takes connections again'),

@@ -17,6 +17,8 @@ export type GatewayEvent =
       readonly peer: string
       readonly nodeId: NodeId
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked'
+      readonly nameVerified: boolean // false: `peer` is an address, or only what the registry calls the node
+      readonly fingerprint: string | null // of its key
     }
   | ({ readonly event: 'path'; readonly peer: string; readonly nodeId: NodeId } & PathRecord)
   /** A ticket of ours has been used. */

@@ -2,6 +2,13 @@
 import type { ExposeSpec } from './expose-spec.ts'
 import type { MapSpec } from './map-spec.ts'
 
+/** A peer whose key the configuration gives. */
+export interface PinnedPeer {
+  readonly address?: string | undefined // absent: the node that has this hostname, if it has the key
+  readonly key: string // Ed25519, base64
+  readonly tags?: readonly string[] | undefined
+}
+
 export interface GatewayOptions {
   readonly registry: string // host:port, or tls://host:port
   readonly registryFingerprint?: string // of its TLS certificate, the only one then accepted
@@ -13,7 +20,7 @@ export interface GatewayOptions {
   readonly stateDir: string
   readonly identityFile: string // absolute, or resolved by config
   readonly trust: readonly string[]
-  readonly pinned: Readonly<Record<string, { readonly address: string; readonly key: string }>>
+  readonly pinned: Readonly<Record<string, PinnedPeer>>
   readonly networks?: readonly { readonly network: number; readonly token: string | undefined }[] // to be joined
   readonly tags?: readonly string[] // that the registry shows others; absent: left as they are there
   readonly maps: readonly MapSpec[]

@@ -133,8 +133,10 @@ export interface HostRecord {
 export interface TrustRecord {
   readonly nodeId: NodeId
   readonly address: string
-  readonly hostname: string | null
+  readonly hostname: string | null // unless nameVerified, only what the registry calls it
+  readonly nameVerified: boolean // the name is bound to this key here
   readonly publicKey: string | null // base64
+  readonly fingerprint: string | null // of the key, for people to compare
   readonly since: string | null // RFC 3339
 }
 

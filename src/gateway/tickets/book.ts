@@ -6,26 +6,36 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
 import { PilotError } from '../../base/errors.ts'
+import { isSameService, type ServiceKey } from '../model/service-key.ts'
 import { writeFileAtomically, writeFileAtomicallyNow } from '../../runtime/files/atomic.ts'
 import { isProof, proofOf, sameProof } from './text.ts'
 
-const Open = z.object({ secret: z.string(), service: z.string(), expires: z.number() })
+/** Absent in what older versions wrote: then the name alone counts. */
+const Made = { port: z.number().optional(), protocol: z.enum(['tcp', 'udp']).optional(), target: z.string().optional() }
+const Open = z.object({ secret: z.string(), service: z.string(), ...Made, expires: z.number() })
 const Guest = z.object({
   key: z.string(),
   limited: z.boolean(),
-  used: z.array(z.object({ service: z.string(), proof: z.string() })),
+  used: z.array(z.object({ service: z.string(), ...Made, proof: z.string() })),
 })
 const Book = z.object({ version: z.literal(1), open: z.array(Open), guests: z.array(Guest) })
 
-export interface OpenTicket {
+/** The exposure that a ticket opens. */
+interface Opened {
+  readonly service: string // its name
+  readonly port?: number | undefined
+  readonly protocol?: 'tcp' | 'udp' | undefined
+  readonly target?: string | undefined
+}
+
+export interface OpenTicket extends Opened {
   readonly secret: string // base64
-  readonly service: string // name of the exposure that it opens
   readonly expires: number // Unix s
 }
 
 interface Guest {
   readonly limited: boolean // trusted only because of a ticket: exposures for 'trusted' peers are not for him
-  readonly used: readonly { readonly service: string; readonly proof: string }[] // repeating a proof is no second use
+  readonly used: readonly (Opened & { readonly proof: string })[] // repeating a proof is not a second use
 }
 
 /** How somebody who holds a proof stands with us. */
@@ -104,7 +114,9 @@ export class TicketBook {
     if (found === undefined || found.expires <= now) return { verdict: 'refuse' }
     const before = { open: this.#open, guest }
     this.#open = this.#open.filter((ticket) => ticket !== found)
-    const used = [...(guest?.used ?? []), { service: found.service, proof: justification }].slice(-MAX_USED)
+    const { service, port, protocol, target } = found
+    const use = { service, port, protocol, target, proof: justification }
+    const used = [...(guest?.used ?? []), use].slice(-MAX_USED)
     this.#guests.set(name, { limited: guest?.limited ?? !trusted, used })
     try {
       writeFileAtomicallyNow(this.#file, this.#text)
@@ -127,11 +139,16 @@ export class TicketBook {
   }
 
   /** A trusted node at an exposure: let in by a ticket, or known only by tickets for others, or like any other (undefined). @param key base64. */
-  standing(key: string, service: string): 'granted' | 'restricted' | undefined {
+  standing(key: string, service: ServiceKey): 'granted' | 'restricted' | undefined {
     const guest = this.#guests.get(key)
     if (guest === undefined) return undefined
-    if (guest.used.some((ticket) => ticket.service === service)) return 'granted'
+    if (guest.used.some((ticket) => opens(ticket, service))) return 'granted'
     return guest.limited ? 'restricted' : undefined
+  }
+
+  /** Keys that are trusted for a ticket only; `isOurs`: for one that was made here. */
+  get limited(): ReadonlyArray<{ readonly key: string; readonly isOurs: boolean }> {
+    return [...this.#guests].flatMap(([key, { limited, used }]) => (limited ? [{ key, isOurs: used.length > 0 }] : []))
   }
 
   get hasGuests(): boolean {
@@ -158,6 +175,11 @@ export class TicketBook {
   async saved(): Promise<void> {
     await this.#saving
   }
+}
+
+function opens({ service, port, protocol, target }: Opened, asked: ServiceKey): boolean {
+  if (port === undefined || protocol === undefined || target === undefined) return service === asked.name
+  return isSameService({ name: service, port, protocol, target }, asked)
 }
 
 /** A proof is compared with each open ticket; so many take well under a millisecond. */

@@ -17,12 +17,13 @@ import { formatTicket, parseTicket, proofOf, SECRET_BYTES } from './text.ts'
 import type { Ticket } from './text.ts'
 import { TicketBook } from './book.ts'
 import type { GatewayEvent } from '../model/events.ts'
+import type { ServiceKey } from '../model/service-key.ts'
 import type { GatewayOptions } from '../model/options.ts'
 import type { ExposedRecord, TicketRecord, TicketUseRecord } from '../model/records.ts'
 
 export type TicketNode = Pick<
   Overlay,
-  'guests' | 'nodeId' | 'publicKey' | 'status' | 'trusted' | 'isTrusted' | 'dropWish' | 'whenRegistered'
+  'guests' | 'nodeId' | 'publicKey' | 'status' | 'trusted' | 'trustOf' | 'dropWish' | 'whenRegistered'
 >
 
 export interface TicketDeps {
@@ -56,6 +57,7 @@ export class Tickets {
     )
     if (node.guests === null) return tickets
     await tickets.#noteKeys()
+    for (const { key, isOurs } of tickets.#book.limited) node.guests.mark(fromBase64(key)!, isOurs)
     node.guests.judge((asker) => tickets.#judge(asker))
     node.guests.expect(tickets.#openForMs)
     return tickets
@@ -86,7 +88,8 @@ export class Tickets {
       beacon: options.beacon,
       secret,
     })
-    await this.#book.add({ secret: toBase64(secret), service: expose.name, expires }, now / 1_000)
+    const { name, port, protocol, target } = expose
+    await this.#book.add({ secret: toBase64(secret), service: name, port, protocol, target, expires }, now / 1_000)
     guests.expect(this.#openForMs)
     this.#deps.log.info({ expose: expose.name, forMs }, 'a ticket was made')
     return {
@@ -120,7 +123,8 @@ export class Tickets {
       ticket.key,
       proofOf(ticket.secret, fromBase64(node.publicKey)!, ticket.key),
     )
-    if (outcome === 'approved')
+    if (outcome === 'approved') {
+      if (known === undefined) guests.mark(ticket.key, false)
       return {
         peer,
         nodeId: ticket.node,
@@ -129,7 +133,8 @@ export class Tickets {
         port: ticket.port,
         protocol: ticket.protocol,
       }
-    node.dropWish(peer)
+    }
+    await node.dropWish(peer)
     if (known === undefined) await this.#book.forget(key)
     throw this.#failure(outcome, peer, ticket.registry)
   }
@@ -213,9 +218,9 @@ export class Tickets {
   }
 
   /** How a node stands at an exposure; undefined: no ticket has to do with it. */
-  async standing(node: NodeId, service: string): Promise<'granted' | 'restricted' | undefined> {
+  async standing(node: NodeId, service: ServiceKey): Promise<'granted' | 'restricted' | undefined> {
     if (!this.#book.hasGuests) return undefined
-    const entry = (await this.#deps.node.trusted()).find(({ nodeId }) => nodeId === node)
+    const entry = await this.#deps.node.trustOf(node)
     return entry === undefined ? undefined : this.#book.standing(entry.publicKey, service)
   }
 

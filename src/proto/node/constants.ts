@@ -69,6 +69,11 @@ export const REJECTED_FOR_MS = 30_000
 export const REPORT_AGAIN_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 30_000] // the other node may not be registered yet
 export const REQUEST_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
 
+/** A request for trust that was not repeated for so long is forgotten, ms: a node that runs repeats it within a minute. */
+export const PENDING_FOR_MS = 30 * 86_400_000
+/** A hostname that the registry refuses is asked for again after so long, ms: the node that has it may go, or rename itself. */
+export const HOSTNAME_AGAIN_MS = 60_000
+
 /** A network of the registry that refuses us is asked again after this long, ms. */
 export const JOIN_AGAIN_MS = 60_000
 

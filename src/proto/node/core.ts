@@ -20,6 +20,7 @@ import type { StreamView } from '../stream/stream-view.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
 import type { TrustJudge, OutgoingRequest } from '../trust/trust-book.ts'
+import { Answers } from './answers.ts'
 import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { Dial, DialView } from './dial.ts'
@@ -34,10 +35,20 @@ import { pathReason } from './path-reason.ts'
 import type { Peer } from './peer.ts'
 import { Pings } from './pings.ts'
 import { Registration } from './registration.ts'
-import { Resolver, type ResolverNews } from './resolver.ts'
+import { Resolver } from './resolver.ts'
 import { NodeState } from './state.ts'
-import { TrustExchange, type DirectFault } from './trust-exchange.ts'
-import type { AboutApp, BeaconView, DialApp, NameApp, NatView, PeerView, PingApp, TrustView } from './views.ts'
+import { TrustExchange, trustEvent, type DirectFault } from './trust-exchange.ts'
+import type {
+  AboutApp,
+  BeaconView,
+  ContestedName,
+  DialApp,
+  NameApp,
+  NatView,
+  PeerView,
+  PingApp,
+  TrustView,
+} from './views.ts'
 
 export class OverlayCore {
   readonly #state: NodeState
@@ -50,6 +61,7 @@ export class OverlayCore {
   readonly #pings: Pings
   readonly #finder: PathFinder
   readonly #chores: Chores
+  readonly #answers: Answers
   readonly #due: Array<Stream | Peer> = [] // scratch of handleTimeout
 
   /** @param state for tests that look inside. */
@@ -65,7 +77,15 @@ export class OverlayCore {
     const resolver = (this.#resolver = new Resolver(state, outbound))
     const dialler = (this.#dialler = new Dialler(state, resolver, (at, peer) => this.#chores.afterTunnel(at, peer)))
     const chores = (this.#chores = new Chores(state, { outbound, pings, finder, resolver, dialler }))
-    this.#inbound = new Inbound(state, { outbound, resolver, exchange, finder, chores })
+    const inbound = (this.#inbound = new Inbound(state, { outbound, resolver, exchange, finder, chores }))
+    this.#answers = new Answers(state, {
+      registration: this.#registration,
+      exchange,
+      resolver,
+      dialler,
+      chores,
+      inbound,
+    })
   }
 
   // ---- queries
@@ -88,6 +108,10 @@ export class OverlayCore {
   }
   get trust(): TrustView {
     return this.#state.trust
+  }
+  /** Names that the registry gave to other keys than they mean here, when it was asked last. */
+  get contestedNames(): readonly ContestedName[] {
+    return this.#resolver.allContested
   }
   get peers(): ReadonlyMap<NodeId, PeerView> {
     return this.#state.peers
@@ -132,7 +156,7 @@ export class OverlayCore {
     this.#state.registry.handleDisconnected()
     this.#registration.handleDisconnected()
     this.#exchange.handleDisconnected()
-    this.#takeResults(now)
+    this.#answers.take(now)
   }
 
   handleRegistryReply(now: Instant, reply: object): void {
@@ -140,7 +164,7 @@ export class OverlayCore {
     registry.handleReply(reply)
     const text = registry.takeSessionFault()
     if (text !== undefined) this.#state.emit({ kind: 'registry_refused', request: 'session', text })
-    this.#takeResults(now)
+    this.#answers.take(now)
   }
 
   /** Addresses of our interfaces are others than before, or the machine has slept. @param isElsewhere what we send comes from another address. */
@@ -170,7 +194,7 @@ export class OverlayCore {
     this.#finder.handleTimeout(now)
     const discover = options.beacon === undefined ? undefined : beacon.pollDiscover(now)
     if (discover !== undefined) this.#outbound.sendBeacon(discover)
-    this.#takeResults(now)
+    this.#answers.take(now)
   }
 
   nextTimeout(): Instant {
@@ -201,7 +225,7 @@ export class OverlayCore {
   }
 
   pollEvent(now: Instant): NodeEvent | undefined {
-    this.#takeResults(now)
+    this.#answers.take(now)
     const event = this.#state.events.shift()
     if (event?.kind === 'endpoint') this.#registration.onEndpoint(now)
     if (event?.kind === 'registered') this.#dialler.onRegistered(now)
@@ -379,6 +403,11 @@ export class OverlayCore {
     this.#exchange.judge = judge
   }
 
+  /** The owner of this key is trusted for a ticket only. @param isOurs the ticket was made here. */
+  markGuest(key: Uint8Array, isOurs: boolean): void {
+    this.#state.trust.markGuest(key, isOurs)
+  }
+
   /** Until then a guest is expected: requests for trust are looked for more often. */
   expectGuests(until: Instant): void {
     this.#exchange.guestsUntil = until
@@ -413,7 +442,7 @@ export class OverlayCore {
 
   /** Ends trust and, with it, every stream of that node. @returns false when it was not trusted. */
   revokeTrust(now: Instant, node: NodeId, origin: 'local' | 'peer' = 'local'): boolean {
-    const hostname = this.#state.trust.hostnameOf(node)
+    const event = trustEvent(this.#state.trust, node, 'revoked')
     if (!this.#state.trust.revoke(node, origin === 'local')) return false
     this.#exchange.revoke(now, node)
     const peer = this.#state.peers.get(node)
@@ -423,60 +452,11 @@ export class OverlayCore {
       this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
       this.#state.touchPeer(peer)
     }
-    this.#state.emit({ kind: 'trust', node, hostname, state: 'revoked' })
+    this.#state.emit(event)
     return true
   }
 
   // ---- inside
-
-  #takeResults(now: Instant): void {
-    for (
-      let result = this.#state.registry.pollResult();
-      result !== undefined;
-      result = this.#state.registry.pollResult()
-    ) {
-      if (this.#registration.handleResult(now, result) || this.#exchange.handleResult(now, result)) continue
-      const news = this.#resolver.handleResult(now, result)
-      switch (news?.kind) {
-        case 'resolved':
-          this.#dialler.onResolved(now, news.peer, news.isNews)
-          this.#chores.afterTunnel(now, news.peer)
-          break
-        case 'unresolved':
-          this.#dialler.onUnresolved(now, news.peer, news.code, news.text)
-          this.#chores.afterTunnel(now, news.peer)
-          break
-        case 'name':
-          this.#dialler.onName(now, news.hostname, news.answer)
-          break
-        case 'key':
-          this.#onKey(now, news)
-          break
-        case 'no_key':
-          this.#onNoKey(now, news.node)
-          break
-        default:
-          break
-      }
-    }
-  }
-
-  #onKey(now: Instant, { node, key, hostname, networks }: Extract<ResolverNews, { kind: 'key' }>): void {
-    this.#exchange.handleLookup(now, node, key, hostname, networks)
-    this.#inbound.handleKey(now, node, key)
-    const peer = this.#state.peers.get(node)
-    if (peer === undefined) return
-    this.#dialler.onKey(now, peer)
-    this.#chores.afterTunnel(now, peer)
-  }
-
-  #onNoKey(now: Instant, node: NodeId): void {
-    this.#inbound.handleKey(now, node, undefined)
-    const peer = this.#state.peers.get(node)
-    if (peer?.wanted !== true || peer.key !== undefined) return
-    const { code, text } = this.#resolver.unknownNode(node)
-    this.#dialler.failPeer(now, peer, code, text)
-  }
 
   /** The registry gave us another id: it is another one, or has lost its memory. Nothing of the old id holds. */
   #onNewId(now: Instant): void {

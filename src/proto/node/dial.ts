@@ -6,6 +6,8 @@ export interface Dial {
   readonly label: string // for messages: the peer as the user wrote it
   readonly port: number | undefined // undefined: only the tunnel is asked for
   readonly app: DialApp
+  /** By a hostname that is bound to a key: should the peer fail, the registry may know why. */
+  hostname: string | undefined
   redials: number
   cancelled: boolean
   stream: Stream | undefined

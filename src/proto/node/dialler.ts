@@ -10,7 +10,7 @@ import { prepareKey } from '../../crypto/identity.ts'
 import { Stream } from '../stream/stream.ts'
 import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
-import type { Resolver } from './resolver.ts'
+import { keyChanged, type Resolver } from './resolver.ts'
 import type { Dial } from './dial.ts'
 import type { Peer } from './peer.ts'
 import type { DialApp, NameAnswer, NameApp } from './views.ts'
@@ -20,6 +20,8 @@ export class Dialler {
   readonly #state: NodeState
   readonly #resolver: Resolver
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
+  /** By bound hostname: they have failed, and the registry is being asked whether that is because the name has another key. */
+  readonly #failed = new Map<string, FailedDial[]>()
   readonly #names = new Map<string, NameApp[]>() // plain questions for a name
   readonly #prepared = new Map<string, PeerName>() // by their text, oldest first
   readonly #failures = new Map<NodeId, { readonly code: ErrorCode; readonly text: string }>()
@@ -36,7 +38,7 @@ export class Dialler {
   }
 
   dial(now: Instant, target: PeerName, label: string, port: number | undefined, app: DialApp): Dial {
-    const dial: Dial = { label, port, app, redials: 0, cancelled: false, stream: undefined }
+    const dial: Dial = { label, port, app, hostname: undefined, redials: 0, cancelled: false, stream: undefined }
     const node = target.kind === 'address' ? target.address.node : undefined
     if (this.#state.ownId === undefined)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
@@ -49,8 +51,8 @@ export class Dialler {
 
   /** Answered by a `name` event. */
   askName(now: Instant, hostname: string, app: NameApp): void {
-    const node = this.#resolver.lookUpName(now, hostname)
-    if (node !== undefined) return this.#state.emit({ kind: 'name', app, answer: { node, code: undefined, text: '' } })
+    const answer = this.#resolver.lookUpName(now, hostname)
+    if (answer !== undefined) return this.#state.emit({ kind: 'name', app, answer })
     const askers = this.#names.get(hostname)
     if (askers === undefined) this.#names.set(hostname, [app])
     else askers.push(app)
@@ -64,17 +66,18 @@ export class Dialler {
     this.#state.touchStream(now, peer, dial.stream)
   }
 
-  onName(now: Instant, hostname: string, answer: NameAnswer): void {
+  /** @param before the node that this bound name meant until now. */
+  onName(now: Instant, hostname: string, answer: NameAnswer, before?: NodeId): void {
     for (const app of this.#names.get(hostname) ?? []) this.#state.emit({ kind: 'name', app, answer })
     this.#names.delete(hostname)
     const dials = this.#unnamed.get(hostname) ?? []
     this.#unnamed.delete(hostname)
     this.#waiting -= dials.length
     if (answer.node !== undefined && this.#prepared.has(hostname)) this.#locate(now, answer.node)
-    for (const dial of dials) {
-      if (answer.node === undefined) this.#fail(dial, answer.code!, answer.text)
-      else this.#toNode(now, dial, answer.node)
-    }
+    for (const dial of dials) this.#toAnswer(now, dial, hostname, answer)
+    this.#settleFailed(now, hostname, answer)
+    const peer = before === undefined || before === answer.node ? undefined : this.#state.peers.get(before)
+    if (peer !== undefined && !peer.connected) this.#leavePeer(now, hostname, answer, peer)
   }
 
   /** Bring up the tunnel, unless that is being done already. */
@@ -136,14 +139,15 @@ export class Dialler {
     this.#resolver.forgetNamesOf(peer.node)
     for (let dial = peer.dials.shift(); dial !== undefined; dial = peer.dials.shift()) {
       this.#waiting -= 1
-      this.#fail(dial, code, text)
+      this.#fail(dial, code, text, peer.node)
     }
   }
 
   /** We are another node now: nothing that waits can come about. */
   failAll(now: Instant, code: ErrorCode, text: string): void {
     for (const peer of this.#state.peers.values()) this.failPeer(now, peer, code, text)
-    for (const hostname of this.#unnamed.keys()) this.onName(now, hostname, { node: undefined, code, text })
+    const names = new Set([...this.#unnamed.keys(), ...this.#failed.keys()])
+    for (const hostname of names) this.onName(now, hostname, { node: undefined, code, text })
     this.#failures.clear()
   }
 
@@ -173,13 +177,53 @@ export class Dialler {
   }
 
   #toHostname(now: Instant, dial: Dial, hostname: string): void {
-    const node = this.#resolver.lookUpName(now, hostname)
-    if (node !== undefined) return this.#toNode(now, dial, node)
+    const answer = this.#resolver.lookUpName(now, hostname)
+    if (answer !== undefined) return this.#toAnswer(now, dial, hostname, answer)
     this.#guess(now, hostname)
     this.#waiting += 1
     const dials = this.#unnamed.get(hostname)
     if (dials === undefined) this.#unnamed.set(hostname, [dial])
     else dials.push(dial)
+  }
+
+  #toAnswer(now: Instant, dial: Dial, hostname: string, answer: NameAnswer): void {
+    const { node } = answer
+    if (node === undefined) return this.#fail(dial, answer.code!, answer.text)
+    if (this.#state.trust.meaningOf(hostname) === undefined) return this.#toNode(now, dial, node)
+    dial.hostname = hostname
+    if (this.#state.peers.get(node)?.connected !== true) {
+      this.#resolver.checkName(now, hostname)
+      const contested = this.#resolver.contested(hostname)
+      // The key that is sought is not to be found there, and nowhere else.
+      if (contested?.node === node) return this.#failWith(dial, keyChanged(contested))
+    }
+    this.#toNode(now, dial, node)
+  }
+
+  /** Dials that failed for a reason that a changed key may explain. */
+  #settleFailed(now: Instant, hostname: string, answer: NameAnswer): void {
+    const failed = this.#failed.get(hostname) ?? []
+    this.#failed.delete(hostname)
+    this.#waiting -= failed.length
+    for (const { dial, node, reason } of failed) {
+      if (answer.node !== undefined && answer.node !== node) this.#toNode(now, dial, answer.node)
+      else this.#failWith(dial, answer.code === 'KEY_CHANGED' ? answer : reason)
+    }
+  }
+
+  /** What still waits for the node that a name meant until now goes to the one that it means, or fails with the name. */
+  #leavePeer(now: Instant, hostname: string, answer: NameAnswer, peer: Peer): void {
+    const mayStay = answer.node === undefined && this.#resolver.contested(hostname)?.node !== peer.node
+    for (let count = peer.dials.size; count > 0; count--) {
+      const dial = peer.dials.shift()!
+      if (dial.hostname !== hostname || mayStay) {
+        peer.dials.push(dial)
+        continue
+      }
+      this.#waiting -= 1
+      if (answer.node === undefined) this.#failWith(dial, answer)
+      else this.#toNode(now, dial, answer.node)
+    }
   }
 
   /** A trusted peer most likely still has its node id: the connection is prepared while its name is looked up. */
@@ -193,7 +237,7 @@ export class Dialler {
 
   #prepareOne(now: Instant, target: PeerName): void {
     if (this.#state.ownId === undefined) return
-    const node = target.kind === 'address' ? target.address.node : this.#resolver.lookUpName(now, target.hostname)
+    const node = target.kind === 'address' ? target.address.node : this.#resolver.lookUpName(now, target.hostname)?.node
     if (node !== undefined) this.#locate(now, node)
   }
 
@@ -219,6 +263,7 @@ export class Dialler {
         dial,
         'PEER_UNREACHABLE',
         `no answer from the node for ${Math.round(peer.silentFor(now) / 1_000)} s`,
+        peer.node,
       )
     if (peer.connected && dial.port === undefined) return this.#state.emit({ kind: 'connected', dial, peer })
     if (peer.connected && dial.port !== undefined && peer.takeSynToken(now))
@@ -228,7 +273,7 @@ export class Dialler {
         code: 'PEER_UNREACHABLE' as const,
         text: 'the node does not answer',
       }
-      return this.#fail(dial, code, text)
+      return this.#fail(dial, code, text, peer.node)
     }
     peer.dials.push(dial)
     this.#waiting += 1
@@ -261,7 +306,31 @@ export class Dialler {
     this.#state.touchStream(now, peer, stream)
   }
 
-  #fail(dial: Dial, code: ErrorCode, text: string): void {
-    if (!dial.cancelled) this.#state.emit({ kind: 'dial_failed', dial, code, text })
+  /** @param node that was sought: whether its name has another key by now is found out before the failure is reported. */
+  #fail(dial: Dial, code: ErrorCode, text: string, node?: NodeId): void {
+    const { hostname } = dial
+    if (hostname === undefined || node === undefined || !EXPLAINED_BY_KEY.has(code))
+      return this.#failWith(dial, { node: undefined, code, text })
+    const contested = this.#resolver.contested(hostname)
+    if (contested !== undefined) return this.#failWith(dial, keyChanged(contested))
+    const reason = { node: undefined, code, text }
+    if (!this.#resolver.isChecking(hostname)) return this.#failWith(dial, reason)
+    this.#waiting += 1
+    const failed = this.#failed.get(hostname)
+    if (failed === undefined) this.#failed.set(hostname, [{ dial, node, reason }])
+    else failed.push({ dial, node, reason })
+  }
+
+  #failWith(dial: Dial, { code, text }: NameAnswer): void {
+    if (!dial.cancelled) this.#state.emit({ kind: 'dial_failed', dial, code: code!, text })
   }
 }
+
+interface FailedDial {
+  readonly dial: Dial
+  readonly node: NodeId
+  readonly reason: NameAnswer
+}
+
+/** A node that has lost its name, its key or its place looks like this. */
+const EXPLAINED_BY_KEY: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'NOT_TRUSTED', 'PEER_UNREACHABLE'])

@@ -6,7 +6,7 @@ import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
 import type { LookupReply } from '../../wire/registry-messages.ts'
 import type { StreamView } from '../stream/stream-view.ts'
 import type { DialView } from './dial.ts'
-import type { AboutApp, NameAnswer, NameApp, PathView, PeerView, PingApp } from './views.ts'
+import type { AboutApp, ContestedName, NameAnswer, NameApp, PathView, PeerView, PingApp } from './views.ts'
 
 export type NodeEvent =
   | {
@@ -41,8 +41,21 @@ export type NodeEvent =
   | {
       readonly kind: 'trust'
       readonly node: NodeId
-      readonly hostname: string | undefined
+      readonly hostname: string | undefined // that its key is bound to, or else what the registry calls it
+      readonly isVerified: boolean // the former
+      readonly fingerprint: string | undefined // of its key
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
+    }
+  /** The registry's name of a peer that had been trusted by its address is bound to its key from now on. */
+  | { readonly kind: 'name_bound'; readonly node: NodeId; readonly hostname: string; readonly fingerprint: string }
+  /** The registry gives a bound name to a node with another key. */
+  | ({ readonly kind: 'name_contested' } & ContestedName)
+  /** A request for trust that waited for a person is forgotten: the list was full, or nobody decided for weeks. */
+  | {
+      readonly kind: 'request_dropped'
+      readonly node: NodeId
+      readonly hostname: string | undefined
+      readonly why: 'full' | 'expired'
     }
   /** The registry does not deliver our request for trust to this peer, for a reason not reported before. */
   | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }

@@ -261,7 +261,7 @@ export class Inbound {
     }
     if (byRelay) peer.paths.admitRelay()
     if (peer.tunnel.isBinding) peer.markExtended()
-    if (result === 'new_key' && peer.hostname === undefined) this.#resolver.lookUpKey(now, peer.node) // the name that people will see
+    if (result === 'new_key' && peer.claim === undefined) this.#resolver.lookUpKey(now, peer.node) // the name that people will see
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
     this.#chores.afterTunnel(now, peer)
@@ -377,7 +377,7 @@ export class Inbound {
   /** Whom we asked for trust may answer in person. A Go peer would try for 29 s before it goes through the registry. */
   #mayHandshake(peer: Peer): boolean {
     return (
-      this.#header.dstPort === k.HANDSHAKE_PORT && this.#state.trust.outgoingTo(peer.node, peer.hostname) !== undefined
+      this.#header.dstPort === k.HANDSHAKE_PORT && this.#state.trust.outgoingTo(peer.node, peer.claim) !== undefined
     )
   }
 

@@ -29,6 +29,8 @@ export interface NodeOptions {
   readonly tags?: readonly string[] | undefined // that the registry shows others; absent: left as they are there
   /** Keys that are certain, whatever a registry says. */
   readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
+  /** Names of the configuration, which mean these keys and nothing else. */
+  readonly pinnedNames?: ReadonlyMap<string, Uint8Array> | undefined
   /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
   readonly maxDatagram: (endpoint: Endpoint) => number
   /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */

@@ -59,7 +59,7 @@ export class Peer implements Machine, Timed {
   bytesIn = 0 // of streams; inbound.ts
   bytesOut = 0 // outbound.ts
 
-  #hostname: string | undefined
+  #claim: string | undefined
   #key: Uint8Array | undefined
   #isExtended = false
   #isPrepared = false
@@ -85,8 +85,9 @@ export class Peer implements Machine, Timed {
 
   // ---- who it is
 
-  get hostname(): string | undefined {
-    return this.#hostname
+  /** What the registry calls it, for people to see. Whom a name means is the trust book's to say. */
+  get claim(): string | undefined {
+    return this.#claim
   }
   /** Ed25519 key by pin, trust record or registry; undefined while none is known. */
   get key(): Uint8Array | undefined {
@@ -97,15 +98,15 @@ export class Peer implements Machine, Timed {
     return this.#isExtended
   }
 
-  /** What the registry says. It overrules a name, but not a key: that is a pin's or a trust record's. */
-  learn(hostname: string | undefined, key: Uint8Array | undefined): void {
-    this.#hostname = hostname ?? this.#hostname
+  /** What the registry says. It does not overrule a key: that is a pin's or a trust record's. */
+  learn(claim: string | undefined, key: Uint8Array | undefined): void {
+    this.#claim = claim ?? this.#claim
     this.#key ??= key
   }
 
   /** Trust was given to this key: what failed for lack of it would not fail now. */
-  onTrusted(hostname: string | undefined, key: Uint8Array): void {
-    this.#hostname = hostname ?? this.#hostname
+  onTrusted(claim: string | undefined, key: Uint8Array): void {
+    this.#claim = claim ?? this.#claim
     this.#key = key
     this.#failedAt = -Infinity
   }

@@ -8,6 +8,7 @@ import { formatEndpoint } from '../../base/types.ts'
 import { STREAM_EXTENSIONS, challenges, isUnknownNode, parseRegisterReply } from '../../wire/registry-messages.ts'
 import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
+import { HOSTNAME_AGAIN_MS } from './constants.ts'
 import type { Memberships } from './memberships.ts'
 import type { Purpose } from './purposes.ts'
 import type { NodeState } from './state.ts'
@@ -25,6 +26,8 @@ export class Registration {
   #registeredAs = '' // the endpoint we reported last
   #failures = 0
   #underway = false
+  #hostnameAt: Instant = Infinity // ask for our hostname again
+  #refusal: string | undefined // the registry's words about it
 
   /** @param onNewId runs before the node takes an id other than its last one. */
   constructor(
@@ -71,7 +74,9 @@ export class Registration {
       if (this.registered && this.#registeredAs === this.#listenAddr) this.#heartbeat(now)
       else if (this.#endpointKnown(now)) this.#register(now)
     }
-    if (this.registered) this.#memberships.handleTimeout(now)
+    if (!this.registered) return
+    this.#memberships.handleTimeout(now)
+    if (now >= this.#hostnameAt) this.#askHostname(now)
   }
 
   nextTimeout(): Instant {
@@ -81,7 +86,7 @@ export class Registration {
     let at = Infinity
     if (!this.#underway)
       at = waitsForBeacon ? Math.max(this.#nextAt, this.#startedAt + DISCOVER_PATIENCE_MS) : this.#nextAt
-    return this.registered ? Math.min(at, this.#memberships.nextTimeout()) : at
+    return this.registered ? Math.min(at, this.#memberships.nextTimeout(), this.#hostnameAt) : at
   }
 
   /** @returns false when the result is not this part's business. */
@@ -94,7 +99,7 @@ export class Registration {
         this.#onHeartbeat(now, result)
         return true
       case 'set_hostname':
-        this.#onHostname(result)
+        this.#onHostname(now, result)
         return true
       case 'join':
         this.#memberships.onJoin(now, result, result.purpose.network)
@@ -174,14 +179,8 @@ export class Registration {
     const { options } = this.#state
     const hostname = reply.hostname
     this.#state.emit({ kind: 'registered', nodeId: reply.nodeId, address: reply.address, hostname })
-    if (options.hostname !== undefined && hostname !== options.hostname) {
-      const signature = this.#state.sign(challenges.setHostname(reply.nodeId))
-      this.#state.ask(
-        now,
-        { type: 'set_hostname', node_id: reply.nodeId, hostname: options.hostname, signature },
-        { kind: 'set_hostname' },
-      )
-    }
+    this.#hostnameAt = Infinity
+    if (options.hostname !== undefined && hostname !== options.hostname) this.#askHostname(now)
     const signature = this.#state.sign(challenges.setVisibility(reply.nodeId))
     this.#state.ask(
       now,
@@ -198,15 +197,13 @@ export class Registration {
     if (before !== nodeId) {
       this.#onNewId(now)
       // Node ids mean other nodes now; the keys we trust are still the same. Their owners are sought by name.
-      for (const { hostname } of trust.displace()) {
-        if (hostname !== undefined)
-          this.#exchange.request(now, {
-            peer: hostname,
-            node: undefined,
-            hostname,
-            reason: 'the registry has changed its ids',
-          })
+      const displaced = trust.displace()
+      for (const hostname of displaced.sought) {
+        const reason = 'the registry has changed its ids'
+        this.#exchange.request(now, { peer: hostname, node: undefined, hostname, reason })
       }
+      for (const { peer } of displaced.void)
+        this.#state.emit({ kind: 'wish_refused', peer, text: 'the registry has changed its ids: ask for trust again' })
     }
     this.#state.ownId = trust.ownId = nodeId
     beacon.setNodeId(nodeId)
@@ -234,9 +231,28 @@ export class Registration {
     this.#nextAt = this.#registeredAs === this.#listenAddr ? now + HEARTBEAT_MS : now
   }
 
-  #onHostname(result: RegistryResult<Purpose>): void {
+  #askHostname(now: Instant): void {
+    const { nodeId, options } = this.#state
+    this.#hostnameAt = Infinity
+    const signature = this.#state.sign(challenges.setHostname(nodeId))
+    this.#state.ask(
+      now,
+      { type: 'set_hostname', node_id: nodeId, hostname: options.hostname, signature },
+      { kind: 'set_hostname' },
+    )
+  }
+
+  /** A refused name does not keep the node from running: somebody may hold it for a while only. Reported once, asked for again and again. */
+  #onHostname(now: Instant, result: RegistryResult<Purpose>): void {
     const hostname = this.#state.options.hostname!
-    if (result.kind === 'refused') this.#state.emit({ kind: 'hostname_refused', hostname, text: result.text })
-    else if (result.kind === 'reply') this.#state.emit({ kind: 'hostname_set', hostname })
+    if (result.kind === 'reply') {
+      this.#refusal = undefined
+      this.#state.emit({ kind: 'hostname_set', hostname })
+      return
+    }
+    this.#hostnameAt = now + HOSTNAME_AGAIN_MS
+    if (result.kind !== 'refused' || result.text === this.#refusal) return
+    this.#refusal = result.text
+    this.#state.emit({ kind: 'hostname_refused', hostname, text: result.text })
   }
 }

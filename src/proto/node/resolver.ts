@@ -2,9 +2,11 @@
  * Who is who and where: hostnames to node ids, node ids to keys and endpoints, asked of the registry and remembered
  * for a while. Several askers of one thing share one question.
  */
+import { toBase64 } from '../../base/bytes.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { parseEndpoint } from '../../base/types.ts'
+import { fingerprintOf, fingerprintOfText } from '../../crypto/fingerprint.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
 import {
   challenges,
@@ -19,7 +21,7 @@ import * as k from './constants.ts'
 import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import type { Purpose } from './purposes.ts'
-import type { AboutApp, NameAnswer } from './views.ts'
+import type { AboutApp, ContestedName, NameAnswer, TrustView } from './views.ts'
 
 /** What the node has to do about an answer of the registry. */
 export type ResolverNews =
@@ -41,10 +43,19 @@ interface CachedName {
   readonly until: Instant
 }
 
+/** What the registry's present word for a bound name is worth. */
+interface Verdict {
+  readonly contested: ContestedName | undefined // undefined: it is the right key, or nobody knows
+  readonly at: Instant
+}
+
 export class Resolver {
   readonly #state: NodeState
   readonly #names = new Map<string, CachedName>()
   readonly #askedNames = new Set<string>()
+  /** Bound names, and the node that the registry names for each: its key has been asked for. */
+  readonly #unproven = new Map<string, NodeId>()
+  readonly #verdicts = new Map<string, Verdict>() // of bound names
   readonly #askedKeys = new Set<NodeId>()
   readonly #aboutAskers = new Map<NodeId, AboutApp[]>()
   readonly #outbound: Outbound
@@ -54,20 +65,55 @@ export class Resolver {
     this.#outbound = outbound
   }
 
-  /** The node of a hostname if it is known; else the question has been asked and `name` news will follow. */
-  lookUpName(now: Instant, hostname: string): NodeId | undefined {
-    const cached = this.#names.get(hostname)
-    if (cached !== undefined && now < cached.until) return cached.node
-    if (!this.#state.registry.connected) {
-      // Better an old answer than none: the peer's key decides whether it is still the same.
-      const known = cached?.node ?? this.#state.trust.nodeNamed(hostname)
-      if (known !== undefined) return known
-    }
-    // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
-    const peer =
-      cached === undefined || now >= cached.until + k.NAME_STALE_MS ? undefined : this.#state.peers.get(cached.node)
+  /**
+   * What a hostname means if that is known; else the question has been asked and `name` news will follow. A name that is
+   * bound to a key means the node that holds this key, also with the registry away.
+   */
+  lookUpName(now: Instant, hostname: string): NameAnswer | undefined {
+    const { trust } = this.#state
+    const meaning = trust.meaningOf(hostname)
+    if (meaning?.kind === 'ambiguous') return ambiguous(hostname, meaning.keys)
+    const bound = trust.nodeNamed(hostname)
+    if (bound !== undefined) return found(bound)
+    const node = meaning === undefined ? this.#cachedNode(now, hostname) : undefined
+    if (node !== undefined) return found(node)
     this.#askName(now, hostname)
-    return peer?.connected === true && now - peer.heardAt < k.NAME_HEARD_MS ? peer.node : undefined
+    return undefined
+  }
+
+  /** Of a name that is bound to no key: as the registry said lately, or is likely to say. */
+  #cachedNode(now: Instant, hostname: string): NodeId | undefined {
+    const cached = this.#names.get(hostname)
+    if (cached === undefined || !this.#state.trust.mayBeCalled(cached.node, hostname)) return undefined
+    // Without a registry better an old answer than none.
+    if (now < cached.until || !this.#state.registry.connected) return cached.node
+    // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
+    const peer = now >= cached.until + k.NAME_STALE_MS ? undefined : this.#state.peers.get(cached.node)
+    if (peer?.connected !== true || now - peer.heardAt >= k.NAME_HEARD_MS) return undefined
+    this.#askName(now, hostname)
+    return peer.node
+  }
+
+  /** The peer with this bound name is not connected: does the registry still give the name to its key? `name` news follow. */
+  checkName(now: Instant, hostname: string): void {
+    const verdict = this.#verdicts.get(hostname)
+    if (verdict !== undefined && now - verdict.at < k.NAME_CACHE_MS) return
+    if (this.#state.registry.connected) this.#askName(now, hostname)
+  }
+
+  /** A question about this name is open. */
+  isChecking(hostname: string): boolean {
+    return this.#askedNames.has(hostname) || this.#unproven.has(hostname)
+  }
+
+  /** The registry gave this bound name to another key when it was asked last. */
+  contested(hostname: string): ContestedName | undefined {
+    const contested = this.#verdicts.get(hostname)?.contested
+    const meaning = contested === undefined ? undefined : this.#state.trust.meaningOf(hostname)
+    return meaning?.kind === 'key' && fingerprintOfText(meaning.key) === contested?.fingerprint ? contested : undefined
+  }
+  get allContested(): readonly ContestedName[] {
+    return [...this.#verdicts.keys()].flatMap((hostname) => this.contested(hostname) ?? [])
   }
 
   #askName(now: Instant, hostname: string): void {
@@ -107,9 +153,9 @@ export class Resolver {
     this.lookUpKey(now, node)
   }
 
-  /** Which node a hostname most likely is, while the question is open: from the last answer, or from trust. */
+  /** Which node an unbound hostname most likely is, while the question is open. */
   guessName(hostname: string): NodeId | undefined {
-    return this.#names.get(hostname)?.node ?? this.#state.trust.nodeNamed(hostname)
+    return this.#names.get(hostname)?.node
   }
 
   /** Has the beacon open the NATs between us and the peer. */
@@ -125,7 +171,7 @@ export class Resolver {
     peer.asked.resolving = true
     peer.asked.resolvedAt = now
     const requester = this.#state.nodeId
-    if (peer.key === undefined || peer.hostname === undefined) this.lookUpKey(now, peer.node)
+    if (peer.key === undefined || peer.claim === undefined) this.lookUpKey(now, peer.node)
     const signature = this.#state.sign(challenges.resolve(requester, peer.node))
     this.#state.ask(
       now,
@@ -218,22 +264,25 @@ export class Resolver {
     if (reply === undefined || typeof reply === 'string') return { kind: 'no_key', node }
     const peer = this.#state.peers.get(node)
     const { hostname, publicKey } = reply
-    this.#state.trust.noteHostname(node, hostname)
-    if (peer !== undefined) {
-      peer.learn(hostname, publicKey)
-    }
+    peer?.learn(hostname, publicKey)
     return { kind: 'key', node, key: publicKey, hostname, networks: reply.networks }
   }
 
-  #onName(now: Instant, hostname: string, result: RegistryResult<Purpose>): ResolverNews {
+  #onName(now: Instant, hostname: string, result: RegistryResult<Purpose>): ResolverNews | undefined {
     this.#askedNames.delete(hostname)
-    return { kind: 'name', hostname, answer: this.#nameAnswer(now, hostname, result) }
+    const answer = this.#nameAnswer(now, hostname, result)
+    if (answer.code === 'NOT_FOUND') this.#verdicts.delete(hostname)
+    if (answer.node === undefined || this.#state.trust.meaningOf(hostname)?.kind !== 'key')
+      return { kind: 'name', hostname, answer }
+    this.#unproven.set(hostname, answer.node)
+    this.lookUpKey(now, answer.node)
+    return undefined
   }
 
   #nameAnswer(now: Instant, hostname: string, result: RegistryResult<Purpose>): NameAnswer {
     if (result.kind === 'unreachable') {
-      const node = this.#names.get(hostname)?.node ?? this.#state.trust.nodeNamed(hostname)
-      if (node !== undefined) return { node, code: undefined, text: '' }
+      const node = this.#names.get(hostname)?.node
+      if (node !== undefined && this.#state.trust.meaningOf(hostname) === undefined) return found(node)
       return { node: undefined, code: 'REGISTRY_UNREACHABLE', text: 'the registry does not answer' }
     }
     const reply = result.kind === 'reply' ? parseResolveHostnameReply(result.reply) : undefined
@@ -241,13 +290,84 @@ export class Resolver {
       this.#names.delete(hostname)
       return { node: undefined, code: 'NOT_FOUND', text: `no node named ${hostname} is visible to us` }
     }
+    const { nodeId } = reply
+    if (this.#state.trust.meaningOf(hostname) !== undefined) return found(nodeId)
+    if (!this.#state.trust.mayBeCalled(nodeId, hostname)) return calledOtherwise(hostname, nodeId, this.#state.trust)
     if (this.#names.size >= k.MAX_NAMES) this.#names.delete(this.#names.keys().next().value!)
-    this.#names.set(hostname, { node: reply.nodeId, until: now + k.NAME_CACHE_MS })
-    this.#state.trust.noteHostname(reply.nodeId, hostname)
-    const peer = this.#state.peers.get(reply.nodeId)
-    peer?.learn(hostname, undefined)
-    return { node: reply.nodeId, code: undefined, text: '' }
+    this.#names.set(hostname, { node: nodeId, until: now + k.NAME_CACHE_MS })
+    this.#state.peers.get(nodeId)?.learn(hostname, undefined)
+    return found(nodeId)
   }
+
+  /**
+   * The key of a node is known now, or, without one, will not be: what that says about bound names for which the registry
+   * has named this node. `moved`: it is the right key, but the node has another id than we knew.
+   */
+  settleNames(now: Instant, node: NodeId, key: Uint8Array | undefined): readonly SettledName[] {
+    const { trust } = this.#state
+    const settled: SettledName[] = []
+    for (const [hostname, unproven] of this.#unproven) {
+      if (unproven !== node) continue
+      this.#unproven.delete(hostname)
+      const meaning = trust.meaningOf(hostname)
+      if (meaning?.kind !== 'key') continue // trust has ended meanwhile; the next dial asks again
+      const isRight = key !== undefined && meaning.key === toBase64(key)
+      const contested = key === undefined || isRight ? undefined : contestedName(hostname, meaning.key, node, key)
+      const isNews = contested !== undefined && this.#verdicts.get(hostname)?.contested?.node !== node
+      if (this.#verdicts.size >= k.MAX_NAMES) this.#verdicts.delete(this.#verdicts.keys().next().value!)
+      this.#verdicts.set(hostname, { contested, at: now })
+      if (isNews) this.#state.emit({ kind: 'name_contested', ...contested })
+      const answer = isRight ? found(node) : contested === undefined ? NO_KEY : keyChanged(contested)
+      settled.push({ hostname, answer, moved: isRight && trust.nodeNamed(hostname) !== node })
+    }
+    return settled
+  }
+}
+
+/** A bound name, after the key of the node that the registry names for it was compared. */
+export interface SettledName {
+  readonly hostname: string
+  readonly answer: NameAnswer
+  readonly moved: boolean
+}
+
+function found(node: NodeId): NameAnswer {
+  return { node, code: undefined, text: '' }
+}
+
+/** Why a dial by this name fails. */
+export function keyChanged({ hostname, fingerprint, node, otherFingerprint }: ContestedName): NameAnswer {
+  return {
+    node: undefined,
+    code: 'KEY_CHANGED',
+    text: `${hostname} is the key ${fingerprint} here, and the registry gives this name to node ${node} with the key ${otherFingerprint}; nothing was sent to it`,
+  }
+}
+
+function ambiguous(hostname: string, keys: readonly string[]): NameAnswer {
+  const fingerprints = keys.map((key) => fingerprintOfText(key) ?? key).join(' and ')
+  return {
+    node: undefined,
+    code: 'KEY_CHANGED',
+    text: `several trusted keys have the name ${hostname}: ${fingerprints}. It means none of them until the trust of the others is revoked`,
+  }
+}
+
+function calledOtherwise(hostname: string, node: NodeId, trust: TrustView): NameAnswer {
+  const name = trust.hostnameOf(node)
+  const standing = name === undefined ? 'is trusted for a ticket only and has no name' : `is trusted as ${name}`
+  const text = `no peer is known as ${hostname}: the registry gives this name to node ${node}, which ${standing} here`
+  return { node: undefined, code: 'NOT_FOUND', text }
+}
+
+function contestedName(hostname: string, bound: string, node: NodeId, key: Uint8Array): ContestedName {
+  return { hostname, fingerprint: fingerprintOfText(bound)!, node, otherFingerprint: fingerprintOf(key) }
+}
+
+const NO_KEY: NameAnswer = {
+  node: undefined,
+  code: 'NOT_FOUND',
+  text: 'the registry names a node for it and does not know its key',
 }
 
 /** tunnel.md §6.2: both IPv4 and in one /24. */

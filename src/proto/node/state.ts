@@ -34,7 +34,7 @@ export class NodeState {
   ownId: NodeId | undefined
   readonly peers = new Map<NodeId, Peer>()
   readonly ports: Ports
-  readonly trust = new TrustBook()
+  readonly trust: TrustBook
   readonly registry: RegistryClient<Purpose>
   readonly beacon = new BeaconClient()
   readonly nat: NatProbe
@@ -51,6 +51,7 @@ export class NodeState {
 
   constructor(options: NodeOptions) {
     this.options = options
+    this.trust = new TrustBook({ keys: options.pinnedKeys, names: options.pinnedNames ?? new Map() })
     this.network = options.network
     this.registry = new RegistryClient(new RegistrySession(options.identity, options.random))
     this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints)
@@ -100,7 +101,7 @@ export class NodeState {
     if (this.peers.size >= MAX_PEERS || node === this.ownId || this.ownId === undefined) return undefined
     const { beacon, maxDatagram } = this.options
     const peer = new Peer(node, this.ownId, this.options, () => new PathSelector(beacon, maxDatagram, this.sizes), now)
-    peer.learn(this.trust.hostnameOf(node), this.options.pinnedKeys.get(node) ?? this.trust.keyOf(node))
+    peer.learn(this.trust.claimOf(node), this.trust.keyOf(node))
     this.peers.set(node, peer)
     this.heap.update(peer) // so that it is forgotten in time, whatever becomes of it
     return peer

@@ -6,14 +6,16 @@
 import { equalBytes, fromBase64, utf8 } from '../../base/bytes.ts'
 import { isHostname, parsePeerName } from '../../base/address.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
+import { fingerprintOf, fingerprintOfText } from '../../crypto/fingerprint.ts'
 import { verifySignature } from '../../crypto/identity.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import { handshakeChallenge } from '../../wire/handshake-message.ts'
 import type { HandshakeRequestEntry, HandshakeResponseEntry } from '../../wire/registry-messages.ts'
 import { challenges, parsePollHandshakesReply, parseResolveHostnameReply } from '../../wire/registry-messages.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import type { TrustJudge, OutgoingRequest } from '../trust/trust-book.ts'
+import type { Approval, OutgoingRequest, TrustBook, TrustJudge } from '../trust/trust-book.ts'
 import * as k from './constants.ts'
+import type { NodeEvent } from './events.ts'
 import type { Memberships } from './memberships.ts'
 import type { Purpose } from './purposes.ts'
 import type { NodeState } from './state.ts'
@@ -111,24 +113,34 @@ export class TrustExchange {
 
   /** A person has said yes. @returns false when nothing of this node is pending. */
   approvePending(now: Instant, node: NodeId): boolean {
-    const { trust } = this.#state
-    const entry = trust.pending.find((pending) => pending.nodeId === node)
-    const key = entry === undefined ? undefined : trust.pendingKey(node)
+    const entry = this.#state.trust.pendingOf(node)
+    const key = entry === undefined || entry.publicKey === '' ? undefined : fromBase64(entry.publicKey)
     if (entry === undefined || key === undefined) return false
-    this.#approve(now, node, trust.hostnameOf(node), key, false)
+    this.#approve(now, { node, key, by: 'choice', hostname: entry.hostname, mutual: false })
     this.#respond(now, node, true)
     return true
   }
 
   /** A person has said no. @returns false when nothing of this node is pending. */
   rejectPending(now: Instant, node: NodeId): boolean {
-    const hostname = this.#state.trust.hostnameOf(node)
+    const event = this.#trustEvent(node, 'rejected')
     if (!this.#state.trust.reject(node)) return false
     if (this.#rejectedUntil.size >= k.MAX_STRANGERS) this.#rejectedUntil.clear() // then a repetition asks a person again
     this.#rejectedUntil.set(node, now + k.REJECTED_FOR_MS)
     this.#respond(now, node, false)
-    this.#state.emit({ kind: 'trust', node, hostname, state: 'rejected' })
+    this.#state.emit(event)
     return true
+  }
+
+  /** The owner of a trusted key has another node id: its tunnel will have to prove the key. */
+  onMoved(now: Instant, node: NodeId, key: Uint8Array): void {
+    this.#approve(now, { node, key, by: 'moved', hostname: undefined, mutual: true })
+  }
+
+  /** What the registry calls a node may become the name of a trusted one that has none. */
+  onNamed(node: NodeId, key: Uint8Array, hostname: string | undefined): void {
+    if (!this.#state.trust.learnName(node, key, hostname)) return
+    this.#state.emit({ kind: 'name_bound', node, hostname: hostname!, fingerprint: fingerprintOf(key) })
   }
 
   /** Has the registry forget the pair. */
@@ -176,7 +188,7 @@ export class TrustExchange {
     const peer = this.#state.peers.get(from)
     if (message.nodeId !== from) return 'foreign_node'
     if (peer?.key === undefined) return 'no_key'
-    const { hostname, key } = peer
+    const { claim: hostname, key } = peer
     const [claimed, signature] = [fromBase64(message.publicKey), fromBase64(message.signature)]
     if (claimed === undefined || !equalBytes(claimed, key)) return 'wrong_key'
     const challenge = utf8(handshakeChallenge(from, this.#state.nodeId))
@@ -220,6 +232,8 @@ export class TrustExchange {
     if (verdict === undefined && networks === undefined && this.#memberships.any && !trust.isTrusted(node))
       return this.#lookFirst(now, node, request, undefined)
     const network = trust.hasRevoked(key) ? undefined : this.#memberships.shared(networks ?? [])
+    const outgoing = trust.outgoingTo(node, hostname)
+    trust.expireRequests(options.timestamp(now - k.PENDING_FOR_MS))
     const fate = trust.handleRequest({
       node,
       hostname,
@@ -228,13 +242,30 @@ export class TrustExchange {
       time: options.timestamp(now),
       isExpected: network !== undefined || verdict === 'accept',
     })
-    if (fate === 'already_trusted') this.#respond(now, node, true)
-    else if (fate === 'approve') {
-      this.#approve(now, node, hostname, key, true, network)
-      this.#respond(now, node, true)
-    } else if (fate === 'pending' || fate === 'key_changed')
-      this.#state.emit({ kind: 'trust', node, hostname, state: fate })
-    else if (fate === 'full') this.#state.count('trust_requests_refused')
+    this.#reportDropped()
+    if (fate === 'pending' || fate === 'key_changed')
+      return this.#state.emit({ ...this.#trustEvent(node, fate), ...claimed(hostname, key) })
+    if (fate === 'still_pending') return
+    if (fate === 'full') return this.#state.count('trust_requests_refused')
+    if (fate !== 'already_trusted') {
+      const by =
+        fate === 'wished' ? 'choice' : fate === 'moved' ? 'moved' : network === undefined ? 'ticket' : { network }
+      this.#approve(now, { node, key, by, hostname: this.#nameFor(outgoing, hostname), mutual: true })
+    }
+    this.#respond(now, node, true)
+  }
+
+  /** What the peer that fulfils this request is called: as we asked for it, or, by its address, as the registry says. */
+  #nameFor(outgoing: OutgoingRequest | undefined, claim: string | undefined): string | undefined {
+    if (outgoing?.hostname !== undefined) return outgoing.hostname
+    return claim !== undefined && this.#state.trust.isAwaited(claim) ? undefined : claim
+  }
+
+  #reportDropped(): void {
+    for (const { entry, why } of this.#state.trust.takeDroppedRequests()) {
+      this.#state.count(`trust_requests_${why === 'full' ? 'evicted' : 'expired'}`)
+      this.#state.emit({ kind: 'request_dropped', node: entry.nodeId, hostname: entry.hostname, why })
+    }
   }
 
   /** Honoured only as the answer to a request of ours: no peer becomes trusted unasked (trust.md §3.1). */
@@ -243,12 +274,14 @@ export class TrustExchange {
     const node = response.fromNodeId
     const outgoing = trust.outgoingTo(node, hostname)
     if (outgoing === undefined) return
+    const about = claimed(hostname, key)
     if (!trust.mayAnswer(outgoing, hostname, key))
-      this.#state.emit({ kind: 'trust', node, hostname, state: 'key_changed' })
-    else if (response.accept) this.#approve(now, node, hostname, key, true)
+      this.#state.emit({ ...this.#trustEvent(node, 'key_changed'), ...about })
+    else if (response.accept)
+      this.#approve(now, { node, key, by: 'choice', hostname: this.#nameFor(outgoing, hostname), mutual: true })
     else {
       trust.withdraw(outgoing)
-      this.#state.emit({ kind: 'trust', node, hostname, state: 'rejected' })
+      this.#state.emit({ ...this.#trustEvent(node, 'rejected'), ...about })
     }
   }
 
@@ -264,22 +297,18 @@ export class TrustExchange {
     this.#state.ask(now, { type: 'lookup', node_id: node }, { kind: 'lookup', node })
   }
 
-  #approve(
-    now: Instant,
-    node: NodeId,
-    hostname: string | undefined,
-    key: Uint8Array,
-    mutual: boolean,
-    network = 0,
-  ): void {
+  #approve(now: Instant, approval: Omit<Approval, 'time'>): void {
     const { trust, options, peers } = this.#state
-    trust.approve(node, hostname, key, mutual, options.timestamp(now), network)
-    const peer = peers.get(node)
-    if (peer !== undefined) {
-      peer.onTrusted(hostname, options.pinnedKeys.get(node) ?? key)
-    }
+    const { node, key, hostname } = approval
+    trust.approve({ ...approval, time: options.timestamp(now) })
+    peers.get(node)?.onTrusted(hostname, options.pinnedKeys.get(node) ?? key)
     this.#report(now, node)
-    this.#state.emit({ kind: 'trust', node, hostname, state: 'approved' })
+    this.#state.emit(this.#trustEvent(node, 'approved'))
+  }
+
+  /** To be made before the node is forgotten. */
+  #trustEvent(node: NodeId, state: TrustEvent['state']): TrustEvent {
+    return trustEvent(this.#state.trust, node, state)
   }
 
   /** Tell the registry, and through it the peer, what we decided. */
@@ -415,6 +444,30 @@ export class TrustExchange {
     this.#state.emit({ kind: 'wish_refused', peer: outgoing.peer, text })
   }
 }
+
+/** What people are shown of a decision about this node, as the trust book has it now. */
+export function trustEvent(trust: TrustBook, node: NodeId, state: TrustEvent['state']): TrustEvent {
+  const [bound, key] = [trust.hostnameOf(node), trust.keyOf(node)]
+  const publicKey = trust.pendingOf(node)?.publicKey ?? ''
+  return {
+    kind: 'trust',
+    node,
+    hostname: bound ?? trust.claimOf(node),
+    isVerified: bound !== undefined,
+    fingerprint: key === undefined ? fingerprintOfText(publicKey) : fingerprintOf(key),
+    state,
+  }
+}
+
+/** Of somebody who has shown this key and is not trusted with it. */
+function claimed(
+  hostname: string | undefined,
+  key: Uint8Array,
+): Pick<TrustEvent, 'hostname' | 'isVerified' | 'fingerprint'> {
+  return { hostname, isVerified: false, fingerprint: fingerprintOf(key) }
+}
+
+type TrustEvent = Extract<NodeEvent, { kind: 'trust' }>
 
 /** Why a message of the direct handshake is ignored. */
 export type DirectFault = 'foreign_node' | 'no_key' | 'wrong_key' | 'bad_signature'

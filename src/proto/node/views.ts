@@ -29,7 +29,8 @@ export interface PathView {
 
 export interface PeerView {
   readonly node: NodeId
-  readonly hostname: string | undefined
+  /** What the registry calls it: unverified, for people to see. */
+  readonly claim: string | undefined
   /** Ed25519, by pin, trust record or registry. */
   readonly key: Uint8Array | undefined
   readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
@@ -60,6 +61,14 @@ export interface NameAnswer {
   readonly text: string
 }
 
+/** A name that the registry gives to another key than the one it means here. */
+export interface ContestedName {
+  readonly hostname: string
+  readonly fingerprint: string // of the key that the name means
+  readonly node: NodeId // whose it is according to the registry
+  readonly otherFingerprint: string // of that node's key
+}
+
 /** Who asked which node has a hostname. */
 export interface NameApp {
   onName(answer: NameAnswer): void
@@ -79,8 +88,17 @@ export interface TrustView {
   readonly outgoing: readonly OutgoingRequest[]
   isTrusted(node: NodeId): boolean
   isRevoked(request: OutgoingRequest): boolean
+  /** Trusted or pinned. */
   keyOf(node: NodeId): Uint8Array | undefined
+  entryOf(node: NodeId): TrustedEntry | undefined
+  /** The name that its key is bound to. */
   hostnameOf(node: NodeId): string | undefined
+  /** What the registry calls it, where it is trusted or has asked for trust. Unverified. */
+  claimOf(node: NodeId): string | undefined
+  means(hostname: string, node: NodeId): boolean
+  nodeNamed(hostname: string): NodeId | undefined
+  /** Names that mean nobody, because several trusted keys have them; the keys are base64. */
+  readonly ambiguousNames: ReadonlyMap<string, readonly string[]>
 }
 
 export interface BeaconView {

@@ -13,6 +13,7 @@ import type { Machine } from '../machine.ts'
 import { AckPolicy } from './acks.ts'
 import * as k from './constants.ts'
 import type { StreamEnd, StreamPhase, StreamShared } from './lifecycle.ts'
+import { IdleWatch } from './idle-watch.ts'
 import { Opening } from './opening.ts'
 import { PlainPeer } from './plain-peer.ts'
 import { Receiver } from './receive.ts'
@@ -53,7 +54,7 @@ export class Stream implements Machine, StreamView {
   #plain: PlainPeer | undefined = new PlainPeer()
   #resets = 0
   #lastSentAt: Instant = 0
-  #heardAt: Instant = 0
+  readonly #idle = new IdleWatch()
   #blockedWriter = false
 
   /**
@@ -87,8 +88,6 @@ export class Stream implements Machine, StreamView {
   get unchecked(): boolean {
     return this.#opening.unchecked
   }
-
-  // ---- from the application ----
 
   /** Takes ownership of `bytes`. @returns false when the writer should wait for NEWS_WRITABLE. */
   write(bytes: Uint8Array, more = false): boolean {
@@ -163,12 +162,10 @@ export class Stream implements Machine, StreamView {
     return this.dialled && this.#plain !== undefined && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
   }
 
-  // ---- packets in ----
-
   /** Takes ownership of the payload. The packet was authenticated as coming from this stream's peer. */
   handlePacket(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     const flags = header.flags
-    this.#heardAt = now
+    this.#idle.onHeard(now)
     if ((flags & FLAG_RST) !== 0 && (flags & FLAG_SYN) === 0) this.#handleReset(header)
     else if (this.phase === 'syn-sent') this.#handleAnswer(now, header, payload)
     else if ((flags & FLAG_SYN) !== 0) this.#handleRepeatedSyn(header)
@@ -187,8 +184,6 @@ export class Stream implements Machine, StreamView {
   isForeignSyn(header: PacketHeader): boolean {
     return this.dialled || header.seq !== this.peerIsn
   }
-
-  // ---- packets out ----
 
   hasOutput(now: Instant, pathPayload: number): boolean {
     if (this.#controlDue || this.#acks.due || this.#acks.duplicates > 0) return true
@@ -212,8 +207,6 @@ export class Stream implements Machine, StreamView {
     return true
   }
 
-  // ---- time ----
-
   handleTimeout(now: Instant): void {
     this.#acks.handleTimeout(now)
     if (now >= this.#controlAt) this.#onControlTimeout(now)
@@ -222,10 +215,7 @@ export class Stream implements Machine, StreamView {
       if (this.sender.hasGivenUp(now)) this.reset(now, 'timed_out')
       if (this.#plain !== undefined && now >= this.#plain.keepaliveAt(this.#lastSentAt)) this.#acks.due = true
       if (this.#plain?.close.takeHeld(now) === true) this.close(now)
-      if (now >= this.#idleVerifyAt) {
-        this.#heardAt = now // asked, and not again before as long
-        this.sender.verify(now)
-      }
+      if (this.#idle.take(now, this.#mayBeForgotten)) this.sender.verify(now)
     }
   }
 
@@ -234,14 +224,13 @@ export class Stream implements Machine, StreamView {
     if (this.phase === 'established') {
       at = Math.min(at, this.sender.nextTimeout())
       if (this.#plain !== undefined) at = Math.min(at, this.#plain.nextTimeout(this.#lastSentAt))
-      at = Math.min(at, this.#idleVerifyAt)
+      at = Math.min(at, this.#idle.at(this.#mayBeForgotten))
     }
     return at
   }
 
-  /** A dialler that has given up resets us, or has lost every RST; a plain peer keeps its own streams alive. */
-  get #idleVerifyAt(): Instant {
-    return this.dialled || this.#plain !== undefined ? Infinity : this.#heardAt + k.IDLE_VERIFY_MS
+  get #mayBeForgotten(): boolean {
+    return !this.dialled && this.#plain === undefined
   }
 
   /** The reader took bytes: perhaps the peer should hear that there is room. */
@@ -260,8 +249,6 @@ export class Stream implements Machine, StreamView {
     this.sender.onPathRestored(now)
     if (verifyAt < Infinity) this.sender.verify(verifyAt)
   }
-
-  // ---- inside ----
 
   get #mayCarryData(): boolean {
     return this.phase === 'established' || (this.phase === 'syn-received' && this.#opening.transmissions > 0)

@@ -1,14 +1,24 @@
 /**
  * Who may talk to us: trusted peers, requests that wait for our decision, and requests of ours that wait for theirs.
  * Trust is bilateral and by node; the key it was given to is kept with it, so that a node id that changes hands is not
- * trusted on (trust.md §4.8).
+ * trusted on (trust.md §4.8). What a name means is decided here as well, by key: name-book.ts.
  */
 import { equalBytes, fromBase64, toBase64 } from '../../base/bytes.ts'
 import type { NodeId } from '../../base/types.ts'
-import type { PendingEntry, RevokedEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
+import type { PendingEntry, RequestedEntry, RevokedEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
+import { NameBook, type NameMeaning } from './name-book.ts'
+import { type DroppedRequest, PendingRequests } from './pending-requests.ts'
 
-/** What a request of somebody else leads to. */
-export type RequestFate = 'pending' | 'still_pending' | 'approve' | 'already_trusted' | 'key_changed' | 'full'
+/** What a request of somebody else leads to. To be approved are: `moved` (a trusted key under another id), `expected` (as the caller says) and `wished` (we have asked for it). */
+export type RequestFate =
+  | 'pending'
+  | 'still_pending'
+  | 'moved'
+  | 'expected'
+  | 'wished'
+  | 'already_trusted'
+  | 'key_changed'
+  | 'full'
 
 /** A request for trust of ours: to a node id, or by a hostname whose node we do not know yet. */
 export interface OutgoingRequest {
@@ -16,7 +26,8 @@ export interface OutgoingRequest {
   readonly node: NodeId | undefined
   readonly hostname: string | undefined
   readonly reason: string
-  readonly key?: Uint8Array | undefined // the only Ed25519 key that fulfils it; absent: whichever the registry tells
+  readonly key?: Uint8Array | undefined // the only Ed25519 key that fulfils it; absent: the one that answers first
+  readonly kept?: boolean // outlives a restart: a person asked for it by a command, so no configuration repeats it
 }
 
 /** What is known of a request before a person looks: to be granted, to be refused, or (undefined) neither. `trusted`: the asker is. */
@@ -30,18 +41,43 @@ export type TrustJudge = (asker: {
 /** What somebody asks of us. */
 export interface IncomingRequest {
   readonly node: NodeId
-  readonly hostname: string | undefined
+  readonly hostname: string | undefined // as the registry says now
   readonly key: Uint8Array // Ed25519, as the registry says
   readonly justification: string
   readonly time: string // RFC 3339
-  readonly isExpected: boolean // to be approved without a person: it shares a network with us
+  readonly isExpected: boolean // to be approved without a person: it shares a network with us, or has a ticket
+}
+
+/**
+ * How trust came about. `choice`: a person has decided about this peer, and only then its key may get a name. `moved`: it
+ * had been decided before, whatever it was.
+ */
+export type ApprovedBy = 'choice' | 'ticket' | 'moved' | { readonly network: number }
+
+export interface Approval {
+  readonly node: NodeId
+  readonly key: Uint8Array
+  readonly by: ApprovedBy
+  readonly hostname: string | undefined // that was asked for, or shown to the person who decided
+  readonly mutual: boolean // we had asked as well
+  readonly time: string // RFC 3339
+}
+
+/** What the configuration says of keys, whatever a registry or a trust file says. */
+export interface Pins {
+  readonly keys: ReadonlyMap<NodeId, Uint8Array>
+  readonly names: ReadonlyMap<string, Uint8Array>
 }
 
 export class TrustBook {
+  readonly #pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
+  readonly #names: NameBook
   readonly #trusted = new Map<NodeId, TrustedEntry>()
-  readonly #pending = new Map<NodeId, PendingEntry>()
+  readonly #nodes = new Map<string, NodeId>() // of trusted keys, base64
+  readonly #pending = new PendingRequests()
   readonly #outgoing = new Map<string, OutgoingRequest>()
-  readonly #hostnames = new Map<NodeId, string>() // for people; the registry is the authority
+  /** What the registry calls trusted nodes that have no name here: for people to see, and for nothing else. */
+  readonly #claims = new Map<NodeId, string>()
   /** Trust given under node ids that mean other nodes now, by key: not in force until its owner is found again. */
   readonly #displaced = new Map<string, TrustedEntry>()
   /** Whose trust we took back, by key: neither a request that stands nor a shared network gives it again, only a person. */
@@ -50,25 +86,36 @@ export class TrustBook {
   /** Something that the trust file holds has changed since `takeDirty`. */
   #dirty = false
 
+  constructor(pins: Pins = { keys: new Map(), names: new Map() }) {
+    this.#pinnedKeys = pins.keys
+    this.#names = new NameBook(new Map([...pins.names].map(([name, key]) => [name, toBase64(key)])))
+  }
+
   load(file: TrustFile): void {
     this.#ownId = file.ownId
-    for (const entry of file.trusted) {
-      this.#trusted.set(entry.nodeId, entry)
-      if (entry.hostname !== undefined) this.#hostnames.set(entry.nodeId, entry.hostname)
+    for (const { hostname, ...entry } of file.trusted) {
+      const pinned = this.#pinnedKeys.get(entry.nodeId)
+      if (pinned === undefined || entry.publicKey === '' || entry.publicKey === toBase64(pinned)) this.#put(entry)
+      else this.#displaced.set(entry.publicKey, entry) // trust was given to that key, not to the one that is pinned now
+      if (hostname === undefined) continue
+      if (entry.publicKey === '' || entry.network !== 0) this.#claims.set(entry.nodeId, hostname)
+      else this.#names.restore(hostname, entry.publicKey)
     }
-    for (const entry of file.pending) this.#pending.set(entry.nodeId, entry)
+    for (const entry of file.pending) this.#pending.load(entry)
     for (const entry of file.revoked ?? []) this.#revoked.set(entry.publicKey, entry)
+    for (const entry of file.requested ?? []) this.#outgoing.set(entry.peer, requestOf(entry))
   }
 
   save(): TrustFile {
-    const trusted = [...this.#trusted.values()].map((entry) => {
-      const hostname = this.#hostnames.get(entry.nodeId)
-      return hostname === undefined ? entry : { ...entry, hostname }
-    })
+    const requested = [...this.#outgoing.values()].filter(({ kept }) => kept === true).map(entryOf)
     return {
-      trusted: [...trusted, ...this.#displaced.values()],
-      pending: [...this.#pending.values()],
+      trusted: [...this.#trusted.values(), ...this.#displaced.values()].map((entry) => {
+        const hostname = this.#names.boundTo(entry.publicKey)
+        return hostname === undefined ? entry : { ...entry, hostname }
+      }),
+      pending: this.#pending.all,
       ...(this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] }),
+      ...(requested.length > 0 && { requested }),
       ...(this.#ownId !== undefined && { ownId: this.#ownId }),
     }
   }
@@ -78,7 +125,8 @@ export class TrustBook {
     return this.#ownId
   }
   set ownId(node: NodeId | undefined) {
-    if (node !== this.#ownId && this.#trusted.size + this.#pending.size + this.#displaced.size > 0) this.#dirty = true
+    const hasIds = this.#trusted.size + this.#pending.size + this.#displaced.size > 0
+    if (node !== this.#ownId && hasIds) this.#dirty = true
     this.#ownId = node
   }
 
@@ -88,46 +136,107 @@ export class TrustBook {
     return dirty
   }
 
+  // ---- who is trusted
+
   isTrusted(node: NodeId): boolean {
     return this.#trusted.has(node)
   }
 
-  /** The Ed25519 key that trust was given to. */
+  /** The Ed25519 key that trust was given to, or that the configuration pins. */
   keyOf(node: NodeId): Uint8Array | undefined {
-    const text = this.#trusted.get(node)?.publicKey
-    return text === undefined || text === '' ? undefined : fromBase64(text)
-  }
-
-  /** The key that came with a pending request. */
-  pendingKey(node: NodeId): Uint8Array | undefined {
-    const text = this.#pending.get(node)?.publicKey
-    return text === undefined || text === '' ? undefined : fromBase64(text)
+    return this.#pinnedKeys.get(node) ?? keyFrom(this.#trusted.get(node))
   }
 
   get trusted(): readonly TrustedEntry[] {
-    return [...this.#trusted.values()]
+    return [...this.#trusted.values()].map((entry) => this.#named(entry))
+  }
+  entryOf(node: NodeId): TrustedEntry | undefined {
+    const entry = this.#trusted.get(node)
+    return entry === undefined ? undefined : this.#named(entry)
   }
   get pending(): readonly PendingEntry[] {
-    return [...this.#pending.values()]
+    return this.#pending.all
+  }
+  pendingOf(node: NodeId): PendingEntry | undefined {
+    return this.#pending.of(node)
   }
   get outgoing(): readonly OutgoingRequest[] {
     return [...this.#outgoing.values()]
   }
 
+  #named(entry: TrustedEntry): TrustedEntry {
+    const hostname = this.#names.nameOf(entry.publicKey)
+    return hostname === undefined ? entry : { ...entry, hostname }
+  }
+
+  // ---- names
+
+  /** The name that the key of this node is bound to. */
   hostnameOf(node: NodeId): string | undefined {
-    return this.#hostnames.get(node)
+    const key = this.keyOf(node)
+    return key === undefined ? undefined : this.#names.nameOf(toBase64(key))
   }
 
+  /** What the registry called this node; nobody has verified it. */
+  claimOf(node: NodeId): string | undefined {
+    return this.#claims.get(node) ?? this.#pending.of(node)?.hostname
+  }
+
+  meaningOf(hostname: string): NameMeaning | undefined {
+    return this.#names.meaningOf(hostname)
+  }
+
+  /** Whether this name means that node: its key is the one that the name is bound to. */
+  means(hostname: string, node: NodeId): boolean {
+    const key = this.keyOf(node)
+    return key !== undefined && this.#names.means(hostname, toBase64(key))
+  }
+
+  /** The trusted node whose key the name is bound to. */
   nodeNamed(hostname: string): NodeId | undefined {
-    for (const [node, name] of this.#hostnames) if (name === hostname) return node
-    return undefined
+    const meaning = this.#names.meaningOf(hostname)
+    return meaning?.kind === 'key' ? this.#nodes.get(meaning.key) : undefined
   }
 
-  noteHostname(node: NodeId, hostname: string | undefined): void {
-    if (hostname === undefined) return
-    if (!this.#trusted.has(node) && !this.#pending.has(node)) return // strangers must not fill the table
-    this.#hostnames.set(node, hostname)
+  /** Names that mean nobody, because several trusted keys have them. */
+  get ambiguousNames(): ReadonlyMap<string, readonly string[]> {
+    return this.#names.ambiguous
   }
+
+  /** May the registry's word for this node lead a dial by that name to it? Not if it has another name here, or none by our choice. */
+  mayBeCalled(node: NodeId, hostname: string): boolean {
+    const entry = this.#trusted.get(node)
+    if (entry === undefined) return true
+    const name = this.#names.boundTo(entry.publicKey)
+    return name === hostname || (name === undefined && entry.guest !== true)
+  }
+
+  /**
+   * The registry calls the owner of this key so. The first name of a peer that a person trusts by its address is bound to
+   * it, if it is nobody else's and nobody waits for somebody of that name.
+   * @returns whether the name was bound just now.
+   */
+  learnName(node: NodeId, key: Uint8Array, hostname: string | undefined): boolean {
+    const entry = this.#trusted.get(node)
+    if (entry === undefined || hostname === undefined || entry.publicKey !== toBase64(key)) return false
+    this.#claims.set(node, hostname)
+    const isChosen = entry.guest !== true && entry.network === 0
+    if (!isChosen || this.isAwaited(hostname) || !this.#names.bind(hostname, entry.publicKey)) return false
+    this.#dirty = true
+    return true
+  }
+
+  /** We have asked for the trust of somebody with this name. */
+  isAwaited(hostname: string): boolean {
+    return [...this.#outgoing.values()].some((outgoing) => outgoing.hostname === hostname)
+  }
+
+  /** The name was trusted, or pinned, with another key: the asker must not inherit it, nor profit from a request to that name. */
+  #isImpostor(hostname: string | undefined, key: Uint8Array): boolean {
+    return hostname !== undefined && this.#names.isTaken(hostname, toBase64(key))
+  }
+
+  // ---- requests of ours
 
   /** Whether we took back the trust of the peer that this request names. */
   isRevoked(outgoing: OutgoingRequest): boolean {
@@ -148,7 +257,13 @@ export class TrustBook {
   /** We want to be trusted by this peer, and will approve its request. A revocation of ours is thereby lifted. */
   request(outgoing: OutgoingRequest): void {
     for (const { publicKey } of this.#revokedBy(outgoing)) this.#dirty = this.#revoked.delete(publicKey) || this.#dirty
+    const before = this.#outgoing.get(outgoing.peer)
+    if (before?.kept === true || outgoing.kept === true) this.#dirty = true
     this.#outgoing.set(outgoing.peer, outgoing)
+  }
+
+  withdraw(outgoing: OutgoingRequest): void {
+    if (this.#outgoing.delete(outgoing.peer) && outgoing.kept === true) this.#dirty = true
   }
 
   /** Our request that this node can answer, if there is one. */
@@ -159,50 +274,60 @@ export class TrustBook {
     return undefined
   }
 
-  handleRequest({ node, hostname, key, justification, time, isExpected }: IncomingRequest): RequestFate {
-    if (this.#trusted.has(node)) {
-      const known = this.keyOf(node)
-      if (known === undefined || equalBytes(known, key)) return 'already_trusted'
-      return this.#knows(key) && !this.#isImpostor(hostname, key, node) ? 'approve' : 'key_changed'
-    }
-    if (this.#isImpostor(hostname, key)) return 'key_changed'
-    if (this.#knows(key)) return 'approve'
-    const outgoing = this.outgoingTo(node, hostname)
-    if (isExpected || (outgoing !== undefined && fits(outgoing, key) && !this.hasRevoked(key))) return 'approve'
-    const waiting = this.#pending.get(node)
-    if (waiting === undefined && this.#pending.size >= MAX_PENDING) return 'full'
-    if (waiting?.publicKey === toBase64(key) && waiting.justification === justification) return 'still_pending'
-    this.#pending.set(node, { nodeId: node, publicKey: toBase64(key), justification, receivedAt: time })
-    this.noteHostname(node, hostname)
-    this.#dirty = true
-    return 'pending'
-  }
-
-  /** The owner of this key is trusted, under whatever id: registries that lose their memory give out others. His tunnel must prove the key. */
-  #knows(key: Uint8Array): boolean {
-    const text = toBase64(key)
-    return this.#displaced.has(text) || [...this.#trusted.values()].some(({ publicKey }) => publicKey === text)
-  }
-
   /**
-   * The name was trusted with another key. A registry gives away the name of a node that is silent for minutes: who
-   * takes it must not inherit the trust, nor profit from a request to that name.
-   * @param asker the record of this node does not count: its name is what the registry says of the id now.
+   * Whether the owner of this key may fulfil our request. One by name is not fulfilled by a peer that is trusted under
+   * another name or as a guest, nor while somebody with another key waits under that name.
    */
-  #isImpostor(hostname: string | undefined, key: Uint8Array, asker?: NodeId): boolean {
-    if (hostname === undefined) return false
+  mayAnswer(outgoing: OutgoingRequest, hostname: string | undefined, key: Uint8Array): boolean {
+    if (outgoing.key !== undefined && !equalBytes(outgoing.key, key)) return false
+    if (this.#isImpostor(hostname, key) || this.#isImpostor(outgoing.hostname, key)) return false
+    if (outgoing.hostname === undefined || outgoing.key !== undefined) return true
     const text = toBase64(key)
-    for (const entry of [...this.#trusted.values(), ...this.#displaced.values()]) {
-      if (entry.nodeId === asker) continue
-      const name = this.#hostnames.get(entry.nodeId) ?? entry.hostname
-      if (name === hostname && entry.publicKey !== '' && entry.publicKey !== text) return true
-    }
-    return false
+    const name = this.#names.boundTo(text)
+    const isGuest = (this.#displaced.get(text) ?? this.#trusted.get(this.#nodes.get(text) ?? 0))?.guest === true
+    return (
+      !isGuest &&
+      (name === undefined || name === outgoing.hostname) &&
+      !this.#pending.hasNamesake(outgoing.hostname, key)
+    )
   }
 
-  /** An answer to our request may be honoured: it comes with the key that was asked for, and from no other node under a name that we know. */
-  mayAnswer(outgoing: OutgoingRequest, hostname: string | undefined, key: Uint8Array): boolean {
-    return fits(outgoing, key) && !this.#isImpostor(hostname, key)
+  // ---- requests of others
+
+  handleRequest({ node, hostname, key, justification, time, isExpected }: IncomingRequest): RequestFate {
+    const known = this.keyOf(node)
+    if (known !== undefined && !equalBytes(known, key)) {
+      const mayMove = !this.#pinnedKeys.has(node) && this.knows(key) && !this.#isImpostor(hostname, key)
+      return mayMove ? 'moved' : 'key_changed'
+    }
+    if (this.#trusted.has(node)) return 'already_trusted'
+    if (this.#isImpostor(hostname, key)) return 'key_changed'
+    if (this.knows(key)) return 'moved'
+    if (isExpected) return 'expected'
+    const outgoing = this.outgoingTo(node, hostname)
+    if (outgoing !== undefined && this.mayAnswer(outgoing, hostname, key) && !this.hasRevoked(key)) return 'wished'
+    const publicKey = toBase64(key)
+    const put = this.#pending.put(
+      { nodeId: node, publicKey, justification, receivedAt: time, ...(hostname !== undefined && { hostname }) },
+      (entry) => this.outgoingTo(entry.nodeId, entry.hostname) !== undefined,
+    )
+    if (put === 'full') return 'full'
+    if (put !== 'repeated') this.#dirty = true
+    return put === 'new' ? 'pending' : 'still_pending'
+  }
+
+  /** @param before RFC 3339: requests that were not repeated since are forgotten. */
+  expireRequests(before: string): void {
+    if (this.#pending.expire(before)) this.#dirty = true
+  }
+  takeDroppedRequests(): readonly DroppedRequest[] {
+    return this.#pending.takeDropped()
+  }
+
+  /** The owner of this key is trusted, under whatever id: registries that lose their memory give out others. Its tunnel must prove the key. */
+  knows(key: Uint8Array): boolean {
+    const text = toBase64(key)
+    return this.#displaced.has(text) || this.#nodes.has(text)
   }
 
   /** Whom we trust under this node id or name has another key. */
@@ -211,91 +336,128 @@ export class TrustBook {
     return (known !== undefined && !equalBytes(known, key)) || (known === undefined && this.#isImpostor(hostname, key))
   }
 
-  /** Both sides agree now. @param mutual we had asked as well. @param network that both share, if that was the reason. */
-  approve(
-    node: NodeId,
-    hostname: string | undefined,
-    key: Uint8Array,
-    mutual: boolean,
-    time: string,
-    network = 0,
-  ): void {
+  // ---- decisions
+
+  /** Both sides agree now. */
+  approve({ node, key, by, hostname, mutual, time }: Approval): void {
     this.#pending.delete(node)
     const text = toBase64(key)
-    const hasMoved = this.#knows(key) // else the key of this node is a new one, and the old one is worth nothing any more
-    for (const entry of this.#trusted.values()) {
-      if (entry.nodeId === node && entry.publicKey !== text && hasMoved) this.#displaceOne(entry)
-      else if (entry.publicKey === text && entry.nodeId !== node) this.#forgetId(entry.nodeId) // of a key there is one node
+    const hasMoved = this.knows(key) // else the key of this node is a new one, and the old one is worth nothing any more
+    const before = this.#displaced.get(text) ?? this.#trusted.get(this.#nodes.get(text) ?? 0)
+    const holder = this.#trusted.get(node)
+    if (holder !== undefined && holder.publicKey !== text) {
+      if (hasMoved) this.#displaceOne(holder)
+      else this.#end(holder)
     }
+    if (before !== undefined && before.nodeId !== node) this.#forgetId(before) // of a key there is one node
     this.#displaced.delete(text)
     this.#revoked.delete(text)
-    const outgoing = this.outgoingTo(node, hostname)
-    if (outgoing !== undefined) this.#outgoing.delete(outgoing.peer)
-    this.#trusted.set(node, { nodeId: node, publicKey: toBase64(key), approvedAt: time, mutual, network })
-    this.noteHostname(node, hostname)
+    const { network, guest } = by === 'moved' && before !== undefined ? before : standingBy(by)
+    this.#put({ nodeId: node, publicKey: text, approvedAt: time, mutual, network, ...(guest === true && { guest }) })
+    if (by === 'choice' && hostname !== undefined) this.#names.bind(hostname, text)
+    if (hostname !== undefined) this.#claims.set(node, hostname)
+    for (const outgoing of this.outgoing) if (this.#isFulfilled(outgoing, node)) this.#outgoing.delete(outgoing.peer)
+    this.#dirty = true
+  }
+
+  #isFulfilled({ node, hostname }: OutgoingRequest, by: NodeId): boolean {
+    const { guest, network } = this.#trusted.get(by)!
+    if (hostname !== undefined && this.means(hostname, by)) return true
+    return node === by && guest !== true && network === 0
+  }
+
+  /** This key is trusted for a ticket only. @param isOurs the ticket was made here: its guest has no name. */
+  markGuest(key: Uint8Array, isOurs: boolean): void {
+    const text = toBase64(key)
+    const entry = this.#trusted.get(this.#nodes.get(text) ?? 0)
+    if (entry === undefined || entry.guest === true) return
+    if (isOurs) this.#names.free(text)
+    this.#put({ ...entry, guest: true })
     this.#dirty = true
   }
 
   /** @returns false when there was nothing to reject. */
   reject(node: NodeId): boolean {
     if (!this.#pending.delete(node)) return false
-    this.#hostnames.delete(node)
     this.#dirty = true
     return true
   }
 
   /** @param lasting it was us: until a person trusts it again. @returns false when the node was not trusted. Requests to it end too. */
   revoke(node: NodeId, lasting = false): boolean {
-    const hostname = this.#hostnames.get(node)
+    const hostname = this.hostnameOf(node) ?? this.#claims.get(node)
     const outgoing = this.outgoingTo(node, hostname)
-    if (outgoing !== undefined) this.#outgoing.delete(outgoing.peer)
-    const { publicKey = '' } = this.#trusted.get(node) ?? {}
-    if (!this.#trusted.delete(node)) return false
+    if (outgoing !== undefined) this.withdraw(outgoing)
+    const entry = this.#trusted.get(node)
+    if (entry === undefined) return false
+    const { publicKey } = entry
     if (lasting && publicKey !== '') {
       if (this.#revoked.size >= MAX_REVOKED) this.#revoked.delete(this.#revoked.keys().next().value!)
       this.#revoked.set(publicKey, { nodeId: node, publicKey, ...(hostname !== undefined && { hostname }) })
     }
+    this.#end(entry)
     this.#pending.delete(node)
-    this.#hostnames.delete(node)
     this.#dirty = true
     return true
   }
 
   /**
    * The registry has given out new node ids: what is trusted is trusted by key only, until its owner shows up.
-   * @returns the hostnames to seek them by, where known.
+   * @returns the hostnames to seek them by, where known, and the requests to node ids that mean nobody any more.
    */
-  displace(): ReadonlyArray<{ readonly hostname: string | undefined }> {
-    const sought = [...this.#trusted.values()].map((entry) => ({ hostname: this.#hostnames.get(entry.nodeId) }))
+  displace(): { readonly sought: readonly string[]; readonly void: readonly OutgoingRequest[] } {
+    const sought = [...this.#trusted.values()].flatMap(({ publicKey }) => this.#names.boundTo(publicKey) ?? [])
     for (const entry of this.#trusted.values()) this.#displaceOne(entry)
     this.#pending.clear()
-    this.#hostnames.clear()
+    const byId = this.outgoing.filter(({ kept, hostname }) => kept === true && hostname === undefined)
+    for (const outgoing of byId) this.withdraw(outgoing)
     this.#dirty = true
-    return sought
+    return { sought, void: byId }
   }
 
   #displaceOne(entry: TrustedEntry): void {
-    const hostname = this.#hostnames.get(entry.nodeId)
-    if (entry.publicKey !== '')
-      this.#displaced.set(entry.publicKey, hostname === undefined ? entry : { ...entry, hostname })
-    this.#forgetId(entry.nodeId)
+    if (entry.publicKey !== '') this.#displaced.set(entry.publicKey, entry)
+    this.#forgetId(entry)
   }
 
-  #forgetId(node: NodeId): void {
-    this.#trusted.delete(node)
-    this.#hostnames.delete(node)
+  /** Trust in this key is over, under whatever id. */
+  #end(entry: TrustedEntry): void {
+    this.#names.free(entry.publicKey)
+    this.#forgetId(entry)
   }
 
-  withdraw(outgoing: OutgoingRequest): void {
-    this.#outgoing.delete(outgoing.peer)
+  #put(entry: TrustedEntry): void {
+    this.#trusted.set(entry.nodeId, entry)
+    if (entry.publicKey !== '') this.#nodes.set(entry.publicKey, entry.nodeId)
+  }
+
+  #forgetId({ nodeId, publicKey }: TrustedEntry): void {
+    if (this.#trusted.get(nodeId)?.publicKey !== publicKey) return // the id is somebody else's by now
+    this.#trusted.delete(nodeId)
+    this.#claims.delete(nodeId)
+    if (this.#nodes.get(publicKey) === nodeId) this.#nodes.delete(publicKey)
   }
 }
 
-function fits(outgoing: OutgoingRequest, key: Uint8Array): boolean {
-  return outgoing.key === undefined || equalBytes(outgoing.key, key)
+function standingBy(by: ApprovedBy): { readonly network: number; readonly guest?: boolean } {
+  if (typeof by === 'object') return by
+  return { network: 0, guest: by === 'ticket' }
+}
+
+function keyFrom(entry: { readonly publicKey: string } | undefined): Uint8Array | undefined {
+  return entry === undefined || entry.publicKey === '' ? undefined : fromBase64(entry.publicKey)
+}
+
+function requestOf({ peer, nodeId, hostname, reason, publicKey }: RequestedEntry): OutgoingRequest {
+  const key = publicKey === undefined ? undefined : fromBase64(publicKey)
+  return { peer, node: nodeId, hostname, reason, kept: true, ...(key !== undefined && { key }) }
+}
+
+/** A name's node id is found again; it may be another one by then. */
+function entryOf({ peer, node, hostname, reason, key }: OutgoingRequest): RequestedEntry {
+  const target = hostname !== undefined ? { hostname } : node !== undefined ? { nodeId: node } : {}
+  return { peer, reason, ...target, ...(key !== undefined && { publicKey: toBase64(key) }) }
 }
 
 /** Nobody takes back so much; beyond it the oldest is forgotten. */
 const MAX_REVOKED = 1_024
-/** Requests that wait for a person. Beyond it new ones are refused: the list must stay readable. */
-const MAX_PENDING = 256

@@ -6,6 +6,7 @@ import { ECHO_PORT } from '../../base/overlay-ports.ts'
 import { formatAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
+import { fingerprintOfText } from '../../crypto/fingerprint.ts'
 import type { DaemonConnection } from './daemon-json.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -63,6 +64,7 @@ export class DaemonNode implements Overlay {
       options.registry,
       () => control.ipc,
       () => this.nodeId,
+      (node) => this.#trust.keyOf(node),
     )
     this.#trust = new DaemonTrust(options.socket, () => control.ipc, this.#names, onEvent)
     this.#datagrams = datagrams
@@ -129,6 +131,8 @@ export class DaemonNode implements Overlay {
         nodeId,
         address: formatAddress({ network: 0, node: nodeId }),
         hostname: this.hostnameOf(nodeId) ?? null,
+        unverifiedName: this.hostnameOf(nodeId) === undefined ? (this.claimOf(nodeId) ?? null) : null,
+        fingerprint: fingerprintOfText(this.keyOf(nodeId) ?? '') ?? null,
         trusted: this.#trust.knows(nodeId),
         state: this.#control.connected && authenticated ? 'connected' : 'idle',
         path: null,
@@ -199,7 +203,13 @@ export class DaemonNode implements Overlay {
     return null
   }
   hostnameOf(node: NodeId): string | undefined {
-    return this.#names.hostnameOf(node)
+    return this.#names.nameOf(this.#trust.keyOf(node))
+  }
+  claimOf(node: NodeId): string | undefined {
+    return this.#names.claimOf(node)
+  }
+  async means(hostname: string, node: NodeId): Promise<boolean> {
+    return await this.#names.isNamed(hostname, this.#trust.keyOf(node))
   }
   /** Of a trusted peer, as of the last look at the daemon's trust. */
   keyOf(node: NodeId): string | undefined {
@@ -240,6 +250,9 @@ export class DaemonNode implements Overlay {
   async isTrusted(node: NodeId): Promise<boolean> {
     return (await this.#trust.trusted()).some(({ nodeId }) => nodeId === node)
   }
+  async trustOf(node: NodeId): Promise<TrustedEntry | undefined> {
+    return (await this.#trust.trusted()).find(({ nodeId }) => nodeId === node)
+  }
   async trusted(): Promise<readonly TrustedEntry[]> {
     return await this.#trust.trusted()
   }
@@ -252,7 +265,7 @@ export class DaemonNode implements Overlay {
   async requestTrust(peer: string, reason: string): Promise<void> {
     this.#wish(peer, reason)
   }
-  dropWish(peer: string): boolean {
+  async dropWish(peer: string): Promise<boolean> {
     return this.#trust.dropWish(peer)
   }
   async approveTrust(node: NodeId): Promise<boolean> {

@@ -7,6 +7,7 @@ import { utf8 } from '../../base/bytes.ts'
 import { PilotError } from '../../base/errors.ts'
 import { parseEndpoint } from '../../base/types.ts'
 import type { NodeId } from '../../base/types.ts'
+import { fingerprintOfText } from '../../crypto/fingerprint.ts'
 import {
   RegistryFrameReader,
   encodeRegistryFrame,
@@ -21,21 +22,31 @@ export class DaemonNames {
   readonly #registry: string | undefined
   readonly #control: () => IpcConnection
   readonly #self: () => NodeId
+  readonly #keyOf: (node: NodeId) => string | undefined
   readonly #known = new Map<string, { readonly node: NodeId; readonly until: number }>()
+  /** The key (base64) that each name meant when its node was trusted first: as long as this process lives. */
+  readonly #keys = new Map<string, string>()
 
-  constructor(registry: string | undefined, control: () => IpcConnection, self: () => NodeId) {
+  /** @param keyOf of a trusted node, base64. */
+  constructor(
+    registry: string | undefined,
+    control: () => IpcConnection,
+    self: () => NodeId,
+    keyOf: (node: NodeId) => string | undefined,
+  ) {
+    this.#keyOf = keyOf
     this.#registry = registry
     this.#control = control
     this.#self = self
   }
 
-  /** @throws PilotError USAGE, NOT_FOUND, REGISTRY_UNREACHABLE, DAEMON_UNREACHABLE. */
+  /** @throws PilotError USAGE, NOT_FOUND, KEY_CHANGED, REGISTRY_UNREACHABLE, DAEMON_UNREACHABLE. */
   async resolve(peer: string): Promise<NodeId> {
     const name = nameOf(peer)
     if (name.kind === 'address') return name.address.node
     const { hostname } = name
     const known = this.#known.get(hostname)
-    if (known !== undefined && performance.now() < known.until) return known.node
+    if (known !== undefined && performance.now() < known.until) return this.#checked(hostname, known.node)
     const node =
       this.#registry === undefined
         ? await this.#askDaemon(hostname)
@@ -43,12 +54,48 @@ export class DaemonNames {
     this.#known.delete(hostname)
     this.#known.set(hostname, { node, until: performance.now() + KNOWN_MS })
     if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value!)
+    return this.#checked(hostname, node)
+  }
+
+  /** A daemon's list of trust has no names: the first trusted key that a name leads to is the one that it means. @throws PilotError KEY_CHANGED. */
+  #checked(hostname: string, node: NodeId): NodeId {
+    const [bound, key] = [this.#keys.get(hostname), this.#keyOf(node)]
+    if (bound === undefined) {
+      if (key !== undefined && this.nameOf(key) === undefined && this.#keys.size < MAX_KNOWN)
+        this.#keys.set(hostname, key)
+    } else if (key !== bound) {
+      const other = key === undefined ? 'which is not trusted' : `which has the key ${fingerprintOfText(key) ?? key}`
+      throw new PilotError(
+        'KEY_CHANGED',
+        `${hostname} is the key ${fingerprintOfText(bound) ?? bound} here, and the registry gives this name to node ${node}, ${other}; nothing was sent to it`,
+        { peer: hostname },
+      )
+    }
     return node
   }
 
-  hostnameOf(node: NodeId): string | undefined {
+  /** What the registry, or the daemon, called this node. */
+  claimOf(node: NodeId): string | undefined {
     for (const [hostname, known] of this.#known) if (known.node === node) return hostname
     return undefined
+  }
+
+  /** Whether this name is that of a trusted key, which it has met first; a name that was not met yet is looked up. */
+  async isNamed(hostname: string, key: string | undefined): Promise<boolean> {
+    if (key === undefined) return false
+    if (!this.#keys.has(hostname)) await this.resolve(hostname).catch(() => {})
+    return this.#keys.get(hostname) === key
+  }
+
+  nameOf(key: string | undefined): string | undefined {
+    for (const [hostname, known] of this.#keys) if (known === key) return hostname // a few, and no daemon is fast
+    return undefined
+  }
+
+  /** Trust in this key has ended. */
+  free(key: string | undefined): void {
+    const name = this.nameOf(key)
+    if (name !== undefined) this.#keys.delete(name)
   }
 
   /** Whether a peer as written is this node, as far as we know without asking. */

@@ -5,6 +5,7 @@
 import { formatAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
+import { fingerprintOfText } from '../../crypto/fingerprint.ts'
 import { parsePendingReply, parseTrustedReply } from './daemon-json.ts'
 import type { HandshakeSub } from '../../wire/ipc-messages.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
@@ -108,10 +109,12 @@ export class DaemonTrust {
   async #look(): Promise<void> {
     try {
       const [trusted, pending] = [await this.trusted(), await this.pending()]
+      const before = this.#keys
       this.#keys = new Map(
         trusted.filter(({ publicKey }) => publicKey !== '').map(({ nodeId, publicKey }) => [nodeId, publicKey]),
       )
       this.#tell(new Set(trusted.map(({ nodeId }) => nodeId)), new Set(pending.map(({ nodeId }) => nodeId)))
+      for (const [node, key] of before) if (this.#keys.get(node) !== key) this.#names.free(key)
       for (const wish of this.#wishes.values()) await this.#pursue(wish)
     } catch {
       // the daemon is away: the control connection says so, and it is asked again
@@ -154,7 +157,16 @@ export class DaemonTrust {
   }
 
   #onTrust(node: NodeId, state: 'pending' | 'approved' | 'revoked'): void {
-    this.#onEvent({ kind: 'trust', node, hostname: this.#names.hostnameOf(node), state })
+    const key = this.#keys.get(node)
+    const hostname = this.#names.nameOf(key)
+    this.#onEvent({
+      kind: 'trust',
+      node,
+      hostname: hostname ?? this.#names.claimOf(node),
+      isVerified: hostname !== undefined,
+      fingerprint: fingerprintOfText(key ?? ''),
+      state,
+    })
   }
 
   async #read(sub: 'trusted' | 'pending'): Promise<string> {

@@ -10,6 +10,9 @@ import { parseTrustRequest } from '../../proto/node/trust-exchange.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { GuestDesk } from '../overlay.ts'
+import type { OutgoingRequest } from '../../proto/trust/trust-book.ts'
+import type { NodeParts } from './parts.ts'
+import type { Pins } from './pinned.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
 
 /** Carries what peers should hear about trust from ourselves, and at once. Best effort: the registry reports it too, but for a revocation. */
@@ -28,18 +31,20 @@ export class NodeTrust implements GuestDesk {
   readonly #core: OverlayCore
   readonly #turn: Turn
   readonly #keeper: TrustKeeper
+  readonly #pins: Pins
   readonly #log: Logger
 
-  constructor(core: OverlayCore, turn: Turn, keeper: TrustKeeper, log: Logger) {
+  constructor(core: OverlayCore, turn: Turn, { keeper, pins }: Pick<NodeParts, 'keeper' | 'pins'>, log: Logger) {
     this.#core = core
     this.#turn = turn
     this.#keeper = keeper
+    this.#pins = pins
     this.#log = log
   }
 
   /** As the configuration wants it: does not lift a revocation. */
   requestAtStart(peer: string, name: PeerName): void {
-    const request = requestTo(name, 'asked at start')
+    const request = this.#requestTo(name, 'asked at start', false)
     if (!this.#core.trust.isRevoked(request)) return this.#turn((now) => this.#core.requestTrust(now, request))
     this.#log.warn(
       { peer, code: 'NOT_TRUSTED' },
@@ -47,17 +52,17 @@ export class NodeTrust implements GuestDesk {
     )
   }
 
-  /** @throws PilotError STATE_UNWRITABLE when it lifts a revocation that cannot be struck out on disk. */
-  async request(peer: string, name: PeerName, reason: string): Promise<void> {
-    const request = requestTo(name, reason)
-    const liftsRevocation = this.#core.trust.isRevoked(request)
+  /** @param kept it outlives a restart. @throws PilotError STATE_UNWRITABLE: it would not, or a revocation that it lifts would come back. */
+  async request(peer: string, name: PeerName, reason: string, kept: boolean): Promise<void> {
+    const request = this.#requestTo(name, reason, kept)
+    const mustSave = kept || this.#core.trust.isRevoked(request)
     this.#turn((now) => this.#core.requestTrust(now, request))
-    if (liftsRevocation) await this.#keeper.settled()
+    if (mustSave) await this.#keeper.settled()
     void this.courier?.ask(peer, reason)
   }
 
-  drop(name: PeerName): boolean {
-    return this.#core.withdrawRequest(textOf(name))
+  async drop(name: PeerName): Promise<boolean> {
+    return await this.#decide(() => this.#core.withdrawRequest(textOf(name)))
   }
 
   async approve(node: NodeId): Promise<boolean> {
@@ -108,6 +113,19 @@ export class NodeTrust implements GuestDesk {
     void this.courier?.ask(peer, reason)
   }
 
+  mark(key: Uint8Array, isOurs: boolean): void {
+    this.#turn(() => this.#core.markGuest(key, isOurs))
+    this.#keeper.keepUp()
+  }
+
+  /** With a pin only the pinned key fulfils it. */
+  #requestTo(name: PeerName, reason: string, kept: boolean): OutgoingRequest {
+    const request = requestTo(name, reason)
+    const { names, keys } = this.#pins
+    const key = name.kind === 'hostname' ? names.get(name.hostname) : keys.get(name.address.node)
+    return { ...request, kept, ...(key !== undefined && { key }) }
+  }
+
   /** In force at once, answered when it is on disk. */
   async #decide<T>(act: (now: number) => T): Promise<T> {
     const result = this.#turn(act)
@@ -116,7 +134,7 @@ export class NodeTrust implements GuestDesk {
   }
 }
 
-function requestTo(name: PeerName, reason: string): NonNullable<ReturnType<typeof parseTrustRequest>> {
+function requestTo(name: PeerName, reason: string): OutgoingRequest {
   const request = parseTrustRequest(textOf(name), reason)
   if (request !== undefined) return request
   throw new PilotError('USAGE', `${textOf(name)}: neither a hostname, nor an address, nor a node id`)

@@ -3,7 +3,7 @@
  * Above: ../overlay.ts, the interface that everybody uses. Below: parts.ts (made), driver.ts (run), waiters.ts (questions),
  * node-trust.ts and registration-status.ts.
  */
-import { formatAddress, type OverlayAddress, type PeerName } from '../../base/address.ts'
+import { formatAddress, type PeerName } from '../../base/address.ts'
 import { toBase64 } from '../../base/bytes.ts'
 import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint, type NodeId } from '../../base/types.ts'
@@ -43,16 +43,15 @@ import { NodeTrust, type TrustCourier } from './node-trust.ts'
 import type { OverlayNodeOptions } from './options.ts'
 import { openParts, type NodeParts } from './parts.ts'
 import { PendingIncoming } from './pending-incoming.ts'
-import { pinnedNames } from './pinned.ts'
+import type { Pins } from './pinned.ts'
 import { RegistrationStatus } from './registration-status.ts'
-import { overlayEvent, peerLabel, peerStatus } from './report.ts'
+import { nameConflicts, overlayEvent, peerLabel, peerStatus } from './report.ts'
 import { NodeStream, type StreamVerbs } from './stream.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
 import { AboutWaiter, NameWaiter, PongWaiter, StreamWaiter, TunnelWaiter, type Settle } from './waiters.ts'
 
 export class OverlayNode implements Overlay {
   readonly identity: Identity
-  readonly hostname: string | undefined
   readonly #core: OverlayCore
   readonly #driver: Driver
   readonly #socket: DatagramPort
@@ -63,7 +62,7 @@ export class OverlayNode implements Overlay {
   readonly #keeper: TrustKeeper
   readonly #trust: NodeTrust
   readonly #registration: RegistrationStatus
-  readonly #pinnedNames: ReadonlyMap<string, OverlayAddress>
+  readonly #pins: Pins
   readonly #verbs: StreamVerbs
   readonly #onEvent: (event: OverlayEvent) => void
   readonly #listeners = new Map<number, (incoming: Incoming) => void>()
@@ -93,16 +92,15 @@ export class OverlayNode implements Overlay {
   ) {
     const { core, socket, beacon } = parts
     this.identity = parts.identity
-    this.hostname = options.hostname
     this.#core = core
     this.#socket = socket
     this.#keeper = parts.keeper
     this.#beacon = beacon
     this.#beaconText = options.beacon
     this.#onEvent = onEvent
-    this.#pinnedNames = pinnedNames(options.pinned)
+    this.#pins = parts.pins
     this.#registration = new RegistrationStatus(options.registry, options.hostname, log)
-    this.#trust = new NodeTrust(core, (act) => this.#turn(act), parts.keeper, log)
+    this.#trust = new NodeTrust(core, (act) => this.#turn(act), parts, log)
     this.#verbs = this.#streamVerbs()
     this.#link = this.#connectRegistry(parts)
     this.#driver = new Driver(core, socket, {
@@ -164,6 +162,9 @@ export class OverlayNode implements Overlay {
   get publicKey(): string {
     return this.identity.publicKeyBase64
   }
+  get hostname(): string | undefined {
+    return this.#registration.hostname
+  }
 
   get status(): OverlayStatus {
     const { beacon, counters, nat } = this.#core
@@ -184,7 +185,7 @@ export class OverlayNode implements Overlay {
     const { peers, trust } = this.#core
     const now = this.#driver.now()
     return [...peers.values()].map((peer) =>
-      peerStatus(peer, trust.isTrusted(peer.node), now, this.#core.pathReason(now, peer.node) ?? null),
+      peerStatus(peer, trust, now, this.#core.pathReason(now, peer.node) ?? null),
     )
   }
 
@@ -271,6 +272,7 @@ export class OverlayNode implements Overlay {
     const { sendErrors, receiveBufferBytes } = this.#socket
     return {
       hostnameRefused: this.#registration.hostnameRefused,
+      nameConflicts: nameConflicts(this.#core.contestedNames, this.#core.trust),
       beacon: { isAnswering: beacon.isAnswering(this.#driver.now()), unanswered: beacon.unanswered },
       mtu: maxDatagramTo(this.#beacon.endpoint),
       receiveBufferBytes,
@@ -279,7 +281,13 @@ export class OverlayNode implements Overlay {
   }
 
   hostnameOf(node: NodeId): string | undefined {
-    return this.#core.trust.hostnameOf(node) ?? this.#core.peers.get(node)?.hostname
+    return this.#core.trust.hostnameOf(node)
+  }
+  claimOf(node: NodeId): string | undefined {
+    return this.#core.trust.claimOf(node) ?? this.#core.peers.get(node)?.claim
+  }
+  async means(hostname: string, node: NodeId): Promise<boolean> {
+    return this.#core.trust.means(hostname, node)
   }
   keyOf(node: NodeId): string | undefined {
     const { peers, trust } = this.#core
@@ -289,6 +297,9 @@ export class OverlayNode implements Overlay {
 
   async isTrusted(node: NodeId): Promise<boolean> {
     return this.#core.trust.isTrusted(node)
+  }
+  async trustOf(node: NodeId): Promise<TrustedEntry | undefined> {
+    return this.#core.trust.entryOf(node)
   }
   async trusted(): Promise<readonly TrustedEntry[]> {
     return this.#core.trust.trusted
@@ -310,13 +321,13 @@ export class OverlayNode implements Overlay {
     this.#trust.courier = courier
   }
 
-  async requestTrust(peer: string, reason: string, patient = false): Promise<void> {
-    if (!patient && !this.#registration.isRegistered)
+  async requestTrust(peer: string, reason: string, standing = false): Promise<void> {
+    if (!standing && !this.#registration.isRegistered)
       throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
-    await this.#trust.request(peer, this.#nameOf(peer), reason)
+    await this.#trust.request(peer, this.#nameOf(peer), reason, !standing)
   }
-  dropWish(peer: string): boolean {
-    return this.#trust.drop(this.#nameOf(peer))
+  async dropWish(peer: string): Promise<boolean> {
+    return await this.#trust.drop(this.#nameOf(peer))
   }
   async approveTrust(node: NodeId): Promise<boolean> {
     return await this.#trust.approve(node)
@@ -362,8 +373,10 @@ export class OverlayNode implements Overlay {
   }
 
   #nameOf(peer: string): PeerName {
-    const pinned = this.#pinnedNames.get(peer)
-    return pinned === undefined ? nameOf(peer) : { kind: 'address', address: pinned }
+    const pinned = this.#pins.addresses.get(peer)
+    if (pinned === undefined) return nameOf(peer)
+    const node = this.#core.trust.nodeNamed(peer) // whose key is the pinned one, should the registry have changed its ids
+    return { kind: 'address', address: node === undefined ? pinned : { network: 0, node } }
   }
 
   /** A dial, until the app that waits for it has settled. */
@@ -425,12 +438,14 @@ export class OverlayNode implements Overlay {
         this.#registration.onHostnameRefused(event.text)
         break
       case 'trust':
+      case 'name_bound':
+      case 'request_dropped':
         this.#keeper.keepUp()
         break
       default:
         break
     }
-    const outward = overlayEvent(event)
+    const outward = overlayEvent(event, this.#core.trust)
     if (outward !== undefined) this.#onEvent(outward)
   }
 
@@ -438,7 +453,7 @@ export class OverlayNode implements Overlay {
     const listener = this.#listeners.get(stream.localPort)
     const refuse = (): void => this.#turn((now) => this.#core.refuse(now, stream))
     if (listener === undefined) return refuse()
-    const peerName = peerLabel(peer)
+    const peerName = peerLabel(peer, this.#core.trust)
     const accept = (): NodeStream => {
       const overlay = new NodeStream(stream, this.#verbs, peerName)
       this.#turn((now) => this.#core.accept(now, stream))

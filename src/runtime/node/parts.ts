@@ -12,7 +12,7 @@ import { endpointOption, registryTarget, type RegistryTarget } from '../net/endp
 import { maxDatagramTo, ownNetwork } from '../net/interfaces.ts'
 import { UdpSocket } from '../net/udp-socket.ts'
 import { maxSegmentFor, type OverlayNodeOptions } from './options.ts'
-import { pinnedKeys } from './pinned.ts'
+import { pinsOf, type Pins } from './pinned.ts'
 import { rehearseOnce } from './rehearsal.ts'
 import { TrustKeeper } from './trust-keeper.ts'
 
@@ -24,6 +24,7 @@ export interface NodeParts {
   readonly keeper: TrustKeeper
   readonly registry: RegistryTarget
   readonly beacon: BeaconName
+  readonly pins: Pins
   /** Compiles what the first connection will run. Best while waiting for the registry. */
   readonly rehearse: () => void
 }
@@ -33,6 +34,7 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   const crypto = chooseCrypto()
   if (crypto.name !== 'node')
     log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
+  const pins = pinsOf(options.pinned)
   const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
   const listen = endpointOption(options.listen, 'listen')
   const registry = registryTarget(options.registry, options.registryFingerprint)
@@ -54,7 +56,8 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
       public: options.public,
       networks: options.networks ?? [],
       tags: options.tags,
-      pinnedKeys: pinnedKeys(options.pinned),
+      pinnedKeys: pins.keys,
+      pinnedNames: pins.names,
       maxDatagram: maxDatagramTo,
       maxSegment: maxSegmentFor(socket.receiveBufferBytes),
     },
@@ -63,5 +66,5 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   )
   const keeper = new TrustKeeper(trustFile, core, log)
   const rehearse = (): void => rehearseOnce(primitives, trust.trusted)
-  return { identity, core, socket, sink, keeper, registry, beacon, rehearse }
+  return { identity, core, socket, sink, keeper, registry, beacon, pins, rehearse }
 }

@@ -1,5 +1,4 @@
 /** How our node stands with the registry, in the words of ../overlay.ts, and who waits for it. Above: node.ts. */
-import { PilotError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 
 export class RegistrationStatus {
@@ -20,6 +19,10 @@ export class RegistrationStatus {
     this.#log = log
   }
 
+  /** The name that we asked for, unless the registry refuses it. */
+  get hostname(): string | undefined {
+    return this.#refusal === undefined ? this.#hostname : undefined
+  }
   get isRegistered(): boolean {
     return this.#state === 'registered'
   }
@@ -31,14 +34,9 @@ export class RegistrationStatus {
     return { endpoint: this.#registry, state: this.#state, since: this.#since.toISOString() }
   }
 
-  /** @returns false when `patienceMs` is over. @throws PilotError CONFLICT when the registry refuses the hostname. */
+  /** @returns false when `patienceMs` is over. */
   async whenSettled(patienceMs: number): Promise<boolean> {
-    const isSettled = this.#isSettled || (await this.#wait(patienceMs))
-    if (this.#refusal === undefined) return isSettled
-    const hostname = this.#hostname
-    throw new PilotError('CONFLICT', `hostname ${hostname ?? ''}: the registry refuses it: ${this.#refusal}`, {
-      hostname,
-    })
+    return this.#isSettled || (await this.#wait(patienceMs))
   }
 
   /** @param hostname that the registry has for us. Another than ours is being asked for: its answer follows. */
@@ -46,10 +44,13 @@ export class RegistrationStatus {
     this.#state = 'registered'
     this.#since = new Date()
     this.#isLossReported = false
-    if (this.#hostname === undefined || hostname === this.#hostname) this.#settle()
+    if (this.#hostname === undefined || hostname === this.#hostname) this.onHostnameSet()
   }
 
   onHostnameSet(): void {
+    if (this.#refusal !== undefined)
+      this.#log.info({ hostname: this.#hostname }, 'the registry gives us our hostname now')
+    this.#refusal = undefined
     this.#settle()
   }
 

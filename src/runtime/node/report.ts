@@ -1,23 +1,28 @@
 /** What the core knows and reports, in the words of overlay.ts. Above: node/node.ts. */
 import { formatAddress } from '../../base/address.ts'
 import { formatEndpoint } from '../../base/types.ts'
+import { fingerprintOf, fingerprintOfText } from '../../crypto/fingerprint.ts'
 import type { Instant } from '../../base/types.ts'
 import type { NodeEvent } from '../../proto/node/events.ts'
-import type { PathView, PeerView } from '../../proto/node/views.ts'
-import type { KnownPathStatus, OverlayEvent, PathStatus, PeerStatus } from '../overlay.ts'
+import type { ContestedName, PathView, PeerView, TrustView } from '../../proto/node/views.ts'
+import type { KnownPathStatus, NameConflict, OverlayEvent, PathStatus, PeerStatus } from '../overlay.ts'
 
-export function peerLabel(peer: PeerView): string {
-  return peer.hostname ?? formatAddress({ network: 0, node: peer.node })
+/** Its name, where it has one by its key; never what the registry calls it. */
+export function peerLabel(peer: PeerView, trust: TrustView): string {
+  return trust.hostnameOf(peer.node) ?? formatAddress({ network: 0, node: peer.node })
 }
 
-export function peerStatus(peer: PeerView, trusted: boolean, now: Instant, reason: string | null): PeerStatus {
+export function peerStatus(peer: PeerView, trust: TrustView, now: Instant, reason: string | null): PeerStatus {
+  const hostname = trust.hostnameOf(peer.node) ?? null
   const { current } = peer.paths
   const paths = peer.paths.all().toSorted((a, b) => Number(b === current) - Number(a === current))
   return {
     nodeId: peer.node,
     address: formatAddress({ network: 0, node: peer.node }),
-    hostname: peer.hostname ?? null,
-    trusted,
+    hostname,
+    unverifiedName: hostname === null ? (trust.claimOf(peer.node) ?? peer.claim ?? null) : null,
+    fingerprint: peer.key === undefined ? null : fingerprintOf(peer.key),
+    trusted: trust.isTrusted(peer.node),
     state: peer.state,
     path: peer.connected && current !== undefined ? pathStatus(current) : null,
     streams: openStreams(peer),
@@ -56,7 +61,7 @@ function lossPercent(path: PathView): number | null {
 }
 
 /** @returns undefined for what is internal to the node. */
-export function overlayEvent(event: NodeEvent): OverlayEvent | undefined {
+export function overlayEvent(event: NodeEvent, trust: TrustView): OverlayEvent | undefined {
   switch (event.kind) {
     case 'registered':
       return { kind: 'registered', nodeId: event.nodeId, address: formatAddress(event.address) }
@@ -73,15 +78,23 @@ export function overlayEvent(event: NodeEvent): OverlayEvent | undefined {
     case 'auth_refused':
       return { kind: 'auth_refused', node: event.node, why: event.why, from: formatEndpoint(event.from) }
     case 'peer':
-      return { kind: 'peer', node: event.peer.node, peerName: peerLabel(event.peer), state: event.state }
+      return { kind: 'peer', node: event.peer.node, peerName: peerLabel(event.peer, trust), state: event.state }
     case 'path':
       if (event.path !== event.peer.paths.current) return undefined
-      return { kind: 'path', node: event.peer.node, peerName: peerLabel(event.peer), path: pathStatus(event.path) }
+      return {
+        kind: 'path',
+        node: event.peer.node,
+        peerName: peerLabel(event.peer, trust),
+        path: pathStatus(event.path),
+      }
     case 'nat':
       return { kind: 'nat', mapping: event.mapping, filtering: event.filtering }
     case 'registry_refused':
     case 'hostname_refused':
     case 'wish_refused':
+    case 'name_bound':
+    case 'name_contested':
+    case 'request_dropped':
     case 'trust':
       return event
     default:
@@ -96,4 +109,19 @@ function pathStatus(path: PathView): PathStatus {
     rttMs: path.rttMs === undefined ? null : Math.round(path.rttMs * 100) / 100,
     mtu: path.mtu,
   }
+}
+
+/** Names that do not mean what somebody might expect. */
+export function nameConflicts(contested: readonly ContestedName[], trust: TrustView): readonly NameConflict[] {
+  return [
+    ...contested.map(({ hostname, fingerprint, node, otherFingerprint }) => ({
+      hostname,
+      fingerprints: [fingerprint],
+      other: { nodeId: node, fingerprint: otherFingerprint },
+    })),
+    ...[...trust.ambiguousNames].map(([hostname, keys]) => ({
+      hostname,
+      fingerprints: keys.map((key) => fingerprintOfText(key) ?? key),
+    })),
+  ]
 }

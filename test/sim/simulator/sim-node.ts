@@ -44,6 +44,7 @@ export interface SimNodeOptions {
   readonly maxDatagram?: number // what the local interface carries, bytes
   readonly maxSegment?: number
   readonly pinnedKeys?: ReadonlyMap<NodeId, Uint8Array>
+  readonly pinnedNames?: ReadonlyMap<string, Uint8Array>
   readonly trustFile?: TrustFile
   readonly fixedEndpoint?: Endpoint
   readonly localEndpoint?: Endpoint // what the socket is bound to, behind a NAT; default: the same that others see
@@ -217,7 +218,8 @@ export class SimNode implements Outside {
   requestTrust(peer: string): void {
     const wish = parseTrustRequest(peer, 'simulated')
     if (wish === undefined) throw new Error(`not a peer: ${peer}`)
-    this.turn((now) => this.core.requestTrust(now, wish))
+    const key = this.options.pinnedNames?.get(peer)
+    this.turn((now) => this.core.requestTrust(now, { ...wish, ...(key !== undefined && { key }) }))
   }
 
   peer(other: SimNode): Peer | undefined {
@@ -269,6 +271,7 @@ export class SimNode implements Outside {
       networks: options.networks ?? [],
       tags: options.tags,
       pinnedKeys: options.pinnedKeys ?? new Map(),
+      pinnedNames: options.pinnedNames,
       maxDatagram: () => options.maxDatagram ?? 1_472,
       maxSegment: options.maxSegment ?? 61_440,
     }))

@@ -46,6 +46,8 @@ const TRUSTED = {
   nodeId: 2,
   address: '0:0000.0000.0002',
   hostname: 'agent-b',
+  nameVerified: true,
+  fingerprint: 'aaaa-bbbb-cccc-dddd-eeee',
   publicKey: 'BBBB',
   since: '2026-11-23T00:00:00.000Z',
 }
@@ -75,6 +77,8 @@ const PEER: PeerRecord = {
   nodeId: 2,
   address: '0:0000.0000.0002',
   hostname: 'agent-b',
+  unverifiedName: null,
+  fingerprint: 'aaaa-bbbb-cccc-dddd-eeee',
   trusted: true,
   state: 'connected',
   path: { kind: 'punched', endpoint: '203.0.113.7:4000', rttMs: 12.34, mtu: 1400 },

@@ -14,6 +14,8 @@ import type { Modules, ServedGateway } from '../../../src/cli/world.ts'
 import { NO_CHANGES, STATUS, fakeControl } from '../admin/control.ts'
 import { run, testWorld } from './world.ts'
 
+const NOBODY = { address: '', hostname: null, nameVerified: false, publicKey: null, fingerprint: null, since: null }
+
 test('demo --check verifies HTTP and all four kinds of gRPC call, and leaves nothing behind', async () => {
   const { world, folders } = demoWorld((bytes) => bytes)
   const { code, out } = await run('demo --check --no-color', world)
@@ -143,7 +145,7 @@ async function forwarder(
     apply: async () => NO_CHANGES,
     mappings: () => mappings,
     status: () => ({ ...STATUS, node: { ...STATUS.node, nodeId } }),
-    trusted: () => Promise.resolve([{ nodeId: 3 - nodeId, address: '', hostname: null, publicKey: null, since: null }]),
+    trusted: () => Promise.resolve([{ ...NOBODY, nodeId: 3 - nodeId }]),
     ready: () => ({
       event: 'ready',
       node: STATUS.node,

@@ -25,7 +25,7 @@ const READY: ReadyEvent = {
   elapsedMs: 812,
 }
 const LATER: readonly GatewayEvent[] = [
-  { event: 'trust', peer: 'agent-b', nodeId: 2, state: 'approved' },
+  { event: 'trust', peer: 'agent-b', nodeId: 2, state: 'approved', nameVerified: true, fingerprint: null },
   { event: 'path', peer: 'agent-b', nodeId: 2, kind: 'relay', endpoint: '127.0.0.1:9001', rttMs: 0.4, mtu: 1400 },
 ]
 

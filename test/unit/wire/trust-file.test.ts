@@ -52,6 +52,23 @@ test('whose trust was taken back stands behind the rest', () => {
   assert.equal(parseTrustFile('{"revoked":[{"node_id":0}]}'), 'bad_revoked')
 })
 
+test('names, guests and requests of ours are read back as they were written, and a bad request is a fault', () => {
+  const file: TrustFile = {
+    trusted: [
+      { nodeId: 2, publicKey: 'S0VZ', approvedAt: 'x', mutual: true, network: 0, hostname: 'agent-b' },
+      { nodeId: 3, publicKey: 'S0VX', approvedAt: 'x', mutual: true, network: 0, guest: true },
+    ],
+    pending: [{ nodeId: 4, publicKey: 'S0VX', justification: '', receivedAt: 'x', hostname: 'agent-d' }],
+    requested: [
+      { peer: 'agent-c', hostname: 'agent-c', reason: 'it is me' },
+      { peer: '0:0000.0000.0009', nodeId: 9, reason: '', publicKey: 'S0VX' },
+    ],
+  }
+  assert.deepEqual(parsed(formatTrustFile(file)), file)
+  for (const bad of ['{}', '{"peer":"a"}', '{"peer":"","hostname":"a"}', '{"peer":"a","node_id":"9"}'])
+    assert.equal(parseTrustFile(`{"requested":[${bad}]}`), 'bad_requested', bad)
+})
+
 test('our own id is written last, read back, and absent where the reference wrote the file', () => {
   const text = formatTrustFile({ trusted: [], pending: [], ownId: 7 })
   assert.equal(text, '{\n  "trusted": null,\n  "own_node_id": 7\n}')

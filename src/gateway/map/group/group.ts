@@ -8,6 +8,7 @@ import type { NodeId } from '../../../base/types.ts'
 import type { GivingUp } from '../../../runtime/giving-up.ts'
 import type { Overlay, OverlayStream } from '../../../runtime/overlay.ts'
 import { tagOf } from '../../model/allow.ts'
+import type { ConfiguredTags } from '../../model/tags.ts'
 import { type MapSpec, peersOf } from '../../model/map-spec.ts'
 import type { GroupPeerRecord } from '../../model/records.ts'
 import { checkHealth } from './health-check.ts'
@@ -20,6 +21,7 @@ export type GroupNode = Pick<Overlay, 'dial' | 'connect' | 'pathTo'> & TagNode
 export interface GroupOptions {
   readonly now?: () => number // ms
   readonly patienceMs?: number
+  readonly tags?: ConfiguredTags | undefined
   readonly onEjected?: (peer: string, reason: string) => void
   readonly onBack?: (peer: string) => void
 }
@@ -54,7 +56,7 @@ export class PeerGroup {
     const written = peersOf(spec.peer)
     const tags = written.flatMap((peer) => tagOf(peer) ?? [])
     this.#named = written.filter((peer) => tagOf(peer) === undefined).map((peer) => member(peer, peer, null))
-    if (tags.length > 0) this.#tags = new TagMembers(node, tags, this.#now)
+    if (tags.length > 0) this.#tags = new TagMembers(node, tags, options.tags ?? new Map(), this.#now)
   }
 
   get records(): readonly GroupPeerRecord[] {

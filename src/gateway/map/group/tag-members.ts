@@ -1,10 +1,11 @@
 /**
- * The trusted nodes that have one of some tags, as the registry tells: looked up ahead and kept fresh, so that a client
- * of a mapping to `tag:NAME` waits for nobody. Above: map/group/group.ts. Below: runtime/overlay.ts.
+ * The trusted nodes that have one of some tags: as the configuration says, or, of tags that it gives to nobody, the
+ * registry. Looked up ahead and kept fresh, so that a client of a mapping to `tag:NAME` waits for nobody. Above: map/group/group.ts. Below: runtime/overlay.ts.
  */
 import { formatAddress } from '../../../base/address.ts'
 import type { NodeId } from '../../../base/types.ts'
 import type { Overlay } from '../../../runtime/overlay.ts'
+import type { ConfiguredTags } from '../../model/tags.ts'
 
 export type TagNode = Pick<Overlay, 'trusted' | 'about' | 'hostnameOf'>
 
@@ -15,7 +16,8 @@ export interface TagMember {
 
 export class TagMembers {
   readonly #node: TagNode
-  readonly #tags: readonly string[]
+  readonly #selfAssigned: readonly string[]
+  readonly #keys: ReadonlySet<string> // that have one of the others, base64
   readonly #now: () => number
   /** What was learned of each trusted node, and when. A node that nobody could ask about keeps what it had. */
   #known = new Map<NodeId, { readonly fits: boolean; readonly at: number }>()
@@ -23,9 +25,10 @@ export class TagMembers {
   #refreshedAt = -Infinity
   #timer: NodeJS.Timeout | undefined
 
-  constructor(node: TagNode, tags: readonly string[], now: () => number) {
+  constructor(node: TagNode, tags: readonly string[], configured: ConfiguredTags, now: () => number) {
     this.#node = node
-    this.#tags = tags
+    this.#selfAssigned = tags.filter((tag) => !configured.has(tag))
+    this.#keys = new Set(tags.flatMap((tag) => [...(configured.get(tag) ?? [])]))
     this.#now = now
   }
 
@@ -66,15 +69,25 @@ export class TagMembers {
   async #look(): Promise<void> {
     const trusted = await this.#node.trusted().catch(() => undefined)
     if (trusted === undefined) return
-    const nodes = trusted.map(({ nodeId }) => nodeId)
+    // A person has chosen these; guests and members of a network could give themselves any tag.
+    const chosen = trusted.filter(({ guest, network }) => guest !== true && network === 0)
+    const fitting = new Set(chosen.filter(({ publicKey }) => this.#keys.has(publicKey)).map(({ nodeId }) => nodeId))
+    const nodes = this.#selfAssigned.length > 0 ? chosen.map(({ nodeId }) => nodeId) : [...fitting]
     this.#known = new Map(nodes.flatMap((node) => (this.#known.has(node) ? [[node, this.#known.get(node)!]] : [])))
     const at = (node: NodeId): number => this.#known.get(node)?.at ?? -Infinity
-    const asked = nodes.toSorted((a, b) => at(a) - at(b)).slice(0, MAX_ASKED)
+    for (const node of fitting) this.#known.set(node, { fits: true, at: this.#now() })
+    const asked = nodes
+      .filter((node) => !fitting.has(node))
+      .toSorted((a, b) => at(a) - at(b))
+      .slice(0, MAX_ASKED)
     await Promise.all(
       asked.map(async (node) => {
         const about = await this.#node.about(node).catch(() => undefined)
         if (about === undefined) return
-        this.#known.set(node, { fits: about?.tags.some((tag) => this.#tags.includes(tag)) === true, at: this.#now() })
+        this.#known.set(node, {
+          fits: about?.tags.some((tag) => this.#selfAssigned.includes(tag)) === true,
+          at: this.#now(),
+        })
       }),
     )
   }

@@ -102,6 +102,8 @@ function world(serve: (server: Duplex, client: Duplex) => void): Made {
     nodeId: 2,
     address: '0:0000.0000.0002',
     hostname: 'agent-b',
+    unverifiedName: null,
+    fingerprint: null,
     trusted: true,
     state: 'connected' as const,
     path,

@@ -8,6 +8,7 @@ import type { DoctorCheck, PeerRecord } from '../../../../src/gateway/model/reco
 const WELL: Symptoms = {
   registry: { endpoint: 'rv.example:9000', isAnswering: true, hostnameRefused: undefined },
   beacon: { endpoint: 'rv.example:9001', observed: '203.0.113.5:4000', isAnswering: true, unanswered: 0 },
+  nameConflicts: [],
   nat: { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' },
   udp: '0.0.0.0:4000',
   mtu: 1_472,
@@ -21,6 +22,8 @@ const PEER: PeerRecord = {
   nodeId: 2,
   address: '0:0000.0000.0002',
   hostname: 'agent-b',
+  unverifiedName: null,
+  fingerprint: null,
   trusted: true,
   state: 'connected',
   path: { kind: 'relay', endpoint: 'x', rttMs: 1, mtu: 1_231 },
@@ -87,4 +90,17 @@ test('peers are named when they do not answer or only the relay carries them', (
 
 test('without a gateway it is said that the checks were made without one', () => {
   assert.equal(check({ isRunning: false }, 'gateway')!.state, 'warn')
+})
+
+test('names that do not mean what somebody might expect are warnings, with the fingerprints to compare', () => {
+  const [one, two] = ['aaaa-bbbb-cccc-dddd-eeee', '1111-2222-3333-4444-5555']
+  const taken = check(
+    { nameConflicts: [{ hostname: 'bob', fingerprints: [one], other: { nodeId: 9, fingerprint: two } }] },
+    'name',
+  )
+  assert.equal(taken?.state, 'warn')
+  assert.match(taken.text, /bob is the key aaaa-.* node 9 with the key 1111-/)
+  assert.match(taken.hint ?? '', /trust revoke/)
+  const shared = check({ nameConflicts: [{ hostname: 'bob', fingerprints: [one, two] }] }, 'name')
+  assert.match(shared?.text ?? '', /bob means nobody: .*aaaa-.* and 1111-/)
 })

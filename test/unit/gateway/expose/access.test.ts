@@ -3,36 +3,38 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AccessList } from '../../../../src/gateway/expose/access.ts'
 import type { AccessNode } from '../../../../src/gateway/expose/access.ts'
+import type { ConfiguredTags } from '../../../../src/gateway/model/tags.ts'
 import type { AboutNode } from '../../../../src/runtime/overlay.ts'
+import type { TrustedEntry } from '../../../../src/wire/trust-file.ts'
 
 const KEY = 'A'.repeat(43) + '='
+const OTHER_KEY = 'B'.repeat(43) + '='
 
-/** An overlay of two trusted nodes, 2 and 3, and a stranger, 4; counts what it is asked. */
+const entry = { approvedAt: '', mutual: true, network: 0 }
+const TRUSTED: readonly TrustedEntry[] = [
+  { ...entry, nodeId: 2, publicKey: KEY },
+  { ...entry, nodeId: 3, publicKey: OTHER_KEY },
+  { ...entry, nodeId: 5, publicKey: 'C'.repeat(43) + '=', guest: true },
+  { ...entry, nodeId: 6, publicKey: 'E'.repeat(43) + '=', network: 7 },
+]
+
+/** An overlay of two trusted nodes, 2 (alice) and 3, a guest, 5, a member of a network, 6, and a stranger, 4; counts what it is asked. */
 function overlay(about: Readonly<Record<number, AboutNode | null>> = {}) {
-  const names = new Map([['alice', 2]])
-  const asked = { resolve: 0, about: 0 }
+  const asked = { about: 0 }
   const node: AccessNode = {
-    isTrusted: async (id) => id === 2 || id === 3,
-    trusted: async () => [
-      { nodeId: 2, publicKey: KEY },
-      { nodeId: 3, publicKey: 'B'.repeat(43) + '=' },
-    ],
-    resolve: async (name) => {
-      asked.resolve += 1
-      const id = names.get(name)
-      if (id === undefined) throw new Error('no such node')
-      return id
-    },
+    trustOf: async (id) => TRUSTED.find(({ nodeId }) => nodeId === id),
+    trusted: async () => TRUSTED,
+    means: async (name, id) => (name === 'alice' && id === 2) || name === 'anybody',
     about: async (id) => {
       asked.about += 1
       return about[id] ?? null
     },
   }
-  return { node, names, asked }
+  return { node, asked }
 }
 
-async function decisions(allow: readonly string[], node: AccessNode): Promise<boolean[]> {
-  const list = new AccessList(node, allow)
+async function decisions(allow: readonly string[], node: AccessNode, tags?: ConfiguredTags): Promise<boolean[]> {
+  const list = new AccessList(node, allow, tags)
   list.start()
   await new Promise((resolve) => {
     setImmediate(resolve)
@@ -41,6 +43,25 @@ async function decisions(allow: readonly string[], node: AccessNode): Promise<bo
   list.stop()
   return answers
 }
+
+async function letIn(allow: readonly string[], ids: readonly number[], node: AccessNode): Promise<boolean[]> {
+  return await Promise.all(ids.map((id) => new AccessList(node, allow).allows(id)))
+}
+
+test('no name, no tag and no "trusted" means a guest or a member whom only its network vouches for', async () => {
+  const about = { publicKey: '', networks: [0, 7], tags: ['ci'] }
+  const { node } = overlay({ 5: about, 6: about })
+  for (const entry of ['trusted', 'anybody', 'tag:ci'])
+    assert.deepEqual(await letIn([entry], [5, 6], node), [false, false], entry)
+  assert.deepEqual(await letIn(['5', `key:${TRUSTED[3]!.publicKey}`], [5, 6], node), [true, true], 'by id and key')
+  assert.deepEqual(await letIn(['net:7'], [6], node), [true])
+})
+
+test('a tag that the configuration gives belongs to its keys, whatever nodes call themselves', async () => {
+  const { node, asked } = overlay({ 2: { publicKey: KEY, networks: [], tags: ['ci'] } })
+  assert.deepEqual(await decisions(['tag:ci'], node, new Map([['ci', new Set([OTHER_KEY])]])), [false, true, false])
+  assert.equal(asked.about, 0)
+})
 
 test('trusted means every trusted node, and nobody else is let in by any entry', async () => {
   assert.deepEqual(await decisions(['trusted'], overlay().node), [true, true, false])
@@ -63,7 +84,7 @@ test("tags and networks are the registry's word; where nobody tells them they le
   assert.deepEqual(await decisions(['tag:ci', 'net:7'], overlay().node), [false, false, false])
 })
 
-test('a denial asks nobody while every name is known: it takes no longer than a port without a service', async () => {
+test('a denial asks nobody: it takes no longer than a port without a service', async () => {
   const { node, asked } = overlay({
     2: { publicKey: KEY, networks: [], tags: ['ci'] },
     3: { publicKey: '', networks: [], tags: [] },
@@ -76,32 +97,5 @@ test('a denial asks nobody while every name is known: it takes no longer than a 
   const before = { ...asked }
   assert.equal(await list.allows(3), false)
   assert.deepEqual(asked, before)
-  list.stop()
-})
-
-test('a name whose node comes later counts as soon as it is there', async (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] })
-  const { node, names } = overlay()
-  let now = 10_000
-  t.mock.method(performance, 'now', () => now)
-  const list = new AccessList(node, ['bob'])
-  list.start()
-  assert.equal(await list.allows(3), false)
-  names.set('bob', 3)
-  now += 2_000
-  assert.equal(await list.allows(3), true)
-  list.stop()
-})
-
-test('a node that was trusted just now, and knocks right after the names were asked about, is asked about again', async () => {
-  const { node, names, asked } = overlay()
-  const list = new AccessList(node, ['bob', 'carol'])
-  list.start()
-  names.set('bob', 3) // the question about it is under way
-  assert.equal(await list.allows(3), true)
-  const before = asked.resolve
-  assert.equal(await list.allows(2), false)
-  assert.equal(await list.allows(2), false)
-  assert.equal(asked.resolve, before + 2) // knocking again at once asks nobody
   list.stop()
 })

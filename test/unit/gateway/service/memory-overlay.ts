@@ -41,6 +41,7 @@ function overlayOf(self: Member, find: (peer: string) => Member): Overlay {
     guests: null,
     health: {
       hostnameRefused: undefined,
+      nameConflicts: [],
       beacon: { isAnswering: true, unanswered: 0 },
       mtu: 1400,
       receiveBufferBytes: 0,
@@ -76,8 +77,11 @@ function overlayOf(self: Member, find: (peer: string) => Member): Overlay {
     connect: async (peer) => find(peer).id,
     pathTo: () => ({ kind: 'direct', endpoint: '127.0.0.1:1', reason: 'in memory' }),
     hostnameOf: (node) => find(String(node)).hostname,
+    claimOf: () => undefined,
+    means: async (hostname, node) => find(hostname).id === node,
     keyOf: () => undefined,
     isTrusted: async () => true,
+    trustOf: async (nodeId) => ({ nodeId, publicKey: '', approvedAt: '', mutual: true, network: 0 }),
     trusted: async () => [],
   }
   return overlay as Overlay

@@ -8,7 +8,9 @@ import { toBase64 } from '../../../../src/base/bytes.ts'
 import { PilotError } from '../../../../src/base/errors.ts'
 import { AccessList, type AccessNode } from '../../../../src/gateway/expose/access.ts'
 import { proofOf } from '../../../../src/gateway/tickets/text.ts'
+import type { ServiceKey } from '../../../../src/gateway/model/service-key.ts'
 import { TicketBook } from '../../../../src/gateway/tickets/book.ts'
+import type { OpenTicket } from '../../../../src/gateway/tickets/book.ts'
 
 const [OWN, ANN, BOB] = [1, 2, 3].map((byte) => new Uint8Array(32).fill(byte)) as [Uint8Array, Uint8Array, Uint8Array]
 const SECRET = new Uint8Array(16).fill(9)
@@ -21,10 +23,18 @@ before(async () => {
 })
 after(async () => rm(dir, { recursive: true }))
 
+function service(name: string, change: Partial<ServiceKey> = {}): ServiceKey {
+  return { name, port: 80, protocol: 'tcp', target: 'tcp://127.0.0.1:3000', ...change }
+}
+function made(name: string): Omit<OpenTicket, 'secret' | 'expires'> {
+  const { port, protocol, target } = service(name)
+  return { service: name, port, protocol, target }
+}
+
 async function open(): Promise<{ book: TicketBook; file: string }> {
   const file = join(dir, `${count++}.json`)
   const book = await TicketBook.load(file, OWN)
-  await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW)
+  await book.add({ secret: toBase64(SECRET), ...made('web'), expires: NOW + 60 }, NOW)
   return { book, file }
 }
 
@@ -73,23 +83,36 @@ test('an expired ticket is refused, and an ordinary request is none of its busin
 test('a guest gets the one exposure; who was trusted before loses nothing; who invited us gains nothing', async () => {
   const { book } = await open()
   book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)
-  assert.equal(book.standing(toBase64(ANN), 'web'), 'granted')
-  assert.equal(book.standing(toBase64(ANN), 'database'), 'restricted')
-  await book.add({ secret: toBase64(SECRET), service: 'api', expires: NOW + 60 }, NOW)
+  assert.equal(book.standing(toBase64(ANN), service('web')), 'granted')
+  assert.equal(book.standing(toBase64(ANN), service('database')), 'restricted')
+  await book.add({ secret: toBase64(SECRET), ...made('api'), expires: NOW + 60 }, NOW)
   book.redeem(BOB, proofOf(SECRET, BOB, OWN), true, NOW)
-  assert.equal(book.standing(toBase64(BOB), 'api'), 'granted')
-  assert.equal(book.standing(toBase64(BOB), 'database'), undefined)
+  assert.equal(book.standing(toBase64(BOB), service('api')), 'granted')
+  assert.equal(book.standing(toBase64(BOB), service('database')), undefined)
   await book.restrict(OWN)
-  assert.equal(book.standing(toBase64(OWN), 'web'), 'restricted')
+  assert.equal(book.standing(toBase64(OWN), service('web')), 'restricted')
   await book.forget(toBase64(ANN))
-  assert.equal(book.standing(toBase64(ANN), 'web'), undefined)
+  assert.equal(book.standing(toBase64(ANN), service('web')), undefined)
+})
+
+test('a ticket is for the service that it was made for, not for another one under the same name', async () => {
+  const { book, file } = await open()
+  book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)
+  const key = toBase64(ANN)
+  for (const other of [{ target: 'tcp://127.0.0.1:5432' }, { port: 81 }, { protocol: 'udp' as const }])
+    assert.equal(book.standing(key, service('web', other)), 'restricted', JSON.stringify(other))
+  assert.equal(book.standing(key, service('web')), 'granted', 'it is back')
+  await book.saved()
+  const again = await TicketBook.load(file, OWN)
+  assert.equal(again.standing(key, service('web', { target: 'unix:/other' })), 'restricted', 'after a restart too')
+  assert.deepEqual(again.limited, [{ key, isOurs: true }])
 })
 
 test("'trusted' and 'invited' are not for those whom no ticket for this exposure let in", async () => {
   const node: AccessNode = {
-    isTrusted: async () => true,
+    trustOf: async (nodeId) => ({ nodeId, publicKey: '', approvedAt: '', mutual: true, network: 0 }),
     trusted: async () => [],
-    resolve: async () => 3,
+    means: async () => true,
     about: async () => null,
   }
   const allowed = async (allow: readonly string[], guest?: 'granted' | 'restricted'): Promise<boolean> =>
@@ -105,6 +128,11 @@ test("'trusted' and 'invited' are not for those whom no ticket for this exposure
     [true, false, false, false, true],
   )
   assert.equal(await allowed(['trusted', '0:0000.0000.0003'], 'restricted'), true) // named by a person
+  assert.deepEqual(
+    await Promise.all([allowed(['bob']), allowed(['bob'], 'restricted')]),
+    [true, false],
+    'a name is nothing to a guest',
+  )
 })
 
 test('open tickets, used ones and guests are the same after a restart, in a file that only we can read', async () => {
@@ -118,7 +146,7 @@ test('open tickets, used ones and guests are the same after a restart, in a file
   const third = await TicketBook.load(file, OWN)
   assert.equal(third.openUntil, 0)
   assert.deepEqual(third.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
-  assert.equal(third.standing(toBase64(ANN), 'web'), 'granted')
+  assert.equal(third.standing(toBase64(ANN), service('web')), 'granted')
 })
 
 test('a file that makes no sense is an error, not a book without restrictions; too many tickets are one too', async () => {
@@ -131,16 +159,16 @@ test('a file that makes no sense is an error, not a book without restrictions; t
   const { book } = await open()
   const flood = async (): Promise<void> => {
     for (let index = 0; index < 64; index++)
-      await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 60 }, NOW)
+      await book.add({ secret: toBase64(SECRET), ...made('web'), expires: NOW + 60 }, NOW)
   }
   await assert.rejects(flood(), (error: unknown) => error instanceof PilotError && error.code === 'TOO_MANY')
-  await book.add({ secret: toBase64(SECRET), service: 'web', expires: NOW + 999 }, NOW + 60) // the others have expired
+  await book.add({ secret: toBase64(SECRET), ...made('web'), expires: NOW + 999 }, NOW + 60) // the others have expired
 })
 
 test('that a ticket is used is on the disk before it is granted; what cannot be written is not granted', async () => {
   const { book, file } = await open()
   await book.saved()
-  void book.add({ secret: toBase64(SECRET.map(() => 8)), service: 'other', expires: NOW + 60 }, NOW) // an older text, on its way to the disk
+  void book.add({ secret: toBase64(SECRET.map(() => 8)), ...made('other'), expires: NOW + 60 }, NOW) // an older text, on its way to the disk
   assert.equal(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
   const crashed = await TicketBook.load(file, OWN)
   assert.deepEqual(crashed.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })
@@ -153,7 +181,7 @@ test('that a ticket is used is on the disk before it is granted; what cannot be 
   await rm(second.file)
   await mkdir(second.file) // nothing can be renamed over a folder
   assert.throws(() => second.book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), /EISDIR|ENOTEMPTY|EEXIST|EPERM/)
-  assert.equal(second.book.standing(toBase64(ANN), 'web'), undefined)
+  assert.equal(second.book.standing(toBase64(ANN), service('web')), undefined)
   await rm(second.file, { recursive: true })
   assert.equal(second.book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept', 'it is still open')
 })

@@ -37,6 +37,8 @@ const WEB: ExposedRecord = {
   protocol: 'tcp',
 }
 
+const NOBODY = { hostname: undefined, isVerified: false, fingerprint: undefined } as const
+
 let dir: string
 let count = 0
 before(async () => {
@@ -53,6 +55,7 @@ interface Stage {
   readonly stateDir: string
   readonly asked: unknown[][]
   readonly events: GatewayEvent[]
+  readonly marked: unknown[][]
   judge: TrustJudge | undefined
 }
 
@@ -64,14 +67,14 @@ async function open({
   const stateDir = join(dir, String(count++))
   const asked: unknown[][] = []
   const events: GatewayEvent[] = []
-  const stage = { stateDir, asked, events, judge: undefined as TrustJudge | undefined }
+  const stage = { stateDir, asked, events, marked: [] as unknown[][], judge: undefined as TrustJudge | undefined }
   const node = {
     nodeId: 1,
     publicKey: toBase64(OWN),
     status: {},
     trusted: async () => trusted,
-    isTrusted: async () => false,
-    dropWish: () => true,
+    trustOf: async (node: number) => trusted.find(({ nodeId }) => nodeId === node),
+    dropWish: async () => true,
     whenRegistered: async () => registered,
     guests: guests
       ? {
@@ -81,6 +84,9 @@ async function open({
           expect: () => {},
           ask: (...args: unknown[]) => {
             asked.push(args)
+          },
+          mark: (key: Uint8Array, isOurs: boolean) => {
+            stage.marked.push([key, isOurs])
           },
         }
       : null,
@@ -153,8 +159,8 @@ test('using one asks the one node for trust with the one key, shows the proof, a
   await asking(stage)
   assert.deepEqual(stage.asked, [[2, THEIRS, proofOf(TICKET.secret, OWN, THEIRS)]])
   assert.equal(await code(stage.tickets.redeem(formatTicket(TICKET))), 'CONFLICT', 'twice at once')
-  stage.tickets.onTrust({ kind: 'trust', node: 3, hostname: undefined, state: 'approved' }) // somebody else
-  stage.tickets.onTrust({ kind: 'trust', node: 2, hostname: undefined, state: 'approved' })
+  stage.tickets.onTrust({ kind: 'trust', node: 3, ...NOBODY, state: 'approved' }) // somebody else
+  stage.tickets.onTrust({ kind: 'trust', node: 2, ...NOBODY, state: 'approved' })
   assert.deepEqual(await using, {
     peer: '0:0000.0000.0002',
     nodeId: 2,
@@ -163,6 +169,7 @@ test('using one asks the one node for trust with the one key, shows the proof, a
     port: 80,
     protocol: 'tcp',
   })
+  assert.deepEqual(stage.marked, [[THEIRS, false]], 'the node knows as well')
   const again = await readFile(join(stage.stateDir, 'tickets.json'), 'utf8')
   assert.ok(again.includes(toBase64(THEIRS)) && again.includes('"limited": true'))
 })
@@ -175,7 +182,7 @@ test('a refusal is TICKET_USED, another key TICKET_INVALID, and neither leaves a
     const stage = await open()
     const using = code(stage.tickets.redeem(formatTicket(TICKET)))
     await asking(stage)
-    stage.tickets.onTrust({ kind: 'trust', node: 2, hostname: undefined, state })
+    stage.tickets.onTrust({ kind: 'trust', node: 2, ...NOBODY, state })
     assert.equal(await using, expected)
     assert.ok(!(await readFile(join(stage.stateDir, 'tickets.json'), 'utf8')).includes(toBase64(THEIRS)))
   }
@@ -210,9 +217,9 @@ test('a revocation takes away what a ticket opened', async () => {
   const stage = await open({ trusted })
   const { secret } = parseTicket((await stage.tickets.invite([WEB], 'web', 600_000)).ticket)
   stage.judge!({ node: 2, key: THEIRS, justification: proofOf(secret, THEIRS, OWN), trusted: false })
-  assert.equal(await stage.tickets.standing(2, 'web'), 'granted')
-  assert.equal(await stage.tickets.standing(2, 'database'), 'restricted')
-  assert.equal(await stage.tickets.standing(3, 'web'), undefined)
-  stage.tickets.onTrust({ kind: 'trust', node: 2, hostname: undefined, state: 'revoked' })
-  assert.equal(await stage.tickets.standing(2, 'web'), undefined)
+  assert.equal(await stage.tickets.standing(2, { ...WEB, name: 'web' }), 'granted')
+  assert.equal(await stage.tickets.standing(2, { ...WEB, name: 'database' }), 'restricted')
+  assert.equal(await stage.tickets.standing(3, { ...WEB, name: 'web' }), undefined)
+  stage.tickets.onTrust({ kind: 'trust', node: 2, ...NOBODY, state: 'revoked' })
+  assert.equal(await stage.tickets.standing(2, { ...WEB, name: 'web' }), undefined)
 })

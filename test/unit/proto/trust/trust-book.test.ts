@@ -1,8 +1,11 @@
 /** Who may talk to us: asked, approved, rejected, revoked, and what a changed key means. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { IncomingRequest } from '../../../../src/proto/trust/trust-book.ts'
+import { toBase64 } from '../../../../src/base/bytes.ts'
+import type { Approval, ApprovedBy, IncomingRequest } from '../../../../src/proto/trust/trust-book.ts'
 import { TrustBook } from '../../../../src/proto/trust/trust-book.ts'
+import { formatTrustFile, parseTrustFile } from '../../../../src/wire/trust-file.ts'
+import type { TrustFile } from '../../../../src/wire/trust-file.ts'
 
 const KEY = new Uint8Array(32).fill(1)
 const OTHER_KEY = new Uint8Array(32).fill(2)
@@ -17,20 +20,24 @@ function request(
   return { node, hostname, key, justification, time, isExpected: false }
 }
 
+function approval(node: number, hostname: string | undefined, key: Uint8Array, by: ApprovedBy = 'choice'): Approval {
+  return { node, hostname, key, by, mutual: true, time: '2026-11-30T00:00:00.000Z' }
+}
+
 test('a request waits for a person, unless it was wished for', () => {
   const book = new TrustBook()
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'now')), 'pending')
   assert.equal(book.isTrusted(7), false)
   book.request({ peer: 'agent-c', node: undefined, hostname: 'agent-c', reason: '' })
   book.request({ peer: '0:0000.0000.0009', node: 9, hostname: undefined, reason: '' })
-  assert.equal(book.handleRequest(request(8, 'agent-c', KEY, 'why', 'now')), 'approve')
-  assert.equal(book.handleRequest(request(9, undefined, KEY, 'why', 'now')), 'approve')
+  assert.equal(book.handleRequest(request(8, 'agent-c', KEY, 'why', 'now')), 'wished')
+  assert.equal(book.handleRequest(request(9, undefined, KEY, 'why', 'now')), 'wished')
 })
 
 test('who shares a network with us is approved without a question, and the reason is kept', () => {
   const book = new TrustBook()
-  assert.equal(book.handleRequest({ ...request(7, 'agent-b', KEY, '', 'now'), isExpected: true }), 'approve')
-  book.approve(7, 'agent-b', KEY, false, 'now', 3)
+  assert.equal(book.handleRequest({ ...request(7, 'agent-b', KEY, '', 'now'), isExpected: true }), 'expected')
+  book.approve(approval(7, 'agent-b', KEY, { network: 3 }))
   assert.equal(book.save().trusted[0]!.network, 3)
   assert.equal(book.handleRequest({ ...request(7, 'agent-b', OTHER_KEY, '', 'now'), isExpected: true }), 'key_changed')
 })
@@ -45,7 +52,7 @@ test('a request that is repeated word for word is told once', () => {
 test('approval ends the wish, is saved, and keeps the key', () => {
   const book = new TrustBook()
   book.request({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
-  book.approve(7, 'agent-b', KEY, true, 'now')
+  book.approve(approval(7, 'agent-b', KEY, 'choice'))
   assert.deepEqual(book.outgoing, [])
   assert.ok(book.isTrusted(7))
   assert.deepEqual(book.keyOf(7), KEY)
@@ -58,30 +65,171 @@ test('approval ends the wish, is saved, and keeps the key', () => {
 
 test('a trusted node with another key is not trusted on', () => {
   const book = new TrustBook()
-  book.approve(7, 'agent-b', KEY, true, 'now')
+  book.approve(approval(7, 'agent-b', KEY, 'choice'))
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, '', 'now')), 'already_trusted')
   assert.equal(book.handleRequest(request(7, 'agent-b', OTHER_KEY, '', 'now')), 'key_changed')
   assert.deepEqual(book.keyOf(7), KEY)
 })
 
-test('the list of requests is bounded, and one of a node replaces its last', () => {
+const keyOf = (n: number): Uint8Array => new Uint8Array(32).fill(n >> 8, 0, 16).fill(n & 0xff, 16)
+
+test('a full list of requests makes room: of the largest group that says the same, the one not repeated longest goes', () => {
   const book = new TrustBook()
-  for (let node = 1; node <= 256; node++)
-    assert.equal(book.handleRequest(request(node, undefined, KEY, '', 'now')), 'pending')
-  assert.equal(book.handleRequest(request(300, undefined, KEY, '', 'now')), 'full')
-  assert.equal(book.handleRequest(request(5, undefined, KEY, 'again', 'later')), 'pending')
+  assert.equal(book.handleRequest(request(1_000, 'bob', KEY, 'it is me, Bob', 'now')), 'pending')
+  for (let node = 1; node < 256; node++)
+    assert.equal(book.handleRequest(request(node, undefined, keyOf(node), 'let me in', 'now')), 'pending')
+  assert.equal(book.handleRequest(request(1, undefined, keyOf(1), 'let me in', 'now')), 'still_pending')
+  assert.equal(book.handleRequest(request(300, undefined, keyOf(300), 'let me in', 'now')), 'pending')
+  assert.equal(book.pending.length, 256)
+  assert.deepEqual(
+    book.takeDroppedRequests().map(({ entry, why }) => [entry.nodeId, why]),
+    [[2, 'full']],
+  )
+  assert.deepEqual(book.takeDroppedRequests(), [])
+  assert.equal(book.pendingOf(1_000)?.hostname, 'bob', 'a flood does not push out what stands alone')
+  assert.equal(book.handleRequest(request(5, undefined, keyOf(5), 'again', 'later')), 'pending', 'replaces its last')
   assert.equal(book.pending.length, 256)
 })
 
-test('strangers do not fill the table of hostnames', () => {
+test('what says something else each time pushes out what was not repeated; a request for a name we wait for stays', () => {
   const book = new TrustBook()
-  for (let node = 1; node < 100; node++) book.noteHostname(node, `agent-${node}`)
-  assert.equal(book.nodeNamed('agent-5'), undefined)
+  book.handleRequest(request(900, 'bob', KEY, '0', 'now'))
+  book.request({ peer: 'bob', node: undefined, hostname: 'bob', reason: '' })
+  for (let node = 1; node <= 600; node++) book.handleRequest(request(node, undefined, keyOf(node), String(node), 'now'))
+  assert.equal(book.pending.length, 256)
+  assert.ok(book.pendingOf(900) !== undefined && book.pendingOf(600) !== undefined && book.pendingOf(1) === undefined)
+})
+
+test('a request that was not repeated for so long expires; one that was does not', () => {
+  const book = new TrustBook()
+  book.handleRequest(request(1, undefined, keyOf(1), '', '2026-10-01T00:00:00.000Z'))
+  book.handleRequest(request(2, undefined, keyOf(2), '', '2026-10-01T00:00:00.000Z'))
+  book.takeDirty()
+  assert.equal(book.handleRequest(request(2, undefined, keyOf(2), '', '2026-11-01T00:00:00.000Z')), 'still_pending')
+  assert.equal(book.takeDirty(), true, 'the new day is written')
+  assert.equal(book.handleRequest(request(2, undefined, keyOf(2), '', '2026-11-01T00:01:00.000Z')), 'still_pending')
+  assert.equal(book.takeDirty(), false, 'and no more than that')
+  book.expireRequests('2026-10-31T00:00:00.000Z')
+  assert.deepEqual(
+    book.takeDroppedRequests().map(({ entry, why }) => [entry.nodeId, why]),
+    [[1, 'expired']],
+  )
+  assert.deepEqual([book.pendingOf(2)?.nodeId, book.takeDirty()], [2, true])
+})
+
+test('a name is bound when a person decides, and nothing that is learned later changes it', () => {
+  const book = new TrustBook()
+  book.approve(approval(7, 'bob', KEY))
+  assert.deepEqual([book.hostnameOf(7), book.nodeNamed('bob'), book.means('bob', 7)], ['bob', 7, true])
+  assert.equal(book.learnName(7, KEY, 'robert'), false)
+  assert.deepEqual([book.hostnameOf(7), book.claimOf(7), book.means('robert', 7)], ['bob', 'robert', false])
+  book.approve(approval(8, 'bob', OTHER_KEY))
+  assert.deepEqual([book.hostnameOf(8), book.means('bob', 8), book.nodeNamed('bob')], [undefined, false, 7])
+  const again = new TrustBook()
+  again.load(book.save())
+  assert.deepEqual([again.hostnameOf(7), again.hostnameOf(8)], ['bob', undefined])
+})
+
+test('the first name of a peer that is trusted by address is bound, unless it is taken or somebody of that name is awaited', () => {
+  const book = new TrustBook()
+  book.approve(approval(7, 'bob', KEY))
+  book.approve(approval(8, undefined, OTHER_KEY))
+  book.request({ peer: 'carol', node: undefined, hostname: 'carol', reason: '' })
+  assert.equal(book.learnName(8, OTHER_KEY, 'bob'), false)
+  assert.equal(book.learnName(8, OTHER_KEY, 'carol'), false)
+  assert.equal(book.learnName(8, KEY, 'dave'), false, 'said of another key')
+  book.takeDirty()
+  assert.equal(book.learnName(8, OTHER_KEY, 'dave'), true)
+  assert.deepEqual([book.hostnameOf(8), book.takeDirty()], ['dave', true])
+  assert.equal(book.learnName(8, OTHER_KEY, 'eve'), false)
+})
+
+test('guests and members of a network never get a name; a guest keeps none that an old file gave it', () => {
+  const book = new TrustBook()
+  book.approve(approval(7, 'bob', KEY, 'ticket'))
+  book.approve(approval(8, 'carol', OTHER_KEY, { network: 3 }))
+  assert.deepEqual([book.learnName(7, KEY, 'bob'), book.learnName(8, OTHER_KEY, 'carol')], [false, false])
+  assert.deepEqual([book.hostnameOf(7), book.hostnameOf(8), book.mayBeCalled(7, 'bob')], [undefined, undefined, false])
+  const old = new TrustBook()
+  old.approve(approval(7, 'bob', KEY))
+  old.markGuest(KEY, true)
+  assert.deepEqual([old.hostnameOf(7), old.save().trusted[0]!.guest], [undefined, true])
+})
+
+test('a name with two trusted keys means nobody, and says so, until one of them is gone', () => {
+  const entry = { approvedAt: '', mutual: true, network: 0, hostname: 'bob' }
+  const book = new TrustBook()
+  book.load({
+    trusted: [
+      { ...entry, nodeId: 7, publicKey: toBase64(KEY) },
+      { ...entry, nodeId: 8, publicKey: toBase64(OTHER_KEY) },
+    ],
+    pending: [],
+  })
+  assert.deepEqual([book.means('bob', 7), book.means('bob', 8), book.nodeNamed('bob')], [false, false, undefined])
+  assert.deepEqual([...book.ambiguousNames.keys()], ['bob'])
+  book.revoke(8)
+  assert.deepEqual([book.means('bob', 7), book.hostnameOf(7), book.ambiguousNames.size], [true, 'bob', 0])
+})
+
+test('a pinned name means the pinned key, whatever a trust file says', () => {
+  const pins = { keys: new Map([[9, KEY]]), names: new Map([['bob', KEY]]) }
+  const book = new TrustBook(pins)
+  const entry = { approvedAt: '', mutual: true, network: 0, hostname: 'bob', publicKey: toBase64(OTHER_KEY) }
+  book.load({ trusted: [{ ...entry, nodeId: 8 }], pending: [] })
+  assert.deepEqual([book.means('bob', 8), book.hostnameOf(8), book.hostnameOf(9)], [false, undefined, 'bob'])
+  assert.equal(book.handleRequest(request(5, 'bob', OTHER_KEY, '', 'now')), 'key_changed')
+  assert.equal(book.handleRequest(request(9, undefined, OTHER_KEY, '', 'now')), 'key_changed', 'the id is pinned too')
+  const moved = new TrustBook(pins)
+  moved.load({ trusted: [{ ...entry, nodeId: 9 }], pending: [] })
+  assert.equal(moved.isTrusted(9), false, 'trust was given to another key than the pinned one')
+})
+
+test('a request of ours by name is not fulfilled by a peer with another name, a guest, or a namesake of somebody who waits', () => {
+  const wish = { peer: 'bob', node: undefined, hostname: 'bob', reason: '' }
+  const book = new TrustBook()
+  book.approve(approval(7, 'mallory', KEY))
+  book.approve(approval(8, undefined, OTHER_KEY, 'ticket'))
+  book.request(wish)
+  assert.deepEqual([book.mayAnswer(wish, 'bob', KEY), book.mayAnswer(wish, 'bob', OTHER_KEY)], [false, false])
+  assert.equal(book.mayAnswer(wish, 'bob', keyOf(3)), true)
+  const second = new TrustBook()
+  second.handleRequest(request(3, 'bob', keyOf(3), '', 'now'))
+  second.request(wish)
+  assert.equal(second.handleRequest(request(3, 'bob', keyOf(3), '', 'now')), 'wished', 'the only one of this name')
+  assert.equal(second.handleRequest(request(4, 'bob', keyOf(4), '', 'now')), 'pending')
+  assert.equal(second.handleRequest(request(3, 'bob', keyOf(3), '', 'now')), 'still_pending', 'now a person decides')
+})
+
+test('requests that a person made by command are in the trust file; those of a configuration are not', () => {
+  const book = new TrustBook()
+  book.request({ peer: 'bob', node: undefined, hostname: 'bob', reason: 'by command', kept: true })
+  book.request({ peer: '0:0000.0000.0009', node: 9, hostname: undefined, reason: '', kept: true, key: KEY })
+  book.request({ peer: 'carol', node: undefined, hostname: 'carol', reason: 'by configuration' })
+  assert.equal(book.takeDirty(), true)
+  const again = new TrustBook()
+  const text = formatTrustFile(book.save())
+  again.load(parseTrustFile(text) as TrustFile)
+  assert.deepEqual(
+    again.outgoing.map(({ peer, node, key }) => [peer, node, key]),
+    [
+      ['bob', undefined, undefined],
+      ['0:0000.0000.0009', 9, KEY],
+    ],
+  )
+  assert.equal(formatTrustFile(again.save()), text)
+  again.request({ peer: 'bob', node: undefined, hostname: 'bob', reason: 'by configuration now' })
+  assert.deepEqual([again.takeDirty(), again.save().requested?.length], [true, 1])
+  assert.deepEqual(
+    again.displace().void.map(({ peer }) => peer),
+    ['0:0000.0000.0009'],
+  )
+  assert.equal(again.save().requested, undefined)
 })
 
 test('revocation forgets the node and the wish for it', () => {
   const book = new TrustBook()
-  book.approve(7, 'agent-b', KEY, true, 'now')
+  book.approve(approval(7, 'agent-b', KEY, 'choice'))
   book.request({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
   assert.equal(book.revoke(7), true)
   assert.equal(book.revoke(7), false)
@@ -91,7 +239,7 @@ test('revocation forgets the node and the wish for it', () => {
 test('a revocation of ours lasts over a restart, by key, whatever a configuration wishes; a person lifts it', () => {
   const standing = { peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' }
   const book = new TrustBook()
-  book.approve(7, 'agent-b', KEY, true, 'now')
+  book.approve(approval(7, 'agent-b', KEY, 'choice'))
   book.revoke(7, true)
   const again = new TrustBook()
   again.load(book.save())
@@ -104,48 +252,48 @@ test('a revocation of ours lasts over a restart, by key, whatever a configuratio
     [true, false, true],
   )
   assert.equal(again.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'pending', 'also under another id')
-  again.approve(8, 'agent-b', KEY, false, 'now')
+  again.approve(approval(8, 'agent-b', KEY, 'choice'))
   assert.deepEqual([again.isRevoked(standing), again.save().revoked], [false, undefined])
   const third = new TrustBook()
   third.load(book.save())
   third.request(standing)
   assert.equal(third.isRevoked(standing), false)
-  assert.equal(third.handleRequest(request(7, 'agent-b', KEY, '', 'now')), 'approve')
+  assert.equal(third.handleRequest(request(7, 'agent-b', KEY, '', 'now')), 'wished')
   const theirs = new TrustBook()
-  theirs.approve(7, 'agent-b', KEY, true, 'now')
+  theirs.approve(approval(7, 'agent-b', KEY, 'choice'))
   theirs.revoke(7)
   assert.equal(theirs.isRevoked(standing), false, 'what a peer takes back we may be given again')
 })
 
 test('the owner of a trusted key is trusted under another id too, but not under the name of another', () => {
   const book = new TrustBook()
-  book.approve(7, 'agent-b', KEY, true, 'then')
-  book.approve(8, 'agent-c', OTHER_KEY, true, 'then')
+  book.approve(approval(7, 'agent-b', KEY, 'choice'))
+  book.approve(approval(8, 'agent-c', OTHER_KEY, 'choice'))
   assert.equal(book.handleRequest(request(9, 'agent-c', KEY, '', 'now')), 'key_changed', 'the name is of another')
-  assert.equal(book.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'approve', 'they have swapped ids')
-  book.approve(8, 'agent-b', KEY, true, 'now')
+  assert.equal(book.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'moved', 'they have swapped ids')
+  book.approve(approval(8, 'agent-b', KEY, 'choice'))
   assert.deepEqual([book.isTrusted(7), book.keyOf(8)], [false, KEY])
   assert.deepEqual(
     book.save().trusted.map(({ publicKey }) => publicKey).length,
     2,
     'who had the id before is not forgotten',
   )
-  assert.equal(book.handleRequest(request(7, 'agent-c', OTHER_KEY, '', 'now')), 'approve')
+  assert.equal(book.handleRequest(request(7, 'agent-c', OTHER_KEY, '', 'now')), 'moved')
 })
 
 test('a key that a person has replaced is worth nothing any more', () => {
   const book = new TrustBook()
-  book.approve(7, 'agent-b', KEY, true, 'then')
-  book.approve(7, 'agent-b', OTHER_KEY, true, 'now')
+  book.approve(approval(7, 'agent-b', KEY, 'choice'))
+  book.approve(approval(7, 'agent-b', OTHER_KEY, 'choice'))
   assert.equal(book.save().trusted.length, 1)
-  assert.notEqual(book.handleRequest(request(9, undefined, KEY, '', 'now')), 'approve')
+  assert.equal(book.handleRequest(request(9, undefined, KEY, '', 'now')), 'pending')
 })
 
 test('our own id is kept with the trust that was given under it, and is no reason to write without any', () => {
   const book = new TrustBook()
   book.ownId = 5
   assert.equal(book.takeDirty(), false)
-  book.approve(7, 'agent-b', KEY, true, 'now')
+  book.approve(approval(7, 'agent-b', KEY, 'choice'))
   book.takeDirty()
   const again = new TrustBook()
   again.load(book.save())
