@@ -21,11 +21,13 @@ import {
   BALANCES,
   isProbePath,
   isProbeService,
+  LOCALHOST,
   MAX_PROBE_S,
   PROBE_PATH_FORM,
   PROBE_SERVICE_FORM,
 } from '../gateway/model/map-spec.ts'
 import { PATH_FORM, PATH_POLICIES } from '../gateway/model/path-policy.ts'
+import { keyText, OPTIONS } from './option-table.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -47,40 +49,20 @@ const flag = z.boolean({ error: 'true or false' })
 const NodeSection = section({
   hostname: text('a hostname: lower-case letters, digits and inner hyphens, at most 63', isHostname)
     .optional()
-    .describe('Name under which trusted peers find this node. Absent: none, peers use the address.'),
+    .describe(keyText('hostname')),
   registry: text('a host and port as "127.0.0.1:9000", or "tls://rv.example:9000"', isRegistry)
-    .default('127.0.0.1:9000')
-    .describe(
-      'host:port of the registry (TCP), which knows who is who; "tls://host:port" for TLS with the usual checks.',
-    ),
-  registryFingerprint: text(FINGERPRINT_FORM, isFingerprint)
-    .optional()
-    .describe(
-      "SHA-256 of the registry's TLS certificate: TLS, this certificate and no other. The rendezvous prints it when it starts.",
-    ),
-  beacon: hostPort
-    .default('127.0.0.1:9001')
-    .describe('host:port of the beacon (UDP), which tells where we are seen, helps hole punching and relays.'),
-  listen: listenPort
-    .default('0.0.0.0:0')
-    .describe('ip:port of the UDP socket. Port 0 picks a free one; a fixed one suits a firewall rule.'),
+    .default(OPTIONS.registry.fallback)
+    .describe(keyText('registry')),
+  registryFingerprint: text(FINGERPRINT_FORM, isFingerprint).optional().describe(keyText('registryFingerprint')),
+  beacon: hostPort.default(OPTIONS.beacon.fallback).describe(keyText('beacon')),
+  listen: listenPort.default(OPTIONS.listen.fallback).describe(keyText('listen')),
   endpoint: text('a public IP address and port as "203.0.113.7:4000"', isFixedEndpoint)
     .optional()
-    .describe('Public ip:port when it is known and fixed (a port forwarding). Absent: the beacon discovers it.'),
-  public: flag.default(false).describe("Let everybody resolve this node's endpoint. false: only trusted peers can."),
-  identity: filePath
-    .optional()
-    .describe('File with the private key, mode 0600; made when absent. Relative to stateDir. Absent: identity.json.'),
-  stateDir: filePath
-    .optional()
-    .describe(
-      'Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.',
-    ),
-  daemon: filePath
-    .optional()
-    .describe(
-      'Unix socket of a pilot daemon to use instead of a node of our own. Absent: none. Goes with trust, registry (whom to ask for names) and stateDir only.',
-    ),
+    .describe(keyText('endpoint')),
+  public: flag.default(false).describe(keyText('public')),
+  identity: filePath.optional().describe(keyText('identity')),
+  stateDir: filePath.optional().describe(keyText('stateDir')),
+  daemon: filePath.optional().describe(keyText('daemon')),
   networks: list(
     z.union(
       [
@@ -101,7 +83,7 @@ const NodeSection = section({
     .max(10, { error: 'at most 10 tags' })
     .optional()
     .describe('Tags that the registry shows to others, for their "tag:NAME". Absent: left as they are there.'),
-  trust: list(peer).default([]).describe('Peers to ask for trust, and whose request is approved when it comes.'),
+  trust: list(peer).default([]).describe(keyText('trust')),
 })
 
 const PinnedPeer = section({
@@ -146,7 +128,7 @@ const MapEntry = section({
   local: localPlace()
     .optional()
     .describe(
-      "Local ip:port to listen on, or a port alone for the peer's own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer's own loopback address.",
+      "Local ip:port to listen on; a port alone means 127.0.0.1, port 0 picks a free one. Only together with `port`. Absent: the same port on the peer's own loopback address.",
     ),
   clients: list(text(CLIENT_FORM, isClientBlock))
     .min(1, { error: 'at least one, or no `clients` at all' })
@@ -262,17 +244,11 @@ const DnsSection = section({
 })
 
 const AdminSection = section({
-  socket: filePath
-    .optional()
-    .describe('Unix socket that the other commands talk to, mode 0600. Absent: admin.sock in stateDir.'),
+  socket: filePath.optional().describe(keyText('admin')),
 })
 
 const ObserveSection = section({
-  listen: listenPort
-    .optional()
-    .describe(
-      'ip:port for /metrics, /livez, /readyz, /startupz and the dashboard, all of them without a password. Absent: none.',
-    ),
+  listen: listenPort.optional().describe(keyText('observe')),
 })
 
 export const Config = section({
@@ -282,8 +258,8 @@ export const Config = section({
     .record(text('a hostname-like name', isHostname), PinnedPeer, { error: keysAndValues })
     .default({})
     .describe('Pinned peers: names of our own that stand for one address and one key.'),
-  map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
-  expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
+  map: list(MapEntry).default([]).describe('Mappings: remote overlay ports made reachable on local addresses.'),
+  expose: list(ExposeEntry).default([]).describe('Exposures: local services made reachable on our overlay ports.'),
   observe: ObserveSection.prefault({}).describe('What others may look at: metrics, health and the dashboard.'),
   http: HttpSection.optional().describe('One local port for the HTTP of every peer. Absent: none.'),
   proxy: ProxySection.optional().describe('A proxy to every trusted peer by name. Absent: none.'),
@@ -308,10 +284,10 @@ export function isLabel(value: string): boolean {
   return /^[\w.:-]{1,64}$/.test(value)
 }
 
-/** Where a mapping listens; without an address: on the peer's own loopback address. */
-export function parseLocal(value: number | string): { readonly address?: string; readonly port: number } | undefined {
+/** Where a mapping listens: a port alone is one of localhost, as in a map spec. */
+export function parseLocal(value: number | string): { readonly address: string; readonly port: number } | undefined {
   const port = parsePort(String(value), 0)
-  return port === undefined ? parseListen(String(value)) : { port }
+  return port === undefined ? parseListen(String(value)) : { address: LOCALHOST, port }
 }
 
 /** `host:port`, perhaps behind `tls://`. */

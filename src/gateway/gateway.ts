@@ -143,7 +143,7 @@ class RunningGateway implements Gateway {
       )
     else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
-    for (const record of this.exposes()) onEvent({ event: 'exposed', ...record })
+    for (const record of this.exposures()) onEvent({ event: 'exposed', ...record })
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
     this.#state = 'ready'
   }
@@ -177,7 +177,7 @@ class RunningGateway implements Gateway {
     const changes = this.changes({ ...desired, exposes })
     const before = {
       mappings: this.mappings(),
-      exposes: this.exposes(),
+      exposures: this.exposures(),
       trust: this.#desired.trust,
     }
     const undos: Undo[] = []
@@ -202,7 +202,7 @@ class RunningGateway implements Gateway {
     for (const peer of this.#node.wishes)
       if (before.trust.includes(peer) && !trust.includes(peer)) this.#node.dropWish(peer)
     await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
-    const now = { mappings: this.mappings(), exposes: this.exposes() }
+    const now = { mappings: this.mappings(), exposures: this.exposures() }
     for (const event of changeEvents(changes, before, now, reason)) this.#deps.onEvent(event)
     return changes
   }
@@ -277,26 +277,26 @@ class RunningGateway implements Gateway {
       ...(this.#observedAt !== null && { observe: this.#observedAt }),
       ...this.#fronts.locals,
       mappings: this.mappings(),
-      exposes: this.exposes(),
+      exposures: this.exposures(),
       elapsedMs: this.#elapsedMs,
     }
   }
 
-  async drain(expose?: string): Promise<DrainRecord> {
-    if (expose !== undefined) this.#exposures.drain(expose)
+  async drain(exposure?: string): Promise<DrainRecord> {
+    if (exposure !== undefined) this.#exposures.drain(exposure)
     else {
       this.#state = 'draining'
       for (const { name } of this.#mappings.specs) this.#mappings.drain(name)
       for (const { name } of this.#exposures.specs) this.#exposures.drain(name)
       this.#fronts.drain()
     }
-    this.#deps.log.info({ expose }, 'draining: no new connections')
-    return { state: 'draining', expose: expose ?? null, connections: this.#openOf(expose) }
+    this.#deps.log.info({ exposure }, 'draining: no new connections')
+    return { state: 'draining', exposure: exposure ?? null, connections: this.#openOf(exposure) }
   }
 
-  async resume(expose?: string): Promise<DrainRecord> {
+  async resume(exposure?: string): Promise<DrainRecord> {
     if (this.#stopping !== undefined) throw new PilotError('SHUTTING_DOWN', 'the gateway is about to end')
-    if (expose !== undefined) await this.#exposures.resume(expose)
+    if (exposure !== undefined) await this.#exposures.resume(exposure)
     else {
       for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
       for (const spec of this.#exposures.specs)
@@ -304,13 +304,13 @@ class RunningGateway implements Gateway {
       await this.#fronts.resume()
       this.#state = 'ready'
     }
-    this.#deps.log.info({ expose }, 'drain undone: new connections are taken again')
-    return { state: 'ready', expose: expose ?? null, connections: this.#openOf(expose) }
+    this.#deps.log.info({ exposure }, 'resumed: accepting new connections again')
+    return { state: 'ready', exposure: exposure ?? null, connections: this.#openOf(exposure) }
   }
 
-  #openOf(expose: string | undefined): number {
+  #openOf(exposure: string | undefined): number {
     return this.#connections.records.filter(
-      ({ direction, service }) => expose === undefined || (direction === 'expose' && service === expose),
+      ({ direction, service }) => exposure === undefined || (direction === 'expose' && service === exposure),
     ).length
   }
 
@@ -367,8 +367,8 @@ class RunningGateway implements Gateway {
       peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
-      exposes: this.exposes(),
-      wishes: this.#node.wishes,
+      exposures: this.exposures(),
+      trustRequests: this.#node.wishes,
       memory: { rssBytes: rss, heapBytes: heapUsed },
       counters: { ...this.#connections.counters, ...this.#fronts.counters, ...counters },
     }
@@ -384,7 +384,7 @@ class RunningGateway implements Gateway {
   mappings(): readonly MappedRecord[] {
     return [...this.#mappings.records, ...this.#fronts.names.onDemand]
   }
-  exposes(): readonly ExposedRecord[] {
+  exposures(): readonly ExposedRecord[] {
     return this.#exposures.records
   }
   connections(): ReturnType<GatewayControl['connections']> {
@@ -416,7 +416,7 @@ class RunningGateway implements Gateway {
     return this.#fronts.names.hosts()
   }
   invite(service: string | undefined, forMs: number): Promise<TicketRecord> {
-    return this.#tickets.invite(this.exposes(), service, forMs)
+    return this.#tickets.invite(this.exposures(), service, forMs)
   }
   redeem(ticket: string): Promise<TicketUseRecord> {
     return this.#tickets.redeem(ticket)

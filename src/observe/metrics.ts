@@ -97,7 +97,7 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
 function ofServices(out: MetricsWriter, status: StatusRecord, connections: readonly ConnectionRecord[]): void {
   const services = [
     ...status.mappings.map(({ name, draining }) => ({ direction: 'map', name, draining })),
-    ...status.exposes.map(({ name, draining }) => ({ direction: 'expose', name, draining })),
+    ...status.exposures.map(({ name, draining }) => ({ direction: 'expose', name, draining })),
   ]
   const open = new Map<string, number>()
   for (const { direction, service } of connections)

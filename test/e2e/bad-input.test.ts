@@ -83,9 +83,9 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     const { v, status, data } = JSON.parse(stdout) as {
       v: number
       status: string
-      data: { maps: unknown[]; exposes: unknown[] }
+      data: { mappings: unknown[]; exposures: unknown[] }
     }
-    assert.deepEqual([v, status, data.maps.length, data.exposes.length], [1, 'ok', 4, 1])
+    assert.deepEqual([v, status, data.mappings.length, data.exposures.length], [1, 'ok', 4, 1])
   })
 
   test('a file that is not there is an error that names it', async () => {
@@ -208,10 +208,10 @@ describe('what people get wrong', { concurrency: 4 }, () => {
   test('commands without a running gateway end with 3', async () => {
     const commands = [
       ['status'],
-      ['peers'],
-      ['connections'],
-      ['mappings'],
-      ['exposes'],
+      ['list', 'peers'],
+      ['list', 'connections'],
+      ['list', 'mappings'],
+      ['list', 'exposures'],
       ['ping', 'agent-b'],
       ['trust', 'list'],
       ['trust', 'pending'],

@@ -1,4 +1,5 @@
 /** `pilotgate trust …`: who may see and reach us. Both sides have to agree. */
+import type { Command } from 'commander'
 import type { TrustRecord } from '../../gateway/model/records.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { Cli } from '../cli.ts'
@@ -6,16 +7,16 @@ import { formatNode, table } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addTrust(cli: Cli): void {
-  const trust = cli.add(cli.program, 'trust', 'list, ask for, grant and take back trust', [
+  const trust = cli.add(cli.program, 'trust', 'list, request, approve, reject and revoke trust', [
     'pilotgate trust request agent-b "it is me, Ann"',
     'pilotgate trust approve agent-a',
   ])
-  withAdmin(cli.add(trust, 'list', 'list the peers that trust us and whom we trust', ['pilotgate trust list'])).action(
+  withAdmin(cli.add(trust, 'list', 'list the peers that we trust and that trust us', ['pilotgate trust list'])).action(
     cli.action(async (out, options: ReaderOptions) => {
       const client = clientOf(options, cli.world)
       const trusted = await client.trusted()
-      const { wishes = [] } = await client.status()
-      const waiting = wishes.map((peer) => `asked ${peer}, waiting for its answer`)
+      const { trustRequests = [] } = await client.status()
+      const waiting = trustRequests.map((peer) => `asked ${peer}, waiting for its answer`)
       const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-'])
       out.result(trusted, [
         ...(trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text))),
@@ -24,17 +25,23 @@ export function addTrust(cli: Cli): void {
     }),
   )
   withAdmin(
-    cli.add(trust, 'pending', 'list the requests that wait for our answer', ['pilotgate trust pending']),
+    cli.add(trust, 'pending', 'list the trust requests that wait for our answer', ['pilotgate trust pending']),
   ).action(
     cli.action(async (out, options: ReaderOptions) => {
       const pending = await clientOf(options, cli.world).pending()
       const rows = pending.map((peer) => [...who(peer), oneLine(peer.justification)])
       out.result(
         pending,
-        pending.length === 0 ? ['no requests wait'] : table([...WHO, 'REASON'], rows, (text) => out.bold(text)),
+        pending.length === 0
+          ? ['no pending trust requests']
+          : table([...WHO, 'REASON'], rows, (text) => out.bold(text)),
       )
     }),
   )
+  addDecisions(cli, trust)
+}
+
+function addDecisions(cli: Cli, trust: Command): void {
   withAdmin(
     cli.add(trust, 'request <peer> [reason]', 'ask a peer for trust', [
       'pilotgate trust request agent-b "it is me, Ann"',
@@ -44,7 +51,7 @@ export function addTrust(cli: Cli): void {
       const record = await clientOf(options, cli.world).requestTrust(peer, reason ?? '')
       out.result(record, [
         record.state === 'approved'
-          ? `${record.peer} and we trust each other`
+          ? `${record.peer} and this node trust each other`
           : `asked ${record.peer}; it has to approve`,
       ])
       out.undo(`pilotgate trust revoke ${record.peer}`)
@@ -56,7 +63,7 @@ export function addTrust(cli: Cli): void {
         const record = await act(clientOf(options, cli.world), peer)
         out.result(record, [
           record.nodeId === 0
-            ? `${done} ${record.hostname ?? peer}: it had been asked and has not answered`
+            ? `${done} ${record.hostname ?? peer}: it had been asked but has not answered`
             : `${done} ${formatNode(record)}`,
         ])
         if (name !== 'reject')
@@ -85,19 +92,19 @@ const ACTS: readonly {
 }[] = [
   {
     name: 'approve',
-    summary: 'grant the trust that a peer asked for',
+    summary: 'approve the trust request of a peer',
     done: 'approved',
     act: (client, peer) => client.approveTrust(peer),
   },
   {
     name: 'reject',
-    summary: 'refuse the request of a peer',
+    summary: 'reject the trust request of a peer',
     done: 'rejected',
     act: (client, peer) => client.rejectTrust(peer),
   },
   {
     name: 'revoke',
-    summary: 'take trust back; open connections end',
+    summary: 'revoke trust; open connections end',
     done: 'revoked',
     act: (client, peer) => client.revokeTrust(peer),
   },

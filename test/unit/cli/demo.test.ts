@@ -151,7 +151,7 @@ async function forwarder(
       admin: options.adminSocket,
       http: null,
       mappings,
-      exposes: [],
+      exposures: [],
       elapsedMs: 1,
     }),
     stop: async () => {
