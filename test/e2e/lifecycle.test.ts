@@ -189,34 +189,36 @@ describe('trust by hand', { concurrency: true }, () => {
   })
 })
 
+const STATUS_FIELDS = [
+  'admin',
+  'beacon',
+  'config',
+  'connections',
+  'counters',
+  'daemon',
+  'exposures',
+  'http',
+  'mappings',
+  'memory',
+  'nat',
+  'node',
+  'observe',
+  'peers',
+  'pid',
+  'registry',
+  'state',
+  'trustRequests',
+  'udp',
+  'uptimeMs',
+  'version',
+]
+
 test('status, the lists and ping have the fields of the contract', async (t) => {
   // While one connection is open; numbers that can be known are compared.
   const { inner, a, b } = await innerPair(t)
   await greeted(inner, a.local('agent-b:80'))
   const status = await a.json<Record<string, unknown>>('status')
-  assert.deepEqual(Object.keys(status).sort(), [
-    'admin',
-    'beacon',
-    'config',
-    'connections',
-    'counters',
-    'daemon',
-    'exposures',
-    'http',
-    'mappings',
-    'memory',
-    'nat',
-    'node',
-    'observe',
-    'peers',
-    'pid',
-    'registry',
-    'state',
-    'trustRequests',
-    'udp',
-    'uptimeMs',
-    'version',
-  ])
+  assert.deepEqual(Object.keys(status).sort(), STATUS_FIELDS)
   assert.deepEqual(
     [status['state'], status['node'], status['udp'], status['connections'], status['peers'], status['pid']],
     ['ready', a.ready.node, a.ready.udp, 1, 1, a.program.pid],
@@ -296,11 +298,6 @@ test('the same commands print tables for people, and ping prints each round trip
     ping.stdout,
     /seq 0, [\d.]+ ms, (direct|lan|punched|relay) .*\n.*seq 1, .*\n2 sent, 2 received, 0 % lost; min\/avg\/max [\d.]+\/[\d.]+\/[\d.]+ ms\n(direct|lan|punched|relay): .+\n$/,
   )
-  await showsTables(a)
-})
-
-/** What people read of the same. */
-async function showsTables(a: Gateway): Promise<void> {
   const tables: [string, RegExp][] = [
     ['status', /agent-a/],
     ['list peers', /agent-b/],
@@ -315,7 +312,7 @@ async function showsTables(a: Gateway): Promise<void> {
       assert.match(stdout, text)
     }),
   )
-}
+})
 
 interface Inner {
   readonly inner: Stage

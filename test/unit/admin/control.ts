@@ -4,6 +4,7 @@ import type { AdminControl } from '../../../src/gateway/control.ts'
 import type { Changes } from '../../../src/gateway/model/events.ts'
 import type {
   BenchRecord,
+  ConnectionRecord,
   DoctorRecord,
   ExplainRecord,
   PeerRecord,
@@ -148,6 +149,21 @@ const EXPLANATION: ExplainRecord = {
   ],
 }
 
+const CONNECTION: ConnectionRecord = {
+  id: 7,
+  direction: 'map',
+  protocol: 'tcp',
+  service: 'agent-b:80',
+  peer: 'agent-b',
+  nodeId: 2,
+  local: '127.0.0.1:5000',
+  remote: '0:0000.0000.0002:80',
+  bytesIn: 10,
+  bytesOut: 20,
+  openedMs: 3_000,
+  state: 'open',
+}
+
 const SETTINGS: readonly SettingRecord[] = [
   { key: 'node.registry', value: 'rv.example:9000', origin: { kind: 'file', file: '/etc/gateway.yaml', line: 3 } },
 ]
@@ -177,22 +193,7 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     peers: () => [PEER],
     mappings: () => STATUS.mappings,
     exposures: () => STATUS.exposures,
-    connections: () => [
-      {
-        id: 7,
-        direction: 'map',
-        protocol: 'tcp',
-        service: 'agent-b:80',
-        peer: 'agent-b',
-        nodeId: 2,
-        local: '127.0.0.1:5000',
-        remote: '0:0000.0000.0002:80',
-        bytesIn: 10,
-        bytesOut: 20,
-        openedMs: 3_000,
-        state: 'open',
-      },
-    ],
+    connections: () => [CONNECTION],
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })

@@ -131,7 +131,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a backward range',
     'version: 1\nmap: [{ peer: a, ports: ["9-8"] }]',
-    'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range as "8000-8010", perhaps with "/udp" behind it, found the text "9-8"',
+    'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range such as "8000-8010", optionally followed by "/udp", found the text "9-8"',
   ],
   [
     'a target that does not go with UDP',
