@@ -33,7 +33,7 @@ function callsIn(text: string): string[] {
   )
 }
 
-const ANYWHERE = /(?:`|\$ |npx |\()pilotgate ((?:--?)?[a-z][^`\n|;)]*)/g
+const ANYWHERE = /(?:`|\$ |npx |<\()pilotgate ((?:--?)?[a-z][^`\n|;)]*)/g
 const LINE_OF_CODE = /^ *pilotgate ((?:--?)?[a-z][^\n|;]*)/gm
 
 function faultOf(call: string): string[] {
