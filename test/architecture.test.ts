@@ -244,7 +244,7 @@ const KNOWN_SIZES: Readonly<Record<string, number>> = {
   'test/go-shaped/node.ts': 546,
   'test/interop/registry-conversation.ts': 694,
   'test/interop/registry-conversation.ts()': 83,
-  'test/unit/admin/control.ts()': 76,
+  'test/unit/admin/control.ts()': 78,
   'test/unit/config/live.test.ts()': 86,
   'test/unit/cli/up.test.ts()': 68,
   'test/unit/gateway/model/specs.test.ts()': 62,

@@ -121,6 +121,9 @@ const MAX_PATH_CHARS = 4_096
 /** Shorter is over before anybody has copied it; longer is a password rather than an invitation. */
 export const MIN_TICKET_MS = 10_000
 export const MAX_TICKET_MS = 7 * 86_400_000
+/** Shorter terms end before they are of use; longer ones are better written without an end. */
+export const MIN_TRUST_MS = 60_000
+export const MAX_TRUST_MS = 365 * 86_400_000
 const MAX_REASON_CHARS = 1024
 const MAX_PING_MS = 60_000
 export const MIN_BENCH_BYTES = 1_000
@@ -160,7 +163,12 @@ export const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
       body['reason'] === undefined || body['reason'] === '' ? '' : textOf(body, 'reason', MAX_REASON_CHARS),
     ),
   ),
-  '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),
+  '/v1/trust/approve': post((control, body) =>
+    control.approveTrust(
+      peerOf(body),
+      body['forMs'] === undefined ? undefined : numberOf(body, 'forMs', MIN_TRUST_MS, MAX_TRUST_MS),
+    ),
+  ),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),
   '/v1/trust/revoke': post((control, body) => control.revokeTrust(peerOf(body))),
   '/v1/tickets': post((control, body) =>

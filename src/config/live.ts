@@ -50,7 +50,7 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
     trusted: () => gateway.trusted(),
     pending: () => gateway.pending(),
     requestTrust: (peer, reason) => gateway.requestTrust(peer, reason),
-    approveTrust: (peer) => gateway.approveTrust(peer),
+    approveTrust: (peer, forMs) => gateway.approveTrust(peer, forMs),
     rejectTrust: (peer) => gateway.rejectTrust(peer),
     revokeTrust: (peer) => gateway.revokeTrust(peer),
     invite: (service, forMs) => gateway.invite(service, forMs),

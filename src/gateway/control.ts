@@ -51,7 +51,8 @@ export interface GatewayControl {
   trusted(): Promise<readonly TrustRecord[]>
   pending(): Promise<readonly PendingTrustRecord[]>
   requestTrust(peer: string, reason: string): Promise<TrustRequestRecord>
-  approveTrust(peer: string): Promise<TrustRecord>
+  /** @param forMs trust is revoked after so long; absent: it has no end. */
+  approveTrust(peer: string, forMs?: number): Promise<TrustRecord>
   rejectTrust(peer: string): Promise<TrustRecord>
   revokeTrust(peer: string): Promise<TrustRecord>
   /**

@@ -125,7 +125,7 @@ class RunningGateway implements Gateway {
       if (event.kind === 'trust') this.#tickets?.onTrust(event)
     })
     this.#node = node
-    this.#trustDesk = new TrustDesk(node)
+    this.#trustDesk = await TrustDesk.open(node, stateDir, log)
     this.#wellKnown = wellKnown
     this.#tickets = await Tickets.open({ node, options: this.#options, log, onEvent })
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
@@ -326,6 +326,7 @@ class RunningGateway implements Gateway {
     this.#fronts?.stop()
     this.#mappings.stop()
     this.#exposures.stop()
+    this.#trustDesk.stop()
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
@@ -446,8 +447,8 @@ class RunningGateway implements Gateway {
   requestTrust(peer: string, reason: string): Promise<TrustRequestRecord> {
     return this.#trustDesk.request(peer, reason)
   }
-  approveTrust(peer: string): Promise<TrustRecord> {
-    return this.#trustDesk.approve(peer)
+  approveTrust(peer: string, forMs?: number): Promise<TrustRecord> {
+    return this.#trustDesk.approve(peer, forMs)
   }
   rejectTrust(peer: string): Promise<TrustRecord> {
     return this.#trustDesk.reject(peer)

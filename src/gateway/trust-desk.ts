@@ -1,21 +1,42 @@
-/** Trust, as people decide about it: whom they mean by a name, an address or an id, and what there is to decide. */
+/** Trust, as people decide about it: whom they mean by a name, an address or an id, what there is to decide, and for how long. */
+import { join } from 'node:path'
 import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Overlay } from '../runtime/overlay.ts'
+import { TrustTerms } from './trust-terms.ts'
 import type { PendingTrustRecord, TrustRecord, TrustRequestRecord } from './model/records.ts'
 
 export class TrustDesk {
   readonly #node: Overlay
+  readonly #terms: TrustTerms
 
-  constructor(node: Overlay) {
+  private constructor(node: Overlay, terms: TrustTerms) {
     this.#node = node
+    this.#terms = terms
+  }
+
+  static async open(node: Overlay, stateDir: string, log: Logger): Promise<TrustDesk> {
+    const end = async (key: string): Promise<void> => {
+      const entry = (await node.trusted()).find((one) => keyOf(one) === key)
+      if (entry !== undefined) await node.revokeTrust(entry.nodeId)
+    }
+    return new TrustDesk(node, await TrustTerms.open({ file: join(stateDir, 'trust-terms.json'), log, end }))
+  }
+
+  stop(): void {
+    this.#terms.stop()
   }
 
   async trusted(): Promise<readonly TrustRecord[]> {
-    return (await this.#node.trusted()).map((entry) =>
-      this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt),
-    )
+    return (await this.#node.trusted()).map((entry) => {
+      const until = this.#terms.untilOf(keyOf(entry))
+      return {
+        ...this.#trustRecord(entry.nodeId, entry.publicKey, entry.approvedAt),
+        ...(until !== undefined && { until }),
+      }
+    })
   }
 
   async pending(): Promise<readonly PendingTrustRecord[]> {
@@ -42,14 +63,18 @@ export class TrustDesk {
     return { peer, state: 'requested' }
   }
 
-  async approve(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.pendingTrust())
-    if (node === undefined || !(await this.#node.approveTrust(node))) throw await this.#nothingPending(peer)
-    return this.#trustRecord(
-      node,
-      (await this.#node.trusted()).find(({ nodeId }) => nodeId === node)?.publicKey ?? '',
-      null,
-    )
+  /** @param forMs trust ends after so long; absent: it has no end. */
+  async approve(peer: string, forMs?: number): Promise<TrustRecord> {
+    const pending = await this.#node.pendingTrust()
+    const node = this.#known(peer, pending)
+    const entry = pending.find(({ nodeId }) => nodeId === node)
+    if (entry === undefined) throw await this.#nothingPending(peer)
+    const key = keyOf(entry)
+    if (forMs === undefined) await this.#terms.forget(key)
+    else await this.#terms.begin(key, forMs) // first: a crash in between must not leave trust without its end
+    if (!(await this.#node.approveTrust(entry.nodeId))) throw await this.#nothingPending(peer)
+    const until = this.#terms.untilOf(key)
+    return { ...this.#trustRecord(entry.nodeId, entry.publicKey, null), ...(until !== undefined && { until }) }
   }
 
   async reject(peer: string): Promise<TrustRecord> {
@@ -61,8 +86,10 @@ export class TrustDesk {
   }
 
   async revoke(peer: string): Promise<TrustRecord> {
-    const node = this.#known(peer, await this.#node.trusted())
+    const trusted = await this.#node.trusted()
+    const node = this.#known(peer, trusted)
     if (node === undefined && this.#node.dropWish(peer)) return this.#unanswered(peer)
+    const entry = trusted.find(({ nodeId }) => nodeId === node)
     const record = node === undefined ? undefined : this.#trustRecord(node, '', null)
     if (node === undefined || record === undefined || !(await this.#node.revokeTrust(node)))
       throw new PilotError(
@@ -72,6 +99,7 @@ export class TrustDesk {
         undefined,
         '`pilotgate trust list` shows who is, and who has been asked.',
       )
+    if (entry !== undefined) await this.#terms.forget(keyOf(entry))
     return record
   }
 
@@ -121,4 +149,9 @@ export class TrustDesk {
       since,
     }
   }
+}
+
+/** Ids change when a registry loses its memory; a daemon may not know the key. */
+function keyOf({ publicKey, nodeId }: { readonly publicKey: string; readonly nodeId: NodeId }): string {
+  return publicKey === '' ? String(nodeId) : publicKey
 }

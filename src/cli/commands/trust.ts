@@ -2,8 +2,10 @@
 import type { Command } from 'commander'
 import type { TrustRecord } from '../../gateway/model/records.ts'
 import type { AdminClient } from '../../admin/client.ts'
+import { MAX_TRUST_MS, MIN_TRUST_MS } from '../../admin/routes.ts'
 import type { Cli } from '../cli.ts'
 import { formatNode, table } from '../text.ts'
+import { durationOption } from './numbers.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addTrust(cli: Cli): void {
@@ -17,9 +19,11 @@ export function addTrust(cli: Cli): void {
       const trusted = await client.trusted()
       const { trustRequests = [] } = await client.status()
       const waiting = trustRequests.map((peer) => `asked ${peer}, waiting for its answer`)
-      const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-'])
+      const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-', peer.until ?? '-'])
       out.result(trusted, [
-        ...(trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text))),
+        ...(trusted.length === 0
+          ? ['no trusted peers']
+          : table([...WHO, 'SINCE', 'UNTIL'], rows, (text) => out.bold(text))),
         ...waiting,
       ])
     }),
@@ -58,13 +62,20 @@ function addDecisions(cli: Cli, trust: Command): void {
     }),
   )
   for (const { name, summary, done, act } of ACTS) {
-    withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`])).action(
-      cli.action(async (out, peer: string, options: ReaderOptions) => {
-        const record = await act(clientOf(options, cli.world), peer)
+    const command = withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`]))
+    if (name === 'approve')
+      command.option(
+        '--for <time>',
+        'revoke it again after 10m, 8h, 30d (default: no end)',
+        durationOption('--for', MIN_TRUST_MS, MAX_TRUST_MS),
+      )
+    command.action(
+      cli.action(async (out, peer: string, { for: forMs, ...options }: ReaderOptions & { readonly for?: number }) => {
+        const record = await act(clientOf(options, cli.world), peer, forMs)
         out.result(record, [
           record.nodeId === 0
             ? `${done} ${record.hostname ?? peer}: it had been asked but has not answered`
-            : `${done} ${formatNode(record)}`,
+            : `${done} ${formatNode(record)}${record.until === undefined ? '' : ` until ${record.until}`}`,
         ])
         if (name !== 'reject')
           out.undo(`pilotgate trust ${name === 'approve' ? 'revoke' : 'request'} ${record.hostname ?? record.address}`)
@@ -88,13 +99,13 @@ const ACTS: readonly {
   readonly name: string
   readonly summary: string
   readonly done: string
-  readonly act: (client: AdminClient, peer: string) => Promise<TrustRecord>
+  readonly act: (client: AdminClient, peer: string, forMs: number | undefined) => Promise<TrustRecord>
 }[] = [
   {
     name: 'approve',
     summary: 'approve the trust request of a peer',
     done: 'approved',
-    act: (client, peer) => client.approveTrust(peer),
+    act: (client, peer, forMs) => client.approveTrust(peer, forMs),
   },
   {
     name: 'reject',

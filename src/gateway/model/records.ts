@@ -136,6 +136,7 @@ export interface TrustRecord {
   readonly hostname: string | null
   readonly publicKey: string | null // base64
   readonly since: string | null // RFC 3339
+  readonly until?: string // RFC 3339, when trust is revoked by itself; absent: it has no end
 }
 
 export interface PendingTrustRecord extends TrustRecord {

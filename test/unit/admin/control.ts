@@ -170,10 +170,12 @@ const SETTINGS: readonly SettingRecord[] = [
 
 /** `calls` gets the name and arguments of each call that changes or costs something. */
 export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
-  const trust = (name: string) => (peer: string) => {
-    calls.push([name, peer])
-    return Promise.resolve(TRUSTED)
-  }
+  const trust =
+    (name: string) =>
+    (...args: readonly unknown[]) => {
+      calls.push([name, ...args.filter((each) => each !== undefined)])
+      return Promise.resolve(TRUSTED)
+    }
   const told =
     <T>(name: string, result: T) =>
     (...args: readonly unknown[]): Promise<T> => {

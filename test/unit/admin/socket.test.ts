@@ -23,7 +23,7 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   explain: ['agent-b:80'],
   resolve: ['agent-b'],
   requestTrust: ['agent-b', 'it is me'],
-  approveTrust: ['agent-b'],
+  approveTrust: ['agent-b', 28_800_000],
   rejectTrust: ['agent-b'],
   revokeTrust: ['agent-b'],
   invite: ['80', 600_000],

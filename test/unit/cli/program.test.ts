@@ -196,6 +196,19 @@ test('trust passes on peer and reason', async () => {
   )
 })
 
+test('trust approve --for gives trust an end, which the gateway gets in ms', async () => {
+  const calls: unknown[][] = []
+  await run('trust approve agent-b --for 8h', testWorld({ control: fakeControl(calls) }))
+  assert.deepEqual(calls, [['approveTrust', 'agent-b', 28_800_000]])
+  const until = '2026-11-23T08:00:00.000Z'
+  const control = fakeControl([], {
+    approveTrust: async () => ({ ...(await fakeControl([]).trusted())[0]!, until }),
+    trusted: async () => [{ ...(await fakeControl([]).trusted())[0]!, until }],
+  })
+  assert.match((await run('trust approve agent-b --for 8h', testWorld({ control }))).out, / until 2026-11-23T08/)
+  assert.match((await run('trust list', testWorld({ control }))).out, /UNTIL\n.* 2026-11-23T08:00:00\.000Z\n/)
+})
+
 test('a command line that does not read exits 2, and under --json is one envelope on stdout', async () => {
   const cases: Record<string, RegExp> = {
     '': /a command is missing/,
