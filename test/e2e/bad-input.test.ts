@@ -53,7 +53,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     const lines = error.message.split('\n')
     assert.match(
       lines[0]!,
-      new RegExp(`^${file}:3:13: node\\.hostname: expected a hostname.*, found the text "My Gateway"$`),
+      new RegExp(`^${file}:3:13: node\\.hostname: expected a hostname.*, found the string "My Gateway"$`),
     )
     assert.match(lines[1]!, new RegExp(`^${file}:4:11: node\\.public: expected true or false, found `))
     assert.match(
