@@ -326,7 +326,7 @@ class RunningGateway implements Gateway {
     this.#fronts?.stop()
     this.#mappings.stop()
     this.#exposures.stop()
-    this.#trustDesk.stop()
+    this.#trustDesk?.stop() // a start that failed may not have come to it
     const open = this.#connections.size
     if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
