@@ -1,19 +1,21 @@
 /**
- * Writes config/gateway.schema.json from src/config/schema.ts, for editors; --check only compares.
+ * Writes config/gateway.schema.json, for editors, and the tables of docs/config.md from src/config; --check only compares.
  * Run through tsx: `node --import tsx scripts/schema.mjs`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { schemaText } from '../src/config/json-schema.ts'
+import { withTables } from './config-tables.mjs'
 import { ROOT, ScriptError, script } from './lib.mjs'
 
-const FILE = join(ROOT, 'config/gateway.schema.json')
+const DOCUMENT = readFileSync(join(ROOT, 'docs/config.md'), 'utf8')
+const FILES = { 'config/gateway.schema.json': schemaText(), 'docs/config.md': withTables(DOCUMENT) }
 
 await script(() => {
-  const wanted = schemaText()
-  if (!process.argv.includes('--check')) return void writeFileSync(FILE, wanted)
-  if (readFileSync(FILE, 'utf8') !== wanted)
-    throw new ScriptError(
-      'config/gateway.schema.json is not what src/config/schema.ts says; run `node --import tsx scripts/schema.mjs`',
-    )
+  for (const [name, wanted] of Object.entries(FILES)) {
+    const file = join(ROOT, name)
+    if (!process.argv.includes('--check')) writeFileSync(file, wanted)
+    else if (readFileSync(file, 'utf8') !== wanted)
+      throw new ScriptError(`${name} differs from src/config; run \`node --import tsx scripts/schema.mjs\``)
+  }
 })

@@ -121,6 +121,9 @@ const MAX_PATH_CHARS = 4_096
 /** Shorter is over before anybody has copied it; longer is a password rather than an invitation. */
 export const MIN_TICKET_MS = 10_000
 export const MAX_TICKET_MS = 7 * 86_400_000
+/** Shorter terms end before they are of use; longer ones are better written without an end. */
+export const MIN_TRUST_MS = 60_000
+export const MAX_TRUST_MS = 365 * 86_400_000
 const MAX_REASON_CHARS = 1024
 const MAX_PING_MS = 60_000
 export const MIN_BENCH_BYTES = 1_000
@@ -129,16 +132,19 @@ export const MIN_BENCH_MS = 1_000
 /** Longer is a load on the peer rather than a measurement. */
 export const MAX_BENCH_MS = 300_000
 
-const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
+/** Every path, and what is asked of the gateway there. */
+export const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/status': get((control) => control.status()),
   '/v1/peers': get((control) => control.peers()),
   '/v1/mappings': get((control) => control.mappings()),
-  '/v1/exposes': get((control) => control.exposes()),
+  '/v1/exposures': get((control) => control.exposures()),
   '/v1/connections': get((control) => control.connections()),
-  '/v1/doctor': get((control) => control.doctor()),
+  '/v1/doctor': [
+    get((control) => control.doctor()),
+    post((control, body) => control.explain(textOf(body, 'target', MAX_PEER_CHARS))),
+  ],
   '/v1/hosts': get((control) => control.hosts()),
   '/v1/resolve': post((control, body) => control.resolve(textOf(body, 'name', MAX_PEER_CHARS))),
-  '/v1/explain': post((control, body) => control.explain(textOf(body, 'target', MAX_PEER_CHARS))),
   '/v1/trust': get((control) => control.trusted()),
   '/v1/trust/pending': get((control) => control.pending()),
   '/v1/ping': post((control, body) =>
@@ -157,7 +163,12 @@ const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
       body['reason'] === undefined || body['reason'] === '' ? '' : textOf(body, 'reason', MAX_REASON_CHARS),
     ),
   ),
-  '/v1/trust/approve': post((control, body) => control.approveTrust(peerOf(body))),
+  '/v1/trust/approve': post((control, body) =>
+    control.approveTrust(
+      peerOf(body),
+      body['forMs'] === undefined ? undefined : numberOf(body, 'forMs', MIN_TRUST_MS, MAX_TRUST_MS),
+    ),
+  ),
   '/v1/trust/reject': post((control, body) => control.rejectTrust(peerOf(body))),
   '/v1/trust/revoke': post((control, body) => control.revokeTrust(peerOf(body))),
   '/v1/tickets': post((control, body) =>
@@ -166,8 +177,9 @@ const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
       numberOf(body, 'forMs', MIN_TICKET_MS, MAX_TICKET_MS),
     ),
   ),
-  '/v1/tickets/use': post((control, body) => control.redeem(textOf(body, 'ticket', MAX_SPEC_CHARS))),
+  '/v1/tickets/redeem': post((control, body) => control.redeem(textOf(body, 'ticket', MAX_SPEC_CHARS))),
   '/v1/config': [get((control) => control.config()), put((control, body) => control.replace(versionOf(body), body))],
+  '/v1/config/settings': get((control) => control.settings()),
   '/v1/config/reload': post((control) => control.reload()),
   '/v1/config/diff': post((control, body) =>
     control.diff(textOf(body, 'file', MAX_PATH_CHARS), textOf(body, 'text', MAX_BODY_BYTES)),
@@ -177,6 +189,6 @@ const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/expose': post((control, body) => control.expose(textOf(body, 'spec', MAX_SPEC_CHARS), editOf(body))),
   '/v1/unexpose': post((control, body) => control.unexpose(textOf(body, 'name', MAX_NAME_CHARS), editOf(body))),
   '/v1/down': post((control) => control.down()),
-  '/v1/drain': post((control, body) => control.drain(optionalText(body, 'expose', MAX_NAME_CHARS))),
-  '/v1/resume': post((control, body) => control.resume(optionalText(body, 'expose', MAX_NAME_CHARS))),
+  '/v1/drain': post((control, body) => control.drain(optionalText(body, 'exposure', MAX_NAME_CHARS))),
+  '/v1/resume': post((control, body) => control.resume(optionalText(body, 'exposure', MAX_NAME_CHARS))),
 }

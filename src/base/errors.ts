@@ -54,7 +54,7 @@ export const ERRORS = {
   PEER_UNREACHABLE: {
     exit: 5,
     http: 504,
-    hint: 'Is the other gateway running? `pilotgate ping PEER` tells whether a path exists.',
+    hint: 'Is the other gateway running? `pilotgate ping PEER` shows whether a path exists.',
   },
   PEER_RESET: { exit: 5, http: 502, hint: 'The other side ended the connection; its log says why.' },
   CONNECTION_REFUSED: { exit: 5, http: 502, hint: 'The node answered, but nothing is offered to us on that port.' },
@@ -66,7 +66,7 @@ export const ERRORS = {
   RELAY_REFUSED: {
     exit: 5,
     http: 502,
-    hint: 'Only the relay works, and `path: direct` refuses it. `pilotgate explain PEER` tells why there is no direct way; path=any would take the relay.',
+    hint: 'Only the relay works, and `path: direct` refuses it. `pilotgate doctor PEER` shows why there is no direct path; path=any would allow the relay.',
   },
   UDP_BLOCKED: {
     exit: 5,

@@ -1,6 +1,6 @@
 /**
  * A rendezvous in the process of a gateway, for tickets where there is no other. It keeps its certificate, its nodes and
- * its ports in the state folder, so that whoever has been let in finds his way back after a restart.
+ * its ports in the state folder, so that nodes that used a ticket reconnect after a restart.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ export async function startEmbedded(
     if (before === undefined || !(error instanceof PilotError) || error.code !== 'PORT_IN_USE') throw error
     log.warn(
       { ...before },
-      'a port that the rendezvous had is taken: it gets others, and nodes that came by earlier tickets need new ones',
+      'a port that the rendezvous used is taken: it uses others, and nodes that joined by earlier tickets need new ones',
     )
     return await start(0, 0)
   })
@@ -38,17 +38,17 @@ export async function startEmbedded(
   return server
 }
 
-/** `--lan` alone (true, or '' before a port), or with the address to use. @throws PilotError USAGE. */
-export function embeddedAddress(lan: string | boolean | undefined): string {
-  if (lan === undefined || lan === false) return '127.0.0.1'
-  if (typeof lan === 'string' && lan !== '') {
-    if (isIPv4(lan) && lan !== '0.0.0.0') return lan
+/** Loopback, unless the LAN is asked for. @throws PilotError USAGE. */
+export function embeddedAddress({ lan, lanAddress }: LanOptions): string {
+  if (lanAddress !== undefined) {
+    if (isIPv4(lanAddress) && lanAddress !== '0.0.0.0') return lanAddress
     throw new PilotError(
       'USAGE',
-      `--lan "${lan}": expected an IPv4 address of this machine that the other side can reach`,
-      { lan },
+      `--lan-address "${lanAddress}": expected an IPv4 address of this machine that the other side can reach`,
+      { lanAddress },
     )
   }
+  if (lan !== true) return '127.0.0.1'
   const addresses = [
     ...new Set(
       interfaceAddresses()
@@ -60,10 +60,17 @@ export function embeddedAddress(lan: string | boolean | undefined): string {
   throw new PilotError(
     'USAGE',
     addresses.length === 0
-      ? '--lan: this machine has no address but loopback'
-      : `--lan: this machine has several addresses; say which: ${addresses.map((found) => `--lan ${found}`).join(', ')}`,
+      ? '--lan: this machine has only loopback addresses'
+      : `--lan: this machine has several addresses: ${addresses.join(', ')}`,
     { addresses },
+    undefined,
+    addresses.length === 0 ? 'Connect it to a network, or leave out --lan.' : 'Choose one with --lan-address.',
   )
+}
+
+export interface LanOptions {
+  readonly lan?: boolean | undefined
+  readonly lanAddress?: string | undefined
 }
 
 async function lastPorts(file: string): Promise<{ readonly registry: number; readonly beacon: number } | undefined> {
@@ -71,7 +78,7 @@ async function lastPorts(file: string): Promise<{ readonly registry: number; rea
     const { registry, beacon } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>
     return isPort(registry) && isPort(beacon) ? { registry, beacon } : undefined
   } catch {
-    return undefined // the first time, or a file that says nothing: free ports then
+    return undefined // the first start, or an unreadable file: any free ports
   }
 }
 

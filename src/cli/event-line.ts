@@ -14,7 +14,7 @@ export function eventLine(event: GatewayEvent): string {
     case 'unexposed':
       return `unexposed ${exposedLine(event)}`
     case 'reloaded':
-      return `reloaded configuration ${event.version} is in force`
+      return `reloaded: configuration ${event.version} is in force`
     case 'ready':
       return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin},${event.observe === undefined ? '' : ` observe http://${event.observe}/,`}${event.http === null ? '' : ` http ${event.http},`}${event.proxy === undefined ? '' : ` proxy ${event.proxy},`}${event.dns === undefined ? '' : ` dns ${event.dns},`} after ${Math.round(event.elapsedMs)} ms`
     case 'trust':
@@ -33,5 +33,5 @@ export function mappedLine({ local, peer, remote }: MappedRecord): string {
 }
 
 export function exposedLine({ port, target, allow }: ExposedRecord): string {
-  return `port ${port} → ${target} for ${allow.map((peer) => (peer === 'trusted' ? 'every trusted peer' : peer === 'invited' ? 'whoever has a ticket' : peer)).join(', ')}`
+  return `port ${port} → ${target} for ${allow.map((peer) => (peer === 'trusted' ? 'every trusted peer' : peer === 'invited' ? 'holders of a ticket' : peer)).join(', ')}`
 }

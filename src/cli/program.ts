@@ -1,4 +1,4 @@
-/** The list of commands, the options that all of them take, and what becomes of an error. */
+/** The list of commands, the options that all of them take, and how errors are reported. */
 import { Command, CommanderError } from 'commander'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { Cli } from './cli.ts'
@@ -6,31 +6,49 @@ import { addBench } from './commands/bench.ts'
 import { addChange } from './commands/change.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
-import { addConnections } from './commands/connections.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDoctor } from './commands/doctor.ts'
-import { addExplain } from './commands/explain.ts'
-import { addExposes } from './commands/exposes.ts'
 import { addInvite } from './commands/invite.ts'
+import { addJoin } from './commands/join.ts'
 import { addLifecycle } from './commands/lifecycle.ts'
-import { addMappings } from './commands/mappings.ts'
-import { addPeers } from './commands/peers.ts'
+import { addList } from './commands/list.ts'
 import { addPing } from './commands/ping.ts'
 import { addRendezvous } from './commands/rendezvous.ts'
 import { addResolve } from './commands/resolve.ts'
+import { addShare } from './commands/share.ts'
 import { addStatus } from './commands/status.ts'
 import { addTrust } from './commands/trust.ts'
 import { addUp } from './commands/up.ts'
 import { addWhois } from './commands/whois.ts'
 import { Output, printError, type CommonOptions } from './output.ts'
+import { commandHint, optionHint } from './renamed.ts'
 import type { World } from './world.ts'
 
 /** @returns The exit code; never rejects. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
   const help: string[] = [] // what commander would write to stderr; shown only when a command is missing
-  let exitCode = 0
+  const outcome = { exitCode: 0 }
+  const program = createProgram(world, outcome, (text) => void help.push(text))
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return outcome.exitCode
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
+    if (error instanceof CommanderError && error.code === 'commander.help' && !wantsJson(argv)) world.err(help.join(''))
+    return tellError(error instanceof CommanderError ? usageError(error) : error, argv, world)
+  }
+}
+
+/** All commands. @param outcome gets the exit code of the command that runs. */
+export function createProgram(
+  world: World,
+  outcome: { exitCode: number } = { exitCode: 0 },
+  writeErr: (text: string) => void = () => {},
+): Command {
   const program = new Command('pilotgate')
-    .description('A local gateway that joins the Pilot overlay and bridges it to ordinary TCP, HTTP and gRPC software.')
+    .description(
+      'A local gateway that joins the Pilot overlay network and bridges it to ordinary TCP, UDP, HTTP and gRPC programs.',
+    )
     .version(world.version, '-V, --version', 'print the version')
     .option('--json', 'print JSON, one object a line')
     .option('--no-color', 'print without colours (as does NO_COLOR)')
@@ -38,7 +56,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     .option('-v, --verbose', 'log more')
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ writeOut: (text) => world.out(text), writeErr: (text) => void help.push(text) })
+    .configureOutput({ writeOut: (text) => world.out(text), writeErr })
   const cli: Cli = {
     world,
     program,
@@ -51,27 +69,14 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     action:
       (run) =>
       async (...args) => {
-        exitCode = (await run(new Output(world, program.opts<CommonOptions>()), ...args)) ?? 0
+        outcome.exitCode = (await run(new Output(world, program.opts<CommonOptions>()), ...args)) ?? 0
       },
   }
   for (const add of COMMANDS) add(cli)
-  program.addHelpText('after', HELP_END)
-  try {
-    await program.parseAsync(lanApart(argv), { from: 'user' })
-    return exitCode
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return 0 // --help, --version
-    if (error instanceof CommanderError && error.code === 'commander.help' && !wantsJson(argv)) world.err(help.join(''))
-    return tellError(error instanceof CommanderError ? usageError(error) : error, argv, world)
-  }
+  return program.addHelpText('after', HELP_END)
 }
 
-/** The value of `--lan` is optional: what follows it and is a port, or a whole spec, is the argument of the command. */
-function lanApart(argv: readonly string[]): string[] {
-  return argv.map((word, index) => (word === '--lan' && /^\d{1,5}$|=/.test(argv[index + 1] ?? '') ? '--lan=' : word))
-}
-
-/** Prints any thrown thing and returns its exit code. The options may not have been read yet: it looks itself. */
+/** Prints anything thrown and returns its exit code. The options may not have been parsed yet, so it looks for --json itself. */
 export function tellError(error: unknown, argv: readonly string[], world: World): number {
   return printError(asPilotError(error), wantsJson(argv), world)
 }
@@ -83,24 +88,32 @@ function wantsJson(argv: readonly string[]): boolean {
 
 function usageError(error: CommanderError): PilotError {
   if (error.code === 'commander.help') return new PilotError('USAGE', 'a command is missing')
-  return new PilotError('USAGE', error.message.replace(/^error: /, '').replace(/\n+/g, ' '))
+  const message = error.message.replace(/^error: /, '').replace(/\n+/g, ' ')
+  const [, what] = /'([^']*)'/.exec(message) ?? []
+  const hint =
+    what === undefined
+      ? undefined
+      : error.code === 'commander.unknownCommand'
+        ? commandHint(what)
+        : error.code === 'commander.unknownOption'
+          ? optionHint(what)
+          : undefined
+  return new PilotError('USAGE', message, {}, undefined, hint)
 }
 
 const COMMANDS: readonly ((cli: Cli) => void)[] = [
+  addShare,
+  addJoin,
   addUp,
   addChange,
   addRendezvous,
   addDemo,
   addStatus,
-  addPeers,
-  addConnections,
-  addMappings,
-  addExposes,
+  addList,
   addPing,
   addBench,
   addWhois,
   addDoctor,
-  addExplain,
   addResolve,
   addTrust,
   addInvite,
@@ -114,8 +127,8 @@ Exit codes: 0 done, 1 failed, 2 usage or bad config, 3 no gateway running, 4 not
             5 peer unreachable, 6 conflict (port in use, name taken), 124 timed out.
 
 Example:
-  $ pilotgate demo                                        everything on one machine, to try
-  $ pilotgate expose 3000                                 offer a port and print a ticket for it …
-  $ pilotgate map TICKET                                  … which is all that the other side needs
+  $ pilotgate demo                                        everything on one machine, to try it
+  $ pilotgate share 3000                                  expose a local port and print a ticket for it …
+  $ pilotgate join TICKET 8080                            … which the other side uses to reach it at localhost:8080
   $ pilotgate up --trust agent-b --map 8080:agent-b:80    use a service of agent-b
-  $ pilotgate up --trust agent-a --expose 80=3000         offer one to agent-a`
+  $ pilotgate up --trust agent-a --expose 80=3000         expose a service to agent-a`

@@ -1,6 +1,6 @@
 /**
- * A gateway in the foreground, for `up`, and for `map` and `expose` where none runs: starts it, opens the admin socket,
- * tells what happens, follows its file, and ends it gracefully.
+ * A gateway in the foreground, for `up`, and for `map`, `expose`, `share` and `join` where none runs: starts it, opens the
+ * admin socket, reports events, follows its file, and stops it gracefully.
  */
 import { adminControl, LiveConfig } from '../config/live.ts'
 import { canBeFollowed, loadConfig } from '../config/load.ts'
@@ -31,7 +31,7 @@ export async function readSources(
 }
 
 /**
- * @param onReady something that is asked of it as soon as it runs; should that fail, so does the whole.
+ * @param onReady is asked of it as soon as it runs; if that fails, so does the whole command.
  * @returns The exit code, once it has ended.
  */
 export async function serve(
@@ -42,11 +42,11 @@ export async function serve(
 ): Promise<number> {
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
-  const stops = stopRequests(world) // from here on a signal ends things properly, also while they start
+  const stops = stopRequests(world) // from here on a signal stops things properly, even during the start
   const { createLogger } = await world.modules.log()
   const log = createLogger(out.logLevel('info'))
   for (const name of unknownVariables(world.env))
-    log.warn({ variable: name }, 'there is no such variable, so it changes nothing; is it misspelt?')
+    log.warn({ variable: name }, 'unknown variable, ignored; is it misspelt?')
   const { makeRoom, startAdmin } = await world.modules.admin()
   await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()
@@ -60,7 +60,7 @@ export async function serve(
   const starting = startGateway(options, { log, version: world.version, onEvent, openObserver })
   const gateway = await Promise.race([starting, stops.first.then(() => undefined)])
   if (gateway === undefined) {
-    // told to stop before it was up
+    // asked to stop before it was up
     await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
     return 0
   }
@@ -88,7 +88,7 @@ interface Attending {
   readonly log: Logger
   readonly stops: ReturnType<typeof stopRequests>
   readonly live: (onDown: () => void) => LiveConfig
-  readonly show: (control: AdminControl) => void // to whoever observes
+  readonly show: (control: AdminControl) => void // to the observe listener
   readonly onReady: ((control: AdminControl) => Promise<void>) | undefined
   readonly startAdmin: Awaited<ReturnType<World['modules']['admin']>>['startAdmin']
   readonly socketPath: string
@@ -113,8 +113,8 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
     const doing = onReady?.(control)
     const signal = await (doing === undefined ? stopped : Promise.race([stopped, doing.then(() => stopped)]))
     follower?.stop()
-    log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may end by themselves')
-    out.note(`draining for up to ${GRACE_MS / 1000} s; once more to stop at once`)
+    log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; open ones may end by themselves')
+    out.note(`draining for up to ${GRACE_MS / 1000} s; interrupt again to stop at once`)
     await stop(gateway, stops.second)
     await admin.stop() // last, so that `status` can be asked while connections end
   } finally {
@@ -122,7 +122,7 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
   }
 }
 
-/** Reads the file again when it changes, or when SIGHUP says so. Why it was not taken over, LiveConfig tells. */
+/** Reads the file again when it changes, and on SIGHUP. LiveConfig reports why a file was not applied. */
 class Follower {
   readonly #watch: FileWatch
   readonly #dispose: () => void

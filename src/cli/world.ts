@@ -25,7 +25,7 @@ export interface RunningRendezvous {
 
 export type RendezvousStart = RendezvousOptions
 
-/** Loaded only by the commands that need them: `status` shall not wait for a database to be linked in. */
+/** Loaded only by the commands that need them, so that `status` does not wait for a database to be linked in. */
 export interface Modules {
   gateway(): Promise<{
     readonly startGateway: (options: GatewayOptions, deps: GatewayDeps) => Promise<ServedGateway>
@@ -60,9 +60,11 @@ export interface World {
   readonly terminal: boolean
   /** Asks the gateway behind an admin socket. */
   client(socketPath: string): AdminClient
-  out(text: string): void // stdout; what cannot be written there makes the command fail, a reader that went away does not
+  /** The first line of stdin, trimmed. */
+  readLine(): Promise<string>
+  out(text: string): void // stdout; a failed write fails the command, unless the reader went away
   err(text: string): void // stderr
-  /** From now on an exception that nobody caught calls back, and does not end the process. The result ends that. */
+  /** From now on an uncaught exception calls back instead of ending the process. The result ends that. */
   contain(onFault: (error: unknown) => void): () => void
   /** Calls back for each request to stop; the result ends that. */
   onStop(callback: (signal: string) => void): () => void
@@ -86,6 +88,7 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
     },
     terminal: process.stdout.isTTY,
     client: (socketPath) => adminClient(socketPath),
+    readLine,
     out: (text) => {
       try {
         process.stdout.write(text)
@@ -126,6 +129,19 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
   }
 }
 
+async function readLine(): Promise<string> {
+  let text = ''
+  process.stdin.setEncoding('utf8')
+  for await (const part of process.stdin) {
+    text += String(part)
+    if (text.includes('\n') || text.length > MAX_LINE_CHARS) break
+  }
+  return text.slice(0, MAX_LINE_CHARS).split('\n', 1)[0]!.trim()
+}
+
+/** A ticket has at most about 1,000 characters. */
+const MAX_LINE_CHARS = 8_192
+
 /** src/cli and dist/cli are equally far from package.json. */
 function readVersion(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -134,7 +150,7 @@ function readVersion(): string {
   return version
 }
 
-/** We had a terminal and it has hung up: then there is none to open any more. */
+/** We had a terminal and it has hung up: it can no longer be opened. */
 function terminalGone(): boolean {
   if (!HAD_TERMINAL) return false
   try {

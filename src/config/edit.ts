@@ -19,9 +19,7 @@ export function withMapping(
     ...(named && { name }),
     peer: peersOf(peer).length > 1 ? [...peersOf(peer)] : peer,
     port: portText(port, protocol),
-    ...(localAddress !== undefined
-      ? { local: formatListen(localAddress, localPort) }
-      : localPort !== port && { local: localPort }),
+    ...(localAddress !== undefined && { local: formatListen(localAddress, localPort) }),
     ...(path !== undefined && { path }),
     ...(clients !== undefined && { clients: [...clients] }),
     ...(balance !== undefined && { balance }),

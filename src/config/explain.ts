@@ -23,9 +23,7 @@ type Path = readonly PropertyKey[]
 export function explainSyntax(error: YAMLError, lines: LineCounter): Problem {
   const { line, col } = lines.linePos(error.pos[0])
   const message =
-    error.code === 'DUPLICATE_KEY'
-      ? 'this key stands here a second time'
-      : `not YAML: ${error.message.replace(/\n[\s\S]*$/, '')}`
+    error.code === 'DUPLICATE_KEY' ? 'duplicate key' : `not YAML: ${error.message.replace(/\n[\s\S]*$/, '')}`
   return { line, column: col, path: '', message }
 }
 
@@ -56,20 +54,20 @@ function explainUnknown(key: string, known: readonly string[]): string {
     (candidate) =>
       distance(key.toLowerCase(), candidate.toLowerCase()) <= Math.max(1, Math.floor(candidate.length / 3)),
   )
-  return `no such key; ${near === undefined ? `there are ${known.join(', ')}` : `did you mean "${near}"?`}`
+  return `no such key; ${near === undefined ? `expected one of ${known.join(', ')}` : `did you mean "${near}"?`}`
 }
 
 /** YAML guesses types; where the guess was not meant, say how to write it. */
 function hintFor(issue: z.core.$ZodIssue, node: Node): string {
   if (!isScalar(node)) return ''
   if (issue.code === 'invalid_format' && typeof node.value === 'string' && /^\d+$/.test(node.value))
-    return ' (write it without quotes)' // a port, which may be a text as "53/udp"
+    return ' (write it without quotes)' // a port, which may be a string such as "53/udp"
   if (issue.code !== 'invalid_type') return ''
   const { value, source } = node as Scalar & { source?: string }
   if (issue.expected === 'string' && (typeof value === 'number' || typeof value === 'boolean'))
     return ` (write it in quotes: "${source ?? String(value)}")`
   if (issue.expected === 'boolean' && typeof value === 'string' && /^(yes|no|on|off|true|false)$/i.test(value))
-    return ' (true and false are written so, without quotes)'
+    return ' (write true or false, without quotes)'
   if (typeof value === 'string' && /^\d+$/.test(value)) return ' (write it without quotes)'
   return ''
 }
@@ -79,7 +77,7 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'keys with values'
   if (typeof value === 'string')
-    return `the text ${JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)}`
+    return `the string ${JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)}`
   return typeof value === 'number' ? `the number ${value}` : String(value)
 }
 

@@ -13,6 +13,7 @@ import { parseConfig, writeConfig } from './load.ts'
 import type { LoadedConfig } from './load.ts'
 import { checkServices, exposesOf, mapsOf, resolveOptions, withOwnNames } from './options.ts'
 import type { Sources } from './options.ts'
+import { settingsOf } from './origins.ts'
 import { isLabel } from './schema.ts'
 import type {
   AdminControl,
@@ -29,7 +30,7 @@ import { type ExposeSpec, parseExposeSpec } from '../gateway/model/expose-spec.t
 import { type MapSpec, parseMapSpec } from '../gateway/model/map-spec.ts'
 import { desiredOf, LIVE_KEYS } from '../gateway/model/options.ts'
 import type { Desired, GatewayOptions } from '../gateway/model/options.ts'
-import type { ExposedRecord, MappedRecord, StatusRecord } from '../gateway/model/records.ts'
+import type { ExposedRecord, MappedRecord, SettingRecord, StatusRecord } from '../gateway/model/records.ts'
 
 /** What the admin socket offers: of both, and a status that includes the configuration. */
 export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminControl {
@@ -37,7 +38,7 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
     status: () => live.status(),
     peers: () => gateway.peers(),
     mappings: () => gateway.mappings(),
-    exposes: () => gateway.exposes(),
+    exposures: () => gateway.exposures(),
     connections: () => gateway.connections(),
     whois: (local) => gateway.whois(local),
     ping: (peer, seq, timeoutMs) => gateway.ping(peer, seq, timeoutMs),
@@ -49,14 +50,15 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
     trusted: () => gateway.trusted(),
     pending: () => gateway.pending(),
     requestTrust: (peer, reason) => gateway.requestTrust(peer, reason),
-    approveTrust: (peer) => gateway.approveTrust(peer),
+    approveTrust: (peer, forMs) => gateway.approveTrust(peer, forMs),
     rejectTrust: (peer) => gateway.rejectTrust(peer),
     revokeTrust: (peer) => gateway.revokeTrust(peer),
     invite: (service, forMs) => gateway.invite(service, forMs),
     redeem: (ticket) => gateway.redeem(ticket),
-    drain: (expose) => gateway.drain(expose),
-    resume: (expose) => gateway.resume(expose),
+    drain: (exposure) => gateway.drain(exposure),
+    resume: (exposure) => gateway.resume(exposure),
     config: () => live.config(),
+    settings: () => live.settings(),
     reload: () => live.reload(),
     diff: (file, text) => live.diff(file, text),
     replace: (version, wanted) => live.replace(version, wanted),
@@ -69,7 +71,7 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
 }
 
 /** What is asked of the gateway. */
-export type LiveGateway = Pick<Gateway, 'desired' | 'status' | 'mappings' | 'exposes' | 'changes' | 'apply'>
+export type LiveGateway = Pick<Gateway, 'desired' | 'status' | 'mappings' | 'exposures' | 'changes' | 'apply'>
 
 export interface LiveDeps {
   readonly gateway: LiveGateway
@@ -137,7 +139,20 @@ export class LiveConfig implements ConfigControl {
   }
 
   config(): ConfigRecord {
-    return { version: this.#version, file: this.#file ?? null, error: this.#error, ...this.#deps.gateway.desired }
+    const { maps, exposes, ...sections } = this.#deps.gateway.desired
+    return {
+      version: this.#version,
+      file: this.#file ?? null,
+      error: this.#error,
+      mappings: maps,
+      exposures: exposes,
+      ...sections,
+    }
+  }
+
+  settings(): readonly SettingRecord[] {
+    const { sources, maps, exposes, sections } = this.#state
+    return settingsOf(sources, { maps, exposes, sections: inForce(sections, resolveOptions(sources)) })
   }
 
   reload(): Promise<ConfigChange> {
@@ -246,7 +261,7 @@ export class LiveConfig implements ConfigControl {
       checkFree('exposure', spec.name, this.#deps.gateway.desired.exposes)
       if (edit.save === true) await this.#save((file) => withExposure(file, spec, edit.name !== undefined))
       else await this.#take({ ...this.#state, exposes: plus(this.#state.exposes, spec) }, spec.name)
-      return find(this.#deps.gateway.exposes(), spec.name)
+      return find(this.#deps.gateway.exposures(), spec.name)
     })
   }
 
@@ -254,7 +269,7 @@ export class LiveConfig implements ConfigControl {
     return this.#inTurn(async () => {
       this.#check(edit.ifVersion)
       const { gateway } = this.#deps
-      const record = find(gateway.exposes(), name)
+      const record = find(gateway.exposures(), name)
       if (edit.save === true) await this.#save((file) => without(file, 'expose', name))
       else
         await this.#take({ ...this.#state, exposes: minus(this.#state.exposes, find(gateway.desired.exposes, name)) })
@@ -282,13 +297,13 @@ export class LiveConfig implements ConfigControl {
   }
 
   #load(file: string, text: string): LoadedConfig {
-    return { config: parseConfig(text, file), folder: dirname(this.#file ?? resolve(file)), text }
+    return { config: parseConfig(text, file), folder: dirname(this.#file ?? resolve(file)), text, file }
   }
 
   /** What a state asks for, and which keys keep it from being applied. @throws PilotError when it makes no sense as a whole. */
   #work({ sources, maps, exposes, sections }: State): Work {
     const options = resolveOptions(sources)
-    const set = sections.filter(({ key, instead }) => isDeepStrictEqual(options[key], instead))
+    const set = inForce(sections, options)
     const wanted = desiredOf({
       ...options,
       ...Object.fromEntries(set.map(({ key, value }) => [key, value])),
@@ -384,6 +399,11 @@ export class LiveConfig implements ConfigControl {
       )
     return this.#file
   }
+}
+
+/** A section set by command holds until the file says something else about it. */
+function inForce(sections: readonly SectionEdit[], options: GatewayOptions): readonly SectionEdit[] {
+  return sections.filter(({ key, instead }) => isDeepStrictEqual(options[key], instead))
 }
 
 function withFile(state: State, file: LoadedConfig): State {

@@ -10,7 +10,8 @@ import { explainIssue, explainSyntax, type Problem } from './explain.ts'
 export interface LoadedConfig {
   readonly config: Config
   readonly folder: string // relative paths in the file start here
-  readonly text?: string // as it stands in the file
+  readonly text?: string // as in the file
+  readonly file?: string // its name
 }
 
 /** A pipe (`-c /dev/stdin`, `-c <(sops -d gw.yaml)`) can be read once, and neither watched nor read again. */
@@ -34,7 +35,7 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
       error,
     )
   }
-  return { config: parseConfig(text, file), folder: dirname(resolve(file)), text }
+  return { config: parseConfig(text, file), folder: dirname(resolve(file)), text, file }
 }
 
 /** Replaces the file whole, with the mode and, where it is a link, at the place it had. */

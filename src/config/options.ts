@@ -25,6 +25,7 @@ import { PilotError } from '../base/errors.ts'
 import { isLoopback } from '../base/types.ts'
 import type { Environment } from './env.ts'
 import type { LoadedConfig } from './load.ts'
+import { flagName, OPTION_NAMES, OPTIONS, variableName } from './option-table.ts'
 import {
   Config,
   FINGERPRINT_FORM,
@@ -187,11 +188,11 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
   for (const key of NODE_OF_OUR_OWN) {
     const name =
       flags[key] !== undefined
-        ? `--${key}`
-        : variable(env, key.toUpperCase()) !== undefined
-          ? `PILOTGATE_${key.toUpperCase()}`
+        ? flagName(key)
+        : variable(env, OPTIONS[key].variable) !== undefined
+          ? variableName(key)
           : inFile(key)
-            ? `node.${key}`
+            ? OPTIONS[key].key
             : undefined
     if (name !== undefined)
       throw new PilotError('USAGE', `${name} cannot be combined with --daemon: ${key} is up to the daemon`, {
@@ -238,7 +239,7 @@ export function mapsOf(config: Config): MapSpec[] {
             ...(balance !== undefined && { balance }),
             ...probeOf(probe),
           }
-          return listen?.address === undefined ? spec : { ...spec, localAddress: listen.address }
+          return listen === undefined ? spec : { ...spec, localAddress: listen.address }
         }),
       )
   })
@@ -365,23 +366,18 @@ function pickText(
   holds: (value: string) => boolean,
   expected: string,
 ): string | undefined {
-  const snake = key.replace(/[A-Z]/g, (letter) => `_${letter}`)
-  const value = flags[key] ?? variable(env, snake.toUpperCase())
+  const value = flags[key] ?? variable(env, OPTIONS[key].variable)
   if (value === undefined || holds(value)) return value
-  throw new PilotError(
-    'USAGE',
-    `${flags[key] === undefined ? `PILOTGATE_${snake.toUpperCase()}` : `--${snake.replaceAll('_', '-').toLowerCase()}`} "${value}": expected ${expected}`,
-    { [key]: value },
-  )
+  const name = flags[key] === undefined ? variableName(key) : flagName(key)
+  throw new PilotError('USAGE', `${name} "${value}": expected ${expected}`, { [key]: value })
 }
 
 function pickFlag({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean | undefined {
-  const name = key === 'public' ? 'PUBLIC' : 'ALLOW_LAN'
-  const value = flags[key] ?? variable(env, name)
+  const value = flags[key] ?? variable(env, OPTIONS[key].variable)
   if (value === undefined || typeof value === 'boolean') return value
   if (/^(1|true|yes|on)$/i.test(value)) return true
   if (/^(0|false|no|off)$/i.test(value)) return false
-  throw new PilotError('USAGE', `PILOTGATE_${name} "${value}": expected true or false`)
+  throw new PilotError('USAGE', `${variableName(key)} "${value}": expected true or false`)
 }
 
 /** Variables that look like ours and are not: most likely misspelt. */
@@ -392,13 +388,13 @@ export function unknownVariables(env: Environment): string[] {
 }
 
 /** An empty variable is an absent one: that is how compose files and unit files unset them. */
-function variable(env: Environment, name: string): string | undefined {
+export function variable(env: Environment, name: string): string | undefined {
   const value = env[`PILOTGATE_${name}`]
   return value === '' ? undefined : value
 }
 
 /** Variables that hold lists separate by white space: specs hold commas. */
-function words(env: Environment, name: string): string[] {
+export function words(env: Environment, name: string): string[] {
   return (variable(env, name) ?? '').split(/\s+/).filter((word) => word !== '')
 }
 
@@ -416,24 +412,9 @@ function unique(values: readonly string[]): string[] {
 
 const NODE_OF_OUR_OWN = ['beacon', 'listen', 'endpoint', 'hostname', 'public', 'identity'] as const
 
+/** Of `up`, and of `rendezvous`. */
 const VARIABLES: ReadonlySet<string> = new Set([
-  'CONFIG',
-  'REGISTRY',
-  'REGISTRY_FINGERPRINT',
-  'BEACON',
-  'LISTEN',
-  'ENDPOINT',
-  'HOSTNAME',
-  'PUBLIC',
-  'STATE_DIR',
-  'IDENTITY',
-  'DAEMON',
-  'TRUST',
-  'MAP',
-  'EXPOSE',
-  'ADMIN',
-  'OBSERVE',
-  'ALLOW_LAN',
+  ...OPTION_NAMES.map((name) => OPTIONS[name].variable),
   'STORE',
   'HTTP',
   'ADMIN_TOKEN',

@@ -1,6 +1,6 @@
 /**
- * The configuration file: every key with its type, default and text, once. `config/gateway.schema.json` is written
- * from here (scripts/schema.mjs), docs/config.md describes it, `load.ts` turns its complaints into file:line:column.
+ * The configuration file: every key with its type, default and text, once. `config/gateway.schema.json` and the tables of
+ * docs/config.md are written from here (scripts/schema.mjs), `load.ts` turns its errors into file:line:column.
  *
  * `error` texts complete the sentence "expected …"; a problem with `whole: true` is a sentence of its own. For a key that
  * does not exist the text is the list of those that do.
@@ -21,11 +21,13 @@ import {
   BALANCES,
   isProbePath,
   isProbeService,
+  LOCALHOST,
   MAX_PROBE_S,
   PROBE_PATH_FORM,
   PROBE_SERVICE_FORM,
 } from '../gateway/model/map-spec.ts'
 import { PATH_FORM, PATH_POLICIES } from '../gateway/model/path-policy.ts'
+import { keyText, OPTIONS } from './option-table.ts'
 
 export const FINGERPRINT_FORM = 'the SHA-256 of a certificate: 64 hex digits'
 
@@ -47,47 +49,27 @@ const flag = z.boolean({ error: 'true or false' })
 const NodeSection = section({
   hostname: text('a hostname: lower-case letters, digits and inner hyphens, at most 63', isHostname)
     .optional()
-    .describe('Name under which trusted peers find this node. Absent: none, peers use the address.'),
+    .describe(keyText('hostname')),
   registry: text('a host and port as "127.0.0.1:9000", or "tls://rv.example:9000"', isRegistry)
-    .default('127.0.0.1:9000')
-    .describe(
-      'host:port of the registry (TCP), which knows who is who; "tls://host:port" for TLS with the usual checks.',
-    ),
-  registryFingerprint: text(FINGERPRINT_FORM, isFingerprint)
-    .optional()
-    .describe(
-      "SHA-256 of the registry's TLS certificate: TLS, this certificate and no other. The rendezvous prints it when it starts.",
-    ),
-  beacon: hostPort
-    .default('127.0.0.1:9001')
-    .describe('host:port of the beacon (UDP), which tells where we are seen, helps hole punching and relays.'),
-  listen: listenPort
-    .default('0.0.0.0:0')
-    .describe('ip:port of the UDP socket. Port 0 picks a free one; a fixed one suits a firewall rule.'),
+    .default(OPTIONS.registry.fallback)
+    .describe(keyText('registry')),
+  registryFingerprint: text(FINGERPRINT_FORM, isFingerprint).optional().describe(keyText('registryFingerprint')),
+  beacon: hostPort.default(OPTIONS.beacon.fallback).describe(keyText('beacon')),
+  listen: listenPort.default(OPTIONS.listen.fallback).describe(keyText('listen')),
   endpoint: text('a public IP address and port as "203.0.113.7:4000"', isFixedEndpoint)
     .optional()
-    .describe('Public ip:port when it is known and fixed (a port forwarding). Absent: the beacon discovers it.'),
-  public: flag.default(false).describe("Let everybody resolve this node's endpoint. false: only trusted peers can."),
-  identity: filePath
-    .optional()
-    .describe('File with the private key, mode 0600; made when absent. Relative to stateDir. Absent: identity.json.'),
-  stateDir: filePath
-    .optional()
-    .describe(
-      'Folder for everything kept between runs. Absent: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate.',
-    ),
-  daemon: filePath
-    .optional()
-    .describe(
-      'Unix socket of a pilot daemon to use instead of a node of our own. Absent: none. Goes with trust, registry (whom to ask for names) and stateDir only.',
-    ),
+    .describe(keyText('endpoint')),
+  public: flag.default(false).describe(keyText('public')),
+  identity: filePath.optional().describe(keyText('identity')),
+  stateDir: filePath.optional().describe(keyText('stateDir')),
+  daemon: filePath.optional().describe(keyText('daemon')),
   networks: list(
     z.union(
       [
         networkId,
         section({
           id: networkId.describe('Number of the network.'),
-          tokenFile: filePath.describe('File with the token that the network asks of those who join it.'),
+          tokenFile: filePath.describe('File with the token required to join the network; relative to this file.'),
         }),
       ],
       { error: networkText },
@@ -95,13 +77,13 @@ const NodeSection = section({
   )
     .default([])
     .describe(
-      'Networks of the registry to join, by number; with { id, tokenFile } where one asks for a token. Their members and we trust each other without asking.',
+      'Networks of the registry to join, by number, or as { id, tokenFile } if a network requires a token. Members of a network trust each other without asking.',
     ),
   tags: list(text(TAG_FORM, isTag))
     .max(10, { error: 'at most 10 tags' })
     .optional()
-    .describe('Tags that the registry shows to others, for their "tag:NAME". Absent: left as they are there.'),
-  trust: list(peer).default([]).describe('Peers to ask for trust, and whose request is approved when it comes.'),
+    .describe('Tags of this node at the registry, at most 10, which others can name as "tag:NAME". Absent: unchanged.'),
+  trust: list(peer).default([]).describe(keyText('trust')),
 })
 
 const PinnedPeer = section({
@@ -111,7 +93,7 @@ const PinnedPeer = section({
       'Overlay address that the name stands for, whatever the registry says. Absent: that of the node with this hostname, if it has the key.',
     ),
   key: text('a base64 Ed25519 public key of 32 bytes', (value) => fromBase64(value)?.length === 32).describe(
-    'Ed25519 public key, base64: a node that cannot prove it is not this peer.',
+    'Ed25519 public key, base64; a node that cannot prove that it holds it is not this peer.',
   ),
   tags: list(text(TAG_FORM, isTag))
     .default([])
@@ -125,14 +107,16 @@ const PROBE_FORM = `whole seconds from 1 to ${MAX_PROBE_S}`
 const seconds = z.int({ error: PROBE_FORM }).min(1, { error: PROBE_FORM }).max(MAX_PROBE_S, { error: PROBE_FORM })
 const ProbeSection = section({
   every: seconds.describe('Seconds between two probes of a peer.'),
-  http: text(PROBE_PATH_FORM, isProbePath).optional().describe('Path of a GET that must be answered with 2xx or 3xx.'),
+  http: text(PROBE_PATH_FORM, isProbePath)
+    .optional()
+    .describe('Path of a GET request that must be answered with 2xx or 3xx.'),
   grpc: text(PROBE_SERVICE_FORM, isProbeService)
     .optional()
-    .describe('Service of a grpc.health.v1 Check that must be answered with SERVING; "" for the server as a whole.'),
+    .describe('Service of a grpc.health.v1 Check that must be answered with SERVING; "" for the whole server.'),
 }).refine(({ http, grpc }) => http === undefined || grpc === undefined, { error: 'either `http` or `grpc`' })
 
 const MapEntry = section({
-  name: label.optional().describe('Name of the mapping in events, logs and commands. Absent: PEER:PORT.'),
+  name: label.optional().describe('Name of the mapping in events, logs and commands. Default: PEER:PORT.'),
   peer: z
     .union(
       [
@@ -144,37 +128,37 @@ const MapEntry = section({
       { error: `${groupText}, or a list of them, none twice` },
     )
     .describe(
-      'Whose port: a hostname, an address, a node id, a name from `peers`, or "tag:NAME" for all trusted nodes with that tag; or a list of them. Connections are spread between several.',
+      'The peer: a hostname, an address, a node id, a name from `peers`, or "tag:NAME" for all trusted nodes with that tag; or a list of these, over which connections are spread.',
     ),
-  port: onePort().optional().describe('Overlay port of the peer, as 80 or "53/udp". Give this or `ports`.'),
+  port: onePort().optional().describe('Overlay port of the peer, such as 80 or "53/udp". Use this or `ports`.'),
   ports: list(portRange())
     .optional()
-    .describe('Several overlay ports: numbers, ranges as "8000-8010", either with "/udp" behind it.'),
+    .describe('Several overlay ports: numbers, or ranges such as "8000-8010", optionally followed by "/udp".'),
   local: localPlace()
     .optional()
     .describe(
-      "Local ip:port to listen on, or a port alone for the peer's own loopback address; port 0 for a free one. Only beside `port`. Absent: the same port on the peer's own loopback address.",
+      "Local ip:port to listen on; a port alone means 127.0.0.1, port 0 picks a free one. Only together with `port`. Absent: the same port on the peer's own loopback address.",
     ),
   clients: list(text(CLIENT_FORM, isClientBlock))
     .min(1, { error: 'at least one, or no `clients` at all' })
     .optional()
     .describe(
-      'Addresses and blocks of them (CIDR) whose connections are taken, for a `local` that others can reach (--allow-lan). Absent: all.',
+      'Addresses and CIDR blocks whose connections are accepted, for a `local` that other machines can reach (--allow-lan). Absent: all.',
     ),
   path: pathPolicy
     .optional()
     .describe(
-      'any: whatever works. prefer-direct: wait up to 2 s for a direct way before the relay is taken. direct: never the relay. Absent: any.',
+      'any (default): whatever works. prefer-direct: wait up to 2 s for a direct path before using the relay. direct: never the relay.',
     ),
   balance: z
     .enum(BALANCES, { error: BALANCE_FORM })
     .optional()
-    .describe('How connections are spread over several peers. Absent: round-robin.'),
+    .describe('How connections are spread over several peers: round-robin (default) or least-connections.'),
   probe: z
     .union([seconds, ProbeSection], { error: `${PROBE_FORM}, or { every, http } or { every, grpc }` })
     .optional()
     .describe(
-      'Seconds between connections made only to see whether each of several peers takes them; { every, http: "/healthz" } or { every, grpc: "" } to ask the service itself. Absent: none, clients find out.',
+      'Seconds between probe connections to each of several peers; { every, http: "/healthz" } or { every, grpc: "" } probes the service itself. Absent: no probes; a client notices first.',
     ),
 }).superRefine((entry, context) => {
   const complain = (key: string, message: string): void =>
@@ -189,45 +173,45 @@ const MapEntry = section({
 
 const limit = z.int({ error: 'a whole number from 1' }).min(1, { error: 'a whole number from 1' }).optional()
 const LimitsSection = section({
-  connections: limit.describe('Connections open at a time (of UDP: sessions). Absent: no limit of its own.'),
-  connectionsPerPeer: limit.describe('The same for each peer.'),
-  newPerSecond: limit.describe("New connections a second, one second's worth at once. Absent: no limit."),
-  newPerSecondPerPeer: limit.describe('The same for each peer.'),
-  bytesPerSecond: limit.describe('Bytes a second, both directions of all connections together. Absent: no limit.'),
-  bytesPerSecondPerPeer: limit.describe('The same for each peer.'),
+  connections: limit.describe('Open connections at a time (UDP: sessions). Absent: no limit.'),
+  connectionsPerPeer: limit.describe('Open connections at a time for each peer.'),
+  newPerSecond: limit.describe('New connections per second. Absent: no limit.'),
+  newPerSecondPerPeer: limit.describe('New connections per second for each peer.'),
+  bytesPerSecond: limit.describe('Bytes per second, both directions of all connections together. Absent: no limit.'),
+  bytesPerSecondPerPeer: limit.describe('Bytes per second for each peer.'),
 })
 
 const ExposeEntry = section({
-  name: label.optional().describe('Name of the exposure in events, logs and commands. Absent: the port.'),
-  port: onePort().describe('Overlay port on which peers reach the service, as 80 or "53/udp".'),
+  name: label.optional().describe('Name of the exposure in events, logs and commands. Default: the port.'),
+  port: onePort().describe('Overlay port on which peers reach the service, such as 80 or "53/udp".'),
   target: z
-    .string({ error: 'a text' })
+    .string({ error: 'a string' })
     .describe(
-      'The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; of a "/udp" port "127.0.0.1:5353". Bytes are carried unchanged whatever the scheme.',
+      'The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; for a "/udp" port, "127.0.0.1:5353". Bytes are carried unchanged, whatever the scheme.',
     ),
   allow: list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined))
     .min(1, { error: 'at least one peer, or no `allow` at all' })
     .default([TRUSTED])
     .describe(
-      'Who may connect: "trusted" for every trusted peer; or, of these, single peers, "key:BASE64", members of a network "net:ID", nodes with a tag "tag:NAME"; "invited" alone: only who has a ticket.',
+      'Who may connect: "trusted" for every trusted peer; or among them single peers, "key:BASE64", "net:ID" for members of a network, "tag:NAME" for nodes with a tag; "invited" alone for holders of a ticket only.',
     ),
   path: z
     .enum(['any', 'direct'], { error: 'any or direct' })
     .optional()
-    .describe('direct: peers that only the relay carries are refused. Absent: any.'),
+    .describe('direct: refuse peers that can only be reached through the relay. Default: any.'),
   identity: list(z.enum(IDENTITY_KINDS, { error: IDENTITY_FORM }))
     .refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' })
     .optional()
     .describe(
-      'How the service learns who calls: "headers" (Pilot-Node and so on; the connection is then read as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol in front of each connection). Absent: it does not.',
+      'How the service learns who calls: "headers" (Pilot-Node etc.; the connection is then treated as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol before each connection). Absent: it does not.',
     ),
   limits: LimitsSection.optional().describe(
-    'What is beyond is refused as if nothing were offered; bytes are slowed down, of UDP dropped. Absent: none.',
+    'Limits. Connections beyond them are refused as if nothing were exposed; bytes are slowed down (UDP: dropped).',
   ),
   for: text(DURATION_FORM, (value) => parseDuration(value) !== undefined)
     .optional()
-    .describe('The exposure and its connections end so long after it began: "90s", "10m", "2h", "1d". Absent: never.'),
-  once: flag.optional().describe('true: one connection is taken, then the exposure is gone. Absent: false.'),
+    .describe('End the exposure and its connections after this time: "90s", "10m", "2h", "1d". Absent: never.'),
+  once: flag.optional().describe('true: accept one connection, then end the exposure. Default: false.'),
 }).superRefine(({ port, target }, context) => {
   try {
     parseTarget(target, parsePortRange(port)?.protocol ?? 'tcp')
@@ -239,7 +223,7 @@ const ExposeEntry = section({
 
 const HttpSection = section({
   listen: listenPort.describe(
-    'Local ip:port of the HTTP front, port 0 for a free one: http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.',
+    'Local ip:port of the HTTP front; port 0 picks a free one. http://PEER.pilot.localhost:PORT/ is port 80 of that peer, http://MAPPING.pilot.localhost:PORT/ the port of that mapping.',
   ),
   origins: list(text('a web origin, as "http://localhost:3000"', isOrigin))
     .default([])
@@ -250,7 +234,7 @@ const HttpSection = section({
 
 const ProxySection = section({
   listen: listenPort.describe(
-    'ip:port of one local port for SOCKS5 and HTTP CONNECT, to trusted peers and nothing else; port 0 picks a free one.',
+    'Local ip:port for SOCKS5 and HTTP CONNECT, to trusted peers only; port 0 picks a free one.',
   ),
 })
 
@@ -261,7 +245,7 @@ const DnsSection = section({
     (value) => value.length <= 200 && value.split('.').every(isHostname),
   )
     .default('pilot')
-    .describe('Zone of the names: agent-b.pilot, and agent-b.pilot.localhost beside it.'),
+    .describe('Zone of the names: agent-b.pilot, and also agent-b.pilot.localhost.'),
   ports: z
     .array(z.int({ error: portNumber }).min(1, { error: portNumber }).max(65_535, { error: portNumber }), {
       error: 'a list',
@@ -269,36 +253,30 @@ const DnsSection = section({
     .max(64, { error: 'at most 64 ports' })
     .default([80, 443])
     .describe(
-      'Overlay ports of a peer that are mapped, to the same local ports, when its name is asked for. What may not be bound is left out.',
+      'Ports of a peer that are mapped, to the same local ports, when its name is looked up. Ports that may not be bound are left out.',
     ),
 })
 
 const AdminSection = section({
-  socket: filePath
-    .optional()
-    .describe('Unix socket that the other commands talk to, mode 0600. Absent: admin.sock in stateDir.'),
+  socket: filePath.optional().describe(keyText('admin')),
 })
 
 const ObserveSection = section({
-  listen: listenPort
-    .optional()
-    .describe(
-      'ip:port for /metrics, /livez, /readyz, /startupz and the dashboard, all of them without a password. Absent: none.',
-    ),
+  listen: listenPort.optional().describe(keyText('observe')),
 })
 
 export const Config = section({
   version: z.literal(1, { error: 'the number 1' }).describe('Version of this format; always 1.'),
-  node: NodeSection.prefault({}).describe('This node and how it meets the others.'),
+  node: NodeSection.prefault({}).describe('This node, and how it meets others.'),
   peers: z
     .record(text('a hostname-like name', isHostname), PinnedPeer, { error: keysAndValues })
     .default({})
-    .describe('Pinned peers: names of our own, each for one key.'),
-  map: list(MapEntry).default([]).describe('Remote overlay ports made reachable on local addresses.'),
-  expose: list(ExposeEntry).default([]).describe('Local services made reachable on our overlay ports.'),
-  observe: ObserveSection.prefault({}).describe('What others may look at: metrics, health and the dashboard.'),
-  http: HttpSection.optional().describe('One local port for the HTTP of every peer. Absent: none.'),
-  proxy: ProxySection.optional().describe('A proxy to every trusted peer by name. Absent: none.'),
+    .describe('Pinned peers: names of your own, each for one key.'),
+  map: list(MapEntry).default([]).describe('Mappings: remote overlay ports made reachable on local addresses.'),
+  expose: list(ExposeEntry).default([]).describe('Exposures: local services made reachable on our overlay ports.'),
+  observe: ObserveSection.prefault({}).describe('Metrics, health checks and the dashboard.'),
+  http: HttpSection.optional().describe('One local port for the HTTP services of all peers. Absent: none.'),
+  proxy: ProxySection.optional().describe('A proxy to all trusted peers by name. Absent: none.'),
   dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: none.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
@@ -325,10 +303,10 @@ export function isLabel(value: string): boolean {
   return /^[\w.:-]{1,64}$/.test(value)
 }
 
-/** Where a mapping listens; without an address: on the peer's own loopback address. */
-export function parseLocal(value: number | string): { readonly address?: string; readonly port: number } | undefined {
+/** Where a mapping listens: a port alone is one of localhost, as in a map spec. */
+export function parseLocal(value: number | string): { readonly address: string; readonly port: number } | undefined {
   const port = parsePort(String(value), 0)
-  return port === undefined ? parseListen(String(value)) : { port }
+  return port === undefined ? parseListen(String(value)) : { address: LOCALHOST, port }
 }
 
 /** `host:port`, perhaps behind `tls://`. */
@@ -355,7 +333,7 @@ function text(expected: string, holds: (value: string) => boolean) {
 }
 
 function portRange() {
-  const expected = 'a port from 1 to 65535, or a range as "8000-8010", perhaps with "/udp" behind it'
+  const expected = 'a port from 1 to 65535, or a range such as "8000-8010", optionally followed by "/udp"'
   return z
     .union([z.number(), z.string()], { error: expected })
     .refine((value) => parsePortRange(value) !== undefined, { error: expected })

@@ -1,15 +1,15 @@
-/** What `pilotgate config init` prints. Lines that begin with `#` and no blank can be taken as they are. */
+/** What `pilotgate config init` prints. Lines that begin with `#` without a space are ready to use. */
 export const STARTER = `# A pilotgate gateway: pilotgate up -c gateway.yaml
-# Every key but version may be left out. pilotgate config check gateway.yaml tests the file; a running gateway
-# follows it by itself, and keeps what it had when the file is wrong.
+# Every key except version is optional. pilotgate config check gateway.yaml checks the file; a running gateway
+# follows it, and keeps its configuration if the file is invalid.
 version: 1
 
-# This node, and the rendezvous at which it meets the others.
+# This node, and the rendezvous where it meets others.
 #node:
-#  hostname: my-gateway             # trusted peers find us by this name
+#  hostname: my-gateway             # trusted peers find this node by this name
 #  registry: 127.0.0.1:9000         # who is who (TCP)
-#  beacon: 127.0.0.1:9001           # where we are seen, hole punching, relay (UDP)
-#  trust: [agent-b]                 # ask them for trust, and approve when they ask
+#  beacon: 127.0.0.1:9001           # public address, hole punching, relay (UDP)
+#  trust: [agent-b]                 # request trust, and approve their requests
 
 # Remote ports → local addresses.
 #map:
@@ -21,6 +21,6 @@ version: 1
 #  - { name: web, port: 80, target: "127.0.0.1:3000" }
 #  - { name: api, port: 443, target: "127.0.0.1:8443", allow: [agent-b] }
 
-# Metrics, health and a dashboard, without a password: keep it on loopback.
+# Metrics, health checks and a dashboard, without a password: keep it on loopback.
 #observe: { listen: "127.0.0.1:9464" }
 `

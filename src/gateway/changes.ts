@@ -32,7 +32,7 @@ export function changesBetween(running: Standing, wanted: Standing): Changes {
 
 export interface Listening {
   readonly mappings: readonly MappedRecord[]
-  readonly exposes: readonly ExposedRecord[]
+  readonly exposures: readonly ExposedRecord[]
 }
 
 /** What went first, by its records of before; then what came. @param reason why an exposure ended by itself. */
@@ -45,13 +45,13 @@ export function changeEvents(
   const why = reason === undefined ? {} : { reason }
   return [
     ...named(before.mappings, changes.unmapped, changes.remapped).map((r) => ({ event: 'unmapped' as const, ...r })),
-    ...named(before.exposes, changes.unexposed, changes.reexposed).map((r) => ({
+    ...named(before.exposures, changes.unexposed, changes.reexposed).map((r) => ({
       event: 'unexposed' as const,
       ...r,
       ...why,
     })),
     ...named(now.mappings, changes.mapped, changes.remapped).map((r) => ({ event: 'mapped' as const, ...r })),
-    ...named(now.exposes, changes.exposed, changes.reexposed).map((r) => ({ event: 'exposed' as const, ...r })),
+    ...named(now.exposures, changes.exposed, changes.reexposed).map((r) => ({ event: 'exposed' as const, ...r })),
   ]
 }
 

@@ -19,6 +19,7 @@ import type {
   PendingTrustRecord,
   PingRecord,
   ResolveRecord,
+  SettingRecord,
   StatusRecord,
   TicketRecord,
   TicketUseRecord,
@@ -32,7 +33,7 @@ export interface GatewayControl {
   status(): StatusRecord
   peers(): readonly PeerRecord[]
   mappings(): readonly MappedRecord[]
-  exposes(): readonly ExposedRecord[]
+  exposures(): readonly ExposedRecord[]
   connections(): readonly ConnectionRecord[]
   /** @param local ip:port of a connection between us and a local program. Rejects with NOT_FOUND when it is none of ours. */
   whois(local: string): Promise<WhoisRecord>
@@ -50,7 +51,8 @@ export interface GatewayControl {
   trusted(): Promise<readonly TrustRecord[]>
   pending(): Promise<readonly PendingTrustRecord[]>
   requestTrust(peer: string, reason: string): Promise<TrustRequestRecord>
-  approveTrust(peer: string): Promise<TrustRecord>
+  /** @param forMs trust is revoked after so long; absent: it has no end. */
+  approveTrust(peer: string, forMs?: number): Promise<TrustRecord>
   rejectTrust(peer: string): Promise<TrustRecord>
   revokeTrust(peer: string): Promise<TrustRecord>
   /**
@@ -64,14 +66,16 @@ export interface GatewayControl {
    */
   redeem(ticket: string): Promise<TicketUseRecord>
   /** Takes no new connections, at all or at one exposure; the open ones go on. @throws PilotError NOT_FOUND. */
-  drain(expose?: string): Promise<DrainRecord>
+  drain(exposure?: string): Promise<DrainRecord>
   /** Takes them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or what cannot be bound any more. */
-  resume(expose?: string): Promise<DrainRecord>
+  resume(exposure?: string): Promise<DrainRecord>
 }
 
 /** The configuration while the gateway runs. Every method may reject with a PilotError. */
 export interface ConfigControl {
   config(): ConfigRecord
+  /** The same, value by value, with where each comes from. */
+  settings(): readonly SettingRecord[]
   /** Reads the file again. @throws PilotError USAGE without one, CONFIG_INVALID, RESTART_NEEDED, or what cannot be bound. */
   reload(): Promise<ConfigChange>
   /** What this text, as our file, would change. @throws PilotError CONFIG_INVALID. */
@@ -106,7 +110,10 @@ export interface Edit {
   readonly ifVersion?: number | undefined // CONFLICT unless this version is in force
 }
 
-export interface ConfigRecord extends Desired {
+/** What is in force: the desired state, in the words of the records. */
+export interface ConfigRecord extends Omit<Desired, 'maps' | 'exposes'> {
+  readonly mappings: Desired['maps']
+  readonly exposures: Desired['exposes']
   readonly version: number // counts what has been applied since the start
   readonly file: string | null
   readonly error: string | null // why the file, as it is now, is not in force

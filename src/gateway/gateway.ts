@@ -129,7 +129,7 @@ class RunningGateway implements Gateway {
       if (event.kind === 'trust') this.#tickets?.onTrust(event)
     })
     this.#node = node
-    this.#trustDesk = new TrustDesk(node)
+    this.#trustDesk = await TrustDesk.open(node, stateDir, log)
     this.#wellKnown = wellKnown
     this.#tickets = await Tickets.open({ node, options: this.#options, log, onEvent })
     this.#pool = await LoopbackPool.open(stateDir, node.publicKey)
@@ -147,7 +147,7 @@ class RunningGateway implements Gateway {
       )
     else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
-    for (const record of this.exposes()) onEvent({ event: 'exposed', ...record })
+    for (const record of this.exposures()) onEvent({ event: 'exposed', ...record })
     this.#elapsedMs = Math.round(performance.now() - this.#startedAt)
     this.#state = 'ready'
   }
@@ -181,7 +181,7 @@ class RunningGateway implements Gateway {
     const changes = this.changes({ ...desired, exposes })
     const before = {
       mappings: this.mappings(),
-      exposes: this.exposes(),
+      exposures: this.exposures(),
       trust: this.#desired.trust,
     }
     const undos: Undo[] = []
@@ -206,7 +206,7 @@ class RunningGateway implements Gateway {
     for (const peer of this.#node.wishes)
       if (before.trust.includes(peer) && !trust.includes(peer)) await this.#node.dropWish(peer).catch(() => false) // logged, and retried
     await soon(this.#mappings.identify([...changes.mapped, ...changes.remapped]), IDENTIFY_MS)
-    const now = { mappings: this.mappings(), exposes: this.exposes() }
+    const now = { mappings: this.mappings(), exposures: this.exposures() }
     for (const event of changeEvents(changes, before, now, reason)) this.#deps.onEvent(event)
     return changes
   }
@@ -283,26 +283,26 @@ class RunningGateway implements Gateway {
       ...(this.#observedAt !== null && { observe: this.#observedAt }),
       ...this.#fronts.locals,
       mappings: this.mappings(),
-      exposes: this.exposes(),
+      exposures: this.exposures(),
       elapsedMs: this.#elapsedMs,
     }
   }
 
-  async drain(expose?: string): Promise<DrainRecord> {
-    if (expose !== undefined) this.#exposures.drain(expose)
+  async drain(exposure?: string): Promise<DrainRecord> {
+    if (exposure !== undefined) this.#exposures.drain(exposure)
     else {
       this.#state = 'draining'
       for (const { name } of this.#mappings.specs) this.#mappings.drain(name)
       for (const { name } of this.#exposures.specs) this.#exposures.drain(name)
       this.#fronts.drain()
     }
-    this.#deps.log.info({ expose }, 'draining: no new connections')
-    return { state: 'draining', expose: expose ?? null, connections: this.#openOf(expose) }
+    this.#deps.log.info({ exposure }, 'draining: no new connections')
+    return { state: 'draining', exposure: exposure ?? null, connections: this.#openOf(exposure) }
   }
 
-  async resume(expose?: string): Promise<DrainRecord> {
+  async resume(exposure?: string): Promise<DrainRecord> {
     if (this.#stopping !== undefined) throw new PilotError('SHUTTING_DOWN', 'the gateway is about to end')
-    if (expose !== undefined) await this.#exposures.resume(expose)
+    if (exposure !== undefined) await this.#exposures.resume(exposure)
     else {
       for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
       for (const spec of this.#exposures.specs)
@@ -310,13 +310,13 @@ class RunningGateway implements Gateway {
       await this.#fronts.resume()
       this.#state = 'ready'
     }
-    this.#deps.log.info({ expose }, 'drain undone: new connections are taken again')
-    return { state: 'ready', expose: expose ?? null, connections: this.#openOf(expose) }
+    this.#deps.log.info({ exposure }, 'resumed: accepting new connections again')
+    return { state: 'ready', exposure: exposure ?? null, connections: this.#openOf(exposure) }
   }
 
-  #openOf(expose: string | undefined): number {
+  #openOf(exposure: string | undefined): number {
     return this.#connections.records.filter(
-      ({ direction, service }) => expose === undefined || (direction === 'expose' && service === expose),
+      ({ direction, service }) => exposure === undefined || (direction === 'expose' && service === exposure),
     ).length
   }
 
@@ -329,10 +329,7 @@ class RunningGateway implements Gateway {
   fault(error: unknown): void {
     this.#connections.counters.faults += 1
     const stack = error instanceof Error ? error.stack : String(error)
-    this.#deps.log.error(
-      { code: 'FAILED', stack },
-      'a fault of our own was contained; other connections go on. Please report it',
-    )
+    this.#deps.log.error({ code: 'FAILED', stack }, 'a fault in pilotgate was contained; please report it')
   }
 
   async #stop(graceMs: number): Promise<void> {
@@ -341,14 +338,14 @@ class RunningGateway implements Gateway {
     this.#fronts?.stop()
     this.#mappings.stop()
     this.#exposures.stop()
-    const open = this.#connections.size
-    if (open > 0) this.#deps.log.info({ connections: open, graceMs }, 'waiting for open connections')
+    this.#trustDesk?.stop() // a start that failed may not have come to it
+    const { size } = this.#connections
+    if (size > 0) this.#deps.log.info({ connections: size, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
     if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open have been reset')
     if (this.#node === undefined) return await this.#release()
-    const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS))
+    const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS)) // bytes may be on their way
     do {
-      // what the local programs have written and closed may still be on its way
       await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS))
     } while (this.#node.hasUndelivered && performance.now() < until)
     await this.#tickets?.stop()
@@ -382,8 +379,8 @@ class RunningGateway implements Gateway {
       peers: this.#node.peers.length,
       connections: this.#connections.size,
       mappings: this.mappings(),
-      exposes: this.exposes(),
-      wishes: this.#node.wishes,
+      exposures: this.exposures(),
+      trustRequests: this.#node.wishes,
       memory: { rssBytes: rss, heapBytes: heapUsed },
       counters: { ...this.#connections.counters, ...this.#fronts.counters, ...counters },
     }
@@ -399,7 +396,7 @@ class RunningGateway implements Gateway {
   mappings(): readonly MappedRecord[] {
     return [...this.#mappings.records, ...this.#fronts.names.onDemand]
   }
-  exposes(): readonly ExposedRecord[] {
+  exposures(): readonly ExposedRecord[] {
     return this.#exposures.records
   }
   connections(): ReturnType<GatewayControl['connections']> {
@@ -431,7 +428,7 @@ class RunningGateway implements Gateway {
     return this.#fronts.names.hosts()
   }
   invite(service: string | undefined, forMs: number): Promise<TicketRecord> {
-    return this.#tickets.invite(this.exposes(), service, forMs)
+    return this.#tickets.invite(this.exposures(), service, forMs)
   }
   redeem(ticket: string): Promise<TicketUseRecord> {
     return this.#tickets.redeem(ticket)
@@ -461,8 +458,8 @@ class RunningGateway implements Gateway {
   requestTrust(peer: string, reason: string): Promise<TrustRequestRecord> {
     return this.#trustDesk.request(peer, reason)
   }
-  approveTrust(peer: string): Promise<TrustRecord> {
-    return this.#trustDesk.approve(peer)
+  approveTrust(peer: string, forMs?: number): Promise<TrustRecord> {
+    return this.#trustDesk.approve(peer, forMs)
   }
   rejectTrust(peer: string): Promise<TrustRecord> {
     return this.#trustDesk.reject(peer)

@@ -1,16 +1,34 @@
-/** Trust, as people decide about it: whom they mean by a name, an address or an id, and what there is to decide. */
+/** Trust, as people decide about it: whom they mean by a name, an address or an id, what there is to decide, and for how long. */
+import { join } from 'node:path'
 import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { NodeId } from '../base/types.ts'
 import { fingerprintOfText } from '../crypto/fingerprint.ts'
 import type { Overlay } from '../runtime/overlay.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
+import { TrustTerms } from './trust-terms.ts'
 import type { PendingTrustRecord, TrustRecord, TrustRequestRecord } from './model/records.ts'
 
 export class TrustDesk {
   readonly #node: Overlay
+  readonly #terms: TrustTerms
 
-  constructor(node: Overlay) {
+  private constructor(node: Overlay, terms: TrustTerms) {
     this.#node = node
+    this.#terms = terms
+  }
+
+  static async open(node: Overlay, stateDir: string, log: Logger): Promise<TrustDesk> {
+    const end = async (key: string): Promise<void> => {
+      const entry = (await node.trusted()).find((one) => keyOf(one) === key)
+      if (entry !== undefined) await node.revokeTrust(entry.nodeId)
+    }
+    return new TrustDesk(node, await TrustTerms.open({ file: join(stateDir, 'trust-terms.json'), log, end }))
+  }
+
+  stop(): void {
+    this.#terms.stop()
   }
 
   async trusted(): Promise<readonly TrustRecord[]> {
@@ -39,11 +57,19 @@ export class TrustDesk {
     return { peer, state: 'requested' }
   }
 
-  async approve(peer: string): Promise<TrustRecord> {
+  /** @param forMs trust ends after so long; absent: it has no end. */
+  async approve(peer: string, forMs?: number): Promise<TrustRecord> {
     const entry = this.#known(peer, await this.#node.pendingTrust())
-    if (entry === undefined || !(await this.#node.approveTrust(entry.nodeId))) throw await this.#nothingPending(peer)
+    if (entry === undefined) throw await this.#nothingPending(peer)
+    const key = keyOf(entry)
+    if (forMs === undefined) await this.#terms.forget(key)
+    else await this.#terms.begin(key, forMs) // first: a crash in between must not leave trust without its end
+    if (!(await this.#node.approveTrust(entry.nodeId))) throw await this.#nothingPending(peer)
     const trusted = await this.#node.trustOf(entry.nodeId)
-    return { ...(trusted === undefined ? this.#pendingRecordOf(entry) : this.#recordOf(trusted)), since: null }
+    return {
+      ...this.#recordOf(trusted ?? { ...entry, approvedAt: entry.receivedAt, mutual: false, network: 0 }),
+      since: null,
+    }
   }
 
   async reject(peer: string): Promise<TrustRecord> {
@@ -64,6 +90,7 @@ export class TrustDesk {
         undefined,
         '`pilotgate trust list` shows who is, and who has been asked.',
       )
+    if (entry !== undefined) await this.#terms.forget(keyOf(entry))
     return record
   }
 
@@ -119,7 +146,8 @@ export class TrustDesk {
   }
 
   #recordOf(entry: TrustedEntry): TrustRecord {
-    return { ...this.#who(entry), since: entry.approvedAt }
+    const until = this.#terms.untilOf(keyOf(entry))
+    return { ...this.#who(entry), since: entry.approvedAt, ...(until !== undefined && { until }) }
   }
 
   #pendingRecordOf(entry: PendingEntry): PendingTrustRecord {
@@ -141,3 +169,8 @@ export class TrustDesk {
 
 /** Of a trusted peer, or one that has asked. */
 type Named = Pick<PendingEntry, 'nodeId' | 'publicKey' | 'hostname'>
+
+/** Ids change when a registry loses its memory; a daemon may not know the key. */
+function keyOf({ publicKey, nodeId }: { readonly publicKey: string; readonly nodeId: NodeId }): string {
+  return publicKey === '' ? String(nodeId) : publicKey
+}

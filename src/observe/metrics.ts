@@ -45,7 +45,7 @@ function ofProcess(out: MetricsWriter, { uptimeMs, memory }: StatusRecord, loopD
 
 function ofGateway(out: MetricsWriter, status: StatusRecord): void {
   const { counters } = status
-  out.family('pilotgate_info', 'gauge', 'Always 1; who this is.')
+  out.family('pilotgate_info', 'gauge', 'Always 1; version and node.')
   out.sample({ version: status.version, node_id: String(status.node.nodeId), hostname: status.node.hostname ?? '' }, 1)
   out.family('pilotgate_state', 'gauge', '1 at the state that the gateway is in.')
   for (const state of ['starting', 'ready', 'draining']) out.sample({ state }, status.state === state ? 1 : 0)
@@ -53,7 +53,7 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
     out.single(
       'pilotgate_registered',
       'gauge',
-      '1 while the registry has us.',
+      '1 while registered with the registry.',
       status.registry.state === 'registered' ? 1 : 0,
     )
   if (status.daemon !== null)
@@ -73,7 +73,7 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
     out.single(
       'pilotgate_config_error',
       'gauge',
-      '1 while the configuration file, as it is, is not in force.',
+      '1 while the current configuration file is not in force.',
       status.config.error === null ? 0 : 1,
     )
   }
@@ -103,13 +103,13 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
 function ofServices(out: MetricsWriter, status: StatusRecord, connections: readonly ConnectionRecord[]): void {
   const services = [
     ...status.mappings.map(({ name, draining }) => ({ direction: 'map', name, draining })),
-    ...status.exposes.map(({ name, draining }) => ({ direction: 'expose', name, draining })),
+    ...status.exposures.map(({ name, draining }) => ({ direction: 'expose', name, draining })),
   ]
   const open = new Map<string, number>()
   for (const { direction, service } of connections)
     open.set(`${direction} ${service}`, (open.get(`${direction} ${service}`) ?? 0) + 1)
   const shown = services.slice(0, MAX_SERIES)
-  out.family('pilotgate_service_up', 'gauge', '1 while the mapping or exposure takes new connections.')
+  out.family('pilotgate_service_up', 'gauge', '1 while the mapping or exposure accepts new connections.')
   for (const { direction, name, draining } of shown) out.sample({ direction, service: name }, draining === true ? 0 : 1)
   out.family(
     'pilotgate_open_connections',
@@ -126,7 +126,7 @@ function ofServices(out: MetricsWriter, status: StatusRecord, connections: reado
   out.family(
     'pilotgate_mapping_peer_up',
     'gauge',
-    'Of mappings to several peers: 1 while the peer takes connections, and its probe finds it well.',
+    'For mappings to several peers: 1 while the peer accepts connections and its probe succeeds.',
   )
   const behind = status.mappings.flatMap(({ name, peers = [] }) =>
     peers.map(({ peer, state }) => ({ service: name, peer, state })),

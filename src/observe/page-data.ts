@@ -17,13 +17,13 @@ export interface PageData {
     readonly connected: number
     readonly connections: number
     readonly mappings: number
-    readonly exposes: number
+    readonly exposures: number
   }
   readonly bytesIn: number // stream payload of all peers that are known now, and of connections that ended
   readonly bytesOut: number
   readonly peers: readonly PeerRecord[]
   readonly mappings: readonly (MappedRecord & { readonly connections: number })[]
-  readonly exposes: readonly (ExposedRecord & { readonly connections: number })[]
+  readonly exposures: readonly (ExposedRecord & { readonly connections: number })[]
   readonly connections: readonly ConnectionRecord[]
 }
 
@@ -56,7 +56,7 @@ export function pageData(
       connected: peers.filter((peer) => peer.state === 'connected').length,
       connections: connections.length,
       mappings: status.mappings.length,
-      exposes: status.exposes.length,
+      exposures: status.exposures.length,
     },
     bytesIn: sum('bytesIn', 'bytes_in'),
     bytesOut: sum('bytesOut', 'bytes_out'),
@@ -66,7 +66,7 @@ export function pageData(
     mappings: status.mappings
       .slice(0, MAX_ROWS)
       .map((record) => ({ ...record, connections: open.get(`map ${record.name}`) ?? 0 })),
-    exposes: status.exposes
+    exposures: status.exposures
       .slice(0, MAX_ROWS)
       .map((record) => ({ ...record, connections: open.get(`expose ${record.name}`) ?? 0 })),
     connections: connections.slice(-MAX_ROWS).reverse(),

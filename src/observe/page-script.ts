@@ -97,7 +97,7 @@ const COLUMNS = {
     { title: 'Leads to', kind: 'mono wide', of: (m) => m.remote },
     { title: 'Connections', kind: 'num', of: (m) => m.connections },
   ],
-  exposes: [
+  exposures: [
     { title: 'Name', kind: 'main', of: (e) => e.name },
     { title: 'State', of: (e) => e.draining ? { pill: 'draining', kind: 'warn' } : { pill: 'open', kind: 'good' } },
     { title: 'Port', kind: 'num', of: (e) => e.port + (e.protocol === 'tcp' ? '' : '/' + e.protocol) },
@@ -178,14 +178,14 @@ function show (state, at) {
   showNode(state.status)
   showRates(state, at)
   byId('connections').textContent = totals.connections
-  byId('services').textContent = totals.mappings + ' mapped, ' + totals.exposes + ' exposed'
+  byId('services').textContent = totals.mappings + ' mapped, ' + totals.exposures + ' exposed'
   byId('peers').textContent = totals.connected
   const kinds = {}
   for (const peer of state.peers) if (peer.path) kinds[peer.path.kind] = (kinds[peer.path.kind] || 0) + 1
   byId('paths').textContent = Object.entries(kinds).map((kind) => kind[1] + ' ' + kind[0]).join(', ') || (totals.peers === 0 ? 'none known' : totals.peers + ' known')
   table('peers-table', COLUMNS.peers, state.peers, totals.peers, 'No peers yet. They appear when a tunnel is asked for.')
   table('mappings-table', COLUMNS.mappings, state.mappings, totals.mappings, 'No mappings. Add one with: pilotgate map agent-b:80')
-  table('exposes-table', COLUMNS.exposes, state.exposes, totals.exposes, 'No exposures. Add one with: pilotgate expose 80=3000')
+  table('exposures-table', COLUMNS.exposures, state.exposures, totals.exposures, 'No exposures. Add one with: pilotgate expose 80=3000')
   table('connections-table', COLUMNS.connections, state.connections, totals.connections, 'No open connections.')
 }
 

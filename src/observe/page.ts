@@ -29,7 +29,7 @@ export const PAGE = `<!doctype html>
   </section>
   <section><h2>Peers</h2><div id="peers-table"></div></section>
   <section><h2>Mappings</h2><div id="mappings-table"></div></section>
-  <section><h2>Exposures</h2><div id="exposes-table"></div></section>
+  <section><h2>Exposures</h2><div id="exposures-table"></div></section>
   <section><h2>Connections</h2><div id="connections-table"></div></section>
   <section><h2>Node</h2><dl id="node"></dl></section>
 </main>

@@ -24,6 +24,7 @@ const LIMITS: readonly (readonly [string, string, readonly string[]])[] = [
   ['Rows of a table of the dashboard', 'observe/page-data.ts', ['MAX_ROWS']],
   ['Connections to the observer', 'observe/server.ts', ['MAX_CONNECTIONS']],
   ['Open tickets', 'gateway/tickets/book.ts', ['MAX_OPEN', 'MAX_GUESTS']],
+  ['Peers whose trust has an end', 'gateway/trust-terms.ts', ['MAX_TERMS']],
   ['Time of a ticket', 'admin/routes.ts', ['MIN_TICKET_MS', 'MAX_TICKET_MS']],
   ['Trusted nodes asked for their tags', 'gateway/map/group/tag-members.ts', ['MAX_ASKED', 'REFRESH_MS']],
   ['A dial of one of several peers', 'gateway/map/group/group.ts', ['PATIENCE_MS']],

@@ -109,14 +109,14 @@ test('an exposure for one connection takes one, which goes on, and is gone', asy
   socket.write('still here')
   assert.equal(await echo, 'still here')
   socket.destroy()
-  assert.ok(!(await both.b.status()).exposes.some(({ name }) => name === String(PORTS.once)))
+  assert.ok(!(await both.b.status()).exposures.some(({ name }) => name === String(PORTS.once)))
 })
 
 test('an exposure for a time is gone when it is over, with its connections', async () => {
   const gone = await both.b.program.event('unexposed', ({ name }) => name === String(PORTS.short))
   assert.equal(gone['reason'], 'for')
   assert.equal(await greeting('short'), undefined)
-  assert.ok(!(await both.b.status()).exposes.some(({ name }) => name === String(PORTS.short)))
+  assert.ok(!(await both.b.status()).exposures.some(({ name }) => name === String(PORTS.short)))
 })
 
 /** A connection that has been greeted. */

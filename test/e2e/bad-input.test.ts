@@ -53,7 +53,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     const lines = error.message.split('\n')
     assert.match(
       lines[0]!,
-      new RegExp(`^${file}:3:13: node\\.hostname: expected a hostname.*, found the text "My Gateway"$`),
+      new RegExp(`^${file}:3:13: node\\.hostname: expected a hostname.*, found the string "My Gateway"$`),
     )
     assert.match(lines[1]!, new RegExp(`^${file}:4:11: node\\.public: expected true or false, found `))
     assert.match(
@@ -83,9 +83,9 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     const { v, status, data } = JSON.parse(stdout) as {
       v: number
       status: string
-      data: { maps: unknown[]; exposes: unknown[] }
+      data: { mappings: unknown[]; exposures: unknown[] }
     }
-    assert.deepEqual([v, status, data.maps.length, data.exposes.length], [1, 'ok', 4, 1])
+    assert.deepEqual([v, status, data.mappings.length, data.exposures.length], [1, 'ok', 4, 1])
   })
 
   test('a file that is not there is an error that names it', async () => {
@@ -201,10 +201,10 @@ describe('what people get wrong', { concurrency: 4 }, () => {
   test('commands without a running gateway end with 3', async () => {
     const commands = [
       ['status'],
-      ['peers'],
-      ['connections'],
-      ['mappings'],
-      ['exposes'],
+      ['list', 'peers'],
+      ['list', 'connections'],
+      ['list', 'mappings'],
+      ['list', 'exposures'],
       ['ping', 'agent-b'],
       ['trust', 'list'],
       ['trust', 'pending'],

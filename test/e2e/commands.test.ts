@@ -47,7 +47,7 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
     [['map', 'agent-b:80', '--save'], 2],
     [['expose', '80='], 2],
     [['expose', '80=3000', '--for', 'soon'], 2],
-    [['expose', '80', '--once'], 2],
+    [['expose', '80'], 2],
   ] as const)
     assert.equal((await a.cli(...line)).code, code, line.join(' '))
 })
@@ -93,7 +93,7 @@ test('--save writes into the file and keeps its comments; without it the file st
     ),
     saved,
   )
-  assert.match(saved, /- \{ peer: agent-b, port: 82, local: 0 \}\n/)
+  assert.match(saved, /- \{ peer: agent-b, port: 82, local: 127.0.0.1:0 \}\n/)
   assert.ok(saved.includes(`- { name: api, port: 443, target: tcp://${service.address}, allow: [ agent-b ] }`), saved)
   assert.equal((await stat(file)).mode & 0o777, 0o640)
   assert.equal((await gateway.cli('unmap', 'one', '--save')).code, 0)
@@ -101,7 +101,7 @@ test('--save writes into the file and keeps its comments; without it the file st
   assert.deepEqual([unsaved.code, unsaved.stderr.includes('leave out --save')], [5, true], unsaved.stderr)
   await gateway.restart()
   assert.deepEqual(
-    [gateway.ready.mappings.map(({ name }) => name), gateway.ready.exposes.map(({ name }) => name)],
+    [gateway.ready.mappings.map(({ name }) => name), gateway.ready.exposures.map(({ name }) => name)],
     [['agent-b:82'], ['api']],
     'what was saved, and no more',
   )
@@ -149,25 +149,25 @@ test('where no gateway runs, map and expose are one in the foreground, as `up` i
   assert.equal((await talk(stage, address(local), Buffer.from('hello'))).toString(), 'hello')
   const second = await stage.pilotgate(['map', '0:agent-y:81', ...common('agent-x')])
   assert.equal(second.code, 0, 'the one that runs is asked')
-  assert.match(second.stderr, /a gateway runs already; --registry, --beacon, --listen, --hostname changes nothing/)
+  assert.match(second.stderr, /a gateway is already running; --registry, --beacon, --listen, --hostname were ignored/)
   assert.equal((await stage.pilotgate(['map', 'agent-y:80', '--save', '--state-dir', stage.path('nobody')])).code, 3)
 })
 
-test('drain takes no new connections and waits for the open ones; --undo takes them again; one exposure can drain alone', async () => {
+test('drain takes no new connections and waits for the open ones; resume takes them again; one exposure can drain alone', async () => {
   const { a, b } = both
   const { local } = await a.json<{ local: string }>('map', '0:agent-b:80', '--name', 'drained')
   const socket = await open(stage, address(local))
   socket.write('x')
   await some(socket)
-  const late = await b.cli('drain', '--expose', '80', '--timeout', '1')
+  const late = await b.cli('drain', '--exposure', '80', '--timeout', '1')
   assert.deepEqual([late.code, late.stderr.includes('1 connection still open')], [124, true], late.stderr)
   assert.deepEqual(
-    (await b.status()).exposes.map(({ draining }) => draining),
+    (await b.status()).exposures.map(({ draining }) => draining),
     [true],
   )
   await assert.rejects(talk(stage, address(local), Buffer.from('new')))
   assert.equal((await b.status()).state, 'ready')
-  await b.json('drain', '--expose', '80', '--undo')
+  await b.json('resume', '--exposure', '80')
   assert.equal((await talk(stage, address(local), Buffer.from('new'))).toString(), 'new')
   const draining = a.cli('drain')
   await eventually('it drains', async () => ((await a.status()).state === 'draining' ? true : undefined))
@@ -175,10 +175,10 @@ test('drain takes no new connections and waits for the open ones; --undo takes t
   assert.equal((await a.cli('map', '0:agent-b:81')).code, 1, 'nothing changes while it drains')
   socket.end()
   assert.deepEqual((await draining).code, 0)
-  await a.json('drain', '--undo')
+  await a.json('resume')
   assert.equal((await a.status()).state, 'ready')
   assert.equal((await talk(stage, address(local), Buffer.from('new'))).toString(), 'new')
-  assert.equal((await b.cli('drain', '--expose', 'nothing')).code, 5)
+  assert.equal((await b.cli('drain', '--exposure', 'nothing')).code, 5)
 })
 
 test('down ends the gateway as a signal does, and returns when it is gone', async () => {
@@ -212,10 +212,10 @@ test('two gateways on one state folder or one identity are a conflict, whatever 
 test('a request for trust that nobody answered is shown, and can be taken back; what makes no sense is refused with what to do', async () => {
   const { a } = both
   await a.json('trust', 'request', 'agent-nobody')
-  assert.deepEqual((await a.status()).wishes, ['agent-nobody'])
+  assert.deepEqual((await a.status()).trustRequests, ['agent-nobody'])
   assert.match((await a.cli('trust', 'list')).stdout, /asked agent-nobody, waiting/)
   assert.match((await a.cli('trust', 'revoke', 'agent-nobody')).stdout, /revoked agent-nobody: it had been asked/)
-  assert.deepEqual((await a.status()).wishes, [])
+  assert.deepEqual((await a.status()).trustRequests, [])
   for (const [words, code, hint] of [
     [['request', 'agent-a'], 2, /hint: Name the peer/],
     [['request', a.ready.node.address], 2, /is this node itself/],

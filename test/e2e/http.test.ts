@@ -431,8 +431,8 @@ test('pages of other origins can neither change anything nor open a WebSocket th
 })
 
 test('an exposure that was drained, and no longer is, keeps connections as before', async () => {
-  assert.equal((await b.cli('drain', '--expose', '8080', '--timeout', '30')).code, 0)
-  assert.equal((await b.cli('drain', '--undo', '--expose', '8080')).code, 0)
+  assert.equal((await b.cli('drain', '--exposure', '8080', '--timeout', '30')).code, 0)
+  assert.equal((await b.cli('resume', '--exposure', '8080')).code, 0)
   const client = await open(stage, a.local('App'))
   for (let index = 0; index < 2; index++) {
     client.write('GET /echo HTTP/1.1\r\nHost: x\r\n\r\n')

@@ -299,7 +299,7 @@ test('http, proxy, dns and observe come, move and go with the file; what is open
   assert.equal(await httpStatus(first.observe!, '127.0.0.1'), 200)
   assert.equal((await a.cli('drain')).code, 0)
   for (const place of [first.http!, first.proxy!, first.dns!]) await assert.rejects(open(stage, address(place)), place)
-  assert.equal((await a.cli('drain', '--undo')).code, 0)
+  assert.equal((await a.cli('resume')).code, 0)
   assert.equal(await httpStatus(first.http!, 'nobody.example'), 404)
   const tunnel = await open(stage, address(first.proxy!))
   tunnel.write('CONNECT agent-b:80 HTTP/1.1\r\n\r\n')

@@ -59,7 +59,7 @@ test(`${AT_ONCE} connections at once are all answered correctly`, async () => {
 test('afterwards no connection and no stream is left on either side', async () => {
   // Ended streams answer repeated FINs for a few seconds, so the last of them go a little later than the connections.
   for (const gateway of [gateways.a, gateways.b]) {
-    assert.deepEqual(await gateway.json('connections'), [])
+    assert.deepEqual(await gateway.json('list', 'connections'), [])
     await eventually(
       `no streams at ${gateway.setup.name}`,
       async () => (await gateway.peers()).every((peer) => peer.streams === 0) || undefined,

@@ -94,7 +94,7 @@ test('health: live at once, ready when registered and not draining; only GET and
     [(await get('/readyz')).status, (await get('/readyz')).body, (await get('/livez')).status],
     [503, 'not ready: draining\n', 200],
   )
-  await both.a.json('drain', '--undo')
+  await both.a.json('resume')
   assert.equal((await get('/readyz')).status, 200)
   const { registry } = { registry: await refusing() }
   const lonely = await Gateway.start(stage, {

@@ -1,4 +1,4 @@
-/** Tickets between real processes: from `expose PORT` on one side and `map TICKET` on the other to bytes of the service. */
+/** Tickets between real processes: from `share PORT` on one side and `join TICKET` on the other to bytes of the service. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
@@ -24,13 +24,13 @@ before(async () => {
 })
 after(async () => stage.close())
 
-/** `pilotgate expose PORT` where nothing runs and nothing is configured. */
+/** `pilotgate share PORT` where nothing runs and nothing is configured. */
 async function inviter(
   name: string,
   ...more: readonly string[]
 ): Promise<{ program: Program; ticket: string; dir: string }> {
   const dir = stage.path(name)
-  const program = stage.start(['expose', port, '--json', '--state-dir', dir, '--listen', '127.0.0.1:0', ...more], {
+  const program = stage.start(['share', port, '--json', '--state-dir', dir, '--listen', '127.0.0.1:0', ...more], {
     label: name,
   })
   const { ticket } = await program.event('invited')
@@ -38,7 +38,7 @@ async function inviter(
 }
 
 function guest(name: string, ticket: string): Program {
-  return stage.start(['map', ticket, '0', '--json', '--state-dir', stage.path(name), '--listen', '127.0.0.1:0'], {
+  return stage.start(['join', ticket, '0', '--json', '--state-dir', stage.path(name), '--listen', '127.0.0.1:0'], {
     label: name,
   })
 }
@@ -136,8 +136,8 @@ test(
     assert.match((await b.cli('invite')).stderr, /there are several: 80, 81/)
     const short = (await b.cli('invite', '--service', '80', '--for', '10s')).stdout.trim()
     const { ticket } = await b.json<{ ticket: string }>('invite', '--service', '80')
-    assert.match((await b.cli('map', ticket)).stderr, /made here/)
-    const { local } = await a.json<{ local: string }>('map', ticket, '0', '--name', 'web')
+    assert.match((await b.cli('join', ticket)).stderr, /made here/)
+    const { local } = await a.json<{ local: string }>('join', ticket, '0', '--name', 'web')
     assert.equal((await get(local)).stdout, 'hello from behind the ticket')
     assert.equal((await a.mappings())[0]?.name, 'web')
     const other = await a.json<{ local: string }>(
@@ -148,7 +148,7 @@ test(
     await eventually('the denial', async () => (await b.counter('connections_denied')) > 0 || undefined)
     await eventually(
       'the short one expires',
-      async () => (await a.cli('map', short)).stderr.includes('expired') || undefined,
+      async () => (await a.cli('join', short)).stderr.includes('expired') || undefined,
       30_000,
     )
   },
@@ -167,8 +167,8 @@ test(
   },
 )
 
-test('--lan puts the rendezvous on an address of this machine, and the ticket says so', { skip }, async () => {
-  const host = await inviter('host-6', '--lan', '127.0.0.7') // any address that can be bound: here the LAN is loopback
+test('--lan-address puts the rendezvous on an address of this machine, and the ticket says so', { skip }, async () => {
+  const host = await inviter('host-6', '--lan-address', '127.0.0.7') // any address that can be bound: here the LAN is loopback
   assert.equal(address(String((await host.program.event('invited'))['registry'])).host, '127.0.0.7')
   await hello(guest('ann-6', host.ticket))
 })

@@ -169,7 +169,7 @@ test(
     const check = record.checks.find(({ name }) => name === 'udp')!
     assert.match(check.text, /UDP does not pass, or the beacon is down: .* while the registry answers over TCP/)
     assert.match(check.hint ?? '', /Allow outgoing UDP/)
-    const explained = await pair.a.json<ExplainRecord>('explain', `${pair.b.name}:80`)
+    const explained = await pair.a.json<ExplainRecord>('doctor', `${pair.b.name}:80`)
     assert.equal(explained.code, 'UDP_BLOCKED')
     assert.deepEqual(
       explained.steps.map(({ step, state }) => `${step} ${state}`),

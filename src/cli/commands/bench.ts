@@ -1,4 +1,4 @@
-/** `pilotgate bench PEER`: what the way to a peer can do, measured against its echo service. */
+/** `pilotgate bench PEER`: how fast the path to a peer is, measured against its echo service. */
 import { MAX_BENCH_BYTES, MAX_BENCH_MS, MIN_BENCH_BYTES, MIN_BENCH_MS } from '../../admin/routes.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { BenchOptions, BenchRecord } from '../../gateway/model/records.ts'
@@ -18,17 +18,17 @@ export function addBench(cli: Cli): void {
     cli.add(
       cli.program,
       'bench <peer>',
-      'measure the way to a peer: set-up, round trip, throughput, against its echo service',
+      'measure the path to a peer against its echo service: connection set-up, round trip, throughput',
       ['pilotgate bench agent-b', 'pilotgate bench agent-b --bytes 1G --for 30s --json'],
     ),
   )
     .option(
       '--bytes <n>',
-      'send at most so many there and back; 500k, 64M, 1G',
+      'send at most this many bytes there and back: 500k, 64M, 1G',
       bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES),
       64_000_000,
     )
-    .option('--for <time>', 'stop sending after so long', durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS), 5_000)
+    .option('--for <time>', 'stop sending after this time', durationOption('--for', MIN_BENCH_MS, MAX_BENCH_MS), 5_000)
     .action(
       cli.action(async (out, peer: string, options: Options) =>
         bench(out, clientOf(options, cli.world), peer, { bytes: options.bytes, forMs: options.for }),
@@ -43,12 +43,12 @@ async function bench(out: Output, client: AdminClient, peer: string, options: Be
 
 function lines({ peer, nodeId, setUp, roundTrip, throughput, path }: BenchRecord): string[] {
   const rtt = path?.rttMs === null || path?.rttMs === undefined ? '' : `, RTT ${formatRtt(path.rttMs)}`
-  const way = path === null ? '' : `, ${path.kind} ${path.endpoint}${rtt}, packets of up to ${path.mtu} bytes`
+  const how = path === null ? '' : `, ${path.kind} ${path.endpoint}${rtt}, packets of up to ${path.mtu} bytes`
   const { bytes, elapsedMs, bitsPerSecond, complete } = throughput
   return [
-    `${peer} (node ${nodeId})${way}`,
+    `${peer} (node ${nodeId})${how}`,
     `set-up      ${formatRtt(setUp.medianMs)} median of ${setUp.count}, the first ${formatRtt(setUp.firstMs)}`,
     `round trip  ${formatRtt(roundTrip.medianMs)} median, ${formatRtt(roundTrip.p99Ms)} p99, of ${roundTrip.count} messages of ${roundTrip.bytes} bytes`,
-    `throughput  ${formatRate(bitsPerSecond)} in each direction at once: ${formatBytes(bytes)} there and back in ${(elapsedMs / 1_000).toFixed(2)} s${complete ? '' : ', then the time was over'}`,
+    `throughput  ${formatRate(bitsPerSecond)} in each direction at once: ${formatBytes(bytes)} there and back in ${(elapsedMs / 1_000).toFixed(2)} s${complete ? '' : ', then time was up'}`,
   ]
 }

@@ -1,13 +1,13 @@
-/** `pilotgate demo`: see demo/. What it needs beyond a gateway is loaded only when it is asked for. */
+/** `pilotgate demo`: see demo/. Loaded only when used. */
 import type { Cli } from '../cli.ts'
 
 export function addDemo(cli: Cli): void {
   cli
-    .add(cli.program, 'demo', 'run a rendezvous and two gateways on this machine, to try', [
+    .add(cli.program, 'demo', 'run a rendezvous and two gateways on this machine, to try pilotgate', [
       'pilotgate demo',
       'pilotgate demo --check',
     ])
-    .option('--check', 'make the requests, say what was verified, and end')
+    .option('--check', 'make the requests, print what was verified, and exit')
     .action(
       cli.action(async (out, options: { readonly check?: boolean }) => {
         const { runDemo } = await import('../demo/demo.ts')

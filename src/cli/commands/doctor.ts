@@ -1,11 +1,12 @@
-/** `pilotgate doctor`: what stands between this machine and its peers, and what to do about it. */
-import { PilotError } from '../../base/errors.ts'
+/** `pilotgate doctor [TARGET]`: what stands between this machine and its peers, or between it and one target, and what to do. */
+import { ERRORS, PilotError } from '../../base/errors.ts'
 import { loadConfig } from '../../config/load.ts'
 import { resolveOptions, type Flags } from '../../config/options.ts'
-import type { DoctorCheck, DoctorRecord } from '../../gateway/model/records.ts'
+import type { DoctorCheck, DoctorRecord, ExplainRecord, ExplainStep } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
 import type { World } from '../world.ts'
+import { withOptions } from './options.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 interface DoctorOptions extends ReaderOptions, Pick<Flags, 'registry' | 'beacon' | 'listen'> {
@@ -13,23 +14,31 @@ interface DoctorOptions extends ReaderOptions, Pick<Flags, 'registry' | 'beacon'
 }
 
 export function addDoctor(cli: Cli): void {
-  withAdmin(
-    cli.add(cli.program, 'doctor', 'find out what stands between this machine and its peers', [
-      'pilotgate doctor',
-      'pilotgate doctor --registry rv.example:9000 --beacon rv.example:9001',
-    ]),
+  const command = withAdmin(
+    cli.add(
+      cli.program,
+      'doctor [target]',
+      'check the connection to the rendezvous and the NAT, or each step of reaching a target (PEER, PEER:PORT, or a mapping)',
+      [
+        'pilotgate doctor',
+        'pilotgate doctor agent-b:80',
+        'pilotgate doctor 127.0.0.1:8080',
+        'pilotgate doctor --registry rv.example:9000 --beacon rv.example:9001',
+      ],
+    ),
+  ).optionsGroup('If no gateway is running, check with:')
+  withOptions(command, ['config', 'registry', 'beacon', 'listen']).action(
+    cli.action(async (out, target: string | undefined, options: DoctorOptions) => {
+      if (target !== undefined) {
+        const record = await clientOf(options, cli.world).explain(target)
+        out.result(record, explainLines(record, out))
+        return record.code === null ? 0 : ERRORS[record.code].exit
+      }
+      const record = await doctor(cli.world, options)
+      out.result(record, doctorLines(record, out))
+      return record.healthy ? 0 : 1
+    }),
   )
-    .option('-c, --config <file>', 'configuration file, when no gateway runs')
-    .option('--registry <host:port>', 'registry to check, when no gateway runs')
-    .option('--beacon <host:port>', 'beacon to check, when no gateway runs')
-    .option('--listen <ip:port>', 'UDP socket to check from, when no gateway runs')
-    .action(
-      cli.action(async (out, options: DoctorOptions) => {
-        const record = await doctor(cli.world, options)
-        out.result(record, doctorLines(record, out))
-        return record.healthy ? 0 : 1
-      }),
-    )
 }
 
 async function doctor(world: World, options: DoctorOptions): Promise<DoctorRecord> {
@@ -63,6 +72,26 @@ export function doctorLines(record: DoctorRecord, out: Pick<Output, 'good' | 'ba
       `${mark(check)}  ${check.name.padEnd(width)}  ${check.text}`,
       ...(check.hint === undefined ? [] : [`      ${' '.repeat(width)}  → ${check.hint}`]),
     ]),
-    record.healthy ? out.good('nothing stands in the way') : out.bad('something stands in the way: see FAIL above'),
+    record.healthy ? out.good('no problem found') : out.bad('there is a problem: see FAIL above'),
+  ]
+}
+
+function explainLines(record: ExplainRecord, out: Output): string[] {
+  const mark = (state: ExplainStep['state']): string =>
+    state === 'ok' ? out.good('ok  ') : state === 'fail' ? out.bad('FAIL') : out.dim('-   ')
+  const lines = ({ steps }: ExplainRecord): string[] =>
+    steps.flatMap(({ step, state, text, hint }) => [
+      `${mark(state)}  ${step.padEnd(7)}  ${text}`,
+      ...(hint === undefined ? [] : [`               → ${hint}`]),
+    ])
+  return [
+    ...lines(record),
+    ...(record.others ?? []).flatMap((other) => [
+      `also ${other.peer}: ${other.reachable ? 'reachable' : `unreachable, ${other.code ?? ''}`}`,
+      ...lines(other).map((line) => `  ${line}`),
+    ]),
+    record.reachable
+      ? out.good(`${record.target} is reachable`)
+      : out.bad(`${record.target} is unreachable: ${record.code ?? ''}`),
   ]
 }

@@ -1,4 +1,4 @@
-/** `pilotgate invite`, and how a ticket is shown: by this command, and by `expose PORT`. */
+/** `pilotgate invite`, and how a ticket is shown: by this command, and by `share`. */
 import { renderUnicodeCompact } from 'uqr'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
 import type { TicketRecord } from '../../gateway/model/records.ts'
@@ -16,18 +16,18 @@ interface InviteOptions extends ReaderOptions {
 
 export function addInvite(cli: Cli): void {
   withAdmin(
-    cli.add(cli.program, 'invite', 'print a ticket that lets one node use one exposure, once', [
+    cli.add(cli.program, 'invite', 'print a one-use ticket for an exposure', [
       'pilotgate invite',
       'pilotgate invite --service api --for 1h',
     ]),
   )
     .option(
       '--for <time>',
-      'how long it can be used: 30s, 10m, 2h, 1d (default 10m)',
+      'how long the ticket is valid: 30s, 10m, 2h, 1d (default 10m)',
       durationOption('--for', MIN_TICKET_MS, MAX_TICKET_MS),
     )
-    .option('--service <name>', 'the exposure that it opens, where there are several')
-    .option('--qr', 'draw it as a QR code as well, also where stdout is no terminal')
+    .option('--service <name>', 'the exposure it opens, if there are several')
+    .option('--qr', 'also draw it as a QR code, even if stdout is not a terminal')
     .action(
       cli.action(async (out, options: InviteOptions) => {
         const record = await clientOf(options, cli.world).invite(options.service, options.for ?? TICKET_MS)
@@ -37,9 +37,9 @@ export function addInvite(cli: Cli): void {
     )
 }
 
-/** The ticket alone for a pipe; for people also what it is, and the code to be photographed. */
+/** The ticket alone for a pipe; for people also what it is, and a QR code. */
 export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, world: World): string[] {
-  const command = `pilotgate map ${record.ticket}`
+  const command = `pilotgate join ${record.ticket}`
   const code = drawn ? renderUnicodeCompact(record.ticket, { border: 2 }).split('\n') : []
   if (!world.terminal || out.quiet) return [record.ticket, ...code]
   return [
@@ -56,7 +56,7 @@ export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, w
 export function warnOfLoopback({ loopback, registry }: TicketRecord, world: World): void {
   if (loopback)
     world.err(
-      `note: the ticket leads by way of ${registry}: it is good on this machine only. \`expose PORT --lan\`, or a rendezvous of your own, reaches others\n`,
+      `note: this ticket uses the rendezvous at ${registry}, so it works on this machine only; for other machines use \`share TARGET --lan\` or a rendezvous that they can reach\n`,
     )
 }
 

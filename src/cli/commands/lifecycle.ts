@@ -1,4 +1,4 @@
-/** `pilotgate reload|drain|down`: what is asked of the running gateway as a whole. */
+/** `pilotgate reload|drain|resume|down`: what is asked of the running gateway as a whole. */
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { DrainRecord } from '../../gateway/model/records.ts'
@@ -12,14 +12,13 @@ import { numberOption } from './numbers.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 interface DrainOptions extends ReaderOptions {
-  readonly expose?: string
-  readonly undo?: boolean
+  readonly exposure?: string
   readonly timeout?: number
 }
 
 export function addLifecycle(cli: Cli): void {
   withAdmin(
-    cli.add(cli.program, 'reload', 'have the running gateway read its file again', ['pilotgate reload']),
+    cli.add(cli.program, 'reload', 'make the running gateway read its file again', ['pilotgate reload']),
   ).action(
     cli.action(async (out, options: ReaderOptions) => {
       const change = await clientOf(options, cli.world).reload()
@@ -27,23 +26,34 @@ export function addLifecycle(cli: Cli): void {
     }),
   )
   withAdmin(
-    cli.add(cli.program, 'drain', 'take no new connections, and wait until the open ones have ended', [
+    cli.add(cli.program, 'drain', 'accept no new connections, and wait until the open ones have ended', [
       'pilotgate drain',
-      'pilotgate drain --expose api --timeout 60',
-      'pilotgate drain --undo',
+      'pilotgate drain --exposure api --timeout 60',
     ]),
   )
-    .option('--expose <name>', 'only at this exposure')
-    .option('--undo', 'take new connections again')
+    .option('--exposure <name>', 'only at this exposure')
     .option(
       '--timeout <s>',
-      'wait at most so many seconds, then end with 124; the drain goes on',
+      'wait at most this many seconds, then exit with 124; the drain continues',
       numberOption('--timeout', 0, 1_000_000),
     )
     .action(
       cli.action(async (out, options: DrainOptions) => drain(out, cli.world, clientOf(options, cli.world), options)),
     )
-  withAdmin(cli.add(cli.program, 'down', 'end the running gateway gracefully', ['pilotgate down'])).action(
+  withAdmin(
+    cli.add(cli.program, 'resume', 'accept new connections again after a drain', [
+      'pilotgate resume',
+      'pilotgate resume --exposure api',
+    ]),
+  )
+    .option('--exposure <name>', 'only at this exposure')
+    .action(
+      cli.action(async (out, { exposure, ...options }: DrainOptions) => {
+        const record = await clientOf(options, cli.world).resume(exposure)
+        out.result(record, ['resumed: accepting new connections again'])
+      }),
+    )
+  withAdmin(cli.add(cli.program, 'down', 'stop the running gateway gracefully', ['pilotgate down'])).action(
     cli.action(async (out, options: ReaderOptions) => down(out, cli.world, clientOf(options, cli.world))),
   )
 }
@@ -52,13 +62,10 @@ async function drain(
   out: Output,
   world: World,
   client: AdminClient,
-  { expose, undo, timeout }: DrainOptions,
+  { exposure, timeout }: DrainOptions,
 ): Promise<void> {
-  if (undo === true) {
-    const record = await client.resume(expose)
-    return out.result(record, ['new connections are taken again'])
-  }
-  let record = await client.drain(expose)
+  const resume = `pilotgate resume${exposure === undefined ? '' : ` --exposure ${exposure}`}`
+  let record = await client.drain(exposure)
   if (record.connections > 0) out.note(`draining; ${plural(record.connections, 'connection')} still open`)
   const until = performance.now() + (timeout === undefined ? Infinity : timeout * 1_000)
   const wait = { over: false }
@@ -69,48 +76,47 @@ async function drain(
     if (performance.now() >= until)
       throw new PilotError(
         'TIMED_OUT',
-        `${plural(record.connections, 'connection')} still open after ${timeout} s; the drain goes on`,
+        `${plural(record.connections, 'connection')} still open after ${timeout} s; the drain continues`,
         { connections: record.connections },
         undefined,
-        '`pilotgate connections` shows them; `pilotgate drain --undo` takes the drain back.',
+        `\`pilotgate list connections\` shows them; \`${resume}\` takes the drain back.`,
       )
     await world.sleep(LOOK_MS)
-    record = await lookAt(client, expose)
+    record = await lookAt(client, exposure)
     if (record.state === 'ready') break
   }
   unsubscribe()
   out.result(record, [drainLine(record)])
-  if (record.state === 'ready') return
-  out.undo(`pilotgate drain --undo${expose === undefined ? '' : ` --expose ${expose}`}`)
+  if (record.state !== 'ready') out.undo(resume)
 }
 
-/** As `drain` answers, without draining again: somebody may have taken the drain back meanwhile. */
-async function lookAt(client: AdminClient, expose: string | undefined): Promise<DrainRecord> {
+/** As `drain` answers, without draining again: somebody may have resumed in the meantime. */
+async function lookAt(client: AdminClient, exposure: string | undefined): Promise<DrainRecord> {
   const status = await client.status()
-  if (expose === undefined)
+  if (exposure === undefined)
     return {
       state: status.state === 'draining' ? 'draining' : 'ready',
-      expose: null,
+      exposure: null,
       connections: status.connections,
     }
-  const isDraining = status.exposes.some(({ name, draining }) => name === expose && draining === true)
+  const isDraining = status.exposures.some(({ name, draining }) => name === exposure && draining === true)
   const open = (await client.connections()).filter(
-    ({ direction, service }) => direction === 'expose' && service === expose,
+    ({ direction, service }) => direction === 'expose' && service === exposure,
   )
-  return { state: isDraining ? 'draining' : 'ready', expose, connections: open.length }
+  return { state: isDraining ? 'draining' : 'ready', exposure, connections: open.length }
 }
 
 function drainLine({ state, connections }: DrainRecord): string {
-  if (state === 'ready') return 'the drain was undone; new connections are taken again'
+  if (state === 'ready') return 'the drain was taken back; new connections are accepted again'
   return connections === 0
-    ? 'drained: no connection is open'
+    ? 'drained: no open connections'
     : `still draining; ${plural(connections, 'connection')} open`
 }
 
 async function down(out: Output, world: World, client: AdminClient): Promise<void> {
   const record = await client.down()
   if (record.connections > 0)
-    out.note(`ending; ${plural(record.connections, 'connection')} may take up to ${GRACE_MS / 1_000} s`)
+    out.note(`stopping; ${plural(record.connections, 'connection')} may take up to ${GRACE_MS / 1_000} s to end`)
   const until = performance.now() + GRACE_MS + PATIENCE_MS
   while (performance.now() < until) {
     await world.sleep(LOOK_MS)
@@ -118,9 +124,9 @@ async function down(out: Output, world: World, client: AdminClient): Promise<voi
       () => false,
       (error: unknown) => error instanceof PilotError && error.code === 'NOT_RUNNING',
     )
-    if (gone) return out.result({ state: 'stopped' }, ['the gateway has ended'])
+    if (gone) return out.result({ state: 'stopped' }, ['the gateway has stopped'])
   }
-  throw new PilotError('TIMED_OUT', 'the gateway still answers')
+  throw new PilotError('TIMED_OUT', 'the gateway is still running')
 }
 
 const LOOK_MS = 200

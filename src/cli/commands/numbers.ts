@@ -1,7 +1,7 @@
 /** Numbers on the command line: whole, within limits, refused with both. */
 import { PilotError } from '../../base/errors.ts'
 
-/** A time with its unit, as ms. */
+/** A duration with its unit, in ms. */
 export function durationOption(name: string, leastMs: number, mostMs: number): (text: string) => number {
   return (text) => {
     const [, digits, unit] = /^(\d{1,9})(s|m|h|d)$/.exec(text) ?? []
@@ -9,7 +9,7 @@ export function durationOption(name: string, leastMs: number, mostMs: number): (
     if (value >= leastMs && value <= mostMs) return value
     throw new PilotError(
       'USAGE',
-      `${name} "${text}": expected a time from ${written(leastMs)} to ${written(mostMs)}, as 30s, 10m, 2h or 1d`,
+      `${name} "${text}": expected a duration from ${written(leastMs)} to ${written(mostMs)}, such as 30s, 10m, 2h or 1d`,
       { value: text },
     )
   }
@@ -23,7 +23,7 @@ export function bytesOption(name: string, least: number, most: number): (text: s
     if (value >= least && value <= most) return value
     throw new PilotError(
       'USAGE',
-      `${name} "${text}": expected a number of bytes from ${least} to ${most}, as 500k, 64M or 1G`,
+      `${name} "${text}": expected a number of bytes from ${least} to ${most}, such as 500k, 64M or 1G`,
       { value: text },
     )
   }

@@ -1,4 +1,4 @@
-/** `pilotgate ping PEER`: echoes through the tunnel; says over which path, how fast, and how many came back. */
+/** `pilotgate ping PEER`: echoes through the tunnel: which path they took, how fast, and how many came back. */
 import type { PingRecord } from '../../gateway/model/records.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
@@ -21,9 +21,9 @@ export function addPing(cli: Cli): void {
       'pilotgate ping agent-b --count 3',
     ]),
   )
-    .option('--count <n>', 'how many echoes', numberOption('--count', 1, 1_000_000), 4)
+    .option('--count <n>', 'number of echoes', numberOption('--count', 1, 1_000_000), 4)
     .option('--interval <ms>', 'pause between two echoes', numberOption('--interval', 0, 3_600_000), 1_000)
-    .option('--timeout <ms>', 'how long to wait for each', numberOption('--timeout', 1, 60_000), 5_000)
+    .option('--timeout <ms>', 'time to wait for each reply', numberOption('--timeout', 1, 60_000), 5_000)
     .action(
       cli.action(async (out, peer: string, options: PingOptions) =>
         ping(out, clientOf(options, cli.world), cli.world, peer, options),

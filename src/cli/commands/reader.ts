@@ -9,7 +9,7 @@ export interface ReaderOptions {
 }
 
 export function withAdmin(command: Command): Command {
-  return command.option('--admin <socket>', 'admin socket of the gateway to ask (env PILOTGATE_ADMIN)')
+  return command.option('--admin <socket>', 'admin socket of the running gateway (env PILOTGATE_ADMIN)')
 }
 
 export function clientOf(options: ReaderOptions, world: World): AdminClient {

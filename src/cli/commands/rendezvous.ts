@@ -9,6 +9,7 @@ import type { Output } from '../output.ts'
 import type { Cli } from '../cli.ts'
 import { stopRequests } from '../stop.ts'
 import type { RendezvousStart, World } from '../world.ts'
+import { collect } from './options.ts'
 
 interface RendezvousFlags {
   readonly registry?: string
@@ -27,7 +28,7 @@ interface RendezvousFlags {
 
 export function addRendezvous(cli: Cli): void {
   cli
-    .add(cli.program, 'rendezvous', 'run the registry and the beacon that gateways meet at', [
+    .add(cli.program, 'rendezvous', 'run the registry and the beacon where gateways meet', [
       'pilotgate rendezvous --registry 0.0.0.0:9000 --beacon 0.0.0.0:9001 --store /var/lib/pilotgate',
       'pilotgate rendezvous --store ./rv --http 127.0.0.1:9002 --admin-token-file ./token',
     ])
@@ -38,17 +39,17 @@ export function addRendezvous(cli: Cli): void {
     .option('--beacon <ip:port>', `UDP address of the beacon (default ${BEACON}, env PILOTGATE_BEACON)`)
     .option(
       '--store <dir>',
-      'folder that keeps who is registered; without it all is forgotten at the end (env PILOTGATE_STORE)',
+      'folder for the registrations; without it they are lost when the process ends (env PILOTGATE_STORE)',
     )
     .option('--http <host:port>', 'status page, health and metrics; a port alone means 127.0.0.1 (env PILOTGATE_HTTP)')
     .option(
       '--admin-token-file <file>',
-      'file with the token that manages networks (env PILOTGATE_ADMIN_TOKEN has the token itself)',
+      'file with the token for managing networks (PILOTGATE_ADMIN_TOKEN holds the token itself)',
     )
-    .option('--tls-cert <file>', 'certificate (PEM) instead of our own')
+    .option('--tls-cert <file>', 'certificate (PEM) to use instead of a generated one')
     .option('--tls-key <file>', 'its private key (PEM)')
-    .option('--tls-only', "no plain TCP on the registry's port")
-    .option('--require-signed-register', 'register only nodes that sign; April 2026 daemons do not')
+    .option('--tls-only', 'accept TLS only on the registry port')
+    .option('--require-signed-register', 'register only nodes that sign; daemons of April 2026 do not')
     .option('--beacon-id <number>', 'id of this beacon among several')
     .option('--beacon-peer <ip:port>', 'another beacon to share node ids with (repeatable)', collect)
     .option(
@@ -64,12 +65,12 @@ async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Pr
   const stops = stopRequests(world)
   const log = (await world.modules.log()).createLogger(out.logLevel('info'))
   const uncontain = world.contain((error) =>
-    log.error({ code: 'FAILED', reason: String(error) }, 'a bug was contained; the rendezvous goes on'),
+    log.error({ code: 'FAILED', reason: String(error) }, 'an internal error was contained; the rendezvous continues'),
   )
   const { startRendezvous } = await world.modules.rendezvous()
   const server = await startRendezvous({ ...options, log })
   const { registry, beacon, http, fingerprint } = server
-  if (options.storeDir === undefined) out.note('registrations are kept in memory only; --store DIR keeps them')
+  if (options.storeDir === undefined) out.note('registrations are in memory only; use --store DIR to keep them')
   const more = { ...(http !== undefined && { http }), ...(fingerprint !== undefined && { fingerprint }) }
   const lines = [
     `ready    registry ${registry}, beacon ${beacon}${http === undefined ? '' : `, status http://${http}/`}`,
@@ -147,7 +148,7 @@ function httpAddress(text: string): string {
 function checkCompat(name: string): Compat {
   const known = (Object.keys(COMPAT) as Compat[]).find((key) => key === name)
   if (known === undefined)
-    throw new PilotError('USAGE', `--compat: there is no "${name}"; known are ${Object.keys(COMPAT).join(', ')}`, {
+    throw new PilotError('USAGE', `--compat "${name}": expected one of ${Object.keys(COMPAT).join(', ')}`, {
       compat: name,
     })
   return known
@@ -156,7 +157,7 @@ function checkCompat(name: string): Compat {
 function checkBeaconId(text: string): number {
   const id = Number(text)
   if (!/^\d{1,10}$/.test(text) || id < 1 || id > 0xffff_ffff)
-    throw new PilotError('USAGE', '--beacon-id: a number from 1 to 4294967295 is wanted', { beaconId: text })
+    throw new PilotError('USAGE', `--beacon-id "${text}": expected a number from 1 to 4294967295`, { beaconId: text })
   return id
 }
 
@@ -164,12 +165,8 @@ function checkBeaconId(text: string): number {
 function checkPeer(text: string): { readonly address: string; readonly port: number } {
   const peer = parseEndpoint(text)
   if (peer === undefined || peer.port === 0 || !/^[\d.]+$|:/.test(peer.address))
-    throw new PilotError('USAGE', `--beacon-peer: "${text}" is no ip:port`, { peer: text })
+    throw new PilotError('USAGE', `--beacon-peer "${text}": expected ip:port`, { peer: text })
   return peer
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value]
 }
 
 const REGISTRY = '127.0.0.1:9000'

@@ -5,7 +5,7 @@ import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addResolve(cli: Cli): void {
   withAdmin(
-    cli.add(cli.program, 'resolve [name]', 'tell which node and which local address a name means', [
+    cli.add(cli.program, 'resolve [name]', 'show which node and which local address a name stands for', [
       'pilotgate resolve agent-b',
       'pilotgate resolve agent-b.pilot',
       'pilotgate resolve 127.77.12.34',
@@ -23,15 +23,15 @@ export function addResolve(cli: Cli): void {
             hosts.map(({ address, names }) => `${address}\t${names.join(' ')}`),
           )
         }
-        if (name === undefined) throw new PilotError('USAGE', 'resolve what? Give a name, or --hosts')
+        if (name === undefined) throw new PilotError('USAGE', 'resolve needs a name, or --hosts')
         const record = await client.resolve(name)
         const { nodeId, address, hostname, dnsName, local, ports } = record
         out.result(record, [
-          `node      ${nodeId ?? 'not known now'}${address === null ? '' : ` (${address})`}`,
+          `node      ${nodeId ?? 'unknown at the moment'}${address === null ? '' : ` (${address})`}`,
           ...(hostname === null ? [] : [`hostname  ${hostname}`]),
           `local     ${local}${dnsName === null ? '' : ` (${dnsName})`}`,
           ...ports.map((mapped) => `port      ${mapped.port}/${mapped.protocol} at ${mapped.local}`),
-          ...(ports.length === 0 ? ['no port of it is mapped'] : []),
+          ...(ports.length === 0 ? ['none of its ports is mapped'] : []),
         ])
       }),
     )

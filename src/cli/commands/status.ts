@@ -1,4 +1,4 @@
-/** `pilotgate status`: who this gateway is, whom it is connected to, what it carries. */
+/** `pilotgate status`: which node this gateway is, what it is connected to, what it carries. */
 import type { StatusRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import { formatAge, formatBytes, formatNode } from '../text.ts'
@@ -37,7 +37,7 @@ export function statusLines(status: StatusRecord, heading: (text: string) => str
       'mapping',
       `${mapping.local} → ${mapping.peer}, ${mapping.remote}`,
     ]),
-    ...status.exposes.map((expose): [string, string] => [
+    ...status.exposures.map((expose): [string, string] => [
       'exposure',
       `port ${expose.port} → ${expose.target}, for ${expose.allow.join(', ')}`,
     ]),
@@ -46,7 +46,7 @@ export function statusLines(status: StatusRecord, heading: (text: string) => str
   return rows.map(([name, value]) => `${heading(name.padEnd(width))}  ${value}`)
 }
 
-/** The local ports that lead to every peer, and what others may look at. */
+/** The local ports that lead to every peer, and the observe listener. */
 function fronts({ http, proxy, dns, observe }: StatusRecord): [string, string][] {
   return [
     ...(http === null
@@ -69,7 +69,7 @@ function standing({ registry, beacon, nat, daemon }: StatusRecord): [string, str
   if (beacon !== null)
     rows.push([
       'beacon',
-      `${beacon.endpoint}, ${beacon.observed === null ? 'has not told yet where we are seen' : `sees us at ${beacon.observed}`}`,
+      `${beacon.endpoint}, ${beacon.observed === null ? 'has not reported our public address yet' : `sees us at ${beacon.observed}`}`,
     ])
   if (nat !== null)
     rows.push([

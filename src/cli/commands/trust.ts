@@ -1,40 +1,51 @@
 /** `pilotgate trust …`: who may see and reach us. Both sides have to agree. */
+import type { Command } from 'commander'
 import type { TrustRecord } from '../../gateway/model/records.ts'
 import type { AdminClient } from '../../admin/client.ts'
+import { MAX_TRUST_MS, MIN_TRUST_MS } from '../../admin/routes.ts'
 import type { Cli } from '../cli.ts'
 import { formatNode, table } from '../text.ts'
+import { durationOption } from './numbers.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addTrust(cli: Cli): void {
-  const trust = cli.add(cli.program, 'trust', 'list, ask for, grant and take back trust', [
+  const trust = cli.add(cli.program, 'trust', 'list, request, approve, reject and revoke trust', [
     'pilotgate trust request agent-b "it is me, Ann"',
     'pilotgate trust approve agent-a',
   ])
-  withAdmin(cli.add(trust, 'list', 'list the peers that trust us and whom we trust', ['pilotgate trust list'])).action(
+  withAdmin(cli.add(trust, 'list', 'list the peers that we trust and that trust us', ['pilotgate trust list'])).action(
     cli.action(async (out, options: ReaderOptions) => {
       const client = clientOf(options, cli.world)
       const trusted = await client.trusted()
-      const { wishes = [] } = await client.status()
-      const waiting = wishes.map((peer) => `asked ${peer}, waiting for its answer`)
-      const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-'])
+      const { trustRequests = [] } = await client.status()
+      const waiting = trustRequests.map((peer) => `asked ${peer}, waiting for its answer`)
+      const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-', peer.until ?? '-'])
       out.result(trusted, [
-        ...(trusted.length === 0 ? ['no trusted peers'] : table([...WHO, 'SINCE'], rows, (text) => out.bold(text))),
+        ...(trusted.length === 0
+          ? ['no trusted peers']
+          : table([...WHO, 'SINCE', 'UNTIL'], rows, (text) => out.bold(text))),
         ...waiting,
       ])
     }),
   )
   withAdmin(
-    cli.add(trust, 'pending', 'list the requests that wait for our answer', ['pilotgate trust pending']),
+    cli.add(trust, 'pending', 'list the trust requests that wait for our answer', ['pilotgate trust pending']),
   ).action(
     cli.action(async (out, options: ReaderOptions) => {
       const pending = await clientOf(options, cli.world).pending()
       const rows = pending.map((peer) => [...who(peer), oneLine(peer.justification)])
       out.result(
         pending,
-        pending.length === 0 ? ['no requests wait'] : table([...WHO, 'REASON'], rows, (text) => out.bold(text)),
+        pending.length === 0
+          ? ['no pending trust requests']
+          : table([...WHO, 'REASON'], rows, (text) => out.bold(text)),
       )
     }),
   )
+  addDecisions(cli, trust)
+}
+
+function addDecisions(cli: Cli, trust: Command): void {
   withAdmin(
     cli.add(trust, 'request <peer> [reason]', 'ask a peer for trust', [
       'pilotgate trust request agent-b "it is me, Ann"',
@@ -44,20 +55,27 @@ export function addTrust(cli: Cli): void {
       const record = await clientOf(options, cli.world).requestTrust(peer, reason ?? '')
       out.result(record, [
         record.state === 'approved'
-          ? `${record.peer} and we trust each other`
+          ? `${record.peer} and this node trust each other`
           : `asked ${record.peer}; it has to approve`,
       ])
       out.undo(`pilotgate trust revoke ${record.peer}`)
     }),
   )
   for (const { name, summary, done, act } of ACTS) {
-    withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`])).action(
-      cli.action(async (out, peer: string, options: ReaderOptions) => {
-        const record = await act(clientOf(options, cli.world), peer)
+    const command = withAdmin(cli.add(trust, `${name} <peer>`, summary, [`pilotgate trust ${name} agent-b`]))
+    if (name === 'approve')
+      command.option(
+        '--for <time>',
+        'revoke it again after 10m, 8h, 30d (default: no end)',
+        durationOption('--for', MIN_TRUST_MS, MAX_TRUST_MS),
+      )
+    command.action(
+      cli.action(async (out, peer: string, { for: forMs, ...options }: ReaderOptions & { readonly for?: number }) => {
+        const record = await act(clientOf(options, cli.world), peer, forMs)
         out.result(record, [
           record.nodeId === 0
-            ? `${done} ${record.hostname ?? peer}: it had been asked and has not answered`
-            : `${done} ${formatNode(record)}`,
+            ? `${done} ${record.hostname ?? peer}: it had been asked but has not answered`
+            : `${done} ${formatNode(record)}${record.until === undefined ? '' : ` until ${record.until}`}`,
         ])
         if (name !== 'reject')
           out.undo(`pilotgate trust ${name === 'approve' ? 'revoke' : 'request'} ${record.hostname ?? record.address}`)
@@ -83,23 +101,23 @@ const ACTS: readonly {
   readonly name: string
   readonly summary: string
   readonly done: string
-  readonly act: (client: AdminClient, peer: string) => Promise<TrustRecord>
+  readonly act: (client: AdminClient, peer: string, forMs: number | undefined) => Promise<TrustRecord>
 }[] = [
   {
     name: 'approve',
-    summary: 'grant the trust that a peer asked for',
+    summary: 'approve the trust request of a peer',
     done: 'approved',
-    act: (client, peer) => client.approveTrust(peer),
+    act: (client, peer, forMs) => client.approveTrust(peer, forMs),
   },
   {
     name: 'reject',
-    summary: 'refuse the request of a peer',
+    summary: 'reject the trust request of a peer',
     done: 'rejected',
     act: (client, peer) => client.rejectTrust(peer),
   },
   {
     name: 'revoke',
-    summary: 'take trust back; open connections end',
+    summary: 'revoke trust; open connections end',
     done: 'revoked',
     act: (client, peer) => client.revokeTrust(peer),
   },

@@ -6,7 +6,7 @@ import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addWhois(cli: Cli): void {
   withAdmin(
-    cli.add(cli.program, 'whois <ip:port>', 'tell which peer is behind a local connection', [
+    cli.add(cli.program, 'whois <ip:port>', 'show which peer is behind a local connection', [
       'pilotgate whois 127.0.0.1:40001',
       'pilotgate whois 127.0.0.1:40001 --json',
     ]),
@@ -32,7 +32,7 @@ function whoisLines(
     ['path', path],
     [
       'service',
-      `${service}, ${direction === 'expose' ? 'called by the peer' : 'mapped: the local program calls the peer'}`,
+      `${service}, ${direction === 'expose' ? 'exposed: the peer connected to it' : 'mapped: the local program connected to the peer'}`,
     ],
     ['open', `for ${formatAge(openedMs)}`],
   ]

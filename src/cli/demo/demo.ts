@@ -141,7 +141,7 @@ function demoText(demo: Demo, out: Output, check: boolean): string {
     ...(grpc
       ? [`  grpcurl -plaintext -proto ${proto} -d '{"text":"Ann"}' ${demo.grpc} pilotgate.demo.Demo/Greet`]
       : []),
-    `  npx pilotgate peers --admin ${demo.admin.a}`,
+    `  npx pilotgate list peers --admin ${demo.admin.a}`,
     '',
     check ? 'Now the requests are made from here; then it ends.' : 'Ctrl+C ends it.',
   ].join('\n')

@@ -253,7 +253,7 @@ function peerCheck(peer: PeerRecord): DoctorCheck[] {
         name: 'peer',
         state: 'warn',
         text: `${name} does not answer`,
-        hint: `\`pilotgate explain ${name}\` tells which step fails.`,
+        hint: `\`pilotgate doctor ${name}\` shows which step fails.`,
       },
     ]
   if (peer.path?.kind === 'relay')

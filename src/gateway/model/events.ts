@@ -49,7 +49,7 @@ export interface ReadyEvent {
   readonly proxy?: string
   readonly dns?: string
   readonly mappings: readonly MappedRecord[]
-  readonly exposes: readonly ExposedRecord[]
+  readonly exposures: readonly ExposedRecord[]
   readonly elapsedMs: number
 }
 

@@ -1,6 +1,6 @@
 /**
- * A mapping: a remote overlay port on a local address. `8080:agent-b:80` on the command line; overlay addresses hold a
- * colon, so it is read from the right. `formatMapSpec` writes what `parseMapSpec` reads.
+ * A mapping: a remote overlay port on a local address. `8080:agent-b:80` on the command line: naming a local port means
+ * 127.0.0.1, as in `ssh -L`. Overlay addresses contain a colon, so specs are read from the right. `formatMapSpec` writes what `parseMapSpec` reads.
  */
 import { isIP } from 'node:net'
 import { parseAddress, parsePeerName, withoutBrackets } from '../../base/address.ts'
@@ -17,7 +17,7 @@ export interface MapSpec {
   readonly peer: string // as written: hostname, address or node id, or tag:NAME; or several of them, with "|" between
   readonly port: number // overlay port, 1..65535
   readonly protocol: 'tcp' | 'udp'
-  readonly localAddress?: string // absent: the peer's own loopback address
+  readonly localAddress?: string // absent: the peer's own loopback address, and `localPort` is `port`
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
   readonly clients?: readonly string[] // addresses and CIDR blocks that may connect; absent: whoever reaches the local address
@@ -33,7 +33,7 @@ export type Check =
 
 export type Balance = 'round-robin' | 'least-connections'
 
-/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp][,path=POLICY]`. Without a local part: the peer's own loopback address and the same port. */
+/** `[[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp][,path=POLICY]`. Without a local part: the same port on the peer's own loopback address. */
 export function parseMapSpec(text: string): MapSpec {
   const fail = failing('map', text, MAP_FORM)
   const [head, ...options] = text.split(',')
@@ -62,9 +62,9 @@ export function formatMapSpec(spec: MapSpec): string {
     options.push(`,probe-${spec.check.kind}=${spec.check.kind === 'http' ? spec.check.path : spec.check.service}`)
   const clients = (spec.clients ?? []).map((block) => `,client=${block}`)
   const remote = `${peers}:${spec.port}${suffix(spec.protocol)}${[...options, ...clients].join('')}`
-  if (spec.localAddress !== undefined)
-    return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
-  return spec.localPort === spec.port ? remote : `${spec.localPort}:${remote}`
+  if (spec.localAddress === undefined) return remote
+  if (spec.localAddress === LOCALHOST) return `${spec.localPort}:${remote}`
+  return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
 }
 
 /** The peers behind what a mapping calls its peer. */
@@ -166,16 +166,19 @@ function checkPeer(peer: string, fail: Fail): void {
   if (parsePeerName(peer) === undefined) fail(`"${peer}": ${PEER_FORM}`)
 }
 
-function parseLocal(text: string, fail: Fail): { localAddress?: string; localPort: number } {
+function parseLocal(text: string, fail: Fail): { localAddress: string; localPort: number } {
   const [, address, portText] = /^(?:(.*):)?([^:]*)$/s.exec(text)!
   const localPort =
     parsePort(portText!, 0) ?? fail(`"${portText}" is not a local port (0 to 65535, 0 picks a free one)`)
-  if (address === undefined) return { localPort }
+  if (address === undefined) return { localAddress: LOCALHOST, localPort }
   const localAddress = withoutBrackets(address)
   if (isIP(localAddress) === 0) fail(`"${address}" is not an IP address to listen on${BIND_HINTS[address] ?? ''}`)
   if (isIP(localAddress) === 6 && address === localAddress) fail(`write the IPv6 address in brackets: [${address}]`)
   return { localAddress, localPort }
 }
+
+/** Where a mapping listens if only a port is given. */
+export const LOCALHOST = '127.0.0.1'
 
 export const NO_GROUP_UDP =
   'several peers cannot be combined with /udp: an answer does not show which of them had the datagram'

@@ -138,6 +138,7 @@ export interface TrustRecord {
   readonly publicKey: string | null // base64
   readonly fingerprint: string | null // of the key, for people to compare
   readonly since: string | null // RFC 3339
+  readonly until?: string // RFC 3339, when trust is revoked by itself; absent: it has no end
 }
 
 export interface PendingTrustRecord extends TrustRecord {
@@ -205,9 +206,23 @@ export interface TicketUseRecord {
   readonly protocol: 'tcp' | 'udp'
 }
 
+/** One value of the effective configuration. */
+export interface SettingRecord {
+  readonly key: string // as in the file; an option that is not in the file by its flag
+  readonly value: unknown // null: not set
+  readonly origin: SettingOrigin
+}
+
+export type SettingOrigin =
+  | { readonly kind: 'flag'; readonly name: string }
+  | { readonly kind: 'variable'; readonly name: string }
+  | { readonly kind: 'file'; readonly file: string; readonly line: number } // from 1
+  | { readonly kind: 'command' } // to the running gateway: map, expose, PUT /v1/config
+  | { readonly kind: 'default' }
+
 export interface DrainRecord {
   readonly state: 'draining' | 'ready' // of the gateway, or of the one exposure
-  readonly expose: string | null // null: everything
+  readonly exposure: string | null // null: everything
   readonly connections: number // still open
 }
 
@@ -231,8 +246,8 @@ export interface StatusRecord {
   readonly peers: number
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
-  readonly exposes: readonly ExposedRecord[]
-  readonly wishes?: readonly string[] // peers that were asked for trust and have not answered
+  readonly exposures: readonly ExposedRecord[]
+  readonly trustRequests?: readonly string[] // peers asked for trust that have not answered yet
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number }
   readonly counters: Readonly<Record<string, number>>
 }

@@ -34,7 +34,7 @@ export interface OpenTicket extends Opened {
 }
 
 interface Guest {
-  readonly limited: boolean // trusted only because of a ticket: exposures for 'trusted' peers are not for him
+  readonly limited: boolean // trusted only because of a ticket: exposures for 'trusted' peers are not for it
   readonly used: readonly (Opened & { readonly proof: string })[] // repeating a proof is not a second use
 }
 

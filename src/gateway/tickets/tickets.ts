@@ -116,7 +116,7 @@ export class Tickets {
         'REGISTRY_UNREACHABLE',
         `${options.registry} does not answer, and a ticket is shown by way of it`,
       )
-    if (known === undefined) await this.#book.restrict(ticket.key) // before he is trusted
+    if (known === undefined) await this.#book.restrict(ticket.key) // before it is trusted
     const outcome = await this.#show(
       guests,
       ticket.node,
@@ -148,7 +148,7 @@ export class Tickets {
         'this ticket was made here; it is for somebody else',
         {},
         undefined,
-        'Use it on another machine, or here by another gateway: `pilotgate map TICKET --state-dir DIR`.',
+        'Use it on another machine, or here by another gateway: `pilotgate join TICKET --state-dir DIR`.',
       )
     if (ticket.expires * 1_000 <= Date.now())
       throw new PilotError(
@@ -310,7 +310,7 @@ function choose(exposes: readonly ExposedRecord[], service: string | undefined):
       'nothing is exposed that a ticket could open',
       {},
       undefined,
-      '`pilotgate expose 3000` exposes port 3000 and prints a ticket for it.',
+      '`pilotgate share 3000` exposes port 3000 and prints a ticket for it.',
     )
   throw new PilotError(
     'NOT_FOUND',

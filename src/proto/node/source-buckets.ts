@@ -1,4 +1,4 @@
-/** A share for each address that datagrams come from, so that who floods uses up his own. Bounded: the oldest make room. */
+/** A share for each address that datagrams come from, so that a flooding source uses up only its own. Bounded: the oldest make room. */
 import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Instant } from '../../base/types.ts'
 

@@ -1,6 +1,6 @@
 /**
  * Relayed datagrams on their way out. Each source (a node's public endpoint) has a queue of its own and they take
- * turns by bytes (deficit round robin), so that who sends much waits behind himself. A source also has a rate, and
+ * turns by bytes (deficit round robin), so that a heavy sender only queues behind itself. A source also has a rate, and
  * what exceeds rate or queue is dropped: that is how a congestion controller learns.
  */
 import type { Endpoint } from '../../base/types.ts'

@@ -4,9 +4,11 @@ import type { AdminControl } from '../../../src/gateway/control.ts'
 import type { Changes } from '../../../src/gateway/model/events.ts'
 import type {
   BenchRecord,
+  ConnectionRecord,
   DoctorRecord,
   ExplainRecord,
   PeerRecord,
+  SettingRecord,
   StatusRecord,
 } from '../../../src/gateway/model/records.ts'
 
@@ -28,7 +30,7 @@ export const STATUS: StatusRecord = {
   mappings: [
     { name: 'agent-b:80', local: '127.77.0.2:80', peer: 'agent-b', remote: '0:0000.0000.0002:80', protocol: 'tcp' },
   ],
-  exposes: [{ name: '80', port: 80, target: 'tcp://127.0.0.1:3000', allow: ['trusted'], protocol: 'tcp' }],
+  exposures: [{ name: '80', port: 80, target: 'tcp://127.0.0.1:3000', allow: ['trusted'], protocol: 'tcp' }],
   memory: { rssBytes: 90_000_000, heapBytes: 20_000_000 },
   counters: { framesIn: 10 },
 }
@@ -151,12 +153,33 @@ const EXPLANATION: ExplainRecord = {
   ],
 }
 
+const CONNECTION: ConnectionRecord = {
+  id: 7,
+  direction: 'map',
+  protocol: 'tcp',
+  service: 'agent-b:80',
+  peer: 'agent-b',
+  nodeId: 2,
+  local: '127.0.0.1:5000',
+  remote: '0:0000.0000.0002:80',
+  bytesIn: 10,
+  bytesOut: 20,
+  openedMs: 3_000,
+  state: 'open',
+}
+
+const SETTINGS: readonly SettingRecord[] = [
+  { key: 'node.registry', value: 'rv.example:9000', origin: { kind: 'file', file: '/etc/gateway.yaml', line: 3 } },
+]
+
 /** `calls` gets the name and arguments of each call that changes or costs something. */
 export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
-  const trust = (name: string) => (peer: string) => {
-    calls.push([name, peer])
-    return Promise.resolve(TRUSTED)
-  }
+  const trust =
+    (name: string) =>
+    (...args: readonly unknown[]) => {
+      calls.push([name, ...args.filter((each) => each !== undefined)])
+      return Promise.resolve(TRUSTED)
+    }
   const told =
     <T>(name: string, result: T) =>
     (...args: readonly unknown[]): Promise<T> => {
@@ -166,32 +189,17 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
   const drained = <S>(
     name: string,
     state: S,
-    expose?: string,
-  ): Promise<{ state: S; expose: string | null; connections: number }> => {
-    calls.push([name, expose])
-    return Promise.resolve({ state, expose: expose ?? null, connections: 1 })
+    exposure?: string,
+  ): Promise<{ state: S; exposure: string | null; connections: number }> => {
+    calls.push([name, exposure])
+    return Promise.resolve({ state, exposure: exposure ?? null, connections: 1 })
   }
   return {
     status: () => STATUS,
     peers: () => [PEER],
     mappings: () => STATUS.mappings,
-    exposes: () => STATUS.exposes,
-    connections: () => [
-      {
-        id: 7,
-        direction: 'map',
-        protocol: 'tcp',
-        service: 'agent-b:80',
-        peer: 'agent-b',
-        nodeId: 2,
-        local: '127.0.0.1:5000',
-        remote: '0:0000.0000.0002:80',
-        bytesIn: 10,
-        bytesOut: 20,
-        openedMs: 3_000,
-        state: 'open',
-      },
-    ],
+    exposures: () => STATUS.exposures,
+    connections: () => [CONNECTION],
     ping: (peer, seq, timeoutMs) => {
       calls.push(['ping', peer, seq, timeoutMs])
       return Promise.resolve({ peer, nodeId: 2, seq, rttMs: 1.5 + seq, path: 'direct', endpoint: '127.0.0.1:4000' })
@@ -228,16 +236,17 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     revokeTrust: trust('revokeTrust'),
     invite: told('invite', TICKET),
     redeem: told('redeem', TICKET_USE),
-    drain: (expose) => drained('drain', 'draining', expose),
-    resume: (expose) => drained('resume', 'ready', expose),
-    config: () => ({ version: 3, file: '/etc/gateway.yaml', error: null, maps: [], exposes: [], trust: [] }),
+    drain: (exposure) => drained('drain', 'draining', exposure),
+    resume: (exposure) => drained('resume', 'ready', exposure),
+    config: () => ({ version: 3, file: '/etc/gateway.yaml', error: null, mappings: [], exposures: [], trust: [] }),
+    settings: () => SETTINGS,
     reload: told('reload', CHANGE),
     diff: told('diff', CHANGE),
     replace: told('replace', CHANGE),
     map: told('map', STATUS.mappings[0]!),
     unmap: told('unmap', STATUS.mappings[0]!),
-    expose: told('expose', STATUS.exposes[0]!),
-    unexpose: told('unexpose', STATUS.exposes[0]!),
+    expose: told('expose', STATUS.exposures[0]!),
+    unexpose: told('unexpose', STATUS.exposures[0]!),
     down: told('down', { state: 'draining', connections: 1 } as const),
     ...overrides,
   }

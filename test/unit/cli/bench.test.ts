@@ -33,7 +33,7 @@ test('without a path to tell, and with a transfer that was cut short, it says no
   })
   const { out } = await run('bench agent-b', testWorld({ control }))
   assert.match(out, /^agent-b \(node 2\)\nset-up/)
-  assert.match(out, /throughput {2}1\.60 kbit\/s .*1\.0 kB there and back in 5\.00 s, then the time was over\n$/)
+  assert.match(out, /throughput {2}1\.60 kbit\/s .*1\.0 kB there and back in 5\.00 s, then time was up\n$/)
 })
 
 test('under --json it is the record; a failure has the usual code', async () => {

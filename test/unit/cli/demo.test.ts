@@ -153,7 +153,7 @@ async function forwarder(
       admin: options.adminSocket,
       http: null,
       mappings,
-      exposes: [],
+      exposures: [],
       elapsedMs: 1,
     }),
     fault: () => {},

@@ -1,4 +1,4 @@
-/** doctor, explain and peers --paths: lines for people, records under --json, exit codes for scripts. */
+/** doctor, doctor TARGET and list peers --paths: lines for people, records under --json, exit codes for scripts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
@@ -11,7 +11,7 @@ test('doctor prints each check with what to do, and ends with 1 when one fails',
   assert.equal(code, 1)
   assert.match(
     out,
-    /^ok {4}registry {2}it answers\nFAIL {2}udp {7}UDP does not pass\n +→ Allow it\.\nsomething stands in the way/,
+    /^ok {4}registry {2}it answers\nFAIL {2}udp {7}UDP does not pass\n +→ Allow it\.\nthere is a problem/,
   )
 })
 
@@ -43,22 +43,22 @@ test('doctor checks by itself where no gateway runs', async () => {
   })
   const { code, out } = await run('doctor --registry rv.example:9000 --beacon rv.example:9001', world)
   assert.deepEqual([code, asked], [0, ['rv.example:9000', 'rv.example:9001']])
-  assert.match(out, /nothing stands in the way/)
+  assert.match(out, /no problem found/)
 })
 
-test('explain prints the steps and ends with the code of the one that failed', async () => {
+test('doctor TARGET prints the steps and ends with the code of the one that failed', async () => {
   const calls: unknown[][] = []
-  const { code, out } = await run('explain agent-b:80 --no-color', testWorld({ control: fakeControl(calls) }))
+  const { code, out } = await run('doctor agent-b:80 --no-color', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual([code, calls], [5, [['explain', 'agent-b:80']]])
   assert.match(
     out,
-    /ok {4}name {5}node 2\nFAIL {2}port {5}refused\n +→ Ask\.\nagent-b:80 cannot be reached: CONNECTION_REFUSED/,
+    /ok {4}name {5}node 2\nFAIL {2}port {5}refused\n +→ Ask\.\nagent-b:80 is unreachable: CONNECTION_REFUSED/,
   )
 })
 
-test('peers tells why each path is what it is, and peers --paths every way with loss and bytes', async () => {
-  assert.match((await run('peers')).out, /agent-b: punched: both sides keep out/)
-  const { out } = await run('peers --paths')
+test('list peers shows why each path is what it is, and --paths every path with loss and bytes', async () => {
+  assert.match((await run('list peers')).out, /agent-b: punched: both sides keep out/)
+  const { out } = await run('list peers --paths')
   assert.match(out, /punched +203\.0\.113\.7:4000 +used +12\.3 ms +1400 +0\.5 % +1\.6 MB +1\.0 kB/)
   assert.match(out, /relay +198\.51\.100\.1:9001 +untried +- +1231 +- /)
 })

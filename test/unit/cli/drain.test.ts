@@ -12,12 +12,23 @@ test('a drain is asked for once; what is open is then looked at until nothing is
   })
   const { code, out } = await run('drain', testWorld({ control }))
   assert.deepEqual([code, calls, looks], [0, [['drain', undefined]], 3])
-  assert.match(out, /drained: no connection is open/)
+  assert.match(out, /drained: no open connections/)
 })
 
 test('a drain that somebody takes back meanwhile ends the waiting, and stays taken back', async () => {
   const calls: unknown[][] = []
-  const { code, out } = await run('drain --expose 80', testWorld({ control: fakeControl(calls) }))
+  const { code, out } = await run('drain --exposure 80', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual([code, calls], [0, [['drain', '80']]])
-  assert.match(out, /the drain was undone/)
+  assert.match(out, /the drain was taken back/)
+})
+
+test('resume accepts new connections again, everywhere or at one exposure', async () => {
+  const calls: unknown[][] = []
+  const world = testWorld({ control: fakeControl(calls) })
+  await run('resume', world)
+  await run('resume --exposure 80', world)
+  assert.deepEqual(calls, [
+    ['resume', undefined],
+    ['resume', '80'],
+  ])
 })

@@ -2,71 +2,73 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'
+import type { AdminControl } from '../../../src/gateway/control.ts'
 import { STATUS, fakeControl } from '../admin/control.ts'
+import type { Command } from 'commander'
+import { createProgram } from '../../../src/cli/program.ts'
 import { noGateway, run, testWorld } from './world.ts'
 
-const COMMANDS = [
-  'up',
-  'rendezvous',
-  'demo',
-  'status',
-  'peers',
-  'connections',
-  'mappings',
-  'exposes',
-  'ping',
-  'bench',
-  'whois',
-  'trust',
-  'trust list',
-  'trust pending',
-  'trust request',
-  'trust approve',
-  'trust reject',
-  'trust revoke',
-  'config',
-  'config check',
-]
-const READERS = [
-  'status',
-  'peers',
-  'connections',
-  'mappings',
-  'exposes',
-  'ping agent-b',
-  'bench agent-b',
-  'whois 127.0.0.1:40002',
-  'trust list',
-  'trust pending',
-  'trust request agent-b',
-  'trust approve agent-b',
-  'trust reject agent-b',
-  'trust revoke agent-b',
-]
+/** What to write for an argument, by its name. */
+const SAMPLES: Readonly<Record<string, string>> = {
+  peer: 'agent-b',
+  name: 'agent-b:80',
+  'ip:port': '127.0.0.1:40002',
+  file: 'config/gateway.example.yaml',
+}
+
+/** Every command of the program, those that only hold others included: `trust`, `trust list`, … */
+const COMMANDS = namesOf(createProgram(testWorld()))
+/** Those that ask a running gateway, and only that, with arguments that the fake gateway can answer. */
+const READERS = COMMANDS.filter(
+  ({ command }) =>
+    command.options.some(({ long }) => long === '--admin') && !command.options.some(({ long }) => long === '--trust'),
+).map(
+  ({ name, command }) =>
+    `${name}${command.registeredArguments
+      .filter((argument) => argument.required || argument.name() in SAMPLES)
+      .map((argument) => ` ${SAMPLES[argument.name()] ?? assert.fail(`no sample for <${argument.name()}> of ${name}`)}`)
+      .join('')}`,
+)
 
 test('every command has help with an example and the common options, and exits 0', async () => {
-  for (const command of COMMANDS) {
-    const { code, out, err } = await run(`${command} --help`)
-    assert.equal(code, 0, command)
-    assert.match(out, new RegExp(`\nExample:\n {2}\\$ pilotgate ${command.split(' ')[0]}`), command)
+  assert.ok(COMMANDS.length > 30, `${COMMANDS.length} commands`)
+  for (const { name } of COMMANDS) {
+    const { code, out, err } = await run(`${name} --help`)
+    assert.equal(code, 0, name)
+    assert.match(out, new RegExp(`\nExample:\n(.*\n)* {2}\\$ (source <\\()?pilotgate ${name}`), name)
     for (const option of ['--json', '--no-color', '--quiet', '--verbose'])
-      assert.ok(out.includes(option), `${command} ${option}`)
+      assert.ok(out.includes(option), `${name} ${option}`)
     assert.equal(err, '')
   }
   assert.match((await run('--help')).out, /Exit codes: 0 done/)
   assert.deepEqual(await run('--version'), { code: 0, out: '0.1.0\n', err: '' })
 })
 
+test('every example in the help is a command line that commander accepts', async () => {
+  // `--help` behind it keeps the command from running; a wrong option or word before it is an error.
+  for (const { name } of COMMANDS) {
+    const examples = [...(await run(`${name} --help`)).out.matchAll(/^ {2}\$ (?:source <\()?pilotgate ([^<>\n)]*)/gm)]
+    assert.ok(examples.length > 0, name)
+    for (const [, line] of examples) {
+      const words = line!.replace(/"[^"]*"/g, 'text')
+      assert.equal((await run(`${words} --help`)).code, 0, line)
+      const options = words.match(/ --[a-z-]+/g) ?? []
+      const { out } = await run(`${words} --help`)
+      for (const option of options) assert.ok(out.includes(option), `${name}: ${option} of its example`)
+    }
+  }
+})
+
 test('every reader takes --admin and --json, before and after its name, and prints one envelope', async () => {
+  assert.ok(READERS.length > 20, READERS.join(', '))
   for (const reader of READERS) {
     for (const line of [`--json ${reader} --admin /run/a.sock`, `${reader} --admin /run/a.sock --json`]) {
-      const world = testWorld()
-      const { code, out, err } = await run(line, world)
-      assert.equal(code, 0, line)
-      assert.equal(out.split('\n').length, 2, 'one line')
+      const world = testWorld({ control: stopping() })
+      const { out, err } = await run(line, world)
+      assert.equal(out.split('\n').length, 2, `${line}: ${out}`)
       const { v, status, data } = JSON.parse(out) as { v: number; status: string; data: unknown }
-      assert.deepEqual([v, status, typeof data, err], [1, 'ok', 'object', ''], line)
-      assert.deepEqual(world.sockets, ['/run/a.sock'])
+      assert.deepEqual([v, status, typeof data, err.replace(/^note: .*\n/, '')], [1, 'ok', 'object', ''], line)
+      assert.deepEqual([...new Set(world.sockets)], ['/run/a.sock'])
     }
   }
 })
@@ -78,7 +80,8 @@ test('the socket comes from PILOTGATE_ADMIN when no flag says it', async () => {
 })
 
 test('with no gateway running every reader exits 3', async () => {
-  for (const reader of READERS) {
+  for (const reader of READERS.filter((line) => line !== 'doctor')) {
+    // doctor checks by itself: doctor.test.ts
     assert.equal((await run(reader, testWorld({ control: noGateway() }))).code, 3, reader)
     const { code, out } = await run(`${reader} --json`, testWorld({ control: noGateway() }))
     const error = JSON.parse(out) as { v: number; status: string; code: string; message: string; hint: string }
@@ -123,7 +126,7 @@ test('whois is told to people in words, and to programs as the record', async ()
       'node     2, 0:0000.0000.0002',
       'key      BBBB',
       'path     punched',
-      'service  80, called by the peer',
+      'service  80, exposed: the peer connected to it',
       'open     for 3 s',
       '',
     ].join('\n'),
@@ -134,7 +137,7 @@ test('whois is told to people in words, and to programs as the record', async ()
 
 test('lists are tables for people, and say so when they are empty', async () => {
   assert.equal(
-    (await run('peers')).out,
+    (await run('list peers')).out,
     [
       'HOSTNAME  ADDRESS           TRUSTED  STATE      PATH     ENDPOINT              RTT  STREAMS      IN    OUT  HEARD',
       'agent-b   0:0000.0000.0002  yes      connected  punched  203.0.113.7:4000  12.3 ms        3  1.5 MB  900 B  250 ms ago',
@@ -147,17 +150,24 @@ test('lists are tables for people, and say so when they are empty', async () => 
     control: fakeControl([], {
       peers: () => [],
       mappings: () => [],
-      exposes: () => [],
+      exposures: () => [],
       connections: () => [],
       trusted: () => Promise.resolve([]),
       pending: () => Promise.resolve([]),
     }),
   })
-  for (const command of ['peers', 'mappings', 'exposes', 'connections', 'trust list', 'trust pending'])
+  for (const command of [
+    'list peers',
+    'list mappings',
+    'list exposures',
+    'list connections',
+    'trust list',
+    'trust pending',
+  ])
     assert.equal((await run(command, empty)).code, 0)
   assert.equal(
     empty.stdout.join(''),
-    'no peers yet\nno mappings\nno exposures\nno connections\nno trusted peers\nno requests wait\n',
+    'no peers yet\nno mappings\nno exposures\nno connections\nno trusted peers\nno pending trust requests\n',
   )
 })
 
@@ -186,6 +196,19 @@ test('trust passes on peer and reason', async () => {
   )
 })
 
+test('trust approve --for gives trust an end, which the gateway gets in ms', async () => {
+  const calls: unknown[][] = []
+  await run('trust approve agent-b --for 8h', testWorld({ control: fakeControl(calls) }))
+  assert.deepEqual(calls, [['approveTrust', 'agent-b', 28_800_000]])
+  const until = '2026-11-23T08:00:00.000Z'
+  const control = fakeControl([], {
+    approveTrust: async () => ({ ...(await fakeControl([]).trusted())[0]!, until }),
+    trusted: async () => [{ ...(await fakeControl([]).trusted())[0]!, until }],
+  })
+  assert.match((await run('trust approve agent-b --for 8h', testWorld({ control }))).out, / until 2026-11-23T08/)
+  assert.match((await run('trust list', testWorld({ control }))).out, /UNTIL\n.* 2026-11-23T08:00:00\.000Z\n/)
+})
+
 test('a command line that does not read exits 2, and under --json is one envelope on stdout', async () => {
   const cases: Record<string, RegExp> = {
     '': /a command is missing/,
@@ -201,13 +224,13 @@ test('a command line that does not read exits 2, and under --json is one envelop
     'up --map': /argument missing/,
     'up --observe 9464': /--observe "9464": expected an IP address/,
     'rendezvous --http nowhere': /--http: "nowhere" is not an address/,
-    'rendezvous --compat all': /there is no "all"; known are owner-recovery/,
-    'rendezvous --beacon-id 0': /--beacon-id: a number/,
-    'rendezvous --beacon-peer rv.example:9001': /--beacon-peer: .* is no ip:port/,
+    'rendezvous --compat all': /--compat "all": expected one of owner-recovery/,
+    'rendezvous --beacon-id 0': /--beacon-id "0": expected a number/,
+    'rendezvous --beacon-peer rv.example:9001': /--beacon-peer .*: expected ip:port/,
     'rendezvous --admin-token-file /nowhere/token': /--admin-token-file: ENOENT/,
     bench: /missing required argument 'peer'/,
     'bench b --bytes 1': /--bytes "1": expected a number of bytes from 1000 to 100000000000/,
-    'bench b --for 10m': /--for "10m": expected a time from 1s to 5m/,
+    'bench b --for 10m': /--for "10m": expected a duration from 1s to 5m/,
     'up --map agent-b': /map "agent-b": there is no colon/,
     'up --hostname Bad': /--hostname "Bad"/,
     'up --map 0.0.0.0:1:b:2': /--allow-lan/,
@@ -247,7 +270,7 @@ test('an error of the gateway keeps its exit code', async () => {
 
 test('config check accepts the example and tells mistakes with their place', async () => {
   const { code, out } = await run('config check config/gateway.example.yaml')
-  assert.deepEqual([code, out], [0, 'config/gateway.example.yaml is right: 13 mappings, 3 exposures\n'])
+  assert.deepEqual([code, out], [0, 'config/gateway.example.yaml is valid: 13 mappings, 3 exposures\n'])
   const bad = await run('config check config/demo.proto')
   assert.equal(bad.code, 2)
   assert.match(bad.err, /^config\/demo\.proto:\d+:\d+: |^error: config\/demo\.proto:\d+:\d+: /)
@@ -257,7 +280,7 @@ test('at a terminal a change tells what takes it back; into a pipe, and under --
   for (const [line, undo] of [
     ['map 8080:agent-b:80', /undo: pilotgate unmap agent-b:80\n/],
     ['expose 80=3000 --save', /undo: pilotgate unexpose 80 --save\n/],
-    ['expose 3000', /undo: pilotgate unexpose 80\n/],
+    ['share 3000', /undo: pilotgate unexpose 80\n/],
     ['trust approve agent-b', /undo: pilotgate trust revoke /],
     ['trust revoke agent-b', /undo: pilotgate trust request /],
   ] as const) {
@@ -296,7 +319,30 @@ test('status and mappings tell of the ports that lead to every peer, and of the 
   ])
     assert.match(out, line)
   assert.match(
-    (await run('mappings', testWorld({ control }))).out,
-    /^web: agent-b up, 3 open, agent-c ejected, asked again in 2 s$/m,
+    (await run('list mappings', testWorld({ control }))).out,
+    /^web: agent-b up, 3 open, agent-c ejected, retried in 2 s$/m,
   )
 })
+
+function namesOf(command: Command, parent = ''): { readonly name: string; readonly command: Command }[] {
+  return command.commands.flatMap((child) => {
+    const name = `${parent}${child.name()}`
+    return [{ name, command: child }, ...namesOf(child, `${name} `)]
+  })
+}
+
+/** A gateway that drains and ends when asked to. */
+function stopping(): AdminControl {
+  let down = false
+  return fakeControl([], {
+    down: () => {
+      down = true
+      return Promise.resolve({ state: 'draining', connections: 0 })
+    },
+    status: () => {
+      if (down) throw new PilotError('NOT_RUNNING', 'it has ended')
+      return { ...STATUS, connections: 0, exposures: [] }
+    },
+    connections: () => [],
+  })
+}

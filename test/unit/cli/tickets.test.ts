@@ -1,9 +1,9 @@
-/** `invite`, `expose PORT` and `map TICKET` at a gateway that runs; what needs processes is test/e2e/tickets.test.ts. */
+/** `invite`, `share` and `join` at a gateway that runs; what needs processes is test/e2e/tickets.test.ts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
 import { embeddedAddress } from '../../../src/cli/embedded.ts'
-import { fakeControl } from '../admin/control.ts'
+import { fakeControl, STATUS } from '../admin/control.ts'
 import { noGateway, run, testWorld } from './world.ts'
 
 const TICKET = `pgt1_${'A'.repeat(120)}`
@@ -18,13 +18,13 @@ test('invite asks for ten minutes, or for what is said, and prints the ticket al
     ['invite', 'api', 7_200_000],
   ])
   assert.equal(world.stdout.join(''), 'pgt1_AAAA\npgt1_AAAA\n')
-  assert.match(world.stderr.join(''), /good on this machine only/)
+  assert.match(world.stderr.join(''), /works on this machine only/)
 })
 
 test('in a terminal it is drawn, with the command for the other side; under --json it is the record', async () => {
   const { out } = await run('invite', testWorld({ terminal: true }))
   assert.match(out, /one node can use it, once, until 2026/)
-  assert.match(out, /pilotgate map pgt1_AAAA/)
+  assert.match(out, /pilotgate join pgt1_AAAA/)
   assert.ok(out.split('\n').filter((line) => /^[█▀▄ ]+$/.test(line)).length > 10, out)
   assert.equal((JSON.parse((await run('invite --json')).out) as { data: { ticket: string } }).data.ticket, 'pgt1_AAAA')
 })
@@ -33,13 +33,13 @@ test('times that make no sense are refused', async () => {
   for (const bad of ['9s', '8d', '10', 'm', '-1m', '1.5h', '']) {
     const { code, err } = await run(`invite --for=${bad}`)
     assert.equal(code, 2, bad)
-    assert.match(err, /expected a time from 10s to 7d|argument missing/, bad)
+    assert.match(err, /expected a duration from 10s to 7d|argument missing/, bad)
   }
 })
 
 test('a port alone is exposed for holders of a ticket, and a ticket for it is printed', async () => {
   const calls: unknown[][] = []
-  const { out } = await run('expose 3000', testWorld({ control: fakeControl(calls) }))
+  const { out } = await run('share 3000', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual(
     calls.map((call) => call.slice(0, 2)),
     [
@@ -53,8 +53,8 @@ test('a port alone is exposed for holders of a ticket, and a ticket for it is pr
 test('a ticket is used first, then its port is mapped where it was asked for', async () => {
   const calls: unknown[][] = []
   const world = testWorld({ control: fakeControl(calls) })
-  await run(`map ${TICKET}`, world)
-  await run(`map ${TICKET} 127.0.0.1:8080 --name web --save`, world)
+  await run(`join ${TICKET}`, world)
+  await run(`join ${TICKET} 127.0.0.1:8080 --name web --save`, world)
   const edit = { name: undefined, save: undefined, ifVersion: undefined }
   assert.deepEqual(calls, [
     ['redeem', TICKET],
@@ -69,40 +69,85 @@ test('a refused ticket maps nothing, and where no gateway runs one that cannot b
   const control = fakeControl(calls, {
     redeem: () => Promise.reject(new PilotError('TICKET_USED', 'somebody has used it')),
   })
-  assert.equal((await run(`map ${TICKET}`, testWorld({ control }))).code, 4)
+  assert.equal((await run(`join ${TICKET}`, testWorld({ control }))).code, 4)
   assert.deepEqual(calls, [])
-  const { code, err } = await run(`map ${TICKET}`, testWorld({ control: noGateway() }))
+  const { code, err } = await run(`join ${TICKET}`, testWorld({ control: noGateway() }))
   assert.equal(code, 2)
   assert.match(err, /not a ticket, or only part/)
 })
 
-test('a second word without a ticket, and --lan without a port alone, are mistakes', async () => {
-  assert.match((await run('map agent-b:80 8080')).err, /only behind a ticket/)
-  assert.match(
-    (await run('expose 80=3000 --lan', testWorld({ control: noGateway() }))).err,
-    /--lan goes with a port alone/,
+test('join - reads the ticket from stdin, and a local port alone is one of localhost', async () => {
+  const calls: unknown[][] = []
+  await run('join - 8080', testWorld({ control: fakeControl(calls), input: TICKET }))
+  assert.deepEqual(
+    calls.map((call) => call.slice(0, 2)),
+    [
+      ['redeem', TICKET],
+      ['map', '8080:0:0000.0000.0002:80'],
+    ],
   )
 })
 
-test('--lan takes an address behind it and leaves a port alone', async () => {
-  for (const line of [
-    'expose --lan 3000',
-    'expose --lan 192.0.2.7 3000',
-    'expose 3000 --lan',
-    'expose 3000 --lan 192.0.2.7',
-  ]) {
+test('share takes every kind of target, its time and its one use; the ticket does not outlive the exposure', async () => {
+  const cases: Record<string, [string, number]> = {
+    'share 127.0.0.1:3000': ['3000=127.0.0.1:3000,allow=invited', 600_000],
+    'share http://127.0.0.1:3000 --port 80': ['80=http://127.0.0.1:3000,allow=invited', 600_000],
+    'share 53/udp': ['53/udp=53,allow=invited', 600_000],
+    'share unix:/run/pg.sock --port 5432': ['5432=unix:/run/pg.sock,allow=invited', 600_000],
+    'share 3000 --for 1h --once': ['3000=3000,allow=invited,for=1h,once', 600_000],
+    'share 3000 --for 2m': ['3000=3000,allow=invited,for=2m', 120_000],
+  }
+  for (const [line, [spec, ticketMs]] of Object.entries(cases)) {
     const calls: unknown[][] = []
     assert.equal((await run(line, testWorld({ control: fakeControl(calls) }))).code, 0, line)
-    assert.deepEqual(calls[0]?.slice(0, 2), ['expose', '3000=3000,allow=invited'], line)
+    assert.deepEqual(
+      [calls[0]?.slice(0, 2), calls[1]],
+      [
+        ['expose', spec],
+        ['invite', '80', ticketMs],
+      ],
+      line,
+    )
   }
-  assert.match(
-    (await run('expose --lan 80=3000', testWorld({ control: noGateway() }))).err,
-    /--lan goes with a port alone/,
-  )
+  assert.match((await run('share unix:/run/pg.sock')).err, /no port of its own\nhint: .*--port/)
+})
+
+test('sharing again what is shared already prints another ticket; what differs is a conflict', async () => {
+  const shared = { ...STATUS.exposures[0]!, name: '3000', target: 'tcp://localhost:3000', allow: ['invited'] }
+  const control = fakeControl([], {
+    expose: () => Promise.reject(new PilotError('CONFLICT', 'the name "3000" is taken')),
+    exposures: () => [shared],
+  })
+  assert.equal((await run('share 3000', testWorld({ control }))).out, 'pgt1_AAAA\n')
+  for (const line of ['share 3001 --port 3000', 'share 3000 --for 1h', 'share 3000 --once'])
+    assert.equal((await run(line, testWorld({ control }))).code, 6, line)
+})
+
+test('spellings of earlier versions end with 2 and name the command that replaced them', async () => {
+  const cases: Record<string, RegExp> = {
+    'expose 3000': /hint: .*`pilotgate share 3000`/,
+    [`map ${TICKET}`]: /hint: .*`pilotgate join TICKET/,
+    'map agent-b:80 8080': /too many arguments/,
+    'expose 3000=3000 --lan': /hint: Use `pilotgate share TARGET --lan`/,
+    'explain agent-b': /hint: Use `pilotgate doctor TARGET`/,
+    mappings: /hint: Use `pilotgate list mappings`/,
+    exposes: /hint: Use `pilotgate list exposures`/,
+    'list exposes': /hint: Use `pilotgate list exposures`/,
+    'peers --paths': /hint: Use `pilotgate list peers`/,
+    connections: /hint: Use `pilotgate list connections`/,
+    'drain --undo': /hint: Use `pilotgate resume`/,
+    'nc agent-b': /unknown command 'nc'.*\nhint: `pilotgate --help` lists the commands/,
+  }
+  for (const [line, hint] of Object.entries(cases)) {
+    const { code, out, err } = await run(line, testWorld({ control: noGateway() }))
+    assert.deepEqual([code, out], [2, ''], line)
+    assert.match(err, hint, line)
+  }
 })
 
 test('where the embedded rendezvous listens', () => {
-  assert.equal(embeddedAddress(undefined), '127.0.0.1')
-  assert.equal(embeddedAddress('192.0.2.7'), '192.0.2.7')
-  for (const bad of ['0.0.0.0', '::1', 'localhost', '3000']) assert.throws(() => embeddedAddress(bad), PilotError, bad)
+  assert.equal(embeddedAddress({}), '127.0.0.1')
+  assert.equal(embeddedAddress({ lanAddress: '192.0.2.7' }), '192.0.2.7')
+  for (const lanAddress of ['0.0.0.0', '::1', 'localhost', '3000'])
+    assert.throws(() => embeddedAddress({ lanAddress }), PilotError, lanAddress)
 })

@@ -13,7 +13,7 @@ import { NO_CHANGES, STATUS, fakeControl } from '../admin/control.ts'
 import { run, testWorld, type Ran, type TestWorld } from './world.ts'
 
 const MAPPED: GatewayEvent = { event: 'mapped', ...STATUS.mappings[0]! }
-const EXPOSED: GatewayEvent = { event: 'exposed', ...STATUS.exposes[0]! }
+const EXPOSED: GatewayEvent = { event: 'exposed', ...STATUS.exposures[0]! }
 const READY: ReadyEvent = {
   event: 'ready',
   node: STATUS.node,
@@ -21,7 +21,7 @@ const READY: ReadyEvent = {
   admin: '/run/a.sock',
   http: null,
   mappings: STATUS.mappings,
-  exposes: STATUS.exposes,
+  exposures: STATUS.exposures,
   elapsedMs: 812,
 }
 const LATER: readonly GatewayEvent[] = [
@@ -56,7 +56,7 @@ test('people read lines, and under --quiet nothing', async () => {
     'mapped   127.77.0.2:80 → agent-b, 0:0000.0000.0002:80',
     'exposed  port 80 → tcp://127.0.0.1:3000 for every trusted peer',
     'ready    agent-a (0:0000.0000.0001), udp 127.0.0.1:40001, admin /run/a.sock, after 812 ms',
-    'draining for up to 7 s; once more to stop at once',
+    'draining for up to 7 s; interrupt again to stop at once',
     '',
   ])
   assert.equal((await start('-q up')).out, '')

@@ -20,6 +20,7 @@ export function testWorld(
     readonly modules?: Partial<Modules>
     readonly env?: Record<string, string>
     readonly terminal?: boolean
+    readonly input?: string // the first line of stdin
   } = {},
 ): TestWorld {
   const reloads = new Set<() => void>()
@@ -45,6 +46,7 @@ export function testWorld(
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))
     },
+    readLine: () => Promise.resolve(parts.input ?? ''),
     out: (text) => void stdout.push(text),
     err: (text) => void stderr.push(text),
     onStop: (callback) => {

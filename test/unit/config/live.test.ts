@@ -26,7 +26,7 @@ test('what came by command is on top of the file: reloads keep it, and the file 
   await write('map: [{ name: one, peer: b, port: 7 }, { name: two, peer: b, port: 8 }]')
   await live.reload()
   assert.deepEqual(names(), ['one', 'two', 'b:9'], 'its entry has changed, so it is back; two is that of the file')
-  assert.equal(live.config().maps.find(({ name }) => name === 'two')?.port, 8)
+  assert.equal(live.config().mappings.find(({ name }) => name === 'two')?.port, 8)
 })
 
 test('a version is one applied change; stale ones are refused, and what changes nothing makes none', async (t) => {
@@ -42,7 +42,7 @@ test('a version is one applied change; stale ones are refused, and what changes 
     3,
   )
   assert.deepEqual(
-    live.config().exposes.map(({ name }) => name),
+    live.config().exposures.map(({ name }) => name),
     ['80'],
   )
   await assert.rejects(live.replace(3, { map: [{ peer: 'b' }] }), { code: 'CONFIG_INVALID' })
@@ -132,8 +132,8 @@ test('a replacement is the whole live document; sections it does not name stay, 
     version: 3,
     file,
     error: null,
-    maps: [],
-    exposes: [],
+    mappings: [],
+    exposures: [],
     trust: ['bob'],
     proxy: { listen: '127.0.0.1:1080' },
     dns: { listen: '127.0.0.1:5353', domain: 'corp', ports: [80, 443] },
@@ -188,7 +188,7 @@ function bare(flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof l
         remote: `${peer}:${port}`,
         protocol: 'tcp' as const,
       })),
-    exposes: () =>
+    exposures: () =>
       gateway.desired.exposes.map(({ name, port, target, allow }) => ({
         name,
         port,

@@ -85,7 +85,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'an unknown key with none',
     'version: 1\nadmin: { colour: red }',
-    'g.yaml:2:10: admin.colour: no such key; there are socket',
+    'g.yaml:2:10: admin.colour: no such key; expected one of socket',
   ],
   [
     'a network that is none',
@@ -105,9 +105,9 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a way to tell who calls that there is not',
     'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers, proxy] }]',
-    'g.yaml:2:56: expose[0].identity[1]: expected headers, proxy-v1 or proxy-v2, found the text "proxy"',
+    'g.yaml:2:56: expose[0].identity[1]: expected headers, proxy-v1 or proxy-v2, found the string "proxy"',
   ],
-  ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: this key stands here a second time'],
+  ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: duplicate key'],
   [
     'a port where host:port is meant',
     'version: 1\nnode: { registry: 9000 }',
@@ -126,12 +126,12 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'yes for true',
     'version: 1\nnode: { public: yes }',
-    'g.yaml:2:17: node.public: expected true or false, found the text "yes" (true and false are written so, without quotes)',
+    'g.yaml:2:17: node.public: expected true or false, found the string "yes" (write true or false, without quotes)',
   ],
   [
     'a quoted port',
     'version: 1\nexpose: [{ port: "80", target: "3000" }]',
-    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the text "80" (write it without quotes)',
+    'g.yaml:2:18: expose[0].port: expected a port from 1 to 65535, or "53/udp", found the string "80" (write it without quotes)',
   ],
   [
     'a port out of range',
@@ -166,7 +166,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a backward range',
     'version: 1\nmap: [{ peer: a, ports: ["9-8"] }]',
-    'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range as "8000-8010", perhaps with "/udp" behind it, found the text "9-8"',
+    'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range such as "8000-8010", optionally followed by "/udp", found the string "9-8"',
   ],
   [
     'a target that does not go with UDP',
@@ -181,7 +181,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a duration that is none',
     'version: 1\nexpose: [{ port: 80, target: "3000", for: "soon" }]',
-    'g.yaml:2:43: expose[0].for: expected a duration as 90s, 10m, 2h or 1d, at most 24d, found the text "soon"',
+    'g.yaml:2:43: expose[0].for: expected a duration as 90s, 10m, 2h or 1d, at most 24d, found the string "soon"',
   ],
   [
     'a bad target',
@@ -196,24 +196,24 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a bad pinned name',
     'version: 1\npeers: { Alice: { address: "0:0000.0000.0001", key: "" } }',
-    'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the text "Alice"',
+    'g.yaml:2:10: peers.Alice: expected a hostname-like name, found the string "Alice"',
   ],
   [
     'a short pinned key',
     'version: 1\npeers: { al: { address: "0:0000.0000.0001", key: "AAAA" } }',
-    'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the text "AAAA"',
+    'g.yaml:2:50: peers.al.key: expected a base64 Ed25519 public key of 32 bytes, found the string "AAAA"',
   ],
   [
     'several mistakes, in the order of the file',
     'node: { registry: x }\nexpose: 7\nversion: 1\ncolour: red',
-    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the text "x"',
+    'g.yaml:1:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the string "x"',
     'g.yaml:2:9: expose: expected a list, found the number 7',
-    'g.yaml:4:1: colour: no such key; there are version, node, peers, map, expose, observe, http, proxy, dns, admin',
+    'g.yaml:4:1: colour: no such key; expected one of version, node, peers, map, expose, observe, http, proxy, dns, admin',
   ],
   [
     'a duplicate key beside another mistake',
     'version: 1\nversion: 1\nnode: { public: 1 }',
-    'g.yaml:2:1: this key stands here a second time',
+    'g.yaml:2:1: duplicate key',
     'g.yaml:3:17: node.public: expected true or false, found the number 1',
   ],
 ]

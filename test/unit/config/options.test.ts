@@ -138,7 +138,7 @@ test('lists of all sources add up, and a peer asked for twice is asked once', ()
       ['a:5', undefined, 5],
       ['b:443', undefined, 443],
       ['0:0000.0000.0004:80', undefined, 80],
-      ['b:80', undefined, 8080],
+      ['b:80', '127.0.0.1', 8080],
     ],
   )
   assert.deepEqual(
@@ -226,7 +226,7 @@ test('the same remote port on several local ports is several mappings, called as
   const { maps } = resolveOptions({ flags: { map: ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'] }, env })
   assert.deepEqual(
     maps.map(({ name }) => name),
-    ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'],
+    ['a:80', '8080:a:80', '8081:a:80'],
   )
 })
 
@@ -237,7 +237,7 @@ test('variables that nobody reads are named', () => {
   )
 })
 
-test("a local place in the file may be a port alone, on the peer's own address", () => {
+test('a port alone in the file is one of localhost', () => {
   const { maps } = resolveOptions({
     flags: {},
     env,
@@ -246,7 +246,7 @@ test("a local place in the file may be a port alone, on the peer's own address",
   assert.deepEqual(
     maps.map(({ localAddress, localPort }) => [localAddress, localPort]),
     [
-      [undefined, 8080],
+      ['127.0.0.1', 8080],
       ['127.0.0.1', 0],
     ],
   )

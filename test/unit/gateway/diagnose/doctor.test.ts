@@ -83,7 +83,7 @@ test('peers are named when they do not answer or only the relay carries them', (
   assert.match(check({ peers: [PEER] }, 'peer')!.text, /^agent-b is reached by relay: both NATs are symmetric$/)
   assert.match(
     check({ peers: [{ ...PEER, state: 'unreachable', path: null }] }, 'peer')!.hint!,
-    /pilotgate explain agent-b/,
+    /pilotgate doctor agent-b/,
   )
   assert.equal(diagnose({ ...WELL, peers: [PEER] }).healthy, true)
 })

@@ -15,11 +15,14 @@ import { formatMapSpec, type MapSpec, parseMapSpec } from '../../../../src/gatew
 import { formatAddress, isHostname } from '../../../../src/base/address.ts'
 import { PilotError } from '../../../../src/base/errors.ts'
 
+/** Naming a port means localhost, as in `ssh -L`. */
+const LOCALHOST = { localAddress: '127.0.0.1' }
+
 test('map specs read from the right', () => {
   const cases: Record<string, Omit<MapSpec, 'protocol'>> = {
     'agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, localPort: 80 },
-    '8080:agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, localPort: 8080 },
-    '0:agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, localPort: 0 },
+    '8080:agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, ...LOCALHOST, localPort: 8080 },
+    '0:agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, ...LOCALHOST, localPort: 0 },
     '127.0.0.1:8080:agent-b:80': {
       name: 'agent-b:80',
       peer: 'agent-b',
@@ -30,8 +33,20 @@ test('map specs read from the right', () => {
     '[::1]:8080:agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, localAddress: '::1', localPort: 8080 },
     '[0:0000.0000.0004]:80': { name: '0:0000.0000.0004:80', peer: '0:0000.0000.0004', port: 80, localPort: 80 },
     '0:0000.0000.0004:80': { name: '0:0000.0000.0004:80', peer: '0:0000.0000.0004', port: 80, localPort: 80 },
-    '8080:0:0000.0000.0004:80': { name: '0:0000.0000.0004:80', peer: '0:0000.0000.0004', port: 80, localPort: 8080 },
-    '8080:[0:0000.0000.0004]:80': { name: '0:0000.0000.0004:80', peer: '0:0000.0000.0004', port: 80, localPort: 8080 },
+    '8080:0:0000.0000.0004:80': {
+      name: '0:0000.0000.0004:80',
+      peer: '0:0000.0000.0004',
+      port: 80,
+      ...LOCALHOST,
+      localPort: 8080,
+    },
+    '8080:[0:0000.0000.0004]:80': {
+      name: '0:0000.0000.0004:80',
+      peer: '0:0000.0000.0004',
+      port: 80,
+      ...LOCALHOST,
+      localPort: 8080,
+    },
     '127.0.0.1:0:0:0000.0000.0004:80': {
       name: '0:0000.0000.0004:80',
       peer: '0:0000.0000.0004',
@@ -47,7 +62,7 @@ test('map specs read from the right', () => {
       localPort: 8080,
     },
     '7:80': { name: '7:80', peer: '7', port: 80, localPort: 80 },
-    '8080:7:80': { name: '7:80', peer: '7', port: 80, localPort: 8080 },
+    '8080:7:80': { name: '7:80', peer: '7', port: 80, ...LOCALHOST, localPort: 8080 },
     'agent-b:80/tcp': { name: 'agent-b:80', peer: 'agent-b', port: 80, localPort: 80 },
   }
   for (const [text, expected] of Object.entries(cases)) {
@@ -252,8 +267,7 @@ test('what is formatted reads back as the same map spec', () => {
           peer,
           port,
           protocol: 'tcp',
-          localPort,
-          ...(localAddress === undefined ? {} : { localAddress }),
+          ...(localAddress === undefined ? { localPort: port } : { localAddress, localPort }),
         }
         assert.deepEqual(parseMapSpec(formatMapSpec(spec)), spec)
       },

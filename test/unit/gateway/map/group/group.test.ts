@@ -257,9 +257,9 @@ test('several peers in the notation of the command line', () => {
       'a|0:0000.0000.0004|7',
       'a|[0:0000.0000.0004]|7:80,balance=least-connections,probe=10',
     ],
-    ['127.0.0.1:0:[0:0000.0000.0004]|b:80', '0:0000.0000.0004|b', '127.0.0.1:0:[0:0000.0000.0004]|b:80'],
+    ['127.0.0.1:0:[0:0000.0000.0004]|b:80', '0:0000.0000.0004|b', '0:[0:0000.0000.0004]|b:80'],
     ['8080:tag:ci:80', 'tag:ci', '8080:[tag:ci]:80'],
-    ['127.0.0.1:8080:tag:ci|b|tag:web-2:80', 'tag:ci|b|tag:web-2', '127.0.0.1:8080:[tag:ci]|b|[tag:web-2]:80'],
+    ['127.0.0.1:8080:tag:ci|b|tag:web-2:80', 'tag:ci|b|tag:web-2', '8080:[tag:ci]|b|[tag:web-2]:80'],
     ['[tag:ci]:80,probe=5,probe-grpc=demo.Greeter', 'tag:ci', '[tag:ci]:80,probe=5,probe-grpc=demo.Greeter'],
     ['a:80,probe=5,probe-http=/ok?x=1', 'a', 'a:80,probe=5,probe-http=/ok?x=1'],
   ] as const) {

@@ -1,0 +1,122 @@
+/** `pilotgate join TICKET|- [LOCAL]`: uses a ticket and maps what it opens; where no gateway runs, with one in the foreground. */
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import type { AdminClient } from '../../admin/client.ts'
+import { PilotError } from '../../base/errors.ts'
+import type { Edit } from '../../gateway/control.ts'
+import type { MappedRecord, TicketUseRecord } from '../../gateway/model/records.ts'
+import { resolveOptions } from '../../config/options.ts'
+import type { Ticket } from '../../gateway/tickets/text.ts'
+import { parseTicket } from '../../gateway/tickets/text.ts'
+import type { Cli } from '../cli.ts'
+import { mappedLine } from '../event-line.ts'
+import type { Output } from '../output.ts'
+import { readSources, serve, type UpOptions } from '../serve.ts'
+import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
+import type { World } from '../world.ts'
+import { named } from './change.ts'
+import { withStartOptions } from './options.ts'
+
+export function addJoin(cli: Cli): void {
+  const command = cli.add(
+    cli.program,
+    'join <ticket> [local]',
+    'use a ticket and map what it opens, to [BIND-IP:]LOCAL-PORT if given; `-` reads the ticket from stdin',
+    ['pilotgate join pgt1_… 8080', 'pilotgate join - 127.0.0.1:8080 < ticket.txt'],
+  )
+  withStartOptions(withEdit(named(command))).action(
+    cli.action(async (out, written: string, local: string | undefined, options: ChangeOptions) => {
+      const ticket = written === '-' ? await cli.world.readLine() : written
+      return await askOrStart(
+        cli.world,
+        options,
+        async (client) => joinRunning(out, client, ticket, local, options),
+        async () => joinInForeground(out, cli.world, options, ticket, local),
+      )
+    }),
+  )
+}
+
+async function joinRunning(
+  out: Output,
+  client: AdminClient,
+  ticket: string,
+  local: string | undefined,
+  options: ChangeOptions,
+): Promise<void> {
+  const { used, record } = await redeemAndMap(client, ticket, local, editOf(options))
+  out.result({ ...record, ticket: used }, [
+    `mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`,
+  ])
+  out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
+}
+
+/**
+ * As a node of the rendezvous that the ticket names, unless the command line or the environment names one. The maker of
+ * the ticket chose it, so unless it is the one configured here it sees an identity made for it, and none of our trust.
+ */
+async function joinInForeground(
+  out: Output,
+  world: World,
+  options: ChangeOptions,
+  text: string,
+  local: string | undefined,
+): Promise<number> {
+  const ticket = parseTicket(text)
+  const named =
+    options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || options.daemon !== undefined
+  const way: UpOptions = named ? {} : { ...rendezvousOf(ticket), ...(await guestState(world, options, ticket)) }
+  if (ticket.expires * 1_000 <= Date.now())
+    throw new PilotError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`)
+  return await serve(out, world, { ...options, ...way }, async (control) => {
+    const { used, record } = await redeemAndMap(
+      { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
+      text,
+      local,
+      {},
+    )
+    const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
+    const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
+    if (!named)
+      out.note(
+        'from now on, without the ticket:',
+        `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
+      )
+  })
+}
+
+function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {
+  return { registry, beacon, ...(fingerprint !== undefined && { registryFingerprint: fingerprint }) }
+}
+
+/** Where the node that a foreign registry sees keeps what it is and whom it trusts. It is found where ours would be. */
+async function guestState(world: World, options: ChangeOptions, ticket: Ticket): Promise<UpOptions> {
+  const own = resolveOptions(await readSources(options, world))
+  const isOurs =
+    own.registry === ticket.registry ||
+    (ticket.fingerprint !== undefined &&
+      own.registryFingerprint?.replaceAll(':', '').toLowerCase() === ticket.fingerprint)
+  if (isOurs) return {}
+  const name = createHash('sha256')
+    .update(ticket.fingerprint ?? ticket.registry)
+    .digest('hex')
+    .slice(0, 16)
+  const stateDir = join(own.stateDir, 'guest', name)
+  return {
+    stateDir,
+    admin: own.adminSocket,
+    ...(options.identity === undefined && { identity: join(stateDir, 'identity.json') }),
+  }
+}
+
+async function redeemAndMap(
+  client: Pick<AdminClient, 'redeem' | 'map'>,
+  ticket: string,
+  local: string | undefined,
+  edit: Edit,
+): Promise<{ readonly used: TicketUseRecord; readonly record: MappedRecord }> {
+  const used = await client.redeem(ticket)
+  const remote = `${used.peer}:${used.port}${used.protocol === 'udp' ? '/udp' : ''}`
+  const record = await client.map(local === undefined ? remote : `${local}:${remote}`, edit)
+  return { used, record }
+}

@@ -1,0 +1,189 @@
+/** `pilotgate list …`: mappings, exposures, connections and peers of the running gateway, and what is known of a peer's services. */
+import type { Command } from 'commander'
+import type { AdminClient } from '../../admin/client.ts'
+import type {
+  ConnectionRecord,
+  ExposedRecord,
+  GroupPeerRecord,
+  MappedRecord,
+  PeerRecord,
+  ResolveRecord,
+} from '../../gateway/model/records.ts'
+import type { Cli } from '../cli.ts'
+import type { Output } from '../output.ts'
+import { formatAge, formatBytes, formatRtt, table, unverified } from '../text.ts'
+import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
+
+type Heading = (text: string) => string
+
+export function addList(cli: Cli): void {
+  const list = cli.add(cli.program, 'list', 'list mappings, exposures, connections, peers, or the services of a peer', [
+    'pilotgate list mappings',
+    'pilotgate list connections --json',
+  ])
+  addKind(cli, list, 'mappings', 'list the remote ports that are mapped to local addresses', mappings)
+  addKind(cli, list, 'exposures', 'list the local services that peers can reach', exposures)
+  addKind(cli, list, 'connections', 'list the connections that are open now', connections)
+  withAdmin(
+    cli.add(list, 'peers', 'list peers, their paths and their traffic', [
+      'pilotgate list peers',
+      'pilotgate list peers --paths',
+    ]),
+  )
+    .option('--paths', 'show every known path to each peer, with packet size, loss and bytes')
+    .action(
+      cli.action(async (out, options: ReaderOptions & { readonly paths?: boolean }) => {
+        const peers = await clientOf(options, cli.world).peers()
+        const bold = (text: string): string => out.bold(text)
+        out.result(
+          peers,
+          options.paths === true ? peers.flatMap((peer) => pathLines(peer, bold)) : peerLines(peers, bold),
+        )
+      }),
+    )
+  withAdmin(
+    cli.add(list, 'services <peer>', 'list the ports of a peer that are mapped here', [
+      'pilotgate list services agent-b',
+    ]),
+  ).action(
+    cli.action(async (out, peer: string, options: ReaderOptions) => services(out, clientOf(options, cli.world), peer)),
+  )
+}
+
+function addKind(
+  cli: Cli,
+  list: Command,
+  kind: string,
+  summary: string,
+  show: (out: Output, client: AdminClient) => Promise<void>,
+): void {
+  withAdmin(cli.add(list, kind, summary, [`pilotgate list ${kind}`])).action(
+    cli.action(async (out, options: ReaderOptions) => show(out, clientOf(options, cli.world))),
+  )
+}
+
+async function mappings(out: Output, client: AdminClient): Promise<void> {
+  const records = await client.mappings()
+  if (records.length === 0) return out.result(records, ['no mappings'])
+  const rows = records.map((entry) => [entry.name, entry.local, entry.peer, entry.remote, entry.protocol, state(entry)])
+  const groups = records.flatMap(({ name, peers }) =>
+    peers === undefined ? [] : [`${name}: ${peers.length === 0 ? 'no peer yet' : peers.map(peerText).join(', ')}`],
+  )
+  out.result(records, [
+    ...table(['NAME', 'LOCAL', 'PEER', 'REMOTE', 'PROTOCOL', 'STATE'], rows, (text) => out.bold(text)),
+    ...groups,
+  ])
+}
+
+async function exposures(out: Output, client: AdminClient): Promise<void> {
+  const records = await client.exposures()
+  if (records.length === 0) return out.result(records, ['no exposures'])
+  const rows = records.map((entry) => [
+    entry.name,
+    String(entry.port),
+    entry.target,
+    entry.allow.join(', '),
+    entry.protocol,
+    state(entry),
+  ])
+  out.result(
+    records,
+    table(['NAME', 'PORT', 'TARGET', 'ALLOW', 'PROTOCOL', 'STATE'], rows, (text) => out.bold(text)),
+  )
+}
+
+function state({ draining }: Pick<MappedRecord | ExposedRecord, 'draining'>): string {
+  return draining === true ? 'draining' : 'open'
+}
+
+/** One of several peers behind a mapping. */
+function peerText({ peer, state: peerState, connections: open, retryMs }: GroupPeerRecord): string {
+  const next = peerState === 'up' || retryMs === null ? '' : `, retried in ${formatAge(retryMs)}`
+  return `${peer} ${peerState}${open === 0 ? '' : `, ${open} open`}${next}`
+}
+
+async function connections(out: Output, client: AdminClient): Promise<void> {
+  const records = await client.connections()
+  if (records.length === 0) return out.result(records, ['no connections'])
+  out.result(
+    records,
+    table(
+      ['ID', 'DIRECTION', 'SERVICE', 'PEER', 'STATE', 'LOCAL', 'REMOTE', 'IN', 'OUT', 'AGE'],
+      records.map(connectionRow),
+      (text) => out.bold(text),
+    ),
+  )
+}
+
+function connectionRow(entry: ConnectionRecord): string[] {
+  return [
+    String(entry.id),
+    entry.direction,
+    entry.service,
+    entry.peer,
+    entry.state,
+    entry.local,
+    entry.remote,
+    formatBytes(entry.bytesIn),
+    formatBytes(entry.bytesOut),
+    formatAge(entry.openedMs),
+  ]
+}
+
+function peerLines(peers: readonly PeerRecord[], heading: Heading): string[] {
+  if (peers.length === 0) return ['no peers yet']
+  const rows = peers.map((peer) => [
+    peer.hostname ?? unverified(peer.unverifiedName, peer.fingerprint) ?? '-',
+    peer.address,
+    peer.trusted ? 'yes' : 'no',
+    peer.state,
+    peer.path?.kind ?? '-',
+    peer.path?.endpoint ?? '-',
+    peer.path?.rttMs === null || peer.path === null ? '-' : formatRtt(peer.path.rttMs),
+    String(peer.streams),
+    formatBytes(peer.bytesIn),
+    formatBytes(peer.bytesOut),
+    peer.lastHeardMs === null ? '-' : `${formatAge(peer.lastHeardMs)} ago`,
+  ])
+  const why = peers.flatMap((peer) =>
+    peer.reason === null ? [] : [`${peer.hostname ?? peer.address}: ${peer.reason}`],
+  )
+  const head = ['HOSTNAME', 'ADDRESS', 'TRUSTED', 'STATE', 'PATH', 'ENDPOINT', 'RTT', 'STREAMS', 'IN', 'OUT', 'HEARD']
+  return [...table(head, rows, heading), ...(why.length === 0 ? [] : ['', ...why])]
+}
+
+function pathLines(peer: PeerRecord, heading: Heading): string[] {
+  const title = `${peer.hostname ?? peer.address}, ${peer.state}${peer.reason === null ? '' : `; ${peer.reason}`}`
+  if (peer.paths.length === 0) return [title, '  no known path', '']
+  const rows = peer.paths.map((path) => [
+    `  ${path.kind}`,
+    path.endpoint,
+    path.state,
+    path.rttMs === null ? '-' : formatRtt(path.rttMs),
+    String(path.mtu),
+    path.lossPercent === null ? '-' : `${path.lossPercent} %`,
+    formatBytes(path.bytesIn),
+    formatBytes(path.bytesOut),
+  ])
+  return [title, ...table(['  PATH', 'ENDPOINT', 'STATE', 'RTT', 'MTU', 'LOSS', 'IN', 'OUT'], rows, heading), '']
+}
+
+/** A peer announces nothing, so that a scan of it learns nothing: only what is mapped here can be listed. */
+async function services(out: Output, client: AdminClient, asked: string): Promise<void> {
+  const record = await client.resolve(asked)
+  out.result(servicesRecord(record), [
+    ...(record.ports.length === 0
+      ? [`no port of ${record.peer} is mapped here`]
+      : table(
+          ['PORT', 'PROTOCOL', 'LOCAL'],
+          record.ports.map(({ port, protocol, local }) => [String(port), protocol, local]),
+          (text) => out.bold(text),
+        )),
+    '',
+    `Peers do not announce what they expose. To test a port: pilotgate doctor ${record.peer}:PORT`,
+  ])
+}
+
+function servicesRecord({ peer, nodeId, address, hostname, ports }: ResolveRecord): object {
+  return { peer, nodeId, address, hostname, complete: false, services: ports }
+}

@@ -1,0 +1,153 @@
+/**
+ * The options of a gateway that are flags, each defined once: the help of commander, the names of the environment
+ * variables, the descriptions in the schema of the file and the tables of docs/config.md all come from here.
+ */
+
+export interface OptionDefinition {
+  readonly flag: string // as commander reads it
+  readonly variable: string // behind PILOTGATE_
+  readonly key?: string // in the file; absent: a flag and a variable only
+  readonly fallback?: string // the default, where it is a fixed value
+  readonly repeatable?: true // a list: a variable separates its items by spaces
+  readonly text: string // one sentence without its full stop
+}
+
+export const OPTIONS = {
+  config: {
+    flag: '-c, --config <file>',
+    variable: 'CONFIG',
+    text: 'Configuration file, followed while the gateway runs; flags and variables override it',
+  },
+  registry: {
+    flag: '--registry <host:port>',
+    variable: 'REGISTRY',
+    key: 'node.registry',
+    fallback: '127.0.0.1:9000',
+    text: 'Registry to join (TCP), which knows who is who; tls://host:port verifies its certificate as a browser does',
+  },
+  registryFingerprint: {
+    flag: '--registry-fingerprint <hex>',
+    variable: 'REGISTRY_FINGERPRINT',
+    key: 'node.registryFingerprint',
+    text: "SHA-256 of the registry's TLS certificate, which `pilotgate rendezvous` prints: use TLS and accept only this certificate",
+  },
+  beacon: {
+    flag: '--beacon <host:port>',
+    variable: 'BEACON',
+    key: 'node.beacon',
+    fallback: '127.0.0.1:9001',
+    text: 'Beacon to use (UDP): it reports our public address, helps with hole punching, and relays',
+  },
+  listen: {
+    flag: '--listen <ip:port>',
+    variable: 'LISTEN',
+    key: 'node.listen',
+    fallback: '0.0.0.0:0',
+    text: 'UDP socket of this node; port 0 picks a free port, a fixed one suits a firewall rule',
+  },
+  endpoint: {
+    flag: '--endpoint <ip:port>',
+    variable: 'ENDPOINT',
+    key: 'node.endpoint',
+    text: 'Public address of this node, if it is fixed and known (port forwarding); discovered otherwise',
+  },
+  hostname: {
+    flag: '--hostname <name>',
+    variable: 'HOSTNAME',
+    key: 'node.hostname',
+    text: 'Name under which trusted peers find this node; without one they use its address',
+  },
+  public: {
+    flag: '--public',
+    variable: 'PUBLIC',
+    key: 'node.public',
+    fallback: 'false',
+    text: "Let everyone resolve this node's endpoint, not only trusted peers",
+  },
+  stateDir: {
+    flag: '--state-dir <dir>',
+    variable: 'STATE_DIR',
+    key: 'node.stateDir',
+    text: 'Folder for everything kept between runs; by default $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate',
+  },
+  identity: {
+    flag: '--identity <file>',
+    variable: 'IDENTITY',
+    key: 'node.identity',
+    text: 'Private key of this node, mode 0600, created if missing; by default identity.json in the state folder',
+  },
+  trust: {
+    flag: '--trust <peer>',
+    variable: 'TRUST',
+    key: 'node.trust',
+    repeatable: true,
+    text: 'Peer to ask for trust, and whose trust request is approved when it comes',
+  },
+  map: {
+    flag: '--map <spec>',
+    variable: 'MAP',
+    key: 'map',
+    repeatable: true,
+    text: 'Map a remote port to a local address: [[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]',
+  },
+  expose: {
+    flag: '--expose <spec>',
+    variable: 'EXPOSE',
+    key: 'expose',
+    repeatable: true,
+    text: 'Expose a local service to trusted peers: PORT[/udp]=TARGET[,allow=PEER]...',
+  },
+  admin: {
+    flag: '--admin <socket>',
+    variable: 'ADMIN',
+    key: 'admin.socket',
+    text: 'Unix socket through which the other commands reach the gateway; by default admin.sock in the state folder',
+  },
+  observe: {
+    flag: '--observe <ip:port>',
+    variable: 'OBSERVE',
+    key: 'observe.listen',
+    text: 'Serve metrics, health checks and the dashboard here, without a password',
+  },
+  daemon: {
+    flag: '--daemon <socket>',
+    variable: 'DAEMON',
+    key: 'node.daemon',
+    text: 'Unix socket of a running pilot daemon whose identity and trust to use, instead of a node of our own',
+  },
+  allowLan: {
+    flag: '--allow-lan',
+    variable: 'ALLOW_LAN',
+    fallback: 'false',
+    text: 'Allow mappings, http, proxy and dns to listen beyond loopback',
+  },
+} as const satisfies Readonly<Record<string, OptionDefinition>>
+
+export type OptionName = keyof typeof OPTIONS
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[]
+
+/** `registryFingerprint` → `--registry-fingerprint`. */
+export function flagName(name: OptionName): string {
+  return /--[a-z-]+/.exec(OPTIONS[name].flag)![0]
+}
+
+export function variableName(name: OptionName): string {
+  return `PILOTGATE_${OPTIONS[name].variable}`
+}
+
+/** What --help says: as commander writes its own texts, a fragment that begins with a small letter. */
+export function helpText(name: OptionName): string {
+  const { text, fallback, repeatable }: OptionDefinition = OPTIONS[name]
+  const small = /^[A-Z][a-z]/.test(text) ? `${text.charAt(0).toLowerCase()}${text.slice(1)}` : text
+  const notes = [
+    ...(repeatable === true ? ['repeatable'] : []),
+    ...(fallback === undefined || fallback === 'false' ? [] : [`default ${fallback}`]),
+  ]
+  return notes.length === 0 ? small : `${small} (${notes.join(', ')})`
+}
+
+/** What the schema of the file says. */
+export function keyText(name: OptionName): string {
+  return `${OPTIONS[name].text}.`
+}
