@@ -64,7 +64,7 @@ async function socketPath(
 }
 
 /**
- * Whoever finds a dead lock may replace it, and two may find the same one. Only the process that made the folder
+ * A process that finds a dead lock may replace it, and two may find the same one. Only the process that made the folder
  * `LOCK.replacing` may unlink, and it looks again before it does; so no live lock is ever unlinked.
  */
 async function replaceDead(path: string, beforeReplacing: () => Promise<void>): Promise<Server | undefined> {
