@@ -1,6 +1,6 @@
 /**
  * A name means a key (decision 30): honest nodes alice and bob, and others who get bob's name from a registry that lies, or that gave
- * it away. Each test looks at all three: whom a dial reaches, whom an allow-list means, and what a service is told.
+ * it away. Each test looks at all three: whom a dial reaches, whom an allow-list means, and what a service sees.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -93,7 +93,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(await allows(alice, 'bob', guest), false)
     assert.equal(await allows(alice, 'trusted', guest), false)
     assert.equal(await allows(alice, `key:${guest.identity.publicKeyBase64}`, guest), true, 'a person can name the key')
-    assert.equal(alice.state.trust.hostnameOf(guest.nodeId), undefined, 'what a service is told')
+    assert.equal(alice.state.trust.hostnameOf(guest.nodeId), undefined, 'what a service sees')
     assert.equal(failureOf(sim, alice, 'bob').code, 'NOT_FOUND')
     assert.deepEqual(
       alice.state.trust.outgoing.map(({ peer }) => peer),
@@ -174,7 +174,7 @@ for (const seed of [1, 2, 3]) {
     sim.until('open', 10_000, () => call.opened > 0)
     sim.run(60_000)
     assert.deepEqual([await allows(alice, 'bob', mallory), await allows(alice, 'mallory', mallory)], [false, true])
-    assert.equal(alice.state.trust.hostnameOf(mallory.nodeId), 'mallory', 'what a service is told')
+    assert.equal(alice.state.trust.hostnameOf(mallory.nodeId), 'mallory', 'what a service sees')
     const reached = alice.dial('mallory', 80)
     sim.until('open', 10_000, () => reached.opened > 0)
     assert.equal(reached.stream!.peer, mallory.nodeId)

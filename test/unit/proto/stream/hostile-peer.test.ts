@@ -14,7 +14,7 @@ import { Scoreboard } from '../../../../src/proto/stream/scoreboard.ts'
 import { encodeSynOptions } from '../../../../src/wire/syn-options.ts'
 import { Random } from '../../../sim/simulator/random.ts'
 
-/** Looks that a packet may cost: a binary search of MAX_GAPS, and one more for each block that is told. */
+/** Looks that a packet may cost: a binary search of MAX_GAPS, and one more for each block that is reported. */
 const LOOKS_PER_PACKET = 2 * Math.log2(MAX_GAPS)
 
 const ORDERS: Readonly<Record<string, (i: number) => number>> = {
@@ -40,7 +40,7 @@ for (const [name, offsetOf] of Object.entries(ORDERS)) {
   })
 }
 
-test('the block that changed last is told first of all, and no more than MAX_GAPS are kept', () => {
+test('the block that changed last is reported first of all, and no more than MAX_GAPS are kept', () => {
   const early = new EarlySegments()
   const out = new Float64Array(8)
   for (let i = 0; i < MAX_GAPS; i++) assert.equal(early.insert(10 * i + 5, new Uint8Array(1)), 'early')
