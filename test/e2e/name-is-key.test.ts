@@ -67,7 +67,7 @@ test('a guest that runs under the name of a trusted peer gets the exposure of it
     name: 'bob-1',
     map: [`0:${alice.ready.node.address}:80`, `0:${alice.ready.node.address}:81`],
   })
-  const { local } = await guest.json<{ local: string }>('map', ticket, '0')
+  const { local } = await guest.json<{ local: string }>('join', ticket, '0')
   assert.match((await get(address(local), PAGE)) ?? '', /you are nobody/, 'it has no name here')
   await pause(6_000) // the registry has told alice of the name by now, were it asked
   for (const { local: other } of guest.ready.mappings) assert.equal(await get(address(other), PAGE), undefined)
