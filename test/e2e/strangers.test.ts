@@ -148,15 +148,11 @@ test('a port that is denied looks to the caller like a port that is not exposed'
   // The same line in the caller's log but for the number of the port.
   const lines: LogLine[] = []
   for (const port of [80, 82]) {
-    const mark = d.mark()
     const { ending, ms } = await fate(stage, d.local(`agent-b:${port}`))
     assert.equal(ending, 'reset')
     assert.ok(ms < 1_500, `port ${port}: after ${ms} ms`)
-    lines.push(
-      await d.program.log('why', ({ code, mapping }) => code !== undefined && mapping === `agent-b:${port}`, {
-        from: mark,
-      }),
-    )
+    // The log is sparse: an earlier test may have had the line of this mapping.
+    lines.push(await d.program.log('why', ({ code, mapping }) => code !== undefined && mapping === `agent-b:${port}`))
   }
   const [first, second] = lines.map((line) => JSON.stringify({ ...line, time: '' }).replaceAll(/\b8[02]\b/g, 'N'))
   assert.equal(first, second)
