@@ -15,11 +15,7 @@ for (const [target, isAimedAt] of [
     const a = sim.node('agent-a')
     const puppet = new Puppet(sim, 1)
     sim.until('registered', 5_000, () => a.registered)
-    const answer = sim.registry.answer.bind(sim.registry)
-    sim.registry.answer = (...args) => {
-      const reply = answer(...args) as Record<string, unknown> | undefined
-      return reply?.['type'] === 'resolve_ok' ? { ...reply, real_addr: target } : reply
-    }
+    sim.registry.lie = ({ type }, reply) => (type === 'resolve' ? { ...reply, real_addr: target } : reply)
     const records = sim.record()
     a.dial(String(puppet.nodeId), 80)
     sim.run(5_000)

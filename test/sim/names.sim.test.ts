@@ -12,12 +12,10 @@ import type { SimNode } from './simulator/sim-node.ts'
 
 /** From now on the registry says that `hostname` is the name of `node`, whenever it is asked for either. */
 function giveName(sim: SimOverlay, hostname: string, node: SimNode): void {
-  const honest = sim.registry.handle.bind(sim.registry)
-  sim.registry.handle = (source, request) => {
-    const { type, hostname: asked, node_id: about } = request as Record<string, unknown>
+  sim.registry.lie = (request, reply) => {
+    const { type, hostname: asked, node_id: about } = request
     if (type === 'resolve_hostname' && asked === hostname)
       return { type: 'resolve_hostname_ok', node_id: node.nodeId, address: `0:0000.0000.000${node.nodeId}`, hostname }
-    const reply = honest(source, request) as Record<string, unknown>
     if (type === 'lookup' && about === node.nodeId) return { ...reply, hostname }
     if (type !== 'poll_handshakes') return reply
     const renamed = (entries: unknown): unknown =>
@@ -226,14 +224,10 @@ for (const seed of [1, 2, 3]) {
     sim.run(200_000)
     assert.equal(bob.eventsOf('hostname_refused').length, 1, 'reported once')
     assert.ok(bob.registered)
-    const signed = { type: 'set_hostname', node_id: camper.nodeId, hostname: '' }
     const asked = sim.registry.requests.filter((type) => type === 'set_hostname').length
     assert.ok(asked >= 3, `asked for ${asked} times`)
-    const honest = sim.registry.handle.bind(sim.registry)
-    sim.registry.handle = (source, request) =>
-      (request as { type: string }).type === signed.type
-        ? { type: 'set_hostname_ok', node_id: bob.nodeId, hostname: 'bob' }
-        : honest(source, request)
+    sim.registry.lie = (request, reply) =>
+      request['type'] === 'set_hostname' ? { type: 'set_hostname_ok', node_id: bob.nodeId, hostname: 'bob' } : reply
     sim.until('it is ours', 70_000, () => bob.eventsOf('hostname_set').length === 1)
   })
 
@@ -243,16 +237,15 @@ for (const seed of [1, 2, 3]) {
     bob.kill()
     sim.run(1_000)
     // The same identity under another id, as after a registry has lost a part of its memory: the trust of alice is as it was.
-    const honest = sim.registry.handle.bind(sim.registry)
     const other = before + 10
-    sim.registry.handle = (source, request) => {
-      const { type, hostname, node_id: about } = request as Record<string, unknown>
+    sim.registry.lie = (request, reply) => {
+      const { type, hostname, node_id: about } = request
       if (type === 'resolve_hostname' && hostname === 'bob')
         return { type: 'resolve_hostname_ok', node_id: other, address: '0:0000.0000.000C', hostname }
       if (type === 'lookup' && about === other)
-        return { ...(honest(source, { ...request, node_id: before }) as object), node_id: other }
+        return { ...sim.registry.handle('192.0.2.1', { type: 'lookup', node_id: before }), node_id: other }
       if (type === 'resolve' && about === before) return { type: 'error', error: 'node not found' }
-      return honest(source, request)
+      return reply
     }
     failureOf(sim, alice, 'bob') // nobody runs there; but its place is known now
     assert.equal(alice.state.trust.nodeNamed('bob'), other)

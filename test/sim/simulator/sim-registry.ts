@@ -23,6 +23,8 @@ export class SimRegistry {
   readonly seen: object[] = [] // and all of them
   /** False: as an older registry, or one of another make. */
   knowsSessions = true
+  /** A registry that lies: what nodes get instead of the honest answer. */
+  lie: ((request: Record<string, unknown>, honest: Record<string, unknown>) => object) | undefined
 
   constructor(world: World, latencyMs: number, options: Partial<RegistryOptions> = {}) {
     this.#world = world
@@ -55,7 +57,8 @@ export class SimRegistry {
     this.requests.push(String((copy as Record<string, unknown>)['type']))
     this.seen.push(copy)
     const known = this.knowsSessions ? session : undefined
-    reply(this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, copy, known))
+    const honest = this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, copy, known)
+    reply(this.lie === undefined ? honest : this.lie(copy as Record<string, unknown>, { ...honest }))
   }
 
   stop(): void {
