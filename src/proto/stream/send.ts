@@ -229,6 +229,7 @@ export class Sender {
   handleTimeout(now: Instant): void {
     if (now >= this.#rack.at) this.#detectLosses(now, this.board.flightBytes)
     if (now >= this.#verifyAt) this.#askAgain(now)
+    if (now >= this.#pacedUntil) this.#pacedUntil = Infinity // even if the path has to wait: nothing asks us meanwhile
     if (now >= this.#persistAt) {
       this.#persistAt = Infinity
       this.#persistDue = this.board.size === 0 && this.nxt < this.buffer.end
