@@ -191,7 +191,7 @@ test('path=direct refuses the relay with a code and the reason, and waits for a 
   const cone: SiteOptions = { boxes: ['cone'] }
   const punched = await trustedPair(cone, cone, ',path=direct')
   const result = await punched.fetch()
-  assert.equal(result.error, null)
+  assert.equal(result.error, null, result.error === null ? '' : await stateOf(punched))
   assert.equal(result.sha256, expectedDigest(punched.bytes))
   const relay = (await punched.a.peer(punched.b.name))!.paths.find((path) => path.kind === 'relay')
   assert.ok((relay?.bytesOut ?? 0) < 10_000, `${relay?.bytesOut} bytes went by relay`)
@@ -214,12 +214,19 @@ async function trustedPair(a: SiteOptions, b: SiteOptions, mapOptions = ''): Pro
 
 async function transferWhole(pair: NatPair, name: string): Promise<void> {
   const cold = await pair.fetch()
-  assert.equal(cold.error, null)
+  assert.equal(cold.error, null, cold.error === null ? '' : await stateOf(pair))
   assert.equal(cold.bytes, pair.bytes + 1)
   assert.equal(cold.sha256, expectedDigest(pair.bytes))
   console.log(
     `measured: ${name}: first byte ${cold.firstByteMs.toFixed(0)} ms after the client's connect, tunnel set-up included; 16 MB in ${cold.totalMs.toFixed(0)} ms`,
   )
+}
+
+/** For the message of a transfer that failed: what either side knows of the other, and the end of both logs. */
+async function stateOf({ a, b }: NatPair): Promise<string> {
+  const records = await Promise.all([a.peer(b.name), b.peer(a.name)])
+  const logs = [a, b].flatMap(({ name, program }) => [name, ...program.logs.slice(-8)])
+  return [...records, ...logs].map((entry) => JSON.stringify(entry)).join('\n')
 }
 
 /** Both sides see the same kind, and still do a moment later. */
