@@ -20,6 +20,7 @@ export class BeaconClient implements Machine {
   #unanswered = 0
   #sentAt: Instant = -Infinity
   #isNewId = false
+  #isOwed = false // a question that cannot wait has not left yet: an answer to an earlier one does not replace it
 
   /** Questions since the last answer. */
   get unanswered(): number {
@@ -33,12 +34,12 @@ export class BeaconClient implements Machine {
 
   /** Something of ours is unanswered: perhaps it is our own endpoint that changed, and the beacon relays to the old one. */
   refresh(now: Instant): void {
-    if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#nextAt = now
+    if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#owe(now)
   }
 
   /** Our network has changed: there is no time to lose. */
   askNow(now: Instant): void {
-    this.#nextAt = now
+    this.#owe(now)
     this.#unanswered = 0
   }
 
@@ -51,7 +52,7 @@ export class BeaconClient implements Machine {
   setNodeId(nodeId: NodeId): void {
     this.#isNewId ||= nodeId !== this.#nodeId
     this.#nodeId = nodeId
-    this.#nextAt = 0
+    this.#owe(0)
     this.#unanswered = 0
   }
 
@@ -60,9 +61,11 @@ export class BeaconClient implements Machine {
     this.#unanswered = 0
     this.answeredAt = now
     const isNews = !sameEndpoint(this.observed, endpoint)
-    // A beacon takes our id from the address it had before only when that has been silent for 3 s, and does not say so.
-    this.#nextAt = now + (isNews || this.#isNewId ? DISCOVER_SETTLE_MS : DISCOVER_INTERVAL_MS)
-    this.#isNewId = this.#isNewId && isNews // the first answer may be to the question without an id
+    if (!this.#isOwed) {
+      // A beacon takes our id from the address it had before only when that has been silent for 3 s, and does not say so.
+      this.#nextAt = now + (isNews || this.#isNewId ? DISCOVER_SETTLE_MS : DISCOVER_INTERVAL_MS)
+      this.#isNewId = this.#isNewId && isNews // the first answer may be to the question without an id
+    }
     this.observed = endpoint
     return isNews
   }
@@ -73,7 +76,13 @@ export class BeaconClient implements Machine {
     this.#nextAt = now + DISCOVER_RETRY_MS[Math.min(this.#unanswered, DISCOVER_RETRY_MS.length - 1)]!
     this.#unanswered += 1
     this.#sentAt = now
+    this.#isOwed = false
     return encodeDiscover(this.#nodeId)
+  }
+
+  #owe(at: Instant): void {
+    this.#nextAt = at
+    this.#isOwed = true
   }
 
   handleTimeout(_now: Instant): void {} // pollDiscover looks at the time itself
