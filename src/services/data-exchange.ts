@@ -5,7 +5,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
 import type { DataFrame } from '../wire/data-frame.ts'
 import { dataFrameBytes, decodeDataFrame, encodeDataFrame } from '../wire/data-frame.ts'
-import type { Inbox } from './inbox.ts'
+import type { Inbox, Sender } from './inbox.ts'
 
 export interface Received {
   readonly node: NodeId
@@ -15,16 +15,17 @@ export interface Received {
   readonly path: string
 }
 
-/** @param onReceived is told what was kept. Peers that are not trusted find the port closed. */
+/** @param onReceived is told what was kept. Guests, who were let in for one thing, and peers that are not trusted find the port closed. */
 export async function serveDataExchange(
-  node: Pick<Overlay, 'listen' | 'isTrusted'>,
+  node: Pick<Overlay, 'listen' | 'trustOf'>,
   inbox: Inbox,
   log: Logger,
   onReceived: (received: Received) => void,
 ): Promise<Listener> {
   let open = 0
   const take = async (incoming: Incoming): Promise<void> => {
-    if (!(await node.isTrusted(incoming.peer)) || open >= MAX_DATA_STREAMS) return incoming.refuse()
+    const standing = await node.trustOf(incoming.peer)
+    if (standing === undefined || standing.guest === true || open >= MAX_DATA_STREAMS) return incoming.refuse()
     open += 1
     try {
       await takeFrames(incoming, inbox, onReceived)
@@ -49,7 +50,7 @@ async function takeFrames(incoming: Incoming, inbox: Inbox, onReceived: (receive
       for (let frame = reader.take(); frame !== undefined; frame = reader.take()) {
         if (frame === 'too_long') return void stream.destroy()
         await answer(stream, frame, async () => {
-          const path = await keep(inbox, peerName, frame)
+          const path = await keep(inbox, { node: peer, name: peerName }, frame)
           if (path !== undefined)
             onReceived({ node: peer, peerName, type: frame.type.toLowerCase(), bytes: frame.content.length, path })
         })
@@ -72,8 +73,8 @@ async function answer(stream: OverlayStream, frame: DataFrame, work: () => Promi
 }
 
 /** As in the field: what is neither a known type nor has a name is acknowledged and not kept. */
-async function keep(inbox: Inbox, from: string, { type, name, content }: DataFrame): Promise<string | undefined> {
-  if (type === 'FILE') return name === '' ? undefined : await inbox.saveFile(name, content, new Date())
+async function keep(inbox: Inbox, from: Sender, { type, name, content }: DataFrame): Promise<string | undefined> {
+  if (type === 'FILE') return name === '' ? undefined : await inbox.saveFile(name, from, content, new Date())
   if (type === 'TEXT' || type === 'JSON' || type === 'BINARY')
     return await inbox.saveMessage(type, from, content, new Date())
   return undefined

@@ -1,35 +1,49 @@
 /**
  * Where messages and files of peers are kept: DIR/inbox and DIR/received, named as the reference names them
- * (services.md §6). Nothing of a peer's name but its last element is used, nothing is overwritten, and what all peers
- * together can fill has a limit.
+ * (services.md §6). Nothing of a peer's name but its last element is used, nothing is overwritten, and what one peer and
+ * all of them together can fill has a limit, in bytes on the disk and in files.
  */
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
+import type { NodeId } from '../base/types.ts'
+
+export interface Sender {
+  readonly node: NodeId
+  readonly name: string
+}
+
+interface Usage {
+  bytes: number
+  files: number
+}
 
 export class Inbox {
   readonly #dir: string
-  #usedBytes = -1 // -1: not counted yet
+  #used: Promise<Usage> | undefined // undefined: not counted yet
+  #countedAt = -Infinity
+  readonly #bySender = new Map<NodeId, Usage>() // since the start; no more senders than trusted peers
 
   constructor(dir: string) {
     this.#dir = dir
   }
 
   /** A text, JSON or binary message. @returns the path. @throws Error: full, or what the file system says. */
-  async saveMessage(type: 'TEXT' | 'BINARY' | 'JSON', from: string, content: Uint8Array, now: Date): Promise<string> {
+  async saveMessage(type: 'TEXT' | 'BINARY' | 'JSON', from: Sender, content: Uint8Array, now: Date): Promise<string> {
     const binary = type === 'BINARY'
     const record = {
       type,
-      from,
+      from: from.name,
       data: Buffer.from(content).toString(binary ? 'base64' : 'utf8'),
       ...(binary && { encoding: 'base64' }), // the reference damages what is not UTF-8
       bytes: content.length,
       received_at: `${now.toISOString().slice(0, 19)}Z`,
     }
-    return await this.#write('inbox', type, '.json', Buffer.from(`${JSON.stringify(record, undefined, 2)}\n`), now)
+    const text = Buffer.from(`${JSON.stringify(record, undefined, 2)}\n`)
+    return await this.#write(from, { folder: 'inbox', base: type, extension: '.json' }, text, now)
   }
 
   /** @param name as the peer gave it. */
-  async saveFile(name: string, content: Uint8Array, now: Date): Promise<string> {
+  async saveFile(name: string, from: Sender, content: Uint8Array, now: Date): Promise<string> {
     const base =
       name
         .split(/[/\\]/)
@@ -38,24 +52,60 @@ export class Inbox {
         .replace(/^\.+/, '')
         .slice(-MAX_NAME) || 'file'
     const extension = extname(base)
-    return await this.#write('received', base.slice(0, base.length - extension.length), extension, content, now)
+    const place = { folder: 'received', base: base.slice(0, base.length - extension.length), extension }
+    return await this.#write(from, place, content, now)
   }
 
-  async #write(folder: string, base: string, extension: string, content: Uint8Array, now: Date): Promise<string> {
-    const dir = join(this.#dir, folder)
+  async #write(from: Sender, place: Place, content: Uint8Array, now: Date): Promise<string> {
+    const dir = join(this.#dir, place.folder)
     await mkdir(dir, { recursive: true, mode: 0o700 })
-    if (this.#usedBytes < 0)
-      this.#usedBytes = (await sizeOf(join(this.#dir, 'inbox'))) + (await sizeOf(join(this.#dir, 'received')))
-    if (this.#usedBytes + content.length > INBOX_LIMIT_BYTES) throw new Error('the inbox is full')
-    this.#usedBytes += content.length
-    const iso = now.toISOString()
-    const stamp = `${iso.slice(0, 10).replaceAll('-', '')}-${iso.slice(11, 23).replaceAll(':', '')}`
-    for (let copy = 0; copy < MAX_COPIES; copy++) {
-      const path = join(dir, `${base}-${stamp}${copy === 0 ? '' : `-${copy}`}${extension}`)
-      if (await writeNew(path, content)) return path
+    const release = await this.#reserve(from, onDisk(content.length))
+    try {
+      return await writeBeside(dir, place, content, now)
+    } catch (error) {
+      release()
+      throw error
     }
-    throw new Error('too many of that name')
   }
+
+  /** @returns what gives it back. @throws Error: full. */
+  async #reserve({ node }: Sender, bytes: number): Promise<() => void> {
+    const used = await this.#usage(bytes)
+    const own = this.#bySender.get(node) ?? { bytes: 0, files: 0 }
+    if (!fits(used, bytes, 1)) throw new Error('the inbox is full')
+    if (!fits(own, bytes, SENDER_SHARE)) throw new Error('the share of this peer in the inbox is full')
+    this.#bySender.set(node, own)
+    for (const usage of [used, own]) add(usage, bytes, 1)
+    return () => {
+      for (const usage of [used, own]) add(usage, -bytes, -1)
+    }
+  }
+
+  /** Where it seems full somebody may have tidied up: it is counted anew, now and then. */
+  async #usage(bytes: number): Promise<Usage> {
+    const used = await this.#used
+    const isFull = used !== undefined && !fits(used, bytes, 1)
+    if (used !== undefined && !(isFull && performance.now() - this.#countedAt >= RECOUNT_MS)) return used
+    this.#countedAt = performance.now()
+    this.#used = count([join(this.#dir, 'inbox'), join(this.#dir, 'received')])
+    return await this.#used
+  }
+}
+
+interface Place {
+  readonly folder: string
+  readonly base: string
+  readonly extension: string
+}
+
+async function writeBeside(dir: string, { base, extension }: Place, content: Uint8Array, now: Date): Promise<string> {
+  const iso = now.toISOString()
+  const stamp = `${iso.slice(0, 10).replaceAll('-', '')}-${iso.slice(11, 23).replaceAll(':', '')}`
+  for (let copy = 0; copy < MAX_COPIES; copy++) {
+    const path = join(dir, `${base}-${stamp}${copy === 0 ? '' : `-${copy}`}${extension}`)
+    if (await writeNew(path, content)) return path
+  }
+  throw new Error('too many of that name')
 }
 
 /** @returns false when something has that name already. */
@@ -70,15 +120,38 @@ async function writeNew(path: string, content: Uint8Array): Promise<boolean> {
   }
 }
 
-async function sizeOf(dir: string): Promise<number> {
-  let bytes = 0
-  for (const name of await readdir(dir).catch(() => []))
-    bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
-  return bytes
+async function count(dirs: readonly string[]): Promise<Usage> {
+  const used = { bytes: 0, files: 0 }
+  for (const dir of dirs)
+    for (const name of await readdir(dir).catch(() => []))
+      add(used, onDisk((await stat(join(dir, name)).catch(() => ({ size: 0 }))).size), 1)
+  return used
 }
 
-/** What peers can fill on our disk. Beyond it messages are answered with an error until somebody tidies up and restarts. */
+function add(usage: Usage, bytes: number, files: number): void {
+  usage.bytes += bytes
+  usage.files += files
+}
+
+function fits(usage: Usage, bytes: number, share: number): boolean {
+  return usage.bytes + bytes <= share * INBOX_LIMIT_BYTES && usage.files + 1 <= share * INBOX_LIMIT_FILES
+}
+
+/** What a file takes: whole blocks, and one for its entry. */
+function onDisk(bytes: number): number {
+  return (Math.ceil(bytes / BLOCK_BYTES) + 1) * BLOCK_BYTES
+}
+
+/** What peers can fill on our disk. Beyond it messages are answered with an error until somebody tidies up. */
 const INBOX_LIMIT_BYTES = 268_435_456
+/** A folder that a person can still look through, and that is listed in a moment. */
+const INBOX_LIMIT_FILES = 10_000
+/** One peer, from one start to the next: there is room for others whatever it sends. */
+const SENDER_SHARE = 1 / 4
+/** What most file systems give out at least. */
+const BLOCK_BYTES = 4_096
+/** Listing 10,000 files takes some 100 ms of the disk. */
+const RECOUNT_MS = 10_000
 /** Messages of one type, or files of one name, within one millisecond. */
 const MAX_COPIES = 1_000
 /** Of a file's name, characters: with the date it stays below the 255 bytes that file systems take. */

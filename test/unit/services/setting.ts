@@ -1,14 +1,18 @@
 /** A node that has one service: a test opens streams to it as a peer, without a network. */
 import { Duplex } from 'node:stream'
-import type { Incoming, Listener, OverlayStream } from '../../../src/runtime/overlay.ts'
+import type { Incoming, Listener, Overlay, OverlayStream } from '../../../src/runtime/overlay.ts'
+
+type Standing = Awaited<ReturnType<Overlay['trustOf']>>
 
 export class OnePortNode {
   #onIncoming: ((incoming: Incoming) => void) | undefined
   port = 0
-  trusted = true
+  peer = 2
+  /** How the peer is trusted; undefined: it is not. */
+  standing: Partial<NonNullable<Standing>> | undefined = {}
 
-  async isTrusted(): Promise<boolean> {
-    return this.trusted
+  async trustOf(): Promise<Standing> {
+    return this.standing as Standing
   }
 
   async listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
@@ -30,7 +34,7 @@ export class OnePortNode {
         return near as unknown as OverlayStream
       }
       this.#onIncoming?.({
-        peer: 2,
+        peer: this.peer,
         peerName: 'bob',
         port: this.port,
         gone: false,
