@@ -81,7 +81,7 @@ export class Inbox {
     }
   }
 
-  /** Where it seems full somebody may have tidied up: it is counted anew, now and then. */
+  /** Where it seems full somebody may have tidied up: it is counted again, now and then. */
   async #usage(bytes: number): Promise<Usage> {
     const used = await this.#used
     const isFull = used !== undefined && !fits(used, bytes, 1)
