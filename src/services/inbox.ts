@@ -150,7 +150,7 @@ const INBOX_LIMIT_FILES = 10_000
 const SENDER_SHARE = 1 / 4
 /** What most file systems give out at least. */
 const BLOCK_BYTES = 4_096
-/** Listing 10,000 files takes some 100 ms of the disk. */
+/** Listing 10,000 files takes a tenth of a second. */
 const RECOUNT_MS = 10_000
 /** Messages of one type, or files of one name, within one millisecond. */
 const MAX_COPIES = 1_000
