@@ -133,3 +133,5 @@ export const PEER_KEEPALIVE = 8 // ping along the current path
 export const PEER_SEARCH = 16 // ping along every path
 export const PEER_FORGET = 32
 export const PEER_LEAVE = 64 // trust has ended; its streams have been reset
+/** A registry that runs has registered us by then. One whose port is closed is not waited for. */
+export const RESUME_MS = 2_000

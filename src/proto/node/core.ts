@@ -15,6 +15,7 @@ import type { PeerName } from '../../base/address.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
+import type { Place } from '../../wire/places-file.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
 import type { StreamView } from '../stream/stream-view.ts'
 import { Stream } from '../stream/stream.ts'
@@ -137,6 +138,10 @@ export class OverlayCore {
 
   trustFile(): TrustFile {
     return this.#state.trust.save()
+  }
+  /** Where trusted peers are, for our next life. */
+  get places(): readonly Place[] {
+    return this.#state.places.present(this.#state.trust, this.#state.peers)
   }
 
   // ---- what happens

@@ -85,6 +85,7 @@ export class Dialler {
     if (peer.wanted) return
     peer.want()
     this.#resolver.locate(now, peer)
+    if (!this.#state.registry.connected) this.#state.places.recall(peer)
     // What is known already is tried while the registry is asked: it saves a round trip, and is all there is without one.
     if (peer.key === undefined || peer.paths.current === undefined) return
     this.#resolver.knock(now, peer)
@@ -112,6 +113,7 @@ export class Dialler {
 
   onUnresolved(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
     if (!peer.wanted) return
+    if (code === 'REGISTRY_UNREACHABLE') this.#state.places.recall(peer)
     const mayTry = code === 'REGISTRY_UNREACHABLE' && peer.key !== undefined && peer.paths.current !== undefined
     if (mayTry) peer.tunnel.start(now)
     else this.failPeer(now, peer, code, text)

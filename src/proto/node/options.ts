@@ -3,6 +3,7 @@ import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts
 import type { CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import type { Crc32 } from '../../wire/crc32.ts'
+import type { Place } from '../../wire/places-file.ts'
 
 /** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
 export interface Membership {
@@ -31,6 +32,8 @@ export interface NodeOptions {
   readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
   /** Names of the configuration, which mean these keys and nothing else. */
   readonly pinnedNames?: ReadonlyMap<string, Uint8Array> | undefined
+  /** Where trusted peers were in our last life. */
+  readonly places?: readonly Place[] | undefined
   /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
   readonly maxDatagram: (endpoint: Endpoint) => number
   /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */

@@ -8,7 +8,7 @@ import { formatEndpoint } from '../../base/types.ts'
 import { STREAM_EXTENSIONS, challenges, isUnknownNode, parseRegisterReply } from '../../wire/registry-messages.ts'
 import { DISCOVER_PATIENCE_MS, HEARTBEAT_MS, REGISTER_RETRY_MS } from '../rendezvous/constants.ts'
 import type { RegistryResult } from '../rendezvous/registry-client.ts'
-import { HOSTNAME_AGAIN_MS } from './constants.ts'
+import { HOSTNAME_AGAIN_MS, RESUME_MS } from './constants.ts'
 import type { Memberships } from './memberships.ts'
 import type { Purpose } from './purposes.ts'
 import type { NodeState } from './state.ts'
@@ -22,6 +22,7 @@ export class Registration {
   readonly #exchange: TrustExchange
   readonly #onNewId: (now: Instant) => void
   readonly #startedAt: Instant
+  #resumeAt: Instant // when we are who we were, with or without a registry
   #nextAt: Instant = 0 // register or heartbeat
   #registeredAs = '' // the endpoint we reported last
   #failures = 0
@@ -39,6 +40,7 @@ export class Registration {
   ) {
     this.#state = state
     this.#startedAt = now
+    this.#resumeAt = state.trust.ownId === undefined ? Infinity : now + RESUME_MS
     this.#memberships = memberships
     this.#exchange = exchange
     this.#onNewId = onNewId
@@ -52,6 +54,7 @@ export class Registration {
   }
 
   handleDisconnected(): void {
+    if (this.#resumeAt < Infinity) this.#resume()
     if (this.registered) this.#state.emit({ kind: 'registry_lost' })
     this.registered = false
     this.#underway = false
@@ -69,6 +72,7 @@ export class Registration {
   }
 
   handleTimeout(now: Instant): void {
+    if (now >= this.#resumeAt) this.#resume()
     if (!this.#state.registry.connected) return
     if (now >= this.#nextAt && !this.#underway) {
       if (this.registered && this.#registeredAs === this.#listenAddr) this.#heartbeat(now)
@@ -81,11 +85,11 @@ export class Registration {
 
   nextTimeout(): Instant {
     const { registry, options, beacon } = this.#state
-    if (!registry.connected) return Infinity
+    if (!registry.connected) return this.#resumeAt
     const waitsForBeacon = !this.registered && options.fixedEndpoint === undefined && beacon.observed === undefined
-    let at = Infinity
+    let at = this.#resumeAt
     if (!this.#underway)
-      at = waitsForBeacon ? Math.max(this.#nextAt, this.#startedAt + DISCOVER_PATIENCE_MS) : this.#nextAt
+      at = Math.min(at, waitsForBeacon ? Math.max(this.#nextAt, this.#startedAt + DISCOVER_PATIENCE_MS) : this.#nextAt)
     return this.registered ? Math.min(at, this.#memberships.nextTimeout(), this.#hostnameAt) : at
   }
 
@@ -191,6 +195,14 @@ export class Registration {
     this.#exchange.onRegistered(now)
   }
 
+  /** No registry has answered yet: we go by the id of our last life, under which our peers trust our key. It corrects us if it has another. */
+  #resume(): void {
+    this.#resumeAt = Infinity
+    const { trust, beacon } = this.#state
+    this.#state.ownId = trust.ownId
+    if (trust.ownId !== undefined) beacon.setNodeId(trust.ownId)
+  }
+
   #becomeNode(now: Instant, nodeId: NodeId): void {
     const { trust, beacon } = this.#state
     const before = this.#state.ownId ?? trust.ownId ?? nodeId // of our last life
@@ -205,6 +217,7 @@ export class Registration {
       for (const { peer } of displaced.void)
         this.#state.emit({ kind: 'wish_refused', peer, text: 'the registry has changed its ids: ask for trust again' })
     }
+    this.#resumeAt = Infinity
     this.#state.ownId = trust.ownId = nodeId
     beacon.setNodeId(nodeId)
   }

@@ -22,6 +22,7 @@ import { MAX_PEERS } from './constants.ts'
 import type { NodeEvent } from './events.ts'
 import type { NodeOptions, OwnNetwork } from './options.ts'
 import { Peer } from './peer.ts'
+import { Places } from './places.ts'
 import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
 
@@ -39,6 +40,7 @@ export class NodeState {
   readonly beacon = new BeaconClient()
   readonly nat: NatProbe
   readonly sizes = new SizeMemory()
+  readonly places: Places
   network: OwnNetwork
   readonly heap = new DeadlineHeap<Stream | Peer>()
   readonly readyPeers = new Ring<Peer>()
@@ -53,6 +55,7 @@ export class NodeState {
     this.options = options
     this.trust = new TrustBook({ keys: options.pinnedKeys, names: options.pinnedNames ?? new Map() })
     this.network = options.network
+    this.places = new Places(options.places ?? [])
     this.registry = new RegistryClient(new RegistrySession(options.identity, options.random))
     this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints)
     this.ports = new Ports(options.random)

@@ -27,6 +27,7 @@ import type { Peer } from '../../../src/proto/node/peer.ts'
 import { parseTrustRequest } from '../../../src/proto/node/trust-exchange.ts'
 import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
+import type { Place } from '../../../src/wire/places-file.ts'
 import type { TrustFile } from '../../../src/wire/trust-file.ts'
 import type { Uplink } from './nat.ts'
 import { Random } from './random.ts'
@@ -67,6 +68,7 @@ export class SimNode implements Outside {
   alive = false
   events: NodeEvent[] = []
   trustFile: TrustFile
+  places: readonly Place[] = []
   /** Streams that came in and were accepted, in order. */
   readonly accepted: SimStream[] = []
   wakes = 0
@@ -141,6 +143,7 @@ export class SimNode implements Outside {
 
   /** As a process that is killed: nobody is told anything. */
   kill(): void {
+    this.places = this.core.places // written now and then, in truth
     this.alive = false
     this.#pausedUntil = -1
     this.#held.length = 0
@@ -272,6 +275,7 @@ export class SimNode implements Outside {
       tags: options.tags,
       pinnedKeys: options.pinnedKeys ?? new Map(),
       pinnedNames: options.pinnedNames,
+      places: this.places,
       maxDatagram: () => options.maxDatagram ?? 1_472,
       maxSegment: options.maxSegment ?? 61_440,
     }))

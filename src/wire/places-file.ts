@@ -1,0 +1,60 @@
+/**
+ * places.json: where trusted peers were reached last, so that a gateway that starts while its registry is away finds
+ * them all the same. A cache, ours alone: an entry that cannot be read is left out.
+ */
+import type { Endpoint, NodeId } from '../base/types.ts'
+import { formatEndpoint, parseEndpoint } from '../base/types.ts'
+import { asRecord, countField, parseJsonObject, textField } from './go-json.ts'
+import { decodeIp, encodeIp } from './ip-address.ts'
+
+export interface Place {
+  readonly nodeId: NodeId
+  readonly publicKey: string // base64: whose place it is, whatever the id means later
+  readonly endpoints: readonly Endpoint[] // an answer came from each; the one in use first
+  readonly extended: boolean // it is one of us
+}
+
+export interface PlacesFile {
+  readonly udpPort?: number // ours: where peers look for us
+  readonly places: readonly Place[]
+}
+
+export function parsePlacesFile(text: string): PlacesFile {
+  const record = parseJsonObject(text) ?? {}
+  const udpPort = countField(record, 'udp_port', 65_535)
+  const list = Array.isArray(record['places']) ? record['places'] : []
+  const places = list.map(parsePlace).filter((place) => place !== undefined)
+  return { places, ...(udpPort !== undefined && udpPort !== 0 && { udpPort }) }
+}
+
+export function formatPlacesFile({ udpPort, places }: PlacesFile): string {
+  const entries = places.map(({ nodeId, publicKey, endpoints, extended }) => ({
+    node_id: nodeId,
+    public_key: publicKey,
+    endpoints: endpoints.map(formatEndpoint),
+    extended,
+  }))
+  return `${JSON.stringify({ udp_port: udpPort, places: entries }, undefined, 2)}\n`
+}
+
+function parsePlace(value: unknown): Place | undefined {
+  const record = asRecord(value) ?? {}
+  const nodeId = countField(record, 'node_id', 0xffff_ffff)
+  const publicKey = textField(record, 'public_key')
+  const texts = Array.isArray(record['endpoints']) ? record['endpoints'] : []
+  const endpoints = texts.flatMap((text) => (typeof text === 'string' ? (literalEndpoint(text) ?? []) : []))
+  if (nodeId === undefined || nodeId === 0 || publicKey === undefined || publicKey === '') return undefined
+  return endpoints.length === 0
+    ? undefined
+    : { nodeId, publicKey, endpoints: endpoints.slice(0, MAX_ENDPOINTS), extended: record['extended'] === true }
+}
+
+function literalEndpoint(text: string): Endpoint | undefined {
+  const endpoint = parseEndpoint(text)
+  const bytes = endpoint === undefined || endpoint.port === 0 ? undefined : encodeIp(endpoint.address)
+  if (endpoint === undefined || bytes === undefined) return undefined
+  return { address: decodeIp(bytes, 0, bytes.length === 4 ? 4 : 16), port: endpoint.port }
+}
+
+/** Ways to one peer that have answered at a time: hardly more than its LAN, its NAT and its IPv6 address. */
+export const MAX_ENDPOINTS = 4
