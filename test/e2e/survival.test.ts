@@ -3,6 +3,7 @@
  * started again. A gateway: the clients of the other one are reset within the documented time, and everything works
  * again when it is back, as the same node at the same addresses. The tests run beside each other: they mostly wait.
  */
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
@@ -26,6 +27,29 @@ before(async () => {
 after(async () => stage.close())
 
 describe('a kill -9', { concurrency: true }, () => {
+  test('of the rendezvous, and then of both gateways: they find each other again without it, and are who they were', async (t) => {
+    const inner = await innerStage(t)
+    const { rendezvous, a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
+    await works(a.local('agent-b:80'))
+    for (const { stateDir } of [a, b]) {
+      await eventually(
+        'the place of the peer is on disk',
+        async () =>
+          /"node_id": \d/.test(await readFile(`${stateDir}/places.json`, 'utf8').catch(() => '')) || undefined,
+      )
+    }
+    await rendezvous.program.kill()
+    const before = [a, b].map(({ ready }) => [ready.node.nodeId, ready.udp])
+    for (const gateway of [a, b]) await gateway.restart()
+    await works(a.local('agent-b:80'))
+    assert.deepEqual(
+      await Promise.all([a, b].map(async (gateway) => [(await gateway.status()).node.nodeId, gateway.ready.udp])),
+      before,
+      'the same ids at the same ports',
+    )
+    for (const gateway of [a, b]) assert.equal((await gateway.status()).registry?.state, 'unreachable')
+  })
+
   test('of the rendezvous leaves open streams and new connections between connected peers alone', async (t) => {
     // A transfer runs while it is killed; then a new connection is made; then it comes back on the same ports with its store.
     const inner = await innerStage(t)

@@ -44,6 +44,7 @@ import type { OverlayNodeOptions } from './options.ts'
 import { openParts, type NodeParts } from './parts.ts'
 import { PendingIncoming } from './pending-incoming.ts'
 import type { Pins } from './pinned.ts'
+import type { PlacesKeeper } from './places-keeper.ts'
 import { RegistrationStatus } from './registration-status.ts'
 import { nameConflicts, overlayEvent, peerLabel, peerStatus } from './report.ts'
 import { NodeStream, type StreamVerbs } from './stream.ts'
@@ -60,6 +61,7 @@ export class OverlayNode implements Overlay {
   readonly #beacon: BeaconName
   readonly #beaconText: string // as configured
   readonly #keeper: TrustKeeper
+  readonly #placesKeeper: PlacesKeeper
   readonly #trust: NodeTrust
   readonly #registration: RegistrationStatus
   readonly #pins: Pins
@@ -95,6 +97,7 @@ export class OverlayNode implements Overlay {
     this.#core = core
     this.#socket = socket
     this.#keeper = parts.keeper
+    this.#placesKeeper = parts.placesKeeper
     this.#beacon = beacon
     this.#beaconText = options.beacon
     this.#onEvent = onEvent
@@ -363,6 +366,7 @@ export class OverlayNode implements Overlay {
     this.#link.stop()
     this.#beacon.stop()
     await this.#keeper.stop()
+    await this.#placesKeeper.stop()
     await this.#socket.close()
   }
 

@@ -5,14 +5,18 @@ import { chooseCrypto } from '../../crypto/self-test.ts'
 import { OverlayCore } from '../../proto/node/core.ts'
 import { monotonicNow, systemRandom, timestampOf } from '../clock.ts'
 import { loadState } from '../files/identity.ts'
+import { loadPlaces, placesPath } from '../files/places.ts'
 import type { Logger } from '../../base/logger.ts'
 import { BeaconName, resolveFor } from '../net/beacon-name.ts'
 import type { DatagramPort, DatagramSink } from '../net/datagram-port.ts'
 import { endpointOption, registryTarget, type RegistryTarget } from '../net/endpoints.ts'
 import { maxDatagramTo, ownNetwork } from '../net/interfaces.ts'
 import { UdpSocket } from '../net/udp-socket.ts'
+import type { Endpoint } from '../../base/types.ts'
+import type { PlacesFile } from '../../wire/places-file.ts'
 import { maxSegmentFor, type OverlayNodeOptions } from './options.ts'
 import { pinsOf, type Pins } from './pinned.ts'
+import { PlacesKeeper } from './places-keeper.ts'
 import { rehearseOnce } from './rehearsal.ts'
 import { TrustKeeper } from './trust-keeper.ts'
 
@@ -22,6 +26,7 @@ export interface NodeParts {
   readonly socket: DatagramPort
   readonly sink: DatagramSink // of the socket: to be connected to the core
   readonly keeper: TrustKeeper
+  readonly placesKeeper: PlacesKeeper
   readonly registry: RegistryTarget
   readonly beacon: BeaconName
   readonly pins: Pins
@@ -42,7 +47,9 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   await beacon.start()
   const fixedEndpoint = options.endpoint === undefined ? undefined : endpointOption(options.endpoint, 'endpoint')
   const sink: DatagramSink = { onBatch: () => {}, keysOf: () => [] } // until there is a node
-  const socket = await UdpSocket.open(listen, sink)
+  const placesFile = options.identityFile === undefined ? undefined : placesPath(options.identityFile)
+  const { places, udpPort } = await loadPlaces(placesFile)
+  const socket = await openSocket(listen, udpPort, sink)
   const primitives = { crypto, crc32, random: systemRandom, timestamp: timestampOf }
   const core = new OverlayCore(
     {
@@ -58,6 +65,7 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
       tags: options.tags,
       pinnedKeys: pins.keys,
       pinnedNames: pins.names,
+      places,
       maxDatagram: maxDatagramTo,
       maxSegment: maxSegmentFor(socket.receiveBufferBytes),
     },
@@ -65,6 +73,14 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
     monotonicNow(),
   )
   const keeper = new TrustKeeper(trustFile, core, log)
+  const present = (): PlacesFile => ({ udpPort: socket.local.port, places: core.places })
+  const placesKeeper = new PlacesKeeper(placesFile, present, log)
   const rehearse = (): void => rehearseOnce(primitives, trust.trusted)
-  return { identity, core, socket, sink, keeper, registry, beacon, pins, rehearse }
+  return { identity, core, socket, sink, keeper, placesKeeper, registry, beacon, pins, rehearse }
+}
+
+/** Where any port will do, the last one does best: peers that cannot ask a registry look for us there. */
+async function openSocket(listen: Endpoint, lastPort: number | undefined, sink: DatagramSink): Promise<UdpSocket> {
+  if (listen.port !== 0 || lastPort === undefined) return await UdpSocket.open(listen, sink)
+  return await UdpSocket.open({ ...listen, port: lastPort }, sink).catch(() => UdpSocket.open(listen, sink))
 }

@@ -1,0 +1,62 @@
+/**
+ * Keeps places.json in step with where trusted peers are. Looked at every few seconds: what is lost by a crash is where
+ * a peer went in the last of them, and the registry usually knows that.
+ * Above: node/node.ts. Beside: ../files/places.ts, which reads it.
+ */
+import type { Logger } from '../../base/logger.ts'
+import type { PlacesFile } from '../../wire/places-file.ts'
+import { formatPlacesFile } from '../../wire/places-file.ts'
+import { writeFileAtomically } from '../files/atomic.ts'
+
+export class PlacesKeeper {
+  readonly #path: string | undefined
+  readonly #present: () => PlacesFile
+  readonly #log: Logger
+  readonly #timer: NodeJS.Timeout
+  #onDisk = ''
+  #writing: Promise<void> | undefined
+  #isFailing = false
+
+  /** @param path undefined: nothing is kept. */
+  constructor(path: string | undefined, present: () => PlacesFile, log: Logger) {
+    this.#path = path
+    this.#present = present
+    this.#log = log
+    this.#timer = setInterval(() => void this.#keepUp(), KEEP_MS).unref()
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#writing
+    await this.#keepUp()
+  }
+
+  async #keepUp(): Promise<void> {
+    const path = this.#path
+    const file = this.#present()
+    const text = formatPlacesFile(file)
+    // Before there is anybody to remember there is no file.
+    if (path === undefined || this.#writing !== undefined || text === this.#onDisk) return
+    if (file.places.length === 0 && this.#onDisk === '') return
+    this.#writing = writeFileAtomically(path, text)
+      .then(() => this.#onWritten(text))
+      .catch((error: unknown) => this.#onFailed(path, error))
+    await this.#writing
+    this.#writing = undefined
+  }
+
+  #onWritten(text: string): void {
+    this.#onDisk = text
+    this.#isFailing = false
+  }
+
+  #onFailed(path: string, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error)
+    if (!this.#isFailing)
+      this.#log.warn({ path, reason, code: 'STATE_UNWRITABLE' }, 'cannot save where peers are; retrying')
+    this.#isFailing = true
+  }
+}
+
+/** Most of the time nothing has changed, and nothing is written. */
+const KEEP_MS = 3_000
