@@ -5,8 +5,10 @@
 export const KEEPALIVE_MS = 15_000
 /** After bytes came, and then nothing for this long: one ping, ms. If our address has changed, the ping shows the peer. */
 export const TAIL_PING_MS = 2_000
-/** Something of ours is unanswered for this long: ping on every path, ms. */
+/** Something of ours is unanswered for this long, or four round trips: ping on every path, ms. */
 export const QUIET_MS = 1_000
+/** At most; before the peer counts as silent every path has been tried, whatever round trip was measured. */
+export const MAX_QUIET_MS = 2_000
 export const PING_REPEAT_MS = 1_000
 /**
  * PILA that take direct paths only, to a peer that may be a Go daemon: 0.95 s. It answers after a question to its

@@ -40,7 +40,7 @@ export class Liveness {
   onAsked(now: Instant, rttMs: number): void {
     if (this.#owedSince < Infinity) return
     this.#owedSince = now
-    this.#nextPingAt = now + Math.max(k.QUIET_MS, 4 * rttMs)
+    this.#nextPingAt = now + Math.min(k.MAX_QUIET_MS, Math.max(k.QUIET_MS, 4 * rttMs))
   }
 
   /** Nothing is owed any more: the keys that it could be answered under are gone. */

@@ -4,6 +4,8 @@
 export const MAX_CANDIDATES = 8
 /** A probe is unanswered after this long at least, ms, or four round trips. */
 export const PROBE_TIMEOUT_MS = 1_000
+/** And after this long at most, ms: a round trip that was measured while a process stood still says nothing about the path. */
+export const MAX_PROBE_TIMEOUT_MS = 4_000
 /** Unanswered probes in a row after which a path counts as dead until something arrives on it. */
 export const PROBE_FAILURES = 2
 /** The current path is silent for this long while frames come along another: the peer has moved, and is followed. */

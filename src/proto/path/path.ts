@@ -5,6 +5,7 @@ import {
   BASE_PAYLOAD_BYTES,
   DATAGRAM_OVERHEAD_BYTES,
   LOOPBACK_RAISE_MS,
+  MAX_PROBE_TIMEOUT_MS,
   PAYLOAD_LADDER,
   PROBE_FAILURES,
   PROBE_TIMEOUT_MS,
@@ -123,8 +124,12 @@ export class Path {
     return this.#failures === PROBE_FAILURES
   }
 
+  get #probeTimeoutMs(): number {
+    return Math.min(MAX_PROBE_TIMEOUT_MS, Math.max(PROBE_TIMEOUT_MS, 4 * (this.rttMs ?? 0)))
+  }
+
   get probeDeadline(): Instant {
-    return this.#unansweredAt < 0 ? Infinity : this.#unansweredAt + Math.max(PROBE_TIMEOUT_MS, 4 * (this.rttMs ?? 0))
+    return this.#unansweredAt < 0 ? Infinity : this.#unansweredAt + this.#probeTimeoutMs
   }
 
   /**
@@ -169,7 +174,7 @@ export class Path {
   }
 
   get sizeDeadline(): Instant {
-    return this.#sizeProbeAt < 0 ? Infinity : this.#sizeProbeAt + Math.max(PROBE_TIMEOUT_MS, 4 * (this.rttMs ?? 0))
+    return this.#sizeProbeAt < 0 ? Infinity : this.#sizeProbeAt + this.#probeTimeoutMs
   }
 
   /** Large packets vanish while small ones pass (RFC 8899 §4.3): back to what every path carries. */

@@ -233,7 +233,7 @@ export class PathSelector {
     const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
     if (path.kind === 'relay' && !this.#mayRelay) return false
     if (path === current || path.kind === 'relay')
-      return current?.answered !== true && (!path.answered || path.suspect) && mayAnswer
+      return current?.answered !== true && (!path.answered || path.dead) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
     return mayAnswer
   }

@@ -53,3 +53,16 @@ test('on a slow path the first ping waits four round trips, and the registry is 
   assert.equal(liveness.check(2_799, KEEPS_ALIVE, 0), 0)
   assert.equal(liveness.check(2_800, KEEPS_ALIVE, 2_800 - k.RESOLVE_AGAIN_MS), k.PEER_SEARCH | k.PEER_RESOLVE)
 })
+
+test('a long round trip puts the first look off, but never until the peer counts as silent', () => {
+  for (const [rttMs, quietMs] of [
+    [100, k.QUIET_MS],
+    [400, 1_600],
+    [2_900, k.MAX_QUIET_MS], // measured while a process stood still
+  ] as const) {
+    const liveness = new Liveness()
+    liveness.onAsked(1_000, rttMs)
+    assert.equal(liveness.nextTimeout(KEEPS_ALIVE), 1_000 + quietMs, `${rttMs} ms`)
+  }
+  assert.ok(k.MAX_QUIET_MS + k.PING_REPEAT_MS < k.PEER_SILENT_MS)
+})

@@ -1,7 +1,7 @@
 /** Which way is used: what has proven itself, then what is promised; and what becomes of a way that falls silent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MAX_CANDIDATES } from '../../../../src/proto/path/constants.ts'
+import { MAX_CANDIDATES, MAX_PROBE_TIMEOUT_MS } from '../../../../src/proto/path/constants.ts'
 import { PathSelector } from '../../../../src/proto/path/selector.ts'
 import { SizeMemory } from '../../../../src/proto/path/size-memory.ts'
 
@@ -89,4 +89,32 @@ test('a way that was given up and is heard again comes before one of which nothi
   assert.equal(paths.current, direct)
   paths.onHeard(10_000, relay, true)
   assert.equal(paths.current, relay)
+})
+
+test('a relay that answered once and died is tried again while no other way is proven', () => {
+  const paths = selector()
+  paths.admitRelay()
+  const relay = paths.relay!
+  paths.onHeard(0, relay, true)
+  paths.onAnswer(relay, 5)
+  for (const at of [10_000, 20_000]) {
+    relay.onProbe(at)
+    relay.checkProbe(relay.probeDeadline)
+  }
+  assert.ok(relay.dead)
+  const direct = paths.addCandidate(endpoint(1), 'direct')!
+  paths.onHeard(30_000, direct, true)
+  assert.equal(paths.current, direct, 'it was heard, but whether it works from us nobody knows')
+  const probed: unknown[] = []
+  for (let probe; (probe = paths.takeUpgradeProbe(30_000)) !== undefined;) probed.push(probe.kind)
+  assert.deepEqual(probed.toSorted(), ['direct', 'relay'])
+})
+
+test('a probe is waited for no longer than MAX_PROBE_TIMEOUT_MS, whatever round trip was measured', () => {
+  const paths = selector()
+  const direct = paths.addCandidate(endpoint(1), 'direct')!
+  paths.onHeard(0, direct, true)
+  paths.onAnswer(direct, 2_900)
+  direct.onProbe(10_000)
+  assert.equal(direct.probeDeadline, 10_000 + MAX_PROBE_TIMEOUT_MS)
 })
