@@ -8,9 +8,11 @@
  *   0x04 punch command      ipLength(1) ip port(2)      0x09 relay deliver to  sender(4) destination(4) frame
  *   0x05 relay              sender(4) destination(4) frame
  *
- * Behind discover and its reply our own nodes and beacons put a block that others skip (docs/nat.md):
- *   discover: "PGB1" flags(1), zeros up to 64 bytes, so that no answer is larger than its question
- *   reply:    "PGB1" port(2) of the beacon's second socket, 0 for none; from(1): 1 when it came from that socket
+ * Behind discover and its reply our own nodes and beacons put a block that others skip (docs/protocol/extensions.md §3):
+ *   discover: key(32) "PGB1" flags(1) transaction(8), zeros up to 72 bytes: all answers together are no larger than that.
+ *             Beacons of today keep the first 32 bytes as the key of the node.
+ *   reply:    "PGB1" port(2) of the beacon's second socket, 0 for none; from(1): 1 when it came from that socket;
+ *             transaction(8) of the discover
  */
 import { readU16, readU32, writeU16, writeU32 } from '../base/bytes.ts'
 import type { Endpoint, NodeId } from '../base/types.ts'
@@ -18,8 +20,8 @@ import { decodeIp, encodeIp } from './ip-address.ts'
 
 /** `frame` is a view into the decoded bytes, possibly empty. */
 export type BeaconMessage =
-  | { readonly kind: 'discover'; readonly node: NodeId; readonly probe?: DiscoverProbe }
-  | { readonly kind: 'discover_reply'; readonly endpoint: Endpoint; readonly second?: SecondSocket }
+  | { readonly kind: 'discover'; readonly node: NodeId; readonly question?: DiscoverQuestion }
+  | { readonly kind: 'discover_reply'; readonly endpoint: Endpoint; readonly answer?: DiscoverAnswer }
   | { readonly kind: 'punch_request'; readonly requester: NodeId; readonly target: NodeId }
   | { readonly kind: 'punch_command'; readonly endpoint: Endpoint }
   | { readonly kind: 'relay'; readonly sender: NodeId; readonly destination: NodeId; readonly frame: Uint8Array }
@@ -33,15 +35,19 @@ export type BeaconMessage =
       readonly frame: Uint8Array
     }
 
-/** What a node that wants to know its NAT asks for. */
-export interface DiscoverProbe {
+/** What a node of ours adds to a discover. */
+export interface DiscoverQuestion {
+  /** 8 random bytes that come back in the answer: who has not seen the question cannot forge one. */
+  readonly transaction: Uint8Array
+  /** From the beacon's second socket as well, which shows how the NAT filters. */
   readonly answerFromSecond: boolean
 }
 
-/** What a beacon with two sockets tells: the port of the second, and whether this came from there. */
-export interface SecondSocket {
-  readonly port: number
-  readonly isSource: boolean
+/** What a beacon of ours adds to its reply to one. */
+export interface DiscoverAnswer {
+  readonly transaction: Uint8Array
+  readonly secondPort: number // 0: it has no second socket
+  readonly isFromSecond: boolean
 }
 
 export type BeaconFault = 'too_short' | 'bad_address' | 'unknown_type'
@@ -97,12 +103,14 @@ export function encodeDiscover(node: NodeId): Uint8Array {
   return oneNode(TYPE_DISCOVER, node)
 }
 
-/** A discover that asks a beacon of ours for more; any other takes it for a plain one. */
-export function encodeDiscoverProbe(node: NodeId, probe: DiscoverProbe): Uint8Array {
-  const out = new Uint8Array(DISCOVER_PROBE_BYTES)
+/** A discover that any other beacon than ours takes for a plain one. @param publicKey our Ed25519 key. */
+export function encodeQuestion(node: NodeId, publicKey: Uint8Array, question: DiscoverQuestion): Uint8Array {
+  const out = new Uint8Array(QUESTION_BYTES)
   out.set(oneNode(TYPE_DISCOVER, node))
-  writeU32(out, 5, EXTENSION_MAGIC)
-  out[9] = probe.answerFromSecond ? 1 : 0
+  out.set(publicKey, 5)
+  writeU32(out, QUESTION_AT, EXTENSION_MAGIC)
+  out[QUESTION_AT + 4] = question.answerFromSecond ? 1 : 0
+  out.set(question.transaction, QUESTION_AT + 5)
   return out
 }
 
@@ -116,14 +124,15 @@ export function encodeDiscoverReply(endpoint: Endpoint): Uint8Array {
   return oneEndpoint(TYPE_DISCOVER_REPLY, endpoint)
 }
 
-/** The answer to a probe. @throws RangeError if `endpoint.address` is not a literal IP address. */
-export function encodeProbeReply(endpoint: Endpoint, second: SecondSocket): Uint8Array {
+/** The reply to a question. @throws RangeError if `endpoint.address` is not a literal IP address. */
+export function encodeAnswer(endpoint: Endpoint, answer: DiscoverAnswer): Uint8Array {
   const reply = encodeDiscoverReply(endpoint)
-  const out = new Uint8Array(reply.length + 7)
+  const out = new Uint8Array(reply.length + ANSWER_BYTES)
   out.set(reply)
   writeU32(out, reply.length, EXTENSION_MAGIC)
-  writeU16(out, reply.length + 4, second.port)
-  out[reply.length + 6] = second.isSource ? 1 : 0
+  writeU16(out, reply.length + 4, answer.secondPort)
+  out[reply.length + 6] = answer.isFromSecond ? 1 : 0
+  out.set(answer.transaction, reply.length + 7)
   return out
 }
 
@@ -175,13 +184,17 @@ function decodeEndpointMessage(
   if (bytes.length < end) return 'too_short'
   const endpoint = { address: decodeIp(bytes, 2, ipLength), port: readU16(bytes, 2 + ipLength) }
   if (kind === 'punch_command') return { kind, endpoint }
-  if (bytes.length < end + 7 || readU32(bytes, end) !== EXTENSION_MAGIC) return { kind, endpoint }
-  return { kind, endpoint, second: { port: readU16(bytes, end + 4), isSource: bytes[end + 6] === 1 } }
+  if (bytes.length < end + ANSWER_BYTES || readU32(bytes, end) !== EXTENSION_MAGIC) return { kind, endpoint }
+  const transaction = bytes.subarray(end + 7, end + 7 + TRANSACTION_BYTES)
+  const answer = { transaction, secondPort: readU16(bytes, end + 4), isFromSecond: bytes[end + 6] === 1 }
+  return { kind, endpoint, answer }
 }
 
 function decodeDiscover(bytes: Uint8Array, node: NodeId): BeaconMessage {
-  if (bytes.length < DISCOVER_PROBE_BYTES || readU32(bytes, 5) !== EXTENSION_MAGIC) return { kind: 'discover', node }
-  return { kind: 'discover', node, probe: { answerFromSecond: (bytes[9]! & 1) !== 0 } }
+  if (bytes.length < QUESTION_BYTES || readU32(bytes, QUESTION_AT) !== EXTENSION_MAGIC)
+    return { kind: 'discover', node }
+  const transaction = bytes.subarray(QUESTION_AT + 5, QUESTION_AT + 5 + TRANSACTION_BYTES)
+  return { kind: 'discover', node, question: { transaction, answerFromSecond: (bytes[QUESTION_AT + 4]! & 1) !== 0 } }
 }
 
 function decodeSync(bytes: Uint8Array): BeaconMessage | BeaconFault {
@@ -218,7 +231,10 @@ function writeTwoNodes(out: Uint8Array, at: number, type: number, first: NodeId,
 
 const SYNC_HEADER_BYTES = 7
 const EXTENSION_MAGIC = 0x50474231 // PGB1
-const DISCOVER_PROBE_BYTES = 64
+export const TRANSACTION_BYTES = 8
+const QUESTION_AT = 5 + 32 // behind type, node and key
+const QUESTION_BYTES = 72 // two answers of 35 bytes, with IPv6
+const ANSWER_BYTES = 7 + TRANSACTION_BYTES
 
 /** Shortest message of each type, by type; 0 where there is no such type. */
 const MINIMUM_BYTES: readonly number[] = [

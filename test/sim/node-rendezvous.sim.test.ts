@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HEARTBEAT_MS } from '../../src/proto/rendezvous/constants.ts'
-import { encodeDiscoverReply } from '../../src/wire/beacon-messages.ts'
 import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
@@ -35,7 +34,8 @@ for (const seed of [1, 2]) {
       () => sim.registry.requests.filter((type) => type === 'heartbeat').length > before,
     )
     node.rebind({ address: node.endpoint.address, port: 7_777 })
-    sim.network.inject(sim.beaconEndpoint, node.endpoint, encodeDiscoverReply(node.endpoint), 10) // as if the beacon had just been asked
+    node.state.beacon.refresh(sim.world.nowMs)
+    sim.network.inject(sim.beaconEndpoint, node.endpoint, Uint8Array.of(0), 0) // it looks at its timers
     sim.run(3_000)
     assert.equal(registeredAt(sim, node), `${node.endpoint.address}:7777`)
   })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../src/base/types.ts'
 import { FLAG_ACK, FLAG_SYN, PROTOCOL_CONTROL } from '../../src/wire/packet.ts'
+import { encodeAnswer, encodeDiscoverReply } from '../../src/wire/beacon-messages.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import { Puppet } from './simulator/puppet.ts'
 
@@ -67,3 +68,21 @@ test('a peer that has really moved is followed with its full rate, a round trip 
   sim.until('the rest', 10_000, () => stream.receivedBytes === bytes.length)
   assert.equal(b.peer(a)?.paths.current?.endpoint.address, '203.0.113.77')
 })
+
+for (const seed of [1, 2, 3])
+  test(`a discover reply that somebody forges in the name of the beacon moves nobody (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, path: { delayMs: 10 } })
+    const [a, b] = sim.pair()
+    const forged = { address: '203.0.113.9', port: 7_777 }
+    const unasked = a.state.counters['beacon_reply_unasked'] ?? 0
+    const answer = { transaction: sim.random.bytes(8), secondPort: 9_002, isFromSecond: false }
+    for (let i = 0; i < 300; i++) {
+      for (const bytes of [encodeDiscoverReply(forged), encodeAnswer(forged, answer)])
+        sim.network.inject(sim.beaconEndpoint, a.endpoint, bytes, sim.random.below(200))
+      sim.run(200) // over several questions
+    }
+    assert.deepEqual(a.state.beacon.observed, a.endpoint)
+    assert.ok((a.state.counters['beacon_reply_unasked'] ?? 0) >= unasked + 590)
+    const paths = b.peer(a)?.paths.all() ?? []
+    assert.ok(!paths.some(({ endpoint }) => endpoint.address === forged.address), 'the peer was sent there')
+  })

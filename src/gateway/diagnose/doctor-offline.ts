@@ -2,6 +2,7 @@
  * `doctor` where no gateway runs: the same diagnosis from a socket of its own, within a few seconds. It registers
  * nothing and asks the beacon only where it is seen.
  */
+import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { PilotError } from '../../base/errors.ts'
 import type { Endpoint } from '../../base/types.ts'
@@ -37,15 +38,18 @@ export async function checkUp(options: Pick<GatewayOptions, 'registry' | 'beacon
 }
 
 async function lookAtBeacon(listen: Endpoint, beacon: Endpoint) {
-  const client = new BeaconClient()
+  const asker = { publicKey: new Uint8Array(32), random: randomBytes } // for node 0 no key is kept
+  const client = new BeaconClient(asker)
   let local = listen
-  const nat = new NatProbe(beacon, () => ownNetwork(local).ownEndpoints)
+  const nat = new NatProbe(beacon, () => ownNetwork(local).ownEndpoints, asker)
   const take = ({ bytes, source }: Received): void => {
     if (source.address !== beacon.address) return
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string' || message.kind !== 'discover_reply') return
-    if (message.second?.isSource !== true) client.handleReply(performance.now(), message.endpoint)
-    nat.handleReply(performance.now(), message.endpoint, message.second)
+    const { endpoint, answer } = message
+    const [now, isForClient] = [performance.now(), client.expects(answer)]
+    if (nat.expects(answer)) nat.handleReply(now, endpoint, answer)
+    if (isForClient) client.handleReply(now, endpoint, answer)
   }
   const socket = await UdpSocket.open(listen, { onBatch: (batch) => batch.forEach(take) })
   local = socket.local

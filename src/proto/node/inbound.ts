@@ -110,7 +110,7 @@ export class Inbound {
         this.#handleFrame(now, message.frame, source, true, opened)
         return
       case 'discover_reply':
-        return this.#finder.onDiscoverReply(now, message.endpoint, message.second)
+        return this.#finder.onDiscoverReply(now, message.endpoint, message.answer)
       case 'punch_command':
         if (this.#punches.take(now)) this.#finder.onPunchCommand(now, message.endpoint)
         else this.#state.count('punch_limited')
@@ -123,9 +123,9 @@ export class Inbound {
   /** From the beacon's second socket comes one thing only, and it says so itself. */
   #handleSecond(now: Instant, bytes: Uint8Array): void {
     const message = decodeBeaconMessage(bytes)
-    if (typeof message === 'string' || message.kind !== 'discover_reply' || message.second?.isSource !== true)
+    if (typeof message === 'string' || message.kind !== 'discover_reply' || message.answer?.isFromSecond !== true)
       return this.#state.count('beacon_unexpected')
-    this.#finder.onDiscoverReply(now, message.endpoint, message.second)
+    this.#finder.onDiscoverReply(now, message.endpoint, message.answer)
   }
 
   #handleFrame(

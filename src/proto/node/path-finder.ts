@@ -6,7 +6,7 @@
 import { equalBytes } from '../../base/bytes.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import type { SecondSocket } from '../../wire/beacon-messages.ts'
+import type { DiscoverAnswer } from '../../wire/beacon-messages.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
 import type { HelloKind, NatFiltering, NatMapping, PathHello } from '../../wire/path-hello.ts'
 import { encodePathHello } from '../../wire/path-hello.ts'
@@ -51,14 +51,16 @@ export class PathFinder {
   }
 
   /** The beacon reports where it sees us. */
-  onDiscoverReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): void {
+  onDiscoverReply(now: Instant, endpoint: Endpoint, answer: DiscoverAnswer | undefined): void {
     const { beacon, nat, nodeId } = this.#state
-    if (second?.isSource !== true && beacon.handleReply(now, endpoint)) {
+    const [isForNat, isForClient] = [nat.expects(answer), beacon.expects(answer)]
+    if (!isForNat && !isForClient) return this.#state.count('beacon_reply_unasked')
+    if (isForClient && beacon.handleReply(now, endpoint, answer)) {
       this.#state.emit({ kind: 'endpoint', endpoint })
       this.#tellPeers(now)
       if (!nat.busy) nat.start(now, nodeId)
     }
-    if (nat.handleReply(now, endpoint, second)) this.#onNatKnown(now)
+    if (isForNat && nat.handleReply(now, endpoint, answer)) this.#onNatKnown(now)
   }
 
   /** Opens our NAT towards an endpoint that our beacon names, who does the same to the other side. */

@@ -37,7 +37,7 @@ export class NodeState {
   readonly ports: Ports
   readonly trust: TrustBook
   readonly registry: RegistryClient<Purpose>
-  readonly beacon = new BeaconClient()
+  readonly beacon: BeaconClient
   readonly nat: NatProbe
   readonly sizes = new SizeMemory()
   readonly places: Places
@@ -57,7 +57,9 @@ export class NodeState {
     this.network = options.network
     this.places = new Places(options.places ?? [])
     this.registry = new RegistryClient(new RegistrySession(options.identity, options.random))
-    this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints)
+    const asker = { publicKey: options.identity.publicKey, random: options.random }
+    this.beacon = new BeaconClient(asker)
+    this.nat = new NatProbe(options.beacon ?? { address: '', port: 0 }, () => this.network.ownEndpoints, asker)
     this.ports = new Ports(options.random)
     this.streamShared = {
       maxSegment: options.maxSegment,

@@ -1,7 +1,9 @@
 /** Where the beacon sees us: discover messages, their answers, and the NAT mapping they keep open. */
-import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
+import { equalBytes } from '../../base/bytes.ts'
+import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import { encodeDiscover } from '../../wire/beacon-messages.ts'
+import type { DiscoverAnswer } from '../../wire/beacon-messages.ts'
+import { encodeQuestion, TRANSACTION_BYTES } from '../../wire/beacon-messages.ts'
 import type { Machine } from '../machine.ts'
 import {
   DISCOVER_INTERVAL_MS,
@@ -11,16 +13,29 @@ import {
   SILENT_AFTER,
 } from './constants.ts'
 
+/** Who asks a beacon. */
+export interface Asker {
+  readonly publicKey: Uint8Array // Ed25519
+  readonly random: RandomBytes
+}
+
 export class BeaconClient implements Machine {
   /** Our public endpoint, as the beacon saw it last. */
   observed: Endpoint | undefined
   answeredAt: Instant = -Infinity
+  readonly #asker: Asker
+  #transaction: Uint8Array = new Uint8Array(0) // of the questions since the last answer
+  #isOurs = false // the beacon repeats transactions: a reply without one is not from it
   #nodeId: NodeId = 0
   #nextAt: Instant = 0
   #unanswered = 0
   #sentAt: Instant = -Infinity
   #isNewId = false
   #isOwed = false // a question that cannot wait has not left yet: an answer to an earlier one does not replace it
+
+  constructor(asker: Asker) {
+    this.#asker = asker
+  }
 
   /** Questions since the last answer. */
   get unanswered(): number {
@@ -56,8 +71,18 @@ export class BeaconClient implements Machine {
     this.#unanswered = 0
   }
 
-  /** @returns true when our endpoint is new or another than before. */
-  handleReply(now: Instant, endpoint: Endpoint): boolean {
+  /**
+   * Whether a reply answers our question. A beacon of another make repeats no transaction; nor may one that was of ours, and
+   * has been silent since.
+   */
+  expects(answer: DiscoverAnswer | undefined): boolean {
+    if (answer !== undefined) return equalBytes(answer.transaction, this.#transaction)
+    return this.#unanswered > 0 && (!this.#isOurs || this.silent)
+  }
+
+  /** To an expected reply. @returns true when our endpoint is new or another than before. */
+  handleReply(now: Instant, endpoint: Endpoint, answer: DiscoverAnswer | undefined): boolean {
+    this.#isOurs = answer !== undefined
     this.#unanswered = 0
     this.answeredAt = now
     const isNews = !sameEndpoint(this.observed, endpoint)
@@ -73,11 +98,13 @@ export class BeaconClient implements Machine {
   /** A datagram for the beacon, if one is due. */
   pollDiscover(now: Instant): Uint8Array | undefined {
     if (now < this.#nextAt) return undefined
+    if (this.#unanswered === 0 || this.#isOwed) this.#transaction = this.#asker.random(TRANSACTION_BYTES)
     this.#nextAt = now + DISCOVER_RETRY_MS[Math.min(this.#unanswered, DISCOVER_RETRY_MS.length - 1)]!
     this.#unanswered += 1
     this.#sentAt = now
     this.#isOwed = false
-    return encodeDiscover(this.#nodeId)
+    const question = { transaction: this.#transaction, answerFromSecond: false }
+    return encodeQuestion(this.#nodeId, this.#asker.publicKey, question)
   }
 
   #owe(at: Instant): void {

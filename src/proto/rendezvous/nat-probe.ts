@@ -4,11 +4,13 @@
  * same endpoint tells how it maps. Any other beacon takes the question for a plain discover, and the kind stays unknown
  * until peers tell where they see us. Filtering first: our own question to the second socket opens the filter.
  */
+import { equalBytes } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
-import type { SecondSocket } from '../../wire/beacon-messages.ts'
-import { encodeDiscoverProbe } from '../../wire/beacon-messages.ts'
+import type { DiscoverAnswer } from '../../wire/beacon-messages.ts'
+import { encodeQuestion, TRANSACTION_BYTES } from '../../wire/beacon-messages.ts'
 import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
+import type { Asker } from './beacon-client.ts'
 import { NAT_PROBE_MS, NAT_PROBE_PATIENCE_MS } from './constants.ts'
 
 export class NatProbe {
@@ -18,6 +20,8 @@ export class NatProbe {
   supported: boolean | undefined
   readonly #beacon: Endpoint
   readonly #ownEndpoints: () => readonly Endpoint[]
+  readonly #asker: Asker
+  #transaction: Uint8Array = new Uint8Array(0) // of the questions of this phase
   #phase: 'idle' | 'filtering' | 'mapping' = 'idle'
   #plain: Endpoint | undefined // as a beacon that may be of another make sees us
   #first: Endpoint | undefined // as the beacon's first socket sees us
@@ -27,9 +31,10 @@ export class NatProbe {
   #nodeId: NodeId = 0
 
   /** @param ownEndpoints where our socket can be reached on our own interfaces. */
-  constructor(beacon: Endpoint, ownEndpoints: () => readonly Endpoint[]) {
+  constructor(beacon: Endpoint, ownEndpoints: () => readonly Endpoint[], asker: Asker) {
     this.#beacon = beacon
     this.#ownEndpoints = ownEndpoints
+    this.#asker = asker
   }
 
   get busy(): boolean {
@@ -39,10 +44,8 @@ export class NatProbe {
   /** Find out, or find out anew: our network is another one, or the NAT gave us another endpoint. */
   start(now: Instant, nodeId: NodeId): void {
     this.#nodeId = nodeId
-    this.#phase = 'filtering'
-    this.#attempts = 0
+    this.#begin(now, 'filtering')
     this.#first = this.#plain = undefined
-    this.#nextAt = now
     this.supported = undefined
   }
 
@@ -59,21 +62,25 @@ export class NatProbe {
     return this.isSecond(source) || (this.#phase === 'filtering' && source.address === this.#beacon.address)
   }
 
-  /** @returns true when the kind is known by it, or another than before. */
-  handleReply(now: Instant, endpoint: Endpoint, second: SecondSocket | undefined): boolean {
-    if (this.#phase === 'idle') return false
-    if (second === undefined || second.port === 0) {
+  /** Whether a reply answers a question of this phase, or may: a beacon of another make repeats no transaction. */
+  expects(answer: DiscoverAnswer | undefined): boolean {
+    return this.busy && (answer === undefined || equalBytes(answer.transaction, this.#transaction))
+  }
+
+  /** To an expected reply. @returns true when the kind is known by it, or another than before. */
+  handleReply(now: Instant, endpoint: Endpoint, answer: DiscoverAnswer | undefined): boolean {
+    if (answer === undefined || answer.secondPort === 0) {
       // perhaps only the answer to a plain discover that was under way
       this.#plain = endpoint
       return false
     }
     this.supported = true
-    this.#secondPort = second.port
-    if (this.#phase === 'mapping') return second.isSource && this.#onSecondSight(endpoint)
-    if (second.isSource) {
+    this.#secondPort = answer.secondPort
+    if (this.#phase === 'mapping') return answer.isFromSecond && this.#onSecondSight(endpoint)
+    if (answer.isFromSecond) {
       this.filtering = 'port-independent' // it came in unasked
       this.#first ??= endpoint // of the question, which went to the first socket
-      this.#beginMapping(now)
+      this.#begin(now, 'mapping')
     } else this.#first = endpoint
     return false
   }
@@ -96,11 +103,11 @@ export class NatProbe {
     if (now < this.#nextAt || this.#attempts >= NAT_PROBE_MS.length) return undefined
     this.#nextAt = now + NAT_PROBE_MS[this.#attempts]!
     this.#attempts += 1
-    if (this.#phase === 'filtering')
-      return { bytes: encodeDiscoverProbe(this.#nodeId, { answerFromSecond: true }), to: this.#beacon }
+    const isFirst = this.#phase === 'filtering'
+    const question = { transaction: this.#transaction, answerFromSecond: isFirst }
     return {
-      bytes: encodeDiscoverProbe(0, { answerFromSecond: false }),
-      to: { address: this.#beacon.address, port: this.#secondPort },
+      bytes: encodeQuestion(isFirst ? this.#nodeId : 0, this.#asker.publicKey, question),
+      to: isFirst ? this.#beacon : { address: this.#beacon.address, port: this.#secondPort },
     }
   }
 
@@ -109,7 +116,7 @@ export class NatProbe {
     if (this.#phase === 'idle' || this.#attempts < NAT_PROBE_MS.length || now < this.#nextAt) return false
     if (this.#phase === 'filtering' && this.#first !== undefined) {
       this.filtering = 'address-and-port-dependent'
-      this.#beginMapping(now)
+      this.#begin(now, 'mapping')
     } else if (this.#phase === 'filtering' && this.#plain !== undefined) return this.#onForeignBeacon(this.#plain)
     else if (this.#phase === 'filtering') {
       this.#nextAt = now + NAT_PROBE_PATIENCE_MS // no answer at all: the beacon is away, or UDP does not pass
@@ -135,8 +142,9 @@ export class NatProbe {
     return this.mapping !== before
   }
 
-  #beginMapping(now: Instant): void {
-    this.#phase = 'mapping'
+  #begin(now: Instant, phase: 'filtering' | 'mapping'): void {
+    this.#phase = phase
+    this.#transaction = this.#asker.random(TRANSACTION_BYTES)
     this.#attempts = 0
     this.#nextAt = now
   }

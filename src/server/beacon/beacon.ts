@@ -28,7 +28,7 @@ import {
   UNKNOWN_TAKEOVER_SILENCE_MS,
 } from './constants.ts'
 import type { Send } from './probes.ts'
-import { answerProbe } from './probes.ts'
+import { answerQuestion } from './probes.ts'
 
 export interface BeaconOptions {
   readonly beaconId: number // 0: alone
@@ -114,11 +114,11 @@ export class Beacon {
   }
 
   /** The reply is true whoever asks, so it comes even where the id is not given to the asker. */
-  #handleDiscover(now: number, { node, probe }: Message<'discover'>, from: Endpoint, send: Send): void {
+  #handleDiscover(now: number, { node, question }: Message<'discover'>, from: Endpoint, send: Send): void {
     this.counters.discovers++
     if (node !== 0) this.#hear(now, node, from)
-    if (probe === undefined) send(encodeDiscoverReply(from), from)
-    else answerProbe(probe, from, this.secondPort, send)
+    if (question === undefined) send(encodeDiscoverReply(from), from)
+    else answerQuestion(question, from, this.secondPort, send)
   }
 
   #handlePunchRequest(now: number, message: Message<'punch_request'>, from: Endpoint, send: Send): void {

@@ -3,23 +3,29 @@
  * may send to them unasked. No answer is larger than its question, and each goes where its question came from.
  */
 import type { Endpoint } from '../../base/types.ts'
-import type { DiscoverProbe } from '../../wire/beacon-messages.ts'
-import { decodeBeaconMessage, encodeProbeReply } from '../../wire/beacon-messages.ts'
+import type { DiscoverQuestion } from '../../wire/beacon-messages.ts'
+import { decodeBeaconMessage, encodeAnswer } from '../../wire/beacon-messages.ts'
 
 /** `second`: from the second socket. `relay`: may wait its turn among the relayed ones. Absent: at once, from the first socket. */
 export type Send = (bytes: Uint8Array, to: Endpoint, how?: 'second' | 'relay') => void
 
-/** To a probe that came to the first socket. @param secondPort 0: there is no second socket. */
-export function answerProbe(probe: DiscoverProbe, from: Endpoint, secondPort: number, send: Send): void {
-  send(encodeProbeReply(from, { port: secondPort, isSource: false }), from)
-  if (probe.answerFromSecond && secondPort !== 0)
-    send(encodeProbeReply(from, { port: secondPort, isSource: true }), from, 'second')
+/** To a question that came to the first socket. @param secondPort 0: there is no second socket. */
+export function answerQuestion(
+  { transaction, answerFromSecond }: DiscoverQuestion,
+  from: Endpoint,
+  secondPort: number,
+  send: Send,
+): void {
+  send(encodeAnswer(from, { transaction, secondPort, isFromSecond: false }), from)
+  if (answerFromSecond && secondPort !== 0)
+    send(encodeAnswer(from, { transaction, secondPort, isFromSecond: true }), from, 'second')
 }
 
-/** A datagram to the second socket, which knows nothing but probes. @returns whether it was one. */
+/** A datagram to the second socket, which answers questions only. @returns whether it was one. */
 export function handleAtSecond(bytes: Uint8Array, from: Endpoint, secondPort: number, send: Send): boolean {
   const message = decodeBeaconMessage(bytes)
-  if (typeof message === 'string' || message.kind !== 'discover' || message.probe === undefined) return false
-  send(encodeProbeReply(from, { port: secondPort, isSource: true }), from, 'second')
+  if (typeof message === 'string' || message.kind !== 'discover' || message.question === undefined) return false
+  const { transaction } = message.question
+  send(encodeAnswer(from, { transaction, secondPort, isFromSecond: true }), from, 'second')
   return true
 }

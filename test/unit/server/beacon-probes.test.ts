@@ -5,12 +5,16 @@ import type { RemoteInfo } from 'node:dgram'
 import { test } from 'node:test'
 import { silentLogger } from '../../../src/runtime/log.ts'
 import { startRendezvous } from '../../../src/server/rendezvous.ts'
+import type { BeaconFault, BeaconMessage } from '../../../src/wire/beacon-messages.ts'
 import {
   decodeBeaconMessage,
   encodeDiscover,
-  encodeDiscoverProbe,
   encodeDiscoverReply,
+  encodeQuestion,
 } from '../../../src/wire/beacon-messages.ts'
+
+const KEY = new Uint8Array(32).fill(7)
+const transaction = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)
 
 interface Answer {
   readonly fromPort: number
@@ -46,25 +50,25 @@ test('a probe is answered from both sockets, and at the second alone when asked 
   const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: silentLogger })
   try {
     const port = Number(rendezvous.beacon.split(':')[1])
-    const question = encodeDiscoverProbe(7, { answerFromSecond: true })
+    const question = encodeQuestion(7, KEY, { transaction, answerFromSecond: true })
     const { own, answers } = await ask(question, port)
     assert.equal(answers.length, 2)
     const messages = answers.map(({ fromPort, bytes }) => ({ fromPort, message: decodeBeaconMessage(bytes), bytes }))
     const first = messages.find(({ fromPort }) => fromPort === port)!
     const second = messages.find(({ fromPort }) => fromPort !== port)!
     const endpoint = { address: '127.0.0.1', port: own }
-    assert.deepEqual(first.message, {
+    assert.deepEqual(plain(first.message), {
       kind: 'discover_reply',
       endpoint,
-      second: { port: second.fromPort, isSource: false },
+      answer: { transaction, secondPort: second.fromPort, isFromSecond: false },
     })
-    assert.deepEqual(second.message, {
+    assert.deepEqual(plain(second.message), {
       kind: 'discover_reply',
       endpoint,
-      second: { port: second.fromPort, isSource: true },
+      answer: { transaction, secondPort: second.fromPort, isFromSecond: true },
     })
     assert.ok(messages.reduce((sum, { bytes }) => sum + bytes.length, 0) <= question.length)
-    const alone = await ask(encodeDiscoverProbe(0, { answerFromSecond: false }), second.fromPort)
+    const alone = await ask(encodeQuestion(0, KEY, { transaction, answerFromSecond: false }), second.fromPort)
     assert.deepEqual(
       alone.answers.map(({ fromPort }) => fromPort),
       [second.fromPort],
@@ -88,3 +92,9 @@ test('a plain discover gets the plain answer, byte for byte', async () => {
     await rendezvous.stop()
   }
 })
+
+/** Views into Buffers as plain arrays, so that they compare. */
+function plain(message: BeaconMessage | BeaconFault): unknown {
+  if (typeof message === 'string' || message.kind !== 'discover_reply' || message.answer === undefined) return message
+  return { ...message, answer: { ...message.answer, transaction: Uint8Array.from(message.answer.transaction) } }
+}

@@ -7,6 +7,8 @@ import { decodeBeaconMessage } from '../../../../src/wire/beacon-messages.ts'
 
 const BEACON = { address: '198.51.100.1', port: 9_001 }
 const OWN = { address: '10.0.0.2', port: 4_000 }
+let drawn = 0
+const ASKER = { publicKey: new Uint8Array(32).fill(7), random: (count: number) => new Uint8Array(count).fill(++drawn) }
 
 /** Answers as a beacon of ours behind the given NAT would; returns after all timers. */
 function found(nat: {
@@ -15,7 +17,7 @@ function found(nat: {
   unaskedComesIn: boolean
   second?: number
 }): NatProbe {
-  const probe = new NatProbe(BEACON, () => [OWN])
+  const probe = new NatProbe(BEACON, () => [OWN], ASKER)
   const second = nat.second ?? 9_002
   probe.start(0, 1)
   for (let now = 0; now < 4_000; now += 50) {
@@ -23,14 +25,19 @@ function found(nat: {
     const question = probe.poll(now)
     if (question === undefined) continue
     const message = decodeBeaconMessage(question.bytes)
-    assert.ok(typeof message !== 'string' && message.kind === 'discover' && message.probe !== undefined)
+    assert.ok(typeof message !== 'string' && message.kind === 'discover' && message.question !== undefined)
+    const { transaction, answerFromSecond } = message.question
+    const reply = (sight: Endpoint, isFromSecond: boolean): void => {
+      const answer = { transaction, secondPort: second, isFromSecond }
+      if (probe.expects(answer)) probe.handleReply(now, sight, answer)
+    }
     if (question.to.port === BEACON.port) {
-      assert.ok(message.probe.answerFromSecond)
-      if (nat.unaskedComesIn) probe.handleReply(now, nat.firstSight, { port: second, isSource: true }) // overtakes the other
-      probe.handleReply(now, nat.firstSight, { port: second, isSource: false })
+      assert.ok(answerFromSecond)
+      if (nat.unaskedComesIn) reply(nat.firstSight, true) // overtakes the other
+      reply(nat.firstSight, false)
     } else {
       assert.deepEqual(question.to, { address: BEACON.address, port: second })
-      if (nat.secondSight !== undefined) probe.handleReply(now, nat.secondSight, { port: second, isSource: true })
+      if (nat.secondSight !== undefined) reply(nat.secondSight, true)
     }
   }
   return probe
@@ -70,7 +77,7 @@ test('a beacon of another make: unknown behind a NAT, none without one, and no f
     [OUTSIDE, 'unknown'],
     [OWN, 'none'],
   ] as const) {
-    const probe = new NatProbe(BEACON, () => [OWN])
+    const probe = new NatProbe(BEACON, () => [OWN], ASKER)
     probe.start(0, 1)
     let questions = 0
     for (let now = 0; now < 60_000; now += 50) {
@@ -87,7 +94,7 @@ test('a beacon of another make: unknown behind a NAT, none without one, and no f
 })
 
 test('while no beacon answers it asks on, but rarely', () => {
-  const probe = new NatProbe(BEACON, () => [OWN])
+  const probe = new NatProbe(BEACON, () => [OWN], ASKER)
   probe.start(0, 1)
   let questions = 0
   for (let now = 0; now < 60_000; now += 50) {
@@ -103,4 +110,15 @@ test('peers elsewhere tell address-dependent mapping from endpoint-independent',
   assert.equal(cone.handleSeen(OUTSIDE, OUTSIDE), false)
   assert.equal(cone.handleSeen(ELSEWHERE, OUTSIDE), true)
   assert.equal(cone.mapping, 'address-dependent')
+})
+
+test('an answer to another question, or to one of the phase before, is not expected', () => {
+  const probe = new NatProbe(BEACON, () => [OWN], ASKER)
+  const answer = { transaction: new Uint8Array(8).fill(drawn + 1), secondPort: 9_002, isFromSecond: true }
+  assert.ok(!probe.expects(answer) && !probe.expects(undefined), 'nothing was asked')
+  probe.start(0, 1)
+  assert.ok(probe.expects(answer))
+  assert.ok(!probe.expects({ ...answer, transaction: new Uint8Array(8).fill(255) }))
+  probe.handleReply(10, OUTSIDE, answer)
+  assert.ok(!probe.expects(answer), 'the mapping is asked for by another question')
 })
