@@ -36,7 +36,7 @@ export function withMapping(
 /** @returns the text with this exposure added at the end of `expose`. */
 export function withExposure(
   text: string,
-  { name, port, protocol, target, allow, path, identity, limits, forMs, once }: ExposeSpec,
+  { name, port, protocol, target, allow, path, identity, limits, forMs, once, unsafeTarget }: ExposeSpec,
   named: boolean,
 ): string {
   const everyone = allow.length === 1 && allow[0] === 'trusted'
@@ -50,6 +50,7 @@ export function withExposure(
     ...(limits !== undefined && { limits: { ...limits } }),
     ...(forMs !== undefined && { for: formatDuration(forMs) }),
     ...(once === true && { once }),
+    ...(unsafeTarget === true && { unsafeTarget }),
   })
 }
 

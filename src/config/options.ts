@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { parseAllowed } from '../gateway/model/allow.ts'
 import { parseDuration } from '../gateway/model/duration.ts'
 import { exposeName, type ExposeSpec, type Limits, parseExposeSpec, parseTarget } from '../gateway/model/expose-spec.ts'
+import { checkTarget } from '../gateway/model/unsafe-target.ts'
 import { checkLoopback, MAX_SOCKET_PATH_BYTES, parseListen } from '../gateway/model/listen.ts'
 import {
   formatMapSpec,
@@ -271,7 +272,8 @@ export function withOwnNames(maps: readonly MapSpec[]): MapSpec[] {
 
 /** The exposures that a file asks for. */
 export function exposesOf(config: Config): ExposeSpec[] {
-  return config.expose.map(({ name, port: written, target, allow, path, identity, limits, for: duration, once }) => {
+  return config.expose.map((entry) => {
+    const { name, port: written, target, allow, path, identity, limits, for: duration, once, unsafeTarget } = entry
     const { first: port, protocol } = parsePortRange(written)!
     return {
       name: name ?? exposeName(port, protocol),
@@ -284,6 +286,7 @@ export function exposesOf(config: Config): ExposeSpec[] {
       ...(limits !== undefined && { limits: withoutAbsent(limits) }),
       ...(duration !== undefined && { forMs: parseDuration(duration)! }),
       ...(once === true && { once }),
+      ...(unsafeTarget === true && { unsafeTarget }),
     }
   })
 }
@@ -338,6 +341,7 @@ function checkExposes({ exposes }: Pick<GatewayOptions, 'exposes'>): void {
     exposes.map((expose) => exposeName(expose.port, expose.protocol)),
   )
   checkPaths(exposes)
+  exposes.forEach(checkTarget)
 }
 
 function checkDistinct(what: string, names: readonly string[]): void {

@@ -212,6 +212,11 @@ const ExposeEntry = section({
     .optional()
     .describe('End the exposure and its connections after this time: "90s", "10m", "2h", "1d". Absent: never.'),
   once: flag.optional().describe('true: accept one connection, then end the exposure. Default: false.'),
+  unsafeTarget: flag
+    .optional()
+    .describe(
+      'true: the target may be a link-local, metadata or multicast address, or a socket that controls this machine, such as docker.sock. Default: false.',
+    ),
 }).superRefine(({ port, target }, context) => {
   try {
     parseTarget(target, parsePortRange(port)?.protocol ?? 'tcp')

@@ -6,11 +6,11 @@
 import { connect } from 'node:net'
 import type { Socket, TcpNetConnectOpts } from 'node:net'
 import type { GivingUp } from '../../runtime/giving-up.ts'
-import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
 import type { Target } from '../model/expose-spec.ts'
+import type { TargetHosts } from './target-hosts.ts'
 
 /** Paused, so that nothing is read before somebody listens. Rejects when no address takes the connection, or on an abort. */
-export async function connectTarget(target: Target, hosts: HostAddresses, giveUp: GivingUp): Promise<Socket> {
+export async function connectTarget(target: Target, hosts: TargetHosts, giveUp: GivingUp): Promise<Socket> {
   if (target.kind === 'unix')
     return await race([() => connect({ path: target.path, allowHalfOpen: true }).pause()], giveUp)
   const { host, port } = target

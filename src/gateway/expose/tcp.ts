@@ -16,6 +16,8 @@ import { isRelayRefused } from '../service/path-policy.ts'
 import { resetSocket, splice } from '../service/splice.ts'
 import type { Service } from '../service/table.ts'
 import { connectTarget } from './connect-target.ts'
+import type { TargetHosts } from './target-hosts.ts'
+import { targetHosts } from './target-hosts.ts'
 import type { Admission } from './limits.ts'
 import { proxyHeader } from './proxy-protocol.ts'
 import { Reception } from './reception.ts'
@@ -30,6 +32,7 @@ interface Door {
 export class Exposure implements Service<ExposedRecord> {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
+  readonly #hosts: TargetHosts
   readonly #reception: Reception
   #http: HttpExposure | undefined // where requests are read, for headers to be set; a new one at each start, as a drain is final
   #door: Door | undefined // while it listens
@@ -37,6 +40,7 @@ export class Exposure implements Service<ExposedRecord> {
   constructor(spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
+    this.#hosts = targetHosts(spec, deps.hosts)
     this.#reception = new Reception(spec, deps, 'a peer was refused')
   }
 
@@ -101,7 +105,7 @@ export class Exposure implements Service<ExposedRecord> {
     }
     let socket: Socket
     try {
-      socket = await connectTarget(this.spec.target, this.#deps.hosts, giveUp)
+      socket = await connectTarget(this.spec.target, this.#hosts, giveUp)
     } catch (error) {
       if (!giveUp.aborted) this.#reception.failed(incoming, (error as Error).message)
       return turnAway()
@@ -141,7 +145,7 @@ export class Exposure implements Service<ExposedRecord> {
       stream,
       socket,
       async () => {
-        const next = await connectTarget(this.spec.target, this.#deps.hosts, NEVER)
+        const next = await connectTarget(this.spec.target, this.#hosts, NEVER)
         this.#introduce(connection, next, stream)
         return next
       },

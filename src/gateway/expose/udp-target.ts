@@ -6,8 +6,8 @@
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
 import { isIP } from 'node:net'
-import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
 import { MAX_UDP_WAITING, UDP_BUFFER_BYTES } from '../udp/sessions.ts'
+import type { TargetHosts } from './target-hosts.ts'
 
 export interface UdpTargetEvents {
   onAnswer(bytes: Uint8Array): void
@@ -18,7 +18,7 @@ export interface UdpTargetEvents {
 export class UdpTarget {
   readonly #host: string
   readonly #port: number
-  readonly #hosts: HostAddresses
+  readonly #hosts: TargetHosts
   readonly #events: UdpTargetEvents
   #addresses: readonly string[] = []
   #at = 0 // index of the address in use
@@ -31,7 +31,7 @@ export class UdpTarget {
   #closed = false
   #onSent: (error: Error | null) => void = () => {}
 
-  constructor(place: { readonly host: string; readonly port: number }, hosts: HostAddresses, events: UdpTargetEvents) {
+  constructor(place: { readonly host: string; readonly port: number }, hosts: TargetHosts, events: UdpTargetEvents) {
     this.#host = place.host
     this.#port = place.port
     this.#hosts = hosts

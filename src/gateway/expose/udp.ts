@@ -16,6 +16,8 @@ import type { UdpSession } from '../udp/sessions.ts'
 import type { Admission } from './limits.ts'
 import { Reception } from './reception.ts'
 import type { ExposureDeps, Visitor } from './reception.ts'
+import type { TargetHosts } from './target-hosts.ts'
+import { targetHosts } from './target-hosts.ts'
 import { UdpTarget } from './udp-target.ts'
 
 interface ExposedSession extends UdpSession, Visitor {
@@ -38,6 +40,7 @@ interface Door {
 export class UdpExposure implements Service<ExposedRecord> {
   readonly spec: ExposeSpec
   readonly #deps: ExposureDeps
+  readonly #hosts: TargetHosts
   readonly #reception: Reception
   readonly #sessions = new UdpSessionTable<ExposedSession>()
   #door: Door | undefined // while it listens
@@ -45,6 +48,7 @@ export class UdpExposure implements Service<ExposedRecord> {
   constructor(spec: ExposeSpec, deps: ExposureDeps) {
     this.spec = spec
     this.#deps = deps
+    this.#hosts = targetHosts(spec, deps.hosts)
     this.#reception = new Reception(spec, deps, 'datagrams of a peer are dropped')
   }
 
@@ -162,7 +166,7 @@ export class UdpExposure implements Service<ExposedRecord> {
   async #open(key: string, session: ExposedSession): Promise<UdpTarget> {
     const { target } = this.spec
     if (target.kind === 'unix') throw new RangeError('a /udp port has no Unix socket behind it') // parsing refuses it
-    const opened = new UdpTarget(target, this.#deps.hosts, {
+    const opened = new UdpTarget(target, this.#hosts, {
       onAnswer: (answer) => this.#onAnswer(session, answer),
       onUnreachable: (error) => this.#onUnreachable(key, session, error),
     })

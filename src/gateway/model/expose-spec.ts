@@ -22,6 +22,7 @@ export interface ExposeSpec {
   readonly limits?: Limits
   readonly forMs?: number // it ends so long after it began
   readonly once?: true // it ends after one connection
+  readonly unsafeTarget?: true // the target may be one of unsafe-target.ts
 }
 
 export type Target =
@@ -49,7 +50,7 @@ export function exposeName(port: number, protocol: Protocol = 'tcp'): string {
   return `${port}${suffix(protocol)}`
 }
 
-/** `PORT[/udp]=TARGET[,allow=WHO]...[,identity=KIND]...[,path=POLICY][,max=N]…[,for=2h][,once]`. Without `allow`: every trusted peer. */
+/** `PORT[/udp]=TARGET[,allow=WHO]...[,identity=KIND]...[,path=POLICY][,max=N]…[,for=2h][,once][,unsafe-target]`. Without `allow`: every trusted peer. */
 export function parseExposeSpec(text: string): ExposeSpec {
   const fail = failing('expose', text, EXPOSE_FORM)
   const [head, ...options] = text.split(',')
@@ -76,7 +77,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
       if (typeof isRead === 'string') fail(isRead)
       if (isRead === false)
         fail(
-          `"${option}" is not an option; use allow=WHO, identity=KIND, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION and once`,
+          `"${option}" is not an option; use allow=WHO, identity=KIND, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION, once and unsafe-target`,
         )
     }
   }
@@ -155,12 +156,16 @@ function unixTarget(written: string, fail: Fail): Target {
   return { kind: 'unix', path, text: `unix:${path}` }
 }
 
-type Terms = Pick<ExposeSpec, 'limits' | 'forMs' | 'once'>
+type Terms = Pick<ExposeSpec, 'limits' | 'forMs' | 'once' | 'unsafeTarget'>
 
 /** Reads one option into `terms`. @returns false when it is none of ours, or what is wrong with it. */
 export function readTerm(option: string, terms: { -readonly [K in keyof Terms]: Terms[K] }): boolean | string {
   if (option === 'once') {
     terms.once = true
+    return true
+  }
+  if (option === 'unsafe-target') {
+    terms.unsafeTarget = true
     return true
   }
   const [, name, value] = /^([a-z-]+)=(.*)$/s.exec(option) ?? []
@@ -179,13 +184,14 @@ export function readTerm(option: string, terms: { -readonly [K in keyof Terms]: 
 }
 
 /** What `readTerm` reads, in a fixed order. */
-export function formatTerms({ limits, forMs, once }: Terms): string[] {
+export function formatTerms({ limits, forMs, once, unsafeTarget }: Terms): string[] {
   return [
     ...LIMIT_OPTIONS.flatMap(([written, limit]) =>
       limits?.[limit] === undefined ? [] : [`${written}=${limits[limit]}`],
     ),
     ...(forMs === undefined ? [] : [`for=${formatDuration(forMs)}`]),
     ...(once === true ? ['once'] : []),
+    ...(unsafeTarget === true ? ['unsafe-target'] : []),
   ]
 }
 
