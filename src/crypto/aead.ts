@@ -32,28 +32,28 @@ export interface AeadKey {
 
 export interface CryptoProvider {
   readonly name: 'node' | 'portable'
-  /** @param key 32 bytes; copied. @throws RangeError for any other length. */
-  aead(key: Uint8Array): AeadKey
+  /** @param key 32 bytes; copied. @param opening what the other end seals with, if that is another. @throws RangeError for any other length. */
+  aead(key: Uint8Array, opening?: Uint8Array): AeadKey
 }
 
 export const nodeCrypto: CryptoProvider = {
   name: 'node',
-  aead: (key) => new NodeAeadKey(checkedKey(key)),
+  aead: (key, opening = key) => new NodeAeadKey(checkedKey(key), checkedKey(opening)),
 }
 
 export const portableCrypto: CryptoProvider = {
   name: 'portable',
-  aead: (key) => new PortableAeadKey(checkedKey(key)),
+  aead: (key, opening = key) => new PortableAeadKey(checkedKey(key), checkedKey(opening)),
 }
 
 class NodeAeadKey implements AeadKey {
   readonly #sealing: CipherAhead<CipherGCM>
   readonly #opening: CipherAhead<DecipherGCM>
 
-  constructor(key: Uint8Array) {
-    const secret = createSecretKey(key)
-    this.#sealing = new CipherAhead((nonce) => createCipheriv(CIPHER, secret, nonce, TAG_OPTIONS))
-    this.#opening = new CipherAhead((nonce) => createDecipheriv(CIPHER, secret, nonce, TAG_OPTIONS))
+  constructor(sealing: Uint8Array, opening: Uint8Array) {
+    const [ours, theirs] = [createSecretKey(sealing), createSecretKey(opening)]
+    this.#sealing = new CipherAhead((nonce) => createCipheriv(CIPHER, ours, nonce, TAG_OPTIONS))
+    this.#opening = new CipherAhead((nonce) => createDecipheriv(CIPHER, theirs, nonce, TAG_OPTIONS))
   }
 
   seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number {
@@ -128,14 +128,16 @@ class CipherAhead<Cipher extends CipherGCM | DecipherGCM> {
 }
 
 class PortableAeadKey implements AeadKey {
-  readonly #key: Uint8Array
+  readonly #sealing: Uint8Array
+  readonly #opening: Uint8Array
 
-  constructor(key: Uint8Array) {
-    this.#key = key.slice()
+  constructor(sealing: Uint8Array, opening: Uint8Array) {
+    this.#sealing = sealing.slice()
+    this.#opening = opening.slice()
   }
 
   seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number {
-    const sealed = gcm(this.#key, nonce, aad).encrypt(plaintext)
+    const sealed = gcm(this.#sealing, nonce, aad).encrypt(plaintext)
     out.set(sealed, at)
     return sealed.length
   }
@@ -143,14 +145,14 @@ class PortableAeadKey implements AeadKey {
   prepare(): void {} // it keeps no state between two nonces
 
   sealApart(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void {
-    const sealed = gcm(this.#key, nonce, aad).encrypt(plaintext)
+    const sealed = gcm(this.#sealing, nonce, aad).encrypt(plaintext)
     pieces.push(sealed.subarray(0, plaintext.length), sealed.subarray(plaintext.length))
   }
 
   open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
     if (sealed.length < AEAD_TAG_BYTES) return undefined
     try {
-      return gcm(this.#key, nonce, aad).decrypt(sealed)
+      return gcm(this.#opening, nonce, aad).decrypt(sealed)
     } catch {
       return undefined
     }

@@ -1,5 +1,5 @@
 /**
- * X25519 (RFC 7748) and HKDF-SHA256 (RFC 5869): from two key pairs to the one AES-256 key of a tunnel (tunnel.md §2.2).
+ * X25519 (RFC 7748) and HKDF-SHA256 (RFC 5869): from two key pairs to the AES-256 key of a tunnel (tunnel.md §2.2), or keys.
  * Both run in node:crypto: in JavaScript X25519 takes 2 to 7 ms and HKDF up to 4, several times in each first connection.
  */
 import { diffieHellman, hkdfSync, type KeyObject } from 'node:crypto'
@@ -11,14 +11,16 @@ export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
 }
 
 /**
- * The same 32 bytes at both ends and for both directions.
+ * The same bytes at both ends.
  * 'low_order': the peer's key has the wrong length or would force a secret anybody can know (RFC 7748 §6.1).
  * @param info What the key is for (RFC 5869 §3.2): other bytes, another key.
+ * @param length Bytes; the first 32 are the same whatever it is.
  */
 export function agreeSessionKey(
   privateKey: Uint8Array,
   peerPublic: Uint8Array,
   info: Uint8Array = TUNNEL_INFO,
+  length = KEY_BYTES,
 ): Uint8Array | 'low_order' {
   const ours = imported(privateKey)
   if (peerPublic.length !== KEY_BYTES) return 'low_order'
@@ -29,7 +31,7 @@ export function agreeSessionKey(
   } catch {
     return 'low_order'
   }
-  const key = new Uint8Array(hkdfSync('sha256', shared, NO_SALT, info, KEY_BYTES))
+  const key = new Uint8Array(hkdfSync('sha256', shared, NO_SALT, info, length))
   shared.fill(0)
   return key
 }

@@ -2,12 +2,13 @@
  * Frames between tunnel peers, one per datagram or per relayed message (tunnel.md §2), big-endian:
  *
  *   PILS sealed packet   magic(4) sender(4) prefix(4) counter(8) ciphertext tag(16)   nonce = prefix || counter
- *   PILA key exchange    magic(4) sender(4) x25519(32) ed25519(32) signature(64) [binding(72)]
+ *   PILA key exchange    magic(4) sender(4) x25519(32) ed25519(32) signature(64) [binding(72) [continuation(20)]]
  *   PILK the same, bare  magic(4) sender(4) x25519(32)                                recognised, never accepted
  *   PILP hole punch      magic(4)
  *   PILT plain packet    magic(4) packet                                              off unless a test asks
  *
- * The binding of a PILA is ours (extensions.md §6): "PGA1"(4) recipient(4) signature(64). Every other program ignores it.
+ * Binding and continuation of a PILA are ours (extensions.md §6): "PGA1"(4) recipient(4) signature(64), "PGC1"(4) proof(16).
+ * Every other program ignores them.
  */
 import { readU32, utf8, writeU32 } from '../base/bytes.ts'
 import type { NodeId } from '../base/types.ts'
@@ -25,6 +26,8 @@ export const SEALED_HEADER_BYTES = 20
 export const SEALED_OVERHEAD_BYTES = 36
 export const AUTH_FRAME_BYTES = 136
 export const BOUND_AUTH_FRAME_BYTES = AUTH_FRAME_BYTES + 72
+/** Behind it: which session the sender goes on from. */
+export const CONTINUED_AUTH_FRAME_BYTES = BOUND_AUTH_FRAME_BYTES + 20
 export const KEY_FRAME_BYTES = 40
 
 export type FrameFault = 'too_short' | 'bad_magic'
@@ -41,6 +44,8 @@ export interface AuthFrame {
 export interface AuthBinding {
   readonly recipient: NodeId
   readonly signature: Uint8Array // 64 bytes over boundChallenge(…)
+  /** 16 bytes that only the two ends of a session know: the new key replaces its keys, and the sender has not restarted. */
+  readonly continuation?: Uint8Array | undefined
 }
 
 /** One end of a tunnel. Keys of 32 bytes. */
@@ -102,6 +107,10 @@ export function decodeAuthFrame(bytes: Uint8Array): AuthFrame | FrameFault {
         binding: {
           recipient: readU32(bytes, AUTH_FRAME_BYTES + 4),
           signature: bytes.subarray(AUTH_FRAME_BYTES + 8, BOUND_AUTH_FRAME_BYTES),
+          ...(bytes.length >= CONTINUED_AUTH_FRAME_BYTES &&
+            readU32(bytes, BOUND_AUTH_FRAME_BYTES) === MAGIC_CONTINUATION && {
+              continuation: bytes.subarray(BOUND_AUTH_FRAME_BYTES + 4, CONTINUED_AUTH_FRAME_BYTES),
+            }),
         },
       }),
   }
@@ -110,7 +119,7 @@ export function decodeAuthFrame(bytes: Uint8Array): AuthFrame | FrameFault {
 /** @throws RangeError if a key or a signature has the wrong length. */
 export function encodeAuthFrame(frame: AuthFrame): Uint8Array {
   const { binding } = frame
-  const out = new Uint8Array(binding === undefined ? AUTH_FRAME_BYTES : BOUND_AUTH_FRAME_BYTES)
+  const out = new Uint8Array(authFrameBytes(frame))
   writeU32(out, 0, MAGIC_AUTH)
   writeU32(out, 4, frame.sender)
   put(out, 8, frame.x25519, 32)
@@ -120,8 +129,18 @@ export function encodeAuthFrame(frame: AuthFrame): Uint8Array {
     writeU32(out, AUTH_FRAME_BYTES, MAGIC_BINDING)
     writeU32(out, AUTH_FRAME_BYTES + 4, binding.recipient)
     put(out, AUTH_FRAME_BYTES + 8, binding.signature, 64)
+    if (binding.continuation !== undefined) {
+      writeU32(out, BOUND_AUTH_FRAME_BYTES, MAGIC_CONTINUATION)
+      put(out, BOUND_AUTH_FRAME_BYTES + 4, binding.continuation, 16)
+    }
   }
   return out
+}
+
+/** How long it is on the wire. */
+export function authFrameBytes({ binding }: AuthFrame): number {
+  if (binding === undefined) return AUTH_FRAME_BYTES
+  return binding.continuation === undefined ? BOUND_AUTH_FRAME_BYTES : CONTINUED_AUTH_FRAME_BYTES
 }
 
 /** What the signature of an AuthFrame covers: "auth" sender(4) x25519(32), 40 bytes. */
@@ -150,7 +169,7 @@ export function boundChallenge(sender: TunnelEnd, recipient: NodeId, recipientKe
 }
 
 /**
- * What the key of a tunnel between two that both send bindings is derived with: "pilotgate-tunnel-v1", then node(4)
+ * What the keys of a tunnel between two that both send bindings are derived with: "pilotgate-tunnel-v1", then node(4)
  * ed25519(32) x25519(32) of each end, the lower node id first; 155 bytes, the same at both ends.
  */
 export function tunnelTranscript(a: TunnelEnd, b: TunnelEnd): Uint8Array {
@@ -195,6 +214,7 @@ function put(out: Uint8Array, at: number, part: Uint8Array, length: number): voi
 }
 
 const MAGIC_BINDING = 0x5047_4131 // "PGA1"
+const MAGIC_CONTINUATION = 0x5047_4331 // "PGC1"
 const BOUND_CONTEXT = utf8('pilotgate-auth-v1')
 const TUNNEL_CONTEXT = utf8('pilotgate-tunnel-v1')
 const CHALLENGE_AUTH = 0x6175_7468 // "auth", without the colon of the text challenges

@@ -31,8 +31,7 @@ import { decodeSack, encodeSack, looksLikeSack } from '../../src/wire/sack.ts'
 import { decodeSynOptions, encodeSynOptions } from '../../src/wire/syn-options.ts'
 import { formatTrustFile, parseTrustFile } from '../../src/wire/trust-file.ts'
 import {
-  AUTH_FRAME_BYTES,
-  BOUND_AUTH_FRAME_BYTES,
+  authFrameBytes,
   decodeAuthFrame,
   decodeKeyFrame,
   encodeAuthFrame,
@@ -142,8 +141,7 @@ function feedBeacon(bytes: Uint8Array): boolean {
 function feedFrames(bytes: Uint8Array): boolean {
   const auth = decodeAuthFrame(bytes)
   if (typeof auth !== 'string') {
-    const length = auth.binding === undefined ? AUTH_FRAME_BYTES : BOUND_AUTH_FRAME_BYTES
-    assert.equal(toHex(encodeAuthFrame(auth)), toHex(bytes.subarray(0, length)))
+    assert.equal(toHex(encodeAuthFrame(auth)), toHex(bytes.subarray(0, authFrameBytes(auth))))
   }
   const key = decodeKeyFrame(bytes)
   if (typeof key !== 'string') assert.equal(toHex(encodeKeyFrame(key)), toHex(bytes.subarray(0, KEY_FRAME_BYTES)))
@@ -228,6 +226,10 @@ function goodDatagrams(random: Random): Uint8Array[] {
     sack,
     encodeAuthFrame(auth),
     encodeAuthFrame({ ...auth, binding: { recipient: 2, signature: auth.signature } }),
+    encodeAuthFrame({
+      ...auth,
+      binding: { recipient: 2, signature: auth.signature, continuation: randomBytes(random, 16) },
+    }),
     encodeKeyFrame(auth),
     encodeDiscover(1),
     encodeDiscoverExtended(1),

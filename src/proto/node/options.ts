@@ -38,6 +38,8 @@ export interface NodeOptions {
   readonly maxDatagram: (endpoint: Endpoint) => number
   /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */
   readonly maxSegment: number
+  /** How old the keys of a tunnel get, ms; REKEY_MS if not given. */
+  readonly rekeyMs?: number | undefined
 }
 
 /** Where our socket can be reached on our own interfaces. */

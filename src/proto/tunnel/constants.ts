@@ -29,5 +29,13 @@ export const FRESH_KEY_PAUSE_MS = 2_000
 /** Replay window, frames, and nonce prefixes followed under one key (§3.3). */
 export const REPLAY_SLOTS = 2_048
 export const MAX_PREFIXES = 64
-/** High half of the nonce counter at which the key is replaced: 2^48 frames. */
-export const REKEY_COUNTER_HIGH = 0x1_0000
+/**
+ * Keys between two pilotgates are replaced once they are this old, ms, and something is sent: who takes them later reads no
+ * more than this. As WireGuard does.
+ */
+export const REKEY_MS = 120_000
+/** The end with the higher node id waits so much longer, ms, so that not both begin. */
+export const REKEY_TURN_MS = 10_000
+/** High half of the nonce counter at which keys are replaced whatever their age: 2^32 frames, and 2^48 of a peer of another make. */
+export const REKEY_COUNTER_HIGH = 1
+export const PLAIN_REKEY_COUNTER_HIGH = 0x1_0000

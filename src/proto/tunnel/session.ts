@@ -1,6 +1,6 @@
 /**
- * One AES key shared with one peer: sealing with our nonces, opening with theirs. Nonces never repeat under a key:
- * one random prefix and one counter for as long as the pair of X25519 keys lasts, whatever the peer sends again.
+ * What one pair of X25519 keys gives: sealing with our nonces, opening with the peer's. Nonces never repeat under a key:
+ * one random prefix and one counter for as long as the pair lasts, whatever the peer sends again.
  */
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
@@ -12,7 +12,7 @@ import {
   sealedCounterLow,
   sealedPrefix,
 } from '../../wire/tunnel-frames.ts'
-import { MAX_PREFIXES, REKEY_COUNTER_HIGH, REPLAY_SLOTS } from './constants.ts'
+import { MAX_PREFIXES, PLAIN_REKEY_COUNTER_HIGH, REKEY_COUNTER_HIGH, REPLAY_SLOTS } from './constants.ts'
 
 export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
@@ -29,6 +29,12 @@ export class Session {
   /** A frame of the peer opened under this key: it holds the other half, now. */
   confirmed = false
   readonly key: AeadKey
+  /** What only the two ends know (extensions.md §6); undefined: both directions share one key, and it is not replaced by its age. */
+  readonly proof: Uint8Array | undefined
+  /** The peer announced it as the next one after the session in use: it has not restarted. */
+  continues = false
+  /** Older than that, it is to be replaced by the next frame. */
+  renewAt: Instant = Infinity
   readonly #drawPrefix: () => number
   #prefix: number
   #counterHigh = 0
@@ -36,8 +42,9 @@ export class Session {
   #sealedAny = false
   readonly #windows = new PrefixWindows(REPLAY_SLOTS, MAX_PREFIXES)
 
-  constructor(key: AeadKey, drawPrefix: () => number, peerKey: string, now: Instant) {
+  constructor(key: AeadKey, proof: Uint8Array | undefined, drawPrefix: () => number, peerKey: string, now: Instant) {
     this.key = key
+    this.proof = proof
     this.#drawPrefix = drawPrefix
     this.#prefix = drawPrefix()
     this.peerKey = peerKey
@@ -45,7 +52,7 @@ export class Session {
   }
 
   get worn(): boolean {
-    return this.#counterHigh >= REKEY_COUNTER_HIGH
+    return this.#counterHigh >= (this.proof === undefined ? PLAIN_REKEY_COUNTER_HIGH : REKEY_COUNTER_HIGH)
   }
 
   /** Writes the header of the next sealed frame at out[at..]: its nonce is never used again. The packet is sealed behind it, with `key`. */
@@ -70,8 +77,8 @@ export class Session {
     const prefix = sealedPrefix(frame)
     const fate = this.#windows.accept(prefix, sealedCounterHigh(frame), sealedCounterLow(frame))
     if (fate !== 'accept') return fate
-    // Both directions share the key: should the peer have drawn our prefix, ours gives way while it still can.
-    while (prefix === this.#prefix && !this.#sealedAny) this.#prefix = this.#drawPrefix()
+    // Where both directions share the key, and the peer has drawn our prefix, ours gives way while it still can.
+    while (this.proof === undefined && prefix === this.#prefix && !this.#sealedAny) this.#prefix = this.#drawPrefix()
     return packet
   }
 }

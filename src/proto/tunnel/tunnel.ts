@@ -25,6 +25,8 @@ export interface TunnelKeys {
   readonly identity: Identity
   readonly crypto: CryptoProvider
   readonly random: RandomBytes
+  /** Instead of REKEY_MS, for tests. */
+  readonly rekeyMs?: number | undefined
 }
 
 export type AuthResult =
@@ -146,7 +148,11 @@ export class Tunnel implements Machine {
       x25519: this.#publicKey,
       ed25519: identity.publicKey,
       signature: identity.sign(authChallenge(this.#ownId, this.#publicKey)),
-      binding: { recipient: peer, signature: identity.sign(boundChallenge(this.#ownEnd, peer, peerKey)) },
+      binding: {
+        recipient: peer,
+        signature: identity.sign(boundChallenge(this.#ownEnd, peer, peerKey)),
+        continuation: this.confirmed ? this.#active?.proof : undefined,
+      },
     })
     return this.#frame
   }
@@ -161,12 +167,13 @@ export class Tunnel implements Machine {
       return 'known_key'
     }
     if (this.#retired.includes(toBase64(frame.x25519))) return 'retired_key'
-    if (this.confirmed && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS)
+    const continues = this.#continues(frame)
+    if (!continues && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS)
       return 'known_key'
     // Our key and an old one of the peer may have made a session before, whose frames somebody could replay into a
     // new window: what is announced while a session works gets a key of ours that has opened nothing yet.
     if (this.confirmed && this.#keyConfirmed) this.#drawKey()
-    if (!this.#derive(now, copyOf(frame))) return 'low_order'
+    if (!this.#derive(now, copyOf(frame), continues)) return 'low_order'
     this.#answers = 0
     this.#answer(now)
     return 'new_key'
@@ -199,9 +206,9 @@ export class Tunnel implements Machine {
       this.#retire(now, this.#active!)
       this.#active = session
       this.#candidate = undefined
-      this.#news |= TUNNEL_REKEYED
+      if (!session.continues) this.#news |= TUNNEL_REKEYED
     } else if (session !== this.#active) return
-    this.#confirm(session)
+    this.#confirm(now, session)
   }
 
   /** The keys that may open what comes, the likeliest first. */
@@ -217,7 +224,7 @@ export class Tunnel implements Machine {
    */
   stamp(now: Instant, out: Uint8Array, at: number, candidate = false): AeadKey {
     const session = (candidate ? this.#candidate : undefined) ?? this.#active!
-    if (session === this.#active && session.worn) this.#freshKey(now)
+    if (session === this.#active && (session.worn || now >= session.renewAt)) this.#renew(now)
     session.stamp(this.#ownId, out, at)
     return session.key
   }
@@ -315,8 +322,18 @@ export class Tunnel implements Machine {
       this.#answer(now)
   }
 
-  #confirm(session: Session): void {
+  /** With the peer's half of the secret that its last PILA named, whichever session that belongs to. */
+  #continues({ binding }: AuthFrame): boolean {
+    const proof = this.confirmed ? this.#active?.proof : undefined
+    return proof !== undefined && binding?.continuation !== undefined && equalBytes(proof, binding.continuation)
+  }
+
+  #confirm(now: Instant, session: Session): void {
     session.confirmed = true
+    if (session.proof !== undefined) {
+      const isFirst = this.#ownId < (this.#peerFrame?.sender ?? 0)
+      session.renewAt = now + (this.#keys.rekeyMs ?? k.REKEY_MS) + (isFirst ? 0 : k.REKEY_TURN_MS)
+    }
     this.#keyConfirmed = true
     if (this.#confirmedPeerKey !== session.peerKey) {
       if (this.#confirmedPeerKey !== undefined) this.#retired.push(this.#confirmedPeerKey)
@@ -324,7 +341,19 @@ export class Tunnel implements Machine {
       this.#confirmedPeerKey = session.peerKey
     }
     this.#stop()
-    this.#news |= TUNNEL_CONFIRMED
+    if (!session.continues) this.#news |= TUNNEL_CONFIRMED
+  }
+
+  /**
+   * The keys in use have had their time. A pilotgate answers a key of ours with a new one of its own: nothing is sealed under
+   * one that an old half went into. Repeated with each frame after FRESH_KEY_PAUSE_MS, and what works stays in use.
+   */
+  #renew(now: Instant): void {
+    if (this.#active?.proof === undefined) return this.#freshKey(now)
+    if (this.#candidate !== undefined || now - this.#freshKeyAt < k.FRESH_KEY_PAUSE_MS) return
+    this.#freshKeyAt = now
+    this.#drawKey()
+    this.#authDue = true
   }
 
   /** A new X25519 key of ours: a peer always answers one it has not seen (tunnel.md §4.1). */
@@ -332,7 +361,7 @@ export class Tunnel implements Machine {
     if (now - this.#freshKeyAt < k.FRESH_KEY_PAUSE_MS) return
     this.#freshKeyAt = now
     this.#drawKey()
-    if (this.#peerFrame !== undefined) this.#derive(now, this.#peerFrame)
+    if (this.#peerFrame !== undefined) this.#derive(now, this.#peerFrame, false)
     this.#authDue = true
   }
 
@@ -344,9 +373,11 @@ export class Tunnel implements Machine {
     this.#sessions.clear()
   }
 
-  #derive(now: Instant, peer: AuthFrame): boolean {
+  /** @param continues the peer goes on from the session in use. */
+  #derive(now: Instant, peer: AuthFrame, continues: boolean): boolean {
     const session = this.#sessionWith(now, peer)
     if (session === undefined) return false
+    session.continues = continues
     const hadPeerKey = this.#peerFrame !== undefined
     this.#peerFrame = peer
     if (this.#active?.confirmed === true) {
@@ -369,15 +400,30 @@ export class Tunnel implements Machine {
       return known
     }
     if (this.#sessions.size >= k.SESSIONS_PER_KEY) this.#drawKey()
-    const shared = agreeSessionKey(
-      this.#privateKey,
-      peer.x25519,
-      peer.binding && tunnelTranscript(this.#ownEnd, { node: peer.sender, ed25519: peer.ed25519, x25519: peer.x25519 }),
-    )
-    if (shared === 'low_order') return undefined
-    const session = new Session(this.#keys.crypto.aead(shared), () => readPrefix(this.#keys.random(4)), name, now)
+    const keys = this.#agree(peer)
+    if (keys === 'low_order') return undefined
+    const session = new Session(keys.aead, keys.proof, () => readPrefix(this.#keys.random(4)), name, now)
     this.#sessions.set(label, session)
     return session
+  }
+
+  /** With a binding: a key for each direction, the one of the lower node id first, and the proof. Else one key (tunnel.md §2.2). */
+  #agree({
+    sender,
+    ed25519,
+    x25519,
+    binding,
+  }: AuthFrame): { aead: AeadKey; proof: Uint8Array | undefined } | 'low_order' {
+    const { crypto } = this.#keys
+    if (binding === undefined) {
+      const shared = agreeSessionKey(this.#privateKey, x25519)
+      return shared === 'low_order' ? shared : { aead: crypto.aead(shared), proof: undefined }
+    }
+    const transcript = tunnelTranscript(this.#ownEnd, { node: sender, ed25519, x25519 })
+    const shared = agreeSessionKey(this.#privateKey, x25519, transcript, BOUND_SECRET_BYTES)
+    if (shared === 'low_order') return shared
+    const [low, high, proof] = [shared.subarray(0, 32), shared.subarray(32, 64), shared.slice(64)]
+    return { aead: this.#ownId < sender ? crypto.aead(low, high) : crypto.aead(high, low), proof }
   }
 
   #retire(now: Instant, session: Session): void {
@@ -404,7 +450,7 @@ function copyOf({ sender, x25519, ed25519, signature, binding }: AuthFrame): Aut
     x25519: x25519.slice(),
     ed25519: ed25519.slice(),
     signature: signature.slice(),
-    binding: binding && { recipient: binding.recipient, signature: binding.signature.slice() },
+    binding: binding && { recipient: binding.recipient, signature: binding.signature.slice() }, // a continuation has served
   }
 }
 
@@ -412,5 +458,7 @@ function readPrefix(bytes: Uint8Array): number {
   return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0
 }
 
+/** Two AES-256 keys and the proof of a continuation. */
+const BOUND_SECRET_BYTES = 32 + 32 + 16
 /** Least pause between answers to frames that nothing opens: whoever can send UDP can cause them. */
 const UNKNOWN_FRAME_MS = 1_000

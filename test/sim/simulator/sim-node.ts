@@ -44,6 +44,7 @@ export interface SimNodeOptions {
   readonly beacon?: boolean // default true
   readonly maxDatagram?: number // what the local interface carries, bytes
   readonly maxSegment?: number
+  readonly rekeyMs?: number // default REKEY_MS
   readonly pinnedKeys?: ReadonlyMap<NodeId, Uint8Array>
   readonly pinnedNames?: ReadonlyMap<string, Uint8Array>
   readonly trustFile?: TrustFile
@@ -278,6 +279,7 @@ export class SimNode implements Outside {
       places: this.places,
       maxDatagram: () => options.maxDatagram ?? 1_472,
       maxSegment: options.maxSegment ?? 61_440,
+      rekeyMs: options.rekeyMs,
     }))
     return new OverlayCore(state.options, this.trustFile, this.nowMs, state)
   }

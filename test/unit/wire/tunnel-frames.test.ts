@@ -56,7 +56,8 @@ test('every authenticated key exchange is decoded to views and encoded again exa
 })
 
 test('a key exchange with a binding is decoded, signed and encoded as the vectors say', () => {
-  const { parties, frames, transcript, aes_key, aes_key_without_bindings } = extensions.key_exchange
+  const { parties, frames, transcript, aes_key, aes_key_of_higher_node, continuation, aes_key_without_bindings } =
+    extensions.key_exchange
   const ends = parties.map(({ node_id, ed25519_seed, x25519_private }) => {
     const identity = createIdentity(hex(ed25519_seed))
     const end = { node: node_id, ed25519: identity.publicKey, x25519: x25519PublicKey(hex(x25519_private)) }
@@ -74,6 +75,8 @@ test('a key exchange with a binding is decoded, signed and encoded as the vector
     const info = tunnelTranscript(own.end, other.end)
     assert.equal(toHex(info), transcript)
     assert.equal(toHex(agreeSessionKey(own.secret, other.end.x25519, info) as Uint8Array), aes_key)
+    const whole = agreeSessionKey(own.secret, other.end.x25519, info, 80) as Uint8Array
+    assert.equal(toHex(whole), aes_key + aes_key_of_higher_node + continuation)
     assert.equal(toHex(agreeSessionKey(own.secret, other.end.x25519) as Uint8Array), aes_key_without_bindings)
   }
 })
@@ -88,6 +91,17 @@ test('what stands behind a key exchange is a binding only if it is whole and beg
   assert.notEqual(bindingOf(bytes), undefined)
   assert.equal(bindingOf(bytes.subarray(0, bytes.length - 1)), undefined)
   assert.equal(bindingOf(Uint8Array.from(bytes, (byte, i) => (i === AUTH_FRAME_BYTES ? byte ^ 1 : byte))), undefined)
+})
+
+test('a continuation stands behind the binding, whole, and is encoded again exactly', () => {
+  const { continued_frame_of_first, continuation } = extensions.key_exchange
+  const bytes = hex(continued_frame_of_first)
+  const frame = decodeAuthFrame(bytes)
+  assert.ok(typeof frame !== 'string' && frame.binding?.continuation !== undefined)
+  assert.equal(toHex(frame.binding.continuation), continuation)
+  assert.equal(toHex(encodeAuthFrame(frame)), continued_frame_of_first)
+  const short = decodeAuthFrame(bytes.subarray(0, bytes.length - 1))
+  assert.ok(typeof short !== 'string' && short.binding !== undefined && short.binding.continuation === undefined)
 })
 
 test('received key exchanges are refused for their length only when the reference refuses it too', () => {
@@ -204,6 +218,9 @@ interface ExtensionVectors {
     frames: { sender: number; recipient: number; challenge: string; frame: string }[]
     transcript: string
     aes_key: string
+    aes_key_of_higher_node: string
+    continuation: string
+    continued_frame_of_first: string
     aes_key_without_bindings: string
   }
 }

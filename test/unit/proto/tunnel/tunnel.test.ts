@@ -5,7 +5,14 @@ import { AEAD_TAG_BYTES, nodeCrypto } from '../../../../src/crypto/aead.ts'
 import type { Identity } from '../../../../src/crypto/identity.ts'
 import { createIdentity } from '../../../../src/crypto/identity.ts'
 import { createSlot, sealSlot } from '../../../../src/proto/node/datagram-slot.ts'
-import { CANDIDATE_MS, HANDSHAKE_LIMIT_MS, REPEAT_ANSWERS } from '../../../../src/proto/tunnel/constants.ts'
+import {
+  CANDIDATE_MS,
+  GRACE_MS,
+  HANDSHAKE_LIMIT_MS,
+  REKEY_MS,
+  REKEY_TURN_MS,
+  REPEAT_ANSWERS,
+} from '../../../../src/proto/tunnel/constants.ts'
 import {
   TUNNEL_CONFIRMED,
   TUNNEL_FAILED,
@@ -13,7 +20,13 @@ import {
   TUNNEL_REKEYED,
   Tunnel,
 } from '../../../../src/proto/tunnel/tunnel.ts'
-import { AUTH_FRAME_BYTES, SEALED_HEADER_BYTES, decodeAuthFrame } from '../../../../src/wire/tunnel-frames.ts'
+import {
+  AUTH_FRAME_BYTES,
+  BOUND_AUTH_FRAME_BYTES,
+  CONTINUED_AUTH_FRAME_BYTES,
+  SEALED_HEADER_BYTES,
+  decodeAuthFrame,
+} from '../../../../src/wire/tunnel-frames.ts'
 import { Random } from '../../../sim/simulator/random.ts'
 
 class Side {
@@ -86,7 +99,7 @@ function connected(): [Side, Side] {
 test('one PILA each, and both can seal; the first frame that opens confirms the keys', () => {
   const [a, b] = [new Side(1), new Side(2)]
   a.tunnel.start(0)
-  assert.ok(a.tunnel.authDue)
+  assert.equal(a.tunnel.authDue, true)
   a.sendAuth(0, b)
   assert.equal(b.tunnel.takeNews(), TUNNEL_READY)
   assert.ok(b.tunnel.authDue, 'answered at once')
@@ -245,4 +258,134 @@ test('a frame that opens confirms no keys before it is accepted', () => {
 
 test('keys do not reach a log', () => {
   assert.equal(JSON.stringify({ tunnel: connected()[0].tunnel }), '{"tunnel":"[tunnel]"}')
+})
+
+/** Lets PILA pass until nobody has one due; then a frame each way. @returns news of the two. */
+function settle(now: number, a: Side, b: Side): [number, number] {
+  for (let i = 0; i < 10 && (a.tunnel.authDue || b.tunnel.authDue); i++)
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      if (from.tunnel.authDue) from.sendAuth(now, to)
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const slot = createSlot()
+    const key = from.tunnel.stamp(now, slot.buffer, 0, true) // what asks for the confirmation
+    slot.buffer.set(Buffer.from('?'), SEALED_HEADER_BYTES)
+    Object.assign(slot, { key, sealFrom: SEALED_HEADER_BYTES, length: SEALED_HEADER_BYTES + 1 + AEAD_TAG_BYTES })
+    sealSlot(slot)
+    assert.equal(to.open(now, slot.buffer.slice(0, slot.length)), '?')
+  }
+  return [a.tunnel.takeNews(), b.tunnel.takeNews()]
+}
+
+function keysOf(side: Side): unknown {
+  return side.tunnel.keys[0]
+}
+
+test('keys that are old are replaced at both ends by the next frame, without the peer counting as restarted', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const before = [keysOf(a), keysOf(b)]
+  const late = b.seal(100, 'late')
+  assert.equal(b.open(REKEY_MS, a.seal(REKEY_MS, 'x')), 'x', 'not yet old enough')
+  assert.equal(a.tunnel.authDue, false)
+  const now = REKEY_MS + 100
+  assert.equal(b.open(now, a.seal(now, 'under the old keys')), 'under the old keys')
+  assert.equal(a.tunnel.authDue, true)
+  b.seal(now, 'x')
+  assert.ok(!b.tunnel.authDue, 'the other end waits a little longer')
+  assert.deepEqual(settle(now + 10, a, b), [0, 0], 'nobody is reported as restarted, or as connected again')
+  assert.ok(keysOf(a) !== before[0] && keysOf(b) !== before[1])
+  assert.equal(a.open(now + 20, late), 'late', 'what was under way is opened')
+  assert.equal(a.open(now + 20, late), 'replay')
+  assert.equal(b.open(now + 20, a.seal(now + 20, 'new')), 'new')
+  a.tunnel.handleTimeout(now + 20 + GRACE_MS)
+  assert.equal(a.tunnel.keys.length, 1, 'the old keys are gone')
+})
+
+test('an exchange for new keys whose frames are lost is tried again, and the old keys work meanwhile', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const before = keysOf(a)
+  let now = REKEY_MS + 100
+  for (let i = 0; i < 5; i++, now += 2_500) {
+    assert.equal(b.open(now, a.seal(now, 'x')), 'x')
+    assert.equal(a.tunnel.authDue, true)
+    const lost = a.takeAuth(b)
+    if (i % 2 === 1) {
+      a.deliver(now, b, lost)
+      b.takeAuth(a) // and the answer is lost
+    }
+    a.tunnel.handleTimeout(now)
+    b.tunnel.handleTimeout(now)
+  }
+  assert.ok(keysOf(a) === before)
+  a.seal(now, 'x')
+  assert.deepEqual(settle(now, a, b), [0, 0])
+  assert.ok(keysOf(a) !== before)
+})
+
+test('both ends may begin at once', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const now = REKEY_MS + REKEY_TURN_MS + 100
+  for (const side of [a, b]) side.seal(now, 'x')
+  const [ours, theirs] = [a.takeAuth(b), b.takeAuth(a)]
+  assert.deepEqual([a.deliver(now, b, ours), b.deliver(now, a, theirs)], ['new_key', 'new_key'])
+  assert.deepEqual(settle(now + 10, a, b), [0, 0])
+  assert.equal(b.open(now + 20, a.seal(now + 20, 'x')), 'x')
+  assert.equal(a.open(now + 20, b.seal(now + 20, 'y')), 'y')
+})
+
+test('a peer that restarts in the middle of it counts as restarted', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const now = REKEY_MS + 100
+  a.seal(now, 'x')
+  a.sendAuth(now, b) // b's answer comes too late
+  b.restart()
+  b.tunnel.start(now + 10)
+  b.sendAuth(now + 10, a)
+  const [news] = settle(now + 20, a, b)
+  assert.ok((news & TUNNEL_REKEYED) !== 0)
+})
+
+test('a continuation that somebody makes up, or takes from another exchange, is none', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const now = REKEY_MS + 100
+  a.seal(now, 'x')
+  const frame = a.takeAuth(b).slice()
+  assert.equal(frame.length, CONTINUED_AUTH_FRAME_BYTES)
+  frame[BOUND_AUTH_FRAME_BYTES + 4]! ^= 1
+  assert.equal(a.deliver(now, b, frame), 'new_key')
+  const [, news] = settle(now + 10, a, b)
+  assert.ok((news & TUNNEL_REKEYED) !== 0, 'what cannot be told from a restart is taken for one')
+})
+
+test('a peer without bindings keeps its key, however old', () => {
+  const [a, b] = [new Side(1), new Side(2)]
+  const plain = (side: Side, to: Side): Uint8Array => side.takeAuth(to).subarray(0, AUTH_FRAME_BYTES)
+  a.tunnel.start(0)
+  a.deliver(0, b, plain(a, b))
+  b.deliver(0, a, plain(b, a))
+  assert.equal(b.open(10, a.seal(10, 'x')), 'x')
+  assert.equal(a.open(10, b.seal(10, 'y')), 'y')
+  a.takeAuth(b) // an answer that is still due
+  for (let now = 1_000; now < 100 * REKEY_MS; now += REKEY_MS) {
+    a.seal(now, 'x')
+    assert.equal(a.tunnel.authDue, false)
+  }
+})
+
+test('between two that send bindings each direction has a key of its own', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const own = a.seal(50, 'x')
+  assert.equal(a.open(50, own), 'bad_tag', 'a frame that comes back opens nowhere')
+  assert.equal(b.open(50, own), 'x')
 })
