@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { AdminClient } from '../../admin/client.ts'
-import { PilotError } from '../../base/errors.ts'
 import type { Edit } from '../../gateway/control.ts'
 import type { MappedRecord, TicketUseRecord } from '../../gateway/model/records.ts'
 import { resolveOptions } from '../../config/options.ts'
@@ -66,8 +65,6 @@ async function joinInForeground(
   const named =
     options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || options.daemon !== undefined
   const way: UpOptions = named ? {} : { ...rendezvousOf(ticket), ...(await guestState(world, options, ticket)) }
-  if (ticket.expires * 1_000 <= Date.now())
-    throw new PilotError('TICKET_EXPIRED', `the ticket expired at ${new Date(ticket.expires * 1_000).toISOString()}`)
   return await serve(out, world, { ...options, ...way }, async (control) => {
     const { used, record } = await redeemAndMap(
       { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
