@@ -72,7 +72,7 @@ export function carry(bytes: number, segmentBytes: number, lossEvery: number): n
 
 function deliver(now: number, { to, header, payload }: InFlight): void {
   if (header.flags !== FLAG_SYN) return to.stream.handlePacket(now, header, payload)
-  to.stream.handleSyn(header, payload)
+  to.stream.handleSyn(now, header, payload)
   to.stream.accept()
 }
 

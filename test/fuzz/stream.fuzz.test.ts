@@ -139,7 +139,7 @@ for (let seed = 1; seed <= 40; seed++) {
       )
     } else
       subject.turn(() => {
-        stream.handleSyn({ ...first, flags: FLAG_SYN }, options)
+        stream.handleSyn(0, { ...first, flags: FLAG_SYN }, options)
         stream.accept()
       }, 1_152)
     for (let round = 0; round < ROUNDS && stream.phase !== 'closed'; round++) {
@@ -238,7 +238,7 @@ function deliver({ to, packet }: { readonly to: Subject; readonly packet: Packet
     const opening = (packet.header.flags & FLAG_SYN) !== 0 && (packet.header.flags & FLAG_ACK) === 0
     if (opening && !stream.dialled && stream.phase === 'syn-received' && !started.has(stream)) {
       started.add(stream)
-      stream.handleSyn(packet.header, packet.payload.slice())
+      stream.handleSyn(0, packet.header, packet.payload.slice())
       stream.accept()
     } else if (started.has(stream) || stream.dialled) stream.handlePacket(to.now, packet.header, packet.payload.slice())
   }, mtu)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FLAG_ACK, FLAG_RST, FLAG_SYN } from '../../src/wire/packet.ts'
+import { REFUSAL_MS } from '../../src/proto/node/constants.ts'
 import { HANDSHAKE_LIMIT_MS } from '../../src/proto/tunnel/constants.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import { Puppet } from './simulator/puppet.ts'
@@ -133,4 +134,24 @@ test('dials made in the moment between the end of trust and the end of the keys 
   const dials = Array.from({ length: 30 }, () => a.dial(String(b.nodeId), 80))
   sim.run(60_000)
   assert.equal(dials.filter((dial) => !dial.over).length, 0)
+})
+
+test('a peer cannot tell by the time of the answer whether a port is not exposed, or not to it', () => {
+  const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
+  const [a, b] = sim.pair()
+  b.listenAndRefuse(80)
+  const refuse = b.core.refuse.bind(b.core)
+  let thinkMs = 2 // an access list is read after the SYN has come
+  b.core.refuse = (_now, view) => sim.world.after(thinkMs, () => b.turn((now) => refuse(now, view)))
+  const answerMs = (port: number): number => {
+    const [began, stream] = [sim.world.nowMs, a.dial('agent-b', port)]
+    sim.until('refused', 5_000, () => stream.over)
+    assert.equal(stream.failure, 'refused')
+    return Math.round((sim.world.nowMs - began) * 1_000) / 1_000
+  }
+  answerMs(81) // the tunnel
+  assert.equal(answerMs(80), answerMs(81))
+  assert.equal(answerMs(81), 20 + REFUSAL_MS)
+  thinkMs = 50
+  assert.ok(answerMs(80) >= 70, 'a decision that takes longer is answered when it is made')
 })

@@ -106,6 +106,10 @@ export const AUTH_CHECKS_PER_SECOND = 500
 export const AUTH_CHECKS_PER_SOURCE = 50
 /** RST per second in answer to packets of streams that do not exist. */
 export const RST_PER_SECOND = 2_000
+/** A SYN is refused so long after it came, ms, whoever refuses it: access lists take a fraction of one. */
+export const REFUSAL_MS = 5
+/** Refusals that wait for it; further ones leave at once. */
+export const MAX_REFUSALS = 256
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
 export const SYN_BURST = 10
 export const SYN_PER_SECOND = 9 // one less than it grants: two of ours may arrive closer together than they left

@@ -181,7 +181,7 @@ export class OverlayCore {
   }
 
   handleTimeout(now: Instant): void {
-    const { heap, registry, beacon, options } = this.#state
+    const { heap, registry, beacon, options, refusals } = this.#state
     heap.popAllDue(now, this.#due)
     for (const due of this.#due) {
       due.handleTimeout(now)
@@ -197,17 +197,19 @@ export class OverlayCore {
     this.#registration.handleTimeout(now)
     if (this.#registration.registered && registry.connected) this.#exchange.handleTimeout(now)
     this.#finder.handleTimeout(now)
+    refusals.handleTimeout(now)
     const discover = options.beacon === undefined ? undefined : beacon.pollDiscover(now)
     if (discover !== undefined) this.#outbound.sendBeacon(discover)
     this.#answers.take(now)
   }
 
   nextTimeout(): Instant {
-    const { heap, registry, beacon, options } = this.#state
+    const { heap, registry, beacon, options, refusals } = this.#state
     const beaconAt = options.beacon === undefined ? Infinity : beacon.nextTimeout()
     const isTrading = this.#registration.registered && registry.connected
     return Math.min(
       heap.earliest,
+      refusals.nextTimeout(),
       registry.nextTimeout(),
       this.#registration.nextTimeout(),
       isTrading ? this.#exchange.nextTimeout() : Infinity,
@@ -316,7 +318,8 @@ export class OverlayCore {
     if (peer === undefined || stream.phase !== 'syn-received') return
     stream.abandon('local')
     this.#state.touchStream(now, peer, stream)
-    this.#outbound.refuse(peer, stream) // byte for byte what a port gives where nothing listens
+    // byte for byte, and at the same time, what a port gives where nothing listens
+    this.#state.refusals.put(now, stream.synAt, () => this.#outbound.refuse(peer, stream))
   }
 
   /** @param more follows within a turn, probably. @returns false when the writer should wait for NEWS_WRITABLE. Takes ownership of `bytes`. */

@@ -359,7 +359,9 @@ export class Inbound {
         why,
         from: peer.paths.current?.endpoint,
       })
-      if (why !== 'stranger' && this.#resets.take(now)) this.#outbound.resetUnknown(peer, header, payload.length)
+      if (why === 'stranger' || !this.#resets.take(now)) return
+      const syn = { ...header }
+      state.refusals.put(now, now, () => this.#outbound.resetUnknown(peer, syn, 0))
     }
     if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
       return refused('stranger')
@@ -367,7 +369,7 @@ export class Inbound {
     if (state.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
     const stream = new Stream('accept', local, peer.node, header.srcPort, state.initialSequence(), state.streamShared)
-    stream.handleSyn(header, payload)
+    stream.handleSyn(now, header, payload)
     if (stream.extended) peer.markExtended()
     state.addStream(peer, stream)
     state.count('streams_incoming')

@@ -25,6 +25,7 @@ import { Peer } from './peer.ts'
 import { Places } from './places.ts'
 import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
+import { Refusals } from './refusals.ts'
 
 /** Named counts of what happened; the exposing side's log and metrics are made of them. */
 export type Counters = Record<string, number>
@@ -40,6 +41,7 @@ export class NodeState {
   readonly beacon: BeaconClient
   readonly nat: NatProbe
   readonly sizes = new SizeMemory()
+  readonly refusals = new Refusals()
   readonly places: Places
   network: OwnNetwork
   readonly heap = new DeadlineHeap<Stream | Peer>()

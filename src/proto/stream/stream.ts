@@ -48,6 +48,8 @@ export class Stream implements Machine, StreamView {
   #news = 0
   readonly #opening: Opening
   #controlDue = false // SYN, SYN-ACK, RST or plain FIN, by phase
+  /** When the SYN of an accepted stream came; -Infinity for a dialled one. */
+  synAt: Instant = -Infinity
   #controlAt: Instant = Infinity
   readonly #acks = new AckPolicy()
   /** Until the peer has agreed to our options, and for good where it does not. */
@@ -174,7 +176,8 @@ export class Stream implements Machine, StreamView {
   }
 
   /** First packet of an accepted stream. */
-  handleSyn(header: PacketHeader, payload: Uint8Array): void {
+  handleSyn(now: Instant, header: PacketHeader, payload: Uint8Array): void {
+    this.synAt = now
     this.peerIsn = header.seq
     this.#agree(payload)
     this.sender.onInitialWindow(header.window)

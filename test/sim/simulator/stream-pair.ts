@@ -75,7 +75,7 @@ export class Endpoint {
     const payload = datagram.subarray(PACKET_HEADER_BYTES, PACKET_HEADER_BYTES + header.payloadLength)
     this.turn((now) => {
       if (header.flags === 1 && !this.stream.dialled && this.stream.phase === 'syn-received' && !this.opened) {
-        this.stream.handleSyn(header, payload)
+        this.stream.handleSyn(now, header, payload)
         this.stream.accept()
       } else this.stream.handlePacket(now, header, payload)
     })
