@@ -39,7 +39,7 @@ export const PUNCHED_PING_MS = 50
 /** A stream without acknowledgements makes us ask whether the path works, but not more often than this, ms. */
 export const STALL_PING_MS = 500
 
-/** Segments up to this size are no larger than pings and acknowledgements with what they carry, bytes: if they are lost, it is not for their size. */
+/** Segments up to this size, bytes, are as small as pings and acknowledgements: if they are lost, it is not for their size. */
 export const SMALL_SEGMENT_BYTES = 256
 
 /** The beacon is asked to have both sides punch, but not more often than this for one peer, ms. */
