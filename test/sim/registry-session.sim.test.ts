@@ -40,7 +40,7 @@ test('what was said in a session is refused on every other connection, by the sa
   for (const registry of [sim.registry, undefined]) {
     const session = new ClientSession(PLAIN_TCP)
     for (const request of sim.registry.seen.slice()) {
-      let reply = {}
+      let reply: object | undefined = {}
       if (registry === undefined) reply = elsewhere.handle(EPOCH_MS, '192.0.2.66', 1, request, session)
       else registry.answer('192.0.2.66', request, session, (answer) => (reply = answer))
       if (typeOf(request) !== 'session_hello') assert.equal(typeOf(reply), 'error', String(typeOf(request)))

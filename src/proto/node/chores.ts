@@ -12,7 +12,7 @@ import type { PathFinder } from './path-finder.ts'
 import type { Peer } from './peer.ts'
 import { VERIFY_SPREAD_MS } from '../stream/constants.ts'
 import * as k from './constants.ts'
-import type { Pings } from './pings.ts'
+import type { Ping, Pings } from './pings.ts'
 import type { Resolver } from './resolver.ts'
 import type { NodeState } from './state.ts'
 
@@ -59,6 +59,13 @@ export class Chores {
     this.#finder.onPunched(now, source, (peer) => this.afterTunnel(now, peer))
   }
 
+  #onLargeCheck(now: Instant, peer: Peer, path: Path, { purpose, sentAt }: Ping): void {
+    const moved =
+      (purpose === 'large' && peer.paths.onLargeAnswer(now, path)) ||
+      (purpose === 'small' && path.large.onSmallAnswer(sentAt) && this.#finder.onLargeLost(now, peer, path))
+    if (moved) this.onPathChange(now, peer)
+  }
+
   /** The peer reports where it can be reached, and where it sees us. */
   onHello(now: Instant, peer: Peer, hello: PathHello, path: Path | undefined): void {
     if (this.#finder.onHello(now, peer, hello, path)) this.#reportPath(peer)
@@ -74,6 +81,7 @@ export class Chores {
       path.onSizeAnswer(now, payloadBytes)
       this.#state.emit({ kind: 'path', peer, path })
     }
+    if (ping.path === path) this.#onLargeCheck(now, peer, path, ping)
     if (ping.purpose === 'hello') peer.search.onHelloAnswered()
     if (ping.app !== undefined) this.#state.emit({ kind: 'pong', app: ping.app, peer, path, rttMs })
     this.#finder.probeSize(now, peer)

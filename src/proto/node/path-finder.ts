@@ -115,13 +115,16 @@ export class PathFinder {
     if (!peer.connected) return
     if (peer.search.takeHello(now)) this.#sendHello(now, peer)
     if (peer.isSeeking && peer.search.takePunch(now)) this.#punch(now, peer)
+    if (peer.paths.current?.large.takePair(now) === true) this.#pingPair(now, peer, peer.paths.current)
     if (peer.isSeeking || peer.streams.size > 0) {
       for (
         let better = peer.paths.takeUpgradeProbe(now);
         better !== undefined;
         better = peer.paths.takeUpgradeProbe(now)
       ) {
-        this.#pings.send(now, peer, better, 'alive', 0)
+        const bytes =
+          better.kind === 'relay' && peer.paths.current?.large.failed === true ? BASE_PAYLOAD_BYTES : better.proofBytes
+        this.#pings.send(now, peer, better, bytes > 0 ? 'large' : 'alive', bytes)
       }
     }
     this.probeSize(now, peer)
@@ -195,18 +198,35 @@ export class PathFinder {
 
   /**
    * A stream gets no acknowledgement, though the peer may be heard: perhaps the path works in one direction only.
-   * @param ofLarge large segments, and over two timeouts: the path carries less than it did (RFC 8899 §4.3).
+   * @param stuckBytes the segment that all waits for, if that may be too large for the path; else 0.
+   * @param timeouts how often it was sent in vain.
    */
-  onStall(now: Instant, peer: Peer, ofLarge: boolean): void {
+  onStall(now: Instant, peer: Peer, stuckBytes: number, timeouts: number): void {
     const path = peer.paths.current
     if (path === undefined) return
     if (now - path.probedAt >= k.STALL_PING_MS) {
       this.#pings.send(now, peer, path, 'alive', 0)
       this.#state.touchPeer(peer)
     }
-    if (!ofLarge || path.payloadBytes <= BASE_PAYLOAD_BYTES) return
+    if (stuckBytes <= k.SMALL_SEGMENT_BYTES || timeouts < LARGE_CHECK_TIMEOUTS) return
+    path.large.start(now)
+    this.#state.touchPeer(peer)
+    // Less passes than did (RFC 8899 §4.3)
+    if (stuckBytes <= BASE_PAYLOAD_BYTES || timeouts < BLACK_HOLE_TIMEOUTS) return
+    if (path.payloadBytes <= BASE_PAYLOAD_BYTES) return
     path.onBlackHole(now)
     this.#state.emit({ kind: 'path', peer, path })
+  }
+
+  /** Large packets are lost along `path`: others are tried, and this one again now and then. @returns true when another one is in use at once. */
+  onLargeLost(now: Instant, peer: Peer, path: Path): boolean {
+    this.#state.count('large_packets_lost')
+    return path === peer.paths.current && peer.paths.onLargeLost(now, path)
+  }
+
+  #pingPair(now: Instant, peer: Peer, path: Path): void {
+    this.#pings.send(now, peer, path, 'large', BASE_PAYLOAD_BYTES)
+    this.#pings.send(now, peer, path, 'small', 0)
   }
 
   #sendHello(now: Instant, peer: Peer): void {
@@ -272,6 +292,9 @@ export class PathFinder {
   }
 }
 
+/** Timeouts of a large segment after which pings of that size are tried, and those after which the path counts as narrower (RFC 8899 §5.1.2 MAX_PROBES). */
+const LARGE_CHECK_TIMEOUTS = 2
+const BLACK_HOLE_TIMEOUTS = 3
 /** How long streams that refuse the relay wait for a direct path after the last one died, ms. */
 const STRICT_PATIENCE_MS = 5_000
 const NOTHING = new Uint8Array(0)

@@ -13,6 +13,7 @@ import {
   UNPROVEN_FACTOR,
   UNPROVEN_FIRST_BYTES,
 } from './constants.ts'
+import { LargeCheck } from './large-check.ts'
 import type { SizeMemory } from './size-memory.ts'
 
 export type PathKind = 'lan' | 'direct' | 'punched' | 'relay'
@@ -47,6 +48,7 @@ export class Path {
   probesOut = 0
   probesLost = 0
   probedAt: Instant = -Infinity
+  readonly large = new LargeCheck()
   readonly #sizes: SizeMemory
   readonly #downwards: boolean
   #cap: number
@@ -79,6 +81,10 @@ export class Path {
   get spent(): boolean {
     if (this.answered || this.kind === 'relay') return false
     return this.bytesOut >= UNPROVEN_FACTOR * this.bytesIn + UNPROVEN_FIRST_BYTES
+  }
+  /** Payload of the ping that shows whether it can take over: that of a large packet where a small one proves too little. */
+  get proofBytes(): number {
+    return this.answered ? BASE_PAYLOAD_BYTES : 0
   }
   get mtu(): number {
     return this.payloadBytes + DATAGRAM_OVERHEAD_BYTES
@@ -189,6 +195,7 @@ export class Path {
   /** We are on another network: nothing that was measured holds, and whether the path still works is asked anew. */
   onLocalChange(maxDatagram: number): void {
     this.revive()
+    this.large.reset()
     this.rttMs = undefined
     this.payloadBytes = BASE_PAYLOAD_BYTES
     this.#cap = this.#capOf(maxDatagram)

@@ -8,6 +8,8 @@ import { sameEndpoint } from '../../base/types.ts'
 import {
   FOLLOW_MS,
   HINT_MS,
+  LARGE_PROBE_STEP,
+  LARGE_PROOF_PAUSE_MS,
   MAX_CANDIDATES,
   MAX_CANDIDATE_PROBES,
   NEWS_BURST,
@@ -86,6 +88,7 @@ export class PathSelector {
    */
   onHeard(now: Instant, path: Path, isTraffic: boolean): boolean {
     const current = this.#current
+    const isUsedAnew = isTraffic && now - path.usedAt >= UNUSED_MS
     if (isTraffic) path.usedAt = now
     if (path === current) {
       path.onHeard(now)
@@ -96,6 +99,10 @@ export class PathSelector {
     path.onHeard(now)
     // Given up while nothing passed, and heard again: better than one that is dead too, or was never heard of.
     if (path.dead && (current?.heard !== true || current.dead)) path.revive()
+    if (path.large.failed && current?.answered === true && !current.dead) {
+      if (isUsedAnew) path.nextProbeAt = now // it may be whole again; we do not take the peer's word for it
+      return false
+    }
     if (current === undefined || !current.answered || current.dead) {
       if (first && !this.#news.take(now)) path.nextProbeAt = now + NEWS_PAUSE_MS
       return this.choose()
@@ -126,6 +133,22 @@ export class PathSelector {
     const news = !path.answered || path.dead
     path.onAnswer(rttMs)
     return news && this.choose()
+  }
+
+  /** Large packets are lost along `path`, small ones are not. @returns true when the path changed. */
+  onLargeLost(now: Instant, path: Path): boolean {
+    for (const other of this.all()) other.nextProbeAt = now
+    path.probes = Math.max(path.probes, LARGE_PROBE_STEP) // and as before, if it had come back only to fail again
+    path.nextProbeAt = now + UPGRADE_PROBE_MS[LARGE_PROBE_STEP]!
+    this.#relayAdmitted = true
+    return this.choose()
+  }
+
+  /** A large ping along `path` was answered. @returns true when the path changed. */
+  onLargeAnswer(now: Instant, path: Path): boolean {
+    if (path.large.onLargeAnswer()) return this.choose()
+    if (path.large.failed) path.nextProbeAt = now + LARGE_PROOF_PAUSE_MS
+    return false
   }
 
   /** Where an unauthenticated frame came from: worth an answer, but not worth forgetting a way that the registry told. */
@@ -232,6 +255,8 @@ export class PathSelector {
     const current = this.#current
     const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
     if (path.kind === 'relay' && !this.#mayRelay) return false
+    if (path.large.failed) return true
+    if (current?.large.failed === true) return path.kind === 'relay' || mayAnswer
     if (path === current || path.kind === 'relay')
       return current?.answered !== true && (!path.answered || path.dead) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
@@ -248,16 +273,19 @@ export class PathSelector {
   }
 }
 
+/** A path on which the peer sent nothing but pings for so long is not in use by it, ms. */
+const UNUSED_MS = 5_000
 /** Punched and direct are equally good, once they work. */
 const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 2, direct: 2, lan: 3 }
 
 /**
- * Alive before dead, proven both ways before heard of, heard of before promised; then by kind. Where nothing is proven
- * the relay comes first: what arrives straight may come through a NAT that lets nothing back.
+ * Alive before dead; proven both ways before proven for small packets only, that before heard of, heard of before
+ * promised; then by kind. Where nothing is proven the relay comes first: what arrives straight may come through a NAT
+ * that lets nothing back.
  */
 function score(path: Path): number {
   const alive = path.dead ? 0 : 100
-  if (path.answered) return alive + 50 + RANK[path.kind]
+  if (path.answered) return alive + (path.large.failed ? 46 : 50) + RANK[path.kind]
   const rank = path.kind === 'relay' ? 5 : RANK[path.kind]
   if (path.heard) return alive + 40 + rank
   if (path.hinted) return alive + 30 + rank

@@ -265,11 +265,11 @@ export class Sender {
     this.#verifications += 1
   }
 
-  /** Large segments stay unacknowledged over three timeouts (RFC 8899 §5.1.2 MAX_PROBES), though the peer was heard meanwhile. */
-  isStuckSince(heardAt: Instant): boolean {
-    if (this.timeouts < BLACK_HOLE_TIMEOUTS || heardAt <= this.#stalledSince || this.board.size === 0) return false
+  /** Size of the segment that was sent in vain, though the peer was heard meanwhile: it may be too large for the path. 0: there is none. */
+  stuckBytes(heardAt: Instant): number {
+    if (this.timeouts === 0 || heardAt <= this.#stalledSince || this.board.size === 0) return 0
     const first = this.board.at(0)
-    return first.end - first.start > k.BASE_SEGMENT_BYTES
+    return first.end - first.start
   }
 
   /** The path is new or works again: what was waiting for a backed-off timer goes now. */
@@ -472,7 +472,6 @@ export class Sender {
   }
 }
 
-const BLACK_HOLE_TIMEOUTS = 3
 /** Least wait before a tail-loss probe: an event loop under load answers no faster. */
 const TLP_MIN_MS = 10
 

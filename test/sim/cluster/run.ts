@@ -25,12 +25,12 @@ const failed: number[] = []
 const beganAt = Date.now()
 for (let seed = from; seed < last && Date.now() < endAt; seed++) {
   try {
-    const report = runCluster(seed, rounds)
+    const report = runCluster(seed, { rounds })
     sum.virtualMs += report.virtualMs
     sum.streams += report.streams
     sum.bytes += report.bytes
     sum.faults += report.faults
-    if (values.twice === true && runCluster(seed, rounds).digest !== report.digest)
+    if (values.twice === true && runCluster(seed, { rounds }).digest !== report.digest)
       throw new Error(`seed ${seed}: two runs differ`)
   } catch (error) {
     failed.push(seed)

@@ -45,7 +45,7 @@ export class Puppet {
   readonly overlay: SimOverlay
   readonly identity: Identity
   readonly endpoint: Endpoint
-  readonly nodeId: NodeId
+  nodeId: NodeId = 0
   readonly random: Random
   answersPings = true
   readonly packets: Array<{ readonly header: PacketHeader; readonly payload: Uint8Array }> = []
@@ -71,6 +71,13 @@ export class Puppet {
     this.#uplink = behind?.nat ?? overlay.network
     this.#outside = behind?.outside ?? this.endpoint.address
     this.identity = createIdentity(this.random.bytes(32))
+    this.register(hostname)
+    this.#privateKey = this.random.bytes(32)
+    this.#uplink.attach(this.endpoint, (bytes, source) => this.#onDatagram(bytes, source))
+    this.discover()
+  }
+
+  register(hostname: string): void {
     const key = this.identity.publicKeyBase64
     const listen = `${this.#outside}:${this.endpoint.port}`
     const reply = this.#ask({
@@ -87,9 +94,6 @@ export class Puppet {
       public: true,
       signature: this.#sign(challenges.setVisibility(this.nodeId)),
     })
-    this.#privateKey = this.random.bytes(32)
-    this.#uplink.attach(this.endpoint, (bytes, source) => this.#onDatagram(bytes, source))
-    this.discover()
   }
 
   /** What the reference sends every 30 s. */

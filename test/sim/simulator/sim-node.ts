@@ -24,6 +24,7 @@ import { OverlayCore } from '../../../src/proto/node/core.ts'
 import { NodeState } from '../../../src/proto/node/state.ts'
 import type { Membership } from '../../../src/proto/node/options.ts'
 import type { Peer } from '../../../src/proto/node/peer.ts'
+import type { OutgoingRequest, TrustJudge } from '../../../src/proto/trust/trust-book.ts'
 import { parseTrustRequest } from '../../../src/proto/node/trust-exchange.ts'
 import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
@@ -33,6 +34,7 @@ import type { Uplink } from './nat.ts'
 import { Random } from './random.ts'
 import type { SimOverlay } from './overlay.ts'
 import { EPOCH_MS, SimRegistryLink } from './sim-registry.ts'
+import { SimKeeper } from './sim-disk.ts'
 import { SimStream } from './sim-stream.ts'
 
 export interface SimNodeOptions {
@@ -68,7 +70,13 @@ export class SimNode implements Outside {
   link!: SimRegistryLink
   alive = false
   events: NodeEvent[] = []
+  /** What is on its disk. */
   trustFile: TrustFile
+  readonly keeper: SimKeeper<TrustFile>
+  /** How far its clock is ahead of the truth, ms. */
+  clockOffsetMs = 0
+  /** Asked about requests for trust, in every life. */
+  judge: TrustJudge | undefined
   places: readonly Place[] = []
   /** Streams that came in and were accepted, in order. */
   readonly accepted: SimStream[] = []
@@ -93,6 +101,7 @@ export class SimNode implements Outside {
     this.random = new Random(seed)
     this.identity = createIdentity(this.random.bytes(32))
     this.trustFile = options.trustFile ?? { trusted: [], pending: [] }
+    this.keeper = new SimKeeper(overlay.world, (file) => (this.trustFile = file))
   }
 
   /** How often it was started; what an earlier life began nobody answers. */
@@ -131,7 +140,8 @@ export class SimNode implements Outside {
       },
     )
     for (const port of this.#listeners.keys()) this.core.listen(port)
-    for (const peer of this.#asksAtStart ? (this.options.trust ?? []) : []) this.requestTrust(peer)
+    this.core.setJudge(this.judge)
+    for (const peer of this.#asksAtStart ? (this.options.trust ?? []) : []) this.#requestAtStart(peer)
     this.link.start()
     this.turn((now) => this.core.handleTimeout(now))
   }
@@ -149,6 +159,7 @@ export class SimNode implements Outside {
     this.#pausedUntil = -1
     this.#held.length = 0
     this.#life += 1
+    this.keeper.crash()
     this.link.stop()
     this.uplink.detach(this.endpoint)
   }
@@ -174,7 +185,7 @@ export class SimNode implements Outside {
     })
   }
 
-  get #isPaused(): boolean {
+  get isPaused(): boolean {
     return this.nowMs < this.#pausedUntil
   }
 
@@ -219,11 +230,32 @@ export class SimNode implements Outside {
     return stream
   }
 
-  requestTrust(peer: string): void {
+  /** As a person does: it lifts a revocation. @param key the only one that fulfils it; default: the pinned one, or any. */
+  requestTrust(peer: string, key = this.options.pinnedNames?.get(peer)): void {
+    const request = this.#wish(peer, key)
+    this.turn((now) => this.core.requestTrust(now, request))
+  }
+
+  /** As the configuration does. */
+  #requestAtStart(peer: string): void {
+    const request = this.#wish(peer, this.options.pinnedNames?.get(peer))
+    if (!this.core.trust.isRevoked(request)) this.turn((now) => this.core.requestTrust(now, request))
+  }
+
+  #wish(peer: string, key: Uint8Array | undefined): OutgoingRequest {
     const wish = parseTrustRequest(peer, 'simulated')
     if (wish === undefined) throw new Error(`not a peer: ${peer}`)
-    const key = this.options.pinnedNames?.get(peer)
-    this.turn((now) => this.core.requestTrust(now, { ...wish, ...(key !== undefined && { key }) }))
+    return { ...wish, ...(key !== undefined && { key }) }
+  }
+
+  /** Calls back when the trust that is in force is on the disk: what a command waits for before it answers. */
+  whenTrustIsKept(done: () => void): void {
+    this.#keepTrust()
+    this.keeper.settled(done)
+  }
+
+  #keepTrust(): void {
+    if (this.core.takeTrustChange()) this.keeper.save(this.core.trustFile())
   }
 
   peer(other: SimNode): Peer | undefined {
@@ -236,7 +268,7 @@ export class SimNode implements Outside {
 
   turn(act: (now: number) => void): void {
     if (!this.alive) return
-    if (this.#isPaused) {
+    if (this.isPaused) {
       this.#held.push(act)
       return
     }
@@ -245,7 +277,7 @@ export class SimNode implements Outside {
   }
 
   #onDatagram(life: number, bytes: Uint8Array, source: Endpoint): void {
-    if (this.#isPaused && this.#held.length >= SOCKET_BUFFER_DATAGRAMS) return
+    if (this.isPaused && this.#held.length >= SOCKET_BUFFER_DATAGRAMS) return
     this.#ifAlive(life, (now) => this.#receive(now, bytes, source))
   }
 
@@ -265,7 +297,7 @@ export class SimNode implements Outside {
       crypto: nodeCrypto,
       crc32,
       random: this.random.bytes,
-      timestamp: (now) => new Date(EPOCH_MS + Math.floor(now)).toISOString(),
+      timestamp: (now) => new Date(EPOCH_MS + this.clockOffsetMs + Math.floor(now)).toISOString(),
       beacon: options.beacon === false ? undefined : this.overlay.beaconEndpoint,
       fixedEndpoint: options.fixedEndpoint,
       localEndpoint: options.localEndpoint ?? this.endpoint,
@@ -302,7 +334,7 @@ export class SimNode implements Outside {
     this.overlay.world.after(0, () => {
       if (life !== this.#life) return
       this.#scheduled = false
-      if (!this.#isPaused) this.#flush()
+      if (!this.isPaused) this.#flush()
     })
   }
 
@@ -350,7 +382,7 @@ export class SimNode implements Outside {
     if (event.kind === 'dial_failed') event.dial.app.onFailed(event.code, event.text)
     else if (event.kind === 'connected') event.dial.app.onConnected(event.peer)
     else if (event.kind === 'incoming') this.#onIncoming(event.stream)
-    else if (event.kind === 'trust' && this.core.takeTrustChange()) this.trustFile = this.core.trustFile()
+    else if (event.kind === 'trust') this.#keepTrust()
   }
 
   #onIncoming(stream: StreamView): void {
@@ -379,7 +411,7 @@ export class SimNode implements Outside {
     this.overlay.world.at(at, () => {
       if (life !== this.#life || this.#timerAt !== at) return
       this.#timerAt = Infinity
-      if (this.#isPaused) return // it is late, and catches up when it goes on
+      if (this.isPaused) return // it is late, and catches up when it goes on
       this.#servedAt = this.nowMs
       this.core.handleTimeout(this.nowMs)
       this.#flush()

@@ -2,7 +2,7 @@
 import { ClientSession } from '../../../src/server/registry/session.ts'
 import { Registry } from '../../../src/server/registry/registry.ts'
 import type { RegistryOptions } from '../../../src/server/registry/options.ts'
-import { MemoryStore } from '../../../src/server/store/memory-store.ts'
+import { SimDisk, SimStore } from './sim-disk.ts'
 import type { World } from './world.ts'
 
 /** Unix ms of virtual time zero. */
@@ -12,7 +12,11 @@ export class SimRegistry {
   readonly #world: World
   readonly #options: Partial<RegistryOptions>
   readonly latencyMs: number
-  #disk = new Map<string, string>()
+  readonly disk = new SimDisk()
+  /** How far its clock is ahead of the truth, ms. */
+  clockOffsetMs = 0
+  #records = new Map<string, string>() // on the disk
+  #store: SimStore
   #rules: Registry
   readonly #connections = new Set<SimRegistryLink>()
   /** Takes connections; false: they are refused, and those that were up are gone. */
@@ -30,7 +34,8 @@ export class SimRegistry {
     this.#world = world
     this.#options = options
     this.latencyMs = latencyMs
-    this.#rules = new Registry(new MemoryStore(this.#disk), options)
+    this.#store = new SimStore(world, this.disk, this.#records)
+    this.#rules = new Registry(this.#store, options)
   }
 
   get counters(): Registry['counters'] {
@@ -39,7 +44,7 @@ export class SimRegistry {
 
   /** One request outside any connection, as of a host with this address. */
   handle(sourceIp: string, request: object): object {
-    return this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, request)
+    return this.#rules.handle(this.#nowMs, sourceIp, 40_000, request)
   }
 
   /** As a process that is stopped: connections stay up, nothing is answered; afterwards everything is, in order. */
@@ -51,14 +56,26 @@ export class SimRegistry {
     if (!silent) for (const act of this.#held.splice(0)) act()
   }
 
-  answer(sourceIp: string, request: object, session: ClientSession, reply: (reply: object) => void): void {
+  get #nowMs(): number {
+    return EPOCH_MS + this.clockOffsetMs + this.#world.nowMs
+  }
+
+  /** @param reply with the answer; undefined: the connection is closed instead, since what it says could not be kept. */
+  answer(sourceIp: string, request: object, session: ClientSession, reply: (reply: object | undefined) => void): void {
     if (this.#silent) return void this.#held.push(() => this.answer(sourceIp, request, session, reply))
     const copy = JSON.parse(JSON.stringify(request)) as object
     this.requests.push(String((copy as Record<string, unknown>)['type']))
     this.seen.push(copy)
     const known = this.knowsSessions ? session : undefined
-    const honest = this.#rules.handle(EPOCH_MS + this.#world.nowMs, sourceIp, 40_000, copy, known)
-    reply(this.lie === undefined ? honest : this.lie(copy as Record<string, unknown>, { ...honest }))
+    const honest = this.#rules.handle(this.#nowMs, sourceIp, 40_000, copy, known)
+    const answer = this.lie === undefined ? honest : this.lie(copy as Record<string, unknown>, { ...honest })
+    if (!this.#rules.replyWaits) reply(answer)
+    else this.#store.whenFlushed((isDurable) => reply(isDurable ? answer : undefined))
+  }
+
+  /** What the server does once a minute. */
+  sweep(): void {
+    if (this.up && !this.#silent) this.#rules.sweep(this.#nowMs)
   }
 
   stop(): void {
@@ -71,8 +88,10 @@ export class SimRegistry {
   /** A new process; `forgetful`: on an empty disk. */
   restart(forgetful: boolean): void {
     this.stop()
-    if (forgetful) this.#disk = new Map()
-    this.#rules = new Registry(new MemoryStore(this.#disk), this.#options)
+    void this.#store.close()
+    if (forgetful) this.#records = new Map()
+    this.#store = new SimStore(this.#world, this.disk, this.#records)
+    this.#rules = new Registry(this.#store, this.#options)
     this.up = true
   }
 
@@ -130,7 +149,9 @@ export class SimRegistryLink {
     this.#later(generation, this.#registry.latencyMs, () => {
       this.#registry.answer(this.#sourceIp, message, this.#session, (reply) =>
         this.#later(generation, this.#registry.latencyMs, () => {
-          if (!this.cut) this.#events.onReply(reply)
+          if (this.cut) return
+          if (reply === undefined) this.drop()
+          else this.#events.onReply(reply)
         }),
       )
     })
