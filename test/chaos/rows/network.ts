@@ -1,0 +1,209 @@
+/** Faults of the network between the parts: the middle drops, cuts, narrows, or moves somebody. */
+import { inside } from '../../nat/lab.ts'
+import type { Heal, LoadedRow } from '../row.ts'
+import { pause } from '../world.ts'
+import type { Side, World } from '../world.ts'
+
+const DATAGRAMS = ['-p', 'udp'] as const
+/** docs/limits.md: a peer is given up after this long without a sign of life. */
+const PEER_DEAD_MS = 15_000
+
+export const NETWORK_ROWS: readonly LoadedRow[] = [
+  {
+    name: 'path-death',
+    what: 'the direct path dies both ways for 12 s',
+    promise: { recoveryMs: 5_000, silenceMs: 12_000, newDuring: true },
+    fault: (world) => cut(world, [direct(world, 'a'), direct(world, 'b')], 12_000),
+  },
+  {
+    name: 'path-death-a-to-b',
+    what: 'the direct path dies from the mapping to the exposing side only, 12 s',
+    promise: { recoveryMs: 5_000, silenceMs: 12_000, newDuring: true },
+    fault: (world) => cut(world, [direct(world, 'a')], 12_000),
+  },
+  {
+    name: 'path-death-b-to-a',
+    what: 'the direct path dies from the exposing to the mapping side only, 12 s',
+    promise: { recoveryMs: 5_000, silenceMs: 12_000, newDuring: true },
+    fault: (world) => cut(world, [direct(world, 'b')], 12_000),
+  },
+  {
+    name: 'drop-large',
+    what: 'the direct path loses every packet of 700 bytes and more, 20 s',
+    promise: { recoveryMs: 5_000, silenceMs: 12_000 },
+    fault: (world) => cut(world, [sized(world, 'a', '700:65535'), sized(world, 'b', '700:65535')], 20_000),
+  },
+  {
+    name: 'drop-small',
+    what: 'the direct path loses every packet of up to 300 bytes, 15 s',
+    promise: { recoveryMs: 5_000, silenceMs: 12_000 },
+    fault: (world) => cut(world, [sized(world, 'a', '0:300'), sized(world, 'b', '0:300')], 15_000),
+  },
+  {
+    name: 'gone-a',
+    what: 'the network of the mapping side is gone for 10 s',
+    promise: { recoveryMs: 5_000, failureMs: 5_000 },
+    fault: (world) => isolate(world, 'a', 10_000),
+  },
+  {
+    name: 'gone-b',
+    what: 'the network of the exposing side is gone for 10 s',
+    promise: { recoveryMs: 5_000, failureMs: 5_000 },
+    fault: (world) => isolate(world, 'b', 10_000),
+  },
+  {
+    name: 'gone-a-long',
+    what: 'the network of the mapping side is gone for 25 s',
+    promise: { recoveryMs: 5_000, resets: true, failureMs: 5_000 },
+    fault: (world) => isolate(world, 'a', PEER_DEAD_MS + 10_000),
+  },
+  {
+    name: 'udp-blocked',
+    what: 'no UDP passes for 8 s',
+    promise: { recoveryMs: 5_000, failureMs: 5_000 },
+    fault: (world) => cut(world, [DATAGRAMS], 8_000),
+  },
+  {
+    name: 'udp-blocked-long',
+    what: 'no UDP passes for 25 s',
+    promise: { recoveryMs: 5_000, resets: true, failureMs: 5_000 },
+    fault: (world) => cut(world, [DATAGRAMS], PEER_DEAD_MS + 10_000),
+  },
+  {
+    name: 'udp-blocked-at-start',
+    what: 'both gateways start while no UDP passes; it does 10 s later',
+    promise: { recoveryMs: 6_000, resets: true, failureMs: 6_000, localEnds: 'a' },
+    fault: async (world) => {
+      const heal = world.lab.drop(...DATAGRAMS)
+      await Promise.all([world.a.restart(), world.b.restart()])
+      await pause(10_000)
+      return heal
+    },
+  },
+  {
+    name: 'address-a',
+    what: 'the address of the mapping side changes',
+    promise: { recoveryMs: 5_000 },
+    fault: async (world) => () => world.lab.readdress(world.sites.a, 77),
+  },
+  {
+    name: 'address-b',
+    what: 'the address of the exposing side changes',
+    promise: { recoveryMs: 5_000 },
+    fault: async (world) => () => world.lab.readdress(world.sites.b, 77),
+  },
+  {
+    name: 'address-six',
+    what: 'the address of one side or the other changes six times in 20 s',
+    promise: { recoveryMs: 5_000, silenceMs: 8_000, newDuring: true },
+    fault: async (world) => {
+      for (let change = 0; change < 6; change++) {
+        world.lab.readdress(world.sites[change % 2 === 0 ? 'a' : 'b'], 70 + change)
+        await pause(3_300)
+      }
+      return () => {}
+    },
+  },
+  {
+    name: 'flap',
+    what: 'the link of one side goes up and down every second for 20 s',
+    promise: { recoveryMs: 5_000, silenceMs: 8_000 },
+    fault: async (world) => {
+      const site = world.sites[world.random(2) === 0 ? 'a' : 'b']
+      for (let flap = 0; flap < 10; flap++) {
+        world.lab.link(site, 'down')
+        await pause(1_000)
+        world.lab.link(site, 'up')
+        await pause(1_000)
+      }
+      return () => {}
+    },
+  },
+  ...[1, 5, 20].map((percent): LoadedRow => ({
+    name: `loss-${percent}`,
+    what: `${percent} % of all datagrams are lost for 15 s`,
+    // A retransmission timer that has backed off is not told that the loss is over.
+    promise: {
+      recoveryMs: percent === 20 ? 12_000 : 5_000,
+      silenceMs: percent === 20 ? 14_000 : 6_000,
+      newDuring: true,
+    },
+    fault: (world) =>
+      cut(
+        world,
+        [[...DATAGRAMS, '-m', 'statistic', '--mode', 'random', '--probability', String(percent / 100)]],
+        15_000,
+      ),
+  })),
+  ...(['icmp', 'no-icmp'] as const).map((kind): LoadedRow => ({
+    name: `mtu-${kind}`,
+    what: `the link of the exposing side carries 1280 bytes instead of 1500, ${kind === 'icmp' ? 'and says so' : 'and does not say so'}`,
+    promise: { recoveryMs: 5_000, silenceMs: 5_000, newDuring: true },
+    fault: async (world) => {
+      const icmp = ['-p', 'icmp', '--icmp-type', 'fragmentation-needed', '-j', 'DROP']
+      if (kind === 'no-icmp') inside(world.lab.middle, 'iptables', '-A', 'OUTPUT', ...icmp)
+      world.lab.mtu(world.sites.b, 1_280)
+      await pause(8_000)
+      return () => world.lab.mtu(world.sites.b, 1_500)
+    },
+  })),
+  ...(['beacon', 'registry'] as const).flatMap((server): LoadedRow[] => [
+    {
+      name: `${server}-gone`,
+      what: `the ${server} cannot be reached for 15 s`,
+      promise: { recoveryMs: 3_000, silenceMs: 2_000, newDuring: true },
+      fault: (world) => cut(world, [towards(world, server)], 15_000),
+    },
+    {
+      name: `${server}-gone-restart`,
+      what: `the same, and the exposing gateway is killed and restarted meanwhile`,
+      promise: { recoveryMs: 12_000, resets: true, localEnds: 'b' },
+      fault: async (world) => {
+        const heal = world.lab.drop(...towards(world, server))
+        await world.b.restart()
+        const ms = await world.client('mark').then(() => world.moving(12_000))
+        world.notes.push(
+          ms === undefined ? 'not reachable before the heal' : `reachable ${Math.round(ms)} ms after ready`,
+        )
+        return heal
+      },
+    },
+  ]),
+]
+
+/** Packets of one side's datagrams to the other. */
+function direct(world: World, from: Side): readonly string[] {
+  const { a, b } = world.sites
+  const [source, destination] = from === 'a' ? [a, b] : [b, a]
+  return [...DATAGRAMS, '-s', `${source.address}/24`, '-d', `${destination.address}/24`]
+}
+
+/** By their IP length. */
+function sized(world: World, from: Side, bytes: string): readonly string[] {
+  return [...direct(world, from), '-m', 'length', '--length', bytes]
+}
+
+function towards(world: World, server: 'beacon' | 'registry'): readonly string[] {
+  return ['-d', world.sites.rv.address, '-p', server === 'beacon' ? 'udp' : 'tcp']
+}
+
+/** Nothing that fits one of the rules passes the middle for so long. */
+export async function cut(world: World, rules: readonly (readonly string[])[], ms: number): Promise<Heal> {
+  const heals = rules.map((rule) => world.lab.drop(...rule))
+  await pause(ms)
+  return () => {
+    for (const heal of heals) heal()
+  }
+}
+
+async function isolate(world: World, side: Side, ms: number): Promise<Heal> {
+  const { address } = world.sites[side]
+  return await cut(
+    world,
+    [
+      ['-s', `${address}/24`],
+      ['-d', `${address}/24`],
+    ],
+    ms,
+  )
+}
