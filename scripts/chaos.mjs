@@ -1,11 +1,9 @@
 /** npm run test:chaos: installs and builds what is missing, then test/chaos/run.ts with the same arguments. No time limit: it may run for days. */
 import { spawn } from 'node:child_process'
 import { build, install, ROOT, script } from './lib.mjs'
-import { installPrograms } from './programs.mjs'
 
 await script(async () => {
   await install()
-  await installPrograms({ mayInstall: true })
   await build()
   const args = ['--import', 'tsx', 'test/chaos/run.ts', ...process.argv.slice(2)]
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' })

@@ -16,7 +16,7 @@ export interface RowPromise {
   readonly failureMs?: number // a new connection that fails does so within this
   readonly resets?: boolean // open streams may be reset
   /** This side's process is killed: the kernel shows the program beside it an orderly end. */
-  readonly localEnds?: Side
+  readonly localEnds?: Side | 'both'
 }
 
 export interface LoadedRow {

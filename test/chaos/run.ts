@@ -1,6 +1,6 @@
 /**
  * The laboratory with real processes: `npm run test:chaos` runs every row once; `-- --rows kill-b,flap` only these;
- * `-- --minutes 120` random rows until the time is over. `--seed N` repeats the choices of an earlier run; `--list` names
+ * `-- --minutes 120` random rows until the time is over, with `--rows churn` that one row for so long. `--seed N` repeats the choices of an earlier run; `--list` names
  * the rows. Exit code 1 when a promise is broken.
  */
 import { parseArgs } from 'node:util'
@@ -8,6 +8,7 @@ import { whyNoLab } from '../nat/lab.ts'
 import { runLine, table } from './report.ts'
 import type { Row, RowResult } from './row.ts'
 import { ROWS } from './rows.ts'
+import { churnRow } from './rows/churn.ts'
 import { randomSource, runRow } from './runner.ts'
 
 const { values } = parseArgs({
@@ -58,6 +59,7 @@ function chosen(): readonly Row[] {
 /** Each row once, or random ones until the time is over. */
 function* plan(rows: readonly Row[], seed: number): Generator<readonly [Row, number]> {
   const random = randomSource(seed)
+  if (values.rows === 'churn' && values.minutes !== undefined) return yield [churnRow(Number(values.minutes)), seed]
   if (values.minutes === undefined) {
     for (const row of rows) yield [row, random(SEEDS)]
     return

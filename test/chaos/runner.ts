@@ -135,10 +135,10 @@ class Run {
   async #finish({ promise }: LoadedRow, world: World): Promise<void> {
     const client = await world.client<LoadStats>('finish')
     const service = await world.server<ServiceReport>('report')
-    const ends = [
-      ...(promise.localEnds === 'a' ? [] : client.earlyEnds),
-      ...(promise.localEnds === 'b' ? [] : service.earlyEnds),
-    ].filter((text) => promise.resets !== true || !text.startsWith(UNCLEAR))
+    const isKilled = (side: Side): boolean => promise.localEnds === side || promise.localEnds === 'both'
+    const ends = [...(isKilled('a') ? [] : client.earlyEnds), ...(isKilled('b') ? [] : service.earlyEnds)].filter(
+      (text) => promise.resets !== true || !text.startsWith(UNCLEAR),
+    )
     for (const text of [...client.wrong, ...service.wrong, ...ends]) this.problem('bytes', text)
     for (const text of client.hangs) this.problem('hang', text)
     this.#wrongBytes = client.wrong.length + service.wrong.length + ends.length

@@ -30,8 +30,6 @@ export interface WorldOptions {
   readonly openFiles?: number // limit of the gateways' descriptors
   readonly probe?: boolean // load/probe.mjs goes into every process: the clock can be shifted, the heap measured
   readonly configFile?: boolean // the mapping gateway reads its mappings from a file
-  /** State folders that are file systems of their own, so that they can fill up. */
-  readonly disks?: readonly ('a' | 'b' | 'rendezvous')[]
 }
 
 export interface ServiceReport {
@@ -121,8 +119,8 @@ export class World {
   }
 
   /** A command to the load. */
-  async client<T = unknown>(command: string, body: unknown = {}): Promise<T> {
-    return await control<T>(this.stage.path('client.ctl'), command, body)
+  async client<T = unknown>(command: string, body: unknown = {}, timeoutMs?: number): Promise<T> {
+    return await control<T>(this.stage.path('client.ctl'), command, body, timeoutMs)
   }
   async server<T = unknown>(command: string, body: unknown = {}): Promise<T> {
     return await control<T>(this.stage.path('server.ctl'), command, body)
@@ -246,7 +244,8 @@ export class World {
     const udp = (flow: Flow): string => (flow === 'datagrams' ? '/udp' : '')
     return [
       ...FLOWS.flatMap((flow) => ['--map', `127.0.0.1:${localPort(flow)}:agent-b:${OVERLAY[flow]}${udp(flow)}`]),
-      ...['--map', `127.0.0.1:${localPort('nowhere')}:agent-b:${NOWHERE}`],
+      '--map',
+      `127.0.0.1:${localPort('nowhere')}:agent-b:${NOWHERE}`,
     ]
   }
 }

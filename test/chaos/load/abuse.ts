@@ -5,9 +5,9 @@ import type { Flow } from './ports.ts'
 import { dial } from './stream-flows.ts'
 
 export interface AbuseRequest {
-  readonly kind: 'open' | 'dial' | 'slow reader' | 'churn'
+  readonly kind: 'open' | 'dial' | 'pour' | 'slow reader'
   readonly flow: Flow | 'nowhere'
-  readonly count: number
+  readonly count: number // of connections; of a slow reader: seconds
   readonly concurrency?: number
   readonly write?: string
 }
@@ -24,6 +24,7 @@ const held = new Set<Socket>()
 
 export async function abuse(request: AbuseRequest): Promise<AbuseReport> {
   if (request.kind === 'slow reader') return await readSlowly(request.count)
+  if (request.kind === 'pour') return await pour(request)
   const results: { readonly what: 'answered' | 'refused' | 'silent'; readonly ms: number }[] = []
   let next = 0
   const worker = async (): Promise<void> => {
@@ -116,6 +117,39 @@ async function readSlowly(seconds: number): Promise<AbuseReport> {
   }
 }
 
+/** Each writer goes on until it has been stopped for a while; `answered` counts those that were. */
+async function pour({ flow, count }: AbuseRequest): Promise<AbuseReport> {
+  const block = Buffer.alloc(65_536, 7)
+  const written = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = dial(flow)
+      held.add(socket)
+      let bytes = 0
+      while (bytes < MAX_SLOW_BYTES && (await isTaken(socket, block))) bytes += block.length
+      return bytes
+    }),
+  )
+  return {
+    answered: written.filter((bytes) => bytes < MAX_SLOW_BYTES).length,
+    refused: 0,
+    silent: 0,
+    slowestMs: 0,
+    note: `each wrote ${(Math.min(...written) / 2 ** 20).toFixed(1)} to ${(Math.max(...written) / 2 ** 20).toFixed(1)} MiB before it was stopped`,
+  }
+}
+
+async function isTaken(socket: Socket, block: Buffer): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), STOPPED_MS)
+    socket.write(block, (error) => {
+      clearTimeout(timer)
+      resolve(error === undefined || error === null)
+    })
+  })
+}
+
+/** A write that is not taken for so long is backpressure, not a busy machine. */
+const STOPPED_MS = 5_000
 const SILENT_MS = 45_000
 const SETTLE_MS = 1_000
 const MAX_SLOW_BYTES = 64 * 1_048_576

@@ -72,7 +72,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   {
     name: 'udp-blocked-at-start',
     what: 'both gateways start while no UDP passes; it does 10 s later',
-    promise: { recoveryMs: 6_000, resets: true, failureMs: 6_000, localEnds: 'a' },
+    promise: { recoveryMs: 6_000, resets: true, localEnds: 'both' },
     fault: async (world) => {
       const heal = world.lab.drop(...DATAGRAMS)
       await Promise.all([world.a.restart(), world.b.restart()])
