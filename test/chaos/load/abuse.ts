@@ -106,6 +106,7 @@ async function readSlowly(seconds: number): Promise<AbuseReport> {
       resolve()
     })
     socket.once('close', resolve)
+    socket.resume()
   })
   socket.destroy()
   return {

@@ -114,6 +114,7 @@ function backend(mode: OddMode, what: string, isRight: (report: AbuseReport) => 
       const report = await abuse(world, { kind: 'dial', flow: 'odd', count: 30 })
       if (!isRight(report)) throw new Error(`the clients saw ${JSON.stringify(report)}`)
       world.notes.push(`slowest: ${report.slowestMs} ms`)
+      await pause(OTHERS_MS)
       return async () => void (await world.server('odd', { mode: 'echo' }))
     },
   }
@@ -171,6 +172,8 @@ function udpOf(world: World, side: 'a' | 'b'): string {
 }
 
 const FLOOD_MS = 8_000
+/** A look at the others meanwhile. */
+const OTHERS_MS = 3_000
 const ABUSE_LIMIT_MS = 120_000
 const FEW_DESCRIPTORS = 100
 /** 30 at once and one a second (gateway/service/sparse-log.ts), of either gateway. */

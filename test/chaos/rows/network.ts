@@ -28,6 +28,36 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
     fault: (world) => cut(world, [direct(world, 'b')], 12_000),
   },
   {
+    name: 'duplicate',
+    what: '30 % of the datagrams between the gateways arrive twice, for 12 s',
+    promise: { recoveryMs: 3_000, silenceMs: 4_000, newDuring: true },
+    fault: async (world) => {
+      duplicate(world, 30)
+      await pause(12_000)
+      return () => {}
+    },
+  },
+  {
+    name: 'reorder',
+    what: '30 % of the datagrams between the gateways take a slower line and are overtaken, for 12 s',
+    promise: { recoveryMs: 4_000, silenceMs: 4_000, newDuring: true },
+    fault: async (world) => {
+      slowLines(world, 30)
+      await pause(12_000)
+      return () => {}
+    },
+  },
+  {
+    name: 'crooked',
+    what: 'both of these, and 3 % of all datagrams are lost, for 12 s',
+    promise: { recoveryMs: 5_000, silenceMs: 6_000, newDuring: true },
+    fault: async (world) => {
+      duplicate(world, 30)
+      slowLines(world, 30)
+      return await cut(world, [chance(3)], 12_000)
+    },
+  },
+  {
     name: 'drop-large',
     what: 'the direct path loses every packet of 700 bytes and more, 20 s',
     promise: { recoveryMs: 5_000, silenceMs: 12_000 },
@@ -170,6 +200,55 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
     },
   ]),
 ]
+
+/** So many of a hundred datagrams, whichever they are. */
+function chance(percent: number): readonly string[] {
+  return [...DATAGRAMS, '-m', 'statistic', '--mode', 'random', '--probability', String(percent / 100)]
+}
+
+function duplicate(world: World, percent: number): void {
+  for (const from of ['a', 'b'] as const)
+    mangle(world, from, percent, ['-j', 'TEE', '--gateway', world.sites[from === 'a' ? 'b' : 'a'].address])
+}
+
+/** A second line to each gateway, narrow enough that what takes it queues; what has a mark takes it. */
+function slowLines(world: World, percent: number): void {
+  const { middle } = world.lab
+  for (const [index, to] of (['a', 'b'] as const).entries()) {
+    const { host, address } = world.sites[to]
+    const [outer, inner, net, table] = [`slow${to}`, `slow${to}i`, `172.31.${index}`, String(100 + index)]
+    inside(middle, 'ip', 'link', 'add', outer, 'type', 'veth', 'peer', 'name', inner, 'netns', host)
+    inside(middle, 'ip', 'addr', 'add', `${net}.1/24`, 'dev', outer)
+    inside(host, 'ip', 'addr', 'add', `${net}.2/24`, 'dev', inner)
+    inside(middle, 'ip', 'link', 'set', outer, 'up')
+    inside(host, 'ip', 'link', 'set', inner, 'up')
+    for (const device of ['all', inner]) world.lab.sysctl(host, `net.ipv4.conf.${device}.rp_filter=0`)
+    inside(
+      middle,
+      'tc',
+      'qdisc',
+      'add',
+      'dev',
+      outer,
+      'root',
+      'tbf',
+      'rate',
+      '2mbit',
+      'burst',
+      '2kb',
+      'latency',
+      '30ms',
+    )
+    inside(middle, 'ip', 'route', 'add', `${address}/32`, 'via', `${net}.2`, 'table', table)
+    inside(middle, 'ip', 'rule', 'add', 'fwmark', table, 'table', table)
+    mangle(world, to === 'a' ? 'b' : 'a', percent, ['-j', 'MARK', '--set-mark', table], 'PREROUTING')
+  }
+}
+
+function mangle(world: World, from: Side, percent: number, what: readonly string[], chain = 'FORWARD'): void {
+  const some = ['-m', 'statistic', '--mode', 'random', '--probability', String(percent / 100)]
+  inside(world.lab.middle, 'iptables', '-t', 'mangle', '-A', chain, ...direct(world, from), ...some, ...what)
+}
 
 /** Packets of one side's datagrams to the other. */
 function direct(world: World, from: Side): readonly string[] {
