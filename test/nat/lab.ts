@@ -29,6 +29,8 @@ export interface Site {
   readonly address: string // of the host's own interface
   readonly via: string // the host's way out
   readonly device: string // the host's interface
+  readonly outerDevice: string // its other end, in the namespace that the host is linked to
+  readonly router: string // that namespace
 }
 
 /** Why there can be no lab here; undefined when there can. */
@@ -69,7 +71,7 @@ export class Lab {
     const net = `203.0.${index + 1}`
     let [outer, outerDevice, outerAddress] = [this.middle, '', `${net}.1`] // what the next namespace is linked to
     let gateway = ''
-    let [outside, address, via, device] = ['', '', '', '']
+    let [outside, address, via, device, outerDeviceOfHost, router] = ['', '', '', '', '', '']
     const chain = [...boxes, 'host' as const]
     for (const [depth, kind] of chain.entries()) {
       const isHost = kind === 'host'
@@ -93,10 +95,11 @@ export class Lab {
         outside = down
       }
       if (ipv6) this.#addIpv6(index, outer, devices.outer, namespace, devices.inner)
+      ;[router, outerDeviceOfHost] = [outer, devices.outer]
       ;[outer, outerDevice, outerAddress] = [namespace, devices.inner, down]
       ;[address, via, device] = [outerAddress, up, devices.inner]
     }
-    return { name, host: outer, gateway, outside, address, via, device }
+    return { name, host: outer, gateway, outside, address, via, device, outerDevice: outerDeviceOfHost, router }
   }
 
   /** Nothing that fits the rule passes the middle any more; the result takes the rule back. */
@@ -106,11 +109,20 @@ export class Lab {
   }
 
   /** The host gets another address on its own network, as after a walk to another access point. */
-  readdress(site: Site): void {
-    const moved = site.address.replace(/\.2$/, '.77')
-    inside(site.host, 'ip', 'addr', 'del', `${site.address}/24`, 'dev', site.device)
-    inside(site.host, 'ip', 'addr', 'add', `${moved}/24`, 'dev', site.device)
+  readdress(site: Site, last = 77): void {
+    inside(site.host, 'ip', 'addr', 'flush', 'dev', site.device, 'scope', 'global')
+    inside(site.host, 'ip', 'addr', 'add', `${site.address.replace(/\.2$/, `.${last}`)}/24`, 'dev', site.device)
     inside(site.host, 'ip', 'route', 'replace', 'default', 'via', site.via)
+  }
+
+  /** The router's end of the host's link: the host keeps its address and loses its carrier. */
+  link(site: Site, state: 'up' | 'down'): void {
+    inside(site.router, 'ip', 'link', 'set', site.outerDevice, state)
+  }
+
+  /** What the router sends to the host: one that is too small for what comes is where packets get lost. */
+  mtu(site: Site, bytes: number): void {
+    inside(site.router, 'ip', 'link', 'set', site.outerDevice, 'mtu', String(bytes))
   }
 
   sysctl(namespace: string, setting: string): void {
