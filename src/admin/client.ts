@@ -106,7 +106,7 @@ function readAnswer(status: number, text: string): unknown {
   } catch {
     throw new PilotError(
       'FAILED',
-      `the admin socket answered ${status} with something that is not JSON; is it a pilotgate?`,
+      `the admin socket answered ${status} with something other than JSON; is it pilotgate?`,
     )
   }
   if (status === 200) return value
@@ -138,7 +138,7 @@ function unreachable(socketPath: string, error: Error): PilotError {
   if (code === 'ECONNREFUSED')
     return new PilotError(
       'NOT_RUNNING',
-      `no gateway runs here: nothing listens on ${socketPath}`,
+      `no gateway is running here: nothing listens on ${socketPath}`,
       { socketPath },
       error,
     )
@@ -150,12 +150,7 @@ function unreachable(socketPath: string, error: Error): PilotError {
       error,
     )
   if (code === 'ECONNRESET')
-    return new PilotError(
-      'NOT_RUNNING',
-      `the gateway at ${socketPath} stopped before it answered`,
-      { socketPath },
-      error,
-    )
+    return new PilotError('NOT_RUNNING', `the gateway at ${socketPath} stopped before answering`, { socketPath }, error)
   return new PilotError('FAILED', `the admin socket ${socketPath}: ${error.message}`, { socketPath }, error)
 }
 

@@ -27,7 +27,7 @@ export async function answer(control: AdminControl, { method, path, body }: Admi
     const route = (Array.isArray(routes) ? routes : [routes]).find((candidate) => candidate.method === method)
     if (route === undefined) {
       const allow = (Array.isArray(routes) ? routes : [routes]).map((candidate) => candidate.method).join(', ')
-      return { ...failure(new PilotError('USAGE', `${name} takes ${allow}`), 405), allow }
+      return { ...failure(new PilotError('USAGE', `${name} accepts ${allow} only`), 405), allow }
     }
     return { status: 200, body: await route.call(control, route.method === 'GET' ? {} : parseBody(body)) }
   } catch (error) {

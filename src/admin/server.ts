@@ -58,7 +58,7 @@ async function handle(
     log.debug({ method, path, status: result.status }, 'admin request')
     send(response, result, body === undefined)
   } catch (error) {
-    log.debug({ method, path, err: asPilotError(error).message }, 'admin request broke off')
+    log.debug({ method, path, err: asPilotError(error).message }, 'admin request was cut short')
     response.destroy()
   }
 }
@@ -103,18 +103,18 @@ export async function makeRoom(socketPath: string): Promise<void> {
   if (!found.isSocket())
     throw new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: there is a file that is not a socket; it was left alone`,
+      `admin socket ${socketPath}: a file that is not a socket is in the way; it was left untouched`,
       { socketPath },
       undefined,
-      'Remove that file, or name another place with --admin.',
+      'Remove that file, or choose another path with --admin.',
     )
   if (await isAlive(socketPath))
     throw new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: another gateway runs and answers there`,
+      `admin socket ${socketPath}: another gateway is running and answers there`,
       { socketPath },
       undefined,
-      'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.',
+      'To run a second gateway on this machine, give it its own state folder: --state-dir DIR.',
     )
   await unlink(socketPath).catch((error: unknown) => {
     throw unusable(socketPath, error)
@@ -168,19 +168,19 @@ function unusable(socketPath: string, error: unknown): PilotError {
       `admin socket ${socketPath}: ${dirname(socketPath)} is not a folder`,
       { socketPath },
       error,
-      'Name a folder with --state-dir, or another place with --admin.',
+      'Name a folder with --state-dir, or another path with --admin.',
     )
   if (code === 'EADDRINUSE')
     return new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: another gateway took it just now`,
+      `admin socket ${socketPath}: another gateway has just taken it`,
       { socketPath },
       error,
-      'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.',
+      'To run a second gateway on this machine, give it its own state folder: --state-dir DIR.',
     )
   return new PilotError(
     'USAGE',
-    `admin socket ${socketPath}: cannot be made there (${code}); name another place with --admin`,
+    `admin socket ${socketPath}: cannot be created (${code}); choose another path with --admin`,
     { socketPath },
     error,
   )

@@ -35,7 +35,7 @@ async function connect(
   { hostname, protocol = 'http:', port = '' }: ConnectOptions,
 ): Promise<Duplex> {
   if (protocol !== 'http:')
-    throw new PilotError('USAGE', `${protocol}//${hostname}: over the overlay it is http:, which is encrypted there`, {
+    throw new PilotError('USAGE', `${protocol}//${hostname}: use http: over the overlay, which encrypts it`, {
       protocol,
       hostname,
     })

@@ -84,7 +84,7 @@ export async function createGateway({
   ...flags
 }: CreateGatewayOptions = {}): Promise<Gateway> {
   if (ephemeral && flags.stateDir !== undefined)
-    throw new PilotError('USAGE', 'ephemeral keeps nothing, so it does not go with stateDir')
+    throw new PilotError('USAGE', 'ephemeral keeps nothing, so it cannot be combined with stateDir')
   const folder = ephemeral ? await mkdtemp(join(tmpdir(), 'pilotgate-')) : undefined
   const tidy = async (): Promise<void> => {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true })

@@ -12,7 +12,7 @@ export function overlayTarget(host: string, port: number): string {
   if (peer === undefined) {
     throw new PilotError(
       'USAGE',
-      `"${host}" is not a host of the overlay: expected NAME.pilot, NAME.pilot.localhost, an overlay address or a node id`,
+      `"${host}" is not an overlay host: expected NAME.pilot, NAME.pilot.localhost, an overlay address or a node id`,
       { host },
     )
   }
@@ -23,6 +23,6 @@ export function overlayTarget(host: string, port: number): string {
 export function overlayTargetOf(authority: string, defaultPort: number): string {
   const match = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority)
   if (match === null)
-    throw new PilotError('USAGE', `"${authority}": expected HOST or HOST:PORT; an overlay address stands in brackets`)
+    throw new PilotError('USAGE', `"${authority}": expected HOST or HOST:PORT, with an overlay address in brackets`)
   return overlayTarget(match[1]!, Number(match[2] ?? defaultPort))
 }

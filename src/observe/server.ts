@@ -41,7 +41,7 @@ export async function startObserve({ listen, control, log }: ObserveOptions): Pr
   const place = parseListen(listen)
   if (place === undefined) throw new PilotError('USAGE', `observe ${listen}: expected ip:port`)
   if (!isLoopback(place.address))
-    log.warn({ listen }, 'metrics and dashboard are open to everybody who can reach this address')
+    log.warn({ listen }, 'metrics and dashboard are open to anyone who can reach this address')
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
   const server = createServer(
@@ -59,7 +59,7 @@ export async function startObserve({ listen, control, log }: ObserveOptions): Pr
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, 'observe', listen)))
     server.listen({ host: place.address, port: place.port }, () => {
       server.removeAllListeners('error')
-      server.on('error', (error) => log.warn({ reason: error.message }, 'the observer could not accept'))
+      server.on('error', (error) => log.warn({ reason: error.message }, 'the observer could not accept a connection'))
       resolve()
     })
   })
@@ -114,7 +114,7 @@ function answer(request: IncomingMessage, control: Observed | undefined, loopDel
         body: JSON.stringify(pageData(control.status(), control.peers(), control.connections())),
       }
     default:
-      return text(404, 'there is /, /metrics, /livez, /readyz and /startupz')
+      return text(404, 'not found; there are /, /metrics, /livez, /readyz and /startupz')
   }
 }
 
@@ -159,6 +159,6 @@ function text(status: number, body: string): Answer {
   return { status, type: 'text/plain; charset=utf-8', body: `${body}\n` }
 }
 
-const NOT_HERE: Answer = text(421, 'this name is not mine; use the address')
+const NOT_HERE: Answer = text(421, 'unknown host name; use the address')
 const REQUEST_TIMEOUT_MS = 10_000
 const MAX_CONNECTIONS = 64 // scrapers and a few browsers

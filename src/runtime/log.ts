@@ -57,7 +57,7 @@ export class BoundedDestination {
       level: WARN,
       time: new Date().toISOString(),
       dropped,
-      msg: 'log lines were dropped: the reader was too slow',
+      msg: 'log lines were dropped: the reader is too slow',
     }
     if (!this.#put(`${JSON.stringify(line)}\n`)) this.#dropped = dropped
   }

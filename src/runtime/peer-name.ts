@@ -16,6 +16,6 @@ export function parseTarget(target: string): { peer: string; port: number } {
 /** @throws PilotError USAGE. */
 export function nameOf(peer: string): PeerName {
   const name = parsePeerName(peer)
-  if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
+  if (name === undefined) throw new PilotError('USAGE', `${peer}: not a hostname, an address or a node id`)
   return name
 }

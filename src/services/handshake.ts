@@ -25,7 +25,7 @@ export async function serveHandshakes(node: OverlayNode, log: Logger): Promise<v
     takeMessage(node, incoming, log).catch((error: unknown) =>
       log.debug(
         { nodeId: incoming.peer, reason: String(error) },
-        'a handshake message was not read or its outcome not saved',
+        'a handshake message was not read, or its outcome not saved',
       ),
     )
   })
@@ -68,7 +68,8 @@ class DirectHandshakes implements TrustCourier {
 
   async #send(to: NodeId, type: HandshakeType, text: { justification?: string; reason?: string }): Promise<void> {
     const fault = await sendHandshake(this.#node, to, type, text)
-    if (fault !== undefined) this.#log.debug({ nodeId: to, type, reason: fault }, 'a handshake message did not go out')
+    if (fault !== undefined)
+      this.#log.debug({ nodeId: to, type, reason: fault }, 'a handshake message could not be sent')
   }
 }
 
@@ -127,7 +128,7 @@ async function takeMessage(node: OverlayNode, incoming: Incoming, log: Logger): 
         log.warn({ nodeId: incoming.peer, type: message.type, why: fault }, 'a handshake message was ignored')
       return
     }
-    log.warn({ nodeId: incoming.peer, bytes }, 'a handshake message was unreadable')
+    log.warn({ nodeId: incoming.peer, bytes }, 'a handshake message could not be parsed')
   } finally {
     clearTimeout(timer)
     stream.end()

@@ -73,7 +73,7 @@ export class Inbox {
     const used = await this.#usage(bytes)
     const own = this.#bySender.get(node) ?? { bytes: 0, files: 0 }
     if (!fits(used, bytes, 1)) throw new Error('the inbox is full')
-    if (!fits(own, bytes, SENDER_SHARE)) throw new Error('the share of this peer in the inbox is full')
+    if (!fits(own, bytes, SENDER_SHARE)) throw new Error("this peer's share of the inbox is full")
     this.#bySender.set(node, own)
     for (const usage of [used, own]) add(usage, bytes, 1)
     return () => {
@@ -105,7 +105,7 @@ async function writeBeside(dir: string, { base, extension }: Place, content: Uin
     const path = join(dir, `${base}-${stamp}${copy === 0 ? '' : `-${copy}`}${extension}`)
     if (await writeNew(path, content)) return path
   }
-  throw new Error('too many of that name')
+  throw new Error('too many files of that name')
 }
 
 /** @returns false when something has that name already. */

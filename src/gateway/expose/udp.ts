@@ -161,7 +161,7 @@ export class UdpExposure implements Service<ExposedRecord> {
 
   async #open(key: string, session: ExposedSession): Promise<UdpTarget> {
     const { target } = this.spec
-    if (target.kind === 'unix') throw new RangeError('a /udp port has no Unix socket behind it') // parsing refuses it
+    if (target.kind === 'unix') throw new RangeError('a /udp port cannot have a Unix socket as its target') // parsing refuses it
     const opened = new UdpTarget(target, this.#deps.hosts, {
       onAnswer: (answer) => this.#onAnswer(session, answer),
       onUnreachable: (error) => this.#onUnreachable(key, session, error),
@@ -180,7 +180,7 @@ export class UdpExposure implements Service<ExposedRecord> {
     this.#reception.warn(
       'target',
       { target: target.text, code: 'TARGET_UNREACHABLE', reason: message },
-      'the local service does not take datagrams',
+      'the local service does not accept datagrams',
     )
     if (once !== true || session.answered) return
     this.#reception.taken = false // it had nothing of its one connection

@@ -465,7 +465,7 @@ export class OverlayCore {
 
   /** The registry gave us another id: it is another one, or has lost its memory. Nothing of the old id holds. */
   #onNewId(now: Instant): void {
-    this.#dialler.failAll(now, 'REGISTRY_UNREACHABLE', 'the registry has given this node another id')
+    this.#dialler.failAll(now, 'REGISTRY_UNREACHABLE', 'the registry has given this node a new id')
     for (const peer of this.#state.peers.values()) {
       this.#chores.drop(now, peer)
       this.#state.heap.remove(peer)

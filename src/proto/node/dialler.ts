@@ -43,7 +43,7 @@ export class Dialler {
     if (this.#state.ownId === undefined)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
     else if (this.#waiting >= k.MAX_DIALS)
-      this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
+      this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are already being opened`)
     else if (node !== undefined) this.#toNode(now, dial, node)
     else if (target.kind === 'hostname') this.#toHostname(now, dial, target.hostname)
     return dial
@@ -252,7 +252,7 @@ export class Dialler {
   }
 
   #toNode(now: Instant, dial: Dial, node: NodeId): void {
-    if (node === this.#state.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
+    if (node === this.#state.nodeId) return this.#fail(dial, 'USAGE', "that is this node's own address")
     const peer = this.#state.peer(now, node)
     if (peer === undefined) return this.#fail(dial, 'TOO_MANY', 'too many peers are known')
     this.#toPeer(now, dial, peer)

@@ -11,7 +11,7 @@ export function pathReason(state: NodeState, peer: Peer, now: Instant): string |
   if (!peer.connected || path === undefined) return undefined
   switch (path.kind) {
     case 'lan':
-      return 'lan: the peer is on our own network'
+      return 'lan: the peer is on our network'
     case 'punched':
       return 'punched: both NATs drop unsolicited packets, and were opened at the same time'
     case 'direct':
@@ -25,7 +25,7 @@ function directReason({ nat }: NodeState, { search }: Peer): string {
   const { hello } = search
   if (hello !== undefined && isOpen(hello)) return 'the peer accepts packets from anywhere'
   if (isOpen(nat)) return 'this node accepts packets from anywhere'
-  return 'the peer answers at the endpoint it is known by'
+  return 'the peer answers at its known endpoint'
 }
 
 function relayReason(state: NodeState, peer: Peer, now: Instant): string {
@@ -33,7 +33,7 @@ function relayReason(state: NodeState, peer: Peer, now: Instant): string {
   const { hello, relayOnly } = peer.search
   const ways = peer.paths.all().filter(({ kind }) => kind !== 'relay')
   const lost = ways.find(({ answered, dead }) => answered && dead)
-  if (relayOnly) return 'the peer asks to be reached through it'
+  if (relayOnly) return 'the peer wants to be reached through it'
   if (lost !== undefined)
     return `the ${lost.kind} path to ${formatEndpoint(lost.endpoint)} has not answered for ${Math.round((now - lost.heardAt) / 1_000)} s; still probing it`
   if (hello !== undefined) {
@@ -46,10 +46,10 @@ function relayReason(state: NodeState, peer: Peer, now: Instant): string {
   }
   if (ways.length === 0) return 'no address of the peer is known'
   if (now < peer.search.until) return 'other paths are being tried'
-  return `nothing comes back from ${ways
+  return `no answer from ${ways
     .slice(0, 2)
     .map(({ endpoint }) => formatEndpoint(endpoint))
-    .join(' and ')}: UDP is dropped in between`
+    .join(' and ')}: UDP is dropped on the path`
 }
 
 function isOpen({ mapping, filtering }: { readonly mapping: NatMapping; readonly filtering: NatFiltering }): boolean {

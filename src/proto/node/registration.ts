@@ -215,7 +215,11 @@ export class Registration {
         this.#exchange.request(now, { peer: hostname, node: undefined, hostname, reason })
       }
       for (const { peer } of displaced.void)
-        this.#state.emit({ kind: 'wish_refused', peer, text: 'the registry has changed its ids: ask for trust again' })
+        this.#state.emit({
+          kind: 'wish_refused',
+          peer,
+          text: 'the registry has changed its ids: trust must be requested again',
+        })
     }
     this.#resumeAt = Infinity
     this.#state.ownId = trust.ownId = nodeId

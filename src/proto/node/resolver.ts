@@ -183,8 +183,11 @@ export class Resolver {
   /** The registry does not know the node: one that we trust has been silent for minutes, any other does not exist. */
   unknownNode(node: NodeId): { readonly code: ErrorCode; readonly text: string } {
     if (this.#state.trust.isTrusted(node))
-      return { code: 'PEER_UNREACHABLE', text: 'the registry has not heard of the node for minutes: it is not running' }
-    return { code: 'NOT_FOUND', text: 'the registry knows no such node' }
+      return {
+        code: 'PEER_UNREACHABLE',
+        text: 'the registry has not heard from the node for minutes: it is not running',
+      }
+    return { code: 'NOT_FOUND', text: 'the registry does not know this node' }
   }
 
   /** @returns undefined when the result is not this part's business. */
@@ -217,7 +220,7 @@ export class Resolver {
             kind: 'unresolved',
             peer,
             code: 'NOT_TRUSTED',
-            text: 'the registry withholds where this node is: it does not trust us',
+            text: 'the registry does not reveal where this node is: it does not trust us',
           }
     }
     const before = peer.paths.named
@@ -340,7 +343,7 @@ export function keyChanged({ hostname, fingerprint, node, otherFingerprint }: Co
   return {
     node: undefined,
     code: 'KEY_CHANGED',
-    text: `${hostname} is the key ${fingerprint} here, and the registry gives this name to node ${node} with the key ${otherFingerprint}; nothing was sent to it`,
+    text: `${hostname} means the key ${fingerprint} here, but the registry gives this name to node ${node} with the key ${otherFingerprint}; nothing was sent to it`,
   }
 }
 
@@ -349,7 +352,7 @@ function ambiguous(hostname: string, keys: readonly string[]): NameAnswer {
   return {
     node: undefined,
     code: 'KEY_CHANGED',
-    text: `several trusted keys have the name ${hostname}: ${fingerprints}. It means none of them until the trust of the others is revoked`,
+    text: `several trusted keys have the name ${hostname}: ${fingerprints}. It names none of them until the trust of the others is revoked`,
   }
 }
 
@@ -367,7 +370,7 @@ function contestedName(hostname: string, bound: string, node: NodeId, key: Uint8
 const NO_KEY: NameAnswer = {
   node: undefined,
   code: 'NOT_FOUND',
-  text: 'the registry names a node for it and does not know its key',
+  text: 'the registry gives this name to a node whose key it does not know',
 }
 
 /** tunnel.md §6.2: both IPv4 and in one /24. */

@@ -89,7 +89,7 @@ export class RegistrySession {
       this.#phase = 'open_due'
       return undefined
     }
-    if (this.#wasOffered) return 'the registry does not offer sessions any more: has it been replaced?'
+    if (this.#wasOffered) return 'the registry no longer offers sessions: has it been replaced?'
     this.#phase = 'unknown_to_registry'
     return undefined
   }

@@ -160,7 +160,7 @@ export class DaemonNode implements Overlay {
         onHeldTooLong: () =>
           this.#log.warn(
             { peer, port },
-            'a half-closed stream was closed both ways: a daemon cannot close one direction, and the other did not end',
+            'a half-closed stream was closed in both directions: a daemon cannot close just one, and the other did not end',
           ),
       }),
     )
@@ -227,7 +227,7 @@ export class DaemonNode implements Overlay {
           stream
             .once('data', () => resolve())
             .once('error', reject)
-            .once('end', () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: the echo service gave no answer`)))
+            .once('end', () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: no answer from the echo service`)))
           late.addEventListener(
             'abort',
             () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: no answer within ${timeoutMs} ms`)),

@@ -31,11 +31,11 @@ export class DaemonDatagrams {
   open(wanted: number | undefined, onDatagram: OnDatagram): OverlayDatagrams {
     const port = wanted ?? this.#free()
     if (this.#ports.has(port))
-      throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
+      throw new PilotError('PORT_IN_USE', `overlay port ${port} already takes datagrams`, { port })
     this.#ports.set(port, onDatagram)
     const send = async (peer: string, toPort: number, bytes: Uint8Array): Promise<void> => {
       if (bytes.length > MAX_BYTES)
-        throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
+        throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes do not fit into one packet`)
       const node = await this.#resolve(peer)
       const sending = this.#sending.then(() => this.#send(node, peer, toPort, bytes))
       this.#sending = sending.catch(() => {})

@@ -35,7 +35,7 @@ export class Dialled implements StreamCarrier {
   ): Promise<Dialled> {
     const dialled = new Dialled(share)
     const aborted = (): boolean => signal?.aborted ?? false
-    const giveUp = new PilotError('FAILED', `${label}:${port}: given up by the caller`)
+    const giveUp = new PilotError('FAILED', `${label}:${port}: abandoned by the caller`)
     if (aborted()) throw giveUp
     const ipc = await IpcConnection.open(share.socket, dialled.#events())
     const abort = (): void => ipc.destroy()
@@ -100,7 +100,7 @@ export class Dialled implements StreamCarrier {
 export function dialError(text: string, label: string, port: number): PilotError {
   const where = port === 0 ? label : `${label}:${port}`
   const code = DIAL_ERRORS.find(([pattern]) => pattern.test(text))?.[1] ?? 'PEER_UNREACHABLE'
-  return new PilotError(code, `${where}: the daemon says: ${text}`, { peer: label, port })
+  return new PilotError(code, `${where}: the daemon answered: ${text}`, { peer: label, port })
 }
 
 const DIAL_ERRORS: ReadonlyArray<readonly [RegExp, ErrorCode]> = [

@@ -72,7 +72,7 @@ export class ExposedPort {
         if (message !== told)
           this.#deps.log.warn(
             { port: this.#port, reason: message },
-            'an exposed port could not be bound again; trying on',
+            'an exposed port could not be bound again; retrying',
           )
         told = message
       }
@@ -118,7 +118,7 @@ class PortLink {
     } catch (error) {
       ipc.destroy()
       if (!(error instanceof DaemonRefusal)) throw error
-      throw new PilotError('PORT_IN_USE', `overlay port ${port}: the daemon says: ${error.message}`, { port })
+      throw new PilotError('PORT_IN_USE', `overlay port ${port}: the daemon answered: ${error.message}`, { port })
     }
   }
 

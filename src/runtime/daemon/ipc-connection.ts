@@ -127,7 +127,7 @@ export class IpcConnection {
 
   #onData(chunk: Uint8Array): void {
     const messages = this.#reader.push(chunk)
-    if (messages === 'too_long') return this.destroy('what answers does not speak the language of a daemon')
+    if (messages === 'too_long') return this.destroy('the program that answers does not speak the daemon protocol')
     for (const bytes of messages) {
       const message = decodeIpcMessage(bytes)
       if (typeof message === 'object') this.#onMessage(message) // newer daemons may push more than we know
@@ -186,9 +186,9 @@ function isSendError(text: string): boolean {
 function unreachable(path: string, error: NodeJS.ErrnoException): PilotError {
   const why =
     error.code === 'ENOENT'
-      ? 'there is no such socket'
+      ? 'the socket does not exist'
       : error.code === 'ECONNREFUSED'
-        ? 'nobody listens there'
+        ? 'nothing listens there'
         : error.code === 'EACCES'
           ? 'this user may not open it'
           : error.message

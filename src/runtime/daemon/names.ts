@@ -67,7 +67,7 @@ export class DaemonNames {
       const other = key === undefined ? 'which is not trusted' : `which has the key ${fingerprintOfText(key) ?? key}`
       throw new PilotError(
         'KEY_CHANGED',
-        `${hostname} is the key ${fingerprintOfText(bound) ?? bound} here, and the registry gives this name to node ${node}, ${other}; nothing was sent to it`,
+        `${hostname} means the key ${fingerprintOfText(bound) ?? bound} here, but the registry gives this name to node ${node}, ${other}; nothing was sent to it`,
         { peer: hostname },
       )
     }
@@ -113,12 +113,12 @@ export class DaemonNames {
       const reply =
         answer.kind === 'json' ? parseResolveHostnameReply(JSON.parse(answer.text) as object) : 'malformed_reply'
       if (typeof reply === 'object') return reply.nodeId
-      throw new PilotError('NOT_FOUND', `${hostname}: the daemon's answer does not read`, { peer: hostname })
+      throw new PilotError('NOT_FOUND', `${hostname}: could not parse the daemon's answer`, { peer: hostname })
     } catch (error) {
       if (!(error instanceof DaemonRefusal)) throw error
       throw new PilotError(
         'NOT_FOUND',
-        `${hostname}: the daemon says: ${error.message}. It finds public nodes only: name the peer by its address or node id, or name the registry with --registry`,
+        `${hostname}: the daemon answered: ${error.message}. It finds public nodes only: name the peer by its address or node id, or name the registry with --registry`,
         { peer: hostname },
       )
     }
@@ -131,7 +131,7 @@ function askRegistry(registry: string, hostname: string, self: NodeId): Promise<
   return new Promise((resolve, reject) => {
     const unreachable = (reason: string): void =>
       reject(
-        new PilotError('REGISTRY_UNREACHABLE', `${hostname}: the registry ${registry} does not tell: ${reason}`, {
+        new PilotError('REGISTRY_UNREACHABLE', `${hostname}: no answer from the registry ${registry}: ${reason}`, {
           registry,
         }),
       )

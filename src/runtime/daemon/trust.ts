@@ -192,7 +192,7 @@ export class DaemonTrust {
       }
       throw new PilotError(
         'REGISTRY_REFUSED',
-        `${formatAddress({ network: 0, node })}: the daemon says: ${error.message}`,
+        `${formatAddress({ network: 0, node })}: the daemon answered: ${error.message}`,
         { nodeId: node },
       )
     }
@@ -200,7 +200,7 @@ export class DaemonTrust {
 }
 
 function read<T>(list: readonly T[] | 'malformed'): readonly T[] {
-  if (list === 'malformed') throw new PilotError('DAEMON_UNREACHABLE', "the daemon's list of trust does not read")
+  if (list === 'malformed') throw new PilotError('DAEMON_UNREACHABLE', "could not parse the daemon's trust list")
   return list
 }
 

@@ -118,7 +118,7 @@ function messageOf(error: unknown): string {
 
 const IDENTITY_FAULTS = {
   not_json: 'not a JSON object',
-  bad_private_key: 'private_key is not base64 of 64 bytes',
-  bad_public_key: 'public_key is not base64 of 32 bytes',
-  key_mismatch: 'public_key is not the one of private_key',
+  bad_private_key: 'private_key is not 64 bytes in base64',
+  bad_public_key: 'public_key is not 32 bytes in base64',
+  key_mismatch: 'public_key does not belong to private_key',
 } as const

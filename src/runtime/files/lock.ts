@@ -156,7 +156,13 @@ function unusable(folder: string, { what }: Holder, why: string, cause?: unknown
 }
 
 function inUse(folder: string, { what, other, hint }: Holder): PilotError {
-  return new PilotError('CONFLICT', `${other} keeps ${what} in ${folder}`, { directory: folder }, undefined, hint)
+  return new PilotError(
+    'CONFLICT',
+    `${other} already keeps ${what} in ${folder}`,
+    { directory: folder },
+    undefined,
+    hint,
+  )
 }
 
 const REGISTRY: Holder = {

@@ -48,7 +48,7 @@ export class NodeTrust implements GuestDesk {
     if (!this.#core.trust.isRevoked(request)) return this.#turn((now) => this.#core.requestTrust(now, request))
     this.#log.warn(
       { peer, code: 'NOT_TRUSTED' },
-      'trust of this peer was revoked here, so its name in the configuration does not ask for it; `pilotgate trust request` would',
+      'trust of this peer was revoked here, so the configuration does not request it again; use `pilotgate trust request`',
     )
   }
 
@@ -137,7 +137,7 @@ export class NodeTrust implements GuestDesk {
 function requestTo(name: PeerName, reason: string): OutgoingRequest {
   const request = parseTrustRequest(textOf(name), reason)
   if (request !== undefined) return request
-  throw new PilotError('USAGE', `${textOf(name)}: neither a hostname, nor an address, nor a node id`)
+  throw new PilotError('USAGE', `${textOf(name)}: not a hostname, an address or a node id`)
 }
 
 function textOf(name: PeerName): string {

@@ -203,7 +203,7 @@ export class OverlayNode implements Overlay {
 
   async listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
     if (!this.#core.listen(port))
-      throw new PilotError('PORT_IN_USE', `overlay port ${port} is exposed already`, { port })
+      throw new PilotError('PORT_IN_USE', `overlay port ${port} is already exposed`, { port })
     this.#listeners.set(port, onIncoming)
     return {
       close: () => {
@@ -326,7 +326,7 @@ export class OverlayNode implements Overlay {
 
   async requestTrust(peer: string, reason: string, standing = false): Promise<void> {
     if (!standing && !this.#registration.isRegistered)
-      throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
+      throw new PilotError('REGISTRY_UNREACHABLE', 'trust needs the registry, which does not answer')
     await this.#trust.request(peer, this.#nameOf(peer), reason, !standing)
   }
   async dropWish(peer: string): Promise<boolean> {
@@ -394,7 +394,7 @@ export class OverlayNode implements Overlay {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#turn((now) => this.#core.cancelDial(now, dial))
-        reject(new PilotError('FAILED', `${port === undefined ? peer : `${peer}:${port}`}: given up by the caller`))
+        reject(new PilotError('FAILED', `${port === undefined ? peer : `${peer}:${port}`}: abandoned by the caller`))
       }
       // Once the stream is open it is the caller's: a signal that comes later must not touch it.
       const forget = (): void => signal?.removeEventListener('abort', giveUp)

@@ -38,7 +38,7 @@ export interface NodeParts {
 export async function openParts(options: OverlayNodeOptions, log: Logger): Promise<NodeParts> {
   const crypto = chooseCrypto()
   if (crypto.name !== 'node')
-    log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
+    log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: using the portable cipher, which is slower')
   const pins = pinsOf(options.pinned)
   const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
   const listen = endpointOption(options.listen, 'listen')

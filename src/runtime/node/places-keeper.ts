@@ -53,7 +53,7 @@ export class PlacesKeeper {
   #onFailed(path: string, error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error)
     if (!this.#isFailing)
-      this.#log.warn({ path, reason, code: 'STATE_UNWRITABLE' }, 'cannot save where peers are; retrying')
+      this.#log.warn({ path, reason, code: 'STATE_UNWRITABLE' }, 'cannot save the addresses of peers; retrying')
     this.#isFailing = true
   }
 }

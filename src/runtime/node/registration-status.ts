@@ -49,7 +49,7 @@ export class RegistrationStatus {
 
   onHostnameSet(): void {
     if (this.#refusal !== undefined)
-      this.#log.info({ hostname: this.#hostname }, 'the registry gives us our hostname now')
+      this.#log.info({ hostname: this.#hostname }, 'the registry has accepted our hostname')
     this.#refusal = undefined
     this.#settle()
   }

@@ -101,7 +101,7 @@ export class AboutWaiter implements AboutApp {
     if (about !== undefined) {
       const { publicKey, networks, tags } = about
       this.#settle.resolve({ publicKey: toBase64(publicKey), networks, tags })
-    } else if (isReachable) this.#settle.reject(new PilotError('NOT_FOUND', 'the registry knows no such node'))
+    } else if (isReachable) this.#settle.reject(new PilotError('NOT_FOUND', 'the registry does not know this node'))
     else this.#settle.reject(new PilotError('REGISTRY_UNREACHABLE', 'the registry does not answer'))
   }
 }
