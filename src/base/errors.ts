@@ -1,6 +1,6 @@
 /**
- * Every error a user can meet, in one table: code, exit status, HTTP status, hint.
- * docs/errors.md lists the same codes; a test keeps the two together. A code is never renamed or reused.
+ * Every error that a user can see, in one table: code, exit status, HTTP status, hint. docs/errors.md lists the same
+ * codes; a test compares the two. A code is never renamed or reused.
  */
 export const ERRORS = {
   FAILED: {
@@ -133,14 +133,17 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** What a user meets. The message names what and where; the hint says what to do; the cause is what lay beneath. */
+/**
+ * An error that users see. The message says what failed and where, the hint what to do; the cause is the underlying
+ * error.
+ */
 export class PilotError extends Error {
   override readonly name = 'PilotError'
   readonly code: ErrorCode
   readonly details: Readonly<Record<string, unknown>>
   readonly hint: string
 
-  /** @param hint where the one of the table would not help here. */
+  /** @param hint if the one in the table would not help here. */
   constructor(
     code: ErrorCode,
     message: string,
@@ -162,7 +165,7 @@ export class PilotError extends Error {
   }
 }
 
-/** Any thrown thing as a PilotError; what is not one already becomes FAILED with itself as the cause. */
+/** Any thrown value as a PilotError; anything else becomes FAILED, with the value as its cause. */
 export function asPilotError(error: unknown): PilotError {
   if (error instanceof PilotError) return error
   return new PilotError('FAILED', error instanceof Error ? error.message : String(error), {}, error)

@@ -1,6 +1,6 @@
 /**
- * X25519 (RFC 7748) and HKDF-SHA256 (RFC 5869): from two key pairs to the one AES-256 key of a tunnel (tunnel.md §2.2).
- * Both run in node:crypto: in JavaScript X25519 takes 2 to 7 ms and HKDF up to 4, several times in each first connection.
+ * X25519 (RFC 7748) and HKDF-SHA256 (RFC 5869): from two key pairs to the AES-256 key of a tunnel (tunnel.md §2.2).
+ * Both run in node:crypto: in JavaScript X25519 takes 2 to 7 ms and HKDF up to 4, several times per first connection.
  */
 import { diffieHellman, hkdfSync, type KeyObject } from 'node:crypto'
 import { importPrivateKey, importPublicKey, publicKeyOf } from './raw-keys.ts'
@@ -11,9 +11,9 @@ export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
 }
 
 /**
- * The same 32 bytes at both ends and for both directions.
- * 'low_order': the peer's key has the wrong length or would force a secret anybody can know (RFC 7748 §6.1).
- * @param info What the key is for (RFC 5869 §3.2): other bytes, another key.
+ * The same 32 bytes at both ends and for both directions. 'low_order': the peer's key has the wrong length or would
+ * force a secret that anyone can know (RFC 7748 §6.1).
+ * @param info The purpose of the key (RFC 5869 §3.2): different bytes give a different key.
  */
 export function agreeSessionKey(
   privateKey: Uint8Array,
@@ -44,7 +44,7 @@ function imported(privateKey: Uint8Array): KeyObject {
   return key
 }
 
-/** By the array itself: a key object is gone with the array it was made from. */
+/** Keyed by the array itself, so that a key object is released together with its array. */
 const importedKeys = new WeakMap<Uint8Array, KeyObject>()
 
 const KEY_BYTES = 32
