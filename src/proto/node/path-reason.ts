@@ -1,4 +1,7 @@
-/** Why the path to a peer is what it is, in a sentence for people: what is known of both NATs, and what was tried. */
+/**
+ * The reason for the current path to a peer, in a sentence for people: what is known about both NATs, and what was
+ * tried.
+ */
 import type { Instant } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
@@ -56,7 +59,7 @@ function isOpen({ mapping, filtering }: { readonly mapping: NatMapping; readonly
   return mapping === 'none' && filtering === 'port-independent'
 }
 
-/** Another port for each destination: what the beacon sees says nothing about what a peer will see. */
+/** Another port for each destination: so the endpoint that the beacon sees does not predict what a peer sees. */
 function isSymmetric({ mapping }: { readonly mapping: NatMapping }): boolean {
   return mapping === 'address-and-port-dependent' || mapping === 'address-dependent'
 }

@@ -1,4 +1,4 @@
-/** Where the beacon sees us: discover messages, their answers, and the NAT mapping they keep open. */
+/** Our endpoint as seen by the beacon: discover messages, their answers, and the NAT mapping that they keep open. */
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
 import { encodeDiscover } from '../../wire/beacon-messages.ts'
@@ -20,19 +20,19 @@ export class BeaconClient implements Machine {
   #unanswered = 0
   #sentAt: Instant = -Infinity
   #isNewId = false
-  #isOwed = false // a question that cannot wait has not left yet: an answer to an earlier one does not replace it
+  #isOwed = false // an urgent query has not been sent yet: an answer to an earlier one does not replace it
 
   /** Questions since the last answer. */
   get unanswered(): number {
     return this.#unanswered
   }
 
-  /** UDP passes between us and the beacon, as far as the last minute tells. */
+  /** UDP works between us and the beacon, judging by the last minute. */
   isAnswering(now: Instant): boolean {
     return now - this.answeredAt < 3 * DISCOVER_INTERVAL_MS && this.#unanswered < DISCOVER_RETRY_MS.length
   }
 
-  /** Something of ours is unanswered: perhaps it is our own endpoint that changed, and the beacon relays to the old one. */
+  /** An answer is outstanding: perhaps our own endpoint changed, and the beacon relays to the old one. */
   refresh(now: Instant): void {
     if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#owe(now)
   }
@@ -48,7 +48,7 @@ export class BeaconClient implements Machine {
     return this.#unanswered >= SILENT_AFTER
   }
 
-  /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
+  /** Our id is now known, or has changed: the beacon must learn it immediately, otherwise it cannot relay to us. */
   setNodeId(nodeId: NodeId): void {
     this.#isNewId ||= nodeId !== this.#nodeId
     this.#nodeId = nodeId
@@ -56,13 +56,14 @@ export class BeaconClient implements Machine {
     this.#unanswered = 0
   }
 
-  /** @returns true when our endpoint is new or another than before. */
+  /** @returns true if our endpoint is new or has changed. */
   handleReply(now: Instant, endpoint: Endpoint): boolean {
     this.#unanswered = 0
     this.answeredAt = now
     const isNews = !sameEndpoint(this.observed, endpoint)
     if (!this.#isOwed) {
-      // A beacon takes our id from the address it had before only when that has been silent for 3 s, and does not say so.
+      // A beacon moves our id from its previous address only after that has been silent for 3 s, and does not report
+      // it.
       this.#nextAt = now + (isNews || this.#isNewId ? DISCOVER_SETTLE_MS : DISCOVER_INTERVAL_MS)
       this.#isNewId = this.#isNewId && isNews // the first answer may be to the question without an id
     }
@@ -85,7 +86,7 @@ export class BeaconClient implements Machine {
     this.#isOwed = true
   }
 
-  handleTimeout(_now: Instant): void {} // pollDiscover looks at the time itself
+  handleTimeout(_now: Instant): void {} // pollDiscover checks the time itself
 
   nextTimeout(): Instant {
     return this.#nextAt
