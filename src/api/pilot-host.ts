@@ -1,11 +1,11 @@
-/** Which peer the host of a URL or of a gRPC target means, where every host is one of the overlay. */
+/** Maps the host of a URL or gRPC target to a peer, if every host belongs to the overlay. */
 import { PilotError } from '../base/errors.ts'
 import { DEFAULT_DOMAIN, peerOfHost } from '../gateway/model/peer-host.ts'
 
 /**
- * `PEER:PORT` for `Overlay.dial`. The host is `alice.pilot`, `alice.pilot.localhost`, `alice`, an overlay address (with or
- * without brackets) or a node id, also as `5.pilot`.
- * @throws PilotError USAGE for any other host: it is never looked up elsewhere.
+ * `PEER:PORT` for `Overlay.dial`. The host is `alice.pilot`, `alice.pilot.localhost`, `alice`, an overlay address (with
+ * or without brackets) or a node id, also as `5.pilot`.
+ * @throws PilotError USAGE for any other host, which is never looked up elsewhere.
  */
 export function overlayTarget(host: string, port: number): string {
   const peer = peerOfHost(host, DEFAULT_DOMAIN, () => undefined)

@@ -1,7 +1,7 @@
 /**
- * The state of a gateway in the text format of Prometheus (0.0.4). Pure. Names are `pilotgate_…`, units are in the name.
- * Cardinality is bounded: of each kind at most MAX_SERIES peers or services have labels of their own, by name, the
- * rest is summed under "other".
+ * The state of a gateway in the text format of Prometheus (0.0.4). Pure. Names are `pilotgate_…`, units are in the
+ * name. Cardinality is bounded: at most MAX_SERIES peers and services have their own labels, by name; the rest is
+ * summed under "other".
  */
 import type { ConnectionRecord, PeerRecord, StatusRecord } from '../gateway/model/records.ts'
 
@@ -131,7 +131,7 @@ function ofServices(out: MetricsWriter, status: StatusRecord, connections: reado
 }
 
 function ofPeers(out: MetricsWriter, peers: readonly PeerRecord[]): void {
-  // Those that carry most have names; whoever is at the end of a long list was idle.
+  // The busiest come first; the end of a long list is idle.
   const sorted = [...peers].sort((a, b) => b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut)
   const shown = sorted
     .slice(0, MAX_SERIES)
@@ -172,7 +172,7 @@ class MetricsWriter {
     return `${this.#lines.join('\n')}\n`
   }
 
-  /** What `sample` adds to from now on. */
+  /** The metric that `sample` adds to from now on. */
   family(name: string, type: 'gauge' | 'counter', help: string): void {
     this.#name = name
     this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
@@ -196,11 +196,11 @@ function escape(text: string): string {
 }
 
 const PATHS = ['lan', 'direct', 'punched', 'relay'] as const
-/** Peers, and services, with series of their own: four and two for each. */
+/** Peers, and services, with their own series: four and two each. */
 const MAX_SERIES = 500
-/** Kinds of events are fixed names of ours: this many there are not. */
+/** Kinds of events are our own fixed names: there are fewer than this. */
 const MAX_EVENTS = 200
-/** Counters that are told above. */
+/** Counters already reported above. */
 const OWN_FAMILY: ReadonlySet<string> = new Set([
   'connections_mapped',
   'connections_exposed',

@@ -1,6 +1,6 @@
 /**
- * The script of the dashboard, as the browser gets it: asks /api/state each second while somebody looks, and writes what
- * it hears as text, never as HTML: names come from strangers.
+ * The script of the dashboard, as sent to the browser: polls /api/state every second while visible, and inserts values
+ * as text, never as HTML, because names come from strangers.
  */
 
 export const PAGE_SCRIPT = String.raw`'use strict'

@@ -1,9 +1,9 @@
 /**
- * Metrics, health and the dashboard over HTTP. Everything is for reading: GET and HEAD of a fixed list of paths.
- * Above: cli/serve.ts. Beside: metrics.ts, page*.ts.
+ * Metrics, health and the dashboard over HTTP. Read-only: GET and HEAD of a fixed list of paths. Above: cli/serve.ts.
+ * Beside: metrics.ts, page*.ts.
  *
- * A page of another site must not read it through somebody's browser: no CORS header is ever sent, and on loopback only
- * hosts that mean loopback are answered, so that a name that is rebound to 127.0.0.1 gets nothing.
+ * Pages of other sites must not read it through a user's browser: no CORS header is ever sent, and on loopback only
+ * requests for loopback hosts are answered, so a name rebound to 127.0.0.1 gets nothing.
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -119,9 +119,8 @@ function answer(request: IncomingMessage, control: Observed | undefined, loopDel
 }
 
 /**
- * Ready to carry what is asked for: everything is bound, it does not drain, and it is or was a member of the overlay. A
- * registry that goes away later does not count: tunnels go on without it, and all gateways of a site would become
- * unready at once.
+ * Ready for traffic: everything is bound, it is not draining, and it is or was a member of the overlay. Losing the
+ * registry later does not count: tunnels continue without it, and all gateways of a site would become unready together.
  */
 function readiness(status: StatusRecord | undefined): Answer {
   if (status === undefined) return text(503, 'not ready: starting')
@@ -131,7 +130,7 @@ function readiness(status: StatusRecord | undefined): Answer {
   return text(200, 'ready')
 }
 
-/** A name in the Host header is not ours, but for those that mean loopback wherever they are looked up. */
+/** No name in the Host header is ours, except those that mean loopback everywhere. */
 function isOurs(request: IncomingMessage, listening: string): boolean {
   if (!isLoopback(listening)) return true
   const host = (request.headers.host ?? '')

@@ -1,9 +1,9 @@
-/** What people write where a peer is meant, as both kinds of overlay read it. */
+/** Parses peers as people write them, for both kinds of overlay. */
 import type { PeerName } from '../base/address.ts'
 import { parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 
-/** `PEER:PORT`, the port behind the last colon. @throws PilotError USAGE. */
+/** `PEER:PORT`, with the port after the last colon. @throws PilotError USAGE. */
 export function parseTarget(target: string): { peer: string; port: number } {
   const colon = target.lastIndexOf(':')
   const port = Number(target.slice(colon + 1))

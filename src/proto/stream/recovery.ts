@@ -19,7 +19,7 @@ export class Recovery {
   }
 
   /**
-   * An acknowledgement has delivered `delivered` bytes (cumulative and SACK); `flight` bytes are outstanding.
+   * An acknowledgement has delivered `bytes` (cumulative and SACK); `flight` bytes are outstanding.
    * @param safe it moved the cumulative point and reported no further loss: then one more segment (SSRB, otherwise
    *   CRB).
    */

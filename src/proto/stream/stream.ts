@@ -25,10 +25,7 @@ export class Stream implements Machine, StreamView {
   readonly localPort: number
   readonly peer: NodeId
   readonly remotePort: number
-  /**
-   * Network part of our address in this stream: a listener answers from the address that the SYN was sent to
-   * (addressing §6).
-   */
+  /** Network part of our address here: a listener answers from the address that the SYN was sent to (addressing §6). */
   readonly localNetwork: number
   readonly dialled: boolean
   peerIsn = 0
@@ -99,9 +96,7 @@ export class Stream implements Machine, StreamView {
     return !this.#blockedWriter
   }
 
-  /**
-   * We send no more bytes. The other direction continues; towards a plain peer there is no half-close (plain-close.ts).
-   */
+  /** We send no more bytes. The other direction continues; plain peers have no half-close (plain-close.ts). */
   shutdown(now: Instant): void {
     if (this.sender.ended) return
     this.sender.ended = true
@@ -161,8 +156,7 @@ export class Stream implements Machine, StreamView {
     return this.#news !== 0
   }
   /**
-   * A Go peer's queue of connections was full: SYN-ACK and RST came together, before the application was notified of
-   * the connection (Q23).
+   * A Go peer's queue of connections was full: SYN-ACK and RST came together, before the application saw either (Q23).
    */
   get wasBusy(): boolean {
     return this.dialled && this.#plain !== undefined && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
@@ -305,8 +299,7 @@ export class Stream implements Machine, StreamView {
       if (ours && this.#opening.transmissions > 0) this.abandon('refused')
       return
     }
-    // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything within reach is accepted (Q18: Go
-    // sends 0)
+    // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything near is accepted (Q18)
     const distance = seqDiff(header.seq, this.#wireSeqOfNext())
     if (header.seq !== 0 && (distance < -k.RECEIVE_LIMIT_BYTES || distance > 2 * k.RECEIVE_LIMIT_BYTES)) return
     if (this.phase === 'time-wait' || this.phase === 'resetting') {
