@@ -1,6 +1,6 @@
 /**
- * The public API of the package, and the only file that re-exports. What is not named here may change at any time;
- * docs/api.md tells it with examples. `pilotgate/testing` is src/api/testnet.ts.
+ * The public API of the package, and the only file that re-exports. Anything not named here may change at any time;
+ * docs/api.md documents it with examples. `pilotgate/testing` is src/api/testnet.ts.
  *
  *   await using node = await createNode({ registry: 'rv.example:9000', beacon: 'rv.example:9001', hostname: 'agent-a', trust: ['agent-b'] })
  *   const stream = await node.dial('agent-b:80')           // a Duplex

@@ -3,14 +3,14 @@ import { request } from 'node:http'
 import type { AdminControl, Edit } from '../gateway/control.ts'
 import { ERRORS, PilotError, type ErrorCode } from '../base/errors.ts'
 
-/** `AdminControl` as seen from outside: everything takes time. */
+/** `AdminControl` as seen from outside: everything is asynchronous. */
 export type AdminClient = {
   readonly [Name in keyof AdminControl]: (
     ...args: Parameters<AdminControl[Name]>
   ) => Promise<Awaited<ReturnType<AdminControl[Name]>>>
 }
 
-/** Methods reject with the gateway's own PilotError, or with NOT_RUNNING, TIMED_OUT, FAILED when there is no answer. */
+/** Methods reject with the gateway's own PilotError, or with NOT_RUNNING, TIMED_OUT or FAILED if there is no answer. */
 export function adminClient(socketPath: string, timeoutMs = ANSWER_TIMEOUT_MS): AdminClient {
   const get = async <T>(path: string): Promise<T> => (await ask(socketPath, 'GET', path, undefined, timeoutMs)) as T
   const put = async <T>(path: string, body: object): Promise<T> =>
@@ -68,7 +68,7 @@ function ask(
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers =
       text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-    // One connection for each question: an agent's kept-alive socket would keep a finished command from ending.
+    // One connection per request: an agent's kept-alive socket would keep a finished command from exiting.
     const call = request({ socketPath, method, path, headers, agent: false }, (response) => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => parts.push(part))
@@ -106,12 +106,12 @@ function readAnswer(status: number, text: string): unknown {
   } catch {
     throw new PilotError(
       'FAILED',
-      `the admin socket answered ${status} with something that is not JSON; is it a pilotgate?`,
+      `the admin socket answered ${status} with something other than JSON; is it pilotgate?`,
     )
   }
   if (status === 200) return value
   const { error } = value as { error?: { code?: unknown; message?: unknown; details?: unknown; hint?: unknown } }
-  // A newer gateway may know codes that we do not.
+  // A newer gateway may use codes that we do not know.
   const code =
     typeof error?.code === 'string' && Object.hasOwn(ERRORS, error.code) ? (error.code as ErrorCode) : 'FAILED'
   const details =
@@ -138,7 +138,7 @@ function unreachable(socketPath: string, error: Error): PilotError {
   if (code === 'ECONNREFUSED')
     return new PilotError(
       'NOT_RUNNING',
-      `no gateway runs here: nothing listens on ${socketPath}`,
+      `no gateway is running here: nothing listens on ${socketPath}`,
       { socketPath },
       error,
     )
@@ -150,17 +150,12 @@ function unreachable(socketPath: string, error: Error): PilotError {
       error,
     )
   if (code === 'ECONNRESET')
-    return new PilotError(
-      'NOT_RUNNING',
-      `the gateway at ${socketPath} stopped before it answered`,
-      { socketPath },
-      error,
-    )
+    return new PilotError('NOT_RUNNING', `the gateway at ${socketPath} stopped before answering`, { socketPath }, error)
   return new PilotError('FAILED', `the admin socket ${socketPath}: ${error.message}`, { socketPath }, error)
 }
 
 const ANSWER_TIMEOUT_MS = 10_000
 const EXPLAIN_TIMEOUT_MS = 40_000 // a dial of a peer that does not answer
 const CHANGE_TIMEOUT_MS = 30_000 // thousands of listeners are bound one after the other
-const REDEEM_TIMEOUT_MS = 40_000 // the other gateway may look at its registry only every few seconds
+const REDEEM_TIMEOUT_MS = 40_000 // the other gateway may poll its registry only every few seconds
 const TRUST_TIMEOUT_MS = 30_000 // goes to the registry, or to the peer through a relay

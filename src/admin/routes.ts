@@ -1,6 +1,6 @@
 /**
- * What may be asked: method and path → one call of `AdminControl` → JSON. No socket here, so tests call it directly.
- * A success is the record itself; a failure is `{"error":{code,message,hint,details}}` with the status of the error table.
+ * The routes: method and path → one call of `AdminControl` → JSON. No socket here, so tests call it directly. A success
+ * is the record itself; a failure is `{"error":{code,message,hint,details}}` with the status of the error table.
  */
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { AdminControl, Edit } from '../gateway/control.ts'
@@ -17,7 +17,7 @@ export interface AdminResponse {
   readonly allow?: string // for 405
 }
 
-/** Never rejects: what goes wrong is the response. */
+/** Never rejects: errors become the response. */
 export async function answer(control: AdminControl, { method, path, body }: AdminRequest): Promise<AdminResponse> {
   try {
     const name = path.replace(/\?.*$/s, '')
@@ -27,7 +27,7 @@ export async function answer(control: AdminControl, { method, path, body }: Admi
     const route = (Array.isArray(routes) ? routes : [routes]).find((candidate) => candidate.method === method)
     if (route === undefined) {
       const allow = (Array.isArray(routes) ? routes : [routes]).map((candidate) => candidate.method).join(', ')
-      return { ...failure(new PilotError('USAGE', `${name} takes ${allow}`), 405), allow }
+      return { ...failure(new PilotError('USAGE', `${name} accepts ${allow} only`), 405), allow }
     }
     return { status: 200, body: await route.call(control, route.method === 'GET' ? {} : parseBody(body)) }
   } catch (error) {
@@ -40,7 +40,7 @@ export function failure(error: PilotError, status = error.httpStatus): AdminResp
   return { status, body: { error: { code, message, hint, details } } }
 }
 
-/** The largest request body, bytes; the largest meant to be sent is a configuration file of thousands of entries. */
+/** The largest request body, bytes; the largest legitimate one is a configuration file with thousands of entries. */
 export const MAX_BODY_BYTES = 1_048_576
 
 type Body = Readonly<Record<string, unknown>>
@@ -118,10 +118,10 @@ const MAX_PEER_CHARS = 255
 const MAX_NAME_CHARS = 300 // of a mapping: a peer and a port
 const MAX_SPEC_CHARS = 8_192 // an exposure for hundreds of peers
 const MAX_PATH_CHARS = 4_096
-/** Shorter is over before anybody has copied it; longer is a password rather than an invitation. */
+/** A shorter one would expire before it is copied; a longer one is a password rather than an invitation. */
 export const MIN_TICKET_MS = 10_000
 export const MAX_TICKET_MS = 7 * 86_400_000
-/** Shorter terms end before they are of use; longer ones are better written without an end. */
+/** Shorter terms end before they are useful; longer ones are better left without an end. */
 export const MIN_TRUST_MS = 60_000
 export const MAX_TRUST_MS = 365 * 86_400_000
 const MAX_REASON_CHARS = 1024
@@ -129,10 +129,10 @@ const MAX_PING_MS = 60_000
 export const MIN_BENCH_BYTES = 1_000
 export const MAX_BENCH_BYTES = 100_000_000_000
 export const MIN_BENCH_MS = 1_000
-/** Longer is a load on the peer rather than a measurement. */
+/** Anything longer is a load on the peer rather than a measurement. */
 export const MAX_BENCH_MS = 300_000
 
-/** Every path, and what is asked of the gateway there. */
+/** Every path, and the gateway call behind it. */
 export const ROUTES: Readonly<Record<string, Route | readonly Route[]>> = {
   '/v1/status': get((control) => control.status()),
   '/v1/peers': get((control) => control.peers()),

@@ -1,6 +1,6 @@
 /**
- * The admin socket: HTTP on a Unix socket of mode 0600. Who can open the file may do everything a gateway can, so the
- * file is private from its first moment, not from a chmod later on.
+ * The admin socket: HTTP on a Unix socket of mode 0600. Anyone who can open the file can do everything the gateway can,
+ * so the file is private from the start, not only after a chmod.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
@@ -19,8 +19,8 @@ export interface AdminOptions {
 }
 
 /**
- * Listens; the folder is made (0700) when absent, the socket of a dead process is replaced.
- * @throws PilotError CONFLICT when a living process answers there or the path is no socket, USAGE when it cannot be one.
+ * Listens; the folder is created (0700) if absent, and the socket of a dead process is replaced.
+ * @throws PilotError CONFLICT if a live process answers there or the path is not a socket, USAGE if it cannot be one.
  */
 export async function startAdmin({ socketPath, control, log }: AdminOptions): Promise<{ stop(): Promise<void> }> {
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH_BYTES) {
@@ -58,12 +58,12 @@ async function handle(
     log.debug({ method, path, status: result.status }, 'admin request')
     send(response, result, body === undefined)
   } catch (error) {
-    log.debug({ method, path, err: asPilotError(error).message }, 'admin request broke off')
+    log.debug({ method, path, err: asPilotError(error).message }, 'admin request was cut short')
     response.destroy()
   }
 }
 
-/** Undefined when the body is too long; the rest of it is not read. */
+/** Undefined if the body is too long; the rest is not read. */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const parts: Buffer[] = []
   let length = 0
@@ -88,9 +88,9 @@ function send(response: ServerResponse, { status, body, allow }: AdminResponse, 
 }
 
 /**
- * Makes the folder, and removes what a killed gateway left behind. `up` asks this before it starts anything: a second
- * gateway with the same identity would draw the first one's traffic before it noticed.
- * @throws PilotError as `startAdmin`.
+ * Creates the folder, and removes what a killed gateway left behind. `up` calls this before it starts anything: a
+ * second gateway with the same identity would divert the first one's traffic before noticing.
+ * @throws PilotError like `startAdmin`.
  */
 export async function makeRoom(socketPath: string): Promise<void> {
   try {
@@ -103,29 +103,29 @@ export async function makeRoom(socketPath: string): Promise<void> {
   if (!found.isSocket())
     throw new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: there is a file that is not a socket; it was left alone`,
+      `admin socket ${socketPath}: a file that is not a socket is in the way; it was left untouched`,
       { socketPath },
       undefined,
-      'Remove that file, or name another place with --admin.',
+      'Remove that file, or choose another path with --admin.',
     )
   if (await isAlive(socketPath))
     throw new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: another gateway runs and answers there`,
+      `admin socket ${socketPath}: another gateway is running and answers there`,
       { socketPath },
       undefined,
-      'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.',
+      'To run a second gateway on this machine, give it its own state folder: --state-dir DIR.',
     )
   await unlink(socketPath).catch((error: unknown) => {
     throw unusable(socketPath, error)
   })
 }
 
-/** Only a refused connection proves that nobody listens. */
+/** Only a refused connection proves that nothing listens. */
 function isAlive(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(socketPath)
-    socket.setTimeout(PROBE_TIMEOUT_MS, () => done(true)) // accepted, or a full backlog: somebody is there
+    socket.setTimeout(PROBE_TIMEOUT_MS, () => done(true)) // accepted, or a full backlog: something is listening
     socket.on('connect', () => done(true))
     socket.on('error', (error: NodeJS.ErrnoException) => done(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'))
     const done = (alive: boolean): void => {
@@ -144,7 +144,7 @@ function listenPrivately(server: Server, socketPath: string): Promise<void> {
     })
     const before = process.umask(0o177)
     try {
-      server.listen(socketPath) // binds before it returns, so the file is made under this mask
+      server.listen(socketPath) // binds before it returns, so the file is created under this mask
     } finally {
       process.umask(before)
     }
@@ -155,7 +155,7 @@ function stop(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve()) // also removes the socket file
     server.closeIdleConnections()
-    // Whoever asked just before the end still gets an answer, but does not hold the end up.
+    // Requests made just before the end still get an answer, but do not delay it.
     setTimeout(() => server.closeAllConnections(), STOP_GRACE_MS).unref()
   })
 }
@@ -168,25 +168,25 @@ function unusable(socketPath: string, error: unknown): PilotError {
       `admin socket ${socketPath}: ${dirname(socketPath)} is not a folder`,
       { socketPath },
       error,
-      'Name a folder with --state-dir, or another place with --admin.',
+      'Name a folder with --state-dir, or another path with --admin.',
     )
   if (code === 'EADDRINUSE')
     return new PilotError(
       'CONFLICT',
-      `admin socket ${socketPath}: another gateway took it just now`,
+      `admin socket ${socketPath}: another gateway has just taken it`,
       { socketPath },
       error,
-      'To run a second gateway on this machine give it a state folder of its own: --state-dir DIR.',
+      'To run a second gateway on this machine, give it its own state folder: --state-dir DIR.',
     )
   return new PilotError(
     'USAGE',
-    `admin socket ${socketPath}: cannot be made there (${code}); name another place with --admin`,
+    `admin socket ${socketPath}: cannot be created (${code}); choose another path with --admin`,
     { socketPath },
     error,
   )
 }
 
-const REQUEST_TIMEOUT_MS = 10_000 // to receive a whole request, not to answer it
+const REQUEST_TIMEOUT_MS = 10_000 // to receive a complete request, not to answer it
 const PROBE_TIMEOUT_MS = 1_000
 const STOP_GRACE_MS = 250
 const MAX_CONNECTIONS = 64 // more wait in the backlog of the socket

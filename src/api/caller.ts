@@ -1,4 +1,7 @@
-/** Who is behind a request or a connection that came over the overlay. The tunnel has authenticated it; no header has a say. */
+/**
+ * The caller behind a request or connection that came over the overlay, as authenticated by the tunnel; headers do not
+ * matter.
+ */
 import { formatAddress } from '../base/address.ts'
 import type { NodeId } from '../base/types.ts'
 import type { OverlayStream } from '../runtime/overlay.ts'
@@ -6,7 +9,7 @@ import type { OverlayStream } from '../runtime/overlay.ts'
 export interface Caller {
   readonly nodeId: NodeId
   readonly address: string // 0:0000.0000.0002
-  readonly name: string // hostname, or the address where it has none to us
+  readonly name: string // hostname, or the address if we know none
 }
 
 /** A request of node:http, a request or stream of node:http2, or an overlay stream itself. */
@@ -17,7 +20,7 @@ export type Call = {
   readonly peer?: unknown
 }
 
-/** @returns undefined for what did not come over the overlay. */
+/** @returns undefined for anything that did not come over the overlay. */
 export function callerOf(call: Call): Caller | undefined {
   const stream = isOverlayStream(call)
     ? call
@@ -31,7 +34,7 @@ export function callerAt(nodeId: NodeId, peerName: string): Caller {
   return { nodeId, address: formatAddress({ network: 0, node: nodeId }), name: peerName }
 }
 
-/** HTTP/2 sessions hide the stream that they stand on; serve.ts notes it here. */
+/** HTTP/2 sessions hide their underlying stream; serve.ts records it here. */
 export const sessionStreams = new WeakMap<object, OverlayStream>()
 
 function sessionOf(call: Call): object | undefined {

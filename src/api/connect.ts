@@ -1,11 +1,11 @@
-/** Overlay streams for HTTP clients that ask for a connect function: undici above all, and with it fetch. */
+/** Overlay streams for HTTP clients that accept a connect function, above all undici, and thus fetch. */
 import type { Duplex } from 'node:stream'
 import { asPilotError, PilotError } from '../base/errors.ts'
 import type { Overlay } from '../runtime/overlay.ts'
 import { HTTP_PORT } from '../gateway/model/peer-host.ts'
 import { overlayTarget } from './pilot-host.ts'
 
-/** What undici tells a connector, as far as it matters here. */
+/** The part of undici's connect options that matters here. */
 export interface ConnectOptions {
   readonly hostname: string
   readonly protocol?: string // `http:`
@@ -16,8 +16,8 @@ export interface ConnectOptions {
 export type ConnectCallback = (...result: [error: null, stream: Duplex] | [error: PilotError, stream: null]) => void
 
 /**
- * `new undici.Agent({ connect: pilotConnect(node) })` is a dispatcher for undici's `request` and `fetch`.
- * `https:` is refused with USAGE: the overlay encrypts and authenticates already, and nobody has a certificate for a peer.
+ * `new undici.Agent({ connect: pilotConnect(node) })` is a dispatcher for undici's `request` and `fetch`. `https:` is
+ * refused with USAGE: the overlay already encrypts and authenticates, and no one has a certificate for a peer.
  */
 export function pilotConnect(
   node: Pick<Overlay, 'dial'>,
@@ -35,7 +35,7 @@ async function connect(
   { hostname, protocol = 'http:', port = '' }: ConnectOptions,
 ): Promise<Duplex> {
   if (protocol !== 'http:')
-    throw new PilotError('USAGE', `${protocol}//${hostname}: over the overlay it is http:, which is encrypted there`, {
+    throw new PilotError('USAGE', `${protocol}//${hostname}: use http: over the overlay, which encrypts it`, {
       protocol,
       hostname,
     })

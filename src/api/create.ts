@@ -1,4 +1,4 @@
-/** Nodes and gateways for programs: the options of the command line with its defaults, and fewer of them to give. */
+/** Nodes and gateways for programs: the command line's options and defaults, with fewer required. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,8 +19,8 @@ import { serveEcho } from '../services/echo.ts'
 import { serveHandshakes } from '../services/handshake.ts'
 
 /**
- * Only where to meet is needed. Absent: `listen` 0.0.0.0:0, not public, nobody trusted, and no `identityFile`: then the node
- * is a new one each time and keeps nothing.
+ * Only registry and beacon are required. Defaults: `listen` 0.0.0.0:0, not public, no trust, and no `identityFile`, so
+ * that each node is new and saves nothing.
  */
 export interface NodeOptions extends Partial<OverlayNodeOptions> {
   readonly registry: string // host:port or tls://host:port
@@ -30,8 +30,8 @@ export interface NodeOptions extends Partial<OverlayNodeOptions> {
 }
 
 /**
- * A node of the overlay in this process, with what every node offers: trust handshakes and echo. It resolves when the
- * registry knows the node, or after REGISTRATION_PATIENCE_MS: then it goes on trying (`node.status.registry`).
+ * An overlay node in this process, with the services that every node offers: trust handshakes and echo. It resolves
+ * when the registry knows the node, or after REGISTRATION_PATIENCE_MS; then it keeps retrying (`node.status.registry`).
  * @throws PilotError USAGE, CONFLICT for a hostname that is taken, PORT_IN_USE, IDENTITY_…
  */
 export async function createNode({
@@ -61,19 +61,19 @@ export async function createNode({
   }
 }
 
-/** The flags of `pilotgate up`, as docs/config.md has them: `map` and `expose` are texts as on the command line. */
+/** The flags of `pilotgate up`, as docs/config.md has them: `map` and `expose` are strings as on the command line. */
 export interface CreateGatewayOptions extends Flags {
-  /** Path of a configuration file; what is given here beside it comes before it. */
+  /** Path of a configuration file; other options given here override it. */
   readonly config?: string
-  /** A new identity in a temporary folder that goes with the gateway. For tests; not beside `stateDir`. */
+  /** A new identity in a temporary folder that is removed with the gateway. For tests; not together with `stateDir`. */
   readonly ephemeral?: boolean
   readonly log?: Logger // absent: silent
   readonly onEvent?: (event: GatewayEvent) => void
 }
 
 /**
- * A gateway in this process, when everything that was asked for is bound. PILOTGATE_… variables say nothing here, no
- * signal is handled, and there is no admin socket: `status()`, `apply()`, `stop()` and the rest are methods.
+ * A gateway in this process, ready when everything requested is bound. It ignores PILOTGATE_… variables and signals,
+ * and has no admin socket: `status()`, `apply()`, `stop()` and the rest are methods.
  * @throws PilotError USAGE, CONFIG_INVALID, and whatever cannot be bound.
  */
 export async function createGateway({
@@ -84,7 +84,7 @@ export async function createGateway({
   ...flags
 }: CreateGatewayOptions = {}): Promise<Gateway> {
   if (ephemeral && flags.stateDir !== undefined)
-    throw new PilotError('USAGE', 'ephemeral keeps nothing, so it does not go with stateDir')
+    throw new PilotError('USAGE', 'ephemeral keeps nothing, so it cannot be combined with stateDir')
   const folder = ephemeral ? await mkdtemp(join(tmpdir(), 'pilotgate-')) : undefined
   const tidy = async (): Promise<void> => {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true })
@@ -104,7 +104,7 @@ export async function createGateway({
   }
 }
 
-/** The same gateway, whose end is followed by `tidy`. */
+/** The same gateway, but `tidy` runs after its end. */
 function withTidying(gateway: Gateway, tidy: () => Promise<void>): Gateway {
   const stop = gateway.stop.bind(gateway)
   gateway.stop = async (graceMs) => {
@@ -121,5 +121,5 @@ async function ownVersion(): Promise<string> {
   return version
 }
 
-/** As long as a gateway waits at its start. */
+/** As long as a gateway waits at startup. */
 const REGISTRATION_PATIENCE_MS = 3_000

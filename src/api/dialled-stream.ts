@@ -1,6 +1,6 @@
 /**
- * A stream that is still being dialled, as a socket that is still connecting: it may be counted, written to and given up
- * before there is a connection. Above: pilot-agent.ts; Node's agents count what they have been handed, and nothing else.
+ * A stream that is still being dialled, like a socket that is still connecting: it can be counted, written to and
+ * abandoned before there is a connection. Above: pilot-agent.ts; Node's agents count only the sockets they were given.
  */
 import { asPilotError } from '../base/errors.ts'
 import type { OverlayStream } from '../runtime/overlay.ts'
@@ -11,9 +11,9 @@ export class DialledStream extends WrappedSocket {
   #stream: OverlayStream | undefined
   #isWanted = false
   #timeoutMs = 0
-  #waiting: (() => void) | undefined // a write, or the end, until there is a stream
+  #waiting: (() => void) | undefined // a pending write or end, until there is a stream
 
-  /** @param dial its failure is the stream's 'error'; an abort means that nobody waits any more. */
+  /** @param dial its failure is the stream's 'error'; an abort means that no one is waiting any more. */
   constructor(dial: (signal: AbortSignal) => Promise<OverlayStream>) {
     super({ allowHalfOpen: true })
     dial(this.#giveUp.signal).then(
@@ -80,11 +80,11 @@ export class DialledStream extends WrappedSocket {
     else this.#waiting = () => act(this.#stream!)
   }
 
-  /** Runs from when the stream is open: dialling has limits of its own. */
+  /** Starts when the stream is open: dialling has its own limits. */
   setTimeout(ms: number, listener?: () => void): this {
     this.#timeoutMs = ms
     this.#stream?.setTimeout(ms)
     if (listener === undefined) return this
-    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener) // as net.Socket: 0 takes it back
+    return ms > 0 ? this.once('timeout', listener) : this.off('timeout', listener) // like net.Socket: 0 cancels it
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `pilot:` as a scheme of `@grpc/grpc-js` clients. They dial for themselves and only sockets of the system, so each target
- * gets a Unix socket in a private folder; what connects there is spliced to an overlay stream.
+ * `pilot:` as a scheme of `@grpc/grpc-js` clients. They dial on their own, and only system sockets, so each target gets
+ * a Unix socket in a private folder; connections to it are spliced to overlay streams.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -13,7 +13,7 @@ import { resetSocket, splice } from '../gateway/service/splice.ts'
 import type { Overlay, OverlayStream } from '../runtime/overlay.ts'
 import { overlayTargetOf } from './pilot-host.ts'
 
-/** What is used of the package. */
+/** The part of the package that we use. */
 export interface GrpcResolving {
   readonly experimental: Pick<typeof Grpc.experimental, 'registerResolver' | 'statusOrFromValue' | 'statusOrFromError'>
 }
@@ -24,9 +24,10 @@ export interface PilotResolver {
 }
 
 /**
- * From now on clients of this grpc reach `pilot://agent-b:50051` (also `pilot:agent-b:50051`) through `node`. The scheme
- * belongs to the process: of two nodes, the second one needs another. An environment with a proxy needs the channel option
- * `'grpc.enable_http_proxy': 0`. A target that cannot be dialled is status UNAVAILABLE, with our code in its details.
+ * From now on clients of this grpc reach `pilot://agent-b:50051` (also `pilot:agent-b:50051`) through `node`. The
+ * scheme is global to the process: a second node needs a different one. If the environment sets a proxy, use the
+ * channel option `'grpc.enable_http_proxy': 0`. A target that cannot be dialled is status UNAVAILABLE, with our code in
+ * its details.
  * @param grpc the package itself: `import * as grpc from '@grpc/grpc-js'`, 1.14 or later.
  */
 export function registerPilotResolver(
@@ -50,7 +51,7 @@ export function registerPilotResolver(
   return { close: () => bridges.close() }
 }
 
-/** One per channel and period of use, made by grpc, which asks it again after every failure to connect. */
+/** One per channel and period of use, created by grpc, which queries it again after every failure to connect. */
 class TargetResolver implements Grpc.experimental.Resolver {
   readonly #grpc: GrpcResolving['experimental']
   readonly #bridges: Bridges
@@ -92,7 +93,7 @@ class TargetResolver implements Grpc.experimental.Resolver {
       const { code, message } = asPilotError(error)
       answer = this.#grpc.statusOrFromError({ code: STATUS_UNAVAILABLE, details: `${code}: ${message}` })
     }
-    if (!this.#wanted) return // destroyed meanwhile
+    if (!this.#wanted) return // destroyed in the meantime
     this.#wanted = false
     this.#listener(answer, {}, null, '')
   }
@@ -162,7 +163,7 @@ class Bridge {
     return bridge
   }
 
-  /** A Unix socket can only be reset; why, is known to whoever asks here. @throws PilotError: what `dial` throws. */
+  /** A Unix socket can only be reset, so the reason is available here. @throws PilotError: like `dial`. */
   async probe(): Promise<void> {
     if (this.#sockets.size > 0 || this.#spare !== undefined) return
     const stream = await this.#node.dial(this.#target)
@@ -201,7 +202,7 @@ class Bridge {
       if (socket.destroyed) stream.on('error', () => {}).destroy()
       else splice(socket, stream, () => {})
     } catch {
-      resetSocket(socket) // grpc asks the resolver again, and that tells why
+      resetSocket(socket) // grpc queries the resolver again, which reports the reason
     }
   }
 
@@ -212,15 +213,15 @@ class Bridge {
   }
 }
 
-/** In `pilot://agent-b:50051` grpc takes all behind the colon for the path. */
+/** In `pilot://agent-b:50051` grpc takes everything after the colon for the path. */
 function withoutSlashes(path: string): string {
   return path.replace(/^\/+/, '')
 }
 
-/** grpc's own default is 443, for TLS. Here nothing is TLS, and a service is where its owner says. */
+/** grpc's own default is 443, for TLS. Here nothing is TLS, and the owner of a service chooses the port. */
 const DEFAULT_PORT = 80
 /** Targets of one process; more than that is a leak of made-up names. */
 const MAX_TARGETS = 1_024
-/** grpc connects at once after it was told where; if it does not, nobody needs the stream. */
+/** grpc connects as soon as it knows the address; if it does not, the stream is not needed. */
 const SPARE_MS = 5_000
 const STATUS_UNAVAILABLE = 14

@@ -8,20 +8,24 @@ import { HTTP_PORT } from '../gateway/model/peer-host.ts'
 import { overlayTarget } from './pilot-host.ts'
 
 /**
- * Its connections are overlay streams, kept alive and pooled for each peer and port. Hosts: see `overlayTarget`; the port is
- * 80 where none is given. `maxSockets` counts connections that are being dialled as well. A connection that cannot be opened
- * is a request's 'error' with a PilotError. `destroy()` closes what idles. It inherits because http.request takes nothing but an Agent, and libraries test for one with instanceof.
+ * Its connections are overlay streams, kept alive and pooled by peer and port. Hosts: see `overlayTarget`; the default
+ * port is 80. `maxSockets` includes connections that are being dialled. A connection that cannot be opened is the
+ * request's 'error', a PilotError. `destroy()` closes idle ones. It extends Agent because http.request accepts only an
+ * Agent, and libraries check with instanceof.
  */
 export class PilotAgent extends Agent {
   readonly #node: Pick<Overlay, 'dial'>
 
-  /** @param options Node's own for agents; here keepAlive defaults to true, and what idles is closed after IDLE_MS. */
+  /**
+   * @param options Node's agent options; here keepAlive defaults to true, and idle connections are closed after
+   *   IDLE_MS.
+   */
   constructor(node: Pick<Overlay, 'dial'>, options: AgentOptions = {}) {
     super({ keepAlive: true, timeout: IDLE_MS, ...options })
     this.#node = node
   }
 
-  /** At once, as of a socket that is still connecting: so Node counts it from the beginning. */
+  /** Returned immediately, like a socket that is still connecting, so that Node counts it from the start. */
   override createConnection(options: ClientRequestArgs): Duplex {
     return new DialledStream(
       async (signal) =>
@@ -33,5 +37,5 @@ export class PilotAgent extends Agent {
   }
 }
 
-/** How long a connection without a request stays open: what most servers allow, and nothing that NATs forget. */
+/** How long a connection without a request stays open: most servers allow it, and no NAT forgets it. */
 const IDLE_MS = 30_000

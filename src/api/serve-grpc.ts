@@ -1,7 +1,7 @@
 /**
- * A `@grpc/grpc-js` server on an overlay port, with no TCP in between: each peer has a connection injector of its own,
- * whose interceptor tells the handlers in the metadata who calls. Above: the user, who hands in the package, so that
- * there is one copy of it and none is loaded by those who need none.
+ * A `@grpc/grpc-js` server on an overlay port, without TCP in between: each peer has its own connection injector, whose
+ * interceptor puts the caller into the metadata for the handlers. Above: the user, who passes in the package, so that
+ * there is only one copy and others need not load it.
  */
 import type * as Grpc from '@grpc/grpc-js'
 import type { NodeId } from '../base/types.ts'
@@ -12,8 +12,8 @@ import { serveStreams } from './serve.ts'
 import type { ServeOptions } from './serve.ts'
 
 /**
- * Handlers find the caller in `call.metadata`: `pilot-node`, `pilot-address`, `pilot-hostname`; what the client sent as
- * `pilot-…` is removed. Closing the listener takes no new connections; those open are the server's (`tryShutdown`).
+ * Handlers find the caller in `call.metadata`: `pilot-node`, `pilot-address`, `pilot-hostname`; `pilot-…` metadata sent
+ * by the client is removed. Closing the listener stops new connections; open ones belong to the server (`tryShutdown`).
  * @param grpc the package itself: `import * as grpc from '@grpc/grpc-js'`, 1.14 or later.
  * @throws PilotError PORT_IN_USE.
  */
@@ -46,7 +46,7 @@ export async function serveGrpc(
   return await serveStreams(node, port, options, inject)
 }
 
-/** What is used of the package. */
+/** The part of the package that we use. */
 export type GrpcServing = Pick<
   typeof Grpc,
   'ServerCredentials' | 'ServerInterceptingCall' | 'ResponderBuilder' | 'ServerListenerBuilder'
@@ -59,7 +59,7 @@ interface Injecting {
   readonly injector: ReturnType<Grpc.Server['createConnectionInjector']>
 }
 
-/** The tunnel has encrypted and authenticated; gRPC's own security has nothing to add. */
+/** The tunnel encrypts and authenticates; gRPC's own security would add nothing. */
 function credentialsFor(grpc: GrpcServing, caller: Caller, hostname: string | undefined): Grpc.ServerCredentials {
   const tell = (metadata: Grpc.Metadata): void => {
     for (const key of Object.keys(metadata.getMap())) if (key.startsWith('pilot-')) metadata.remove(key)

@@ -1,4 +1,7 @@
-/** Servers of node:http and node:http2 on an overlay port: what peers open becomes a connection of the server, with no TCP in between. */
+/**
+ * Servers of node:http and node:http2 on an overlay port: connections of peers become connections of the server,
+ * without TCP in between.
+ */
 import type { Server } from 'node:http'
 import type { Http2Server, ServerHttp2Session } from 'node:http2'
 import type { Listener, Overlay, OverlayStream } from '../runtime/overlay.ts'
@@ -6,13 +9,15 @@ import { callerAt, sessionStreams } from './caller.ts'
 import type { Caller } from './caller.ts'
 
 export interface ServeOptions {
-  /** Trust comes first: who is not trusted gets no answer at all. Absent: every trusted peer may. */
+  /**
+   * Trust is checked first: a node that is not trusted gets no answer at all. Absent: every trusted peer may connect.
+   */
   readonly allow?: (caller: Caller) => boolean
 }
 
 /**
- * The server need not listen on anything else. `callerOf(request)` tells who asks. Closing the listener takes no new
- * connections; those open are the server's (`closeAllConnections`).
+ * The server need not listen on anything else. `callerOf(request)` returns the caller. Closing the listener stops new
+ * connections; open ones belong to the server (`closeAllConnections`).
  * @throws PilotError PORT_IN_USE.
  */
 export async function serveHttp(
@@ -25,7 +30,7 @@ export async function serveHttp(
 }
 
 /**
- * HTTP/2 without TLS, as `http2.createServer()` makes it: clients speak it at once (prior knowledge).
+ * HTTP/2 without TLS, as from `http2.createServer()`: clients use it directly (prior knowledge).
  * @throws PilotError PORT_IN_USE.
  */
 export async function serveHttp2(
@@ -44,7 +49,7 @@ export async function serveHttp2(
   })
 }
 
-/** Any taker of streams. */
+/** Anything that accepts streams. */
 export async function serveStreams(
   node: Pick<Overlay, 'listen'>,
   port: number,

@@ -1,6 +1,6 @@
 /**
- * An overlay of one's own for tests, as `pilotgate/testing`: a rendezvous and some nodes in this process, on loopback,
- * on free ports, with nothing on disk.
+ * A private overlay for tests, exported as `pilotgate/testing`: a rendezvous and some nodes in this process, on free
+ * loopback ports, with nothing on disk.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PilotError } from '../base/errors.ts'
@@ -9,22 +9,22 @@ import type { Overlay } from '../runtime/overlay.ts'
 import { startRendezvous } from '../server/rendezvous.ts'
 import { createNode } from './create.ts'
 
-/** As `createNode` gives it. */
+/** As returned by `createNode`. */
 export type TestNode = Overlay & AsyncDisposable
 
 export interface Testnet {
   readonly registry: string // host:port, for further nodes and gateways
   readonly beacon: string
-  /** agent-1, agent-2, …, each trusting each. */
+  /** agent-1, agent-2, …, all trusting each other. */
   readonly nodes: readonly TestNode[]
-  /** One more, trusted by all nodes so far. @throws PilotError CONFLICT for a name that is taken. */
+  /** Adds one, trusted by all existing nodes. @throws PilotError CONFLICT for a name that is taken. */
   join(hostname: string): Promise<TestNode>
-  /** Everything at once. Idempotent. Gateways and nodes that others have started are theirs to stop, before. */
+  /** Stops everything. Idempotent. Stop gateways and nodes that you started yourself first. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** @param options nodes: how many, 2 if absent. */
+/** @param options nodes: the number of nodes, default 2. */
 export async function testnet({ nodes: count = 2 }: { readonly nodes?: number } = {}): Promise<Testnet> {
   const {
     registry,
@@ -66,7 +66,7 @@ export async function testnet({ nodes: count = 2 }: { readonly nodes?: number } 
 }
 
 /**
- * Makes two registered nodes trust each other, and waits for it. A gateway is introduced by its `overlay`.
+ * Makes two registered nodes trust each other, and waits for it. For a gateway, pass its `overlay`.
  * @throws PilotError TIMED_OUT.
  */
 export async function introduce(a: Overlay, b: Overlay): Promise<void> {
@@ -84,7 +84,7 @@ export async function introduce(a: Overlay, b: Overlay): Promise<void> {
   }
 }
 
-/** Trust is agreed on between the two before the registry has heard both: only then it says where they are. */
+/** The two agree on trust before the registry has both reports, and only then does it reveal their addresses. */
 async function reaches(a: Overlay, b: Overlay): Promise<boolean> {
   return (
     (await a.isTrusted(b.nodeId)) &&

@@ -1,6 +1,6 @@
 /**
- * Overlay addresses: 16-bit network + 32-bit node, text `N:NNNN.HHHH.LLLL`, with `:port` a socket address.
- * The first hex group repeats the network and must agree with it; anything else is refused, not repaired.
+ * Overlay addresses: 16-bit network + 32-bit node, written `N:NNNN.HHHH.LLLL`, or with `:port` as a socket address. The
+ * first hex group repeats the network and must agree with it; anything else is rejected, not repaired.
  */
 import type { NodeId } from './types.ts'
 import { readU16, readU32, writeU16, writeU32 } from './bytes.ts'
@@ -27,7 +27,7 @@ export function formatAddress(address: OverlayAddress): string {
   return `${address.network}:${hex(address.network, 4)}.${node.slice(0, 4)}.${node.slice(4)}`
 }
 
-/** The port stands behind the last colon. */
+/** The port follows the last colon. */
 export function parseSocketAddress(text: string): OverlaySocket | undefined {
   const colon = text.lastIndexOf(':')
   if (colon < 0) return undefined
@@ -53,12 +53,12 @@ export function encodeAddress(address: OverlayAddress): Uint8Array {
   return out
 }
 
-/** What a person may write where a node is meant: a text address, a bare decimal node id, or a hostname. */
+/** The ways to name a node: a text address, a bare decimal node id, or a hostname. */
 export type PeerName =
   | { readonly kind: 'address'; readonly address: OverlayAddress }
   | { readonly kind: 'hostname'; readonly hostname: string }
 
-/** Order as in the reference tools: address, decimal node id, hostname. Undefined when it is none of them. */
+/** Tried in the order of the reference tools: address, decimal node id, hostname. Undefined if none matches. */
 export function parsePeerName(text: string): PeerName | undefined {
   const bare = withoutBrackets(text)
   const address = parseAddress(bare)
@@ -70,7 +70,7 @@ export function parsePeerName(text: string): PeerName | undefined {
   return isHostname(bare) ? { kind: 'hostname', hostname: bare } : undefined
 }
 
-/** `[0:0000.0000.0004]` → `0:0000.0000.0004`; what has no brackets stays as it is. */
+/** `[0:0000.0000.0004]` → `0:0000.0000.0004`; text without brackets is unchanged. */
 export function withoutBrackets(text: string): string {
   return text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
 }

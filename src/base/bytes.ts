@@ -49,12 +49,12 @@ export function utf8(text: string): Uint8Array {
   return encoder.encode(text)
 }
 
-/** Replaces what is not UTF-8; never throws. */
+/** Replaces invalid UTF-8; never throws. */
 export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes)
 }
 
-/** Undefined when the bytes are not UTF-8. */
+/** Undefined if the bytes are not UTF-8. */
 export function fromStrictUtf8(bytes: Uint8Array): string | undefined {
   try {
     return strictDecoder.decode(bytes)
@@ -69,7 +69,7 @@ export function toHex(bytes: Uint8Array): string {
   return text
 }
 
-/** Undefined when the text is not an even number of hex digits. */
+/** Undefined if the text is not an even number of hex digits. */
 export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined
   const out = new Uint8Array(text.length / 2)
@@ -84,16 +84,16 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(binary)
 }
 
-/** RFC 4648 §5, without padding: what JSON Web Keys are written in. */
+/** RFC 4648 §5, without padding, as in JSON Web Keys. */
 export function toBase64Url(bytes: Uint8Array): string {
   return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
-/** Undefined when the text is not standard, padded base64: a spelling that is not canonical is refused. */
+/** Undefined if the text is not standard, padded base64 in its canonical spelling. */
 export function fromBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
   const binary = atob(text)
   const out = new Uint8Array(binary.length)
   for (let i = 0; i < out.length; i++) out[i] = binary.charCodeAt(i)
-  return btoa(binary) === text ? out : undefined // stray bits behind the last byte: a second spelling of the same bytes
+  return btoa(binary) === text ? out : undefined // stray bits after the last byte: a second spelling of the same bytes
 }

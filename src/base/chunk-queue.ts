@@ -1,6 +1,6 @@
 /**
- * Byte arrays in order, kept as they came; tiny ones are copied together, so that a flood of one-byte pieces
- * costs the memory of its bytes and not of an object each.
+ * Byte arrays in order, kept as received. Tiny ones are merged, so that a flood of one-byte pieces costs the memory of
+ * its bytes, not of an object each.
  */
 import { Ring } from './ring.ts'
 
@@ -37,11 +37,11 @@ export class ChunkQueue {
   }
 
   shift(): Uint8Array | undefined {
-    if (this.#chunks.size === 1) this.#gather = undefined // handed out: it must not grow any more
+    if (this.#chunks.size === 1) this.#gather = undefined // handed out: it must not grow any further
     return this.#chunks.shift()
   }
 
-  /** As `shift`, but chunks below `small` bytes come copied together, as long as they make no more than `most`. */
+  /** Like `shift`, but merges chunks below `small` bytes, up to a total of `most`. */
   shiftTogether(small: number, most: number): Uint8Array | undefined {
     let bytes = 0
     let count = 0

@@ -1,7 +1,7 @@
 /**
- * A binary heap of deadlines that costs nothing when a deadline moves later.
- * An item keeps its place until its old deadline comes up; only then is its true deadline asked for.
- * So a retransmission timer that every acknowledgement pushes back is touched once per expiry, not once per packet.
+ * A binary heap of deadlines that costs nothing when a deadline moves later. An item keeps its place until its old
+ * deadline comes up, and only then is asked for its true one. So a retransmission timer that every acknowledgement
+ * postpones is touched once per expiry, not once per packet.
  */
 import type { Instant } from './types.ts'
 
@@ -9,7 +9,7 @@ import type { Instant } from './types.ts'
 export interface Timed {
   heapIndex: number
   heapKey: Instant
-  /** The true deadline now; Infinity when there is none. */
+  /** The true deadline now; Infinity if there is none. */
   nextTimeout(): Instant
 }
 
@@ -29,7 +29,7 @@ export class DeadlineHeap<T extends Timed> {
   update(item: T): void {
     const deadline = item.nextTimeout()
     if (item.heapIndex >= 0) {
-      if (deadline >= item.heapKey) return // lazy: found out when the old key comes up
+      if (deadline >= item.heapKey) return // lazy: detected when the old key comes up
       item.heapKey = deadline
       this.#siftUp(item.heapIndex)
       return
@@ -41,12 +41,12 @@ export class DeadlineHeap<T extends Timed> {
     this.#siftUp(item.heapIndex)
   }
 
-  /** Takes out every item whose true deadline has come: each once, even if handling it leaves it due again. */
+  /** Removes every item whose true deadline has come, each once, even if handling it leaves it due again. */
   popAllDue(now: Instant, due: T[]): void {
     for (let item = this.popDue(now); item !== undefined; item = this.popDue(now)) due.push(item)
   }
 
-  /** Takes out one item whose true deadline has come, or undefined. Items found early are put back silently. */
+  /** Removes one item whose true deadline has come, or returns undefined. Items found early are put back silently. */
   popDue(now: Instant): T | undefined {
     for (let top = this.#items[0]; top !== undefined && top.heapKey <= now; top = this.#items[0]) {
       const deadline = top.nextTimeout()

@@ -1,14 +1,14 @@
 /**
- * Every error a user can meet, in one table: code, exit status, HTTP status, hint.
- * docs/errors.md lists the same codes; a test keeps the two together. A code is never renamed or reused.
+ * Every error that a user can see, in one table: code, exit status, HTTP status, hint. docs/errors.md lists the same
+ * codes; a test compares the two. A code is never renamed or reused.
  */
 export const ERRORS = {
   FAILED: {
     exit: 1,
     http: 500,
-    hint: 'Run again with -v and look at the log; if it persists, report it with that log.',
+    hint: 'Run again with -v and look at the log. If it persists, report it with that log.',
   },
-  USAGE: { exit: 2, http: 400, hint: 'Add --help to the command to see what it takes.' },
+  USAGE: { exit: 2, http: 400, hint: 'Add --help to the command to see its usage.' },
   CONFIG_INVALID: {
     exit: 2,
     http: 400,
@@ -17,7 +17,7 @@ export const ERRORS = {
   IDENTITY_INVALID: {
     exit: 2,
     http: 500,
-    hint: 'The file must hold the JSON that pilotgate or a pilot daemon wrote. Restore a backup, or move it away to be a new node.',
+    hint: 'The file must hold the JSON that pilotgate or a pilot daemon wrote. Restore a backup, or move the file away to start as a new node.',
   },
   IDENTITY_UNREADABLE: {
     exit: 2,
@@ -56,8 +56,8 @@ export const ERRORS = {
     http: 504,
     hint: 'Is the other gateway running? `pilotgate ping PEER` shows whether a path exists.',
   },
-  PEER_RESET: { exit: 5, http: 502, hint: 'The other side ended the connection; its log says why.' },
-  CONNECTION_REFUSED: { exit: 5, http: 502, hint: 'The node answered, but nothing is offered to us on that port.' },
+  PEER_RESET: { exit: 5, http: 502, hint: 'The other side closed the connection; its log says why.' },
+  CONNECTION_REFUSED: { exit: 5, http: 502, hint: 'The node answered, but offers us nothing on that port.' },
   TARGET_UNREACHABLE: {
     exit: 5,
     http: 502,
@@ -71,25 +71,25 @@ export const ERRORS = {
   UDP_BLOCKED: {
     exit: 5,
     http: 504,
-    hint: 'UDP does not pass, or the beacon is down. `pilotgate doctor` tells more; allow outgoing UDP and its answers.',
+    hint: 'UDP is blocked, or the beacon is down. Run `pilotgate doctor`; allow outgoing UDP and its replies.',
   },
   BAD_RESPONSE: {
     exit: 5,
     http: 502,
-    hint: 'What answers there does not speak the HTTP that it was asked in. A mapping carries any protocol.',
+    hint: 'The service there does not speak the HTTP version of the request. A mapping carries any protocol.',
   },
   REGISTRY_UNREACHABLE: {
     exit: 5,
     http: 504,
-    hint: 'Check the --registry address and that the rendezvous runs. The gateway keeps trying by itself.',
+    hint: 'Check the --registry address, and that the rendezvous is running. The gateway keeps retrying.',
   },
   DAEMON_UNREACHABLE: {
     exit: 5,
     http: 504,
-    hint: 'Does the pilot daemon run, and may this user open its socket? `pilotctl info` tells. A running gateway keeps trying by itself.',
+    hint: 'Is the pilot daemon running, and may this user open its socket? Check with `pilotctl info`. A running gateway keeps retrying.',
   },
-  REGISTRY_REFUSED: { exit: 1, http: 502, hint: 'The registry answered with an error; the message holds its text.' },
-  PORT_IN_USE: { exit: 6, http: 409, hint: 'Choose another address or port, or stop the program that holds it.' },
+  REGISTRY_REFUSED: { exit: 1, http: 502, hint: 'The registry answered with an error; the message quotes it.' },
+  PORT_IN_USE: { exit: 6, http: 409, hint: 'Choose another address or port, or stop the program that uses it.' },
   ADDRESS_UNAVAILABLE: {
     exit: 2,
     http: 400,
@@ -98,45 +98,52 @@ export const ERRORS = {
   PORT_FORBIDDEN: {
     exit: 2,
     http: 403,
-    hint: 'Ports below 1024 need a privilege here. Choose a local port of 1024 or above, grant CAP_NET_BIND_SERVICE, or lower net.ipv4.ip_unprivileged_port_start.',
+    hint: 'Ports below 1024 are privileged here. Choose a local port of 1024 or above, grant CAP_NET_BIND_SERVICE, or lower net.ipv4.ip_unprivileged_port_start.',
   },
   RESTART_NEEDED: {
     exit: 2,
     http: 409,
-    hint: 'Put these keys back as they were, or restart the gateway to take them over.',
+    hint: 'Restore the old values of these keys, or restart the gateway to apply the new ones.',
   },
   CONFLICT: { exit: 6, http: 409, hint: 'The name is taken. Choose another, or remove the one that has it.' },
-  TOO_MANY: { exit: 1, http: 429, hint: 'A limit was reached; docs/limits.md says which and why.' },
+  TOO_MANY: { exit: 1, http: 429, hint: 'A limit was reached; docs/limits.md lists them with their reasons.' },
   DATAGRAM_TOO_LARGE: {
     exit: 1,
     http: 413,
-    hint: 'A datagram must fit one packet of the path; send less at once, or use a stream.',
+    hint: 'A datagram must fit into one packet of the path; send smaller ones, or use a stream.',
   },
   TICKET_INVALID: {
     exit: 2,
     http: 400,
-    hint: 'Copy the whole ticket, from pgt1_ to its last letter. If it is whole, ask for another.',
+    hint: 'Copy the whole ticket, from pgt1_ to its last letter. If it is complete, ask for a new one.',
   },
-  TICKET_EXPIRED: { exit: 4, http: 403, hint: 'Ask for another: `pilotgate invite`, with --for 1h for a longer one.' },
+  TICKET_EXPIRED: {
+    exit: 4,
+    http: 403,
+    hint: 'Ask for a new one: `pilotgate invite`, with --for 1h to make it last longer.',
+  },
   TICKET_USED: {
     exit: 4,
     http: 403,
-    hint: 'A ticket is good for one node, once, until it expires. If it was not you who used it, tell the one who gave it: `pilotgate trust list` shows who did.',
+    hint: 'A ticket admits one node, once, until it expires. If you did not use it, tell whoever gave it to you: `pilotgate trust list` there shows who did.',
   },
-  SHUTTING_DOWN: { exit: 1, http: 503, hint: 'The gateway is stopping and takes no new work.' },
-  TIMED_OUT: { exit: 124, http: 504, hint: 'Nothing answered in time. Try again, or see `pilotgate status`.' },
+  SHUTTING_DOWN: { exit: 1, http: 503, hint: 'The gateway is stopping and accepts no new work.' },
+  TIMED_OUT: { exit: 124, http: 504, hint: 'There was no answer in time. Try again, or run `pilotgate status`.' },
 } as const satisfies Record<string, { exit: number; http: number; hint: string }>
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** What a user meets. The message names what and where; the hint says what to do; the cause is what lay beneath. */
+/**
+ * An error that users see. The message says what failed and where, the hint what to do; the cause is the underlying
+ * error.
+ */
 export class PilotError extends Error {
   override readonly name = 'PilotError'
   readonly code: ErrorCode
   readonly details: Readonly<Record<string, unknown>>
   readonly hint: string
 
-  /** @param hint where the one of the table would not help here. */
+  /** @param hint if the one in the table would not help here. */
   constructor(
     code: ErrorCode,
     message: string,
@@ -158,7 +165,7 @@ export class PilotError extends Error {
   }
 }
 
-/** Any thrown thing as a PilotError; what is not one already becomes FAILED with itself as the cause. */
+/** Any thrown value as a PilotError; anything else becomes FAILED, with the value as its cause. */
 export function asPilotError(error: unknown): PilotError {
   if (error instanceof PilotError) return error
   return new PilotError('FAILED', error instanceof Error ? error.message : String(error), {}, error)

@@ -1,6 +1,6 @@
 /** Where log lines go. */
 
-/** Fields first, then the sentence. Never a key, a ticket or a payload among the fields. */
+/** Fields first, then the sentence. Fields never hold a key, a ticket or a payload. */
 export interface Logger {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void

@@ -1,4 +1,4 @@
-/** Overlay ports with a meaning of their own, as far as more than one layer uses them. */
+/** Well-known overlay ports that more than one layer uses. */
 
-/** Every byte comes back; every daemon answers there (services.md §1). */
+/** Echoes every byte; every daemon answers there (services.md §1). */
 export const ECHO_PORT = 7

@@ -52,7 +52,7 @@ export class Ring<T> {
   }
 
   #grow(): void {
-    // Of this length, and no push: onto an empty array one makes room for 17.
+    // Preallocated, without push: a push onto an empty array reserves room for 17.
     const grown = Array.from({ length: Math.max(2, this.#slots.length * 2) }, (_, i) =>
       i < this.#size ? this.#slots[(this.#head + i) & (this.#slots.length - 1)] : undefined,
     )

@@ -1,4 +1,4 @@
-/** So many a second, and a burst at once: the limit on work that others can cause. */
+/** A rate per second and a burst: the limit on work that others can cause. */
 import type { Instant } from './types.ts'
 
 export class TokenBucket {
@@ -7,19 +7,19 @@ export class TokenBucket {
   #tokens: number
   #at: Instant = 0
 
-  /** @param burst most that is saved up; absent: what one second brings. */
+  /** @param burst the most that can be saved up; default: one second's worth. */
   constructor(perSecond: number, burst: number = perSecond) {
     this.#perSecond = perSecond
     this.#burst = burst
     this.#tokens = burst
   }
 
-  /** When a token is earned after the last `take`, if there was none. */
+  /** When the next token is earned, if the last `take` found none. */
   get nextAt(): Instant {
     return this.#at + 1_000 / this.#perSecond
   }
 
-  /** @returns false when there are not as many; then none is taken. */
+  /** @returns false if there are too few; then none is taken. */
   take(now: Instant, count = 1): boolean {
     if (!this.holds(now, count)) return false
     this.#tokens -= count
@@ -31,7 +31,7 @@ export class TokenBucket {
     return this.#tokens >= count
   }
 
-  /** For what has happened already: goes into debt. @returns how long the debt lasts, ms. */
+  /** For events that have already happened: may go into debt. @returns how long the debt lasts, ms. */
   spend(now: Instant, count: number): number {
     this.#fill(now)
     this.#tokens -= count

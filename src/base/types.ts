@@ -1,19 +1,25 @@
-/** The smallest words of the vocabulary: what a time, a node and an endpoint are. */
+/** The basic vocabulary: instants, nodes and endpoints. */
 
 /**
- * A number with a meaning. The mark exists for the compiler only: an instant is no node id, and the reverse is an error too.
- * It is optional, so a literal and the result of arithmetic (`now + delayMs`) need no cast; they have no meaning yet.
+ * A number with a meaning. The mark exists only for the compiler: passing an instant for a node id, or the reverse, is
+ * an error. It is optional, so literals and results of arithmetic (`now + delayMs`) need no cast; they are unmarked.
  */
 type Meaning<Name extends string> = number & { readonly [meaning]?: Name }
 declare const meaning: unique symbol
 
-/** Monotonic milliseconds, fractions allowed; only differences mean anything. Handed in, never read. Infinity: never. */
+/**
+ * Monotonic milliseconds, fractions allowed; only differences are meaningful. Passed in, never read from a clock.
+ * Infinity: never.
+ */
 export type Instant = Meaning<'instant'>
 
-/** 32-bit number, from 1, that the registry gives a node. On the wire 0 stands for none; here that is `undefined`. */
+/** 32-bit number, from 1, that the registry assigns to a node. On the wire 0 means none; here that is `undefined`. */
 export type NodeId = Meaning<'node id'>
 
-/** A real UDP `ip:port`. Compare with `sameEndpoint`; the address is a literal, but for configured servers, which may be named. */
+/**
+ * A real UDP `ip:port`. Compare with `sameEndpoint`; the address is a literal, except for configured servers, which may
+ * have names.
+ */
 export interface Endpoint {
   readonly address: string
   readonly port: number
@@ -38,10 +44,12 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   return port <= 65_535 ? { address: match[1] ?? match[2] ?? '', port } : undefined
 }
 
-/** True for 127.0.0.0/8, ::1 and the name localhost, the only places that need no permission to listen on or talk to. */
+/**
+ * True for 127.0.0.0/8, ::1 and the name localhost, the only addresses that need no permission to listen on or talk to.
+ */
 export function isLoopback(address: string): boolean {
   return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address) || address === '::1' || address === 'localhost'
 }
 
-/** `count` unpredictable bytes. The core never draws its own: a simulator hands in a seeded source. */
+/** `count` unpredictable bytes. The core never generates its own: a simulator passes in a seeded source. */
 export type RandomBytes = (count: number) => Uint8Array

@@ -29,7 +29,7 @@ export async function startEmbedded(
     if (before === undefined || !(error instanceof PilotError) || error.code !== 'PORT_IN_USE') throw error
     log.warn(
       { ...before },
-      'a port that the rendezvous used is taken: it uses others, and nodes that joined by earlier tickets need new ones',
+      'a port of the rendezvous is in use by another program: other ports were chosen, and nodes that joined with earlier tickets need new ones',
     )
     return await start(0, 0)
   })

@@ -27,7 +27,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
 
 const code = await runCli(argv, world)
 await Promise.race([Promise.all([flushed(process.stdout), flushed(process.stderr)]), world.sleep(1_000)]) // a stalled reader does not keep us
-if (outputLost) world.err('error: the output could not be written\n')
+if (outputLost) world.err('error: could not write the output\n')
 process.exit(code === 0 && outputLost ? 1 : code)
 
 function flushed(stream: NodeJS.WriteStream): Promise<void> {

@@ -50,8 +50,8 @@ export function createProgram(
       'A local gateway that joins the Pilot overlay network and bridges it to ordinary TCP, UDP, HTTP and gRPC programs.',
     )
     .version(world.version, '-V, --version', 'print the version')
-    .option('--json', 'print JSON, one object a line')
-    .option('--no-color', 'print without colours (as does NO_COLOR)')
+    .option('--json', 'print JSON, one object per line')
+    .option('--no-color', 'print without colours (like NO_COLOR)')
     .option('-q, --quiet', 'print less; log errors only')
     .option('-v, --verbose', 'log more')
     .exitOverride()

@@ -46,7 +46,7 @@ export async function serve(
   const { createLogger } = await world.modules.log()
   const log = createLogger(out.logLevel('info'))
   for (const name of unknownVariables(world.env))
-    log.warn({ variable: name }, 'unknown variable, ignored; is it misspelt?')
+    log.warn({ variable: name }, 'unknown variable ignored; is it misspelt?')
   const { makeRoom, startAdmin } = await world.modules.admin()
   await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()
@@ -113,8 +113,8 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
     const doing = onReady?.(control)
     const signal = await (doing === undefined ? stopped : Promise.race([stopped, doing.then(() => stopped)]))
     follower?.stop()
-    log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; open ones may end by themselves')
-    out.note(`draining for up to ${GRACE_MS / 1000} s; interrupt again to stop at once`)
+    log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may finish')
+    out.note(`draining for up to ${GRACE_MS / 1000} s; interrupt again to stop immediately`)
     await stop(gateway, stops.second)
     await admin.stop() // last, so that `status` can be asked while connections end
   } finally {
@@ -140,7 +140,7 @@ class Follower {
     return new Follower(
       watch,
       world.onReload(() => {
-        log.info({ file }, 'SIGHUP: reading the configuration again')
+        log.info({ file }, 'SIGHUP: rereading the configuration')
         reload()
       }),
     )

@@ -80,12 +80,12 @@ export function without(text: string, section: 'map' | 'expose', name: string): 
       `the file has no ${section} entry "${name}"`,
       { name },
       undefined,
-      'It came by a flag, a variable or a command; leave out --save.',
+      'It comes from a flag, a variable or a command; leave out --save.',
     )
   if (owners.filter((owner) => owner === at).length > 1)
     throw new PilotError(
       'USAGE',
-      `"${name}" stands in an entry with several ports; change that entry in the file by hand`,
+      `"${name}" is part of an entry with several ports; edit that entry in the file by hand`,
       { name },
     )
   if (entries.length === 1) doc.delete(section)
@@ -103,7 +103,7 @@ function added(text: string, section: 'map' | 'expose', entry: object): string {
     fresh.flow = false
     fresh.add(node)
     if (isMap(doc.contents)) doc.set(section, fresh)
-    else throw new PilotError('CONFIG_INVALID', 'the file is not a list of keys')
+    else throw new PilotError('CONFIG_INVALID', 'the file is not a mapping of keys to values')
     const pair = doc.contents.items.at(-1) as Pair<{ spaceBefore?: boolean }>
     if (typeof pair.key === 'object') pair.key.spaceBefore = true
   }

@@ -157,7 +157,7 @@ export class LiveConfig implements ConfigControl {
 
   reload(): Promise<ConfigChange> {
     return this.#inTurn(async () => {
-      const file = this.#fileOr('there is nothing to read again')
+      const file = this.#fileOr('there is no file to reload')
       const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error)
       if (typeof text === 'string' && text === this.#state.sources.file?.text) {
         // as it was, or again as it was
@@ -340,7 +340,7 @@ export class LiveConfig implements ConfigControl {
 
   /** Applied first: what cannot be bound must not stand in the file. A file that cannot be written undoes it. */
   async #save(change: (text: string) => string): Promise<void> {
-    const file = this.#fileOr('there is nothing to save it in; leave out --save')
+    const file = this.#fileOr('there is no file to save to; leave out --save')
     const before = this.#state
     const text = await readFile(file, 'utf8')
     if (text !== before.sources.file?.text)
@@ -381,10 +381,10 @@ export class LiveConfig implements ConfigControl {
     if (version === undefined || version === this.#version) return
     throw new PilotError(
       'CONFLICT',
-      `the configuration has version ${this.#version} by now, not ${version}`,
+      `the configuration is now at version ${this.#version}, not ${version}`,
       { version: this.#version },
       undefined,
-      'Somebody else changed it. Look at it again, then repeat the change with the new version.',
+      'It was changed in the meantime. Look at it again, then repeat the change with the new version.',
     )
   }
 
@@ -395,7 +395,7 @@ export class LiveConfig implements ConfigControl {
         `the gateway was started without a configuration file: ${without}`,
         {},
         undefined,
-        'Start it with `pilotgate up -c FILE`; `pilotgate config init` prints one to begin with.',
+        'Start it with `pilotgate up -c FILE`; `pilotgate config init` prints a file to start from.',
       )
     return this.#file
   }
@@ -464,10 +464,10 @@ function checkFree(kind: string, name: string, list: readonly { readonly name: s
   if (list.some((entry) => entry.name === name))
     throw new PilotError(
       'CONFLICT',
-      `there is a ${kind} "${name}" already`,
+      `there is already a ${kind} "${name}"`,
       { name },
       undefined,
-      'Remove that one first, or give this one another name with --name.',
+      'Remove that one first, or choose another name with --name.',
     )
 }
 

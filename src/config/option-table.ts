@@ -16,14 +16,14 @@ export const OPTIONS = {
   config: {
     flag: '-c, --config <file>',
     variable: 'CONFIG',
-    text: 'Configuration file, followed while the gateway runs; flags and variables override it',
+    text: 'Configuration file, reloaded when it changes; flags and variables override it',
   },
   registry: {
     flag: '--registry <host:port>',
     variable: 'REGISTRY',
     key: 'node.registry',
     fallback: '127.0.0.1:9000',
-    text: 'Registry to join (TCP), which knows who is who; tls://host:port verifies its certificate as a browser does',
+    text: 'Registry to join (TCP), the directory of nodes; tls://host:port verifies its certificate as a browser does',
   },
   registryFingerprint: {
     flag: '--registry-fingerprint <hex>',
@@ -43,7 +43,7 @@ export const OPTIONS = {
     variable: 'LISTEN',
     key: 'node.listen',
     fallback: '0.0.0.0:0',
-    text: 'UDP socket of this node; port 0 picks a free port, a fixed one suits a firewall rule',
+    text: 'UDP socket of this node; port 0 picks a free one, a fixed port suits a firewall rule',
   },
   endpoint: {
     flag: '--endpoint <ip:port>',
@@ -55,7 +55,7 @@ export const OPTIONS = {
     flag: '--hostname <name>',
     variable: 'HOSTNAME',
     key: 'node.hostname',
-    text: 'Name under which trusted peers find this node; without one they use its address',
+    text: 'Name by which trusted peers find this node; without one they use its address',
   },
   public: {
     flag: '--public',
@@ -68,20 +68,20 @@ export const OPTIONS = {
     flag: '--state-dir <dir>',
     variable: 'STATE_DIR',
     key: 'node.stateDir',
-    text: 'Folder for everything kept between runs; by default $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate',
+    text: 'Folder for everything kept between runs; default: $XDG_STATE_HOME/pilotgate or ~/.local/state/pilotgate',
   },
   identity: {
     flag: '--identity <file>',
     variable: 'IDENTITY',
     key: 'node.identity',
-    text: 'Private key of this node, mode 0600, created if missing; by default identity.json in the state folder',
+    text: 'Private key of this node, mode 0600, created if missing; default: identity.json in the state folder',
   },
   trust: {
     flag: '--trust <peer>',
     variable: 'TRUST',
     key: 'node.trust',
     repeatable: true,
-    text: 'Peer to ask for trust, and whose trust request is approved when it comes',
+    text: 'Peer to request trust from, and whose own request is approved',
   },
   map: {
     flag: '--map <spec>',
@@ -101,7 +101,7 @@ export const OPTIONS = {
     flag: '--admin <socket>',
     variable: 'ADMIN',
     key: 'admin.socket',
-    text: 'Unix socket through which the other commands reach the gateway; by default admin.sock in the state folder',
+    text: 'Unix socket through which the other commands reach the gateway; default: admin.sock in the state folder',
   },
   observe: {
     flag: '--observe <ip:port>',
@@ -113,7 +113,7 @@ export const OPTIONS = {
     flag: '--daemon <socket>',
     variable: 'DAEMON',
     key: 'node.daemon',
-    text: 'Unix socket of a running pilot daemon whose identity and trust to use, instead of a node of our own',
+    text: 'Unix socket of a running pilot daemon whose identity and trust to use, instead of running a node',
   },
   allowLan: {
     flag: '--allow-lan',

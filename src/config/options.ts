@@ -326,7 +326,7 @@ function checkMaps({ maps, allowLan }: Pick<GatewayOptions, 'maps' | 'allowLan'>
       .map((map) => `${map.localAddress}:${map.localPort}${map.protocol === 'udp' ? '/udp' : ''}`),
   )
   if (maps.length > MAX_MAPPINGS)
-    throw new PilotError('USAGE', `${maps.length} mappings were asked for; ${MAX_MAPPINGS} are the most`)
+    throw new PilotError('USAGE', `${maps.length} mappings were requested; the limit is ${MAX_MAPPINGS}`)
   const open = maps.find((map) => map.localAddress !== undefined && !isLoopback(map.localAddress))
   if (open !== undefined) checkLoopback(open.localAddress!, allowLan, `map "${formatMapSpec(open)}"`)
 }
@@ -353,7 +353,7 @@ function checkDistinct(what: string, names: readonly string[]): void {
       `the ${what} "${twice}" is given twice`,
       { name: twice },
       undefined,
-      'Remove one of the two, or give one of them another name or port.',
+      'Remove one of the two, or change the name or port of one.',
     )
 }
 

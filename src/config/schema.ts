@@ -90,15 +90,15 @@ const PinnedPeer = section({
   address: text('an address as "0:0000.0000.1A2B"', (value) => parseAddress(value) !== undefined)
     .optional()
     .describe(
-      'Overlay address that the name stands for, whatever the registry says. Absent: that of the node with this hostname, if it has the key.',
+      'Overlay address of this peer, whatever the registry says. Absent: that of the node with this hostname, if it has the key.',
     ),
   key: text('a base64 Ed25519 public key of 32 bytes', (value) => fromBase64(value)?.length === 32).describe(
-    'Ed25519 public key, base64; a node that cannot prove that it holds it is not this peer.',
+    'Ed25519 public key, base64; only a node that proves that it holds this key is this peer.',
   ),
   tags: list(text(TAG_FORM, isTag))
     .default([])
     .describe(
-      'Tags of this peer. A tag that a peer has here belongs to these peers only, whatever others call themselves.',
+      'Tags of this peer. A tag used here belongs only to the peers that have it here, whatever tags other nodes claim.',
     ),
 })
 
@@ -125,7 +125,7 @@ const MapEntry = section({
           .min(1)
           .refine((peers) => new Set(peers).size === peers.length),
       ],
-      { error: `${groupText}, or a list of them, none twice` },
+      { error: `${groupText}, or a list of them, without repeats` },
     )
     .describe(
       'The peer: a hostname, an address, a node id, a name from `peers`, or "tag:NAME" for all trusted nodes with that tag; or a list of these, over which connections are spread.',
@@ -143,7 +143,7 @@ const MapEntry = section({
     .min(1, { error: 'at least one, or no `clients` at all' })
     .optional()
     .describe(
-      'Addresses and CIDR blocks whose connections are accepted, for a `local` that other machines can reach (--allow-lan). Absent: all.',
+      'Addresses and CIDR blocks from which connections are accepted, for a `local` that other machines can reach (--allow-lan). Absent: all.',
     ),
   path: pathPolicy
     .optional()
@@ -166,19 +166,19 @@ const MapEntry = section({
   if (entry.port === undefined && entry.ports === undefined)
     complain('port', 'missing; expected `port`, or `ports` for several')
   if (entry.ports === undefined) return
-  if (entry.port !== undefined) complain('ports', 'stands beside `port`; give one of them')
+  if (entry.port !== undefined) complain('ports', 'cannot be combined with `port`; give one of them')
   for (const key of ['name', 'local'] as const)
-    if (entry[key] !== undefined) complain(key, 'goes with a single `port`, not with `ports`')
+    if (entry[key] !== undefined) complain(key, 'needs a single `port`, not `ports`')
 })
 
 const limit = z.int({ error: 'a whole number from 1' }).min(1, { error: 'a whole number from 1' }).optional()
 const LimitsSection = section({
-  connections: limit.describe('Open connections at a time (UDP: sessions). Absent: no limit.'),
-  connectionsPerPeer: limit.describe('Open connections at a time for each peer.'),
+  connections: limit.describe('Open connections at the same time (UDP: sessions). Absent: no limit.'),
+  connectionsPerPeer: limit.describe('Open connections at the same time, per peer.'),
   newPerSecond: limit.describe('New connections per second. Absent: no limit.'),
-  newPerSecondPerPeer: limit.describe('New connections per second for each peer.'),
-  bytesPerSecond: limit.describe('Bytes per second, both directions of all connections together. Absent: no limit.'),
-  bytesPerSecondPerPeer: limit.describe('Bytes per second for each peer.'),
+  newPerSecondPerPeer: limit.describe('New connections per second, per peer.'),
+  bytesPerSecond: limit.describe('Bytes per second, all connections and both directions together. Absent: no limit.'),
+  bytesPerSecondPerPeer: limit.describe('Bytes per second, per peer.'),
 })
 
 const ExposeEntry = section({
@@ -193,7 +193,7 @@ const ExposeEntry = section({
     .min(1, { error: 'at least one peer, or no `allow` at all' })
     .default([TRUSTED])
     .describe(
-      'Who may connect: "trusted" for every trusted peer; or among them single peers, "key:BASE64", "net:ID" for members of a network, "tag:NAME" for nodes with a tag; "invited" alone for holders of a ticket only.',
+      'Who may connect: "trusted" for every trusted peer, or some of them: single peers, "key:BASE64", "net:ID" for members of a network, "tag:NAME" for nodes with a tag; "invited" alone for holders of a ticket only.',
     ),
   path: z
     .enum(['any', 'direct'], { error: 'any or direct' })
@@ -203,10 +203,10 @@ const ExposeEntry = section({
     .refine((kinds) => identityFault(kinds) === undefined, { error: 'proxy-v1 or proxy-v2, not both' })
     .optional()
     .describe(
-      'How the service learns who calls: "headers" (Pilot-Node etc.; the connection is then treated as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol before each connection). Absent: it does not.',
+      'How the service learns who is calling: "headers" (Pilot-Node etc.; the connection is then treated as HTTP), "proxy-v1" or "proxy-v2" (PROXY protocol before each connection). Absent: it does not.',
     ),
   limits: LimitsSection.optional().describe(
-    'Limits. Connections beyond them are refused as if nothing were exposed; bytes are slowed down (UDP: dropped).',
+    'Limits. Connections beyond them are refused as if nothing were exposed; bytes beyond them are delayed (UDP: dropped).',
   ),
   for: text(DURATION_FORM, (value) => parseDuration(value) !== undefined)
     .optional()
@@ -233,7 +233,7 @@ const HttpSection = section({
   origins: list(text('a web origin, as "http://localhost:3000"', isOrigin))
     .default([])
     .describe(
-      'Origins of web pages that may change things at peers and open WebSockets, beside those of the front itself.',
+      'Origins of web pages that may send requests which change something, and open WebSockets, in addition to those of the front itself.',
     ),
 })
 
@@ -258,7 +258,7 @@ const DnsSection = section({
     .max(64, { error: 'at most 64 ports' })
     .default([80, 443])
     .describe(
-      'Ports of a peer that are mapped, to the same local ports, when its name is looked up. Ports that may not be bound are left out.',
+      'Ports of a peer to map when its name is looked up, to the same local ports. Ports that cannot be bound are left out.',
     ),
 })
 
@@ -272,17 +272,17 @@ const ObserveSection = section({
 
 export const Config = section({
   version: z.literal(1, { error: 'the number 1' }).describe('Version of this format; always 1.'),
-  node: NodeSection.prefault({}).describe('This node, and how it meets others.'),
+  node: NodeSection.prefault({}).describe('This node, and where it meets others.'),
   peers: z
     .record(text('a hostname-like name', isHostname), PinnedPeer, { error: keysAndValues })
     .default({})
-    .describe('Pinned peers: names of your own, each for one key.'),
+    .describe('Pinned peers: names that you choose, each for one key.'),
   map: list(MapEntry).default([]).describe('Mappings: remote overlay ports made reachable on local addresses.'),
   expose: list(ExposeEntry).default([]).describe('Exposures: local services made reachable on our overlay ports.'),
   observe: ObserveSection.prefault({}).describe('Metrics, health checks and the dashboard.'),
-  http: HttpSection.optional().describe('One local port for the HTTP services of all peers. Absent: none.'),
-  proxy: ProxySection.optional().describe('A proxy to all trusted peers by name. Absent: none.'),
-  dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: none.'),
+  http: HttpSection.optional().describe('One local port for the HTTP services of all peers. Absent: off.'),
+  proxy: ProxySection.optional().describe('A proxy to all trusted peers by name. Absent: off.'),
+  dns: DnsSection.optional().describe('A DNS responder for the names of trusted peers. Absent: off.'),
   admin: AdminSection.prefault({}).describe('How commands reach this gateway.'),
 })
 export type Config = z.output<typeof Config>

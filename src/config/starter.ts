@@ -1,13 +1,13 @@
 /** What `pilotgate config init` prints. Lines that begin with `#` without a space are ready to use. */
 export const STARTER = `# A pilotgate gateway: pilotgate up -c gateway.yaml
 # Every key except version is optional. pilotgate config check gateway.yaml checks the file; a running gateway
-# follows it, and keeps its configuration if the file is invalid.
+# reloads it when it changes, and keeps the old configuration if the new one is invalid.
 version: 1
 
 # This node, and the rendezvous where it meets others.
 #node:
 #  hostname: my-gateway             # trusted peers find this node by this name
-#  registry: 127.0.0.1:9000         # who is who (TCP)
+#  registry: 127.0.0.1:9000         # directory of nodes (TCP)
 #  beacon: 127.0.0.1:9001           # public address, hole punching, relay (UDP)
 #  trust: [agent-b]                 # request trust, and approve their requests
 

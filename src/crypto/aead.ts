@@ -1,12 +1,13 @@
 /**
  * AES-256-GCM (NIST SP 800-38D) with 12-byte nonces and 16-byte tags, twice: node:crypto for speed, noble for hosts
- * without it and as the oracle the other is tested against. Nonces are the caller's duty: never one twice per key.
+ * without it and as the oracle the other is tested against. Nonces are the caller's responsibility: never use one twice
+ * with the same key.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type CipherGCM, type DecipherGCM } from 'node:crypto'
 import { gcm } from '@noble/ciphers/aes.js'
 import { equalBytes } from '../base/bytes.ts'
 
-/** What sealing adds behind the ciphertext, bytes. */
+/** Bytes that sealing adds after the ciphertext. */
 export const AEAD_TAG_BYTES = 16
 
 export interface AeadKey {
@@ -15,17 +16,17 @@ export interface AeadKey {
    * @returns Bytes written: plaintext.length + 16.
    */
   seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number
-  /** As `seal`, but appends ciphertext and tag, fresh arrays, to `pieces`: nothing is copied. */
+  /** Like `seal`, but appends ciphertext and tag, as fresh arrays, to `pieces`: nothing is copied. */
   sealApart(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, pieces: Uint8Array[]): void
   /**
    * @param sealed Ciphertext followed by the tag.
-   * @returns The plaintext, a fresh array owned by the caller; undefined when the tag does not fit, and then nothing
-   *   of the plaintext has been handed out.
+   * @returns The plaintext, a fresh array owned by the caller; undefined if the tag does not match; no plaintext is
+   *   released then.
    */
   open(nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Uint8Array | undefined
   /**
-   * Makes what the next nonces need, either way, if they count on from the last ones: a third of the cost of a small
-   * packet, which so is paid while the answer is on its way. Whatever other nonces come cost what they always did.
+   * Prepares the ciphers for the next nonces in both directions, if they continue the count: a third of the cost of a
+   * small packet, paid while the answer is in transit. Any other nonce costs the same as before.
    */
   prepare(): void
 }
@@ -59,7 +60,7 @@ class NodeAeadKey implements AeadKey {
   seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, out: Uint8Array, at: number): number {
     const cipher = this.#sealing.take(nonce, aad)
     out.set(cipher.update(plaintext), at)
-    cipher.final() // GCM is a stream mode: nothing is left, but the tag exists only after this
+    cipher.final() // GCM is a stream mode: no output remains, but the tag exists only after this
     out.set(cipher.getAuthTag(), at + plaintext.length)
     return plaintext.length + AEAD_TAG_BYTES
   }
@@ -91,11 +92,11 @@ class NodeAeadKey implements AeadKey {
   }
 }
 
-/** Cipher objects, each for one nonce and used once; the one for the nonce after the last may be made ahead. */
+/** Cipher objects, each for one nonce and used once; the one for the next nonce may be created in advance. */
 class CipherAhead<Cipher extends CipherGCM | DecipherGCM> {
   readonly #make: (nonce: Uint8Array) => Cipher
-  readonly #nonce = new Uint8Array(NONCE_BYTES) // of #ready; else the last that was used
-  #aad: Uint8Array | undefined // undefined: nothing was used yet
+  readonly #nonce = new Uint8Array(NONCE_BYTES) // that of #ready, otherwise the last one used
+  #aad: Uint8Array | undefined // undefined: none used yet
   #ready: Cipher | undefined
 
   constructor(make: (nonce: Uint8Array) => Cipher) {
@@ -168,4 +169,4 @@ const CIPHER = 'aes-256-gcm'
 const KEY_BYTES = 32
 const NONCE_BYTES = 12
 const NONCE_COUNTER_AT = 4 // a random prefix, then a counter (tunnel.md §3.1)
-const TAG_OPTIONS = { authTagLength: AEAD_TAG_BYTES } as const // without it node accepts a tag of 4 bytes
+const TAG_OPTIONS = { authTagLength: AEAD_TAG_BYTES } as const // without it, Node accepts a tag of 4 bytes

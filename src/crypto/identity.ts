@@ -1,14 +1,14 @@
 /**
- * Who a node is: an Ed25519 key pair (RFC 8032), its file form, and the check of others' signatures.
- * Keys, signing and verifying are node:crypto's (a public key costs noble 50 ms when it is the first);
- * whether a public key is fit to be an identity is judged by noble.
+ * The identity of a node: an Ed25519 key pair (RFC 8032), its file format, and verification of others' signatures.
+ * node:crypto handles keys, signing and verification (the first public key costs noble 50 ms); noble judges whether a
+ * public key is fit to be an identity.
  */
 import { sign, verify, type KeyObject } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { equalBytes, fromBase64, toBase64 } from '../base/bytes.ts'
 import { importPrivateKey, importPublicKey, publicKeyOf } from './raw-keys.ts'
 
-/** A key pair that can sign but never shows its private half, whatever prints or serialises it. */
+/** A key pair that can sign but never reveals its private half, however it is printed or serialised. */
 export interface Identity {
   readonly publicKey: Uint8Array // 32 bytes; do not write into it
   readonly publicKeyBase64: string
@@ -37,7 +37,10 @@ export function verifySignature(publicKey: Uint8Array, message: Uint8Array, sign
   }
 }
 
-/** Judges and imports a key ahead of its first signature, which then costs a quarter. Remembered as all are: the least used give way. */
+/**
+ * Judges and imports a key before its first signature, which then costs a quarter. Cached like all others: the least
+ * recently used are evicted.
+ */
 export function prepareKey(publicKey: Uint8Array): void {
   if (publicKey.length === KEY_BYTES) importedKey(publicKey)
 }
@@ -45,8 +48,9 @@ export function prepareKey(publicKey: Uint8Array): void {
 export type IdentityFileFault = 'not_json' | 'bad_private_key' | 'bad_public_key' | 'key_mismatch'
 
 /**
- * Reads the text of identity.json (trust.md §1.2). The public key must be the one the seed gives, in both places
- * it stands: the reference compares only the two stored copies and then signs with a key nobody can verify.
+ * Reads the text of identity.json (trust.md §1.2). Both stored copies of the public key must be the one derived from
+ * the seed: the reference only compares the copies with each other, and may then sign with a key that no one can
+ * verify.
  * @returns The 32-byte seed, or what is wrong.
  */
 export function parseIdentityFile(text: string): Uint8Array | IdentityFileFault {
@@ -95,7 +99,7 @@ class SeededIdentity implements Identity {
   }
 }
 
-/** Importing a key costs as much as a verification, and judging it more: both are done once per key. */
+/** Importing a key costs as much as a verification, and judging it costs more: both are done once per key. */
 function importedKey(publicKey: Uint8Array): KeyObject | 'unfit' {
   const name = toBase64(publicKey)
   const known = importedKeys.get(name)
@@ -148,6 +152,6 @@ function decodeKey(value: unknown): Uint8Array | undefined {
 const SEED_BYTES = 32
 const KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
-const MAX_IMPORTED_KEYS = 1024 // the least recently used makes room; a miss costs 0.3 ms, nothing else
+const MAX_IMPORTED_KEYS = 1024 // the least recently used is evicted; a miss costs only 0.3 ms
 
 const importedKeys = new Map<string, KeyObject | 'unfit'>()

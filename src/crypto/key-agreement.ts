@@ -46,7 +46,7 @@ function imported(privateKey: Uint8Array): KeyObject {
   return key
 }
 
-/** By the array itself: a key object is gone with the array it was made from. */
+/** Keyed by the array itself, so that a key object is released together with its array. */
 const importedKeys = new WeakMap<Uint8Array, KeyObject>()
 
 const KEY_BYTES = 32

@@ -1,4 +1,4 @@
-/** HMAC-SHA256 (RFC 2104, FIPS 198-1), and its comparison without telling how much of a guess was right. */
+/** HMAC-SHA256 (RFC 2104, FIPS 198-1), and a comparison that does not reveal how much of a guess was right. */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /** 32 bytes. */

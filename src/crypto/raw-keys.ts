@@ -17,13 +17,13 @@ export function importPrivateKey(curve: Curve, privateKey: Uint8Array): KeyObjec
   key.set(prefix)
   key.set(privateKey, prefix.length)
   try {
-    return createPrivateKey({ key, format: 'der', type: 'pkcs8' } as PrivateKeyInput) // its type names fewer kinds of bytes than it takes
+    return createPrivateKey({ key, format: 'der', type: 'pkcs8' } as PrivateKeyInput) // its type lists fewer kinds of bytes than it accepts
   } finally {
     key.fill(0)
   }
 }
 
-/** @throws For a length other than 32. Whether the key is fit for use is for the caller to judge. */
+/** @throws For a length other than 32. The caller judges whether the key is fit for use. */
 export function importPublicKey(curve: Curve, publicKey: Uint8Array): KeyObject {
   return createPublicKey({ key: { kty: 'OKP', crv: curve, x: toBase64Url(publicKey) }, format: 'jwk' })
 }

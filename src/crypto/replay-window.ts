@@ -1,10 +1,10 @@
 /**
- * Which counters have been seen (RFC 4303 §3.4.3, RFC 6479 in spirit): a bit per counter, indexed by counter mod slots.
- * Counters are 64-bit, given as two unsigned 32-bit halves. Ask only AFTER the tag of a frame verified: a forged
+ * The counters seen so far (RFC 4303 §3.4.3, in the spirit of RFC 6479): a bit per counter, indexed by counter mod
+ * slots. Counters are 64-bit, given as two unsigned 32-bit halves. Ask only AFTER the tag of a frame verified: a forged
  * counter must not move the window (the reference asks before; tunnel.md §3.3).
  */
 
-/** One window. Decides as the reference does, so that its recorded decisions (replay.json) hold for ours. */
+/** One window. Decides like the reference, so its recorded decisions (replay.json) apply to ours. */
 export class ReplayWindow {
   readonly #slots: number
   readonly #wrap: number // 2^32 mod slots
@@ -31,11 +31,11 @@ export class ReplayWindow {
   }
 
   /**
-   * True, and marked as seen, if the counter is new; false if it was seen or is too old to tell.
-   * Until a counter above 0 arrives, 0 is accepted repeatedly, as in the reference: see PrefixWindows.
+   * True, and marked as seen, if the counter is new; false if it was seen or is too old to know. Until a counter above
+   * 0 arrives, 0 is accepted repeatedly, as in the reference: see PrefixWindows.
    */
   accept(high: number, low: number): boolean {
-    const ahead = (high - this.#high) * TWO_32 + (low - this.#low) // exact wherever it is compared with something small
+    const ahead = (high - this.#high) * TWO_32 + (low - this.#low) // exact wherever it is compared with small values
     const slot = this.#slotOf(high, low)
     if (ahead > 0 || !this.#started) {
       this.#advance(ahead, slot)
@@ -56,7 +56,7 @@ export class ReplayWindow {
     return this.#started && ahead <= 0 && -ahead < this.#slots && this.#isMarked(this.#slotOf(high, low))
   }
 
-  /** Forget the marks of the slots passed over: they stood for counters one lap ago. */
+  /** Clears the marks of the skipped slots, which belong to counters one lap ago. */
   #advance(ahead: number, slot: number): void {
     if (ahead >= this.#slots) {
       this.#seen.fill(0)
@@ -78,9 +78,9 @@ export class ReplayWindow {
 }
 
 /**
- * A window per nonce prefix under one key: the reference draws a new prefix and counts from 1 again at every key
- * exchange it accepts, under the same key. Windows are never forgotten, since that would let their frames in again;
- * when there are too many, the tunnel needs a new key.
+ * A window per nonce prefix under one key: at every key exchange that it accepts, the reference draws a new prefix and
+ * counts from 1 again, under the same key. Windows are never dropped, since that would admit their frames again; when
+ * there are too many, the tunnel needs a new key.
  */
 export class PrefixWindows {
   readonly #slots: number
@@ -94,12 +94,12 @@ export class PrefixWindows {
     this.#maxPrefixes = maxPrefixes
   }
 
-  /** How many prefixes have been seen. */
+  /** Number of prefixes seen. */
   get size(): number {
     return this.#windows.size
   }
 
-  /** As ReplayWindow, but strict about counter 0: it too is accepted once. */
+  /** Like ReplayWindow, but strict about counter 0: it too is accepted only once. */
   accept(prefix: number, high: number, low: number): 'accept' | 'replay' | 'too_many_prefixes' {
     const window = prefix === this.#lastPrefix ? this.#last : this.#find(prefix)
     if (window === undefined) return 'too_many_prefixes'

@@ -2,7 +2,7 @@
 import { concatBytes, equalBytes, fromHex } from '../base/bytes.ts'
 import { nodeCrypto, portableCrypto, type CryptoProvider } from './aead.ts'
 
-/** The fast one if it passes, else the portable one. @throws Error if neither does: then nothing may be sent. */
+/** The fast one if it passes, otherwise the portable one. @throws Error if neither does: then nothing may be sent. */
 export function chooseCrypto(): CryptoProvider {
   const nodeTrouble = selfTest(nodeCrypto)
   if (nodeTrouble === undefined) return nodeCrypto
@@ -41,7 +41,7 @@ function checkKnownAnswer(provider: CryptoProvider, answer: KnownAnswer): string
   return undefined
 }
 
-/** Longer than one block and not a multiple of it, so that counting and the last block are met too. */
+/** Longer than one block and not a multiple of it, so that counting and the last block are covered too. */
 function checkAgreement(provider: CryptoProvider): string | undefined {
   const pattern = Uint8Array.from({ length: 111 }, (_, i) => (i * 7) & 0xff)
   const ours = provider.aead(pattern.subarray(0, 32))

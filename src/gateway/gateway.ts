@@ -143,7 +143,7 @@ class RunningGateway implements Gateway {
     if (!registered)
       log.warn(
         { registry: this.#options.registry, code: 'REGISTRY_UNREACHABLE' },
-        'not registered yet: nobody can reach this node, and mapped ports reset their clients, until the registry answers',
+        'not registered yet: until the registry answers, peers cannot reach this node and mapped ports reset their clients',
       )
     else await soon(this.#mappings.identify(maps.map(({ name }) => name)), IDENTIFY_MS)
     for (const record of this.mappings()) onEvent({ event: 'mapped', ...record })
@@ -195,7 +195,7 @@ class RunningGateway implements Gateway {
       undos.push(await this.#fronts.become(frontsOf(desired)))
       undos.push(await this.#observer.become(this.#observersOf(desired)))
       await this.#wellKnown?.serve(portsOf(exposes))
-      for (const peer of changes.trust) await this.#node.requestTrust(peer, 'asked by configuration', true)
+      for (const peer of changes.trust) await this.#node.requestTrust(peer, 'requested by configuration', true)
     } catch (error) {
       for (const undo of undos.reverse()) await undo()
       throw error
@@ -217,7 +217,7 @@ class RunningGateway implements Gateway {
     if (reason === 'for') this.#connections.abortOf('expose', name)
     this.#deps.log.info(
       { expose: name, reason },
-      reason === 'for' ? 'the time of an exposure is over' : 'an exposure has had its one connection',
+      reason === 'for' ? 'an exposure has expired' : 'an exposure has had its one connection',
     )
     const gone = this.#applying.then(() =>
       this.#apply({ ...this.desired, exposes: this.#exposures.specs.filter((spec) => spec.name !== name) }, reason),
@@ -271,7 +271,7 @@ class RunningGateway implements Gateway {
   async #dialMapping(name: string, signal: AbortSignal): Promise<OverlayStream> {
     const mapping = this.#mappings.service(name)
     if (mapping instanceof Mapping) return await mapping.dial(signal)
-    throw new PilotError('NOT_FOUND', `there is no mapping "${name}" any more`, { name })
+    throw new PilotError('NOT_FOUND', `the mapping "${name}" no longer exists`, { name })
   }
 
   ready(): ReadyEvent {
@@ -301,7 +301,7 @@ class RunningGateway implements Gateway {
   }
 
   async resume(exposure?: string): Promise<DrainRecord> {
-    if (this.#stopping !== undefined) throw new PilotError('SHUTTING_DOWN', 'the gateway is about to end')
+    if (this.#stopping !== undefined) throw new PilotError('SHUTTING_DOWN', 'the gateway is stopping')
     if (exposure !== undefined) await this.#exposures.resume(exposure)
     else {
       for (const { name } of this.#mappings.specs) await this.#mappings.resume(name)
@@ -342,7 +342,7 @@ class RunningGateway implements Gateway {
     const { size } = this.#connections
     if (size > 0) this.#deps.log.info({ connections: size, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
-    if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open have been reset')
+    if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open were reset')
     if (this.#node === undefined) return await this.#release()
     const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS)) // bytes may be on their way
     do {

@@ -24,7 +24,7 @@ export async function joinOverlay(
   if (daemon !== undefined && direct !== undefined)
     throw new PilotError(
       'USAGE',
-      `${direct.name}: path: direct cannot be kept with --daemon, which chooses its paths and does not report them`,
+      `${direct.name}: path: direct cannot be guaranteed with --daemon, which chooses its paths and does not report them`,
       {},
       undefined,
       'Run without --daemon, or leave out path: direct.',

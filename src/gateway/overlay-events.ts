@@ -43,7 +43,7 @@ export class EventTeller {
         this.#sparse.warn(
           `${event.node}:auth`,
           { nodeId: event.node, why: event.why, from: event.from },
-          'a key exchange with a wrong identity was refused',
+          'refused a key exchange with a wrong identity',
         )
         return
       case 'wish_refused':
@@ -112,7 +112,7 @@ export class EventTeller {
     if (event.state === 'lost')
       this.#log.error(
         { reason: event.text, code: 'DAEMON_UNREACHABLE' },
-        'the daemon went away, and every connection with it; retrying',
+        'lost the daemon, and every connection with it; retrying',
       )
     else this.#log.info({}, 'the daemon is back')
   }
@@ -123,7 +123,7 @@ export class EventTeller {
     if (state === 'key_changed') {
       this.#log.error(
         { ...about, code: 'KEY_CHANGED' },
-        'a node speaks for a trusted peer or name with another key: not answered. If the peer has a new key, revoke its trust and ask for it again',
+        'a node claims to be a trusted peer but has another key: not answered. If the peer has a new key, revoke its trust and request it again',
       )
       return
     }
@@ -134,12 +134,12 @@ export class EventTeller {
   #onName(event: Extract<OverlayEvent, { kind: 'name_bound' | 'name_contested' | 'request_dropped' }>): void {
     const { hostname, node: nodeId } = event
     if (event.kind === 'request_dropped') {
-      const why = event.why === 'full' ? 'too many wait' : 'it was not decided, and not repeated, for 30 days'
-      this.#log.warn({ hostname, nodeId }, `a request for trust is forgotten: ${why}`)
+      const why = event.why === 'full' ? 'too many are waiting' : 'it was neither decided nor repeated for 30 days'
+      this.#log.warn({ hostname, nodeId }, `a trust request was discarded: ${why}`)
     } else if (event.kind === 'name_bound')
       this.#log.info(
         { hostname, nodeId, fingerprint: event.fingerprint },
-        'a trusted peer has its first name: it means this key from now on',
+        'a trusted peer has its first name, which means this key from now on',
       )
     else
       this.#log.error(
@@ -175,13 +175,13 @@ export class EventTeller {
 }
 
 const HOSTNAME_HINT =
-  'Choose another hostname, or have its owner give it up; peers that trust this node reach it by its key.'
+  'Choose another hostname, or ask its owner to give it up; peers that trust this node reach it by its key.'
 
 /** How long a path may stay without a round-trip time before it is reported without one, ms. */
 const MEASURE_MS = 500
 
 const TURNED_AWAY = {
-  stranger: 'a node that is not trusted knocked; it got no answer',
+  stranger: 'a node that is not trusted tried to connect; it got no answer',
   no_listener: 'a trusted peer asked for a port that is not exposed',
   limit: 'a peer was refused: too many streams',
 } as const
@@ -191,6 +191,6 @@ export function warnOfTags(tags: readonly string[], log: Logger): void {
   if (tags.length > 0)
     log.warn(
       { tags },
-      'no peer of the configuration has these tags: every trusted peer that gives itself one counts as having it. `peers: { NAME: { key, tags } }` decides otherwise',
+      'no peer in the configuration has these tags: any trusted peer can claim them. To decide yourself, use `peers: { NAME: { key, tags } }`',
     )
 }

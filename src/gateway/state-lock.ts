@@ -22,6 +22,6 @@ export async function holdState({ stateDir, identityFile, daemon }: GatewayOptio
 }
 
 const HINT =
-  'To run a second gateway on this machine give it a state folder, and with it an identity, of its own: --state-dir DIR.'
+  'To run a second gateway on this machine give it its own state folder, and thus its own identity: --state-dir DIR.'
 const STATE = { what: 'its state', other: 'another gateway', file: 'gateway.lock', hint: HINT }
 const IDENTITY = { what: 'its identity', other: 'another gateway', file: 'gateway.lock', hint: HINT }

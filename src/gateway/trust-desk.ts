@@ -45,7 +45,7 @@ export class TrustDesk {
     if (self !== undefined || peer === hostname)
       throw new PilotError(
         'USAGE',
-        `${peer} is this node itself`,
+        `${peer} is this node`,
         { peer },
         undefined,
         'Name the peer that should trust this node.',
@@ -88,7 +88,7 @@ export class TrustDesk {
         `${peer} is not trusted`,
         { peer },
         undefined,
-        '`pilotgate trust list` shows who is, and who has been asked.',
+        '`pilotgate trust list` shows which peers are, and which were asked.',
       )
     if (entry !== undefined) await this.#terms.forget(keyOf(entry))
     return record
@@ -97,11 +97,11 @@ export class TrustDesk {
   async #nothingPending(peer: string): Promise<PilotError> {
     const trusted = this.#known(peer, await this.#node.trusted()) !== undefined
     const hint = trusted
-      ? 'There is nothing to decide. `pilotgate trust revoke PEER` takes trust back.'
-      : '`pilotgate trust pending` shows the requests that wait.'
+      ? 'There is nothing to decide. `pilotgate trust revoke PEER` withdraws trust.'
+      : '`pilotgate trust pending` shows the requests that await a decision.'
     return new PilotError(
       'NOT_FOUND',
-      trusted ? `${peer} is trusted already` : `no request of ${peer} is pending`,
+      trusted ? `${peer} is trusted already` : `no request from ${peer} is pending`,
       { peer },
       undefined,
       hint,
@@ -138,10 +138,10 @@ export class TrustDesk {
     const each = called.map((entry) => `node ${entry.nodeId} (${this.#who(entry).fingerprint ?? 'key not known'})`)
     throw new PilotError(
       'USAGE',
-      `several are called ${peer}: ${each.join(', ')}`,
+      `several nodes are called ${peer}: ${each.join(', ')}`,
       { peer },
       undefined,
-      'Compare the fingerprints, and give the node id of the one that you mean.',
+      'Compare the fingerprints, and give the node id of the one you mean.',
     )
   }
 

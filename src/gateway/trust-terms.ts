@@ -43,7 +43,7 @@ export class TrustTerms {
     if (!this.#until.has(key) && this.#until.size >= MAX_TERMS)
       throw new PilotError(
         'TOO_MANY',
-        `trust in ${MAX_TERMS} peers already has an end; revoke some, or leave out --for`,
+        `trust in ${MAX_TERMS} peers already has an end date; revoke some, or leave out --for`,
       )
     this.#until.set(key, Date.now() + forMs)
     await this.#save()
@@ -67,12 +67,9 @@ export class TrustTerms {
       try {
         await this.#deps.end(key)
         await this.forget(key)
-        this.#deps.log.info({ key }, 'the term of trust is over; trust was revoked')
+        this.#deps.log.info({ key }, 'trust has expired and was revoked')
       } catch (error) {
-        this.#deps.log.error(
-          { key, reason: String(error) },
-          'the term of trust is over, but trust could not be revoked; retrying',
-        )
+        this.#deps.log.error({ key, reason: String(error) }, 'trust has expired, but could not be revoked; retrying')
       }
     }
     this.#arm()
@@ -110,10 +107,10 @@ async function readTerms(file: string): Promise<Map<string, number>> {
   // Not to know when trust ends must not make it endless.
   throw new PilotError(
     'STATE_UNWRITABLE',
-    `${file} is damaged: it says until when peers are trusted`,
+    `${file} is damaged: it records how long peers are trusted`,
     { file },
     undefined,
-    'Restore it from a backup; or remove it, and revoke the peers whose trust was to end.',
+    'Restore it from a backup, or remove it and revoke the peers whose trust was limited.',
   )
 }
 

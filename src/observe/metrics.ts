@@ -1,7 +1,7 @@
 /**
- * The state of a gateway in the text format of Prometheus (0.0.4). Pure. Names are `pilotgate_…`, units are in the name.
- * Cardinality is bounded: of each kind at most MAX_SERIES peers or services have labels of their own, by name, the
- * rest is summed under "other".
+ * The state of a gateway in the text format of Prometheus (0.0.4). Pure. Names are `pilotgate_…`, units are in the
+ * name. Cardinality is bounded: at most MAX_SERIES peers and services have their own labels, by name; the rest is
+ * summed under "other".
  */
 import type { ConnectionRecord, PeerRecord, StatusRecord } from '../gateway/model/records.ts'
 
@@ -16,7 +16,7 @@ export function metricsText(
   ofGateway(out, status)
   ofServices(out, status, connections)
   ofPeers(out, peers)
-  out.family('pilotgate_events_total', 'counter', 'What happened inside, by kind; docs/observe.md says which to watch.')
+  out.family('pilotgate_events_total', 'counter', 'Internal events by kind; docs/observe.md says which to watch.')
   for (const [kind, count] of Object.entries(status.counters)
     .filter(([name]) => !OWN_FAMILY.has(name))
     .slice(0, MAX_EVENTS))
@@ -38,7 +38,7 @@ function ofProcess(out: MetricsWriter, { uptimeMs, memory }: StatusRecord, loopD
   out.single(
     'nodejs_eventloop_lag_p99_seconds',
     'gauge',
-    '99th percentile of the delay of the event loop since the start, in seconds.',
+    '99th percentile of the event loop delay since the start, in seconds.',
     loopDelaySeconds,
   )
 }
@@ -47,7 +47,7 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
   const { counters } = status
   out.family('pilotgate_info', 'gauge', 'Always 1; version and node.')
   out.sample({ version: status.version, node_id: String(status.node.nodeId), hostname: status.node.hostname ?? '' }, 1)
-  out.family('pilotgate_state', 'gauge', '1 at the state that the gateway is in.')
+  out.family('pilotgate_state', 'gauge', '1 for the current state of the gateway.')
   for (const state of ['starting', 'ready', 'draining']) out.sample({ state }, status.state === state ? 1 : 0)
   if (status.registry !== null)
     out.single(
@@ -64,12 +64,7 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
       status.daemon.state === 'connected' ? 1 : 0,
     )
   if (status.config !== undefined) {
-    out.single(
-      'pilotgate_config_version',
-      'gauge',
-      'Counts the configurations applied since the start.',
-      status.config.version,
-    )
+    out.single('pilotgate_config_version', 'gauge', 'Configurations applied since the start.', status.config.version)
     out.single(
       'pilotgate_config_error',
       'gauge',
@@ -83,7 +78,7 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
   out.single(
     'pilotgate_connections_failed_total',
     'counter',
-    'Connections that were reset because the other end could not be reached.',
+    'Connections reset because the other end could not be reached.',
     counters['connections_failed'] ?? 0,
   )
   out.single(
@@ -95,7 +90,7 @@ function ofGateway(out: MetricsWriter, status: StatusRecord): void {
   out.single(
     'pilotgate_faults_total',
     'counter',
-    'Exceptions in pilotgate itself that were contained; each is a bug worth reporting.',
+    'Exceptions contained inside pilotgate; each is a bug worth reporting.',
     counters['faults'] ?? 0,
   )
 }
@@ -114,7 +109,7 @@ function ofServices(out: MetricsWriter, status: StatusRecord, connections: reado
   out.family(
     'pilotgate_open_connections',
     'gauge',
-    'Open connections of each mapping and exposure; "other" are those of services that are gone, or beyond the limit.',
+    'Open connections of each mapping and exposure; "other" counts removed services and those beyond the limit.',
   )
   let rest = connections.length
   for (const { direction, name } of shown) {
@@ -136,7 +131,7 @@ function ofServices(out: MetricsWriter, status: StatusRecord, connections: reado
 }
 
 function ofPeers(out: MetricsWriter, peers: readonly PeerRecord[]): void {
-  // Those that carry most have names; whoever is at the end of a long list was idle.
+  // The busiest come first; the end of a long list is idle.
   const sorted = [...peers].sort((a, b) => b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut)
   const shown = sorted
     .slice(0, MAX_SERIES)
@@ -148,7 +143,7 @@ function ofPeers(out: MetricsWriter, peers: readonly PeerRecord[]): void {
     for (const { peer, label } of shown) out.sample(label, of(peer))
     if (rest.length > 0) out.sample({ peer: 'other', node: '' }, sum(of))
   }
-  out.single('pilotgate_peers', 'gauge', 'Peers that this node knows now.', peers.length)
+  out.single('pilotgate_peers', 'gauge', 'Peers that this node currently knows.', peers.length)
   perPeer('pilotgate_peer_connected', 'gauge', '1 while the tunnel to the peer is up.', (peer) =>
     peer.state === 'connected' ? 1 : 0,
   )
@@ -160,7 +155,7 @@ function ofPeers(out: MetricsWriter, peers: readonly PeerRecord[]): void {
     (peer) => peer.bytesIn,
   )
   perPeer('pilotgate_peer_sent_bytes_total', 'counter', 'Payload sent to the peer, in bytes.', (peer) => peer.bytesOut)
-  out.family('pilotgate_path_peers', 'gauge', 'Connected peers by the kind of path.')
+  out.family('pilotgate_path_peers', 'gauge', 'Connected peers by kind of path.')
   for (const kind of PATHS) out.sample({ path: kind }, peers.filter(({ path }) => path?.kind === kind).length)
   out.family('pilotgate_peer_path_rtt_seconds', 'gauge', 'Round-trip time of the path in use, in seconds.')
   for (const { peer, label } of shown) {
@@ -177,7 +172,7 @@ class MetricsWriter {
     return `${this.#lines.join('\n')}\n`
   }
 
-  /** What `sample` adds to from now on. */
+  /** The metric that `sample` adds to from now on. */
   family(name: string, type: 'gauge' | 'counter', help: string): void {
     this.#name = name
     this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
@@ -201,11 +196,11 @@ function escape(text: string): string {
 }
 
 const PATHS = ['lan', 'direct', 'punched', 'relay'] as const
-/** Peers, and services, with series of their own: four and two for each. */
+/** Peers, and services, with their own series: four and two each. */
 const MAX_SERIES = 500
-/** Kinds of events are fixed names of ours: this many there are not. */
+/** Kinds of events are our own fixed names: there are fewer than this. */
 const MAX_EVENTS = 200
-/** Counters that are told above. */
+/** Counters already reported above. */
 const OWN_FAMILY: ReadonlySet<string> = new Set([
   'connections_mapped',
   'connections_exposed',

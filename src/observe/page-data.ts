@@ -1,4 +1,4 @@
-/** What the dashboard asks for each second: records as they are, with lists cut to what a page can show. Pure. */
+/** The data that the dashboard polls every second: the usual records, with lists cut to what a page can show. Pure. */
 import type {
   ConnectionRecord,
   ExposedRecord,
@@ -74,5 +74,5 @@ export function pageData(
 }
 
 const RANK = { connected: 0, connecting: 1, unreachable: 2, idle: 3 } as const
-/** Rows of a table: more nobody reads, and a browser should not have to lay out. */
+/** Rows of a table: no one reads more, and laying them out would burden the browser. */
 const MAX_ROWS = 100

@@ -1,6 +1,6 @@
 /**
- * The script of the dashboard, as the browser gets it: asks /api/state each second while somebody looks, and writes what
- * it hears as text, never as HTML: names come from strangers.
+ * The script of the dashboard, as sent to the browser: polls /api/state every second while visible, and inserts values
+ * as text, never as HTML, because names come from strangers.
  */
 
 export const PAGE_SCRIPT = String.raw`'use strict'
@@ -183,7 +183,7 @@ function show (state, at) {
   const kinds = {}
   for (const peer of state.peers) if (peer.path) kinds[peer.path.kind] = (kinds[peer.path.kind] || 0) + 1
   byId('paths').textContent = Object.entries(kinds).map((kind) => kind[1] + ' ' + kind[0]).join(', ') || (totals.peers === 0 ? 'none known' : totals.peers + ' known')
-  table('peers-table', COLUMNS.peers, state.peers, totals.peers, 'No peers yet. They appear when a tunnel is asked for.')
+  table('peers-table', COLUMNS.peers, state.peers, totals.peers, 'No peers yet. They appear once a tunnel is requested.')
   table('mappings-table', COLUMNS.mappings, state.mappings, totals.mappings, 'No mappings. Add one with: pilotgate map agent-b:80')
   table('exposures-table', COLUMNS.exposures, state.exposures, totals.exposures, 'No exposures. Add one with: pilotgate expose 80=3000')
   table('connections-table', COLUMNS.connections, state.connections, totals.connections, 'No open connections.')

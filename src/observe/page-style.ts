@@ -1,4 +1,4 @@
-/** How the dashboard looks: light and dark as the browser is, from 360 px upwards. */
+/** The style of the dashboard: light or dark like the browser, from 360 px upwards. */
 
 export const PAGE_STYLE = `
 :root {

@@ -1,4 +1,7 @@
-/** The dashboard: one page without anything from elsewhere. What moves is in page-script.ts, how it looks in page-style.ts. */
+/**
+ * The dashboard: one page that loads nothing from elsewhere. Its script is in page-script.ts, its style in
+ * page-style.ts.
+ */
 
 export const PAGE = `<!doctype html>
 <html lang="en">

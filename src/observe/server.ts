@@ -1,9 +1,9 @@
 /**
- * Metrics, health and the dashboard over HTTP. Everything is for reading: GET and HEAD of a fixed list of paths.
- * Above: cli/serve.ts. Beside: metrics.ts, page*.ts.
+ * Metrics, health and the dashboard over HTTP. Read-only: GET and HEAD of a fixed list of paths. Above: cli/serve.ts.
+ * Beside: metrics.ts, page*.ts.
  *
- * A page of another site must not read it through somebody's browser: no CORS header is ever sent, and on loopback only
- * hosts that mean loopback are answered, so that a name that is rebound to 127.0.0.1 gets nothing.
+ * Pages of other sites must not read it through a user's browser: no CORS header is ever sent, and on loopback only
+ * requests for loopback hosts are answered, so a name rebound to 127.0.0.1 gets nothing.
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -41,7 +41,7 @@ export async function startObserve({ listen, control, log }: ObserveOptions): Pr
   const place = parseListen(listen)
   if (place === undefined) throw new PilotError('USAGE', `observe ${listen}: expected ip:port`)
   if (!isLoopback(place.address))
-    log.warn({ listen }, 'metrics and dashboard are open to everybody who can reach this address')
+    log.warn({ listen }, 'metrics and dashboard are open to anyone who can reach this address')
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
   const server = createServer(
@@ -59,7 +59,7 @@ export async function startObserve({ listen, control, log }: ObserveOptions): Pr
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, 'observe', listen)))
     server.listen({ host: place.address, port: place.port }, () => {
       server.removeAllListeners('error')
-      server.on('error', (error) => log.warn({ reason: error.message }, 'the observer could not accept'))
+      server.on('error', (error) => log.warn({ reason: error.message }, 'the observer could not accept a connection'))
       resolve()
     })
   })
@@ -114,14 +114,13 @@ function answer(request: IncomingMessage, control: Observed | undefined, loopDel
         body: JSON.stringify(pageData(control.status(), control.peers(), control.connections())),
       }
     default:
-      return text(404, 'there is /, /metrics, /livez, /readyz and /startupz')
+      return text(404, 'not found; there are /, /metrics, /livez, /readyz and /startupz')
   }
 }
 
 /**
- * Ready to carry what is asked for: everything is bound, it does not drain, and it is or was a member of the overlay. A
- * registry that goes away later does not count: tunnels go on without it, and all gateways of a site would become
- * unready at once.
+ * Ready for traffic: everything is bound, it is not draining, and it is or was a member of the overlay. Losing the
+ * registry later does not count: tunnels continue without it, and all gateways of a site would become unready together.
  */
 function readiness(status: StatusRecord | undefined): Answer {
   if (status === undefined) return text(503, 'not ready: starting')
@@ -131,7 +130,7 @@ function readiness(status: StatusRecord | undefined): Answer {
   return text(200, 'ready')
 }
 
-/** A name in the Host header is not ours, but for those that mean loopback wherever they are looked up. */
+/** No name in the Host header is ours, except those that mean loopback everywhere. */
 function isOurs(request: IncomingMessage, listening: string): boolean {
   if (!isLoopback(listening)) return true
   const host = (request.headers.host ?? '')
@@ -159,6 +158,6 @@ function text(status: number, body: string): Answer {
   return { status, type: 'text/plain; charset=utf-8', body: `${body}\n` }
 }
 
-const NOT_HERE: Answer = text(421, 'this name is not mine; use the address')
+const NOT_HERE: Answer = text(421, 'unknown host name; use the address')
 const REQUEST_TIMEOUT_MS = 10_000
 const MAX_CONNECTIONS = 64 // scrapers and a few browsers

@@ -1,4 +1,4 @@
-/** Time and chance, the two things the core must not find by itself. */
+/** Time and randomness, which the core must not obtain itself. */
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type { Instant, RandomBytes } from '../base/types.ts'
@@ -10,7 +10,10 @@ export function timestampOf(now: Instant): string {
   return new Date(Math.round(performance.timeOrigin + now)).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
-/** Small draws come from a store: each connection needs one, and each question to OpenSSL costs 30 µs. No byte is given twice. */
+/**
+ * Small requests are served from a pool: each connection needs one, and each call to OpenSSL costs 30 µs. No byte is
+ * used twice.
+ */
 export const systemRandom: RandomBytes = (count) => {
   if (count > SMALL_BYTES) return new Uint8Array(randomBytes(count))
   if (drawn + count > store.length) {
@@ -23,7 +26,7 @@ export const systemRandom: RandomBytes = (count) => {
   return bytes
 }
 
-const SMALL_BYTES = 8 // ports, sequence numbers, nonce prefixes; keys are drawn anew
+const SMALL_BYTES = 8 // ports, sequence numbers, nonce prefixes; keys come directly from OpenSSL
 const STORE_BYTES = 1_024
 let store = new Uint8Array(0)
 let drawn = 0

@@ -1,4 +1,4 @@
-/** Logs: JSON lines on stderr by pino. The only file that imports it; everybody else is handed a `Logger`. */
+/** Logs: JSON lines on stderr by pino. The only file that imports it; all others receive a `Logger`. */
 import { pino } from 'pino'
 import type { Logger } from '../base/logger.ts'
 
@@ -8,7 +8,7 @@ export function createLogger(level: LogLevel, sink: LogSink = process.stderr): L
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, new BoundedDestination(sink))
 }
 
-/** As much of a stream as a log needs. */
+/** The part of a stream that a log needs. */
 export interface LogSink {
   readonly writableLength: number // bytes that it holds because its reader is slow
   write(line: string): boolean
@@ -16,9 +16,9 @@ export interface LogSink {
 }
 
 /**
- * Writes without ever waiting: a log reader that stalls (a hung shipper, a paused `less`, a full disk) must not stop
- * traffic. What the sink does not take is dropped beyond MAX_BACKLOG_BYTES, and counted in a line of its own once the
- * reader goes on. A pipe with room is written at once, so the last line before an exit arrives.
+ * Never waits to write: a log reader that stalls (a hung shipper, a paused `less`, a full disk) must not stop traffic.
+ * Beyond MAX_BACKLOG_BYTES, lines are dropped, and counted in a separate line once the reader continues. A pipe with
+ * room is written at once, so the last line before an exit arrives.
  */
 export class BoundedDestination {
   readonly #sink: LogSink
@@ -29,7 +29,7 @@ export class BoundedDestination {
     this.#sink = sink
   }
 
-  /** Lines that were lost since the last one that said so. */
+  /** Lines lost since the last report. */
   get dropped(): number {
     return this.#dropped
   }
@@ -57,12 +57,12 @@ export class BoundedDestination {
       level: WARN,
       time: new Date().toISOString(),
       dropped,
-      msg: 'log lines were dropped: the reader was too slow',
+      msg: 'log lines were dropped: the reader is too slow',
     }
     if (!this.#put(`${JSON.stringify(line)}\n`)) this.#dropped = dropped
   }
 
-  /** A file on a full disk throws at once, a closed descriptor too. */
+  /** A file on a full disk throws immediately, as does a closed descriptor. */
   #put(line: string): boolean {
     try {
       this.#sink.write(line)
@@ -73,9 +73,9 @@ export class BoundedDestination {
   }
 }
 
-/** Some thousand lines: enough for a reader that pauses, nothing beside a gateway's memory. */
+/** A few thousand lines: enough for a reader that pauses, negligible compared with a gateway's memory. */
 export const MAX_BACKLOG_BYTES = 1 << 20
 const WARN = 40 // pino's number
 
-/** For tests and for those who do not care. */
+/** For tests and callers that need no log. */
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} }

@@ -1,10 +1,10 @@
-/** Packages that only some users need, and that npm therefore does not install by itself (`peerDependencies`, optional). */
+/** Packages that only some users need, which npm does not install on its own (`peerDependencies`, optional). */
 import { PilotError } from '../base/errors.ts'
 
 /**
  * Loads one with `load`, an `import()` of it.
- * @param need what it is needed for, as the subject of a sentence.
- * @throws PilotError FAILED, which says how to install it, where it is not there; any other error as it is.
+ * @param need what needs it, as the subject of a sentence.
+ * @throws PilotError FAILED with installation instructions if it is missing; any other error unchanged.
  */
 export async function optionalPackage<T>(name: string, need: string, load: () => Promise<T>): Promise<T> {
   try {
@@ -22,7 +22,7 @@ export async function optionalPackage<T>(name: string, need: string, load: () =>
   }
 }
 
-/** Whether it is there; `load` as above. Any other failure of `load` is thrown. */
+/** Whether it is installed; `load` as above. Any other failure of `load` is thrown. */
 export async function isInstalled(name: string, load: () => Promise<unknown>): Promise<boolean> {
   try {
     await load()
@@ -33,7 +33,7 @@ export async function isInstalled(name: string, load: () => Promise<unknown>): P
   }
 }
 
-/** Whether `import()` failed because this very package is not there, not because of something within it. */
+/** Whether `import()` failed because this package is missing, not because of an error inside it. */
 function isMissing(error: unknown, name: string): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown }
   return code === 'ERR_MODULE_NOT_FOUND' && typeof message === 'string' && message.includes(`'${name}'`)

@@ -1,8 +1,7 @@
 /**
- * What the layers above need of the overlay, whoever carries it: our own node (node/node.ts), or a daemon that runs
- * on this machine already (daemon/daemon-node.ts). Nobody above asks which of the two it is. What one of them does
- * not know is null; where a stream of one of them is less than TCP, it says so itself (`halfCloses`).
- * test/e2e/overlay-compliance.ts is what both must pass.
+ * The layers' view of the overlay, provided by our own node (node/node.ts) or by a daemon that already runs on this
+ * machine (daemon/daemon-node.ts). No layer above asks which. Unknown values are null; a stream with less than TCP
+ * semantics says so (`halfCloses`). Both must pass test/e2e/overlay-compliance.ts.
  */
 import type { Duplex } from 'node:stream'
 import type { PilotError } from '../base/errors.ts'
@@ -12,53 +11,65 @@ import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import type { GivingUp } from './giving-up.ts'
 
 export interface Overlay {
-  readonly nodeId: NodeId // 0 while the registry has not answered yet
+  readonly nodeId: NodeId // 0 until the registry has answered
   readonly address: string // 0:0000.0000.0001
   readonly hostname: string | undefined
   readonly publicKey: string // base64
   readonly status: OverlayStatus
   readonly peers: readonly PeerStatus[]
-  readonly guests: GuestDesk | null // null: a daemon's, which decides about trust itself
-  readonly health: OverlayHealth | null // null: a daemon's, which does not report it
+  readonly guests: GuestDesk | null // null for a daemon, which decides about trust itself
+  readonly health: OverlayHealth | null // null for a daemon, which does not report it
 
   /**
-   * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id. An abort gives up while it is
+   * Opens a stream to `PEER:PORT`, the peer being a hostname, an address or a node id. An abort cancels it while it is
    * not open yet; afterwards the stream is the caller's.
-   * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, KEY_CHANGED, PEER_UNREACHABLE, CONNECTION_REFUSED, REGISTRY_UNREACHABLE,
-   *   DAEMON_UNREACHABLE, TOO_MANY.
+   * @throws PilotError: USAGE, NOT_FOUND, NOT_TRUSTED, KEY_CHANGED, PEER_UNREACHABLE, CONNECTION_REFUSED,
+   *   REGISTRY_UNREACHABLE, DAEMON_UNREACHABLE, TOO_MANY.
    */
   dial(target: string, signal?: GivingUp): Promise<OverlayStream>
-  /** @throws PilotError PORT_IN_USE when the port has a listener already, DAEMON_UNREACHABLE. */
+  /** @throws PilotError PORT_IN_USE if the port already has a listener, DAEMON_UNREACHABLE. */
   listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener>
   /**
-   * Takes datagrams to an overlay port, and sends some. They may be lost, duplicated and reordered, as UDP's.
+   * Takes datagrams to an overlay port, and sends some. They may be lost, duplicated and reordered, as with UDP.
    * @param port undefined: any that is free, of the ephemeral range.
-   * @throws PilotError PORT_IN_USE; TOO_MANY when none is free.
+   * @throws PilotError PORT_IN_USE; TOO_MANY if none is free.
    */
   datagrams(
     port: number | undefined,
     onDatagram: (bytes: Uint8Array, from: NodeId, sourcePort: number) => void,
   ): Promise<OverlayDatagrams>
 
-  /** The node id behind what a person wrote. @throws PilotError USAGE, NOT_FOUND, KEY_CHANGED, REGISTRY_UNREACHABLE. */
+  /**
+   * The node id for a peer as a person wrote it. @throws PilotError USAGE, NOT_FOUND, KEY_CHANGED,
+   * REGISTRY_UNREACHABLE.
+   */
   resolve(peer: string): Promise<NodeId>
-  /** What the registry knows about a node, asked each time; null: unknown (a daemon). @throws PilotError NOT_FOUND, REGISTRY_UNREACHABLE. */
+  /**
+   * What the registry knows about a node, queried each time; null: unknown (a daemon). @throws PilotError NOT_FOUND,
+   * REGISTRY_UNREACHABLE.
+   */
   about(node: NodeId): Promise<AboutNode | null>
-  /** Connections to this peer are likely: who and where it is is found out now, where that is ours to do. Best effort, for so many peers; sends the peer nothing. */
+  /**
+   * Connections to this peer are likely: looks it up now, if that is up to us. Best effort, for a limited number of
+   * peers; sends nothing to the peer.
+   */
   prepare(peer: string): void
-  /** Brings up the tunnel to a peer, as far as that is ours to do. @throws PilotError: what `dial` throws, but for the port. */
+  /** Brings up the tunnel to a peer, if that is up to us. @throws PilotError: like `dial`, except for the port. */
   connect(peer: string): Promise<NodeId>
   /** The path in use to a node; undefined: none. null: unknown. */
   pathTo(
     node: NodeId,
   ): { readonly kind: PathKind; readonly endpoint: string; readonly reason: string } | undefined | null
-  /** The name that the key of this node is bound to (decision 30), if there is one: never asks anybody. */
+  /** The name that the key of this node is bound to (decision 30), if any, from memory. */
   hostnameOf(node: NodeId): string | undefined
-  /** What the registry calls a node, for people to see beside its fingerprint: nobody has verified it. */
+  /** The registry's name for a node, shown to people with its fingerprint: unverified. */
   claimOf(node: NodeId): string | undefined
-  /** Whether this name means that node: the node's key is the one that the name is bound to. A node of our own asks nobody for it. */
+  /**
+   * Whether this name means that node: the node's key is the one that the name is bound to. Our own node answers from
+   * memory.
+   */
   means(hostname: string, node: NodeId): Promise<boolean>
-  /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined where that is unknown. Never asks anything. */
+  /** The Ed25519 key (base64) that a node has proven or is pinned to; undefined if unknown. Answered from memory. */
   keyOf(node: NodeId): string | undefined
   /** One echo. @throws PilotError: what `dial` throws. */
   ping(peer: string, timeoutMs: number): Promise<Pong>
@@ -71,46 +82,52 @@ export interface Overlay {
   /** Peers, as written, that were asked for trust and have not answered. */
   readonly wishes: readonly string[]
   /**
-   * Asks for trust until it is given, and approves the peer's own request when it comes.
-   * @param standing the configuration asks, and will again after a restart: an unreachable registry is not an error. Otherwise
-   * the request is on disk when the promise resolves.
+   * Requests trust until it is given, and approves the peer's own request when it comes.
+   * @param standing the configuration requests it, and will again after a restart: an unreachable registry is not an
+   *   error. Otherwise the request is on disk when the promise resolves.
    * @throws PilotError USAGE, REGISTRY_UNREACHABLE, STATE_UNWRITABLE.
    */
   requestTrust(peer: string, reason: string, standing?: boolean): Promise<void>
-  /** Asks no more, and no longer approves by itself. @returns false when this peer had not been asked. @throws PilotError STATE_UNWRITABLE. */
+  /**
+   * Withdraws the request, and no longer approves automatically. @returns false if this peer had not been asked.
+   * @throws PilotError STATE_UNWRITABLE.
+   */
   dropWish(peer: string): Promise<boolean>
   /**
-   * Each is in force at once and on disk when its promise resolves. @returns false when there was nothing to approve,
-   * reject, revoke. @throws PilotError STATE_UNWRITABLE: in force, but a restart would undo it.
+   * Each is in force immediately and on disk when its promise resolves. @returns false if there was nothing to approve,
+   * reject or revoke. @throws PilotError STATE_UNWRITABLE: in force, but a restart would undo it.
    */
   approveTrust(node: NodeId): Promise<boolean>
   rejectTrust(node: NodeId): Promise<boolean>
   revokeTrust(node: NodeId): Promise<boolean>
 
   /**
-   * Resolves when the node is a member of the overlay, under the name it asked for unless the registry refuses that (`health`);
-   * or, with false, when `patienceMs` is over.
+   * Resolves when the node is a member of the overlay, under the requested name unless the registry refuses that
+   * (`health`); or, with false, when `patienceMs` expires.
    */
   whenRegistered(patienceMs: number): Promise<boolean>
-  /** Some stream still holds bytes, or its end, that have not left for good: worth a moment before `stop`. */
+  /** Some stream still has unacknowledged bytes or an unacknowledged end: worth a moment before `stop`. */
   readonly hasUndelivered: boolean
-  /** Streams still open are reset; what is left to save is saved. */
+  /** Resets open streams and saves unsaved state. */
   stop(): Promise<void>
 }
 
-/** Trust by ticket: guests are recognised without a person, and an accepted invitation names the one key that it is for. */
+/** Trust by ticket: guests are recognised without a person, and an accepted invitation names its one valid key. */
 export interface GuestDesk {
-  /** Asked about every request for trust, before a person is. One at a time; undefined takes it away. */
+  /** Asked about every trust request before a person is. Only one at a time; undefined removes it. */
   judge(judge: TrustJudge | undefined): void
-  /** A guest is about to ask: requests are looked for more often, for so many ms. 0 ends that. */
+  /** A guest is about to ask: requests are polled more often, for this many ms. 0 ends that. */
   expect(forMs: number): void
-  /** As `requestTrust`, to be answered only by the owner of this Ed25519 key. */
+  /** Like `requestTrust`, but only the owner of this Ed25519 key can answer. */
   ask(node: NodeId, key: Uint8Array, reason: string): void
-  /** The owner of this Ed25519 key is trusted for a ticket only. @param isOurs the ticket was made here: no name means its guest. */
+  /**
+   * The owner of this Ed25519 key is trusted only for a ticket. @param isOurs the ticket was made here: no name matches
+   * its guest.
+   */
   mark(key: Uint8Array, isOurs: boolean): void
 }
 
-/** A Duplex that libraries take for a socket: `destroy()` before both ends are done is a reset. */
+/** A Duplex that libraries take for a socket: `destroy()` before both directions have ended is a reset. */
 export interface OverlayStream extends Duplex {
   readonly peer: NodeId
   readonly peerName: string
@@ -120,16 +137,16 @@ export interface OverlayStream extends Duplex {
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly connecting: boolean
-  /** Each direction can end by itself. Where it cannot, our end is held back until the other direction ends. */
+  /** Each direction can end on its own. If not, our end is held back until the other direction ends. */
   readonly halfCloses: boolean
-  /** Set where every chunk written is handed over for good (a splice): then nothing is copied. */
+  /** Set if ownership of every written chunk is passed on (a splice): then nothing is copied. */
   handsOver: boolean
-  /** From now on the stream waits rather than go by the relay. No effect where the path is unknown. */
+  /** From now on the stream waits rather than use the relay. No effect if the path is unknown. */
   refuseRelay(): void
-  /** As on a net.Socket: RST to the peer where there is such a thing, whatever was still in transit. */
+  /** Like net.Socket: RST to the peer if possible, whatever is still in transit. */
   resetAndDestroy(): this
   destroySoon(): void
-  /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
+  /** An idle timer: 'timeout' after this many ms without a byte in either direction; 0 turns it off. */
   setTimeout(ms: number, listener?: () => void): this
   setNoDelay(): this
   setKeepAlive(): this
@@ -137,12 +154,15 @@ export interface OverlayStream extends Duplex {
   unref(): this
 }
 
-/** A connection that a peer asks for: take it or refuse it; a refusal looks like a port without a listener, as far as possible. */
+/**
+ * A connection request of a peer: accept or refuse it. A refusal looks like a port without a listener, as far as
+ * possible.
+ */
 export interface Incoming {
   readonly peer: NodeId
   readonly peerName: string
   readonly port: number
-  /** The peer gave up meanwhile. */
+  /** The peer has given up. */
   readonly gone: boolean
   accept(): OverlayStream
   refuse(): void
@@ -153,13 +173,13 @@ export interface Listener {
 }
 
 export interface OverlayDatagrams {
-  /** The peer sees this port as the source, so that its answers come here. A daemon sends from ports of its own choosing. */
+  /** The peer sees this port as the source, so that its answers come here. A daemon chooses its own source ports. */
   readonly keepsSourcePort: boolean
-  /** Brings up the tunnel if need be. @throws PilotError: what `dial` throws, and DATAGRAM_TOO_LARGE. */
+  /** Brings up the tunnel if necessary. @throws PilotError: like `dial`, and DATAGRAM_TOO_LARGE. */
   send(peer: string, port: number, bytes: Uint8Array): Promise<void>
   /**
-   * The same to a node that is known, without a promise for each datagram: with its tunnel up it leaves in this turn.
-   * @param onDropped gets what `send` throws.
+   * The same to a known node, without a promise per datagram: with its tunnel up it is sent in this turn.
+   * @param onDropped receives what `send` would throw.
    */
   sendTo(node: NodeId, port: number, bytes: Uint8Array, onDropped: (error: PilotError) => void): void
   close(): void
@@ -167,7 +187,7 @@ export interface OverlayDatagrams {
 
 export interface AboutNode {
   readonly publicKey: string // base64
-  readonly networks: readonly number[] // 0, the backbone, is everybody's
+  readonly networks: readonly number[] // 0, the backbone, includes everyone
   readonly tags: readonly string[]
 }
 
@@ -190,8 +210,8 @@ export interface PathStatus {
 export interface PeerStatus {
   readonly nodeId: NodeId
   readonly address: string
-  readonly hostname: string | null // that its key is bound to
-  readonly unverifiedName: string | null // what the registry calls it, where it has no hostname here
+  readonly hostname: string | null // bound to its key
+  readonly unverifiedName: string | null // the registry's name for it, if it has no hostname here
   readonly fingerprint: string | null // of its Ed25519 key
   readonly trusted: boolean
   readonly state: 'idle' | 'connecting' | 'connected' | 'unreachable'
@@ -200,43 +220,43 @@ export interface PeerStatus {
   readonly bytesIn: number // stream payload
   readonly bytesOut: number
   readonly lastHeardMs: number | null // ms since the last authenticated frame
-  readonly reason: string | null // why the path is what it is
+  readonly reason: string | null // the reason for this path
   readonly paths: readonly KnownPathStatus[] // every known path, the one in use first
 }
 
 /** One path to a peer, in use or not. */
 export interface KnownPathStatus extends PathStatus {
-  readonly state: 'used' | 'works' | 'silent' | 'untried' // silent: worked or was tried, and does not answer
+  readonly state: 'used' | 'works' | 'silent' | 'untried' // silent: worked or was tried, but does not answer
   readonly bytesIn: number // datagrams, headers included
   readonly bytesOut: number
-  readonly lossPercent: number | null // packets sent again, of those sent; before any: probes without an answer
+  readonly lossPercent: number | null // share of packets retransmitted; before any: share of unanswered probes
 }
 
-/** What is in front of us (RFC 4787); see docs/nat.md. */
+/** The NAT in front of us (RFC 4787); see docs/nat.md. */
 export interface NatStatus {
   readonly mapping: 'unknown' | 'none' | 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
   readonly filtering: 'unknown' | 'port-independent' | 'address-and-port-dependent'
 }
 
-/** What a diagnosis of our own node is made of, beside its status. */
+/** Input for a diagnosis of our own node, in addition to its status. */
 export interface OverlayHealth {
   readonly hostnameRefused: string | undefined
   readonly nameConflicts: readonly NameConflict[]
   readonly beacon: { readonly isAnswering: boolean; readonly unanswered: number } // questions since its last answer
-  readonly mtu: number // UDP payload towards the beacon in one piece, bytes
+  readonly mtu: number // UDP payload towards the beacon without fragmentation, bytes
   readonly receiveBufferBytes: number
   readonly sendErrors: number // datagrams that the system refused
 }
 
-/** A name that does not lead where the registry says, or nowhere. */
+/** A name that does not lead where the registry says, or leads nowhere. */
 export interface NameConflict {
   readonly hostname: string
-  readonly fingerprints: readonly string[] // of the trusted keys that have the name: one, or several, and then it means nobody
-  /** The node to which the registry gives the name, if that has another key. */
+  readonly fingerprints: readonly string[] // of the trusted keys with the name; if several, it means no one
+  /** The node to which the registry gives the name, if it has a different key. */
   readonly other?: { readonly nodeId: NodeId; readonly fingerprint: string }
 }
 
-/** How this node stands in the world. Of our own node: all but `daemon`. Of a daemon that we drive: only `daemon`. */
+/** Status of this node. For our own node: everything except `daemon`. For a daemon that we drive: only `daemon`. */
 export interface OverlayStatus {
   readonly udp: string | null // our UDP socket
   readonly registry: {
@@ -264,7 +284,7 @@ export type OverlayEvent =
       readonly why: 'stranger' | 'no_listener' | 'limit'
       readonly from: string | undefined
     }
-  /** A key exchange with another identity than the node's, or a forged one. */
+  /** A key exchange with an identity other than the node's, or a forged one. */
   | { readonly kind: 'auth_refused'; readonly node: NodeId; readonly why: string; readonly from: string }
   /** The registry does not deliver our request for trust to this peer, for a reason not reported before. */
   | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
@@ -280,12 +300,12 @@ export type OverlayEvent =
   | {
       readonly kind: 'trust'
       readonly node: NodeId
-      readonly hostname: string | undefined // that its key is bound to, or else what the registry calls it
+      readonly hostname: string | undefined // bound to its key, or else what the registry calls it
       readonly isVerified: boolean // the former
       readonly fingerprint: string | undefined
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
     }
-  /** The first name of a peer that had been trusted by its address: it means its key from now on. */
+  /** The first name of a peer trusted by address: it means its key from now on. */
   | { readonly kind: 'name_bound'; readonly node: NodeId; readonly hostname: string; readonly fingerprint: string }
   /** The registry gives a bound name to a node with another key. */
   | {
@@ -295,7 +315,7 @@ export type OverlayEvent =
       readonly node: NodeId
       readonly otherFingerprint: string
     }
-  /** A request for trust that waited for a person is forgotten. */
+  /** A trust request that awaited a decision was discarded. */
   | {
       readonly kind: 'request_dropped'
       readonly node: NodeId
@@ -308,9 +328,9 @@ export type OverlayEvent =
       readonly peerName: string
       readonly state: 'connected' | 'unreachable' | 'restarted'
     }
-  /** The path in use: another one, or other numbers of the same. */
+  /** The path in use has changed, or its measurements have. */
   | { readonly kind: 'path'; readonly node: NodeId; readonly peerName: string; readonly path: PathStatus }
-  /** What stands between us and the world is known, or known better. */
+  /** The NAT in front of us is known, or known better. */
   | ({ readonly kind: 'nat' } & NatStatus)
-  /** The daemon went away, with every stream; or it is back, and the exposed ports with it. */
+  /** The daemon went away, with every stream; or it is back, with the exposed ports. */
   | { readonly kind: 'daemon'; readonly state: 'lost' | 'back'; readonly text: string }

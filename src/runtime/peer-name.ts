@@ -1,9 +1,9 @@
-/** What people write where a peer is meant, as both kinds of overlay read it. */
+/** Parses peers as people write them, for both kinds of overlay. */
 import type { PeerName } from '../base/address.ts'
 import { parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
 
-/** `PEER:PORT`, the port behind the last colon. @throws PilotError USAGE. */
+/** `PEER:PORT`, with the port after the last colon. @throws PilotError USAGE. */
 export function parseTarget(target: string): { peer: string; port: number } {
   const colon = target.lastIndexOf(':')
   const port = Number(target.slice(colon + 1))
@@ -16,6 +16,6 @@ export function parseTarget(target: string): { peer: string; port: number } {
 /** @throws PilotError USAGE. */
 export function nameOf(peer: string): PeerName {
   const name = parsePeerName(peer)
-  if (name === undefined) throw new PilotError('USAGE', `${peer}: neither a hostname, nor an address, nor a node id`)
+  if (name === undefined) throw new PilotError('USAGE', `${peer}: not a hostname, an address or a node id`)
   return name
 }

@@ -1,7 +1,7 @@
-/** Waiting for a promise, but not for ever. */
+/** Waits for a promise, with a limit. */
 import { PilotError } from '../base/errors.ts'
 
-/** @throws PilotError PEER_UNREACHABLE with `text` when the time is over first. */
+/** @throws PilotError PEER_UNREACHABLE with `text` if the time runs out first. */
 export async function withTimeout<T>(promise: Promise<T>, ms: number, text: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

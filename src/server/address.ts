@@ -18,7 +18,7 @@ export function parseListenAddress(text: string): Endpoint {
   if (endpoint === undefined || address === undefined || isIP(address) === 0) {
     throw new PilotError(
       'USAGE',
-      `"${text}" is not an address to listen on: give ip:port, for example 127.0.0.1:9000`,
+      `"${text}" is not an address to listen on: expected ip:port, such as 127.0.0.1:9000`,
       { listen: text },
     )
   }

@@ -103,7 +103,7 @@ export class BeaconServer {
     } catch (error) {
       this.#options.log.debug(
         { error: error instanceof Error ? error.message : String(error) },
-        'beacon keeps the default receive buffer',
+        'the beacon has only the default receive buffer',
       )
     }
   }
@@ -128,7 +128,7 @@ export class BeaconServer {
         })
       })
     if (!(port <= 65_535 && (await bind(port))) && !(await bind(0))) {
-      log.warn({}, 'the beacon has no second port: nodes cannot find out what NAT they have')
+      log.warn({}, 'the beacon has no second port: nodes cannot determine their kind of NAT')
       socket.on('error', () => {})
       return
     }

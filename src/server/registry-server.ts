@@ -86,7 +86,7 @@ export class RegistryServer {
       this.#server.listen({ host: listen.address, port: listen.port, exclusive: true }, resolve)
     })
     this.#server.on('error', (error) =>
-      this.#options.log.warn({ error: error.message }, 'registry cannot accept a connection'),
+      this.#options.log.warn({ error: error.message }, 'the registry cannot accept a connection'),
     )
     this.#every(SWEEP_EVERY_MS, () => registry.sweep(Date.now()))
     const idleMs = this.#options.idleMs ?? IDLE_MS
@@ -117,7 +117,7 @@ export class RegistryServer {
     socket.on('error', () => undefined) // a reset; 'close' follows and says all there is to do
     if (sourceIp === '' || full || this.#stopping !== undefined || (crowded && !isLoopback(sourceIp))) {
       this.#dropped++
-      this.#options.log.debug({ sourceIp, full }, 'registry connection refused')
+      this.#options.log.debug({ sourceIp, full }, 'refused a connection to the registry')
       socket.destroy()
       return
     }

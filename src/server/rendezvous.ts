@@ -75,7 +75,7 @@ async function startServers(
   const { log, tlsOnly = false } = options
   const registry = new Registry(store, options.rules)
   if (registry.skippedRecords > 0)
-    log.warn({ skipped: registry.skippedRecords }, 'records of the registry store made no sense and were skipped')
+    log.warn({ skipped: registry.skippedRecords }, 'skipped malformed records of the registry store')
   const registryServer = new RegistryServer({ listen: listen.registry, registry, store, log, tls, tlsOnly })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
@@ -102,7 +102,7 @@ async function startServers(
     }
     log.info(
       { ...bound, stored: options.storeDir !== undefined, nodes: registry.counters.liveNodes },
-      'rendezvous is up',
+      'the rendezvous is running',
     )
     return { ...bound, stop, counters }
   } catch (error) {

@@ -36,17 +36,17 @@ export function metrics(status: Status, uptimeSec: number): string {
   const add = (type: 'gauge' | 'counter', name: string, help: string, value: number): void => {
     lines.push(`# HELP pilotgate_${name} ${help}`, `# TYPE pilotgate_${name} ${type}`, `pilotgate_${name} ${value}`)
   }
-  add('gauge', 'healthy', 'Whether the store takes writes.', status.healthy() ? 1 : 0)
+  add('gauge', 'healthy', 'Whether the store accepts writes.', status.healthy() ? 1 : 0)
   add('gauge', 'uptime_seconds', 'Since the rendezvous started.', uptimeSec)
-  add('gauge', 'registry_nodes', 'Nodes heard within three minutes.', registry.liveNodes)
-  add('gauge', 'registry_accounts', 'Node ids ever given out.', registry.accounts)
+  add('gauge', 'registry_nodes', 'Nodes heard from within three minutes.', registry.liveNodes)
+  add('gauge', 'registry_accounts', 'Node ids ever assigned.', registry.accounts)
   add('gauge', 'registry_trust_pairs', 'Pairs in which at least one side declared trust.', registry.trustPairs)
-  add('gauge', 'registry_networks', 'Networks, without the backbone.', registry.networks)
+  add('gauge', 'registry_networks', 'Networks, not counting the backbone.', registry.networks)
   add('gauge', 'registry_connections', 'TCP connections to the registry.', status.connections())
   add('counter', 'registry_requests_total', 'Requests handled.', registry.requests)
   add('counter', 'registry_refusals_total', 'Requests answered with an error.', registry.refusals)
-  add('counter', 'registry_rate_limited_total', 'Requests refused for their number.', registry.rateLimited)
-  add('counter', 'registry_reaped_total', 'Nodes removed for their silence.', registry.reaped)
+  add('counter', 'registry_rate_limited_total', 'Requests refused by a rate limit.', registry.rateLimited)
+  add('counter', 'registry_reaped_total', 'Nodes removed because they were silent.', registry.reaped)
   add('gauge', 'beacon_nodes', 'Node ids the beacon could relay to.', status.beaconNodes())
   for (const [name, value] of Object.entries(beacon)) {
     add(

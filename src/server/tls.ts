@@ -28,13 +28,10 @@ export interface ServerTls {
 export async function loadTls(options: TlsOptions): Promise<ServerTls> {
   const { certFile, keyFile, storeDir } = options
   if ((certFile === undefined) !== (keyFile === undefined))
-    throw new PilotError(
-      'USAGE',
-      'a certificate needs its key and a key its certificate: give --tls-cert and --tls-key',
-    )
+    throw new PilotError('USAGE', 'a certificate needs its key: give both --tls-cert and --tls-key')
   if (certFile !== undefined && keyFile !== undefined)
     return toTls(await fromFiles(certFile, keyFile), `${certFile} and ${keyFile}`)
-  if (storeDir === undefined) return toTls(createCertificate(Date.now()), 'the certificate made just now')
+  if (storeDir === undefined) return toTls(createCertificate(Date.now()), 'the generated certificate')
   const file = join(storeDir, CERTIFICATE_FILE)
   return toTls(await kept(file), file)
 }
@@ -108,7 +105,7 @@ function toTls({ certPem, keyPem }: Certificate, where: string): ServerTls {
   } catch (error) {
     throw new PilotError(
       'USAGE',
-      `${where}: no certificate with its key: ${error instanceof Error ? error.message : String(error)}`,
+      `${where}: not a certificate with its key: ${error instanceof Error ? error.message : String(error)}`,
       { where },
       error,
     )

@@ -15,7 +15,10 @@ export interface Received {
   readonly path: string
 }
 
-/** @param onReceived is told what was kept. Guests, who were let in for one thing, and peers that are not trusted find the port closed. */
+/**
+ * @param onReceived is called with what was kept. The port is closed to guests, which were admitted for one service,
+ *   and to peers that are not trusted.
+ */
 export async function serveDataExchange(
   node: Pick<Overlay, 'listen' | 'trustOf'>,
   inbox: Inbox,
@@ -67,12 +70,12 @@ async function answer(stream: OverlayStream, frame: DataFrame, work: () => Promi
   try {
     await work()
   } catch (error) {
-    text = `ERR ${frame.type} save failed: ${(error as Error).message.split(',')[0]}` // no path of ours
+    text = `ERR ${frame.type} save failed: ${(error as Error).message.split(',')[0]}` // not one of our paths
   }
   stream.write(encodeDataFrame('TEXT', utf8(text)))
 }
 
-/** As in the field: what is neither a known type nor has a name is acknowledged and not kept. */
+/** As in the reference: unknown types and files without a name are acknowledged but not kept. */
 async function keep(inbox: Inbox, from: Sender, { type, name, content }: DataFrame): Promise<string | undefined> {
   if (type === 'FILE') return name === '' ? undefined : await inbox.saveFile(name, from, content, new Date())
   if (type === 'TEXT' || type === 'JSON' || type === 'BINARY')
@@ -80,7 +83,7 @@ async function keep(inbox: Inbox, from: Sender, { type, name, content }: DataFra
   return undefined
 }
 
-/** Collects chunks until a frame is whole; a frame of many chunks is joined once, not once for each. */
+/** Collects chunks until a frame is complete; a frame of many chunks is joined once, not once per chunk. */
 class FrameReader {
   #chunks: Uint8Array[] = []
   #bytes = 0

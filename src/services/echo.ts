@@ -1,15 +1,15 @@
-/** Port 7: every byte comes back (services.md §1). It is what `pilotctl ping` and `bench` of the reference talk to. */
+/** Port 7: echoes every byte (services.md §1). `pilotctl ping` and `bench` of the reference use it. */
 import { ECHO_PORT } from '../base/overlay-ports.ts'
 import type { Listener, Overlay } from '../runtime/overlay.ts'
 
-/** Answers whoever the node lets in at all, as every node of the field does. */
+/** Answers every peer that the node admits at all, like the reference. */
 export async function serveEcho(node: Pick<Overlay, 'listen'>): Promise<Listener> {
   let open = 0
   return await node.listen(ECHO_PORT, (incoming) => {
     if (open >= MAX_ECHO_STREAMS) return incoming.refuse()
     open += 1
     const stream = incoming.accept()
-    stream.on('error', () => {}) // the peer went away: nobody else cares
+    stream.on('error', () => {}) // the peer went away: nothing else depends on it
     stream.once('close', () => {
       open -= 1
     })
@@ -17,5 +17,5 @@ export async function serveEcho(node: Pick<Overlay, 'listen'>): Promise<Listener
   })
 }
 
-/** Streams that hold buffers for nobody's use but a test's. Further ones are refused. */
+/** These streams hold buffers only for tests. Further ones are refused. */
 const MAX_ECHO_STREAMS = 64

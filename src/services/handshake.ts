@@ -1,7 +1,7 @@
 /**
- * The trust handshake straight between two nodes: one JSON message on a stream to port 444 (trust.md §3). The relayed
- * one goes through the registry and is the core's business; this one reaches peers whose tunnel is up, and is the only
- * way to tell a peer that trust has ended.
+ * The trust handshake directly between two nodes: one JSON message on a stream to port 444 (trust.md §3). The core
+ * handles the relayed form through the registry; this one reaches peers whose tunnel is up, and is the only way to
+ * notify a peer that trust has ended.
  */
 import { toBase64, utf8 } from '../base/bytes.ts'
 import { asPilotError } from '../base/errors.ts'
@@ -19,13 +19,15 @@ import {
   parseHandshakeMessage,
 } from '../wire/handshake-message.ts'
 
-/** Takes messages on port 444 for as long as the node lives, and carries those that the node wants to be told in person. */
+/**
+ * Accepts messages on port 444 for as long as the node lives, and sends those that the node wants delivered directly.
+ */
 export async function serveHandshakes(node: OverlayNode, log: Logger): Promise<void> {
   await node.listen(HANDSHAKE_PORT, (incoming) => {
     takeMessage(node, incoming, log).catch((error: unknown) =>
       log.debug(
         { nodeId: incoming.peer, reason: String(error) },
-        'a handshake message was not read or its outcome not saved',
+        'a handshake message was not read, or its outcome not saved',
       ),
     )
   })
@@ -42,18 +44,22 @@ class DirectHandshakes implements TrustCourier {
     this.#log = log
   }
 
-  /** A public peer hears our request at once. Any other one hears of it through the registry, where it has been left too. */
+  /**
+   * Delivers our request to a public peer immediately. Any other peer gets it through the registry, which has it too.
+   */
   async ask(peer: string, justification: string): Promise<void> {
     try {
       const node = await this.#node.resolve(peer)
       if (await this.#node.isTrusted(node)) return
       await this.#send(node, 'handshake_request', { justification })
     } catch {
-      /* a private node's name is not ours to know yet */
+      /* we may not know a private node's name yet */
     }
   }
 
-  /** The peer hears that we trust it. A Go peer would ask the registry only at its next heartbeat, after up to 30 s. */
+  /**
+   * Notifies the peer that we trust it. A Go peer would ask the registry only at its next heartbeat, after up to 30 s.
+   */
   async accept(node: NodeId): Promise<void> {
     if (this.#accepting.has(node)) return
     this.#accepting.add(node)
@@ -61,18 +67,19 @@ class DirectHandshakes implements TrustCourier {
     this.#accepting.delete(node)
   }
 
-  /** To be said while the tunnel is up: after the revocation nothing of ours would open at the peer, and nothing of its here. */
+  /** Must be sent while the tunnel is up: after the revocation neither side can open the other's frames. */
   async revoke(node: NodeId): Promise<void> {
     await this.#send(node, 'handshake_revoke', { reason: 'trust revoked' })
   }
 
   async #send(to: NodeId, type: HandshakeType, text: { justification?: string; reason?: string }): Promise<void> {
     const fault = await sendHandshake(this.#node, to, type, text)
-    if (fault !== undefined) this.#log.debug({ nodeId: to, type, reason: fault }, 'a handshake message did not go out')
+    if (fault !== undefined)
+      this.#log.debug({ nodeId: to, type, reason: fault }, 'a handshake message could not be sent')
   }
 }
 
-/** Sends one message, best effort: @returns why it did not go out, or undefined. */
+/** Sends one message, best effort. @returns why it was not sent, or undefined. */
 async function sendHandshake(
   node: OverlayNode,
   to: NodeId,
@@ -93,7 +100,7 @@ async function sendHandshake(
     const stream = await node.dial(`${to}:${HANDSHAKE_PORT}`, AbortSignal.timeout(SEND_MS))
     stream.on('error', () => {})
     stream.resume()
-    stream.end(message) // one write, one segment: a Go peer reads no second one
+    stream.end(message) // one write, one segment: a Go peer does not read a second one
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, LINGER_MS) // as long as a Go sender waits before it closes
       stream.once('close', () => {
@@ -119,7 +126,7 @@ async function takeMessage(node: OverlayNode, incoming: Incoming, log: Logger): 
       bytes += chunk.length
       if (bytes > MAX_RECEIVED_HANDSHAKE_BYTES) break
       const message = parseHandshakeMessage(Buffer.concat(parts))
-      if (typeof message === 'string') continue // not whole yet, or nonsense: the timer decides
+      if (typeof message === 'string') continue // incomplete or malformed: the timer decides
       const age = Date.now() / 1_000 - message.timestamp
       const fault =
         age > MAX_AGE_S || age < -MAX_FUTURE_S ? 'wrong_time' : await node.handleHandshake(incoming.peer, message)
@@ -127,7 +134,7 @@ async function takeMessage(node: OverlayNode, incoming: Incoming, log: Logger): 
         log.warn({ nodeId: incoming.peer, type: message.type, why: fault }, 'a handshake message was ignored')
       return
     }
-    log.warn({ nodeId: incoming.peer, bytes }, 'a handshake message was unreadable')
+    log.warn({ nodeId: incoming.peer, bytes }, 'a handshake message could not be parsed')
   } finally {
     clearTimeout(timer)
     stream.end()

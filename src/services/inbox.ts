@@ -1,7 +1,7 @@
 /**
- * Where messages and files of peers are kept: DIR/inbox and DIR/received, named as the reference names them
- * (services.md §6). Nothing of a peer's name but its last element is used, nothing is overwritten, and what one peer and
- * all of them together can fill has a limit, in bytes on the disk and in files.
+ * Storage for messages and files of peers: DIR/inbox and DIR/received, with the reference's file names (services.md
+ * §6). Only the last element of a peer's file name is used, nothing is overwritten, and both one peer and all peers
+ * together are limited, in bytes on disk and in files.
  */
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
@@ -27,14 +27,14 @@ export class Inbox {
     this.#dir = dir
   }
 
-  /** A text, JSON or binary message. @returns the path. @throws Error: full, or what the file system says. */
+  /** A text, JSON or binary message. @returns the path. @throws Error: full, or the file system's error. */
   async saveMessage(type: 'TEXT' | 'BINARY' | 'JSON', from: Sender, content: Uint8Array, now: Date): Promise<string> {
     const binary = type === 'BINARY'
     const record = {
       type,
       from: from.name,
       data: Buffer.from(content).toString(binary ? 'base64' : 'utf8'),
-      ...(binary && { encoding: 'base64' }), // the reference damages what is not UTF-8
+      ...(binary && { encoding: 'base64' }), // the reference corrupts invalid UTF-8
       bytes: content.length,
       received_at: `${now.toISOString().slice(0, 19)}Z`,
     }
@@ -42,7 +42,7 @@ export class Inbox {
     return await this.#write(from, { folder: 'inbox', base: type, extension: '.json' }, text, now)
   }
 
-  /** @param name as the peer gave it. */
+  /** @param name as sent by the peer. */
   async saveFile(name: string, from: Sender, content: Uint8Array, now: Date): Promise<string> {
     const base =
       name
@@ -68,12 +68,12 @@ export class Inbox {
     }
   }
 
-  /** @returns what gives it back. @throws Error: full. */
+  /** @returns a function that releases it. @throws Error: full. */
   async #reserve({ node }: Sender, bytes: number): Promise<() => void> {
     const used = await this.#usage(bytes)
     const own = this.#bySender.get(node) ?? { bytes: 0, files: 0 }
     if (!fits(used, bytes, 1)) throw new Error('the inbox is full')
-    if (!fits(own, bytes, SENDER_SHARE)) throw new Error('the share of this peer in the inbox is full')
+    if (!fits(own, bytes, SENDER_SHARE)) throw new Error("this peer's share of the inbox is full")
     this.#bySender.set(node, own)
     for (const usage of [used, own]) add(usage, bytes, 1)
     return () => {
@@ -81,7 +81,7 @@ export class Inbox {
     }
   }
 
-  /** Where it seems full somebody may have tidied up: it is counted again, now and then. */
+  /** If it seems full, someone may have tidied up: it is recounted now and then. */
   async #usage(bytes: number): Promise<Usage> {
     const used = await this.#used
     const isFull = used !== undefined && !fits(used, bytes, 1)
@@ -105,10 +105,10 @@ async function writeBeside(dir: string, { base, extension }: Place, content: Uin
     const path = join(dir, `${base}-${stamp}${copy === 0 ? '' : `-${copy}`}${extension}`)
     if (await writeNew(path, content)) return path
   }
-  throw new Error('too many of that name')
+  throw new Error('too many files of that name')
 }
 
-/** @returns false when something has that name already. */
+/** @returns false if the name is already taken. */
 async function writeNew(path: string, content: Uint8Array): Promise<boolean> {
   try {
     await writeFile(path, content, { flag: 'wx', mode: 0o600 })
@@ -137,22 +137,22 @@ function fits(usage: Usage, bytes: number, share: number): boolean {
   return usage.bytes + bytes <= share * INBOX_LIMIT_BYTES && usage.files + 1 <= share * INBOX_LIMIT_FILES
 }
 
-/** What a file takes: whole blocks, and one for its entry. */
+/** Space used by a file: whole blocks, and one for its entry. */
 function onDisk(bytes: number): number {
   return (Math.ceil(bytes / BLOCK_BYTES) + 1) * BLOCK_BYTES
 }
 
-/** What peers can fill on our disk. Beyond it messages are answered with an error until somebody tidies up. */
+/** Disk space that peers can fill. Beyond it, messages are answered with an error until someone tidies up. */
 const INBOX_LIMIT_BYTES = 268_435_456
-/** A folder that a person can still look through, and that is listed in a moment. */
+/** A folder that a person can still browse, and that is listed quickly. */
 const INBOX_LIMIT_FILES = 10_000
-/** One peer, from one start to the next: there is room for others whatever it sends. */
+/** Share of one peer between restarts, so that there is always room for others. */
 const SENDER_SHARE = 1 / 4
-/** What most file systems give out at least. */
+/** The minimum allocation of most file systems. */
 const BLOCK_BYTES = 4_096
 /** Listing 10,000 files takes a tenth of a second. */
 const RECOUNT_MS = 10_000
 /** Messages of one type, or files of one name, within one millisecond. */
 const MAX_COPIES = 1_000
-/** Of a file's name, characters: with the date it stays below the 255 bytes that file systems take. */
+/** Of a file's name, characters: with the date it stays below the 255 bytes that file systems allow. */
 const MAX_NAME = 60

@@ -1,4 +1,7 @@
-/** The services that every node of the field offers: echo and data exchange; they give way to what the operator wants there. */
+/**
+ * The services that every reference node offers: echo and data exchange. The operator's own services on these ports
+ * replace them.
+ */
 import type { Logger } from '../base/logger.ts'
 import type { Listener, Overlay } from '../runtime/overlay.ts'
 import type { Received } from './data-exchange.ts'
@@ -11,7 +14,7 @@ export class WellKnown {
   readonly #services: ReadonlyMap<number, () => Promise<Listener>>
   readonly #open = new Map<number, Listener>()
 
-  /** @param stateDir what peers send is kept below it, in `inbox` and `received`. */
+  /** @param stateDir holds what peers send, in `inbox` and `received`. */
   constructor(node: Overlay, stateDir: string, log: Logger, onReceived: (received: Received) => void) {
     const inbox = new Inbox(stateDir)
     this.#services = new Map([
@@ -20,7 +23,7 @@ export class WellKnown {
     ])
   }
 
-  /** Frees those ports; what was open there goes on. @param taken ports that the operator wants for services of his own. */
+  /** Frees those ports; open streams continue. @param taken ports that the operator uses for other services. */
   giveWay(taken: ReadonlySet<number>): void {
     for (const [port, listener] of this.#open) {
       if (!taken.has(port)) continue
@@ -29,7 +32,7 @@ export class WellKnown {
     }
   }
 
-  /** Serves on every port that is not taken. @throws PilotError: what `listen` throws. */
+  /** Serves on every port that is not taken. @throws PilotError: like `listen`. */
   async serve(taken: ReadonlySet<number>): Promise<void> {
     for (const [port, serve] of this.#services)
       if (!taken.has(port) && !this.#open.has(port)) this.#open.set(port, await serve())

@@ -1,6 +1,6 @@
 /**
- * Messages between nodes and beacons, one per UDP datagram (tunnel.md §7). The first byte is the type, always
- * below 0x10, which tells them from tunnel frames; nothing in them is authenticated.
+ * Messages between nodes and beacons, one per UDP datagram (tunnel.md §7). The first byte is the type, always below
+ * 0x10, which distinguishes them from tunnel frames; nothing in them is authenticated.
  *
  *   0x01 discover           node(4)                     0x06 relay deliver     sender(4) frame
  *   0x02 discover reply     ipLength(1) ip port(2)      0x07 sync              beacon(4) count(2) node(4) x count
@@ -62,14 +62,14 @@ export const TYPE_SYNC = 0x07
 export const TYPE_DISCOVER_EXTENDED = 0x08
 export const TYPE_RELAY_DELIVER_TO = 0x09
 
-/** A datagram whose first byte is below this is a beacon message, else a tunnel frame. */
+/** A datagram whose first byte is below this is a beacon message, otherwise a tunnel frame. */
 export const FIRST_FRAME_BYTE = 0x10
 
 export const RELAY_HEADER_BYTES = 9
 export const RELAY_DELIVER_HEADER_BYTES = 5
 export const RELAY_DELIVER_TO_HEADER_BYTES = 9
 
-/** Never throws. Bytes behind a message of fixed length are ignored, as the reference does. */
+/** Never throws. Bytes after a message of fixed length are ignored, as in the reference. */
 export function decodeBeaconMessage(bytes: Uint8Array): BeaconMessage | BeaconFault {
   const type = bytes[0]
   if (type === undefined) return 'too_short'
@@ -147,7 +147,7 @@ export function encodePunchCommand(endpoint: Endpoint): Uint8Array {
   return oneEndpoint(TYPE_PUNCH_COMMAND, endpoint)
 }
 
-/** @throws RangeError for more ids than the 16-bit count can say. */
+/** @throws RangeError for more ids than the 16-bit count can express. */
 export function encodeSync(beaconId: number, nodeIds: readonly NodeId[]): Uint8Array {
   if (nodeIds.length > 0xffff) throw new RangeError(`a sync message holds at most 65535 nodes, got ${nodeIds.length}`)
   const out = new Uint8Array(SYNC_HEADER_BYTES + 4 * nodeIds.length)
@@ -158,18 +158,18 @@ export function encodeSync(beaconId: number, nodeIds: readonly NodeId[]): Uint8A
   return out
 }
 
-/** Node to beacon, in front of a frame that stands at `at + RELAY_HEADER_BYTES`. */
+/** Node to beacon, in front of a frame that starts at `at + RELAY_HEADER_BYTES`. */
 export function writeRelayHeader(out: Uint8Array, at: number, sender: NodeId, destination: NodeId): void {
   writeTwoNodes(out, at, TYPE_RELAY, sender, destination)
 }
 
-/** Beacon to node, in front of a frame that stands at `at + RELAY_DELIVER_HEADER_BYTES`. */
+/** Beacon to node, in front of a frame that starts at `at + RELAY_DELIVER_HEADER_BYTES`. */
 export function writeRelayDeliverHeader(out: Uint8Array, at: number, sender: NodeId): void {
   out[at] = TYPE_RELAY_DELIVER
   writeU32(out, at + 1, sender)
 }
 
-/** Beacon to a node that asked with discover extended; the frame stands at `at + RELAY_DELIVER_TO_HEADER_BYTES`. */
+/** Beacon to a node that asked with discover extended; the frame starts at `at + RELAY_DELIVER_TO_HEADER_BYTES`. */
 export function writeRelayDeliverToHeader(out: Uint8Array, at: number, sender: NodeId, destination: NodeId): void {
   writeTwoNodes(out, at, TYPE_RELAY_DELIVER_TO, sender, destination)
 }
@@ -236,7 +236,7 @@ const QUESTION_AT = 5 + 32 // behind type, node and key
 const QUESTION_BYTES = 72 // two answers of 35 bytes, with IPv6
 const ANSWER_BYTES = 7 + TRANSACTION_BYTES
 
-/** Shortest message of each type, by type; 0 where there is no such type. */
+/** Shortest message of each type; 0 if there is no such type. */
 const MINIMUM_BYTES: readonly number[] = [
   0,
   5,

@@ -3,7 +3,7 @@
 /** Checksum of `bytes`, continuing from `seed` (the checksum of what came before). Same contract as zlib.crc32. */
 export type Crc32 = (bytes: Uint8Array, seed?: number) => number
 
-/** Slicing-by-8: eight table look-ups take eight bytes at once. */
+/** Slicing-by-8: eight table look-ups process eight bytes at once. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
   let crc = ~seed
   let at = 0

@@ -5,16 +5,16 @@ export type DataType = 'TEXT' | 'BINARY' | 'JSON' | 'FILE' | `UNKNOWN(${number})
 
 export interface DataFrame {
   readonly type: DataType
-  readonly name: string // of a file; '' when it has none. As the peer gave it: not to be used as a path
-  readonly content: Uint8Array // a view into what was decoded
+  readonly name: string // of a file; '' if it has none. As sent by the peer: not to be used as a path
+  readonly content: Uint8Array // a view into the decoded bytes
   readonly frameBytes: number // bytes of the frame, header included
 }
 
-/** Longer frames are refused from the header alone. */
+/** Longer frames are rejected from the header alone. */
 export const MAX_DATA_BYTES = 16_777_216
 export const DATA_HEADER_BYTES = 8
 
-/** Bytes that must be there before the frame that begins here can be decoded; at first those of its header. */
+/** Bytes needed before the frame that begins here can be decoded; at first those of its header. */
 export function dataFrameBytes(bytes: Uint8Array): number {
   return bytes.length < DATA_HEADER_BYTES ? DATA_HEADER_BYTES : DATA_HEADER_BYTES + readU32(bytes, 4)
 }

@@ -1,6 +1,6 @@
 /** JSON text as Go's encoding/json writes it, so that texts compare and hash alike on both sides. */
 
-/** @param indent Spaces per level; 0 for one line. Keys come out in the order in which they stand in `value`. */
+/** @param indent Spaces per level; 0 for one line. Keys keep their order in `value`. */
 export function formatGoJson(value: unknown, indent = 0): string {
   return JSON.stringify(value, undefined, indent).replace(HTML_UNSAFE, escapeUnicode)
 }
@@ -21,13 +21,13 @@ export function asRecord(value: unknown): Readonly<Record<string, unknown>> | un
   return Object.assign(Object.create(null) as Record<string, unknown>, value)
 }
 
-/** Go leaves a field that is absent or null at its zero value: here ''. Undefined when it holds something else. */
+/** Go leaves a field that is absent or null at its zero value: here ''. Undefined if it holds anything else. */
 export function textField(record: Readonly<Record<string, unknown>>, key: string): string | undefined {
   const value = record[key] ?? ''
   return typeof value === 'string' ? value : undefined
 }
 
-/** An integer of 0..max, 0 when absent or null; undefined when it holds something else. */
+/** An integer of 0..max, 0 if absent or null; undefined if it holds anything else. */
 export function countField(record: Readonly<Record<string, unknown>>, key: string, max: number): number | undefined {
   const value = record[key] ?? 0
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined

@@ -1,6 +1,6 @@
 /**
- * Trust handshake messages, one JSON object on a stream to port 444 (trust.md §3). The receiver reads the first
- * segment only, so a message has to fit the smallest segment in use.
+ * Trust handshake messages, one JSON object on a stream to port 444 (trust.md §3). The receiver reads only the first
+ * segment, so a message must fit into the smallest segment in use.
  */
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import type { NodeId } from '../base/types.ts'
@@ -20,7 +20,10 @@ export interface HandshakeMessage {
 
 export type HandshakeFault = 'too_long' | 'not_json' | 'unknown_type' | 'bad_field'
 
-/** What we send is shorter than this, so it fits one segment on every path (1,152 bytes, and less what a stream adds). */
+/**
+ * Our messages are shorter than this, so they fit into one segment on every path (1,152 bytes, minus a stream's
+ * overhead).
+ */
 export const MAX_HANDSHAKE_BYTES = 1100
 
 /**
@@ -48,8 +51,8 @@ export function formatHandshakeMessage(message: HandshakeMessage): Uint8Array {
 }
 
 /**
- * Never throws. Unknown fields are ignored, absent texts are ''. Nothing is verified: neither the signature, nor the
- * age, nor that `nodeId` is who sent it.
+ * Never throws. Unknown fields are ignored, absent texts are ''. Nothing is verified: not the signature, the age, or
+ * that `nodeId` is the sender.
  */
 export function parseHandshakeMessage(bytes: Uint8Array): HandshakeMessage | HandshakeFault {
   if (bytes.length > MAX_RECEIVED_HANDSHAKE_BYTES) return 'too_long'

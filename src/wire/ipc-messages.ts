@@ -1,6 +1,7 @@
 /**
- * What a local driver and a daemon say to each other on the daemon's Unix socket (ipc.md): length[4, big-endian], then
- * command[1] and payload. Both directions are here, since tests play the daemon. Nothing throws: bad bytes are faults.
+ * The messages between a local driver and a daemon on the daemon's Unix socket (ipc.md): length[4, big-endian], then
+ * command[1] and payload. Both directions are here, because tests play the daemon. Nothing throws: bad bytes are
+ * faults.
  */
 import type { OverlayAddress } from '../base/address.ts'
 import { decodeAddress, encodeAddress } from '../base/address.ts'
@@ -12,7 +13,7 @@ import type { NodeId } from '../base/types.ts'
 /** Command byte included; a daemon closes the connection over a longer one (ipc.md §1). */
 export const MAX_IPC_MESSAGE_BYTES = 1_048_576
 
-/** Length and message. Writers do not check the length: what is too long to be read is the caller's mistake. */
+/** Length and message. Writers do not check the length: sending more than a reader accepts is the caller's mistake. */
 export function encodeIpcFrame(message: Uint8Array): Uint8Array {
   const frame = new Uint8Array(LENGTH_BYTES + message.length)
   writeU32(frame, 0, message.length)
@@ -20,7 +21,7 @@ export function encodeIpcFrame(message: Uint8Array): Uint8Array {
   return frame
 }
 
-/** Everything of a Send but its data, so that the data need not be copied to stand behind it. */
+/** Everything of a Send except its data, so that the data need not be copied. */
 export function encodeSendHeader(connection: number, dataBytes: number): Uint8Array {
   const header = new Uint8Array(LENGTH_BYTES + 1 + 4)
   writeU32(header, 0, 1 + 4 + dataBytes)
@@ -29,7 +30,7 @@ export function encodeSendHeader(connection: number, dataBytes: number): Uint8Ar
   return header
 }
 
-/** Cuts a byte stream into messages. After a fault it has no meaning any more, and everything is dropped. */
+/** Splits a byte stream into messages. After a fault the stream is meaningless, and everything is dropped. */
 export class IpcFrameReader {
   #parts: Uint8Array[] = []
   #held = 0
@@ -65,7 +66,7 @@ export class IpcFrameReader {
   }
 }
 
-// ---- what a client says
+// ---- client to daemon
 
 export type IpcRequest =
   | { readonly kind: 'bind'; readonly port: number }
@@ -74,7 +75,7 @@ export type IpcRequest =
   | { readonly kind: 'close'; readonly connection: number }
   | { readonly kind: 'send_to'; readonly address: OverlayAddress; readonly port: number; readonly data: Uint8Array }
   | { readonly kind: 'handshake'; readonly sub: HandshakeSub; readonly node: NodeId | undefined; readonly text: string }
-  /** Everything that is answered with JSON: `body` is a name, a URL, a JSON text, a byte, or nothing. */
+  /** The requests answered with JSON: `body` is a name, a URL, JSON text, a byte, or nothing. */
   | { readonly kind: 'query'; readonly query: IpcQuery; readonly body: Uint8Array }
 
 export type HandshakeSub = 'request' | 'approve' | 'reject' | 'pending' | 'trusted' | 'revoke'
@@ -158,7 +159,7 @@ function decodeHandshake(message: Uint8Array): IpcRequest | IpcRequestFault {
     : { kind: 'handshake', sub, node: readU32(message, 2), text: fromUtf8(message.subarray(6)) }
 }
 
-// ---- what a daemon says
+// ---- daemon to client
 
 export type IpcMessage =
   | { readonly kind: 'bind_ok'; readonly port: number }

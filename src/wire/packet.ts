@@ -12,7 +12,7 @@ import { readU16, readU32, writeU16, writeU32 } from '../base/bytes.ts'
 import type { NodeId } from '../base/types.ts'
 import type { Crc32 } from './crc32.ts'
 
-/** Mutable on purpose: a decoder or a sender owns one and fills it again and again. */
+/** Mutable on purpose: a decoder or a sender owns one and reuses it. */
 export interface PacketHeader {
   flags: number // FLAG_*, 0..15
   protocol: number // PROTOCOL_*, 0..255
@@ -34,7 +34,7 @@ export type PacketFault = 'too_short' | 'truncated' | 'bad_checksum' | 'bad_vers
 export const PACKET_HEADER_BYTES = 34
 export const MAX_PACKET_PAYLOAD = 65_535
 
-/** Where the protocol stands in an encoded packet. */
+/** Position of the protocol in an encoded packet. */
 export const PROTOCOL_AT = 1
 export const PROTOCOL_STREAM = 1
 export const PROTOCOL_DATAGRAM = 2
@@ -70,15 +70,15 @@ export function destinationPort(bytes: Uint8Array): number {
   return readU16(bytes, 18)
 }
 
-/** The packet's checksum was not computed (SYN option UNCHECKED). One packet in 2^32 has this checksum by right. */
+/** The packet's checksum was not computed (SYN option UNCHECKED). One packet in 2^32 really has this checksum. */
 export function isUnchecked(bytes: Uint8Array): boolean {
   return bytes.length >= PACKET_HEADER_BYTES && readU32(bytes, CHECKSUM_AT) === 0
 }
 
 /**
- * Checks `bytes` (§3.1) and fills `header`; the payload is bytes[34 .. 34 + payloadLength), anything behind it is
- * ignored. On a fault `header` is untouched. `bytes` is written to in passing, and is as before on return.
- * @param crc32 undefined: the checksum is not looked at.
+ * Checks `bytes` (§3.1) and fills `header`; the payload is bytes[34 .. 34 + payloadLength), anything after it is
+ * ignored. On a fault `header` is untouched. `bytes` is modified temporarily, and restored on return.
+ * @param crc32 undefined: the checksum is not checked.
  */
 export function decodePacket(
   bytes: Uint8Array,
@@ -116,10 +116,10 @@ function isIntact(bytes: Uint8Array, total: number, crc32: Crc32): boolean {
 }
 
 /**
- * Writes header and checksum around a payload that already stands at out[at + 34 .. at + 34 + payloadLength).
+ * Writes header and checksum around a payload that is already at out[at + 34 .. at + 34 + payloadLength).
  * @param crc32 undefined: the checksum is left at 0.
  * @returns The length of the packet, bytes.
- * @throws RangeError if the payload is longer than 65535 bytes or `out` cannot hold the packet: a bug of the caller.
+ * @throws RangeError if the payload is longer than 65535 bytes or `out` cannot hold the packet: the caller's bug.
  */
 export function encodePacket(out: Uint8Array, at: number, header: PacketHeader, crc32: Crc32 | undefined): number {
   const payloadLength = header.payloadLength

@@ -1,9 +1,9 @@
 /**
- * What two pilotgates tell each other about where they can be reached, in the payload of a control ping (docs/nat.md):
+ * The addresses and NAT types that two pilotgates exchange in the payload of a control ping (docs/nat.md):
  *
  *   "PGH1"  mapping(1) filtering(1) count(1)  count x [ kind(1) ipLength(1) ip port(2) ]
  *
- * A peer of another make echoes it like any ping and makes nothing of it. The ping is authenticated by its tunnel.
+ * Other peers echo it like any ping and ignore it. The ping is authenticated by its tunnel.
  */
 import { readU16, readU32, writeU16, writeU32 } from '../base/bytes.ts'
 import type { Endpoint } from '../base/types.ts'
@@ -18,7 +18,7 @@ export type NatMapping =
   | 'address-and-port-dependent'
 export type NatFiltering = 'unknown' | 'port-independent' | 'address-and-port-dependent'
 
-/** `public`: where the world sees it; `lan`: on its own network; `seen`: where the sender sees the receiver. */
+/** `public`: as seen from outside; `lan`: on its own network; `seen`: where the sender sees the receiver. */
 export type HelloKind = 'public' | 'lan' | 'seen'
 
 export interface PathHello {
@@ -27,7 +27,7 @@ export interface PathHello {
   readonly endpoints: ReadonlyArray<{ readonly kind: HelloKind; readonly endpoint: Endpoint }>
 }
 
-/** Endpoints that are no literal addresses, and those beyond MAX_HELLO_ENDPOINTS, are left out. */
+/** Endpoints that are not literal addresses, and those beyond MAX_HELLO_ENDPOINTS, are left out. */
 export function encodePathHello(hello: PathHello): Uint8Array {
   const entries = hello.endpoints
     .flatMap(({ kind, endpoint }) => {
@@ -51,7 +51,10 @@ export function encodePathHello(hello: PathHello): Uint8Array {
   return out
 }
 
-/** @returns undefined for anything else, which most pings carry. Kinds and numbers we do not know are skipped: a newer peer has them. */
+/**
+ * @returns undefined for anything else, which most pings carry. Unknown kinds and numbers are skipped: a newer peer may
+ *   have them.
+ */
 export function decodePathHello(payload: Uint8Array): PathHello | undefined {
   if (payload.length < HEADER_BYTES || readU32(payload, 0) !== MAGIC) return undefined
   const count = payload[6]!
@@ -72,7 +75,7 @@ export function decodePathHello(payload: Uint8Array): PathHello | undefined {
   return { mapping: MAPPINGS[payload[4]!] ?? 'unknown', filtering: FILTERINGS[payload[5]!] ?? 'unknown', endpoints }
 }
 
-/** A node with more addresses than this tells the first ones. */
+/** A node with more addresses than this sends the first ones. */
 export const MAX_HELLO_ENDPOINTS = 16
 
 const MAGIC = 0x50474831 // PGH1

@@ -1,6 +1,6 @@
 /**
- * places.json: where trusted peers were reached last, so that a gateway that starts while its registry is away finds
- * them all the same. A cache, ours alone: an entry that cannot be read is left out.
+ * places.json: where trusted peers were reached last, so that a gateway that starts while its registry is away still
+ * finds them. A cache of our own: an unreadable entry is left out.
  */
 import type { Endpoint, NodeId } from '../base/types.ts'
 import { formatEndpoint, parseEndpoint } from '../base/types.ts'
@@ -9,13 +9,13 @@ import { decodeIp, encodeIp } from './ip-address.ts'
 
 export interface Place {
   readonly nodeId: NodeId
-  readonly publicKey: string // base64: whose place it is, whatever the id means later
-  readonly endpoints: readonly Endpoint[] // an answer came from each; the one in use first
-  readonly extended: boolean // it is one of us
+  readonly publicKey: string // base64: the peer's key, whatever the id means later
+  readonly endpoints: readonly Endpoint[] // each has answered; the one in use comes first
+  readonly extended: boolean // the peer is a pilotgate
 }
 
 export interface PlacesFile {
-  readonly udpPort?: number // ours: where peers look for us
+  readonly udpPort?: number // our own port: where peers look for us
   readonly places: readonly Place[]
 }
 
@@ -56,5 +56,5 @@ function literalEndpoint(text: string): Endpoint | undefined {
   return { address: decodeIp(bytes, 0, bytes.length === 4 ? 4 : 16), port: endpoint.port }
 }
 
-/** Ways to one peer that have answered at a time: hardly more than its LAN, its NAT and its IPv6 address. */
+/** Endpoints of one peer that can answer at the same time: hardly more than its LAN, its NAT and its IPv6 address. */
 export const MAX_ENDPOINTS = 4

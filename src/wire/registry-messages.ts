@@ -1,7 +1,7 @@
 /**
- * Registry messages: length[4, big-endian] then that many bytes of UTF-8 JSON, one object (registry.md §1.1).
- * Here: the framing, the texts that are signed (§2.1), and the replies a client reads. A reply is a stranger's
- * JSON: every parse helper looks at each field and answers `malformed_reply` rather than believe a shape.
+ * Registry messages: length[4, big-endian] then that many bytes of UTF-8 JSON, one object (registry.md §1.1). This file
+ * has the framing, the texts that are signed (§2.1), and the replies that a client reads. A reply is untrusted JSON:
+ * every parse helper checks each field and returns `malformed_reply` rather than assume a shape.
  */
 import type { OverlayAddress } from '../base/address.ts'
 import type { NodeId } from '../base/types.ts'
@@ -12,7 +12,7 @@ import { fromBase64, fromUtf8, readU32, utf8, writeU32 } from '../base/bytes.ts'
 
 export type RegistryFrameFault = 'too_long' | 'not_json_object'
 
-/** The complete frame. Writers do not check the length: what is too long to be read is the caller's mistake. */
+/** The complete frame. Writers do not check the length: sending more than a reader accepts is the caller's mistake. */
 export function encodeRegistryFrame(message: object): Uint8Array {
   const body = utf8(JSON.stringify(message))
   const frame = new Uint8Array(LENGTH_BYTES + body.length)
@@ -22,32 +22,32 @@ export function encodeRegistryFrame(message: object): Uint8Array {
 }
 
 /**
- * Cuts a byte stream into messages. Chunks are kept as they came and copied once, when their message is whole,
- * so that a message in many small pieces costs no more than in one. After a fault the stream has no meaning any
- * more: every later call answers the same fault, and pushed bytes are dropped.
+ * Splits a byte stream into messages. Chunks are kept as received and copied once, when their message is complete, so
+ * that a message in many small pieces costs no more than in one. After a fault the stream is meaningless: every later
+ * call returns the same fault, and pushed bytes are dropped.
  */
 export class RegistryFrameReader {
   readonly #limitBytes: number
   #chunks: Uint8Array[] = []
-  #first = 0 // index of the first chunk not used up
+  #first = 0 // index of the first chunk with unread bytes
   #offset = 0 // bytes of that chunk already used
   #available = 0
   #bodyBytes: number | undefined // known once the length has been read
   #fault: RegistryFrameFault | undefined
 
-  /** @param limitBytes Largest body accepted. Refused from the length alone, so nothing longer is ever held. */
+  /** @param limitBytes Largest body accepted. Rejected from the length alone, so nothing longer is ever held. */
   constructor(limitBytes: number = MAX_REGISTRY_FRAME_BYTES) {
     this.#limitBytes = limitBytes
   }
 
-  /** Keeps a view of `chunk` until it has been read: the caller gives it away. */
+  /** Keeps a view of `chunk` until it has been read: takes ownership. */
   push(chunk: Uint8Array): void {
     if (this.#fault !== undefined || chunk.length === 0) return
     this.#chunks.push(chunk)
     this.#available += chunk.length
   }
 
-  /** The next message, undefined when more bytes are needed, or a fault after which the stream is to be closed. */
+  /** The next message, undefined if more bytes are needed, or a fault, after which the stream must be closed. */
   next(): object | RegistryFrameFault | undefined {
     if (this.#fault !== undefined) return this.#fault
     if (this.#bodyBytes === undefined) {
@@ -82,7 +82,10 @@ export class RegistryFrameReader {
     return out
   }
 
-  /** Moves on within the first chunk; used chunks are let go in batches, so that no shift costs their number. */
+  /**
+   * Advances within the first chunk; used chunks are released in batches, so that no single shift is proportional to
+   * their number.
+   */
   #skip(count: number): void {
     this.#offset += count
     if (this.#offset < (this.#chunks[this.#first]?.length ?? 0)) return
@@ -104,15 +107,15 @@ export class RegistryFrameReader {
 // ---- what is signed
 
 /**
- * The text under each request's `signature`: base64 of Ed25519 over its UTF-8 bytes (§2.1). Numbers are decimal.
- * None holds a time or a nonce, so a signature is good for ever: keep them off the wire in clear where possible.
+ * The text under each request's `signature`: base64 of Ed25519 over its UTF-8 bytes (§2.1). Numbers are decimal. None
+ * holds a time or a nonce, so a signature is valid forever: avoid sending them in the clear.
  */
 export const challenges = {
   /** Both texts exactly as sent in the request; an absent listen_addr counts as empty. */
   register: (listenAddr: string, publicKey: string): string => `register:${listenAddr}:${publicKey}`,
   heartbeat: (nodeId: NodeId): string => `heartbeat:${nodeId}`,
   resolve: (requesterId: NodeId, nodeId: NodeId): string => `resolve:${requesterId}:${nodeId}`,
-  /** Ours: an April registry takes the requester's word and ignores the signature. */
+  /** Ours: an April registry believes the requester and ignores the signature. */
   resolveHostname: (requesterId: NodeId, hostname: string): string => `resolve_hostname:${requesterId}:${hostname}`,
   deregister: (nodeId: NodeId): string => `deregister:${nodeId}`,
   setVisibility: (nodeId: NodeId): string => `set_visibility:${nodeId}`,
@@ -135,11 +138,11 @@ export const challenges = {
     `invite:${inviterId}:${networkId}:${targetId}`,
   pollInvites: (nodeId: NodeId): string => `poll_invites:${nodeId}`,
   respondInvite: (nodeId: NodeId, networkId: number): string => `respond_invite:${nodeId}:${networkId}`,
-  /** Ours: an April registry takes the requester's word that it has a role in the network. */
+  /** Ours: an April registry believes the requester's claim of a role in the network. */
   byRole: (type: string, nodeId: NodeId, networkId: number, target?: NodeId): string => {
     return `${type}:${nodeId}:${networkId}${target === undefined ? '' : `:${target}`}`
   },
-  /** Ours: shows who asks, so that the hostname of a private node can be told to those who may know it. */
+  /** Ours: proves who asks, so that the hostname of a private node is revealed only to those who may know it. */
   lookup: (requesterId: NodeId, nodeId: NodeId): string => `lookup:${requesterId}:${nodeId}`,
 } as const
 
@@ -150,8 +153,8 @@ export type ReplyFault = 'malformed_reply'
 export interface RegisterReply {
   readonly nodeId: NodeId
   readonly address: OverlayAddress
-  readonly observedEndpoint: string | undefined // `ip:port` the registry will give out for us; Feb 2026 does not say
-  readonly hostname: string | undefined // absent when none was asked for, or the one asked for is taken or malformed
+  readonly observedEndpoint: string | undefined // `ip:port` under which the registry lists us; Feb 2026 does not report it
+  readonly hostname: string | undefined // absent if none was requested, or the requested one is taken or malformed
   readonly hostnameError: string | undefined
 }
 
@@ -171,15 +174,18 @@ export interface LookupReply {
   readonly endpoint: string | undefined // public nodes only
 }
 
-/** In `extensions` of a registration, and of our registry's answer to `resolve`: the node takes the options of extensions.md. */
+/**
+ * In `extensions` of a registration, and of our registry's answer to `resolve`: the node supports the options of
+ * extensions.md.
+ */
 export const STREAM_EXTENSIONS = 'PGO1'
 
 export interface ResolveReply {
   readonly nodeId: NodeId
-  readonly endpoint: string | undefined // absent when the node wants the relay only
+  readonly endpoint: string | undefined // absent if the node wants only the relay
   readonly lanEndpoints: readonly string[]
   readonly relayOnly: boolean
-  readonly extended: boolean // one of us; a Go registry does not tell
+  readonly extended: boolean // a pilotgate; a Go registry does not report it
 }
 
 export interface ResolveHostnameReply {
@@ -222,18 +228,18 @@ export interface PunchReply {
   readonly endpointB: string
 }
 
-/** The text of an error reply; undefined when the reply is none. Only for people, and for `isUnknownNode`. */
+/** The text of an error reply; undefined for any other reply. Only for people, and for `isUnknownNode`. */
 export function parseRefusal(reply: object): string | undefined {
   const fields = new ReplyFields(reply)
   return fields.text('type') === 'error' ? (fields.text('error') ?? '') : undefined
 }
 
-/** §1.3: the one text a client may act upon. About our own id it means: register again, at once. */
+/** §1.3: the one text a client may act upon. About our own id it means: register again, immediately. */
 export function isUnknownNode(refusal: string, nodeId: NodeId): boolean {
   return refusal.includes(`node ${nodeId}: node not found`)
 }
 
-/** True when the reply is `<request>_ok`: enough for requests whose reply says nothing more. */
+/** True if the reply is `<request>_ok`: enough for requests whose reply carries nothing else. */
 export function isOkReply(reply: object, request: string): boolean {
   return new ReplyFields(reply).text('type') === `${request}_ok`
 }
@@ -301,13 +307,13 @@ export function parseResolveHostnameReply(reply: object): ResolveHostnameReply |
   return hostname === undefined ? 'malformed_reply' : { nodeId, address, hostname, public: fields.flag('public') }
 }
 
-/** Undefined trust is a fault, not a no: the caller decides what to do without an answer. */
+/** Missing trust is a fault, not a no: the caller decides what to do without an answer. */
 export function parseCheckTrustReply(reply: object): { readonly trusted: boolean } | ReplyFault {
   const fields = new ReplyFields(reply)
   return fields.is('check_trust_ok') ? { trusted: fields.flag('trusted') } : 'malformed_reply'
 }
 
-/** Entries without a sender are skipped; the rest of the list is still good. */
+/** Entries without a sender are skipped; the rest of the list is used. */
 export function parsePollHandshakesReply(reply: object): PollHandshakesReply | ReplyFault {
   const fields = new ReplyFields(reply)
   if (!fields.is('poll_handshakes_ok')) return 'malformed_reply'
@@ -351,7 +357,7 @@ function readSender(entry: ReplyFields): Sender | undefined {
   return { fromNodeId, timestampSec, hostname: entry.hostname('hostname'), publicKey: entry.publicKey('public_key') }
 }
 
-/** Own fields of a stranger's object, each read as what it should be or not at all. */
+/** Own fields of an untrusted object, each read as its expected type or not at all. */
 class ReplyFields {
   readonly #object: object
 
@@ -382,7 +388,10 @@ class ReplyFields {
     return typeof value === 'string' ? value : undefined
   }
 
-  /** A registry decides who is called what, not what a name is: anything else would reach terminals, headers and files. */
+  /**
+   * A registry decides who has a name, not what counts as a name: anything else would reach terminals, headers and
+   * files.
+   */
   hostname(name: string): string | undefined {
     const text = this.text(name)
     return text !== undefined && isHostname(text) ? text : undefined
@@ -412,7 +421,7 @@ class ReplyFields {
   }
 }
 
-/** Undefined when the bytes are not one JSON object. What is not UTF-8 reads as U+FFFD, as the reference does. */
+/** Undefined if the bytes are not one JSON object. Invalid UTF-8 becomes U+FFFD, as in the reference. */
 function parseObject(bytes: Uint8Array): object | undefined {
   try {
     const value: unknown = JSON.parse(fromUtf8(bytes))

@@ -1,7 +1,7 @@
 /**
- * Sessions with our registry (extensions.md §7): the two messages that open one, what is signed for it, and the text of a
- * request that its code covers. A signature of the older kind (registry-messages.ts) names no registry, no time and not
- * all of the request; whoever sees one can send it again, anywhere.
+ * Sessions with our registry (extensions.md §7): the two messages that open one, what is signed for it, and the text of
+ * a request that its code covers. A signature of the older kind (registry-messages.ts) names no registry, no time and
+ * not all of the request; anyone who sees one can replay it anywhere.
  */
 import { fromBase64, toBase64, utf8 } from '../base/bytes.ts'
 
@@ -11,13 +11,13 @@ export const SESSION_OPEN = 'session_open'
 const KEY_BYTES = 32
 export const SESSION_NONCE_BYTES = 16
 
-/** What the registry answers to a hello. */
+/** The registry's answer to a hello. */
 export interface SessionOffer {
   readonly nonce: Uint8Array // of this connection
   readonly ephemeral: Uint8Array // the registry's X25519 key for this connection
 }
 
-/** Everything that both ends of a session know of it. */
+/** Everything that both ends of a session know about it. */
 export interface SessionTerms {
   /** SHA-256 of the certificate that the client was shown; undefined: plain TCP. */
   readonly certificate: Uint8Array | undefined
@@ -57,8 +57,8 @@ export function sessionKey(value: unknown): Uint8Array | undefined {
 }
 
 /**
- * What the client signs, and what the session's key is derived with: "pilotgate-registry-v1" certificate(32, or zeros)
- * nonce(16) client ephemeral(32) registry ephemeral(32) identity(32), 165 bytes.
+ * The transcript that the client signs and that the session key is derived from: "pilotgate-registry-v1"
+ * certificate(32, or zeros) nonce(16) client ephemeral(32) registry ephemeral(32) identity(32), 165 bytes.
  */
 export function sessionTranscript(terms: SessionTerms): Uint8Array {
   const parts = [
@@ -83,7 +83,7 @@ export function canonicalRequest(request: object): Uint8Array {
   return utf8(canonicalJson(request, 'mac'))
 }
 
-/** As JSON.stringify, but for the order; so what is parsed again has the same text. */
+/** Like JSON.stringify except for the order, so parsing and writing it again gives the same text. */
 function canonicalJson(value: unknown, without?: string): string {
   if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)

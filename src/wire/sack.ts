@@ -1,7 +1,7 @@
 /**
  * Selective acknowledgement, the payload of an ACK packet (stream.md §4): "SACK" n(1) then n x left(4) right(4),
- * `right` being the sequence number after the last byte. Nothing but its look tells it from user data.
- * Blocks are flat number arrays: left, right, left, right, …
+ * `right` being the sequence number after the last byte. Only its form distinguishes it from user data. Blocks are flat
+ * number arrays: left, right, left, right, …
  */
 import { readU32, writeU32 } from '../base/bytes.ts'
 import { seqLess } from '../base/sequence.ts'
@@ -13,7 +13,7 @@ export const MAX_SACK_BYTES = 37
 
 /**
  * @param count Blocks (pairs) in `blocks`; of more than four the first four are written.
- * @returns Bytes written at out[at ..): 5 + 8 per block, or 0 when there is no block.
+ * @returns Bytes written at out[at ..): 5 + 8 per block, or 0 if there is no block.
  */
 export function encodeSack(out: Uint8Array, at: number, blocks: ArrayLike<number>, count: number): number {
   if (count <= 0) return 0
@@ -25,8 +25,8 @@ export function encodeSack(out: Uint8Array, at: number, blocks: ArrayLike<number
 }
 
 /**
- * The reference's test: it swallows every payload for which this is true, whatever was meant. A sender must not let
- * a data segment begin so; cutting it after its first byte is enough.
+ * The reference's test: it swallows every payload for which this is true, whatever it is. A sender must not let a data
+ * segment begin like this; splitting it after its first byte is enough.
  */
 export function looksLikeSack(bytes: Uint8Array, at: number, length: number): boolean {
   if (length < HEADER_BYTES || readU32(bytes, at) !== MAGIC_SACK) return false
@@ -37,7 +37,7 @@ export function looksLikeSack(bytes: Uint8Array, at: number, length: number): bo
 /**
  * As the reference reads it: extra bytes ignored, edges not compared. Ours is `decodeSack`.
  * @param blocks Receives the edges; at least 2 * MAX_SACK_BLOCKS long.
- * @returns Blocks read, 0 when this is data.
+ * @returns Blocks read, 0 if this is data.
  */
 export function decodeSackLoose(bytes: Uint8Array, at: number, length: number, blocks: Uint32Array): number {
   if (!looksLikeSack(bytes, at, length)) return 0
@@ -48,9 +48,9 @@ export function decodeSackLoose(bytes: Uint8Array, at: number, length: number, b
 
 /**
  * Our rule: exactly 5 + 8n bytes, and left before right in serial arithmetic in each block. The caller still has to
- * check that every block lies within what it has sent; data that passes both tests cannot be told from SACK.
- * @param blocks Receives the edges; at least 2 * MAX_SACK_BLOCKS long. Garbage when the result is 0.
- * @returns Blocks read, 0 when this is data.
+ * check that every block lies within what it has sent; data that passes both tests cannot be distinguished from SACK.
+ * @param blocks Receives the edges; at least 2 * MAX_SACK_BLOCKS long. Garbage if the result is 0.
+ * @returns Blocks read, 0 if this is data.
  */
 export function decodeSack(bytes: Uint8Array, at: number, length: number, blocks: Uint32Array): number {
   const count = decodeSackLoose(bytes, at, length, blocks)

@@ -1,6 +1,6 @@
 /**
- * What two pilotgates agree on in the payload of SYN and SYN-ACK (extensions.md): "PGO1", then options
- * type(1) length(1) value. Every other peer ignores that payload. An option is in force if both sides gave it.
+ * The options that two pilotgates agree on in the payload of SYN and SYN-ACK (extensions.md): "PGO1", then options
+ * type(1) length(1) value. Every other peer ignores that payload. An option is in force if both sides sent it.
  */
 import { readU16, readU32, writeU16, writeU32 } from '../base/bytes.ts'
 
@@ -48,8 +48,8 @@ export function encodeSynOptions(options: SynOptions): Uint8Array {
 }
 
 /**
- * 'absent': no block of ours; 'malformed': ours by the magic, but to be treated as absent and counted.
- * Of a repeated option the first wins; unknown types are skipped by their length.
+ * 'absent': not one of our blocks; 'malformed': our magic, but to be treated as absent and counted. The first of a
+ * repeated option wins; unknown types are skipped by their length.
  */
 export function decodeSynOptions(payload: Uint8Array): SynOptions | 'absent' | 'malformed' {
   if (payload.length < MAGIC_BYTES || readU32(payload, 0) !== MAGIC) return 'absent'

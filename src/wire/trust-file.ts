@@ -4,32 +4,32 @@ import { asRecord, countField, formatGoJson, parseJsonObject, textField } from '
 
 export interface TrustedEntry {
   readonly nodeId: NodeId
-  readonly publicKey: string // base64; '' when not known
+  readonly publicKey: string // base64; '' if unknown
   readonly approvedAt: string // RFC 3339
   readonly mutual: boolean
   readonly hostname?: string // ours: the name that this key is bound to (decision 30); the reference ignores it
-  readonly network: number // trusted as a member of this network; 0 when not for that reason
-  readonly guest?: true // ours: trusted for a ticket only; the reference ignores it
+  readonly network: number // trusted as a member of this network; 0 otherwise
+  readonly guest?: true // ours: trusted only for a ticket; the reference ignores it
 }
 
 export interface PendingEntry {
   readonly nodeId: NodeId
-  readonly publicKey: string // base64; '' when not known
+  readonly publicKey: string // base64; '' if unknown
   readonly justification: string
   readonly receivedAt: string // RFC 3339
-  readonly hostname?: string // ours: what the registry called the sender then; nobody has verified it
+  readonly hostname?: string // ours: the registry's name for the sender at that time; unverified
 }
 
-/** Ours, which the reference ignores: a request for trust that a person has made, and that has no answer yet. */
+/** Ours, ignored by the reference: a trust request that a person has made and that is unanswered. */
 export interface RequestedEntry {
   readonly peer: string // as the person wrote it
   readonly nodeId?: NodeId // this one, or the hostname
   readonly hostname?: string
   readonly reason: string
-  readonly publicKey?: string // base64: the only key that fulfils it
+  readonly publicKey?: string // base64: the only key that satisfies it
 }
 
-/** Ours, which the reference ignores: whose trust we took back, so that no name in a configuration gives it again. */
+/** Ours, ignored by the reference: peers whose trust we revoked, so that no name in a configuration restores it. */
 export interface RevokedEntry {
   readonly nodeId: NodeId
   readonly publicKey: string // base64
@@ -37,7 +37,7 @@ export interface RevokedEntry {
 }
 
 export interface TrustFile {
-  readonly ownId?: NodeId // ours: the id that we had when this was trusted, `own_node_id`; the reference ignores it
+  readonly ownId?: NodeId // ours: our own id when this was trusted, `own_node_id`; the reference ignores it
   readonly trusted: readonly TrustedEntry[]
   readonly pending: readonly PendingEntry[]
   readonly revoked?: readonly RevokedEntry[]
@@ -46,7 +46,7 @@ export interface TrustFile {
 
 export type TrustFileFault = 'not_json' | 'bad_trusted' | 'bad_pending' | 'bad_revoked' | 'bad_requested'
 
-/** Whole or not at all: one bad entry is a fault, since trust silently lost or gained would be worse. */
+/** All or nothing: one bad entry is a fault, since silently losing or gaining trust would be worse. */
 export function parseTrustFile(text: string): TrustFile | TrustFileFault {
   const record = parseJsonObject(text)
   if (record === undefined) return 'not_json'
@@ -68,7 +68,10 @@ export function parseTrustFile(text: string): TrustFile | TrustFileFault {
   }
 }
 
-/** Byte for byte as the reference writes it: two spaces, no newline at the end, empty fields left out where it does. */
+/**
+ * Byte for byte as the reference writes it: two spaces, no newline at the end, empty fields omitted where the reference
+ * omits them.
+ */
 export function formatTrustFile(file: TrustFile): string {
   return formatGoJson(
     {

@@ -22,7 +22,10 @@ export const MAGIC_PLAIN = 0x5049_4c54 // "PILT"
 export const MAGIC_BYTES = 4
 /** In front of the ciphertext of a sealed frame. */
 export const SEALED_HEADER_BYTES = 20
-/** What sealing adds to a packet: the header, and AEAD_TAG_BYTES of crypto/aead.ts. A shorter PILS is no sealed frame. */
+/**
+ * Bytes that sealing adds to a packet: the header, and AEAD_TAG_BYTES of crypto/aead.ts. A shorter PILS is not a sealed
+ * frame.
+ */
 export const SEALED_OVERHEAD_BYTES = 36
 export const AUTH_FRAME_BYTES = 136
 export const BOUND_AUTH_FRAME_BYTES = AUTH_FRAME_BYTES + 72
@@ -40,7 +43,7 @@ export interface AuthFrame {
   readonly binding?: AuthBinding | undefined
 }
 
-/** For whom the X25519 key of an AuthFrame is. */
+/** The recipient of the X25519 key of an AuthFrame. */
 export interface AuthBinding {
   readonly recipient: NodeId
   readonly signature: Uint8Array // 64 bytes over boundChallenge(…)
@@ -93,7 +96,10 @@ export function sealedCounterLow(bytes: Uint8Array): number {
   return readU32(bytes, 16)
 }
 
-/** Views into `bytes`: copy what outlives the datagram. Trailing bytes are ignored. The signature is not checked. */
+/**
+ * Views into `bytes`: copy anything that outlives the datagram. Trailing bytes are ignored. The signature is not
+ * checked.
+ */
 export function decodeAuthFrame(bytes: Uint8Array): AuthFrame | FrameFault {
   if (bytes.length < AUTH_FRAME_BYTES) return 'too_short'
   if (readU32(bytes, 0) !== MAGIC_AUTH) return 'bad_magic'
@@ -201,7 +207,7 @@ export function encodeKeyFrame(frame: KeyFrame): Uint8Array {
   return out
 }
 
-/** Carries nothing: that it passes is its whole purpose. */
+/** Carries nothing: its only purpose is to get through. */
 export function encodePunchFrame(): Uint8Array {
   const out = new Uint8Array(MAGIC_BYTES)
   writeU32(out, 0, MAGIC_PUNCH)

@@ -111,7 +111,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     const before = await stat(running.admin)
     const { code, stdout } = await up('second', ['--admin', running.admin])
     assert.equal(code, 6)
-    assert.match(errorOf(stdout, 'CONFLICT').message, /admin\.sock: another gateway runs/)
+    assert.match(errorOf(stdout, 'CONFLICT').message, /admin\.sock: another gateway is running/)
     assert.equal((await stat(running.admin)).ino, before.ino)
     assert.equal((await running.status()).pid, running.program.pid)
   })

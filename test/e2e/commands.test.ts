@@ -213,8 +213,8 @@ test('a request for trust that nobody answered is shown, and can be taken back; 
   const { a } = both
   await a.json('trust', 'request', 'agent-nobody')
   assert.deepEqual((await a.status()).trustRequests, ['agent-nobody'])
-  assert.match((await a.cli('trust', 'list')).stdout, /asked agent-nobody, waiting/)
-  assert.match((await a.cli('trust', 'revoke', 'agent-nobody')).stdout, /revoked agent-nobody: it had been asked/)
+  assert.match((await a.cli('trust', 'list')).stdout, /asked agent-nobody, no answer yet/)
+  assert.match((await a.cli('trust', 'revoke', 'agent-nobody')).stdout, /revoked agent-nobody: it was asked/)
   assert.deepEqual((await a.status()).trustRequests, [])
   for (const [words, code, hint] of [
     [['request', 'agent-a'], 2, /hint: Name the peer/],

@@ -58,7 +58,7 @@ test('the curl line that the demo prints works as it stands, and Ctrl+C ends it 
   await mkdir(temporary)
   const demo = stage.start(['demo'], { env: { TMPDIR: temporary } })
   const line = await demo.until(() => /^ +(curl http:\S+)$/m.exec(demo.stdout)?.[1], 'the curl line', 30_000)
-  await demo.until(() => demo.stdout.includes('Ctrl+C ends it') || undefined, 'the end of the text')
+  await demo.until(() => demo.stdout.includes('Press Ctrl+C to stop') || undefined, 'the end of the text')
   if (findProgram('curl') === undefined) t.diagnostic('curl is not installed: the line was not tried')
   else {
     const { code, stdout, stderr } = await stage.run('sh', ['-c', `${line} --silent --show-error --noproxy '*'`])

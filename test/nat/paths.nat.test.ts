@@ -119,7 +119,7 @@ test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is t
   await pair.trusted()
   await transferWhole(pair, 'UDP to the peer blocked')
   await settles(pair, 'relay')
-  assert.match((await pair.a.peer(pair.b.name))?.reason ?? '', /other paths are being tried|nothing comes back/)
+  assert.match((await pair.a.peer(pair.b.name))?.reason ?? '', /other paths are being tried|no answer from/)
   await eventually(
     'the final reason',
     async () =>
@@ -167,7 +167,7 @@ test(
     })
     assert.equal(record.healthy, false)
     const check = record.checks.find(({ name }) => name === 'udp')!
-    assert.match(check.text, /UDP does not pass, or the beacon is down: .* while the registry answers over TCP/)
+    assert.match(check.text, /UDP is blocked, or the beacon is down: .* while the registry answers over TCP/)
     assert.match(check.hint ?? '', /Allow outgoing UDP/)
     const explained = await pair.a.json<ExplainRecord>('doctor', `${pair.b.name}:80`)
     assert.equal(explained.code, 'UDP_BLOCKED')

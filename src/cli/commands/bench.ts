@@ -18,13 +18,13 @@ export function addBench(cli: Cli): void {
     cli.add(
       cli.program,
       'bench <peer>',
-      'measure the path to a peer against its echo service: connection set-up, round trip, throughput',
+      'measure the path to a peer with its echo service: connection set-up, round trip, throughput',
       ['pilotgate bench agent-b', 'pilotgate bench agent-b --bytes 1G --for 30s --json'],
     ),
   )
     .option(
       '--bytes <n>',
-      'send at most this many bytes there and back: 500k, 64M, 1G',
+      'bytes to send there and back, at most: 500k, 64M, 1G',
       bytesOption('--bytes', MIN_BENCH_BYTES, MAX_BENCH_BYTES),
       64_000_000,
     )
@@ -47,8 +47,8 @@ function lines({ peer, nodeId, setUp, roundTrip, throughput, path }: BenchRecord
   const { bytes, elapsedMs, bitsPerSecond, complete } = throughput
   return [
     `${peer} (node ${nodeId})${how}`,
-    `set-up      ${formatRtt(setUp.medianMs)} median of ${setUp.count}, the first ${formatRtt(setUp.firstMs)}`,
+    `set-up      ${formatRtt(setUp.medianMs)} median of ${setUp.count}, first ${formatRtt(setUp.firstMs)}`,
     `round trip  ${formatRtt(roundTrip.medianMs)} median, ${formatRtt(roundTrip.p99Ms)} p99, of ${roundTrip.count} messages of ${roundTrip.bytes} bytes`,
-    `throughput  ${formatRate(bitsPerSecond)} in each direction at once: ${formatBytes(bytes)} there and back in ${(elapsedMs / 1_000).toFixed(2)} s${complete ? '' : ', then time was up'}`,
+    `throughput  ${formatRate(bitsPerSecond)} in each direction, both at once: ${formatBytes(bytes)} there and back in ${(elapsedMs / 1_000).toFixed(2)} s${complete ? '' : ', then the time was up'}`,
   ]
 }

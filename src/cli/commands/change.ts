@@ -91,10 +91,10 @@ function addExpose(cli: Cli): void {
       if (/^\d{1,5}$/.test(written))
         throw new PilotError(
           'USAGE',
-          `expose "${written}": there is no "=" with a target behind it`,
+          `expose "${written}": there is no "=" followed by a target`,
           {},
           undefined,
-          `To share port ${written} by a ticket: \`pilotgate share ${written}\`. To expose it to every trusted peer: \`pilotgate expose ${written}=${written}\`.`,
+          `To share port ${written} with a ticket: \`pilotgate share ${written}\`. To expose it to every trusted peer: \`pilotgate expose ${written}=${written}\`.`,
         )
       const spec = withTerms(written, options)
       return await askOrStart(
@@ -118,7 +118,7 @@ export function named(command: Command): Command {
 /** For how long, and how often, an exposure can be used. */
 export function limited(command: Command): Command {
   return command
-    .option('--for <time>', 'end the exposure and its connections after 90s, 10m, 2h, 1d')
+    .option('--for <time>', 'end the exposure and its connections after 90s, 10m, 2h or 1d')
     .option('--once', 'accept one connection, then end the exposure')
 }
 

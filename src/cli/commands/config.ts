@@ -55,7 +55,7 @@ export function addConfig(cli: Cli): void {
   const show = cli.add(
     config,
     'show',
-    'print the effective configuration and the origin of each value: of the running gateway, or of one that `up` would start with these options',
+    'print the effective configuration and where each value comes from, for the running gateway or for one that `up` would start with these options',
     [
       'pilotgate config show',
       'pilotgate config show -c gateway.yaml --registry rv.example:9000',

@@ -7,7 +7,7 @@ export function addDemo(cli: Cli): void {
       'pilotgate demo',
       'pilotgate demo --check',
     ])
-    .option('--check', 'make the requests, print what was verified, and exit')
+    .option('--check', 'make the requests, print the results, and exit')
     .action(
       cli.action(async (out, options: { readonly check?: boolean }) => {
         const { runDemo } = await import('../demo/demo.ts')

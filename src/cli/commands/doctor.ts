@@ -18,7 +18,7 @@ export function addDoctor(cli: Cli): void {
     cli.add(
       cli.program,
       'doctor [target]',
-      'check the connection to the rendezvous and the NAT, or each step of reaching a target (PEER, PEER:PORT, or a mapping)',
+      'check the connection to the rendezvous and the NAT, or each step towards a target (PEER, PEER:PORT, or a mapping)',
       [
         'pilotgate doctor',
         'pilotgate doctor agent-b:80',
@@ -72,7 +72,7 @@ export function doctorLines(record: DoctorRecord, out: Pick<Output, 'good' | 'ba
       `${mark(check)}  ${check.name.padEnd(width)}  ${check.text}`,
       ...(check.hint === undefined ? [] : [`      ${' '.repeat(width)}  → ${check.hint}`]),
     ]),
-    record.healthy ? out.good('no problem found') : out.bad('there is a problem: see FAIL above'),
+    record.healthy ? out.good('no problem found') : out.bad('problem found: see FAIL above'),
   ]
 }
 

@@ -26,7 +26,7 @@ export function addInvite(cli: Cli): void {
       'how long the ticket is valid: 30s, 10m, 2h, 1d (default 10m)',
       durationOption('--for', MIN_TICKET_MS, MAX_TICKET_MS),
     )
-    .option('--service <name>', 'the exposure it opens, if there are several')
+    .option('--service <name>', 'exposure that the ticket opens, if there are several')
     .option('--qr', 'also draw it as a QR code, even if stdout is not a terminal')
     .action(
       cli.action(async (out, options: InviteOptions) => {

@@ -20,7 +20,7 @@ export function addJoin(cli: Cli): void {
   const command = cli.add(
     cli.program,
     'join <ticket> [local]',
-    'use a ticket and map what it opens, to [BIND-IP:]LOCAL-PORT if given; `-` reads the ticket from stdin',
+    'use a ticket and map the service that it opens, to [BIND-IP:]LOCAL-PORT if given; `-` reads the ticket from stdin',
     ['pilotgate join pgt1_… 8080', 'pilotgate join - 127.0.0.1:8080 < ticket.txt'],
   )
   withStartOptions(withEdit(named(command))).action(

@@ -18,7 +18,7 @@ interface DrainOptions extends ReaderOptions {
 
 export function addLifecycle(cli: Cli): void {
   withAdmin(
-    cli.add(cli.program, 'reload', 'make the running gateway read its file again', ['pilotgate reload']),
+    cli.add(cli.program, 'reload', 'make the running gateway reread its configuration file', ['pilotgate reload']),
   ).action(
     cli.action(async (out, options: ReaderOptions) => {
       const change = await clientOf(options, cli.world).reload()
@@ -26,7 +26,7 @@ export function addLifecycle(cli: Cli): void {
     }),
   )
   withAdmin(
-    cli.add(cli.program, 'drain', 'accept no new connections, and wait until the open ones have ended', [
+    cli.add(cli.program, 'drain', 'stop accepting connections, and wait until the open ones have ended', [
       'pilotgate drain',
       'pilotgate drain --exposure api --timeout 60',
     ]),
@@ -79,7 +79,7 @@ async function drain(
         `${plural(record.connections, 'connection')} still open after ${timeout} s; the drain continues`,
         { connections: record.connections },
         undefined,
-        `\`pilotgate list connections\` shows them; \`${resume}\` takes the drain back.`,
+        `\`pilotgate list connections\` shows them; \`${resume}\` undoes the drain.`,
       )
     await world.sleep(LOOK_MS)
     record = await lookAt(client, exposure)
@@ -107,7 +107,7 @@ async function lookAt(client: AdminClient, exposure: string | undefined): Promis
 }
 
 function drainLine({ state, connections }: DrainRecord): string {
-  if (state === 'ready') return 'the drain was taken back; new connections are accepted again'
+  if (state === 'ready') return 'the drain was undone; new connections are accepted again'
   return connections === 0
     ? 'drained: no open connections'
     : `still draining; ${plural(connections, 'connection')} open`

@@ -98,7 +98,7 @@ function state({ draining }: Pick<MappedRecord | ExposedRecord, 'draining'>): st
 
 /** One of several peers behind a mapping. */
 function peerText({ peer, state: peerState, connections: open, retryMs }: GroupPeerRecord): string {
-  const next = peerState === 'up' || retryMs === null ? '' : `, retried in ${formatAge(retryMs)}`
+  const next = peerState === 'up' || retryMs === null ? '' : `, retrying in ${formatAge(retryMs)}`
   return `${peer} ${peerState}${open === 0 ? '' : `, ${open} open`}${next}`
 }
 

@@ -28,7 +28,7 @@ interface RendezvousFlags {
 
 export function addRendezvous(cli: Cli): void {
   cli
-    .add(cli.program, 'rendezvous', 'run the registry and the beacon where gateways meet', [
+    .add(cli.program, 'rendezvous', 'run a registry and a beacon, where gateways meet', [
       'pilotgate rendezvous --registry 0.0.0.0:9000 --beacon 0.0.0.0:9001 --store /var/lib/pilotgate',
       'pilotgate rendezvous --store ./rv --http 127.0.0.1:9002 --admin-token-file ./token',
     ])
@@ -41,20 +41,23 @@ export function addRendezvous(cli: Cli): void {
       '--store <dir>',
       'folder for the registrations; without it they are lost when the process ends (env PILOTGATE_STORE)',
     )
-    .option('--http <host:port>', 'status page, health and metrics; a port alone means 127.0.0.1 (env PILOTGATE_HTTP)')
+    .option(
+      '--http <host:port>',
+      'status page, health checks and metrics; a port alone means 127.0.0.1 (env PILOTGATE_HTTP)',
+    )
     .option(
       '--admin-token-file <file>',
       'file with the token for managing networks (PILOTGATE_ADMIN_TOKEN holds the token itself)',
     )
     .option('--tls-cert <file>', 'certificate (PEM) to use instead of a generated one')
     .option('--tls-key <file>', 'its private key (PEM)')
-    .option('--tls-only', 'accept TLS only on the registry port')
-    .option('--require-signed-register', 'register only nodes that sign; daemons of April 2026 do not')
+    .option('--tls-only', 'accept only TLS on the registry port')
+    .option('--require-signed-register', 'register only nodes that sign (daemons of April 2026 do not)')
     .option('--beacon-id <number>', 'id of this beacon among several')
     .option('--beacon-peer <ip:port>', 'another beacon to share node ids with (repeatable)', collect)
     .option(
       '--compat <name>',
-      `a weaker habit of the Go registry (repeatable): ${Object.keys(COMPAT).join(', ')}`,
+      `a less strict behaviour of the Go registry (repeatable): ${Object.keys(COMPAT).join(', ')}`,
       collect,
     )
     .action(cli.action(async (out, flags: RendezvousFlags) => rendezvous(out, cli.world, flags)))
@@ -139,7 +142,7 @@ function httpAddress(text: string): string {
   if (parseEndpoint(full) === undefined)
     throw new PilotError(
       'USAGE',
-      `--http: "${text}" is not an address to listen on: give ip:port, for example 127.0.0.1:9002`,
+      `--http: "${text}" is not an address to listen on: expected ip:port, such as 127.0.0.1:9002`,
       { http: text },
     )
   return full

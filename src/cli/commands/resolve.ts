@@ -5,7 +5,7 @@ import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 export function addResolve(cli: Cli): void {
   withAdmin(
-    cli.add(cli.program, 'resolve [name]', 'show which node and which local address a name stands for', [
+    cli.add(cli.program, 'resolve [name]', 'show the node and the local address behind a name', [
       'pilotgate resolve agent-b',
       'pilotgate resolve agent-b.pilot',
       'pilotgate resolve 127.77.12.34',

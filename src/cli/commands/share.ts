@@ -36,9 +36,9 @@ export function addShare(cli: Cli): void {
     .option('--port <n>', 'overlay port (default: the port of TARGET)', numberOption('--port', 1, 65_535))
     .option(
       '--lan',
-      'if this starts a gateway with a rendezvous of its own: let that listen on the LAN, so that the ticket works on other machines',
+      'if this starts a gateway with its own rendezvous, listen on the LAN, so that the ticket works on other machines',
     )
-    .option('--lan-address <ip>', 'as --lan, on this address of a machine that has several')
+    .option('--lan-address <ip>', 'like --lan, on this one of several addresses of this machine')
   withStartOptions(withEdit(named(command))).action(
     cli.action(async (out, target: string, options: ShareOptions) => {
       const spec = withTerms(shareSpec(target, options.port), options)
@@ -124,7 +124,7 @@ async function shareInForeground(
     if (options.lan === true || options.lanAddress !== undefined)
       throw new PilotError(
         'USAGE',
-        `--lan is for a gateway with a rendezvous of its own; this one uses ${registry}`,
+        `--lan is for a gateway with its own rendezvous; this one uses ${registry}`,
         {},
         undefined,
         'Leave out --lan: the ticket works wherever that registry can be reached.',

@@ -13,12 +13,12 @@ export function addTrust(cli: Cli): void {
     'pilotgate trust request agent-b "it is me, Ann"',
     'pilotgate trust approve agent-a',
   ])
-  withAdmin(cli.add(trust, 'list', 'list the peers that we trust and that trust us', ['pilotgate trust list'])).action(
+  withAdmin(cli.add(trust, 'list', 'list trusted peers, and those asked for trust', ['pilotgate trust list'])).action(
     cli.action(async (out, options: ReaderOptions) => {
       const client = clientOf(options, cli.world)
       const trusted = await client.trusted()
       const { trustRequests = [] } = await client.status()
-      const waiting = trustRequests.map((peer) => `asked ${peer}, waiting for its answer`)
+      const waiting = trustRequests.map((peer) => `asked ${peer}, no answer yet`)
       const rows = trusted.map((peer) => [...who(peer), peer.since ?? '-', peer.until ?? '-'])
       out.result(trusted, [
         ...(trusted.length === 0
@@ -29,7 +29,7 @@ export function addTrust(cli: Cli): void {
     }),
   )
   withAdmin(
-    cli.add(trust, 'pending', 'list the trust requests that wait for our answer', ['pilotgate trust pending']),
+    cli.add(trust, 'pending', 'list the trust requests that await our decision', ['pilotgate trust pending']),
   ).action(
     cli.action(async (out, options: ReaderOptions) => {
       const pending = await clientOf(options, cli.world).pending()
@@ -56,7 +56,7 @@ function addDecisions(cli: Cli, trust: Command): void {
       out.result(record, [
         record.state === 'approved'
           ? `${record.peer} and this node trust each other`
-          : `asked ${record.peer}; it has to approve`,
+          : `asked ${record.peer}, which must approve`,
       ])
       out.undo(`pilotgate trust revoke ${record.peer}`)
     }),
@@ -74,7 +74,7 @@ function addDecisions(cli: Cli, trust: Command): void {
         const record = await act(clientOf(options, cli.world), peer, forMs)
         out.result(record, [
           record.nodeId === 0
-            ? `${done} ${record.hostname ?? peer}: it had been asked but has not answered`
+            ? `${done} ${record.hostname ?? peer}: it was asked and had not answered`
             : `${done} ${formatNode(record)}${record.until === undefined ? '' : ` until ${record.until}`}`,
         ])
         if (name !== 'reject')

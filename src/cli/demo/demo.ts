@@ -125,7 +125,7 @@ function demoText(demo: Demo, out: Output, check: boolean): string {
   const proto = relative(process.cwd(), fileURLToPath(new URL('../../../config/demo.proto', import.meta.url)))
   const grpc = demo.grpc !== undefined
   return [
-    'A rendezvous and two gateways run in this process, on loopback; nothing is kept.',
+    'A rendezvous and two gateways are running in this process, on loopback; nothing is saved.',
     '',
     `  ${out.bold('rendezvous')}  registry ${demo.registry} (TCP), beacon ${demo.beacon} (UDP)`,
     `  ${out.bold('agent-b')}     ${demo.nodes.b}, exposes a sample HTTP service (${demo.httpTarget}) on port 80`,
@@ -143,7 +143,7 @@ function demoText(demo: Demo, out: Output, check: boolean): string {
       : []),
     `  npx pilotgate list peers --admin ${demo.admin.a}`,
     '',
-    check ? 'Now the requests are made from here; then it ends.' : 'Ctrl+C ends it.',
+    check ? 'Making the requests now, then exiting.' : 'Press Ctrl+C to stop.',
   ].join('\n')
 }
 
@@ -178,7 +178,7 @@ function timeLimit(progress: { readonly step: string }): { readonly expired: Pro
     timer = setTimeout(
       () =>
         reject(
-          new PilotError('FAILED', `not done after ${CHECK_TIMEOUT_MS / 1000} s; this hung: ${progress.step}`, {
+          new PilotError('FAILED', `not done after ${CHECK_TIMEOUT_MS / 1000} s, stuck at: ${progress.step}`, {
             step: progress.step,
           }),
         ),

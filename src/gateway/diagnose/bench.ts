@@ -140,11 +140,9 @@ class Echo {
       const from = (this.returned + at) % PATTERN_PERIOD
       if (!piece.equals(PATTERN.subarray(from, from + piece.length)))
         return this.#fail(
-          new PilotError(
-            'FAILED',
-            `what came back from ${this.#peer} is not what was sent, near byte ${this.returned + at}`,
-            { peer: this.#peer },
-          ),
+          new PilotError('FAILED', `${this.#peer} returned different bytes, near byte ${this.returned + at}`, {
+            peer: this.#peer,
+          }),
         )
     }
     this.returned += chunk.length

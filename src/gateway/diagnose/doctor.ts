@@ -38,13 +38,13 @@ export function diagnoseOverlay({ status, health, peers }: Pick<Overlay, 'status
         ? {
             name: 'daemon',
             state: 'ok' as const,
-            text: `the daemon at ${daemon.socket} answers; its network is its own affair`,
+            text: `the daemon at ${daemon.socket} answers; NAT and paths are up to the daemon`,
           }
         : {
             name: 'daemon',
             state: 'fail' as const,
             text: `the daemon at ${daemon?.socket ?? 'its socket'} does not answer`,
-            hint: 'Start it again; what was mapped and exposed comes back with it.',
+            hint: 'Start it again; mappings and exposures are then restored.',
           }
     return {
       healthy: check.state === 'ok',
@@ -81,7 +81,7 @@ export function diagnose(symptoms: Symptoms): DoctorRecord {
           {
             name: 'gateway',
             state: 'warn' as const,
-            text: 'no gateway runs here; these checks were made without one',
+            text: 'no gateway is running here; these checks were made without one',
             hint: 'Start it with `pilotgate up`.',
           },
         ]),
@@ -107,23 +107,23 @@ export function describeNat({ mapping, filtering }: NatRecord): string {
     filtering === 'unknown'
       ? ''
       : filtering === 'port-independent'
-        ? ' It lets in what comes from an address we sent to, or from anybody.'
-        : ' It lets in only what comes from an endpoint we sent to.'
+        ? ' It admits packets from any address that we have sent to, or from anywhere.'
+        : ' It admits packets only from endpoints that we have sent to.'
   switch (mapping) {
     case 'none':
       return filtering === 'address-and-port-dependent'
-        ? 'No NAT, but a firewall that lets in only what we asked for.'
+        ? 'No NAT, but a firewall that admits only replies.'
         : filtering === 'port-independent'
-          ? 'No NAT and no firewall: peers can reach us at once.'
+          ? 'No NAT and no firewall: peers can reach us directly.'
           : 'No NAT.'
     case 'endpoint-independent':
       return `A NAT that keeps our port for every destination (endpoint-independent mapping, "cone"): hole punching works.${filter}`
     case 'address-dependent':
-      return `A NAT that gives us another port for every address (address-dependent mapping, "symmetric"): hole punching works with some peers only.${filter}`
+      return `A NAT that uses a different port for every address (address-dependent mapping, "symmetric"): hole punching works with some peers only.${filter}`
     case 'address-and-port-dependent':
-      return `A NAT that gives us another port for every destination ("symmetric"): hole punching works only with peers whose filter is not by port.${filter}`
+      return `A NAT that uses a different port for every destination ("symmetric"): hole punching works only with peers whose filter is not by port.${filter}`
     case 'unknown':
-      return 'Not known: the beacon is of another make, or its second port cannot be reached.'
+      return 'Unknown: the beacon is a different implementation, or its second port cannot be reached.'
   }
 }
 
@@ -138,15 +138,15 @@ function registryCheck({ registry }: Symptoms): DoctorCheck {
     return {
       name: 'registry',
       state: 'warn',
-      text: `${endpoint} refuses our hostname: ${hostnameRefused}. This node runs without it and asks again every minute`,
-      hint: 'Choose another hostname, or have its owner give it up.',
+      text: `${endpoint} refuses our hostname: ${hostnameRefused}. This node runs without a hostname and retries every minute`,
+      hint: 'Choose another hostname, or ask its owner to give it up.',
     }
   if (isAnswering) return { name: 'registry', state: 'ok', text: `${endpoint} answers` }
   return {
     name: 'registry',
     state: 'fail',
     text: `${endpoint} does not answer over TCP`,
-    hint: 'Is the address right and the rendezvous running? Does a firewall drop TCP to it?',
+    hint: 'Is the address correct, and is the rendezvous running? Does a firewall drop TCP to it?',
   }
 }
 
@@ -155,15 +155,15 @@ function udpCheck({ registry, beacon }: Symptoms, udp: DoctorRecord['udp']): Doc
     return {
       name: 'udp',
       state: 'ok',
-      text: `UDP passes: the beacon ${beacon.endpoint} sees us at ${beacon.observed ?? 'an endpoint it has not reported'}`,
+      text: `UDP works: the beacon ${beacon.endpoint} sees us at ${beacon.observed ?? 'an endpoint it has not reported'}`,
     }
   const questions = `${beacon.unanswered} question${beacon.unanswered === 1 ? '' : 's'}`
   if (udp === 'blocked') {
     return {
       name: 'udp',
       state: 'fail',
-      text: `UDP does not pass, or the beacon is down: ${beacon.endpoint} has not answered ${questions}, while the registry answers over TCP. Without UDP there is no tunnel to any peer`,
-      hint: `Allow outgoing UDP to ${beacon.endpoint} and its answers, better to any address: peers are reached over UDP as well.`,
+      text: `UDP is blocked, or the beacon is down: ${beacon.endpoint} has not answered ${questions}, while the registry answers over TCP. Without UDP there is no tunnel to any peer`,
+      hint: `Allow outgoing UDP to ${beacon.endpoint} and its replies, preferably to any address: peers are reached over UDP too.`,
     }
   }
   if (!registry.isAnswering)
@@ -177,7 +177,7 @@ function udpCheck({ registry, beacon }: Symptoms, udp: DoctorRecord['udp']): Doc
     name: 'udp',
     state: 'warn',
     text: `the beacon ${beacon.endpoint} has not answered yet (${questions})`,
-    hint: 'Ask again in a moment.',
+    hint: 'Try again in a moment.',
   }
 }
 
@@ -187,7 +187,7 @@ function natCheck({ nat, beacon }: Symptoms): DoctorCheck {
     return {
       name: 'nat',
       state: 'warn',
-      text: 'What NAT there is cannot be found out while the beacon does not answer.',
+      text: 'The kind of NAT cannot be determined while the beacon does not answer.',
     }
   const isHard = nat.mapping === 'address-and-port-dependent' || nat.mapping === 'address-dependent'
   if (!isHard) return { name: 'nat', state: 'ok', text }
@@ -195,7 +195,7 @@ function natCheck({ nat, beacon }: Symptoms): DoctorCheck {
     name: 'nat',
     state: 'warn',
     text,
-    hint: 'For a direct path to every peer forward one UDP port to this machine and name it with --listen and --endpoint.',
+    hint: 'For a direct path to every peer, forward one UDP port to this machine and name it with --listen and --endpoint.',
   }
 }
 
@@ -205,14 +205,14 @@ function localChecks({ mtu, udp, receiveBufferBytes, sendErrors }: Symptoms): Do
     checks.push({
       name: 'mtu',
       state: 'fail',
-      text: `the interface towards the beacon carries ${mtu} bytes of UDP in one piece; ${SMALLEST_DATAGRAM} are needed`,
+      text: `the interface towards the beacon carries ${mtu} bytes of UDP without fragmentation; ${SMALLEST_DATAGRAM} are needed`,
       hint: 'Raise the MTU of that interface to 1280 or more.',
     })
   } else
     checks.push({
       name: 'mtu',
       state: 'ok',
-      text: `the interface towards the beacon carries ${mtu} bytes of UDP in one piece`,
+      text: `the interface towards the beacon carries ${mtu} bytes of UDP without fragmentation`,
     })
   if (receiveBufferBytes < SMALL_BUFFER) {
     checks.push({
@@ -227,7 +227,7 @@ function localChecks({ mtu, udp, receiveBufferBytes, sendErrors }: Symptoms): Do
       name: 'send',
       state: 'warn',
       text: `the system refused ${sendErrors} datagrams`,
-      hint: 'A local firewall, or a route that is missing.',
+      hint: 'A local firewall drops them, or a route is missing.',
     })
   return checks
 }
@@ -239,8 +239,8 @@ function nameCheck({ hostname, fingerprints, other }: NameConflict): DoctorCheck
     state: 'warn',
     text:
       other === undefined
-        ? `${hostname} means nobody: several trusted keys have this name (${here})`
-        : `${hostname} is the key ${here} here; the registry gives this name to node ${other.nodeId} with the key ${other.fingerprint}`,
+        ? `${hostname} names no peer: several trusted keys have this name (${here})`
+        : `${hostname} means the key ${here} here, but the registry gives this name to node ${other.nodeId} with the key ${other.fingerprint}`,
     hint: other === undefined ? 'Revoke the trust of all but one of them, by node id.' : ERRORS.KEY_CHANGED.hint,
   }
 }

@@ -44,10 +44,7 @@ export async function explain(
     ok('address', `${formatAddress({ network: 0, node: id })}${hostname === undefined ? '' : `, known as ${hostname}`}`)
     step = 'trust'
     const trusted = await node.isTrusted(id)
-    ok(
-      'trust',
-      trusted ? 'we trust it, and told the registry so' : 'we do not trust it; it answers only if it is public',
-    )
+    ok('trust', trusted ? 'we trust it, and the registry knows' : 'we do not trust it; it answers only if it is public')
     step = 'path'
     await node.connect(peer)
     const path = node.pathTo(id) ?? undefined
@@ -55,12 +52,12 @@ export async function explain(
     if (path?.kind === 'relay' && policy === 'direct')
       throw new PilotError('RELAY_REFUSED', 'path: direct refuses the relay')
     step = 'port'
-    if (port === undefined) steps.push({ step, state: 'skipped', text: 'no port was named' })
+    if (port === undefined) steps.push({ step, state: 'skipped', text: 'no port was given' })
     else {
       const stream = await node.dial(`${peer}:${port}`)
       stream.on('error', () => {})
       stream.resetAndDestroy()
-      ok('port', `port ${port} takes connections`)
+      ok('port', `port ${port} accepts connections`)
     }
     return record(null)
   } catch (error) {

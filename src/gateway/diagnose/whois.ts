@@ -13,10 +13,10 @@ import type { WhoisEntry, WhoisRecord } from '../model/records.ts'
 export function whois(find: (end: string) => WhoisEntry | undefined, source: CallerSource, local: string): WhoisRecord {
   const end = parseListen(local.replace(/^\[?::ffff:([\d.]+)\]?:(?=\d+$)/i, '$1:')) // IPv4 as a dual-stack listener shows it
   if (end === undefined || end.port === 0)
-    throw new PilotError('USAGE', `${local}: expected IP:PORT, as 127.0.0.1:40001`, { local })
+    throw new PilotError('USAGE', `${local}: expected IP:PORT, such as 127.0.0.1:40001`, { local })
   const connection = find(formatEndpoint(end))
   if (connection === undefined)
-    throw new PilotError('NOT_FOUND', `no open connection of this gateway has ${local} at its local end`, { local })
+    throw new PilotError('NOT_FOUND', `no open connection of this gateway has the local end ${local}`, { local })
   const { direction, service, peer, nodeId, openedMs } = connection
   const caller = nodeId === null ? undefined : callerOf(source, nodeId)
   return {

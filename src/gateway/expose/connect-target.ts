@@ -79,6 +79,6 @@ function together(failures: readonly NodeJS.ErrnoException[]): Error {
 }
 
 const OPTIONS: Omit<TcpNetConnectOpts, 'port'> = { allowHalfOpen: true, noDelay: true, keepAlive: true }
-const GIVEN_UP = 'nobody waits for the connection any more'
+const GIVEN_UP = 'the connection is no longer wanted'
 /** RFC 8305 §5, Connection Attempt Delay. */
 const NEXT_ATTEMPT_MS = 250

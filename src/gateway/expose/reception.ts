@@ -98,7 +98,8 @@ export class Reception {
         'only the relay works, and path is direct',
       )
     }
-    if (this.taken) return this.#refuse('once', visitor, { code: 'TOO_MANY' }, 'the one connection has been taken')
+    if (this.taken)
+      return this.#refuse('once', visitor, { code: 'TOO_MANY' }, 'the one connection has already been made')
     const admission = this.#limits.admit(peer)
     if (typeof admission !== 'string') return admission
     counters.connections_limited += 1

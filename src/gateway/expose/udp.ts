@@ -184,7 +184,7 @@ export class UdpExposure implements Service<ExposedRecord> {
     this.#reception.warn(
       'target',
       { target: target.text, code: 'TARGET_UNREACHABLE', reason: message },
-      'the local service does not take datagrams',
+      'the local service does not accept datagrams',
     )
     if (once !== true || session.answered) return
     this.#reception.taken = false // it had nothing of its one connection

@@ -20,7 +20,7 @@ export class HttpConnectHead implements ProxyHead {
       if (/^http:\/\//i.test(target!)) return { used: 0, news: { kind: 'http' } }
       return refused(
         405,
-        `${method} ${target!.slice(0, MAX_HOST_CHARS)}: this is a proxy; it takes CONNECT and http:// URLs`,
+        `${method} ${target!.slice(0, MAX_HOST_CHARS)}: this is a proxy; it accepts CONNECT and http:// URLs`,
       )
     }
     const [, host, portText] = /^(\[[^\]\s]+\]|[^\s]+):(\d+)$/.exec(target!) ?? []

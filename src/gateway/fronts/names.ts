@@ -117,7 +117,7 @@ export class PeerNames {
   async resolve(name: string): Promise<ResolveRecord> {
     const peer = this.peerOf(name)
     const found = peer === undefined ? undefined : await this.find(peer)
-    if (found === undefined) throw new PilotError('NOT_FOUND', `${name}: no peer of ours has this name`, { name })
+    if (found === undefined) throw new PilotError('NOT_FOUND', `${name}: no trusted peer has this name`, { name })
     const { node } = found
     return {
       name,
@@ -168,7 +168,7 @@ export class PeerNames {
         await service.start()
       } catch (error) {
         const { code, message, hint } = asPilotError(error)
-        log.warn({ mapping: spec.name, code, hint }, `a port is not mapped on demand: ${message}`)
+        log.warn({ mapping: spec.name, code, hint }, `could not map a port on demand: ${message}`)
         continue
       }
       if (this.#stopped || this.#onDemand.has(spec.name)) {
@@ -187,7 +187,7 @@ export class PeerNames {
     await this.#deps.pool
       .save()
       .catch((error: unknown) =>
-        this.#deps.log.warn({ reason: String(error) }, 'the table of loopback addresses could not be saved'),
+        this.#deps.log.warn({ reason: String(error) }, 'could not save the table of loopback addresses'),
       )
   }
 

@@ -13,7 +13,7 @@ export function observerTable(
   open: ((listen: string) => Promise<Running>) | undefined,
 ): ServiceTable<FrontSpec, FrontRecord> {
   return new ServiceTable('front', (spec) => {
-    if (open === undefined) throw new RangeError('nothing that observes was handed in')
+    if (open === undefined) throw new RangeError('no observer was passed')
     return new Front(spec, ({ address, port }) => open(formatListen(address, port)))
   })
 }

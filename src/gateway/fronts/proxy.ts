@@ -177,7 +177,7 @@ export class Proxy {
         `${host} is not a peer's name; this proxy connects to peers only`,
         { host },
         undefined,
-        `Name a peer as alice, alice.${domain()}, an overlay address or a node id; send everything else past the proxy.`,
+        `Name a peer as alice, alice.${domain()}, an overlay address or a node id; exclude everything else from the proxy.`,
       )
     return peer
   }

@@ -49,7 +49,7 @@ export class SocksUdp {
     this.#connection.stream = this.#traffic
     socket.on('message', (bytes, from) => this.#onClient(bytes, from))
     socket.on('error', (error) =>
-      deps.log.debug({ service: 'proxy', reason: error.message }, 'a datagram could not be taken or given'),
+      deps.log.debug({ service: 'proxy', reason: error.message }, 'a datagram could not be received or sent'),
     )
     control
       .resume()

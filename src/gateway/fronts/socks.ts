@@ -15,7 +15,7 @@ export class SocksHead implements ProxyHead {
     const count = bytes[1]
     if (count === undefined || bytes.length < 2 + count) return MORE
     if (!bytes.subarray(2, 2 + count).includes(NO_AUTHENTICATION))
-      return refused(Buffer.from([VERSION, NO_METHOD]), 'it wants to log in; this proxy needs no login')
+      return refused(Buffer.from([VERSION, NO_METHOD]), 'it offers only authentication; this proxy uses none')
     this.#greeted = true
     return { used: 2 + count, news: { kind: 'more', reply: Buffer.from([VERSION, NO_AUTHENTICATION]) } }
   }
@@ -26,10 +26,10 @@ export class SocksHead implements ProxyHead {
     if (bytes[0] !== VERSION) return refused(reply(GENERAL_FAILURE), 'not a SOCKS5 request')
     const target = readTarget(bytes, 3)
     if (target === 'short') return MORE
-    if (target === 'unknown') return refused(reply(ADDRESS_TYPE), `no address type ${bytes[3]}`)
+    if (target === 'unknown') return refused(reply(ADDRESS_TYPE), `address type ${bytes[3]} is not supported`)
     const kind = bytes[1] === CONNECT ? 'connect' : bytes[1] === UDP_ASSOCIATE ? 'associate' : undefined
     if (kind === undefined)
-      return refused(reply(COMMAND), `no command ${bytes[1]}; there are CONNECT and UDP ASSOCIATE`)
+      return refused(reply(COMMAND), `command ${bytes[1]} is not supported, only CONNECT and UDP ASSOCIATE`)
     return { used: target.end, news: { kind, host: target.host, port: target.port } }
   }
 

@@ -124,7 +124,7 @@ export class Http1 {
       socket,
       '405 Method Not Allowed',
       'USAGE',
-      'CONNECT is taken by the proxy port (proxy.listen), not here',
+      'CONNECT belongs to the proxy port (proxy.listen), not here',
     )
   }
 

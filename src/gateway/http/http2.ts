@@ -105,7 +105,7 @@ export class Http2 {
         openWebSocket2(stream, headers, to, tally, (error) => this.#fail(stream, headers, failureOf(error, to), tally))
         return
       }
-      if (headers[':method'] === 'CONNECT') throw new PilotError('USAGE', 'CONNECT is not carried over HTTP/2')
+      if (headers[':method'] === 'CONNECT') throw new PilotError('USAGE', 'CONNECT is not supported over HTTP/2')
       await this.#send(stream, headers, flags, hop, upstreams, tally)
     } catch (error) {
       this.#fail(stream, headers, hop === undefined ? asPilotError(error) : failureOf(error, hop), tally)

@@ -64,7 +64,7 @@ export function upgrade(
     upstream.on('error', () => {}) // 'close' follows
     if (answered || !isSameProtocol(answer.headers.upgrade, protocol)) {
       upstream.destroy()
-      fail(new PilotError('BAD_RESPONSE', `${hop.about.service}: it switched to a protocol that was not asked for`))
+      fail(new PilotError('BAD_RESPONSE', `${hop.about.service}: it switched to a protocol that was not requested`))
       return
     }
     answered = true

@@ -77,7 +77,7 @@ export function openWebSocket2(
 
 function checkProtocol({ ':protocol': protocol }: IncomingHttpHeaders): void {
   if (protocol === 'websocket') return
-  throw new PilotError('USAGE', `extended CONNECT for "${String(protocol)}" is not carried, only for websocket`)
+  throw new PilotError('USAGE', `extended CONNECT for "${String(protocol)}" is not supported, only for websocket`)
 }
 
 function badAnswer({ about }: Hop, why: string): PilotError {
@@ -102,7 +102,7 @@ function acceptUpgrade(stream: ServerHttp2Stream, answer: IncomingMessage, key: 
   if (fields['sec-websocket-accept'] !== acceptOf(key))
     return 'its answer to the upgrade is not that of a WebSocket server'
   delete fields['sec-websocket-accept'] // of the key that is ours
-  if (stream.closed) return 'the client has gone'
+  if (stream.closed) return 'the client has disconnected'
   return respond2(stream, { ':status': SUCCESS, ...fields })?.message
 }
 

@@ -106,7 +106,7 @@ export class Entrance {
     this.sparse.warn(
       'client',
       { mapping: this.spec.name, client: address, code: 'DENIED' },
-      `${what}: the client is not among \`clients\``,
+      `${what}: the client is not in \`clients\``,
     )
     return false
   }

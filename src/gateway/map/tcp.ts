@@ -196,8 +196,8 @@ function groupOf(spec: MapSpec, { node, log, tags }: MappingDeps): PeerGroup {
   return new PeerGroup(spec, node, {
     tags,
     onEjected: (peer, reason) =>
-      log.warn({ mapping, peer, reason }, 'a peer takes no connections: new ones go to the others'),
-    onBack: (peer) => log.info({ mapping, peer }, 'a peer takes connections again'),
+      log.warn({ mapping, peer, reason }, 'a peer accepts no connections: new ones go to the others'),
+    onBack: (peer) => log.info({ mapping, peer }, 'a peer accepts connections again'),
   })
 }
 

@@ -51,6 +51,6 @@ export const INVITED = 'invited'
 /** Every trusted peer. */
 export const TRUSTED = 'trusted'
 
-export const ALLOW_FORM = 'a hostname, an address as 0:0000.0000.0004, a node id, key:BASE64, net:ID or tag:NAME'
+export const ALLOW_FORM = 'a hostname, an address such as 0:0000.0000.0004, a node id, key:BASE64, net:ID or tag:NAME'
 
 export const TAG_FORM = 'a tag: lower-case letters, digits and inner hyphens, at most 32'

@@ -31,4 +31,4 @@ function widthOf(family: number): number {
   return family === 6 ? 128 : 32
 }
 
-export const CLIENT_FORM = 'an address or a block of them, as 10.0.0.0/8'
+export const CLIENT_FORM = 'an address, or a block such as 10.0.0.0/8'

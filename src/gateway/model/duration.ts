@@ -13,7 +13,7 @@ export function formatDuration(ms: number): string {
   return `${ms / size}${unit}`
 }
 
-export const DURATION_FORM = 'a duration as 90s, 10m, 2h or 1d, at most 24d'
+export const DURATION_FORM = 'a duration such as 90s, 10m, 2h or 1d, at most 24d'
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 

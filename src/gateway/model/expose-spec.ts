@@ -55,7 +55,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
   const fail = failing('expose', text, EXPOSE_FORM)
   const [head, ...options] = text.split(',')
   const equals = head!.indexOf('=')
-  if (equals < 0) fail('there is no "=" with a target behind it')
+  if (equals < 0) fail('there is no "=" followed by a target')
   const { body: portText, protocol } = splitProtocol(head!.slice(0, equals), fail)
   const port = parsePort(portText) ?? fail(`"${portText}" before the "=" is not a port (1 to 65535)`)
   const target = parseTarget(head!.slice(equals + 1), protocol)
@@ -66,7 +66,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
     if (option.startsWith('path='))
       terms.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
     else if (option.startsWith('allow='))
-      allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": who is ${ALLOW_FORM}`))
+      allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": expected ${ALLOW_FORM}`))
     else if (option.startsWith('identity='))
       identity.add(
         IDENTITY_KINDS.find((kind) => kind === option.slice('identity='.length)) ??
@@ -84,7 +84,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
   const clash = identityFault([...identity])
   if (clash !== undefined) fail(clash)
   if (identity.size > 0) terms.identity = [...identity]
-  if (protocol === 'udp' && identity.size > 0) fail('identity goes with connections, not with /udp')
+  if (protocol === 'udp' && identity.size > 0) fail('identity cannot be combined with /udp')
   if (protocol === 'udp' && terms.path === 'direct') fail(NO_DIRECT_UDP)
   return {
     name: exposeName(port, protocol),
@@ -118,12 +118,12 @@ export function parseTarget(text: string, protocol: Protocol = 'tcp'): Target {
     return protocol === 'udp' ? fail('a /udp port needs HOST:PORT') : unixTarget(text.slice('unix:'.length), fail)
   const [, scheme = protocol, rest] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/s.exec(text)!
   if (protocol === 'udp' && scheme !== 'udp') fail(`"${scheme}" cannot be used with a /udp port`)
-  if (protocol === 'tcp' && scheme === 'udp') fail('"udp" goes with a /udp port, as 53/udp=127.0.0.1:5353')
+  if (protocol === 'tcp' && scheme === 'udp') fail('"udp" needs a /udp port, such as 53/udp=127.0.0.1:5353')
   if (protocol === 'tcp' && !TARGET_SCHEMES.includes(scheme))
     fail(`"${scheme}" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included`)
   const [, authority, path] = /^([^/]*)(.*)$/s.exec(rest!)!
   if (path !== '' && (path !== '/' || scheme === 'tcp' || scheme === 'udp'))
-    fail(`"${path}" behind the port: connections are carried whole, so there is no path to choose`)
+    fail(`"${path}" after the port: connections are carried whole, so there is no path to choose`)
   const match =
     /^(?:(?:\[([^\]]+)\]|([^:[\]@\s]+)):)?(\d+)$/.exec(authority!) ?? fail(`"${authority}" is not HOST:PORT`)
   const host = match[1] ?? match[2] ?? 'localhost' // a bare port: both families
@@ -139,7 +139,7 @@ export function formatTarget(target: Target): string {
 /** What is wrong with this combination, if anything. */
 export function identityFault(kinds: readonly IdentityKind[]): string | undefined {
   return kinds.includes('proxy-v1') && kinds.includes('proxy-v2')
-    ? 'proxy-v1 and proxy-v2 exclude each other: a connection begins with one of them'
+    ? 'proxy-v1 and proxy-v2 exclude each other: a connection begins with only one of them'
     : undefined
 }
 
@@ -150,7 +150,7 @@ export const IDENTITY_FORM = 'headers, proxy-v1 or proxy-v2'
 function unixTarget(written: string, fail: Fail): Target {
   const path = written.replace(/^\/\/(?=\/)/, '') // unix:///run/x is the same as unix:/run/x
   if (!path.startsWith('/')) fail('a socket path begins with "/"')
-  if (path.includes('\0')) fail('a socket path holds no zero byte')
+  if (path.includes('\0')) fail('a socket path cannot contain a zero byte')
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
     fail(`a socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes, this has ${Buffer.byteLength(path)}`)
   return { kind: 'unix', path, text: `unix:${path}` }

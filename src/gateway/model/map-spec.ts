@@ -41,9 +41,9 @@ export function parseMapSpec(text: string): MapSpec {
   const path = parseMapOptions(options, fail)
   if (protocol === 'udp' && path.path === 'direct') fail(NO_DIRECT_UDP)
   const colon = body.lastIndexOf(':')
-  if (colon < 0) fail('there is no colon with a port behind it')
+  if (colon < 0) fail('there is no colon followed by a port')
   const portText = body.slice(colon + 1)
-  const port = parsePort(portText) ?? fail(`"${portText}" behind the last colon is not a port (1 to 65535)`)
+  const port = parsePort(portText) ?? fail(`"${portText}" after the last colon is not a port (1 to 65535)`)
   const { peer, local } = splitPeer(body.slice(0, colon), fail)
   const spec = { name: mapName(peer, port, protocol), peer, port, protocol, ...path }
   if (local === '') return { ...spec, localPort: port }
@@ -108,12 +108,12 @@ export function isProbeService(text: string): boolean {
 
 const MAX_SERVICE_CHARS = 120
 
-export const PROBE_PATH_FORM = 'a path as /healthz, with no comma'
+export const PROBE_PATH_FORM = 'a path such as /healthz, without commas'
 
-export const PROBE_SERVICE_FORM = `the full name of a gRPC service as pkg.Service, or "" for the server; at most ${MAX_SERVICE_CHARS} characters`
+export const PROBE_SERVICE_FORM = `the full name of a gRPC service such as pkg.Service, or "" for the server; at most ${MAX_SERVICE_CHARS} characters`
 
 export const PEER_FORM =
-  'a peer is a hostname (lower-case letters, digits, hyphens), an address as 0:0000.0000.0004, or a node id'
+  'a peer is a hostname (lower-case letters, digits, hyphens), an address such as 0:0000.0000.0004, or a node id'
 
 function parseMapOptions(
   options: readonly string[],
@@ -141,7 +141,7 @@ function parseMapOptions(
       )
   }
   if (read.check !== undefined && read.probe === undefined)
-    fail(`"probe-${read.check.kind}" goes with probe=SECONDS, which says how often`)
+    fail(`"probe-${read.check.kind}" needs probe=SECONDS, the interval`)
   if (read.probe !== undefined && read.probe > MAX_PROBE_S)
     fail(`"probe=${read.probe}": at most ${MAX_PROBE_S} seconds`)
   return read
@@ -149,7 +149,7 @@ function parseMapOptions(
 
 /** Splits `[LOCAL:]PEER`, where PEER may be `[…]`, an address with its colon, a hostname or a node id. */
 function splitPeer(text: string, fail: Fail): { peer: string; local: string } {
-  const match = LOCAL_AND_PEERS.exec(text) ?? fail(`"${text}" has no peer at its end`)
+  const match = LOCAL_AND_PEERS.exec(text) ?? fail(`"${text}" does not end with a peer`)
   const [, local, written] = match
   const peers = written!.split('|').map(withoutBrackets)
   for (const peer of peers) if (tagOf(peer) === undefined) checkPeer(peer, fail)
@@ -181,7 +181,7 @@ function parseLocal(text: string, fail: Fail): { localAddress: string; localPort
 export const LOCALHOST = '127.0.0.1'
 
 export const NO_GROUP_UDP =
-  'several peers cannot be combined with /udp: an answer does not show which of them had the datagram'
+  'several peers cannot be combined with /udp: an answer does not show which of them received the datagram'
 
 const MAP_FORM =
   '[[BIND-IP:]LOCAL-PORT:]PEER[|PEER...]:PORT[/udp][,path=POLICY][,balance=POLICY][,probe=SECONDS][,probe-http=PATH][,client=CIDR]..., as 8080:agent-b:80'

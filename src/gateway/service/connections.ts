@@ -102,7 +102,7 @@ export class ConnectionTable {
     if (about.direction === 'expose') {
       const own = this.#ofPeers.get(about.nodeId) ?? 0
       if (own >= connections / 2)
-        throw new PilotError('TOO_MANY', `${about.peer} has ${own} connections open, half of what there is for all`)
+        throw new PilotError('TOO_MANY', `${about.peer} has ${own} connections open, half of the total allowed`)
       this.#ofPeers.set(about.nodeId, own + 1)
     }
     const connection = new Connection(this.#nextId++, about, abort)

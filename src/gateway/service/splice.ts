@@ -72,7 +72,7 @@ function onDrain(this: End): void {
 function onEnd(this: End): void {
   const { socket, stream } = jointOf(this)
   if (this === stream) endWhenFlushed(socket)
-  else if (isReset(socket)) socket.destroy(new Error('reset behind the last byte'))
+  else if (isReset(socket)) socket.destroy(new Error('reset after the last byte'))
   else stream.end()
 }
 

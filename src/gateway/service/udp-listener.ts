@@ -132,10 +132,10 @@ function ownAddresses(wildcard: string, service: string): readonly string[] {
   if (wanted.length > 0) return wanted
   throw new PilotError(
     'ADDRESS_UNAVAILABLE',
-    `${service}: the addresses of this machine are not known, so UDP cannot listen on ${wildcard}`,
+    `${service}: the addresses of this machine are unknown, so UDP cannot listen on ${wildcard}`,
     { service, local: wildcard },
     undefined,
-    'Name one address of this machine instead.',
+    'Listen on one address of this machine instead.',
   )
 }
 

@@ -75,7 +75,7 @@ export class TicketBook {
         `${file}: the tickets cannot be read`,
         { file },
         error,
-        'Restore it, or move it away: then its guests count as trusted peers like any other; revoke their trust first.',
+        'Restore it; or revoke the trust of its guests, then move it away: without it they count as ordinary trusted peers.',
       )
     }
   }
@@ -86,7 +86,7 @@ export class TicketBook {
     if (this.#open.length >= MAX_OPEN)
       throw new PilotError('TOO_MANY', `${MAX_OPEN} tickets are open already; wait until some have expired`)
     if (this.#guests.size >= MAX_GUESTS)
-      throw new PilotError('TOO_MANY', `${MAX_GUESTS} nodes have come by tickets; revoke the trust of some`)
+      throw new PilotError('TOO_MANY', `${MAX_GUESTS} nodes have joined by ticket; revoke the trust of some`)
     this.#open = [...this.#open, ticket]
     await this.#save()
   }

@@ -71,7 +71,7 @@ export class Tickets {
     if (!(await node.whenRegistered(0)))
       throw new PilotError(
         'REGISTRY_UNREACHABLE',
-        'a ticket leads to this node by way of the registry, which has not answered yet',
+        'a ticket needs the registry to lead to this node, and the registry has not answered yet',
       )
     const secret = randomBytes(SECRET_BYTES)
     const now = Date.now()
@@ -91,7 +91,7 @@ export class Tickets {
     const { name, port, protocol, target } = expose
     await this.#book.add({ secret: toBase64(secret), service: name, port, protocol, target, expires }, now / 1_000)
     guests.expect(this.#openForMs)
-    this.#deps.log.info({ expose: expose.name, forMs }, 'a ticket was made')
+    this.#deps.log.info({ expose: expose.name, forMs }, 'a ticket was created')
     return {
       ticket,
       service: expose.name,
@@ -114,7 +114,7 @@ export class Tickets {
     if (!(await node.whenRegistered(REGISTRATION_MS)))
       throw new PilotError(
         'REGISTRY_UNREACHABLE',
-        `${options.registry} does not answer, and a ticket is shown by way of it`,
+        `${options.registry} does not answer, and a ticket is presented through it`,
       )
     if (known === undefined) await this.#book.restrict(ticket.key) // before it is trusted
     const hasExpired = ticket.expires * 1_000 <= Date.now() // by our clock; whoever made the ticket goes by another
@@ -153,15 +153,15 @@ export class Tickets {
     if (key === this.#deps.node.publicKey)
       throw new PilotError(
         'USAGE',
-        'this ticket was made here; it is for somebody else',
+        'this ticket was made here; it is meant for another node',
         {},
         undefined,
-        'Use it on another machine, or here by another gateway: `pilotgate join TICKET --state-dir DIR`.',
+        'Use it on another machine, or with another gateway on this one: `pilotgate join TICKET --state-dir DIR`.',
       )
     if (knownKey !== undefined && knownKey !== key)
       throw new PilotError(
         'CONFLICT',
-        `node ${ticket.node} is trusted here with another key than the ticket names`,
+        `node ${ticket.node} is trusted here with a key other than the one in the ticket`,
         { peer },
         undefined,
         `If the ticket is right, \`pilotgate trust revoke ${peer}\` first.`,
@@ -169,10 +169,10 @@ export class Tickets {
     if (this.#waiting.has(ticket.node))
       throw new PilotError(
         'CONFLICT',
-        `a ticket of ${peer} is being used just now`,
+        `another ticket of ${peer} is being used at the moment`,
         { peer },
         undefined,
-        'Wait until that is done.',
+        'Wait until that has finished.',
       )
   }
 
@@ -191,17 +191,17 @@ export class Tickets {
     if (outcome === 'key_changed')
       return new PilotError(
         'TICKET_INVALID',
-        `${peer} has another key than the ticket names${elsewhere}`,
+        `${peer} has a key other than the one in the ticket${elsewhere}`,
         { peer },
         undefined,
-        'Do not go on unless you know why: ask for another ticket, over a channel that you trust.',
+        'Do not continue unless you know why: ask for another ticket, over a channel that you trust.',
       )
     return new PilotError(
       'TIMED_OUT',
       `${peer} did not answer within ${ANSWER_MS / 1_000} s${elsewhere}`,
       { peer },
       undefined,
-      'Does the gateway that made the ticket run? Is this one registered at the same registry?',
+      'Is the gateway that made the ticket running? Is this one registered with the same registry?',
     )
   }
 
@@ -214,7 +214,7 @@ export class Tickets {
       if (key !== undefined)
         void this.#book
           .forget(key)
-          .catch((error: unknown) => this.#deps.log.error({ reason: String(error) }, 'the tickets could not be saved'))
+          .catch((error: unknown) => this.#deps.log.error({ reason: String(error) }, 'could not save the tickets'))
     }
     if (state === 'approved' || state === 'rejected' || state === 'key_changed') this.#waiting.get(node)?.(state)
   }
@@ -239,7 +239,7 @@ export class Tickets {
     } catch (error) {
       this.#deps.log.error(
         { nodeId: node, reason: String(error) },
-        'a good ticket was not honoured: that it is used could not be saved',
+        'a valid ticket was not honoured: could not save that it is used',
       )
       return undefined // as any other request: the ticket stays open, the guest asks again, a person may decide
     }
@@ -249,7 +249,7 @@ export class Tickets {
       this.#sparse.warn(
         'ticket',
         { peer, nodeId: node, code: 'TICKET_USED' },
-        'a node showed a ticket that is used up, expired or not ours; it was refused',
+        'refused a ticket that is used, expired or not ours',
       )
     else if (redeemed.fresh) {
       this.#deps.log.info({ peer, nodeId: node, expose: redeemed.service }, 'a ticket was used')
@@ -285,7 +285,7 @@ export class Tickets {
     if (guests === null)
       throw new PilotError(
         'USAGE',
-        'tickets cannot be used with --daemon: a daemon decides by itself whom it trusts',
+        'tickets cannot be used with --daemon: a daemon decides on its own whom it trusts',
         {},
         undefined,
         'Run without --daemon, or ask for trust with `pilotgate trust request PEER`.',
@@ -309,7 +309,7 @@ function choose(exposes: readonly ExposedRecord[], service: string | undefined):
   if (service === undefined)
     throw new PilotError(
       'NOT_FOUND',
-      'nothing is exposed that a ticket could open',
+      'there is no exposure that a ticket could open',
       {},
       undefined,
       '`pilotgate share 3000` exposes port 3000 and prints a ticket for it.',

@@ -75,7 +75,9 @@ export class OverlayFlow {
   send(bytes: Uint8Array): void {
     if (this.#port === undefined || this.#peer === undefined) {
       if (this.#waiting === undefined || this.#waiting.length >= MAX_UDP_WAITING)
-        this.#events.onDropped(new PilotError('TOO_MANY', `${MAX_UDP_WAITING} datagrams wait for the peer already`))
+        this.#events.onDropped(
+          new PilotError('TOO_MANY', `${MAX_UDP_WAITING} datagrams are already waiting for the peer`),
+        )
       else this.#waiting.push(bytes)
       return
     }
@@ -102,7 +104,7 @@ export async function checkAnswersReturn(node: Overlay, name: string): Promise<v
   if (!port.keepsSourcePort)
     throw new PilotError(
       'USAGE',
-      `${name}: a daemon sends datagrams from a port of its own choosing, so answers cannot come back`,
+      `${name}: a daemon chooses the port that it sends datagrams from, so answers cannot come back`,
       {},
       undefined,
       'Run without --daemon: /udp needs a node of its own.',

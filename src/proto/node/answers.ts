@@ -1,6 +1,7 @@
 /**
- * What the registry answers, on its way to the parts that wait for it. Above: core.ts. Below: registration.ts,
- * trust-exchange.ts and resolver.ts, which understand the answers; dialler.ts and inbound.ts, which wait for keys and names.
+ * Answers of the registry, on their way to the parts that wait for them. Above: core.ts. Below: registration.ts,
+ * trust-exchange.ts and resolver.ts, which interpret the answers; dialler.ts and inbound.ts, which wait for keys and
+ * names.
  */
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { Chores } from './chores.ts'
@@ -39,7 +40,7 @@ export class Answers {
     this.#inbound = inbound
   }
 
-  /** Hands every answer of the registry to the part that asked, and what follows from it to the others. */
+  /** Passes every answer of the registry to the part that asked, and its consequences to the others. */
   take(now: Instant): void {
     for (
       let result = this.#state.registry.pollResult();
@@ -83,7 +84,7 @@ export class Answers {
     this.#chores.afterTunnel(now, peer)
   }
 
-  /** Bound names for which the registry has named this node. A key that a tunnel proves just now has not moved. */
+  /** Bound names for which the registry has named this node. A key that a tunnel is proving right now has not moved. */
   #settleNames(now: Instant, node: NodeId, key: Uint8Array | undefined): void {
     const { trust, peers } = this.#state
     for (const { hostname, answer, moved } of this.#resolver.settleNames(now, node, key)) {

@@ -1,6 +1,6 @@
 /**
- * What the node does for a peer after anything that may have changed its tunnel, its path or its liveness. peer.ts and
- * liveness.ts decide what has to be done; this part does it, with the help of the others.
+ * The node's work for a peer after anything that may have changed its tunnel, path or liveness. peer.ts and liveness.ts
+ * decide what to do; this part does it, with the help of the others.
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
@@ -42,13 +42,16 @@ export class Chores {
     this.#dialler = parts.dialler
   }
 
-  /** After anything that may have changed a tunnel: informs whatever waits for the peer, sends the PILA that is due. */
+  /**
+   * After anything that may have changed a tunnel: notifies whatever waits for the peer, and sends a PILA if one is
+   * due.
+   */
   afterTunnel(now: Instant, peer: Peer): void {
     const news = peer.tunnel.takeNews()
     if (news !== 0) this.#onTunnelNews(now, peer, news)
     if (peer.tunnel.authDue) {
       this.#outbound.sendAuth(now, peer)
-      // The peer confirms new keys by any frame under them; without this ping it might have nothing to say.
+      // The peer confirms new keys by any frame under them; without this ping it might have nothing to send.
       if (peer.tunnel.hasCandidate) this.#pings.send(now, peer, undefined, 'confirm', 0)
     }
     this.#state.touchPeer(peer)
@@ -93,14 +96,17 @@ export class Chores {
     this.#refreshStreams(now, peer, false)
   }
 
-  /** The peer was silent for a while and is heard again. It may have ended streams meanwhile, and every RST may be lost. */
+  /**
+   * The peer is heard again after a silence. It may have ended streams in the meantime, and every RST may have been
+   * lost.
+   */
   onOutageOver(now: Instant, peer: Peer, silentMs: number): void {
     this.#reportPath(peer)
     this.#finder.onPathChange(now, peer)
     this.#refreshStreams(now, peer, silentMs >= k.PEER_SILENT_MS)
   }
 
-  /** What waits for a backed-off timer may go now. */
+  /** Anything that waits for a backed-off timer may go now. */
   #refreshStreams(now: Instant, peer: Peer, verify: boolean): void {
     let verifyAt = verify ? now : Infinity
     for (const stream of peer.streams.values()) {
@@ -188,7 +194,7 @@ export class Chores {
     }
   }
 
-  /** The tunnel stays, in case the peer comes back in time; what has not begun need not wait for that. */
+  /** The tunnel stays, in case the peer comes back in time; pending dials fail now. */
   #failWaiting(now: Instant, peer: Peer): void {
     this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'the node does not answer')
     for (const stream of peer.streams.values()) {

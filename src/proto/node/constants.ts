@@ -1,42 +1,57 @@
 /** Numbers of the node: peers, liveness, limits. */
 
-// Liveness of a peer. What users see is the sum: a vanished peer's streams end within KEEPALIVE_MS + PEER_DEAD_MS.
+// Liveness of a peer. Users see the sum: the streams of a vanished peer end within KEEPALIVE_MS + PEER_DEAD_MS.
 /** A peer with open streams that has been silent for this long is pinged, ms; it also holds NAT mappings open. */
 export const KEEPALIVE_MS = 15_000
-/** After bytes came, and then nothing for this long: one ping, ms. If our address has changed, the ping shows the peer. */
+/**
+ * After bytes arrived, and then nothing for this long: one ping, ms. If our address has changed, the ping tells the
+ * peer.
+ */
 export const TAIL_PING_MS = 2_000
-/** Something of ours is unanswered for this long, or four round trips: ping on every path, ms. */
+/** No answer to something we sent for this long, or for four round trips: ping on every path, ms. */
 export const QUIET_MS = 1_000
-/** At most; before the peer counts as silent every path has been tried, whatever round trip was measured. */
+/**
+ * Upper bound of the above: every path has been tried before the peer counts as silent, whatever round trip was
+ * measured.
+ */
 export const MAX_QUIET_MS = 2_000
 export const PING_REPEAT_MS = 1_000
 /**
- * PILA that take direct paths only, to a peer that may be a Go daemon: 0.95 s. It answers after a question to its
- * registry, and stays on the relay until it restarts if anything reaches it there first (tunnel.md §6.4).
+ * The number of PILA that take only direct paths, to a peer that may be a Go daemon: 0.95 s. Such a peer answers after
+ * asking its registry, and stays on the relay until it restarts if anything reaches it there first (tunnel.md §6.4).
  */
 export const DIRECT_ATTEMPTS = 3
-/** A peer that has not shown to be one of us is looked for by the relay only after this long, ms: a Go daemon may stall for seconds. */
+/**
+ * A peer that is not known to be a pilotgate is sought through the relay only after this long, ms: a Go daemon may
+ * stall for seconds.
+ */
 export const PLAIN_RELAY_MS = 3_000
-/** Unanswered for this long: new connections to the peer fail at once, ms. */
+/** No answer for this long: new connections to the peer fail immediately, ms. */
 export const PEER_SILENT_MS = 4_000
-/** Unanswered for this long: the peer is gone, its streams are reset, ms. */
+/** No answer for this long: the peer counts as gone and its streams are reset, ms. */
 export const PEER_DEAD_MS = 15_000
-/** While a peer is silent the registry is asked again where it is, ms: it may have restarted elsewhere. */
+/** How often the registry is asked where a silent peer is, ms: it may have restarted elsewhere. */
 export const RESOLVE_AGAIN_MS = 2_000
-/** After a failed attempt further dials fail at once for this long, ms, instead of each waiting again. */
+/** After a failed attempt, further dials fail immediately for this long, ms, instead of each waiting again. */
 export const UNREACHABLE_MS = 1_000
-/** A peer without streams, and not heard of for this long, is forgotten, ms. Trusted ones keep their record in the book. */
+/**
+ * A peer without streams that was not heard from for this long is forgotten, ms. Trusted ones keep their record in the
+ * book.
+ */
 export const FORGET_PEER_MS = 600_000
 
 // Better paths
-/** After a tunnel came up a better path than the relay is searched for this long, ms, whether or not a stream is open. */
+/** How long a better path than the relay is sought after a tunnel came up, ms, even without an open stream. */
 export const SEARCH_MS = 10_000
-/** A path hello that gets no echo is said again after these pauses, ms. */
+/** A path hello without an echo is repeated after these pauses, ms. */
 export const HELLO_AGAIN_MS: readonly number[] = [300, 700, 2_000]
-/** A punch from the peer makes us ping along that path at once, but not more often than this, ms: it is not authenticated. */
+/**
+ * A punch from the peer makes us ping along that path immediately, but no more often than this, ms: it is not
+ * authenticated.
+ */
 export const PUNCHED_PING_MS = 50
 
-/** A stream without acknowledgements makes us ask whether the path works, but not more often than this, ms. */
+/** A stream without acknowledgements makes us probe the path, but no more often than this, ms. */
 export const STALL_PING_MS = 500
 
 /** Segments up to this size, bytes, are as small as pings and acknowledgements: if they are lost, it is not for their size. */
@@ -47,19 +62,27 @@ export const KNOCK_MS = 100
 
 /** How often streams that refuse the relay are rechecked while only the relay works, ms. */
 export const STRICT_AGAIN_MS = 1_000
-/** How long after a tunnel came up other than direct paths, and larger packets, are tried, ms: the SYN that waited for it, and its answer, go first. */
+/**
+ * Delay after a tunnel came up before non-direct paths and larger packets are tried, ms: the SYN that waited for it,
+ * and its answer, go first.
+ */
 export const SEARCH_AFTER_MS = 20
 
 // Names
 export const NAME_CACHE_MS = 30_000
-/** For so long after that, ms, a name still means the node that it meant, if that was heard lately, and the registry is asked again. */
+/**
+ * For this long after that, ms, a name still means the same node if it was heard recently, while the registry is asked
+ * again.
+ */
 export const NAME_STALE_MS = 300_000
-/** Lately, ms: a registry gives a name away only after three minutes of silence. */
+/** "Recently", ms: a registry reassigns a name only after three minutes of silence. */
 export const NAME_HEARD_MS = 120_000
 export const MAX_NAMES = 4_096 // the oldest is evicted
 export const MAX_DIALS = 8_192 // waiting for a name, a tunnel or a SYN token; further ones fail as TOO_MANY
 
-/** Peers that connections are expected to, asked about beforehand: what the registry grants one address is shared with others. */
+/**
+ * Number of expected peers that are looked up in advance: all nodes behind one address share the registry's rate limit.
+ */
 export const MAX_PREPARED = 32
 
 // Trust
@@ -69,33 +92,36 @@ export const POLL_WAITING_MS = 1_500 // while one is older, up to POLL_WAITING_F
 export const POLL_WAITING_FOR_MS = 600_000
 export const POLL_GUESTS_MS = 500 // while an invited guest may ask
 export const POLL_IDLE_MS = 5_000
-/** Repetitions of a request that a person has just rejected are answered with the same, ms: they crossed our answer. */
+/** For this long, repetitions of a request that a person has just rejected get the same answer, ms: they crossed it. */
 export const REJECTED_FOR_MS = 30_000
 export const REPORT_AGAIN_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 30_000] // the other node may not be registered yet
 export const REQUEST_AGAIN_MS: readonly number[] = [1_000, 1_500, 2_000, 3_000, 5_000, 15_000] // the peer may not be registered yet
 
-/** A request for trust that was not repeated for so long is forgotten, ms: a node that runs repeats it within a minute. */
+/** A trust request that was not repeated for this long is forgotten, ms: a running node repeats it within a minute. */
 export const PENDING_FOR_MS = 30 * 86_400_000
-/** A hostname that the registry refuses is asked for again after so long, ms: the node that has it may go, or rename itself. */
+/**
+ * A hostname that the registry refuses is requested again after this long, ms: its holder may leave or rename itself.
+ */
 export const HOSTNAME_AGAIN_MS = 60_000
 
 /** A network of the registry that refuses us is asked again after this long, ms. */
 export const JOIN_AGAIN_MS = 60_000
 
 /**
- * Streams of a tunnel take turns of so many bytes: a dozen segments of an Ethernet, one of loopback. The peer sees segments of
- * one stream together and acknowledges them at once; sixteen streams by turns of a segment cost it nearly an acknowledgement each.
+ * Streams of a tunnel take turns of this many bytes: a dozen segments on Ethernet, one on loopback. The peer gets the
+ * segments of one stream together and acknowledges them once; with turns of one segment, sixteen streams would cost it
+ * almost one acknowledgement per segment.
  */
 export const STREAM_TURN_BYTES = 16_384
-/** A packet counts as so many bytes at least: it costs the same however little is in it. */
+/** The minimum that a packet counts for, bytes: its cost does not depend on how little is in it. */
 export const STREAM_TURN_PACKET_BYTES = 1_024
 
 // Limits
 export const MAX_PEERS = 65_536
 export const MAX_STREAMS = 65_536
-export const MAX_STREAMS_PER_PEER = 32_768 // two for each ephemeral port: those that are over stay a few seconds
-export const MAX_CONTROL_PER_PEER = 64 // pongs and RSTs waiting; further ones are dropped, the asker asks again
-/** Datagrams of programs waiting for their turn: what one busy moment may bring; further ones are dropped and counted. */
+export const MAX_STREAMS_PER_PEER = 32_768 // two per ephemeral port: ended streams stay a few seconds
+export const MAX_CONTROL_PER_PEER = 64 // pongs and RSTs waiting; further ones are dropped, and the peer asks again
+/** Datagrams of programs waiting for their turn: enough for a burst; further ones are dropped and counted. */
 export const MAX_DATAGRAMS_PER_PEER = 1_024
 export const MAX_PINGS = 4_096
 export const PING_EXPIRY_MS = 30_000
@@ -105,7 +131,10 @@ export const MAX_STRANGERS = 64
 export const LOOK_UPS_PER_SECOND = 5
 /** Signature checks per second that others can cause; a check costs about 0.15 ms. */
 export const AUTH_CHECKS_PER_SECOND = 500
-/** And of those, that one address can cause: a hundred nodes behind one NAT that restart at once get through in two seconds. */
+/**
+ * And the part of those that one address can cause: a hundred nodes behind one NAT that restart together get through in
+ * two seconds.
+ */
 export const AUTH_CHECKS_PER_SOURCE = 50
 /** RST per second in answer to packets of streams that do not exist. */
 export const RST_PER_SECOND = 2_000
@@ -115,26 +144,28 @@ export const REFUSAL_MS = 5
 export const MAX_REFUSALS = 256
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
 export const SYN_BURST = 10
-export const SYN_PER_SECOND = 9 // one less than it grants: two of ours may arrive closer together than they left
-/** A peer whose queue of connections is full gets its next SYN after so long, ms (stream.md Q23). */
+export const SYN_PER_SECOND = 9 // one less than it grants: two SYNs may arrive closer together than they were sent
+/** Delay of the next SYN to a peer whose queue of connections is full, ms (stream.md Q23). */
 export const BUSY_PAUSE_MS = 250
 /** Dials that met the remains of an older stream on their ports are repeated from others. */
 export const MAX_REDIALS = 3
 
 export const EPHEMERAL_FIRST = 49_152
 export const EPHEMERAL_COUNT = 16_384
-/** The ports of a stream that is over may be used again after this long, ms, where all others are in use: as Linux does (tcp_tw_reuse). */
+/**
+ * The ports of an ended stream may be reused after this long, ms, if all others are in use, as in Linux (tcp_tw_reuse).
+ */
 export const REUSE_AFTER_MS = 1_000
 /** Overlay port of trust messages (trust.md §3). */
 export const HANDSHAKE_PORT = 444
-/** Source port of pings. Never 0: two Go daemons would answer each other for ever (addressing §5). */
+/** Source port of pings. Never 0: two Go daemons would answer each other forever (addressing §5). */
 export const PING_PORT = 1
 /** Punch commands of the beacon that are obeyed, per second. */
 export const PUNCHES_PER_SECOND = 20
-/** Punches of others that are looked at, per second: anybody can send them. */
+/** Punches of peers that are processed, per second: anyone can send them. */
 export const PUNCHED_PER_SECOND = 100
 
-/** Bits of `Peer.takeChores()`: what the node is to do for the peer; chores.ts does it. */
+/** Bits of `Peer.takeChores()`: the node's work for the peer, done by chores.ts. */
 export const PEER_RESOLVE = 1 // ask the registry where it is
 export const PEER_SILENT = 2 // fail what waits for it
 export const PEER_DEAD = 4 // end its streams, forget its keys
@@ -142,5 +173,5 @@ export const PEER_KEEPALIVE = 8 // ping along the current path
 export const PEER_SEARCH = 16 // ping along every path
 export const PEER_FORGET = 32
 export const PEER_LEAVE = 64 // trust has ended; its streams have been reset
-/** A registry that runs has registered us by then. One whose port is closed is not waited for. */
+/** A running registry has registered us by then. We do not wait for one whose port is closed. */
 export const RESUME_MS = 2_000

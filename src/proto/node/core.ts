@@ -1,15 +1,15 @@
 /**
- * One overlay node, whole, without I/O: the parts put together. Above: drain.ts, with which runtime/node/driver.ts runs it in
- * a program and test/sim in virtual time.
+ * One complete overlay node without I/O: it composes the parts. Above: drain.ts, with which runtime/node/driver.ts runs
+ * it in a program and test/sim in virtual time.
  *
  *   handle*   a datagram, an answer of the registry, a deadline
  *   commands  dial, listen, write, trust: each is a handle call too
- *   queries   what is known now, to be read only (views.ts)
+ *   queries   the current state, read-only (views.ts)
  *   poll*     what follows; drain.ts calls them
  *
  * Contract: ONE mutation, then drain. A mutation is a handle call, a command, or several of one batch; after it call
- * `drain`, once, and sleep until `nextTimeout()`. `now` never goes back. The core calls nobody, so it is never re-entered.
- * Its state is its own: nothing outside this folder imports state.ts.
+ * `drain`, once, and sleep until `nextTimeout()`. `now` never goes back. The core calls nothing, so it is never
+ * re-entered. Its state is its own: nothing outside this folder imports state.ts.
  */
 import type { PeerName } from '../../base/address.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
@@ -91,7 +91,7 @@ export class OverlayCore {
 
   // ---- queries
 
-  /** Undefined while the registry has not answered yet. */
+  /** Undefined until the registry has answered. */
   get nodeId(): NodeId | undefined {
     return this.#state.ownId
   }
@@ -110,7 +110,7 @@ export class OverlayCore {
   get trust(): TrustView {
     return this.#state.trust
   }
-  /** Names that the registry gave to other keys than they mean here, when it was asked last. */
+  /** Names that the registry, when last asked, gave to keys other than those they mean here. */
   get contestedNames(): readonly ContestedName[] {
     return this.#resolver.allContested
   }
@@ -118,18 +118,18 @@ export class OverlayCore {
     return this.#state.peers
   }
 
-  /** Why the path to a peer is what it is, for people; undefined while there is no tunnel. */
+  /** The reason for the current path to a peer, for people; undefined while there is no tunnel. */
   pathReason(now: Instant, node: NodeId): string | undefined {
     const peer = this.#state.peers.get(node)
     return peer === undefined ? undefined : pathReason(this.#state, peer, now)
   }
 
-  /** The keys that may open sealed frames of a node, the likeliest first. */
+  /** The keys that may open sealed frames of a node, most likely first. */
   keysOf(sender: NodeId): readonly AeadKey[] {
     return this.#state.keysOf(sender)
   }
 
-  /** Some stream still holds bytes, or its end, that the peer has not acknowledged. */
+  /** Some stream still has unacknowledged bytes, or an unacknowledged end. */
   get hasUndelivered(): boolean {
     for (const { streams } of this.#state.peers.values())
       for (const { phase, sender } of streams.values()) if (phase === 'established' && !sender.drained) return true
@@ -139,14 +139,14 @@ export class OverlayCore {
   trustFile(): TrustFile {
     return this.#state.trust.save()
   }
-  /** Where trusted peers are, for our next life. */
+  /** The addresses of trusted peers, saved for the next start. */
   get places(): readonly Place[] {
     return this.#state.places.present(this.#state.trust, this.#state.peers)
   }
 
   // ---- what happens
 
-  /** Takes ownership of `bytes`. @param opened where a sealed frame was opened before it came here. */
+  /** Takes ownership of `bytes`. @param opened if a sealed frame was already opened elsewhere. */
   handleDatagram(now: Instant, bytes: Uint8Array, source: Endpoint, opened?: OpenedFrame): void {
     this.#inbound.handleDatagram(now, bytes, source, opened)
   }
@@ -172,7 +172,10 @@ export class OverlayCore {
     this.#answers.take(now)
   }
 
-  /** Addresses of our interfaces are others than before, or the machine has slept. @param isElsewhere what we send comes from another address. */
+  /**
+   * The addresses of our interfaces have changed, or the machine has slept. @param isElsewhere our packets now come
+   * from a different address.
+   */
   handleNetworkChange(now: Instant, network: OwnNetwork, isElsewhere: boolean): void {
     this.#state.network = network
     this.#registration.onNetworkChange(now)
@@ -227,7 +230,7 @@ export class OverlayCore {
   pollRegistryRequest(): object | undefined {
     return this.#state.registry.pollRequest()
   }
-  /** The connection to the registry has stopped answering: drop it and make a new one. */
+  /** The connection to the registry has stopped answering: replace it. */
   get registryStale(): boolean {
     return this.#state.registry.stale
   }
@@ -255,12 +258,15 @@ export class OverlayCore {
     return this.#state.news.size > 0 || this.#state.events.size > 0
   }
 
-  /** Segments that were held for more bytes to fill them may go. @returns whether some wait for the next turn, which is to follow at once. */
+  /**
+   * Segments that were held back until more bytes fill them may go. @returns whether some wait for the next turn, which
+   * must follow immediately.
+   */
   releaseHeld(now: Instant): boolean {
     return this.#state.releaseHeld(now)
   }
 
-  /** @returns true once after each change that the trust file must hold. */
+  /** @returns true once after each change that must be saved to the trust file. */
   takeTrustChange(): boolean {
     return this.#state.trust.takeDirty()
   }
@@ -272,7 +278,7 @@ export class OverlayCore {
     return this.#dialler.dial(now, target, label, port, app)
   }
 
-  /** Connections to this peer are likely: what they need to know is found out now. Best effort. */
+  /** Connections to this peer are likely: look up what they need now. Best effort. */
   prepare(now: Instant, target: PeerName): void {
     this.#dialler.prepare(now, target)
   }
@@ -291,7 +297,7 @@ export class OverlayCore {
     this.#resolver.askAbout(now, node, app)
   }
 
-  /** @returns false when the port is taken. */
+  /** @returns false if the port is taken. */
   listen(port: number): boolean {
     return this.#state.ports.listen(port)
   }
@@ -323,7 +329,10 @@ export class OverlayCore {
     this.#state.refusals.put(now, stream.synAt, () => this.#outbound.refuse(peer, stream))
   }
 
-  /** @param more follows within a turn, probably. @returns false when the writer should wait for NEWS_WRITABLE. Takes ownership of `bytes`. */
+  /**
+   * @param more bytes probably follow within a turn. @returns false if the writer should wait for NEWS_WRITABLE. Takes
+   *   ownership of `bytes`.
+   */
   write(now: Instant, view: StreamView, bytes: Uint8Array, more = false): boolean {
     const stream = own(view)
     const goOn = stream.write(bytes, more)
@@ -358,7 +367,7 @@ export class OverlayCore {
     this.#state.touch(now, own(stream))
   }
 
-  /** From now on the stream waits rather than go by the relay, and ends when it has waited too long. */
+  /** From now on the stream waits rather than use the relay, and ends after waiting too long. */
   refuseRelay(stream: StreamView): void {
     own(stream).directOnly = true
   }
@@ -374,7 +383,7 @@ export class OverlayCore {
     return true
   }
 
-  /** @returns why it cannot be sent, or undefined. A datagram may still be lost, as UDP's. */
+  /** @returns why it cannot be sent, or undefined. A datagram may still be lost, as with UDP. */
   sendDatagram(
     node: NodeId,
     sourcePort: number,
@@ -407,17 +416,17 @@ export class OverlayCore {
     return outgoing !== undefined
   }
 
-  /** Asked about every request for trust, before a person is. One at a time; undefined takes it away. */
+  /** Asked about every trust request before a person is. Only one at a time; undefined removes it. */
   setJudge(judge: TrustJudge | undefined): void {
     this.#exchange.judge = judge
   }
 
-  /** The owner of this key is trusted for a ticket only. @param isOurs the ticket was made here. */
+  /** The owner of this key is trusted only for a ticket. @param isOurs the ticket was made here. */
   markGuest(key: Uint8Array, isOurs: boolean): void {
     this.#state.trust.markGuest(key, isOurs)
   }
 
-  /** Until then a guest is expected: requests for trust are looked for more often. */
+  /** Until then a guest is expected: trust requests are polled more often. */
   expectGuests(until: Instant): void {
     this.#exchange.guestsUntil = until
   }
@@ -430,17 +439,17 @@ export class OverlayCore {
     return undefined
   }
 
-  /** @returns false when nothing of this node is pending. */
+  /** @returns false if nothing of this node is pending. */
   approveTrust(now: Instant, node: NodeId): boolean {
     return this.#exchange.approvePending(now, node)
   }
 
-  /** @returns false when nothing of this node is pending. */
+  /** @returns false if nothing of this node is pending. */
   rejectTrust(now: Instant, node: NodeId): boolean {
     return this.#exchange.rejectPending(now, node)
   }
 
-  /** Before trust ends: a Go peer drops its keys as soon as it hears of that, and would not understand our RSTs. */
+  /** Before trust ends: a Go peer drops its keys as soon as it is notified, and would not understand our RSTs. */
   resetStreams(now: Instant, node: NodeId): void {
     const peer = this.#state.peers.get(node)
     for (const stream of peer?.streams.values() ?? []) {
@@ -449,7 +458,7 @@ export class OverlayCore {
     }
   }
 
-  /** Ends trust and, with it, every stream of that node. @returns false when it was not trusted. */
+  /** Ends trust and, with it, every stream of that node. @returns false if it was not trusted. */
   revokeTrust(now: Instant, node: NodeId, origin: 'local' | 'peer' = 'local'): boolean {
     const event = trustEvent(this.#state.trust, node, 'revoked')
     if (!this.#state.trust.revoke(node, origin === 'local')) return false
@@ -467,9 +476,12 @@ export class OverlayCore {
 
   // ---- inside
 
-  /** The registry gave us another id: it is another one, or has lost its memory. Nothing of the old id holds. */
+  /**
+   * The registry assigned us a new id: it is a different registry, or has lost its data. Nothing about the old id
+   * holds.
+   */
   #onNewId(now: Instant): void {
-    this.#dialler.failAll(now, 'REGISTRY_UNREACHABLE', 'the registry has given this node another id')
+    this.#dialler.failAll(now, 'REGISTRY_UNREACHABLE', 'the registry has given this node a new id')
     for (const peer of this.#state.peers.values()) {
       this.#chores.drop(now, peer)
       this.#state.heap.remove(peer)
@@ -478,7 +490,7 @@ export class OverlayCore {
   }
 }
 
-/** The stream behind a view. @throws RangeError for anything that the core did not hand out. */
+/** The stream behind a view. @throws RangeError for anything that the core did not return. */
 function own(view: StreamView): Stream {
   if (view instanceof Stream) return view
   throw new RangeError('not a stream of this node')

@@ -1,6 +1,6 @@
 /**
- * One outgoing datagram: filled by the node, sealed and sent by a DatagramPort (runtime/net/datagram-port.ts). What is
- * to be sealed stands in its place already, behind the header that holds its nonce; so a port can seal a batch at once.
+ * One outgoing datagram: filled by the node, sealed and sent by a DatagramPort (runtime/net/datagram-port.ts). The
+ * plaintext is already in place, after the header that holds its nonce, so a port can seal a whole batch.
  */
 import type { Endpoint } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
@@ -27,14 +27,14 @@ export function createSlot(): DatagramSlot {
   }
 }
 
-/** Nonce and additional data of what the slot seals: both stand in the frame's header (tunnel.md §3.1). */
+/** Nonce and additional data for sealing the slot: both are in the frame's header (tunnel.md §3.1). */
 export function readNonce(slot: DatagramSlot, nonce: Uint8Array, aad: Uint8Array): void {
   const { buffer, sealFrom } = slot
   for (let i = 0; i < 12; i++) nonce[i] = buffer[sealFrom - 12 + i]!
   for (let i = 0; i < 4; i++) aad[i] = buffer[sealFrom - SEALED_HEADER_BYTES + 4 + i]!
 }
 
-/** Seals in place what is to be sealed. */
+/** Seals the slot in place. */
 export function sealSlot(slot: DatagramSlot): void {
   const { key, buffer, sealFrom, length } = slot
   if (key === undefined) return

@@ -1,10 +1,10 @@
-/** A stream that is asked for. The node keeps it until the stream exists or the dial has failed. */
+/** A requested stream. The node keeps it until the stream exists or the dial has failed. */
 import type { Stream } from '../stream/stream.ts'
 import type { DialApp } from './views.ts'
 
 export interface Dial {
   readonly label: string // for messages: the peer as the user wrote it
-  readonly port: number | undefined // undefined: only the tunnel is asked for
+  readonly port: number | undefined // undefined: only the tunnel is requested
   readonly app: DialApp
   /** By a hostname that is bound to a key: should the peer fail, the registry may know why. */
   hostname: string | undefined
@@ -13,5 +13,5 @@ export interface Dial {
   stream: Stream | undefined
 }
 
-/** What names a dial in commands. */
+/** Identifies a dial in commands. */
 export type DialView = Pick<Readonly<Dial>, 'label' | 'port' | 'app' | 'cancelled'>

@@ -1,6 +1,6 @@
 /**
  * From a dial ('agent-b', port 80) to a stream: name → node → key and endpoint → tunnel → SYN. Each step has its own
- * failure, reported at once. Dials to one peer share a tunnel.
+ * failure, reported immediately. Dials to one peer share a tunnel.
  */
 import type { PeerName } from '../../base/address.ts'
 import { formatAddress } from '../../base/address.ts'
@@ -20,9 +20,9 @@ export class Dialler {
   readonly #state: NodeState
   readonly #resolver: Resolver
   readonly #unnamed = new Map<string, Dial[]>() // by hostname, waiting for its node id
-  /** By bound hostname: they have failed, and the registry is being asked whether that is because the name has another key. */
+  /** By bound hostname: failed dials for which the registry is being asked whether the name has a new key. */
   readonly #failed = new Map<string, FailedDial[]>()
-  readonly #names = new Map<string, NameApp[]>() // plain questions for a name
+  readonly #names = new Map<string, NameApp[]>() // plain queries for a name
   readonly #prepared = new Map<string, PeerName>() // by their text, oldest first
   readonly #failures = new Map<NodeId, { readonly code: ErrorCode; readonly text: string }>()
   readonly #opening = new Map<Stream, Dial>() // until the stream is open or over
@@ -43,7 +43,7 @@ export class Dialler {
     if (this.#state.ownId === undefined)
       this.#fail(dial, 'REGISTRY_UNREACHABLE', 'not registered yet: no registry has answered')
     else if (this.#waiting >= k.MAX_DIALS)
-      this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are being opened already`)
+      this.#fail(dial, 'TOO_MANY', `${k.MAX_DIALS} connections are already being opened`)
     else if (node !== undefined) this.#toNode(now, dial, node)
     else if (target.kind === 'hostname') this.#toHostname(now, dial, target.hostname)
     return dial
@@ -80,13 +80,13 @@ export class Dialler {
     if (peer !== undefined && !peer.connected) this.#leavePeer(now, hostname, answer, peer)
   }
 
-  /** Bring up the tunnel, unless that is being done already. */
+  /** Brings up the tunnel, unless that is already under way. */
   connect(now: Instant, peer: Peer): void {
     if (peer.wanted) return
     peer.want()
     this.#resolver.locate(now, peer)
     if (!this.#state.registry.connected) this.#state.places.recall(peer)
-    // What is known already is tried while the registry is asked: it saves a round trip, and is all there is without one.
+    // Known addresses are tried while the registry is asked: this saves a round trip, and works without a registry.
     if (peer.key === undefined || peer.paths.current === undefined) return
     this.#resolver.knock(now, peer)
     peer.tunnel.start(now)
@@ -99,7 +99,9 @@ export class Dialler {
     if ((peer.wanted || peer.tunnel.underway) && peer.key !== undefined) peer.tunnel.start(now)
   }
 
-  /** Connections to this peer will be wanted: its key and where it is are asked for now, and again after each registration. */
+  /**
+   * Connections to this peer are expected: its key and address are looked up now, and again after each registration.
+   */
   prepare(now: Instant, target: PeerName): void {
     const name = target.kind === 'address' ? formatAddress(target.address) : target.hostname
     if (this.#prepared.has(name) || this.#prepared.size >= k.MAX_PREPARED) return
@@ -123,7 +125,7 @@ export class Dialler {
     if (peer.wanted && !peer.asked.resolving) peer.tunnel.start(now)
   }
 
-  /** The tunnel is up, or a SYN token has come: what waits may go. */
+  /** The tunnel is up, or a SYN token is available: waiting dials may go. */
   flush(now: Instant, peer: Peer): void {
     for (let count = peer.dials.size; count > 0; count--) {
       const dial = peer.dials.shift()!
@@ -132,7 +134,7 @@ export class Dialler {
     }
   }
 
-  /** What waits for this peer has waited in vain. */
+  /** Everything that waits for this peer fails. */
   failPeer(now: Instant, peer: Peer, code: ErrorCode, text: string): void {
     peer.onFailed(now)
     this.#failures.delete(peer.node)
@@ -145,7 +147,7 @@ export class Dialler {
     }
   }
 
-  /** We are another node now: nothing that waits can come about. */
+  /** We are a different node now: nothing that waits can succeed. */
   failAll(now: Instant, code: ErrorCode, text: string): void {
     for (const peer of this.#state.peers.values()) this.failPeer(now, peer, code, text)
     const names = new Set([...this.#unnamed.keys(), ...this.#failed.keys()])
@@ -153,7 +155,10 @@ export class Dialler {
     this.#failures.clear()
   }
 
-  /** A stream has news. @returns false when the application is not to hear of it: its dial was cancelled, or continues with another stream. */
+  /**
+   * A stream has news. @returns false if the application must not see it: its dial was cancelled, or continues with
+   * another stream.
+   */
   reports(now: Instant, stream: Stream): boolean {
     const dial = this.#opening.get(stream)
     if (dial === undefined) return true
@@ -165,7 +170,7 @@ export class Dialler {
     return !goesOn && !dial.cancelled
   }
 
-  /** @returns true when the stream met an older life of its ports, or a peer that is busy, and is dialled again. */
+  /** @returns true if the stream met an older connection on its ports, or a busy peer, and is dialled again. */
   #redial(now: Instant, stream: Stream, dial: Dial): boolean {
     const peer = this.#state.peers.get(stream.peer)
     const limit = stream.end === 'stale' ? k.MAX_REDIALS : 1
@@ -196,7 +201,7 @@ export class Dialler {
     if (this.#state.peers.get(node)?.connected !== true) {
       this.#resolver.checkName(now, hostname)
       const contested = this.#resolver.contested(hostname)
-      // The key that is sought is not to be found there, and nowhere else.
+      // The wanted key is not there, nor anywhere else.
       if (contested?.node === node) return this.#failWith(dial, keyChanged(contested))
     }
     this.#toNode(now, dial, node)
@@ -213,7 +218,7 @@ export class Dialler {
     }
   }
 
-  /** What still waits for the node that a name meant until now goes to the one that it means, or fails with the name. */
+  /** Dials that wait for the node that a name meant until now move to its new node, or fail together with the name. */
   #leavePeer(now: Instant, hostname: string, answer: NameAnswer, peer: Peer): void {
     const mayStay = answer.node === undefined && this.#resolver.contested(hostname)?.node !== peer.node
     for (let count = peer.dials.size; count > 0; count--) {
@@ -252,7 +257,7 @@ export class Dialler {
   }
 
   #toNode(now: Instant, dial: Dial, node: NodeId): void {
-    if (node === this.#state.nodeId) return this.#fail(dial, 'USAGE', 'that is this node itself')
+    if (node === this.#state.nodeId) return this.#fail(dial, 'USAGE', "that is this node's own address")
     const peer = this.#state.peer(now, node)
     if (peer === undefined) return this.#fail(dial, 'TOO_MANY', 'too many peers are known')
     this.#toPeer(now, dial, peer)
@@ -308,7 +313,9 @@ export class Dialler {
     this.#state.touchStream(now, peer, stream)
   }
 
-  /** @param node that was sought: whether its name has another key by now is found out before the failure is reported. */
+  /**
+   * @param node the wanted node: before the failure is reported, we find out whether its name now has a different key.
+   */
   #fail(dial: Dial, code: ErrorCode, text: string, node?: NodeId): void {
     const { hostname } = dial
     if (hostname === undefined || node === undefined || !EXPLAINED_BY_KEY.has(code))
@@ -334,5 +341,5 @@ interface FailedDial {
   readonly reason: NameAnswer
 }
 
-/** A node that has lost its name, its key or its place looks like this. */
+/** This is how a node looks that has lost its name, key or address. */
 const EXPLAINED_BY_KEY: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'NOT_TRUSTED', 'PEER_UNREACHABLE'])

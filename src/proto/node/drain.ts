@@ -1,37 +1,36 @@
 /**
- * What follows from a turn of the core, in the one order that there is. The driver, the rehearsal and the simulator all
- * drain with this function, so what is tested is what runs.
+ * Drains the results of a turn of the core, in a fixed order. The driver, the rehearsal and the simulator all use this
+ * function, so production runs the tested code.
  */
 import type { Instant } from '../../base/types.ts'
 import type { OverlayCore } from './core.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
 import type { NodeEvent } from './events.ts'
 
-/** What the core is connected to. */
+/** The outside of the core. */
 export interface Outside {
-  /** Datagrams that wait below: from MAX_BACKLOG on no more are made. */
+  /** Datagrams that wait below: from MAX_BACKLOG up, no more are created. */
   readonly backlog: number
   /** Seals what has a key and sends, in order, the first `count`. May swap their buffers. */
   send(batch: readonly DatagramSlot[], count: number): void
-  /** May call the core: its next drain follows at once. */
+  /** May call the core: its next drain follows immediately. */
   onEvent(event: NodeEvent): void
   sendRegistry(message: object): void
-  /** The connection has stopped answering: a new one is to be made. */
+  /** The connection has stopped answering: replace it. */
   dropRegistry(): void
 }
 
-/** `more`: drain again in the next turn. `blocked`: when the backlog has had time to shrink. */
+/** `more`: drain again in the next turn. `blocked`: drain again when the backlog has had time to shrink. */
 export type Drained = 'idle' | 'more' | 'blocked'
 
 /**
- * 1. News of streams, to what the application keeps with them, and then events, until there are neither. What is read
- *    opens windows and what is written carries acknowledgements, so this comes before datagrams.
+ * 1. News of streams, for the application's objects, and then events, until there are neither. Reading opens windows and writing carries acknowledgements, so this comes before datagrams.
  * 2. Segments that were held for more bytes to fill them.
  * 3. Datagrams, at most MAX_DATAGRAMS_PER_TURN: acknowledgements must be read while a burst goes out.
  * 4. Questions to the registry.
  *
  * After it the caller arms one timer, for `core.nextTimeout()`.
- * @param batch slots to fill, reused; as many as are worth one call of `send`.
+ * @param batch slots to fill, reused; as many as are worth one call to `send`.
  */
 export function drain(core: OverlayCore, outside: Outside, batch: readonly DatagramSlot[], now: Instant): Drained {
   report(core, outside, now)
@@ -58,7 +57,7 @@ function report(core: OverlayCore, outside: Outside, now: Instant): void {
   }
 }
 
-/** @returns how many more datagrams this turn might have sent: 0 when there may be more to send. */
+/** @returns how many more datagrams this turn could have sent: 0 if there may be more to send. */
 function send(core: OverlayCore, outside: Outside, batch: readonly DatagramSlot[], now: Instant): number {
   let room = MAX_DATAGRAMS_PER_TURN
   while (room > 0 && outside.backlog < MAX_BACKLOG) {
@@ -73,5 +72,5 @@ function send(core: OverlayCore, outside: Outside, batch: readonly DatagramSlot[
 
 /** Then the event loop gets a turn. */
 const MAX_DATAGRAMS_PER_TURN = 128
-/** Datagrams that may wait for the kernel, each in a buffer of its own: what it would not take is pinned memory. */
+/** Datagrams that may wait for the kernel, each in its own buffer: untaken ones are pinned memory. */
 const MAX_BACKLOG = 64

@@ -1,4 +1,4 @@
-/** What the node reports. Events with an `app` are answers, to be handed to it alone. */
+/** Events of the node. Those with an `app` are answers, for that app alone. */
 import type { OverlayAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, NodeId } from '../../base/types.ts'
@@ -18,9 +18,9 @@ export type NodeEvent =
   | { readonly kind: 'registry_lost' }
   /** The beacon sees us there now. */
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
-  /** What NAT is in front of us is known now, or is another one. */
+  /** Our NAT type is now known, or has changed. */
   | { readonly kind: 'nat'; readonly mapping: NatMapping; readonly filtering: NatFiltering }
-  /** A PILA with another identity than the node's, or a forged one. */
+  /** A PILA with an identity other than the node's, or a forged one. */
   | { readonly kind: 'auth_refused'; readonly node: NodeId; readonly why: string; readonly from: Endpoint }
   | { readonly kind: 'registry_refused'; readonly request: string; readonly text: string }
   | { readonly kind: 'hostname_set'; readonly hostname: string }
@@ -35,22 +35,22 @@ export type NodeEvent =
       readonly why: 'stranger' | 'no_listener' | 'limit'
       readonly from: Endpoint | undefined
     }
-  /** A dial without a port: the tunnel to the peer is up, which was all that was asked for. */
+  /** A dial without a port: the tunnel to the peer is up, as requested. */
   | { readonly kind: 'connected'; readonly dial: DialView; readonly peer: PeerView }
   | { readonly kind: 'dial_failed'; readonly dial: DialView; readonly code: ErrorCode; readonly text: string }
   | {
       readonly kind: 'trust'
       readonly node: NodeId
-      readonly hostname: string | undefined // that its key is bound to, or else what the registry calls it
+      readonly hostname: string | undefined // the name bound to its key, otherwise the registry's name for it
       readonly isVerified: boolean // the former
       readonly fingerprint: string | undefined // of its key
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked' | 'key_changed'
     }
-  /** The registry's name of a peer that had been trusted by its address is bound to its key from now on. */
+  /** The registry's name for a peer trusted by address is now bound to its key. */
   | { readonly kind: 'name_bound'; readonly node: NodeId; readonly hostname: string; readonly fingerprint: string }
   /** The registry gives a bound name to a node with another key. */
   | ({ readonly kind: 'name_contested' } & ContestedName)
-  /** A request for trust that waited for a person is forgotten: the list was full, or nobody decided for weeks. */
+  /** A trust request that awaited a decision was discarded: the list was full, or it was undecided for weeks. */
   | {
       readonly kind: 'request_dropped'
       readonly node: NodeId
@@ -59,7 +59,7 @@ export type NodeEvent =
     }
   /** The registry does not deliver our request for trust to this peer, for a reason not reported before. */
   | { readonly kind: 'wish_refused'; readonly peer: string; readonly text: string }
-  /** The peer should hear by a handshake message that we trust it: a Go peer asks the registry only every 30 s. */
+  /** The peer should be notified of our trust by a handshake message: a Go peer polls the registry only every 30 s. */
   | { readonly kind: 'accept_due'; readonly node: NodeId }
   | { readonly kind: 'path'; readonly peer: PeerView; readonly path: PathView }
   | { readonly kind: 'peer'; readonly peer: PeerView; readonly state: 'connected' | 'unreachable' | 'restarted' }

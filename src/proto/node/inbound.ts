@@ -1,7 +1,7 @@
 /**
- * Datagram → frame → packet → machine. The steps in order: who sent it (beacon or a tunnel), does it open, is it a
- * packet of that peer for us, which stream or service is it for. What fails a step is counted under its name and
- * dropped: no error message leaves the node.
+ * Datagram → frame → packet → machine. The steps in order: who sent it (beacon or tunnel), does it open, is it a packet
+ * from that peer for us, which stream or service is it for. A datagram that fails a step is counted under the step's
+ * name and dropped: no error message leaves the node.
  */
 import { readU32 } from '../../base/bytes.ts'
 import { BROADCAST_NODE } from '../../base/address.ts'
@@ -50,7 +50,7 @@ import { streamKey } from './ports.ts'
 import { SourceBuckets } from './source-buckets.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
 
-/** Where what came in goes. */
+/** The consumers of incoming datagrams. */
 export interface InboundParts {
   readonly outbound: Outbound
   readonly resolver: Resolver
@@ -59,7 +59,7 @@ export interface InboundParts {
   readonly chores: Chores
 }
 
-/** `frame` is its PILA; undefined when it sent a sealed frame that we have no key for. */
+/** `frame` is its PILA; undefined if it sent a sealed frame that we have no key for. */
 interface Stranger {
   readonly frame: AuthFrame | undefined
   readonly source: Endpoint
@@ -98,7 +98,7 @@ export class Inbound {
     if (first >= FIRST_FRAME_BYTE) this.#handleFrame(now, bytes, source, false, opened)
     else if (sameEndpoint(source, this.#state.options.beacon)) this.#handleBeacon(now, bytes, source, opened)
     else if (first === TYPE_DISCOVER_REPLY && this.#state.nat.mayBeSecond(source)) this.#handleSecond(now, bytes)
-    else this.#state.count('beacon_message_from_stranger') // anybody can send these (tunnel.md §6.4)
+    else this.#state.count('beacon_message_from_stranger') // anyone can send these (tunnel.md §6.4)
   }
 
   #handleBeacon(now: Instant, bytes: Uint8Array, source: Endpoint, opened: OpenedFrame | undefined): void {
@@ -120,7 +120,7 @@ export class Inbound {
     }
   }
 
-  /** From the beacon's second socket comes one thing only, and it says so itself. */
+  /** The beacon's second socket sends only one kind of message, which identifies itself. */
   #handleSecond(now: Instant, bytes: Uint8Array): void {
     const message = decodeBeaconMessage(bytes)
     if (typeof message === 'string' || message.kind !== 'discover_reply' || message.answer?.isFromSecond !== true)
@@ -141,7 +141,7 @@ export class Inbound {
         return this.#handleSealed(now, bytes, source, byRelay, opened)
       case MAGIC_AUTH:
         return this.#handleAuth(now, bytes, source, byRelay)
-      case MAGIC_PUNCH: // its first use was to open a NAT
+      case MAGIC_PUNCH: // its first purpose was to open a NAT
         if (!byRelay && this.#punched.take(now)) this.#chores.onPunched(now, source)
         return
       case MAGIC_PLAIN:
@@ -168,7 +168,7 @@ export class Inbound {
     if (typeof packet === 'string') {
       this.#state.count(`sealed_${packet}`)
       if (packet === 'bad_tag' || packet === 'no_key') this.#onUnopened(now, sender, source, byRelay)
-      else this.#chores.afterTunnel(now, peer) // too many prefixes: it wants to show a fresh key
+      else this.#chores.afterTunnel(now, peer) // too many prefixes: we must send a fresh key
       return
     }
     if (!this.#isProper(peer, packet)) return
@@ -186,7 +186,7 @@ export class Inbound {
     this.#state.touchPeer(peer)
   }
 
-  /** §3.3 rule 5: we have restarted, or the peer has; our PILA makes it show its key. Only trusted nodes are answered. */
+  /** §3.3 rule 5: we have restarted, or the peer has; our PILA makes it send its key. Only trusted nodes get one. */
   #onUnopened(now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): void {
     if (!this.#mayTalk(sender)) return this.#onStranger(now, sender, source)
     const known = this.#state.peers.get(sender)
@@ -204,7 +204,7 @@ export class Inbound {
     this.#chores.afterTunnel(now, peer)
   }
 
-  /** A node that only a public node talks to gets no record before the registry has heard of it. */
+  /** A node that only a public node would talk to gets no record until the registry confirms that it exists. */
   #lookFirst(now: Instant, node: NodeId, stranger: Stranger): void {
     if (this.#strangers.has(node)) return
     if (this.#strangers.size >= k.MAX_STRANGERS || !this.#lookUps.take(now))
@@ -230,8 +230,8 @@ export class Inbound {
   }
 
   /**
-   * A check costs CPU, and anybody can send what needs one. What comes from where the peer is known to be does not wait
-   * behind the rest. By relay everything has one source: there the beacon keeps senders apart.
+   * A signature check costs CPU, and anyone can cause one. Frames from a known endpoint of the peer bypass the limit.
+   * Through the relay everything has the same source; there the beacon separates senders.
    */
   #mayCheck(now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): boolean {
     if (!byRelay && !this.#authSources.take(now, source.address)) return false
@@ -239,7 +239,7 @@ export class Inbound {
     return isKnown || this.#authChecks.take(now)
   }
 
-  /** The key that a waiting frame needed is known now; or, without a key, will not be. */
+  /** The key that a waiting frame needs is now known; without a key, it never will be. */
   handleKey(now: Instant, node: NodeId, key: Uint8Array | undefined): void {
     const waiting = this.#strangers.get(node)
     if (waiting === undefined) return
@@ -268,14 +268,14 @@ export class Inbound {
     this.#state.touchPeer(peer)
   }
 
-  /** Trusted, or sought by us. A public node talks to everybody; its services still decide for themselves. */
+  /** Trusted, or dialled by us. A public node talks to everyone; its services still decide for themselves. */
   #mayTalk(node: NodeId): boolean {
     const { trust, options, peers } = this.#state
     const peer = peers.get(node)
     return options.public || trust.isTrusted(node) || peer?.wanted === true || peer?.connected === true
   }
 
-  /** Silence is the whole answer. The operator hears of it. */
+  /** The only answer is silence. The operator is notified. */
   #onStranger(now: Instant, node: NodeId, source: Endpoint): void {
     this.#state.count('strangers_ignored')
     this.#state.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
@@ -283,8 +283,8 @@ export class Inbound {
   }
 
   /**
-   * The packet inside, in `#header`, is from the peer and for us. Keys that name no recipient may be shared with a third
-   * party, who sends on what was meant for another: nothing is concluded from a frame before this.
+   * The packet inside, in `#header`, is from the peer and for us. Keys that name no recipient may be shared with a
+   * third party that forwards frames meant for another node, so nothing is concluded from a frame before this.
    */
   #isProper(peer: Peer, packet: Uint8Array): boolean {
     const state = this.#state
@@ -301,7 +301,7 @@ export class Inbound {
     return false
   }
 
-  /** It names nobody: it counts only under keys that something meant for us has confirmed. */
+  /** It names no one: it counts only under keys that a packet meant for us has confirmed. */
   #isBroadcast(peer: Peer): boolean {
     const { protocol, dstNode } = this.#header
     return protocol === PROTOCOL_DATAGRAM && dstNode === BROADCAST_NODE && peer.tunnel.openedConfirmed
@@ -338,7 +338,7 @@ export class Inbound {
       return state.touchStream(now, peer, stream)
     }
     if (stream !== undefined) {
-      // its owner has forgotten it: this is a new one on the same ports
+      // the peer has forgotten it: this is a new one on the same ports
       stream.abandon('reset_by_peer')
       state.touchStream(now, peer, stream)
     }
@@ -376,7 +376,7 @@ export class Inbound {
     state.emit({ kind: 'incoming', stream, peer })
   }
 
-  /** Whom we asked for trust may answer in person. A Go peer would try for 29 s before it goes through the registry. */
+  /** A node whose trust we requested may answer directly. A Go peer would try for 29 s before it uses the registry. */
   #mayHandshake(peer: Peer): boolean {
     return (
       this.#header.dstPort === k.HANDSHAKE_PORT && this.#state.trust.outgoingTo(peer.node, peer.claim) !== undefined
@@ -417,7 +417,10 @@ export class Inbound {
   }
 }
 
-/** Agreed by its stream; one that no longer exists is answered by a reset, whatever came. The frame was authenticated in any case. */
+/**
+ * Agreed by its stream; packets of a stream that no longer exists are answered by a reset anyway. The frame was
+ * authenticated in any case.
+ */
 function mayBeUnchecked(peer: Peer, packet: Uint8Array): boolean {
   return (
     packet[PROTOCOL_AT] === PROTOCOL_STREAM &&

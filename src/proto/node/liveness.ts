@@ -1,6 +1,6 @@
 /**
- * Whether a peer is still there: what it owes us an answer for, when to ping it, when to give it up. Bits of PEER_… say what
- * is to be done for that; chores.ts does it. Above: peer.ts.
+ * Whether a peer is still there: which answers are outstanding, when to ping it, when to give it up. Bits of PEER_…
+ * request the work, which chores.ts does. Above: peer.ts.
  */
 import type { Instant } from '../../base/types.ts'
 import * as k from './constants.ts'
@@ -8,14 +8,14 @@ import * as k from './constants.ts'
 export class Liveness {
   /** -Infinity: never. */
   heardAt: Instant = -Infinity
-  #owedSince: Instant = Infinity // our oldest packet since then that deserves an answer
+  #owedSince: Instant = Infinity // our oldest packet since then that expects an answer
   #nextPingAt: Instant = 0
   #keptAliveAt: Instant = -Infinity
-  /** Bytes of streams came since the last ping: silence after them is worth one. */
+  /** Stream bytes arrived since the last ping: silence after them is worth another. */
   #tailPingDue = false
   #isSilenceReported = false
 
-  /** How long it has left something unanswered, ms. */
+  /** How long an answer has been outstanding, ms. */
   silentFor(now: Instant): number {
     return this.#owedSince === Infinity ? 0 : now - this.#owedSince
   }
@@ -36,21 +36,21 @@ export class Liveness {
     this.#tailPingDue = true
   }
 
-  /** Something left that deserves an answer. @param rttMs of the path, 0 if unknown. */
+  /** A packet was sent that expects an answer. @param rttMs of the path, 0 if unknown. */
   onAsked(now: Instant, rttMs: number): void {
     if (this.#owedSince < Infinity) return
     this.#owedSince = now
     this.#nextPingAt = now + Math.min(k.MAX_QUIET_MS, Math.max(k.QUIET_MS, 4 * rttMs))
   }
 
-  /** Nothing is owed any more: the keys that it could be answered under are gone. */
+  /** No answer is outstanding any more: the keys for it are gone. */
   forget(): void {
     this.#owedSince = Infinity
   }
 
   /**
    * @param keepsAlive streams are open: only then does an idle peer cost packets.
-   * @param resolvedAt when the registry was asked last where the peer is.
+   * @param resolvedAt when the registry was last asked where the peer is.
    * @returns bits of PEER_….
    */
   check(now: Instant, keepsAlive: boolean, resolvedAt: Instant): number {

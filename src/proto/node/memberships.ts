@@ -1,7 +1,7 @@
 /**
- * Networks of the registry that the operator had us join, and our tags there. The registry tells members of our networks
- * where we are, and we trust them without asking (trust.md §4.2): the operator named the network, and its members
- * are its owner's affair.
+ * Networks of the registry that the operator made us join, and our tags there. The registry reveals our address to
+ * members of our networks, and we trust them without asking (trust.md §4.2): the operator chose the network, and its
+ * owner chooses the members.
  */
 import type { Instant } from '../../base/types.ts'
 import { challenges } from '../../wire/registry-messages.ts'
@@ -23,7 +23,7 @@ export class Memberships {
     return this.#joined.size > 0
   }
 
-  /** The first network that we have joined among these, or undefined. */
+  /** The first of these networks that we have joined, or undefined. */
   shared(networks: readonly number[]): number | undefined {
     return networks.find((network) => this.#joined.has(network))
   }
@@ -68,7 +68,7 @@ export class Memberships {
     return this.#joinAt
   }
 
-  /** A network that is not there yet, or does not take us, is asked again: its owner may be about to change that. */
+  /** A network that does not exist yet, or refuses us, is tried again: its owner may be about to change that. */
   onJoin(now: Instant, result: RegistryResult<Purpose>, network: number): void {
     if (result.kind === 'reply' || (result.kind === 'refused' && result.text.includes('already'))) {
       this.#joined.add(network)

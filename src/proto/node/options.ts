@@ -1,11 +1,11 @@
-/** What a node is started with, and what it learns of its network. */
+/** The options of a node, and what it learns about its network. */
 import type { Endpoint, Instant, NodeId, RandomBytes } from '../../base/types.ts'
 import type { CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import type { Crc32 } from '../../wire/crc32.ts'
 import type { Place } from '../../wire/places-file.ts'
 
-/** A network of the registry, 1..65535, and what opens it where its rule asks for a token. */
+/** A network of the registry, 1..65535, and its token if the join rule requires one. */
 export interface Membership {
   readonly network: number
   readonly token: string | undefined
@@ -19,24 +19,24 @@ export interface NodeOptions {
   /** RFC 3339 text of an instant, for records that people read. */
   readonly timestamp: (now: Instant) => string
   readonly beacon: Endpoint | undefined
-  /** The endpoint that others are to use; absent: what the beacon sees. */
+  /** The endpoint that others should use; absent: the one that the beacon sees. */
   readonly fixedEndpoint: Endpoint | undefined
   readonly localEndpoint: Endpoint // where the UDP socket is bound
-  /** What our interfaces are at the start; `handleNetworkChange` tells later changes. */
+  /** Our interfaces at startup; `handleNetworkChange` reports later changes. */
   readonly network: OwnNetwork
   readonly hostname: string | undefined
   readonly public: boolean
   readonly networks: readonly Membership[] // of the registry, to be joined
-  readonly tags?: readonly string[] | undefined // that the registry shows others; absent: left as they are there
-  /** Keys that are certain, whatever a registry says. */
+  readonly tags?: readonly string[] | undefined // shown by the registry to others; absent: left unchanged there
+  /** Pinned keys, whatever a registry says. */
   readonly pinnedKeys: ReadonlyMap<NodeId, Uint8Array>
-  /** Names of the configuration, which mean these keys and nothing else. */
+  /** Names of the configuration, which mean exactly these keys. */
   readonly pinnedNames?: ReadonlyMap<string, Uint8Array> | undefined
-  /** Where trusted peers were in our last life. */
+  /** Where trusted peers were before our restart. */
   readonly places?: readonly Place[] | undefined
-  /** UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
+  /** UDP payload that the local interface carries towards an endpoint without fragmentation, bytes. */
   readonly maxDatagram: (endpoint: Endpoint) => number
-  /** Largest payload we accept in one packet, bytes: what our socket buffer can hold several of. */
+  /** Largest payload we accept in one packet, bytes: our socket buffer must hold several. */
   readonly maxSegment: number
   /** How old the keys of a tunnel get, ms; REKEY_MS if not given. */
   readonly rekeyMs?: number | undefined
@@ -47,6 +47,6 @@ export interface OwnNetwork {
   readonly lanEndpoints: readonly Endpoint[] // private IPv4
   /** Global IPv6 addresses: no NAT is in front of them, at most a firewall. */
   readonly worldEndpoints: readonly Endpoint[]
-  /** All of them, public IPv4 included: an endpoint among these that others see means that there is no NAT. */
+  /** All of them, including public IPv4: if others see us at one of these, there is no NAT. */
   readonly ownEndpoints: readonly Endpoint[]
 }

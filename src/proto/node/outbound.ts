@@ -41,7 +41,7 @@ export class Outbound {
     this.#state = state
   }
 
-  /** @returns false when there is nothing to send. */
+  /** @returns false if there is nothing to send. */
   pollDatagram(now: Instant, slot: DatagramSlot): boolean {
     const raw = this.#raw.shift()
     if (raw !== undefined) {
@@ -75,7 +75,7 @@ export class Outbound {
     if (beacon !== undefined) this.sendRaw(bytes, beacon)
   }
 
-  /** Our PILA, on every path worth trying. It says for whom it is, so it waits until the key of the peer is known. */
+  /** Our PILA, on every path worth trying. It names its recipient, so it waits until the peer's key is known. */
   sendAuth(now: Instant, peer: Peer): void {
     if (peer.key === undefined) return
     const frame = peer.tunnel.takeAuth(peer.node, peer.key)
@@ -106,7 +106,7 @@ export class Outbound {
     )
   }
 
-  /** Answers along the path the ping came by: a ping measures a path, both ways. */
+  /** Answers along the path of the ping: a ping measures a path in both directions. */
   pong(peer: Peer, path: Path | undefined, request: PacketHeader, payload: Uint8Array): void {
     const { srcPort, seq } = request
     this.#pushControl(
@@ -156,7 +156,10 @@ export class Outbound {
     this.resetUnknown(peer, syn, 0)
   }
 
-  /** @returns false when the payload is larger than the path carries in one piece: fragments are never relied on. A full queue drops, as UDP does. */
+  /**
+   * @returns false if the payload is larger than the path carries without fragmentation, which is never relied on. A
+   *   full queue drops, like UDP.
+   */
   datagram(peer: Peer, sourcePort: number, port: number, payload: Uint8Array): boolean {
     if (payload.length > (peer.paths.current?.payloadBytes ?? 0)) return false
     if (peer.datagrams.size >= k.MAX_DATAGRAMS_PER_PEER) {
@@ -249,7 +252,7 @@ export class Outbound {
       this.#finish(now, peer, path, length, slot, undefined)
       peer.turnBytes -= Math.max(header.payloadLength, k.STREAM_TURN_PACKET_BYTES)
       if (peer.turnBytes > 0 && stream.hasOutput(now, path.payloadBytes)) {
-        // the peer acknowledges together what comes together
+        // the peer acknowledges segments that arrive together with one ACK
         stream.queued = true
         peer.ready.unshift(stream)
       } else peer.turnBytes = k.STREAM_TURN_BYTES
@@ -259,7 +262,7 @@ export class Outbound {
     return false
   }
 
-  /** The packet stands in its place: what is written around it makes it a datagram. */
+  /** The packet is already in place: writes the rest of the datagram around it. */
   #finish(
     now: Instant,
     peer: Peer,
@@ -285,11 +288,11 @@ export class Outbound {
   }
 }
 
-/** Where in a datagram along this path the packet begins. */
+/** Offset of the packet in a datagram along this path. */
 function packetAt(path: Path): number {
   return SEALED_HEADER_BYTES + (path.kind === 'relay' ? RELAY_HEADER_BYTES : 0)
 }
 
 const NO_BYTES = new Uint8Array(0)
-/** Datagrams outside tunnels that wait to be sent. Beyond it they are dropped: each has a timer behind it. */
+/** Datagrams outside tunnels that wait to be sent. Further ones are dropped: a timer repeats each. */
 const MAX_RAW = 8_192

@@ -1,7 +1,7 @@
 /**
- * How better paths are found: what NAT we have, where peers and we can be reached (path hellos), punching at the same
- * time on both sides, packet sizes, and what follows when our own network changes. path/selector.ts decides which path
- * is used; this part only names candidates and has them proven.
+ * The search for better paths: our NAT type, the addresses of both sides (path hellos), simultaneous punching, packet
+ * sizes, and reactions to changes of our own network. path/selector.ts decides which path is used; this part only names
+ * candidates and has them proven.
  */
 import { equalBytes } from '../../base/bytes.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
@@ -63,7 +63,7 @@ export class PathFinder {
     if (isForNat && nat.handleReply(now, endpoint, answer)) this.#onNatKnown(now)
   }
 
-  /** Opens our NAT towards an endpoint that our beacon names, who does the same to the other side. */
+  /** Opens our NAT towards an endpoint named by our beacon, which makes the other side do the same. */
   onPunchCommand(now: Instant, endpoint: Endpoint): void {
     if (!this.#mayAim(endpoint)) return this.#state.count('punch_refused')
     if (!this.#puncher.aim(now, endpoint)) return
@@ -131,7 +131,10 @@ export class PathFinder {
     if (now >= peer.search.strictAt) this.#endStrict(now, peer)
   }
 
-  /** What refuses the relay and cannot go on without it ends with that reason. Idle ones may live until there is a better path. */
+  /**
+   * Streams that refuse the relay and cannot continue without it end with that reason. Idle ones may live until there
+   * is a better path.
+   */
   #endStrict(now: Instant, peer: Peer): void {
     peer.search.strictAt = Infinity
     for (const stream of peer.streams.values()) {
@@ -154,8 +157,8 @@ export class PathFinder {
       peer.search.hello === undefined ? NOTHING : encodePathHello(peer.search.hello),
     )
     peer.search.hello = hello
-    peer.markExtended() // nobody else says hello
-    if (!isNews) return false // said again, because the first time was not sure to arrive
+    peer.markExtended() // only pilotgates send hellos
+    if (!isNews) return false // repeated, because the first one may not have arrived
     const { lanEndpoints } = this.#state.network
     for (const { kind, endpoint } of hello.endpoints) {
       if (kind === 'seen') {
@@ -172,7 +175,7 @@ export class PathFinder {
   /** The addresses of our interfaces have changed, or the machine slept: nothing learned before is certain, and nothing waits for a timer. */
   onNetworkChange(now: Instant, isElsewhere: boolean): void {
     const { beacon, nat, sizes, peers, nodeId, options } = this.#state
-    if (isElsewhere) sizes.clear() // else the kernel remembers as we do
+    if (isElsewhere) sizes.clear() // otherwise the kernel remembers, as we do
     if (options.beacon !== undefined) {
       beacon.askNow(now)
       nat.start(now, nodeId)
@@ -230,7 +233,7 @@ export class PathFinder {
   }
 
   #sendHello(now: Instant, peer: Peer): void {
-    if (!this.#state.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // where we are is not for strangers
+    if (!this.#state.trust.isTrusted(peer.node)) return peer.search.onHelloAnswered() // our addresses are not for strangers
     const { nat, beacon, options, network } = this.#state
     const endpoints: Array<{ kind: HelloKind; endpoint: Endpoint }> = []
     const world = options.fixedEndpoint ?? beacon.observed
@@ -242,7 +245,10 @@ export class PathFinder {
     this.#pings.sendHello(now, peer, encodePathHello({ mapping: nat.mapping, filtering: nat.filtering, endpoints }))
   }
 
-  /** Both sides send towards each other at once: the beacon informs the peer, and we punch towards its known endpoints already. */
+  /**
+   * Both sides send towards each other at once: the beacon informs the peer, while we already punch towards its known
+   * endpoints.
+   */
   #punch(now: Instant, peer: Peer): void {
     if (this.#state.options.beacon !== undefined)
       this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
@@ -278,7 +284,7 @@ export class PathFinder {
     }
   }
 
-  /** A path between two NATs that both drop unsolicited packets was punched; where one is open nothing had to be. */
+  /** A path between two NATs that both drop unsolicited packets was punched; if one is open, no punching was needed. */
   #classify(peer: Peer): boolean {
     const { hello } = peer.search
     const { nat } = this.#state

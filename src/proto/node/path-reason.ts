@@ -1,4 +1,7 @@
-/** Why the path to a peer is what it is, in a sentence for people: what is known of both NATs, and what was tried. */
+/**
+ * The reason for the current path to a peer, in a sentence for people: what is known about both NATs, and what was
+ * tried.
+ */
 import type { Instant } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import type { NatFiltering, NatMapping } from '../../wire/path-hello.ts'
@@ -11,7 +14,7 @@ export function pathReason(state: NodeState, peer: Peer, now: Instant): string |
   if (!peer.connected || path === undefined) return undefined
   switch (path.kind) {
     case 'lan':
-      return 'lan: the peer is on our own network'
+      return 'lan: the peer is on our network'
     case 'punched':
       return 'punched: both NATs drop unsolicited packets, and were opened at the same time'
     case 'direct':
@@ -25,7 +28,7 @@ function directReason({ nat }: NodeState, { search }: Peer): string {
   const { hello } = search
   if (hello !== undefined && isOpen(hello)) return 'the peer accepts packets from anywhere'
   if (isOpen(nat)) return 'this node accepts packets from anywhere'
-  return 'the peer answers at the endpoint it is known by'
+  return 'the peer answers at its known endpoint'
 }
 
 function relayReason(state: NodeState, peer: Peer, now: Instant): string {
@@ -49,17 +52,17 @@ function relayReason(state: NodeState, peer: Peer, now: Instant): string {
   }
   if (ways.length === 0) return 'no address of the peer is known'
   if (now < peer.search.until) return 'other paths are being tried'
-  return `nothing comes back from ${ways
+  return `no answer from ${ways
     .slice(0, 2)
     .map(({ endpoint }) => formatEndpoint(endpoint))
-    .join(' and ')}: UDP is dropped in between`
+    .join(' and ')}: UDP is dropped on the path`
 }
 
 function isOpen({ mapping, filtering }: { readonly mapping: NatMapping; readonly filtering: NatFiltering }): boolean {
   return mapping === 'none' && filtering === 'port-independent'
 }
 
-/** Another port for each destination: what the beacon sees says nothing about what a peer will see. */
+/** Another port for each destination: so the endpoint that the beacon sees does not predict what a peer sees. */
 function isSymmetric({ mapping }: { readonly mapping: NatMapping }): boolean {
   return mapping === 'address-and-port-dependent' || mapping === 'address-dependent'
 }

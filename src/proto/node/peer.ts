@@ -1,6 +1,6 @@
 /**
- * One remote node as we know it: its key, its tunnel, the paths to it, its streams, and whether it is still there.
- * The peer decides what to send to stay sure of it; outbound.ts seals and sends.
+ * Our record of one remote node: its key, its tunnel, the paths to it, its streams, and whether it is still there. It
+ * decides what to send to check that; outbound.ts seals and sends.
  */
 import { Ring } from '../../base/ring.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
@@ -26,8 +26,8 @@ export interface ControlPacket {
 }
 
 /**
- * Invariants: a connected peer has keys (`tunnel.ready`); it is never wanted and connected at once; `key`, once known, changes
- * only by a decision about trust.
+ * Invariants: a connected peer has keys (`tunnel.ready`); it is never wanted and connected at the same time; `key`,
+ * once known, changes only by a decision about trust.
  */
 export class Peer implements Machine, Timed {
   readonly node: NodeId
@@ -40,7 +40,7 @@ export class Peer implements Machine, Timed {
 
   /** path-finder.ts: the search for better paths. A new one for each tunnel. */
   search = new PeerSearch()
-  /** resolver.ts: what the registry was asked, and the beacon. */
+  /** resolver.ts: what the registry and the beacon were asked. */
   readonly asked = { resolving: false, resolvedAt: -Infinity as Instant, knockedAt: -Infinity as Instant }
   /** dialler.ts: dials that wait for the tunnel or for a SYN token. */
   readonly dials = new Ring<Dial>()
@@ -53,7 +53,7 @@ export class Peer implements Machine, Timed {
   readonly control = new Ring<ControlPacket>()
   /** datagrams of programs: behind control, before streams; */
   readonly datagrams = new Ring<ControlPacket>()
-  /** and whether the peer stands in the node's queue of peers with something to send. */
+  /** and whether the peer is in the node's queue of peers with something to send. */
   queued = false
   readonly streams = new Map<number, Stream>()
   bytesIn = 0 // of streams; inbound.ts
@@ -85,7 +85,7 @@ export class Peer implements Machine, Timed {
 
   // ---- who it is
 
-  /** What the registry calls it, for people to see. Whom a name means is the trust book's to say. */
+  /** The registry's name for it, for people. The trust book decides which peer a name means. */
   get claim(): string | undefined {
     return this.#claim
   }
@@ -93,18 +93,18 @@ export class Peer implements Machine, Timed {
   get key(): Uint8Array | undefined {
     return this.#key
   }
-  /** One of us, by its SYN options, its hello or the registry. */
+  /** A pilotgate, according to its SYN options, its hello or the registry. */
   get extended(): boolean {
     return this.#isExtended
   }
 
-  /** What the registry says. It does not overrule a key: that is a pin's or a trust record's. */
+  /** The registry's answer. It does not overrule the key of a pin or trust record. */
   learn(claim: string | undefined, key: Uint8Array | undefined): void {
     this.#claim = claim ?? this.#claim
     this.#key ??= key
   }
 
-  /** Trust was given to this key: what failed for lack of it would not fail now. */
+  /** Trust was given to this key: attempts that failed for lack of it would now succeed. */
   onTrusted(claim: string | undefined, key: Uint8Array): void {
     this.#claim = claim ?? this.#claim
     this.#key = key
@@ -115,7 +115,7 @@ export class Peer implements Machine, Timed {
     this.#isExtended = true
   }
 
-  /** Connections to it are expected: what is known of it is kept. */
+  /** Connections to it are expected: keep its record. */
   prepare(): void {
     this.#isPrepared = true
   }
@@ -125,7 +125,7 @@ export class Peer implements Machine, Timed {
   get connected(): boolean {
     return this.#connection === 'connected'
   }
-  /** Asked for, and has neither come about nor failed. */
+  /** Requested, and neither established nor failed yet. */
   get wanted(): boolean {
     return this.#connection === 'wanted'
   }
@@ -150,7 +150,7 @@ export class Peer implements Machine, Timed {
     this.#connection = 'connected'
   }
 
-  /** What waits for it has waited in vain. A tunnel that is up stays, in case it comes back in time. */
+  /** Everything that waits for it fails. A tunnel that is up stays, in case the peer comes back in time. */
   onFailed(now: Instant): void {
     if (this.wanted) this.#connection = 'none'
     this.#failedAt = now
@@ -161,12 +161,15 @@ export class Peer implements Machine, Timed {
     this.#leaveAt = at
   }
 
-  /** Unanswered for so long that waiting for it makes no sense. */
+  /** Silent for so long that waiting for it is pointless. */
   silentFor(now: Instant): number {
     return this.liveness.silentFor(now)
   }
 
-  /** Where a peer is looked for that is silent, or that we may have moved away from. A Go peer stays on the relay for good once it was tried (tunnel.md §6.4): not too soon. */
+  /**
+   * The paths on which to seek a peer that is silent, or that we may have moved away from. A Go peer stays on the relay
+   * for good once it was tried (tunnel.md §6.4), so not too soon.
+   */
   searchPaths(now: Instant): readonly Path[] {
     const all = this.paths.all()
     if (this.extended || this.paths.current?.kind === 'relay' || this.silentFor(now) >= k.PLAIN_RELAY_MS) return all
@@ -186,12 +189,15 @@ export class Peer implements Machine, Timed {
     return lost
   }
 
-  /** What has to leave along the path in use waits until something comes along it. */
+  /** Packets for the path in use wait until something arrives along it. */
   get isHeldBack(): boolean {
     return this.paths.current?.spent === true
   }
 
-  /** An authenticated frame arrived along `path`; `isTraffic`: no ping or pong. @returns true when the path in use changed. */
+  /**
+   * An authenticated frame arrived along `path`; `isTraffic`: not a ping or pong. @returns true if the path in use
+   * changed.
+   */
   onHeard(now: Instant, path: Path, bytes: number, isTraffic: boolean): boolean {
     this.liveness.onHeard(now)
     path.bytesIn += bytes
@@ -206,7 +212,7 @@ export class Peer implements Machine, Timed {
     this.#touchedAt = now
   }
 
-  /** A SYN may go now: they are paced towards a peer that has not shown to be one of us. */
+  /** A SYN may go now: they are paced towards a peer that is not known to be a pilotgate. */
   takeSynToken(now: Instant): boolean {
     return this.extended || this.syns.take(now)
   }
@@ -215,7 +221,7 @@ export class Peer implements Machine, Timed {
   forgetTunnel(): void {
     this.tunnel = new Tunnel(this.#keys, this.#ownId, this.tunnel.isBinding)
     this.search = new PeerSearch()
-    this.paths = this.#makePaths() // a path that was proven once would keep the next key exchange from every other
+    this.paths = this.#makePaths() // otherwise a path that was proven once would exclude all others from the next key exchange
     this.#connection = 'none'
     this.#leaveAt = Infinity
     this.liveness.forget()
@@ -232,7 +238,7 @@ export class Peer implements Machine, Timed {
     if (this.connected) {
       const chores = this.liveness.check(now, this.streams.size > 0, this.asked.resolvedAt)
       this.#chores |= chores
-      if ((chores & k.PEER_SEARCH) !== 0) this.tunnel.start(now) // it may have restarted and know nothing of our keys
+      if ((chores & k.PEER_SEARCH) !== 0) this.tunnel.start(now) // it may have restarted and lost our keys
     }
     if (now >= this.search.until) this.search.until = -Infinity
     if (now >= this.#leaveAt) this.#chores |= k.PEER_LEAVE
@@ -254,7 +260,7 @@ export class Peer implements Machine, Timed {
     return !this.#isPrepared && this.streams.size === 0 && this.dials.size === 0 && !this.wanted
   }
 
-  /** Only the relay works, or nothing at all, and streams need better: other paths are searched for. */
+  /** Only the relay works, or nothing at all, and streams need better: other paths are sought. */
   get isSeeking(): boolean {
     if (this.streams.size === 0 && this.search.until === -Infinity) return false
     const { current } = this.paths

@@ -47,7 +47,7 @@ export class Pings {
     this.#outbound.ping(peer, path, seq, new Uint8Array(payloadBytes), purpose === 'confirm')
   }
 
-  /** A ping along the current path that carries what the peer should know of us. */
+  /** A ping along the current path that carries our path hello. */
   sendHello(now: Instant, peer: Peer, payload: Uint8Array): void {
     this.#expire(now)
     const path = peer.paths.current
@@ -72,7 +72,7 @@ export class Pings {
     return ping
   }
 
-  /** Not to be guessed: an answer proves a path, and a peer could forge where its answer comes from. */
+  /** Unpredictable: an answer proves a path, and a peer could forge the source of its answer. */
   #drawSeq(): number {
     let seq = readU32(this.#random(4), 0)
     while (this.#underway.has(seq)) seq = (seq + 1) >>> 0

@@ -1,7 +1,7 @@
 /**
- * Where trusted peers were reached last, over our own restarts (wire/places-file.ts): what there is to try while no registry
- * answers. Otherwise the registry is asked, and nothing is sent to a place that a peer may have left.
- * Above: dialler.ts.
+ * Where trusted peers were reached last, kept across restarts (wire/places-file.ts), to be tried while no registry
+ * answers. Otherwise the registry is asked, and nothing is sent to an address that a peer may have left. Above:
+ * dialler.ts.
  */
 import { toBase64 } from '../../base/bytes.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -16,7 +16,7 @@ export class Places {
     this.#remembered = new Map(places.map((place) => [place.nodeId, place]))
   }
 
-  /** Names the ways to a peer that are remembered, if they are those of its key. */
+  /** Names the remembered endpoints of a peer, if they belong to its key. */
   recall(peer: Peer): void {
     const place = this.#remembered.get(peer.node)
     if (place === undefined || peer.key === undefined || toBase64(peer.key) !== place.publicKey) return
@@ -24,7 +24,7 @@ export class Places {
     for (const endpoint of place.endpoints) peer.paths.addCandidate(endpoint, 'direct')
   }
 
-  /** For the file: each peer that is trusted now, where it is, or else where it was. */
+  /** For the file: the current or last known endpoints of each trusted peer. */
   present(trust: TrustBook, peers: ReadonlyMap<NodeId, Peer>): readonly Place[] {
     return trust.trusted.flatMap(({ nodeId, publicKey }) => {
       const peer = peers.get(nodeId)

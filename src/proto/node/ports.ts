@@ -6,19 +6,19 @@ import { EPHEMERAL_COUNT, EPHEMERAL_FIRST, REUSE_AFTER_MS } from './constants.ts
 
 export class Ports {
   readonly #listening = new Set<number>()
-  /** Ports that take datagrams: a namespace of their own, as UDP's is beside TCP's. */
+  /** Ports for datagrams: a separate namespace, like UDP's next to TCP's. */
   readonly datagrams = new Set<number>()
   #next: number
   #nextDatagrams: number
 
-  /** Starts somewhere random: after a restart a peer may still remember our last ports (stream.md Q9). */
+  /** Starts at a random port: after a restart a peer may still remember our last ports (stream.md Q9). */
   constructor(random: RandomBytes) {
     const bytes = random(2)
     this.#next = ((bytes[0]! << 8) | bytes[1]!) % EPHEMERAL_COUNT
     this.#nextDatagrams = this.#next
   }
 
-  /** @returns false when the port is taken. */
+  /** @returns false if the port is taken. */
   listen(port: number): boolean {
     if (this.#listening.has(port)) return false
     this.#listening.add(port)
@@ -46,8 +46,8 @@ export class Ports {
   }
 
   /**
-   * A local port towards this peer and remote port that is free, or whose stream has said its last; undefined when all
-   * are in use. They are used in turn: a recently used one comes only when all others are in use.
+   * A local port towards this peer and remote port that is free, or whose stream has ended; undefined if all are in
+   * use. Ports are used in turn, so a recently used one is chosen only if all others are in use.
    */
   ephemeral(now: Instant, streams: ReadonlyMap<number, Stream>, remotePort: number): number | undefined {
     for (let tries = 0; tries < EPHEMERAL_COUNT; tries++) {
@@ -61,8 +61,8 @@ export class Ports {
 }
 
 /**
- * A SYN on its ports ends what may be left of it at the peer, and does no harm there (Stream.isForeignSyn). A Go peer
- * would answer from the old one (stream.md Q9).
+ * A SYN on its ports ends any remainder of it at the peer and does no other harm (Stream.isForeignSyn). A Go peer would
+ * answer from the old stream (stream.md Q9).
  */
 function isPast(now: Instant, stream: Stream): boolean {
   if (!stream.extended) return false
@@ -72,7 +72,7 @@ function isPast(now: Instant, stream: Stream): boolean {
     : stream.phase === 'resetting' && left > REUSE_AFTER_MS // between its later RSTs
 }
 
-/** Streams of one peer are found by both ports. The network part of addresses is no part of it (addressing §6). */
+/** Streams of one peer are found by both ports. The network part of addresses does not count (addressing §6). */
 export function streamKey(localPort: number, remotePort: number): number {
   return (localPort << 16) | remotePort // 32 bits, signed: stays a small integer
 }

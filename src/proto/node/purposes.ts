@@ -1,4 +1,4 @@
-/** What a question to the registry was asked for. */
+/** The purpose of a query to the registry. */
 import type { NodeId } from '../../base/types.ts'
 import type { OutgoingRequest } from '../trust/trust-book.ts'
 

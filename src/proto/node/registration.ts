@@ -1,7 +1,7 @@
 /**
- * Our registration: known to the registry, alive, named, in its networks.
- * Above: core.ts. Below: rendezvous/registry-client (questions and answers). Beside: trust-exchange.ts, which begins again
- * with each registration.
+ * Our registration: registering, staying alive, our name and networks. Above: core.ts. Below:
+ * rendezvous/registry-client (questions and answers). Beside: trust-exchange.ts, which begins again with each
+ * registration.
  */
 import type { Instant, NodeId } from '../../base/types.ts'
 import { formatEndpoint } from '../../base/types.ts'
@@ -22,7 +22,7 @@ export class Registration {
   readonly #exchange: TrustExchange
   readonly #onNewId: (now: Instant) => void
   readonly #startedAt: Instant
-  #resumeAt: Instant // when we are who we were, with or without a registry
+  #resumeAt: Instant // when we continue under our last id, with or without a registry
   #nextAt: Instant = 0 // register or heartbeat
   #registeredAs = '' // the endpoint we reported last
   #failures = 0
@@ -60,12 +60,15 @@ export class Registration {
     this.#underway = false
   }
 
-  /** Our endpoint may be another than the one registered. */
+  /** Our endpoint may differ from the registered one. */
   onEndpoint(now: Instant): void {
     this.#nextAt = Math.min(this.#nextAt, now)
   }
 
-  /** Our addresses have changed, or the machine slept: register again, which also shows whether the registry still hears us. */
+  /**
+   * Our addresses have changed, or the machine slept: register again, which also shows whether the registry still
+   * receives us.
+   */
   onNetworkChange(now: Instant): void {
     this.#registeredAs = ''
     this.#nextAt = Math.min(this.#nextAt, now)
@@ -93,7 +96,7 @@ export class Registration {
     return this.registered ? Math.min(at, this.#memberships.nextTimeout(), this.#hostnameAt) : at
   }
 
-  /** @returns false when the result is not this part's business. */
+  /** @returns false if the result is for another part. */
   handleResult(now: Instant, result: RegistryResult<Purpose>): boolean {
     switch (result.purpose.kind) {
       case 'register':
@@ -128,7 +131,7 @@ export class Registration {
     )
   }
 
-  /** Where others can find us, as far as we know. */
+  /** Our endpoints for others, as far as we know. */
   get #listenAddr(): string {
     const { options, beacon } = this.#state
     return formatEndpoint(options.fixedEndpoint ?? beacon.observed ?? options.localEndpoint)
@@ -195,7 +198,10 @@ export class Registration {
     this.#exchange.onRegistered(now)
   }
 
-  /** No registry has answered yet: we go by the id of our last life, under which our peers trust our key. It corrects us if it has another. */
+  /**
+   * No registry has answered yet: we use our last id, under which our peers trust our key. The registry corrects it if
+   * necessary.
+   */
   #resume(): void {
     this.#resumeAt = Infinity
     const { trust, beacon } = this.#state
@@ -208,14 +214,18 @@ export class Registration {
     const before = this.#state.ownId ?? trust.ownId ?? nodeId // of our last life
     if (before !== nodeId) {
       this.#onNewId(now)
-      // Node ids mean other nodes now; the keys we trust are still the same. Their owners are sought by name.
+      // Node ids now mean other nodes; the keys that we trust are unchanged. Their owners are looked up by name.
       const displaced = trust.displace()
       for (const hostname of displaced.sought) {
         const reason = 'the registry has changed its ids'
         this.#exchange.request(now, { peer: hostname, node: undefined, hostname, reason })
       }
       for (const { peer } of displaced.void)
-        this.#state.emit({ kind: 'wish_refused', peer, text: 'the registry has changed its ids: ask for trust again' })
+        this.#state.emit({
+          kind: 'wish_refused',
+          peer,
+          text: 'the registry has changed its ids: trust must be requested again',
+        })
     }
     this.#resumeAt = Infinity
     this.#state.ownId = trust.ownId = nodeId
@@ -239,7 +249,7 @@ export class Registration {
     this.#nextAt = now
   }
 
-  /** The next word to the registry: at once, if our endpoint changed while it was busy with the last. */
+  /** The next message to the registry: immediately, if our endpoint changed while the last one was pending. */
   #scheduleHeartbeat(now: Instant): void {
     this.#nextAt = this.#registeredAs === this.#listenAddr ? now + HEARTBEAT_MS : now
   }
@@ -255,7 +265,10 @@ export class Registration {
     )
   }
 
-  /** A refused name does not keep the node from running: somebody may hold it for a while only. Reported once, asked for again and again. */
+  /**
+   * A refused name does not keep the node from running: another node may hold it only for a while. Reported once,
+   * requested repeatedly.
+   */
   #onHostname(now: Instant, result: RegistryResult<Purpose>): void {
     const hostname = this.#state.options.hostname!
     if (result.kind === 'reply') {

@@ -1,6 +1,6 @@
 /**
- * Who is who and where: hostnames to node ids, node ids to keys and endpoints, asked of the registry and remembered
- * for a while. Several askers of one thing share one question.
+ * Resolves hostnames to node ids, and node ids to keys and endpoints, by asking the registry; answers are cached for a
+ * while. Concurrent requests for the same thing share one query.
  */
 import { toBase64 } from '../../base/bytes.ts'
 import type { ErrorCode } from '../../base/errors.ts'
@@ -23,7 +23,7 @@ import type { Peer } from './peer.ts'
 import type { Purpose } from './purposes.ts'
 import type { AboutApp, ContestedName, NameAnswer, TrustView } from './views.ts'
 
-/** What the node has to do about an answer of the registry. */
+/** What the node must do about an answer of the registry. */
 export type ResolverNews =
   /** `isNews`: it named endpoints that were not known before. */
   | { readonly kind: 'resolved'; readonly peer: Peer; readonly isNews: boolean }
@@ -43,9 +43,9 @@ interface CachedName {
   readonly until: Instant
 }
 
-/** What the registry's present word for a bound name is worth. */
+/** What the registry's current answer for a bound name means. */
 interface Verdict {
-  readonly contested: ContestedName | undefined // undefined: it is the right key, or nobody knows
+  readonly contested: ContestedName | undefined // undefined: it is the right key, or unknown
   readonly at: Instant
 }
 
@@ -66,8 +66,8 @@ export class Resolver {
   }
 
   /**
-   * What a hostname means if that is known; else the question has been asked and `name` news will follow. A name that is
-   * bound to a key means the node that holds this key, also with the registry away.
+   * The node of a hostname if known; otherwise a query was sent, and `name` news will follow. A name that is bound to a
+   * key means the node that holds this key, even while the registry is away.
    */
   lookUpName(now: Instant, hostname: string): NameAnswer | undefined {
     const { trust } = this.#state
@@ -81,13 +81,13 @@ export class Resolver {
     return undefined
   }
 
-  /** Of a name that is bound to no key: as the registry said lately, or is likely to say. */
+  /** Of a name that is bound to no key: the registry's recent or likely answer. */
   #cachedNode(now: Instant, hostname: string): NodeId | undefined {
     const cached = this.#names.get(hostname)
     if (cached === undefined || !this.#state.trust.mayBeCalled(cached.node, hostname)) return undefined
-    // Without a registry better an old answer than none.
+    // Without a registry, an old answer is better than none.
     if (now < cached.until || !this.#state.registry.connected) return cached.node
-    // A node that was heard just now still has its name, but for a rename: that is asked behind the dial.
+    // A node heard recently still has its name unless it was renamed, which is checked after the dial.
     const peer = now >= cached.until + k.NAME_STALE_MS ? undefined : this.#state.peers.get(cached.node)
     if (peer?.connected !== true || now - peer.heardAt >= k.NAME_HEARD_MS) return undefined
     this.#askName(now, hostname)
@@ -128,7 +128,7 @@ export class Resolver {
     )
   }
 
-  /** A name whose node does not answer may have moved on: ask afresh next time. */
+  /** A name whose node does not answer may have moved: ask again next time. */
   forgetNamesOf(node: NodeId): void {
     for (const [hostname, cached] of this.#names) if (cached.node === node) this.#names.delete(hostname)
   }
@@ -158,14 +158,17 @@ export class Resolver {
     return this.#names.get(hostname)?.node
   }
 
-  /** Has the beacon open the NATs between us and the peer. */
+  /** Makes the beacon open the NATs between us and the peer. */
   knock(now: Instant, peer: Peer): void {
     if (this.#state.options.beacon === undefined || now - peer.asked.knockedAt < k.KNOCK_MS) return
     peer.asked.knockedAt = now
     this.#outbound.sendBeacon(encodePunchRequest(this.#state.nodeId, peer.node))
   }
 
-  /** Ask where a peer is, for its key if that is unknown, and, if it is wanted, the beacon to open the NATs between us. */
+  /**
+   * Asks for a peer's address and, if unknown, its key; if it is wanted, also asks the beacon to open the NATs between
+   * us.
+   */
   locate(now: Instant, peer: Peer): void {
     if (peer.asked.resolving) return
     peer.asked.resolving = true
@@ -183,11 +186,14 @@ export class Resolver {
   /** The registry does not know the node: one that we trust has been silent for minutes, any other does not exist. */
   unknownNode(node: NodeId): { readonly code: ErrorCode; readonly text: string } {
     if (this.#state.trust.isTrusted(node))
-      return { code: 'PEER_UNREACHABLE', text: 'the registry has not heard of the node for minutes: it is not running' }
-    return { code: 'NOT_FOUND', text: 'the registry knows no such node' }
+      return {
+        code: 'PEER_UNREACHABLE',
+        text: 'the registry has not heard from the node for minutes: it is not running',
+      }
+    return { code: 'NOT_FOUND', text: 'the registry does not know this node' }
   }
 
-  /** @returns undefined when the result is not this part's business. */
+  /** @returns undefined if the result is for another part. */
   handleResult(now: Instant, result: RegistryResult<Purpose>): ResolverNews | undefined {
     switch (result.purpose.kind) {
       case 'resolve':
@@ -217,14 +223,14 @@ export class Resolver {
             kind: 'unresolved',
             peer,
             code: 'NOT_TRUSTED',
-            text: 'the registry withholds where this node is: it does not trust us',
+            text: 'the registry does not reveal where this node is: it does not trust us',
           }
     }
     const before = peer.paths.named
     for (const text of reply.lanEndpoints) {
       const lan = parseEndpoint(text)
       if (lan !== undefined && this.#onOurLan(lan)) peer.paths.addCandidate(lan, 'lan')
-      // Global IPv6 addresses travel in the same list: a Go peer looks at its IPv4 entries only (tunnel.md §6.2).
+      // Global IPv6 addresses travel in the same list: a Go peer considers only the IPv4 entries (tunnel.md §6.2).
       if (
         lan?.address.includes(':') === true &&
         this.#state.network.worldEndpoints.length > 0 &&
@@ -243,7 +249,7 @@ export class Resolver {
     return { kind: 'resolved', peer, isNews: peer.paths.named > before }
   }
 
-  /** Not nearer to us than the beacon, which is beside the registry, unless we are there ourselves. */
+  /** Not closer to us than the beacon, which runs next to the registry, unless we are on that network ourselves. */
   #mayAim(endpoint: Endpoint): boolean {
     const { beacon, localEndpoint } = this.#state.options
     const source = beacon === undefined || reachOf(localEndpoint.address) === 'host' ? localEndpoint : beacon
@@ -300,8 +306,8 @@ export class Resolver {
   }
 
   /**
-   * The key of a node is known now, or, without one, will not be: what that says about bound names for which the registry
-   * has named this node. `moved`: it is the right key, but the node has another id than we knew.
+   * The key of a node is now known, or, without one, never will be: the consequence for bound names for which the
+   * registry has named this node. `moved`: it is the right key, but the node has a new id.
    */
   settleNames(now: Instant, node: NodeId, key: Uint8Array | undefined): readonly SettledName[] {
     const { trust } = this.#state
@@ -324,7 +330,7 @@ export class Resolver {
   }
 }
 
-/** A bound name, after the key of the node that the registry names for it was compared. */
+/** A bound name, after comparing the key of the node that the registry names for it. */
 export interface SettledName {
   readonly hostname: string
   readonly answer: NameAnswer
@@ -340,7 +346,7 @@ export function keyChanged({ hostname, fingerprint, node, otherFingerprint }: Co
   return {
     node: undefined,
     code: 'KEY_CHANGED',
-    text: `${hostname} is the key ${fingerprint} here, and the registry gives this name to node ${node} with the key ${otherFingerprint}; nothing was sent to it`,
+    text: `${hostname} means the key ${fingerprint} here, but the registry gives this name to node ${node} with the key ${otherFingerprint}; nothing was sent to it`,
   }
 }
 
@@ -349,7 +355,7 @@ function ambiguous(hostname: string, keys: readonly string[]): NameAnswer {
   return {
     node: undefined,
     code: 'KEY_CHANGED',
-    text: `several trusted keys have the name ${hostname}: ${fingerprints}. It means none of them until the trust of the others is revoked`,
+    text: `several trusted keys have the name ${hostname}: ${fingerprints}. It names none of them until the trust of the others is revoked`,
   }
 }
 
@@ -367,7 +373,7 @@ function contestedName(hostname: string, bound: string, node: NodeId, key: Uint8
 const NO_KEY: NameAnswer = {
   node: undefined,
   code: 'NOT_FOUND',
-  text: 'the registry names a node for it and does not know its key',
+  text: 'the registry gives this name to a node whose key it does not know',
 }
 
 /** tunnel.md §6.2: both IPv4 and in one /24. */

@@ -1,19 +1,22 @@
-/** The search for a better path to one peer: when to report where we are, when to have the beacon punch, and for how long. */
+/**
+ * The search for a better path to one peer: when to report our addresses, when to have the beacon punch, and for how
+ * long.
+ */
 import type { Instant } from '../../base/types.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
 import { PUNCH_ROUND_MS } from '../path/constants.ts'
 import { HELLO_AGAIN_MS, SEARCH_MS } from './constants.ts'
 
 export class PeerSearch {
-  /** What the peer reported of itself; undefined: nothing yet, or it is another implementation. */
+  /** The peer's report about itself; undefined: none yet, or it is a different implementation. */
   hello: PathHello | undefined
   /** The peer registered as reachable by relay only. */
   relayOnly = false
-  /** Until then a better path is searched for although no stream is open. */
+  /** Until then a better path is sought although no stream is open. */
   until: Instant = -Infinity
   /** Packet sizes are tried from then on, once the keys are confirmed: a connection that waited for the tunnel goes first. */
   sizesAt: Instant = Infinity
-  /** Only the relay is left: streams that refuse it, and have something to say, are ended then. */
+  /** Only the relay is left: when streams that refuse it and have data to send are ended. */
   strictAt: Instant = Infinity
   #helloAt: Instant = Infinity
   #hellos = 0
@@ -59,7 +62,7 @@ export class PeerSearch {
     return true
   }
 
-  /** When sizes are to be tried; Infinity when they are under way or not to be tried yet. */
+  /** When to try packet sizes; Infinity if that is under way or not due. */
   get sizesTimeout(): Instant {
     return this.sizesAt > 0 ? this.sizesAt : Infinity
   }

@@ -1,4 +1,7 @@
-/** A share for each address that datagrams come from, so that a flooding source uses up only its own. Bounded: the oldest make room. */
+/**
+ * A share for each source address of datagrams, so that a flooding source uses up only its own. Bounded: the oldest are
+ * evicted.
+ */
 import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Instant } from '../../base/types.ts'
 
@@ -19,5 +22,5 @@ export class SourceBuckets {
   }
 }
 
-/** With forged sources anybody can fill the table: then the limit for all together holds. */
+/** With forged sources anyone can fill the table; then the overall limit applies. */
 const MAX_SOURCES = 1_024

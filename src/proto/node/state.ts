@@ -1,6 +1,6 @@
 /**
- * What the parts of the node share. Each part (inbound, outbound, dialler, standing, directory) is handed this one
- * object; none knows another. `touch*` must follow every change of a stream or peer: it is what queues output, arms
+ * The state shared by the parts of the node. Each part (inbound, outbound, dialler, registration, resolver) gets this
+ * one object; none knows another. `touch*` must follow every change of a stream or peer: it queues output, arms
  * deadlines and announces news, in constant time.
  */
 import { toBase64, utf8 } from '../../base/bytes.ts'
@@ -27,12 +27,12 @@ import { Ports, streamKey } from './ports.ts'
 import type { Purpose } from './purposes.ts'
 import { Refusals } from './refusals.ts'
 
-/** Named counts of what happened; the exposing side's log and metrics are made of them. */
+/** Named counts of events, the source of metrics and some log lines. */
 export type Counters = Record<string, number>
 
 export class NodeState {
   readonly options: NodeOptions
-  /** Undefined while the registry has not answered yet. */
+  /** Undefined until the registry has answered. */
   ownId: NodeId | undefined
   readonly peers = new Map<NodeId, Peer>()
   readonly ports: Ports
@@ -70,7 +70,7 @@ export class NodeState {
     }
   }
 
-  /** Ours as packets and questions carry it: 0 for none. Nothing that needs one is sent before there is one. */
+  /** Our id as packets and queries carry it: 0 for none. Nothing that needs one is sent before there is one. */
   get nodeId(): NodeId {
     return this.ownId ?? NO_NODE
   }
@@ -89,19 +89,19 @@ export class NodeState {
   }
 
   /**
-   * Our signature of a challenge (wire/registry-messages.ts). It is made when the request is written, and only for a
-   * registry that knows no sessions: to any other it never goes.
+   * Our signature of a challenge (wire/registry-messages.ts). It is created when the request is written, and only for a
+   * registry without sessions; no other ever gets it.
    */
   sign(challenge: string): LazySignature {
     return new LazySignature(this.options.identity, challenge)
   }
 
-  /** The keys that may open sealed frames of a node, the likeliest first. */
+  /** The keys that may open sealed frames of a node, most likely first. */
   keysOf(sender: NodeId): readonly AeadKey[] {
     return this.peers.get(sender)?.tunnel.keys ?? []
   }
 
-  /** The peer's record, made if need be; undefined when there are too many. */
+  /** The peer's record, created if necessary; undefined if there are too many. */
   peer(now: Instant, node: NodeId): Peer | undefined {
     const known = this.peers.get(node)
     if (known !== undefined) return known
@@ -129,7 +129,7 @@ export class NodeState {
     this.heap.update(peer) // with a stream it is watched
   }
 
-  /** What fills no segment waits for the next turn: the writer will have brought more by then, or not. */
+  /** Data that does not fill a segment waits for the next turn, in case the writer brings more. */
   hold(stream: Stream): void {
     if (stream.heldTurns === 0) this.#held.push(stream)
     stream.heldTurns = 2
@@ -151,7 +151,7 @@ export class NodeState {
     return waiting > 0
   }
 
-  /** After any change of a stream, where its peer is not at hand. */
+  /** After any change of a stream whose peer is not at hand. */
   touch(now: Instant, stream: Stream): void {
     const peer = this.peers.get(stream.peer)
     if (peer !== undefined) this.touchStream(now, peer, stream)

@@ -1,4 +1,4 @@
-/** When a SYN may go to a peer that has not shown to be one of us: a Go node takes ten a second (stream.md Q12). */
+/** When a SYN may go to a peer that is not known to be a pilotgate: a Go node accepts ten a second (stream.md Q12). */
 import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Instant } from '../../base/types.ts'
 import * as k from './constants.ts'

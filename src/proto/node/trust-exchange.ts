@@ -1,7 +1,7 @@
 /**
- * Trust, agreed through the registry: our requests and those of others, the answers of both sides, and the pairs that the
- * registry is to know. What comes directly from a peer over its tunnel is judged by the same rules.
- * Above: core.ts. Below: trust/trust-book (who may talk to us).
+ * Trust, negotiated through the registry: requests and answers of both sides, and the pairs to report to the registry.
+ * Messages that come directly from a peer over its tunnel follow the same rules. Above: core.ts. Below:
+ * trust/trust-book (who may talk to us).
  */
 import { equalBytes, fromBase64, utf8 } from '../../base/bytes.ts'
 import { isHostname, parsePeerName } from '../../base/address.ts'
@@ -23,7 +23,7 @@ import type { NodeState } from './state.ts'
 export class TrustExchange {
   /** Asked before a person is, about every request for trust. */
   judge: TrustJudge | undefined
-  /** Until then a guest is expected: requests for trust are looked for often. */
+  /** Until then a guest is expected: trust requests are polled often. */
   guestsUntil: Instant = -Infinity
   readonly #state: NodeState
   readonly #memberships: Memberships
@@ -38,12 +38,15 @@ export class TrustExchange {
     NodeId,
     { request: HandshakeRequestEntry | undefined; response: HandshakeResponseEntry | undefined }
   >()
-  /** Trusted peers whose pair the registry has not taken note of yet. */
+  /** Trusted peers whose pair the registry has not recorded yet. */
   readonly #unreported = new Set<NodeId>()
   #reportAt: Instant = Infinity
   #reportRounds = 0
   readonly #rejectedUntil = new Map<NodeId, Instant>()
-  /** What was reported about requests that the registry does not deliver, by peer: each is repeated for ever, the text is not. */
+  /**
+   * Reports about requests that the registry does not deliver, by peer: the requests are repeated indefinitely, the
+   * reports are not.
+   */
   readonly #reportedRefusals = new Map<string, string>()
 
   constructor(state: NodeState, memberships: Memberships) {
@@ -51,7 +54,7 @@ export class TrustExchange {
     this.#memberships = memberships
   }
 
-  /** The registry may have lost its state: everything is said again. */
+  /** The registry may have lost its state: everything is reported again. */
   onRegistered(now: Instant): void {
     for (const entry of this.#state.trust.trusted) this.#unreported.add(entry.nodeId)
     this.#reportRounds = 0
@@ -76,7 +79,7 @@ export class TrustExchange {
     return Math.min(this.#polling ? Infinity : this.#pollDue, this.#requestAt, this.#reportAt)
   }
 
-  /** @returns false when the result is not this part's business. */
+  /** @returns false if the result is for another part. */
   handleResult(now: Instant, result: RegistryResult<Purpose>): boolean {
     switch (result.purpose.kind) {
       case 'poll':
@@ -111,7 +114,7 @@ export class TrustExchange {
     this.#pollAt = Math.min(this.#pollAt, now + k.POLL_FAST_MS)
   }
 
-  /** A person has said yes. @returns false when nothing of this node is pending. */
+  /** A person has said yes. @returns false if nothing of this node is pending. */
   approvePending(now: Instant, node: NodeId): boolean {
     const entry = this.#state.trust.pendingOf(node)
     const key = entry === undefined || entry.publicKey === '' ? undefined : fromBase64(entry.publicKey)
@@ -121,7 +124,7 @@ export class TrustExchange {
     return true
   }
 
-  /** A person has said no. @returns false when nothing of this node is pending. */
+  /** A person has said no. @returns false if nothing of this node is pending. */
   rejectPending(now: Instant, node: NodeId): boolean {
     const event = this.#trustEvent(node, 'rejected')
     if (!this.#state.trust.reject(node)) return false
@@ -132,18 +135,18 @@ export class TrustExchange {
     return true
   }
 
-  /** The owner of a trusted key has another node id: its tunnel will have to prove the key. */
+  /** The owner of a trusted key has a new node id: its tunnel must prove the key. */
   onMoved(now: Instant, node: NodeId, key: Uint8Array): void {
     this.#approve(now, { node, key, by: 'moved', hostname: undefined, mutual: true })
   }
 
-  /** What the registry calls a node may become the name of a trusted one that has none. */
+  /** The registry's name for a node becomes that of a trusted node without a name. */
   onNamed(node: NodeId, key: Uint8Array, hostname: string | undefined): void {
     if (!this.#state.trust.learnName(node, key, hostname)) return
     this.#state.emit({ kind: 'name_bound', node, hostname: hostname!, fingerprint: fingerprintOf(key) })
   }
 
-  /** Has the registry forget the pair. */
+  /** Makes the registry forget the pair. */
   revoke(now: Instant, peer: NodeId): void {
     const node = this.#state.nodeId
     this.#state.ask(
@@ -160,12 +163,12 @@ export class TrustExchange {
 
   // ---- what the other side says
 
-  /** A stranger with whom we may have trust by now knocks: look at once instead of at the next poll. */
+  /** A stranger that may have become trusted is trying to connect: poll now instead of waiting. */
   pollSoon(now: Instant): void {
     this.#pollAt = Math.min(this.#pollAt, now)
   }
 
-  /** Key and hostname of a node are known: its requests and answers can be judged now. */
+  /** The key and hostname of a node are known: its requests and answers can now be judged. */
   handleLookup(
     now: Instant,
     node: NodeId,
@@ -182,7 +185,7 @@ export class TrustExchange {
 
   /**
    * A message of the port-444 handshake, over the tunnel that authenticated the peer.
-   * @returns why it is ignored; `revoked` when our trust is to be ended; undefined when it has been judged.
+   * @returns why it is ignored; `revoked` if our trust must end; undefined if it has been handled.
    */
   handleDirect(now: Instant, from: NodeId, message: HandshakeMessage): DirectFault | 'revoked' | undefined {
     const peer = this.#state.peers.get(from)
@@ -219,7 +222,7 @@ export class TrustExchange {
   ): void {
     const { trust, options } = this.#state
     const node = request.fromNodeId
-    // Not asked about a node that contradicts what we know: a good ticket would be wasted on it.
+    // Not consulted about a node that contradicts our records: a valid ticket would be wasted on it.
     const verdict = trust.contradicts(node, hostname, key)
       ? undefined
       : this.judge?.({ node, key, justification: request.justification, trusted: trust.isTrusted(node) })
@@ -255,7 +258,7 @@ export class TrustExchange {
     this.#respond(now, node, true)
   }
 
-  /** What the peer that fulfils this request is called: as we asked for it, or, by its address, as the registry says. */
+  /** The name of the peer that satisfies this request: as requested, or, for an address, the registry's name. */
   #nameFor(outgoing: OutgoingRequest | undefined, claim: string | undefined): string | undefined {
     if (outgoing?.hostname !== undefined) return outgoing.hostname
     return claim !== undefined && this.#state.trust.isAwaited(claim) ? undefined : claim
@@ -306,12 +309,12 @@ export class TrustExchange {
     this.#state.emit(this.#trustEvent(node, 'approved'))
   }
 
-  /** To be made before the node is forgotten. */
+  /** Create it before the node is forgotten. */
   #trustEvent(node: NodeId, state: TrustEvent['state']): TrustEvent {
     return trustEvent(this.#state.trust, node, state)
   }
 
-  /** Tell the registry, and through it the peer, what we decided. */
+  /** Reports our decision to the registry, and through it to the peer. */
   #respond(now: Instant, peer: NodeId, accept: boolean): void {
     const node = this.#state.nodeId
     const signature = this.#state.sign(challenges.respondHandshake(node, peer))
@@ -325,7 +328,7 @@ export class TrustExchange {
     this.#state.emit({ kind: 'accept_due', node: peer })
   }
 
-  /** Both sides must have said so before the registry counts a pair (ours; a Go registry takes one side's word). */
+  /** Both sides must report a pair before our registry counts it (a Go registry believes one side). */
   #report(now: Instant, peer: NodeId): void {
     const node = this.#state.nodeId
     const signature = this.#state.sign(challenges.reportTrust(node, peer))
@@ -341,7 +344,7 @@ export class TrustExchange {
     for (const peer of this.#unreported) this.#report(now, peer)
   }
 
-  /** A node that is not registered now cannot be half of a pair: said again, ever less often. */
+  /** A node that is not registered cannot be part of a pair: repeated at growing intervals. */
   #onReport(now: Instant, result: RegistryResult<Purpose>, peer: NodeId): void {
     if (result.kind === 'reply' || !this.#state.trust.isTrusted(peer)) {
       this.#unreported.delete(peer)
@@ -353,7 +356,7 @@ export class TrustExchange {
     this.#reportRounds += 1
   }
 
-  /** Sooner than planned while a guest is expected: a person waits on the other side. */
+  /** Sooner than planned while a guest is expected: a person is waiting on the other side. */
   get #pollDue(): Instant {
     const next = this.#polledAt + k.POLL_GUESTS_MS
     return next <= this.guestsUntil ? Math.min(this.#pollAt, next) : this.#pollAt
@@ -421,7 +424,7 @@ export class TrustExchange {
     if (result.kind !== 'refused' || result.text.includes('already')) return
     if (outgoing.node !== undefined || outgoing.hostname === undefined)
       return this.#reportRefused(outgoing, result.text)
-    // A Go registry takes no hostname here; that of a public node it resolves.
+    // A Go registry accepts no hostname here, but resolves that of a public node.
     const { nodeId } = this.#state
     const signature = this.#state.sign(challenges.resolveHostname(nodeId, outgoing.hostname))
     this.#state.ask(
@@ -445,7 +448,7 @@ export class TrustExchange {
   }
 }
 
-/** What people are shown of a decision about this node, as the trust book has it now. */
+/** What people see about a decision on this node, according to the trust book. */
 export function trustEvent(trust: TrustBook, node: NodeId, state: TrustEvent['state']): TrustEvent {
   const [bound, key] = [trust.hostnameOf(node), trust.keyOf(node)]
   const publicKey = trust.pendingOf(node)?.publicKey ?? ''
@@ -459,7 +462,7 @@ export function trustEvent(trust: TrustBook, node: NodeId, state: TrustEvent['st
   }
 }
 
-/** Of somebody who has shown this key and is not trusted with it. */
+/** Of a node that has shown this key and is not trusted with it. */
 function claimed(
   hostname: string | undefined,
   key: Uint8Array,
@@ -472,7 +475,7 @@ type TrustEvent = Extract<NodeEvent, { kind: 'trust' }>
 /** Why a message of the direct handshake is ignored. */
 export type DirectFault = 'foreign_node' | 'no_key' | 'wrong_key' | 'bad_signature'
 
-/** A request from what a person wrote; undefined when it names no peer. */
+/** A request from a person's input; undefined if it names no peer. */
 export function parseTrustRequest(peer: string, reason: string): OutgoingRequest | undefined {
   const name = parsePeerName(peer)
   if (name === undefined) return undefined

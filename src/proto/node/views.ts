@@ -1,6 +1,6 @@
 /**
- * What the core shows of its peers, paths and streams. They are live and read-only; commands of
- * OverlayCore change things. The classes behind them (peer.ts, ../path/path.ts, ../stream/stream.ts) are the core's own.
+ * Live, read-only views of the core's peers, paths and streams. Changes go through commands of OverlayCore. The classes
+ * behind the views (peer.ts, ../path/path.ts, ../stream/stream.ts) are private to the core.
  */
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
@@ -29,7 +29,7 @@ export interface PathView {
 
 export interface PeerView {
   readonly node: NodeId
-  /** What the registry calls it: unverified, for people to see. */
+  /** The registry's name for it: unverified, for people. */
   readonly claim: string | undefined
   /** Ed25519, by pin, trust record or registry. */
   readonly key: Uint8Array | undefined
@@ -42,7 +42,7 @@ export interface PeerView {
   readonly streams: ReadonlyMap<number, StreamView>
 }
 
-/** Who waits for a dial. It hears the news of its stream, or one of these. */
+/** The app that waits for a dial. It gets the news of its stream, or one of these. */
 export interface DialApp extends StreamApp {
   /** A dial without a port: the tunnel is up. */
   onConnected(peer: PeerView): void
@@ -50,7 +50,7 @@ export interface DialApp extends StreamApp {
   onFailed(code: ErrorCode, text: string): void
 }
 
-/** Who asked for an echo. Without an answer it is not called. */
+/** The app that asked for an echo. It is not called without an answer. */
 export interface PingApp {
   onPong(peer: PeerView, path: PathView, rttMs: number): void
 }
@@ -61,7 +61,7 @@ export interface NameAnswer {
   readonly text: string
 }
 
-/** A name that the registry gives to another key than the one it means here. */
+/** A name that the registry gives to a key other than the one it means here. */
 export interface ContestedName {
   readonly hostname: string
   readonly fingerprint: string // of the key that the name means
@@ -69,14 +69,14 @@ export interface ContestedName {
   readonly otherFingerprint: string // of that node's key
 }
 
-/** Who asked which node has a hostname. */
+/** The app that asked which node has a hostname. */
 export interface NameApp {
   onName(answer: NameAnswer): void
 }
 
-/** Who asked what the registry knows of a node. */
+/** The app that asked what the registry knows about a node. */
 export interface AboutApp {
-  /** @param about undefined when the registry knows no such node, or does not answer (`isReachable` false). */
+  /** @param about undefined if the registry does not know the node, or does not answer (`isReachable` false). */
   onAbout(about: LookupReply | undefined, isReachable: boolean): void
 }
 
@@ -84,7 +84,7 @@ export interface AboutApp {
 export interface TrustView {
   readonly trusted: readonly TrustedEntry[]
   readonly pending: readonly PendingEntry[]
-  /** Ours that have no answer. */
+  /** Our unanswered requests. */
   readonly outgoing: readonly OutgoingRequest[]
   isTrusted(node: NodeId): boolean
   isRevoked(request: OutgoingRequest): boolean
@@ -93,11 +93,11 @@ export interface TrustView {
   entryOf(node: NodeId): TrustedEntry | undefined
   /** The name that its key is bound to. */
   hostnameOf(node: NodeId): string | undefined
-  /** What the registry calls it, where it is trusted or has asked for trust. Unverified. */
+  /** The registry's name for it, if it is trusted or has requested trust. Unverified. */
   claimOf(node: NodeId): string | undefined
   means(hostname: string, node: NodeId): boolean
   nodeNamed(hostname: string): NodeId | undefined
-  /** Names that mean nobody, because several trusted keys have them; the keys are base64. */
+  /** Names that mean no one, because several trusted keys have them; the keys are base64. */
   readonly ambiguousNames: ReadonlyMap<string, readonly string[]>
 }
 

@@ -31,7 +31,7 @@ export class BeaconClient implements Machine {
   #unanswered = 0
   #sentAt: Instant = -Infinity
   #isNewId = false
-  #isOwed = false // a question that cannot wait has not left yet: an answer to an earlier one does not replace it
+  #isOwed = false // an urgent query has not been sent yet: an answer to an earlier one does not replace it
 
   constructor(asker: Asker) {
     this.#asker = asker
@@ -42,12 +42,12 @@ export class BeaconClient implements Machine {
     return this.#unanswered
   }
 
-  /** UDP passes between us and the beacon, as far as the last minute tells. */
+  /** UDP works between us and the beacon, judging by the last minute. */
   isAnswering(now: Instant): boolean {
     return now - this.answeredAt < 3 * DISCOVER_INTERVAL_MS && this.#unanswered < DISCOVER_RETRY_MS.length
   }
 
-  /** Something of ours is unanswered: perhaps it is our own endpoint that changed, and the beacon relays to the old one. */
+  /** An answer is outstanding: perhaps our own endpoint changed, and the beacon relays to the old one. */
   refresh(now: Instant): void {
     if (now >= this.#sentAt + REFRESH_PAUSE_MS) this.#owe(now)
   }
@@ -63,7 +63,7 @@ export class BeaconClient implements Machine {
     return this.#unanswered >= SILENT_AFTER
   }
 
-  /** Our id is known now, or another one: the beacon must hear of it at once, else it cannot relay to us. */
+  /** Our id is now known, or has changed: the beacon must learn it immediately, otherwise it cannot relay to us. */
   setNodeId(nodeId: NodeId): void {
     this.#isNewId ||= nodeId !== this.#nodeId
     this.#nodeId = nodeId
@@ -87,7 +87,8 @@ export class BeaconClient implements Machine {
     this.answeredAt = now
     const isNews = !sameEndpoint(this.observed, endpoint)
     if (!this.#isOwed) {
-      // A beacon takes our id from the address it had before only when that has been silent for 3 s, and does not say so.
+      // A beacon moves our id from its previous address only after that has been silent for 3 s, and does not report
+      // it.
       this.#nextAt = now + (isNews || this.#isNewId ? DISCOVER_SETTLE_MS : DISCOVER_INTERVAL_MS)
       this.#isNewId = this.#isNewId && isNews // the first answer may be to the question without an id
     }
@@ -112,7 +113,7 @@ export class BeaconClient implements Machine {
     this.#isOwed = true
   }
 
-  handleTimeout(_now: Instant): void {} // pollDiscover looks at the time itself
+  handleTimeout(_now: Instant): void {} // pollDiscover checks the time itself
 
   nextTimeout(): Instant {
     return this.#nextAt

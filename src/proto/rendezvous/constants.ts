@@ -1,12 +1,15 @@
-/** Numbers of our standing with registry and beacon (registry.md §3, tunnel.md §7). */
+/** Constants of our dealings with registry and beacon (registry.md §3, tunnel.md §7). */
 
 export const HEARTBEAT_MS = 30_000 // the registry forgets a node after three minutes
 export const REGISTER_RETRY_MS: readonly number[] = [500, 1_000, 2_000, 5_000, 10_000]
-/** A request without an answer for this long has failed. The connection is then taken for dead. */
+/** A request without an answer for this long has failed, and the connection counts as dead. */
 export const REQUEST_TIMEOUT_MS = 8_000
-/** Requests under way or waiting; further ones fail at once. */
+/** Requests pending or waiting; further ones fail immediately. */
 export const MAX_REQUESTS = 4_096
-/** Discover messages before the first answer, ms apart; then one per interval, which also holds the NAT mapping. */
+/**
+ * Pauses between discover messages before the first answer, ms; then one per interval, which also preserves the NAT
+ * mapping.
+ */
 export const DISCOVER_RETRY_MS: readonly number[] = [150, 300, 600, 1_000, 5_000]
 export const DISCOVER_INTERVAL_MS = 20_000
 /** With a new id, or from a new endpoint, the beacon is asked again after this long, ms. */
@@ -15,9 +18,9 @@ export const DISCOVER_SETTLE_MS = 3_500
 export const REFRESH_PAUSE_MS = 1_000
 /** Unanswered questions after which the beacon counts as gone, or as moved: single datagrams get lost. */
 export const SILENT_AFTER = 3
-/** How long registration waits for the beacon to tell our endpoint, ms: a silent beacon must not hold a node back. */
+/** How long registration waits for the beacon to report our endpoint, ms: a silent beacon must not block a node. */
 export const DISCOVER_PATIENCE_MS = 600
-/** Pauses behind the questions of a NAT probe, ms: each may be lost, and so may its answer. */
+/** Pauses after the requests of a NAT probe, ms: each may be lost, and so may its answer. */
 export const NAT_PROBE_MS: readonly number[] = [250, 350, 600]
-/** While no beacon answers at all, the probe begins anew after this pause, ms. */
+/** While no beacon answers at all, the probe restarts after this pause, ms. */
 export const NAT_PROBE_PATIENCE_MS = 5_000

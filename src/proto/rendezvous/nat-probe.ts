@@ -1,8 +1,8 @@
 /**
- * What kind of NAT is in front of us (RFC 5780's questions, asked of our own beacon). A beacon of ours has a second
- * socket: whether its unasked answer from there gets in tells how the NAT filters, whether that socket sees us at the
- * same endpoint tells how it maps. Any other beacon takes the question for a plain discover, and the kind stays unknown
- * until peers tell where they see us. Filtering first: our own question to the second socket opens the filter.
+ * Determines our NAT type (the tests of RFC 5780, with our own beacon). Our beacon has a second socket: whether an
+ * unsolicited answer from there arrives shows how the NAT filters; whether that socket sees us at the same endpoint
+ * shows how it maps. Any other beacon takes the request for a plain discover, and the type stays unknown until peers
+ * report where they see us. Filtering comes first, because our own request to the second socket opens the filter.
  */
 import { equalBytes } from '../../base/bytes.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
@@ -16,14 +16,14 @@ import { NAT_PROBE_MS, NAT_PROBE_PATIENCE_MS } from './constants.ts'
 export class NatProbe {
   mapping: NatMapping = 'unknown'
   filtering: NatFiltering = 'unknown'
-  /** The beacon is one of ours and has a second socket; undefined while nobody knows. */
+  /** Whether the beacon is ours and has a second socket; undefined if unknown. */
   supported: boolean | undefined
   readonly #beacon: Endpoint
   readonly #ownEndpoints: () => readonly Endpoint[]
   readonly #asker: Asker
   #transaction: Uint8Array = new Uint8Array(0) // of the questions of this phase
   #phase: 'idle' | 'filtering' | 'mapping' = 'idle'
-  #plain: Endpoint | undefined // as a beacon that may be of another make sees us
+  #plain: Endpoint | undefined // as seen by a beacon that may be a different implementation
   #first: Endpoint | undefined // as the beacon's first socket sees us
   #secondPort = 0
   #attempts = 0
@@ -41,7 +41,7 @@ export class NatProbe {
     return this.#phase !== 'idle'
   }
 
-  /** Find out, or find out anew: our network is another one, or the NAT gave us another endpoint. */
+  /** Start, or start again: our network has changed, or the NAT gave us a new endpoint. */
   start(now: Instant, nodeId: NodeId): void {
     this.#nodeId = nodeId
     this.#begin(now, 'filtering')
@@ -49,14 +49,14 @@ export class NatProbe {
     this.supported = undefined
   }
 
-  /** The second socket of our beacon, whose answers are believed as well. */
+  /** The second socket of our beacon, whose answers are accepted too. */
   isSecond(source: Endpoint): boolean {
     return this.#secondPort !== 0 && source.port === this.#secondPort && source.address === this.#beacon.address
   }
 
   /**
-   * The unasked answer from the second socket may overtake the one that tells its port: from the beacon's own address
-   * it is believed while we wait for it. @returns true when it is such an answer.
+   * The unsolicited answer from the second socket may overtake the one that names its port: from the beacon's address
+   * it is accepted while we wait for it. @returns true if it is such an answer.
    */
   mayBeSecond(source: Endpoint): boolean {
     return this.isSecond(source) || (this.#phase === 'filtering' && source.address === this.#beacon.address)
@@ -85,7 +85,7 @@ export class NatProbe {
     return false
   }
 
-  /** A peer at another address than the beacon's tells where it sees us. @returns true when the kind is another by it. */
+  /** A peer at an address other than the beacon's reports where it sees us. @returns true if this changes the type. */
   handleSeen(seenAt: Endpoint, observed: Endpoint | undefined): boolean {
     if (observed === undefined || this.mapping === 'none' || this.mapping === 'address-and-port-dependent') return false
     const mapping = sameEndpoint(seenAt, observed)
@@ -98,7 +98,7 @@ export class NatProbe {
     return isNews
   }
 
-  /** The question that is due now, for the endpoint that comes with it. */
+  /** The request that is due now, and the endpoint to send it to. */
   poll(now: Instant): { readonly bytes: Uint8Array; readonly to: Endpoint } | undefined {
     if (now < this.#nextAt || this.#attempts >= NAT_PROBE_MS.length) return undefined
     this.#nextAt = now + NAT_PROBE_MS[this.#attempts]!
@@ -111,7 +111,10 @@ export class NatProbe {
     }
   }
 
-  /** After all questions of a phase: what was not answered tells something too. @returns true when the kind is known by it, or another than before. */
+  /**
+   * After all questions of a phase: what was not answered tells something too. @returns true if this determines or
+   * changes the type.
+   */
   handleTimeout(now: Instant): boolean {
     if (this.#phase === 'idle' || this.#attempts < NAT_PROBE_MS.length || now < this.#nextAt) return false
     if (this.#phase === 'filtering' && this.#first !== undefined) {
@@ -119,10 +122,10 @@ export class NatProbe {
       this.#begin(now, 'mapping')
     } else if (this.#phase === 'filtering' && this.#plain !== undefined) return this.#onForeignBeacon(this.#plain)
     else if (this.#phase === 'filtering') {
-      this.#nextAt = now + NAT_PROBE_PATIENCE_MS // no answer at all: the beacon is away, or UDP does not pass
+      this.#nextAt = now + NAT_PROBE_PATIENCE_MS // no answer at all: the beacon is away, or UDP is blocked
       this.#attempts = 0
     } else {
-      // the second socket does not hear us: somebody filters there, and all we know is whether there is a NAT
+      // the second socket does not receive us: something filters there, and all we know is whether there is a NAT
       if (this.#first !== undefined) this.mapping = this.#isOwn(this.#first) ? 'none' : 'unknown'
       this.#finish()
       return true

@@ -1,6 +1,6 @@
 /**
- * Our conversation with the registry: requests in order, each with its answer, its timeout, or the loss of the
- * connection. What a request was for is kept as its `purpose`, given back with the reply.
+ * Our conversation with the registry: requests in order, each ending with its answer, a timeout, or the loss of the
+ * connection. The `purpose` of a request is returned with its reply.
  */
 import { Ring } from '../../base/ring.ts'
 import type { Instant } from '../../base/types.ts'
@@ -9,7 +9,7 @@ import type { Machine } from '../machine.ts'
 import { MAX_REQUESTS, REQUEST_TIMEOUT_MS } from './constants.ts'
 import type { RegistrySession } from './registry-session.ts'
 
-/** `refused`: the registry says no, with its text. `unreachable`: nobody answered. */
+/** `refused`: the registry refused, with its text. `unreachable`: there was no answer. */
 export type RegistryResult<Purpose> =
   | { readonly kind: 'reply'; readonly purpose: Purpose; readonly reply: object }
   | { readonly kind: 'refused'; readonly purpose: Purpose; readonly text: string }
@@ -26,7 +26,7 @@ export class RegistryClient<Purpose> implements Machine {
   readonly #waiting = new Ring<Asked<Purpose>>() // not sent yet
   readonly #asked = new Ring<Asked<Purpose>>() // sent: answers come in this order
   readonly #results = new Ring<RegistryResult<Purpose>>()
-  /** The connection is of no use any more: a request on it was not answered in time, or there is no session to be had. */
+  /** The connection is no longer usable: a request was not answered in time, or no session can be established. */
   stale = false
   readonly #session: RegistrySession | undefined
   #connectedAt: Instant = 0
@@ -59,7 +59,7 @@ export class RegistryClient<Purpose> implements Machine {
     this.#failAll()
   }
 
-  /** The next answer of the connection. An answer that nobody asked for is ignored. */
+  /** The next answer on the connection. Unsolicited answers are ignored. */
   handleReply(reply: object): void {
     const asked = this.#asked.shift()
     if (asked === undefined) return
@@ -100,7 +100,7 @@ export class RegistryClient<Purpose> implements Machine {
 
   handleTimeout(now: Instant): void {
     if (now < this.nextTimeout()) return
-    this.stale = true // answers come in order: behind an unanswered request nothing else will be answered
+    this.stale = true // answers come in order: after an unanswered request nothing else will be answered
     this.#failAll()
   }
 

@@ -1,9 +1,8 @@
 /**
  * Our half of a session with the registry (extensions.md §7): on each connection a hello, then one signature for this
  * connection to this registry, then requests that carry a number and a code instead of signatures. A registry that
- * answers the hello with an error knows no sessions, and gets the signatures that it knows; one that has answered it once
- * is never given those again.
- * Above: registry-client.ts, which puts these messages before all others.
+ * answers the hello with an error has no sessions and gets the older signatures; one that has answered it once never
+ * gets those again. Above: registry-client.ts, which puts these messages before all others.
  */
 import { toBase64 } from '../../base/bytes.ts'
 import type { RandomBytes } from '../../base/types.ts'
@@ -47,7 +46,7 @@ export class RegistrySession {
     this.#phase = 'hello_due'
   }
 
-  /** Requests wait until it is known what they have to carry. */
+  /** Requests wait until it is known what they must carry. */
   get isSettled(): boolean {
     return this.#phase === 'open' || this.#phase === 'unknown_to_registry'
   }
@@ -75,11 +74,11 @@ export class RegistrySession {
       return undefined
     }
     this.#key = key
-    this.#phase = 'open' // what follows on the connection is read after it
+    this.#phase = 'open' // later messages on the connection are read after it
     return sessionOpen(terms, this.#identity.sign(transcript))
   }
 
-  /** @returns why the connection is of no use, or undefined. */
+  /** @returns why the connection is unusable, or undefined. */
   handleReply(reply: object): string | undefined {
     if (this.#phase !== 'hello_sent') return parseRefusal(reply)
     const offer = parseSessionOffer(reply)
@@ -89,16 +88,16 @@ export class RegistrySession {
       this.#phase = 'open_due'
       return undefined
     }
-    if (this.#wasOffered) return 'the registry does not offer sessions any more: has it been replaced?'
+    if (this.#wasOffered) return 'the registry no longer offers sessions: has it been replaced?'
     this.#phase = 'unknown_to_registry'
     return undefined
   }
 
-  /** A request as it goes out now. Signatures of the older kind stay here once there is a session. */
+  /** A request as it is sent now. Once there is a session, older signatures are not sent. */
   seal(request: object): object {
     if (this.#phase !== 'open') return request
     this.#seq += 1
-    const numbered = { ...request, signature: undefined, seq: this.#seq } // what is undefined is not written
+    const numbered = { ...request, signature: undefined, seq: this.#seq } // undefined values are not written
     return { ...numbered, mac: toBase64(hmac(this.#key, canonicalRequest(numbered))) }
   }
 

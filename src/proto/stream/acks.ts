@@ -1,4 +1,4 @@
-/** When an acknowledgement is owed: at once, after a short wait for company, or with whatever goes out next. */
+/** When an acknowledgement is due: immediately, after a short wait for data to carry it, or with the next packet. */
 import type { Instant } from '../../base/types.ts'
 import { ACK_EVERY_SEGMENTS, DELAYED_ACK_MS, PLAIN_SLOT_BYTES } from './constants.ts'
 
@@ -6,22 +6,26 @@ export class AckPolicy {
   due = false
   /** When a waiting ACK goes out by itself. */
   at: Instant = Infinity
-  /** Pure ACKs owed besides one with SACK blocks: only they make a Go sender retransmit fast (stream.md Q14). */
+  /**
+   * Pure ACKs due in addition to one with SACK blocks: only they trigger fast retransmission in a Go sender (stream.md
+   * Q14).
+   */
   duplicates = 0
   #segments = 0
-  #isDialogue = true // what comes is answered: an ACK that waits finds company
+  #isDialogue = true // data gets an answer, which can carry a waiting ACK
 
-  /** The SYN-ACK is here. Mostly the first bytes are too, or follow at once: they carry what would be the third packet. */
+  /** The SYN-ACK has arrived. Usually the first bytes are there or follow immediately, and replace the third packet. */
   onOpened(now: Instant, urgent: boolean): void {
     if (urgent) this.due = true
     else this.at = now + DELAYED_ACK_MS
   }
 
   /**
-   * @param bytes 0: a FIN alone. It is no second segment: our own end mostly follows, and says the same.
-   * @param urgent a gap closed, or nothing of ours follows any more: the sender waits for it.
-   * @param isNagled the sender may hold its next short segment back until this one is acknowledged (Nagle's algorithm, RFC 9293
-   *   §3.7.4): unless an answer is to be expected, to wait for one would cost it a delay for each.
+   * @param bytes 0: a FIN alone. It does not count as a second segment: our own end usually follows and acknowledges
+   *   it.
+   * @param urgent a gap closed, or we send nothing more: the sender is waiting for it.
+   * @param isNagled the sender may hold its next short segment back until this one is acknowledged (Nagle's algorithm,
+   *   RFC 9293 §3.7.4): unless an answer is expected, waiting for one would delay every segment.
    */
   onInOrder(now: Instant, bytes: number, urgent: boolean, isNagled: boolean): void {
     if (bytes > 0) this.#segments += 1
@@ -30,12 +34,12 @@ export class AckPolicy {
     else if (this.at === Infinity) this.at = now + DELAYED_ACK_MS
   }
 
-  /** Bytes of ours go out. */
+  /** Our data is sent. */
   onAnswer(): void {
     if (this.at !== Infinity) this.#isDialogue = true
   }
 
-  /** Something came early, again, or beyond the window: the sender should know where we are. */
+  /** Data came early, again, or beyond the window: the sender should know our position. */
   onOutOfOrder(owesDuplicate: boolean): void {
     this.due = true
     if (owesDuplicate && this.duplicates < MAX_DUPLICATES) this.duplicates += 1
@@ -54,7 +58,7 @@ export class AckPolicy {
     this.due = true
   }
 
-  /** A packet with the current acknowledgement number leaves. */
+  /** A packet with the current acknowledgement number is sent. */
   onGiven(): void {
     this.due = false
     this.at = Infinity

@@ -1,21 +1,24 @@
 /**
- * How much a stream may have in flight: CUBIC (RFC 9438), its slow start watched by HyStart++ (RFC 9406), behind one small
- * interface. While losses are repaired recovery.ts meters what is sent; the window here is where that ends.
- * Bytes, not segments: the segment size changes with the path.
+ * How much a stream may have in flight: CUBIC (RFC 9438) with HyStart++ (RFC 9406) in slow start, behind one small
+ * interface. While losses are repaired, recovery.ts meters the sending, down to the window set here. Bytes, not
+ * segments: the segment size changes with the path.
  */
 import type { Instant } from '../../base/types.ts'
 import { CUBIC_BETA, CUBIC_C, INITIAL_WINDOW_BYTES, INITIAL_WINDOW_SEGMENTS } from './constants.ts'
 import { HyStart } from './hystart.ts'
 import type { RttEstimator } from './rtt.ts'
 
-/** An acknowledgement outside of recovery. One object is filled again and again. */
+/** An acknowledgement outside recovery. One object is reused. */
 export interface AckSample {
   now: Instant
   ackedBytes: number
-  flightBytes: number // in flight before it: a window that is not used must not grow (RFC 7661)
+  flightBytes: number // in flight before it: an unused window must not grow (RFC 7661)
   una: number // offsets after it
   nxt: number
-  /** The round trip that it measured, ms; undefined: the peer acknowledges when it likes, and a longer one says nothing of the path. */
+  /**
+   * The measured round trip, ms; undefined: the peer delays acknowledgements, so a longer one says nothing about the
+   * path.
+   */
   delayMs: number | undefined
 }
 
@@ -23,11 +26,11 @@ export interface CongestionController {
   readonly cwndBytes: number
   readonly inSlowStart: boolean
   onAcked(ack: AckSample, rtt: RttEstimator): void
-  /** A loss that starts a new recovery episode: cwndBytes is now where that shall end. */
+  /** A loss that starts a new recovery episode: cwndBytes is now its target. */
   onLoss(): void
   /** The retransmission timer expired. */
   onTimeout(): void
-  /** It should not have: what was thought lost arrives. The window is what it was. */
+  /** The timeout was spurious: data deemed lost arrives. Restores the window. */
   onSpuriousTimeout(): void
   /** The path now carries segments of this size, bytes. */
   onSegmentSize(bytes: number): void
@@ -67,7 +70,7 @@ export class Cubic implements CongestionController {
       return
     }
     if (ack.flightBytes < USED_SHARE * this.cwndBytes) {
-      this.#epochStart = -1 // §5.8: an idle writer does not ride the curve
+      this.#epochStart = -1 // §5.8: an idle writer does not follow the curve
       return
     }
     if (this.#epochStart < 0) this.#startEpoch(ack.now)
@@ -102,7 +105,7 @@ export class Cubic implements CongestionController {
 
   #reduce(): void {
     const cwnd = this.cwndBytes
-    // §4.7 fast convergence: a flow that stops short of its last maximum leaves room to a newer one
+    // §4.7 fast convergence: a flow that stops below its last maximum leaves room for a newer one
     this.#wMax = cwnd < this.#wMax ? (cwnd * (1 + CUBIC_BETA)) / 2 : cwnd
     this.#ssthresh = Math.max(cwnd * CUBIC_BETA, 2 * this.#mss)
     this.#epochStart = -1
@@ -121,5 +124,5 @@ export function initialWindow(mss: number): number {
   return Math.min(INITIAL_WINDOW_SEGMENTS * mss, Math.max(2 * mss, INITIAL_WINDOW_BYTES))
 }
 
-const USED_SHARE = 0.8 // of cwnd in flight: then it is the window that limits
+const USED_SHARE = 0.8 // of cwnd in flight: then the window is the limit
 const RENO_ALPHA = (3 * (1 - CUBIC_BETA)) / (1 + CUBIC_BETA) // RFC 9438 §4.3

@@ -1,11 +1,11 @@
 /**
- * Segments that came before others that are still missing: kept as blocks, each the bytes between two gaps, so that what
- * an acknowledgement tells (RFC 2018) stands there ready, however many segments wait. What a segment costs does not grow
- * with the number of those that wait, whatever their order: a peer chooses it.
+ * Segments that arrived ahead of missing ones, kept as blocks between gaps, so that the content of an acknowledgement
+ * (RFC 2018) is ready, however many segments wait. The cost of a segment does not grow with the number that wait, in
+ * any order, because a peer chooses both.
  */
 import { MAX_GAPS, OUT_OF_ORDER_SEGMENTS } from './constants.ts'
 
-/** Its payloads are a list, so that it grows at both ends, and two become one, at the same small cost. */
+/** The payloads form a list, so that growing at either end and merging two blocks cost equally little. */
 interface Block {
   start: number // offsets
   end: number
@@ -23,10 +23,10 @@ export class EarlySegments {
   bytes = 0
   /** And in how many segments. */
   segments = 0
-  /** Blocks looked at so far: what tests hold to a bound. */
+  /** Blocks visited so far; tests check a bound on it. */
   looks = 0
   #blocks: Block[] = NO_BLOCKS // ascending, with a gap before each
-  /** Those that changed last, the latest first, at most MAX_LATEST. */
+  /** The most recently changed ones, latest first, at most MAX_LATEST. */
   #latest: Block[] = NO_BLOCKS
 
   get empty(): boolean {
@@ -39,7 +39,7 @@ export class EarlySegments {
     const at = this.#indexBehind(start)
     const before = blocks[at - 1]
     const after = blocks[at]
-    // Overlaps come only from a sender that cuts differently the second time; the bytes already here win.
+    // Overlaps come only from a sender that splits differently on retransmission; the bytes already here win.
     const from = Math.max(start, before?.end ?? start)
     const to = Math.min(start + payload.length, after?.start ?? Infinity)
     if (from >= to) return 'old'
@@ -59,7 +59,7 @@ export class EarlySegments {
     return 'early'
   }
 
-  /** The next bytes at `next`, or undefined; what lies below is dropped. */
+  /** The next bytes at `next`, or undefined; bytes below it are dropped. */
   take(next: number): Uint8Array | undefined {
     for (let block = this.#blocks[0]; block !== undefined && block.start <= next; block = this.#blocks[0]) {
       const { payload, next: following } = block.first
@@ -78,8 +78,8 @@ export class EarlySegments {
   }
 
   /**
-   * Writes at most `max` blocks as offset pairs, ascending: the lowest, or those that changed last (RFC 2018 §4) and the
-   * lowest besides, so that the sender learns of each in time.
+   * Writes at most `max` blocks as offset pairs, ascending: the lowest, or the most recently changed (RFC 2018 §4) plus
+   * the lowest, so that the sender learns of each in time.
    * @returns the number of blocks written to `out`.
    */
   blocks(out: Float64Array, max: number, recent: boolean): number {
@@ -102,7 +102,7 @@ export class EarlySegments {
     this.segments = this.bytes = 0
   }
 
-  /** Of the first block that begins behind `start`. Mostly that is the end. */
+  /** Index of the first block that begins after `start`. Usually that is the end. */
   #indexBehind(start: number): number {
     const blocks = this.#blocks
     let low = 0
@@ -161,7 +161,7 @@ export class EarlySegments {
   }
 }
 
-const MAX_LATEST = 4 // as many as one acknowledgement tells
+const MAX_LATEST = 4 // as many as one acknowledgement carries
 const NO_BLOCKS: Block[] = [] // never written to
 const chosen: Block[] = [] // scratch of one call
 const ascending = (a: Block, b: Block): number => a.start - b.start

@@ -1,6 +1,6 @@
 /**
- * HyStart++ (RFC 9406): when slow start should end before it has filled the queue of the bottleneck. A rise of the round
- * trip between two rounds leads into conservative slow start; if the rise was a passing one, back.
+ * HyStart++ (RFC 9406): ends slow start before it fills the queue of the bottleneck. A rise of the round trip between
+ * two rounds switches to conservative slow start, and back if the rise was temporary.
  */
 
 export class HyStart {
@@ -26,7 +26,7 @@ export class HyStart {
     return this.#rounds >= CSS_ROUNDS
   }
 
-  /** Slow start begins anew. */
+  /** Slow start begins again. */
   restart(): void {
     this.divisor = 1
     this.#windowEnd = -1
@@ -47,7 +47,7 @@ export class HyStart {
       this.#rounds = 0
       this.divisor = CSS_GROWTH_DIVISOR
     } else if (this.#minMs < this.#baselineMs) {
-      // it was a passing rise
+      // the rise was temporary
       this.#baselineMs = Infinity
       this.divisor = 1
     }

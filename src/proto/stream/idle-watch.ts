@@ -1,6 +1,7 @@
 /**
- * An accepted stream that has heard nothing for long asks whether its dialler still knows it: one that has given up has
- * reset it, but every RST may have been lost. A plain peer keeps its own streams alive, and a dialler asks by using it.
+ * An accepted stream that has received nothing for long probes whether its dialler still knows it: a dialler that gave
+ * up sent a reset, but every RST may have been lost. A plain peer keeps its own streams alive, and a dialler finds out
+ * by using the stream.
  */
 import type { Instant } from '../../base/types.ts'
 import { IDLE_VERIFY_MS } from './constants.ts'
@@ -17,7 +18,7 @@ export class IdleWatch {
     return applies ? this.#heardAt + IDLE_VERIFY_MS : Infinity
   }
 
-  /** @returns whether to ask now; then not again before as long. */
+  /** @returns whether to ask now; the next time is the same interval later. */
   take(now: Instant, applies: boolean): boolean {
     if (now < this.at(applies)) return false
     this.#heardAt = now

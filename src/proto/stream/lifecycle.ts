@@ -1,4 +1,4 @@
-/** Where in its life a stream is, how it ended, and what it shares with the others of its node. */
+/** The phases of a stream, how it ended, and the budget it shares with the other streams of its node. */
 
 /** Bytes that all streams of one node hold together. */
 export interface Budget {
@@ -13,15 +13,15 @@ export interface StreamShared {
 
 export type StreamPhase = 'syn-sent' | 'syn-received' | 'established' | 'time-wait' | 'resetting' | 'closed'
 
-/** How a stream ended. `finished`: both directions ended in order; everything else is an abnormal end. */
+/** How a stream ended. `finished`: both directions ended in order; anything else is an abnormal end. */
 export type StreamEnd =
   | 'finished'
   | 'refused' // RST instead of a SYN-ACK
-  | 'stale' // answered from an older life of the same ports: dial again from another port
+  | 'stale' // answered by an older connection on the same ports: dial again from a different port
   | 'no_answer' // SYN unanswered
   | 'reset_by_peer'
-  | 'truncated' // the peer ended before all it sent had arrived, or before all of ours was taken
+  | 'truncated' // the peer ended before all its data had arrived, or before it accepted all of ours
   | 'timed_out' // nothing acknowledged for GIVE_UP_MS
   | 'peer_gone' // the tunnel is dead
-  | 'relay_only' // it refuses the relay, and has something to say while only the relay works
+  | 'relay_only' // it refuses the relay, and has data to send while only the relay works
   | 'local' // the application let go of it

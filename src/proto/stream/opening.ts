@@ -1,4 +1,7 @@
-/** How a stream opens: our SYN or SYN-ACK with what it offers, its repetitions, and what the peer agreed to. Above: stream.ts. */
+/**
+ * How a stream opens: our SYN or SYN-ACK with its options, its repetitions, and what the peer agreed to. Above:
+ * stream.ts.
+ */
 import { seqAdd } from '../../base/sequence.ts'
 import type { Instant } from '../../base/types.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
@@ -10,11 +13,11 @@ export class Opening {
   readonly isn: number
   readonly dialled: boolean
   transmissions = 0
-  /** The largest payload that the peer takes, bytes. */
+  /** The largest payload that the peer accepts, bytes. */
   maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
-  /** Of the peer's window field: bytes, or 1 where it counts slots. */
+  /** Unit of the peer's window field: bytes, or 1 if it counts slots. */
   windowUnit = 1
-  /** Packets but the SYNs carry no checksum. */
+  /** Packets other than SYNs carry no checksum. */
   unchecked = false
   readonly #ownMaxSegment: number
   #hasOptions = false // the peer's SYN carried some
@@ -25,7 +28,10 @@ export class Opening {
     this.#ownMaxSegment = ownMaxSegment
   }
 
-  /** @param payload of the peer's SYN or SYN-ACK. @returns true when the peer is one of us: both directions end by themselves. */
+  /**
+   * @param payload of the peer's SYN or SYN-ACK. @returns true if the peer is a pilotgate: each direction ends on its
+   *   own.
+   */
   agree(payload: Uint8Array): boolean {
     const options = decodeSynOptions(payload)
     if (typeof options !== 'object') return false
@@ -37,7 +43,7 @@ export class Opening {
     return true
   }
 
-  /** Our SYN or SYN-ACK, but for the window. */
+  /** Our SYN or SYN-ACK, except for the window. */
   fill(header: PacketHeader, packet: Uint8Array, at: number, peerIsn: number): void {
     header.flags = this.dialled ? FLAG_SYN : FLAG_SYN | FLAG_ACK
     header.seq = this.isn
@@ -53,7 +59,7 @@ export class Opening {
     header.payloadLength = options.length
   }
 
-  /** It left. @returns when to repeat it. */
+  /** It was sent. @returns when to repeat it. */
   onSent(now: Instant): Instant {
     const again = now + Math.min(k.SYN_RTO_MS * 2 ** this.transmissions, k.SYN_RTO_MAX_MS)
     this.transmissions += 1

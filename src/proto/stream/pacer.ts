@@ -1,6 +1,6 @@
 /**
- * Spreads what the congestion window admits over the round trip (RFC 9002 §7.7), so that a window's worth does not meet
- * a small queue all at once. A leaky bucket; a burst passes, since timers here are no finer than a millisecond.
+ * Spreads what the congestion window admits over the round trip (RFC 9002 §7.7), so that a whole window does not hit a
+ * small queue at once. A leaky bucket; a burst passes, because timers here are no finer than a millisecond.
  */
 import type { Instant } from '../../base/types.ts'
 import type { RttEstimator } from './rtt.ts'
@@ -17,11 +17,14 @@ export class Pacer {
   }
 }
 
-/** A path shorter than timers can resolve is left to its acknowledgements. */
+/** A path with a round trip below the timer resolution is clocked by its acknowledgements. */
 const PACED_FROM_MS = 2
-/** Of cwnd over SRTT: a little more, so that the window stays in charge; in slow start the window doubles meanwhile. */
+/**
+ * Relative to cwnd / SRTT: slightly more, so that the window stays the limit; in slow start the window doubles
+ * meanwhile.
+ */
 const GAIN = 1.25
 const SLOW_START_GAIN = 2
-/** What may go at once after a pause: the initial window of RFC 6928, or what two ticks of a timer let through. */
+/** What may be sent at once after a pause: the initial window of RFC 6928, or two timer ticks' worth. */
 const BURST_SEGMENTS = 10
 const BURST_MS = 2

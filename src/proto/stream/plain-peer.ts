@@ -1,6 +1,7 @@
 /**
- * How a stream behaves towards a peer that does not answer our SYN options: the rules of the reference (the Q numbers of
- * docs/quirks.md), in one place. A stream between two of us has none of it. plain-close.ts is how such a stream ends.
+ * How a stream behaves towards a peer that does not answer our SYN options: the rules of the reference (the Q numbers
+ * of docs/quirks.md), in one place. A stream between two pilotgates needs none of it. plain-close.ts ends such a
+ * stream.
  */
 import type { Instant } from '../../base/types.ts'
 import type { PacketHeader } from '../../wire/packet.ts'
@@ -27,19 +28,25 @@ export class PlainPeer {
     return window !== 0 || payloadLength > 0 || hasProgress
   }
 
-  /** stream.md §7.2: all that slows a Go sender. @returns until when the acknowledgement of this segment is withheld, if it is. */
+  /**
+   * stream.md §7.2: the only way to slow a Go sender. @returns until when to withhold the acknowledgement of this
+   * segment, if at all.
+   */
   stallUntil(now: Instant, receiver: Receiver, hadGap: boolean): Instant | undefined {
     return !hadGap && receiver.freeBytes < 2 * PLAIN_SLOT_BYTES ? now + PLAIN_STALL_ACK_MS : undefined
   }
 
-  /** The peer's FIN may answer ours. @returns whether this one is an answer: Q1: a bare FIN is answered, a FIN|ACK never. */
+  /**
+   * The peer's FIN may answer ours. @returns whether this one is an answer (Q1: a bare FIN is answered, a FIN|ACK
+   * never).
+   */
   takeFin(header: PacketHeader): boolean {
     const isAnswer = (header.flags & FLAG_ACK) !== 0
     if (this.close.state === 'sent' && isAnswer) this.close.state = 'answered'
     return isAnswer
   }
 
-  /** When silence of ours has lasted so long that it would give the stream up. */
+  /** When our silence would make the peer give up the stream. */
   keepaliveAt(lastSentAt: Instant): Instant {
     return lastSentAt + PLAIN_KEEPALIVE_MS
   }

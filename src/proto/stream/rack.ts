@@ -1,6 +1,6 @@
 /**
- * Loss detection by time (RACK, RFC 8985 §6): what was sent well before something that has been delivered since is
- * lost. How well before is the reordering window. Neighbours: send.ts, which tells what was delivered; scoreboard.ts.
+ * Loss detection by time (RACK, RFC 8985 §6): a segment is lost if one sent sufficiently later has been delivered. The
+ * margin is the reordering window. Neighbours: send.ts, which reports deliveries; scoreboard.ts.
  */
 import type { Instant } from '../../base/types.ts'
 import { DUP_THRESHOLD, REORDER_STEPS } from './constants.ts'
@@ -8,7 +8,7 @@ import type { RttEstimator } from './rtt.ts'
 import type { Scoreboard, Segment } from './scoreboard.ts'
 
 export class Rack {
-  /** When what is only suspected now would be lost. */
+  /** When currently suspected segments count as lost. */
   at: Instant = Infinity
   #sentAt: Instant = -Infinity
   #end = 0
@@ -22,7 +22,7 @@ export class Rack {
   onDelivered(now: Instant, segment: Segment, rtt: RttEstimator): void {
     const rttMs = now - segment.sentAt
     if (segment.transmissions > 1 && rttMs < rtt.minRttMs && rtt.minRttMs !== Infinity) {
-      // too soon for the last transmission: an earlier one had arrived
+      // too early for the last transmission: an earlier one had arrived
       this.#onSpurious(now, rtt)
       return
     }
@@ -35,7 +35,7 @@ export class Rack {
     }
   }
 
-  /** §6.2 steps 4 and 5: marks what is lost. @returns whether anything was. */
+  /** §6.2 steps 4 and 5: marks lost segments. @returns whether there were any. */
   detect(now: Instant, board: Scoreboard, rtt: RttEstimator, recovering: boolean): boolean {
     this.at = Infinity
     if (board.sackedCount === 0 && board.retransmittedCount === 0) return false
@@ -47,7 +47,7 @@ export class Rack {
       if (!before) break
       const dueAt = segment.sentAt + this.#rttMs + window
       if (dueAt > now) {
-        // and those sent later are due later
+        // those sent later are due later
         this.at = dueAt
         break
       }
@@ -59,7 +59,7 @@ export class Rack {
     return found
   }
 
-  /** §6.2 step 4 widens the window on DSACK; we have none, but an impossibly early acknowledgement says the same. */
+  /** §6.2 step 4 widens the window on DSACK; we have none, but an impossibly early acknowledgement means the same. */
   #onSpurious(now: Instant, rtt: RttEstimator): void {
     this.#reorderingSeen = true
     if (now < this.#widenedAt + rtt.srttMs) return // once per round trip

@@ -1,7 +1,6 @@
 /**
- * The receiving half of a stream: segments → bytes in order. Neighbours: stream.ts above.
- * Keeps what came early, tells what to acknowledge, and holds the peer to the window it was given.
- * Positions are offsets as in send.ts.
+ * The receiving half of a stream: segments → bytes in order. Neighbours: stream.ts above. Keeps early data, reports
+ * what to acknowledge, and holds the peer to its window. Positions are offsets as in send.ts.
  */
 import { ChunkQueue } from '../../base/chunk-queue.ts'
 import type { Instant } from '../../base/types.ts'
@@ -9,24 +8,24 @@ import * as k from './constants.ts'
 import { EarlySegments } from './early.ts'
 import type { Budget } from './lifecycle.ts'
 
-/** What became of a segment. */
+/** The result for a segment. */
 export type SegmentFate = 'in_order' | 'early' | 'old' | 'refused'
 
 export class Receiver {
   /** First offset not yet received. */
   next = 0
-  /** Every byte of the peer, and its FIN, is here. */
+  /** Every byte of the peer, and its FIN, has arrived. */
   finished = false
   #queue = new ChunkQueue()
   #queuedBytes = 0
   readonly #early = new EarlySegments()
   #earlyBytes = 0 // of the budget
   #finOffset = -1
-  #edge = 0 // first offset that we told the peer not to send
+  #edge = 0 // first offset that the peer must not send
   #plain = false
   #closed = false
   #limit = k.RECEIVE_INITIAL_BYTES
-  #roundAt: Instant = 0 // when the round trip began in which the reader took
+  #roundAt: Instant = 0 // start of the round trip over which `#roundBytes` is counted
   #roundBytes = 0
   readonly #budget: Budget
 
@@ -71,7 +70,7 @@ export class Receiver {
     return 'in_order'
   }
 
-  /** The peer ended without sequencing its FIN (no HALF_CLOSE): what is missing will never come. */
+  /** The peer ended without sequencing its FIN (no HALF_CLOSE): missing data will never arrive. */
   handlePlainFin(offset: number): 'clean' | 'truncated' {
     const clean = offset === this.next && this.#early.empty
     this.dropEarly()
@@ -80,8 +79,8 @@ export class Receiver {
   }
 
   /**
-   * The next bytes for the reader, who owns them: in arrays as they came, small ones copied together. What follows costs
-   * a system call for each array, and the segments of an ordinary path are small.
+   * The next bytes for the reader, which owns them: arrays as received, small ones merged. Each array costs the reader
+   * a system call, and the segments of an ordinary path are small.
    */
   read(): Uint8Array | undefined {
     const chunk = this.#queue.shiftTogether(k.GATHERED_BELOW_BYTES, k.GATHERED_BYTES)
@@ -93,9 +92,9 @@ export class Receiver {
   }
 
   /**
-   * The reader took bytes. The window follows what it takes in a round trip: less than twice that would leave the path
-   * idle, and a reader that does not keep up shall hold no more than at first.
-   * @param rttMs 0 where it is not known.
+   * The reader took bytes. The window follows what it consumes in a round trip: less than twice that would leave the
+   * path idle, and a reader that does not keep up should hold no more than initially.
+   * @param rttMs 0 if unknown.
    */
   onRead(now: Instant, rttMs: number): void {
     const roundMs = rttMs === 0 ? k.RECEIVE_ROUND_UNKNOWN_MS : Math.max(rttMs, k.RECEIVE_ROUND_MIN_MS)
@@ -107,7 +106,7 @@ export class Receiver {
     this.#roundBytes = 0
   }
 
-  /** Free room, bytes, that may be promised to the peer now. */
+  /** Free space, bytes, that may be advertised to the peer now. */
   get freeBytes(): number {
     return Math.max(0, this.#grantedBytes - this.#queuedBytes)
   }
@@ -116,7 +115,7 @@ export class Receiver {
     return this.#budget.usedBytes < k.RECEIVE_BUDGET_BYTES ? this.#limit : k.RECEIVE_INITIAL_BYTES
   }
 
-  /** The window of a SYN or SYN-ACK: always slots, since the other side has not agreed to anything yet. */
+  /** The window of a SYN or SYN-ACK: always slots, since the other side has not agreed to any options yet. */
   takeInitialWindow(): number {
     const slots = Math.min(
       Math.floor((this.freeBytes - (k.PLAIN_SLOT_BYTES - 1)) / k.PLAIN_SLOT_BYTES),
@@ -143,32 +142,32 @@ export class Receiver {
     return field
   }
 
-  /** The reader made so much room since the last promise that the peer should hear of it. */
+  /** The reader freed so much space since the last advertisement that the peer should be told. */
   get windowUpdateDue(): boolean {
     if (this.#plain || this.finished) return false
     const opened = this.next + this.freeBytes - this.#edge
     return (
       opened >= this.#limit / k.WINDOW_UPDATE_SHARE ||
       (this.#edge - this.next < k.OWN_MAX_SEGMENT_BYTES && opened >= this.#limit / 16)
-    ) // the peer may be waiting for room
+    ) // the peer may be waiting for space
   }
 
   /**
-   * SACK blocks as offset pairs, ascending, at most `max`: for a plain peer the lowest, as its own kind sends them;
-   * else the ones that changed last among them (RFC 2018 §4), so that the sender learns of every block in time.
+   * SACK blocks as offset pairs, ascending, at most `max`: for a plain peer the lowest, as the reference sends them;
+   * otherwise including the most recently changed (RFC 2018 §4), so that the sender learns of every block in time.
    * @returns the number of blocks written to `out`.
    */
   sackBlocks(out: Float64Array, max: number): number {
     return this.#early.blocks(out, max, !this.#plain)
   }
 
-  /** What is missing will never come; what is in order may still be read. */
+  /** Missing data will never arrive; data in order may still be read. */
   dropEarly(): void {
     this.#early.clear()
     this.#countEarly()
   }
 
-  /** Nobody will read any more: forget everything, take nothing. */
+  /** The reader is gone: discard everything, accept nothing. */
   clear(): void {
     this.#queue.clear()
     this.#budget.usedBytes -= this.#queuedBytes
@@ -177,7 +176,7 @@ export class Receiver {
     this.#closed = true
   }
 
-  /** Bytes beyond the promised edge that are still taken: a plain sender overshoots by up to one segment. */
+  /** Bytes beyond the advertised edge that are still accepted: a plain sender overshoots by up to one segment. */
   get #slack(): number {
     return this.#plain ? 64 * k.PLAIN_SLOT_BYTES : 1 // 1: a FIN takes sequence space, not buffer
   }
@@ -189,14 +188,16 @@ export class Receiver {
     this.next += payload.length
   }
 
-  /** A peer that sends single bytes would have us keep far more than it was granted: their number is limited as well. */
+  /**
+   * A peer that sends single bytes could make us keep far more than its window: the number of segments is limited too.
+   */
   #insertEarly(offset: number, payload: Uint8Array): SegmentFate {
     const fate = this.#early.insert(offset, payload, this.#grantedBytes / k.EARLY_SEGMENT_BYTES)
     this.#countEarly()
     return fate
   }
 
-  /** After each change of what came early. */
+  /** After each change of the early data. */
   #countEarly(): void {
     const bytes = this.#early.bytes + this.#early.segments * k.EARLY_SEGMENT_BYTES
     this.#budget.usedBytes += bytes - this.#earlyBytes

@@ -1,6 +1,6 @@
 /**
- * Proportional rate reduction (RFC 6937): how much may be sent while losses are repaired, so that the flight comes down
- * to the slow start threshold evenly, over one round trip, instead of by a silence and a burst.
+ * Proportional rate reduction (RFC 6937): how much may be sent while losses are repaired, so that the flight falls to
+ * the slow start threshold evenly, over one round trip, instead of with a silence and a burst.
  */
 export class Recovery {
   /** May be sent now, bytes. */
@@ -19,8 +19,9 @@ export class Recovery {
   }
 
   /**
-   * An acknowledgement has delivered so many bytes (cumulative and SACK), `flight` are out.
-   * @param safe it moved the cumulative point and told of no further loss: then one segment more (SSRB, else CRB).
+   * An acknowledgement has delivered `bytes` (cumulative and SACK); `flight` bytes are outstanding.
+   * @param safe it moved the cumulative point and reported no further loss: then one more segment (SSRB, otherwise
+   *   CRB).
    */
   onDelivered(bytes: number, flight: number, segment: number, safe: boolean): void {
     this.#delivered += bytes

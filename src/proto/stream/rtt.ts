@@ -9,7 +9,7 @@ export class RttEstimator {
   #backoff = 1
   #sampled = false
 
-  /** What the path to the peer took lately, ms: better than nothing until the first sample. */
+  /** Recent round trip of the path to the peer, ms: better than nothing until the first sample. */
   seed(rttMs: number): void {
     if (this.srttMs > 0) return
     this.srttMs = Math.max(rttMs, CLOCK_MS)
@@ -17,9 +17,10 @@ export class RttEstimator {
   }
 
   /**
-   * @param rttMs ACK arrival minus send instant, ms, of the first segment acknowledged that was sent exactly once (Karn, §3).
-   * @param leastMs the same of the last such segment: it did not wait for others to be acknowledged with.
-   * @throws RangeError if negative or NaN: a bug of the caller, never the peer's doing.
+   * @param rttMs ACK arrival minus send instant, ms, of the first segment acknowledged that was sent exactly once
+   *   (Karn, §3).
+   * @param leastMs the same for the last such segment, whose acknowledgement did not wait for others.
+   * @throws RangeError if negative or NaN: the caller's bug, never caused by the peer.
    */
   onSample(rttMs: number, leastMs = rttMs): void {
     if (!(rttMs >= 0 && leastMs >= 0)) throw new RangeError(`rttMs must be >= 0, got ${rttMs} and ${leastMs}`)
@@ -55,4 +56,4 @@ export class RttEstimator {
   }
 }
 
-const CLOCK_MS = 0.01 // G of RFC 6298: what the clock handed in can resolve; also keeps SRTT off zero on loopback
+const CLOCK_MS = 0.01 // G of RFC 6298: the resolution of the clock passed in; also keeps SRTT above zero on loopback

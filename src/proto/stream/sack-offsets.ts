@@ -1,10 +1,10 @@
-/** SACK blocks between the wire's 32-bit numbers and the offsets that streams count in. */
+/** Converts SACK blocks between the wire's 32-bit numbers and stream offsets. */
 import { seqAdd, seqDiff } from '../../base/sequence.ts'
 import { MAX_SACK_BLOCKS, decodeSack, encodeSack } from '../../wire/sack.ts'
 
 /**
  * @param una, nxt what we have acknowledged and sent; `unaSeq` is `una` on the wire.
- * @returns the blocks in `out` as offset pairs, and their count: 0 when the payload is data that only looks alike.
+ * @returns the blocks in `out` as offset pairs, and their count: 0 if the payload is data that only looks like SACK.
  */
 export function readSackOffsets(
   payload: Uint8Array,
@@ -16,7 +16,7 @@ export function readSackOffsets(
   const count = payload.length > 0 ? decodeSack(payload, 0, payload.length, words) : 0
   for (let i = 0; i < 2 * count; i++) {
     const offset = una + seqDiff(words[i]!, unaSeq)
-    if (offset > nxt || offset < 0) return 0 // stream.md §4: only what we have ever sent; late blocks are still blocks
+    if (offset > nxt || offset < 0) return 0 // stream.md §4: only data that we have ever sent; late blocks are still blocks
     out[i] = offset
   }
   return count

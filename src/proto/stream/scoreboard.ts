@@ -1,15 +1,14 @@
 /**
- * What is in flight: the segments sent and not yet cumulatively acknowledged, in order, each with its boundaries,
- * its last transmission and its fate (RFC 6675 scoreboard, RFC 8985 per-segment times).
- * Segment objects are reused: a segment costs no garbage. Nothing here walks the whole flight for one acknowledgement:
- * those whose fate is open hang in a list by time of transmission (RFC 8985 §6.2), and what waits to be sent again is
- * looked for from where the last search ended.
+ * The flight: segments sent and not yet cumulatively acknowledged, in order, each with its boundaries, last
+ * transmission and state (RFC 6675 scoreboard, RFC 8985 per-segment times). Segment objects are reused: a segment
+ * creates no garbage. Nothing here walks the whole flight for one acknowledgement: undecided segments are in a list by
+ * time of transmission (RFC 8985 §6.2), and the search for retransmissions continues where the last one ended.
  */
 import type { Instant } from '../../base/types.ts'
 
 export interface Segment {
   start: number // offset of its first byte
-  end: number // offset behind its last; a FIN counts one
+  end: number // offset after its last; a FIN counts one
   fin: boolean
   sentAt: Instant // last transmission
   transmissions: number
@@ -31,12 +30,12 @@ export class Scoreboard {
   lostCount = 0
   /** Segments in flight that were sent more than once. */
   retransmittedCount = 0
-  /** Of those whose fate is open: sent first, and last. */
+  /** The undecided segments sent first and last. */
   oldest: Segment | undefined
   #newest: Segment | undefined
-  /** Segments looked at for SACK blocks so far: what tests hold to a bound. */
+  /** Segments visited for SACK blocks so far; tests check a bound on it. */
   looks = 0
-  #lostFrom = 0 // no segment that starts below waits to be sent again
+  #lostFrom = 0 // no segment that starts below waits for retransmission
 
   get size(): number {
     return this.#size
@@ -46,7 +45,7 @@ export class Scoreboard {
     return this.#ring[(this.#head + index) & (this.#ring.length - 1)]!
   }
 
-  /** Index of the first segment that starts at or behind `offset`. */
+  /** Index of the first segment that starts at or after `offset`. */
   indexFrom(offset: number): number {
     let low = 0
     let high = this.#size
@@ -97,8 +96,8 @@ export class Scoreboard {
   }
 
   /**
-   * Index of the first segment that is not SACKed behind the one at `index`, which is. What was walked is remembered in
-   * the segments (path compression), so that a peer cannot have the same run walked again by naming another part of it.
+   * Index of the first unSACKed segment after the SACKed one at `index`. The segments remember the walk (path
+   * compression), so that a peer cannot make us walk the same run again by naming another part of it.
    */
   behindSacked(index: number): number {
     let behind = index
@@ -121,7 +120,9 @@ export class Scoreboard {
     this.#unlink(segment)
   }
 
-  /** What was given up in one go and not sent again since is in flight after all: sent before everything else that is. */
+  /**
+   * Segments given up together and not retransmitted since are in flight after all, sent before all others in flight.
+   */
   reviveLost(): void {
     for (let i = this.#size - 1; i >= 0; i--) {
       const segment = this.at(i)
@@ -158,7 +159,7 @@ export class Scoreboard {
     return index
   }
 
-  /** Cuts a segment in two at `offset`; the second part waits for retransmission, as the first will have been sent. */
+  /** Splits a segment at `offset`; the second part waits for retransmission, and the caller sends the first. */
   split(index: number, offset: number): void {
     if (this.#size === this.#ring.length) this.#grow()
     const mask = this.#ring.length - 1
@@ -197,7 +198,7 @@ export class Scoreboard {
     this.#newest = segment
   }
 
-  /** It is in flight no more. */
+  /** It is no longer in flight. */
   #unlink(segment: Segment): void {
     const { earlier, later } = segment
     if (earlier === undefined) this.oldest = later

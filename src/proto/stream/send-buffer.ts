@@ -1,5 +1,5 @@
 /**
- * Written bytes of one stream until they are acknowledged: a list of the writer's own arrays, copied together only when tiny.
+ * Written bytes of one stream until they are acknowledged: a list of the writer's own arrays, merged only if tiny.
  * Offsets count bytes since the start of the stream and do not wrap.
  */
 import { ChunkQueue } from '../../base/chunk-queue.ts'
@@ -11,19 +11,19 @@ export class SendBuffer {
   readonly #chunks = new ChunkQueue()
   #start = 0 // offset of the first byte held
   #end = 0
-  #cursorIndex = 0 // where the last copy ended: the next one nearly always goes on there
+  #cursorIndex = 0 // where the last copy ended: the next one almost always continues there
   #cursorOffset = 0 // offset of the first byte of that chunk
 
   constructor(budget: Budget) {
     this.#budget = budget
   }
 
-  /** All streams together hold so much that none should hold more than the least. */
+  /** All streams together hold so much that each should hold only the minimum. */
   get budgetSpent(): boolean {
     return this.#budget.usedBytes >= SEND_BUDGET_BYTES
   }
 
-  /** Offset behind the last byte written. */
+  /** Offset after the last byte written. */
   get end(): number {
     return this.#end
   }
@@ -68,7 +68,7 @@ export class SendBuffer {
       const count = Math.min(chunk.length - from, length - done)
       out.set(from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count), at + done)
       done += count
-      if (done === length) break // the cursor stays on a chunk that is there: the last one may still grow
+      if (done === length) break // the cursor stays on an existing chunk: the last one may still grow
       index += 1
       chunkStart += chunk.length
     }

@@ -1,17 +1,20 @@
-/** A stream as those above the core see it: to read, but for what is theirs. */
+/** A stream as seen from above the core: read-only, except for the application's own fields. */
 import type { NodeId } from '../../base/types.ts'
 import type { StreamEnd, StreamPhase } from './lifecycle.ts'
 
-/** Names a stream in commands. Two things are the application's: `app`, and `read`, which `afterRead` must follow. */
+/**
+ * Identifies a stream in commands. The application may use two members: `app`, and `read`, which `afterRead` must
+ * follow.
+ */
 export interface StreamView {
   readonly peer: NodeId
   readonly localPort: number
   readonly remotePort: number
   readonly dialled: boolean
   readonly phase: StreamPhase
-  /** Why it is over; undefined while it is not. */
+  /** How it ended; undefined until then. */
   readonly end: StreamEnd | undefined
-  /** The peer is one of us: each direction ends by itself. */
+  /** The peer is a pilotgate: each direction ends on its own. */
   readonly extended: boolean
   /** Offsets, bytes since the first one of the stream. */
   readonly sender: { readonly drained: boolean; readonly una: number; readonly buffer: { readonly end: number } }
@@ -22,7 +25,7 @@ export interface StreamView {
   read(): Uint8Array | undefined
 }
 
-/** Whoever uses a stream, kept with it. */
+/** The user of a stream, stored with it. */
 export interface StreamApp {
   /** @param news bits NEWS_…. */
   onNews(stream: StreamView, news: number): void

@@ -1,8 +1,8 @@
 /**
  * One reliable stream between two overlay ports: opening, data, endings. Above: proto/node, which finds the stream of a
- * packet, gives it packets to fill and reports its news to the application. Below: send.ts and receive.ts.
- * Towards a peer that answers our SYN options it is TCP (RFC 9293) in overlay packets; towards any other it keeps the
- * rules of the reference (stream.md §6), which are in plain-peer.ts.
+ * packet, gives it packets to fill and reports its news to the application. Below: send.ts and receive.ts. Towards a
+ * peer that answers our SYN options it is TCP (RFC 9293) in overlay packets; towards any other it follows the rules of
+ * the reference (stream.md §6), which are in plain-peer.ts.
  */
 import { seqAdd, seqDiff } from '../../base/sequence.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
@@ -25,23 +25,23 @@ export class Stream implements Machine, StreamView {
   readonly localPort: number
   readonly peer: NodeId
   readonly remotePort: number
-  /** Network part of our address in this stream: a listener answers from the address the SYN was sent to (addressing §6). */
+  /** Network part of our address here: a listener answers from the address that the SYN was sent to (addressing §6). */
   readonly localNetwork: number
   readonly dialled: boolean
   peerIsn = 0
   phase: StreamPhase
   end: StreamEnd | undefined
-  /** The peer agreed to our options: each direction ends by itself. */
+  /** The peer agreed to our options: each direction ends on its own. */
   extended = false
   readonly sender: Sender
   readonly receiver: Receiver
   heapIndex = -1
   heapKey = 0
-  /** Bookkeeping of the node: the stream stands in its peer's queue, or in the node's list of news. */
+  /** Bookkeeping of the node: whether the stream is in its peer's queue or in the node's list of news. */
   queued = false
   announced = false
   heldTurns = 0
-  /** Nothing of it but its RST goes through a relay: while there is no other path it waits, and ends when it has waited too long. */
+  /** Only its RST may use a relay: without another path it waits, and ends after waiting too long. */
   directOnly = false
   app: StreamApp | undefined
 
@@ -52,16 +52,14 @@ export class Stream implements Machine, StreamView {
   synAt: Instant = -Infinity
   #controlAt: Instant = Infinity
   readonly #acks = new AckPolicy()
-  /** Until the peer has agreed to our options, and for good where it does not. */
+  /** Until the peer has agreed to our options, and permanently if it does not. */
   #plain: PlainPeer | undefined = new PlainPeer()
   #resets = 0
   #lastSentAt: Instant = 0
   readonly #idle = new IdleWatch()
   #blockedWriter = false
 
-  /**
-   * @param isn 65536..2^31-1, random: tells stale answers apart (Q9, Q10) and leaves 2 GiB before a wrap.
-   */
+  /** @param isn 65536..2^31-1, random: exposes stale answers (Q9, Q10) and leaves 2 GiB before a wrap. */
   constructor(
     role: 'dial' | 'accept',
     local: { port: number; network: number },
@@ -86,12 +84,12 @@ export class Stream implements Machine, StreamView {
     this.#controlDue = this.dialled
   }
 
-  /** By agreement packets but the SYNs carry no checksum. */
+  /** By agreement, packets other than SYNs carry no checksum. */
   get unchecked(): boolean {
     return this.#opening.unchecked
   }
 
-  /** Takes ownership of `bytes`. @returns false when the writer should wait for NEWS_WRITABLE. */
+  /** Takes ownership of `bytes`. @returns false if the writer should wait for NEWS_WRITABLE. */
   write(bytes: Uint8Array, more = false): boolean {
     if (this.sender.ended || this.end !== undefined) return true
     this.sender.buffer.append(bytes)
@@ -100,7 +98,7 @@ export class Stream implements Machine, StreamView {
     return !this.#blockedWriter
   }
 
-  /** No more bytes from us. The other direction goes on; a plain peer's streams have no halves (plain-close.ts). */
+  /** We send no more bytes. The other direction continues; plain peers have no half-close (plain-close.ts). */
   shutdown(now: Instant): void {
     if (this.sender.ended) return
     this.sender.ended = true
@@ -108,14 +106,14 @@ export class Stream implements Machine, StreamView {
     this.#advancePlainClose(now)
   }
 
-  /** Nothing is read any more, but what was written is to arrive. */
+  /** Nothing is read any more, but written data must still arrive. */
   close(now: Instant): void {
     if (this.#plain !== undefined) this.#plain.close.wanted = true
     this.shutdown(now)
     this.#advancePlainClose(now)
   }
 
-  /** Abrupt end, announced to the peer by RST. Nothing written before has to arrive any more. */
+  /** Abrupt end, announced to the peer by RST. Data written before need not arrive. */
   reset(now: Instant, why: StreamEnd = 'local'): void {
     this.receiver.clear() // it will not be read
     if (this.phase === 'closed' || this.phase === 'resetting' || this.phase === 'time-wait') return
@@ -134,7 +132,7 @@ export class Stream implements Machine, StreamView {
     this.#controlAt = Infinity
   }
 
-  /** A listener takes the stream: SYN-ACK goes out, and bytes may follow at once (Q11). */
+  /** A listener accepts the stream: the SYN-ACK is sent, and data may follow immediately (Q11). */
   accept(): void {
     if (this.phase !== 'syn-received') return
     this.#controlDue = true
@@ -159,7 +157,9 @@ export class Stream implements Machine, StreamView {
   get hasNews(): boolean {
     return this.#news !== 0
   }
-  /** A Go peer's queue of connections was full: SYN-ACK and RST came together, before the application heard that it was connected (Q23). */
+  /**
+   * A Go peer's queue of connections was full: SYN-ACK and RST came together, before the application saw either (Q23).
+   */
   get wasBusy(): boolean {
     return this.dialled && this.#plain !== undefined && this.end === 'reset_by_peer' && (this.#news & NEWS_OPEN) !== 0
   }
@@ -183,7 +183,7 @@ export class Stream implements Machine, StreamView {
     this.sender.onInitialWindow(header.window)
   }
 
-  /** This SYN does not belong to the stream that holds its ports: its sender has forgotten that one. */
+  /** This SYN does not belong to the stream on these ports: its sender has forgotten that stream. */
   isForeignSyn(header: PacketHeader): boolean {
     return this.dialled || header.seq !== this.peerIsn
   }
@@ -194,7 +194,7 @@ export class Stream implements Machine, StreamView {
   }
 
   /**
-   * Fills one packet: header fields but for the addresses, payload at packet[at..].
+   * Fills one packet: header fields except the addresses, payload at packet[at..].
    * @param pathPayload the largest payload the path carries, bytes.
    */
   pollPacket(now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
@@ -236,18 +236,18 @@ export class Stream implements Machine, StreamView {
     return !this.dialled && this.#plain === undefined
   }
 
-  /** The reader took bytes: perhaps the peer should hear that there is room. */
+  /** The reader took bytes: perhaps the peer should be told about the space. */
   onRead(now: Instant): void {
     this.receiver.onRead(now, this.sender.rtt.srttMs)
     if (this.phase === 'established' && this.receiver.windowUpdateDue) this.#acks.due = true
   }
 
   /**
-   * Another path is used: what waits for a timer goes now.
-   * @param verifyAt when to ask whether the peer still knows this stream; Infinity: nothing speaks against it.
+   * The path has changed: anything that waits for a timer goes now.
+   * @param verifyAt when to ask whether the peer still knows this stream; Infinity: no reason to doubt it.
    */
   onPathChange(now: Instant, verifyAt: Instant): void {
-    this.sender.rtt.minRttMs = Infinity // it was that of another path
+    this.sender.rtt.minRttMs = Infinity // it was measured on another path
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
     if (verifyAt < Infinity) this.sender.verify(verifyAt)
@@ -265,7 +265,7 @@ export class Stream implements Machine, StreamView {
   }
 
   #handleAnswer(now: Instant, header: PacketHeader, payload: Uint8Array): void {
-    if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: comes again
+    if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: will be retransmitted
     if (header.ack !== seqAdd(this.#opening.isn, 1)) return this.reset(now, 'stale') // Q9
     this.#agree(payload)
     this.peerIsn = this.#plain?.isnOf(header, this.#opening.transmissions) ?? header.seq
@@ -302,7 +302,7 @@ export class Stream implements Machine, StreamView {
       if (ours && this.#opening.transmissions > 0) this.abandon('refused')
       return
     }
-    // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything within reach will do (Q18: Go sends 0)
+    // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything near is accepted (Q18)
     const distance = seqDiff(header.seq, this.#wireSeqOfNext())
     if (header.seq !== 0 && (distance < -k.RECEIVE_LIMIT_BYTES || distance > 2 * k.RECEIVE_LIMIT_BYTES)) return
     if (this.phase === 'time-wait' || this.phase === 'resetting') {
@@ -310,7 +310,7 @@ export class Stream implements Machine, StreamView {
       this.#controlDue = false
       return
     }
-    // Both ended and only the acknowledgement of our FIN was lost: that is no failure.
+    // Both ended and only the acknowledgement of our FIN was lost: not a failure.
     const complete = this.receiver.finished && this.sender.ended && this.sender.una >= this.sender.buffer.end
     this.abandon(complete ? 'finished' : 'reset_by_peer')
   }
@@ -329,7 +329,7 @@ export class Stream implements Machine, StreamView {
     if (payload.length > 0 || fin) this.#takePayload(now, header, payload, fin)
   }
 
-  /** @returns the number of SACK blocks that the payload was made of. */
+  /** @returns the number of SACK blocks in the payload. */
   #takeAck(now: Instant, header: PacketHeader, payload: Uint8Array): number {
     const sender = this.sender
     const before = sender.una
@@ -363,7 +363,7 @@ export class Stream implements Machine, StreamView {
       const offset = this.receiver.next + seqDiff(header.seq, this.#wireSeqOfNext())
       const clean = this.receiver.handlePlainFin(offset) === 'clean'
       this.#news |= NEWS_READABLE
-      // The peer takes nothing more: what it has not acknowledged by now is lost.
+      // The peer accepts nothing more: data that is unacknowledged by now is lost.
       const delivered = this.sender.una >= this.sender.buffer.end
       if (!clean || (!delivered && !answered)) this.#finish('truncated')
       this.#enterTimeWait(now)
@@ -414,7 +414,7 @@ export class Stream implements Machine, StreamView {
     if (this.phase === 'syn-sent' || this.phase === 'syn-received') {
       if (this.#opening.transmissions < k.SYN_TRANSMISSIONS) this.#controlDue = true
       else if (this.dialled) this.reset(now, 'no_answer')
-      else this.#establish(now) // Q11: the third packet of a Go peer is never repeated; data will tell
+      else this.#establish(now) // Q11: a Go peer never repeats its third packet; data replaces it
     } else if (this.phase === 'resetting') {
       this.#resets += 1
       if (this.#resets > k.RST_REPEAT_MS.length) this.phase = 'closed'
@@ -479,7 +479,7 @@ export class Stream implements Machine, StreamView {
     header.payloadLength = writeSackOffsets(sackOffsets, count, this.receiver.next, this.#wireSeqOfNext(), packet, at)
   }
 
-  /** Sequence, acknowledgement and window of now; every ACK that was owed is thereby given. */
+  /** Current sequence, acknowledgement and window; this satisfies every ACK that was due. */
   #fillNumbers(now: Instant, header: PacketHeader, flags: number): void {
     header.flags = flags
     header.seq = this.#wireSeq(this.sender.nxt)

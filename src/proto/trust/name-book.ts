@@ -1,10 +1,12 @@
 /**
- * Which key a hostname means (decision 30). A name is bound to a key when a person decides, and means that key from then
- * on: nothing that a registry or the node itself says later changes it. Pins of the configuration come first.
+ * Which key a hostname means (decision 30). A name is bound to a key when a person decides so, and means that key from
+ * then on, whatever a registry or the node itself says later. Pins in the configuration take precedence.
  */
 import { isHostname } from '../../base/address.ts'
 
-/** The keys, base64, that a name is bound to: one. Several, of an old trust file: then the name means nobody. */
+/**
+ * The keys, base64, that a name is bound to: normally one. Several, from an old trust file: then the name means no one.
+ */
 export type NameMeaning =
   | { readonly kind: 'key'; readonly key: string }
   | { readonly kind: 'ambiguous'; readonly keys: readonly string[] }
@@ -34,12 +36,12 @@ export class NameBook {
     return meaning?.kind === 'key' && meaning.key === key
   }
 
-  /** The name means another key, or several. */
+  /** The name means a different key, or several. */
   isTaken(name: string, key: string): boolean {
     return this.meaningOf(name) !== undefined && !this.means(name, key)
   }
 
-  /** What to call the owner of this key: a pin's name before the one that it was trusted under. */
+  /** The name for the owner of this key: a pin's name takes precedence over the one it was trusted under. */
   nameOf(key: string): string | undefined {
     const pinned = this.#pinned.get(key)
     if (pinned !== undefined) return pinned
@@ -47,19 +49,21 @@ export class NameBook {
     return name !== undefined && this.means(name, key) ? name : undefined
   }
 
-  /** The name that the key was trusted under, whether it is in force or not: what the trust file keeps. */
+  /** The name that the key was trusted under, in force or not, as saved in the trust file. */
   boundTo(key: string): string | undefined {
     return this.#names.get(key)
   }
 
-  /** @returns false when the name means another key already, or the key has another name: then nothing changes. */
+  /**
+   * @returns false if the name already means a different key, or the key has a different name: then nothing changes.
+   */
   bind(name: string, key: string): boolean {
     if (!isHostname(name) || this.isTaken(name, key) || this.#names.has(key)) return false
     this.restore(name, key)
     return true
   }
 
-  /** As a trust file has it, though another key of the file may have the same name. */
+  /** As in a trust file, in which another key may have the same name. */
   restore(name: string, key: string): void {
     this.#names.set(key, name)
     this.#keys.set(name, [...(this.#keys.get(name) ?? []), key])

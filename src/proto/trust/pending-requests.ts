@@ -1,19 +1,19 @@
 /**
- * Requests for trust that wait for a person: few enough to be read. Anybody can make new identities, so a full list makes
- * room instead of refusing; requesters repeat themselves, so those that do not are the first to go.
+ * Trust requests that await a decision: few enough to be read. Anyone can create new identities, so a full list makes
+ * room instead of refusing. Requesters repeat their requests, so those that do not are dropped first.
  */
 import { equalBytes, fromBase64 } from '../../base/bytes.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { PendingEntry } from '../../wire/trust-file.ts'
 
-/** A request that nobody decides any more. */
+/** A request that was dropped undecided. */
 export interface DroppedRequest {
   readonly entry: PendingEntry
   readonly why: 'full' | 'expired'
 }
 
 export class PendingRequests {
-  readonly #entries = new Map<NodeId, PendingEntry>() // heard of longest ago first
+  readonly #entries = new Map<NodeId, PendingEntry>() // least recently repeated first
   #dropped: DroppedRequest[] = []
 
   get all(): readonly PendingEntry[] {
@@ -31,7 +31,7 @@ export class PendingRequests {
     this.#entries.set(entry.nodeId, entry)
   }
 
-  /** Somebody else than the owner of `key` asked under this name: which of them it means is for a person to say. */
+  /** A node with a key other than `key` asked under this name: a person must decide which one it means. */
   hasNamesake(hostname: string, key: Uint8Array): boolean {
     for (const entry of this.#entries.values()) {
       const other = entry.hostname === hostname ? fromBase64(entry.publicKey) : undefined
@@ -41,8 +41,8 @@ export class PendingRequests {
   }
 
   /**
-   * A new request, or another one of the same node. A repetition, word for word, keeps it alive.
-   * @param isWanted requests that a person waits for: they are not dropped.
+   * A new request, or another one from the same node. An exact repetition keeps it alive.
+   * @param isWanted requests that a person is waiting for: they are not dropped.
    */
   put(entry: PendingEntry, isWanted: (entry: PendingEntry) => boolean): 'new' | 'refreshed' | 'repeated' | 'full' {
     const waiting = this.#entries.get(entry.nodeId)
@@ -53,7 +53,7 @@ export class PendingRequests {
       this.#entries.set(entry.nodeId, entry)
       return 'new'
     }
-    // The day is kept fresh, so that it does not expire; not each repetition is worth a write.
+    // Only the day is updated, so that it does not expire: not every repetition is worth a write.
     const isOfToday = waiting.receivedAt.slice(0, DATE_CHARS) === entry.receivedAt.slice(0, DATE_CHARS)
     this.#entries.set(entry.nodeId, isOfToday ? waiting : { ...waiting, receivedAt: entry.receivedAt })
     return isOfToday ? 'repeated' : 'refreshed'
@@ -67,7 +67,7 @@ export class PendingRequests {
     this.#entries.clear()
   }
 
-  /** @param before RFC 3339, UTC: requests not repeated since then are dropped. @returns whether there were some. */
+  /** @param before RFC 3339, UTC: requests not repeated since then are dropped. @returns whether there were any. */
   expire(before: string): boolean {
     const { length } = this.#dropped
     for (const entry of this.#entries.values())
@@ -75,14 +75,14 @@ export class PendingRequests {
     return this.#dropped.length > length
   }
 
-  /** What was dropped since the last call. */
+  /** The requests dropped since the last call. */
   takeDropped(): readonly DroppedRequest[] {
     return this.#dropped.splice(0)
   }
 
   /**
-   * A flood mostly says the same over and over, so the largest group of equal justifications gives way, in it the request
-   * that was repeated longest ago; without such a group that one of all.
+   * A flood usually repeats one text, so the largest group with equal justifications loses its least recently repeated
+   * request; without such a group, the whole list does.
    */
   #makeRoom(isWanted: (entry: PendingEntry) => boolean): boolean {
     const groups = new Map<string, PendingEntry[]>()

@@ -1,7 +1,7 @@
 /**
- * Who may talk to us: trusted peers, requests that wait for our decision, and requests of ours that wait for theirs.
- * Trust is bilateral and by node; the key it was given to is kept with it, so that a node id that changes hands is not
- * trusted on (trust.md §4.8). What a name means is decided here as well, by key: name-book.ts.
+ * Who may talk to us: trusted peers, requests that await our decision, and our requests that await theirs. Trust is
+ * bilateral and by node; its key is stored with it, so that a node id that changes hands is no longer trusted (trust.md
+ * §4.8). The meaning of names is decided here too, by key: name-book.ts.
  */
 import { equalBytes, fromBase64, toBase64 } from '../../base/bytes.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -9,7 +9,10 @@ import type { PendingEntry, RequestedEntry, RevokedEntry, TrustFile, TrustedEntr
 import { NameBook, type NameMeaning } from './name-book.ts'
 import { type DroppedRequest, PendingRequests } from './pending-requests.ts'
 
-/** What a request of somebody else leads to. To be approved are: `moved` (a trusted key under another id), `expected` (as the caller says) and `wished` (we have asked for it). */
+/**
+ * The result of another node's request. These are approved: `moved` (a trusted key under a new id), `expected`
+ * (according to the caller) and `wished` (we have requested it too).
+ */
 export type RequestFate =
   | 'pending'
   | 'still_pending'
@@ -26,11 +29,14 @@ export interface OutgoingRequest {
   readonly node: NodeId | undefined
   readonly hostname: string | undefined
   readonly reason: string
-  readonly key?: Uint8Array | undefined // the only Ed25519 key that fulfils it; absent: the one that answers first
-  readonly kept?: boolean // outlives a restart: a person asked for it by a command, so no configuration repeats it
+  readonly key?: Uint8Array | undefined // the only Ed25519 key that satisfies it; absent: the first that answers
+  readonly kept?: boolean // survives a restart: it came from a command, so no configuration repeats it
 }
 
-/** What is known of a request before a person looks: to be granted, to be refused, or (undefined) neither. `trusted`: the asker is. */
+/**
+ * A verdict on a request before a person sees it: grant, refuse, or (undefined) neither. `trusted`: the requester
+ * already is.
+ */
 export type TrustJudge = (asker: {
   readonly node: NodeId
   readonly key: Uint8Array
@@ -38,19 +44,19 @@ export type TrustJudge = (asker: {
   readonly trusted: boolean
 }) => 'accept' | 'refuse' | undefined
 
-/** What somebody asks of us. */
+/** A request from another node. */
 export interface IncomingRequest {
   readonly node: NodeId
-  readonly hostname: string | undefined // as the registry says now
-  readonly key: Uint8Array // Ed25519, as the registry says
+  readonly hostname: string | undefined // according to the registry now
+  readonly key: Uint8Array // Ed25519, according to the registry
   readonly justification: string
   readonly time: string // RFC 3339
-  readonly isExpected: boolean // to be approved without a person: it shares a network with us, or has a ticket
+  readonly isExpected: boolean // approve without a person: it shares a network with us, or has a ticket
 }
 
 /**
- * How trust came about. `choice`: a person has decided about this peer, and only then its key may get a name. `moved`: it
- * had been decided before, whatever it was.
+ * The origin of trust. `choice`: a person decided about this peer; only then may its key get a name. `moved`: it was
+ * decided before, in whatever way.
  */
 export type ApprovedBy = 'choice' | 'ticket' | 'moved' | { readonly network: number }
 
@@ -58,12 +64,12 @@ export interface Approval {
   readonly node: NodeId
   readonly key: Uint8Array
   readonly by: ApprovedBy
-  readonly hostname: string | undefined // that was asked for, or shown to the person who decided
-  readonly mutual: boolean // we had asked as well
+  readonly hostname: string | undefined // that was requested, or shown to the person who decided
+  readonly mutual: boolean // we had requested it too
   readonly time: string // RFC 3339
 }
 
-/** What the configuration says of keys, whatever a registry or a trust file says. */
+/** Keys in the configuration, which override any registry or trust file. */
 export interface Pins {
   readonly keys: ReadonlyMap<NodeId, Uint8Array>
   readonly names: ReadonlyMap<string, Uint8Array>
@@ -76,14 +82,14 @@ export class TrustBook {
   readonly #nodes = new Map<string, NodeId>() // of trusted keys, base64
   readonly #pending = new PendingRequests()
   readonly #outgoing = new Map<string, OutgoingRequest>()
-  /** What the registry calls trusted nodes that have no name here: for people to see, and for nothing else. */
+  /** The registry's names for trusted nodes that have no name here: only for people. */
   readonly #claims = new Map<NodeId, string>()
-  /** Trust given under node ids that mean other nodes now, by key: not in force until its owner is found again. */
+  /** Trust given under node ids that now mean other nodes, by key: not in force until its owner is found again. */
   readonly #displaced = new Map<string, TrustedEntry>()
-  /** Whose trust we took back, by key: neither a request that stands nor a shared network gives it again, only a person. */
+  /** Peers whose trust we revoked, by key: neither an open request nor a shared network restores it, only a person. */
   readonly #revoked = new Map<string, RevokedEntry>()
   #ownId: NodeId | undefined
-  /** Something that the trust file holds has changed since `takeDirty`. */
+  /** Something in the trust file has changed since `takeDirty`. */
   #dirty = false
 
   constructor(pins: Pins = { keys: new Map(), names: new Map() }) {
@@ -96,7 +102,7 @@ export class TrustBook {
     for (const { hostname, ...entry } of file.trusted) {
       const pinned = this.#pinnedKeys.get(entry.nodeId)
       if (pinned === undefined || entry.publicKey === '' || entry.publicKey === toBase64(pinned)) this.#put(entry)
-      else this.#displaced.set(entry.publicKey, entry) // trust was given to that key, not to the one that is pinned now
+      else this.#displaced.set(entry.publicKey, entry) // trust was given to that key, not to the one pinned now
       if (hostname === undefined) continue
       if (entry.publicKey === '' || entry.network !== 0) this.#claims.set(entry.nodeId, hostname)
       else this.#names.restore(hostname, entry.publicKey)
@@ -120,7 +126,7 @@ export class TrustBook {
     }
   }
 
-  /** The id that we had when the file was written: with another one, the ids in it mean other nodes. */
+  /** Our id when the file was written: if it differs now, the ids in the file mean other nodes. */
   get ownId(): NodeId | undefined {
     return this.#ownId
   }
@@ -177,7 +183,7 @@ export class TrustBook {
     return key === undefined ? undefined : this.#names.nameOf(toBase64(key))
   }
 
-  /** What the registry called this node; nobody has verified it. */
+  /** The registry's name for this node; unverified. */
   claimOf(node: NodeId): string | undefined {
     return this.#claims.get(node) ?? this.#pending.of(node)?.hostname
   }
@@ -198,12 +204,15 @@ export class TrustBook {
     return meaning?.kind === 'key' ? this.#nodes.get(meaning.key) : undefined
   }
 
-  /** Names that mean nobody, because several trusted keys have them. */
+  /** Names that mean no one, because several trusted keys have them. */
   get ambiguousNames(): ReadonlyMap<string, readonly string[]> {
     return this.#names.ambiguous
   }
 
-  /** May the registry's word for this node lead a dial by that name to it? Not if it has another name here, or none by our choice. */
+  /**
+   * May the registry's answer lead a dial by that name to this node? Not if it has another name here, or deliberately
+   * none.
+   */
   mayBeCalled(node: NodeId, hostname: string): boolean {
     const entry = this.#trusted.get(node)
     if (entry === undefined) return true
@@ -212,9 +221,9 @@ export class TrustBook {
   }
 
   /**
-   * The registry calls the owner of this key so. The first name of a peer that a person trusts by its address is bound to
-   * it, if it is nobody else's and nobody waits for somebody of that name.
-   * @returns whether the name was bound just now.
+   * The registry reports this name for the owner of this key. The first name of a peer that a person trusts by address
+   * is bound to it, unless another peer has it or is awaited under it.
+   * @returns whether the name was just bound.
    */
   learnName(node: NodeId, key: Uint8Array, hostname: string | undefined): boolean {
     const entry = this.#trusted.get(node)
@@ -226,24 +235,27 @@ export class TrustBook {
     return true
   }
 
-  /** We have asked for the trust of somebody with this name. */
+  /** We have requested trust from a node with this name. */
   isAwaited(hostname: string): boolean {
     return [...this.#outgoing.values()].some((outgoing) => outgoing.hostname === hostname)
   }
 
-  /** The name was trusted, or pinned, with another key: the asker must not inherit it, nor profit from a request to that name. */
+  /**
+   * The name was trusted or pinned with another key: the requester must neither inherit it nor profit from a request to
+   * that name.
+   */
   #isImpostor(hostname: string | undefined, key: Uint8Array): boolean {
     return hostname !== undefined && this.#names.isTaken(hostname, toBase64(key))
   }
 
   // ---- requests of ours
 
-  /** Whether we took back the trust of the peer that this request names. */
+  /** Whether we revoked the trust of the peer that this request names. */
   isRevoked(outgoing: OutgoingRequest): boolean {
     return this.#revokedBy(outgoing).length > 0
   }
 
-  /** Whether we took back the trust of the owner of this key. */
+  /** Whether we revoked the trust of the owner of this key. */
   hasRevoked(key: Uint8Array): boolean {
     return this.#revoked.has(toBase64(key))
   }
@@ -254,7 +266,7 @@ export class TrustBook {
     )
   }
 
-  /** We want to be trusted by this peer, and will approve its request. A revocation of ours is thereby lifted. */
+  /** We want to be trusted by this peer, and will approve its request. This lifts our revocation. */
   request(outgoing: OutgoingRequest): void {
     for (const { publicKey } of this.#revokedBy(outgoing)) this.#dirty = this.#revoked.delete(publicKey) || this.#dirty
     const before = this.#outgoing.get(outgoing.peer)
@@ -275,8 +287,8 @@ export class TrustBook {
   }
 
   /**
-   * Whether the owner of this key may fulfil our request. One by name is not fulfilled by a peer that is trusted under
-   * another name or as a guest, nor while somebody with another key waits under that name.
+   * Whether the owner of this key may satisfy our request. A request by name is not satisfied by a peer that is trusted
+   * under another name or as a guest, nor while a node with another key waits under that name.
    */
   mayAnswer(outgoing: OutgoingRequest, hostname: string | undefined, key: Uint8Array): boolean {
     if (outgoing.key !== undefined && !equalBytes(outgoing.key, key)) return false
@@ -324,13 +336,16 @@ export class TrustBook {
     return this.#pending.takeDropped()
   }
 
-  /** The owner of this key is trusted, under whatever id: registries that lose their memory give out others. Its tunnel must prove the key. */
+  /**
+   * The owner of this key is trusted, under whatever id: registries that lose their data assign new ones. Its tunnel
+   * must prove the key.
+   */
   knows(key: Uint8Array): boolean {
     const text = toBase64(key)
     return this.#displaced.has(text) || this.#nodes.has(text)
   }
 
-  /** Whom we trust under this node id or name has another key. */
+  /** The node that we trust under this id or name has a different key. */
   contradicts(node: NodeId, hostname: string | undefined, key: Uint8Array): boolean {
     const known = this.keyOf(node)
     return (known !== undefined && !equalBytes(known, key)) || (known === undefined && this.#isImpostor(hostname, key))
@@ -342,14 +357,14 @@ export class TrustBook {
   approve({ node, key, by, hostname, mutual, time }: Approval): void {
     this.#pending.delete(node)
     const text = toBase64(key)
-    const hasMoved = this.knows(key) // else the key of this node is a new one, and the old one is worth nothing any more
+    const hasMoved = this.knows(key) // otherwise the key of this node is new, and the old one is void
     const before = this.#displaced.get(text) ?? this.#trusted.get(this.#nodes.get(text) ?? 0)
     const holder = this.#trusted.get(node)
     if (holder !== undefined && holder.publicKey !== text) {
       if (hasMoved) this.#displaceOne(holder)
       else this.#end(holder)
     }
-    if (before !== undefined && before.nodeId !== node) this.#forgetId(before) // of a key there is one node
+    if (before !== undefined && before.nodeId !== node) this.#forgetId(before) // a key belongs to one node
     this.#displaced.delete(text)
     this.#revoked.delete(text)
     const { network, guest } = by === 'moved' && before !== undefined ? before : standingBy(by)
@@ -366,7 +381,7 @@ export class TrustBook {
     return node === by && guest !== true && network === 0
   }
 
-  /** This key is trusted for a ticket only. @param isOurs the ticket was made here: its guest has no name. */
+  /** This key is trusted only for a ticket. @param isOurs the ticket was made here: its guest has no name. */
   markGuest(key: Uint8Array, isOurs: boolean): void {
     const text = toBase64(key)
     const entry = this.#trusted.get(this.#nodes.get(text) ?? 0)
@@ -376,14 +391,17 @@ export class TrustBook {
     this.#dirty = true
   }
 
-  /** @returns false when there was nothing to reject. */
+  /** @returns false if there was nothing to reject. */
   reject(node: NodeId): boolean {
     if (!this.#pending.delete(node)) return false
     this.#dirty = true
     return true
   }
 
-  /** @param lasting it was us: until a person trusts it again. @returns false when the node was not trusted. Requests to it end too. */
+  /**
+   * @param lasting we revoked it: lasts until a person trusts it again. @returns false if the node was not trusted.
+   *   Requests to it end too.
+   */
   revoke(node: NodeId, lasting = false): boolean {
     const hostname = this.hostnameOf(node) ?? this.#claims.get(node)
     const outgoing = this.outgoingTo(node, hostname)
@@ -402,8 +420,8 @@ export class TrustBook {
   }
 
   /**
-   * The registry has given out new node ids: what is trusted is trusted by key only, until its owner shows up.
-   * @returns the hostnames to seek them by, where known, and the requests to node ids that mean nobody any more.
+   * The registry has assigned new node ids: trust holds only by key, until its owner appears.
+   * @returns the hostnames to look them up by, if known, and the requests to node ids that no longer mean anyone.
    */
   displace(): { readonly sought: readonly string[]; readonly void: readonly OutgoingRequest[] } {
     const sought = [...this.#trusted.values()].flatMap(({ publicKey }) => this.#names.boundTo(publicKey) ?? [])
@@ -420,7 +438,7 @@ export class TrustBook {
     this.#forgetId(entry)
   }
 
-  /** Trust in this key is over, under whatever id. */
+  /** Trust in this key has ended, under any id. */
   #end(entry: TrustedEntry): void {
     this.#names.free(entry.publicKey)
     this.#forgetId(entry)
@@ -432,7 +450,7 @@ export class TrustBook {
   }
 
   #forgetId({ nodeId, publicKey }: TrustedEntry): void {
-    if (this.#trusted.get(nodeId)?.publicKey !== publicKey) return // the id is somebody else's by now
+    if (this.#trusted.get(nodeId)?.publicKey !== publicKey) return // the id now belongs to another node
     this.#trusted.delete(nodeId)
     this.#claims.delete(nodeId)
     if (this.#nodes.get(publicKey) === nodeId) this.#nodes.delete(publicKey)
@@ -453,11 +471,11 @@ function requestOf({ peer, nodeId, hostname, reason, publicKey }: RequestedEntry
   return { peer, node: nodeId, hostname, reason, kept: true, ...(key !== undefined && { key }) }
 }
 
-/** A name's node id is found again; it may be another one by then. */
+/** A name's node id is found again; it may have changed. */
 function entryOf({ peer, node, hostname, reason, key }: OutgoingRequest): RequestedEntry {
   const target = hostname !== undefined ? { hostname } : node !== undefined ? { nodeId: node } : {}
   return { peer, reason, ...target, ...(key !== undefined && { publicKey: toBase64(key) }) }
 }
 
-/** Nobody takes back so much; beyond it the oldest is forgotten. */
+/** More revocations than anyone makes; beyond it the oldest is forgotten. */
 const MAX_REVOKED = 1_024

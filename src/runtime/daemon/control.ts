@@ -1,6 +1,6 @@
 /**
- * The connection that is always there: what the daemon is, whether it lives, and that it is found again when it comes
- * back. Streams and ports have connections of their own, and end by themselves when it goes.
+ * The permanent connection: identifies the daemon, checks that it is alive, and reconnects when it comes back. Streams
+ * and ports have their own connections, which end on their own when the daemon stops.
  */
 import { PilotError } from '../../base/errors.ts'
 import type { DaemonInfo } from './daemon-json.ts'
@@ -38,7 +38,7 @@ export class DaemonControl {
   get connected(): boolean {
     return this.#ipc !== undefined
   }
-  /** As of the last look. */
+  /** As of the last query. */
   get info(): DaemonInfo {
     return this.#info
   }
@@ -90,7 +90,7 @@ export class DaemonControl {
   #lookLater(): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      // No answer closes the connection, and that is handled there.
+      // A missing answer closes the connection, which is handled there.
       this.refresh().then(
         () => this.#lookLater(),
         () => {},

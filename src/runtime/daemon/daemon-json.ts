@@ -1,4 +1,4 @@
-/** The JSON that a daemon answers with on its Unix socket (ipc.md §2.2, §2.4), as far as anybody needs it. */
+/** The JSON answers of a daemon on its Unix socket (ipc.md §2.2, §2.4), as far as we need them. */
 import { parseAddress } from '../../base/address.ts'
 import type { NodeId } from '../../base/types.ts'
 import { asRecord, countField, parseJsonObject, textField } from '../../wire/go-json.ts'
@@ -109,7 +109,7 @@ function parseConnection(entry: Fields): DaemonConnection | undefined {
   }
 }
 
-/** An entry that does not read is left out: the rest of the list is still good. */
+/** An entry that cannot be parsed is left out; the rest of the list is used. */
 function entries<T>(list: unknown, parse: (entry: Fields) => T | undefined): readonly T[] {
   if (!Array.isArray(list)) return []
   return list.flatMap((item: unknown): T[] => {

@@ -1,6 +1,6 @@
 /**
- * The overlay through a daemon that runs on this machine already: its identity, its trust, its tunnels; we are one of
- * its clients. Above: overlay.ts, the interface that everybody uses. Below: the connections beside this file.
+ * The overlay through a daemon that already runs on this machine, with its identity, trust and tunnels; we are one of
+ * its clients. Above: overlay.ts, the common interface. Below: the connections in this folder.
  */
 import { ECHO_PORT } from '../../base/overlay-ports.ts'
 import { formatAddress } from '../../base/address.ts'
@@ -35,7 +35,7 @@ import { IpcConnection, NO_EVENTS } from './ipc-connection.ts'
 
 export interface DaemonNodeOptions {
   readonly socket: string // path of the daemon's Unix socket
-  readonly registry?: string | undefined // host:port; absent: names are asked of the daemon
+  readonly registry?: string | undefined // host:port; absent: the daemon resolves names
   readonly trust: readonly string[]
 }
 
@@ -70,7 +70,7 @@ export class DaemonNode implements Overlay {
     this.#datagrams = datagrams
   }
 
-  /** @throws PilotError DAEMON_UNREACHABLE, USAGE for a peer to trust that does not read. */
+  /** @throws PilotError DAEMON_UNREACHABLE, USAGE for a peer to trust that cannot be parsed. */
   static async start(
     options: DaemonNodeOptions,
     log: Logger,
@@ -122,7 +122,7 @@ export class DaemonNode implements Overlay {
     }
   }
 
-  /** As the daemon told last, some seconds ago at most. */
+  /** As the daemon last reported, at most a few seconds ago. */
   get peers(): readonly PeerStatus[] {
     const { peers, connections } = this.#control.info
     return peers.map(({ nodeId, authenticated }) => {
@@ -160,7 +160,7 @@ export class DaemonNode implements Overlay {
         onHeldTooLong: () =>
           this.#log.warn(
             { peer, port },
-            'a half-closed stream was closed both ways: a daemon cannot close one direction, and the other did not end',
+            'a half-closed stream was closed in both directions: a daemon cannot close just one, and the other did not end',
           ),
       }),
     )
@@ -192,7 +192,7 @@ export class DaemonNode implements Overlay {
     return null
   }
   /** The daemon brings up its tunnels when something is dialled. */
-  prepare(): void {} // the daemon's own affair
+  prepare(): void {} // up to the daemon
   async connect(peer: string): Promise<NodeId> {
     return await this.resolve(peer)
   }
@@ -211,12 +211,12 @@ export class DaemonNode implements Overlay {
   async means(hostname: string, node: NodeId): Promise<boolean> {
     return await this.#names.isNamed(hostname, this.#trust.keyOf(node))
   }
-  /** Of a trusted peer, as of the last look at the daemon's trust. */
+  /** Of a trusted peer, as of the last query of the daemon's trust. */
   keyOf(node: NodeId): string | undefined {
     return this.#trust.keyOf(node)
   }
 
-  /** A daemon has no echo of its own; every node answers on the echo port. */
+  /** A daemon has no echo command; every node answers on the echo port. */
   async ping(peer: string, timeoutMs: number): Promise<Pong> {
     const late = AbortSignal.timeout(timeoutMs)
     try {
@@ -227,7 +227,7 @@ export class DaemonNode implements Overlay {
           stream
             .once('data', () => resolve())
             .once('error', reject)
-            .once('end', () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: the echo service gave no answer`)))
+            .once('end', () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: no answer from the echo service`)))
           late.addEventListener(
             'abort',
             () => reject(new PilotError('PEER_UNREACHABLE', `${peer}: no answer within ${timeoutMs} ms`)),
@@ -305,7 +305,7 @@ export class DaemonNode implements Overlay {
   }
 
   #wish(peer: string, reason: string): void {
-    nameOf(peer) // complains now about what cannot be a peer
+    nameOf(peer) // reports anything that cannot be a peer now
     this.#trust.wish(peer, reason)
   }
 
@@ -314,7 +314,7 @@ export class DaemonNode implements Overlay {
     return stream.once('close', () => this.#streams.delete(stream))
   }
 
-  /** What every stream of the daemon has delivered: on a connection of its own, where nothing waits. */
+  /** What every stream of the daemon has delivered, asked on a separate connection where nothing waits. */
   async #report(): Promise<readonly DaemonConnection[]> {
     this.#reports ??= IpcConnection.open(this.#share.socket, {
       ...NO_EVENTS,

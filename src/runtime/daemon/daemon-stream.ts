@@ -1,10 +1,10 @@
 /**
- * A stream that a daemon carries, as a Duplex that libraries take for a socket. Above: overlay.ts, which says what it
- * means. Below: a carrier (a connection of its own for a dialled stream, a shared one for accepted ones) and its inbox.
+ * A stream carried by a daemon, as a Duplex that libraries take for a socket. Above: overlay.ts, which defines it.
+ * Below: a carrier (a separate connection for a dialled stream, a shared one for accepted ones) and its inbox.
  *
- * A daemon knows no half-close: its Close ends both directions, and what the peer still sends is lost (stream.md §5). So
- * the end of a client's request is held back until the answer has ended; the end of a server's answer is passed on once
- * everything before it is acknowledged. An end, a reset and a peer that is gone all look the same.
+ * A daemon has no half-close: its Close ends both directions, and anything that the peer still sends is lost (stream.md
+ * §5). So the end of a client's request is held back until the answer has ended; the end of a server's answer is passed
+ * on once everything before it is acknowledged. An end, a reset and a vanished peer all look the same.
  */
 import { Duplex } from 'node:stream'
 import { PilotError } from '../../base/errors.ts'
@@ -20,19 +20,19 @@ export interface StreamCarrier {
   readonly inbox: Inbox
   /** `done` when more may come; until then the bytes must not change. */
   send(bytes: Uint8Array, done: (error?: Error | null) => void): void
-  /** Resolves when the peer has acknowledged everything, or when there is no use in waiting for it. */
+  /** Resolves when the peer has acknowledged everything, or when waiting is pointless. */
   whenAcknowledged(bytesSent: number): Promise<void>
-  /** Both directions, at once. Idempotent. */
+  /** Both directions, immediately. Idempotent. */
   close(): void
 }
 
 export interface DaemonStreamAbout {
   readonly peer: NodeId
   readonly peerName: string
-  readonly localPort: number // 0: a daemon does not tell which port it dials from
+  readonly localPort: number // 0: a daemon does not report which port it dials from
   readonly remotePort: number
   readonly dialled: boolean
-  /** A half-close was held for as long as that is done. */
+  /** A half-close was held for the maximum time. */
   readonly onHeldTooLong: () => void
 }
 
@@ -67,7 +67,7 @@ export class DaemonStream extends Duplex implements OverlayStream {
       onFailure: (code, text) => this.#fail(code, text),
     })
     const { ended, failure } = carrier.inbox
-    if (ended) setImmediate(() => this.#onEnd()) // a turn later: somebody must have had the chance to listen
+    if (ended) setImmediate(() => this.#onEnd()) // a turn later: the caller must have had a chance to listen
     if (failure !== undefined) setImmediate(() => this.#fail(failure.code, failure.text))
   }
 
@@ -104,7 +104,7 @@ export class DaemonStream extends Duplex implements OverlayStream {
     clearTimeout(this.#timer)
     clearTimeout(this.#heldEnd)
     this.#carrier.inbox.clear()
-    // Ended in order by us and not by the peer: its bytes are nobody's any more, ours must still arrive.
+    // Ended in order by us and not by the peer: its bytes are discarded, ours must still arrive.
     if (error === null && this.writableFinished && !this.#carrier.inbox.ended) this.#endBoth()
     else this.#carrier.close()
     done(error)
@@ -195,4 +195,4 @@ export class DaemonStream extends Duplex implements OverlayStream {
   }
 }
 
-const BUFFER_BYTES = 65_536 // per direction, as for a stream of our own
+const BUFFER_BYTES = 65_536 // per direction, as for our own streams

@@ -1,7 +1,7 @@
 /**
- * Datagrams through a daemon. It pushes each one that arrives to all of its clients, so they are taken on the control
- * connection and told apart by port. It sends from a port of its own choosing: an answer to what we send cannot come back
- * to the port that it was sent "from".
+ * Datagrams through a daemon. It pushes each incoming one to all its clients, so they are received on the control
+ * connection and distinguished by port. It chooses the port that it sends from, so an answer cannot come back to the
+ * port that we sent "from".
  */
 import { formatAddress } from '../../base/address.ts'
 import { asPilotError, PilotError } from '../../base/errors.ts'
@@ -31,11 +31,11 @@ export class DaemonDatagrams {
   open(wanted: number | undefined, onDatagram: OnDatagram): OverlayDatagrams {
     const port = wanted ?? this.#free()
     if (this.#ports.has(port))
-      throw new PilotError('PORT_IN_USE', `overlay port ${port} takes datagrams already`, { port })
+      throw new PilotError('PORT_IN_USE', `overlay port ${port} already takes datagrams`, { port })
     this.#ports.set(port, onDatagram)
     const send = async (peer: string, toPort: number, bytes: Uint8Array): Promise<void> => {
       if (bytes.length > MAX_BYTES)
-        throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes are more than one packet carries`)
+        throw new PilotError('DATAGRAM_TOO_LARGE', `${bytes.length} bytes do not fit into one packet`)
       const node = await this.#resolve(peer)
       const sending = this.#sending.then(() => this.#send(node, peer, toPort, bytes))
       this.#sending = sending.catch(() => {})
@@ -53,7 +53,10 @@ export class DaemonDatagrams {
     }
   }
 
-  /** What is sent comes from a port of the daemon's choosing, so nothing will be sent to this one on purpose: the first free will do. */
+  /**
+   * Datagrams leave from a port chosen by the daemon, so nothing is sent to this one on purpose: the first free port is
+   * fine.
+   */
   #free(): number {
     for (let port = EPHEMERAL_FIRST; port < EPHEMERAL_FIRST + EPHEMERAL_COUNT; port++)
       if (!this.#ports.has(port)) return port
@@ -72,7 +75,7 @@ export class DaemonDatagrams {
     )
   }
 
-  /** A SendTo has no answer but an error, so a question behind it tells that it was done. */
+  /** A SendTo has no answer except an error, so a query after it shows that it was executed. */
   async #send(node: NodeId, peer: string, port: number, data: Uint8Array): Promise<void> {
     this.#link ??= IpcConnection.open(this.#socket, {
       ...NO_EVENTS,
@@ -96,7 +99,7 @@ export class DaemonDatagrams {
   }
 }
 
-/** What fits a UDP packet with all that the tunnel and a relay put around it. */
+/** What fits into a UDP packet with the overhead of tunnel and relay. */
 const MAX_BYTES = 65_000
 /** It may have to find the peer first. */
 const SEND_MS = 45_000

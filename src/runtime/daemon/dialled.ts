@@ -1,4 +1,4 @@
-/** A stream that we open: it has a connection to the daemon for itself, so that nothing it waits for holds up another. */
+/** A stream that we open, on its own connection to the daemon, so that its waits do not block others. */
 import type { OverlayAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
@@ -22,9 +22,10 @@ export class Dialled implements StreamCarrier {
   }
 
   /**
-   * There is no way to tell a daemon to give up: an abort leaves it alone with the dial, and it runs out there.
+   * A daemon's dial cannot be cancelled: an abort abandons it, and it times out in the daemon.
    * @param label How the peer is named in errors.
-   * @throws PilotError CONNECTION_REFUSED, PEER_UNREACHABLE, NOT_FOUND, NOT_TRUSTED, DAEMON_UNREACHABLE, FAILED when aborted.
+   * @throws PilotError CONNECTION_REFUSED, PEER_UNREACHABLE, NOT_FOUND, NOT_TRUSTED, DAEMON_UNREACHABLE, FAILED if
+   *   aborted.
    */
   static async dial(
     share: DaemonShare,
@@ -35,7 +36,7 @@ export class Dialled implements StreamCarrier {
   ): Promise<Dialled> {
     const dialled = new Dialled(share)
     const aborted = (): boolean => signal?.aborted ?? false
-    const giveUp = new PilotError('FAILED', `${label}:${port}: given up by the caller`)
+    const giveUp = new PilotError('FAILED', `${label}:${port}: abandoned by the caller`)
     if (aborted()) throw giveUp
     const ipc = await IpcConnection.open(share.socket, dialled.#events())
     const abort = (): void => ipc.destroy()
@@ -76,7 +77,7 @@ export class Dialled implements StreamCarrier {
     this.#lastWord = setTimeout(() => this.#ipc.destroy(), LAST_WORD_MS)
   }
 
-  /** All that is pushed here for a stream is for ours, even before we have been told its number. */
+  /** Everything pushed here is for our stream, even before we know its number. */
   #events() {
     return {
       onMessage: (message: { readonly kind: string; readonly data?: Uint8Array }): void => {
@@ -84,7 +85,7 @@ export class Dialled implements StreamCarrier {
         else if (message.kind === 'close_ok') this.inbox.end()
       },
       onSendError: (): void => {
-        // The stream is over; a CloseOK tells so behind the last byte that came. Should it not, we end it ourselves.
+        // The stream has ended; a CloseOK follows its last byte. If it does not, we end it ourselves.
         this.#lastWord ??= setTimeout(() => this.inbox.end(), LAST_WORD_MS)
       },
       onClose: (reason: string): void => {
@@ -96,16 +97,16 @@ export class Dialled implements StreamCarrier {
   }
 }
 
-/** A daemon tells why in words only (ipc.md §2.1). */
+/** A daemon gives the reason only as text (ipc.md §2.1). */
 export function dialError(text: string, label: string, port: number): PilotError {
   const where = port === 0 ? label : `${label}:${port}`
   const code = DIAL_ERRORS.find(([pattern]) => pattern.test(text))?.[1] ?? 'PEER_UNREACHABLE'
-  return new PilotError(code, `${where}: the daemon says: ${text}`, { peer: label, port })
+  return new PilotError(code, `${where}: the daemon answered: ${text}`, { peer: label, port })
 }
 
 const DIAL_ERRORS: ReadonlyArray<readonly [RegExp, ErrorCode]> = [
   [/refused/i, 'CONNECTION_REFUSED'],
-  // A registry does not say more to a node that a private one does not trust.
+  // A registry reveals no more to a node that a private one does not trust.
   [
     /trust|not authorized|denied|private|not permitted|forbidden|^resolve node \d+: registry: request failed/i,
     'NOT_TRUSTED',
@@ -117,6 +118,6 @@ const DIAL_ERRORS: ReadonlyArray<readonly [RegExp, ErrorCode]> = [
 
 /** A daemon gives up after 39 s at most (ipc.md §1). */
 const DIAL_MS = 45_000
-/** One Send: small enough that a Close behind it does not wait long, large enough that its header does not count. */
+/** One Send: small enough that a Close after it does not wait long, large enough that its header is negligible. */
 const PIECE_BYTES = 65_536
 const LAST_WORD_MS = 5_000

@@ -1,7 +1,6 @@
 /**
- * One of the daemon's overlay ports, bound by us: a connection of its own, on which peers are announced and their
- * streams live. When the daemon goes away and comes back, it is bound again.
- * Above: daemon-node.ts. Below: ipc-connection.ts, fair-sender.ts.
+ * One of the daemon's overlay ports, bound by us: a separate connection that announces peers and carries their streams.
+ * It is bound again when the daemon comes back. Above: daemon-node.ts. Below: ipc-connection.ts, fair-sender.ts.
  */
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -44,7 +43,7 @@ export class ExposedPort {
     return exposed
   }
 
-  /** No new peers; the streams inside go on, and the daemon keeps the port until the last of them has ended. */
+  /** No new peers; open streams continue, and the daemon keeps the port until the last one has ended. */
   close(): void {
     this.#closed = true
     this.#link?.retire()
@@ -72,7 +71,7 @@ export class ExposedPort {
         if (message !== told)
           this.#deps.log.warn(
             { port: this.#port, reason: message },
-            'an exposed port could not be bound again; trying on',
+            'an exposed port could not be bound again; retrying',
           )
         told = message
       }
@@ -80,14 +79,16 @@ export class ExposedPort {
   }
 }
 
-/** One life of that connection. */
+/** One instance of that connection. */
 class PortLink {
   readonly #port: number
   readonly #deps: ExposedPortDeps
   readonly #accepted = new Map<number, Accepted>()
-  /** Pushed before its Accept: nothing says in which order they come (ipc.md §2.1). */
+  /** Pushed before its Accept: their order is not defined (ipc.md §2.1). */
   readonly #strays = new Map<number, Inbox>()
-  /** Closed by us: what still comes for these is dropped. A daemon numbers its streams upwards and reuses none. */
+  /**
+   * Closed by us: anything that still comes for these is dropped. A daemon numbers its streams upwards and reuses none.
+   */
   readonly #done = new Set<number>()
   #ipc!: IpcConnection
   #sender!: FairSender
@@ -103,7 +104,7 @@ class PortLink {
     let bound = false
     const ipc = await IpcConnection.open(deps.share.socket, {
       onMessage: (message) => link.#onMessage(message),
-      onSendError: () => {}, // that stream has ended, and its CloseOK says so
+      onSendError: () => {}, // the CloseOK of that ended stream
       onClose: (reason) => {
         link.#onClose(reason)
         if (bound) onClose()
@@ -118,7 +119,7 @@ class PortLink {
     } catch (error) {
       ipc.destroy()
       if (!(error instanceof DaemonRefusal)) throw error
-      throw new PilotError('PORT_IN_USE', `overlay port ${port}: the daemon says: ${error.message}`, { port })
+      throw new PilotError('PORT_IN_USE', `overlay port ${port}: the daemon answered: ${error.message}`, { port })
     }
   }
 
@@ -231,7 +232,7 @@ class Accepted implements StreamCarrier {
     if (this.#closed) return
     this.#closed = true
     this.#sender.remove(this.connection)
-    // Its reader has to learn of the end even though nothing that comes from now on is for it.
+    // Its reader must learn of the end even though nothing more comes for it.
     this.inbox.end()
     setTimeout(
       () => {
@@ -243,7 +244,7 @@ class Accepted implements StreamCarrier {
   }
 }
 
-/** A daemon has answered the peer already when it tells us: a refusal can only end what has begun. */
+/** A daemon has already answered the peer when it notifies us: a refusal can only end the stream. */
 class DaemonIncoming implements Incoming {
   readonly peer: NodeId
   readonly peerName: string
@@ -259,7 +260,9 @@ class DaemonIncoming implements Incoming {
     this.#open = open
   }
 
-  /** An end that came behind bytes is a request whose peer waits no longer, or a whole one-way transfer: the latter counts. */
+  /**
+   * An end after bytes is a request whose peer has stopped waiting, or a complete one-way transfer; assume the latter.
+   */
   get gone(): boolean {
     const { inbox } = this.#accepted
     return inbox.failure !== undefined || (inbox.ended && inbox.bytes === 0)
@@ -274,13 +277,13 @@ class DaemonIncoming implements Incoming {
 }
 
 /**
- * A dialling daemon looks now and then whether it is connected. If the end comes before it has looked, it waits on until
- * its dial times out, after 39 s (seen with the reference daemon): so no stream ends sooner than this.
+ * A dialling daemon polls whether it is connected. If the end comes before it has polled, it keeps waiting until its
+ * dial times out after 39 s (observed with the reference daemon), so no stream ends sooner than this.
  */
 const LEAST_LIFE_MS = 250
 const BIND_MS = 10_000
 const BIND_AGAIN_MS: readonly number[] = [100, 250, 500, 1_000, 2_000]
-/** Streams that were pushed something and are not announced yet; a daemon's accept queue holds as many (stream.md Q23). */
+/** Streams with pushed data that are not announced yet; a daemon's accept queue holds as many (stream.md Q23). */
 const MAX_STRAYS = 64
 /** Ids remembered as closed: longer than any daemon's queue towards us. */
 const MAX_DONE = 4_096

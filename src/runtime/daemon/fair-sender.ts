@@ -19,10 +19,10 @@ export class FairSender {
   readonly #ipc: IpcConnection
   readonly #report: () => Promise<readonly DaemonConnection[]>
   readonly #turns = new Map<number, Turn>()
-  #ready: Turn[] = [] // those with something to say, who has not spoken for longest first
+  #ready: Turn[] = [] // those with data to send, least recently served first
   #looking = false
 
-  /** @param report `conn_list` of the daemon, asked on another connection than this. */
+  /** @param report the daemon's `conn_list`, queried on a different connection. */
   constructor(ipc: IpcConnection, report: () => Promise<readonly DaemonConnection[]>) {
     this.#ipc = ipc
     this.#report = report
@@ -42,7 +42,7 @@ export class FairSender {
     this.#pump()
   }
 
-  /** What it still had to say is not said. */
+  /** Its unsent data is dropped. */
   remove(connection: number): void {
     const turn = this.#turns.get(connection)
     this.#turns.delete(connection)
@@ -80,7 +80,7 @@ export class FairSender {
     })
   }
 
-  /** As long as somebody waits for credit: asks what has been acknowledged. */
+  /** While a stream waits for credit: queries what has been acknowledged. */
   async #look(): Promise<void> {
     this.#looking = true
     let pause = FIRST_LOOK_MS
@@ -89,7 +89,7 @@ export class FairSender {
       try {
         this.#onReport(await this.#report())
       } catch {
-        break // the daemon is gone, and this connection with it
+        break // the daemon is gone, and so is this connection
       }
       this.#pump()
       pause = this.#ready.length < before ? FIRST_LOOK_MS : Math.min(2 * pause, LAST_LOOK_MS)

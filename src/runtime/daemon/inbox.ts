@@ -1,7 +1,7 @@
 /**
- * What a daemon has pushed for one stream and nobody has read yet. A daemon cannot be slowed down: whatever we leave on
- * its socket blocks its pushers, then all of it. So everything is taken at once and held here, and a reader that falls
- * too far behind loses its stream (docs/decisions/0013).
+ * Data that a daemon has pushed for one stream and that is not read yet. A daemon cannot be slowed down: data left on
+ * its socket blocks its pushers, then the whole daemon. So everything is read immediately and held here, and a reader
+ * that falls too far behind loses its stream (docs/decisions/0013).
  */
 import { ChunkQueue } from '../../base/chunk-queue.ts'
 
@@ -10,7 +10,7 @@ export class InboxBudget {
   readonly #holders = new Set<Inbox>()
   #bytes = 0
 
-  /** Before its reader is told: nothing is held that was not counted. */
+  /** Before its reader is notified: nothing is held uncounted. */
   add(inbox: Inbox, bytes: number): void {
     this.#bytes += bytes
     this.#holders.add(inbox)
@@ -27,7 +27,7 @@ export class InboxBudget {
 
 export interface InboxReader {
   onBytes(): void
-  /** The peer's end, or its reset, or that it is gone: a daemon does not tell which. */
+  /** The peer ended, reset or vanished: a daemon does not report which. */
   onEnd(): void
   onFailure(code: 'TOO_MANY' | 'DAEMON_UNREACHABLE', text: string): void
 }
@@ -38,7 +38,7 @@ export class Inbox {
   #bytes = 0
   #reader: InboxReader | undefined
   ended = false
-  /** Set when what has arrived is not all that will have been sent. */
+  /** Set if data is still missing. */
   failure: { readonly code: 'TOO_MANY' | 'DAEMON_UNREACHABLE'; readonly text: string } | undefined
 
   constructor(budget: InboxBudget) {
@@ -49,7 +49,7 @@ export class Inbox {
     return this.#bytes
   }
 
-  /** From now on the reader is told; what came before it must look for itself. */
+  /** From now on the reader is notified; it must check for earlier data itself. */
   attach(reader: InboxReader): void {
     this.#reader = reader
   }
@@ -99,7 +99,7 @@ export class Inbox {
   }
 }
 
-/** One stream: some seconds of a fast sender, enough for a pause of its reader, not for a reader that never comes. */
+/** One stream: a few seconds of a fast sender, enough for a reader that pauses, not for one that never reads. */
 const STREAM_INBOX_BYTES = 67_108_864
-/** All streams: the one that holds most goes first. */
+/** All streams: the one that holds most is reset first. */
 const ALL_INBOX_BYTES = 268_435_456

@@ -1,7 +1,7 @@
 /**
  * One connection to a daemon's Unix socket: requests one after another, pushed messages as they come. The socket is
- * always read: a daemon that cannot write to one client soon stands still for everybody (ipc.md §1).
- * Above: the links and streams beside this file. Below: wire/ipc-messages.ts and node:net.
+ * always read: a daemon that cannot write to one client soon stalls for all (ipc.md §1). Above: the links and streams
+ * in this folder. Below: wire/ipc-messages.ts and node:net.
  */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
@@ -18,13 +18,13 @@ import type { IpcMessage, IpcRequest } from '../../wire/ipc-messages.ts'
 export interface IpcEvents {
   /** Accept, Recv, CloseOK, RecvFrom. */
   onMessage(message: IpcMessage): void
-  /** A Send or SendTo failed: errors carry no id, these are told by their text. */
+  /** A Send or SendTo failed: errors carry no id, so these are recognised by their text. */
   onSendError(text: string): void
-  /** Once; everything that lived on this connection is gone. */
+  /** Called once; everything on this connection is gone. */
   onClose(reason: string): void
 }
 
-/** What a daemon answered instead: its own words. */
+/** The daemon's error text. */
 export class DaemonRefusal extends Error {
   override readonly name = 'DaemonRefusal'
 }
@@ -71,14 +71,14 @@ export class IpcConnection {
   get closed(): boolean {
     return this.#socket.destroyed
   }
-  /** Bytes that the daemon has not taken off the socket's hands yet, as far as this process knows. */
+  /** Bytes that the daemon has not read from the socket yet, as far as this process knows. */
   get backlogBytes(): number {
     return this.#socket.writableLength
   }
 
   /**
-   * Asks, after everything that was asked before. An answer that does not come in time ends the connection: a late one
-   * could not be told from the next.
+   * Sends a request, after all earlier ones. A late answer ends the connection, because it could not be distinguished
+   * from the next.
    * @throws DaemonRefusal, PilotError DAEMON_UNREACHABLE.
    */
   request(request: IpcRequest, timeoutMs: number): Promise<IpcMessage> {
@@ -89,7 +89,7 @@ export class IpcConnection {
     })
   }
 
-  /** Says what has no answer, or whose answer is news. */
+  /** Sends a message that expects no reply, or whose reply arrives as an event. */
   say(request: IpcRequest): void {
     if (!this.closed) this.#socket.write(encodeIpcFrame(encodeIpcRequest(request)))
   }
@@ -103,7 +103,7 @@ export class IpcConnection {
     this.#socket.uncork()
   }
 
-  /** What was said before still goes out. The daemon then closes its streams and frees its ports. */
+  /** Earlier messages are still sent. The daemon then closes its streams and frees its ports. */
   end(): void {
     this.#socket.end()
   }
@@ -127,7 +127,7 @@ export class IpcConnection {
 
   #onData(chunk: Uint8Array): void {
     const messages = this.#reader.push(chunk)
-    if (messages === 'too_long') return this.destroy('what answers does not speak the language of a daemon')
+    if (messages === 'too_long') return this.destroy('the program that answers does not speak the daemon protocol')
     for (const bytes of messages) {
       const message = decodeIpcMessage(bytes)
       if (typeof message === 'object') this.#onMessage(message) // newer daemons may push more than we know
@@ -160,7 +160,7 @@ export class IpcConnection {
   }
 }
 
-/** For connections on which nothing but answers matters; every datagram of the node is pushed to them as well. */
+/** For connections on which only answers matter; every datagram of the node is pushed to them too. */
 export const NO_EVENTS: IpcEvents = { onMessage() {}, onSendError() {}, onClose() {} }
 
 function answers(message: IpcMessage, request: IpcRequest): boolean {
@@ -186,9 +186,9 @@ function isSendError(text: string): boolean {
 function unreachable(path: string, error: NodeJS.ErrnoException): PilotError {
   const why =
     error.code === 'ENOENT'
-      ? 'there is no such socket'
+      ? 'the socket does not exist'
       : error.code === 'ECONNREFUSED'
-        ? 'nobody listens there'
+        ? 'nothing listens there'
         : error.code === 'EACCES'
           ? 'this user may not open it'
           : error.message

@@ -1,6 +1,6 @@
 /**
- * Which node a name means. A daemon asks the registry without saying who it is, so it finds public nodes only; where the
- * registry's address is known, it is asked directly, in the daemon's name (registry.md §3.6).
+ * Resolves names to nodes. A daemon queries the registry anonymously, so it finds only public nodes; if the registry's
+ * address is known, we query it directly, in the daemon's name (registry.md §3.6).
  */
 import { connect } from 'node:net'
 import { utf8 } from '../../base/bytes.ts'
@@ -24,7 +24,7 @@ export class DaemonNames {
   readonly #self: () => NodeId
   readonly #keyOf: (node: NodeId) => string | undefined
   readonly #known = new Map<string, { readonly node: NodeId; readonly until: number }>()
-  /** The key (base64) that each name meant when its node was trusted first: as long as this process lives. */
+  /** The key (base64) that each name meant when its node was first trusted, for the life of this process. */
   readonly #keys = new Map<string, string>()
 
   /** @param keyOf of a trusted node, base64. */
@@ -57,7 +57,10 @@ export class DaemonNames {
     return this.#checked(hostname, node)
   }
 
-  /** A daemon's list of trust has no names: the first trusted key that a name leads to is the one that it means. @throws PilotError KEY_CHANGED. */
+  /**
+   * A daemon's trust list has no names: a name means the first trusted key that it led to. @throws PilotError
+   * KEY_CHANGED.
+   */
   #checked(hostname: string, node: NodeId): NodeId {
     const [bound, key] = [this.#keys.get(hostname), this.#keyOf(node)]
     if (bound === undefined) {
@@ -67,20 +70,20 @@ export class DaemonNames {
       const other = key === undefined ? 'which is not trusted' : `which has the key ${fingerprintOfText(key) ?? key}`
       throw new PilotError(
         'KEY_CHANGED',
-        `${hostname} is the key ${fingerprintOfText(bound) ?? bound} here, and the registry gives this name to node ${node}, ${other}; nothing was sent to it`,
+        `${hostname} means the key ${fingerprintOfText(bound) ?? bound} here, but the registry gives this name to node ${node}, ${other}; nothing was sent to it`,
         { peer: hostname },
       )
     }
     return node
   }
 
-  /** What the registry, or the daemon, called this node. */
+  /** The registry's or daemon's name for this node. */
   claimOf(node: NodeId): string | undefined {
     for (const [hostname, known] of this.#known) if (known.node === node) return hostname
     return undefined
   }
 
-  /** Whether this name is that of a trusted key, which it has met first; a name that was not met yet is looked up. */
+  /** Whether this name is bound to a trusted key; a name not seen yet is looked up. */
   async isNamed(hostname: string, key: string | undefined): Promise<boolean> {
     if (key === undefined) return false
     if (!this.#keys.has(hostname)) await this.resolve(hostname).catch(() => {})
@@ -88,7 +91,7 @@ export class DaemonNames {
   }
 
   nameOf(key: string | undefined): string | undefined {
-    for (const [hostname, known] of this.#keys) if (known === key) return hostname // a few, and no daemon is fast
+    for (const [hostname, known] of this.#keys) if (known === key) return hostname // only a few, and daemons are slow
     return undefined
   }
 
@@ -113,25 +116,25 @@ export class DaemonNames {
       const reply =
         answer.kind === 'json' ? parseResolveHostnameReply(JSON.parse(answer.text) as object) : 'malformed_reply'
       if (typeof reply === 'object') return reply.nodeId
-      throw new PilotError('NOT_FOUND', `${hostname}: the daemon's answer does not read`, { peer: hostname })
+      throw new PilotError('NOT_FOUND', `${hostname}: could not parse the daemon's answer`, { peer: hostname })
     } catch (error) {
       if (!(error instanceof DaemonRefusal)) throw error
       throw new PilotError(
         'NOT_FOUND',
-        `${hostname}: the daemon says: ${error.message}. It finds public nodes only: name the peer by its address or node id, or name the registry with --registry`,
+        `${hostname}: the daemon answered: ${error.message}. It finds public nodes only: name the peer by its address or node id, or name the registry with --registry`,
         { peer: hostname },
       )
     }
   }
 }
 
-/** One question on a connection of its own: names are asked seldom. */
+/** One query on a separate connection: names are rarely looked up. */
 function askRegistry(registry: string, hostname: string, self: NodeId): Promise<NodeId> {
   const endpoint = parseEndpoint(registry)
   return new Promise((resolve, reject) => {
     const unreachable = (reason: string): void =>
       reject(
-        new PilotError('REGISTRY_UNREACHABLE', `${hostname}: the registry ${registry} does not tell: ${reason}`, {
+        new PilotError('REGISTRY_UNREACHABLE', `${hostname}: no answer from the registry ${registry}: ${reason}`, {
           registry,
         }),
       )
@@ -163,7 +166,7 @@ function askRegistry(registry: string, hostname: string, self: NodeId): Promise<
   })
 }
 
-/** As long as the registry's own answers are remembered by a node of ours; a name that moves is found again soon. */
+/** As long as our own node caches the registry's answers; a name that moves is soon found again. */
 const KNOWN_MS = 30_000
 const MAX_KNOWN = 1_024
 const ASK_MS = 10_000

@@ -1,7 +1,7 @@
 /**
- * How far one accepted stream may run ahead of its peer. A daemon's Send waits while the peer's window is closed, and
- * every stream of that connection waits with it (ipc.md §1). So no Send is begun that would have to wait: windows count
- * slots of 4,096 bytes, a segment of any size fills one (stream.md Q7), and Info tells what has been acknowledged.
+ * How far one accepted stream may run ahead of its peer. A daemon's Send blocks while the peer's window is closed, and
+ * with it every stream of that connection (ipc.md §1). So no Send is started that would block: windows count slots of
+ * 4,096 bytes, a segment of any size fills one (stream.md Q7), and Info reports what has been acknowledged.
  */
 export class SendCredit {
   readonly #sends: Array<{ readonly end: number; readonly slots: number }> = [] // not known to be acknowledged
@@ -28,14 +28,14 @@ export class SendCredit {
 
   /**
    * @param acknowledgedBytes Of this stream, so far.
-   * @param windowBytes What the peer takes beyond them.
+   * @param windowBytes What the peer accepts beyond them.
    */
   onReport(acknowledgedBytes: number, windowBytes: number, now: number): void {
     while (this.#sends.length > 0 && this.#sends[0]!.end <= acknowledgedBytes)
       this.#usedSlots -= this.#sends.shift()!.slots
     this.#windowSlots = Math.floor(windowBytes / SLOT_BYTES)
     if (this.#windowSlots > 0 || this.#sends.length > 0 || now - this.#probedAt < PROBE_MS) return
-    // A closed window is told open only in answer to something (stream.md Q6): one segment now and then asks.
+    // A window is only reported open in answer to a packet (stream.md Q6), so one segment is sent now and then to ask.
     this.#probedAt = now
     this.#windowSlots = 1
   }

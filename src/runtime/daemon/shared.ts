@@ -1,4 +1,4 @@
-/** What all connections of one daemon share, and what each of them has to do in the same way. */
+/** State shared by all connections of one daemon, and their common code. */
 import { PilotError } from '../../base/errors.ts'
 import { parseDaemonInfo } from './daemon-json.ts'
 import type { DaemonInfo } from './daemon-json.ts'
@@ -8,7 +8,7 @@ import { InboxBudget } from './inbox.ts'
 export class DaemonShare {
   readonly socket: string // path
   readonly budget = new InboxBudget()
-  /** Streams that are closed here and whose last bytes the peer has not acknowledged. */
+  /** Streams closed here whose last bytes the peer has not acknowledged. */
   lingering = 0
 
   constructor(socket: string) {
@@ -16,9 +16,9 @@ export class DaemonShare {
   }
 
   /**
-   * A daemon sends its FIN once and nothing again after it (stream.md §5.1), so before a Close everything must have been
-   * acknowledged. Asked on the stream's own connection: commands are executed in order, so the answer is younger than
-   * every Send before it.
+   * A daemon sends its FIN once and retransmits nothing after it (stream.md §5.1), so everything must be acknowledged
+   * before a Close. Queried on the stream's own connection: commands run in order, so the answer is newer than every
+   * Send before it.
    */
   async whenAcknowledged(ipc: IpcConnection, connection: number, bytesSent: number): Promise<void> {
     this.lingering += 1
@@ -26,7 +26,7 @@ export class DaemonShare {
       const until = performance.now() + ACKNOWLEDGE_MS
       for (let pause = FIRST_LOOK_MS; performance.now() < until; pause = Math.min(2 * pause, LAST_LOOK_MS)) {
         const entry = (await askInfo(ipc, ACKNOWLEDGE_MS)).connections.find(({ id }) => id === connection)
-        if (entry === undefined || entry.state !== 'ESTABLISHED') return // nothing of ours is repeated any more
+        if (entry === undefined || entry.state !== 'ESTABLISHED') return // nothing is retransmitted any more
         if (entry.bytesSent >= bytesSent && entry.unackedBytes === 0) return
         await sleep(pause)
       }
@@ -36,7 +36,7 @@ export class DaemonShare {
   }
 }
 
-/** @throws PilotError DAEMON_UNREACHABLE when there is no answer, or none that reads. */
+/** @throws PilotError DAEMON_UNREACHABLE if there is no answer, or it cannot be parsed. */
 export async function askInfo(ipc: IpcConnection, timeoutMs: number): Promise<DaemonInfo> {
   const message = await ipc.request({ kind: 'query', query: 'info', body: NOTHING }, timeoutMs)
   const info = message.kind === 'json' ? parseDaemonInfo(message.text) : 'malformed'
@@ -53,7 +53,10 @@ export async function sleep(ms: number): Promise<void> {
 
 const NOTHING = new Uint8Array(0)
 
-/** Longer than a daemon tries to deliver one segment (8 transmissions, 3 to 6 s) with a window that opens meanwhile. */
+/**
+ * Longer than a daemon tries to deliver one segment (8 transmissions, 3 to 6 s) with a window that opens in the
+ * meantime.
+ */
 const ACKNOWLEDGE_MS = 30_000
 const FIRST_LOOK_MS = 5
 const LAST_LOOK_MS = 200

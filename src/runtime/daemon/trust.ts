@@ -1,6 +1,6 @@
 /**
- * Trust through a daemon: it keeps the list and does the handshakes, we ask, and look again and again what has become of
- * it. What only reads is asked on the control connection; what may take half a minute has one of its own.
+ * Trust through a daemon: it keeps the list and does the handshakes; we send requests and poll for results. Queries use
+ * the control connection; commands that may take half a minute use a separate one.
  */
 import { formatAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
@@ -64,7 +64,7 @@ export class DaemonTrust {
   async pending(): Promise<readonly PendingEntry[]> {
     return read(parsePendingReply(await this.#read('pending')))
   }
-  /** As of the last look. */
+  /** As of the last query. */
   knows(node: NodeId): boolean {
     return this.#trusted?.has(node) === true
   }
@@ -87,7 +87,7 @@ export class DaemonTrust {
   }
 
   async approve(node: NodeId): Promise<boolean> {
-    // A daemon approves what was never asked for as well; it would tell nobody.
+    // A daemon also approves requests that were never made, without telling anyone.
     if (!(await this.pending()).some(({ nodeId }) => nodeId === node)) return false
     await this.#order('approve', node, '')
     return true
@@ -117,7 +117,7 @@ export class DaemonTrust {
       for (const [node, key] of before) if (this.#keys.get(node) !== key) this.#names.free(key)
       for (const wish of this.#wishes.values()) await this.#pursue(wish)
     } catch {
-      // the daemon is away: the control connection says so, and it is asked again
+      // the daemon is away: the control connection reports that, and we ask again
     }
     clearTimeout(this.#timer)
     if (!this.#stopped)
@@ -129,7 +129,7 @@ export class DaemonTrust {
       const node = await this.#names.resolve(wish.peer)
       if (this.#trusted?.has(node) === true) {
         this.#wishes.delete(wish.peer)
-        if (wish.askedAt === -Infinity) this.#onTrust(node, 'approved') // it was so before we came
+        if (wish.askedAt === -Infinity) this.#onTrust(node, 'approved') // it was so before we started
       } else if (this.#pending.has(node)) {
         wish.askedAt = performance.now()
         await this.#order('approve', node, '')
@@ -192,7 +192,7 @@ export class DaemonTrust {
       }
       throw new PilotError(
         'REGISTRY_REFUSED',
-        `${formatAddress({ network: 0, node })}: the daemon says: ${error.message}`,
+        `${formatAddress({ network: 0, node })}: the daemon answered: ${error.message}`,
         { nodeId: node },
       )
     }
@@ -200,15 +200,15 @@ export class DaemonTrust {
 }
 
 function read<T>(list: readonly T[] | 'malformed'): readonly T[] {
-  if (list === 'malformed') throw new PilotError('DAEMON_UNREACHABLE', "the daemon's list of trust does not read")
+  if (list === 'malformed') throw new PilotError('DAEMON_UNREACHABLE', "could not parse the daemon's trust list")
   return list
 }
 
 const READ_MS = 10_000
 /** A handshake may take a daemon 40 s (ipc.md §1). */
 const ORDER_MS = 60_000
-/** A look costs two questions on a Unix socket. */
+/** A poll costs two queries on a Unix socket. */
 const LOOK_MS = 5_000
 const WISHING_LOOK_MS = 1_000
-/** A request that was lost, or rejected long ago, is made again. */
+/** A request that was lost, or rejected long ago, is repeated. */
 const ASK_AGAIN_MS = 30_000

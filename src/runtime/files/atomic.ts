@@ -1,11 +1,11 @@
-/** Small state files: read whole, written whole or not at all. */
+/** Small state files, read and written atomically. */
 import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 /**
- * Writes beside the file, flushes, renames over it, flushes the folder: a crash leaves the old text or the new, never half,
- * and after the promise has resolved always the new.
+ * Writes a temporary file, flushes it, renames it over the old one, and flushes the folder: a crash leaves the old or
+ * the new text, never half of it; once the promise has resolved, always the new.
  */
 export async function writeFileAtomically(path: string, text: string, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
@@ -27,7 +27,7 @@ export async function writeFileAtomically(path: string, text: string, mode = 0o6
   }
 }
 
-/** The same before it returns, for what must be on the disk before anybody acts upon it. The folder is there. */
+/** The same, synchronously, for data that must be on disk before anything acts on it. The folder must exist. */
 export function writeFileAtomicallyNow(path: string, text: string, mode = 0o600): void {
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
   try {

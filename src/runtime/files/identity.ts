@@ -10,7 +10,7 @@ import type { TrustFile } from '../../wire/trust-file.ts'
 import { formatTrustFile, parseTrustFile } from '../../wire/trust-file.ts'
 import { writeFileAtomically } from './atomic.ts'
 
-/** Identity and trust of a node; without a path both are new, and `trustFile` is undefined: nothing is to be kept. */
+/** Identity and trust of a node; without a path both are new, and `trustFile` is undefined: nothing is kept. */
 export async function loadState(
   path: string | undefined,
   random: RandomBytes,
@@ -22,9 +22,9 @@ export async function loadState(
 }
 
 /**
- * Loads the identity, or makes one where there is no file yet.
- * @throws PilotError IDENTITY_UNREADABLE, IDENTITY_EXPOSED (others may read it) or IDENTITY_INVALID. A file that is
- *   there is never replaced: the key is the node.
+ * Loads the identity, or creates one if there is no file yet.
+ * @throws PilotError IDENTITY_UNREADABLE, IDENTITY_EXPOSED (others may read it) or IDENTITY_INVALID. An existing file
+ *   is never replaced: the key is the node.
  */
 export async function loadIdentity(path: string, random: RandomBytes): Promise<Identity> {
   const text = await readPrivateFile(path)
@@ -54,7 +54,7 @@ export function trustPath(identityPath: string): string {
   return join(dirname(identityPath), 'trust.json')
 }
 
-/** @throws PilotError FAILED when the file is there and cannot be used: trust is neither lost nor invented. */
+/** @throws PilotError FAILED if the file exists but cannot be used: trust is neither lost nor invented. */
 export async function loadTrust(path: string): Promise<TrustFile> {
   const text = await readTextFile(path)
   if (text === undefined) return { trusted: [], pending: [] }
@@ -74,7 +74,7 @@ export async function saveTrust(path: string, file: TrustFile): Promise<void> {
 async function readPrivateFile(path: string): Promise<string | undefined> {
   return await withFile(path, async (file) => {
     const { mode, uid } = await file.stat()
-    // Kubernetes mounts a Secret as root:fsGroup 0440: then the group is ours, and the mode is not ours to change.
+    // Kubernetes mounts a Secret as root:fsGroup 0440: then the group is ours, and we cannot change the mode.
     const open = uid === process.getuid?.() ? mode & 0o077 : mode & 0o037
     if (open !== 0 && process.platform !== 'win32') {
       throw new PilotError(
@@ -118,7 +118,7 @@ function messageOf(error: unknown): string {
 
 const IDENTITY_FAULTS = {
   not_json: 'not a JSON object',
-  bad_private_key: 'private_key is not base64 of 64 bytes',
-  bad_public_key: 'public_key is not base64 of 32 bytes',
-  key_mismatch: 'public_key is not the one of private_key',
+  bad_private_key: 'private_key is not 64 bytes in base64',
+  bad_public_key: 'public_key is not 32 bytes in base64',
+  key_mismatch: 'public_key does not belong to private_key',
 } as const

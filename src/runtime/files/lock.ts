@@ -1,26 +1,26 @@
-/** A folder that one process has for itself: made where it is missing, held as long as the process lives. */
+/** A folder reserved for one process: created if missing, held as long as the process lives. */
 import type { Server } from 'node:net'
 import { access, constants, lstat, mkdir, open, rmdir, stat, unlink } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { dirname, join, relative, resolve } from 'node:path'
 import { PilotError } from '../../base/errors.ts'
 
-/** Lets the folder go. */
+/** Releases the folder. */
 export type Release = () => Promise<void>
 
-/** Who wants the folder, in the words of messages. */
+/** Who wants the folder, for messages. */
 export interface Holder {
   readonly what: string // 'the registry'
-  readonly other: string // who has it, when somebody has: 'another rendezvous'
+  readonly other: string // who has it, if taken: 'another rendezvous'
   readonly file: string // name of the lock in the folder
   readonly hint?: string
 }
 
 /**
- * Makes the folder (mode 0700: private keys and what is known of others are kept in such) and takes it for this process.
- * The lock is a Unix socket that nobody speaks on: it answers as long as its process lives, however that ends.
- * @param beforeReplacing tests make a process slow at the worst moment.
- * @throws PilotError USAGE when the folder cannot be one, CONFLICT when another process has it.
+ * Creates the folder (mode 0700, because it holds private keys and data about others) and locks it for this process.
+ * The lock is a Unix socket without any traffic: it accepts as long as its process lives, however that ends.
+ * @param beforeReplacing lets tests delay a process at the worst moment.
+ * @throws PilotError USAGE if it cannot be a folder, CONFLICT if another process has it.
  */
 export async function holdFolder(
   directory: string,
@@ -42,7 +42,7 @@ export async function holdFolder(
   }
 }
 
-/** A path short enough for a socket's address: relative, or through the open folder where the system has such paths. */
+/** A path short enough for a socket address: relative, or through the open folder if the system has such paths. */
 async function socketPath(
   folder: string,
   file: string,
@@ -64,13 +64,13 @@ async function socketPath(
 }
 
 /**
- * A process that finds a dead lock may replace it, and two may find the same one. Only the process that made the folder
- * `LOCK.replacing` may unlink, and it looks again before it does; so no live lock is ever unlinked.
+ * A process that finds a dead lock may replace it, and two may find the same one. Only the process that created the
+ * folder `LOCK.replacing` may unlink, and it checks again first, so no live lock is ever unlinked.
  */
 async function replaceDead(path: string, beforeReplacing: () => Promise<void>): Promise<Server | undefined> {
   if (await isAlive(path)) return undefined
   const turn = await takeTurn(`${path}${REPLACING}`)
-  if (turn === undefined) return undefined // another process is replacing it at this moment
+  if (turn === undefined) return undefined // another process is replacing it right now
   try {
     await beforeReplacing()
     if ((await isAlive(path)) || (await inodeOf(turn.path)) !== turn.inode) return undefined
@@ -81,7 +81,7 @@ async function replaceDead(path: string, beforeReplacing: () => Promise<void>): 
   }
 }
 
-/** Making a folder is atomic. One that a killed process left behind is removed when it is old. */
+/** Creating a folder is atomic. One left behind by a killed process is removed when it is old. */
 async function takeTurn(path: string): Promise<{ readonly path: string; readonly inode: number } | undefined> {
   const found = await lstat(path).catch(() => undefined)
   if (found !== undefined && Date.now() - found.ctimeMs > STALE_TURN_MS) await rmdir(path).catch(() => undefined)
@@ -94,14 +94,14 @@ async function takeTurn(path: string): Promise<{ readonly path: string; readonly
   return inode === undefined ? undefined : { path, inode }
 }
 
-/** Also true for what is no socket: that is not ours to remove. */
+/** Also true for anything that is not a socket, which we must not remove. */
 async function isAlive(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined)
   if (found === undefined) return false
   return !found.isSocket() || (await answers(path))
 }
 
-/** Undefined when something is there. */
+/** Undefined if something is there. */
 async function listen(path: string): Promise<Server | undefined> {
   const server = createServer((socket) => socket.destroy())
   const error = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
@@ -129,7 +129,7 @@ async function inodeOf(path: string): Promise<number | undefined> {
   return (await lstat(path).catch(() => undefined))?.ino
 }
 
-/** Step by step: a recursive mkdir never comes back where a file system says ENOENT to everything, as /proc does. */
+/** Step by step: a recursive mkdir never returns on a file system that answers ENOENT to everything, such as /proc. */
 async function makeFolder(folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error)
   if (!(found instanceof Error)) {
@@ -145,7 +145,7 @@ async function makeFolder(folder: string, holder: Holder): Promise<void> {
   })
 }
 
-/** Parents need not be writable where the next step exists already. */
+/** Parents need not be writable if the next step already exists. */
 async function makeParent(folder: string, holder: Holder): Promise<void> {
   const found = await stat(folder).catch(() => undefined)
   if (found?.isDirectory() !== true) await makeFolder(folder, holder)
@@ -156,7 +156,13 @@ function unusable(folder: string, { what }: Holder, why: string, cause?: unknown
 }
 
 function inUse(folder: string, { what, other, hint }: Holder): PilotError {
-  return new PilotError('CONFLICT', `${other} keeps ${what} in ${folder}`, { directory: folder }, undefined, hint)
+  return new PilotError(
+    'CONFLICT',
+    `${other} already keeps ${what} in ${folder}`,
+    { directory: folder },
+    undefined,
+    hint,
+  )
 }
 
 const REGISTRY: Holder = {
@@ -165,7 +171,7 @@ const REGISTRY: Holder = {
   file: 'lock',
   hint: 'Stop the other process, or name another folder with --store.',
 }
-const MAX_SOCKET_PATH_BYTES = 103 // of macOS; Linux takes a few more
+const MAX_SOCKET_PATH_BYTES = 103 // on macOS; Linux allows a few more
 const REPLACING = '.replacing'
 /** Replacing takes milliseconds. */
 const STALE_TURN_MS = 10_000

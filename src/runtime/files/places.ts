@@ -7,7 +7,7 @@ export function placesPath(identityPath: string): string {
   return join(dirname(identityPath), 'places.json')
 }
 
-/** What is not there, or cannot be read, is not remembered: the registry tells it. */
+/** A missing or unreadable file is ignored: the registry has the addresses. */
 export async function loadPlaces(path: string | undefined): Promise<PlacesFile> {
   const text = path === undefined ? '' : await readFile(path, 'utf8').catch(() => '')
   return parsePlacesFile(text)

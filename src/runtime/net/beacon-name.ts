@@ -1,6 +1,6 @@
 /**
- * Where the beacon is: UDP needs an address, people write a name. A name that does not resolve keeps nobody from
- * starting; it is asked for again until it does, and once more whenever the beacon falls silent, for it may have moved.
+ * The beacon's address: UDP needs an address, people write a name. A name that does not resolve does not prevent a
+ * start; it is retried until it does, and again whenever the beacon falls silent, because it may have moved.
  */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
@@ -10,7 +10,7 @@ import type { Logger } from '../../base/logger.ts'
 
 export type Resolve = (name: string) => Promise<string>
 
-/** By the system, as far as a socket of that family can send there. */
+/** Resolved by the system, restricted to addresses that a socket of that family can send to. */
 export function resolveFor(listen: Endpoint): Resolve {
   return async (name) => (await lookup(name, { family: listen.address.includes(':') ? 0 : 4 })).address
 }
@@ -18,12 +18,12 @@ export function resolveFor(listen: Endpoint): Resolve {
 export interface BeaconNameEvents {
   /** No answer of the beacon for some time. */
   isSilent(): boolean
-  /** The endpoint is another than before. */
+  /** The endpoint has changed. */
   onMoved(): void
 }
 
 export class BeaconName {
-  /** Changes in place: everybody who holds it sees where the beacon is now. An empty address: nowhere yet. */
+  /** Modified in place, so that every holder sees the current address. An empty address: not known yet. */
   readonly endpoint: { address: string; port: number }
   readonly #name: Endpoint
   readonly #log: Logger
@@ -40,7 +40,7 @@ export class BeaconName {
     this.endpoint = { address: isIP(name.address) === 0 ? '' : name.address, port: name.port }
   }
 
-  /** Returns when the name is known, or after a moment without. */
+  /** Returns when the name is known, or after a short wait. */
   async start(): Promise<void> {
     if (this.endpoint.address !== '') return
     await Promise.race([
@@ -89,7 +89,7 @@ export class BeaconName {
   }
 }
 
-/** A name server that does not answer takes many seconds to be given up. */
+/** Giving up on an unresponsive name server takes many seconds. */
 const START_PATIENCE_MS = 1_000
 const RETRY_MS: readonly number[] = [1_000, 2_000, 5_000, 10_000, 30_000]
 const SILENCE_LOOK_MS = 30_000

@@ -1,12 +1,12 @@
 /**
- * How many file descriptors this process may have open, and who may use them. Running out of them fails in the worst
- * place: an accept, a look-up, the log, the state file. So what others can cause has shares, and a reserve is left.
+ * The file descriptors that this process may open, and their shares. Running out fails in the worst places: an accept,
+ * a look-up, the log, the state file. So everything that others can cause has a share, and a reserve remains.
  */
 import { readFileSync } from 'node:fs'
 
 export interface DescriptorBudget {
   readonly connections: number // mappings, exposures and UDP sessions, one descriptor each
-  readonly clients: number // of the HTTP front and the proxy, while and before they are connections
+  readonly clients: number // of the HTTP front and the proxy, before and while they are connected
 }
 
 /** @param limit open files that the system allows. */
@@ -27,13 +27,13 @@ export function descriptorLimit(): number {
   return ELSEWHERE
 }
 
-/** Admin socket, registry, UDP, listeners, state files, DNS, the event loop's own, and a few that are open for a moment. */
+/** Admin socket, registry, UDP, listeners, state files, DNS, the event loop's own, and a few short-lived ones. */
 const RESERVED = 64
-/** With fewer than this the gateway is of no use; it tries all the same. */
+/** With fewer than this the gateway is useless; it tries anyway. */
 const SMALLEST = 16
 /** About 10 KB each; beyond it a new client is reset rather than an old one starved. */
 export const MAX_CONNECTIONS = 16_384
 /** Browsers open six to each of a dozen names, a load test hundreds. */
 export const MAX_CLIENTS = 4_096
-/** What macOS grants once Node has raised the limit. */
+/** The limit on macOS after Node has raised it. */
 const ELSEWHERE = 10_240

@@ -1,9 +1,9 @@
-/** What a person writes to say where something is. */
+/** Parses endpoints that people write. */
 import type { Endpoint } from '../../base/types.ts'
 import { PilotError } from '../../base/errors.ts'
 import { parseEndpoint } from '../../base/types.ts'
 
-/** How to reach a registry, and how to know it. */
+/** How to reach a registry, and how to authenticate it. */
 export interface RegistryTarget extends Endpoint {
   readonly tls: boolean
   readonly fingerprint: string | undefined // lower-case hex SHA-256 of its certificate; then nothing else is checked
@@ -12,7 +12,7 @@ export interface RegistryTarget extends Endpoint {
 /**
  * `host:port` is plain TCP, `tls://host:port` TLS with the usual checks; a fingerprint means TLS with that certificate
  * and no other check, as Go daemons pin.
- * @throws PilotError USAGE when one of the two makes no sense.
+ * @throws PilotError USAGE if either is malformed.
  */
 export function registryTarget(text: string, fingerprint?: string): RegistryTarget {
   const bare = text.startsWith(TLS_SCHEME) ? text.slice(TLS_SCHEME.length) : text
@@ -31,7 +31,7 @@ export function endpointOption(text: string, what: string): Endpoint {
   return endpoint
 }
 
-/** 64 hex digits, with colons between the bytes or without. */
+/** 64 hex digits, with or without colons between the bytes. */
 export function parseFingerprint(text: string): string | undefined {
   const bare = text.replaceAll(':', '').toLowerCase()
   return /^[0-9a-f]{64}$/.test(bare) ? bare : undefined

@@ -1,9 +1,9 @@
 /**
  * The addresses behind the host of a local service: a name, `localhost`, or an address. Above: gateway/expose.
  *
- * The system looks names up in threads, two at a time by default, and a name server that is down holds one for many
- * seconds. So one look-up serves everybody who asks for the same name, and names that were slow or failed the last time
- * share a single thread: they can delay each other, and nothing else.
+ * The system resolves names in threads, two at a time by default, and a dead name server blocks one for many seconds.
+ * So one look-up serves all callers with the same name, and names that were slow or failed last time share a single
+ * thread: they can delay only each other.
  */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
@@ -23,7 +23,7 @@ export class HostAddresses {
     this.#now = now
   }
 
-  /** In the order in which they should be tried; never empty. Rejects with what the system says. */
+  /** In the order in which to try them; never empty. Rejects with the system's error. */
   of(host: string): readonly string[] | Promise<readonly string[]> {
     if (isIP(host) !== 0) return [host]
     if (host === 'localhost') return LOCALHOST
@@ -36,7 +36,7 @@ export class HostAddresses {
     return asked
   }
 
-  /** Nothing answers at the known addresses: the next question goes to the system. */
+  /** Nothing answers at the known addresses: the next query goes to the system. */
   forget(host: string): void {
     this.#known.delete(host)
   }
@@ -67,11 +67,11 @@ async function lookUpBySystem(name: string): Promise<readonly string[]> {
 
 /** RFC 6761 §6.3. IPv4 first, where most services listen. */
 const LOCALHOST: readonly string[] = ['127.0.0.1', '::1']
-/** Saves a look-up per connection under load; short enough that a service that moves is found within seconds. */
+/** Avoids a look-up per connection under load; short enough that a service that moves is found within seconds. */
 const FRESH_MS = 2_000
-/** A name server at hand answers within milliseconds, one far away within a second. */
+/** A nearby name server answers within milliseconds, a distant one within a second. */
 const SLOW_MS = 1_000
-/** Tried for one connection; a service behind more than that is found at one of the first. */
+/** Addresses tried for one connection; a service with more is found at one of the first. */
 const MAX_ADDRESSES = 8
 /** Names remembered; those of the configuration are far fewer. */
 const MAX_NAMES = 1_024

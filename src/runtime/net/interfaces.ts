@@ -1,7 +1,7 @@
 /**
- * What this machine's network interfaces are: addresses on them, and how large a datagram they carry in one piece.
- * The list may be refused at any moment (no descriptor is free, a sandbox forbids it, Android): then it is empty, and the
- * node goes without its LAN addresses.
+ * This machine's network interfaces: their addresses, and the largest datagram they carry without fragmentation. The
+ * system may refuse the list at any time (no free descriptor, a sandbox, Android): then it is empty, and the node does
+ * without LAN addresses.
  */
 import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { isLoopback } from '../../base/types.ts'
 import type { OwnNetwork } from '../../proto/node/options.ts'
 import { reachOf } from '../../proto/path/targets.ts'
 
-/** Where a socket on `local` can be reached on our own interfaces; a socket bound to one address only there. */
+/** Where a socket on `local` can be reached on our interfaces; a socket bound to one address, only there. */
 export function ownNetwork(local: Endpoint): OwnNetwork {
   const lanEndpoints: Endpoint[] = []
   const worldEndpoints: Endpoint[] = []
@@ -29,15 +29,15 @@ export function ownNetwork(local: Endpoint): OwnNetwork {
   return { lanEndpoints, worldEndpoints, ownEndpoints }
 }
 
-/** Two of them are equal as long as our addresses are the same. Undefined: the system does not say right now. */
+/** Equal as long as our addresses are the same. Undefined: the system refuses the list right now. */
 export function networkFingerprint(): string | undefined {
   const addresses = interfaceAddresses()
   return addresses.length === 0 ? undefined : addresses.map(({ name, address }) => `${name} ${address}`).join(' ')
 }
 
 /**
- * UDP payload that goes to `endpoint` as one IP packet, bytes: what the interface carries that the system would send
- * it through. A smaller MTU further along shows itself by a probe that is not answered.
+ * UDP payload that goes to `endpoint` as one IP packet, bytes, according to the interface that the system would use. A
+ * smaller MTU further along shows as an unanswered probe.
  */
 export function maxDatagramTo(endpoint: Endpoint): number {
   if (isLoopback(endpoint.address)) return UDP_MAX_PAYLOAD
@@ -48,13 +48,16 @@ export function maxDatagramTo(endpoint: Endpoint): number {
   return Math.min(own === undefined ? ETHERNET_MTU : mtuOf(own.name), UDP_MAX_PAYLOAD) - headers
 }
 
-/** The address that the system would send from, undefined without a route: that of a socket connected there, which sends nothing by it. */
+/**
+ * The address that the system would send from, undefined without a route: that of a socket connected there, which sends
+ * nothing.
+ */
 export function sourceAddressFor({ address, port }: Endpoint): string | undefined {
   const isV6 = address.includes(':')
   try {
     const socket = createSocket({
       type: isV6 ? 'udp6' : 'udp4',
-      lookup: (host, _options, callback) => callback(null, host, isV6 ? 6 : 4), // on the spot, so that connecting needs no waiting
+      lookup: (host, _options, callback) => callback(null, host, isV6 ? 6 : 4), // synchronous, so that connecting need not wait
     })
     try {
       socket.on('error', () => {})
@@ -73,7 +76,7 @@ export interface InterfaceAddress {
   readonly name: string
   readonly address: string
   readonly internal: boolean
-  readonly bindable: string // the address, with its zone where it is link-local
+  readonly bindable: string // the address, with its zone if link-local
 }
 
 /** Empty when the system refuses the list. */

@@ -1,4 +1,4 @@
-/** Why nothing can listen at an address: what the system says, as an error that says what to do. */
+/** Turns the system's error on listening into one that says what to do. */
 import { PilotError } from '../../base/errors.ts'
 
 /** @param what the service that wanted to listen: `mapping agent-b:80`, `proxy`, `UDP`. @param where ip:port. */

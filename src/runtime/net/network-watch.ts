@@ -1,12 +1,15 @@
 /**
- * Notices that this machine is on another network, or was asleep: the addresses of its interfaces are others, or the
- * wall clock ran on while we did not. Asking now and then is all that every system offers alike; it costs 50 µs.
+ * Detects that this machine has changed networks or was asleep: the addresses of its interfaces have changed, or the
+ * wall clock advanced while we did not run. Polling is the only method that every system offers; it costs 50 µs.
  */
 import type { Endpoint } from '../../base/types.ts'
 import type { OwnNetwork } from '../../proto/node/options.ts'
 import { networkFingerprint, ownNetwork, sourceAddressFor } from './interfaces.ts'
 
-/** `moved`: what we send comes from another address now. `addresses`: some interface changed, and perhaps not one of ours. */
+/**
+ * `moved`: our packets now come from a different address. `addresses`: some interface changed, perhaps not the one we
+ * use.
+ */
 export type NetworkChange = 'moved' | 'addresses' | 'sleep'
 
 export class NetworkWatch {
@@ -15,7 +18,7 @@ export class NetworkWatch {
   #wallMs = Date.now()
   #monotonicMs = performance.now()
 
-  /** @param towards whom we talk to in any case: the address that is used for it tells which network we are on. */
+  /** @param towards an endpoint that we use anyway: our source address towards it shows which network we are on. */
   constructor(local: Endpoint, towards: Endpoint, onChange: (network: OwnNetwork, why: NetworkChange) => void) {
     let source = sourceAddressFor(towards)
     this.#timer = setInterval(() => {
@@ -34,7 +37,10 @@ export class NetworkWatch {
     clearInterval(this.#timer)
   }
 
-  /** Some systems stop the monotonic clock during sleep, some let it run: either way much more than a poll went by. */
+  /**
+   * Some systems stop the monotonic clock during sleep, some let it run: either way, much more than a poll interval has
+   * passed.
+   */
   #hasSlept(): boolean {
     const [wallMs, monotonicMs] = [Date.now(), performance.now()]
     const passedMs = Math.max(wallMs - this.#wallMs, monotonicMs - this.#monotonicMs)
@@ -45,5 +51,5 @@ export class NetworkWatch {
 }
 
 const POLL_MS = 1_000
-/** Later than that by so much is no busy event loop. A clock that is set forward looks the same, and does no harm. */
+/** A delay beyond this is more than a busy event loop. A clock set forward looks the same, and does no harm. */
 const SLEPT_MS = 4_000

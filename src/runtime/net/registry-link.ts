@@ -1,6 +1,6 @@
 /**
- * The connection to the registry, TCP or TLS: connects, reconnects for ever, frames in and out.
- * Neighbours: node/driver.ts above, which puts messages on it and hands answers to the core.
+ * The connection to the registry, TCP or TLS: connects, reconnects indefinitely, frames in and out. Neighbours:
+ * node/driver.ts above, which sends messages and passes answers to the core.
  */
 import { connect, isIP } from 'node:net'
 import type { Socket } from 'node:net'
@@ -39,7 +39,7 @@ export class RegistryLink {
     this.#socket?.write(encodeRegistryFrame(message))
   }
 
-  /** The connection answers no more: make a new one. */
+  /** The connection has stopped answering: make a new one. */
   drop(): void {
     this.#socket?.destroy(new Error('no answer in time'))
   }
@@ -101,14 +101,14 @@ export class RegistryLink {
   }
 }
 
-/** What is wrong with the other side's certificate; undefined when it is the pinned one, or none is pinned. */
+/** What is wrong with the other side's certificate; undefined if it is the pinned one, or none is pinned. */
 function strangeCertificate(shown: string | undefined, pin: string | undefined): string | undefined {
   return pin === undefined || shown === pin
     ? undefined
     : `the registry shows the certificate ${shown ?? 'none'}, not the pinned ${pin}`
 }
 
-/** SHA-256 of the other side's certificate, hex. Asked once: a second time Node 20 has none. */
+/** SHA-256 of the other side's certificate, hex. Read once: Node 20 does not return it a second time. */
 function shownBy(socket: TLSSocket): string | undefined {
   return socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '').toLowerCase()
 }

@@ -1,6 +1,7 @@
 /**
- * What Node's HTTP and other libraries ask of a socket beyond a Duplex. Above: streams of the overlay, and what is wrapped
- * around one. There is nothing to tune: nothing is ever held back, the tunnel keeps itself alive, and the node runs on.
+ * What Node's HTTP and other libraries expect of a socket beyond a Duplex. Above: streams of the overlay, and their
+ * wrappers. The options do nothing: no data is ever held back, the tunnel has its own keepalive, and the node keeps
+ * running.
  */
 import { Duplex } from 'node:stream'
 
@@ -19,12 +20,12 @@ export abstract class SocketDuplex extends Duplex {
   }
 }
 
-/** One that passes on the bytes of another. */
+/** One that forwards the bytes of another. */
 export abstract class WrappedSocket extends SocketDuplex {
   /** The one beneath; undefined before there is one. */
   protected abstract get beneath(): { destroySoon(): void } | undefined
 
-  /** Everything that was written leaves first. */
+  /** Everything written is sent first. */
   destroySoon(): void {
     if (!this.writableEnded) this.end()
     const soon = (): void => this.beneath?.destroySoon()

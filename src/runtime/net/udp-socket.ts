@@ -1,6 +1,6 @@
 /**
- * The node's one UDP socket: a DatagramPort by node:dgram. Neighbours: node/driver.ts above, the operating system below.
- * Sends are synchronous where the kernel takes them at once, so that one buffer serves all datagrams.
+ * The node's one UDP socket: a DatagramPort by node:dgram. Neighbours: node/driver.ts above, the operating system
+ * below. Sends are synchronous if the kernel accepts them immediately, so that one buffer serves all datagrams.
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'
@@ -16,11 +16,11 @@ import { listenError } from './listen-error.ts'
 export class UdpSocket implements DatagramPort {
   readonly local: Endpoint
   readonly receiveBufferBytes: number
-  readonly batchSize = 1 // node:dgram knows no more, and one slot stays in the cache
+  readonly batchSize = 1 // node:dgram supports no more, and one slot stays in the cache
   readonly #socket: Socket
   readonly #v6: boolean
   sendErrors = 0
-  #waiting = 0 // datagrams that the kernel had not taken when we looked last
+  #waiting = 0 // datagrams that the kernel had not taken at the last check
   readonly #garbage = new YoungGarbage()
 
   private constructor(socket: Socket, v6: boolean) {
@@ -36,7 +36,7 @@ export class UdpSocket implements DatagramPort {
     const v6 = listen.address.includes(':')
     const socket = createSocket({
       type: v6 ? 'udp6' : 'udp4',
-      // Only literal addresses come here; the default look-up would put every send off to a later tick.
+      // Only literal addresses come here; the default look-up would postpone every send to a later tick.
       lookup: (address, _options, callback) => callback(null, address, v6 ? 6 : 4),
     })
     await new Promise<void>((resolve, reject) => {
@@ -47,7 +47,7 @@ export class UdpSocket implements DatagramPort {
     const batch: Received[] = []
     const self = new UdpSocket(socket, v6)
     socket.on('message', (bytes: Uint8Array, source: RemoteInfo) => {
-      if (source.port === 0) return // nobody can be answered there: forged, and node:dgram throws at the attempt
+      if (source.port === 0) return // forged: no one can be reached there, and node:dgram would throw
       const from =
         v6 && source.address.startsWith('::ffff:') ? { address: source.address.slice(7), port: source.port } : source
       if (bytes.length >= APART_BYTES) self.#garbage.add(2 * bytes.length) // and the packet inside
@@ -66,7 +66,7 @@ export class UdpSocket implements DatagramPort {
     this.#garbage.collect()
   }
 
-  /** Asked for with each datagram, so node:dgram is asked only where the last one had to wait. */
+  /** Read for each datagram, so node:dgram is queried only if the last one had to wait. */
   get backlog(): number {
     if (this.#waiting > 0) this.#waiting = this.#socket.getSendQueueCount()
     return this.#waiting
@@ -77,7 +77,7 @@ export class UdpSocket implements DatagramPort {
     const { port } = slot.endpoint
     if (port === 0 || address === '') return // nowhere: a beacon whose name does not resolve yet
     const isV6 = address.includes(':')
-    if (isV6 && !this.#v6) return // no way to there from an IPv4 socket
+    if (isV6 && !this.#v6) return // unreachable from an IPv4 socket
     if (!isV6 && this.#v6) address = `::ffff:${address}`
     if (slot.key !== undefined && slot.length >= APART_BYTES) {
       this.#garbage.add(2 * slot.length) // the ciphertext, and what the local program wrote
@@ -87,7 +87,7 @@ export class UdpSocket implements DatagramPort {
       this.#socket.send(slot.buffer, 0, slot.length, port, address)
     }
     this.#waiting = this.#socket.getSendQueueCount()
-    if (this.#waiting > 0) slot.buffer = new Uint8Array(slot.buffer.length) // the kernel did not take it at once
+    if (this.#waiting > 0) slot.buffer = new Uint8Array(slot.buffer.length) // the kernel did not accept it immediately
   }
 
   close(): Promise<void> {
@@ -95,7 +95,7 @@ export class UdpSocket implements DatagramPort {
   }
 }
 
-/** Header, ciphertext and tag as they are: to copy them together would cost more than a list. */
+/** Header, ciphertext and tag as separate pieces: copying them together would cost more than a list. */
 function sealedApart(slot: DatagramSlot): Uint8Array[] {
   const { buffer, sealFrom, length } = slot
   readNonce(slot, nonce, aad)
@@ -112,7 +112,7 @@ function enlarge(socket: Socket): number {
     socket.setRecvBufferSize(SOCKET_BUFFER_BYTES)
     socket.setSendBufferSize(SOCKET_BUFFER_BYTES)
   } catch {
-    /* the system's limit stands; the size read next tells */
+    /* the system's limit applies; the size read next shows it */
   }
   return socket.getRecvBufferSize()
 }

@@ -51,6 +51,6 @@ export class NodeDatagrams implements OverlayDatagrams {
 
 function dropped(fault: 'not_connected' | 'too_large', peer: string, bytes: number): PilotError {
   return fault === 'too_large'
-    ? new PilotError('DATAGRAM_TOO_LARGE', `${bytes} bytes are more than the path to ${peer} carries in one packet`)
+    ? new PilotError('DATAGRAM_TOO_LARGE', `${bytes} bytes do not fit into one packet on the path to ${peer}`)
     : new PilotError('PEER_UNREACHABLE', `${peer}: the tunnel is gone`)
 }

@@ -1,6 +1,6 @@
 /**
- * The only place where the core meets the world. Inputs of one turn of the event loop are handled as they come; then,
- * once, everything that follows is drained in the order of proto/node/drain.ts, and one timer is armed.
+ * The only connection between the core and the outside. Inputs of one turn of the event loop are handled as they come;
+ * then everything that results is drained once, in the order of proto/node/drain.ts, and one timer is armed.
  */
 import type { Instant } from '../../base/types.ts'
 import { createSlot } from '../../proto/node/datagram-slot.ts'
@@ -9,7 +9,7 @@ import type { OverlayCore } from '../../proto/node/core.ts'
 import { drain, type Outside } from '../../proto/node/drain.ts'
 import type { DatagramPort } from '../net/datagram-port.ts'
 
-/** What a node connects its core to, beside the datagram port. */
+/** What a node connects its core to, besides the datagram port. */
 export interface DriverWorld extends Pick<Outside, 'onEvent' | 'sendRegistry' | 'dropRegistry'> {
   now(): Instant
 }
@@ -30,8 +30,8 @@ export class Driver {
   }
 
   /**
-   * Not handled here: after a stall of this process timers come before what waits in the socket, and would take
-   * acknowledgements that have arrived for missing. `wake` lets the loop read first.
+   * Not handled here: after a stall of this process, timers fire before waiting datagrams are read, and would treat
+   * acknowledgements that have arrived as missing. `wake` lets the loop read first.
    */
   readonly #onTimer = (): void => {
     this.#timer = undefined
@@ -55,7 +55,7 @@ export class Driver {
     }
   }
 
-  /** Call the core with this, then `wake`: the consequences follow before the loop sleeps. */
+  /** Call the core with this, then `wake`: the results are drained before the loop sleeps. */
   now(): Instant {
     return this.#now()
   }

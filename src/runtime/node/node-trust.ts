@@ -1,5 +1,5 @@
 /**
- * Trust at a node of our own: decisions that are on disk before they are answered, requests, tickets. Above: node.ts.
+ * Trust at our own node: decisions, which are on disk before they are answered, requests, and tickets. Above: node.ts.
  * Below: the core, trust-keeper.ts.
  */
 import { formatAddress, type PeerName } from '../../base/address.ts'
@@ -15,7 +15,10 @@ import type { NodeParts } from './parts.ts'
 import type { Pins } from './pinned.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
 
-/** Carries what peers should hear about trust from ourselves, and at once. Best effort: the registry reports it too, but for a revocation. */
+/**
+ * Notifies peers about trust directly and immediately. Best effort: the registry reports it too, except for a
+ * revocation.
+ */
 export interface TrustCourier {
   ask(peer: string, reason: string): Promise<void>
   accept(node: NodeId): Promise<void>
@@ -48,11 +51,14 @@ export class NodeTrust implements GuestDesk {
     if (!this.#core.trust.isRevoked(request)) return this.#turn((now) => this.#core.requestTrust(now, request))
     this.#log.warn(
       { peer, code: 'NOT_TRUSTED' },
-      'trust of this peer was revoked here, so its name in the configuration does not ask for it; `pilotgate trust request` would',
+      'trust of this peer was revoked here, so the configuration does not request it again; use `pilotgate trust request`',
     )
   }
 
-  /** @param kept it outlives a restart. @throws PilotError STATE_UNWRITABLE: it would not, or a revocation that it lifts would come back. */
+  /**
+   * @param kept it survives a restart. @throws PilotError STATE_UNWRITABLE: it would not, or a lifted revocation would
+   *   return.
+   */
   async request(peer: string, name: PeerName, reason: string, kept: boolean): Promise<void> {
     const request = this.#requestTo(name, reason, kept)
     const mustSave = kept || this.#core.trust.isRevoked(request)
@@ -118,7 +124,7 @@ export class NodeTrust implements GuestDesk {
     this.#keeper.keepUp()
   }
 
-  /** With a pin only the pinned key fulfils it. */
+  /** With a pin, only the pinned key satisfies it. */
   #requestTo(name: PeerName, reason: string, kept: boolean): OutgoingRequest {
     const request = requestTo(name, reason)
     const { names, keys } = this.#pins
@@ -126,7 +132,7 @@ export class NodeTrust implements GuestDesk {
     return { ...request, kept, ...(key !== undefined && { key }) }
   }
 
-  /** In force at once, answered when it is on disk. */
+  /** In force immediately, answered when it is on disk. */
   async #decide<T>(act: (now: number) => T): Promise<T> {
     const result = this.#turn(act)
     await this.#keeper.settled()
@@ -137,12 +143,15 @@ export class NodeTrust implements GuestDesk {
 function requestTo(name: PeerName, reason: string): OutgoingRequest {
   const request = parseTrustRequest(textOf(name), reason)
   if (request !== undefined) return request
-  throw new PilotError('USAGE', `${textOf(name)}: neither a hostname, nor an address, nor a node id`)
+  throw new PilotError('USAGE', `${textOf(name)}: not a hostname, an address or a node id`)
 }
 
 function textOf(name: PeerName): string {
   return name.kind === 'address' ? formatAddress(name.address) : name.hostname
 }
 
-/** Guests mostly come within minutes; later ones wait for an idle poll, a few seconds. The registry is not asked twice a second for days. */
+/**
+ * Guests usually come within minutes; later ones wait a few seconds for an idle poll, so that the registry is not
+ * polled twice a second for days.
+ */
 const MAX_EXPECTING_MS = 600_000

@@ -1,7 +1,7 @@
 /**
- * The overlay node of a program: the parts connected to each other, with promises and streams on top.
- * Above: ../overlay.ts, the interface that everybody uses. Below: parts.ts (made), driver.ts (run), waiters.ts (questions),
- * node-trust.ts and registration-status.ts.
+ * The overlay node of a program: connects the parts, with promises and streams on top. Above: ../overlay.ts, the common
+ * interface. Below: parts.ts (created), driver.ts (run), waiters.ts (queries), node-trust.ts and
+ * registration-status.ts.
  */
 import { formatAddress, type PeerName } from '../../base/address.ts'
 import { toBase64 } from '../../base/bytes.ts'
@@ -71,7 +71,7 @@ export class OverlayNode implements Overlay {
   readonly #datagrams = new Map<number, (bytes: Uint8Array, from: NodeId, sourcePort: number) => void>()
   #stopping: Promise<void> | undefined
 
-  /** Binds the UDP socket and begins to register; `whenRegistered` resolves when that is done. */
+  /** Binds the UDP socket and starts registering; `whenRegistered` resolves when that is done. */
   static async start(
     options: OverlayNodeOptions,
     log: Logger,
@@ -203,7 +203,7 @@ export class OverlayNode implements Overlay {
 
   async listen(port: number, onIncoming: (incoming: Incoming) => void): Promise<Listener> {
     if (!this.#core.listen(port))
-      throw new PilotError('PORT_IN_USE', `overlay port ${port} is exposed already`, { port })
+      throw new PilotError('PORT_IN_USE', `overlay port ${port} is already exposed`, { port })
     this.#listeners.set(port, onIncoming)
     return {
       close: () => {
@@ -319,14 +319,14 @@ export class OverlayNode implements Overlay {
   get guests(): GuestDesk {
     return this.#trust
   }
-  /** Carries what peers should hear about trust from ourselves. */
+  /** Notifies peers about trust directly. */
   set courier(courier: TrustCourier) {
     this.#trust.courier = courier
   }
 
   async requestTrust(peer: string, reason: string, standing = false): Promise<void> {
     if (!standing && !this.#registration.isRegistered)
-      throw new PilotError('REGISTRY_UNREACHABLE', 'trust travels through the registry, which does not answer')
+      throw new PilotError('REGISTRY_UNREACHABLE', 'trust needs the registry, which does not answer')
     await this.#trust.request(peer, this.#nameOf(peer), reason, !standing)
   }
   async dropWish(peer: string): Promise<boolean> {
@@ -379,7 +379,7 @@ export class OverlayNode implements Overlay {
   #nameOf(peer: string): PeerName {
     const pinned = this.#pins.addresses.get(peer)
     if (pinned === undefined) return nameOf(peer)
-    const node = this.#core.trust.nodeNamed(peer) // whose key is the pinned one, should the registry have changed its ids
+    const node = this.#core.trust.nodeNamed(peer) // the node with the pinned key, in case the registry has changed its ids
     return { kind: 'address', address: node === undefined ? pinned : { network: 0, node } }
   }
 
@@ -394,9 +394,9 @@ export class OverlayNode implements Overlay {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#turn((now) => this.#core.cancelDial(now, dial))
-        reject(new PilotError('FAILED', `${port === undefined ? peer : `${peer}:${port}`}: given up by the caller`))
+        reject(new PilotError('FAILED', `${port === undefined ? peer : `${peer}:${port}`}: abandoned by the caller`))
       }
-      // Once the stream is open it is the caller's: a signal that comes later must not touch it.
+      // Once open, the stream is the caller's: a later signal must not affect it.
       const forget = (): void => signal?.removeEventListener('abort', giveUp)
       const app = waiterFor({
         resolve: (value) => {

@@ -1,4 +1,4 @@
-/** What a node is started with. Above: node/node.ts. */
+/** The options of a node. Above: node/node.ts. */
 import type { Membership } from '../../proto/node/options.ts'
 import type { Pinned } from './pinned.ts'
 import { BASE_SEGMENT_BYTES, OWN_MAX_SEGMENT_BYTES } from '../../proto/stream/constants.ts'
@@ -18,7 +18,7 @@ export interface OverlayNodeOptions {
   readonly pinned: Pinned
 }
 
-/** A sixteenth of the socket's buffer at most: one datagram must not push all others out. */
+/** At most a sixteenth of the socket's buffer: one datagram must not displace all others. */
 export function maxSegmentFor(receiveBufferBytes: number): number {
   return Math.max(BASE_SEGMENT_BYTES, Math.min(OWN_MAX_SEGMENT_BYTES, Math.floor(receiveBufferBytes / 16)))
 }

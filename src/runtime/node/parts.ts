@@ -1,4 +1,4 @@
-/** The parts of a node of our own, opened but not connected: files read, socket bound, core made. Above: node.ts. */
+/** The parts of our own node, opened but not connected: files read, socket bound, core created. Above: node.ts. */
 import { crc32 } from 'node:zlib'
 import type { Identity } from '../../crypto/identity.ts'
 import { chooseCrypto } from '../../crypto/self-test.ts'
@@ -38,7 +38,7 @@ export interface NodeParts {
 export async function openParts(options: OverlayNodeOptions, log: Logger): Promise<NodeParts> {
   const crypto = chooseCrypto()
   if (crypto.name !== 'node')
-    log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: the portable cipher is used, and is slower')
+    log.warn({ crypto: crypto.name }, 'node:crypto failed its self-test: using the portable cipher, which is slower')
   const pins = pinsOf(options.pinned)
   const { identity, trust, trustFile } = await loadState(options.identityFile, systemRandom)
   const listen = endpointOption(options.listen, 'listen')
@@ -79,7 +79,7 @@ export async function openParts(options: OverlayNodeOptions, log: Logger): Promi
   return { identity, core, socket, sink, keeper, placesKeeper, registry, beacon, pins, rehearse }
 }
 
-/** Where any port will do, the last one does best: peers that cannot ask a registry look for us there. */
+/** If any port is allowed, the last one is best: peers that cannot ask a registry try us there. */
 async function openSocket(listen: Endpoint, lastPort: number | undefined, sink: DatagramSink): Promise<UdpSocket> {
   if (listen.port !== 0 || lastPort === undefined) return await UdpSocket.open(listen, sink)
   return await UdpSocket.open({ ...listen, port: lastPort }, sink).catch(() => UdpSocket.open(listen, sink))

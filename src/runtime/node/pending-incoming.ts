@@ -1,4 +1,4 @@
-/** A connection request that is not decided yet. Above: node/node.ts, which makes it and knows what the decisions mean. */
+/** An undecided connection request. Above: node/node.ts, which creates it and carries out the decision. */
 import type { NodeId } from '../../base/types.ts'
 import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { Incoming, OverlayStream } from '../overlay.ts'

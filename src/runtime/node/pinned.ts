@@ -1,4 +1,7 @@
-/** Peers whose key, and perhaps address, the configuration gives: names of our own, and keys that no registry overrules. */
+/**
+ * Peers whose key, and perhaps address, the configuration gives: names that the operator chose, and keys that no
+ * registry overrules.
+ */
 import type { OverlayAddress } from '../../base/address.ts'
 import { parseAddress } from '../../base/address.ts'
 import { fromBase64 } from '../../base/bytes.ts'
@@ -6,7 +9,7 @@ import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
 
 export interface PinnedPeer {
-  readonly address?: string | undefined // absent: the node that has this hostname at the registry, if it has the key
+  readonly address?: string | undefined // absent: the node with this hostname at the registry, if it has the key
   readonly key: string // Ed25519, base64
 }
 

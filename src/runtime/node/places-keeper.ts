@@ -1,7 +1,6 @@
 /**
- * Keeps places.json in step with where trusted peers are. Looked at every few seconds: what is lost by a crash is where
- * a peer went in the last of them, and the registry usually knows that.
- * Above: node/node.ts. Beside: ../files/places.ts, which reads it.
+ * Keeps places.json up to date with the addresses of trusted peers. Checked every few seconds: a crash loses only the
+ * most recent moves, which the registry usually knows. Above: node/node.ts. Beside: ../files/places.ts, which reads it.
  */
 import type { Logger } from '../../base/logger.ts'
 import type { PlacesFile } from '../../wire/places-file.ts'
@@ -35,7 +34,7 @@ export class PlacesKeeper {
     const path = this.#path
     const file = this.#present()
     const text = formatPlacesFile(file)
-    // Before there is anybody to remember there is no file.
+    // No file is created until there is a peer to remember.
     if (path === undefined || this.#writing !== undefined || text === this.#onDisk) return
     if (file.places.length === 0 && this.#onDisk === '') return
     this.#writing = writeFileAtomically(path, text)
@@ -53,7 +52,7 @@ export class PlacesKeeper {
   #onFailed(path: string, error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error)
     if (!this.#isFailing)
-      this.#log.warn({ path, reason, code: 'STATE_UNWRITABLE' }, 'cannot save where peers are; retrying')
+      this.#log.warn({ path, reason, code: 'STATE_UNWRITABLE' }, 'cannot save the addresses of peers; retrying')
     this.#isFailing = true
   }
 }

@@ -1,4 +1,4 @@
-/** How our node stands with the registry, in the words of ../overlay.ts, and who waits for it. Above: node.ts. */
+/** Our node's registration status, in the terms of ../overlay.ts, and its waiters. Above: node.ts. */
 import type { Logger } from '../../base/logger.ts'
 
 export class RegistrationStatus {
@@ -19,14 +19,14 @@ export class RegistrationStatus {
     this.#log = log
   }
 
-  /** The name that we asked for, unless the registry refuses it. */
+  /** The name that we requested, unless the registry refuses it. */
   get hostname(): string | undefined {
     return this.#refusal === undefined ? this.#hostname : undefined
   }
   get isRegistered(): boolean {
     return this.#state === 'registered'
   }
-  /** Why the registry does not give us the hostname that we asked for. */
+  /** Why the registry refuses the requested hostname. */
   get hostnameRefused(): string | undefined {
     return this.#refusal
   }
@@ -34,12 +34,15 @@ export class RegistrationStatus {
     return { endpoint: this.#registry, state: this.#state, since: this.#since.toISOString() }
   }
 
-  /** @returns false when `patienceMs` is over. */
+  /** @returns false if `patienceMs` expires. */
   async whenSettled(patienceMs: number): Promise<boolean> {
     return this.#isSettled || (await this.#wait(patienceMs))
   }
 
-  /** @param hostname that the registry has for us. Another than ours is being asked for: its answer follows. */
+  /**
+   * @param hostname the registry's name for us. If it differs from ours, ours has been requested and the answer
+   *   follows.
+   */
   onRegistered(hostname: string | undefined): void {
     this.#state = 'registered'
     this.#since = new Date()
@@ -49,7 +52,7 @@ export class RegistrationStatus {
 
   onHostnameSet(): void {
     if (this.#refusal !== undefined)
-      this.#log.info({ hostname: this.#hostname }, 'the registry gives us our hostname now')
+      this.#log.info({ hostname: this.#hostname }, 'the registry has accepted our hostname')
     this.#refusal = undefined
     this.#settle()
   }

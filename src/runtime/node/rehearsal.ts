@@ -1,8 +1,8 @@
 /**
- * A connection between two nodes in memory, at the start of the program: registration, names, keys, a stream, bytes both
- * ways, the end. What runs for the first time is compiled for the first time, and costs ten times what it costs later;
- * a peer should not wait for that. No socket, no timer, no time: the two hand their datagrams to each other.
- * Above: node/node.ts, while it waits for the registry. Below: proto/node.
+ * A connection between two in-memory nodes at startup: registration, names, keys, a stream, bytes in both directions,
+ * the end. Code that runs for the first time must be compiled and costs ten times as much; a peer should not wait for
+ * that. No socket, timer or clock: the two nodes exchange datagrams directly. Above: node/node.ts, while it waits for
+ * the registry. Below: proto/node.
  */
 import { formatAddress } from '../../base/address.ts'
 import { fromBase64 } from '../../base/bytes.ts'
@@ -21,10 +21,10 @@ import type { StreamVerbs } from './stream.ts'
 import { NodeStream } from './stream.ts'
 import { StreamWaiter } from './waiters.ts'
 
-/** What of a node's options does not depend on where it is. */
+/** The node options that do not depend on its network. */
 export type RehearsalOptions = Pick<NodeOptions, 'crypto' | 'crc32' | 'random' | 'timestamp'>
 
-/** Once for each program: a second one would find everything compiled. The keys of those who may call are got ready too. */
+/** Once per program: a second one would find everything compiled. Also prepares the keys of likely callers. */
 export function rehearseOnce(options: RehearsalOptions, trusted: readonly TrustedEntry[]): void {
   for (const { publicKey } of trusted.slice(-MAX_KEYS)) prepareKey(fromBase64(publicKey) ?? NO_KEY)
   if (done) return
@@ -32,7 +32,7 @@ export function rehearseOnce(options: RehearsalOptions, trusted: readonly Truste
   rehearse(options).catch(() => {}) // then the first connection is slower, and nothing else
 }
 
-/** @returns how many bytes the echo gave back: all, or the rehearsal is worth nothing. */
+/** @returns how many bytes the echo returned: all, or the rehearsal has failed. */
 export async function rehearse(options: RehearsalOptions): Promise<number> {
   const [client, server] = [new Actor(options, 1), new Actor(options, 2)]
   client.knows(server)
@@ -51,7 +51,10 @@ async function converse(client: Actor, server: Actor, bytes: number): Promise<vo
   await exchange(client, server)
 }
 
-/** Until neither has anything to say. Bounded: a rehearsal that goes wrong must not keep the program. Others get their turns in between. */
+/**
+ * Until neither has anything to send. Bounded: a failing rehearsal must not delay the program. Other work gets its
+ * turns in between.
+ */
 async function exchange(a: Actor, b: Actor): Promise<void> {
   let quiet = 0
   for (let round = 0; round < MAX_ROUNDS && quiet < QUIET_ROUNDS; round++) {
@@ -83,7 +86,7 @@ class Actor implements Outside {
   constructor(options: RehearsalOptions, id: NodeId) {
     this.id = id
     this.hostname = `rehearsal-${id}`
-    this.endpoint = { address: `192.0.2.${id}`, port: 1 } // RFC 5737: nobody's
+    this.endpoint = { address: `192.0.2.${id}`, port: 1 } // RFC 5737: documentation addresses
     const identity = createIdentity(options.random(32))
     this.#key = identity.publicKeyBase64
     const core = (this.core = new OverlayCore(
@@ -127,7 +130,7 @@ class Actor implements Outside {
     this.core.dial(this.now, target, peer.hostname, PORT, waiter)
   }
 
-  /** @returns false when nothing happened. */
+  /** @returns false if nothing happened. */
   step(): boolean {
     const { core, now } = this
     this.#isBusy = false
@@ -153,7 +156,7 @@ class Actor implements Outside {
 
   dropRegistry(): void {}
 
-  /** What comes in is echoed. */
+  /** Echoes everything. */
   onEvent(event: NodeEvent): void {
     if (event.kind === 'dial_failed') return event.dial.app.onFailed(event.code, event.text)
     if (event.kind !== 'incoming') return
@@ -171,7 +174,7 @@ class Actor implements Outside {
     })
   }
 
-  /** As a registry that has never heard of anybody else. */
+  /** Acts as a registry that knows no other nodes. */
   #answer({ type, node_id: asked }: { readonly type: string; readonly node_id?: NodeId }): object {
     const about = (actor: Actor): object => ({
       node_id: actor.id,
@@ -218,8 +221,8 @@ const PORT = 80
 /** One segment; several, with acknowledgements. */
 const SIZES: readonly number[] = [1, 8_000]
 const MAX_ROUNDS = 64
-/** Steps of Node's streams take turns in which nothing is sent. */
+/** Node's streams need turns in which nothing is sent. */
 const QUIET_ROUNDS = 3
-/** A key takes 0.3 ms: so many at a start, the latest ones. */
+/** A key takes 0.3 ms: the number prepared at startup, most recent first. */
 const MAX_KEYS = 32
 const NO_KEY = new Uint8Array(0)

@@ -1,4 +1,4 @@
-/** What the core knows and reports, in the words of overlay.ts. Above: node/node.ts. */
+/** The core's state and events in the terms of overlay.ts. Above: node/node.ts. */
 import { formatAddress } from '../../base/address.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import { fingerprintOf, fingerprintOfText } from '../../crypto/fingerprint.ts'
@@ -7,7 +7,7 @@ import type { NodeEvent } from '../../proto/node/events.ts'
 import type { ContestedName, PathView, PeerView, TrustView } from '../../proto/node/views.ts'
 import type { KnownPathStatus, NameConflict, OverlayEvent, PathStatus, PeerStatus } from '../overlay.ts'
 
-/** Its name, where it has one by its key; never what the registry calls it. */
+/** The name bound to its key, if any; never the registry's name for it. */
 export function peerLabel(peer: PeerView, trust: TrustView): string {
   return trust.hostnameOf(peer.node) ?? formatAddress({ network: 0, node: peer.node })
 }
@@ -34,7 +34,7 @@ export function peerStatus(peer: PeerView, trust: TrustView, now: Instant, reaso
   }
 }
 
-/** Without those that are over and only answer stragglers. */
+/** Without ended ones that only answer stragglers. */
 function openStreams(peer: PeerView): number {
   let open = 0
   for (const { end } of peer.streams.values()) if (end === undefined) open += 1
@@ -54,13 +54,13 @@ function knownPathStatus(path: PathView, isCurrent: boolean): KnownPathStatus {
   return { ...pathStatus(path), state, bytesIn: path.bytesIn, bytesOut: path.bytesOut, lossPercent: lossPercent(path) }
 }
 
-/** Of traffic what had to be sent again; of a path without traffic what probes found. */
+/** Retransmitted share of the traffic; without traffic, the loss of probes. */
 function lossPercent(path: PathView): number | null {
   const [lost, sent] = path.packetsOut > 0 ? [path.packetsResent, path.packetsOut] : [path.probesLost, path.probesOut]
   return sent === 0 ? null : Math.round(10_000 * Math.min(1, lost / sent)) / 100
 }
 
-/** @returns undefined for what is internal to the node. */
+/** @returns undefined for events internal to the node. */
 export function overlayEvent(event: NodeEvent, trust: TrustView): OverlayEvent | undefined {
   switch (event.kind) {
     case 'registered':
@@ -111,7 +111,7 @@ function pathStatus(path: PathView): PathStatus {
   }
 }
 
-/** Names that do not mean what somebody might expect. */
+/** Names that do not mean what a user might expect. */
 export function nameConflicts(contested: readonly ContestedName[], trust: TrustView): readonly NameConflict[] {
   return [
     ...contested.map(({ hostname, fingerprint, node, otherFingerprint }) => ({

@@ -1,9 +1,9 @@
 /**
- * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/service/splice.ts, or any user of
- * the API. Below: node/node.ts, which hands it the news of its stream and the core's verbs.
+ * A stream of our own node as a Node Duplex that libraries take for a socket. Above: gateway/service/splice.ts, or any
+ * user of the API. Below: node/node.ts, which passes it the stream's news and the core's operations.
  *
  * Half-close, backpressure and resets mean what they mean on a TCP socket: `end()` ends our direction only, `write`
- * returning false is the peer's window, `destroy()` before both ends are done is a reset.
+ * returns false when the peer's window is full, `destroy()` before both directions have ended is a reset.
  */
 import { PilotError } from '../../base/errors.ts'
 import type { ErrorCode } from '../../base/errors.ts'
@@ -14,7 +14,7 @@ import type { StreamApp, StreamView } from '../../proto/stream/stream-view.ts'
 import type { OverlayStream } from '../overlay.ts'
 import { SocketDuplex } from '../net/socket-duplex.ts'
 
-/** What the stream may ask of the node. */
+/** What the stream needs from the node. */
 export interface StreamVerbs {
   write(stream: StreamView, bytes: Uint8Array, more: boolean): boolean
   shutdown(stream: StreamView): void
@@ -29,7 +29,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   readonly #verbs: StreamVerbs
   readonly peer: NodeId
   readonly peerName: string
-  /** Set where every chunk written is handed over for good (a splice): then nothing is copied. */
+  /** Set if ownership of every written chunk is passed on (a splice): then nothing is copied. */
   handsOver = false
   bytesRead = 0
   bytesWritten = 0
@@ -59,18 +59,18 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   get remoteAddress(): string {
     return this.peerName
   }
-  /** Each direction can end by itself: the peer is one of us. */
+  /** Each direction can end on its own: the peer is a pilotgate. */
   get halfCloses(): boolean {
     return this.#stream.extended
   }
 
-  /** Written, and not known to have arrived. */
+  /** Written, but not acknowledged yet. */
   get unacknowledgedBytes(): number {
     const { buffer, una } = this.#stream.sender
     return Math.max(0, buffer.end - una)
   }
 
-  /** From now on nothing of it goes through a relay: while no other path works it waits, and fails when it has waited too long. */
+  /** From now on it does not use a relay: without another path it waits, and fails after waiting too long. */
   refuseRelay(): void {
     this.#verbs.refuseRelay(this.#stream)
   }
@@ -91,7 +91,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     if (this.#failure !== undefined) return done(this.#failure)
     this.bytesWritten += chunk.length
     this.#alive()
-    // The core keeps the bytes until they are acknowledged; a caller may change its array as soon as `done` was called.
+    // The core keeps the bytes until they are acknowledged; a caller may change its array once `done` was called.
     const goOn = this.#verbs.write(
       this.#stream,
       this.handsOver ? chunk : Uint8Array.prototype.slice.call(chunk),
@@ -108,7 +108,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer)
-    // The core may hold unread bytes even of a stream that is over: a reset frees them.
+    // The core may hold unread bytes even of an ended stream: a reset frees them.
     const bothDone =
       error === null && this.writableFinished && (this.readableEnded || (this.#discards && this.#stream.readEnded))
     if (bothDone) this.#verbs.close(this.#stream)
@@ -117,7 +117,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     done(error)
   }
 
-  /** As on a net.Socket: RST to the peer, whatever was still in transit. */
+  /** Like net.Socket: RST to the peer, whatever is still in transit. */
   resetAndDestroy(): this {
     this.#verbs.reset(this.#stream)
     this.destroy()
@@ -125,8 +125,8 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   }
 
   /**
-   * As on a net.Socket: what was written still arrives, what comes is discarded. A destroy right away would be a
-   * reset, and that overtakes the last bytes: so the peer gets a while to end its direction.
+   * Like net.Socket: written data still arrives, incoming data is discarded. An immediate destroy would be a reset,
+   * which overtakes the last bytes, so the peer gets some time to end its direction.
    */
   destroySoon(): void {
     if (this.destroyed || this.#discards) return
@@ -136,7 +136,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     const { sender } = this.#stream
     let acknowledged = -1
     const limit = setInterval(() => {
-      if (sender.drained || sender.una === acknowledged) this.destroy() // a slow path gets its time, a peer that takes nothing does not
+      if (sender.drained || sender.una === acknowledged) this.destroy() // a slow path gets more time, a peer that accepts nothing does not
       acknowledged = sender.una
     }, LINGER_MS)
     this.once('close', () => clearInterval(limit))
@@ -144,7 +144,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     this.#pump()
   }
 
-  /** An idle timer: 'timeout' after so many ms without a byte either way; 0 switches it off. */
+  /** An idle timer: 'timeout' after this many ms without a byte in either direction; 0 turns it off. */
   setTimeout(ms: number, listener?: () => void): this {
     this.#timeoutMs = ms
     clearTimeout(this.#timer)
@@ -173,7 +173,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
   }
 
   #onEnd(end: StreamEnd): void {
-    this.#stream.app = undefined // it stays for seconds, to answer what the peer repeats, and has no more news: we need not stay with it
+    this.#stream.app = undefined // it stays a few seconds to answer retransmissions, without further news: we need not keep it
     this.#finishWrite()
     if (end === 'finished') {
       // Towards a peer without half-close its end is the end of both directions: nothing written now would arrive.
@@ -182,12 +182,12 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
       return
     }
     this.#failure = streamError(end, this.peerName, this.#stream.remotePort)
-    if (end === 'truncated') this.#wantsBytes = true // what did arrive is handed out first
+    if (end === 'truncated') this.#wantsBytes = true // data that has arrived is delivered first
     else if (end === 'local') this.destroy()
     else this.#fail()
   }
 
-  /** A turn later: a caller that was just given this stream by a promise must have had the chance to listen for errors. */
+  /** A turn later: a caller that has just received this stream from a promise needs a chance to listen for errors. */
   #fail(): void {
     setImmediate(() => this.destroy(this.#failure))
   }
@@ -213,17 +213,17 @@ const ENDS: Readonly<Record<StreamEnd, readonly [ErrorCode, string]>> = {
   finished: ['FAILED', 'ended in order'],
   local: ['FAILED', 'closed by us'],
   refused: ['CONNECTION_REFUSED', 'refused'],
-  stale: ['PEER_UNREACHABLE', 'the node answers only from older connections'],
+  stale: ['PEER_UNREACHABLE', 'the node answers only on older connections'],
   no_answer: ['PEER_UNREACHABLE', 'no answer to the connection request'],
   reset_by_peer: ['PEER_RESET', 'reset by the other side'],
-  truncated: ['PEER_RESET', 'the other side ended before everything had arrived'],
-  timed_out: ['TIMED_OUT', 'nothing was acknowledged any more'],
+  truncated: ['PEER_RESET', 'the other side ended before all data had arrived'],
+  timed_out: ['TIMED_OUT', 'the peer stopped acknowledging data'],
   peer_gone: ['PEER_UNREACHABLE', 'the node has stopped answering'],
   relay_only: ['RELAY_REFUSED', 'only the relay is left, and path: direct refuses it'],
 }
 
-/** How long a peer may keep sending what is not read any more, after `destroySoon`. */
+/** How long a peer may keep sending unread data after `destroySoon`. */
 const LINGER_MS = 10_000
-/** node:net reads no more at once: where it was so much, more is waiting. */
+/** node:net reads no more at once: a read of this size means that more is waiting. */
 const FULL_READ_BYTES = 65_536
 const BUFFER_BYTES = 65_536 // per direction, on top of the core's windows: about one segment

@@ -1,7 +1,7 @@
 /**
- * Keeps the trust file in step with the core. A decision must survive a crash before the command that made it is
- * answered: commands await `settled()`. What peers decide is written as soon as the core reports it.
- * Above: node/node.ts. Below: ../files/identity.ts.
+ * Keeps the trust file up to date with the core. A decision must survive a crash before its command is answered, so
+ * commands await `settled()`. Peers' decisions are written as soon as the core reports them. Above: node/node.ts.
+ * Below: ../files/identity.ts.
  */
 import { PilotError } from '../../base/errors.ts'
 import type { TrustFile } from '../../wire/trust-file.ts'
@@ -10,7 +10,7 @@ import type { Logger } from '../../base/logger.ts'
 
 /** The core, as far as the trust file is concerned. */
 export interface TrustSource {
-  /** @returns true once after each change that the file must hold. */
+  /** @returns true once after each change that must be saved. */
   takeTrustChange(): boolean
   trustFile(): TrustFile
 }
@@ -50,13 +50,13 @@ export class TrustKeeper {
     const wanted = this.#version
     while (this.#saved < wanted) {
       const { version, done } = (this.#writing ??= this.#write(path))
-      // A write that began before the change proves nothing about it, neither by success nor by failure.
+      // The result of a write that began before the change says nothing about it.
       if (version >= wanted) await done
       else await done.catch(() => {})
     }
   }
 
-  /** No more retries. What is not on disk yet is tried once more. */
+  /** No more retries. Unsaved changes are tried once more. */
   async stop(): Promise<void> {
     await this.settled().catch(() => {}) // logged
     clearTimeout(this.#retry)
@@ -95,5 +95,5 @@ export class TrustKeeper {
   }
 }
 
-/** How long after a failed write the next one follows by itself: a full disk is not freed within seconds. */
+/** Pause after a failed write before the next attempt: a full disk is not freed within seconds. */
 const RETRY_MS = 10_000

@@ -1,4 +1,4 @@
-/** Promises on top of what the core answers by calls: one small class for each kind of question. Above: node.ts. */
+/** Promises on top of the core's callbacks: one small class for each kind of query. Above: node.ts. */
 import { toBase64 } from '../../base/bytes.ts'
 import { PilotError, type ErrorCode } from '../../base/errors.ts'
 import { formatEndpoint, type NodeId } from '../../base/types.ts'
@@ -61,7 +61,7 @@ export class TunnelWaiter implements DialApp {
   }
 
   onFailed(code: ErrorCode, text: string): void {
-    this.#settle.reject(new PilotError(code, `${this.#peer}: ${text}`, { peer: this.#peer, port: 0 })) // port 0: as the JSON of errors has it
+    this.#settle.reject(new PilotError(code, `${this.#peer}: ${text}`, { peer: this.#peer, port: 0 })) // port 0, as in the JSON of errors
   }
 }
 
@@ -101,7 +101,7 @@ export class AboutWaiter implements AboutApp {
     if (about !== undefined) {
       const { publicKey, networks, tags } = about
       this.#settle.resolve({ publicKey: toBase64(publicKey), networks, tags })
-    } else if (isReachable) this.#settle.reject(new PilotError('NOT_FOUND', 'the registry knows no such node'))
+    } else if (isReachable) this.#settle.reject(new PilotError('NOT_FOUND', 'the registry does not know this node'))
     else this.#settle.reject(new PilotError('REGISTRY_UNREACHABLE', 'the registry does not answer'))
   }
 }

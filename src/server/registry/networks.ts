@@ -173,7 +173,7 @@ function memberProblem(call: Call, challenge: string): string | undefined {
 function joinRuleProblem(call: Call, network: Network): string | undefined {
   if (network.joinRule === 'open') return undefined
   if (network.joinRule === 'invite') return 'members are invited'
-  if (network.joinRule !== 'token') return 'nobody may join by such a rule'
+  if (network.joinRule !== 'token') return 'this join rule admits no one'
   // Before the token is looked at: a right guess must not come through where a wrong one would not be answered.
   if (!call.limiter.take(call.now, 'join_token', call.source.address))
     return `rate limited: too many joins from ${call.source.address}`

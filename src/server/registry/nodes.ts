@@ -53,7 +53,7 @@ export function resolve(call: Call): object | string {
   if (requester === undefined) return 'requester is not known'
   const problem = signatureProblem(call, requester.account.publicKey, challenges.resolve(requester.nodeId, nodeId))
   if (problem !== undefined) return problem
-  if (expiryProblem(call, requester.account) !== undefined) return 'the key of the requester has come to its end'
+  if (expiryProblem(call, requester.account) !== undefined) return "the requester's key is no longer valid"
   const node = call.directory.live(nodeId)
   if (node === undefined) return notFound(nodeId)
   if (!mayResolve(call, requester, node)) return 'node is private'

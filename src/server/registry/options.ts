@@ -8,12 +8,12 @@ import { DEFAULT_RATE_LIMITS } from './rate-limiter.ts'
  */
 export const COMPAT = {
   'owner-recovery': 'an unknown key takes over the node of a known owner e-mail address',
-  'one-sided-trust': "one side's word alone makes a trust pair",
-  'unsigned-roles': 'networks are managed by whoever names the id of an owner or admin',
-  'unsigned-scores': "anybody sets anybody's polo score",
-  'unsigned-requester': 'resolve_hostname believes the id of who asks',
-  'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anybody',
-  'open-trust': 'check_trust tells anybody who trusts whom',
+  'one-sided-trust': 'one side alone can create a trust pair',
+  'unsigned-roles': 'anyone who names the id of an owner or admin manages its networks',
+  'unsigned-scores': "anyone sets anyone's polo score",
+  'unsigned-requester': 'resolve_hostname believes the id that the requester claims',
+  'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anyone',
+  'open-trust': 'check_trust tells anyone who trusts whom',
   'old-signatures': 'a key that has signed sessions may also sign single requests, as before',
   'split-addresses': 'the beacon believes a node whose UDP comes from another address than its TCP',
 } as const

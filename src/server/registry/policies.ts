@@ -8,7 +8,7 @@ import { isAdmin } from './request.ts'
 /** What the request leaves out stays as it is. */
 export function setNetworkPolicy(call: Call): object | string {
   const networkId = call.request.number('network_id')
-  if (networkId === 0) return isAdmin(call) ? ENTERPRISE_ONLY : 'nobody has a role in the backbone'
+  if (networkId === 0) return isAdmin(call) ? ENTERPRISE_ONLY : 'there are no roles in the backbone'
   const network = call.networks.get(networkId)
   if (network === undefined) return noNetwork(networkId)
   const problem = roleProblem(call, network, ['owner', 'admin'])

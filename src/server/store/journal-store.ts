@@ -111,7 +111,12 @@ class JournalStore implements RegistryStore {
       this.#lines += lines.length
       if (this.#lines > HISTORY_FACTOR * this.#records.size + HISTORY_LINES) await this.#rewrite()
     } catch (error) {
-      throw new PilotError('FAILED', 'the registry store refused a write; restart once the disk is well', {}, error)
+      throw new PilotError(
+        'FAILED',
+        'the registry store refused a write; restart once the disk has recovered',
+        {},
+        error,
+      )
     }
   }
 

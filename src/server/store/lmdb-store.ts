@@ -93,7 +93,7 @@ class LmdbStore implements RegistryStore {
     ignore((error as { commitError?: Promise<unknown> }).commitError)
     this.#failure ??= new PilotError(
       'FAILED',
-      'the registry store refused a write; restart once the disk is well',
+      'the registry store refused a write; restart once the disk has recovered',
       {},
       error,
     )

@@ -137,7 +137,7 @@ const DIAGNOSIS: DoctorRecord = {
   nat: { mapping: 'unknown', filtering: 'unknown' },
   checks: [
     { name: 'registry', state: 'ok', text: 'it answers' },
-    { name: 'udp', state: 'fail', text: 'UDP does not pass', hint: 'Allow it.' },
+    { name: 'udp', state: 'fail', text: 'UDP is blocked', hint: 'Allow it.' },
   ],
 }
 

@@ -106,7 +106,7 @@ test('a request that makes no sense is refused, and reaches nothing', async () =
     [get('/'), 404, /nothing at/],
     [get('/v1/constructor'), 404, /nothing at/],
     [get('constructor'), 404, /nothing at/],
-    [get('/v1/ping'), 405, /takes POST/],
+    [get('/v1/ping'), 405, /accepts POST only/],
     [post('/v1/status', {}), 405, /takes GET/],
     [post('/v1/ping', 'x'), 400, /not JSON/],
     [post('/v1/ping', '[]'), 400, /not a JSON object/],

@@ -69,7 +69,7 @@ test('an error crosses the socket with its code, details and message', async (t)
 
 test('the socket of a living gateway is a conflict and stays, that of a dead one is replaced', async (t) => {
   const { socketPath, client } = await start(t, fakeControl([]))
-  await fails(startAdmin({ socketPath, control: fakeControl([]), log }), 'CONFLICT', /another gateway runs/)
+  await fails(startAdmin({ socketPath, control: fakeControl([]), log }), 'CONFLICT', /another gateway is running/)
   assert.equal((await client.status()).pid, 42)
 
   const dead = join(folder(t), 'dead.sock')
@@ -91,7 +91,7 @@ test('a file that is no socket is left alone, and an impossible place is told', 
   await fails(
     startAdmin({ socketPath: path, control: fakeControl([]), log }),
     'CONFLICT',
-    /not a socket; it was left alone/,
+    /not a socket is in the way; it was left untouched/,
   )
   await fails(
     startAdmin({ socketPath: join(path, 'admin.sock'), control: fakeControl([]), log }),

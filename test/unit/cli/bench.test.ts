@@ -14,9 +14,9 @@ test('set-up, round trip, throughput and path are a line each', async () => {
     out,
     [
       'agent-b (node 2), punched 203.0.113.7:4000, RTT 0.40 ms, packets of up to 1400 bytes',
-      'set-up      0.52 ms median of 5, the first 3.10 ms',
+      'set-up      0.52 ms median of 5, first 3.10 ms',
       'round trip  0.61 ms median, 12.4 ms p99, of 1000 messages of 1024 bytes',
-      'throughput  1.22 Gbit/s in each direction at once: 64.0 MB there and back in 0.42 s',
+      'throughput  1.22 Gbit/s in each direction, both at once: 64.0 MB there and back in 0.42 s',
       '',
     ].join('\n'),
   )
@@ -33,7 +33,7 @@ test('without a path to tell, and with a transfer that was cut short, it says no
   })
   const { out } = await run('bench agent-b', testWorld({ control }))
   assert.match(out, /^agent-b \(node 2\)\nset-up/)
-  assert.match(out, /throughput {2}1\.60 kbit\/s .*1\.0 kB there and back in 5\.00 s, then time was up\n$/)
+  assert.match(out, /throughput {2}1\.60 kbit\/s .*1\.0 kB there and back in 5\.00 s, then the time was up\n$/)
 })
 
 test('under --json it is the record; a failure has the usual code', async () => {

@@ -19,7 +19,7 @@ test('a drain that somebody takes back meanwhile ends the waiting, and stays tak
   const calls: unknown[][] = []
   const { code, out } = await run('drain --exposure 80', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual([code, calls], [0, [['drain', '80']]])
-  assert.match(out, /the drain was taken back/)
+  assert.match(out, /the drain was undone/)
 })
 
 test('resume accepts new connections again, everywhere or at one exposure', async () => {

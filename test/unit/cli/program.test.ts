@@ -192,7 +192,7 @@ test('trust passes on peer and reason', async () => {
   ])
   assert.equal(
     world.stdout.join(''),
-    'asked agent-b; it has to approve\nasked 7; it has to approve\napproved agent-b (0:0000.0000.0002)\n',
+    'asked agent-b, which must approve\nasked 7, which must approve\napproved agent-b (0:0000.0000.0002)\n',
   )
 })
 
@@ -320,7 +320,7 @@ test('status and mappings tell of the ports that lead to every peer, and of the 
     assert.match(out, line)
   assert.match(
     (await run('list mappings', testWorld({ control }))).out,
-    /^web: agent-b up, 3 open, agent-c ejected, retried in 2 s$/m,
+    /^web: agent-b up, 3 open, agent-c ejected, retrying in 2 s$/m,
   )
 })
 

@@ -56,7 +56,7 @@ test('people read lines, and under --quiet nothing', async () => {
     'mapped   127.77.0.2:80 → agent-b, 0:0000.0000.0002:80',
     'exposed  port 80 → tcp://127.0.0.1:3000 for every trusted peer',
     'ready    agent-a (0:0000.0000.0001), udp 127.0.0.1:40001, admin /run/a.sock, after 812 ms',
-    'draining for up to 7 s; interrupt again to stop at once',
+    'draining for up to 7 s; interrupt again to stop immediately',
     '',
   ])
   assert.equal((await start('-q up')).out, '')

@@ -141,7 +141,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a missing key',
     'version: 1\nmap:\n  - port: 80',
-    'g.yaml:3:5: map[0].peer: missing; expected a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME", or a list of them, none twice',
+    'g.yaml:3:5: map[0].peer: missing; expected a hostname, an address as "0:0000.0000.0004", a node id, or "tag:NAME", or a list of them, without repeats',
   ],
   [
     'an empty value',
@@ -156,12 +156,12 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'port and ports',
     'version: 1\nmap: [{ peer: a, port: 1, ports: [2] }]',
-    'g.yaml:2:34: map[0].ports: stands beside `port`; give one of them',
+    'g.yaml:2:34: map[0].ports: cannot be combined with `port`; give one of them',
   ],
   [
     'local with ports',
     'version: 1\nmap: [{ peer: a, ports: [2], local: "127.0.0.1:0" }]',
-    'g.yaml:2:37: map[0].local: goes with a single `port`, not with `ports`',
+    'g.yaml:2:37: map[0].local: needs a single `port`, not `ports`',
   ],
   [
     'a backward range',
@@ -181,7 +181,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
   [
     'a duration that is none',
     'version: 1\nexpose: [{ port: 80, target: "3000", for: "soon" }]',
-    'g.yaml:2:43: expose[0].for: expected a duration as 90s, 10m, 2h or 1d, at most 24d, found the string "soon"',
+    'g.yaml:2:43: expose[0].for: expected a duration such as 90s, 10m, 2h or 1d, at most 24d, found the string "soon"',
   ],
   [
     'a bad target',

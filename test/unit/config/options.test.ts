@@ -218,7 +218,7 @@ test('what cannot work is refused by name before anything starts', () => {
   )
   assert.throws(
     () => resolveOptions({ flags: {}, env, file: fileOf('map: [{ peer: a, ports: ["1-65535"] }]') }),
-    /65535 mappings were asked for/,
+    /65535 mappings were requested/,
   )
 })
 

@@ -97,7 +97,7 @@ export class PeerGroup {
       `${this.#spec.peer}: no trusted peer has this tag`,
       { peer: this.#spec.peer },
       undefined,
-      'Tags are set with `node.tags` at the peer; the registry tells them. `pilotgate trust list` shows who is trusted.',
+      'A peer sets its tags with `node.tags`, and the registry reports them. `pilotgate trust list` shows who is trusted.',
     )
     if (this.#update().length === 0) await this.#tags?.refreshIfOld()
     const { members, trial } = this.#order()

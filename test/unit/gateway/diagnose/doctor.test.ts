@@ -44,7 +44,7 @@ test('where all is well nothing is wrong, and the public endpoint and the NAT ar
   assert.equal(record.healthy, true)
   assert.deepEqual([record.udp, record.publicEndpoint], ['passes', '203.0.113.5:4000'])
   assert.ok(record.checks.every(({ state }) => state === 'ok'))
-  assert.match(check({}, 'nat')!.text, /cone.*hole punching works.*lets in only what comes from an endpoint/)
+  assert.match(check({}, 'nat')!.text, /cone.*hole punching works.*admits packets only from endpoints/)
 })
 
 test('UDP that does not pass is told from a machine that is offline, and from a beacon that was just asked', () => {
@@ -99,7 +99,7 @@ test('names that do not mean what somebody might expect are warnings, with the f
     'name',
   )
   assert.equal(taken?.state, 'warn')
-  assert.match(taken.text, /bob is the key aaaa-.* node 9 with the key 1111-/)
+  assert.match(taken.text, /bob means the key aaaa-.* node 9 with the key 1111-/)
   assert.match(taken.hint ?? '', /trust revoke/)
   const shared = check({ nameConflicts: [{ hostname: 'bob', fingerprints: [one, two] }] }, 'name')
   assert.match(shared?.text ?? '', /bob means nobody: .*aaaa-.* and 1111-/)

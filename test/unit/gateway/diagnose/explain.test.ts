@@ -146,7 +146,7 @@ test('the end of a stream that only had the relay left is told apart from every 
   for (const error of [
     undefined,
     new Error('x'),
-    new PilotError('TIMED_OUT', 'nothing was acknowledged any more'),
+    new PilotError('TIMED_OUT', 'the peer stopped acknowledging data'),
     new PilotError('PEER_RESET', 'reset by the other side'),
   ]) {
     assert.equal(isRelayRefused(error), false)

@@ -74,7 +74,7 @@ test('a map spec that does not read is a usage error that shows the part', () =>
   const cases: Record<string, RegExp> = {
     '': /no colon/,
     'agent-b': /no colon/,
-    'agent-b:': /"" behind the last colon/,
+    'agent-b:': /"" after the last colon/,
     'agent-b:http': /"http" behind the last colon/,
     'agent-b:0': /"0" behind the last colon is not a port \(1 to 65535\)/,
     'agent-b:65536': /"65536"/,
@@ -205,7 +205,7 @@ test('an expose spec that does not read is a usage error that shows the part', (
     'web=3000': /"web" before the "="/,
     '53/udp=unix:/x': /needs HOST:PORT/,
     '53/udp=http://127.0.0.1:53': /"http" cannot be used with/,
-    '53=udp://127.0.0.1:53': /goes with a \/udp port/,
+    '53=udp://127.0.0.1:53': /needs a \/udp port/,
     '53/udp=53,path=direct': /direct cannot be combined/,
     '80=': /"" is not HOST:PORT/,
     '80=host': /"host" is not HOST:PORT/,
