@@ -6,8 +6,7 @@
  */
 import { seqAdd, seqDiff } from '../../base/sequence.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
-import type { PacketHeader } from '../../wire/packet.ts'
-import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN } from '../../wire/packet.ts'
+import { FLAG_ACK, FLAG_FIN, FLAG_RST, FLAG_SYN, type PacketHeader } from '../../wire/packet.ts'
 import { MAX_SACK_BLOCKS } from '../../wire/sack.ts'
 import type { Machine } from '../machine.ts'
 import { AckPolicy } from './acks.ts'
@@ -29,6 +28,7 @@ export class Stream implements Machine, StreamView {
   readonly localNetwork: number
   readonly dialled: boolean
   peerIsn = 0
+  synAt: Instant = -Infinity // when the SYN of an accepted stream came
   phase: StreamPhase
   end: StreamEnd | undefined
   /** The peer agreed to our options: each direction ends on its own. */
@@ -48,8 +48,6 @@ export class Stream implements Machine, StreamView {
   #news = 0
   readonly #opening: Opening
   #controlDue = false // SYN, SYN-ACK, RST or plain FIN, by phase
-  /** When the SYN of an accepted stream came; -Infinity for a dialled one. */
-  synAt: Instant = -Infinity
   #controlAt: Instant = Infinity
   readonly #acks = new AckPolicy()
   /** Until the peer has agreed to our options, and permanently if it does not. */

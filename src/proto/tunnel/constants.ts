@@ -34,7 +34,7 @@ export const MAX_PREFIXES = 64
  * more than this. As WireGuard does.
  */
 export const REKEY_MS = 120_000
-/** The end with the higher node id waits so much longer, ms, so that not both begin. */
+/** The end with the higher node id waits this much longer, ms, so that only one of them begins. */
 export const REKEY_TURN_MS = 10_000
 /** High half of the nonce counter at which keys are replaced whatever their age: 2^32 frames, and 2^48 of a peer of another make. */
 export const REKEY_COUNTER_HIGH = 1
