@@ -37,7 +37,7 @@ export class Impostor {
     return this.puppet.identity.publicKeyBase64
   }
 
-  /** @returns what he did. */
+  /** @returns what was done. */
   act(random: Random, as: SimNode, towards: SimNode): string {
     const tricks: readonly (readonly [string, () => void])[] = [
       ['takes the name of', () => this.takeName(as.options.hostname!)],

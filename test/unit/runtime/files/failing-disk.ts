@@ -45,16 +45,24 @@ export class FailingDisk {
 
   #replace(holder: Record<string, Call>, name: string, isAsync: boolean): void {
     const original = holder[name]!
-    holder[name] = (...args: unknown[]): unknown => {
-      if (this.#random(100) >= this.percent) return original.apply(holder, args)
-      this.failures += 1
-      const error = this.#error(name)
+    const draw = (): Error | undefined => this.#draw(name)
+    const halfOf = (args: unknown[]): unknown[] | undefined => this.#half(name, args)
+    holder[name] = function failing(this: unknown, ...args: unknown[]): unknown {
+      const error = draw()
+      if (error === undefined) return original.apply(this, args)
       if (!isAsync) throw error
-      const half = this.#half(name, args)
+      const half = halfOf(args)
       if (half === undefined) return Promise.reject(error)
-      return Promise.resolve(original.apply(holder, half)).then(() => Promise.reject(error))
+      return Promise.resolve(original.apply(this, half)).then(() => Promise.reject(error))
     }
     this.#undo.push(() => (holder[name] = original))
+  }
+
+  /** The error of this call; undefined: it succeeds. */
+  #draw(name: string): Error | undefined {
+    if (this.#random(100) >= this.percent) return undefined
+    this.failures += 1
+    return this.#error(name)
   }
 
   #error(call: string): Error {
