@@ -1,5 +1,5 @@
 /**
- * Targets that a peer could do more with than whoever exposes them is likely to mean: the metadata service of a cloud
+ * Targets that give a peer more than the person who exposes them is likely to intend: the metadata service of a cloud
  * machine gives out its credentials, a container engine's socket gives root. An exposure reaches them only with
  * `unsafe-target`. Other machines and sockets need no flag, but have to be written in full.
  */

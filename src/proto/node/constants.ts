@@ -138,7 +138,7 @@ export const AUTH_CHECKS_PER_SECOND = 500
 export const AUTH_CHECKS_PER_SOURCE = 50
 /** RST per second in answer to packets of streams that do not exist. */
 export const RST_PER_SECOND = 2_000
-/** Time from a SYN to its refusal, ms, whoever refuses it: an access list takes a fraction of one. */
+/** Time from a SYN to its refusal, ms. Checking an access list takes a fraction of one. */
 export const REFUSAL_MS = 5
 /** Refusals that wait for it; further ones leave at once. */
 export const MAX_REFUSALS = 256

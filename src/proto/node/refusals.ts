@@ -1,7 +1,6 @@
 /**
- * Refused connections are answered a fixed time after their SYN came, whoever refuses them: a port where nothing listens
- * is refused here, one that is not for this peer by whoever attends to it, a little later, and a peer that measures must
- * not tell the two apart. Beside: inbound.ts, core.ts.
+ * A refused connection is answered a fixed time after its SYN arrived. A port where nothing listens is refused here; one
+ * that this peer may not use is refused by the gateway, a little later. A peer that measures must not see the difference. Beside: inbound.ts, core.ts.
  */
 import { Ring } from '../../base/ring.ts'
 import type { Instant } from '../../base/types.ts'
