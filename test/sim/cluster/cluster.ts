@@ -144,7 +144,7 @@ export class Cluster {
 
   /** A registered node that nobody trusts tries the door. */
   knock(member: Member): void {
-    this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT))
+    if (this.impostor === undefined) this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT)) // who knows whom it would reach
     if (member.node.nodeId !== 0) this.#knocks.push(this.stranger.dial(String(member.node.nodeId), ECHO_PORT))
   }
 
