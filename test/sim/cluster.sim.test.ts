@@ -7,12 +7,12 @@ import { test } from 'node:test'
 import { runCluster } from './cluster/cluster.ts'
 
 /**
- * Seeds that broke something: 1022, 1127, 1366 and 1512 left accepted streams behind whose dialler had lost every RST; in
- * 85 a relay that had answered once was not asked again; in 1894 a round trip of 2.9 s, measured while a process stood
- * still, put off the search for another path until the dial had failed.
+ * Seeds that broke something, with the run as it is now: in 61 a dial by name ended at the node that had been given the id
+ * of the one it was for; in 98, 126, 139 and 1147 a node that had revoked the trust of a peer dialled it again. Any change of what
+ * the core sends makes other runs of the same seeds, so whatever is found has a test of its own where one can be written.
  */
-const FOUND = [85, 1_022, 1_127, 1_366, 1_512, 1_894]
-const SEEDS = 150
+const FOUND = [61, 98, 126, 139, 1_147]
+const SEEDS = 200
 const PER_TEST = 25
 
 for (const seed of FOUND)

@@ -126,7 +126,9 @@ export class Chores {
     }
     if ((chores & k.PEER_LEAVE) !== 0) {
       this.drop(now, peer)
-      this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
+      if (this.#state.trust.isTrusted(peer.node))
+        this.#dialler.failPeer(now, peer, 'PEER_UNREACHABLE', 'its id belongs to another node now')
+      else this.#dialler.failPeer(now, peer, 'NOT_TRUSTED', 'trust was revoked')
     }
     if ((chores & k.PEER_DEAD) !== 0) {
       this.drop(now, peer)

@@ -3,6 +3,7 @@
  * failure, reported immediately. Dials to one peer share a tunnel.
  */
 import type { PeerName } from '../../base/address.ts'
+import { toBase64 } from '../../base/bytes.ts'
 import { formatAddress } from '../../base/address.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
@@ -264,6 +265,14 @@ export class Dialler {
   }
 
   #toPeer(now: Instant, dial: Dial, peer: Peer): void {
+    const { trust } = this.#state
+    if (peer.key !== undefined && trust.hasRevoked(peer.key))
+      return this.#fail(dial, 'NOT_TRUSTED', 'trust of this node was revoked here', peer.node)
+    if (this.#isSomebodyElse(dial, peer)) {
+      const node = trust.nodeNamed(dial.hostname!)
+      if (node !== undefined && node !== peer.node) return this.#toNode(now, dial, node)
+      return this.#fail(dial, 'PEER_UNREACHABLE', 'its id belongs to another node now', peer.node)
+    }
     const silent = peer.connected && peer.silentFor(now) >= k.PEER_SILENT_MS
     if (silent)
       return this.#fail(
@@ -286,6 +295,13 @@ export class Dialler {
     this.#waiting += 1
     if (!peer.connected) this.connect(now, peer)
     this.#state.touchPeer(peer)
+  }
+
+  /** The id was given to another key since the name was found there: a registry that lost its memory does that. */
+  #isSomebodyElse({ hostname }: Dial, { key }: Peer): boolean {
+    if (hostname === undefined || key === undefined) return false
+    const meaning = this.#state.trust.meaningOf(hostname)
+    return meaning?.kind === 'key' && meaning.key !== toBase64(key)
   }
 
   #open(now: Instant, dial: Dial, remotePort: number, peer: Peer): void {

@@ -2,6 +2,7 @@
  * Our record of one remote node: its key, its tunnel, the paths to it, its streams, and whether it is still there. It
  * decides what to send to check that; outbound.ts seals and sends.
  */
+import { equalBytes } from '../../base/bytes.ts'
 import { Ring } from '../../base/ring.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { Timed } from '../../base/deadline-heap.ts'
@@ -104,8 +105,9 @@ export class Peer implements Machine, Timed {
     this.#key ??= key
   }
 
-  /** Trust was given to this key: attempts that failed for lack of it would now succeed. */
-  onTrusted(claim: string | undefined, key: Uint8Array): void {
+  /** Trust was given to this key: attempts that failed for lack of it would now succeed. A tunnel to the owner of another key ends. */
+  onTrusted(now: Instant, claim: string | undefined, key: Uint8Array): void {
+    if (this.#key !== undefined && !equalBytes(this.#key, key)) this.leave(now)
     this.#claim = claim ?? this.#claim
     this.#key = key
     this.#failedAt = -Infinity
@@ -156,7 +158,7 @@ export class Peer implements Machine, Timed {
     this.#failedAt = now
   }
 
-  /** Trust has ended: the keys are dropped then, a moment later, so that the RSTs still go out. */
+  /** Trust has ended, or its id is another node's: the keys are dropped then, where RSTs are to go out a moment later. */
   leave(at: Instant): void {
     this.#leaveAt = at
   }

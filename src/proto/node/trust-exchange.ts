@@ -304,7 +304,9 @@ export class TrustExchange {
     const { trust, options, peers } = this.#state
     const { node, key, hostname } = approval
     trust.approve({ ...approval, time: options.timestamp(now) })
-    peers.get(node)?.onTrusted(hostname, options.pinnedKeys.get(node) ?? key)
+    const peer = peers.get(node)
+    peer?.onTrusted(now, hostname, options.pinnedKeys.get(node) ?? key)
+    if (peer !== undefined) this.#state.heap.update(peer)
     this.#report(now, node)
     this.#state.emit(this.#trustEvent(node, 'approved'))
   }

@@ -97,6 +97,8 @@ export class Cluster {
   readonly #accepted: Acceptance[] = []
   readonly #knocks: SimStream[] = []
   readonly #ids = new Map<Member, number>()
+  /** Whom the registry has forgotten since they registered last. */
+  readonly #forgotten = new Set<Member>()
   #pending: { readonly at: number; readonly act: () => void }[] = []
   #nextId = 1
   #sweptAt = 0
@@ -142,13 +144,13 @@ export class Cluster {
 
   /** A registered node that nobody trusts tries the door. */
   knock(member: Member): void {
-    this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT))
+    if (this.impostor === undefined) this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT)) // who knows whom it would reach
     if (member.node.nodeId !== 0) this.#knocks.push(this.stranger.dial(String(member.node.nodeId), ECHO_PORT))
   }
 
   /** The registry has: ids may mean others from now on, and names are free for whoever comes first. */
   onForgotten(): void {
-    this.#ids.clear()
+    for (const member of this.members) this.#forgotten.add(member)
     this.#isNamesTaken = true
   }
 
@@ -193,7 +195,10 @@ export class Cluster {
     this.#settle(this.#isNamesTaken || this.impostor !== undefined || this.revocations.count > 0)
     this.check()
     for (const from of this.members) for (const to of this.members) if (from !== to) this.#mustReach(from, to)
-    for (const go of this.plain) for (const member of this.members) this.#mustReachPlain(go, member)
+    // A plain daemon takes a key exchange along one kind of path only, the first one (tunnel.md §4.3), and sends its own once,
+    // without punching: behind a NAT a restart or a new mapping may end that for good.
+    const open = this.members.filter(({ isOpen }) => isOpen)
+    for (const go of this.plain) for (const member of open) this.#mustReachPlain(go, member)
     this.guests?.mustLetInOne()
     this.sim.run(10_000)
     this.check()
@@ -219,7 +224,7 @@ export class Cluster {
       this.bounds.check(name, node, talks + this.#calls.length)
       const before = this.#ids.get(member)
       if (!node.alive || !node.registered) continue
-      if (before !== undefined && before !== node.nodeId)
+      if (before !== node.nodeId && before !== undefined && !this.#forgotten.delete(member))
         throw new Violation(`${name} had the id ${before}, and the registry gave it ${node.nodeId}`)
       this.#ids.set(member, node.nodeId)
     }
@@ -257,7 +262,7 @@ export class Cluster {
       const from = this.members[random.below(this.members.length)]!
       const others = [...this.members.filter((other) => other !== from), ...this.plain]
       const to = others[random.below(others.length)]!
-      if (from.node.alive) this.#dial(from, to)
+      if (from.node.alive && this.#isBound(from, to)) this.#dial(from, to)
     }
     const calls = this.#calls.filter((call) => !call.isOver)
     if (this.plain.length > 0 && calls.length < 2 && random.chance(0.2)) this.#call(random)
@@ -280,6 +285,12 @@ export class Cluster {
         : new Conversation(this.#nextId++, from.node, to, String(to.nodeId), PLAIN_ECHO_PORT)
     this.#conversations.push(one)
     return one
+  }
+
+  /** A name that was never trusted, or no longer is, means whoever has it: an impostor may be dialled by it. */
+  #isBound(from: Member, to: Member | SimGoNode): boolean {
+    if (this.impostor === undefined || !('name' in to)) return true
+    return from.node.state.trust.meaningOf(to.name)?.kind === 'key'
   }
 
   #call(random: Random): void {
@@ -311,7 +322,9 @@ export class Cluster {
       if (id === undefined) continue
       if (ids.has(id)) throw new Violation(`stream ${id} was accepted twice`)
       ids.add(id)
-      if (goals.get(id) !== node) throw new Violation(`stream ${id} ended at ${node.options.hostname}`)
+      if (goals.get(id) === node) continue
+      const about = this.#conversations.find((one) => one.id === id)?.about ?? `stream ${id} of the plain peer`
+      throw new Violation(`${about} ended at ${node.options.hostname}`)
     }
   }
 
@@ -347,10 +360,14 @@ export class Cluster {
 
   /** In both directions, with a dial a second: a plain daemon notices a restart of ours late, and does not follow an address. */
   #mustReachPlain(go: SimGoNode, from: Member): void {
+    const failures: string[] = []
     let one = this.#dial(from, go)
-    this.#mustComplete(`${from.name} does not reach the plain peer after the calm`, () => {
+    this.#mustComplete(failures, `${from.name} does not reach the plain peer after the calm`, () => {
       one.check()
-      if (one.stream.over && !one.isComplete) one = this.#dial(from, go)
+      if (one.stream.over && !one.isComplete) {
+        failures.push(one.stream.failure ?? String(one.stream.end))
+        one = this.#dial(from, go)
+      }
       return one.isComplete
     })
     one.reset()
@@ -360,7 +377,7 @@ export class Cluster {
       return made
     }
     let call = dial()
-    this.#mustComplete(`the plain peer does not reach ${from.name} after the calm`, () => {
+    this.#mustComplete(failures, `the plain peer does not reach ${from.name} after the calm`, () => {
       call.check()
       if (call.isOver && !call.isComplete) call = dial()
       return call.isComplete
@@ -368,12 +385,12 @@ export class Cluster {
     call.close()
   }
 
-  #mustComplete(otherwise: string, isComplete: () => boolean): void {
+  #mustComplete(failures: readonly string[], otherwise: string, isComplete: () => boolean): void {
     for (let ms = 0; ms < PLAIN_DIAL_MS; ms += 1_000) {
       this.sim.run(1_000)
       if (isComplete()) return
     }
-    throw new Violation(otherwise)
+    throw new Violation(`${otherwise}: ${failures.slice(-3).join()}`)
   }
 
   /** What one side has open the other has open: nothing is left behind for good. */

@@ -1,7 +1,7 @@
 /**
- * Somebody who wants to be taken for a member: registers their names while they are away or forgotten, claims their ids at
+ * A node that wants to be taken for a member: it registers their names while they are away or forgotten, claims their ids at
  * the registry and the beacon, sends key exchanges in their name, and says again what they said (key exchanges and sealed
- * frames off the wire). He must end no stream, and be trusted by nobody.
+ * frames off the wire). It must end no stream, and be trusted by nobody.
  */
 import { toBase64, utf8 } from '../../../src/base/bytes.ts'
 import { encodeDiscover, RELAY_HEADER_BYTES } from '../../../src/wire/beacon-messages.ts'
@@ -53,7 +53,7 @@ export class Impostor {
     return `${what} ${as.options.hostname}`
   }
 
-  /** Free for him when its owner is away for three minutes, or the registry has forgotten it. */
+  /** Free for it when its owner is away for three minutes, or the registry has forgotten it. */
   takeName(hostname: string): void {
     this.puppet.register(OWN_NAME) // it may have been forgotten
     const node_id = this.puppet.nodeId

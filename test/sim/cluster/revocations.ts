@@ -31,8 +31,10 @@ export class Revocations {
   /** @returns false when there is no trust to take back. */
   revoke(by: Member, of: Member): boolean {
     const { node } = by
-    const id = of.node.nodeId
-    if (!node.alive || node.isPaused || id === 0 || !node.state.trust.isTrusted(id)) return false
+    const key = of.node.identity.publicKeyBase64
+    // As a person names it: `of` may have another id by now, and not have been told.
+    const id = node.state.trust.trusted.find(({ publicKey }) => publicKey === key)?.nodeId
+    if (!node.alive || node.isPaused || id === undefined) return false
     const one: Revocation = { by, of, life: node.lives, bytes: undefined }
     node.turn((now) => {
       if (!node.core.revokeTrust(now, id)) return
@@ -84,7 +86,10 @@ export function bytesBetween(
     if (one.from === by.node && one.to === of.node) bytes += one.stream.receivedBytes
     if (one.from === of.node && one.to === by.node) called.add(one.id)
   }
-  for (const { node, id, stream } of accepted)
-    if (node === by.node && id !== undefined && called.has(id)) bytes += stream.receivedBytes
+  for (const one of accepted) {
+    if (one.node !== by.node) continue
+    one.check() // whose it is may only have come since it was looked at
+    if (one.id !== undefined && called.has(one.id)) bytes += one.stream.receivedBytes
+  }
   return bytes
 }
