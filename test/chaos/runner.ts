@@ -7,7 +7,16 @@ import type { FactRow, LoadedRow, Problem, ProblemKind, Random, Row, RowResult }
 import { pause, World } from './world.ts'
 import type { ServiceReport, Side } from './world.ts'
 
-export async function runRow(row: Row, seed: number): Promise<RowResult> {
+/** What was only late is run once more before it is believed: somebody else may have had the machine. */
+export async function runBelievably(row: Row, seed: number): Promise<RowResult> {
+  const first = await runRow(row, seed)
+  if (first.problems.length === 0 || first.problems.some(({ kind }) => kind !== 'time')) return first
+  const second = await runRow(row, seed)
+  const note = `run twice; the first time: ${first.problems.map(({ text }) => text).join('; ')}`
+  return { ...second, notes: [...second.notes, note] }
+}
+
+async function runRow(row: Row, seed: number): Promise<RowResult> {
   const beganAt = performance.now()
   const busy = new BusyMeter()
   const run = new Run(row, seed, busy)

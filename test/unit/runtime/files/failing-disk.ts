@@ -45,15 +45,17 @@ export class FailingDisk {
 
   #replace(holder: Record<string, Call>, name: string, isAsync: boolean): void {
     const original = holder[name]!
-    const disk = this
-    holder[name] = function failing(this: unknown, ...args: unknown[]): unknown {
-      if (disk.#random(100) >= disk.percent) return original.apply(this, args)
-      disk.failures += 1
-      const error = disk.#error(name)
+    const call = (self: unknown, args: unknown[]): unknown => {
+      if (this.#random(100) >= this.percent) return original.apply(self, args)
+      this.failures += 1
+      const error = this.#error(name)
       if (!isAsync) throw error
-      const half = disk.#half(name, args)
+      const half = this.#half(name, args)
       if (half === undefined) return Promise.reject(error)
-      return Promise.resolve(original.apply(this, half)).then(() => Promise.reject(error))
+      return Promise.resolve(original.apply(self, half)).then(() => Promise.reject(error))
+    }
+    holder[name] = function failing(this: unknown, ...args: unknown[]): unknown {
+      return call(this, args)
     }
     this.#undo.push(() => (holder[name] = original))
   }
