@@ -1,6 +1,6 @@
 /**
  * The laboratory with real processes: `npm run test:chaos` runs every row once; `-- --rows kill-b,flap` only these;
- * `-- --minutes 120` random rows until the time is over, with `--rows churn` that one row for so long. `--seed N` repeats the choices of an earlier run; `--list` names
+ * `-- --minutes 120` random rows until the time is over, with `--rows churn` that one row for as long. `--seed N` repeats the choices of an earlier run; `--list` names
  * the rows. Exit code 1 when a promise is broken.
  */
 import { parseArgs } from 'node:util'

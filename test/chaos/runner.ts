@@ -184,7 +184,7 @@ export function randomSource(seed: number): Random {
 
 /** How much longer than promised is waited, to tell what is late from what never comes. */
 const PATIENCE_MS = 25_000
-/** So much of each promise is work on an idle machine, at most. */
+/** At most this much of each promise is work, on an idle machine. */
 const COMPUTED_MS = 2_000
 const STEADY_MS = 1_500
 /** What ended in order a moment ago may still be waiting for its last acknowledgement. */

@@ -48,7 +48,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     this.peer = stream.peer
     this.peerName = peerName
     stream.app = this
-    if (stream.end !== undefined) this.#onEnd(stream.end) // before there was anybody to hear of it
+    if (stream.end !== undefined) this.#onEnd(stream.end) // before anything listened
   }
 
   get localPort(): number {

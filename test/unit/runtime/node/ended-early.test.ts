@@ -1,4 +1,4 @@
-/** A stream that is over before anybody was told of it: the SYN and the RST came in one turn, and its news had no listener. */
+/** A stream that ended before it was announced: its SYN and its RST came in one turn, and its news had no listener. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -11,12 +11,12 @@ function resetStream(): StreamView {
   return { ...view, read: () => undefined, receiver: { queuedBytes: 0 }, app: undefined } as unknown as StreamView
 }
 
-test('it is gone at once for whoever decides about it', () => {
+test('its listener finds it gone', () => {
   const nobody = (): never => assert.fail('nothing is decided here')
   assert.equal(new PendingIncoming(resetStream(), 'agent-a', { accept: nobody, refuse: nobody }).gone, true)
 })
 
-test('it fails like any other, one turn later, for whoever has accepted it', { timeout: 5_000 }, async () => {
+test('once accepted, it fails like any other, one turn later', { timeout: 5_000 }, async () => {
   const nothing = (): void => {}
   const verbs = {
     reset: nothing,
