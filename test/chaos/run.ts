@@ -1,6 +1,6 @@
 /**
  * The laboratory with real processes: `npm run test:chaos` runs every row once; `-- --rows kill-b,flap` only these;
- * `-- --minutes 120` random rows until the time is over, with `--rows churn` that one row for so long. `--seed N` repeats the choices of an earlier run; `--list` names
+ * `-- --minutes 120` random rows until the time is over, with `--rows churn` that one row for as long. `--seed N` repeats the choices of an earlier run; `--list` names
  * the rows. Exit code 1 when a promise is broken.
  */
 import { parseArgs } from 'node:util'
@@ -9,7 +9,7 @@ import { runLine, table } from './report.ts'
 import type { Row, RowResult } from './row.ts'
 import { ROWS } from './rows.ts'
 import { churnRow } from './rows/churn.ts'
-import { randomSource, runRow } from './runner.ts'
+import { randomSource, runBelievably } from './runner.ts'
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +35,7 @@ async function main(): Promise<number> {
   console.log(`seed ${seed}, ${rows.length} rows`)
   const results: RowResult[] = []
   for (const [row, rowSeed] of plan(rows, seed)) {
-    const result = await believable(row, rowSeed)
+    const result = await runBelievably(row, rowSeed)
     results.push(result)
     console.log(runLine(result))
   }
@@ -66,15 +66,6 @@ function* plan(rows: readonly Row[], seed: number): Generator<readonly [Row, num
   }
   const until = performance.now() + Number(values.minutes) * 60_000
   while (performance.now() < until) yield [rows[random(rows.length)]!, random(SEEDS)]
-}
-
-/** What was only late is run once more before it is believed: somebody else may have had the machine. */
-async function believable(row: Row, seed: number): Promise<RowResult> {
-  const first = await runRow(row, seed)
-  if (first.problems.length === 0 || first.problems.some(({ kind }) => kind !== 'time')) return first
-  const second = await runRow(row, seed)
-  const note = `run twice; the first time: ${first.problems.map(({ text }) => text).join('; ')}`
-  return { ...second, notes: [...second.notes, note] }
 }
 
 const SEEDS = 2 ** 31

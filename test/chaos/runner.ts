@@ -7,7 +7,16 @@ import type { FactRow, LoadedRow, Problem, ProblemKind, Random, Row, RowResult }
 import { pause, World } from './world.ts'
 import type { ServiceReport, Side } from './world.ts'
 
-export async function runRow(row: Row, seed: number): Promise<RowResult> {
+/** What was only late is run once more before it is believed: somebody else may have had the machine. */
+export async function runBelievably(row: Row, seed: number): Promise<RowResult> {
+  const first = await runRow(row, seed)
+  if (first.problems.length === 0 || first.problems.some(({ kind }) => kind !== 'time')) return first
+  const second = await runRow(row, seed)
+  const note = `run twice; the first time: ${first.problems.map(({ text }) => text).join('; ')}`
+  return { ...second, notes: [...second.notes, note] }
+}
+
+async function runRow(row: Row, seed: number): Promise<RowResult> {
   const beganAt = performance.now()
   const busy = new BusyMeter()
   const run = new Run(row, seed, busy)
@@ -96,8 +105,9 @@ class Run {
     }
   }
 
+  /** A busy machine stretches what is computed, not the timers of the protocol: what is promised in seconds is mostly these. */
   #allowed(ms: number): number {
-    return Math.round(ms * this.#busy.factor)
+    return Math.round(ms + Math.min(ms, COMPUTED_MS) * (this.#busy.factor - 1))
   }
 
   #judgeFault({ promise }: LoadedRow, during: LoadStats): void {
@@ -174,6 +184,8 @@ export function randomSource(seed: number): Random {
 
 /** How much longer than promised is waited, to tell what is late from what never comes. */
 const PATIENCE_MS = 25_000
+/** At most this much of each promise is work, on an idle machine. */
+const COMPUTED_MS = 2_000
 const STEADY_MS = 1_500
 /** What ended in order a moment ago may still be waiting for its last acknowledgement. */
 const LEFTOVER_MS = 12_000

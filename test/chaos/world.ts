@@ -182,8 +182,8 @@ export class World {
   config(more: readonly string[] = []): string {
     const lines = [...FLOWS, 'nowhere' as const].map((flow) => {
       const port = flow === 'nowhere' ? NOWHERE : OVERLAY[flow]
-      const protocol = flow === 'datagrams' ? ', protocol: udp' : ''
-      return `  - { name: ${flow}, peer: agent-b, port: ${port}${protocol}, local: "127.0.0.1:${localPort(flow)}" }`
+      const text = flow === 'datagrams' ? `"${port}/udp"` : String(port)
+      return `  - { name: ${flow}, peer: agent-b, port: ${text}, local: "127.0.0.1:${localPort(flow)}" }`
     })
     return ['version: 1', 'map:', ...lines, ...more, ''].join('\n')
   }

@@ -7,7 +7,7 @@ export class PendingIncoming implements Incoming, StreamApp {
   readonly peer: NodeId
   readonly peerName: string
   readonly port: number
-  gone = false
+  gone: boolean
   readonly #verbs: { accept(): OverlayStream; refuse(): void }
 
   constructor(stream: StreamView, peerName: string, verbs: { accept(): OverlayStream; refuse(): void }) {
@@ -15,6 +15,7 @@ export class PendingIncoming implements Incoming, StreamApp {
     this.peerName = peerName
     this.port = stream.localPort
     this.#verbs = verbs
+    this.gone = stream.end !== undefined // a SYN and its RST can arrive in one turn, and news comes before events
     stream.app = this
   }
 

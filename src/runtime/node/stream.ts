@@ -48,6 +48,7 @@ export class NodeStream extends SocketDuplex implements OverlayStream, StreamApp
     this.peer = stream.peer
     this.peerName = peerName
     stream.app = this
+    if (stream.end !== undefined) this.#onEnd(stream.end) // before anything listened
   }
 
   get localPort(): number {

@@ -149,7 +149,7 @@ async function isTaken(socket: Socket, block: Buffer): Promise<boolean> {
   })
 }
 
-/** A write that is not taken for so long is backpressure, not a busy machine. */
+/** A write that is not taken for this long is backpressure, not a busy machine. */
 const STOPPED_MS = 5_000
 const SILENT_MS = 45_000
 const SETTLE_MS = 1_000

@@ -1,4 +1,4 @@
-/** A service that misbehaves as it is told: the backend rows. */
+/** A service that misbehaves on command: the backend rows. */
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 

@@ -1,5 +1,5 @@
 // Preloaded into processes of the program (node --import): what cannot be done or seen from outside.
-// On SIGUSR2 it reads $CHAOS_PROBE.in, {"shiftMs": N}: the wall clock, as the program sees it, jumps by so much; and it writes
+// On SIGUSR2 it reads $CHAOS_PROBE.in, {"shiftMs": N}: the wall clock, as the program sees it, jumps by that much; and it writes
 // $CHAOS_PROBE.out: {heapBytes after a full collection, resources by kind (timers, sockets, …)}.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'

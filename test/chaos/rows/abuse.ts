@@ -8,7 +8,7 @@ import type { LoadedRow, RowPromise } from '../row.ts'
 import { pause } from '../world.ts'
 import type { World } from '../world.ts'
 
-/** Whoever misbehaves, others are served all the time. */
+/** Others are served all the time. */
 const UNHARMED: RowPromise = { recoveryMs: 3_000, silenceMs: 4_000, newDuring: true }
 
 export const ABUSE_ROWS: readonly LoadedRow[] = [

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { createIdentity } from '../../../src/crypto/identity.ts'
 import type { TrustRecord } from '../../../src/gateway/model/records.ts'
-import { pair, Rendezvous } from '../../e2e/harness.ts'
+import { eventually, pair, Rendezvous } from '../../e2e/harness.ts'
 import type { Stage } from '../../e2e/harness.ts'
 import { echo } from '../../e2e/servers.ts'
 import { askRegistry } from '../../interop/ask-registry.ts'
@@ -68,7 +68,7 @@ async function missing({ registry }: Rendezvous, known: ReadonlyMap<string, numb
 
 async function revokeThenKill(stage: Stage): Promise<FactResult> {
   const service = await echo(stage)
-  const { b } = await pair(stage, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
+  const { a, b } = await pair(stage, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
   const problems: string[] = []
   for (let round = 0; round < 5; round++) {
     const { code } = await b.cli('trust', 'revoke', 'agent-a')
@@ -78,8 +78,11 @@ async function revokeThenKill(stage: Stage): Promise<FactResult> {
     const trusted = await b.json<readonly TrustRecord[]>('trust', 'list')
     if (code !== 0) problems.push(`round ${round}: trust revoke ended with ${code}`)
     if (trusted.length > 0) problems.push(`round ${round}: a revoked peer is trusted again`)
-    await b.json('trust', 'request', 'agent-a')
-    await b.trusts('agent-a')
+    // Both ask: the other side has heard of the revocation, or it has not.
+    await Promise.all([b.json('trust', 'request', 'agent-a'), a.json('trust', 'request', 'agent-b')])
+    const trusts = async (): Promise<true | undefined> =>
+      (await b.json<readonly TrustRecord[]>('trust', 'list')).length > 0 || undefined
+    await eventually('they trust each other again', trusts)
   }
   return { problems, notes: [] }
 }
