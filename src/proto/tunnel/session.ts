@@ -1,6 +1,6 @@
 /**
- * One AES key shared with one peer: sealing with our nonces, opening with theirs. Nonces never repeat under a key:
- * one random prefix and one counter for as long as the pair of X25519 keys lasts, whatever the peer sends again.
+ * One AES key shared with one peer: sealing with our nonces, opening with theirs. Nonces never repeat under a key: one
+ * random prefix and one counter for as long as the pair of X25519 keys lasts, whatever the peer repeats.
  */
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { AeadKey } from '../../crypto/aead.ts'
@@ -16,7 +16,7 @@ import { MAX_PREFIXES, REKEY_COUNTER_HIGH, REPLAY_SLOTS } from './constants.ts'
 
 export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
-/** A frame that was opened elsewhere (runtime/net/datagram-port.ts), with which key, and the packet inside. */
+/** A frame that was opened elsewhere (runtime/net/datagram-port.ts): the key, and the packet inside. */
 export interface OpenedFrame {
   readonly key: AeadKey
   readonly packet: Uint8Array
@@ -24,9 +24,9 @@ export interface OpenedFrame {
 
 export class Session {
   createdAt: Instant // or last announced
-  /** The peer's X25519 key that this was agreed with, base64. */
+  /** The peer's X25519 key of this agreement, base64. */
   readonly peerKey: string
-  /** A frame of the peer opened under this key: it holds the other half, now. */
+  /** A frame of the peer opened under this key: the peer has the other half now. */
   confirmed = false
   readonly key: AeadKey
   readonly #drawPrefix: () => number
@@ -48,7 +48,10 @@ export class Session {
     return this.#counterHigh >= REKEY_COUNTER_HIGH
   }
 
-  /** Writes the header of the next sealed frame at out[at..]: its nonce is never used again. The packet is sealed behind it, with `key`. */
+  /**
+   * Writes the header of the next sealed frame at out[at..]: its nonce is never used again. The packet follows it,
+   * sealed with `key`.
+   */
   stamp(sender: NodeId, out: Uint8Array, at: number): void {
     this.#counterLow = (this.#counterLow + 1) >>> 0 // the first frame carries 1 (tunnel.md §3.1)
     if (this.#counterLow === 0) this.#counterHigh += 1
@@ -56,7 +59,7 @@ export class Session {
     encodeSealedHeader(out, at, sender, this.#prefix, this.#counterHigh, this.#counterLow)
   }
 
-  /** Authenticates first; only then does the replay window hear of the counter (tunnel.md §3.3). */
+  /** Authenticates first; only then is the counter checked against the replay window (tunnel.md §3.3). */
   open(frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
     const packet =
       opened?.key === this.key
@@ -70,7 +73,7 @@ export class Session {
     const prefix = sealedPrefix(frame)
     const fate = this.#windows.accept(prefix, sealedCounterHigh(frame), sealedCounterLow(frame))
     if (fate !== 'accept') return fate
-    // Both directions share the key: should the peer have drawn our prefix, ours gives way while it still can.
+    // Both directions share the key: if the peer has drawn our prefix, we change ours while we still can.
     while (prefix === this.#prefix && !this.#sealedAny) this.#prefix = this.#drawPrefix()
     return packet
   }

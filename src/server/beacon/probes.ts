@@ -1,12 +1,15 @@
 /**
- * Answers to nodes that want to know their NAT (docs/nat.md): the beacon's second socket sees them a second time, and
- * may send to them unasked. No answer is larger than its question, and each goes where its question came from.
+ * Answers nodes that determine their NAT (docs/nat.md): the beacon's second socket sees them a second time, and may
+ * send to them unsolicited. No answer is larger than its request, and each goes back to the source of its request.
  */
 import type { Endpoint } from '../../base/types.ts'
 import type { DiscoverProbe } from '../../wire/beacon-messages.ts'
 import { decodeBeaconMessage, encodeProbeReply } from '../../wire/beacon-messages.ts'
 
-/** `second`: from the second socket. `relay`: may wait its turn among the relayed ones. Absent: at once, from the first socket. */
+/**
+ * `second`: from the second socket. `relay`: may wait its turn among the relayed ones. Absent: immediately, from the
+ * first socket.
+ */
 export type Send = (bytes: Uint8Array, to: Endpoint, how?: 'second' | 'relay') => void
 
 /** To a probe that came to the first socket. @param secondPort 0: there is no second socket. */
@@ -16,7 +19,7 @@ export function answerProbe(probe: DiscoverProbe, from: Endpoint, secondPort: nu
     send(encodeProbeReply(from, { port: secondPort, isSource: true }), from, 'second')
 }
 
-/** A datagram to the second socket, which knows nothing but probes. @returns whether it was one. */
+/** A datagram to the second socket, which accepts only probes. @returns whether it was one. */
 export function handleAtSecond(bytes: Uint8Array, from: Endpoint, secondPort: number, send: Send): boolean {
   const message = decodeBeaconMessage(bytes)
   if (typeof message === 'string' || message.kind !== 'discover' || message.probe === undefined) return false
