@@ -73,7 +73,7 @@ async function three(map: string): Promise<{ a: Gateway; b: Gateway; c: Gateway;
   return { a, b, c, local }
 }
 
-/** Clients one after the other, so many at once, until it is told to stop. */
+/** Clients one after the other, with a given concurrency, until stopped. */
 function load(local: string, clients: number): { stop(): Promise<readonly Answer[]> } {
   const answers: Answer[] = []
   const stopping = new AbortController()

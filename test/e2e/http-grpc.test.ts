@@ -229,7 +229,7 @@ for (const name of ['h2', 'h2l7']) {
   })
 }
 
-test('a slow reader of one HTTP/2 stream holds up its sender, and nobody else', async () => {
+test('a slow reader of one HTTP/2 stream delays its sender, and no one else', async () => {
   const session = connect(`http://${a.ready.http!}`, { maxSessionMemory: 200 })
   stage.defer(async () => {
     session.destroy()

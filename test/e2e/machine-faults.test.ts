@@ -19,7 +19,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('the registry survives a full disk: it stays up, says so, and acknowledges nothing more', async (t) => {
+test('the registry survives a full disk: it stays up, reports it, and acknowledges nothing more', async (t) => {
   const folder = stage.path('full')
   mkdirSync(folder)
   if (

@@ -66,7 +66,7 @@ test('over the relay it works as well, and no datagram holds the payload or a pl
   assert.deepEqual(found(taps.beacon.datagrams), [])
 })
 
-test('when the direct path dies under an open connection, it goes on over the relay', async (t) => {
+test('when the direct path dies during a connection, it continues over the relay', async (t) => {
   // An echo before and after both direct taps begin to drop everything; the connection is the same one.
   const taps = await tapped('falling')
   const socket = await open(stage, taps.a.local('agent-b:80'))
@@ -234,7 +234,7 @@ function found(datagrams: readonly Pick<Datagram, 'bytes'>[]): string[] {
 /** A message between a node and a beacon; the frame in a relayed one is sealed, a key exchange, or a punch. */
 function assertRelayed({ bytes }: Datagram): void {
   const type = bytes[0]!
-  assert.ok(type < 0x10, `${bytes.subarray(0, 4).toString('hex')} is no message of a beacon`)
+  assert.ok(type < 0x10, `${bytes.subarray(0, 4).toString('hex')} is not a message of a beacon`)
   const header = { 0x05: RELAY_HEADER_BYTES, 0x09: RELAY_HEADER_BYTES, 0x06: RELAY_DELIVER_HEADER_BYTES }[type]
   if (header !== undefined)
     assert.ok(

@@ -76,7 +76,7 @@ test('a service that stops reading stalls its client, both gateways stay small, 
   assert.equal(await restOf({ socket: reader, head }), summaryOf(noise(64 * MIB)))
 })
 
-test(`${MANY} stalled connections at once hold up nobody else and cost each gateway a bounded amount of memory`, async (t) => {
+test(`${MANY} stalled connections delay no others and cost each gateway a bounded amount of memory`, async (t) => {
   // All stall; meanwhile another connection carries 12 MiB at once; then all readers go on and each gets all of its 12 MiB.
   const before = await memory()
   const clients = await stalledClients(MANY, 12 * MIB)

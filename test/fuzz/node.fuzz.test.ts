@@ -174,7 +174,7 @@ for (let seed = 1; seed <= 12; seed++) {
           !stream.dial.cancelled &&
           stream.born === stream.node.lives,
         true,
-        'no dial waits for ever',
+        'no dial waits forever',
       )
   })
 }

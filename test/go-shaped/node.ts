@@ -157,7 +157,7 @@ export class GoNode {
     stream.close(now)
   }
 
-  /** A request for trust straight to port 444; the caller falls back to the registry. */
+  /** A trust request directly to port 444; the caller falls back to the registry. */
   handshake(now: number, node: NodeId, type: HandshakeType = 'handshake_request'): GoStream {
     if (type === 'handshake_request') this.outgoing.add(node)
     const stream = this.dial(now, node, 444)
@@ -505,7 +505,7 @@ export class GoNode {
     } else if (type === 'handshake_reject') this.outgoing.delete(from)
     else {
       this.trusted.delete(from)
-      this.#tunnels.delete(from) // its streams die of that, nobody is told
+      this.#tunnels.delete(from) // its streams die silently
     }
   }
 

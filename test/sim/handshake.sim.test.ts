@@ -62,7 +62,7 @@ test('a message in the name of another, with another key, a foreign signature or
   assert.deepEqual([a.state.trust.trusted, a.state.trust.pending], [[], []])
 })
 
-test('an accept that nobody asked for makes no trust; a request waits for a person; an accept of what was asked does', () => {
+test('an unrequested accept creates no trust, a requested one does; a request waits for a person', () => {
   const { sim, a, b } = three()
   assert.equal(give(a, b, messageOf(b, a, 'handshake_accept')), undefined)
   sim.run(1_000)
@@ -79,7 +79,7 @@ test('an accept that nobody asked for makes no trust; a request waits for a pers
   assert.equal(trusts(a, b), true)
 })
 
-test('a revocation ends the trust of its sender and of nobody else, and his streams at once', () => {
+test('a revocation ends the trust of its sender and no other, and its streams immediately', () => {
   const { sim, a, b, c } = three()
   for (const node of [b, c]) {
     a.requestTrust(node.options.hostname!)

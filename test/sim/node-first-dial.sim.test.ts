@@ -39,7 +39,7 @@ for (const seed of [1, 2]) {
     assert.ok(took <= 2 * REGISTRY_MS + 4 * DELAY_MS + SLACK_MS, `${took} ms`)
   })
 
-  test(`a peer that connections were expected to is not waited for at the registry: key exchange and SYN are all (seed ${seed})`, () => {
+  test(`an expected peer needs no registry look-up: only key exchange and SYN (seed ${seed})`, () => {
     const { sim, a, b } = strangersAgain(seed)
     a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
     sim.run(3_600_000) // an hour of nothing, in which other peers would be forgotten

@@ -72,7 +72,7 @@ test('what failed for lack of trust a moment ago is dialled afresh once there is
   assert.equal(late.state, 'open', late.failure)
 })
 
-test('the judge is not asked about somebody under the node id of a trusted peer with another key', () => {
+test('the judge is not asked about a node with the id of a trusted peer but another key', () => {
   const { sim, host, guest } = stage(1)
   let asked = 0
   host.core.setJudge(() => {

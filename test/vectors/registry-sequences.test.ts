@@ -128,7 +128,7 @@ test('the registration that newer daemons sign is taken, and protects the key fr
   })
 })
 
-test('the preamble of the binary wire is refused at once, upon which newer clients speak JSON', () => {
+test('the preamble of the binary wire is refused immediately, so that newer clients use JSON', () => {
   for (const { name, frame } of august.registry_binary.frames) {
     const reader = new RegistryFrameReader()
     reader.push(hex(august.registry_binary.preamble + frame))

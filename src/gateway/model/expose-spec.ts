@@ -67,7 +67,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
     if (option.startsWith('path='))
       terms.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
     else if (option.startsWith('allow='))
-      allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": expected ${ALLOW_FORM}`))
+      allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": allow takes ${ALLOW_FORM}`))
     else if (option.startsWith('identity='))
       identity.add(
         IDENTITY_KINDS.find((kind) => kind === option.slice('identity='.length)) ??

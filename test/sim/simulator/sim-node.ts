@@ -141,7 +141,7 @@ export class SimNode implements Outside {
     return this
   }
 
-  /** As a process that is killed: nobody is told anything. */
+  /** Like a killed process: no one is notified. */
   kill(): void {
     this.places = this.core.places // written now and then, in truth
     this.alive = false

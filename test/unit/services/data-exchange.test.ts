@@ -76,7 +76,7 @@ test('messages are kept as JSON, binary ones unharmed; files under the last elem
   for (const name of names) assert.match(name, /^(evil|hidden|file)-\d{8}-\d{6}\.\d{3}(-\d)?(\.txt)?$/)
 })
 
-test('a guest and a peer that is not trusted find the port closed; a frame that is announced too long ends the stream', async () => {
+test('a guest and a peer that is not trusted find the port closed; a frame announced as too long ends the stream', async () => {
   const { node } = service()
   for (const standing of [undefined, { guest: true as const }]) {
     node.standing = standing

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { parseExposeSpec } from '../../../../src/gateway/model/expose-spec.ts'
 import { TimeBoxes } from '../../../../src/gateway/expose/time-box.ts'
 
-test('an exposure ends after its time, once, and stays ended until it is asked for anew', (t) => {
+test('an exposure ends after its time, once, and stays ended until it is requested again', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const over: string[] = []
   const boxes = new TimeBoxes((name, reason) => over.push(`${name} ${reason}`))
@@ -20,7 +20,7 @@ test('an exposure ends after its time, once, and stays ended until it is asked f
   assert.equal(boxes.isOver(spec), false)
 })
 
-test('what is taken away, or changed, does not end by the old time', (t) => {
+test('a removed or changed exposure does not end at the old time', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const over: string[] = []
   const boxes = new TimeBoxes((name) => over.push(name))

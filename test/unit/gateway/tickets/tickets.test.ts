@@ -1,4 +1,4 @@
-/** Making and using tickets at an overlay that does as it is told: what each ending means, and what is left behind. */
+/** Making and using tickets on a scripted overlay: what each outcome means, and what is left behind. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -141,7 +141,7 @@ test('a ticket names this node, its key and its rendezvous; its proof is taken o
   )
 })
 
-test('what cannot be invited to is told', async () => {
+test('impossible invitations are reported', async () => {
   const { tickets } = await open()
   assert.equal(await code(tickets.invite([], undefined, 600_000)), 'NOT_FOUND')
   assert.equal(await code(tickets.invite([WEB, { ...WEB, name: 'api' }], undefined, 600_000)), 'USAGE')
@@ -188,7 +188,7 @@ test('a refusal is TICKET_USED, another key TICKET_INVALID, and neither leaves a
   }
 })
 
-test('what is wrong with a ticket before anybody is asked', async () => {
+test('tickets that are refused before any peer is asked', async () => {
   const { tickets, asked } = await open()
   assert.equal(await code(tickets.redeem(formatTicket({ ...TICKET, expires: 1 }))), 'TICKET_EXPIRED')
   assert.equal(await code(tickets.redeem(formatTicket({ ...TICKET, key: OWN }))), 'USAGE', 'our own')

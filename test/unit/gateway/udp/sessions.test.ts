@@ -18,7 +18,7 @@ function table(limit: number) {
   return { sessions, ended, add }
 }
 
-test('the session that has had its answer and was silent longest gives way, and none that still waits', () => {
+test('the answered session that was silent longest is evicted, never one that still waits', () => {
   const { sessions, ended, add } = table(3)
   add('waiting', 1, false)
   add('old', 2, true)

@@ -19,7 +19,7 @@ for (const [what, demand] of [
   ['a network that has changed', (client: BeaconClient) => client.askNow(20_000)],
   ['something unanswered', (client: BeaconClient) => client.refresh(20_000)],
 ] as const)
-  test(`a question about ${what} goes out at once, though the answer to an earlier one comes in the same turn`, () => {
+  test(`a query about ${what} is sent immediately, although the answer to an earlier one comes in the same turn`, () => {
     const client = new BeaconClient()
     assert.equal(asks(client, 0), 0)
     client.handleReply(10, ENDPOINT)

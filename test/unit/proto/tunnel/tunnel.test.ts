@@ -116,7 +116,7 @@ test('an exchange without an answer is repeated and fails after its limit, at th
   }
 })
 
-test('a known key is answered while it is unconfirmed, so often and no more', () => {
+test('a known key is answered while it is unconfirmed, a limited number of times', () => {
   const [a, b] = [new Side(1), new Side(2)]
   a.tunnel.start(0)
   const frame = a.takeAuth(b)
