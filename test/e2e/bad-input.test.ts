@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { Gateway, Rendezvous, Stage } from './harness.ts'
 import type { Ran } from './harness.ts'
 
-/** Nobody listens there: what is wrong must be found before anybody is asked. */
+/** No one listens there: what is wrong must be found before anyone is asked. */
 const NOWHERE = ['--registry', '127.0.0.1:1', '--beacon', '127.0.0.1:1', '--listen', '127.0.0.1:0']
 
 let stage: Stage
@@ -28,7 +28,7 @@ before(async () => {
 after(async () => stage.close())
 
 describe('what people get wrong', { concurrency: 4 }, () => {
-  // each is a process or two that ends by itself
+  // each is a process or two that ends on its own
   test('a file that is not YAML is refused with line and column', async () => {
     const file = await config('version: 1\nnode:\n  hostname: [a\nmap: []\n')
     for (const args of [

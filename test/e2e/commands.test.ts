@@ -218,7 +218,7 @@ test('an unanswered trust request is shown and can be withdrawn; an invalid one 
   assert.deepEqual((await a.status()).trustRequests, [])
   for (const [words, code, hint] of [
     [['request', 'agent-a'], 2, /hint: Name the peer/],
-    [['request', a.ready.node.address], 2, /is this node itself/],
+    [['request', a.ready.node.address], 2, /is this node/],
     [['approve', 'agent-b'], 5, /agent-b is trusted already\nhint: There is nothing to decide/],
     [['approve', 'agent-x'], 5, /hint: `pilotgate trust pending`/],
     [['revoke', 'agent-x'], 5, /hint: `pilotgate trust list`/],

@@ -118,7 +118,7 @@ test('without a daemon, or with something else on its socket, the start exits 5 
   const other = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
   await new Promise<void>((resolve) => other.listen(stage.path('other.sock'), resolve))
   for (const [path, why] of [
-    [stage.path('none.sock'), /no such socket/],
+    [stage.path('none.sock'), /socket does not exist/],
     [stage.path('other.sock'), /daemon/],
   ] as const) {
     const { code, stdout } = await stage.pilotgate([

@@ -1,5 +1,5 @@
 /**
- * Each direction of a connection ends by itself, as in TCP. Every test runs both ways: agent-a as the client of agent-b's
+ * Each direction of a connection ends on its own, as in TCP. Every test runs both ways: agent-a as the client of agent-b's
  * services, and the reverse.
  */
 import { after, before, test } from 'node:test'

@@ -115,7 +115,7 @@ for (const way of ways) {
         [undefined, undefined, [`fd70:696c:6f74::${node.nodeId.toString(16)}`]],
       )
     } else {
-      assert.deepEqual(got['pilot-node'], way.name.startsWith('front') ? undefined : forged) // bytes are bytes: nobody looked
+      assert.deepEqual(got['pilot-node'], way.name.startsWith('front') ? undefined : forged) // bytes are bytes: no one looked
     }
     const failed = await unary(client, 'Fail', 'please', metadata)
     assert.deepEqual(

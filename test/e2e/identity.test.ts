@@ -20,7 +20,7 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
   if (nginx === undefined || curl === undefined) return t.skip('not installed: nginx or curl')
   const [target, folder] = [await refusing(), stage.path('nginx')]
   const socket = `${folder}/nginx.sock`
-  await chmod(stage.dir, 0o711) // started as root, nginx serves as somebody else
+  await chmod(stage.dir, 0o711) // started as root, nginx serves as someone else
   await mkdir(folder)
   await writeFile(`${folder}/file.bin`, noise(3_000_000))
   const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']

@@ -19,7 +19,7 @@ before(async () => {
 after(async () => stage.close())
 
 for (const which of ['maps', 'exposes'] as const) {
-  test(`SIGTERM to the gateway that ${which}: what is open may end by itself, nothing new is taken, the exit code is 0`, async (t) => {
+  test(`SIGTERM to the gateway that ${which}: what is open may end on its own, nothing new is taken, the exit code is 0`, async (t) => {
     // An open connection speaks on after the signal; a new one is refused or reset; when the old one ends the process does.
     const { inner, a, b } = await innerPair(t)
     const gateway = which === 'maps' ? a : b

@@ -219,7 +219,7 @@ function services({ way, dialler, server, datagramPort, patienceMs }: Way): void
     const stream = quiet(await dialler().dial(`${server().nodeId}:${open.spec.port}`))
     assert.equal((await untilEnd(stream, patienceMs)).toString(), 'secret')
     stream.destroySoon()
-    // A daemon has said yes before anybody was asked: then it ends without a byte.
+    // A daemon has said yes before anyone was asked: then it ends without a byte.
     const refused = await dialler()
       .dial(`${server().nodeId}:${closed.spec.port}`)
       .then(

@@ -1,5 +1,5 @@
 /**
- * Nothing leaves in clear. Every UDP datagram between the gateways, and between each of them and the beacon, passes a tap
+ * Nothing leaves in the clear. Every UDP datagram between the gateways, and between each of them and the beacon, passes a tap
  * that records it (the gateways are registered at the taps' addresses); what was carried is recognisable and must be in
  * none of them, nor the magic of a plaintext frame. Where tcpdump may run, it looks at the same from outside.
  */
@@ -208,7 +208,7 @@ async function startHttp(): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** Noise with a marker in every kilobyte: whatever piece of it were in clear, a marker would be whole in it. */
+/** Noise with a marker in every kilobyte: whatever piece of it were in the clear, a marker would be whole in it. */
 function payload(): Buffer {
   const bytes = noise(PAYLOAD_BYTES)
   for (let at = 0; at + 1_000 <= bytes.length; at += 500) bytes.write(MARKER, at)

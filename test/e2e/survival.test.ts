@@ -1,5 +1,5 @@
 /**
- * kill -9 of each part. The rendezvous: what is open goes on, what is new works as soon as it can, nothing else has to be
+ * kill -9 of each part. The rendezvous: what is open continues, what is new works as soon as it can, nothing else has to be
  * started again. A gateway: the clients of the other one are reset within the documented time, and everything works
  * again when it is back, as the same node at the same addresses. The tests run beside each other: they mostly wait.
  */

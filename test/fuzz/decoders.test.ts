@@ -184,7 +184,7 @@ function feedHello(bytes: Uint8Array): boolean {
 function encodeBeacon(message: BeaconMessage): Uint8Array {
   switch (message.kind) {
     case 'discover':
-      return encodeDiscover(message.node) // what stands behind it is more than it says
+      return encodeDiscover(message.node) // what follows it is more than it says
     case 'discover_extended':
       return encodeDiscoverExtended(message.node)
     case 'discover_reply':

@@ -120,7 +120,7 @@ test('Q20: what a daemon sends in order is acknowledged well within the 200 ms a
   const { sim, ours, go } = setting(1, 1)
   ours.listen(81, (stream) => {
     stream.reading = false
-  }) // and also while nobody reads
+  }) // and also while no one reads
   const stream = go.dial(ours.nodeId, 81)
   sim.until('open', 5_000, () => stream.state === 'ESTABLISHED')
   for (let i = 0; i < 50; i++) {
@@ -233,7 +233,7 @@ test('tunnel §3: a Go node that draws new prefixes under one key, counting from
   assert.equal(ours.state.counters['sealed_replay'] ?? 0, 0)
 })
 
-test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anybody, are counted and nothing else', () => {
+test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anyone, are counted and nothing else', () => {
   const { sim, ours, go } = setting(1)
   const records = sim.record()
   for (const magic of ['PILT', 'PILK']) {

@@ -1,4 +1,4 @@
-/** Messages on port 444: what the reference believes of anybody (trust.md §3.1), ours believes only of the peer whose tunnel it is. */
+/** Messages on port 444: what the reference believes of anyone (trust.md §3.1), ours believes only of the peer whose tunnel it is. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64, utf8 } from '../../src/base/bytes.ts'
@@ -7,7 +7,7 @@ import { handshakeChallenge } from '../../src/wire/handshake-message.ts'
 import { SimOverlay, trusts } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
-/** Three public nodes; b and c have tunnels to a, nobody trusts anybody. */
+/** Three public nodes; b and c have tunnels to a, no one trusts anyone. */
 function three(): { sim: SimOverlay; a: SimNode; b: SimNode; c: SimNode } {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b, c] = ['agent-a', 'agent-b', 'agent-c'].map((name) => sim.node(name, { public: true })) as [

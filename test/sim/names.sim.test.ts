@@ -247,7 +247,7 @@ for (const seed of [1, 2, 3]) {
       if (type === 'resolve' && about === before) return { type: 'error', error: 'node not found' }
       return reply
     }
-    failureOf(sim, alice, 'bob') // nobody runs there; but its place is known now
+    failureOf(sim, alice, 'bob') // no one runs there; but its place is known now
     assert.equal(alice.state.trust.nodeNamed('bob'), other)
     assert.equal(toBase64(alice.state.trust.keyOf(other)!), bob.identity.publicKeyBase64)
     assert.equal(alice.state.trust.isTrusted(before), false)

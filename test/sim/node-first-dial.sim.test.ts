@@ -97,7 +97,7 @@ for (const seed of [1, 2]) {
     for (const name of ['agent-b', 'agent-b', 'nobody', '9']) a.turn((now) => a.core.prepare(now, parsePeerName(name)!))
     sim.run(1_000)
     const asked = sim.registry.requests.slice(before).filter((type) => !['heartbeat', 'poll_handshakes'].includes(type))
-    // The name of a trusted peer means its key, so nobody is asked for it.
+    // The name of a trusted peer means its key, so no one is asked for it.
     assert.deepEqual(asked.toSorted(), ['lookup', 'resolve', 'resolve', 'resolve_hostname'])
     assert.equal(
       records.filter(({ from, bytes }) => from.port === a.endpoint.port && (bytes[0] === 0x03 || bytes[0]! >= 0x10))

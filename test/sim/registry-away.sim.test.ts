@@ -1,5 +1,5 @@
 /**
- * A gateway outlives its registry, even across its own restart: who knows each other needs nobody to find each other
+ * A gateway outlives its registry, even across its own restart: who knows each other needs no one to find each other
  * again, as long as one of the two is where it was.
  */
 import assert from 'node:assert/strict'

@@ -55,7 +55,7 @@ test('in a session the value counts as well: a request that was changed, left ou
     const session = new ClientSession(PLAIN_TCP)
     const registry = new Registry(new MemoryStore(new Map()))
     sim.until('registered', 5_000, () => a.registered)
-    // Played again from the start by somebody who carries on what is said, to a registry that answers for itself.
+    // Played again from the start by someone who carries on what is said, to a registry that answers for itself.
     a.turn((now) => a.core.handleRegistryDisconnected(now))
     a.turn((now) => a.core.handleRegistryConnected(now))
     const say = (message: object): object =>

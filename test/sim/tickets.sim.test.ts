@@ -50,7 +50,7 @@ for (const seed of [1, 2, 3]) {
     host.core.setJudge(() => 'accept')
     ask(guest, host, 'good', new Uint8Array(32).fill(7))
     sim.until('the answer arrives', 15_000, () => guest.eventsOf('trust').some(({ state }) => state === 'key_changed'))
-    host.requestTrust(String(guest.nodeId)) // nor when it asks by itself
+    host.requestTrust(String(guest.nodeId)) // nor when it asks on its own
     sim.run(30_000)
     assert.ok(!trusts(guest, host))
   })

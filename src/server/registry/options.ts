@@ -15,7 +15,7 @@ export const COMPAT = {
   'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anyone',
   'open-trust': 'check_trust tells anyone who trusts whom',
   'old-signatures': 'a key that has signed sessions may also sign single requests, as before',
-  'split-addresses': 'the beacon believes a node whose UDP comes from another address than its TCP',
+  'split-addresses': 'the beacon believes a node whose UDP comes from a different address than its TCP',
 } as const
 
 export type Compat = keyof typeof COMPAT

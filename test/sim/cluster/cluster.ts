@@ -4,7 +4,7 @@
  *
  * - every byte that arrives is the byte that was sent there, in order; no more, none of another stream;
  * - one dial is accepted at most once; an end is seen only where one was made; `finished` means all bytes;
- * - nobody is trusted but by configuration; a stranger opens nothing and is dialled by nobody;
+ * - no one is trusted but by configuration; a stranger opens nothing and is dialled by no one;
  * - no plaintext on any wire (the network refuses it); tables stay within the size of the cluster; no busy loop;
  * - within CALM_MS after the last fault every pair can talk, nothing stands still, and both sides have the same streams.
  *
@@ -98,7 +98,7 @@ export class Cluster {
     this.#pending.push({ at: this.sim.world.nowMs + ms, act })
   }
 
-  /** A registered node that nobody trusts tries the door. */
+  /** A registered node that no one trusts tries the door. */
   knock(member: Member): void {
     this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT))
     if (member.node.nodeId !== 0) this.#knocks.push(this.stranger.dial(String(member.node.nodeId), ECHO_PORT))

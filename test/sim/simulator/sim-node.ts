@@ -94,7 +94,7 @@ export class SimNode implements Outside {
     this.trustFile = options.trustFile ?? { trusted: [], pending: [] }
   }
 
-  /** How often it was started; what an earlier life began nobody answers. */
+  /** How often it was started; what an earlier life began no one answers. */
   get lives(): number {
     return this.#life
   }
@@ -135,7 +135,7 @@ export class SimNode implements Outside {
     this.turn((now) => this.core.handleTimeout(now))
   }
 
-  /** Its next life asks nobody for trust by configuration: what it has is what its trust file says. */
+  /** Its next life asks no one for trust by configuration: what it has is what its trust file says. */
   withoutWishes(): this {
     this.#asksAtStart = false
     return this
@@ -191,7 +191,7 @@ export class SimNode implements Outside {
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, true))
   }
 
-  /** Something came or went on this machine, but what we send comes from where it came from before. */
+  /** Something came or continued this machine, but what we send comes from where it came from before. */
   interfacesChanged(): void {
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, false))
   }
@@ -201,7 +201,7 @@ export class SimNode implements Outside {
     this.core.listen(port)
   }
 
-  /** Somebody listens there and turns everybody away. */
+  /** Someone listens there and turns everybody away. */
   listenAndRefuse(port: number): void {
     this.#listeners.set(port, 'refuse')
     this.core.listen(port)
@@ -377,7 +377,7 @@ export class SimNode implements Outside {
     this.overlay.world.at(at, () => {
       if (life !== this.#life || this.#timerAt !== at) return
       this.#timerAt = Infinity
-      if (this.#isPaused) return // it is late, and catches up when it goes on
+      if (this.#isPaused) return // it is late, and catches up when it continues
       this.#servedAt = this.nowMs
       this.core.handleTimeout(this.nowMs)
       this.#flush()

@@ -81,7 +81,7 @@ test('the socket comes from PILOTGATE_ADMIN when no flag says it', async () => {
 
 test('with no gateway running every reader exits 3', async () => {
   for (const reader of READERS.filter((line) => line !== 'doctor')) {
-    // doctor checks by itself: doctor.test.ts
+    // doctor checks on its own: doctor.test.ts
     assert.equal((await run(reader, testWorld({ control: noGateway() }))).code, 3, reader)
     const { code, out } = await run(`${reader} --json`, testWorld({ control: noGateway() }))
     const error = JSON.parse(out) as { v: number; status: string; code: string; message: string; hint: string }

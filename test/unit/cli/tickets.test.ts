@@ -29,7 +29,7 @@ test('in a terminal it is drawn, with the command for the other side; under --js
   assert.equal((JSON.parse((await run('invite --json')).out) as { data: { ticket: string } }).data.ticket, 'pgt1_AAAA')
 })
 
-test('times that make no sense are refused', async () => {
+test('times that are malformed are refused', async () => {
   for (const bad of ['9s', '8d', '10', 'm', '-1m', '1.5h', '']) {
     const { code, err } = await run(`invite --for=${bad}`)
     assert.equal(code, 2, bad)

@@ -1,4 +1,4 @@
-/** Trust that ends by itself: on time, once, and not later because of a restart, a crash or a failed attempt. */
+/** Trust that ends on its own: on time, once, and not later because of a restart, a crash or a failed attempt. */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -116,7 +116,7 @@ test('what counts is what the disk gives away, for each peer and for all, and wh
   for (const node of [2, 3, 4]) for (let i = 0; i < 3; i++) await save(node, 20 * MIB)
   await save(5, 8 * MIB)
   await assert.rejects(save(6, 8 * MIB), /the inbox is full/)
-  // Somebody tidies up: seen without a restart, though not at once.
+  // Someone tidies up: seen without a restart, though not at once.
   await rm(join(folder, 'received'), { recursive: true })
   mock.method(performance, 'now', () => 1e9)
   await save(6, 8 * MIB)

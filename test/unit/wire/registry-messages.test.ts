@@ -150,7 +150,7 @@ test('replies of the reference are read field by field', () => {
   assert.ok(isOkReply({ type: 'set_tags_ok' }, 'set_tags') && !isOkReply({ type: 'error' }, 'set_tags'))
 })
 
-test('a poll keeps its good entries when others make no sense', () => {
+test('a poll keeps its good entries when others are malformed', () => {
   const reply = parsePollHandshakesReply({
     type: 'poll_handshakes_ok',
     requests: [

@@ -159,7 +159,7 @@ test('using one asks the one node for trust with the one key, shows the proof, a
   await asking(stage)
   assert.deepEqual(stage.asked, [[2, THEIRS, proofOf(TICKET.secret, OWN, THEIRS)]])
   assert.equal(await code(stage.tickets.redeem(formatTicket(TICKET))), 'CONFLICT', 'twice at once')
-  stage.tickets.onTrust({ kind: 'trust', node: 3, ...NOBODY, state: 'approved' }) // somebody else
+  stage.tickets.onTrust({ kind: 'trust', node: 3, ...NOBODY, state: 'approved' }) // someone else
   stage.tickets.onTrust({ kind: 'trust', node: 2, ...NOBODY, state: 'approved' })
   assert.deepEqual(await using, {
     peer: '0:0000.0000.0002',

@@ -1,4 +1,4 @@
-/** The parts of a stream by themselves: round-trip time, congestion window, what is in flight, what has come. */
+/** The parts of a stream on their own: round-trip time, congestion window, what is in flight, what has come. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {

@@ -113,7 +113,7 @@ test('an ACK without payload is never answered (stream.md §3.4)', () => {
   assert.deepEqual(setting.pass(1_000), [])
 })
 
-test('FIN waits until everything is acknowledged and nobody reads any more (Q2), and its number is the length', () => {
+test('FIN waits until everything is acknowledged and no one reads any more (Q2), and its number is the length', () => {
   const setting = plainStream()
   setting.stream.write(pattern(3_000))
   setting.stream.shutdown(setting.now)

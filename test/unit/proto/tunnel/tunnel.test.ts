@@ -1,4 +1,4 @@
-/** Two tunnels by themselves: what each answers, which keys it uses, and what an old PILA does. */
+/** Two tunnels on their own: what each answers, which keys it uses, and what an old PILA does. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AEAD_TAG_BYTES, nodeCrypto } from '../../../../src/crypto/aead.ts'

@@ -35,7 +35,7 @@ test('a node comes back from the disk as it was, with its last-seen', () => {
   assert.equal(setting.registry.counters.liveNodes, 0)
 })
 
-test('a private node is resolved only by those in a pair with it, not even by itself', () => {
+test('a private node is resolved only by those in a pair with it, not even on its own', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
   assert.deepEqual(setting.resolve(alice, bob), REFUSED)
