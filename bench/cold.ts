@@ -71,7 +71,7 @@ async function firstConnection(client: Client, gateway: BenchGateway): Promise<C
 }
 
 /**
- * Both behind a NAT that lets in only what was asked for (MASQUERADE), which forgets in seconds: the way has to be punched.
+ * Both behind a NAT that admits only replies (MASQUERADE), which forgets in seconds: the way has to be punched.
  * Both are killed and started again before every sample, on the same port, so that neither holds a tunnel; that they trust
  * each other they remember.
  */

@@ -1,5 +1,5 @@
 /**
- * The processes of a run: gateways, proxies, services and clients, each by itself, on this machine or in a namespace.
+ * The processes of a run: gateways, proxies, services and clients, each on its own, on this machine or in a namespace.
  * They end with the stage, or with us.
  */
 import { createServer } from 'node:net'
@@ -28,7 +28,7 @@ export class Crew {
 
   constructor(stage: Stage) {
     this.stage = stage
-    process.once('exit', () => rmSync(stage.dir, { recursive: true, force: true })) // Ctrl+C asks nobody to close the stage
+    process.once('exit', () => rmSync(stage.dir, { recursive: true, force: true })) // Ctrl+C asks no one to close the stage
   }
 
   spawn(spot: Spot, args: readonly string[], label: string, command = process.execPath): Program {

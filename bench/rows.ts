@@ -1,6 +1,6 @@
 /** What is measured, and along which ways: the words of every table and chart. Data only. */
 
-/** A way from a client to a service, by what stands between them. */
+/** A way from a client to a service, by what is between them. */
 export type PeerId =
   | 'tcp'
   | 'tcp-proxy'

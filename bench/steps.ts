@@ -180,7 +180,7 @@ async function rate(
   return { values: { [row]: (count * 1_000) / ms }, from: { count, ms } }
 }
 
-/** Of what stands between; of gRPC of both ends, of NATS of its server. Kernel buffers are in nobody's figure. */
+/** Of what is between; of gRPC of both ends, of NATS of its server. Kernel buffers are in no one's figure. */
 async function memory({ scale, way, holder }: Setting): Promise<Taken> {
   const client = await holder(way.by === 'grpc')
   try {

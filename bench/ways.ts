@@ -17,7 +17,7 @@ export interface Way {
   readonly to: Address
   readonly http?: Address
   readonly echo?: Address // an echo that knows no header: the well-known one, overlay port 7
-  readonly pids: readonly number[] // what stands between: proxies, gateways, a NATS server
+  readonly pids: readonly number[] // what is between: proxies, gateways, a NATS server
   readonly ends?: readonly number[] // service processes whose memory grows with connections
   readonly afterwards?: () => Promise<void> // of a sample: what it left behind and others would suffer from
 }

@@ -10,7 +10,7 @@ import { testnet } from 'pilotgate/testing'
 const net = await testnet({ nodes: 2 })
 const [alice, bob] = [net.nodes[0]!, net.nodes[1]!]
 
-// bob serves. The tunnel has authenticated whoever asks: callerOf tells the truth, headers might not.
+// bob serves. The tunnel has authenticated the caller: callerOf is reliable, headers are not.
 const server = createServer((request, response) => response.end(`hello, ${callerOf(request)?.name}\n`))
 await serveHttp(bob, 80, server, { allow: ({ name }) => name === 'agent-1' })
 

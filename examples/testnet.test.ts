@@ -18,7 +18,7 @@ test('what agent-1 says comes back from agent-2, in capitals', async () => {
   const listener = await net.nodes[1]!.listen(1_234, (incoming) => {
     const stream = incoming.accept()
     stream.on('data', (part: Buffer) => stream.write(String(part).toUpperCase()))
-    stream.on('end', () => stream.end()) // each direction ends by itself
+    stream.on('end', () => stream.end()) // each direction ends on its own
   })
   const stream = await net.nodes[0]!.dial('agent-2:1234')
   stream.end('hello')
@@ -26,7 +26,7 @@ test('what agent-1 says comes back from agent-2, in capitals', async () => {
   listener.close()
 })
 
-test('a port where nobody listens refuses', async () => {
+test('a port where no one listens refuses', async () => {
   await assert.rejects(
     net.nodes[0]!.dial('agent-2:4321'),
     (error) => error instanceof PilotError && error.code === 'CONNECTION_REFUSED',

@@ -52,7 +52,7 @@ test('docs/errors.md lists every error code with its exit and HTTP status, and n
 
 // ── Each checker objects to something bad ──────────────────────────────────────────────────────────────────────────
 
-test('a wrong import is seen, whichever way it is written', () => {
+test('a wrong import is found, however it is written', () => {
   const bad: [string, string][] = [
     ['src/base/types.ts', "import { a } from '../wire/packet.ts'"],
     ['src/wire/packet.ts', "import type { A } from '../crypto/seal.ts'"],
@@ -137,7 +137,7 @@ test('impurity is seen in code, and not in comments, strings or names that only 
   )
 })
 
-test('an unguarded call that throws is seen, and one in a comment or a text is not', () => {
+test('an unguarded call that throws is found, and one in a comment or a string is not', () => {
   const bad = [
     'stream.respond({})',
     'a.sendTrailers({})',

@@ -213,7 +213,7 @@ class Wire {
     })
   }
 
-  /** Waits for the end, and for nobody having sent more than was waited for. */
+  /** Waits for the end, and for no one having sent more than was waited for. */
   async ended(): Promise<void> {
     if (!this.#isOver)
       await new Promise<void>((resolve) => {

@@ -1,4 +1,4 @@
-/** What a command file gets to declare itself with. */
+/** The tools that a command file declares itself with. */
 import type { Command } from 'commander'
 import type { Output } from './output.ts'
 import type { World } from './world.ts'
@@ -8,7 +8,7 @@ export interface Cli {
   readonly program: Command
   /** `usage` is the name with its arguments, as commander reads them: `ping <peer>`. */
   add(parent: Command, usage: string, summary: string, examples: readonly string[]): Command
-  /** Wraps what a command does; it may return an exit code other than 0. */
+  /** Wraps a command's action, which may return an exit code other than 0. */
   action<T extends readonly unknown[]>(
     run: (out: Output, ...args: T) => Promise<number | void>,
   ): (...args: T) => Promise<void>

@@ -1,6 +1,6 @@
 /**
- * A rendezvous in the process of a gateway, for tickets where there is no other. It keeps its certificate, its nodes and
- * its ports in the state folder, so that nodes that used a ticket reconnect after a restart.
+ * A rendezvous in a gateway's process, for tickets when there is no other. It keeps its certificate, its nodes and its
+ * ports in the state folder, so that nodes that used a ticket reconnect after a restart.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -38,7 +38,7 @@ export async function startEmbedded(
   return server
 }
 
-/** Loopback, unless the LAN is asked for. @throws PilotError USAGE. */
+/** Loopback, unless the LAN is requested. @throws PilotError USAGE. */
 export function embeddedAddress({ lan, lanAddress }: LanOptions): string {
   if (lanAddress !== undefined) {
     if (isIPv4(lanAddress) && lanAddress !== '0.0.0.0') return lanAddress

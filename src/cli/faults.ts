@@ -1,7 +1,7 @@
 /**
- * The last line: an exception that no handler caught, in a process that serves others. It is our own bug, and it ends
- * what it happened in, but not everybody else's connections: it is told and counted, and the process goes on. One that
- * faults again and again is broken and ends, so that its supervisor restarts it.
+ * The last line of defence: an uncaught exception in a serving process. It is our own bug, and ends whatever it
+ * happened in, but not the connections of others: it is logged and counted, and the process continues. A process with
+ * repeated faults is broken and exits, so that its supervisor restarts it.
  */
 export class FaultLine {
   readonly #listeners = new Set<(error: unknown) => void>()
@@ -12,13 +12,13 @@ export class FaultLine {
     this.#now = now
   }
 
-  /** From now on the process serves. The result ends that. */
+  /** From now on the process is serving. Call the result to end that. */
   contain(onFault: (error: unknown) => void): () => void {
     this.#listeners.add(onFault)
     return () => void this.#listeners.delete(onFault)
   }
 
-  /** @returns false when the process has to end. */
+  /** @returns false if the process must exit. */
   take(error: unknown): boolean {
     const now = this.#now()
     this.#recent = [...this.#recent.filter((at) => now - at < WINDOW_MS), now]
@@ -28,6 +28,6 @@ export class FaultLine {
   }
 }
 
-/** A fault that an unlucky peer can cause now and then is survived; a loop of them is not. */
+/** An occasional fault caused by an unlucky peer is survived; a loop of them is not. */
 export const MAX_FAULTS = 20
 export const WINDOW_MS = 60_000

@@ -3,13 +3,13 @@
 import { tuneMemory } from './memory.ts'
 
 tuneMemory()
-const { runCli, tellError } = await import('./program.ts') // only now: to load all of it would make V8's space of young objects large
+const { runCli, tellError } = await import('./program.ts') // only now: loading everything would make V8's space for young objects grow
 const { realWorld } = await import('./world.ts')
 const { FaultLine } = await import('./faults.ts')
 
 let outputLost = false
 const loseOutput = (error: unknown): void => {
-  // A reader that went away (`pilotgate status | head -1`) has what it wanted; a full disk has lost the result.
+  // A reader that went away (`pilotgate status | head -1`) has what it wanted; on a full disk the result is lost.
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') outputLost = true
 }
 process.stdout.on('error', loseOutput)
@@ -20,13 +20,13 @@ const faults = new FaultLine()
 const world = realWorld(faults, loseOutput)
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
-    if (error instanceof Error && error.stack !== undefined) world.err(`${error.stack}\n`) // our own bug: where it is
+    if (error instanceof Error && error.stack !== undefined) world.err(`${error.stack}\n`) // our own bug: show where it is
     if (!faults.take(error)) process.exit(tellError(error, argv, world))
   })
 }
 
 const code = await runCli(argv, world)
-await Promise.race([Promise.all([flushed(process.stdout), flushed(process.stderr)]), world.sleep(1_000)]) // a stalled reader does not keep us
+await Promise.race([Promise.all([flushed(process.stdout), flushed(process.stderr)]), world.sleep(1_000)]) // a stalled reader does not delay us
 if (outputLost) world.err('error: could not write the output\n')
 process.exit(code === 0 && outputLost ? 1 : code)
 

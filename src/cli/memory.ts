@@ -1,14 +1,15 @@
 /**
- * How this process collects its garbage. At work a gateway makes short-lived buffers outside of V8's heap, and V8 takes
- * their bytes for a reason to keep marking the heap, in small steps and on a second thread: where gateways, client and
- * server share two cores that costs a third of all CPU (docs/performance.md). The heap itself is small, and marking it in one go
- * takes some 10 ms, seldom: runtime/v8/young-garbage.ts frees the buffers before V8 thinks of it.
+ * Garbage collection settings of this process. Under load, a gateway creates short-lived buffers outside V8's heap, and
+ * V8 counts their bytes as a reason to keep marking the heap, in small steps and on a second thread: if gateways,
+ * client and server share two cores, that costs a third of all CPU (docs/performance.md). The heap itself is small, and
+ * marking it in one go takes about 10 ms and is rare: runtime/v8/young-garbage.ts frees the buffers before V8 starts
+ * marking.
  */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { collectWhenQuiet } from './quiet-collection.ts'
 
-/** First thing in the process: V8 reads these flags whenever it thinks of beginning to mark, and of growing. */
+/** Called first in the process: V8 reads these flags whenever it considers marking or growing. */
 export function tuneMemory(): void {
   setFlagsFromString('--no-incremental-marking')
   const youngSpace = new YoungSpace()
@@ -20,8 +21,8 @@ export function tuneMemory(): void {
 }
 
 /**
- * Whatever lives on, as the modules of this program do and the objects of new connections, makes V8's space of young
- * objects grow, to 16 MB twice, for good. There is no limit to set at run time, but how fast it grows; so it is told to stop.
+ * Long-lived objects, such as the program's modules and new connections, make V8's space for young objects grow
+ * permanently to twice 16 MB. Its limit cannot be set at run time, only its growth factor, so growth is stopped.
  */
 class YoungSpace {
   #growth = 0
@@ -42,5 +43,8 @@ class YoungSpace {
   }
 }
 
-/** Both halves. In 1 MB twice new connections take a tenth more CPU; what a packet leaves behind is dead before 1 MB is full. */
+/**
+ * Both halves. With twice 1 MB, new connections take a tenth more CPU; the garbage of a packet is dead before 1 MB is
+ * full.
+ */
 const YOUNG_SPACE_BYTES = 8 * 1_048_576

@@ -1,9 +1,12 @@
-/** What a command says: text for people, or under --json one object a line, in the shapes that other programs rely on. */
+/**
+ * The output of a command: text for people, or with --json one object per line, in the formats that other programs rely
+ * on.
+ */
 import { styleText } from 'node:util'
 import type { PilotError } from '../base/errors.ts'
 import type { LogLevel, World } from './world.ts'
 
-/** Options that every command takes, before and after its name. */
+/** Options of every command, before or after its name. */
 export interface CommonOptions {
   readonly json?: boolean
   readonly color?: boolean // --no-color makes it false
@@ -24,24 +27,24 @@ export class Output {
     this.quiet = options.quiet === true
   }
 
-  /** The one result of a command: the record under --json, else the lines. */
+  /** The result of a command: the record with --json, otherwise the lines. */
   result(data: unknown, lines: readonly string[]): void {
     if (this.json) this.#world.out(`${JSON.stringify({ v: 1, status: 'ok', data })}\n`)
     else this.#print(lines)
   }
 
-  /** Something that happened in a process that goes on: an object a line under --json, else a line unless --quiet. */
+  /** An event of a running process: one object per line with --json, otherwise a line unless --quiet. */
   event(event: object, line: string): void {
     if (this.json) this.#world.out(`${JSON.stringify({ v: 1, ...event })}\n`)
     else if (!this.quiet) this.#print([line])
   }
 
-  /** For people only, and only when they did not ask for quiet. */
+  /** Only for people, and only without --quiet. */
   note(...lines: readonly string[]): void {
     if (!this.json && !this.quiet) this.#print(lines)
   }
 
-  /** To a person at a terminal: what takes back what has just been done. */
+  /** For a person at a terminal: how to undo the last change. */
   undo(command: string): void {
     if (this.#world.terminal) this.note(this.dim(`undo: ${command}`))
   }
@@ -74,14 +77,14 @@ export class Output {
   }
 }
 
-/** The error shape of the contract, on stdout under --json, else on stderr. Returns the exit code. */
+/** The error format of the contract, on stdout with --json, otherwise on stderr. Returns the exit code. */
 export function printError(error: PilotError, json: boolean, world: Pick<World, 'out' | 'err'>): number {
   const { code, message, hint, details } = error
   if (json)
     world.out(
       `${JSON.stringify({ v: 1, status: 'error', code, message, hint, ...(Object.keys(details).length === 0 ? {} : { details }) })}\n`,
     )
-  // Several problems are one line each, in the form that editors jump to.
+  // Several problems are one line each, in a form that editors can jump to.
   else
     world.err(
       `${(message.includes('\n') ? message : `error: ${message}`).split('\n').map(printable).join('\n')}\nhint: ${printable(hint)}\n`,
@@ -90,8 +93,8 @@ export function printError(error: PilotError, json: boolean, world: Pick<World, 
 }
 
 /**
- * Text of peers and registries may reach a line. Only our own colours pass to the terminal: no other control character,
- * nothing that moves the cursor, renames the window or turns the direction of writing.
+ * Text of peers and registries may reach a line. Only our own colours reach the terminal: no other control characters,
+ * and nothing that moves the cursor, renames the window or changes the writing direction.
  */
 export function printable(line: string): string {
   return line
@@ -102,7 +105,7 @@ export function printable(line: string): string {
     .join('')
 }
 
-/** What styleText writes: bold, dim, red, green, and their ends. */
+/** The sequences of styleText: bold, dim, red, green, and their ends. */
 // eslint-disable-next-line no-control-regex
 const OWN_STYLES = /(\x1b\[(?:1|2|22|31|32|39)m)/
 /** Control, format (bidirectional overrides among them), surrogate and private-use characters. */

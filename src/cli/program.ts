@@ -1,4 +1,4 @@
-/** The list of commands, the options that all of them take, and how errors are reported. */
+/** The list of commands, their common options, and error reporting. */
 import { Command, CommanderError } from 'commander'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { Cli } from './cli.ts'
@@ -26,7 +26,7 @@ import type { World } from './world.ts'
 
 /** @returns The exit code; never rejects. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
-  const help: string[] = [] // what commander would write to stderr; shown only when a command is missing
+  const help: string[] = [] // what commander would write to stderr; shown only if a command is missing
   const outcome = { exitCode: 0 }
   const program = createProgram(world, outcome, (text) => void help.push(text))
   try {
@@ -39,7 +39,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
   }
 }
 
-/** All commands. @param outcome gets the exit code of the command that runs. */
+/** All commands. @param outcome receives the exit code of the command that runs. */
 export function createProgram(
   world: World,
   outcome: { exitCode: number } = { exitCode: 0 },

@@ -1,8 +1,8 @@
 /**
- * Gives back what a burst has left. V8 collects when it wants more memory, and never because nothing happens: of six
- * thousand connections that have ended a gateway would keep 50 MB of garbage until the next burst. So when a process that was
- * busy is quiet again, its whole heap is collected: some 20 ms, and 6 more for each thousand connections that are open.
- * Here, and not in runtime/: how long that takes in a program that uses the package we do not know.
+ * Frees memory left by a burst. V8 collects when it needs more memory, never because it is idle: after six thousand
+ * connections have ended, a gateway would keep 50 MB of garbage until the next burst. So when a busy process becomes
+ * quiet, its whole heap is collected: about 20 ms, plus 6 for each thousand open connections. Here rather than in
+ * runtime/, because we do not know how long that takes in a program that uses the package.
  */
 import { getHeapStatistics } from 'node:v8'
 import { v8Collector } from '../runtime/v8/collector.ts'
@@ -13,7 +13,10 @@ export interface Heap {
   collect(): void
 }
 
-/** V8's own collections tell how busy this process is: while there are none, no timer runs. @returns whom to tell how many there were. */
+/**
+ * V8's own collections show how busy this process is: while there are none, no timer runs. @returns a function to
+ * report their number to.
+ */
 export function collectWhenQuiet(): (collections: number) => void {
   let collect: Collector | undefined
   const quiet = new QuietCollection({
@@ -30,10 +33,10 @@ export function collectWhenQuiet(): (collections: number) => void {
   }
 }
 
-/** Whether a moment is one to collect in. A little traffic is quiet, and nothing that leaves much behind. */
+/** Whether this is a moment to collect. A little traffic, without much garbage, counts as quiet. */
 export class QuietCollection {
   readonly #heap: Heap
-  #recent = 0 // collections of V8 since the last look
+  #recent = 0 // collections of V8 since the last check
   #due = false
 
   constructor(heap: Heap) {
@@ -44,7 +47,7 @@ export class QuietCollection {
     this.#recent += count
   }
 
-  /** Every LOOK_MS. @returns whether to look again, if V8 collects nothing meanwhile. */
+  /** Every LOOK_MS. @returns whether to check again, if V8 collects nothing in the meantime. */
   onLook(): boolean {
     const recent = this.#recent
     this.#recent = 0
@@ -52,15 +55,18 @@ export class QuietCollection {
     else if (this.#due && recent <= QUIET_COLLECTIONS) {
       const before = this.#heap.usedBytes()
       this.#heap.collect()
-      this.#due = before - this.#heap.usedBytes() >= MUCH_BYTES // the pages that this emptied go back to the system with the next one
+      this.#due = before - this.#heap.usedBytes() >= MUCH_BYTES // the emptied pages return to the system with the next one
     }
     return this.#due || recent > 0
   }
 }
 
-/** After so long connections that have ended are forgotten, and V8 takes a process for idle: then it makes its space of young objects small, too. */
+/**
+ * By then ended connections are forgotten, and V8 considers the process idle and shrinks its space for young objects,
+ * too.
+ */
 const LOOK_MS = 6_000
-/** In that time. A megabyte or more was allocated before each. */
+/** Within that time. At least a megabyte was allocated before each. */
 const BUSY_COLLECTIONS = 8
 const QUIET_COLLECTIONS = 2
 const MUCH_BYTES = 4 * 1_048_576

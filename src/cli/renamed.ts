@@ -1,4 +1,4 @@
-/** What a mistyped command line most likely meant: spellings of earlier versions, and words that other programs use. */
+/** Suggestions for mistyped command lines: spellings of earlier versions, and words of other programs. */
 
 /** @returns What to do instead of the unknown command `word`. */
 export function commandHint(word: string): string {

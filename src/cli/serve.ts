@@ -1,6 +1,6 @@
 /**
- * A gateway in the foreground, for `up`, and for `map`, `expose`, `share` and `join` where none runs: starts it, opens the
- * admin socket, reports events, follows its file, and stops it gracefully.
+ * A gateway in the foreground, for `up`, and for `map`, `expose`, `share` and `join` if none is running: starts it,
+ * opens the admin socket, reports events, reloads its file, and stops it gracefully.
  */
 import { adminControl, LiveConfig } from '../config/live.ts'
 import { canBeFollowed, loadConfig } from '../config/load.ts'
@@ -19,7 +19,7 @@ export interface UpOptions extends Flags {
   readonly config?: string
 }
 
-/** Flags, environment, and the file that one of the two names. @throws PilotError CONFIG_INVALID. */
+/** Flags, environment, and the file that either names. @throws PilotError CONFIG_INVALID. */
 export async function readSources(
   flags: UpOptions,
   world: World,
@@ -31,7 +31,7 @@ export async function readSources(
 }
 
 /**
- * @param onReady is asked of it as soon as it runs; if that fails, so does the whole command.
+ * @param onReady runs as soon as the gateway is up; if it fails, so does the whole command.
  * @returns The exit code, once it has ended.
  */
 export async function serve(
@@ -60,7 +60,7 @@ export async function serve(
   const starting = startGateway(options, { log, version: world.version, onEvent, openObserver })
   const gateway = await Promise.race([starting, stops.first.then(() => undefined)])
   if (gateway === undefined) {
-    // asked to stop before it was up
+    // requested to stop before it was up
     await Promise.race([starting.then((late) => late.stop(0)), after(LAST_WORDS_MS)])
     return 0
   }
@@ -94,7 +94,7 @@ interface Attending {
   readonly socketPath: string
 }
 
-/** From ready to the end: the admin socket is open, the file is followed, and a request to stop is waited for. */
+/** From ready to the end: the admin socket is open, the file is watched, and it waits for a request to stop. */
 async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
   const { out, world, log, stops, onReady, startAdmin, socketPath } = about
   let down: (reason: string) => void = () => {}
@@ -116,13 +116,13 @@ async function attend(gateway: ServedGateway, about: Attending): Promise<void> {
     log.info({ signal, graceMs: GRACE_MS }, 'draining: no new connections; the open ones may finish')
     out.note(`draining for up to ${GRACE_MS / 1000} s; interrupt again to stop immediately`)
     await stop(gateway, stops.second)
-    await admin.stop() // last, so that `status` can be asked while connections end
+    await admin.stop() // last, so that `status` works while connections end
   } finally {
     follower?.stop()
   }
 }
 
-/** Reads the file again when it changes, and on SIGHUP. LiveConfig reports why a file was not applied. */
+/** Reloads the file when it changes, and on SIGHUP. LiveConfig reports why a file was not applied. */
 class Follower {
   readonly #watch: FileWatch
   readonly #dispose: () => void
@@ -164,6 +164,6 @@ function after(ms: number): Promise<void> {
   })
 }
 
-/** `docker stop` kills after 10 s; resets and last packets need what is left of that. */
+/** `docker stop` kills after 10 s; resets and last packets need the remaining time. */
 export const GRACE_MS = 7_000
-const LAST_WORDS_MS = 500 // for resets to leave after a second signal
+const LAST_WORDS_MS = 500 // for resets to be sent after a second signal

@@ -1,4 +1,4 @@
-/** `map`, `expose`, `share` and `join`: they ask the running gateway, or run one in the foreground where there is none. */
+/** `map`, `expose`, `share` and `join`: they use the running gateway, or start one in the foreground. */
 import type { Command } from 'commander'
 import type { AdminClient } from '../admin/client.ts'
 import { PilotError } from '../base/errors.ts'
@@ -52,7 +52,7 @@ export function editOf({ name, save, ifVersion }: Edit): Edit {
   return { name, save, ifVersion }
 }
 
-/** Options that find a running gateway, or mean something to it; the others are read when it starts. */
+/** Options that locate a running gateway or apply to it; the others are read when one starts. */
 const FOR_A_RUNNING_ONE: ReadonlySet<string> = new Set(['config', 'stateDir', 'admin', 'trust'])
 const ONLY_AT_START: ReadonlySet<string> = new Set(OPTION_NAMES.filter((name) => !FOR_A_RUNNING_ONE.has(name)))
 const ONLY_WHEN_RUNNING = [

@@ -1,4 +1,4 @@
-/** Requests to stop: the first is for a graceful end, the second for an end at once. */
+/** Requests to stop: the first for a graceful stop, the second for an immediate one. */
 import type { World } from './world.ts'
 
 export interface StopRequests {
@@ -13,7 +13,7 @@ export function stopRequests(world: World, now: () => number = () => performance
   let firstAt: number | undefined
   const dispose = world.onStop((signal) => {
     if (firstAt === undefined) resolveFirst(signal)
-    // One Ctrl+C arrives several times: from the terminal, and again from npm or npx, which pass it on.
+    // One Ctrl+C arrives several times: from the terminal, and again from npm or npx, which forward it.
     else if (now() - firstAt > SAME_REQUEST_MS) resolveSecond()
     firstAt ??= now()
   })

@@ -1,6 +1,6 @@
 /** Records as text: tables, sizes, times. Pure. */
 
-/** Columns as wide as their widest cell; cells that are all numbers stand to the right. */
+/** Columns as wide as their widest cell; numeric columns are right-aligned. */
 export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
@@ -67,13 +67,13 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
 }
 
-/** A name that no key vouches for: shown with the fingerprint that a person can compare; undefined without a name. */
+/** An unverified name, with the fingerprint for a person to compare; undefined without a name. */
 export function unverified(name: string | null, fingerprint: string | null): string | undefined {
   if (name === null) return undefined
   return `${name} (unverified${fingerprint === null ? '' : `, ${fingerprint}`})`
 }
 
-/** Who it is, for people: the hostname when there is one. */
+/** Identifies it for people: by hostname if there is one. */
 export function formatNode(node: {
   readonly hostname: string | null
   readonly address: string

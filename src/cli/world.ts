@@ -1,4 +1,4 @@
-/** Everything of the outside that a command may touch, as one argument: tests hand in their own. */
+/** Everything outside the program that a command may touch, as one argument, so that tests can pass in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
@@ -12,7 +12,7 @@ import type { FaultLine } from './faults.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
-/** As much of a gateway as the command line needs. */
+/** The part of a gateway that the command line needs. */
 export type ServedGateway = Omit<Gateway, 'overlay' | typeof Symbol.asyncDispose>
 
 export interface RunningRendezvous {
@@ -58,17 +58,17 @@ export interface World {
   readonly modules: Modules
   /** stdout is a terminal. */
   readonly terminal: boolean
-  /** Asks the gateway behind an admin socket. */
+  /** A client for the gateway behind an admin socket. */
   client(socketPath: string): AdminClient
   /** The first line of stdin, trimmed. */
   readLine(): Promise<string>
   out(text: string): void // stdout; a failed write fails the command, unless the reader went away
   err(text: string): void // stderr
-  /** From now on an uncaught exception calls back instead of ending the process. The result ends that. */
+  /** From now on an uncaught exception calls back instead of ending the process. Call the result to end that. */
   contain(onFault: (error: unknown) => void): () => void
-  /** Calls back for each request to stop; the result ends that. */
+  /** Calls back for each request to stop; call the result to end that. */
   onStop(callback: (signal: string) => void): () => void
-  /** SIGHUP calls back instead of stopping, unless our terminal is gone; the result ends that. */
+  /** SIGHUP calls back instead of stopping, unless our terminal is gone; call the result to end that. */
   onReload(callback: () => void): () => void
   sleep(ms: number): Promise<void>
 }
@@ -93,13 +93,13 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
       try {
         process.stdout.write(text)
       } catch (error) {
-        onLostOutput(error) // a file on a full disk throws at once
+        onLostOutput(error) // a file on a full disk throws immediately
       }
     },
     err: (text) => {
       try {
         process.stderr.write(text)
-      } catch {} // nowhere left to say it
+      } catch {} // nowhere left to report it
     },
     contain: (onFault) => faults.contain(onFault),
     onStop: (callback) => {
@@ -163,5 +163,5 @@ function terminalGone(): boolean {
 
 const HAD_TERMINAL = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
 
-/** SIGHUP: the terminal went away, or somebody wants the file to be read again. */
+/** SIGHUP: the terminal went away, or a reload is requested. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -1,4 +1,4 @@
-/** Single changes to the text of a configuration file: everything else in it, comments above all, stays. */
+/** Single edits of a configuration file's text: everything else, especially comments, is preserved. */
 import { isMap, isSeq, parseDocument } from 'yaml'
 import type { Document, Pair, YAMLSeq } from 'yaml'
 import { PilotError } from '../base/errors.ts'
@@ -60,13 +60,13 @@ function portText(port: number, protocol: MapSpec['protocol']): number | string 
 
 /**
  * @returns the text without the entry that makes the mapping or exposure `name`.
- * @throws PilotError NOT_FOUND when there is none, USAGE when the entry makes several.
+ * @throws PilotError NOT_FOUND if there is none, USAGE if the entry makes several.
  */
 export function without(text: string, section: 'map' | 'expose', name: string): string {
   const doc = parseDocument(text)
   const list = doc.get(section)
   const entries = (doc.toJS() as { readonly [key: string]: readonly object[] | undefined })[section] ?? []
-  // Which entry makes which names: those that own names are given to are counted over the whole file, in its order.
+  // Which entry makes which names: default names are numbered over the whole file, in its order.
   const config = Config.parse({ version: 1, [section]: entries })
   const owners = config[section].flatMap((_, index) => {
     const one = { ...config, map: config.map.slice(index, index + 1), expose: config.expose.slice(index, index + 1) }
@@ -111,5 +111,5 @@ function added(text: string, section: 'map' | 'expose', entry: object): string {
 }
 
 function print(doc: Document): string {
-  return doc.toString({ lineWidth: 0 }) // no folding of what the author left long
+  return doc.toString({ lineWidth: 0 }) // do not fold long lines of the author
 }

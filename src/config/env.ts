@@ -1,4 +1,4 @@
-/** The only reader of the process's environment; everything else is handed a copy. */
+/** The only reader of the process environment; everything else gets a copy. */
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

@@ -1,4 +1,4 @@
-/** Turns what yaml and zod complain about into places and sentences: line, column, what was expected, what was found. */
+/** Turns yaml and zod errors into positions and sentences: line, column, what was expected, what was found. */
 import {
   isMap,
   isScalar,
@@ -57,7 +57,7 @@ function explainUnknown(key: string, known: readonly string[]): string {
   return `no such key; ${near === undefined ? `expected one of ${known.join(', ')}` : `did you mean "${near}"?`}`
 }
 
-/** YAML guesses types; where the guess was not meant, say how to write it. */
+/** YAML guesses types; if the guess was not intended, say how to write it. */
 function hintFor(issue: z.core.$ZodIssue, node: Node): string {
   if (!isScalar(node)) return ''
   if (issue.code === 'invalid_format' && typeof node.value === 'string' && /^\d+$/.test(node.value))
@@ -81,7 +81,7 @@ function describe(value: unknown): string {
   return typeof value === 'number' ? `the number ${value}` : String(value)
 }
 
-/** Where the key or value at `path` begins; where it is absent, the nearest thing around it that exists. */
+/** Where the key or value at `path` begins; if absent, the nearest enclosing element. */
 function offsetOf(doc: Document, path: Path, what: 'key' | 'value'): number {
   for (let length = path.length; length > 0; length--) {
     const part = path.slice(0, length)
@@ -111,7 +111,7 @@ function nodeAt(doc: Document, path: Path): Node | undefined {
   return (node as Node | null) ?? undefined
 }
 
-/** Keys are compared as texts: JavaScript has no others, `80:` is the key "80". */
+/** Keys are compared as strings, as in JavaScript: `80:` is the key "80". */
 function pairAt(doc: Document, path: Path): Pair | undefined {
   const parent = path.length === 1 ? doc.contents : nodeAt(doc, path.slice(0, -1))
   if (!isMap(parent)) return undefined

@@ -1,4 +1,4 @@
-/** The schema of the file for editors and other programs: what `config/gateway.schema.json` holds. */
+/** The schema of the file for editors and other programs, as in `config/gateway.schema.json`. */
 import { z } from 'zod'
 import { Config } from './schema.ts'
 

@@ -1,7 +1,7 @@
 /**
  * The configuration while the gateway runs: from the file, flags and variables, and from commands on top of them. Every
- * change is worked out whole, then applied whole or not at all; what is refused leaves all as it was, and says why.
- * Above: routes.ts and `up`. Below: config/, which reads, and gateway.ts, which makes it so.
+ * change is computed completely, then applied as a whole or not at all; a refused change alters nothing and reports
+ * why. Above: routes.ts and `up`. Below: config/, which parses, and gateway.ts, which applies.
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -32,7 +32,7 @@ import { desiredOf, LIVE_KEYS } from '../gateway/model/options.ts'
 import type { Desired, GatewayOptions } from '../gateway/model/options.ts'
 import type { ExposedRecord, MappedRecord, SettingRecord, StatusRecord } from '../gateway/model/records.ts'
 
-/** What the admin socket offers: of both, and a status that includes the configuration. */
+/** What the admin socket offers: the operations of both, and a status that includes the configuration. */
 export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminControl {
   return {
     status: () => live.status(),
@@ -70,7 +70,7 @@ export function adminControl(gateway: GatewayControl, live: LiveConfig): AdminCo
   }
 }
 
-/** What is asked of the gateway. */
+/** The state requested of the gateway. */
 export type LiveGateway = Pick<Gateway, 'desired' | 'status' | 'mappings' | 'exposures' | 'changes' | 'apply'>
 
 export interface LiveDeps {
@@ -82,7 +82,7 @@ export interface LiveDeps {
   readonly onDown: () => void
 }
 
-/** Edits by command on one list: taken away is what is equal, so an entry that changes in the file is back. */
+/** Edits by command on one list: removals match equal entries, so an entry that changes in the file reappears. */
 interface Edits<Spec> {
   readonly added: readonly Spec[]
   readonly removed: readonly Spec[]
@@ -91,7 +91,7 @@ interface Edits<Spec> {
 /** What is to be done. */
 interface Work {
   readonly wanted: Desired
-  readonly restart: readonly string[] // keys that keep it from being done
+  readonly restart: readonly string[] // keys that prevent it
 }
 
 interface State {
@@ -103,10 +103,10 @@ interface State {
 
 type Section = Exclude<keyof Desired, 'maps' | 'exposes'>
 
-/** A section set by command: it holds until the file says something else than it did then. */
+/** A section set by command: it holds until the file's value for it changes. */
 interface SectionEdit {
   readonly key: Section
-  readonly instead: unknown // of this, which the file and the flags said
+  readonly instead: unknown // the value in file and flags at that time
   readonly value: unknown
 }
 
@@ -160,7 +160,7 @@ export class LiveConfig implements ConfigControl {
       const file = this.#fileOr('there is no file to reload')
       const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error)
       if (typeof text === 'string' && text === this.#state.sources.file?.text) {
-        // as it was, or again as it was
+        // unchanged, or changed back
         this.#error = null
         this.#refusedText = undefined
         return {
@@ -279,17 +279,17 @@ export class LiveConfig implements ConfigControl {
 
   async down(): Promise<{ readonly state: 'draining'; readonly connections: number }> {
     const { connections } = this.#deps.gateway.status()
-    setImmediate(this.#deps.onDown) // behind the answer
+    setImmediate(this.#deps.onDown) // after the answer
     return { state: 'draining', connections }
   }
 
-  /** For a document that names no folder and no identity: where the defaults of these lie. */
+  /** Defaults for a document that names no folder and no identity. */
   get #home(): Sources['env'] {
     const { HOME, XDG_STATE_HOME } = this.#state.sources.env
     return { HOME, XDG_STATE_HOME }
   }
 
-  /** One change after the other: each sees what the one before it has left. */
+  /** Serialises changes: each sees the result of the one before. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#queue.then(work)
     this.#queue = done.catch(() => {})
@@ -300,7 +300,7 @@ export class LiveConfig implements ConfigControl {
     return { config: parseConfig(text, file), folder: dirname(this.#file ?? resolve(file)), text, file }
   }
 
-  /** What a state asks for, and which keys keep it from being applied. @throws PilotError when it makes no sense as a whole. */
+  /** What a state requests, and which keys prevent it. @throws PilotError if it is inconsistent. */
   #work({ sources, maps, exposes, sections }: State): Work {
     const options = resolveOptions(sources)
     const set = inForce(sections, options)
@@ -338,7 +338,10 @@ export class LiveConfig implements ConfigControl {
     return { version: this.#version, changes, restart }
   }
 
-  /** Applied first: what cannot be bound must not stand in the file. A file that cannot be written undoes it. */
+  /**
+   * Applied before it is saved: the file must not contain what cannot be bound. If the file cannot be written, the
+   * change is undone.
+   */
   async #save(change: (text: string) => string): Promise<void> {
     const file = this.#fileOr('there is no file to save to; leave out --save')
     const before = this.#state
@@ -366,7 +369,7 @@ export class LiveConfig implements ConfigControl {
     }
   }
 
-  /** The running configuration stays; once for each text it says why. */
+  /** The running configuration stays; the reason is reported once for each text. */
   #refuse(error: PilotError, text: string): void {
     this.#error = error.message
     if (this.#refusedText === text) return
@@ -401,7 +404,7 @@ export class LiveConfig implements ConfigControl {
   }
 }
 
-/** A section set by command holds until the file says something else about it. */
+/** A section set by command holds until the file's value for it changes. */
 function inForce(sections: readonly SectionEdit[], options: GatewayOptions): readonly SectionEdit[] {
   return sections.filter(({ key, instead }) => isDeepStrictEqual(options[key], instead))
 }
@@ -416,7 +419,7 @@ function edited<Spec extends { readonly name: string }>(
 ): Spec[] {
   const kept = base.filter((spec) => !removed.some((gone) => isDeepStrictEqual(gone, spec)))
   const names = new Set(kept.map(({ name }) => name))
-  return [...kept, ...added.filter(({ name }) => !names.has(name))] // what has come into the file meanwhile counts
+  return [...kept, ...added.filter(({ name }) => !names.has(name))] // later edits of the file count
 }
 
 function editsFor<Spec>(base: readonly Spec[], wanted: readonly Spec[]): Edits<Spec> {
@@ -432,7 +435,7 @@ function minus<Spec extends { readonly name: string }>({ added, removed }: Edits
   return { added: added.filter(({ name }) => name !== spec.name), removed: [...removed, spec] }
 }
 
-/** Keys, as the file writes them, whose values differ though they are read only once. */
+/** Keys, as in the file, that differ although they are read only at startup. */
 function fixedKeys(started: GatewayOptions, options: GatewayOptions): string[] {
   const keys = new Set([...Object.keys(started), ...Object.keys(options)] as (keyof GatewayOptions)[])
   return [...keys]

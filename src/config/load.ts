@@ -1,4 +1,4 @@
-/** From the text of a configuration file to a `Config`: all of its errors at once, each with its place, or none. */
+/** From the text of a configuration file to a `Config`: all errors together, each with its position, or none. */
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
@@ -9,12 +9,12 @@ import { explainIssue, explainSyntax, type Problem } from './explain.ts'
 
 export interface LoadedConfig {
   readonly config: Config
-  readonly folder: string // relative paths in the file start here
+  readonly folder: string // base of relative paths in the file
   readonly text?: string // as in the file
   readonly file?: string // its name
 }
 
-/** A pipe (`-c /dev/stdin`, `-c <(sops -d gw.yaml)`) can be read once, and neither watched nor read again. */
+/** A pipe (`-c /dev/stdin`, `-c <(sops -d gw.yaml)`) can be read once, and neither watched nor reread. */
 export async function canBeFollowed(file: string): Promise<boolean> {
   return await stat(file).then(
     (found) => found.isFile(),
@@ -22,7 +22,7 @@ export async function canBeFollowed(file: string): Promise<boolean> {
   )
 }
 
-/** @throws PilotError CONFIG_INVALID, also when the file cannot be read. */
+/** @throws PilotError CONFIG_INVALID, also if the file cannot be read. */
 export async function loadConfig(file: string): Promise<LoadedConfig> {
   let text: string
   try {
@@ -38,7 +38,7 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
   return { config: parseConfig(text, file), folder: dirname(resolve(file)), text, file }
 }
 
-/** Replaces the file whole, with the mode and, where it is a link, at the place it had. */
+/** Replaces the file atomically, keeping its mode and, for a link, its target's location. */
 export async function writeConfig(file: string, text: string): Promise<void> {
   const target = await realpath(file)
   const { mode } = await stat(target)
@@ -51,10 +51,10 @@ export async function writeConfig(file: string, text: string): Promise<void> {
  */
 export function parseConfig(text: string, fileName: string): Config {
   const lines = new LineCounter()
-  // `<<` and keys that begin with `x-` are how compose files share pieces; a second document would be left out in silence.
+  // `<<` and keys that begin with `x-` are how compose files share pieces; a second document would be ignored silently.
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', merge: true })
   const problems = doc.errors.map((error) => explainSyntax(error, lines))
-  // A duplicate key leaves a document that can still be judged; broken syntax does not.
+  // A document with a duplicate key can still be checked; one with broken syntax cannot.
   if (doc.errors.some((error) => error.code !== 'DUPLICATE_KEY')) throw invalid(fileName, problems)
   let value: unknown
   try {
@@ -70,7 +70,7 @@ export function parseConfig(text: string, fileName: string): Config {
   return result.data
 }
 
-/** Keys `x-…` are the author's own; a section whose entries are all commented out counts as absent. */
+/** Keys `x-…` are ignored; a section whose entries are all commented out counts as absent. */
 function withoutExtensions(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   return Object.fromEntries(
@@ -84,7 +84,7 @@ function invalid(file: string, problems: readonly Problem[]): PilotError {
     .filter(
       ({ line, column, path }, index, all) =>
         path !== '' || all[index - 1]?.line !== line || all[index - 1]?.column !== column,
-    ) // one slip of syntax breaks several rules
+    ) // one syntax error breaks several rules
   const text = sorted.map(
     ({ line, column, path, message }) => `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`,
   )

@@ -6,7 +6,7 @@
 export interface OptionDefinition {
   readonly flag: string // as commander reads it
   readonly variable: string // behind PILOTGATE_
-  readonly key?: string // in the file; absent: a flag and a variable only
+  readonly key?: string // in the file; absent: only a flag and a variable
   readonly fallback?: string // the default, where it is a fixed value
   readonly repeatable?: true // a list: a variable separates its items by spaces
   readonly text: string // one sentence without its full stop
@@ -136,7 +136,7 @@ export function variableName(name: OptionName): string {
   return `PILOTGATE_${OPTIONS[name].variable}`
 }
 
-/** What --help says: as commander writes its own texts, a fragment that begins with a small letter. */
+/** The text of --help: a fragment in lower case, in commander's style. */
 export function helpText(name: OptionName): string {
   const { text, fallback, repeatable }: OptionDefinition = OPTIONS[name]
   const small = /^[A-Z][a-z]/.test(text) ? `${text.charAt(0).toLowerCase()}${text.slice(1)}` : text
@@ -147,7 +147,7 @@ export function helpText(name: OptionName): string {
   return notes.length === 0 ? small : `${small} (${notes.join(', ')})`
 }
 
-/** What the schema of the file says. */
+/** The text in the schema of the file. */
 export function keyText(name: OptionName): string {
   return `${OPTIONS[name].text}.`
 }

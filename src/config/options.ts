@@ -1,6 +1,6 @@
 /**
- * Flags over environment over file over default, as the `GatewayOptions` that the layers below understand.
- * Lists (trust, map, expose) add up: all that was asked for anywhere is asked for.
+ * Flags over environment over file over default, as the `GatewayOptions` that the layers below understand. Lists
+ * (trust, map, expose) are merged from all sources.
  */
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -38,7 +38,7 @@ import {
   parsePortRange,
 } from './schema.ts'
 
-/** What the command line of `up` says; absent where it says nothing. */
+/** The command line of `up`; absent values are not set. */
 export interface Flags {
   readonly registry?: string
   readonly registryFingerprint?: string
@@ -116,7 +116,7 @@ export function resolveOptions(sources: Sources): GatewayOptions {
   return options
 }
 
-/** @throws PilotError USAGE, CONFLICT: what is wrong with these mappings and exposures taken together. */
+/** @throws PilotError USAGE, CONFLICT: for a conflict among these mappings and exposures. */
 export function checkServices(options: Pick<GatewayOptions, 'maps' | 'exposes' | 'allowLan'>): void {
   checkMaps(options)
   checkExposes(options)
@@ -177,7 +177,7 @@ function networksOf({ file, env }: Sources): Pick<GatewayOptions, 'networks'> {
   return networks.length === 0 ? {} : { networks }
 }
 
-/** A daemon has an identity, a socket and a visibility of its own: whoever names these as well means something else. */
+/** A daemon has an identity, a socket and a visibility of its own: setting these as well is a mistake. */
 function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'> {
   const given = flags.daemon ?? variable(env, 'DAEMON')
   const written = file?.config.node.daemon
@@ -185,7 +185,7 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
   const socket =
     given === undefined ? resolve(file!.folder, expandHome(written!, env)) : resolve(expandHome(given, env))
   const { node } = Config.parse({ version: 1 })
-  const inFile = (key: keyof typeof node): boolean => file !== undefined && file.config.node[key] !== node[key] // the default, written out, says nothing
+  const inFile = (key: keyof typeof node): boolean => file !== undefined && file.config.node[key] !== node[key] // an explicit default changes nothing
   for (const key of NODE_OF_OUR_OWN) {
     const name =
       flags[key] !== undefined
@@ -219,7 +219,7 @@ function daemonOf({ flags, env, file }: Sources): Pick<GatewayOptions, 'daemon'>
   return { daemon: registry === undefined ? { socket } : { socket, registry } }
 }
 
-/** The mappings that a file asks for. */
+/** The mappings in a file. */
 export function mapsOf(config: Config): MapSpec[] {
   return config.map.flatMap(({ name, peer: written, port, ports, local, clients, path, balance, probe }): MapSpec[] => {
     const peer = (typeof written === 'string' ? [written] : written).map(withoutBrackets).join('|')
@@ -257,7 +257,7 @@ function probeOf(probe: Config['map'][number]['probe']): Pick<MapSpec, 'probe' |
   }
 }
 
-/** The same remote port on a second local address is no mistake: such a mapping is called as it would be written. */
+/** The same remote port on a second local address is legitimate: such a mapping is named after its spec. */
 export function withOwnNames(maps: readonly MapSpec[]): MapSpec[] {
   const taken = new Set<string>()
   return maps.map((spec) => {
@@ -270,7 +270,7 @@ export function withOwnNames(maps: readonly MapSpec[]): MapSpec[] {
   })
 }
 
-/** The exposures that a file asks for. */
+/** The exposures in a file. */
 export function exposesOf(config: Config): ExposeSpec[] {
   return config.expose.map((entry) => {
     const { name, port: written, target, allow, path, identity, limits, for: duration, once, unsafeTarget } = entry
@@ -301,7 +301,7 @@ function checkHttp({ http, allowLan }: GatewayOptions): void {
   if (http !== undefined) checkLoopback(http.address, allowLan, 'http.listen')
 }
 
-/** A path of its own can be demanded of a connection, not of a datagram. */
+/** A path can be required of a connection, not of a datagram. */
 function checkPaths(specs: readonly Pick<MapSpec, 'name' | 'protocol' | 'path'>[]): void {
   const bad = specs.find(({ protocol, path }) => protocol === 'udp' && path === 'direct')
   if (bad !== undefined) throw new PilotError('USAGE', `${bad.name}: ${NO_DIRECT_UDP}`, { name: bad.name })
@@ -384,20 +384,20 @@ function pickFlag({ flags, env }: Sources, key: 'public' | 'allowLan'): boolean 
   throw new PilotError('USAGE', `${variableName(key)} "${value}": expected true or false`)
 }
 
-/** Variables that look like ours and are not: most likely misspelt. */
+/** Variables that look like ours but are not: probably misspelt. */
 export function unknownVariables(env: Environment): string[] {
   return Object.keys(env).filter(
     (name) => name.startsWith('PILOTGATE_') && !VARIABLES.has(name.slice('PILOTGATE_'.length)),
   )
 }
 
-/** An empty variable is an absent one: that is how compose files and unit files unset them. */
+/** An empty variable counts as absent: compose files and unit files unset them this way. */
 export function variable(env: Environment, name: string): string | undefined {
   const value = env[`PILOTGATE_${name}`]
   return value === '' ? undefined : value
 }
 
-/** Variables that hold lists separate by white space: specs hold commas. */
+/** List variables are separated by white space, because specs contain commas. */
 export function words(env: Environment, name: string): string[] {
   return (variable(env, name) ?? '').split(/\s+/).filter((word) => word !== '')
 }
@@ -426,5 +426,5 @@ const VARIABLES: ReadonlySet<string> = new Set([
 
 const HOST_PORT = 'a host and port as 127.0.0.1:9000'
 
-/** A range as "1-65535" would open that many listeners; whoever needs this many wants a proxy, not mappings. */
+/** A range such as "1-65535" would open that many listeners; a proxy suits that better than mappings. */
 const MAX_MAPPINGS = 16_384

@@ -1,6 +1,6 @@
 /**
- * The effective configuration, value by value, with where each comes from: what `pilotgate config show` prints. Secrets are
- * not among the values: a token is shown as the file that holds it.
+ * The effective configuration, value by value, and where each comes from, for `pilotgate config show`. It contains no
+ * secrets: a token is shown as the file that holds it.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { isAlias, isMap, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
@@ -20,7 +20,7 @@ import {
 import { exposesOf, mapsOf, resolveOptions, variable, words, type Flags, type Sources } from './options.ts'
 import { Config } from './schema.ts'
 
-/** What commands changed in the running gateway, on top of its sources. */
+/** Changes by command in the running gateway, on top of its sources. */
 export interface CommandEdits {
   readonly maps: Edits<MapSpec>
   readonly exposes: Edits<ExposeSpec>
@@ -35,7 +35,7 @@ interface Edits<Spec> {
   readonly removed: readonly Spec[]
 }
 
-/** @throws PilotError as `resolveOptions`: a configuration that is not valid has no effect. */
+/** @throws PilotError like `resolveOptions`: an invalid configuration has no effect. */
 export function settingsOf(sources: Sources, edits: CommandEdits = NO_EDITS): SettingRecord[] {
   const options = resolveOptions(sources)
   const places = new Places(sources)
@@ -60,7 +60,7 @@ export function settingsOf(sources: Sources, edits: CommandEdits = NO_EDITS): Se
   ]
 }
 
-/** One setting for each mapping or exposure, as its spec, with its name where that says more. */
+/** One setting per mapping or exposure, as its spec, with its name if that adds information. */
 function services<Spec extends { readonly name: string }>(
   key: 'map' | 'expose',
   specs: readonly Spec[],
@@ -121,7 +121,7 @@ function single(name: SingleName, { flags, env }: Sources, options: GatewayOptio
   return { key: definition.key ?? flagName(name), value: VALUE_OF[name](options) ?? null, origin }
 }
 
-/** What has no flag: every value of the sections that only a file can hold. */
+/** Settings without a flag: every value of the sections that only a file can have. */
 function fileOnly({ file }: Sources, places: Places): SettingRecord[] {
   const { node, peers, http, proxy, dns } = file?.config ?? Config.parse({ version: 1 })
   const sections = {
@@ -144,7 +144,7 @@ function leavesOf(value: unknown, path: readonly string[]): { path: readonly str
   return Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, [...path, key]))
 }
 
-/** Where a key stands in the file. */
+/** The position of a key in the file. */
 class Places {
   readonly #doc: Document | undefined
   readonly #lines = new LineCounter()
@@ -155,7 +155,7 @@ class Places {
     this.#doc = file?.text === undefined ? undefined : parseDocument(file.text, { lineCounter: this.#lines })
   }
 
-  /** Behind an alias: where the alias stands. */
+  /** For an alias: the position of the alias. */
   of(path: readonly (string | number)[]): SettingOrigin {
     let node: unknown = path.length === 0 ? undefined : this.#doc?.contents
     let at: Node | undefined

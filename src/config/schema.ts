@@ -1,9 +1,9 @@
 /**
- * The configuration file: every key with its type, default and text, once. `config/gateway.schema.json` and the tables of
- * docs/config.md are written from here (scripts/schema.mjs), `load.ts` turns its errors into file:line:column.
+ * The configuration file: every key with its type, default and description. `config/gateway.schema.json` and the tables
+ * of docs/config.md are generated from here (scripts/schema.mjs); `load.ts` turns its errors into file:line:column.
  *
- * `error` texts complete the sentence "expected …"; a problem with `whole: true` is a sentence of its own. For a key that
- * does not exist the text is the list of those that do.
+ * `error` texts complete the sentence "expected …"; a problem with `whole: true` is a complete sentence. For an unknown
+ * key, the text is the list of known ones.
  */
 import { z } from 'zod'
 import { isHostname, parseAddress, parsePeerName } from '../base/address.ts'
@@ -287,7 +287,7 @@ export const Config = section({
 })
 export type Config = z.output<typeof Config>
 
-/** `80`, `"8000-8010"` or `"53/udp"` as first and last port; undefined when it is none of them. */
+/** `80`, `"8000-8010"` or `"53/udp"` as first and last port; undefined for anything else. */
 export function parsePortRange(
   value: number | string,
 ): { readonly first: number; readonly last: number; readonly protocol: 'tcp' | 'udp' } | undefined {
@@ -299,7 +299,7 @@ export function parsePortRange(
     : { first, last, protocol: protocol === 'udp' ? 'udp' : 'tcp' }
 }
 
-/** Scheme, host and port, as a browser writes them into `Origin`. */
+/** Scheme, host and port, as in a browser's `Origin`. */
 function isOrigin(value: string): boolean {
   return URL.canParse(value) && new URL(value).origin === value
 }
@@ -308,7 +308,7 @@ export function isLabel(value: string): boolean {
   return /^[\w.:-]{1,64}$/.test(value)
 }
 
-/** Where a mapping listens: a port alone is one of localhost, as in a map spec. */
+/** Where a mapping listens: a port alone means localhost, as in a map spec. */
 export function parseLocal(value: number | string): { readonly address: string; readonly port: number } | undefined {
   const port = parsePort(String(value), 0)
   return port === undefined ? parseListen(String(value)) : { address: LOCALHOST, port }
@@ -348,7 +348,7 @@ function onePort() {
   const expected = `${portNumber}, or "53/udp"`
   return z.union([z.number(), z.string().regex(/\//, { error: expected })], { error: expected }).refine(
     (value) => {
-      // a quoted number stays a mistake
+      // a quoted number is an error
       const range = parsePortRange(value)
       return range !== undefined && range.first === range.last
     },

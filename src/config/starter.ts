@@ -1,4 +1,4 @@
-/** What `pilotgate config init` prints. Lines that begin with `#` without a space are ready to use. */
+/** The output of `pilotgate config init`. Lines that begin with `#` without a space are ready to use. */
 export const STARTER = `# A pilotgate gateway: pilotgate up -c gateway.yaml
 # Every key except version is optional. pilotgate config check gateway.yaml checks the file; a running gateway
 # reloads it when it changes, and keeps the old configuration if the new one is invalid.

@@ -1,7 +1,7 @@
 /**
- * Tells when a file may have another content. What is watched is its folder, and that of what it points to: editors
- * write a new file and rename it, Kubernetes swaps a symbolic link beside it; a watch on the file itself would see
- * neither. Whether the content is another the caller finds out: most events in a folder are about something else.
+ * Reports when a file may have changed. It watches the file's folder, and that of its link target: editors write a new
+ * file and rename it, Kubernetes swaps a symbolic link beside it; a watch on the file itself would see neither. The
+ * caller checks whether the content has changed: most events in a folder concern other files.
  */
 import { watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
@@ -24,7 +24,7 @@ export class FileWatch {
     this.#poll.unref()
   }
 
-  /** Resolves when changes are seen from now on. */
+  /** Resolves once changes are detected. */
   async start(): Promise<void> {
     const target = await realpath(this.#file).catch(() => this.#file)
     const folders = new Set([dirname(this.#file), dirname(target)])
@@ -49,17 +49,17 @@ export class FileWatch {
     try {
       const watcher = watch(folder, { persistent: false }, () => this.#soon())
       watcher.on('error', () => {
-        // the folder went away; looking now and then goes on
+        // the folder went away; polling continues
         watcher.close()
         if (this.#watchers.get(folder) === watcher) this.#watchers.delete(folder)
       })
       this.#watchers.set(folder, watcher)
     } catch {
-      /* too many watches, or a file system without: then only now and then */
+      /* too many watches, or an unsupported file system: then only polling */
     }
   }
 
-  /** Once it has been quiet for a moment: whoever writes a file makes several events of it. */
+  /** After a quiet moment: writing a file causes several events. */
   #soon(): void {
     const now = performance.now()
     if (this.#timer === undefined) this.#firstAt = now
@@ -78,7 +78,7 @@ export class FileWatch {
 }
 
 const QUIET_MS = 100
-/** A folder in which something always happens must not put the news off for ever. */
+/** A constantly busy folder must not postpone the report forever. */
 const PATIENCE_MS = 1_000
-/** Network file systems tell nobody of what others write. */
+/** Network file systems do not report writes by other machines. */
 const POLL_MS = 10_000

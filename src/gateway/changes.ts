@@ -1,4 +1,4 @@
-/** What a change of the configuration comes to: the names that it touches, and the events that report it. */
+/** The result of a configuration change: the affected names, and the events that report it. */
 import type { Changes, GatewayEvent } from './model/events.ts'
 import type { ExposeSpec } from './model/expose-spec.ts'
 import type { MapSpec } from './model/map-spec.ts'
@@ -35,7 +35,9 @@ export interface Listening {
   readonly exposures: readonly ExposedRecord[]
 }
 
-/** What went first, by its records of before; then what came. @param reason why an exposure ended by itself. */
+/**
+ * First the removed ones, by their old records, then the added ones. @param reason why an exposure ended on its own.
+ */
 export function changeEvents(
   changes: Changes,
   before: Listening,

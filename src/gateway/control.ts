@@ -1,6 +1,6 @@
 /**
- * What may be asked of a running gateway. `Gateway` is one in this process; `AdminControl` is what its admin socket offers,
- * which is the gateway's own part and that of its live configuration.
+ * The operations of a running gateway. `Gateway` is one in this process; `AdminControl` is what its admin socket
+ * offers: the gateway's operations and those of its live configuration.
  */
 import type { Overlay } from '../runtime/overlay.ts'
 import type { Changes, ReadyEvent } from './model/events.ts'
@@ -35,11 +35,14 @@ export interface GatewayControl {
   mappings(): readonly MappedRecord[]
   exposures(): readonly ExposedRecord[]
   connections(): readonly ConnectionRecord[]
-  /** @param local ip:port of a connection between us and a local program. Rejects with NOT_FOUND when it is none of ours. */
+  /** @param local ip:port of a connection between us and a local program. Rejects with NOT_FOUND if it is not ours. */
   whois(local: string): Promise<WhoisRecord>
-  /** One echo; resolves when the answer is here. */
+  /** One echo; resolves when the answer arrives. */
   ping(peer: string, seq: number, timeoutMs: number): Promise<PingRecord>
-  /** Measures the way to the peer's echo service; takes a little longer than `forMs` and a quarter of it, or as long as a dial. @throws PilotError: as `ping`, FAILED, PEER_RESET. */
+  /**
+   * Measures the path to the peer's echo service; takes slightly more than 1.25 × `forMs`, or as long as a dial.
+   * @throws PilotError: like `ping`, FAILED, PEER_RESET.
+   */
   bench(peer: string, options: BenchOptions): Promise<BenchRecord>
   doctor(): DoctorRecord
   /** `PEER[:PORT]`, or the name or local address of a mapping. */
@@ -51,23 +54,23 @@ export interface GatewayControl {
   trusted(): Promise<readonly TrustRecord[]>
   pending(): Promise<readonly PendingTrustRecord[]>
   requestTrust(peer: string, reason: string): Promise<TrustRequestRecord>
-  /** @param forMs trust is revoked after so long; absent: it has no end. */
+  /** @param forMs trust is revoked after this time; absent: it has no end. */
   approveTrust(peer: string, forMs?: number): Promise<TrustRecord>
   rejectTrust(peer: string): Promise<TrustRecord>
   revokeTrust(peer: string): Promise<TrustRecord>
   /**
-   * A ticket for one exposure, the only one if none is named. @param forMs it is good for so long.
+   * A ticket for one exposure, the only one if none is named. @param forMs how long it is valid.
    * @throws PilotError NOT_FOUND, USAGE with several exposures or under --daemon, REGISTRY_UNREACHABLE, TOO_MANY.
    */
   invite(service: string | undefined, forMs: number): Promise<TicketRecord>
   /**
-   * Uses a ticket of somebody else. Resolves when trust is mutual.
+   * Uses another node's ticket. Resolves when trust is mutual.
    * @throws PilotError TICKET_INVALID, TICKET_EXPIRED, TICKET_USED, USAGE, CONFLICT, REGISTRY_UNREACHABLE, TIMED_OUT.
    */
   redeem(ticket: string): Promise<TicketUseRecord>
-  /** Takes no new connections, at all or at one exposure; the open ones go on. @throws PilotError NOT_FOUND. */
+  /** Accepts no new connections, at all or at one exposure; open ones continue. @throws PilotError NOT_FOUND. */
   drain(exposure?: string): Promise<DrainRecord>
-  /** Takes them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or what cannot be bound any more. */
+  /** Accepts them again. @throws PilotError NOT_FOUND, SHUTTING_DOWN, or if something can no longer be bound. */
   resume(exposure?: string): Promise<DrainRecord>
 }
 
@@ -76,17 +79,23 @@ export interface ConfigControl {
   config(): ConfigRecord
   /** The same, value by value, with where each comes from. */
   settings(): readonly SettingRecord[]
-  /** Reads the file again. @throws PilotError USAGE without one, CONFIG_INVALID, RESTART_NEEDED, or what cannot be bound. */
+  /**
+   * Reloads the file. @throws PilotError USAGE without one, CONFIG_INVALID, RESTART_NEEDED, or if something cannot be
+   * bound.
+   */
   reload(): Promise<ConfigChange>
-  /** What this text, as our file, would change. @throws PilotError CONFIG_INVALID. */
+  /** What this text would change if it were our file. @throws PilotError CONFIG_INVALID. */
   diff(file: string, text: string): Promise<ConfigChange>
-  /** The live part becomes this, in the notation of the file. @throws PilotError CONFLICT when `version` is not the one in force. */
+  /**
+   * Replaces the live part with this, in the notation of the file. @throws PilotError CONFLICT if `version` is not the
+   * one in force.
+   */
   replace(version: number, wanted: Wanted): Promise<ConfigChange>
   map(spec: string, edit: Edit): Promise<MappedRecord>
   unmap(name: string, edit: Edit): Promise<MappedRecord>
   expose(spec: string, edit: Edit): Promise<ExposedRecord>
   unexpose(name: string, edit: Edit): Promise<ExposedRecord>
-  /** Ends the gateway, gracefully; the answer comes before that. */
+  /** Stops the gateway gracefully; answers before that. */
   down(): Promise<{ readonly state: 'draining'; readonly connections: number }>
 }
 
@@ -95,9 +104,9 @@ export interface AdminControl extends GatewayControl, ConfigControl {}
 
 /** The sections of a file that may change while it runs, as values. */
 export interface Wanted {
-  readonly map?: unknown // absent: none, as of expose
+  readonly map?: unknown // absent: none, as for expose
   readonly expose?: unknown
-  readonly trust?: unknown // absent: as it is, as of those below; null: none
+  readonly trust?: unknown // absent: unchanged, as for those below; null: none
   readonly http?: unknown
   readonly proxy?: unknown
   readonly dns?: unknown
@@ -110,11 +119,11 @@ export interface Edit {
   readonly ifVersion?: number | undefined // CONFLICT unless this version is in force
 }
 
-/** What is in force: the desired state, in the words of the records. */
+/** The configuration in force: the desired state, as records. */
 export interface ConfigRecord extends Omit<Desired, 'maps' | 'exposes'> {
   readonly mappings: Desired['maps']
   readonly exposures: Desired['exposes']
-  readonly version: number // counts what has been applied since the start
+  readonly version: number // number of configurations applied since the start
   readonly file: string | null
   readonly error: string | null // why the file, as it is now, is not in force
 }
@@ -128,21 +137,21 @@ export interface ConfigChange {
 /** A gateway in this process. */
 export interface Gateway extends GatewayControl, AsyncDisposable {
   ready(): ReadyEvent
-  /** What it stands on, to dial and listen beside its mappings and exposures. */
+  /** Its overlay, to dial and listen in addition to its mappings and exposures. */
   readonly overlay: Overlay
-  /** An exception that no handler caught: logged and counted, and everything else goes on. */
+  /** An uncaught exception: logged and counted; everything else continues. */
   fault(error: unknown): void
-  /** What runs now, and may be changed by `apply`. */
+  /** The running state, which `apply` can change. */
   readonly desired: Desired
   /** What `apply` would change. */
   changes(desired: Desired): Changes
   /**
-   * Makes mappings, exposures, local ports and trust requests those of `desired`, all of them or none; what stays equal is
-   * not touched. Connections of what goes stay open until they end by themselves.
-   * @param renewed an exposure that a person asks for again, after its time was over.
-   * @throws PilotError: whatever cannot be bound, SHUTTING_DOWN while it drains.
+   * Changes mappings, exposures, local ports and trust requests to those of `desired`, all or none; equal ones are not
+   * touched. Connections of removed ones stay open until they end on their own.
+   * @param renewed an exposure that a person requests again after it expired.
+   * @throws PilotError: if something cannot be bound; SHUTTING_DOWN while it drains.
    */
   apply(desired: Desired, renewed?: string): Promise<Changes>
-  /** Takes no new connections, waits for those inside at most `graceMs`, ends the rest, frees everything. */
+  /** Accepts no new connections, waits at most `graceMs` for open ones, ends the rest, and frees everything. */
   stop(graceMs: number): Promise<void>
 }

@@ -1,6 +1,6 @@
 /**
- * The product put together: one overlay node, its mappings and exposures, and what people may ask of them.
- * Above: cli/ and admin/. Below: map/tcp.ts and expose/tcp.ts, which meet only here.
+ * Composes the product: one overlay node, its mappings and exposures, and their operations. Above: cli/ and admin/.
+ * Below: map/tcp.ts and expose/tcp.ts, which meet only here.
  */
 import { PilotError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
@@ -63,14 +63,14 @@ export interface GatewayDeps {
   readonly log: Logger
   readonly version: string
   readonly onEvent: (event: GatewayEvent) => void
-  /** Opens metrics, health and the dashboard at ip:port; absent: nothing is ever observed. */
+  /** Opens metrics, health and the dashboard at ip:port; absent: none. */
   readonly openObserver?: ((listen: string) => Promise<Running>) | undefined
 }
 
 /**
- * Binds everything that was asked for, joins the overlay, and returns when all of it is usable.
- * A registry that does not answer does not hold it back for long: mappings then reset their clients and say why.
- * @throws PilotError: whatever cannot be bound, an unusable identity.
+ * Binds everything requested, joins the overlay, and returns when all of it is usable. A registry that does not answer
+ * does not delay it for long: mappings then reset their clients and log why.
+ * @throws PilotError: if something cannot be bound, or the identity is unusable.
  */
 export async function startGateway(options: GatewayOptions, deps: GatewayDeps): Promise<Gateway> {
   const gateway = new RunningGateway(options, deps)
@@ -100,10 +100,10 @@ class RunningGateway implements Gateway {
   #tickets!: Tickets
   #trustDesk!: TrustDesk
   readonly #observer: ServiceTable<FrontSpec, FrontRecord>
-  /** As it was applied last; mappings and exposures are asked for in their tables. */
+  /** As last applied; the tables hold the mappings and exposures. */
   #desired: Desired
   readonly #tags: ConfiguredTags
-  /** One change after the other. */
+  /** Serialises changes. */
   #applying: Promise<unknown> = Promise.resolve()
   #state: 'starting' | 'ready' | 'draining' = 'starting'
   #elapsedMs = 0
@@ -121,7 +121,7 @@ class RunningGateway implements Gateway {
     const { stateDir, maps, exposes } = this.#options
     const { log, onEvent } = this.#deps
     this.#locks = await holdState(this.#options)
-    await this.#observer.become(this.#observersOf(this.#options)) // first, so that it can tell that we start
+    await this.#observer.become(this.#observersOf(this.#options)) // first, so that it can report that we are starting
     warnOfTags(selfAssignedTags(this.#tags, maps, exposes), log)
     const teller = new EventTeller(log, onEvent)
     const { node, wellKnown } = await joinOverlay(this.#options, log, (event) => {
@@ -211,7 +211,7 @@ class RunningGateway implements Gateway {
     return changes
   }
 
-  /** One that ends by itself: it takes nobody any more at once, and is gone from the table when its turn comes. */
+  /** One that ends on its own: it refuses peers immediately, and is removed from the table when its turn comes. */
   #onOver(name: string, reason: 'for' | 'once'): void {
     this.#exposures.drain(name)
     if (reason === 'for') this.#connections.abortOf('expose', name)
@@ -222,7 +222,7 @@ class RunningGateway implements Gateway {
     const gone = this.#applying.then(() =>
       this.#apply({ ...this.desired, exposes: this.#exposures.specs.filter((spec) => spec.name !== name) }, reason),
     )
-    this.#applying = gone.catch(() => {}) // while it drains nothing is taken off the table, and nobody is let in either
+    this.#applying = gone.catch(() => {}) // while it drains nothing is removed from the table, and no one is admitted either
   }
 
   #makeMapping(spec: MapSpec): Service<MappedRecord> {
@@ -322,7 +322,7 @@ class RunningGateway implements Gateway {
 
   stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#stop(graceMs)
-    if (graceMs === 0) void this.#connections.drain(0) // asked a second time, and less patiently
+    if (graceMs === 0) void this.#connections.drain(0) // a second request, with less patience
     return this.#stopping
   }
 
@@ -338,13 +338,13 @@ class RunningGateway implements Gateway {
     this.#fronts?.stop()
     this.#mappings.stop()
     this.#exposures.stop()
-    this.#trustDesk?.stop() // a start that failed may not have come to it
+    this.#trustDesk?.stop() // a failed start may not have reached it
     const { size } = this.#connections
     if (size > 0) this.#deps.log.info({ connections: size, graceMs }, 'waiting for open connections')
     const ended = await this.#connections.drain(graceMs)
     if (ended > 0) this.#deps.log.warn({ connections: ended }, 'connections that were still open were reset')
     if (this.#node === undefined) return await this.#release()
-    const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS)) // bytes may be on their way
+    const until = performance.now() + Math.max(LAST_PACKETS_MS, Math.min(graceMs, LAST_BYTES_MS)) // bytes may be in transit
     do {
       await new Promise((resolve) => setTimeout(resolve, LAST_PACKETS_MS))
     } while (this.#node.hasUndelivered && performance.now() < until)
@@ -354,11 +354,11 @@ class RunningGateway implements Gateway {
   }
 
   async #release(): Promise<void> {
-    this.#observer.stop() // last, so that it tells of the drain
+    this.#observer.stop() // last, so that it can report the drain
     for (const release of this.#locks.splice(0)) await release()
   }
 
-  /** `await using gateway = …`: at once, as its streams would die with the process anyway. */
+  /** `await using gateway = …`: immediately, because its streams would die with the process anyway. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop(0)
   }
@@ -491,7 +491,7 @@ async function soon(work: Promise<unknown>, ms: number): Promise<void> {
 
 /** How long start-up waits for the registry, ms. Longer than a start on a slow path, shorter than a person's patience. */
 const REGISTRATION_PATIENCE_MS = 3_000
-/** Whom the mapped names mean is only for the records printed at start: not worth waiting longer for. */
+/** The peers behind mapped names are only needed for the records printed at startup: not worth a longer wait. */
 const IDENTIFY_MS = 500
 const LAST_PACKETS_MS = 50
 /** How long closed connections may take to deliver what they still hold, within the grace, ms. */

@@ -1,4 +1,4 @@
-/** Which overlay the gateway stands on: the only place that knows that there are two kinds. Above: gateway.ts. */
+/** Chooses the gateway's overlay: the only place that knows both kinds. Above: gateway.ts. */
 import { PilotError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { DaemonNode } from '../runtime/daemon/daemon-node.ts'
@@ -13,7 +13,7 @@ export interface Joined {
   readonly wellKnown: WellKnown | undefined // a daemon has its own
 }
 
-/** The daemon that was named, or a node of our own, with the services that a daemon has built in. */
+/** The configured daemon, or our own node with the services that are built into a daemon. */
 export async function joinOverlay(
   options: GatewayOptions,
   log: Logger,
@@ -38,7 +38,7 @@ export async function joinOverlay(
   return { node, wellKnown }
 }
 
-/** The overlay ports that these exposures listen on, other than for datagrams. */
+/** The overlay ports that these exposures listen on for streams. */
 export function portsOf(exposes: GatewayOptions['exposes']): ReadonlySet<number> {
   return new Set(exposes.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port))
 }

@@ -1,4 +1,4 @@
-/** What happens on the overlay, passed on: facts that programs follow as events, the rest as lines of the log. Above: gateway.ts. */
+/** Forwards what happens on the overlay: as events for programs to follow, the rest as log lines. Above: gateway.ts. */
 import { formatAddress } from '../base/address.ts'
 import { ERRORS } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
@@ -95,7 +95,8 @@ export class EventTeller {
   }
 
   #onTurnedAway(event: Extract<OverlayEvent, { kind: 'turned_away' }>): void {
-    // A stranger's node id is only a claim, and a peer may dial every port: were they part of the kind, each would be a line.
+    // A stranger's node id is only a claim, and a peer may dial every port: as part of the kind, each would be a
+    // separate line.
     this.#sparse.warn(
       event.why === 'stranger' ? 'stranger' : `${event.node}:${event.why}`,
       {
@@ -159,7 +160,7 @@ export class EventTeller {
     clearTimeout(this.#unmeasured.get(nodeId))
     this.#unmeasured.delete(nodeId)
     if (path.rttMs === null) {
-      // just proven; the same is reported again in a moment, with its time
+      // just proven; it is reported again in a moment, with its round trip
       this.#unmeasured.set(nodeId, setTimeout(() => this.#tellPath(nodeId, peer, path), MEASURE_MS).unref())
       return
     }
@@ -186,7 +187,7 @@ const TURNED_AWAY = {
   limit: 'a peer was refused: too many streams',
 } as const
 
-/** Once, at the start: a tag that peers give themselves is no decision of ours. */
+/** Once, at startup: a tag that peers claim is not our decision. */
 export function warnOfTags(tags: readonly string[], log: Logger): void {
   if (tags.length > 0)
     log.warn(

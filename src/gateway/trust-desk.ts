@@ -1,4 +1,4 @@
-/** Trust, as people decide about it: whom they mean by a name, an address or an id, what there is to decide, and for how long. */
+/** Trust decisions by people: which peer a name, address or id means, what is to be decided, and for how long. */
 import { join } from 'node:path'
 import { formatAddress, parsePeerName } from '../base/address.ts'
 import { PilotError } from '../base/errors.ts'
@@ -51,13 +51,13 @@ export class TrustDesk {
         'Name the peer that should trust this node.',
       )
     const known = this.#known(peer, await this.#node.trusted())
-    // A member of a network that we share is trusted for that reason only: a person may choose it as well.
+    // A member of a shared network is trusted only for that reason: a person may also choose it.
     if (known !== undefined && known.network === 0) return { peer, state: 'approved' }
     await this.#node.requestTrust(peer, reason)
     return { peer, state: 'requested' }
   }
 
-  /** @param forMs trust ends after so long; absent: it has no end. */
+  /** @param forMs trust ends after this time; absent: it has no end. */
   async approve(peer: string, forMs?: number): Promise<TrustRecord> {
     const entry = this.#known(peer, await this.#node.pendingTrust())
     if (entry === undefined) throw await this.#nothingPending(peer)
@@ -108,7 +108,7 @@ export class TrustDesk {
     )
   }
 
-  /** For a peer that had only been asked: nobody knows yet who that is. */
+  /** For a peer that was only asked: its identity is not known yet. */
   #unanswered(peer: string): TrustRecord {
     const name = parsePeerName(peer)
     const nodeId = name?.kind === 'address' ? name.address.node : 0
@@ -117,8 +117,8 @@ export class TrustDesk {
   }
 
   /**
-   * The one among `entries` that a person means by address, id or hostname; a name that is bound to a key before what the
-   * registry calls others. @throws PilotError USAGE for what is not a peer, and when several are called so.
+   * The one among `entries` that a person means by address, id or hostname; a name bound to a key takes precedence over
+   * the registry's names. @throws PilotError USAGE for anything that is not a peer, and for an ambiguous name.
    */
   #known<Entry extends Named>(peer: string, entries: readonly Entry[]): Entry | undefined {
     const name = parsePeerName(peer)
@@ -170,7 +170,7 @@ export class TrustDesk {
 /** Of a trusted peer, or one that has asked. */
 type Named = Pick<PendingEntry, 'nodeId' | 'publicKey' | 'hostname'>
 
-/** Ids change when a registry loses its memory; a daemon may not know the key. */
+/** Ids change if a registry loses its data; a daemon may not know the key. */
 function keyOf({ publicKey, nodeId }: { readonly publicKey: string; readonly nodeId: NodeId }): string {
   return publicKey === '' ? String(nodeId) : publicKey
 }

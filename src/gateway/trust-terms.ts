@@ -1,6 +1,6 @@
 /**
- * Trust that ends by itself (`trust approve PEER --for 8h`): until when, by key, kept on disk so that neither a restart nor
- * a new node id extends it. Above: trust-desk.ts.
+ * Trust with an end (`trust approve PEER --for 8h`): the end by key, kept on disk so that neither a restart nor a new
+ * node id extends it. Above: trust-desk.ts.
  */
 import { readFile } from 'node:fs/promises'
 import { PilotError } from '../base/errors.ts'
@@ -25,7 +25,10 @@ export class TrustTerms {
     this.#until = until
   }
 
-  /** What ended while no gateway ran is revoked at once. @throws PilotError STATE_UNWRITABLE for a file that cannot be read. */
+  /**
+   * Terms that ended while no gateway was running are revoked immediately. @throws PilotError STATE_UNWRITABLE for a
+   * file that cannot be read.
+   */
   static async open(deps: TrustTermsDeps): Promise<TrustTerms> {
     const terms = new TrustTerms(deps, await readTerms(deps.file))
     await terms.#endDue()
@@ -38,7 +41,10 @@ export class TrustTerms {
     return until === undefined ? undefined : new Date(until).toISOString()
   }
 
-  /** On disk when it resolves: call it before trust begins, so that a crash cannot make it endless. @throws PilotError TOO_MANY, STATE_UNWRITABLE. */
+  /**
+   * On disk when it resolves: call it before trust begins, so that a crash cannot make trust permanent. @throws
+   * PilotError TOO_MANY, STATE_UNWRITABLE.
+   */
   async begin(key: string, forMs: number): Promise<void> {
     if (!this.#until.has(key) && this.#until.size >= MAX_TERMS)
       throw new PilotError(
@@ -75,7 +81,7 @@ export class TrustTerms {
     this.#arm()
   }
 
-  /** Looks at least every LOOK_MS: timers stand still while a machine sleeps, the end of a term does not. */
+  /** Checks at least every LOOK_MS: timers stop while a machine sleeps, but terms do not. */
   #arm(): void {
     clearTimeout(this.#timer)
     if (this.#stopped || this.#until.size === 0) return
@@ -104,7 +110,7 @@ async function readTerms(file: string): Promise<Map<string, number>> {
     const entries = Object.entries(JSON.parse(text) as Record<string, unknown>)
     if (entries.every((entry): entry is [string, number] => typeof entry[1] === 'number')) return new Map(entries)
   } catch {}
-  // Not to know when trust ends must not make it endless.
+  // Not knowing when trust ends must not make it permanent.
   throw new PilotError(
     'STATE_UNWRITABLE',
     `${file} is damaged: it records how long peers are trusted`,
@@ -114,8 +120,8 @@ async function readTerms(file: string): Promise<Map<string, number>> {
   )
 }
 
-/** More than a person approves for a time; each costs a line of the file. */
+/** More than a person ever approves with an end; each costs a line in the file. */
 const MAX_TERMS = 1_024
 const LOOK_MS = 30_000
-/** Between attempts to revoke while the registry or a daemon does not answer, and the least a timer waits. */
+/** Between attempts to revoke while the registry or a daemon does not answer; also the shortest timer. */
 const RETRY_MS = 1_000

@@ -1,17 +1,20 @@
-/** One text per IP address, whatever the operating system wrote: a dual-stack socket reports IPv4 as `::ffff:a.b.c.d`. */
+/**
+ * One canonical text per IP address, whatever the operating system reports: a dual-stack socket reports IPv4 as
+ * `::ffff:a.b.c.d`.
+ */
 import type { Endpoint } from '../base/types.ts'
 import { isIP, isIPv6 } from 'node:net'
 import { PilotError } from '../base/errors.ts'
 import { parseEndpoint } from '../base/types.ts'
 import { decodeIp, encodeIp } from '../wire/ip-address.ts'
 
-/** Canonical text; what is no IP address comes back unchanged. */
+/** Canonical text; anything that is not an IP address is returned unchanged. */
 export function canonicalAddress(text: string): string {
   const bytes = encodeIp(text)
   return bytes === undefined ? text : decodeIp(bytes, 0, bytes.length === 4 ? 4 : 16)
 }
 
-/** Where to listen. `localhost` is 127.0.0.1; other names are refused, since they may mean several addresses. */
+/** Where to listen. `localhost` is 127.0.0.1; other names are rejected, since they may have several addresses. */
 export function parseListenAddress(text: string): Endpoint {
   const endpoint = parseEndpoint(text)
   const address = endpoint?.address === 'localhost' ? '127.0.0.1' : endpoint?.address

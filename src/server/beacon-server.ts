@@ -1,6 +1,6 @@
 /**
- * The beacon on UDP. Every rule is in beacon/. What arrives is handed on in place, and what is relayed leaves from the
- * same memory, in turns between those who send. A second socket, on the next port if that is free, shows nodes their NAT.
+ * The beacon on UDP. All rules are in beacon/. Datagrams are passed on in place, and relayed ones are sent from the
+ * same memory, taking turns between senders. A second socket, on the next port if free, lets nodes determine their NAT.
  */
 import type { RemoteInfo, Socket } from 'node:dgram'
 import type { Endpoint } from '../base/types.ts'
@@ -45,14 +45,14 @@ export class BeaconServer {
     const type = udpFamily(options.listen.address)
     this.#isIpv6 = type === 'udp6'
     const family = this.#isIpv6 ? 6 : 4
-    // Only literal addresses are ever sent to: answered on the spot, a send is not put off to another turn.
+    // Only literal addresses are used: resolved synchronously, so a send is not postponed to another turn.
     const make = (): Socket =>
       createSocket({ type, lookup: (host, _options, callback) => callback(null, host, family) })
     this.#socket = make()
     this.#second = make()
   }
 
-  /** Datagrams that the system did not take; UDP promises nothing, so they are only counted. */
+  /** Datagrams that the system refused; UDP promises nothing, so they are only counted. */
   get sendsDropped(): number {
     return this.#sendsDropped
   }
@@ -96,7 +96,7 @@ export class BeaconServer {
     return formatEndpoint({ address: bound.address, port: bound.port })
   }
 
-  /** Relayed bursts wait here while this process is busy. Without the permission the system gives what it may. */
+  /** Relayed bursts wait here while this process is busy. Without the privilege, the system grants what it allows. */
   #enlargeBuffer(): void {
     try {
       this.#socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES)
@@ -109,12 +109,12 @@ export class BeaconServer {
   }
 
   #handleDatagram(bytes: Uint8Array, from: RemoteInfo): void {
-    if (from.port === 0) return // nothing can be answered there
+    if (from.port === 0) return // no answer can be sent there
     this.#from = { address: canonicalAddress(from.address), port: from.port }
     this.#options.beacon.handle(performance.now(), bytes, this.#from, this.#send)
   }
 
-  /** The port after the first, which one rule of a firewall can name as well; any other if that is taken. */
+  /** The port after the first, so that one firewall rule can cover both; any other if that is taken. */
   async #listenAtSecond(port: number): Promise<void> {
     const { listen, beacon, log } = this.#options
     const socket = this.#second
@@ -145,7 +145,10 @@ export class BeaconServer {
     })
   }
 
-  /** Waits for its turn among those that came in the same turn of the event loop, or that the system did not take yet. */
+  /**
+   * Waits for its turn among those that came in the same turn of the event loop, or that the system has not accepted
+   * yet.
+   */
   #relay(bytes: Uint8Array, to: Endpoint): void {
     this.#relays.push(performance.now(), this.#from, bytes, to)
     this.#relaySoon()
@@ -165,7 +168,7 @@ export class BeaconServer {
       if (this.#relays.queuedBytes > 0) this.#relaySoon()
     }
     if (this.#socket.getSendQueueCount() < MAX_RELAYS_UNSENT) setImmediate(turn)
-    else setTimeout(turn, 1) // the system takes no more for now
+    else setTimeout(turn, 1) // the system accepts no more for now
   }
 
   #sendTo(socket: Socket, bytes: Uint8Array, to: Endpoint): void {
@@ -182,5 +185,5 @@ export class BeaconServer {
 
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 const MAX_SEND_QUEUE_BYTES = 8 * 1024 * 1024 // not taken by the system: further datagrams are dropped and counted
-const MAX_RELAYS_UNSENT = 256 // given to the system and not taken yet: the queue behind is the fair one
+const MAX_RELAYS_UNSENT = 256 // passed to the system but not sent yet: the fair queue comes before it
 const SWEEP_EVERY_MS = 60_000

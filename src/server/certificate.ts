@@ -1,7 +1,7 @@
 /**
- * A self-signed certificate for the registry, for clients that pin it by fingerprint (registry.md §1.5): X.509 v3
- * (RFC 5280), ECDSA on P-256 with SHA-256 (RFC 5758), for localhost. Node reads certificates but writes none, so
- * here are the few shapes of DER (X.690) that one needs.
+ * A self-signed certificate for the registry, for clients that pin it by fingerprint (registry.md §1.5): X.509 v3 (RFC
+ * 5280), ECDSA on P-256 with SHA-256 (RFC 5758), for localhost. Node can read certificates but not write them, so this
+ * has the few DER (X.690) encodings needed.
  */
 import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto'
 
@@ -10,13 +10,13 @@ export interface Certificate {
   readonly keyPem: string
 }
 
-/** @param now Unix ms: valid from the day before, for ten years; who pins looks at neither. */
+/** @param now Unix ms: valid from the day before, for ten years; pinning clients check neither. */
 export function createCertificate(now: number): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const name = sequence(set(sequence(oid(ORGANISATION), utf8String('pilotgate'))))
   const content = sequence(
     tagged(0, integer(Uint8Array.of(2))), // version 3
-    integer(Uint8Array.of(1, ...randomBytes(15))), // begins with 1: positive, and never shortened
+    integer(Uint8Array.of(1, ...randomBytes(15))), // begins with 1: positive, and of fixed length
     ALGORITHM,
     name,
     sequence(time(now - DAY_MS), time(now + VALID_DAYS * DAY_MS)),
@@ -44,7 +44,7 @@ export function createCertificate(now: number): Certificate {
   return { certPem, keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
 
-/** What clients pin: lower-case hex SHA-256 of the DER of the leaf. @throws When the text holds no certificate. */
+/** What clients pin: lower-case hex SHA-256 of the DER of the leaf. @throws If the text holds no certificate. */
 export function fingerprintOf(certPem: string): string {
   return createHash('sha256').update(new X509Certificate(certPem).raw).digest('hex')
 }
@@ -81,12 +81,12 @@ function ipAddress(bytes: readonly number[]): Uint8Array {
   return der(0x87, Uint8Array.from(bytes))
 }
 
-/** @param unused Bits at the end of the last byte that mean nothing. */
+/** @param unused Unused bits at the end of the last byte. */
 function bitString(bytes: Uint8Array, unused: number): Uint8Array {
   return der(0x03, Uint8Array.of(unused), bytes)
 }
 
-/** UTCTime, which RFC 5280 wants until 2049. */
+/** UTCTime, which RFC 5280 requires until 2049. */
 function time(unixMs: number): Uint8Array {
   const digits = new Date(unixMs).toISOString().replace(/[-:T]/g, '').slice(2, 14)
   return der(0x17, Buffer.from(`${digits}Z`))

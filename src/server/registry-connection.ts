@@ -1,14 +1,14 @@
 /**
- * One client of the registry: bytes in, requests in order, replies in the same order. A reply that must reach the
- * disk first does not hold up the handling of later requests, only their replies. Reading stops while too many
- * replies wait or the client does not take what it asked for, so a client can cost no more than fixed memory.
+ * One client of the registry: bytes in, requests in order, replies in the same order. A reply that waits for the disk
+ * does not delay the handling of later requests, only their replies. Reading stops while too many replies wait or the
+ * client does not read them, so a client's memory use is bounded.
  */
 import type { Socket } from 'node:net'
 import { encodeRegistryFrame, RegistryFrameReader } from '../wire/registry-messages.ts'
 import type { Channel } from './registry/session.ts'
 import { ClientSession } from './registry/session.ts'
 
-/** What the connection asks of the server around it. */
+/** What the connection needs from the server. */
 export interface RegistryService {
   /** The reply, and whether it must wait for `flushed`. Never throws. */
   answer(
@@ -17,7 +17,7 @@ export interface RegistryService {
     sourcePort: number,
     session: ClientSession,
   ): { readonly reply: object; readonly waits: boolean }
-  /** Rejects when the disk failed: then the client gets no promise that was not kept. */
+  /** Rejects if the disk failed: then the client gets no false acknowledgement. */
   flushed(): Promise<void>
   now(): number // ms; only differences mean anything
 }
@@ -31,8 +31,8 @@ export class RegistryConnection {
   readonly #replies: QueuedReply[] = [] // oldest first
   #lastRequestAt: number
   #asked = false
-  #ended = false // the client sends no more; what it sent is still answered
-  #reading = true // false once all of that was handled, or the client sent what is no message
+  #ended = false // the client sends no more; its requests are still answered
+  #reading = true // false once all of that was handled, or the client sent an invalid message
   #scheduled = false
 
   constructor(socket: Socket, sourceIp: string, service: RegistryService, channel: Channel) {
@@ -49,7 +49,7 @@ export class RegistryConnection {
     })
   }
 
-  /** Without a complete request since then, on the service's clock. */
+  /** Time since which there was no complete request, on the service's clock. */
   get lastRequestAt(): number {
     return this.#lastRequestAt
   }
@@ -64,13 +64,13 @@ export class RegistryConnection {
     this.#pump()
   }
 
-  /** Handles what has arrived, some frames a turn so that one pipelining client does not starve the others. */
+  /** Handles received frames, a few per turn, so that one pipelining client does not starve the others. */
   #pump(): void {
     for (let handled = 0; this.#reading && this.#hasRoom(); handled++) {
       if (handled === FRAMES_PER_TURN) return this.#pumpLater()
       const next = this.#reader.next()
       if (next !== undefined && typeof next !== 'string') this.#handleRequest(next)
-      else if (typeof next === 'string' || this.#ended) this.#stopReading() // a fault closes without a word (§1.1)
+      else if (typeof next === 'string' || this.#ended) this.#stopReading() // a fault closes silently (§1.1)
       else break
     }
     if (!this.#reading || this.#hasRoom()) this.#socket.resume()
@@ -135,5 +135,5 @@ interface QueuedReply {
 }
 
 const MAX_QUEUED_REPLIES = 256 // waiting for the disk: reading pauses
-const MAX_UNSENT_BYTES = 256 * 1024 // not taken by the client: reading pauses
+const MAX_UNSENT_BYTES = 256 * 1024 // not read by the client: reading pauses
 const FRAMES_PER_TURN = 64 // then others get a turn

@@ -1,6 +1,6 @@
 /**
- * The registry on TCP: accepts, bounds and closes connections, runs the once-a-minute sweep, and stands between the
- * connections and the rules. Everything a request means is in registry/.
+ * The registry on TCP: accepts, limits and closes connections, runs the sweep once a minute, and connects them to the
+ * rules. registry/ handles the requests.
  */
 import type { Server, Socket } from 'node:net'
 import type { Endpoint } from '../base/types.ts'
@@ -34,7 +34,7 @@ export interface RegistryServerOptions {
 export class RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #server: Server
-  readonly #connections = new Map<Socket, Accepted>() // by the socket that was accepted
+  readonly #connections = new Map<Socket, Accepted>() // by accepted socket
   readonly #perSource = new Map<string, number>() // connections of an IPv4 address or IPv6 /64
   readonly #perSite = new Map<string, number>() // of an IPv6 /48
   readonly #timers: NodeJS.Timeout[] = []
@@ -73,7 +73,7 @@ export class RegistryServer {
     return this.#starting
   }
 
-  /** Takes no more requests, lets replies under way go out, closes the store. */
+  /** Accepts no more requests, sends pending replies, closes the store. */
   stop(): Promise<void> {
     this.#stopping ??= this.#shutDown()
     return this.#stopping
@@ -114,7 +114,7 @@ export class RegistryServer {
     const crowded =
       (this.#perSource.get(source) ?? 0) >= MAX_PER_SOURCE || (this.#perSite.get(site) ?? 0) >= MAX_PER_SITE
     const full = this.#connections.size >= (this.#options.maxConnections ?? MAX_CONNECTIONS)
-    socket.on('error', () => undefined) // a reset; 'close' follows and says all there is to do
+    socket.on('error', () => undefined) // a reset; 'close' follows and handles it
     if (sourceIp === '' || full || this.#stopping !== undefined || (crowded && !isLoopback(sourceIp))) {
       this.#dropped++
       this.#options.log.debug({ sourceIp, full }, 'refused a connection to the registry')
@@ -144,7 +144,7 @@ export class RegistryServer {
     })
   }
 
-  /** A bug in one handler must not end the service of all the others. */
+  /** A bug in one handler must not stop the service for all clients. */
   #answer(
     request: object,
     sourceIp: string,
@@ -191,9 +191,9 @@ export class RegistryServer {
 }
 
 interface Accepted {
-  speaking: Socket // the TLS socket around the accepted one, or that one itself
+  speaking: Socket // the TLS socket around the accepted one, or the accepted one itself
   readonly acceptedAt: number
-  connection: RegistryConnection | undefined // undefined until the client has said something
+  connection: RegistryConnection | undefined // undefined until the client has sent something
 }
 
 function fingerprintBytes(tls: ServerTls | undefined): Uint8Array | undefined {
@@ -211,4 +211,4 @@ const MAX_CONNECTIONS = 16_384 // further ones are closed on accept, as the refe
 const FIRST_REQUEST_MS = 30_000 // for the first request: nodes register as soon as they are connected
 const MAX_PER_SOURCE = 1_024 // per IPv4 address or IPv6 /64, loopback exempt: further ones are closed on accept
 const MAX_PER_SITE = 4_096 // per IPv6 /48, which holds 65,536 of these
-const STOP_GRACE_MS = 500 // then clients that do not take their replies are cut off
+const STOP_GRACE_MS = 500 // then clients that do not read their replies are disconnected

@@ -1,4 +1,4 @@
-/** The rendezvous: a registry and a beacon in one process, which is all that gateways need to find each other. */
+/** The rendezvous: a registry and a beacon in one process, all that gateways need to find each other. */
 import type { BeaconCounters, BeaconOptions } from './beacon/beacon.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RegistryOptions } from './registry/options.ts'
@@ -19,10 +19,10 @@ export interface RendezvousOptions {
   readonly registry: string // `ip:port` to listen on, TCP; port 0 picks one
   readonly beacon: string // `ip:port` to listen on, UDP
   readonly http?: string // `ip:port` of the status page; absent: none
-  readonly storeDir?: string // absent: the registry forgets everything with the process
-  readonly tlsCertFile?: string // PEM; absent: a certificate of its own, kept with the store
+  readonly storeDir?: string // absent: the registry loses everything when the process ends
+  readonly tlsCertFile?: string // PEM; absent: a generated certificate, kept with the store
   readonly tlsKeyFile?: string
-  readonly tlsOnly?: boolean // default false: the port takes plain TCP as well
+  readonly tlsOnly?: boolean // default false: the port accepts plain TCP too
   readonly log: Logger
   readonly rules?: Partial<RegistryOptions>
   readonly beaconRules?: Partial<BeaconOptions>

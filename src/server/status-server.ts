@@ -1,6 +1,6 @@
 /**
- * How the rendezvous is: a page for people, health for supervisors, Prometheus text for monitoring. Only sums are shown:
- * which nodes there are, where, and who trusts whom is nobody's business here (the reference shows it to anybody).
+ * Status of the rendezvous: a page for people, health for supervisors, Prometheus text for monitoring. Only totals are
+ * shown, not which nodes exist, where they are, or who trusts whom (the reference shows that to anyone).
  */
 import type { Server, ServerResponse } from 'node:http'
 import type { Endpoint } from '../base/types.ts'
@@ -86,7 +86,7 @@ export class StatusServer {
   }
 }
 
-/** The headers keep the page from being framed, guessed at, or fed with anything from elsewhere. */
+/** The headers prevent framing, content sniffing and loading anything from elsewhere. */
 function send(
   response: ServerResponse,
   code: number,

@@ -1,4 +1,4 @@
-/** The rendezvous in numbers, in three forms: JSON, Prometheus text, a page that asks for the JSON. */
+/** The rendezvous in numbers, in three forms: JSON, Prometheus text, and a page that polls the JSON. */
 import type { BeaconCounters } from './beacon/beacon.ts'
 import type { RegistryCounters } from './registry/registry.ts'
 
@@ -9,7 +9,7 @@ export interface Status {
   beaconNodes(): number // node ids the beacon could relay to
 }
 
-/** The sums of the reference's `/api/stats`, and never its lists of nodes and edges. */
+/** The totals of the reference's `/api/stats`, without its lists of nodes and edges. */
 export function statistics(status: Status, uptimeSec: number): object {
   const { registry, beacon } = status.counters()
   return {

@@ -1,6 +1,6 @@
 /**
- * The registry's certificate: from files, or made once and kept beside the store so that clients' pins stay good. One
- * listening port serves TLS and plain TCP: the first byte of a connection tells which (0x16 begins a TLS handshake; a
+ * The registry's certificate: from files, or generated once and kept with the store so that clients' pins stay valid.
+ * One listening port serves TLS and plain TCP: the first byte of a connection decides (0x16 begins a TLS handshake; a
  * registry message begins with the high byte of its length, which is 0).
  */
 import type { Socket } from 'node:net'
@@ -38,18 +38,18 @@ export async function loadTls(options: TlsOptions): Promise<ServerTls> {
 
 export interface SniffOptions {
   readonly tls: ServerTls
-  readonly tlsOnly: boolean // who speaks plainly is cut off
+  readonly tlsOnly: boolean // plain TCP clients are disconnected
   readonly patienceMs: number // for the first byte
 }
 
-/** Calls `onReady` with the socket to speak on, once the client has begun to, and finished a TLS handshake if it began one. */
+/** Calls `onReady` with the socket to use, once the client has sent its first byte, or finished its TLS handshake. */
 export function sniffTls(
   socket: Socket,
   { tls, tlsOnly, patienceMs }: SniffOptions,
   onReady: (socket: Socket) => void,
 ): void {
   let impatience = setTimeout(() => socket.destroy(), patienceMs)
-  const silent = (): void => void socket.destroy() // half-closed before a word was said
+  const silent = (): void => void socket.destroy() // half-closed before any data
   const look = (): void => {
     const chunk = socket.read() as Buffer | null
     if (chunk === null) return
@@ -114,4 +114,4 @@ function toTls({ certPem, keyPem }: Certificate, where: string): ServerTls {
 
 const CERTIFICATE_FILE = 'registry.pem'
 const TLS_HANDSHAKE = 0x16
-const HANDSHAKE_MS = 10_000 // a client that needs longer is cut off
+const HANDSHAKE_MS = 10_000 // a client that needs longer is disconnected

@@ -1,7 +1,7 @@
 /**
  * Token buckets of one kind, one per source, refilled continuously. A source is an IPv4 address or an IPv6 /64, the
- * smallest net one customer gets. Loopback is exempt: a whole test overlay, or all clients behind a local proxy,
- * share 127.0.0.1, and who can connect from there can do worse to this machine than ask often.
+ * smallest network that one customer gets. Loopback is exempt: a whole test overlay, or all clients behind a local
+ * proxy, share 127.0.0.1, and a local program can do worse to this machine anyway.
  */
 import { toHex } from '../base/bytes.ts'
 import { isLoopback } from '../base/types.ts'
@@ -20,7 +20,7 @@ export class TokenBuckets {
     this.#perMs = perMinute / 60_000
   }
 
-  /** Takes one token; false when there is none. `now` in ms, only differences mean anything. */
+  /** Takes one token; false if there is none. `now` in ms, only differences mean anything. */
   take(now: number, sourceIp: string): boolean {
     if (isLoopback(sourceIp)) return true
     const source = this.#netOf(sourceIp)
@@ -35,7 +35,7 @@ export class TokenBuckets {
     return allowed
   }
 
-  /** Forgets sources idle long enough to be full again. */
+  /** Forgets sources that were idle long enough to be full again. */
   sweep(now: number): void {
     for (const [source, level] of this.#levels) {
       if ((now - level.at) * this.#perMs < this.#burst) return
@@ -51,16 +51,16 @@ export class TokenBuckets {
   }
 }
 
-/** What one customer has: an IPv4 address, an IPv6 /64. */
+/** The network of one customer: an IPv4 address, an IPv6 /64. */
 export function sourceNet(ip: string): string {
   const bytes = encodeIp(ip)
   return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip
 }
 
-/** What one organisation has: an IPv4 address, an IPv6 /48. */
+/** The network of one organisation: an IPv4 address, an IPv6 /48. */
 export function siteNet(ip: string): string {
   const bytes = encodeIp(ip)
   return bytes?.length === 16 ? toHex(bytes.subarray(0, 6)) : ip
 }
 
-const MAX_SOURCES = 65_536 // watched at once: the one idle longest is forgotten, and begins anew with a full bucket
+const MAX_SOURCES = 65_536 // tracked at a time: the least recently used is forgotten, and starts again with a full bucket

@@ -72,7 +72,7 @@ export function checkPurity(tree: Tree): string[] {
   return faults
 }
 
-/** Calls that throw for what somebody else did, made in callbacks: only where they are guarded. */
+/** Calls that throw for what someone else did, made in callbacks: only where they are guarded. */
 export function checkThrowing(tree: Tree): string[] {
   const faults: string[] = []
   for (const [path, text] of tree) {

@@ -30,6 +30,24 @@ export const PATTERNS: Readonly<Record<string, { readonly pattern: RegExp; reado
   'at the most': { pattern: /\bat the most\b/g, instead: '"at most"' },
   'some 8': { pattern: /\bsome \d+/g, instead: '"about"' },
   'as good as': { pattern: /\bas good as\b/g, instead: '"almost", "nearly"' },
+  'goes on': { pattern: /(?<!comes or )\b(?:go|goes|went) on\b(?! to\b)/g, instead: '"continues"' },
+  'nobody, somebody': { pattern: /\b[NnSs]o(?:me)?body\b/g, instead: 'the role, "no one", "someone"' },
+  anybody: { pattern: /\b[Aa]nybody\b/g, instead: '"anyone", or the role' },
+  'gives way': { pattern: /\bg(?:ive|ives|ave|iving) way\b/g, instead: '"is evicted", "yields"' },
+  'said again': { pattern: /\bsa(?:y|ys|id) again\b/g, instead: '"repeated"' },
+  'makes no sense': { pattern: /\bmakes? no sense\b/g, instead: '"is malformed", "is invalid"' },
+  'all the same': { pattern: /\ball the same\b(?= *[.,;:)]|$)/gm, instead: '"anyway", "still"' },
+  'by itself': { pattern: /\bby (?:itself|themselves)\b/g, instead: '"on its own", "automatically"' },
+  'lets in': { pattern: /\blets? in\b/g, instead: '"admits"' },
+  'stands in, beside': {
+    pattern: /\bst(?:and|ands|ood) (?:at|beside|between|behind|there)\b/g,
+    instead: '"is at", "follows", "comes before"',
+  },
+  'in clear': { pattern: /\bin clear\b/g, instead: '"in the clear"' },
+  doubled: { pattern: /\b(?:or|and) doubled\b|\bdoubled (?:and|packets?|segments?)\b/g, instead: '"duplicated"' },
+  'handed in': { pattern: /\bhand(?:s|ed)? in\b/g, instead: '"passed in"' },
+  'for so long': { pattern: /\b(?:for|after) so (?:long|many)\b(?! that)/g, instead: '"for this long", "after n ms"' },
+  'another than': { pattern: /\banother (?:\w+ ){1,2}than\b/g, instead: '"other than", "different from"' },
 }
 
 export type Counts = Readonly<Record<string, number>>

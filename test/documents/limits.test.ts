@@ -66,7 +66,7 @@ const LIMITS: readonly (readonly [string, string, readonly string[]])[] = [
   ['New streams to a peer', 'proto/node/constants.ts', ['SYN_BURST']],
   ['Keys known to one registry', 'server/registry/constants.ts', ['MAX_ACCOUNTS', 'MAX_UNPROVEN_ACCOUNTS']],
   [
-    'A silent key that nobody trusts',
+    'A silent key without trust',
     'server/registry/constants.ts',
     ['UNPROVEN_ACCOUNT_LIVES_MS', 'PROVEN_ACCOUNT_LIVES_MS'],
   ],

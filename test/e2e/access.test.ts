@@ -57,7 +57,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('a key lets its owner in, and nobody else', async () => {
+test('a key admits its owner, and no one else', async () => {
   assert.equal(await greeting('key'), 'hello')
   assert.equal(await greeting('stranger'), undefined)
   assert.equal(await greeting('tag'), undefined) // the registry tells no such tag, and no such network
@@ -98,7 +98,7 @@ test('bytes come no faster than the limit, and all of them come', async () => {
   assert.ok(seconds > 3.5 && seconds < 9, `${seconds} s`)
 })
 
-test('an exposure for one connection takes one, which goes on, and is gone', async () => {
+test('an exposure for one connection accepts one, which continues, and is then gone', async () => {
   const socket = await open('once')
   const event = await both.b.program.event('unexposed', (gone) => gone['name'] === String(PORTS.once))
   assert.equal(event['reason'], 'once')

@@ -125,7 +125,7 @@ async function unary(
   })
 }
 
-test('a unary call carries metadata and trailers, and tells who calls; what a client says of itself is removed', async () => {
+test("a unary call carries metadata, trailers and the caller's identity; the client's own claims are removed", async () => {
   const metadata = new grpc.Metadata()
   for (const [key, value] of [
     ['mine', 'yes'],
@@ -201,7 +201,7 @@ test('a deadline and a cancellation reach the server, and a hundred calls share 
   assert.equal(b.peers.find(({ nodeId }) => nodeId === a.nodeId)!.streams, 1)
 })
 
-test('a target that cannot be dialled, or makes no sense, is UNAVAILABLE and says why', async () => {
+test('a target that cannot be dialled, or is malformed, is UNAVAILABLE with the reason', async () => {
   const reasons: Readonly<Record<string, RegExp>> = {
     'pilot://agent-2:50052': /CONNECTION_REFUSED/,
     'pilot:nobody:50051': /NOT_FOUND|NOT_TRUSTED/,

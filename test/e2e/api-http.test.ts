@@ -183,7 +183,7 @@ test('maxSockets holds while connections are being dialled, and one that fails m
   agent.destroy()
 })
 
-test('an abort and a time-out end a request that is under way', async () => {
+test('an abort and a time-out end a pending request', async () => {
   const agent = new PilotAgent(a)
   const abort = new AbortController()
   const aborted = request('http://agent-2.pilot/hang', { agent, signal: abort.signal }).end()
@@ -205,7 +205,7 @@ test('a connection that the server has closed is not used again', async () => {
   agent.destroy()
 })
 
-test('allow turns away at the door: as if nobody listened there', async () => {
+test('allow refuses connections as if nothing listened there', async () => {
   const listener = await serveHttp(b, 82, server, { allow: ({ name }) => name !== 'agent-1' })
   const agent = new PilotAgent(a)
   await assert.rejects(ask('http://agent-2.pilot:82/', agent), { code: 'CONNECTION_REFUSED' })
@@ -245,7 +245,7 @@ test('the connect function for undici answers once, with a stream or an error, a
   assert.equal((await answer({ hostname: 'agent-2.pilot', protocol: 'https:', port: '443' }))[0]?.code, 'USAGE')
 })
 
-test('undici, and the fetch of Node, go over the overlay: requests, streams both ways, errors with their codes, connections that are kept', async () => {
+test("undici, and Node's fetch, work over the overlay: requests, streams in both directions, errors with their codes, kept connections", async () => {
   const dispatcher = new undici.Agent({ connections: 2, connect: pilotConnect(a) as undici.buildConnector.connector })
   const before = connections
   const body = randomBytes(3_000_000)

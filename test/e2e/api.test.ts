@@ -30,7 +30,7 @@ test('three nodes that trust each other are up in less than a second, and stop t
   assert.ok(Math.min(...took) < START_MS, `the fastest of three took ${Math.min(...took).toFixed(0)} ms`)
 })
 
-test('one more node can join; a name that is taken is a conflict, and the network goes on', async () => {
+test('another node can join; a taken name is a conflict, and the network continues', async () => {
   await using net = await testnet({ nodes: 2 })
   const late = await net.join('late')
   await late.listen(9, (incoming) => {

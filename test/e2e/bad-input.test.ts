@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { Gateway, Rendezvous, Stage } from './harness.ts'
 import type { Ran } from './harness.ts'
 
-/** Nobody listens there: what is wrong must be found before anybody is asked. */
+/** No one listens there: what is wrong must be found before anyone is asked. */
 const NOWHERE = ['--registry', '127.0.0.1:1', '--beacon', '127.0.0.1:1', '--listen', '127.0.0.1:0']
 
 let stage: Stage
@@ -28,8 +28,8 @@ before(async () => {
 after(async () => stage.close())
 
 describe('what people get wrong', { concurrency: 4 }, () => {
-  // each is a process or two that ends by itself
-  test('a file that is no YAML is refused with its line and column', async () => {
+  // each is a process or two that ends on its own
+  test('a file that is not YAML is refused with line and column', async () => {
     const file = await config('version: 1\nnode:\n  hostname: [a\nmap: []\n')
     for (const args of [
       ['up', '-c', file],
@@ -74,7 +74,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.match(stderr, new RegExp(`^${file}:4:1: mapp: no such key; did you mean "map"\\?$`, 'm'))
   })
 
-  test('a file that is right passes, and says what is in it', async () => {
+  test('a valid file passes, with a summary of its contents', async () => {
     const file = await config(
       'version: 1\nmap:\n  - { peer: agent-b, ports: [80, "8000-8002"] }\nexpose:\n  - { port: 80, target: "3000" }\n',
     )
@@ -88,7 +88,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.deepEqual([v, status, data.mappings.length, data.exposures.length], [1, 'ok', 4, 1])
   })
 
-  test('a file that is not there is an error that names it', async () => {
+  test('a missing file is an error that names it', async () => {
     const { code, stdout } = await up('absent', ['-c', stage.path('absent.yaml')])
     assert.equal(code, 2)
     assert.match(errorOf(stdout, 'CONFIG_INVALID').message, /absent\.yaml: cannot be read \(ENOENT\)/)
@@ -106,7 +106,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.match(errorOf(stdout, 'PORT_IN_USE').message, new RegExp(`agent-b:80: 127\\.0\\.0\\.1:${port} is in use`))
   })
 
-  test('a second gateway on the admin socket of a living one ends with 6, and the living one goes on', async () => {
+  test('a second gateway on the admin socket of a running one exits 6, and the running one continues', async () => {
     // The socket is compared by its inode, and the living gateway still answers on it.
     const before = await stat(running.admin)
     const { code, stdout } = await up('second', ['--admin', running.admin])
@@ -177,7 +177,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     errorOf((await up('forbidden', ['--identity', file])).stdout, 'IDENTITY_UNREADABLE')
   })
 
-  test('a hostname that another node has does not keep a gateway from running: it warns, and doctor says so', async () => {
+  test('a hostname that another node has does not stop a gateway: it warns, and doctor reports it', async () => {
     const { registry, beacon } = rendezvous
     const gateway = await Gateway.start(stage, { name: 'running', folder: 'namesake', registry, beacon })
     assert.equal(gateway.ready.node.hostname, null)
@@ -190,7 +190,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.match(check.text, /refuses our hostname/)
   })
 
-  test('a ping to a peer that nobody knows ends with 5', async () => {
+  test('a ping to an unknown peer exits 5', async () => {
     for (const peer of ['no-such-agent', '4000', '0:0000.0000.0FA0']) {
       const { code, stdout } = await running.cli('ping', peer, '--count', '1', '--json')
       assert.equal(code, 5, `${peer}: ${stdout}`)
@@ -224,7 +224,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     )
   })
 
-  test('flags, specifications and commands that do not read end with 2 and say what was expected', async () => {
+  test('malformed flags, specifications and commands exit 2 and say what was expected', async () => {
     const wrong: [string[], RegExp][] = [
       [['up', '--no-such-flag'], /unknown option/],
       [['no-such-command'], /unknown command/],

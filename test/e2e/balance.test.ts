@@ -73,7 +73,7 @@ async function three(map: string): Promise<{ a: Gateway; b: Gateway; c: Gateway;
   return { a, b, c, local }
 }
 
-/** Clients one after the other, so many at once, until it is told to stop. */
+/** Clients one after the other, with a given concurrency, until stopped. */
 function load(local: string, clients: number): { stop(): Promise<readonly Answer[]> } {
   const answers: Answer[] = []
   const stopping = new AbortController()
@@ -116,7 +116,7 @@ test('one of two peers is killed under load: only who was inside sees it, and it
   assert.deepEqual(peersIn(await a.mappings()), { 'agent-b': 'up', 'agent-c': 'up' })
 })
 
-test('behind a tag stand the nodes that have it; probes that ask the service notice by themselves, and no client has to wait', async () => {
+test('behind a tag stand the nodes that have it; probes that ask the service notice on their own, and no client has to wait', async () => {
   // Found by tag, let in by tag and by network: agent-a has the tag "client" and is a member of network 1.
   const adminToken = 'a token of the test, long enough'
   const { registry, beacon } = await Rendezvous.start(stage, stage.path('rv-tags'), {

@@ -20,7 +20,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('map and unmap, expose and unexpose change the running gateway, and its events tell', async () => {
+test('map and unmap, expose and unexpose change the running gateway, and its events report it', async () => {
   const { a, b } = both
   const exposed = await b.json<{ name: string; port: number }>('expose', `90=${service.address},allow=agent-a`)
   assert.deepEqual([exposed.name, exposed.port], ['90', 90])
@@ -52,7 +52,7 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
     assert.equal((await a.cli(...line)).code, code, line.join(' '))
 })
 
-test('bench measures the way to a peer against its echo service', async () => {
+test('bench measures the path to a peer with its echo service', async () => {
   const { a, b } = both
   const { nodeId, throughput, roundTrip, setUp, path } = await a.json<BenchRecord>(
     'bench',
@@ -209,7 +209,7 @@ test('two gateways on one state folder or one identity are a conflict, whatever 
   assert.deepEqual([code, /a-file.*is not a folder/.test(stdout)], [2, true], stdout)
 })
 
-test('a request for trust that nobody answered is shown, and can be taken back; what makes no sense is refused with what to do', async () => {
+test('an unanswered trust request is shown and can be withdrawn; an invalid one is refused with a hint', async () => {
   const { a } = both
   await a.json('trust', 'request', 'agent-nobody')
   assert.deepEqual((await a.status()).trustRequests, ['agent-nobody'])
@@ -218,7 +218,7 @@ test('a request for trust that nobody answered is shown, and can be taken back; 
   assert.deepEqual((await a.status()).trustRequests, [])
   for (const [words, code, hint] of [
     [['request', 'agent-a'], 2, /hint: Name the peer/],
-    [['request', a.ready.node.address], 2, /is this node itself/],
+    [['request', a.ready.node.address], 2, /is this node/],
     [['approve', 'agent-b'], 5, /agent-b is trusted already\nhint: There is nothing to decide/],
     [['approve', 'agent-x'], 5, /hint: `pilotgate trust pending`/],
     [['revoke', 'agent-x'], 5, /hint: `pilotgate trust list`/],

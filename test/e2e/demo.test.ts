@@ -1,4 +1,4 @@
-/** The first thing anybody does: the demo, as a command and as `npm start` in a checkout that was never built. */
+/** The first thing anyone does: the demo, as a command and as `npm start` in a checkout that was never built. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { cp, mkdir, readdir, symlink } from 'node:fs/promises'

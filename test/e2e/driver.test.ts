@@ -36,7 +36,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('a peer that is trusted already is told as approved, once', async () => {
+test('an already trusted peer is reported as approved, once', async () => {
   await eventually('the event', () => events.find((event) => event.kind === 'trust'))
   await pause(1_500) // another look
   assert.deepEqual(
@@ -79,7 +79,7 @@ test('names: public ones from the daemon, others from the registry where it is n
   await informed.stop()
 })
 
-test('a trusted peer that is revoked is told as revoked, and nobody who was not trusted can be', async () => {
+test('a revoked peer is reported as revoked, and a node that was not trusted cannot be revoked', async () => {
   assert.equal(await driver.revokeTrust(4_711), false)
   assert.equal(await driver.revokeTrust(peer.nodeId), true)
   await eventually('the event', () => events.find((event) => event.kind === 'trust' && event.state === 'revoked'))
@@ -114,11 +114,11 @@ test('when the daemon goes its streams fail, dials say so, and when it is back t
   again.destroy()
 })
 
-test('without a daemon, or with something else on its socket, the start fails with 5 and says why', async () => {
+test('without a daemon, or with something else on its socket, the start exits 5 with the reason', async () => {
   const other = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
   await new Promise<void>((resolve) => other.listen(stage.path('other.sock'), resolve))
   for (const [path, why] of [
-    [stage.path('none.sock'), /no such socket/],
+    [stage.path('none.sock'), /socket does not exist/],
     [stage.path('other.sock'), /daemon/],
   ] as const) {
     const { code, stdout } = await stage.pilotgate([
@@ -136,7 +136,7 @@ test('without a daemon, or with something else on its socket, the start fails wi
   other.close()
 })
 
-test('the program says whose node it is, and what the daemon keeps to itself is null', async () => {
+test("the program shows the daemon's node, and values that the daemon does not reveal are null", async () => {
   const program = stage.start([
     'up',
     '--json',

@@ -28,7 +28,7 @@ test('every example is tested here, and has at most 60 lines', () => {
 })
 
 for (const [file, expected] of Object.entries(EXPECTED)) {
-  test(`examples/${file} runs and ends by itself`, async () => {
+  test(`examples/${file} runs and ends on its own`, async () => {
     const args = file.endsWith('.test.ts') ? ['--test', '--test-reporter=tap'] : []
     const env = { ...process.env }
     delete env['NODE_TEST_CONTEXT'] // else the runner inside reports to ours, and not in words

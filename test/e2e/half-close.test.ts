@@ -1,5 +1,5 @@
 /**
- * Each direction of a connection ends by itself, as in TCP. Every test runs both ways: agent-a as the client of agent-b's
+ * Each direction of a connection ends on its own, as in TCP. Every test runs both ways: agent-a as the client of agent-b's
  * services, and the reverse.
  */
 import { after, before, test } from 'node:test'
@@ -63,7 +63,7 @@ for (const [from, to] of DIRECTIONS) {
     assert.equal(await ending(client), 'end')
   })
 
-  test(`a service of ${to} ends first and still gets everything that its client goes on sending`, async () => {
+  test(`a service of ${to} ends first and still gets everything that its client continues to send`, async () => {
     // The client sees the end, then sends 2 MB in parts, then its own end: the service must have all of it. Twenty times,
     // because what goes wrong here does so when the last bytes are still under way while both ends have been said.
     const sent = noise(2_000_000, 2)

@@ -51,7 +51,7 @@ export class Stage {
     return join(this.dir, ...parts)
   }
 
-  /** Any program that goes on running until the stage closes. */
+  /** Any program that continues running until the stage closes. */
   spawn(
     command: string,
     args: readonly string[],
@@ -70,7 +70,7 @@ export class Stage {
     })
   }
 
-  /** Any program that ends by itself. */
+  /** Any program that ends on its own. */
   async run(
     command: string,
     args: readonly string[],
@@ -81,7 +81,7 @@ export class Stage {
     return { code, stdout: program.stdout, stderr: program.stderr }
   }
 
-  /** A command of pilotgate that ends by itself. */
+  /** A command of pilotgate that ends on its own. */
   async pilotgate(args: readonly string[], options: SpawnOptions & { readonly timeoutMs?: number } = {}): Promise<Ran> {
     return await this.run(process.execPath, [MAIN, ...args], { label: `pilotgate ${args.join(' ')}`, ...options })
   }
@@ -302,7 +302,7 @@ export async function pair(stage: Stage, a: PairSetup, b: PairSetup): Promise<Pa
   return { rendezvous, a: first, b: second }
 }
 
-/** Asks again and again: for states that nobody announces. `look` answers undefined while it is not so yet. */
+/** Asks again and again: for states that no one announces. `look` answers undefined while it is not so yet. */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,

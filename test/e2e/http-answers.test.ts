@@ -202,7 +202,7 @@ test('bytes beyond ASCII in header values arrive as they were sent, both ways, w
   }
 })
 
-test("an upgrade with a body goes through whole, and the connection behind it is nobody else's", async () => {
+test('an upgrade with a body arrives completely, and its connection is not shared', async () => {
   const body = JSON.stringify({ Detach: false, Tty: true })
   const service = await serve(stage, (socket) => {
     let [seen, upgraded] = ['', false]

@@ -115,7 +115,7 @@ for (const way of ways) {
         [undefined, undefined, [`fd70:696c:6f74::${node.nodeId.toString(16)}`]],
       )
     } else {
-      assert.deepEqual(got['pilot-node'], way.name.startsWith('front') ? undefined : forged) // bytes are bytes: nobody looked
+      assert.deepEqual(got['pilot-node'], way.name.startsWith('front') ? undefined : forged) // bytes are bytes: no one looked
     }
     const failed = await unary(client, 'Fail', 'please', metadata)
     assert.deepEqual(
@@ -229,7 +229,7 @@ for (const name of ['h2', 'h2l7']) {
   })
 }
 
-test('a slow reader of one HTTP/2 stream holds up its sender, and nobody else', async () => {
+test('a slow reader of one HTTP/2 stream delays its sender, and no one else', async () => {
   const session = connect(`http://${a.ready.http!}`, { maxSessionMemory: 200 })
   stage.defer(async () => {
     session.destroy()

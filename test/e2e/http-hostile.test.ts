@@ -123,7 +123,7 @@ test('a caller that sends nonsense, too much, or nothing is answered or ended', 
   )
 })
 
-test('a caller that does not finish the head of a request, dribbles it, or says nothing at all is ended; a slow body is not', async () => {
+test('a caller that does not finish the head of a request, sends it slowly, or sends nothing is disconnected; a slow body is allowed', async () => {
   const service = await serve(
     stage,
     (socket) =>
@@ -157,7 +157,7 @@ test('a caller that does not finish the head of a request, dribbles it, or says 
   assert.match((await some(kept)).toString(), /^HTTP\/1\.1 200 /, 'silence between two requests is none within a head')
 })
 
-test('a WebSocket within HTTP/2 becomes one of HTTP/1.1: its protocol is chosen, bytes pass both ways, each end ends the other', async () => {
+test('a WebSocket within HTTP/2 becomes one of HTTP/1.1: its protocol is chosen, bytes pass both ways, the end of either ends the other', async () => {
   const server = createHttpServer((_, response) => response.writeHead(426).end('no socket here'))
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'chat' })
   server.on('upgrade', (request, socket, head) => {
@@ -233,7 +233,7 @@ test('a WebSocket within HTTP/2 becomes one of HTTP/1.1: its protocol is chosen,
   assert.deepEqual([refused[':status'], refused['pilot-error']], [400, 'USAGE'])
 })
 
-test('an HTTP/2 stream to a service that has no HTTP/2, ends at once, or talks nonsense fails, and the next one may work', async () => {
+test('an HTTP/2 stream to a service that lacks HTTP/2, ends immediately, or sends garbage fails, and the next one may work', async () => {
   for (const bytes of ['HTTP/1.1 400 Bad Request\r\n\r\n', '', noise(5_000).toString('latin1')]) {
     const service = await serve(
       stage,

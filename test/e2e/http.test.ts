@@ -1,6 +1,6 @@
 /**
  * The HTTP front and exposures with identity headers, between two gateways, with curl, `ws` and bare sockets.
- * agent-b exposes one web service twice: on port 80 its bytes are carried as they are, on port 8080 it is told who calls.
+ * agent-b exposes one web service twice: on port 80 its bytes are carried unchanged, on port 8080 it learns who is calling.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -126,7 +126,7 @@ test('whatever a client says about who it is does not arrive: case, underscores,
   }
 })
 
-test('a request inside the body of another is not believed, whoever frames it how', async () => {
+test('a request inside the body of another is not believed, however it is framed', async () => {
   const inner = 'GET /smuggled HTTP/1.1\r\nHost: x\r\nPilot-Node: 1\r\n\r\n'
   const size = inner.length.toString(16)
   const head = (method: string, ...lines: string[]): string =>
@@ -176,7 +176,7 @@ test('paths, repeated headers and trailers pass as they are', async () => {
   }
 })
 
-test('curl uploads in chunks and with a length, and every byte arrives; an answer that breaks off is not taken for whole', async () => {
+test('curl uploads in chunks and with a length, and every byte arrives; a truncated answer is not taken for complete', async () => {
   const curl = program('curl')
   const file = stage.path('upload.bin')
   const bytes = noise(9_000_000)
@@ -212,7 +212,7 @@ test('a limit of bytes holds where requests are read too: the body comes whole, 
   assert.ok(seconds > 1.5, `${seconds} s for three seconds' worth, of which one passes at once`)
 })
 
-test('events come one by one, and an event stream that nobody reads any more is ended at the service', async () => {
+test('events arrive one by one, and an abandoned event stream is ended at the service', async () => {
   for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
     const socket = await open(stage, front)
     socket.write(`GET /events HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
@@ -279,7 +279,7 @@ test('a WebSocket client talks through front and exposure, and learns nothing of
   }
 })
 
-test('what goes wrong on the way is an answer with status, code and hint, as text or JSON', async () => {
+test('a failure becomes an answer with status, code and hint, as text or JSON', async () => {
   const curl = program('curl')
   const ask = async (host: string, ...args: string[]): Promise<string> =>
     (await stage.run(curl, ['-sS', '-i', ...args, `http://${host}:${front.port}/`], { timeoutMs: 40_000 })).stdout
@@ -339,7 +339,7 @@ test('the log has a line for each request: who, what, how much, how long, and no
   assert.deepEqual([own['http'], own['peer'], own['status']], ['front', 'agent-b', 200])
 })
 
-test('whois tells a backend which peer is behind a connection, and a client whom it talks to', async () => {
+test('whois shows a backend the peer behind a connection, and a client the peer it talks to', async () => {
   const socket = await open(stage, a.local('App'))
   socket.write('GET /echo HTTP/1.1\r\nHost: x\r\n\r\n')
   const { from } = JSON.parse(bodyOf(await some(socket))) as Echoed
@@ -379,7 +379,7 @@ test('whois tells a backend which peer is behind a connection, and a client whom
   socket.destroy()
 })
 
-test('a client keeps its own connection to a service, shares it with nobody, and hears when the service closes it', async () => {
+test('a client keeps its own unshared connection to a service, and is notified when the service closes it', async () => {
   const made = async (): Promise<number> => (await a.status()).counters['connections_mapped'] ?? 0
   const before = await made()
   const clients = await Promise.all([open(stage, front), open(stage, front)])
@@ -441,7 +441,7 @@ test('an exposure that was drained, and no longer is, keeps connections as befor
   client.destroy()
 })
 
-test('a gateway that is told to stop lets requests end, and does not wait for connections that only idle', async () => {
+test('a gateway that is asked to stop lets requests end, and does not wait for idle connections', async () => {
   const idle = await open(stage, front)
   let answer = ''
   idle.on('data', (chunk: Buffer) => {
@@ -468,7 +468,7 @@ test('a gateway that is told to stop lets requests end, and does not wait for co
   for (const gateway of [a, b]) assert.deepEqual(await gateway.program.ended(8_000), { code: 0, signal: null })
 })
 
-test('a peer that is not there any more is a 504', async () => {
+test('a peer that has gone is a 504', async () => {
   const curl = program('curl')
   await a.restart()
   const { host, port } = address(a.ready.http!)

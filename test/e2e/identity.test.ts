@@ -20,7 +20,7 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
   if (nginx === undefined || curl === undefined) return t.skip('not installed: nginx or curl')
   const [target, folder] = [await refusing(), stage.path('nginx')]
   const socket = `${folder}/nginx.sock`
-  await chmod(stage.dir, 0o711) // started as root, nginx serves as somebody else
+  await chmod(stage.dir, 0o711) // started as root, nginx serves as someone else
   await mkdir(folder)
   await writeFile(`${folder}/file.bin`, noise(3_000_000))
   const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
@@ -90,7 +90,7 @@ test('version 2 carries address, key, hostname and path, in front of bytes that 
   assert.equal(summaryOf(rest), summaryOf(sent))
 })
 
-test('a client cannot put a PROXY header of its own in the place of ours', async () => {
+test('a client cannot replace our PROXY header with its own', async () => {
   const service = await serve(stage, (socket) => void socket.once('data', (first: Buffer) => socket.end(first)))
   const { a } = await paired([91], [`91=${service.address},identity=proxy-v1`])
   const socket = await open(stage, a.local('agent-b:91'))
@@ -98,7 +98,7 @@ test('a client cannot put a PROXY header of its own in the place of ours', async
   assert.match((await everything(socket)).toString(), new RegExp(`^PROXY TCP6 fd70:696c:6f74::${a.ready.node.nodeId} `))
 })
 
-test('a service that goes away between two requests is met anew, and one that stays away is a 502 with its code', async () => {
+test('a service that restarts between two requests is reconnected, and one that stays away is a 502 with its code', async () => {
   const backend = await httpBackend(stage)
   const relay = createServer((socket) => {
     // a service on a port of its own that can go away

@@ -19,7 +19,7 @@ before(async () => {
 after(async () => stage.close())
 
 for (const which of ['maps', 'exposes'] as const) {
-  test(`SIGTERM to the gateway that ${which}: what is open may end by itself, nothing new is taken, the exit code is 0`, async (t) => {
+  test(`SIGTERM to the gateway that ${which}: what is open may end on its own, nothing new is taken, the exit code is 0`, async (t) => {
     // An open connection speaks on after the signal; a new one is refused or reset; when the old one ends the process does.
     const { inner, a, b } = await innerPair(t)
     const gateway = which === 'maps' ? a : b
@@ -39,7 +39,7 @@ for (const which of ['maps', 'exposes'] as const) {
   })
 }
 
-test('a second SIGTERM ends what is open at once, and the exit code is 0', async (t) => {
+test('a second SIGTERM ends open connections immediately, and the exit code is 0', async (t) => {
   const { inner, a } = await innerPair(t)
   const socket = await greeted(inner, a.local('agent-b:80'))
   a.program.signal('SIGTERM')
@@ -110,7 +110,7 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.deepEqual(await y.json('trust', 'pending'), [])
   })
 
-  test('trust that is revoked resets what is open and lets nothing new through, at either side', async () => {
+  test('revoked trust resets open streams and admits no new ones, at either side', async () => {
     const { x, y } = await strangers('revoked')
     await x.json('trust', 'request', 'agent-y')
     await y.program.event('trust', (event) => event['state'] === 'pending')
@@ -146,7 +146,7 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.deepEqual(await y.ask('trust'), [])
   })
 
-  test('a decision that cannot be written is an error that says so, and is in force all the same', async () => {
+  test('a decision that cannot be saved is an error, but in force anyway', async () => {
     const { x, y } = await strangers('unwritable')
     await x.json('trust', 'request', 'agent-y')
     await y.program.event('trust', (event) => event['state'] === 'pending')
@@ -163,7 +163,7 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.deepEqual(await y.ask('trust'), [])
   })
 
-  test('a request that is rejected is told to the one that asked, is not pending any more, and opens nothing', async () => {
+  test('a rejected request is reported to the requester, is no longer pending, and opens nothing', async () => {
     const { x, y } = await strangers('rejected')
     await x.json('trust', 'request', y.ready.node.address)
     await y.program.event('trust', (event) => event['state'] === 'pending')
@@ -175,7 +175,7 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.equal(code, 5, 'there is nothing left to approve')
   })
 
-  test('a request by hostname that was rejected does not come back by itself', async () => {
+  test('a rejected request by hostname does not come back on its own', async () => {
     // The one that asked repeats itself while it has no answer: several such repetitions fit into the time that is looked at.
     const { x, y } = await strangers('again')
     await x.json('trust', 'request', 'agent-y')
@@ -336,7 +336,7 @@ async function innerPair(t: { after(fn: () => Promise<void>): void }): Promise<I
   }
 }
 
-/** Two gateways that were told nothing of each other, but that agent-x maps the echo of agent-y. */
+/** Two gateways that know nothing about each other, except that agent-x maps the echo of agent-y. */
 async function strangers(
   name: string,
   env: Readonly<Record<string, string>> = {},

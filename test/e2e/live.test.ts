@@ -81,7 +81,7 @@ test('a connection of a mapping that goes stays until it ends; new ones are refu
   assert.equal((await a.connections()).length, 1)
 })
 
-test('a bad file, one that needs a restart, and one whose port is taken change nothing and say why; the right one heals it', async () => {
+test('a bad file, one that needs a restart, and one whose port is taken change nothing and report why; a valid one recovers', async () => {
   const { a, write, file, text } = await follower('agent-d', [
     '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
   ])
@@ -165,13 +165,13 @@ test('Kubernetes swaps a symbolic link beside the file, editors rename a new fil
   await a.program.event('mapped', ({ name }) => name === 'two', 5_000)
 })
 
-test('trust that the file asks for in addition is asked for at once', async () => {
+test('additional trust in the file is requested immediately', async () => {
   const { a, file, text } = await follower('agent-g', [], undefined, [])
   await writeFile(file, text([]).replace('trust: []', 'trust: [agent-b]'))
   await a.trusts('agent-b')
 })
 
-test('`config diff` tells what a file would change, keys that need a restart included, and changes nothing', async () => {
+test('`config diff` shows what a file would change, including keys that need a restart, and changes nothing', async () => {
   const { a, file, text } = await follower('agent-h', [
     '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
     '{ name: gone, peer: agent-b, port: 81, local: "127.0.0.1:0" }',
@@ -207,7 +207,7 @@ test('`config diff` tells what a file would change, keys that need a restart inc
   )
 })
 
-test('a mapping and an exposure that change where they are refuse nobody on the way', async (t) => {
+test('a mapping and an exposure that change in place refuse no one in the meantime', async (t) => {
   const { a, file } = await follower('agent-i', [])
   const other = await echo(stage)
   const write = async (round: number): Promise<void> => {
@@ -286,7 +286,7 @@ test('so do those of datagrams: the local port stays, and the next datagram of a
   }
 })
 
-test('http, proxy, dns and observe come, move and go with the file; what is open in them stays; all of it or nothing', async () => {
+test('http, proxy, dns and observe are added, moved and removed with the file, all or nothing; open connections stay', async () => {
   const { a, write, file } = await follower('agent-j', [])
   const section = (text: string): Promise<void> => writeFile(file, `${fileText('agent-j', [])}${text}`)
   await section(

@@ -34,7 +34,7 @@ export class LyingRegistry {
     return lying
   }
 
-  /** From now on `hostname` is the name of `node`, and nobody has heard of the node `hidden`, which had it before. */
+  /** From now on `hostname` is the name of `node`, and no one has heard of the node `hidden`, which had it before. */
   give(hostname: string, node: number, hidden: number): void {
     this.#lie = { hostname, node, hidden }
   }

@@ -1,6 +1,6 @@
 /**
  * Faults of the machine under real processes: a full disk behind the registry, a log reader that stalls, few file
- * descriptors. What is promised: the process goes on, acknowledges nothing that is not so, and works again afterwards.
+ * descriptors. What is promised: the process continues, acknowledges nothing that is not so, and works again afterwards.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -19,7 +19,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('the registry survives a full disk: it stays up, says so, and acknowledges nothing more', async (t) => {
+test('the registry survives a full disk: it stays up, reports it, and acknowledges nothing more', async (t) => {
   const folder = stage.path('full')
   mkdirSync(folder)
   if (

@@ -92,7 +92,7 @@ test('curl reaches a peer through HTTP CONNECT', async (t) => {
   assert.deepEqual([code, stdout], [0, 'you asked agent-b.pilot for /y'], stderr)
 })
 
-test('the proxy goes nowhere but to trusted peers, and says so in the words of each protocol', async () => {
+test('the proxy connects only to trusted peers, and refuses others in the terms of each protocol', async () => {
   // The web server listens on this very machine: an open proxy would reach it.
   for (const host of ['127.0.0.1', 'localhost', '127.77.255.1', '192.0.2.1', 'example.com', 'a.b.pilot']) {
     assert.equal(await socksReply(host, web), 2, host)
@@ -154,7 +154,7 @@ test('UDP ASSOCIATE carries datagrams to a peer and back, and ends with its conn
   socket.close()
 })
 
-test('dig resolves peers over UDP and TCP, and maps their usual ports on the way', async (t) => {
+test('dig resolves peers over UDP and TCP, and maps their usual ports', async (t) => {
   const dig = findProgram('dig')
   if (dig === undefined) return t.skip('not installed: dig')
   const ask = async (...args: readonly string[]): Promise<string> => {
@@ -202,7 +202,7 @@ test('malformed questions are dropped and counted, and the next one is answered'
   assert.ok((await both.a.counter('dns_malformed')) >= 15)
 })
 
-test('resolve tells what a name means, and prints lines for a hosts file', async () => {
+test('resolve shows what a name means, and prints lines for a hosts file', async () => {
   const local = both.a.local(`agent-b:${ports.mapped}`).host
   for (const name of ['agent-b', 'agent-b.pilot', local]) {
     const record = await both.a.json<ResolveRecord>('resolve', name)

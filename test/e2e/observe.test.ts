@@ -160,7 +160,7 @@ test('the dashboard shows the living state, without a script error or a request 
       `nothing sticks out at ${width}`,
     )
     assert.deepEqual(problems, [])
-    const shots = process.env['PILOTGATE_SHOTS'] // a folder, for whoever wants to look at it
+    const shots = process.env['PILOTGATE_SHOTS'] // a folder, to inspect them
     if (shots !== undefined) {
       await mkdir(shots, { recursive: true })
       await page.screenshot({ path: `${shots}/${scheme}-${width}.png`, fullPage: true })

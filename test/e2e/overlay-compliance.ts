@@ -1,5 +1,5 @@
 /**
- * What every implementation of src/runtime/overlay.ts must do, whoever carries the bytes: run over two overlays that trust
+ * What every implementation of src/runtime/overlay.ts must do: run over two overlays that trust
  * each other, in both directions. What a daemon cannot do is asked of the stream itself (`halfCloses`).
  */
 import { after, before, describe, test } from 'node:test'
@@ -84,7 +84,7 @@ function transfers({ way, dialler, server, largeBytes, patienceMs }: Way): void 
     listener.close()
   })
 
-  test(`a port where nobody listens is refused, and a node that is not there is not reached (${way})`, async () => {
+  test(`a port without a listener is refused, and an absent node is not reached (${way})`, async () => {
     await fails(dialler().dial(`${server().nodeId}:4242`), 'CONNECTION_REFUSED')
     await fails(dialler().dial('4711:80'), 'NOT_FOUND', 'PEER_UNREACHABLE', 'NOT_TRUSTED')
     await fails(dialler().dial('nonsense'), 'USAGE')
@@ -92,7 +92,7 @@ function transfers({ way, dialler, server, largeBytes, patienceMs }: Way): void 
 }
 
 function endings({ way, dialler, server, patienceMs }: Way): void {
-  test(`an end arrives behind the last byte, and only then (${way})`, async () => {
+  test(`an end arrives after the last byte, and only then (${way})`, async () => {
     const sent = noise(300_000)
     const { target, listener } = await serve(server(), (stream) => {
       stream.resume()
@@ -108,7 +108,7 @@ function endings({ way, dialler, server, patienceMs }: Way): void {
     listener.close()
   })
 
-  test(`what was written before destroySoon arrives, whatever the reader still sends (${way})`, async () => {
+  test(`data written before destroySoon arrives, whatever the reader still sends (${way})`, async () => {
     const sent = noise(300_000, 2)
     const { target, listener } = await serve(server(), (stream) =>
       stream.once('data', () => {
@@ -137,7 +137,7 @@ function endings({ way, dialler, server, patienceMs }: Way): void {
     listener.close()
   })
 
-  test(`a stream that is given up ends at the other side too (${way})`, async () => {
+  test(`an abandoned stream ends at the other side too (${way})`, async () => {
     const accepted: OverlayStream[] = []
     const { target, listener } = await serve(server(), (stream) => accepted.push(stream))
     const stream = quiet(await dialler().dial(target))
@@ -152,7 +152,7 @@ function endings({ way, dialler, server, patienceMs }: Way): void {
 }
 
 function waiting({ way, dialler, server, patienceMs }: Way): void {
-  test(`a reader that pauses holds up its own stream only, and loses nothing (${way})`, async () => {
+  test(`a reader that pauses delays only its own stream, and loses nothing (${way})`, async () => {
     const sent = noise(4_000_000, 2)
     const { target, listener } = await serve(server(), (stream) =>
       stream.once('data', (what: Buffer) => {
@@ -175,7 +175,7 @@ function waiting({ way, dialler, server, patienceMs }: Way): void {
     listener.close()
   })
 
-  test(`a peer that does not read holds up its own stream only (${way})`, async () => {
+  test(`a peer that does not read delays only its own stream (${way})`, async () => {
     // Both streams are accepted on one port: a daemon carries them on one connection.
     const { target, listener } = await serve(server(), (stream) =>
       stream.once('data', (what: Buffer) => {
@@ -195,7 +195,7 @@ function waiting({ way, dialler, server, patienceMs }: Way): void {
 }
 
 function services({ way, dialler, server, datagramPort, patienceMs }: Way): void {
-  test(`an exposed service is for those who are allowed (${way})`, async () => {
+  test(`an exposed service admits only allowed peers (${way})`, async () => {
     const service = createServer((socket) => socket.on('error', () => {}).end('secret'))
     await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve))
     const { port: local } = service.address() as AddressInfo
@@ -219,7 +219,7 @@ function services({ way, dialler, server, datagramPort, patienceMs }: Way): void
     const stream = quiet(await dialler().dial(`${server().nodeId}:${open.spec.port}`))
     assert.equal((await untilEnd(stream, patienceMs)).toString(), 'secret')
     stream.destroySoon()
-    // A daemon has said yes before anybody was asked: then it ends without a byte.
+    // A daemon has said yes before anyone was asked: then it ends without a byte.
     const refused = await dialler()
       .dial(`${server().nodeId}:${closed.spec.port}`)
       .then(

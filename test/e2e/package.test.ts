@@ -129,7 +129,7 @@ test('the program of the package runs', async () => {
   assert.equal(stdout.trim(), version)
 })
 
-test('without gRPC the demo runs, and says what it leaves out', async () => {
+test('without gRPC the demo runs, and says what it skips', async () => {
   const main = lean.path('node_modules/pilotgate/dist/cli/main.js')
   const options = { cwd: lean.dir, timeout: 40_000, env: { ...process.env, HOME: lean.dir } }
   const { stdout } = await run(process.execPath, [main, 'demo', '--check'], options)
@@ -137,7 +137,7 @@ test('without gRPC the demo runs, and says what it leaves out', async () => {
   assert.match(stdout, /^gRPC was not checked: the package @grpc\/grpc-js is not installed$/m)
 })
 
-test('without lmdb a rendezvous keeps a journal; a folder that lmdb has written says what to install', async () => {
+test('without lmdb a rendezvous keeps a journal; a folder written by lmdb names the package to install', async () => {
   const args = ['rendezvous', '--registry', '127.0.0.1:0', '--beacon', '127.0.0.1:0', '--json', '--store']
   const main = lean.path('node_modules/pilotgate/dist/cli/main.js')
   const rendezvous = lean.spawn(process.execPath, [main, ...args, 'new'], { label: 'rendezvous' })

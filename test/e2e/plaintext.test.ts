@@ -1,5 +1,5 @@
 /**
- * Nothing leaves in clear. Every UDP datagram between the gateways, and between each of them and the beacon, passes a tap
+ * Nothing leaves in the clear. Every UDP datagram between the gateways, and between each of them and the beacon, passes a tap
  * that records it (the gateways are registered at the taps' addresses); what was carried is recognisable and must be in
  * none of them, nor the magic of a plaintext frame. Where tcpdump may run, it looks at the same from outside.
  */
@@ -66,7 +66,7 @@ test('over the relay it works as well, and no datagram holds the payload or a pl
   assert.deepEqual(found(taps.beacon.datagrams), [])
 })
 
-test('when the direct path dies under an open connection, it goes on over the relay', async (t) => {
+test('when the direct path dies during a connection, it continues over the relay', async (t) => {
   // An echo before and after both direct taps begin to drop everything; the connection is the same one.
   const taps = await tapped('falling')
   const socket = await open(stage, taps.a.local('agent-b:80'))
@@ -208,7 +208,7 @@ async function startHttp(): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** Noise with a marker in every kilobyte: whatever piece of it were in clear, a marker would be whole in it. */
+/** Noise with a marker in every kilobyte: whatever piece of it were in the clear, a marker would be whole in it. */
 function payload(): Buffer {
   const bytes = noise(PAYLOAD_BYTES)
   for (let at = 0; at + 1_000 <= bytes.length; at += 500) bytes.write(MARKER, at)
@@ -234,7 +234,7 @@ function found(datagrams: readonly Pick<Datagram, 'bytes'>[]): string[] {
 /** A message between a node and a beacon; the frame in a relayed one is sealed, a key exchange, or a punch. */
 function assertRelayed({ bytes }: Datagram): void {
   const type = bytes[0]!
-  assert.ok(type < 0x10, `${bytes.subarray(0, 4).toString('hex')} is no message of a beacon`)
+  assert.ok(type < 0x10, `${bytes.subarray(0, 4).toString('hex')} is not a message of a beacon`)
   const header = { 0x05: RELAY_HEADER_BYTES, 0x09: RELAY_HEADER_BYTES, 0x06: RELAY_DELIVER_HEADER_BYTES }[type]
   if (header !== undefined)
     assert.ok(

@@ -84,7 +84,7 @@ test('nginx serves a file to curl through a mapping', async (t) => {
   if (nginx === undefined || curl === undefined) return t.skip(missing('nginx', 'curl'))
   const target = await refusing()
   const folder = stage.path('nginx')
-  await chmod(stage.dir, 0o711) // started as root, nginx serves as somebody else
+  await chmod(stage.dir, 0o711) // started as root, nginx serves as someone else
   await mkdir(folder)
   await writeFile(`${folder}/file.bin`, noise(5_000_000))
   await writeFile(

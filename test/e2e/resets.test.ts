@@ -62,7 +62,7 @@ for (const [from, to] of DIRECTIONS) {
     assert.equal(await ending(client), 'reset')
   })
 
-  test(`a reset in the middle of what is sent to or by ${to} never looks like its end`, async () => {
+  test(`a reset in the middle of a transfer to or from ${to} never looks like its end`, async () => {
     // One side sends 8 MB and resets when the other has read some of it, ten times each way: no reader may see an end.
     for (let round = 0; round < ROUNDS; round++) {
       for (const who of ['client', 'server'] as const) {
@@ -107,7 +107,7 @@ for (const [port, what] of [
   [81, 'port'],
   [82, 'Unix socket'],
 ] as const) {
-  test(`a service whose ${what} refuses the connection is told to the client by a reset, at once`, async () => {
+  test(`a service whose ${what} refuses the connection resets the client immediately`, async () => {
     // The exposing side logs TARGET_UNREACHABLE with what it tried; the caller sees the same as for a port that is not exposed.
     const marks = [gateways.a.mark(), gateways.b.mark()] as const
     const { ending, ms } = await fate(stage, gateways.a.local(`agent-b:${port}`))
@@ -119,7 +119,7 @@ for (const [port, what] of [
   })
 }
 
-test('a port that the peer does not expose resets the client at once with CONNECTION_REFUSED in the log', async () => {
+test('a port that the peer does not expose resets the client immediately, with CONNECTION_REFUSED in the log', async () => {
   const mark = gateways.a.mark()
   const { ending, ms } = await fate(stage, gateways.a.local('agent-b:83'))
   assert.equal(ending, 'reset')
@@ -129,7 +129,7 @@ test('a port that the peer does not expose resets the client at once with CONNEC
   assert.ok(String(line['hint']).length > 0)
 })
 
-test('a peer that nobody knows resets the client at once with NOT_FOUND in the log', async () => {
+test('an unknown peer resets the client immediately, with NOT_FOUND in the log', async () => {
   // By a name, and by a node id.
   for (const peer of ['no-such-agent', '4000']) {
     const mark = gateways.a.mark()

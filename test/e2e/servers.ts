@@ -32,7 +32,7 @@ export async function serve(stage: Stage, onSocket: (socket: Socket) => void): P
     accepted += 1
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    socket.on('error', () => {}) // whoever wants to know listens as well
+    socket.on('error', () => {}) // interested tests listen too
     onSocket(socket)
     for (const tell of waiting) tell(socket)
     waiting = []
@@ -212,7 +212,7 @@ export async function fate(
 ): Promise<{ readonly ending: Ending; readonly ms: number }> {
   const began = performance.now()
   const socket = await open(stage, to).catch((error: unknown) => {
-    // reset before 'connect' was told
+    // reset before 'connect' was reported
     endingOf(error)
   })
   const how = socket === undefined ? 'reset' : await ending(socket, timeoutMs)

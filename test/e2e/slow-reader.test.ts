@@ -1,6 +1,6 @@
 /**
  * A reader that stops reading. The writer at the other end must stall, however much it has; neither gateway may grow;
- * and when reading goes on, everything arrives. What a writer gets rid of is counted block by block as the kernel takes
+ * and when reading continues, everything arrives. What a writer gets rid of is counted block by block as the kernel takes
  * it, so it includes the kernel's own buffers on both machines' ends.
  */
 import { after, before, test } from 'node:test'
@@ -76,8 +76,8 @@ test('a service that stops reading stalls its client, both gateways stay small, 
   assert.equal(await restOf({ socket: reader, head }), summaryOf(noise(64 * MIB)))
 })
 
-test(`${MANY} stalled connections at once hold up nobody else and cost each gateway a bounded amount of memory`, async (t) => {
-  // All stall; meanwhile another connection carries 12 MiB at once; then all readers go on and each gets all of its 12 MiB.
+test(`${MANY} stalled connections delay no others and cost each gateway a bounded amount of memory`, async (t) => {
+  // All stall; meanwhile another connection carries 12 MiB at once; then all readers continue and each gets all of its 12 MiB.
   const before = await memory()
   const clients = await stalledClients(MANY, 12 * MIB)
   const accepted = await standstill()
@@ -140,7 +140,7 @@ async function firstBytes(socket: Socket): Promise<Buffer> {
   )
 }
 
-/** Count and digest of all of it, once reading goes on. */
+/** Count and digest of all of it, once reading continues. */
 async function restOf({ socket, head }: Stalled, timeoutMs = 30_000): Promise<string> {
   const reading = everything(socket, timeoutMs)
   socket.resume()

@@ -54,7 +54,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('a node that is not trusted reaches nothing, neither by address nor by name, and is told so in its own log', async () => {
+test('a node that is not trusted reaches nothing, neither by address nor by name, and its own log says so', async () => {
   // Exposed to some, exposed to all trusted, not exposed: a stranger cannot tell which is which.
   const told = new Set<string>()
   for (const peer of ['agent-b', b.ready.node.address]) {

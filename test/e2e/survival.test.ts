@@ -1,5 +1,5 @@
 /**
- * kill -9 of each part. The rendezvous: what is open goes on, what is new works as soon as it can, nothing else has to be
+ * kill -9 of each part. The rendezvous: what is open continues, what is new works as soon as it can, nothing else has to be
  * started again. A gateway: the clients of the other one are reset within the documented time, and everything works
  * again when it is back, as the same node at the same addresses. The tests run beside each other: they mostly wait.
  */
@@ -87,7 +87,7 @@ describe('a kill -9', { concurrency: true }, () => {
     assert.deepEqual([a.program.exit, b.program.exit], [undefined, undefined])
   })
 
-  test('of the rendezvous without a store: gateways register anew and new connections work without restarting them', async (t) => {
+  test('of the rendezvous without a store: gateways register again and new connections work without restarting them', async (t) => {
     // The registry comes back empty and may give out other ids; both gateways still trust each other's keys.
     const inner = await innerStage(t)
     const { rendezvous, a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
@@ -147,7 +147,7 @@ describe('a kill -9', { concurrency: true }, () => {
     assert.deepEqual([mapping.local, mapping.remote], [a.ready.mappings[0]!.local, `${b.ready.node.address}:80`])
   })
 
-  test('of a gateway that comes back at once resets the clients much sooner', async (t) => {
+  test('of a gateway that restarts immediately resets the clients much sooner', async (t) => {
     // The new process knows nothing of the old streams and says so as soon as anything of them arrives.
     const inner = await innerStage(t)
     const { a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })

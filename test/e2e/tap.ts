@@ -1,6 +1,6 @@
 /**
  * A man in the middle for UDP: clients send to the tap, the tap sends on to one target from a socket of its own for each
- * client, and back. It records every datagram, and drops what it is told to. To the target it looks like a NAT that lets
+ * client, and back. It records every datagram, and drops selected ones. To the target it looks like a NAT that lets
  * in only what was asked for: its sockets are connected, the kernel drops what others send there.
  */
 import { createSocket } from 'node:dgram'
@@ -46,7 +46,7 @@ export class Tap {
     return tap
   }
 
-  /** Before it, everything is dropped: the target may have to be told of the tap before it has an address. */
+  /** Before it, everything is dropped: the target may need to know the tap before it has an address. */
   connect(target: Address): void {
     this.#close(false)
     this.#target = target

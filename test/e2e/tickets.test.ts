@@ -167,8 +167,12 @@ test(
   },
 )
 
-test('--lan-address puts the rendezvous on an address of this machine, and the ticket says so', { skip }, async () => {
-  const host = await inviter('host-6', '--lan-address', '127.0.0.7') // any address that can be bound: here the LAN is loopback
-  assert.equal(address(String((await host.program.event('invited'))['registry'])).host, '127.0.0.7')
-  await hello(guest('ann-6', host.ticket))
-})
+test(
+  '--lan-address puts the rendezvous on an address of this machine, which the ticket carries',
+  { skip },
+  async () => {
+    const host = await inviter('host-6', '--lan-address', '127.0.0.7') // any address that can be bound: here the LAN is loopback
+    assert.equal(address(String((await host.program.event('invited'))['registry'])).host, '127.0.0.7')
+    await hello(guest('ann-6', host.ticket))
+  },
+)

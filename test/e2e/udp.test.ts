@@ -94,7 +94,7 @@ test('a datagram larger than a packet of the path is dropped and counted, the ne
   assert.equal(await a.counter('datagrams_too_large'), 1)
 })
 
-test('who is not on the list hears nothing, and the service nothing of him', async () => {
+test('a peer that is not on the list gets nothing, and the service never sees it', async () => {
   let asked = 0
   const server = await serve((bytes, answer) => {
     asked += 1
@@ -106,7 +106,7 @@ test('who is not on the list hears nothing, and the service nothing of him', asy
   assert.equal(asked, 0)
 })
 
-test('a peer that is not there costs a warning, and the mapping goes on', async () => {
+test('an absent peer causes a warning, and the mapping continues', async () => {
   const inner = await Stage.open()
   stage.defer(async () => inner.close())
   const { a } = await pair(inner, { map: ['0:nobody:53/udp'] }, {})

@@ -1,6 +1,6 @@
 /**
  * Whole nodes under random commands, random and damaged datagrams, and nonsense properly sealed inside a tunnel.
- * Nothing throws, the counts add up, nobody hears a word in the clear, and strangers hear nothing at all.
+ * Nothing throws, the counts add up, no one hears a word in the clear, and strangers hear nothing at all.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -174,7 +174,7 @@ for (let seed = 1; seed <= 12; seed++) {
           !stream.dial.cancelled &&
           stream.born === stream.node.lives,
         true,
-        'no dial waits for ever',
+        'no dial waits forever',
       )
   })
 }
@@ -190,7 +190,7 @@ test('ten thousand random datagrams from a stranger to a private node bring not 
   const before = b.state.peers.size
   for (let i = 0; i < 10_000; i++) {
     const bytes = randomDatagram(sim.random, known)
-    if (bytes.length >= 8) Buffer.from(bytes.buffer, bytes.byteOffset).writeUInt32BE(50_000 + sim.random.below(100), 4) // nobody whom b trusts
+    if (bytes.length >= 8) Buffer.from(bytes.buffer, bytes.byteOffset).writeUInt32BE(50_000 + sim.random.below(100), 4) // no one whom b trusts
     sim.network.inject(STRANGER, b.endpoint, bytes, i / 10)
   }
   sim.run(5_000)

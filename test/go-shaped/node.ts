@@ -2,7 +2,7 @@
  * A node as the April 2026 reference daemon behaves (tunnel.md §3 to §6, stream.md §2, trust.md §3): PILA without
  * retransmission, a new nonce prefix at each accepted one, replay checked before the tag, keys that are only checked at
  * first contact, relay for good once anything came by it, silent drops by trust gate and SYN limits. It does no I/O:
- * `world` carries its datagrams, its clock is handed in.
+ * `world` carries its datagrams, its clock is passed in.
  */
 import { createHash } from 'node:crypto'
 import type { Endpoint, NodeId } from '../../src/base/types.ts'
@@ -157,7 +157,7 @@ export class GoNode {
     stream.close(now)
   }
 
-  /** A request for trust straight to port 444; the caller falls back to the registry. */
+  /** A trust request directly to port 444; the caller falls back to the registry. */
   handshake(now: number, node: NodeId, type: HandshakeType = 'handshake_request'): GoStream {
     if (type === 'handshake_request') this.outgoing.add(node)
     const stream = this.dial(now, node, 444)
@@ -240,7 +240,7 @@ export class GoNode {
     return at
   }
 
-  /** The application reads what it had left: the daemon's loop goes on. */
+  /** The application reads what it had left: the daemon's loop continues. */
   resume(now: number, stream: GoStream): void {
     stream.reading = true
     stream.read()
@@ -259,7 +259,7 @@ export class GoNode {
   }
 
   #onFrame(now: number, bytes: Uint8Array, source: Endpoint, relayedFrom: NodeId | undefined): void {
-    if (relayedFrom !== undefined) this.#tunnel(relayedFrom).relay = true // any 0x06 does that, from anybody
+    if (relayedFrom !== undefined) this.#tunnel(relayedFrom).relay = true // any 0x06 does that, from anyone
     const magic = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(4, bytes.length)).toString('latin1')
     if (magic === 'PILA') this.#onAuth(now, bytes.slice(), source, relayedFrom !== undefined)
     else if (magic === 'PILS') this.#onSealed(now, bytes)
@@ -505,7 +505,7 @@ export class GoNode {
     } else if (type === 'handshake_reject') this.outgoing.delete(from)
     else {
       this.trusted.delete(from)
-      this.#tunnels.delete(from) // its streams die of that, nobody is told
+      this.#tunnels.delete(from) // its streams die silently
     }
   }
 

@@ -137,7 +137,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       assert.deepEqual([message['type'], message['bytes'], message['nodeId']], ['text', 7, go.nodeId])
     })
 
-    test('a public node of ours is found by name and pinged by a Go daemon that it does not trust', async () => {
+    test('our public node is found by name and pinged by a Go daemon that it does not trust', async () => {
       const open = await Gateway.start(stage, { name: 'open-ours', ...rendezvous, args: ['--public'] })
       const found = (await go.ctl('find', 'open-ours')) as { node_id: number; public: boolean }
       assert.deepEqual([found.node_id, found.public], [open.ready.node.nodeId, true])
@@ -207,7 +207,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
 
 describe('a stream that is idle for five minutes', { skip: noGo, concurrency: true }, () => {
   for (const [index, kind] of RENDEZVOUS.entries())
-    test(`stays up, whoever opened it, with the ${kind} rendezvous`, async () => {
+    test(`stays up, whichever side opened it, with the ${kind} rendezvous`, async () => {
       const stage = await Stage.open()
       try {
         const rendezvous = await startRendezvous(stage, kind)

@@ -142,7 +142,7 @@ test('a Go node that restarts is found again, both ways', async () => {
   assert.equal(back.state, 'ESTABLISHED')
 })
 
-test('revoked trust: its streams end at once, and the Go node hears of it', async () => {
+test('revoked trust: its streams end immediately, and the Go node is notified', async () => {
   const stream = await open.dial(ours.nodeId, 7)
   await ours.revokeTrust(open.nodeId)
   await open.until(() => stream.failure === 'reset' && !open.node.trusted.has(ours.nodeId))

@@ -201,7 +201,7 @@ export class NatPair {
     await Promise.all([approved(this.a, this.b.name), approved(this.b, this.a.name)])
   }
 
-  /** One connection through the mapping, from the first SYN to the last byte; goes on in the background. */
+  /** One connection through the mapping, from the first SYN to the last byte; continues in the background. */
   begin(timeoutMs = 60_000): Program {
     return this.#internet.script(this.a.site, ['fetch', '127.0.0.1', '8080', String(timeoutMs)])
   }

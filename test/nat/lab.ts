@@ -10,9 +10,9 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { findProgram } from '../e2e/program.ts'
 
 export type Box =
-  | 'cone' // MASQUERADE: keeps ports; lets in only what was asked for
+  | 'cone' // MASQUERADE: keeps ports; admits only replies
   | 'symmetric' // MASQUERADE --random-fully: another port for each destination
-  | 'firewall' // no NAT; lets in only what was asked for
+  | 'firewall' // no NAT; admits only replies
 
 export interface SiteOptions {
   readonly boxes?: readonly Box[] // from the outside inwards

@@ -111,7 +111,7 @@ for (const { name, a, b, kind, reason } of CASES) {
   })
 }
 
-test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is told', options, async () => {
+test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is shown', options, async () => {
   const heal: Array<() => void> = []
   const pair = await internet.pair({}, {}, {}, ({ outside: x }, { outside: y }) => {
     heal.push(internet.lab.drop('-p', 'udp', '-s', x, '-d', y), internet.lab.drop('-p', 'udp', '-s', y, '-d', x))
@@ -123,15 +123,14 @@ test('UDP between the two is dropped: 16 MB arrive by relay, and the reason is t
   await eventually(
     'the final reason',
     async () =>
-      /nothing comes back from .*: UDP is dropped in between/.test((await pair.a.peer(pair.b.name))?.reason ?? '') ||
-      undefined,
+      /no answer from .*: UDP is dropped on the path/.test((await pair.a.peer(pair.b.name))?.reason ?? '') || undefined,
   )
   for (const undo of heal) undo()
   await pair.stop()
 })
 
 test(
-  'UDP over IPv4 between the two is dropped, and both have IPv6: 16 MB arrive straight, over IPv6',
+  'UDP over IPv4 between the two is dropped, and both have IPv6: 16 MB arrive directly, over IPv6',
   options,
   async () => {
     const undo: Array<() => void> = []

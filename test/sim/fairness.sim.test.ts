@@ -1,4 +1,4 @@
-/** Streams of one tunnel beside each other: the path is shared, and nobody waits behind the backlog of another. */
+/** Streams of one tunnel beside each other: the path is shared, and no one waits behind the backlog of another. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AEAD_TAG_BYTES } from '../../src/crypto/aead.ts'
@@ -28,7 +28,7 @@ for (const seed of [1, 2, 3]) {
     assert.ok(fairness > 0.85, `${fairness.toFixed(3)}: ${got.join()}`)
   })
 
-  test(`a question is answered in a few round trips beside transfers that fill the path (seed ${seed})`, () => {
+  test(`a small request is answered in a few round trips while transfers fill the path (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: PATH })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {

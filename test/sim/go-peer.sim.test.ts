@@ -178,7 +178,7 @@ test('Q2: our half-close towards a Go node is held until its direction ends: the
   assert.equal(stream.end, 'finished')
 })
 
-test('a service of ours that ends first ends the stream of its Go client, after every byte', () => {
+test('our service that ends first ends the stream of its Go client, after every byte', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10, lossRate: 0.03 } })
   const sent = sim.random.bytes(300_000)
   ours.listen(81, (stream) => {
@@ -214,7 +214,7 @@ test('Q19: a stream that is idle for ten minutes stays up on both sides', () => 
   sim.until('both echoes', 10_000, () => stream.receivedBytes === 5 && inbound.receivedBytes === 5)
 })
 
-test('a Go node stays on the direct path: nothing of ours reaches it by the relay first', () => {
+test('a Go node stays on the direct path: nothing that we send reaches it through the relay first', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 60 }, registryLatencyMs: 60 })
   open(sim, ours.dial(String(go.nodeId), 7))
   assert.equal(go.node.isRelayed(ours.nodeId), false)

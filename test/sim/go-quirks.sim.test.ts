@@ -48,7 +48,7 @@ function magicOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('latin1', 0, 4)
 }
 
-test('Q11: what a daemon accepts may be written to at once, and its third packet is not waited for', () => {
+test('Q11: what a daemon accepts may be written to at once, without waiting for its third packet', () => {
   const { sim, ours, puppet } = withPuppet()
   ours.listen(81, (stream) => stream.write(Buffer.from('greeting')))
   puppet.knock(ours)
@@ -120,7 +120,7 @@ test('Q20: what a daemon sends in order is acknowledged well within the 200 ms a
   const { sim, ours, go } = setting(1, 1)
   ours.listen(81, (stream) => {
     stream.reading = false
-  }) // and also while nobody reads
+  }) // and also while no one reads
   const stream = go.dial(ours.nodeId, 81)
   sim.until('open', 5_000, () => stream.state === 'ESTABLISHED')
   for (let i = 0; i < 50; i++) {
@@ -205,7 +205,7 @@ for (let lost = 0; lost < 8; lost++) {
   })
 }
 
-test('tunnel §4.1: every answer of a Go node is lost for 2 s: a fresh key of ours makes it answer again', () => {
+test('tunnel §4.1: every answer of a Go node is lost for 2 s: our fresh key makes it answer again', () => {
   const { sim, ours, go } = setting(1)
   const until = sim.world.nowMs + 2_000
   const keys = new Set<string>()
@@ -233,7 +233,7 @@ test('tunnel §3: a Go node that draws new prefixes under one key, counting from
   assert.equal(ours.state.counters['sealed_replay'] ?? 0, 0)
 })
 
-test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anybody, are counted and nothing else', () => {
+test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anyone, are counted and nothing else', () => {
   const { sim, ours, go } = setting(1)
   const records = sim.record()
   for (const magic of ['PILT', 'PILK']) {
@@ -257,7 +257,7 @@ test('tunnel §4.3: a Go node that took us directly is never shown a key by the 
     if (from.address === ours.endpoint.address && bytes[0] === 0x05)
       relayed.push(Buffer.from(bytes).toString('latin1', 9, 13))
   })
-  const until = sim.world.nowMs + 8_000 // the straight way is dead for so long
+  const until = sim.world.nowMs + 8_000 // how long the direct path is dead
   sim.network.drops = ({ from, to }) =>
     sim.world.nowMs < until &&
     [from.address, to.address].includes(go.endpoint.address) &&

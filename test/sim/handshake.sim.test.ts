@@ -1,4 +1,4 @@
-/** Messages on port 444: what the reference believes of anybody (trust.md §3.1), ours believes only of the peer whose tunnel it is. */
+/** Messages on port 444: what the reference believes of anyone (trust.md §3.1), ours believes only of the peer whose tunnel it is. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64, utf8 } from '../../src/base/bytes.ts'
@@ -7,7 +7,7 @@ import { handshakeChallenge } from '../../src/wire/handshake-message.ts'
 import { SimOverlay, trusts } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
-/** Three public nodes; b and c have tunnels to a, nobody trusts anybody. */
+/** Three public nodes; b and c have tunnels to a, no one trusts anyone. */
 function three(): { sim: SimOverlay; a: SimNode; b: SimNode; c: SimNode } {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b, c] = ['agent-a', 'agent-b', 'agent-c'].map((name) => sim.node(name, { public: true })) as [
@@ -62,7 +62,7 @@ test('a message in the name of another, with another key, a foreign signature or
   assert.deepEqual([a.state.trust.trusted, a.state.trust.pending], [[], []])
 })
 
-test('an accept that nobody asked for makes no trust; a request waits for a person; an accept of what was asked does', () => {
+test('an unrequested accept creates no trust, a requested one does; a request waits for a person', () => {
   const { sim, a, b } = three()
   assert.equal(give(a, b, messageOf(b, a, 'handshake_accept')), undefined)
   sim.run(1_000)
@@ -79,7 +79,7 @@ test('an accept that nobody asked for makes no trust; a request waits for a pers
   assert.equal(trusts(a, b), true)
 })
 
-test('a revocation ends the trust of its sender and of nobody else, and his streams at once', () => {
+test('a revocation ends the trust of its sender and no other, and its streams immediately', () => {
   const { sim, a, b, c } = three()
   for (const node of [b, c]) {
     a.requestTrust(node.options.hostname!)

@@ -57,7 +57,7 @@ class Mallory {
     sim.network.attach(this.endpoint, (bytes, source) => this.#onDatagram(bytes, source))
   }
 
-  /** Makes bob show her a key that bob has shown to nobody else. */
+  /** Makes bob show her a key that bob has shown to no one else. */
   knock(): void {
     this.#showBob(x25519PublicKey(this.#sim.random.bytes(32)))
   }
@@ -87,7 +87,7 @@ class Mallory {
   }
 }
 
-/** As a wire on which nobody says for whom a key is: what Go daemons and older pilotgates send. */
+/** As a wire on which no one says for whom a key is: what Go daemons and older pilotgates send. */
 function stripAll(sim: SimOverlay): void {
   sim.network.drops = ({ from, to, bytes }: Datagram): boolean => {
     const at = [0, RELAY_DELIVER_HEADER_BYTES, RELAY_HEADER_BYTES].find(

@@ -80,7 +80,7 @@ function invite(sim: SimOverlay, host: SimNode, guest: SimNode): void {
 }
 
 for (const seed of [1, 2, 3]) {
-  test(`a guest that has taken the name of a peer we wait for is nobody: no entry, no dial, no name (seed ${seed})`, async () => {
+  test(`a guest that has taken the name of an awaited peer gets nothing: no entry, no dial, no name (seed ${seed})`, async () => {
     const sim = new SimOverlay({ seed })
     const alice = sim.node('alice', { trust: ['bob'] })
     const guest = sim.node('bob')
@@ -178,7 +178,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(reached.stream!.peer, mallory.nodeId)
   })
 
-  test(`a trusted peer cannot fulfil a request for the trust of somebody else by taking the name (seed ${seed})`, async () => {
+  test(`a trusted peer cannot satisfy a trust request for another peer by taking its name (seed ${seed})`, async () => {
     const { sim, alice, mallory } = stage(seed)
     giveName(sim, 'carol', mallory)
     alice.requestTrust('carol')
@@ -247,7 +247,7 @@ for (const seed of [1, 2, 3]) {
       if (type === 'resolve' && about === before) return { type: 'error', error: 'node not found' }
       return reply
     }
-    failureOf(sim, alice, 'bob') // nobody runs there; but its place is known now
+    failureOf(sim, alice, 'bob') // no one runs there; but its place is known now
     assert.equal(alice.state.trust.nodeNamed('bob'), other)
     assert.equal(toBase64(alice.state.trust.keyOf(other)!), bob.identity.publicKeyBase64)
     assert.equal(alice.state.trust.isTrusted(before), false)
@@ -271,7 +271,7 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
-test('a name with two trusted keys, of an old trust file, leads nowhere and says so', () => {
+test('a name with two trusted keys, from an old trust file, leads nowhere and reports that', () => {
   const sim = new SimOverlay({ seed: 1 })
   const entry = { approvedAt: '', mutual: true, network: 0, hostname: 'bob' }
   const keys = [7, 8].map((fill) => toBase64(new Uint8Array(32).fill(fill)))

@@ -1,7 +1,7 @@
 /**
  * A peer that behaves as the reference daemon, behind each kind of NAT: it punches when told, answers pings and PILA,
- * follows only a PILA that comes straight, and never leaves the relay once a frame came through it. What we send it
- * must arrive whole, straight where that is possible, also while the way to it dies and our address changes.
+ * follows only a PILA that comes directly, and never leaves the relay once a frame came through it. What we send it
+ * must arrive whole, directly where possible, even while the path to it dies and our address changes.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -84,7 +84,7 @@ const STRAIGHT = new Set([
 
 for (const ours of KINDS_TRIED) {
   for (const theirs of KINDS_TRIED) {
-    test(`we behind ${ours}, the reference behind ${theirs}: 100 KB arrive whole, ${STRAIGHT.has(`${ours} ${theirs}`) ? 'straight' : 'somehow'} (seed 1)`, () => {
+    test(`we behind ${ours}, the reference behind ${theirs}: 100 KB arrive whole, ${STRAIGHT.has(`${ours} ${theirs}`) ? 'directly' : 'somehow'} (seed 1)`, () => {
       const world = goWorld(ours, theirs, 1)
       const sent = world.sim.random.bytes(100_000)
       const stream = dial(world)
@@ -102,7 +102,7 @@ for (const ours of KINDS_TRIED) {
 }
 
 for (const seed of [1, 2, 3]) {
-  test(`the straight way to the reference dies and our address changes under a transfer: all of it arrives (seed ${seed})`, () => {
+  test(`the direct path to the reference dies and our address changes during a transfer: all of it arrives (seed ${seed})`, () => {
     const world = goWorld('open', 'linux', seed)
     const { sim, a } = world
     const sent = sim.random.bytes(400_000)

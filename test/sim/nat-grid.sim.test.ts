@@ -97,7 +97,7 @@ function readTable(): ReadonlyMap<string, ReadonlyMap<string, Outcome>> {
 const EASY: ReadonlySet<string> = new Set(['open', 'firewall', 'linux', 'EIM/EIF', 'EIM/ADF', 'EIM/APDF'])
 /** With 10 ms of delay on each leg: registry (20 ms), a punch through the beacon (20 to 30), keys (20), SYN (20). */
 const MOST_OPEN_MS = 105
-/** The relay is tried when no straight way has answered so long: a Go peer would never leave it again. And it is twice as long. */
+/** The relay is tried only after this long without an answer on a direct path, because a Go peer would never leave it again. It also takes twice as long. */
 const RELAY_AFTER_MS = 190
-/** In some 25 s. NATs that draw a port for every probe are the worst: each probe looks like another way. */
+/** Within about 25 s. NATs that use a new port for every probe are the worst: each probe looks like a new path. */
 const MOST_DATAGRAMS = 1_000

@@ -47,7 +47,7 @@ function dialled({ sim, a }: Pair): SimStream {
   return stream
 }
 
-/** A little each 100 ms, for ever. */
+/** A little every 100 ms, endlessly. */
 function trickle(sim: SimOverlay, stream: SimStream): void {
   stream.write(new Uint8Array(500))
   if (!stream.over) sim.world.after(100, () => trickle(sim, stream))
@@ -176,7 +176,7 @@ test('two nodes behind one NAT talk on their LAN, whether or not it hairpins', (
   }
 })
 
-test('two nodes behind one NAT on different subnets meet by hairpin, or by relay where there is none', () => {
+test('two nodes behind one NAT on different subnets meet by hairpin, or by relay without it', () => {
   for (const [hairpinning, expected] of [
     [true, 'punched'],
     [false, 'relay'],
@@ -213,7 +213,7 @@ test('double NAT on one side is still punched', () => {
   sim.until('punched', 10_000, () => kindOf(a, b) === 'punched' && kindOf(b, a) === 'punched')
 })
 
-test('with a beacon of another make the way is found just the same, and the NAT stays unknown', () => {
+test('with a different beacon implementation the path is found all the same, and the NAT stays unknown', () => {
   const pair = pairOf(LINUX, KINDS.get('EIM/APDF'), { foreignBeacon: true })
   const { sim, a, b } = pair
   dialled(pair)
@@ -226,7 +226,7 @@ test('with a beacon of another make the way is found just the same, and the NAT 
   assert.equal(a.state.nat.filtering, 'unknown')
 })
 
-test('a punch command is obeyed only from our beacon, and never towards what is nearer than it', () => {
+test('a punch command is obeyed only from our beacon, and never towards anything closer than it', () => {
   const { sim, a } = pairOf(undefined, undefined)
   const seen: string[] = []
   sim.network.audits.push(({ from, to, bytes }) => {

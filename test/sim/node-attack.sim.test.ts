@@ -1,4 +1,4 @@
-/** Somebody who sees every datagram and sends what he likes; and strangers. None of it disturbs streams or fills tables. */
+/** An attacker that sees every datagram and sends anything; and strangers. None of it disturbs streams or fills tables. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_STRANGERS } from '../../src/proto/node/constants.ts'
@@ -151,5 +151,5 @@ test('datagrams in the name of random nodes leave no peers behind at a public no
   sim.run(10_000)
   const during = b.state.peers.size
   sim.run(700_000)
-  assert.equal(b.state.peers.size, 0, `of ${during} peers some stay for ever`)
+  assert.equal(b.state.peers.size, 0, `of ${during} peers some are never forgotten`)
 })

@@ -77,7 +77,7 @@ function chaos(seed: number, restarts: boolean, ways: Ways): void {
   assert.equal(
     streams.filter((one) => one.born === a.lives && one.state === 'dialling').length,
     0,
-    'no dial waits for ever',
+    'no dial waits forever',
   )
   const [ours, theirs] = [a.peer(b)?.streams.size, b.peer(a)?.streams.size]
   assert.equal(ours, theirs, `${ours} streams here, ${theirs} there`)
@@ -85,8 +85,8 @@ function chaos(seed: number, restarts: boolean, ways: Ways): void {
 
 for (const seed of [1, 2, 3, 4, 47, 52]) {
   for (const ways of ['all ways', 'only the relay'] as const) {
-    test(`after a minute of mishaps nothing stands still, with ${ways} (seed ${seed})`, () => chaos(seed, false, ways))
-    test(`after a minute of mishaps and restarts nothing stands still, with ${ways} (seed ${seed})`, () =>
+    test(`after a minute of faults nothing is stuck, with ${ways} (seed ${seed})`, () => chaos(seed, false, ways))
+    test(`after a minute of faults and restarts nothing is stuck, with ${ways} (seed ${seed})`, () =>
       chaos(seed, true, ways))
   }
 }

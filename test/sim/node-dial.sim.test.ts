@@ -71,7 +71,7 @@ for (const seed of [1, 2]) {
     assert.equal(stream.failure, 'PEER_UNREACHABLE')
   })
 
-  test(`a port where nobody listens refuses at once, and so does a listener that turns away (seed ${seed})`, () => {
+  test(`a port without a listener refuses immediately, and so does a listener that rejects (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listenAndRefuse(81)
@@ -82,7 +82,7 @@ for (const seed of [1, 2]) {
     assert.equal(a.state.streams + b.state.streams, 0)
   })
 
-  test(`a dial that is answered from an older connection is dialled anew once, and opens once (seed ${seed})`, () => {
+  test(`a dial that is answered from an older connection is dialled again once, and opens once (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a')
     const puppet = new Puppet(sim, 1)
@@ -104,7 +104,7 @@ for (const seed of [1, 2]) {
     }
     const stream = a.dial('puppet', 80)
     sim.run(30_000)
-    assert.equal(stream.opened, 1, 'the application hears of one stream')
+    assert.equal(stream.opened, 1, 'the application sees one stream')
     assert.equal(stream.state, 'open')
     assert.equal(ports.size, 2, `${ports.size} ports were tried, with ${syns} SYNs`)
   })
@@ -125,7 +125,7 @@ test('a RST to a stream of the dialler ends it as reset by the peer', () => {
   assert.equal(stream.end, 'reset_by_peer')
 })
 
-test('dials made in the moment between the end of trust and the end of the keys do not wait for ever', () => {
+test('dials made between the end of trust and the end of the keys do not wait forever', () => {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
   const ping = a.dial('agent-b') // a tunnel, and nothing yet that shows whether SYNs must be paced

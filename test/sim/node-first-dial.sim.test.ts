@@ -39,7 +39,7 @@ for (const seed of [1, 2]) {
     assert.ok(took <= 2 * REGISTRY_MS + 4 * DELAY_MS + SLACK_MS, `${took} ms`)
   })
 
-  test(`a peer that connections were expected to is not waited for at the registry: key exchange and SYN are all (seed ${seed})`, () => {
+  test(`an expected peer needs no registry look-up: only key exchange and SYN (seed ${seed})`, () => {
     const { sim, a, b } = strangersAgain(seed)
     a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
     sim.run(3_600_000) // an hour of nothing, in which other peers would be forgotten
@@ -97,7 +97,7 @@ for (const seed of [1, 2]) {
     for (const name of ['agent-b', 'agent-b', 'nobody', '9']) a.turn((now) => a.core.prepare(now, parsePeerName(name)!))
     sim.run(1_000)
     const asked = sim.registry.requests.slice(before).filter((type) => !['heartbeat', 'poll_handshakes'].includes(type))
-    // The name of a trusted peer means its key, so nobody is asked for it.
+    // The name of a trusted peer means its key, so no one is asked for it.
     assert.deepEqual(asked.toSorted(), ['lookup', 'resolve', 'resolve', 'resolve_hostname'])
     assert.equal(
       records.filter(({ from, bytes }) => from.port === a.endpoint.port && (bytes[0] === 0x03 || bytes[0]! >= 0x10))

@@ -10,7 +10,7 @@ import type { SimStream } from './simulator/sim-stream.ts'
 const A = '203.0.113.1'
 const B = '203.0.113.2'
 
-/** Bytes trickle for ever, so that a stall shows; `received` of the echo is what is looked at. */
+/** Bytes trickle continuously, so that a stall shows; `received` of the echo is what is looked at. */
 function trickling(sim: SimOverlay, a: SimNode): SimStream {
   const stream = a.dial('agent-b', 80)
   sim.until('open', 10_000, () => stream.state === 'open')
@@ -34,7 +34,7 @@ function echoPair(sim: SimOverlay): [SimNode, SimNode] {
   return [a, b]
 }
 
-test('a stream that refuses the relay ends with that reason within 12 s of the last straight way, at both ends; an idle one lives on', () => {
+test('a stream that refuses the relay ends with that reason within 12 s of the last direct path, at both ends; an idle one lives on', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
   const [a] = echoPair(sim)
   const b = sim.nodes[1]!
@@ -62,7 +62,7 @@ test('a stream that refuses the relay ends with that reason within 12 s of the l
 })
 
 for (const seed of [1, 2, 3]) {
-  test(`without a direct way the relay carries a transfer whole; when one opens it takes over within a minute (seed ${seed})`, () => {
+  test(`without a direct path the relay carries a whole transfer; when one opens, it takes over within a minute (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 3 } })
     sim.network.cut(A, B)
     const [a, b] = echoPair(sim)
@@ -79,7 +79,7 @@ for (const seed of [1, 2, 3]) {
   })
 
   for (const oneWay of [false, true]) {
-    test(`a direct way that dies ${oneWay ? 'in one direction' : 'in both'} is replaced by the relay within 10 s, and nothing is lost (seed ${seed})`, () => {
+    test(`a direct path that dies ${oneWay ? 'in one direction' : 'in both'} is replaced by the relay within 10 s, and nothing is lost (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed, path: { delayMs: 10, rateBps: 20e6 } })
       const [a, b] = echoPair(sim)
       const sent = sim.random.bytes(2_000_000)
@@ -118,7 +118,7 @@ for (const seed of [1, 2, 3]) {
     }
   }
 
-  test(`the beacon restarts and knows nobody: a stream that only it carries goes on within 6 s (seed ${seed})`, () => {
+  test(`the beacon restarts without any state: a stream through it continues within 6 s (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     sim.network.cut(A, B)
     const [a] = echoPair(sim)
@@ -134,7 +134,7 @@ for (const seed of [1, 2, 3]) {
   })
 
   for (const ms of [2_500, 4_000, 7_000]) {
-    test(`the relay is away for ${ms} ms, and there is no other way: bytes flow again 6 s later at the latest (seed ${seed})`, () => {
+    test(`the relay is away for ${ms} ms, and there is no other path: data flows again within 6 s (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed })
       sim.network.cut(A, B)
       const [a] = echoPair(sim)
@@ -172,7 +172,7 @@ for (const seed of [1, 2, 3]) {
     })
   }
 
-  test(`the way shrinks to 1280 bytes while large segments are under way: all of it still arrives (seed ${seed})`, () => {
+  test(`the path shrinks to 1280 bytes while large segments are in flight: all of it still arrives (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, rateBps: 50e6 } })
     const [a] = echoPair(sim)
     const sent = sim.random.bytes(3_000_000)
@@ -186,7 +186,7 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(stream.data, Buffer.from(sent))
   })
 
-  test(`a relay that carries less than the direct way takes over without losing what was under way (seed ${seed})`, () => {
+  test(`a relay that carries less than the direct path takes over without losing data in transit (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 5, rateBps: 100e6 } })
     for (const host of [A, B])
       sim.network.setPath(host, sim.beaconEndpoint.address, { delayMs: 10, rateBps: 50e6, maxDatagram: 1_472 })

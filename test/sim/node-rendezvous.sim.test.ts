@@ -40,7 +40,7 @@ for (const seed of [1, 2]) {
     assert.equal(registeredAt(sim, node), `${node.endpoint.address}:7777`)
   })
 
-  test(`an idle node asks the registry little, and polls go on for ever (seed ${seed})`, () => {
+  test(`an idle node seldom asks the registry, and keeps polling (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a] = sim.pair()
     sim.run(60_000)

@@ -82,7 +82,7 @@ for (const seed of [1, 2, 3]) {
     }
   })
 
-  test(`a public node that nobody trusts restarts: the private dialler's stream ends early and the next dial works (seed ${seed})`, () => {
+  test(`a public node without trust restarts: the private dialler's stream ends early and the next dial works (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a')
     const b = sim.node('agent-b', { public: true })
@@ -103,7 +103,7 @@ for (const seed of [1, 2, 3]) {
     sim.until('echo of the new one', 5_000, () => fresh.receivedBytes === 5)
   })
 
-  test(`the registry restarts with its memory: streams go on, and new dials work (seed ${seed})`, () => {
+  test(`the registry restarts with its data: streams continue, and new dials work (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -120,7 +120,7 @@ for (const seed of [1, 2, 3]) {
   })
 
   for (const order of ['the same', 'the other'] as const) {
-    test(`the registry forgets everything and gives ids in ${order} order: the two find each other again (seed ${seed})`, () => {
+    test(`the registry forgets everything and assigns ids in ${order} order: the two find each other again (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed })
       const [a, b] = sim.pair()
       b.listen(80, (stream) => {
@@ -185,7 +185,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(stream.failure, undefined)
   })
 
-  test(`two peers of ours swap their ids while ours stays: each is known by its key (seed ${seed})`, () => {
+  test(`two of our peers swap their ids while ours stays: each is recognised by its key (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a', { trust: ['agent-b', 'agent-c'] })
     const [b, c] = [sim.node('agent-b', { trust: ['agent-a'] }), sim.node('agent-c', { trust: ['agent-a'] })]
@@ -222,7 +222,7 @@ for (const seed of [1, 2, 3]) {
     }
   })
 
-  test(`a dial that waits while the registry gives us another id fails, and does not wait for ever (seed ${seed})`, () => {
+  test(`a dial that waits while the registry gives us another id fails, and does not wait forever (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80)
@@ -244,7 +244,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(a.state.peers.size, 0, 'nothing is kept of the old id')
   })
 
-  test(`the registry is up and says nothing: a stream goes on, and dials to a known peer work (seed ${seed})`, () => {
+  test(`the registry is up but silent: streams continue, and dials to a known peer work (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -290,7 +290,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(next.failure, undefined)
   })
 
-  test(`trust that is revoked ends the streams on both sides, and the next dial is refused (seed ${seed})`, () => {
+  test(`revoked trust ends the streams on both sides, and the next dial is refused (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 10, lossRate: 0.02 } })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {

@@ -28,7 +28,7 @@ function leftovers(node: SimNode): object {
 
 const NOTHING = { streams: 0, ofPeers: 0, ready: 0, news: 0, events: 0, receiveBytes: 0, sendBytes: 0 }
 
-test('chunks of 64 KB on many streams go out as whole segments, and the last bytes of each are not held back', () => {
+test('chunks of 64 KB on many streams are sent as whole segments, and the last bytes of each are not held back', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 1 } })
   const [a, b] = sim.pair({ a: { maxDatagram: 65_507 }, b: { maxDatagram: 65_507 } })
   b.listen(80)
@@ -168,7 +168,7 @@ for (const seed of [1, 2]) {
   })
 }
 
-test('beside 10,000 open streams to one port 2,000 more a second come and go, for as long as one likes', () => {
+test('in addition to 10,000 open streams to one port, 2,000 more a second come and go indefinitely', () => {
   // Those that are over answer repeated ends for five seconds: together with the open ones more than there are ports.
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()

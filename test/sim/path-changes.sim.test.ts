@@ -41,7 +41,7 @@ interface Stage {
 
 for (let seed = 1; seed <= WORLDS; seed++) {
   const [left, right] = PAIRS[seed % PAIRS.length]!
-  test(`${RUNS} transfers between ${left} and ${right} while ways change: no byte is lost or changed (seed ${seed})`, () => {
+  test(`${RUNS} transfers between ${left} and ${right} while paths change: no byte is lost or changed (seed ${seed})`, () => {
     const stage = begin(seed, left, right)
     let redials = 0
     for (let run = 1; run <= RUNS; run++) redials += transfer(stage, run)

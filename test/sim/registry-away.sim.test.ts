@@ -1,5 +1,5 @@
 /**
- * A gateway outlives its registry, even across its own restart: who knows each other needs nobody to find each other
+ * A gateway outlives its registry, even across its own restart: who knows each other needs no one to find each other
  * again, as long as one of the two is where it was.
  */
 import assert from 'node:assert/strict'
@@ -91,7 +91,7 @@ for (const seed of [1, 2, 3, 4, 5]) {
   })
 }
 
-test('a peer that was seen at two places is looked for at the one where it answered; at nobody else, and not while the registry answers', () => {
+test('a peer seen at two addresses is sought only where it answered, and not while the registry answers', () => {
   const { sim, a, b } = pair(1)
   const old = { ...b.endpoint }
   b.restart({ address: '203.0.113.77', port: 4_777 })
@@ -109,7 +109,7 @@ test('a peer that was seen at two places is looked for at the one where it answe
   assert.equal(records.filter(({ to }) => to.address === old.address && to.port === old.port).length, 0)
 })
 
-test('what is remembered of another key is not used', () => {
+test('entries of another key are not used', () => {
   const { sim, a, b } = pair(1)
   sim.registry.stop()
   a.kill()

@@ -1,4 +1,4 @@
-/** What a registry, or whoever sees the line to it, can do with what a node said there: nothing elsewhere, and nothing twice. */
+/** What a registry, or an eavesdropper, can do with a node's requests: nothing elsewhere, and nothing twice. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64, utf8 } from '../../src/base/bytes.ts'
@@ -55,7 +55,7 @@ test('in a session the value counts as well: a request that was changed, left ou
     const session = new ClientSession(PLAIN_TCP)
     const registry = new Registry(new MemoryStore(new Map()))
     sim.until('registered', 5_000, () => a.registered)
-    // Played again from the start by somebody who carries on what is said, to a registry that answers for itself.
+    // Played again from the start by someone who carries on what is said, to a registry that answers for itself.
     a.turn((now) => a.core.handleRegistryDisconnected(now))
     a.turn((now) => a.core.handleRegistryConnected(now))
     const say = (message: object): object =>
@@ -77,7 +77,7 @@ test('in a session the value counts as well: a request that was changed, left ou
   }
 })
 
-test('a key that has used a session is not believed in the older form any more, also after a restart of the registry', () => {
+test('the older form of signature of a key that has used a session is rejected, even after a restart of the registry', () => {
   const sim = new SimOverlay({ seed: 1 })
   const a = sim.node('agent-a')
   sim.until('registered', 5_000, () => a.registered)

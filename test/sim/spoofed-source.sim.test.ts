@@ -1,4 +1,4 @@
-/** A peer that we talk to writes somebody else's address on its frames: what it asks us for must not fall on that one. */
+/** A peer that we talk to writes someone else's address on its frames: what it asks us for must not fall on that one. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../src/base/types.ts'

@@ -87,7 +87,7 @@ test('a reader that stops stalls the writer, and both hold no more than their li
   )
 })
 
-test('a lost window update does not stall the stream for ever', () => {
+test('a lost window update does not stall the stream forever', () => {
   const pair = new StreamPair(1, { delayMs: 5 })
   pair.open()
   pair.bob.reading = false
@@ -195,7 +195,7 @@ test('a short exchange costs seven packets: the first bytes open it, and our end
   assert.deepEqual([pair.alice.stream.end, pair.bob.stream.end], ['finished', 'finished'])
 })
 
-test('who opens and says nothing, or hears an end and goes on, is acknowledged soon all the same', () => {
+test('a peer that opens without data, or continues after our end, is still acknowledged soon', () => {
   const pair = new StreamPair(1, { delayMs: 0.1 })
   pair.open()
   pair.world.run({ untilMs: 20 })

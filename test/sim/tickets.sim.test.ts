@@ -50,7 +50,7 @@ for (const seed of [1, 2, 3]) {
     host.core.setJudge(() => 'accept')
     ask(guest, host, 'good', new Uint8Array(32).fill(7))
     sim.until('the answer arrives', 15_000, () => guest.eventsOf('trust').some(({ state }) => state === 'key_changed'))
-    host.requestTrust(String(guest.nodeId)) // nor when it asks by itself
+    host.requestTrust(String(guest.nodeId)) // nor when it asks on its own
     sim.run(30_000)
     assert.ok(!trusts(guest, host))
   })
@@ -72,7 +72,7 @@ test('what failed for lack of trust a moment ago is dialled afresh once there is
   assert.equal(late.state, 'open', late.failure)
 })
 
-test('the judge is not asked about somebody under the node id of a trusted peer with another key', () => {
+test('the judge is not asked about a node with the id of a trusted peer but another key', () => {
   const { sim, host, guest } = stage(1)
   let asked = 0
   host.core.setJudge(() => {

@@ -45,7 +45,7 @@ const NOW = 1_795_341_353_000 // unix ms
 
 for (const sequence of daemons) {
   test(`a daemon's life: ${sequence.name}`, () => {
-    // Where the daemon became node 2, somebody with a network was there before.
+    // Where the daemon became node 2, someone with a network was there before.
     const others = (registry: Registry): void => {
       const first = sequence.events.find(({ message }) => message?.['type'] === 'register_ok')?.message?.['node_id']
       if (first !== 2) return
@@ -86,7 +86,7 @@ for (const sequence of handshakes) {
       assert.equal((registered as Message)['node_id'], id)
       const signature = toBase64(identity.sign(utf8(challenges.setVisibility(id))))
       registry.handle(NOW, '127.0.0.1', 1, { type: 'set_visibility', node_id: id, public: isPublic, signature })
-      // The recording goes on where two had come to trust each other.
+      // The recording continues where two had come to trust each other.
       const trust = {
         type: 'report_trust',
         node_id: id,
@@ -128,7 +128,7 @@ test('the registration that newer daemons sign is taken, and protects the key fr
   })
 })
 
-test('the preamble of the binary wire is refused at once, upon which newer clients speak JSON', () => {
+test('the preamble of the binary wire is refused immediately, so that newer clients use JSON', () => {
   for (const { name, frame } of august.registry_binary.frames) {
     const reader = new RegistryFrameReader()
     reader.push(hex(august.registry_binary.preamble + frame))

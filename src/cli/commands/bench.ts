@@ -1,4 +1,4 @@
-/** `pilotgate bench PEER`: how fast the path to a peer is, measured against its echo service. */
+/** `pilotgate bench PEER`: measures the path to a peer with its echo service. */
 import { MAX_BENCH_BYTES, MAX_BENCH_MS, MIN_BENCH_BYTES, MIN_BENCH_MS } from '../../admin/routes.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { BenchOptions, BenchRecord } from '../../gateway/model/records.ts'

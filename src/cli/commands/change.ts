@@ -1,4 +1,6 @@
-/** `pilotgate map|unmap|expose|unexpose`: change what the running gateway does; `map` and `expose` start one where none runs. */
+/**
+ * `pilotgate map|unmap|expose|unexpose`: change the running gateway; `map` and `expose` start one if none is running.
+ */
 import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
@@ -115,7 +117,7 @@ export function named(command: Command): Command {
   return command.option('--name <name>', 'name of the new entry')
 }
 
-/** For how long, and how often, an exposure can be used. */
+/** How long, and how often, an exposure can be used. */
 export function limited(command: Command): Command {
   return command
     .option('--for <time>', 'end the exposure and its connections after 90s, 10m, 2h or 1d')
@@ -126,7 +128,7 @@ function undo(out: Output, command: string, { save }: ChangeOptions): void {
   out.undo(`${command}${save === true ? ' --save' : ''}`)
 }
 
-/** The spec with what the flags say behind it. */
+/** The spec, extended by the flags. */
 export function withTerms(spec: string, { for: duration, once }: ExposeOptions): string {
   return [spec, ...(duration === undefined ? [] : [`for=${duration}`]), ...(once === true ? ['once'] : [])].join(',')
 }

@@ -21,7 +21,7 @@ export function addCompletion(cli: Cli): void {
     )
 }
 
-/** What may be written behind a command: `at` is '' for the program, ' trust list' for that command. */
+/** What can follow a command: `at` is '' for the program, ' trust list' for that command. */
 interface Place {
   readonly at: string
   readonly words: readonly Word[]
@@ -119,7 +119,7 @@ function pathsOf(places: readonly Place[], separator: string): string {
 }
 
 function quoted(text: string): string {
-  return `'${text.replaceAll("'", '’')}'` // typographic: no shell has another opinion about it
+  return `'${text.replaceAll("'", '’')}'` // typographic: no shell interprets it
 }
 
 const SHELLS: Readonly<Record<string, (places: readonly Place[]) => string>> = { bash, zsh, fish }

@@ -1,4 +1,7 @@
-/** `pilotgate config show`: the effective configuration, and for each value the flag, variable, line or default it comes from. */
+/**
+ * `pilotgate config show`: the effective configuration, and the flag, variable, line or default that each value comes
+ * from.
+ */
 import { PilotError } from '../../base/errors.ts'
 import { OPTION_NAMES } from '../../config/option-table.ts'
 import { settingsOf } from '../../config/origins.ts'

@@ -1,4 +1,7 @@
-/** `pilotgate config …`: whether a file is valid, what it would change, what is in force and why, what may be in a file. */
+/**
+ * `pilotgate config …`: checks a file, shows what it would change, what is in force and why, and what a file may
+ * contain.
+ */
 import { readFile, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { ConfigChange } from '../../gateway/control.ts'
@@ -127,7 +130,7 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-/** A change of the configuration for people, one line for each thing that is affected. */
+/** A configuration change for people, one line per affected item. */
 export function changeLines({ changes, restart }: ConfigChange): string[] {
   const lines = KINDS.flatMap(([key, sign, what]) => changes[key].map((name) => `${sign} ${what} ${name}`))
   lines.push(...restart.map((key) => `! ${key} differs: needs a restart, and keeps the whole file from being applied`))

@@ -1,4 +1,7 @@
-/** `pilotgate doctor [TARGET]`: what stands between this machine and its peers, or between it and one target, and what to do. */
+/**
+ * `pilotgate doctor [TARGET]`: diagnoses the connection of this machine to its peers, or to one target, and says what
+ * to do.
+ */
 import { ERRORS, PilotError } from '../../base/errors.ts'
 import { loadConfig } from '../../config/load.ts'
 import { resolveOptions, type Flags } from '../../config/options.ts'

@@ -1,4 +1,4 @@
-/** `pilotgate invite`, and how a ticket is shown: by this command, and by `share`. */
+/** `pilotgate invite`, and the display of a ticket for this command and `share`. */
 import { renderUnicodeCompact } from 'uqr'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
 import type { TicketRecord } from '../../gateway/model/records.ts'
@@ -37,7 +37,7 @@ export function addInvite(cli: Cli): void {
     )
 }
 
-/** The ticket alone for a pipe; for people also what it is, and a QR code. */
+/** Only the ticket into a pipe; for people also a description and a QR code. */
 export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, world: World): string[] {
   const command = `pilotgate join ${record.ticket}`
   const code = drawn ? renderUnicodeCompact(record.ticket, { border: 2 }).split('\n') : []

@@ -1,4 +1,7 @@
-/** `pilotgate join TICKET|- [LOCAL]`: uses a ticket and maps what it opens; where no gateway runs, with one in the foreground. */
+/**
+ * `pilotgate join TICKET|- [LOCAL]`: uses a ticket and maps its service; if no gateway is running, it starts one in the
+ * foreground.
+ */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { AdminClient } from '../../admin/client.ts'
@@ -51,8 +54,8 @@ async function joinRunning(
 }
 
 /**
- * As a node of the rendezvous that the ticket names, unless the command line or the environment names one. The maker of
- * the ticket chose it, so unless it is the one configured here it sees an identity made for it, and none of our trust.
+ * Joins the ticket's rendezvous, unless the command line or the environment names one. The maker of the ticket chose
+ * it, so unless it is the one configured here, it sees a separate identity and none of our trust.
  */
 async function joinInForeground(
   out: Output,
@@ -86,7 +89,7 @@ function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {
   return { registry, beacon, ...(fingerprint !== undefined && { registryFingerprint: fingerprint }) }
 }
 
-/** Where the node that a foreign registry sees keeps what it is and whom it trusts. It is found where ours would be. */
+/** State folder of the node that a foreign registry sees, next to our own state. */
 async function guestState(world: World, options: ChangeOptions, ticket: Ticket): Promise<UpOptions> {
   const own = resolveOptions(await readSources(options, world))
   const isOurs =

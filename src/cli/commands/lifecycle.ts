@@ -1,4 +1,4 @@
-/** `pilotgate reload|drain|resume|down`: what is asked of the running gateway as a whole. */
+/** `pilotgate reload|drain|resume|down`: operations on the running gateway as a whole. */
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
 import type { DrainRecord } from '../../gateway/model/records.ts'
@@ -90,7 +90,7 @@ async function drain(
   if (record.state !== 'ready') out.undo(resume)
 }
 
-/** As `drain` answers, without draining again: somebody may have resumed in the meantime. */
+/** Like the answer of `drain`, without draining again: someone may have resumed in the meantime. */
 async function lookAt(client: AdminClient, exposure: string | undefined): Promise<DrainRecord> {
   const status = await client.status()
   if (exposure === undefined)

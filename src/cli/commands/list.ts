@@ -1,4 +1,7 @@
-/** `pilotgate list …`: mappings, exposures, connections and peers of the running gateway, and what is known of a peer's services. */
+/**
+ * `pilotgate list …`: mappings, exposures, connections and peers of the running gateway, and the known services of a
+ * peer.
+ */
 import type { Command } from 'commander'
 import type { AdminClient } from '../../admin/client.ts'
 import type {
@@ -168,7 +171,7 @@ function pathLines(peer: PeerRecord, heading: Heading): string[] {
   return [title, ...table(['  PATH', 'ENDPOINT', 'STATE', 'RTT', 'MTU', 'LOSS', 'IN', 'OUT'], rows, heading), '']
 }
 
-/** A peer announces nothing, so that a scan of it learns nothing: only what is mapped here can be listed. */
+/** A peer announces nothing, so that scanning it reveals nothing: only ports mapped here can be listed. */
 async function services(out: Output, client: AdminClient, asked: string): Promise<void> {
   const record = await client.resolve(asked)
   out.result(servicesRecord(record), [

@@ -1,4 +1,4 @@
-/** Numbers on the command line: whole, within limits, refused with both. */
+/** Numbers on the command line: integers within limits, which error messages state. */
 import { PilotError } from '../../base/errors.ts'
 
 /** A duration with its unit, in ms. */

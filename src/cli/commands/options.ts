@@ -1,4 +1,4 @@
-/** Options of a gateway on a command, from the one table that defines them. */
+/** Gateway options of a command, from the table that defines them. */
 import type { Command } from 'commander'
 import { helpText, OPTION_NAMES, OPTIONS, type OptionDefinition, type OptionName } from '../../config/option-table.ts'
 
@@ -11,7 +11,7 @@ export function withOptions(command: Command, names: readonly OptionName[]): Com
   return command
 }
 
-/** Everything that a gateway in the foreground can be started with. */
+/** All options of a gateway in the foreground. */
 export function withUpOptions(command: Command): Command {
   return withOptions(command, OPTION_NAMES)
 }

@@ -1,4 +1,4 @@
-/** `pilotgate ping PEER`: echoes through the tunnel: which path they took, how fast, and how many came back. */
+/** `pilotgate ping PEER`: echoes through the tunnel: their path, their speed, and how many came back. */
 import type { PingRecord } from '../../gateway/model/records.ts'
 import { PilotError } from '../../base/errors.ts'
 import type { AdminClient } from '../../admin/client.ts'
@@ -90,7 +90,7 @@ async function ping(
   )
 }
 
-/** A lost echo is a result; a gateway that does not answer, or a peer that it does not know, ends the command. */
+/** A lost echo is a result; a gateway that does not answer, or an unknown peer, ends the command. */
 async function echo(
   client: AdminClient,
   peer: string,

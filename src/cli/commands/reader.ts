@@ -1,4 +1,4 @@
-/** What the commands that ask a running gateway share: --admin, and the client it leads to. */
+/** The common part of commands that query a running gateway: --admin and its client. */
 import type { Command } from 'commander'
 import type { AdminClient } from '../../admin/client.ts'
 import { resolveAdminSocket } from '../../config/options.ts'

@@ -136,7 +136,7 @@ async function readAdminToken(flags: RendezvousFlags, env: Environment): Promise
   return token
 }
 
-/** The page shows nothing secret, but it is for the operator: elsewhere than on loopback it must be asked for in full. */
+/** The page shows nothing secret, but it is for the operator: beyond loopback, the full address is required. */
 function httpAddress(text: string): string {
   const full = /^\d+$/.test(text) ? `127.0.0.1:${text}` : text.replace(/^:(\d+)$/, '127.0.0.1:$1')
   if (parseEndpoint(full) === undefined)
@@ -164,7 +164,7 @@ function checkBeaconId(text: string): number {
   return id
 }
 
-/** A literal address: it is compared with where messages come from. */
+/** A literal address: it is compared with the source of messages. */
 function checkPeer(text: string): { readonly address: string; readonly port: number } {
   const peer = parseEndpoint(text)
   if (peer === undefined || peer.port === 0 || !/^[\d.]+$|:/.test(peer.address))

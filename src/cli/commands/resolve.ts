@@ -1,4 +1,7 @@
-/** `pilotgate resolve NAME`: what a peer's name means on this machine; `--hosts`: all of them, as lines of a hosts file. */
+/**
+ * `pilotgate resolve NAME`: the meaning of a peer's name on this machine; `--hosts`: all peers, as lines of a hosts
+ * file.
+ */
 import { PilotError } from '../../base/errors.ts'
 import type { Cli } from '../cli.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'

@@ -1,4 +1,7 @@
-/** `pilotgate share TARGET`: exposes it to holders of a ticket, and prints one; where no gateway runs, with one in the foreground. */
+/**
+ * `pilotgate share TARGET`: exposes it to holders of a ticket, and prints one; if no gateway is running, it starts one
+ * in the foreground.
+ */
 import type { AdminClient } from '../../admin/client.ts'
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
 import { PilotError } from '../../base/errors.ts'
@@ -86,7 +89,7 @@ async function share(
   warnOfLoopback(ticket, world)
 }
 
-/** Sharing what is shared already is asking for another ticket. */
+/** Sharing the same target again requests another ticket. */
 async function exposeOrFind(client: AdminClient, spec: string, options: ShareOptions): Promise<ExposedRecord> {
   try {
     return await client.expose(spec, editOf(options))
@@ -102,7 +105,7 @@ async function exposeOrFind(client: AdminClient, spec: string, options: ShareOpt
   }
 }
 
-/** Where no rendezvous is named anywhere, one runs with the gateway. */
+/** If no rendezvous is configured, the gateway runs one. */
 async function shareInForeground(
   out: Output,
   world: World,

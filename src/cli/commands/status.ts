@@ -1,4 +1,4 @@
-/** `pilotgate status`: which node this gateway is, what it is connected to, what it carries. */
+/** `pilotgate status`: this gateway's node, connections and traffic. */
 import type { StatusRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
 import { formatAge, formatBytes, formatNode } from '../text.ts'

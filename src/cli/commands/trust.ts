@@ -1,4 +1,4 @@
-/** `pilotgate trust …`: who may see and reach us. Both sides have to agree. */
+/** `pilotgate trust …`: who may see and reach us. Both sides must agree. */
 import type { Command } from 'commander'
 import type { TrustRecord } from '../../gateway/model/records.ts'
 import type { AdminClient } from '../../admin/client.ts'
@@ -90,7 +90,7 @@ function who(peer: TrustRecord): string[] {
   return [name ?? '-', peer.address, String(peer.nodeId), fingerprint ?? '-', peer.publicKey ?? '-']
 }
 
-/** A stranger wrote this: one line of the table, however long it is. */
+/** Written by a stranger: one line of the table, however long it is. */
 function oneLine(text: string): string {
   return text.replace(/\s+/gu, ' ').slice(0, 120)
 }

@@ -1,4 +1,4 @@
-/** `pilotgate up`: the gateway itself, in the foreground. What happens is in serve.ts. */
+/** `pilotgate up`: the gateway itself, in the foreground. serve.ts runs it. */
 import type { Cli } from '../cli.ts'
 import { serve, type UpOptions } from '../serve.ts'
 import { withUpOptions } from './options.ts'

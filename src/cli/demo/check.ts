@@ -1,4 +1,4 @@
-/** `demo --check`: uses both sample services through the mapped addresses, as any client would, and says what held. */
+/** `demo --check`: uses both sample services through the mapped addresses, like any client, and reports the results. */
 import { createHash } from 'node:crypto'
 import { request } from 'node:http'
 import { demoClient } from './grpc-sample.ts'
@@ -11,7 +11,7 @@ export interface Checked {
 
 export interface Check {
   readonly name: string
-  /** Resolves with what was seen; rejects when that is not what should be. */
+  /** Resolves with the observation; rejects if it is not as expected. */
   run(): Promise<string>
 }
 

@@ -1,7 +1,7 @@
 /**
- * The main job on an embedded default: a rendezvous, agent-b exposing two sample services, agent-a mapping them, all in
- * this process on loopback. The state is in a temporary folder, every port is a free one: nothing is left behind, nothing
- * collides.
+ * The main use case, self-contained: a rendezvous, agent-b exposing two sample services, agent-a mapping them, all in
+ * this process on loopback. The state is in a temporary folder and every port is a free one: nothing is left behind,
+ * nothing collides.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -19,11 +19,11 @@ import { checksOf, type Checked } from './check.ts'
 import { GRPC_PACKAGE, hasGrpc, startGrpcSample } from './grpc-sample.ts'
 import { startHttpSample } from './http-sample.ts'
 
-/** @returns The exit code. Under `check` it always ends: after CHECK_TIMEOUT_MS with what hung. */
+/** @returns The exit code. With `check` it always ends, after CHECK_TIMEOUT_MS with the step that hung. */
 export async function runDemo(out: Output, world: World, check: boolean): Promise<number> {
   const stops = stopRequests(world)
   const running = new Running()
-  const progress = { step: 'start' } // what a time-out names
+  const progress = { step: 'start' } // named by a time-out
   const timeout = check ? timeLimit(progress) : { expired: new Promise<never>(() => {}), clear() {} }
   const interrupted = stops.first.then(() => undefined)
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-demo-'))
@@ -38,7 +38,7 @@ export async function runDemo(out: Output, world: World, check: boolean): Promis
   } finally {
     timeout.clear()
     await Promise.race([running.stop(), stops.second, world.sleep(STOP_TIMEOUT_MS)])
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 }) // also when something did not stop in time
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 }) // also if something did not stop in time
     stops.dispose()
   }
 }
@@ -47,7 +47,7 @@ interface Demo {
   readonly registry: string
   readonly beacon: string
   readonly http: string // mapped addresses, on the side of agent-a
-  readonly grpc?: string // absent where the package for it is not installed
+  readonly grpc?: string // absent if its package is not installed
   readonly httpTarget: string // what agent-b exposes
   readonly grpcTarget?: string
   readonly nodes: { readonly a: string; readonly b: string }
@@ -185,11 +185,11 @@ function timeLimit(progress: { readonly step: string }): { readonly expired: Pro
       CHECK_TIMEOUT_MS,
     )
   })
-  expired.catch(() => {}) // it may fire when nobody waits for it any more
+  expired.catch(() => {}) // it may fire when nothing waits for it any more
   return { expired, clear: () => clearTimeout(timer) }
 }
 
-/** What has been started, ended in the reverse order; what is added after the end was asked for ends at once. */
+/** Everything started, stopped in reverse order; anything added after the stop request ends immediately. */
 class Running {
   readonly #stops: (() => Promise<void>)[] = []
   /** By `pilotgate down`. */
@@ -206,7 +206,7 @@ class Running {
 
   stop(): Promise<void> {
     return (this.#stopping ??= (async () => {
-      for (const stop of this.#stops.reverse()) await stop().catch(() => {}) // one that fails must not keep the others up
+      for (const stop of this.#stops.reverse()) await stop().catch(() => {}) // one failure must not keep the others running
     })())
   }
 }

@@ -13,7 +13,7 @@ import { isInstalled } from '../../runtime/optional-package.ts'
 import { decodeNumber, decodeText, encodeNumber, encodeText, type NumberMessage, type TextMessage } from './protobuf.ts'
 import type { Sample } from './http-sample.ts'
 
-/** False where the package is not installed: a gateway does not need it, only this sample does. */
+/** False if the package is not installed: only this sample needs it, not a gateway. */
 export async function hasGrpc(): Promise<boolean> {
   return await isInstalled(GRPC_PACKAGE, () => import('@grpc/grpc-js'))
 }
@@ -49,7 +49,7 @@ export interface DemoClient {
 
 export async function demoClient(address: string, timeoutMs: number): Promise<DemoClient> {
   const { Client, Metadata, credentials } = await import('@grpc/grpc-js')
-  // A proxy in the environment is meant for the outside, not for a loopback address.
+  // A proxy in the environment is not meant for a loopback address.
   const client = new Client(address, credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 })
   const call = () => ({ deadline: Date.now() + timeoutMs })
   return {
@@ -193,4 +193,4 @@ const SERVICE = {
   },
 }
 
-const MAX_COUNT = 100_000 // messages; the sample is no load generator
+const MAX_COUNT = 100_000 // messages; the sample is not a load generator

@@ -1,4 +1,7 @@
-/** The sample HTTP service: `/` says who it is, `/echo` returns what it gets, `/bytes/N` sends N bytes that both ends can compute. */
+/**
+ * The sample HTTP service: `/` identifies it, `/echo` returns its input, `/bytes/N` sends N bytes that both ends can
+ * compute.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
@@ -26,7 +29,7 @@ export async function startHttpSample(): Promise<Sample> {
   }
 }
 
-/** Blocks of a fixed pattern with their index in front: no two are equal, none has to be kept. */
+/** Blocks of a fixed pattern preceded by their index: no two are equal, none needs to be stored. */
 export function* sampleBytes(length: number): Generator<Uint8Array> {
   for (let index = 0; index * BLOCK.length < length; index++) {
     const block = Buffer.from(BLOCK)

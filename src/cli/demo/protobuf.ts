@@ -12,25 +12,25 @@ export interface NumberMessage {
 
 export function encodeText({ text }: TextMessage): Buffer {
   const bytes = Buffer.from(text, 'utf8')
-  return bytes.length === 0 ? bytes : Buffer.concat([Buffer.from([(1 << 3) | BYTES]), varint(bytes.length), bytes]) // an empty text is its default and left out
+  return bytes.length === 0 ? bytes : Buffer.concat([Buffer.from([(1 << 3) | BYTES]), varint(bytes.length), bytes]) // an empty string is the default and omitted
 }
 
 export function encodeNumber({ value }: NumberMessage): Buffer {
   return value === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([(1 << 3) | VARINT]), varint(value)])
 }
 
-/** @throws RangeError when the bytes are not a message. */
+/** @throws RangeError if the bytes are not a message. */
 export function decodeText(bytes: Uint8Array): TextMessage {
   const field = lastField(bytes, BYTES)
   return { text: field === undefined ? '' : Buffer.from(field as Uint8Array).toString('utf8') }
 }
 
-/** @throws RangeError when the bytes are not a message. */
+/** @throws RangeError if the bytes are not a message. */
 export function decodeNumber(bytes: Uint8Array): NumberMessage {
   return { value: (lastField(bytes, VARINT) as number | undefined) ?? 0 }
 }
 
-/** The value of field 1; of a repeated one the last counts, unknown fields are skipped, as the format demands. */
+/** The value of field 1; the last occurrence counts, unknown fields are skipped, as the format requires. */
 function lastField(bytes: Uint8Array, wanted: number): number | Uint8Array | undefined {
   let found: number | Uint8Array | undefined
   for (let at = 0; at < bytes.length;) {
@@ -64,4 +64,4 @@ function varint(value: number): Buffer {
 
 const VARINT = 0
 const BYTES = 2
-const FIXED_BYTES: Readonly<Record<number, number>> = { [VARINT]: 0, 1: 8, [BYTES]: 0, 5: 4 } // wire types there are, and what follows beyond a varint
+const FIXED_BYTES: Readonly<Record<number, number>> = { [VARINT]: 0, 1: 8, [BYTES]: 0, 5: 4 } // the wire types, and their length beyond a varint

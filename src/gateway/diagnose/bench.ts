@@ -1,7 +1,7 @@
 /**
- * `bench`: how good the way to a peer is, measured against its echo service (services.md §1), which every node of the
- * field has: how long a connection takes to open, a message to come back, and bytes to go there and back. Bounded in
- * bytes and time. Above: gateway.ts. Below: runtime/overlay.ts.
+ * `bench`: measures the path to a peer with its echo service (services.md §1), which every node has: connection set-up,
+ * round trip of a message, and throughput there and back. Bounded in bytes and time. Above: gateway.ts. Below:
+ * runtime/overlay.ts.
  */
 import { PilotError } from '../../base/errors.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
@@ -10,7 +10,7 @@ import type { BenchOptions, BenchRecord } from '../model/records.ts'
 
 export type BenchNode = Pick<Overlay, 'dial' | 'peers'>
 
-/** @throws PilotError: what `dial` throws; PEER_RESET, TIMED_OUT; FAILED when what comes back is not what was sent. */
+/** @throws PilotError: what `dial` throws; PEER_RESET, TIMED_OUT; FAILED if the returned bytes differ. */
 export async function benchPeer(node: BenchNode, peer: string, { bytes, forMs }: BenchOptions): Promise<BenchRecord> {
   const target = `${peer}:${ECHO_PORT}`
   const { stream, setUp } = await openAgainAndAgain(node, target)
@@ -25,7 +25,9 @@ export async function benchPeer(node: BenchNode, peer: string, { bytes, forMs }:
   }
 }
 
-/** The first connection may have to find the node and a way to it, and to agree on keys; the others tell what the rest pay. */
+/**
+ * The first connection may include name resolution, path finding and the key exchange; the others show the usual cost.
+ */
 async function openAgainAndAgain(
   node: BenchNode,
   target: string,
@@ -34,7 +36,7 @@ async function openAgainAndAgain(
   for (;;) {
     const began = performance.now()
     const stream = await node.dial(target)
-    stream.on('error', () => {}) // who waits for the stream is told by Echo
+    stream.on('error', () => {}) // Echo notifies whatever waits for the stream
     times.push(performance.now() - began)
     if (times.length > SET_UPS)
       return {
@@ -75,7 +77,7 @@ async function thereAndBack(echo: Echo, bytes: number, forMs: number): Promise<B
   }
 }
 
-/** What is sent is one endless pattern, so every byte that comes back can be told from its place. */
+/** The data is one endless pattern, so every returned byte can be checked by its position. */
 class Echo {
   returned = 0
   readonly #stream: OverlayStream
@@ -86,7 +88,7 @@ class Echo {
 
   constructor(stream: OverlayStream, peer: string) {
     this.#stream = stream
-    stream.handsOver = true // nobody changes the pattern
+    stream.handsOver = true // nothing modifies the pattern
     this.#peer = peer
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('error', (error) =>
@@ -100,13 +102,16 @@ class Echo {
     stream.on('end', () => this.#fail(new PilotError('PEER_RESET', `${peer} ended the echo`, { peer })))
   }
 
-  /** Sends so many bytes and waits for the last of them. @throws PilotError TIMED_OUT when none comes for `silenceMs`. */
+  /**
+   * Sends this many bytes and waits for the last to come back. @throws PilotError TIMED_OUT if none comes for
+   * `silenceMs`.
+   */
   async exchange(bytes: number, silenceMs: number): Promise<void> {
     this.#write(bytes)
     while (this.returned < this.#sent) await this.#progress(silenceMs)
   }
 
-  /** As many as the stream takes, until all have come back or the time is over. @returns whether all have. */
+  /** As many as the stream accepts, until all have come back or the time is up. @returns whether all have. */
   async transfer(bytes: number, until: number): Promise<boolean> {
     const last = this.#sent + bytes
     const fill = (): void => {
@@ -154,7 +159,7 @@ class Echo {
     this.#onProgress()
   }
 
-  /** Waits until something has come back. A patience shorter than the allowed silence just ends. */
+  /** Waits until something has come back. A wait shorter than the allowed silence just ends. */
   async #progress(silenceMs: number, patienceMs = Number.POSITIVE_INFINITY): Promise<void> {
     const before = this.returned
     if (this.#failure === undefined) {
@@ -184,7 +189,10 @@ function rounded(ms: number): number {
   return Math.round(ms * 1_000) / 1_000
 }
 
-/** Beside the first. A Go node takes ten new connections a second from one peer, and is silent about further ones. */
+/**
+ * In addition to the first. A Go node accepts ten new connections a second from one peer, and drops further ones
+ * silently.
+ */
 const SET_UPS = 5
 const MESSAGE_BYTES = 1_024
 const MOST_ROUND_TRIPS = 1_000
@@ -194,7 +202,7 @@ const ROUND_TRIP_SHARE = 0.25
 const SILENCE_MS = 15_000
 /** Of one write. */
 const PIECE_BYTES = 65_536
-/** Prime, so that a lost or doubled packet of any usual size shows. */
+/** Prime, so that a lost or duplicated packet of any usual size is detected. */
 const PATTERN_PERIOD = 65_521
 /** Two periods and more: a piece may begin anywhere in the first. */
 const PATTERN = pattern(2 * PIECE_BYTES)

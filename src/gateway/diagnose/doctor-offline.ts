@@ -1,6 +1,6 @@
 /**
- * `doctor` where no gateway runs: the same diagnosis from a socket of its own, within a few seconds. It registers
- * nothing and asks the beacon only where it is seen.
+ * `doctor` without a running gateway: the same diagnosis from its own socket, within a few seconds. It registers
+ * nothing and only asks the beacon for its own endpoint.
  */
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
@@ -19,7 +19,7 @@ import { diagnose } from './doctor.ts'
 import type { GatewayOptions } from '../model/options.ts'
 import type { DoctorRecord } from '../model/records.ts'
 
-/** @throws PilotError when the UDP socket cannot be bound, or the beacon's name does not resolve. */
+/** @throws PilotError if the UDP socket cannot be bound, or the beacon's name does not resolve. */
 export async function checkUp(options: Pick<GatewayOptions, 'registry' | 'beacon' | 'listen'>): Promise<DoctorRecord> {
   const beacon = await literal(endpointOf(options.beacon))
   const [isAnswering, sight] = await Promise.all([
@@ -107,6 +107,6 @@ function endpointOf(text: string): Endpoint {
   return endpoint
 }
 
-/** Four questions to a beacon that does not answer take two seconds, a probe of the NAT as long. */
+/** Four requests to a beacon that does not answer take two seconds, a NAT probe as long. */
 const PATIENCE_MS = 5_000
 const TURN_MS = 20

@@ -1,12 +1,12 @@
 /**
- * `doctor`: what stands between this gateway and its peers, from what the node has seen so far; nothing is sent for it.
- * A check that fails says what to do. Pure but for the interface MTU it is handed: tests give it any state.
+ * `doctor`: what keeps this gateway from its peers, judged from what the node has seen so far; it sends nothing. A
+ * failed check says what to do. Pure except for the interface MTU, which is passed in, so tests can give it any state.
  */
 import { ERRORS } from '../../base/errors.ts'
 import type { NameConflict, Overlay } from '../../runtime/overlay.ts'
 import type { DoctorCheck, DoctorRecord, NatRecord, PeerRecord } from '../model/records.ts'
 
-/** What a diagnosis is made from. */
+/** The input of a diagnosis. */
 export interface Symptoms {
   readonly registry: {
     readonly endpoint: string
@@ -29,7 +29,7 @@ export interface Symptoms {
   readonly isRunning: boolean // false: the checks were made without a gateway
 }
 
-/** From what the node has seen so far. Of a daemon that we drive only the daemon itself can be judged. */
+/** From what the node has seen so far. With a daemon, only the daemon itself can be judged. */
 export function diagnoseOverlay({ status, health, peers }: Pick<Overlay, 'status' | 'health' | 'peers'>): DoctorRecord {
   const { registry, beacon, nat, udp, daemon } = status
   if (health === null || registry === null || beacon === null || nat === null || udp === null) {
@@ -101,7 +101,7 @@ export function diagnose(symptoms: Symptoms): DoctorRecord {
   }
 }
 
-/** One sentence about a NAT, in the words of RFC 4787 and in those that people use. */
+/** One sentence about a NAT, in the terms of RFC 4787 and in common ones. */
 export function describeNat({ mapping, filtering }: NatRecord): string {
   const filter =
     filtering === 'unknown'
@@ -267,7 +267,7 @@ function peerCheck(peer: PeerRecord): DoctorCheck[] {
   return []
 }
 
-/** Questions that a beacon has not answered before UDP counts as blocked: the first five go out within seven seconds. */
+/** Unanswered requests to the beacon before UDP counts as blocked: the first five are sent within seven seconds. */
 const BLOCKED_AFTER = 4
-const SMALLEST_DATAGRAM = 1_231 // the base payload with all that is around it
+const SMALLEST_DATAGRAM = 1_231 // the base payload with all headers
 const SMALL_BUFFER = 1_048_576

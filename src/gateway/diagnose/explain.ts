@@ -1,6 +1,6 @@
 /**
- * `explain`: what happens when a target is dialled, step by step, by doing it: name → address → trust → path → port.
- * Each step says what it found and why; the first that fails ends it. The last one opens a connection and resets it.
+ * `explain`: dials a target step by step and reports each: name → address → trust → path → port. Each step says what it
+ * found and why; the first failure ends it. The last step opens a connection and resets it.
  */
 import { formatAddress, parsePeerName } from '../../base/address.ts'
 import { asPilotError, ERRORS, PilotError } from '../../base/errors.ts'
@@ -67,7 +67,7 @@ export async function explain(
   }
 }
 
-/** A mapping to several: the record of the first that can be reached, or else of the first; the rest beside it. */
+/** A mapping to several: the record of the first reachable one, otherwise of the first; the others are attached. */
 export async function explainSeveral(
   node: ExplainNode,
   asked: ExplainTarget,

@@ -1,4 +1,4 @@
-/** Whose a local connection is: what a backend asks that sees only `127.0.0.1:PORT`, or a person who sees it in `ss`. */
+/** The owner of a local connection, for a backend that sees only `127.0.0.1:PORT`, or a person who sees it in `ss`. */
 import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
 import { callerOf } from '../model/caller.ts'
@@ -8,7 +8,7 @@ import type { WhoisEntry, WhoisRecord } from '../model/records.ts'
 
 /**
  * @param find by the ip:port at its local end.
- * @throws PilotError USAGE when `local` is no ip:port, NOT_FOUND when it is no open connection of ours.
+ * @throws PilotError USAGE if `local` is not ip:port, NOT_FOUND if it is not one of our open connections.
  */
 export function whois(find: (end: string) => WhoisEntry | undefined, source: CallerSource, local: string): WhoisRecord {
   const end = parseListen(local.replace(/^\[?::ffff:([\d.]+)\]?:(?=\d+$)/i, '$1:')) // IPv4 as a dual-stack listener shows it

@@ -1,7 +1,7 @@
 /**
- * Who may use an exposed service. A denial is an answer to us alone: the peer sees a port where nothing listens, and as
- * soon as it would see that. A name is a key here, which nobody has to be asked about; tags that nodes give themselves
- * and networks are found out ahead and kept fresh, not when somebody knocks.
+ * Who may use an exposed service. A denial is visible only here: the peer sees a port without a listener, and just as
+ * quickly. A name means a key, which needs no look-up; claimed tags and networks are looked up in advance and kept
+ * fresh, not when a peer connects.
  */
 import { parsePeerName } from '../../base/address.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -9,7 +9,7 @@ import type { AboutNode, Overlay } from '../../runtime/overlay.ts'
 import { type Allowed, parseAllow } from '../model/allow.ts'
 import type { ConfiguredTags } from '../model/tags.ts'
 
-/** What access needs to know of the overlay. */
+/** What access needs from the overlay. */
 export type AccessNode = Pick<Overlay, 'trustOf' | 'trusted' | 'means' | 'about'>
 
 /** How a node is trusted. */
@@ -42,18 +42,18 @@ export class AccessList {
 
   /**
    * The node was authenticated by its tunnel.
-   * @param guest what its ticket says of this exposure: 'granted' lets it in whatever the list says; 'restricted' (a
-   * ticket for something else) makes it nobody whom a person chose to trust.
+   * @param guest what its ticket says of this exposure: 'granted' admits it whatever the list says; 'restricted' (a
+   *   ticket for something else) means that no person chose to trust it.
    */
   async allows(node: NodeId, guest?: 'granted' | 'restricted'): Promise<boolean> {
     if (guest === 'granted') return true
     const standing = await this.#node.trustOf(node)
-    if (standing === undefined) return false // a public node talks to everybody, and still serves only whom it trusts
+    if (standing === undefined) return false // a public node talks to everyone, but serves only trusted nodes
     for (const entry of this.#entries) if (await this.#matches(entry, standing, guest)) return true
     return false
   }
 
-  /** Guests, and members whom only their network vouches for, are nobody's choice: no name, tag or 'trusted' means them. */
+  /** No person chose guests, or members that only a network vouches for: no name, tag or 'trusted' matches them. */
   async #matches(entry: Allowed, standing: Standing, guest: 'restricted' | undefined): Promise<boolean> {
     const { nodeId, publicKey } = standing
     const isChosen = guest === undefined && standing.guest !== true && standing.network === 0
@@ -61,7 +61,7 @@ export class AccessList {
       case 'trusted':
         return isChosen
       case 'invited':
-        return false // tickets were looked at before
+        return false // tickets were checked before
       case 'peer': {
         const name = parsePeerName(entry.peer)
         if (name?.kind === 'address') return name.address.node === nodeId
@@ -82,7 +82,7 @@ export class AccessList {
     return entry.kind === 'tag' && !this.#tags.has(entry.tag)
   }
 
-  /** What was found out last; asks only about a node that nobody has asked about. */
+  /** The last known answer; asks only about a node that was never asked about. */
   async #aboutOf(node: NodeId): Promise<AboutNode | null> {
     const known = this.#about.get(node)
     if (known !== undefined) {
@@ -108,11 +108,11 @@ export class AccessList {
   }
 }
 
-/** How long a peer that was trusted just now may have to wait for its first connection by tag. */
+/** How long a newly trusted peer may have to wait for its first connection by tag. */
 const LOOK_AHEAD_MS = 30_000
-/** A tag that was taken away counts so much longer at most, while the registry answers. */
+/** How long at most a removed tag still counts while the registry answers. */
 const ABOUT_MS = 10_000
 const ABOUT_TOO_OLD_MS = 600_000
 const MAX_ABOUT = 4_096
-/** Trusted nodes asked about ahead at a time: the registry grants us 500 questions a minute for everything. */
+/** Trusted nodes looked up in advance at a time: the registry grants us 500 requests a minute in total. */
 const MAX_ABOUT_AHEAD = 20

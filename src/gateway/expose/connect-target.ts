@@ -1,7 +1,7 @@
 /**
- * A connection to the local service of an exposure. Where it has several addresses they are tried as in RFC 8305: the next
- * one begins when the one before has failed or is slow, and the first that connects wins. Nothing is given up for being
- * slow, as node:net does after 250 ms. Above: expose/tcp.ts.
+ * A connection to the local service of an exposure. Several addresses are tried as in RFC 8305: the next one starts
+ * when the previous one has failed or is slow, and the first to connect wins. Slow attempts are not abandoned, as
+ * node:net does after 250 ms. Above: expose/tcp.ts.
  */
 import { connect } from 'node:net'
 import type { Socket, TcpNetConnectOpts } from 'node:net'
@@ -70,7 +70,7 @@ function race(attempts: ReadonlyArray<() => Socket>, giveUp: GivingUp): Promise<
   })
 }
 
-/** What the system said, with its code: of several addresses everything, and the code of the first. */
+/** The system's error with its code: for several addresses all messages, with the first code. */
 function together(failures: readonly NodeJS.ErrnoException[]): Error {
   const [first] = failures
   if (failures.length === 1) return first!

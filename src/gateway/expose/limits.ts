@@ -1,6 +1,6 @@
 /**
- * The limits of one exposure, for all its peers and for each. Time is looked at when something happens: no timers here.
- * Above: expose/tcp.ts, expose/udp.ts.
+ * The limits of one exposure, in total and per peer. Time is only checked on events: there are no timers here. Above:
+ * expose/tcp.ts, expose/udp.ts.
  */
 import type { NodeId } from '../../base/types.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
@@ -8,16 +8,19 @@ import type { Limits } from '../model/expose-spec.ts'
 
 /** What one connection was granted. */
 export interface Admission {
-  /** Bytes that have just passed, either way. @returns how long the next must wait, ms; undefined when nothing limits them. */
+  /**
+   * Counts bytes that have just passed, in either direction. @returns how long the next must wait, ms; undefined if
+   * there is no limit.
+   */
   readonly pace: ((bytes: number) => number) | undefined
-  /** Whether so many bytes may pass now; if so they count. For what can be dropped. */
+  /** Whether this many bytes may pass now; if so, they count. For data that can be dropped. */
   fits(bytes: number): boolean
-  /** Call once, when the connection is over. */
+  /** Call once, when the connection has ended. */
   release(): void
 }
 
 interface Use {
-  readonly count: { open: number } // shared with those who follow at the same place
+  readonly count: { open: number } // shared with its successors on the same port
   readonly starts: TokenBucket | undefined
   readonly bytes: TokenBucket | undefined
 }
@@ -34,7 +37,7 @@ export class ExposureLimits {
     this.#all = makeUse(limits.newPerSecond, limits.bytesPerSecond)
   }
 
-  /** Other limits for the same exposure: what is open by the old ones counts, and stops counting when it ends. */
+  /** New limits for the same exposure: connections open under the old ones still count until they end. */
   follow(before: ExposureLimits): void {
     const { newPerSecond, bytesPerSecond, newPerSecondPerPeer, bytesPerSecondPerPeer } = this.#limits
     this.#all = makeUse(newPerSecond, bytesPerSecond, before.#all.count)
@@ -42,13 +45,13 @@ export class ExposureLimits {
       if (count.open > 0) this.#peers.set(node, makeUse(newPerSecondPerPeer, bytesPerSecondPerPeer, count))
   }
 
-  /** @returns why not, or what was granted. */
+  /** @returns the refusal or the grant. */
   admit(peer: NodeId): Admission | 'connections' | 'rate' {
     const { connections = Infinity, connectionsPerPeer = Infinity } = this.#limits
     const now = this.#now()
     const use = this.#useOf(peer)
     if (this.#all.count.open >= connections || use.count.open >= connectionsPerPeer) return 'connections'
-    // The peer's own first: what one peer asks too much must not use up what the others have.
+    // The peer's own limit first: one peer's excess must not use up the others' share.
     if (use.starts?.take(now) === false || this.#all.starts?.take(now) === false) return 'rate'
     return new Grant(use, this.#all, this.#now)
   }
@@ -64,7 +67,7 @@ export class ExposureLimits {
   }
 }
 
-/** What every connection holds as long as it is open: no more than it needs. */
+/** Held by every open connection, so kept minimal. */
 class Grant implements Admission {
   readonly #own: Use
   readonly #all: Use
@@ -112,7 +115,7 @@ function makeUse(newPerSecond: number | undefined, bytesPerSecond: number | unde
   }
 }
 
-/** Peers without a connection whose buckets are remembered; forgetting one costs it nothing and us a second's worth. */
+/** Peers without a connection whose buckets are remembered; forgetting one gives it at most an extra second's worth. */
 const MAX_IDLE_PEERS = 4_096
-/** One read of a socket, or the largest datagram, passes at once however low the rate. */
+/** One read of a socket, or the largest datagram, passes immediately, however low the rate. */
 const LEAST_BURST_BYTES = 65_536

@@ -1,7 +1,7 @@
 /**
- * The line or block in front of a connection that tells a backend who called: PROXY protocol of HAProxy
- * (haproxy.org/download/3.0/doc/proxy-protocol.txt), version 1 as text, version 2 as bytes with TLVs of our own.
- * Source and destination are the IPv6 addresses that stand for the two nodes (`ipOf`), and the overlay ports.
+ * The line or block before a connection that tells a backend who called: HAProxy's PROXY protocol
+ * (haproxy.org/download/3.0/doc/proxy-protocol.txt), version 1 as text, version 2 as bytes with our own TLVs. Source
+ * and destination are the IPv6 addresses that stand for the two nodes (`ipOf`), and the overlay ports.
  */
 import type { NodeId } from '../../base/types.ts'
 import { ipBytesOf, ipOf } from '../model/caller.ts'
@@ -15,12 +15,12 @@ export interface ProxiedStream {
   readonly ownPort: number // exposed overlay port
 }
 
-/** What goes in front of the first byte. */
+/** The bytes to send before the first byte of the connection. */
 export function proxyHeader(version: ProxyVersion, stream: ProxiedStream): Buffer {
   return version === 'proxy-v1' ? proxyV1(stream) : proxyV2(stream)
 }
 
-/** 107 bytes at most, as the specification wants it. */
+/** At most 107 bytes, as the specification requires. */
 function proxyV1({ caller, callerPort, ownNode, ownPort }: ProxiedStream): Buffer {
   return Buffer.from(`PROXY TCP6 ${ipOf(caller.nodeId)} ${ipOf(ownNode)} ${callerPort} ${ownPort}\r\n`, 'latin1')
 }
@@ -43,7 +43,7 @@ function proxyV2({ caller, callerPort, ownNode, ownPort }: ProxiedStream): Buffe
   return Buffer.concat([head, body])
 }
 
-/** What is not known has no TLV. */
+/** Unknown values have no TLV. */
 function tlv(type: number, value: string | null): Buffer {
   if (value === null) return Buffer.alloc(0)
   const bytes = Buffer.from(value, 'utf8')
@@ -52,7 +52,7 @@ function tlv(type: number, value: string | null): Buffer {
   return Buffer.concat([head, bytes])
 }
 
-/** Types for applications are 0xE0 to 0xEF (section 2.2.7). All hold text: that is what backends can log and compare. */
+/** Types for applications are 0xE0 to 0xEF (section 2.2.7). All hold text, which backends can log and compare. */
 export const TLV = { address: 0xe0, key: 0xe1, hostname: 0xe2, path: 0xe3 } as const
 
 const SIGNATURE = Buffer.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a)

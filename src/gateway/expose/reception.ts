@@ -1,6 +1,6 @@
 /**
- * What TCP and UDP exposures have in common: whom they let in and by which limits, how a caller is entered among the
- * connections, and what is counted and logged of all that. Above: expose/tcp.ts, expose/udp.ts. Below: access.ts, limits.ts.
+ * The common part of TCP and UDP exposures: who is admitted and within which limits, how a caller is registered as a
+ * connection, and what is counted and logged. Above: expose/tcp.ts, expose/udp.ts. Below: access.ts, limits.ts.
  */
 import type { NodeId } from '../../base/types.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -19,18 +19,18 @@ import { ExposureLimits } from './limits.ts'
 
 export interface ExposureDeps {
   readonly node: Overlay
-  /** Who came by a ticket; absent: nobody. */
+  /** Guests by ticket; absent: none. */
   readonly guests?: { standing(node: NodeId, service: ServiceKey): Promise<'granted' | 'restricted' | undefined> }
-  /** Tags that the configuration gives; absent: none. */
+  /** Tags assigned in the configuration; absent: none. */
   readonly tags?: ConfiguredTags
   readonly connections: ConnectionTable
   readonly hosts: HostAddresses
   readonly log: Logger
-  /** An exposure for one connection has had it. */
+  /** A one-connection exposure has had its connection. */
   readonly onTaken: (spec: ExposeSpec) => void
 }
 
-/** A peer that wants in. */
+/** A peer that wants to connect. */
 export interface Visitor {
   readonly peer: NodeId
   readonly peerName: string
@@ -43,7 +43,7 @@ export class Reception {
   readonly #limits: ExposureLimits
   readonly #sparse: SparseLog
   readonly #refused: string // what happens to a visitor, for the log
-  /** Of an exposure for one connection: that one has been let in. */
+  /** For a one-connection exposure: the connection was admitted. */
   taken = false
 
   constructor(spec: ExposeSpec, deps: ExposureDeps, refused: string) {
@@ -68,17 +68,20 @@ export class Reception {
     this.#access.stop()
   }
 
-  /** What is open by the other's limits counts here as well. */
+  /** Connections open under the other's limits count here too. */
   follow(other: Reception): void {
     this.#limits.follow(other.#limits)
   }
 
-  /** Trust, the allow-list, tickets: as of now. */
+  /** Checks trust, the allow-list and tickets, as of now. */
   async allows(peer: NodeId): Promise<boolean> {
     return await this.#access.allows(peer, await this.#deps.guests?.standing(peer, serviceKey(this.record)))
   }
 
-  /** All that is asked before the target is. @returns undefined when the visitor has to be refused; that is counted and logged. */
+  /**
+   * All checks before the target is contacted. @returns undefined if the visitor must be refused, which is counted and
+   * logged.
+   */
   async admit(visitor: Visitor): Promise<Admission | undefined> {
     const { node, connections } = this.#deps
     const { counters } = connections
@@ -106,7 +109,7 @@ export class Reception {
     return this.#refuse(admission, visitor, { code: 'TOO_MANY', limit: admission }, 'a limit of this exposure')
   }
 
-  /** @returns undefined when too many connections are open; that is logged. */
+  /** @returns undefined if too many connections are open, which is logged. */
   enter(visitor: Visitor, abort: () => void): Connection | undefined {
     const { name, port, protocol, target } = this.#spec
     const { peer, peerName } = visitor
@@ -126,14 +129,14 @@ export class Reception {
     }
   }
 
-  /** The connection stands. */
+  /** The connection is established. */
   opened(connection: Connection, traffic: NonNullable<Connection['stream']>): void {
     connection.stream = traffic
     this.#deps.connections.counters.connections_exposed += 1
     this.taken = this.#spec.once === true
   }
 
-  /** The target does not take the visitor's connection, or refuses the datagrams. */
+  /** The target refuses the visitor's connection or datagrams. */
   failed({ peerName }: Visitor, reason: string): void {
     const { name, target } = this.#spec
     this.#deps.connections.counters.connections_failed += 1

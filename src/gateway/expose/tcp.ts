@@ -1,7 +1,7 @@
 /**
- * A local service on one of our overlay ports: a peer asks, the target is connected, the two are joined.
- * Above: gateway.ts. Below: reception.ts, connect-target.ts, splice.ts, runtime/overlay.ts.
- * The peer's request is answered only when the target has taken the connection, so that 'connected' is true for it.
+ * A local service on one of our overlay ports: a peer connects, the target is dialled, and the two are joined. Above:
+ * gateway.ts. Below: reception.ts, connect-target.ts, splice.ts, runtime/overlay.ts. The peer's request is answered
+ * only once the target has accepted the connection, so that 'connected' is true for it.
  */
 import type { Socket } from 'node:net'
 import { formatEndpoint } from '../../base/types.ts'
@@ -23,7 +23,7 @@ import { proxyHeader } from './proxy-protocol.ts'
 import { Reception } from './reception.ts'
 import type { ExposureDeps } from './reception.ts'
 
-/** An overlay port that listens, and the exposure that takes what comes there. */
+/** A listening overlay port, and the exposure that handles its connections. */
 interface Door {
   owner: Exposure
   listener: Listener | undefined // set as soon as it listens
@@ -34,7 +34,7 @@ export class Exposure implements Service<ExposedRecord> {
   readonly #deps: ExposureDeps
   readonly #hosts: TargetHosts
   readonly #reception: Reception
-  #http: HttpExposure | undefined // where requests are read, for headers to be set; a new one at each start, as a drain is final
+  #http: HttpExposure | undefined // parses requests to set headers; a new one at each start, because a drain is final
   #door: Door | undefined // while it listens
 
   constructor(spec: ExposeSpec, deps: ExposureDeps) {
@@ -48,7 +48,7 @@ export class Exposure implements Service<ExposedRecord> {
     return this.#reception.record
   }
 
-  /** @throws PilotError PORT_IN_USE when the overlay port is exposed already. */
+  /** @throws PilotError PORT_IN_USE if the overlay port is already exposed. */
   async start(): Promise<void> {
     const door: Door = { owner: this, listener: undefined }
     door.listener = await this.#deps.node.listen(this.spec.port, (incoming) => door.owner.#take(incoming))
@@ -74,7 +74,7 @@ export class Exposure implements Service<ExposedRecord> {
     this.#reception.start()
   }
 
-  /** No new peers; those inside go on. */
+  /** No new peers; open connections continue. */
   stop(): void {
     this.#reception.stop()
     this.#door?.listener?.close()
@@ -118,7 +118,7 @@ export class Exposure implements Service<ExposedRecord> {
     this.#accept(incoming, connection, socket, admission)
   }
 
-  /** In a scope of its own: what lives as long as the connection holds nothing of how it came about. */
+  /** In its own scope, so that long-lived closures keep nothing of the connection's set-up alive. */
   #accept(incoming: Incoming, connection: Connection, socket: Socket, admission: Admission): void {
     connection.abort = () => resetSocket(socket)
     const stream = incoming.accept()
@@ -138,7 +138,7 @@ export class Exposure implements Service<ExposedRecord> {
       splice(socket, stream, closed, admission.pace)
       return
     }
-    // Read as HTTP, the peer's stream outlives this one connection to the target.
+    // When read as HTTP, the peer's stream outlives this one connection to the target.
     connection.abort = () => stream.resetAndDestroy()
     stream.once('close', () => closed(undefined))
     this.#http.serve(
@@ -174,7 +174,7 @@ export class Exposure implements Service<ExposedRecord> {
     )
   }
 
-  /** A connection to the target: known to whois, and begun with who calls where the target wants to read that. */
+  /** A connection to the target, known to whois, and starting with the caller's identity if the target expects it. */
   #introduce(connection: Connection, socket: Socket, stream: OverlayStream): void {
     const { node } = this.#deps
     if (socket.localAddress !== undefined && socket.localPort !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * Exposures that end by themselves: after a time (`for`), or after one connection (`once`). What has ended stays ended
- * though the configuration still names it, until somebody asks for it again. Above: gateway.ts.
+ * Exposures that end on their own: after a time (`for`), or after one connection (`once`). An ended one stays ended,
+ * although the configuration still names it, until it is requested again. Above: gateway.ts.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { ExposeSpec } from '../model/expose-spec.ts'
@@ -36,12 +36,12 @@ export class TimeBoxes {
     return isDeepStrictEqual(this.#over.get(spec.name), spec)
   }
 
-  /** Asked for again by a person: it may begin again. */
+  /** Requested again by a person: it may start again. */
   renew(name: string): void {
     this.#over.delete(name)
   }
 
-  /** What is not among these runs no more. */
+  /** Exposures not listed here no longer run. */
   keep(specs: readonly ExposeSpec[]): void {
     const names = new Set(specs.map(({ name }) => name))
     for (const name of this.#running.keys()) if (!names.has(name)) this.#forget(name)
@@ -57,5 +57,5 @@ export class TimeBoxes {
   }
 }
 
-/** More names than people give to exposures; the oldest could begin again with its configuration. */
+/** More names than people use for exposures; if the oldest is dropped, it could start again with its configuration. */
 const MAX_OVER = 1_024

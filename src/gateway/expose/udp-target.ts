@@ -1,7 +1,7 @@
 /**
- * The local UDP service as one session sees it: a socket connected to whichever of the service's addresses does not refuse.
- * A refusal ("port unreachable") comes only after a datagram was sent, so the first ones are kept for a moment, and sent
- * again to the next address. Above: expose/udp.ts.
+ * The local UDP service as seen by one session: a socket connected to the first of the service's addresses that does
+ * not refuse. A refusal ("port unreachable") comes only after a datagram was sent, so the first ones are kept briefly
+ * and resent to the next address. Above: expose/udp.ts.
  */
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
@@ -38,7 +38,7 @@ export class UdpTarget {
     this.#events = events
   }
 
-  /** Rejects when the name does not resolve or no address can be sent to. */
+  /** Rejects if the name does not resolve or no address can be sent to. */
   async open(): Promise<void> {
     this.#addresses = await this.#hosts.of(this.#host)
     for (let at = 0; ; at++) {
@@ -50,7 +50,7 @@ export class UdpTarget {
     }
   }
 
-  /** The bytes are the caller's again on return. */
+  /** The caller owns the bytes again on return. */
   send(bytes: Uint8Array): void {
     if (this.#kept !== undefined) {
       if (this.#kept.length < MAX_UDP_WAITING && performance.now() - this.#openedMs < KEEP_MS)
@@ -60,7 +60,7 @@ export class UdpTarget {
     this.#socket?.send(bytes, this.#onSent)
   }
 
-  /** Looks the name up again: the service may have moved without a word from where it was. Never rejects. */
+  /** Resolves the name again: the service may have moved silently. Never rejects. */
   async follow(): Promise<void> {
     if (isIP(this.#host) !== 0 || this.#host === 'localhost' || this.#moving || this.#closed) return
     this.#moving = true
@@ -160,7 +160,7 @@ function connected(address: string, port: number): Promise<Socket> {
   })
 }
 
-/** A refusal is here after a round trip; on this machine or the next that is far less. */
+/** A refusal arrives after a round trip; on this machine or a nearby one that is far less. */
 const KEEP_MS = 1_000
-/** At most so often a name is looked up again because its addresses refuse. */
+/** Minimum interval between look-ups of a name because its addresses refuse. */
 const LOOK_AGAIN_MS = 1_000

@@ -1,7 +1,7 @@
 /**
- * A local UDP service on one of our overlay ports: every (peer, source port) speaks to it from a local socket of its own,
- * so that its answers find their way back. Above: gateway.ts. Below: reception.ts, udp-target.ts, runtime/overlay.ts.
- * A peer that is not allowed gets no answer, as from a port without a service.
+ * A local UDP service on one of our overlay ports: every (peer, source port) has its own local socket towards it, so
+ * that answers reach the right peer. Above: gateway.ts. Below: reception.ts, udp-target.ts, runtime/overlay.ts. A peer
+ * that is not allowed gets no answer, as from a port without a service.
  */
 import { formatAddress } from '../../base/address.ts'
 import { asPilotError, type PilotError } from '../../base/errors.ts'
@@ -27,11 +27,11 @@ interface ExposedSession extends UdpSession, Visitor {
   admission: Admission | undefined // with the connection
   target: UdpTarget | undefined // once it can be sent to
   waiting: Uint8Array[]
-  checkedAt: number // ms; when access was looked at last
+  checkedAt: number // ms; when access was last checked
   readonly onDropped: (error: PilotError) => void // of an answer
 }
 
-/** An overlay port that takes datagrams, and the exposure that they go to. */
+/** An overlay port for datagrams, and the exposure that handles them. */
 interface Door {
   owner: UdpExposure
   port: OverlayDatagrams | undefined // set as soon as it is open
@@ -56,7 +56,7 @@ export class UdpExposure implements Service<ExposedRecord> {
     return this.#reception.record
   }
 
-  /** @throws PilotError PORT_IN_USE when the overlay port takes datagrams already. */
+  /** @throws PilotError PORT_IN_USE if the overlay port already takes datagrams. */
   async start(): Promise<void> {
     const door: Door = { owner: this, port: undefined }
     door.port = await this.#deps.node.datagrams(this.spec.port, (bytes, from, sourcePort) =>
@@ -66,7 +66,7 @@ export class UdpExposure implements Service<ExposedRecord> {
     this.#reception.start()
   }
 
-  /** Sessions were by the other's terms: the next datagram of a peer begins another. */
+  /** Existing sessions follow the old terms: a peer's next datagram starts a new one. */
   takeOver(running: Service<ExposedRecord>): boolean {
     if (!(running instanceof UdpExposure) || running.#door === undefined) return false
     if (this.spec.port !== running.spec.port) return false
@@ -79,7 +79,7 @@ export class UdpExposure implements Service<ExposedRecord> {
     return true
   }
 
-  /** The port is free at once, and the sessions, which live by it, end. */
+  /** The port is freed immediately, and the sessions that depend on it end. */
   stop(): void {
     this.#reception.stop()
     this.#door?.port?.close()
@@ -141,7 +141,7 @@ export class UdpExposure implements Service<ExposedRecord> {
     session.connection = undefined
   }
 
-  /** Rejects when the target cannot be sent to. */
+  /** Rejects if the target cannot be sent to. */
   async #admit(key: string, session: ExposedSession): Promise<void> {
     const isOpen = (): boolean => this.#sessions.get(key) === session
     const admission = await this.#reception.admit(session)
@@ -187,7 +187,7 @@ export class UdpExposure implements Service<ExposedRecord> {
       'the local service does not accept datagrams',
     )
     if (once !== true || session.answered) return
-    this.#reception.taken = false // it had nothing of its one connection
+    this.#reception.taken = false // its one connection was not used
     this.#sessions.remove(key, session)
   }
 
@@ -209,7 +209,7 @@ export class UdpExposure implements Service<ExposedRecord> {
     this.#deps.connections.counters.datagrams_dropped += 1
   }
 
-  /** Deaf for a moment: so a refused peer's flood costs one decision a second. */
+  /** Ignores the peer for a moment, so that a refused peer's flood costs one decision a second. */
   #forgetSoon(key: string, session: ExposedSession): void {
     this.#leave(session)
     setTimeout(() => this.#sessions.remove(key, session), REFUSED_MS).unref()

@@ -1,6 +1,6 @@
 /**
- * What a DNS question is answered (RFC 1035, 2308, 2782, 6891): bytes in, bytes out, no sockets. Only our zone is known;
- * everything else does not exist, and nobody is asked for it. Above: dns.ts. Below: names.ts.
+ * Answers DNS queries (RFC 1035, 2308, 2782, 6891): bytes in, bytes out, no sockets. Only our zone exists; other names
+ * are NXDOMAIN, and no one is asked about them. Above: dns.ts. Below: names.ts.
  */
 import { AUTHORITATIVE_ANSWER, TRUNCATED_RESPONSE, decode, encode } from 'dns-packet'
 import type { Answer, DecodedPacket, OptAnswer, Question } from 'dns-packet'
@@ -9,10 +9,10 @@ import { hostOf, portOf } from './names.ts'
 import type { NamedPeer } from './names.ts'
 import type { MappedRecord } from '../model/records.ts'
 
-/** What the answers are made from. */
+/** The source of the answers. */
 export interface Zone {
   readonly domain: string
-  /** Undefined: there is no such peer. Rejects when nobody can be asked. */
+  /** Undefined: there is no such peer. Rejects if the registry cannot be asked. */
   find(peer: string): Promise<NamedPeer | undefined>
   mapUsualPorts(peer: string): Promise<void>
   mappedOf(peer: string): readonly MappedRecord[]
@@ -26,13 +26,16 @@ interface Found {
   readonly zone?: string // ours: a negative answer names it
 }
 
-/** @param limit largest answer, bytes, where the question does not say (UDP: 512; TCP: 65,535). @returns undefined for what is no question. */
+/**
+ * @param limit largest answer, bytes, if the query does not specify it (UDP: 512; TCP: 65,535). @returns undefined for
+ *   anything that is not a query.
+ */
 export async function answerQuestion(zone: Zone, bytes: Uint8Array, limit: number): Promise<Uint8Array | undefined> {
   const query = read(bytes)
   if (query === undefined) return undefined
   const { id = 0, flags = 0, questions = [] } = query
   const edns = query.additionals?.find((record): record is OptAnswer => record.type === 'OPT')
-  // RFC 6891 §6.1.3: a version that we do not speak is answered with BADVERS, whatever was asked.
+  // RFC 6891 §6.1.3: an unsupported version is answered with BADVERS, whatever the query.
   const isSpoken = (edns?.ednsVersion ?? 0) === 0
   const found = isSpoken ? await judge(zone, query) : { rcode: NO_ERROR, answers: [] }
   const reply = (truncated: boolean): Buffer =>
@@ -60,7 +63,7 @@ export async function answerQuestion(zone: Zone, bytes: Uint8Array, limit: numbe
   return whole.length <= room ? whole : reply(true)
 }
 
-/** dns-packet throws on what it cannot parse; a message that is not a question would be answered for ever by another server. */
+/** dns-packet throws on what it cannot parse; another server would endlessly answer a message that is not a query. */
 function read(bytes: Uint8Array): DecodedPacket | undefined {
   try {
     const packet = decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
@@ -122,7 +125,7 @@ function peerAnswers(zone: Zone, question: Question, apex: string, found: NamedP
   return answers
 }
 
-/** `_http._tcp`, `_5432._tcp`, `_tcp`; nothing: every port that is mapped at the peer's own address. */
+/** `_http._tcp`, `_5432._tcp`, `_tcp`; none: every port mapped at the peer's own address. */
 function servicesOf(zone: Zone, { peer, local }: NamedPeer, labels: readonly string[]): readonly MappedRecord[] {
   const protocol = labels.at(-1)?.slice(1)
   if (
@@ -188,9 +191,9 @@ function soaOf(zone: string): Answer {
   }
 }
 
-/** A peer may be mapped, or lose trust, at any moment, and the next question costs nothing. Seconds. */
+/** In seconds. Short, because a peer may be mapped or lose trust at any time, and another query is cheap. */
 const TTL_S = 5
-/** What passes every path in one piece (dnsflagday.net, 2020). */
+/** A size that passes every path without fragmentation (dnsflagday.net, 2020). */
 const MOST_UDP_BYTES = 1_232
 /** Upper bits of the extended RCODE 16. */
 const BADVERS_HIGH = 1

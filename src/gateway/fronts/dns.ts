@@ -41,7 +41,7 @@ export class DnsResponder {
         return
       } catch (error) {
         this.#tcp?.close()
-        if (port !== 0 || tries >= MAX_TRIES) throw error // a free TCP port need not be a free UDP port
+        if (port !== 0 || tries >= MAX_TRIES) throw error // a free TCP port is not necessarily a free UDP port
       }
     }
   }
@@ -80,7 +80,7 @@ export class DnsResponder {
     this.#answer(bytes, UDP_BYTES, (answer) => via.send(answer, from.port, from.address))
   }
 
-  /** Two bytes of length in front of each message (RFC 1035 §4.2.2); several questions may follow each other. */
+  /** Two bytes of length before each message (RFC 1035 §4.2.2); queries may be pipelined. */
   #onTcpClient(socket: Socket): void {
     let waiting: Buffer = Buffer.alloc(0)
     this.#clients.add(socket)
@@ -102,7 +102,7 @@ export class DnsResponder {
     })
   }
 
-  /** @returns false when it is dropped unread. */
+  /** @returns false if it is dropped unread. */
   #answer(bytes: Uint8Array, limit: number, send: (answer: Uint8Array) => void): boolean {
     if (this.#pending >= MAX_PENDING) {
       this.counters.dns_dropped += 1
@@ -118,7 +118,7 @@ export class DnsResponder {
         }
       })
       .catch((error: unknown) => {
-        this.counters.dns_malformed += 1 // it read, but cannot be written again
+        this.counters.dns_malformed += 1 // it was parsed, but cannot be encoded again
         this.#log.debug({ reason: String(error) }, 'a DNS question was dropped')
       })
       .finally(() => {
@@ -132,11 +132,11 @@ export function dnsCounters(): { dns_questions: number; dns_malformed: number; d
   return { dns_questions: 0, dns_malformed: 0, dns_dropped: 0 }
 }
 
-/** RFC 1035 §4.2.1, where the question names no other size. */
+/** RFC 1035 §4.2.1, unless the query names another size. */
 const UDP_BYTES = 512
 const TCP_BYTES = 65_535
 const TCP_IDLE_MS = 10_000
 const MAX_TCP_CLIENTS = 64
-/** Questions that wait for the registry; an answer that is dropped is asked for again. */
+/** Queries that wait for the registry; the client repeats a dropped one. */
 const MAX_PENDING = 1_024
 const MAX_TRIES = 10

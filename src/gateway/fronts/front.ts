@@ -1,8 +1,8 @@
-/** A local port of the gateway's own, as a service: there or not, and made again each time it starts. */
+/** A local port of the gateway itself, as a service: present or not, and recreated at each start. */
 import { parseListen } from '../model/listen.ts'
 import type { Service } from '../service/table.ts'
 
-/** A front as it is wanted; the name is its section of the configuration. */
+/** A front as configured; the name is its section of the configuration. */
 export interface FrontSpec {
   readonly origins?: readonly string[] // of the HTTP front: pages that may do more than read
   readonly name: 'http' | 'proxy' | 'dns' | 'observe'
@@ -21,13 +21,13 @@ export interface Listen {
   readonly port: number
 }
 
-/** What `open` of a front gives; the port is free when `stop` returns. */
+/** The result of a front's `open`; the port is free when `stop` returns. */
 export interface Running {
   readonly local: string
   stop(): void
 }
 
-/** One of them: made again each time it starts, at the place where it was. */
+/** One front: recreated at each start, at the same address. */
 export class Front implements Service<FrontRecord> {
   readonly spec: FrontSpec
   readonly #open: (at: Listen) => Promise<Running>
@@ -53,7 +53,7 @@ export class Front implements Service<FrontRecord> {
     this.running = undefined
   }
 
-  /** What else the specification says, as domain and ports of the responder, is looked up when it is needed. */
+  /** The rest of the specification, such as the responder's domain and ports, is read when needed. */
   takeOver(other: Service<FrontRecord>): boolean {
     if (!(other instanceof Front) || other.running === undefined || other.spec.listen !== this.spec.listen) return false
     this.running = other.running

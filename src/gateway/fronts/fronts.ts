@@ -1,6 +1,7 @@
 /**
- * The local ports that lead to every peer by its name: HTTP front, proxy, DNS responder. Each is there or not, and may come,
- * move and go while the gateway runs. Above: gateway.ts. Below: http/front.ts, proxy.ts, dns.ts, names.ts; service/table.ts.
+ * The local ports that lead to every peer by its name: HTTP front, proxy, DNS responder. Each is optional, and can be
+ * added, moved and removed while the gateway runs. Above: gateway.ts. Below: http/front.ts, proxy.ts, dns.ts, names.ts;
+ * service/table.ts.
  */
 import { formatEndpoint } from '../../base/types.ts'
 import { Front } from './front.ts'
@@ -51,7 +52,7 @@ export class Fronts {
     return this.#table.specs
   }
 
-  /** Where they listen; what is absent is not asked for. */
+  /** Where they listen; absent: off. */
   get locals(): { readonly http: string | null; readonly proxy?: string; readonly dns?: string } {
     return { http: null, ...Object.fromEntries(this.#table.records.map(({ name, local }) => [name, local])) }
   }
@@ -60,7 +61,7 @@ export class Fronts {
     return this.#table.specs.some(({ name }) => name === 'dns') ? this.#counters : {}
   }
 
-  /** All of it or nothing; open connections go on. @throws PilotError: whatever cannot be bound. */
+  /** All or nothing; open connections continue. @throws PilotError: if something cannot be bound. */
   async become(wanted: readonly FrontSpec[]): Promise<Undo> {
     const undo = await this.#table.become(wanted)
     this.names.askAnew()
@@ -73,13 +74,13 @@ export class Fronts {
     return front instanceof Front && front.running instanceof HttpFront ? front.running.findClient(end) : undefined
   }
 
-  /** No new clients; those inside go on. */
+  /** No new clients; open connections continue. */
   drain(): void {
     for (const { name } of this.#table.specs) this.#table.drain(name)
     this.names.stop()
   }
 
-  /** @throws PilotError: what cannot be bound any more. */
+  /** @throws PilotError: if something can no longer be bound. */
   async resume(): Promise<void> {
     this.names.resume()
     for (const { name } of this.#table.specs) await this.#table.resume(name)
@@ -115,7 +116,7 @@ export class Fronts {
   }
 }
 
-/** What the options ask for. */
+/** The fronts that the options request. */
 export function frontsOf({ http, proxy, dns }: Pick<GatewayOptions, 'http' | 'proxy' | 'dns'>): FrontSpec[] {
   return [
     ...(http === undefined

@@ -56,8 +56,11 @@ function answer(status: number, body: string, type: string, more = ''): Buffer {
   )
 }
 
-/** RFC 9112 §2.2 lets a recipient take a bare line feed for the end of a line; nothing behind a CONNECT could be smuggled by it. */
+/**
+ * RFC 9112 §2.2 lets a recipient accept a bare line feed as a line end; after a CONNECT nothing can be smuggled with
+ * it.
+ */
 const HEAD_END = /\r?\n\r?\n/
-/** As node:http; a CONNECT needs a few hundred bytes. */
+/** Like node:http; a CONNECT needs a few hundred bytes. */
 const MAX_HEAD_BYTES = 16_384
 const MAX_HOST_CHARS = 255

@@ -1,6 +1,6 @@
 /**
- * What a peer's name means on this machine: its node, its loopback address, the ports that are mapped there. A question for
- * a name can map the peer's usual ports on the way. Above: gateway.ts, dns.ts. Below: loopback-pool.ts.
+ * What a peer's name means on this machine: its node, its loopback address, the ports mapped there. Looking up a name
+ * can map the peer's usual ports. Above: gateway.ts, dns.ts. Below: loopback-pool.ts.
  */
 import { formatAddress, parsePeerName } from '../../base/address.ts'
 import { asPilotError, PilotError } from '../../base/errors.ts'
@@ -19,7 +19,7 @@ export interface PeerNamesDeps {
   readonly pool: LoopbackPool
   readonly log: Logger
   readonly domain: () => string
-  /** Ports mapped when a peer's name is asked for by DNS. */
+  /** Ports mapped when a peer's name is looked up by DNS. */
   readonly ports: () => readonly number[]
   /** What the configuration maps. */
   readonly configured: () => readonly MappedRecord[]
@@ -29,7 +29,7 @@ export interface PeerNamesDeps {
 
 export interface NamedPeer {
   readonly peer: string // as written: hostname, address or node id
-  readonly node: NodeId | undefined // of a configured peer that cannot be asked about now
+  readonly node: NodeId | undefined // of a configured peer that cannot be looked up now
   readonly local: string // its loopback address
 }
 
@@ -43,7 +43,7 @@ export class PeerNames {
     this.#deps = deps
   }
 
-  /** What was mapped because its name was asked for. */
+  /** Mappings created because their name was looked up. */
   get onDemand(): readonly MappedRecord[] {
     return [...this.#onDemand.values()].map(({ service }) => service.record)
   }
@@ -51,7 +51,7 @@ export class PeerNames {
     return this.#deps.domain()
   }
 
-  /** The peer that a host name means; says nothing about whether there is one. */
+  /** The peer that a host name means, whether or not it exists. */
   peerOf(host: string): string | undefined {
     return peerOfHost(host, this.#deps.domain(), (address) => this.peerAt(address))
   }
@@ -59,7 +59,10 @@ export class PeerNames {
     return this.#deps.pool.peerAt(address)
   }
 
-  /** @returns undefined when we have no such peer, or no trust with it. @throws PilotError when nobody can be asked. */
+  /**
+   * @returns undefined if we have no such peer, or no trust with it. @throws PilotError if the registry cannot be
+   *   asked.
+   */
   async find(peer: string): Promise<NamedPeer | undefined> {
     const { pool } = this.#deps
     if (parsePeerName(peer) === undefined) return undefined
@@ -79,7 +82,7 @@ export class PeerNames {
     return [...this.#deps.configured(), ...this.onDemand].filter((record) => record.peer === peer)
   }
 
-  /** Maps the usual ports of a peer, the first time; what cannot be bound is left out and logged once. */
+  /** Maps the usual ports of a peer, once; ports that cannot be bound are left out and logged once. */
   mapUsualPorts(peer: string): Promise<void> {
     const known = this.#asked.get(peer)
     if (known !== undefined) return known
@@ -97,12 +100,12 @@ export class PeerNames {
         if (spec.peer === peer && spec.localPort === localPort) this.#remove(name)
   }
 
-  /** Other ports may be usual from now on: whoever is asked for next gets them. */
+  /** The usual ports may change: peers looked up from now on get the new ones. */
   askAnew(): void {
     this.#asked.clear()
   }
 
-  /** Nothing is mapped on demand any more, and what was is gone. */
+  /** Stops mapping on demand, and removes what was mapped. */
   stop(): void {
     this.#stopped = true
     this.#asked.clear()
@@ -135,7 +138,7 @@ export class PeerNames {
     }
   }
 
-  /** Lines for a hosts file: every peer that has an address of its own here. */
+  /** Lines for a hosts file: every peer with its own address here. */
   hosts(): readonly HostRecord[] {
     const hosts = new Map<string, string[]>()
     for (const { peer, local } of [...this.#deps.configured(), ...this.onDemand]) {
@@ -145,7 +148,7 @@ export class PeerNames {
     return [...hosts].map(([address, names]) => ({ address, names }))
   }
 
-  /** An overlay address holds a colon and dots: in DNS its node id stands for it. */
+  /** An overlay address contains a colon and dots: DNS uses the node id instead. */
   dnsNameOf(peer: string): string | undefined {
     const name = parsePeerName(peer)
     if (name === undefined) return undefined
@@ -182,7 +185,7 @@ export class PeerNames {
     await this.#save()
   }
 
-  /** A table that cannot be saved keeps nobody from a peer: its addresses hold until the next start. */
+  /** A table that cannot be saved does not block access: its addresses remain valid until the next start. */
   async #save(): Promise<void> {
     await this.#deps.pool
       .save()
@@ -204,5 +207,5 @@ export function portOf(endpoint: string): number {
   return Number(endpoint.slice(endpoint.lastIndexOf(':') + 1))
 }
 
-/** Trusted peers whose names are asked for; beyond it a name still resolves, and only what is configured is mapped. */
+/** Trusted peers mapped on demand; beyond that a name still resolves, but only configured ports are mapped. */
 const MAX_ON_DEMAND_PEERS = 1_024

@@ -1,6 +1,6 @@
 /**
- * Metrics, health and the dashboard, as a front of the gateway. What answers there lies in src/observe, a layer above, and
- * is handed in. It has a table of its own, for it begins before the node and ends after it, and takes no part in a drain.
+ * Metrics, health and the dashboard, as a front of the gateway. Its implementation is in src/observe, a layer above,
+ * and is passed in. It has its own table, because it starts before the node, ends after it, and is not drained.
  */
 import { formatListen } from '../model/listen.ts'
 import type { Desired } from '../model/options.ts'
@@ -8,7 +8,7 @@ import { ServiceTable } from '../service/table.ts'
 import { Front } from './front.ts'
 import type { FrontRecord, FrontSpec, Running } from './front.ts'
 
-/** @param open listens at ip:port. @throws PilotError: whatever cannot be bound. */
+/** @param open listens at ip:port. @throws PilotError: if it cannot be bound. */
 export function observerTable(
   open: ((listen: string) => Promise<Running>) | undefined,
 ): ServiceTable<FrontSpec, FrontRecord> {
@@ -18,7 +18,7 @@ export function observerTable(
   })
 }
 
-/** What the options ask for. */
+/** The fronts that the options request. */
 export function observersOf({ observe }: Pick<Desired, 'observe'>): FrontSpec[] {
   return observe === undefined ? [] : [{ name: 'observe', listen: observe }]
 }

@@ -1,7 +1,9 @@
-/** What the openings of SOCKS4, SOCKS5 and HTTP have in common. Above: proxy.ts. Below: socks4.ts, socks.ts, http-connect.ts. */
+/**
+ * The common part of SOCKS4, SOCKS5 and HTTP openings. Above: proxy.ts. Below: socks4.ts, socks.ts, http-connect.ts.
+ */
 import type { PilotError } from '../../base/errors.ts'
 
-/** What the opening of either protocol says. `reply` is what the client hears before it can say more. */
+/** The result of parsing an opening. `reply` is sent before the client can continue. */
 export type HeadNews =
   | { readonly kind: 'more'; readonly reply?: Uint8Array }
   | { readonly kind: 'connect' | 'associate'; readonly host: string; readonly port: number }
@@ -9,7 +11,7 @@ export type HeadNews =
   | { readonly kind: 'refused'; readonly reply: Uint8Array; readonly why: string }
 
 export interface ProxyHead {
-  /** Takes what came and tells how much of `bytes`, all that has come and was not used yet, is used now. */
+  /** Parses `bytes`, everything received and not consumed yet, and reports how many it consumes. */
   push(bytes: Buffer): { readonly used: number; readonly news: HeadNews }
   accepted(bound: { readonly address: string; readonly port: number }): Uint8Array
   failed(error: PilotError): Uint8Array

@@ -1,7 +1,7 @@
 /**
- * One local port for every peer: SOCKS4, SOCKS5, HTTP CONNECT and plain http:// requests, told apart by their first bytes.
- * It connects to trusted peers and to nothing else, whatever it is asked for: no open proxy.
- * Above: gateway.ts. Below: socks.ts, socks4.ts, http-connect.ts, splice.ts.
+ * One local port for every peer: SOCKS4, SOCKS5, HTTP CONNECT and plain http:// requests, distinguished by their first
+ * bytes. It connects only to trusted peers, whatever is requested: it is not an open proxy. Above: gateway.ts. Below:
+ * socks.ts, socks4.ts, http-connect.ts, splice.ts.
  */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
@@ -71,7 +71,7 @@ export class Proxy {
     })
   }
 
-  /** No new clients; those inside go on. */
+  /** No new clients; open connections continue. */
   stop(): void {
     this.#deps.http.stop()
     this.#server.close()
@@ -182,7 +182,10 @@ export class Proxy {
     return peer
   }
 
-  /** The answer, then the end; what the client still sends is read away, so that no reset overtakes the answer. */
+  /**
+   * The answer, then the end; further data from the client is read and discarded, so that no reset overtakes the
+   * answer.
+   */
   #refuse(socket: Socket, reply: Uint8Array, why: string, error?: PilotError): void {
     if (socket.destroyed) return
     this.#deps.connections.counters.connections_failed += 1
@@ -198,8 +201,8 @@ export class Proxy {
   }
 }
 
-/** Clients that have not said yet where they want to go. */
+/** Clients that have not named a destination yet. */
 const MAX_HEADS = 1_024
-/** The opening is a few hundred bytes that programs send at once. */
+/** The opening is a few hundred bytes that programs send immediately. */
 const HEAD_MS = 10_000
 const REFUSED_MS = 1_000

@@ -1,6 +1,6 @@
 /**
- * UDP ASSOCIATE of SOCKS5 (RFC 1928 §7): a local UDP port for one client, which names a peer in front of each datagram.
- * It lives as long as the TCP connection that asked for it. Above: proxy.ts. Below: udp/overlay-flow.ts.
+ * UDP ASSOCIATE of SOCKS5 (RFC 1928 §7): a local UDP port for one client, which names a peer before each datagram. It
+ * lives as long as the TCP connection that requested it. Above: proxy.ts. Below: udp/overlay-flow.ts.
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram'
@@ -21,7 +21,7 @@ export interface SocksUdpDeps {
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
-  readonly peerOf: (host: string) => string // throws for what is no peer
+  readonly peerOf: (host: string) => string // throws for anything that is not a peer
 }
 
 interface Flow extends UdpSession {
@@ -147,5 +147,5 @@ export class SocksUdp {
   }
 }
 
-/** Destinations of one client at a time; one more ends the stalest. */
+/** Destinations of one client at a time; a further one ends the stalest. */
 const MAX_FLOWS = 256

@@ -60,7 +60,7 @@ export function readTarget(bytes: Buffer, at: number): SocksTarget | 'short' | '
   return { host, port: bytes.readUInt16BE(begin + length), end: begin + length + 2 }
 }
 
-/** The address as it stands in a reply. */
+/** The address as encoded in a reply. */
 export function encodeTarget({ address, port }: { readonly address: string; readonly port: number }): Buffer {
   const bytes = encodeIp(address) ?? NO_ADDRESS
   const out = Buffer.alloc(1 + bytes.length + 2, bytes.length === 16 ? IPV6 : IPV4)

@@ -38,7 +38,7 @@ function refused(why: string): { used: number; news: HeadNews } {
 
 const MORE = { used: 0, news: { kind: 'more' } } as const
 const FIXED_BYTES = 8
-/** A user id and a host name; programs send some twenty bytes. */
+/** A user id and a host name; programs send about twenty bytes. */
 const MAX_BYTES = 1_024
 const CONNECT = 1
 const GRANTED = 0x5a

@@ -1,4 +1,4 @@
-/** One line of the log for each request that was passed on, or was not. */
+/** One log line for each request, forwarded or not. */
 import type { Logger } from '../../base/logger.ts'
 import type { HopAbout } from './hop.ts'
 
@@ -10,13 +10,13 @@ export interface Access {
   readonly startedAt: number // performance.now
 }
 
-/** Filled while the exchange goes on. */
+/** Filled during the exchange. */
 export interface Tally {
-  status: number // 499: the client went away before there was one
+  status: number // 499: the client left before there was one
   bytesIn: number // body of the request
   bytesOut: number // body of the response
-  code?: string // of our own answer, or of what cut the exchange short
-  cut?: boolean // the response was not delivered whole
+  code?: string // of our own answer, or of the error that cut the exchange short
+  cut?: boolean // the response was not delivered completely
 }
 
 /** Queries hold secrets, so they are left out. */
@@ -45,5 +45,5 @@ export function logAccess(
   )
 }
 
-/** Nobody reads more of it, and a client may send 16 KiB. */
+/** No one reads more of it, and a client may send 16 KiB. */
 const MAX_PATH_CHARS = 256

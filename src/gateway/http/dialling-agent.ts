@@ -1,4 +1,7 @@
-/** An agent of Node's HTTP client whose connections are dialled by us: streams of the overlay, or introduced sockets. */
+/**
+ * An agent for Node's HTTP client whose connections we dial: overlay streams, or sockets starting with the caller's
+ * identity.
+ */
 import type { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { callbackify } from 'node:util'

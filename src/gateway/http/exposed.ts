@@ -1,7 +1,7 @@
 /**
- * The HTTP of a peer on its way to a local target, with the headers that say who calls. One stream of the peer has one
- * connection to the target at a time; when the target closes it between two requests, the next opens another.
- * Above: expose/tcp.ts, which opens connections to the target. Below: http1.ts, http2.ts.
+ * A peer's HTTP on its way to a local target, with headers that identify the caller. A peer's stream has one connection
+ * to the target at a time; if the target closes it between two requests, the next request opens another. Above:
+ * expose/tcp.ts, which opens connections to the target. Below: http1.ts, http2.ts.
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
@@ -30,8 +30,8 @@ export class HttpExposure {
   }
 
   /**
-   * @param first a connection to the target that stands already; `open` makes further ones.
-   * @param pace where bytes are limited, as in splice.ts.
+   * @param first an open connection to the target; `open` makes further ones.
+   * @param pace if bytes are limited, as in splice.ts.
    */
   serve(
     stream: OverlayStream,
@@ -44,10 +44,10 @@ export class HttpExposure {
       const socket = ready?.destroyed === false ? ready : await open()
       ready = undefined
       socket.on('error', () => {})
-      socket.allowHalfOpen = false // the end of an idle connection is the end of it
+      socket.allowHalfOpen = false // the end of an idle connection ends it
       return socket
     }
-    // Sockets come paused: an HTTP/2 server may speak first. Of HTTP/1 nothing can come yet.
+    // Sockets start paused: an HTTP/2 server may send first. With HTTP/1 nothing can arrive yet.
     const agent = dialling(new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 }), async () =>
       (await connect()).resume(),
     )
@@ -63,7 +63,7 @@ export class HttpExposure {
     )
   }
 
-  /** Streams with no request under way end, the others after theirs. */
+  /** Idle streams end now, the others after their request. */
   drain(): void {
     this.#http1.drain()
     this.#http2.drain()
@@ -77,7 +77,7 @@ export class HttpExposure {
       port: stream.localPort,
       agent,
       connect,
-      caller, // one target each agent: the name is none of DNS
+      caller, // one target per agent: the name is not a DNS name
       about: {
         http: 'expose',
         service: this.#service,
@@ -91,7 +91,7 @@ export class HttpExposure {
 }
 
 /**
- * Upgrades to protocols other than HTTP: requests inside an upgraded connection pass unread, with whatever `Pilot-…` the caller
- * likes, so h2c, TLS (RFC 2817) and unknown protocols are not carried. `tcp` is what docker exec and attach ask for.
+ * Upgrades to protocols other than HTTP: requests inside an upgraded connection pass unread, with any `Pilot-…` header
+ * the caller likes, so h2c, TLS (RFC 2817) and unknown protocols are not carried. docker exec and attach request `tcp`.
  */
 const OPAQUE: ReadonlySet<string> = new Set(['websocket', 'tcp'])

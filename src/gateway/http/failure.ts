@@ -1,4 +1,4 @@
-/** Answers in our own name: what went wrong on the way, with code and hint, in the form that the client reads. */
+/** Answers in our own name: what failed, with code and hint, in a form that the client understands. */
 import { STATUS_CODES } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
@@ -8,7 +8,7 @@ import { respond2, writeHead1 } from './guarded.ts'
 import { listOf } from './headers.ts'
 import type { Hop } from './hop.ts'
 
-/** A failure of a connection as what a person understands. */
+/** A connection failure in terms that a person understands. */
 export function failureOf(error: unknown, { about }: Pick<Hop, 'about'>): PilotError {
   if (error instanceof PilotError) return error
   const { code = '', message } = error as NodeJS.ErrnoException
@@ -26,14 +26,14 @@ export function failureOf(error: unknown, { about }: Pick<Hop, 'about'>): PilotE
   return asPilotError(error)
 }
 
-/** JSON where the client asks for it, else text. A response that has begun can only be cut. */
+/** JSON if the client asks for it, otherwise text. A response that has begun can only be cut. */
 export function answerFailure(req: IncomingMessage, res: ServerResponse, error: PilotError): void {
   if (res.headersSent) {
     res.destroy()
     return
   }
   const { type, text } = bodyOf(error, listOf(req.rawHeaders, 'accept').join())
-  // What is left of a request body would be read as the next request's; better that the client connects anew.
+  // The rest of a request body would be read as the next request, so the client must reconnect.
   const rest = req.complete ? {} : { Connection: 'close' }
   writeHead1(res, error.httpStatus, STATUS_CODES[error.httpStatus], {
     'Content-Type': type,
@@ -45,7 +45,7 @@ export function answerFailure(req: IncomingMessage, res: ServerResponse, error: 
   res.end(req.method === 'HEAD' ? '' : text)
 }
 
-/** The same on an HTTP/2 stream; a gRPC client gets a gRPC status, which it would else have to guess. */
+/** The same on an HTTP/2 stream; a gRPC client gets a gRPC status, which it would otherwise have to guess. */
 export function answerFailure2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError): void {
   if (stream.destroyed || stream.closed) return
   if (stream.headersSent) {

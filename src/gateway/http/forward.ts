@@ -1,9 +1,9 @@
 /**
  * One HTTP/1.1 request sent on through http-proxy, and its response brought back: bodies in both directions as they
- * come, trailers behind them. Above: http1.ts. The only file that imports http-proxy, which here does what it is good
- * at (the request out of an agent, the client that goes away); what it gets wrong is done by ourselves:
- * it drops trailers, rewrites paths, and gives a chunked DELETE the length 0, behind which its body would be read as a
- * request of its own, with headers that nobody has looked at.
+ * come, followed by trailers. Above: http1.ts. The only file that imports http-proxy, used for what it does well
+ * (requests through an agent, clients that disconnect). We handle what it gets wrong: it drops trailers, rewrites
+ * paths, and gives a chunked DELETE the length 0, after which its body would be read as a separate request with
+ * unchecked headers.
  */
 import httpProxy from 'http-proxy'
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
@@ -16,7 +16,7 @@ import { collect, pairs, requestHeaders, requestTrailers, responseHeaders } from
 import type { Hop } from './hop.ts'
 import { MAX_ATTEMPTS } from './limits.ts'
 
-/** `onFailure` is called at most once, with nothing of the response sent yet; a response that breaks off is cut. */
+/** `onFailure` is called at most once, before any of the response was sent; a broken response is cut. */
 export function forward(
   req: IncomingMessage,
   res: ServerResponse,
@@ -37,8 +37,8 @@ export function forward(
     }
     settled = true
     if (closedWhileIdle) {
-      // The service may or may not have read it. Clients know what a kept connection that closes means, and repeat what
-      // they may; a 502 would hide it from them (RFC 9112 §9.3.1).
+      // The service may or may not have read it. Clients understand a kept connection that closes, and repeat what they
+      // may; a 502 would hide it from them (RFC 9112 §9.3.1).
       tally.code = failure.code
       res.destroy()
       return
@@ -74,7 +74,10 @@ export function forward(
   send()
 }
 
-/** What http-proxy does for us: a request out of the agent, given up when the client goes away. @param body takes the request. */
+/**
+ * The part done by http-proxy: a request through the agent, abandoned if the client disconnects. @param body receives
+ * the request.
+ */
 function sendVia(
   req: IncomingMessage,
   res: ServerResponse,
@@ -96,14 +99,14 @@ function sendVia(
   }
 }
 
-/** Early hints (RFC 8297) go on; an answer to `Expect` was given by us already, and other news of that kind are nobody's. */
+/** Forwards early hints (RFC 8297). We have already answered `Expect`, and other 1xx responses are dropped. */
 function inform(
   res: ServerResponse,
   version: string,
   { statusCode, rawHeaders }: { readonly statusCode: number; readonly rawHeaders: readonly string[] },
 ): void {
   if (statusCode !== EARLY_HINTS || version !== '1.1' || res.headersSent) return
-  hint1(res, collect(responseHeaders(rawHeaders, false))) // a link that Node does not write: hints are no more than that
+  hint1(res, collect(responseHeaders(rawHeaders, false))) // a link that Node refuses to write: hints are optional
 }
 
 /** The response as it comes. `onRefused`: its head cannot be sent, nothing has been. */
@@ -131,7 +134,7 @@ export function respond(
     if (chunked && answer.rawTrailers.length > 0) res.addTrailers(pairs(answer.rawTrailers))
   })
   answer.once('error', () => {
-    // an end here would make half an answer look like a whole one
+    // an end here would make a partial answer look complete
     tally.cut = true
     res.destroy()
   })
@@ -156,7 +159,7 @@ function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): v
   request.path = req.url!
   const chunked = isChunked(req.rawHeaders)
   for (const [name, value] of pairs(req.rawHeaders)) {
-    // as the client spelt them; http-proxy has to find them in lower case
+    // as the client spelt them; http-proxy looks for lower case
     if (/^(host|content-length)$/i.test(name) && request.hasHeader(name)) request.setHeader(name, value)
   }
   if (chunked) {
@@ -176,15 +179,15 @@ function sendBody(req: IncomingMessage, request: ClientRequest, tally: Tally): v
   req.once('end', () => {
     if (chunked) request.addTrailers(requestTrailers(req.rawTrailers))
   })
-  request.once('close', () => req.resume()) // a rest that nobody wants must not stand in front of the next request
+  request.once('close', () => req.resume()) // an unwanted remainder must not precede the next request
   req.pipe(request)
 }
 
 const NOTHING = Buffer.alloc(0)
 const proxy = httpProxy.createProxyServer({})
-/** RFC 9110 §9.2.1: sending one of these twice does no harm. */
+/** RFC 9110 §9.2.1: sending these twice does no harm. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
-/** RFC 9112 §4; the parser takes more than may be sent. */
+/** RFC 9112 §4; the parser accepts more than may be sent. */
 const REASON = /^[\t\x20-\x7e\x80-\xff]*$/
 const EARLY_HINTS = 103
 const NO_BODY: ReadonlySet<number> = new Set([204, 304])

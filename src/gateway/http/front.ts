@@ -27,15 +27,15 @@ import { admitOrigin } from './origin.ts'
 import { sniff } from './sniff.ts'
 
 export interface HttpFrontDeps {
-  /** Below which peers have their names: pilot, unless `dns` names another. */
+  /** Domain of the peers' names: pilot, unless `dns` sets another. */
   readonly domain: () => string
   readonly node: Overlay
   readonly connections: ConnectionTable
   readonly log: Logger
   readonly mappings: () => readonly NamedMapping[] // as they are now
-  /** Web origins, in lower case, that may change things and open WebSockets though they are not the front's own. */
+  /** Additional web origins, in lower case, that may change things and open WebSockets. */
   readonly origins: readonly string[]
-  /** By the policies of that mapping. */
+  /** Follows the policies of that mapping. */
   readonly dialMapping: (name: string, signal: AbortSignal) => Promise<OverlayStream>
 }
 
@@ -52,7 +52,7 @@ export class HttpFront {
   constructor(deps: HttpFrontDeps) {
     this.#deps = deps
     this.#sparse = new SparseLog(deps.log)
-    this.#http1 = new Http1(deps.log, () => true) // what is behind an upgrade is between the client and the peer
+    this.#http1 = new Http1(deps.log, () => true) // after an upgrade, the data is between the client and the peer
     this.#http2 = new Http2(deps.log)
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket))
     this.#server.maxConnections = deps.connections.budget.clients
@@ -81,14 +81,17 @@ export class HttpFront {
     this.#local = formatEndpoint({ address: bound.address, port: bound.port })
   }
 
-  /** No new clients; requests under way go on, and what is idle ends. */
+  /** No new clients; pending requests continue, and idle connections end. */
   stop(): void {
     if (this.#server.listening) this.#server.close()
     this.#http1.drain()
     this.#http2.drain()
   }
 
-  /** Whom this client asked last: its connection may lead to several, one after the other or, with HTTP/2, at a time. */
+  /**
+   * The peer that this client asked last: its connection may lead to several, in sequence or, with HTTP/2,
+   * concurrently.
+   */
   findClient(end: string): WhoisEntry | undefined {
     const client = this.#clients.get(end)
     if (client === undefined) return undefined
@@ -123,9 +126,9 @@ export class HttpFront {
   }
 
   /**
-   * A client's own connections to peers: one at a time to each place, and never another client's. Services log in
-   * connections, not requests (NTLM), handle the requests of one in order, and close idle ones just when somebody else's
-   * POST arrives; none of that may be told to the wrong client. An idle one that the peer closes closes the client's.
+   * A client's own connections to peers: one at a time to each destination, never shared between clients. Services
+   * authenticate connections, not requests (NTLM), handle the requests of one in order, and may close an idle one just
+   * as a POST arrives; none of that may affect another client. If the peer closes an idle one, the client's closes too.
    */
   #agentOf(socket: Socket): Agent {
     const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 })
@@ -136,7 +139,7 @@ export class HttpFront {
     })
   }
 
-  /** The port of a URL is the front's own, unless the client takes us for its proxy: then it is the peer's. */
+  /** The port of a URL is the front's own, unless the client uses us as its proxy: then it is the peer's. */
   #destinationOf({ authority, absolute }: Asked): Destination {
     const destination = destinationOf(authority, this.#deps.mappings(), this.#deps.domain())
     const port = Number(/:(\d+)$/.exec(authority ?? '')?.[1] ?? 0)
@@ -166,12 +169,12 @@ export class HttpFront {
     return { http: 'front', service, peer, ...(nodeId !== undefined && { nodeId }), ...(via !== undefined && { via }) }
   }
 
-  /** Of several peers it cannot be told from outside which one had a request. */
+  /** With several peers, we cannot tell which one served a request. */
   #nodeOf(peer: string): NodeId | undefined {
     return isGroup(peer) ? undefined : this.#nodes.get(peer)
   }
 
-  /** @param host mapping, or else peer. @throws PilotError: what dialling throws, TOO_MANY. */
+  /** @param host mapping, otherwise peer. @throws PilotError: like dialling, and TOO_MANY. */
   async #dial(host: string, port: number): Promise<OverlayStream> {
     const { node, connections } = this.#deps
     const mapping = this.#deps.mappings().find(({ name }) => name === host)
@@ -197,7 +200,7 @@ export class HttpFront {
       connection.nodeId = stream.peer
       connection.abort = () => stream.resetAndDestroy()
       this.#nodes.set(peer, stream.peer)
-      stream.allowHalfOpen = false // the end of an idle connection is the end of it
+      stream.allowHalfOpen = false // the end of an idle connection ends it
       stream.on('error', () => {})
       stream.once('close', () => connections.remove(connection))
       return stream

@@ -1,8 +1,8 @@
 /**
- * Calls of node:http and node:http2 that throw for what the other side made us say: a status of 999, a header twice that
- * may be there once, a stream that has gone a moment ago. Thrown inside an event handler, that would end the process and
- * with it every other connection. Here it is a value, and the caller ends the one stream it concerns.
- * No other file of this room makes these calls (test/architecture.test.ts).
+ * Calls of node:http and node:http2 that throw because of the other side: a status of 999, a duplicate of a
+ * single-value header, a stream that has just ended. Thrown inside an event handler, this would end the process with
+ * every other connection. Here it becomes a value, and the caller ends only the stream concerned. No other file of this
+ * room makes these calls (test/architecture.test.ts).
  */
 import type { ServerResponse } from 'node:http'
 import { performServerHandshake } from 'node:http2'
@@ -42,7 +42,7 @@ export function widen2(session: Http2Session, bytes: number): Thrown {
   return attempt(() => session.setLocalWindowSize(bytes))
 }
 
-/** @returns undefined when the connection is gone already, or cannot carry a session. */
+/** @returns undefined if the connection is already gone, or cannot carry a session. */
 export function handshake2(
   socket: Duplex,
   options: Parameters<typeof performServerHandshake>[1],

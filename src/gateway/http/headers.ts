@@ -1,7 +1,7 @@
 /**
- * Which headers of a request or response go on. What is about one connection only stays behind (RFC 9110 §7.6.1), what
- * says who calls is ours alone: every incoming name that a backend could read as `Pilot-…` is removed, whatever its
- * case and punctuation, because CGI and its successors turn both `-` and `_` into the same variable.
+ * Which headers of a request or response are forwarded. Connection-specific ones are dropped (RFC 9110 §7.6.1), and
+ * only we identify the caller: every incoming name that a backend could read as `Pilot-…` is removed, whatever its case
+ * and punctuation, because CGI and its successors map both `-` and `_` to the same variable.
  */
 import type { OutgoingHttpHeaders } from 'node:http'
 import { ipOf } from '../model/caller.ts'
@@ -14,8 +14,8 @@ export type RawHeaders = readonly string[]
 export type Fields = Record<string, string | string[]>
 
 /**
- * For an HTTP/1.1 request: names as the client wrote them, values of repeated names as lists, no framing but what
- * `content-length` says. That name and `host` are in lower case here, because Node and http-proxy look for them so.
+ * For an HTTP/1.1 request: names as the client wrote them, values of repeated names as lists, no framing except
+ * `content-length`. That name and `host` are in lower case here, because Node and http-proxy expect that.
  */
 export function requestHeaders(raw: RawHeaders, caller: Caller | undefined): Fields {
   const named = connectionNames(raw)
@@ -41,7 +41,7 @@ export function collect(
   spell: (name: string, lower: string) => string = (_name, lower) => lower,
 ): Fields {
   const fields = Object.create(null) as Fields
-  const spelt = new Map<string, string>() // lower case → as it stands in `fields`
+  const spelt = new Map<string, string>() // lower case → spelling in `fields`
   for (const [name, value] of pairs(raw)) {
     const lower = name.toLowerCase()
     if (!keep(lower)) continue
@@ -64,7 +64,7 @@ export function requestHeaders2(
     headers,
     (name) => HOP_BY_HOP_2.has(name) || isReserved(name) || (caller !== undefined && tellsOrigin(name)),
   )
-  if (kept[':authority'] !== undefined) delete kept['host'] // one of two names could differ, and be believed
+  if (kept[':authority'] !== undefined) delete kept['host'] // two spellings could differ, and the wrong one be believed
   if (caller !== undefined)
     Object.assign(
       kept,
@@ -89,7 +89,7 @@ export function requestTrailers(raw: RawHeaders): [string, string][] {
   )
 }
 
-/** Of a response, names and values in turn. `chunked`: the body goes on in chunks, so trailers can follow. */
+/** Of a response, names and values in turn. `chunked`: the body is forwarded in chunks, so trailers can follow. */
 export function responseHeaders(raw: RawHeaders, chunked: boolean): string[] {
   const named = connectionNames(raw)
   return pairs(raw)
@@ -106,7 +106,7 @@ export function isReserved(name: string): boolean {
   return folded(name).startsWith('pilot-')
 }
 
-/** What is not known is not said. */
+/** Unknown values are left out. */
 export function callerHeaders({ nodeId, address, key, hostname, path }: Caller): Record<string, string> {
   return {
     'Pilot-Node': String(nodeId),
@@ -130,7 +130,7 @@ export function listOf(raw: RawHeaders, name: string): string[] {
     .filter((part) => part !== '')
 }
 
-/** Headers that `Connection` names belong to the connection too; but nobody may have `Host` or the length removed that way. */
+/** Headers named in `Connection` belong to the connection too, but no one may remove `Host` or the length that way. */
 function connectionNames(raw: RawHeaders): ReadonlySet<string> {
   return new Set(
     listOf(raw, 'connection')
@@ -139,13 +139,13 @@ function connectionNames(raw: RawHeaders): ReadonlySet<string> {
   )
 }
 
-/** Where a request comes from is ours to say: a peer's word on it is worth no more than its word on who it is. */
+/** Only we say where a request comes from: a peer's claim about that is worth no more than its claim of identity. */
 function tellsOrigin(name: string): boolean {
   const plain = folded(name)
   return ORIGIN_NAMES.has(plain) || plain.startsWith('x-forwarded-') || plain.startsWith('x-remote-')
 }
 
-/** CGI and its successors turn every sign but letters and digits into the same one. */
+/** CGI and its successors map every character except letters and digits to the same one. */
 function folded(name: string): string {
   return name.replace(/[^a-z0-9]+/g, '-').replace(/^-/, '')
 }
@@ -186,7 +186,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ])
 /** HTTP/2 has no others, or nghttp2 refuses them. */
 const HOP_BY_HOP_2: ReadonlySet<string> = new Set(['proxy-authorization', 'proxy-authenticate', 'expect'])
-/** What servers and frameworks read as the address or the name of the client. */
+/** Headers that servers and frameworks read as the client's address or name. */
 const ORIGIN_NAMES: ReadonlySet<string> = new Set([
   'forwarded',
   'x-real-ip',
@@ -201,7 +201,7 @@ const ORIGIN_NAMES: ReadonlySet<string> = new Set([
 ])
 const FRAMING: ReadonlySet<string> = new Set(['host', 'content-length'])
 const NEEDED: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'te', 'close', 'upgrade'])
-/** RFC 9110 §6.5.1: what decides about framing, routing or access has no place behind the body. */
+/** RFC 9110 §6.5.1: headers that affect framing, routing or access are not allowed in trailers. */
 const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   'host',

@@ -1,21 +1,21 @@
-/** Where one request goes next, and what is told about it. The front makes hops to peers, an exposure hops to its target. */
+/** Where a request goes next, and its description. The front creates hops to peers, an exposure hops to its target. */
 import type { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Caller } from '../model/caller.ts'
 import type { PageRequest } from './origin.ts'
 
 export interface Hop {
-  readonly host: string // with the port, the pool of the agent that connections come from
+  readonly host: string // with the port, the agent's connection pool
   readonly port: number
   readonly agent: Agent // of HTTP/1.1 connections
-  /** A new connection, for HTTP/2. @throws PilotError: what dialling throws. */
+  /** A new connection, for HTTP/2. @throws PilotError: like dialling. */
   readonly connect: () => Promise<Duplex>
-  /** Set in headers for the backend. Absent: nothing is said, and nothing that a client says is passed on. */
+  /** Set in headers for the backend. Absent: nothing is set, and nothing from the client is removed. */
   readonly caller?: Caller
   readonly about: HopAbout
 }
 
-/** What the access log says of it. */
+/** Its fields in the access log. */
 export interface HopAbout {
   readonly http: 'front' | 'expose'
   readonly service: string // name of the mapping or exposure, or PEER:PORT
@@ -25,10 +25,10 @@ export interface HopAbout {
   readonly via?: string // kind of the overlay path
 }
 
-/** What a request says about where it wants to go. */
+/** The destination given by a request. */
 export interface Asked extends PageRequest {
   readonly authority: string | undefined // Host header or `:authority`, as sent
-  readonly absolute: boolean // the request line held a whole URL: the client takes us for its proxy
+  readonly absolute: boolean // the request line held a full URL: the client uses us as its proxy
 }
 
 /** @throws PilotError NOT_FOUND, USAGE, DENIED. */

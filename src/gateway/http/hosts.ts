@@ -1,9 +1,9 @@
-/** Which peer and port a Host header means. Browsers and curl take every name below .localhost for this machine. */
+/** Which peer and port a Host header means. Browsers and curl resolve every name below .localhost to this machine. */
 import { parsePeerName } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
 import { HTTP_PORT, nameBelow } from '../model/peer-host.ts'
 
-/** A mapping, as far as its name can be asked for. */
+/** A mapping that can be requested by name. */
 export interface NamedMapping {
   readonly name: string
   readonly peer: string
@@ -18,8 +18,9 @@ export interface Destination {
 }
 
 /**
- * `NAME.DOMAIN.localhost` and `NAME.DOMAIN`, with or without a port, which is ours. A mapping of that name comes before the peer.
- * @throws PilotError NOT_FOUND: also for every other name, so that a page which has its own name lead here gets nothing.
+ * `NAME.DOMAIN.localhost` and `NAME.DOMAIN`, with or without our port. A mapping of that name takes precedence over the
+ * peer.
+ * @throws PilotError NOT_FOUND: also for every other name, so that a page whose own name resolves to us gets nothing.
  */
 export function destinationOf(
   authority: string | undefined,

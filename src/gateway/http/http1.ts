@@ -1,7 +1,7 @@
 /**
- * HTTP/1.1 on connections that others have accepted: each request is routed, sent on, and told to the access log.
- * Above: front.ts and exposed.ts, which give each connection its route. Below: forward.ts, upgrade.ts.
- * Node's parser is strict, and stays so: what is ambiguous about length or framing is answered with 400 and closed.
+ * HTTP/1.1 on connections accepted elsewhere: each request is routed, forwarded, and logged. Above: front.ts and
+ * exposed.ts, which give each connection its route. Below: forward.ts, upgrade.ts. Node's parser is strict, and stays
+ * so: ambiguous length or framing is answered with 400 and closed.
  */
 import { createServer, IncomingMessage } from 'node:http'
 import type { Server, ServerResponse } from 'node:http'
@@ -39,9 +39,9 @@ export class Http1 {
   #draining = false
 
   /**
-   * @param mayUpgrade judges a protocol of the `Upgrade` header, in lower case; a request that asks for another one is
-   *   served without its upgrade, as RFC 9110 §7.8 lets a server do.
-   * @param heads how long the head of a request may take, and how often that is looked at, ms.
+   * @param mayUpgrade judges a protocol of the `Upgrade` header, in lower case; a request for any other is served
+   *   without its upgrade, as RFC 9110 §7.8 lets a server do.
+   * @param heads how long the head of a request may take, and how often that is checked, ms.
    */
   constructor(
     log: Logger,
@@ -49,7 +49,8 @@ export class Http1 {
     heads = { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_CHECK_MS },
   ) {
     this.#log = log
-    // Never listens: connections are handed in. Uploads and event streams may take for ever, so nothing times a request but its head.
+    // Never listens: connections are passed in. Uploads and event streams may last indefinitely, so only the request
+    // head has a timeout.
     this.#server = createServer({
       ...heads,
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -59,8 +60,8 @@ export class Http1 {
       IncomingMessage: requestsThatUpgrade(mayUpgrade),
     })
     const server: Server & { httpAllowHalfOpen?: boolean } = this.#server
-    server.httpAllowHalfOpen = true // who ends its side behind a whole request still wants the answer (RFC 9112 §9.6)
-    server.emit('listening') // from then on Node looks at the heads; test/e2e/http-hostile.test.ts holds it to that
+    server.httpAllowHalfOpen = true // a client that ends its side after a complete request still wants the answer (RFC 9112 §9.6)
+    server.emit('listening') // from then on Node checks the heads; test/e2e/http-hostile.test.ts verifies that
     server.maxHeadersCount = MAX_HEADERS
     server.on('request', (req, res) => this.#onRequest(req, res))
     server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head))
@@ -77,22 +78,22 @@ export class Http1 {
     this.#server.emit('connection', socket)
   }
 
-  /** Closes a connection that has no request under way, as the service did with the one that it stands for. */
+  /** Closes an idle connection, as the service did with its counterpart. */
   closeIdle(socket: Duplex): void {
     if (this.#open.get(socket)?.active.size === 0) (socket as Socket).destroySoon()
   }
 
-  /** Connections with no request under way are closed now, the others after theirs. */
+  /** Idle connections are closed now, the others after their request. */
   drain(): void {
     this.#draining = true
     for (const [socket, { active }] of this.#open) {
       if (active.size === 0) (socket as Socket).destroySoon()
-      for (const res of active) res.shouldKeepAlive = false // says so, if it has not begun
+      for (const res of active) res.shouldKeepAlive = false // tells the client, if the response has not begun
     }
     this.#restIfEmpty()
   }
 
-  /** Nobody comes any more: Node stops looking. */
+  /** No more clients: Node stops checking. */
   #restIfEmpty(): void {
     if (this.#draining && this.#open.size === 0) this.#server.close()
   }
@@ -151,7 +152,10 @@ export class Http1 {
     return { hop, tally, fail, over }
   }
 
-  /** What the parser refuses. Node's own answer would be followed by a reset, which on the overlay overtakes it. */
+  /**
+   * Requests that the parser rejects. Node's own answer would be followed by a reset, which overtakes it on the
+   * overlay.
+   */
   #onBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
     const answering = (this.#open.get(socket)?.active.size ?? 0) > 0
     const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
@@ -199,7 +203,10 @@ export class Http1 {
   }
 }
 
-/** A client that takes us for its proxy sends the whole URL, which overrules `Host` (RFC 9112 §3.2.2); what goes on is the path. */
+/**
+ * A client that uses us as its proxy sends the full URL, which overrides `Host` (RFC 9112 §3.2.2); the path is
+ * forwarded.
+ */
 function askedOf(req: IncomingMessage, host: string): Asked {
   const match = ABSOLUTE.exec(req.url!)
   if (match !== null) {
@@ -219,9 +226,9 @@ function askedOf(req: IncomingMessage, host: string): Asked {
 }
 
 /**
- * Requests whose `upgrade` Node's server takes for true only where we would carry it. Node asks for it once the head is
- * whole; had it no upgrade, the connection stays HTTP and a body is a body. A chunked body in front of an upgraded
- * connection would have to be parsed by us, and no client sends one.
+ * Requests whose `upgrade` is true for Node's server only if we would carry it. Node reads it once the head is
+ * complete; without an upgrade, the connection stays HTTP and a body is a body. A chunked body before an upgraded
+ * connection would require our own parser, and no client sends one.
  */
 function requestsThatUpgrade(mayUpgrade: (protocol: string) => boolean): typeof IncomingMessage {
   class Request extends IncomingMessage {
@@ -251,6 +258,6 @@ function accessOf(req: IncomingMessage): Access {
 }
 
 const ABSOLUTE = /^https?:\/\/([^/?#@]*)(.*)$/is
-/** As nginx writes it: nobody was left to answer. */
+/** As in nginx: the client was gone. */
 const CLIENT_GONE = 499
 const SWITCHED = 101

@@ -1,8 +1,8 @@
 /**
  * HTTP/2 without TLS (h2c), gRPC first of all, on connections that others have accepted: each stream is routed and
- * becomes a stream of an HTTP/2 connection of our own to where it goes. Headers, data, trailers, resets and their codes
- * pass as they are, whatever the content type; flow control makes each side wait for the other.
- * Above: front.ts and exposed.ts. Below: node:http2.
+ * becomes a stream of our own HTTP/2 connection to its destination. Headers, data, trailers, resets and their codes
+ * pass unchanged, whatever the content type; flow control makes each side wait for the other. Above: front.ts and
+ * exposed.ts. Below: node:http2.
  */
 import { connect, constants } from 'node:http2'
 import type {
@@ -71,7 +71,7 @@ export class Http2 {
     })
   }
 
-  /** GOAWAY: streams under way go on, new ones go elsewhere. */
+  /** GOAWAY: open streams continue, new ones go elsewhere. */
   drain(): void {
     for (const session of this.#sessions) session.close()
   }
@@ -134,19 +134,19 @@ export class Http2 {
       this.#send(stream, headers, flags, hop, upstreams, tally, attempts + 1).catch(fail)
     }
     request.once('error', (error: NodeJS.ErrnoException) => {
-      if (stream.headersSent || stream.closed) return // carryDown passes on how it ended
+      if (stream.headersSent || stream.closed) return // carryDown forwards how it ended
       if (!isRefused(request, error)) {
         if (error.code !== RESET_BY_SERVICE) fail(error)
       } else if (endStream && attempts < MAX_ATTEMPTS) {
         repeat()
-      } else stream.close(constants.NGHTTP2_REFUSED_STREAM) // nothing of it was processed: clients repeat it by themselves
+      } else stream.close(constants.NGHTTP2_REFUSED_STREAM) // none of it was processed: clients repeat it on their own
     })
     request.once('close', () =>
       setImmediate(() => {
         if (!stream.headersSent && !repeated) stream.close(request.rstCode) // unless an answer of our own follows from the error
       }),
     )
-    // The core API answers no `Expect` by itself, and it does not go on (RFC 9110 §10.1.1).
+    // The core API does not answer `Expect`, and it is not forwarded (RFC 9110 §10.1.1).
     if (!endStream && /^100-continue$/i.test(headers.expect ?? '')) inform2(stream, { ':status': 100 })
     if (endStream) stream.resume()
     else carryUp(stream, request, tally)
@@ -154,7 +154,7 @@ export class Http2 {
   }
 
   #fail(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, error: PilotError, tally: Tally): void {
-    if (stream.headersSent || stream.destroyed || stream.closed) return // carryDown passes on how it ended
+    if (stream.headersSent || stream.destroyed || stream.closed) return // carryDown forwards how it ended
     tally.code = error.code
     tally.status = error.httpStatus
     answerFailure2(stream, headers, error)
@@ -172,7 +172,7 @@ function askedOf(headers: IncomingHttpHeaders, authority: string, isWebSocket: b
   }
 }
 
-/** The service did nothing with it (RFC 9113 §8.7): it may be sent again, whatever it is. */
+/** The service did not process it (RFC 9113 §8.7): it may be sent again, whatever it is. */
 function isRefused(request: ClientHttp2Stream, { code = '' }: NodeJS.ErrnoException): boolean {
   return request.rstCode === constants.NGHTTP2_REFUSED_STREAM || SESSION_ENDING.has(code)
 }
@@ -202,7 +202,7 @@ function carryDown(
   let trailers: IncomingHttpHeaders = {}
   let [told, over] = [false, false] // the client has everything; the upstream stream is closed
   const release = (): void => {
-    // the client may still be sending a body that nobody reads
+    // the client may still be sending a body that nothing reads
     if (told && over)
       setImmediate(() => {
         if (!stream.readableEnded) stream.close()
@@ -241,7 +241,8 @@ function carryDown(
   request.once('trailers', (received: IncomingHttpHeaders) => {
     trailers = received
   })
-  // A reset on one side is the same reset on the other: this is how gRPC cancels, and how a server refuses the rest of a body.
+  // A reset on one side becomes the same reset on the other: gRPC cancels this way, and servers refuse the rest of a
+  // body.
   stream.once('close', () => request.close(stream.rstCode))
   request.once('close', () => {
     over = true
@@ -253,19 +254,19 @@ function carryDown(
   })
 }
 
-/** The HTTP/2 connections that one client's connection stands on, one for each place: they live and end with it. */
+/** The HTTP/2 connections behind one client connection, one per destination; they end with it. */
 class Upstreams {
   readonly #open = new Map<string, Promise<ClientHttp2Session>>()
   #closed = false
 
-  /** @throws what dialling throws, and what Node says of headers that may not be sent. */
+  /** @throws like dialling, and Node's errors about headers that may not be sent. */
   async request(hop: Hop, headers: OutgoingHttpHeaders, endStream: boolean): Promise<ClientHttp2Stream> {
     for (let attempts = 1; ; attempts++) {
       const session = await this.#get(hop)
       try {
         return session.request(headers, { endStream, waitForTrailers: !endStream })
       } catch (error) {
-        const { code = '' } = error as NodeJS.ErrnoException // it said GOAWAY a moment ago
+        const { code = '' } = error as NodeJS.ErrnoException // it has just sent GOAWAY
         if (!SESSION_ENDING.has(code) || attempts >= MAX_ATTEMPTS) throw error
       }
     }
@@ -277,7 +278,7 @@ class Upstreams {
       const opening = this.#open.get(name) ?? this.#connect(name, hop)
       const session = await opening
       if (!session.closed && !session.destroyed) return session
-      if (this.#open.get(name) === opening) this.#open.delete(name) // it has said GOAWAY, or is gone
+      if (this.#open.get(name) === opening) this.#open.delete(name) // it has sent GOAWAY, or is gone
     }
   }
 
@@ -311,14 +312,14 @@ class Upstreams {
 
 async function open(hop: Hop): Promise<ClientHttp2Session> {
   const socket = await hop.connect()
-  socket.read(0) // a paused one is not read from yet, and the session would wait for ever
+  socket.read(0) // a paused one is not read yet, and the session would wait forever
   const session = connect(`http://${AUTHORITY}`, {
     createConnection: () => socket as Socket,
     settings: { initialWindowSize: WINDOW_BYTES, enablePush: false, maxHeaderListSize: MAX_HEADER_BYTES },
     maxHeaderListPairs: MAX_HEADERS,
     maxSessionMemory: SESSION_MEMORY_MB,
   })
-  session.on('error', () => {}) // its streams fail, and say so
+  session.on('error', () => {}) // its streams fail and report it
   await new Promise<void>((resolve, reject) => {
     session.once('connect', () => {
       session.off('error', reject)
@@ -330,7 +331,7 @@ async function open(hop: Hop): Promise<ClientHttp2Session> {
   return session
 }
 
-/** Node's codes of a session that takes no more requests. */
+/** Node's error codes of a session that accepts no more requests. */
 const SESSION_ENDING: ReadonlySet<string> = new Set([
   'ERR_HTTP2_GOAWAY_SESSION',
   'ERR_HTTP2_INVALID_SESSION',
@@ -340,5 +341,5 @@ const SESSION_ENDING: ReadonlySet<string> = new Set([
 const RESET_BY_SERVICE = 'ERR_HTTP2_STREAM_ERROR'
 /** Never sent: every request has an authority of its own. */
 const AUTHORITY = 'pilot.invalid'
-/** As nginx writes it: nobody was left to answer. */
+/** As in nginx: the client was gone. */
 const CLIENT_GONE = 499

@@ -1,11 +1,11 @@
 /**
  * Which web pages may use the front. A browser lets any page send requests to 127.0.0.1 and open WebSockets there, with
- * our trust behind them, so what changes something or opens a two-way channel is taken only from pages of the same
- * origin, or from origins that the configuration names. Only browsers send an Origin. Above: front.ts.
+ * our trust behind them, so requests that change something or open a two-way channel are accepted only from pages of
+ * the same origin, or from configured origins. Only browsers send an Origin. Above: front.ts.
  */
 import { PilotError } from '../../base/errors.ts'
 
-/** What a browser says about where a request comes from. */
+/** A browser's information about the origin of a request. */
 export interface PageRequest {
   readonly method: string
   readonly upgrades: boolean // WebSocket or another upgrade
@@ -31,10 +31,10 @@ export function admitOrigin(
   )
 }
 
-/** Either scheme: somebody may have put TLS in front of us. */
+/** Either scheme: there may be a TLS proxy in front of us. */
 function isSame(origin: string, authority: string | undefined): boolean {
   return authority !== undefined && origin.toLowerCase().replace(/^https?:\/\//, '') === authority.toLowerCase()
 }
 
-/** RFC 9110 §9.2.1. A page can send these to anybody, and read no answer that the service does not let it read. */
+/** RFC 9110 §9.2.1. A page can send these anywhere, but cannot read answers unless the service allows it. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])

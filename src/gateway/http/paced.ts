@@ -1,7 +1,7 @@
 /**
- * A peer's stream with a limit of bytes, both directions together, for what reads it as HTTP. Slowed down by not reading and
- * by saying later that something has been written; nothing is lost. Above: exposed.ts. splice.ts does the same for bytes that
- * pass unread.
+ * A peer's stream with a byte rate limit, both directions together, for HTTP parsing. It is slowed down by not reading
+ * and by delaying write callbacks; nothing is lost. Above: exposed.ts. splice.ts does the same for bytes that pass
+ * unparsed.
  */
 import type { Duplex } from 'node:stream'
 import type { OverlayStream } from '../../runtime/overlay.ts'
@@ -9,15 +9,15 @@ import { WrappedSocket } from '../../runtime/net/socket-duplex.ts'
 
 export type PacedSource = Duplex & Pick<OverlayStream, 'destroySoon' | 'setTimeout'>
 
-/** Has what Node's HTTP asks of a socket. The stream beneath is its own from now on. */
+/** Has what Node's HTTP expects of a socket, and owns the underlying stream from now on. */
 export class Paced extends WrappedSocket {
   readonly #stream: PacedSource
   readonly #pace: (bytes: number) => number
   #isWanted = false
   #pause: NodeJS.Timeout | undefined // while it lasts nothing is read
-  #hold: NodeJS.Timeout | undefined // a write that is done and not told yet
+  #hold: NodeJS.Timeout | undefined // a completed write whose callback is delayed
 
-  /** @param pace takes what has just passed, bytes; tells how long the next must wait, ms. */
+  /** @param pace takes the bytes that have just passed; returns how long the next must wait, ms. */
   constructor(stream: PacedSource, pace: (bytes: number) => number) {
     super({ allowHalfOpen: true })
     this.#stream = stream

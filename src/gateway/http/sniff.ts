@@ -2,7 +2,10 @@
 import type { Duplex } from 'node:stream'
 import { HEAD_MS } from './limits.ts'
 
-/** Calls back once enough bytes are there; they are put back first. A connection that ends before that, or says nothing for so long, is closed. */
+/**
+ * Calls back once enough bytes are there; they are put back first. A connection that ends before that, or stays silent
+ * too long, is closed.
+ */
 export function sniff(socket: Duplex, onVersion: (version: 1 | 2) => void, patienceMs: number = HEAD_MS): void {
   const late = setTimeout(() => socket.destroy(), patienceMs)
   socket.once('close', () => clearTimeout(late))

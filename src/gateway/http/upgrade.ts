@@ -1,6 +1,6 @@
 /**
- * `Connection: Upgrade`: WebSocket, or whatever the two ends agree on. The request goes on with its upgrade, and after a
- * 101 the two connections are joined; another answer goes back as it is. Above: http1.ts.
+ * `Connection: Upgrade`: WebSocket, or anything the two ends agree on. The request is forwarded with its upgrade, and
+ * after a 101 the two connections are joined; any other answer is returned unchanged. Above: http1.ts.
  */
 import { request, ServerResponse } from 'node:http'
 import type { ClientRequest, IncomingMessage } from 'node:http'
@@ -15,9 +15,9 @@ import { pairs, requestHeaders, responseHeaders } from './headers.ts'
 import type { Hop } from './hop.ts'
 
 /**
- * @param res over `socket`, for every answer but a 101.
- * @param head what came behind the head of the request: its body, then what already belongs to the upgraded connection.
- * @param onClosed an upgraded connection is over.
+ * @param res over `socket`, for every answer except a 101.
+ * @param head data after the head of the request: its body, then data of the upgraded connection.
+ * @param onClosed an upgraded connection has ended.
  */
 export function upgrade(
   req: IncomingMessage,
@@ -53,7 +53,7 @@ export function upgrade(
   )
   out.once('response', (answer) => {
     answered = true
-    out.shouldKeepAlive = false // nobody knows what a service that refused an upgrade makes of the next bytes
+    out.shouldKeepAlive = false // a service that refused an upgrade may treat the next bytes in any way
     respond(req, res, answer, tally, (error) => {
       out.destroy()
       onFailure(failureOf(error, hop))
@@ -90,7 +90,7 @@ function isSameProtocol(chosen: string | undefined, offered: string): boolean {
   return chosen === undefined || names.includes(chosen.trim().toLowerCase())
 }
 
-/** Exactly the body; what follows it is put back, and belongs to the upgraded connection. */
+/** Exactly the body; the data after it is put back, and belongs to the upgraded connection. */
 function sendBody(socket: Duplex, head: Buffer, length: number, out: ClientRequest, tally: Tally): void {
   let left = length
   const take = (part: Buffer): void => {
@@ -116,7 +116,7 @@ function sendBody(socket: Duplex, head: Buffer, length: number, out: ClientReque
   if (left > 0) socket.on('data', take)
 }
 
-/** A response object over a connection that Node's server has let go. It is the connection's last. */
+/** A response object over a connection that Node's server has released. It is the connection's last. */
 export function lastResponse(req: IncomingMessage, socket: Duplex): ServerResponse {
   const res = new ServerResponse(req)
   res.shouldKeepAlive = false
@@ -128,13 +128,13 @@ export function lastResponse(req: IncomingMessage, socket: Duplex): ServerRespon
   return res
 }
 
-/** An HTTP/2 stream has no `destroySoon`, and ends when it has been ended. */
+/** An HTTP/2 stream has no `destroySoon`; `end` is enough. */
 function soon(to: Duplex): void {
   if ('destroySoon' in to) (to as Socket).destroySoon()
   else to.end()
 }
 
-/** Each end ends the other's; an abrupt one does so abruptly. */
+/** Each side's end ends the other, abruptly if it was abrupt. */
 export function join(socket: Duplex, upstream: Duplex, tally: Tally, onClosed: () => void): void {
   let open = 2
   const pass = (from: Duplex, to: Duplex, count: (bytes: number) => void): void => {

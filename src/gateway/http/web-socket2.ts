@@ -1,6 +1,6 @@
 /**
- * A WebSocket within an HTTP/2 connection (RFC 8441, extended CONNECT): to the service it goes on as what every WebSocket
- * server takes, an HTTP/1.1 upgrade on a connection of its own; then stream and connection are joined. Above: http2.ts.
+ * A WebSocket within an HTTP/2 connection (RFC 8441, extended CONNECT): it is forwarded as an HTTP/1.1 upgrade on a
+ * separate connection, which every WebSocket server accepts; then stream and connection are joined. Above: http2.ts.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { request } from 'node:http'
@@ -19,7 +19,7 @@ export function isExtendedConnect(headers: IncomingHttpHeaders): boolean {
   return headers[':method'] === 'CONNECT' && headers[':protocol'] !== undefined
 }
 
-/** @param onFailure at most once, with nothing answered yet. @throws PilotError USAGE. */
+/** @param onFailure called at most once, before any answer. @throws PilotError USAGE. */
 export function openWebSocket2(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
@@ -53,7 +53,7 @@ export function openWebSocket2(
   )
   out.once('response', (answer) => {
     settled = true
-    out.shouldKeepAlive = false // nobody knows what a service that refused an upgrade makes of the next bytes
+    out.shouldKeepAlive = false // a service that refused an upgrade may treat the next bytes in any way
     const thrown = answerPlainly(stream, answer, tally)
     if (thrown === undefined) return
     out.destroy()
@@ -84,7 +84,7 @@ function badAnswer({ about }: Hop, why: string): PilotError {
   return new PilotError('BAD_RESPONSE', `${about.service}: ${why}`)
 }
 
-/** No WebSocket there: its answer is the answer. */
+/** Not a WebSocket server: return its answer. */
 function answerPlainly(stream: ServerHttp2Stream, answer: IncomingMessage, tally: Tally): Thrown {
   if (stream.closed) return undefined
   const head = { ':status': answer.statusCode!, ...collect(responseHeaders(answer.rawHeaders, false)) }
@@ -106,7 +106,7 @@ function acceptUpgrade(stream: ServerHttp2Stream, answer: IncomingMessage, key: 
   return respond2(stream, { ':status': SUCCESS, ...fields })?.message
 }
 
-/** No body goes with an upgrade of HTTP/1.1, so nothing may announce one: it would swallow what follows. */
+/** An HTTP/1.1 upgrade has no body, so no header may announce one: it would swallow the following data. */
 function upgradeHeaders(headers: IncomingHttpHeaders, hop: Hop, key: string): OutgoingHttpHeaders {
   const kept = requestHeaders2(headers, hop.caller)
   for (const name of Object.keys(kept)) if (name.startsWith(':') || BODY_NAMES.has(name)) delete kept[name]

@@ -1,6 +1,6 @@
 /**
- * What TCP and UDP mappings have in common: whom they lead to, where they listen and may listen again, which clients they
- * take, and how a client is entered among the connections. Above: map/tcp.ts, map/udp.ts.
+ * The common part of TCP and UDP mappings: their peer, where they listen, which clients they accept, and how a client
+ * is registered as a connection. Above: map/tcp.ts, map/udp.ts.
  */
 import { formatSocketAddress } from '../../base/address.ts'
 import { PilotError } from '../../base/errors.ts'
@@ -25,7 +25,7 @@ export interface MappingDeps {
   readonly connections: ConnectionTable
   readonly log: Logger
   readonly allowLan: boolean
-  /** Tags that the configuration gives; absent: none. */
+  /** Tags assigned in the configuration; absent: none. */
   readonly tags?: ConfiguredTags
 }
 
@@ -55,13 +55,13 @@ export class Entrance {
     return this.#bound === undefined ? '' : formatEndpoint(this.#bound)
   }
 
-  /** A peer that is not there yet, or does not trust us, stays a name. */
+  /** A peer that is absent, or does not trust us, stays a name. */
   async identify(): Promise<void> {
     if (!isGroup(this.spec.peer)) this.#nodeId = await this.#deps.node.resolve(this.spec.peer).catch(() => this.#nodeId)
   }
 
   /**
-   * The first time by the specification; later, after a stop, at the place that clients know by then.
+   * The first time according to the specification; after a stop, at the address that clients already know.
    * @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE, USAGE.
    */
   async open(listen: (place: Endpoint) => Promise<Endpoint>): Promise<void> {
@@ -74,7 +74,7 @@ export class Entrance {
     for (const peer of peersOf(this.spec.peer)) if (tagOf(peer) === undefined) this.#deps.node.prepare(peer)
   }
 
-  /** Whether this one would listen where the other does. @throws PilotError USAGE. */
+  /** Whether this one would listen at the other's address. @throws PilotError USAGE. */
   canFollow(other: Entrance): boolean {
     if (!isSamePlace(this.spec, other.spec, other.#local)) return false
     this.checkTags()
@@ -99,7 +99,7 @@ export class Entrance {
       )
   }
 
-  /** A client that is not among `clients` is counted; the caller turns it away. @param what happened to it, for the log. */
+  /** Counts a client that is not in `clients`; the caller refuses it. @param what the outcome, for the log. */
   admits(address: string, what: string): boolean {
     if (this.#takes(address)) return true
     this.#deps.connections.counters.connections_denied += 1
@@ -111,7 +111,7 @@ export class Entrance {
     return false
   }
 
-  /** @param client ip:port. @returns undefined when too many connections are open; that is logged. */
+  /** @param client ip:port. @returns undefined if too many connections are open, which is logged. */
   enter(client: string, what: string, abort: () => void): Connection | undefined {
     const { connections } = this.#deps
     const { name, peer, port, protocol } = this.spec

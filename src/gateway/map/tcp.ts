@@ -1,6 +1,6 @@
 /**
- * A remote overlay port on a local address: accept here, dial there, join the two.
- * Above: gateway.ts. Below: entrance.ts, splice.ts, runtime/overlay.ts. Each connection dials afresh: nothing can go stale.
+ * A remote overlay port on a local address: accept here, dial there, join the two. Above: gateway.ts. Below:
+ * entrance.ts, splice.ts, runtime/overlay.ts. Each connection dials separately: nothing can become stale.
  */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
@@ -27,7 +27,7 @@ export class Mapping implements Service<MappedRecord> {
   readonly spec: MapSpec
   readonly #deps: MappingDeps
   readonly #entrance: Entrance
-  readonly #group: PeerGroup | undefined // where there are several peers, or one that is probed
+  readonly #group: PeerGroup | undefined // if there are several peers, or one that is probed
   #server: Server | undefined // while it listens
 
   constructor(spec: MapSpec, deps: MappingDeps) {
@@ -41,7 +41,7 @@ export class Mapping implements Service<MappedRecord> {
     return { ...this.#entrance.record, ...(this.#group !== undefined && { peers: this.#group.records }) }
   }
 
-  /** Whom it may dial, as of now. */
+  /** The peers it may dial now. */
   get targets(): readonly string[] {
     return this.#group?.targets ?? [this.spec.peer]
   }
@@ -56,7 +56,7 @@ export class Mapping implements Service<MappedRecord> {
     this.#group?.start()
   }
 
-  /** No new clients; those inside go on. */
+  /** No new clients; open connections continue. */
   stop(): void {
     this.#server?.close()
     this.#server = undefined
@@ -101,7 +101,7 @@ export class Mapping implements Service<MappedRecord> {
     server.removeAllListeners('connection').on('connection', (socket: Socket) => this.#onClient(socket))
   }
 
-  /** To the peer, by the policies of this mapping. @throws PilotError: what dialling throws. */
+  /** Dials the peer, following the policies of this mapping. @throws PilotError: like dialling. */
   async dial(signal: GivingUp): Promise<OverlayStream> {
     const stream = await this.#dial(signal)
     if (this.spec.path === 'direct') stream.refuseRelay()
@@ -125,11 +125,11 @@ export class Mapping implements Service<MappedRecord> {
     const giveUp = new GiveUp()
     const gone = (): void => giveUp.abort()
     socket.on('error', gone).on('close', gone)
-    socket.read(0) // no more than begins to read
+    socket.read(0) // just starts to read
     this.dial(giveUp).then(
       (stream) => {
         this.#onStream(connection, socket, stream)
-        socket.off('close', gone).off('error', gone) // the dial is over: an idle connection holds nothing of it
+        socket.off('close', gone).off('error', gone) // the dial has ended: an idle connection holds nothing of it
       },
       (error: unknown) => {
         this.#deps.connections.remove(connection)
@@ -186,7 +186,7 @@ export class Mapping implements Service<MappedRecord> {
   }
 }
 
-/** In a scope of its own: it lives as long as the connection, and holds nothing else. */
+/** In its own scope: it lives as long as the connection, and holds nothing else. */
 function resetLater(socket: Socket): () => void {
   return () => resetSocket(socket)
 }

@@ -1,6 +1,6 @@
 /**
- * A remote overlay port that takes datagrams, on a local UDP address. Every local client has a session of its own.
- * Above: gateway.ts. Below: entrance.ts, udp/overlay-flow.ts, service/udp-listener.ts.
+ * A remote overlay port for datagrams, on a local UDP address. Every local client has its own session. Above:
+ * gateway.ts. Below: entrance.ts, udp/overlay-flow.ts, service/udp-listener.ts.
  */
 import type { RemoteInfo } from 'node:dgram'
 import type { PilotError } from '../../base/errors.ts'
@@ -51,14 +51,14 @@ export class UdpMapping implements Service<MappedRecord>, UdpAttendant {
     await this.#entrance.open((place) => this.#bind(place))
   }
 
-  /** The address is free at once, and the sessions, which live by it, end. */
+  /** The address is freed immediately, and the sessions that depend on it end. */
   stop(): void {
     this.#listener?.close()
     this.#listener = undefined
     this.#sessions.clear()
   }
 
-  /** Sessions were with what the other led to: the next datagram of a client begins another. @throws PilotError USAGE. */
+  /** Existing sessions lead to the old peer: a client's next datagram starts a new one. @throws PilotError USAGE. */
   takeOver(running: Service<MappedRecord>): boolean {
     if (!(running instanceof UdpMapping) || running.#listener === undefined) return false
     if (!this.#entrance.canFollow(running.#entrance)) return false
@@ -130,7 +130,7 @@ export class UdpMapping implements Service<MappedRecord>, UdpAttendant {
         },
         onDropped: (error) => {
           this.#onDropped(error)
-          if (!HARMLESS.has(error.code)) this.#sessions.remove(key, session) // the next datagram asks again who and where the peer is
+          if (!HARMLESS.has(error.code)) this.#sessions.remove(key, session) // the next datagram looks up the peer again
         },
       },
     )

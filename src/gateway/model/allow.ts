@@ -1,11 +1,11 @@
-/** Who may be named in an allow-list. A mapping may name its peers by tag as well. */
+/** The entries of an allow-list. A mapping can also name its peers by tag. */
 import { parsePeerName, withoutBrackets } from '../../base/address.ts'
 import { fromBase64 } from '../../base/bytes.ts'
 
-/** Who an entry of an allow-list means; undefined when it cannot be parsed. */
+/** What an entry of an allow-list means; undefined if it cannot be parsed. */
 export type Allowed =
   | { readonly kind: 'trusted' }
-  | { readonly kind: 'invited' } // nobody but by a ticket
+  | { readonly kind: 'invited' } // only by ticket
   | { readonly kind: 'peer'; readonly peer: string } // hostname, address or node id
   | { readonly kind: 'key'; readonly key: string } // base64, Ed25519
   | { readonly kind: 'network'; readonly network: number }
@@ -29,23 +29,25 @@ export function parseAllow(text: string): Allowed | undefined {
   }
 }
 
-/** An entry of an allow-list, a peer without brackets; undefined when it cannot be parsed. */
+/** An entry of an allow-list, a peer without brackets; undefined if it cannot be parsed. */
 export function parseAllowed(text: string): string | undefined {
   return parseAllow(text) === undefined ? undefined : withoutBrackets(text)
 }
 
-/** A tag as the registry takes it. */
+/** A tag as the registry accepts it. */
 export function isTag(text: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(text)
 }
 
-/** The tag of `tag:NAME`; undefined when it is not that. */
+/** The tag of `tag:NAME`; undefined for anything else. */
 export function tagOf(text: string): string | undefined {
   const allowed = text.startsWith('tag:') ? parseAllow(text) : undefined
   return allowed?.kind === 'tag' ? allowed.tag : undefined
 }
 
-/** Whoever holds a ticket for the exposure. A ticket lets in whatever the list says; alone, this lets in nobody else. */
+/**
+ * Holders of a ticket for the exposure. A ticket admits regardless of the list; alone, this entry admits no one else.
+ */
 export const INVITED = 'invited'
 
 /** Every trusted peer. */

@@ -1,6 +1,6 @@
 /**
- * Who is on the other end of a connection, as far as we know it: one model, told by HTTP headers (http/headers.ts), by
- * the PROXY protocol (proxy-protocol.ts) and by whois. The tunnel has authenticated the node; everything follows from it.
+ * The other end of a connection, as far as we know it: one model for HTTP headers (http/headers.ts), the PROXY protocol
+ * (proxy-protocol.ts) and whois. The tunnel has authenticated the node; everything follows from it.
  */
 import { formatAddress } from '../../base/address.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -9,12 +9,12 @@ import type { Overlay, PathKind } from '../../runtime/overlay.ts'
 export interface Caller {
   readonly nodeId: NodeId
   readonly address: string // 0:0000.0000.0002
-  readonly hostname: string | null // null: it has none, or we trust it by address only
-  readonly key: string | null // Ed25519, base64; null: through a daemon that does not tell
+  readonly hostname: string | null // null: it has none, or we trust it only by address
+  readonly key: string | null // Ed25519, base64; null: through a daemon that does not report it
   readonly path: PathKind | null // null: through a daemon, or none right now
 }
 
-/** What a Caller is read from. */
+/** The source of a Caller. */
 export type CallerSource = Pick<Overlay, 'hostnameOf' | 'keyOf' | 'pathTo'>
 
 export function callerOf(source: CallerSource, nodeId: NodeId): Caller {
@@ -28,9 +28,9 @@ export function callerOf(source: CallerSource, nodeId: NodeId): Caller {
 }
 
 /**
- * An IPv6 address that stands for a node where only IP addresses fit: fd70:696c:6f74::/48 ("pilot" in ASCII, in the
- * private range of RFC 4193), then the network, then the node id. Everybody computes the same one, nobody routes it, and
- * no program takes it for loopback.
+ * An IPv6 address that represents a node where only IP addresses fit: fd70:696c:6f74::/48 ("pilot" in ASCII, in the
+ * private range of RFC 4193), then the network, then the node id. Every gateway computes the same one, it is never
+ * routed, and no program takes it for loopback.
  */
 export function ipOf(nodeId: NodeId, network = 0): string {
   const hex = (value: number): string => value.toString(16)

@@ -1,4 +1,4 @@
-/** Which clients a mapping takes that others than this machine can reach: addresses and CIDR blocks. */
+/** Which clients a mapping accepts if other machines can reach it: addresses and CIDR blocks. */
 import { BlockList, isIP } from 'node:net'
 
 /** `10.0.0.0/8`, `192.168.1.7`, `fd00::/8`. */
@@ -7,7 +7,7 @@ export function isClientBlock(text: string): boolean {
   return family !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= widthOf(family)
 }
 
-/** @param blocks which `isClientBlock` holds for; absent: everybody. An IPv4 client of an IPv6 socket counts as IPv4. */
+/** @param blocks valid per `isClientBlock`; absent: everyone. An IPv4 client of an IPv6 socket counts as IPv4. */
 export function clientFilter(blocks: readonly string[] | undefined): (address: string) => boolean {
   if (blocks === undefined) return () => true
   const list = new BlockList()

@@ -2,14 +2,14 @@
 import type { NodeId } from '../../base/types.ts'
 import type { ExposedRecord, MappedRecord, NodeRecord, PathRecord } from './records.ts'
 
-/** What a running gateway prints under --json, one object a line, `v: 1` in front. */
+/** What a running gateway prints under --json, one object per line, with `v: 1` first. */
 export type GatewayEvent =
   | ({ readonly event: 'mapped' } & MappedRecord)
   | ({ readonly event: 'exposed' } & ExposedRecord)
-  /** It listens no more, or is about to be replaced by another of that name; its open connections go on. */
+  /** It no longer listens, or is about to be replaced by one of the same name; its open connections continue. */
   | ({ readonly event: 'unmapped' } & MappedRecord)
-  | ({ readonly event: 'unexposed'; readonly reason?: 'for' | 'once' } & ExposedRecord) // reason: its time, or its one connection, is over
-  /** Another configuration is in force. */
+  | ({ readonly event: 'unexposed'; readonly reason?: 'for' | 'once' } & ExposedRecord) // reason: its time is up, or its one connection was made
+  /** A new configuration is in force. */
   | ({ readonly event: 'reloaded'; readonly version: number } & Changes)
   | ReadyEvent
   | {
@@ -17,11 +17,11 @@ export type GatewayEvent =
       readonly peer: string
       readonly nodeId: NodeId
       readonly state: 'pending' | 'approved' | 'rejected' | 'revoked'
-      readonly nameVerified: boolean // false: `peer` is an address, or only what the registry calls the node
+      readonly nameVerified: boolean // false: `peer` is an address, or only the registry's name for the node
       readonly fingerprint: string | null // of its key
     }
   | ({ readonly event: 'path'; readonly peer: string; readonly nodeId: NodeId } & PathRecord)
-  /** A ticket of ours has been used. */
+  /** One of our tickets has been used. */
   | {
       readonly event: 'ticket'
       readonly state: 'used'
@@ -53,7 +53,10 @@ export interface ReadyEvent {
   readonly elapsedMs: number
 }
 
-/** Names of what came, went, and was replaced by another of the same name; `trust`: peers asked for trust; `sections`: of the configuration. */
+/**
+ * Names that were added, removed, and replaced by one of the same name; `trust`: peers asked for trust; `sections`: of
+ * the configuration.
+ */
 export interface Changes {
   readonly mapped: readonly string[]
   readonly unmapped: readonly string[]
@@ -62,5 +65,5 @@ export interface Changes {
   readonly unexposed: readonly string[]
   readonly reexposed: readonly string[]
   readonly trust: readonly string[]
-  readonly sections: readonly string[] // http, proxy, dns, observe: what listens there came, went or is another
+  readonly sections: readonly string[] // http, proxy, dns, observe: its listener was added, removed or replaced
 }

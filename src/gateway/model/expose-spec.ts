@@ -1,6 +1,6 @@
 /**
- * An exposure: a local service on one of our overlay ports. `80=127.0.0.1:3000,allow=agent-a,max=100,for=2h,once` on the
- * command line; `formatExposeSpec` writes what `parseExposeSpec` reads.
+ * An exposure: a local service on one of our overlay ports. `80=127.0.0.1:3000,allow=agent-a,max=100,for=2h,once` on
+ * the command line; `formatExposeSpec` is the inverse of `parseExposeSpec`.
  */
 import { isIP } from 'node:net'
 import { formatEndpoint } from '../../base/types.ts'
@@ -18,9 +18,9 @@ export interface ExposeSpec {
   readonly target: Target
   readonly allow: readonly string[] // 'trusted' (every trusted peer), peers as written, or key:, net:, tag:
   readonly path?: PathPolicy // absent: any
-  readonly identity?: readonly IdentityKind[] // absent: the service learns nothing, bytes are carried as they are
+  readonly identity?: readonly IdentityKind[] // absent: the service learns nothing, bytes are carried unchanged
   readonly limits?: Limits
-  readonly forMs?: number // it ends so long after it began
+  readonly forMs?: number // it ends this long after it began
   readonly once?: true // it ends after one connection
   readonly unsafeTarget?: true // the target may be one of unsafe-target.ts
 }
@@ -30,12 +30,14 @@ export type Target =
   | { readonly kind: 'udp'; readonly host: string; readonly port: number; readonly text: string } // text: udp://127.0.0.1:5353
   | { readonly kind: 'unix'; readonly path: string; readonly text: string } // text: unix:/run/pg.sock
 
-/** How a backend learns who calls: by HTTP headers, or by what the PROXY protocol puts in front of a connection. */
+/** How a backend learns who is calling: by HTTP headers, or by the PROXY protocol before each connection. */
 export type ProxyVersion = 'proxy-v1' | 'proxy-v2'
 
 export type IdentityKind = 'headers' | ProxyVersion
 
-/** Absent: none. What is beyond is refused as if nothing were offered; bytes are slowed down, or of UDP dropped. */
+/**
+ * Absent: none. Connections beyond a limit are refused as if nothing were exposed; bytes are delayed (UDP: dropped).
+ */
 export interface Limits {
   readonly connections?: number // open at a time
   readonly connectionsPerPeer?: number
@@ -45,7 +47,7 @@ export interface Limits {
   readonly bytesPerSecondPerPeer?: number
 }
 
-/** The name an exposure has unless the configuration names it. */
+/** The default name of an exposure. */
 export function exposeName(port: number, protocol: Protocol = 'tcp'): string {
   return `${port}${suffix(protocol)}`
 }
@@ -66,7 +68,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
     if (option.startsWith('path='))
       terms.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
     else if (option.startsWith('allow='))
-      allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": expected ${ALLOW_FORM}`))
+      allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": allow takes ${ALLOW_FORM}`))
     else if (option.startsWith('identity='))
       identity.add(
         IDENTITY_KINDS.find((kind) => kind === option.slice('identity='.length)) ??
@@ -110,7 +112,8 @@ export function formatExposeSpec(spec: ExposeSpec): string {
 
 /**
  * `3000`, `127.0.0.1:3000`, `tcp://…`, `http://…`, `h2c://…` or `unix:/path`; of a UDP port `5353`, `127.0.0.1:5353` or
- * `udp://…`. Bytes are carried as they are whatever the scheme says (docs/decisions/0016-http.md); it is kept in `text` for those who read the record.
+ * `udp://…`. Bytes are carried unchanged, whatever the scheme (docs/decisions/0016-http.md); `text` keeps it for
+ * readers of the record.
  */
 export function parseTarget(text: string, protocol: Protocol = 'tcp'): Target {
   const fail = failing('target', text, TARGET_FORM)
@@ -158,7 +161,7 @@ function unixTarget(written: string, fail: Fail): Target {
 
 type Terms = Pick<ExposeSpec, 'limits' | 'forMs' | 'once' | 'unsafeTarget'>
 
-/** Reads one option into `terms`. @returns false when it is none of ours, or what is wrong with it. */
+/** Reads one option into `terms`. @returns false if it is not one of ours, or what is wrong with it. */
 export function readTerm(option: string, terms: { -readonly [K in keyof Terms]: Terms[K] }): boolean | string {
   if (option === 'once') {
     terms.once = true

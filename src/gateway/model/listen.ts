@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint, isLoopback } from '../../base/types.ts'
 
-/** `IP:PORT` of a listener; port 0 picks a free one. Undefined when it is not that. */
+/** `IP:PORT` of a listener; port 0 picks a free one. Undefined for anything else. */
 export function parseListen(text: string): { readonly address: string; readonly port: number } | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
   const address = match?.[1] ?? match?.[2]
@@ -17,7 +17,7 @@ export function formatListen(address: string, port: number): string {
   return formatEndpoint({ address, port })
 }
 
-/** @param what listens there. @throws PilotError USAGE where other machines could reach it and nobody allowed that. */
+/** @param what listens there. @throws PilotError USAGE if other machines could reach it and that is not allowed. */
 export function checkLoopback(address: string, allowLan: boolean, what: string): void {
   if (allowLan || isLoopback(address)) return
   throw new PilotError(
@@ -36,5 +36,5 @@ export function parsePort(text: string, least = 1): number | undefined {
   return port >= least && port <= 65_535 ? port : undefined
 }
 
-/** Bytes of a Unix socket path, without the closing zero (sun_path of unix(7)); macOS has four less. */
+/** Bytes of a Unix socket path, without the closing zero (sun_path of unix(7)); macOS has four fewer. */
 export const MAX_SOCKET_PATH_BYTES = 107

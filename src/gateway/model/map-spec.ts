@@ -1,6 +1,7 @@
 /**
- * A mapping: a remote overlay port on a local address. `8080:agent-b:80` on the command line: naming a local port means
- * 127.0.0.1, as in `ssh -L`. Overlay addresses contain a colon, so specs are read from the right. `formatMapSpec` writes what `parseMapSpec` reads.
+ * A mapping: a remote overlay port on a local address. `8080:agent-b:80` on the command line: a local port alone means
+ * 127.0.0.1, as in `ssh -L`. Overlay addresses contain a colon, so specs are parsed from the right. `formatMapSpec` is
+ * the inverse of `parseMapSpec`.
  */
 import { isIP } from 'node:net'
 import { parseAddress, parsePeerName, withoutBrackets } from '../../base/address.ts'
@@ -20,13 +21,13 @@ export interface MapSpec {
   readonly localAddress?: string // absent: the peer's own loopback address, and `localPort` is `port`
   readonly localPort: number // 0 picks a free one
   readonly path?: PathPolicy // absent: any
-  readonly clients?: readonly string[] // addresses and CIDR blocks that may connect; absent: whoever reaches the local address
+  readonly clients?: readonly string[] // addresses and CIDR blocks that may connect; absent: anyone who can reach the local address
   readonly balance?: Balance // between several peers; absent: round-robin
-  readonly probe?: number // seconds between connections made only to see whether a peer takes them; absent: none
-  readonly check?: Check // what a probe asks there; absent: nothing but to be let in
+  readonly probe?: number // seconds between probe connections; absent: none
+  readonly check?: Check // what a probe requests; absent: only a connection
 }
 
-/** What a probe asks of the service behind a peer's port. */
+/** A probe of the service behind a peer's port. */
 export type Check =
   | { readonly kind: 'http'; readonly path: string }
   | { readonly kind: 'grpc'; readonly service: string } // '': the server as a whole
@@ -50,7 +51,7 @@ export function parseMapSpec(text: string): MapSpec {
   return { ...spec, ...parseLocal(local, fail) }
 }
 
-/** The shortest text that reads as this; a name of one's own is not part of the notation. */
+/** The shortest equivalent text; a custom name is not part of the notation. */
 export function formatMapSpec(spec: MapSpec): string {
   const peers = peersOf(spec.peer)
     .map((peer) => (peer.includes(':') ? `[${peer}]` : peer))
@@ -67,17 +68,17 @@ export function formatMapSpec(spec: MapSpec): string {
   return `${formatEndpoint({ address: spec.localAddress, port: spec.localPort })}:${remote}`
 }
 
-/** The peers behind what a mapping calls its peer. */
+/** The peers in a mapping's `peer`. */
 export function peersOf(peer: string): readonly string[] {
   return peer.split('|')
 }
 
-/** Whether a choice between peers has to be made: there are several, or nobody knows yet how many. */
+/** Whether a peer must be chosen: there are several, or their number is unknown. */
 export function isGroup(peer: string): boolean {
   return peersOf(peer).length > 1 || tagOf(peer) !== undefined
 }
 
-/** The name a mapping has unless the configuration names it. */
+/** The default name of a mapping. */
 export function mapName(peer: string, port: number, protocol: Protocol = 'tcp'): string {
   return `${peer}:${port}${suffix(protocol)}`
 }
@@ -160,7 +161,7 @@ function splitPeer(text: string, fail: Fail): { peer: string; local: string } {
 
 function checkPeer(peer: string, fail: Fail): void {
   if (peer === '') fail('the peer is missing')
-  // `8080:0000.0000.0004:80` reads as network 8080, which its first group denies: the network was forgotten.
+  // `8080:0000.0000.0004:80` parses as network 8080, which contradicts its first group: the network is missing.
   if (peer.includes(':') && parseAddress(peer) === undefined)
     fail(`"${peer}" is not an address: write NETWORK:NNNN.HHHH.LLLL, and the first group repeats the network in hex`)
   if (parsePeerName(peer) === undefined) fail(`"${peer}": ${PEER_FORM}`)

@@ -1,8 +1,8 @@
-/** What a gateway is started with, and the part of it that changes while it runs. */
+/** The options of a gateway, and the part that can change while it runs. */
 import type { ExposeSpec } from './expose-spec.ts'
 import type { MapSpec } from './map-spec.ts'
 
-/** A peer whose key the configuration gives. */
+/** A peer with its key in the configuration. */
 export interface PinnedPeer {
   readonly address?: string | undefined // absent: the node that has this hostname, if it has the key
   readonly key: string // Ed25519, base64
@@ -31,9 +31,9 @@ export interface GatewayOptions {
   readonly http?: { readonly address: string; readonly port: number; readonly origins?: readonly string[] } // absent: no HTTP front
   /** SOCKS5 and HTTP CONNECT to any trusted peer. */
   readonly proxy?: { readonly listen: string }
-  /** ports: mapped for a peer when its name is asked for. */
+  /** ports: mapped for a peer when its name is looked up. */
   readonly dns?: { readonly listen: string; readonly domain: string; readonly ports: readonly number[] }
-  /** Use this daemon instead of a node of our own; of the above only trust, maps, exposes and the paths then count. */
+  /** Use this daemon instead of our own node; of the above, only trust, maps, exposes and the paths then apply. */
   readonly daemon?: { readonly socket: string; readonly registry?: string | undefined } // registry: whom to ask for names
 }
 
@@ -43,7 +43,7 @@ export const LIVE_KEYS = ['maps', 'exposes', 'trust', 'http', 'proxy', 'dns', 'o
 /** The part of the options that changes while the gateway runs. */
 export type Desired = Pick<GatewayOptions, (typeof LIVE_KEYS)[number]>
 
-/** Only what is there: two of them are equal when they ask for the same. */
+/** Only defined keys: two are equal if they request the same. */
 export function desiredOf({ maps, exposes, trust, http, proxy, dns, observe }: Desired): Desired {
   return {
     maps,

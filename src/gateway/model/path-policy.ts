@@ -1,6 +1,8 @@
 /** Which paths a service may use. */
 
-/** any: what works. prefer-direct: waits a moment for a direct way before it takes the relay. direct: never the relay. */
+/**
+ * any: whatever works. prefer-direct: waits briefly for a direct path before using the relay. direct: never the relay.
+ */
 export type PathPolicy = 'any' | 'prefer-direct' | 'direct'
 
 export function parsePathPolicy(text: string): PathPolicy | undefined {

@@ -1,7 +1,7 @@
 /**
- * Which peer a host name of a URL, a proxy request or a DNS question means: `alice`, `alice.pilot`, `alice.pilot.localhost`,
- * an overlay address, a node id, or the loopback address that stands for a peer. The front, the proxy, DNS and the package
- * all ask here.
+ * Which peer a host name of a URL, a proxy request or a DNS question means: `alice`, `alice.pilot`,
+ * `alice.pilot.localhost`, an overlay address, a node id, or the loopback address of a peer. Used by the front, the
+ * proxy, DNS and the package.
  */
 import { isIPv4 } from 'node:net'
 import { parsePeerName, withoutBrackets } from '../../base/address.ts'
@@ -20,20 +20,20 @@ export function peerOfHost(
   return label !== undefined && parsePeerName(label) !== undefined ? label : undefined
 }
 
-/** The one label before the domain, or the text itself where it is one label. */
+/** The single label before the domain, or the text itself if it is a single label. */
 function withoutDomain(name: string, domain: string): string | undefined {
   const label = nameBelow(name, domain) ?? name
   return label === '' || label.includes('.') ? undefined : label
 }
 
-/** What stands before the domain, in lower case; undefined when the host is not below it. */
+/** The part before the domain, in lower case; undefined if the host is not below it. */
 export function nameBelow(host: string, domain: string): string | undefined {
   const lower = host.toLowerCase().replace(/\.$/, '')
   const suffix = [`.${domain}.localhost`, `.${domain}`].find((each) => lower.endsWith(each))
   return suffix === undefined ? undefined : lower.slice(0, -suffix.length)
 }
 
-/** Where nothing else is configured. */
+/** Default. */
 export const DEFAULT_DOMAIN = 'pilot'
-/** What a URL without a port means. */
+/** The port of a URL without one. */
 export const HTTP_PORT = 80

@@ -1,5 +1,6 @@
 /**
- * What a gateway reports: records are public (events, admin socket, --json), so fields are added, never renamed or removed.
+ * The records of a gateway. They are public (events, admin socket, --json), so fields may be added, but never renamed
+ * or removed.
  */
 import type { ErrorCode } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -18,12 +19,12 @@ export interface MappedRecord {
 
 /** One of several peers behind a mapping. */
 export interface GroupPeerRecord {
-  readonly peer: string // of a node that has a tag: its hostname, or else its address
-  readonly nodeId: NodeId | null // null until it has taken a connection
-  readonly state: 'up' | 'ejected' // ejected: it took no connection lately, and is asked only when no other does
+  readonly peer: string // of a node that has a tag: its hostname, otherwise its address
+  readonly nodeId: NodeId | null // null until it has accepted a connection
+  readonly state: 'up' | 'ejected' // ejected: it refused connections recently, and is tried only if no other accepts
   readonly connections: number // open
   readonly failures: number // in a row
-  readonly retryMs: number | null // it is tried again in so long
+  readonly retryMs: number | null // time until it is tried again
 }
 
 export interface ExposedRecord {
@@ -85,7 +86,7 @@ export interface ConnectionRecord {
   readonly id: number
   readonly direction: 'map' | 'expose'
   readonly service: string // name of the mapping or exposure
-  readonly protocol: 'tcp' | 'udp' // udp: a session, which ends when it has been silent for a while
+  readonly protocol: 'tcp' | 'udp' // udp: a session, which ends after a period of silence
   readonly peer: string
   readonly nodeId: NodeId | null
   readonly local: string
@@ -96,7 +97,7 @@ export interface ConnectionRecord {
   readonly state: 'connecting' | 'open'
 }
 
-/** Whose connection a local one is. */
+/** The owner of a local connection. */
 export interface WhoisRecord {
   readonly local: string // as asked: the ip:port that the local program sees or has
   readonly direction: 'map' | 'expose' // map: the local program called the peer; expose: the peer called it
@@ -110,13 +111,13 @@ export interface WhoisRecord {
   readonly openedMs: number // age
 }
 
-/** What is known of a connection itself. */
+/** The state of a connection. */
 export type WhoisEntry = Pick<WhoisRecord, 'direction' | 'service' | 'peer' | 'nodeId' | 'openedMs'>
 
 export interface ResolveRecord {
   readonly name: string // as asked
   readonly peer: string // as mappings write it
-  readonly nodeId: NodeId | null // null: of a mapped peer that cannot be asked about now
+  readonly nodeId: NodeId | null // null: for a mapped peer that cannot be looked up now
   readonly address: string | null
   readonly hostname: string | null
   readonly dnsName: string | null // agent-b.pilot
@@ -133,12 +134,12 @@ export interface HostRecord {
 export interface TrustRecord {
   readonly nodeId: NodeId
   readonly address: string
-  readonly hostname: string | null // unless nameVerified, only what the registry calls it
+  readonly hostname: string | null // unless nameVerified, only the registry's name for it
   readonly nameVerified: boolean // the name is bound to this key here
   readonly publicKey: string | null // base64
   readonly fingerprint: string | null // of the key, for people to compare
   readonly since: string | null // RFC 3339
-  readonly until?: string // RFC 3339, when trust is revoked by itself; absent: it has no end
+  readonly until?: string // RFC 3339, when trust expires; absent: it has no end
 }
 
 export interface PendingTrustRecord extends TrustRecord {
@@ -147,7 +148,7 @@ export interface PendingTrustRecord extends TrustRecord {
 
 export interface TrustRequestRecord {
   readonly peer: string
-  readonly state: 'requested' | 'approved' // approved: both sides agree already
+  readonly state: 'requested' | 'approved' // approved: both sides already agree
 }
 
 export interface PingRecord {
@@ -155,21 +156,21 @@ export interface PingRecord {
   readonly nodeId: NodeId
   readonly seq: number
   readonly rttMs: number
-  readonly path: PathKind | null // null: through a daemon, which does not tell
+  readonly path: PathKind | null // null: through a daemon, which does not report it
   readonly endpoint: string | null
-  readonly reason?: string // why the path is what it is
+  readonly reason?: string // the reason for this path
 }
 
 export interface BenchOptions {
   readonly bytes: number // to go there and back, at most
-  readonly forMs: number // the transfer ends then, at the latest
+  readonly forMs: number // the transfer ends by then
 }
 
-/** What the way to a peer's echo service can do. */
+/** The performance of the path to a peer's echo service. */
 export interface BenchRecord {
   readonly peer: string
   readonly nodeId: NodeId
-  readonly setUp: { readonly firstMs: number; readonly medianMs: number; readonly count: number } // to open a connection; first: resolving and key exchange as well, where they were due
+  readonly setUp: { readonly firstMs: number; readonly medianMs: number; readonly count: number } // to open a connection; first: includes name resolution and key exchange if needed
   readonly roundTrip: {
     readonly bytes: number
     readonly medianMs: number
@@ -181,11 +182,11 @@ export interface BenchRecord {
     readonly elapsedMs: number
     readonly bitsPerSecond: number
     readonly complete: boolean
-  } // bytes that came back; each went both ways. complete: all that was asked for
-  readonly path: PathRecord | null // null: through a daemon, which does not tell
+  } // bytes that came back; each went in both directions. complete: all that were requested
+  readonly path: PathRecord | null // null: through a daemon, which does not report it
 }
 
-/** A ticket that was made just now. The text is a secret until somebody has used it. */
+/** A new ticket. The text is a secret until it has been used. */
 export interface TicketRecord {
   readonly ticket: string // pgt1_…
   readonly service: string // name of the exposure that it opens
@@ -193,10 +194,10 @@ export interface TicketRecord {
   readonly protocol: 'tcp' | 'udp'
   readonly expires: string // RFC 3339
   readonly registry: string // whose address it carries
-  readonly loopback: boolean // it does: good on this machine only
+  readonly loopback: boolean // its rendezvous is on loopback: valid only on this machine
 }
 
-/** A ticket of somebody else that was used: trust is mutual, the service is open to us. */
+/** A used ticket of another node: trust is mutual, and the service is open to us. */
 export interface TicketUseRecord {
   readonly peer: string // 0:0000.0000.0002
   readonly nodeId: NodeId
@@ -235,9 +236,9 @@ export interface StatusRecord {
   readonly udp: string | null // null under --daemon, as the next two: these are the daemon's
   readonly registry: OverlayStatus['registry']
   readonly beacon: OverlayStatus['beacon']
-  readonly daemon: OverlayStatus['daemon'] // null but under --daemon
+  readonly daemon: OverlayStatus['daemon'] // null except under --daemon
   readonly admin: string
-  readonly proxy?: string // where it listens; absent: not asked for
+  readonly proxy?: string // where it listens; absent: off
   readonly dns?: string
   readonly nat: NatRecord | null
   readonly observe?: string | null // where metrics, health and the dashboard are

@@ -1,4 +1,6 @@
-/** What a ticket is for. The name alone would not do: another service may be exposed under it later. */
+/**
+ * The service that a ticket is for. The name alone is not enough: a different service may be exposed under it later.
+ */
 import type { ExposedRecord } from './records.ts'
 
 export type ServiceKey = Pick<ExposedRecord, 'name' | 'port' | 'protocol' | 'target'>

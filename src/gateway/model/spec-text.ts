@@ -1,4 +1,4 @@
-/** What the notations of mappings and exposures share. What cannot be parsed is a USAGE error that names the part. */
+/** The common notation of mappings and exposures. Text that cannot be parsed is a USAGE error that names the part. */
 import { PilotError } from '../../base/errors.ts'
 
 export type Fail = (what: string) => never
@@ -9,7 +9,7 @@ export function failing(kind: string, text: string, form: string): Fail {
   }
 }
 
-/** `/tcp` may be said, and is what is meant without. */
+/** `/tcp` is allowed, and the default. */
 export function splitProtocol(text: string, fail: Fail): { body: string; protocol: Protocol } {
   const [, body, protocol = 'tcp'] = /^(.*?)(?:\/([a-z]*))?$/s.exec(text)!
   if (protocol !== 'tcp' && protocol !== 'udp') return fail(`"/${protocol}" is not a protocol; use /tcp or /udp`)

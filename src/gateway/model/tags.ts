@@ -1,10 +1,12 @@
-/** Who has a tag. The configuration decides about the tags that it gives; every other one a node gives itself, at the registry. */
+/**
+ * Who has a tag. The configuration is authoritative for the tags used in it; nodes claim all others at the registry.
+ */
 import { parseAllow, tagOf } from './allow.ts'
 import type { ExposeSpec } from './expose-spec.ts'
 import { type MapSpec, peersOf } from './map-spec.ts'
 import type { GatewayOptions } from './options.ts'
 
-/** The Ed25519 keys (base64) that have each tag which the configuration gives. */
+/** The Ed25519 keys (base64) for each tag in the configuration. */
 export type ConfiguredTags = ReadonlyMap<string, ReadonlySet<string>>
 
 export function configuredTags(pinned: GatewayOptions['pinned']): ConfiguredTags {
@@ -14,7 +16,7 @@ export function configuredTags(pinned: GatewayOptions['pinned']): ConfiguredTags
   return keys
 }
 
-/** Tags that mappings and allow-lists name and the configuration gives to nobody: trusted peers decide about those themselves. */
+/** Tags that mappings and allow-lists name but the configuration does not assign: trusted peers can claim them. */
 export function selfAssignedTags(
   tags: ConfiguredTags,
   maps: readonly MapSpec[],

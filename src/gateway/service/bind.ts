@@ -1,6 +1,6 @@
 /**
- * Where a mapping listens: the address that was asked for, or the peer's own loopback address and what replaces it where
- * that cannot be bound. Above: map/tcp.ts, map/udp.ts. Below: loopback-pool.ts.
+ * Where a mapping listens: the requested address, or the peer's own loopback address, with a fallback if that cannot be
+ * bound. Above: map/tcp.ts, map/udp.ts. Below: loopback-pool.ts.
  */
 import { PilotError } from '../../base/errors.ts'
 import { checkLoopback } from '../model/listen.ts'
@@ -39,7 +39,10 @@ export async function bindMapping(
   }
 }
 
-/** Whether one would listen where the other does. @param local of the other, ip:port: one that took a free port may be asked to stay there. */
+/**
+ * Whether one would listen at the other's address. @param local of the other, ip:port: a mapping on a free port can
+ * stay there.
+ */
 export function isSamePlace(wanted: MapSpec, running: MapSpec, local: string): boolean {
   const samePort = wanted.localPort === running.localPort || local.endsWith(`:${wanted.localPort}`)
   return (
@@ -49,7 +52,7 @@ export function isSamePlace(wanted: MapSpec, running: MapSpec, local: string): b
   )
 }
 
-/** Where only 127.0.0.1 can be bound (macOS without aliases), mappings are told apart by port. */
+/** If only 127.0.0.1 can be bound (macOS without aliases), mappings differ by port. */
 async function bindPlainLoopback(port: number, bind: Bind): Promise<void> {
   try {
     await bind('127.0.0.1', port)
@@ -59,5 +62,5 @@ async function bindPlainLoopback(port: number, bind: Bind): Promise<void> {
   }
 }
 
-/** Clients that the kernel holds for us while we are busy: a browser opens dozens at once, a load test hundreds. */
+/** Clients that the kernel queues while we are busy: a browser opens dozens at once, a load test hundreds. */
 export const BACKLOG = 1_024

@@ -1,4 +1,4 @@
-/** The connections that pass through this gateway now: for people to see, for limits, and for a drain to wait on. */
+/** The connections currently passing through this gateway: for display, for limits, and for a drain to wait on. */
 import { PilotError } from '../../base/errors.ts'
 import { descriptorBudget } from '../../runtime/net/descriptors.ts'
 import type { DescriptorBudget } from '../../runtime/net/descriptors.ts'
@@ -22,7 +22,7 @@ export class Connection {
   nodeId: NodeId | null
   stream: Traffic | undefined // once it is open
   readonly openedAt = performance.now()
-  /** ip:port of our ends of it towards the local program, which sees them as its client. */
+  /** ip:port of our end towards the local program, which sees it as its client. */
   readonly ends = new Set<string>()
   /** Ends it abruptly. */
   abort: () => void
@@ -76,7 +76,7 @@ export class ConnectionTable {
     datagrams_too_large: 0,
     bytes_in: 0,
     bytes_out: 0,
-    faults: 0, // exceptions of ours that nobody caught: each ended at most what it happened in
+    faults: 0, // our uncaught exceptions: each ended at most the connection it happened in
   }
   #nextId = 1
   #waiters: Array<() => void> = []
@@ -95,7 +95,7 @@ export class ConnectionTable {
     return [...this.#open].map((connection) => connection.record)
   }
 
-  /** @throws PilotError TOO_MANY when all are in use, or one peer has half of them at our exposures. */
+  /** @throws PilotError TOO_MANY if all are in use, or one peer has half of them at our exposures. */
   add(about: ConstructorParameters<typeof Connection>[1], abort: () => void): Connection {
     const { connections } = this.budget
     if (this.#open.size >= connections) throw new PilotError('TOO_MANY', `${connections} connections are open already`)
@@ -141,7 +141,7 @@ export class ConnectionTable {
       if (connection.direction === direction && connection.service === service) connection.abort()
   }
 
-  /** Waits until none is open, `graceMs` at most; then ends the rest. @returns how many had to be ended. */
+  /** Waits until none is open, at most `graceMs`; then ends the rest. @returns how many had to be ended. */
   async drain(graceMs: number): Promise<number> {
     if (this.#open.size > 0 && graceMs > 0) {
       await new Promise<void>((resolve) => {

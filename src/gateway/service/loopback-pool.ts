@@ -1,7 +1,6 @@
 /**
- * Which loopback address stands for which peer: the same one at every start. It follows from our key and the peer's
- * name, so that two gateways on one machine seldom want the same, and is written down, so that it stays even where
- * two names collide.
+ * Assigns loopback addresses to peers, the same at every start. An address is derived from our key and the peer's name,
+ * so that two gateways on one machine seldom want the same, and saved, so that it is stable even if two names collide.
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -15,7 +14,7 @@ export class LoopbackPool {
   readonly #seed: string
   readonly #addresses: Map<string, string> // peer as written → 127.77.x.y
   readonly #peers: Map<string, string> // the other way round
-  readonly #fresh = new Set<string>() // peers whose address nobody has seen yet: it may still change
+  readonly #fresh = new Set<string>() // peers whose address was not shown yet: it may still change
 
   private constructor(path: string, seed: string, addresses: Map<string, string>) {
     this.#path = path
@@ -24,7 +23,7 @@ export class LoopbackPool {
     this.#peers = new Map([...addresses].map(([peer, address]) => [address, peer]))
   }
 
-  /** @throws PilotError FAILED when the file is there and is not ours. */
+  /** @throws PilotError FAILED if the file exists and is not ours. */
   static async open(stateDir: string, publicKey: string): Promise<LoopbackPool> {
     const path = join(stateDir, 'loopback.json')
     let text: string
@@ -44,14 +43,16 @@ export class LoopbackPool {
     return this.#give(peer, 0)
   }
 
-  /** The address turned out to be in use by somebody else. @returns another, or undefined if it was promised before. */
+  /**
+   * The address turned out to be in use by another program. @returns a new one, or undefined if it was already shown.
+   */
   another(peer: string, attempt: number): string | undefined {
     if (!this.#fresh.has(peer) || attempt >= MAX_ATTEMPTS) return undefined
     this.#peers.delete(this.#addresses.get(peer)!)
     return this.#give(peer, attempt)
   }
 
-  /** The peer that an address of ours stands for, as it is written. */
+  /** The peer of one of our addresses, as written. */
   peerAt(address: string): string | undefined {
     return this.#peers.get(address)
   }
@@ -96,11 +97,11 @@ function parse(text: string, path: string): Map<string, string> {
   return addresses
 }
 
-/** Whether an address is one of those that stand for peers. */
+/** Whether an address belongs to the peers' range. */
 export function isPooled(address: string): boolean {
   return address.startsWith(PREFIX) && isIPv4(address)
 }
 
-/** 127.77.0.0/16: loopback everywhere, and used by nothing else that we know of. */
+/** 127.77.0.0/16: loopback everywhere, and not used by anything else that we know of. */
 const PREFIX = '127.77.'
 const MAX_ATTEMPTS = 16

@@ -1,6 +1,6 @@
 /**
- * Warnings that others can cause. Each kind is written once per interval, with the count of those left out; and all
- * kinds together are rationed, since a peer that dials one port after another makes as many kinds as it likes.
+ * Warnings that others can cause. Each kind is logged once per interval, with the count of suppressed ones; all kinds
+ * together are rate-limited too, since a peer that dials one port after another can create any number of kinds.
  */
 import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -10,14 +10,14 @@ export class SparseLog {
   readonly #now: () => number
   readonly #kinds = new Map<string, { until: number; suppressed: number }>() // oldest first
   readonly #lines = new TokenBucket(LINES_PER_SECOND, LINES_AT_ONCE)
-  #unwritten = 0 // warnings that the ration left out, of whatever kind
+  #unwritten = 0 // warnings suppressed by the overall limit, of any kind
 
   constructor(log: Logger, now: () => number = () => performance.now()) {
     this.#log = log
     this.#now = now
   }
 
-  /** @param kind what one line in ten seconds is enough for: few, and never made of what a stranger sends. */
+  /** @param kind one line per ten seconds is enough for it: few values, never derived from a stranger's input. */
   warn(kind: string, fields: object, message: string): void {
     const now = this.#now()
     const known = this.#kinds.get(kind)
@@ -42,6 +42,6 @@ export class SparseLog {
 
 const INTERVAL_MS = 10_000
 const MAX_KINDS = 1_024
-/** A person reads no more than this; a burst shows what an incident is made of. */
+/** No one reads more than this; the burst shows the nature of an incident. */
 const LINES_PER_SECOND = 1
 const LINES_AT_ONCE = 30

@@ -1,11 +1,11 @@
 /**
- * Where a TCP connection becomes an overlay stream: two pipes, joined. Above: map/tcp.ts and expose/tcp.ts, which made the
- * two ends. Below: an OverlayStream and node:net.
+ * Where a TCP connection becomes an overlay stream: two pipes, joined. Above: map/tcp.ts and expose/tcp.ts, which made
+ * the two ends. Below: an OverlayStream and node:net.
  *
- * Each direction ends by itself (half-close); a reset on one side is a reset on the other and never looks like an end;
- * what one side does not read, the other may not write.
+ * Each direction ends on its own (half-close); a reset on one side becomes a reset on the other and never looks like an
+ * end; if one side does not read, the other cannot write.
  *
- * Not Node's pipe() and once(), and no closures: what every open connection holds is one joint, and listeners that all share.
+ * Not Node's pipe() and once(), and no closures: every open connection holds only one joint; all share the listeners.
  */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -13,7 +13,7 @@ import type { OverlayStream } from '../../runtime/overlay.ts'
 
 /**
  * `onClosed` is called once, when both ends are closed, with the error that ended them early, if one did.
- * @param pace where bytes are limited: takes those that have just been read, tells how long to read no more, ms.
+ * @param pace if bytes are limited: takes those just read, returns how long to stop reading, ms.
  */
 export function splice(
   socket: Socket,
@@ -21,12 +21,12 @@ export function splice(
   onClosed: (error: Error | undefined) => void,
   pace?: (bytes: number) => number,
 ): void {
-  stream.handsOver = true // node:net gives every chunk a buffer of its own
+  stream.handsOver = true // node:net gives every chunk its own buffer
   const joint: Joint = { socket, stream, onClosed, pace, open: 2, failure: undefined }
   for (const end of [socket, stream]) (end as Joined)[JOINT] = joint
   for (const end of [socket, stream] as Duplex[])
     end.on('error', onError).on('end', onEnd).on('close', onClose).on('data', onData).on('drain', onDrain)
-  if (socket.readableEnded) onEnd.call(socket) // without a byte, while its peer was dialled
+  if (socket.readableEnded) onEnd.call(socket) // without data, while its peer was being dialled
   socket.resume() // it was paused when it was accepted
   stream.resume()
 }
@@ -42,7 +42,7 @@ interface Joint {
   failure: Error | undefined
 }
 
-/** Where an end keeps its joint, for the listeners to find it. */
+/** Key of an end's joint, for the listeners. */
 const JOINT = Symbol('joint')
 
 type Joined = End & { [JOINT]: Joint }
@@ -55,11 +55,11 @@ function otherThan(end: End, { socket, stream }: Joint): End {
   return end === socket ? stream : socket
 }
 
-/** What one side reads the other writes; while it cannot, or a limit says to wait, nothing is read. */
+/** One side's reads are the other's writes; while the other cannot write, or a limit applies, nothing is read. */
 function onData(this: End, chunk: Uint8Array): void {
   const joint = jointOf(this)
   const sink = otherThan(this, joint)
-  if (!sink.writable) return reset(this, joint) // nothing arrives any more, and its writer has to know
+  if (!sink.writable) return reset(this, joint) // nothing arrives any more, and its writer must know
   if (!sink.write(chunk)) this.pause()
   if (joint.pace !== undefined) slow(this, sink, joint.pace(chunk.length))
 }
@@ -82,7 +82,7 @@ function onError(this: End, error: Error): void {
   reset(otherThan(this, joint), joint)
 }
 
-/** An end that closed in order has passed on its own end already; what the other still has to deliver is its own affair. */
+/** An end that closed in order has already forwarded its own end; the other delivers the rest on its own. */
 function onClose(this: End): void {
   const joint = jointOf(this)
   if (!this.readableEnded || !this.writableFinished) {
@@ -111,10 +111,10 @@ function slow(source: End, sink: End, waitMs: number): void {
   )
 }
 
-/** Sources that a limit keeps from being read, and until when. */
+/** Sources paused by a limit, and until when. */
 const waiting = new Map<End, NodeJS.Timeout>()
 
-/** RST where the socket can send one; a Unix socket, or one that is not connected yet, is just closed. */
+/** RST if the socket can send one; a Unix socket, or one that is not connected yet, is just closed. */
 export function resetSocket(socket: Socket): void {
   if (socket.destroyed) return
   if (socket.connecting || !isTcp(socket)) socket.destroy()
@@ -122,20 +122,20 @@ export function resetSocket(socket: Socket): void {
   else socket.resetAndDestroy()
 }
 
-/** FIN only when nothing waits to be written before it: so the shutdown is over in a moment, and a reset can follow it. */
+/** FIN only when nothing is left to write: the shutdown is then over in a moment, and a reset can follow it. */
 function endWhenFlushed(socket: Socket): void {
   if (socket.writableLength === 0) socket.end()
-  else socket.write('', () => socket.end()) // called behind everything before it; 'drain' comes only after a refused write
+  else socket.write('', () => socket.end()) // called after all earlier writes; 'drain' comes only after a refused write
 }
 
 /**
  * libuv reports a reset that arrives together with the last bytes as an orderly end (it sees the hang-up before it
- * reads the error). The kernel knows better: a connection that was reset has no peer any more, one that ended has.
- * Unless our side had ended before: then neither has, and an end is believed.
+ * reads the error). The kernel knows better: a reset connection no longer has a peer, an ended one does. Unless our
+ * side had ended before: then neither has one, and an end is believed.
  */
 function isReset(socket: Socket): boolean {
   if (socket.writableEnded) return false
-  ;(socket as Socket & { _peername?: unknown })._peername = undefined // where Node remembers the answer of before
+  ;(socket as Socket & { _peername?: unknown })._peername = undefined // where Node caches the earlier answer
   return socket.remoteAddress === undefined && isTcp(socket)
 }
 

@@ -1,42 +1,43 @@
 /**
- * What runs by specification and may change while the gateway runs: services by name, and the way from what runs to what
- * is wanted. Above: gateway.ts, which has a table of each kind. Below: whatever listens (map/tcp.ts, expose/tcp.ts, …).
+ * What runs by specification and may change while the gateway runs: services by name, and the transition from the
+ * running to the wanted state. Above: gateway.ts, which has a table for each kind. Below: the listeners (map/tcp.ts,
+ * expose/tcp.ts, …).
  *
- * A service whose specification stays equal is not touched. One that goes, or changes, stops listening; its open
- * connections belong to nobody any more and end by themselves.
+ * A service with an unchanged specification is not touched. A removed or changed one stops listening; its open
+ * connections are orphaned and end on their own.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { PilotError } from '../../base/errors.ts'
 
-/** Something that listens, made from its specification. */
+/** A listener, created from its specification. */
 export interface Service<Record> {
   readonly record: Record
-  /** After a `stop` at the place where it was. @throws PilotError: whatever cannot be bound. */
+  /** After a `stop`, at the same address. @throws PilotError: if something cannot be bound. */
   start(): Promise<void>
-  /** No new connections; those inside go on. The address or port is free when this returns. */
+  /** No new connections; open ones continue. The address or port is free when this returns. */
   stop(): void
   /**
-   * Another of its kind runs where this one, which has not started, would: it goes on there by these settings, without a
-   * moment in which nobody listens; the other is stopped, as by `stop`. @returns false when it would be another place.
+   * Takes over from a running service of its kind at the address where this one would listen, without a gap in
+   * listening; the other is stopped, as by `stop`. @returns false if the address differs.
    */
   takeOver?(running: Service<Record>): boolean
-  /** Finds out what the record does not know yet; never rejects. */
+  /** Fills in missing parts of the record; never rejects. */
   identify?(): Promise<void>
 }
 
 export interface Difference<Spec> {
   readonly added: readonly Spec[]
   readonly removed: readonly Spec[]
-  readonly changed: readonly Spec[] // as wanted; something of the same name runs
+  readonly changed: readonly Spec[] // as wanted; one of the same name is running
 }
 
-/** Puts everything back; never rejects. */
+/** Restores everything; never rejects. */
 export type Undo = () => Promise<void>
 
 interface Entry<Spec, Record> {
   readonly spec: Spec
   readonly service: Service<Record>
-  readonly draining: boolean // stopped for now, and still in the table
+  readonly draining: boolean // stopped for now, but still in the table
 }
 
 export class ServiceTable<Spec extends { readonly name: string }, Record extends object> {
@@ -56,7 +57,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
     return [...this.#entries.values()].map(recordOf)
   }
 
-  /** The first whose record is as asked for. */
+  /** The first with a matching record. */
   find(fits: (record: Record) => boolean): Spec | undefined {
     for (const { spec, service } of this.#entries.values()) if (fits(service.record)) return spec
     return undefined
@@ -72,10 +73,10 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
   }
 
   /**
-   * Makes what runs equal to `wanted`, in its order; all of it or nothing. What is new and in nobody's way starts first,
-   * so that a port that is taken is found out before anything that runs has been stopped for it. What changes and stays
-   * where it is goes on listening throughout.
-   * @throws PilotError: whatever cannot be bound; everything is then as before.
+   * Makes the running services equal to `wanted`, in its order; all or nothing. New ones that conflict with nothing
+   * start first, so that a taken port is detected before anything is stopped. Changed ones that keep their address
+   * listen throughout.
+   * @throws PilotError: if something cannot be bound; everything is then as before.
    */
   async become(wanted: readonly Spec[]): Promise<Undo> {
     const { added, removed, changed } = difference(this.specs, wanted)
@@ -117,7 +118,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
     return undo
   }
 
-  /** What the records do not know yet is found out. */
+  /** Fills in missing parts of the records. */
   async identify(names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#entry(name).service.identify?.()))
   }
@@ -129,7 +130,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
     this.#entries.set(name, { ...entry, draining: true })
   }
 
-  /** Listens again. @throws PilotError NOT_FOUND, or what cannot be bound. */
+  /** Listens again. @throws PilotError NOT_FOUND, or if it cannot be bound. */
   async resume(name: string): Promise<void> {
     const entry = this.#entry(name)
     if (!entry.draining) return
@@ -147,7 +148,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
     return entry
   }
 
-  /** @returns undefined when its place is taken, and may be free once others have been stopped. */
+  /** @returns undefined if its address is taken, but may become free once others have been stopped. */
   async #started(spec: Spec, mayWait: boolean): Promise<Entry<Spec, Record> | undefined> {
     const service = this.#make(spec)
     try {
@@ -160,7 +161,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
     return { spec, service, draining: false }
   }
 
-  /** The place was ours a moment ago; should somebody have taken it meanwhile, the entry stays, and shows as draining. */
+  /** The address was ours a moment ago; if it was taken in the meantime, the entry stays and shows as draining. */
   async #again(entry: Entry<Spec, Record>): Promise<Entry<Spec, Record>> {
     if (entry.draining) return entry
     return await entry.service.start().then(
@@ -170,7 +171,7 @@ export class ServiceTable<Spec extends { readonly name: string }, Record extends
   }
 }
 
-/** By name; a spec is a plain value, compared whole. */
+/** By name; a spec is a plain value, compared as a whole. */
 export function difference<Spec extends { readonly name: string }>(
   running: readonly Spec[],
   wanted: readonly Spec[],

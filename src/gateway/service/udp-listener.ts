@@ -1,10 +1,10 @@
 /**
  * A local UDP address that clients send to. Above: map/udp.ts, fronts/dns.ts.
  *
- * An answer has to come from the address that was asked, or the client drops it; but a socket on a wildcard address does
- * not say which one that was (node:dgram has no IP_PKTINFO). So a wildcard is one socket for each address of this machine,
- * and the list is looked through again every few seconds. Broadcasts, and loopback addresses that no interface lists
- * (127.0.0.5), are thereby left out.
+ * An answer must come from the address that was asked, or the client drops it; but a socket on a wildcard address does
+ * not report which one that was (node:dgram has no IP_PKTINFO). So a wildcard becomes one socket per address of this
+ * machine, and the list is checked every few seconds. Broadcasts, and loopback addresses that no interface lists
+ * (127.0.0.5), are therefore left out.
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'
@@ -15,10 +15,10 @@ import type { Endpoint } from '../../base/types.ts'
 import { interfaceAddresses } from '../../runtime/net/interfaces.ts'
 import { listenError } from '../../runtime/net/listen-error.ts'
 
-/** Where an answer to a client has to leave. */
+/** The socket for an answer to a client. */
 export interface Via {
-  readonly key: string // tells the addresses of a wildcard apart
-  /** The bytes are its own from now on. */
+  readonly key: string // distinguishes the addresses of a wildcard
+  /** It owns the bytes from now on. */
   send(bytes: Uint8Array, port: number, address: string): void
 }
 
@@ -29,7 +29,7 @@ export interface UdpAttendant {
 
 export class UdpListener {
   readonly local: Endpoint
-  /** Changes hands when another service goes on here. */
+  /** Changes when another service takes over here. */
   attendant: UdpAttendant
   readonly #sockets = new Map<string, Socket>() // by address
   readonly #service: string
@@ -45,7 +45,7 @@ export class UdpListener {
   }
 
   /**
-   * @param service for messages: `mapping agent-b:53/udp`. @param bufferBytes what a burst may fill in the kernel.
+   * @param service for messages: `mapping agent-b:53/udp`. @param bufferBytes kernel buffer for bursts.
    * @throws PilotError PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNAVAILABLE.
    */
   static async bind(
@@ -63,7 +63,7 @@ export class UdpListener {
         for (const other of addresses.slice(1)) await listener.#open(other)
       } catch (error) {
         listener.close()
-        if (port === 0 && tries < MAX_TRIES) continue // free at one address need not be free at all
+        if (port === 0 && tries < MAX_TRIES) continue // free at one address is not necessarily free at all
         throw error
       }
       if (isWildcard(address)) listener.#watch = setInterval(() => void listener.#follow(), FOLLOW_MS).unref()
@@ -78,7 +78,7 @@ export class UdpListener {
     this.#sockets.clear()
   }
 
-  /** An address that is just coming or going is left out. @throws PilotError. */
+  /** An address that is just appearing or disappearing is left out. @throws PilotError. */
   async #open(address: string): Promise<void> {
     try {
       const socket = await open({ address, port: this.local.port }, this.#service, this.#bufferBytes)
@@ -124,7 +124,7 @@ function isWildcard(address: string): boolean {
   return address === '0.0.0.0' || address === '::'
 }
 
-/** `::` stands for both families, as a socket bound there does. @throws PilotError ADDRESS_UNAVAILABLE. */
+/** `::` means both families, like a socket bound there. @throws PilotError ADDRESS_UNAVAILABLE. */
 function ownAddresses(wildcard: string, service: string): readonly string[] {
   const wanted = interfaceAddresses()
     .filter(({ address }) => wildcard === '::' || !isIPv6(address))

@@ -1,6 +1,6 @@
 /**
- * The tickets that are open, and who came by one: what it opened, and nothing else. Kept in `tickets.json` of the state
- * folder, mode 0600; an open ticket survives a restart. No overlay here; above: tickets.ts.
+ * The open tickets, and the guests with what their ticket opened. Kept in `tickets.json` of the state folder, mode
+ * 0600; an open ticket survives a restart. No overlay here; above: tickets.ts.
  */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
@@ -10,7 +10,7 @@ import { isSameService, type ServiceKey } from '../model/service-key.ts'
 import { writeFileAtomically, writeFileAtomicallyNow } from '../../runtime/files/atomic.ts'
 import { isProof, proofOf, sameProof } from './text.ts'
 
-/** Absent in what older versions wrote: then the name alone counts. */
+/** Absent in files of older versions: then only the name counts. */
 const Made = { port: z.number().optional(), protocol: z.enum(['tcp', 'udp']).optional(), target: z.string().optional() }
 const Open = z.object({ secret: z.string(), service: z.string(), ...Made, expires: z.number() })
 const Guest = z.object({
@@ -34,11 +34,11 @@ export interface OpenTicket extends Opened {
 }
 
 interface Guest {
-  readonly limited: boolean // trusted only because of a ticket: exposures for 'trusted' peers are not for it
+  readonly limited: boolean // trusted only because of a ticket: no access to exposures for 'trusted' peers
   readonly used: readonly (Opened & { readonly proof: string })[] // repeating a proof is not a second use
 }
 
-/** How somebody who holds a proof stands with us. */
+/** Our view of a node with a proof. */
 export type Redeemed =
   | { readonly verdict: 'accept'; readonly service: string; readonly fresh: boolean }
   | { readonly verdict: 'refuse' }
@@ -57,7 +57,7 @@ export class TicketBook {
     this.#guests = new Map(guests.map(({ key, limited, used }) => [key, { limited, used }]))
   }
 
-  /** @throws PilotError FAILED for a file that is there and unreadable: guests must not get the rights of others by its loss. */
+  /** @throws PilotError FAILED for an existing but unreadable file: guests must not gain rights through its loss. */
   static async load(file: string, ownKey: Uint8Array): Promise<TicketBook> {
     try {
       const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -97,9 +97,11 @@ export class TicketBook {
   }
 
   /**
-   * What a request with this justification is worth; undefined when it speaks of no ticket. A good ticket is used up by it,
-   * on the disk as well when this returns: no crash opens it again. What cannot be written is not granted, and thrown.
-   * @param trusted the asker is trusted now: else a proof that he has shown before is worth nothing (his trust was revoked).
+   * The verdict on a request with this justification; undefined if it mentions no ticket. A valid ticket is used up, on
+   * disk too when this returns, so no crash reopens it. If that cannot be written, it is not granted, and the error is
+   * thrown.
+   * @param trusted the requester is trusted now; otherwise a proof that it has used before is worthless (its trust was
+   *   revoked).
    */
   redeem(key: Uint8Array, justification: string, trusted: boolean, now: number): Redeemed | undefined {
     if (!isProof(justification)) return undefined
@@ -126,11 +128,11 @@ export class TicketBook {
       else this.#guests.set(name, before.guest)
       throw error
     }
-    void this.#save().catch(() => {}) // behind whatever older text is being written just now
+    void this.#save().catch(() => {}) // after any older text that is being written right now
     return { verdict: 'accept', service: found.service, fresh: true }
   }
 
-  /** Somebody whom we trust for a ticket of his: he gets nothing here for that. One who was trusted before stays so. */
+  /** A node that we trust because of its ticket: it gets no access here. One that was trusted before stays trusted. */
   async restrict(key: Uint8Array): Promise<void> {
     const name = toBase64(key)
     if (this.#guests.has(name)) return
@@ -138,7 +140,10 @@ export class TicketBook {
     await this.#save()
   }
 
-  /** A trusted node at an exposure: let in by a ticket, or known only by tickets for others, or like any other (undefined). @param key base64. */
+  /**
+   * A trusted node at an exposure: admitted by a ticket, known only through tickets for others, or an ordinary peer
+   * (undefined). @param key base64.
+   */
   standing(key: string, service: ServiceKey): 'granted' | 'restricted' | undefined {
     const guest = this.#guests.get(key)
     if (guest === undefined) return undefined
@@ -146,7 +151,7 @@ export class TicketBook {
     return guest.limited ? 'restricted' : undefined
   }
 
-  /** Keys that are trusted for a ticket only; `isOurs`: for one that was made here. */
+  /** Keys that are trusted only for a ticket; `isOurs`: for one made here. */
   get limited(): ReadonlyArray<{ readonly key: string; readonly isOurs: boolean }> {
     return [...this.#guests].flatMap(([key, { limited, used }]) => (limited ? [{ key, isOurs: used.length > 0 }] : []))
   }
@@ -155,7 +160,9 @@ export class TicketBook {
     return this.#guests.size > 0
   }
 
-  /** Trust has been revoked: what tickets opened is closed, and should the node be trusted again, then as any other. @param key base64. */
+  /**
+   * Trust was revoked: its tickets' access is closed, and if trusted again, it is an ordinary peer. @param key base64.
+   */
   async forget(key: string): Promise<void> {
     if (this.#guests.delete(key)) await this.#save()
   }
@@ -182,7 +189,7 @@ function opens({ service, port, protocol, target }: Opened, asked: ServiceKey): 
   return isSameService({ name: service, port, protocol, target }, asked)
 }
 
-/** A proof is compared with each open ticket; so many take well under a millisecond. */
+/** A proof is compared with each open ticket; this many take well under a millisecond. */
 const MAX_OPEN = 64
 const MAX_GUESTS = 1_024
-const MAX_USED = 64 // of one guest; the oldest go first
+const MAX_USED = 64 // of one guest; the oldest are dropped first

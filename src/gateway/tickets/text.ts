@@ -1,5 +1,5 @@
 /**
- * A ticket as text, and the proof that somebody holds it (docs/tickets.md). Pure; above: tickets.ts.
+ * A ticket as text, and the proof of holding it (docs/tickets.md). Pure; above: tickets.ts.
  *
  * `pgt1_` and base64url of: version 1 · expiry u32 (Unix s) · node u32 · Ed25519 key 32 · protocol u8 (6 TCP, 17 UDP) ·
  * port u16 · secret 16 · fingerprint (u8 length 0 or 32, bytes) · service, registry, beacon (u8 length, UTF-8 each) ·
@@ -20,7 +20,7 @@ export interface Ticket {
   readonly registry: string // host:port, or tls://host:port
   readonly fingerprint: string | undefined // of its TLS certificate, hex
   readonly beacon: string // host:port
-  readonly secret: Uint8Array // 16 bytes, good for one node
+  readonly secret: Uint8Array // 16 bytes, valid for one node
 }
 
 export function formatTicket(ticket: Ticket): string {
@@ -35,7 +35,7 @@ export function formatTicket(ticket: Ticket): string {
   return `${TICKET_PREFIX}${Buffer.concat([body, checksum(body)]).toString('base64url')}`
 }
 
-/** @throws PilotError TICKET_INVALID. Whether it has expired is not looked at. */
+/** @throws PilotError TICKET_INVALID. Expiry is not checked. */
 export function parseTicket(text: string): Ticket {
   const ticket =
     text.startsWith(TICKET_PREFIX) && text.length <= MAX_TICKET_CHARS
@@ -46,18 +46,18 @@ export function parseTicket(text: string): Ticket {
   return ticket
 }
 
-/** What the guest shows in place of the secret: good for this guest's key and this inviter only. */
+/** What the guest presents instead of the secret: valid only for this guest's key and this inviter. */
 export function proofOf(secret: Uint8Array, guestKey: Uint8Array, inviterKey: Uint8Array): string {
   const mac = createHmac('sha256', secret).update('pilot-ticket:').update(guestKey).update(inviterKey).digest()
   return `${PROOF_PREFIX}${toBase64Url(mac.subarray(0, PROOF_BYTES))}`
 }
 
-/** Has the form of a proof, good or not. */
+/** Has the form of a proof, valid or not. */
 export function isProof(text: string): boolean {
   return text.startsWith(PROOF_PREFIX)
 }
 
-/** In time that tells nothing about where they differ. */
+/** In constant time. */
 export function sameProof(a: string, b: string): boolean {
   const [one, other] = [Buffer.from(a), Buffer.from(b)]
   return one.length === other.length && timingSafeEqual(one, other)

@@ -1,6 +1,6 @@
 /**
- * Tickets (docs/tickets.md): making them, recognising who shows the proof of one, and using those of others.
- * Above: gateway.ts. Below: tickets/book.ts (what is open, who came), `guests` of the overlay (trust without a person).
+ * Tickets (docs/tickets.md): creating them, recognising proofs, and using tickets of others. Above: gateway.ts. Below:
+ * tickets/book.ts (what is open, who came), `guests` of the overlay (trust without a person).
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ export class Tickets {
   readonly #book: TicketBook
   readonly #sparse: SparseLog
   readonly #waiting = new Map<NodeId, (outcome: Outcome) => void>()
-  /** Keys of trusted nodes, base64: after a revocation nobody else knows them. */
+  /** Keys of trusted nodes, base64: after a revocation they are not known elsewhere. */
   readonly #keys = new Map<NodeId, string>()
 
   private constructor(deps: TicketDeps, book: TicketBook) {
@@ -205,7 +205,7 @@ export class Tickets {
     )
   }
 
-  /** What happens to trust, from the overlay. */
+  /** Trust events of the overlay. */
   onTrust({ node, state }: Extract<OverlayEvent, { kind: 'trust' }>): void {
     if (state === 'approved') void this.#noteKeys().catch(() => {})
     if (state === 'revoked') {
@@ -219,7 +219,7 @@ export class Tickets {
     if (state === 'approved' || state === 'rejected' || state === 'key_changed') this.#waiting.get(node)?.(state)
   }
 
-  /** How a node stands at an exposure; undefined: no ticket has to do with it. */
+  /** A node's access to an exposure; undefined: no ticket is involved. */
   async standing(node: NodeId, service: ServiceKey): Promise<'granted' | 'restricted' | undefined> {
     if (!this.#book.hasGuests) return undefined
     const entry = await this.#deps.node.trustOf(node)
@@ -241,7 +241,7 @@ export class Tickets {
         { nodeId: node, reason: String(error) },
         'a valid ticket was not honoured: could not save that it is used',
       )
-      return undefined // as any other request: the ticket stays open, the guest asks again, a person may decide
+      return undefined // like any other request: the ticket stays open, the guest asks again, a person may decide
     }
     if (redeemed === undefined) return undefined
     const peer = formatAddress({ network: 0, node })
@@ -338,7 +338,9 @@ function bare(registry: string): string {
 }
 
 const REGISTRATION_MS = 5_000
-/** The inviter looks at the registry every 500 ms, or every 5 s when the ticket is older than ten minutes; a slow path on top. */
+/**
+ * The inviter polls the registry every 500 ms, or every 5 s if the ticket is older than ten minutes; plus a slow path.
+ */
 const ANSWER_MS = 25_000
 /** To a ticket that has expired by our clock: the maker may be right, but seldom is. */
 const EXPIRED_ANSWER_MS = 5_000

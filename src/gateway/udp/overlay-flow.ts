@@ -1,6 +1,6 @@
 /**
- * Datagrams to one port of one peer, and the answers: an overlay port of our own for each local client, so that an answer
- * finds its way back. Above: map/udp.ts, socks-udp.ts. Below: runtime/overlay.ts.
+ * Datagrams to one port of one peer, and the answers: a separate overlay port for each local client, so that answers
+ * reach it. Above: map/udp.ts, socks-udp.ts. Below: runtime/overlay.ts.
  */
 import { PilotError } from '../../base/errors.ts'
 import type { NodeId } from '../../base/types.ts'
@@ -11,7 +11,7 @@ import { MAX_UDP_WAITING } from './sessions.ts'
 
 export interface FlowEvents {
   onAnswer(bytes: Uint8Array): void
-  /** A datagram that did not leave: DATAGRAM_TOO_LARGE, or what `dial` throws. */
+  /** A datagram that was not sent: DATAGRAM_TOO_LARGE, or an error of `dial`. */
   onDropped(error: PilotError): void
   /** The peer is known and its tunnel was up at that moment. */
   onOpen(node: NodeId): void
@@ -43,7 +43,7 @@ export class OverlayFlow {
     this.#events = events
   }
 
-  /** Never rejects: what goes wrong is told by `onDropped`, once per datagram that waited. @returns false when nothing was opened. */
+  /** Never rejects: `onDropped` reports errors, once per waiting datagram. @returns false if nothing was opened. */
   async open(): Promise<boolean> {
     const { peer, path, trustedOnly } = this.#target
     try {
@@ -71,7 +71,7 @@ export class OverlayFlow {
     return true
   }
 
-  /** The bytes are the flow's from now on. */
+  /** The flow owns the bytes from now on. */
   send(bytes: Uint8Array): void {
     if (this.#port === undefined || this.#peer === undefined) {
       if (this.#waiting === undefined || this.#waiting.length >= MAX_UDP_WAITING)
@@ -91,13 +91,13 @@ export class OverlayFlow {
     this.#waiting = undefined
   }
 
-  /** From whichever port of the peer: a Go daemon sends from one of its own choosing. Ours belongs to this flow alone. */
+  /** From any port of the peer: a Go daemon chooses its own source port. Our port belongs to this flow alone. */
   #onDatagram(bytes: Uint8Array, from: NodeId): void {
     if (from === this.#peer && !this.#closed) this.#events.onAnswer(bytes)
   }
 }
 
-/** @throws PilotError USAGE where answers could not come back. */
+/** @throws PilotError USAGE if answers could not come back. */
 export async function checkAnswersReturn(node: Overlay, name: string): Promise<void> {
   const port = await node.datagrams(undefined, () => {})
   port.close()

@@ -1,12 +1,12 @@
 /**
- * UDP has no connections, so they are made up: whoever sends has a session until it has been silent for a while.
- * Above: map/udp.ts, expose/udp.ts, socks-udp.ts. One sweep for the whole table: no timer per packet, nor per session.
+ * UDP has no connections, so sessions replace them: a sender has a session until it has been silent for a while. Above:
+ * map/udp.ts, expose/udp.ts, socks-udp.ts. One sweep for the whole table: no timer per packet, nor per session.
  */
 
-/** What a table needs of a session; `close` frees its sockets and ports, once. */
+/** What a table needs from a session; `close` frees its sockets and ports, once. */
 export interface UdpSession {
   usedAt: number // ms, monotonic; of the last datagram either way
-  answered: boolean // something came back: most that asked one question need no more
+  answered: boolean // something came back: most single-request sessions are then done
   close(): void
 }
 
@@ -27,9 +27,9 @@ export class UdpSessionTable<S extends UdpSession> {
   }
 
   /**
-   * In a full table the session gives way that has been silent longest, first among those that have had an answer, as in a
-   * NAT. @param isKin sessions of the same sender: where there are any, one of these gives way, so that nobody who opens
-   * ever more sessions ends those of others.
+   * A full table evicts the session that has been silent longest, answered ones first, as in a NAT. @param isKin
+   * sessions of the same sender: if there are any, one of these is evicted, so that no sender can displace others by
+   * opening more sessions.
    */
   add(key: string, session: S, isKin?: (other: S) => boolean): void {
     if (this.#sessions.size >= this.#limit) this.#makeRoom(isKin)
@@ -37,7 +37,7 @@ export class UdpSessionTable<S extends UdpSession> {
     this.#sweeper ??= setInterval(() => this.sweep(performance.now()), SWEEP_MS).unref()
   }
 
-  /** Only this very session: another may have taken its place. */
+  /** Only this session: another may have replaced it. */
   remove(key: string, session: S): void {
     if (this.#sessions.get(key) !== session) return
     this.#sessions.delete(key)
@@ -54,7 +54,7 @@ export class UdpSessionTable<S extends UdpSession> {
     this.#rest()
   }
 
-  /** Looks at every session: a microsecond or two, far less than opening the one that comes. */
+  /** Scans all sessions: a microsecond or two, far less than opening a new one. */
   #makeRoom(isKin: (other: S) => boolean = () => true): void {
     let best: [string, S] | undefined
     let bestRank = -1
@@ -74,12 +74,14 @@ export class UdpSessionTable<S extends UdpSession> {
   }
 }
 
-/** RFC 4787 REQ-5 asks of a NAT two minutes at least; programs that want less sleep send keepalives below that. */
+/** RFC 4787 REQ-5 requires at least two minutes of a NAT; programs send keepalives more often than that. */
 export const UDP_IDLE_MS = 120_000
 const SWEEP_MS = 5_000
-/** Sessions of one mapping or exposure: each holds an overlay port or a local socket. One more ends the stalest. */
+/**
+ * Sessions of one mapping or exposure: each holds an overlay port or a local socket. A further one ends the stalest.
+ */
 export const MAX_UDP_SESSIONS = 1_024
 /** Datagrams that wait while a session is being opened; a client that gets no answer sends again. */
 export const MAX_UDP_WAITING = 64
-/** What a burst may fill while the process is busy elsewhere, bytes: asked for, the system may give less. */
+/** Kernel buffer for bursts while the process is busy, bytes; the system may grant less. */
 export const UDP_BUFFER_BYTES = 4 * 1024 * 1024

@@ -78,7 +78,7 @@ export class Chores {
     const ping = this.#pings.take(seq, peer)
     if (ping === undefined) return
     const rttMs = now - ping.sentAt
-    // An answer along another path than the ping's proves nothing about either.
+    // An answer along a path other than the ping's proves nothing about either.
     if (ping.path === path && peer.paths.onAnswer(path, rttMs)) this.onPathChange(now, peer)
     if (ping.purpose === 'size' && ping.path === path && payloadBytes === ping.payloadBytes) {
       path.onSizeAnswer(now, payloadBytes)

@@ -1,22 +1,25 @@
-/** Numbers of the path machine. */
+/** Constants of the path machine. */
 
-/** Ways to one peer that are remembered; the least useful unproven one gives way. */
+/** Paths to one peer that are remembered; the least useful unproven one is evicted. */
 export const MAX_CANDIDATES = 8
-/** A probe is unanswered after this long at least, ms, or four round trips. */
+/** A probe counts as unanswered after this long at least, ms, or four round trips. */
 export const PROBE_TIMEOUT_MS = 1_000
-/** And after this long at most, ms: a round trip that was measured while a process stood still says nothing about the path. */
+/** And after this long at most, ms: a round trip measured while a process stalled says nothing about the path. */
 export const MAX_PROBE_TIMEOUT_MS = 4_000
 /** Unanswered probes in a row after which a path counts as dead until something arrives on it. */
 export const PROBE_FAILURES = 2
-/** The current path is silent for this long while frames come along another: the peer has moved, and is followed. */
+/** The current path is silent for this long while frames come along another: the peer has moved, so we follow. */
 export const FOLLOW_MS = 1_000
-/** Pauses between probes of a better path while a worse one works, ms; the last one repeats. The first ones meet the punches. */
+/**
+ * Pauses between probes of a better path while a worse one works, ms; the last one repeats. The first ones coincide
+ * with the punches.
+ */
 export const UPGRADE_PROBE_MS: readonly number[] = [60, 120, 250, 500, 1_000, 5_000, 15_000, 30_000]
-/** Unproven candidates are not tried again after this many probes, until somebody names them anew. */
+/** Unproven candidates are not tried again after this many probes, until they are named again. */
 export const MAX_CANDIDATE_PROBES = 7
 /**
- * Until an answer came along a path, so many times what came along it may leave along it, as in RFC 9000 §8: the source of
- * a frame can be forged. And this much besides, bytes: one datagram, since ours may be the first.
+ * Until an answer came along a path, the multiple of the received bytes that may be sent along it, as in RFC 9000 §8:
+ * the source of a frame can be forged. Plus this many bytes: one datagram, since ours may be the first.
  */
 export const UNPROVEN_FACTOR = 3
 export const UNPROVEN_FIRST_BYTES = 1_280
@@ -35,24 +38,34 @@ export const LARGE_PROBE_STEP = 4
 
 /** A key exchange that came along a way so long ago is answered along it, ms. */
 export const HINT_MS = 1_000
-/** Ways that turn up unnamed are tried at once, so many of them; then one in so many ms, as are the ones between. */
+/** How many unnamed paths are tried immediately as they appear; after that, one per this many ms. */
 export const NEWS_BURST = 8
 export const NEWS_PAUSE_MS = 5_000
 
-/** A punch goes out so long after the command for it, ms: both sides' must overlap although their commands arrive at different times. */
+/**
+ * Delays of punches after the command, ms: both sides' must overlap although their commands arrive at different times.
+ */
 export const PUNCH_AT_MS: readonly number[] = [0, 25, 75, 200, 500]
-/** Endpoints punched at once; commands for more are dropped, and the asker asks again. */
+/** Endpoints punched at the same time; further commands are dropped, and the requester asks again. */
 export const MAX_AIMS = 64
-/** While only the relay carries, the beacon is asked to punch again after these pauses, ms; the last one repeats. */
+/** Pauses between punch requests to the beacon while only the relay works, ms; the last one repeats. */
 export const PUNCH_ROUND_MS: readonly number[] = [400, 1_500, 4_000, 15_000, 60_000]
 
 /** Payload of a stream packet that any path carries (extensions.md): with all headers below 1280 bytes of IPv6. */
 export const BASE_PAYLOAD_BYTES = 1_152
-/** Overlay header 34, sealed frame 36, relay header 9: what stands around a payload in a datagram. */
+/** Overlay header 34, sealed frame 36, relay header 9: the overhead of a payload in a datagram. */
 export const DATAGRAM_OVERHEAD_BYTES = 79
-/** Payload sizes tried above the base, within what the local interface carries: MTU 1400, 1452 and 1500 over IPv4, a page, MTU 9000 over IPv6, and what loopback takes. */
+/**
+ * Payload sizes tried above the base, within what the local interface carries: MTU 1400, 1452 and 1500 over IPv4, a
+ * page, MTU 9000 over IPv6, and loopback sizes.
+ */
 export const PAYLOAD_LADDER: readonly number[] = [1_293, 1_345, 1_393, 4_096, 8_873, 16_384, 32_768, 61_440]
-/** RFC 8899 §5.1.1 PMTU_RAISE_TIMER is 600 s; Linux forgets a path MTU after the same time, and must have done so first. */
+/**
+ * RFC 8899 §5.1.1 PMTU_RAISE_TIMER is 600 s; Linux forgets a path MTU after the same time, and must have done so before
+ * us.
+ */
 export const RAISE_AGAIN_MS = 660_000
-/** On loopback nothing is cut and nothing forgotten: a probe that a starved process left unanswered is soon sent again. */
+/**
+ * On loopback there is no fragmentation to remember: a probe that a starved process left unanswered is soon repeated.
+ */
 export const LOOPBACK_RAISE_MS = 10_000

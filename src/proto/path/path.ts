@@ -1,4 +1,4 @@
-/** One way to a peer: straight to an endpoint, or through the beacon. Proven by authenticated frames, never by hearsay. */
+/** One path to a peer: directly to an endpoint, or through the beacon. Proven only by authenticated frames. */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { isLoopback } from '../../base/types.ts'
 import {
@@ -19,30 +19,30 @@ import type { SizeMemory } from './size-memory.ts'
 export type PathKind = 'lan' | 'direct' | 'punched' | 'relay'
 
 export class Path {
-  /** May change between direct and punched, as it becomes known what stands between. */
+  /** May change between direct and punched as more becomes known about the NATs. */
   kind: PathKind
   /** Where datagrams go: the peer's endpoint, or the beacon's for a relay. */
   readonly endpoint: Endpoint
-  /** Last authenticated frame that came this way; -Infinity before the first. */
+  /** Last authenticated frame on this path; -Infinity before the first. */
   heardAt: Instant = -Infinity
-  /** And the last one that was neither ping nor pong: the peer uses this way, and does not only try it. */
+  /** And the last one that was neither ping nor pong: the peer uses this path rather than just trying it. */
   usedAt: Instant = -Infinity
-  /** A ping of ours along this path was answered along it: it works both ways. */
+  /** A ping that we sent along this path was answered along it: it works in both directions. */
   answered = false
-  /** The peer talks to us along another path and not along this one: ours to it may be dead. Until an answer comes. */
+  /** The peer uses a different path, so this one may be dead in our direction. Until an answer comes. */
   suspect = false
-  /** A signed key exchange came this way: no proof, since it can be replayed, but a good sign. */
+  /** A signed key exchange came along this path: not proof, since it can be replayed, but a good sign. */
   hintedAt: Instant = -Infinity
   rttMs: number | undefined
-  /** Largest stream payload proven to pass, bytes. */
+  /** Largest proven stream payload, bytes. */
   payloadBytes = BASE_PAYLOAD_BYTES
   bytesIn = 0
   bytesOut = 0
   probes = 0 // upgrade probes sent since it was named
   nextProbeAt: Instant = 0
-  #unansweredAt: Instant = -1 // the oldest probe without an answer
+  #unansweredAt: Instant = -1 // the oldest unanswered probe
   #failures = 0
-  /** Packets of streams that left this way, and those among them that were sent before: what the path lost, nearly. */
+  /** Stream packets sent on this path, and the retransmissions among them: approximately the loss. */
   packetsOut = 0
   packetsResent = 0
   probesOut = 0
@@ -56,13 +56,13 @@ export class Path {
   #sizeProbeAt: Instant = -1
   #sizesDoneAt: Instant = -1
 
-  /** @param maxDatagram UDP payload that the local interface carries to this endpoint in one piece, bytes. */
+  /** @param maxDatagram UDP payload that the local interface carries to this endpoint without fragmentation, bytes. */
   constructor(kind: PathKind, endpoint: Endpoint, maxDatagram: number, sizes: SizeMemory) {
     this.kind = kind
     this.endpoint = endpoint
     this.#sizes = sizes
-    // On loopback the cap is the truth: the largest size will do at once. Elsewhere a size that is too large spoils all
-    // between it and the right one (the kernel cuts them), so sizes are tried from below.
+    // On loopback the cap is exact: the largest size works immediately. Elsewhere a size that is too large invalidates
+    // all between it and the right one (the kernel fragments them), so sizes are tried upwards.
     this.#downwards = isLoopback(endpoint.address) && kind !== 'relay'
     this.#cap = this.#capOf(maxDatagram)
     this.#restartSizes()
@@ -77,7 +77,10 @@ export class Path {
   get dead(): boolean {
     return this.suspect || this.#failures >= PROBE_FAILURES
   }
-  /** Nothing but pings and answers may leave along it for now. Where the relay is we know; it sends on to registered nodes. */
+  /**
+   * Only pings and answers may be sent along it for now. The relay's address is known, and it forwards only to
+   * registered nodes.
+   */
   get spent(): boolean {
     if (this.answered || this.kind === 'relay') return false
     return this.bytesOut >= UNPROVEN_FACTOR * this.bytesIn + UNPROVEN_FIRST_BYTES
@@ -111,17 +114,20 @@ export class Path {
     this.suspect = false
     this.#failures = 0
     this.#unansweredAt = -1
-    // Falls at once, rises slowly: a first sample taken while keys are computed says little about the path.
+    // Falls immediately, rises slowly: a first sample taken while keys are computed says little about the path.
     this.rttMs = this.rttMs === undefined || rttMs < this.rttMs ? rttMs : this.rttMs + (rttMs - this.rttMs) / 8
   }
 
-  /** Bytes that went out are acknowledged along it: as good as an answer to the probe that is out, which a busy peer may have dropped. */
+  /**
+   * Sent bytes are acknowledged along it: equivalent to an answer to the pending probe, which a busy peer may have
+   * dropped.
+   */
   onProgress(): void {
     this.#failures = 0
     this.#unansweredAt = -1
   }
 
-  /** Counts a probe as failed when its time is over. @returns true when the path died by it. */
+  /** Counts a probe as failed when its time is up. @returns true if this killed the path. */
   checkProbe(now: Instant): boolean {
     if (now < this.probeDeadline) return false
     this.#unansweredAt = -1
@@ -171,7 +177,7 @@ export class Path {
     else this.#sizeStep += 1
   }
 
-  /** No answer: on loopback the next smaller size may do, elsewhere the last one that passed is the one. */
+  /** No answer: on loopback the next smaller size may work, elsewhere the last one that passed is final. */
   checkSizeProbe(now: Instant): void {
     if (now < this.sizeDeadline) return
     this.#sizeProbeAt = -1
@@ -183,16 +189,16 @@ export class Path {
     return this.#sizeProbeAt < 0 ? Infinity : this.#sizeProbeAt + this.#probeTimeoutMs
   }
 
-  /** Large packets vanish while small ones pass (RFC 8899 §4.3): back to what every path carries. */
+  /** Large packets vanish while small ones pass (RFC 8899 §4.3): back to the size that every path carries. */
   onBlackHole(now: Instant): void {
-    if (this.#downwards) return // loopback has none: a starved process looks like one
+    if (this.#downwards) return // loopback has none: a starved process looks like a black hole
     this.#sizes.onBlackHole(now, this.endpoint.address, this.payloadBytes)
     this.payloadBytes = BASE_PAYLOAD_BYTES
     this.#sizeProbeAt = -1
     this.#sizesDoneAt = now
   }
 
-  /** We are on another network: nothing that was measured holds, and whether the path still works is asked anew. */
+  /** Our network has changed: measurements are void, and the path is probed again. */
   onLocalChange(maxDatagram: number): void {
     this.revive()
     this.large.reset()
@@ -203,7 +209,9 @@ export class Path {
     this.#restartSizes()
   }
 
-  /** What lies behind the relay we do not see, and its kernel would cut what is too large for there: only the base is safe. */
+  /**
+   * We do not see the network behind the relay, and its kernel would fragment larger packets: only the base is safe.
+   */
   #capOf(maxDatagram: number): number {
     return this.kind === 'relay' ? BASE_PAYLOAD_BYTES : maxDatagram - DATAGRAM_OVERHEAD_BYTES
   }

@@ -1,7 +1,7 @@
 /**
  * Hole punching: a few small datagrams to an endpoint that the beacon named, spread over the time in which the other
- * side does the same. Each opens our NAT towards it; the first ones may meet a NAT that is still closed, hence more
- * than one, and hence spread. What they carry means nothing to anybody.
+ * side does the same. Each opens our NAT towards it; the first ones may reach a NAT that is still closed, hence
+ * several, spread over time. Their content is meaningless.
  */
 import type { Endpoint, Instant } from '../../base/types.ts'
 import { sameEndpoint } from '../../base/types.ts'
@@ -16,14 +16,14 @@ interface Aim {
 export class Puncher {
   readonly #aims: Aim[] = []
 
-  /** @returns false when too many are being punched already, or this one is. */
+  /** @returns false if too many, or this one, are already being punched. */
   aim(now: Instant, endpoint: Endpoint): boolean {
     if (this.#aims.length >= MAX_AIMS || this.#aims.some((aim) => sameEndpoint(aim.endpoint, endpoint))) return false
     this.#aims.push({ endpoint, startedAt: now, done: 0 })
     return true
   }
 
-  /** Where a punch is due now, one at a time; undefined when there is none. */
+  /** An endpoint for which a punch is due now, one at a time; undefined if there is none. */
   poll(now: Instant): Endpoint | undefined {
     for (let i = 0; i < this.#aims.length; i++) {
       const aim = this.#aims[i]!

@@ -1,6 +1,6 @@
 /**
- * Which way to one peer is used now. Candidates come from the registry, from punching and from where frames arrive;
- * the relay follows when they do not answer at once, and better ways take over when an answer has come along them.
+ * Selects the path to one peer. Candidates come from the registry, from punching and from the source of frames. The
+ * relay follows if they do not answer immediately, and better paths replace it once answered.
  */
 import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Endpoint, Instant } from '../../base/types.ts'
@@ -29,19 +29,24 @@ export class PathSelector {
   #relayAdmitted = false
   #currentSince: Instant = -Infinity // when traffic along it could first be expected
   #isPunched: boolean | undefined
-  /** A path that was not heard of before may be tried at once, but a NAT that draws a port for each of our probes makes one of each answer. */
+  /**
+   * A new path may be tried immediately, but a NAT that uses a new port for each of our probes makes a new path of each
+   * answer.
+   */
   readonly #news = new TokenBucket(1_000 / NEWS_PAUSE_MS, NEWS_BURST)
-  /** Ways that were named so far and not known before. */
+  /** Number of newly named paths so far. */
   named = 0
 
-  /** @param maxDatagram UDP payload that the local interface carries towards an endpoint in one piece, bytes. */
+  /**
+   * @param maxDatagram UDP payload that the local interface carries towards an endpoint without fragmentation, bytes.
+   */
   constructor(beacon: Endpoint | undefined, maxDatagram: (endpoint: Endpoint) => number, sizes: SizeMemory) {
     this.#maxDatagram = maxDatagram
     this.#sizes = sizes
     this.#relay = beacon === undefined ? undefined : new Path('relay', beacon, maxDatagram(beacon), sizes)
   }
 
-  /** The path in use; before anything is proven the most promising one. Undefined: no way is known. */
+  /** The path in use; before anything is proven, the most promising one. Undefined: no path is known. */
   get current(): Path | undefined {
     return this.#current
   }
@@ -49,7 +54,7 @@ export class PathSelector {
     return this.#relay
   }
 
-  /** Names a way to try. Naming it again makes it worth trying again. Port 0 is no way to anywhere. */
+  /** Names a path to try. Naming it again makes it worth trying again. Port 0 is not a valid path. */
   addCandidate(endpoint: Endpoint, kind: Exclude<PathKind, 'relay'>): Path | undefined {
     if (endpoint.port === 0) return undefined
     const already = this.#candidates.find((path) => sameEndpoint(path.endpoint, endpoint))
@@ -68,12 +73,12 @@ export class PathSelector {
     return path
   }
 
-  /** It was heard from there before, in a frame that nobody else could have sealed. */
+  /** The peer was heard from there before, in a frame that no one else could have sealed. */
   knows(source: Endpoint): boolean {
     return this.#candidates.some((path) => path.heard && sameEndpoint(path.endpoint, source))
   }
 
-  /** The path by which a frame came; a new candidate when it came from somewhere unknown (the peer moved). */
+  /** The path of an incoming frame; a new candidate if its source is unknown (the peer moved). */
   pathOf(source: Endpoint, byRelay: boolean): Path | undefined {
     if (byRelay) return this.#relay
     if (this.#current !== undefined && this.#current.kind !== 'relay' && sameEndpoint(this.#current.endpoint, source))
@@ -82,9 +87,9 @@ export class PathSelector {
   }
 
   /**
-   * An authenticated, not replayed frame came along `path`: it works towards us. Whether it works from us only an
-   * answer tells; but a peer that has left the current path is followed at once.
-   * @param isTraffic it is no ping or pong. @returns true when the path changed.
+   * An authenticated frame that is not a replay came along `path`: it works towards us. Only an answer shows whether it
+   * works from us; but a peer that has left the current path is followed immediately.
+   * @param isTraffic it is not a ping or pong. @returns true if the path changed.
    */
   onHeard(now: Instant, path: Path, isTraffic: boolean): boolean {
     const current = this.#current
@@ -97,7 +102,7 @@ export class PathSelector {
     if (this.#currentSince === -Infinity) this.#currentSince = now
     const first = !path.heard
     path.onHeard(now)
-    // Given up while nothing passed, and heard again: better than one that is dead too, or was never heard of.
+    // Given up while nothing passed, and heard again: better than one that is also dead, or was never heard.
     if (path.dead && (current?.heard !== true || current.dead)) path.revive()
     if (path.large.failed && current?.answered === true && !current.dead) {
       if (isUsedAnew) path.nextProbeAt = now // it may be whole again; we do not take the peer's word for it
@@ -107,15 +112,15 @@ export class PathSelector {
       if (first && !this.#news.take(now)) path.nextProbeAt = now + NEWS_PAUSE_MS
       return this.choose()
     }
-    // What it really sends comes this way: that probes of it still come the other way says nothing, they go every way.
+    // Its traffic comes along this path: its probes on the other one mean nothing, because they use every path.
     const hasLeft =
       now - current.heardAt >= FOLLOW_MS ||
       (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
-    if (hasLeft && isTraffic) path.revive() // whatever was thought of it: the peer uses it, and has left ours
+    if (hasLeft && isTraffic) path.revive() // whatever its state: the peer uses it, and has left ours
     if (!path.dead && hasLeft) {
       current.suspect = true
       if (!this.choose()) return false
-      path.probes = 0 // until it answers it carries little
+      path.probes = 0 // until it answers, it may carry little
       path.nextProbeAt = now
       return true
     }
@@ -123,12 +128,14 @@ export class PathSelector {
     return false
   }
 
-  /** The peer has restarted: where it was heard before says nothing of where it is now, and it is followed at once. */
+  /**
+   * The peer has restarted: its earlier endpoints say nothing about the current one, and it is followed immediately.
+   */
   onPeerRestart(): void {
     for (const path of this.all()) path.heardAt = path.usedAt = -Infinity
   }
 
-  /** A ping along `path` was answered along it. @returns true when the path changed. */
+  /** A ping along `path` was answered along it. @returns true if the path changed. */
   onAnswer(path: Path, rttMs: number): boolean {
     const news = !path.answered || path.dead
     path.onAnswer(rttMs)
@@ -156,7 +163,10 @@ export class PathSelector {
     if (this.#candidates.length < MAX_CANDIDATES / 2) this.addCandidate(source, 'direct')
   }
 
-  /** A signed key exchange came along `path`. @returns true when none did lately: an answer to the last one went elsewhere. */
+  /**
+   * A signed key exchange came along `path`. @returns true if none did recently: the answer to the last one went
+   * elsewhere.
+   */
   onHint(now: Instant, path: Path): boolean {
     const isNews = now - path.hintedAt >= HINT_MS
     path.hintedAt = now
@@ -165,8 +175,8 @@ export class PathSelector {
   }
 
   /**
-   * The direct ways have had their chance, or the peer itself came by the relay. A Go peer that has once received
-   * anything by the relay sends everything by it until it restarts (tunnel.md §6.4): it must not be the first to arrive.
+   * Direct paths have had their chance, or the peer itself used the relay. A Go peer that has received anything through
+   * the relay sends everything through it until it restarts (tunnel.md §6.4), so a relayed frame must not arrive first.
    */
   admitRelay(): void {
     if (this.#relayAdmitted) return
@@ -174,7 +184,7 @@ export class PathSelector {
     this.choose()
   }
 
-  /** We are on another network: every way is judged anew, and stays what it is until then. */
+  /** Our network has changed: every path is judged again, and keeps its state until then. */
   onLocalChange(): void {
     for (const path of this.all()) {
       path.onLocalChange(this.#maxDatagram(path.endpoint))
@@ -183,7 +193,10 @@ export class PathSelector {
     }
   }
 
-  /** What is known now of the NATs between tells how the ways that are no LAN and no relay are to be called. @returns true when the current one is called otherwise. */
+  /**
+   * The current knowledge of both NATs decides how paths other than LAN and relay are classified. @returns true if the
+   * classification of the current one changes.
+   */
   classify(isPunched: boolean): boolean {
     const before = this.#current?.kind
     this.#isPunched = isPunched
@@ -192,9 +205,9 @@ export class PathSelector {
   }
 
   /**
-   * Where a PILA goes: the current path if it works, and where the peer's own came from lately, if that is elsewhere (it
-   * may have restarted on another port, and nobody listens at the old one); else everywhere; while the relay is not
-   * admitted where the peer's own came from lately, or all direct ways.
+   * The paths for a PILA: the current path if it works, plus the source of the peer's last PILA if different (it may
+   * have restarted on a new port, with nothing listening on the old one); otherwise every path. While the relay is not
+   * admitted: the source of the peer's last PILA, or all direct paths.
    */
   handshakePaths(now: Instant): readonly Path[] {
     const hinted = this.#candidates.filter((path) => now - path.hintedAt < HINT_MS)
@@ -218,7 +231,7 @@ export class PathSelector {
     return this.#relay === undefined ? this.#candidates : [...this.#candidates, this.#relay]
   }
 
-  /** Picks the best usable path. @returns true when it is another one than before. */
+  /** Picks the best usable path. @returns true if it changed. */
   choose(): boolean {
     let best: Path | undefined
     for (const path of this.all()) {
@@ -232,7 +245,7 @@ export class PathSelector {
     return changed
   }
 
-  /** A way that is better than the current one, or not proven yet, whose turn to be probed it is. */
+  /** A path that is better than the current one, or unproven, and due for a probe. */
   takeUpgradeProbe(now: Instant): Path | undefined {
     for (const path of this.all()) {
       if (!this.#worthProbing(path) || now < path.nextProbeAt) continue

@@ -1,7 +1,7 @@
 /**
- * Which packet sizes were tried towards which address, by all paths of the node together. The kernel remembers a path
- * MTU by address, not by port: after one probe was too large it cuts the next into fragments, and their arrival would
- * prove nothing. So a size that got no answer is not sent to that address again, by any path, before it has forgotten.
+ * Packet sizes tried towards each address, by all paths of the node together. The kernel remembers a path MTU by
+ * address, not by port: after one probe was too large it fragments the next, whose arrival would prove nothing. So an
+ * unanswered size is not sent to that address again, on any path, until the kernel has forgotten.
  */
 import type { Instant } from '../../base/types.ts'
 import { RAISE_AGAIN_MS } from './constants.ts'
@@ -27,17 +27,17 @@ export class SizeMemory {
     if (tried !== undefined) tried.proven = true
   }
 
-  /** A size that passed does not any more. */
+  /** A size that used to pass no longer does. */
   onBlackHole(now: Instant, address: string, payloadBytes: number): void {
     this.#tries.delete(`${address} ${payloadBytes}`)
     this.#tries.set(`${address} ${payloadBytes}`, { at: now, proven: false })
   }
 
-  /** We are on another network: what was learned on the old one is about other ways. */
+  /** Our network has changed: sizes learned on the old one do not apply. */
   clear(): void {
     this.#tries.clear()
   }
 }
 
-/** The oldest gives way: at worst one size is tried once too often. */
+/** The oldest is evicted: at worst one size is tried once too often. */
 const MAX_TRIES = 4_096

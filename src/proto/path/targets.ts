@@ -1,12 +1,12 @@
 /**
- * Where we let others send us to. Whoever commands the beacon, or a peer that lies about its endpoints, could make us
- * send to any host: so nothing goes to an address that is nearer to us than the one who named it, nor to what is no
- * host at all.
+ * Which addresses others may make us send to. A hostile beacon, or a peer that lies about its endpoints, could make us
+ * send to any host. So nothing goes to an address closer to us than the one who named it, or to an address that is not
+ * a host.
  */
 
 export type Reach = 'nowhere' | 'host' | 'network' | 'world'
 
-/** How far away the holder of an address can be: on this machine, on our network, anywhere; or no one at all. */
+/** How far away the owner of an address can be: on this machine, on our network, anywhere; or not a host at all. */
 export function reachOf(address: string): Reach {
   if (address.includes(':')) return reachOfV6(address.toLowerCase())
   const [a, b] = address.split('.').map(Number) as [number, number]
@@ -17,7 +17,7 @@ export function reachOf(address: string): Reach {
   return isPrivate || (a === 100 && b >= 64 && b <= 127) ? 'network' : 'world' // 100.64/10: RFC 6598, carriers' own
 }
 
-/** May we send to `target` because somebody at `source` says so? */
+/** May we send to `target` because a host at `source` says so? */
 export function mayAim(target: string, source: string): boolean {
   const reach = reachOf(target)
   return reach !== 'nowhere' && NEARNESS.indexOf(reach) >= NEARNESS.indexOf(reachOf(source))

@@ -4,7 +4,7 @@ import { ACK_EVERY_SEGMENTS, DELAYED_ACK_MS, PLAIN_SLOT_BYTES } from './constant
 
 export class AckPolicy {
   due = false
-  /** When a waiting ACK goes out by itself. */
+  /** When a waiting ACK is sent on its own. */
   at: Instant = Infinity
   /**
    * Pure ACKs due in addition to one with SACK blocks: only they trigger fast retransmission in a Go sender (stream.md

@@ -1,6 +1,6 @@
 /**
  * Spreads what the congestion window admits over the round trip (RFC 9002 §7.7), so that a whole window does not hit a
- * small queue at once. A leaky bucket; a burst passes, because timers here are no finer than a millisecond.
+ * small queue at once. A leaky bucket; a burst passes, because timers here have a resolution of a millisecond.
  */
 import type { Instant } from '../../base/types.ts'
 import type { RttEstimator } from './rtt.ts'

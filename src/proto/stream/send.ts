@@ -1,8 +1,8 @@
 /**
  * The sending half of a stream: bytes → segments → acknowledged. Neighbours: stream.ts above, which makes packets of
- * segments; send-buffer.ts (the bytes), scoreboard.ts (what is in flight), rtt.ts, rack.ts (what is lost), congestion.ts,
- * recovery.ts and pacer.ts (how much may go, and when).
- * Loss detection is RACK-TLP (RFC 8985), timeouts are those of RFC 6298.
+ * segments; send-buffer.ts (the bytes), scoreboard.ts (the flight), rtt.ts, rack.ts (losses), congestion.ts,
+ * recovery.ts and pacer.ts (how much may be sent, and when). Loss detection is RACK-TLP (RFC 8985), timeouts are those
+ * of RFC 6298.
  *
  * All positions are offsets: bytes since the first byte of the stream, not wrapped. A sequenced FIN counts one.
  */
@@ -29,7 +29,7 @@ export class Sender {
   /** First offset not acknowledged, and first never sent. */
   una = 0
   nxt = 0
-  /** What pick() chose. */
+  /** The result of pick(). */
   outOffset = 0
   outLength = 0
   outFin = false
@@ -38,12 +38,12 @@ export class Sender {
   retransmissions = 0
   /** The writer is done. */
   ended = false
-  /** The writer brings more at once: what fills no segment waits for that. */
+  /** The writer will add more immediately: data that does not fill a segment waits for it. */
   more = false
   #closed = false
   #sequencedFin = true // HALF_CLOSE in force: FIN travels in sequence
   readonly #window = new PeerWindow()
-  #isDelayMeaningful = true // a longer round trip says something of the path
+  #isDelayMeaningful = true // a longer round trip is meaningful for the path
   #peerAckDelayMs = k.DELAYED_ACK_MS
   #segmentBytes = k.BASE_SEGMENT_BYTES
   #state: 'open' | 'recovery' | 'loss' = 'open'
@@ -51,13 +51,13 @@ export class Sender {
   readonly #rack = new Rack()
   readonly #recovery = new Recovery()
   readonly #pacer = new Pacer()
-  #pacedUntil: Instant = Infinity // something could be sent, but for the pacer
-  #firstRttMs = -1 // of the segments that the acknowledgement in hand delivered: the first that was sent once, and the last
+  #pacedUntil: Instant = Infinity // only the pacer prevents sending
+  #firstRttMs = -1 // of the segments delivered by the current acknowledgement: the first that was sent once, and the last
   #lastRttMs = 0
   #timerAt: Instant = Infinity
   #timerIsProbe = false // TLP, else RTO
   #rtoBase: Instant = 0 // last progress, or the first send into an empty flight: sending must not push the timeout back
-  #isSpurious = false // the last timeout, as the acknowledgement in hand shows
+  #isSpurious = false // the last timeout, as shown by the current acknowledgement
   #probeOut = false // a tail-loss probe is unanswered
   #probeEnd = -1 // TLP.end_seq, of a probe that was a retransmission
   #probeSentAt: Instant = 0
@@ -79,7 +79,7 @@ export class Sender {
     this.#sequencedFin = !plainClose
     if (!plainWindow) return
     this.#peerAckDelayMs = k.PEER_ACK_DELAY_MS
-    this.#isDelayMeaningful = false // 40 ms at the end of each flight: HyStart++ would end slow start there, and a transfer take ten times as long
+    this.#isDelayMeaningful = false // 40 ms at the end of each flight: HyStart++ would end slow start there, and a transfer would take ten times as long
   }
 
   /** Everything written is acknowledged (a sequenced FIN included, if one was due). */
@@ -95,31 +95,34 @@ export class Sender {
     return this.#limit - this.buffer.bytes
   }
 
-  /** Room enough to wake a writer that waits: it should not be woken for crumbs. */
+  /** Enough space to wake a waiting writer: it should not be woken for a few bytes. */
   get roomForWriter(): boolean {
     return this.writableBytes >= this.#limit / 4
   }
 
-  /** Twice what is in flight keeps the path busy while the writer sleeps, and no peer takes more than its window at once: the rest would only wait here. */
+  /**
+   * Twice what is in flight keeps the path busy while the writer sleeps, and no peer accepts more than its window at
+   * once: the rest would only wait here.
+   */
   get #limit(): number {
     if (this.buffer.budgetSpent) return k.SEND_INITIAL_BYTES
     const most = this.#window.slotted ? k.PLAIN_SEND_LIMIT_BYTES : this.#window.maxBytes + k.SEND_INITIAL_BYTES
     return Math.min(Math.max(k.SEND_INITIAL_BYTES, 2 * this.congestion.cwndBytes), most)
   }
 
-  /** That of a SYN or SYN-ACK counts slots: nothing else was agreed yet. */
+  /** The window of a SYN or SYN-ACK counts slots: nothing else is agreed yet. */
   onInitialWindow(slots: number): void {
     this.onWindow(0, this.#window.slotted ? slots : slots * k.PLAIN_SLOT_BYTES)
   }
 
-  /** The window field of a packet that acknowledged `ack`: bytes, or slots when the peer gave no WINDOW_BYTES. */
+  /** The window field of a packet that acknowledged `ack`: bytes, or slots if the peer sent no WINDOW_BYTES. */
   onWindow(ack: number, window: number): void {
     if (this.#window.onWindow(ack, window)) this.#persistMs = k.PERSIST_MIN_MS
   }
 
   /**
    * An acknowledgement. `sack` holds `sackCount` pairs of offsets.
-   * @returns false for an ACK of what was never sent: it is ignored.
+   * @returns false for an ACK of data that was never sent: it is ignored.
    */
   onAck(now: Instant, ack: number, sack: Float64Array, sackCount: number): boolean {
     if (ack > this.nxt) return false
@@ -159,7 +162,7 @@ export class Sender {
     return true
   }
 
-  /** Something can be sent now, were it asked. */
+  /** Something can be sent now. */
   canSend(now: Instant, maxPayload: number): boolean {
     this.#pacedUntil = Infinity
     if (this.#closed) return false
@@ -175,18 +178,18 @@ export class Sender {
     return false
   }
 
-  /** Something waits for retransmission, and recovery or window let it go. */
+  /** Something waits for retransmission, and recovery or window allow it. */
   get #mayResend(): boolean {
     const { lostCount, flightBytes } = this.board
     return lostCount > 0 && (flightBytes === 0 || this.#room > 0)
   }
 
-  /** Bytes that recovery or the congestion window let into flight now. */
+  /** Bytes that recovery or the congestion window allow into flight now. */
   get #room(): number {
     return this.#state === 'recovery' ? this.#recovery.sendBytes : this.congestion.cwndBytes - this.board.flightBytes
   }
 
-  /** The peer's window is closed and nothing is on its way that could open it: ask now and then (RFC 9293 §3.8.6.1). */
+  /** The peer's window is closed and nothing in flight could open it: probe now and then (RFC 9293 §3.8.6.1). */
   #armPersist(now: Instant): void {
     if (this.board.size === 0 && this.nxt < this.buffer.end && this.#persistAt === Infinity)
       this.#persistAt = now + this.#persistMs
@@ -194,8 +197,8 @@ export class Sender {
 
   /**
    * Chooses the next segment, copies its bytes to out[at..] and records it as sent.
-   * @param mayCut the peer copes with segments cut anew; a Go peer ignores those (stream.md Q13).
-   * `outLength` is 0 for a FIN alone; a `persist` probe carries one byte that the peer has already.
+   * @param mayCut the peer accepts resegmented data; a Go peer ignores it (stream.md Q13).
+   * `outLength` is 0 for a FIN alone; a `persist` probe carries one byte that the peer already has.
    */
   pick(
     now: Instant,
@@ -229,7 +232,7 @@ export class Sender {
   handleTimeout(now: Instant): void {
     if (now >= this.#rack.at) this.#detectLosses(now, this.board.flightBytes)
     if (now >= this.#verifyAt) this.#askAgain(now)
-    if (now >= this.#pacedUntil) this.#pacedUntil = Infinity // even if the path has to wait: nothing asks us meanwhile
+    if (now >= this.#pacedUntil) this.#pacedUntil = Infinity // even if the path must wait: nothing calls us in the meantime
     if (now >= this.#persistAt) {
       this.#persistAt = Infinity
       this.#persistDue = this.board.size === 0 && this.nxt < this.buffer.end
@@ -253,7 +256,9 @@ export class Sender {
     return this.timeouts >= k.GIVE_UP_TIMEOUTS && this.#stalledSince >= 0 && now - this.#stalledSince >= k.GIVE_UP_MS
   }
 
-  /** The peer may have forgotten this stream: ask, by a byte that it has already, until it acknowledges or resets. */
+  /**
+   * The peer may have forgotten this stream: probe with a byte that it already has, until it acknowledges or resets.
+   */
   verify(at: Instant): void {
     this.#verifications = 0
     this.#verifyAt = at
@@ -272,7 +277,7 @@ export class Sender {
     return first.end - first.start
   }
 
-  /** The path is new or works again: what was waiting for a backed-off timer goes now. */
+  /** The path is new or works again: anything that waits for a backed-off timer goes now. */
   onPathRestored(now: Instant): void {
     if (this.timeouts === 0) return
     this.rtt.clearBackoff()
@@ -296,7 +301,7 @@ export class Sender {
     return this.ended && this.#sequencedFin && this.nxt === this.buffer.end
   }
 
-  /** @returns the bytes that are delivered by this, and were not known to be. */
+  /** @returns the bytes newly known to be delivered. */
   #takeAcked(now: Instant, ack: number): number {
     if (ack <= this.una) return 0
     this.una = ack
@@ -307,7 +312,7 @@ export class Sender {
       delivered += segment.end - segment.start
       this.#takeDelivered(now, segment)
     }
-    // A segment acknowledged in part stays whole: its boundaries may not change (stream.md Q13).
+    // A partially acknowledged segment stays whole: its boundaries must not change (stream.md Q13).
     this.buffer.release(this.board.size > 0 ? this.board.at(0).start : Math.min(ack, this.buffer.end))
     return delivered
   }
@@ -317,7 +322,7 @@ export class Sender {
     let bytes = 0
     for (let block = 0; block < count; block++) {
       const right = sack[2 * block + 1]!
-      // Blocks come again and again, mostly grown at their end: only what was added is looked at.
+      // Blocks are repeated, usually grown at their end: only the added part is processed.
       for (let i = board.indexFrom(sack[2 * block]!); i < board.size;) {
         const segment = board.at(i)
         board.looks += 1
@@ -344,7 +349,7 @@ export class Sender {
     this.#rack.onDelivered(now, segment, this.rtt)
   }
 
-  /** As F-RTO (RFC 5682): what was given up arrives without having been sent again. The peer had stalled, or the path. */
+  /** Like F-RTO (RFC 5682): data given up arrives without retransmission. The peer or the path had stalled. */
   #undoTimeout(): void {
     this.#isSpurious = false
     this.#state = 'open'
@@ -366,11 +371,12 @@ export class Sender {
     this.#recovery.start(flight, this.congestion.cwndBytes, this.#segmentBytes)
   }
 
-  /** RFC 8985 §7.4: a probe that repaired the loss it asked about hides it; the window must come down all the same. */
+  /** RFC 8985 §7.4: a probe that repaired the loss hides it; the window must still be reduced. */
   #endProbe(now: Instant): void {
     if (this.#probeEnd < 0 || this.una < this.#probeEnd) return
     this.#probeEnd = -1
-    // Sooner than a round trip after the probe the original had arrived, much later the peer had stalled. There is no DSACK to tell.
+    // Sooner than a round trip after the probe, the original had arrived; much later, the peer had stalled. There is no
+    // DSACK to distinguish them.
     const elapsedMs = now - this.#probeSentAt
     if (elapsedMs >= this.rtt.minRttMs && elapsedMs <= this.rtt.srttMs + this.rtt.rttvarMs && this.#state === 'open')
       this.congestion.onLoss()
@@ -393,7 +399,7 @@ export class Sender {
     this.#timerIsProbe = false
   }
 
-  /** RFC 8985 §7.2: a probe well before the timeout, once per flight; else RFC 6298 §5. */
+  /** RFC 8985 §7.2: a probe well before the timeout, once per flight; otherwise RFC 6298 §5. */
   #arm(now: Instant): void {
     if (this.board.size === 0) {
       this.#timerAt = Infinity
@@ -405,7 +411,7 @@ export class Sender {
     const ptoAt =
       now +
       Math.max(2 * this.rtt.srttMs, TLP_MIN_MS) +
-      (this.board.size === 1 || this.nxt > this.buffer.end ? this.#peerAckDelayMs : 0) // a FIN is no second segment (acks.ts)
+      (this.board.size === 1 || this.nxt > this.buffer.end ? this.#peerAckDelayMs : 0) // a FIN does not count as a second segment (acks.ts)
     this.#timerIsProbe = mayProbe && ptoAt < rtoAt
     this.#timerAt = this.#timerIsProbe ? ptoAt : rtoAt
   }
@@ -433,7 +439,7 @@ export class Sender {
 
   #resend(now: Instant, index: number, maxPayload: number, out: Uint8Array, at: number): 'segment' {
     const segment = this.board.at(index)
-    // The path carries less than when this was sent (RFC 8899 §4.3): the rest follows as a segment of its own.
+    // The path carries less than when this was sent (RFC 8899 §4.3): the rest follows as a separate segment.
     if (segment.end - segment.start - (segment.fin ? 1 : 0) > maxPayload)
       this.board.split(index, segment.start + maxPayload)
     this.outOffset = segment.start
@@ -441,7 +447,7 @@ export class Sender {
     this.outLength = segment.end - segment.start - (segment.fin ? 1 : 0)
     if (this.outLength > 0) this.buffer.copy(segment.start, this.outLength, out, at)
     if (maxPayload !== Infinity && looksLikeSack(out, at, this.outLength)) {
-      // only the rest of a cut segment can
+      // only the rest of a split segment can
       this.board.split(index, segment.start + 1)
       this.outLength = 1
       this.outFin = false
@@ -459,7 +465,7 @@ export class Sender {
     this.#pacer.onSent(now, bytes, cwndBytes, inSlowStart, this.#segmentBytes, this.rtt)
   }
 
-  /** Payload of the next new segment; 0 when a window forbids it or there is none. */
+  /** Payload of the next new segment; 0 if a window forbids it or there is none. */
   #nextLength(maxPayload: number): number {
     const unsent = this.buffer.end - this.nxt
     if (unsent <= 0) return 0
@@ -475,4 +481,4 @@ export class Sender {
 /** Least wait before a tail-loss probe: an event loop under load answers no faster. */
 const TLP_MIN_MS = 10
 
-const ackSample: AckSample = { now: 0, ackedBytes: 0, flightBytes: 0, una: 0, nxt: 0, delayMs: undefined } // filled anew for each acknowledgement
+const ackSample: AckSample = { now: 0, ackedBytes: 0, flightBytes: 0, una: 0, nxt: 0, delayMs: undefined } // refilled for each acknowledgement

@@ -1,30 +1,42 @@
-/** Numbers of the tunnel machine (tunnel.md §3.3, §5). */
+/** Constants of the tunnel machine (tunnel.md §3.3, §5). */
 
-/** Pauses between our PILA while no sealed frame of the peer has arrived, ms; the last one repeats. */
+/** Pauses between our PILA until a sealed frame of the peer has arrived, ms; the last one repeats. */
 export const AUTH_RETRY_MS: readonly number[] = [150, 300, 500, 1_000, 2_000]
-/** Least pause between PILA that punches of the peer cause, ms: anybody can send those. */
+/** Minimum pause between PILA triggered by the peer's punches, ms: anyone can send those. */
 export const NUDGE_MS = 20
-/** An exchange that is still unanswered then has failed; whoever waits for it is told. */
+/** An exchange that is still unanswered by then has failed, and its waiters are notified. */
 export const HANDSHAKE_LIMIT_MS = 4_000
 /**
- * A peer from which nothing comes that our keys open is shown a fresh key after this many PILA (§5 rule 3). Its answer may
- * have been lost, and a Go peer answers each key only once (§4.1, the deadlock Q-T1).
+ * A peer whose frames our keys do not open gets a fresh key after this many PILA (§5 rule 3). Its answer may have been
+ * lost, and a Go peer answers each key only once (§4.1, the deadlock Q-T1).
  */
 export const FRESH_KEY_AFTER_ATTEMPTS = 4
-/** Answers to PILA whose key we know already: the peer may have lost the last one, but two nodes must not answer for ever. */
+/**
+ * Answers to PILA with an already known key: the peer may have missed the last one, but two nodes must not answer each
+ * other forever.
+ */
 export const REPEAT_ANSWER_MS = 100
 export const REPEAT_ANSWERS = 10
 /** After new keys, frames under the old ones may still arrive for this long, ms. */
 export const GRACE_MS = 10_000
-/** Keys that a PILA announced but no sealed frame confirmed are forgotten, ms: the PILA may have been an old one, replayed. */
+/**
+ * When keys announced by a PILA but not confirmed by a sealed frame are forgotten, ms: the PILA may be an old one,
+ * replayed.
+ */
 export const CANDIDATE_MS = 10_000
-/** Least pause between announced keys while the ones in use work, ms: each costs an X25519 exchange, and old PILA can be replayed. */
+/**
+ * Minimum pause between announced keys while the current ones work, ms: each costs an X25519 exchange, and old PILA can
+ * be replayed.
+ */
 export const CANDIDATE_PAUSE_MS = 1_000
-/** Keys of the peer that newer ones have replaced. No node goes back to an old key: a PILA with one of these is a replay. */
+/**
+ * Remembered keys of the peer that newer ones have replaced. No node returns to an old key: a PILA with one of these is
+ * a replay.
+ */
 export const RETIRED_KEYS = 16
-/** Keys of a peer that sessions are kept for under one key of ours; then ours is drawn anew. */
+/** Keys of a peer with sessions under one of our keys; beyond it, we generate a new key. */
 export const SESSIONS_PER_KEY = 8
-/** Least pause between fresh keys of ours for one peer, ms: it must have time to answer the last one. */
+/** Minimum pause between our fresh keys for one peer, ms: it needs time to answer the last one. */
 export const FRESH_KEY_PAUSE_MS = 2_000
 /** Replay window, frames, and nonce prefixes followed under one key (§3.3). */
 export const REPLAY_SLOTS = 2_048

@@ -16,7 +16,7 @@ import { MAX_PREFIXES, PLAIN_REKEY_COUNTER_HIGH, REKEY_COUNTER_HIGH, REPLAY_SLOT
 
 export type OpenFault = 'bad_tag' | 'replay' | 'too_many_prefixes'
 
-/** A frame that was opened elsewhere (runtime/net/datagram-port.ts), with which key, and the packet inside. */
+/** A frame that was opened elsewhere (runtime/net/datagram-port.ts): the key, and the packet inside. */
 export interface OpenedFrame {
   readonly key: AeadKey
   readonly packet: Uint8Array
@@ -24,9 +24,9 @@ export interface OpenedFrame {
 
 export class Session {
   createdAt: Instant // or last announced
-  /** The peer's X25519 key that this was agreed with, base64. */
+  /** The peer's X25519 key of this agreement, base64. */
   readonly peerKey: string
-  /** A frame of the peer opened under this key: it holds the other half, now. */
+  /** A frame of the peer opened under this key: the peer has the other half now. */
   confirmed = false
   readonly key: AeadKey
   /** What only the two ends know (extensions.md §6); undefined: both directions share one key, and it is not replaced by its age. */
@@ -55,7 +55,10 @@ export class Session {
     return this.#counterHigh >= (this.proof === undefined ? PLAIN_REKEY_COUNTER_HIGH : REKEY_COUNTER_HIGH)
   }
 
-  /** Writes the header of the next sealed frame at out[at..]: its nonce is never used again. The packet is sealed behind it, with `key`. */
+  /**
+   * Writes the header of the next sealed frame at out[at..]: its nonce is never used again. The packet follows it,
+   * sealed with `key`.
+   */
   stamp(sender: NodeId, out: Uint8Array, at: number): void {
     this.#counterLow = (this.#counterLow + 1) >>> 0 // the first frame carries 1 (tunnel.md §3.1)
     if (this.#counterLow === 0) this.#counterHigh += 1
@@ -63,7 +66,7 @@ export class Session {
     encodeSealedHeader(out, at, sender, this.#prefix, this.#counterHigh, this.#counterLow)
   }
 
-  /** Authenticates first; only then does the replay window hear of the counter (tunnel.md §3.3). */
+  /** Authenticates first; only then is the counter checked against the replay window (tunnel.md §3.3). */
   open(frame: Uint8Array, opened: OpenedFrame | undefined): Uint8Array | OpenFault {
     const packet =
       opened?.key === this.key

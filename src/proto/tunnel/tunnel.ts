@@ -1,12 +1,12 @@
 /**
- * The encrypted association with one peer: key exchange by PILA, session keys, rekey (tunnel.md §2 to §5).
- * Neighbours: proto/node gives it frames and decides where its own go; session.ts seals and opens.
+ * The encrypted association with one peer: key exchange by PILA, session keys, rekey (tunnel.md §2 to §5). Neighbours:
+ * proto/node passes frames in and decides where outgoing ones go; session.ts seals and opens.
  *
- * A PILA proves who made an X25519 key, not that it is fresh: anyone can replay an old one. So keys in use are
- * replaced only when a sealed frame under the new ones has arrived; until then both are kept, and nothing is lost.
- * Nor does it say for whom the key is, unless it carries a binding (extensions.md §6). Where both ends send one, the key of
- * the tunnel is derived from both identities; where not, the addresses in the packet are all that says for whom it is, and
- * `accept` is called only when they are right.
+ * A PILA proves who created an X25519 key, not that it is fresh: anyone can replay an old one. So keys in use are
+ * replaced only when a sealed frame under the new ones has arrived; until then both are kept, and nothing is lost. Nor
+ * does it name the key's recipient, unless it carries a binding (extensions.md §6). If both ends send one, the key of
+ * the tunnel is derived from both identities. If not, only the addresses in the packet name the recipient, and `accept`
+ * is called only if they are correct.
  */
 import { equalBytes, toBase64 } from '../../base/bytes.ts'
 import type { Instant, NodeId, RandomBytes } from '../../base/types.ts'
@@ -42,7 +42,7 @@ export type AuthResult =
 /** Bits of `takeNews()`. */
 export const TUNNEL_READY = 1 // packets can be sealed
 export const TUNNEL_CONFIRMED = 2 // the peer holds the same key
-export const TUNNEL_REKEYED = 4 // the peer's key is another than before: it may have forgotten everything
+export const TUNNEL_REKEYED = 4 // the peer's key has changed: it may have lost all state
 export const TUNNEL_FAILED = 8 // no answer within HANDSHAKE_LIMIT_MS
 
 export class Tunnel implements Machine {
@@ -51,23 +51,23 @@ export class Tunnel implements Machine {
   #privateKey: Uint8Array
   #publicKey: Uint8Array
   #peerFrame: AuthFrame | undefined // its latest PILA; the signature is good
-  #confirmedPeerKey: string | undefined // the one that frames have been opened under, base64
+  #confirmedPeerKey: string | undefined // the one under which frames were opened, base64
   readonly #retired: string[] = [] // and those before it
-  readonly #sessions = new Map<string, Session>() // with our present key, by the peer's
-  #keyConfirmed = false // frames have been opened under our present X25519 key
+  readonly #sessions = new Map<string, Session>() // with our current key, by the peer's
+  #keyConfirmed = false // frames were opened under our current X25519 key
   #freshKeyAt: Instant = -Infinity
-  /** The peer has signed for whom a key of its is: it always does, and one without a binding was tampered with. */
+  /** The peer has sent a binding: it always does, so a key without one was tampered with. */
   #isBinding: boolean
   #active: Session | undefined // seals what we send
   #candidate: Session | undefined // announced while `active` is confirmed
-  #previous: Session | undefined // opens what is still under way
+  #previous: Session | undefined // opens frames still in transit
   #previousUntil: Instant = 0
-  #opened: Session | undefined // what the last frame opened under, until it is accepted
+  #opened: Session | undefined // the session of the last opened frame, until it is accepted
   #frame: Uint8Array | undefined // our PILA under the current key
   #frameFor: Uint8Array | undefined // and the identity that it names
   #authDue = false
   #attempts = 0
-  #startedAt: Instant = -1 // of the exchange under way; -1: none
+  #startedAt: Instant = -1 // of the current exchange; -1: none
   #retryAt: Instant = Infinity
   #answeredAt: Instant = -Infinity
   #answers = 0
@@ -92,19 +92,19 @@ export class Tunnel implements Machine {
   get isBinding(): boolean {
     return this.#isBinding
   }
-  /** A PILA of ours wants to go out; the node sends it on every path worth trying. */
+  /** A PILA is due; the node sends it on every path worth trying. */
   get authDue(): boolean {
     return this.#authDue
   }
   get underway(): boolean {
     return this.#startedAt >= 0
   }
-  /** PILA of the exchange under way so far, unanswered all of them. */
+  /** Number of unanswered PILA in the current exchange. */
   get attempts(): number {
     return this.underway ? this.#attempts : 0
   }
 
-  /** A NAT between us has just opened: our PILA may pass now, and need not wait for its timer. */
+  /** A NAT between us has just opened: our PILA may pass now, without waiting for its timer. */
   nudge(now: Instant): void {
     if (this.#startedAt < 0 || now - this.#nudgedAt < k.NUDGE_MS) return
     this.#nudgedAt = now
@@ -117,7 +117,10 @@ export class Tunnel implements Machine {
     return news
   }
 
-  /** Begin an exchange, unless one is under way. With a confirmed key it asks the peer whether it still has its half. */
+  /**
+   * Starts an exchange, unless one is in progress. With a confirmed key, it asks the peer whether it still has its
+   * half.
+   */
   start(now: Instant): void {
     if (this.#startedAt >= 0) return
     this.#startedAt = now
@@ -125,19 +128,19 @@ export class Tunnel implements Machine {
     this.#sendAuth(now)
   }
 
-  /** A sealed frame came that no key opens: its sender has another key than we, or none (§3.3 rule 5). */
+  /** A sealed frame came that no key opens: its sender has a different key, or none (§3.3 rule 5). */
   showKey(now: Instant): void {
     if (now - this.#answeredAt < UNKNOWN_FRAME_MS) return
     this.#answeredAt = now
     this.#authDue = true
   }
 
-  /** The PILA that was answered already came along another way as well: perhaps only that one works. */
+  /** An already answered PILA also came along another path: perhaps only that one works. */
   answerElsewhere(now: Instant): void {
     if (!this.confirmed && this.#answers < k.REPEAT_ANSWERS) this.#answer(now)
   }
 
-  /** @param peerKey as `expectedKey` below: our key is for the holder of this one. */
+  /** @param peerKey like `expectedKey` below: our key is for the holder of this one. */
   takeAuth(peer: NodeId, peerKey: Uint8Array): Uint8Array {
     this.#authDue = false
     if (this.#frame !== undefined && this.#frameFor === peerKey) return this.#frame
@@ -170,8 +173,8 @@ export class Tunnel implements Machine {
     const continues = this.#continues(frame)
     if (!continues && this.#candidate !== undefined && now - this.#candidate.createdAt < k.CANDIDATE_PAUSE_MS)
       return 'known_key'
-    // Our key and an old one of the peer may have made a session before, whose frames somebody could replay into a
-    // new window: what is announced while a session works gets a key of ours that has opened nothing yet.
+    // Our key and an old one of the peer may have formed a session before, whose frames could be replayed into a new
+    // window. So a key announced while a session works is answered with a key of ours that has opened nothing yet.
     if (this.confirmed && this.#keyConfirmed) this.#drawKey()
     if (!this.#derive(now, copyOf(frame), continues)) return 'low_order'
     this.#answers = 0
@@ -179,7 +182,7 @@ export class Tunnel implements Machine {
     return 'new_key'
   }
 
-  /** @returns the packet inside, or why there is none. It confirms nothing before `accept`. */
+  /** @returns the packet inside, or why there is none. It confirms nothing until `accept`. */
   open(now: Instant, frame: Uint8Array, opened?: OpenedFrame): Uint8Array | OpenFault | 'no_key' {
     if (this.#active === undefined) return 'no_key'
     let result: Uint8Array | OpenFault = 'bad_tag'
@@ -189,16 +192,16 @@ export class Tunnel implements Machine {
       this.#opened = session
       result = session.open(frame, opened)
     }
-    if (result === 'too_many_prefixes') this.#freshKey(now) // §3.3: rather new keys than forgotten windows
+    if (result === 'too_many_prefixes') this.#freshKey(now) // §3.3: new keys rather than forgotten windows
     return result
   }
 
-  /** The frame just opened came under keys that were confirmed before. */
+  /** The frame just opened came under already confirmed keys. */
   get openedConfirmed(): boolean {
     return this.#opened?.confirmed === true
   }
 
-  /** The packet just opened is from the peer and for us: the peer holds the keys that it came under. */
+  /** The packet just opened is from the peer and for us: the peer has these keys. */
   accept(now: Instant): void {
     const session = this.#opened
     if (session === undefined || session.confirmed) return
@@ -211,7 +214,7 @@ export class Tunnel implements Machine {
     this.#confirm(now, session)
   }
 
-  /** The keys that may open what comes, the likeliest first. */
+  /** The keys that may open incoming frames, most likely first. */
   get keys(): AeadKey[] {
     return [this.#active, this.#candidate, this.#previous].flatMap((session) =>
       session === undefined ? [] : [session.key],
@@ -229,7 +232,7 @@ export class Tunnel implements Machine {
     return session.key
   }
 
-  /** The frame just opened was the first under another key of the peer: it has restarted. */
+  /** The frame just opened was the first under a new key of the peer: it has restarted. */
   get hasRestarted(): boolean {
     return (this.#news & TUNNEL_REKEYED) !== 0
   }
@@ -259,7 +262,7 @@ export class Tunnel implements Machine {
     return at
   }
 
-  /** A sealed frame of the peer arrived by now: whatever exchange was under way has reached its aim. */
+  /** A sealed frame of the peer has arrived: any exchange in progress has succeeded. */
   settle(): void {
     if (this.confirmed) this.#stop()
   }
@@ -272,7 +275,10 @@ export class Tunnel implements Machine {
     return { node: this.#ownId, ed25519: this.#keys.identity.publicKey, x25519: this.#publicKey }
   }
 
-  /** Who signed it, and for whom. It comes along every path and again from a timer: the same bytes need no second check. */
+  /**
+   * Verifies the signer and the recipient. A PILA comes along every path and is repeated: identical bytes need no
+   * second check.
+   */
   #bindingFault(frame: AuthFrame): AuthResult | undefined {
     const { sender, x25519, ed25519, signature, binding } = frame
     if (binding === undefined && this.#isBinding) return 'unbound'
@@ -291,7 +297,7 @@ export class Tunnel implements Machine {
     return undefined
   }
 
-  /** The key of the last PILA. The same key is news once more when it comes with a binding and had come without. */
+  /** The key of the last PILA. The same key is news again if it comes with a binding for the first time. */
   #isKnown(frame: AuthFrame): boolean {
     const known = this.#peerFrame
     if (known === undefined || !equalBytes(known.x25519, frame.x25519)) return false
@@ -390,7 +396,7 @@ export class Tunnel implements Machine {
     return true
   }
 
-  /** One session per pair of keys and way to derive it: a PILA that comes again must not restart its nonces. */
+  /** One session per pair of keys and derivation: a repeated PILA must not restart its nonces. */
   #sessionWith(now: Instant, peer: AuthFrame): Session | undefined {
     const name = toBase64(peer.x25519)
     const label = peer.binding === undefined ? name : `${name} bound`
@@ -443,7 +449,7 @@ function sameAuth(a: AuthFrame, b: AuthFrame): boolean {
   )
 }
 
-/** The datagram's buffer is not ours to keep. */
+/** We may not keep the datagram's buffer. */
 function copyOf({ sender, x25519, ed25519, signature, binding }: AuthFrame): AuthFrame {
   return {
     sender,

@@ -1,8 +1,8 @@
 /**
- * The beacon without its socket: tells nodes how the world sees them, has two of them punch at once, and relays
- * (tunnel.md §7). One `handle` call per datagram; what is to be sent goes out through `send` before it returns.
- * Nothing on this wire is authenticated, so the rules here bound what a liar can do: an id is not taken over while
- * its node is heard, nobody relays in the name of an id that is heard elsewhere, and commands are rationed.
+ * The beacon without its socket: reports nodes' endpoints, makes two of them punch at the same time, and relays
+ * (tunnel.md §7). One `handle` call per datagram; output goes through `send` before it returns. Nothing in this
+ * protocol is authenticated, so the rules here bound what a liar can do: an id is not taken over while its node is
+ * active, no one relays under an id that is active elsewhere, and commands are rate-limited.
  */
 import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { BeaconFault, BeaconMessage } from '../../wire/beacon-messages.ts'
@@ -36,13 +36,13 @@ export interface BeaconOptions {
   readonly knowledge: NodeKnowledge | undefined // absent: all node ids are alike
 }
 
-/** What a registry in the same process knows, and a beacon alone does not. */
+/** What a registry in the same process knows, but a beacon alone does not. */
 export interface NodeKnowledge {
-  /** Is a node of this id registered now? */
+  /** Is a node with this id registered now? */
   knows(nodeId: NodeId): boolean
-  /** Did the registry see the node at this IP address, or did it say, signing, that it is there? */
+  /** Did the registry see the node at this IP address, or did the node announce it with a signature? */
   vouchesFor(nodeId: NodeId, address: string): boolean
-  /** May `requester`, who asks from `address`, be told where `target` is? */
+  /** May `requester`, asking from `address`, know where `target` is? */
   mayPunch(requester: NodeId, target: NodeId, address: string): boolean
 }
 
@@ -53,7 +53,7 @@ export class Beacon {
   readonly #beaconId: number
   readonly #peers: ReadonlyMap<string, Endpoint>
   readonly #entries = new Map<NodeId, Entry>()
-  readonly #unproven = new Map<NodeId, string>() // entries that no registry vouches for → the source that claimed them; oldest first
+  readonly #unproven = new Map<NodeId, string>() // entries not confirmed by a registry → the source that claimed them; oldest first
   readonly #unprovenPerSource = new Map<string, number>()
   readonly #remote = new Map<NodeId, Endpoint>() // ids other beacons announced → the beacon
   readonly #knowledge: NodeKnowledge | undefined
@@ -72,7 +72,7 @@ export class Beacon {
   /**
    * Never throws, whatever the bytes are.
    * @param now Ms; only differences mean anything.
-   * @param bytes Given away: a relayed frame is sent from the same memory.
+   * @param bytes Takes ownership: a relayed frame is sent from the same memory.
    * @param from A literal address in canonical text.
    */
   handle(now: number, bytes: Uint8Array, from: Endpoint, send: Send): void {
@@ -95,7 +95,7 @@ export class Beacon {
     }
   }
 
-  /** Forgets nodes not heard for three minutes; once a minute is enough, since a stale entry is not used either. */
+  /** Forgets nodes not heard from for three minutes; once a minute is enough, since stale entries are not used. */
   sweep(now: number): void {
     for (const [nodeId, entry] of this.#entries) if (!isFresh(now, entry)) this.#forget(nodeId)
     this.#punches.sweep(now)
@@ -158,7 +158,7 @@ export class Beacon {
     if (destination !== undefined) {
       this.counters.relayed++
       this.counters.relayedBytes += message.frame.length
-      // The deliver header is the shorter one: written over the end of the relay header, it saves a copy of the frame.
+      // The deliver header is shorter: writing it over the end of the relay header avoids copying the frame.
       const at = RELAY_HEADER_BYTES - RELAY_DELIVER_HEADER_BYTES
       writeRelayDeliverHeader(bytes, at, message.sender)
       send(bytes.subarray(at), destination.endpoint, 'relay')
@@ -185,7 +185,7 @@ export class Beacon {
     }
   }
 
-  /** A sender heard from this address, or one that the registry has seen there; another beacon vouches for its own. */
+  /** A sender heard from this address, or seen there by the registry; other beacons vouch for their own. */
   #mayRelayAs(now: number, sender: NodeId, from: Endpoint): boolean {
     const entry = this.#fresh(now, sender)
     if (this.#isPeer(from)) return true
@@ -197,8 +197,8 @@ export class Beacon {
   }
 
   /**
-   * Notes that `nodeId` is at `from`. A node that restarts on a new port sends discover again and again and gets
-   * its entry as soon as the old address has been silent for a moment; until then, false.
+   * Records that `nodeId` is at `from`. A node that restarts on a new port keeps sending discover and gets its entry
+   * once the old address has been silent for a moment; until then, false.
    */
   #hear(now: number, nodeId: NodeId, from: Endpoint): boolean {
     const entry = this.#fresh(now, nodeId)
@@ -215,7 +215,7 @@ export class Beacon {
     return true
   }
 
-  /** An id that nobody registered gets no entry; nor do more of them than their share to a source that nobody vouches for. */
+  /** An unregistered id gets no entry; an unconfirmed source gets no more entries than its share. */
   #admits(nodeId: NodeId, from: Endpoint): boolean {
     if (this.#knowledge?.knows(nodeId) === false) {
       this.counters.entriesUnknown++
@@ -253,12 +253,15 @@ export class Beacon {
     else this.#unprovenPerSource.set(source, left)
   }
 
-  /** Alone, a beacon has nothing to tell a liar by. */
+  /** Without a registry, a beacon cannot recognise a liar. */
   #isProven(nodeId: NodeId, { address }: Endpoint): boolean {
     return this.#knowledge?.vouchesFor(nodeId, address) === true
   }
 
-  /** How long the old address must have been silent. One that the registry vouches for wins over one that it does not. */
+  /**
+   * How long the old address must have been silent. One confirmed by the registry takes precedence over one that is
+   * not.
+   */
   #silenceMs(nodeId: NodeId, old: Endpoint, next: Endpoint): number {
     if (this.#knowledge === undefined || old.address === next.address) return TAKEOVER_SILENCE_MS
     const [isOldKnown, isNextKnown] = [

@@ -1,12 +1,15 @@
 /**
- * Answers to nodes that want to know their NAT (docs/nat.md): the beacon's second socket sees them a second time, and
- * may send to them unasked. No answer is larger than its question, and each goes where its question came from.
+ * Answers nodes that determine their NAT (docs/nat.md): the beacon's second socket sees them a second time, and may
+ * send to them unsolicited. No answer is larger than its request, and each goes back to the source of its request.
  */
 import type { Endpoint } from '../../base/types.ts'
 import type { DiscoverQuestion } from '../../wire/beacon-messages.ts'
 import { decodeBeaconMessage, encodeAnswer } from '../../wire/beacon-messages.ts'
 
-/** `second`: from the second socket. `relay`: may wait its turn among the relayed ones. Absent: at once, from the first socket. */
+/**
+ * `second`: from the second socket. `relay`: may wait its turn among the relayed ones. Absent: immediately, from the
+ * first socket.
+ */
 export type Send = (bytes: Uint8Array, to: Endpoint, how?: 'second' | 'relay') => void
 
 /** To a question that came to the first socket. @param secondPort 0: there is no second socket. */

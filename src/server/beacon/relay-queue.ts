@@ -1,7 +1,7 @@
 /**
- * Relayed datagrams on their way out. Each source (a node's public endpoint) has a queue of its own and they take
- * turns by bytes (deficit round robin), so that a heavy sender only queues behind itself. A source also has a rate, and
- * what exceeds rate or queue is dropped: that is how a congestion controller learns.
+ * Outgoing relayed datagrams. Each source (a node's public endpoint) has its own queue, and sources take turns by bytes
+ * (deficit round robin), so that a heavy sender only queues behind itself. A source also has a rate limit; the excess
+ * over rate or queue is dropped, which congestion control notices.
  */
 import type { Endpoint } from '../../base/types.ts'
 import { Ring } from '../../base/ring.ts'
@@ -35,7 +35,7 @@ export interface RelayLimits {
 }
 
 export class RelayQueue {
-  /** Dropped since start: faster than one source may be, behind too much of its own or of all, and more sources than there is room for. */
+  /** Dropped since start: over a source's rate, over its queue or the total queue, and too many sources. */
   readonly counters = { relaysOverRate: 0, relaysQueueFull: 0, relaysNoRoom: 0 }
   readonly #limits: RelayLimits
   readonly #sources = new Map<string, Source>() // least recently used first
@@ -51,7 +51,7 @@ export class RelayQueue {
     return this.#totalBytes
   }
 
-  /** Takes it, or drops and counts it. Takes ownership of `bytes`. */
+  /** Queues it, or drops and counts it. Takes ownership of `bytes`. */
   push(now: number, from: Endpoint, bytes: Uint8Array, to: Endpoint): void {
     const source = this.#source(now, formatEndpoint(from))
     if (source === undefined) {
@@ -90,11 +90,11 @@ export class RelayQueue {
         source.active = false
         source.deficit = 0
       } else if (source.deficit < head.bytes.length) {
-        // its turn is over; the next one is worth a quantum more
+        // its turn is over; the next one gets another quantum
         source.deficit += RELAY_QUANTUM_BYTES
         this.#turns.push(source)
       } else {
-        this.#turn = source // goes on while its deficit lasts
+        this.#turn = source // continues while its deficit lasts
         source.queue.shift()
         source.deficit -= head.bytes.length
         source.queuedBytes -= head.bytes.length
@@ -104,7 +104,7 @@ export class RelayQueue {
     }
   }
 
-  /** Forgets sources that are idle and full again. */
+  /** Forgets idle sources with a full bucket. */
   sweep(now: number): void {
     const fullAfterMs = (1_000 * this.#limits.burstBytes) / this.#limits.bytesPerSecond
     for (const [name, source] of this.#sources) {

@@ -1,4 +1,4 @@
-/** Who may know where a node is and what it is called (registry.md §3.5, §3.6). */
+/** Who may know a node's endpoint and name (registry.md §3.5, §3.6). */
 import type { NodeId } from '../../base/types.ts'
 import type { LiveNode } from './directory.ts'
 import type { Call } from './request.ts'
@@ -11,14 +11,14 @@ export function areTrusted(tables: Tables, a: NodeId, b: NodeId): boolean {
   return tables.trust.effective(a, b) || tables.networks.shareOne(a, b)
 }
 
-/** §3.5: not even a private node's own endpoint is given to itself, unless it is in a network. */
+/** §3.5: a private node does not even get its own endpoint, unless it is in a network. */
 export function mayResolve(tables: Tables, requester: LiveNode, node: LiveNode): boolean {
   if (node.public) return true
   if (requester === node) return tables.networks.shareOne(node.nodeId, node.nodeId)
   return areTrusted(tables, requester.nodeId, node.nodeId)
 }
 
-/** May the sender of this request know the hostname of `node`? Who `requester_id` is must be signed. */
+/** May the sender of this request know the hostname of `node`? `requester_id` must be signed. */
 export function mayKnowName(call: Call, node: LiveNode, challenge: (requester: NodeId) => string): boolean {
   if (node.public) return true
   const requester = call.directory.live(call.request.number('requester_id'))

@@ -1,7 +1,7 @@
 /**
- * Requests of whoever holds the admin token (registry.md §8). Served: the audit log and external identities. Webhooks,
- * identity providers and audit exports are not offered: asked about, the answer is that of a server where they are not
- * configured; switching them off succeeds, switching them on is refused, as are blueprints and directory sync.
+ * Requests with the admin token (registry.md §8). Supported: the audit log and external identities. Webhooks, identity
+ * providers and audit exports are not supported: queries get the answer of a server without them; disabling them
+ * succeeds, enabling them is refused, as are blueprints and directory sync.
  */
 import type { LiveNode } from './directory.ts'
 import type { Call, Handler } from './request.ts'
@@ -97,7 +97,7 @@ export function notOffered(): string {
   return NOT_OFFERED
 }
 
-/** The one refusal whose text the reference shows though no phrase allows it. */
+/** The only refusal whose text the reference shows although no phrase allows it. */
 export function subscribeReplication(): object {
   return { type: 'error', error: 'replication not configured' }
 }

@@ -1,6 +1,6 @@
 /**
- * What happened, for whoever holds the admin token (registry.md §8): the latest thousand entries. Without a
- * token nobody could read them, so none are kept.
+ * The audit log, for holders of the admin token (registry.md §8): the latest thousand entries. Without a token no one
+ * could read them, so none are kept.
  *
  * Records: `audit/<place in the ring>`.
  */
@@ -12,7 +12,7 @@ import { AUDIT_ENTRIES } from './constants.ts'
 export interface AuditEntry {
   readonly number: number // counts up
   readonly atMs: number // unix ms
-  readonly action: string // the reference's words: `network.created`
+  readonly action: string // named as in the reference: `network.created`
   readonly networkId: number // 0: none
   readonly nodeId: NodeId // 0: none
   readonly details: string
@@ -48,7 +48,7 @@ export class AuditLog {
     return wanted.slice(-limit).reverse()
   }
 
-  /** Call `loaded` when all are in. @returns False for what is no entry. */
+  /** Call `loaded` after the last one. @returns False for anything that is not an entry. */
   load(fields: Fields): boolean {
     const [number, action] = [fields.number('number'), fields.text('action')]
     if (number === 0 || action === '') return false

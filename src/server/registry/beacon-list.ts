@@ -6,7 +6,10 @@ import { BEACON_LIVES_MS, MAX_BEACONS, MAX_BEACONS_PER_SOURCE } from './constant
 export class BeaconList {
   readonly #beacons = new Map<number, { readonly addr: string; readonly source: string; readonly atMs: number }>()
 
-  /** False when the list is full, or `sourceIp` has its share. Nothing authenticates a beacon; loopback is the operator's. */
+  /**
+   * False if the list is full, or `sourceIp` has its share. Beacons are not authenticated; loopback belongs to the
+   * operator.
+   */
   put(now: number, id: number, addr: string, sourceIp: string): boolean {
     this.sweep(now)
     const source = sourceNet(sourceIp)

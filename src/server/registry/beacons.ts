@@ -1,4 +1,4 @@
-/** Requests about beacons (registry.md §7). Nothing authenticates them: a listed beacon is a hint, not a promise. */
+/** Requests about beacons (registry.md §7). They are not authenticated: a listed beacon is a hint, not a promise. */
 import type { Call } from './request.ts'
 import { parseEndpoint } from '../../base/types.ts'
 

@@ -1,4 +1,4 @@
-/** Numbers of the registry: first those of the protocol (registry.md), then our own limits and what happens there. */
+/** Constants of the registry: first those of the protocol (registry.md), then our own limits and their consequences. */
 
 // ---- protocol
 
@@ -27,23 +27,23 @@ export const MAX_KEY_EXPIRY_YEARS = 10 // §3.7
 export const DAY_MS = 86_400_000
 /** Keys known at one time, about 300 bytes each: refuse, "too many". */
 export const MAX_ACCOUNTS = 250_000
-/** Of these, keys that never signed: refuse, "too many". Those that can sign always find room. */
+/** Of these, keys that never signed: refuse, "too many". Keys that can sign always find room. */
 export const MAX_UNPROVEN_ACCOUNTS = 125_000
-/** A key silent for this long, that nobody trusts and no network has, is forgotten. */
+/** A key that was silent for this long, without trust or networks, is forgotten. */
 export const UNPROVEN_ACCOUNT_LIVES_MS = 604_800_000 // 7 days
 export const PROVEN_ACCOUNT_LIVES_MS = 15_552_000_000 // 180 days
 export const FORGET_EVERY_MS = 3_600_000
-/** A hostname is kept for the key that signed for it while its node is away, for this long. */
+/** How long a hostname stays reserved for the key that signed for it while its node is away. */
 export const NAME_KEPT_MS = 2_592_000_000 // 30 days
 export const MAX_OWNER_CHARS = 320 // the longest e-mail address; a longer owner counts as none
 export const MAX_LAN_ENDPOINTS = 16 // later ones are dropped
-export const MAX_TRUST_PER_NODE = 4_096 // peers one node may declare trust in: refuse, "too many"
-export const MAX_JUSTIFICATION_CHARS = 1_024 // it must fit one segment of a port-444 message too: refuse, "too long"
+export const MAX_TRUST_PER_NODE = 4_096 // peers that one node may declare trust in: refuse, "too many"
+export const MAX_JUSTIFICATION_CHARS = 1_024 // it must also fit into one segment of a port-444 message: refuse, "too long"
 export const MAX_ASKED_PER_NODE = 1_000 // polled, unanswered requests remembered per target: the oldest is forgotten
 export const MAX_WAITING_RESPONSES = 100 // per requester, one per responder: refuse, "too many"
 export const MAX_POLL_BYTES = 60_000 // a poll reply stays readable (64 KiB); the rest waits for the next poll
 export const MAX_NETWORKS = 1_000 // at one time: refuse, "too many"
-export const MAX_NETWORK_MEMBERS = 10_000 // whatever the policy says: refuse
+export const MAX_NETWORK_MEMBERS = 10_000 // whatever the policy: refuse
 export const MAX_LIST_BYTES = 60_000 // of a reply with a list, so that it stays readable (64 KiB): the rest is left out
 export const MAX_EXTERNAL_ID_CHARS = 256 // refuse, "too long"
 export const MAX_BEACONS = 64 // announced beacons: refuse, "too many"

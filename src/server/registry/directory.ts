@@ -1,6 +1,6 @@
 /**
- * Who is who: accounts (a node id and its key; until silent for long) and live nodes (where it is now; until reaped), with the
- * indexes over both. Every change is written through to the store as one small record.
+ * Accounts (a node id and its key, until silent for long) and live nodes (their current endpoint, until reaped), with
+ * the indexes of both. Every change is written through to the store as one small record.
  *
  * Records: `account/<id>`, `node/<id>` and `nodes/next`.
  */
@@ -15,29 +15,29 @@ import {
   UNPROVEN_ACCOUNT_LIVES_MS,
 } from './constants.ts'
 
-/** What outlives a node's silence: its id belongs to its key, and the reverse. */
+/** The part that survives a node's silence: its id belongs to its key, and vice versa. */
 export interface Account {
   readonly nodeId: NodeId
   publicKey: string // base64 of 32 bytes, canonical
   owner: string // e-mail address or empty
-  signedOnce: boolean // registered with a signature at least once: from then on it must
-  usesSessions: boolean // opened a session at least once: from then on other signatures of the key count for nothing
+  signedOnce: boolean // registered with a signature at least once: must always sign from then on
+  usesSessions: boolean // opened a session at least once: other signatures of the key are invalid from then on
   keyCreatedMs: number // unix ms
   keyRotatedMs: number // 0: never
   keyRotations: number
-  keyExpires: string // RFC 3339 as it was given; empty: never
+  keyExpires: string // RFC 3339 as sent; empty: never
   keyExpiresMs: number // unix ms; 0: never
-  reservedName: string // hostname kept for this key while its node is away; empty: none
-  silentSinceMs: number // unix ms; 0: its node is live, or it was written before this was
+  reservedName: string // hostname reserved for this key while its node is away; empty: none
+  silentSinceMs: number // unix ms; 0: its node is live, or the record predates this field
 }
 
 export interface LiveNode {
   readonly nodeId: NodeId
   readonly account: Account
   endpoint: string // `ip:port`
-  udpAddress: string // where the node, signing, said that its UDP comes from; empty: it did not. Never given out
+  udpAddress: string // UDP source that the node announced with a signature; empty: none. Never revealed
   lanEndpoints: readonly string[]
-  extended: boolean // it said that it knows the stream options of extensions.md: peers need not treat it as a Go daemon
+  extended: boolean // it announced the stream options of extensions.md: peers need not treat it as a Go daemon
   public: boolean
   hostname: string // empty: none
   tags: readonly string[]
@@ -92,8 +92,8 @@ export class Directory {
   }
 
   /**
-   * The next id, counting up and never reused; undefined when there are too many. Keys that never proved themselves have
-   * at most half of the places, so that making keys up locks out nobody who can sign.
+   * The next id, ascending and never reused; undefined if there are too many. Keys that never signed get at most half
+   * of the places, so that made-up keys cannot lock out anyone who can sign.
    */
   createAccount(now: number, publicKey: string, owner: string, signed: boolean): Account | undefined {
     if (this.#accounts.size >= MAX_ACCOUNTS || (!signed && this.#unproven >= MAX_UNPROVEN_ACCOUNTS)) return undefined
@@ -131,7 +131,7 @@ export class Directory {
     this.saveAccount(account)
   }
 
-  /** Ids that were given out stay given out when their accounts have been forgotten. */
+  /** Ids are not reused, even after their accounts were forgotten. */
   loadNextId(nextId: number): void {
     this.#nextNodeId = Math.max(this.#nextNodeId, nextId)
   }
@@ -144,7 +144,7 @@ export class Directory {
     this.saveAccount(account)
   }
 
-  /** Only where none was set: an owner is never taken from an account. */
+  /** Only if none was set: an account's owner is never replaced. */
   setOwner(account: Account, owner: string): void {
     if (account.owner !== '' || owner === '') return
     account.owner = owner
@@ -157,7 +157,7 @@ export class Directory {
     this.#store.put(`account/${nodeId}`, fields)
   }
 
-  /** A new life of the account: private, without name or tags (registry.md §3.1, cases 2, 4 and 5). */
+  /** Resets the account: private, without name or tags (registry.md §3.1, cases 2, 4 and 5). */
   createLive(
     now: number,
     account: Account,
@@ -215,8 +215,8 @@ export class Directory {
   }
 
   /**
-   * Empty clears. False when another live node has the name, or it is kept for another key: who has signed for a name
-   * has it back after an absence of up to NAME_KEPT_MS, so that nobody can wait for it to fall silent.
+   * Empty clears. False if another live node has the name, or it is reserved for another key: a key that signed for a
+   * name gets it back after an absence of up to NAME_KEPT_MS, so that no one can wait for it to fall silent.
    */
   setHostname(now: number, node: LiveNode, hostname: string): boolean {
     const holder = this.#idByHostname.get(hostname)
@@ -230,7 +230,7 @@ export class Directory {
     return true
   }
 
-  /** Another key's name, still. */
+  /** Still reserved for another key. */
   #isKeptFor(now: number, hostname: string, asker: NodeId): boolean {
     const keeper = this.#accounts.get(this.#idByReserved.get(hostname) ?? 0)
     if (keeper === undefined || keeper.nodeId === asker) return false
@@ -267,9 +267,9 @@ export class Directory {
   }
 
   /**
-   * Forgets accounts whose nodes have been away for long: their ids are not given out again, and a node that comes back
-   * after that gets a new one.
-   * @param isNeeded keeps an account whatever its age: somebody declared trust in it, or it is a member of a network.
+   * Forgets accounts whose nodes were away for long: their ids are not reused, and a node that returns later gets a new
+   * one.
+   * @param isNeeded keeps an account of any age: a node declared trust in it, or it is a member of a network.
    */
   forgetSilent(now: number, isNeeded: (nodeId: NodeId) => boolean): number {
     let forgotten = 0
@@ -293,7 +293,7 @@ export class Directory {
     this.#store.delete(`account/${nodeId}`)
   }
 
-  /** Accounts must be loaded before nodes. @returns False for what is no account. */
+  /** Accounts must be loaded before nodes. @returns False for anything that is not an account. */
   loadAccount(nodeId: NodeId, fields: Fields): boolean {
     const publicKey = fields.text('publicKey')
     if (nodeId === 0 || publicKey === '' || this.#idByKey.has(publicKey)) return false

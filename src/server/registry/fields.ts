@@ -1,6 +1,6 @@
 /**
- * The fields of an object that somebody else wrote, read by the reference's rules (registry.md §1.2): a field of the
- * wrong type counts as absent, a number out of range as 0, and a fraction is cut.
+ * Reads fields of an untrusted object by the reference's rules (registry.md §1.2): a field of the wrong type counts as
+ * absent, a number out of range as 0, and a fraction is cut.
  */
 export class Fields {
   readonly #object: object
@@ -23,25 +23,25 @@ export class Fields {
     return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0
   }
 
-  /** Any whole number, a fraction cut; undefined when it is no number. */
+  /** Any integer, truncating fractions; undefined if it is not a number. */
   integer(name: string): number | undefined {
     const value = this.#own(name)
     return typeof value === 'number' && Number.isFinite(value) ? Math.trunc(value) : undefined
   }
 
-  /** As it was sent; undefined when it is no number. */
+  /** As sent; undefined if it is not a number. */
   raw(name: string): number | undefined {
     const value = this.#own(name)
     return typeof value === 'number' ? value : undefined
   }
 
-  /** Undefined when it is no list. */
+  /** Undefined if it is not a list. */
   list(name: string): readonly unknown[] | undefined {
     const value = this.#own(name)
     return Array.isArray(value) ? value : undefined
   }
 
-  /** Undefined when it is no text. */
+  /** Undefined if it is not a string. */
   optionalText(name: string): string | undefined {
     const value = this.#own(name)
     return typeof value === 'string' ? value : undefined

@@ -2,7 +2,7 @@
  * Handshakes by relay (registry.md §5): ask for trust, poll, answer.
  *
  * Ours: `to_hostname` instead of `to_node_id`, signed over `handshake:<from>:<hostname>`. It is answered `delivered`
- * whether or not there is such a name, and costs the same either way. `refresh: true` (and every request by name)
+ * whether or not the name exists, and takes the same time either way. `refresh: true` (and every request by name)
  * replaces a waiting request instead of erring. Polled entries carry the sender's `hostname` and `public_key`.
  */
 import type { NodeId } from '../../base/types.ts'
@@ -31,7 +31,7 @@ function requestById(call: Call, from: LiveNode, toId: NodeId): object | string 
   if (to === undefined) return notFound(toId)
   if (to === from) return 'a node cannot shake hands with itself'
   const waiting = call.mailboxes.waitingRequest(toId, from.nodeId)
-  // One that came by name is replaced without a word: 'already pending' would tell which id is behind the name.
+  // One that came by name is replaced silently: 'already pending' would reveal the id behind the name.
   if (waiting !== undefined && !waiting.byName && !call.request.flag('refresh')) {
     return `handshake request already pending from node ${from.nodeId}`
   }
@@ -41,7 +41,7 @@ function requestById(call: Call, from: LiveNode, toId: NodeId): object | string 
   return DELIVERED
 }
 
-/** A malformed name is refused, for there can be none; otherwise the reply tells nothing about the name. */
+/** A malformed name is refused, since it cannot exist; otherwise the reply reveals nothing about the name. */
 function requestByName(call: Call, from: LiveNode, hostname: string): object | string {
   const problem = hostnameProblem(hostname)
   if (problem !== undefined) return `invalid hostname: ${problem}`
@@ -54,13 +54,16 @@ function requestByName(call: Call, from: LiveNode, hostname: string): object | s
     return DELIVERED
   }
   const waiting = call.mailboxes.waitingRequest(to.nodeId, from.nodeId)
-  const byName = waiting?.byName ?? true // by id it was known already: the id is no secret any more
+  const byName = waiting?.byName ?? true // by id it was already known: the id is no longer a secret
   const request = { justification: call.request.text('justification'), atMs: call.now, byName }
   if (!call.mailboxes.putRequest(to.nodeId, from.nodeId, request)) call.mailboxes.pretend(call.now)
   return DELIVERED
 }
 
-/** Hands over what waits, as much as fits a readable reply; requests stay remembered as asked. (A Map may lose entries while walked.) */
+/**
+ * Returns waiting messages, as many as fit into a readable reply; requests stay remembered as asked. (Deleting Map
+ * entries during iteration is safe.)
+ */
 export function pollHandshakes(call: Call): object | string {
   const node = authenticate(call, 'node_id', challenges.pollHandshakes)
   if (typeof node === 'string') return node
@@ -82,7 +85,7 @@ export function pollHandshakes(call: Call): object | string {
   return { type: 'poll_handshakes_ok', requests, responses }
 }
 
-/** An accept is the responder's assertion, and if the peer had asked, his as well. A reject forgets the request. */
+/** An accept is the responder's assertion and, if the peer had asked, the peer's too. A reject forgets the request. */
 export function respondHandshake(call: Call): object | string {
   const peerId = call.request.number('peer_id')
   if (isUnsigned(call, 'node_id')) return 'unsigned'
@@ -107,14 +110,14 @@ export function respondHandshake(call: Call): object | string {
   return { type: 'respond_handshake_ok', accept, peer_id: peerId }
 }
 
-/** Here, unlike elsewhere, the reference does not say that a signature is missing. */
+/** Here, unlike elsewhere, the reference does not report a missing signature. */
 function isUnsigned(call: Call, field: string): boolean {
   return !isSigned(call) && call.directory.live(call.request.number(field)) !== undefined
 }
 
 /**
- * What lets a receiver recognise the sender without another request. A rejection tells the name too: who asked by that
- * name must know that it is he who was rejected, or he would ask for ever.
+ * Lets a receiver recognise the sender without another request. A rejection includes the name too: a requester by name
+ * must learn that its request was rejected, or it would ask forever.
  */
 function senderFields(call: Call, nodeId: NodeId): { readonly hostname?: string; readonly public_key?: string } {
   const account = call.directory.account(nodeId)
@@ -122,7 +125,7 @@ function senderFields(call: Call, nodeId: NodeId): { readonly hostname?: string;
   return { ...(hostname !== '' && { hostname }), ...(account !== undefined && { public_key: account.publicKey }) }
 }
 
-/** Takes the entry's bytes out of the room. */
+/** Subtracts the entry's bytes from the remaining space. */
 function fits(room: { bytes: number }, entry: object): boolean {
   room.bytes -= Buffer.byteLength(JSON.stringify(entry)) + 1
   return room.bytes >= 0

@@ -21,7 +21,7 @@ export class InviteBox {
     this.#store = store
   }
 
-  /** One that is thirty days old is gone. */
+  /** Expired after thirty days. */
   get(now: number, to: NodeId, network: number): Invite | undefined {
     this.#dropOld(now, to)
     return this.#boxes.get(to)?.get(network)
@@ -32,7 +32,7 @@ export class InviteBox {
     return this.#boxes.get(to) ?? NONE
   }
 
-  /** False when the box is full. */
+  /** False if the box is full. */
   put(now: number, to: NodeId, network: number, inviterId: NodeId): boolean {
     this.#dropOld(now, to)
     const box = this.#boxes.get(to) ?? new Map<number, Invite>()
@@ -51,7 +51,7 @@ export class InviteBox {
     this.#store.delete(`invite/${to}/${network}`)
   }
 
-  /** The node is gone, and with it its invitations. */
+  /** The node is gone, and so are its invitations. */
   takeAll(to: NodeId): void {
     for (const network of this.#boxes.get(to)?.keys() ?? []) this.take(to, network)
   }
@@ -65,7 +65,7 @@ export class InviteBox {
     for (const to of this.#boxes.keys()) this.#dropOld(now, to)
   }
 
-  /** Call in order of `atMs`. @returns False for what is no invitation. */
+  /** Call in order of `atMs`. @returns False for anything that is not an invitation. */
   load(name: string, fields: Fields): boolean {
     const match = /^(\d{1,10})\/(\d{1,5})$/.exec(name)
     if (match === null) return false

@@ -46,7 +46,7 @@ export function pollInvites(call: Call): object | string {
   return { type: 'poll_invites_ok', invites }
 }
 
-/** An acceptance that the network has no room for leaves the invitation standing. */
+/** If the network is full, the invitation stays open. */
 export function respondInvite(call: Call): object | string {
   const networkId = call.request.number('network_id')
   const network = networkId === 0 ? undefined : call.networks.get(networkId)

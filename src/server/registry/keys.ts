@@ -1,4 +1,4 @@
-/** Requests about a node's key: a new one, its age, when it ends (registry.md §3.7). */
+/** Requests about a node's key: rotation, age, expiry (registry.md §3.7). */
 import type { Account, LiveNode } from './directory.ts'
 import type { Call } from './request.ts'
 import { formatAddress } from '../../base/address.ts'
@@ -52,7 +52,10 @@ export function getKeyInfo(call: Call): object | string {
   }
 }
 
-/** For members of enterprise networks. Empty or `never` clears. The end stays with the account, also over a rotation. */
+/**
+ * For members of enterprise networks. Empty or `never` clears. The expiry stays with the account, even after a
+ * rotation.
+ */
 export function setKeyExpiry(call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setKeyExpiry)
   if (typeof node === 'string') return node
@@ -87,7 +90,7 @@ function endOf(call: Call, wanted: string): { readonly unixMs: number; readonly 
   return time.unixMs > latest.getTime() ? `invalid expires_at: cannot exceed ${MAX_KEY_EXPIRY_YEARS} years` : time
 }
 
-/** The refusal for a key that has come to its end. */
+/** The refusal for an expired key. */
 export function expiryProblem(call: Call, account: Account): string | undefined {
   const { nodeId, keyExpires, keyExpiresMs } = account
   return keyExpires !== '' && call.now >= keyExpiresMs ? `node ${nodeId}: key expired at ${keyExpires}` : undefined

@@ -1,4 +1,4 @@
-/** Reads the records of a store into the tables, in an order in which each finds what it needs. */
+/** Reads the records of a store into the tables, in dependency order. */
 import type { StoredRecord } from '../store/store.ts'
 import type { Call } from './request.ts'
 import { Fields } from './fields.ts'
@@ -11,7 +11,10 @@ interface Entry {
   readonly fields: Fields
 }
 
-/** Accounts before nodes, networks before members, members as they joined, messages in order of time. @returns How many records made no sense. */
+/**
+ * Accounts before nodes, networks before members, members as they joined, messages in order of time. @returns The
+ * number of malformed records.
+ */
 export function loadTables(tables: Tables, records: readonly StoredRecord[]): number {
   const entries = records.map(({ key, value }): Entry => {
     const slash = key.indexOf('/')
@@ -31,7 +34,7 @@ export function loadTables(tables: Tables, records: readonly StoredRecord[]): nu
   return skipped
 }
 
-/** @returns False for what made no sense; undefined for what is not looked at, or is fine. */
+/** @returns False for a malformed record; undefined for one that is fine or ignored. */
 function loadOne(tables: Tables, { kind, name, fields }: Entry): boolean | undefined {
   switch (kind) {
     case 'account':

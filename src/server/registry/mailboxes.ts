@@ -1,7 +1,6 @@
 /**
- * Handshake messages waiting for nodes (registry.md §5). A request waits until polled; then it is remembered as
- * asked, because an accept makes a trust pair of both sides' words only if there was a request. Boxes survive
- * reaping and restarts.
+ * Handshake messages waiting for nodes (registry.md §5). A request waits until polled; then it is remembered as asked,
+ * because an accept creates a complete trust pair only if there was a request. Boxes survive reaping and restarts.
  *
  * Records: `request/<to>/<from>`, `response/<to>/<from>`, and `decoy` (see `pretend`).
  */
@@ -46,7 +45,7 @@ export class Mailboxes {
     return this.#boxes.get(to)?.responses ?? NONE
   }
 
-  /** Adds, or refreshes the one that waits. False when the box is full. */
+  /** Adds, or refreshes the one that waits. False if the box is full. */
   putRequest(to: NodeId, from: NodeId, request: WaitingRequest): boolean {
     const box = this.#box(to)
     if (!box.waiting.has(from) && box.waiting.size >= MAX_WAITING_REQUESTS) return false
@@ -56,12 +55,12 @@ export class Mailboxes {
     return true
   }
 
-  /** The same work for the disk as `putRequest`: the time of a reply must not tell whether a name exists. */
+  /** The same disk work as `putRequest`: the time of a reply must not reveal whether a name exists. */
   pretend(now: number): void {
     this.#store.put('decoy', { atMs: now })
   }
 
-  /** `to` has been told of the request of `from`. */
+  /** `to` has received the request of `from`. */
   markAsked(to: NodeId, from: NodeId): void {
     const box = this.#boxes.get(to)
     if (box === undefined || !box.waiting.delete(from)) return
@@ -70,7 +69,7 @@ export class Mailboxes {
     if (box.asked.size > MAX_ASKED_PER_NODE) this.#forgetOldestAsked(to, box)
   }
 
-  /** The request of `from` to `to` is answered or withdrawn. True when there was one. */
+  /** The request of `from` to `to` is answered or withdrawn. True if there was one. */
   settle(to: NodeId, from: NodeId): boolean {
     const box = this.#boxes.get(to)
     if (box === undefined) return false
@@ -87,7 +86,7 @@ export class Mailboxes {
     return responses.has(from) || responses.size < MAX_WAITING_RESPONSES
   }
 
-  /** A newer answer of the same node replaces the older. */
+  /** A newer answer of the same node replaces the older one. */
   putResponse(to: NodeId, from: NodeId, response: WaitingResponse): void {
     const box = this.#box(to)
     box.responses.delete(from)
@@ -102,7 +101,7 @@ export class Mailboxes {
     this.#dropIfEmpty(to, box)
   }
 
-  /** Call in order of `atMs`. @returns False for what is no message. */
+  /** Call in order of `atMs`. @returns False for anything that is not a message. */
   load(kind: 'request' | 'response', name: string, fields: Fields): boolean {
     const match = /^(\d{1,10})\/(\d{1,10})$/.exec(name)
     if (match === null) return false

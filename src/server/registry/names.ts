@@ -6,7 +6,7 @@ import { mayKnowName } from './access.ts'
 import { MAX_HOSTNAME_CHARS } from './constants.ts'
 import { authenticateOrAdmin } from './request.ts'
 
-/** Empty clears. Who holds a taken name is not told: the name may be private. */
+/** Empty clears. The holder of a taken name is not revealed: the name may be private. */
 export function setHostname(call: Call): object | string {
   const node = authenticateOrAdmin(call, 'node_id', challenges.setHostname)
   if (typeof node === 'string') return node
@@ -34,7 +34,7 @@ export function resolveHostname(call: Call): object | string {
   return { type: 'resolve_hostname_ok', node_id: node.nodeId, address, public: node.public, hostname: node.hostname }
 }
 
-/** Undefined when the name may be used; the reference's words, which go into replies. */
+/** Undefined if the name may be used; otherwise the reference's text, for replies. */
 export function hostnameProblem(hostname: string): string | undefined {
   if (hostname.length > MAX_HOSTNAME_CHARS) return `hostname too long (max ${MAX_HOSTNAME_CHARS} chars)`
   if (isHostname(hostname)) return undefined

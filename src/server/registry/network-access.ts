@@ -8,8 +8,8 @@ import { authenticate, isAdmin } from './request.ts'
 import { matchesHash } from './secrets.ts'
 
 /**
- * Undefined when the request may manage the network: with the admin token, with the network's own, or as a member
- * with one of the roles. The reference believes the member's id; ours wants its signature over
+ * Undefined if the request may manage the network: with the admin token, the network's own token, or as a member with
+ * one of the roles. The reference believes the member's id; ours requires its signature over
  * `<type>:<node_id>:<network_id>[:<target>]`.
  */
 export function roleProblem(call: Call, network: Network, roles: readonly Role[], target?: NodeId): string | undefined {
@@ -39,7 +39,7 @@ export function noMember(nodeId: NodeId, networkId: number): string {
   return `node ${nodeId} is not a member of network ${networkId}`
 }
 
-/** No room for one more. */
+/** No room for another. */
 export function isFull(call: Call, network: Network): boolean {
   const { size } = call.networks.members(network)
   return size >= MAX_NETWORK_MEMBERS || (network.maxMembers > 0 && size >= network.maxMembers)

@@ -1,6 +1,6 @@
 /**
- * Networks and who is in them (registry.md §6). A membership outlives the node's silence; a role may be missing in
- * networks that once were `enterprise`.
+ * Networks and who is in them (registry.md §6). A membership survives the node's silence; roles may be missing in
+ * networks that were once `enterprise`.
  *
  * Records: `network/<id>`, `member/<network>/<node>`, and `networks/next` with the next id, which is never used again.
  */
@@ -14,7 +14,7 @@ export type Role = 'owner' | 'admin' | 'member'
 export interface Network {
   readonly id: number // 1..65535
   name: string
-  readonly joinRule: string // `open`, `token`, `invite`; the reference takes any text, and then nobody can join
+  readonly joinRule: string // `open`, `token`, `invite`; the reference accepts any text, and then no one can join
   readonly tokenHash: string // see secrets.ts; empty: none
   readonly adminTokenHash: string
   enterprise: boolean
@@ -58,7 +58,7 @@ export class NetworkTable {
     return this.#idByName.has(name)
   }
 
-  /** Undefined when there are too many. */
+  /** Undefined if there are too many. */
   create(now: number, about: NewNetwork, owner: NodeId): Network | undefined {
     if (this.#networks.size >= MAX_NETWORKS || this.#nextId > MAX_NETWORK_ID) return undefined
     const network: Network = {
@@ -138,7 +138,9 @@ export class NetworkTable {
     return false
   }
 
-  /** Networks before members, and members in order of their `order`. @returns False for what is no network. */
+  /**
+   * Networks before members, and members in order of their `order`. @returns False for anything that is not a network.
+   */
   loadNetwork(id: number, fields: Fields): boolean {
     const name = fields.text('name')
     if (id < 1 || id > MAX_NETWORK_ID || name === '' || this.#idByName.has(name)) return false

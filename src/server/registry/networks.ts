@@ -99,7 +99,7 @@ export function renameNetwork(call: Call): object | string {
   return { type: 'rename_network_ok', network_id: networkId, name }
 }
 
-/** Open to all, as much of it as fits a readable reply. */
+/** Open to all, as much as fits into a readable reply. */
 export function listNetworks(call: Call): object {
   const backbone = {
     id: 0,
@@ -126,7 +126,10 @@ export function listNetworks(call: Call): object {
   return { type: 'list_networks_ok', networks: whatFits(networks) }
 }
 
-/** The backbone's nodes are for the admin; a network's for everybody, as daemons need it, but for names and tags of private nodes. */
+/**
+ * The backbone's nodes are listed only for the admin; a network's for everyone, as daemons need, except for names and
+ * tags of private nodes.
+ */
 export function listNodes(call: Call): object | string {
   const networkId = call.request.number('network_id')
   if (networkId === 0) {
@@ -161,7 +164,7 @@ function nodeEntry(call: Call, network: Network | undefined, nodeId: NodeId): ob
   }
 }
 
-/** The node's own word, or the admin's. Who is unknown learns nothing more. */
+/** Signed by the node itself, or by the admin. Unknown requesters learn nothing more. */
 function memberProblem(call: Call, challenge: string): string | undefined {
   const nodeId = call.request.number('node_id')
   if (call.directory.live(nodeId) === undefined) return 'the node is not registered'
@@ -174,7 +177,7 @@ function joinRuleProblem(call: Call, network: Network): string | undefined {
   if (network.joinRule === 'open') return undefined
   if (network.joinRule === 'invite') return 'members are invited'
   if (network.joinRule !== 'token') return 'this join rule admits no one'
-  // Before the token is looked at: a right guess must not come through where a wrong one would not be answered.
+  // Before the token is checked: a right guess must not succeed where a wrong one would be rate-limited.
   if (!call.limiter.take(call.now, 'join_token', call.source.address))
     return `rate limited: too many joins from ${call.source.address}`
   const token = call.request.text('token')

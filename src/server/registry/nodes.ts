@@ -7,7 +7,7 @@ import { KEY_EXPIRY_WARNING_MS, MAX_TAG_CHARS, MAX_TAGS } from './constants.ts'
 import { expiryProblem, keyAgeDays } from './keys.ts'
 import { authenticate, authenticateOrAdmin, notFound, signatureProblem } from './request.ts'
 
-/** Refreshes last-seen only. The record is written behind: a lost heartbeat is made good by the next. */
+/** Only refreshes last-seen. The record is written later: the next heartbeat makes up for a lost one. */
 export function heartbeat(call: Call): object | string {
   const node = authenticate(call, 'node_id', challenges.heartbeat)
   if (typeof node === 'string') return node
@@ -21,8 +21,8 @@ export function heartbeat(call: Call): object | string {
 }
 
 /**
- * Open to all. The endpoint is shown for public nodes only, and so are hostname, tags and external id, but to those who
- * may resolve the node: ours, `requester_id` and a signature over `lookup:<requester>:<node>` show who asks.
+ * Open to all. The endpoint is shown only for public nodes. So are hostname, tags and external id, except to nodes that
+ * may resolve this one: ours, with `requester_id` and a signature over `lookup:<requester>:<node>`.
  */
 export function lookup(call: Call): object | string {
   const nodeId = call.request.number('node_id')
@@ -67,7 +67,9 @@ export function resolve(call: Call): object | string {
   }
 }
 
-/** Both endpoints of a pair. The reference asks no trust here; ours applies the rule of `resolve` to the other node. */
+/**
+ * Both endpoints of a pair. The reference requires no trust here; ours applies the rule of `resolve` to the other node.
+ */
 export function punch(call: Call): object | string {
   const [idA, idB] = [call.request.number('node_a'), call.request.number('node_b')]
   const requester = authenticate(call, 'requester_id', () => challenges.punch(idA, idB))
@@ -126,7 +128,7 @@ export function setTaskExec(call: Call): object | string {
   return { type: 'set_task_exec_ok', node_id: node.nodeId, task_exec: node.taskExec }
 }
 
-/** The account stays, so the key keeps its id; memberships and invitations end. To be gone already is no error. */
+/** The account stays, so the key keeps its id; memberships and invitations end. Deregistering twice is not an error. */
 export function deregister(call: Call): object | string {
   if (call.directory.live(call.request.number('node_id')) === undefined) return { type: 'deregister_ok' }
   const node = authenticateOrAdmin(call, 'node_id', challenges.deregister)

@@ -1,10 +1,10 @@
-/** What an operator may decide. The defaults are safe and keep April 2026 Go daemons working. */
+/** The operator's options. The defaults are safe and keep April 2026 Go daemons working. */
 import type { RateLimits } from './rate-limiter.ts'
 import { DEFAULT_RATE_LIMITS } from './rate-limiter.ts'
 
 /**
- * Habits of the reference that ours has only on request, each with what it allows (registry.md, weaknesses).
- * docs/rendezvous.md has the same table, with who needs which.
+ * Behaviours of the reference that ours has only on request, each with what it allows (registry.md, weaknesses).
+ * docs/rendezvous.md has the same table, and who needs which.
  */
 export const COMPAT = {
   'owner-recovery': 'an unknown key takes over the node of a known owner e-mail address',
@@ -15,21 +15,21 @@ export const COMPAT = {
   'private-hostnames': 'lookup and list_nodes show the hostnames of private nodes to anyone',
   'open-trust': 'check_trust tells anyone who trusts whom',
   'old-signatures': 'a key that has signed sessions may also sign single requests, as before',
-  'split-addresses': 'the beacon believes a node whose UDP comes from another address than its TCP',
+  'split-addresses': 'the beacon believes a node whose UDP comes from a different address than its TCP',
 } as const
 
 export type Compat = keyof typeof COMPAT
 
 export interface RegistryOptions {
-  /** What opens administration; undefined: nothing does, and no network can be made. */
+  /** The token for administration; undefined: there is none, and no network can be created. */
   readonly adminToken: string | undefined
 
   readonly compat: ReadonlySet<Compat>
 
   /**
-   * Refuse every registration without a valid signature. Default false: Go daemons of April 2026 never sign.
-   * A key that was ever registered with a signature needs one for ever after, whatever this says: that protects
-   * pilotgates, and costs a Go node nothing.
+   * Refuse every registration without a valid signature. Default false: Go daemons of April 2026 never sign. A key that
+   * ever registered with a signature always needs one, regardless of this option: this protects pilotgates at no cost
+   * to Go nodes.
    */
   readonly requireSignedRegister: boolean
 

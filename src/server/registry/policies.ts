@@ -5,7 +5,7 @@ import { MAX_DESCRIPTION_CHARS, MAX_POLICY_MEMBERS, MAX_POLICY_PORTS } from './c
 import { ENTERPRISE_ONLY, noNetwork, roleProblem } from './network-access.ts'
 import { isAdmin } from './request.ts'
 
-/** What the request leaves out stays as it is. */
+/** Omitted fields are unchanged. */
 export function setNetworkPolicy(call: Call): object | string {
   const networkId = call.request.number('network_id')
   if (networkId === 0) return isAdmin(call) ? ENTERPRISE_ONLY : 'there are no roles in the backbone'

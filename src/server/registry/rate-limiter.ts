@@ -1,4 +1,4 @@
-/** How often one source may ask what (registry.md §1.4). */
+/** Rate limits per source and kind of request (registry.md §1.4). */
 import { siteNet, TokenBuckets } from '../token-buckets.ts'
 
 export type Bucket =
@@ -19,10 +19,10 @@ export const DEFAULT_RATE_LIMITS: RateLimits = {
   register: 10,
   query: 500,
   resolve: 100,
-  heartbeat: 50, // more than 25 nodes behind one address at a heartbeat each 30 s need more
+  heartbeat: 50, // more than 25 nodes behind one address, with a heartbeat every 30 s, need more
   named_handshake: 60, // ours: slows down the guessing of private names
   join_token: 30, // ours: slows down the guessing of a network's token
-  rename: 20, // ours: `already in use` tells that a name exists
+  rename: 20, // ours: `already in use` reveals that a name exists
   change: 600, // ours: trust, handshakes, attributes: one signature and one write each
   site: 200, // ours: registrations of an IPv6 /48, which holds 65,536 sources
 }
@@ -44,7 +44,7 @@ export class RateLimiter {
     }
   }
 
-  /** Takes one token; false when there is none. */
+  /** Takes one token; false if there is none. */
   take(now: number, bucket: Bucket, sourceIp: string): boolean {
     return this.#buckets[bucket].take(now, sourceIp)
   }

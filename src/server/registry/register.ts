@@ -10,7 +10,7 @@ import { MAX_LAN_ENDPOINTS, MAX_OWNER_CHARS, PROTOCOL_VERSION, PUBLIC_KEY_BYTES 
 import { hostnameProblem } from './names.ts'
 import { base64Problem, isSigned, signatureProblem } from './request.ts'
 
-/** Reply fields that carry a name only if this very request set it. */
+/** Reply fields, with a name only if this request set it. */
 interface NameOutcome {
   readonly hostname?: string
   readonly hostname_error?: string
@@ -73,7 +73,7 @@ export function register(call: Call): object | string {
   }
 }
 
-/** Canonical base64 of 32 bytes: one spelling per key, so that the text can be its name. */
+/** Canonical base64 of 32 bytes: one spelling per key, so that the text can identify it. */
 export function parsePublicKey(text: string): { readonly key: string } | { readonly problem: string } {
   const bytes = fromBase64(text)
   if (bytes === undefined) return { problem: `decode public key: ${base64Problem(text)}` }
@@ -100,7 +100,7 @@ function noteOwnerAndSignature(call: Call, account: Account, signed: boolean): v
   if (signed) call.directory.noteSigned(account)
 }
 
-/** Cases 1 and 2: a present node moves, an absent one begins a new life. */
+/** Cases 1 and 2: a live node moves, an absent one is reset. */
 function placeNode(call: Call, account: Account, signed: boolean): LiveNode {
   const endpoint = observedEndpoint(call)
   const lan = call.request
@@ -121,14 +121,14 @@ function placeNode(call: Call, account: Account, signed: boolean): LiveNode {
   return node
 }
 
-/** The claimed host is worth nothing: the TCP source counts, and only the UDP port is the node's word. */
+/** The claimed host is ignored: the TCP source counts, and only the UDP port comes from the node. */
 function observedEndpoint(call: Call): string {
   const match = /^(?:\[[^\]]*\]|[^:[\]]*):(\d{1,5})$/.exec(call.request.text('listen_addr'))
   const port = Number(match?.[1] ?? 0)
   return formatEndpoint({ address: call.source.address, port: port > 0 && port <= 65_535 ? port : call.source.port })
 }
 
-/** A bad or taken name does not spoil the registration. An unsigned registration may name a node, but not rename it. */
+/** A bad or taken name does not fail the registration. An unsigned registration may name a node, but not rename it. */
 function nameNode(call: Call, node: LiveNode, signed: boolean): NameOutcome {
   const hostname = call.request.text('hostname')
   if (hostname === '') return {}

@@ -1,7 +1,7 @@
 /**
- * The registry without its sockets: every rule of registry.md §2 to §8, synchronous, with the time handed in.
- * A request is one `handle` call; durable changes go to the store behind its back, and `replyWaits` tells whether
- * the reply may leave only after the store has flushed. An unknown type is answered `request failed`.
+ * The registry without its sockets: every rule of registry.md §2 to §8, synchronous, with the time passed in. A request
+ * is one `handle` call; durable changes are queued to the store, and `replyWaits` says whether the reply must wait
+ * until the store has flushed. An unknown type is answered `request failed`.
  */
 import type { NodeId } from '../../base/types.ts'
 import type { NodeKnowledge } from '../beacon/beacon.ts'
@@ -78,7 +78,7 @@ export class Registry {
     }
   }
 
-  /** About the last `handle`: its reply promises something, so it must not leave before the store has flushed. */
+  /** Whether the reply of the last `handle` promises something and must wait until the store has flushed. */
   get replyWaits(): boolean {
     return this.#replyWaits
   }
@@ -87,7 +87,7 @@ export class Registry {
    * One request, one reply. Never throws, whatever the request is.
    * @param now Unix ms.
    * @param sourceIp Canonical text of the TCP source, which becomes the host of the node's endpoint.
-   * @param session Of the connection that the request came on.
+   * @param session Of the connection of the request.
    */
   handle(now: number, sourceIp: string, sourcePort: number, request: unknown, session?: ClientSession): object {
     this.#requests++
@@ -114,7 +114,7 @@ export class Registry {
     return reply
   }
 
-  /** Removes what has been silent too long (§3.3); once a minute. */
+  /** Removes nodes that were silent too long (§3.3); once a minute. */
   sweep(now: number): void {
     const { directory, trust, networks, beacons, invites, limiter } = this.#tables
     this.#reaped += directory.reap(now - REAP_AFTER_MS)
@@ -127,7 +127,7 @@ export class Registry {
     limiter.sweep(now)
   }
 
-  /** What a beacon in the same process may know of nodes (tunnel.md §7.1 [R]). */
+  /** What a beacon in the same process may know about nodes (tunnel.md §7.1 [R]). */
   get knowledge(): NodeKnowledge {
     const { directory } = this.#tables
     const trustsUdp = this.#options.compat.has('split-addresses')
@@ -150,7 +150,7 @@ export class Registry {
     }
   }
 
-  /** §1.3: the text goes out only if it holds one of the agreed phrases. */
+  /** §1.3: the text is sent only if it contains one of the agreed phrases. */
   #refuse(text: string): object {
     this.#refusals++
     if (text.startsWith('rate limited')) this.#rateLimited++

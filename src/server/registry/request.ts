@@ -1,4 +1,4 @@
-/** What a handler is given, and how a request proves who sent it (registry.md §2). */
+/** The input of a handler, and how a request proves its sender (registry.md §2). */
 import type { Endpoint, NodeId } from '../../base/types.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { BeaconList } from './beacon-list.ts'
@@ -22,9 +22,9 @@ export interface Call {
   readonly now: number // unix ms
   readonly source: Endpoint // of the TCP connection
   readonly request: Fields
-  /** Of the connection; undefined where there is none, as in tests. */
+  /** Of the connection; undefined if there is none, as in tests. */
   readonly session: ClientSession | undefined
-  /** Whose session covers this very request, base64; undefined: it is signed in the older form, or not at all. */
+  /** The key whose session covers this request, base64; undefined: it is signed in the older form, or not at all. */
   readonly signer: string | undefined
   readonly directory: Directory
   readonly trust: TrustTable
@@ -39,7 +39,7 @@ export interface Call {
 
 type Challenge = (nodeId: NodeId) => string
 
-/** The live node that `field` names, if the request is signed by it; else the refusal. */
+/** The live node in `field`, if it signed the request; otherwise the refusal. */
 export function authenticate(call: Call, field: string, challenge: Challenge): LiveNode | string {
   const nodeId = call.request.number(field)
   const node = call.directory.live(nodeId)
@@ -54,7 +54,7 @@ export function authenticateOrAdmin(call: Call, field: string, challenge: Challe
   return call.directory.live(nodeId) ?? notFound(nodeId)
 }
 
-/** Undefined when `signature` is the key's over `challenge`. The text for a wrong one is such that clients see none. */
+/** Undefined if `signature` is the key's over `challenge`. The text for a wrong one is masked for clients. */
 export function signatureProblem(call: Call, publicKey: string, challenge: string): string | undefined {
   if (call.signer !== undefined) return call.signer === publicKey ? undefined : 'signature verification failed'
   const text = call.request.text('signature')
@@ -69,24 +69,24 @@ export function signatureProblem(call: Call, publicKey: string, challenge: strin
   return 'signature verification failed'
 }
 
-/** Does the request say who sends it? Whether that is true `signatureProblem` tells. */
+/** Does the request name its sender? `signatureProblem` checks whether that is true. */
 export function isSigned(call: Call): boolean {
   return call.signer !== undefined || call.request.text('signature') !== ''
 }
 
-/** Does the request carry the server's admin token? Never true where none is configured. */
+/** Does the request carry the server's admin token? Never true if none is configured. */
 export function isAdmin(call: Call): boolean {
   const { adminToken } = call.options
   return adminToken !== undefined && sameSecret(call.request.text('admin_token'), adminToken)
 }
 
-/** The refusal of what only the admin may do, in the reference's words, or undefined for the admin. */
+/** The refusal for admin-only requests, in the reference's words, or undefined for the admin. */
 export function adminProblem(call: Call): string | undefined {
   if (call.options.adminToken === undefined) return 'no administration without a configured token'
   return isAdmin(call) ? undefined : 'invalid admin token'
 }
 
-/** The reference's words. A bad padding is reported at the end, where it is. */
+/** The reference's text. Bad padding is reported at the end, where it is. */
 export function base64Problem(text: string): string {
   const at = text.search(/[^A-Za-z0-9+/]/)
   return `illegal base64 data at input byte ${at < 0 ? text.length : at}`

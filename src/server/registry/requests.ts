@@ -50,7 +50,7 @@ import { checkTrust, reportTrust, revokeTrust } from './trust.ts'
 export interface RequestKind {
   readonly handle: Handler
   readonly limit?: { readonly bucket: Bucket; readonly what: string }
-  readonly durable?: true // the reply promises something: it leaves only when that is on disk
+  readonly durable?: true // the reply promises something: it waits until that is on disk
 }
 
 const query = { bucket: 'query', what: 'queries' } as const
@@ -80,7 +80,7 @@ export const REQUESTS: ReadonlyMap<string, RequestKind> = new Map<string, Reques
   ['revoke_trust', { handle: revokeTrust, limit: change, durable: true }],
   ['check_trust', { handle: checkTrust, limit: query }],
   ['request_handshake', { handle: requestHandshake, limit: change, durable: true }],
-  ['poll_handshakes', { handle: pollHandshakes }], // what was handed over and not yet struck out comes twice, never gets lost
+  ['poll_handshakes', { handle: pollHandshakes }], // messages delivered but not yet deleted may come twice, but are never lost
   ['respond_handshake', { handle: respondHandshake, limit: change, durable: true }],
   ['create_network', { handle: createNetwork, durable: true }],
   ['join_network', { handle: joinNetwork, durable: true }],

@@ -51,7 +51,7 @@ export function getMemberRole(call: Call): object | string {
   return { type: 'get_member_role_ok', network_id: networkId, target_node_id: target, role }
 }
 
-/** Off deletes the roles; on gives them to all, and the first member owns the network. */
+/** Turning it off deletes the roles; turning it on assigns them, and the first member owns the network. */
 export function setNetworkEnterprise(call: Call): object | string {
   const [networkId, enterprise] = [call.request.number('network_id'), call.request.flag('enterprise')]
   if (networkId === 0) return 'cannot set enterprise on the backbone network'
@@ -85,7 +85,7 @@ function changeRole(call: Call, verb: 'promote' | 'demote', role: Role): object 
   return { type: `${verb}_member_ok`, network_id: network.id, target_node_id: target, role }
 }
 
-/** The member that `field` names, of an enterprise network that the request may manage. */
+/** The member in `field`, in an enterprise network that the request may manage. */
 function memberOf(
   call: Call,
   roles: readonly Role[],

@@ -1,6 +1,6 @@
 /**
- * Polo scores (registry.md §3.8): a number that nodes keep about each other's work. The reference lets anybody set it;
- * ours only where `unsigned-scores` is on, and never counts it as a sign of life.
+ * Polo scores (registry.md §3.8): a number that nodes keep about each other's work. The reference lets anyone set it;
+ * ours only with `unsigned-scores`, and never counts it as a sign of life.
  */
 import type { LiveNode } from './directory.ts'
 import type { Call } from './request.ts'

@@ -3,14 +3,17 @@ import type { Call } from './request.ts'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
 import { sessionKey } from '../../wire/registry-session.ts'
 
-/** `session_hello`: both ends draw a key for this connection. */
+/** `session_hello`: both ends generate a key for this connection. */
 export function sessionHello({ session, request }: Call): object | string {
   const ephemeral = sessionKey(request.text('ephemeral'))
   if (session === undefined || ephemeral === undefined) return 'invalid session_hello'
   return session.hello(ephemeral)
 }
 
-/** `session_open`: the client signs what both know of the connection. From now on its key signs in no other form. */
+/**
+ * `session_open`: the client signs the transcript of the connection. From now on, no other form of signature of its key
+ * is valid.
+ */
 export function sessionOpen({ session, request, directory }: Call): object | string {
   const identity = sessionKey(request.text('public_key'))
   const signature = fromBase64(request.text('signature'))

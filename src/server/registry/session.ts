@@ -1,7 +1,6 @@
 /**
- * The registry's half of a session (extensions.md §7): one signature per connection, which is good for nothing but this
- * connection, and then a code for each request. A code costs microseconds where a signature costs a third of a
- * millisecond.
+ * The registry's half of a session (extensions.md §7): one signature per connection, valid only there, and then a code
+ * for each request. A code costs microseconds where a signature costs a third of a millisecond.
  */
 import { randomBytes } from 'node:crypto'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
@@ -11,11 +10,11 @@ import { isHmac } from '../../crypto/mac.ts'
 import { SESSION_NONCE_BYTES, canonicalRequest, sessionOffer, sessionTranscript } from '../../wire/registry-session.ts'
 import type { Fields } from './fields.ts'
 
-/** What a connection to the registry looks like from outside. */
+/** How a connection to the registry looks from outside. */
 export interface Channel {
-  /** SHA-256 of the certificate that was shown on it; undefined: it came as plain TCP. */
+  /** SHA-256 of the certificate shown on it; undefined: plain TCP. */
   readonly certificate: Uint8Array | undefined
-  /** The registry has no certificate: what terminates TLS stands in front of it, and shows one that we do not know. */
+  /** The registry has no certificate: TLS may be terminated in front of it, with one that we do not know. */
   readonly isBehindProxy: boolean
 }
 
@@ -26,7 +25,7 @@ export class ClientSession {
   #clientEphemeral: Uint8Array | undefined
   #key: Uint8Array | undefined
   #seq = 0
-  /** Whose session it is, base64; undefined until one is open. */
+  /** The key of the session, base64; undefined until one is open. */
   publicKey: string | undefined
 
   constructor(channel: Channel) {

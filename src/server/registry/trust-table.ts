@@ -1,6 +1,6 @@
 /**
- * Who declared trust in whom. An assertion has a direction; a pair is effective when both directions are there, so
- * that nobody can make himself trusted (registry.md §4 [R]). Pairs survive reaping and deregistration.
+ * Trust assertions between nodes. An assertion has a direction; a pair is effective once both directions exist, so that
+ * no node can make itself trusted (registry.md §4 [R]). Pairs survive reaping and deregistration.
  *
  * Records: `trust/<low>:<high>`.
  */
@@ -20,7 +20,7 @@ export class TrustTable {
   readonly #store: RegistryStore
   readonly #oneSided: boolean
   readonly #pairs = new Map<string, Pair>()
-  readonly #assertions = new Map<NodeId, number>() // how many each node made
+  readonly #assertions = new Map<NodeId, number>() // number of assertions by each node
   readonly #pairsOf = new Map<NodeId, number>()
 
   /** @param oneSided See `one-sided-trust` in options.ts. */
@@ -67,7 +67,7 @@ export class TrustTable {
     this.#store.put(`trust/${name}`, { lowAsserts: pair.lowAsserts, highAsserts: pair.highAsserts })
   }
 
-  /** Either side ends it for both; to trust again, both must say so again. False when there was nothing. */
+  /** Either side ends it for both; to trust again, both must assert it again. False if there was nothing. */
   revoke(a: NodeId, b: NodeId): boolean {
     const name = pairName(a, b)
     const pair = this.#pairs.get(name)
@@ -81,7 +81,7 @@ export class TrustTable {
     return true
   }
 
-  /** @returns False for what is no pair. */
+  /** @returns False for anything that is not a pair. */
   load(name: string, fields: Fields): boolean {
     const match = /^(\d{1,10}):(\d{1,10})$/.exec(name)
     const low = Number(match?.[1])

@@ -6,7 +6,7 @@ import { challenges } from '../../wire/registry-messages.ts'
 import { areTrusted } from './access.ts'
 import { authenticate, isAdmin, notFound } from './request.ts'
 
-/** One direction; the pair counts once the other side has said the same. */
+/** One direction; the pair counts once the other side has done the same. */
 export function reportTrust(call: Call): object | string {
   const peerId = call.request.number('peer_id')
   const node = authenticate(call, 'node_id', (nodeId) => challenges.reportTrust(nodeId, peerId))
@@ -19,7 +19,7 @@ export function reportTrust(call: Call): object | string {
   return { type: 'report_trust_ok' }
 }
 
-/** Ends the pair for both. A request of ours that still waits for an answer is withdrawn as well, silently. */
+/** Ends the pair for both. The sender's own unanswered request is withdrawn too, silently. */
 export function revokeTrust(call: Call): object | string {
   const peerId = call.request.number('peer_id')
   const node = authenticate(call, 'node_id', (nodeId) => challenges.revokeTrust(nodeId, peerId))
@@ -31,8 +31,8 @@ export function revokeTrust(call: Call): object | string {
 }
 
 /**
- * A pair, or a common network. Daemons ask without a signature, so what tells is where they ask from: the answer is for
- * the two that it is about, and a stranger who asks about others reads the same as about a pair that there is not.
+ * A pair, or a common network. Daemons ask without a signature, so their address decides: only the two nodes concerned
+ * get the answer, and a stranger gets the same answer as for a pair that does not exist.
  */
 export function checkTrust(call: Call): object {
   const [a, b] = [call.request.number('node_id'), call.request.number('peer_id')]

@@ -1,7 +1,7 @@
 /**
- * The store on disk without lmdb: one file of lines, `[key, value]` or `[key]` for a deletion, appended and flushed. Lines
- * that wait share an fsync. It is rewritten with what is left at the start, and when most of it is history.
- * For the rendezvous of a few people: it holds every record in memory as text too. Larger ones install lmdb.
+ * The store on disk without lmdb: one file of lines, `[key, value]` or `[key]` for a deletion, appended and flushed.
+ * Waiting lines share an fsync. It is compacted at startup, and when most of it is obsolete. For the rendezvous of a
+ * few people: it also holds every record in memory as text. Larger ones install lmdb.
  */
 import { open, readFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
@@ -15,8 +15,8 @@ import type { RegistryStore, StoredRecord } from './store.ts'
 export const JOURNAL_FILE = 'journal'
 
 /**
- * Opens or creates the store in `directory`, and holds it until it is closed.
- * @throws PilotError USAGE for what cannot be a folder, CONFLICT when another process has it, FAILED for a disk that refuses.
+ * Opens or creates the store in `directory`, and locks it until it is closed.
+ * @throws PilotError USAGE if it cannot be a folder, CONFLICT if another process has it, FAILED if the disk refuses.
  */
 export async function openJournalStore(directory: string): Promise<RegistryStore> {
   const release = await holdFolder(directory)
@@ -43,10 +43,10 @@ class JournalStore implements RegistryStore {
   readonly #damaged: number
   readonly #release: Release
   #file: FileHandle
-  #waiting: string[] = [] // lines that no write has taken yet
+  #waiting: string[] = [] // lines not written yet
   #lines: number // in the file
   #scheduled = false
-  #written: Promise<void> = Promise.resolve() // once rejected it stays so: then memory is ahead of the disk
+  #written: Promise<void> = Promise.resolve() // once rejected it stays rejected: memory is then ahead of the disk
   #closing: Promise<void> | undefined
 
   constructor(path: string, file: FileHandle, { records, damaged, release }: Journal & { readonly release: Release }) {
@@ -77,7 +77,7 @@ class JournalStore implements RegistryStore {
   flushed(): Promise<void> {
     if (this.#waiting.length > 0) {
       this.#written = this.#written.then(() => this.#write())
-      this.#written.catch(() => undefined) // the caller that waits is notified; with none it is not a crash
+      this.#written.catch(() => undefined) // waiting callers are notified; without any, this is not a crash
     }
     return this.#written
   }
@@ -97,13 +97,13 @@ class JournalStore implements RegistryStore {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      if (this.#closing === undefined) void this.flushed().catch(() => undefined) // what nobody waits for is written too
+      if (this.#closing === undefined) void this.flushed().catch(() => undefined) // data without a waiter is written too
     })
   }
 
   async #write(): Promise<void> {
     const lines = this.#waiting
-    if (lines.length === 0) return // an earlier write took them
+    if (lines.length === 0) return // an earlier write included them
     this.#waiting = []
     try {
       await this.#file.appendFile(lines.join(''))
@@ -120,7 +120,7 @@ class JournalStore implements RegistryStore {
     }
   }
 
-  /** What waits meanwhile may be in the new file already; that it is appended once more changes nothing. */
+  /** Lines that wait in the meantime may already be in the new file; appending them again is harmless. */
   async #rewrite(): Promise<void> {
     this.#lines = this.#records.size
     await writeFileAtomically(this.#path, journalOf(this.#records))
@@ -130,7 +130,7 @@ class JournalStore implements RegistryStore {
   }
 }
 
-/** The last line is incomplete after a crash or a power cut: nothing in it was acknowledged. */
+/** The last line is incomplete after a crash or a power cut: none of it was acknowledged. */
 function readJournal(text: string): Journal {
   const records = new Map<string, string>()
   let damaged = 0
@@ -166,6 +166,6 @@ function absentIsEmpty(error: NodeJS.ErrnoException): string {
   throw error
 }
 
-/** The file is rewritten when it has this many lines for each record, and this many besides. */
+/** The file is compacted when it has this many lines per record, plus this many. */
 const HISTORY_FACTOR = 4
 const HISTORY_LINES = 10_000

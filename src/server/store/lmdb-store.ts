@@ -1,7 +1,7 @@
 /**
  * The store on disk: lmdb, one small JSON text per record. Writes of one event-loop turn share a transaction, and
- * transactions that wait share an fsync, so a thousand clients at once cost little more than one.
- * A process that is killed loses nothing that `flushed()` acknowledged. Local disks only; the file never shrinks.
+ * waiting transactions share an fsync, so a thousand concurrent clients cost little more than one. A process that is
+ * killed loses nothing that `flushed()` acknowledged. Local disks only; the file never shrinks.
  */
 import type { RootDatabase } from 'lmdb'
 import { PilotError } from '../../base/errors.ts'
@@ -11,8 +11,9 @@ import { holdFolder } from '../../runtime/files/lock.ts'
 import { optionalPackage } from '../../runtime/optional-package.ts'
 
 /**
- * Opens or creates the store in `directory`, and holds it until it is closed.
- * @throws PilotError USAGE for what cannot be a folder, CONFLICT when another process has it, FAILED for a damaged store, or when the package lmdb is not installed.
+ * Opens or creates the store in `directory`, and locks it until it is closed.
+ * @throws PilotError USAGE if it cannot be a folder, CONFLICT if another process has it, FAILED for a damaged store, or
+ *   if the package lmdb is not installed.
  */
 export async function openLmdbStore(directory: string): Promise<RegistryStore> {
   const release = await holdFolder(directory)
@@ -47,13 +48,13 @@ class LmdbStore implements RegistryStore {
   }
 
   put(key: string, value: object): void {
-    if (this.#closing !== undefined || this.#failure !== undefined) return // what follows a lost write makes no sense of it
+    if (this.#closing !== undefined || this.#failure !== undefined) return // writes after a lost one are meaningless
     this.#unflushed = true
     this.#watch(this.#db.put(key, JSON.stringify(value)))
   }
 
   delete(key: string): void {
-    if (this.#closing !== undefined || this.#failure !== undefined) return // what follows a lost write makes no sense of it
+    if (this.#closing !== undefined || this.#failure !== undefined) return // writes after a lost one are meaningless
     this.#unflushed = true
     this.#watch(this.#db.remove(key))
   }
@@ -62,7 +63,7 @@ class LmdbStore implements RegistryStore {
     if (this.#unflushed) {
       this.#unflushed = false
       this.#flushing = this.#flush()
-      this.#flushing.catch(() => undefined) // a caller that waits is notified; with none it is not a crash
+      this.#flushing.catch(() => undefined) // waiting callers are notified; without any, this is not a crash
     }
     return this.#flushing
   }
@@ -89,7 +90,7 @@ class LmdbStore implements RegistryStore {
   }
 
   #fail(error: unknown): void {
-    // lmdb rejects another promise of its own with it, which nobody else holds: unheard, it would end the process
+    // lmdb also rejects an internal promise, which nothing else holds: unhandled, it would end the process
     ignore((error as { commitError?: Promise<unknown> }).commitError)
     this.#failure ??= new PilotError(
       'FAILED',
@@ -108,6 +109,6 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    return undefined // a damaged record counts as absent; the registry says how many it skipped
+    return undefined // a damaged record counts as absent; the registry reports how many it skipped
   }
 }

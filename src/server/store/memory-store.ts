@@ -1,10 +1,10 @@
-/** A store that forgets with the process: the default without a directory, and the twin used by tests. */
+/** A store in memory only: the default without a directory, also used by tests. */
 import type { RegistryStore, StoredRecord } from './store.ts'
 
 export class MemoryStore implements RegistryStore {
   readonly #records: Map<string, string>
 
-  /** @param records Shared between two stores, it plays the disk that outlives the process. */
+  /** @param records Shared between two stores, it acts as a disk that survives the process. */
   constructor(records: Map<string, string> = new Map()) {
     this.#records = records
   }

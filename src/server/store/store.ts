@@ -1,7 +1,7 @@
 /**
- * What the registry needs of a disk: small records by key, read once at start, written behind afterwards.
- * The registry works on its own maps and never waits; the server holds a reply back until `flushed()`.
- * Every implementation passes test/unit/server/store/compliance.ts.
+ * The registry's persistence: small records by key, read once at startup, written asynchronously afterwards. The
+ * registry works on its own maps and never waits; the server holds back a reply until `flushed()`. Every implementation
+ * passes test/unit/server/store/compliance.ts.
  */
 
 export interface RegistryStore {
@@ -12,14 +12,14 @@ export interface RegistryStore {
   put(key: string, value: object): void
   delete(key: string): void
 
-  /** Resolves when everything queued before the call survives the loss of power; rejects when a write failed. */
+  /** Resolves when everything queued before the call would survive a power loss; rejects if a write failed. */
   flushed(): Promise<void>
 
-  /** Flushes, then lets go of the files. Idempotent. */
+  /** Flushes, then releases the files. Idempotent. */
   close(): Promise<void>
 }
 
 export interface StoredRecord {
   readonly key: string
-  readonly value: unknown // as written, or whatever a damaged or newer store holds: the reader looks
+  readonly value: unknown // as written, or anything that a damaged or newer store holds: the reader checks
 }

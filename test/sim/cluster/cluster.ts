@@ -142,7 +142,7 @@ export class Cluster {
     this.#pending.push({ at: this.sim.world.nowMs + ms, act })
   }
 
-  /** A registered node that nobody trusts tries the door. */
+  /** A registered node that no one trusts tries the door. */
   knock(member: Member): void {
     if (this.impostor === undefined) this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT)) // who knows whom it would reach
     if (member.node.nodeId !== 0) this.#knocks.push(this.stranger.dial(String(member.node.nodeId), ECHO_PORT))

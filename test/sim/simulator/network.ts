@@ -1,6 +1,6 @@
 /**
  * A virtual internet: UDP endpoints, and a link per ordered pair of them with its own delay, loss and whims.
- * Every datagram that anybody sends passes `audits`, so that a test can look at all of them, and `drops`, which may lose it.
+ * Every datagram that anyone sends passes `audits`, so that a test can look at all of them, and `drops`, which may lose it.
  */
 import type { Endpoint } from '../../../src/base/types.ts'
 import { formatEndpoint } from '../../../src/base/types.ts'

@@ -50,7 +50,7 @@ export class Puppet {
   answersPings = true
   readonly packets: Array<{ readonly header: PacketHeader; readonly payload: Uint8Array }> = []
   onStreamPacket: ((header: PacketHeader, payload: Uint8Array) => void) | undefined
-  /** As the reference: one frame that came by relay, and everything goes by relay for ever (tunnel.md §6.4). */
+  /** Like the reference: after one relayed frame, everything goes by relay permanently (tunnel.md §6.4). */
   relayed = false
   /** What its sealed frames claim to come from; undefined: the truth. */
   spoofedSource: Endpoint | undefined
@@ -187,7 +187,7 @@ export class Puppet {
   #onAuth(bytes: Uint8Array, source: Endpoint | undefined): void {
     const frame = decodeAuthFrame(bytes)
     if (typeof frame === 'string') return
-    if (source !== undefined) this.#to = source // only what comes straight moves it
+    if (source !== undefined) this.#to = source // only direct frames move it
     this.#toNode = frame.sender
     const peerKey = toBase64(frame.x25519)
     const shared = agreeSessionKey(this.#privateKey, frame.x25519)

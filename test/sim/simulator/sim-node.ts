@@ -104,7 +104,7 @@ export class SimNode implements Outside {
     this.keeper = new SimKeeper(overlay.world, (file) => (this.trustFile = file))
   }
 
-  /** How often it was started; what an earlier life began nobody answers. */
+  /** How often it was started; what an earlier life began no one answers. */
   get lives(): number {
     return this.#life
   }
@@ -146,13 +146,13 @@ export class SimNode implements Outside {
     this.turn((now) => this.core.handleTimeout(now))
   }
 
-  /** Its next life asks nobody for trust by configuration: what it has is what its trust file says. */
+  /** Its next life asks no one for trust by configuration: what it has is what its trust file says. */
   withoutWishes(): this {
     this.#asksAtStart = false
     return this
   }
 
-  /** As a process that is killed: nobody is told anything. */
+  /** Like a killed process: no one is notified. */
   kill(): void {
     this.places = this.core.places // written now and then, in truth
     this.alive = false
@@ -203,7 +203,7 @@ export class SimNode implements Outside {
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, true))
   }
 
-  /** Something came or went on this machine, but what we send comes from where it came from before. */
+  /** Something came or continued this machine, but what we send comes from where it came from before. */
   interfacesChanged(): void {
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, false))
   }
@@ -213,7 +213,7 @@ export class SimNode implements Outside {
     this.core.listen(port)
   }
 
-  /** Somebody listens there and turns everybody away. */
+  /** Someone listens there and turns everybody away. */
   listenAndRefuse(port: number): void {
     this.#listeners.set(port, 'refuse')
     this.core.listen(port)

@@ -111,7 +111,7 @@ export interface SimRegistryLinkEvents {
   onReply(reply: object): void
 }
 
-/** As runtime/net/registry-link.ts: connects, reconnects for ever. */
+/** Like runtime/net/registry-link.ts: connects, reconnects indefinitely. */
 export class SimRegistryLink {
   readonly #world: World
   readonly #registry: SimRegistry

@@ -98,7 +98,7 @@ function recording(
   return Object.fromEntries(methods) as AdminControl
 }
 
-test('a request that makes no sense is refused, and reaches nothing', async () => {
+test('an invalid request is refused, and reaches nothing', async () => {
   const calls: unknown[][] = []
   const control = fakeControl(calls)
   const cases: [AdminRequest, number, RegExp][] = [
@@ -107,7 +107,7 @@ test('a request that makes no sense is refused, and reaches nothing', async () =
     [get('/v1/constructor'), 404, /nothing at/],
     [get('constructor'), 404, /nothing at/],
     [get('/v1/ping'), 405, /accepts POST only/],
-    [post('/v1/status', {}), 405, /takes GET/],
+    [post('/v1/status', {}), 405, /accepts GET only/],
     [post('/v1/ping', 'x'), 400, /not JSON/],
     [post('/v1/ping', '[]'), 400, /not a JSON object/],
     [post('/v1/ping', 'null'), 400, /not a JSON object/],

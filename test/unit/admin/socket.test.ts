@@ -85,7 +85,7 @@ test('the socket of a living gateway is a conflict and stays, that of a dead one
   assert.ok(!existsSync(dead), 'the socket is gone after stop')
 })
 
-test('a file that is no socket is left alone, and an impossible place is told', async (t) => {
+test('a file that is not a socket is left untouched, and an impossible path is reported', async (t) => {
   const path = join(folder(t), 'precious')
   writeFileSync(path, 'data')
   await fails(
@@ -116,13 +116,13 @@ test('a gateway that does not answer is timed out', async (t) => {
   await fails(adminClient(path, 50).status(), 'TIMED_OUT', /did not answer within 50 ms/)
 })
 
-test('something that is no gateway is told', async (t) => {
+test('something other than a gateway is reported', async (t) => {
   const path = join(folder(t), 'other.sock')
   const other = createServer((socket) =>
     socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello'),
   ).listen(path)
   t.after(() => other.close())
-  await fails(adminClient(path).status(), 'FAILED', /not JSON/)
+  await fails(adminClient(path).status(), 'FAILED', /other than JSON/)
 })
 
 test('a body beyond the limit is answered with 413', async (t) => {

@@ -38,7 +38,7 @@ test('every other host is refused: nothing is looked up elsewhere', () => {
   }
 })
 
-test('the port of an authority stands behind its last colon, outside of brackets', () => {
+test('the port of an authority follows its last colon, outside brackets', () => {
   assert.equal(overlayTargetOf('alice:50051', 80), 'alice:50051')
   assert.equal(overlayTargetOf('alice.pilot', 80), 'alice:80')
   assert.equal(overlayTargetOf('[0:0000.0000.0002]:7', 80), '0:0000.0000.0002:7')

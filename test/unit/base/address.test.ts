@@ -40,7 +40,7 @@ test('every address is parsed from any accepted spelling and formatted in the on
   }
 })
 
-test('every text that is no address is refused', () => {
+test('every text that is not an address is refused', () => {
   for (const { text, why } of vectors.invalid)
     assert.equal(parseAddress(text), undefined, `${JSON.stringify(text)}: ${why}`)
 })

@@ -34,7 +34,7 @@ test('equality looks at every byte and at the length', () => {
   assert.equal(toHex(concatBytes(utf8('a'), new Uint8Array(0), utf8('bc'))), '616263')
 })
 
-test('hex and base64 survive the way there and back, and odd texts are refused', () => {
+test('hex and base64 survive a round trip, and malformed texts are refused', () => {
   const all = Uint8Array.from({ length: 256 }, (_, i) => i)
   for (let length = 0; length < 10; length++) {
     const part = all.subarray(250 - length, 250)

@@ -51,7 +51,7 @@ for (const seed of [1, 2, 3]) {
     for (const { chunk, hexThen } of got) assert.equal(toHex(chunk), hexThen)
   })
 
-  test(`a deadline heap gives out what is due and nothing else, however deadlines move (seed ${seed})`, () => {
+  test(`a deadline heap returns exactly the due items, however deadlines move (seed ${seed})`, () => {
     const random = randomSource(seed)
     const heap = new DeadlineHeap<Item>()
     const items = Array.from({ length: 40 }, (): Item => new Item())
@@ -92,7 +92,7 @@ function randomSource(seed: number): (limit: number) => number {
   }
 }
 
-test('what is put in front of a ring comes first, also when the ring is full or empty', () => {
+test('an item put in front of a ring comes first, even if the ring is full or empty', () => {
   const ring = new Ring<number>()
   ring.unshift(1)
   for (let i = 2; i <= 5; i++) ring.unshift(i)

@@ -56,7 +56,7 @@ test('a ratio is the median of the ratios of the rounds that have both', () => {
   assert.deepEqual([valueOf(results, 'one', 'tls-proxy'), valueOf(results, 'one', 'nats')], [3, undefined])
 })
 
-test('the table has only rows and columns with a figure, and says what failed', () => {
+test('the table has only rows and columns with figures, and names failures', () => {
   assert.deepEqual(tableOf(results, 'loopback'), [
     '',
     '## Loopback',
@@ -136,7 +136,7 @@ test('every row that a step yields is known, and every row is yielded', () => {
       )
 })
 
-test('--only takes rows, ways and places; what it does not know it names', () => {
+test('--only accepts rows, variants and places, and names any that it does not know', () => {
   const choice = readChoice(['--quick', '--only', 'one,gateway,tls-proxy,veth'])
   assert.deepEqual(
     [

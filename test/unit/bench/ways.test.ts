@@ -21,7 +21,7 @@ test('every operation of the service answers with the bytes that it owes, and en
   assert.ok((await httpRequests({ host: '127.0.0.1', port: Number(http) }, 20, 4)).count >= 4)
 })
 
-test('a way that loses or adds a byte fails, it is not fast', async () => {
+test('a variant that loses or adds a byte fails rather than being fast', async () => {
   for (const [extra, message] of [
     [-1, /with 1 bytes missing/],
     [1, /1 bytes too many/],

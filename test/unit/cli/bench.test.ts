@@ -22,7 +22,7 @@ test('set-up, round trip, throughput and path are a line each', async () => {
   )
 })
 
-test('without a path to tell, and with a transfer that was cut short, it says no more and no less', async () => {
+test('without a path, and with a transfer cut short, it reports exactly what is known', async () => {
   const control = fakeControl([], {
     bench: () =>
       Promise.resolve({

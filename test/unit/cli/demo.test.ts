@@ -37,7 +37,7 @@ test('demo --check verifies HTTP and all four kinds of gRPC call, and leaves not
   for (const folder of folders) assert.ok(!existsSync(folder), folder)
 })
 
-test('one wrong byte on the way fails the check with exit code 1', async () => {
+test('one wrong byte in transit fails the check with exit code 1', async () => {
   let seen = 0
   const { world } = demoWorld((bytes) => {
     const copy = Buffer.from(bytes)
@@ -51,7 +51,7 @@ test('one wrong byte on the way fails the check with exit code 1', async () => {
   assert.match(error.message, /^1 of 7 checks failed: HTTP download$/)
 })
 
-test('the demo without --check runs until it is told to stop', async () => {
+test('the demo without --check runs until it is asked to stop', async () => {
   const { world } = demoWorld((bytes) => bytes)
   const running = run('demo --json', world)
   while (!world.stdout.join('').includes('"event":"ready"'))

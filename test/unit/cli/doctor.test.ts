@@ -18,7 +18,7 @@ test('doctor --json is the record', async () => {
   assert.equal((JSON.parse(out) as { data: DoctorRecord }).data.udp, 'blocked')
 })
 
-test('doctor checks by itself where no gateway runs', async () => {
+test('doctor checks on its own if no gateway is running', async () => {
   const asked: unknown[] = []
   const record: DoctorRecord = {
     healthy: true,
@@ -60,7 +60,7 @@ test('list peers shows why each path is what it is, and --paths every path with 
   assert.match(out, /relay +198\.51\.100\.1:9001 +untried +- +1231 +- /)
 })
 
-test('a failure other than "no gateway" is not covered up', async () => {
+test('a failure other than "no gateway" is not hidden', async () => {
   const control = fakeControl([], {
     doctor: () => {
       throw new PilotError('FAILED', 'something else')

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { fakeControl, STATUS } from '../admin/control.ts'
 import { run, testWorld } from './world.ts'
 
-test('a drain is asked for once; what is open is then looked at until nothing is', async () => {
+test('a drain is requested once; open connections are then polled until none is left', async () => {
   const calls: unknown[][] = []
   let looks = 0
   const control = fakeControl(calls, {
@@ -15,7 +15,7 @@ test('a drain is asked for once; what is open is then looked at until nothing is
   assert.match(out, /drained: no open connections/)
 })
 
-test('a drain that somebody takes back meanwhile ends the waiting, and stays taken back', async () => {
+test('a drain that is undone in the meantime ends the wait, and stays undone', async () => {
   const calls: unknown[][] = []
   const { code, out } = await run('drain --exposure 80', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual([code, calls], [0, [['drain', '80']]])

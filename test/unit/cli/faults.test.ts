@@ -2,7 +2,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { FaultLine, MAX_FAULTS, WINDOW_MS } from '../../../src/cli/faults.ts'
 
-test('a process that serves goes on after an exception, one that does not ends', () => {
+test('a serving process continues after an exception, any other ends', () => {
   const faults = new FaultLine(() => 0)
   const seen: unknown[] = []
   assert.equal(faults.take(new Error('before')), false)
@@ -13,7 +13,7 @@ test('a process that serves goes on after an exception, one that does not ends',
   assert.deepEqual(seen, ['while'])
 })
 
-test('one that faults again and again ends; faults long ago do not count', () => {
+test('repeated faults end the process; old faults do not count', () => {
   let now = 0
   const faults = new FaultLine(() => now)
   faults.contain(() => {})

@@ -86,7 +86,7 @@ test('Ctrl+C ends it with the summary of what there is', async () => {
   assert.match(out, /2 sent, 1 received, 50 % lost/)
 })
 
-test('the last line tells why the path is what it is', async () => {
+test('the last line gives the reason for the path', async () => {
   const control = fakeControl([], {
     ping: (peer, seq) =>
       Promise.resolve({

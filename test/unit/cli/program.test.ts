@@ -81,7 +81,7 @@ test('the socket comes from PILOTGATE_ADMIN when no flag says it', async () => {
 
 test('with no gateway running every reader exits 3', async () => {
   for (const reader of READERS.filter((line) => line !== 'doctor')) {
-    // doctor checks by itself: doctor.test.ts
+    // doctor checks on its own: doctor.test.ts
     assert.equal((await run(reader, testWorld({ control: noGateway() }))).code, 3, reader)
     const { code, out } = await run(`${reader} --json`, testWorld({ control: noGateway() }))
     const error = JSON.parse(out) as { v: number; status: string; code: string; message: string; hint: string }
@@ -94,7 +94,7 @@ test('with no gateway running every reader exits 3', async () => {
   }
 })
 
-test('status in JSON is the record, and as text says who and where', async () => {
+test('status in JSON is the record, and as text shows who and where', async () => {
   assert.deepEqual((JSON.parse((await run('status --json')).out) as { data: unknown }).data, STATUS)
   const { out } = await run('status')
   assert.equal(
@@ -118,7 +118,7 @@ test('status in JSON is the record, and as text says who and where', async () =>
   )
 })
 
-test('whois is told to people in words, and to programs as the record', async () => {
+test('whois prints text for people, and the record for programs', async () => {
   assert.equal(
     (await run('whois 127.0.0.1:40002')).out,
     [
@@ -209,7 +209,7 @@ test('trust approve --for gives trust an end, which the gateway gets in ms', asy
   assert.match((await run('trust list', testWorld({ control }))).out, /UNTIL\n.* 2026-11-23T08:00:00\.000Z\n/)
 })
 
-test('a command line that does not read exits 2, and under --json is one envelope on stdout', async () => {
+test('a malformed command line exits 2, and with --json prints one envelope on stdout', async () => {
   const cases: Record<string, RegExp> = {
     '': /a command is missing/,
     trust: /a command is missing/,
@@ -268,7 +268,7 @@ test('an error of the gateway keeps its exit code', async () => {
   })
 })
 
-test('config check accepts the example and tells mistakes with their place', async () => {
+test('config check accepts the example and reports mistakes with their position', async () => {
   const { code, out } = await run('config check config/gateway.example.yaml')
   assert.deepEqual([code, out], [0, 'config/gateway.example.yaml is valid: 13 mappings, 3 exposures\n'])
   const bad = await run('config check config/demo.proto')
@@ -276,7 +276,7 @@ test('config check accepts the example and tells mistakes with their place', asy
   assert.match(bad.err, /^config\/demo\.proto:\d+:\d+: |^error: config\/demo\.proto:\d+:\d+: /)
 })
 
-test('at a terminal a change tells what takes it back; into a pipe, and under --json, it does not', async () => {
+test('at a terminal a change shows how to undo it; into a pipe, and with --json, it does not', async () => {
   for (const [line, undo] of [
     ['map 8080:agent-b:80', /undo: pilotgate unmap agent-b:80\n/],
     ['expose 80=3000 --save', /undo: pilotgate unexpose 80 --save\n/],
@@ -290,7 +290,7 @@ test('at a terminal a change tells what takes it back; into a pipe, and under --
   }
 })
 
-test('status and mappings tell of the ports that lead to every peer, and of the peers behind one mapping', async () => {
+test('status and mappings show the ports that lead to every peer, and the peers behind one mapping', async () => {
   const control = fakeControl([], {
     status: () => ({
       ...STATUS,

@@ -1,11 +1,11 @@
-/** The decision alone, with a heap of numbers: V8's own collections are told to it by hand, one number for each look. */
+/** The decision alone, with a heap of numbers: V8's own collections are passed in, one number per check. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { QuietCollection } from '../../../src/cli/quiet-collection.ts'
 
 const MB = 1_048_576
 
-test('a process that is hardly busy is never collected, and nobody looks at it while V8 collects nothing', () => {
+test('a nearly idle process is never collected, nor checked while V8 collects nothing', () => {
   const { collections, again } = looks([3, 2, 3, 1, 0], [20 * MB])
   assert.equal(collections, 0)
   assert.deepEqual(again, [true, true, true, true, false])
@@ -22,7 +22,7 @@ test('a little traffic behind a burst does not keep what it has left', () => {
   assert.equal(looks([30, 2, 2, 2, 2], [20 * MB]).collections, 2)
 })
 
-test('a burst that has left nothing is looked at once, and so is the next', () => {
+test('a burst without garbage is checked once, and so is the next', () => {
   assert.equal(looks([30, 0, 0, 1, 30, 1, 1, 0], [59 * MB, 58 * MB]).collections, 2)
 })
 

@@ -8,7 +8,7 @@ import { noGateway, run, testWorld } from './world.ts'
 
 const TICKET = `pgt1_${'A'.repeat(120)}`
 
-test('invite asks for ten minutes, or for what is said, and prints the ticket alone into a pipe', async () => {
+test('invite requests ten minutes, or the given time, and prints only the ticket into a pipe', async () => {
   const calls: unknown[][] = []
   const world = testWorld({ control: fakeControl(calls) })
   await run('invite', world)
@@ -29,7 +29,7 @@ test('in a terminal it is drawn, with the command for the other side; under --js
   assert.equal((JSON.parse((await run('invite --json')).out) as { data: { ticket: string } }).data.ticket, 'pgt1_AAAA')
 })
 
-test('times that make no sense are refused', async () => {
+test('times that are malformed are refused', async () => {
   for (const bad of ['9s', '8d', '10', 'm', '-1m', '1.5h', '']) {
     const { code, err } = await run(`invite --for=${bad}`)
     assert.equal(code, 2, bad)
@@ -112,7 +112,7 @@ test('share takes every kind of target, its time and its one use; the ticket doe
   assert.match((await run('share unix:/run/pg.sock')).err, /no port of its own\nhint: .*--port/)
 })
 
-test('sharing again what is shared already prints another ticket; what differs is a conflict', async () => {
+test('sharing the same target again prints another ticket; a different one is a conflict', async () => {
   const shared = { ...STATUS.exposures[0]!, name: '3000', target: 'tcp://localhost:3000', allow: ['invited'] }
   const control = fakeControl([], {
     expose: () => Promise.reject(new PilotError('CONFLICT', 'the name "3000" is taken')),

@@ -152,7 +152,7 @@ test('rendezvous prints where it listens and ends on a signal', async () => {
   }
 })
 
-test('rendezvous hands on every flag and variable, the admin token only from a file or the environment, and shows what it is told', async () => {
+test('rendezvous passes on every flag and variable, the admin token only from a file or the environment, and shows the result', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-cli-'))
   const token = join(folder, 'token')
   await writeFile(token, 'a-token-of-some-length\n')

@@ -20,7 +20,7 @@ map:
   - { peer: agent-c, port: 80, local: 81 }
 `
 
-test('what is added reads as the spec that it was', () => {
+test('an added entry parses as its spec', () => {
   for (const text of [
     'agent-b:80',
     '8080:agent-b:80',
@@ -68,7 +68,7 @@ test('comments, blank lines and the rest of the file stay', () => {
   assert.equal(parseConfig(withMapping(STARTER, parseMapSpec('a:1'), false), 'x').map.length, 1)
 })
 
-test('an entry goes by the name that it makes; one of several ports is not torn apart', () => {
+test('an entry is removed by the name that it makes; an entry with several ports is not split', () => {
   assert.ok(!without(FILE, 'map', 'one').includes('8080'))
   assert.deepEqual(mapsOf(parseConfig(without(FILE, 'map', '81:agent-c:80'), 'x')).at(-1)?.localPort, 80)
   assert.throws(() => without(FILE, 'map', 'agent-b:5'), { code: 'USAGE', message: /entry with several ports/ })

@@ -49,7 +49,7 @@ test('a version is one applied change; stale ones are refused, and what changes 
   assert.deepEqual(events.filter(({ event }) => event === 'reloaded').length, 2)
 })
 
-test('a file that cannot be taken over leaves all as it was and says why until it can', async (t) => {
+test('a file that cannot be applied changes nothing and reports why until it can', async (t) => {
   const { live, names, write, gateway, logged } = await setting(t, 'map: [{ name: one, peer: b, port: 1 }]', {})
   for (const [text, code, why] of [
     ['colour: red', 'CONFIG_INVALID', /colour: no such key/],
@@ -150,7 +150,7 @@ test('a replacement is the whole live document; sections it does not name stay, 
   assert.deepEqual(
     [gateway.desired.http?.port, gateway.desired.trust, gateway.desired.observe],
     [9999, ['bob'], '127.0.0.1:9464'],
-    'what the file says anew about a section holds',
+    'a new value in the file for a section holds',
   )
 })
 

@@ -1,4 +1,4 @@
-/** Every mistake in a file is told with its place: a text with one mistake (or several) goes in, the exact lines come out. */
+/** Every mistake in a file is reported with its position: text with one or more mistakes goes in, the exact lines come out. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -219,14 +219,14 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
 ]
 
 for (const [what, text, ...messages] of MISTAKES) {
-  test(`${what} is told with its place`, () => {
+  test(`${what} is reported with its position`, () => {
     const error = thrown(() => parseConfig(text, 'g.yaml'))
     assert.equal(error.code, 'CONFIG_INVALID')
     assert.deepEqual(error.message.split('\n'), messages)
   })
 }
 
-test('a mistake inside an alias, and an alias bomb, are told and end', () => {
+test('a mistake inside an alias, and an alias bomb, are reported and terminate', () => {
   assert.match(
     thrown(() => parseConfig('version: 1\nmap:\n  - &a { peer: x, port: 0 }\n  - *a', 'g.yaml')).message,
     /g\.yaml:3:25: map\[0\]\.port: .*\n.*map\[1\]\.port/,
@@ -245,7 +245,7 @@ test('a mistake inside an alias, and an alias bomb, are told and end', () => {
   assert.equal(thrown(() => parseConfig(bomb, 'g.yaml')).code, 'CONFIG_INVALID')
 })
 
-test('a file that is not there is a bad configuration, by name', async () => {
+test('a missing file is an invalid configuration, and named', async () => {
   await assert.rejects(
     loadConfig('/no/such/gateway.yaml'),
     (error) =>

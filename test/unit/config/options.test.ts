@@ -56,7 +56,7 @@ test('public and allow-lan are read from variables as true or false, and a flag 
   rejects({}, 'USAGE', /PILOTGATE_PUBLIC "maybe": expected true or false/, { PILOTGATE_PUBLIC: 'maybe' })
 })
 
-test('networks to join are numbers, or have their token in a file beside the configuration; a daemon joins by itself', async () => {
+test('networks to join are numbers, or have their token in a file beside the configuration; a daemon joins on its own', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pg-options-'))
   await writeFile(join(folder, 'net7.token'), 'secret\n')
   const file = {
@@ -89,7 +89,7 @@ test('several peers do not go with UDP, byte limits do go with headers', () => {
     assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers cannot be combined with \/udp/)
 })
 
-test("probes may ask the service itself; tags of our own are told to the registry, and are not a daemon's", () => {
+test('probes can query the service itself; our own tags are reported to the registry, and not available with a daemon', () => {
   const { maps, tags } = resolveOptions({
     flags: {},
     env,
@@ -230,7 +230,7 @@ test('the same remote port on several local ports is several mappings, called as
   )
 })
 
-test('variables that nobody reads are named', () => {
+test('unknown variables are named', () => {
   assert.deepEqual(
     unknownVariables({ PILOTGATE_REGISTRY: 'x', PILOTGATE_REGISTY: 'x', PILOT_X: '1', PILOTGATE_OBSERVE: '' }),
     ['PILOTGATE_REGISTY'],
@@ -252,7 +252,7 @@ test('a port alone in the file is one of localhost', () => {
   )
 })
 
-test('the HTTP front and ways to tell who calls come from the file; beyond loopback the front needs --allow-lan', () => {
+test('the HTTP front and the identity options come from the file; beyond loopback the front needs --allow-lan', () => {
   const inFile = (text: string, flags = {}): GatewayOptions => resolveOptions({ flags, env, file: fileOf(text) })
   assert.deepEqual(inFile('http: { listen: "127.0.0.1:8088" }').http, { address: '127.0.0.1', port: 8088 })
   assert.equal(inFile('admin: {}').http, undefined)

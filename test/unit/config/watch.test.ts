@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FileWatch } from '../../../src/config/watch.ts'
 
-test('every way in which a file becomes another is told, once for a burst', async (t) => {
+test('every way of replacing a file is reported, once per burst', async (t) => {
   const { folder, events, watch } = await watched(t)
   const change = async (act: () => Promise<unknown>): Promise<void> => {
     const before = events()
@@ -67,7 +67,7 @@ async function watched(t: { after(fn: () => Promise<void>): void }) {
 async function until(holds: () => boolean): Promise<void> {
   const end = performance.now() + 5_000
   while (!holds()) {
-    assert.ok(performance.now() < end, 'nothing was told')
+    assert.ok(performance.now() < end, 'nothing was reported')
     await pause(10)
   }
 }

@@ -22,7 +22,7 @@ test('every recorded identity has the recorded keys and file, byte by byte', () 
   }
 })
 
-test('identity files are accepted and refused as recorded, but for the one that signs with a key nobody can verify', () => {
+test('identity files are accepted and refused as recorded, except for the one that signs with an unverifiable key', () => {
   const stricter = 'private key with the seed of alice and the public half of bob, public key of bob'
   for (const vector of vectors.loading) {
     const result = parseIdentityFile(vector.file_text)

@@ -61,11 +61,11 @@ for (const slots of [32, 96, 256, 1024, 1056]) {
   })
 }
 
-test('a width that is not a multiple of 32, or beyond all sense, is a bug of the caller', () => {
+test("a width that is not a multiple of 32, or absurdly large, is the caller's bug", () => {
   for (const slots of [0, 16, 33, -32, 65_568, Number.NaN]) assert.throws(() => new ReplayWindow(slots), RangeError)
 })
 
-test('each prefix has its own window, and an old one goes on where it was', () => {
+test('each prefix has its own window, and an old one continues where it was', () => {
   const windows = new PrefixWindows(256, 4)
   for (const prefix of [0, 0xffff_ffff, 7]) {
     assert.equal(windows.accept(prefix, 0, 1), 'accept')

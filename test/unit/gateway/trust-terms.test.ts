@@ -1,4 +1,4 @@
-/** Trust that ends by itself: on time, once, and not later because of a restart, a crash or a failed attempt. */
+/** Trust that ends on its own: on time, once, and not later because of a restart, a crash or a failed attempt. */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,7 +21,7 @@ test('trust is revoked when its term is over, not before, and then forgotten', a
   assert.deepEqual([ended, terms.untilOf('KEY'), readFileSync(file, 'utf8')], [['KEY'], undefined, '{}\n'])
 })
 
-test('a term is on disk before it begins; after a restart it ends when it would have, or at once', async (t) => {
+test('a term is on disk before it begins; after a restart it ends when it would have, or immediately', async (t) => {
   const { open, ended, tick } = world(t)
   const first = await open()
   await first.begin('LATE', HOUR_MS)

@@ -1,4 +1,4 @@
-/** What Prometheus is told of mappings to several peers; test/e2e/observe.test.ts reads the whole page of a real gateway. */
+/** The metrics of mappings to several peers; test/e2e/observe.test.ts reads the whole page of a real gateway. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { metricsText } from '../../../src/observe/metrics.ts'

@@ -45,7 +45,7 @@ test('a stream holds 64 MiB and fails beyond', () => {
   assert.equal(inbox.bytes, 0)
 })
 
-test('all streams hold 256 MiB; beyond, the one that holds most fails, and the others go on', () => {
+test('all streams hold 256 MiB; beyond that, the one that holds most fails, and the others continue', () => {
   const budget = new InboxBudget()
   const inboxes = [60, 63, 62, 61].map((mebibytes) => filled(budget, mebibytes))
   const small = filled(budget, 10)

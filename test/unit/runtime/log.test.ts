@@ -27,7 +27,7 @@ class Sink implements LogSink {
   }
 }
 
-test('a reader that stalls costs a bounded backlog; what is lost is counted once it goes on', () => {
+test('a stalled reader costs a bounded backlog; lost lines are counted once it continues', () => {
   const sink = new Sink()
   const log = createLogger('info', sink)
   sink.stalled = true
@@ -42,7 +42,7 @@ test('a reader that stalls costs a bounded backlog; what is lost is counted once
   assert.equal((JSON.parse(sink.lines.at(-1)!) as { msg: string }).msg, 'on it goes')
 })
 
-test('a full disk behind the log is no exception; the lines it cost are told when there is room again', () => {
+test('a full disk behind the log does not throw; lost lines are reported once there is space again', () => {
   const sink = new Sink()
   const log = new BoundedDestination(sink)
   sink.full = true

@@ -26,7 +26,7 @@ test('a small piece fills a slot as a large one does', () => {
   assert.equal(sendAll(new SendCredit(), 1), 32)
 })
 
-test('what is acknowledged makes room, as far as the window of the peer is open', () => {
+test("acknowledged data frees space, as far as the peer's window is open", () => {
   const credit = new SendCredit()
   sendAll(credit, 1_000_000)
   credit.onReport(16 * SLOT, 16 * SLOT, 0)
@@ -35,7 +35,7 @@ test('what is acknowledged makes room, as far as the window of the peer is open'
   assert.equal(sendAll(credit, 1_000_000), (64 * SLOT) / PIECE_BYTES)
 })
 
-test('a window that shrinks below what is under way stops the sender, and does not confuse it', () => {
+test('a window that shrinks below the flight stops the sender without confusing it', () => {
   const credit = new SendCredit()
   sendAll(credit, 1_000_000)
   credit.onReport(8 * SLOT, 2 * SLOT, 0)
@@ -44,7 +44,7 @@ test('a window that shrinks below what is under way stops the sender, and does n
   assert.equal(sendAll(credit, SLOT), 2)
 })
 
-test('a window that is closed while nothing is under way is probed with one segment a second', () => {
+test('a window that is closed with nothing in flight is probed with one segment a second', () => {
   const credit = new SendCredit()
   sendAll(credit, 1_000_000)
   credit.onReport(32 * SLOT, 0, 10_000)

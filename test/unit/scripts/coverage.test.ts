@@ -17,7 +17,7 @@ test('numbers of a source map are read with their sign and any length', () => {
   assert.deepEqual(decodeVlq('gggB'), [16_384])
 })
 
-test('pieces add up over lines: columns start again, lines and columns of the source go on', () => {
+test('pieces add up over lines: columns start again, lines and columns of the source continue', () => {
   assert.deepEqual(mappedPieces('AAAA,EACE;AACA,C', [10, 5]), [
     { offset: 0, line: 0, column: 0 },
     { offset: 2, line: 1, column: 2 },

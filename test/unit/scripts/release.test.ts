@@ -13,7 +13,7 @@ const { isVersion, notesOf, releasedChangelog, withVersion } = (await import(
 
 const CHANGELOG = '# Changelog\n\n## Unreleased: 0.2.0\n\n- **gateway**: maps.\n\n## 0.1.0 (2026-01-01)\n\n- first\n'
 
-test('what is unreleased becomes the section of the version, and its notes are that section alone', () => {
+test('the unreleased section becomes that of the version, and the notes contain only that section', () => {
   const released = releasedChangelog(CHANGELOG, '0.2.0', '2026-12-01')
   assert.match(released, /^## Unreleased\n\n## 0\.2\.0 \(2026-12-01\)\n\n- \*\*gateway\*\*: maps\.\n\n## 0\.1\.0/m)
   assert.equal(notesOf(released, '0.2.0'), '- **gateway**: maps.')

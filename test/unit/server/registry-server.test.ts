@@ -41,7 +41,7 @@ test('five thousand requests at once from one client are all answered, in order'
   )
 })
 
-test('a frame that announces too much, and one that is no object, close without a word', async (context) => {
+test('a frame that announces too much, and one that is not an object, close silently', async (context) => {
   for (const bytes of [
     '00010001',
     'ffffffff',
@@ -94,7 +94,7 @@ test('connections above the cap are closed, and there is room again when one goe
   assert.equal(server.droppedConnections, 1)
 })
 
-test('when the disk fails, the client is cut off rather than told a lie', async (context) => {
+test('when the disk fails, the client is disconnected rather than misled', async (context) => {
   const store = new SlowStore()
   const client = await connected(context, { store })
   client.write(REGISTER)

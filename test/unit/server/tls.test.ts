@@ -20,7 +20,7 @@ const LOG = { debug: () => undefined, info: () => undefined, warn: () => undefin
 const ANYWHERE = { registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: LOG }
 const NOW = Date.UTC(2026, 10, 23)
 
-test("the certificate says what the reference's says, and its key signed it", () => {
+test("the certificate has the same contents as the reference's, and is signed by its own key", () => {
   for (let i = 0; i < 8; i++) {
     // lengths of the signature's numbers vary
     const { certPem, keyPem } = createCertificate(NOW)
@@ -68,7 +68,7 @@ test('one port answers both who speaks TLS and who does not, however slowly it b
   await rendezvous.stop()
 })
 
-test('where only TLS is wanted, plain TCP is cut off without a word', async () => {
+test('with TLS only, plain TCP is disconnected silently', async () => {
   const rendezvous = await startRendezvous({ ...ANYWHERE, tlsOnly: true })
   assert.equal(await answer(connect(portOf(rendezvous.registry), '127.0.0.1')), undefined)
   assert.notEqual(
@@ -78,7 +78,7 @@ test('where only TLS is wanted, plain TCP is cut off without a word', async () =
   await rendezvous.stop()
 })
 
-test('what looks like TLS and is not ends only that connection', async () => {
+test('data that only looks like TLS ends just that connection', async () => {
   const rendezvous = await startRendezvous(ANYWHERE)
   const nonsense = connect(portOf(rendezvous.registry), '127.0.0.1')
   nonsense.on('error', () => undefined)

@@ -76,7 +76,7 @@ test('messages are kept as JSON, binary ones unharmed; files under the last elem
   for (const name of names) assert.match(name, /^(evil|hidden|file)-\d{8}-\d{6}\.\d{3}(-\d)?(\.txt)?$/)
 })
 
-test('a guest and a peer that is not trusted find the port closed; a frame that is announced too long ends the stream', async () => {
+test('a guest and a peer that is not trusted find the port closed; a frame announced as too long ends the stream', async () => {
   const { node } = service()
   for (const standing of [undefined, { guest: true as const }]) {
     node.standing = standing
@@ -116,7 +116,7 @@ test('what counts is what the disk gives away, for each peer and for all, and wh
   for (const node of [2, 3, 4]) for (let i = 0; i < 3; i++) await save(node, 20 * MIB)
   await save(5, 8 * MIB)
   await assert.rejects(save(6, 8 * MIB), /the inbox is full/)
-  // Somebody tidies up: seen without a restart, though not at once.
+  // Someone tidies up: seen without a restart, though not at once.
   await rm(join(folder, 'received'), { recursive: true })
   mock.method(performance, 'now', () => 1e9)
   await save(6, 8 * MIB)

@@ -140,7 +140,7 @@ test('absent and null fields are empty, wrong ones are a fault', () => {
     assert.equal(parseHandshakeMessage(utf8(`{"type":"handshake_accept",${field}}`)), 'bad_field', field)
 })
 
-test('what is not one JSON object is a fault', () => {
+test('anything but one JSON object is a fault', () => {
   for (const text of ['', 'null', '[]', '1', '"handshake_accept"', '{}{}', '{"type":', '\u0000']) {
     assert.equal(parseHandshakeMessage(utf8(text)), 'not_json', text)
   }

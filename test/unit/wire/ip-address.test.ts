@@ -52,7 +52,7 @@ test('IPv4-mapped IPv6 becomes IPv4 in both directions', () => {
   assert.equal(decodeIp(hex('aacb007107'), 1, 4), '203.0.113.7')
 })
 
-test('what is no address is refused', () => {
+test('anything but an address is refused', () => {
   const bad = [
     '',
     '1.2.3',

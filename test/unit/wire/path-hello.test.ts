@@ -26,7 +26,7 @@ test('the bytes are these', () => {
   assert.equal(Buffer.from(bytes).toString('hex'), '50474831' + '02' + '02' + '01' + '00' + '04' + 'cb007105' + '9c40')
 })
 
-test('more endpoints than fit are left out, and names are no addresses', () => {
+test('endpoints that do not fit are left out, and names are not addresses', () => {
   const many = {
     ...HELLO,
     endpoints: Array.from({ length: 40 }, (_, port) => ({
@@ -43,7 +43,7 @@ test('more endpoints than fit are left out, and names are no addresses', () => {
   )
 })
 
-test('every cut of it, the zeros of a size probe, and random bytes are no hello, and throw nothing', () => {
+test('truncations, the zeros of a size probe, and random bytes are not a hello, and do not throw', () => {
   const bytes = encodePathHello(HELLO)
   for (let length = 0; length < bytes.length; length++)
     assert.equal(decodePathHello(bytes.subarray(0, length)), undefined)

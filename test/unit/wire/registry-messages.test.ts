@@ -56,7 +56,7 @@ test('the largest message passes, one byte more is refused from its length alone
   assert.equal(reader.next(), 'too_long')
 })
 
-test('what is not one JSON object is a fault', () => {
+test('anything but one JSON object is a fault', () => {
   for (const text of ['', 'null', '[]', '"x"', '5', '{"a":1', '{"a":1}x', '\u0000']) {
     const reader = new RegistryFrameReader()
     const body = Buffer.from(text)
@@ -150,7 +150,7 @@ test('replies of the reference are read field by field', () => {
   assert.ok(isOkReply({ type: 'set_tags_ok' }, 'set_tags') && !isOkReply({ type: 'error' }, 'set_tags'))
 })
 
-test('a poll keeps its good entries when others make no sense', () => {
+test('a poll keeps its good entries when others are malformed', () => {
   const reply = parsePollHandshakesReply({
     type: 'poll_handshakes_ok',
     requests: [

@@ -58,7 +58,7 @@ test('the order of fields, and fields that are not sent, change nothing; any val
   assert.equal(text(parsed), '{"__proto__":1,"a":{"mac":2}}')
 })
 
-test('an offer with anything missing or of another length is none', () => {
+test('an offer with a missing part or a wrong length is not an offer', () => {
   for (const change of [{ type: 'error' }, { nonce: 'AA==' }, { ephemeral: '' }, { ephemeral: 5 }])
     assert.equal(parseSessionOffer({ ...vectors.offer, ...change }), undefined)
 })

@@ -60,7 +60,7 @@ test('user data that looks like SACK is seen by a sender, and no longer once its
   }
 })
 
-test('the length given counts, not what else stands in the buffer', () => {
+test('the given length counts, not the rest of the buffer', () => {
   const bytes = hex('ffff5341434b010000000100000002ffff')
   assert.equal(decodeSack(bytes, 2, 13, new Uint32Array(8)), 1)
   assert.equal(decodeSack(bytes, 2, 12, new Uint32Array(8)), 0)

@@ -27,7 +27,7 @@ test('the block looks as the document says', () => {
   )
 })
 
-test('a payload without the magic is no block', () => {
+test('a payload without the magic is not a block', () => {
   for (const text of ['', '50', '50474f', '50474f32', '5341434b01000000', '00'.repeat(40)])
     assert.equal(decodeSynOptions(hex(text)), 'absent', text)
 })

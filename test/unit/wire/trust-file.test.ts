@@ -39,7 +39,7 @@ test('a justification is escaped as in Go and comes back whole', () => {
   assert.deepEqual(parsed(text), file)
 })
 
-test('whose trust was taken back stands behind the rest', () => {
+test('peers whose trust was revoked come last', () => {
   const file: TrustFile = {
     trusted: [],
     pending: [],
@@ -52,7 +52,7 @@ test('whose trust was taken back stands behind the rest', () => {
   assert.equal(parseTrustFile('{"revoked":[{"node_id":0}]}'), 'bad_revoked')
 })
 
-test('names, guests and requests of ours are read back as they were written, and a bad request is a fault', () => {
+test('names, guests and our requests survive a round trip, and a bad request is a fault', () => {
   const file: TrustFile = {
     trusted: [
       { nodeId: 2, publicKey: 'S0VZ', approvedAt: 'x', mutual: true, network: 0, hostname: 'agent-b' },

@@ -81,7 +81,7 @@ test('a key exchange with a binding is decoded, signed and encoded as the vector
   }
 })
 
-test('what stands behind a key exchange is a binding only if it is whole and begins like one', () => {
+test('data after a key exchange is a binding only if it is complete and begins like one', () => {
   const bytes = hex(extensions.key_exchange.frames[0]!.frame)
   const bindingOf = (frame: Uint8Array): unknown => {
     const decoded = decodeAuthFrame(frame)
@@ -138,7 +138,7 @@ test('a plain frame is its magic and a packet', () => {
   assert.equal(decodePacket(bytes.subarray(MAGIC_BYTES), createPacketHeader(), crc32), undefined)
 })
 
-test('what a receiver ignores is neither a frame of ours nor a packet', () => {
+test('a datagram that receivers ignore is neither one of our frames nor a packet', () => {
   const known = [MAGIC_SEALED, MAGIC_AUTH, MAGIC_KEY, MAGIC_PUNCH]
   for (const { frame, why } of vectors.ignored_on_receive) {
     const bytes = hex(frame)

@@ -1,6 +1,6 @@
 /**
- * Several nodes behind one mapping: which of them a new connection goes to, and which of them are left out for a while.
- * Above: map/tcp.ts. Below: runtime/overlay.ts. Nothing has been sent when a dial fails, so another peer is asked instead.
+ * Several nodes behind one mapping: which one gets a new connection, and which are skipped for a while. Above:
+ * map/tcp.ts. Below: runtime/overlay.ts. Nothing has been sent when a dial fails, so another peer is asked instead.
  */
 import { formatAddress } from '../../../base/address.ts'
 import { asPilotError, PilotError } from '../../../base/errors.ts'
@@ -42,7 +42,7 @@ export class PeerGroup {
   readonly #now: () => number
   readonly #named: readonly Member[]
   readonly #tags: TagMembers | undefined
-  /** Of the nodes that have a tag, as they were seen last. */
+  /** The nodes with the tag, as last seen. */
   #tagged = new Map<NodeId, Member>()
   #turn = 0
   #timer: NodeJS.Timeout | undefined
@@ -70,12 +70,12 @@ export class PeerGroup {
     }))
   }
 
-  /** What is dialled, as of now. */
+  /** The current dial targets. */
   get targets(): readonly string[] {
     return this.#update().map(({ target }) => target)
   }
 
-  /** Probes, where the mapping asks for them, and the search for nodes with a tag. */
+  /** Probes, if the mapping requests them, and the search for nodes with a tag. */
   start(): void {
     this.#tags?.start()
     const { probe } = this.#spec
@@ -90,7 +90,10 @@ export class PeerGroup {
     this.#timer = undefined
   }
 
-  /** A stream to the first peer that takes one. @throws PilotError: what the last one said; FAILED when `signal` is aborted. */
+  /**
+   * A stream to the first peer that accepts one. @throws PilotError: the last one's error; FAILED if `signal` is
+   * aborted.
+   */
   async dial(signal: GivingUp): Promise<OverlayStream> {
     let failure = new PilotError(
       'PEER_UNREACHABLE',
@@ -118,7 +121,7 @@ export class PeerGroup {
     throw failure
   }
 
-  /** Asks every peer for a connection, and takes it back at once. Never rejects. */
+  /** Opens a connection to every peer, and closes it immediately. Never rejects. */
   async probe(): Promise<void> {
     if (this.#probing) return
     this.#probing = true
@@ -144,7 +147,7 @@ export class PeerGroup {
     }
   }
 
-  /** The named ones, and the nodes with a tag that are not among them; looks at the tags as of now. */
+  /** The named ones, plus the nodes with a tag; uses the current tags. */
   #update(): readonly Member[] {
     if (this.#tags === undefined) return this.#named
     const named = new Set<NodeId | string | null>(this.#named.flatMap(({ peer, nodeId }) => [peer, nodeId]))
@@ -165,8 +168,8 @@ export class PeerGroup {
   }
 
   /**
-   * Those that work by policy, then the ejected as a last resort, the soonest due first. One that is due gets one try, before
-   * all others; but where probes ask the service itself how it is, only these find it well again.
+   * Working ones in policy order, then ejected ones as a last resort, soonest due first. One that is due gets one try,
+   * before all others; but if probes check the service itself, only they can clear it.
    */
   #order(): { readonly members: readonly Member[]; readonly trial: Member | undefined } {
     const now = this.#now()
@@ -183,7 +186,7 @@ export class PeerGroup {
         ? ejected.shift()
         : undefined
     if (due === undefined) return { members: [...up, ...ejected], trial: undefined }
-    due.ejectedUntil = now + this.#patienceMs // the others need not wait for it as well
+    due.ejectedUntil = now + this.#patienceMs // the others need not wait for it too
     return { members: [due, ...up, ...ejected], trial: due }
   }
 
@@ -220,7 +223,10 @@ export class PeerGroup {
     Object.assign(member, { failures: 0, ejectedUntil: 0 })
   }
 
-  /** @param trial of one that was ejected. What else fails meanwhile began before, or as a last resort: it says nothing new. */
+  /**
+   * @param trial of an ejected one. Other failures in the meantime began earlier or as a last resort, and say nothing
+   *   new.
+   */
   #eject(member: Member, reason: string, trial: boolean): void {
     if (member.ejectedUntil > 0 && !trial) return
     if (member.ejectedUntil === 0) this.#options.onEjected?.(member.peer, reason)
@@ -238,7 +244,7 @@ function member(peer: string, target: string, nodeId: NodeId | null): Member {
   return { peer, target, nodeId, open: 0, failures: 0, ejectedUntil: 0 }
 }
 
-/** A stream that comes after all is reset: nobody waits for it. */
+/** A stream that arrives after all is reset: nothing waits for it. */
 function orAborted(opening: Promise<OverlayStream>, signal: AbortSignal, text: string): Promise<OverlayStream> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(new PilotError('PEER_UNREACHABLE', text))
@@ -268,9 +274,12 @@ const OUR_OWN: ReadonlySet<string> = new Set([
   'DAEMON_UNREACHABLE',
   'USAGE',
 ])
-/** For a peer while there is another: a key exchange over a bad path needs a second or two, a client waits no longer gladly. */
+/**
+ * For a peer while there is another: a key exchange over a bad path takes a second or two, and clients do not like to
+ * wait longer.
+ */
 const PATIENCE_MS = 3_000
-const DIRECT_MORE_MS = 5_000 // what service/path-policy.ts waits for a direct way
+const DIRECT_MORE_MS = 5_000 // the wait of service/path-policy.ts for a direct path
 /** A restart takes about a second; the doubling keeps a dead peer from costing every client its patience. */
 const FIRST_EJECTION_MS = 1_000
 const LONGEST_EJECTION_MS = 60_000

@@ -1,6 +1,6 @@
 /**
- * What a probe asks of a peer's service on a connection of its own: that HTTP answers 2xx or 3xx to a GET, or that
- * `grpc.health.v1.Health/Check` answers SERVING (over h2c). Above: map/group/group.ts.
+ * A probe of a peer's service on a separate connection: HTTP must answer 2xx or 3xx to a GET, or
+ * `grpc.health.v1.Health/Check` must answer SERVING (over h2c). Above: map/group/group.ts.
  */
 import { request } from 'node:http'
 import { connect } from 'node:http2'
@@ -10,8 +10,8 @@ import { PilotError } from '../../../base/errors.ts'
 import type { Check } from '../../model/map-spec.ts'
 
 /**
- * The stream is used up by it; whoever calls resets it. Ends when the stream ends.
- * @param host what the service is called as. @throws PilotError PEER_UNREACHABLE: what is wrong with the service.
+ * Uses up the stream; the caller resets it. Ends when the stream ends.
+ * @param host the host name to use. @throws PilotError PEER_UNREACHABLE: what is wrong with the service.
  */
 export async function checkHealth(stream: Duplex, check: Check, host: string): Promise<void> {
   const fault = await (check.kind === 'http'
@@ -91,5 +91,5 @@ const AGENT = 'pilotgate-probe'
 const GRPC_HEAD_BYTES = 5
 const SERVING = 1
 const STATUSES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
-/** An answer has one of a few bytes. */
+/** An answer has only a few bytes. */
 const MAX_PARTS = 4

@@ -1,6 +1,7 @@
 /**
- * The trusted nodes that have one of some tags: as the configuration says, or, of tags that it gives to nobody, the
- * registry. Looked up ahead and kept fresh, so that a client of a mapping to `tag:NAME` waits for nobody. Above: map/group/group.ts. Below: runtime/overlay.ts.
+ * The trusted nodes with one of some tags: according to the configuration, or, for tags not used there, the registry.
+ * Looked up in advance and kept fresh, so that a client of a mapping to `tag:NAME` need not wait. Above:
+ * map/group/group.ts. Below: runtime/overlay.ts.
  */
 import { formatAddress } from '../../../base/address.ts'
 import type { NodeId } from '../../../base/types.ts'
@@ -11,7 +12,7 @@ export type TagNode = Pick<Overlay, 'trusted' | 'about' | 'hostnameOf'>
 
 export interface TagMember {
   readonly nodeId: NodeId
-  readonly label: string // its hostname, or else its address
+  readonly label: string // its hostname, otherwise its address
 }
 
 export class TagMembers {
@@ -19,7 +20,7 @@ export class TagMembers {
   readonly #selfAssigned: readonly string[]
   readonly #keys: ReadonlySet<string> // that have one of the others, base64
   readonly #now: () => number
-  /** What was learned of each trusted node, and when. A node that nobody could ask about keeps what it had. */
+  /** The answer for each trusted node, and when it came. A node that could not be looked up keeps its last answer. */
   #known = new Map<NodeId, { readonly fits: boolean; readonly at: number }>()
   #refreshing: Promise<void> | undefined
   #refreshedAt = -Infinity
@@ -51,12 +52,12 @@ export class TagMembers {
     this.#timer = undefined
   }
 
-  /** Asks again, unless that was done a moment ago. Never rejects. */
+  /** Asks again, unless that was just done. Never rejects. */
   async refreshIfOld(): Promise<void> {
     if (this.#refreshing !== undefined || this.#now() - this.#refreshedAt >= REFRESH_AT_MOST_MS) await this.refresh()
   }
 
-  /** Never rejects: while the registry does not answer, what it said last counts. */
+  /** Never rejects: while the registry does not answer, its last answer counts. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#look().finally(() => {
       this.#refreshing = undefined
@@ -65,11 +66,11 @@ export class TagMembers {
     return this.#refreshing
   }
 
-  /** Those never asked about first, then the longest known: with many trusted nodes each has its turn. */
+  /** Unknown ones first, then the oldest answers: with many trusted nodes, each gets its turn. */
   async #look(): Promise<void> {
     const trusted = await this.#node.trusted().catch(() => undefined)
     if (trusted === undefined) return
-    // A person has chosen these; guests and members of a network could give themselves any tag.
+    // A person has chosen these; guests and members of a network could claim any tag.
     const chosen = trusted.filter(({ guest, network }) => guest !== true && network === 0)
     const fitting = new Set(chosen.filter(({ publicKey }) => this.#keys.has(publicKey)).map(({ nodeId }) => nodeId))
     const nodes = this.#selfAssigned.length > 0 ? chosen.map(({ nodeId }) => nodeId) : [...fitting]
@@ -93,8 +94,8 @@ export class TagMembers {
   }
 }
 
-/** A tag that was given or taken away counts after so long. */
+/** How long it takes until an added or removed tag counts. */
 const REFRESH_MS = 15_000
 const REFRESH_AT_MOST_MS = 1_000
-/** Of one round: the registry grants us 500 questions a minute for everything. */
+/** Per round: the registry grants us 500 requests a minute in total. */
 const MAX_ASKED = 40

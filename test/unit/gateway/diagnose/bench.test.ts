@@ -10,7 +10,7 @@ import type { OverlayStream } from '../../../../src/runtime/overlay.ts'
 
 const BYTES = 3_000_000
 
-test('every byte is counted on its way back, the last stream is closed, and the path is told', async () => {
+test('every returned byte is counted, the last stream is closed, and the path is reported', async () => {
   const { node, streams, targets } = world((server) => server.pipe(server))
   const record = await benchPeer(node, 'agent-b', { bytes: BYTES, forMs: 2_000 })
   assert.deepEqual(
@@ -56,7 +56,7 @@ test('an echo that changes a byte, or leaves some out, is found out', async () =
   )
   await assert.rejects(
     benchPeer(changes.node, 'agent-b', { bytes: BYTES, forMs: 2_000 }),
-    ({ code, message }: PilotError) => code === 'FAILED' && message.includes('not what was sent'),
+    ({ code, message }: PilotError) => code === 'FAILED' && message.includes('returned different bytes'),
   )
   const leavesOut = world((server) =>
     server.on('data', (chunk: Buffer) => server.write(chunk.length > 1_024 ? chunk.subarray(512) : chunk)),

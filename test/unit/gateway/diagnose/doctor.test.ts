@@ -39,7 +39,7 @@ function check(symptoms: Partial<Symptoms>, name: string): DoctorCheck | undefin
   return diagnose({ ...WELL, ...symptoms }).checks.find((one) => one.name === name)
 }
 
-test('where all is well nothing is wrong, and the public endpoint and the NAT are told', () => {
+test('if all is well there is no warning, and the public endpoint and the NAT are reported', () => {
   const record = diagnose(WELL)
   assert.equal(record.healthy, true)
   assert.deepEqual([record.udp, record.publicEndpoint], ['passes', '203.0.113.5:4000'])
@@ -47,7 +47,7 @@ test('where all is well nothing is wrong, and the public endpoint and the NAT ar
   assert.match(check({}, 'nat')!.text, /cone.*hole punching works.*admits packets only from endpoints/)
 })
 
-test('UDP that does not pass is told from a machine that is offline, and from a beacon that was just asked', () => {
+test('blocked UDP is distinguished from an offline machine, and from a beacon that was just asked', () => {
   const silent = { ...WELL.beacon, isAnswering: false, observed: null, unanswered: 9 }
   const blocked = diagnose({ ...WELL, beacon: silent })
   assert.deepEqual([blocked.healthy, blocked.udp], [false, 'blocked'])
@@ -92,7 +92,7 @@ test('without a gateway it is said that the checks were made without one', () =>
   assert.equal(check({ isRunning: false }, 'gateway')!.state, 'warn')
 })
 
-test('names that do not mean what somebody might expect are warnings, with the fingerprints to compare', () => {
+test('names that do not mean what one might expect are warnings, with the fingerprints to compare', () => {
   const [one, two] = ['aaaa-bbbb-cccc-dddd-eeee', '1111-2222-3333-4444-5555']
   const taken = check(
     { nameConflicts: [{ hostname: 'bob', fingerprints: [one], other: { nodeId: 9, fingerprint: two } }] },
@@ -102,5 +102,5 @@ test('names that do not mean what somebody might expect are warnings, with the f
   assert.match(taken.text, /bob means the key aaaa-.* node 9 with the key 1111-/)
   assert.match(taken.hint ?? '', /trust revoke/)
   const shared = check({ nameConflicts: [{ hostname: 'bob', fingerprints: [one, two] }] }, 'name')
-  assert.match(shared?.text ?? '', /bob means nobody: .*aaaa-.* and 1111-/)
+  assert.match(shared?.text ?? '', /bob names no peer: .*aaaa-.* and 1111-/)
 })

@@ -1,4 +1,4 @@
-/** Each step of a dial can be the one that fails: it is named, what came before is told, what comes after was not tried. */
+/** Each step of a dial can fail: it is named, earlier steps are reported, later ones are not tried. */
 import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
@@ -38,7 +38,7 @@ function states(record: ExplainRecord): string {
   return record.steps.map(({ step, state }) => `${step} ${state}`).join(', ')
 }
 
-test('a target that can be reached is told step by step', async () => {
+test('a reachable target is reported step by step', async () => {
   const record = await told({})
   assert.deepEqual([record.reachable, record.code], [true, null])
   assert.equal(states(record), 'name ok, address ok, trust ok, path ok, port ok')
@@ -81,7 +81,7 @@ test('a relay is the step that fails where the mapping refuses it', async () => 
   assert.equal(record.code, 'RELAY_REFUSED')
 })
 
-test('without a port the port is not tried', async () => {
+test('without a port, no port is tried', async () => {
   const record = await explain(
     { ...NODE, dial: fail('FAILED') },
     { target: 'agent-b', peer: 'agent-b', port: undefined, policy: 'any', mapping: undefined },
@@ -90,7 +90,7 @@ test('without a port the port is not tried', async () => {
   assert.equal(record.reachable, true)
 })
 
-test('of a mapping to several every peer is told about; one that can be reached is enough', async () => {
+test('a mapping to several reports every peer; one reachable peer is enough', async () => {
   const dial = async (target: string): Promise<OverlayStream> =>
     target === 'b:80' ? await NODE.dial(target) : await fail('CONNECTION_REFUSED')()
   const asked = { target: 'web', peer: 'a|b|c', port: 80, policy: 'any' as const, mapping: 'web' }
@@ -116,7 +116,7 @@ test('of a mapping to several every peer is told about; one that can be reached 
   assert.equal((await explainSeveral(NODE, asked, ['a'])).others, undefined)
 })
 
-test('path=direct waits for a straight way and then refuses, prefer-direct waits less and takes the relay', async () => {
+test('path=direct waits for a direct path and then refuses, prefer-direct waits less and uses the relay', async () => {
   const signal = new AbortController().signal
   let kind: PathKind = 'relay'
   const node = {
@@ -141,7 +141,7 @@ test('path=direct waits for a straight way and then refuses, prefer-direct waits
   assert.equal(await admitPeer(node, 2, 'any'), true)
 })
 
-test('the end of a stream that only had the relay left is told apart from every other', () => {
+test('the end of a stream with only the relay left is distinguished from every other', () => {
   assert.equal(isRelayRefused(new PilotError('RELAY_REFUSED', 'only the relay is left')), true)
   for (const error of [
     undefined,

@@ -63,7 +63,7 @@ test('a tag that the configuration gives belongs to its keys, whatever nodes cal
   assert.equal(asked.about, 0)
 })
 
-test('trusted means every trusted node, and nobody else is let in by any entry', async () => {
+test('trusted means every trusted node, and no entry admits anyone else', async () => {
   assert.deepEqual(await decisions(['trusted'], overlay().node), [true, true, false])
   assert.deepEqual(await decisions(['4', '0:0000.0000.0004'], overlay().node), [false, false, false])
 })
@@ -73,7 +73,7 @@ test('single nodes are named by hostname, address, node id and key', async () =>
     assert.deepEqual(await decisions([entry], overlay().node), [true, false, false], entry)
 })
 
-test("tags and networks are the registry's word; where nobody tells them they let nobody in", async () => {
+test('tags and networks come from the registry; without it they admit no one', async () => {
   const about = {
     2: { publicKey: KEY, networks: [0, 7], tags: ['ci'] },
     3: { publicKey: '', networks: [0], tags: ['web'] },
@@ -84,7 +84,7 @@ test("tags and networks are the registry's word; where nobody tells them they le
   assert.deepEqual(await decisions(['tag:ci', 'net:7'], overlay().node), [false, false, false])
 })
 
-test('a denial asks nobody: it takes no longer than a port without a service', async () => {
+test('a denial needs no look-up: it takes no longer than a port without a service', async () => {
   const { node, asked } = overlay({
     2: { publicKey: KEY, networks: [], tags: ['ci'] },
     3: { publicKey: '', networks: [], tags: [] },

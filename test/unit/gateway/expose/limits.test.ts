@@ -32,7 +32,7 @@ test('open connections are counted for all and for each peer, and a release make
   assert.equal(limits.admit(2), 'connections')
 })
 
-test("new connections a second: a second's worth at once, then as time passes; one peer does not use up the others'", () => {
+test("new connections per second: a burst of one second's worth, then at the rate; one peer does not use up the others' share", () => {
   const { clock, limits } = limited({ newPerSecond: 4, newPerSecondPerPeer: 2 })
   assert.deepEqual(
     [2, 2, 2, 3, 3, 3].map((peer) => typeof limits.admit(peer)),
@@ -73,7 +73,7 @@ test('datagrams fit or do not, and those that do not cost nothing', () => {
   assert.deepEqual([fits(1_001), fits(1_000)], [false, true])
 })
 
-test('limits that follow others count what is open by those, until it ends', () => {
+test('new limits count connections open under the old ones, until they end', () => {
   const before = new ExposureLimits({ connections: 3, connectionsPerPeer: 2 })
   const open = [before.admit(1), before.admit(1), before.admit(2)] as Admission[]
   const after = new ExposureLimits({ connections: 4, connectionsPerPeer: 2 })

@@ -32,7 +32,7 @@ for (const address of ['127.0.0.1', '::1'])
     server.close()
   })
 
-test('a connection that no address takes fails with what each of them said; one that is given up ends at once', async () => {
+test('a connection that every address refuses fails with all their errors; an abandoned one ends immediately', async () => {
   const hosts = new HostAddresses(async () => ['127.0.0.1', '::1'])
   const closed = await freePort()
   const target = { kind: 'tcp', host: 'service.test', port: closed, text: '' } as const

@@ -61,14 +61,14 @@ test('a peer has an A record of its loopback address, under both names and in an
   }
 })
 
-test('a name that is asked for is mapped, one that does not exist is not', async () => {
+test('a name that is looked up is mapped, a nonexistent one is not', async () => {
   const names = zone()
   await ask('alice.pilot', 'A', {}, 512, names)
   await ask('bob.pilot', 'A', {}, 512, names)
   assert.deepEqual(names.used, ['alice'])
 })
 
-test('there is no data of other types, no name elsewhere, and no verdict while nobody can be asked', async () => {
+test('other types have no data, other names do not exist, and there is no verdict while the registry is away', async () => {
   const cases: [string, RecordType, string, number, string][] = [
     ['alice.pilot', 'AAAA', 'NOERROR', 0, 'SOA'],
     ['pilot', 'A', 'NOERROR', 0, 'SOA'],
@@ -144,7 +144,7 @@ test('a version of EDNS that we do not speak is answered with BADVERS', async ()
   assert.deepEqual([edns.extendedRcode, edns.ednsVersion, rcode, answers!.length], [1, 0, 'NOERROR', 0])
 })
 
-test('answers, and what is no question, are not answered; other operations and several questions are refused', async () => {
+test('answers and malformed queries are not answered; other operations and multiple questions are refused', async () => {
   assert.equal(
     await answerQuestion(
       zone(),

@@ -45,7 +45,7 @@ test('every spelling that a backend could take for ours is reserved, and nothing
     assert.ok(!isReserved(name), name)
 })
 
-test('a request loses what is forged or about the connection, keeps the rest, and repeated values stay apart', () => {
+test('a request loses forged and connection headers and keeps the rest, with repeated values separate', () => {
   const raw = [
     ...FORGED.flatMap((name) => [name, '666']),
     'Host',
@@ -98,7 +98,7 @@ test('a request loses what is forged or about the connection, keeps the rest, an
   })
 })
 
-test('the same of HTTP/2; what is not known is not said, and what is sensitive stays so', () => {
+test('the same for HTTP/2; unknown values are left out, and sensitive ones stay sensitive', () => {
   const headers = {
     ':method': 'GET',
     ':authority': 'x',

@@ -41,14 +41,14 @@ for (const host of [
   'alice.pilot.localhost.example',
   '-.pilot',
 ]) {
-  test(`${host ?? 'no host'} is nobody`, () =>
+  test(`${host ?? 'no host'} names no peer`, () =>
     assert.throws(
       () => destinationOf(host, MAPPINGS, 'pilot'),
       (error) => error instanceof PilotError && error.code === 'NOT_FOUND',
     ))
 }
 
-test('another domain is followed, and the usual one then means nobody', () => {
+test('a different domain is used, and the default one then means no one', () => {
   assert.equal(destinationOf('alice.corp.localhost:8088', MAPPINGS, 'corp').peer, 'alice')
   assert.throws(() => destinationOf('alice.pilot', MAPPINGS, 'corp'), { code: 'NOT_FOUND' })
 })

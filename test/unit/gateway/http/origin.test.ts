@@ -25,7 +25,7 @@ test('programs send no Origin and may do anything; a page may do so where it com
   assert.ok(admitted({ site: 'none' }), 'typed into the address bar')
 })
 
-test('what changes something, or opens a two-way channel, is refused to every other origin', () => {
+test('requests that change something or open a two-way channel are refused to every other origin', () => {
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'LOCK'])
     assert.ok(!admitted({ method, origin: 'https://evil.example' }), method)
   assert.ok(!admitted({ origin: 'null' }), 'a sandboxed frame')

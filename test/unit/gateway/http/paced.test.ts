@@ -66,7 +66,7 @@ test('a request and its answer pass whole, counted to the byte in both direction
   assert.ok(performance.now() - startedAt >= waited / 4, `${waited} ms were asked for`)
 })
 
-test('one direction may end before the other; what is written then still arrives', async () => {
+test('one direction may end before the other; data written afterwards still arrives', async () => {
   const { near, far } = paced(() => 1)
   far.end('question')
   let heard = ''

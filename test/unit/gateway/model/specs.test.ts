@@ -70,23 +70,23 @@ test('map specs read from the right', () => {
   }
 })
 
-test('a map spec that does not read is a usage error that shows the part', () => {
+test('a malformed map spec is a usage error that shows the part', () => {
   const cases: Record<string, RegExp> = {
     '': /no colon/,
     'agent-b': /no colon/,
     'agent-b:': /"" after the last colon/,
-    'agent-b:http': /"http" behind the last colon/,
-    'agent-b:0': /"0" behind the last colon is not a port \(1 to 65535\)/,
+    'agent-b:http': /"http" after the last colon/,
+    'agent-b:0': /"0" after the last colon is not a port \(1 to 65535\)/,
     'agent-b:65536': /"65536"/,
     'agent-b:+80': /"\+80"/,
     'agent-b:0x50': /"0x50"/,
-    '80:agent-b': /"agent-b" behind the last colon/,
+    '80:agent-b': /"agent-b" after the last colon/,
     ':80': /peer is missing/,
     ':agent-b:80': /local port before the first colon is missing/,
     'Agent-B:80': /"Agent-B".*lower-case/,
     'localhost:80': /"localhost"/,
     'agent b:80': /"agent b"/,
-    '0:0000.0000.0004': /"0000\.0000\.0004" behind the last colon/,
+    '0:0000.0000.0004': /"0000\.0000\.0004" after the last colon/,
     '8080:0000.0000.0004:80': /"8080:0000\.0000\.0004" is not an address.*repeats the network/,
     '[::1]:0:7:0001.0000.0004:80': /"7:0001\.0000\.0004" is not an address/,
     'http:agent-b:80': /"http" is not a local port/,
@@ -97,7 +97,7 @@ test('a map spec that does not read is a usage error that shows the part', () =>
     '::1:80:agent-b:80': /brackets: \[::1\]/,
     'agent-b:53/udp,path=direct': /direct cannot be combined with \/udp/,
     'agent-b:80/quic': /"\/quic" is not a protocol/,
-    '[agent-b:80': /no peer at its end/,
+    '[agent-b:80': /does not end with a peer/,
     'tag:CI:80': /"CI": a peer is a hostname/,
     'x:tag:ci:80': /"x" is not a local port/,
   }
@@ -196,7 +196,7 @@ test('UDP, limits and an end are part of the notation, and are written again as 
   assert.equal(formatExposeSpec(parseExposeSpec('53/udp=53,for=120m')), '53/udp=udp://localhost:53,for=2h')
 })
 
-test('an expose spec that does not read is a usage error that shows the part', () => {
+test('a malformed expose spec is a usage error that shows the part', () => {
   const cases: Record<string, RegExp> = {
     '': /no "="/,
     '80': /no "="/,
@@ -219,10 +219,10 @@ test('an expose spec that does not read is a usage error that shows the part', (
     '80=unix:run/pg.sock': /begins with "\/"/,
     [`80=unix:/${'x'.repeat(107)}`]: /at most 107 bytes, this has 108/,
     '80=3000,deny=agent-a': /"deny=agent-a" is not an option/,
-    '80=3000,allow=': /"allow=": who is/,
-    '80=3000,allow=Tag:ci': /"allow=Tag:ci": who is/,
-    '80=3000,allow=key:AAAA': /who is/,
-    '80=3000,allow=net:70000': /who is/,
+    '80=3000,allow=': /"allow=": allow takes/,
+    '80=3000,allow=Tag:ci': /"allow=Tag:ci": allow takes/,
+    '80=3000,allow=key:AAAA': /allow takes/,
+    '80=3000,allow=net:70000': /allow takes/,
     '80=3000,max=0': /"max=0": a whole number/,
     '80=3000,for=2': /"for=2": a duration/,
     '80=3000,for=25d': /at most 24d/,
@@ -254,7 +254,7 @@ test('listen addresses are IP literals with a port, IPv6 in brackets', () => {
   assert.equal(parsePort('00080'), 80)
 })
 
-test('what is formatted reads back as the same map spec', () => {
+test('formatting and parsing a map spec is a round trip', () => {
   fc.assert(
     fc.property(
       peers,
@@ -275,7 +275,7 @@ test('what is formatted reads back as the same map spec', () => {
   )
 })
 
-test('what is formatted reads back as the same expose spec and target', () => {
+test('formatting and parsing an expose spec and target is a round trip', () => {
   fc.assert(
     fc.property(
       ports,

@@ -24,7 +24,7 @@ test('a kind is written once in ten seconds, with the count of those left out', 
   assert.deepEqual(lines, [{ index: 0 }, { index: 5, repeated: 4 }])
 })
 
-test('a peer that makes ever new kinds fills no log: 30 lines at once, one a second after that, and the rest counted', () => {
+test('a peer that causes ever new kinds cannot fill the log: 30 lines at once, then one a second, and the rest counted', () => {
   const { log, lines, wait } = setting()
   for (let second = 0; second < 10; second++) {
     for (let port = 0; port < 2_000; port++) log.warn(`${second}:${port}`, {}, 'nothing is exposed there')

@@ -50,7 +50,7 @@ const specs = (text: string): Spec[] =>
     .filter((word) => word !== '')
     .map((word) => ({ name: word.split(':')[0]!, port: Number(word.split(':')[1]) }))
 
-test('what stays equal is not touched, by value and not by identity', async () => {
+test('equal entries are not touched, compared by value, not by identity', async () => {
   const { table, take } = machine()
   await table.become(specs('a:1 b:2 c:3'))
   assert.deepEqual(take(), ['+a:1', '+b:2', '+c:3'])
@@ -76,7 +76,7 @@ test('two may swap their ports, and a new name may take the port of one that goe
   ])
 })
 
-test('a port that is taken by others changes nothing, and stops nothing on the way', async () => {
+test('a port taken by another program changes nothing, and stops nothing in the meantime', async () => {
   const { table, take } = machine([7])
   await table.become(specs('a:1 b:2'))
   take()
@@ -102,7 +102,7 @@ test('what was done can be undone as a whole', async () => {
   assert.deepEqual(table.specs, specs('a:1 b:2'))
 })
 
-test('one that drains stays in the table without its port, and listens again when told to', async () => {
+test('a draining one stays in the table without its port, and listens again on request', async () => {
   const { table, bound } = machine()
   await table.become(specs('a:1 b:2'))
   table.drain('a')
@@ -168,6 +168,6 @@ test('one that changes and stays where it is never stops listening; a change tha
       ['-a:1', '+a:1'],
       [1, 2],
     ],
-    'what had stopped listens anew',
+    'the stopped one listens again',
   )
 })

@@ -38,7 +38,7 @@ async function open(): Promise<{ book: TicketBook; file: string }> {
   return { book, file }
 }
 
-test('a good proof is taken once; the same node may repeat it while it is trusted, and nobody else', async () => {
+test('a valid proof is accepted once; only the same node may repeat it, while it is trusted', async () => {
   const { book } = await open()
   assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW), {
     verdict: 'accept',
@@ -74,7 +74,7 @@ test('a proof of another key does not use the ticket up', async () => {
   assert.equal(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
 })
 
-test('an expired ticket is refused, and an ordinary request is none of its business', async () => {
+test('an expired ticket is refused, and an ordinary request is not affected', async () => {
   const { book } = await open()
   assert.deepEqual(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW + 60), { verdict: 'refuse' })
   assert.equal(book.redeem(ANN, 'it is me, Ann', false, NOW), undefined)
@@ -108,7 +108,7 @@ test('a ticket is for the service that it was made for, not for another one unde
   assert.deepEqual(again.limited, [{ key, isOurs: true }])
 })
 
-test("'trusted' and 'invited' are not for those whom no ticket for this exposure let in", async () => {
+test("'trusted' and 'invited' do not match guests without a ticket for this exposure", async () => {
   const node: AccessNode = {
     trustOf: async (nodeId) => ({ nodeId, publicKey: '', approvedAt: '', mutual: true, network: 0 }),
     trusted: async () => [],
@@ -149,7 +149,7 @@ test('open tickets, used ones and guests are the same after a restart, in a file
   assert.equal(third.standing(toBase64(ANN), service('web')), 'granted')
 })
 
-test('a file that makes no sense is an error, not a book without restrictions; too many tickets are one too', async () => {
+test('a malformed file is an error, not a book without restrictions; so are too many tickets', async () => {
   const file = join(dir, 'bad.json')
   await writeFile(file, '{"version":1}')
   await assert.rejects(
@@ -165,7 +165,7 @@ test('a file that makes no sense is an error, not a book without restrictions; t
   await book.add({ secret: toBase64(SECRET), ...made('web'), expires: NOW + 999 }, NOW + 60) // the others have expired
 })
 
-test('that a ticket is used is on the disk before it is granted; what cannot be written is not granted', async () => {
+test("a ticket's use is on disk before it is granted; if it cannot be written, it is not granted", async () => {
   const { book, file } = await open()
   await book.saved()
   void book.add({ secret: toBase64(SECRET.map(() => 8)), ...made('other'), expires: NOW + 60 }, NOW) // an older text, on its way to the disk

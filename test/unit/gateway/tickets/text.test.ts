@@ -28,7 +28,7 @@ function invalid(text: string): boolean {
   }
 }
 
-test('what is written is read again, with and without a fingerprint, for both protocols', () => {
+test('encoding and parsing is a round trip, with and without a fingerprint, for both protocols', () => {
   for (const ticket of [
     TICKET,
     {
@@ -64,12 +64,12 @@ test('every changed, missing or added letter is seen', () => {
     assert.ok(invalid(bad), bad.slice(0, 20))
 })
 
-test('a ticket without a name, a registry or a port is none', () => {
+test('a ticket without a name, a registry or a port is invalid', () => {
   for (const part of [{ service: '' }, { registry: '' }, { beacon: '' }, { port: 0 }])
     assert.ok(invalid(formatTicket({ ...TICKET, ...part })), JSON.stringify(part))
 })
 
-test('the proof is the HMAC that the documentation tells, fits a justification, and is of one guest and one inviter', () => {
+test('the proof is the documented HMAC, fits into a justification, and is valid for one guest and one inviter', () => {
   const [guest, inviter] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
   const proof = proofOf(TICKET.secret, guest, inviter)
   const expected = createHmac('sha256', TICKET.secret)

@@ -1,4 +1,4 @@
-/** Making and using tickets at an overlay that does as it is told: what each ending means, and what is left behind. */
+/** Making and using tickets on a scripted overlay: what each outcome means, and what is left behind. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -141,7 +141,7 @@ test('a ticket names this node, its key and its rendezvous; its proof is taken o
   )
 })
 
-test('what cannot be invited to is told', async () => {
+test('impossible invitations are reported', async () => {
   const { tickets } = await open()
   assert.equal(await code(tickets.invite([], undefined, 600_000)), 'NOT_FOUND')
   assert.equal(await code(tickets.invite([WEB, { ...WEB, name: 'api' }], undefined, 600_000)), 'USAGE')
@@ -159,7 +159,7 @@ test('using one asks the one node for trust with the one key, shows the proof, a
   await asking(stage)
   assert.deepEqual(stage.asked, [[2, THEIRS, proofOf(TICKET.secret, OWN, THEIRS)]])
   assert.equal(await code(stage.tickets.redeem(formatTicket(TICKET))), 'CONFLICT', 'twice at once')
-  stage.tickets.onTrust({ kind: 'trust', node: 3, ...NOBODY, state: 'approved' }) // somebody else
+  stage.tickets.onTrust({ kind: 'trust', node: 3, ...NOBODY, state: 'approved' }) // someone else
   stage.tickets.onTrust({ kind: 'trust', node: 2, ...NOBODY, state: 'approved' })
   assert.deepEqual(await using, {
     peer: '0:0000.0000.0002',

@@ -1,4 +1,4 @@
-/** The table of UDP sessions when it is full: who gives way. */
+/** The table of UDP sessions when it is full: who yields. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UdpSessionTable } from '../../../../src/gateway/udp/sessions.ts'
@@ -18,7 +18,7 @@ function table(limit: number) {
   return { sessions, ended, add }
 }
 
-test('the session that has had its answer and was silent longest gives way, and none that still waits', () => {
+test('the answered session that was silent longest is evicted, never one that still waits', () => {
   const { sessions, ended, add } = table(3)
   add('waiting', 1, false)
   add('old', 2, true)
@@ -27,7 +27,7 @@ test('the session that has had its answer and was silent longest gives way, and 
   assert.deepEqual(ended, ['old'])
   add('b', 5, false)
   assert.deepEqual(ended, ['old', 'new'])
-  add('c', 6, false) // nobody has had an answer: the oldest, as in a NAT
+  add('c', 6, false) // no one has had an answer: the oldest, as in a NAT
   assert.deepEqual([ended.at(-1), sessions.size], ['waiting', 3])
   sessions.clear()
 })

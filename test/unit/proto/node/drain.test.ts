@@ -12,7 +12,7 @@ interface Script {
   readonly requests?: number
   readonly isHeld?: boolean
   readonly isStale?: boolean
-  /** Streams that have news once this many events were told. */
+  /** Streams that have news once this many events were reported. */
   readonly laterStreams?: number
   readonly backlogAfter?: (sent: number) => number
 }

@@ -26,7 +26,7 @@ test('silence after bytes is worth a ping of its own, once', () => {
   assert.equal(liveness.nextTimeout(KEEPS_ALIVE), 3_000 + k.KEEPALIVE_MS)
 })
 
-test('what is unanswered is looked into each second, reported as silent once, and given up in the end', () => {
+test('a missing answer is probed every second, reported as silence once, and finally given up', () => {
   const liveness = new Liveness()
   liveness.onHeard(0)
   liveness.onAsked(1_000, 0)

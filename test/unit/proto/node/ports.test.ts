@@ -12,7 +12,7 @@ function ports(): Ports {
   return new Ports(() => Uint8Array.of(start >> 8, start & 0xff))
 }
 
-test('a datagram port that is not named is the next free one, from the random start around the range', () => {
+test('an unnamed datagram port is the next free one, starting at random and wrapping around', () => {
   const all = ports()
   assert.equal(all.openDatagrams(LAST), LAST)
   assert.deepEqual([all.openDatagrams(undefined), all.openDatagrams(undefined)], [LAST - 1, EPHEMERAL_FIRST])

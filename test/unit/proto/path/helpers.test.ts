@@ -43,7 +43,7 @@ test('on loopback the largest size is tried first', () => {
   assert.equal(other.payloadBytes, 16_384, 'which loopback has none of')
 })
 
-test('through a relay only the base is used, wherever it runs: its kernel would cut what is too large behind it', () => {
+test('through a relay only the base is used, wherever it runs: its kernel would fragment larger packets', () => {
   assert.deepEqual(probed(new Path('relay', PEER, 65_507, new SizeMemory()), 65_536, 0), [])
   assert.deepEqual(
     probed(new Path('relay', { address: '127.0.0.1', port: 9_001 }, 65_507, new SizeMemory()), 65_536, 0),
@@ -51,7 +51,7 @@ test('through a relay only the base is used, wherever it runs: its kernel would 
   )
 })
 
-test('a size that got no answer is not sent to that address again by any path, until the kernel has forgotten', () => {
+test('an unanswered size is not sent to that address again on any path, until the kernel has forgotten', () => {
   const memory = new SizeMemory()
   probed(new Path('direct', PEER, 65_507, memory), 1_345, 0)
   const other = new Path('direct', { ...PEER, port: 5_000 }, 65_507, memory)
@@ -78,7 +78,7 @@ test('a black hole takes the path to the base for as long', () => {
   assert.equal(probed(path, 65_536, 60_000 + RAISE_AGAIN_MS).at(-1), 1_393)
 })
 
-test('on another network everything is measured anew', () => {
+test('on another network everything is measured again', () => {
   const memory = new SizeMemory()
   const path = new Path('direct', PEER, 1_472, memory)
   probed(path, 65_536, 0)
@@ -99,7 +99,7 @@ test('punches are spread over half a second, and an endpoint is punched once at 
   assert.equal(puncher.aim(3_000, PEER), true)
 })
 
-test('so many endpoints are punched at once, and no more', () => {
+test('the number of endpoints punched at the same time is limited', () => {
   const puncher = new Puncher()
   const taken = Array.from({ length: 500 }, (_, port) =>
     puncher.aim(0, { address: PEER.address, port: port + 1 }),
@@ -107,7 +107,7 @@ test('so many endpoints are punched at once, and no more', () => {
   assert.equal(taken, MAX_AIMS)
 })
 
-test('nobody sends us to what is nearer than he is, nor to what is no host', () => {
+test('no one makes us send to anything closer than itself, or to an address that is not a host', () => {
   const reaches = {
     '127.0.0.1': 'host',
     '::1': 'host',

@@ -15,7 +15,7 @@ function selector(): PathSelector {
   return new PathSelector(BEACON, () => 1_472, new SizeMemory())
 }
 
-test('the relay, once admitted, is used before anything is proven, and a direct way as soon as it is', () => {
+test('the relay, once admitted, is used before anything is proven, and a direct path as soon as it is', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   assert.equal(paths.current, direct)
@@ -27,7 +27,7 @@ test('the relay, once admitted, is used before anything is proven, and a direct 
   assert.equal(paths.current, direct)
 })
 
-test('PILA go the direct ways first, by the relay too once it is admitted, and along one that works alone', () => {
+test('PILA use the direct paths first, the relay too once it is admitted, and only the working path once there is one', () => {
   const paths = selector()
   assert.deepEqual(paths.handshakePaths(0), [paths.relay], 'there is no other way')
   const direct = paths.addCandidate(endpoint(1), 'direct')!
@@ -39,7 +39,7 @@ test('PILA go the direct ways first, by the relay too once it is admitted, and a
   assert.deepEqual(paths.handshakePaths(0), [direct])
 })
 
-test('a thousand sources do not fill the table, and do not push out the way in use', () => {
+test('a thousand sources do not fill the table, and do not displace the path in use', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(0, direct, true)
@@ -49,7 +49,7 @@ test('a thousand sources do not fill the table, and do not push out the way in u
   assert.equal(paths.current, direct)
 })
 
-test('probes of a better way become rare, and stop when it never answers', () => {
+test('probes of a better path become rare, and stop if it never answers', () => {
   const paths = selector()
   paths.onHeard(0, paths.relay!, true)
   paths.onAnswer(paths.relay!, 5)
@@ -60,7 +60,7 @@ test('probes of a better way become rare, and stop when it never answers', () =>
   assert.equal(paths.nextUpgradeProbe(), Infinity)
 })
 
-test('a way on which probes stay unanswered is dead, and alive again when one is answered', () => {
+test('a path with unanswered probes is dead, and alive again when one is answered', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(0, direct, true)
@@ -75,7 +75,7 @@ test('a way on which probes stay unanswered is dead, and alive again when one is
   assert.equal(paths.current, direct)
 })
 
-test('a way that was given up and is heard again comes before one of which nothing was ever heard', () => {
+test('a path that was given up and is heard again is preferred to one that was never heard', () => {
   const paths = selector()
   const relay = paths.relay!
   paths.onHeard(0, relay, true)
@@ -91,7 +91,7 @@ test('a way that was given up and is heard again comes before one of which nothi
   assert.equal(paths.current, relay)
 })
 
-test('a relay that answered once and died is tried again while no other way is proven', () => {
+test('a relay that answered once and died is tried again while no other path is proven', () => {
   const paths = selector()
   paths.admitRelay()
   const relay = paths.relay!

@@ -105,7 +105,7 @@ test('while no beacon answers it asks on, but rarely', () => {
   assert.equal(probe.mapping, 'unknown')
 })
 
-test('peers elsewhere tell address-dependent mapping from endpoint-independent', () => {
+test('peers elsewhere distinguish address-dependent from endpoint-independent mapping', () => {
   const cone = found({ firstSight: OUTSIDE, secondSight: OUTSIDE, unaskedComesIn: false })
   assert.equal(cone.handleSeen(OUTSIDE, OUTSIDE), false)
   assert.equal(cone.handleSeen(ELSEWHERE, OUTSIDE), true)

@@ -27,7 +27,7 @@ test('answers belong to questions in the order in which these were sent', () => 
   assert.deepEqual(results(client), ['reply a', 'refused b'])
 })
 
-test('without a connection a question fails at once, and with its loss all do', () => {
+test('without a connection a request fails immediately, and losing it fails all', () => {
   const client = new RegistryClient<string>()
   client.request(0, {}, 'early')
   assert.deepEqual(results(client), ['unreachable early'])
@@ -40,7 +40,7 @@ test('without a connection a question fails at once, and with its loss all do', 
   assert.equal(client.nextTimeout(), Infinity)
 })
 
-test('a question without an answer makes the connection stale; a late answer is not taken for another one', () => {
+test('a request without an answer makes the connection stale; a late answer is not mistaken for the next one', () => {
   const client = connected()
   client.request(0, {}, 'lost')
   client.pollRequest()
@@ -56,7 +56,7 @@ test('a question without an answer makes the connection stale; a late answer is 
   assert.equal(client.stale, false)
 })
 
-test('what is asked beyond the limit fails at once', () => {
+test('requests beyond the limit fail immediately', () => {
   const client = connected()
   for (let i = 0; i < MAX_REQUESTS; i++) client.request(0, {}, 'x')
   client.request(0, {}, 'one more')

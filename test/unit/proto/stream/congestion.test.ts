@@ -57,7 +57,7 @@ function rounds(rttsMs: readonly number[]): { over: number; divisors: number[] }
   return { over, divisors }
 }
 
-test('slow start goes on while the round trip stays, and slows down and ends where it rises (RFC 9406)', () => {
+test('slow start continues while the round trip is stable, and slows down and ends when it rises (RFC 9406)', () => {
   assert.deepEqual(rounds(Array<number>(20).fill(40)), { over: -1, divisors: Array<number>(20).fill(1) })
   const { over, divisors } = rounds([40, 40, 40, 46, 46, 46, 46, 46, 46, 46])
   assert.deepEqual(divisors.slice(0, 4), [1, 1, 1, 4]) // 40 / 8 = 5 ms is a rise
@@ -65,7 +65,7 @@ test('slow start goes on while the round trip stays, and slows down and ends whe
   assert.equal(rounds([40, 40, 40, 43, 43, 43, 43, 43, 43, 43]).over, -1) // less than 4 ms is none
 })
 
-test('towards a peer that delays its acknowledgements as it likes slow start goes on', () => {
+test('towards a peer that delays its acknowledgements slow start continues', () => {
   const cubic = new Cubic(1_000)
   const rtt = new RttEstimator()
   for (let round = 0; round < 20; round++) {

@@ -38,7 +38,7 @@ test('RST of a writer that had much unsent still ends the stream', () => {
   assert.equal(bob.stream.end, 'reset_by_peer', `RST ${offset} bytes beyond what arrived is ignored`)
 })
 
-test('a window that closes while the stream stands in its queue is probed all the same', () => {
+test('a window that closes while the stream is queued is probed anyway', () => {
   const setting = extendedStream()
   const { stream } = setting
   setting.pathPayload = 1_024

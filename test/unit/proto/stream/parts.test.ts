@@ -1,4 +1,4 @@
-/** The parts of a stream by themselves: round-trip time, congestion window, what is in flight, what has come. */
+/** The parts of a stream on their own: round-trip time, congestion window, what is in flight, what has come. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
@@ -73,7 +73,7 @@ function check(board: Scoreboard): void {
   )
 }
 
-test('segments in any order, cut in any way, doubled and overlapping, are read as one piece', () => {
+test('segments in any order, split in any way, duplicated and overlapping, are read as one piece', () => {
   for (let seed = 1; seed <= 30; seed++) {
     const random = new Random(seed)
     const receiver = new Receiver({ usedBytes: 0 })
@@ -96,7 +96,7 @@ test('segments in any order, cut in any way, doubled and overlapping, are read a
   }
 })
 
-test('beyond the window that was told nothing is taken, and the window never shrinks by more than its unit', () => {
+test('nothing is accepted beyond the advertised window, and the window never shrinks by more than its unit', () => {
   const receiver = new Receiver({ usedBytes: 0 })
   receiver.configure(false)
   const slots = receiver.takeInitialWindow()

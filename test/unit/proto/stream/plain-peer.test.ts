@@ -59,7 +59,7 @@ test('window 0 of a keepalive, without payload or progress, does not close the w
   assert.equal(dataOf(setting.drain()).length, 1)
 })
 
-test('what we advertise is never 0, also when nobody reads (Q4)', () => {
+test('our advertised window is never 0, even if nothing reads (Q4)', () => {
   const setting = plainStream()
   for (let i = 0; i < 400; i++) {
     const sent = setting.feed({ seq: setting.peer(i * 4_096) }, pattern(4_096))
@@ -113,7 +113,7 @@ test('an ACK without payload is never answered (stream.md §3.4)', () => {
   assert.deepEqual(setting.pass(1_000), [])
 })
 
-test('FIN waits until everything is acknowledged and nobody reads any more (Q2), and its number is the length', () => {
+test('FIN waits until everything is acknowledged and no one reads any more (Q2), and its number is the length', () => {
   const setting = plainStream()
   setting.stream.write(pattern(3_000))
   setting.stream.shutdown(setting.now)
@@ -206,7 +206,7 @@ test('a SYN-ACK repeated after data carries the next number; the first bytes are
   assert.equal(setting.stream.read()?.length, 100)
 })
 
-test('our own first number is 0 for nobody: at least 65536 (Q10)', () => {
+test('our own first number is never 0: at least 65536 (Q10)', () => {
   const setting = new StreamSetting()
   assert.ok(setting.drain()[0]!.header.seq >= 65_536 && ISN >= 65_536)
 })
@@ -217,7 +217,7 @@ test('RST with number 0 is honoured, as is all that the reference sends (Q18)', 
   assert.equal(setting.stream.end, 'reset_by_peer')
 })
 
-test('data in any packet without ACK is not taken (stream.md §3.2)', () => {
+test('data in a packet without ACK is not accepted (stream.md §3.2)', () => {
   const setting = plainStream()
   setting.feed({ flags: 0 }, pattern(10))
   assert.equal(setting.stream.read(), undefined)

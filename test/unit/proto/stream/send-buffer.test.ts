@@ -34,7 +34,7 @@ for (let seed = 1; seed <= 20; seed++) {
   })
 }
 
-test('bytes that are not held are a bug of the caller, and loud', () => {
+test("requesting bytes that are not held is the caller's bug, and throws", () => {
   const buffer = new SendBuffer({ usedBytes: 0 })
   buffer.append(new Uint8Array(10))
   assert.throws(() => buffer.copy(5, 10, new Uint8Array(10), 0), RangeError)

@@ -34,7 +34,7 @@ test('a request waits for a person, unless it was wished for', () => {
   assert.equal(book.handleRequest(request(9, undefined, KEY, 'why', 'now')), 'wished')
 })
 
-test('who shares a network with us is approved without a question, and the reason is kept', () => {
+test('a member of a shared network is approved without a person, and the reason is kept', () => {
   const book = new TrustBook()
   assert.equal(book.handleRequest({ ...request(7, 'agent-b', KEY, '', 'now'), isExpected: true }), 'expected')
   book.approve(approval(7, 'agent-b', KEY, { network: 3 }))
@@ -42,7 +42,7 @@ test('who shares a network with us is approved without a question, and the reaso
   assert.equal(book.handleRequest({ ...request(7, 'agent-b', OTHER_KEY, '', 'now'), isExpected: true }), 'key_changed')
 })
 
-test('a request that is repeated word for word is told once', () => {
+test('a request that is repeated exactly is reported once', () => {
   const book = new TrustBook()
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'now')), 'pending')
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'later')), 'still_pending')
@@ -63,7 +63,7 @@ test('approval ends the wish, is saved, and keeps the key', () => {
   assert.ok(again.isTrusted(7))
 })
 
-test('a trusted node with another key is not trusted on', () => {
+test('a trusted node with another key is no longer trusted', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, '', 'now')), 'already_trusted')
@@ -91,7 +91,7 @@ test('a full list of requests makes room: of the largest group that says the sam
   assert.equal(book.pending.length, 256)
 })
 
-test('what says something else each time pushes out what was not repeated; a request for a name we wait for stays', () => {
+test('ever-changing requests displace those that were not repeated; a request for an awaited name stays', () => {
   const book = new TrustBook()
   book.handleRequest(request(900, 'bob', KEY, '0', 'now'))
   book.request({ peer: 'bob', node: undefined, hostname: 'bob', reason: '' })
@@ -130,7 +130,7 @@ test('a name is bound when a person decides, and nothing that is learned later c
   assert.deepEqual([again.hostnameOf(7), again.hostnameOf(8)], ['bob', undefined])
 })
 
-test('the first name of a peer that is trusted by address is bound, unless it is taken or somebody of that name is awaited', () => {
+test('the first name of a peer that is trusted by address is bound, unless it is taken or a peer of that name is awaited', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'bob', KEY))
   book.approve(approval(8, undefined, OTHER_KEY))
@@ -156,7 +156,7 @@ test('guests and members of a network never get a name; a guest keeps none that 
   assert.deepEqual([old.hostnameOf(7), old.save().trusted[0]!.guest], [undefined, true])
 })
 
-test('a name with two trusted keys means nobody, and says so, until one of them is gone', () => {
+test('a name with two trusted keys means neither, and reports that, until one of them is revoked', () => {
   const entry = { approvedAt: '', mutual: true, network: 0, hostname: 'bob' }
   const book = new TrustBook()
   book.load({
@@ -185,7 +185,7 @@ test('a pinned name means the pinned key, whatever a trust file says', () => {
   assert.equal(moved.isTrusted(9), false, 'trust was given to another key than the pinned one')
 })
 
-test('a request of ours by name is not fulfilled by a peer with another name, a guest, or a namesake of somebody who waits', () => {
+test('our request by name is not satisfied by a peer with another name, a guest, or a namesake of a waiting node', () => {
   const wish = { peer: 'bob', node: undefined, hostname: 'bob', reason: '' }
   const book = new TrustBook()
   book.approve(approval(7, 'mallory', KEY))
@@ -236,7 +236,7 @@ test('revocation forgets the node and the wish for it', () => {
   assert.deepEqual([book.isTrusted(7), book.outgoing.length, book.hostnameOf(7)], [false, 0, undefined])
 })
 
-test('a revocation of ours lasts over a restart, by key, whatever a configuration wishes; a person lifts it', () => {
+test('our revocation survives a restart, by key, whatever a configuration requests; only a person lifts it', () => {
   const standing = { peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' }
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
@@ -289,7 +289,7 @@ test('a key that a person has replaced is worth nothing any more', () => {
   assert.equal(book.handleRequest(request(9, undefined, KEY, '', 'now')), 'pending')
 })
 
-test('our own id is kept with the trust that was given under it, and is no reason to write without any', () => {
+test('our own id is kept with the trust given under it, and is not written without any', () => {
   const book = new TrustBook()
   book.ownId = 5
   assert.equal(book.takeDirty(), false)

@@ -1,4 +1,4 @@
-/** Two tunnels by themselves: what each answers, which keys it uses, and what an old PILA does. */
+/** Two tunnels on their own: what each answers, which keys it uses, and what an old PILA does. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AEAD_TAG_BYTES, nodeCrypto } from '../../../../src/crypto/aead.ts'
@@ -129,7 +129,7 @@ test('an exchange without an answer is repeated and fails after its limit, at th
   }
 })
 
-test('a known key is answered while it is unconfirmed, so often and no more', () => {
+test('a known key is answered while it is unconfirmed, a limited number of times', () => {
   const [a, b] = [new Side(1), new Side(2)]
   a.tunnel.start(0)
   const frame = a.takeAuth(b)

@@ -1,4 +1,4 @@
-/** The folder of a store is one process's at a time, and what cannot be a folder is told at once. */
+/** The folder of a store belongs to one process at a time, and an impossible folder is reported immediately. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -43,7 +43,7 @@ async function killedHolder(folder: string): Promise<void> {
   await once(child, 'exit')
 }
 
-test('of many at once on a dead lock, one at most has it', async (context) => {
+test('of many processes on a dead lock, at most one gets it', async (context) => {
   const folder = await temporary(context)
   await killedHolder(folder)
   const held = (await Promise.allSettled(Array.from({ length: 8 }, () => holdFolder(folder)))).filter(
@@ -64,7 +64,7 @@ test('a process that is slow while it replaces a dead lock does not take it from
   )
 })
 
-test('a process that was stopped while it replaced a dead lock, longer than its turn lasts, gives way', async (context) => {
+test('a process that was stopped for too long while it replaced a dead lock yields', async (context) => {
   const folder = await temporary(context)
   await killedHolder(folder)
   const [stopped, release] = await pausedHolder(folder)

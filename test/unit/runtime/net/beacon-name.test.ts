@@ -18,7 +18,7 @@ test('a name that does not resolve at first does not keep the node from starting
   beacon.stop()
 })
 
-test('a beacon that falls silent is looked up again, and followed where it went; one that answers is not', async (t) => {
+test('a silent beacon is looked up again and followed to its new address; one that answers is not', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const { beacon, moves, asked, silence } = named(['192.0.2.1', '192.0.2.2'])
   await beacon.start()
@@ -30,14 +30,14 @@ test('a beacon that falls silent is looked up again, and followed where it went;
   t.mock.timers.tick(30_000)
   await settled()
   assert.deepEqual([beacon.endpoint, moves(), asked()], [{ address: '192.0.2.2', port: 9001 }, 2, 2])
-  assert.equal(before, beacon.endpoint, 'whoever holds the endpoint sees the new place')
+  assert.equal(before, beacon.endpoint, 'holders of the endpoint see the new address')
   beacon.stop()
   t.mock.timers.tick(300_000)
   await settled()
   assert.equal(asked(), 2)
 })
 
-test('an address is nothing to look up', async () => {
+test('an address needs no look-up', async () => {
   let asked = 0
   const beacon = new BeaconName({ address: '2001:db8::1', port: 1 }, silentLogger, async () => {
     asked += 1

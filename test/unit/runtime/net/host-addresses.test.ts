@@ -1,9 +1,9 @@
-/** Look-ups of names: shared, remembered for a moment, and a dead name delays nobody but itself. */
+/** Look-ups of names: shared, remembered for a moment, and a dead name delays no one but itself. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HostAddresses } from '../../../../src/runtime/net/host-addresses.ts'
 
-/** A system that answers when it is told to. */
+/** A system that answers on command. */
 function system() {
   const asked: string[] = []
   const waiting = new Map<string, { resolve(addresses: string[]): void; reject(error: Error): void }>()
@@ -24,7 +24,7 @@ function system() {
   return { hosts, asked, answer, pass: (ms: number) => void (now += ms) }
 }
 
-test('addresses and localhost ask nobody; localhost is both families, IPv4 first', () => {
+test('addresses and localhost need no look-up; localhost is both families, IPv4 first', () => {
   const { hosts, asked } = system()
   assert.deepEqual(
     ['192.0.2.1', '::1', 'localhost'].map((host) => hosts.of(host)),
@@ -45,7 +45,7 @@ test('all who ask for a name share one look-up; its answer holds for two seconds
   assert.equal(asked.length, 2)
 })
 
-test('names that failed are looked up one at a time, others at once', async () => {
+test('names that failed are looked up one at a time, others in parallel', async () => {
   const { hosts, asked, answer } = system()
   for (const name of ['dead-1', 'dead-2', 'dead-3']) {
     const failed = assert.rejects(Promise.resolve(hosts.of(name)))

@@ -10,7 +10,7 @@ import type { PlacesFile } from '../../../../src/wire/places-file.ts'
 
 const PLACE = { nodeId: 7, publicKey: 'a2V5', endpoints: [{ address: '203.0.113.7', port: 4_000 }], extended: true }
 
-test('places are written when they have changed, at the latest at the end, for nobody else to read', async (t) => {
+test('places are written when they have changed, at the latest at the end, readable only by the owner', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-places-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = placesPath(join(folder, 'identity.json'))

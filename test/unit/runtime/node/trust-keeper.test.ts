@@ -90,7 +90,7 @@ test('a disk that refuses makes the change an error, and the next write that wor
   await keeper.stop()
 })
 
-test('a failed write is retried by itself', async (context) => {
+test('a failed write is retried automatically', async (context) => {
   context.mock.timers.enable({ apis: ['setTimeout'] })
   const [book, disk] = [new Book(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)

@@ -33,7 +33,7 @@ class Setting {
   }
 }
 
-test('an id is not taken over while its node is heard, and given to the new address soon after', () => {
+test('an id is not taken over while its node is active, and moves to the new address soon after', () => {
   const setting = new Setting()
   assert.deepEqual(
     setting.at(2_900, encodeDiscover(1), MALLORY),
@@ -54,7 +54,7 @@ test('relaying counts as being heard', () => {
   assert.equal(setting.beacon.counters.takeoversRefused, 1)
 })
 
-test('nobody relays in the name of an id that is heard elsewhere', () => {
+test('no one relays under an id that is active elsewhere', () => {
   const setting = new Setting()
   assert.deepEqual(setting.at(1_000, relay(1, 2, 'aa'), MALLORY), [])
   assert.equal(setting.beacon.counters.relaysForged, 1)
@@ -111,7 +111,7 @@ test('a relayed datagram may be as large as UDP allows', () => {
   assert.equal(sent[0]?.length, '203.0.113.2:4002 '.length + 2 * 60_005)
 })
 
-test('what is no request to a beacon is counted under its own name', () => {
+test('an invalid request to a beacon is counted under its own name', () => {
   const setting = new Setting()
   for (const bytes of ['', '01', '0f00', '0204010203040050', '060000000178', '0403'])
     assert.deepEqual(setting.at(1, Buffer.from(bytes, 'hex'), MALLORY), [])

@@ -15,7 +15,7 @@ import type { RegistryOptions } from '../../../../src/server/registry/options.ts
 import type { Member } from '../registry/setting.ts'
 import { Setting } from '../registry/setting.ts'
 
-test('a private target is told to those who may resolve it, from where the registry saw them, and to nobody else', () => {
+test('a private target is revealed only to nodes that may resolve it, from where the registry saw them', () => {
   const world = new World()
   const { alice, bob, eve } = world
   assert.deepEqual(world.punch(alice, bob, '203.0.113.1:4000'), [], 'no trust')
@@ -40,7 +40,7 @@ test('a stranger that claims the id of a silent trusted node learns nothing', ()
   assert.deepEqual(world.punch(alice, bob, '203.0.113.3:4000'), [])
 })
 
-test('a public target is told to every node, wherever its UDP comes from', () => {
+test('a public target is revealed to every node, wherever its UDP comes from', () => {
   const world = new World()
   world.setting.publish(world.bob)
   assert.equal(world.punch(world.eve, world.bob, '203.0.113.3:4000').length, 2)
@@ -60,7 +60,7 @@ test('split-addresses lets a trusted node punch whose UDP comes from elsewhere t
   }
 })
 
-test('a node that signs where its UDP comes from is believed, one that does not sign is not', () => {
+test('a node that signs its UDP address is believed, one that does not sign is not', () => {
   for (const signed of [true, false]) {
     const world = new World()
     const elsewhere = world.setting.join({ listen_addr: '192.0.2.9:4000' }, signed)
@@ -72,7 +72,7 @@ test('a node that signs where its UDP comes from is believed, one that does not 
   }
 })
 
-test('an id goes at once to the address the registry knows, and from it only after a minute of silence', () => {
+test('an id moves immediately to the address that the registry knows, and away from it only after a minute of silence', () => {
   const world = new World()
   const { alice, beacon } = world
   world.now += 10_000
@@ -89,7 +89,7 @@ test('an id goes at once to the address the registry knows, and from it only aft
   assert.equal(beacon.counters.takeovers, 3)
 })
 
-test('an id that nobody registered gets no entry, however often it is claimed', () => {
+test('an unregistered id gets no entry, however often it is claimed', () => {
   const world = new World()
   const before = world.beacon.entryCount
   for (let id = 1_000; id < 3_000; id++)
@@ -97,7 +97,7 @@ test('an id that nobody registered gets no entry, however often it is claimed', 
   assert.deepEqual([world.beacon.entryCount, world.beacon.counters.entriesUnknown], [before, 2_000])
 })
 
-test('nothing is relayed in the name of an id that is not registered, or not there', () => {
+test('nothing is relayed under an id that is not registered, or not there', () => {
   const world = new World()
   const { alice, bob, beacon } = world
   const relay = (sender: number, from: string): number => {
@@ -119,7 +119,7 @@ test('nothing is relayed in the name of an id that is not registered, or not the
   assert.equal(restarted.counters.relayed, 1, 'the registry has seen her there: she need not be heard first')
 })
 
-test('one source that nobody vouches for has its share of entries', () => {
+test('an unconfirmed source is limited to its share of entries', () => {
   const setting = new Setting()
   const beacon = new Beacon({ knowledge: setting.registry.knowledge })
   const members = Array.from({ length: MAX_UNPROVEN_PER_SOURCE + 10 }, () => setting.join())

@@ -1,4 +1,4 @@
-/** Relaying is fair: who sends much waits behind himself, a rate and a queue bound each source, and all of it is counted. */
+/** Relaying is fair: a heavy sender only queues behind itself, each source has a rate limit and a bounded queue, and everything is counted. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RelayQueue } from '../../../../src/server/beacon/relay-queue.ts'

@@ -171,7 +171,11 @@ test('an inbox holds a hundred requests, and a poll reply stays readable', () =>
   for (const sender of senders.slice(0, 100))
     assert.deepEqual(setting.request(sender, target, { justification }), DELIVERED)
   assert.match(String(setting.request(senders[100]!, target)['error']), /^too many/)
-  assert.deepEqual(setting.requestByName(senders[100]!, 'target'), DELIVERED, 'a full box is no way to test a name')
+  assert.deepEqual(
+    setting.requestByName(senders[100]!, 'target'),
+    DELIVERED,
+    'a full box cannot be used to test a name',
+  )
   let polled = 0
   for (let rounds = 0; polled < 100; rounds++) {
     const reply = setting.poll(target)

@@ -125,7 +125,7 @@ test('a common network opens resolve, check_trust and signed names, and closes t
   assert.equal(setting.trusted(a, b), false)
 })
 
-test('a reaped member stays a member and is listed as offline; one that deregistered is none', () => {
+test('a reaped member stays a member and is listed as offline; one that deregistered is not', () => {
   const setting = new Setting(WITH_ADMIN)
   const [a, b] = [setting.join(), setting.join()]
   create(setting, a, 'lab')

@@ -5,7 +5,7 @@ import { challenges } from '../../../../src/wire/registry-messages.ts'
 import type { Member } from './setting.ts'
 import { REFUSED, Setting, newIdentity } from './setting.ts'
 
-test('three minutes of silence and the node is reaped, its heartbeat then says so', () => {
+test('three minutes of silence and the node is reaped, as its next heartbeat reports', () => {
   const setting = new Setting()
   const alice = setting.join({ hostname: 'alice' })
   const bob = setting.join()
@@ -35,7 +35,7 @@ test('a node comes back from the disk as it was, with its last-seen', () => {
   assert.equal(setting.registry.counters.liveNodes, 0)
 })
 
-test('a private node is resolved only by those in a pair with it, not even by itself', () => {
+test('a private node is resolved only by those in a pair with it, not even on its own', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
   assert.deepEqual(setting.resolve(alice, bob), REFUSED)
@@ -140,7 +140,7 @@ test('a name of a node that never signed is free as soon as the node is silent',
   assert.equal(takeName(setting, setting.join(), 'agent'), 'set_hostname_ok')
 })
 
-test('a silent account that nobody trusts is forgotten, and its id is never given out again', () => {
+test('a silent account without trust is forgotten, and its id is never assigned again', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
   setting.report(alice, bob)
@@ -158,7 +158,7 @@ test('a silent account that nobody trusts is forgotten, and its id is never give
   assert.equal(again['node_id'], stranger.id + 1)
 })
 
-test('check_trust answers the two that it is about, and tells a stranger nothing', () => {
+test('check_trust answers the two nodes concerned, and reveals nothing to a stranger', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
   setting.report(alice, bob)

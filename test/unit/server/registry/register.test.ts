@@ -5,7 +5,7 @@ import type { Compat } from '../../../../src/server/registry/options.ts'
 import { challenges } from '../../../../src/wire/registry-messages.ts'
 import { newIdentity, REFUSED, Setting, sign } from './setting.ts'
 
-test('a key keeps its id for ever, also after reaping and a restart', () => {
+test('a key keeps its id forever, even after reaping and a restart', () => {
   const setting = new Setting()
   const alice = setting.join()
   const bob = setting.join()
@@ -32,7 +32,7 @@ test('the endpoint is the TCP source with the port of listen_addr, or the TCP so
   }
 })
 
-test('a key that signed once must sign for ever; one that never did need not', () => {
+test('a key that signed once must always sign; one that never did need not', () => {
   const setting = new Setting()
   const pilotgate = setting.join()
   const goDaemon = setting.join({}, false)
@@ -62,7 +62,7 @@ test('requireSignedRegister refuses the unsigned', () => {
   assert.equal(setting.ask(setting.registration(newIdentity(1)))['type'], 'register_ok')
 })
 
-test('an e-mail address takes nobody over, unless the operator allows it, and never a node that signed', () => {
+test('an e-mail address takes over no node, unless the operator allows it, and never one that signed', () => {
   for (const compat of [new Set<Compat>(), new Set<Compat>(['owner-recovery'])]) {
     const setting = new Setting({ compat })
     const signed = setting.join({ owner: 'alice@example.com' })

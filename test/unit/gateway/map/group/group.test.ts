@@ -212,7 +212,7 @@ test('many clients that fail at once are one failure', async () => {
   )
 })
 
-test('when all are left out all are asked all the same, and the last error is told', async () => {
+test('if all are ejected, all are tried anyway, and the last error is reported', async () => {
   const world = new World('a|b:80')
   world.does['a'] = world.does['b'] = 'refuses'
   await assert.rejects(world.dial(), /refuses/)
@@ -234,7 +234,7 @@ test('limits of our own, and clients that give up, say nothing about a peer', as
   assert.deepEqual(world.told, [])
 })
 
-test('probes find out before clients do, both ways, and leave nothing open', async () => {
+test('probes detect failure and recovery before clients do, and leave nothing open', async () => {
   const world = new World('a|b:80,probe=5')
   world.does['a'] = 'refuses'
   await world.group.probe()
@@ -288,7 +288,7 @@ test('several peers in the notation of the command line', () => {
     assert.throws(() => parseMapSpec(bad), PilotError, bad)
 })
 
-test('a tag stands for every trusted node that has it, as the registry tells: with it they come and go', async () => {
+test('a tag means every trusted node that has it, according to the registry: they come and go with it', async () => {
   const world = new World('tag:ci|b:80')
   Object.assign(world.tags, { 8: ['ci', 'web'], 9: ['ci'], 10: ['web'] })
   world.group.start()
@@ -328,7 +328,7 @@ test('a tag stands for every trusted node that has it, as the registry tells: wi
   world.group.stop()
 })
 
-test('a node that has the tag and is named beside it is one, not two', async () => {
+test('a node that is listed both by tag and by name counts once', async () => {
   for (const named of ['node-8', '8', '0:0000.0000.0008']) {
     const world = new World(`${named}|tag:ci:80`)
     world.tags[8] = ['ci']
@@ -342,7 +342,7 @@ test('a node that has the tag and is named beside it is one, not two', async () 
   }
 })
 
-test('with nobody who has the tag a client is told so, and the registry is asked once a second at most', async () => {
+test('without a peer that has the tag, a client gets that error, and the registry is asked at most once a second', async () => {
   const world = new World('tag:ci:80')
   world.tags[8] = []
   await assert.rejects(world.dial(), { code: 'PEER_UNREACHABLE', message: 'tag:ci: no trusted peer has this tag' })
@@ -353,7 +353,7 @@ test('with nobody who has the tag a client is told so, and the registry is asked
   assert.equal(await world.dial(), '0:0000.0000.0008:80')
 })
 
-test('probes that ask the service itself decide alone: a peer that takes connections and is not well stays out', async () => {
+test('probes of the service itself decide alone: a peer that accepts connections but is unhealthy stays out', async () => {
   const world = new World('a|b:80,probe=5,probe-http=/healthz')
   world.health['a'] = 503
   await world.group.probe()
@@ -368,7 +368,7 @@ test('probes that ask the service itself decide alone: a peer that takes connect
   assert.deepEqual(world.asks.slice(0, 2).sort(), ['GET /healthz a:80', 'GET /healthz b:80'])
 })
 
-test('a service that takes the probe and says nothing is not well either', async () => {
+test('a service that accepts the probe and stays silent is unhealthy too', async () => {
   const world = new World('a|b:80,probe=5,probe-http=/')
   world.health['a'] = 0
   await world.group.probe()

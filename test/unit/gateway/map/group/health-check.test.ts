@@ -21,7 +21,7 @@ async function verdict(serve: (far: Duplex) => void, check: Parameters<typeof ch
   return told
 }
 
-test('HTTP: 2xx and 3xx are well; other answers, no HTTP and the end of the connection are not', async () => {
+test('HTTP: 2xx and 3xx are healthy; other answers, other protocols and the end of the connection are not', async () => {
   for (const [status, expected] of [
     [200, 'well'],
     [204, 'well'],
@@ -59,7 +59,7 @@ test('gRPC: only SERVING is well, of the service that is asked for', async () =>
   server.forceShutdown()
 })
 
-test('gRPC: a server without the health service, one that speaks no HTTP/2, and the end of the connection are not well', async () => {
+test('gRPC: a server without the health service or without HTTP/2, and the end of the connection, are unhealthy', async () => {
   const bare = new grpc.Server()
   assert.equal(
     await verdict(

@@ -37,7 +37,7 @@ test('a tag of the configuration belongs to its keys, and the registry is not as
   assert.deepEqual(asked, [])
 })
 
-test('a tag that the configuration gives to nobody is what chosen peers say; guests and members of a network are not asked', async () => {
+test('a tag not assigned in the configuration is claimed by chosen peers; guests and members of a network are not asked', async () => {
   const { node, asked } = world()
   const members = new TagMembers(node, ['web'], CONFIGURED, () => 0)
   await members.refresh()
