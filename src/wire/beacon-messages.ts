@@ -9,7 +9,7 @@
  *   0x05 relay              sender(4) destination(4) frame
  *
  * Behind discover and its reply our own nodes and beacons put a block that others skip (docs/protocol/extensions.md §3):
- *   discover: key(32) "PGB1" flags(1) transaction(8), zeros up to 72 bytes: all answers together are no larger than that.
+ *   discover: key(32) "PGB1" flags(1) transaction(8), zeros up to 72 bytes: padded so that all answers together do not exceed it.
  *             Beacons of today keep the first 32 bytes as the key of the node.
  *   reply:    "PGB1" port(2) of the beacon's second socket, 0 for none; from(1): 1 when it came from that socket;
  *             transaction(8) of the discover
