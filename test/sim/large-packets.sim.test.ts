@@ -27,7 +27,7 @@ function stage(seed: number, lossRate = 0): Stage {
   return { sim, a, b }
 }
 
-/** Writes for ever; the echo shows what passes. */
+/** Writes all the time; the echo shows what passes. */
 function trickling({ sim, a }: Stage, bytes: number): SimStream {
   const stream = a.dial('agent-b', 80)
   stream.keep = false

@@ -148,7 +148,7 @@ export class Cluster {
     if (member.node.nodeId !== 0) this.#knocks.push(this.stranger.dial(String(member.node.nodeId), ECHO_PORT))
   }
 
-  /** The registry has: ids may mean others from now on, and names are free for whoever comes first. */
+  /** The registry has: ids may mean others from now on, and names are free for the first who asks. */
   onForgotten(): void {
     for (const member of this.members) this.#forgotten.add(member)
     this.#isNamesTaken = true
@@ -287,7 +287,7 @@ export class Cluster {
     return one
   }
 
-  /** A name that was never trusted, or no longer is, means whoever has it: an impostor may be dialled by it. */
+  /** A name that was never trusted, or no longer is, means the node that has it: an impostor may be dialled by it. */
   #isBound(from: Member, to: Member | SimGoNode): boolean {
     if (this.impostor === undefined || !('name' in to)) return true
     return from.node.state.trust.meaningOf(to.name)?.kind === 'key'

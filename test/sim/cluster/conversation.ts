@@ -10,7 +10,7 @@ export class Violation extends Error {}
 export class Conversation {
   readonly id: number
   readonly from: SimNode
-  /** Where it must end, whoever has the name by then. */
+  /** Where it must end, no matter who has the name by then. */
   readonly to: SimNode | SimGoNode
   readonly stream: SimStream
   readonly about: string

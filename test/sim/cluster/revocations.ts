@@ -32,7 +32,7 @@ export class Revocations {
   revoke(by: Member, of: Member): boolean {
     const { node } = by
     const key = of.node.identity.publicKeyBase64
-    // As a person names it: `of` may have another id by now, and not have been told.
+    // As a person names it: `of` may have another id by now, and not know it.
     const id = node.state.trust.trusted.find(({ publicKey }) => publicKey === key)?.nodeId
     if (!node.alive || node.isPaused || id === undefined) return false
     const one: Revocation = { by, of, life: node.lives, bytes: undefined }
