@@ -117,7 +117,8 @@ export class PathSelector {
       now - current.heardAt >= FOLLOW_MS ||
       (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
     if (hasLeft && isTraffic) path.revive() // whatever its state: the peer uses it, and has left ours
-    if (!path.dead && hasLeft) {
+    // A ping that comes another way is no reason to take an unproven path: behind a NAT it may work in one direction only.
+    if (!path.dead && hasLeft && (isTraffic || path.answered)) {
       current.suspect = true
       if (!this.choose()) return false
       path.probes = 0 // until it answers, it may carry little
@@ -272,7 +273,8 @@ export class PathSelector {
     if (current?.large.failed === true) return path.kind === 'relay' || mayAnswer
     if (path === current || path.kind === 'relay')
       return current?.answered !== true && (!path.answered || path.dead) && mayAnswer
-    if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead) return false
+    if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead)
+      return mayAnswer && !path.answered && path.heardAt - current.heardAt >= FOLLOW_MS // perhaps the peer has moved
     return mayAnswer
   }
 

@@ -113,11 +113,12 @@ export class Cluster {
     )
     const names = ['agent-a', 'agent-b', 'agent-c', 'agent-d', 'agent-e'].slice(0, 3 + random.below(3))
     const hasPlain = random.chance(0.25)
+    const rekeyMs = random.chance(0.5) ? 1_000 + random.below(30_000) : undefined
     const kinds = [...KINDS.keys()]
     this.members = names.map((name, index) => {
       const kind = random.chance(0.5) ? 'open' : kinds[random.below(kinds.length)]!
       const trust = [...names.filter((other) => other !== name), ...(hasPlain ? [PLAIN_NAME] : [])]
-      const { node } = behind(this.sim, name, index + 1, KINDS.get(kind), { trust })
+      const { node } = behind(this.sim, name, index + 1, KINDS.get(kind), { trust, rekeyMs })
       const isOpen = kind === 'open'
       return { name, kind, isOpen, node, host: isOpen ? node.endpoint.address : `198.18.0.${index + 1}` }
     })

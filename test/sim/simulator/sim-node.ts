@@ -46,7 +46,7 @@ export interface SimNodeOptions {
   readonly beacon?: boolean // default true
   readonly maxDatagram?: number // what the local interface carries, bytes
   readonly maxSegment?: number
-  readonly rekeyMs?: number // default REKEY_MS
+  readonly rekeyMs?: number | undefined // default REKEY_MS
   readonly pinnedKeys?: ReadonlyMap<NodeId, Uint8Array>
   readonly pinnedNames?: ReadonlyMap<string, Uint8Array>
   readonly trustFile?: TrustFile

@@ -118,3 +118,17 @@ test('a probe is waited for no longer than MAX_PROBE_TIMEOUT_MS, whatever round 
   direct.onProbe(10_000)
   assert.equal(direct.probeDeadline, 10_000 + MAX_PROBE_TIMEOUT_MS)
 })
+
+test('a ping along an unproven path does not end the use of a proven one that is idle; its answer does', () => {
+  const paths = selector()
+  const old = paths.addCandidate(endpoint(1), 'direct')!
+  paths.onHeard(0, old, true)
+  paths.onAnswer(old, 5)
+  const moved = paths.addCandidate(endpoint(2), 'direct')!
+  assert.equal(paths.onHeard(10_000, moved, false), false)
+  assert.equal(paths.current, old, 'the peer may only be probing, through a NAT that lets nothing back')
+  assert.equal(paths.takeUpgradeProbe(10_000), moved, 'but it may have moved, so it is asked')
+  paths.onAnswer(moved, 5)
+  assert.equal(paths.onHeard(10_020, moved, false), true)
+  assert.equal(paths.current, moved)
+})
