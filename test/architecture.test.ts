@@ -1,7 +1,7 @@
 /**
- * The boundaries of CONTRIBUTING.md as tests: who imports whom, what the core may not touch, sizes, READMEs,
- * and that the error table and docs/errors.md are one list. Every checker is a pure function over a set of
- * files, so that each is also fed something bad and seen to object: a check must not be able to pass on nothing.
+ * The boundaries of CONTRIBUTING.md as tests: who imports whom, what the core may not touch, sizes, READMEs, and that
+ * the error table and docs/errors.md are one list. Every checker is a pure function over a set of files, and each is
+ * also run on a bad example: a check must not pass because there was nothing to check.
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'

@@ -1,4 +1,7 @@
-/** What a source file says, told from what only looks like code: imports, functions, comments and strings blanked. */
+/**
+ * Separates the code of a source file from text that only looks like code: imports, functions, comments and strings
+ * blanked.
+ */
 import { readFileSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 

@@ -1,6 +1,6 @@
 /**
- * What people get wrong: each mistake has its exit code, its error code and a message that says where and what was
- * expected, on the command line and under --json; nothing that was there before is touched.
+ * User errors: each mistake has its exit code, its error code and a message that says where and what was expected, on
+ * the command line and with --json; existing state is not touched.
  */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'

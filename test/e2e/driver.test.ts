@@ -1,4 +1,4 @@
-/** Driver mode beyond what both overlays share: a daemon that goes and comes, trust, names, and what it cannot do. */
+/** Driver mode beyond what both overlays share: a daemon that stops and restarts, trust, names, and its limitations. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 /**
  * The fake daemon says what a real one said: the recorded clients of ipc-transcript.json are played against it, and its
- * answers compared, byte by byte but for what is a matter of chance (connection ids, ports, the values in JSON).
+ * answers compared byte by byte, except for random values (connection ids, ports, the values in JSON).
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
- * What every end-to-end test stands on: a stage with a temporary folder, the rendezvous and the gateways that run on it
- * as real processes of the built program, and the certainty that nothing of it stays behind.
+ * The basis of every end-to-end test: a stage with a temporary folder, the rendezvous and gateways as real processes of
+ * the built program, and a guarantee that nothing is left behind.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'

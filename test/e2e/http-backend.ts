@@ -1,4 +1,4 @@
-/** A web service that tells what it received, in every way that a proxy could get wrong. */
+/** A web service that reports what it received, covering everything that a proxy could get wrong. */
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'

@@ -1,6 +1,6 @@
 /**
- * What a malicious peer may answer, and what a malicious caller may send: the machinery of the front in this process, in
- * front of a service that says anything. Whatever happens, there is an answer or an end, and this process lives on.
+ * What a malicious peer may answer, and what a malicious caller may send: the machinery of the front in this process,
+ * in front of a service that says anything. In every case there is an answer or an end, and this process survives.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

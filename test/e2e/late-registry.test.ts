@@ -1,4 +1,7 @@
-/** A gateway that starts before its registry does: it says so, keeps trying, resets clients meanwhile, and needs no restart. */
+/**
+ * A gateway that starts before its registry does: it reports that, keeps retrying, resets clients in the meantime, and
+ * needs no restart.
+ */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { eventually, Gateway, Rendezvous, Stage } from './harness.ts'

@@ -1,4 +1,4 @@
-/** How a gateway ends, what the commands say of a running one, and trust by hand. */
+/** How a gateway ends, what commands report about a running one, and manual trust. */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, readFile, rm, stat } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** The file of a running gateway: what a change touches, what it leaves alone, and what happens to one that is wrong. */
+/** The file of a running gateway: what a change touches, what it leaves alone, and what happens to an invalid one. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'

@@ -1,6 +1,6 @@
 /**
  * Faults of the machine under real processes: a full disk behind the registry, a log reader that stalls, few file
- * descriptors. What is promised: the process continues, acknowledges nothing that is not so, and works again afterwards.
+ * descriptors. The promise: the process continues, acknowledges nothing false, and works again afterwards.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
  * Many connections through one pair of gateways: one after another, and at once. Each sends its own bytes and must get
- * exactly these back; afterwards nothing of them may be left on either side.
+ * exactly these back; afterwards neither side may have anything left.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
  * A name means a key, between real processes: namesakes of a trusted peer (a guest, a renamed peer, a stranger whom the
- * registry gives the name) get nothing, whatever a client uses; and what a person has asked for outlives a restart.
+ * registry gives the name) get nothing, whatever a client uses; and a person's requests survive a restart.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

@@ -1,7 +1,7 @@
 /**
- * Nothing leaves in the clear. Every UDP datagram between the gateways, and between each of them and the beacon, passes a tap
- * that records it (the gateways are registered at the taps' addresses); what was carried is recognisable and must be in
- * none of them, nor the magic of a plaintext frame. Where tcpdump may run, it looks at the same from outside.
+ * Nothing leaves in the clear. Every UDP datagram between the gateways, and between each of them and the beacon, passes
+ * a tap that records it (the gateways are registered at the taps' addresses); the payload is recognisable and must not
+ * be in any of them, nor the magic of a plaintext frame. If tcpdump may run, it checks the same from outside.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

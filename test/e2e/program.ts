@@ -1,6 +1,6 @@
 /**
- * One process of the built program: its events (stdout under --json), its log (JSON lines on stderr), its end.
- * Everything that is waited for has a limit of time and fails with what was seen instead.
+ * One process of the built program: its events (stdout under --json), its log (JSON lines on stderr), its end. Every
+ * wait has a time limit and fails with what was seen instead.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'

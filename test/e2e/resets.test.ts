@@ -1,6 +1,6 @@
 /**
- * Abrupt ends stay abrupt, and what cannot be reached is said at once: by a reset to the client, and by a line in the log
- * with the code that docs/errors.md explains.
+ * Abrupt ends stay abrupt, and unreachable targets are reported immediately: by a reset to the client, and by a line in
+ * the log with the code that docs/errors.md explains.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

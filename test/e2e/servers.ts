@@ -1,6 +1,6 @@
 /**
  * Small TCP servers and clients, on loopback and free ports. What they saw is a value: bytes, digest, how it ended.
- * Every socket allows half-open connections: what a test looks at is often exactly who ends what first.
+ * Every socket allows half-open connections: tests often check which side ends first.
  */
 import { createCipheriv, createHash } from 'node:crypto'
 import type { Hash } from 'node:crypto'

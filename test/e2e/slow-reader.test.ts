@@ -1,7 +1,7 @@
 /**
  * A reader that stops reading. The writer at the other end must stall, however much it has; neither gateway may grow;
- * and when reading continues, everything arrives. What a writer gets rid of is counted block by block as the kernel takes
- * it, so it includes the kernel's own buffers on both machines' ends.
+ * and when reading continues, everything arrives. Written data is counted block by block as the kernel accepts it, so
+ * it includes the kernel's buffers at both ends.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

@@ -1,7 +1,7 @@
 /**
- * Who is not trusted gets nothing, who is not allowed gets what a port gives where nothing listens; and the exposing side
- * sees both. agent-b exposes 80 for agent-a alone and 81 for every trusted peer; agent-d is trusted, agent-c is not, but
- * knows where agent-b is.
+ * A node that is not trusted gets nothing, one that is not allowed sees a port without a listener; and the exposing
+ * side sees both. agent-b exposes 80 for agent-a alone and 81 for every trusted peer; agent-d is trusted, agent-c is
+ * not, but knows where agent-b is.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

@@ -1,7 +1,7 @@
 /**
- * kill -9 of each part. The rendezvous: what is open continues, what is new works as soon as it can, nothing else has to be
- * started again. A gateway: the clients of the other one are reset within the documented time, and everything works
- * again when it is back, as the same node at the same addresses. The tests run beside each other: they mostly wait.
+ * kill -9 of each part. The rendezvous: open connections continue, new ones work as soon as possible, nothing else
+ * needs a restart. A gateway: the clients of the other one are reset within the documented time, and everything works
+ * again when it is back, as the same node at the same addresses. The tests run concurrently: they mostly wait.
  */
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'

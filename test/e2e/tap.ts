@@ -1,7 +1,7 @@
 /**
- * A man in the middle for UDP: clients send to the tap, the tap sends on to one target from a socket of its own for each
- * client, and back. It records every datagram, and drops selected ones. To the target it looks like a NAT that lets
- * in only what was asked for: its sockets are connected, the kernel drops what others send there.
+ * A man in the middle for UDP: clients send to the tap, the tap forwards to one target from a separate socket per
+ * client, and back. It records every datagram, and drops selected ones. To the target it looks like a NAT that admits
+ * only replies: its sockets are connected, so the kernel drops datagrams from others.
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'

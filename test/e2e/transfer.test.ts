@@ -1,6 +1,6 @@
 /**
  * Large bodies through a mapping, by an unmodified client: curl, 200 MB each way from agent-a, less in the other
- * direction. Each side digests what it sent or got; the digests are compared.
+ * direction. Each side computes a digest of what it sent or received; the digests are compared.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'

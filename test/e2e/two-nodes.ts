@@ -1,4 +1,4 @@
-/** Two nodes of our own in this process, and daemons with their overlay: what the overlay tests stand on. */
+/** Two of our nodes in this process, and daemons with their overlay: the basis of the overlay tests. */
 import { join } from 'node:path'
 import { DaemonNode } from '../../src/runtime/daemon/daemon-node.ts'
 import { silentLogger } from '../../src/runtime/log.ts'

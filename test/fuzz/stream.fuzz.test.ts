@@ -1,6 +1,7 @@
 /**
- * Random packets, legal and not, into a stream that is used at random. It never throws; it acknowledges nothing that
- * did not come; it never stays due; and between two honest ends on a lying network what arrives is a prefix of what was sent.
+ * Random packets, legal and not, into a stream that is used at random. It never throws, never acknowledges data that
+ * did not arrive, and never stays due; and between two honest ends on a lying network the received data is a prefix of
+ * the sent data.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

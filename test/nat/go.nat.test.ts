@@ -1,7 +1,7 @@
 /**
  * The reference daemon behind the kernel's NATs, its built-in echo service mapped by us: 4 MB there and back, over the
- * way that it supports. It punches only towards the endpoint the registry names, never leaves the relay again, and
- * follows a PILA, not a packet; what we can do about that on our side we do.
+ * path that it supports. It punches only towards the endpoint that the registry names, never leaves the relay again,
+ * and follows a PILA, not a packet; our side compensates as far as possible.
  */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
  * Small internets inside the kernel: network namespaces, veth pairs, routes, iptables. One namespace in the middle
  * routes between sites; a site is a host, or a host behind NATs or a firewall. Names are unique to the run, and
- * everything goes when the lab closes, or the test process ends, however it ends.
+ * everything is removed when the lab closes, or when the test process ends, however it ends.
  *
  *   rv ── inet ── a's NAT ── a's second NAT ── a          each line a veth pair, each name a namespace
  *            └─── b's NAT ── b

@@ -1,6 +1,6 @@
 /**
- * Packet sizes on real links: what is found, that 4 MB pass, and that no kernel of the lab ever cut a datagram into
- * fragments (IpFragCreates of every namespace), whatever the MTU on the way.
+ * Packet sizes on real links: which size is found, that 4 MB pass, and that no kernel of the lab ever fragmented a
+ * datagram (IpFragCreates of every namespace), whatever the MTU of the path.
  */
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'

@@ -1,5 +1,5 @@
 /**
- * Every kind of way between two gateways, with the kernel's own NATs: which path is found, why, and 16 MB along it with
+ * Every kind of path between two gateways, with the kernel's own NATs: which one is found, why, and 16 MB along it with
  * the same digest at both ends. How long the first connection took is printed, and recorded in docs/nat.md.
  */
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
- * Whole overlays under random faults (cluster/cluster.ts says what is checked). `npm run test:soak` tries other seeds for
- * hours; one that fails is mended and stays in FOUND.
+ * Whole overlays under random faults (cluster/cluster.ts says what is checked). `npm run test:soak` tries other seeds
+ * for hours; one that fails is fixed and stays in FOUND.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

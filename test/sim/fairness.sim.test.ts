@@ -1,4 +1,4 @@
-/** Streams of one tunnel beside each other: the path is shared, and no one waits behind the backlog of another. */
+/** Concurrent streams of one tunnel: the path is shared, and no stream waits behind another's backlog. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AEAD_TAG_BYTES } from '../../src/crypto/aead.ts'

@@ -1,4 +1,7 @@
-/** Messages on port 444: what the reference believes of anyone (trust.md §3.1), ours believes only of the peer whose tunnel it is. */
+/**
+ * Messages on port 444: what the reference believes of anyone (trust.md §3.1), ours believes only from the peer of the
+ * tunnel.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64, utf8 } from '../../src/base/bytes.ts'

@@ -1,7 +1,7 @@
 /**
  * Mallory, whom bob talks to and alice has never heard of, carries each one's key exchange to the other: she shows bob
- * alice's X25519 key as her own (an unknown key-share attack). He can open nothing. What she must not get is a tunnel of
- * alice's that goes by way of her.
+ * alice's X25519 key as her own (an unknown key-share attack). She can open nothing. She must not get a tunnel of
+ * alice's that leads through her.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

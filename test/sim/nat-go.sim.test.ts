@@ -1,5 +1,5 @@
 /**
- * A peer that behaves as the reference daemon, behind each kind of NAT: it punches when told, answers pings and PILA,
+ * A peer that behaves as the reference daemon, behind each kind of NAT: it punches on command, answers pings and PILA,
  * follows only a PILA that comes directly, and never leaves the relay once a frame came through it. What we send it
  * must arrive whole, directly where possible, even while the path to it dies and our address changes.
  */

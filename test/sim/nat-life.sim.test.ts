@@ -1,6 +1,6 @@
 /**
- * Life behind NATs: mappings that expire, boxes that restart, machines that move, two nodes behind one box, a beacon of
- * another make, commands that should not be obeyed. What is promised is in docs/nat.md.
+ * Life behind NATs: mappings that expire, boxes that restart, machines that move, two nodes behind one box, a different
+ * beacon implementation, commands that must not be obeyed. docs/nat.md has the promises.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

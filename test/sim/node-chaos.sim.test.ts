@@ -1,6 +1,6 @@
 /**
- * A network that misbehaves at random for a minute, then behaves. After that nothing may stand still: every byte has
- * come back, or both ends know that the stream is over; and the next dial works.
+ * A network that misbehaves at random for a minute, then behaves. After that nothing may be stuck: every byte has come
+ * back, or both ends know that the stream has ended; and the next dial works.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Dialling: what is lost on the way, who dials whom at once, what an odd peer answers. */
+/** Dialling: lost packets, simultaneous dials, and answers of odd peers. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FLAG_ACK, FLAG_RST, FLAG_SYN } from '../../src/wire/packet.ts'

@@ -1,4 +1,6 @@
-/** Ways between two nodes that open, close, move and shrink under a transfer. Nothing may be lost, nor stand still for long. */
+/**
+ * Paths between two nodes that open, close, move and shrink during a transfer. Nothing may be lost or stuck for long.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RTO_MAX_MS } from '../../src/proto/stream/constants.ts'

@@ -1,4 +1,4 @@
-/** What a node tells the registry, and when: late answers, changes in the middle of a question, floods that others cause. */
+/** What a node sends to the registry, and when: late answers, changes during a request, floods that others cause. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HEARTBEAT_MS } from '../../src/proto/rendezvous/constants.ts'

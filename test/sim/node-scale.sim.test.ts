@@ -1,4 +1,4 @@
-/** Many streams, long silences, and what is left when all is over: bounded work, few packets, no leaks. */
+/** Many streams, long silences, and what remains at the end: bounded work, few packets, no leaks. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_PREFIXES } from '../../src/proto/tunnel/constants.ts'

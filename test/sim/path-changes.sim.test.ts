@@ -1,7 +1,8 @@
 /**
- * Ten thousand short transfers while ways open, close, lose, move and forget, between nodes in the open and behind NATs.
- * After each the network is whole again, and every byte must have come back unchanged. A world is used for many runs:
- * what one leaves behind the next one meets, as in life. A failing seed replays its world up to the run that failed.
+ * Ten thousand short transfers while paths open, close, lose, move and forget, between nodes in the open and behind
+ * NATs. After each the network is whole again, and every byte must have come back unchanged. A world is used for many
+ * runs, so each one starts with the leftovers of the last, as in real life. A failing seed replays its world up to the
+ * run that failed.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

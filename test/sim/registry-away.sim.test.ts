@@ -1,6 +1,6 @@
 /**
- * A gateway outlives its registry, even across its own restart: who knows each other needs no one to find each other
- * again, as long as one of the two is where it was.
+ * A gateway works without its registry, even across its own restart: peers that know each other find each other again,
+ * as long as one of the two has kept its address.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

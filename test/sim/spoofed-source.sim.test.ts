@@ -1,4 +1,4 @@
-/** A peer that we talk to writes someone else's address on its frames: what it asks us for must not fall on that one. */
+/** A peer forges a third party's address on its frames: our answers must not flood that address. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../src/base/types.ts'

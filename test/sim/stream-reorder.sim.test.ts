@@ -1,4 +1,4 @@
-/** A path that reorders and loses nothing: what is only late must not be taken for lost again and again. */
+/** A path that reorders but loses nothing: late segments must not repeatedly be taken for lost. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { StreamPair } from './simulator/stream-pair.ts'

@@ -1,6 +1,6 @@
 /**
- * The Go-shaped node of the tests against recordings of the real one: hand-written packets go in, and what comes out
- * must be what the daemon answered. Only where this holds is a test against the model worth something.
+ * The Go-shaped node of the tests against recordings of the real one: hand-written packets go in, and the output must
+ * be what the daemon answered. Only then is a test against the model worth something.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Overlays whose nodes stand behind middleboxes, the kinds of them, and what is possible between two of them at best. */
+/** Overlays with nodes behind middleboxes, the kinds of middleboxes, and the best possible path between two of them. */
 import type { Endpoint } from '../../../src/base/types.ts'
 import { sameEndpoint } from '../../../src/base/types.ts'
 import type { Dependence, NatBehaviour } from './nat.ts'

@@ -1,7 +1,7 @@
 /**
- * A middlebox by the behaviours of RFC 4787: how it maps, what it lets in, whether it hairpins, keeps ports, forgets.
- * It is between hosts inside and its uplink, which is the network or another one of its kind. Without mapping it
- * is a stateful firewall: addresses stay, and only what was asked for comes in.
+ * A middlebox by the behaviours of RFC 4787: how it maps, what it admits, whether it hairpins, keeps ports, forgets. It
+ * is between hosts inside and its uplink, which is the network or another one of its kind. Without mapping it is a
+ * stateful firewall: addresses stay, and only replies come in.
  */
 import type { Endpoint } from '../../../src/base/types.ts'
 import { formatEndpoint, sameEndpoint } from '../../../src/base/types.ts'

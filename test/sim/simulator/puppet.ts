@@ -1,6 +1,7 @@
 /**
  * A node without rules: it exchanges keys as the reference daemon does (tunnel.md §4), and beyond that does only what
- * the test says. With it a test plays that daemon, a broken one, or an attacker who is trusted. Public, so that everybody may dial it.
+ * the test says. With it a test plays that daemon, a broken one, or a trusted attacker. Public, so that anyone may dial
+ * it.
  */
 import type { Endpoint, NodeId } from '../../../src/base/types.ts'
 import { toBase64, utf8 } from '../../../src/base/bytes.ts'

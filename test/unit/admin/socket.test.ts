@@ -1,4 +1,7 @@
-/** Server and client over a real Unix socket in a temporary folder: who may open it, who holds it, what a caller meets. */
+/**
+ * Server and client over a real Unix socket in a temporary folder: who may open it, who holds it, and what a caller
+ * gets.
+ */
 import { test, type TestContext } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** Byte arrays in order: what goes in comes out, whole or together. */
+/** Byte arrays in order: the output equals the input, separate or merged. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ChunkQueue } from '../../../src/base/chunk-queue.ts'

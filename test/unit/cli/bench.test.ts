@@ -1,4 +1,4 @@
-/** What `bench` asks of the gateway, and how it tells the answer to people and to programs. */
+/** What `bench` requests from the gateway, and how it prints the answer for people and programs. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'

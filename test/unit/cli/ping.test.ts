@@ -1,4 +1,4 @@
-/** Echoes that answer, that are lost and that cannot be asked for: what is printed, and the exit code. */
+/** Echoes that are answered, lost or impossible: what is printed, and the exit code. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'

@@ -1,4 +1,4 @@
-/** `invite`, `share` and `join` at a gateway that runs; what needs processes is test/e2e/tickets.test.ts. */
+/** `invite`, `share` and `join` with a running gateway; what needs processes is test/e2e/tickets.test.ts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'

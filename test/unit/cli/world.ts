@@ -1,4 +1,4 @@
-/** A world of texts: what a command prints is collected, what it asks is answered by fakes, signals are calls. */
+/** A fake world: it collects a command's output, answers its requests with fakes, and delivers signals as calls. */
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminClient } from '../../../src/admin/client.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'

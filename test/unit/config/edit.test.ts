@@ -1,4 +1,4 @@
-/** Single edits to the text of a file: what they add reads as what was meant, and everything else stays as it stood. */
+/** Single edits to the text of a file: additions parse as intended, and everything else is unchanged. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { withExposure, withMapping, without } from '../../../src/config/edit.ts'

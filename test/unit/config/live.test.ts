@@ -1,4 +1,4 @@
-/** The configuration while it runs, on a gateway that only remembers: what is worked out, in what order, and what is refused. */
+/** The configuration while it runs, on a recording gateway: what is computed, in what order, and what is refused. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'

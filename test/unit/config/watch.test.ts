@@ -1,4 +1,7 @@
-/** What makes the watch speak: a write, a rename over it, a link swapped beside it or where it points; and its silence after the end. */
+/**
+ * What triggers the watch: a write, a rename over the file, a swapped link next to it or at its target; and its silence
+ * after the end.
+ */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** What is held for a reader that does not read, and what happens at the bounds. */
+/** The data held for a reader that does not read, and what happens at the limits. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { Inbox, InboxBudget } from '../../../src/runtime/daemon/inbox.ts'

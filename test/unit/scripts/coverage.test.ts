@@ -1,4 +1,4 @@
-/** How scripts/coverage.mjs reads what V8 and source maps say. */
+/** How scripts/coverage.mjs reads V8's output and source maps. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

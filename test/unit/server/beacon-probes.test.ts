@@ -1,4 +1,7 @@
-/** The beacon's second socket, on real UDP: who asks for it gets an answer from there too; who does not notices nothing. */
+/**
+ * The beacon's second socket, on real UDP: a node that asks for it gets an answer from there too; others notice
+ * nothing.
+ */
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo } from 'node:dgram'

@@ -1,4 +1,4 @@
-/** The registry behind a real socket on loopback: order, limits of size and time, and what a client's end means. */
+/** The registry behind a real socket on loopback: order, limits of size and time, and how a client's end is handled. */
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { once } from 'node:events'

@@ -1,4 +1,7 @@
-/** beacon.json at the level of bytes: what was sent decodes, what came back encodes, what a daemon reads is read. */
+/**
+ * beacon.json at the level of bytes: recorded requests decode, recorded replies encode, and malformed ones are read as
+ * a daemon reads them.
+ */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { concatBytes, toHex } from '../../../src/base/bytes.ts'

@@ -1,4 +1,4 @@
-/** What two pilotgates tell each other in a ping: read back as written, and never taken for anything else. */
+/** The hello of two pilotgates in a ping: a round trip, and never mistaken for anything else. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_HELLO_ENDPOINTS, decodePathHello, encodePathHello } from '../../../src/wire/path-hello.ts'

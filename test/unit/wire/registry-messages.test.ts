@@ -1,4 +1,6 @@
-/** Framing against every way to cut a stream; challenges against the check vectors; parsers against hostile replies. */
+/**
+ * Framing against every way to split a stream; challenges against the check vectors; parsers against hostile replies.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fromHex, fromUtf8, toBase64, utf8 } from '../../../src/base/bytes.ts'

@@ -1,4 +1,4 @@
-/** What a doctor says about each state of affairs: one thing wrong at a time, and what is said about it. */
+/** What a doctor says about each state of affairs: one problem at a time, and its report. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diagnose } from '../../../../src/gateway/diagnose/doctor.ts'

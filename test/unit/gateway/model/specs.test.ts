@@ -1,4 +1,7 @@
-/** The notations of the command line: a table of what reads and how, a table of what does not, and format∘parse on drawn values. */
+/**
+ * The notations of the command line: a table of valid specs, a table of invalid ones, and format∘parse on random
+ * values.
+ */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'

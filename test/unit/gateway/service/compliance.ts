@@ -1,6 +1,7 @@
 /**
- * What every kind of mapping and exposure owes to the table of services, and to those who use it: the same tests for all.
- * A kind says how one is made and how a client uses it; sockets are real ones on loopback, the overlay is in memory.
+ * The contract of every kind of mapping and exposure towards the table of services and its users: the same tests for
+ * all. A kind says how one is made and how a client uses it; sockets are real ones on loopback, the overlay is in
+ * memory.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

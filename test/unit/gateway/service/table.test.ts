@@ -1,4 +1,4 @@
-/** The table of services: what is touched by a change, in which order, and that a change that fails has not happened. */
+/** The table of services: what a change touches, in which order, and that a failed change has no effect. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../../src/base/errors.ts'

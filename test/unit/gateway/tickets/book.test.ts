@@ -1,4 +1,4 @@
-/** Which proofs are taken, by whom, how often; who is a guest; and that a restart changes nothing of it. */
+/** Which proofs are accepted, from whom, how often; who is a guest; and that a restart does not change that. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** The table of UDP sessions when it is full: who yields. */
+/** The table of UDP sessions when it is full: which one is evicted. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UdpSessionTable } from '../../../../src/gateway/udp/sessions.ts'

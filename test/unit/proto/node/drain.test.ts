@@ -1,4 +1,4 @@
-/** The one drain loop: its order, and what it says about the next turn. The core is played by a script of what it has. */
+/** The one drain loop: its order, and its result for the next turn. A script plays the core. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import type { OverlayCore } from '../../../../src/proto/node/core.ts'

@@ -1,4 +1,4 @@
-/** Which way is used: what has proven itself, then what is promised; and what becomes of a way that falls silent. */
+/** Which path is used: proven ones first, then named ones; and what happens to a path that falls silent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_CANDIDATES, MAX_PROBE_TIMEOUT_MS } from '../../../../src/proto/path/constants.ts'

@@ -1,4 +1,4 @@
-/** Questions and answers in order, each with its time, and what the loss of the connection means for them. */
+/** Requests and answers in order, each with its timeout, and the effect of losing the connection. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_REQUESTS, REQUEST_TIMEOUT_MS } from '../../../../src/proto/rendezvous/constants.ts'

@@ -1,4 +1,4 @@
-/** A stream between two of us, packet by packet: what old, late and unlikely packets must not do. */
+/** A stream between two pilotgates, packet by packet: what old, late and unlikely packets must not do. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FLAG_ACK, FLAG_FIN, FLAG_RST } from '../../../../src/wire/packet.ts'

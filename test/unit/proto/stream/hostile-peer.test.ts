@@ -1,4 +1,4 @@
-/** What a peer can make a stream do with each packet does not grow with what it sent before. Counted as work, not as time. */
+/** The work that a peer's packet can cause does not grow with what it sent before. Counted as work, not as time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {

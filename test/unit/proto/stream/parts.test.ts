@@ -1,4 +1,4 @@
-/** The parts of a stream on their own: round-trip time, congestion window, what is in flight, what has come. */
+/** The parts of a stream on their own: round-trip time, congestion window, data in flight, data received. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {

@@ -1,4 +1,4 @@
-/** Look-ups of names: shared, remembered for a moment, and a dead name delays no one but itself. */
+/** Name look-ups: shared, cached briefly, and a dead name delays only itself. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HostAddresses } from '../../../../src/runtime/net/host-addresses.ts'

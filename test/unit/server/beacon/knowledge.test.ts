@@ -1,4 +1,4 @@
-/** The beacon beside a registry: whom it tells where a node is, and who may take an id over. */
+/** The beacon with a registry: to whom it reveals where a node is, and who may take over an id. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../../../src/base/types.ts'

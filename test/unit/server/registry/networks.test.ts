@@ -1,4 +1,7 @@
-/** Networks where ours is stricter than the reference, and what of them survives a restart. The rest is compared with recordings and with the Go registry itself. */
+/**
+ * Networks where ours is stricter than the reference, and which state survives a restart. The rest is compared with
+ * recordings and with the Go registry itself.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { challenges } from '../../../../src/wire/registry-messages.ts'

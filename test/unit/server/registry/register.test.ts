@@ -1,4 +1,4 @@
-/** Registration: who gets which id, where the registry says a node is, and who may not speak for a key. */
+/** Registration: which id a key gets, which endpoint the registry reports, and who may not act for a key. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Compat } from '../../../../src/server/registry/options.ts'

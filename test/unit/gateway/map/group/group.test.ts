@@ -1,4 +1,6 @@
-/** Which of several peers a connection goes to; who is left out, for how long, and that a client notices nothing of it. */
+/**
+ * Which of several peers a connection goes to; which ones are skipped, for how long, and that clients do not notice.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createServer } from 'node:http'

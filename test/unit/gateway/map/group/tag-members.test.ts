@@ -1,4 +1,4 @@
-/** Who has a tag: peers of the configuration, or, of tags that it does not give, chosen peers by their own word; never guests. */
+/** Who has a tag: peers in the configuration, or, for other tags, chosen peers that claim them; never guests. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TagMembers, type TagNode } from '../../../../../src/gateway/map/group/tag-members.ts'
