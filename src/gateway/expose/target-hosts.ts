@@ -1,10 +1,10 @@
-/** The addresses of one exposure's target: those that it may lead to. A name can be pointed anywhere by whoever runs its zone. */
+/** The permitted addresses of an exposure's target: the owner of a DNS zone can point a name anywhere. */
 import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
 import type { ExposeSpec } from '../model/expose-spec.ts'
 import { isUnsafeAddress } from '../model/unsafe-target.ts'
 
 export interface TargetHosts {
-  /** In the order in which they should be tried; never empty. Rejects with what the system says, or when none is allowed. */
+  /** In the order in which to try them; never empty. Rejects with the system's error, or if none is permitted. */
   of(host: string): readonly string[] | Promise<readonly string[]>
   forget(host: string): void
 }

@@ -117,7 +117,7 @@ export class Tickets {
         `${options.registry} does not answer, and a ticket is presented through it`,
       )
     if (known === undefined) await this.#book.restrict(ticket.key) // before it is trusted
-    const hasExpired = ticket.expires * 1_000 <= Date.now() // by our clock; whoever made the ticket goes by another
+    const hasExpired = ticket.expires * 1_000 <= Date.now() // by our clock, which may differ from the inviter's
     const outcome = await this.#show(
       guests,
       ticket.node,
@@ -342,5 +342,5 @@ const REGISTRATION_MS = 5_000
  * The inviter polls the registry every 500 ms, or every 5 s if the ticket is older than ten minutes; plus a slow path.
  */
 const ANSWER_MS = 25_000
-/** To a ticket that has expired by our clock: the maker may be right, but seldom is. */
+/** For a ticket that has expired by our clock: the inviter's clock decides, but rarely differs. */
 const EXPIRED_ANSWER_MS = 5_000

@@ -117,7 +117,7 @@ export class PathSelector {
       now - current.heardAt >= FOLLOW_MS ||
       (isTraffic && now - Math.max(current.usedAt, this.#currentSince) >= FOLLOW_MS)
     if (hasLeft && isTraffic) path.revive() // whatever its state: the peer uses it, and has left ours
-    // A ping that comes another way is no reason to take an unproven path: behind a NAT it may work in one direction only.
+    // A ping along an unproven path does not justify taking it: behind a NAT it may work in one direction only.
     if (!path.dead && hasLeft && (isTraffic || path.answered)) {
       current.suspect = true
       if (!this.choose()) return false
@@ -295,7 +295,7 @@ const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 2, direct:
 
 /**
  * Alive before dead; proven both ways before proven for small packets only, that before heard of, heard of before
- * promised; then by kind. Where nothing is proven the relay comes first: what arrives straight may come through a NAT
+ * promised; then by kind. Where nothing is proven the relay comes first: what arrives direct may come through a NAT
  * that lets nothing back.
  */
 function score(path: Path): number {

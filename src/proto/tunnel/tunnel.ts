@@ -466,5 +466,5 @@ function readPrefix(bytes: Uint8Array): number {
 
 /** Two AES-256 keys and the proof of a continuation. */
 const BOUND_SECRET_BYTES = 32 + 32 + 16
-/** Least pause between answers to frames that nothing opens: whoever can send UDP can cause them. */
+/** Minimum pause between answers to frames that no key opens, ms: anyone who can send UDP can cause them. */
 const UNKNOWN_FRAME_MS = 1_000

@@ -113,7 +113,7 @@ export class Beacon {
     for (const peer of this.#peers.values()) send(message, peer)
   }
 
-  /** The reply is true whoever asks, so it comes even where the id is not given to the asker. */
+  /** The reply only says where the asker is, so it is sent even if the asker does not get the id. */
   #handleDiscover(now: number, { node, question }: Message<'discover'>, from: Endpoint, send: Send): void {
     this.counters.discovers++
     if (node !== 0) this.#hear(now, node, from)

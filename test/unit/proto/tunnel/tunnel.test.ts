@@ -364,7 +364,7 @@ test('a continuation that somebody makes up, or takes from another exchange, is 
   frame[BOUND_AUTH_FRAME_BYTES + 4]! ^= 1
   assert.equal(a.deliver(now, b, frame), 'new_key')
   const [, news] = settle(now + 10, a, b)
-  assert.ok((news & TUNNEL_REKEYED) !== 0, 'what cannot be told from a restart is taken for one')
+  assert.ok((news & TUNNEL_REKEYED) !== 0, 'without a valid proof it counts as a restart')
 })
 
 test('a peer without bindings keeps its key, however old', () => {
