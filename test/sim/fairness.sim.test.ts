@@ -54,7 +54,7 @@ for (const seed of [1, 2, 3]) {
     waits.sort((x, y) => x - y)
     assert.ok(
       b.accepted.some(({ receivedBytes }) => receivedBytes > 5 * MIB),
-      'the transfers go on meanwhile',
+      'the transfers continue meanwhile',
     )
     // 20 ms of path and a queue of 20 ms: one loss costs a round trip more, waiting behind 90 MiB would cost 15 s.
     assert.ok(waits[10]! < 60, `median ${waits[10]} ms`)

@@ -88,7 +88,7 @@ for (const seed of [1, 2, 3])
       const late = a.dial('agent-b', 80)
       late.write(new Uint8Array(5_000))
       sim.until('a new stream', 1_000, () => late.receivedBytes === 5_000)
-      assert.ok(longestSilence(sim, stream, 60_000) < 1_000, 'it goes on over the relay')
+      assert.ok(longestSilence(sim, stream, 60_000) < 1_000, 'it continues over the relay')
       assert.deepEqual(kinds(world), ['relay', 'relay'])
       assert.deepEqual([a, b].map(changes), before, 'no path is tried with data before it is proven')
       sim.network.heal(A, B)
@@ -99,7 +99,7 @@ for (const seed of [1, 2, 3])
     })
   }
 
-test('without another path it is kept, small messages pass, and large ones go on within 6 s of the end', () => {
+test('without another path it is kept, small messages pass, and large ones continue within 6 s of the end', () => {
   const world = stage(1)
   const { sim, a } = world
   for (const host of [A, B]) sim.network.cut(host, sim.beaconEndpoint.address)
@@ -114,7 +114,7 @@ test('without another path it is kept, small messages pass, and large ones go on
   assert.deepEqual(kinds(world), ['direct', 'direct'])
   assert.equal(stream.receivedBytes, before)
   sim.network.heal(A, B)
-  sim.until('it goes on', 6_000, () => stream.receivedBytes > before)
+  sim.until('it continues', 6_000, () => stream.receivedBytes > before)
   assert.equal(stream.end, undefined)
 })
 

@@ -83,7 +83,7 @@ test('a reader that stops stalls the writer, and both hold no more than their li
   pair.bob.turn(() => {})
   assert.ok(
     pair.world.run({ untilMs: 60_000, done: () => pair.bob.receivedBytes === 8 * MIB }),
-    'goes on when it reads again',
+    'continues when it reads again',
   )
 })
 

@@ -59,7 +59,7 @@ export class Guests {
       if (!node.alive || node.isPaused) continue
       const { usedBy } = ticket
       if (this.#tickets.some((other) => other.usedBy === usedBy && this.#sim.world.nowMs < other.endsAt)) {
-        ticket.isOver = true // another one of the same guest goes on
+        ticket.isOver = true // another one of the same guest continues
         continue
       }
       const entry = node.state.trust.trusted.find(({ publicKey }) => publicKey === usedBy)

@@ -48,7 +48,7 @@ test('window 0 that comes with progress is a full queue: nothing but probes goes
   assert.equal(
     dataOf(setting.feed({ ack: setting.own(2 * 1_152), window: 1 })).length,
     1,
-    'goes on when a slot is free',
+    'continues when a slot is free',
   )
 })
 
