@@ -6,8 +6,8 @@
  * - every byte that arrives is the byte that was sent there, in order; no more, none of another stream;
  * - one dial is accepted at most once, and by the owner of the key that its name was bound to; an end is seen only where one
  *   was made; `finished` means all bytes;
- * - nobody is trusted but by configuration, ticket or person, nor after that was taken back and acknowledged, whatever is
- *   restarted; a stranger opens nothing and is dialled by nobody; an impostor gets no packet of a stream;
+ * - no one is trusted but by configuration, ticket or person, nor after that was taken back and acknowledged, whatever is
+ *   restarted; a stranger opens nothing and is dialled by no one; an impostor gets no packet of a stream;
  * - what the registry or a trust file has acknowledged is there after a crash: an id changes only when the registry forgot;
  * - no plaintext on any wire (the network refuses it); tables, timers, events and turns stay within bounds.ts;
  * - within the calm after the last fault every pair can talk, nothing stands still, and both sides have the same streams.
@@ -339,10 +339,10 @@ export class Cluster {
       const foreign = node.state.trust.trusted.find(
         ({ publicKey }) => publicKey !== '' && !keys.has(publicKey) && !guests.includes(publicKey),
       )
-      if (foreign !== undefined) throw new Violation(`${name} trusts a key that nobody configured`)
+      if (foreign !== undefined) throw new Violation(`${name} trusts a key that no one configured`)
     }
-    if (this.stranger.accepted.length > 0) throw new Violation('somebody talks to the stranger')
-    if (this.#knocks.some(({ opened }) => opened > 0)) throw new Violation('somebody lets the stranger in')
+    if (this.stranger.accepted.length > 0) throw new Violation('someone talks to the stranger')
+    if (this.#knocks.some(({ opened }) => opened > 0)) throw new Violation('someone lets the stranger in')
   }
 
   #mustReach(from: Member, to: Member): void {
@@ -423,7 +423,7 @@ const ROUNDS = 80
 const MEET_MS = 180_000
 /** Longer than the slowest promise of docs/reliability.md: the registry forgets a silent node, the NATs their mappings. */
 const CALM_MS = 75_000
-/** A name that somebody else had is asked for again after a minute (HOSTNAME_AGAIN_MS), and a peer looks for its owner after that. */
+/** A name that someone else had is asked for again after a minute (HOSTNAME_AGAIN_MS), and a peer looks for its owner after that. */
 const LONG_CALM_MS = 165_000
 const SWEEP_MS = 60_000
 const DIAL_MS = 15_000

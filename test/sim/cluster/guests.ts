@@ -1,5 +1,5 @@
 /**
- * Two nodes that nobody knows, and a member that makes tickets for them (src/gateway/tickets has the real ones; here a
+ * Two nodes that no one knows, and a member that makes tickets for them (src/gateway/tickets has the real ones; here a
  * secret opens once, for one key, until it expires). Tickets are asked for late, twice, and by both at once: who is in
  * holds one, of two at once exactly one is in, and when the term is over trust ends, whatever was restarted meanwhile.
  */
