@@ -111,7 +111,7 @@ test('Q17: a daemon that has forgotten our stream says nothing; the stream ends 
   const { sim, ours, go } = setting(1)
   const stream = opened(sim, ours.dial(String(go.nodeId), 7))
   go.turn(() => go.node.streams.clear()) // the tunnel stays
-  stream.write(Buffer.from('anybody there?'))
+  stream.write(Buffer.from('anyone there?'))
   sim.until('the end', GIVE_UP_MS + 5_000, () => stream.over)
   assert.equal(stream.end, 'timed_out')
 })

@@ -96,7 +96,7 @@ for (const seed of [1, 2, 3]) {
     sim.until('echo', 5_000, () => old.receivedBytes === 5)
     b.restart()
     sim.until('registered again', 5_000, () => b.registered)
-    old.write(Buffer.from('anybody there?'))
+    old.write(Buffer.from('anyone there?'))
     sim.until('the old stream ends as with a trusted peer, and not only by silence', 5_000, () => old.over)
     const fresh = a.dial('agent-b', 80)
     fresh.write(Buffer.from('hello'))

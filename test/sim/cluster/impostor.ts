@@ -1,6 +1,6 @@
 /**
  * A node that wants to be taken for a member: it registers their names while they are away or forgotten, claims their ids at
- * the registry and the beacon, sends key exchanges in their name, and says again what they said (key exchanges and sealed
+ * the registry and the beacon, sends key exchanges in their name, and repeats what they said (key exchanges and sealed
  * frames off the wire). It must end no stream, and be trusted by no one.
  */
 import { toBase64, utf8 } from '../../../src/base/bytes.ts'
