@@ -64,7 +64,7 @@ export class Part {
   get unexpectedExit(): string | undefined {
     const exit = this.#program?.exit
     if (exit === undefined || this.#mayEnd) return undefined
-    return `${this.name} ended by itself: ${JSON.stringify(exit)} ${this.program.stderr.slice(-500)}`
+    return `${this.name} ended on its own: ${JSON.stringify(exit)} ${this.program.stderr.slice(-500)}`
   }
 
   get logLines(): number {
