@@ -288,7 +288,7 @@ export class PathSelector {
   }
 }
 
-/** A path on which the peer sent nothing but pings for so long is not in use by it, ms. */
+/** How long the peer may send nothing but pings on a path before it counts as unused by it, ms. */
 const UNUSED_MS = 5_000
 /** Punched and direct are equally good, once they work. */
 const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 2, direct: 2, lan: 3 }
