@@ -3,8 +3,9 @@
  * on.
  */
 import { styleText } from 'node:util'
+import { printableText } from '../base/printable.ts'
 import type { PilotError } from '../base/errors.ts'
-import type { LogLevel, World } from './world.ts'
+import type { LogFormat, LogLevel, World } from './world.ts'
 
 /** Options of every command, before or after its name. */
 export interface CommonOptions {
@@ -12,15 +13,16 @@ export interface CommonOptions {
   readonly color?: boolean // --no-color makes it false
   readonly quiet?: boolean
   readonly verbose?: boolean
+  readonly logFormat?: 'auto' | 'json' | 'text'
 }
 
 export class Output {
   readonly json: boolean
   readonly quiet: boolean
-  readonly #world: Pick<World, 'out' | 'err' | 'terminal'>
+  readonly #world: Pick<World, 'out' | 'err' | 'terminal' | 'logTerminal' | 'colors'>
   readonly #options: CommonOptions
 
-  constructor(world: Pick<World, 'out' | 'err' | 'terminal'>, options: CommonOptions) {
+  constructor(world: Pick<World, 'out' | 'err' | 'terminal' | 'logTerminal' | 'colors'>, options: CommonOptions) {
     this.#world = world
     this.#options = options
     this.json = options.json === true
@@ -67,6 +69,13 @@ export class Output {
     return this.quiet ? 'error' : normal
   }
 
+  /** Text where a person reads it, unless another format was requested. */
+  get logFormat(): LogFormat {
+    const { logFormat = 'auto', color } = this.#options
+    if (logFormat === 'json' || (logFormat === 'auto' && !this.#world.logTerminal)) return 'json'
+    return this.#world.logTerminal && color !== false && this.#world.colors ? 'colors' : 'text'
+  }
+
   #print(lines: readonly string[]): void {
     if (lines.length > 0) this.#world.out(`${lines.join('\n').split('\n').map(printable).join('\n')}\n`)
   }
@@ -99,14 +108,10 @@ export function printError(error: PilotError, json: boolean, world: Pick<World, 
 export function printable(line: string): string {
   return line
     .split(OWN_STYLES)
-    .map((part, index) =>
-      index % 2 === 1 ? part : part.replace(UNPRINTABLE, (sign) => (sign === '\t' ? sign : '\uFFFD')),
-    )
+    .map((part, index) => (index % 2 === 1 ? part : printableText(part)))
     .join('')
 }
 
 /** The sequences of styleText: bold, dim, red, green, and their ends. */
 // eslint-disable-next-line no-control-regex
 const OWN_STYLES = /(\x1b\[(?:1|2|22|31|32|39)m)/
-/** Control, format (bidirectional overrides among them), surrogate and private-use characters. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]/gu

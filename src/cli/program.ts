@@ -1,5 +1,5 @@
 /** The list of commands, their common options, and error reporting. */
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { PilotError, asPilotError } from '../base/errors.ts'
 import type { Cli } from './cli.ts'
 import { addBench } from './commands/bench.ts'
@@ -54,6 +54,13 @@ export function createProgram(
     .option('--no-color', 'print without colours (like NO_COLOR)')
     .option('-q, --quiet', 'print less; log errors only')
     .option('-v, --verbose', 'log more')
+    .addOption(
+      new Option('--log-format <format>', 'json, text, or auto: text if stderr is a terminal (default auto)').choices([
+        'auto',
+        'json',
+        'text',
+      ]),
+    )
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => world.out(text), writeErr })

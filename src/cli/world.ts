@@ -11,6 +11,7 @@ import { readEnvironment, type Environment } from '../config/env.ts'
 import type { FaultLine } from './faults.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
+export type LogFormat = 'json' | 'text' | 'colors'
 
 /** The part of a gateway that the command line needs. */
 export type ServedGateway = Omit<Gateway, 'overlay' | typeof Symbol.asyncDispose>
@@ -49,7 +50,7 @@ export interface Modules {
     }) => Promise<{ readonly address: string; stop(): Promise<void> }>
   }>
   checkUp(): Promise<{ readonly checkUp: (options: GatewayOptions) => Promise<DoctorRecord> }>
-  log(): Promise<{ readonly createLogger: (level: LogLevel) => Logger }>
+  log(): Promise<{ readonly createLogger: (level: LogLevel, format?: LogFormat) => Logger }>
 }
 
 export interface World {
@@ -58,6 +59,10 @@ export interface World {
   readonly modules: Modules
   /** stdout is a terminal. */
   readonly terminal: boolean
+  /** stderr is, where logs go. */
+  readonly logTerminal: boolean
+  /** Wanted there, by NO_COLOR and TERM. */
+  readonly colors: boolean
   /** A client for the gateway behind an admin socket. */
   client(socketPath: string): AdminClient
   /** The first line of stdin, trimmed. */
@@ -87,6 +92,8 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
       log: () => import('../runtime/log.ts'),
     },
     terminal: process.stdout.isTTY,
+    logTerminal: process.stderr.isTTY,
+    colors: process.stderr.isTTY && process.stderr.hasColors(),
     client: (socketPath) => adminClient(socketPath),
     readLine,
     out: (text) => {

@@ -1,11 +1,40 @@
-/** Logs: JSON lines on stderr by pino. The only file that imports it; all others receive a `Logger`. */
+/** Logs by pino, on stderr: JSON lines, or text for a terminal. The only file that imports it; all others receive a `Logger`. */
 import { pino } from 'pino'
 import type { Logger } from '../base/logger.ts'
+import { logText } from './log-text.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
-export function createLogger(level: LogLevel, sink: LogSink = process.stderr): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, new BoundedDestination(sink))
+/** `colors` is for text only. */
+export type LogFormat = 'json' | 'text' | 'colors'
+
+export function createLogger(level: LogLevel, format: LogFormat = 'json', sink: LogSink = process.stderr): Logger {
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    new BoundedDestination(format === 'json' ? sink : new TextSink(sink, format === 'colors')),
+  )
+}
+
+class TextSink implements LogSink {
+  readonly #sink: LogSink
+  readonly #colors: boolean
+
+  constructor(sink: LogSink, colors: boolean) {
+    this.#sink = sink
+    this.#colors = colors
+  }
+
+  get writableLength(): number {
+    return this.#sink.writableLength
+  }
+
+  write(line: string): boolean {
+    return this.#sink.write(logText(line, this.#colors))
+  }
+
+  once(event: 'drain', listener: () => void): unknown {
+    return this.#sink.once(event, listener)
+  }
 }
 
 /** The part of a stream that a log needs. */

@@ -27,17 +27,17 @@ export function addInvite(cli: Cli): void {
       durationOption('--for', MIN_TICKET_MS, MAX_TICKET_MS),
     )
     .option('--service <name>', 'exposure that the ticket opens, if there are several')
-    .option('--qr', 'also draw it as a QR code, even if stdout is not a terminal')
+    .option('--qr', 'also draw it as a QR code')
     .action(
       cli.action(async (out, options: InviteOptions) => {
         const record = await clientOf(options, cli.world).invite(options.service, options.for ?? TICKET_MS)
-        out.result(record, ticketLines(record, cli.world.terminal || options.qr === true, out, cli.world))
+        out.result(record, ticketLines(record, options.qr === true, out, cli.world))
         warnOfLoopback(record, cli.world)
       }),
     )
 }
 
-/** Only the ticket into a pipe; for people also a description and a QR code. */
+/** Only the ticket into a pipe; for people also a description. @param drawn also as a QR code. */
 export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, world: World): string[] {
   const command = `pilotgate join ${record.ticket}`
   const code = drawn ? renderUnicodeCompact(record.ticket, { border: 2 }).split('\n') : []

@@ -66,7 +66,7 @@ export function addRendezvous(cli: Cli): void {
 async function rendezvous(out: Output, world: World, flags: RendezvousFlags): Promise<number> {
   const options = await startOptions(flags, world.env)
   const stops = stopRequests(world)
-  const log = (await world.modules.log()).createLogger(out.logLevel('info'))
+  const log = (await world.modules.log()).createLogger(out.logLevel('info'), out.logFormat)
   const uncontain = world.contain((error) =>
     log.error({ code: 'FAILED', reason: String(error) }, 'an internal error was contained; the rendezvous continues'),
   )

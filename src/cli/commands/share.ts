@@ -84,7 +84,7 @@ async function share(
   const record = await exposeOrFind(client, spec, options)
   const ticket = await client.invite(record.name, validMs)
   if (world.terminal) out.note(`exposed ${exposedLine(record)}, as ${record.name}`)
-  out.result({ ...record, ticket }, ticketLines(ticket, world.terminal, out, world))
+  out.result({ ...record, ticket }, ticketLines(ticket, false, out, world))
   out.undo(`pilotgate unexpose ${record.name}`)
   warnOfLoopback(ticket, world)
 }
@@ -116,7 +116,7 @@ async function shareInForeground(
 ): Promise<number> {
   const flags = { ...options, expose: [...(options.expose ?? []), spec] }
   const show = (ticket: TicketRecord): void => {
-    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, world.terminal, out, world).join('\n'))
+    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, false, out, world).join('\n'))
     if (out.quiet && !out.json) world.out(`${ticket.ticket}\n`) // the purpose of the command
     warnOfLoopback(ticket, world)
   }
@@ -134,7 +134,7 @@ async function shareInForeground(
       )
     return await run({})
   }
-  const log = (await world.modules.log()).createLogger(out.logLevel('warn'))
+  const log = (await world.modules.log()).createLogger(out.logLevel('warn'), out.logFormat)
   const embedded = await startEmbedded(world, stateDir, embeddedAddress(options), log)
   try {
     return await run({

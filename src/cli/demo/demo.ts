@@ -28,7 +28,7 @@ export async function runDemo(out: Output, world: World, check: boolean): Promis
   const interrupted = stops.first.then(() => undefined)
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-demo-'))
   try {
-    const log = (await world.modules.log()).createLogger(out.logLevel('error'))
+    const log = (await world.modules.log()).createLogger(out.logLevel('error'), out.logFormat)
     const demo = await Promise.race([start({ world, log, folder, running, progress }), timeout.expired, interrupted])
     if (demo === undefined) return 0 // Ctrl+C while it started
     out.event({ event: 'ready', ...demo }, demoText(demo, out, check))

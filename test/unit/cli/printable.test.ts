@@ -16,6 +16,8 @@ test('results, events, notes and errors all pass through it', () => {
     out: (part: string) => void (text += part),
     err: (part: string) => void (text += part),
     terminal: true,
+    logTerminal: false,
+    colors: false,
   }
   const out = new Output(world, {})
   out.result({}, [EVIL])

@@ -21,8 +21,10 @@ test('invite requests ten minutes, or the given time, and prints only the ticket
   assert.match(world.stderr.join(''), /works on this machine only/)
 })
 
-test('in a terminal it is drawn, with the command for the other side; under --json it is the record', async () => {
-  const { out } = await run('invite', testWorld({ terminal: true }))
+test('a terminal shows the command for the other side, and with --qr a QR code; --json prints the record', async () => {
+  const drawing = /^[█▀▄ ]+$/m
+  assert.doesNotMatch((await run('invite', testWorld({ terminal: true }))).out, drawing, 'a phone cannot use it')
+  const { out } = await run('invite --qr', testWorld({ terminal: true }))
   assert.match(out, /one node can use it, once, until 2026/)
   assert.match(out, /pilotgate join pgt1_AAAA/)
   assert.ok(out.split('\n').filter((line) => /^[█▀▄ ]+$/.test(line)).length > 10, out)

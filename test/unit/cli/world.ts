@@ -42,6 +42,8 @@ export function testWorld(
       ...parts.modules,
     },
     terminal: parts.terminal ?? false,
+    logTerminal: parts.terminal ?? false,
+    colors: false,
     client: (socketPath) => {
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))

@@ -29,7 +29,7 @@ class Sink implements LogSink {
 
 test('a stalled reader costs a bounded backlog; lost lines are counted once it continues', () => {
   const sink = new Sink()
-  const log = createLogger('info', sink)
+  const log = createLogger('info', 'json', sink)
   sink.stalled = true
   for (let index = 0; index < 50_000; index++) log.warn({ index }, 'a client could not be connected')
   assert.ok(sink.writableLength <= MAX_BACKLOG_BYTES + 1_000, `${sink.writableLength}`)
