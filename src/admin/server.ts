@@ -180,9 +180,10 @@ function unusable(socketPath: string, error: unknown): PilotError {
     )
   return new PilotError(
     'USAGE',
-    `admin socket ${socketPath}: cannot be created (${code}); choose another path with --admin`,
+    `admin socket ${socketPath}: cannot be created (${code})`,
     { socketPath },
     error,
+    'Name a folder that this user can write to with --state-dir, or another path for the socket with --admin.',
   )
 }
 

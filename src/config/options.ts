@@ -406,8 +406,20 @@ function expandHome(path: string, env: Environment): string {
   return path === '~' || path.startsWith('~/') ? join(home(env), path.slice(1)) : path
 }
 
+/** @throws PilotError USAGE if there is neither HOME nor an entry for the user, as in many containers. */
 function home(env: Environment): string {
-  return env.HOME === undefined || env.HOME === '' ? homedir() : env.HOME
+  if (env.HOME !== undefined && env.HOME !== '') return env.HOME
+  try {
+    return homedir()
+  } catch (error) {
+    throw new PilotError(
+      'USAGE',
+      'HOME is not set, and this user has no home folder',
+      {},
+      error,
+      'Name a folder for the state with --state-dir or PILOTGATE_STATE_DIR, or set HOME.',
+    )
+  }
 }
 
 function unique(values: readonly string[]): string[] {

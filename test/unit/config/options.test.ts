@@ -1,4 +1,6 @@
 /** Flags, variables and a file go in, the options that the gateway sees come out; nothing is read from the real environment. */
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -341,3 +343,21 @@ function rejects(flags: Flags, code: ErrorCode, expected: RegExp, more: Record<s
     },
   )
 }
+
+test('without HOME, for a user that the system does not know, the error leads to --state-dir', () => {
+  const { homedir } = os
+  os.homedir = () => {
+    throw Object.assign(new Error('uv_os_homedir returned ENOENT'), { code: 'ERR_SYSTEM_ERROR' })
+  }
+  syncBuiltinESMExports()
+  try {
+    assert.throws(
+      () => resolveOptions({ flags: {}, env: {} }),
+      (error) => error instanceof PilotError && error.code === 'USAGE' && /--state-dir/.test(error.hint),
+    )
+    assert.equal(resolveOptions({ flags: { stateDir: '/srv/pilotgate' }, env: {} }).stateDir, '/srv/pilotgate')
+  } finally {
+    os.homedir = homedir
+    syncBuiltinESMExports()
+  }
+})
