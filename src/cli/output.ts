@@ -64,9 +64,11 @@ export class Output {
     return this.#style('red', text)
   }
 
+  /** A person reads the events; the log adds what needs attention. */
   logLevel(normal: LogLevel): LogLevel {
     if (this.#options.verbose === true) return 'debug'
-    return this.quiet ? 'error' : normal
+    if (this.quiet) return 'error'
+    return normal === 'info' && this.logFormat !== 'json' && !this.json ? 'warn' : normal
   }
 
   /** Text where a person reads it, unless another format was requested. */

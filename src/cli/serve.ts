@@ -50,7 +50,10 @@ export async function serve(
   const { makeRoom, startAdmin } = await world.modules.admin()
   await makeRoom(options.adminSocket)
   const { startGateway } = await world.modules.gateway()
-  const onEvent = (event: GatewayEvent): void => out.event(event, eventLine(event))
+  const isNews = newsFilter(sources.path !== undefined)
+  const onEvent = (event: GatewayEvent): void => {
+    if (out.json || isNews(event)) out.event(event, eventLine(event))
+  }
   let control: AdminControl | undefined
   const openObserver = async (listen: string): Promise<{ local: string; stop(): void }> => {
     const { startObserve } = await world.modules.observe()
@@ -80,6 +83,19 @@ export async function serve(
     stops.dispose()
   }
   return 0
+}
+
+/** Skips, for people, a path event in which only round trip or packet size has changed, and "reloaded" without a file. */
+function newsFilter(hasFile: boolean): (event: GatewayEvent) => boolean {
+  const paths = new Map<number, string>()
+  return (event) => {
+    if (event.event === 'reloaded') return hasFile
+    if (event.event !== 'path') return true
+    const way = `${event.kind} ${event.endpoint}`
+    if (paths.get(event.nodeId) === way) return false
+    paths.set(event.nodeId, way)
+    return true
+  }
 }
 
 interface Attending {

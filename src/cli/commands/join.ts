@@ -49,6 +49,7 @@ async function joinRunning(
   const { used, record } = await redeemAndMap(client, ticket, local, editOf(options))
   out.result({ ...record, ticket: used }, [
     `mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`,
+    ...openLines(record),
   ])
   out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
 }
@@ -77,12 +78,20 @@ async function joinInForeground(
     )
     const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
     const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
+    out.note(...openLines(record))
     if (!named)
       out.note(
         'from now on, without the ticket:',
         `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
       )
   })
+}
+
+/** What to open. Nobody told us whether it speaks HTTP. */
+function openLines({ local, protocol }: MappedRecord): string[] {
+  return protocol === 'tcp'
+    ? [`open http://${local.replace(/^127\.0\.0\.1:/, 'localhost:')}/, or connect to ${local}`]
+    : []
 }
 
 function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {

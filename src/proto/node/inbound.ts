@@ -278,7 +278,9 @@ export class Inbound {
   /** The only answer is silence. The operator is notified. */
   #onStranger(now: Instant, node: NodeId, source: Endpoint): void {
     this.#state.count('strangers_ignored')
-    this.#state.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
+    // A node that we asked for trust may have agreed, and calls before we know it.
+    if (this.#state.trust.outgoingTo(node, undefined) === undefined)
+      this.#state.emit({ kind: 'turned_away', node, port: undefined, why: 'stranger', from: source })
     if (this.#state.trust.outgoing.length > 0 && this.#lookUps.take(now)) this.#exchange.pollSoon(now)
   }
 
