@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { address, eventually, Gateway, Rendezvous, Stage } from './harness.ts'
 import type { Ran } from './harness.ts'
 import { findProgram } from './program.ts'
@@ -135,6 +136,7 @@ test(
     ])
     assert.match((await b.cli('invite')).stderr, /there are several: 80, 81/)
     const short = (await b.cli('invite', '--service', '80', '--for', '10s')).stdout.trim()
+    const expiresAt = Date.now() + 11_000
     const { ticket } = await b.json<{ ticket: string }>('invite', '--service', '80')
     assert.match((await b.cli('join', ticket)).stderr, /made here/)
     const { local } = await a.json<{ local: string }>('join', ticket, '0', '--name', 'web')
@@ -146,11 +148,11 @@ test(
     )
     assert.notEqual((await get(other.local)).code, 0, 'port 81 is for trusted peers, not for guests')
     await eventually('the denial', async () => (await b.counter('connections_denied')) > 0 || undefined)
-    await eventually(
-      'the short one expires',
-      async () => (await a.cli('join', short)).stderr.includes('expired') || undefined,
-      30_000,
-    )
+    const c = await Gateway.start(stage, { name: 'agent-c', registry, beacon })
+    await setTimeout(Math.max(0, expiresAt - Date.now()))
+    const late = await c.cli('join', short)
+    assert.equal(late.code, 4)
+    assert.match(late.stderr, /expired/)
   },
 )
 
