@@ -29,7 +29,7 @@ export const SEALED_HEADER_BYTES = 20
 export const SEALED_OVERHEAD_BYTES = 36
 export const AUTH_FRAME_BYTES = 136
 export const BOUND_AUTH_FRAME_BYTES = AUTH_FRAME_BYTES + 72
-/** Behind it: which session the sender goes on from. */
+/** Behind it: which session the sender continues from. */
 export const CONTINUED_AUTH_FRAME_BYTES = BOUND_AUTH_FRAME_BYTES + 20
 export const KEY_FRAME_BYTES = 40
 

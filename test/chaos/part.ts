@@ -60,11 +60,11 @@ export class Part {
     this.program.signal(signal)
   }
 
-  /** Ended though nobody had asked it to. */
+  /** Ended without being asked to. */
   get unexpectedExit(): string | undefined {
     const exit = this.#program?.exit
     if (exit === undefined || this.#mayEnd) return undefined
-    return `${this.name} ended by itself: ${JSON.stringify(exit)} ${this.program.stderr.slice(-500)}`
+    return `${this.name} ended on its own: ${JSON.stringify(exit)} ${this.program.stderr.slice(-500)}`
   }
 
   get logLines(): number {

@@ -38,7 +38,7 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
   assert.equal((await b.cli('unexpose', '90')).code, 0)
   await b.program.event('unexposed', ({ name }) => name === '90')
   socket.write('y')
-  assert.equal((await some(socket)).toString(), 'y', 'what was open goes on')
+  assert.equal((await some(socket)).toString(), 'y', 'what was open continues')
   socket.destroy()
   const missing = await a.cli('unmap', 'mine')
   assert.deepEqual([missing.code, missing.stderr.includes('hint: There are none.')], [5, true], missing.stderr)

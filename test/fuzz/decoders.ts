@@ -116,7 +116,7 @@ function same(actual: Uint8Array, expected: Uint8Array): void {
 function encodeBeacon(message: BeaconMessage): Uint8Array {
   switch (message.kind) {
     case 'discover':
-      return encodeDiscover(message.node) // what stands behind it is more than it says
+      return encodeDiscover(message.node) // the bytes after it are more than it says
     case 'discover_extended':
       return encodeDiscoverExtended(message.node)
     case 'discover_reply':

@@ -91,7 +91,7 @@ for (let seed = 1; seed <= 10; seed++) {
     sim.run(20_000)
     assert.ok(accepted[0]!.freeSlots >= 0, 'one segment more would block the whole daemon')
     other.write(Buffer.from('still there?'))
-    sim.until('the other stream goes on', 3_000, () => other.receivedBytes === 12)
+    sim.until('the other stream continues', 3_000, () => other.receivedBytes === 12)
     const drain = (): void => {
       if (stream.over) return
       go.turn((now) => go.node.resume(now, accepted[0]!))

@@ -107,7 +107,7 @@ test('a registry that knows no sessions gets the signatures it knows; one that k
   const before = sim.registry.seen.length
   sim.run(10_000)
   const later = sim.registry.seen.slice(before)
-  assert.ok(later.length > 0, 'it goes on asking for a session')
+  assert.ok(later.length > 0, 'it keeps asking for a session')
   assert.deepEqual(
     later.filter((request) => typeOf(request) !== 'session_hello'),
     [],

@@ -379,7 +379,7 @@ export class Tunnel implements Machine {
     this.#sessions.clear()
   }
 
-  /** @param continues the peer goes on from the session in use. */
+  /** @param continues the peer continues from the session in use. */
   #derive(now: Instant, peer: AuthFrame, continues: boolean): boolean {
     const session = this.#sessionWith(now, peer)
     if (session === undefined) return false

@@ -11,7 +11,7 @@ import { IdleFlow, StreamFlow } from './stream-flows.ts'
 import { Faults, latest, Tally } from './tally.ts'
 import type { LoadStats } from './tally.ts'
 
-/** Something that goes on until it is finished. */
+/** Something that runs until it is finished. */
 export interface Flow {
   /** Ends in order; resolves when it has ended, however long that takes within its limits. */
   finish(): Promise<void>

@@ -93,7 +93,7 @@ test('data after a key exchange is a binding only if it is complete and begins l
   assert.equal(bindingOf(Uint8Array.from(bytes, (byte, i) => (i === AUTH_FRAME_BYTES ? byte ^ 1 : byte))), undefined)
 })
 
-test('a continuation stands behind the binding, whole, and is encoded again exactly', () => {
+test('a continuation follows the binding, complete, and is encoded again exactly', () => {
   const { continued_frame_of_first, continuation } = extensions.key_exchange
   const bytes = hex(continued_frame_of_first)
   const frame = decodeAuthFrame(bytes)
