@@ -1,4 +1,4 @@
-/** From a client to a service along every way, on one machine: who listens where, and which processes stand between. */
+/** From a client to a service along every way, on one machine: who listens where, and which processes are in between. */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
  * The caller behind a request or connection that came over the overlay, as authenticated by the tunnel; headers do not
- * matter.
+ * matter. Known from the stream alone; what the node knows beyond that is `KnownPeer` of gateway/model.
  */
 import { formatAddress } from '../base/address.ts'
 import type { NodeId } from '../base/types.ts'

@@ -1,5 +1,5 @@
 /** Events of a gateway as lines for people. Pure. */
-import type { GatewayEvent } from '../gateway/model/events.ts'
+import type { GatewayEvent, ReadyEvent } from '../gateway/model/events.ts'
 import type { ExposedRecord, MappedRecord } from '../gateway/model/records.ts'
 import { formatNode, formatRtt } from './text.ts'
 
@@ -16,7 +16,7 @@ export function eventLine(event: GatewayEvent): string {
     case 'reloaded':
       return `reloaded: configuration ${event.version} is in force`
     case 'ready':
-      return `ready    ${formatNode(event.node)},${event.udp === null ? '' : ` udp ${event.udp},`} admin ${event.admin},${event.observe === undefined ? '' : ` observe http://${event.observe}/,`}${event.http === null ? '' : ` http ${event.http},`}${event.proxy === undefined ? '' : ` proxy ${event.proxy},`}${event.dns === undefined ? '' : ` dns ${event.dns},`} after ${Math.round(event.elapsedMs)} ms`
+      return `ready    ${readyParts(event).join(', ')}, after ${Math.round(event.elapsedMs)} ms`
     case 'trust':
       return `trust    ${event.peer} (node ${event.nodeId}): ${event.state}`
     case 'ticket':
@@ -28,10 +28,26 @@ export function eventLine(event: GatewayEvent): string {
   }
 }
 
+function readyParts({ node, udp, admin, observe, http, proxy, dns }: ReadyEvent): string[] {
+  const parts = [formatNode(node)]
+  if (udp !== null) parts.push(`udp ${udp}`)
+  parts.push(`admin ${admin}`)
+  if (observe !== undefined) parts.push(`observe http://${observe}/`)
+  if (http !== null) parts.push(`http ${http}`)
+  if (proxy !== undefined) parts.push(`proxy ${proxy}`)
+  if (dns !== undefined) parts.push(`dns ${dns}`)
+  return parts
+}
+
 export function mappedLine({ local, peer, remote }: MappedRecord): string {
   return `${local} → ${remote.startsWith(`${peer}:`) ? remote : `${peer}, ${remote}`}`
 }
 
 export function exposedLine({ port, target, allow }: ExposedRecord): string {
-  return `port ${port} → ${target} for ${allow.map((peer) => (peer === 'trusted' ? 'every trusted peer' : peer === 'invited' ? 'holders of a ticket' : peer)).join(', ')}`
+  return `port ${port} → ${target} for ${allow.map(whoOf).join(', ')}`
+}
+
+function whoOf(entry: string): string {
+  if (entry === 'trusted') return 'every trusted peer'
+  return entry === 'invited' ? 'holders of a ticket' : entry
 }

@@ -289,7 +289,10 @@ export class LiveConfig implements ConfigControl {
     return { HOME, XDG_STATE_HOME }
   }
 
-  /** Serialises changes: each sees the result of the one before. */
+  /**
+   * Serialises changes, each with what surrounds it: reading the file and the current state before, writing the file
+   * after. The gateway has a queue of its own, for `apply` alone: exposures also end on their own, and it runs without us.
+   */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#queue.then(work)
     this.#queue = done.catch(() => {})

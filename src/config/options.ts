@@ -132,7 +132,8 @@ function stateDirOf(sources: Sources): string {
   const given = sources.flags.stateDir ?? variable(env, 'STATE_DIR')
   if (given !== undefined) return resolve(expandHome(given, env))
   if (file?.config.node.stateDir !== undefined) return resolve(file.folder, expandHome(file.config.node.stateDir, env))
-  const base = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(home(env), '.local/state') // the XDG specification ignores relative ones
+  // The XDG specification ignores relative paths.
+  const base = env.XDG_STATE_HOME?.startsWith('/') === true ? env.XDG_STATE_HOME : join(home(env), '.local/state')
   return join(base, 'pilotgate')
 }
 

@@ -12,7 +12,7 @@ export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
 
 /**
  * The same bytes at both ends.
- * 'low_order': the peer's key has the wrong length or would force a secret anybody can know (RFC 7748 §6.1).
+ * 'low_order': the peer's key has the wrong length or would force a secret that anyone can know (RFC 7748 §6.1).
  * @param info What the key is for (RFC 5869 §3.2): other bytes, another key.
  * @param length Bytes; the first 32 are the same whatever it is.
  */

@@ -2,7 +2,8 @@
 import { readU16, writeU16 } from '../base/bytes.ts'
 
 /**
- * 4 bytes for IPv4 and for IPv4-mapped IPv6, otherwise 16; undefined if the text is not an address. A zone (`%eth0`) is dropped: it has no meaning on another machine.
+ * 4 bytes for IPv4 and for IPv4-mapped IPv6, otherwise 16; undefined if the text is not an address. A zone (`%eth0`) is
+ * dropped: it has no meaning on another machine.
  */
 export function encodeIp(text: string): Uint8Array | undefined {
   if (!text.includes(':')) return encodeIpv4(text)

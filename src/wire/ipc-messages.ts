@@ -226,7 +226,7 @@ export function encodeIpcMessage(message: IpcMessage): Uint8Array {
 export function decodeIpcMessage(message: Uint8Array): IpcMessage | IpcMessageFault {
   const command = message[0]
   if (command === undefined) return 'empty'
-  if (message.length < (LEAST_BYTES.get(command) ?? 1)) return 'too_short'
+  if (message.length < (MIN_BYTES.get(command) ?? 1)) return 'too_short'
   switch (command) {
     case COMMANDS.bind + 1:
       return { kind: 'bind_ok', port: readU16(message, 1) }
@@ -313,7 +313,7 @@ const QUERY_NAMES: ReadonlyMap<number, IpcQuery> = new Map(
 const HANDSHAKE_SUBS: readonly HandshakeSub[] = ['request', 'approve', 'reject', 'pending', 'trusted', 'revoke'] // from 1
 
 /** Shortest daemon message of each command, command byte included. */
-const LEAST_BYTES: ReadonlyMap<number, number> = new Map([
+const MIN_BYTES: ReadonlyMap<number, number> = new Map([
   [COMMANDS.bind + 1, 3],
   [COMMANDS.dial + 1, 5],
   [COMMANDS.accept, 15],

@@ -60,7 +60,7 @@ export class Part {
     this.program.signal(signal)
   }
 
-  /** Ended though no one had asked it to. */
+  /** Ended without being asked to. */
   get unexpectedExit(): string | undefined {
     const exit = this.#program?.exit
     if (exit === undefined || this.#mayEnd) return undefined

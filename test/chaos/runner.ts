@@ -7,7 +7,7 @@ import type { FactRow, LoadedRow, Problem, ProblemKind, Random, Row, RowResult }
 import { pause, World } from './world.ts'
 import type { ServiceReport, Side } from './world.ts'
 
-/** What was only late is run once more before it is believed: someone else may have had the machine. */
+/** A row that was merely late is run once more before its result counts: the machine may have been busy with something else. */
 export async function runBelievably(row: Row, seed: number): Promise<RowResult> {
   const first = await runRow(row, seed)
   if (first.problems.length === 0 || first.problems.some(({ kind }) => kind !== 'time')) return first

@@ -307,7 +307,7 @@ test('a service that refuses is a 502 of the front, whose own code says which si
     'Host: app.pilot',
     `http://127.0.0.1:${front.port}/`,
   ])
-  assert.match(upgrade.stdout, /^HTTP\/1\.1 200 /) // Upgrade: h2c is not taken, and the request served all the same
+  assert.match(upgrade.stdout, /^HTTP\/1\.1 200 /) // Upgrade: h2c is ignored, and the request is served anyway
 })
 
 test('the log has a line for each request: who, what, how much, how long, and no query', async () => {

@@ -57,7 +57,7 @@ test('the registry survives a full disk: it stays up, reports it, and acknowledg
     for (let index = 0; index < 30; index++) assert.notEqual(await register(10_000 + index), 'register_ok')
     assert.equal((await fetch(`http://${http}/readyz`)).status, 503)
     assert.equal((await fetch(`http://${http}/livez`)).status, 200)
-    assert.equal(program.exit, undefined, 'the process continues')
+    assert.equal(program.exit, undefined, 'the process keeps running')
     await program.kill()
   } finally {
     spawnSync('umount', ['-l', folder])

@@ -116,7 +116,7 @@ function same(actual: Uint8Array, expected: Uint8Array): void {
 function encodeBeacon(message: BeaconMessage): Uint8Array {
   switch (message.kind) {
     case 'discover':
-      return encodeDiscover(message.node) // the bytes after it are not in the message
+      return encodeDiscover(message.node) // the bytes after it are more than it says
     case 'discover_extended':
       return encodeDiscoverExtended(message.node)
     case 'discover_reply':

@@ -39,7 +39,7 @@ const CASES: readonly Case[] = [
     mtu: 1_372,
   },
   {
-    name: 'MTU 1500 on both sides, 1300 between, and nobody tells (no ICMP)',
+    name: 'MTU 1500 on both sides, 1300 between, silently (no ICMP)',
     a: { boxes: ['cone'], mtu: 1_300, hostMtu: 1_500 },
     b: {},
     mtu: 1_231,

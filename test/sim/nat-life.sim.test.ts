@@ -213,7 +213,7 @@ test('double NAT on one side is still punched', () => {
   sim.until('punched', 10_000, () => kindOf(a, b) === 'punched' && kindOf(b, a) === 'punched')
 })
 
-test('with a different beacon implementation the path is found all the same, and the NAT stays unknown', () => {
+test('with a different beacon implementation the path is still found, and the NAT stays unknown', () => {
   const pair = pairOf(LINUX, KINDS.get('EIM/APDF'), { foreignBeacon: true })
   const { sim, a, b } = pair
   dialled(pair)

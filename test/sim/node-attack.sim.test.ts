@@ -44,7 +44,7 @@ for (const seed of [1, 2, 3, 4]) {
     sim.until('the rest', 5_000, () => first.receivedBytes === 120_000)
     assert.equal(first.end, undefined)
     assert.equal(b.accepted.length, 1, 'an old SYN opens nothing')
-    assert.equal(a.eventsOf('peer').length + b.eventsOf('peer').length, restarts, 'nobody seems to have restarted')
+    assert.equal(a.eventsOf('peer').length + b.eventsOf('peer').length, restarts, 'no peer seems to have restarted')
     assert.equal(a.state.peers.size, 1)
     assert.equal(b.state.peers.size, 1)
   })

@@ -164,7 +164,8 @@ for (const seed of [1, 2, 3]) {
   test(`a registry that lost its memory swaps the ids of two nodes that were stopped meanwhile: trust given by hand holds (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
-    for (const node of [a, b]) assert.deepEqual(node.state.trust.outgoing, [], 'nobody asks by configuration any more')
+    for (const node of [a, b])
+      assert.deepEqual(node.state.trust.outgoing, [], 'no request from the configuration is left')
     b.listen(80, (stream) => {
       stream.echo = true
     })
@@ -259,7 +260,7 @@ for (const seed of [1, 2, 3]) {
     const next = a.dial('agent-b', 80)
     sim.until('next one', 10_000, () => next.state === 'open')
     const unknown = a.dial('agent-c', 80)
-    sim.until('a name nobody knows fails', 15_000, () => unknown.over)
+    sim.until('an unknown name fails', 15_000, () => unknown.over)
     sim.registry.silent = false
     sim.until('registered again', 30_000, () => a.registered && b.registered)
   })

@@ -206,6 +206,34 @@ test('in addition to 10,000 open streams to one port, 2,000 more a second come a
   assert.equal(a.state.streams <= 16_384 && b.state.streams <= 16_384, true)
 })
 
+for (const seed of [1, 29]) {
+  test(`10,000 streams over a path that loses, duplicates and reorders all end with all their bytes (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed, path: { delayMs: 15, jitterMs: 20, lossRate: 0.03, duplicateRate: 0.02 } })
+    const [a, b] = sim.pair()
+    b.listen(80, (stream) => {
+      stream.echo = true
+    })
+    const streams: SimStream[] = []
+    for (let i = 0; i < 10; i++) {
+      const batch = Array.from({ length: 1_000 }, () => a.dial('agent-b', 80))
+      for (const stream of batch) stream.write(Buffer.from('x'))
+      sim.run(200)
+      streams.push(...batch)
+    }
+    sim.until('all are open', 30_000, () => streams.every((stream) => stream.receivedBytes === 1))
+    for (const [index, stream] of streams.entries()) {
+      stream.write(Buffer.alloc(index % 100, 'y'))
+      stream.shutdown()
+    }
+    sim.until('all are over', 120_000, () => streams.every((stream) => stream.over))
+    assert.deepEqual(new Set(streams.map((stream) => stream.end)), new Set(['finished']))
+    for (const [index, stream] of streams.entries())
+      assert.equal(stream.data.toString(), `x${'y'.repeat(index % 100)}`, `stream ${index}`)
+    sim.run(90_000)
+    assert.deepEqual([leftovers(a), leftovers(b)], [NOTHING, NOTHING])
+  })
+}
+
 test('a port is used again when its stream was reset, though the peer may have missed that', () => {
   const sim = new SimOverlay({ seed: 2 })
   const [a, b] = sim.pair()

@@ -1,4 +1,4 @@
-/** Keys that are replaced while streams run: nothing is lost, no one counts as restarted, and old keys are gone. */
+/** Keys that are replaced while streams run: nothing is lost, no peer counts as restarted, and old keys are gone. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { GRACE_MS, REKEY_MS, REKEY_TURN_MS } from '../../src/proto/tunnel/constants.ts'

@@ -70,7 +70,7 @@ test('a peer that has really moved is followed with its full rate, a round trip 
 })
 
 for (const seed of [1, 2, 3])
-  test(`a discover reply that someone forges in the name of the beacon moves no one (seed ${seed})`, () => {
+  test(`a discover reply forged in the name of the beacon moves no node (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10 } })
     const [a, b] = sim.pair()
     const forged = { address: '203.0.113.9', port: 7_777 }

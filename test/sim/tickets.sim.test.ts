@@ -45,7 +45,7 @@ for (const seed of [1, 2, 3]) {
     assert.ok(!trusts(host, guest) && !trusts(guest, host))
   })
 
-  test(`a host with another key than the pinned one is not trusted, whatever it answers (seed ${seed})`, () => {
+  test(`a host whose key is not the pinned one is not trusted, whatever it answers (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
     host.core.setJudge(() => 'accept')
     ask(guest, host, 'good', new Uint8Array(32).fill(7))

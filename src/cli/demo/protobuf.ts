@@ -11,8 +11,8 @@ export interface NumberMessage {
 } // uint32
 
 export function encodeText({ text }: TextMessage): Buffer {
-  const bytes = Buffer.from(text, 'utf8')
-  return bytes.length === 0 ? bytes : Buffer.concat([Buffer.from([(1 << 3) | BYTES]), varint(bytes.length), bytes]) // an empty string is the default and omitted
+  const bytes = Buffer.from(text, 'utf8') // an empty string is the default and omitted
+  return bytes.length === 0 ? bytes : Buffer.concat([Buffer.from([(1 << 3) | BYTES]), varint(bytes.length), bytes])
 }
 
 export function encodeNumber({ value }: NumberMessage): Buffer {

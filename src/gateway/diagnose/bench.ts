@@ -54,7 +54,7 @@ async function roundTrips(echo: Echo, forMs: number): Promise<BenchRecord['round
     const began = performance.now()
     await echo.exchange(MESSAGE_BYTES, SILENCE_MS)
     times.push(performance.now() - began)
-  } while (times.length < MOST_ROUND_TRIPS && performance.now() < until)
+  } while (times.length < MAX_ROUND_TRIPS && performance.now() < until)
   return {
     bytes: MESSAGE_BYTES,
     medianMs: rounded(quantile(times, 0.5)),
@@ -195,7 +195,7 @@ function rounded(ms: number): number {
  */
 const SET_UPS = 5
 const MESSAGE_BYTES = 1_024
-const MOST_ROUND_TRIPS = 1_000
+const MAX_ROUND_TRIPS = 1_000
 /** Of the time that the transfer may take. */
 const ROUND_TRIP_SHARE = 0.25
 /** A working path brings something back in this time, even after an outage. */

@@ -1,8 +1,8 @@
 /** The owner of a local connection, for a backend that sees only `127.0.0.1:PORT`, or a person who sees it in `ss`. */
 import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
-import { callerOf } from '../model/caller.ts'
-import type { CallerSource } from '../model/caller.ts'
+import { knownPeer } from '../model/known-peer.ts'
+import type { PeerSource } from '../model/known-peer.ts'
 import { parseListen } from '../model/listen.ts'
 import type { WhoisEntry, WhoisRecord } from '../model/records.ts'
 
@@ -10,7 +10,7 @@ import type { WhoisEntry, WhoisRecord } from '../model/records.ts'
  * @param find by the ip:port at its local end.
  * @throws PilotError USAGE if `local` is not ip:port, NOT_FOUND if it is not one of our open connections.
  */
-export function whois(find: (end: string) => WhoisEntry | undefined, source: CallerSource, local: string): WhoisRecord {
+export function whois(find: (end: string) => WhoisEntry | undefined, source: PeerSource, local: string): WhoisRecord {
   const end = parseListen(local.replace(/^\[?::ffff:([\d.]+)\]?:(?=\d+$)/i, '$1:')) // IPv4 as a dual-stack listener shows it
   if (end === undefined || end.port === 0)
     throw new PilotError('USAGE', `${local}: expected IP:PORT, such as 127.0.0.1:40001`, { local })
@@ -18,17 +18,17 @@ export function whois(find: (end: string) => WhoisEntry | undefined, source: Cal
   if (connection === undefined)
     throw new PilotError('NOT_FOUND', `no open connection of this gateway has the local end ${local}`, { local })
   const { direction, service, peer, nodeId, openedMs } = connection
-  const caller = nodeId === null ? undefined : callerOf(source, nodeId)
+  const known = nodeId === null ? undefined : knownPeer(source, nodeId)
   return {
     local,
     direction,
     service,
     peer,
     nodeId,
-    address: caller?.address ?? null,
-    hostname: caller?.hostname ?? null,
-    publicKey: caller?.key ?? null,
-    path: caller?.path ?? null,
+    address: known?.address ?? null,
+    hostname: known?.hostname ?? null,
+    publicKey: known?.key ?? null,
+    path: known?.path ?? null,
     openedMs,
   }
 }

@@ -9,7 +9,7 @@ import type { GivingUp } from '../../runtime/giving-up.ts'
 import type { Target } from '../model/expose-spec.ts'
 import type { TargetHosts } from './target-hosts.ts'
 
-/** Paused, so that nothing is read before someone listens. Rejects when no address takes the connection, or on an abort. */
+/** Paused, so that nothing is read before a listener is attached. Rejects when no address takes the connection, or on an abort. */
 export async function connectTarget(target: Target, hosts: TargetHosts, giveUp: GivingUp): Promise<Socket> {
   if (target.kind === 'unix')
     return await race([() => connect({ path: target.path, allowHalfOpen: true }).pause()], giveUp)

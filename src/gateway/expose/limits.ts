@@ -111,11 +111,11 @@ function makeUse(newPerSecond: number | undefined, bytesPerSecond: number | unde
     bytes:
       bytesPerSecond === undefined
         ? undefined
-        : new TokenBucket(bytesPerSecond, Math.max(bytesPerSecond, LEAST_BURST_BYTES)),
+        : new TokenBucket(bytesPerSecond, Math.max(bytesPerSecond, MIN_BURST_BYTES)),
   }
 }
 
 /** Peers without a connection whose buckets are remembered; forgetting one gives it at most an extra second's worth. */
 const MAX_IDLE_PEERS = 4_096
 /** One read of a socket, or the largest datagram, passes immediately, however low the rate. */
-const LEAST_BURST_BYTES = 65_536
+const MIN_BURST_BYTES = 65_536

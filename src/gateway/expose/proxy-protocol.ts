@@ -4,12 +4,12 @@
  * and destination are the IPv6 addresses that stand for the two nodes (`ipOf`), and the overlay ports.
  */
 import type { NodeId } from '../../base/types.ts'
-import { ipBytesOf, ipOf } from '../model/caller.ts'
-import type { Caller } from '../model/caller.ts'
+import { ipBytesOf, ipOf } from '../model/known-peer.ts'
+import type { KnownPeer } from '../model/known-peer.ts'
 import type { ProxyVersion } from '../model/expose-spec.ts'
 
 export interface ProxiedStream {
-  readonly caller: Caller
+  readonly caller: KnownPeer
   readonly callerPort: number // overlay port that the caller's stream comes from
   readonly ownNode: NodeId
   readonly ownPort: number // exposed overlay port

@@ -8,7 +8,7 @@ import { formatEndpoint } from '../../base/types.ts'
 import { GiveUp } from '../../runtime/giving-up.ts'
 import type { Incoming, Listener, OverlayStream } from '../../runtime/overlay.ts'
 import { HttpExposure } from '../http/exposed.ts'
-import { callerOf } from '../model/caller.ts'
+import { knownPeer } from '../model/known-peer.ts'
 import type { ExposeSpec } from '../model/expose-spec.ts'
 import type { ExposedRecord } from '../model/records.ts'
 import type { Connection } from '../service/connections.ts'
@@ -186,7 +186,7 @@ export class Exposure implements Service<ExposedRecord> {
     if (version === undefined) return
     socket.write(
       proxyHeader(version, {
-        caller: callerOf(node, stream.peer),
+        caller: knownPeer(node, stream.peer),
         callerPort: stream.remotePort,
         ownNode: node.nodeId,
         ownPort: this.spec.port,

@@ -55,11 +55,11 @@ export async function answerQuestion(zone: Zone, bytes: Uint8Array, limit: numbe
     })
   const whole = reply(false)
   const room =
-    limit > MOST_UDP_BYTES
+    limit > MAX_UDP_BYTES
       ? limit
       : edns === undefined
         ? limit
-        : Math.min(MOST_UDP_BYTES, Math.max(limit, edns.udpPayloadSize))
+        : Math.min(MAX_UDP_BYTES, Math.max(limit, edns.udpPayloadSize))
   return whole.length <= room ? whole : reply(true)
 }
 
@@ -194,13 +194,13 @@ function soaOf(zone: string): Answer {
 /** In seconds. Short, because a peer may be mapped or lose trust at any time, and another query is cheap. */
 const TTL_S = 5
 /** A size that passes every path without fragmentation (dnsflagday.net, 2020). */
-const MOST_UDP_BYTES = 1_232
+const MAX_UDP_BYTES = 1_232
 /** Upper bits of the extended RCODE 16. */
 const BADVERS_HIGH = 1
 const OUR_EDNS: OptAnswer = {
   type: 'OPT',
   name: '.',
-  udpPayloadSize: MOST_UDP_BYTES,
+  udpPayloadSize: MAX_UDP_BYTES,
   extendedRcode: 0,
   ednsVersion: 0,
   flags: 0,

@@ -7,7 +7,7 @@ import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Logger } from '../../base/logger.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
-import { callerOf } from '../model/caller.ts'
+import { knownPeer } from '../model/known-peer.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Hop } from './hop.ts'
 import { Http1 } from './http1.ts'
@@ -70,7 +70,7 @@ export class HttpExposure {
   }
 
   #hop(stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>): Hop {
-    const caller = callerOf(this.#node, stream.peer)
+    const caller = knownPeer(this.#node, stream.peer)
     const { key, path } = caller
     return {
       host: 'target',

@@ -4,8 +4,8 @@
  * and punctuation, because CGI and its successors map both `-` and `_` to the same variable.
  */
 import type { OutgoingHttpHeaders } from 'node:http'
-import { ipOf } from '../model/caller.ts'
-import type { Caller } from '../model/caller.ts'
+import { ipOf } from '../model/known-peer.ts'
+import type { KnownPeer } from '../model/known-peer.ts'
 
 /** Names and values in turn, as Node's rawHeaders. */
 export type RawHeaders = readonly string[]
@@ -17,7 +17,7 @@ export type Fields = Record<string, string | string[]>
  * For an HTTP/1.1 request: names as the client wrote them, values of repeated names as lists, no framing except
  * `content-length`. That name and `host` are in lower case here, because Node and http-proxy expect that.
  */
-export function requestHeaders(raw: RawHeaders, caller: Caller | undefined): Fields {
+export function requestHeaders(raw: RawHeaders, caller: KnownPeer | undefined): Fields {
   const named = connectionNames(raw)
   const kept = collect(
     raw,
@@ -58,7 +58,7 @@ export function collect(
 /** For an HTTP/2 request: pseudo headers included, symbols (which values are sensitive) too. */
 export function requestHeaders2(
   headers: Readonly<Record<string, unknown>>,
-  caller: Caller | undefined,
+  caller: KnownPeer | undefined,
 ): OutgoingHttpHeaders {
   const kept = without(
     headers,
@@ -107,7 +107,7 @@ export function isReserved(name: string): boolean {
 }
 
 /** Unknown values are left out. */
-export function callerHeaders({ nodeId, address, key, hostname, path }: Caller): Record<string, string> {
+export function callerHeaders({ nodeId, address, key, hostname, path }: KnownPeer): Record<string, string> {
   return {
     'Pilot-Node': String(nodeId),
     'Pilot-Address': address,
@@ -150,7 +150,7 @@ function folded(name: string): string {
   return name.replace(/[^a-z0-9]+/g, '-').replace(/^-/, '')
 }
 
-function originHeaders(caller: Caller, host: string): Record<string, string> {
+function originHeaders(caller: KnownPeer, host: string): Record<string, string> {
   return {
     'x-forwarded-for': ipOf(caller.nodeId),
     'x-forwarded-proto': 'http',

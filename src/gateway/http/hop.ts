@@ -1,7 +1,7 @@
 /** Where a request goes next, and its description. The front creates hops to peers, an exposure hops to its target. */
 import type { Agent } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Caller } from '../model/caller.ts'
+import type { KnownPeer } from '../model/known-peer.ts'
 import type { PageRequest } from './origin.ts'
 
 export interface Hop {
@@ -11,7 +11,7 @@ export interface Hop {
   /** A new connection, for HTTP/2. @throws PilotError: like dialling. */
   readonly connect: () => Promise<Duplex>
   /** Set in headers for the backend. Absent: nothing is set, and nothing from the client is removed. */
-  readonly caller?: Caller
+  readonly caller?: KnownPeer
   readonly about: HopAbout
 }
 

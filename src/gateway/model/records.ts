@@ -170,7 +170,8 @@ export interface BenchOptions {
 export interface BenchRecord {
   readonly peer: string
   readonly nodeId: NodeId
-  readonly setUp: { readonly firstMs: number; readonly medianMs: number; readonly count: number } // to open a connection; first: includes name resolution and key exchange if needed
+  /** To open a connection; the first one includes name resolution and key exchange if needed. */
+  readonly setUp: { readonly firstMs: number; readonly medianMs: number; readonly count: number }
   readonly roundTrip: {
     readonly bytes: number
     readonly medianMs: number

@@ -64,7 +64,7 @@ export function sameProof(a: string, b: string): boolean {
 }
 
 function read(bytes: Buffer): Ticket | undefined {
-  if (bytes.length < LEAST_BYTES || bytes[0] !== VERSION) return undefined
+  if (bytes.length < MIN_BYTES || bytes[0] !== VERSION) return undefined
   const body = bytes.subarray(0, -CHECK_BYTES)
   if (!checksum(body).equals(bytes.subarray(-CHECK_BYTES))) return undefined
   let at = FIXED_BYTES
@@ -117,6 +117,6 @@ const TCP = 6
 const UDP = 17
 const FIXED_BYTES = 60 // up to the fingerprint's length
 const CHECK_BYTES = 4
-const LEAST_BYTES = FIXED_BYTES + 4 + CHECK_BYTES
+const MIN_BYTES = FIXED_BYTES + 4 + CHECK_BYTES
 /** Four fields of 255 bytes and the rest, in base64url; a usual one has 230. */
 const MAX_TICKET_CHARS = 1_500

@@ -24,7 +24,8 @@ export interface Outside {
 export type Drained = 'idle' | 'more' | 'blocked'
 
 /**
- * 1. News of streams, for the application's objects, and then events, until there are neither. Reading opens windows and writing carries acknowledgements, so this comes before datagrams.
+ * 1. News of streams, for the application's objects, and then events, until there are neither. Reading opens windows and
+ *    writing carries acknowledgements, so this comes before datagrams.
  * 2. Segments that were held for more bytes to fill them.
  * 3. Datagrams, at most MAX_DATAGRAMS_PER_TURN: acknowledgements must be read while a burst goes out.
  * 4. Questions to the registry.

@@ -288,7 +288,7 @@ export class PathSelector {
   }
 }
 
-/** How long the peer may send nothing but pings on a path before it counts as unused by it, ms. */
+/** A path on which the peer has sent nothing but pings for this long is not in use by the peer, ms. */
 const UNUSED_MS = 5_000
 /** Punched and direct are equally good, once they work. */
 const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 2, direct: 2, lan: 3 }

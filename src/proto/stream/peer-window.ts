@@ -15,7 +15,8 @@ export class PeerWindow {
   /** The field of a packet that acknowledged `ack`. @returns true if it admits more bytes than before. */
   onWindow(ack: number, window: number): boolean {
     if (this.slotted) {
-      if (ack < this.#slotsAck) return false // overtaken: what it admitted is in flight or delivered by now With the same number only reading can have changed it, and only upwards.
+      if (ack < this.#slotsAck) return false // overtaken: what it admitted is in flight or delivered by now
+      // With the same number, only reading can have changed it, and only upwards.
       this.#slots = ack === this.#slotsAck ? Math.max(this.#slots, window) : window
       this.#slotsAck = ack
       return false

@@ -80,7 +80,7 @@ export class Session {
     const prefix = sealedPrefix(frame)
     const fate = this.#windows.accept(prefix, sealedCounterHigh(frame), sealedCounterLow(frame))
     if (fate !== 'accept') return fate
-    // Where both directions share the key and the peer has drawn our prefix, ours is drawn again while that is possible.
+    // If both directions share the key and the peer has drawn our prefix, we draw another one while that is still possible.
     while (this.proof === undefined && prefix === this.#prefix && !this.#sealedAny) this.#prefix = this.#drawPrefix()
     return packet
   }

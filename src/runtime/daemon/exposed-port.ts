@@ -239,7 +239,7 @@ class Accepted implements StreamCarrier {
         this.#ipc.say({ kind: 'close', connection: this.connection })
         this.#onClosed()
       },
-      Math.max(0, LEAST_LIFE_MS - (performance.now() - this.#since)),
+      Math.max(0, MIN_LIFE_MS - (performance.now() - this.#since)),
     )
   }
 }
@@ -280,7 +280,7 @@ class DaemonIncoming implements Incoming {
  * A dialling daemon polls whether it is connected. If the end comes before it has polled, it keeps waiting until its
  * dial times out after 39 s (observed with the reference daemon), so no stream ends sooner than this.
  */
-const LEAST_LIFE_MS = 250
+const MIN_LIFE_MS = 250
 const BIND_MS = 10_000
 const BIND_AGAIN_MS: readonly number[] = [100, 250, 500, 1_000, 2_000]
 /** Streams with pushed data that are not announced yet; a daemon's accept queue holds as many (stream.md Q23). */

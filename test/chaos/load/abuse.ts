@@ -118,7 +118,7 @@ async function readSlowly(seconds: number): Promise<AbuseReport> {
   }
 }
 
-/** Each writer runs until it has been stopped for a while; `answered` counts those that were. */
+/** Each writer continues until it has been stopped for a while; `answered` counts those that were. */
 async function pour({ flow, count }: AbuseRequest): Promise<AbuseReport> {
   const block = Buffer.alloc(65_536, 7)
   const written = await Promise.all(

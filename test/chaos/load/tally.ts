@@ -116,5 +116,5 @@ export function latest(times: readonly (number | null)[]): number | null {
   return times.reduce((all, one) => (all === null || one === null ? null : Math.max(all, one)), 0)
 }
 
-/** Of one kind: a report that no one can read to its end proves no more. */
+/** Of one kind: a report too long to read proves no more. */
 const MAX_DETAILS = 50

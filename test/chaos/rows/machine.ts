@@ -1,4 +1,4 @@
-/** Faults of the machine: disks, descriptors, clocks, a log that no one reads. */
+/** Faults of the machine: disks, descriptors, clocks, a log without a reader. */
 import { spawnSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Faults of the network between the parts: the middle drops, cuts, narrows, or moves someone. */
+/** Faults of the network between the parts: the middle drops, cuts or narrows the traffic, or changes an address. */
 import { inside } from '../../nat/lab.ts'
 import type { Heal, LoadedRow } from '../row.ts'
 import { pause } from '../world.ts'

@@ -1,16 +1,16 @@
 /**
  * One seed is a whole overlay in virtual time: three to five gateways behind random NATs, in some seeds a plain (Go-shaped)
  * daemon, an impostor, guests with tickets; a registry on a disk, a beacon, a registered stranger; conversations between
- * all of them; faults at random. Invariants are checked all along:
+ * all of them; faults at random. Invariants are checked after every round:
  *
  * - every byte that arrives is the byte that was sent there, in order; no more, none of another stream;
  * - one dial is accepted at most once, and by the owner of the key that its name was bound to; an end is seen only where one
  *   was made; `finished` means all bytes;
- * - no one is trusted but by configuration, ticket or person, nor after that was taken back and acknowledged, whatever is
- *   restarted; a stranger opens nothing and is dialled by no one; an impostor gets no packet of a stream;
+ * - trust comes only from configuration, a ticket or a person, and is gone once its revocation is acknowledged, whatever
+ *   restarts; a stranger opens nothing and is never dialled; an impostor gets no packet of a stream;
  * - what the registry or a trust file has acknowledged is there after a crash: an id changes only when the registry forgot;
  * - no plaintext on any wire (the network refuses it); tables, timers, events and turns stay within bounds.ts;
- * - within the calm after the last fault every pair can talk, nothing stands still, and both sides have the same streams.
+ * - within the calm after the last fault every pair can talk, nothing is stalled, and both sides have the same streams.
  *
  * The same seed gives the same run to the last datagram (`digest`). Each round draws from a source of its own, so that a
  * run without the fault of one round (`without`) has the other faults as before: shrink.ts.
@@ -339,10 +339,10 @@ export class Cluster {
       const foreign = node.state.trust.trusted.find(
         ({ publicKey }) => publicKey !== '' && !keys.has(publicKey) && !guests.includes(publicKey),
       )
-      if (foreign !== undefined) throw new Violation(`${name} trusts a key that no one configured`)
+      if (foreign !== undefined) throw new Violation(`${name} trusts a key that was never configured`)
     }
-    if (this.stranger.accepted.length > 0) throw new Violation('someone talks to the stranger')
-    if (this.#knocks.some(({ opened }) => opened > 0)) throw new Violation('someone lets the stranger in')
+    if (this.stranger.accepted.length > 0) throw new Violation('a member talks to the stranger')
+    if (this.#knocks.some(({ opened }) => opened > 0)) throw new Violation('a member admits the stranger')
   }
 
   #mustReach(from: Member, to: Member): void {
@@ -423,7 +423,7 @@ const ROUNDS = 80
 const MEET_MS = 180_000
 /** Longer than the slowest promise of docs/reliability.md: the registry forgets a silent node, the NATs their mappings. */
 const CALM_MS = 75_000
-/** A name that someone else had is asked for again after a minute (HOSTNAME_AGAIN_MS), and a peer looks for its owner after that. */
+/** A name that another node held is requested again after a minute (HOSTNAME_AGAIN_MS), and a peer looks for its owner after that. */
 const LONG_CALM_MS = 165_000
 const SWEEP_MS = 60_000
 const DIAL_MS = 15_000

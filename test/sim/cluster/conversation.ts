@@ -73,7 +73,7 @@ export class Conversation {
     if (stream.opened > 1) throw new Violation(`${this.about}: opened ${stream.opened} times`)
     if (this.#isPlain) return
     if (stream.readEnded && stream.end === undefined && !this.shut)
-      throw new Violation(`${this.about}: an end that no one made`)
+      throw new Violation(`${this.about}: an end that neither side made`)
     if (stream.end === 'finished' && !(this.isComplete && this.shut))
       throw new Violation(`${this.about}: finished, and ${this.progress}`)
   }

@@ -1,7 +1,7 @@
 /**
- * Two nodes that no one knows, and a member that makes tickets for them (src/gateway/tickets has the real ones; here a
- * secret opens once, for one key, until it expires). Tickets are asked for late, twice, and by both at once: who is in
- * holds one, of two at once exactly one is in, and when the term is over trust ends, whatever was restarted meanwhile.
+ * Two unknown nodes, and a member that makes tickets for them (src/gateway/tickets has the real ones; here a secret
+ * admits one key, once, until it expires). Tickets are used late, twice, and by both at once. A guest that is admitted holds
+ * one; of two at once exactly one is admitted; when the term is over, trust ends, whatever restarted in the meantime.
  */
 import { toBase64 } from '../../../src/base/bytes.ts'
 import { formatAddress } from '../../../src/base/address.ts'
@@ -59,7 +59,7 @@ export class Guests {
       if (!node.alive || node.isPaused) continue
       const { usedBy } = ticket
       if (this.#tickets.some((other) => other.usedBy === usedBy && this.#sim.world.nowMs < other.endsAt)) {
-        ticket.isOver = true // another one of the same guest continues
+        ticket.isOver = true // another ticket of the same guest continues
         continue
       }
       const entry = node.state.trust.trusted.find(({ publicKey }) => publicKey === usedBy)

@@ -1,7 +1,7 @@
 /**
- * A node that wants to be taken for a member: it registers their names while they are away or forgotten, claims their ids at
- * the registry and the beacon, sends key exchanges in their name, and repeats what they said (key exchanges and sealed
- * frames off the wire). It must end no stream, and be trusted by no one.
+ * A node that poses as a member: it registers members' names while they are away or forgotten, claims their ids at the
+ * registry and the beacon, sends key exchanges in their name, and replays what they sent (key exchanges and sealed frames
+ * off the wire). It must end no stream and gain no trust.
  */
 import { toBase64, utf8 } from '../../../src/base/bytes.ts'
 import { encodeDiscover, RELAY_HEADER_BYTES } from '../../../src/wire/beacon-messages.ts'
@@ -17,7 +17,7 @@ import { Violation } from './conversation.ts'
 export class Impostor {
   readonly puppet: Puppet
   readonly #sim: SimOverlay
-  /** Frames that members sent lately, as someone on the line hears them. */
+  /** Frames that members sent lately, as an observer of the line sees them. */
   readonly #heard: Uint8Array[] = []
 
   constructor(sim: SimOverlay) {
@@ -42,7 +42,7 @@ export class Impostor {
     const tricks: readonly (readonly [string, () => void])[] = [
       ['takes the name of', () => this.takeName(as.options.hostname!)],
       ['asks for trust under the name of', () => this.#ask(as, towards)],
-      ['repeats what was heard of someone, also', () => this.#repeat(random, towards)],
+      ['replays frames of any member, also', () => this.#repeat(random, towards)],
       ['makes a key exchange in the name of', () => this.#forge(random, as, towards)],
       ['registers the key of', () => this.#claimKey(as)],
       ['claims, at the beacon, the id of', () => this.#discover(as)],

@@ -151,5 +151,5 @@ export class SimStore implements RegistryStore {
   }
 }
 
-/** A failed write of a file is retried after this time, ms: RETRY_MS of runtime/node/trust-keeper.ts. */
+/** A failed write of a file is retried after this long, ms: RETRY_MS of runtime/node/trust-keeper.ts. */
 const RETRY_MS = 10_000

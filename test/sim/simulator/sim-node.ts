@@ -411,7 +411,7 @@ export class SimNode implements Outside {
     this.overlay.world.at(at, () => {
       if (life !== this.#life || this.#timerAt !== at) return
       this.#timerAt = Infinity
-      if (this.isPaused) return // it is late, and catches up when it continues
+      if (this.isPaused) return // it is late, and catches up when it resumes
       this.#servedAt = this.nowMs
       this.core.handleTimeout(this.nowMs)
       this.#flush()

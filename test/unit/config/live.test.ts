@@ -86,7 +86,7 @@ test('save applies before it writes, and writes nothing that was not applied', a
   await live.reload()
   assert.equal(live.config().version, 2, 'the watch finds nothing new')
   await write('map: []')
-  await assert.rejects(live.map('b:3', { save: true }), { code: 'CONFLICT' }, 'somebody edits the file at this moment')
+  await assert.rejects(live.map('b:3', { save: true }), { code: 'CONFLICT' }, 'the file is being edited at this moment')
 })
 
 test('without a file there is nothing to reload or to save in', async () => {

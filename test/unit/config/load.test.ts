@@ -189,7 +189,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
   ],
   [
-    'nobody allowed',
+    'no one allowed',
     'version: 1\nexpose: [{ port: 80, target: "80", allow: [] }]',
     'g.yaml:2:43: expose[0].allow: expected at least one peer, or no `allow` at all, found a list',
   ],

@@ -50,7 +50,7 @@ for (const provider of PROVIDERS) {
     assert.equal(key.open(NONCE, AAD, concatBytes(sealed, new Uint8Array(1))), undefined)
   })
 
-  test(`sealing writes in place, exactly at its place, and the plaintext may stand there (${provider.name})`, () => {
+  test(`sealing writes exactly at its place, and the plaintext may already be there (${provider.name})`, () => {
     const plaintext = payloadOf({ mul: 17, add: 9, length: 100 })
     const expected = seal(provider, plaintext)
     const out = new Uint8Array(140).fill(0xee)

@@ -231,7 +231,7 @@ export class PeerGroup {
     if (member.ejectedUntil > 0 && !trial) return
     if (member.ejectedUntil === 0) this.#options.onEjected?.(member.peer, reason)
     member.failures += 1
-    member.ejectedUntil = this.#now() + Math.min(FIRST_EJECTION_MS * 2 ** (member.failures - 1), LONGEST_EJECTION_MS)
+    member.ejectedUntil = this.#now() + Math.min(FIRST_EJECTION_MS * 2 ** (member.failures - 1), MAX_EJECTION_MS)
   }
 
   get #patienceMs(): number {
@@ -282,4 +282,4 @@ const PATIENCE_MS = 3_000
 const DIRECT_MORE_MS = 5_000 // the wait of service/path-policy.ts for a direct path
 /** A restart takes about a second; the doubling keeps a dead peer from costing every client its patience. */
 const FIRST_EJECTION_MS = 1_000
-const LONGEST_EJECTION_MS = 60_000
+const MAX_EJECTION_MS = 60_000

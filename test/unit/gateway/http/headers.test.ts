@@ -1,7 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { sensitiveHeaders } from 'node:http2'
-import type { Caller } from '../../../../src/gateway/model/caller.ts'
+import type { KnownPeer } from '../../../../src/gateway/model/known-peer.ts'
 import {
   isReserved,
   requestHeaders,
@@ -11,7 +11,7 @@ import {
   responseHeaders,
 } from '../../../../src/gateway/http/headers.ts'
 
-const CALLER: Caller = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', key: 'S0VZ', path: 'punched' }
+const CALLER: KnownPeer = { nodeId: 2, address: '0:0000.0000.0002', hostname: 'agent-b', key: 'S0VZ', path: 'punched' }
 const FORGED = [
   'Pilot-Node',
   'pilot-node',

@@ -20,7 +20,7 @@ function admitted(asked: Partial<PageRequest>, allowed: readonly string[] = []):
 test('programs send no Origin and may do anything; a page may do so where it comes from the same host', () => {
   assert.ok(admitted({}))
   assert.ok(admitted({ origin: OWN, site: 'same-origin' }))
-  assert.ok(admitted({ origin: `https://${HOST.toUpperCase()}` }), 'behind somebody else’s TLS')
+  assert.ok(admitted({ origin: `https://${HOST.toUpperCase()}` }), 'behind TLS that another proxy terminates')
   assert.ok(admitted({ upgrades: true, method: 'GET', origin: OWN }))
   assert.ok(admitted({ site: 'none' }), 'typed into the address bar')
 })

@@ -1,4 +1,4 @@
-/** Targets that no one exposes without saying so: by address, by socket, and by what a name leads to. */
+/** Targets that are exposed only on explicit request: by address, by socket, and by what a name leads to. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../../src/base/errors.ts'

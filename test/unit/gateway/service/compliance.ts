@@ -122,7 +122,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     service.stop()
   },
 
-  'a drain in the table lets nobody in, and ends where it began': async (stage) => {
+  'a drain in the table admits no one, and ends where it began': async (stage) => {
     const table = new ServiceTable<{ readonly name: string }, object>('service', () => stage.make({}))
     await table.become([{ name: 'it' }])
     const service = table.service('it')!
@@ -217,5 +217,5 @@ export function pause(ms: number): Promise<void> {
 }
 
 const CLIENTS = 10
-/** A peer whose datagrams are refused is not listened to for so long. */
+/** How long a peer whose datagrams were refused is ignored. */
 const REFUSED_FOR_MS = 1_100

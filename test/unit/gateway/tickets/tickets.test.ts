@@ -188,7 +188,7 @@ test('a refusal is TICKET_USED, another key TICKET_INVALID, and neither leaves a
   }
 })
 
-test('a ticket that has expired by our clock is shown anyway, because the inviter may have another time', async () => {
+test('a ticket that has expired by our clock is still shown, since the clock of its maker may differ', async () => {
   const text = formatTicket({ ...TICKET, expires: 1 })
   const stage = await open()
   const using = code(stage.tickets.redeem(text))
@@ -202,7 +202,7 @@ test('a ticket that has expired by our clock is shown anyway, because the invite
   assert.equal((await taken).nodeId, 2)
 })
 
-test('what is wrong with a ticket before anybody is asked', async () => {
+test('what is wrong with a ticket before any node is asked', async () => {
   const { tickets, asked } = await open()
   assert.equal(await code(tickets.redeem(formatTicket({ ...TICKET, key: OWN }))), 'USAGE', 'our own')
   assert.equal(await code(tickets.redeem('pgt1_AAAA')), 'TICKET_INVALID')

@@ -104,7 +104,7 @@ test('a relay that answered once and died is tried again while no other path is 
   assert.ok(relay.dead)
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(30_000, direct, true)
-  assert.equal(paths.current, direct, 'it was heard, but whether it works from us no one knows')
+  assert.equal(paths.current, direct, 'frames arrive along it, but it is unknown whether ours do')
   const probed: unknown[] = []
   for (let probe; (probe = paths.takeUpgradeProbe(30_000)) !== undefined;) probed.push(probe.kind)
   assert.deepEqual(probed.toSorted(), ['direct', 'relay'])

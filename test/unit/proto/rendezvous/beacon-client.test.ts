@@ -45,7 +45,7 @@ for (const [what, demand] of [
     assert.equal(asks(client, 20_020), undefined, 'and then it rests')
   })
 
-test('a reply with a different transaction, or with none from a beacon that repeats them, is not expected', () => {
+test('a reply that repeats a transaction other than that of the last question, or none from a beacon that does, is not expected', () => {
   const client = newClient()
   const transaction = transactionAt(client, 0)
   const answer = { transaction, secondPort: 9_002, isFromSecond: false }

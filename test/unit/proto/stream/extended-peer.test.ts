@@ -22,7 +22,7 @@ test('SACK blocks that come late, far behind what is acknowledged by now, are ne
     setting.feed({ ack: setting.own(sent), window: 4_000 })
   }
   setting.feed({ ack: setting.own(1_000), window: 4_000 }, late)
-  assert.equal(setting.stream.receiver.queuedBytes, 0, 'the reader is given bytes that nobody wrote')
+  assert.equal(setting.stream.receiver.queuedBytes, 0, 'the reader gets bytes that were never written')
 })
 
 test('RST of a writer that had much unsent still ends the stream', () => {

@@ -134,7 +134,7 @@ test('FIN waits until everything is acknowledged and no one reads any more (Q2),
   assert.equal(setting.stream.end, 'finished')
 })
 
-test('FIN is said again after 1, 2 and 4 s until it is answered (Q3)', () => {
+test('FIN is retransmitted after 1, 2 and 4 s until it is answered (Q3)', () => {
   const setting = plainStream()
   setting.stream.close(setting.now)
   const at = [setting.now]

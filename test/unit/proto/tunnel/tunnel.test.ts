@@ -260,7 +260,7 @@ test('keys do not reach a log', () => {
   assert.equal(JSON.stringify({ tunnel: connected()[0].tunnel }), '{"tunnel":"[tunnel]"}')
 })
 
-/** Lets PILA pass until no one has one due; then a frame each way. @returns news of the two. */
+/** Exchanges PILA until neither has one due; then a frame each way. @returns news of the two. */
 function settle(now: number, a: Side, b: Side): [number, number] {
   for (let i = 0; i < 10 && (a.tunnel.authDue || b.tunnel.authDue); i++)
     for (const [from, to] of [
@@ -298,7 +298,7 @@ test('keys that are old are replaced at both ends by the next frame, without the
   assert.equal(a.tunnel.authDue, true)
   b.seal(now, 'x')
   assert.ok(!b.tunnel.authDue, 'the other end waits a little longer')
-  assert.deepEqual(settle(now + 10, a, b), [0, 0], 'no one is reported as restarted, or as connected again')
+  assert.deepEqual(settle(now + 10, a, b), [0, 0], 'no peer is reported as restarted, or as reconnected')
   assert.ok(keysOf(a) !== before[0] && keysOf(b) !== before[1])
   assert.equal(a.open(now + 20, late), 'late', 'what was under way is opened')
   assert.equal(a.open(now + 20, late), 'replay')
@@ -354,7 +354,7 @@ test('a peer that restarts in the middle of it counts as restarted', () => {
   assert.ok((news & TUNNEL_REKEYED) !== 0)
 })
 
-test('a continuation that someone makes up, or takes from another exchange, is none', () => {
+test('a continuation that is made up, or taken from another exchange, is none', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const now = REKEY_MS + 100

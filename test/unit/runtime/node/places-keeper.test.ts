@@ -22,7 +22,7 @@ test('places are written when they have changed, at the latest at the end, reada
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   await settled()
-  assert.deepEqual(await loadPlaces(path), { places: [] }, 'with nobody to remember there is no file')
+  assert.deepEqual(await loadPlaces(path), { places: [] }, 'with no peer to remember there is no file')
   present = { udpPort: 4_001, places: [PLACE] }
   await settled()
   assert.deepEqual(await loadPlaces(path), present)

@@ -38,7 +38,7 @@ test('an id is not taken over while its node is active, and moves to the new add
   assert.deepEqual(
     setting.at(2_900, encodeDiscover(1), MALLORY),
     ['192.0.2.66:6666 0204c00002421a0a'],
-    'the answer itself is true for anybody',
+    'the answer itself is true for anyone',
   )
   assert.equal(setting.beacon.counters.takeoversRefused, 1)
   assert.deepEqual(setting.at(2_950, relay(2, 1, 'aa'), BOB), ['203.0.113.1:4001 0600000002aa'], 'still with alice')

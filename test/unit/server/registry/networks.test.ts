@@ -23,7 +23,7 @@ test('without a configured token nothing is administered, whatever token is sent
   assert.equal(
     [...setting.disk.keys()].filter((key) => key.startsWith('audit/')).length,
     0,
-    'and nothing is noted that nobody could read',
+    'and nothing is recorded for a missing reader',
   )
 })
 

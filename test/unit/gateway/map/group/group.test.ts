@@ -316,7 +316,7 @@ test('a tag means every trusted node that has it, according to the registry: the
       ['0:0000.0000.0009', 1],
       ['node-10', 0],
     ],
-    'what nobody tells stays as it was',
+    'what is not reported stays as it was',
   )
   delete world.tags[9]
   world.group.stop()

@@ -1,12 +1,12 @@
 /**
- * The other end of a connection, as far as we know it: one model for HTTP headers (http/headers.ts), the PROXY protocol
- * (proxy-protocol.ts) and whois. The tunnel has authenticated the node; everything follows from it.
+ * A peer at the other end of a connection, as far as we know it: one model for HTTP headers (http/headers.ts), the PROXY
+ * protocol (proxy-protocol.ts) and whois. The tunnel has authenticated the node; everything follows from it.
  */
 import { formatAddress } from '../../base/address.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { Overlay, PathKind } from '../../runtime/overlay.ts'
 
-export interface Caller {
+export interface KnownPeer {
   readonly nodeId: NodeId
   readonly address: string // 0:0000.0000.0002
   readonly hostname: string | null // null: it has none, or we trust it only by address
@@ -14,10 +14,10 @@ export interface Caller {
   readonly path: PathKind | null // null: through a daemon, or none right now
 }
 
-/** The source of a Caller. */
-export type CallerSource = Pick<Overlay, 'hostnameOf' | 'keyOf' | 'pathTo'>
+/** What knows peers. */
+export type PeerSource = Pick<Overlay, 'hostnameOf' | 'keyOf' | 'pathTo'>
 
-export function callerOf(source: CallerSource, nodeId: NodeId): Caller {
+export function knownPeer(source: PeerSource, nodeId: NodeId): KnownPeer {
   return {
     nodeId,
     address: formatAddress({ network: 0, node: nodeId }),

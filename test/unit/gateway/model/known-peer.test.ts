@@ -1,28 +1,28 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { callerOf, ipBytesOf, ipOf } from '../../../../src/gateway/model/caller.ts'
-import type { CallerSource } from '../../../../src/gateway/model/caller.ts'
+import { knownPeer, ipBytesOf, ipOf } from '../../../../src/gateway/model/known-peer.ts'
+import type { PeerSource } from '../../../../src/gateway/model/known-peer.ts'
 import { ConnectionTable } from '../../../../src/gateway/service/connections.ts'
 import { proxyHeader, TLV } from '../../../../src/gateway/expose/proxy-protocol.ts'
 import { whois } from '../../../../src/gateway/diagnose/whois.ts'
 import type { WhoisEntry } from '../../../../src/gateway/model/records.ts'
 
-const SOURCE: CallerSource = {
+const SOURCE: PeerSource = {
   hostnameOf: () => 'agent-b',
   keyOf: () => 'S0VZ',
   pathTo: () => ({ kind: 'relay', endpoint: '203.0.113.7:4000', reason: 'relay' }),
 }
 const NOTHING = { hostnameOf: () => undefined, keyOf: () => undefined, pathTo: () => undefined }
 
-test('a caller is what the overlay knows, and null where it does not', () => {
-  assert.deepEqual(callerOf(SOURCE, 0x1_0002), {
+test('a known peer is what the overlay knows, and null where it does not', () => {
+  assert.deepEqual(knownPeer(SOURCE, 0x1_0002), {
     nodeId: 0x1_0002,
     address: '0:0000.0001.0002',
     hostname: 'agent-b',
     key: 'S0VZ',
     path: 'relay',
   })
-  assert.deepEqual(callerOf(NOTHING, 2), {
+  assert.deepEqual(knownPeer(NOTHING, 2), {
     nodeId: 2,
     address: '0:0000.0000.0002',
     hostname: null,
@@ -43,7 +43,7 @@ test('the IPv6 address of a node is written as RFC 5952 wants it, and its bytes 
 })
 
 test('PROXY protocol: version 1 is one line, version 2 has a TLV for each thing that is known', () => {
-  const stream = { caller: callerOf(SOURCE, 2), callerPort: 49_153, ownNode: 1, ownPort: 5432 }
+  const stream = { caller: knownPeer(SOURCE, 2), callerPort: 49_153, ownNode: 1, ownPort: 5432 }
   assert.equal(
     proxyHeader('proxy-v1', stream).toString(),
     'PROXY TCP6 fd70:696c:6f74::2 fd70:696c:6f74::1 49153 5432\r\n',
@@ -56,7 +56,7 @@ test('PROXY protocol: version 1 is one line, version 2 has a TLV for each thing 
   assert.equal(proxyHeader('proxy-v2', stream).toString('hex'), `${head(36 + known.length / 2)}${known}`)
   const address = tlv(TLV.address, '0:0000.0000.0002')
   assert.equal(
-    proxyHeader('proxy-v2', { ...stream, caller: callerOf(NOTHING, 2) }).toString('hex'),
+    proxyHeader('proxy-v2', { ...stream, caller: knownPeer(NOTHING, 2) }).toString('hex'),
     `${head(36 + address.length / 2)}${address}`,
   )
 })
