@@ -359,12 +359,13 @@ export class Inbound {
         why,
         from: peer.paths.current?.endpoint,
       })
-      if (why === 'stranger' || !this.#resets.take(now)) return
+      if (why === 'stranger') return
       const syn = { ...header }
       state.refusals.put(now, now, () => this.#outbound.resetUnknown(peer, syn, 0))
     }
     if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
       return refused('stranger')
+    if (!peer.opened.take(now)) return state.count('syn_limited') // whatever the port is: otherwise the silence would tell
     if (!state.ports.isListening(header.dstPort)) return refused('no_listener')
     if (state.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }
