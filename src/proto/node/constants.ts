@@ -127,7 +127,7 @@ export const MAX_PINGS = 4_096
 export const PING_EXPIRY_MS = 30_000
 /** PILA of nodes whose key we do not know yet, kept while the registry is asked. */
 export const MAX_STRANGERS = 64
-/** Questions to the registry per second that strangers can cause; it grants us 500 a minute for everything. */
+/** Questions to the registry per second that others' frames can cause; it grants us 500 a minute for everything. */
 export const LOOK_UPS_PER_SECOND = 5
 /** Signature checks per second that others can cause; a check costs about 0.15 ms. */
 export const AUTH_CHECKS_PER_SECOND = 500

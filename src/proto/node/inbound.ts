@@ -261,7 +261,8 @@ export class Inbound {
     }
     if (byRelay) peer.paths.admitRelay()
     if (peer.tunnel.isBinding) peer.markExtended()
-    if (result === 'new_key' && peer.claim === undefined) this.#resolver.lookUpKey(now, peer.node) // the name that people will see
+    if (result === 'new_key' && peer.claim === undefined && this.#lookUps.take(now))
+      this.#resolver.lookUpKey(now, peer.node) // the name that people will see
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
     this.#chores.afterTunnel(now, peer)
