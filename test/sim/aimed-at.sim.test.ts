@@ -8,7 +8,18 @@ import { Puppet } from './simulator/puppet.ts'
 for (const [target, isAimedAt] of [
   ['127.0.0.1:22', false],
   ['192.168.7.1:53', false],
+  ['localhost:22', false], // a name: the system would look it up
+  ['127.1:22', false],
+  ['2130706433:22', false],
+  ['0x7f000001:22', false],
+  ['[::ffff:127.0.0.1]:22', false],
+  ['[0:0:0:0:0:0:0:1]:22', false],
+  ['[64:ff9b::7f00:1]:22', false],
+  ['[2002:7f00:1::]:22', false],
+  ['[::127.0.0.1]:22', false],
+  ['[::ffff:192.168.7.1]:53', false],
   ['203.0.113.99:4000', true],
+  ['[::ffff:203.0.113.99]:4000', true],
 ] as const) {
   test(`a registry that says a peer is at ${target} ${isAimedAt ? 'is believed' : 'has nothing sent there'}`, () => {
     const sim = new SimOverlay({ seed: 1 })
@@ -19,7 +30,8 @@ for (const [target, isAimedAt] of [
     const records = sim.record()
     a.dial(String(puppet.nodeId), 80)
     sim.run(5_000)
-    const aimed = records.filter(({ to }) => `${to.address}:${to.port}` === target)
+    const port = Number(target.slice(target.lastIndexOf(':') + 1))
+    const aimed = records.filter(({ to }) => to.port === port && to.address !== puppet.endpoint.address)
     assert.equal(aimed.length > 0, isAimedAt, `${aimed.length} datagrams`)
   })
 }

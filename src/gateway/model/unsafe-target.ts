@@ -6,7 +6,7 @@
 import { BlockList, isIPv6 } from 'node:net'
 import { basename } from 'node:path'
 import { PilotError } from '../../base/errors.ts'
-import { decodeIp, encodeIp } from '../../wire/ip-address.ts'
+import { translatedIpv4 } from '../../wire/ip-address.ts'
 import type { ExposeSpec } from './expose-spec.ts'
 
 /** @throws PilotError USAGE for an exposure of such a target without the flag. */
@@ -38,13 +38,6 @@ export function isControlSocket(path: string): boolean {
   return CONTROL_SOCKETS.has(basename(path)) || path.endsWith(SYSTEMD_SOCKET)
 }
 
-function translatedIpv4(address: string): string | undefined {
-  const bytes = encodeIp(address)
-  if (bytes?.length !== 16) return undefined
-  const found = TRANSLATED.find(({ prefix }) => prefix.every((byte, i) => bytes[i] === byte))
-  return found && decodeIp(bytes, found.at, 4)
-}
-
 function dangerOf(target: ExposeSpec['target']): string | undefined {
   if (target.kind === 'unix') return isControlSocket(target.path) ? 'a socket that controls this machine' : undefined
   return /^[\d.]+$|:/.test(target.host) && isUnsafeAddress(target.host)
@@ -63,15 +56,6 @@ BLOCKED.addAddress('192.0.0.192', 'ipv4') // Oracle Cloud
 BLOCKED.addSubnet('224.0.0.0', 4, 'ipv4') // multicast
 BLOCKED.addSubnet('ff00::', 8, 'ipv6')
 BLOCKED.addAddress('255.255.255.255', 'ipv4')
-
-/** IPv6 prefixes, whole bytes, behind which an IPv4 address stands at `at`. */
-const TRANSLATED: readonly { readonly prefix: readonly number[]; readonly at: number }[] = [
-  { prefix: [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], at: 12 }, // NAT64 (RFC 6052): DNS64 gives every name such an address
-  { prefix: [0x00, 0x64, 0xff, 0x9b, 0, 1], at: 12 }, // NAT64 of a site (RFC 8215), the usual /96 within it
-  { prefix: [0x20, 0x02], at: 2 }, // 6to4 (RFC 3056)
-  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0], at: 12 }, // SIIT (RFC 2765)
-  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], at: 12 }, // IPv4-compatible (RFC 4291 §2.5.5.1)
-]
 
 /** Of systemd: starts anything as root. */
 const SYSTEMD_SOCKET = '/systemd/private'
