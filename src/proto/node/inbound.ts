@@ -47,7 +47,7 @@ import type { Peer } from './peer.ts'
 import type { Resolver } from './resolver.ts'
 import type { TrustExchange } from './trust-exchange.ts'
 import { streamKey } from './ports.ts'
-import { SourceBuckets } from './source-buckets.ts'
+import { SourceBuckets } from '../../base/source-buckets.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
 
 /** The consumers of incoming datagrams. */

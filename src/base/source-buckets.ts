@@ -2,8 +2,8 @@
  * A share for each source address of datagrams, so that a flooding source uses up only its own. Bounded: the oldest are
  * evicted.
  */
-import { TokenBucket } from '../../base/token-bucket.ts'
-import type { Instant } from '../../base/types.ts'
+import { TokenBucket } from './token-bucket.ts'
+import type { Instant } from './types.ts'
 
 export class SourceBuckets {
   readonly #perSecond: number
