@@ -1,23 +1,25 @@
 /**
- * A share for each source address of datagrams, so that a flooding source uses up only its own. Bounded: the oldest are
- * evicted.
+ * A share for each source of work, such as an address or a node, so that a flooding one uses up only its own. Bounded: the
+ * oldest are evicted.
  */
 import { TokenBucket } from './token-bucket.ts'
 import type { Instant } from './types.ts'
 
-export class SourceBuckets {
+export class SourceBuckets<Source> {
   readonly #perSecond: number
-  readonly #buckets = new Map<string, TokenBucket>() // in order of their last use
+  readonly #burst: number
+  readonly #buckets = new Map<Source, TokenBucket>() // in order of their last use
 
-  constructor(perSecond: number) {
+  constructor(perSecond: number, burst: number = perSecond) {
     this.#perSecond = perSecond
+    this.#burst = burst
   }
 
-  take(now: Instant, address: string): boolean {
-    const bucket = this.#buckets.get(address) ?? new TokenBucket(this.#perSecond)
-    this.#buckets.delete(address)
+  take(now: Instant, source: Source): boolean {
+    const bucket = this.#buckets.get(source) ?? new TokenBucket(this.#perSecond, this.#burst)
+    this.#buckets.delete(source)
     if (this.#buckets.size >= MAX_SOURCES) this.#buckets.delete(this.#buckets.keys().next().value!)
-    this.#buckets.set(address, bucket)
+    this.#buckets.set(source, bucket)
     return bucket.take(now)
   }
 }

@@ -1,5 +1,5 @@
 /** IP addresses as the beacon protocol carries them: 4 or 16 bytes, and their canonical text (RFC 5952). */
-import { readU16, writeU16 } from '../base/bytes.ts'
+import { readU16, toHex, writeU16 } from '../base/bytes.ts'
 import type { Endpoint } from '../base/types.ts'
 import { parseEndpoint } from '../base/types.ts'
 
@@ -36,6 +36,12 @@ export function translatedIpv4(address: string): string | undefined {
   if (bytes?.length !== 16) return undefined
   const found = TRANSLATED.find(({ prefix }) => prefix.every((byte, i) => bytes[i] === byte))
   return found && decodeIp(bytes, found.at, 4)
+}
+
+/** The network of one customer: an IPv4 address, an IPv6 /64. */
+export function sourceNet(ip: string): string {
+  const bytes = encodeIp(ip)
+  return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip
 }
 
 function encodeIpv4(text: string): Uint8Array | undefined {

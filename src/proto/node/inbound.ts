@@ -23,6 +23,7 @@ import {
   isUnchecked,
   sourcePort,
 } from '../../wire/packet.ts'
+import { sourceNet } from '../../wire/ip-address.ts'
 import { decodePathHello } from '../../wire/path-hello.ts'
 import type { AuthFrame } from '../../wire/tunnel-frames.ts'
 import {
@@ -76,7 +77,7 @@ export class Inbound {
   readonly #header = createPacketHeader()
   readonly #strangers = new Map<NodeId, Stranger>()
   readonly #authChecks = new TokenBucket(k.AUTH_CHECKS_PER_SECOND)
-  readonly #authSources = new SourceBuckets(k.AUTH_CHECKS_PER_SOURCE)
+  readonly #authSources = new SourceBuckets<string>(k.AUTH_CHECKS_PER_SOURCE)
   readonly #lookUps = new TokenBucket(k.LOOK_UPS_PER_SECOND)
   readonly #resets = new TokenBucket(k.RST_PER_SECOND)
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
@@ -234,7 +235,7 @@ export class Inbound {
    * Through the relay everything has the same source; there the beacon separates senders.
    */
   #mayCheck(now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): boolean {
-    if (!byRelay && !this.#authSources.take(now, source.address)) return false
+    if (!byRelay && !this.#authSources.take(now, sourceNet(source.address))) return false
     const isKnown = !byRelay && this.#state.peers.get(sender)?.paths.knows(source) === true
     return isKnown || this.#authChecks.take(now)
   }
