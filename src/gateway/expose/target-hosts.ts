@@ -1,6 +1,6 @@
 /**
- * The addresses of one exposure's target: those that it may lead to. A name can be pointed anywhere by whoever runs its zone, the
- * path of a socket by whoever may write in its folder.
+ * The addresses of one exposure's target: those that it may lead to. The owner of a zone can point a name anywhere, and
+ * anyone who may write in a folder can replace a socket there by a link.
  */
 import { realpath } from 'node:fs/promises'
 import type { HostAddresses } from '../../runtime/net/host-addresses.ts'

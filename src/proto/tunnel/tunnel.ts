@@ -477,5 +477,5 @@ function readPrefix(bytes: Uint8Array): number {
 
 /** Two AES-256 keys and the proof of a continuation. */
 const BOUND_SECRET_BYTES = 32 + 32 + 16
-/** Least pause between answers to frames that nothing opens: whoever can send UDP can cause them. */
+/** Least pause between answers to frames that nothing opens: anyone can cause them. */
 const UNKNOWN_FRAME_MS = 1_000

@@ -376,7 +376,7 @@ test('the continuation of one key says nothing about another: a restart is notic
   settle(40, a, b)
   const now = REKEY_MS + 100
   a.seal(now, 'x')
-  const continued = a.takeAuth(b).slice() // anybody can get it: a node shows its key to whoever sends it a frame in the peer's name
+  const continued = a.takeAuth(b).slice() // anyone can get it: a frame in the peer's name makes a node show its key
   a.restart()
   a.tunnel.start(now + 10)
   const fresh = a.takeAuth(b)
