@@ -12,6 +12,7 @@ export class EventTeller {
   readonly #log: Logger
   readonly #onEvent: (event: GatewayEvent) => void
   readonly #sparse: SparseLog
+  readonly #peers: SparseLog
   readonly #toldPaths = new Map<NodeId, string>()
   readonly #unmeasured = new Map<NodeId, NodeJS.Timeout>()
 
@@ -19,6 +20,7 @@ export class EventTeller {
     this.#log = log
     this.#onEvent = onEvent
     this.#sparse = new SparseLog(log)
+    this.#peers = new SparseLog(log, undefined, PEER_LINES)
   }
 
   tell(event: OverlayEvent): void {
@@ -65,9 +67,10 @@ export class EventTeller {
         return
       case 'peer': {
         const about = { peer: event.peerName, nodeId: event.node }
+        const kind = `${event.node}:${event.state}` // a peer can offer new keys many times a second
         if (event.state === 'unreachable')
-          log.warn({ ...about, code: 'PEER_UNREACHABLE' }, 'the peer has stopped answering')
-        else log.info(about, event.state === 'connected' ? 'tunnel is up' : 'the peer has new keys')
+          this.#peers.warn(kind, { ...about, code: 'PEER_UNREACHABLE' }, 'the peer has stopped answering')
+        else this.#peers.info(kind, about, event.state === 'connected' ? 'tunnel is up' : 'the peer has new keys')
         return
       }
       case 'path':
@@ -122,7 +125,8 @@ export class EventTeller {
     const peer = hostname ?? formatAddress({ network: 0, node: nodeId })
     const about = { peer, nodeId, nameVerified: isVerified, fingerprint: fingerprint ?? null }
     if (state === 'key_changed') {
-      this.#log.error(
+      this.#sparse.error(
+        `${nodeId}:key_changed`,
         { ...about, code: 'KEY_CHANGED' },
         'a node claims to be a trusted peer but has another key: not answered. If the peer has a new key, revoke its trust and request it again',
       )
@@ -177,6 +181,9 @@ export class EventTeller {
 
 const HOSTNAME_HINT =
   'Choose another hostname, or ask its owner to give it up; peers that trust this node reach it by its key.'
+
+/** Thousands of peers may come and go together: what is limited is each of them. */
+const PEER_LINES = { perSecond: 1_000, atOnce: 100_000 }
 
 /** How long a path may stay without a round-trip time before it is reported without one, ms. */
 const MEASURE_MS = 500

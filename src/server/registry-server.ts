@@ -18,7 +18,8 @@ import { canonicalAddress } from './address.ts'
 import { RegistryConnection } from './registry-connection.ts'
 import { SWEEP_EVERY_MS } from './registry/constants.ts'
 import { sniffTls } from './tls.ts'
-import { siteNet, sourceNet } from './token-buckets.ts'
+import { sourceNet } from '../wire/ip-address.ts'
+import { siteNet } from './token-buckets.ts'
 
 export interface RegistryServerOptions {
   readonly listen: Endpoint // port 0 picks one

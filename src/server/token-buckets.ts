@@ -5,7 +5,7 @@
  */
 import { toHex } from '../base/bytes.ts'
 import { isLoopback } from '../base/types.ts'
-import { encodeIp } from '../wire/ip-address.ts'
+import { encodeIp, sourceNet } from '../wire/ip-address.ts'
 
 export class TokenBuckets {
   readonly #burst: number
@@ -49,12 +49,6 @@ export class TokenBuckets {
       return
     }
   }
-}
-
-/** The network of one customer: an IPv4 address, an IPv6 /64. */
-export function sourceNet(ip: string): string {
-  const bytes = encodeIp(ip)
-  return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip
 }
 
 /** The network of one organisation: an IPv4 address, an IPv6 /48. */

@@ -6,6 +6,7 @@ import type { Incoming, Listener, Overlay, OverlayStream } from '../runtime/over
 import type { DataFrame } from '../wire/data-frame.ts'
 import { dataFrameBytes, decodeDataFrame, encodeDataFrame } from '../wire/data-frame.ts'
 import type { Inbox, Sender } from './inbox.ts'
+import { Shares } from './shares.ts'
 
 export interface Received {
   readonly node: NodeId
@@ -25,15 +26,14 @@ export async function serveDataExchange(
   log: Logger,
   onReceived: (received: Received) => void,
 ): Promise<Listener> {
-  let open = 0
+  const shares = new Shares(MAX_DATA_STREAMS, MAX_DATA_STREAMS_PER_PEER)
   const take = async (incoming: Incoming): Promise<void> => {
     const standing = await node.trustOf(incoming.peer)
-    if (standing === undefined || standing.guest === true || open >= MAX_DATA_STREAMS) return incoming.refuse()
-    open += 1
+    if (standing === undefined || standing.guest === true || !shares.take(incoming.peer)) return incoming.refuse()
     try {
       await takeFrames(incoming, inbox, onReceived)
     } finally {
-      open -= 1
+      shares.release(incoming.peer)
     }
   }
   return await node.listen(DATA_PORT, (incoming) => {
@@ -114,3 +114,4 @@ class FrameReader {
 export const DATA_PORT = 1_001
 /** Each may hold a frame of 16 MiB in memory. Further ones are refused. */
 const MAX_DATA_STREAMS = 8
+const MAX_DATA_STREAMS_PER_PEER = 4

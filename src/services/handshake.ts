@@ -4,6 +4,7 @@
  * notify a peer that trust has ended.
  */
 import { toBase64, utf8 } from '../base/bytes.ts'
+import { SourceBuckets } from '../base/source-buckets.ts'
 import { asPilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
 import { HANDSHAKE_PORT } from '../proto/node/constants.ts'
@@ -23,7 +24,9 @@ import {
  * Accepts messages on port 444 for as long as the node lives, and sends those that the node wants delivered directly.
  */
 export async function serveHandshakes(node: OverlayNode, log: Logger): Promise<void> {
+  const budgets = new SourceBuckets<NodeId>(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE)
   await node.listen(HANDSHAKE_PORT, (incoming) => {
+    if (!budgets.take(performance.now(), incoming.peer)) return incoming.refuse()
     takeMessage(node, incoming, log).catch((error: unknown) =>
       log.debug(
         { nodeId: incoming.peer, reason: String(error) },
@@ -142,6 +145,12 @@ async function takeMessage(node: OverlayNode, incoming: Incoming, log: Logger): 
   }
 }
 
+/**
+ * Messages of one peer. Each may make us write to disk, ask the registry, dial and log a line; a node repeats its request after a
+ * second at the earliest.
+ */
+const MESSAGES_PER_SECOND = 1
+const MESSAGES_AT_ONCE = 10
 const SEND_MS = 2_000
 const LINGER_MS = 500
 const RECEIVE_MS = 10_000

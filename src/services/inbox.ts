@@ -49,7 +49,7 @@ export class Inbox {
         .split(/[/\\]/)
         .at(-1)!
         .replaceAll(/[^\p{L}\p{N}._ -]/gu, '_')
-        .replace(/^\.+/, '')
+        .replace(/^[.-]+/, '') // hidden; an option of a command
         .slice(-MAX_NAME) || 'file'
     const extension = extname(base)
     const place = { folder: 'received', base: base.slice(0, base.length - extension.length), extension }

@@ -1,5 +1,7 @@
 /** IP addresses as the beacon protocol carries them: 4 or 16 bytes, and their canonical text (RFC 5952). */
-import { readU16, writeU16 } from '../base/bytes.ts'
+import { readU16, toHex, writeU16 } from '../base/bytes.ts'
+import type { Endpoint } from '../base/types.ts'
+import { parseEndpoint } from '../base/types.ts'
 
 /**
  * 4 bytes for IPv4 and for IPv4-mapped IPv6, otherwise 16; undefined if the text is not an address. A zone (`%eth0`) is
@@ -16,6 +18,31 @@ export function encodeIp(text: string): Uint8Array | undefined {
 export function decodeIp(bytes: Uint8Array, at: number, length: 4 | 16): string {
   if (length === 4) return formatIpv4(bytes, at)
   return isMapped(bytes, at) ? formatIpv4(bytes, at + 12) : formatIpv6(bytes, at)
+}
+
+/**
+ * `ip:port` as someone else wrote it: canonical, so that it means what it looks like. Undefined for a name, which the system would
+ * look up, for port 0 and for anything else.
+ */
+export function literalEndpoint(text: string): Endpoint | undefined {
+  const endpoint = parseEndpoint(text)
+  const bytes = endpoint === undefined || endpoint.port === 0 ? undefined : encodeIp(endpoint.address)
+  if (endpoint === undefined || bytes === undefined) return undefined
+  return { address: decodeIp(bytes, 0, bytes.length === 4 ? 4 : 16), port: endpoint.port }
+}
+
+/** The IPv4 address that an IPv6 address stands for where a translator or a tunnel takes it. */
+export function translatedIpv4(address: string): string | undefined {
+  const bytes = encodeIp(address)
+  if (bytes?.length !== 16) return undefined
+  const found = TRANSLATED.find(({ prefix }) => prefix.every((byte, i) => bytes[i] === byte))
+  return found && decodeIp(bytes, found.at, 4)
+}
+
+/** The network of one customer: an IPv4 address, an IPv6 /64. */
+export function sourceNet(ip: string): string {
+  const bytes = encodeIp(ip)
+  return bytes?.length === 16 ? toHex(bytes.subarray(0, 8)) : ip
 }
 
 function encodeIpv4(text: string): Uint8Array | undefined {
@@ -90,3 +117,12 @@ function isMapped(bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false
   return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
 }
+
+/** IPv6 prefixes, whole bytes, behind which an IPv4 address stands at `at`. */
+const TRANSLATED: readonly { readonly prefix: readonly number[]; readonly at: number }[] = [
+  { prefix: [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], at: 12 }, // NAT64 (RFC 6052): DNS64 gives every name such an address
+  { prefix: [0x00, 0x64, 0xff, 0x9b, 0, 1], at: 12 }, // NAT64 of a site (RFC 8215), the usual /96 within it
+  { prefix: [0x20, 0x02], at: 2 }, // 6to4 (RFC 3056)
+  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0], at: 12 }, // SIIT (RFC 2765)
+  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], at: 12 }, // IPv4-compatible (RFC 4291 §2.5.5.1)
+]

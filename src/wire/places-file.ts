@@ -3,9 +3,9 @@
  * finds them. A cache of our own: an unreadable entry is left out.
  */
 import type { Endpoint, NodeId } from '../base/types.ts'
-import { formatEndpoint, parseEndpoint } from '../base/types.ts'
+import { formatEndpoint } from '../base/types.ts'
 import { asRecord, countField, parseJsonObject, textField } from './go-json.ts'
-import { decodeIp, encodeIp } from './ip-address.ts'
+import { literalEndpoint } from './ip-address.ts'
 
 export interface Place {
   readonly nodeId: NodeId
@@ -47,13 +47,6 @@ function parsePlace(value: unknown): Place | undefined {
   return endpoints.length === 0
     ? undefined
     : { nodeId, publicKey, endpoints: endpoints.slice(0, MAX_ENDPOINTS), extended: record['extended'] === true }
-}
-
-function literalEndpoint(text: string): Endpoint | undefined {
-  const endpoint = parseEndpoint(text)
-  const bytes = endpoint === undefined || endpoint.port === 0 ? undefined : encodeIp(endpoint.address)
-  if (endpoint === undefined || bytes === undefined) return undefined
-  return { address: decodeIp(bytes, 0, bytes.length === 4 ? 4 : 16), port: endpoint.port }
 }
 
 /** Endpoints of one peer that can answer at the same time: hardly more than its LAN, its NAT and its IPv6 address. */

@@ -78,6 +78,13 @@ export function sessionTranscript(terms: SessionTerms): Uint8Array {
   return out
 }
 
+/** No request of ours is: its canonical text would take more stack than there is, for 30,000 levels in one frame. */
+export function isNestedTooDeeply(request: object, levels = MAX_NESTING): boolean {
+  return Object.values(request).some(
+    (value) => typeof value === 'object' && value !== null && (levels === 1 || isNestedTooDeeply(value, levels - 1)),
+  )
+}
+
 /** The bytes that `mac` covers: the request without it, as JSON without spaces, the fields of every object by name. */
 export function canonicalRequest(request: object): Uint8Array {
   return utf8(canonicalJson(request, 'mac'))
@@ -107,5 +114,7 @@ function ownField(object: object, name: string): unknown {
   return Object.hasOwn(object, name) ? (object as Record<string, unknown>)[name] : undefined
 }
 
+/** Levels of lists and objects in a request. */
+const MAX_NESTING = 16
 const CONTEXT = utf8('pilotgate-registry-v1')
 const NO_CERTIFICATE = new Uint8Array(KEY_BYTES)

@@ -7,7 +7,7 @@
  *   PILP hole punch      magic(4)
  *   PILT plain packet    magic(4) packet                                              off unless a test asks
  *
- * Binding and continuation of a PILA are ours (extensions.md §6): "PGA1"(4) recipient(4) signature(64), "PGC1"(4) proof(16).
+ * Binding and continuation of a PILA are ours (extensions.md §6): "PGA1"(4) recipient(4) signature(64), "PGC1"(4) code(16).
  * Every other program ignores them.
  */
 import { readU32, utf8, writeU32 } from '../base/bytes.ts'
@@ -47,7 +47,7 @@ export interface AuthFrame {
 export interface AuthBinding {
   readonly recipient: NodeId
   readonly signature: Uint8Array // 64 bytes over boundChallenge(…)
-  /** 16 bytes that only the two ends of a session know: the new key replaces its keys, and the sender has not restarted. */
+  /** 16 bytes, a code under the proof of a session: this key replaces its keys, and the sender has not restarted. */
   readonly continuation?: Uint8Array | undefined
 }
 

@@ -1,8 +1,9 @@
 /** An attacker that sees every datagram and sends anything; and strangers. None of it disturbs streams or fills tables. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MAX_STRANGERS } from '../../src/proto/node/constants.ts'
+import { LOOK_UPS_PER_SECOND, MAX_STRANGERS } from '../../src/proto/node/constants.ts'
 import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'
+import { Puppet } from './simulator/puppet.ts'
 import type { Datagram } from './simulator/network.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
@@ -152,4 +153,22 @@ test('datagrams in the name of random nodes leave no peers behind at a public no
   const during = b.state.peers.size
   sim.run(700_000)
   assert.equal(b.state.peers.size, 0, `of ${during} peers some are never forgotten`)
+})
+
+test('a peer without a name that offers new keys all the time does not use up our questions to the registry', () => {
+  const sim = new SimOverlay({ seed: 1 })
+  const b = sim.node('agent-b', { public: true })
+  const eve = new Puppet(sim, 66, '')
+  sim.until('registered', 5_000, () => b.registered)
+  eve.knock(b)
+  sim.run(1_000)
+  const lookUps = (): number => sim.registry.requests.filter((type) => type === 'lookup').length
+  const before = lookUps()
+  for (let i = 0; i < 500; i++) {
+    eve.forget()
+    eve.knock(b)
+    sim.run(20)
+  }
+  // 10 s of LOOK_UPS_PER_SECOND, and those saved up
+  assert.ok(lookUps() - before <= 11 * LOOK_UPS_PER_SECOND, `${lookUps() - before} questions`)
 })

@@ -11,8 +11,11 @@ import type { TargetHosts } from './target-hosts.ts'
 
 /** Paused, so that nothing is read before a listener is attached. Rejects when no address takes the connection, or on an abort. */
 export async function connectTarget(target: Target, hosts: TargetHosts, giveUp: GivingUp): Promise<Socket> {
-  if (target.kind === 'unix')
-    return await race([() => connect({ path: target.path, allowHalfOpen: true }).pause()], giveUp)
+  if (target.kind === 'unix') {
+    const path = (await hosts.socketAt?.(target.path)) ?? target.path
+    if (giveUp.aborted) throw new Error(GIVEN_UP)
+    return await race([() => connect({ path, allowHalfOpen: true }).pause()], giveUp)
+  }
   const { host, port } = target
   const found = hosts.of(host)
   const addresses = Array.isArray(found) ? (found as readonly string[]) : await found

@@ -1,12 +1,19 @@
-/** The permitted addresses of an exposure's target: the owner of a DNS zone can point a name anywhere. */
+/**
+ * The permitted addresses of an exposure's target. The owner of a DNS zone can point a name anywhere, and anyone who may
+ * write to a folder can replace a socket there with a link.
+ */
+import { realpath } from 'node:fs/promises'
 import type { HostAddresses } from '../../runtime/net/host-addresses.ts'
 import type { ExposeSpec } from '../model/expose-spec.ts'
-import { isUnsafeAddress } from '../model/unsafe-target.ts'
+import { MAX_SOCKET_PATH_BYTES } from '../model/listen.ts'
+import { isControlSocket, isUnsafeAddress } from '../model/unsafe-target.ts'
 
 export interface TargetHosts {
   /** In the order in which to try them; never empty. Rejects with the system's error, or if none is permitted. */
   of(host: string): readonly string[] | Promise<readonly string[]>
   forget(host: string): void
+  /** The path to connect to. Rejects when links lead to a socket that is not allowed. Absent: every socket is. */
+  socketAt?(path: string): Promise<string>
 }
 
 export function targetHosts({ unsafeTarget }: Pick<ExposeSpec, 'unsafeTarget'>, hosts: HostAddresses): TargetHosts {
@@ -17,7 +24,15 @@ export function targetHosts({ unsafeTarget }: Pick<ExposeSpec, 'unsafeTarget'>, 
       return Array.isArray(found) ? allowed(host, found as readonly string[]) : allowedLater(host, found)
     },
     forget: (host) => hosts.forget(host),
+    socketAt,
   }
+}
+
+/** The socket itself, so that the links cannot be changed between the check and the connection. */
+async function socketAt(path: string): Promise<string> {
+  const real = await realpath(path).catch(() => path) // what is missing is for the connection to report
+  if (isControlSocket(real)) throw new Error(`${path} is ${real}, which an exposure reaches only with unsafe-target`)
+  return Buffer.byteLength(real) <= MAX_SOCKET_PATH_BYTES ? real : path
 }
 
 async function allowedLater(

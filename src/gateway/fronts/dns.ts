@@ -95,7 +95,9 @@ export class DnsResponder {
         const isQuestion = this.#answer(question, TCP_BYTES, (answer) => {
           const prefix = Buffer.alloc(2)
           prefix.writeUInt16BE(answer.length)
-          if (!socket.destroyed) socket.write(Buffer.concat([prefix, answer]))
+          if (socket.destroyed || socket.write(Buffer.concat([prefix, answer])) || socket.isPaused()) return
+          socket.pause() // a client that does not read its answers may not ask more
+          socket.once('drain', () => socket.resume())
         })
         if (!isQuestion) return void socket.destroy()
       }

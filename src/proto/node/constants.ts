@@ -127,7 +127,7 @@ export const MAX_PINGS = 4_096
 export const PING_EXPIRY_MS = 30_000
 /** PILA of nodes whose key we do not know yet, kept while the registry is asked. */
 export const MAX_STRANGERS = 64
-/** Questions to the registry per second that strangers can cause; it grants us 500 a minute for everything. */
+/** Questions to the registry per second that others' frames can cause; it grants us 500 a minute for everything. */
 export const LOOK_UPS_PER_SECOND = 5
 /** Signature checks per second that others can cause; a check costs about 0.15 ms. */
 export const AUTH_CHECKS_PER_SECOND = 500
@@ -136,12 +136,18 @@ export const AUTH_CHECKS_PER_SECOND = 500
  * two seconds.
  */
 export const AUTH_CHECKS_PER_SOURCE = 50
-/** RST per second in answer to packets of streams that do not exist. */
+/** RST per second in answer to packets of streams that do not exist, SYNs apart. */
 export const RST_PER_SECOND = 2_000
 /** Time from a SYN to its refusal, ms. Checking an access list takes a fraction of one. */
 export const REFUSAL_MS = 5
-/** Refusals that wait for it; further ones leave at once. */
-export const MAX_REFUSALS = 256
+/** Refusals that wait for it: more than one peer can cause within that time. Further ones are not sent, whatever the port. */
+export const MAX_REFUSALS = 32_768
+/**
+ * SYNs of one peer: more than a core can serve, and as many at once as it may have streams to a port. Further ones are dropped
+ * before anyone looks at the port, and the peer repeats them.
+ */
+export const SYN_FROM_PEER_PER_SECOND = 2_500
+export const SYN_FROM_PEER_BURST = 16_384
 /** SYNs to a peer that has not shown to be one of us: what a Go peer admits (stream.md Q12). */
 export const SYN_BURST = 10
 export const SYN_PER_SECOND = 9 // one less than it grants: two SYNs may arrive closer together than they were sent

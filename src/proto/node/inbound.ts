@@ -23,6 +23,7 @@ import {
   isUnchecked,
   sourcePort,
 } from '../../wire/packet.ts'
+import { sourceNet } from '../../wire/ip-address.ts'
 import { decodePathHello } from '../../wire/path-hello.ts'
 import type { AuthFrame } from '../../wire/tunnel-frames.ts'
 import {
@@ -47,7 +48,7 @@ import type { Peer } from './peer.ts'
 import type { Resolver } from './resolver.ts'
 import type { TrustExchange } from './trust-exchange.ts'
 import { streamKey } from './ports.ts'
-import { SourceBuckets } from './source-buckets.ts'
+import { SourceBuckets } from '../../base/source-buckets.ts'
 import { TokenBucket } from '../../base/token-bucket.ts'
 
 /** The consumers of incoming datagrams. */
@@ -76,7 +77,7 @@ export class Inbound {
   readonly #header = createPacketHeader()
   readonly #strangers = new Map<NodeId, Stranger>()
   readonly #authChecks = new TokenBucket(k.AUTH_CHECKS_PER_SECOND)
-  readonly #authSources = new SourceBuckets(k.AUTH_CHECKS_PER_SOURCE)
+  readonly #authSources = new SourceBuckets<string>(k.AUTH_CHECKS_PER_SOURCE)
   readonly #lookUps = new TokenBucket(k.LOOK_UPS_PER_SECOND)
   readonly #resets = new TokenBucket(k.RST_PER_SECOND)
   readonly #punches = new TokenBucket(k.PUNCHES_PER_SECOND)
@@ -234,7 +235,7 @@ export class Inbound {
    * Through the relay everything has the same source; there the beacon separates senders.
    */
   #mayCheck(now: Instant, sender: NodeId, source: Endpoint, byRelay: boolean): boolean {
-    if (!byRelay && !this.#authSources.take(now, source.address)) return false
+    if (!byRelay && !this.#authSources.take(now, sourceNet(source.address))) return false
     const isKnown = !byRelay && this.#state.peers.get(sender)?.paths.knows(source) === true
     return isKnown || this.#authChecks.take(now)
   }
@@ -261,7 +262,8 @@ export class Inbound {
     }
     if (byRelay) peer.paths.admitRelay()
     if (peer.tunnel.isBinding) peer.markExtended()
-    if (result === 'new_key' && peer.claim === undefined) this.#resolver.lookUpKey(now, peer.node) // the name that people will see
+    if (result === 'new_key' && peer.claim === undefined && this.#lookUps.take(now))
+      this.#resolver.lookUpKey(now, peer.node) // the name that people will see
     const path = peer.paths.pathOf(source, byRelay)
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
     this.#chores.afterTunnel(now, peer)
@@ -361,12 +363,13 @@ export class Inbound {
         why,
         from: peer.paths.current?.endpoint,
       })
-      if (why === 'stranger' || !this.#resets.take(now)) return
+      if (why === 'stranger') return
       const syn = { ...header }
       state.refusals.put(now, now, () => this.#outbound.resetUnknown(peer, syn, 0))
     }
     if (!state.options.public && !state.trust.isTrusted(peer.node) && !this.#mayHandshake(peer))
       return refused('stranger')
+    if (!peer.opened.take(now)) return state.count('syn_limited') // whatever the port is: otherwise the silence would tell
     if (!state.ports.isListening(header.dstPort)) return refused('no_listener')
     if (state.streams >= k.MAX_STREAMS || peer.streams.size >= k.MAX_STREAMS_PER_PEER) return refused('limit')
     const local = { port: header.dstPort, network: header.dstNetwork }

@@ -4,6 +4,7 @@
  */
 import { equalBytes } from '../../base/bytes.ts'
 import { Ring } from '../../base/ring.ts'
+import { TokenBucket } from '../../base/token-bucket.ts'
 import type { Instant, NodeId } from '../../base/types.ts'
 import type { Timed } from '../../base/deadline-heap.ts'
 import type { Machine } from '../machine.ts'
@@ -38,6 +39,8 @@ export class Peer implements Machine, Timed {
   paths: PathSelector
   readonly liveness = new Liveness()
   readonly syns = new SynPacer()
+  /** inbound.ts: the streams that it may open. */
+  readonly opened = new TokenBucket(k.SYN_FROM_PEER_PER_SECOND, k.SYN_FROM_PEER_BURST)
 
   /** path-finder.ts: the search for better paths. A new one for each tunnel. */
   search = new PeerSearch()

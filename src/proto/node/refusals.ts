@@ -8,12 +8,19 @@ import type { Machine } from '../machine.ts'
 import * as k from './constants.ts'
 
 export class Refusals implements Machine {
+  readonly #onDropped: () => void
   readonly #waiting = new Ring<{ readonly at: Instant; readonly answer: () => void }>()
 
-  /** @param answer sends the RST. At once where the time is over, or too many wait: they come in the order of their SYNs, nearly. */
+  /** @param onDropped too many wait, and one is not sent: sent early, it would show how long the decision took. */
+  constructor(onDropped: () => void) {
+    this.#onDropped = onDropped
+  }
+
+  /** @param answer sends the RST; immediately if the time is over. They arrive nearly in the order of their SYNs. */
   put(now: Instant, synAt: Instant, answer: () => void): void {
     const at = synAt + k.REFUSAL_MS
-    if (at <= now || this.#waiting.size >= k.MAX_REFUSALS) answer()
+    if (at <= now) answer()
+    else if (this.#waiting.size >= k.MAX_REFUSALS) this.#onDropped()
     else this.#waiting.push({ at, answer })
   }
 

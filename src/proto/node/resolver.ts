@@ -5,9 +5,9 @@
 import { toBase64 } from '../../base/bytes.ts'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { Endpoint, Instant, NodeId } from '../../base/types.ts'
-import { parseEndpoint } from '../../base/types.ts'
 import { fingerprintOf, fingerprintOfText } from '../../crypto/fingerprint.ts'
 import { encodePunchRequest } from '../../wire/beacon-messages.ts'
+import { literalEndpoint } from '../../wire/ip-address.ts'
 import {
   challenges,
   parseLookupReply,
@@ -228,7 +228,7 @@ export class Resolver {
     }
     const before = peer.paths.named
     for (const text of reply.lanEndpoints) {
-      const lan = parseEndpoint(text)
+      const lan = literalEndpoint(text)
       if (lan !== undefined && this.#onOurLan(lan)) peer.paths.addCandidate(lan, 'lan')
       // Global IPv6 addresses travel in the same list: a Go peer considers only the IPv4 entries (tunnel.md §6.2).
       if (
@@ -238,7 +238,7 @@ export class Resolver {
       )
         peer.paths.addCandidate(lan, 'direct')
     }
-    const direct = reply.endpoint === undefined ? undefined : parseEndpoint(reply.endpoint)
+    const direct = reply.endpoint === undefined ? undefined : literalEndpoint(reply.endpoint)
     peer.search.relayOnly = reply.relayOnly
     if (reply.extended) peer.markExtended()
     if (direct !== undefined && !reply.relayOnly) {

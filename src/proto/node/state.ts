@@ -41,7 +41,7 @@ export class NodeState {
   readonly beacon: BeaconClient
   readonly nat: NatProbe
   readonly sizes = new SizeMemory()
-  readonly refusals = new Refusals()
+  readonly refusals = new Refusals(() => this.count('refusal_dropped'))
   readonly places: Places
   network: OwnNetwork
   readonly heap = new DeadlineHeap<Stream | Peer>()

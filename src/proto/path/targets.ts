@@ -4,9 +4,11 @@
  * a host.
  */
 
+import { translatedIpv4 } from '../../wire/ip-address.ts'
+
 export type Reach = 'nowhere' | 'host' | 'network' | 'world'
 
-/** How far away the owner of an address can be: on this machine, on our network, anywhere; or not a host at all. */
+/** How far away the owner of an address, in canonical text, can be: on this machine, on our network, anywhere; or not a host at all. */
 export function reachOf(address: string): Reach {
   if (address.includes(':')) return reachOfV6(address.toLowerCase())
   const [a, b] = address.split('.').map(Number) as [number, number]
@@ -26,7 +28,9 @@ export function mayAim(target: string, source: string): boolean {
 function reachOfV6(address: string): Reach {
   if (address === '::1') return 'host'
   if (address === '::' || address.startsWith('ff')) return 'nowhere'
-  return /^f[cd]/.test(address) || /^fe[89ab]/.test(address) ? 'network' : 'world'
+  const translated = translatedIpv4(address)
+  if (translated !== undefined) return reachOf(translated)
+  return /^f[cd]/.test(address) || /^fe[89a-f]/.test(address) ? 'network' : 'world'
 }
 
 const NEARNESS: readonly Reach[] = ['host', 'network', 'world']

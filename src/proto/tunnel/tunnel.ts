@@ -13,7 +13,7 @@ import type { Instant, NodeId, RandomBytes } from '../../base/types.ts'
 import type { AeadKey, CryptoProvider } from '../../crypto/aead.ts'
 import type { Identity } from '../../crypto/identity.ts'
 import { verifySignature } from '../../crypto/identity.ts'
-import { agreeSessionKey, x25519PublicKey } from '../../crypto/key-agreement.ts'
+import { agreeSessionKey, continuationOf, x25519PublicKey } from '../../crypto/key-agreement.ts'
 import type { AuthFrame, TunnelEnd } from '../../wire/tunnel-frames.ts'
 import { authChallenge, boundChallenge, encodeAuthFrame, tunnelTranscript } from '../../wire/tunnel-frames.ts'
 import type { Machine } from '../machine.ts'
@@ -145,6 +145,8 @@ export class Tunnel implements Machine {
     this.#authDue = false
     if (this.#frame !== undefined && this.#frameFor === peerKey) return this.#frame
     const { identity } = this.#keys
+    const challenge = boundChallenge(this.#ownEnd, peer, peerKey)
+    const proof = this.confirmed ? this.#active?.proof : undefined
     this.#frameFor = peerKey
     this.#frame = encodeAuthFrame({
       sender: this.#ownId,
@@ -153,8 +155,8 @@ export class Tunnel implements Machine {
       signature: identity.sign(authChallenge(this.#ownId, this.#publicKey)),
       binding: {
         recipient: peer,
-        signature: identity.sign(boundChallenge(this.#ownEnd, peer, peerKey)),
-        continuation: this.confirmed ? this.#active?.proof : undefined,
+        signature: identity.sign(challenge),
+        continuation: proof && continuationOf(proof, challenge),
       },
     })
     return this.#frame
@@ -166,6 +168,10 @@ export class Tunnel implements Machine {
     const fault = this.#bindingFault(frame)
     if (fault !== undefined) return fault
     if (this.#isKnown(frame)) {
+      // The copy that came first may have been cut on its path.
+      const announced = this.#candidate
+      if (announced?.continues === false && announced.peerKey === toBase64(frame.x25519))
+        announced.continues = this.#continues(frame)
       this.#answerKnownKey(now)
       return 'known_key'
     }
@@ -287,11 +293,7 @@ export class Tunnel implements Machine {
     const isGood =
       binding === undefined
         ? verifySignature(ed25519, authChallenge(sender, x25519), signature)
-        : verifySignature(
-            ed25519,
-            boundChallenge({ node: sender, ed25519, x25519 }, this.#ownId, this.#keys.identity.publicKey),
-            binding.signature,
-          )
+        : verifySignature(ed25519, this.#challengeOf(frame), binding.signature)
     if (!isGood) return 'bad_signature'
     this.#isBinding ||= binding !== undefined
     return undefined
@@ -328,10 +330,19 @@ export class Tunnel implements Machine {
       this.#answer(now)
   }
 
-  /** With the peer's half of the secret that its last PILA named, whichever session that belongs to. */
-  #continues({ binding }: AuthFrame): boolean {
+  /** The sender holds the session in use, and means this key: what it said of another key cannot be moved here. */
+  #continues(frame: AuthFrame): boolean {
     const proof = this.confirmed ? this.#active?.proof : undefined
-    return proof !== undefined && binding?.continuation !== undefined && equalBytes(proof, binding.continuation)
+    const continuation = frame.binding?.continuation
+    return (
+      proof !== undefined &&
+      continuation !== undefined &&
+      equalBytes(continuationOf(proof, this.#challengeOf(frame)), continuation)
+    )
+  }
+
+  #challengeOf({ sender, ed25519, x25519 }: AuthFrame): Uint8Array {
+    return boundChallenge({ node: sender, ed25519, x25519 }, this.#ownId, this.#keys.identity.publicKey)
   }
 
   #confirm(now: Instant, session: Session): void {

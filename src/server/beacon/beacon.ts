@@ -16,7 +16,8 @@ import {
   RELAY_HEADER_BYTES,
   writeRelayDeliverHeader,
 } from '../../wire/beacon-messages.ts'
-import { sourceNet, TokenBuckets } from '../token-buckets.ts'
+import { sourceNet } from '../../wire/ip-address.ts'
+import { TokenBuckets } from '../token-buckets.ts'
 import {
   ENTRY_LIVES_MS,
   MAX_ENTRIES,

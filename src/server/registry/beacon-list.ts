@@ -1,6 +1,6 @@
 /** Beacons that announced themselves (registry.md §7). In memory only: they announce again every 30 seconds. */
 import { isLoopback } from '../../base/types.ts'
-import { sourceNet } from '../token-buckets.ts'
+import { sourceNet } from '../../wire/ip-address.ts'
 import { BEACON_LIVES_MS, MAX_BEACONS, MAX_BEACONS_PER_SOURCE } from './constants.ts'
 
 export class BeaconList {

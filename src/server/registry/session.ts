@@ -7,7 +7,13 @@ import { fromBase64, toBase64 } from '../../base/bytes.ts'
 import { verifySignature } from '../../crypto/identity.ts'
 import { agreeSessionKey, x25519PublicKey } from '../../crypto/key-agreement.ts'
 import { isHmac } from '../../crypto/mac.ts'
-import { SESSION_NONCE_BYTES, canonicalRequest, sessionOffer, sessionTranscript } from '../../wire/registry-session.ts'
+import {
+  SESSION_NONCE_BYTES,
+  canonicalRequest,
+  isNestedTooDeeply,
+  sessionOffer,
+  sessionTranscript,
+} from '../../wire/registry-session.ts'
 import type { Fields } from './fields.ts'
 
 /** How a connection to the registry looks from outside. */
@@ -63,6 +69,7 @@ export class ClientSession {
   covers(request: object, fields: Fields): boolean {
     const mac = fromBase64(fields.text('mac'))
     if (this.#key === undefined || mac === undefined || fields.number('seq') !== this.#seq + 1) return false
+    if (isNestedTooDeeply(request)) return false
     if (!isHmac(this.#key, canonicalRequest(request), mac)) return false
     this.#seq += 1
     return true

@@ -141,3 +141,11 @@ test('control characters count as they are kept, six bytes each', async () => {
   await save(1)
   await assert.rejects(save(2), /this peer's share/)
 })
+
+test('a peer with idle streams keeps no other peer out', async () => {
+  const { node } = service()
+  for (let i = 0; i < 4; i++) assert.notEqual(await node.connect(), undefined)
+  assert.equal(await node.connect(), undefined)
+  node.peer = 3
+  assert.notEqual(await node.connect(), undefined)
+})

@@ -30,11 +30,15 @@ for (const { name, sent, received, sent_sha256: digest, received_length: length 
   })
 }
 
-test('streams beyond the limit are refused, and one that ends makes room', async () => {
+test('streams beyond the limits, of one peer and of all, are refused, and one that ends makes room', async () => {
   const node = new OnePortNode()
   await serveEcho(node)
-  const streams = await Promise.all(Array.from({ length: 64 }, async () => (await node.connect())!))
+  const streams = await Promise.all(Array.from({ length: 16 }, async () => (await node.connect())!))
   assert.equal(await node.connect(), undefined)
+  for (node.peer = 3; node.peer < 6; node.peer++)
+    for (let i = 0; i < 16; i++) assert.notEqual(await node.connect(), undefined)
+  assert.equal(await node.connect(), undefined)
+  node.peer = 2
   streams[0]!.end()
   await streams[0]!.toArray()
   await new Promise((resolve) => setImmediate(resolve))

@@ -5,7 +5,7 @@ import { readU32, toHex } from '../../../src/base/bytes.ts'
 import { crc32 } from '../../../src/wire/crc32.ts'
 import { createPacketHeader, decodePacket } from '../../../src/wire/packet.ts'
 import { createIdentity } from '../../../src/crypto/identity.ts'
-import { agreeSessionKey, x25519PublicKey } from '../../../src/crypto/key-agreement.ts'
+import { agreeSessionKey, continuationOf, x25519PublicKey } from '../../../src/crypto/key-agreement.ts'
 import {
   AUTH_FRAME_BYTES,
   authChallenge,
@@ -56,7 +56,7 @@ test('every authenticated key exchange is decoded to views and encoded again exa
 })
 
 test('a key exchange with a binding is decoded, signed and encoded as the vectors say', () => {
-  const { parties, frames, transcript, aes_key, aes_key_of_higher_node, continuation, aes_key_without_bindings } =
+  const { parties, frames, transcript, aes_key, aes_key_of_higher_node, proof, aes_key_without_bindings } =
     extensions.key_exchange
   const ends = parties.map(({ node_id, ed25519_seed, x25519_private }) => {
     const identity = createIdentity(hex(ed25519_seed))
@@ -76,7 +76,7 @@ test('a key exchange with a binding is decoded, signed and encoded as the vector
     assert.equal(toHex(info), transcript)
     assert.equal(toHex(agreeSessionKey(own.secret, other.end.x25519, info) as Uint8Array), aes_key)
     const whole = agreeSessionKey(own.secret, other.end.x25519, info, 80) as Uint8Array
-    assert.equal(toHex(whole), aes_key + aes_key_of_higher_node + continuation)
+    assert.equal(toHex(whole), aes_key + aes_key_of_higher_node + proof)
     assert.equal(toHex(agreeSessionKey(own.secret, other.end.x25519) as Uint8Array), aes_key_without_bindings)
   }
 })
@@ -94,11 +94,12 @@ test('data after a key exchange is a binding only if it is complete and begins l
 })
 
 test('a continuation follows the binding, complete, and is encoded again exactly', () => {
-  const { continued_frame_of_first, continuation } = extensions.key_exchange
+  const { continued_frame_of_first, continuation_of_first, proof, frames } = extensions.key_exchange
   const bytes = hex(continued_frame_of_first)
   const frame = decodeAuthFrame(bytes)
   assert.ok(typeof frame !== 'string' && frame.binding?.continuation !== undefined)
-  assert.equal(toHex(frame.binding.continuation), continuation)
+  assert.equal(toHex(frame.binding.continuation), continuation_of_first)
+  assert.equal(toHex(continuationOf(hex(proof), hex(frames[0]!.challenge))), continuation_of_first)
   assert.equal(toHex(encodeAuthFrame(frame)), continued_frame_of_first)
   const short = decodeAuthFrame(bytes.subarray(0, bytes.length - 1))
   assert.ok(typeof short !== 'string' && short.binding !== undefined && short.binding.continuation === undefined)
@@ -219,7 +220,8 @@ interface ExtensionVectors {
     transcript: string
     aes_key: string
     aes_key_of_higher_node: string
-    continuation: string
+    proof: string
+    continuation_of_first: string
     continued_frame_of_first: string
     aes_key_without_bindings: string
   }

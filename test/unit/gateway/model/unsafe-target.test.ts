@@ -1,5 +1,8 @@
 /** Targets that are exposed only on explicit request: by address, by socket, and by what a name leads to. */
 import assert from 'node:assert/strict'
+import { mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { PilotError } from '../../../../src/base/errors.ts'
 import { resolveOptions } from '../../../../src/config/options.ts'
@@ -15,6 +18,16 @@ const UNSAFE = [
   '80=[fd00:ec2::254]:80',
   '80=100.100.100.200:80',
   '80=[::ffff:169.254.169.254]:80',
+  '80=[::ffff:a9fe:a9fe]:80',
+  '80=[64:ff9b::a9fe:a9fe]:80', // NAT64
+  '80=[64:ff9b::169.254.169.254]:80',
+  '80=[64:ff9b:1::a9fe:a9fe]:80',
+  '80=[2002:a9fe:a9fe::1]:80', // 6to4
+  '80=[::ffff:0:169.254.169.254]:80',
+  '80=[::169.254.169.254]:80',
+  '80=[fe80::1%eth0]:80',
+  '80=[fd20:ce::254]:80',
+  '80=168.63.129.16:80',
   '80=[ff02::1]:80',
   '53/udp=224.0.0.251:5353',
   '53/udp=255.255.255.255:53',
@@ -23,6 +36,7 @@ const UNSAFE = [
   '80=unix:///run/user/1000/podman/podman.sock',
   '80=unix:/run/containerd/containerd.sock',
   '80=unix:/run/pilotgate/admin.sock',
+  '80=unix:/run/systemd/private',
 ]
 const SAFE = [
   '80=3000',
@@ -32,6 +46,8 @@ const SAFE = [
   '80=10.0.0.5:80',
   '80=db.internal:5432',
   '80=[2001:db8::1]:80',
+  '80=[64:ff9b::a00:5]:80',
+  '80=[2002:a00:5::1]:80',
   '53/udp=192.168.1.1:53',
   '5432=unix:/run/postgresql/.s.PGSQL.5432',
 ]
@@ -68,4 +84,26 @@ test('what a name leads to is looked at when it is connected to', async () => {
   assert.deepEqual(await ask({ unsafeTarget: true }), addresses)
   addresses = ['169.254.169.254']
   await assert.rejects(ask({}), /unsafe-target/)
+})
+
+test('other spellings of an address pass for names, and are looked at when they are connected to', async () => {
+  for (const host of ['2852039166', '0xa9fea9fe', '0251.0376.0251.0376', '169.254.43518']) {
+    checkTarget(parseExposeSpec(`80=${host}:80`))
+    await assert.rejects(Promise.resolve(targetHosts({}, new HostAddresses()).of(host)), /unsafe-target|ENOTFOUND/)
+  }
+})
+
+test('what the path of a socket leads to is looked at when it is connected to', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'pilotgate-target-'))
+  t.after(() => rm(dir, { recursive: true }))
+  const [control, plain, link] = [join(dir, 'docker.sock'), join(dir, 'app.sock'), join(dir, 'service.sock')]
+  await Promise.all([control, plain].map((path) => writeFile(path, '')))
+  await symlink(plain, link)
+  const { socketAt } = targetHosts({}, new HostAddresses())
+  assert.equal(await socketAt!(link), await realpath(plain))
+  await rm(link)
+  await symlink(control, link)
+  await assert.rejects(socketAt!(link), /unsafe-target/)
+  assert.equal(targetHosts({ unsafeTarget: true }, new HostAddresses()).socketAt, undefined)
+  assert.equal(await socketAt!(join(dir, 'missing')), join(dir, 'missing'))
 })

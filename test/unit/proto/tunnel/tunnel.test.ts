@@ -359,12 +359,42 @@ test('a continuation that is made up, or taken from another exchange, is none', 
   settle(40, a, b)
   const now = REKEY_MS + 100
   a.seal(now, 'x')
-  const frame = a.takeAuth(b).slice()
-  assert.equal(frame.length, CONTINUED_AUTH_FRAME_BYTES)
-  frame[BOUND_AUTH_FRAME_BYTES + 4]! ^= 1
-  assert.equal(a.deliver(now, b, frame), 'new_key')
+  const takeAuth = a.takeAuth.bind(a)
+  a.takeAuth = (to) => {
+    const frame = takeAuth(to).slice()
+    assert.equal(frame.length, CONTINUED_AUTH_FRAME_BYTES)
+    frame[BOUND_AUTH_FRAME_BYTES + 4]! ^= 1
+    return frame
+  }
+  assert.equal(a.sendAuth(now, b), 'new_key')
   const [, news] = settle(now + 10, a, b)
   assert.ok((news & TUNNEL_REKEYED) !== 0, 'without a valid proof it counts as a restart')
+})
+
+test('the continuation of one key says nothing about another: a restart is noticed though somebody hides it', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const now = REKEY_MS + 100
+  a.seal(now, 'x')
+  const continued = a.takeAuth(b).slice() // anyone can get it: a frame in the peer's name makes a node show its key
+  a.restart()
+  a.tunnel.start(now + 10)
+  const fresh = a.takeAuth(b)
+  assert.equal(fresh.length, BOUND_AUTH_FRAME_BYTES)
+  assert.equal(a.deliver(now + 10, b, Buffer.concat([fresh, continued.subarray(BOUND_AUTH_FRAME_BYTES)])), 'new_key')
+  const [, news] = settle(now + 20, a, b)
+  assert.ok((news & TUNNEL_REKEYED) !== 0)
+})
+
+test('a copy without its continuation that comes first does not make a restart of it', () => {
+  const [a, b] = connected()
+  settle(40, a, b)
+  const now = REKEY_MS + 100
+  a.seal(now, 'x')
+  const frame = a.takeAuth(b).slice()
+  assert.equal(a.deliver(now, b, frame.subarray(0, BOUND_AUTH_FRAME_BYTES)), 'new_key')
+  assert.equal(a.deliver(now + 1, b, frame), 'known_key')
+  assert.deepEqual(settle(now + 10, a, b), [0, 0])
 })
 
 test('a peer without bindings keeps its key, however old', () => {
