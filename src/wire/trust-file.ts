@@ -10,6 +10,7 @@ export interface TrustedEntry {
   readonly hostname?: string // ours: the name that this key is bound to (decision 30); the reference ignores it
   readonly network: number // trusted as a member of this network; 0 otherwise
   readonly guest?: true // ours: trusted only for a ticket; the reference ignores it
+  readonly displaced?: true // ours: the id now means another node, only the key holds; the reference ignores it
 }
 
 export interface PendingEntry {
@@ -86,6 +87,7 @@ export function formatTrustFile(file: TrustFile): string {
               network: entry.network === 0 ? undefined : entry.network,
               hostname: entry.hostname,
               guest: entry.guest,
+              displaced: entry.displaced,
             })),
       pending:
         file.pending.length === 0
@@ -138,6 +140,7 @@ function parseTrusted(record: Readonly<Record<string, unknown>>): TrustedEntry |
     network,
     ...named(hostname),
     ...(record['guest'] === true && { guest: true }),
+    ...(record['displaced'] === true && { displaced: true }),
   }
 }
 

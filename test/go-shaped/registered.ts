@@ -14,6 +14,8 @@ export class GoRegistration {
   readonly #ask: Ask
   readonly #identity: Identity
   node!: GoNode
+  #again = (): void => {}
+  #failures = 0 // heartbeats in a row
 
   constructor(identity: Identity, ask: Ask) {
     this.#identity = identity
@@ -55,6 +57,10 @@ export class GoRegistration {
 
   /** Registration as the April daemon does it: unsigned, visibility and hostname afterwards. */
   register(listen: Endpoint, hostname: string, then: () => void): void {
+    this.#again = () =>
+      this.register(listen, hostname, () => {
+        for (const peer of this.node.trusted) this.world.reportTrust(peer)
+      })
     const request = {
       type: 'register',
       listen_addr: formatEndpoint(listen),
@@ -84,10 +90,16 @@ export class GoRegistration {
     })
   }
 
-  /** Every 30 s: alive, and the mailbox read. */
+  /** Every 30 s: alive, and the mailbox read. After three failures in a row it registers again (registry.md §3.2). */
   heartbeat(then: () => void = () => {}): void {
     const node = this.node.nodeId
-    this.#ask({ type: 'heartbeat', node_id: node, signature: this.#sign(challenges.heartbeat(node)) }, () => {
+    this.#ask({ type: 'heartbeat', node_id: node, signature: this.#sign(challenges.heartbeat(node)) }, ({ type }) => {
+      this.#failures = type === 'error' ? this.#failures + 1 : 0
+      if (this.#failures === MAX_FAILURES) {
+        this.#failures = 0
+        return this.#again()
+      }
+      if (type === 'error') return then()
       this.node.start() // 0x01 to the beacon
       this.#ask(
         { type: 'poll_handshakes', node_id: node, signature: this.#sign(challenges.pollHandshakes(node)) },
@@ -136,6 +148,8 @@ export class GoRegistration {
     return toBase64(this.#identity.sign(utf8(text)))
   }
 }
+
+const MAX_FAILURES = 3
 
 function entries(value: unknown): ReadonlyArray<{ readonly from_node_id: NodeId; readonly accept?: boolean }> {
   return Array.isArray(value) ? (value as Array<{ from_node_id: NodeId; accept?: boolean }>) : []

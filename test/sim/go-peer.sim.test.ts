@@ -281,3 +281,17 @@ function retrying(sim: SimOverlay, dial: () => SimStream): SimStream {
   })
   return stream
 }
+
+test('a Go node that the registry has dropped registers again after three heartbeats, and is dialled then', () => {
+  const { sim, ours, go } = setting({ seed: 1 }, { goPublic: false })
+  sim.registry.clockOffsetMs = 3_600_000
+  sim.registry.sweep() // everyone was silent for an hour
+  const isKnown = (): boolean =>
+    (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: go.nodeId }) as { type: string }).type === 'lookup_ok'
+  assert.equal(isKnown(), false)
+  sim.until('registered again', 120_000, isKnown)
+  sim.run(1_000)
+  ours.restart() // what it knew of the other's address is gone
+  sim.until('registered', 10_000, () => ours.registered)
+  open(sim, ours.dial(String(go.nodeId), 7), 10_000)
+})

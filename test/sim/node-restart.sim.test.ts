@@ -223,6 +223,41 @@ for (const seed of [1, 2, 3]) {
     }
   })
 
+  test(`a peer that was away when the ids changed keeps our trust across a restart of ours, and so does the one that has its id now (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const a = sim.node('agent-a', { trust: ['agent-b', 'agent-c'] })
+    const [b, c] = [sim.node('agent-b', { trust: ['agent-a'] }), sim.node('agent-c', { trust: ['agent-a'] })]
+    sim.until('trust', 60_000, () => [b, c].every((node) => trusts(a, node) && trusts(node, a)))
+    sim.run(1_000)
+    for (const node of [b, c])
+      node.listen(80, (stream) => {
+        stream.echo = true
+      })
+    for (const node of [a, b, c]) node.kill()
+    sim.registry.restart(true)
+    const stranger = sim.node('stranger')
+    sim.until('a stranger', 10_000, () => stranger.registered)
+    for (const node of [c, a]) {
+      node.withoutWishes().start()
+      sim.until('registered', 10_000, () => node.registered)
+    }
+    assert.equal(c.nodeId, 2, 'the id of agent-b, which is away')
+    sim.until('trust in the one that is there', 60_000, () => trusts(a, c) && trusts(c, a))
+    sim.run(1_000)
+    a.restart()
+    sim.until('registered', 10_000, () => a.registered)
+    assert.equal(trusts(a, c), true, 'the one that has the id now')
+    b.withoutWishes().start()
+    sim.until('trust in both', 60_000, () => [b, c].every((node) => trusts(a, node) && trusts(node, a)))
+    sim.run(1_000)
+    for (const name of ['agent-b', 'agent-c']) {
+      const stream = a.dial(name, 80)
+      stream.write(Buffer.from('hello'))
+      sim.until('echo or failure', 10_000, () => stream.receivedBytes === 5 || stream.over)
+      assert.equal(stream.failure, undefined, name)
+    }
+  })
+
   test(`a dial that waits while the registry gives us another id fails, and does not wait forever (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()

@@ -216,10 +216,7 @@ export class Registration {
       this.#onNewId(now)
       // Node ids now mean other nodes; the keys that we trust are unchanged. Their owners are looked up by name.
       const displaced = trust.displace()
-      for (const hostname of displaced.sought) {
-        const reason = 'the registry has changed its ids'
-        this.#exchange.request(now, { peer: hostname, node: undefined, hostname, reason })
-      }
+      for (const request of displaced.sought) this.#exchange.request(now, request)
       for (const { peer } of displaced.void)
         this.#state.emit({
           kind: 'wish_refused',

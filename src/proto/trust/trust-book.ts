@@ -99,10 +99,14 @@ export class TrustBook {
 
   load(file: TrustFile): void {
     this.#ownId = file.ownId
-    for (const { hostname, ...entry } of file.trusted) {
+    for (const { hostname, displaced, ...entry } of file.trusted) {
       const pinned = this.#pinnedKeys.get(entry.nodeId)
-      if (pinned === undefined || entry.publicKey === '' || entry.publicKey === toBase64(pinned)) this.#put(entry)
-      else this.#displaced.set(entry.publicKey, entry) // trust was given to that key, not to the one pinned now
+      const isPinned = pinned === undefined || entry.publicKey === '' || entry.publicKey === toBase64(pinned)
+      // Not in force: displaced before, or, in older files, its id is used again; or the key pinned now is another one.
+      const isInForce = isPinned && displaced !== true && !this.#trusted.has(entry.nodeId)
+      if (isInForce) this.#put(entry)
+      else if (entry.publicKey !== '') this.#displaced.set(entry.publicKey, entry)
+      if (displaced === true && hostname !== undefined) this.#outgoing.set(hostname, soughtAgain(hostname))
       if (hostname === undefined) continue
       if (entry.publicKey === '' || entry.network !== 0) this.#claims.set(entry.nodeId, hostname)
       else this.#names.restore(hostname, entry.publicKey)
@@ -115,15 +119,20 @@ export class TrustBook {
   save(): TrustFile {
     const requested = [...this.#outgoing.values()].filter(({ kept }) => kept === true).map(entryOf)
     return {
-      trusted: [...this.#trusted.values(), ...this.#displaced.values()].map((entry) => {
-        const hostname = this.#names.boundTo(entry.publicKey)
-        return hostname === undefined ? entry : { ...entry, hostname }
-      }),
+      trusted: [
+        ...[...this.#trusted.values()].map((entry) => this.#saved(entry)),
+        ...[...this.#displaced.values()].map((entry) => ({ ...this.#saved(entry), displaced: true as const })),
+      ],
       pending: this.#pending.all,
       ...(this.#revoked.size > 0 && { revoked: [...this.#revoked.values()] }),
       ...(requested.length > 0 && { requested }),
       ...(this.#ownId !== undefined && { ownId: this.#ownId }),
     }
+  }
+
+  #saved(entry: TrustedEntry): TrustedEntry {
+    const hostname = this.#names.boundTo(entry.publicKey)
+    return hostname === undefined ? entry : { ...entry, hostname }
   }
 
   /** Our id when the file was written: if it differs now, the ids in the file mean other nodes. */
@@ -421,16 +430,17 @@ export class TrustBook {
 
   /**
    * The registry has assigned new node ids: trust holds only by key, until its owner appears.
-   * @returns the hostnames to look them up by, if known, and the requests to node ids that no longer mean anyone.
+   * @returns requests to find them by, where their hostnames are known, and the requests to node ids that no longer mean
+   *   anyone.
    */
-  displace(): { readonly sought: readonly string[]; readonly void: readonly OutgoingRequest[] } {
-    const sought = [...this.#trusted.values()].flatMap(({ publicKey }) => this.#names.boundTo(publicKey) ?? [])
+  displace(): { readonly sought: readonly OutgoingRequest[]; readonly void: readonly OutgoingRequest[] } {
+    const names = [...this.#trusted.values()].flatMap(({ publicKey }) => this.#names.boundTo(publicKey) ?? [])
     for (const entry of this.#trusted.values()) this.#displaceOne(entry)
     this.#pending.clear()
     const byId = this.outgoing.filter(({ kept, hostname }) => kept === true && hostname === undefined)
     for (const outgoing of byId) this.withdraw(outgoing)
     this.#dirty = true
-    return { sought, void: byId }
+    return { sought: names.map(soughtAgain), void: byId }
   }
 
   #displaceOne(entry: TrustedEntry): void {
@@ -460,6 +470,11 @@ export class TrustBook {
 function standingBy(by: ApprovedBy): { readonly network: number; readonly guest?: boolean } {
   if (typeof by === 'object') return by
   return { network: 0, guest: by === 'ticket' }
+}
+
+/** Finds the owner of a displaced key, which its answer has to show. */
+function soughtAgain(hostname: string): OutgoingRequest {
+  return { peer: hostname, node: undefined, hostname, reason: 'the registry has changed its ids' }
 }
 
 function keyFrom(entry: { readonly publicKey: string } | undefined): Uint8Array | undefined {

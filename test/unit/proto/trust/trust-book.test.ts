@@ -227,6 +227,43 @@ test('requests that a person made by command are in the trust file; those of a c
   assert.equal(again.save().requested, undefined)
 })
 
+test('trust displaced by new ids stays displaced across restarts, beside whoever has the id now, and its owner is sought', () => {
+  const book = new TrustBook()
+  book.approve(approval(7, 'agent-b', KEY))
+  book.approve(approval(8, 'agent-c', OTHER_KEY))
+  book.displace()
+  book.approve({ ...approval(7, undefined, OTHER_KEY, 'moved') })
+  const text = formatTrustFile(book.save())
+  const again = new TrustBook()
+  again.load(parseTrustFile(text) as TrustFile)
+  assert.deepEqual([again.keyOf(7), again.nodeNamed('agent-c'), again.nodeNamed('agent-b')], [OTHER_KEY, 7, undefined])
+  assert.ok(again.knows(KEY))
+  assert.deepEqual(
+    again.outgoing.map(({ peer, hostname, kept }) => [peer, hostname, kept]),
+    [['agent-b', 'agent-b', undefined]],
+  )
+  assert.equal(formatTrustFile(again.save()), text)
+  assert.equal(again.handleRequest(request(9, 'agent-b', KEY, '', 'now')), 'moved')
+  again.approve(approval(9, undefined, KEY, 'moved'))
+  assert.deepEqual([again.nodeNamed('agent-b'), again.outgoing.length], [9, 0])
+  assert.ok(!formatTrustFile(again.save()).includes('displaced'))
+})
+
+test('a trust file without that mark, with two keys for one id: neither is lost', () => {
+  const entry = { approvedAt: '2026-11-30T00:00:00Z', mutual: true, network: 0 }
+  const book = new TrustBook()
+  book.load({
+    trusted: [
+      { ...entry, nodeId: 7, publicKey: toBase64(KEY), hostname: 'agent-b' },
+      { ...entry, nodeId: 7, publicKey: toBase64(OTHER_KEY), hostname: 'agent-c' },
+    ],
+    pending: [],
+  })
+  assert.deepEqual([book.keyOf(7), book.nodeNamed('agent-b')], [KEY, 7])
+  assert.equal(book.handleRequest(request(8, 'agent-c', OTHER_KEY, '', 'now')), 'moved')
+  assert.equal(book.save().trusted.length, 2)
+})
+
 test('revocation forgets the node and the wish for it', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
