@@ -118,7 +118,7 @@ function isMapped(bytes: Uint8Array, at: number): boolean {
   return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff
 }
 
-/** IPv6 prefixes, whole bytes, behind which an IPv4 address stands at `at`. */
+/** IPv6 prefixes, whole bytes, followed by an IPv4 address at `at`. */
 const TRANSLATED: readonly { readonly prefix: readonly number[]; readonly at: number }[] = [
   { prefix: [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], at: 12 }, // NAT64 (RFC 6052): DNS64 gives every name such an address
   { prefix: [0x00, 0x64, 0xff, 0x9b, 0, 1], at: 12 }, // NAT64 of a site (RFC 8215), the usual /96 within it

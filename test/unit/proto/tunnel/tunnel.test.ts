@@ -371,7 +371,7 @@ test('a continuation that is made up, or taken from another exchange, is none', 
   assert.ok((news & TUNNEL_REKEYED) !== 0, 'without a valid proof it counts as a restart')
 })
 
-test('the continuation of one key says nothing about another: a restart is noticed though somebody hides it', () => {
+test('the continuation of one key says nothing about another: a restart is noticed though someone hides it', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const now = REKEY_MS + 100
