@@ -87,7 +87,7 @@ async function joinInForeground(
   })
 }
 
-/** What to open. Nobody told us whether it speaks HTTP. */
+/** What to open. The ticket does not say whether the service speaks HTTP. */
 function openLines({ local, protocol }: MappedRecord): string[] {
   return protocol === 'tcp'
     ? [`open http://${local.replace(/^127\.0\.0\.1:/, 'localhost:')}/, or connect to ${local}`]
