@@ -1,4 +1,7 @@
-/** A direct path that loses every large packet, while pings pass: it is left for one that works, and used again when it is whole. */
+/**
+ * A direct path that loses every large packet, while pings pass, or every small one, while segments pass and carry the
+ * acknowledgements: it is left for one that works, and used again when it is whole.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SimGoNode } from './simulator/sim-go-node.ts'
@@ -9,6 +12,9 @@ import type { SimStream } from './simulator/sim-stream.ts'
 const A = '203.0.113.1'
 const B = '203.0.113.2'
 const LARGE_BYTES = 700
+const SMALL_BYTES = 300
+/** Between the first small packet that is lost and the relay, ms. */
+const SMALL_LEFT_WITHIN_MS = 6_000
 /** Between the first large packet that is lost and the next byte that arrives, ms. */
 const LEFT_WITHIN_MS = 4_000
 
@@ -98,6 +104,36 @@ for (const seed of [1, 2, 3])
       assert.equal(stream.end, undefined)
     })
   }
+
+for (const seed of [1, 2, 3])
+  for (const [direction, from, to, oneWay] of [
+    ['both ways', A, B, false],
+    ['towards the peer', A, B, true],
+    ['from the peer', B, A, true],
+  ] as const)
+    for (const hasRequests of seed === 1 ? [true, false] : [true])
+      test(`a direct path that loses small packets ${direction} is left within 6 s, without flapping, and used again once it is whole (seed ${seed}, ${hasRequests ? 'small messages' : 'only new streams'})`, () => {
+        const world = stage(seed)
+        const { sim, a, b } = world
+        const stream = trickling(world, 8_000)
+        const small = hasRequests ? trickling(world, 50) : undefined
+        sim.run(5_000)
+        assert.deepEqual(kinds(world), ['direct', 'direct'])
+        sim.network.cut(from, to, oneWay, 0, SMALL_BYTES)
+        const late = a.dial('agent-b', 80)
+        late.write(new Uint8Array(50))
+        sim.until('the relay', SMALL_LEFT_WITHIN_MS, () => kinds(world).every((kind) => kind === 'relay'))
+        sim.until('a new stream', 1_000, () => late.receivedBytes === 50)
+        sim.run(1_000)
+        const before = [a, b].map(changes)
+        assert.ok(longestSilence(sim, small ?? stream, 60_000) < 1_000, 'it continues over the relay')
+        assert.deepEqual([a, b].map(changes), before, 'no path is tried with data before it is proven')
+        sim.network.heal(A, B)
+        sim.until('direct again', 60_000, () => kinds(world).every((kind) => kind === 'direct'))
+        assert.ok(longestSilence(sim, stream, 60_000) < 1_000)
+        assert.deepEqual(kinds(world), ['direct', 'direct'])
+        assert.equal(stream.end, undefined)
+      })
 
 test('without another path it is kept, small messages pass, and large ones continue within 6 s of the end', () => {
   const world = stage(1)

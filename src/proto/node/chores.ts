@@ -5,6 +5,7 @@
 import type { Endpoint, Instant } from '../../base/types.ts'
 import type { PathHello } from '../../wire/path-hello.ts'
 import type { Path } from '../path/path.ts'
+import type { PingSize } from '../path/size-check.ts'
 import { TUNNEL_CONFIRMED, TUNNEL_FAILED, TUNNEL_READY, TUNNEL_REKEYED } from '../tunnel/tunnel.ts'
 import type { Dialler } from './dialler.ts'
 import type { Outbound } from './outbound.ts'
@@ -12,7 +13,7 @@ import type { PathFinder } from './path-finder.ts'
 import type { Peer } from './peer.ts'
 import { VERIFY_SPREAD_MS } from '../stream/constants.ts'
 import * as k from './constants.ts'
-import type { Ping, Pings } from './pings.ts'
+import type { Pings } from './pings.ts'
 import type { Resolver } from './resolver.ts'
 import type { NodeState } from './state.ts'
 
@@ -62,10 +63,11 @@ export class Chores {
     this.#finder.onPunched(now, source, (peer) => this.afterTunnel(now, peer))
   }
 
-  #onLargeCheck(now: Instant, peer: Peer, path: Path, { purpose, sentAt }: Ping): void {
+  /** One of a pair of pings was answered. */
+  #onPairAnswer(now: Instant, peer: Peer, path: Path, size: PingSize, sentAt: Instant): void {
     const moved =
-      (purpose === 'large' && peer.paths.onLargeAnswer(now, path)) ||
-      (purpose === 'small' && path.large.onSmallAnswer(sentAt) && this.#finder.onLargeLost(now, peer, path))
+      peer.paths.onSizeAnswer(now, path, size) ||
+      (path.sizeCheck.onAnswer(size, sentAt) && this.#finder.onSizeLost(now, peer, path))
     if (moved) this.onPathChange(now, peer)
   }
 
@@ -78,13 +80,14 @@ export class Chores {
     const ping = this.#pings.take(seq, peer)
     if (ping === undefined) return
     const rttMs = now - ping.sentAt
+    const size = ping.purpose === 'large' || ping.purpose === 'small' ? ping.purpose : undefined
     // An answer along a path other than the ping's proves nothing about either.
-    if (ping.path === path && peer.paths.onAnswer(path, rttMs)) this.onPathChange(now, peer)
+    if (ping.path === path && peer.paths.onAnswer(path, rttMs, size)) this.onPathChange(now, peer)
     if (ping.purpose === 'size' && ping.path === path && payloadBytes === ping.payloadBytes) {
       path.onSizeAnswer(now, payloadBytes)
       this.#state.emit({ kind: 'path', peer, path })
     }
-    if (ping.path === path) this.#onLargeCheck(now, peer, path, ping)
+    if (ping.path === path && size !== undefined) this.#onPairAnswer(now, peer, path, size, ping.sentAt)
     if (ping.purpose === 'hello') peer.search.onHelloAnswered()
     if (ping.app !== undefined) this.#state.emit({ kind: 'pong', app: ping.app, peer, path, rttMs })
     this.#finder.probeSize(now, peer)

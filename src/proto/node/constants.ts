@@ -54,9 +54,6 @@ export const PUNCHED_PING_MS = 50
 /** A stream without acknowledgements makes us probe the path, but no more often than this, ms. */
 export const STALL_PING_MS = 500
 
-/** Segments up to this size, bytes, are as small as pings and acknowledgements: if they are lost, it is not for their size. */
-export const SMALL_SEGMENT_BYTES = 256
-
 /** The beacon is asked to have both sides punch, but not more often than this for one peer, ms. */
 export const KNOCK_MS = 100
 

@@ -191,8 +191,7 @@ export class OverlayCore {
       if (due instanceof Stream) {
         const peer = this.#state.peers.get(due.peer)
         if (peer === undefined) continue
-        if (due.sender.timeouts > 0)
-          this.#finder.onStall(now, peer, due.sender.stuckBytes(peer.heardAt), due.sender.timeouts)
+        this.#finder.onStall(now, peer, due)
         this.#state.touchStream(now, peer, due)
       } else this.#chores.afterTimeout(now, due)
     }

@@ -15,6 +15,8 @@ import { BASE_PAYLOAD_BYTES } from '../path/constants.ts'
 import type { Path } from '../path/path.ts'
 import { Puncher } from '../path/puncher.ts'
 import { mayAim } from '../path/targets.ts'
+import type { Opening } from '../stream/opening.ts'
+import type { Stream } from '../stream/stream.ts'
 import type { NodeState } from './state.ts'
 import * as k from './constants.ts'
 import { isSameSubnet } from './resolver.ts'
@@ -115,16 +117,16 @@ export class PathFinder {
     if (!peer.connected) return
     if (peer.search.takeHello(now)) this.#sendHello(now, peer)
     if (peer.isSeeking && peer.search.takePunch(now)) this.#punch(now, peer)
-    if (peer.paths.current?.large.takePair(now) === true) this.#pingPair(now, peer, peer.paths.current)
+    if (peer.paths.current?.sizeCheck.takePair(now) === true) this.#pingPair(now, peer, peer.paths.current)
     if (peer.isSeeking || peer.streams.size > 0) {
       for (
         let better = peer.paths.takeUpgradeProbe(now);
         better !== undefined;
         better = peer.paths.takeUpgradeProbe(now)
       ) {
-        const bytes =
-          better.kind === 'relay' && peer.paths.current?.large.failed === true ? BASE_PAYLOAD_BYTES : better.proofBytes
-        this.#pings.send(now, peer, better, bytes > 0 ? 'large' : 'alive', bytes)
+        const isWayOut = better.kind === 'relay' && peer.paths.current?.sizeCheck.failed === true
+        if (better.answered || isWayOut) this.#pingPair(now, peer, better)
+        else this.#pings.send(now, peer, better, 'alive', 0)
       }
     }
     this.probeSize(now, peer)
@@ -200,19 +202,21 @@ export class PathFinder {
   }
 
   /**
-   * A stream gets no acknowledgement, though the peer may be heard: perhaps the path works in one direction only.
-   * @param stuckBytes the segment that all waits for, if that may be too large for the path; else 0.
-   * @param timeouts how often it was sent in vain.
+   * A stream gets no acknowledgement, though the peer may be heard: perhaps the path works in one direction only, or for
+   * packets of one size only.
    */
-  onStall(now: Instant, peer: Peer, stuckBytes: number, timeouts: number): void {
+  onStall(now: Instant, peer: Peer, stream: Stream): void {
     const path = peer.paths.current
-    if (path === undefined) return
+    const { timeouts } = stream.sender
+    if (path !== undefined && stream.phase === 'syn-sent') this.#onUnansweredSyn(now, peer, path, stream.opening)
+    if (path === undefined || timeouts === 0) return
     if (now - path.probedAt >= k.STALL_PING_MS) {
       this.#pings.send(now, peer, path, 'alive', 0)
       this.#state.touchPeer(peer)
     }
-    if (stuckBytes <= k.SMALL_SEGMENT_BYTES || timeouts < LARGE_CHECK_TIMEOUTS) return
-    path.large.start(now)
+    const stuckBytes = stream.sender.stuckBytes(peer.heardAt)
+    if (stuckBytes === 0 || timeouts < SIZE_CHECK_TIMEOUTS) return
+    path.sizeCheck.start(now)
     this.#state.touchPeer(peer)
     // Less passes than did (RFC 8899 §4.3)
     if (stuckBytes <= BASE_PAYLOAD_BYTES || timeouts < BLACK_HOLE_TIMEOUTS) return
@@ -221,10 +225,16 @@ export class PathFinder {
     this.#state.emit({ kind: 'path', peer, path })
   }
 
-  /** Large packets are lost along `path`: others are tried, and this one again now and then. @returns true when another one is in use at once. */
-  onLargeLost(now: Instant, peer: Peer, path: Path): boolean {
-    this.#state.count('large_packets_lost')
-    return path === peer.paths.current && peer.paths.onLargeLost(now, path)
+  #onUnansweredSyn(now: Instant, peer: Peer, path: Path, { transmissions, sentAt }: Opening): void {
+    if (transmissions < SIZE_CHECK_TIMEOUTS || peer.heardAt <= sentAt) return
+    path.sizeCheck.start(now)
+    this.#state.touchPeer(peer)
+  }
+
+  /** Packets of one size are lost along `path`: others are tried, and this one again now and then. @returns true when another one is in use at once. */
+  onSizeLost(now: Instant, peer: Peer, path: Path): boolean {
+    this.#state.count(`${path.sizeCheck.lost}_packets_lost`)
+    return path === peer.paths.current && peer.paths.onSizeLost(now, path)
   }
 
   #pingPair(now: Instant, peer: Peer, path: Path): void {
@@ -298,8 +308,8 @@ export class PathFinder {
   }
 }
 
-/** Timeouts of a large segment after which pings of that size are tried, and those after which the path counts as narrower (RFC 8899 §5.1.2 MAX_PROBES). */
-const LARGE_CHECK_TIMEOUTS = 2
+/** Timeouts of a segment after which pings of both sizes are tried, and those after which the path counts as narrower (RFC 8899 §5.1.2 MAX_PROBES). */
+const SIZE_CHECK_TIMEOUTS = 2
 const BLACK_HOLE_TIMEOUTS = 3
 /** How long streams that refuse the relay wait for a direct path after the last one died, ms. */
 const STRICT_PATIENCE_MS = 5_000

@@ -35,11 +35,11 @@ function relayReason(state: NodeState, peer: Peer, now: Instant): string {
   const { nat } = state
   const { hello, relayOnly } = peer.search
   const ways = peer.paths.all().filter(({ kind }) => kind !== 'relay')
-  const narrow = ways.find(({ large }) => large.failed)
+  const partial = ways.find(({ sizeCheck }) => sizeCheck.failed)
   const lost = ways.find(({ answered, dead }) => answered && dead)
   if (relayOnly) return 'the peer asks to be reached through it'
-  if (narrow !== undefined)
-    return `the ${narrow.kind} path to ${formatEndpoint(narrow.endpoint)} loses large packets; still probing it`
+  if (partial !== undefined)
+    return `the ${partial.kind} path to ${formatEndpoint(partial.endpoint)} loses ${partial.sizeCheck.lost} packets; still probing it`
   if (lost !== undefined)
     return `the ${lost.kind} path to ${formatEndpoint(lost.endpoint)} has not answered for ${Math.round((now - lost.heardAt) / 1_000)} s; still probing it`
   if (hello !== undefined) {

@@ -254,7 +254,7 @@ export class Peer implements Machine, Timed {
   nextTimeout(): Instant {
     let at = Math.min(this.tunnel.nextTimeout(), this.#leaveAt)
     for (const path of this.paths.all()) at = Math.min(at, path.probeDeadline, path.sizeDeadline)
-    if (this.connected) at = Math.min(at, this.#nextLivenessCheck, this.paths.current?.large.nextAt ?? Infinity)
+    if (this.connected) at = Math.min(at, this.#nextLivenessCheck, this.paths.current?.sizeCheck.nextAt ?? Infinity)
     at = Math.min(at, this.search.sizesTimeout, this.search.strictAt)
     if (this.dials.size > 0 && this.connected) at = Math.min(at, this.syns.nextAt)
     if (this.#isForgettable) at = Math.min(at, Math.max(this.#touchedAt, this.heardAt) + k.FORGET_PEER_MS)
@@ -270,7 +270,7 @@ export class Peer implements Machine, Timed {
     if (this.streams.size === 0 && this.search.until === -Infinity) return false
     const { current } = this.paths
     return (
-      current === undefined || current.kind === 'relay' || !current.answered || current.dead || current.large.failed
+      current === undefined || current.kind === 'relay' || !current.answered || current.dead || current.sizeCheck.failed
     )
   }
 

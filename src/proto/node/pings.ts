@@ -7,7 +7,7 @@ import type { Outbound } from './outbound.ts'
 import type { Peer } from './peer.ts'
 import type { PingApp } from './views.ts'
 
-/** `large` and `small` make a pair: path/large-check.ts; `large` alone may prove a path. */
+/** `large` and `small` make a pair: path/size-check.ts. */
 export type PingPurpose = 'user' | 'alive' | 'confirm' | 'size' | 'hello' | 'large' | 'small'
 
 export interface Ping {
@@ -42,8 +42,8 @@ export class Pings {
     const path = along ?? peer.paths.current
     const seq = this.#drawSeq()
     this.#underway.set(seq, { peer, path, purpose, payloadBytes, sentAt: now, app })
-    if (purpose === 'large') path?.large.onProof()
-    else if (purpose !== 'size') path?.onProbe(now)
+    if (purpose === 'large' || purpose === 'small') path?.sizeCheck.onProof(purpose)
+    if (purpose !== 'large' && purpose !== 'size') path?.onProbe(now)
     this.#outbound.ping(peer, path, seq, new Uint8Array(payloadBytes), purpose === 'confirm')
   }
 

@@ -24,17 +24,17 @@ export const MAX_CANDIDATE_PROBES = 7
 export const UNPROVEN_FACTOR = 3
 export const UNPROVEN_FIRST_BYTES = 1_280
 
-/** Pairs of a small and a large ping while large segments are stuck: their pause, ms, and how many at most. */
-export const LARGE_CHECK_PAUSE_MS = 250
-export const LARGE_CHECK_PAIRS = 24
-/** So many small ones answered, and no large one: the path carries small packets only. */
-export const LARGE_CHECK_ANSWERS = 8
-/** And so many large ones in a row have to be answered before it is used for data again. */
-export const LARGE_PROOFS = 3
+/** Pairs of a small and a large ping while segments are stuck: their pause, ms, and how many at most. */
+export const SIZE_CHECK_PAUSE_MS = 250
+export const SIZE_CHECK_PAIRS = 24
+/** This many of one size answered, and none of the other: the path carries only that size. */
+export const SIZE_CHECK_ANSWERS = 8
+/** And this many of the lost size in a row have to be answered before it is used for data again. */
+export const SIZE_PROOFS = 3
 /** Pause between those, once one was answered, ms. */
-export const LARGE_PROOF_PAUSE_MS = 200
+export const SIZE_PROOF_PAUSE_MS = 200
 /** The first of them leaves after UPGRADE_PROBE_MS of this index: what is broken is not whole a moment later. */
-export const LARGE_PROBE_STEP = 4
+export const SIZE_PROBE_STEP = 4
 
 /** A key exchange that came along a way so long ago is answered along it, ms. */
 export const HINT_MS = 1_000

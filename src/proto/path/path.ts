@@ -13,7 +13,7 @@ import {
   UNPROVEN_FACTOR,
   UNPROVEN_FIRST_BYTES,
 } from './constants.ts'
-import { LargeCheck } from './large-check.ts'
+import { SizeCheck, type PingSize } from './size-check.ts'
 import type { SizeMemory } from './size-memory.ts'
 
 export type PathKind = 'lan' | 'direct' | 'punched' | 'relay'
@@ -29,8 +29,6 @@ export class Path {
   usedAt: Instant = -Infinity
   /** A ping that we sent along this path was answered along it: it works in both directions. */
   answered = false
-  /** The peer uses a different path, so this one may be dead in our direction. Until an answer comes. */
-  suspect = false
   /** A signed key exchange came along this path: not proof, since it can be replayed, but a good sign. */
   hintedAt: Instant = -Infinity
   rttMs: number | undefined
@@ -48,7 +46,11 @@ export class Path {
   probesOut = 0
   probesLost = 0
   probedAt: Instant = -Infinity
-  readonly large = new LargeCheck()
+  readonly sizeCheck = new SizeCheck()
+  /** The peer uses a different path, so this one may be dead in our direction. Until an answer comes. */
+  #suspect = false
+  /** Sizes of pings that have to be answered before it is used again. */
+  readonly #owed = { small: false, large: false }
   readonly #sizes: SizeMemory
   readonly #downwards: boolean
   #cap: number
@@ -75,7 +77,7 @@ export class Path {
     return this.heardAt !== -Infinity
   }
   get dead(): boolean {
-    return this.suspect || this.#failures >= PROBE_FAILURES
+    return this.#suspect || this.#failures >= PROBE_FAILURES
   }
   /**
    * Only pings and answers may be sent along it for now. The relay's address is known, and it forwards only to
@@ -84,10 +86,6 @@ export class Path {
   get spent(): boolean {
     if (this.answered || this.kind === 'relay') return false
     return this.bytesOut >= UNPROVEN_FACTOR * this.bytesIn + UNPROVEN_FIRST_BYTES
-  }
-  /** Payload of the ping that shows whether it can take over: that of a large packet where a small one proves too little. */
-  get proofBytes(): number {
-    return this.answered ? BASE_PAYLOAD_BYTES : 0
   }
   get mtu(): number {
     return this.payloadBytes + DATAGRAM_OVERHEAD_BYTES
@@ -99,8 +97,25 @@ export class Path {
 
   /** Worth another try before an answer proves it. */
   revive(): void {
-    this.suspect = false
+    this.#suspect = this.#owed.small = this.#owed.large = false
     this.#failures = 0
+  }
+
+  /** The peer has left it. */
+  suspect(): void {
+    this.#suspect = true
+    this.demandProof()
+  }
+
+  /** It may lose packets of one size: an answer to a ping of a pair brings it back only after one of the other size. */
+  demandProof(): void {
+    this.#owed.small = this.#owed.large = true
+  }
+
+  /** One of a pair was answered. @returns whether both sizes were. */
+  onProof(size: PingSize): boolean {
+    this.#owed[size] = false
+    return !this.#owed.small && !this.#owed.large
   }
 
   onProbe(now: Instant): void {
@@ -111,8 +126,7 @@ export class Path {
 
   onAnswer(rttMs: number): void {
     this.answered = true
-    this.suspect = false
-    this.#failures = 0
+    this.revive()
     this.#unansweredAt = -1
     // Falls immediately, rises slowly: a first sample taken while keys are computed says little about the path.
     this.rttMs = this.rttMs === undefined || rttMs < this.rttMs ? rttMs : this.rttMs + (rttMs - this.rttMs) / 8
@@ -133,7 +147,9 @@ export class Path {
     this.#unansweredAt = -1
     this.probesLost += 1
     this.#failures += 1
-    return this.#failures === PROBE_FAILURES
+    if (this.#failures !== PROBE_FAILURES) return false
+    this.demandProof()
+    return true
   }
 
   get #probeTimeoutMs(): number {
@@ -201,7 +217,7 @@ export class Path {
   /** Our network has changed: measurements are void, and the path is probed again. */
   onLocalChange(maxDatagram: number): void {
     this.revive()
-    this.large.reset()
+    this.sizeCheck.reset()
     this.rttMs = undefined
     this.payloadBytes = BASE_PAYLOAD_BYTES
     this.#cap = this.#capOf(maxDatagram)

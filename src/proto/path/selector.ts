@@ -8,8 +8,8 @@ import { sameEndpoint } from '../../base/types.ts'
 import {
   FOLLOW_MS,
   HINT_MS,
-  LARGE_PROBE_STEP,
-  LARGE_PROOF_PAUSE_MS,
+  SIZE_PROBE_STEP,
+  SIZE_PROOF_PAUSE_MS,
   MAX_CANDIDATES,
   MAX_CANDIDATE_PROBES,
   NEWS_BURST,
@@ -18,6 +18,7 @@ import {
 } from './constants.ts'
 import type { PathKind } from './path.ts'
 import { Path } from './path.ts'
+import type { PingSize } from './size-check.ts'
 import type { SizeMemory } from './size-memory.ts'
 
 export class PathSelector {
@@ -104,7 +105,7 @@ export class PathSelector {
     path.onHeard(now)
     // Given up while nothing passed, and heard again: better than one that is also dead, or was never heard.
     if (path.dead && (current?.heard !== true || current.dead)) path.revive()
-    if (path.large.failed && current?.answered === true && !current.dead) {
+    if (path.sizeCheck.failed && current?.answered === true && !current.dead) {
       if (isUsedAnew) path.nextProbeAt = now // it may be whole again; we do not take the peer's word for it
       return false
     }
@@ -119,7 +120,7 @@ export class PathSelector {
     if (hasLeft && isTraffic) path.revive() // whatever its state: the peer uses it, and has left ours
     // A ping along an unproven path does not justify taking it: behind a NAT it may work in one direction only.
     if (!path.dead && hasLeft && (isTraffic || path.answered)) {
-      current.suspect = true
+      current.suspect()
       if (!this.choose()) return false
       path.probes = 0 // until it answers, it may carry little
       path.nextProbeAt = now
@@ -136,26 +137,30 @@ export class PathSelector {
     for (const path of this.all()) path.heardAt = path.usedAt = -Infinity
   }
 
-  /** A ping along `path` was answered along it. @returns true if the path changed. */
-  onAnswer(path: Path, rttMs: number): boolean {
+  /** A ping along `path` was answered along it. @param size if it was one of a pair. @returns true if the path changed. */
+  onAnswer(path: Path, rttMs: number, size?: PingSize): boolean {
+    if (size !== undefined && !path.onProof(size) && path !== this.#current) return false
     const news = !path.answered || path.dead
     path.onAnswer(rttMs)
     return news && this.choose()
   }
 
-  /** Large packets are lost along `path`, small ones are not. @returns true when the path changed. */
-  onLargeLost(now: Instant, path: Path): boolean {
-    for (const other of this.all()) other.nextProbeAt = now
-    path.probes = Math.max(path.probes, LARGE_PROBE_STEP) // and as before, if it had come back only to fail again
-    path.nextProbeAt = now + UPGRADE_PROBE_MS[LARGE_PROBE_STEP]!
+  /** Packets of one size are lost along `path`, others are not. @returns true when the path changed. */
+  onSizeLost(now: Instant, path: Path): boolean {
+    for (const other of this.all()) {
+      other.nextProbeAt = now
+      if (!other.answered) other.demandProof()
+    }
+    path.probes = Math.max(path.probes, SIZE_PROBE_STEP) // and as before, if it had come back only to fail again
+    path.nextProbeAt = now + UPGRADE_PROBE_MS[SIZE_PROBE_STEP]!
     this.#relayAdmitted = true
     return this.choose()
   }
 
-  /** A large ping along `path` was answered. @returns true when the path changed. */
-  onLargeAnswer(now: Instant, path: Path): boolean {
-    if (path.large.onLargeAnswer()) return this.choose()
-    if (path.large.failed) path.nextProbeAt = now + LARGE_PROOF_PAUSE_MS
+  /** One of a pair of pings along `path` was answered. @returns true when the path changed. */
+  onSizeAnswer(now: Instant, path: Path, size: PingSize): boolean {
+    if (path.sizeCheck.onProven(size)) return this.choose()
+    if (path.sizeCheck.lost === size) path.nextProbeAt = now + SIZE_PROOF_PAUSE_MS
     return false
   }
 
@@ -269,8 +274,8 @@ export class PathSelector {
     const current = this.#current
     const mayAnswer = path.heard || path.probes < MAX_CANDIDATE_PROBES
     if (path.kind === 'relay' && !this.#mayRelay) return false
-    if (path.large.failed) return true
-    if (current?.large.failed === true) return path.kind === 'relay' || mayAnswer
+    if (path.sizeCheck.failed) return true
+    if (current?.sizeCheck.failed === true) return path.kind === 'relay' || mayAnswer
     if (path === current || path.kind === 'relay')
       return current?.answered !== true && (!path.answered || path.dead) && mayAnswer
     if (current?.answered === true && RANK[path.kind] <= RANK[current.kind] && !current.dead)
@@ -294,13 +299,13 @@ const UNUSED_MS = 5_000
 const RANK: Readonly<Record<PathKind, number>> = { relay: 0, punched: 2, direct: 2, lan: 3 }
 
 /**
- * Alive before dead; proven both ways before proven for small packets only, that before heard of, heard of before
+ * Alive before dead; proven both ways before proven for packets of one size only, that before heard of, heard of before
  * promised; then by kind. Where nothing is proven the relay comes first: what arrives direct may come through a NAT
  * that lets nothing back.
  */
 function score(path: Path): number {
   const alive = path.dead ? 0 : 100
-  if (path.answered) return alive + (path.large.failed ? 46 : 50) + RANK[path.kind]
+  if (path.answered) return alive + (path.sizeCheck.failed ? 46 : 50) + RANK[path.kind]
   const rank = path.kind === 'relay' ? 5 : RANK[path.kind]
   if (path.heard) return alive + 40 + rank
   if (path.hinted) return alive + 30 + rank

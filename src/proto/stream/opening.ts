@@ -13,6 +13,8 @@ export class Opening {
   readonly isn: number
   readonly dialled: boolean
   transmissions = 0
+  /** Of the first one. */
+  sentAt: Instant = Infinity
   /** The largest payload that the peer accepts, bytes. */
   maxSegment = k.PLAIN_MAX_SEGMENT_BYTES
   /** Unit of the peer's window field: bytes, or 1 if it counts slots. */
@@ -59,9 +61,15 @@ export class Opening {
     header.payloadLength = options.length
   }
 
+  /** It was sent, and not so often that the last one is only waited for. */
+  get mayRepeat(): boolean {
+    return this.transmissions > 0 && this.transmissions < k.SYN_TRANSMISSIONS
+  }
+
   /** It was sent. @returns when to repeat it. */
   onSent(now: Instant): Instant {
     const again = now + Math.min(k.SYN_RTO_MS * 2 ** this.transmissions, k.SYN_RTO_MAX_MS)
+    if (this.transmissions === 0) this.sentAt = now
     this.transmissions += 1
     return again
   }

@@ -270,7 +270,7 @@ export class Sender {
     this.#verifications += 1
   }
 
-  /** Size of the segment that was sent in vain, though the peer was heard meanwhile: it may be too large for the path. 0: there is none. */
+  /** Size of the segment that was sent in vain, though the peer was heard meanwhile: the path may lose this size. 0: there is none. */
   stuckBytes(heardAt: Instant): number {
     if (this.timeouts === 0 || heardAt <= this.#stalledSince || this.board.size === 0) return 0
     const first = this.board.at(0)

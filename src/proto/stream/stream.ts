@@ -46,7 +46,7 @@ export class Stream implements Machine, StreamView {
   app: StreamApp | undefined
 
   #news = 0
-  readonly #opening: Opening
+  readonly opening: Opening
   #controlDue = false // SYN, SYN-ACK, RST or plain FIN, by phase
   #controlAt: Instant = Infinity
   readonly #acks = new AckPolicy()
@@ -78,13 +78,13 @@ export class Stream implements Machine, StreamView {
     this.localNetwork = local.network
     this.peer = peer
     this.remotePort = remotePort
-    this.#opening = new Opening(isn, this.dialled, shared.maxSegment)
+    this.opening = new Opening(isn, this.dialled, shared.maxSegment)
     this.#controlDue = this.dialled
   }
 
   /** By agreement, packets other than SYNs carry no checksum. */
   get unchecked(): boolean {
-    return this.#opening.unchecked
+    return this.opening.unchecked
   }
 
   /** Takes ownership of `bytes`. @returns false if the writer should wait for NEWS_WRITABLE. */
@@ -115,7 +115,7 @@ export class Stream implements Machine, StreamView {
   reset(now: Instant, why: StreamEnd = 'local'): void {
     this.receiver.clear() // it will not be read
     if (this.phase === 'closed' || this.phase === 'resetting' || this.phase === 'time-wait') return
-    const silent = this.phase === 'syn-sent' && this.#opening.transmissions === 0 // the peer never heard of it
+    const silent = this.phase === 'syn-sent' && this.opening.transmissions === 0 // the peer never heard of it
     this.#finish(why)
     this.phase = silent ? 'closed' : 'resetting'
     this.#controlDue = !silent
@@ -188,7 +188,7 @@ export class Stream implements Machine, StreamView {
 
   hasOutput(now: Instant, pathPayload: number): boolean {
     if (this.#controlDue || this.#acks.due || this.#acks.duplicates > 0) return true
-    return this.#mayCarryData && this.sender.canSend(now, Math.min(pathPayload, this.#opening.maxSegment))
+    return this.#mayCarryData && this.sender.canSend(now, Math.min(pathPayload, this.opening.maxSegment))
   }
 
   /**
@@ -241,22 +241,22 @@ export class Stream implements Machine, StreamView {
   }
 
   /**
-   * The path has changed: anything that waits for a timer goes now.
-   * @param verifyAt when to ask whether the peer still knows this stream; Infinity: no reason to doubt it.
+   * The path has changed: what waits for a timer goes now. @param verifyAt when to ask whether the peer knows the stream.
    */
   onPathChange(now: Instant, verifyAt: Instant): void {
     this.sender.rtt.minRttMs = Infinity // it was measured on another path
+    if (this.phase.startsWith('syn-') && this.opening.mayRepeat) this.#controlDue = true
     if (this.phase !== 'established') return
     this.sender.onPathRestored(now)
     if (verifyAt < Infinity) this.sender.verify(verifyAt)
   }
 
   get #mayCarryData(): boolean {
-    return this.phase === 'established' || (this.phase === 'syn-received' && this.#opening.transmissions > 0)
+    return this.phase === 'established' || (this.phase === 'syn-received' && this.opening.transmissions > 0)
   }
 
   #agree(payload: Uint8Array): void {
-    this.extended = this.#opening.agree(payload)
+    this.extended = this.opening.agree(payload)
     if (this.extended) this.#plain = undefined
     this.receiver.configure(!this.extended)
     this.sender.configure(!this.extended, !this.extended)
@@ -264,9 +264,9 @@ export class Stream implements Machine, StreamView {
 
   #handleAnswer(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     if ((header.flags & (FLAG_SYN | FLAG_ACK)) !== (FLAG_SYN | FLAG_ACK)) return // data before the SYN-ACK: will be retransmitted
-    if (header.ack !== seqAdd(this.#opening.isn, 1)) return this.reset(now, 'stale') // Q9
+    if (header.ack !== seqAdd(this.opening.isn, 1)) return this.reset(now, 'stale') // Q9
     this.#agree(payload)
-    this.peerIsn = this.#plain?.isnOf(header, this.#opening.transmissions) ?? header.seq
+    this.peerIsn = this.#plain?.isnOf(header, this.opening.transmissions) ?? header.seq
     this.sender.onInitialWindow(header.window)
     this.#establish(now)
     this.#news |= NEWS_OPEN
@@ -274,7 +274,7 @@ export class Stream implements Machine, StreamView {
   }
 
   #establish(now: Instant): void {
-    if (this.#opening.transmissions === 1) this.sender.rtt.seed(Math.min(now - this.#lastSentAt, k.RTO_INITIAL_MS / 3)) // it may hold the peer's own dial
+    if (this.opening.transmissions === 1) this.sender.rtt.seed(Math.min(now - this.#lastSentAt, k.RTO_INITIAL_MS / 3)) // it may hold the peer's own dial
     this.phase = 'established'
     this.#controlDue = false
     this.#controlAt = Infinity
@@ -289,15 +289,15 @@ export class Stream implements Machine, StreamView {
       this.#acks.due = true // our third packet was lost
       return
     }
-    if (this.phase === 'syn-received' && this.#opening.transmissions === 0) return // not accepted yet
+    if (this.phase === 'syn-received' && this.opening.transmissions === 0) return // not accepted yet
     if (this.phase === 'syn-received' || this.phase === 'established') this.#controlDue = true
   }
 
   #handleReset(header: PacketHeader): void {
     if (this.phase === 'closed') return
     if (this.phase === 'syn-sent') {
-      const ours = header.ack === seqAdd(this.#opening.isn, 1) || (header.seq === 0 && header.ack === 0)
-      if (ours && this.#opening.transmissions > 0) this.abandon('refused')
+      const ours = header.ack === seqAdd(this.opening.isn, 1) || (header.seq === 0 && header.ack === 0)
+      if (ours && this.opening.transmissions > 0) this.abandon('refused')
       return
     }
     // RFC 5961 §3 asks for the exact number; the peer is authenticated, so anything near is accepted (Q18)
@@ -316,7 +316,7 @@ export class Stream implements Machine, StreamView {
   #handleSegment(now: Instant, header: PacketHeader, payload: Uint8Array): void {
     const acked = (header.flags & FLAG_ACK) !== 0
     if (this.phase === 'syn-received') {
-      if (this.#opening.transmissions === 0 || !acked) return
+      if (this.opening.transmissions === 0 || !acked) return
       this.#establish(now)
     }
     const sackCount = acked ? this.#takeAck(now, header, payload) : 0
@@ -338,7 +338,7 @@ export class Stream implements Machine, StreamView {
     const known = sender.onAck(now, plainFinAck ? ack - 1 : Math.max(ack, 0), sackOffsets, count)
     if (plainFinAck) plain.close.state = 'answered'
     if (known && plain?.isWindow(header.window, payload.length, sender.una !== before) !== false)
-      sender.onWindow(Math.max(ack, 0), header.window * this.#opening.windowUnit)
+      sender.onWindow(Math.max(ack, 0), header.window * this.opening.windowUnit)
     return count
   }
 
@@ -410,7 +410,7 @@ export class Stream implements Machine, StreamView {
   #onControlTimeout(now: Instant): void {
     this.#controlAt = Infinity
     if (this.phase === 'syn-sent' || this.phase === 'syn-received') {
-      if (this.#opening.transmissions < k.SYN_TRANSMISSIONS) this.#controlDue = true
+      if (this.opening.transmissions < k.SYN_TRANSMISSIONS) this.#controlDue = true
       else if (this.dialled) this.reset(now, 'no_answer')
       else this.#establish(now) // Q11: a Go peer never repeats its third packet; data replaces it
     } else if (this.phase === 'resetting') {
@@ -437,11 +437,11 @@ export class Stream implements Machine, StreamView {
   }
 
   #fillSyn(now: Instant, header: PacketHeader, packet: Uint8Array, at: number): void {
-    this.#opening.fill(header, packet, at, this.peerIsn)
+    this.opening.fill(header, packet, at, this.peerIsn)
     header.window = this.receiver.takeInitialWindow()
     this.#lastSentAt = now
     if (this.phase === 'established') return // the answer to a repeated SYN: nothing waits for it
-    this.#controlAt = this.#opening.onSent(now)
+    this.#controlAt = this.opening.onSent(now)
   }
 
   #fillPlainFin(now: Instant, header: PacketHeader, plain: PlainPeer): void {
@@ -453,7 +453,7 @@ export class Stream implements Machine, StreamView {
 
   #fillData(now: Instant, header: PacketHeader, packet: Uint8Array, at: number, pathPayload: number): boolean {
     const sender = this.sender
-    const kind = sender.pick(now, Math.min(pathPayload, this.#opening.maxSegment), packet, at, this.extended)
+    const kind = sender.pick(now, Math.min(pathPayload, this.opening.maxSegment), packet, at, this.extended)
     if (kind === undefined) return false
     this.#acks.onAnswer()
     this.#fillNumbers(now, header, FLAG_ACK)
@@ -489,7 +489,7 @@ export class Stream implements Machine, StreamView {
   }
 
   #wireSeq(offset: number): number {
-    return (this.#opening.isn + 1 + offset) >>> 0
+    return (this.opening.isn + 1 + offset) >>> 0
   }
 
   #wireSeqOfNext(): number {

@@ -366,12 +366,13 @@ export class TrustBook {
   approve({ node, key, by, hostname, mutual, time }: Approval): void {
     this.#pending.delete(node)
     const text = toBase64(key)
-    const hasMoved = this.knows(key) // otherwise the key of this node is new, and the old one is void
     const before = this.#displaced.get(text) ?? this.#trusted.get(this.#nodes.get(text) ?? 0)
     const holder = this.#trusted.get(node)
     if (holder !== undefined && holder.publicKey !== text) {
-      if (hasMoved) this.#displaceOne(holder)
-      else this.#end(holder)
+      const name = this.#names.boundTo(holder.publicKey)
+      const isAnother = hostname !== undefined && name !== undefined && name !== hostname // the registry has changed its ids
+      if (isAnother || this.knows(key)) this.#displaceOne(holder)
+      else this.#end(holder) // the key of this node is new, and the old one is void
     }
     if (before !== undefined && before.nodeId !== node) this.#forgetId(before) // a key belongs to one node
     this.#displaced.delete(text)

@@ -61,14 +61,12 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
     name: 'drop-large',
     what: 'the direct path loses every packet of 700 bytes and more, 20 s',
     promise: { recoveryMs: 5_000, silenceMs: 12_000 },
-    knownToFail: 'a path that loses only large packets is kept',
     fault: (world) => cut(world, [sized(world, 'a', '700:65535'), sized(world, 'b', '700:65535')], 20_000),
   },
   {
     name: 'drop-small',
     what: 'the direct path loses every packet of up to 300 bytes, 25 s',
     promise: { recoveryMs: 5_000, silenceMs: 12_000 },
-    knownToFail: 'a path that loses only small packets is noticed late',
     fault: (world) => cut(world, [sized(world, 'a', '0:300'), sized(world, 'b', '0:300')], 25_000),
   },
   {

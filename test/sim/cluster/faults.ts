@@ -22,6 +22,13 @@ const NETWORK: Readonly<Record<string, Fault>> = {
     sim.network.cut(x, y, oneWay, bytes)
     return `${x} ${oneWay ? '→' : '↔'} ${y} from ${bytes} bytes`
   },
+  small: ({ sim, hosts }, random) => {
+    const [x, y] = [pick(hosts, random), pick(hosts, random)]
+    const oneWay = random.chance(0.5)
+    const bytes = 150 + random.below(250)
+    sim.network.cut(x, y, oneWay, 0, bytes)
+    return `${x} ${oneWay ? '→' : '↔'} ${y} up to ${bytes} bytes`
+  },
   heal: ({ sim, hosts }, random) => {
     const [x, y] = [pick(hosts, random), pick(hosts, random)]
     sim.network.heal(x, y)

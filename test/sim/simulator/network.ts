@@ -29,7 +29,7 @@ export class Network implements Uplink {
   readonly #hosts = new Map<string, (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void>() // by address: NATs, which have all ports
   readonly #links = new Map<string, Link>()
   readonly #options = new Map<string, PathOptions>() // by pair of hosts
-  readonly #cuts = new Map<string, number>() // by pair of hosts: the smallest datagram that is lost, bytes
+  readonly #cuts = new Map<string, { readonly from: number; readonly to: number }>() // by pair of hosts: sizes that are lost, bytes
   #defaults: PathOptions
   /** Each sees every datagram that is sent, before anything happens to it. */
   readonly audits: Array<(datagram: Datagram) => void> = []
@@ -65,10 +65,14 @@ export class Network implements Uplink {
     this.#links.clear()
   }
 
-  /** Both directions between two hosts, or only from a to b. @param fromBytes only datagrams of this size and larger are lost. */
-  cut(a: string, b: string, oneWay = false, fromBytes = 0): void {
-    this.#cuts.set(`${a} ${b}`, fromBytes)
-    if (!oneWay) this.#cuts.set(`${b} ${a}`, fromBytes)
+  /**
+   * Both directions between two hosts, or only from a to b. @param fromBytes only datagrams of this size and larger are
+   * lost. @param toBytes only those up to this size.
+   */
+  cut(a: string, b: string, oneWay = false, fromBytes = 0, toBytes = Infinity): void {
+    const sizes = { from: fromBytes, to: toBytes }
+    this.#cuts.set(`${a} ${b}`, sizes)
+    if (!oneWay) this.#cuts.set(`${b} ${a}`, sizes)
   }
 
   heal(a: string, b: string): void {
@@ -82,7 +86,8 @@ export class Network implements Uplink {
     const datagram = { atMs: this.#world.nowMs, from, to, bytes: bytes.slice() }
     for (const audit of this.audits) audit(datagram)
     const hosts = `${from.address} ${to.address}`
-    if (this.drops?.(datagram) === true || bytes.length >= (this.#cuts.get(hosts) ?? Infinity)) return
+    const cut = this.#cuts.get(hosts)
+    if (this.drops?.(datagram) === true || (cut !== undefined && isWithin(bytes.length, cut))) return
     const options = this.#options.get(hosts) ?? this.#defaults
     if (bytes.length > (options.maxDatagram ?? Infinity)) return
     this.#link(from, to, options).send(this.#mangled(bytes, options))
@@ -116,4 +121,8 @@ export class Network implements Uplink {
     if (handler === undefined) this.#hosts.get(to.address)?.(bytes, from, to)
     else handler(bytes, from)
   }
+}
+
+function isWithin(bytes: number, { from, to }: { readonly from: number; readonly to: number }): boolean {
+  return bytes >= from && bytes <= to
 }

@@ -249,6 +249,16 @@ test('trust displaced by new ids stays displaced across restarts, alongside the 
   assert.ok(!formatTrustFile(again.save()).includes('displaced'))
 })
 
+test('trust in a new key under the id of a peer with another name does not end the trust in that peer; a new key of the same name does', () => {
+  const [renumbered, rekeyed] = [new TrustBook(), new TrustBook()]
+  for (const book of [renumbered, rekeyed]) book.approve(approval(7, 'agent-b', KEY))
+  renumbered.approve(approval(7, 'agent-c', OTHER_KEY))
+  assert.deepEqual([renumbered.keyOf(7), renumbered.nodeNamed('agent-b')], [OTHER_KEY, undefined])
+  assert.equal(renumbered.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'moved')
+  rekeyed.approve(approval(7, 'agent-b', OTHER_KEY))
+  assert.equal(rekeyed.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'key_changed')
+})
+
 test('a trust file without that mark, with two keys for one id: neither is lost', () => {
   const entry = { approvedAt: '2026-11-30T00:00:00Z', mutual: true, network: 0 }
   const book = new TrustBook()
