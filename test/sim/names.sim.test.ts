@@ -282,3 +282,16 @@ test('a name with two trusted keys, from an old trust file, leads nowhere and re
   assert.equal(code, 'KEY_CHANGED')
   assert.match(text, /several trusted keys/)
 })
+
+test('a registry that has had too many questions from us says nothing about a peer: not that it does not exist, nor that it distrusts us', () => {
+  for (const limited of ['resolve_hostname', 'resolve']) {
+    const sim = new SimOverlay({ seed: 1 })
+    const [alice, bob] = [sim.node('alice'), sim.node('bob', { public: true })]
+    sim.until('registered', 5_000, () => alice.registered && bob.registered)
+    sim.run(2_000)
+    sim.registry.lie = ({ type }, reply) =>
+      type === limited ? { type: 'error', error: 'rate limited: too many questions from 192.0.2.1' } : reply
+    const { code } = failureOf(sim, alice, 'bob')
+    assert.equal(code, 'REGISTRY_UNREACHABLE', limited)
+  }
+})

@@ -172,3 +172,27 @@ test('a peer without a name that offers new keys all the time does not use up ou
   // 10 s of LOOK_UPS_PER_SECOND, and those saved up
   assert.ok(lookUps() - before <= 11 * LOOK_UPS_PER_SECOND, `${lookUps() - before} questions`)
 })
+
+test('a key exchange replayed from many addresses takes no candidate away, and has nothing sent there', () => {
+  const { sim, a, b, records } = connectedPair(1)
+  const stream = a.dial('agent-b', 80)
+  stream.write(Buffer.from('x'))
+  sim.until('echo', 5_000, () => stream.receivedBytes === 1)
+  const isPila = ({ from, to, bytes }: Datagram): boolean =>
+    from.address === a.endpoint.address && to.address === b.endpoint.address && bytes[0] === 0x50 && bytes[3] === 0x41
+  const frame = records.find(isPila)!.bytes
+  const { paths } = b.peer(a)!
+  const named = [7_000, 7_001, 7_002, 7_003].map((port) =>
+    paths.addCandidate({ address: '203.0.113.1', port }, 'direct')!,
+  )
+  for (let i = 0; i < 500; i++) {
+    const source = { address: `192.0.2.${100 + (i % 100)}`, port: 5_000 + i }
+    sim.network.inject(source, b.endpoint, frame.slice(), 10 * i)
+  }
+  sim.run(6_000)
+  for (const path of named) assert.ok(paths.all().includes(path), `${path.endpoint.port} is gone`)
+  const aimed = records.filter(
+    ({ from, to }) => from.address === b.endpoint.address && /^192\.0\.2\.1\d\d$/.test(to.address),
+  )
+  assert.deepEqual(aimed, [])
+})

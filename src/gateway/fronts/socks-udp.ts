@@ -87,7 +87,7 @@ export class SocksUdp {
 
   /** RSV(2) FRAG(1) ATYP DST.ADDR DST.PORT DATA; fragments are dropped, as the standard allows. */
   #onClient(bytes: Buffer, from: RemoteInfo): void {
-    if (from.address !== this.#control.remoteAddress) return
+    if (from.address !== this.#control.remoteAddress || from.port === 0) return // no answer can be sent to port 0
     this.#client ??= from
     if (from.port !== this.#client.port || bytes[2] !== 0) return this.#drop()
     const target = readTarget(bytes, 3)

@@ -98,7 +98,9 @@ export class UdpListener {
       },
     }
     socket.on('error', (error) => this.attendant.onError(error))
-    socket.on('message', (bytes, client) => this.attendant.onDatagram(bytes, client, via))
+    socket.on('message', (bytes, client) => {
+      if (client.port !== 0) this.attendant.onDatagram(bytes, client, via) // nothing can be sent there: node:dgram throws
+    })
   }
 
   /** Interfaces come and go. */

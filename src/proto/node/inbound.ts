@@ -264,7 +264,7 @@ export class Inbound {
     if (peer.tunnel.isBinding) peer.markExtended()
     if (result === 'new_key' && peer.claim === undefined && this.#lookUps.take(now))
       this.#resolver.lookUpKey(now, peer.node) // the name that people will see
-    const path = peer.paths.pathOf(source, byRelay)
+    const path = peer.paths.pathOf(source, byRelay, result === 'known_key')
     if (path !== undefined && peer.paths.onHint(now, path) && result === 'known_key') peer.tunnel.answerElsewhere(now)
     this.#chores.afterTunnel(now, peer)
     this.#state.touchPeer(peer)

@@ -195,13 +195,17 @@ export class Resolver {
 
   /** @returns undefined if the result is for another part. */
   handleResult(now: Instant, result: RegistryResult<Purpose>): ResolverNews | undefined {
-    switch (result.purpose.kind) {
+    const { purpose } = result
+    // Programs and pages on this machine can use up our share of questions: that says nothing about the peer.
+    const answered: typeof result =
+      result.kind === 'refused' && result.text.startsWith('rate limited') ? { kind: 'unreachable', purpose } : result
+    switch (purpose.kind) {
       case 'resolve':
-        return this.#onResolve(now, result.purpose.node, result)
+        return this.#onResolve(now, purpose.node, answered)
       case 'lookup':
-        return this.#onLookup(result.purpose.node, result)
+        return this.#onLookup(purpose.node, answered)
       case 'resolve_hostname':
-        return this.#onName(now, result.purpose.hostname, result)
+        return this.#onName(now, purpose.hostname, answered)
       default:
         return undefined
     }

@@ -79,12 +79,17 @@ export class PathSelector {
     return this.#candidates.some((path) => path.heard && sameEndpoint(path.endpoint, source))
   }
 
-  /** The path of an incoming frame; a new candidate if its source is unknown (the peer moved). */
-  pathOf(source: Endpoint, byRelay: boolean): Path | undefined {
+  /**
+   * The path of an incoming frame; a new candidate if its source is unknown (the peer moved).
+   * @param isReplayable anyone may have sent the frame again, from anywhere: it takes the place of no other candidate.
+   */
+  pathOf(source: Endpoint, byRelay: boolean, isReplayable = false): Path | undefined {
     if (byRelay) return this.#relay
     if (this.#current !== undefined && this.#current.kind !== 'relay' && sameEndpoint(this.#current.endpoint, source))
       return this.#current
-    return this.#candidates.find((path) => sameEndpoint(path.endpoint, source)) ?? this.addCandidate(source, 'direct')
+    const known = this.#candidates.find((path) => sameEndpoint(path.endpoint, source))
+    if (known !== undefined || (isReplayable && this.#candidates.length >= MAX_CANDIDATES)) return known
+    return this.addCandidate(source, 'direct')
   }
 
   /**

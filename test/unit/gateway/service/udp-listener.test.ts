@@ -1,6 +1,6 @@
 /** A UDP address that clients send to: on a wildcard, the answer comes from the address that was asked. */
 import assert from 'node:assert/strict'
-import { createSocket } from 'node:dgram'
+import { Socket, createSocket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 import { test } from 'node:test'
 import { PilotError } from '../../../../src/base/errors.ts'
@@ -38,6 +38,17 @@ test('a wildcard port that is taken at one address is in use, and nothing stays 
   )
   holder.close()
   const listener = await UdpListener.bind({ address: '0.0.0.0', port }, ECHO, { service: 'test' })
+  listener.close()
+})
+
+test('a datagram from port 0, which nobody can answer, reaches no one', async (t) => {
+  const on = t.mock.method(Socket.prototype, 'on')
+  const listener = await UdpListener.bind({ address: '127.0.0.1', port: 0 }, ECHO, { service: 'test' })
+  const taken = on.mock.calls.find((call) => String(call.arguments[0]) === 'message')!.arguments[1] as (
+    bytes: Buffer,
+    client: { port: number; address: string },
+  ) => void
+  taken(Buffer.from('x'), { port: 0, address: '127.0.0.1' }) // to answer it would throw, in the middle of other peers' events
   listener.close()
 })
 
