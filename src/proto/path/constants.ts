@@ -27,16 +27,16 @@ export const UNPROVEN_FIRST_BYTES = 1_280
 /** Pairs of a small and a large ping while large segments are stuck: their pause, ms, and how many at most. */
 export const LARGE_CHECK_PAUSE_MS = 250
 export const LARGE_CHECK_PAIRS = 24
-/** So many small ones answered, and no large one: the path carries small packets only. */
+/** This many small ones answered and no large one: the path carries small packets only. */
 export const LARGE_CHECK_ANSWERS = 8
-/** And so many large ones in a row have to be answered before it is used for data again. */
+/** And this many large ones in a row must be answered before it carries data again. */
 export const LARGE_PROOFS = 3
 /** Pause between those, once one was answered, ms. */
 export const LARGE_PROOF_PAUSE_MS = 200
-/** The first of them leaves after UPGRADE_PROBE_MS of this index: what is broken is not whole a moment later. */
+/** The first one waits for UPGRADE_PROBE_MS at this index: a broken path does not recover within a moment. */
 export const LARGE_PROBE_STEP = 4
 
-/** A key exchange that came along a way so long ago is answered along it, ms. */
+/** A key exchange is answered along the path that it came by, for this long, ms. */
 export const HINT_MS = 1_000
 /** How many unnamed paths are tried immediately as they appear; after that, one per this many ms. */
 export const NEWS_BURST = 8

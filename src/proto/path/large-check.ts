@@ -2,7 +2,7 @@
  * Whether a path carries packets of the base size, or only small ones: some middleboxes lose every large datagram, and
  * pings, which are small, do not show it. When large segments are stuck, pings of both sizes go out in pairs: small ones
  * that are answered while no large one is are the evidence. A pair travels together, so that delay, queues and an outage
- * concern both, and plain loss of 20 % lets all large ones of a check vanish once in some thousand checks.
+ * concern both; with plain loss of 20 %, all large ones of a check vanish about once in a thousand checks.
  */
 import type { Instant } from '../../base/types.ts'
 import { LARGE_CHECK_ANSWERS, LARGE_CHECK_PAIRS, LARGE_CHECK_PAUSE_MS, LARGE_PROOFS } from './constants.ts'
@@ -49,7 +49,7 @@ export class LargeCheck {
     return true
   }
 
-  /** A large ping leaves that may show that the path is whole again. */
+  /** A large ping is being sent; its answer would show that the path has recovered. */
   onProof(): void {
     if (this.#isProofOut) this.#proofs = 0
     this.#isProofOut = true

@@ -105,7 +105,7 @@ export class PathSelector {
     // Given up while nothing passed, and heard again: better than one that is also dead, or was never heard.
     if (path.dead && (current?.heard !== true || current.dead)) path.revive()
     if (path.large.failed && current?.answered === true && !current.dead) {
-      if (isUsedAnew) path.nextProbeAt = now // it may be whole again; we do not take the peer's word for it
+      if (isUsedAnew) path.nextProbeAt = now // it may have recovered; we do not take the peer's word for it
       return false
     }
     if (current === undefined || !current.answered || current.dead) {
@@ -146,7 +146,7 @@ export class PathSelector {
   /** Large packets are lost along `path`, small ones are not. @returns true when the path changed. */
   onLargeLost(now: Instant, path: Path): boolean {
     for (const other of this.all()) other.nextProbeAt = now
-    path.probes = Math.max(path.probes, LARGE_PROBE_STEP) // and as before, if it had come back only to fail again
+    path.probes = Math.max(path.probes, LARGE_PROBE_STEP) // or later, if it had recovered only to fail again
     path.nextProbeAt = now + UPGRADE_PROBE_MS[LARGE_PROBE_STEP]!
     this.#relayAdmitted = true
     return this.choose()
@@ -159,7 +159,7 @@ export class PathSelector {
     return false
   }
 
-  /** Where an unauthenticated frame came from: worth an answer, but not worth forgetting a way that the registry told. */
+  /** The source of an unauthenticated frame: worth an answer, but not worth evicting a path that the registry named. */
   addUnproven(source: Endpoint): void {
     if (this.#candidates.length < MAX_CANDIDATES / 2) this.addCandidate(source, 'direct')
   }
