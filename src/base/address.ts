@@ -27,16 +27,6 @@ export function formatAddress(address: OverlayAddress): string {
   return `${address.network}:${hex(address.network, 4)}.${node.slice(0, 4)}.${node.slice(4)}`
 }
 
-/** The port follows the last colon. */
-export function parseSocketAddress(text: string): OverlaySocket | undefined {
-  const colon = text.lastIndexOf(':')
-  if (colon < 0) return undefined
-  const address = parseAddress(text.slice(0, colon))
-  const portText = text.slice(colon + 1)
-  if (address === undefined || !/^\d+$/.test(portText) || Number(portText) > 0xffff) return undefined
-  return { ...address, port: Number(portText) }
-}
-
 export function formatSocketAddress(socket: OverlaySocket): string {
   return `${formatAddress(socket)}:${socket.port}`
 }

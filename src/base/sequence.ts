@@ -13,7 +13,3 @@ export function seqDiff(a: number, b: number): number {
 export function seqLess(a: number, b: number): boolean {
   return ((a - b) | 0) < 0
 }
-
-export function seqLessEq(a: number, b: number): boolean {
-  return ((a - b) | 0) <= 0
-}

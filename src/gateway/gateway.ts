@@ -380,6 +380,7 @@ class RunningGateway implements Gateway {
       connections: this.#connections.size,
       mappings: this.mappings(),
       exposures: this.exposures(),
+      problems: this.doctor().checks.filter(({ state }) => state === 'fail'),
       trustRequests: this.#node.wishes,
       memory: { rssBytes: rss, heapBytes: heapUsed },
       counters: { ...this.#connections.counters, ...this.#fronts.counters, ...counters },

@@ -10,7 +10,17 @@ import type {
 export interface PageData {
   readonly status: Pick<
     StatusRecord,
-    'version' | 'state' | 'uptimeMs' | 'node' | 'udp' | 'registry' | 'beacon' | 'daemon' | 'memory' | 'config'
+    | 'version'
+    | 'state'
+    | 'uptimeMs'
+    | 'node'
+    | 'udp'
+    | 'registry'
+    | 'beacon'
+    | 'daemon'
+    | 'memory'
+    | 'config'
+    | 'problems'
   >
   readonly totals: {
     readonly peers: number
@@ -35,7 +45,7 @@ export function pageData(
   const open = new Map<string, number>()
   for (const { direction, service } of connections)
     open.set(`${direction} ${service}`, (open.get(`${direction} ${service}`) ?? 0) + 1)
-  const { version, state, uptimeMs, node, udp, registry, beacon, daemon, memory, config } = status
+  const { version, state, uptimeMs, node, udp, registry, beacon, daemon, memory, config, problems } = status
   const sum = (key: 'bytesIn' | 'bytesOut', ended: string): number =>
     connections.reduce((total, entry) => total + entry[key], status.counters[ended] ?? 0)
   return {
@@ -50,6 +60,7 @@ export function pageData(
       daemon,
       memory,
       ...(config !== undefined && { config }),
+      ...(problems !== undefined && { problems }),
     },
     totals: {
       peers: peers.length,

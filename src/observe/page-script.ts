@@ -155,8 +155,10 @@ function showNode (status) {
   state.textContent = status.state === 'ready' && away ? 'registry ' + registry.state : status.state
   state.className = 'pill ' + (status.state !== 'ready' ? 'warn' : away ? 'warn' : 'good')
   const alert = byId('alert')
-  alert.hidden = !(config && config.error)
-  alert.textContent = config && config.error ? 'The configuration file is not in force. ' + config.error : ''
+  const alerts = (status.problems || []).map((problem) => [problem.text, problem.hint].filter(Boolean).join('. '))
+  if (config && config.error) alerts.unshift('The configuration file is not in force. ' + config.error)
+  alert.hidden = alerts.length === 0
+  alert.textContent = alerts.join('\n')
   const facts = [
     ['Up for', age(status.uptimeMs)],
     ['UDP socket', status.udp, 'mono'],

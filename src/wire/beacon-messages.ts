@@ -8,9 +8,9 @@
  *   0x04 punch command      ipLength(1) ip port(2)      0x09 relay deliver to  sender(4) destination(4) frame
  *   0x05 relay              sender(4) destination(4) frame
  *
- * Behind discover and its reply our own nodes and beacons put a block that others skip (docs/protocol/extensions.md §3):
+ * After discover and its reply, our own nodes and beacons append a block that others skip (docs/protocol/extensions.md §3):
  *   discover: key(32) "PGB1" flags(1) transaction(8), zeros up to 72 bytes: padded so that all answers together do not exceed it.
- *             Beacons of today keep the first 32 bytes as the key of the node.
+ *             Beacons of later releases keep the first 32 bytes as the key of the node.
  *   reply:    "PGB1" port(2) of the beacon's second socket, 0 for none; from(1): 1 when it came from that socket;
  *             transaction(8) of the discover
  */
@@ -35,15 +35,15 @@ export type BeaconMessage =
       readonly frame: Uint8Array
     }
 
-/** What a node of ours adds to a discover. */
+/** What our nodes add to a discover. */
 export interface DiscoverQuestion {
-  /** 8 random bytes that come back in the answer: who has not seen the question cannot forge one. */
+  /** 8 random bytes that come back in the answer: a sender that has not seen the question cannot forge one. */
   readonly transaction: Uint8Array
   /** From the beacon's second socket as well, which shows how the NAT filters. */
   readonly answerFromSecond: boolean
 }
 
-/** What a beacon of ours adds to its reply to one. */
+/** What our beacons add to the reply. */
 export interface DiscoverAnswer {
   readonly transaction: Uint8Array
   readonly secondPort: number // 0: it has no second socket
@@ -103,7 +103,7 @@ export function encodeDiscover(node: NodeId): Uint8Array {
   return oneNode(TYPE_DISCOVER, node)
 }
 
-/** A discover that any other beacon than ours takes for a plain one. @param publicKey our Ed25519 key. */
+/** A discover that other beacon implementations take for a plain one. @param publicKey our Ed25519 key. */
 export function encodeQuestion(node: NodeId, publicKey: Uint8Array, question: DiscoverQuestion): Uint8Array {
   const out = new Uint8Array(QUESTION_BYTES)
   out.set(oneNode(TYPE_DISCOVER, node))
@@ -232,7 +232,7 @@ function writeTwoNodes(out: Uint8Array, at: number, type: number, first: NodeId,
 const SYNC_HEADER_BYTES = 7
 const EXTENSION_MAGIC = 0x50474231 // PGB1
 export const TRANSACTION_BYTES = 8
-const QUESTION_AT = 5 + 32 // behind type, node and key
+const QUESTION_AT = 5 + 32 // after type, node and key
 const QUESTION_BYTES = 72 // two answers of 35 bytes, with IPv6
 const ANSWER_BYTES = 7 + TRANSACTION_BYTES
 

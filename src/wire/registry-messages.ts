@@ -158,11 +158,6 @@ export interface RegisterReply {
   readonly hostnameError: string | undefined
 }
 
-export interface HeartbeatReply {
-  readonly timeSec: number // the registry's clock, unix seconds
-  readonly keyExpiryWarning: boolean
-}
-
 export interface LookupReply {
   readonly nodeId: NodeId
   readonly address: OverlayAddress
@@ -216,18 +211,6 @@ export interface PollHandshakesReply {
   readonly responses: readonly HandshakeResponseEntry[]
 }
 
-export interface RotateKeyReply {
-  readonly nodeId: NodeId
-  readonly publicKey: Uint8Array
-}
-
-export interface PunchReply {
-  readonly nodeA: NodeId
-  readonly endpointA: string
-  readonly nodeB: NodeId
-  readonly endpointB: string
-}
-
 /** The text of an error reply; undefined for any other reply. Only for people, and for `isUnknownNode`. */
 export function parseRefusal(reply: object): string | undefined {
   const fields = new ReplyFields(reply)
@@ -239,11 +222,6 @@ export function isUnknownNode(refusal: string, nodeId: NodeId): boolean {
   return refusal.includes(`node ${nodeId}: node not found`)
 }
 
-/** True if the reply is `<request>_ok`: enough for requests whose reply carries nothing else. */
-export function isOkReply(reply: object, request: string): boolean {
-  return new ReplyFields(reply).text('type') === `${request}_ok`
-}
-
 export function parseRegisterReply(reply: object): RegisterReply | ReplyFault {
   const fields = new ReplyFields(reply)
   const nodeId = fields.nodeId('node_id')
@@ -253,12 +231,6 @@ export function parseRegisterReply(reply: object): RegisterReply | ReplyFault {
   const hostname = fields.hostname('hostname')
   const hostnameError = fields.text('hostname_error')
   return { nodeId, address, observedEndpoint, hostname, hostnameError }
-}
-
-export function parseHeartbeatReply(reply: object): HeartbeatReply | ReplyFault {
-  const fields = new ReplyFields(reply)
-  if (!fields.is('heartbeat_ok')) return 'malformed_reply'
-  return { timeSec: fields.number('time') ?? 0, keyExpiryWarning: fields.flag('key_expiry_warning') }
 }
 
 export function parseLookupReply(reply: object): LookupReply | ReplyFault {
@@ -307,12 +279,6 @@ export function parseResolveHostnameReply(reply: object): ResolveHostnameReply |
   return hostname === undefined ? 'malformed_reply' : { nodeId, address, hostname, public: fields.flag('public') }
 }
 
-/** Missing trust is a fault, not a no: the caller decides what to do without an answer. */
-export function parseCheckTrustReply(reply: object): { readonly trusted: boolean } | ReplyFault {
-  const fields = new ReplyFields(reply)
-  return fields.is('check_trust_ok') ? { trusted: fields.flag('trusted') } : 'malformed_reply'
-}
-
 /** Entries without a sender are skipped; the rest of the list is used. */
 export function parsePollHandshakesReply(reply: object): PollHandshakesReply | ReplyFault {
   const fields = new ReplyFields(reply)
@@ -328,24 +294,6 @@ export function parsePollHandshakesReply(reply: object): PollHandshakesReply | R
     if (sender !== undefined) responses.push({ ...sender, accept: entry.flag('accept') })
   }
   return { requests, responses }
-}
-
-export function parseRotateKeyReply(reply: object): RotateKeyReply | ReplyFault {
-  const fields = new ReplyFields(reply)
-  const nodeId = fields.nodeId('node_id')
-  const publicKey = fields.publicKey('public_key')
-  if (!fields.is('rotate_key_ok') || nodeId === undefined || publicKey === undefined) return 'malformed_reply'
-  return { nodeId, publicKey }
-}
-
-export function parsePunchReply(reply: object): PunchReply | ReplyFault {
-  const fields = new ReplyFields(reply)
-  const nodeA = fields.nodeId('node_a')
-  const nodeB = fields.nodeId('node_b')
-  const endpointA = fields.text('node_a_addr')
-  const endpointB = fields.text('node_b_addr')
-  if (!fields.is('punch_ok') || nodeA === undefined || nodeB === undefined) return 'malformed_reply'
-  return endpointA === undefined || endpointB === undefined ? 'malformed_reply' : { nodeA, endpointA, nodeB, endpointB }
 }
 
 type Sender = Pick<HandshakeRequestEntry, 'fromNodeId' | 'timestampSec' | 'hostname' | 'publicKey'>

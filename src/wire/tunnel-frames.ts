@@ -20,7 +20,7 @@ export const MAGIC_PUNCH = 0x5049_4c50 // "PILP"
 export const MAGIC_PLAIN = 0x5049_4c54 // "PILT"
 
 export const MAGIC_BYTES = 4
-/** In front of the ciphertext of a sealed frame. */
+/** Before the ciphertext of a sealed frame. */
 export const SEALED_HEADER_BYTES = 20
 /**
  * Bytes that sealing adds to a packet: the header, and AEAD_TAG_BYTES of crypto/aead.ts. A shorter PILS is not a sealed
@@ -29,7 +29,7 @@ export const SEALED_HEADER_BYTES = 20
 export const SEALED_OVERHEAD_BYTES = 36
 export const AUTH_FRAME_BYTES = 136
 export const BOUND_AUTH_FRAME_BYTES = AUTH_FRAME_BYTES + 72
-/** Behind it: which session the sender continues from. */
+/** After it: which session the sender continues from. */
 export const CONTINUED_AUTH_FRAME_BYTES = BOUND_AUTH_FRAME_BYTES + 20
 export const KEY_FRAME_BYTES = 40
 
@@ -63,7 +63,7 @@ export interface KeyFrame {
   readonly x25519: Uint8Array // 32 bytes
 }
 
-/** Writes the 20 bytes in front of the ciphertext; out[at + 8 .. at + 20) is then the nonce, out[at + 4 .. at + 8) the AAD. */
+/** Writes the 20 bytes before the ciphertext; out[at + 8 .. at + 20) is then the nonce, out[at + 4 .. at + 8) the AAD. */
 export function encodeSealedHeader(
   out: Uint8Array,
   at: number,
@@ -175,7 +175,7 @@ export function boundChallenge(sender: TunnelEnd, recipient: NodeId, recipientKe
 }
 
 /**
- * What the keys of a tunnel between two that both send bindings are derived with: "pilotgate-tunnel-v1", then node(4)
+ * The context of the key derivation if both ends send bindings: "pilotgate-tunnel-v1", then node(4)
  * ed25519(32) x25519(32) of each end, the lower node id first; 155 bytes, the same at both ends.
  */
 export function tunnelTranscript(a: TunnelEnd, b: TunnelEnd): Uint8Array {

@@ -205,6 +205,7 @@ const STATUS_FIELDS = [
   'observe',
   'peers',
   'pid',
+  'problems',
   'registry',
   'state',
   'trustRequests',

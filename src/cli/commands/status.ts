@@ -24,6 +24,10 @@ export function addStatus(cli: Cli): void {
 export function statusLines(status: StatusRecord, heading: (text: string) => string): string[] {
   const rows: [string, string][] = [
     ['state', `${status.state}, for ${formatAge(status.uptimeMs)} (pilotgate ${status.version}, pid ${status.pid})`],
+    ...(status.problems ?? []).map(({ text, hint }): [string, string] => [
+      'problem',
+      hint === undefined ? text : `${text}. ${hint}`,
+    ]),
     ['node', formatNode(status.node)],
     ['key', status.node.publicKey],
     ...(status.udp === null ? [] : [['udp', status.udp] as [string, string]]),

@@ -64,7 +64,7 @@ export class Fronts {
   /** All or nothing; open connections continue. @throws PilotError: if something cannot be bound. */
   async become(wanted: readonly FrontSpec[]): Promise<Undo> {
     const undo = await this.#table.become(wanted)
-    this.names.askAnew()
+    this.names.forgetAsked()
     return undo
   }
 

@@ -101,7 +101,7 @@ export class PeerNames {
   }
 
   /** The usual ports may change: peers looked up from now on get the new ones. */
-  askAnew(): void {
+  forgetAsked(): void {
     this.#asked.clear()
   }
 

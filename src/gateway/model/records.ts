@@ -249,6 +249,7 @@ export interface StatusRecord {
   readonly connections: number
   readonly mappings: readonly MappedRecord[]
   readonly exposures: readonly ExposedRecord[]
+  readonly problems?: readonly DoctorCheck[] // what `doctor` reports as failed
   readonly trustRequests?: readonly string[] // peers asked for trust that have not answered yet
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number }
   readonly counters: Readonly<Record<string, number>>

@@ -36,7 +36,7 @@ export const SIZE_PROOF_PAUSE_MS = 200
 /** The first of them leaves after UPGRADE_PROBE_MS of this index: what is broken is not whole a moment later. */
 export const SIZE_PROBE_STEP = 4
 
-/** A key exchange that came along a way so long ago is answered along it, ms. */
+/** A key exchange is answered along the path that it came by, for this long, ms. */
 export const HINT_MS = 1_000
 /** How many unnamed paths are tried immediately as they appear; after that, one per this many ms. */
 export const NEWS_BURST = 8

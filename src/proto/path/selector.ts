@@ -169,7 +169,7 @@ export class PathSelector {
     return false
   }
 
-  /** Where an unauthenticated frame came from: worth an answer, but not worth forgetting a way that the registry told. */
+  /** The source of an unauthenticated frame: worth an answer, but not worth evicting a path that the registry named. */
   addUnproven(source: Endpoint): void {
     if (this.#candidates.length < MAX_CANDIDATES / 2) this.addCandidate(source, 'direct')
   }

@@ -72,15 +72,15 @@ export class BeaconClient implements Machine {
   }
 
   /**
-   * Whether a reply answers our question. A beacon of another make repeats no transaction; nor may one that was of ours, and
-   * has been silent since.
+   * Whether a reply answers our question. Other beacon implementations repeat no transaction. A beacon that did may stop
+   * doing so only after a silence: it may have been replaced.
    */
   expects(answer: DiscoverAnswer | undefined): boolean {
     if (answer !== undefined) return equalBytes(answer.transaction, this.#transaction)
     return this.#unanswered > 0 && (!this.#isOurs || this.silent)
   }
 
-  /** To an expected reply. @returns true when our endpoint is new or another than before. */
+  /** Takes an expected reply. @returns true if our endpoint is new or has changed. */
   handleReply(now: Instant, endpoint: Endpoint, answer: DiscoverAnswer | undefined): boolean {
     this.#isOurs = answer !== undefined
     this.#unanswered = 0

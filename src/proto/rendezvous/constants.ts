@@ -14,7 +14,7 @@ export const DISCOVER_RETRY_MS: readonly number[] = [150, 300, 600, 1_000, 5_000
 export const DISCOVER_INTERVAL_MS = 20_000
 /** With a new id, or from a new endpoint, the beacon is asked again after this long, ms. */
 export const DISCOVER_SETTLE_MS = 3_500
-/** Least pause between discovers that silent peers cause, ms: many may fall silent at once. */
+/** Minimum pause between discovers that silent peers cause, ms: many may fall silent at once. */
 export const REFRESH_PAUSE_MS = 1_000
 /** Unanswered questions after which the beacon counts as gone, or as moved: single datagrams get lost. */
 export const SILENT_AFTER = 3

@@ -62,15 +62,15 @@ export class NatProbe {
     return this.isSecond(source) || (this.#phase === 'filtering' && source.address === this.#beacon.address)
   }
 
-  /** Whether a reply answers a question of this phase, or may: a beacon of another make repeats no transaction. */
+  /** Whether a reply answers a question of this phase, or may: other beacon implementations repeat no transaction. */
   expects(answer: DiscoverAnswer | undefined): boolean {
     return this.busy && (answer === undefined || equalBytes(answer.transaction, this.#transaction))
   }
 
-  /** To an expected reply. @returns true when the kind is known by it, or another than before. */
+  /** Takes an expected reply. @returns true if this determines or changes the type. */
   handleReply(now: Instant, endpoint: Endpoint, answer: DiscoverAnswer | undefined): boolean {
     if (answer === undefined || answer.secondPort === 0) {
-      // perhaps only the answer to a plain discover that was under way
+      // perhaps only the answer to an earlier plain discover
       this.#plain = endpoint
       return false
     }
@@ -78,7 +78,7 @@ export class NatProbe {
     this.#secondPort = answer.secondPort
     if (this.#phase === 'mapping') return answer.isFromSecond && this.#onSecondSight(endpoint)
     if (answer.isFromSecond) {
-      this.filtering = 'port-independent' // it came in unasked
+      this.filtering = 'port-independent' // it arrived unsolicited
       this.#first ??= endpoint // of the question, which went to the first socket
       this.#begin(now, 'mapping')
     } else this.#first = endpoint
@@ -112,7 +112,7 @@ export class NatProbe {
   }
 
   /**
-   * After all questions of a phase: what was not answered tells something too. @returns true if this determines or
+   * After all questions of a phase: missing answers are evidence too. @returns true if this determines or
    * changes the type.
    */
   handleTimeout(now: Instant): boolean {
@@ -125,7 +125,7 @@ export class NatProbe {
       this.#nextAt = now + NAT_PROBE_PATIENCE_MS // no answer at all: the beacon is away, or UDP is blocked
       this.#attempts = 0
     } else {
-      // the second socket does not receive us: something filters there, and all we know is whether there is a NAT
+      // our queries do not reach the second socket: something filters there, and we only know whether there is a NAT
       if (this.#first !== undefined) this.mapping = this.#isOwn(this.#first) ? 'none' : 'unknown'
       this.#finish()
       return true

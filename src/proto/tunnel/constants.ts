@@ -42,12 +42,12 @@ export const FRESH_KEY_PAUSE_MS = 2_000
 export const REPLAY_SLOTS = 2_048
 export const MAX_PREFIXES = 64
 /**
- * Keys between two pilotgates are replaced once they are this old, ms, and something is sent: who takes them later reads no
- * more than this. As WireGuard does.
+ * Keys between two pilotgates are replaced once they are this old, ms, and something is sent: an attacker who takes them
+ * later can read no more than this. Like WireGuard.
  */
 export const REKEY_MS = 120_000
 /** The end with the higher node id waits this much longer, ms, so that only one of them begins. */
 export const REKEY_TURN_MS = 10_000
-/** High half of the nonce counter at which keys are replaced whatever their age: 2^32 frames, and 2^48 of a peer of another make. */
+/** High half of the nonce counter at which keys are replaced at any age: 2^32 frames; 2^48 towards a Go peer. */
 export const REKEY_COUNTER_HIGH = 1
 export const PLAIN_REKEY_COUNTER_HIGH = 0x1_0000

@@ -29,11 +29,11 @@ export class Session {
   /** A frame of the peer opened under this key: the peer has the other half now. */
   confirmed = false
   readonly key: AeadKey
-  /** What only the two ends know (extensions.md §6); undefined: both directions share one key, and it is not replaced by its age. */
+  /** What only the two ends know (extensions.md §6); undefined: both directions share one key, which is not replaced by age. */
   readonly proof: Uint8Array | undefined
   /** The peer announced it as the next one after the session in use: it has not restarted. */
   continues = false
-  /** Older than that, it is to be replaced by the next frame. */
+  /** From then on, the next frame that is sent starts its replacement. */
   renewAt: Instant = Infinity
   readonly #drawPrefix: () => number
   #prefix: number

@@ -228,7 +228,7 @@ export class Tunnel implements Machine {
   }
 
   /**
-   * Requires `ready`. Writes the header of the next sealed frame at out[at..]. @returns the key to seal the packet behind it with.
+   * Requires `ready`. Writes the header of the next sealed frame at out[at..]. @returns the key that seals the packet after it.
    * @param candidate under the announced key, if there is one: the frame that asks the peer to confirm it.
    */
   stamp(now: Instant, out: Uint8Array, at: number, candidate = false): AeadKey {
@@ -362,8 +362,8 @@ export class Tunnel implements Machine {
   }
 
   /**
-   * The keys in use have had their time. A pilotgate answers a key of ours with a new one of its own: nothing is sealed under
-   * one that an old half went into. Repeated with each frame after FRESH_KEY_PAUSE_MS, and what works stays in use.
+   * The keys in use have reached their age. A pilotgate answers our new key with a new one of its own, so nothing is
+   * sealed under a key with an old half. Repeated by a frame after each FRESH_KEY_PAUSE_MS; the old keys work meanwhile.
    */
   #renew(now: Instant): void {
     if (this.#active?.proof === undefined) return this.#freshKey(now)
@@ -424,7 +424,7 @@ export class Tunnel implements Machine {
     return session
   }
 
-  /** With a binding: a key for each direction, the one of the lower node id first, and the proof. Else one key (tunnel.md §2.2). */
+  /** With a binding: a key for each direction, the one of the lower node id first, and the proof. Otherwise one key (tunnel.md §2.2). */
   #agree({
     sender,
     ed25519,
@@ -467,7 +467,7 @@ function copyOf({ sender, x25519, ed25519, signature, binding }: AuthFrame): Aut
     x25519: x25519.slice(),
     ed25519: ed25519.slice(),
     signature: signature.slice(),
-    binding: binding && { recipient: binding.recipient, signature: binding.signature.slice() }, // a continuation has served
+    binding: binding && { recipient: binding.recipient, signature: binding.signature.slice() }, // the continuation has served its purpose
   }
 }
 

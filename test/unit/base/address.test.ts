@@ -9,7 +9,6 @@ import {
   isHostname,
   parseAddress,
   parsePeerName,
-  parseSocketAddress,
 } from '../../../src/base/address.ts'
 import { toHex } from '../../../src/base/bytes.ts'
 import { hex, loadVectors } from '../../vectors/load.ts'
@@ -45,13 +44,9 @@ test('every text that is not an address is refused', () => {
     assert.equal(parseAddress(text), undefined, `${JSON.stringify(text)}: ${why}`)
 })
 
-test('every socket address is parsed and formatted, and every bad one refused', () => {
-  for (const { text, canonical, network, node, port } of vectors.socket_valid) {
-    assert.deepEqual(parseSocketAddress(text), { network, node, port }, text)
+test('every socket address is formatted', () => {
+  for (const { canonical, network, node, port } of vectors.socket_valid)
     assert.equal(formatSocketAddress({ network, node, port }), canonical)
-  }
-  for (const { text, why } of vectors.socket_invalid)
-    assert.equal(parseSocketAddress(text), undefined, `${JSON.stringify(text)}: ${why}`)
 })
 
 test('a peer may be named by address, by decimal node id or by hostname, tried in this order', () => {

@@ -118,6 +118,12 @@ test('status in JSON is the record, and as text shows who and where', async () =
   )
 })
 
+test('status names what doctor would report as failed, with what to do about it', async () => {
+  const problems = [{ name: 'udp', state: 'fail', text: 'UDP is blocked', hint: 'Open it.' } as const]
+  const control = fakeControl([], { status: () => ({ ...STATUS, problems }) })
+  assert.match((await run('status', testWorld({ control }))).out, /\nproblem      UDP is blocked\. Open it\.\n/)
+})
+
 test('whois prints text for people, and the record for programs', async () => {
   assert.equal(
     (await run('whois 127.0.0.1:40002')).out,

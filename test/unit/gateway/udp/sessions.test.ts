@@ -1,7 +1,7 @@
 /** The table of UDP sessions when it is full: which one is evicted. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { UdpSessionTable } from '../../../../src/gateway/udp/sessions.ts'
+import { UDP_IDLE_MS, UdpSessionTable } from '../../../../src/gateway/udp/sessions.ts'
 
 interface Session {
   usedAt: number
@@ -38,5 +38,18 @@ test('a sender that opens ever more sessions ends its own, not those of others',
   for (let n = 0; n < 100; n++) add(`flood ${n}`, 10 + n, false, 'flooder')
   assert.ok(!ended.includes('quiet'))
   assert.equal(sessions.size, 4)
+  sessions.clear()
+})
+
+test('silent sessions end at the next sweep; sweeps continue as long as any is left', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const { sessions, ended, add } = table(4)
+  const silent = performance.now() - UDP_IDLE_MS
+  add('silent', silent, true)
+  add('removed', silent, true)
+  add('busy', Number.MAX_SAFE_INTEGER, true)
+  sessions.remove('removed', sessions.get('removed')!)
+  t.mock.timers.tick(5_000)
+  assert.deepEqual([ended, sessions.size], [['removed', 'silent'], 1])
   sessions.clear()
 })

@@ -159,3 +159,30 @@ test('a window is spread over a round trip, after a burst of ten segments', () =
 test('a path shorter than a timer can resolve is not paced', () => {
   assert.equal(paced(rttOf(0.5), 100_000, 1)[0], 10_000)
 })
+
+test('a spurious timeout gives back the window from before it, once', () => {
+  const cubic = new Cubic(1_000)
+  cubic.onSpuriousTimeout()
+  assert.equal(cubic.cwndBytes, initialWindow(1_000), 'without a timeout there is nothing to give back')
+  cubic.onAcked(ack(0, 186_000, 200_000), rttOf(50))
+  const before = cubic.cwndBytes
+  cubic.onTimeout()
+  assert.deepEqual([cubic.cwndBytes, cubic.inSlowStart], [1_000, true])
+  cubic.onSpuriousTimeout()
+  assert.deepEqual([cubic.cwndBytes, cubic.inSlowStart], [before, true])
+  cubic.onLoss()
+  cubic.onSpuriousTimeout()
+  assert.equal(cubic.cwndBytes, before * 0.7, 'a second report undoes nothing more')
+})
+
+test('another segment size rescales an untouched window only, and leaves two segments at least', () => {
+  const cubic = new Cubic(1_000)
+  cubic.onSegmentSize(1_400)
+  assert.equal(cubic.cwndBytes, initialWindow(1_400))
+  cubic.onLoss()
+  const reduced = cubic.cwndBytes
+  cubic.onSegmentSize(1_200)
+  assert.equal(cubic.cwndBytes, reduced)
+  cubic.onSegmentSize(61_440)
+  assert.equal(cubic.cwndBytes, 2 * 61_440)
+})
