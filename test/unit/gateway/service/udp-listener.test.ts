@@ -41,7 +41,7 @@ test('a wildcard port that is taken at one address is in use, and nothing stays 
   listener.close()
 })
 
-test('a datagram from port 0, which nobody can answer, reaches no one', async (t) => {
+test('a datagram from port 0, which cannot be answered, is ignored', async (t) => {
   const on = t.mock.method(Socket.prototype, 'on')
   const listener = await UdpListener.bind({ address: '127.0.0.1', port: 0 }, ECHO, { service: 'test' })
   const taken = on.mock.calls.find((call) => String(call.arguments[0]) === 'message')!.arguments[1] as (
