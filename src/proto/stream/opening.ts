@@ -61,7 +61,7 @@ export class Opening {
     header.payloadLength = options.length
   }
 
-  /** It was sent, and not so often that the last one is only waited for. */
+  /** It was sent, and another one may follow. */
   get mayRepeat(): boolean {
     return this.transmissions > 0 && this.transmissions < k.SYN_TRANSMISSIONS
   }
