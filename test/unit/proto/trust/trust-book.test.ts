@@ -227,7 +227,7 @@ test('requests that a person made by command are in the trust file; those of a c
   assert.equal(again.save().requested, undefined)
 })
 
-test('trust displaced by new ids stays displaced across restarts, beside whoever has the id now, and its owner is sought', () => {
+test('trust displaced by new ids stays displaced across restarts, beside the peer that has the id now, and its owner is sought', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY))
   book.approve(approval(8, 'agent-c', OTHER_KEY))
