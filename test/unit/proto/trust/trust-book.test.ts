@@ -100,7 +100,7 @@ test('ever-changing requests displace those that were not repeated; a request fo
   assert.ok(book.pendingOf(900) !== undefined && book.pendingOf(600) !== undefined && book.pendingOf(1) === undefined)
 })
 
-test('a request expires unless it is repeated in time', () => {
+test('a request that was not repeated for so long expires; one that was does not', () => {
   const book = new TrustBook()
   book.handleRequest(request(1, undefined, keyOf(1), '', '2026-10-01T00:00:00.000Z'))
   book.handleRequest(request(2, undefined, keyOf(2), '', '2026-10-01T00:00:00.000Z'))
@@ -182,7 +182,7 @@ test('a pinned name means the pinned key, whatever a trust file says', () => {
   assert.equal(book.handleRequest(request(9, undefined, OTHER_KEY, '', 'now')), 'key_changed', 'the id is pinned too')
   const moved = new TrustBook(pins)
   moved.load({ trusted: [{ ...entry, nodeId: 9 }], pending: [] })
-  assert.equal(moved.isTrusted(9), false, 'trust was given to a key that is not the pinned one')
+  assert.equal(moved.isTrusted(9), false, 'trust was given to another key than the pinned one')
 })
 
 test('our request by name is not satisfied by a peer with another name, a guest, or a namesake of a waiting node', () => {
@@ -227,7 +227,7 @@ test('requests that a person made by command are in the trust file; those of a c
   assert.equal(again.save().requested, undefined)
 })
 
-test('trust displaced by new ids stays displaced across restarts, alongside the node that has the id now, and its owner is sought', () => {
+test('trust displaced by new ids stays displaced across restarts, beside the peer that has the id now, and its owner is sought', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY))
   book.approve(approval(8, 'agent-c', OTHER_KEY))
