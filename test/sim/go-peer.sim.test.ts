@@ -295,3 +295,23 @@ test('a Go node that the registry has dropped registers again after three heartb
   sim.until('registered', 10_000, () => ours.registered)
   open(sim, ours.dial(String(go.nodeId), 7), 10_000)
 })
+
+for (const seed of [1, 2, 3])
+  test(`a Go node that restarted dials from the same ports and with the same first sequence: its bytes join no earlier stream (seed ${seed})`, () => {
+    const { sim, ours, go } = setting({ seed, path: { delayMs: 10 } })
+    const old = go.dial(ours.nodeId, 80)
+    sim.until('open', 40_000, () => old.state === 'ESTABLISHED')
+    go.write(old, Buffer.from('of the first life'))
+    sim.until('echo', 10_000, () => bytesOf(old).length === 17)
+    go.turn(() => go.node.restart())
+    const fresh = go.dial(ours.nodeId, 80)
+    assert.equal(fresh.localPort, old.localPort)
+    sim.until('open again', 40_000, () => fresh.state === 'ESTABLISHED')
+    go.write(fresh, Buffer.from('second'))
+    sim.until('echo', 40_000, () => bytesOf(fresh).length >= 6)
+    assert.equal(bytesOf(fresh).toString(), 'second')
+    const [first, second] = ours.accepted
+    assert.equal(first!.data.toString(), 'of the first life')
+    assert.ok(first!.over && first!.end !== 'finished', 'the stream of the first life is reset')
+    assert.equal(second!.data.toString(), 'second')
+  })

@@ -332,7 +332,7 @@ export class Inbound {
     const key = streamKey(header.dstPort, header.srcPort)
     const stream = peer.streams.get(key)
     const opening = (header.flags & FLAG_SYN) !== 0 && (header.flags & (FLAG_ACK | FLAG_RST)) === 0
-    if (stream !== undefined && !(opening && stream.isForeignSyn(header))) {
+    if (stream !== undefined && !(opening && (stream.isForeignSyn(header) || isOfEarlierLife(peer, stream)))) {
       peer.bytesIn += payload.length
       if (payload.length > 0) peer.liveness.onBytes()
       const { una } = stream.sender
@@ -420,6 +420,14 @@ export class Inbound {
       bytes: payload,
     })
   }
+}
+
+/**
+ * A Go daemon numbers its ports and sequences from the same values after each restart, so its new SYN looks like a repeat of
+ * the old one; but it has a new key (tunnel.md §4.1).
+ */
+function isOfEarlierLife(peer: Peer, stream: Stream): boolean {
+  return !stream.extended && !stream.dialled && stream.synAt < peer.tunnel.peerKeySince
 }
 
 /**

@@ -51,6 +51,8 @@ export class Tunnel implements Machine {
   #privateKey: Uint8Array
   #publicKey: Uint8Array
   #peerFrame: AuthFrame | undefined // its latest PILA; the signature is good
+  /** When the peer's present key was first confirmed; -Infinity before. A plain peer has another only after a restart. */
+  peerKeySince: Instant = -Infinity
   #confirmedPeerKey: string | undefined // the one under which frames were opened, base64
   readonly #retired: string[] = [] // and those before it
   readonly #sessions = new Map<string, Session>() // with our current key, by the peer's
@@ -353,6 +355,7 @@ export class Tunnel implements Machine {
     }
     this.#keyConfirmed = true
     if (this.#confirmedPeerKey !== session.peerKey) {
+      this.peerKeySince = now
       if (this.#confirmedPeerKey !== undefined) this.#retired.push(this.#confirmedPeerKey)
       if (this.#retired.length > k.RETIRED_KEYS) this.#retired.shift()
       this.#confirmedPeerKey = session.peerKey
