@@ -100,7 +100,7 @@ test('ever-changing requests displace those that were not repeated; a request fo
   assert.ok(book.pendingOf(900) !== undefined && book.pendingOf(600) !== undefined && book.pendingOf(1) === undefined)
 })
 
-test('a request that was not repeated for so long expires; one that was does not', () => {
+test('a request that is not repeated expires; one that is does not', () => {
   const book = new TrustBook()
   book.handleRequest(request(1, undefined, keyOf(1), '', '2026-10-01T00:00:00.000Z'))
   book.handleRequest(request(2, undefined, keyOf(2), '', '2026-10-01T00:00:00.000Z'))
@@ -182,7 +182,7 @@ test('a pinned name means the pinned key, whatever a trust file says', () => {
   assert.equal(book.handleRequest(request(9, undefined, OTHER_KEY, '', 'now')), 'key_changed', 'the id is pinned too')
   const moved = new TrustBook(pins)
   moved.load({ trusted: [{ ...entry, nodeId: 9 }], pending: [] })
-  assert.equal(moved.isTrusted(9), false, 'trust was given to another key than the pinned one')
+  assert.equal(moved.isTrusted(9), false, 'trust was given to a key other than the pinned one')
 })
 
 test('our request by name is not satisfied by a peer with another name, a guest, or a namesake of a waiting node', () => {
