@@ -80,7 +80,10 @@ export class TrustDesk {
 
   async revoke(peer: string): Promise<TrustRecord> {
     const entry = this.#known(peer, await this.#node.trusted())
-    if (entry === undefined && (await this.#node.dropWish(peer))) return this.#unanswered(peer)
+    if (entry === undefined) {
+      const isEnded = await this.#node.revokeDisplaced(peer)
+      if ((await this.#node.dropWish(peer)) || isEnded) return this.#unanswered(peer)
+    }
     const record = entry === undefined ? undefined : { ...this.#recordOf(entry), since: null }
     if (entry === undefined || record === undefined || !(await this.#node.revokeTrust(entry.nodeId)))
       throw new PilotError(

@@ -20,7 +20,7 @@ import type { TrustFile } from '../../wire/trust-file.ts'
 import type { StreamView } from '../stream/stream-view.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
-import type { TrustJudge, OutgoingRequest } from '../trust/trust-book.ts'
+import type { TrustJudge, OutgoingRequest } from '../trust/requests.ts'
 import { Answers } from './answers.ts'
 import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
@@ -409,10 +409,11 @@ export class OverlayCore {
 
   /** @returns false when there was no such request. */
   withdrawRequest(peer: string): boolean {
-    const { trust } = this.#state
-    const outgoing = trust.outgoing.find((candidate) => candidate.peer === peer)
-    if (outgoing !== undefined) trust.withdraw(outgoing)
-    return outgoing !== undefined
+    return this.#state.trust.withdrawRequest(peer)
+  }
+
+  revokeDisplaced(name: PeerName): boolean {
+    return this.#state.trust.revokeDisplaced(name)
   }
 
   /** Asked about every trust request before a person is. Only one at a time; undefined removes it. */

@@ -1,6 +1,6 @@
 /** The purpose of a query to the registry. */
 import type { NodeId } from '../../base/types.ts'
-import type { OutgoingRequest } from '../trust/trust-book.ts'
+import type { OutgoingRequest } from '../trust/requests.ts'
 
 export type Purpose =
   | { readonly kind: 'register' }

@@ -9,7 +9,7 @@ import type { LookupReply } from '../../wire/registry-messages.ts'
 import type { PendingEntry, TrustedEntry } from '../../wire/trust-file.ts'
 import type { PathKind } from '../path/path.ts'
 import type { StreamApp, StreamView } from '../stream/stream-view.ts'
-import type { OutgoingRequest } from '../trust/trust-book.ts'
+import type { OutgoingRequest } from '../trust/requests.ts'
 
 export interface PathView {
   readonly kind: PathKind

@@ -4,70 +4,12 @@
  * §4.8). The meaning of names is decided here too, by key: name-book.ts.
  */
 import { equalBytes, fromBase64, toBase64 } from '../../base/bytes.ts'
+import type { PeerName } from '../../base/address.ts'
 import type { NodeId } from '../../base/types.ts'
 import type { PendingEntry, RequestedEntry, RevokedEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
 import { NameBook, type NameMeaning } from './name-book.ts'
 import { type DroppedRequest, PendingRequests } from './pending-requests.ts'
-
-/**
- * The result of another node's request. These are approved: `moved` (a trusted key under a new id), `expected`
- * (according to the caller) and `wished` (we have requested it too).
- */
-export type RequestFate =
-  | 'pending'
-  | 'still_pending'
-  | 'moved'
-  | 'expected'
-  | 'wished'
-  | 'already_trusted'
-  | 'key_changed'
-  | 'full'
-
-/** A request for trust of ours: to a node id, or by a hostname whose node we do not know yet. */
-export interface OutgoingRequest {
-  readonly peer: string // as the person wrote it
-  readonly node: NodeId | undefined
-  readonly hostname: string | undefined
-  readonly reason: string
-  readonly key?: Uint8Array | undefined // the only Ed25519 key that satisfies it; absent: the first that answers
-  readonly kept?: boolean // survives a restart: it came from a command, so no configuration repeats it
-}
-
-/**
- * A verdict on a request before a person sees it: grant, refuse, or (undefined) neither. `trusted`: the requester
- * already is.
- */
-export type TrustJudge = (asker: {
-  readonly node: NodeId
-  readonly key: Uint8Array
-  readonly justification: string
-  readonly trusted: boolean
-}) => 'accept' | 'refuse' | undefined
-
-/** A request from another node. */
-export interface IncomingRequest {
-  readonly node: NodeId
-  readonly hostname: string | undefined // according to the registry now
-  readonly key: Uint8Array // Ed25519, according to the registry
-  readonly justification: string
-  readonly time: string // RFC 3339
-  readonly isExpected: boolean // approve without a person: it shares a network with us, or has a ticket
-}
-
-/**
- * The origin of trust. `choice`: a person decided about this peer; only then may its key get a name. `moved`: it was
- * decided before, in whatever way.
- */
-export type ApprovedBy = 'choice' | 'ticket' | 'moved' | { readonly network: number }
-
-export interface Approval {
-  readonly node: NodeId
-  readonly key: Uint8Array
-  readonly by: ApprovedBy
-  readonly hostname: string | undefined // that was requested, or shown to the person who decided
-  readonly mutual: boolean // we had requested it too
-  readonly time: string // RFC 3339
-}
+import type { Approval, ApprovedBy, IncomingRequest, OutgoingRequest, RequestFate } from './requests.ts'
 
 /** Keys in the configuration, which override any registry or trust file. */
 export interface Pins {
@@ -283,6 +225,13 @@ export class TrustBook {
     this.#outgoing.set(outgoing.peer, outgoing)
   }
 
+  /** @param peer as the person wrote it. @returns false if this peer had not been asked. */
+  withdrawRequest(peer: string): boolean {
+    const outgoing = this.#outgoing.get(peer)
+    if (outgoing !== undefined) this.withdraw(outgoing)
+    return outgoing !== undefined
+  }
+
   withdraw(outgoing: OutgoingRequest): void {
     if (this.#outgoing.delete(outgoing.peer) && outgoing.kept === true) this.#dirty = true
   }
@@ -418,15 +367,31 @@ export class TrustBook {
     if (outgoing !== undefined) this.withdraw(outgoing)
     const entry = this.#trusted.get(node)
     if (entry === undefined) return false
-    const { publicKey } = entry
-    if (lasting && publicKey !== '') {
-      if (this.#revoked.size >= MAX_REVOKED) this.#revoked.delete(this.#revoked.keys().next().value!)
-      this.#revoked.set(publicKey, { nodeId: node, publicKey, ...(hostname !== undefined && { hostname }) })
-    }
+    if (lasting) this.#noteRevoked(entry, hostname)
     this.#end(entry)
     this.#pending.delete(node)
     this.#dirty = true
     return true
+  }
+
+  /** A person withdraws trust in a peer whose present node id is not known. @param name its hostname here, or the address it had. */
+  revokeDisplaced(name: PeerName): boolean {
+    const hostname = name.kind === 'hostname' ? name.hostname : undefined
+    const isMeant = ({ publicKey, nodeId }: TrustedEntry): boolean =>
+      name.kind === 'hostname' ? this.#names.boundTo(publicKey) === hostname : nodeId === name.address.node
+    const entry = [...this.#displaced.values()].find(isMeant)
+    if (entry === undefined) return false
+    this.#noteRevoked(entry, hostname)
+    this.#displaced.delete(entry.publicKey)
+    this.#names.free(entry.publicKey)
+    this.#dirty = true
+    return true
+  }
+
+  #noteRevoked({ nodeId, publicKey }: TrustedEntry, hostname: string | undefined): void {
+    if (publicKey === '') return
+    if (this.#revoked.size >= MAX_REVOKED) this.#revoked.delete(this.#revoked.keys().next().value!)
+    this.#revoked.set(publicKey, { nodeId, publicKey, ...(hostname !== undefined && { hostname }) })
   }
 
   /**

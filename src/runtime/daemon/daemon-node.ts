@@ -265,6 +265,9 @@ export class DaemonNode implements Overlay {
   async requestTrust(peer: string, reason: string): Promise<void> {
     this.#wish(peer, reason)
   }
+  async revokeDisplaced(): Promise<boolean> {
+    return false // the daemon decides about trust, and keeps none by key alone
+  }
   async dropWish(peer: string): Promise<boolean> {
     return this.#trust.dropWish(peer)
   }

@@ -332,6 +332,9 @@ export class OverlayNode implements Overlay {
   async dropWish(peer: string): Promise<boolean> {
     return await this.#trust.drop(this.#nameOf(peer))
   }
+  async revokeDisplaced(peer: string): Promise<boolean> {
+    return await this.#trust.revokeDisplaced(this.#nameOf(peer))
+  }
   async approveTrust(node: NodeId): Promise<boolean> {
     return await this.#trust.approve(node)
   }

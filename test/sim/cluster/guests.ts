@@ -5,7 +5,7 @@
  */
 import { toBase64 } from '../../../src/base/bytes.ts'
 import { formatAddress } from '../../../src/base/address.ts'
-import type { TrustJudge } from '../../../src/proto/trust/trust-book.ts'
+import type { TrustJudge } from '../../../src/proto/trust/requests.ts'
 import type { SimOverlay } from '../simulator/overlay.ts'
 import type { Random } from '../simulator/random.ts'
 import type { SimNode } from '../simulator/sim-node.ts'

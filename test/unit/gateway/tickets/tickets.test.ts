@@ -12,7 +12,7 @@ import { Tickets } from '../../../../src/gateway/tickets/tickets.ts'
 import type { TicketNode } from '../../../../src/gateway/tickets/tickets.ts'
 import type { GatewayEvent } from '../../../../src/gateway/model/events.ts'
 import type { ExposedRecord } from '../../../../src/gateway/model/records.ts'
-import type { TrustJudge } from '../../../../src/proto/trust/trust-book.ts'
+import type { TrustJudge } from '../../../../src/proto/trust/requests.ts'
 import { silentLogger } from '../../../../src/runtime/log.ts'
 
 const OWN = new Uint8Array(32).fill(1)

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64 } from '../../../../src/base/bytes.ts'
-import type { Approval, ApprovedBy, IncomingRequest } from '../../../../src/proto/trust/trust-book.ts'
+import type { Approval, ApprovedBy, IncomingRequest } from '../../../../src/proto/trust/requests.ts'
+import { parsePeerName } from '../../../../src/base/address.ts'
 import { TrustBook } from '../../../../src/proto/trust/trust-book.ts'
 import { formatTrustFile, parseTrustFile } from '../../../../src/wire/trust-file.ts'
 import type { TrustFile } from '../../../../src/wire/trust-file.ts'
@@ -347,4 +348,24 @@ test('our own id is kept with the trust given under it, and is not written witho
   assert.equal(again.ownId, 5)
   again.ownId = 6
   assert.equal(again.takeDirty(), true)
+})
+
+test('a person can end trust in a peer whose id the registry has given away; only a person gives it again', () => {
+  for (const name of ['agent-b', '0:0000.0000.0007']) {
+    const book = new TrustBook()
+    book.approve(approval(7, 'agent-b', KEY))
+    for (const request of book.displace().sought) book.request(request)
+    assert.equal(book.revokeDisplaced(parsePeerName('agent-x')!), false)
+    assert.equal(book.revokeDisplaced(parsePeerName(name)!), true)
+    book.withdrawRequest('agent-b')
+    assert.equal(book.revokeDisplaced(parsePeerName(name)!), false)
+    assert.equal(
+      book.handleRequest(request(9, 'agent-b', KEY, '', 'now')),
+      'pending',
+      'it does not come back on its own',
+    )
+    const again = new TrustBook()
+    again.load(book.save())
+    assert.ok(!again.knows(KEY) && again.hasRevoked(KEY))
+  }
 })
