@@ -1,6 +1,6 @@
 /**
- * How busy the machine is, measured: a fixed piece of work is timed again and again by the wall clock and by the CPU time
- * that it took. On an idle machine both are the same; what waits for a core takes longer by the wall clock.
+ * Measures how busy the machine is: a fixed piece of work is timed repeatedly, by wall clock and by CPU time. On an
+ * idle machine both are equal; work that waits for a core takes longer by the wall clock.
  */
 export class BusyMeter {
   readonly #samples: number[] = []
@@ -10,7 +10,7 @@ export class BusyMeter {
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS)
   }
 
-  /** How many times longer things take, 1 to MAX_FACTOR: the busiest quarter of the samples begins here. */
+  /** How many times longer things take, 1 to MAX_FACTOR: the 75th percentile of the samples. */
   get factor(): number {
     const sorted = this.#samples.toSorted((a, b) => a - b)
     return Math.min(MAX_FACTOR, Math.max(1, sorted[Math.floor(sorted.length * 0.75)] ?? 1))
@@ -32,5 +32,5 @@ export class BusyMeter {
 const SAMPLE_MS = 500
 /** Longer than a time slice of the scheduler, or it would never be interrupted. */
 const WORK_US = 8_000
-/** A slower machine proves nothing about times. */
+/** Beyond this a machine proves nothing about times. */
 const MAX_FACTOR = 4

@@ -1,4 +1,4 @@
-/** One process of the built program that faults happen to: killed, stopped, ended, started again with the same arguments. */
+/** One process of the built program, subject to faults: killed, stopped, ended, restarted with the same arguments. */
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Exit, Program, ProgramEvent } from '../e2e/program.ts'
 
@@ -48,7 +48,7 @@ export class Part {
     await this.start()
   }
 
-  /** In order; how it ended, and after how long. */
+  /** Stops it cleanly. @returns how it ended, and after how long. */
   async end(timeoutMs: number): Promise<{ readonly exit: Exit; readonly ms: number }> {
     this.#mayEnd = true
     const beganAt = performance.now()
@@ -60,7 +60,7 @@ export class Part {
     this.program.signal(signal)
   }
 
-  /** Ended without being asked to. */
+  /** Ended unexpectedly. */
   get unexpectedExit(): string | undefined {
     const exit = this.#program?.exit
     if (exit === undefined || this.#mayEnd) return undefined
@@ -71,7 +71,7 @@ export class Part {
     return [...this.#past, this.program].reduce((sum, { logs }) => sum + logs.length, 0)
   }
 
-  /** Linux only, as the whole laboratory. Undefined: it is not running. */
+  /** Linux only, like the whole laboratory. Undefined: it is not running. */
   resources(): Resources | undefined {
     if (!this.isRunning) return undefined
     const { pid } = this.program
@@ -90,6 +90,6 @@ export class Part {
   }
 }
 
-/** Starting on a busy machine. */
+/** Time to start on a busy machine. */
 const READY_MS = 30_000
 const CLOCK_TICK_MS = 10 // USER_HZ is 100 on every Linux that runs Node

@@ -1,4 +1,4 @@
-/** What the suite prints: one line for each run as it ends, the table of all rows at the end. */
+/** What the suite prints: one line per run as it ends, the table of all rows at the end. */
 import type { LoadedRow, Row, RowResult } from './row.ts'
 
 export function runLine({ row, seed, problems, recoveryMs, silenceMs, busy, elapsedMs, notes }: RowResult): string {
@@ -55,7 +55,7 @@ function promised({ promise: { recoveryMs, silenceMs } }: LoadedRow): string {
     : `${recoveryMs / 1_000}, silent ${silenceMs / 1_000}`
 }
 
-/** Least, median, most. */
+/** Minimum, median, maximum. */
 function range(times: readonly number[]): string {
   if (times.length === 0) return ''
   const sorted = times.toSorted((a, b) => a - b)

@@ -1,4 +1,4 @@
-/** What a row of the table is. The tables are in rows/; runner.ts runs one; run.ts many. */
+/** A row of the table. The tables are in rows/; runner.ts runs one row, run.ts many. */
 import type { Stage } from '../e2e/harness.ts'
 import type { LoadStats } from './load/tally.ts'
 import type { Side, World, WorldOptions } from './world.ts'
@@ -8,14 +8,14 @@ export type Random = (limit: number) => number
 
 export type Heal = () => Promise<void> | void
 
-/** What must hold. Times are those of an idle machine: the runner allows for the load that it measures. */
+/** What must hold. Times are for an idle machine: the runner allows for the load it measures. */
 export interface RowPromise {
   readonly recoveryMs: number // from the end of the fault until every flow has moved both ways
   readonly silenceMs?: number // the longest time without progress of a long stream while the fault lasts
   readonly newDuring?: boolean // new requests are answered while the fault lasts, and none fails
   readonly failureMs?: number // a new connection that fails does so within this
   readonly resets?: boolean // open streams may be reset
-  /** This side's process is killed: the kernel shows the program beside it an orderly end. */
+  /** This side's process is killed: the kernel shows the program next to it a clean end. */
   readonly localEnds?: Side | 'both'
 }
 
@@ -26,15 +26,15 @@ export interface LoadedRow {
   readonly world?: WorldOptions
   /** Before anything is started. */
   readonly prepare?: (world: World) => void
-  /** Does it, waits for as long as it lasts; the result ends it, and resolves when it is over. */
+  /** Starts the fault and waits as long as it lasts; the returned function ends it and resolves when it is over. */
   readonly fault: (world: World) => Promise<Heal>
-  /** What else must be so, once everything has recovered. @returns what is not. */
+  /** What else must hold once everything has recovered. @returns what does not. */
   readonly check?: (world: World, during: LoadStats) => Promise<readonly string[]>
-  /** Known to fail, with the reason: it is run and shown, and does not fail the suite. */
+  /** Known to fail, with the reason: it is run and shown but does not fail the suite. */
   readonly knownToFail?: string
 }
 
-/** Without the load: what is asked is a fact, not a flow. */
+/** Without the load: the row checks a fact, not a flow. */
 export interface FactRow {
   readonly name: string
   readonly what: string
@@ -49,7 +49,7 @@ export interface FactResult {
 
 export type Row = LoadedRow | FactRow
 
-/** Wrong bytes and hangs are never excused; times may be, by a second run on a quieter machine. */
+/** Wrong bytes and hangs are never excused; late times may be, by a second run on a quieter machine. */
 export type ProblemKind = 'bytes' | 'hang' | 'time' | 'fact'
 
 export interface Problem {

@@ -1,7 +1,7 @@
 /**
- * The laboratory with real processes: `npm run test:chaos` runs every row once; `-- --rows kill-b,flap` only these;
- * `-- --minutes 120` random rows until the time is over, with `--rows churn` that one row for as long. `--seed N` repeats the choices of an earlier run; `--list` names
- * the rows. Exit code 1 when a promise is broken.
+ * The laboratory with real processes: `npm run test:chaos` runs every row once; `-- --rows kill-b,flap` only these; `--
+ * --minutes 120` random rows until the time is up, with `--rows churn` that one row for as long. `--seed N` repeats the
+ * choices of an earlier run; `--list` names the rows. Exit code 1 if a promise is broken.
  */
 import { parseArgs } from 'node:util'
 import { whyNoLab } from '../nat/lab.ts'
@@ -56,7 +56,7 @@ function chosen(): readonly Row[] {
   })
 }
 
-/** Each row once, or random ones until the time is over. */
+/** Each row once, or random ones until the time is up. */
 function* plan(rows: readonly Row[], seed: number): Generator<readonly [Row, number]> {
   const random = randomSource(seed)
   if (values.rows === 'churn' && values.minutes !== undefined) return yield [churnRow(Number(values.minutes)), seed]

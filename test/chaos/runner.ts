@@ -1,4 +1,4 @@
-/** One row, once: the world starts, the fault comes and goes, and then everything that was promised is looked at. */
+/** Runs one row once: the world starts, the fault comes and goes, and then every promise is checked. */
 import { eventually, Stage } from '../e2e/harness.ts'
 import { BusyMeter } from './busy.ts'
 import type { LoadStats } from './load/tally.ts'
@@ -7,7 +7,9 @@ import type { FactRow, LoadedRow, Problem, ProblemKind, Random, Row, RowResult }
 import { pause, World } from './world.ts'
 import type { ServiceReport, Side } from './world.ts'
 
-/** A row that was merely late is run once more before its result counts: the machine may have been busy with something else. */
+/**
+ * A row that was merely late is run again before its result counts: the machine may have been busy with something else.
+ */
 export async function runBelievably(row: Row, seed: number): Promise<RowResult> {
   const first = await runRow(row, seed)
   if (first.problems.length === 0 || first.problems.some(({ kind }) => kind !== 'time')) return first
@@ -105,7 +107,7 @@ class Run {
     }
   }
 
-  /** A busy machine stretches what is computed, not the timers of the protocol: what is promised in seconds is mostly these. */
+  /** A busy machine stretches computation, not protocol timers, and promises in seconds are mostly timers. */
   #allowed(ms: number): number {
     return Math.round(ms + Math.min(ms, COMPUTED_MS) * (this.#busy.factor - 1))
   }
@@ -141,7 +143,7 @@ class Run {
       this.problem('fact', `after the recovery ${failed} requests failed and ${resets} connections were reset`)
   }
 
-  /** Every stream is ended in order, every idle one asked; the two sides' findings are put together. */
+  /** Every stream is closed cleanly, every idle one queried; the findings of both sides are combined. */
   async #finish({ promise }: LoadedRow, world: World): Promise<void> {
     const client = await world.client<LoadStats>('finish')
     const service = await world.server<ServiceReport>('report')
@@ -171,7 +173,7 @@ class Run {
   }
 }
 
-/** Mulberry32, as the fuzzers use it. */
+/** Mulberry32, as in the fuzzers. */
 export function randomSource(seed: number): Random {
   let state = seed >>> 0
   return (limit) => {
@@ -182,10 +184,10 @@ export function randomSource(seed: number): Random {
   }
 }
 
-/** How much longer than promised is waited, to tell what is late from what never comes. */
+/** How much longer than promised to wait, to tell late from never. */
 const PATIENCE_MS = 25_000
-/** At most this much of each promise is work, on an idle machine. */
+/** At most this much of each promise is computation, on an idle machine. */
 const COMPUTED_MS = 2_000
 const STEADY_MS = 1_500
-/** What ended in order a moment ago may still be waiting for its last acknowledgement. */
+/** A stream that has just closed cleanly may still be waiting for its last acknowledgement. */
 const LEFTOVER_MS = 12_000

@@ -1,6 +1,6 @@
 /**
- * What a fault happens to: a rendezvous and two gateways as processes of the built program, each in a namespace of its own
- * with a router between them, and the load over them.
+ * The world faults happen to: a rendezvous and two gateways as processes of the built program, each in its own
+ * namespace, with a router between them and the load on top.
  *
  *   client ── a ──┐
  *                 middle ── rv (registry, beacon)        `cut`, `link`, `mtu`, … act on the middle
@@ -48,7 +48,7 @@ export class World {
   readonly rendezvous: Part
   readonly a: Part
   readonly b: Part
-  /** What a row has to say beside the figures. */
+  /** What a row reports besides the figures. */
   readonly notes: string[] = []
   readonly #sampler: NodeJS.Timeout
 
@@ -68,7 +68,7 @@ export class World {
     stage.defer(async () => clearInterval(this.#sampler))
   }
 
-  /** Everything runs, both trust each other, and every flow of the load has moved. */
+  /** Everything is up, both trust each other, and every flow of the load has moved. */
   static async start(
     options: WorldOptions,
     random: (limit: number) => number,
@@ -118,7 +118,7 @@ export class World {
     return this.part(side).program.events.find(({ event }) => event === 'ready') as unknown as ReadyEvent
   }
 
-  /** A command to the load. */
+  /** Sends a command to the load. */
   async client<T = unknown>(command: string, body: unknown = {}, timeoutMs?: number): Promise<T> {
     return await control<T>(this.stage.path('client.ctl'), command, body, timeoutMs)
   }
@@ -141,7 +141,7 @@ export class World {
     }
   }
 
-  /** A command of pilotgate about one of the gateways. */
+  /** A pilotgate command for one of the gateways. */
   async cli(side: Side, ...args: readonly string[]): Promise<Ran> {
     return await this.stage.pilotgate([...args, '--json', '--admin', this.#admin(side)], { timeoutMs: 60_000 })
   }
@@ -164,21 +164,21 @@ export class World {
     return await this.ask<StatusRecord>(side, 'status')
   }
 
-  /** Streams that a gateway still has; sessions of UDP end by their own clock. */
+  /** Streams a gateway still has; UDP sessions end by their own timeout. */
   async connections(side: Side): Promise<readonly ConnectionRecord[]> {
     return (await this.ask<readonly ConnectionRecord[]>(side, 'connections')).filter(
       ({ protocol }) => protocol === 'tcp',
     )
   }
 
-  /** Another program of this folder at a site, for floods. */
+  /** Another program from this folder at a site, for floods. */
   script(site: Site, file: string, args: readonly string[]): Program {
     const path = fileURLToPath(new URL(file, import.meta.url))
     const [command, all] = insideCommand(site.host, [process.execPath, '--import', 'tsx', path, ...args])
     return this.stage.spawn(command, all, { label: file, cwd: ROOT })
   }
 
-  /** YAML of the mapping gateway; more lines are added behind the mappings. */
+  /** YAML of the mapping gateway; extra lines go after the mappings. */
   config(more: readonly string[] = []): string {
     const lines = [...FLOWS, 'nowhere' as const].map((flow) => {
       const port = flow === 'nowhere' ? NOWHERE : OVERLAY[flow]

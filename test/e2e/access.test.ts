@@ -1,4 +1,4 @@
-/** Access to an exposure between real gateways: keys, tags, limits, a time, one connection. */
+/** Access to an exposure between real gateways: keys, tags, limits, an expiry, a single connection. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
@@ -19,7 +19,7 @@ let stage: Stage
 let both: Pair
 before(async () => {
   stage = await Stage.open()
-  // Says "hello", then whatever it hears.
+  // Says "hello", then echoes.
   const server = createServer((socket) => {
     socket.on('error', () => {})
     socket.write('hello')
@@ -30,7 +30,7 @@ before(async () => {
     server.close()
   })
   const target = `127.0.0.1:${(server.address() as AddressInfo).port}`
-  const { publicKeyBase64: publicKey } = await loadIdentity(stage.path('identity.json'), systemRandom) // makes it: agent-b must know the key of agent-a ahead
+  const { publicKeyBase64: publicKey } = await loadIdentity(stage.path('identity.json'), systemRandom) // creates it
   const expose = {
     key: `allow=key:${publicKey}`,
     stranger: `allow=key:${'A'.repeat(43)}=`,
@@ -60,10 +60,10 @@ after(async () => stage.close())
 test('a key admits its owner, and no one else', async () => {
   assert.equal(await greeting('key'), 'hello')
   assert.equal(await greeting('stranger'), undefined)
-  assert.equal(await greeting('tag'), undefined) // the registry tells no such tag, and no such network
+  assert.equal(await greeting('tag'), undefined) // the registry knows no such tag and no such network
 })
 
-test('a mapping takes the clients that it names, and resets others', async () => {
+test('a mapping accepts the clients it names and resets others', async () => {
   assert.equal(await greeting('near'), 'hello')
   assert.equal(await greeting('far'), undefined)
   assert.equal(await both.a.counter('connections_denied'), 1)
@@ -78,8 +78,8 @@ test('the third connection of a peer is refused while two are open', async () =>
   assert.ok((await both.b.counter('connections_limited')) >= 1)
 })
 
-test('bytes come no faster than the limit, and all of them come', async () => {
-  // 300,000 bytes there and back at 100,000 a second, one second's worth at once: five seconds.
+test('bytes arrive no faster than the limit allows, and none are lost', async () => {
+  // 300,000 bytes there and back at 100,000 per second, with a burst of one second's worth: five seconds.
   const socket = await open('slow')
   const started = performance.now()
   let heard = 0
@@ -98,7 +98,7 @@ test('bytes come no faster than the limit, and all of them come', async () => {
   assert.ok(seconds > 3.5 && seconds < 9, `${seconds} s`)
 })
 
-test('an exposure for one connection accepts one, which continues, and is then gone', async () => {
+test('an exposure for one connection accepts one, keeps it open, and is then removed', async () => {
   const socket = await open('once')
   const event = await both.b.program.event('unexposed', (gone) => gone['name'] === String(PORTS.once))
   assert.equal(event['reason'], 'once')
@@ -112,14 +112,14 @@ test('an exposure for one connection accepts one, which continues, and is then g
   assert.ok(!(await both.b.status()).exposures.some(({ name }) => name === String(PORTS.once)))
 })
 
-test('an exposure for a time is gone when it is over, with its connections', async () => {
+test('an exposure with an expiry is removed when it expires, along with its connections', async () => {
   const gone = await both.b.program.event('unexposed', ({ name }) => name === String(PORTS.short))
   assert.equal(gone['reason'], 'for')
   assert.equal(await greeting('short'), undefined)
   assert.ok(!(await both.b.status()).exposures.some(({ name }) => name === String(PORTS.short)))
 })
 
-/** A connection that has been greeted. */
+/** A connection that has received its greeting. */
 async function open(name: keyof typeof PORTS): Promise<Socket> {
   const { host, port }: Address = both.a.local(`agent-b:${PORTS[name]}`)
   const socket = connect({ host, port, allowHalfOpen: true })

@@ -144,14 +144,14 @@ test("a unary call carries metadata, trailers and the caller's identity; the cli
   assert.deepEqual(trailers?.get('grade'), ['fine'])
 })
 
-test('a status of the server arrives with its code, text and trailers', async () => {
+test("a server's status arrives with its code, text and trailers", async () => {
   const { error, trailers } = await unary(client, SERVICE.whoAmI, 'fail')
   assert.equal(error?.code, grpc.status.FAILED_PRECONDITION)
   assert.equal(error?.details, 'asked to fail')
   assert.deepEqual(trailers?.get('grade'), ['fine'])
 })
 
-test('a server stream of 2,000 messages arrives whole and in order', async () => {
+test('a server stream of 2,000 messages arrives complete and in order', async () => {
   const call = client.makeServerStreamRequest(SERVICE.count.path, bytesOf, asText, '2000')
   const seen: string[] = []
   for await (const part of call) seen.push(part as string)
@@ -161,7 +161,7 @@ test('a server stream of 2,000 messages arrives whole and in order', async () =>
   )
 })
 
-test('a client stream of 1 MB is one answer', async () => {
+test('a client stream of 1 MB gets one answer', async () => {
   const part = 'x'.repeat(10_000)
   const joined = await new Promise<string>((resolve, reject) => {
     const call = client.makeClientStreamRequest(SERVICE.join.path, bytesOf, asText, (error, reply) =>
@@ -173,7 +173,7 @@ test('a client stream of 1 MB is one answer', async () => {
   assert.equal(joined, part.repeat(100))
 })
 
-test('a call of both directions takes turns', async () => {
+test('a bidirectional call alternates between the two sides', async () => {
   const call = client.makeBidiStreamRequest(SERVICE.echo.path, bytesOf, asText)
   for (let turn = 0; turn < 20; turn++) {
     call.write(`turn ${turn}`)
@@ -195,13 +195,13 @@ test('a deadline and a cancellation reach the server, and a hundred calls share 
     setTimeout(() => call.cancel(), 100)
   })
   assert.equal((await gone)?.code, grpc.status.CANCELLED)
-  await eventually('the server heard of both', () => cancelled === before + 2 || undefined)
+  await eventually('the server saw both', () => cancelled === before + 2 || undefined)
   const many = await Promise.all(Array.from({ length: 100 }, async () => await unary(client, SERVICE.whoAmI, '?')))
   assert.ok(many.every(({ error }) => error === null))
   assert.equal(b.peers.find(({ nodeId }) => nodeId === a.nodeId)!.streams, 1)
 })
 
-test('a target that cannot be dialled, or is malformed, is UNAVAILABLE with the reason', async () => {
+test('a target that is malformed or cannot be dialled is UNAVAILABLE, with the reason', async () => {
   const reasons: Readonly<Record<string, RegExp>> = {
     'pilot://agent-2:50052': /CONNECTION_REFUSED/,
     'pilot:nobody:50051': /NOT_FOUND|NOT_TRUSTED/,
@@ -216,7 +216,7 @@ test('a target that cannot be dialled, or is malformed, is UNAVAILABLE with the 
   }
 })
 
-test('a server that goes and comes back is found again by the same client', async () => {
+test('a client reconnects to a server that stopped and came back', async () => {
   listener.close()
   server.forceShutdown()
   assert.equal((await unary(client, SERVICE.whoAmI, '?')).error?.code, grpc.status.UNAVAILABLE)
@@ -226,7 +226,7 @@ test('a server that goes and comes back is found again by the same client', asyn
   assert.equal((await unary(client, SERVICE.whoAmI, '?', { deadline: Date.now() + 10_000 }, metadata)).error, null)
 })
 
-test('a resolver that was closed ends its connections, leaves no folder behind, and clients learn why', async () => {
+test('closing a resolver ends its connections, tells clients why and leaves no folder behind', async () => {
   const folders = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('pilot-grpc-'))
   const before = folders().length
   const own = registerPilotResolver(grpc, a, { scheme: 'other' })

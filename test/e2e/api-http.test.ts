@@ -72,7 +72,7 @@ async function ask(
   return JSON.parse(await text(response)) as Record<string, unknown>
 }
 
-test('http.request reaches a peer by every form of host, and the server knows who asks', async () => {
+test('http.request reaches a peer by every form of host name, and the server knows the caller', async () => {
   const agent = new PilotAgent(a)
   const me = { nodeId: a.nodeId, address: a.address, name: 'agent-1' }
   assert.deepEqual(await ask('http://agent-2.pilot/x', agent), {
@@ -87,7 +87,7 @@ test('http.request reaches a peer by every form of host, and the server knows wh
   agent.destroy()
 })
 
-test('ten requests one after the other are one connection; without keepAlive each is one', async () => {
+test('ten requests in a row share one connection; without keepAlive each has its own', async () => {
   const agent = new PilotAgent(a)
   const [before, pooled] = [connections, () => connections - before]
   for (let round = 0; round < 10; round++) await ask('http://agent-2.pilot/', agent)
@@ -98,7 +98,7 @@ test('ten requests one after the other are one connection; without keepAlive eac
   assert.equal(pooled(), 11)
 })
 
-test('a connection that is kept collects no listeners from one request to the next', async () => {
+test('a kept-alive connection accumulates no listeners across requests', async () => {
   const agent = new PilotAgent(a)
   const sockets = new Set<Socket>()
   let listeners = 0
@@ -114,7 +114,7 @@ test('a connection that is kept collects no listeners from one request to the ne
   agent.destroy()
 })
 
-test('an answer of 4 MB that ends its connection arrives whole, and the connection goes', async () => {
+test('a 4 MB answer with Connection: close arrives complete, and the connection closes', async () => {
   const big = randomBytes(4_000_000)
   const once4 = createServer((_, response) => response.writeHead(200, { connection: 'close' }).end(big))
   const listener = await serveHttp(b, 83, once4)
@@ -125,7 +125,7 @@ test('an answer of 4 MB that ends its connection arrives whole, and the connecti
   listener.close()
 })
 
-test('a body of 8 MB arrives whole', async () => {
+test('an 8 MB body arrives complete', async () => {
   const agent = new PilotAgent(a)
   const body = randomBytes(8_000_000)
   assert.equal(
@@ -135,7 +135,7 @@ test('a body of 8 MB arrives whole', async () => {
   agent.destroy()
 })
 
-test('what cannot be dialled is an error of the request, with its code, and no host outside of the overlay is asked', async () => {
+test('a failed dial fails the request with its code, and no host outside the overlay is contacted', async () => {
   const agent = new PilotAgent(a)
   const codes: Readonly<Record<string, readonly string[]>> = {
     'http://agent-2.pilot:81/': ['CONNECTION_REFUSED'],
@@ -149,7 +149,7 @@ test('what cannot be dialled is an error of the request, with its code, and no h
   agent.destroy()
 })
 
-test('maxSockets holds while connections are being dialled, and one that fails makes room for the next request', async () => {
+test('maxSockets counts connections being dialled, and a failed one makes room for the next request', async () => {
   const agent = new PilotAgent(a, { maxSockets: 3 })
   const before = connections
   await Promise.all(Array.from({ length: 30 }, () => ask('http://agent-2.pilot/', agent)))
@@ -183,7 +183,7 @@ test('maxSockets holds while connections are being dialled, and one that fails m
   agent.destroy()
 })
 
-test('an abort and a time-out end a pending request', async () => {
+test('an abort or a timeout ends a pending request', async () => {
   const agent = new PilotAgent(a)
   const abort = new AbortController()
   const aborted = request('http://agent-2.pilot/hang', { agent, signal: abort.signal }).end()
@@ -196,7 +196,7 @@ test('an abort and a time-out end a pending request', async () => {
   agent.destroy()
 })
 
-test('a connection that the server has closed is not used again', async () => {
+test('a connection closed by the server is not reused', async () => {
   const agent = new PilotAgent(a)
   await ask('http://agent-2.pilot/', agent)
   server.closeIdleConnections()
@@ -205,7 +205,7 @@ test('a connection that the server has closed is not used again', async () => {
   agent.destroy()
 })
 
-test('allow refuses connections as if nothing listened there', async () => {
+test('a connection refused by allow looks as if nothing were listening', async () => {
   const listener = await serveHttp(b, 82, server, { allow: ({ name }) => name !== 'agent-1' })
   const agent = new PilotAgent(a)
   await assert.rejects(ask('http://agent-2.pilot:82/', agent), { code: 'CONNECTION_REFUSED' })
@@ -213,7 +213,7 @@ test('allow refuses connections as if nothing listened there', async () => {
   agent.destroy()
 })
 
-test('a WebSocket of ws goes over the agent to a WebSocketServer', async () => {
+test('a WebSocket from the ws package reaches a WebSocketServer through the agent', async () => {
   const sockets = new WebSocketServer({ noServer: true })
   server.on('upgrade', (message, socket, head) =>
     sockets.handleUpgrade(message, socket, head, (client) =>
@@ -228,7 +228,7 @@ test('a WebSocket of ws goes over the agent to a WebSocketServer', async () => {
   await once(client, 'close')
 })
 
-test('the connect function for undici answers once, with a stream or an error, and refuses https', async () => {
+test('the connect function for undici calls back once, with a stream or an error, and refuses https', async () => {
   const connect = pilotConnect(a)
   const answer = (options: Parameters<typeof connect>[0]): Promise<[PilotError | null, Duplex | null]> =>
     new Promise((resolve) => {
@@ -268,7 +268,7 @@ test("undici, and Node's fetch, work over the overlay: requests, streams in both
   })
   assert.equal(((await streamed.json()) as Record<string, unknown>)['digest'], digest)
   if (process.versions['undici']?.startsWith('6.') === true) {
-    // that of Node 20 and 22
+    // the one in Node 20 and 22
     const builtIn = await fetch('http://agent-2.pilot/f', { dispatcher } as unknown as RequestInit)
     assert.deepEqual(((await builtIn.json()) as Record<string, unknown>)['url'], '/f')
   }
@@ -300,7 +300,7 @@ test("undici, and Node's fetch, work over the overlay: requests, streams in both
   await dispatcher.close()
 })
 
-test('an http2 server on an overlay port: requests, trailers, many streams, and who asks', async () => {
+test('an http2 server on an overlay port: requests, trailers, many streams, and the caller', async () => {
   const server2 = http2.createServer((message, response) => {
     response.setHeader('caller', callerOf(message)!.name)
     response.addTrailers({ grade: 'fine' })
@@ -327,7 +327,7 @@ test('an http2 server on an overlay port: requests, trailers, many streams, and 
   await new Promise<void>((resolve) => session.close(resolve))
 })
 
-test('agent and server are as good over a daemon that is driven', async () => {
+test('agent and server also work in driver mode', async () => {
   const { stage, a: near, b: far } = await twoNodes()
   try {
     const [client, service] = [await driven(stage, near), await driven(stage, far)]

@@ -1,4 +1,4 @@
-/** Nodes, gateways and test networks as a program makes them: what is kept, what is left behind, how they end. */
+/** Nodes, gateways and test networks created by a program: what they keep, what they leave behind, how they end. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { eventually } from './harness.ts'
 
 const START_MS = 1_000
 
-test('three nodes that trust each other are up in less than a second, and stop twice without complaint', async () => {
+test('three nodes that trust each other start in under a second, and stopping twice is harmless', async () => {
   const took: number[] = []
   for (let round = 0; round < 3; round++) {
     const began = performance.now()
@@ -30,7 +30,7 @@ test('three nodes that trust each other are up in less than a second, and stop t
   assert.ok(Math.min(...took) < START_MS, `the fastest of three took ${Math.min(...took).toFixed(0)} ms`)
 })
 
-test('another node can join; a taken name is a conflict, and the network continues', async () => {
+test('another node can join; a name already in use is a conflict and leaves the network running', async () => {
   await using net = await testnet({ nodes: 2 })
   const late = await net.join('late')
   await late.listen(9, (incoming) => {
@@ -41,7 +41,7 @@ test('another node can join; a taken name is a conflict, and the network continu
   assert.equal(await text((await net.nodes[0]!.dial('late:9')).end()), 'agent-1')
 })
 
-test('a node without a file is a new one each time; with one it stays itself, and remembers whom it trusts', async () => {
+test('a node without a file is new each time; with one it keeps its identity and its trusted peers', async () => {
   await using net = await testnet({ nodes: 1 })
   const dir = mkdtempSync(join(tmpdir(), 'pg-api-'))
   const where = { registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0' }
@@ -57,7 +57,7 @@ test('a node without a file is a new one each time; with one it stays itself, an
   rmSync(dir, { recursive: true })
 })
 
-test('trust that was revoked stays so at the next start, though the options name the peer; a person gives it again', async () => {
+test('revoked trust stays revoked after a restart even if the options name the peer, until a person grants it again', async () => {
   await using net = await testnet({ nodes: 1 })
   const [peer] = net.nodes as [(typeof net.nodes)[0]]
   const dir = mkdtempSync(join(tmpdir(), 'pg-api-'))
@@ -91,7 +91,7 @@ test('trust that was revoked stays so at the next start, though the options name
   rmSync(dir, { recursive: true })
 })
 
-test('createNode ends what it began when its name is taken', async () => {
+test('createNode cleans up when its name is taken', async () => {
   await using net = await testnet({ nodes: 1 })
   await assert.rejects(
     createNode({ registry: net.registry, beacon: net.beacon, listen: '127.0.0.1:0', hostname: 'agent-1' }),
@@ -99,7 +99,7 @@ test('createNode ends what it began when its name is taken', async () => {
   )
 })
 
-test('gateways take the texts of the command line or a file; an ephemeral one leaves nothing behind', async () => {
+test('gateways accept command-line specifications or a file; an ephemeral one leaves nothing behind', async () => {
   await using net = await testnet({ nodes: 1 })
   const folder = mkdtempSync(join(tmpdir(), 'pg-api-'))
   const config = join(folder, 'gateway.yaml')
@@ -149,7 +149,7 @@ test('a gateway that cannot start says why and leaves nothing behind', async () 
   assert.deepEqual(ownFolders(), before)
 })
 
-test('the environment of the process says nothing to a gateway that a program makes', async () => {
+test('a gateway created by a program ignores the environment of the process', async () => {
   process.env['PILOTGATE_HOSTNAME'] = 'from-environment'
   try {
     await using net = await testnet({ nodes: 1 })

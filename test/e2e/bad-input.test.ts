@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net'
 import { Gateway, Rendezvous, Stage } from './harness.ts'
 import type { Ran } from './harness.ts'
 
-/** No one listens there: what is wrong must be found before anyone is asked. */
+/** Nothing listens there: mistakes must be found before anything is contacted. */
 const NOWHERE = ['--registry', '127.0.0.1:1', '--beacon', '127.0.0.1:1', '--listen', '127.0.0.1:0']
 
 let stage: Stage
@@ -27,8 +27,8 @@ before(async () => {
 })
 after(async () => stage.close())
 
-describe('what people get wrong', { concurrency: 4 }, () => {
-  // each is a process or two that ends on its own
+describe('user mistakes', { concurrency: 4 }, () => {
+  // each is one or two processes that end on their own
   test('a file that is not YAML is refused with line and column', async () => {
     const file = await config('version: 1\nnode:\n  hostname: [a\nmap: []\n')
     for (const args of [
@@ -66,7 +66,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.equal(lines.length, 4)
   })
 
-  test('a key that does not exist is an error with line and column, and with what was meant', async () => {
+  test('an unknown key is an error with line, column and a suggestion', async () => {
     const file = await config('version: 1\nnode:\n  hostnam: gateway\nmapp: []\n')
     const { code, stderr } = await stage.pilotgate(['up', '-c', file, ...NOWHERE])
     assert.equal(code, 2)
@@ -94,7 +94,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.match(errorOf(stdout, 'CONFIG_INVALID').message, /absent\.yaml: cannot be read \(ENOENT\)/)
   })
 
-  test('a mapped port that is in use ends the start with 6, and the mapping and address in the message', async () => {
+  test('a mapped port that is in use exits 6, naming the mapping and the address', async () => {
     const holder = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => {
       holder.once('listening', resolve)
@@ -106,8 +106,8 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.match(errorOf(stdout, 'PORT_IN_USE').message, new RegExp(`agent-b:80: 127\\.0\\.0\\.1:${port} is in use`))
   })
 
-  test('a second gateway on the admin socket of a running one exits 6, and the running one continues', async () => {
-    // The socket is compared by its inode, and the living gateway still answers on it.
+  test('a second gateway on the same admin socket exits 6, and the first keeps running', async () => {
+    // The socket keeps its inode, and the running gateway still answers on it.
     const before = await stat(running.admin)
     const { code, stdout } = await up('second', ['--admin', running.admin])
     assert.equal(code, 6)
@@ -116,7 +116,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.equal((await running.status()).pid, running.program.pid)
   })
 
-  test('a file in the place of the admin socket is left alone', async () => {
+  test("a regular file at the admin socket's path is left alone", async () => {
     const file = stage.path('no-socket')
     await writeFile(file, 'precious')
     const { code, stdout } = await up('not-a-socket', ['--admin', file])
@@ -125,14 +125,14 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.equal(await readFile(file, 'utf8'), 'precious')
   })
 
-  test('a UDP port that is in use ends the start with 6', async () => {
+  test('a UDP port that is in use exits 6', async () => {
     const { code, stdout } = await up('udp-in-use', ['--listen', running.ready.udp!])
     assert.equal(code, 6)
     errorOf(stdout, 'PORT_IN_USE')
   })
 
   test('an identity file that others can read is refused and left as it is', async () => {
-    // A copy of a real one with mode 0644: content and mode are the same afterwards.
+    // A copy of a real one with mode 0644: its content and mode do not change.
     const file = join(await keyFolder('exposed'), 'exposed.json')
     const text = await readFile(`${running.stateDir}/identity.json`, 'utf8')
     await writeFile(file, text)
@@ -146,7 +146,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     assert.equal((await stat(file)).mode & 0o777, 0o644)
   })
 
-  test('an identity file that holds no identity is refused and left as it is', async () => {
+  test('an identity file without an identity is refused and left as it is', async () => {
     for (const [index, text] of [
       '',
       'not json',
@@ -164,7 +164,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
   })
 
   test('an identity file that cannot be read is refused and not replaced', async () => {
-    // A folder in its place; and, where the test is not root, a file without permissions.
+    // A folder in its place and, unless the test runs as root, a file without permissions.
     const folder = join(await keyFolder('folder'), 'identity')
     await mkdir(folder, { mode: 0o700 })
     const { code, stdout } = await up('folder', ['--identity', folder])
@@ -177,7 +177,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     errorOf((await up('forbidden', ['--identity', file])).stdout, 'IDENTITY_UNREADABLE')
   })
 
-  test('a hostname that another node has does not stop a gateway: it warns, and doctor reports it', async () => {
+  test('a hostname held by another node does not stop a gateway: it warns, and doctor reports it', async () => {
     const { registry, beacon } = rendezvous
     const gateway = await Gateway.start(stage, { name: 'running', folder: 'namesake', registry, beacon })
     assert.equal(gateway.ready.node.hostname, null)
@@ -194,7 +194,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
     for (const peer of ['no-such-agent', '4000', '0:0000.0000.0FA0']) {
       const { code, stdout } = await running.cli('ping', peer, '--count', '1', '--json')
       assert.equal(code, 5, `${peer}: ${stdout}`)
-      errorOf(stdout, 'NOT_FOUND') // resets.test.ts asks the same of a mapping
+      errorOf(stdout, 'NOT_FOUND') // resets.test.ts checks the same for a mapping
     }
   })
 
@@ -250,7 +250,7 @@ describe('what people get wrong', { concurrency: 4 }, () => {
         assert.match(errorOf(stdout, 'USAGE').message, message)
       }),
     )
-    await assert.rejects(stat(stage.path('never')), 'nothing was made')
+    await assert.rejects(stat(stage.path('never')), 'nothing was created')
   })
 
   test('without --json an error is text on stderr with a hint, and stdout stays empty', async () => {
@@ -266,7 +266,7 @@ interface ErrorLine {
   readonly hint: string
 }
 
-/** The last line of stdout as the error of the contract: exactly its fields, `details` besides. */
+/** The last line of stdout as the documented error: exactly its fields, apart from `details`. */
 function errorOf(stdout: string, code: string): ErrorLine {
   const last = stdout.trimEnd().split('\n').at(-1)!
   const { v, status, details, ...rest } = JSON.parse(last) as {
@@ -292,7 +292,10 @@ async function up(name: string, args: readonly string[]): Promise<Ran> {
   ])
 }
 
-/** One gateway at a time has the folder of an identity, trust.json being there too; these tests run side by side. */
+/**
+ * Only one gateway at a time may use an identity's folder, because trust.json is there too; these tests run in
+ * parallel.
+ */
 async function keyFolder(name: string): Promise<string> {
   const folder = stage.path(`keys-${name}`)
   await mkdir(folder, { mode: 0o700 })

@@ -1,4 +1,4 @@
-/** Several nodes behind one mapping: under load one of them is killed, and comes back. */
+/** Several nodes behind one mapping: one is killed under load, and comes back. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
@@ -21,7 +21,7 @@ interface Answer {
   readonly error: string | undefined
 }
 
-/** One request on a connection of its own. */
+/** One request on its own connection. */
 async function ask(local: string): Promise<Answer> {
   const startedAt = performance.now()
   const { host, port } = address(local)
@@ -43,7 +43,7 @@ async function ask(local: string): Promise<Answer> {
 }
 
 async function service(name: string): Promise<string> {
-  const server = createServer((_, response) => setTimeout(() => response.end(name), 20)) // so that some are always inside
+  const server = createServer((_, response) => setTimeout(() => response.end(name), 20)) // some are always in progress
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
@@ -73,7 +73,7 @@ async function three(map: string): Promise<{ a: Gateway; b: Gateway; c: Gateway;
   return { a, b, c, local }
 }
 
-/** Clients one after the other, with a given concurrency, until stopped. */
+/** Clients in a row, with a given concurrency, until stopped. */
 function load(local: string, clients: number): { stop(): Promise<readonly Answer[]> } {
   const answers: Answer[] = []
   const stopping = new AbortController()
@@ -94,7 +94,7 @@ function peersIn(mappings: readonly MappedRecord[]): Record<string, string> {
   return Object.fromEntries(mappings[0]!.peers!.map(({ peer, state }) => [peer, state]))
 }
 
-test('one of two peers is killed under load: only who was inside sees it, and it is used again when it is back', async () => {
+test('one of two peers is killed under load: only requests in progress on it fail, and it is used again once it is back', async () => {
   const { a, c, local } = await three('agent-b|agent-c:80')
   const running = load(local, 8)
   await pause(1_000)
@@ -104,7 +104,7 @@ test('one of two peers is killed under load: only who was inside sees it, and it
   const answers = await running.stop()
   const failed = answers.filter(({ error }) => error !== undefined)
   const outside = failed.filter(({ startedAt, endedAt }) => startedAt > killedAt + 20 || endedAt < killedAt)
-  assert.deepEqual(outside, [], 'a client that was not inside saw an error')
+  assert.deepEqual(outside, [], 'a client without a request in progress saw an error')
   assert.ok(failed.length <= 8, `${failed.length} of eight at once`)
   const later = answers.filter(({ startedAt }) => startedAt > killedAt + 100)
   assert.ok(later.length > 50 && later.every(({ text }) => text === 'b'), `${later.length} answers`)
@@ -116,8 +116,8 @@ test('one of two peers is killed under load: only who was inside sees it, and it
   assert.deepEqual(peersIn(await a.mappings()), { 'agent-b': 'up', 'agent-c': 'up' })
 })
 
-test('behind a tag stand the nodes that have it; probes that ask the service notice on their own, and no client has to wait', async () => {
-  // Found by tag, let in by tag and by network: agent-a has the tag "client" and is a member of network 1.
+test('a tag stands for the nodes that carry it; probes find failures on their own, and no client has to wait', async () => {
+  // Found by tag, admitted by tag and by network: agent-a has the tag "client" and is a member of network 1.
   const adminToken = 'a token of the test, long enough'
   const { registry, beacon } = await Rendezvous.start(stage, stage.path('rv-tags'), {
     PILOTGATE_ADMIN_TOKEN: adminToken,
@@ -171,7 +171,7 @@ test('behind a tag stand the nodes that have it; probes that ask the service not
   assert.notEqual((await ask(denied)).error, undefined)
   await b.program.kill()
   await eventually(
-    'a probe finds out',
+    'a probe finds it down',
     async () => peersIn(await a.mappings())['agent-b'] === 'ejected' || undefined,
     20_000,
   )
@@ -179,7 +179,7 @@ test('behind a tag stand the nodes that have it; probes that ask the service not
   assert.ok(answers.filter(({ text }) => text === 'c').length === 10, JSON.stringify(answers))
   await b.restart()
   await eventually(
-    'a probe finds it back',
+    'a probe finds it up again',
     async () => peersIn(await a.mappings())['agent-b'] === 'up' || undefined,
     40_000,
   )

@@ -38,7 +38,7 @@ test('map and unmap, expose and unexpose change the running gateway, and its eve
   assert.equal((await b.cli('unexpose', '90')).code, 0)
   await b.program.event('unexposed', ({ name }) => name === '90')
   socket.write('y')
-  assert.equal((await some(socket)).toString(), 'y', 'what was open continues')
+  assert.equal((await some(socket)).toString(), 'y', 'open connections continue')
   socket.destroy()
   const missing = await a.cli('unmap', 'mine')
   assert.deepEqual([missing.code, missing.stderr.includes('hint: There are none.')], [5, true], missing.stderr)
@@ -75,7 +75,7 @@ test('bench measures the path to a peer with its echo service', async () => {
   assert.equal((await a.cli('bench', 'agent-nobody')).code, 5)
 })
 
-test('--save writes into the file and keeps its comments; without it the file stays as it is', async () => {
+test('--save updates the file and keeps its comments; without it the file is not changed', async () => {
   const { registry, beacon } = both.rendezvous
   const file = stage.path('saved.yaml')
   const text =
@@ -103,11 +103,11 @@ test('--save writes into the file and keeps its comments; without it the file st
   assert.deepEqual(
     [gateway.ready.mappings.map(({ name }) => name), gateway.ready.exposures.map(({ name }) => name)],
     [['agent-b:82'], ['api']],
-    'what was saved, and no more',
+    'only the saved entries',
   )
 })
 
-test('an edit made for another version of the configuration is a conflict, by command and by PUT', async () => {
+test('an edit based on another version of the configuration is a conflict, by command and by PUT', async () => {
   const { a } = both
   const version = (await a.status()).config!.version
   const stale = await a.cli('map', '0:agent-b:80', '--if-version', String(version + 1), '--json')
@@ -125,7 +125,7 @@ test('an edit made for another version of the configuration is a conflict, by co
   assert.deepEqual(await a.mappings(), [])
 })
 
-test('where no gateway runs, map and expose are one in the foreground, as `up` is', async () => {
+test('without a running gateway, map and expose run one in the foreground, like `up`', async () => {
   const { registry, beacon } = await Rendezvous.start(stage, stage.path('rendezvous-foreground'))
   const common = (name: string): string[] => [
     '--json',
@@ -148,12 +148,12 @@ test('where no gateway runs, map and expose are one in the foreground, as `up` i
   const [{ local }] = ready['mappings'] as unknown as [{ local: string }]
   assert.equal((await talk(stage, address(local), Buffer.from('hello'))).toString(), 'hello')
   const second = await stage.pilotgate(['map', '0:agent-y:81', ...common('agent-x')])
-  assert.equal(second.code, 0, 'the one that runs is asked')
+  assert.equal(second.code, 0, 'the running gateway is asked')
   assert.match(second.stderr, /a gateway is already running; --registry, --beacon, --listen, --hostname were ignored/)
   assert.equal((await stage.pilotgate(['map', 'agent-y:80', '--save', '--state-dir', stage.path('nobody')])).code, 3)
 })
 
-test('drain takes no new connections and waits for the open ones; resume takes them again; one exposure can drain alone', async () => {
+test('drain refuses new connections and waits for open ones; resume accepts them again; a single exposure can be drained', async () => {
   const { a, b } = both
   const { local } = await a.json<{ local: string }>('map', '0:agent-b:80', '--name', 'drained')
   const socket = await open(stage, address(local))
@@ -172,7 +172,7 @@ test('drain takes no new connections and waits for the open ones; resume takes t
   const draining = a.cli('drain')
   await eventually('it drains', async () => ((await a.status()).state === 'draining' ? true : undefined))
   await assert.rejects(open(stage, address(local)))
-  assert.equal((await a.cli('map', '0:agent-b:81')).code, 1, 'nothing changes while it drains')
+  assert.equal((await a.cli('map', '0:agent-b:81')).code, 1, 'no configuration change while it drains')
   socket.end()
   assert.deepEqual((await draining).code, 0)
   await a.json('resume')
@@ -181,7 +181,7 @@ test('drain takes no new connections and waits for the open ones; resume takes t
   assert.equal((await b.cli('drain', '--exposure', 'nothing')).code, 5)
 })
 
-test('down ends the gateway as a signal does, and returns when it is gone', async () => {
+test('down ends the gateway as a signal does, and returns once it has exited', async () => {
   const { registry, beacon } = both.rendezvous
   const gateway = await Gateway.start(stage, { name: 'agent-down', registry, beacon })
   assert.deepEqual(await gateway.json('down'), { state: 'stopped' })
@@ -189,7 +189,7 @@ test('down ends the gateway as a signal does, and returns when it is gone', asyn
   assert.equal((await gateway.cli('down')).code, 3)
 })
 
-test('two gateways on one state folder or one identity are a conflict, whatever their admin sockets; kill -9 leaves no lock', async () => {
+test('two gateways with the same state folder or identity conflict, even with different admin sockets; kill -9 leaves no lock', async () => {
   const { registry, beacon } = both.rendezvous
   const gateway = await Gateway.start(stage, { name: 'agent-lock', registry, beacon })
   const up = (...args: readonly string[]): ReturnType<Stage['pilotgate']> =>
@@ -253,7 +253,7 @@ for (const [shell, check] of [
   ['zsh', ['-n']],
   ['fish', ['--no-execute']],
 ] as const) {
-  test(`the completion script reads in ${shell}`, async (t) => {
+  test(`the completion script parses in ${shell}`, async (t) => {
     const { stdout } = await stage.pilotgate(['completion', shell])
     for (const word of ['unexpose', 'rendezvous', 'state-dir']) assert.ok(stdout.includes(word), word)
     const program = findProgram(shell)

@@ -1,4 +1,4 @@
-/** The first thing anyone does: the demo, as a command and as `npm start` in a checkout that was never built. */
+/** The first thing a user runs: the demo, as a command and as `npm start` in a fresh checkout. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { cp, mkdir, readdir, symlink } from 'node:fs/promises'
@@ -22,7 +22,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('demo --check makes its seven requests through the mapped addresses, prints each, and exits with 0', async () => {
+test('demo --check makes seven requests through the mapped addresses, prints each and exits 0', async () => {
   const { code, stdout, stderr } = await stage.pilotgate(['demo', '--check'], { timeoutMs: 35_000 })
   assert.equal(code, 0, stdout + stderr)
   for (const check of CHECKS) assert.match(stdout, new RegExp(`^ok +${check}: .+$`, 'm'))
@@ -52,14 +52,14 @@ test('demo --check --json prints one ready event and one result with the seven c
   assert.ok(checked.every(({ detail }) => detail.length > 0))
 })
 
-test('the curl line that the demo prints works as it stands, and Ctrl+C ends it and leaves nothing behind', async (t) => {
-  // The line is given to a shell; after SIGINT the folder for temporary files is empty.
+test('the curl line printed by the demo works unchanged, and Ctrl+C ends the demo and leaves nothing behind', async (t) => {
+  // The line is run by a shell; after SIGINT the temporary folder is empty.
   const temporary = stage.path('tmp')
   await mkdir(temporary)
   const demo = stage.start(['demo'], { env: { TMPDIR: temporary } })
   const line = await demo.until(() => /^ +(curl http:\S+)$/m.exec(demo.stdout)?.[1], 'the curl line', 30_000)
   await demo.until(() => demo.stdout.includes('Press Ctrl+C to stop') || undefined, 'the end of the text')
-  if (findProgram('curl') === undefined) t.diagnostic('curl is not installed: the line was not tried')
+  if (findProgram('curl') === undefined) t.diagnostic('curl is not installed: the line was not tested')
   else {
     const { code, stdout, stderr } = await stage.run('sh', ['-c', `${line} --silent --show-error --noproxy '*'`])
     assert.equal(code, 0, stderr)
@@ -73,8 +73,8 @@ test('the curl line that the demo prints works as it stands, and Ctrl+C ends it 
   )
 })
 
-test('npm start -- --check in a checkout that was never built builds, runs the demo and exits with 0', async (t) => {
-  // A copy of what a clone holds, with the dependencies that are here already: no network is needed.
+test('npm start -- --check in a fresh checkout builds, runs the demo and exits 0', async (t) => {
+  // A copy of the files in a clone, with the dependencies already installed here: no network is needed.
   if (findProgram('npm') === undefined) return t.skip('npm is not installed')
   const copy = stage.path('checkout')
   const left = new Set(['.git', 'dist', 'node_modules', 'test', 'coverage'])

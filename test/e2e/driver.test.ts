@@ -1,4 +1,7 @@
-/** Driver mode beyond what both overlays share: a daemon that stops and restarts, trust, names, and its limitations. */
+/**
+ * Driver mode, beyond the behaviour both overlays share: a daemon that stops and restarts, trust, names, and its
+ * limitations.
+ */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -38,14 +41,14 @@ after(async () => stage.close())
 
 test('an already trusted peer is reported as approved, once', async () => {
   await eventually('the event', () => events.find((event) => event.kind === 'trust'))
-  await pause(1_500) // another look
+  await pause(1_500) // reported again
   assert.deepEqual(
     events.filter((event) => event.kind === 'trust').map((event) => [event.node, event.state]),
     [[peer.nodeId, 'approved']],
   )
 })
 
-test('a daemon is never held up by a local program that does not read', async () => {
+test('a local program that does not read never blocks the daemon', async () => {
   await peer.listen(81, (incoming) =>
     incoming
       .accept()
@@ -60,7 +63,7 @@ test('a daemon is never held up by a local program that does not read', async ()
   slow.destroy()
 })
 
-test('names: public ones from the daemon, others from the registry where it is named', async () => {
+test('names: public ones come from the daemon, others from the registry if one is configured', async () => {
   await assert.rejects(driver.resolve('agent-b'), {
     code: 'NOT_FOUND',
     message: /address or node id, or name the registry with --registry/,
@@ -73,7 +76,7 @@ test('names: public ones from the daemon, others from the registry where it is n
   assert.equal(await informed.resolve('agent-b'), peer.nodeId)
   assert.equal(informed.claimOf(peer.nodeId), 'agent-b')
   await eventually('its key is known', () => informed.keyOf(peer.nodeId))
-  assert.equal(await informed.means('agent-b', peer.nodeId), true, 'the first trusted key that the name leads to')
+  assert.equal(await informed.means('agent-b', peer.nodeId), true, 'the first trusted key behind the name')
   assert.equal(informed.hostnameOf(peer.nodeId), 'agent-b')
   await assert.rejects(informed.resolve('agent-c'), { code: 'NOT_FOUND' })
   await informed.stop()
@@ -92,7 +95,7 @@ test('a revoked peer is reported as revoked, and a node that was not trusted can
   )
 })
 
-test('when the daemon goes its streams fail, dials say so, and when it is back the exposed port is', async () => {
+test('when the daemon stops, its streams and new dials fail; when it is back, so is the exposed port', async () => {
   const { socket, node, hostname } = daemon.options
   await driver.listen(90, (incoming) => {
     const stream = incoming.accept()
@@ -102,19 +105,21 @@ test('when the daemon goes its streams fail, dials say so, and when it is back t
   const failed = once(stream, 'error')
   await daemon.stop()
   assert.match(String((await failed)[0]), /the daemon closed the connection/)
-  await eventually('it is lost', () => driver.status.daemon?.state === 'lost' || undefined)
+  await eventually('the daemon is lost', () => driver.status.daemon?.state === 'lost' || undefined)
   await assert.rejects(driver.dial(`${peer.nodeId}:80`), { code: 'DAEMON_UNREACHABLE' })
   await assert.rejects(driver.trusted(), { code: 'DAEMON_UNREACHABLE' })
   daemon = await FakeDaemon.start({ socket, node, hostname })
   stage.defer(async () => daemon.stop())
-  await eventually('it is back', () => events.find((event) => event.kind === 'daemon' && event.state === 'back'))
+  await eventually('the daemon is back', () =>
+    events.find((event) => event.kind === 'daemon' && event.state === 'back'),
+  )
   const again = await eventually('the port', async () => await peer.dial(`${driver.nodeId}:90`).catch(() => undefined))
   again.write('hello')
   assert.equal(String((await once(again, 'data'))[0]), 'hello')
   again.destroy()
 })
 
-test('without a daemon, or with something else on its socket, the start exits 5 with the reason', async () => {
+test('without a daemon, or with something else on its socket, startup exits 5 with the reason', async () => {
   const other = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
   await new Promise<void>((resolve) => other.listen(stage.path('other.sock'), resolve))
   for (const [path, why] of [
@@ -136,7 +141,7 @@ test('without a daemon, or with something else on its socket, the start exits 5 
   other.close()
 })
 
-test("the program shows the daemon's node, and values that the daemon does not reveal are null", async () => {
+test("the program shows the daemon's node; values the daemon does not reveal are null", async () => {
   const program = stage.start([
     'up',
     '--json',

@@ -1,4 +1,4 @@
-/** Every file of examples/ runs as it stands, prints what it should, and is short enough to be read. */
+/** Every file in examples/ runs unchanged, prints what it should, and is short enough to read. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -31,7 +31,7 @@ for (const [file, expected] of Object.entries(EXPECTED)) {
   test(`examples/${file} runs and ends on its own`, async () => {
     const args = file.endsWith('.test.ts') ? ['--test', '--test-reporter=tap'] : []
     const env = { ...process.env }
-    delete env['NODE_TEST_CONTEXT'] // else the runner inside reports to ours, and not in words
+    delete env['NODE_TEST_CONTEXT'] // otherwise the inner runner reports to ours, in a binary format
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--import', 'tsx', ...args, join('examples', file)],

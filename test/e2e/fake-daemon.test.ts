@@ -1,6 +1,6 @@
 /**
- * The fake daemon says what a real one said: the recorded clients of ipc-transcript.json are played against it, and its
- * answers compared byte by byte, except for random values (connection ids, ports, the values in JSON).
+ * The fake daemon answers as a real one did: the clients recorded in ipc-transcript.json are replayed against it and
+ * its answers compared byte by byte, except for random values (connection ids, ports, values in JSON).
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -34,9 +34,9 @@ interface Vector {
 const { conversations } = loadVectors<{
   readonly conversations: readonly { readonly name: string; readonly messages: readonly Vector[] }[]
 }>('ipc-transcript')
-/** Those that need no registry of the reference: names, visibility, tags and networks are the registry's own words. */
+/** The recordings that need no reference registry: names, visibility, tags and networks are the registry's wording. */
 const PLAYED: Readonly<Record<string, number>> = {
-  // messages of each
+  // messages per recording
   'info and health': 6,
   bind: 16,
   'handshake sub-commands': 22,
@@ -73,9 +73,9 @@ for (const { name, messages } of conversations.filter((one) => one.name in PLAYE
 
 class Play {
   readonly #drivers = new Map<string, RawDriver>()
-  readonly #ids = new Map<string, number>() // recorded connection, of which node → ours
+  readonly #ids = new Map<string, number>() // recorded connection and its node → ours
 
-  /** @returns whether an answer was compared. */
+  /** @returns true if an answer was compared. */
   async step(vector: Vector): Promise<boolean> {
     const driver = this.#driver(vector.client ?? 'node 1')
     const node = (vector.client ?? 'node 1').slice(0, 6)
@@ -89,7 +89,7 @@ class Play {
       return true
     }
     if (vector.from === undefined) return false
-    if (vector.message === undefined) return false // only its length and hash were recorded
+    if (vector.message === undefined) return false // only the length and hash were recorded
     if (vector.from === 'client') {
       driver.socket.write(encodeIpcFrame(this.#withOurIds(node, hex(vector.message))))
       return false
@@ -123,7 +123,7 @@ class Play {
   }
 }
 
-/** Bytes to compare: ids and ephemeral ports are those that came, JSON is its keys. */
+/** Bytes to compare: ids and ephemeral ports are taken as received, JSON is reduced to its keys. */
 function withoutChance(message: IpcMessage, got: IpcMessage): string {
   if (message.kind === 'json')
     return `${message.to} ${Object.keys(JSON.parse(message.text) as object)

@@ -1,8 +1,8 @@
 /**
- * A daemon for tests: the socket, the words and the manners of the reference daemon (ipc.md), with a node of our own in
- * the place of its overlay. Its manners on purpose: one client's commands one after another, a Send that waits for the
- * peer, no half-close, CloseOK twice, datagrams to every client, segments of 4,096 bytes, and a standstill of everything
- * when one client is not read. test/e2e/fake-daemon.test.ts holds it against a recording of a real daemon.
+ * A daemon for tests: the socket, messages and behaviour of the reference daemon (ipc.md), with one of our nodes as its
+ * overlay. Its quirks are deliberate: each client's commands run one at a time, Send waits for the peer, no half-close,
+ * CloseOK twice, datagrams go to every client, segments of 4,096 bytes, and everything stops when one client does not
+ * read. test/e2e/fake-daemon.test.ts compares it with a recording of a real daemon.
  */
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
@@ -19,7 +19,7 @@ export interface FakeDaemonOptions {
   readonly socket: string // path
   readonly node: OverlayNode
   readonly hostname: string
-  readonly datagramPorts?: readonly number[] // a real one takes them on all ports
+  readonly datagramPorts?: readonly number[] // a real one accepts them on all ports
   readonly publicNames?: Readonly<Record<string, number>>
 }
 
@@ -30,7 +30,7 @@ interface Conn {
   readonly segments: Uint8Array[]
   state: 'ESTABLISHED' | 'TIME_WAIT'
   pushing: boolean
-  over: boolean // the peer has ended, or we have: CloseOK follows the last segment
+  over: boolean // one side has ended: CloseOK follows the last segment
   bytesSent: number
 }
 
@@ -69,7 +69,7 @@ export class FakeDaemon {
     return daemon
   }
 
-  /** As when it is killed: the overlay node is the caller's. */
+  /** As if killed; the overlay node belongs to the caller. */
   async stop(): Promise<void> {
     for (const port of this.#datagrams) port.close()
     for (const client of this.clients) client.leave()
@@ -84,7 +84,7 @@ export class FakeDaemon {
     await this.#moving
   }
 
-  /** One client is not read, and a queue towards it is full. */
+  /** One client has stopped reading, and the queue towards it is full. */
   standStill(until: Promise<void>): void {
     this.#moving = Promise.all([this.#moving, until]).then(() => {})
   }
@@ -146,7 +146,7 @@ export class FakeDaemon {
   }
 }
 
-/** One connection of a driver. */
+/** One connection from a driver. */
 class Client {
   readonly #daemon: FakeDaemon
   readonly #socket: Socket
@@ -187,7 +187,7 @@ class Client {
       })
   }
 
-  /** All its streams are closed, its ports released. */
+  /** All its streams are closed and its ports released. */
   leave(): void {
     if (!this.#daemon.clients.delete(this)) return
     for (const listener of this.#listeners) listener.close()
@@ -281,7 +281,7 @@ class Client {
     return conn
   }
 
-  /** The receive queue: 512 segments, and then everything waits. */
+  /** The receive queue: after 512 segments everything waits. */
   #follow(conn: Conn, dialled: boolean): void {
     const { stream } = conn
     const over = (): void => this.#finish(conn)
@@ -293,7 +293,8 @@ class Client {
       void this.#push(conn)
     })
     stream.on('error', over).once('close', over)
-    // No half-close: the peer's end is ours. A client of ours would have held its own back, had it known this for a daemon.
+    // No half-close: the peer's FIN ends our side too. Our own client would have held back its FIN had it known it was
+    // talking to a daemon.
     if (dialled) stream.once('end', over)
   }
 
@@ -311,7 +312,7 @@ class Client {
     if (conn.over) this.say({ kind: 'close_ok', connection: conn.id })
   }
 
-  /** FIN, both directions dead; what was received before is still pushed, then CloseOK. */
+  /** FIN: both directions end; data already received is still delivered, then CloseOK. */
   #finish(conn: Conn): void {
     if (conn.state === 'TIME_WAIT') return
     conn.state = 'TIME_WAIT'
@@ -323,7 +324,9 @@ class Client {
     void this.#push(conn)
   }
 
-  /** Below is a node that half-closes: what a FIN does to the other direction, a reset behind the last byte has to do. */
+  /**
+   * The node below does half-close, so a reset after the last byte must do what the FIN does to the other direction.
+   */
   async #die(conn: Conn): Promise<void> {
     while (!conn.stream.destroyed && this.#daemon.unackedBytes(conn.stream) > 0) await pause(20)
     await pause(LINGER_MS)

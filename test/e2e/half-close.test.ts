@@ -1,6 +1,6 @@
 /**
- * Each direction of a connection ends on its own, as in TCP. Every test runs both ways: agent-a as the client of agent-b's
- * services, and the reverse.
+ * Each direction of a connection ends on its own, as in TCP. Every test runs in both directions: agent-a as the client
+ * of agent-b's services, and the reverse.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -46,15 +46,15 @@ after(async () => stage.close())
 for (const [from, to] of DIRECTIONS) {
   const local = (service: keyof typeof PORTS): Address => gateways[from].local(`${to}:${PORTS[service]}`)
 
-  test(`the end of what a client sends reaches a service of ${to}, which answers only then`, async () => {
-    // The service digests up to the end it sees; its answer needs the other direction, which must still be open.
+  test(`a client's FIN reaches a service of ${to} that answers only after it`, async () => {
+    // The service digests until it sees the end; its answer needs the other direction, which must still be open.
     const sent = noise(3_000_000)
     assert.equal((await talk(stage, local('late'), sent)).toString(), summaryOf(sent))
     assert.equal((await talk(stage, local('late'), Buffer.from('x'))).toString(), summaryOf(Buffer.from('x')))
   })
 
-  test(`a connection to ${to} that ends at once, without a byte, ends in order on both sides`, async () => {
-    // The service counts nought bytes and says so; against the passive one neither side ever sends anything.
+  test(`a connection to ${to} closed at once without a byte closes cleanly on both sides`, async () => {
+    // The service counts zero bytes and reports it; with the passive service neither side ever sends anything.
     assert.equal((await talk(stage, local('late'), Buffer.alloc(0))).toString(), summaryOf(Buffer.alloc(0)))
     const { client, server } = await both(local('passive'))
     client.end()
@@ -63,9 +63,9 @@ for (const [from, to] of DIRECTIONS) {
     assert.equal(await ending(client), 'end')
   })
 
-  test(`a service of ${to} ends first and still gets everything that its client continues to send`, async () => {
-    // The client sees the end, then sends 2 MB in parts, then its own end: the service must have all of it. Twenty times,
-    // because what goes wrong here does so when the last bytes are still under way while both ends have been said.
+  test(`a service of ${to} that ends first still gets everything its client sends`, async () => {
+    // The client sees the end, sends 2 MB in parts, then ends: the service must get all of it. Twenty times, because
+    // failures here need the last bytes to be in flight after both sides have sent FIN.
     const sent = noise(2_000_000, 2)
     for (let round = 0; round < 20; round++) {
       const { client, server } = await both(local('passive'))
@@ -79,8 +79,8 @@ for (const [from, to] of DIRECTIONS) {
     }
   })
 
-  test(`a client of ${to} that ended its side gets a long answer to its last byte`, async () => {
-    // The echo has up to 5 MB on their way when both ends have been said: none of it may be lost. Four at once, of many sizes.
+  test(`a client of ${to} that ended its side gets a long answer complete`, async () => {
+    // The echo has up to 5 MB in flight after both FINs: none of it may be lost. Four at once, in many sizes.
     for (let size = 250_000; size <= 5_000_000; size *= 1.35) {
       const sent = noise(Math.round(size), 3)
       const replies = await Promise.all([1, 2, 3, 4].map(() => talk(stage, local('echo'), sent, 30_000)))
@@ -88,8 +88,8 @@ for (const [from, to] of DIRECTIONS) {
     }
   })
 
-  test(`a half-closed connection to ${to} stays up in silence until it is used again`, async () => {
-    // Nothing is sent for a second after the client's end; then the service speaks twice and ends.
+  test(`an idle half-closed connection to ${to} stays up until it is used again`, async () => {
+    // Nothing is sent for a second after the client's FIN; then the service sends twice and ends.
     const { client, server } = await both(local('passive'))
     client.end('question')
     server.resume()

@@ -1,6 +1,6 @@
 /**
  * The basis of every end-to-end test: a stage with a temporary folder, the rendezvous and gateways as real processes of
- * the built program, and a guarantee that nothing is left behind.
+ * the built program, and a guarantee that nothing is left behind afterwards.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
@@ -11,7 +11,7 @@ import type { ConnectionRecord, MappedRecord, PeerRecord, StatusRecord } from '.
 import { cleanEnvironment, MAIN, Program, WAIT_MS } from './program.ts'
 import type { ProgramOptions } from './program.ts'
 
-/** What a command printed, and its end. */
+/** What a command printed, and how it ended. */
 export interface Ran {
   readonly code: number | null
   readonly stdout: string
@@ -23,7 +23,7 @@ export interface Address {
   readonly port: number
 }
 
-/** A temporary folder, and everything that has to end before it can go. */
+/** A temporary folder, and everything that must end before it can be removed. */
 export class Stage {
   readonly dir: string
   readonly #cleanups: (() => Promise<unknown>)[] = []
@@ -36,7 +36,7 @@ export class Stage {
     return new Stage(await mkdtemp(join(tmpdir(), 'pg-e2e-')))
   }
 
-  /** Done at the end, in the reverse order. */
+  /** Run at the end, in reverse order. */
   defer(cleanup: () => Promise<unknown>): void {
     this.#cleanups.push(cleanup)
   }
@@ -51,7 +51,7 @@ export class Stage {
     return join(this.dir, ...parts)
   }
 
-  /** Any program that continues running until the stage closes. */
+  /** Any program that runs until the stage closes. */
   spawn(
     command: string,
     args: readonly string[],
@@ -62,7 +62,7 @@ export class Stage {
     return program
   }
 
-  /** A process of pilotgate. */
+  /** A pilotgate process. */
   start(args: readonly string[], options: SpawnOptions = {}): Program {
     return this.spawn(process.execPath, [MAIN, ...args], {
       label: `pilotgate ${args.slice(0, 3).join(' ')}`,
@@ -81,7 +81,7 @@ export class Stage {
     return { code, stdout: program.stdout, stderr: program.stderr }
   }
 
-  /** A command of pilotgate that ends on its own. */
+  /** A pilotgate command that ends on its own. */
   async pilotgate(args: readonly string[], options: SpawnOptions & { readonly timeoutMs?: number } = {}): Promise<Ran> {
     return await this.run(process.execPath, [MAIN, ...args], { label: `pilotgate ${args.join(' ')}`, ...options })
   }
@@ -89,7 +89,7 @@ export class Stage {
 
 export type SpawnOptions = Partial<ProgramOptions>
 
-/** A rendezvous that keeps its state and, after the first start, its ports. */
+/** A rendezvous that keeps its state and, from the first start on, its ports. */
 export class Rendezvous {
   readonly #stage: Stage
   readonly #store: string
@@ -121,7 +121,7 @@ export class Rendezvous {
     await this.#ready()
   }
 
-  /** Only while it is not running: everything it kept is lost. */
+  /** Only while it is not running: all its state is lost. */
   async forget(): Promise<void> {
     await rm(this.#store, { recursive: true, force: true })
   }
@@ -142,7 +142,7 @@ export class Rendezvous {
 
 export interface GatewaySetup {
   readonly name: string // hostname
-  readonly folder?: string // of the state; absent: the name
+  readonly folder?: string // of the state; defaults to the name
   readonly registry: string
   readonly beacon: string
   readonly trust?: readonly string[]
@@ -170,14 +170,14 @@ export class Gateway {
     this.program = this.#spawn()
   }
 
-  /** Resolves when it has printed `ready`. */
+  /** Resolves once it has printed `ready`. */
   static async start(stage: Stage, setup: GatewaySetup): Promise<Gateway> {
     const gateway = new Gateway(stage, setup)
     await gateway.#untilReady()
     return gateway
   }
 
-  /** As the same node, after a kill -9 if it still runs. */
+  /** As the same node, after a kill -9 if it is still running. */
   async restart(): Promise<void> {
     await this.program.kill()
     this.program = this.#spawn()
@@ -199,7 +199,7 @@ export class Gateway {
     await this.program.event('trust', (event) => event['peer'] === peer && event['state'] === 'approved')
   }
 
-  /** The log of this process that comes from now on. */
+  /** What this process logs from now on. */
   mark(): number {
     return this.program.logs.length
   }
@@ -220,7 +220,7 @@ export class Gateway {
     return (await this.status()).counters[name] ?? 0
   }
 
-  /** GET on the admin socket, as docs/operations.md promises it to other programs; quicker than a command each time. */
+  /** GET on the admin socket, as documented in docs/operations.md; faster than a command each time. */
   async ask(path: string): Promise<unknown> {
     return await new Promise((resolve, reject) => {
       const call = request(
@@ -238,12 +238,12 @@ export class Gateway {
     })
   }
 
-  /** A command of pilotgate that asks this gateway. */
+  /** A pilotgate command that asks this gateway. */
   async cli(...args: readonly string[]): Promise<Ran> {
     return await this.#stage.pilotgate([...args, '--admin', this.admin], { timeoutMs: 40_000 })
   }
 
-  /** The same with --json: the data, or a failure of the test. */
+  /** The same with --json: returns the data, or fails the test. */
   async json<T>(...args: readonly string[]): Promise<T> {
     const { code, stdout, stderr } = await this.cli(...args, '--json')
     if (code !== 0) throw new Error(`pilotgate ${args.join(' ')} ended with ${code}: ${stdout}${stderr}`)
@@ -281,7 +281,7 @@ export class Gateway {
   }
 }
 
-/** What the two of a pair differ in; names, rendezvous and mutual trust are given. */
+/** What may differ within a pair; names, rendezvous and mutual trust are fixed. */
 export type PairSetup = Partial<Omit<GatewaySetup, 'name' | 'registry' | 'beacon'>>
 
 export interface Pair {
@@ -290,7 +290,7 @@ export interface Pair {
   readonly b: Gateway // agent-b
 }
 
-/** A rendezvous and two private gateways that were started with `--trust` for each other and both saw it approved. */
+/** A rendezvous and two private gateways started with `--trust` for each other, both of which saw it approved. */
 export async function pair(stage: Stage, a: PairSetup, b: PairSetup): Promise<Pair> {
   const rendezvous = await Rendezvous.start(stage)
   const { registry, beacon } = rendezvous
@@ -302,7 +302,7 @@ export async function pair(stage: Stage, a: PairSetup, b: PairSetup): Promise<Pa
   return { rendezvous, a: first, b: second }
 }
 
-/** Asks again and again: for states that no one announces. `look` answers undefined while it is not so yet. */
+/** Polls for states that no event announces. `look` returns undefined until the state is reached. */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
@@ -317,7 +317,7 @@ export async function eventually<T>(
   }
 }
 
-/** Only between two looks, or to show that nothing happens. */
+/** Only between two polls, or to show that nothing happens. */
 export async function pause(ms: number): Promise<void> {
   await new Promise((resolve) => {
     setTimeout(resolve, ms)

@@ -1,7 +1,7 @@
 /**
- * Answers that a service can give and Node's HTTP servers throw at: every odd status, every header twice, in each version
- * that reaches the front. Whatever it is, that one stream has an answer or an end, and this process lives on: an exception
- * in a callback fails the run.
+ * Answers a service can give that make Node's HTTP servers throw: every odd status, every header twice, in each version
+ * that reaches the front. In every case that one stream is answered or ended and this process survives: an exception in
+ * a callback fails the run.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -40,7 +40,7 @@ const EXTRAS: readonly (readonly Field[])[] = [
   [['__proto__', 'x']],
 ]
 
-test(`HTTP/2: ${STATUSES.length} statuses × ${EXTRAS.length} header lists × body or none: an answer or a reset each`, async () => {
+test(`HTTP/2: ${STATUSES.length} statuses × ${EXTRAS.length} header lists × body or none: each gets an answer or a reset`, async () => {
   const cases = STATUSES.flatMap((status) =>
     EXTRAS.flatMap((extra) => [true, false].map((body) => ({ status, extra, body }))),
   )
@@ -79,7 +79,7 @@ test('HTTP/2: pseudo headers, oversized and empty trailers pass or end the strea
     assert.match(await askOnce(front), /^(answered 200|answered 502|reset \d+|session error)$/, JSON.stringify(list[0]))
 })
 
-test('a WebSocket within HTTP/2 whose service answers HTTP/1.1 with any status and doubled headers: an answer or a reset', async () => {
+test('a WebSocket within HTTP/2 whose service answers in HTTP/1.1 with any status and duplicated headers gets an answer or a reset', async () => {
   const heads = STATUSES.filter((status) => /^\d{3}$/.test(status)).flatMap((status) =>
     EXTRAS.filter((extra) => extra.every(([name]) => !name.startsWith(':'))).map(
       (extra) =>
@@ -100,17 +100,17 @@ test('a WebSocket within HTTP/2 whose service answers HTTP/1.1 with any status a
     )
 })
 
-test('a stream that the service refuses is refused to the client, which may repeat it; without a body it is repeated here', async () => {
+test('a stream refused by the service is refused to the client, which may retry it; without a body it is retried here', async () => {
   const service = await rawHttp2(stage, (stream, nth) =>
     nth % 2 === 1 ? [resetFrame(stream, 7)] : [headersFrame(stream, [[':status', '200']], true)],
   )
   const front = await frontOf(stage, service)
   assert.equal(await askOnce(front, { ':method': 'POST' }, 'body'), 'reset 7')
   assert.equal(await askOnce(front, { ':method': 'POST' }, 'body'), 'answered 200')
-  assert.equal(await askOnce(front), 'answered 200', 'a GET is repeated, and the second try passes')
+  assert.equal(await askOnce(front), 'answered 200', 'a GET is retried, and the second try succeeds')
 })
 
-test('GOAWAY behind every answer: no request fails, whatever it was', async () => {
+test('GOAWAY after every answer fails no request, whatever its method', async () => {
   const service = await rawHttp2(stage, (stream) => [
     headersFrame(stream, [[':status', '200']], true),
     goawayFrame(stream),
@@ -124,7 +124,7 @@ test('GOAWAY behind every answer: no request fails, whatever it was', async () =
   session.destroy()
 })
 
-test('an HTTP/2 client that expects 100 before its body hears it', async () => {
+test('an HTTP/2 client that expects 100 before its body receives it', async () => {
   const service = await rawHttp2(stage, (stream) => [headersFrame(stream, [[':status', '200']], true)])
   const session = connectHttp2(`http://${format(await frontOf(stage, service))}`)
   const request = session.request({ ':method': 'POST', expect: '100-continue' })
@@ -139,7 +139,7 @@ test('an HTTP/2 client that expects 100 before its body hears it', async () => {
   session.destroy()
 })
 
-test('an extended CONNECT that announces a body leaves the next request of the connection alone', async () => {
+test('an extended CONNECT that announces a body does not affect the next request on the connection', async () => {
   const seen: string[] = []
   const server = createHttp((req, res) => {
     seen.push(`${req.method} ${req.url} ${req.headers['content-length'] ?? '-'}`)
@@ -202,7 +202,7 @@ test('bytes beyond ASCII in header values arrive as they were sent, both ways, w
   }
 })
 
-test('an upgrade with a body arrives completely, and its connection is not shared', async () => {
+test('an upgrade with a body arrives complete, and its connection is not shared', async () => {
   const body = JSON.stringify({ Detach: false, Tty: true })
   const service = await serve(stage, (socket) => {
     let [seen, upgraded] = ['', false]
@@ -250,7 +250,7 @@ test('CONNECT at the front is answered with 405 and what to use instead', async 
   assert.match((await everything(client)).toString(), /^HTTP\/1\.1 405 [\s\S]*proxy port/)
 })
 
-/** One request on a session of its own: how it ended. */
+/** One request on its own session: how it ended. */
 async function askOnce(front: Address, headers: IncomingHttpHeaders = {}, body?: string): Promise<string> {
   const session = connectHttp2(`http://${format(front)}`)
   let failed = false

@@ -1,4 +1,4 @@
-/** A web service that reports what it received, covering everything that a proxy could get wrong. */
+/** A web service that reports what it received, covering everything a proxy could get wrong. */
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -19,7 +19,7 @@ export interface Echoed {
   readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
-  readonly raw: readonly string[] // names and values in turn
+  readonly raw: readonly string[] // names and values alternate
   readonly trailers: readonly string[]
   readonly body: string
   readonly from: string // ip:port
@@ -109,7 +109,7 @@ function upload(req: IncomingMessage, res: ServerResponse): void {
   req.on('end', () => res.end(`${bytes} ${hash.digest('hex')}`))
 }
 
-/** One event at once, the next only a second later: a proxy that buffers shows neither in time. */
+/** One event at once, the next a second later: a buffering proxy delivers neither in time. */
 function events(res: ServerResponse): void {
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
   let count = 0
@@ -139,14 +139,14 @@ window.upload = async (megabytes) => {
 }
 </script>`
 
-/** The body of a reply as it came over the wire: whole, or one chunk. */
+/** The body of a reply as it came over the wire: plain, or one chunk. */
 export function bodyOf(reply: Buffer): string {
   const text = reply.toString('latin1')
   const body = text.slice(text.indexOf('\r\n\r\n') + 4)
   return /^[0-9a-f]+\r\n/.test(body) ? body.replace(/^[0-9a-f]+\r\n/, '').replace(/\r\n0\r\n[\s\S]*$/, '') : body
 }
 
-/** The headers that say who calls. */
+/** The headers that identify the caller. */
 export function pilot(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('pilot-')))
 }

@@ -30,8 +30,9 @@ before(async () => {
 after(async () => stage.close())
 
 for (const name of ['agent-b', 'app']) {
-  test(`a browser shows a page of a peer, talks by WebSocket, gets events and uploads ${UPLOAD_MIB} MiB (${name})`, async (t) => {
-    // The name ends in .localhost, which a browser looks up nowhere; agent-b is port 80, bytes; app is read for identity headers.
+  test(`a browser shows a peer's page, uses a WebSocket, receives events and uploads ${UPLOAD_MIB} MiB (${name})`, async (t) => {
+    // The name ends in .localhost, which a browser never looks up; agent-b is port 80, plain bytes; app adds identity
+    // headers.
     const executablePath = findProgram('chromium')
     if (executablePath === undefined) return t.skip('not installed: chromium')
     const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS })
@@ -55,7 +56,7 @@ for (const name of ['agent-b', 'app']) {
   })
 }
 
-/** As root Chromium wants no sandbox; the others keep it from calling home. */
+/** As root Chromium needs --no-sandbox; the other flags keep it from calling home. */
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',

@@ -1,4 +1,7 @@
-/** The machinery of the HTTP front in this process, whose only destination is one service; and a service that speaks raw HTTP/2. */
+/**
+ * The HTTP front's machinery in this process, with one service as its only destination; and a service that speaks raw
+ * HTTP/2.
+ */
 import { Agent } from 'node:http'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
@@ -12,7 +15,9 @@ import { address } from './harness.ts'
 import type { Address, Stage } from './harness.ts'
 import { serve } from './servers.ts'
 
-/** @param headMs how long the head of a request may take. Each client has its own connections, as at the real front. */
+/**
+ * @param headMs how long the head of a request may take. Each client has its own connections, as with the real front.
+ */
 export async function frontOf(stage: Stage, target: string, headMs = 60_000): Promise<Address> {
   const [http1, http2] = [
     new Http1(silentLogger, () => true, { headersTimeout: headMs, connectionsCheckingInterval: headMs / 3 }),
@@ -51,10 +56,10 @@ export async function frontOf(stage: Stage, target: string, headMs = 60_000): Pr
 
 export type Field = readonly [name: string, value: string]
 
-/** What a raw service does with the request on a stream: frames, from the functions below. */
+/** How a raw service answers the request on a stream: frames, built by the functions below. */
 export type RawAnswer = (stream: number, nth: number) => readonly Buffer[]
 
-/** An HTTP/2 service that answers each request with frames as given, which no library would write. */
+/** An HTTP/2 service that answers each request with the given frames, which no library would write. */
 export async function rawHttp2(stage: Stage, answer: RawAnswer): Promise<string> {
   let requests = 0
   const service = await serve(stage, (socket) => {
@@ -82,7 +87,7 @@ export async function rawHttp2(stage: Stage, answer: RawAnswer): Promise<string>
   return service.address
 }
 
-/** Literal fields, never indexed, no Huffman coding (RFC 7541 §6.2.3): any bytes can be said. */
+/** Literal fields, never indexed, no Huffman coding (RFC 7541 §6.2.3): any bytes can be sent. */
 export function headersFrame(stream: number, fields: readonly Field[], end: boolean): Buffer {
   const block = fields.map(([name, value]) => Buffer.concat([Buffer.from([0x10]), text(name), text(value)]))
   return frame(HEADERS, END_HEADERS | (end ? END_STREAM : 0), stream, Buffer.concat(block))

@@ -1,6 +1,6 @@
 /**
- * HTTP/2 without TLS over the overlay: `@grpc/grpc-js` on both ends, four ways in: a mapping (bytes), the front, and each
- * in front of an exposure that carries bytes or is read for identity headers. And curl with --http2-prior-knowledge.
+ * HTTP/2 without TLS over the overlay: `@grpc/grpc-js` on both ends, by four routes: a mapping (plain bytes) or the
+ * front, each to an exposure that carries plain bytes or adds identity headers. And curl with --http2-prior-knowledge.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -115,7 +115,7 @@ for (const way of ways) {
         [undefined, undefined, [`fd70:696c:6f74::${node.nodeId.toString(16)}`]],
       )
     } else {
-      assert.deepEqual(got['pilot-node'], way.name.startsWith('front') ? undefined : forged) // bytes are bytes: no one looked
+      assert.deepEqual(got['pilot-node'], way.name.startsWith('front') ? undefined : forged)
     }
     const failed = await unary(client, 'Fail', 'please', metadata)
     assert.deepEqual(
@@ -143,7 +143,7 @@ for (const way of ways) {
     const before = cancelled
     const late = await unary(client, 'Sleep', '', new Metadata(), 300)
     assert.equal(late.error?.code, status.DEADLINE_EXCEEDED)
-    await eventually('the server sees the deadline as a cancellation', () => cancelled === before + 1 || undefined)
+    await eventually('the server sees the deadline as cancellation', () => cancelled === before + 1 || undefined)
     const call = client.makeServerStreamRequest(
       service['List']!.path,
       service['List']!.requestSerialize,
@@ -166,7 +166,7 @@ for (const way of ways) {
   })
 }
 
-test('a peer, or a port of it, that cannot be reached is a gRPC status with the code in its text', async () => {
+test('an unreachable peer or port becomes a gRPC status with the code in its text', async () => {
   const refused = await unary(clientOf(a.ready.http!, 'none.pilot.localhost'), 'Say', 'x', new Metadata())
   assert.deepEqual(
     [refused.error?.code, /CONNECTION_REFUSED/.test(refused.error?.details ?? '')],
@@ -177,7 +177,7 @@ test('a peer, or a port of it, that cannot be reached is a gRPC status with the 
 })
 
 for (const name of ['h2', 'h2l7']) {
-  test(`HTTP/2 of any content type keeps headers, trailers, 1xx and reset codes, with hundreds of streams at once (${name})`, async () => {
+  test(`HTTP/2 of any content type keeps headers, trailers, 1xx and reset codes across hundreds of streams (${name})`, async () => {
     for (const to of [`http://${a.ready.http!}`, `http://${format(a.local(name))}`]) {
       const session = connect(to, { maxSessionMemory: 200 })
       stage.defer(async () => {
@@ -222,14 +222,14 @@ for (const name of ['h2', 'h2l7']) {
         }),
       )
       upload.close(constants.NGHTTP2_CANCEL)
-      await eventually('the reset has its code', () => plain.resets.includes(constants.NGHTTP2_CANCEL) || undefined)
+      await eventually('the reset carries its code', () => plain.resets.includes(constants.NGHTTP2_CANCEL) || undefined)
       plain.resets.length = 0
       session.close()
     }
   })
 }
 
-test('a slow reader of one HTTP/2 stream delays its sender, and no one else', async () => {
+test('a slow reader of one HTTP/2 stream delays only its sender', async () => {
   const session = connect(`http://${a.ready.http!}`, { maxSessionMemory: 200 })
   stage.defer(async () => {
     session.destroy()
@@ -254,7 +254,7 @@ test('a slow reader of one HTTP/2 stream delays its sender, and no one else', as
   session.close()
 })
 
-test('curl speaks HTTP/2 to the front by prior knowledge', async (t) => {
+test('curl speaks HTTP/2 with prior knowledge to the front', async (t) => {
   const curl = findProgram('curl')
   if (curl === undefined) return t.skip('not installed: curl')
   const file = stage.path('up.bin')
@@ -349,7 +349,7 @@ async function grpcServer(): Promise<string> {
 }
 
 async function h2Server(): Promise<string> {
-  const server = createServer({ maxSessionMemory: 200 }) // MB: it hands over whole answers at once
+  const server = createServer({ maxSessionMemory: 200 }) // MB: it delivers whole answers at once
   server.on('stream', (stream, headers) => {
     plain.streams += 1
     stream.on('error', () => {})

@@ -1,6 +1,6 @@
 /**
- * What a malicious peer may answer, and what a malicious caller may send: the machinery of the front in this process,
- * in front of a service that says anything. In every case there is an answer or an end, and this process survives.
+ * What a malicious peer may answer and a malicious caller may send: the front's machinery in this process, in front of
+ * a service that may send anything. Every case ends with an answer or a close, and this process survives.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -20,12 +20,12 @@ before(async () => {
 after(async () => stage.close())
 
 const ANSWERS: readonly (readonly [what: string, bytes: string, expected: RegExp])[] = [
-  ['no HTTP at all', 'SSH-2.0-OpenSSH_9.2\r\n', /^HTTP\/1\.1 502 [\s\S]*Pilot-Error: BAD_RESPONSE/],
-  ['nothing, and an end', '', /^HTTP\/1\.1 502 [\s\S]*Pilot-Error: PEER_RESET/],
+  ['something other than HTTP', 'SSH-2.0-OpenSSH_9.2\r\n', /^HTTP\/1\.1 502 [\s\S]*Pilot-Error: BAD_RESPONSE/],
+  ['nothing, then closes', '', /^HTTP\/1\.1 502 [\s\S]*Pilot-Error: PEER_RESET/],
   ['an impossible status', 'HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n', /^HTTP\/1\.1 502 /],
   ['a reason with control characters', 'HTTP/1.1 200 O\x01K\r\nContent-Length: 2\r\n\r\nok', /^HTTP\/1\.1 (502|200) /],
   [
-    'trailers announced for a body with a length',
+    'trailers announced for a body with Content-Length',
     'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTrailer: X\r\n\r\nok',
     /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nok$/,
   ],
@@ -36,7 +36,7 @@ const ANSWERS: readonly (readonly [what: string, bytes: string, expected: RegExp
     /^HTTP\/1\.1 502 /,
   ],
   [
-    'an upgrade that nobody wanted',
+    'an upgrade that was not requested',
     'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
     /^HTTP\/1\.1 502 /,
   ],
@@ -45,7 +45,7 @@ const ANSWERS: readonly (readonly [what: string, bytes: string, expected: RegExp
     'HTTP/1.1 200 OK\r\nX: a\x02b\r\nContent-Length: 2\r\n\r\nok',
     /^HTTP\/1\.1 502 /,
   ],
-  ['headers without end', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(5_000)}`, /^HTTP\/1\.1 502 /],
+  ['endless headers', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(5_000)}`, /^HTTP\/1\.1 502 /],
   [
     'trailers with control characters',
     'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: a\x02b\r\n\r\n',
@@ -57,7 +57,7 @@ const ANSWERS: readonly (readonly [what: string, bytes: string, expected: RegExp
     /^HTTP\/1\.1 103 Early Hints\r\nLink: <\/x>; rel=preload; as=style, <\/y>; rel=preload; as=script\r\nx-own: kept\r\n\r\nHTTP\/1\.1 200 [\s\S]*ok$/,
   ],
   [
-    'hints that make no sense, then an answer',
+    'malformed hints, then an answer',
     'HTTP/1.1 103 Early Hints\r\nLink: nonsense\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
     /^HTTP\/1\.1 200 [\s\S]*ok$/,
   ],
@@ -87,7 +87,7 @@ for (const [what, bytes, expected] of ANSWERS) {
   })
 }
 
-test('a caller that sends nonsense, too much, or nothing is answered or ended', async () => {
+test('a caller that sends nonsense, too much or nothing is answered or disconnected', async () => {
   const service = await serve(
     stage,
     (socket) => void socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')),
@@ -123,7 +123,7 @@ test('a caller that sends nonsense, too much, or nothing is answered or ended', 
   )
 })
 
-test('a caller that does not finish the head of a request, sends it slowly, or sends nothing is disconnected; a slow body is allowed', async () => {
+test('a caller that sends no request head, an incomplete one or a slow one is disconnected; a slow body is allowed', async () => {
   const service = await serve(
     stage,
     (socket) =>
@@ -154,10 +154,14 @@ test('a caller that does not finish the head of a request, sends it slowly, or s
   slow.write('it end')
   assert.match((await some(slow)).toString(), /^HTTP\/1\.1 200 /)
   kept.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nend')
-  assert.match((await some(kept)).toString(), /^HTTP\/1\.1 200 /, 'silence between two requests is none within a head')
+  assert.match(
+    (await some(kept)).toString(),
+    /^HTTP\/1\.1 200 /,
+    'silence between requests is allowed, silence within a head is not',
+  )
 })
 
-test('a WebSocket within HTTP/2 becomes one of HTTP/1.1: its protocol is chosen, bytes pass both ways, the end of either ends the other', async () => {
+test('a WebSocket within HTTP/2 becomes one over HTTP/1.1: subprotocol chosen, bytes both ways, either end closes the other', async () => {
   const server = createHttpServer((_, response) => response.writeHead(426).end('no socket here'))
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'chat' })
   server.on('upgrade', (request, socket, head) => {
@@ -220,7 +224,7 @@ test('a WebSocket within HTTP/2 becomes one of HTTP/1.1: its protocol is chosen,
   await eventually('an echo', () => heard.includes('heard hello') || undefined)
   assert.match(heard, /app\.pilot kept undefined/)
   for (const client of sockets.clients) client.close()
-  await eventually('its closing frame', () => heard.includes('\x88') || undefined)
+  await eventually('its close frame', () => heard.includes('\x88') || undefined)
   talk.stream.end(Buffer.from([0x88, 0x80, 0, 0, 0, 0]))
   await within(
     'its end',
@@ -233,7 +237,7 @@ test('a WebSocket within HTTP/2 becomes one of HTTP/1.1: its protocol is chosen,
   assert.deepEqual([refused[':status'], refused['pilot-error']], [400, 'USAGE'])
 })
 
-test('an HTTP/2 stream to a service that lacks HTTP/2, ends immediately, or sends garbage fails, and the next one may work', async () => {
+test('an HTTP/2 stream fails if the service lacks HTTP/2, closes at once or sends garbage; the next one may work', async () => {
   for (const bytes of ['HTTP/1.1 400 Bad Request\r\n\r\n', '', noise(5_000).toString('latin1')]) {
     const service = await serve(
       stage,

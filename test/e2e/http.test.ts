@@ -1,6 +1,6 @@
 /**
  * The HTTP front and exposures with identity headers, between two gateways, with curl, `ws` and bare sockets.
- * agent-b exposes one web service twice: on port 80 its bytes are carried unchanged, on port 8080 it learns who is calling.
+ * agent-b exposes one web service twice: port 80 carries its bytes unchanged, port 8080 tells it who is calling.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -43,7 +43,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('the name of a peer leads to its port 80, the name of a mapping to that mapping, in upper case too', async () => {
+test("a peer's name reaches its port 80, a mapping's name that mapping, in upper case too", async () => {
   for (const host of [
     'agent-b.pilot.localhost',
     'AGENT-B.pilot',
@@ -56,7 +56,7 @@ test('the name of a peer leads to its port 80, the name of a mapping to that map
   assert.equal((await echoed('app.pilot.localhost')).headers['pilot-hostname'], 'agent-a')
 })
 
-test('the service behind headers learns node, address, key, hostname and path of its caller', async () => {
+test("a service with identity headers learns its caller's node, address, key, hostname and path", async () => {
   const { node } = await a.status()
   const { headers } = await echoed('app.pilot.localhost')
   assert.deepEqual(pilot(headers), {
@@ -69,8 +69,8 @@ test('the service behind headers learns node, address, key, hostname and path of
   assert.equal(headers['x-forwarded-for'], `fd70:696c:6f74::${node.nodeId.toString(16)}`)
 })
 
-test('whatever a client says about who it is does not arrive: case, underscores, copies, Connection, trailers', async () => {
-  // Past the front too, through a plain mapping: then only the exposing side can defend itself.
+test("a client's own identity headers never arrive: case, underscores, copies, Connection, trailers", async () => {
+  // Also around the front, through a plain mapping: then only the exposing side can filter.
   const { node } = await a.status()
   for (const to of [front, a.local('App')]) {
     const socket = await open(stage, to)
@@ -126,7 +126,7 @@ test('whatever a client says about who it is does not arrive: case, underscores,
   }
 })
 
-test('a request inside the body of another is not believed, however it is framed', async () => {
+test("a request smuggled in another's body is not executed, however it is framed", async () => {
   const inner = 'GET /smuggled HTTP/1.1\r\nHost: x\r\nPilot-Node: 1\r\n\r\n'
   const size = inner.length.toString(16)
   const head = (method: string, ...lines: string[]): string =>
@@ -142,7 +142,7 @@ test('a request inside the body of another is not believed, however it is framed
     ],
     [`${head('POST', 'Transfer-Encoding : chunked')}0\r\n\r\n${inner}`, / 400 /],
     [`${head('GET', 'Host: other.pilot.localhost')}`, / 400 /],
-    [`${head('GET', 'Upgrade: h2c', 'Connection: Upgrade', `Content-Length: ${inner.length}`)}${inner}`, / 200 /], // no upgrade is taken in front of identity headers: its body stays a body
+    [`${head('GET', 'Upgrade: h2c', 'Connection: Upgrade', `Content-Length: ${inner.length}`)}${inner}`, / 200 /],
     [
       `${head('GET', 'Connection: close, Content-Length, Transfer-Encoding', `Content-Length: ${inner.length}`)}${inner}`,
       / 200 /,
@@ -157,14 +157,14 @@ test('a request inside the body of another is not believed, however it is framed
       socket.destroy()
     }
   }
-  await echoed('app.pilot.localhost') // behind all of it, on connections that were kept
+  await echoed('app.pilot.localhost') // after all that, on kept-alive connections
   assert.deepEqual(
     backend.seen.filter((request) => request.includes('smuggled')),
     [],
   )
 })
 
-test('paths, repeated headers and trailers pass as they are', async () => {
+test('paths, repeated headers and trailers pass unchanged', async () => {
   for (const path of ['/a//b/../c?x=1?&y=%2F', '/?', '//double', '/%7Euser/%c3%a4'])
     assert.equal((await echoed('agent-b.pilot.localhost', path)).url, path)
   const curl = program('curl')
@@ -176,7 +176,7 @@ test('paths, repeated headers and trailers pass as they are', async () => {
   }
 })
 
-test('curl uploads in chunks and with a length, and every byte arrives; a truncated answer is not taken for complete', async () => {
+test('curl uploads with chunks and with a length, and every byte arrives; a truncated answer is not taken for complete', async () => {
   const curl = program('curl')
   const file = stage.path('upload.bin')
   const bytes = noise(9_000_000)
@@ -196,7 +196,7 @@ test('curl uploads in chunks and with a length, and every byte arrives; a trunca
   }
 })
 
-test('a limit of bytes holds where requests are read too: the body comes whole, and no faster', async () => {
+test('a byte rate limit also holds where requests are parsed: the body arrives complete, and no faster', async () => {
   const bytes = noise(600_000)
   const file = stage.path('paced.bin')
   await writeFile(file, bytes)
@@ -212,7 +212,7 @@ test('a limit of bytes holds where requests are read too: the body comes whole, 
   assert.ok(seconds > 1.5, `${seconds} s for three seconds' worth, of which one passes at once`)
 })
 
-test('events arrive one by one, and an abandoned event stream is ended at the service', async () => {
+test('events arrive one by one, and abandoning an event stream ends it at the service', async () => {
   for (const host of ['raw.pilot.localhost', 'app.pilot.localhost']) {
     const socket = await open(stage, front)
     socket.write(`GET /events HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
@@ -238,7 +238,7 @@ test('events arrive one by one, and an abandoned event stream is ended at the se
   }
 })
 
-test('a WebSocket client talks through front and exposure, and learns nothing of it', async () => {
+test('a WebSocket client talks through front and exposure without noticing', async () => {
   for (const [host, node] of [
     ['raw.pilot.localhost', null],
     ['app.pilot.localhost', String((await a.status()).node.nodeId)],
@@ -273,13 +273,13 @@ test('a WebSocket client talks through front and exposure, and learns nothing of
     socket.close(4_001)
     assert.equal(await within('the close', closed), 4_001)
     await eventually(
-      'nothing of it is left',
+      'nothing is left of it',
       async () => (await b.connections()).every(({ bytesIn }) => bytesIn < big.length) || undefined,
     )
   }
 })
 
-test('a failure becomes an answer with status, code and hint, as text or JSON', async () => {
+test('a failure is answered with status, code and hint, as text or JSON', async () => {
   const curl = program('curl')
   const ask = async (host: string, ...args: string[]): Promise<string> =>
     (await stage.run(curl, ['-sS', '-i', ...args, `http://${host}:${front.port}/`], { timeoutMs: 40_000 })).stdout
@@ -295,7 +295,7 @@ test('a failure becomes an answer with status, code and hint, as text or JSON', 
   assert.deepEqual([error.code, error.hint.length > 10], ['NOT_FOUND', true])
 })
 
-test('a service that refuses is a 502 of the front, whose own code says which side it was', async () => {
+test('a refusing service is a 502 from the front, with a code that says which side refused', async () => {
   const curl = program('curl')
   const { stdout } = await stage.run(curl, ['-sS', '-i', '-H', 'Host: dead.pilot', `http://127.0.0.1:${front.port}/`])
   assert.match(stdout, /^HTTP\/1\.1 502 Bad Gateway\r\n[\s\S]*Pilot-Error: CONNECTION_REFUSED\r\n[\s\S]*agent-b:81/)
@@ -310,7 +310,7 @@ test('a service that refuses is a 502 of the front, whose own code says which si
   assert.match(upgrade.stdout, /^HTTP\/1\.1 200 /) // Upgrade: h2c is ignored, and the request is served anyway
 })
 
-test('the log has a line for each request: who, what, how much, how long, and no query', async () => {
+test('the log has a line per request: who, what, how much, how long, and no query string', async () => {
   const mark = b.mark()
   await echoed('app.pilot.localhost', '/echo?token=secret')
   const line = await b.program.log('the request', (entry) => entry.msg === 'request' && entry['http'] === 'expose', {
@@ -339,7 +339,7 @@ test('the log has a line for each request: who, what, how much, how long, and no
   assert.deepEqual([own['http'], own['peer'], own['status']], ['front', 'agent-b', 200])
 })
 
-test('whois shows a backend the peer behind a connection, and a client the peer it talks to', async () => {
+test('whois tells a backend which peer is behind a connection, and a client which peer it talks to', async () => {
   const socket = await open(stage, a.local('App'))
   socket.write('GET /echo HTTP/1.1\r\nHost: x\r\n\r\n')
   const { from } = JSON.parse(bodyOf(await some(socket))) as Echoed
@@ -397,7 +397,7 @@ test('a client keeps its own unshared connection to a service, and is notified w
   await Promise.all(ends)
 })
 
-test('who ends its side behind a whole request gets the answer', async () => {
+test('a client that half-closes after a complete request gets the answer', async () => {
   for (const to of [front, a.local('App')]) {
     for (const request of [
       'GET /echo HTTP/1.1\r\nHost: app.pilot.localhost\r\n\r\n',
@@ -412,7 +412,7 @@ test('who ends its side behind a whole request gets the answer', async () => {
   }
 })
 
-test('pages of other origins can neither change anything nor open a WebSocket through the front', async () => {
+test('pages from other origins can neither change anything nor open a WebSocket through the front', async () => {
   const evil = 'Origin: https://evil.example'
   const socket = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
   for (const [first, rest, status] of [
@@ -430,7 +430,7 @@ test('pages of other origins can neither change anything nor open a WebSocket th
   }
 })
 
-test('an exposure that was drained, and no longer is, keeps connections as before', async () => {
+test('an exposure resumed after a drain keeps connections as before', async () => {
   assert.equal((await b.cli('drain', '--exposure', '8080', '--timeout', '30')).code, 0)
   assert.equal((await b.cli('resume', '--exposure', '8080')).code, 0)
   const client = await open(stage, a.local('App'))
@@ -441,7 +441,7 @@ test('an exposure that was drained, and no longer is, keeps connections as befor
   client.destroy()
 })
 
-test('a gateway that is asked to stop lets requests end, and does not wait for idle connections', async () => {
+test('a stopping gateway lets requests finish and does not wait for idle connections', async () => {
   const idle = await open(stage, front)
   let answer = ''
   idle.on('data', (chunk: Buffer) => {
@@ -459,7 +459,7 @@ test('a gateway that is asked to stop lets requests end, and does not wait for i
   await eventually('the service has seen the upload', () => uploads() > before || undefined)
   const reply = everything(busy)
   for (const gateway of [b, a]) gateway.program.signal('SIGTERM')
-  assert.equal((await within('the end of the idle one', everything(idle))).length, 0)
+  assert.equal((await within('the idle one closes', everything(idle))).length, 0)
   busy.write('def')
   assert.match(
     (await reply).toString(),
@@ -468,7 +468,7 @@ test('a gateway that is asked to stop lets requests end, and does not wait for i
   for (const gateway of [a, b]) assert.deepEqual(await gateway.program.ended(8_000), { code: 0, signal: null })
 })
 
-test('a peer that has gone is a 504', async () => {
+test('a peer that is gone is a 504', async () => {
   const curl = program('curl')
   await a.restart()
   const { host, port } = address(a.ready.http!)

@@ -1,4 +1,7 @@
-/** What backends learn by the PROXY protocol: nginx on TCP and on a Unix socket, and a reader of the TLVs written from the specification. */
+/**
+ * What backends learn from the PROXY protocol: nginx on TCP and on a Unix socket, and a TLV parser written from the
+ * specification.
+ */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -15,7 +18,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and serves the right caller', async (t) => {
+test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and sees the right caller', async (t) => {
   const [nginx, curl] = [findProgram('nginx'), findProgram('curl')]
   if (nginx === undefined || curl === undefined) return t.skip('not installed: nginx or curl')
   const [target, folder] = [await refusing(), stage.path('nginx')]
@@ -74,13 +77,13 @@ test('nginx reads PROXY protocol v1 and v2, on TCP and on a Unix socket, and ser
   )
 })
 
-test('version 2 carries address, key, hostname and path, in front of bytes that are otherwise untouched', async () => {
+test('version 2 carries address, key, hostname and path, and leaves the bytes after it untouched', async () => {
   const service = await serve(stage, (socket) => void socket.pipe(socket))
   const { a, b } = await paired([90], [`90=${service.address},identity=proxy-v2`])
   const sent = noise(500_000)
-  await talk(stage, a.local('agent-b:90'), Buffer.from('x')) // the first connection may go by relay, until the direct way is proven
+  await talk(stage, a.local('agent-b:90'), Buffer.from('x')) // may still use the relay
   await eventually(
-    'the direct way is in use',
+    'the direct path is in use',
     async () => (await b.peers()).every(({ path }) => path?.kind === 'direct') || undefined,
   )
   const got = await talk(stage, a.local('agent-b:90'), sent)
@@ -98,10 +101,10 @@ test('a client cannot replace our PROXY header with its own', async () => {
   assert.match((await everything(socket)).toString(), new RegExp(`^PROXY TCP6 fd70:696c:6f74::${a.ready.node.nodeId} `))
 })
 
-test('a service that restarts between two requests is reconnected, and one that stays away is a 502 with its code', async () => {
+test('a service that restarts between two requests is reconnected; one that stays down is a 502 with its code', async () => {
   const backend = await httpBackend(stage)
   const relay = createServer((socket) => {
-    // a service on a port of its own that can go away
+    // a service on its own port that can be stopped
     const inner = connect(Number(backend.address.split(':')[1]))
     socket.on('error', () => {})
     inner.on('error', () => {})

@@ -1,6 +1,6 @@
 /**
- * What the image runs, without a container: the files that the Dockerfile puts into it, laid out as it does, and its own
- * start and health commands, by an unprivileged user. scripts/node-versions.mjs runs this on the image's version of Node too.
+ * What the image runs, without a container: the files the Dockerfile copies, in the same layout, and its start and
+ * health commands, run by an unprivileged user. scripts/node-versions.mjs runs this on the image's version of Node too.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { Rendezvous, Stage } from './harness.ts'
 import { ROOT } from './program.ts'
 
 const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').replaceAll(/\\\n/g, ' ')
-const UID = process.getuid?.() === 0 ? 1_000 : undefined // that of `node` in the image; who is not root is unprivileged
+const UID = process.getuid?.() === 0 ? 1_000 : undefined // `node` in the image; unprivileged
 
 let stage: Stage
 let rendezvous: Rendezvous
@@ -23,7 +23,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('both stages of the image are built from a Node version that the tests run on', () => {
+test('both stages of the image are built from a Node version the tests run on', () => {
   const versions = JSON.parse(readFileSync(join(ROOT, 'scripts/node-versions.json'), 'utf8')) as string[]
   assert.deepEqual(instructions('FROM'), ['${BASE} AS build', '${BASE}'])
   const major = /^ARG BASE=node:(\d+)-slim$/m.exec(dockerfile)?.[1]
@@ -33,7 +33,7 @@ test('both stages of the image are built from a Node version that the tests run 
   )
 })
 
-test('as an unprivileged user, the start command comes up, the health command agrees, and SIGTERM ends it with 0', async () => {
+test('run by an unprivileged user, the start command comes up, the health check passes, and SIGTERM makes it exit 0', async () => {
   const [entry, command] = [parsed('ENTRYPOINT'), parsed('CMD')]
   const options = {
     cwd: stage.path('state'),
@@ -63,13 +63,13 @@ test('as an unprivileged user, the start command comes up, the health command ag
   assert.deepEqual(await gateway.ended(15_000), { code: 0, signal: null })
 })
 
-test('the user of the image can write its state and nothing of the program', async () => {
+test("the image's user can write its state but no file of the program", async () => {
   const written = await stage.run('sh', ['-c', `touch ${stage.path('opt/pilotgate/dist/x')}`], { uid: UID })
   if (UID !== undefined) assert.notEqual(written.code, 0)
   assert.ok(instructions('USER').includes('node'))
 })
 
-/** The COPY and RUN lines of the second stage, below a folder of our own; whatever they name must be there. */
+/** The COPY and RUN lines of the second stage, applied below our own folder; every file they name must exist. */
 async function layOut(): Promise<void> {
   const program = stage.path('opt/pilotgate')
   await mkdir(join(program, 'node_modules'), { recursive: true })
@@ -86,7 +86,7 @@ async function layOut(): Promise<void> {
   assert.match(dockerfile, /ln -s \/opt\/pilotgate\/dist\/cli\/main\.js \/usr\/local\/bin\/pilotgate/)
   await mkdir(stage.path('usr/local/bin'), { recursive: true })
   await symlink(join(program, 'dist/cli/main.js'), stage.path('usr/local/bin/pilotgate'))
-  await copyFile(process.execPath, stage.path('usr/local/bin/node')) // ours may lie where the user cannot go
+  await copyFile(process.execPath, stage.path('usr/local/bin/node')) // ours may be in a folder the user cannot enter
   await mkdir(stage.path('state'), { mode: 0o700 })
   if (UID !== undefined) await chown(stage.path('state'), UID, UID)
   assert.deepEqual((await readdir(program)).sort(), [
@@ -99,7 +99,7 @@ async function layOut(): Promise<void> {
   ])
 }
 
-/** What `npm prune --omit=dev` leaves, but for lmdb, which `up` does not need. */
+/** What `npm prune --omit=dev` leaves, except lmdb, which `up` does not need. */
 async function copyProductionModules(from: string, target: string): Promise<void> {
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { dev?: boolean }>

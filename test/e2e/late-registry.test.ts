@@ -1,6 +1,6 @@
 /**
- * A gateway that starts before its registry does: it reports that, keeps retrying, resets clients in the meantime, and
- * needs no restart.
+ * A gateway that starts before its registry: it reports this, keeps retrying, resets clients in the meantime, and needs
+ * no restart.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -13,8 +13,8 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('with no registry at the start a gateway waits for it, resets its clients quickly, and then works without a restart', async (t) => {
-  // The rendezvous runs once to get its ports, is killed, and comes back on them when both gateways have long been up.
+test('started without a registry, a gateway waits for it, resets clients quickly, and then works without a restart', async (t) => {
+  // The rendezvous runs once to get its ports, is killed, and comes back on them long after both gateways are up.
   const service = await echo(stage)
   const rendezvous = await Rendezvous.start(stage)
   await rendezvous.program.kill()
@@ -28,7 +28,7 @@ test('with no registry at the start a gateway waits for it, resets its clients q
     assert.equal(gateway.ready.node.nodeId, 0)
     assert.equal((await gateway.status()).registry?.state, 'unreachable')
     await gateway.program.log(
-      'the registry is not there',
+      'the registry is down',
       ({ code, level }) => code === 'REGISTRY_UNREACHABLE' && level >= 40,
     )
   }

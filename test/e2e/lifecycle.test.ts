@@ -19,8 +19,9 @@ before(async () => {
 after(async () => stage.close())
 
 for (const which of ['maps', 'exposes'] as const) {
-  test(`SIGTERM to the gateway that ${which}: what is open may end on its own, nothing new is taken, the exit code is 0`, async (t) => {
-    // An open connection speaks on after the signal; a new one is refused or reset; when the old one ends the process does.
+  test(`SIGTERM to the gateway that ${which}: open connections may finish, new ones are refused, the exit code is 0`, async (t) => {
+    // An open connection still works after the signal; a new one is refused or reset; the process ends with the old
+    // one.
     const { inner, a, b } = await innerPair(t)
     const gateway = which === 'maps' ? a : b
     const local = a.local('agent-b:80')
@@ -44,7 +45,7 @@ test('a second SIGTERM ends open connections immediately, and the exit code is 0
   const socket = await greeted(inner, a.local('agent-b:80'))
   a.program.signal('SIGTERM')
   await a.program.log('it drains', ({ msg }) => msg.includes('draining'))
-  await pause(SAME_REQUEST_MS) // sooner it counts as the same request
+  await pause(SAME_REQUEST_MS) // any sooner and it counts as the same request
   const began = performance.now()
   a.program.signal('SIGTERM')
   assert.deepEqual(await a.program.ended(3_000), { code: 0, signal: null })
@@ -52,7 +53,7 @@ test('a second SIGTERM ends open connections immediately, and the exit code is 0
   t.diagnostic(`ended ${(performance.now() - began).toFixed(0)} ms after the second signal`)
 })
 
-test('an idle gateway and a rendezvous end at once with 0 on SIGINT, and leave nothing behind', async (t) => {
+test('an idle gateway and a rendezvous exit 0 at once on SIGINT and leave nothing behind', async (t) => {
   const { a, rendezvous } = await innerPair(t)
   for (const program of [a.program, rendezvous.program]) {
     program.signal('SIGINT')
@@ -61,7 +62,7 @@ test('an idle gateway and a rendezvous end at once with 0 on SIGINT, and leave n
   await assert.rejects(stat(a.admin))
 })
 
-test('the admin socket has mode 0600 in a folder of mode 0700, and a stale one is replaced', async (t) => {
+test('the admin socket has mode 0600 in a folder of mode 0700, and a stale socket is replaced', async (t) => {
   const { a } = await innerPair(t)
   assert.equal((await stat(a.admin)).mode & 0o777, 0o600)
   assert.equal((await stat(a.stateDir)).mode & 0o777, 0o700)
@@ -73,9 +74,9 @@ test('the admin socket has mode 0600 in a folder of mode 0700, and a stale one i
 })
 
 describe('trust by hand', { concurrency: true }, () => {
-  // each waits for idle polls of the registry: beside each other
-  test('asked for on one side, it is seen as pending and approved on the other, then connections work', async () => {
-    // agent-y starts without --trust; before its approval agent-x gets nothing, afterwards both list each other.
+  // each waits for idle registry polls, so they run in parallel
+  test('a request from one side is listed as pending and approved on the other, then connections work', async () => {
+    // agent-y starts without --trust; before approval agent-x gets nothing, afterwards both list each other.
     const { x, y } = await strangers('hand')
     assert.equal((await fate(stage, x.local('agent-y:80'))).ending, 'reset')
     assert.deepEqual(await x.json('trust', 'request', 'agent-y', 'it is me'), { peer: 'agent-y', state: 'requested' })
@@ -110,7 +111,7 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.deepEqual(await y.json('trust', 'pending'), [])
   })
 
-  test('revoked trust resets open streams and admits no new ones, at either side', async () => {
+  test('revoking trust resets open streams and admits no new ones, on either side', async () => {
     const { x, y } = await strangers('revoked')
     await x.json('trust', 'request', 'agent-y')
     await y.program.event('trust', (event) => event['state'] === 'pending')
@@ -127,8 +128,8 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.deepEqual([await y.json('trust', 'list'), await y.connections()], [[], []])
   })
 
-  test('a revocation that was answered survives kill -9 right after the answer', async () => {
-    // On a slow disk, and the signal leaves in the turn in which the answer comes: what was not on disk by then is lost.
+  test('an acknowledged revocation survives kill -9 right after the answer', async () => {
+    // On a slow disk; the signal is sent in the turn that receives the answer: anything not on disk by then is lost.
     const { x, y } = await strangers('killed', {
       NODE_OPTIONS: `--import=${new URL('slow-disk.mjs', import.meta.url).href}`,
     })
@@ -146,13 +147,13 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.deepEqual(await y.ask('trust'), [])
   })
 
-  test('a decision that cannot be saved is an error, but in force anyway', async () => {
+  test('a decision that cannot be saved is an error, but takes effect anyway', async () => {
     const { x, y } = await strangers('unwritable')
     await x.json('trust', 'request', 'agent-y')
     await y.program.event('trust', (event) => event['state'] === 'pending')
     await y.json('trust', 'approve', 'agent-x')
     await rm(`${y.stateDir}/trust.json`)
-    await mkdir(`${y.stateDir}/trust.json/in the way`, { recursive: true }) // root may write anywhere, but not this
+    await mkdir(`${y.stateDir}/trust.json/in the way`, { recursive: true }) // even root cannot write here
     const { code, stderr } = await y.cli('trust', 'revoke', 'agent-x')
     assert.equal(code, 1)
     assert.match(stderr, /trust could not be saved.*a restart would undo it/)
@@ -163,7 +164,7 @@ describe('trust by hand', { concurrency: true }, () => {
     assert.deepEqual(await y.ask('trust'), [])
   })
 
-  test('a rejected request is reported to the requester, is no longer pending, and opens nothing', async () => {
+  test('a rejected request is reported to the requester, is no longer pending, and grants nothing', async () => {
     const { x, y } = await strangers('rejected')
     await x.json('trust', 'request', y.ready.node.address)
     await y.program.event('trust', (event) => event['state'] === 'pending')
@@ -176,7 +177,7 @@ describe('trust by hand', { concurrency: true }, () => {
   })
 
   test('a rejected request by hostname does not come back on its own', async () => {
-    // The one that asked repeats itself while it has no answer: several such repetitions fit into the time that is looked at.
+    // The requester repeats its request until it has an answer: several repetitions fit into the time observed.
     const { x, y } = await strangers('again')
     await x.json('trust', 'request', 'agent-y')
     await y.program.event('trust', (event) => event['state'] === 'pending')
@@ -214,8 +215,8 @@ const STATUS_FIELDS = [
   'version',
 ]
 
-test('status, the lists and ping have the fields of the contract', async (t) => {
-  // While one connection is open; numbers that can be known are compared.
+test('status, the lists and ping have the documented fields', async (t) => {
+  // With one connection open; the numbers that can be known are compared.
   const { inner, a, b } = await innerPair(t)
   await greeted(inner, a.local('agent-b:80'))
   const status = await a.json<Record<string, unknown>>('status')
@@ -243,7 +244,7 @@ test('status, the lists and ping have the fields of the contract', async (t) => 
     allow: ['trusted'],
     protocol: 'tcp',
   })
-  const peer = await eventually('only the stream of the client is left, none of the handshake', async () => {
+  const peer = await eventually("only the client's stream is left, none from the handshake", async () => {
     const [known] = await a.json<Record<string, unknown>[]>('list', 'peers')
     return known?.['streams'] === 1 ? known : undefined
   })
@@ -322,7 +323,7 @@ interface Inner {
   readonly rendezvous: Rendezvous
 }
 
-/** A pair that the test may end: agent-a maps the echo of agent-b. */
+/** A pair the test may stop: agent-a maps agent-b's echo. */
 async function innerPair(t: { after(fn: () => Promise<void>): void }): Promise<Inner> {
   const inner = await Stage.open()
   t.after(async () => inner.close())
@@ -337,7 +338,7 @@ async function innerPair(t: { after(fn: () => Promise<void>): void }): Promise<I
   }
 }
 
-/** Two gateways that know nothing about each other, except that agent-x maps the echo of agent-y. */
+/** Two gateways that know nothing about each other, except that agent-x maps agent-y's echo. */
 async function strangers(
   name: string,
   env: Readonly<Record<string, string>> = {},
@@ -352,13 +353,13 @@ async function strangers(
   return { x, y }
 }
 
-/** A command over the admin socket; `onAnswer` runs with the first byte of the answer. @returns the HTTP status. */
+/** A command over the admin socket; `onAnswer` runs on the first byte of the answer. @returns the HTTP status. */
 async function post(gateway: Gateway, path: string, body: object, onAnswer: () => void): Promise<number | undefined> {
   return await new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' }
     const call = request({ socketPath: gateway.admin, path: `/v1/${path}`, method: 'POST', headers }, (response) => {
       onAnswer()
-      response.on('error', () => {}) // what follows of it dies with the process
+      response.on('error', () => {}) // the rest dies with the process
       response.resume()
       resolve(response.statusCode)
     })
@@ -374,7 +375,7 @@ async function greeted(inner: Stage, to: Address): Promise<Socket> {
   return socket
 }
 
-/** What a new client gets: 'connected' if its bytes come back. */
+/** What happens to a new client: 'connected' if its bytes come back. */
 async function attempt(to: Address): Promise<string> {
   return await new Promise((resolve) => {
     const socket = connect({ ...to })
@@ -387,7 +388,7 @@ async function attempt(to: Address): Promise<string> {
   })
 }
 
-/** cli/stop.ts takes two signals within 300 ms for one: a Ctrl+C that npm passes on. */
+/** cli/stop.ts treats two signals within 300 ms as one: a Ctrl+C passed on by npm. */
 const SAME_REQUEST_MS = 350
-/** REQUEST_AGAIN_MS of proto/node/constants.ts: asked again after 1, 2.5, 4.5 s. */
+/** REQUEST_AGAIN_MS of proto/node/constants.ts: repeated after 1, 2.5, 4.5 s. */
 const REPEATS_MS = 5_000

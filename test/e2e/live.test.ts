@@ -1,4 +1,4 @@
-/** The file of a running gateway: what a change touches, what it leaves alone, and what happens to an invalid one. */
+/** The file of a running gateway: what a change affects, what it leaves alone, and what an invalid one does. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
@@ -30,7 +30,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('while the file changes twenty times under load, no other connection is dropped and no request fails', async (t) => {
+test('twenty changes of the file under load drop no other connection and fail no request', async (t) => {
   const { a, write } = await follower('agent-a', ['{ name: kept, peer: agent-b, port: 80, local: "127.0.0.1:0" }'])
   const kept = a.local('kept')
   const streams = await Promise.all(Array.from({ length: 200 }, () => greeted(kept)))
@@ -69,7 +69,7 @@ test('while the file changes twenty times under load, no other connection is dro
     )
 })
 
-test('a connection of a mapping that goes stays until it ends; new ones are refused', async () => {
+test('open connections of a removed mapping stay until they end; new ones are refused', async () => {
   const { a, write } = await follower('agent-c', ['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }'])
   const place = a.local('one')
   const socket = await greeted(place)
@@ -81,7 +81,7 @@ test('a connection of a mapping that goes stays until it ends; new ones are refu
   assert.equal((await a.connections()).length, 1)
 })
 
-test('a bad file, one that needs a restart, and one whose port is taken change nothing and report why; a valid one recovers', async () => {
+test('a file that is invalid, needs a restart or has a port in use changes nothing and reports why; a valid one recovers', async () => {
   const { a, write, file, text } = await follower('agent-d', [
     '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
   ])
@@ -106,7 +106,7 @@ test('a bad file, one that needs a restart, and one whose port is taken change n
     const reload = await a.cli('reload')
     assert.deepEqual([reload.code, why.test(reload.stderr)], [/in use/.test(String(why)) ? 6 : 2, true], reload.stderr)
   }
-  assert.equal(a.program.logs.filter(({ msg }) => msg.includes('was not applied')).length, 3, 'each of them once')
+  assert.equal(a.program.logs.filter(({ msg }) => msg.includes('was not applied')).length, 3, 'each one once')
   assert.equal((await talk(stage, a.local('one'), Buffer.from('works'))).toString(), 'works')
   await write([
     '{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }',
@@ -115,13 +115,13 @@ test('a bad file, one that needs a restart, and one whose port is taken change n
   await a.program.event('mapped', ({ name }) => name === 'two')
   assert.deepEqual(await config(a), { version: 2, file, error: null })
   await rm(file)
-  await eventually('the file is missed', async () =>
+  await eventually('the missing file is noticed', async () =>
     /cannot be read \(ENOENT\)/.test((await config(a)).error ?? '') ? true : undefined,
   )
   assert.equal((await a.mappings()).length, 2)
 })
 
-test('SIGHUP and `reload` read the file at once; with no file SIGHUP ends the gateway', async () => {
+test('SIGHUP and `reload` read the file at once; without a file SIGHUP ends the gateway', async () => {
   const { a, file, text } = await follower('agent-e', [])
   await writeFile(file, text(['{ name: one, peer: agent-b, port: 80, local: "127.0.0.1:0" }']))
   a.program.signal('SIGHUP')
@@ -141,7 +141,7 @@ test('SIGHUP and `reload` read the file at once; with no file SIGHUP ends the ga
   assert.deepEqual(await bare.program.ended(), { code: 0, signal: null })
 })
 
-test('Kubernetes swaps a symbolic link beside the file, editors rename a new file over it: both are seen', async () => {
+test('a symbolic link swapped by Kubernetes and a new file renamed over the old one by an editor are both noticed', async () => {
   const mount = stage.path('mount')
   const put = async (name: string, content: string): Promise<void> => {
     await mkdir(`${mount}/${name}`, { recursive: true })
@@ -207,7 +207,7 @@ test('`config diff` shows what a file would change, including keys that need a r
   )
 })
 
-test('a mapping and an exposure that change in place refuse no one in the meantime', async (t) => {
+test('a mapping and an exposure that change in place refuse no connection in the meantime', async (t) => {
   const { a, file } = await follower('agent-i', [])
   const other = await echo(stage)
   const write = async (round: number): Promise<void> => {
@@ -247,7 +247,7 @@ test('a mapping and an exposure that change in place refuse no one in the meanti
     assert.equal(text, 'still')
 })
 
-test('so do those of datagrams: the local port stays, and the next datagram of a client goes by the new settings', async () => {
+test("so do those for datagrams: the local port stays, and a client's next datagram uses the new settings", async () => {
   const { a, file } = await follower('agent-l', [])
   const udp = createSocket('udp4').on('message', (bytes, from) => udp.send(bytes, from.port, from.address))
   await new Promise<void>((resolve) => {
@@ -286,7 +286,7 @@ test('so do those of datagrams: the local port stays, and the next datagram of a
   }
 })
 
-test('http, proxy, dns and observe are added, moved and removed with the file, all or nothing; open connections stay', async () => {
+test('http, proxy, dns and observe are added, moved and removed by the file, all or nothing; open connections stay', async () => {
   const { a, write, file } = await follower('agent-j', [])
   const section = (text: string): Promise<void> => writeFile(file, `${fileText('agent-j', [])}${text}`)
   await section(
@@ -328,7 +328,7 @@ test('http, proxy, dns and observe are added, moved and removed with the file, a
   assert.equal((await some(tunnel)).toString(), 'open')
 })
 
-test('port 7 exposed while the gateway runs takes the place of the echo service, which is back when it goes', async () => {
+test('exposing port 7 on a running gateway replaces the echo service, which returns when the exposure is removed', async () => {
   const { a } = await follower('agent-k', [])
   const own = await echo(stage)
   await b.trusts('agent-k')
@@ -351,7 +351,7 @@ interface Following {
   write(maps: readonly string[]): Promise<void>
 }
 
-/** A gateway with a file of these mappings. */
+/** A gateway with these mappings in its file. */
 async function follower(
   name: string,
   maps: readonly string[],
@@ -395,7 +395,7 @@ async function greeted(to: Address): Promise<Socket> {
   return socket
 }
 
-/** A new connection after the other, each with an echo, until it is stopped. */
+/** Opens one connection after another, each with an echo, until stopped. */
 function requests(to: Address): { stop(): Promise<{ readonly done: number; readonly failed: readonly string[] }> } {
   const stopping = new AbortController()
   let done = 0

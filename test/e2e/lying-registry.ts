@@ -1,4 +1,7 @@
-/** Between a gateway and its registry: everything passes, but for the answers about one name, which is given to another node. */
+/**
+ * Sits between a gateway and its registry: passes everything, except that answers about one name give it to another
+ * node.
+ */
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { encodeRegistryFrame, RegistryFrameReader } from '../../src/wire/registry-messages.ts'
@@ -34,7 +37,7 @@ export class LyingRegistry {
     return lying
   }
 
-  /** From now on `hostname` is the name of `node`, and no one has heard of the node `hidden`, which had it before. */
+  /** From now on `hostname` belongs to `node`, and the node `hidden`, which had it before, is unknown. */
   give(hostname: string, node: number, hidden: number): void {
     this.#lie = { hostname, node, hidden }
   }

@@ -1,6 +1,6 @@
 /**
- * Faults of the machine under real processes: a full disk behind the registry, a log reader that stalls, few file
- * descriptors. The promise: the process continues, acknowledges nothing false, and works again afterwards.
+ * Machine faults under real processes: a full disk for the registry, a stalled log reader, few file descriptors.
+ * Expected: the process keeps running, acknowledges nothing it did not do, and works again afterwards.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -19,7 +19,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('the registry survives a full disk: it stays up, reports it, and acknowledges nothing more', async (t) => {
+test('the registry survives a full disk: it stays up, reports the failure, and acknowledges nothing more', async (t) => {
   const folder = stage.path('full')
   mkdirSync(folder)
   if (
@@ -64,7 +64,7 @@ test('the registry survives a full disk: it stays up, reports it, and acknowledg
   }
 })
 
-test('with few descriptors, clients beyond the share are reset, the gateway lives, and serves again afterwards', async () => {
+test('with few descriptors, clients beyond the limit are reset, and the gateway survives and serves again afterwards', async () => {
   const service = await echo(stage)
   const both = await pair(
     stage,
@@ -87,7 +87,7 @@ test('with few descriptors, clients beyond the share are reset, the gateway live
     }),
   )
   assert.ok(served >= 20 && served + refused === 300, `${served} served, ${refused} refused`)
-  for (const gateway of [both.a, both.b]) assert.ok(await gateway.status(), 'the admin socket answers at that moment')
+  for (const gateway of [both.a, both.b]) assert.ok(await gateway.status(), 'the admin socket answers meanwhile')
   for (const socket of clients) socket.destroy()
   await eventually('a new client is served', async () => {
     const reply = await talk(stage, local, Buffer.from('again'), 2_000).catch(() => undefined)
@@ -95,7 +95,7 @@ test('with few descriptors, clients beyond the share are reset, the gateway live
   })
 })
 
-test('a log reader that stalls stops nothing; the lines that it cost are counted once it reads on', async (t) => {
+test('a stalled log reader blocks nothing; dropped lines are counted once it reads again', async (t) => {
   const stage = await Stage.open()
   t.after(() => stage.close())
   const service = await echo(stage)
@@ -111,7 +111,7 @@ test('a log reader that stalls stops nothing; the lines that it cost are counted
   resume()
   await talk(stage, local, Buffer.from('after'), 5_000)
   await both.a.program.log(
-    'what was dropped, or all of it',
+    'the count of dropped lines, or every line',
     (line) => line['dropped'] !== undefined || /closed/.test(line.msg),
     { from: logged },
   )

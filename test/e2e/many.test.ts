@@ -1,6 +1,6 @@
 /**
- * Many connections through one pair of gateways: one after another, and at once. Each sends its own bytes and must get
- * exactly these back; afterwards neither side may have anything left.
+ * Many connections through one pair of gateways, in sequence and at once. Each sends its own bytes and must get exactly
+ * those back; afterwards nothing may be left on either side.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -24,7 +24,7 @@ before(async () => {
 after(async () => stage.close())
 
 test(`${ONE_AFTER_ANOTHER} short connections, one after another, are all answered correctly`, async (t) => {
-  // Each sends 10 to 1,000 bytes of its own, ends, and compares what comes back.
+  // Each sends 10 to 1,000 bytes, ends, and compares what comes back.
   const began = performance.now()
   for (let index = 0; index < ONE_AFTER_ANOTHER; index++) await roundTrip(index)
   const seconds = (performance.now() - began) / 1_000
@@ -32,7 +32,7 @@ test(`${ONE_AFTER_ANOTHER} short connections, one after another, are all answere
 })
 
 test(`${AT_ONCE} connections at once are all answered correctly`, async () => {
-  // All clients connect and write before any of them ends: each proves that it is open by a first echo.
+  // All clients connect and write before any of them ends: a first echo proves that each is open.
   const clients = await Promise.all(
     Array.from({ length: AT_ONCE }, async (_, index) => {
       const socket = await open(stage, local)
@@ -57,7 +57,7 @@ test(`${AT_ONCE} connections at once are all answered correctly`, async () => {
 })
 
 test('afterwards no connection and no stream is left on either side', async () => {
-  // Ended streams answer repeated FINs for a few seconds, so the last of them go a little later than the connections.
+  // Ended streams answer repeated FINs for a few seconds, so the last ones disappear a little after the connections.
   for (const gateway of [gateways.a, gateways.b]) {
     assert.deepEqual(await gateway.json('list', 'connections'), [])
     await eventually(
@@ -82,5 +82,5 @@ async function roundTrip(index: number): Promise<void> {
   assert.ok(reply.equals(sent), `connection ${index}: ${reply.length} of ${sent.length} bytes, or others`)
 }
 
-/** TIME_WAIT_MS of proto/stream/constants.ts, and some more. */
+/** TIME_WAIT_MS of proto/stream/constants.ts, plus a margin. */
 const STREAMS_GONE_MS = 15_000

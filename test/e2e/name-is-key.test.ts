@@ -1,6 +1,6 @@
 /**
- * A name means a key, between real processes: namesakes of a trusted peer (a guest, a renamed peer, a stranger whom the
- * registry gives the name) get nothing, whatever a client uses; and a person's requests survive a restart.
+ * A name means a key, between real processes: namesakes of a trusted peer (a guest, a renamed peer, a stranger given
+ * the name by the registry) get nothing, whatever the client uses; and a person's requests survive a restart.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -16,7 +16,7 @@ import { LyingRegistry } from './lying-registry.ts'
 let stage: Stage
 let rendezvous: Rendezvous
 let service: string
-let pages = 0 // that the service has answered
+let pages = 0 // answers from the service
 
 before(async () => {
   stage = await Stage.open()
@@ -40,7 +40,7 @@ async function gateway(setup: Partial<GatewaySetup> & { readonly name: string })
   return await Gateway.start(stage, { registry, beacon, ...setup })
 }
 
-/** The body of the answer; undefined when the connection is reset or ends without one. */
+/** The body of the answer; undefined if the connection is reset or ends without one. */
 async function get({ host, port }: Address, head: string): Promise<string | undefined> {
   const socket = connect({ host, port })
   let text = ''
@@ -52,7 +52,7 @@ async function get({ host, port }: Address, head: string): Promise<string | unde
 
 const PAGE = 'GET / HTTP/1.1\r\nHost: x'
 
-test('a guest that runs under the name of a trusted peer gets the exposure of its ticket, and no other', async () => {
+test('a guest named like a trusted peer gets the exposure on its ticket, and no other', async () => {
   const alice = await gateway({
     name: 'alice-1',
     trust: ['bob-1'],
@@ -69,14 +69,14 @@ test('a guest that runs under the name of a trusted peer gets the exposure of it
   })
   const { local } = await guest.json<{ local: string }>('join', ticket, '0')
   assert.match((await get(address(local), PAGE)) ?? '', /you are nobody/, 'it has no name here')
-  await pause(6_000) // the registry has told alice of the name by now, were it asked
+  await pause(6_000) // the registry would tell alice about the name by now
   for (const { local: other } of guest.ready.mappings) assert.equal(await get(address(other), PAGE), undefined)
   const [record] = await alice.json<TrustRecord[]>('trust', 'list')
   assert.deepEqual([record?.nameVerified, record?.publicKey], [false, guest.ready.node.publicKey])
   assert.match(record?.fingerprint ?? '', /^([0-9a-f]{4}-){4}[0-9a-f]{4}$/)
 })
 
-test('a trusted peer that renames itself stays what it was trusted as', async () => {
+test('a trusted peer that renames itself keeps the name it was trusted under', async () => {
   const alice = await gateway({
     name: 'alice-2',
     trust: ['mallory-2'],
@@ -87,7 +87,7 @@ test('a trusted peer that renames itself stays what it was trusted as', async ()
   await mallory.program.kill()
   const renamed = await gateway({ name: 'bob-2', folder: 'mallory-2', map: ['0:alice-2:80', '0:alice-2:81'] })
   const [as80, as81] = renamed.ready.mappings
-  await eventually('it is let in', async () =>
+  await eventually('it is admitted', async () =>
     (await get(address(as81!.local), PAGE)) === undefined ? undefined : true,
   )
   assert.match((await get(address(as81!.local), PAGE)) ?? '', /you are mallory-2/)
@@ -140,13 +140,13 @@ test('a name that the registry gives to another key fails with KEY_CHANGED: mapp
   )
   const resolver = new Resolver()
   resolver.setServers([dns!])
-  const [at] = await resolver.resolve4('bob-3.pilot') // its own address on this machine: who answers there is decided by the key
+  const [at] = await resolver.resolve4('bob-3.pilot') // its local address, bound to the key
   const onDemand = await eventually('a port of bob is mapped on demand', async () =>
     (await alice.mappings()).find(({ local }) => local === `${at}:8099`),
   )
   assert.equal(await get(address(onDemand.local), PAGE), undefined)
 
-  assert.equal(pages, before, 'eve has got nothing')
+  assert.equal(pages, before, 'eve received nothing')
   assert.equal(await eve.counter('connections_exposed'), 0)
   const trusted = await alice.json<TrustRecord[]>('trust', 'list')
   const fingerprint = trusted.find(({ hostname }) => hostname === 'bob-3')?.fingerprint ?? 'none'
@@ -160,7 +160,7 @@ test('a name that the registry gives to another key fails with KEY_CHANGED: mapp
   assert.match(ping.stdout, /KEY_CHANGED[^]*trust revoke/)
 })
 
-test('a request for trust that was made by command is still there after a restart, and is answered then', async () => {
+test('a trust request made by command survives a restart and is answered afterwards', async () => {
   const alice = await gateway({ name: 'alice-4' })
   await alice.json('trust', 'request', 'bob-4', 'it is me')
   const saved = JSON.parse(await readFile(`${alice.stateDir}/trust.json`, 'utf8')) as { requested: unknown }
@@ -177,7 +177,7 @@ test('a request for trust that was made by command is still there after a restar
   await bob.json('trust', 'approve', 'alice-4')
   await alice.restart()
   await alice.trusts('bob-4')
-  await eventually('it is answered on disk too', async () =>
+  await eventually('the answer is on disk too', async () =>
     (await readFile(`${alice.stateDir}/trust.json`, 'utf8')).includes('"requested"') ? undefined : true,
   )
 })

@@ -1,4 +1,4 @@
-/** Peers by name: dig and the resolver, curl and SOCKS clients, resolve; nothing but trusted peers is ever reached. */
+/** Peers by name: dig and the resolver, curl and SOCKS clients, resolve; only trusted peers are ever reached. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
@@ -55,7 +55,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('curl reaches a peer through SOCKS5, by every name that it has', async (t) => {
+test('curl reaches a peer through SOCKS5 by each of its names', async (t) => {
   const curl = findProgram('curl')
   if (curl === undefined) return t.skip('not installed: curl')
   for (const host of [
@@ -92,8 +92,8 @@ test('curl reaches a peer through HTTP CONNECT', async (t) => {
   assert.deepEqual([code, stdout], [0, 'you asked agent-b.pilot for /y'], stderr)
 })
 
-test('the proxy connects only to trusted peers, and refuses others in the terms of each protocol', async () => {
-  // The web server listens on this very machine: an open proxy would reach it.
+test('the proxy connects only to trusted peers, and refuses others as each protocol defines', async () => {
+  // The web server listens on this machine: an open proxy would reach it.
   for (const host of ['127.0.0.1', 'localhost', '127.77.255.1', '192.0.2.1', 'example.com', 'a.b.pilot']) {
     assert.equal(await socksReply(host, web), 2, host)
     assert.match(await say(`CONNECT ${host}:${web} HTTP/1.1\r\nHost: ${host}\r\n\r\n`), /^HTTP\/1\.1 403 /, host)
@@ -115,7 +115,7 @@ test('the proxy connects only to trusted peers, and refuses others in the terms 
   assert.equal((await both.a.status()).connections, 0)
 })
 
-test('bytes that come together with the opening are not lost, and bytes that dribble in are understood', async () => {
+test('bytes sent along with the handshake are not lost, and a handshake that arrives byte by byte is understood', async () => {
   const greeting = Buffer.from([5, 1, 0, 5, 1, 0, 3, 7, ...Buffer.from('agent-b'), 0, 80])
   const call = Buffer.from('GET /z HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n')
   const whole = await say(Buffer.concat([greeting, call]))
@@ -202,7 +202,7 @@ test('malformed questions are dropped and counted, and the next one is answered'
   assert.ok((await both.a.counter('dns_malformed')) >= 15)
 })
 
-test('resolve shows what a name means, and prints lines for a hosts file', async () => {
+test('resolve shows what a name means, and prints hosts file lines', async () => {
   const local = both.a.local(`agent-b:${ports.mapped}`).host
   for (const name of ['agent-b', 'agent-b.pilot', local]) {
     const record = await both.a.json<ResolveRecord>('resolve', name)
@@ -230,7 +230,7 @@ async function socksReply(host: string, port: number): Promise<number> {
   return heard.charCodeAt(3)
 }
 
-/** Says these to the proxy, one after the other, and hears until it ends. */
+/** Sends these to the proxy in turn, and reads until it ends. */
 async function say(first: string | Buffer | readonly Buffer[], then: Buffer = Buffer.alloc(0)): Promise<string> {
   const { host, port } = address(proxy)
   const socket: Socket = connect({ host, port, noDelay: true })

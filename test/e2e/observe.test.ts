@@ -1,4 +1,4 @@
-/** Metrics by a strict parser, health as an orchestrator asks it, and the dashboard in a real browser. */
+/** Metrics through a strict parser, health as an orchestrator checks it, and the dashboard in a real browser. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
@@ -35,7 +35,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('/metrics reads by the grammar of Prometheus, every family described once, and counts what was carried', async () => {
+test('/metrics follows the Prometheus grammar, describes every family once, and counts what was carried', async () => {
   const { status, headers, body } = await get('/metrics')
   assert.deepEqual([status, headers['content-type']], [200, 'text/plain; version=0.0.4; charset=utf-8'])
   const families = parseMetrics(body)
@@ -74,7 +74,7 @@ test('the parser of this test refuses what Prometheus would', () => {
   }
 })
 
-test('health: live at once, ready when registered and not draining; only GET and HEAD, and only by names that are ours', async () => {
+test('health: live at once, ready when registered and not draining; only GET and HEAD, and only with our own host names', async () => {
   for (const path of ['/livez', '/readyz', '/startupz']) assert.equal((await get(path)).status, 200, path)
   assert.deepEqual(
     [
@@ -120,7 +120,7 @@ test('health: live at once, ready when registered and not draining; only GET and
   assert.equal(taken.code, 6, taken.stdout)
 })
 
-test('the dashboard shows the living state, without a script error or a request elsewhere, light and dark, wide and narrow', async (t) => {
+test('the dashboard shows live state without script errors or outside requests, light and dark, wide and narrow', async (t) => {
   const executablePath = findProgram('chromium')
   if (executablePath === undefined) return t.skip('no chromium on this machine')
   const browser = await chromium.launch({
@@ -157,7 +157,7 @@ test('the dashboard shows the living state, without a script error or a request 
     assert.match((await page.textContent('#rate-in'))!, /\/s$/)
     assert.ok(
       (await page.locator('html').evaluate((html: { readonly scrollWidth: number }) => html.scrollWidth)) <= width,
-      `nothing sticks out at ${width}`,
+      `nothing overflows at ${width}`,
     )
     assert.deepEqual(problems, [])
     const shots = process.env['PILOTGATE_SHOTS'] // a folder, to inspect them

@@ -1,6 +1,6 @@
 /**
- * What every implementation of src/runtime/overlay.ts must do: run over two overlays that trust
- * each other, in both directions. What a daemon cannot do is asked of the stream itself (`halfCloses`).
+ * What every implementation of src/runtime/overlay.ts must do: run over two overlays that trust each other, in both
+ * directions. Where a daemon is limited, the stream itself says so (`halfCloses`).
  */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -28,7 +28,7 @@ export interface ComplianceOptions {
   readonly skip?: string | false
   readonly largeBytes: number // of one echo
   readonly datagramPort: number // free on both sides
-  /** No bytes in time is a failure: real daemons are slow. */
+  /** Fails if no bytes arrive by then: real daemons are slow. */
   readonly patienceMs: number
 }
 
@@ -50,7 +50,7 @@ export function overlayCompliance(name: string, open: () => Promise<OverlayPair>
   })
 }
 
-/** One direction: who dials whom. The overlays exist once the tests run. */
+/** One direction: dialler and listener. The overlays exist only once the tests run. */
 interface Way extends ComplianceOptions {
   readonly way: string
   readonly dialler: () => Overlay
@@ -70,7 +70,7 @@ function transfers({ way, dialler, server, largeBytes, patienceMs }: Way): void 
     listener.close()
   })
 
-  test(`50 streams at once do not mix (${way})`, async () => {
+  test(`50 streams at once stay separate (${way})`, async () => {
     const { target, listener } = await serve(server(), (stream) => stream.pipe(stream))
     const streams = await Promise.all(Array.from({ length: 50 }, async () => quiet(await dialler().dial(target))))
     await Promise.all(
@@ -92,7 +92,7 @@ function transfers({ way, dialler, server, largeBytes, patienceMs }: Way): void 
 }
 
 function endings({ way, dialler, server, patienceMs }: Way): void {
-  test(`an end arrives after the last byte, and only then (${way})`, async () => {
+  test(`the end arrives only after the last byte (${way})`, async () => {
     const sent = noise(300_000)
     const { target, listener } = await serve(server(), (stream) => {
       stream.resume()
@@ -108,7 +108,7 @@ function endings({ way, dialler, server, patienceMs }: Way): void {
     listener.close()
   })
 
-  test(`data written before destroySoon arrives, whatever the reader still sends (${way})`, async () => {
+  test(`data written before destroySoon arrives, even while the reader keeps sending (${way})`, async () => {
     const sent = noise(300_000, 2)
     const { target, listener } = await serve(server(), (stream) =>
       stream.once('data', () => {
@@ -137,7 +137,7 @@ function endings({ way, dialler, server, patienceMs }: Way): void {
     listener.close()
   })
 
-  test(`an abandoned stream ends at the other side too (${way})`, async () => {
+  test(`an abandoned stream ends on the other side too (${way})`, async () => {
     const accepted: OverlayStream[] = []
     const { target, listener } = await serve(server(), (stream) => accepted.push(stream))
     const stream = quiet(await dialler().dial(target))
@@ -163,7 +163,7 @@ function waiting({ way, dialler, server, patienceMs }: Way): void {
     const slow = quiet(await dialler().dial(target))
     slow.write('much')
     await once(slow, 'readable')
-    await pause(500) // whatever can fill up is full
+    await pause(500) // every buffer is full by now
     for (let round = 0; round < 3; round++) {
       const quick = quiet(await dialler().dial(target))
       quick.write('echo')
@@ -219,7 +219,7 @@ function services({ way, dialler, server, datagramPort, patienceMs }: Way): void
     const stream = quiet(await dialler().dial(`${server().nodeId}:${open.spec.port}`))
     assert.equal((await untilEnd(stream, patienceMs)).toString(), 'secret')
     stream.destroySoon()
-    // A daemon has said yes before anyone was asked: then it ends without a byte.
+    // A daemon accepts before access is checked: the stream then ends without a byte.
     const refused = await dialler()
       .dial(`${server().nodeId}:${closed.spec.port}`)
       .then(
@@ -254,7 +254,7 @@ function services({ way, dialler, server, datagramPort, patienceMs }: Way): void
 }
 
 function standing({ way, dialler, server, patienceMs }: Way): void {
-  test(`a port is taken once, and free again when it is closed (at the second: ${way})`, async () => {
+  test(`a port can be bound once, and again after it is closed (at the second: ${way})`, async () => {
     const port = freePort()
     const listener = await server().listen(port, (incoming) => incoming.refuse())
     await fails(
@@ -273,7 +273,7 @@ function standing({ way, dialler, server, patienceMs }: Way): void {
     again.close()
   })
 
-  test(`trust is known, and who we are (${way})`, async () => {
+  test(`trust and our own identity are known (${way})`, async () => {
     assert.equal(await dialler().isTrusted(server().nodeId), true)
     assert.equal(await dialler().isTrusted(4711), false)
     assert.ok((await dialler().trusted()).some(({ nodeId }) => nodeId === server().nodeId))
@@ -288,7 +288,7 @@ function standing({ way, dialler, server, patienceMs }: Way): void {
 }
 
 function lives(pair: () => OverlayPair, { patienceMs }: ComplianceOptions): void {
-  test('a dial that is aborted fails, and leaves nothing open', async () => {
+  test('an aborted dial fails and leaves nothing open', async () => {
     const port = freePort()
     const accepted: Incoming[] = []
     const listener = await pair().b.listen(port, (incoming) => accepted.push(incoming)) // never answers

@@ -1,11 +1,11 @@
-/** The compliance suite over our own node, and over a daemon that is driven; its manners are fake-daemon.ts. */
+/** The compliance suite over our own node and in driver mode; fake-daemon.ts plays the daemon. */
 import { overlayCompliance } from './overlay-compliance.ts'
 import { DATAGRAM_PORT, driven, twoNodes } from './two-nodes.ts'
 
 const options = { largeBytes: 8_388_608, datagramPort: DATAGRAM_PORT, patienceMs: 20_000 }
 
 overlayCompliance(
-  'two nodes of our own',
+  'two of our own nodes',
   async () => {
     const { stage, a, b } = await twoNodes()
     return { a, b, close: async () => stage.close() }
@@ -14,7 +14,7 @@ overlayCompliance(
 )
 
 overlayCompliance(
-  'a node of our own and a daemon that is driven',
+  'one of our own nodes and a driven daemon',
   async () => {
     const { stage, a, b } = await twoNodes()
     return { a, b: await driven(stage, b), close: async () => stage.close() }
@@ -23,7 +23,7 @@ overlayCompliance(
 )
 
 overlayCompliance(
-  'two daemons that are driven',
+  'two driven daemons',
   async () => {
     const { stage, a, b } = await twoNodes()
     return { a: await driven(stage, a), b: await driven(stage, b), close: async () => stage.close() }

@@ -1,6 +1,7 @@
 /**
- * The package as users get it: packed, unpacked into a project of its own whose other packages are links to ours (no
- * registry is asked), used from plain JavaScript and from TypeScript, and holding what its README points at.
+ * The package as users get it: packed, unpacked into a separate project whose other packages link to ours (no package
+ * registry is contacted), used from plain JavaScript and from TypeScript, and containing everything its README links
+ * to.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -15,7 +16,7 @@ const ROOT = join(fileURLToPath(import.meta.url), '../../..')
 const run = promisify(execFile)
 let stage: Stage
 let installed: string
-let lean: Stage // the same without the packages that only some users need
+let lean: Stage // the same without optional packages
 
 before(async () => {
   stage = await Stage.open()
@@ -58,11 +59,11 @@ test('the package holds every file that its README links to, and neither sources
   assert.deepEqual(
     readdirSync(join(installed, 'bench')),
     ['README.md', 'results'],
-    'of the benchmark its results only; npm adds the page',
+    "only the benchmark's results; npm adds the page",
   )
 })
 
-test('plain JavaScript makes an overlay, dials over it, and learns of errors by their class', async () => {
+test('plain JavaScript creates an overlay, dials over it, and tells errors apart by class', async () => {
   writeFileSync(
     stage.path('app.js'),
     `
@@ -82,7 +83,7 @@ test('plain JavaScript makes an overlay, dials over it, and learns of errors by 
   assert.equal(stdout, 'served\ntrue CONNECTION_REFUSED\n')
 })
 
-test('every block of docs/api.md is a whole program that runs', async () => {
+test('every block in docs/api.md is a complete program that runs', async () => {
   const blocks = blocksOf(readFileSync(join(installed, 'docs/api.md'), 'utf8'))
   assert.ok(blocks.length >= 7, `${blocks.length} blocks found`)
   for (const [index, block] of blocks.entries()) {
@@ -97,7 +98,7 @@ test('every block of docs/api.md is a whole program that runs', async () => {
   }
 })
 
-test('the examples and the blocks of docs/api.md type-check against the published types, at the strictest', async () => {
+test('the examples and the blocks in docs/api.md type-check against the published types in the strictest mode', async () => {
   cpSync(join(ROOT, 'examples'), stage.path('examples'), { recursive: true })
   const compilerOptions = {
     target: 'es2023',
@@ -117,10 +118,10 @@ test('the examples and the blocks of docs/api.md type-check against the publishe
     )
   assert.equal(await check(), '')
   writeFileSync(stage.path('wrong.ts'), `import { createNode } from 'pilotgate'\nawait createNode({ registry: 5 })\n`)
-  assert.match(await check(), /^wrong\.ts\(2,\d+\): error TS/) // so the types are really looked at
+  assert.match(await check(), /^wrong\.ts\(2,\d+\): error TS/) // so the types really are checked
 })
 
-test('the program of the package runs', async () => {
+test('the packaged program runs', async () => {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
   const { stdout } = await run(process.execPath, [join(installed, 'dist/cli/main.js'), '--version'], {
     cwd: stage.dir,
@@ -129,7 +130,7 @@ test('the program of the package runs', async () => {
   assert.equal(stdout.trim(), version)
 })
 
-test('without gRPC the demo runs, and says what it skips', async () => {
+test('without gRPC the demo runs and says what it skips', async () => {
   const main = lean.path('node_modules/pilotgate/dist/cli/main.js')
   const options = { cwd: lean.dir, timeout: 40_000, env: { ...process.env, HOME: lean.dir } }
   const { stdout } = await run(process.execPath, [main, 'demo', '--check'], options)
@@ -137,7 +138,7 @@ test('without gRPC the demo runs, and says what it skips', async () => {
   assert.match(stdout, /^gRPC was not checked: the package @grpc\/grpc-js is not installed$/m)
 })
 
-test('without lmdb a rendezvous keeps a journal; a folder written by lmdb names the package to install', async () => {
+test('without lmdb a rendezvous keeps a journal; given a folder written by lmdb, it names the package to install', async () => {
   const args = ['rendezvous', '--registry', '127.0.0.1:0', '--beacon', '127.0.0.1:0', '--json', '--store']
   const main = lean.path('node_modules/pilotgate/dist/cli/main.js')
   const rendezvous = lean.spawn(process.execPath, [main, ...args, 'new'], { label: 'rendezvous' })
@@ -153,7 +154,7 @@ test('without lmdb a rendezvous keeps a journal; a folder written by lmdb names 
   assert.match(error['hint']!, /npm install lmdb/)
 })
 
-/** Packages of ours, as npm would have installed them into a project. */
+/** Our packages, as npm would have installed them into a project. */
 function link(project: Stage, names: readonly string[]): void {
   for (const name of names) {
     const target = project.path('node_modules', name)

@@ -1,7 +1,7 @@
 /**
  * Nothing leaves in the clear. Every UDP datagram between the gateways, and between each of them and the beacon, passes
- * a tap that records it (the gateways are registered at the taps' addresses); the payload is recognisable and must not
- * be in any of them, nor the magic of a plaintext frame. If tcpdump may run, it checks the same from outside.
+ * a tap that records it (the gateways are registered at the taps' addresses); no datagram may contain the recognisable
+ * payload or the magic of a plaintext frame. If tcpdump is allowed to run, it checks the same from outside.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -21,7 +21,7 @@ const MARKER = 'pilotgate-marker-3f9c1d7a'
 const HOST = 'secret-host.example'
 const SECRETS = [MARKER, HOST].map((text) => Buffer.from(text))
 const PAYLOAD_BYTES = 2_000_000
-/** Magics of tunnel frames that may be seen: sealed, key exchange, hole punch. PILT would be a plaintext packet. */
+/** Tunnel frame magics that may appear: sealed, key exchange, hole punch. PILT would be a plaintext packet. */
 const FRAMES = ['PILS', 'PILA', 'PILP']
 const RELAY_HEADER_BYTES = 9
 const RELAY_DELIVER_HEADER_BYTES = 5
@@ -32,8 +32,8 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('the search through recorded datagrams finds what is there', async () => {
-  // The tap in front of a plain socket: a marker sent through it is found, so that not finding one means something.
+test('the search through recorded datagrams finds a known marker', async () => {
+  // The tap in front of a plain socket: a marker sent through it is found, so a search that finds none means something.
   const tap = await Tap.open(stage, { host: '127.0.0.1', port: 9 })
   const socket = createSocket('udp4')
   const { host, port } = address(tap.address)
@@ -55,8 +55,8 @@ test('over a direct path no datagram holds the payload, the name of the host, or
   assert.deepEqual(found([...direct, ...taps.beacon.datagrams]), [])
 })
 
-test('over the relay it works as well, and no datagram holds the payload or a plaintext frame', async () => {
-  // The taps between the gateways drop everything: all that is left is the beacon, behind its own tap.
+test('over the relay too, no datagram holds the payload or a plaintext frame', async () => {
+  // The taps between the gateways drop everything: only the beacon is left, behind its own tap.
   const taps = await tapped('relay')
   taps.inFrontOfA.drops = taps.inFrontOfB.drops = () => true
   await exchange(taps, 'relay')
@@ -67,7 +67,7 @@ test('over the relay it works as well, and no datagram holds the payload or a pl
 })
 
 test('when the direct path dies during a connection, it continues over the relay', async (t) => {
-  // An echo before and after both direct taps begin to drop everything; the connection is the same one.
+  // An echo before and after both direct taps start dropping everything, on the same connection.
   const taps = await tapped('falling')
   const socket = await open(stage, taps.a.local('agent-b:80'))
   socket.write('before')
@@ -82,7 +82,7 @@ test('when the direct path dies during a connection, it continues over the relay
 })
 
 test('tcpdump on the loopback interface sees no plaintext either', async (t) => {
-  // Everything UDP on lo while a payload is carried between gateways without taps; the capture file is searched whole.
+  // All UDP on lo while a payload is carried between gateways without taps; the whole capture file is searched.
   const tcpdump = findProgram('tcpdump')
   if (tcpdump === undefined) return t.skip('tcpdump is not installed')
   if (process.getuid?.() !== 0) return t.skip('tcpdump needs root')
@@ -138,7 +138,7 @@ interface Taps {
   readonly inFrontOfB: Tap
 }
 
-/** Two gateways that know each other, and the beacon, only by the addresses of taps. */
+/** Two gateways that know each other and the beacon only by the taps' addresses. */
 async function tapped(name: string): Promise<Taps> {
   const rendezvous = await Rendezvous.start(stage, stage.path(`rendezvous-${name}`))
   const [inFrontOfA, inFrontOfB] = [await Tap.open(stage), await Tap.open(stage)]
@@ -167,7 +167,7 @@ async function tapped(name: string): Promise<Taps> {
   return { a, b, http: a.local('agent-b:81'), beacon, inFrontOfA, inFrontOfB }
 }
 
-/** A payload full of markers there and back, and a request with markers in its Host and another header. */
+/** A payload full of markers there and back, and a request with markers in Host and one other header. */
 async function exchange({ a, http }: Taps, name: string): Promise<void> {
   const sent = payload()
   const reply = await talk(stage, a.local('agent-b:80'), sent, 30_000)
@@ -194,7 +194,7 @@ async function exchange({ a, http }: Taps, name: string): Promise<void> {
   assert.equal(body, `${HOST} ${MARKER}`)
 }
 
-/** Answers with what it saw of the request. */
+/** Answers with what it received of the request. */
 async function startHttp(): Promise<string> {
   const server = createServer((call, response) =>
     response.end(`${call.headers.host} ${String(call.headers['x-marker'])}`),
@@ -208,7 +208,7 @@ async function startHttp(): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** Noise with a marker in every kilobyte: whatever piece of it were in the clear, a marker would be whole in it. */
+/** Noise with a marker in every kilobyte: any piece sent in the clear would contain a complete marker. */
 function payload(): Buffer {
   const bytes = noise(PAYLOAD_BYTES)
   for (let at = 0; at + 1_000 <= bytes.length; at += 500) bytes.write(MARKER, at)

@@ -1,6 +1,6 @@
 /**
  * One process of the built program: its events (stdout under --json), its log (JSON lines on stderr), its end. Every
- * wait has a time limit and fails with what was seen instead.
+ * wait has a timeout and fails with what was seen instead.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 /** One line of stdout under --json. */
 export type ProgramEvent = Readonly<Record<string, unknown>>
 
-/** One line of the log; `level` as pino counts: 30 info, 40 warn, 50 error. */
+/** One line of the log; `level` as in pino: 30 info, 40 warn, 50 error. */
 export interface LogLine {
   readonly level: number
   readonly msg: string
@@ -29,7 +29,7 @@ export interface ProgramOptions {
   readonly cwd: string
   readonly env: NodeJS.ProcessEnv
   readonly onBytes?: ((bytes: Buffer) => void) | undefined // takes stdout instead of `events`
-  readonly uid?: number | undefined // only root may choose
+  readonly uid?: number | undefined // only root may set it
   readonly openFiles?: number | undefined // limit of file descriptors
 }
 
@@ -49,7 +49,7 @@ export class Program {
   constructor(command: string, args: readonly string[], options: ProgramOptions) {
     const { label, cwd, env, onBytes, uid, openFiles } = options
     this.label = label
-    // A process group of its own: what it starts in turn (npm, nginx) ends with it.
+    // Its own process group: whatever it starts in turn (npm, nginx) ends with it.
     const limited = ['-c', `ulimit -n ${openFiles}; exec "$0" "$@"`, command, ...args]
     this.#child = spawn(openFiles === undefined ? command : 'sh', openFiles === undefined ? args : limited, {
       cwd,
@@ -89,7 +89,7 @@ export class Program {
     return this.#child.pid!
   }
 
-  /** The first event of this name that fits, from the past or the future. */
+  /** The first matching event of this name, past or future. */
   async event(
     name: string,
     fits: (event: ProgramEvent) => boolean = () => true,
@@ -102,12 +102,12 @@ export class Program {
     )
   }
 
-  /** The first line of the log that fits, from the past or the future; `from` skips older ones. */
+  /** The first matching log line, past or future; `from` skips older ones. */
   async log(what: string, fits: (line: LogLine) => boolean, { from = 0, timeoutMs = WAIT_MS } = {}): Promise<LogLine> {
     return await this.until(() => this.logs.slice(from).find(fits), `a log line: ${what}`, timeoutMs)
   }
 
-  /** Looks again whenever the process says something, until there is a value. */
+  /** Checks again on each output of the process until there is a value. */
   async until<T>(look: () => T | undefined, what: string, timeoutMs = WAIT_MS): Promise<T> {
     return await new Promise((resolve, reject) => {
       const check = (): void => {
@@ -135,7 +135,7 @@ export class Program {
     this.#child.kill(signal)
   }
 
-  /** Its log is not read from now on, as by a hung shipper. The result reads on. */
+  /** Stops reading its log, like a hung log shipper. Call the result to read on. */
   stallLog(): () => void {
     this.#child.stderr!.pause()
     return () => void this.#child.stderr!.resume()
@@ -147,13 +147,13 @@ export class Program {
     await this.ended()
   }
 
-  /** The same without waiting, for the last moment of the test process. */
+  /** The same without waiting, for when the test process itself exits. */
   killNow(): void {
     if (this.exit !== undefined || this.#child.pid === undefined) return
     try {
       process.kill(-this.#child.pid, 'SIGKILL')
     } catch {
-      this.#child.kill('SIGKILL') // it has ended, and is about to say so
+      this.#child.kill('SIGKILL') // it has ended and is about to report it
     }
   }
 
@@ -179,7 +179,7 @@ export class Program {
   }
 }
 
-/** The environment of the programs: ours without what would change how they behave. */
+/** The programs' environment: ours without the variables that would change their behaviour. */
 export function cleanEnvironment(home: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(PILOTGATE_|NODE_|XDG_|npm_|(https?|all|no)_proxy$|NO_COLOR$|FORCE_COLOR$)/i.test(name),
@@ -187,14 +187,14 @@ export function cleanEnvironment(home: string): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), HOME: home, TMPDIR: home }
 }
 
-/** Absent ones are a reason to skip a test, never to pass it. Debian keeps servers in sbin. */
+/** A missing program is a reason to skip a test, never to pass it. Debian keeps servers in sbin. */
 export function findProgram(name: string): string | undefined {
   return [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin']
     .map((folder) => join(folder, name))
     .find((path) => existsSync(path))
 }
 
-/** A reader of chunks that hands on the text, then its whole lines, then a call when all of that was done. */
+/** A chunk reader that passes on the text, then its complete lines, then calls `after`. */
 function lines(
   onText: (text: string) => void,
   onLine: (line: string) => void,
@@ -219,7 +219,7 @@ function parse(line: string): ProgramEvent | undefined {
   }
 }
 
-/** Nothing outlives the test process, whatever ends it: each child is killed by its id. */
+/** Nothing outlives the test process, however it ends: each child is killed by its id. */
 const living = new Set<Program>()
 process.on('exit', () => {
   for (const program of living) program.killNow()

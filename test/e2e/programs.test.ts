@@ -1,4 +1,4 @@
-/** Unmodified programs on both ends of a mapping. What is not installed is skipped, with the reason. */
+/** Unmodified programs on both ends of a mapping. Missing programs are skipped, with the reason. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { connect, createServer } from 'node:net'
@@ -18,7 +18,7 @@ before(async () => {
 after(async () => stage.close())
 
 test('psql queries a real PostgreSQL through a mapping, with TCP and a result of several megabytes', async (t) => {
-  // initdb in a temporary folder; as root it runs as another user, which is what PostgreSQL asks for.
+  // initdb in a temporary folder; as root it runs as another user, as PostgreSQL requires.
   const [initdb, postgres, psql] = programs('initdb', 'postgres', 'psql')
   if (initdb === undefined || postgres === undefined || psql === undefined)
     return t.skip(missing('initdb', 'postgres', 'psql'))
@@ -55,7 +55,7 @@ test('psql queries a real PostgreSQL through a mapping, with TCP and a result of
   assert.match(await bench('-c', '4', '-t', '50'), /number of transactions actually processed: 200\/200/)
 })
 
-test('redis-cli talks to a redis-server through a mapping, pipelined as well', async (t) => {
+test('redis-cli talks to a redis-server through a mapping, also pipelined', async (t) => {
   const [server, client] = programs('redis-server', 'redis-cli')
   if (server === undefined || client === undefined) return t.skip(missing('redis-server', 'redis-cli'))
   const target = await refusing()
@@ -105,7 +105,8 @@ test('nginx serves a file to curl through a mapping', async (t) => {
 })
 
 test('a gRPC client calls a gRPC server through two gateways: unary, and both ways at once', async () => {
-  // @grpc/grpc-js on both ends, its messages read from a .proto file by @grpc/proto-loader; 200 calls share one connection.
+  // @grpc/grpc-js on both ends, with messages loaded from a .proto file by @grpc/proto-loader; 200 calls share one
+  // connection.
   const service = await loadEcho()
   const server = new Server()
   server.addService(service, { Say: say, Chat: chat })
@@ -156,7 +157,7 @@ function missing(...names: readonly string[]): string {
   return `not installed: ${names.filter((name) => findProgram(name) === undefined).join(', ')}`
 }
 
-/** A pair with a rendezvous of its own; agent-a maps the one port that agent-b exposes. */
+/** A pair with its own rendezvous; agent-a maps the one port that agent-b exposes. */
 async function mapped(port: string, target: string): Promise<Pair> {
   const inner = await Stage.open()
   stage.defer(async () => inner.close())
@@ -265,5 +266,5 @@ function chatAll(client: Client, service: ServiceDefinition, texts: readonly str
   })
 }
 
-/** Whoever it is that owns nothing; PostgreSQL only wants it not to be root. */
+/** An account that owns nothing; PostgreSQL only insists that it is not root. */
 const NOBODY = 65_534

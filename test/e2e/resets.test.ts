@@ -1,6 +1,6 @@
 /**
- * Abrupt ends stay abrupt, and unreachable targets are reported immediately: by a reset to the client, and by a line in
- * the log with the code that docs/errors.md explains.
+ * Abrupt ends stay abrupt, and unreachable targets are reported immediately: by a reset to the client, and by a log
+ * line with the code that docs/errors.md explains.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -48,7 +48,7 @@ after(async () => stage.close())
 
 for (const [from, to] of DIRECTIONS) {
   test(`a reset by the client becomes a reset at a service of ${to}`, async () => {
-    // Once in silence, after both sides have spoken.
+    // On an idle connection, after both sides have sent.
     const { client, server } = await both(gateways[from].local(`${to}:80`))
     await greet(client, server)
     client.resetAndDestroy()
@@ -62,8 +62,9 @@ for (const [from, to] of DIRECTIONS) {
     assert.equal(await ending(client), 'reset')
   })
 
-  test(`a reset in the middle of a transfer to or from ${to} never looks like its end`, async () => {
-    // One side sends 8 MB and resets when the other has read some of it, ten times each way: no reader may see an end.
+  test(`a reset in the middle of a transfer to or from ${to} never looks like a clean end`, async () => {
+    // One side sends 8 MB and resets once the other has read some of it, ten times each way: no reader may see a clean
+    // end.
     for (let round = 0; round < ROUNDS; round++) {
       for (const who of ['client', 'server'] as const) {
         const { client, server } = await both(gateways[from].local(`${to}:80`))
@@ -77,8 +78,8 @@ for (const [from, to] of DIRECTIONS) {
   })
 }
 
-test('a reset behind the last byte of what was sent never looks like its end', async () => {
-  // The kernel has taken all bytes, and the gateway has read them, when the reset comes; ten times each way.
+test('a reset after the last byte sent never looks like a clean end', async () => {
+  // The reset comes once the kernel has taken all bytes and the gateway has read them; ten times each way.
   for (let round = 0; round < ROUNDS; round++) {
     for (const who of ['client', 'server'] as const) {
       const { client, server } = await both(gateways.a.local('agent-b:80'))
@@ -92,8 +93,8 @@ test('a reset behind the last byte of what was sent never looks like its end', a
   }
 })
 
-test('a service that resets every connection as soon as it has it ends no gateway', async () => {
-  // 200 clients in twenty rounds: the reset follows the acceptance at once, or a few bytes later.
+test('a service that resets every connection on accept brings down no gateway', async () => {
+  // 200 clients in twenty rounds: the reset follows the accept at once, or a few bytes later.
   hasty = (socket) => socket.resetAndDestroy()
   for (let round = 0; round < 2 * ROUNDS; round++) {
     if (round === ROUNDS) hasty = (socket) => void socket.write('x', () => socket.resetAndDestroy())
@@ -130,7 +131,7 @@ test('a port that the peer does not expose resets the client immediately, with C
 })
 
 test('an unknown peer resets the client immediately, with NOT_FOUND in the log', async () => {
-  // By a name, and by a node id.
+  // By name and by node id.
   for (const peer of ['no-such-agent', '4000']) {
     const mark = gateways.a.mark()
     const { ending, ms } = await fate(stage, gateways.a.local(`${peer}:80`))
@@ -146,7 +147,7 @@ test('an unknown peer resets the client immediately, with NOT_FOUND in the log',
 })
 
 test('a peer that is registered but does not run resets the client within 6 s with PEER_UNREACHABLE in the log', async () => {
-  // agent-c registers, becomes trusted and is killed; agent-a has never had a tunnel to it.
+  // agent-c registers, becomes trusted and is killed; agent-a never had a tunnel to it.
   const { registry, beacon } = gateways.rendezvous
   const third = await Gateway.start(stage, { name: 'agent-c', registry, beacon, trust: ['agent-a'] })
   await Promise.all([third.trusts('agent-a'), gateways.a.trusts('agent-c')])

@@ -1,5 +1,5 @@
 /**
- * Small TCP servers and clients, on loopback and free ports. What they saw is a value: bytes, digest, how it ended.
+ * Small TCP servers and clients, on loopback and free ports. They return what they saw: bytes, digest, how it ended.
  * Every socket allows half-open connections: tests often check which side ends first.
  */
 import { createCipheriv, createHash } from 'node:crypto'
@@ -23,7 +23,7 @@ export interface Service {
   stop(): Promise<void>
 }
 
-/** Listens until the stage closes; `serve` is called for each connection. */
+/** Listens until the stage closes and calls `serve` for each connection. */
 export async function serve(stage: Stage, onSocket: (socket: Socket) => void): Promise<Service> {
   const sockets = new Set<Socket>()
   let waiting: ((socket: Socket) => void)[] = []
@@ -65,12 +65,12 @@ export async function serve(stage: Stage, onSocket: (socket: Socket) => void): P
   }
 }
 
-/** What comes goes back. */
+/** Echoes. */
 export async function echo(stage: Stage): Promise<Service> {
   return await serve(stage, (socket) => void socket.pipe(socket))
 }
 
-/** Answers with count and digest of what it got, and only after the end of it. */
+/** Answers with the count and digest of what it received, and only after its end. */
 export async function lateAnswer(stage: Stage): Promise<Service> {
   return await serve(stage, (socket) => {
     const seen = new Sink(socket)
@@ -78,7 +78,7 @@ export async function lateAnswer(stage: Stage): Promise<Service> {
   })
 }
 
-/** Takes connections and leaves everything else to the test. */
+/** Accepts connections and leaves everything else to the test. */
 export async function passive(stage: Stage): Promise<Service> {
   return await serve(stage, (socket) => void socket.pause())
 }
@@ -112,18 +112,18 @@ export class Sink {
   }
 }
 
-/** What `Sink.summary` says about these bytes. */
+/** What `Sink.summary` returns for these bytes. */
 export function summaryOf(bytes: Uint8Array): string {
   return `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-/** Bytes that look random and are the same for the same seed: a key stream. */
+/** Pseudo-random bytes, the same for the same seed: a key stream. */
 export function noise(length: number, seed = 1): Buffer {
   const key = Buffer.alloc(16, seed)
   return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length))
 }
 
-/** Connects, and resolves when the connection stands; what is accepted and reset before that is an error. */
+/** Connects, and resolves once connected; a connection accepted and reset before that is an error. */
 export async function open(stage: Stage, to: Address): Promise<Socket> {
   const socket = connect({ ...to, allowHalfOpen: true, noDelay: true })
   stage.defer(async () => {
@@ -141,9 +141,9 @@ export async function open(stage: Stage, to: Address): Promise<Socket> {
 }
 
 /**
- * Resolves with how the connection ended for the reader: its end, or a reset. The bytes are not looked at.
- * libuv tells an end instead of an error when a reset follows right behind data; then the kernel no longer knows a peer,
- * which after a true end it does as long as our own side is open. So here `remoteAddress` is never asked for before.
+ * Resolves with how the connection ended for the reader: FIN or reset. The bytes are ignored. libuv reports an end
+ * instead of an error when a reset directly follows data; then the kernel no longer knows a peer, whereas after a true
+ * end it does while our own side is open. So `remoteAddress` must not be read before this.
  */
 export async function ending(socket: Socket, timeoutMs = WAIT_MS): Promise<Ending> {
   socket.resume()
@@ -167,7 +167,7 @@ export async function ending(socket: Socket, timeoutMs = WAIT_MS): Promise<Endin
   )
 }
 
-/** Sends everything, ends its side, and resolves with all that came back. */
+/** Sends everything, ends its side, and resolves with everything that came back. */
 export async function talk(stage: Stage, to: Address, bytes: Uint8Array, timeoutMs = WAIT_MS): Promise<Buffer> {
   const socket = await open(stage, to)
   const reply = everything(socket, timeoutMs)
@@ -175,7 +175,7 @@ export async function talk(stage: Stage, to: Address, bytes: Uint8Array, timeout
   return await reply
 }
 
-/** All bytes until the end. @throws when there is no orderly end. */
+/** All bytes until the end. @throws if the end is not clean. */
 export async function everything(socket: Socket, timeoutMs = WAIT_MS): Promise<Buffer> {
   const parts: Buffer[] = []
   return await within(
@@ -204,7 +204,7 @@ export async function some(socket: Socket, timeoutMs = WAIT_MS): Promise<Buffer>
   )
 }
 
-/** A client of a mapping that is about to be reset: what became of it, and after how long. */
+/** A mapping's client that is about to be reset: how it ended, and after how long. */
 export async function fate(
   stage: Stage,
   to: Address,
@@ -219,7 +219,7 @@ export async function fate(
   return { ending: how, ms: performance.now() - began }
 }
 
-/** Fails when it takes too long, and says what did. */
+/** Fails if it takes too long, naming the wait. */
 export async function within<T>(what: string, promise: Promise<T>, timeoutMs = WAIT_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {

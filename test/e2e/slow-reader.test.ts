@@ -1,7 +1,7 @@
 /**
- * A reader that stops reading. The writer at the other end must stall, however much it has; neither gateway may grow;
- * and when reading continues, everything arrives. Written data is counted block by block as the kernel accepts it, so
- * it includes the kernel's buffers at both ends.
+ * A reader that stops reading. The writer at the other end must stall, however much it has left; neither gateway may
+ * grow; and when reading resumes, everything arrives. Written data is counted block by block as the kernel accepts it,
+ * so it includes the kernel's buffers at both ends.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -13,9 +13,9 @@ import { everything, noise, open, passive, serve, summaryOf, within } from './se
 import type { Service } from './servers.ts'
 
 const MIB = 1_048_576
-/** A stalled connection: what a writer may have got rid of, kernel buffers included. */
+/** How much a writer may get rid of on a stalled connection, kernel buffers included. */
 const STALL_LIMIT = 20 * MIB
-/** What a gateway may grow by for one stalled connection, resident, with what the collector has not looked at yet. */
+/** How much a gateway's resident memory may grow for one stalled connection, including garbage not yet collected. */
 const ONE_LIMIT = 16 * MIB
 /** The same for MANY stalled connections. */
 const MANY = 50
@@ -44,8 +44,8 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('a client that stops reading stalls the service, both gateways stay small, and all arrives in the end', async (t) => {
-  // 64 MiB on offer; the client reads the first bytes only. When nothing moves for a second, sizes are compared.
+test('a client that stops reading stalls the service, both gateways stay small, and everything arrives in the end', async (t) => {
+  // 64 MiB on offer; the client reads only the first bytes. Once nothing moves for a second, sizes are compared.
   const before = await memory()
   const [client] = await stalledClients(1, 64 * MIB)
   const accepted = await standstill()
@@ -58,8 +58,8 @@ test('a client that stops reading stalls the service, both gateways stay small, 
   assert.equal(await restOf(client!), summaryOf(noise(64 * MIB)))
 })
 
-test('a service that stops reading stalls its client, both gateways stay small, and all arrives in the end', async (t) => {
-  // The same the other way round: the client writes, the service has read its first bytes and stops.
+test('a service that stops reading stalls its client, both gateways stay small, and everything arrives in the end', async (t) => {
+  // The same in reverse: the client writes, the service reads the first bytes and stops.
   const before = await memory()
   const accepting = quiet.next()
   const client = await open(stage, gateways.a.local('agent-b:81'))
@@ -77,7 +77,8 @@ test('a service that stops reading stalls its client, both gateways stay small, 
 })
 
 test(`${MANY} stalled connections delay no others and cost each gateway a bounded amount of memory`, async (t) => {
-  // All stall; meanwhile another connection carries 12 MiB at once; then all readers continue and each gets all of its 12 MiB.
+  // All stall; meanwhile another connection carries 12 MiB at once; then all readers resume and each gets its full 12
+  // MiB.
   const before = await memory()
   const clients = await stalledClients(MANY, 12 * MIB)
   const accepted = await standstill()
@@ -92,7 +93,7 @@ test(`${MANY} stalled connections delay no others and cost each gateway a bounde
   for (const summary of await Promise.all(clients.map((client) => restOf(client, 60_000)))) assert.equal(summary, whole)
 })
 
-/** Writes so many bytes, a block when the kernel has taken the one before; then ends. */
+/** Writes this many bytes, each block once the kernel has taken the last one; then ends. */
 class Flood {
   accepted = 0
 
@@ -140,7 +141,7 @@ async function firstBytes(socket: Socket): Promise<Buffer> {
   )
 }
 
-/** Count and digest of all of it, once reading continues. */
+/** Count and digest of everything, once reading resumes. */
 async function restOf({ socket, head }: Stalled, timeoutMs = 30_000): Promise<string> {
   const reading = everything(socket, timeoutMs)
   socket.resume()
@@ -148,7 +149,7 @@ async function restOf({ socket, head }: Stalled, timeoutMs = 30_000): Promise<st
   return `${head.length + rest.length} ${createHash('sha256').update(head).update(rest).digest('hex')}`
 }
 
-/** Resolves with what all writers got rid of, when that has not changed for a second. */
+/** Resolves with what all writers got rid of once that has not changed for a second. */
 async function standstill(): Promise<number> {
   let last = -1
   let since = performance.now()
@@ -174,7 +175,9 @@ async function growth(before: readonly [number, number]): Promise<number[]> {
   return [now[0] - before[0], now[1] - before[1]]
 }
 
-/** Code compiled, buffers of a busy stream seen once: what is measured later is what stalling adds. */
+/**
+ * Warm-up: code compiled, a busy stream's buffers allocated once, so later measurements show only what stalling adds.
+ */
 async function warmUp(): Promise<void> {
   const [client] = await stalledClients(1, 32 * MIB)
   await restOf(client!)

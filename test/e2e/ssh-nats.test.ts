@@ -1,4 +1,7 @@
-/** ssh, sftp and NATS, unmodified, on both ends of a mapping or through the proxy. What is not installed is skipped, with the reason. */
+/**
+ * ssh, sftp and NATS, unmodified, on both ends of a mapping or through the proxy. Missing programs are skipped, with
+ * the reason.
+ */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -17,7 +20,7 @@ before(async () => {
 after(async () => stage.close())
 
 test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name', async (t) => {
-  // An sshd of our own: its key, its configuration, keys only, this user.
+  // Our own sshd: its own key and configuration, public keys only, this user.
   const [sshd, ssh, sftp, keygen] = ['sshd', 'ssh', 'sftp', 'ssh-keygen'].map(findProgram)
   if (sshd === undefined || ssh === undefined || sftp === undefined || keygen === undefined)
     return t.skip('not installed: sshd, ssh, sftp or ssh-keygen')
@@ -62,7 +65,7 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
   const rsync = findProgram('rsync')
   if (rsync === undefined) t.diagnostic('not installed: rsync')
   else {
-    // Twice: whole, then only what differs.
+    // Twice: in full, then only the differences.
     await mkdir(stage.path('tree', 'inner'), { recursive: true })
     await writeFile(stage.path('tree', 'one.bin'), noise(2_000_000, 2))
     await writeFile(stage.path('tree', 'inner', 'two.txt'), 'two')
@@ -98,7 +101,7 @@ test('ssh, sftp and rsync through a mapping, and ssh through the proxy by name',
 })
 
 test('NATS: publish and subscribe, request and reply through a mapping, and two servers joined as leaf nodes over the overlay', async (t) => {
-  // The hub is behind agent-b; the leaf beside agent-a joins it through a mapping of the hub's leaf port.
+  // The hub is behind agent-b; the leaf next to agent-a joins it through a mapping to the hub's leaf port.
   const server = findProgram('nats-server')
   if (server === undefined) return t.skip('not installed: nats-server')
   const [hub, hubLeaf, leaf] = [await refusing(), await refusing(), await refusing()]

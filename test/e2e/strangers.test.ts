@@ -1,7 +1,7 @@
 /**
- * A node that is not trusted gets nothing, one that is not allowed sees a port without a listener; and the exposing
- * side sees both. agent-b exposes 80 for agent-a alone and 81 for every trusted peer; agent-d is trusted, agent-c is
- * not, but knows where agent-b is.
+ * An untrusted node gets nothing, one that is not allowed sees a port without a listener; the exposing side sees both.
+ * agent-b exposes 80 for agent-a alone and 81 for every trusted peer; agent-d is trusted, agent-c is not, but knows
+ * where agent-b is.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -54,8 +54,8 @@ before(async () => {
 })
 after(async () => stage.close())
 
-test('a node that is not trusted reaches nothing, neither by address nor by name, and its own log says so', async () => {
-  // Exposed to some, exposed to all trusted, not exposed: a stranger cannot tell which is which.
+test('an untrusted node reaches nothing, by address or by name, and its own log says so', async () => {
+  // Exposed to some, exposed to all trusted peers, not exposed: a stranger cannot tell them apart.
   const told = new Set<string>()
   for (const peer of ['agent-b', b.ready.node.address]) {
     for (const port of [80, 81, 82]) {
@@ -74,8 +74,8 @@ test('a node that is not trusted reaches nothing, neither by address nor by name
   assert.equal(service.accepted, 0)
 })
 
-test('datagrams of a stranger are never answered, whatever they hold, and are counted and logged', async () => {
-  // A key exchange signed by agent-c itself, frames of every kind, messages of a beacon, and noise, sent from a plain socket.
+test("a stranger's datagrams are never answered, whatever they hold, and are counted and logged", async () => {
+  // A key exchange signed by agent-c itself, frames of every kind, beacon messages and noise, sent from a plain socket.
   const identity = await identityOf(c)
   const [self, unknown] = [c.ready.node.nodeId, 77_777]
   const socket = await plainSocket()
@@ -112,8 +112,8 @@ test('datagrams of a stranger are never answered, whatever they hold, and are co
   await stillServes()
 })
 
-test("who only claims to be a trusted node learns no more than that node's public key exchange", async () => {
-  // The id of agent-a on a frame that agent-a did not make: no stream, no packet, at most the frame that any trusted peer is sent.
+test("an impostor of a trusted node learns no more than the answering node's public key exchange", async () => {
+  // agent-a's id on a frame agent-a did not send: no stream, no packet, at most the frame any trusted peer is sent.
   const socket = await plainSocket()
   const answers = collect(socket)
   const identity = await identityOf(c)
@@ -145,13 +145,13 @@ test('a trusted peer that is not allowed on a port is reset, and the exposing si
 })
 
 test('a port that is denied looks to the caller like a port that is not exposed', async () => {
-  // The same line in the caller's log but for the number of the port.
+  // The caller's log lines differ only in the port number.
   const lines: LogLine[] = []
   for (const port of [80, 82]) {
     const { ending, ms } = await fate(stage, d.local(`agent-b:${port}`))
     assert.equal(ending, 'reset')
     assert.ok(ms < 1_500, `port ${port}: after ${ms} ms`)
-    // The log is sparse: an earlier test may have had the line of this mapping.
+    // The log is sparse: an earlier test may have used up this mapping's line.
     lines.push(await d.program.log('why', ({ code, mapping }) => code !== undefined && mapping === `agent-b:${port}`))
   }
   const [first, second] = lines.map((line) => JSON.stringify({ ...line, time: '' }).replaceAll(/\b8[02]\b/g, 'N'))
@@ -159,7 +159,7 @@ test('a port that is denied looks to the caller like a port that is not exposed'
   assert.equal(lines[0]!.code, 'CONNECTION_REFUSED')
 })
 
-test('a trusted peer that asks for a port which is not exposed is seen by the other side', async () => {
+test("a trusted peer's dial to a port that is not exposed is logged by the other side", async () => {
   const mark = b.mark()
   assert.equal((await fate(stage, a.local('agent-b:82'))).ending, 'reset')
   await b.program.log(

@@ -1,7 +1,7 @@
 /**
  * kill -9 of each part. The rendezvous: open connections continue, new ones work as soon as possible, nothing else
- * needs a restart. A gateway: the clients of the other one are reset within the documented time, and everything works
- * again when it is back, as the same node at the same addresses. The tests run concurrently: they mostly wait.
+ * needs a restart. A gateway: the other one's clients are reset within the documented time, and everything works again
+ * once it is back, as the same node at the same addresses. The tests run concurrently: they mostly wait.
  */
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
@@ -27,13 +27,13 @@ before(async () => {
 after(async () => stage.close())
 
 describe('a kill -9', { concurrency: true }, () => {
-  test('of the rendezvous, and then of both gateways: they find each other again without it, and are who they were', async (t) => {
+  test('of the rendezvous, and then of both gateways: they find each other without it, with the same identities', async (t) => {
     const inner = await innerStage(t)
     const { rendezvous, a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
     await works(a.local('agent-b:80'))
     for (const { stateDir } of [a, b]) {
       await eventually(
-        'the place of the peer is on disk',
+        "the peer's endpoint is on disk",
         async () =>
           /"node_id": \d/.test(await readFile(`${stateDir}/places.json`, 'utf8').catch(() => '')) || undefined,
       )
@@ -50,8 +50,9 @@ describe('a kill -9', { concurrency: true }, () => {
     for (const gateway of [a, b]) assert.equal((await gateway.status()).registry?.state, 'unreachable')
   })
 
-  test('of the rendezvous leaves open streams and new connections between connected peers alone', async (t) => {
-    // A transfer runs while it is killed; then a new connection is made; then it comes back on the same ports with its store.
+  test('of the rendezvous affects neither open streams nor new connections between connected peers', async (t) => {
+    // It is killed during a transfer; then a new connection is made; then it comes back on the same ports with its
+    // store.
     const inner = await innerStage(t)
     const slow = await serve(inner, trickle)
     const { rendezvous, a, b } = await pair(
@@ -88,7 +89,7 @@ describe('a kill -9', { concurrency: true }, () => {
   })
 
   test('of the rendezvous without a store: gateways register again and new connections work without restarting them', async (t) => {
-    // The registry comes back empty and may give out other ids; both gateways still trust each other's keys.
+    // The registry comes back empty and may assign other ids; both gateways still trust each other's keys.
     const inner = await innerStage(t)
     const { rendezvous, a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
     await works(a.local('agent-b:80'))
@@ -111,7 +112,7 @@ describe('a kill -9', { concurrency: true }, () => {
     )
   })
 
-  test(`of a gateway resets idle clients of the other one within ${VANISHED_MS / 1_000} s`, async (t) => {
+  test(`of a gateway resets the other one's idle clients within ${VANISHED_MS / 1_000} s`, async (t) => {
     const inner = await innerStage(t)
     const { a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
     const client = await opened(inner, a.local('agent-b:80'))
@@ -123,7 +124,7 @@ describe('a kill -9', { concurrency: true }, () => {
     assert.deepEqual(await a.connections(), [])
   })
 
-  test(`of a gateway resets clients that send within ${PEER_DEAD_MS / 1_000} s; it comes back as the same node`, async (t) => {
+  test(`of a gateway resets sending clients within ${PEER_DEAD_MS / 1_000} s; it comes back as the same node`, async (t) => {
     // Identity, address, key and the local address on the other side are compared; a new connection works without a restart.
     const inner = await innerStage(t)
     const { a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
@@ -147,8 +148,8 @@ describe('a kill -9', { concurrency: true }, () => {
     assert.deepEqual([mapping.local, mapping.remote], [a.ready.mappings[0]!.local, `${b.ready.node.address}:80`])
   })
 
-  test('of a gateway that restarts immediately resets the clients much sooner', async (t) => {
-    // The new process knows nothing of the old streams and says so as soon as anything of them arrives.
+  test('of a gateway that restarts immediately resets clients much sooner', async (t) => {
+    // The new process does not know the old streams and resets them as soon as a packet for them arrives.
     const inner = await innerStage(t)
     const { a, b } = await pair(inner, { map: ['0:agent-b:80'] }, { expose: [`80=${service.address}`] })
     const [idle, active] = [await opened(inner, a.local('agent-b:80')), await opened(inner, a.local('agent-b:80'))]
@@ -185,11 +186,11 @@ describe('a kill -9', { concurrency: true }, () => {
     assert.match(local.host, /^127\.77\./)
     await works(local)
     assert.equal(await ended[0], 'reset')
-    await eventually('nothing is left of the old life', async () => (await b.connections()).length === 0 || undefined)
+    await eventually('nothing is left from before', async () => (await b.connections()).length === 0 || undefined)
   })
 })
 
-/** A stage of its own: each of these tests kills what others would need. */
+/** Its own stage: each of these tests kills what others would need. */
 async function innerStage(t: { after(fn: () => Promise<void>): void }): Promise<Stage> {
   const inner = await Stage.open()
   t.after(async () => inner.close())
@@ -213,7 +214,7 @@ async function works(to: Address): Promise<void> {
   assert.equal((await talk(stage, to, Buffer.from('works'))).toString(), 'works')
 }
 
-/** Sends some noise over two seconds: long enough for something to be killed meanwhile. */
+/** Sends some noise over two seconds: long enough to kill something meanwhile. */
 function trickle(socket: Socket): void {
   const bytes = noise(TRICKLE_BYTES)
   let at = 0
@@ -232,5 +233,5 @@ function seconds(began: number): string {
 }
 
 const TRICKLE_BYTES = 4_000_000
-/** How soon a gateway that has restarted should be found out. */
+/** How soon a restart of a gateway should be noticed. */
 const QUICK_MS = 12_000

@@ -1,7 +1,7 @@
 /**
- * A man in the middle for UDP: clients send to the tap, the tap forwards to one target from a separate socket per
- * client, and back. It records every datagram, and drops selected ones. To the target it looks like a NAT that admits
- * only replies: its sockets are connected, so the kernel drops datagrams from others.
+ * A man in the middle for UDP: clients send to the tap, which forwards to one target from a separate socket per client,
+ * and back. It records every datagram and drops selected ones. To the target it looks like a NAT that admits only
+ * replies: its sockets are connected, so the kernel drops datagrams from others.
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket } from 'node:dgram'
@@ -15,10 +15,10 @@ export interface Datagram {
 }
 
 export class Tap {
-  /** Where clients send to. */
+  /** Where clients send. */
   readonly address: string
   readonly datagrams: Datagram[] = []
-  /** Asked for each datagram; a dropped one is not recorded. */
+  /** Called for each datagram; a dropped one is not recorded. */
   drops: (datagram: Datagram) => boolean = () => false
   dropped = 0
   #target: Address | undefined
@@ -46,7 +46,7 @@ export class Tap {
     return tap
   }
 
-  /** Before it, everything is dropped: the target may need to know the tap before it has an address. */
+  /** Until then everything is dropped: the target may need to know the tap before having an address itself. */
   connect(target: Address): void {
     this.#close(false)
     this.#target = target
@@ -64,13 +64,13 @@ export class Tap {
     else if (upstream !== 'connecting' && this.#passes({ towards: 'target', client, bytes })) upstream.send(bytes)
   }
 
-  /** What comes before it stands, but for the first datagram, is lost, as UDP may be. */
+  /** Datagrams before it is connected, except the first, are lost, as UDP may be. */
   #connectUpstream(client: string, { address, port }: RemoteInfo, first: Buffer): void {
     const target = this.#target
     if (target === undefined) return
     this.#upstreams.set(client, 'connecting')
     const upstream = createSocket('udp4')
-    upstream.on('error', () => {}) // the target is not there just now
+    upstream.on('error', () => {}) // the target is down at the moment
     upstream.on('message', (bytes) => {
       if (this.#passes({ towards: 'client', client, bytes })) this.#front.send(bytes, port, address)
     })
@@ -100,5 +100,5 @@ export class Tap {
   }
 }
 
-/** A sender may have a megabyte under way; the test process has other things to do as well. */
+/** A sender may have a megabyte in flight, and the test process is busy with other work too. */
 const BUFFER_BYTES = 4 * 1_048_576

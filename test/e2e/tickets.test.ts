@@ -1,4 +1,7 @@
-/** Tickets between real processes: from `share PORT` on one side and `join TICKET` on the other to bytes of the service. */
+/**
+ * Tickets between real processes: from `share PORT` on one side and `join TICKET` on the other to bytes from the
+ * service.
+ */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
@@ -25,7 +28,7 @@ before(async () => {
 })
 after(async () => stage.close())
 
-/** `pilotgate share PORT` where nothing runs and nothing is configured. */
+/** `pilotgate share PORT` with nothing running and nothing configured. */
 async function inviter(
   name: string,
   ...more: readonly string[]
@@ -54,7 +57,7 @@ async function hello(program: Program): Promise<void> {
   assert.equal(stdout, 'hello from behind the ticket', `${stderr}${JSON.stringify(program.logs.slice(-10))}`)
 }
 
-/** A guest that ends with this error. */
+/** A guest that fails with this error. */
 async function refused(name: string, ticket: string, code: string): Promise<void> {
   const program = guest(name, ticket)
   const { code: exit } = await program.ended(40_000)
@@ -63,7 +66,7 @@ async function refused(name: string, ticket: string, code: string): Promise<void
 }
 
 test(
-  'with nothing but a ticket the other side has the service within seconds; a second node, and a third, have nothing',
+  'with only a ticket the other side reaches the service within seconds; a second and a third node get nothing',
   { skip },
   async () => {
     const host = await inviter('host')
@@ -72,12 +75,12 @@ test(
     await hello(ann)
     assert.ok(
       performance.now() - startedAt < 10_000,
-      `${Math.round(performance.now() - startedAt)} ms, of which most is starting node twice`,
+      `${Math.round(performance.now() - startedAt)} ms, most of it starting node twice`,
     )
     const used = await host.program.event('ticket')
     assert.equal(used['state'], 'used')
-    await refused('thief', host.ticket, 'TICKET_USED') // stolen after its use
-    await refused('thief', host.ticket, 'TICKET_USED') // and shown again
+    await refused('thief', host.ticket, 'TICKET_USED') // stolen after use
+    await refused('thief', host.ticket, 'TICKET_USED') // and used again
     await refused('typist', `${host.ticket.slice(0, -1)}${host.ticket.endsWith('A') ? 'B' : 'A'}`, 'TICKET_INVALID')
     await host.program.log('the refusal', ({ code }) => code === 'TICKET_USED')
     const trusted = JSON.parse(
@@ -90,12 +93,12 @@ test(
     const pending = JSON.parse(
       (await stage.pilotgate(['trust', 'pending', '--json', '--admin', `${host.dir}/admin.sock`])).stdout,
     ) as { data: unknown[] }
-    assert.deepEqual(pending.data, [], 'refused, not left to a person')
+    assert.deepEqual(pending.data, [], 'refused, not left for approval')
   },
 )
 
 test(
-  'after both have been killed and started again the guest is still in, and an open ticket still opens',
+  'after both are killed and restarted the guest is still admitted, and an unused ticket still works',
   { skip },
   async () => {
     const host = await inviter('host-2')
@@ -105,7 +108,7 @@ test(
     await Promise.all([host.program.kill(), ann.kill()])
     await inviter('host-2')
     await hello(guest('bob-2', stdout.trim()))
-    await hello(guest('ann-2', host.ticket)) // its own use, repeated: it is trusted still
+    await hello(guest('ann-2', host.ticket)) // its own use, repeated: it is still trusted
   },
 )
 
@@ -126,7 +129,7 @@ test('after a revocation the ticket is worth nothing to the guest either', { ski
 })
 
 test(
-  'gateways that run use tickets too: for the one exposure, whatever else is there for trusted peers, and not after they expired',
+  'running gateways use tickets too: only for the one exposure, not those for trusted peers, and not after expiry',
   { skip },
   async () => {
     const { registry, beacon } = await Rendezvous.start(stage)
@@ -157,7 +160,7 @@ test(
 )
 
 test(
-  '`invite` prints the ticket alone into a pipe, with its picture under --qr, and says on stderr whom it cannot reach',
+  '`invite` prints only the ticket into a pipe, its QR code with --qr, and warns on stderr who cannot use it',
   { skip },
   async () => {
     const host = await inviter('host-5')
@@ -170,7 +173,7 @@ test(
 )
 
 test(
-  '--lan-address puts the rendezvous on an address of this machine, which the ticket carries',
+  '--lan-address binds the rendezvous to an address of this machine and puts it in the ticket',
   { skip },
   async () => {
     const host = await inviter('host-6', '--lan-address', '127.0.0.7') // any address that can be bound: here the LAN is loopback

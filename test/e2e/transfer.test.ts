@@ -1,6 +1,6 @@
 /**
  * Large bodies through a mapping, by an unmodified client: curl, 200 MB each way from agent-a, less in the other
- * direction. Each side computes a digest of what it sent or received; the digests are compared.
+ * direction. Each side digests what it sent or received, and the digests are compared.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -38,8 +38,8 @@ before(async () => {
 after(async () => stage.close())
 
 for (const { from, to, bytes } of DIRECTIONS) {
-  test(`curl downloads ${bytes} bytes from a service of ${to} and they are the ones that were sent`, async (t) => {
-    // The service digests a key stream while it sends it, the test what curl writes to its stdout.
+  test(`curl downloads ${bytes} bytes from a service of ${to} intact`, async (t) => {
+    // The service digests a key stream as it sends it, the test what curl writes to stdout.
     if (curl === undefined) return t.skip('curl is not installed')
     const began = performance.now()
     const digest = createHash('sha256')
@@ -53,7 +53,7 @@ for (const { from, to, bytes } of DIRECTIONS) {
     told(t, bytes, began)
   })
 
-  test(`curl uploads ${bytes} bytes to a service of ${to} and they are the ones that arrive`, async (t) => {
+  test(`curl uploads ${bytes} bytes to a service of ${to} intact`, async (t) => {
     // curl sends a file; the service answers with the digest of what it got.
     if (curl === undefined) return t.skip('curl is not installed')
     const file = stage.path(`upload-${bytes}`)
@@ -80,8 +80,8 @@ for (const { from, to, bytes } of DIRECTIONS) {
 }
 
 test('after the transfers no connection is left, and every byte was counted', async () => {
-  // Bytes of bodies are a lower bound of what the counters of both sides must hold.
-  // The last of them may end a moment after curl did.
+  // The bodies' bytes are a lower bound for the counters on both sides.
+  // The last connection may end a moment after curl does.
   for (const gateway of [gateways.a, gateways.b]) {
     const status = await eventually(`no connections at ${gateway.setup.name}`, async () => {
       const now = await gateway.status()
@@ -132,7 +132,7 @@ async function writeNoise(path: string, length: number): Promise<void> {
   await once(file, 'close')
 }
 
-/** One block of noise again and again, each time with its number in front: no block is like another. */
+/** The same block of noise repeated, each time with its number in front, so no two blocks are alike. */
 function* blocks(length: number): Generator<Buffer> {
   for (let at = 0, index = 0; at < length; at += BLOCK.length, index++) {
     const block = Buffer.from(BLOCK.subarray(0, Math.min(BLOCK.length, length - at)))
@@ -162,5 +162,5 @@ function told(t: { diagnostic(text: string): void }, bytes: number, began: numbe
   t.diagnostic(`${(bytes / 1e6 / seconds).toFixed(0)} MB/s, ${seconds.toFixed(1)} s`)
 }
 
-const BLOCK = noise(65_521) // a prime: no boundary of anything falls together with it for long
+const BLOCK = noise(65_521) // a prime: no boundary coincides with it for long
 const LIMIT_MS = 60_000

@@ -1,4 +1,4 @@
-/** Two of our nodes in this process, and daemons with their overlay: the basis of the overlay tests. */
+/** Two of our nodes in this process, and daemons on top of them: the basis of the overlay tests. */
 import { join } from 'node:path'
 import { DaemonNode } from '../../src/runtime/daemon/daemon-node.ts'
 import { silentLogger } from '../../src/runtime/log.ts'
@@ -10,7 +10,7 @@ import { eventually, Stage } from './harness.ts'
 
 export const DATAGRAM_PORT = 6_000
 
-/** Of the same rendezvous, trusting each other. */
+/** On the same rendezvous, trusting each other. */
 export async function twoNodes(): Promise<{ stage: Stage; registry: string; a: OverlayNode; b: OverlayNode }> {
   const stage = await Stage.open()
   const rendezvous = await startRendezvous({
@@ -18,7 +18,7 @@ export async function twoNodes(): Promise<{ stage: Stage; registry: string; a: O
     beacon: '127.0.0.1:0',
     log: silentLogger,
     rules: { compat: new Set(['unsigned-requester']) },
-  }) // names as at the reference's registry
+  }) // names as in the reference registry
   stage.defer(async () => rendezvous.stop())
   const start = async (hostname: string, trust: string): Promise<OverlayNode> => {
     const node = await OverlayNode.start(

@@ -16,7 +16,7 @@ before(async () => {
 after(async () => stage.close())
 
 test('dig asks a DNS server behind a UDP mapping; the sessions are listed, with their bytes', async (t) => {
-  // A DNS server of our own answers for one name; dig asks it through 53/udp of agent-b.
+  // Our own DNS server answers for one name; dig asks it through 53/udp of agent-b.
   const dig = findProgram('dig')
   if (dig === undefined) return t.skip('not installed: dig')
   const server = await serve((bytes, answer) => {
@@ -57,8 +57,8 @@ test('dig asks a DNS server behind a UDP mapping; the sessions are listed, with 
   )
 })
 
-test('every local client has a session of its own, and answers reach the one who asked', async () => {
-  // Forty sockets send their number; each hears its own number only.
+test('every local client has its own session, and answers reach the client that asked', async () => {
+  // Forty sockets send their number; each receives only its own.
   const { a } = await mapped('7777/udp', await serve((bytes, answer) => answer(bytes)))
   await Promise.all(
     Array.from({ length: 40 }, async (_, index) => {
@@ -70,8 +70,8 @@ test('every local client has a session of its own, and answers reach the one who
   assert.equal((await a.connections()).length, 40)
 })
 
-test('bursts of 1,000 datagrams of 1,100 bytes come back with few lost', async () => {
-  // A game or QUIC: a burst at once, echoed; what the kernel or a queue drops is counted, and must be little.
+test('bursts of 1,000 datagrams of 1,100 bytes come back with few losses', async () => {
+  // As with games or QUIC: one burst, echoed; drops by the kernel or a queue are counted and must be few.
   const { a } = await mapped('4433/udp', await serve((bytes, answer) => answer(bytes)))
   const local = a.local('agent-b:4433/udp')
   await exchange(local, [Buffer.from('first')], 1) // the tunnel is up
@@ -83,7 +83,7 @@ test('bursts of 1,000 datagrams of 1,100 bytes come back with few lost', async (
   assert.ok(heard.length >= 900, `only ${heard.length} of 1,000`)
 })
 
-test('a datagram larger than a packet of the path is dropped and counted, the next one passes', async () => {
+test('a datagram too large for the path is dropped and counted, the next one passes', async () => {
   const { a } = await mapped('4434/udp', await serve((bytes, answer) => answer(bytes)))
   const heard = await exchange(
     a.local('agent-b:4434/udp'),
@@ -94,7 +94,7 @@ test('a datagram larger than a packet of the path is dropped and counted, the ne
   assert.equal(await a.counter('datagrams_too_large'), 1)
 })
 
-test('a peer that is not on the list gets nothing, and the service never sees it', async () => {
+test('a peer not on the allow list gets nothing, and the service never sees it', async () => {
   let asked = 0
   const server = await serve((bytes, answer) => {
     asked += 1
@@ -106,7 +106,7 @@ test('a peer that is not on the list gets nothing, and the service never sees it
   assert.equal(asked, 0)
 })
 
-test('an absent peer causes a warning, and the mapping continues', async () => {
+test('an absent peer causes a warning, and the mapping keeps working', async () => {
   const inner = await Stage.open()
   stage.defer(async () => inner.close())
   const { a } = await pair(inner, { map: ['0:nobody:53/udp'] }, {})
@@ -134,7 +134,7 @@ async function serve(onDatagram: (bytes: Uint8Array, answer: (bytes: Uint8Array)
   return `127.0.0.1:${socket.address().port}`
 }
 
-/** Sends from a socket of its own, and hears up to `count` answers, for `patienceMs` at most. */
+/** Sends from its own socket, and receives up to `count` answers within `patienceMs`. */
 async function exchange(
   { host, port }: Address,
   datagrams: readonly Uint8Array[],

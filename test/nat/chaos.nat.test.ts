@@ -1,4 +1,4 @@
-/** A few rows of test/chaos, so that the suite itself cannot rot: real processes under the load, one fault each. */
+/** A few rows of test/chaos, so that the suite itself cannot rot: real processes under load, one fault each. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runLine } from '../chaos/report.ts'
@@ -11,7 +11,7 @@ if (why !== undefined) console.log(`skipped: the chaos rows: ${why}`)
 
 for (const name of ['address-a', 'kill-b', 'trust-revoked', 'backend-reset'])
   test(
-    `${name}: every byte, every end and every time is as promised (seed 1)`,
+    `${name}: every byte, end and time limit is as promised (seed 1)`,
     { skip: why ?? false, timeout: 120_000 },
     async () => {
       const row = ROWS.find((candidate) => candidate.name === name)!

@@ -1,7 +1,7 @@
 /**
  * The reference daemon behind the kernel's NATs, its built-in echo service mapped by us: 4 MB there and back, over the
- * path that it supports. It punches only towards the endpoint that the registry names, never leaves the relay again,
- * and follows a PILA, not a packet; our side compensates as far as possible.
+ * path it supports. It punches only towards the endpoint the registry reports, never leaves the relay again, and
+ * follows a PILA, not a packet; our side compensates as far as possible.
  */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
@@ -33,7 +33,7 @@ after(async () => {
   await internet?.stop()
 })
 
-/** The kinds that may come out: the daemon decides by timing whether it relays, and stays with that. */
+/** Possible results: the daemon decides by timing whether it relays, and keeps to that. */
 const CASES: ReadonlyArray<readonly [string, SiteOptions, SiteOptions, readonly string[]]> = [
   ['both in the open', {}, {}, ['direct']],
   ['we behind a cone NAT', { boxes: ['cone'] }, {}, ['direct']],
@@ -44,7 +44,7 @@ const CASES: ReadonlyArray<readonly [string, SiteOptions, SiteOptions, readonly 
 
 for (const [index, [where, ours, theirs, kinds]] of CASES.entries()) {
   test(
-    `${where}: 4 MB go to the reference daemon and come back whole, path ${kinds.join(' or ')}`,
+    `${where}: 4 MB go to the reference daemon and come back intact, path ${kinds.join(' or ')}`,
     options,
     async () => {
       const [siteA, siteB] = [internet.lab.site(`p${index}`, ours), internet.lab.site(`g${index}`, theirs)]
@@ -72,7 +72,7 @@ for (const [index, [where, ours, theirs, kinds]] of CASES.entries()) {
       const go = internet.stage.spawn(command, args, { label: name, env: { HOME: home } })
       await go.until(
         () => /node_id|registered|address/i.test(go.stdout + go.stderr) || undefined,
-        'registration of the daemon',
+        'the daemon registers',
         20_000,
       )
       const gateway = new NatGateway(internet, siteA, `p-${index}`, ['--map', `127.0.0.1:8080:${name}:7`])

@@ -1,4 +1,6 @@
-/** Real programs in the namespaces of a lab: one rendezvous, pairs of gateways that trust each other, transfers between them. */
+/**
+ * Real programs in a lab's namespaces: one rendezvous, pairs of gateways that trust each other, transfers between them.
+ */
 import { createHash } from 'node:crypto'
 import { request } from 'node:http'
 import { fileURLToPath } from 'node:url'
@@ -65,13 +67,16 @@ export class Internet {
     await this.stage.close()
   }
 
-  /** A process of pilotgate at a site. */
+  /** A pilotgate process at a site. */
   program(site: Site, args: readonly string[], label: string): Program {
     const [command, all] = insideCommand(site.host, [process.execPath, MAIN, ...args])
     return this.stage.spawn(command, all, { label })
   }
 
-  /** Two sites with a gateway each: b offers `bytes` bytes on port 80, a maps them. `prepare` runs before the gateways start. */
+  /**
+   * Two sites with a gateway each: b serves `bytes` bytes on port 80, a maps that port. `prepare` runs before the
+   * gateways start.
+   */
   async pair(
     a: SiteOptions,
     b: SiteOptions,
@@ -148,7 +153,7 @@ export class NatGateway {
     )
   }
 
-  /** GET on the admin socket: a Unix socket knows no namespaces. */
+  /** GET on the admin socket: Unix sockets are not bound to network namespaces. */
   async ask<T>(path: string): Promise<T> {
     return await new Promise((resolve, reject) => {
       const call = request(
@@ -168,7 +173,7 @@ export class NatGateway {
     return (await this.ask<PeerRecord[]>('peers')).find((peer) => peer.hostname === name)
   }
 
-  /** A command of pilotgate about this gateway: the data of --json. */
+  /** A pilotgate command for this gateway: the --json data. */
   async json<T>(...args: readonly string[]): Promise<T> {
     const program = this.#internet.program(
       this.site,
@@ -210,7 +215,7 @@ export class NatPair {
     return await fetched(this.begin(timeoutMs), timeoutMs)
   }
 
-  /** Both gateways end; their site stays. */
+  /** Both gateways end; their sites stay. */
   async stop(): Promise<void> {
     await Promise.all([this.a.program.kill(), this.b.program.kill()])
   }
@@ -220,7 +225,7 @@ export async function fetched(program: Program, timeoutMs = 60_000): Promise<Fet
   return (await program.event('fetched', () => true, timeoutMs + 5_000)) as unknown as Fetched
 }
 
-/** Of what the server of `bytes` bytes sends; an echo has no `!` in front. */
+/** Digest of what the server of `bytes` bytes sends; an echo has no `!` in front. */
 export function expectedDigest(bytes: number, first = '!'): string {
   const pattern = createHash('sha512').update('pilotgate').digest()
   const hash = createHash('sha256').update(first)

@@ -16,26 +16,26 @@ export type Box =
 
 export interface SiteOptions {
   readonly boxes?: readonly Box[] // from the outside inwards
-  readonly mtu?: number // of the site's link to the middle
+  readonly mtu?: number // MTU of the site's link to the middle
   readonly hostMtu?: number // of the host's own interface; default: the same
-  readonly ipv6?: boolean // a global address as well, without any box; only for hosts in the open
+  readonly ipv6?: boolean // also a global address, without any box; only for public hosts
 }
 
 export interface Site {
   readonly name: string
   readonly host: string // namespace of the programs
   readonly gateway: string // outermost namespace: a NAT, or the host itself
-  readonly outside: string // address that the world sees
+  readonly outside: string // address seen from outside
   readonly address: string // of the host's own interface
   readonly via: string // the host's way out
   readonly device: string // the host's interface
-  readonly outerDevice: string // its other end, in the namespace that the host is linked to
+  readonly outerDevice: string // its other end, in the namespace the host is linked to
   readonly router: string // that namespace
 }
 
-/** Why there can be no lab here; undefined when there can. */
+/** Why no lab can be built here; undefined if one can. */
 export function whyNoLab(): string | undefined {
-  if (process.platform !== 'linux') return 'network namespaces are a thing of Linux'
+  if (process.platform !== 'linux') return 'network namespaces exist only on Linux'
   if (process.getuid?.() !== 0) return 'network namespaces need root'
   for (const program of ['ip', 'iptables'])
     if (findProgram(program) === undefined) return `there is no ${program} on this machine`
@@ -65,11 +65,11 @@ export class Lab {
     this.sysctl(this.middle, 'net.ipv4.ip_forward=1')
   }
 
-  /** Behind the boxes, or without any a host of its own in the open. */
+  /** Behind these boxes, or, without any, a public host. */
   site(name: string, { boxes = [], mtu = 1_500, hostMtu = mtu, ipv6 = false }: SiteOptions = {}): Site {
     const index = this.#sites++
     const net = `203.0.${index + 1}`
-    let [outer, outerDevice, outerAddress] = [this.middle, '', `${net}.1`] // what the next namespace is linked to
+    let [outer, outerDevice, outerAddress] = [this.middle, '', `${net}.1`] // the namespace the next one is linked to
     let gateway = ''
     let [outside, address, via, device, outerDeviceOfHost, router] = ['', '', '', '', '', '']
     const chain = [...boxes, 'host' as const]
@@ -102,13 +102,13 @@ export class Lab {
     return { name, host: outer, gateway, outside, address, via, device, outerDevice: outerDeviceOfHost, router }
   }
 
-  /** Nothing that fits the rule passes the middle any more; the result takes the rule back. */
+  /** The middle drops everything that matches the rule; call the result to remove it. */
   drop(...rule: readonly string[]): () => void {
     inside(this.middle, 'iptables', '-I', 'FORWARD', ...rule, '-j', 'DROP')
     return () => inside(this.middle, 'iptables', '-D', 'FORWARD', ...rule, '-j', 'DROP')
   }
 
-  /** The host gets another address on its own network, as after a walk to another access point. */
+  /** The host gets another address on its own network, as when roaming to another access point. */
   readdress(site: Site, last = 77): void {
     inside(site.host, 'ip', 'addr', 'flush', 'dev', site.device, 'scope', 'global')
     inside(site.host, 'ip', 'addr', 'add', `${site.address.replace(/\.2$/, `.${last}`)}/24`, 'dev', site.device)
@@ -120,7 +120,7 @@ export class Lab {
     inside(site.router, 'ip', 'link', 'set', site.outerDevice, state)
   }
 
-  /** What the router sends to the host: one that is too small for what comes is where packets get lost. */
+  /** Sets the MTU of the router's interface to the host; if it is too small, packets are lost here. */
   mtu(site: Site, bytes: number): void {
     inside(site.router, 'ip', 'link', 'set', site.outerDevice, 'mtu', String(bytes))
   }
@@ -129,7 +129,7 @@ export class Lab {
     inside(namespace, 'sysctl', '-q', '-w', setting)
   }
 
-  /** IP datagrams that any kernel of the lab has cut into fragments, since the lab began. */
+  /** IP datagrams fragmented by any kernel of the lab since it began. */
   get fragmentsCreated(): number {
     let sum = 0
     for (const namespace of this.#namespaces) {
@@ -207,8 +207,8 @@ export class Lab {
   }
 
   /**
-   * What comes in unasked is dropped without a word. It must be DROP: a refusal would leave a connection-tracking entry
-   * for the peer's punch, and our own datagram to the peer would then be given another port.
+   * Unsolicited traffic is silently dropped. It must be DROP: REJECT would leave a connection-tracking entry for the
+   * peer's punch, and our own datagram to the peer would then be given another port.
    */
   #guard(namespace: string, outDevice: string, box: Box): void {
     const table = (...rule: readonly string[]): string => inside(namespace, 'iptables', ...rule)
@@ -231,7 +231,7 @@ export class Lab {
   }
 }
 
-/** Runs a program in a namespace. @returns what it printed. @throws when it fails, with what it said. */
+/** Runs a program in a namespace. @returns its output. @throws if it fails, with its error output. */
 export function inside(namespace: string, program: string, ...args: readonly string[]): string {
   return ip('netns', 'exec', namespace, findProgram(program) ?? program, ...args)
 }
@@ -253,13 +253,13 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    /* it has ended meanwhile */
+    /* it has ended in the meantime */
   }
 }
 
 const COMMAND_MS = 10_000
 let labs = 0
-/** Labs that this process has not closed: they go with it. program.ts turns signals into an exit. */
+/** Labs this process has not closed: removed on exit. program.ts turns signals into an exit. */
 const open = new Set<Lab>()
 process.on('exit', () => {
   for (const lab of open) lab.close()

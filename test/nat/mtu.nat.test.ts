@@ -1,6 +1,6 @@
 /**
- * Packet sizes on real links: which size is found, that 4 MB pass, and that no kernel of the lab ever fragmented a
- * datagram (IpFragCreates of every namespace), whatever the MTU of the path.
+ * Packet sizes on real links: which size is found, that 4 MB pass, and that no kernel in the lab ever fragments a
+ * datagram (IpFragCreates of every namespace), whatever the path MTU.
  */
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
@@ -23,7 +23,7 @@ interface Case {
   readonly name: string
   readonly a: SiteOptions
   readonly b: SiteOptions
-  readonly mtu: number // UDP payload that is found
+  readonly mtu: number // UDP payload found
   readonly forbid?: (net: Internet) => void
 }
 
@@ -61,7 +61,7 @@ for (const { name, a, b, mtu, forbid } of CASES) {
     const pair = await internet.pair(a, b, { bytes: 4 * 1_048_576 })
     await pair.trusted()
     for (let round = 0; round < 2; round++) {
-      // the second one begins with the size found by the first
+      // the second starts with the size found by the first
       const { error, sha256 } = await pair.fetch(30_000)
       assert.equal(error, null)
       assert.equal(sha256, expectedDigest(pair.bytes))

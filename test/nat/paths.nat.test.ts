@@ -1,6 +1,6 @@
 /**
- * Every kind of path between two gateways, with the kernel's own NATs: which one is found, why, and 16 MB along it with
- * the same digest at both ends. How long the first connection took is printed, and recorded in docs/nat.md.
+ * Every kind of path between two gateways, with the kernel's own NATs: which one is found, why, and 16 MB over it with
+ * the same digest at both ends. The time to the first byte is printed, and recorded in docs/nat.md.
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -35,14 +35,14 @@ interface Case {
 const CASES: readonly Case[] = [
   { name: 'no NAT', a: {}, b: {}, kind: 'direct', reason: /the peer accepts packets from anywhere/ },
   {
-    name: 'one NAT, in front of the one who dials',
+    name: 'one NAT, in front of the dialler',
     a: { boxes: ['cone'] },
     b: {},
     kind: 'direct',
     reason: /the peer accepts packets from anywhere/,
   },
   {
-    name: 'one NAT, in front of the one who is dialled',
+    name: 'one NAT, in front of the listener',
     a: {},
     b: { boxes: ['cone'] },
     kind: 'direct',
@@ -70,7 +70,7 @@ const CASES: readonly Case[] = [
     reason: /opened at the same time/,
   },
   {
-    name: 'a firewall that drops what comes unasked',
+    name: 'a firewall that drops unsolicited traffic',
     a: {},
     b: { boxes: ['firewall'] },
     kind: 'direct',
@@ -100,7 +100,7 @@ const CASES: readonly Case[] = [
 ]
 
 for (const { name, a, b, kind, reason } of CASES) {
-  test(`${name}: 16 MB arrive whole, and the path is ${kind}`, options, async () => {
+  test(`${name}: 16 MB arrive intact, and the path is ${kind}`, options, async () => {
     const pair = await trustedPair(a, b)
     await transferWhole(pair, name)
     await settles(pair, kind)
@@ -148,7 +148,7 @@ test(
 )
 
 test(
-  'UDP is dropped altogether: clients are reset with a code that says so, and doctor says what to do',
+  'all UDP is dropped: clients are reset with a code that says so, and doctor says what to do',
   options,
   async () => {
     const blocked: Array<() => void> = []
@@ -179,7 +179,7 @@ test(
   },
 )
 
-test('path=direct refuses the relay with a code and the reason, and waits for a punched way', options, async () => {
+test('path=direct refuses the relay with a code and the reason, and waits for a punched path', options, async () => {
   const symmetric: SiteOptions = { boxes: ['symmetric'] }
   const strict = await trustedPair(symmetric, symmetric, ',path=direct')
   assert.equal((await strict.fetch()).error, 'ECONNRESET')
@@ -221,14 +221,14 @@ async function transferWhole(pair: NatPair, name: string): Promise<void> {
   )
 }
 
-/** For the message of a transfer that failed: what either side knows of the other, and the end of both logs. */
+/** For the message of a failed transfer: what each side knows about the other, and the end of both logs. */
 async function stateOf({ a, b }: NatPair): Promise<string> {
   const records = await Promise.all([a.peer(b.name), b.peer(a.name)])
   const logs = [a, b].flatMap(({ name, program }) => [name, ...program.logs.slice(-8)])
   return [...records, ...logs].map((entry) => JSON.stringify(entry)).join('\n')
 }
 
-/** Both sides see the same kind, and still do a moment later. */
+/** Both sides report the same kind, and still do a moment later. */
 async function settles(pair: NatPair, kind: PathKind): Promise<void> {
   await eventually(
     `both sides: ${kind}`,

@@ -1,4 +1,4 @@
-// The two ends of a transfer, in plain JavaScript: they start inside namespaces, many times, and must start quickly.
+// The two ends of a transfer, in plain JavaScript: started many times inside namespaces, they must start quickly.
 //   node peer.mjs serve HOST PORT BYTES        answers each connection with one byte, then BYTES of a known pattern; prints the port
 //   node peer.mjs echo HOST PORT BYTES         sends BYTES of the pattern to an echo service, prints what came back as fetch does
 //   node peer.mjs fetch HOST PORT [TIMEOUT_MS] connects, reads to the end, prints {connectMs, firstByteMs, totalMs, bytes, sha256, error}
@@ -7,7 +7,9 @@ import { connect, createServer } from 'node:net'
 
 const [mode, host, port, third] = process.argv.slice(2)
 
-/** The same 64 KiB at both ends, but for a counter in front of each: a block lost, doubled or misplaced changes the digest. */
+/**
+ * The same 64 KiB at both ends, each with a counter in front: a lost, duplicated or misplaced block changes the digest.
+ */
 export function block(index, length) {
   const bytes = Buffer.alloc(length, PATTERN)
   bytes.writeUInt32BE(index, 0)

@@ -1,4 +1,7 @@
-/** The ground moves under a running transfer of 64 MB: its path dies, the next one dies, our address changes. All bytes arrive. */
+/**
+ * The network changes under a running 64 MB transfer: its path dies, the next one dies, our address changes. All bytes
+ * arrive.
+ */
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import { Internet, expectedDigest, fetched } from './harness.ts'
@@ -24,7 +27,7 @@ const CASES: ReadonlyArray<readonly [string, SiteOptions, SiteOptions]> = [
 
 for (const [where, a, b] of CASES) {
   test(
-    `${where}: the direct path dies, then the relay, then the dialler's address changes: 64 MB arrive whole`,
+    `${where}: the direct path dies, then the relay, then the dialler's address changes: 64 MB arrive intact`,
     options,
     async () => {
       const net = (internet = await Internet.start())
@@ -45,7 +48,7 @@ for (const [where, a, b] of CASES) {
       const cutAt = performance.now()
       await reached(32)
       console.log(
-        `measured: ${where}: 16 MB more were here ${(performance.now() - cutAt).toFixed(0)} ms after the direct path had died`,
+        `measured: ${where}: 16 MB more had arrived ${(performance.now() - cutAt).toFixed(0)} ms after the direct path had died`,
       )
       healDirect()
       const healRelay = between(x, rv)
@@ -55,7 +58,7 @@ for (const [where, a, b] of CASES) {
       const movedAt = performance.now()
       const { error, bytes, sha256 } = await fetched(transfer, 100_000)
       console.log(
-        `measured: ${where}: the last 16 MB were here ${(performance.now() - movedAt).toFixed(0)} ms after the address had changed`,
+        `measured: ${where}: the last 16 MB had arrived ${(performance.now() - movedAt).toFixed(0)} ms after the address had changed`,
       )
       assert.equal(error, null)
       assert.equal(bytes, BYTES + 1)

@@ -1,4 +1,4 @@
-/** What a row adds to the load at the mapping side: floods of connections, readers that are slow, clients that say nothing. */
+/** What a row adds to the load on the mapping side: floods of connections, slow readers, silent clients. */
 import type { Socket } from 'node:net'
 import { localPort } from './ports.ts'
 import type { Flow } from './ports.ts'
@@ -14,7 +14,7 @@ export interface AbuseRequest {
 
 export interface AbuseReport {
   readonly answered: number // a byte came
-  readonly refused: number // reset or ended before a byte came
+  readonly refused: number // reset or ended before any byte
   readonly silent: number // neither, within the limit
   readonly slowestMs: number // until one of the first two
   readonly note?: string
@@ -43,7 +43,7 @@ export async function abuse(request: AbuseRequest): Promise<AbuseReport> {
   }
 }
 
-/** Closes what `open` has left open; half of it with a reset. */
+/** Closes what `open` left open, half of it with a reset. */
 export function stopAbuse(): number {
   const count = held.size
   let index = 0
@@ -80,7 +80,7 @@ async function one({
   return { what, ms: performance.now() - beganAt }
 }
 
-/** Sends to the echo all it takes, reads nothing for `seconds`, and then compares everything. */
+/** Sends to the echo as much as it accepts, reads nothing for `seconds`, then compares everything. */
 async function readSlowly(seconds: number): Promise<AbuseReport> {
   const socket = dial('idle')
   const block = Buffer.from(Array.from({ length: 65_521 }, (_, at) => (at * 7 + (at >> 8)) & 0xff))
@@ -118,7 +118,7 @@ async function readSlowly(seconds: number): Promise<AbuseReport> {
   }
 }
 
-/** Each writer continues until it has been stopped for a while; `answered` counts those that were. */
+/** Each writer continues until it has been blocked for a while; `answered` counts those that were. */
 async function pour({ flow, count }: AbuseRequest): Promise<AbuseReport> {
   const block = Buffer.alloc(65_536, 7)
   const written = await Promise.all(
@@ -149,7 +149,7 @@ async function isTaken(socket: Socket, block: Buffer): Promise<boolean> {
   })
 }
 
-/** A write that is not taken for this long is backpressure, not a busy machine. */
+/** A write blocked for this long means backpressure, not a busy machine. */
 const STOPPED_MS = 5_000
 const SILENT_MS = 45_000
 const SETTLE_MS = 1_000

@@ -1,7 +1,7 @@
 /**
  * The load in front of the mapping gateway, as one program in its namespace: five long streams both ways, two loops of
- * half-closing requests, three UDP sessions, two HTTP clients with kept connections, three idle connections.
- * What ends is begun again.   node --import tsx client.ts CONTROL-SOCKET
+ * half-closing requests, three UDP sessions, two HTTP clients with kept connections, three idle connections. Whatever ends is restarted.
+ * Run: node --import tsx client.ts CONTROL-SOCKET
  */
 import { serveControl } from './control.ts'
 import { abuse, stopAbuse } from './abuse.ts'
@@ -13,7 +13,7 @@ import type { LoadStats } from './tally.ts'
 
 /** Something that runs until it is finished. */
 export interface Flow {
-  /** Ends in order; resolves when it has ended, however long that takes within its limits. */
+  /** Closes cleanly; resolves once it has ended, however long that takes within its limits. */
   finish(): Promise<void>
 }
 

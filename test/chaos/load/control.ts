@@ -1,4 +1,7 @@
-/** The load's programs are asked over a Unix socket, which knows no network namespaces: POST /NAME with JSON, JSON back. */
+/**
+ * The load's programs are controlled over a Unix socket, which crosses network namespaces: POST /NAME with JSON, JSON
+ * back.
+ */
 import { createServer, request } from 'node:http'
 
 export type Handlers = Readonly<Record<string, (body: never) => unknown>>

@@ -1,4 +1,4 @@
-/** A UDP session: one datagram at a time, echoed. Loss is allowed; other bytes, or those of another session, are not. */
+/** A UDP session: one datagram at a time, echoed. Loss is allowed; wrong bytes, or another session's, are not. */
 import { createSocket } from 'node:dgram'
 import { message, MESSAGE_HEADER_BYTES, wrongWith } from './frames.ts'
 import { localPort } from './ports.ts'
@@ -46,7 +46,7 @@ export class DatagramFlow {
         `client: datagram session ${this.#number} got ${bytes.length} bytes, seed ${seed}`,
       )
     const sentAt = this.#sentAt.get(seed)
-    if (sentAt === undefined) return // doubled, or very late: as UDP may be
+    if (sentAt === undefined) return // duplicated or very late, as UDP allows
     this.#sentAt.delete(seed)
     this.#tally.ok(performance.now() - sentAt)
     this.#progress.moved(sentAt)

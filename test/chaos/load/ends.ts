@@ -1,7 +1,9 @@
-/** Is it an end or a reset that was taken for one? See `ending` in test/e2e/servers.ts: libuv confuses them right behind data. */
+/**
+ * Is it a FIN, or a reset mistaken for one? See `ending` in test/e2e/servers.ts: libuv confuses them right after data.
+ */
 import type { Socket } from 'node:net'
 
-/** In the 'end' event, as long as our own side is open and the socket's address has not been read before. */
+/** Valid in the 'end' event, while our own side is open and the socket's address has not been read before. */
 export function isTrueEnd(socket: Socket): boolean {
   return socket.writableEnded || socket.remoteFamily !== undefined
 }

@@ -1,5 +1,5 @@
 /**
- * A stranger with bad manners.   node --import tsx flood.ts garbage|discover|silent|replay MILLISECONDS HOST:PORT...
+ * A hostile stranger.   node --import tsx flood.ts garbage|discover|silent|replay MILLISECONDS HOST:PORT...
  * `replay` first captures what arrives at that address, in a namespace that has it, and then sends it there from another.
  */
 import { createSocket } from 'node:dgram'

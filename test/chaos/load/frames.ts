@@ -1,11 +1,11 @@
 /**
- * What the load sends. A stream is a row of frames of one size: number, stream, direction, how many frames of the other
- * direction had come, and a pattern that differs from frame to frame. Every byte is compared, so that a byte that is lost,
- * doubled, moved or altered is seen in the frame where it happens.
+ * What the load sends. A stream is a sequence of frames of one size: number, stream, direction, how many frames of the
+ * other direction had arrived, and a pattern that differs from frame to frame. Every byte is compared, so a lost,
+ * duplicated, moved or altered byte is found in the frame where it happens.
  */
 export type Direction = 0 | 1 // 0: from the client
 
-/** Why a stream is wrong; `ended early`: an orderly end before the last frame. */
+/** Why a stream is wrong; `ended early`: a clean end before the last frame. */
 export type Wrong = 'lost' | 'doubled' | 'altered' | 'ended early'
 
 export const FRAME_BYTES = 1_024
@@ -31,7 +31,7 @@ export function frame(
   return bytes
 }
 
-/** Compares what comes with what must come. After the first mistake it looks at nothing more. */
+/** Compares received with expected bytes. After the first mismatch it checks nothing more. */
 export class FrameReader {
   readonly #direction: Direction
   readonly #onFrame: (stream: number, acknowledged: number, last: boolean) => void
@@ -58,7 +58,7 @@ export class FrameReader {
     this.#rest = Buffer.from(bytes)
   }
 
-  /** An orderly end has come. */
+  /** A clean end has arrived. */
   end(): void {
     if (this.wrong === undefined && (!this.isLast || this.#rest.length > 0))
       this.#fault('ended early', `after ${this.frames} frames and ${this.#rest.length} bytes`)
@@ -90,7 +90,7 @@ export class FrameReader {
   }
 }
 
-/** A message with a length in front: requests, answers, datagrams. The same seed gives the same bytes. */
+/** A length-prefixed message: requests, answers, datagrams. The same seed gives the same bytes. */
 export function message(seed: number, length: number): Buffer {
   const bytes = Buffer.alloc(MESSAGE_HEADER_BYTES + length)
   bytes.writeUInt32BE(length, 0)
@@ -105,7 +105,7 @@ export function message(seed: number, length: number): Buffer {
   return bytes
 }
 
-/** What is wrong with a message that has ended. `seed` is given when it must be this one. */
+/** What is wrong with a complete message. Pass `seed` if it must be this one. */
 export function wrongWith(bytes: Buffer, seed?: number): Wrong | undefined {
   if (bytes.length < MESSAGE_HEADER_BYTES) return 'ended early'
   const [length, own] = [bytes.readUInt32BE(0), bytes.readUInt32BE(4)]
@@ -120,7 +120,7 @@ function patternStart(stream: number, direction: Direction, number: number): num
 
 export const MESSAGE_HEADER_BYTES = 8
 export const MAX_MESSAGE_BYTES = 65_536
-/** A prime, so that a shift by a block, segment or page size is another pattern. */
+/** A prime, so that a shift by a block, segment or page size gives a different pattern. */
 const PATTERN_STEP_BYTES = 4_093
 const PATTERN = Buffer.alloc(2 * PATTERN_STEP_BYTES)
 for (let at = 0, state = 0x1234_5678; at < PATTERN.length; at++) {

@@ -1,4 +1,4 @@
-// Preloaded into processes of the program (node --import): what cannot be done or seen from outside.
+// Preloaded into processes of the program (node --import): for what cannot be done or seen from outside.
 // On SIGUSR2 it reads $CHAOS_PROBE.in, {"shiftMs": N}: the wall clock, as the program sees it, jumps by that much; and it writes
 // $CHAOS_PROBE.out: {heapBytes after a full collection, resources by kind (timers, sockets, …)}.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ process.on('SIGUSR2', () => {
   try {
     shiftMs = JSON.parse(readFileSync(`${path}.in`, 'utf8')).shiftMs
   } catch {
-    shiftMs = 0 // no jump was asked for
+    shiftMs = 0 // no jump was requested
   }
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()

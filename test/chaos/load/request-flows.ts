@@ -1,4 +1,4 @@
-/** Short exchanges, one after the other: half-closing requests on connections of their own, and HTTP on kept ones. */
+/** Short exchanges in sequence: half-closing requests on separate connections, and HTTP on kept ones. */
 import { Agent, request } from 'node:http'
 import { MAX_MESSAGE_BYTES, message, wrongWith } from './frames.ts'
 import { localPort } from './ports.ts'
@@ -6,12 +6,12 @@ import { dial } from './stream-flows.ts'
 import type { Faults, Progress, Tally } from './tally.ts'
 
 /**
- * In front of an answer that was cut. Our own side is closed by then, so that a reset right behind data looks like an end:
- * where resets are allowed it proves nothing.
+ * Prefix for a truncated answer. Our own side is closed by then, so a reset right after data looks like an end: where
+ * resets are allowed it proves nothing.
  */
 export const UNCLEAR = 'cut'
 
-/** What became of one exchange. */
+/** The outcome of one exchange. */
 type Outcome = Buffer | 'failed' | 'hang'
 
 abstract class ExchangeFlow {
@@ -39,7 +39,7 @@ abstract class ExchangeFlow {
   protected abstract readonly what: string
 
   async #loop(): Promise<void> {
-    await pause(PAUSE_MS) // the constructor of the subclass runs first
+    await pause(PAUSE_MS) // the subclass constructor runs first
     while (!this.#isFinishing) {
       const beganAt = performance.now()
       const seed = (this.#seed = (this.#seed + 1) >>> 0)
@@ -127,5 +127,5 @@ async function pause(ms: number): Promise<void> {
 
 const PAUSE_MS = 60
 const MAX_REQUEST_BYTES = Math.min(30_000, MAX_MESSAGE_BYTES)
-/** Longer than any promise: what has not ended by then would not end. */
+/** Longer than any promise: an exchange that has not ended by then never would. */
 const HANG_MS = 45_000

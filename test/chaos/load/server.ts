@@ -1,6 +1,6 @@
 /**
- * The services behind the exposing gateway, as one program in its namespace. It checks what comes as strictly as the
- * client checks what it gets.   node --import tsx server.ts CONTROL-SOCKET
+ * The services behind the exposing gateway, as one program in its namespace. It checks what it receives as strictly as the client does.
+ * Run: node --import tsx server.ts CONTROL-SOCKET
  */
 import { createSocket } from 'node:dgram'
 import { createServer as createHttpServer } from 'node:http'
@@ -40,7 +40,7 @@ function listen(flow: Flow, onSocket: (socket: Socket) => void): void {
   server.listen({ port: servicePort(flow), host: '127.0.0.1', backlog: 4_096 })
 }
 
-/** Frames back all the time, four every tenth of a second, until the client's last one has come. */
+/** Sends frames back continuously, four every tenth of a second, until the client's last one has arrived. */
 function serveStream(socket: Socket): void {
   counts.streams += 1
   let [stream, sent, isDone] = [0, 0, false]
@@ -70,7 +70,7 @@ function serveStream(socket: Socket): void {
   socket.once('close', () => clearInterval(timer))
 }
 
-/** The answer comes after the end of the request, and the seed says how long it is. */
+/** The answer comes after the end of the request; the seed determines its length. */
 function serveRequest(socket: Socket): void {
   const parts: Buffer[] = []
   socket.on('data', (part: Buffer) => parts.push(part))

@@ -1,4 +1,4 @@
-/** Long connections: streams that carry frames both ways all the time, and idle ones that are asked at the end. */
+/** Long connections: streams that carry frames both ways continuously, and idle ones that are queried at the end. */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { isTrueEnd } from './ends.ts'
@@ -7,7 +7,7 @@ import { localPort } from './ports.ts'
 import type { Flow } from './ports.ts'
 import type { Faults, Progress, Tally } from './tally.ts'
 
-/** One stream at a time; when it is reset, the next one. */
+/** One stream at a time; after a reset, the next one. */
 export class StreamFlow {
   readonly #tally: Tally
   readonly #faults: Faults
@@ -74,7 +74,7 @@ class Stream {
   readonly #socket = dial('streams')
   readonly #events: StreamEvents
   readonly #framesATick: number
-  readonly #sentAt: number[] = [] // of frames that are not acknowledged yet
+  readonly #sentAt: number[] = [] // of frames not yet acknowledged
   readonly #reader: FrameReader
   readonly #timer: NodeJS.Timeout
   #sent = 0
@@ -122,7 +122,7 @@ class Stream {
   }
 }
 
-/** Says nothing between its first byte and the question at the end. */
+/** Silent between its first byte and the query at the end. */
 export class IdleFlow {
   readonly #tally: Tally
   readonly #faults: Faults
@@ -183,6 +183,6 @@ export function dial(flow: Flow | 'nowhere'): Socket {
 let streams = 0
 const TICK_MS = 100
 const REOPEN_MS = 250
-/** Frames that are not acknowledged yet: what a stalled stream has to catch up with afterwards. */
+/** Frames not yet acknowledged: what a stalled stream has to catch up on afterwards. */
 const MAX_UNDER_WAY = 256
 const FINISH_MS = 20_000

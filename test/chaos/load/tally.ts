@@ -1,4 +1,4 @@
-/** What the load reports, and the counting of it. */
+/** What the load reports, and its counters. */
 import type { Wrong } from './frames.ts'
 
 /** One kind of flow since the last mark. */
@@ -16,12 +16,12 @@ export interface LoadStats {
   readonly flows: Readonly<Record<string, FlowStats>>
   readonly movedMs: number | null // all of them
   readonly resets: number // long streams and idle connections that ended with a reset
-  readonly earlyEnds: readonly string[] // orderly ends that the other side had not made
-  readonly wrong: readonly string[] // lost, doubled, altered
+  readonly earlyEnds: readonly string[] // clean ends the other side did not send
+  readonly wrong: readonly string[] // lost, duplicated, altered
   readonly hangs: readonly string[]
 }
 
-/** Progress of one flow: a slot of the load, over all the connections that it has had. */
+/** Progress of one flow: a slot of the load, over all its connections. */
 export class Progress {
   #markedAt = performance.now()
   #lastAt = performance.now()
@@ -50,7 +50,7 @@ export class Progress {
   }
 }
 
-/** One kind of flow: how its flows move, and what became of what it tried. */
+/** One kind of flow: its flows' progress, and the outcome of what it tried. */
 export class Tally {
   readonly name: string
   readonly #progress: Progress[] = []
@@ -96,7 +96,7 @@ export class Tally {
   }
 }
 
-/** What is wrong, since the program began: never cleared by a mark. */
+/** What went wrong since the program began: never cleared by a mark. */
 export class Faults {
   readonly earlyEnds: string[] = []
   readonly wrong: string[] = []
@@ -116,5 +116,5 @@ export function latest(times: readonly (number | null)[]): number | null {
   return times.reduce((all, one) => (all === null || one === null ? null : Math.max(all, one)), 0)
 }
 
-/** Of one kind: a report too long to read proves no more. */
+/** Per kind: a report too long to read proves no more. */
 const MAX_DETAILS = 50

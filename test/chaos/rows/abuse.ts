@@ -1,4 +1,4 @@
-/** What others do to us: backends, readers, clients and strangers that misbehave while everybody else is served. */
+/** What others do to us: backends, readers, clients and strangers misbehave while everyone else is served. */
 import { parseEndpoint } from '../../../src/base/types.ts'
 import { inside } from '../../nat/lab.ts'
 import type { AbuseReport, AbuseRequest } from '../load/abuse.ts'
@@ -8,7 +8,7 @@ import type { LoadedRow, RowPromise } from '../row.ts'
 import { pause } from '../world.ts'
 import type { World } from '../world.ts'
 
-/** Others are served all the time. */
+/** Others are served throughout. */
 const UNHARMED: RowPromise = { recoveryMs: 3_000, silenceMs: 4_000, newDuring: true }
 
 export const ABUSE_ROWS: readonly LoadedRow[] = [
@@ -27,7 +27,7 @@ export const ABUSE_ROWS: readonly LoadedRow[] = [
       await world.server('odd', { mode: 'never reads' satisfies OddMode })
       const report = await abuse(world, { kind: 'pour', flow: 'odd', count: 10 })
       world.notes.push(report.note ?? '')
-      if (report.answered !== 10) throw new Error(`a writer was not stopped: ${report.note}`)
+      if (report.answered !== 10) throw new Error(`a writer was not blocked: ${report.note}`)
       return async () => {
         await world.client('stopAbuse')
         await world.server('odd', { mode: 'echo' })
@@ -47,7 +47,7 @@ export const ABUSE_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'half-open',
-    what: '2,000 local clients connect and say nothing',
+    what: '2,000 local clients connect and stay silent',
     promise: { ...UNHARMED, silenceMs: 10_000 },
     fault: async (world) => {
       await abuse(world, { kind: 'open', flow: 'idle', count: 2_000, write: '' })
@@ -93,12 +93,12 @@ export const ABUSE_ROWS: readonly LoadedRow[] = [
   flood('flood-discover', 'a stranger sends discover and punch messages to the beacon for 8 s', 'discover', (world) => [
     world.beacon,
   ]),
-  flood('flood-silent', 'a stranger opens 1,500 connections to the registry and says nothing', 'silent', (world) => [
+  flood('flood-silent', 'a stranger opens 1,500 connections to the registry and stays silent', 'silent', (world) => [
     world.registry,
   ]),
   {
     name: 'flood-replay',
-    what: 'what the mapping gateway sends is captured for 3 s and sent again, from its address, for 8 s',
+    what: 'the mapping gateway\'s datagrams are captured for 3 s and replayed from its address for 8 s',
     promise: UNHARMED,
     fault: replay,
   },
@@ -135,7 +135,9 @@ function flood(name: string, what: string, kind: string, targets: (world: World)
   }
 }
 
-/** A copy of each datagram goes to a stranger that has the receiver's address on its loopback; then it takes the sender's. */
+/**
+ * A copy of each datagram goes to a stranger with the receiver's address on its loopback; then it takes the sender's.
+ */
 async function replay(world: World): Promise<() => void> {
   const { a, b } = world.sites
   const stranger = world.lab.site('x')
@@ -165,16 +167,16 @@ async function abuse(world: World, request: AbuseRequest): Promise<AbuseReport> 
   return await world.client<AbuseReport>('abuse', request, ABUSE_LIMIT_MS)
 }
 
-/** Where a gateway's datagrams come from, as others see it. */
+/** The source of a gateway's datagrams, as others see it. */
 function udpOf(world: World, side: 'a' | 'b'): string {
   const { port } = parseEndpoint(world.ready(side).udp!)!
   return `${world.sites[side].address}:${port}`
 }
 
 const FLOOD_MS = 8_000
-/** A look at the others meanwhile. */
+/** Checks the others meanwhile. */
 const OTHERS_MS = 3_000
 const ABUSE_LIMIT_MS = 120_000
 const FEW_DESCRIPTORS = 100
-/** 30 at once and one a second (gateway/service/sparse-log.ts), of either gateway. */
+/** 30 at once and one per second (gateway/service/sparse-log.ts), for each gateway. */
 const MAX_LOG_LINES = 200

@@ -1,4 +1,4 @@
-/** For hours: connections come and go, the peer restarts; and nothing in the gateway that stays, or in the rendezvous, grows. */
+/** For hours: connections come and go, the peer restarts, and nothing in the other gateway or the rendezvous grows. */
 import type { AbuseReport } from '../load/abuse.ts'
 import type { Part } from '../part.ts'
 import type { LoadedRow } from '../row.ts'
@@ -44,7 +44,7 @@ export function churnRow(minutes: number): LoadedRow {
   }
 }
 
-/** What one round makes: some are answered, some refused, some left open for a while. */
+/** One round of connections: some are answered, some refused, some left open for a while. */
 async function churn(world: World): Promise<number> {
   await world.client('abuse', { kind: 'open', flow: 'idle', count: 50, write: '' })
   const answered = await world.client<AbuseReport>('abuse', { kind: 'dial', flow: 'idle', count: 200, concurrency: 10 })
@@ -60,7 +60,7 @@ async function sample(world: World, part: Part): Promise<Sample> {
   return { heapMiB: heapBytes / 2 ** 20, rssMiB: rssBytes / 2 ** 20, descriptors, timers }
 }
 
-/** The last quarter of the samples against the first, which begins when everything has been done once. */
+/** Compares the last quarter of the samples with the first, which begins once everything has been done once. */
 function judge(world: World, name: string, samples: readonly Sample[]): void {
   const warm = samples.slice(Math.min(WARM_SAMPLES, samples.length >> 2))
   const quarter = Math.max(1, warm.length >> 2)
@@ -86,13 +86,13 @@ function median(numbers: readonly number[]): number {
 }
 
 const RESTART_MS = 30_000
-/** Before each sample: what has ended must be gone from every table. */
+/** Before each sample: time for ended connections to leave every table. */
 const QUIET_MS = 3_000
 const WARM_SAMPLES = 4
 /** After a full collection: tables that grow and shrink, no more. */
 const HEAP_GROWTH_MIB = 3
 /** The allocator keeps what bursts needed. */
 const RSS_GROWTH_MIB = 25
-/** Load connections that are just being made again. */
+/** Load connections that are just being re-established. */
 const DESCRIPTOR_GROWTH = 12
 const TIMER_GROWTH = 12

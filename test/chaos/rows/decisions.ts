@@ -1,4 +1,4 @@
-/** What people decide while everything runs: configuration, trust. */
+/** User decisions while everything runs: configuration, trust. */
 import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import type { LoadedRow } from '../row.ts'
 import { pause } from '../world.ts'
@@ -8,7 +8,7 @@ import { trustAgain } from './machine.ts'
 export const DECISION_ROWS: readonly LoadedRow[] = [
   {
     name: 'config-broken',
-    what: 'the configuration file becomes broken, cut, empty, absent, a link to itself and a folder; then it is right again',
+    what: 'the configuration file is broken, truncated, empty, absent, a link to itself and a folder; then it is valid again',
     promise: { recoveryMs: 3_000, silenceMs: 2_000, newDuring: true },
     world: { configFile: true },
     fault: async (world) => {
@@ -34,7 +34,7 @@ export const DECISION_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'reloads',
-    what: '200 reloads in a row, each with another mapping more or less',
+    what: '200 reloads in a row, each adding or removing a mapping',
     promise: { recoveryMs: 3_000, silenceMs: 3_000, newDuring: true },
     world: { configFile: true },
     fault: async (world) => {
@@ -49,7 +49,7 @@ export const DECISION_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'trust-revoked',
-    what: 'the exposing side revokes trust under load, for 5 s; then both ask for it again',
+    what: 'the exposing side revokes trust under load, for 5 s; then both request it again',
     promise: { recoveryMs: 8_000, resets: true },
     fault: async (world) => {
       const { code, stdout } = await world.cli('b', 'trust', 'revoke', 'agent-a')
@@ -70,7 +70,7 @@ async function refused(world: World): Promise<void> {
   if (mappings.length < 7) throw new Error(`${mappings.length} mappings are left`)
 }
 
-/** The last file that was written is the one that is in force. */
+/** The last file written is the one in force. */
 async function inForce(world: World): Promise<readonly string[]> {
   for (let tries = 0; tries < 40; tries++) {
     const { config, mappings } = await world.status('a')

@@ -1,4 +1,7 @@
-/** What must be so whenever a process dies or several start: what was acknowledged is there, and one is one. No load. */
+/**
+ * What must hold whenever a process dies or several start: acknowledged state survives, and exclusive resources have
+ * one owner. No load.
+ */
 import { spawnSync } from 'node:child_process'
 import { createIdentity } from '../../../src/crypto/identity.ts'
 import type { TrustRecord } from '../../../src/gateway/model/records.ts'
@@ -12,17 +15,17 @@ import { pause } from '../world.ts'
 export const FACT_ROWS: readonly FactRow[] = [
   {
     name: 'registry-kills',
-    what: 'the registry is killed 20 times while it takes registrations: what it acknowledged is there',
+    what: 'the registry is killed 20 times during registrations: everything it acknowledged survives',
     fact: registryKills,
   },
   {
     name: 'revoke-then-kill',
-    what: 'kill -9 right behind the answer to a revocation, five times: it is still revoked',
+    what: 'kill -9 right after the answer to a revocation, five times: it is still revoked',
     fact: revokeThenKill,
   },
   {
     name: 'one-ticket-four-guests',
-    what: 'four guests use one ticket at once: one gets in',
+    what: 'four guests use one ticket at once: one is admitted',
     fact: oneTicket,
   },
   {
@@ -39,7 +42,7 @@ async function registryKills(stage: Stage, random: Random): Promise<FactResult> 
   let number = random(1_000_000)
   for (let round = 0; round < 20; round++) {
     const killAt = performance.now() + 100 + random(500)
-    // Each round asks from another loopback address: registrations are rationed by source.
+    // Each round uses another loopback address: registrations are rate-limited by source.
     const source = `127.0.${1 + round}.${1 + random(250)}`
     const killed = pause(killAt - performance.now()).then(() => rendezvous.program.kill())
     while (performance.now() < killAt) {
@@ -78,7 +81,7 @@ async function revokeThenKill(stage: Stage): Promise<FactResult> {
     const trusted = await b.json<readonly TrustRecord[]>('trust', 'list')
     if (code !== 0) problems.push(`round ${round}: trust revoke ended with ${code}`)
     if (trusted.length > 0) problems.push(`round ${round}: a revoked peer is trusted again`)
-    // Both ask: the other side has heard of the revocation, or it has not.
+    // Both request it: the other side may or may not have received the revocation.
     await Promise.all([b.json('trust', 'request', 'agent-a'), a.json('trust', 'request', 'agent-b')])
     const trusts = async (): Promise<true | undefined> =>
       (await b.json<readonly TrustRecord[]>('trust', 'list')).length > 0 || undefined
@@ -134,7 +137,7 @@ async function oneFolder(stage: Stage, random: Random): Promise<FactResult> {
     const ready = outcomes.filter((outcome) => outcome === 'ready').length
     const refused = outcomes.filter((outcome) => outcome === 'exit 6').length
     if (ready !== 1 || refused !== 3) problems.push(`round ${round}: ${outcomes.join(', ')}`)
-    // A dead lock stays behind each time: what the next round has to replace.
+    // Each time a stale lock is left behind, which the next round must replace.
     await Promise.all(programs.map((program) => program.kill()))
   }
   return { problems, notes: [`load average ${loadAverage()}`] }

@@ -19,7 +19,7 @@ export const MACHINE_ROWS: readonly LoadedRow[] = [
     fault: async (world) => {
       for (const folder of ['a', 'b'] as const) fill(world, folder)
       const { code, stdout } = await world.cli('b', 'invite', '--service', '85')
-      if (code === 0) throw new Error(`a ticket that cannot be kept was given out: ${stdout}`)
+      if (code === 0) throw new Error(`a ticket that cannot be saved was given out: ${stdout}`)
       await pause(4_000)
       await world.b.restart()
       return () => {
@@ -29,7 +29,7 @@ export const MACHINE_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'disk-full-revoke',
-    what: 'trust is revoked while the disk is full: an error; once there is room it is kept, also over a kill -9',
+    what: 'trust is revoked while the disk is full: an error; once there is room it is saved, even across a kill -9',
     promise: { recoveryMs: 12_000, resets: true, localEnds: 'b' },
     prepare: (world) => mountDisks(world, ['b']),
     fault: revokeOnFullDisk,
@@ -41,7 +41,7 @@ export const MACHINE_ROWS: readonly LoadedRow[] = [
     prepare: (world) => mountDisks(world, ['rendezvous']),
     fault: async (world) => {
       fill(world, 'rendezvous')
-      // Something to write: trust that is asked for is kept by the registry until it is answered.
+      // Something to write: the registry stores a trust request until it is answered.
       await world.cli('a', 'trust', 'request', '0:0000.0000.0001')
       await pause(8_000)
       if (!world.rendezvous.isRunning) throw new Error(`the rendezvous ended: ${world.rendezvous.program.stderr}`)
@@ -66,7 +66,7 @@ export const MACHINE_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'few-descriptors',
-    what: '300 clients at gateways that may open 160 descriptors',
+    what: '300 clients against gateways limited to 160 descriptors',
     promise: { recoveryMs: 5_000 },
     world: { openFiles: 160 },
     fault: async (world) => {
@@ -101,7 +101,7 @@ export const MACHINE_ROWS: readonly LoadedRow[] = [
     ] as const
   ).map(([name, shiftMs]): LoadedRow => ({
     name,
-    what: `the wall clock, as the programs see it, jumps by ${shiftMs / 3_600_000} h: of one part after the other`,
+    what: `the wall clock, as the programs see it, jumps by ${shiftMs / 3_600_000} h, one part after another`,
     promise: { recoveryMs: 3_000, silenceMs: 2_000, newDuring: true },
     world: { probe: true },
     fault: async (world) => {
@@ -114,7 +114,7 @@ export const MACHINE_ROWS: readonly LoadedRow[] = [
   })),
 ]
 
-/** Asks load/probe.mjs inside a part to collect garbage and look around; `shiftMs` moves its wall clock. */
+/** Asks load/probe.mjs inside a part to collect garbage and report; `shiftMs` moves its wall clock. */
 export async function probe(world: World, part: Part, shiftMs = 0): Promise<ProbeReport> {
   const path = world.stage.path(`${part.name}.probe`)
   rmSync(`${path}.out`, { force: true })
@@ -136,12 +136,12 @@ export interface ProbeReport {
   readonly resources: Readonly<Record<string, number>> // timers, sockets, … by kind
 }
 
-/** Answered with an error while it cannot be kept; kept as soon as it can. Then both sides ask for trust again. */
+/** Answered with an error while it cannot be saved; saved as soon as possible. Then both sides request trust again. */
 async function revokeOnFullDisk(world: World): Promise<() => Promise<void>> {
   fill(world, 'b')
   const { code, stdout } = await world.cli('b', 'trust', 'revoke', 'agent-a')
   if (code === 0 || !stdout.includes('STATE_UNWRITABLE'))
-    throw new Error(`a revocation that cannot be kept was acknowledged: ${code} ${stdout}`)
+    throw new Error(`a revocation that cannot be saved was acknowledged: ${code} ${stdout}`)
   rmSync(filler(world, 'b'))
   await pause(RETRY_MS)
   await world.b.kill()
@@ -154,7 +154,7 @@ async function revokeOnFullDisk(world: World): Promise<() => Promise<void>> {
   return async () => await trustAgain(world)
 }
 
-/** Both ask, which is an approval as well; a request may be under way while the other one's arrives. */
+/** Both request, which also approves; one request may be in flight when the other arrives. */
 export async function trustAgain(world: World): Promise<void> {
   for (const [side, peer] of [
     ['a', 'agent-b'],
@@ -165,7 +165,7 @@ export async function trustAgain(world: World): Promise<void> {
   }
 }
 
-/** Small file systems in memory, which go with the world. */
+/** Small in-memory file systems, removed with the world. */
 function mountDisks(world: World, folders: readonly Folder[]): void {
   for (const name of folders) {
     const folder = world.folder(name)
@@ -183,7 +183,7 @@ function mount(...args: readonly string[]): void {
   if (status !== 0) throw new Error(`mount ${args.join(' ')}: ${stderr}`)
 }
 
-/** Until there is no room for a single byte more. */
+/** Until there is no room for another byte. */
 function fill(world: World, folder: Folder): void {
   const block = Buffer.alloc(65_536, 1)
   for (let bytes = block.length; bytes >= 1;)

@@ -5,7 +5,7 @@ import { pause } from '../world.ts'
 import type { Side, World } from '../world.ts'
 
 const DATAGRAMS = ['-p', 'udp'] as const
-/** docs/limits.md: a peer is given up after this long without a sign of life. */
+/** docs/limits.md: a peer is given up after this long in silence. */
 const PEER_DEAD_MS = 15_000
 
 export const NETWORK_ROWS: readonly LoadedRow[] = [
@@ -39,7 +39,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'reorder',
-    what: '30 % of the datagrams between the gateways take a slower line and are overtaken, for 12 s',
+    what: '30 % of the datagrams between the gateways take a slower line and arrive late, for 12 s',
     promise: { recoveryMs: 4_000, silenceMs: 4_000, newDuring: true },
     fault: async (world) => {
       slowLines(world, 30)
@@ -59,7 +59,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'drop-large',
-    what: 'the direct path loses every packet of 700 bytes and more, 20 s',
+    what: 'the direct path loses every packet of 700 bytes or more, 20 s',
     promise: { recoveryMs: 5_000, silenceMs: 12_000 },
     fault: (world) => cut(world, [sized(world, 'a', '700:65535'), sized(world, 'b', '700:65535')], 20_000),
   },
@@ -71,19 +71,19 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'gone-a',
-    what: 'the network of the mapping side is gone for 10 s',
+    what: 'the mapping side loses its network for 10 s',
     promise: { recoveryMs: 5_000, failureMs: 5_000 },
     fault: (world) => isolate(world, 'a', 10_000),
   },
   {
     name: 'gone-b',
-    what: 'the network of the exposing side is gone for 10 s',
+    what: 'the exposing side loses its network for 10 s',
     promise: { recoveryMs: 5_000, failureMs: 5_000 },
     fault: (world) => isolate(world, 'b', 10_000),
   },
   {
     name: 'gone-a-long',
-    what: 'the network of the mapping side is gone for 25 s',
+    what: 'the mapping side loses its network for 25 s',
     promise: { recoveryMs: 5_000, resets: true, failureMs: 5_000 },
     fault: (world) => isolate(world, 'a', PEER_DEAD_MS + 10_000),
   },
@@ -101,7 +101,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'udp-blocked-at-start',
-    what: 'both gateways start while no UDP passes; it does 10 s later',
+    what: 'both gateways start while no UDP passes; it passes 10 s later',
     promise: { recoveryMs: 6_000, resets: true, localEnds: 'both' },
     fault: async (world) => {
       const heal = world.lab.drop(...DATAGRAMS)
@@ -124,7 +124,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   },
   {
     name: 'address-six',
-    what: 'the address of one side or the other changes six times in 20 s',
+    what: 'the address of either side changes six times in 20 s',
     promise: { recoveryMs: 5_000, silenceMs: 8_000, newDuring: true },
     fault: async (world) => {
       for (let change = 0; change < 6; change++) {
@@ -152,7 +152,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   ...[1, 5, 20].map((percent): LoadedRow => ({
     name: `loss-${percent}`,
     what: `${percent} % of all datagrams are lost for 15 s`,
-    // A retransmission timer that has backed off does not notice that the loss is over.
+    // A backed-off retransmission timer does not notice that the loss is over.
     promise: {
       recoveryMs: percent === 20 ? 12_000 : 5_000,
       silenceMs: percent === 20 ? 14_000 : 6_000,
@@ -167,7 +167,7 @@ export const NETWORK_ROWS: readonly LoadedRow[] = [
   })),
   ...(['icmp', 'no-icmp'] as const).map((kind): LoadedRow => ({
     name: `mtu-${kind}`,
-    what: `the link of the exposing side carries 1280 bytes instead of 1500, ${kind === 'icmp' ? 'and says so' : 'and does not say so'}`,
+    what: `the link of the exposing side carries 1280 bytes instead of 1500, ${kind === 'icmp' ? 'with ICMP' : 'without ICMP'}`,
     promise: { recoveryMs: 5_000, silenceMs: 5_000, newDuring: true },
     fault: async (world) => {
       const icmp = ['-p', 'icmp', '--icmp-type', 'fragmentation-needed', '-j', 'DROP']
@@ -211,7 +211,7 @@ function duplicate(world: World, percent: number): void {
     mangle(world, from, percent, ['-j', 'TEE', '--gateway', world.sites[from === 'a' ? 'b' : 'a'].address])
 }
 
-/** A second line to each gateway, narrow enough that what takes it queues; what has a mark takes it. */
+/** A second line to each gateway, narrow enough to queue; marked packets take it. */
 function slowLines(world: World, percent: number): void {
   const { middle } = world.lab
   for (const [index, to] of (['a', 'b'] as const).entries()) {
@@ -250,7 +250,7 @@ function mangle(world: World, from: Side, percent: number, what: readonly string
   inside(world.lab.middle, 'iptables', '-t', 'mangle', '-A', chain, ...direct(world, from), ...some, ...what)
 }
 
-/** Packets of one side's datagrams to the other. */
+/** Matches packets from one side to the other. */
 function direct(world: World, from: Side): readonly string[] {
   const { a, b } = world.sites
   const [source, destination] = from === 'a' ? [a, b] : [b, a]
@@ -266,7 +266,7 @@ function towards(world: World, server: 'beacon' | 'registry'): readonly string[]
   return ['-d', world.sites.rv.address, '-p', server === 'beacon' ? 'udp' : 'tcp']
 }
 
-/** Nothing that fits one of the rules passes the middle for this long. */
+/** The middle drops everything that matches one of the rules for this long. */
 export async function cut(world: World, rules: readonly (readonly string[])[], ms: number): Promise<Heal> {
   const heals = rules.map((rule) => world.lab.drop(...rule))
   await pause(ms)

@@ -1,4 +1,4 @@
-/** Faults of the parts themselves: killed, stopped, ended in order, restarted again and again. */
+/** Faults of the parts themselves: killed, stopped, shut down, restarted repeatedly. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Part } from '../part.ts'
@@ -6,7 +6,7 @@ import type { LoadedRow, RowPromise } from '../row.ts'
 import { pause } from '../world.ts'
 import type { Side, World } from '../world.ts'
 
-/** docs/reliability.md: all of it is back within this after a restart. */
+/** docs/reliability.md: everything works again within this after a restart. */
 const RESTART_MS = 12_000
 
 export const PROCESS_ROWS: readonly LoadedRow[] = [
@@ -146,6 +146,6 @@ async function registeredAgain(world: World): Promise<readonly string[]> {
   )
 }
 
-/** 7 s for what is open, and the way out on a busy machine. */
+/** 7 s for open connections, plus the exit on a busy machine. */
 const TERM_LIMIT_MS = 30_000
 const REGISTER_MS = 20_000
