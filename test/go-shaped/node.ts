@@ -121,6 +121,7 @@ export class GoNode {
   restart(): void {
     this.#privateKey = this.#world.random(32)
     this.#tunnels.clear()
+    for (const stream of this.streams.values()) stream.vanish()
     this.streams.clear()
     this.outgoing.clear()
     this.#stalled.length = 0

@@ -91,6 +91,11 @@ export class GoStream {
     this.#flush(now, false)
   }
 
+  /** Its node has restarted and knows nothing of it. */
+  vanish(): void {
+    this.#fail('gave up')
+  }
+
   /** FIN once, never again; what is unacknowledged stays so. */
   close(now: number): void {
     if (this.state === 'ESTABLISHED') this.#send(FLAG_FIN, this.#sendNext, 0, 0, NOTHING)
