@@ -23,6 +23,7 @@ export class TrustDesk {
     const end = async (key: string): Promise<void> => {
       const entry = (await node.trusted()).find((one) => keyOf(one) === key)
       if (entry !== undefined) await node.revokeTrust(entry.nodeId)
+      else await node.revokeDisplaced({ kind: 'key', publicKey: key }) // the registry has given its id away
     }
     return new TrustDesk(node, await TrustTerms.open({ file: join(stateDir, 'trust-terms.json'), log, end }))
   }

@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream'
 import type { PilotError } from '../base/errors.ts'
 import type { NodeId } from '../base/types.ts'
-import type { TrustJudge } from '../proto/trust/requests.ts'
+import type { KeyOfPeer, TrustJudge } from '../proto/trust/requests.ts'
 import type { PendingEntry, TrustedEntry } from '../wire/trust-file.ts'
 import type { GivingUp } from './giving-up.ts'
 
@@ -95,9 +95,9 @@ export interface Overlay {
   dropWish(peer: string): Promise<boolean>
   /**
    * Ends trust in a peer whose present node id is not known, since the registry has assigned new ones: by its hostname here,
-   * or by the id that it had. @returns false if there is none. @throws PilotError STATE_UNWRITABLE.
+   * the id that it had, or its key. @returns false if there is none. @throws PilotError STATE_UNWRITABLE.
    */
-  revokeDisplaced(peer: string): Promise<boolean>
+  revokeDisplaced(who: string | KeyOfPeer): Promise<boolean>
   /**
    * Each is in force immediately and on disk when its promise resolves. @returns false if there was nothing to approve,
    * reject or revoke. @throws PilotError STATE_UNWRITABLE: in force, but a restart would undo it.

@@ -20,7 +20,7 @@ import type { TrustFile } from '../../wire/trust-file.ts'
 import type { StreamView } from '../stream/stream-view.ts'
 import { Stream } from '../stream/stream.ts'
 import type { OpenedFrame } from '../tunnel/session.ts'
-import type { TrustJudge, OutgoingRequest } from '../trust/requests.ts'
+import type { KeyOfPeer, OutgoingRequest, TrustJudge } from '../trust/requests.ts'
 import { Answers } from './answers.ts'
 import { Chores } from './chores.ts'
 import type { DatagramSlot } from './datagram-slot.ts'
@@ -412,8 +412,8 @@ export class OverlayCore {
     return this.#state.trust.withdrawRequest(peer)
   }
 
-  revokeDisplaced(name: PeerName): boolean {
-    return this.#state.trust.revokeDisplaced(name)
+  revokeDisplaced(who: PeerName | KeyOfPeer): boolean {
+    return this.#state.trust.revokeDisplaced(who)
   }
 
   /** Asked about every trust request before a person is. Only one at a time; undefined removes it. */

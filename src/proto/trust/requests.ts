@@ -60,3 +60,9 @@ export interface Approval {
   readonly mutual: boolean // we had requested it too
   readonly time: string // RFC 3339
 }
+
+/** A peer by its Ed25519 key, base64. */
+export interface KeyOfPeer {
+  readonly kind: 'key'
+  readonly publicKey: string
+}

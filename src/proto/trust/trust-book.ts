@@ -9,7 +9,7 @@ import type { NodeId } from '../../base/types.ts'
 import type { PendingEntry, RequestedEntry, RevokedEntry, TrustFile, TrustedEntry } from '../../wire/trust-file.ts'
 import { NameBook, type NameMeaning } from './name-book.ts'
 import { type DroppedRequest, PendingRequests } from './pending-requests.ts'
-import type { Approval, ApprovedBy, IncomingRequest, OutgoingRequest, RequestFate } from './requests.ts'
+import type { Approval, ApprovedBy, IncomingRequest, KeyOfPeer, OutgoingRequest, RequestFate } from './requests.ts'
 
 /** Keys in the configuration, which override any registry or trust file. */
 export interface Pins {
@@ -374,11 +374,15 @@ export class TrustBook {
     return true
   }
 
-  /** A person withdraws trust in a peer whose present node id is not known. @param name its hostname here, or the address it had. */
-  revokeDisplaced(name: PeerName): boolean {
-    const hostname = name.kind === 'hostname' ? name.hostname : undefined
+  /** A person withdraws trust in a peer whose present node id is not known. @param who its hostname here, the address it had, or its key. */
+  revokeDisplaced(who: PeerName | KeyOfPeer): boolean {
+    const hostname = who.kind === 'hostname' ? who.hostname : undefined
     const isMeant = ({ publicKey, nodeId }: TrustedEntry): boolean =>
-      name.kind === 'hostname' ? this.#names.boundTo(publicKey) === hostname : nodeId === name.address.node
+      who.kind === 'hostname'
+        ? this.#names.boundTo(publicKey) === hostname
+        : who.kind === 'key'
+          ? publicKey === who.publicKey
+          : nodeId === who.address.node
     const entry = [...this.#displaced.values()].find(isMeant)
     if (entry === undefined) return false
     this.#noteRevoked(entry, hostname)

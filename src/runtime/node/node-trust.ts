@@ -10,7 +10,7 @@ import { parseTrustRequest } from '../../proto/node/trust-exchange.ts'
 import type { HandshakeMessage } from '../../wire/handshake-message.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { GuestDesk } from '../overlay.ts'
-import type { OutgoingRequest } from '../../proto/trust/requests.ts'
+import type { KeyOfPeer, OutgoingRequest } from '../../proto/trust/requests.ts'
 import type { NodeParts } from './parts.ts'
 import type { Pins } from './pinned.ts'
 import type { TrustKeeper } from './trust-keeper.ts'
@@ -71,8 +71,8 @@ export class NodeTrust implements GuestDesk {
     return await this.#decide(() => this.#core.withdrawRequest(textOf(name)))
   }
 
-  async revokeDisplaced(name: PeerName): Promise<boolean> {
-    return await this.#decide(() => this.#core.revokeDisplaced(name))
+  async revokeDisplaced(who: PeerName | KeyOfPeer): Promise<boolean> {
+    return await this.#decide(() => this.#core.revokeDisplaced(who))
   }
 
   async approve(node: NodeId): Promise<boolean> {

@@ -43,6 +43,7 @@ import { NodeTrust, type TrustCourier } from './node-trust.ts'
 import type { OverlayNodeOptions } from './options.ts'
 import { openParts, type NodeParts } from './parts.ts'
 import { PendingIncoming } from './pending-incoming.ts'
+import type { KeyOfPeer } from '../../proto/trust/requests.ts'
 import type { Pins } from './pinned.ts'
 import type { PlacesKeeper } from './places-keeper.ts'
 import { RegistrationStatus } from './registration-status.ts'
@@ -332,8 +333,8 @@ export class OverlayNode implements Overlay {
   async dropWish(peer: string): Promise<boolean> {
     return await this.#trust.drop(this.#nameOf(peer))
   }
-  async revokeDisplaced(peer: string): Promise<boolean> {
-    return await this.#trust.revokeDisplaced(this.#nameOf(peer))
+  async revokeDisplaced(who: string | KeyOfPeer): Promise<boolean> {
+    return await this.#trust.revokeDisplaced(typeof who === 'string' ? this.#nameOf(who) : who)
   }
   async approveTrust(node: NodeId): Promise<boolean> {
     return await this.#trust.approve(node)

@@ -63,7 +63,10 @@ export class Guests {
         continue
       }
       const entry = node.state.trust.trusted.find(({ publicKey }) => publicKey === usedBy)
-      if (entry !== undefined) node.turn((now) => void node.core.revokeTrust(now, entry.nodeId))
+      node.turn((now) => {
+        if (entry !== undefined) node.core.revokeTrust(now, entry.nodeId)
+        else if (usedBy !== undefined) node.core.revokeDisplaced({ kind: 'key', publicKey: usedBy })
+      })
       node.whenTrustIsKept(() => (ticket.isOver = true))
     }
   }

@@ -351,14 +351,15 @@ test('our own id is kept with the trust given under it, and is not written witho
 })
 
 test('a person can end trust in a peer whose id the registry has given away; only a person gives it again', () => {
-  for (const name of ['agent-b', '0:0000.0000.0007']) {
+  const byKey = { kind: 'key', publicKey: toBase64(KEY) } as const
+  for (const who of [parsePeerName('agent-b')!, parsePeerName('0:0000.0000.0007')!, byKey]) {
     const book = new TrustBook()
     book.approve(approval(7, 'agent-b', KEY))
     for (const request of book.displace().sought) book.request(request)
     assert.equal(book.revokeDisplaced(parsePeerName('agent-x')!), false)
-    assert.equal(book.revokeDisplaced(parsePeerName(name)!), true)
+    assert.equal(book.revokeDisplaced(who), true)
     book.withdrawRequest('agent-b')
-    assert.equal(book.revokeDisplaced(parsePeerName(name)!), false)
+    assert.equal(book.revokeDisplaced(who), false)
     assert.equal(
       book.handleRequest(request(9, 'agent-b', KEY, '', 'now')),
       'pending',
