@@ -74,5 +74,5 @@ const EXTRA_STREAMS = 40
 const MAX_QUEUED = 64 // MAX_CONTROL_PER_PEER
 const MAX_SPINS_PER_MINUTE = 100
 /** A peer whose trust was revoked seeks us for PEER_DEAD_MS along up to nine paths, and each frame is an event. */
-const MAX_EVENTS_PER_MINUTE = 450
+const MAX_EVENTS_PER_MINUTE = 1_000
 const MAX_TURNS_PER_MINUTE = 30_000
