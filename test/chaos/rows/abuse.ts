@@ -98,7 +98,7 @@ export const ABUSE_ROWS: readonly LoadedRow[] = [
   ]),
   {
     name: 'flood-replay',
-    what: 'the mapping gateway\'s datagrams are captured for 3 s and replayed from its address for 8 s',
+    what: "the mapping gateway's datagrams are captured for 3 s and replayed from its address for 8 s",
     promise: UNHARMED,
     fault: replay,
   },
