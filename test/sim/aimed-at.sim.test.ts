@@ -1,4 +1,4 @@
-/** Others decide what we send to, but not everything: a registry that lies, and a stranger who floods. */
+/** Limits on where others can make us send: a lying registry, and a flooding stranger. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'

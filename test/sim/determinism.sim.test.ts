@@ -1,4 +1,4 @@
-/** One seed is one history: the same scenario, run twice, sends the same datagrams at the same instants. */
+/** One seed gives one history: the same scenario, run twice, sends the same datagrams at the same instants. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -33,13 +33,13 @@ function history(seed: number): { readonly digest: string; readonly datagrams: n
 }
 
 for (const seed of [1, 47]) {
-  test(`a scenario that is run twice sends the same datagrams at the same instants (seed ${seed})`, () => {
+  test(`a scenario run twice sends the same datagrams at the same instants (seed ${seed})`, () => {
     const first = history(seed)
     assert.ok(first.datagrams > 500, `only ${first.datagrams} datagrams`)
     assert.deepEqual(history(seed), first)
   })
 }
 
-test('another seed is another history', () => {
+test('another seed gives another history', () => {
   assert.notEqual(history(1).digest, history(2).digest)
 })

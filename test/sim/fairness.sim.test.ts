@@ -10,7 +10,7 @@ const PATH = { delayMs: 10, rateBps: 50e6, queueBytes: 125_000 }
 const MIB = 1_048_576
 
 for (const seed of [1, 2, 3]) {
-  test(`eight streams that send as much as they can get the same, nearly (seed ${seed})`, () => {
+  test(`eight streams that send as much as they can get nearly equal shares (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: PATH })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -28,7 +28,7 @@ for (const seed of [1, 2, 3]) {
     assert.ok(fairness > 0.85, `${fairness.toFixed(3)}: ${got.join()}`)
   })
 
-  test(`a small request is answered in a few round trips while transfers fill the path (seed ${seed})`, () => {
+  test(`a small request is answered within a few round trips while transfers fill the path (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: PATH })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -56,13 +56,13 @@ for (const seed of [1, 2, 3]) {
       b.accepted.some(({ receivedBytes }) => receivedBytes > 5 * MIB),
       'the transfers continue meanwhile',
     )
-    // 20 ms of path and a queue of 20 ms: one loss costs a round trip more, waiting behind 90 MiB would cost 15 s.
+    // A 20 ms path and a 20 ms queue: one loss costs another round trip, waiting behind 90 MiB would cost 15 s.
     assert.ok(waits[10]! < 60, `median ${waits[10]} ms`)
     assert.ok(waits[19]! < 600, `worst ${waits[19]} ms`)
   })
 }
 
-test('streams of a tunnel take turns of several segments: the peer acknowledges them together', () => {
+test("a tunnel's streams take turns of several segments, so the peer acknowledges them together", () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 1 } })
   const [a, b] = sim.pair()
   b.listen(80)
@@ -78,7 +78,7 @@ test('streams of a tunnel take turns of several segments: the peer acknowledges 
     )
     ports.push(header.srcPort)
   }
-  assert.ok(ports.length >= 4 * 10, 'an initial window of each')
+  assert.ok(ports.length >= 4 * 10, 'an initial window from each')
   const turns = ports.filter((port, i) => port !== ports[i - 1]).length
   assert.ok(turns <= 8, `${turns} turns for ${ports.length} segments of four streams`)
 })

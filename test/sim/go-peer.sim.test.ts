@@ -18,7 +18,7 @@ interface Setting {
   readonly go: SimGoNode
 }
 
-/** A public Go node and a private one of ours that trust each other; ours echoes on port 80. */
+/** A public Go node and a private node of ours that trust each other; ours echoes on port 80. */
 function setting(options: SimOverlayOptions, { goPublic = true } = {}): Setting {
   const sim = new SimOverlay(options)
   const go = new SimGoNode(sim, 1, 'go-a', goPublic)
@@ -50,12 +50,12 @@ for (let seed = 1; seed <= 10; seed++) {
       const sent = sim.random.bytes(200_000)
       stream.write(sent)
       sim.until('echo', 600_000, () => stream.receivedBytes >= sent.length || stream.over)
-      // A Go sender gives up a segment after eight transmissions: at this loss that must not happen.
+      // A Go sender gives up a segment after eight transmissions, which must not happen at this loss rate.
       assert.equal(stream.end, undefined)
       assert.ok(stream.data.equals(sent))
     })
 
-    test(`a Go node sends 200 kB to our echo and gets them back, ${lossRate * 100} % lost (seed ${seed})`, () => {
+    test(`a Go node gets 200 kB back from our echo, ${lossRate * 100} % lost (seed ${seed})`, () => {
       const { sim, ours, go } = setting({ seed, path: { delayMs: 10, jitterMs: 4, lossRate } })
       const stream = go.dial(ours.nodeId, 80)
       sim.until('open', 40_000, () => stream.state === 'ESTABLISHED')
@@ -67,7 +67,7 @@ for (let seed = 1; seed <= 10; seed++) {
     })
   }
 
-  test(`Q12: 50 connections at once are paced, and none is lost (seed ${seed})`, () => {
+  test(`Q12: 50 connections at once are paced, and none fails (seed ${seed})`, () => {
     const { sim, ours, go } = setting({ seed, path: { delayMs: 10 } })
     const began = sim.world.nowMs
     const streams = Array.from({ length: 50 }, () => ours.dial(String(go.nodeId), 7))
@@ -77,7 +77,7 @@ for (let seed = 1; seed <= 10; seed++) {
     assert.ok(sim.world.nowMs - began > 3_500)
   })
 
-  test(`Q5: a Go application that does not read never gets more than its slots, and reads all of it later (seed ${seed})`, () => {
+  test(`Q5: a Go application that stops reading never gets more than its slots, and reads everything later (seed ${seed})`, () => {
     const { sim, ours, go } = setting({ seed, path: { delayMs: 5, jitterMs: 2 } })
     const accepted: GoStream[] = []
     go.node.listen(5_000, (stream) => {
@@ -89,7 +89,7 @@ for (let seed = 1; seed <= 10; seed++) {
     const sent = sim.random.bytes(900_000)
     stream.write(sent)
     sim.run(20_000)
-    assert.ok(accepted[0]!.freeSlots >= 0, 'one segment more would block the whole daemon')
+    assert.ok(accepted[0]!.freeSlots >= 0, 'one more segment would block the whole daemon')
     other.write(Buffer.from('still there?'))
     sim.until('the other stream continues', 3_000, () => other.receivedBytes === 12)
     const drain = (): void => {
@@ -159,7 +159,7 @@ for (let seed = 1; seed <= 10; seed++) {
   })
 }
 
-test('Q2: our half-close towards a Go node is held until its direction ends: the answer arrives', () => {
+test('Q2: our half-close towards a Go node is held until its direction ends, so the answer arrives', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   go.node.listen(5_000, (stream) => {
     stream.onData = () =>
@@ -178,7 +178,7 @@ test('Q2: our half-close towards a Go node is held until its direction ends: the
   assert.equal(stream.end, 'finished')
 })
 
-test('our service that ends first ends the stream of its Go client, after every byte', () => {
+test("when our service ends first, its Go client's stream ends after the last byte", () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10, lossRate: 0.03 } })
   const sent = sim.random.bytes(300_000)
   ours.listen(81, (stream) => {
@@ -191,7 +191,7 @@ test('our service that ends first ends the stream of its Go client, after every 
   assert.equal(stream.failure, undefined)
 })
 
-test('Q1: FIN|ACK is never fed: a closed stream is silent within seconds', () => {
+test('Q1: FIN|ACK is never answered: a closed stream is silent within seconds', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   const stream = open(sim, ours.dial(String(go.nodeId), 7))
   stream.write(Buffer.from('hello'))
@@ -203,7 +203,7 @@ test('Q1: FIN|ACK is never fed: a closed stream is silent within seconds', () =>
   assert.ok(sim.network.sent - before < 10, `${sim.network.sent - before} datagrams after the close`)
 })
 
-test('Q19: a stream that is idle for ten minutes stays up on both sides', () => {
+test('Q19: a stream idle for ten minutes stays up on both sides', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   const stream = open(sim, ours.dial(String(go.nodeId), 7))
   const inbound = go.dial(ours.nodeId, 80)
@@ -214,7 +214,7 @@ test('Q19: a stream that is idle for ten minutes stays up on both sides', () => 
   sim.until('both echoes', 10_000, () => stream.receivedBytes === 5 && inbound.receivedBytes === 5)
 })
 
-test('a Go node stays on the direct path: nothing that we send reaches it through the relay first', () => {
+test('a Go node stays on the direct path: nothing we send reaches it through the relay first', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 60 }, registryLatencyMs: 60 })
   open(sim, ours.dial(String(go.nodeId), 7))
   assert.equal(go.node.isRelayed(ours.nodeId), false)
@@ -236,7 +236,7 @@ test('a Go node too busy to answer pings, but not our streams, stays on the dire
   assert.equal(ours.state.peers.get(go.nodeId)!.paths.current!.kind, 'direct')
 })
 
-test('an interface that comes or goes on our machine does not send a Go node to the relay', () => {
+test('an interface change on our machine does not push a Go node onto the relay', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   const stream = open(sim, ours.dial(String(go.nodeId), 7))
   ours.interfacesChanged()
@@ -246,7 +246,7 @@ test('an interface that comes or goes on our machine does not send a Go node to 
   sim.until('echo', 1_000, () => stream.receivedBytes === 5)
 })
 
-test('short messages of a Go service are acknowledged as they come: it sends the next one only then', () => {
+test("a Go service's short messages are acknowledged on arrival, because it sends the next one only then", () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 1 } })
   go.node.listen(5_000, (stream) => {
     let left = 200
@@ -263,7 +263,7 @@ test('short messages of a Go service are acknowledged as they come: it sends the
   assert.ok(sim.world.nowMs - began < 200 * 2.2, `${sim.world.nowMs - began} ms; a round trip takes 2`)
 })
 
-test('data that begins like SACK blocks reaches a Go node whole', () => {
+test('data that begins like SACK blocks reaches a Go node intact', () => {
   const { sim, ours, go } = setting({ seed: 1, path: { delayMs: 10 } })
   const stream = open(sim, ours.dial(String(go.nodeId), 7))
   const trap = Buffer.concat([Buffer.from('SACK\u0001'), Buffer.alloc(40, FLAG_ACK)])
@@ -272,7 +272,7 @@ test('data that begins like SACK blocks reaches a Go node whole', () => {
   assert.deepEqual(stream.data, trap)
 })
 
-/** Dials that fail while a restart is noticed are repeated, as a client would. */
+/** Dials that fail before a restart is noticed are retried, as a client would. */
 function retrying(sim: SimOverlay, dial: () => SimStream): SimStream {
   let stream = dial()
   sim.until('a dial comes through', 60_000, () => {
@@ -282,16 +282,16 @@ function retrying(sim: SimOverlay, dial: () => SimStream): SimStream {
   return stream
 }
 
-test('a Go node that the registry has dropped registers again after three heartbeats, and is dialled then', () => {
+test('a Go node dropped by the registry registers again after three heartbeats and can then be dialled', () => {
   const { sim, ours, go } = setting({ seed: 1 }, { goPublic: false })
   sim.registry.clockOffsetMs = 3_600_000
-  sim.registry.sweep() // everyone was silent for an hour
+  sim.registry.sweep() // after an hour of silence
   const isKnown = (): boolean =>
     (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: go.nodeId }) as { type: string }).type === 'lookup_ok'
   assert.equal(isKnown(), false)
   sim.until('registered again', 120_000, isKnown)
   sim.run(1_000)
-  ours.restart() // what it knew of the other's address is gone
+  ours.restart() // it no longer knows the other's address
   sim.until('registered', 10_000, () => ours.registered)
   open(sim, ours.dial(String(go.nodeId), 7), 10_000)
 })

@@ -1,6 +1,6 @@
 /**
- * Quirks of the reference daemon that need two nodes to show (stream.md §6, tunnel.md §3 to §6), one test each. Those of
- * a single stream are in test/unit/proto/stream/plain-peer.test.ts; docs/quirks.md says which test shows which.
+ * Quirks of the reference daemon that take two nodes to show (stream.md §6, tunnel.md §3 to §6), one test each. Those
+ * of a single stream are in test/unit/proto/stream/plain-peer.test.ts; docs/quirks.md maps quirks to tests.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -18,7 +18,7 @@ interface Setting {
   readonly go: SimGoNode
 }
 
-/** A public Go node and a node of ours, also public: nothing but streams is in the way. */
+/** A public Go node and a public node of ours: only streams matter here. */
 function setting(seed: number, delayMs = 10): Setting {
   const sim = new SimOverlay({ seed, path: { delayMs } })
   const go = new SimGoNode(sim, 1, 'go-a', true)
@@ -48,7 +48,7 @@ function magicOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('latin1', 0, 4)
 }
 
-test('Q11: what a daemon accepts may be written to at once, without waiting for its third packet', () => {
+test('Q11: a stream accepted by a daemon may be written to at once, without waiting for its third packet', () => {
   const { sim, ours, puppet } = withPuppet()
   ours.listen(81, (stream) => stream.write(Buffer.from('greeting')))
   puppet.knock(ours)
@@ -76,7 +76,7 @@ test('Q11: what a daemon accepts may be written to at once, without waiting for 
       }
   }
   const stream = opened(sim, ours.dial('puppet', 80))
-  sim.until('what came right behind the SYN-ACK', 1_000, () => stream.data.toString() === 'early')
+  sim.until('what came right after the SYN-ACK', 1_000, () => stream.data.toString() === 'early')
 })
 
 test('Q15: an early segment is answered by one pure ACK, and while nothing arrives there is none', () => {
@@ -107,7 +107,7 @@ test('Q15: an early segment is answered by one pure ACK, and while nothing arriv
   )
 })
 
-test('Q17: a daemon that has forgotten our stream says nothing; the stream ends all the same', () => {
+test('Q17: a daemon that has forgotten our stream stays silent; the stream ends all the same', () => {
   const { sim, ours, go } = setting(1)
   const stream = opened(sim, ours.dial(String(go.nodeId), 7))
   go.turn(() => go.node.streams.clear()) // the tunnel stays
@@ -116,11 +116,11 @@ test('Q17: a daemon that has forgotten our stream says nothing; the stream ends 
   assert.equal(stream.end, 'timed_out')
 })
 
-test('Q20: what a daemon sends in order is acknowledged well within the 200 ms after which it repeats', () => {
+test('Q20: in-order data from a daemon is acknowledged well within its 200 ms retransmission timeout', () => {
   const { sim, ours, go } = setting(1, 1)
   ours.listen(81, (stream) => {
     stream.reading = false
-  }) // and also while no one reads
+  }) // even while no one reads
   const stream = go.dial(ours.nodeId, 81)
   sim.until('open', 5_000, () => stream.state === 'ESTABLISHED')
   for (let i = 0; i < 50; i++) {
@@ -131,7 +131,7 @@ test('Q20: what a daemon sends in order is acknowledged well within the 200 ms a
   assert.equal(stream.retransmissions, 0)
 })
 
-test('Q21: a daemon whose registry stalls its loops for seconds is waited for', () => {
+test('Q21: we wait for a daemon whose loops stall for seconds on its registry', () => {
   const { sim, ours, go } = setting(1)
   const silentUntil = sim.world.nowMs + 3_000
   sim.network.drops = ({ to, bytes }) =>
@@ -147,7 +147,7 @@ test('Q21: a daemon whose registry stalls its loops for seconds is waited for', 
   assert.equal(stream.end, undefined)
 })
 
-test('Q22: streams survive new keys and a new address of ours', () => {
+test('Q22: streams survive our new keys and new address', () => {
   const { sim, ours, go } = setting(1)
   const stream = opened(sim, ours.dial(String(go.nodeId), 7))
   const inbound = go.dial(ours.nodeId, 80)
@@ -159,7 +159,7 @@ test('Q22: streams survive new keys and a new address of ours', () => {
   sim.until('both echoes', 10_000, () => stream.receivedBytes === 5 && inbound.receivedBytes === 5)
 })
 
-test('Q23: a RST right behind the SYN-ACK is a daemon whose queue is full: dialled once more, after a pause, unnoticed', () => {
+test("Q23: a RST right after the SYN-ACK means the daemon's queue is full: we dial once more after a pause, unnoticed", () => {
   for (const [busy, opens] of [
     [1, 1],
     [2, 0],
@@ -191,7 +191,7 @@ test('Q23: a RST right behind the SYN-ACK is a daemon whose queue is full: diall
 })
 
 for (let lost = 0; lost < 8; lost++) {
-  test(`Q-T1: a dial reaches a Go node within 6 s although datagram ${lost} between the two is lost, the one answer it gives to a key included`, () => {
+  test(`Q-T1: a dial reaches a Go node within 6 s although datagram ${lost} between the two is lost, even its single answer to a key`, () => {
     const { sim, ours, go } = setting(1)
     let count = 0
     sim.network.drops = ({ from, to }) =>
@@ -205,7 +205,7 @@ for (let lost = 0; lost < 8; lost++) {
   })
 }
 
-test('tunnel §4.1: every answer of a Go node is lost for 2 s: our fresh key makes it answer again', () => {
+test('tunnel §4.1: every answer of a Go node is lost for 2 s; a fresh key makes it answer again', () => {
   const { sim, ours, go } = setting(1)
   const until = sim.world.nowMs + 2_000
   const keys = new Set<string>()
@@ -220,7 +220,7 @@ test('tunnel §4.1: every answer of a Go node is lost for 2 s: our fresh key mak
   assert.ok(keys.size >= 2, `${keys.size} keys were shown`)
 })
 
-test('tunnel §3: a Go node that draws new prefixes under one key, counting from 1 each time, is followed', () => {
+test('tunnel §3: we follow a Go node that draws new prefixes under one key, counting from 1 each time', () => {
   const { sim, ours, go } = setting(1)
   const stream = opened(sim, ours.dial(String(go.nodeId), 7))
   for (let round = 1; round <= 20; round++) {
@@ -233,7 +233,7 @@ test('tunnel §3: a Go node that draws new prefixes under one key, counting from
   assert.equal(ours.state.counters['sealed_replay'] ?? 0, 0)
 })
 
-test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anyone, are counted and nothing else', () => {
+test('tunnel §2, §4.5: PILT and PILK, from a Go node or anyone, are only counted', () => {
   const { sim, ours, go } = setting(1)
   const records = sim.record()
   for (const magic of ['PILT', 'PILK']) {
@@ -249,7 +249,7 @@ test('tunnel §2, §4.5: PILT and PILK of a Go node, or of anyone, are counted a
   )
 })
 
-test('tunnel §4.3: a Go node that took us directly is never shown a key by the relay, whatever fails', () => {
+test('tunnel §4.3: a Go node reached directly is never sent a key over the relay, whatever fails', () => {
   const { sim, ours, go } = setting(1)
   const stream = opened(sim, ours.dial(String(go.nodeId), 7))
   const relayed: string[] = []

@@ -1,6 +1,5 @@
 /**
- * Messages on port 444: what the reference believes of anyone (trust.md §3.1), ours believes only from the peer of the
- * tunnel.
+ * Messages on port 444: the reference believes them from anyone (trust.md §3.1), we only from the tunnel's peer.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -52,7 +51,7 @@ function give(to: SimNode, from: SimNode, message: HandshakeMessage): string | u
   return fault
 }
 
-test('a message in the name of another, with another key, a foreign signature or none is ignored', () => {
+test("a message in another node's name, with another key, a foreign signature or none is ignored", () => {
   const { sim, a, b, c } = three()
   for (const type of ['handshake_request', 'handshake_accept', 'handshake_revoke'] as const) {
     assert.equal(give(a, b, messageOf(c, a, type)), 'foreign_node')
@@ -82,7 +81,7 @@ test('an unrequested accept creates no trust, a requested one does; a request wa
   assert.equal(trusts(a, b), true)
 })
 
-test('a revocation ends the trust of its sender and no other, and its streams immediately', () => {
+test("a revocation ends only its sender's trust, and its streams immediately", () => {
   const { sim, a, b, c } = three()
   for (const node of [b, c]) {
     a.requestTrust(node.options.hostname!)

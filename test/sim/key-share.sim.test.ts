@@ -1,7 +1,7 @@
 /**
- * Mallory, whom bob talks to and alice has never heard of, carries each one's key exchange to the other: she shows bob
- * alice's X25519 key as her own (an unknown key-share attack). She can open nothing. She must not get a tunnel of
- * alice's that leads through her.
+ * Mallory, known to bob but not to alice, carries each one's key exchange to the other: she presents alice's X25519 key
+ * to bob as her own (an unknown key-share attack). She can decrypt nothing, and must not get one of alice's tunnels
+ * routed through her.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -28,7 +28,7 @@ const RELAY_DELIVER_HEADER_BYTES = 5
 
 class Mallory {
   readonly endpoint: Endpoint = { address: '192.0.2.66', port: 666 }
-  /** Sealed frames of alice that came to her: each is one that bob did not get. */
+  /** Alice's sealed frames that reached her: each one is missing at bob. */
   diverted = 0
   readonly #sim: SimOverlay
   readonly #identity
@@ -37,7 +37,7 @@ class Mallory {
   readonly #bob: SimNode
   readonly #isStripping: boolean
 
-  /** @param isStripping she takes what identifies the recipient off bob's frames. */
+  /** @param isStripping she strips the recipient from bob's frames. */
   constructor(sim: SimOverlay, alice: SimNode, bob: SimNode, isStripping: boolean) {
     this.#sim = sim
     this.#alice = alice
@@ -57,7 +57,7 @@ class Mallory {
     sim.network.attach(this.endpoint, (bytes, source) => this.#onDatagram(bytes, source))
   }
 
-  /** Makes bob show her a key that bob has shown to no one else. */
+  /** Makes bob show her a key that only she sees. */
   knock(): void {
     this.#showBob(x25519PublicKey(this.#sim.random.bytes(32)))
   }
@@ -87,7 +87,7 @@ class Mallory {
   }
 }
 
-/** As a wire on which no one says for whom a key is: what Go daemons and older pilotgates send. */
+/** A wire on which keys name no recipient, as sent by Go daemons and older pilotgates. */
 function stripAll(sim: SimOverlay): void {
   sim.network.drops = ({ from, to, bytes }: Datagram): boolean => {
     const at = [0, RELAY_DELIVER_HEADER_BYTES, RELAY_HEADER_BYTES].find(
@@ -100,12 +100,12 @@ function stripAll(sim: SimOverlay): void {
 }
 
 for (const [name, isStripping, isPlain] of [
-  ['that say for whom they are', false, false],
+  ['that name their recipient', false, false],
   ['with the recipient cut off', true, false],
-  ['that never said for whom they are', true, true],
+  ['that never named their recipient', true, true],
 ] as const) {
   for (const seed of [1, 2, 3, 4]) {
-    test(`key exchanges ${name}, carried on by a third party, neither re-key nor divert a tunnel (seed ${seed})`, () => {
+    test(`key exchanges ${name}, relayed by a third party, neither re-key nor divert a tunnel (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 5 } })
       if (isPlain) stripAll(sim)
       const [alice, bob] = sim.pair({ b: { public: true } })
@@ -124,7 +124,7 @@ for (const [name, isStripping, isPlain] of [
       }
       assert.equal(mallory.diverted, 0, 'sealed frames of alice go to mallory')
       assert.deepEqual(alice.peer(bob)?.paths.current?.endpoint, bob.endpoint)
-      // Without recipients alice asks the real bob whether the key is her, and they agree on new keys: that costs nothing.
+      // Without recipients alice checks with the real bob, and they agree on new keys: no harm done.
       const restarts = alice.eventsOf('peer').filter(({ state }) => state === 'restarted')
       if (!isPlain) assert.deepEqual(restarts, [], 'bob seems to have restarted')
       sim.until('everything echoed', 1_000, () => stream.receivedBytes === 41_000)

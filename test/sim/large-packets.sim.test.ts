@@ -1,6 +1,6 @@
 /**
- * A direct path that loses every large packet, while pings pass, or every small one, while segments pass and carry the
- * acknowledgements: it is left for one that works, and used again when it is whole.
+ * A direct path that loses every large packet while pings pass, or every small one while segments pass and carry the
+ * acknowledgements: it is abandoned for one that works, and used again once repaired.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -13,9 +13,9 @@ const A = '203.0.113.1'
 const B = '203.0.113.2'
 const LARGE_BYTES = 700
 const SMALL_BYTES = 300
-/** Between the first small packet that is lost and the relay, ms. */
+/** From the first lost small packet to the relay, ms. */
 const SMALL_LEFT_WITHIN_MS = 6_000
-/** Between the first large packet that is lost and the next byte that arrives, ms. */
+/** From the first lost large packet to the next byte that arrives, ms. */
 const LEFT_WITHIN_MS = 4_000
 
 interface Stage {
@@ -33,7 +33,7 @@ function stage(seed: number, lossRate = 0): Stage {
   return { sim, a, b }
 }
 
-/** Writes all the time; the echo shows what passes. */
+/** Writes continuously; the echo shows what passes. */
 function trickling({ sim, a }: Stage, bytes: number): SimStream {
   const stream = a.dial('agent-b', 80)
   stream.keep = false
@@ -81,7 +81,7 @@ for (const seed of [1, 2, 3])
     ['towards the peer', A, B, true],
     ['from the peer', B, A, true],
   ] as const) {
-    test(`a direct path that loses large packets ${direction} is left within 4 s, for new streams too, without flapping, and used again once it is whole (seed ${seed})`, () => {
+    test(`a direct path that loses large packets ${direction} is abandoned within 4 s, for new streams too, without flapping, and used again once repaired (seed ${seed})`, () => {
       const world = stage(seed)
       const { sim, a, b } = world
       const stream = trickling(world, 2_000)
@@ -96,7 +96,7 @@ for (const seed of [1, 2, 3])
       sim.until('a new stream', 1_000, () => late.receivedBytes === 5_000)
       assert.ok(longestSilence(sim, stream, 60_000) < 1_000, 'it continues over the relay')
       assert.deepEqual(kinds(world), ['relay', 'relay'])
-      assert.deepEqual([a, b].map(changes), before, 'no path is tried with data before it is proven')
+      assert.deepEqual([a, b].map(changes), before, 'no path carries data before it is proven')
       sim.network.heal(A, B)
       sim.until('direct again', 60_000, () => kinds(world).every((kind) => kind === 'direct'))
       assert.ok(longestSilence(sim, stream, 60_000) < 1_000)
@@ -112,7 +112,7 @@ for (const seed of [1, 2])
     ['from the peer', B, A, true],
   ] as const)
     for (const hasRequests of seed === 1 ? [true, false] : [true])
-      test(`a direct path that loses small packets ${direction} is left within 6 s, without flapping, and used again once it is whole (seed ${seed}, ${hasRequests ? 'small messages' : 'only new streams'})`, () => {
+      test(`a direct path that loses small packets ${direction} is abandoned within 6 s, without flapping, and used again once repaired (seed ${seed}, ${hasRequests ? 'small messages' : 'only new streams'})`, () => {
         const world = stage(seed)
         const { sim, a, b } = world
         const stream = trickling(world, 8_000)
@@ -127,7 +127,7 @@ for (const seed of [1, 2])
         sim.run(1_000)
         const before = [a, b].map(changes)
         assert.ok(longestSilence(sim, small ?? stream, 60_000) < 1_000, 'it continues over the relay')
-        assert.deepEqual([a, b].map(changes), before, 'no path is tried with data before it is proven')
+        assert.deepEqual([a, b].map(changes), before, 'no path carries data before it is proven')
         sim.network.heal(A, B)
         sim.until('direct again', 60_000, () => kinds(world).every((kind) => kind === 'direct'))
         assert.ok(longestSilence(sim, stream, 60_000) < 1_000)
@@ -135,7 +135,7 @@ for (const seed of [1, 2])
         assert.equal(stream.end, undefined)
       })
 
-test('without another path it is kept, small messages pass, and large ones continue within 6 s of the end', () => {
+test('without another path it is kept, small messages pass, and large ones resume within 6 s of the repair', () => {
   const world = stage(1)
   const { sim, a } = world
   for (const host of [A, B]) sim.network.cut(host, sim.beaconEndpoint.address)
@@ -159,7 +159,7 @@ for (const [lossRate, mostSeconds] of [
   [0.1, 0],
   [0.2, 30],
 ] as const)
-  test(`plain loss of ${lossRate * 100} % does not make a path be left: ${mostSeconds} s of ten times five minutes at most go over the relay`, () => {
+  test(`plain loss of ${lossRate * 100} % does not abandon a path: ${mostSeconds} s of ten times five minutes at most go over the relay`, () => {
     let seconds = 0
     for (let seed = 1; seed <= 10; seed++) {
       const world = stage(seed)
@@ -175,7 +175,7 @@ for (const [lossRate, mostSeconds] of [
     assert.ok(seconds <= mostSeconds, `${seconds} s`)
   })
 
-test('a Go-shaped peer is sent large packets by the relay too, when its direct path loses them', () => {
+test('large packets to a Go-shaped peer use the relay when its direct path loses them', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
   const go = new SimGoNode(sim, 1, 'go-a', true)
   const ours = sim.node('ours', { trust: ['go-a'] })

@@ -1,6 +1,7 @@
 /**
- * A name means a key (decision 30): honest nodes alice and bob, and others who get bob's name from a registry that lies, or that gave
- * it away. Each test looks at all three: whom a dial reaches, whom an allow-list means, and what a service sees.
+ * A name means a key (decision 30): honest nodes alice and bob, and others given bob's name by a registry that lies or
+ * has reassigned it. Each test checks all three: whom a dial reaches, whom an allow list means, and what a service
+ * sees.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -10,7 +11,7 @@ import { AccessList } from '../../src/gateway/expose/access.ts'
 import { SimOverlay, trusts } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
-/** From now on the registry says that `hostname` is the name of `node`, whenever it is asked for either. */
+/** From now on the registry answers that `hostname` belongs to `node`, whichever it is asked about. */
 function giveName(sim: SimOverlay, hostname: string, node: SimNode): void {
   sim.registry.lie = (request, reply) => {
     const { type, hostname: asked, node_id: about } = request
@@ -26,7 +27,7 @@ function giveName(sim: SimOverlay, hostname: string, node: SimNode): void {
   }
 }
 
-/** Whether an allow-list of `node` lets the caller in. */
+/** Whether `node`'s allow list admits the caller. */
 async function allows(node: SimNode, allow: string, caller: SimNode): Promise<boolean> {
   const { trust } = node.state
   const list = new AccessList(
@@ -48,7 +49,10 @@ function failureOf(sim: SimOverlay, from: SimNode, name: string): { code: string
   return { code: stream.failure, text: event?.text ?? '' }
 }
 
-/** alice and bob trust each other, and mallory is trusted by alice as mallory; all of them take connections on port 80. */
+/**
+ * alice and bob trust each other, and mallory is trusted by alice as mallory; all of them accept connections on port
+ * 80.
+ */
 function stage(
   seed: number,
   others: { mallory?: boolean } = {},
@@ -65,7 +69,7 @@ function stage(
   return { sim, alice, bob, mallory }
 }
 
-/** Lets `guest` in by a ticket. */
+/** Admits `guest` by a ticket. */
 function invite(sim: SimOverlay, host: SimNode, guest: SimNode): void {
   host.turn((now) => {
     host.core.setJudge(({ justification }) => (justification === 'ticket' ? 'accept' : undefined))
@@ -80,7 +84,7 @@ function invite(sim: SimOverlay, host: SimNode, guest: SimNode): void {
 }
 
 for (const seed of [1, 2, 3]) {
-  test(`a guest that has taken the name of an awaited peer gets nothing: no entry, no dial, no name (seed ${seed})`, async () => {
+  test(`a guest that takes an awaited peer's name gains nothing: no access, no dial, no name (seed ${seed})`, async () => {
     const sim = new SimOverlay({ seed })
     const alice = sim.node('alice', { trust: ['bob'] })
     const guest = sim.node('bob')
@@ -100,7 +104,7 @@ for (const seed of [1, 2, 3]) {
     )
   })
 
-  test(`a guest that takes the name of a trusted peer later stays a guest without a name (seed ${seed})`, async () => {
+  test(`a guest that later takes a trusted peer's name stays a guest without a name (seed ${seed})`, async () => {
     const { sim, alice, bob } = stage(seed)
     const guest = sim.node('zoe')
     guest.listen(80)
@@ -115,7 +119,7 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(guest.accepted, [])
   })
 
-  test(`a dial by a name that the registry gives to another key fails with both fingerprints, and nothing is sent there (seed ${seed})`, () => {
+  test(`a dial by a name the registry assigns to another key fails with both fingerprints, and nothing is sent there (seed ${seed})`, () => {
     const { sim, alice, bob } = stage(seed)
     const stranger = sim.node('stranger', { public: true })
     stranger.listen(80)
@@ -143,7 +147,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(alice.eventsOf('name_contested').length, 1, 'reported once')
   })
 
-  test(`a bound name reaches its key while that runs, whatever the registry says of the name (seed ${seed})`, () => {
+  test(`a bound name reaches its key while that node runs, whatever the registry says (seed ${seed})`, () => {
     const { sim, alice, bob, mallory } = stage(seed)
     giveName(sim, 'bob', mallory)
     sim.run(60_000)
@@ -153,7 +157,7 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(mallory.accepted, [])
   })
 
-  test(`a bound name is enough with the registry away, where the place of its node is known (seed ${seed})`, () => {
+  test(`a bound name works without the registry if the node's endpoint is known (seed ${seed})`, () => {
     const { sim, alice, bob } = stage(seed)
     const first = alice.dial('bob', 80)
     sim.until('open', 10_000, () => first.opened > 0)
@@ -164,7 +168,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(second.stream!.peer, bob.nodeId)
   })
 
-  test(`a trusted peer that renames itself keeps the name that it was trusted under (seed ${seed})`, async () => {
+  test(`a trusted peer that renames itself keeps the name it was trusted under (seed ${seed})`, async () => {
     const { sim, alice, bob, mallory } = stage(seed)
     bob.kill()
     giveName(sim, 'bob', mallory)
@@ -195,7 +199,7 @@ for (const seed of [1, 2, 3]) {
     )
   })
 
-  test(`the first one under a name that was asked for is trusted, and shown by fingerprint; with a pin only the pinned key is (seed ${seed})`, async () => {
+  test(`the first node under a requested name is trusted and shown by fingerprint; with a pin only the pinned key is (seed ${seed})`, async () => {
     for (const isPinned of [false, true]) {
       const sim = new SimOverlay({ seed })
       const bob = sim.node(undefined)
@@ -215,7 +219,7 @@ for (const seed of [1, 2, 3]) {
     }
   })
 
-  test(`a node whose name is taken runs without it, and gets it when it is free (seed ${seed})`, () => {
+  test(`a node whose name is taken runs without it and gets it once it is free (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const camper = sim.node('bob')
     sim.until('registered', 10_000, () => camper.registered)
@@ -236,7 +240,7 @@ for (const seed of [1, 2, 3]) {
     const before = bob.nodeId
     bob.kill()
     sim.run(1_000)
-    // The same identity under another id, as after a registry has lost a part of its memory: the trust of alice is as it was.
+    // The same identity under another id, as after a registry has lost part of its memory: alice's trust is unchanged.
     const other = before + 10
     sim.registry.lie = (request, reply) => {
       const { type, hostname, node_id: about } = request
@@ -247,13 +251,13 @@ for (const seed of [1, 2, 3]) {
       if (type === 'resolve' && about === before) return { type: 'error', error: 'node not found' }
       return reply
     }
-    failureOf(sim, alice, 'bob') // no one runs there; but its place is known now
+    failureOf(sim, alice, 'bob') // nothing runs there, but its endpoint is known now
     assert.equal(alice.state.trust.nodeNamed('bob'), other)
     assert.equal(toBase64(alice.state.trust.keyOf(other)!), bob.identity.publicKeyBase64)
     assert.equal(alice.state.trust.isTrusted(before), false)
   })
 
-  test(`a request that a person made outlives a restart: the approval that comes afterwards counts (seed ${seed})`, () => {
+  test(`a request made by a person survives a restart: a later approval counts (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [alice, bob] = [sim.node('alice'), sim.node('bob')]
     sim.until('registered', 10_000, () => alice.registered && bob.registered)
@@ -271,7 +275,7 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
-test('a name with two trusted keys, from an old trust file, leads nowhere and reports that', () => {
+test('a name with two trusted keys, from an old trust file, resolves to neither and is reported', () => {
   const sim = new SimOverlay({ seed: 1 })
   const entry = { approvedAt: '', mutual: true, network: 0, hostname: 'bob' }
   const keys = [7, 8].map((fill) => toBase64(new Uint8Array(32).fill(fill)))
@@ -283,7 +287,7 @@ test('a name with two trusted keys, from an old trust file, leads nowhere and re
   assert.match(text, /several trusted keys/)
 })
 
-test('a registry that has had too many questions from us says nothing about a peer: not that it does not exist, nor that it distrusts us', () => {
+test('a rate-limited look-up says nothing about a peer: neither that it does not exist nor that it distrusts us', () => {
   for (const limited of ['resolve_hostname', 'resolve']) {
     const sim = new SimOverlay({ seed: 1 })
     const [alice, bob] = [sim.node('alice'), sim.node('bob', { public: true })]

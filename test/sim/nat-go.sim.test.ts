@@ -1,7 +1,7 @@
 /**
- * A peer that behaves as the reference daemon, behind each kind of NAT: it punches on command, answers pings and PILA,
- * follows only a PILA that comes directly, and never leaves the relay once a frame came through it. What we send it
- * must arrive whole, directly where possible, even while the path to it dies and our address changes.
+ * A peer that behaves like the reference daemon, behind each kind of NAT: it punches on command, answers pings and
+ * PILA, follows only a PILA that comes directly, and never leaves the relay once a frame came through it. What we send
+ * must arrive intact, directly where possible, even while the path dies and our address changes.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -21,7 +21,7 @@ interface GoWorld {
   readonly received: Uint8Array[]
 }
 
-/** A daemon that keeps what comes in order on any port, and acknowledges it. */
+/** A daemon that keeps and acknowledges in-order data on any port. */
 function goWorld(ours: string, theirs: string, seed: number): GoWorld {
   const sim = new SimOverlay({ seed, path: { delayMs: 10 } })
   const { node: a, nat: natA } = behind(sim, 'agent-a', 1, KINDS.get(ours))
@@ -71,7 +71,10 @@ function dial({ sim, a }: GoWorld): SimStream {
 }
 
 const KINDS_TRIED = ['open', 'linux', 'EIM/APDF', 'APDM/APDF']
-/** Straight from the first frame on: both keep their ports, or one is open. The daemon's own NAT must have kept the port that it registered. */
+/**
+ * Direct from the first frame on: both keep their ports, or one is public. The daemon's own NAT must keep the port it
+ * registered.
+ */
 const STRAIGHT = new Set([
   'open open',
   'open linux',
@@ -84,7 +87,7 @@ const STRAIGHT = new Set([
 
 for (const ours of KINDS_TRIED) {
   for (const theirs of KINDS_TRIED) {
-    test(`we behind ${ours}, the reference behind ${theirs}: 100 KB arrive whole, ${STRAIGHT.has(`${ours} ${theirs}`) ? 'directly' : 'somehow'} (seed 1)`, () => {
+    test(`we behind ${ours}, the reference behind ${theirs}: 100 KB arrive intact, ${STRAIGHT.has(`${ours} ${theirs}`) ? 'directly' : 'somehow'} (seed 1)`, () => {
       const world = goWorld(ours, theirs, 1)
       const sent = world.sim.random.bytes(100_000)
       const stream = dial(world)

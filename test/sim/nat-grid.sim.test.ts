@@ -1,7 +1,7 @@
 /**
- * Every kind of NAT against every other (RFC 4787). Three opinions must agree: what the nodes find, what a judge that
- * shares nothing with them finds possible (nat-world.ts), and the table of docs/nat.md. Whatever the outcome, the first
- * connection is open at once, by relay if need be, and what it carries arrives.
+ * Every kind of NAT against every other (RFC 4787). Three verdicts must agree: what the nodes find, what an independent
+ * judge finds possible (nat-world.ts), and the table in docs/nat.md. Whatever the outcome, the first connection opens
+ * at once, by relay if need be, and its data arrives.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ type Outcome = 'direct' | 'punched' | 'relay'
 
 const table = readTable()
 
-test('the table of docs/nat.md has a row and a column for every kind', () => {
+test('the table in docs/nat.md has a row and a column for every kind', () => {
   assert.deepEqual([...table.keys()], [...KINDS.keys()])
   for (const [kind, row] of table) assert.deepEqual([...row.keys()], [...KINDS.keys()], kind)
 })
@@ -40,7 +40,7 @@ for (const left of KINDS.keys()) {
   })
 }
 
-/** `a` dials; then both are watched until they agree on what is expected, and a while longer. */
+/** `a` dials; then both are watched until they agree on the expected path, and a while longer. */
 function meet(
   left: string,
   right: string,
@@ -73,7 +73,7 @@ function kindOf(node: SimNode, other: SimNode): string {
   return node.peer(other)?.paths.current?.kind ?? 'none'
 }
 
-/** The table between the markers: `| left | right… |`, cells D, P, R. */
+/** Reads the table between the markers: `| left | right… |`, cells D, P, R. */
 function readTable(): ReadonlyMap<string, ReadonlyMap<string, Outcome>> {
   const text = readFileSync(new URL('../../docs/nat.md', import.meta.url), 'utf8')
   const outcomes: Readonly<Record<string, Outcome>> = { D: 'direct', P: 'punched', R: 'relay' }
@@ -93,11 +93,14 @@ function readTable(): ReadonlyMap<string, ReadonlyMap<string, Outcome>> {
   )
 }
 
-/** These open up to each other by the first punch. */
+/** These reach each other on the first punch. */
 const EASY: ReadonlySet<string> = new Set(['open', 'firewall', 'linux', 'EIM/EIF', 'EIM/ADF', 'EIM/APDF'])
 /** With 10 ms of delay on each leg: registry (20 ms), a punch through the beacon (20 to 30), keys (20), SYN (20). */
 const MOST_OPEN_MS = 105
-/** The relay is tried only after this long without an answer on a direct path, because a Go peer would never leave it again. It also takes twice as long. */
+/**
+ * The relay is tried only after this long without an answer on a direct path, because a Go peer would never leave it
+ * again. It also doubles the round trip.
+ */
 const RELAY_AFTER_MS = 190
 /** Within about 25 s. NATs that use a new port for every probe are the worst: each probe looks like a new path. */
 const MOST_DATAGRAMS = 1_000

@@ -1,6 +1,6 @@
 /**
  * Life behind NATs: mappings that expire, boxes that restart, machines that move, two nodes behind one box, a different
- * beacon implementation, commands that must not be obeyed. docs/nat.md has the promises.
+ * beacon implementation, commands that must not be obeyed. The promises are in docs/nat.md.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -47,13 +47,13 @@ function dialled({ sim, a }: Pair): SimStream {
   return stream
 }
 
-/** A little every 100 ms, endlessly. */
+/** A little data every 100 ms, endlessly. */
 function trickle(sim: SimOverlay, stream: SimStream): void {
   stream.write(new Uint8Array(500))
   if (!stream.over) sim.world.after(100, () => trickle(sim, stream))
 }
 
-/** Longest silence at the dialler in the next `ms`. */
+/** Longest silence at the dialler during the next `ms`. */
 function longestGap(sim: SimOverlay, stream: SimStream, ms: number): number {
   let [longest, last, lastBytes] = [0, sim.world.nowMs, stream.receivedBytes]
   for (const end = sim.world.nowMs + ms; sim.world.nowMs < end;) {
@@ -68,7 +68,7 @@ function kindOf(node: SimNode, other: SimNode): string {
   return node.peer(other)?.paths.current?.kind ?? 'none'
 }
 
-test('a stream that is silent for an hour outlives NATs that forget after 30 s, at a packet each 15 s', () => {
+test('a stream idle for an hour outlives NATs that forget after 30 s, at one packet every 15 s', () => {
   const short = { ...LINUX, expiryMs: 30_000 }
   const pair = pairOf(short, short)
   const { sim, a, b } = pair
@@ -84,7 +84,7 @@ test('a stream that is silent for an hour outlives NATs that forget after 30 s, 
   assert.ok(perMinute < 40, `${perMinute} datagrams a minute, the beacon's included`)
 })
 
-test('without a stream a peer costs no packet, however long the tunnel is up', () => {
+test('a peer without streams costs no packets, however long the tunnel is up', () => {
   const pair = pairOf(LINUX, LINUX)
   const { sim, b } = pair
   const stream = dialled(pair)
@@ -110,7 +110,7 @@ for (const [left, right] of [
     test(`the ${side}'s NAT restarts and forgets everything (${left} and ${right}): bytes flow again within 5 s`, () => {
       const pair = pairOf(KINDS.get(left), KINDS.get(right))
       const nat = side === 'dialler' ? pair.natA : pair.natB
-      if (nat === undefined) return // in the open there is nothing to restart
+      if (nat === undefined) return // a public node has nothing to restart
       const stream = dialled(pair)
       trickle(pair.sim, stream)
       pair.sim.run(10_000)
@@ -141,7 +141,7 @@ for (const how of ['unnoticed', 'noticed'] as const) {
   }
 }
 
-test('a machine sleeps for ten seconds under a silent stream: it is heard within 5 s of waking, from another address', () => {
+test('a machine sleeps for ten seconds with an idle stream: it is heard within 5 s of waking, from another address', () => {
   const pair = pairOf(LINUX, undefined)
   const { sim, a, natA } = pair
   const stream = dialled(pair)
@@ -176,7 +176,7 @@ test('two nodes behind one NAT talk on their LAN, whether or not it hairpins', (
   }
 })
 
-test('two nodes behind one NAT on different subnets meet by hairpin, or by relay without it', () => {
+test('two nodes behind one NAT on different subnets connect by hairpin, or by relay without it', () => {
   for (const [hairpinning, expected] of [
     [true, 'punched'],
     [false, 'relay'],
@@ -200,7 +200,7 @@ test('two nodes behind one NAT on different subnets meet by hairpin, or by relay
   }
 })
 
-test('double NAT on one side is still punched', () => {
+test('double NAT on one side can still be punched', () => {
   const sim = new SimOverlay({ seed: 1 })
   const outer = new Nat(sim.world, sim.random, sim.network, '198.18.0.1', LINUX)
   const inner = new Nat(sim.world, sim.random, outer, '100.64.0.2', LINUX)
@@ -226,7 +226,7 @@ test('with a different beacon implementation the path is still found, and the NA
   assert.equal(a.state.nat.filtering, 'unknown')
 })
 
-test('a punch command is obeyed only from our beacon, and never towards anything closer than it', () => {
+test('a punch command is obeyed only from our beacon, and never towards anything closer than the beacon', () => {
   const { sim, a } = pairOf(undefined, undefined)
   const seen: string[] = []
   sim.network.audits.push(({ from, to, bytes }) => {

@@ -1,4 +1,6 @@
-/** An attacker that sees every datagram and sends anything; and strangers. None of it disturbs streams or fills tables. */
+/**
+ * An attacker that sees every datagram and sends anything, and strangers. Neither may disturb streams or fill tables.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { LOOK_UPS_PER_SECOND, MAX_STRANGERS } from '../../src/proto/node/constants.ts'
@@ -10,7 +12,7 @@ import type { SimNode } from './simulator/sim-node.ts'
 
 const EVE = { address: '192.0.2.66', port: 666 }
 
-/** Every datagram between the two again, `times` times, up to `withinMs` later, from where it came or from somewhere else. */
+/** Replays every datagram between the two `times` times, up to `withinMs` later, from its origin or from elsewhere. */
 function replayAll(sim: SimOverlay, records: readonly Datagram[], times: number, withinMs: number): void {
   for (const { from, to, bytes } of records) {
     for (let i = 0; i < times; i++) {
@@ -50,7 +52,7 @@ for (const seed of [1, 2, 3, 4]) {
     assert.equal(b.state.peers.size, 1)
   })
 
-  test(`frames of an earlier life of the peer, replayed with its old keys, change nothing (seed ${seed})`, () => {
+  test(`frames from before a peer's restart, replayed with its old keys, change nothing (seed ${seed})`, () => {
     const { sim, a, b, records } = connectedPair(seed)
     const old = a.dial('agent-b', 80)
     old.write(sim.random.bytes(20_000))
@@ -62,7 +64,7 @@ for (const seed of [1, 2, 3, 4]) {
     const stream = a.dial('agent-b', 80)
     stream.write(sim.random.bytes(1_000))
     sim.until('second echo', 10_000, () => stream.receivedBytes === 1_000)
-    sim.run(15_000) // whatever is kept for frames under way is gone
+    sim.run(15_000) // nothing is kept for frames in flight any more
     const restarts = a.eventsOf('peer').filter(({ state }) => state === 'restarted').length
     replayAll(sim, before, 3, 10_000)
     for (let i = 0; i < 20; i++) {
@@ -73,12 +75,12 @@ for (const seed of [1, 2, 3, 4]) {
     assert.equal(
       a.eventsOf('peer').filter(({ state }) => state === 'restarted').length,
       restarts,
-      'old keys do not come back into use',
+      'old keys are not used again',
     )
     assert.equal(stream.end, undefined)
   })
 
-  test(`one bit in fifty datagrams is wrong: everything still arrives whole (seed ${seed})`, () => {
+  test(`with one bit wrong in one of fifty datagrams, everything still arrives intact (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, corruptRate: 0.02 } })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -93,7 +95,7 @@ for (const seed of [1, 2, 3, 4]) {
   })
 }
 
-test('a stranger who dials a private node gets not one datagram from it', () => {
+test('a stranger that dials a private node gets no datagram from it', () => {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
   const eve = sim.node('eve')
@@ -117,7 +119,7 @@ test('a stranger who dials a private node gets not one datagram from it', () => 
   assert.equal(a.state.peers.size, 0)
 })
 
-test('PILA of nodes that no registry knows do not lock a public node against the next one that is real', () => {
+test('PILA from unregistered nodes do not lock a public node against a real one', () => {
   const sim = new SimOverlay({ seed: 1 })
   const b = sim.node('agent-b', { public: true })
   const c = sim.node('agent-c')
@@ -140,7 +142,7 @@ test('PILA of nodes that no registry knows do not lock a public node against the
   sim.until('echo', 10_000, () => stream.receivedBytes === 5)
 })
 
-test('datagrams in the name of random nodes leave no peers behind at a public node once they stop', () => {
+test('datagrams in the name of random nodes leave no peers behind at a public node', () => {
   const sim = new SimOverlay({ seed: 1 })
   const b = sim.node('agent-b', { public: true })
   sim.until('registered', 5_000, () => b.registered)
@@ -152,10 +154,10 @@ test('datagrams in the name of random nodes leave no peers behind at a public no
   sim.run(10_000)
   const during = b.state.peers.size
   sim.run(700_000)
-  assert.equal(b.state.peers.size, 0, `of ${during} peers some are never forgotten`)
+  assert.equal(b.state.peers.size, 0, `some of ${during} peers are never forgotten`)
 })
 
-test('a peer without a name that offers new keys all the time does not use up our questions to the registry', () => {
+test('an unnamed peer that constantly offers new keys does not use up our registry look-ups', () => {
   const sim = new SimOverlay({ seed: 1 })
   const b = sim.node('agent-b', { public: true })
   const eve = new Puppet(sim, 66, '')
@@ -173,7 +175,7 @@ test('a peer without a name that offers new keys all the time does not use up ou
   assert.ok(lookUps() - before <= 11 * LOOK_UPS_PER_SECOND, `${lookUps() - before} questions`)
 })
 
-test('a key exchange replayed from many addresses takes no candidate away, and has nothing sent there', () => {
+test('a key exchange replayed from many addresses displaces no candidate and causes no traffic to them', () => {
   const { sim, a, b, records } = connectedPair(1)
   const stream = a.dial('agent-b', 80)
   stream.write(Buffer.from('x'))

@@ -1,5 +1,5 @@
 /**
- * A network that misbehaves at random for a minute, then behaves. After that nothing may be stuck: every byte has come
+ * A network that misbehaves at random for a minute, then recovers. After that nothing may be stuck: every byte has come
  * back, or both ends know that the stream has ended; and the next dial works.
  */
 import assert from 'node:assert/strict'
@@ -71,7 +71,7 @@ function chaos(seed: number, restarts: boolean, ways: Ways): void {
     assert.equal(
       stream.receivedBytes,
       written.get(stream) ?? 0,
-      `a stream stands still: ${stream.receivedBytes} of ${written.get(stream)} bytes`,
+      `a stream is stalled: ${stream.receivedBytes} of ${written.get(stream)} bytes`,
     )
   }
   assert.equal(

@@ -1,4 +1,4 @@
-/** Dialling: lost packets, simultaneous dials, and answers of odd peers. */
+/** Dialling: lost packets, simultaneous dials, and unusual answers. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FLAG_ACK, FLAG_RST, FLAG_SYN } from '../../src/wire/packet.ts'
@@ -62,7 +62,7 @@ for (const seed of [1, 2]) {
     assert.equal(b.accepted.length, 500)
   })
 
-  test(`a dial to a node that was killed fails as unreachable within the limit of a handshake (seed ${seed})`, () => {
+  test(`a dial to a killed node fails as unreachable within the handshake limit (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.kill()
@@ -82,7 +82,7 @@ for (const seed of [1, 2]) {
     assert.equal(a.state.streams + b.state.streams, 0)
   })
 
-  test(`a dial that is answered from an older connection is dialled again once, and opens once (seed ${seed})`, () => {
+  test(`a dial answered from an older connection is retried once, and opens once (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a')
     const puppet = new Puppet(sim, 1)
@@ -93,7 +93,7 @@ for (const seed of [1, 2]) {
       if (flags !== FLAG_SYN) return
       ports.add(srcPort)
       syns += 1
-      const stale = ports.size === 1 // as a reference daemon that still knows the first port (stream.md Q9)
+      const stale = ports.size === 1 // like a reference daemon that still knows the first port (stream.md Q9)
       puppet.send({
         flags: FLAG_SYN | FLAG_ACK,
         srcPort: dstPort,
@@ -110,7 +110,7 @@ for (const seed of [1, 2]) {
   })
 }
 
-test('a RST to a stream of the dialler ends it as reset by the peer', () => {
+test("a RST ends the dialler's stream as reset by the peer", () => {
   const sim = new SimOverlay({ seed: 1 })
   const a = sim.node('agent-a')
   const puppet = new Puppet(sim, 1)
@@ -125,7 +125,7 @@ test('a RST to a stream of the dialler ends it as reset by the peer', () => {
   assert.equal(stream.end, 'reset_by_peer')
 })
 
-test('dials made between the end of trust and the end of the keys do not wait forever', () => {
+test('dials made after trust ended but before the keys did do not wait forever', () => {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
   const ping = a.dial('agent-b') // a tunnel, and nothing yet that shows whether SYNs must be paced
@@ -136,7 +136,7 @@ test('dials made between the end of trust and the end of the keys do not wait fo
   assert.equal(dials.filter((dial) => !dial.over).length, 0)
 })
 
-test('a peer cannot tell by the time of the answer whether a port is not exposed, or not to it', () => {
+test('response times do not reveal whether a port is not exposed or merely not to this peer', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
   const [a, b] = sim.pair()
   b.listenAndRefuse(80)
@@ -153,5 +153,5 @@ test('a peer cannot tell by the time of the answer whether a port is not exposed
   assert.equal(answerMs(80), answerMs(81))
   assert.equal(answerMs(81), 20 + REFUSAL_MS)
   thinkMs = 50
-  assert.ok(answerMs(80) >= 70, 'a decision that takes longer is answered when it is made')
+  assert.ok(answerMs(80) >= 70, 'a slower decision is answered as soon as it is made')
 })

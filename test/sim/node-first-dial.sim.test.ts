@@ -1,15 +1,15 @@
-/** How long the first connection to a peer takes, in round trips: those of the registry, and those between the two. */
+/** How many round trips the first connection to a peer takes: to the registry, and between the two. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parsePeerName } from '../../src/base/address.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
-const DELAY_MS = 10 // one way between the two: PILA there and back, SYN there and back make 40
-const REGISTRY_MS = 40 // one way to the registry
+const DELAY_MS = 10 // one-way delay between the two: PILA and SYN exchanges make 40
+const REGISTRY_MS = 40 // one-way delay to the registry
 const SLACK_MS = 3
 
-/** Two nodes that trust each other and have just started: nothing is connected, nothing asked. */
+/** Two nodes that trust each other and have just started: nothing connected, nothing looked up. */
 function strangersAgain(seed: number): { sim: SimOverlay; a: SimNode; b: SimNode } {
   const registry = { compat: new Set(['old-signatures'] as const) } // so that a test may sign for a node
   const sim = new SimOverlay({ seed, path: { delayMs: DELAY_MS }, registryLatencyMs: REGISTRY_MS, registry })
@@ -21,7 +21,7 @@ function strangersAgain(seed: number): { sim: SimOverlay; a: SimNode; b: SimNode
   for (const node of [a, b]) node.restart()
   sim.until('registration', 5_000, () => a.registered && b.registered)
   sim.run(60_000) // names are forgotten after 30 s
-  assert.equal(a.state.peers.get(b.nodeId)?.connected ?? false, false, 'nothing is up')
+  assert.equal(a.state.peers.get(b.nodeId)?.connected ?? false, false, 'nothing is connected')
   return { sim, a, b }
 }
 
@@ -33,22 +33,22 @@ function msToOpen(sim: SimOverlay, a: SimNode, name: string): number {
 }
 
 for (const seed of [1, 2]) {
-  test(`name, place and key of a peer that we trust take one round trip to the registry together (seed ${seed})`, () => {
+  test(`name, endpoint and key of a trusted peer together take one registry round trip (seed ${seed})`, () => {
     const { sim, a } = strangersAgain(seed)
     const took = msToOpen(sim, a, 'agent-b')
     assert.ok(took <= 2 * REGISTRY_MS + 4 * DELAY_MS + SLACK_MS, `${took} ms`)
   })
 
-  test(`an expected peer needs no registry look-up: only key exchange and SYN (seed ${seed})`, () => {
+  test(`an expected peer needs no registry look-up, only key exchange and SYN (seed ${seed})`, () => {
     const { sim, a, b } = strangersAgain(seed)
     a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
-    sim.run(3_600_000) // an hour of nothing, in which other peers would be forgotten
+    sim.run(3_600_000) // an idle hour, after which other peers would be forgotten
     assert.equal(a.state.peers.get(b.nodeId)?.connected, false)
     const took = msToOpen(sim, a, `0:0000.0000.000${b.nodeId}`)
     assert.ok(took <= 4 * DELAY_MS + SLACK_MS, `${took} ms`)
   })
 
-  test(`while the tunnel is up the name of an untrusted peer is asked for again behind the dial, and one that moved to another node is followed by the next (seed ${seed})`, () => {
+  test(`with the tunnel up, an untrusted peer's name is looked up again behind the dial, and the next dial follows a moved name (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: DELAY_MS }, registryLatencyMs: REGISTRY_MS })
     const [a, b] = [sim.node('agent-a'), sim.node('agent-b', { public: true })]
     b.listen(80)
@@ -71,14 +71,14 @@ for (const seed of [1, 2]) {
         ? { type: 'resolve_hostname_ok', node_id: c.nodeId, address: `0:0000.0000.000${c.nodeId}`, hostname: 'agent-b' }
         : reply
     sim.run(31_000)
-    msToOpen(sim, a, 'agent-b') // the last one to whom it meant before
+    msToOpen(sim, a, 'agent-b') // the last dial to its previous owner
     sim.run(1_000)
     const moved = a.dial('agent-b', 80)
     sim.until('open', 5_000, () => moved.opened > 0)
     assert.equal(moved.stream!.peer, c.nodeId)
   })
 
-  test(`a peer that moved since it was asked about is reached where the registry says it is (seed ${seed})`, () => {
+  test(`a peer that moved since its look-up is reached where the registry says it is (seed ${seed})`, () => {
     const { sim, a, b } = strangersAgain(seed)
     a.turn((now) => a.core.prepare(now, parsePeerName('agent-b')!))
     sim.run(1_000)
@@ -90,14 +90,14 @@ for (const seed of [1, 2]) {
     assert.equal(a.state.peers.get(b.nodeId)?.paths.current?.endpoint.port, 4_777)
   })
 
-  test(`expecting peers costs two questions each, no packet to them and nothing to the beacon about them (seed ${seed})`, () => {
+  test(`expecting a peer costs two look-ups, no packet to it and no beacon message about it (seed ${seed})`, () => {
     const { sim, a, b } = strangersAgain(seed)
     const records = sim.record()
     const before = sim.registry.requests.length
     for (const name of ['agent-b', 'agent-b', 'nobody', '9']) a.turn((now) => a.core.prepare(now, parsePeerName(name)!))
     sim.run(1_000)
     const asked = sim.registry.requests.slice(before).filter((type) => !['heartbeat', 'poll_handshakes'].includes(type))
-    // The name of a trusted peer means its key, so no one is asked for it.
+    // A trusted peer's name means its key, so it is not looked up.
     assert.deepEqual(asked.toSorted(), ['lookup', 'resolve', 'resolve', 'resolve_hostname'])
     assert.equal(
       records.filter(({ from, bytes }) => from.port === a.endpoint.port && (bytes[0] === 0x03 || bytes[0]! >= 0x10))
@@ -108,7 +108,7 @@ for (const seed of [1, 2]) {
   })
 }
 
-test('connections are expected to 32 peers at most: the rest is asked about when it is dialled', () => {
+test('at most 32 peers are expected; the rest are looked up when dialled', () => {
   const sim = new SimOverlay({ seed: 1 })
   const a = sim.node('agent-a')
   sim.run(1_000)

@@ -12,7 +12,7 @@ import type { SimStream } from './simulator/sim-stream.ts'
 const A = '203.0.113.1'
 const B = '203.0.113.2'
 
-/** Bytes trickle continuously, so that a stall shows; `received` of the echo is what is looked at. */
+/** Bytes trickle continuously, so that a stall shows in the echo's `received`. */
 function trickling(sim: SimOverlay, a: SimNode): SimStream {
   const stream = a.dial('agent-b', 80)
   sim.until('open', 10_000, () => stream.state === 'open')
@@ -36,7 +36,7 @@ function echoPair(sim: SimOverlay): [SimNode, SimNode] {
   return [a, b]
 }
 
-test('a stream that refuses the relay ends with that reason within 12 s of the last direct path, at both ends; an idle one lives on', () => {
+test('a stream that refuses the relay ends with that reason at both ends within 12 s of losing the last direct path; an idle one survives', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
   const [a] = echoPair(sim)
   const b = sim.nodes[1]!
@@ -64,7 +64,7 @@ test('a stream that refuses the relay ends with that reason within 12 s of the l
 })
 
 for (const seed of [1, 2, 3]) {
-  test(`without a direct path the relay carries a whole transfer; when one opens, it takes over within a minute (seed ${seed})`, () => {
+  test(`without a direct path the relay carries a whole transfer; once a direct path opens, it takes over within a minute (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 3 } })
     sim.network.cut(A, B)
     const [a, b] = echoPair(sim)
@@ -113,7 +113,7 @@ for (const seed of [1, 2, 3]) {
         sim.run(6_000)
         const before = stream.receivedBytes
         sim.run(1_000)
-        assert.ok(stream.receivedBytes > before, `nothing in the seventh second; the stream: ${stream.end ?? 'open'}`)
+        assert.ok(stream.receivedBytes > before, `no data in the seventh second; the stream: ${stream.end ?? 'open'}`)
         sim.run(30_000)
         assert.equal(stream.end, undefined)
       })
@@ -130,7 +130,7 @@ for (const seed of [1, 2, 3]) {
     sim.run(6_000)
     const before = stream.receivedBytes
     sim.run(1_000)
-    assert.ok(stream.receivedBytes > before, 'nothing in the seventh second')
+    assert.ok(stream.receivedBytes > before, 'no data in the seventh second')
     sim.run(30_000)
     assert.equal(stream.end, undefined)
   })
@@ -149,7 +149,7 @@ for (const seed of [1, 2, 3]) {
       let before = stream.receivedBytes
       for (let second = 7; second < 20; second++) {
         sim.run(1_000)
-        assert.ok(stream.receivedBytes > before, `nothing in second ${second} after it came back`)
+        assert.ok(stream.receivedBytes > before, `no data in second ${second} after it came back`)
         before = stream.receivedBytes
       }
       assert.equal(stream.end, undefined)
@@ -165,10 +165,10 @@ for (const seed of [1, 2, 3]) {
       sim.run(2_000 + 1_000 * seed)
       const moving = who === 'the dialler' ? a : b
       moving.rebind({ address: moving.endpoint.address, port: 55_555 })
-      sim.run(8_000) // three of them the beacon waits before it believes an id at another address
+      sim.run(8_000) // for three of them the beacon does not yet believe an id at another address
       const before = stream.receivedBytes
       sim.run(1_000)
-      assert.ok(stream.receivedBytes > before, 'nothing in the ninth second')
+      assert.ok(stream.receivedBytes > before, 'no data in the ninth second')
       sim.run(30_000)
       assert.equal(stream.end, undefined)
     })
@@ -188,7 +188,7 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(stream.data, Buffer.from(sent))
   })
 
-  test(`a relay that carries less than the direct path takes over without losing data in transit (seed ${seed})`, () => {
+  test(`a relay with a smaller MTU than the direct path takes over without losing data in transit (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 5, rateBps: 100e6 } })
     for (const host of [A, B])
       sim.network.setPath(host, sim.beaconEndpoint.address, { delayMs: 10, rateBps: 50e6, maxDatagram: 1_472 })

@@ -1,4 +1,4 @@
-/** What a node sends to the registry, and when: late answers, changes during a request, floods that others cause. */
+/** What a node sends to the registry, and when: late answers, changes during a request, floods caused by others. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HEARTBEAT_MS } from '../../src/proto/rendezvous/constants.ts'
@@ -6,7 +6,7 @@ import { encodeAuthFrame } from '../../src/wire/tunnel-frames.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
-/** Where the registry tells others that a public node is. */
+/** The endpoint the registry gives others for a public node. */
 function registeredAt(sim: SimOverlay, node: SimNode): unknown {
   return (sim.registry.handle('192.0.2.9', { type: 'lookup', node_id: node.nodeId }) as Record<string, unknown>)[
     'real_addr'
@@ -14,7 +14,7 @@ function registeredAt(sim: SimOverlay, node: SimNode): unknown {
 }
 
 for (const seed of [1, 2]) {
-  test(`the beacon's answer that comes while we register is registered as well (seed ${seed})`, () => {
+  test(`a beacon answer that arrives during registration is registered too (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, registryLatencyMs: 400 })
     sim.network.drops = ({ atMs }) => atMs < 900 // the first answers of the beacon are lost
     const node = sim.node('agent-a', { public: true, localEndpoint: { address: '10.0.0.7', port: 9 } })
@@ -40,18 +40,18 @@ for (const seed of [1, 2]) {
     assert.equal(registeredAt(sim, node), `${node.endpoint.address}:7777`)
   })
 
-  test(`an idle node seldom asks the registry, and keeps polling (seed ${seed})`, () => {
+  test(`an idle node polls the registry, but rarely (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a] = sim.pair()
     sim.run(60_000)
     const before = sim.registry.requests.length
     sim.run(600_000)
     const perMinute = (sim.registry.requests.length - before) / 10
-    assert.ok(perMinute >= 2 * 12 && perMinute <= 2 * 15, `${perMinute} requests a minute of two nodes`)
+    assert.ok(perMinute >= 2 * 12 && perMinute <= 2 * 15, `${perMinute} requests per minute from two nodes`)
     assert.ok(a.registered)
   })
 
-  test(`forged PILA in the name of a trusted node without a hostname cause no stream of look-ups (seed ${seed})`, () => {
+  test(`forged PILA in the name of a trusted node without a hostname cause no flood of look-ups (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a', { public: true })
     const b = sim.node(undefined)
@@ -71,11 +71,11 @@ for (const seed of [1, 2]) {
     }
     sim.run(15_000)
     const asked = sim.registry.requests.filter((type) => type === 'lookup').length - before
-    assert.ok(asked <= 2, `${asked} look-ups in ten seconds, of the 500 a minute that the registry grants us`)
+    assert.ok(asked <= 2, `${asked} look-ups in ten seconds, of the 500 per minute the registry allows us`)
   })
 }
 
-test('nodes of one network trust each other when one asks; one outside waits for a person', () => {
+test('nodes in one network trust each other on request; one outside waits for a person', () => {
   const adminToken = 'a token of the test, long enough'
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 }, registry: { adminToken } })
   const a = sim.node('agent-a', { networks: [{ network: 1, token: undefined }] })
@@ -92,7 +92,7 @@ test('nodes of one network trust each other when one asks; one outside waits for
   )
 })
 
-test('the registry shows the tags that a node was given, and leaves those of others alone', () => {
+test("the registry shows the tags a node was given, and leaves other nodes' tags alone", () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 10 } })
   const a = sim.node('agent-a', { tags: ['ci', 'web'], public: true })
   const tags = (): unknown =>

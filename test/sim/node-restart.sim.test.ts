@@ -8,7 +8,7 @@ const GONE_WITHIN_MS = KEEPALIVE_MS + PEER_DEAD_MS + 1_000
 
 for (const seed of [1, 2, 3]) {
   for (const activity of ['idle', 'active'] as const) {
-    test(`a peer that restarts under an ${activity} stream ends it in time, and can be dialled again (seed ${seed})`, () => {
+    test(`a peer's restart ends an ${activity} stream in time, and the peer can be dialled again (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed })
       const [a, b] = sim.pair()
       b.listen(80, (stream) => {
@@ -28,7 +28,7 @@ for (const seed of [1, 2, 3]) {
     })
   }
 
-  test(`what asks a restarted peer for its streams is lost: idle streams still do not outlive it (seed ${seed})`, () => {
+  test(`even if the query for its streams is lost, idle streams do not outlive a peer's restart (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80)
@@ -47,7 +47,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(streams.filter((stream) => !stream.over).length, 0, 'streams that only we know')
   })
 
-  test(`a node that restarts on another port is reached by a dial made at once (seed ${seed})`, () => {
+  test(`a node that restarts on another port can be dialled at once (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -64,7 +64,7 @@ for (const seed of [1, 2, 3]) {
     sim.until('second echo', 5_000, () => second.receivedBytes === 5)
   })
 
-  test(`a node that restarts on another port dials at once, though the other still believes in the old tunnel (seed ${seed})`, () => {
+  test(`a node that restarts on another port can dial at once, though the peer still holds the old tunnel (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     a.listen(80, (stream) => {
@@ -97,7 +97,7 @@ for (const seed of [1, 2, 3]) {
     b.restart()
     sim.until('registered again', 5_000, () => b.registered)
     old.write(Buffer.from('anyone there?'))
-    sim.until('the old stream ends as with a trusted peer, and not only by silence', 5_000, () => old.over)
+    sim.until('the old stream ends as with a trusted peer, not only by timeout', 5_000, () => old.over)
     const fresh = a.dial('agent-b', 80)
     fresh.write(Buffer.from('hello'))
     sim.until('echo of the new one', 5_000, () => fresh.receivedBytes === 5)
@@ -120,7 +120,7 @@ for (const seed of [1, 2, 3]) {
   })
 
   for (const order of ['the same', 'the other'] as const) {
-    test(`the registry forgets everything and assigns ids in ${order} order: the two find each other again (seed ${seed})`, () => {
+    test(`the registry forgets everything and assigns ids in ${order} order: both find each other again (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed })
       const [a, b] = sim.pair()
       b.listen(80, (stream) => {
@@ -144,7 +144,7 @@ for (const seed of [1, 2, 3]) {
     })
   }
 
-  test(`a node that only the relay reaches restarts at once on another port: the beacon knows it there within 5 s (seed ${seed})`, () => {
+  test(`a node reachable only by relay restarts on another port: the beacon knows it there within 5 s (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     sim.network.cut('203.0.113.1', '203.0.113.2')
     const [a, b] = sim.pair()
@@ -161,7 +161,7 @@ for (const seed of [1, 2, 3]) {
     assert.ok(delivered > 0)
   })
 
-  test(`a registry that lost its memory swaps the ids of two nodes that were stopped meanwhile: trust given by hand holds (seed ${seed})`, () => {
+  test(`a registry without its memory swaps the ids of two stopped nodes: trust granted by hand holds (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     for (const node of [a, b])
@@ -186,7 +186,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(stream.failure, undefined)
   })
 
-  test(`two of our peers swap their ids while ours stays: each is recognised by its key (seed ${seed})`, () => {
+  test(`two of our peers swap ids: each is recognised by its key (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a', { trust: ['agent-b', 'agent-c'] })
     const [b, c] = [sim.node('agent-b', { trust: ['agent-a'] }), sim.node('agent-c', { trust: ['agent-a'] })]
@@ -223,7 +223,7 @@ for (const seed of [1, 2, 3]) {
     }
   })
 
-  test(`a peer that was away when the ids changed keeps our trust across a restart of ours, and so does the one that has its id now (seed ${seed})`, () => {
+  test(`a peer that was away when ids changed keeps our trust across our restart, and so does its id's new owner (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a', { trust: ['agent-b', 'agent-c'] })
     const [b, c] = [sim.node('agent-b', { trust: ['agent-a'] }), sim.node('agent-c', { trust: ['agent-a'] })]
@@ -258,7 +258,7 @@ for (const seed of [1, 2, 3]) {
     }
   })
 
-  test(`a dial that waits while the registry gives us another id fails, and does not wait forever (seed ${seed})`, () => {
+  test(`a dial pending while the registry assigns us another id fails rather than hanging (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80)
@@ -272,7 +272,7 @@ for (const seed of [1, 2, 3]) {
     sim.registry.restart(true)
     const other = sim.node('takes-our-id')
     sim.until('it did', 5_000, () => other.nodeId === a.nodeId)
-    const dial = a.dial(String(b.nodeId), 80) // the way that worked before is tried for four seconds
+    const dial = a.dial(String(b.nodeId), 80) // the previous path is tried for four seconds
     a.link.cut = false
     sim.until('another id', 3_000, () => a.nodeId !== other.nodeId)
     sim.run(60_000)

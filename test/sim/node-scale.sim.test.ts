@@ -1,4 +1,4 @@
-/** Many streams, long silences, and what remains at the end: bounded work, few packets, no leaks. */
+/** Many streams, long silences, and what is left at the end: bounded work, few packets, no leaks. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_PREFIXES } from '../../src/proto/tunnel/constants.ts'
@@ -28,7 +28,7 @@ function leftovers(node: SimNode): object {
 
 const NOTHING = { streams: 0, ofPeers: 0, ready: 0, news: 0, events: 0, receiveBytes: 0, sendBytes: 0 }
 
-test('chunks of 64 KB on many streams are sent as whole segments, and the last bytes of each are not held back', () => {
+test('64 KB chunks on many streams are sent as full segments, and the last bytes of each are not held back', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 1 } })
   const [a, b] = sim.pair({ a: { maxDatagram: 65_507 }, b: { maxDatagram: 65_507 } })
   b.listen(80)
@@ -38,18 +38,18 @@ test('chunks of 64 KB on many streams are sent as whole segments, and the last b
   const sent = sim.record()
   const write = (times: number): void => {
     for (const stream of streams) stream.write(sim.random.bytes(65_536))
-    if (times > 1) sim.world.after(0, () => write(times - 1)) // in the next turn, as the next read of a socket is
+    if (times > 1) sim.world.after(0, () => write(times - 1)) // in the next turn, like a socket's next read
   }
   write(20)
   sim.until('all of it', 10_000, () => b.accepted.every(({ receivedBytes }) => receivedBytes === 20 * 65_536))
   const short = sent.filter(
     ({ from, bytes }) => from.address === a.endpoint.address && bytes.length > 1_000 && bytes.length < 61_440,
   )
-  assert.ok(short.length <= 16, `${short.length} short ones: each stream has one, its last`)
+  assert.ok(short.length <= 16, `${short.length} short ones: each stream has one, the last`)
 })
 
 for (const seed of [1, 2]) {
-  test(`after streams ended in every way nothing is left, and the nodes fall silent (seed ${seed})`, () => {
+  test(`after streams have ended in every way nothing is left, and the nodes fall silent (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 10, lossRate: 0.02 } })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -75,14 +75,14 @@ for (const seed of [1, 2]) {
     const [wakesA, wakesB] = [a.wakes, b.wakes]
     sim.run(600_000)
     const perMinute = (sim.network.sent - before) / 10
-    assert.ok(perMinute <= 16, `${perMinute} datagrams a minute among two nodes with nothing to say`)
+    assert.ok(perMinute <= 16, `${perMinute} datagrams per minute between two idle nodes`)
     assert.ok((a.wakes - wakesA + b.wakes - wakesB) / 600 < 2, 'no busy timers')
     sim.run(120_000)
-    assert.equal(a.state.peers.size + b.state.peers.size, 0, 'peers unheard of are forgotten')
-    assert.ok(a.spins + b.spins <= streams.length, 'a deadline that is over at once comes at most once a stream')
+    assert.equal(a.state.peers.size + b.state.peers.size, 0, 'silent peers are forgotten')
+    assert.ok(a.spins + b.spins <= streams.length, 'an already expired deadline occurs at most once per stream')
   })
 
-  test(`2,000 open streams cost nothing while they are idle, and one that talks costs the same as alone (seed ${seed})`, () => {
+  test(`2,000 idle streams cost nothing, and an active one among them costs the same as alone (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -115,7 +115,7 @@ for (const seed of [1, 2]) {
     assert.deepEqual([leftovers(a), leftovers(b)], [NOTHING, NOTHING])
   })
 
-  test(`streams that die with bytes unread give their share of the receive budget back (seed ${seed})`, () => {
+  test(`streams that die with unread bytes return their share of the receive budget (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -132,7 +132,7 @@ for (const seed of [1, 2]) {
     assert.equal(b.state.streamShared.receiveBudget.usedBytes, 0)
   })
 
-  test(`a peer that uses up its nonce prefixes is given one new key, and frames pass again (seed ${seed})`, () => {
+  test(`a peer that runs out of nonce prefixes gets one new key, and frames pass again (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const a = sim.node('agent-a')
     const puppet = new Puppet(sim, seed)
@@ -152,7 +152,7 @@ for (const seed of [1, 2]) {
     let pongs = 0
     const ping = (): void => puppet.sendRaw({ protocol: PROTOCOL_CONTROL, srcPort: 9, seq: 7 }, new Uint8Array(8))
     for (let i = 0; i < MAX_PREFIXES + 40; i++) {
-      // as the reference: a new prefix after every key exchange it takes for one
+      // like the reference: a new prefix after every key exchange it accepts
       puppet.redrawPrefix()
       ping()
       sim.run(50)
@@ -168,8 +168,8 @@ for (const seed of [1, 2]) {
   })
 }
 
-test('in addition to 10,000 open streams to one port, 2,000 more a second come and go indefinitely', () => {
-  // Those that are over answer repeated ends for five seconds: together with the open ones more than there are ports.
+test('besides 10,000 open streams to one port, 2,000 more per second come and go indefinitely', () => {
+  // Ended streams answer repeated FINs for five seconds: with the open ones that is more than there are ports.
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
   b.listen(80, (stream) => {
@@ -207,7 +207,7 @@ test('in addition to 10,000 open streams to one port, 2,000 more a second come a
 })
 
 for (const seed of [1, 29]) {
-  test(`10,000 streams over a path that loses, duplicates and reorders all end with all their bytes (seed ${seed})`, () => {
+  test(`10,000 streams over a path with loss, duplication and reordering all end complete (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 15, jitterMs: 20, lossRate: 0.03, duplicateRate: 0.02 } })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {
@@ -234,7 +234,7 @@ for (const seed of [1, 29]) {
   })
 }
 
-test('a port is used again when its stream was reset, though the peer may have missed that', () => {
+test('a port is reused after its stream was reset, even if the peer missed the reset', () => {
   const sim = new SimOverlay({ seed: 2 })
   const [a, b] = sim.pair()
   b.listen(80, (stream) => {

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { MARKER, SimOverlay } from './simulator/overlay.ts'
 
 for (const seed of [1, 2, 3]) {
-  test(`two private nodes find each other by hostname and both directions arrive whole (seed ${seed})`, () => {
+  test(`two private nodes find each other by hostname, and both directions arrive complete (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10, jitterMs: 15, lossRate: 0.05, duplicateRate: 0.02 } })
     const [a, b] = sim.pair()
     b.listen(80, (stream) => {

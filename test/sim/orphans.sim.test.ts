@@ -1,4 +1,4 @@
-/** What is left when a stream or a trust ends at one side while nothing gets through to the other. */
+/** What is left when a stream or trust ends on one side while nothing gets through to the other. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { IDLE_VERIFY_MS, RST_REPEAT_MS } from '../../src/proto/stream/constants.ts'
@@ -18,7 +18,7 @@ for (const seed of [1, 2, 3]) {
     sim.until('the orphan ends', IDLE_VERIFY_MS + 60_000, () => b.accepted[0]!.over)
   })
 
-  test(`a peer whose trust was revoked here is not dialled, although it has not heard of it (seed ${seed})`, () => {
+  test(`a peer whose trust was revoked here is not dialled, even before it knows (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()
     b.listen(80)

@@ -1,6 +1,6 @@
 /**
  * Ten thousand short transfers while paths open, close, lose, move and forget, between nodes in the open and behind
- * NATs. After each the network is whole again, and every byte must have come back unchanged. A world is used for many
+ * NATs. After each the network is repaired, and every byte must have come back unchanged. A world is used for many
  * runs, so each one starts with the leftovers of the last, as in real life. A failing seed replays its world up to the
  * run that failed.
  */
@@ -13,7 +13,7 @@ import type { SimNode } from './simulator/sim-node.ts'
 
 const WORLDS = 50
 const RUNS = 200
-/** Of them; only where the relay is the one way there is and the beacon must first believe in a new address. */
+/** How many may fail; only where the relay is the only path and the beacon must first believe a new address. */
 const MOST_REDIALS = 4
 
 /** Which NATs the worlds have, in turn. */
@@ -65,15 +65,15 @@ function begin(seed: number, left: string, right: string): Stage {
 }
 
 /**
- * One connection, a few mishaps within two seconds, peace, and what came back. A peer that no way leads to for four
- * seconds is unreachable, and a dial says so; then it is dialled again, as a program would. @returns how often.
+ * One connection, a few faults within two seconds, quiet, then a check of what came back. A peer without a path for
+ * four seconds is unreachable, and a dial reports it; then it is dialled again, as a program would. @returns how often.
  */
 function transfer(stage: Stage, run: number): number {
   const sent = stage.sim.random.bytes(500 + stage.sim.random.below(8_000))
   for (let redials = 0; ; redials++) if (attempt(stage, run, sent)) return redials
 }
 
-/** @returns false when the dial failed. */
+/** @returns false if the dial failed. */
 function attempt(stage: Stage, run: number, sent: Uint8Array): boolean {
   const { sim, a } = stage
   const { random } = sim

@@ -1,4 +1,4 @@
-/** A trusted peer that may not use a port learns nothing about it, however many connections it tries to open. */
+/** A trusted peer that may not use a port learns nothing about it, however many connections it tries. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { REFUSAL_MS } from '../../src/proto/node/constants.ts'
@@ -9,10 +9,10 @@ import type { SimNode } from './simulator/sim-node.ts'
 
 const CLOSED = 81
 const DENIED = 80
-/** Source ports of what is measured; those of the flood are below. */
+/** Source ports of the measured SYNs; those of the flood are lower. */
 const FIRST_PROBE = 60_000
 
-/** A node that exposes DENIED to others, and a peer that does as it likes. */
+/** A node that exposes DENIED to others, and a peer that may send anything. */
 function setting(): { sim: SimOverlay; b: SimNode; eve: Puppet } {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 5, jitterMs: 0 } })
   const b = sim.node('agent-b', { public: true })
@@ -25,7 +25,8 @@ function setting(): { sim: SimOverlay; b: SimNode; eve: Puppet } {
 }
 
 /**
- * SYNs to a port where nothing listens, some each millisecond, as many as keep whatever limits them busy; then some to the port in question.
+ * SYNs to a port where nothing listens, some each millisecond, enough to keep any rate limit busy; then some to the
+ * port in question.
  * @returns how many of these were refused, and when the first was.
  */
 function probe(port: number, eachMs: number): { readonly refused: number; readonly afterMs: number | undefined } {
@@ -48,7 +49,7 @@ function probe(port: number, eachMs: number): { readonly refused: number; readon
 }
 
 for (const eachMs of [0, 1, 3, 40])
-  test(`among ${eachMs * 1_000} SYNs a second, a denied port is refused exactly as a closed one`, () => {
+  test(`among ${eachMs * 1_000} SYNs per second, a denied port is refused exactly like a closed one`, () => {
     const closed = probe(CLOSED, eachMs)
     assert.deepEqual(probe(DENIED, eachMs), closed)
     if (eachMs === 0) assert.equal(closed.refused, 20)

@@ -8,7 +8,7 @@ import { SimOverlay, trusts } from './simulator/overlay.ts'
 import { KINDS, behind } from './simulator/nat-world.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
-/** Opens a stream and has 100 kB come back along it. @returns virtual ms until it was open. */
+/** Opens a stream and gets 100 kB echoed over it. @returns virtual ms until it was open. */
 function talk(sim: SimOverlay, from: SimNode, name: string): number {
   const began = sim.world.nowMs
   const stream = from.dial(name, 80)
@@ -41,7 +41,7 @@ function pair(
 }
 
 for (const seed of [1, 2, 3, 4, 5]) {
-  test(`with the registry refusing, then silent, a node that restarts reaches a peer, and is reached by it (seed ${seed})`, () => {
+  test(`with the registry refusing, then silent, a restarted node reaches a peer and is reached by it (seed ${seed})`, () => {
     for (const isSilent of [false, true])
       for (const restarted of ['a', 'b', 'both']) {
         const { sim, a, b } = pair(seed)
@@ -56,7 +56,7 @@ for (const seed of [1, 2, 3, 4, 5]) {
       }
   })
 
-  test(`a node behind a NAT restarts with registry and beacon away, and reaches one in the open (seed ${seed})`, () => {
+  test(`a node behind a NAT restarts without registry and beacon and reaches a public one (seed ${seed})`, () => {
     const { sim, a, b } = pair(seed, ['EIM/APDF', 'open'])
     sim.registry.stop()
     sim.network.cut(sim.beaconEndpoint.address, '198.18.0.1')
@@ -66,7 +66,7 @@ for (const seed of [1, 2, 3, 4, 5]) {
     talk(sim, b, 'agent-a')
   })
 
-  test(`a registry that comes back under the same ids changes nothing, and with other ids is followed (seed ${seed})`, () => {
+  test(`a registry that returns with the same ids changes nothing; other ids are adopted (seed ${seed})`, () => {
     for (const isForgetful of [false, true]) {
       const { sim, a, b } = pair(seed)
       const before = a.nodeId
@@ -81,7 +81,7 @@ for (const seed of [1, 2, 3, 4, 5]) {
       if (!isForgetful) {
         assert.equal(a.nodeId, before)
         stream.write(new Uint8Array(1_000))
-        sim.until('the stream lives', 10_000, () => stream.receivedBytes === 1_000)
+        sim.until('the stream survives', 10_000, () => stream.receivedBytes === 1_000)
       }
       sim.until('trust', 90_000, () => trusts(a, b) && trusts(b, a))
       sim.run(70_000)
@@ -91,7 +91,7 @@ for (const seed of [1, 2, 3, 4, 5]) {
   })
 }
 
-test('a peer seen at two addresses is sought only where it answered, and not while the registry answers', () => {
+test('a peer seen at two addresses is tried only where it answered, and not while the registry answers', () => {
   const { sim, a, b } = pair(1)
   const old = { ...b.endpoint }
   b.restart({ address: '203.0.113.77', port: 4_777 })

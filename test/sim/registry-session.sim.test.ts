@@ -1,4 +1,4 @@
-/** What a registry, or an eavesdropper, can do with a node's requests: nothing elsewhere, and nothing twice. */
+/** What a registry or an eavesdropper can do with a node's requests: use none of them elsewhere or twice. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64, utf8 } from '../../src/base/bytes.ts'
@@ -17,7 +17,7 @@ function typeOf(message: object): unknown {
   return (message as Message)['type']
 }
 
-test('to a registry that knows sessions nothing is signed but the session, and all requests are covered by it', () => {
+test('with a registry that supports sessions only the session is signed, and it covers all requests', () => {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
   b.listen(80)
@@ -31,7 +31,7 @@ test('to a registry that knows sessions nothing is signed but the session, and a
   }
 })
 
-test('what was said in a session is refused on every other connection, by the same registry and by another', () => {
+test('messages from a session are refused on any other connection, by the same registry and by another', () => {
   const sim = new SimOverlay({ seed: 1 })
   const a = sim.node('agent-a', { tags: ['ci'] })
   sim.until('registered', 5_000, () => a.registered)
@@ -48,14 +48,14 @@ test('what was said in a session is refused on every other connection, by the sa
   }
 })
 
-test('in a session the value counts as well: a request that was changed, left out or said twice ends it', () => {
+test('a changed, dropped or repeated request ends the session', () => {
   for (const change of ['value', 'order', 'twice'] as const) {
     const sim = new SimOverlay({ seed: 1 })
     const a = sim.node('agent-a')
     const session = new ClientSession(PLAIN_TCP)
     const registry = new Registry(new MemoryStore(new Map()))
     sim.until('registered', 5_000, () => a.registered)
-    // Played again from the start by someone who carries on what is said, to a registry that answers for itself.
+    // Replayed from the start by a relay, to a registry that answers for itself.
     a.turn((now) => a.core.handleRegistryDisconnected(now))
     a.turn((now) => a.core.handleRegistryConnected(now))
     const say = (message: object): object =>
@@ -77,7 +77,7 @@ test('in a session the value counts as well: a request that was changed, left ou
   }
 })
 
-test('the older form of signature of a key that has used a session is rejected, even after a restart of the registry', () => {
+test('old-style signatures by a key that has used a session are rejected, even after a registry restart', () => {
   const sim = new SimOverlay({ seed: 1 })
   const a = sim.node('agent-a')
   sim.until('registered', 5_000, () => a.registered)
@@ -89,7 +89,7 @@ test('the older form of signature of a key that has used a session is rejected, 
   assert.equal(typeOf(sim.registry.handle('192.0.2.66', request)), 'error')
 })
 
-test('a registry that knows no sessions gets the signatures it knows; one that knew them gets them never', () => {
+test('a registry without session support gets old-style signatures, but never one that had supported sessions', () => {
   const sim = new SimOverlay({ seed: 1 })
   sim.registry.knowsSessions = false
   const [a, b] = sim.pair()
@@ -118,13 +118,13 @@ test('a registry that knows no sessions gets the signatures it knows; one that k
   )
 })
 
-test('a session names the certificate that the client was shown', () => {
+test('a session is bound to the certificate shown to the client', () => {
   const [own, other] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
   for (const [channel, shown, isTaken] of [
     [{ certificate: own, isBehindProxy: false }, own, true],
-    [{ certificate: own, isBehindProxy: false }, other, false], // carried on from another registry
+    [{ certificate: own, isBehindProxy: false }, other, false], // relayed from another registry
     [{ certificate: own, isBehindProxy: false }, undefined, false],
-    [{ certificate: undefined, isBehindProxy: false }, other, false], // and on to our plain port
+    [{ certificate: undefined, isBehindProxy: false }, other, false], // and relayed to our plain port
     [{ certificate: undefined, isBehindProxy: false }, undefined, true],
     [{ certificate: undefined, isBehindProxy: true }, other, true],
   ] as const) {

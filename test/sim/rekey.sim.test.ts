@@ -1,11 +1,11 @@
-/** Keys that are replaced while streams run: nothing is lost, no peer counts as restarted, and old keys are gone. */
+/** Keys replaced while streams run: nothing is lost, no peer counts as restarted, and old keys are discarded. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { GRACE_MS, REKEY_MS, REKEY_TURN_MS } from '../../src/proto/tunnel/constants.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 
-/** Each time that this node's keys for the other became other ones. */
+/** Each time this node's keys for the other changed. */
 function watchKeys(sim: SimOverlay, node: SimNode, other: SimNode): () => number {
   const seen = new Set<unknown>()
   sim.network.audits.push(() => {
@@ -21,7 +21,7 @@ function restarts(...nodes: readonly SimNode[]): number {
 
 for (const seed of [1, 2, 3, 4])
   for (const lossRate of [0, 0.05])
-    test(`a long transfer over many changes of keys, ${100 * lossRate} % loss (seed ${seed})`, () => {
+    test(`a long transfer across many key changes, ${100 * lossRate} % loss (seed ${seed})`, () => {
       const sim = new SimOverlay({ seed, path: { delayMs: 20, jitterMs: 5, lossRate, rateBps: 8_000_000 } })
       const [a, b] = sim.pair({ a: { rekeyMs: 500 }, b: { rekeyMs: 500 } })
       b.listen(80, (stream) => {
@@ -38,7 +38,7 @@ for (const seed of [1, 2, 3, 4])
       assert.equal(restarts(a, b), 0)
     })
 
-test('keys in use for REKEY_MS are replaced by the next frame; an idle tunnel costs nothing for it', () => {
+test('keys in use for REKEY_MS are replaced with the next frame; an idle tunnel costs nothing', () => {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
   b.listen(80, (stream) => {
@@ -60,6 +60,6 @@ test('keys in use for REKEY_MS are replaced by the next frame; an idle tunnel co
   const [sent, still] = [sim.network.sent, keys()]
   sim.run(10 * REKEY_MS)
   assert.equal(keys(), still)
-  assert.ok(sim.network.sent - sent < 250, `${sim.network.sent - sent} datagrams while idle`) // three questions to the beacon a minute, and their answers
+  assert.ok(sim.network.sent - sent < 250, `${sim.network.sent - sent} datagrams while idle`) // 3 beacon queries/min
   assert.equal(restarts(a, b), 0)
 })

@@ -10,7 +10,7 @@ import { Puppet } from './simulator/puppet.ts'
 const VICTIM: Endpoint = { address: '192.0.2.99', port: 99 }
 
 for (const seed of [1, 2, 3]) {
-  test(`a victim whose address a peer forges gets three times what the peer spends, and no more (seed ${seed})`, () => {
+  test(`a victim whose address a peer forges gets at most three times what the peer spends (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10 } })
     const ours = sim.node('ours', { public: true })
     const peer = new Puppet(sim, 1)
@@ -38,11 +38,11 @@ for (const seed of [1, 2, 3]) {
       spent += 70
     }
     for (let i = 0; i < 4_000; i++) {
-      ack = (ack + 2_304) >>> 0 // of bytes that it never saw
+      ack = (ack + 2_304) >>> 0 // for bytes it never saw
       peer.send({ flags: FLAG_ACK, srcPort: 50_000, dstPort: 80, seq: 1, ack })
       frame()
       if (i % 10 === 0) {
-        // and the answer to a ping that it never saw
+        // and the answer to a ping it never saw
         const seq = (pings() + 1 + (i % 200) / 10) >>> 0
         peer.sendRaw(
           { protocol: PROTOCOL_CONTROL, flags: FLAG_ACK, dstPort: 1, seq, ack: (seq + 1) >>> 0 },
@@ -57,7 +57,7 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
-test('a peer that has really moved is followed with its full rate, a round trip later', () => {
+test('a peer that really moved is followed at its full rate a round trip later', () => {
   const sim = new SimOverlay({ seed: 1, path: { delayMs: 20 } })
   const [a, b] = sim.pair()
   const bytes = sim.random.bytes(4_000_000)
@@ -70,7 +70,7 @@ test('a peer that has really moved is followed with its full rate, a round trip 
 })
 
 for (const seed of [1, 2, 3])
-  test(`a discover reply forged in the name of the beacon moves no node (seed ${seed})`, () => {
+  test(`a discover reply forged in the beacon's name moves no node (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed, path: { delayMs: 10 } })
     const [a, b] = sim.pair()
     const forged = { address: '203.0.113.9', port: 7_777 }

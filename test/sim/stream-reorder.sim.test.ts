@@ -1,10 +1,10 @@
-/** A path that reorders but loses nothing: late segments must not repeatedly be taken for lost. */
+/** A path that reorders but loses nothing: late segments must not repeatedly be mistaken for lost. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { StreamPair } from './simulator/stream-pair.ts'
 
 for (const seed of [1, 2, 3, 4]) {
-  test(`4 MB over a path that reorders within 20 ms and loses nothing take seconds, not minutes (seed ${seed})`, () => {
+  test(`4 MB over a lossless path that reorders within 20 ms take seconds, not minutes (seed ${seed})`, () => {
     const pair = new StreamPair(seed, { delayMs: 20, jitterMs: 20, rateBps: 100e6 })
     pair.open()
     pair.alice.write(pair.random.bytes(4_000_000))

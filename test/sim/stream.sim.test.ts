@@ -53,7 +53,7 @@ for (const seed of [4, 5, 6, 7, 8, 9, 10, 11]) {
 }
 
 for (const seed of [1, 2, 3, 4]) {
-  test(`a half-close carries the answer back: the server answers only after the client's end (seed ${seed})`, () => {
+  test(`a half-closed stream carries the answer back: the server answers only after the client's FIN (seed ${seed})`, () => {
     const pair = new StreamPair(seed, { delayMs: 10, jitterMs: 10, lossRate: 0.2 })
     pair.open()
     pair.alice.write(pair.random.bytes(10_000))
@@ -69,7 +69,7 @@ for (const seed of [1, 2, 3, 4]) {
   })
 }
 
-test('a reader that stops stalls the writer, and both hold no more than their limits', () => {
+test('a reader that stops stalls the writer, and neither holds more than its limit', () => {
   const pair = new StreamPair(1, { delayMs: 5, lossRate: 0.01 })
   pair.open()
   pair.bob.reading = false
@@ -83,7 +83,7 @@ test('a reader that stops stalls the writer, and both hold no more than their li
   pair.bob.turn(() => {})
   assert.ok(
     pair.world.run({ untilMs: 60_000, done: () => pair.bob.receivedBytes === 8 * MIB }),
-    'continues when it reads again',
+    'continues once it reads again',
   )
 })
 
@@ -113,7 +113,7 @@ test('a blackout of five seconds delays and loses nothing', () => {
   assert.equal(pair.alice.stream.end, undefined)
 })
 
-test('silence for good ends the stream as timed out, within a minute', () => {
+test('permanent silence ends the stream as timed out within a minute', () => {
   const pair = new StreamPair(3, { delayMs: 10 })
   pair.open()
   pair.world.run({ untilMs: 1_000 })
@@ -132,7 +132,7 @@ test('an unanswered dial ends as no_answer', () => {
 })
 
 for (const seed of [1, 2, 3]) {
-  test(`a reset reaches the other side in spite of loss (seed ${seed})`, () => {
+  test(`a reset reaches the other side despite loss (seed ${seed})`, () => {
     const pair = new StreamPair(seed, { delayMs: 10, lossRate: 0.3 })
     pair.open()
     pair.world.run({ untilMs: 20_000, done: () => pair.alice.opened && pair.bob.opened })
@@ -156,7 +156,7 @@ test('data that looks like SACK blocks arrives as data', () => {
   assert.deepEqual(pair.bob.data(), tricky)
 })
 
-test('an idle stream costs its dialler nothing, and the accepting side a question in ten minutes', () => {
+test('an idle stream costs its dialler nothing, and the accepting side one probe every ten minutes', () => {
   const pair = new StreamPair(1, { delayMs: 5 })
   pair.open()
   pair.alice.write(pair.random.bytes(100))
@@ -169,8 +169,8 @@ test('an idle stream costs its dialler nothing, and the accepting side a questio
   assert.equal(pair.bob.stream.end, undefined)
 })
 
-test('a short exchange costs seven packets: the first bytes open it, and our end says that the other one came', () => {
-  // The client writes when it is open, the service answers and ends, the client ends in turn: each a moment after the other.
+test('a short exchange costs seven packets: the first bytes open it, and our FIN acknowledges the other one', () => {
+  // The client writes once open, the service answers and ends, the client ends in turn, each a moment after the other.
   const pair = new StreamPair(1, { delayMs: 0.1 })
   const packets: string[] = []
   pair.onPacket = (from, packet) =>
@@ -195,7 +195,7 @@ test('a short exchange costs seven packets: the first bytes open it, and our end
   assert.deepEqual([pair.alice.stream.end, pair.bob.stream.end], ['finished', 'finished'])
 })
 
-test('a peer that opens without data, or continues after our end, is still acknowledged soon', () => {
+test('a peer that opens without data, or keeps sending after our FIN, is still acknowledged promptly', () => {
   const pair = new StreamPair(1, { delayMs: 0.1 })
   pair.open()
   pair.world.run({ untilMs: 20 })

@@ -1,7 +1,7 @@
 /**
- * How much of a path one stream uses: a table of rate, round trip, queue and random loss, kept in throughput.md. A change
- * of the transport changes the table, and is reviewed there: `UPDATE_TABLES=1 node --import tsx --test <this file>`.
- * Virtual time, fixed seed: the same figures on every machine.
+ * How much of a path one stream uses: a table of rate, round trip, queue and random loss, kept in throughput.md. A
+ * change to the transport changes the table and is reviewed there: `UPDATE_TABLES=1 node --import tsx --test <this
+ * file>`. Virtual time, fixed seed: the same figures on every machine.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ const ROUND_TRIPS_MS = [1, 10, 50, 200]
 const QUEUES = [0.25, 1, 4] // bandwidth-delay products
 const LOSSES = [0, 0.001, 0.01, 0.03]
 
-test('the share of a path that one stream uses is what the table says', () => {
+test("one stream's share of a path matches the table", () => {
   const text = table()
   if (process.env['UPDATE_TABLES'] !== undefined) writeFileSync(TABLE, text)
   assert.equal(

@@ -1,11 +1,11 @@
-/** Trust by ticket in the core: who recognises whom, which key counts, and how often the registry is asked for it. */
+/** Trust by ticket in the core: who recognises whom, which key counts, and how often the registry is polled. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatAddress } from '../../src/base/address.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 import type { SimNode } from './simulator/sim-node.ts'
 
-/** Asks for the trust of the one node with this key. */
+/** Requests trust from the one node with this key. */
 function ask(guest: SimNode, to: SimNode, reason: string, key = to.state.options.identity.publicKey): void {
   const peer = formatAddress({ network: 0, node: to.nodeId })
   guest.turn((now) => guest.core.requestTrust(now, { peer, node: to.nodeId, hostname: undefined, reason, key }))
@@ -24,7 +24,7 @@ function trusts(one: SimNode, other: SimNode): boolean {
 }
 
 for (const seed of [1, 2, 3]) {
-  test(`a request that the judge accepts is trusted on both sides within two seconds (seed ${seed})`, () => {
+  test(`a request accepted by the judge is trusted on both sides within two seconds (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
     host.turn((now) => {
       host.core.setJudge(({ justification }) => (justification === 'good' ? 'accept' : undefined))
@@ -34,7 +34,7 @@ for (const seed of [1, 2, 3]) {
     sim.until('trust of both', 2_000, () => trusts(host, guest) && trusts(guest, host))
   })
 
-  test(`a request that the judge refuses is answered so, and never waits for a person (seed ${seed})`, () => {
+  test(`a request refused by the judge is rejected, and never waits for a person (seed ${seed})`, () => {
     const { sim, host, guest } = stage(seed)
     host.core.setJudge(() => 'refuse')
     ask(guest, host, 'used')
@@ -56,7 +56,7 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
-test('what failed for lack of trust a moment ago is dialled afresh once there is trust', () => {
+test('a dial that failed for lack of trust works as soon as there is trust', () => {
   const { sim, host, guest } = stage(1)
   host.listen(80, () => {})
   const peer = formatAddress({ network: 0, node: host.nodeId })
@@ -72,7 +72,7 @@ test('what failed for lack of trust a moment ago is dialled afresh once there is
   assert.equal(late.state, 'open', late.failure)
 })
 
-test('the judge is not asked about a node with the id of a trusted peer but another key', () => {
+test("the judge is not asked about a node with a trusted peer's id but another key", () => {
   const { sim, host, guest } = stage(1)
   let asked = 0
   host.core.setJudge(() => {
@@ -87,7 +87,7 @@ test('the judge is not asked about a node with the id of a trusted peer but anot
   assert.ok(!trusts(guest, host))
 })
 
-test('the registry is asked twice a second while a guest is expected, and at leisure afterwards', () => {
+test('the registry is polled twice a second while a guest is expected, and slowly afterwards', () => {
   const { sim, host } = stage(1)
   const polls = (ms: number): number => {
     const before = sim.registry.requests.filter((type) => type === 'poll_handshakes').length
@@ -95,7 +95,7 @@ test('the registry is asked twice a second while a guest is expected, and at lei
     return sim.registry.requests.filter((type) => type === 'poll_handshakes').length - before
   }
   const idle = polls(60_000)
-  assert.ok(idle <= 30, `${idle} polls of two idle nodes`)
+  assert.ok(idle <= 30, `${idle} polls by two idle nodes`)
   host.turn((now) => {
     host.core.expectGuests(now + 60_000)
   })

@@ -1,4 +1,4 @@
-/** Packets without a checksum: only in streams whose both sides agreed, and never towards a peer that did not. */
+/** Packets without a checksum: only in streams where both sides agreed, and never towards a peer that did not. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from '../../src/wire/crc32.ts'
@@ -11,7 +11,7 @@ import {
 } from '../../src/wire/packet.ts'
 import { SimOverlay } from './simulator/overlay.ts'
 
-test('two of us leave it out, but in the SYNs; what arrives is what was sent', () => {
+test('two pilotgates omit it except in SYNs, and the data arrives unchanged', () => {
   const sim = new SimOverlay({ seed: 1 })
   const [a, b] = sim.pair()
   const sums = { zero: 0, computed: 0 }
@@ -32,11 +32,11 @@ test('two of us leave it out, but in the SYNs; what arrives is what was sent', (
   sim.until('the echo', 30_000, () => stream.over)
   assert.ok(stream.data.equals(payload))
   assert.ok(sums.zero > 100, JSON.stringify(sums))
-  assert.ok(sums.computed >= 1 && sums.computed <= 4, `${JSON.stringify(sums)}: the SYN, and what crossed it`)
+  assert.ok(sums.computed >= 1 && sums.computed <= 4, `${JSON.stringify(sums)}: the SYN, and packets that crossed it`)
   assert.equal(b.state.counters['packet_bad_checksum'] ?? 0, 0)
 })
 
-test('a packet whose checksum is wrong is dropped, and one of 0 counts only where it was agreed', () => {
+test('a packet with a wrong checksum is dropped, and a checksum of 0 is valid only if agreed', () => {
   const header = createPacketHeader()
   header.protocol = 1
   header.payloadLength = 3

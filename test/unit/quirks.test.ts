@@ -1,4 +1,7 @@
-/** docs/quirks.md promises a test for each quirk of the reference, and one user at least for each recording: held to it here. */
+/**
+ * docs/quirks.md promises a test for each quirk of the reference, and every recording must be used: both are checked
+ * here.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +12,7 @@ const rows = readFileSync(join(ROOT, 'docs/quirks.md'), 'utf8')
   .split('\n')
   .filter((line) => /^\| [QTRHI]\d/.test(line))
 
-test('every test that docs/quirks.md names is there', () => {
+test('every test named in docs/quirks.md exists', () => {
   let named = 0
   for (const row of rows) {
     const cell = row.slice(row.indexOf('`test/')).replaceAll('\\|', '|').replace(/ \|$/, '')
@@ -24,7 +27,7 @@ test('every test that docs/quirks.md names is there', () => {
   assert.ok(named > 80, `${named}`)
 })
 
-test('every numbered quirk of a stream is there, once', () => {
+test('every numbered stream quirk is listed once', () => {
   const numbers = rows
     .map((row) => /^\| Q(\d+) /.exec(row)?.[1])
     .filter((number) => number !== undefined)

@@ -1,4 +1,4 @@
-/** What a node may hold and do, whatever happens to it: tables, timers, streams, datagrams, events, busy loops. */
+/** Limits on what a node may hold and do under any faults: tables, timers, streams, datagrams, events, busy loops. */
 import { MAX_CANDIDATES } from '../../../src/proto/path/constants.ts'
 import type { SimNode } from '../simulator/sim-node.ts'
 import { Violation } from './conversation.ts'
@@ -14,15 +14,15 @@ interface Meter {
 export class Bounds {
   readonly #meters = new Map<SimNode, Meter>()
   readonly #nodes: number
-  /** Most that was seen of each, for a look at how far the limits are. */
+  /** Highest value seen of each, to show the distance to the limits. */
   readonly most: Record<string, number> = {}
 
-  /** @param nodes in the whole cluster, besides those that ids meant before. */
+  /** @param nodes in the whole cluster, not counting previous owners of an id. */
   constructor(nodes: number) {
     this.#nodes = nodes
   }
 
-  /** @param dials of this node that are not over. */
+  /** @param dials of this node still in progress. */
   check(name: string, node: SimNode, talks: number): void {
     if (!node.alive) return
     const { peers, heap } = node.state
@@ -67,12 +67,12 @@ export class Bounds {
   }
 }
 
-/** Ids that a peer had before the registry forgot them: kept for FORGET_PEER_MS. */
+/** A peer's ids from before the registry forgot them: kept for FORGET_PEER_MS. */
 const EXTRA_PEERS = 12
-/** Those that are over, and answer late packets for some seconds. */
+/** Ended streams that still answer late packets for a few seconds. */
 const EXTRA_STREAMS = 40
 const MAX_QUEUED = 64 // MAX_CONTROL_PER_PEER
 const MAX_SPINS_PER_MINUTE = 100
-/** A peer whose trust was revoked seeks us for PEER_DEAD_MS along up to nine paths, and each frame is an event. */
+/** A peer whose trust was revoked looks for us for PEER_DEAD_MS along up to nine paths, and each frame is an event. */
 const MAX_EVENTS_PER_MINUTE = 1_000
 const MAX_TURNS_PER_MINUTE = 30_000

@@ -3,17 +3,18 @@
  * daemon, an impostor, guests with tickets; a registry on a disk, a beacon, a registered stranger; conversations between
  * all of them; faults at random. Invariants are checked after every round:
  *
- * - every byte that arrives is the byte that was sent there, in order; no more, none of another stream;
- * - one dial is accepted at most once, and by the owner of the key that its name was bound to; an end is seen only where one
+ * - every byte that arrives was sent there, in order; none extra, none from another stream;
+ * - one dial is accepted at most once, and by the owner of the key that its name was bound to; an end is seen only if
+ * one
  *   was made; `finished` means all bytes;
- * - trust comes only from configuration, a ticket or a person, and is gone once its revocation is acknowledged, whatever
- *   restarts; a stranger opens nothing and is never dialled; an impostor gets no packet of a stream;
- * - what the registry or a trust file has acknowledged is there after a crash: an id changes only when the registry forgot;
+ * - trust comes only from configuration, a ticket or a person, and is gone once its revocation is acknowledged,
+ * whatever restarts; a stranger opens nothing and is never dialled; an impostor gets no stream packet;
+ * - what the registry or a trust file acknowledged survives a crash: an id changes only if the registry forgot it;
  * - no plaintext on any wire (the network refuses it); tables, timers, events and turns stay within bounds.ts;
- * - within the calm after the last fault every pair can talk, nothing is stalled, and both sides have the same streams.
+ * - in the calm after the last fault every pair can connect, nothing is stalled, and both sides have the same streams.
  *
- * The same seed gives the same run to the last datagram (`digest`). Each round draws from a source of its own, so that a
- * run without the fault of one round (`without`) has the other faults as before: shrink.ts.
+ * The same seed gives the same run to the last datagram (`digest`). Each round has its own random source, so a run
+ * without one round's fault (`without`) keeps the others: shrink.ts.
  */
 import { createHash } from 'node:crypto'
 import { IDLE_VERIFY_MS } from '../../../src/proto/stream/constants.ts'
@@ -33,7 +34,7 @@ import { Revocations, bytesBetween } from './revocations.ts'
 
 export interface RunOptions {
   readonly rounds?: number | undefined
-  /** Rounds whose fault does not happen. */
+  /** Rounds whose fault is skipped. */
   readonly without?: ReadonlySet<number>
 }
 
@@ -44,7 +45,7 @@ export interface RunReport {
   readonly bytes: number
   readonly faults: number
   readonly digest: string
-  /** Most that any node held or did: bounds.ts. */
+  /** Highest counts of any node: bounds.ts. */
   readonly most: Readonly<Record<string, number>>
 }
 
@@ -97,7 +98,7 @@ export class Cluster {
   readonly #accepted: Acceptance[] = []
   readonly #knocks: SimStream[] = []
   readonly #ids = new Map<Member, number>()
-  /** Whom the registry has forgotten since they registered last. */
+  /** Nodes the registry has forgotten since their last registration. */
   readonly #forgotten = new Set<Member>()
   #pending: { readonly at: number; readonly act: () => void }[] = []
   #nextId = 1
@@ -138,18 +139,18 @@ export class Cluster {
     return [...this.members.map(({ host }) => host), ...plain, this.sim.beaconEndpoint.address]
   }
 
-  /** Ends of faults; all of them come at once when the calm begins. */
+  /** Ends of faults; all run at once when the calm begins. */
   readonly later = (ms: number, act: () => void): void => {
     this.#pending.push({ at: this.sim.world.nowMs + ms, act })
   }
 
-  /** A registered node that no one trusts tries the door. */
+  /** A registered node that no one trusts tries to connect. */
   knock(member: Member): void {
-    if (this.impostor === undefined) this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT)) // who knows whom it would reach
+    if (this.impostor === undefined) this.#knocks.push(this.stranger.dial(member.name, ECHO_PORT))
     if (member.node.nodeId !== 0) this.#knocks.push(this.stranger.dial(String(member.node.nodeId), ECHO_PORT))
   }
 
-  /** The registry has: ids may mean others from now on, and names are free for the first who asks. */
+  /** The registry forgets: ids may be reassigned from now on, and names go to the first node that asks. */
   onForgotten(): void {
     for (const member of this.members) this.#forgotten.add(member)
     this.#isNamesTaken = true
@@ -196,7 +197,7 @@ export class Cluster {
     this.#settle(this.#isNamesTaken || this.impostor !== undefined || this.revocations.count > 0)
     this.check()
     for (const from of this.members) for (const to of this.members) if (from !== to) this.#mustReach(from, to)
-    // A plain daemon takes a key exchange along one kind of path only, the first one (tunnel.md §4.3), and sends its own once,
+    // A plain daemon accepts key exchanges over the first kind of path only (tunnel.md §4.3), and sends its own once,
     // without punching: behind a NAT a restart or a new mapping may end that for good.
     const open = this.members.filter(({ isOpen }) => isOpen)
     for (const go of this.plain) for (const member of open) this.#mustReachPlain(go, member)
@@ -204,7 +205,7 @@ export class Cluster {
     this.sim.run(10_000)
     this.check()
     for (const conversation of this.#conversations) conversation.checkSettled()
-    // Where every RST was lost and nothing else was, the accepting side finds out by asking.
+    // If only the RSTs were lost, the accepting side finds out by probing.
     if (this.#unequalStreams() !== undefined) this.sim.run(IDLE_VERIFY_MS + 60_000)
     const unequal = this.#unequalStreams()
     if (unequal !== undefined) throw new Violation(unequal)
@@ -288,7 +289,7 @@ export class Cluster {
     return one
   }
 
-  /** A name that was never trusted, or no longer is, means the node that has it: an impostor may be dialled by it. */
+  /** A name that is not, or no longer, trusted means the node that holds it: dialling it may reach an impostor. */
   #isBound(from: Member, to: Member | SimGoNode): boolean {
     if (this.impostor === undefined || !('name' in to)) return true
     return from.node.state.trust.meaningOf(to.name)?.kind === 'key'
@@ -313,7 +314,7 @@ export class Cluster {
     this.sim.registry.sweep()
   }
 
-  /** A dial is accepted once, and where it belongs. */
+  /** A dial is accepted once, and by the right node. */
   #checkAccepted(): void {
     const goals = new Map([...this.#conversations, ...this.#calls].map(({ id, to }) => [id, to]))
     const ids = new Set<number>()
@@ -359,7 +360,10 @@ export class Cluster {
     one.shutdown()
   }
 
-  /** In both directions, with a dial a second: a plain daemon notices a restart of ours late, and does not follow an address. */
+  /**
+   * In both directions, one dial per second: a plain daemon notices our restart late and does not follow an address
+   * change.
+   */
   #mustReachPlain(go: SimGoNode, from: Member): void {
     const failures: string[] = []
     let one = this.#dial(from, go)
@@ -394,7 +398,7 @@ export class Cluster {
     throw new Violation(`${otherwise}: ${failures.slice(-3).join()}`)
   }
 
-  /** What one side has open the other has open: nothing is left behind for good. */
+  /** Both sides have the same streams open: nothing is left behind for good. */
   #unequalStreams(): string | undefined {
     for (const [index, a] of this.members.entries())
       for (const b of this.members.slice(index + 1)) {
@@ -423,7 +427,10 @@ const ROUNDS = 80
 const MEET_MS = 180_000
 /** Longer than the slowest promise of docs/reliability.md: the registry forgets a silent node, the NATs their mappings. */
 const CALM_MS = 75_000
-/** A name that another node held is requested again after a minute (HOSTNAME_AGAIN_MS), and a peer looks for its owner after that. */
+/**
+ * A name held by another node is requested again after a minute (HOSTNAME_AGAIN_MS), and peers look up its owner only
+ * after that.
+ */
 const LONG_CALM_MS = 165_000
 const SWEEP_MS = 60_000
 const DIAL_MS = 15_000

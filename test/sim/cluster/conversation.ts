@@ -1,23 +1,23 @@
-/** One stream of a cluster run: what was written to its echo, what came back, and whether that can be. */
+/** One stream of a cluster run: what was written to its echo, what came back, and whether that is allowed. */
 import type { GoStream } from '../../go-shaped/stream.ts'
 import type { SimGoNode } from '../simulator/sim-go-node.ts'
 import type { SimNode } from '../simulator/sim-node.ts'
 import type { SimStream } from '../simulator/sim-stream.ts'
 
-/** An invariant that does not hold. */
+/** A broken invariant. */
 export class Violation extends Error {}
 
 export class Conversation {
   readonly id: number
   readonly from: SimNode
-  /** Where it must end, no matter who has the name by then. */
+  /** Where it must end, whichever node holds the name by then. */
   readonly to: SimNode | SimGoNode
   readonly stream: SimStream
   readonly about: string
   shut = false // the dialling side has ended its half
   cancelled = false
   readonly #isPlain: boolean
-  #written = 0 // bytes behind the head
+  #written = 0 // bytes after the head
   #echoed = 0 // bytes that came back and were right, head included
 
   constructor(id: number, from: SimNode, to: SimNode | SimGoNode, name: string, port = ECHO_PORT) {
@@ -49,7 +49,7 @@ export class Conversation {
     this.#written += bytes
   }
 
-  /** A plain peer has no half-close: there it ends all. */
+  /** A plain peer has no half-close: this ends both directions. */
   shutdown(): void {
     if (this.#isPlain) return this.reset()
     this.shut = true
@@ -62,9 +62,9 @@ export class Conversation {
   }
 
   /**
-   * What came is what was sent, from the first byte on; ends are those that were made; one dial opens one stream.
-   * Of a stream with a plain peer only the first is promised: its FIN may overtake data (stream.md Q3), it gives a segment
-   * up after eight transmissions, and what a restart of it leaves behind ends as it likes.
+   * Received bytes equal those sent, from the first one on; every end was sent by a side; one dial opens one stream.
+   * For a plain peer only the first is promised: its FIN may overtake data (stream.md Q3), it gives up a segment after
+   * eight transmissions, and streams left behind by its restart may end in any way.
    */
   check(): void {
     const { stream } = this
@@ -73,19 +73,19 @@ export class Conversation {
     if (stream.opened > 1) throw new Violation(`${this.about}: opened ${stream.opened} times`)
     if (this.#isPlain) return
     if (stream.readEnded && stream.end === undefined && !this.shut)
-      throw new Violation(`${this.about}: an end that neither side made`)
+      throw new Violation(`${this.about}: an end that neither side sent`)
     if (stream.end === 'finished' && !(this.isComplete && this.shut))
       throw new Violation(`${this.about}: finished, and ${this.progress}`)
   }
 
-  /** After the calm nothing stands still. */
+  /** After the calm nothing is stalled. */
   checkSettled(): void {
     if (!this.isAlive || this.cancelled) return
     const { stream } = this
     if (stream.state === 'dialling') throw new Violation(`${this.about}: still dialling`)
     if (stream.over || stream.state !== 'open' || this.#isPlain) return
-    if (!this.isComplete) throw new Violation(`${this.about}: stands still, ${this.progress}`)
-    if (this.shut) throw new Violation(`${this.about}: ended on both sides, and not over`)
+    if (!this.isComplete) throw new Violation(`${this.about}: stalled, ${this.progress}`)
+    if (this.shut) throw new Violation(`${this.about}: ended on both sides but not finished`)
   }
 }
 
@@ -111,7 +111,7 @@ export class Acceptance {
   }
 }
 
-/** A plain peer dials us; the weaker promises of `Conversation.check` hold. */
+/** A plain peer dials us; the weaker guarantees of `Conversation.check` apply. */
 export class PlainCall {
   readonly id: number
   readonly from: SimGoNode
@@ -166,7 +166,7 @@ function compare(about: string, data: Buffer, id: number, done: number): number 
   const from = Math.max(done, HEAD_BYTES)
   if (data.length <= from) return data.length
   const wanted = contentOf(id, from - HEAD_BYTES, data.length - from)
-  if (!data.subarray(from).equals(wanted)) throw new Violation(`${about}: wrong bytes behind byte ${from}`)
+  if (!data.subarray(from).equals(wanted)) throw new Violation(`${about}: wrong bytes after byte ${from}`)
   return data.length
 }
 
@@ -176,7 +176,7 @@ function headOf(id: number): Uint8Array {
   return head
 }
 
-/** Bytes that differ between streams and places, so that none can stand for another. */
+/** Bytes that differ between streams and offsets, so that none can be mistaken for another. */
 function contentOf(id: number, at: number, length: number): Uint8Array {
   const out = new Uint8Array(length)
   for (let i = 0; i < length; i++) out[i] = POOL[(id * 7_919 + at + i) & (POOL.length - 1)]!
@@ -190,5 +190,5 @@ for (let i = 0, x = 1; i < POOL.length; i++) {
 }
 const HEAD_BYTES = 4
 export const ECHO_PORT = 80
-/** The echo that a plain daemon has itself. */
+/** A plain daemon's built-in echo. */
 export const PLAIN_ECHO_PORT = 7

@@ -1,6 +1,6 @@
 /**
- * What can go wrong in a cluster run. Each seed draws how likely each kind is, some of them never: a run in which
- * everything happens finds other bugs than one in which only the registry restarts, again and again.
+ * What can go wrong in a cluster run. Each seed draws how likely each kind is, some with probability 0: a run with
+ * every fault finds other bugs than one in which only the registry restarts, over and over.
  */
 import { Beacon } from '../../../src/server/beacon/beacon.ts'
 import type { Random } from '../simulator/random.ts'
@@ -90,7 +90,7 @@ const RENDEZVOUS: Readonly<Record<string, Fault>> = {
     return ''
   },
   registryForgets: (cluster, random) => {
-    // A plain daemon trusts ids, which mean others then: nothing of what it does afterwards is promised.
+    // A plain daemon trusts ids, which may be reassigned: nothing it does afterwards is checked.
     if (cluster.plain.length > 0) return undefined
     cluster.sim.registry.restart(true)
     cluster.onForgotten()
@@ -201,7 +201,7 @@ export class Weather {
     )
   }
 
-  /** @returns what happened, for the trace. */
+  /** @returns a description for the trace. */
   strike(cluster: Cluster, random: Random): string | undefined {
     if (this.#kinds.length === 0) return undefined
     const kind = pick(this.#kinds, random)

@@ -1,7 +1,7 @@
 /**
- * Two unknown nodes, and a member that makes tickets for them (src/gateway/tickets has the real ones; here a secret
- * admits one key, once, until it expires). Tickets are used late, twice, and by both at once. A guest that is admitted holds
- * one; of two at once exactly one is admitted; when the term is over, trust ends, whatever restarted in the meantime.
+ * Two unknown nodes, and a member that issues tickets for them (src/gateway/tickets has the real ones; here a secret
+ * admits one key, once, until it expires). Tickets are used late, twice, and by both at once. An admitted guest holds
+ * one; of two at once exactly one is admitted; trust ends with its term, whatever restarted in the meantime.
  */
 import { toBase64 } from '../../../src/base/bytes.ts'
 import { formatAddress } from '../../../src/base/address.ts'
@@ -15,7 +15,7 @@ import type { Member } from './member.ts'
 interface Ticket {
   readonly secret: string
   readonly expiresAt: number
-  readonly termMs: number // trust for it ends so long after it was used
+  readonly termMs: number // trust ends this long after its use
   usedBy: string | undefined
   endsAt: number
   isOver: boolean // the host has revoked, and that is on its disk
@@ -39,7 +39,7 @@ export class Guests {
     return this.nodes.map(({ identity }) => identity.publicKeyBase64)
   }
 
-  /** A ticket is made, and one guest or both ask for it, at once or after it has expired. @returns what happened. */
+  /** Issues a ticket; one guest or both use it, at once or after it has expired. @returns what happened. */
   invite(random: Random): string {
     const ticket = this.#make(random.below(20_000), 5_000 + random.below(40_000))
     const both = random.chance(0.4)
@@ -51,7 +51,7 @@ export class Guests {
     return `${both ? 'both guests' : `guest ${first}`}${again ? ', and an old one again' : ''}`
   }
 
-  /** What the gateway does all the time: terms that are over end trust. */
+  /** What the gateway does continuously: ends trust whose term is over. */
   endTerms(): void {
     const { node } = this.host
     for (const ticket of this.#tickets) {
@@ -82,7 +82,7 @@ export class Guests {
     }
   }
 
-  /** In peace, of two that ask for one ticket at once exactly one gets in, and stays until its term ends. */
+  /** Without faults, of two guests using one ticket at once exactly one is admitted, and stays until its term ends. */
   mustLetInOne(): void {
     const { node, name } = this.host
     for (const ticket of this.#tickets) ticket.endsAt = 0
@@ -93,9 +93,9 @@ export class Guests {
     const trusted = (): number =>
       node.state.trust.trusted.filter(({ publicKey }) => this.keys.includes(publicKey)).length
     if (!this.#sim.world.run({ untilMs: this.#sim.world.nowMs + 60_000, done: () => trusted() > 0 }))
-      throw new Violation(`${name} lets no guest in`)
+      throw new Violation(`${name} admits no guest`)
     this.#sim.run(30_000)
-    if (trusted() !== 1) throw new Violation(`${name} lets ${trusted()} guests in by one ticket`)
+    if (trusted() !== 1) throw new Violation(`${name} admits ${trusted()} guests by one ticket`)
     ticket.endsAt = 0
     this.endTerms()
     this.#sim.run(1_000)

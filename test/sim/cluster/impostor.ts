@@ -1,7 +1,7 @@
 /**
  * A node that poses as a member: it registers members' names while they are away or forgotten, claims their ids at the
- * registry and the beacon, sends key exchanges in their name, and replays what they sent (key exchanges and sealed frames
- * off the wire). It must end no stream and gain no trust.
+ * registry and the beacon, sends key exchanges in their name, and replays what they sent (key exchanges and sealed
+ * frames off the wire). It must not end a stream or gain trust.
  */
 import { toBase64, utf8 } from '../../../src/base/bytes.ts'
 import { encodeDiscover, RELAY_HEADER_BYTES } from '../../../src/wire/beacon-messages.ts'
@@ -17,7 +17,7 @@ import { Violation } from './conversation.ts'
 export class Impostor {
   readonly puppet: Puppet
   readonly #sim: SimOverlay
-  /** Frames that members sent lately, as an observer of the line sees them. */
+  /** Frames members sent recently, as seen on the wire. */
   readonly #heard: Uint8Array[] = []
 
   constructor(sim: SimOverlay) {
@@ -53,7 +53,7 @@ export class Impostor {
     return `${what} ${as.options.hostname}`
   }
 
-  /** Free for it when its owner is away for three minutes, or the registry has forgotten it. */
+  /** Available once its owner has been away for three minutes, or the registry has forgotten it. */
   takeName(hostname: string): void {
     this.puppet.register(OWN_NAME) // it may have been forgotten
     const node_id = this.puppet.nodeId
@@ -121,7 +121,7 @@ export class Impostor {
 
 const OWN_NAME = 'mallory'
 const HOST_INDEX = 66
-const MAGIC_FIRST = 0x50 // of PILA, PILS and the like
+const MAGIC_FIRST = 0x50 // length of PILA, PILS and other magics
 const MAX_HEARD = 64
 const MAX_HEARD_BYTES = 300
 const REPEATS = 5

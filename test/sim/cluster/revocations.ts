@@ -1,6 +1,6 @@
 /**
- * Trust that members take back and give again. Once the revocation is acknowledged (it is on the disk), no byte passes
- * between the two at the one who revoked, and no restart trusts the other again, until a person asks for it.
+ * Trust that members revoke and grant again. Once the revocation is acknowledged (on disk), the revoking node passes no
+ * byte between the two, and no restart restores the trust, until a person requests it.
  */
 import type { Conversation, Acceptance } from './conversation.ts'
 import { Violation } from './conversation.ts'
@@ -10,7 +10,7 @@ interface Revocation {
   readonly by: Member
   readonly of: Member
   readonly life: number // of `by`, when it was revoked
-  /** Bytes that had come from the other one when the revocation was acknowledged; undefined: it is not yet. */
+  /** Bytes received from the other node when the revocation was acknowledged; undefined until then. */
   bytes: number | undefined
 }
 
@@ -19,7 +19,7 @@ export class Revocations {
   readonly #ever = new Set<Revocation>()
   readonly #bytesFrom: (by: Member, of: Member) => number
 
-  /** @param bytesFrom all that streams of `by` have received from `of`. */
+  /** @param bytesFrom everything the streams of `by` have received from `of`. */
   constructor(bytesFrom: (by: Member, of: Member) => number) {
     this.#bytesFrom = bytesFrom
   }
@@ -28,11 +28,11 @@ export class Revocations {
     return this.#ever.size
   }
 
-  /** @returns false when there is no trust to take back. */
+  /** @returns false if there is no trust to revoke. */
   revoke(by: Member, of: Member): boolean {
     const { node } = by
     const key = of.node.identity.publicKeyBase64
-    // As a person names it: `of` may have another id by now, and not know it.
+    // Named as a person would: `of` may have another id by now without knowing.
     const id = node.state.trust.trusted.find(({ publicKey }) => publicKey === key)?.nodeId
     if (!node.alive || node.isPaused || id === undefined) return false
     const one: Revocation = { by, of, life: node.lives, bytes: undefined }
@@ -45,7 +45,7 @@ export class Revocations {
     return true
   }
 
-  /** Persons at both ends ask for it again, by name and key. */
+  /** People at both ends request it again, by name and key. */
   giveAgain(): void {
     for (const one of this.#ever) {
       const { by, of } = one
@@ -60,7 +60,7 @@ export class Revocations {
     for (const one of this.#all) {
       const { by, of, bytes } = one
       if (bytes === undefined) {
-        if (by.node.lives !== one.life) this.#all.delete(one) // it died before it was acknowledged: either is right
+        if (by.node.lives !== one.life) this.#all.delete(one) // it died before acknowledging: either is right
         continue
       }
       const about = `${by.name} has revoked the trust of ${of.name}`
@@ -73,7 +73,7 @@ export class Revocations {
   }
 }
 
-/** @returns all that streams of `by` have received from `of`. */
+/** @returns everything the streams of `by` have received from `of`. */
 export function bytesBetween(
   conversations: readonly Conversation[],
   accepted: readonly Acceptance[],
@@ -88,7 +88,7 @@ export function bytesBetween(
   }
   for (const one of accepted) {
     if (one.node !== by.node) continue
-    one.check() // whose it is may only have come since it was looked at
+    one.check() // its owner may have become known only since the last check
     if (one.id !== undefined && called.has(one.id)) bytes += one.stream.receivedBytes
   }
   return bytes

@@ -1,7 +1,8 @@
 /**
- * Cluster runs by hand and for hours: `npm run test:soak -- --from 1 --seeds 1000`, or `--minutes 120` with seeds that go
- * on from `--from` (default: the day, so that each day tries others). A failing seed is printed with what happened last;
- * it goes into test/sim/cluster.sim.test.ts and stays there. `--twice` runs each seed again and compares every datagram,
+ * Cluster runs by hand and for hours: `npm run test:soak -- --from 1 --seeds 1000`, or `--minutes 120` with seeds that
+ * continue from `--from` (default: the day, so that each day tries others). A failing seed is printed with its last
+ * events; add it to test/sim/cluster.sim.test.ts and keep it there. `--twice` runs each seed again and compares every
+ * datagram,
  * `--bounds` shows how much any node held, `--shrink SEED` looks for the shortest list of faults that still fails.
  */
 import { parseArgs } from 'node:util'

@@ -1,4 +1,4 @@
-/** From a failing seed to the shortest run that still fails the same: fewer rounds, then one fault less at a time. */
+/** Shrinks a failing seed to the shortest run with the same failure: fewer rounds, then one fault less at a time. */
 import type { RunOptions } from './cluster.ts'
 import { Failure, runCluster } from './cluster.ts'
 
@@ -7,7 +7,7 @@ export interface Shrunk {
   readonly runs: number
 }
 
-/** @returns undefined when the seed does not fail. */
+/** @returns undefined if the seed does not fail. */
 export function shrink(
   seed: number,
   rounds: number | undefined,
@@ -24,7 +24,7 @@ export function shrink(
   const isSame = (other: Failure | undefined): other is Failure => other !== undefined && kindOf(other) === kind
   let last = (failure.struck.at(-1) ?? 0) + 1
   const without = new Set<number>()
-  // Faults that come last matter least: halves first, then one by one, from the end.
+  // The last faults matter least: halves first, then one by one, from the end.
   for (let span = Math.ceil(failure.struck.length / 2); span >= 1; span = span === 1 ? 0 : Math.ceil(span / 2)) {
     const left: readonly number[] = failure.struck.toReversed()
     for (let at = 0; at < left.length; at += span) {
@@ -54,7 +54,7 @@ function failureOf(seed: number, options: RunOptions): Failure | undefined {
   }
 }
 
-/** Without numbers, names and what follows the first line. */
+/** The first line only, without numbers and names. */
 function kindOf({ message }: Failure): string {
   return message
     .split('\n')[0]!

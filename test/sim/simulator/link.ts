@@ -7,7 +7,7 @@ export interface LinkOptions {
   readonly jitterMs?: number // each datagram is late by up to this much more, so they overtake each other
   readonly lossRate?: number
   readonly duplicateRate?: number
-  readonly rateBps?: number // absent: no limit
+  readonly rateBps?: number // absent: unlimited
   readonly queueBytes?: number // at a limited rate; beyond it datagrams are dropped
 }
 

@@ -17,14 +17,17 @@ const SHORT: Readonly<Record<Dependence, string>> = {
 }
 const DEPENDENCES = Object.keys(SHORT) as Dependence[]
 
-/** What a Linux router does by MASQUERADE: a mapping for each destination, which keeps the port. */
+/** A Linux router with MASQUERADE: one mapping per destination, keeping the port. */
 export const LINUX: NatBehaviour = {
   mapping: 'address-and-port-dependent',
   filtering: 'address-and-port-dependent',
   portPreservation: true,
 }
 
-/** Every kind by its short name: `open`, `firewall`, a Linux router, and mapping/filtering of the NATs (EI, AD, APD: what they depend on). */
+/**
+ * Every kind by its short name: `open`, `firewall`, a Linux router, and NATs by mapping/filtering (EI, AD, APD: what
+ * they depend on).
+ */
 export const KINDS: ReadonlyMap<string, NatBehaviour | undefined> = new Map<string, NatBehaviour | undefined>([
   ['open', undefined],
   ['firewall', { mapping: 'none', filtering: 'address-and-port-dependent' }],
@@ -37,7 +40,7 @@ export const KINDS: ReadonlyMap<string, NatBehaviour | undefined> = new Map<stri
   ),
 ])
 
-/** A node behind a middlebox of its own; `side` 1 is left, 2 is right. */
+/** A node behind its own middlebox; `side` 1 is left, 2 is right. */
 export function behind(
   sim: SimOverlay,
   hostname: string,
@@ -51,7 +54,7 @@ export function behind(
   return { node: inside(sim, hostname, nat, outside, side, options), nat }
 }
 
-/** A further node behind the same box. */
+/** Another node behind the same box. */
 export function inside(
   sim: SimOverlay,
   hostname: string,
@@ -69,9 +72,9 @@ export function inside(
 }
 
 /**
- * The judge: can two hosts that know nothing but what a beacon tells them, and where datagrams come from, reach each
- * other both ways? Each sends to every endpoint it has heard of, again and again; no host could do more without
- * guessing ports. It shares the middleboxes with the nodes under test, and nothing else.
+ * The judge: can two hosts that know only what a beacon reports and where datagrams come from reach each other both
+ * ways? Each keeps sending to every endpoint it knows; no host could do more without guessing ports. It shares only the
+ * middleboxes with the nodes under test.
  */
 export function isDirectPossible(left: NatBehaviour | undefined, right: NatBehaviour | undefined): boolean {
   const world = new World()
@@ -123,7 +126,7 @@ function makeHost(
   uplink.attach(own, (bytes, source) => {
     if (!host.known.some((endpoint) => sameEndpoint(endpoint, source))) host.known.push(source)
     if (bytes[0] === QUESTION) uplink.send(own, source, new Uint8Array([ANSWER, bytes[1]!]))
-    else if (sameEndpoint(source, asked[bytes[1]!])) host.answered = true // a way counts when its answer comes back along it
+    else if (sameEndpoint(source, asked[bytes[1]!])) host.answered = true // the answer returned
   })
   return host
 }

@@ -1,7 +1,7 @@
 /**
  * A middlebox by the behaviours of RFC 4787: how it maps, what it admits, whether it hairpins, keeps ports, forgets. It
- * is between hosts inside and its uplink, which is the network or another one of its kind. Without mapping it is a
- * stateful firewall: addresses stay, and only replies come in.
+ * sits between inside hosts and its uplink, which is the network or another middlebox. Without mapping it is a stateful
+ * firewall: addresses stay, and only replies come in.
  */
 import type { Endpoint } from '../../../src/base/types.ts'
 import { formatEndpoint, sameEndpoint } from '../../../src/base/types.ts'
@@ -21,7 +21,7 @@ export interface NatBehaviour {
 
 export type Handler = (bytes: Uint8Array, source: Endpoint) => void
 
-/** What a host or a middlebox sends into and is reached from. */
+/** What a host or a middlebox is attached to. */
 export interface Uplink {
   send(from: Endpoint, to: Endpoint, bytes: Uint8Array): void
   attach(endpoint: Endpoint, handler: Handler): void
@@ -33,7 +33,7 @@ interface Mapping {
   readonly inside: Endpoint
   readonly outside: Endpoint
   readonly key: string
-  readonly sentTo: Map<string, number> // endpoint and address → until when what comes from there is let in
+  readonly sentTo: Map<string, number> // endpoint and address → until when datagrams from there are admitted
   until: number
 }
 
@@ -46,8 +46,8 @@ export class Nat implements Uplink {
   readonly #hosts = new Map<string, Handler>() // by inside endpoint
   readonly #boxes = new Map<string, (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void>()
   readonly #byKey = new Map<string, Mapping>()
-  readonly #byPort = new Map<number, Mapping[]>() // several of one host, where the port is kept for every destination
-  /** UDP passes neither way. */
+  readonly #byPort = new Map<number, Mapping[]>() // several per host if the port is kept for every destination
+  /** UDP passes in neither direction. */
   blocked = false
 
   constructor(world: World, random: Random, uplink: Uplink, address: string, behaviour: NatBehaviour) {
@@ -69,7 +69,7 @@ export class Nat implements Uplink {
     this.#boxes.set(address, handler)
   }
 
-  /** As after a restart of the box: every mapping is gone. */
+  /** Like a restart of the box: every mapping is gone. */
   forget(): void {
     this.#byKey.clear()
     this.#byPort.clear()

@@ -1,6 +1,6 @@
 /**
- * A virtual internet: UDP endpoints, and a link per ordered pair of them with its own delay, loss and whims.
- * Every datagram that anyone sends passes `audits`, so that a test can look at all of them, and `drops`, which may lose it.
+ * A virtual internet: UDP endpoints, and a link per ordered pair of them with its own delay, loss and faults.
+ * Every datagram sent passes `audits`, so that a test can inspect all of them, and `drops`, which may lose it.
  */
 import type { Endpoint } from '../../../src/base/types.ts'
 import { formatEndpoint } from '../../../src/base/types.ts'
@@ -19,21 +19,21 @@ export interface Datagram {
 
 export interface PathOptions extends LinkOptions {
   readonly maxDatagram?: number // larger ones vanish, bytes
-  readonly corruptRate?: number // this share of the datagrams has one bit flipped
+  readonly corruptRate?: number // share of datagrams with one bit flipped
 }
 
 export class Network implements Uplink {
   readonly #world: World
   readonly #random: Random
   readonly #handlers = new Map<string, Handler>()
-  readonly #hosts = new Map<string, (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void>() // by address: NATs, which have all ports
+  readonly #hosts = new Map<string, (bytes: Uint8Array, source: Endpoint, to: Endpoint) => void>() // by address: NATs
   readonly #links = new Map<string, Link>()
   readonly #options = new Map<string, PathOptions>() // by pair of hosts
   readonly #cuts = new Map<string, { readonly from: number; readonly to: number }>() // by pair of hosts: sizes that are lost, bytes
   #defaults: PathOptions
-  /** Each sees every datagram that is sent, before anything happens to it. */
+  /** Each sees every datagram sent, before anything happens to it. */
   readonly audits: Array<(datagram: Datagram) => void> = []
-  /** Says which datagrams are lost, on top of what the links lose. */
+  /** Decides which datagrams are lost, on top of link losses. */
   drops: ((datagram: Datagram) => boolean) | undefined
   sent = 0
 
@@ -93,7 +93,7 @@ export class Network implements Uplink {
     this.#link(from, to, options).send(this.#mangled(bytes, options))
   }
 
-  /** What an attacker puts on the wire: seen by no audit, lost by no link. */
+  /** Sends an attacker's datagram: seen by no audit, lost by no link. */
   inject(from: Endpoint, to: Endpoint, bytes: Uint8Array, delayMs = 1): void {
     const copy = bytes.slice()
     this.#world.after(delayMs, () => this.#arrive(from, to, copy))

@@ -18,7 +18,7 @@ export interface SimOverlayOptions {
   readonly path?: PathOptions
   readonly registryLatencyMs?: number
   readonly registry?: Partial<RegistryOptions>
-  /** The beacon answers as one of another make: nothing about NATs is to be had from it. */
+  /** The beacon answers like a different implementation: it reveals nothing about NATs. */
   readonly foreignBeacon?: boolean
 }
 
@@ -47,7 +47,7 @@ export class SimOverlay {
     this.network.attach(second, (bytes, source) => void handleAtSecond(bytes, source, second.port, send))
   }
 
-  /** Made and started. The first has the address 203.0.113.1, and so on. */
+  /** Creates and starts a node. The first has the address 203.0.113.1, and so on. */
   node(hostname: string | undefined, options: SimNodeOptions = {}): SimNode {
     const index = this.nodes.length + 1
     const endpoint = options.behind?.inside ?? { address: `203.0.113.${index}`, port: 4_000 + index }
@@ -75,7 +75,7 @@ export class SimOverlay {
     const a = this.node('agent-a', { trust: ['agent-b'], ...options.a })
     const b = this.node('agent-b', { trust: ['agent-a'], ...options.b })
     this.until('mutual trust', 60_000, () => trusts(a, b) && trusts(b, a))
-    this.run(1_000) // the registry has heard it from both
+    this.run(1_000) // the registry has it from both
     return [a, b]
   }
 
@@ -90,7 +90,7 @@ export function trusts(a: SimNode, b: SimNode): boolean {
   return b.nodeId !== 0 && a.state.trust.isTrusted(b.nodeId)
 }
 
-/** Text that tests put into what they send: it must be seen on no wire. */
+/** Text that tests put into their payloads: it must never appear on the wire. */
 export const MARKER = 'PLAINTEXT-MARKER'
 
 const MARKER_BYTES = Buffer.from(MARKER)

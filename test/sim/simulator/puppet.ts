@@ -1,7 +1,7 @@
 /**
- * A node without rules: it exchanges keys as the reference daemon does (tunnel.md §4), and beyond that does only what
- * the test says. With it a test plays that daemon, a broken one, or a trusted attacker. Public, so that anyone may dial
- * it.
+ * A node without rules: it exchanges keys like the reference daemon (tunnel.md §4), and beyond that does only what the
+ * test tells it to. A test uses it to play that daemon, a broken one, or a trusted attacker. Public, so that anyone may
+ * dial it.
  */
 import type { Endpoint, NodeId } from '../../../src/base/types.ts'
 import { toBase64, utf8 } from '../../../src/base/bytes.ts'
@@ -51,9 +51,9 @@ export class Puppet {
   answersPings = true
   readonly packets: Array<{ readonly header: PacketHeader; readonly payload: Uint8Array }> = []
   onStreamPacket: ((header: PacketHeader, payload: Uint8Array) => void) | undefined
-  /** Like the reference: after one relayed frame, everything goes by relay permanently (tunnel.md §6.4). */
+  /** Like the reference: after one relayed frame, everything uses the relay permanently (tunnel.md §6.4). */
   relayed = false
-  /** What its sealed frames claim to come from; undefined: the truth. */
+  /** Where its sealed frames claim to come from; undefined: the truth. */
   spoofedSource: Endpoint | undefined
   readonly #uplink: Uplink
   #to: Endpoint | undefined
@@ -116,7 +116,10 @@ export class Puppet {
     this.#sendAuth()
   }
 
-  /** The next frames carry another nonce prefix and count from 1, under the same key: what the reference does at each PILA it takes. */
+  /**
+   * The next frames carry another nonce prefix and count from 1, under the same key, as the reference does for each
+   * PILA it accepts.
+   */
   redrawPrefix(): void {
     this.#prefix = this.random.u32()
     this.#counter = 0
@@ -141,7 +144,7 @@ export class Puppet {
     this.sendPacket(packet)
   }
 
-  /** Whatever these bytes are, properly sealed. */
+  /** Any bytes, properly sealed. */
   sendPacket(packet: Uint8Array): void {
     if ((this.#to === undefined && !this.relayed) || this.#key === undefined) return
     const out = new Uint8Array(packet.length + 36)

@@ -1,4 +1,4 @@
-/** Seeded randomness: the same seed, the same run. xorshift128+ on two 32-bit halves is plenty for a simulator. */
+/** Seeded randomness: the same seed gives the same run. xorshift128+ on two 32-bit halves is plenty for a simulator. */
 export class Random {
   #state: Uint32Array
 

@@ -1,7 +1,7 @@
 /**
- * A disk of the virtual world: writes take their time, fail while it is full, and are lost when power fails before they
- * are durable. `SimKeeper` keeps one file on it as runtime/node/trust-keeper.ts does: one write at a time, the newest
- * content next, a failed write again later. `SimStore` is the registry's store on one.
+ * A disk in the virtual world: writes take time, fail while it is full, and are lost if power fails before they are
+ * durable. `SimKeeper` keeps one file on it as runtime/node/trust-keeper.ts does: one write at a time, the newest
+ * content next, a failed write retried later. `SimStore` is the registry's store on one.
  */
 import type { RegistryStore, StoredRecord } from '../../../src/server/store/store.ts'
 import type { World } from './world.ts'
@@ -33,7 +33,7 @@ export class SimKeeper<T> {
     this.#write()
   }
 
-  /** Calls back when everything saved so far is durable; never, if the process ends before. */
+  /** Calls back once everything saved so far is durable; never if the process ends first. */
   settled(done: () => void): void {
     if (this.#saved >= this.#version) done()
     else this.#waiting.push({ version: this.#version, done })
@@ -73,7 +73,10 @@ export class SimKeeper<T> {
   }
 }
 
-/** Writes behind, as every store does. A failed write is the last one: memory is ahead of the disk then, until the next process. */
+/**
+ * Write-behind, like every store. A failed write is the last one: memory then stays ahead of the disk until the next
+ * process.
+ */
 export class SimStore implements RegistryStore {
   readonly #world: World
   readonly #disk: SimDisk

@@ -1,6 +1,7 @@
 /**
  * One overlay node of the virtual world: the real core, driven as runtime/node/driver.ts and runtime/node/node.ts drive
- * it, on a virtual socket and a virtual clock. Kill it, start it again with the same identity, move it to another endpoint.
+ * it, on a virtual socket and a virtual clock. It can be killed, restarted with the same identity, and moved to another
+ * endpoint.
  */
 import { parsePeerName } from '../../../src/base/address.ts'
 import type { Endpoint, NodeId } from '../../../src/base/types.ts'
@@ -42,17 +43,17 @@ export interface SimNodeOptions {
   readonly public?: boolean
   readonly networks?: readonly Membership[]
   readonly tags?: readonly string[]
-  readonly trust?: readonly string[] // wishes at every start
+  readonly trust?: readonly string[] // requested at every start
   readonly beacon?: boolean // default true
-  readonly maxDatagram?: number // what the local interface carries, bytes
+  readonly maxDatagram?: number // MTU of the local interface, bytes
   readonly maxSegment?: number
   readonly rekeyMs?: number | undefined // default REKEY_MS
   readonly pinnedKeys?: ReadonlyMap<NodeId, Uint8Array>
   readonly pinnedNames?: ReadonlyMap<string, Uint8Array>
   readonly trustFile?: TrustFile
   readonly fixedEndpoint?: Endpoint
-  readonly localEndpoint?: Endpoint // what the socket is bound to, behind a NAT; default: the same that others see
-  /** Behind this box: `inside` is the node's own endpoint, `outside` the address that the registry sees. */
+  readonly localEndpoint?: Endpoint // what the socket is bound to, behind a NAT; default: as others see it
+  /** Behind this box: `inside` is the node's own endpoint, `outside` the address the registry sees. */
   readonly behind?: { readonly nat: Uplink; readonly inside: Endpoint; readonly outside: string }
   readonly lanEndpoints?: readonly Endpoint[]
 }
@@ -64,7 +65,7 @@ export class SimNode implements Outside {
   readonly random: Random
   endpoint: Endpoint
   core!: OverlayCore
-  /** Inside of the core, for tests that look there. */
+  /** The core's internals, for tests that inspect them. */
   state!: NodeState
   readonly backlog = 0
   link!: SimRegistryLink
@@ -73,16 +74,16 @@ export class SimNode implements Outside {
   /** What is on its disk. */
   trustFile: TrustFile
   readonly keeper: SimKeeper<TrustFile>
-  /** How far its clock is ahead of the truth, ms. */
+  /** How far its clock runs ahead, ms. */
   clockOffsetMs = 0
-  /** Asked about requests for trust, in every life. */
+  /** Asked about trust requests, across restarts. */
   judge: TrustJudge | undefined
   places: readonly Place[] = []
-  /** Streams that came in and were accepted, in order. */
+  /** Accepted streams, in order. */
   readonly accepted: SimStream[] = []
   wakes = 0
   heapPops = 0
-  /** Times that something was still due right after the core had been served. */
+  /** How often something was still due right after the core had been served. */
   spins = 0
   readonly #listeners = new Map<number, 'refuse' | ((stream: SimStream) => void)>()
   readonly #batch = [createSlot()]
@@ -104,7 +105,7 @@ export class SimNode implements Outside {
     this.keeper = new SimKeeper(overlay.world, (file) => (this.trustFile = file))
   }
 
-  /** How often it was started; what an earlier life began no one answers. */
+  /** How often it was started; nothing answers what an earlier run began. */
   get lives(): number {
     return this.#life
   }
@@ -146,7 +147,7 @@ export class SimNode implements Outside {
     this.turn((now) => this.core.handleTimeout(now))
   }
 
-  /** Its next life asks no one for trust by configuration: what it has is what its trust file says. */
+  /** Its next run requests no trust by configuration: it has only its trust file. */
   withoutWishes(): this {
     this.#asksAtStart = false
     return this
@@ -154,7 +155,7 @@ export class SimNode implements Outside {
 
   /** Like a killed process: no one is notified. */
   kill(): void {
-    this.places = this.core.places // written now and then, in truth
+    this.places = this.core.places // in reality written only now and then
     this.alive = false
     this.#pausedUntil = -1
     this.#held.length = 0
@@ -170,7 +171,7 @@ export class SimNode implements Outside {
     this.start()
   }
 
-  /** As SIGSTOP and SIGCONT: nothing is handled meanwhile; the socket's buffer keeps the first datagrams of it. */
+  /** Like SIGSTOP and SIGCONT: nothing is handled meanwhile; the socket's buffer keeps the first datagrams. */
   pause(ms: number): void {
     const life = this.#life
     const until = this.nowMs + ms
@@ -189,7 +190,7 @@ export class SimNode implements Outside {
     return this.nowMs < this.#pausedUntil
   }
 
-  /** The NAT in front of it gives it another address or port; the old one leads nowhere. */
+  /** The NAT in front of it assigns another address or port; the old one goes nowhere. */
   rebind(endpoint: Endpoint): void {
     const life = this.#life
     this.uplink.detach(this.endpoint)
@@ -197,13 +198,13 @@ export class SimNode implements Outside {
     this.uplink.attach(endpoint, (bytes, source) => this.#onDatagram(life, bytes, source))
   }
 
-  /** This machine itself is on another network now, and notices. */
+  /** This machine moves to another network and notices. */
   roam(endpoint: Endpoint): void {
     this.rebind(endpoint)
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, true))
   }
 
-  /** Something came or continued this machine, but what we send comes from where it came from before. */
+  /** An interface on this machine changed, but our source address did not. */
   interfacesChanged(): void {
     this.turn((now) => this.core.handleNetworkChange(now, this.#network, false))
   }
@@ -213,7 +214,7 @@ export class SimNode implements Outside {
     this.core.listen(port)
   }
 
-  /** Someone listens there and turns everybody away. */
+  /** A listener that rejects everyone. */
   listenAndRefuse(port: number): void {
     this.#listeners.set(port, 'refuse')
     this.core.listen(port)
@@ -230,13 +231,16 @@ export class SimNode implements Outside {
     return stream
   }
 
-  /** As a person does: it lifts a revocation. @param key the only one that fulfils it; default: the pinned one, or any. */
+  /**
+   * As a person would: it lifts a revocation. @param key the only key that satisfies it; default: the pinned one, or
+   * any.
+   */
   requestTrust(peer: string, key = this.options.pinnedNames?.get(peer)): void {
     const request = this.#wish(peer, key)
     this.turn((now) => this.core.requestTrust(now, request))
   }
 
-  /** As the configuration does. */
+  /** As the configuration would. */
   #requestAtStart(peer: string): void {
     const request = this.#wish(peer, this.options.pinnedNames?.get(peer))
     if (!this.core.trust.isRevoked(request)) this.turn((now) => this.core.requestTrust(now, request))
@@ -248,7 +252,7 @@ export class SimNode implements Outside {
     return { ...wish, ...(key !== undefined && { key }) }
   }
 
-  /** Calls back when the trust that is in force is on the disk: what a command waits for before it answers. */
+  /** Calls back once the trust in force is on disk: what a command waits for before it answers. */
   whenTrustIsKept(done: () => void): void {
     this.#keepTrust()
     this.keeper.settled(done)
@@ -316,7 +320,7 @@ export class SimNode implements Outside {
     return new OverlayCore(state.options, this.trustFile, this.nowMs, state)
   }
 
-  /** Counts the work that the heap of deadlines causes. */
+  /** Counts the work done by the deadline heap. */
   #watchHeap(): void {
     const { heap } = this.state
     const popDue = heap.popDue.bind(heap)
@@ -338,7 +342,10 @@ export class SimNode implements Outside {
     })
   }
 
-  /** Every second node has a port that opens frames before the core sees them, as runtime/net/datagram-port.ts allows. */
+  /**
+   * Every second node has a port that decrypts frames before the core sees them, as runtime/net/datagram-port.ts
+   * allows.
+   */
   #receive(now: number, bytes: Uint8Array, source: Endpoint): void {
     const isSealed = bytes.length >= SEALED_OVERHEAD_BYTES && readU32(bytes, 0) === MAGIC_SEALED
     const keys = isSealed && this.nodeId % 2 === 0 ? this.core.keysOf(sealedSender(bytes)) : []
@@ -396,8 +403,8 @@ export class SimNode implements Outside {
   }
 
   /**
-   * The exact instant, which no real timer keeps to: a machine must not depend on being late. One that is still due
-   * after it was served waits a millisecond, as in the driver, and is counted: that would be a busy loop.
+   * The exact instant, which no real timer meets: a machine must not depend on being late. A machine still due after it
+   * was served waits a millisecond, as in the driver, and is counted: otherwise it would be a busy loop.
    */
   #arm(): void {
     let at = this.core.nextTimeout()

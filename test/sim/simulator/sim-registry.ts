@@ -1,4 +1,4 @@
-/** The registry of the virtual world, its rules the real ones, and the in-order TCP connections to it. */
+/** The registry of the virtual world, with the real rules, and the in-order TCP connections to it. */
 import { ClientSession } from '../../../src/server/registry/session.ts'
 import { Registry } from '../../../src/server/registry/registry.ts'
 import type { RegistryOptions } from '../../../src/server/registry/options.ts'
@@ -13,19 +13,19 @@ export class SimRegistry {
   readonly #options: Partial<RegistryOptions>
   readonly latencyMs: number
   readonly disk = new SimDisk()
-  /** How far its clock is ahead of the truth, ms. */
+  /** How far its clock runs ahead, ms. */
   clockOffsetMs = 0
   #records = new Map<string, string>() // on the disk
   #store: SimStore
   #rules: Registry
   readonly #connections = new Set<SimRegistryLink>()
-  /** Takes connections; false: they are refused, and those that were up are gone. */
+  /** Accepts connections; false: new ones are refused and existing ones closed. */
   up = true
   #silent = false
   readonly #held: (() => void)[] = [] // what arrived while it was silent
   readonly requests: string[] = [] // their types, for tests
   readonly seen: object[] = [] // and all of them
-  /** False: as an older registry, or one of another make. */
+  /** False: like an older registry, or a different implementation. */
   knowsSessions = true
   /** A registry that lies: what nodes get instead of the honest answer. */
   lie: ((request: Record<string, unknown>, honest: Record<string, unknown>) => object) | undefined
@@ -42,12 +42,12 @@ export class SimRegistry {
     return this.#rules.counters
   }
 
-  /** One request outside any connection, as of a host with this address. */
+  /** One request outside any connection, as if from a host with this address. */
   handle(sourceIp: string, request: object): object {
     return this.#rules.handle(this.#nowMs, sourceIp, 40_000, request)
   }
 
-  /** As a process that is stopped: connections stay up, nothing is answered; afterwards everything is, in order. */
+  /** Like a stopped process: connections stay up, nothing is answered; afterwards everything is, in order. */
   get silent(): boolean {
     return this.#silent
   }
@@ -60,7 +60,10 @@ export class SimRegistry {
     return EPOCH_MS + this.clockOffsetMs + this.#world.nowMs
   }
 
-  /** @param reply with the answer; undefined: the connection is closed instead, since what it says could not be kept. */
+  /**
+   * @param reply gets the answer; undefined: the connection is closed instead, since the answer's promise could not be
+   * stored.
+   */
   answer(sourceIp: string, request: object, session: ClientSession, reply: (reply: object | undefined) => void): void {
     if (this.#silent) return void this.#held.push(() => this.answer(sourceIp, request, session, reply))
     const copy = JSON.parse(JSON.stringify(request)) as object
@@ -117,12 +120,12 @@ export class SimRegistryLink {
   readonly #registry: SimRegistry
   readonly #sourceIp: string
   readonly #events: SimRegistryLinkEvents
-  #generation = 0 // what belongs to an older connection is not delivered
+  #generation = 0 // nothing from an older connection is delivered
   #connected = false
   #session = new ClientSession(PLAIN_TCP)
   #failures = 0
   #stopped = false
-  /** The way to the registry is interrupted: whatever is sent vanishes, and no connection comes about. */
+  /** The path to the registry is interrupted: everything sent vanishes, and no connection is established. */
   cut = false
 
   constructor(world: World, registry: SimRegistry, sourceIp: string, events: SimRegistryLinkEvents) {

@@ -1,4 +1,4 @@
-/** What runtime/node/stream.ts is to a program: reads as it comes, writes as the window allows, remembers how it ended. */
+/** Plays runtime/node/stream.ts: reads as data arrives, writes as the window allows, remembers how it ended. */
 import type { StreamEnd } from '../../../src/proto/stream/lifecycle.ts'
 import { NEWS_ENDED, NEWS_OPEN, NEWS_WRITABLE } from '../../../src/proto/stream/stream-view.ts'
 import type { StreamView } from '../../../src/proto/stream/stream-view.ts'
@@ -15,7 +15,7 @@ export class SimStream implements DialApp {
   failure: string | undefined
   dial: DialView | undefined
   stream: StreamView | undefined
-  /** How many times the core said that this dial is open: more than once is a bug. */
+  /** How often the core reported this dial as open: more than once is a bug. */
   opened = 0
   readonly received: Uint8Array[] = []
   receivedBytes = 0
@@ -31,7 +31,7 @@ export class SimStream implements DialApp {
   #shutdown = false
   #shutdownDone = false
 
-  readonly born: number // which life of the node it belongs to
+  readonly born: number // which run of the node it belongs to
 
   constructor(node: SimNode) {
     this.node = node
@@ -66,7 +66,7 @@ export class SimStream implements DialApp {
   close(): void {
     this.#act((now, stream) => this.node.core.close(now, stream))
   }
-  /** Whatever it is doing: a dial is cancelled. */
+  /** Aborts it in any state; a dial is cancelled. */
   reset(): void {
     if (this.stream === undefined) this.cancel()
     else this.#act((now, stream) => this.node.core.reset(now, stream))
@@ -143,7 +143,7 @@ export class SimStream implements DialApp {
       const chunk = this.#toWrite.shift()!
       this.#act((now) => {
         this.#blocked = !this.node.core.write(now, stream, chunk, chunk.length === 65_536)
-      }) // as a gateway does, which reads no more at once
+      }) // like a gateway, which reads no more at once
     }
     if (this.#toWrite.length > 0 || !this.#shutdown || this.#shutdownDone) return
     this.#shutdownDone = true

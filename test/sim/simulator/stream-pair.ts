@@ -1,4 +1,4 @@
-/** Two stream machines and the link between them, with nothing else: real packets as bytes, no tunnel. */
+/** Two stream machines and the link between them, nothing else: real packets as bytes, no tunnel. */
 import { crc32 } from '../../../src/wire/crc32.ts'
 import { PACKET_HEADER_BYTES, createPacketHeader, decodePacket, encodePacket } from '../../../src/wire/packet.ts'
 import { NEWS_ENDED, NEWS_OPEN } from '../../../src/proto/stream/stream-view.ts'
@@ -28,7 +28,7 @@ export class Endpoint {
     this.stream = stream
   }
 
-  /** Writes as the window of the stream allows, keeping to backpressure. */
+  /** Writes as the stream's window allows, honouring backpressure. */
   write(bytes: Uint8Array, chunk = 65_536): void {
     for (let at = 0; at < bytes.length; at += chunk) this.#toWrite.push(bytes.slice(at, at + chunk))
     this.turn(() => {})

@@ -23,7 +23,7 @@ export class World {
     this.at(this.nowMs + delayMs, act)
   }
 
-  /** Runs until `done` holds, nothing is left to do, or virtual time is up. @returns whether `done` held. */
+  /** Runs until `done` holds, nothing is left to do, or virtual time is up. @returns true if `done` held. */
   run(options: { untilMs: number; done?: () => boolean }): boolean {
     for (;;) {
       if (options.done?.() === true) return true
@@ -35,7 +35,7 @@ export class World {
       this.#pop()
       this.nowMs = next.at
       this.steps += 1
-      if (this.steps > MAX_STEPS) throw new Error(`${MAX_STEPS} steps at ${this.nowMs} virtual ms: something storms`)
+      if (this.steps > MAX_STEPS) throw new Error(`${MAX_STEPS} steps at ${this.nowMs} virtual ms: a storm`)
       next.act()
     }
   }

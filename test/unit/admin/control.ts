@@ -1,4 +1,4 @@
-/** A gateway that only remembers what it was asked: the other end for admin and command-line tests. */
+/** A fake gateway that only records its calls: the other end for admin and command-line tests. */
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
 import type { Changes } from '../../../src/gateway/model/events.ts'

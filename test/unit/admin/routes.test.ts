@@ -1,4 +1,4 @@
-/** Requests go in without a socket; the calls of the gateway and the exact answers come out. */
+/** Requests go in without a socket; gateway calls and exact answers come out. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'
@@ -13,7 +13,7 @@ const post = (path: string, body: unknown): AdminRequest => ({
   body: typeof body === 'string' ? body : JSON.stringify(body),
 })
 
-/** A body that the fake gateway can answer, for each path that takes one. */
+/** A body the fake gateway can answer, for each path that takes one. */
 const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/resolve': { name: 'agent-b' },
   'POST /v1/doctor': { target: 'agent-b:80' },
@@ -38,7 +38,7 @@ const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/resume': {},
 }
 const NO_EDIT = { name: undefined, save: undefined, ifVersion: undefined }
-/** The arguments with which each of them reaches the gateway. */
+/** The arguments with which each call reaches the gateway. */
 const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   'POST /v1/resolve': ['agent-b'],
   'POST /v1/doctor': ['agent-b:80'],
@@ -61,8 +61,8 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   'POST /v1/resume': [undefined],
 }
 
-test('every record can be read, every act reaches the gateway with its arguments, and nothing of the gateway is left out', async () => {
-  // The list is that of the program: a path without a sample here fails.
+test('every record can be read, every action reaches the gateway with its arguments, and no gateway method is left out', async () => {
+  // The list comes from the program: a path without a sample here fails.
   const reached = new Set<string>()
   for (const [path, routes] of Object.entries(ROUTES)) {
     for (const { method } of [routes].flat()) {
@@ -82,7 +82,7 @@ test('every record can be read, every act reaches the gateway with its arguments
   assert.deepEqual(calls, [['requestTrust', 'agent-b', '']])
 })
 
-/** A gateway that writes down which of its methods was called, and with what. */
+/** A gateway that records which of its methods was called, and with what. */
 function recording(
   calls: { readonly method: string; readonly args: readonly unknown[]; readonly result: unknown }[],
 ): AdminControl {
@@ -98,7 +98,7 @@ function recording(
   return Object.fromEntries(methods) as AdminControl
 }
 
-test('an invalid request is refused, and reaches nothing', async () => {
+test('an invalid request is refused and never reaches the gateway', async () => {
   const calls: unknown[][] = []
   const control = fakeControl(calls)
   const cases: [AdminRequest, number, RegExp][] = [
@@ -139,7 +139,7 @@ test('an invalid request is refused, and reaches nothing', async () => {
   assert.deepEqual(calls, [])
 })
 
-test('what the gateway refuses comes back with the code, hint, details and status of the error table', async () => {
+test('a refusal by the gateway comes back with the code, hint, details and status of the error table', async () => {
   const refusing = fakeControl([], {
     approveTrust: () => Promise.reject(new PilotError('NOT_FOUND', 'no such peer', { peer: 'x' })),
     status: () => {

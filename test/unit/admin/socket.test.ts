@@ -1,6 +1,6 @@
 /**
  * Server and client over a real Unix socket in a temporary folder: who may open it, who holds it, and what a caller
- * gets.
+ * gets back.
  */
 import { test, type TestContext } from 'node:test'
 import assert from 'node:assert/strict'
@@ -18,7 +18,7 @@ import { fakeControl } from './control.ts'
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** Arguments with which the fake gateway answers, for each method that takes some. */
+/** Arguments the fake gateway can answer, for each method that takes some. */
 const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   whois: ['127.0.0.1:40002'],
   ping: ['agent-b', 1, 500],
@@ -41,7 +41,7 @@ const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   unexpose: ['80', { name: undefined, save: undefined, ifVersion: undefined }],
 }
 
-test('client and server carry every method: the arguments there, the answer back', async (t) => {
+test('client and server carry every method: arguments there, answer back', async (t) => {
   const calls: unknown[][] = []
   const { client } = await start(t, fakeControl(calls))
   const methods = client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
@@ -70,7 +70,7 @@ test('an error crosses the socket with its code, details and message', async (t)
   await fails(client.ping('x', 0, 100), 'PEER_UNREACHABLE', /^no path$/)
 })
 
-test('the socket of a living gateway is a conflict and stays, that of a dead one is replaced', async (t) => {
+test("a running gateway's socket is a conflict and stays, a dead one's is replaced", async (t) => {
   const { socketPath, client } = await start(t, fakeControl([]))
   await fails(startAdmin({ socketPath, control: fakeControl([]), log }), 'CONFLICT', /another gateway is running/)
   assert.equal((await client.status()).pid, 42)
@@ -108,11 +108,11 @@ test('a file that is not a socket is left untouched, and an impossible path is r
   )
 })
 
-test('with nothing at the path, no gateway runs', async (t) => {
+test('nothing at the path means no gateway is running', async (t) => {
   await fails(adminClient(join(folder(t), 'none.sock')).status(), 'NOT_RUNNING', /none\.sock does not exist/)
 })
 
-test('a gateway that does not answer is timed out', async (t) => {
+test('a gateway that does not answer times out', async (t) => {
   const path = join(folder(t), 'mute.sock')
   const mute = createServer(() => {}).listen(path)
   t.after(() => mute.close())

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { overlayTarget, overlayTargetOf } from '../../../src/api/pilot-host.ts'
 import { PilotError } from '../../../src/base/errors.ts'
 
-test('a name below .pilot or .pilot.localhost, a bare name, an address and a node id are hosts of the overlay', () => {
+test('a name under .pilot or .pilot.localhost, a bare name, an address and a node id are overlay hosts', () => {
   const hosts: Readonly<Record<string, string>> = {
     'alice.pilot': 'alice:80',
     'Alice.PILOT.': 'alice:80',

@@ -1,4 +1,4 @@
-/** addresses.json: texts, bytes and everything that must be refused. */
+/** addresses.json: text, bytes and everything that must be refused. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import {
@@ -30,7 +30,7 @@ interface AddressVectors {
 
 const vectors = loadVectors<AddressVectors>('addresses')
 
-test('every address is parsed from any accepted spelling and formatted in the one canonical way', () => {
+test('every address is parsed from any accepted spelling and formatted canonically', () => {
   for (const { text, canonical, network, node, bytes } of [...vectors.valid, ...vectors.accepted_non_canonical]) {
     assert.deepEqual(parseAddress(text), { network, node }, text)
     assert.equal(formatAddress({ network, node }), canonical ?? text)
@@ -39,7 +39,7 @@ test('every address is parsed from any accepted spelling and formatted in the on
   }
 })
 
-test('every text that is not an address is refused', () => {
+test('every string that is not an address is refused', () => {
   for (const { text, why } of vectors.invalid)
     assert.equal(parseAddress(text), undefined, `${JSON.stringify(text)}: ${why}`)
 })

@@ -1,4 +1,4 @@
-/** Byte views and texts: what they promise in their one-line comments. */
+/** Byte views and text: what their one-line comments promise. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import {
@@ -27,14 +27,14 @@ test('integers are big-endian and unsigned, up to their largest', () => {
   assert.equal(readU16(bytes, 6), 0xff01)
 })
 
-test('equality looks at every byte and at the length', () => {
+test('equality compares every byte and the length', () => {
   assert.ok(equalBytes(utf8('abc'), utf8('abc')))
   assert.ok(!equalBytes(utf8('abc'), utf8('abd')))
   assert.ok(!equalBytes(utf8('abc'), utf8('ab')))
   assert.equal(toHex(concatBytes(utf8('a'), new Uint8Array(0), utf8('bc'))), '616263')
 })
 
-test('hex and base64 survive a round trip, and malformed texts are refused', () => {
+test('hex and base64 survive a round trip, and malformed input is refused', () => {
   const all = Uint8Array.from({ length: 256 }, (_, i) => i)
   for (let length = 0; length < 10; length++) {
     const part = all.subarray(250 - length, 250)

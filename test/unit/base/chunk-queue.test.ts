@@ -17,7 +17,7 @@ function lengths(queue: ChunkQueue, small: number, most: number): number[] {
   return taken
 }
 
-test('small chunks are taken together up to the most, large ones as they are', () => {
+test('small chunks are merged up to the limit, large ones taken as they are', () => {
   assert.deepEqual(lengths(filled(1_000, 1_000, 1_000, 1_000), 2_000, 2_500), [2_000, 2_000])
   assert.deepEqual(lengths(filled(1_000, 3_000, 1_000, 1_000), 2_000, 9_000), [1_000, 3_000, 2_000])
   assert.deepEqual(lengths(filled(3_000), 2_000, 9_000), [3_000])
@@ -31,7 +31,7 @@ test('a lone chunk is handed out itself, not copied', () => {
   assert.equal(queue.shiftTogether(2_000, 9_000), chunk)
 })
 
-test('whatever is pushed and taken how, the bytes are the same and in order', () => {
+test('however chunks are pushed and taken, the bytes are the same and in order', () => {
   for (let seed = 1; seed <= 20; seed++) {
     const random = new Random(seed)
     const queue = new ChunkQueue()

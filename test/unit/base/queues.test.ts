@@ -7,7 +7,7 @@ import { DeadlineHeap, type Timed } from '../../../src/base/deadline-heap.ts'
 import { Ring } from '../../../src/base/ring.ts'
 
 for (const seed of [1, 2, 3]) {
-  test(`a ring behaves as an array (seed ${seed})`, () => {
+  test(`a ring behaves like an array (seed ${seed})`, () => {
     const random = randomSource(seed)
     const ring = new Ring<number>()
     const model: number[] = []
@@ -30,7 +30,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(ring.shift(), undefined)
   })
 
-  test(`a chunk queue gives out the bytes put in, and what was given out never changes (seed ${seed})`, () => {
+  test(`a chunk queue returns the bytes put in, and returned bytes never change (seed ${seed})`, () => {
     const random = randomSource(seed)
     const queue = new ChunkQueue()
     const put: Uint8Array[] = []

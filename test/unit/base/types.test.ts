@@ -1,4 +1,4 @@
-/** Endpoints as text, and what counts as this machine. */
+/** Endpoints as text, and which addresses are this machine. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { formatEndpoint, isLoopback, parseEndpoint, sameEndpoint } from '../../../src/base/types.ts'
@@ -25,7 +25,7 @@ test('endpoints are parsed and formatted, IPv6 in brackets', () => {
   }
 })
 
-test('endpoints are the same only if both are there and both parts agree', () => {
+test('endpoints are equal only if both are present and both parts agree', () => {
   const one = { address: '1.2.3.4', port: 5 }
   assert.ok(sameEndpoint(one, { ...one }))
   assert.ok(!sameEndpoint(one, { ...one, port: 6 }) && !sameEndpoint(one, { ...one, address: '1.2.3.5' }))

@@ -34,7 +34,7 @@ const results: Results = {
   failures: [{ row: 'one', peer: 'tcp', why: '1 of 2 bytes arrived' }],
 }
 
-test('medians and quantiles are of what was seen, and of nothing they are NaN', () => {
+test('medians and quantiles cover the samples, and are NaN without any', () => {
   assert.deepEqual(
     [
       median([3, 1, 2]),
@@ -49,14 +49,14 @@ test('medians and quantiles are of what was seen, and of nothing they are NaN', 
   assert.equal(spread([1, 2, 3]), 1)
 })
 
-test('a ratio is the median of the ratios of the rounds that have both', () => {
+test('a ratio is the median over the rounds that have both', () => {
   assert.equal(ratioOf(results, 'one', 'gateway', 'tls-proxy'), 0.5)
   assert.equal(ratioOf(results, 'one', 'gateway', 'tcp'), undefined)
   assert.deepEqual(samplesOf(results, 'one', 'tls-proxy'), [2, 4, null])
   assert.deepEqual([valueOf(results, 'one', 'tls-proxy'), valueOf(results, 'one', 'nats')], [3, undefined])
 })
 
-test('the table has only rows and columns with figures, and names failures', () => {
+test('the table shows only rows and columns with figures, and names failures', () => {
   assert.deepEqual(tableOf(results, 'loopback'), [
     '',
     '## Loopback',
@@ -77,17 +77,17 @@ test('the table has only rows and columns with figures, and names failures', () 
     '- **TLS proxy pair**: two Node proxies',
   ])
     assert.ok(report.includes(line), line)
-  assert.ok(!report.includes('**gRPC**'), 'a way that was not measured is not explained')
+  assert.ok(!report.includes('**gRPC**'), 'a variant that was not measured is not explained')
 })
 
-test('numbers keep the digits that mean something', () => {
+test('numbers keep their significant digits', () => {
   assert.deepEqual(
     [formatValue(0.1234, 3), formatValue(12.34, 3), formatValue(123.4, 3), formatValue(1234.5, 0)],
     ['0.123', '12.3', '123', '1,235'],
   )
 })
 
-test('a goal is judged by what was found, and left out where nothing was', () => {
+test('a goal is judged by the results, and left out without any', () => {
   assert.deepEqual(
     judge(results).map(({ what, found, met }) => [what, found, met]),
     [
@@ -125,7 +125,7 @@ test('a chart is well-formed, has a bar for each figure, and is readable on dark
   assert.deepEqual(chartsOf({ ...results, samples: [] }), [])
 })
 
-test('every row that a step yields is known, and every row is yielded', () => {
+test('every row a step yields is known, and every row is yielded', () => {
   const yielded = new Set([...STEPS.flatMap(({ rows }) => rows), 'cold', 'restart', 'nat'])
   assert.deepEqual([...new Set(ROWS.map(({ id }) => id.split(':')[0]!))].sort(), [...yielded].sort())
   for (const { peers } of STEPS)
@@ -136,7 +136,7 @@ test('every row that a step yields is known, and every row is yielded', () => {
       )
 })
 
-test('--only accepts rows, variants and places, and names any that it does not know', () => {
+test('--only accepts rows, variants and places, and names unknown ones', () => {
   const choice = readChoice(['--quick', '--only', 'one,gateway,tls-proxy,veth'])
   assert.deepEqual(
     [
@@ -164,11 +164,11 @@ test('--only accepts rows, variants and places, and names any that it does not k
   assert.throws(() => readChoice(['--out']), /--out needs a value/)
 })
 
-test('what holds on every machine is checked without a baseline', () => {
+test('machine-independent goals are checked without a baseline', () => {
   const good = Object.fromEntries(RELATIONS.flatMap(({ less, more }) => [[less, 1] as const, [more, 1] as const]))
   assert.deepEqual(brokenRelations(good), [])
   for (const { less } of RELATIONS) assert.equal(brokenRelations({ ...good, [less]: 100 }).length, 1, less)
-  assert.equal(brokenRelations({}).length, RELATIONS.length, 'what was not measured is not a pass')
+  assert.equal(brokenRelations({}).length, RELATIONS.length, 'a goal that was not measured does not pass')
 })
 
 test('the micro benchmarks are judged by their change since the baseline', () => {

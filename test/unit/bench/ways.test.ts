@@ -1,4 +1,4 @@
-/** The measuring client against the service of the benchmark, and against one that loses a byte: counts are exact. */
+/** The measuring client against the benchmark's service, and against one that loses a byte: counts are exact. */
 import { after, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
@@ -9,7 +9,7 @@ import { carry } from '../../../bench/micro/streams.ts'
 
 after(() => stopListening())
 
-test('every operation of the service answers with the bytes that it owes, and ends', async () => {
+test('every operation of the service answers with the bytes it owes, and ends', async () => {
   const { service, http } = await startService('127.0.0.1')
   const target = { host: '127.0.0.1', port: Number(service) }
   assert.equal((await setUps(target, 3, false)).length, 3)
@@ -42,7 +42,7 @@ test('a variant that loses or adds a byte fails rather than being fast', async (
   await assert.rejects(setUps({ host: '127.0.0.1', port: 1 }, 1, false), /ECONNREFUSED/)
 })
 
-test('two stream machines in memory carry every byte, with loss as well', () => {
+test('two stream machines in memory carry every byte, even with loss', () => {
   assert.ok(carry(1_000_000, 1_400, 0) >= 715)
   assert.ok(carry(1_000_000, 1_400, 50) > 715)
 })

@@ -1,11 +1,11 @@
-/** What `bench` requests from the gateway, and how it prints the answer for people and programs. */
+/** What `bench` requests from the gateway, and how it prints the answer, as text and JSON. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'
 import { BENCH, fakeControl } from '../admin/control.ts'
 import { run, testWorld } from './world.ts'
 
-test('set-up, round trip, throughput and path are a line each', async () => {
+test('set-up, round trip, throughput and path get one line each', async () => {
   const calls: unknown[][] = []
   const { code, out } = await run('bench agent-b --bytes 1G --for 1m', testWorld({ control: fakeControl(calls) }))
   assert.equal(code, 0)

@@ -1,6 +1,6 @@
 /**
- * The demo with gateways that only forward TCP on loopback: what it verifies, and that its check fails when a byte is wrong,
- * a service hangs or trust never comes. The codec of its gRPC sample is compared with protobufjs.
+ * The demo with gateways that only forward TCP on loopback: what it verifies, and that its check fails if a byte is
+ * wrong, a service hangs or trust never comes. The codec of its gRPC sample is compared with protobufjs.
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -62,7 +62,7 @@ test('the demo without --check runs until it is asked to stop', async () => {
   assert.equal((await running).code, 0)
 })
 
-test('the codec of the sample agrees with protobufjs on config/demo.proto', () => {
+test("the sample's codec agrees with protobufjs on config/demo.proto", () => {
   const definition = loadSync('config/demo.proto', { defaults: true }) as unknown as Record<
     string,
     Record<string, { requestSerialize(value: object): Buffer; requestDeserialize(bytes: Buffer): object }>

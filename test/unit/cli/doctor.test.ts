@@ -1,4 +1,4 @@
-/** doctor, doctor TARGET and list peers --paths: lines for people, records under --json, exit codes for scripts. */
+/** doctor, doctor TARGET and list peers --paths: lines for people, records with --json, exit codes for scripts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
@@ -6,7 +6,7 @@ import type { DoctorRecord } from '../../../src/gateway/model/records.ts'
 import { fakeControl } from '../admin/control.ts'
 import { noGateway, run, testWorld } from './world.ts'
 
-test('doctor prints each check with what to do, and ends with 1 when one fails', async () => {
+test('doctor prints each check with its remedy, and exits 1 if one fails', async () => {
   const { code, out } = await run('doctor --no-color')
   assert.equal(code, 1)
   assert.match(out, /^ok {4}registry {2}it answers\nFAIL {2}udp {7}UDP is blocked\n +→ Allow it\.\nproblem found/)
@@ -43,7 +43,7 @@ test('doctor checks on its own if no gateway is running', async () => {
   assert.match(out, /no problem found/)
 })
 
-test('doctor TARGET prints the steps and ends with the code of the one that failed', async () => {
+test('doctor TARGET prints the steps and exits with the code of the one that failed', async () => {
   const calls: unknown[][] = []
   const { code, out } = await run('doctor agent-b:80 --no-color', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual([code, calls], [5, [['explain', 'agent-b:80']]])
@@ -53,7 +53,7 @@ test('doctor TARGET prints the steps and ends with the code of the one that fail
   )
 })
 
-test('list peers shows why each path is what it is, and --paths every path with loss and bytes', async () => {
+test('list peers shows the reason for each path, and --paths every path with loss and bytes', async () => {
   assert.match((await run('list peers')).out, /agent-b: punched: both sides keep out/)
   const { out } = await run('list peers --paths')
   assert.match(out, /punched +203\.0\.113\.7:4000 +used +12\.3 ms +1400 +0\.5 % +1\.6 MB +1\.0 kB/)

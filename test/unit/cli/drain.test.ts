@@ -15,14 +15,14 @@ test('a drain is requested once; open connections are then polled until none is 
   assert.match(out, /drained: no open connections/)
 })
 
-test('a drain that is undone in the meantime ends the wait, and stays undone', async () => {
+test('a drain undone in the meantime ends the wait and stays undone', async () => {
   const calls: unknown[][] = []
   const { code, out } = await run('drain --exposure 80', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual([code, calls], [0, [['drain', '80']]])
   assert.match(out, /the drain was undone/)
 })
 
-test('resume accepts new connections again, everywhere or at one exposure', async () => {
+test('resume accepts new connections again, everywhere or for one exposure', async () => {
   const calls: unknown[][] = []
   const world = testWorld({ control: fakeControl(calls) })
   await run('resume', world)

@@ -2,7 +2,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { FaultLine, MAX_FAULTS, WINDOW_MS } from '../../../src/cli/faults.ts'
 
-test('a serving process continues after an exception, any other ends', () => {
+test('a serving process continues after an exception, any other process ends', () => {
   const faults = new FaultLine(() => 0)
   const seen: unknown[] = []
   assert.equal(faults.take(new Error('before')), false)

@@ -1,4 +1,4 @@
-/** Echoes that are answered, lost or impossible: what is printed, and the exit code. */
+/** Echoes that are answered, lost or impossible: the output and the exit code. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../src/base/errors.ts'
@@ -8,7 +8,7 @@ import { run, testWorld } from './world.ts'
 const lose = (code: 'TIMED_OUT' | 'PEER_UNREACHABLE' | 'NOT_FOUND', details = {}) =>
   Promise.reject(new PilotError(code, 'no answer in time', details))
 
-test('every echo is a line, and the summary has the extremes', async () => {
+test('every echo gets a line, and the summary has the extremes', async () => {
   const calls: unknown[][] = []
   const { code, out } = await run('ping agent-b --count 3 --timeout 700', testWorld({ control: fakeControl(calls) }))
   assert.equal(code, 0)
@@ -29,7 +29,7 @@ test('every echo is a line, and the summary has the extremes', async () => {
   ])
 })
 
-test('under --json there is one envelope with every round trip', async () => {
+test('with --json there is one envelope with every round trip', async () => {
   const { out } = await run('ping agent-b --count 2 --json')
   const { data } = JSON.parse(out) as { data: Record<string, unknown> }
   assert.deepEqual(
@@ -74,7 +74,7 @@ test('a gateway that does not answer exits 124, an unknown peer 5, both at once'
   assert.equal(asked, 2)
 })
 
-test('Ctrl+C ends it with the summary of what there is', async () => {
+test('Ctrl+C ends it with a summary so far', async () => {
   const world = testWorld({
     control: fakeControl([], {
       ping: (peer, seq) =>

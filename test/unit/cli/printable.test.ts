@@ -5,12 +5,12 @@ import { PilotError } from '../../../src/base/errors.ts'
 
 const EVIL = 'bob\x1b[2K\r\x1b[32mroot\x1b]0;owned\x07\u202e\u2028\x00'
 
-test('text of a peer moves no cursor, names no window, turns no direction; our own colours stay', () => {
+test("a peer's text cannot move the cursor, set the window title or change text direction; our own colours stay", () => {
   assert.equal(printable(EVIL), 'bob\uFFFD[2K\uFFFD\x1b[32mroot\uFFFD]0;owned\uFFFD\uFFFD\uFFFD\uFFFD')
   assert.equal(printable('\x1b[1mbold\x1b[22m\tünïcödé 漢字 🙂'), '\x1b[1mbold\x1b[22m\tünïcödé 漢字 🙂')
 })
 
-test('results, events, notes and errors all pass through it', () => {
+test('results, events, notes and errors are all sanitised', () => {
   let text = ''
   const world = {
     out: (part: string) => void (text += part),

@@ -8,7 +8,7 @@ import type { Command } from 'commander'
 import { createProgram } from '../../../src/cli/program.ts'
 import { noGateway, run, testWorld } from './world.ts'
 
-/** What to write for an argument, by its name. */
+/** Sample values for arguments, by name. */
 const SAMPLES: Readonly<Record<string, string>> = {
   peer: 'agent-b',
   name: 'agent-b:80',
@@ -16,9 +16,9 @@ const SAMPLES: Readonly<Record<string, string>> = {
   file: 'config/gateway.example.yaml',
 }
 
-/** Every command of the program, those that only hold others included: `trust`, `trust list`, … */
+/** Every command of the program, including command groups: `trust`, `trust list`, … */
 const COMMANDS = namesOf(createProgram(testWorld()))
-/** Those that ask a running gateway, and only that, with arguments that the fake gateway can answer. */
+/** Commands that only query a running gateway, with arguments the fake gateway can answer. */
 const READERS = COMMANDS.filter(
   ({ command }) =>
     command.options.some(({ long }) => long === '--admin') && !command.options.some(({ long }) => long === '--trust'),
@@ -45,7 +45,7 @@ test('every command has help with an example and the common options, and exits 0
 })
 
 test('every example in the help is a command line that commander accepts', async () => {
-  // `--help` behind it keeps the command from running; a wrong option or word before it is an error.
+  // A trailing `--help` keeps the command from running; a wrong option or word before it is an error.
   for (const { name } of COMMANDS) {
     const examples = [...(await run(`${name} --help`)).out.matchAll(/^ {2}\$ (?:source <\()?pilotgate ([^<>\n)]*)/gm)]
     assert.ok(examples.length > 0, name)
@@ -59,7 +59,7 @@ test('every example in the help is a command line that commander accepts', async
   }
 })
 
-test('every reader takes --admin and --json, before and after its name, and prints one envelope', async () => {
+test('every query takes --admin and --json, before and after its name, and prints one envelope', async () => {
   assert.ok(READERS.length > 20, READERS.join(', '))
   for (const reader of READERS) {
     for (const line of [`--json ${reader} --admin /run/a.sock`, `${reader} --admin /run/a.sock --json`]) {
@@ -73,13 +73,13 @@ test('every reader takes --admin and --json, before and after its name, and prin
   }
 })
 
-test('the socket comes from PILOTGATE_ADMIN when no flag says it', async () => {
+test('the socket comes from PILOTGATE_ADMIN unless a flag is given', async () => {
   const world = testWorld({ env: { PILOTGATE_ADMIN: '/env.sock' } })
   await run('status', world)
   assert.deepEqual(world.sockets, ['/env.sock'])
 })
 
-test('with no gateway running every reader exits 3', async () => {
+test('with no gateway running every query exits 3', async () => {
   for (const reader of READERS.filter((line) => line !== 'doctor')) {
     // doctor checks on its own: doctor.test.ts
     assert.equal((await run(reader, testWorld({ control: noGateway() }))).code, 3, reader)
@@ -94,7 +94,7 @@ test('with no gateway running every reader exits 3', async () => {
   }
 })
 
-test('status in JSON is the record, and as text shows who and where', async () => {
+test('status prints the record as JSON, and who and where as text', async () => {
   assert.deepEqual((JSON.parse((await run('status --json')).out) as { data: unknown }).data, STATUS)
   const { out } = await run('status')
   assert.equal(
@@ -141,7 +141,7 @@ test('whois prints text for people, and the record for programs', async () => {
   assert.deepEqual([code, (JSON.parse(out) as { code: string }).code], [5, 'NOT_FOUND'])
 })
 
-test('lists are tables for people, and say so when they are empty', async () => {
+test('lists are tables as text, and say when they are empty', async () => {
   assert.equal(
     (await run('list peers')).out,
     [
@@ -202,7 +202,7 @@ test('trust passes on peer and reason', async () => {
   )
 })
 
-test('trust approve --for gives trust an end, which the gateway gets in ms', async () => {
+test('trust approve --for limits trust in time, sent to the gateway in ms', async () => {
   const calls: unknown[][] = []
   await run('trust approve agent-b --for 8h', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual(calls, [['approveTrust', 'agent-b', 28_800_000]])
@@ -254,7 +254,7 @@ test('a malformed command line exits 2, and with --json prints one envelope on s
   }
 })
 
-test('an error of the gateway keeps its exit code', async () => {
+test('a gateway error keeps its exit code', async () => {
   const cases = { NOT_TRUSTED: 4, DENIED: 4, NOT_FOUND: 5, CONFLICT: 6, TIMED_OUT: 124, FAILED: 1 } as const
   for (const [code, exit] of Object.entries(cases)) {
     const control = fakeControl([], {
@@ -296,7 +296,7 @@ test('at a terminal a change shows how to undo it; into a pipe, and with --json,
   }
 })
 
-test('status and mappings show the ports that lead to every peer, and the peers behind one mapping', async () => {
+test('status and mappings show the ports for every peer, and the peers behind one mapping', async () => {
   const control = fakeControl([], {
     status: () => ({
       ...STATUS,
@@ -337,7 +337,7 @@ function namesOf(command: Command, parent = ''): { readonly name: string; readon
   })
 }
 
-/** A gateway that drains and ends when asked to. */
+/** A gateway that drains and stops on request. */
 function stopping(): AdminControl {
   let down = false
   return fakeControl([], {

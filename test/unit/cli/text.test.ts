@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { formatAge, formatBytes, formatNode, formatRtt, plural, table } from '../../../src/cli/text.ts'
 
-test('bytes have decimal units', () => {
+test('bytes use decimal units', () => {
   assert.deepEqual([0, 999, 1000, 1_500_000, 999_999, 2e15].map(formatBytes), [
     '0 B',
     '999 B',
@@ -14,7 +14,7 @@ test('bytes have decimal units', () => {
   ])
 })
 
-test('ages show their two largest units', () => {
+test('durations show their two largest units', () => {
   assert.deepEqual([0, 250.4, 1_000, 61_000, 3_600_000, 90_061_000, 86_400_000].map(formatAge), [
     '0 ms',
     '250 ms',
@@ -36,7 +36,7 @@ test('round trips, counts and nodes', () => {
   assert.equal(formatNode({ hostname: 'a', address: '', nodeId: 0 }), 'a (not registered yet)')
 })
 
-test('numbers stand to the right, texts to the left, and no line ends in spaces', () => {
+test('numbers are right-aligned, text is left-aligned, and no line ends in spaces', () => {
   assert.deepEqual(
     table(
       ['NAME', 'N'],

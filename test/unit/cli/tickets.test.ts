@@ -1,4 +1,4 @@
-/** `invite`, `share` and `join` with a running gateway; what needs processes is test/e2e/tickets.test.ts. */
+/** `invite`, `share` and `join` with a running gateway; tests that need processes are in test/e2e/tickets.test.ts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
@@ -31,7 +31,7 @@ test('a terminal shows the command for the other side, and with --qr a QR code; 
   assert.equal((JSON.parse((await run('invite --json')).out) as { data: { ticket: string } }).data.ticket, 'pgt1_AAAA')
 })
 
-test('times that are malformed are refused', async () => {
+test('malformed times are refused', async () => {
   for (const bad of ['9s', '8d', '10', 'm', '-1m', '1.5h', '']) {
     const { code, err } = await run(`invite --for=${bad}`)
     assert.equal(code, 2, bad)
@@ -39,7 +39,7 @@ test('times that are malformed are refused', async () => {
   }
 })
 
-test('a port alone is exposed for holders of a ticket, and a ticket for it is printed', async () => {
+test('a bare port is exposed for ticket holders, and a ticket for it is printed', async () => {
   const calls: unknown[][] = []
   const { out } = await run('share 3000', testWorld({ control: fakeControl(calls) }))
   assert.deepEqual(
@@ -52,7 +52,7 @@ test('a port alone is exposed for holders of a ticket, and a ticket for it is pr
   assert.equal(out, 'pgt1_AAAA\n')
 })
 
-test('a ticket is used first, then its port is mapped where it was asked for', async () => {
+test('a ticket is used first, then its port is mapped where requested', async () => {
   const calls: unknown[][] = []
   const world = testWorld({ control: fakeControl(calls) })
   await run(`join ${TICKET}`, world)
@@ -66,7 +66,7 @@ test('a ticket is used first, then its port is mapped where it was asked for', a
   ])
 })
 
-test('a refused ticket maps nothing, and where no gateway runs one that cannot be read starts none', async () => {
+test('a refused ticket maps nothing, and an unreadable one starts no gateway', async () => {
   const calls: unknown[][] = []
   const control = fakeControl(calls, {
     redeem: () => Promise.reject(new PilotError('TICKET_USED', 'somebody has used it')),
@@ -78,7 +78,7 @@ test('a refused ticket maps nothing, and where no gateway runs one that cannot b
   assert.match(err, /not a ticket, or only part/)
 })
 
-test('join - reads the ticket from stdin, and a local port alone is one of localhost', async () => {
+test('join - reads the ticket from stdin, and a bare local port means localhost', async () => {
   const calls: unknown[][] = []
   await run('join - 8080', testWorld({ control: fakeControl(calls), input: TICKET }))
   assert.deepEqual(
@@ -90,7 +90,7 @@ test('join - reads the ticket from stdin, and a local port alone is one of local
   )
 })
 
-test('share takes every kind of target, its time and its one use; the ticket does not outlive the exposure', async () => {
+test('share takes every kind of target, --for and --once; the ticket does not outlive the exposure', async () => {
   const cases: Record<string, [string, number]> = {
     'share 127.0.0.1:3000': ['3000=127.0.0.1:3000,allow=invited', 600_000],
     'share http://127.0.0.1:3000 --port 80': ['80=http://127.0.0.1:3000,allow=invited', 600_000],
@@ -125,7 +125,7 @@ test('sharing the same target again prints another ticket; a different one is a 
     assert.equal((await run(line, testWorld({ control }))).code, 6, line)
 })
 
-test('spellings of earlier versions end with 2 and name the command that replaced them', async () => {
+test('spellings from earlier versions exit 2 and name the command that replaced them', async () => {
   const cases: Record<string, RegExp> = {
     'expose 3000': /hint: .*`pilotgate share 3000`/,
     [`map ${TICKET}`]: /hint: .*`pilotgate join TICKET/,

@@ -1,4 +1,7 @@
-/** `up` and `rendezvous` with fake gateways: what is started with what, what is printed in which order, and how it ends. */
+/**
+ * `up` and `rendezvous` with fake gateways: what is started with which options, what is printed in which order, and how
+ * it ends.
+ */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -50,7 +53,7 @@ test('events are printed as they happen, ready once and after the admin socket i
   )
 })
 
-test('people read lines, and under --quiet nothing', async () => {
+test('the text output is lines, and nothing with --quiet', async () => {
   const loud = await start('up -v')
   assert.deepEqual(loud.out.split('\n'), [
     'mapped   127.77.0.2:80 → agent-b, 0:0000.0000.0002:80',
@@ -62,7 +65,7 @@ test('people read lines, and under --quiet nothing', async () => {
   assert.equal((await start('-q up')).out, '')
 })
 
-test('-v and -q set the level of the log', async () => {
+test('-v and -q set the log level', async () => {
   for (const [line, level] of [
     ['up', 'info'],
     ['up -v', 'debug'],
@@ -90,7 +93,7 @@ test('a second signal does not wait for connections to end', async () => {
   assert.deepEqual(trace.steps.slice(-3), ['gateway stop 7000', 'gateway stop 0', 'admin stop'])
 })
 
-test('a signal before the gateway is up ends it too', async () => {
+test('a signal before the gateway is up also ends it', async () => {
   const { world, trace } = upWorld({ startMs: 50 })
   const running = run('up', world)
   await settled()
@@ -99,7 +102,7 @@ test('a signal before the gateway is up ends it too', async () => {
   assert.deepEqual(trace.steps, ['log info', 'gateway', 'gateway stop 0'])
 })
 
-test('when the admin socket cannot be opened the gateway is stopped, and the exit code says conflict', async () => {
+test('if the admin socket cannot be opened the gateway stops with the conflict exit code', async () => {
   const { world, trace } = upWorld({ admin: () => Promise.reject(new PilotError('CONFLICT', 'another gateway runs')) })
   const { code, out } = await run('up --json', world)
   assert.equal(code, 6)
@@ -107,7 +110,7 @@ test('when the admin socket cannot be opened the gateway is stopped, and the exi
   assert.ok(!out.includes('"ready"'))
 })
 
-test('when another gateway answers on the admin socket nothing is started', async () => {
+test('if another gateway answers on the admin socket nothing is started', async () => {
   const { world, trace } = upWorld({ taken: () => Promise.reject(new PilotError('CONFLICT', 'another gateway runs')) })
   assert.equal((await run('up', world)).code, 6)
   assert.deepEqual(trace.steps, ['log info'])
@@ -305,7 +308,7 @@ function logModule(steps: string[]): Modules['log'] {
   })
 }
 
-/** Starts, signals once it is up, and waits for the end. */
+/** Starts it, signals once it is up, and waits for the end. */
 async function start(line: string, world: TestWorld = upWorld().world): Promise<Ran> {
   const running = run(line, world)
   for (let i = 0; i < 8; i++) await settled() // a file is read and checked, perhaps on a busy machine
@@ -313,7 +316,7 @@ async function start(line: string, world: TestWorld = upWorld().world): Promise<
   return await running
 }
 
-/** Long enough for everything that waits for no timer, a file read included. */
+/** Long enough for anything that needs no timer, including a file read. */
 function settled(): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, 20)

@@ -1,4 +1,4 @@
-/** A fake world: it collects a command's output, answers its requests with fakes, and delivers signals as calls. */
+/** A fake world: collects a command's output, answers its requests with fakes, and delivers signals as calls. */
 import { PilotError } from '../../../src/base/errors.ts'
 import type { AdminClient } from '../../../src/admin/client.ts'
 import type { AdminControl } from '../../../src/gateway/control.ts'
@@ -9,7 +9,7 @@ import { fakeControl } from '../admin/control.ts'
 export interface TestWorld extends World {
   readonly stdout: string[]
   readonly stderr: string[]
-  readonly sockets: string[] // admin sockets that were asked
+  readonly sockets: string[] // admin sockets that were queried
   signal(name?: string): void
   hangUp(): void
 }
@@ -88,7 +88,7 @@ export async function run(line: string, world = testWorld()): Promise<Ran> {
   return { code, out: world.stdout.join(''), err: world.stderr.join('') }
 }
 
-/** A client of a gateway that is not there. */
+/** A client without a gateway. */
 export function noGateway(): AdminControl {
   const fail = (): never => {
     throw new PilotError('NOT_RUNNING', 'no gateway runs here', { socketPath: '/a.sock' })
@@ -96,7 +96,7 @@ export function noGateway(): AdminControl {
   return Object.fromEntries(Object.keys(fakeControl([])).map((name) => [name, fail])) as unknown as AdminControl
 }
 
-/** Each method of a client answers with a promise, as if there were a socket between. */
+/** Each client method returns a promise, as if there were a socket in between. */
 function asClient(control: AdminControl): AdminClient {
   const methods = Object.entries(control).map(([name, call]) => [
     name,

@@ -20,7 +20,7 @@ map:
   - { peer: agent-c, port: 80, local: 81 }
 `
 
-test('an added entry parses as its spec', () => {
+test('an added entry parses back to its spec', () => {
   for (const text of [
     'agent-b:80',
     '8080:agent-b:80',
@@ -56,7 +56,7 @@ test('an added entry parses as its spec', () => {
   }
 })
 
-test('comments, blank lines and the rest of the file stay', () => {
+test('comments, blank lines and the rest of the file are kept', () => {
   const after = withMapping(FILE, parseMapSpec('agent-d:80'), false)
   for (const line of ['# ours', 'version: 1   # always', '  # the first', '    ports: [1, "5-6"]'])
     assert.ok(
@@ -68,7 +68,7 @@ test('comments, blank lines and the rest of the file stay', () => {
   assert.equal(parseConfig(withMapping(STARTER, parseMapSpec('a:1'), false), 'x').map.length, 1)
 })
 
-test('an entry is removed by the name that it makes; an entry with several ports is not split', () => {
+test('an entry is removed by its resulting name; an entry with several ports is not split', () => {
   assert.ok(!without(FILE, 'map', 'one').includes('8080'))
   assert.deepEqual(mapsOf(parseConfig(without(FILE, 'map', '81:agent-c:80'), 'x')).at(-1)?.localPort, 80)
   assert.throws(() => without(FILE, 'map', 'agent-b:5'), { code: 'USAGE', message: /entry with several ports/ })
@@ -77,7 +77,7 @@ test('an entry is removed by the name that it makes; an entry with several ports
   assert.equal(without('version: 1\nmap: [{ peer: a, port: 1 }]\n', 'map', 'a:1'), 'version: 1\n')
 })
 
-test('the starter is a configuration as it is, and with its comments taken in', () => {
+test('the starter file is valid as it is, and with its comments uncommented', () => {
   assert.equal(parseConfig(STARTER, 'x').map.length, 0)
   const whole = parseConfig(STARTER.replaceAll(/^#(?! )/gm, '').replaceAll(/^#( {2})/gm, '$1'), 'x')
   assert.deepEqual(

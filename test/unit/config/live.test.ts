@@ -1,4 +1,4 @@
-/** The configuration while it runs, on a recording gateway: what is computed, in what order, and what is refused. */
+/** The live configuration on a recording gateway: what is computed, in what order, and what is refused. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
@@ -14,7 +14,7 @@ import type { Changes, GatewayEvent } from '../../../src/gateway/model/events.ts
 import type { Desired } from '../../../src/gateway/model/options.ts'
 import { STATUS, fakeControl } from '../admin/control.ts'
 
-test('what came by command is on top of the file: reloads keep it, and the file wins for a name of its own', async (t) => {
+test('changes by command go on top of the file: reloads keep them, and the file wins for its own names', async (t) => {
   const { live, names, write } = await setting(t, 'map: [{ name: one, peer: b, port: 1 }]', { map: ['b:9'] })
   assert.deepEqual(names(), ['one', 'b:9'])
   await live.map('b:2', { name: 'two' })
@@ -22,14 +22,14 @@ test('what came by command is on top of the file: reloads keep it, and the file 
   assert.deepEqual(names(), ['b:9', 'two'])
   await write('map: [{ name: one, peer: b, port: 1 }, { name: three, peer: b, port: 3 }]')
   await live.reload()
-  assert.deepEqual(names(), ['three', 'b:9', 'two'], 'one stays away')
+  assert.deepEqual(names(), ['three', 'b:9', 'two'], 'one stays removed')
   await write('map: [{ name: one, peer: b, port: 7 }, { name: two, peer: b, port: 8 }]')
   await live.reload()
-  assert.deepEqual(names(), ['one', 'two', 'b:9'], 'its entry has changed, so it is back; two is that of the file')
+  assert.deepEqual(names(), ['one', 'two', 'b:9'], 'its entry has changed, so it is back; two comes from the file')
   assert.equal(live.config().mappings.find(({ name }) => name === 'two')?.port, 8)
 })
 
-test('a version is one applied change; stale ones are refused, and what changes nothing makes none', async (t) => {
+test('a version is one applied change; stale versions are refused, and a no-op makes none', async (t) => {
   const { live, events } = await setting(t, '', {})
   assert.equal(live.config().version, 1)
   await live.reload()
@@ -69,7 +69,7 @@ test('a file that cannot be applied changes nothing and reports why until it can
   await write('map: [{ name: two, peer: b, port: 2 }]')
   await assert.rejects(live.reload(), { code: 'PORT_IN_USE' })
   gateway.fail = undefined
-  assert.equal(logged(), 4, 'each text once')
+  assert.equal(logged(), 4, 'each message once')
   await live.reload()
   assert.deepEqual([live.status().config!.error, names()], [null, ['two']])
 })
@@ -86,10 +86,10 @@ test('save applies before it writes, and writes nothing that was not applied', a
   await live.reload()
   assert.equal(live.config().version, 2, 'the watch finds nothing new')
   await write('map: []')
-  await assert.rejects(live.map('b:3', { save: true }), { code: 'CONFLICT' }, 'the file is being edited at this moment')
+  await assert.rejects(live.map('b:3', { save: true }), { code: 'CONFLICT' }, 'the file is just being edited')
 })
 
-test('without a file there is nothing to reload or to save in', async () => {
+test('without a file there is nothing to reload or save to', async () => {
   const { live } = bare({})
   await assert.rejects(live.reload(), { code: 'USAGE', message: /without a configuration file/ })
   await assert.rejects(live.map('b:1', { save: true }), { code: 'USAGE' })
@@ -99,7 +99,7 @@ test('without a file there is nothing to reload or to save in', async () => {
   await assert.rejects(live.unexpose('80', {}), { code: 'NOT_FOUND' })
 })
 
-test('the sections that listen change as the rest does: all or nothing, and only what differs', async (t) => {
+test('listener sections change like the rest: all or nothing, and only what differs', async (t) => {
   const { live, write, gateway } = await setting(t, 'http: { listen: "127.0.0.1:8088" }', {})
   await write('proxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
   const { changes } = await live.diff('x', 'version: 1\nobserve: { listen: "127.0.0.1:9464" }')
@@ -113,10 +113,10 @@ test('the sections that listen change as the rest does: all or nothing, and only
   assert.deepEqual(gateway.desired, after)
   gateway.fail = undefined
   await write('map: [{ peer: a, port: 1 }]\nproxy: { listen: "127.0.0.1:1080" }\nobserve: { listen: "127.0.0.1:9464" }')
-  assert.deepEqual((await live.reload()).changes.sections, [], 'these are as they were')
+  assert.deepEqual((await live.reload()).changes.sections, [], 'these are unchanged')
 })
 
-test('a replacement is the whole live document; sections it does not name stay, null takes them away', async (t) => {
+test('a replacement is the whole live document; omitted sections stay, null removes them', async (t) => {
   const { live, write, gateway } = await setting(t, 'http: { listen: "127.0.0.1:8088" }\nnode: { trust: [ann] }', {})
   await live.replace(1, { map: [{ peer: 'b', port: 1 }] })
   assert.deepEqual([gateway.desired.http?.port, gateway.desired.trust], [8088, ['ann']], "today's shape")
@@ -150,11 +150,11 @@ test('a replacement is the whole live document; sections it does not name stay, 
   assert.deepEqual(
     [gateway.desired.http?.port, gateway.desired.trust, gateway.desired.observe],
     [9999, ['bob'], '127.0.0.1:9464'],
-    'a new value in the file for a section holds',
+    'a new value for a section in the file takes effect',
   )
 })
 
-test('the socket offers the methods of both, each of its own owner', async () => {
+test('the socket offers the methods of both, each on its own owner', async () => {
   const { live } = bare({})
   const control = adminControl(fakeControl([]), live)
   assert.equal(control.status().config?.version, 1)
@@ -170,7 +170,7 @@ async function setting(t: { after(fn: () => Promise<void>): void }, text: string
   return { ...bare(flags, { file: await loadConfig(file), path: file }), file, write }
 }
 
-/** Listeners are only names here; `fail` is what binding meets. */
+/** Listeners are only names here; `fail` is the error on binding. */
 function bare(flags: Flags, given?: { readonly file: Awaited<ReturnType<typeof loadConfig>>; readonly path: string }) {
   const sources = { flags, env: { HOME: '/home/ann' }, file: given?.file }
   const events: GatewayEvent[] = []

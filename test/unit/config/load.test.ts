@@ -1,4 +1,4 @@
-/** Every mistake in a file is reported with its position: text with one or more mistakes goes in, the exact lines come out. */
+/** Every mistake in a file is reported with its position: text with mistakes goes in, the exact lines come out. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -28,7 +28,7 @@ test('the smallest file has every default', () => {
   })
 })
 
-test('what compose files do is understood: merge keys, x- keys, sections whose entries are commented out', () => {
+test('compose-file idioms work: merge keys, x- keys, sections with all entries commented out', () => {
   const text = `version: 1
 x-access: &access
   allow: [alice]
@@ -43,7 +43,7 @@ map:
   assert.deepEqual([expose.length, expose[0]!.allow, map], [1, ['alice'], []])
 })
 
-test('a second document in the file is an error with its place, not left out in silence', () => {
+test('a second document in the file is an error with its position, not silently ignored', () => {
   assert.throws(
     () => parseConfig('version: 1\n---\nexpose: []\n', 'g.yaml'),
     (error) => error instanceof PilotError && error.message.startsWith('g.yaml:2:1: '),
@@ -78,7 +78,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'g.yaml:2:14: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
   ],
   [
-    'an unknown key with a near one',
+    'an unknown key with a close match',
     'version: 1\nnode:\n  hostnam: a',
     'g.yaml:3:3: node.hostnam: no such key; did you mean "hostname"?',
   ],
@@ -88,28 +88,28 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'g.yaml:2:10: admin.colour: no such key; expected one of socket',
   ],
   [
-    'a network that is none',
+    'an invalid network',
     'version: 1\nnode: { networks: [0] }',
     'g.yaml:2:20: node.networks[0]: expected the number of a network from 1 to 65535, or { id, tokenFile }, found the number 0',
   ],
   [
-    'two ways that exclude each other',
+    'two mutually exclusive values',
     'version: 1\nexpose: [{ port: 80, target: "80", identity: [proxy-v1, proxy-v2] }]',
     'g.yaml:2:46: expose[0].identity: expected proxy-v1 or proxy-v2, not both, found a list',
   ],
   [
-    'a front that listens nowhere',
+    'a front without a listener',
     'version: 1\nhttp: {}',
     'g.yaml:2:7: http.listen: missing; expected an IP address and port as "127.0.0.1:8080"',
   ],
   [
-    'a way to tell who calls that there is not',
+    'an unknown identity option',
     'version: 1\nexpose: [{ port: 80, target: "80", identity: [headers, proxy] }]',
     'g.yaml:2:56: expose[0].identity[1]: expected headers, proxy-v1 or proxy-v2, found the string "proxy"',
   ],
   ['a key twice', 'version: 1\nnode: {}\nnode: {}', 'g.yaml:3:1: duplicate key'],
   [
-    'a port where host:port is meant',
+    'a port in place of host:port',
     'version: 1\nnode: { registry: 9000 }',
     'g.yaml:2:19: node.registry: expected a host and port as "127.0.0.1:9000", or "tls://rv.example:9000", found the number 9000 (write it in quotes: "9000")',
   ],
@@ -169,17 +169,17 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'g.yaml:2:26: map[0].ports[0]: expected a port from 1 to 65535, or a range such as "8000-8010", optionally followed by "/udp", found the string "9-8"',
   ],
   [
-    'a target that does not go with UDP',
+    'a target that cannot be combined with UDP',
     'version: 1\nexpose: [{ port: "53/udp", target: "unix:/x" }]',
     'g.yaml:2:36: expose[0].target: target "unix:/x": a /udp port needs HOST:PORT; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
   ],
   [
-    'a limit that is none',
+    'an invalid limit',
     'version: 1\nexpose: [{ port: 80, target: "3000", limits: { connections: 0 } }]',
     'g.yaml:2:61: expose[0].limits.connections: expected a whole number from 1, found the number 0',
   ],
   [
-    'a duration that is none',
+    'an invalid duration',
     'version: 1\nexpose: [{ port: 80, target: "3000", for: "soon" }]',
     'g.yaml:2:43: expose[0].for: expected a duration such as 90s, 10m, 2h or 1d, at most 24d, found the string "soon"',
   ],
@@ -189,7 +189,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'g.yaml:2:30: expose[0].target: target "https://x:1": "https" is not a scheme this version knows; tcp://HOST:PORT carries any bytes, TLS included; expected PORT, HOST:PORT, tcp://HOST:PORT, http://HOST:PORT, h2c://HOST:PORT or unix:/PATH',
   ],
   [
-    'no one allowed',
+    'an empty allow list',
     'version: 1\nexpose: [{ port: 80, target: "80", allow: [] }]',
     'g.yaml:2:43: expose[0].allow: expected at least one peer, or no `allow` at all, found a list',
   ],
@@ -211,7 +211,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...messages: str
     'g.yaml:4:1: colour: no such key; expected one of version, node, peers, map, expose, observe, http, proxy, dns, admin',
   ],
   [
-    'a duplicate key beside another mistake',
+    'a duplicate key next to another mistake',
     'version: 1\nversion: 1\nnode: { public: 1 }',
     'g.yaml:2:1: duplicate key',
     'g.yaml:3:17: node.public: expected true or false, found the number 1',
@@ -245,7 +245,7 @@ test('a mistake inside an alias, and an alias bomb, are reported and terminate',
   assert.equal(thrown(() => parseConfig(bomb, 'g.yaml')).code, 'CONFIG_INVALID')
 })
 
-test('a missing file is an invalid configuration, and named', async () => {
+test('a missing file is an invalid configuration and is named', async () => {
   await assert.rejects(
     loadConfig('/no/such/gateway.yaml'),
     (error) =>

@@ -1,4 +1,6 @@
-/** Flags, variables and a file go in, the options that the gateway sees come out; nothing is read from the real environment. */
+/**
+ * Flags, variables and a file go in, the options the gateway sees come out; nothing is read from the real environment.
+ */
 import { syncBuiltinESMExports } from 'node:module'
 import os from 'node:os'
 import { test } from 'node:test'
@@ -14,7 +16,7 @@ import { resolveAdminSocket, resolveOptions, unknownVariables, type Flags } from
 const env = { HOME: '/home/ann' }
 const fileOf = (text: string) => ({ config: parseConfig(`version: 1\n${text}`, 'g.yaml'), folder: '/etc/pilotgate' })
 
-test('with nothing said, every option has its default', () => {
+test('without any input, every option has its default', () => {
   assert.deepEqual(resolveOptions({ flags: {}, env }), {
     registry: '127.0.0.1:9000',
     beacon: '127.0.0.1:9001',
@@ -58,7 +60,7 @@ test('public and allow-lan are read from variables as true or false, and a flag 
   rejects({}, 'USAGE', /PILOTGATE_PUBLIC "maybe": expected true or false/, { PILOTGATE_PUBLIC: 'maybe' })
 })
 
-test('networks to join are numbers, or have their token in a file beside the configuration; a daemon joins on its own', async () => {
+test('networks to join are numbers, or have a token file next to the configuration; a daemon joins on its own', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pg-options-'))
   await writeFile(join(folder, 'net7.token'), 'secret\n')
   const file = {
@@ -81,7 +83,7 @@ test('networks to join are numbers, or have their token in a file beside the con
   )
 })
 
-test('several peers do not go with UDP, byte limits do go with headers', () => {
+test('several peers cannot be combined with UDP, byte limits can be with headers', () => {
   assert.equal(
     resolveOptions({ flags: { expose: ['80=3000,identity=headers,bytes=1000'] }, env }).exposes[0]?.limits
       ?.bytesPerSecond,
@@ -91,7 +93,7 @@ test('several peers do not go with UDP, byte limits do go with headers', () => {
     assert.throws(() => resolveOptions({ flags: { map: [map] }, env }), /several peers cannot be combined with \/udp/)
 })
 
-test('probes can query the service itself; our own tags are reported to the registry, and not available with a daemon', () => {
+test('probes can query the service itself; our own tags go to the registry, and are not available with a daemon', () => {
   const { maps, tags } = resolveOptions({
     flags: {},
     env,
@@ -116,7 +118,7 @@ test('probes can query the service itself; our own tags are reported to the regi
   assert.throws(() => fileOf('node: { tags: ["no tag"] }'), /a tag: lower-case/)
 })
 
-test('lists of all sources add up, and a peer asked for twice is asked once', () => {
+test('lists from all sources add up, and a peer listed twice is asked once', () => {
   const options = resolveOptions({
     flags: { trust: ['c', 'a'], map: ['8080:b:80'], expose: ['81=3001'] },
     env: {
@@ -153,7 +155,7 @@ test('lists of all sources add up, and a peer asked for twice is asked once', ()
   )
 })
 
-test('paths: ~ is the home folder, the file is the base of its own, the identity lives in the state folder', () => {
+test('paths: ~ is the home folder, paths in the file are relative to it, the identity lives in the state folder', () => {
   const inFile = resolveOptions({
     flags: {},
     env,
@@ -178,7 +180,7 @@ test('paths: ~ is the home folder, the file is the base of its own, the identity
   )
 })
 
-test('a reader finds the socket by flag, variable, state folder or default', () => {
+test('a command finds the socket by flag, variable, state folder or default', () => {
   assert.equal(
     resolveAdminSocket({ flags: { admin: '/a.sock' }, env: { ...env, PILOTGATE_ADMIN: '/b.sock' } }),
     '/a.sock',
@@ -188,7 +190,7 @@ test('a reader finds the socket by flag, variable, state folder or default', () 
   assert.equal(resolveAdminSocket({ flags: {}, env }), '/home/ann/.local/state/pilotgate/admin.sock')
 })
 
-test('what cannot work is refused by name before anything starts', () => {
+test('options that cannot work are refused by name before anything starts', () => {
   rejects({ registry: '9000' }, 'USAGE', /--registry "9000": expected a host and port/)
   rejects({ registry: 'rv:0' }, 'USAGE', /--registry "rv:0"/)
   rejects({ listen: 'localhost:0' }, 'USAGE', /--listen "localhost:0": expected an IP address/)
@@ -224,7 +226,7 @@ test('what cannot work is refused by name before anything starts', () => {
   )
 })
 
-test('the same remote port on several local ports is several mappings, called as they are written', () => {
+test('the same remote port on several local ports makes several mappings, named as written', () => {
   const { maps } = resolveOptions({ flags: { map: ['a:80', '8080:a:80', '127.0.0.1:8081:a:80'] }, env })
   assert.deepEqual(
     maps.map(({ name }) => name),
@@ -239,7 +241,7 @@ test('unknown variables are named', () => {
   )
 })
 
-test('a port alone in the file is one of localhost', () => {
+test('a bare port in the file means localhost', () => {
   const { maps } = resolveOptions({
     flags: {},
     env,
@@ -344,7 +346,7 @@ function rejects(flags: Flags, code: ErrorCode, expected: RegExp, more: Record<s
   )
 }
 
-test('without HOME, for a user that the system does not know, the error leads to --state-dir', () => {
+test('without HOME, for a user unknown to the system, the error points to --state-dir', () => {
   const { homedir } = os
   os.homedir = () => {
     throw Object.assign(new Error('uv_os_homedir returned ENOENT'), { code: 'ERR_SYSTEM_ERROR' })

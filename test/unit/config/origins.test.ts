@@ -1,4 +1,4 @@
-/** Where each value of the effective configuration comes from: flag, variable, line of the file, command, default. */
+/** Where each value of the effective configuration comes from: flag, variable, line in the file, command, default. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -28,7 +28,7 @@ const SOURCES: Sources = {
   file: { config: parseConfig(TEXT, 'gateway.yaml'), folder: '/etc', text: TEXT, file: 'gateway.yaml' },
 }
 
-test('each value has its origin: a flag, a variable, a line of the file, or the default', () => {
+test('each value has its origin: a flag, a variable, a line in the file, or the default', () => {
   const of = originTable(SOURCES)
   assert.deepEqual(of('node.hostname'), ['from-flag --hostname'])
   assert.deepEqual(of('node.beacon'), ['rv.example:9001 PILOTGATE_BEACON'])
@@ -55,7 +55,7 @@ test('every option of the table is among the settings, and its name in the table
   }
 })
 
-test('what commands changed in the running gateway comes from a command', () => {
+test('changes by command in the running gateway have a command as their origin', () => {
   const [removed] = ['agent-b:81'].map(parseMapSpec)
   const of = originTable(SOURCES, {
     maps: { added: [parseMapSpec('9000:agent-d:90')], removed: [removed!] },
@@ -75,7 +75,7 @@ test('what commands changed in the running gateway comes from a command', () => 
   assert.deepEqual(of('dns.listen'), [])
 })
 
-test('the token of a network is not shown, only the file that holds it', async () => {
+test('a network token is not shown, only the file that holds it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pilotgate-show-'))
   try {
     writeFileSync(join(folder, 'token'), 'very-secret')
@@ -90,7 +90,7 @@ test('the token of a network is not shown, only the file that holds it', async (
   }
 })
 
-test('config show asks the running gateway; with options of `up`, it shows what these would give', async () => {
+test('config show queries the running gateway; with options of `up`, it shows their result', async () => {
   assert.match((await run('config show')).out, /^node\.registry +rv\.example:9000 +\/etc\/gateway\.yaml:3$/m)
   const local = await run('config show --registry other.example:9000', testWorld({ env: { PILOTGATE_PUBLIC: 'true' } }))
   assert.match(local.out, /^node\.registry +other\.example:9000 +--registry$/m)

@@ -1,4 +1,4 @@
-/** A mapping to several peers, as a file writes it. */
+/** A mapping to several peers, as written in a file. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PilotError } from '../../../src/base/errors.ts'
@@ -7,7 +7,7 @@ import { parseConfig } from '../../../src/config/load.ts'
 import { mapsOf } from '../../../src/config/options.ts'
 import { parseMapSpec } from '../../../src/gateway/model/map-spec.ts'
 
-test('a list of peers is read as the notation with bars', () => {
+test('a list of peers is read like the bar notation', () => {
   const config = parseConfig(
     'version: 1\nmap:\n  - { peer: [a, "[0:0000.0000.0004]"], port: 80, balance: least-connections, probe: 10 }\n',
     'g.yaml',
@@ -15,7 +15,7 @@ test('a list of peers is read as the notation with bars', () => {
   assert.deepEqual(mapsOf(config), [parseMapSpec('a|0:0000.0000.0004:80,balance=least-connections,probe=10')])
 })
 
-test('what a command saves is read back the same', () => {
+test('an entry saved by a command is read back unchanged', () => {
   for (const text of [
     'a|b:80',
     '0:0000.0000.0004|b:80,balance=least-connections,probe=7,path=direct',
@@ -29,7 +29,7 @@ test('what a command saves is read back the same', () => {
   }
 })
 
-test('an empty list, a peer named twice, a policy or pause that does not exist are refused', () => {
+test('an empty list, a peer named twice, and an unknown policy or pause are refused', () => {
   for (const entry of [
     'peer: []',
     'peer: [a, a]',

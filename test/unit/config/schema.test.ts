@@ -1,4 +1,4 @@
-/** The JSON Schema that editors use is the schema that the gateway uses, and every key of it explains itself. */
+/** The JSON Schema for editors is the schema the gateway uses, and describes every key. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -15,7 +15,7 @@ interface Schema {
   readonly description?: string
 }
 
-test('config/gateway.schema.json and the tables of docs/config.md are what src/config says', () => {
+test('config/gateway.schema.json and the tables in docs/config.md match src/config', () => {
   execFileSync(process.execPath, ['--import', 'tsx', 'scripts/schema.mjs', '--check'], { cwd: ROOT })
 })
 

@@ -1,6 +1,6 @@
 /**
- * What triggers the watch: a write, a rename over the file, a swapped link next to it or at its target; and its silence
- * after the end.
+ * What triggers the watch: a write, a rename over the file, a swapped link next to it or at its target; and silence
+ * after it ends.
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -29,7 +29,7 @@ test('every way of replacing a file is reported, once per burst', async (t) => {
     await rename(join(folder, 'link'), join(folder, 'gateway.yaml'))
   })
   await pause(250)
-  await change(() => writeFile(join(folder, 'elsewhere', 'target.yaml'), 'e')) // seen only in the folder of the target
+  await change(() => writeFile(join(folder, 'elsewhere', 'target.yaml'), 'e')) // visible only in the target's folder
   await pause(250)
   const before = events()
   for (let i = 0; i < 10; i++) writeFileSync(join(folder, 'gateway.yaml'), String(i)) // at once: a slow machine must not make two bursts of it
@@ -42,7 +42,7 @@ test('every way of replacing a file is reported, once per burst', async (t) => {
   assert.equal(events(), before + 1)
 })
 
-test('a folder in which something always happens does not put the news off', async (t) => {
+test('constant activity in the folder does not delay the report', async (t) => {
   const { folder, events } = await watched(t)
   const until2 = performance.now() + 2_500
   while (performance.now() < until2) {

@@ -13,7 +13,7 @@ const AAD = payloadOf({ mul: 7, add: 3, length: 4 })
 
 for (const sealer of PROVIDERS) {
   for (const opener of PROVIDERS) {
-    test(`${opener.name} opens what ${sealer.name} seals, of every length around a block and of the largest`, () => {
+    test(`${opener.name} opens what ${sealer.name} seals, at every length around a block and at the maximum`, () => {
       const key = opener.aead(KEY)
       for (const length of [0, 1, 15, 16, 17, 31, 32, 33, 34, 255, 256, 257, 1186, 4130, 65_569]) {
         const plaintext = payloadOf({ mul: 11, add: length, length })
@@ -42,7 +42,7 @@ for (const provider of PROVIDERS) {
     assert.equal(key.open(NONCE, new Uint8Array(0), sealed), undefined)
   })
 
-  test(`a cut or lengthened frame opens nothing, a tag of four bytes included (${provider.name})`, () => {
+  test(`a truncated or extended frame does not open, nor one with a four-byte tag (${provider.name})`, () => {
     const key = provider.aead(KEY)
     const sealed = seal(provider, payloadOf({ mul: 13, add: 7, length: 20 }))
     for (let length = 0; length < sealed.length; length++)
@@ -71,7 +71,7 @@ for (const provider of PROVIDERS) {
     assert.equal(toHex(sealed), toHex(copy), 'and what was sealed is untouched')
   })
 
-  test(`the key is copied, must have 32 bytes, and does not show (${provider.name})`, async () => {
+  test(`the key is copied, must have 32 bytes, and is never printed (${provider.name})`, async () => {
     for (const length of [0, 16, 24, 31, 33]) assert.throws(() => provider.aead(new Uint8Array(length)), RangeError)
     const borrowed = KEY.slice()
     const key = provider.aead(borrowed)
@@ -99,7 +99,7 @@ for (const [what, nonces] of Object.entries({
   'gaps and steps back': [7, 9, 8, 8, 200, 3],
   'the end of the counter': [Number.MAX_SAFE_INTEGER - 1, 0xffff_ffff, 5],
 })) {
-  test(`what was prepared for the next nonce serves that nonce only: ${what}`, () => {
+  test(`state prepared for the next nonce serves only that nonce: ${what}`, () => {
     const [key, opener, oracle] = [nodeCrypto.aead(KEY), nodeCrypto.aead(KEY), portableCrypto.aead(KEY)]
     key.prepare() // nothing was used yet: nothing counts on
     for (const [i, counter] of nonces.entries()) {
@@ -115,7 +115,7 @@ for (const [what, nonces] of Object.entries({
         assert.equal(
           opener.open(nonce, aad, flipped(sealed, 70)),
           undefined,
-          'a forgery uses up what was prepared, and no more',
+          'a forgery uses up the prepared state, and nothing else',
         )
       assert.equal(toHex(opener.open(nonce, aad, sealed)!), toHex(plaintext), `nonce ${counter}`)
       key.prepare()
@@ -168,7 +168,7 @@ function seal(provider: CryptoProvider, plaintext: Uint8Array, aad: Uint8Array =
   assert.equal(key.seal(NONCE, aad, plaintext, out, 0), out.length)
   const pieces: Uint8Array[] = []
   key.sealApart(NONCE, aad, plaintext, pieces)
-  assert.equal(toHex(concatBytes(...pieces)), toHex(out), 'in pieces it is the same')
+  assert.equal(toHex(concatBytes(...pieces)), toHex(out), 'in pieces the result is the same')
   return out
 }
 

@@ -1,4 +1,4 @@
-/** identity.json, published signatures (RFC 8032), and the keys that must not count as identities. */
+/** identity.json, published signatures (RFC 8032), and keys that must not be accepted as identities. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
@@ -9,7 +9,7 @@ import { hex, loadVectors } from '../../vectors/load.ts'
 
 const vectors = loadVectors<IdentityVectors>('identity')
 
-test('every recorded identity has the recorded keys and file, byte by byte', () => {
+test('every recorded identity gives the recorded keys and file, byte by byte', () => {
   for (const vector of vectors.identities) {
     const seed = hex(vector.ed25519_seed)
     const identity = createIdentity(seed)
@@ -69,7 +69,7 @@ test('signatures are those of RFC 8032 §7.1', () => {
   }
 })
 
-test('a changed bit in key, message or signature verifies nothing, and nothing throws', () => {
+test('with a bit changed in key, message or signature nothing verifies and nothing throws', () => {
   const identity = createIdentity(new Uint8Array(32).fill(9))
   const message = utf8('heartbeat:1')
   const signature = identity.sign(message)
@@ -101,7 +101,7 @@ test('a key of small order, for which one signature fits every message, is not a
   }
 })
 
-test('a key in a second spelling (y not below p, or a sign on x = 0) is not an identity', () => {
+test('a key in a non-canonical encoding (y not below p, or a sign on x = 0) is not an identity', () => {
   const message = utf8('m')
   const trivial = new Uint8Array(64)
   trivial[0] = 1
@@ -128,7 +128,7 @@ test('a signature in a second form (S + L) does not verify', () => {
   assert.equal(verifySignature(identity.publicKey, utf8('m'), other), false)
 })
 
-test('verification stays right when more keys pass through than are remembered', () => {
+test('verification stays correct with more keys than the cache holds', () => {
   const message = utf8('m')
   const first = createIdentity(new Uint8Array(32).fill(1))
   const signature = first.sign(message)
@@ -142,7 +142,7 @@ test('verification stays right when more keys pass through than are remembered',
   assert.ok(verifySignature(first.publicKey, message, signature))
 })
 
-test('an identity shows its public key and nothing else, however it is printed', () => {
+test('an identity shows only its public key, however it is printed', () => {
   const seed = Uint8Array.from({ length: 32 }, (_, i) => 200 + i)
   const identity = createIdentity(seed)
   const shown = [
@@ -158,7 +158,7 @@ test('an identity shows its public key and nothing else, however it is printed',
   }
 })
 
-test('the seed is copied, and a wrong length is a bug of the caller', () => {
+test("the seed is copied, and a wrong length is the caller's bug", () => {
   const seed = new Uint8Array(32).fill(5)
   const identity = createIdentity(seed)
   const before = identity.sign(utf8('m'))

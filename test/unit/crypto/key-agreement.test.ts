@@ -1,4 +1,4 @@
-/** X25519 of node:crypto against an independent implementation, and the keys it must refuse. */
+/** node:crypto's X25519 against an independent implementation, and the keys it must refuse. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { x25519 } from '@noble/curves/ed25519.js'
@@ -9,7 +9,7 @@ import { agreeSessionKey, x25519PublicKey } from '../../../src/crypto/key-agreem
 const bytes = (seed: number): Uint8Array =>
   Uint8Array.from({ length: 32 }, (_, i) => (seed * 131 + i * 89 + ((seed * i) >> 2)) & 0xff)
 
-test('a hundred pairs of keys, and public keys with the top bit set, give what the other implementation gives', () => {
+test('a hundred key pairs, and public keys with the top bit set, match the other implementation', () => {
   for (let seed = 0; seed < 100; seed++) {
     const [ours, theirs] = [bytes(seed), bytes(seed + 1_000)]
     assert.deepEqual(x25519PublicKey(ours), x25519.getPublicKey(ours))
@@ -22,7 +22,7 @@ test('a hundred pairs of keys, and public keys with the top bit set, give what t
   }
 })
 
-test('keys that would force the secret are refused, and so are keys of another length', () => {
+test('keys that would force the secret are refused, as are keys of a wrong length', () => {
   const lowOrder = [
     '00'.repeat(32),
     `01${'00'.repeat(31)}`,

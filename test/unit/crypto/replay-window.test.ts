@@ -1,4 +1,4 @@
-/** replay.json, a plain model as oracle for other sizes, and the windows per prefix. */
+/** replay.json, a simple model as oracle for other sizes, and the windows per prefix. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PrefixWindows, ReplayWindow } from '../../../src/crypto/replay-window.ts'
@@ -19,14 +19,15 @@ for (const sequence of loadVectors<{ sequences: Sequence[] }>('replay').sequence
   })
 }
 
-// The reference asks its window before it checks the tag, so a forged frame moves it. We ask afterwards, and deliver what it loses.
+// The reference checks its window before the tag, so a forged frame moves it. We check afterwards, and deliver what it
+// loses.
 const LOST_BY_THE_REFERENCE: Readonly<Record<string, readonly string[]>> = {
   'forged frame with a huge counter': ['3', '4'],
 }
 
 for (const sequence of loadVectors<{ sequences_with_authentication: AuthenticatedSequence[] }>('replay')
   .sequences_with_authentication) {
-  test(`asked only about authentic frames, delivers what the reference delivers and what it loses: ${sequence.name}`, () => {
+  test(`checked only for authentic frames, delivers what the reference delivers and what it loses: ${sequence.name}`, () => {
     const window = new ReplayWindow(256)
     for (const { counter, tag_valid: tagValid, delivered } of sequence.steps) {
       const { high, low } = counterHalves(counter)
@@ -65,7 +66,7 @@ test("a width that is not a multiple of 32, or absurdly large, is the caller's b
   for (const slots of [0, 16, 33, -32, 65_568, Number.NaN]) assert.throws(() => new ReplayWindow(slots), RangeError)
 })
 
-test('each prefix has its own window, and an old one continues where it was', () => {
+test('each prefix has its own window, and an old one resumes where it was', () => {
   const windows = new PrefixWindows(256, 4)
   for (const prefix of [0, 0xffff_ffff, 7]) {
     assert.equal(windows.accept(prefix, 0, 1), 'accept')
@@ -77,7 +78,7 @@ test('each prefix has its own window, and an old one continues where it was', ()
   assert.equal(windows.size, 3)
 })
 
-test('a prefix too many is refused again and again, and the others still work', () => {
+test('one prefix too many stays refused, and the others still work', () => {
   const windows = new PrefixWindows(32, 2)
   assert.equal(windows.accept(1, 0, 1), 'accept')
   assert.equal(windows.accept(2, 0, 1), 'accept')
@@ -88,7 +89,7 @@ test('a prefix too many is refused again and again, and the others still work', 
   assert.equal(windows.size, 2)
 })
 
-test('counter 0 is accepted first or late, but once', () => {
+test('counter 0 is accepted once, first or late', () => {
   const windows = new PrefixWindows(256, 2)
   assert.equal(windows.accept(1, 0, 0), 'accept')
   assert.equal(windows.accept(1, 0, 0), 'replay')

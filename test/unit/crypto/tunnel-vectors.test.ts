@@ -1,4 +1,4 @@
-/** tunnel.json from the keys up: agreement, sealed frames in both directions, every frame that must not open. */
+/** tunnel.json from the keys up: agreement, sealed frames in both directions, and every frame that must not open. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { concatBytes, equalBytes, toHex, utf8 } from '../../../src/base/bytes.ts'
@@ -21,7 +21,7 @@ import { counterHalves, hex, loadVectors, payloadOf, sha256Hex, type PayloadRule
 
 const vectors = loadVectors<TunnelVectors>('tunnel')
 const REASONS: Readonly<Record<string, string>> = {
-  'no key for this node': 'authentication', // another node's key does not count: with ours the additional data differs
+  'no key for this node': 'authentication', // another node's key is not used: with ours the additional data differs
   'authentication (AAD no longer matches)': 'authentication',
   'inner packet too short': 'too_short',
   'inner packet checksum': 'bad_checksum',
@@ -36,12 +36,12 @@ test('both ends of every pair agree on the recorded key', () => {
   }
 })
 
-test('peer keys of low order or of a wrong length are refused', () => {
+test('peer keys of low order or wrong length are refused', () => {
   for (const vector of vectors.rejected_peer_keys)
     assert.equal(agreed(vector.own_private, vector.peer_public), 'low_order', vector.name)
 })
 
-test('a private key of a wrong length is a bug of the caller', () => {
+test("a private key of a wrong length is the caller's bug", () => {
   assert.throws(() => x25519PublicKey(new Uint8Array(31)), RangeError)
   assert.throws(() => agreeSessionKey(new Uint8Array(33), new Uint8Array(32)), RangeError)
 })
@@ -64,7 +64,7 @@ for (const provider of [nodeCrypto, portableCrypto]) {
     }
   })
 
-  test(`every frame a receiver drops is dropped for the recorded reason (${provider.name})`, () => {
+  test(`every invalid frame is dropped for the recorded reason (${provider.name})`, () => {
     for (const vector of vectors.pils_dropped) {
       assert.equal(
         verdict(provider, vector.aes_key, hex(vector.frame)),
@@ -179,7 +179,10 @@ interface TunnelVectors {
   feb_2026_legacy: { key_agreement: Agreement[]; pils: Sealed[]; pils_dropped: Dropped[] }
 }
 
-/** Our receiver's order: length, key, tag, replay, packet. `bob` has a key for node 1 only, and has seen counter 3 before a replay. */
+/**
+ * Our receiver's checks, in order: length, key, tag, replay, packet. `bob` has a key for node 1 only, and has seen
+ * counter 3 before a replay.
+ */
 function verdict(provider: typeof nodeCrypto, key: string, frame: Uint8Array): string {
   if (frame.length < SEALED_OVERHEAD_BYTES) return 'too short'
   const opened = openFrame(provider, key, frame)

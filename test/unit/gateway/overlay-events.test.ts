@@ -1,10 +1,10 @@
-/** What the log shows of the overlay, and how much of it others can cause. */
+/** What the log shows of the overlay, and how much of it others can trigger. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EventTeller } from '../../../src/gateway/overlay-events.ts'
 import { silentLogger } from '../../../src/runtime/log.ts'
 
-test('a peer that offers new keys fifty times a second fills no log, and hides no other peer', () => {
+test('a peer that offers new keys fifty times a second neither floods the log nor hides other peers', () => {
   const lines: string[] = []
   const note = (fields: object): void => void lines.push(String((fields as { peer: string }).peer))
   const teller = new EventTeller({ ...silentLogger, info: note, warn: note, error: note }, () => {})

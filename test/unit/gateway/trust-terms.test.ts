@@ -8,7 +8,7 @@ import { TrustTerms } from '../../../src/gateway/trust-terms.ts'
 
 const HOUR_MS = 3_600_000
 
-test('trust is revoked when its term is over, not before, and then forgotten', async (t) => {
+test('trust is revoked when its term ends, not before, and then forgotten', async (t) => {
   const { open, ended, file, tick } = world(t)
   const terms = await open()
   await terms.begin('KEY', 8 * HOUR_MS)
@@ -21,7 +21,7 @@ test('trust is revoked when its term is over, not before, and then forgotten', a
   assert.deepEqual([ended, terms.untilOf('KEY'), readFileSync(file, 'utf8')], [['KEY'], undefined, '{}\n'])
 })
 
-test('a term is on disk before it begins; after a restart it ends when it would have, or immediately', async (t) => {
+test('a term is on disk before it begins; after a restart it ends on time, or immediately if overdue', async (t) => {
   const { open, ended, tick } = world(t)
   const first = await open()
   await first.begin('LATE', HOUR_MS)
@@ -36,7 +36,7 @@ test('a term is on disk before it begins; after a restart it ends when it would 
   assert.deepEqual([ended, second.untilOf('LATER')], [['LATE', 'LATER'], undefined])
 })
 
-test('a revocation that fails is retried; what a person revoked or approved again is left alone', async (t) => {
+test('a failed revocation is retried; trust that a person revoked or approved again is left alone', async (t) => {
   const { open, ended, fail, tick } = world(t)
   const terms = await open()
   await terms.begin('STUCK', 60_000)
@@ -96,7 +96,7 @@ function world(t: TestContext): {
     },
     tick: async (ms) => {
       t.mock.timers.tick(ms)
-      await settled() // what is armed by then is due within a second
+      await settled() // anything armed by then is due within a second
       t.mock.timers.tick(1)
       await settled()
     },

@@ -1,10 +1,10 @@
-/** The metrics of mappings to several peers; test/e2e/observe.test.ts reads the whole page of a real gateway. */
+/** The metrics of mappings to several peers; test/e2e/observe.test.ts reads a real gateway's whole page. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { metricsText } from '../../../src/observe/metrics.ts'
 import { STATUS } from '../admin/control.ts'
 
-test('each of several peers behind a mapping is up or not, by name; a mapping to one has no such line', () => {
+test('each of several peers behind a mapping is reported up or down by name; a mapping to one peer has no such line', () => {
   const peer = { nodeId: 2, connections: 0, failures: 0, retryMs: null }
   const mappings = [
     ...STATUS.mappings,

@@ -1,4 +1,4 @@
-/** Records in, the data of the dashboard out. */
+/** Records in, dashboard data out. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pageData } from '../../../src/observe/page-data.ts'

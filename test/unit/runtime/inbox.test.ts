@@ -12,7 +12,7 @@ function filled(budget: InboxBudget, mebibytes: number): Inbox {
   return inbox
 }
 
-test('bytes come out in the order in which they came, then the end', () => {
+test('bytes come out in the order they arrived, then the end', () => {
   const inbox = new Inbox(new InboxBudget())
   const told: string[] = []
   inbox.attach({
@@ -23,7 +23,7 @@ test('bytes come out in the order in which they came, then the end', () => {
   inbox.push(new Uint8Array([1, 2]))
   inbox.push(new Uint8Array([3]))
   inbox.end()
-  inbox.push(new Uint8Array([4])) // behind the end there is nothing
+  inbox.push(new Uint8Array([4])) // nothing follows the end
   const got: number[] = []
   for (let bytes = inbox.shift(); bytes !== undefined; bytes = inbox.shift()) got.push(...bytes)
   assert.deepEqual([got, told, inbox.bytes], [[1, 2, 3], ['bytes', 'bytes', 'end'], 0])
@@ -45,7 +45,7 @@ test('a stream holds 64 MiB and fails beyond', () => {
   assert.equal(inbox.bytes, 0)
 })
 
-test('all streams hold 256 MiB; beyond that, the one that holds most fails, and the others continue', () => {
+test('all streams together hold 256 MiB; beyond that, the one holding the most fails, and the others continue', () => {
   const budget = new InboxBudget()
   const inboxes = [60, 63, 62, 61].map((mebibytes) => filled(budget, mebibytes))
   const small = filled(budget, 10)
@@ -60,7 +60,7 @@ test('all streams hold 256 MiB; beyond that, the one that holds most fails, and 
   )
 })
 
-test('what was read, or thrown away, counts no more', () => {
+test('data that was read or discarded no longer counts', () => {
   const budget = new InboxBudget()
   for (let round = 0; round < 10; round++) {
     const inbox = filled(budget, 60)

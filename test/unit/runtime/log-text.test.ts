@@ -1,4 +1,4 @@
-/** Log lines for a person: what is shown, in which order, and nothing that takes over the terminal. */
+/** Human-readable log lines: what is shown, in which order, and nothing that can control the terminal. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { logText } from '../../../src/runtime/log-text.ts'
@@ -23,12 +23,12 @@ test('the time of day, the level if it is not info, the sentence, and the fields
   )
 })
 
-test('colours only where they are wanted, and control characters of others never', () => {
+test('colours only if enabled, and never control characters from others', () => {
   const text = logText(JSON.stringify({ level: 50, time: TIME, hostname: 'bob\x1b[2J\u202e', msg: 'odd\x07' }), false)
   assert.equal(text, `${CLOCK} error: odd\uFFFD hostname=bob\uFFFD[2J\uFFFD\n`)
 })
 
-test('what is not a log line is passed on as it is', () => {
+test('anything that is not a log line is passed on unchanged', () => {
   assert.equal(logText('not json\n', false), 'not json\n')
 })
 

@@ -5,7 +5,7 @@ import { PIECE_BYTES, SendCredit } from '../../../src/runtime/daemon/send-credit
 
 const SLOT = 4_096
 
-/** Sends all that is allowed, in pieces of `bytes`. @returns how many pieces went. */
+/** Sends all that is allowed, in pieces of `bytes`. @returns how many pieces were sent. */
 function sendAll(credit: SendCredit, bytes: number): number {
   let pieces = 0
   for (let allowed = credit.allowance(bytes); allowed > 0; allowed = credit.allowance(bytes)) {
@@ -22,7 +22,7 @@ test('before any report a stream may send 32 slots, in pieces', () => {
   assert.equal(credit.sentBytes, 32 * SLOT)
 })
 
-test('a small piece fills a slot as a large one does', () => {
+test('a small piece fills a slot like a large one', () => {
   assert.equal(sendAll(new SendCredit(), 1), 32)
 })
 
@@ -30,7 +30,7 @@ test("acknowledged data frees space, as far as the peer's window is open", () =>
   const credit = new SendCredit()
   sendAll(credit, 1_000_000)
   credit.onReport(16 * SLOT, 16 * SLOT, 0)
-  assert.equal(credit.allowance(1_000_000), 0, 'the window holds what is under way, and no more')
+  assert.equal(credit.allowance(1_000_000), 0, 'the window covers only data in flight')
   credit.onReport(32 * SLOT, 64 * SLOT, 0)
   assert.equal(sendAll(credit, 1_000_000), (64 * SLOT) / PIECE_BYTES)
 })

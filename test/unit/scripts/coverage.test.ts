@@ -11,13 +11,13 @@ const { decodeVlq, isExecuted, mappedPieces, roomOf } = (await import(
   roomOf(path: string): string
 }
 
-test('numbers of a source map are read with their sign and any length', () => {
+test('source map numbers are decoded with their sign, at any length', () => {
   assert.deepEqual(decodeVlq('AAgBC'), [0, 0, 16, 1])
   assert.deepEqual(decodeVlq('DD'), [-1, -1])
   assert.deepEqual(decodeVlq('gggB'), [16_384])
 })
 
-test('pieces add up over lines: columns start again, lines and columns of the source continue', () => {
+test('segments accumulate across lines: generated columns restart, source lines and columns continue', () => {
   assert.deepEqual(mappedPieces('AAAA,EACE;AACA,C', [10, 5]), [
     { offset: 0, line: 0, column: 0 },
     { offset: 2, line: 1, column: 2 },
@@ -38,7 +38,7 @@ test('the smallest range around a place decides whether it was executed', () => 
   assert.equal(isExecuted([], 5), true)
 })
 
-test('a room is a folder of a layer, or the layer where it has none', () => {
+test('a room is a folder in a layer, or the layer itself if it has none', () => {
   assert.equal(roomOf('src/gateway/map/group/group.ts'), 'src/gateway/map')
   assert.equal(roomOf('src/gateway/gateway.ts'), 'src/gateway')
   assert.equal(roomOf('src/base/bytes.ts'), 'src/base')

@@ -1,6 +1,6 @@
 /**
- * The beacon's second socket, on real UDP: a node that asks for it gets an answer from there too; others notice
- * nothing.
+ * The beacon's second socket, on real UDP: a node that asks for it gets an answer from there too; others notice no
+ * difference.
  */
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
@@ -24,7 +24,7 @@ interface Answer {
   readonly bytes: Buffer
 }
 
-/** Sends one datagram to 127.0.0.1:port and collects what comes back within a moment. */
+/** Sends one datagram to 127.0.0.1:port and collects what comes back shortly after. */
 async function ask(
   bytes: Uint8Array,
   port: number,
@@ -49,7 +49,7 @@ async function ask(
   return { own, answers }
 }
 
-test('a probe is answered from both sockets, and at the second alone when asked there; no answer is larger than its question', async () => {
+test('a probe is answered from both sockets, or only from the second if sent there; no answer is larger than its query', async () => {
   const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: silentLogger })
   try {
     const port = Number(rendezvous.beacon.split(':')[1])
@@ -96,7 +96,7 @@ test('a plain discover gets the plain answer, byte for byte', async () => {
   }
 })
 
-/** Views into Buffers as plain arrays, so that they compare. */
+/** Views into Buffers as plain arrays, for comparison. */
 function plain(message: BeaconMessage | BeaconFault): unknown {
   if (typeof message === 'string' || message.kind !== 'discover_reply' || message.answer === undefined) return message
   return { ...message, answer: { ...message.answer, transaction: Uint8Array.from(message.answer.transaction) } }

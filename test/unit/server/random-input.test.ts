@@ -1,4 +1,4 @@
-/** Ten thousand requests and datagrams of nonsense: nothing throws, and the servers' rules still hold afterwards. */
+/** Ten thousand nonsense requests and datagrams: nothing throws, and the servers' invariants still hold afterwards. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../../src/base/types.ts'
@@ -113,7 +113,7 @@ test(`random requests never throw and always get an object with a type (seed ${S
     setting.now += 100
   }
   setting.restart()
-  assert.equal(setting.registry.skippedRecords, 0, 'and whatever came of it was stored well')
+  assert.equal(setting.registry.skippedRecords, 0, 'and the resulting records are valid')
 })
 
 test(`random streams never throw in the frame reader (seed ${SEED})`, () => {
@@ -137,7 +137,7 @@ test(`random datagrams never throw in the beacon, nor make it send more than two
   for (let round = 0; round < ROUNDS; round++) {
     const bytes = Uint8Array.from({ length: Math.floor(random() * 24) }, () => Math.floor(random() * 256))
     if (bytes.length > 0) bytes[0] = Math.floor(random() * 12)
-    for (const at of [1, 2, 3, 5, 6, 7]) if (at < bytes.length && random() < 0.8) bytes[at] = 0 // ids and counts that are met again
+    for (const at of [1, 2, 3, 5, 6, 7]) if (at < bytes.length && random() < 0.8) bytes[at] = 0 // recurring ids
     const from: Endpoint =
       random() < 0.3
         ? { address: '192.0.2.9', port: 9001 }

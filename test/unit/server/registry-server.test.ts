@@ -16,7 +16,7 @@ import { newIdentity } from './registry/setting.ts'
 const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 const REGISTER = { type: 'register', public_key: newIdentity(1).publicKeyBase64 }
 
-test('pipelined requests are answered in order, also when an early one waits for the disk', async (context) => {
+test('pipelined requests are answered in order, even when an early one waits for the disk', async (context) => {
   const store = new SlowStore()
   const client = await connected(context, { store })
   client.write(REGISTER, { type: 'lookup', node_id: 9 }, { type: 'beacon_list' }, REGISTER, { type: 'nonsense' })
@@ -41,7 +41,7 @@ test('five thousand requests at once from one client are all answered, in order'
   )
 })
 
-test('a frame that announces too much, and one that is not an object, close silently', async (context) => {
+test('a frame that announces too much, or is not an object, closes the connection silently', async (context) => {
   for (const bytes of [
     '00010001',
     'ffffffff',
@@ -57,7 +57,7 @@ test('a frame that announces too much, and one that is not an object, close sile
     assert.deepEqual(
       client.received.map((reply) => reply['type']),
       ['beacon_list_ok'],
-      `what came before ${bytes} is answered`,
+      `requests before ${bytes} are answered`,
     )
   }
 })
@@ -73,14 +73,14 @@ test('half a frame and then the end closes the connection; a whole one is answer
   assert.equal(whole.received[0]?.['type'], 'register_ok')
 })
 
-test('a client that only trickles bytes is closed when no request became complete in time', async (context) => {
+test('a client that only trickles bytes is closed if no request is complete in time', async (context) => {
   const client = await connected(context, { idleMs: 80 })
   const trickle = setInterval(() => client.socket.write(Buffer.from([0])), 20)
   context.after(() => clearInterval(trickle)) // even when the test fails: a live timer would keep the process from ending
   await client.closed
 })
 
-test('connections above the cap are closed, and there is room again when one goes', async (context) => {
+test('connections above the cap are closed, and there is room again once one ends', async (context) => {
   const server = await started(context, { maxConnections: 1 })
   const first = await connectedTo(context, server.bound)
   const second = await connectedTo(context, server.bound)
@@ -104,7 +104,7 @@ test('when the disk fails, the client is disconnected rather than misled', async
   assert.equal(client.received.length, 0)
 })
 
-test('a client that takes no replies stops being read, and does not hold up the end', async (context) => {
+test('a client that reads no replies is no longer read from, and does not delay stop', async (context) => {
   const server = await started(context)
   const client = await connectedTo(context, server.bound)
   client.socket.pause()

@@ -1,4 +1,4 @@
-/** Both servers together on loopback, and what remains after the process ends. */
+/** Both servers together on loopback, and what persists after the process ends. */
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'

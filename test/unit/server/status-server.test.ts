@@ -1,4 +1,4 @@
-/** The status page: what it shows, and that it shows no node. */
+/** The status page: its contents, and that it reveals no node. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startRendezvous } from '../../../src/server/rendezvous.ts'
@@ -8,7 +8,7 @@ import { newIdentity } from './registry/setting.ts'
 
 const LOG = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
-test('health, metrics, numbers and a page; nothing of it names a node', async () => {
+test('health, metrics, numbers and a page, none of which name a node', async () => {
   const rendezvous = await startRendezvous({
     registry: '127.0.0.1:0',
     beacon: '127.0.0.1:0',
@@ -46,7 +46,7 @@ test('health, metrics, numbers and a page; nothing of it names a node', async ()
   await rendezvous.stop()
 })
 
-test('a store that fails shows in readyz and healthz, and not in livez', async () => {
+test('a failed store shows in readyz and healthz, but not in livez', async () => {
   const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: LOG })
   const status = {
     healthy: () => false,

@@ -38,7 +38,7 @@ test("the certificate has the same contents as the reference's, and is signed by
 })
 
 test(
-  'openssl reads the certificate and finds it well signed',
+  'openssl reads the certificate and verifies its signature',
   { skip: spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed' },
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'pilotgate-certificate-'))
@@ -52,7 +52,7 @@ test(
   },
 )
 
-test('one port answers both who speaks TLS and who does not, however slowly it begins', async () => {
+test('one port serves clients with and without TLS, however slowly they start', async () => {
   const rendezvous = await startRendezvous(ANYWHERE)
   const plain = connect(portOf(rendezvous.registry), '127.0.0.1')
   assert.deepEqual(await answer(plain, true), { type: 'beacon_list_ok', beacons: [] })
@@ -63,7 +63,7 @@ test('one port answers both who speaks TLS and who does not, however slowly it b
     rendezvous.fingerprint,
   )
   assert.deepEqual(await answer(secure, true), { type: 'beacon_list_ok', beacons: [] })
-  const silent = connect(portOf(rendezvous.registry), '127.0.0.1') // must not hold up the end
+  const silent = connect(portOf(rendezvous.registry), '127.0.0.1') // must not delay stop
   await once(silent, 'connect')
   await rendezvous.stop()
 })
@@ -119,7 +119,7 @@ test('the certificate is kept with the store, or taken from files; half of a pai
   await rm(folder, { recursive: true })
 })
 
-/** The reply to one request, or undefined when the connection ends without one. */
+/** The reply to one request, or undefined if the connection ends without one. */
 async function answer(socket: Socket, slowly = false): Promise<object | undefined> {
   socket.on('error', () => undefined)
   const frame = encodeRegistryFrame({ type: 'beacon_list' })

@@ -1,4 +1,4 @@
-/** Port 1001: what the reference's service answered, byte for byte; what is kept, and where. */
+/** Port 1001: what the reference's service answered, byte for byte; what is stored, and where. */
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -42,7 +42,7 @@ for (const { name, sent, received, closed_by_service: closed } of vectors.live.e
   })
 }
 
-test('messages are kept as JSON, binary ones unharmed; files under the last element of their name, and never over another', async () => {
+test('messages are stored as JSON, binary ones intact; files under the last element of their name, never overwriting another', async () => {
   const { node, kept, folder } = service()
   const stream = (await node.connect())!
   const binary = Uint8Array.of(0, 1, 2, 0xfe, 0xff)
@@ -103,7 +103,7 @@ test('16 MiB in chunks of 4 KiB arrive as one message', async () => {
   assert.equal(kept[0]?.bytes, 16_777_216)
 })
 
-test('what counts is what the disk gives away, for each peer and for all, and what was refused does not count', async () => {
+test('only disk space actually used counts, per peer and in total; refused data does not', async () => {
   const folder = join(dir, String(folders++))
   const inbox = new Inbox(folder)
   const date = new Date(0)
@@ -116,7 +116,7 @@ test('what counts is what the disk gives away, for each peer and for all, and wh
   for (const node of [2, 3, 4]) for (let i = 0; i < 3; i++) await save(node, 20 * MIB)
   await save(5, 8 * MIB)
   await assert.rejects(save(6, 8 * MIB), /the inbox is full/)
-  // Someone tidies up: seen without a restart, though not at once.
+  // A clean-up by hand is noticed without a restart, though not at once.
   await rm(join(folder, 'received'), { recursive: true })
   mock.method(performance, 'now', () => 1e9)
   await save(6, 8 * MIB)
@@ -134,7 +134,7 @@ test('forty kilobytes of empty messages are not an inbox full of files', async (
   assert.equal(kept, 2_500)
 })
 
-test('control characters count as they are kept, six bytes each', async () => {
+test('control characters count as stored, six bytes each', async () => {
   const inbox = new Inbox(join(dir, String(folders++)))
   const save = (at: number): Promise<string> =>
     inbox.saveMessage('TEXT', { node: 1, name: 'bob' }, Buffer.alloc(8 * MIB, 1), new Date(at))
@@ -142,7 +142,7 @@ test('control characters count as they are kept, six bytes each', async () => {
   await assert.rejects(save(2), /this peer's share/)
 })
 
-test('a peer with idle streams keeps no other peer out', async () => {
+test('a peer with idle streams does not block other peers', async () => {
   const { node } = service()
   for (let i = 0; i < 4; i++) assert.notEqual(await node.connect(), undefined)
   assert.equal(await node.connect(), undefined)

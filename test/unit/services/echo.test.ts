@@ -1,4 +1,4 @@
-/** Port 7: what the reference's echo service answered, byte for byte; and a bound on how many may use it. */
+/** Port 7: what the reference's echo service answered, byte for byte; and a limit on concurrent streams. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toHex } from '../../../src/base/bytes.ts'
@@ -30,7 +30,7 @@ for (const { name, sent, received, sent_sha256: digest, received_length: length 
   })
 }
 
-test('streams beyond the limits, of one peer and of all, are refused, and one that ends makes room', async () => {
+test('streams beyond the limits, per peer and in total, are refused, and one that ends makes room', async () => {
   const node = new OnePortNode()
   await serveEcho(node)
   const streams = await Promise.all(Array.from({ length: 16 }, async () => (await node.connect())!))

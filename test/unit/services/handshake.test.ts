@@ -1,4 +1,4 @@
-/** Port 444: how much work a peer can cause with messages about trust. */
+/** Port 444: how much work a peer can cause with trust messages. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { silentLogger } from '../../../src/runtime/log.ts'
@@ -7,7 +7,7 @@ import { serveHandshakes } from '../../../src/services/handshake.ts'
 import { formatHandshakeMessage } from '../../../src/wire/handshake-message.ts'
 import { OnePortNode } from './setting.ts'
 
-test('of a hundred messages of a peer ten are taken, and the first of another', async () => {
+test("of a hundred messages from one peer ten are accepted, and another peer's first one", async () => {
   const taken: number[] = []
   const node = Object.assign(new OnePortNode(), {
     handleHandshake: async (peer: number): Promise<undefined> => void taken.push(peer),

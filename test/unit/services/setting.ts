@@ -1,4 +1,4 @@
-/** A node that has one service: a test opens streams to it as a peer, without a network. */
+/** A node with one service: a test opens streams to it as a peer, without a network. */
 import { Duplex } from 'node:stream'
 import type { Incoming, Listener, Overlay, OverlayStream } from '../../../src/runtime/overlay.ts'
 
@@ -25,7 +25,7 @@ export class OnePortNode {
     }
   }
 
-  /** @returns the peer's end, or undefined when the service refused. */
+  /** @returns the peer's end, or undefined if the service refused. */
   async connect(): Promise<Duplex | undefined> {
     const [near, far] = pair()
     return await new Promise((resolve) => {

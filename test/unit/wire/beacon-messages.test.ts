@@ -1,6 +1,6 @@
 /**
- * beacon.json at the level of bytes: recorded requests decode, recorded replies encode, and malformed ones are read as
- * a daemon reads them.
+ * beacon.json at the level of bytes: recorded requests decode, recorded replies encode, and malformed ones are parsed
+ * as a daemon parses them.
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -41,7 +41,7 @@ test('messages sent to a beacon decode to the recorded fields', () => {
   }
 })
 
-test('messages a beacon met with silence for their form are faults, or of a kind that beacons only send', () => {
+test('malformed messages that a beacon did not answer are faults, or of a kind only beacons send', () => {
   const silent: Record<string, string> = {
     'discover one byte short': 'too_short',
     'type byte only': 'too_short',
@@ -116,7 +116,7 @@ test('sync messages are encoded as recorded; truncated ones are faults and trail
   )
 })
 
-test('a daemon reads discover replies as recorded', () => {
+test('a daemon parses discover replies as recorded', () => {
   for (const vector of vectors.daemon_side_parsing.discover_replies) {
     const result = decodeBeaconMessage(hex(vector.reply))
     const isReply = typeof result !== 'string' && result.kind === 'discover_reply'

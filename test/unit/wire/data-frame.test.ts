@@ -1,4 +1,4 @@
-/** Data exchange frames: every vector, both ways. */
+/** Data exchange frames: every vector, in both directions. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toHex } from '../../../src/base/bytes.ts'

@@ -1,4 +1,4 @@
-/** handshake-444.json at the level of texts and signatures; who may say what to whom is the trust machine's. */
+/** handshake-444.json at the level of text and signatures; which messages are allowed is up to the trust machine. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { fromBase64, fromUtf8, utf8 } from '../../../src/base/bytes.ts'
@@ -89,7 +89,7 @@ test('crafted signatures fail where the recording says they are wrong', () => {
   }
 })
 
-test('texts are escaped as in Go: for HTML, for JavaScript, and for control characters', () => {
+test('strings are escaped as in Go: for HTML, JavaScript and control characters', () => {
   const text = fromUtf8(
     formatHandshakeMessage({ ...EMPTY, justification: '<a href="x">&\u2028\u2029é\u0001\n\t\\\u007f' }),
   )
@@ -118,7 +118,7 @@ test('a justification of the permitted length fits one segment, whatever is in i
   }
 })
 
-test('absent and null fields are empty, wrong ones are a fault', () => {
+test('absent and null fields are empty, invalid ones are a fault', () => {
   assert.deepEqual(parsed('{"type":"handshake_accept","node_id":3,"reason":null}'), {
     ...EMPTY,
     type: 'handshake_accept',

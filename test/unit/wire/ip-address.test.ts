@@ -1,4 +1,4 @@
-/** IP addresses: one canonical text for each, and no guessing at texts that are none. */
+/** IP addresses: one canonical form each, and no guessing at invalid ones. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
@@ -6,7 +6,7 @@ import { toHex } from '../../../src/base/bytes.ts'
 import { decodeIp, encodeIp } from '../../../src/wire/ip-address.ts'
 import { hex } from '../../vectors/load.ts'
 
-test('IPv6 is written as RFC 5952 says', () => {
+test('IPv6 is written as in RFC 5952', () => {
   const texts = {
     '00000000000000000000000000000000': '::',
     '00000000000000000000000000000001': '::1',

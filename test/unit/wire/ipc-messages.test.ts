@@ -1,4 +1,6 @@
-/** ipc-transcript.json as bytes: everything a real daemon and its clients said is decoded and encoded again exactly. */
+/**
+ * ipc-transcript.json as bytes: every message of a real daemon and its clients is decoded and encoded again exactly.
+ */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { formatAddress } from '../../../src/base/address.ts'
@@ -97,7 +99,7 @@ test('every request of a client is decoded to the recorded fields, and encoded a
         assert.equal(request.query.replaceAll('_', ' '), vector.command)
     }
   }
-  // What the daemon answers with an error, it answers because it could not read it: neither could we.
+  // The daemon answers with an error what it could not parse, and neither can we.
   assert.deepEqual([...faults.keys()].sort(), [
     'empty',
     'missing_address',
@@ -116,7 +118,7 @@ test('a Send header and its data are one Send', () => {
   assert.deepEqual(concatBytes(encodeSendHeader(4711, data.length), data), whole)
 })
 
-test('messages are found in a byte stream however it is cut, empty ones are ignored, and one that is too long is a fault for good', () => {
+test('messages are found in a byte stream however it is split, empty ones are ignored, and an overlong one is a permanent fault', () => {
   const messages = [hex('0d'), hex('0700000004'), new Uint8Array(70_000).fill(7), hex('21')]
   const bytes = concatBytes(
     ...messages.slice(0, 2).map(encodeIpcFrame),
@@ -140,7 +142,7 @@ test('messages are found in a byte stream however it is cut, empty ones are igno
   assert.equal((longest as readonly Uint8Array[])[0]!.length, MAX_IPC_MESSAGE_BYTES)
 })
 
-test('a cut daemon message is a fault, and an unknown one too', () => {
+test('a truncated daemon message is a fault, as is an unknown one', () => {
   for (const vector of said('daemon')) {
     const message = hex(vector.message!)
     const decoded = decodeIpcMessage(message)

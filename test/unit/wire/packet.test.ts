@@ -1,4 +1,4 @@
-/** packets.json, with the portable and the native checksum; then what the vectors cannot say. */
+/** packets.json, with the portable and the native checksum; then cases without vectors. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { crc32 as nativeCrc32 } from 'node:zlib'
@@ -43,7 +43,7 @@ for (const [name, crc32] of [
       const decoded = createPacketHeader()
       assert.equal(decodePacket(out, decoded, crc32), undefined, vector.name)
       assert.deepEqual(decoded, header, vector.name)
-      assert.equal(sha256Hex(out), vector.sha256, `${vector.name}: decoding must leave the bytes as they were`)
+      assert.equal(sha256Hex(out), vector.sha256, `${vector.name}: decoding must not change the bytes`)
     }
   })
 
@@ -58,7 +58,7 @@ for (const [name, crc32] of [
   })
 }
 
-test('bytes behind the packet are ignored and not covered by the checksum', () => {
+test('bytes after the packet are ignored and not covered by the checksum', () => {
   for (const vector of vectors.accepted_with_trailing_bytes) {
     const bytes = hex(vector.input_hex)
     const header = createPacketHeader()
@@ -72,20 +72,20 @@ test('bytes behind the packet are ignored and not covered by the checksum', () =
   }
 })
 
-test('a payload longer than the length field can say is a bug of the caller', () => {
+test("a payload too long for the length field is the caller's bug", () => {
   const out = new Uint8Array(MAX_PACKET_PAYLOAD + PACKET_HEADER_BYTES + 10)
   for (const { payload_length: payloadLength } of vectors.encode_errors) {
     assert.throws(() => encodePacket(out, 0, { ...createPacketHeader(), payloadLength }, portableCrc32), RangeError)
   }
 })
 
-test('a packet that does not fit its buffer is a bug of the caller', () => {
+test("a packet that does not fit its buffer is the caller's bug", () => {
   const header = { ...createPacketHeader(), payloadLength: 10 }
   assert.throws(() => encodePacket(new Uint8Array(43), 0, header, portableCrc32), RangeError)
   assert.throws(() => encodePacket(new Uint8Array(50), 7, header, portableCrc32), RangeError)
 })
 
-test('a packet is encoded in place anywhere in a buffer, and nothing beside it changes', () => {
+test('a packet is encoded in place anywhere in a buffer, and nothing around it changes', () => {
   const vector = vectors.valid.find((candidate) => candidate.payload_hex === '41')
   assert.ok(vector)
   const out = new Uint8Array(100).fill(0xee)

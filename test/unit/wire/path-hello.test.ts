@@ -15,7 +15,7 @@ const HELLO: PathHello = {
   ],
 }
 
-test('a hello reads as it was written', () => {
+test('a hello survives a round trip', () => {
   assert.deepEqual(decodePathHello(encodePathHello(HELLO)), HELLO)
   const empty: PathHello = { mapping: 'unknown', filtering: 'unknown', endpoints: [] }
   assert.deepEqual(decodePathHello(encodePathHello(empty)), empty)
@@ -54,7 +54,7 @@ test('truncations, the zeros of a size probe, and random bytes are not a hello, 
   }
 })
 
-test('kinds and numbers of a newer peer are skipped', () => {
+test('kinds and numbers from a newer peer are skipped', () => {
   const bytes = encodePathHello(HELLO)
   bytes[4] = 77
   bytes[7] = 9 // the first endpoint's kind

@@ -11,7 +11,7 @@ const PLACE = {
   extended: true,
 }
 
-test('what is written is read again', () => {
+test('a written file is read back unchanged', () => {
   const files: PlacesFile[] = [
     { places: [] },
     { udpPort: 4_001, places: [PLACE, { ...PLACE, nodeId: 8, extended: false }] },
@@ -19,7 +19,7 @@ test('what is written is read again', () => {
   for (const file of files) assert.deepEqual(parsePlacesFile(formatPlacesFile(file)), file)
 })
 
-test('whatever else is in the file is left out, and the rest is kept', () => {
+test('anything else in the file is ignored, and the rest is kept', () => {
   const good = JSON.parse(formatPlacesFile({ places: [PLACE] })) as { places: Record<string, unknown>[] }
   const bad = [
     null,

@@ -27,7 +27,7 @@ test('a frame is the length and the JSON text', () => {
   assert.equal(fromUtf8(frame.subarray(4)), '{"type":"lookup","node_id":2}')
 })
 
-test('messages come out whole and in order however the stream is cut', () => {
+test('messages come out complete and in order however the stream is split', () => {
   const messages = [{ a: 1 }, { text: 'ü'.repeat(300) }, {}, { list: [1, 2, 3] }]
   const stream = Buffer.concat(messages.map(encodeRegistryFrame))
   for (const size of [1, 2, 3, 4, 5, 7, 64, stream.length]) {
@@ -41,7 +41,7 @@ test('messages come out whole and in order however the stream is cut', () => {
   }
 })
 
-test('the largest message passes, one byte more is refused from its length alone, for good', () => {
+test('the largest message passes, one byte more is refused from its length alone, permanently', () => {
   const reader = new RegistryFrameReader()
   const text = '{"a":1}'.padEnd(MAX_REGISTRY_FRAME_BYTES, ' ')
   reader.push(Buffer.from([0, 1, 0, 0]))
@@ -62,7 +62,7 @@ test('anything but one JSON object is a fault', () => {
   }
 })
 
-test('a large message in single bytes costs no quadratic work', () => {
+test('a large message in single bytes does not cost quadratic work', () => {
   const frame = encodeRegistryFrame({ text: 'x'.repeat(60_000) })
   const reader = new RegistryFrameReader()
   const started = process.cpuUsage()
@@ -94,7 +94,7 @@ test('challenges are the texts of the specification', () => {
   assert.equal(challenges.punch(3, 4), 'punch:3:4')
 })
 
-test('replies of the reference are read field by field', () => {
+test('replies of the reference are parsed field by field', () => {
   const register = {
     type: 'register_ok',
     node_id: 1,
@@ -160,7 +160,7 @@ test('a poll keeps its good entries when others are malformed', () => {
   assert.equal(reply.responses[0]?.accept, false)
 })
 
-test('no parser throws or believes a reply of the wrong shape', () => {
+test('no parser throws on or accepts a reply of the wrong shape', () => {
   const parsers = [
     parseRegisterReply,
     parseLookupReply,

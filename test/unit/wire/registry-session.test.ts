@@ -1,4 +1,4 @@
-/** Sessions with the registry, byte for byte as the vectors say, and the text that codes are made over. */
+/** Registry sessions, byte for byte as in the vectors, and the text covered by the codes. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fromBase64, toBase64, toHex, utf8 } from '../../../src/base/bytes.ts'
@@ -18,7 +18,7 @@ import { hex, loadVectors } from '../../vectors/load.ts'
 
 const vectors = loadVectors<{ registry_session: SessionVectors }>('extensions').registry_session
 
-test('hello, offer, signature, key and code are those of the vectors', () => {
+test('hello, offer, signature, key and code match the vectors', () => {
   const identity = createIdentity(hex(vectors.identity_seed))
   const secret = hex(vectors.client_ephemeral_private)
   const clientEphemeral = x25519PublicKey(secret)
@@ -46,7 +46,7 @@ test('hello, offer, signature, key and code are those of the vectors', () => {
   }
 })
 
-test('the order of fields, and fields that are not sent, change nothing; any value does', () => {
+test('the code ignores field order and unsent fields, but covers every value', () => {
   const text = (request: object): string => Buffer.from(canonicalRequest(request)).toString()
   assert.equal(
     text({ b: 1, a: { d: [1, { f: 2, e: 3 }], c: undefined } }),

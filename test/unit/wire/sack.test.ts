@@ -25,7 +25,7 @@ test('blocks are encoded as recorded, the first four of more, and nothing for no
   }
 })
 
-test('the loose reader takes exactly what the reference takes', () => {
+test('the loose parser accepts exactly what the reference accepts', () => {
   for (const vector of vectors.decode) {
     const bytes = hex(vector.input)
     assert.equal(looksLikeSack(bytes, 0, bytes.length), vector.is_sack, vector.name)
@@ -35,7 +35,7 @@ test('the loose reader takes exactly what the reference takes', () => {
   }
 })
 
-test('the strict reader takes of those only exact lengths with ordered edges', () => {
+test('the strict parser accepts of those only exact lengths with ordered edges', () => {
   for (const vector of vectors.decode) {
     const bytes = hex(vector.input)
     const blocks = vector.blocks ?? []
@@ -45,13 +45,13 @@ test('the strict reader takes of those only exact lengths with ordered edges', (
   }
 })
 
-test('the strict reader takes a block that wraps, and refuses an empty one', () => {
+test('the strict parser accepts a block that wraps and refuses an empty one', () => {
   assert.equal(strict('5341434b01ffffff0000000100'), 1)
   assert.equal(strict('5341434b01ffffffffffffffff'), 0)
   assert.equal(strict('5341434b01000000c800000064'), 0)
 })
 
-test('user data that looks like SACK is seen by a sender, and no longer once its first byte is cut off', () => {
+test('user data that looks like SACK is detected by a sender, but not without its first byte', () => {
   for (const { name, payload, delivered_to_application: delivered } of vectors.ambiguity.cases) {
     const bytes = hex(payload)
     assert.equal(looksLikeSack(bytes, 0, bytes.length), !delivered, name)

@@ -35,7 +35,7 @@ const key = sessionKey()
 const PROTOCOLS: Readonly<Record<string, number>> = { stream: 1, datagram: 2, control: 3 }
 
 for (const scenario of transcript.scenarios) {
-  test(`every frame of the recording is understood and made again: ${scenario.name}`, () => {
+  test(`every frame of the recording is decoded and encoded again: ${scenario.name}`, () => {
     for (const event of scenario.events) {
       if (event.type === 'packet') checkPacket(scenario, event)
       else if (event.type === 'tunnel') checkFrame(scenario, hex(event.frame ?? ''))
@@ -199,7 +199,7 @@ function expectedHeader(fields: Fields): Omit<PacketHeader, 'srcNetwork' | 'srcN
   }
 }
 
-/** Small payloads stand in the file; a large one is part of the transferred bytes, whose first has sequence number 1. */
+/** Small payloads are in the file; a large one is part of the transferred bytes, whose first has sequence number 1. */
 function payloadBytes(scenario: Scenario, event: Event): Uint8Array {
   if (event.payload_sha256 === undefined) return hex(event.payload ?? '')
   const rule = scenario.result?.payload_rule
@@ -216,7 +216,7 @@ function decodeWell(packet: Uint8Array, where: string): PacketHeader {
   return header
 }
 
-/** The two daemons keep their X25519 keys through all scenarios. */
+/** The two daemons keep their X25519 keys across all scenarios. */
 function sessionKey(): ReturnType<typeof nodeCrypto.aead> {
   const pairs = new Set(transcript.scenarios.map(({ nodes }) => nodes.map((node) => node.x25519_private).join()))
   assert.equal(pairs.size, 1)

@@ -1,4 +1,4 @@
-/** Options blocks of extensions.md: every combination survives, everything odd is absent or malformed. */
+/** Options blocks from extensions.md: every combination survives, anything irregular is absent or malformed. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { toHex } from '../../../src/base/bytes.ts'
@@ -18,7 +18,7 @@ test('every combination of options is read back as written', () => {
   }
 })
 
-test('the block looks as the document says', () => {
+test('the block matches the document', () => {
   const block = encodeSynOptions({ halfClose: true, windowShift: 10, maxSegment: 4096, unchecked: true })
   assert.equal(toHex(block), '50474f31' + '0100' + '02010a' + '03021000' + '0400')
   assert.equal(
@@ -45,7 +45,7 @@ test('a block that does not parse is malformed', () => {
     'MAX_SEGMENT zero': '03020000',
     'UNCHECKED with a value': '040100',
     'a bad repetition of a good option': '02010a' + '0200',
-    'garbage behind good options': '0100' + 'ff',
+    'garbage after good options': '0100' + 'ff',
   }
   for (const [name, tail] of Object.entries(bad))
     assert.equal(decodeSynOptions(hex('50474f31' + tail)), 'malformed', name)
@@ -56,7 +56,7 @@ test('unknown types are skipped by their length, and of a repeated option the fi
   assert.deepEqual(decodeSynOptions(block), { halfClose: true, windowShift: 10, maxSegment: 1152, unchecked: false })
 })
 
-test('values out of range are a bug of the caller', () => {
+test("values out of range are the caller's bug", () => {
   for (const windowShift of [-1, 15, Number.NaN]) {
     assert.throws(
       () => encodeSynOptions({ halfClose: false, windowShift, maxSegment: undefined, unchecked: false }),

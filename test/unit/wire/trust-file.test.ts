@@ -1,4 +1,4 @@
-/** trust.json as identity.json and handshake-444.json show it. */
+/** trust.json as recorded in identity.json and handshake-444.json. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { formatTrustFile, parseTrustFile, type TrustFile } from '../../../src/wire/trust-file.ts'
@@ -17,7 +17,7 @@ test('every recorded trust file is parsed, and formatted again byte by byte', ()
   for (const text of texts) assert.equal(formatTrustFile(parsed(text)), text)
 })
 
-test('what the reference leaves out reads as empty', () => {
+test('fields the reference leaves out parse as empty', () => {
   const file = parsed(
     '{"trusted":[{"node_id":2,"approved_at":"2026-11-22T09:45:45Z"}],"pending":[{"node_id":3,"received_at":"2026-11-22T10:45:45+01:00"}],"x":1}',
   )
@@ -29,7 +29,7 @@ test('what the reference leaves out reads as empty', () => {
   assert.equal(formatTrustFile({ trusted: [], pending: [] }), '{\n  "trusted": null\n}')
 })
 
-test('a justification is escaped as in Go and comes back whole', () => {
+test('a justification is escaped as in Go and comes back unchanged', () => {
   const file: TrustFile = {
     trusted: [],
     pending: [{ nodeId: 1, publicKey: '', justification: '<b>&\u2028"', receivedAt: 'x' }],
@@ -76,7 +76,7 @@ test('our own id is written last, read back, and absent where the reference wrot
   assert.deepEqual(parseTrustFile('{"trusted":null,"own_node_id":"x"}'), { trusted: [], pending: [] })
 })
 
-test('a file with one bad entry is refused whole', () => {
+test('a file with one bad entry is refused entirely', () => {
   const good = '{"node_id":1,"approved_at":"x"}'
   for (const entry of [
     '{}',

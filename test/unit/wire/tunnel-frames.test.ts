@@ -35,7 +35,7 @@ import { counterHalves, hex, loadVectors } from '../../vectors/load.ts'
 const vectors = loadVectors<TunnelVectors>('tunnel')
 const extensions = loadVectors<ExtensionVectors>('extensions')
 
-test('the magics are those of the vectors', () => {
+test('the magics match the vectors', () => {
   const ours = { PILT: MAGIC_PLAIN, PILS: MAGIC_SEALED, PILK: MAGIC_KEY, PILA: MAGIC_AUTH, PILP: MAGIC_PUNCH }
   for (const [name, magic] of Object.entries(ours)) assert.equal(magic.toString(16), vectors.magics[name], name)
 })
@@ -81,7 +81,7 @@ test('a key exchange with a binding is decoded, signed and encoded as the vector
   }
 })
 
-test('data after a key exchange is a binding only if it is complete and begins like one', () => {
+test('data after a key exchange is a binding only if it is complete and starts like one', () => {
   const bytes = hex(extensions.key_exchange.frames[0]!.frame)
   const bindingOf = (frame: Uint8Array): unknown => {
     const decoded = decodeAuthFrame(frame)
@@ -105,7 +105,7 @@ test('a continuation follows the binding, complete, and is encoded again exactly
   assert.ok(typeof short !== 'string' && short.binding !== undefined && short.binding.continuation === undefined)
 })
 
-test('received key exchanges are refused for their length only when the reference refuses it too', () => {
+test('received key exchanges are refused for their length only if the reference refuses them too', () => {
   for (const vector of vectors.pila_received) {
     for (const text of vector.frames ?? [vector.frame ?? '']) {
       assert.equal(decodeAuthFrame(hex(text)) === 'too_short', vector.reason === 'too short', vector.name)
@@ -139,7 +139,7 @@ test('a plain frame is its magic and a packet', () => {
   assert.equal(decodePacket(bytes.subarray(MAGIC_BYTES), createPacketHeader(), crc32), undefined)
 })
 
-test('a datagram that receivers ignore is neither one of our frames nor a packet', () => {
+test('a datagram ignored by receivers is neither one of our frames nor a packet', () => {
   const known = [MAGIC_SEALED, MAGIC_AUTH, MAGIC_KEY, MAGIC_PUNCH]
   for (const { frame, why } of vectors.ignored_on_receive) {
     const bytes = hex(frame)
@@ -153,7 +153,7 @@ test('a datagram that receivers ignore is neither one of our frames nor a packet
   }
 })
 
-test('headers of sealed frames are read and written exactly, with counters beyond 53 bits', () => {
+test('sealed frame headers are decoded and encoded exactly, with counters beyond 53 bits', () => {
   for (const vector of vectors.pils) {
     const bytes = hex(vector.frame ?? vector.frame_header ?? '')
     const { high, low } = counterHalves(vector.counter)

@@ -1,4 +1,4 @@
-/** `bench` against echoes that work, that lie, that fall silent and that break off; in memory, no network. */
+/** `bench` against echoes that work, lie, fall silent or break off; in memory, no network. */
 import { mock, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { duplexPair } from 'node:stream'
@@ -25,7 +25,7 @@ test('every returned byte is counted, the last stream is closed, and the path is
   assert.ok(streams.every((stream) => stream.destroyed))
 })
 
-test('an echo slower than the time allows is measured by what came back', async () => {
+test('an echo too slow for the time limit is measured by what came back', async () => {
   const { node } = world((server) =>
     server.on('data', (chunk: Buffer) => {
       server.pause()
@@ -44,7 +44,7 @@ test('an echo slower than the time allows is measured by what came back', async 
   assert.ok(throughput.elapsedMs >= 300 && throughput.elapsedMs < 2_000)
 })
 
-test('an echo that changes a byte, or leaves some out, is found out', async () => {
+test('an echo that changes or drops a byte is detected', async () => {
   let seen = 0
   const changes = world((server) =>
     server.on('data', (chunk: Buffer) => {

@@ -1,4 +1,4 @@
-/** What a doctor says about each state of affairs: one problem at a time, and its report. */
+/** What doctor reports in each situation: one problem at a time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diagnose } from '../../../../src/gateway/diagnose/doctor.ts'
@@ -39,7 +39,7 @@ function check(symptoms: Partial<Symptoms>, name: string): DoctorCheck | undefin
   return diagnose({ ...WELL, ...symptoms }).checks.find((one) => one.name === name)
 }
 
-test('if all is well there is no warning, and the public endpoint and the NAT are reported', () => {
+test('a healthy gateway gets no warning, and the public endpoint and the NAT are reported', () => {
   const record = diagnose(WELL)
   assert.equal(record.healthy, true)
   assert.deepEqual([record.udp, record.publicEndpoint], ['passes', '203.0.113.5:4000'])
@@ -47,7 +47,7 @@ test('if all is well there is no warning, and the public endpoint and the NAT ar
   assert.match(check({}, 'nat')!.text, /cone.*hole punching works.*admits packets only from endpoints/)
 })
 
-test('blocked UDP is distinguished from an offline machine, and from a beacon that was just asked', () => {
+test('blocked UDP is distinguished from an offline machine, and from a beacon queried a moment ago', () => {
   const silent = { ...WELL.beacon, isAnswering: false, observed: null, unanswered: 9 }
   const blocked = diagnose({ ...WELL, beacon: silent })
   assert.deepEqual([blocked.healthy, blocked.udp], [false, 'blocked'])
@@ -62,7 +62,7 @@ test('blocked UDP is distinguished from an offline machine, and from a beacon th
   assert.equal(check({ beacon: { ...silent, unanswered: 1 } }, 'udp')!.state, 'warn')
 })
 
-test('a registry that is away, or refuses our name, fails', () => {
+test('an unreachable registry, or one that refuses our name, fails', () => {
   assert.equal(check({ registry: { ...WELL.registry, isAnswering: false } }, 'registry')!.state, 'fail')
   assert.match(
     check({ registry: { ...WELL.registry, hostnameRefused: 'taken' } }, 'registry')!.text,
@@ -79,7 +79,7 @@ test('symmetric NATs get advice, and a small MTU, a small buffer and refused dat
   assert.match(check({ sendErrors: 3 }, 'send')!.text, /3 datagrams/)
 })
 
-test('peers are named when they do not answer or only the relay carries them', () => {
+test('peers that do not answer or are reached only by relay are named', () => {
   assert.match(check({ peers: [PEER] }, 'peer')!.text, /^agent-b is reached by relay: both NATs are symmetric$/)
   assert.match(
     check({ peers: [{ ...PEER, state: 'unreachable', path: null }] }, 'peer')!.hint!,
@@ -88,11 +88,11 @@ test('peers are named when they do not answer or only the relay carries them', (
   assert.equal(diagnose({ ...WELL, peers: [PEER] }).healthy, true)
 })
 
-test('without a gateway it is said that the checks were made without one', () => {
+test('without a gateway the report says that the checks were made without one', () => {
   assert.equal(check({ isRunning: false }, 'gateway')!.state, 'warn')
 })
 
-test('names that do not mean what one might expect are warnings, with the fingerprints to compare', () => {
+test('names with an unexpected meaning are warnings, with the fingerprints to compare', () => {
   const [one, two] = ['aaaa-bbbb-cccc-dddd-eeee', '1111-2222-3333-4444-5555']
   const taken = check(
     { nameConflicts: [{ hostname: 'bob', fingerprints: [one], other: { nodeId: 9, fingerprint: two } }] },

@@ -73,7 +73,7 @@ for (const [what, node, code, expected] of [
   })
 }
 
-test('a relay is the step that fails where the mapping refuses it', async () => {
+test('a relay is the failing step if the mapping refuses it', async () => {
   const record = await told(
     { pathTo: () => ({ kind: 'relay', endpoint: 'x', reason: 'relay: both NATs are symmetric' }) },
     'direct',
@@ -81,7 +81,7 @@ test('a relay is the step that fails where the mapping refuses it', async () => 
   assert.equal(record.code, 'RELAY_REFUSED')
 })
 
-test('without a port, no port is tried', async () => {
+test('without a port, no port is probed', async () => {
   const record = await explain(
     { ...NODE, dial: fail('FAILED') },
     { target: 'agent-b', peer: 'agent-b', port: undefined, policy: 'any', mapping: undefined },
@@ -116,7 +116,7 @@ test('a mapping to several reports every peer; one reachable peer is enough', as
   assert.equal((await explainSeveral(NODE, asked, ['a'])).others, undefined)
 })
 
-test('path=direct waits for a direct path and then refuses, prefer-direct waits less and uses the relay', async () => {
+test('path=direct waits for a direct path, then refuses; prefer-direct waits less, then uses the relay', async () => {
   const signal = new AbortController().signal
   let kind: PathKind = 'relay'
   const node = {
@@ -141,7 +141,7 @@ test('path=direct waits for a direct path and then refuses, prefer-direct waits 
   assert.equal(await admitPeer(node, 2, 'any'), true)
 })
 
-test('the end of a stream with only the relay left is distinguished from every other', () => {
+test('a stream ended because only the relay is left is distinguished from every other end', () => {
   assert.equal(isRelayRefused(new PilotError('RELAY_REFUSED', 'only the relay is left')), true)
   for (const error of [
     undefined,

@@ -18,7 +18,10 @@ const TRUSTED: readonly TrustedEntry[] = [
   { ...entry, nodeId: 6, publicKey: 'E'.repeat(43) + '=', network: 7 },
 ]
 
-/** An overlay of two trusted nodes, 2 (alice) and 3, a guest, 5, a member of a network, 6, and a stranger, 4; counts what it is asked. */
+/**
+ * An overlay of two trusted nodes, 2 (alice) and 3, a guest, 5, a member of a network, 6, and a stranger, 4; counts its
+ * queries.
+ */
 function overlay(about: Readonly<Record<number, AboutNode | null>> = {}) {
   const asked = { about: 0 }
   const node: AccessNode = {
@@ -38,7 +41,7 @@ async function decisions(allow: readonly string[], node: AccessNode, tags?: Conf
   list.start()
   await new Promise((resolve) => {
     setImmediate(resolve)
-  }) // what is found out ahead is there
+  }) // names resolved in advance are available
   const answers = [await list.allows(2), await list.allows(3), await list.allows(4)]
   list.stop()
   return answers
@@ -48,7 +51,7 @@ async function letIn(allow: readonly string[], ids: readonly number[], node: Acc
   return await Promise.all(ids.map((id) => new AccessList(node, allow).allows(id)))
 }
 
-test('no name, no tag and no "trusted" means a guest or a member whom only its network vouches for', async () => {
+test('no name, no tag and no "trusted" admits a guest or a member vouched for only by its network', async () => {
   const about = { publicKey: '', networks: [0, 7], tags: ['ci'] }
   const { node } = overlay({ 5: about, 6: about })
   for (const entry of ['trusted', 'anybody', 'tag:ci'])
@@ -57,18 +60,18 @@ test('no name, no tag and no "trusted" means a guest or a member whom only its n
   assert.deepEqual(await letIn(['net:7'], [6], node), [true])
 })
 
-test('a tag that the configuration gives belongs to its keys, whatever nodes call themselves', async () => {
+test('a tag assigned in the configuration belongs to its keys, whatever nodes call themselves', async () => {
   const { node, asked } = overlay({ 2: { publicKey: KEY, networks: [], tags: ['ci'] } })
   assert.deepEqual(await decisions(['tag:ci'], node, new Map([['ci', new Set([OTHER_KEY])]])), [false, true, false])
   assert.equal(asked.about, 0)
 })
 
-test('trusted means every trusted node, and no entry admits anyone else', async () => {
+test('trusted means every trusted node, and no entry admits any other', async () => {
   assert.deepEqual(await decisions(['trusted'], overlay().node), [true, true, false])
   assert.deepEqual(await decisions(['4', '0:0000.0000.0004'], overlay().node), [false, false, false])
 })
 
-test('single nodes are named by hostname, address, node id and key', async () => {
+test('single nodes can be named by hostname, address, node id or key', async () => {
   for (const entry of ['alice', '0:0000.0000.0002', '2', `key:${KEY}`])
     assert.deepEqual(await decisions([entry], overlay().node), [true, false, false], entry)
 })

@@ -1,4 +1,4 @@
-/** Limits of an exposure on a clock of their own. */
+/** Limits of an exposure, on their own clock. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ExposureLimits } from '../../../../src/gateway/expose/limits.ts'
@@ -15,12 +15,12 @@ function granted(answer: Admission | string): Admission {
   return answer
 }
 
-test('without limits everybody comes in, and no byte is counted', () => {
+test('without limits every peer is admitted, and no byte is counted', () => {
   const { limits } = limited({})
   for (let index = 0; index < 10_000; index++) assert.equal(granted(limits.admit(index)).pace, undefined)
 })
 
-test('open connections are counted for all and for each peer, and a release makes room', () => {
+test('open connections are counted in total and per peer, and a release makes room', () => {
   const { limits } = limited({ connections: 3, connectionsPerPeer: 2 })
   const first = granted(limits.admit(2))
   granted(limits.admit(2))
@@ -43,7 +43,7 @@ test("new connections per second: a burst of one second's worth, then at the rat
   granted(limits.admit(2))
 })
 
-test('bytes beyond the rate are paid by waiting, so that the average is the rate', () => {
+test('bytes beyond the rate have to wait, so the average is the rate', () => {
   const { clock, limits } = limited({ bytesPerSecond: 1_000_000 })
   const { pace } = granted(limits.admit(2))
   const started = clock.now
@@ -64,7 +64,7 @@ test('two connections of a peer share its bytes, another peer has its own', () =
   assert.equal(other.pace!(100_000), 0)
 })
 
-test('datagrams fit or do not, and those that do not cost nothing', () => {
+test('a datagram either fits or is dropped at no cost', () => {
   const { clock, limits } = limited({ bytesPerSecond: 100_000 })
   const admission = granted(limits.admit(2))
   const fits = (bytes: number): boolean => admission.fits(bytes)
@@ -73,7 +73,7 @@ test('datagrams fit or do not, and those that do not cost nothing', () => {
   assert.deepEqual([fits(1_001), fits(1_000)], [false, true])
 })
 
-test('new limits count connections open under the old ones, until they end', () => {
+test('new limits count connections opened under the old ones until they end', () => {
   const before = new ExposureLimits({ connections: 3, connectionsPerPeer: 2 })
   const open = [before.admit(1), before.admit(1), before.admit(2)] as Admission[]
   const after = new ExposureLimits({ connections: 4, connectionsPerPeer: 2 })

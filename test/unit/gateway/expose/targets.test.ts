@@ -11,7 +11,7 @@ import { parseTarget } from '../../../../src/gateway/model/expose-spec.ts'
 import { GiveUp } from '../../../../src/runtime/giving-up.ts'
 import { HostAddresses } from '../../../../src/runtime/net/host-addresses.ts'
 
-test('a bare port and localhost mean both families; an address means itself', () => {
+test('a bare port and localhost mean both families; an address means only itself', () => {
   const host = (text: string): string => (parseTarget(text) as { host: string }).host
   assert.deepEqual(['80', 'localhost:80', '127.0.0.1:80', '[::1]:80'].map(host), [
     'localhost',
@@ -44,7 +44,7 @@ test('a connection that every address refuses fails with all their errors; an ab
   const given = connectTarget(target, new HostAddresses(() => new Promise(() => {})), giveUp)
   giveUp.abort()
   const outcome = await Promise.race([given.then(String, String), Promise.resolve('waiting')])
-  assert.equal(outcome, 'waiting') // for the name; what it dials then is checked below
+  assert.equal(outcome, 'waiting') // for the name; the dialled address is checked below
   const later = new GiveUp()
   const lookedUp = connectTarget(target, new HostAddresses(async () => ['127.0.0.1']), later)
   later.abort()
@@ -52,7 +52,7 @@ test('a connection that every address refuses fails with all their errors; an ab
 })
 
 for (const address of ['127.0.0.1', '::1'])
-  test(`a UDP service on ${address} only is found by localhost, and has every datagram`, async () => {
+  test(`a UDP service on ${address} only is found by localhost and gets every datagram`, async () => {
     const heard: string[] = []
     const service = await udpService(address, 0, heard)
     const { target, next } = await udpTarget('localhost', service.address().port, new HostAddresses())
@@ -63,7 +63,7 @@ for (const address of ['127.0.0.1', '::1'])
     service.close()
   })
 
-test('a UDP service that moves is found again: at the latest when the old place refuses', async () => {
+test('a UDP service that moves is found again, at the latest when the old address refuses', async () => {
   let addresses = ['127.0.0.1']
   let now = 0
   const hosts = new HostAddresses(
@@ -83,7 +83,7 @@ test('a UDP service that moves is found again: at the latest when the old place 
   assert.equal(await answer, 're: two')
   clearInterval(sending)
   assert.ok(troubles.length <= 1)
-  // Without a word from the old place: the name is looked up now and then.
+  // If the old address stays silent: the name is looked up periodically.
   const third = await udpService('127.0.0.3', port)
   addresses = ['127.0.0.3']
   now += 10_000
@@ -95,7 +95,7 @@ test('a UDP service that moves is found again: at the latest when the old place 
   target.close()
 })
 
-test('a UDP address that cannot be sent to is an error that says so, not a port of undefined', async () => {
+test('an unreachable UDP address is an error that says so, not an undefined port', async () => {
   const target = new UdpTarget({ host: '255.255.255.255', port: 9 }, new HostAddresses(), {
     onAnswer: () => {},
     onUnreachable: () => {},

@@ -11,11 +11,11 @@ test('an exposure ends after its time, once, and stays ended until it is request
   const spec = parseExposeSpec('80=3000,for=2h')
   boxes.begin(spec)
   t.mock.timers.tick(7_199_999)
-  boxes.begin(parseExposeSpec('80=3000,for=2h')) // again, after a drain or with the same file: its time continues
+  boxes.begin(parseExposeSpec('80=3000,for=2h')) // again, after a drain or with the same file: its time keeps running
   assert.deepEqual([over, boxes.isOver(spec)], [[], false])
   t.mock.timers.tick(1)
   assert.deepEqual([over, boxes.isOver(spec)], [['80 for'], true])
-  assert.equal(boxes.isOver(parseExposeSpec('80=3000,for=3h')), false) // changed: someone wants it
+  assert.equal(boxes.isOver(parseExposeSpec('80=3000,for=3h')), false) // changed, so it is wanted again
   boxes.renew('80')
   assert.equal(boxes.isOver(spec), false)
 })

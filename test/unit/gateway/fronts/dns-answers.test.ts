@@ -61,14 +61,14 @@ test('a peer has an A record of its loopback address, under both names and in an
   }
 })
 
-test('a name that is looked up is mapped, a nonexistent one is not', async () => {
+test('a name that exists is mapped, a nonexistent one is not', async () => {
   const names = zone()
   await ask('alice.pilot', 'A', {}, 512, names)
   await ask('bob.pilot', 'A', {}, 512, names)
   assert.deepEqual(names.used, ['alice'])
 })
 
-test('other types have no data, other names do not exist, and there is no verdict while the registry is away', async () => {
+test('other types have no data, other names do not exist, and without the registry the answer is SERVFAIL', async () => {
   const cases: [string, RecordType, string, number, string][] = [
     ['alice.pilot', 'AAAA', 'NOERROR', 0, 'SOA'],
     ['pilot', 'A', 'NOERROR', 0, 'SOA'],
@@ -108,7 +108,7 @@ test('SRV finds mapped ports by number, by service and by protocol', async () =>
   assert.equal((await ask('_http._udp.alice.pilot', 'SRV')).rcode, 'NXDOMAIN')
 })
 
-test('an answer too large for UDP is cut short and says so; EDNS and TCP give it more room', async () => {
+test('an answer too large for UDP is truncated and flagged; EDNS and TCP allow more', async () => {
   const many = zone(Array.from({ length: 20 }, (_, index) => mapped(2_000 + index)))
   const opt: Packet = {
     additionals: [
@@ -135,7 +135,7 @@ test('an answer too large for UDP is cut short and says so; EDNS and TCP give it
   assert.deepEqual([tcp.flag_tc, tcp.answers!.length], [false, 20])
 })
 
-test('a version of EDNS that we do not speak is answered with BADVERS', async () => {
+test('an unsupported EDNS version is answered with BADVERS', async () => {
   const opt = { type: 'OPT', name: '.', udpPayloadSize: 4_096, extendedRcode: 0, ednsVersion: 1 } as const
   const { additionals, rcode, answers } = await ask('alice.pilot', 'A', {
     additionals: [{ ...opt, flags: 0, flag_do: false, options: [] }],
@@ -163,7 +163,7 @@ test('answers and malformed queries are not answered; other operations and multi
   assert.equal((await ask('alice.pilot', 'A', { flags: 2 << 11 })).rcode, 'NOTIMP')
 })
 
-test('random bytes are dropped or answered, never more', async () => {
+test('random bytes are dropped or answered, nothing else', async () => {
   const question = encode({ type: 'query', id: 1, questions: [{ type: 'A', name: 'alice.pilot' }] })
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 80 }), fc.nat(question.length - 1), async (bytes, at) => {

@@ -1,4 +1,4 @@
-/** What a local client can make the responder keep in memory. */
+/** How much memory a local client can make the responder use. */
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
@@ -16,7 +16,7 @@ const zone: Zone = {
   dnsNameOf: () => undefined,
 }
 
-/** A question over TCP whose answer is larger than it, so that answers pile up first. */
+/** A TCP query whose answer is larger, so that answers pile up first. */
 function question(): Buffer {
   const message = encode({
     type: 'query',
@@ -27,13 +27,13 @@ function question(): Buffer {
   return Buffer.concat([Buffer.from([message.length >> 8, message.length & 0xff]), message])
 }
 
-test('a client over TCP that does not read its answers is not read either', async () => {
+test('a TCP client that stops reading its answers is no longer read from', async () => {
   const responder = new DnsResponder(zone, silentLogger)
   await responder.start({ address: '127.0.0.1', port: 0 }, false)
   const client = connect(Number(responder.local.split(':')[1]), '127.0.0.1').pause()
   client.on('error', () => {})
   const questions = Buffer.concat(Array.from({ length: 1_000 }, question))
-  // as many as the buffers of the system take while nothing is read
+  // as many as the system's buffers take while nothing is read
   let sent = 0
   while (sent < 500_000 && (await wasTaken(() => client.write(questions), client))) sent += 1_000
   let answered = -1

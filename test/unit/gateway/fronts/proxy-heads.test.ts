@@ -1,4 +1,4 @@
-/** The openings of SOCKS5 and HTTP CONNECT as bytes, and which peer a host means. */
+/** The handshakes of SOCKS5 and HTTP CONNECT as bytes, and which peer a host means. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -10,7 +10,7 @@ import type { HeadNews, ProxyHead } from '../../../../src/gateway/fronts/proxy-h
 import { Socks4Head } from '../../../../src/gateway/fronts/socks4.ts'
 import { SocksHead } from '../../../../src/gateway/fronts/socks.ts'
 
-/** Hands over the bytes in pieces of `size`. @returns the last news, and what was not used. */
+/** Feeds the bytes in pieces of `size`. @returns the last result, and the unused bytes. */
 function feed(head: ProxyHead, bytes: Buffer, size: number): { readonly news: HeadNews; readonly rest: Buffer } {
   let waiting = Buffer.alloc(0)
   let news: HeadNews = { kind: 'more' }
@@ -62,14 +62,14 @@ test('SOCKS4 names its target by IPv4, SOCKS4a by name, in one piece or byte by 
   assert.equal(feed(new Socks4Head(), Buffer.alloc(2_000, 7).fill(4, 0, 1), 2_000).news.kind, 'refused')
 })
 
-test('HTTP at the proxy port: CONNECT with bare line feeds, plain http:// requests, and nothing else', () => {
+test('HTTP on the proxy port: CONNECT with bare line feeds, plain http:// requests, and nothing else', () => {
   const kindOf = (text: string): string => feed(new HttpConnectHead(), Buffer.from(text), 1_000).news.kind
   assert.equal(kindOf('CONNECT alice:80 HTTP/1.1\nHost: alice\n\n'), 'connect')
   assert.equal(kindOf('GET http://alice.pilot/ HTTP/1.1\r\nHost: alice.pilot\r\n\r\n'), 'http')
   assert.equal(kindOf('GET / HTTP/1.1\r\nHost: alice.pilot\r\n\r\n'), 'refused')
 })
 
-test('SOCKS5 refuses logins, BIND and unknown addresses in its own words', () => {
+test('SOCKS5 refuses logins, BIND and unknown addresses with its own reply codes', () => {
   const reply = (bytes: readonly number[]): number[] => {
     const { news } = feed(new SocksHead(), Buffer.from(bytes), 1_000)
     return news.kind === 'refused' ? [...news.reply] : []
@@ -79,7 +79,7 @@ test('SOCKS5 refuses logins, BIND and unknown addresses in its own words', () =>
   assert.deepEqual(reply([5, 1, 0, 5, 1, 0, 9, 1, 2, 3, 4, 0, 80]).slice(0, 2), [5, 8])
 })
 
-test('failures have the reply code or status of their kind', () => {
+test('failures get the matching reply code or status', () => {
   const cases: [ErrorCode, number, number][] = [
     ['DENIED', 2, 403],
     ['NOT_TRUSTED', 2, 403],
@@ -98,7 +98,7 @@ test('failures have the reply code or status of their kind', () => {
   }
 })
 
-test('CONNECT is read with its headers, whatever follows is left', () => {
+test('CONNECT is read with its headers, and the bytes after it are kept', () => {
   for (const size of [1, 7, 1_000]) {
     const { news, rest } = feed(
       new HttpConnectHead(),
@@ -109,7 +109,7 @@ test('CONNECT is read with its headers, whatever follows is left', () => {
   }
 })
 
-test('a host is a peer by its names, its address, its id and its loopback address, and nothing else is', () => {
+test('a host is a peer only by its names, address, id and loopback address', () => {
   const peerAt = (address: string): string | undefined => (address === '127.77.0.2' ? 'alice' : undefined)
   const peers: Record<string, string> = {
     alice: 'alice',
@@ -143,7 +143,7 @@ test('a host is a peer by its names, its address, its id and its loopback addres
   }
 })
 
-test('random openings are understood, refused or waited for, never thrown at', () => {
+test('random handshakes are understood, refused or awaited, and never throw', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.integer({ min: 1, max: 40 }), (bytes, size) => {
       feed(new SocksHead(), Buffer.from([5, ...bytes]), size)

@@ -39,7 +39,7 @@ const CLAIMED_ORIGINS = [
   'X-Remote-User',
 ]
 
-test('every spelling that a backend could take for ours is reserved, and nothing else', () => {
+test('only spellings that a backend could mistake for ours are reserved', () => {
   for (const name of FORGED) assert.ok(isReserved(name.toLowerCase()), name)
   for (const name of ['pilot', 'x-pilot-node', 'copilot-node', 'pilots-node', 'autopilot_node', 'host'])
     assert.ok(!isReserved(name), name)
@@ -128,7 +128,7 @@ test('the same for HTTP/2; unknown values are left out, and sensitive ones stay 
   assert.deepEqual(plain(requestTrailers2({ 'pilot-node': '1', host: 'x', 'x-sum': '7' })), { 'x-sum': '7' })
 })
 
-test('trailers neither forge nor frame', () => {
+test('trailers can neither forge identity nor change framing', () => {
   assert.deepEqual(
     requestTrailers([
       'Pilot-Node',
@@ -182,7 +182,7 @@ test('a response keeps case and repetition, and announces trailers only where th
   assert.deepEqual(responseHeaders(raw, false), ['Set-Cookie', 'a', 'Set-Cookie', 'b', 'Pilot-Own', 'kept'])
 })
 
-test('names that every object has are headers like others, and repeated ones are one entry, in their first spelling', () => {
+test('names of Object.prototype members are ordinary headers, and repeated ones are one entry in their first spelling', () => {
   const raw = ['constructor', 'a', '__proto__', 'b', 'X-Id', '1', 'x-ID', '2']
   const entries = Object.entries(requestHeaders(raw, undefined))
   assert.deepEqual(entries, [
@@ -192,7 +192,7 @@ test('names that every object has are headers like others, and repeated ones are
   ])
 })
 
-/** deepEqual looks at prototypes; these objects have none. */
+/** deepEqual compares prototypes; these objects have none. */
 function plain(fields: object): object {
   return { ...fields }
 }

@@ -48,7 +48,7 @@ for (const host of [
     ))
 }
 
-test('a different domain is used, and the default one then means no one', () => {
+test('a custom domain is used, and the default one then means nothing', () => {
   assert.equal(destinationOf('alice.corp.localhost:8088', MAPPINGS, 'corp').peer, 'alice')
   assert.throws(() => destinationOf('alice.pilot', MAPPINGS, 'corp'), { code: 'NOT_FOUND' })
 })

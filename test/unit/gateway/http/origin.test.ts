@@ -17,15 +17,15 @@ function admitted(asked: Partial<PageRequest>, allowed: readonly string[] = []):
   }
 }
 
-test('programs send no Origin and may do anything; a page may do so where it comes from the same host', () => {
+test('programs send no Origin and may do anything, as may pages from the same host', () => {
   assert.ok(admitted({}))
   assert.ok(admitted({ origin: OWN, site: 'same-origin' }))
-  assert.ok(admitted({ origin: `https://${HOST.toUpperCase()}` }), 'behind TLS that another proxy terminates')
+  assert.ok(admitted({ origin: `https://${HOST.toUpperCase()}` }), 'behind TLS terminated by another proxy')
   assert.ok(admitted({ upgrades: true, method: 'GET', origin: OWN }))
   assert.ok(admitted({ site: 'none' }), 'typed into the address bar')
 })
 
-test('requests that change something or open a two-way channel are refused to every other origin', () => {
+test('any other origin is refused requests that change something or open a two-way channel', () => {
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'LOCK'])
     assert.ok(!admitted({ method, origin: 'https://evil.example' }), method)
   assert.ok(!admitted({ origin: 'null' }), 'a sandboxed frame')
@@ -36,11 +36,11 @@ test('requests that change something or open a two-way channel are refused to ev
   assert.ok(!admitted({ upgrades: true, method: 'GET', origin: 'https://evil.example' }))
 })
 
-test('reading is not refused: whether a page sees the answer is the service’s to say', () => {
+test('reading is not refused: the service decides whether a page sees the answer', () => {
   for (const method of ['GET', 'HEAD', 'OPTIONS']) assert.ok(admitted({ method, origin: 'https://evil.example' }))
 })
 
-test('an origin that the configuration names may do anything', () => {
+test('an origin named in the configuration may do anything', () => {
   assert.ok(admitted({ origin: 'http://localhost:3000' }, ['http://localhost:3000']))
   assert.ok(!admitted({ origin: 'http://localhost:3001' }, ['http://localhost:3000']))
 })

@@ -1,4 +1,6 @@
-/** A stream with a limit of bytes, read as HTTP by Node's own server: every byte is counted, nothing is lost, ends pass. */
+/**
+ * A stream with a byte rate limit, parsed by Node's own HTTP server: every byte is counted, none is lost, FINs pass.
+ */
 import assert from 'node:assert/strict'
 import { createServer, request } from 'node:http'
 import { duplexPair } from 'node:stream'
@@ -18,7 +20,7 @@ function paced(pace: (bytes: number) => number): { near: Paced; far: Duplex; str
   return { near: new Paced(stream, pace), far, stream }
 }
 
-test('a request and its answer pass whole, counted to the byte in both directions, and no faster than allowed', async () => {
+test('a request and its answer pass complete, counted to the byte both ways, and no faster than allowed', async () => {
   const body = Buffer.alloc(200_000, 'x')
   let [counted, waited] = [0, 0]
   const { near, far } = paced((bytes) => {
@@ -83,7 +85,7 @@ test('one direction may end before the other; data written afterwards still arri
   assert.deepEqual([heard, answer], ['question', 'answer'])
 })
 
-test('a stream that breaks off breaks it off, and the other way round', async () => {
+test('a broken stream breaks its pair, in both directions', async () => {
   const first = paced(() => 0)
   first.near.on('error', () => {})
   first.stream.destroy(new Error('reset'))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { clientFilter, isClientBlock } from '../../../../src/gateway/model/clients.ts'
 
-test('addresses and blocks of both families read; nothing else does', () => {
+test('addresses and blocks of both families parse, and nothing else does', () => {
   for (const good of ['10.0.0.0/8', '192.168.1.7', '0.0.0.0/0', 'fd00::/8', '::1', '::/0', '10.0.0.1/32'])
     assert.equal(isClientBlock(good), true, good)
   for (const bad of [
@@ -19,7 +19,7 @@ test('addresses and blocks of both families read; nothing else does', () => {
     assert.equal(isClientBlock(bad), false, bad)
 })
 
-test('a client is in or out, whatever family the socket has', () => {
+test("a client matches or not, whatever the socket's family", () => {
   const isIn = clientFilter(['10.1.0.0/16', '192.168.1.7', 'fd00::/8'])
   for (const client of ['10.1.255.255', '192.168.1.7', 'fd12::1', '::ffff:10.1.2.3', 'fd12::1%eth0'])
     assert.equal(isIn(client), true, client)

@@ -14,7 +14,7 @@ const SOURCE: PeerSource = {
 }
 const NOTHING = { hostnameOf: () => undefined, keyOf: () => undefined, pathTo: () => undefined }
 
-test('a known peer is what the overlay knows, and null where it does not', () => {
+test('a known peer holds what the overlay knows, and null for the rest', () => {
   assert.deepEqual(knownPeer(SOURCE, 0x1_0002), {
     nodeId: 0x1_0002,
     address: '0:0000.0001.0002',
@@ -31,7 +31,7 @@ test('a known peer is what the overlay knows, and null where it does not', () =>
   })
 })
 
-test('the IPv6 address of a node is written as RFC 5952 wants it, and its bytes say the same', () => {
+test("a node's IPv6 address is written as in RFC 5952, and its bytes match", () => {
   const cases: readonly (readonly [number, number, string, string])[] = [
     [2, 0, 'fd70:696c:6f74::2', 'fd70696c6f7400000000000000000002'],
     [0x1_0002, 0, 'fd70:696c:6f74::1:2', 'fd70696c6f7400000000000000010002'],
@@ -42,7 +42,7 @@ test('the IPv6 address of a node is written as RFC 5952 wants it, and its bytes 
     assert.deepEqual([ipOf(node, network), ipBytesOf(node, network).toString('hex')], [text, hex])
 })
 
-test('PROXY protocol: version 1 is one line, version 2 has a TLV for each thing that is known', () => {
+test('PROXY protocol: version 1 is one line, version 2 has a TLV for each known value', () => {
   const stream = { caller: knownPeer(SOURCE, 2), callerPort: 49_153, ownNode: 1, ownPort: 5432 }
   assert.equal(
     proxyHeader('proxy-v1', stream).toString(),
@@ -61,7 +61,7 @@ test('PROXY protocol: version 1 is one line, version 2 has a TLV for each thing 
   )
 })
 
-test('whois finds our end of an exposure and the client of a mapping, while they are open', () => {
+test("whois finds our end of an exposure and a mapping's client while they are open", () => {
   const connections = new ConnectionTable()
   const find = (end: string): WhoisEntry | undefined => connections.find(end)?.record
   const about = { service: 's', peer: 'agent-b', nodeId: 2, remote: 'r' }

@@ -18,10 +18,10 @@ import { formatMapSpec, type MapSpec, parseMapSpec } from '../../../../src/gatew
 import { formatAddress, isHostname } from '../../../../src/base/address.ts'
 import { PilotError } from '../../../../src/base/errors.ts'
 
-/** Naming a port means localhost, as in `ssh -L`. */
+/** A bare port means localhost, as in `ssh -L`. */
 const LOCALHOST = { localAddress: '127.0.0.1' }
 
-test('map specs read from the right', () => {
+test('map specs are parsed from the right', () => {
   const cases: Record<string, Omit<MapSpec, 'protocol'>> = {
     'agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, localPort: 80 },
     '8080:agent-b:80': { name: 'agent-b:80', peer: 'agent-b', port: 80, ...LOCALHOST, localPort: 8080 },
@@ -107,7 +107,7 @@ test('a malformed map spec is a usage error that shows the part', () => {
   for (const [text, expected] of Object.entries(cases)) rejects(() => parseMapSpec(text), expected, text)
 })
 
-test('expose specs read, with one target and any number of allowed peers', () => {
+test('expose specs parse, with one target and any number of allowed peers', () => {
   const tcp = (port: number, scheme = 'tcp', host = '127.0.0.1'): Target => ({
     kind: 'tcp',
     host,
@@ -170,7 +170,7 @@ test('expose specs read, with one target and any number of allowed peers', () =>
   })
 })
 
-test('UDP, limits and an end are part of the notation, and are written again as they were read', () => {
+test('UDP, limits and expiry are part of the notation, and are formatted as they were parsed', () => {
   const map = { name: 'agent-b:53/udp', peer: 'agent-b', port: 53, protocol: 'udp' as const, localPort: 53 }
   assert.deepEqual(parseMapSpec('agent-b:53/udp'), map)
   assert.deepEqual(parseMapSpec('127.0.0.1:8053:agent-b:53/udp,path=prefer-direct'), {
@@ -301,7 +301,7 @@ test('formatting and parsing an expose spec and target is a round trip', () => {
   )
 })
 
-test('any text either reads or is a usage error, and what reads is stable under formatting', () => {
+test('any string either parses or is a usage error, and a parsed one is stable under formatting', () => {
   const pieces = fc.array(
     fc.constantFrom(
       '0',
@@ -370,7 +370,7 @@ function rejects(parse: () => unknown, expected: RegExp, text: string): void {
       assert.match(error.message, expected, text)
       return true
     },
-    `"${text}" was read`,
+    `"${text}" was parsed`,
   )
 }
 

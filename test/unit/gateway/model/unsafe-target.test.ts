@@ -1,4 +1,4 @@
-/** Targets that are exposed only on explicit request: by address, by socket, and by what a name leads to. */
+/** Targets exposed only on explicit request: by address, by socket, and by what a name resolves to. */
 import assert from 'node:assert/strict'
 import { mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -53,7 +53,7 @@ const SAFE = [
 ]
 
 for (const text of UNSAFE)
-  test(`${text} is refused without unsafe-target, with a hint, and taken with it`, () => {
+  test(`${text} is refused without unsafe-target, with a hint, and accepted with it`, () => {
     assert.throws(
       () => checkTarget(parseExposeSpec(text)),
       (error) => error instanceof PilotError && error.code === 'USAGE' && /unsafe-target/.test(error.hint ?? ''),
@@ -71,12 +71,12 @@ test('a gateway does not start with such a target', () => {
   assert.equal(resolveOptions(sources('80=169.254.169.254:80,unsafe-target')).exposes[0]?.unsafeTarget, true)
 })
 
-test('the flag is written again as it was read', () => {
+test('the flag is formatted as it was parsed', () => {
   const text = '80=unix:/run/docker.sock,allow=alice,once,unsafe-target'
   assert.equal(formatExposeSpec(parseExposeSpec(text)), text)
 })
 
-test('what a name leads to is looked at when it is connected to', async () => {
+test('what a name resolves to is checked on connecting', async () => {
   let addresses = ['169.254.169.254', '10.0.0.7', '::ffff:169.254.0.1']
   const ask = (spec: { unsafeTarget?: true }): Promise<readonly string[]> =>
     Promise.resolve(targetHosts(spec, new HostAddresses(() => Promise.resolve(addresses))).of('service.example'))
@@ -86,14 +86,14 @@ test('what a name leads to is looked at when it is connected to', async () => {
   await assert.rejects(ask({}), /unsafe-target/)
 })
 
-test('other spellings of an address pass for names, and are looked at when they are connected to', async () => {
+test('other spellings of an address count as names, and are checked on connecting', async () => {
   for (const host of ['2852039166', '0xa9fea9fe', '0251.0376.0251.0376', '169.254.43518']) {
     checkTarget(parseExposeSpec(`80=${host}:80`))
     await assert.rejects(Promise.resolve(targetHosts({}, new HostAddresses()).of(host)), /unsafe-target|ENOTFOUND/)
   }
 })
 
-test('what the path of a socket leads to is looked at when it is connected to', async (t) => {
+test("what a socket's path leads to is checked on connecting", async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'pilotgate-target-'))
   t.after(() => rm(dir, { recursive: true }))
   const [control, plain, link] = [join(dir, 'docker.sock'), join(dir, 'app.sock'), join(dir, 'service.sock')]

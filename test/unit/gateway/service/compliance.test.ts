@@ -1,4 +1,4 @@
-/** Every kind of mapping and exposure before the same tests, and those that only one kind has to pass. */
+/** Every kind of mapping and exposure through the same tests, and those specific to one kind. */
 import { createSocket } from 'node:dgram'
 import type { Socket as UdpSocket } from 'node:dgram'
 import { mkdtempSync } from 'node:fs'
@@ -55,7 +55,7 @@ function mapping(
         const start = service.start.bind(service)
         service.start = async () => {
           await start()
-          place = Number(service.record.local.split(':').at(-1)) // the next one asks for what this one got
+          place = Number(service.record.local.split(':').at(-1)) // the next one asks for the same address
         }
         return service
       },
@@ -132,7 +132,7 @@ function exposure(
         return await askDatagrams(near, clientPort++)
       },
       target: async (answers) => {
-        skippedMs += 60_000 // what was known of the name is old
+        skippedMs += 60_000 // the cached name has expired
         if (byName) isNamed = answers
         await target.answer(byName || answers)
       },
@@ -158,7 +158,7 @@ function askDatagrams(near: Overlay, from: number): Promise<string | undefined> 
   })
 }
 
-/** A local TCP service that can go away and come back. */
+/** A local TCP service that can stop and come back. */
 class TcpTarget {
   port = 0
   #server: Server | undefined
@@ -210,7 +210,7 @@ class UdpService {
   }
 }
 
-/** Answers the first chunk, as HTTP where it is that, and ends. */
+/** Answers the first chunk, in HTTP if it is HTTP, and ends. */
 function serve(stream: Duplex): void {
   stream.on('error', () => {})
   stream.resume().once('data', (chunk: Buffer) => {
@@ -255,7 +255,7 @@ function askUdp(address: string, port: number): Promise<string | undefined> {
   })
 }
 
-/** A datagram in memory and on loopback is there within a millisecond or two; what has not come by then does not come. */
+/** A datagram in memory or on loopback arrives within a millisecond or two, or never. */
 const SILENCE_MS = 100
 const LATE_MS = 2_000
 

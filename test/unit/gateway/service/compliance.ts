@@ -1,6 +1,6 @@
 /**
- * The contract of every kind of mapping and exposure towards the table of services and its users: the same tests for
- * all. A kind says how one is made and how a client uses it; sockets are real ones on loopback, the overlay is in
+ * The contract of every kind of mapping and exposure towards the service table and its users: the same tests for all. A
+ * kind defines how one is created and how a client uses it; sockets are real ones on loopback, the overlay is in
  * memory.
  */
 import assert from 'node:assert/strict'
@@ -11,9 +11,9 @@ import type { Service } from '../../../../src/gateway/service/table.ts'
 import { ServiceTable } from '../../../../src/gateway/service/table.ts'
 
 export interface Wish {
-  /** The same place, other settings. */
+  /** The same address, other settings. */
   readonly changed?: true
-  /** Another place. */
+  /** Another address. */
   readonly elsewhere?: true
   readonly once?: true
 }
@@ -22,18 +22,18 @@ export interface Wish {
 export interface Stage {
   readonly connections: ConnectionTable
   make(wish: Wish): Service<object>
-  /** One client asks one question. @returns undefined when it was turned away, or heard nothing. */
+  /** One client asks one question. @returns undefined if it was refused or got no answer. */
   use(service: Service<object>): Promise<string | undefined>
-  /** What the service leads to begins and ceases to answer. */
+  /** Makes the service's target start and stop answering. */
   target(answers: boolean): Promise<void>
-  /** Names of the exposures for one connection that have had it. */
+  /** Names of one-connection exposures that have served theirs. */
   readonly taken: readonly string[]
   close(): Promise<void>
 }
 
 export interface Kind {
   readonly name: string
-  /** Whether clients come to a local port, which has to stay the same; otherwise peers come to an overlay port. */
+  /** True if clients use a local port, which has to stay the same; otherwise peers use an overlay port. */
   readonly isMapping: boolean
   open(): Promise<Stage>
 }
@@ -54,7 +54,7 @@ export function serviceCompliance({ name, isMapping, open }: Kind): void {
 type Rule = (stage: Stage, isMapping: boolean) => Promise<void>
 
 const RULES: Readonly<Record<string, Rule>> = {
-  'serves from start to stop, and again at the same place': async (stage) => {
+  'serves from start to stop, and again at the same address': async (stage) => {
     const service = stage.make({})
     await service.start()
     const place = service.record
@@ -67,18 +67,18 @@ const RULES: Readonly<Record<string, Rule>> = {
     service.stop()
   },
 
-  'a second one at its place is refused, and leaves the first alone': async (stage, isMapping) => {
+  'a second one at its address is refused and leaves the first alone': async (stage, isMapping) => {
     const first = stage.make({})
     await first.start()
     const second = stage.make(isMapping ? { changed: true } : {})
-    if (isMapping) assert.equal(second.takeOver?.(stage.make({})), false) // one that does not listen
+    if (isMapping) assert.equal(second.takeOver?.(stage.make({})), false) // a service that does not listen
     await assert.rejects(second.start(), isPortInUse)
     second.stop()
     assert.equal(await stage.use(first), 'answer')
     first.stop()
   },
 
-  'another takes over where it is, and nowhere else': async (stage) => {
+  'another can take over only at the same address': async (stage) => {
     const running = stage.make({})
     await running.start()
     assert.equal(stage.make({ elsewhere: true }).takeOver?.(running), false)
@@ -95,7 +95,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     next.stop()
   },
 
-  'at the limit of connections clients are turned away, and nothing of them stays': async (stage) => {
+  'at the connection limit clients are refused, and nothing of them is left': async (stage) => {
     const service = stage.make({})
     await service.start()
     const free = fill(stage.connections)
@@ -109,7 +109,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     service.stop()
   },
 
-  'a target that does not answer costs its clients and nothing else': async (stage) => {
+  'a target that does not answer affects only its clients': async (stage) => {
     const service = stage.make({})
     await service.start()
     await stage.target(false)
@@ -122,7 +122,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     service.stop()
   },
 
-  'a drain in the table admits no one, and ends where it began': async (stage) => {
+  'a drain in the table admits no one, and resumes at the same address': async (stage) => {
     const table = new ServiceTable<{ readonly name: string }, object>('service', () => stage.make({}))
     await table.become([{ name: 'it' }])
     const service = table.service('it')!
@@ -146,7 +146,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 }
 
 const RULES_OF_EXPOSURES: Readonly<Record<string, Rule>> = {
-  'for one connection: one that fails does not count, the first that is served does': async (stage) => {
+  'for one connection: a failed one does not count, the first served one does': async (stage) => {
     const service = stage.make({ once: true })
     await service.start()
     await stage.target(false)
@@ -177,7 +177,7 @@ function isPortInUse(error: unknown): boolean {
   return error instanceof PilotError && error.code === 'PORT_IN_USE'
 }
 
-/** @returns what makes room again. */
+/** @returns a function that makes room again. */
 function fill(connections: ConnectionTable): () => void {
   const about = {
     direction: 'map',
@@ -199,7 +199,7 @@ function fill(connections: ConnectionTable): () => void {
   }
 }
 
-/** Sockets and servers that this process holds. */
+/** Sockets and servers this process holds. */
 function handles(): number {
   return process.getActiveResourcesInfo().filter((name) => /^(TCP|UDP|Pipe)/.test(name)).length
 }

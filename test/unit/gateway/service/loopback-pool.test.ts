@@ -1,4 +1,4 @@
-/** Addresses for peers: each its own, the same at every start, found in constant time however many there are. */
+/** Addresses for peers: one each, the same at every start, found in constant time however many there are. */
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { LoopbackPool } from '../../../../src/gateway/service/loopback-pool.ts'
 
-test('thousands of peers have an address each, which names them and stays at the next start', async () => {
+test('thousands of peers get an address each, which identifies them and survives a restart', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'pg-pool-'))
   try {
     const peers = Array.from({ length: 8_000 }, (_, i) => `peer-${i}`)
@@ -24,7 +24,7 @@ test('thousands of peers have an address each, which names them and stays at the
     )
     await pool.save()
     const again = await LoopbackPool.open(dir, 'another key')
-    assert.equal(again.another('peer-7', 2), undefined, 'what was promised stays')
+    assert.equal(again.another('peer-7', 2), undefined, 'promised addresses stay')
     assert.deepEqual(
       peers.map((peer) => again.addressOf(peer)),
       peers.map((peer, i) => (peer === 'peer-7' ? other : addresses[i])),

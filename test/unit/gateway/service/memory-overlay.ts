@@ -1,4 +1,4 @@
-/** An overlay in memory: nodes that trust each other, reach each other at once, and lose nothing. */
+/** An in-memory overlay: nodes that trust each other, reach each other at once, and lose nothing. */
 import { duplexPair } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { formatAddress } from '../../../../src/base/address.ts'

@@ -16,7 +16,7 @@ function setting(): { readonly log: SparseLog; readonly lines: object[]; wait(ms
   }
 }
 
-test('a kind is written once in ten seconds, with the count of those left out', () => {
+test('a kind is logged once in ten seconds, with a count of those left out', () => {
   const { log, lines, wait } = setting()
   for (let index = 0; index < 5; index++) log.warn('denied', { index }, 'denied')
   wait(10_000)
@@ -24,7 +24,7 @@ test('a kind is written once in ten seconds, with the count of those left out', 
   assert.deepEqual(lines, [{ index: 0 }, { index: 5, repeated: 4 }])
 })
 
-test('a peer that causes ever new kinds cannot fill the log: 30 lines at once, then one a second, and the rest counted', () => {
+test('a peer that keeps causing new kinds cannot fill the log: 30 lines at once, then one per second, the rest counted', () => {
   const { log, lines, wait } = setting()
   for (let second = 0; second < 10; second++) {
     for (let port = 0; port < 2_000; port++) log.warn(`${second}:${port}`, {}, 'nothing is exposed there')

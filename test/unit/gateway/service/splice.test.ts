@@ -1,4 +1,4 @@
-/** The splice on a real loopback socket, with a plain Duplex in the place of the overlay stream. */
+/** The splice on a real loopback socket, with a plain Duplex in place of the overlay stream. */
 import assert from 'node:assert/strict'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { splice } from '../../../../src/gateway/service/splice.ts'
 import type { OverlayStream } from '../../../../src/runtime/overlay.ts'
 
-/** The socket that a gateway would hold, and the client at its other end. */
+/** The socket a gateway would hold, and the client at its other end. */
 async function sockets(): Promise<{ held: Socket; client: Socket; close(): void }> {
   const server = createServer({ allowHalfOpen: true })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -37,10 +37,10 @@ function peerSending(pieces: readonly Buffer[]): OverlayStream {
   return Object.assign(stream, { resetAndDestroy: () => stream.destroy() }) as unknown as OverlayStream
 }
 
-test('the end follows the last bytes to a client that was slow, also when they wait below the high-water mark', async () => {
+test('the end follows the last bytes to a slow client, even if they wait below the high-water mark', async () => {
   const { held, client, close } = await sockets()
   client.pause()
-  // More than the kernel holds, in pieces of which the last ones are smaller than any buffer's mark.
+  // More than the kernel holds, in pieces whose last ones are smaller than any high-water mark.
   const pieces = [
     ...Array.from({ length: 200 }, () => Buffer.alloc(65_536, 1)),
     ...Array.from({ length: 40 }, () => Buffer.alloc(100, 2)),
@@ -62,7 +62,7 @@ test('the end follows the last bytes to a client that was slow, also when they w
   held.destroy()
 })
 
-test('an overlay stream that breaks resets the client, and never ends it', async () => {
+test('a broken overlay stream resets the client instead of ending it', async () => {
   const { held, client, close } = await sockets()
   const stream = peerSending([Buffer.from('half an ans')])
   const fate = new Promise<string>((resolve) => {
@@ -77,7 +77,7 @@ test('an overlay stream that breaks resets the client, and never ends it', async
   close()
 })
 
-test('a client that ended without a byte before the splice began ends the stream, and still gets the answer', async () => {
+test('a client that ended without a byte before the splice started ends the stream and still gets the answer', async () => {
   const { held, client, close } = await sockets()
   client.end()
   held.pause()

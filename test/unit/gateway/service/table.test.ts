@@ -1,4 +1,4 @@
-/** The table of services: what a change touches, in which order, and that a failed change has no effect. */
+/** The service table: what a change affects, in which order, and that a failed change has no effect. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { PilotError } from '../../../../src/base/errors.ts'
@@ -13,7 +13,10 @@ interface Spec {
 
 type Record = { readonly name: string; readonly port: number }
 
-/** Ports of a machine: `busy` ones belong to others. With `hands`, a port goes from one service to the next without a pause. */
+/**
+ * A machine's ports: `busy` ones belong to others. With `hands`, a port passes from one service to the next without a
+ * gap.
+ */
 function machine(busy: readonly number[] = [], hands = false) {
   const bound = new Map<number, string>()
   const steps: string[] = []
@@ -65,7 +68,7 @@ test('equal entries are not touched, compared by value, not by identity', async 
   assert.deepEqual(take(), [])
 })
 
-test('two may swap their ports, and a new name may take the port of one that goes', async () => {
+test('two services may swap ports, and a new name may take the port of one being removed', async () => {
   const { table, bound } = machine()
   await table.become(specs('a:1 b:2 c:3'))
   await table.become(specs('a:2 b:1 d:3'))
@@ -90,7 +93,7 @@ test('a port taken by another program changes nothing, and stops nothing in the 
   assert.deepEqual(take(), ['+y:5', '-b:2', '-y:5', '+b:2'])
 })
 
-test('what was done can be undone as a whole', async () => {
+test('a change can be undone as a whole', async () => {
   const { table, bound } = machine()
   await table.become(specs('a:1 b:2'))
   const undo = await table.become(specs('b:3 c:1'))
@@ -102,7 +105,7 @@ test('what was done can be undone as a whole', async () => {
   assert.deepEqual(table.specs, specs('a:1 b:2'))
 })
 
-test('a draining one stays in the table without its port, and listens again on request', async () => {
+test('a draining service stays in the table without its port, and listens again on request', async () => {
   const { table, bound } = machine()
   await table.become(specs('a:1 b:2'))
   table.drain('a')
@@ -118,7 +121,7 @@ test('a draining one stays in the table without its port, and listens again on r
   assert.throws(() => table.drain('x'), { code: 'NOT_FOUND' })
 })
 
-test('the difference goes by name, and compares specs whole', () => {
+test('the difference is by name, and compares whole specs', () => {
   const running: Spec[] = [
     { name: 'a', port: 1 },
     { name: 'b', port: 2 },
@@ -136,7 +139,7 @@ test('the difference goes by name, and compares specs whole', () => {
   })
 })
 
-test('one that changes and stays where it is never stops listening; a change that fails hands it back', async () => {
+test('a service that changes but keeps its port never stops listening; a failed change hands the port back', async () => {
   const { table, take, bound } = machine([7], true)
   await table.become(specs('a:1 b:2'))
   take()

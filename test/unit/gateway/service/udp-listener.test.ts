@@ -1,4 +1,4 @@
-/** A UDP address that clients send to: on a wildcard, the answer comes from the address that was asked. */
+/** A UDP address clients send to: on a wildcard, the answer comes from the address that was asked. */
 import assert from 'node:assert/strict'
 import { Socket, createSocket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
@@ -19,7 +19,7 @@ for (const [wildcard, families] of [
   ['0.0.0.0', ['IPv4']],
   ['::', ['IPv4', 'IPv6']],
 ] as const)
-  test(`a client that asks ${wildcard} at any address of this machine is answered from there`, async () => {
+  test(`a client that asks ${wildcard} at any address of this machine is answered from that address`, async () => {
     const listener = await UdpListener.bind({ address: wildcard, port: 0 }, ECHO, { service: 'test' })
     for (const { address, family, scopeid } of OWN) {
       if (!families.some((name) => name === family) || (scopeid ?? 0) !== 0) continue
@@ -28,7 +28,7 @@ for (const [wildcard, families] of [
     listener.close()
   })
 
-test('a wildcard port that is taken at one address is in use, and nothing stays bound', async () => {
+test('a wildcard port in use at one address counts as in use, and nothing stays bound', async () => {
   const holder = createSocket('udp4')
   await new Promise<void>((resolve) => holder.bind(0, '127.0.0.1', resolve))
   const { port } = holder.address()
@@ -52,7 +52,7 @@ test('a datagram from port 0, which cannot be answered, is ignored', async (t) =
   listener.close()
 })
 
-/** By a connected socket, which hears nothing but what comes from there. */
+/** Sent by a connected socket, which receives only from that address. */
 function ask(address: string, port: number): Promise<string> {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
   return new Promise((resolve) => {

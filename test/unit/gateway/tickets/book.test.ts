@@ -1,4 +1,6 @@
-/** Which proofs are accepted, from whom, how often; who is a guest; and that a restart does not change that. */
+/**
+ * Which proofs are accepted, from which node, how often; which nodes are guests; and that a restart changes none of it.
+ */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
@@ -63,7 +65,7 @@ test('a valid proof is accepted once; only the same node may repeat it, while it
   )
 })
 
-test('a proof of another key does not use the ticket up', async () => {
+test('a proof by another key does not use up the ticket', async () => {
   const { book } = await open()
   assert.deepEqual(book.redeem(BOB, proofOf(SECRET, ANN, OWN), false, NOW), { verdict: 'refuse' })
   assert.deepEqual(
@@ -80,7 +82,7 @@ test('an expired ticket is refused, and an ordinary request is not affected', as
   assert.equal(book.redeem(ANN, 'it is me, Ann', false, NOW), undefined)
 })
 
-test('a guest gets the one exposure; who was trusted before loses nothing; who invited us gains nothing', async () => {
+test('a guest gets the one exposure; an already trusted peer loses nothing; an inviter gains nothing', async () => {
   const { book } = await open()
   book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)
   assert.equal(book.standing(toBase64(ANN), service('web')), 'granted')
@@ -95,7 +97,7 @@ test('a guest gets the one exposure; who was trusted before loses nothing; who i
   assert.equal(book.standing(toBase64(ANN), service('web')), undefined)
 })
 
-test('a ticket is for the service that it was made for, not for another one under the same name', async () => {
+test('a ticket is valid for its own service, not for another one under the same name', async () => {
   const { book, file } = await open()
   book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)
   const key = toBase64(ANN)
@@ -131,11 +133,11 @@ test("'trusted' and 'invited' do not match guests without a ticket for this expo
   assert.deepEqual(
     await Promise.all([allowed(['bob']), allowed(['bob'], 'restricted')]),
     [true, false],
-    'a name is nothing to a guest',
+    'a guest gets nothing by a name',
   )
 })
 
-test('open tickets, used ones and guests are the same after a restart, in a file that only we can read', async () => {
+test('unused tickets, used ones and guests survive a restart, in a file readable only by the owner', async () => {
   const { book, file } = await open()
   await book.saved()
   assert.equal((await stat(file)).mode & 0o777, 0o600)
@@ -149,7 +151,7 @@ test('open tickets, used ones and guests are the same after a restart, in a file
   assert.equal(third.standing(toBase64(ANN), service('web')), 'granted')
 })
 
-test('a malformed file is an error, not a book without restrictions; so are too many tickets', async () => {
+test('a malformed file is an error, not a book without restrictions, and so are too many tickets', async () => {
   const file = join(dir, 'bad.json')
   await writeFile(file, '{"version":1}')
   await assert.rejects(
@@ -168,7 +170,7 @@ test('a malformed file is an error, not a book without restrictions; so are too 
 test("a ticket's use is on disk before it is granted; if it cannot be written, it is not granted", async () => {
   const { book, file } = await open()
   await book.saved()
-  void book.add({ secret: toBase64(SECRET.map(() => 8)), ...made('other'), expires: NOW + 60 }, NOW) // an older text, on its way to the disk
+  void book.add({ secret: toBase64(SECRET.map(() => 8)), ...made('other'), expires: NOW + 60 }, NOW)
   assert.equal(book.redeem(ANN, proofOf(SECRET, ANN, OWN), false, NOW)?.verdict, 'accept')
   const crashed = await TicketBook.load(file, OWN)
   assert.deepEqual(crashed.redeem(BOB, proofOf(SECRET, BOB, OWN), false, NOW), { verdict: 'refuse' })

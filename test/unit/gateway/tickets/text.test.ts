@@ -1,4 +1,4 @@
-/** The text of a ticket, and the proof of one. */
+/** A ticket's text and its proof. */
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
@@ -28,7 +28,7 @@ function invalid(text: string): boolean {
   }
 }
 
-test('encoding and parsing is a round trip, with and without a fingerprint, for both protocols', () => {
+test('encoding and parsing are a round trip, with and without a fingerprint, for both protocols', () => {
   for (const ticket of [
     TICKET,
     {
@@ -42,11 +42,11 @@ test('encoding and parsing is a round trip, with and without a fingerprint, for 
     assert.deepEqual(parseTicket(formatTicket(ticket)), ticket)
 })
 
-test('its text can be double-clicked, put into a command line and into a QR code', () => {
+test('its text can be selected by a double click, pasted into a command line and put into a QR code', () => {
   assert.match(formatTicket(TICKET), /^pgt1_[A-Za-z0-9_-]{100,250}$/)
 })
 
-test('every changed, missing or added letter is seen', () => {
+test('every changed, missing or added letter is detected', () => {
   const text = formatTicket(TICKET)
   for (let at = 0; at < text.length; at++) {
     assert.ok(invalid(text.slice(0, at)), `cut at ${at}`)

@@ -1,4 +1,4 @@
-/** Making and using tickets on a scripted overlay: what each outcome means, and what is left behind. */
+/** Issuing and using tickets on a scripted overlay: what each outcome means, and what is left behind. */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -116,7 +116,7 @@ async function asking({ asked }: Stage): Promise<void> {
     })
 }
 
-test('a ticket names this node, its key and its rendezvous; its proof is taken once, from the key that it was made for', async () => {
+test('a ticket names this node, its key and its rendezvous; its proof is accepted once, from the key it was made for', async () => {
   const stage = await open()
   const record = await stage.tickets.invite([WEB], undefined, 600_000)
   const ticket = parseTicket(record.ticket)
@@ -137,7 +137,7 @@ test('a ticket names this node, its key and its rendezvous; its proof is taken o
   await stage.tickets.stop()
   assert.ok(
     !(await readFile(join(stage.stateDir, 'tickets.json'), 'utf8')).includes(toBase64(ticket.secret)),
-    'the secret is gone with its use',
+    'the secret is deleted on use',
   )
 })
 
@@ -153,7 +153,7 @@ test('impossible invitations are reported', async () => {
   assert.equal(await code((await open({ guests: false })).tickets.invite([WEB], 'web', 600_000)), 'USAGE')
 })
 
-test('using one asks the one node for trust with the one key, shows the proof, and restricts the inviter', async () => {
+test('using one requests trust from that node and key only, presents the proof, and restricts the inviter', async () => {
   const stage = await open({ trusted: [] })
   const using = stage.tickets.redeem(formatTicket(TICKET))
   await asking(stage)
@@ -188,7 +188,7 @@ test('a refusal is TICKET_USED, another key TICKET_INVALID, and neither leaves a
   }
 })
 
-test('a ticket that has expired by our clock is still shown, since the clock of its maker may differ', async () => {
+test("a ticket expired by our clock is still presented, since its issuer's clock may differ", async () => {
   const text = formatTicket({ ...TICKET, expires: 1 })
   const stage = await open()
   const using = code(stage.tickets.redeem(text))
@@ -202,7 +202,7 @@ test('a ticket that has expired by our clock is still shown, since the clock of 
   assert.equal((await taken).nodeId, 2)
 })
 
-test('what is wrong with a ticket before any node is asked', async () => {
+test('errors in a ticket are found before any node is contacted', async () => {
   const { tickets, asked } = await open()
   assert.equal(await code(tickets.redeem(formatTicket({ ...TICKET, key: OWN }))), 'USAGE', 'our own')
   assert.equal(await code(tickets.redeem('pgt1_AAAA')), 'TICKET_INVALID')

@@ -18,7 +18,7 @@ function table(limit: number) {
   return { sessions, ended, add }
 }
 
-test('the answered session that was silent longest is evicted, never one that still waits', () => {
+test('the answered session silent for longest is evicted, never one still waiting', () => {
   const { sessions, ended, add } = table(3)
   add('waiting', 1, false)
   add('old', 2, true)
@@ -27,12 +27,12 @@ test('the answered session that was silent longest is evicted, never one that st
   assert.deepEqual(ended, ['old'])
   add('b', 5, false)
   assert.deepEqual(ended, ['old', 'new'])
-  add('c', 6, false) // no one has had an answer: the oldest, as in a NAT
+  add('c', 6, false) // none has been answered: the oldest, as in a NAT
   assert.deepEqual([ended.at(-1), sessions.size], ['waiting', 3])
   sessions.clear()
 })
 
-test('a sender that opens ever more sessions ends its own, not those of others', () => {
+test("a sender that opens ever more sessions evicts its own, not others'", () => {
   const { sessions, ended, add } = table(4)
   add('quiet', 1, true, 'other')
   for (let n = 0; n < 100; n++) add(`flood ${n}`, 10 + n, false, 'flooder')
@@ -41,7 +41,7 @@ test('a sender that opens ever more sessions ends its own, not those of others',
   sessions.clear()
 })
 
-test('silent sessions end at the next sweep; sweeps continue as long as any is left', (t) => {
+test('silent sessions end at the next sweep; sweeps continue while any are left', (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] })
   const { sessions, ended, add } = table(4)
   const silent = performance.now() - UDP_IDLE_MS

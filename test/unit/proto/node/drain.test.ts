@@ -1,4 +1,4 @@
-/** The one drain loop: its order, and its result for the next turn. A script plays the core. */
+/** The drain loop: its order, and its result for the next turn. A script plays the core. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import type { OverlayCore } from '../../../../src/proto/node/core.ts'
@@ -55,13 +55,13 @@ function drained(script: Script, slots = 2): { log: string[]; verdict: Drained }
   return { log, verdict }
 }
 
-test('news of streams, then events, then held segments, datagrams, questions to the registry', () => {
+test('stream news, then events, held segments, datagrams, registry requests', () => {
   const { log, verdict } = drained({ streams: 2, events: 1, datagrams: 3, requests: 2, isStale: true })
   const expected = ['news 2', 'news 2', 'event', 'held', 'datagrams 2', 'datagrams 1', 'request', 'request', 'drop']
   assert.deepEqual([log, verdict], [expected, 'idle'])
 })
 
-test('news that an event brings about come before the next event', () => {
+test('news caused by an event comes before the next event', () => {
   const { log } = drained({ events: 2, laterStreams: 1 })
   assert.deepEqual(log, ['event', 'news 2', 'event', 'held'])
 })
@@ -72,12 +72,12 @@ test('after 128 datagrams the event loop gets a turn; held segments ask for one 
   assert.equal(drained({ isHeld: true }).verdict, 'more')
 })
 
-test('no more datagrams are made than the kernel takes', () => {
+test('no more datagrams are built than the kernel accepts', () => {
   const { log, verdict } = drained({ datagrams: 1_000, requests: 1, backlogAfter: (sent) => sent }, 32)
   assert.deepEqual([log, verdict], [['held', 'datagrams 32', 'datagrams 32', 'request'], 'blocked'])
 })
 
-test('a stream whose application has left it is drained all the same', () => {
+test('a stream abandoned by its application is still drained', () => {
   let polls = 0
   const stream = { app: undefined, takeNews: () => (polls += 1) }
   const streams = [stream]

@@ -6,7 +6,7 @@ import { Liveness } from '../../../../src/proto/node/liveness.ts'
 
 const KEEPS_ALIVE = true
 
-test('an idle peer costs nothing, and with streams open one ping after each KEEPALIVE_MS', () => {
+test('an idle peer costs nothing; with streams open, one ping per KEEPALIVE_MS', () => {
   const liveness = new Liveness()
   liveness.onHeard(1_000)
   assert.deepEqual([liveness.nextTimeout(false), liveness.check(1_000_000, false, 0)], [Infinity, 0])
@@ -16,7 +16,7 @@ test('an idle peer costs nothing, and with streams open one ping after each KEEP
   assert.equal(liveness.nextTimeout(KEEPS_ALIVE), at + k.KEEPALIVE_MS)
 })
 
-test('silence after bytes is worth a ping of its own, once', () => {
+test('silence after sending bytes triggers one extra ping', () => {
   const liveness = new Liveness()
   liveness.onBytes()
   liveness.onHeard(1_000)
@@ -47,18 +47,18 @@ test('a missing answer is probed every second, reported as silence once, and fin
   assert.deepEqual([liveness.isSilent, liveness.silentFor(40_000)], [false, 0])
 })
 
-test('on a slow path the first ping waits four round trips, and the registry is asked again only once in a while', () => {
+test('on a slow path the first ping waits four round trips, and the registry is queried again only occasionally', () => {
   const liveness = new Liveness()
   liveness.onAsked(0, 475)
   assert.equal(liveness.check(1_899, KEEPS_ALIVE, 0), 0)
   assert.equal(liveness.check(1_900, KEEPS_ALIVE, 1_900 - k.RESOLVE_AGAIN_MS), k.PEER_SEARCH | k.PEER_RESOLVE)
 })
 
-test('a long round trip puts the first look off, but never until the peer counts as silent', () => {
+test('a long round trip delays the first check, but never until the peer counts as silent', () => {
   for (const [rttMs, quietMs] of [
     [100, k.QUIET_MS],
     [400, 1_600],
-    [2_900, k.MAX_QUIET_MS], // measured while a process stood still
+    [2_900, k.MAX_QUIET_MS], // measured while a process was stopped
   ] as const) {
     const liveness = new Liveness()
     liveness.onAsked(1_000, rttMs)

@@ -1,4 +1,4 @@
-/** Overlay ports: which one datagrams get that do not ask for one. */
+/** Overlay ports: which one is assigned if none is requested. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { EPHEMERAL_COUNT, EPHEMERAL_FIRST } from '../../../../src/proto/node/constants.ts'
@@ -6,7 +6,7 @@ import { Ports } from '../../../../src/proto/node/ports.ts'
 
 const LAST = EPHEMERAL_FIRST + EPHEMERAL_COUNT - 1
 
-/** Begins two ports before the end of the range. */
+/** Starts two ports before the end of the range. */
 function ports(): Ports {
   const start = EPHEMERAL_COUNT - 2
   return new Ports(() => Uint8Array.of(start >> 8, start & 0xff))
@@ -17,7 +17,7 @@ test('an unnamed datagram port is the next free one, starting at random and wrap
   assert.equal(all.openDatagrams(LAST), LAST)
   assert.deepEqual([all.openDatagrams(undefined), all.openDatagrams(undefined)], [LAST - 1, EPHEMERAL_FIRST])
   all.datagrams.delete(LAST - 1)
-  assert.equal(all.openDatagrams(undefined), EPHEMERAL_FIRST + 1, 'one that was closed just now is not the next')
+  assert.equal(all.openDatagrams(undefined), EPHEMERAL_FIRST + 1, 'a port closed just now is not the next one')
 })
 
 test('a named port that is taken is refused, and an unnamed one only when none is left', () => {

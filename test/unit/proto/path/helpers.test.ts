@@ -1,4 +1,4 @@
-/** Sizes that are not tried twice, punches that are spread, targets that others may not choose; and the sizes of one path. */
+/** Sizes not tried twice, punches spread over time, targets others may not choose; and the sizes of one path. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_AIMS, PAYLOAD_LADDER, PUNCH_AT_MS, RAISE_AGAIN_MS } from '../../../../src/proto/path/constants.ts'
@@ -22,13 +22,13 @@ function probed(path: Path, largest: number, from: number): number[] {
   return sizes
 }
 
-test('sizes are tried upwards, each once, and the last that was answered is used', () => {
+test('sizes are tried upwards, each once, and the last one answered is used', () => {
   const path = new Path('direct', PEER, 65_507, new SizeMemory())
   assert.deepEqual(probed(path, 1_393, 0), [1_293, 1_345, 1_393, 4_096])
   assert.equal(path.payloadBytes, 1_393)
 })
 
-test('nothing larger than what the interface carries is tried', () => {
+test("nothing larger than the interface's MTU is tried", () => {
   assert.deepEqual(probed(new Path('direct', PEER, 1_472, new SizeMemory()), 65_536, 0), [1_293, 1_345, 1_393])
   assert.deepEqual(probed(new Path('direct', PEER, 1_252, new SizeMemory()), 65_536, 0), [])
 })
@@ -68,7 +68,7 @@ test('an unanswered size is not sent to that address again on any path, until th
   )
 })
 
-test('a black hole takes the path to the base for as long', () => {
+test('a black hole reduces the path to the base size for as long', () => {
   const memory = new SizeMemory()
   const path = new Path('direct', PEER, 1_472, memory)
   probed(path, 65_536, 0)
@@ -78,7 +78,7 @@ test('a black hole takes the path to the base for as long', () => {
   assert.equal(probed(path, 65_536, 60_000 + RAISE_AGAIN_MS).at(-1), 1_393)
 })
 
-test('on another network everything is measured again', () => {
+test('after a network change everything is measured again', () => {
   const memory = new SizeMemory()
   const path = new Path('direct', PEER, 1_472, memory)
   probed(path, 65_536, 0)
@@ -107,7 +107,7 @@ test('the number of endpoints punched at the same time is limited', () => {
   assert.equal(taken, MAX_AIMS)
 })
 
-test('no one makes us send to anything closer than itself, or to an address that is not a host', () => {
+test('no one can make us send to anything closer than itself, or to a non-host address', () => {
   const reaches = {
     '127.0.0.1': 'host',
     '::1': 'host',

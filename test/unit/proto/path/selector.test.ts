@@ -1,4 +1,4 @@
-/** Which path is used: proven ones first, then named ones; and what happens to a path that falls silent. */
+/** Which path is used: proven ones first, then reported ones; and what happens to a path that falls silent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAX_CANDIDATES, MAX_PROBE_TIMEOUT_MS } from '../../../../src/proto/path/constants.ts'
@@ -15,7 +15,7 @@ function selector(): PathSelector {
   return new PathSelector(BEACON, () => 1_472, new SizeMemory())
 }
 
-test('the relay, once admitted, is used before anything is proven, and a direct path as soon as it is', () => {
+test('the relay, once admitted, is used before anything is proven, and a direct path as soon as it is proven', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   assert.equal(paths.current, direct)
@@ -29,7 +29,7 @@ test('the relay, once admitted, is used before anything is proven, and a direct 
 
 test('PILA use the direct paths first, the relay too once it is admitted, and only the working path once there is one', () => {
   const paths = selector()
-  assert.deepEqual(paths.handshakePaths(0), [paths.relay], 'there is no other way')
+  assert.deepEqual(paths.handshakePaths(0), [paths.relay], 'there is no other path')
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   assert.deepEqual(paths.handshakePaths(0), [direct])
   paths.admitRelay()
@@ -75,12 +75,12 @@ test('a path with unanswered probes is dead, and alive again when one is answere
   assert.equal(paths.current, direct)
 })
 
-test('a path that was given up and is heard again is preferred to one that was never heard', () => {
+test('an abandoned path that is heard again is preferred to one never heard', () => {
   const paths = selector()
   const relay = paths.relay!
   paths.onHeard(0, relay, true)
   paths.onAnswer(relay, 5)
-  const direct = paths.addCandidate(endpoint(1), 'direct') // named by the registry, and behind a NAT that lets nothing in
+  const direct = paths.addCandidate(endpoint(1), 'direct') // reported by the registry, NAT admits nothing
   for (let now = 0; !relay.dead; now += 500) {
     // the beacon restarts
     relay.onProbe(now)
@@ -104,13 +104,13 @@ test('a relay that answered once and died is tried again while no other path is 
   assert.ok(relay.dead)
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(30_000, direct, true)
-  assert.equal(paths.current, direct, 'frames arrive along it, but it is unknown whether ours do')
+  assert.equal(paths.current, direct, 'frames arrive over it, but whether ours do is unknown')
   const probed: unknown[] = []
   for (let probe; (probe = paths.takeUpgradeProbe(30_000)) !== undefined;) probed.push(probe.kind)
   assert.deepEqual(probed.toSorted(), ['direct', 'relay'])
 })
 
-test('a probe is waited for no longer than MAX_PROBE_TIMEOUT_MS, whatever round trip was measured', () => {
+test('a probe times out after MAX_PROBE_TIMEOUT_MS at most, whatever round trip was measured', () => {
   const paths = selector()
   const direct = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(0, direct, true)
@@ -119,14 +119,14 @@ test('a probe is waited for no longer than MAX_PROBE_TIMEOUT_MS, whatever round 
   assert.equal(direct.probeDeadline, 10_000 + MAX_PROBE_TIMEOUT_MS)
 })
 
-test('a ping along an unproven path does not end the use of a proven one that is idle; its answer does', () => {
+test('a ping over an unproven path does not replace an idle proven one; its answer does', () => {
   const paths = selector()
   const old = paths.addCandidate(endpoint(1), 'direct')!
   paths.onHeard(0, old, true)
   paths.onAnswer(old, 5)
   const moved = paths.addCandidate(endpoint(2), 'direct')!
   assert.equal(paths.onHeard(10_000, moved, false), false)
-  assert.equal(paths.current, old, 'the peer may only be probing, through a NAT that lets nothing back')
+  assert.equal(paths.current, old, 'the peer may only be probing, through a NAT that admits nothing back')
   assert.equal(paths.takeUpgradeProbe(10_000), moved, 'but it may have moved, so it is asked')
   paths.onAnswer(moved, 5)
   assert.equal(paths.onHeard(10_020, moved, false), true)

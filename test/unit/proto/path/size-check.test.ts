@@ -1,4 +1,4 @@
-/** What is concluded from pings of two sizes. */
+/** Conclusions from pings of two sizes. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
@@ -9,7 +9,7 @@ import {
 } from '../../../../src/proto/path/constants.ts'
 import { SizeCheck } from '../../../../src/proto/path/size-check.ts'
 
-/** @returns how many pairs left. */
+/** @returns how many pairs were sent. */
 function pairs(check: SizeCheck, from: number, onPair: (now: number) => void): number {
   let count = 0
   for (let now = from; now < from + 60_000; now = check.nextAt) {
@@ -27,12 +27,12 @@ function failed(): SizeCheck {
   return check
 }
 
-test('a check that was not begun asks nothing', () => {
+test('a check that was not started sends nothing', () => {
   const check = new SizeCheck()
   assert.deepEqual([check.takePair(1_000), check.nextAt, check.onAnswer('small', 1_000)], [false, Infinity, false])
 })
 
-test('small answers without large ones decide it, and then no more pairs leave', () => {
+test('small answers without large ones decide it, and no more pairs are sent', () => {
   const check = new SizeCheck()
   check.start(1_000)
   assert.equal(
@@ -42,7 +42,7 @@ test('small answers without large ones decide it, and then no more pairs leave',
   assert.deepEqual([check.failed, check.nextAt], [true, Infinity])
 })
 
-test('one answer of each size ends it; answers to pairs before it count for nothing in the next', () => {
+test('one answer of each size ends it; answers to earlier pairs do not count in the next check', () => {
   const check = new SizeCheck()
   check.start(0)
   for (let i = 1; i < SIZE_CHECK_ANSWERS; i++) check.onAnswer('small', i)
@@ -52,7 +52,7 @@ test('one answer of each size ends it; answers to pairs before it count for noth
   assert.deepEqual([check.onAnswer('small', 2), check.failed], [false, false])
 })
 
-test('large answers without small ones decide it too, and small ones have to be answered then', () => {
+test('large answers without small ones also decide it, and then small ones must be answered', () => {
   const check = new SizeCheck()
   check.start(0)
   pairs(check, 0, (now) => void check.onAnswer('large', now))
@@ -68,7 +68,7 @@ test('large answers without small ones decide it too, and small ones have to be 
   assert.deepEqual([proven.at(-1), check.lost], [true, undefined])
 })
 
-test('where neither is answered it ends undecided', () => {
+test('if neither is answered it ends undecided', () => {
   const check = new SizeCheck()
   check.start(0)
   assert.equal(
@@ -80,7 +80,7 @@ test('where neither is answered it ends undecided', () => {
   assert.equal(check.nextAt, SIZE_CHECK_PAUSE_MS * 1_000, 'and can begin again')
 })
 
-test('what failed needs several large answers in a row, and is not checked meanwhile', () => {
+test('a failed size needs several large answers in a row, and is not checked meanwhile', () => {
   const check = failed()
   check.start(90_000)
   assert.equal(check.nextAt, Infinity)
@@ -95,7 +95,7 @@ test('what failed needs several large answers in a row, and is not checked meanw
   assert.equal(check.failed, false)
 })
 
-test('on another network all of it is forgotten', () => {
+test('after a network change all of it is forgotten', () => {
   const check = failed()
   check.reset()
   assert.equal(check.failed, false)

@@ -12,14 +12,14 @@ function newClient(): BeaconClient {
   return new BeaconClient({ publicKey: KEY, random: (count) => new Uint8Array(count).fill(++drawn) })
 }
 
-/** The transaction of the question that is due at `now`. */
+/** The transaction of the query due at `now`. */
 function transactionAt(client: BeaconClient, now: number): Uint8Array {
   const message = decodeBeaconMessage(client.pollDiscover(now)!)
   assert.ok(typeof message === 'object' && message.kind === 'discover' && message.question !== undefined)
   return message.question.transaction.slice()
 }
 
-/** The id in the question that is due at `now`; undefined: none is. */
+/** The id in the query due at `now`; undefined: none is due. */
 function asks(client: BeaconClient, now: number): number | undefined {
   const bytes = client.nextTimeout() <= now ? client.pollDiscover(now) : undefined
   if (bytes === undefined) return undefined
@@ -33,11 +33,11 @@ for (const [what, demand] of [
   ['a network that has changed', (client: BeaconClient) => client.askNow(20_000)],
   ['something unanswered', (client: BeaconClient) => client.refresh(20_000)],
 ] as const)
-  test(`a question about ${what} goes out at once, though the answer to an earlier one comes in the same turn`, () => {
+  test(`a query about ${what} is sent at once, even if the answer to an earlier one arrives in the same turn`, () => {
     const client = newClient()
     assert.equal(asks(client, 0), 0)
     client.handleReply(10, ENDPOINT, undefined)
-    asks(client, 19_000) // still under way
+    asks(client, 19_000) // still in flight
     demand(client)
     client.handleReply(20_000, ENDPOINT, undefined)
     assert.equal(asks(client, 20_000), what === 'our id' ? 7 : 0)
@@ -45,24 +45,20 @@ for (const [what, demand] of [
     assert.equal(asks(client, 20_020), undefined, 'and then it rests')
   })
 
-test('a reply that repeats a transaction other than that of the last question, or none from a beacon that does, is not expected', () => {
+test("a reply with a transaction other than the last query's, or with none from a beacon that uses them, is rejected", () => {
   const client = newClient()
   const transaction = transactionAt(client, 0)
   const answer = { transaction, secondPort: 9_002, isFromSecond: false }
-  assert.deepEqual(
-    transactionAt(client, 150),
-    transaction,
-    'the same question again: the answer to the first may be late',
-  )
+  assert.deepEqual(transactionAt(client, 150), transaction, 'the same query again: the first answer may be late')
   assert.ok(!client.expects({ ...answer, transaction: new Uint8Array(8).fill(200) }))
-  assert.ok(client.expects(undefined), 'it may be a beacon of another make')
+  assert.ok(client.expects(undefined), 'it may be a different implementation')
   assert.ok(client.expects(answer))
   assert.ok(client.handleReply(200, ENDPOINT, answer))
   assert.notDeepEqual(transactionAt(client, 3_700), transaction)
   assert.ok(!client.expects(answer) && !client.expects(undefined))
 })
 
-test('nothing is expected before a question; and a beacon that fell silent may come back as one of another make', () => {
+test('no reply is accepted before a query, and a silent beacon may come back as a different implementation', () => {
   const client = newClient()
   assert.ok(!client.expects(undefined))
   client.handleReply(10, ENDPOINT, { transaction: transactionAt(client, 0), secondPort: 0, isFromSecond: false })

@@ -1,4 +1,4 @@
-/** What NAT there is, found by two questions; and honesty where it cannot be found. */
+/** The kind of NAT, found with two queries; "unknown" if it cannot be found. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../../../src/base/types.ts'
@@ -10,7 +10,7 @@ const OWN = { address: '10.0.0.2', port: 4_000 }
 let drawn = 0
 const ASKER = { publicKey: new Uint8Array(32).fill(7), random: (count: number) => new Uint8Array(count).fill(++drawn) }
 
-/** Answers as a beacon of ours behind the given NAT would; returns after all timers. */
+/** Answers as our beacon would through the given NAT; returns after all timers. */
 function found(nat: {
   firstSight: Endpoint
   secondSight: Endpoint | undefined
@@ -53,7 +53,7 @@ test('no NAT, and whether a firewall is there', () => {
   assert.deepEqual([firewall.mapping, firewall.filtering], ['none', 'address-and-port-dependent'])
 })
 
-test('a cone, whatever it lets in', () => {
+test('a cone NAT, whatever it admits', () => {
   const restricted = found({ firstSight: OUTSIDE, secondSight: OUTSIDE, unaskedComesIn: false })
   assert.deepEqual([restricted.mapping, restricted.filtering], ['endpoint-independent', 'address-and-port-dependent'])
   const full = found({ firstSight: OUTSIDE, secondSight: OUTSIDE, unaskedComesIn: true })
@@ -67,12 +67,12 @@ test('a symmetric NAT', () => {
   assert.deepEqual([open.mapping, open.filtering], ['address-and-port-dependent', 'port-independent'])
 })
 
-test('a second port that cannot be reached leaves the mapping unknown, but not whether there is a NAT', () => {
+test('an unreachable second port leaves the mapping unknown, but not whether there is a NAT', () => {
   assert.equal(found({ firstSight: OUTSIDE, secondSight: undefined, unaskedComesIn: false }).mapping, 'unknown')
   assert.equal(found({ firstSight: OWN, secondSight: undefined, unaskedComesIn: false }).mapping, 'none')
 })
 
-test('a beacon of another make: unknown behind a NAT, none without one, and no further questions', () => {
+test('a different beacon implementation: unknown behind a NAT, none without one, and no further queries', () => {
   for (const [sight, expected] of [
     [OUTSIDE, 'unknown'],
     [OWN, 'none'],
@@ -93,7 +93,7 @@ test('a beacon of another make: unknown behind a NAT, none without one, and no f
   }
 })
 
-test('while no beacon answers it asks on, but rarely', () => {
+test('while no beacon answers it keeps querying, but rarely', () => {
   const probe = new NatProbe(BEACON, () => [OWN], ASKER)
   probe.start(0, 1)
   let questions = 0
@@ -112,7 +112,7 @@ test('peers elsewhere distinguish address-dependent from endpoint-independent ma
   assert.equal(cone.mapping, 'address-dependent')
 })
 
-test('an answer to another question, or to one of the phase before, is not expected', () => {
+test('an answer to another query, or to one from the previous phase, is rejected', () => {
   const probe = new NatProbe(BEACON, () => [OWN], ASKER)
   const answer = { transaction: new Uint8Array(8).fill(drawn + 1), secondPort: 9_002, isFromSecond: true }
   assert.ok(!probe.expects(answer) && !probe.expects(undefined), 'nothing was asked')
@@ -120,5 +120,5 @@ test('an answer to another question, or to one of the phase before, is not expec
   assert.ok(probe.expects(answer))
   assert.ok(!probe.expects({ ...answer, transaction: new Uint8Array(8).fill(255) }))
   probe.handleReply(10, OUTSIDE, answer)
-  assert.ok(!probe.expects(answer), 'the mapping is asked for by another question')
+  assert.ok(!probe.expects(answer), 'the mapping takes another query')
 })

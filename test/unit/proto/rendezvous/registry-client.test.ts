@@ -17,7 +17,7 @@ function results(client: RegistryClient<string>): string[] {
   return all
 }
 
-test('answers belong to questions in the order in which these were sent', () => {
+test('answers are matched to requests in sending order', () => {
   const client = connected()
   for (const purpose of ['a', 'b', 'c']) client.request(0, { type: purpose }, purpose)
   assert.deepEqual([client.pollRequest(), client.pollRequest()], [{ type: 'a' }, { type: 'b' }])

@@ -27,7 +27,7 @@ test('the window doubles a round trip in slow start, and only when it is used', 
   assert.equal(cubic.cwndBytes, 2 * before)
 })
 
-test('a loss takes three tenths, a timeout all but one segment; afterwards the window comes back to where it was (RFC 9438)', () => {
+test('a loss removes three tenths, a timeout all but one segment; then the window returns to where it was (RFC 9438)', () => {
   const cubic = new Cubic(1_000)
   const rtt = rttOf(50)
   cubic.onAcked(ack(0, 186_000, 200_000), rtt)
@@ -62,7 +62,7 @@ test('slow start continues while the round trip is stable, and slows down and en
   const { over, divisors } = rounds([40, 40, 40, 46, 46, 46, 46, 46, 46, 46])
   assert.deepEqual(divisors.slice(0, 4), [1, 1, 1, 4]) // 40 / 8 = 5 ms is a rise
   assert.equal(over, 8) // five rounds later
-  assert.equal(rounds([40, 40, 40, 43, 43, 43, 43, 43, 43, 43]).over, -1) // less than 4 ms is none
+  assert.equal(rounds([40, 40, 40, 43, 43, 43, 43, 43, 43, 43]).over, -1) // less than 4 ms is not a rise
 })
 
 test('towards a peer that delays its acknowledgements slow start continues', () => {
@@ -88,7 +88,7 @@ test('towards a peer that delays its acknowledgements slow start continues', () 
   assert.equal(cubic.cwndBytes, initialWindow(1_000) + 200_000)
 })
 
-test('a round trip that comes down again shows that the rise was a passing one', () => {
+test('a round trip that falls again shows that the rise was temporary', () => {
   const { over, divisors } = rounds([40, 40, 60, 41, 41, 41, 41, 41, 41])
   assert.deepEqual(divisors, [1, 1, 4, 1, 1, 1, 1, 1, 1])
   assert.equal(over, -1)
@@ -112,7 +112,7 @@ test('recovery brings the flight down to the threshold over one round trip, seve
   assert.ok(Math.abs(flight - 70_000) <= 2_000, `${flight} bytes in flight`)
 })
 
-test('where more is lost than the reduction asks for, recovery sends what was delivered, and one more where it is safe', () => {
+test('if more is lost than the reduction requires, recovery sends as much as was delivered, plus one if safe', () => {
   const sentOf = (safe: boolean): number => {
     const recovery = new Recovery()
     let flight = 20_000 // 80 of 100 segments lost
@@ -133,7 +133,9 @@ test('where more is lost than the reduction asks for, recovery sends what was de
   assert.ok(sentOf(true) >= 38, `${sentOf(true)} segments`) // slow start: two for one
 })
 
-/** Segments of 1,000 bytes, sent whenever the pacer lets them, with a timer of 1 ms. @returns how many by each millisecond. */
+/**
+ * Segments of 1,000 bytes, sent whenever the pacer allows, with a 1 ms timer. @returns how many by each millisecond.
+ */
 function paced(rtt: RttEstimator, cwndBytes: number, ms: number): number[] {
   const pacer = new Pacer()
   const sent: number[] = []
@@ -160,10 +162,10 @@ test('a path shorter than a timer can resolve is not paced', () => {
   assert.equal(paced(rttOf(0.5), 100_000, 1)[0], 10_000)
 })
 
-test('a spurious timeout gives back the window from before it, once', () => {
+test('a spurious timeout restores the previous window, once', () => {
   const cubic = new Cubic(1_000)
   cubic.onSpuriousTimeout()
-  assert.equal(cubic.cwndBytes, initialWindow(1_000), 'without a timeout there is nothing to give back')
+  assert.equal(cubic.cwndBytes, initialWindow(1_000), 'without a timeout there is nothing to restore')
   cubic.onAcked(ack(0, 186_000, 200_000), rttOf(50))
   const before = cubic.cwndBytes
   cubic.onTimeout()

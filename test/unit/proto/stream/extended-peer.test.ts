@@ -11,7 +11,7 @@ function sackPayload(setting: StreamSetting, left: number, right: number): Uint8
   return out.slice(0, encodeSack(out, 0, [setting.own(left), setting.own(right)], 1))
 }
 
-test('SACK blocks that come late, far behind what is acknowledged by now, are never delivered as data', () => {
+test('late SACK blocks, far behind the current acknowledgement, are never delivered as data', () => {
   const setting = extendedStream()
   const late = sackPayload(setting, 2_000, 3_000)
   for (let sent = 0; sent < 6_000_000;) {
@@ -25,7 +25,7 @@ test('SACK blocks that come late, far behind what is acknowledged by now, are ne
   assert.equal(setting.stream.receiver.queuedBytes, 0, 'the reader gets bytes that were never written')
 })
 
-test('RST of a writer that had much unsent still ends the stream', () => {
+test('a RST from a writer with much unsent data still ends the stream', () => {
   const alice = extendedStream()
   const bob = extendedStream()
   alice.stream.write(pattern(8_000_000)) // one large write is taken whole
@@ -56,12 +56,12 @@ test('a window that closes while the stream is queued is probed anyway', () => {
   setting.give({ ack: setting.own(una), window: 40 }, sackPayload(setting, una + 1_024, edge))
   assert.ok(stream.hasOutput(setting.now, 1_024), 'the first segment seems lost: the node queues the stream for it')
   setting.give({ ack: setting.own(edge), window: 0 }) // it was only late, and comes in the same batch
-  assert.equal(setting.poll(), undefined, 'the turn of the stream comes, in vain')
+  assert.equal(setting.poll(), undefined, 'the stream gets its turn, but cannot send')
   const probes = dataOf(setting.pass(1_000))
   assert.ok(probes.length > 0 && probes[0]!.payload.length === 1, 'the window is probed')
 })
 
-test('a FIN again, in time-wait, is acknowledged again', () => {
+test('a repeated FIN in time-wait is acknowledged again', () => {
   const setting = extendedStream()
   setting.stream.shutdown(setting.now)
   setting.drain()
@@ -70,7 +70,7 @@ test('a FIN again, in time-wait, is acknowledged again', () => {
   assert.equal(setting.feed({ flags: FLAG_ACK | FLAG_FIN, ack: setting.own(1) }).length, 1)
 })
 
-test('an ACK of what was never sent is ignored, whole', () => {
+test('an ACK of data never sent is ignored entirely', () => {
   for (const setting of [plainStream(), extendedStream()]) {
     setting.stream.write(pattern(100))
     setting.drain()

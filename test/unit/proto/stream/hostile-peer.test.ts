@@ -1,4 +1,4 @@
-/** The work that a peer's packet can cause does not grow with what it sent before. Counted as work, not as time. */
+/** The work a peer's packet can cause does not grow with what it sent before. Measured in operations, not time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
@@ -14,7 +14,7 @@ import { Scoreboard } from '../../../../src/proto/stream/scoreboard.ts'
 import { encodeSynOptions } from '../../../../src/wire/syn-options.ts'
 import { Random } from '../../../sim/simulator/random.ts'
 
-/** Looks that a packet may cost: a binary search of MAX_GAPS, and one more for each block that is reported. */
+/** Look-ups per packet: a binary search of MAX_GAPS, plus one for each reported block. */
 const LOOKS_PER_PACKET = 2 * Math.log2(MAX_GAPS)
 
 const ORDERS: Readonly<Record<string, (i: number) => number>> = {
@@ -26,7 +26,7 @@ const ORDERS: Readonly<Record<string, (i: number) => number>> = {
 }
 
 for (const [name, offsetOf] of Object.entries(ORDERS)) {
-  test(`early segments cost the same, however many there are: ${name}`, () => {
+  test(`early segments cost the same however many there are: ${name}`, () => {
     const early = new EarlySegments()
     const out = new Float64Array(8)
     for (let i = 0; i < 16_384; i++) {
@@ -40,12 +40,12 @@ for (const [name, offsetOf] of Object.entries(ORDERS)) {
   })
 }
 
-test('the block that changed last is reported first of all, and no more than MAX_GAPS are kept', () => {
+test('the block that changed last is reported first, and at most MAX_GAPS are kept', () => {
   const early = new EarlySegments()
   const out = new Float64Array(8)
   for (let i = 0; i < MAX_GAPS; i++) assert.equal(early.insert(10 * i + 5, new Uint8Array(1)), 'early')
   assert.equal(early.insert(10 * MAX_GAPS + 5, new Uint8Array(1)), 'refused')
-  assert.equal(early.insert(16, new Uint8Array(1)), 'early', 'what opens no new gap is still taken')
+  assert.equal(early.insert(16, new Uint8Array(1)), 'early', 'data that opens no new gap is still accepted')
   assert.equal(early.blocks(out, 4, true), 4)
   assert.deepEqual([...out.subarray(0, 2)], [15, 17])
   assert.equal(early.insert(7, new Uint8Array(8)), 'early')
@@ -53,7 +53,7 @@ test('the block that changed last is reported first of all, and no more than MAX
   assert.deepEqual([...out.subarray(0, 2)], [7, 17])
 })
 
-test('blocks are those of a plain set of offsets, whatever comes in whatever order', () => {
+test('blocks match a plain set of offsets for any data in any order', () => {
   for (let seed = 1; seed <= 30; seed++) {
     const random = new Random(seed)
     const early = new EarlySegments()
@@ -85,7 +85,7 @@ test('blocks are those of a plain set of offsets, whatever comes in whatever ord
   }
 })
 
-test('single bytes out of order count in the budget as what they cost, and a stream holds no more than it was granted', () => {
+test('single bytes out of order count in the budget at their real cost, and a stream holds no more than it was granted', () => {
   const budget = { usedBytes: 0 }
   const receiver = new Receiver(budget)
   receiver.takeInitialWindow()
@@ -102,7 +102,7 @@ test('single bytes out of order count in the budget as what they cost, and a str
   assert.equal(budget.usedBytes, 0)
 })
 
-test('acknowledgements that name other parts of the same run walk it once', () => {
+test('acknowledgements of different parts of the same run walk it once', () => {
   const board = new Scoreboard()
   const segments = 10_000
   for (let i = 0; i < segments; i++) board.push(10 * i, 10 * (i + 1), false, 0)
@@ -111,7 +111,7 @@ test('acknowledgements that name other parts of the same run walk it once', () =
   assert.ok(board.looks <= 3 * segments, `${board.looks} looks for ${segments} acknowledgements`)
 })
 
-test('a peer that asks for segments of one byte gets them no smaller than the least that TCP knows', () => {
+test("a peer that asks for one-byte segments gets no less than TCP's minimum", () => {
   const opening = new Opening(1, true, 61_440)
   opening.agree(encodeSynOptions({ halfClose: true, windowShift: 8, maxSegment: 1, unchecked: true }))
   assert.equal(opening.maxSegment, MIN_SEGMENT_BYTES)

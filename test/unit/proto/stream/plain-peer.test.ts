@@ -1,4 +1,6 @@
-/** A stream towards the reference daemon: no options, windows in slots, a FIN that kills both directions (stream.md §6). */
+/**
+ * A stream towards the reference daemon: no options, windows in slots, a FIN that ends both directions (stream.md §6).
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PERSIST_MIN_MS, PLAIN_FLIGHT_SEGMENTS, PLAIN_KEEPALIVE_MS } from '../../../../src/proto/stream/constants.ts'
@@ -39,16 +41,16 @@ test('window 0 that comes with progress is a full queue: nothing but probes goes
   assert.equal(
     dataOf(setting.feed({ ack: setting.own(2 * 1_152), window: 0 })).length,
     0,
-    'a segment more would block the whole daemon',
+    'one more segment would block the whole daemon',
   )
   const probes = dataOf(setting.pass(PERSIST_MIN_MS))
   assert.equal(probes.length, 1)
   assert.equal(probes[0]!.payload.length, 1)
-  assert.equal(probes[0]!.header.seq, setting.own(2 * 1_152 - 1), 'a byte that was acknowledged already')
+  assert.equal(probes[0]!.header.seq, setting.own(2 * 1_152 - 1), 'a byte that was already acknowledged')
   assert.equal(
     dataOf(setting.feed({ ack: setting.own(2 * 1_152), window: 1 })).length,
     1,
-    'continues when a slot is free',
+    'continues once a slot is free',
   )
 })
 
@@ -81,12 +83,12 @@ test('after 25 s in which we sent nothing an empty ACK goes out, whatever arrive
   assert.equal(setting.pass(10 * PLAIN_KEEPALIVE_MS).length, 10)
 })
 
-test('a half-close held towards a peer that acknowledges nothing leaves nothing due when its time is over', () => {
+test('a half-close held back from a peer that acknowledges nothing leaves nothing due once it times out', () => {
   const setting = plainStream(1)
   setting.stream.write(pattern(10_000))
   setting.stream.shutdown(setting.now)
   for (let i = 0; i < 700 && setting.stream.end === undefined; i++) {
-    // kept alive by window updates, and nothing else
+    // kept alive only by window updates
     setting.pass(1_000)
     setting.feed({ ack: setting.own(i), window: 1 })
   }
@@ -113,7 +115,7 @@ test('an ACK without payload is never answered (stream.md §3.4)', () => {
   assert.deepEqual(setting.pass(1_000), [])
 })
 
-test('FIN waits until everything is acknowledged and no one reads any more (Q2), and its number is the length', () => {
+test('FIN waits until everything is acknowledged and the reader is done (Q2), and its number is the length', () => {
   const setting = plainStream()
   setting.stream.write(pattern(3_000))
   setting.stream.shutdown(setting.now)
@@ -122,7 +124,7 @@ test('FIN waits until everything is acknowledged and no one reads any more (Q2),
   assert.deepEqual(
     setting.pass(60_000).filter(({ header }) => (header.flags & FLAG_FIN) !== 0),
     [],
-    'held: it would cut the answer off',
+    'held: it would cut off the answer',
   )
   setting.stream.close(setting.now)
   const fins = setting.drain()
@@ -171,7 +173,7 @@ test('a FIN of the peer while ours is due is answered as a FIN, not with RST', (
   const answers = setting.feed({ flags: FLAG_FIN, ack: 0, window: 0 })
   assert.ok(
     answers.every(({ header }) => (header.flags & FLAG_RST) === 0),
-    'no RST in an orderly end',
+    'no RST in a clean close',
   )
   assert.ok(
     answers.some(({ header }) => header.ack === setting.peer(1)),
@@ -186,10 +188,10 @@ test('a FIN behind a gap is a truncated stream, not a clean end (Q3)', () => {
   setting.feed({ flags: FLAG_FIN, seq: setting.peer(200), ack: 0, window: 0 })
   assert.notEqual(setting.stream.takeNews() & NEWS_ENDED, 0)
   assert.equal(setting.stream.end, 'truncated')
-  assert.equal(setting.stream.read()?.length, 100, 'what did come is there')
+  assert.equal(setting.stream.read()?.length, 100, 'what did arrive is there')
 })
 
-test('a SYN-ACK for a number that is not ours is stale: RST, and the dial is to be repeated (Q9)', () => {
+test('a SYN-ACK for a number that is not ours is stale: RST, and the dial must be retried (Q9)', () => {
   const setting = new StreamSetting()
   setting.drain()
   const sent = setting.feed({ flags: FLAG_SYN | FLAG_ACK, seq: 77, ack: 12_345 })
@@ -211,7 +213,7 @@ test('our own first number is never 0: at least 65536 (Q10)', () => {
   assert.ok(setting.drain()[0]!.header.seq >= 65_536 && ISN >= 65_536)
 })
 
-test('RST with number 0 is honoured, as is all that the reference sends (Q18)', () => {
+test('RST with number 0 is honoured, like every RST from the reference (Q18)', () => {
   const setting = plainStream()
   setting.feed({ flags: FLAG_RST, seq: 0, ack: 0 })
   assert.equal(setting.stream.end, 'reset_by_peer')

@@ -1,4 +1,7 @@
-/** What the reference acknowledges and reports for each order of arrival (sack.json), against ours, towards a plain peer. */
+/**
+ * What the reference acknowledges and reports for each arrival order (sack.json), compared with ours, towards a plain
+ * peer.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toHex } from '../../../../src/base/bytes.ts'
@@ -14,7 +17,7 @@ interface Case {
   readonly ack_payload: string | null
 }
 
-/** Where we do better on purpose: the new part of a segment that is partly old is taken, not thrown away. */
+/** Where we deliberately do better: the new part of a partly old segment is kept, not discarded. */
 const OURS: Readonly<Record<string, { readonly acks: readonly number[]; readonly payload: string | null }>> = {
   'partly old segment that overlaps the expected byte': { acks: [105], payload: null },
   'buffered segment that is overtaken': { acks: [1, 15], payload: null },

@@ -1,4 +1,4 @@
-/** The send buffer against the simplest model of itself: one long array. Random operations, seeded. */
+/** The send buffer against its simplest model: one long array. Random operations, seeded. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SendBuffer } from '../../../../src/proto/stream/send-buffer.ts'

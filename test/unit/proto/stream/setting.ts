@@ -6,7 +6,7 @@ import { FLAG_ACK, FLAG_SYN, createPacketHeader } from '../../../../src/wire/pac
 import { encodeSynOptions } from '../../../../src/wire/syn-options.ts'
 
 export const ISN = 1_000_000
-const PEER_ISN = 0 // as the reference, always
+const PEER_ISN = 0 // always as in the reference
 const PATH_PAYLOAD = 1_152
 
 export interface Sent {
@@ -14,7 +14,7 @@ export interface Sent {
   readonly payload: Uint8Array
 }
 
-/** One stream without node, tunnel or network: what the test feeds it is all that happens. */
+/** One stream without node, tunnel or network: only what the test feeds it happens. */
 export class StreamSetting {
   readonly stream: Stream
   now = 1_000
@@ -31,16 +31,16 @@ export class StreamSetting {
     )
   }
 
-  /** Our number of the byte at this offset, as the peer acknowledges it. */
+  /** Our sequence number of the byte at this offset, as the peer acknowledges it. */
   own(offset: number): number {
     return seqAdd(ISN, 1 + offset)
   }
-  /** The peer's number of its byte at this offset. */
+  /** The peer's sequence number of its byte at this offset. */
   peer(offset: number): number {
     return seqAdd(this.peerIsn, 1 + offset)
   }
 
-  /** A packet arrives, and that is all for now. */
+  /** A packet arrives, and nothing else. */
   give(fields: Partial<PacketHeader>, payload: Uint8Array = new Uint8Array(0)): void {
     const header = {
       ...createPacketHeader(),
@@ -59,7 +59,7 @@ export class StreamSetting {
     return this.drain()
   }
 
-  /** Everything that it wants to send now. */
+  /** Everything it wants to send now. */
   drain(): Sent[] {
     const sent: Sent[] = []
     while (this.stream.hasOutput(this.now, this.pathPayload)) {
@@ -78,7 +78,7 @@ export class StreamSetting {
     return { header, payload: packet.slice(0, header.payloadLength) }
   }
 
-  /** Lets so much time pass, serving every deadline on the way. */
+  /** Advances time by this much, serving every deadline in between. */
   pass(ms: number): Sent[] {
     const until = this.now + ms
     const sent: Sent[] = []
@@ -93,7 +93,7 @@ export class StreamSetting {
   }
 }
 
-/** Dialled, and answered by a peer without options: the reference daemon. */
+/** Dialled and answered by a peer without options: the reference daemon. */
 export function plainStream(window = 512, peerIsn = PEER_ISN): StreamSetting {
   const setting = new StreamSetting()
   setting.peerIsn = peerIsn
@@ -103,7 +103,7 @@ export function plainStream(window = 512, peerIsn = PEER_ISN): StreamSetting {
   return setting
 }
 
-/** Dialled, and answered by one of us. `shift` is the unit of the windows that the peer will send. */
+/** Dialled and answered by a pilotgate. `shift` is the unit of the peer's windows. */
 export function extendedStream(shift = 8): StreamSetting {
   const setting = new StreamSetting()
   setting.drain()

@@ -1,4 +1,4 @@
-/** Who may talk to us: asked, approved, rejected, revoked, and what a changed key means. */
+/** Which nodes may talk to us: requested, approved, rejected, revoked, and what a changed key means. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64 } from '../../../../src/base/bytes.ts'
@@ -25,7 +25,7 @@ function approval(node: number, hostname: string | undefined, key: Uint8Array, b
   return { node, hostname, key, by, mutual: true, time: '2026-11-30T00:00:00.000Z' }
 }
 
-test('a request waits for a person, unless it was wished for', () => {
+test('a request waits for a person unless we requested trust too', () => {
   const book = new TrustBook()
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'now')), 'pending')
   assert.equal(book.isTrusted(7), false)
@@ -43,14 +43,14 @@ test('a member of a shared network is approved without a person, and the reason 
   assert.equal(book.handleRequest({ ...request(7, 'agent-b', OTHER_KEY, '', 'now'), isExpected: true }), 'key_changed')
 })
 
-test('a request that is repeated exactly is reported once', () => {
+test('an exactly repeated request is reported once', () => {
   const book = new TrustBook()
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'now')), 'pending')
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'why', 'later')), 'still_pending')
   assert.equal(book.handleRequest(request(7, 'agent-b', KEY, 'because', 'later')), 'pending')
 })
 
-test('approval ends the wish, is saved, and keeps the key', () => {
+test('approval fulfils our request, is saved, and keeps the key', () => {
   const book = new TrustBook()
   book.request({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
@@ -74,7 +74,7 @@ test('a trusted node with another key is no longer trusted', () => {
 
 const keyOf = (n: number): Uint8Array => new Uint8Array(32).fill(n >> 8, 0, 16).fill(n & 0xff, 16)
 
-test('a full list of requests makes room: of the largest group that says the same, the one not repeated longest goes', () => {
+test('a full request list makes room: from the largest group with the same text, the one not repeated for longest is dropped', () => {
   const book = new TrustBook()
   assert.equal(book.handleRequest(request(1_000, 'bob', KEY, 'it is me, Bob', 'now')), 'pending')
   for (let node = 1; node < 256; node++)
@@ -87,12 +87,12 @@ test('a full list of requests makes room: of the largest group that says the sam
     [[2, 'full']],
   )
   assert.deepEqual(book.takeDroppedRequests(), [])
-  assert.equal(book.pendingOf(1_000)?.hostname, 'bob', 'a flood does not push out what stands alone')
+  assert.equal(book.pendingOf(1_000)?.hostname, 'bob', 'a flood does not displace a unique request')
   assert.equal(book.handleRequest(request(5, undefined, keyOf(5), 'again', 'later')), 'pending', 'replaces its last')
   assert.equal(book.pending.length, 256)
 })
 
-test('ever-changing requests displace those that were not repeated; a request for an awaited name stays', () => {
+test('constantly changing requests displace those not repeated; a request for an awaited name stays', () => {
   const book = new TrustBook()
   book.handleRequest(request(900, 'bob', KEY, '0', 'now'))
   book.request({ peer: 'bob', node: undefined, hostname: 'bob', reason: '' })
@@ -107,7 +107,7 @@ test('a request that is not repeated expires; one that is does not', () => {
   book.handleRequest(request(2, undefined, keyOf(2), '', '2026-10-01T00:00:00.000Z'))
   book.takeDirty()
   assert.equal(book.handleRequest(request(2, undefined, keyOf(2), '', '2026-11-01T00:00:00.000Z')), 'still_pending')
-  assert.equal(book.takeDirty(), true, 'the new day is written')
+  assert.equal(book.takeDirty(), true, 'the new date is saved')
   assert.equal(book.handleRequest(request(2, undefined, keyOf(2), '', '2026-11-01T00:01:00.000Z')), 'still_pending')
   assert.equal(book.takeDirty(), false, 'and no more than that')
   book.expireRequests('2026-10-31T00:00:00.000Z')
@@ -118,7 +118,7 @@ test('a request that is not repeated expires; one that is does not', () => {
   assert.deepEqual([book.pendingOf(2)?.nodeId, book.takeDirty()], [2, true])
 })
 
-test('a name is bound when a person decides, and nothing that is learned later changes it', () => {
+test('a name is bound when a person decides, and nothing learned later changes it', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'bob', KEY))
   assert.deepEqual([book.hostnameOf(7), book.nodeNamed('bob'), book.means('bob', 7)], ['bob', 7, true])
@@ -145,7 +145,7 @@ test('the first name of a peer that is trusted by address is bound, unless it is
   assert.equal(book.learnName(8, OTHER_KEY, 'eve'), false)
 })
 
-test('guests and members of a network never get a name; a guest keeps none that an old file gave it', () => {
+test('guests and network members never get a name, and a guest loses one from an old file', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'bob', KEY, 'ticket'))
   book.approve(approval(8, 'carol', OTHER_KEY, { network: 3 }))
@@ -173,7 +173,7 @@ test('a name with two trusted keys means neither, and reports that, until one of
   assert.deepEqual([book.means('bob', 7), book.hostnameOf(7), book.ambiguousNames.size], [true, 'bob', 0])
 })
 
-test('a pinned name means the pinned key, whatever a trust file says', () => {
+test('a pinned name means the pinned key, whatever a trust file contains', () => {
   const pins = { keys: new Map([[9, KEY]]), names: new Map([['bob', KEY]]) }
   const book = new TrustBook(pins)
   const entry = { approvedAt: '', mutual: true, network: 0, hostname: 'bob', publicKey: toBase64(OTHER_KEY) }
@@ -202,7 +202,7 @@ test('our request by name is not satisfied by a peer with another name, a guest,
   assert.equal(second.handleRequest(request(3, 'bob', keyOf(3), '', 'now')), 'still_pending', 'now a person decides')
 })
 
-test('requests that a person made by command are in the trust file; those of a configuration are not', () => {
+test('requests made by command are in the trust file, those from the configuration are not', () => {
   const book = new TrustBook()
   book.request({ peer: 'bob', node: undefined, hostname: 'bob', reason: 'by command', kept: true })
   book.request({ peer: '0:0000.0000.0009', node: 9, hostname: undefined, reason: '', kept: true, key: KEY })
@@ -228,7 +228,7 @@ test('requests that a person made by command are in the trust file; those of a c
   assert.equal(again.save().requested, undefined)
 })
 
-test('trust displaced by new ids stays displaced across restarts, beside the peer that has the id now, and its owner is sought', () => {
+test("trust displaced by new ids stays displaced across restarts, next to the id's new owner, and its own owner is looked for", () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY))
   book.approve(approval(8, 'agent-c', OTHER_KEY))
@@ -250,7 +250,7 @@ test('trust displaced by new ids stays displaced across restarts, beside the pee
   assert.ok(!formatTrustFile(again.save()).includes('displaced'))
 })
 
-test('trust in a new key under the id of a peer with another name does not end the trust in that peer; a new key of the same name does', () => {
+test("trusting a new key under another peer's id does not end trust in that peer; a new key with the same name does", () => {
   const [renumbered, rekeyed] = [new TrustBook(), new TrustBook()]
   for (const book of [renumbered, rekeyed]) book.approve(approval(7, 'agent-b', KEY))
   renumbered.approve(approval(7, 'agent-c', OTHER_KEY))
@@ -275,7 +275,7 @@ test('a trust file without that mark, with two keys for one id: neither is lost'
   assert.equal(book.save().trusted.length, 2)
 })
 
-test('revocation forgets the node and the wish for it', () => {
+test('revocation forgets the node and our request for it', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
   book.request({ peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' })
@@ -284,7 +284,7 @@ test('revocation forgets the node and the wish for it', () => {
   assert.deepEqual([book.isTrusted(7), book.outgoing.length, book.hostnameOf(7)], [false, 0, undefined])
 })
 
-test('our revocation survives a restart, by key, whatever a configuration requests; only a person lifts it', () => {
+test('our revocation, by key, survives a restart whatever the configuration requests; only a person lifts it', () => {
   const standing = { peer: 'agent-b', node: undefined, hostname: 'agent-b', reason: '' }
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
@@ -310,26 +310,26 @@ test('our revocation survives a restart, by key, whatever a configuration reques
   const theirs = new TrustBook()
   theirs.approve(approval(7, 'agent-b', KEY, 'choice'))
   theirs.revoke(7)
-  assert.equal(theirs.isRevoked(standing), false, 'what a peer takes back we may be given again')
+  assert.equal(theirs.isRevoked(standing), false, 'trust revoked by a peer may be granted to us again')
 })
 
-test('the owner of a trusted key is trusted under another id too, but not under the name of another', () => {
+test("the owner of a trusted key is trusted under another id too, but not under another peer's name", () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
   book.approve(approval(8, 'agent-c', OTHER_KEY, 'choice'))
-  assert.equal(book.handleRequest(request(9, 'agent-c', KEY, '', 'now')), 'key_changed', 'the name is of another')
+  assert.equal(book.handleRequest(request(9, 'agent-c', KEY, '', 'now')), 'key_changed', 'the name belongs to another')
   assert.equal(book.handleRequest(request(8, 'agent-b', KEY, '', 'now')), 'moved', 'they have swapped ids')
   book.approve(approval(8, 'agent-b', KEY, 'choice'))
   assert.deepEqual([book.isTrusted(7), book.keyOf(8)], [false, KEY])
   assert.deepEqual(
     book.save().trusted.map(({ publicKey }) => publicKey).length,
     2,
-    'who had the id before is not forgotten',
+    "the id's previous owner is not forgotten",
   )
   assert.equal(book.handleRequest(request(7, 'agent-c', OTHER_KEY, '', 'now')), 'moved')
 })
 
-test('a key that a person has replaced is worth nothing any more', () => {
+test('a key replaced by a person is no longer valid', () => {
   const book = new TrustBook()
   book.approve(approval(7, 'agent-b', KEY, 'choice'))
   book.approve(approval(7, 'agent-b', OTHER_KEY, 'choice'))

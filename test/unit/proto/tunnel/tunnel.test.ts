@@ -1,4 +1,4 @@
-/** Two tunnels on their own: what each answers, which keys it uses, and what an old PILA does. */
+/** Two tunnels in isolation: what each answers, which keys it uses, and what an old PILA does. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AEAD_TAG_BYTES, nodeCrypto } from '../../../../src/crypto/aead.ts'
@@ -46,7 +46,7 @@ class Side {
     this.tunnel = this.#fresh()
   }
 
-  /** @returns how the other side took our PILA. */
+  /** @returns how the other side handled our PILA. */
   sendAuth(now: number, to: Side): string {
     return this.deliver(now, to, this.takeAuth(to))
   }
@@ -82,7 +82,7 @@ class Side {
   }
 }
 
-/** Both have each other's keys and have heard each other. */
+/** Both have each other's keys and have received a frame. */
 function connected(): [Side, Side] {
   const [a, b] = [new Side(1), new Side(2)]
   a.tunnel.start(0)
@@ -109,7 +109,7 @@ test('one PILA each, and both can seal; the first frame that opens confirms the 
   assert.equal(b.tunnel.takeNews(), TUNNEL_CONFIRMED)
 })
 
-test('an exchange without an answer is repeated and fails after its limit, at that very instant', () => {
+test('an unanswered exchange is repeated and fails exactly at its limit', () => {
   for (const start of [0, 0.1, 12_345.678_9, 131_071.999_999, 2_000_000.000_1]) {
     const [a, b] = [new Side(1), new Side(2)]
     a.tunnel.start(start)
@@ -150,7 +150,7 @@ test('a PILA of a restarted peer does not end the keys in use; a frame under the
   b.restart()
   b.tunnel.start(200)
   assert.equal(b.sendAuth(200, a), 'new_key')
-  assert.equal(a.open(210, under), 'old', 'what was under way still opens')
+  assert.equal(a.open(210, under), 'old', 'frames in flight still open')
   a.sendAuth(220, b)
   assert.equal(a.open(230, b.seal(230, 'new')), 'new')
   assert.equal(a.tunnel.takeNews() & TUNNEL_REKEYED, TUNNEL_REKEYED)
@@ -171,7 +171,7 @@ test('an old PILA that is replayed leaves the keys in use, and is forgotten', ()
   assert.equal(a.tunnel.hasCandidate, false)
 })
 
-test('the keys of an earlier life of the peer never come back, whatever of it is replayed', () => {
+test("keys from before a peer's restart never return, whatever is replayed", () => {
   const [a, b] = connected()
   const oldAuth = b.takeAuth(a)
   const oldFrames = Array.from({ length: 5 }, (_, i) => b.seal(50, `old ${i}`))
@@ -210,7 +210,7 @@ test('another identity, a forged signature and a key of low order are refused', 
   assert.equal(b.tunnel.ready, false)
 })
 
-test('a key that is for another node is refused, and so is one without a recipient from a node that names it', () => {
+test('a key meant for another node is refused, as is one without a recipient from a node that names them', () => {
   const [a, b, c] = [new Side(1), new Side(2), new Side(3)]
   assert.equal(a.deliver(0, b, a.takeAuth(c)), 'wrong_recipient')
   assert.equal(a.deliver(0, b, a.takeAuth(b)), 'new_key')
@@ -224,7 +224,7 @@ test('the recipient in a binding is the holder of a key, not only of a node id',
   assert.equal(a.deliver(0, b, a.tunnel.takeAuth(b.id, other.identity.publicKey)), 'bad_signature')
 })
 
-test('with a peer that sends no bindings the keys are agreed as the reference agrees them', () => {
+test('with a peer that sends no bindings keys are agreed as in the reference', () => {
   const [a, b] = [new Side(1), new Side(2)]
   const plain = (side: Side, to: Side): Uint8Array => side.takeAuth(to).subarray(0, AUTH_FRAME_BYTES)
   assert.equal(a.deliver(0, b, plain(a, b)), 'new_key')
@@ -234,7 +234,7 @@ test('with a peer that sends no bindings the keys are agreed as the reference ag
   assert.ok(!a.tunnel.isBinding && !b.tunnel.isBinding)
 })
 
-test('a copy without its binding that overtakes the real one delays the tunnel, and does not end it', () => {
+test('a copy without its binding that arrives first delays the tunnel but does not end it', () => {
   const [a, b] = [new Side(1), new Side(2)]
   const frame = a.takeAuth(b)
   assert.equal(a.deliver(0, b, frame.subarray(0, AUTH_FRAME_BYTES)), 'new_key')
@@ -256,7 +256,7 @@ test('a frame that opens confirms no keys before it is accepted', () => {
   assert.equal(b.tunnel.confirmed, true)
 })
 
-test('keys do not reach a log', () => {
+test('keys never reach a log', () => {
   assert.equal(JSON.stringify({ tunnel: connected()[0].tunnel }), '{"tunnel":"[tunnel]"}')
 })
 
@@ -286,7 +286,7 @@ function keysOf(side: Side): unknown {
   return side.tunnel.keys[0]
 }
 
-test('keys that are old are replaced at both ends by the next frame, without the peer counting as restarted', () => {
+test('old keys are replaced at both ends with the next frame, without the peer counting as restarted', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const before = [keysOf(a), keysOf(b)]
@@ -300,14 +300,14 @@ test('keys that are old are replaced at both ends by the next frame, without the
   assert.ok(!b.tunnel.authDue, 'the other end waits a little longer')
   assert.deepEqual(settle(now + 10, a, b), [0, 0], 'no peer is reported as restarted, or as reconnected')
   assert.ok(keysOf(a) !== before[0] && keysOf(b) !== before[1])
-  assert.equal(a.open(now + 20, late), 'late', 'what was under way is opened')
+  assert.equal(a.open(now + 20, late), 'late', 'frames in flight are opened')
   assert.equal(a.open(now + 20, late), 'replay')
   assert.equal(b.open(now + 20, a.seal(now + 20, 'new')), 'new')
   a.tunnel.handleTimeout(now + 20 + GRACE_MS)
   assert.equal(a.tunnel.keys.length, 1, 'the old keys are gone')
 })
 
-test('an exchange for new keys whose frames are lost is tried again, and the old keys work meanwhile', () => {
+test('a key exchange whose frames are lost is retried, and the old keys work meanwhile', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const before = keysOf(a)
@@ -329,7 +329,7 @@ test('an exchange for new keys whose frames are lost is tried again, and the old
   assert.ok(keysOf(a) !== before)
 })
 
-test('both ends may begin at once', () => {
+test('both ends may start at once', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const now = REKEY_MS + REKEY_TURN_MS + 100
@@ -354,7 +354,7 @@ test('a peer that restarts in the middle of it counts as restarted', () => {
   assert.ok((news & TUNNEL_REKEYED) !== 0)
 })
 
-test('a continuation that is made up, or taken from another exchange, is none', () => {
+test('a continuation that is forged or taken from another exchange is rejected', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const now = REKEY_MS + 100
@@ -371,7 +371,7 @@ test('a continuation that is made up, or taken from another exchange, is none', 
   assert.ok((news & TUNNEL_REKEYED) !== 0, 'without a valid proof it counts as a restart')
 })
 
-test('the continuation of one key says nothing about another: a restart is noticed though someone hides it', () => {
+test('a continuation of one key proves nothing about another: an attacker cannot hide a restart', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const now = REKEY_MS + 100
@@ -386,7 +386,7 @@ test('the continuation of one key says nothing about another: a restart is notic
   assert.ok((news & TUNNEL_REKEYED) !== 0)
 })
 
-test('a copy without its continuation that comes first does not make a restart of it', () => {
+test('a copy without its continuation that arrives first does not count as a restart', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const now = REKEY_MS + 100
@@ -412,10 +412,10 @@ test('a peer without bindings keeps its key, however old', () => {
   }
 })
 
-test('between two that send bindings each direction has a key of its own', () => {
+test('with bindings on both sides each direction has its own key', () => {
   const [a, b] = connected()
   settle(40, a, b)
   const own = a.seal(50, 'x')
-  assert.equal(a.open(50, own), 'bad_tag', 'a frame that comes back opens nowhere')
+  assert.equal(a.open(50, own), 'bad_tag', 'a reflected frame does not open')
   assert.equal(b.open(50, own), 'x')
 })

@@ -1,6 +1,6 @@
 /**
- * Whatever the disk refuses, and whenever: what was acknowledged is there after a restart. Random changes on a disk whose
- * calls fail by seed; the "crash" forgets the process's memory, reads the folder again, and compares.
+ * Whatever the disk refuses, and whenever, acknowledged data survives a restart. Random changes on a disk whose calls
+ * fail by seed; the "crash" discards the process's memory, reads the folder again, and compares.
  */
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -56,7 +56,7 @@ for (const seed of SEEDS) {
     assert.ok(failures > 50 && acknowledged > 50, `${failures} failures, ${acknowledged} acknowledged`)
   })
 
-  test(`tickets: what was given out is open, what was used stays used, on a failing disk (seed ${seed})`, async () => {
+  test(`tickets: issued ones stay valid and used ones stay used on a failing disk (seed ${seed})`, async () => {
     const file = join(folder, `tickets-${seed}.json`)
     const [ownKey, guest] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
     const open = new Map<string, Uint8Array>() // service → secret, acknowledged and not used
@@ -138,13 +138,13 @@ for (const seed of SEEDS) {
         if (random(2) === 0) await flushed
       }
       disk.percent = 0
-      await store.close().catch(() => {}) // it never got over its first failure, and says so
+      await store.close().catch(() => {}) // it stays failed after its first failure, and says so
     })
     assert.ok(failures > 20 && acknowledged.size === 20, `${failures} failures, ${acknowledged.size} keys`)
   })
 }
 
-/** Rounds of changes and a crash, on a disk that fails while `percent` is not 0. @returns how many calls failed. */
+/** Rounds of changes and crashes, on a disk that fails while `percent` is not 0. @returns how many calls failed. */
 async function onFailingDisk(
   seed: number,
   round: (disk: FailingDisk, random: (limit: number) => number) => Promise<void>,
@@ -186,7 +186,7 @@ function isUnwritable(error: unknown): void {
   assert.equal((error as { code?: string }).code, 'STATE_UNWRITABLE')
 }
 
-/** What cannot be written is thrown, and not granted. */
+/** A failed write throws, and nothing is granted. */
 function isRedeemed(book: TicketBook, guest: Uint8Array, secret: Uint8Array, ownKey: Uint8Array): boolean {
   try {
     return book.redeem(guest, proofOf(secret, guest, ownKey), true, 0)?.verdict === 'accept'

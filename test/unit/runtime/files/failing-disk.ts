@@ -1,6 +1,6 @@
 /**
- * A disk that refuses now and then: calls of node:fs fail with a probability, by seed, some of them after half of the work.
- * `import { open } from 'node:fs/promises'` sees it too: built-in modules pass on what is changed in them.
+ * A disk that fails now and then: node:fs calls fail with a seeded probability, some of them half done.
+ * `import { open } from 'node:fs/promises'` sees it too: built-in modules re-export patched functions.
  */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
@@ -16,7 +16,7 @@ const OF_A_FILE = ['writeFile', 'appendFile', 'sync', 'datasync'] as const
 const CODES = ['ENOSPC', 'EIO', 'EMFILE', 'EINTR', 'EROFS', 'EDQUOT'] as const
 
 export class FailingDisk {
-  /** Of a hundred calls. */
+  /** Out of a hundred calls. */
   percent = 0
   failures = 0
   readonly #random: (limit: number) => number

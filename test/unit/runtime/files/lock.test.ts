@@ -1,4 +1,4 @@
-/** The folder of a store belongs to one process at a time, and an impossible folder is reported immediately. */
+/** A store's folder belongs to one process at a time, and an unusable folder is reported immediately. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ import type { Release } from '../../../../src/runtime/files/lock.ts'
 
 const FOLDER_FILE = new URL('../../../../src/runtime/files/lock.ts', import.meta.url).pathname
 
-test('a second holder is refused until the first lets go', async (context) => {
+test('a second holder is refused until the first releases it', async (context) => {
   const folder = join(await temporary(context), 'a', 'b')
   const release = await holdFolder(folder)
   assert.equal((await stat(folder)).mode & 0o777, 0o700)
@@ -23,7 +23,7 @@ test('a second holder is refused until the first lets go', async (context) => {
   )()
 })
 
-test('what a killed process held is free', async (context) => {
+test("a killed process's lock is free", async (context) => {
   const folder = await temporary(context)
   await killedHolder(folder)
   await (
@@ -31,7 +31,7 @@ test('what a killed process held is free', async (context) => {
   )()
 })
 
-/** A process that took the folder and was killed: its lock is there and dead. */
+/** A process that took the folder and was killed: a stale lock is left. */
 async function killedHolder(folder: string): Promise<void> {
   const code = `import { holdFolder } from ${JSON.stringify(FOLDER_FILE)}\nholdFolder(${JSON.stringify(folder)}).then(() => { console.log('held'); setInterval(() => {}, 1000) })`
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
@@ -43,7 +43,7 @@ async function killedHolder(folder: string): Promise<void> {
   await once(child, 'exit')
 }
 
-test('of many processes on a dead lock, at most one gets it', async (context) => {
+test('of many processes competing for a stale lock, at most one gets it', async (context) => {
   const folder = await temporary(context)
   await killedHolder(folder)
   const held = (await Promise.allSettled(Array.from({ length: 8 }, () => holdFolder(folder)))).filter(
@@ -52,11 +52,11 @@ test('of many processes on a dead lock, at most one gets it', async (context) =>
   assert.equal(held.length, 1)
 })
 
-test('a process that is slow while it replaces a dead lock does not take it from a faster one', async (context) => {
+test('a process slow to replace a stale lock does not take it from a faster one', async (context) => {
   const folder = await temporary(context)
   await killedHolder(folder)
   const [slow, release] = await pausedHolder(folder)
-  await assert.rejects(holdFolder(folder), isError('CONFLICT', folder), 'it is being replaced at this moment')
+  await assert.rejects(holdFolder(folder), isError('CONFLICT', folder), 'it is just being replaced')
   release()
   await assert.rejects(
     holdFolder(folder).finally(async () => (await slow)()),
@@ -64,11 +64,11 @@ test('a process that is slow while it replaces a dead lock does not take it from
   )
 })
 
-test('a process that was stopped for too long while it replaced a dead lock yields', async (context) => {
+test('a process stopped for too long while replacing a stale lock yields', async (context) => {
   const folder = await temporary(context)
   await killedHolder(folder)
   const [stopped, release] = await pausedHolder(folder)
-  await rm(join(folder, 'lock.replacing'), { recursive: true }) // as who finds it old does
+  await rm(join(folder, 'lock.replacing'), { recursive: true }) // as a process that finds it old does
   const faster = await holdFolder(folder)
   release()
   await assert.rejects(stopped, isError('CONFLICT', folder))
@@ -76,7 +76,7 @@ test('a process that was stopped for too long while it replaced a dead lock yiel
   await faster()
 })
 
-test('a folder whose path is longer than a socket may be is held all the same', async (context) => {
+test('a folder whose path is too long for a socket can still be locked', async (context) => {
   if (process.platform !== 'linux') return context.diagnostic('only where an open folder has a path')
   const folder = join(await temporary(context), 'x'.repeat(120), 'y'.repeat(120))
   const release = await holdFolder(folder)
@@ -87,7 +87,7 @@ test('a folder whose path is longer than a socket may be is held all the same', 
   )()
 })
 
-test('a file, a file system that makes nothing, and a folder without permission are errors that name the place', async (context) => {
+test('a file, a read-only file system and a folder without permission are errors that name the path', async (context) => {
   const folder = await temporary(context)
   await writeFile(join(folder, 'file'), '')
   await assert.rejects(holdFolder(join(folder, 'file')), isError('USAGE', 'file'))
@@ -96,12 +96,12 @@ test('a file, a file system that makes nothing, and a folder without permission 
     await assert.rejects(holdFolder('/proc/nope/deeper'), isError('USAGE', '/proc/nope'))
   await mkdir(join(folder, 'closed'), { mode: 0o500 })
   if (process.getuid?.() === 0)
-    context.diagnostic('root may write anywhere: the folder without permission was not tried')
+    context.diagnostic('root may write anywhere: the folder without permission was not tested')
   else await assert.rejects(holdFolder(join(folder, 'closed', 'below')), isError('USAGE', 'closed'))
   await chmod(join(folder, 'closed'), 0o700)
 })
 
-/** One that has found the dead lock, and is stopped just before it replaces it. */
+/** A process that has found the stale lock and is stopped just before replacing it. */
 async function pausedHolder(folder: string): Promise<[holding: Promise<Release>, release: () => void]> {
   let [release, reached]: [() => void, () => void] = [() => {}, () => {}]
   const paused = new Promise<void>((resolve) => {

@@ -1,10 +1,10 @@
-/** The name of the beacon: asked for until it is known, and again when the beacon is silent. */
+/** The beacon's name: looked up until it resolves, and again when the beacon is silent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BeaconName } from '../../../../src/runtime/net/beacon-name.ts'
 import { silentLogger } from '../../../../src/runtime/log.ts'
 
-test('a name that does not resolve at first does not keep the node from starting, and is asked for again', async (t) => {
+test('a name that does not resolve at first does not keep the node from starting, and is looked up again', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const answers = [new Error('EAI_AGAIN'), new Error('EAI_AGAIN'), '192.0.2.1']
   const { beacon, moves, asked } = named(answers)

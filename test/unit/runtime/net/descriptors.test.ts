@@ -4,7 +4,7 @@ import { ConnectionTable } from '../../../../src/gateway/service/connections.ts'
 import { descriptorBudget, descriptorLimit } from '../../../../src/runtime/net/descriptors.ts'
 import { PilotError } from '../../../../src/base/errors.ts'
 
-test('what others can use leaves a reserve, and has a share each', () => {
+test("a reserve is kept from others' use, and each kind has a share", () => {
   assert.deepEqual(descriptorBudget(128), { connections: 48, clients: 16 })
   assert.deepEqual(descriptorBudget(1_024), { connections: 720, clients: 240 })
   assert.deepEqual(descriptorBudget(65_536), { connections: 16_384, clients: 4_096 })
@@ -13,7 +13,7 @@ test('what others can use leaves a reserve, and has a share each', () => {
   assert.ok(descriptorLimit() >= 64)
 })
 
-test('one peer has at most half of the connections at our exposures; what it gives back it may use again', () => {
+test('one peer has at most half of the connections to our exposures, and may reuse those it releases', () => {
   const table = new ConnectionTable({ connections: 10, clients: 1 })
   const open = (nodeId: number, direction: 'expose' | 'map' = 'expose'): ReturnType<ConnectionTable['add']> =>
     table.add({ direction, service: 's', protocol: 'tcp', peer: `p${nodeId}`, nodeId, local: '', remote: '' }, () => {})

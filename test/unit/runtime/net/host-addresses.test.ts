@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HostAddresses } from '../../../../src/runtime/net/host-addresses.ts'
 
-/** A system that answers on command. */
+/** A system resolver that answers on command. */
 function system() {
   const asked: string[] = []
   const waiting = new Map<string, { resolve(addresses: string[]): void; reject(error: Error): void }>()
@@ -33,7 +33,7 @@ test('addresses and localhost need no look-up; localhost is both families, IPv4 
   assert.deepEqual(asked, [])
 })
 
-test('all who ask for a name share one look-up; its answer holds for two seconds, unless it is forgotten', async () => {
+test('concurrent look-ups of a name share one query; its answer is cached for two seconds unless cleared', async () => {
   const { hosts, asked, answer, pass } = system()
   const both = Promise.all([hosts.of('a'), hosts.of('a')])
   await answer('a', '192.0.2.1')

@@ -12,7 +12,7 @@ function resetStream(): StreamView {
 }
 
 test('its listener finds it gone', () => {
-  const nobody = (): never => assert.fail('nothing is decided here')
+  const nobody = (): never => assert.fail('nothing has been decided yet')
   assert.equal(new PendingIncoming(resetStream(), 'agent-a', { accept: nobody, refuse: nobody }).gone, true)
 })
 

@@ -10,7 +10,7 @@ import type { PlacesFile } from '../../../../src/wire/places-file.ts'
 
 const PLACE = { nodeId: 7, publicKey: 'a2V5', endpoints: [{ address: '203.0.113.7', port: 4_000 }], extended: true }
 
-test('places are written when they have changed, at the latest at the end, readable only by the owner', async (t) => {
+test('places are written when changed, at the latest on stop, readable only by the owner', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-places-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = placesPath(join(folder, 'identity.json'))
@@ -29,14 +29,14 @@ test('places are written when they have changed, at the latest at the end, reada
   assert.equal((await stat(path)).mode & 0o777, 0o600)
   const { ino } = await stat(path)
   await settled()
-  assert.equal((await stat(path)).ino, ino, 'nothing has changed, nothing is written')
+  assert.equal((await stat(path)).ino, ino, 'nothing changed, nothing is written')
   present = { udpPort: 4_001, places: [] }
   mock.timers.reset()
   await keeper.stop()
   assert.deepEqual(await loadPlaces(path), present)
 })
 
-test('a disk that refuses is reported once, and without a path nothing is written', async (t) => {
+test('a failing disk is reported once, and without a path nothing is written', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'pilotgate-places-'))
   t.after(() => rm(folder, { recursive: true }))
   const warnings: unknown[] = []

@@ -1,4 +1,4 @@
-/** The rehearsal must reach its end, or it warms nothing; and it must be short, since every start pays for it. */
+/** The rehearsal must finish, or it warms up nothing; and it must be short, since every start pays for it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'

@@ -1,4 +1,6 @@
-/** The trust file follows the core: a change is acknowledged when it is on disk, and a disk that refuses is an error with a code. */
+/**
+ * The trust file follows the core: a change is acknowledged once on disk, and a failing disk is an error with a code.
+ */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -30,7 +32,7 @@ class Book {
   }
 }
 
-/** A disk whose writes end when the test says so. */
+/** A disk whose writes finish when the test says so. */
 class Disk {
   readonly writes: Array<{ readonly entries: number; readonly end: (error?: Error) => void }> = []
   readonly save = (_path: string, file: TrustFile): Promise<void> =>
@@ -42,7 +44,7 @@ class Disk {
     })
 }
 
-test('what was changed is in the file when it is acknowledged', async (context) => {
+test('a change is in the file when it is acknowledged', async (context) => {
   const folder = await mkdtemp(join(tmpdir(), 'pg-trust-'))
   context.after(() => rm(folder, { recursive: true }))
   const book = new Book()
@@ -52,7 +54,7 @@ test('what was changed is in the file when it is acknowledged', async (context) 
   assert.equal((await loadTrust(join(folder, 'trust.json'))).trusted.length, 1)
 })
 
-test('a change during a write waits for the write after it, which all such changes share', async () => {
+test('changes during a write wait for the next write, which they share', async () => {
   const [book, disk] = [new Book(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)
   const acknowledged: number[] = []
@@ -71,7 +73,7 @@ test('a change during a write waits for the write after it, which all such chang
   assert.deepEqual([acknowledged, disk.writes.length], [[1, 2, 3], 2])
 })
 
-test('a disk that refuses makes the change an error, and the next write that works catches up', async () => {
+test('a failing disk makes the change an error, and the next successful write catches up', async () => {
   const [book, disk] = [new Book(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)
   book.change()
@@ -105,7 +107,7 @@ test('a failed write is retried automatically', async (context) => {
   assert.equal(disk.writes.length, 2)
 })
 
-test('a failure of an earlier write does not fail a change that came after it began', async () => {
+test('a failed earlier write does not fail a change made after it started', async () => {
   const [book, disk] = [new Book(), new Disk()]
   const keeper = new TrustKeeper('trust.json', book, silentLogger, disk.save)
   book.change()
@@ -127,6 +129,6 @@ test('a real folder that cannot take the file is such an error', async (context)
   const keeper = new TrustKeeper(join(folder, 'trust.json'), book, silentLogger)
   book.change()
   await assert.rejects(keeper.settled(), { code: 'STATE_UNWRITABLE' })
-  await assert.rejects(readFile(join(folder, 'trust.json')), 'nothing half-written is left there')
+  await assert.rejects(readFile(join(folder, 'trust.json')), 'no partial file is left there')
   await keeper.stop()
 })

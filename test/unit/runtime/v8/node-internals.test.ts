@@ -1,6 +1,6 @@
 /**
- * What we use of Node and V8 without a promise that it stays: each with the effect it is used for, on whichever
- * version runs this. `node scripts/test.mjs node-versions` runs it on every one that we name.
+ * Internals of Node and V8 that we rely on without any guarantee, each tested for the effect we use, on the version
+ * that runs this. `node scripts/test.mjs node-versions` runs it on every supported version.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -13,7 +13,7 @@ import { v8Collector } from '../../../../src/runtime/v8/collector.ts'
 
 const MB = 1_048_576
 
-test('the collector is there without a switch, does not stay visible, and a minor collection frees young buffers', async () => {
+test('the collector is available without a flag, does not stay visible, and a minor collection frees young buffers', async () => {
   const collect = v8Collector()
   assert.ok(collect)
   assert.equal(typeof (globalThis as { gc?: unknown }).gc, 'undefined')
@@ -34,7 +34,7 @@ test('V8 knows every flag that is set at run time', () => {
     assert.match(known, new RegExp(`--(no-)?${flag.replaceAll('-', '[-_]')}\\b`), flag)
 })
 
-test('the space of young objects stays small in a process that tunes its memory, and would not otherwise', () => {
+test('the young generation stays small in a process that tunes its memory, and would not otherwise', () => {
   const [tuned, untuned] = [youngSpaceBytes(true), youngSpaceBytes(false)]
   // V8 12 doubles it to a fixed size; V8 14 makes it any size, by its own measurements, so only the ratio is a promise.
   assert.ok(tuned <= untuned / 2, `${untuned / MB} MB without the tuning, ${tuned / MB} MB with it`)
@@ -50,7 +50,7 @@ test('a socket whose peer has reset it has no remote address once the remembered
   assert.equal(client.remoteAddress, '127.0.0.1') // Node remembers it from here on
   client.on('error', () => undefined)
   accepted.resetAndDestroy()
-  await new Promise((resolve) => setTimeout(resolve, 100)) // nothing reads: only the kernel knows of the reset
+  await new Promise((resolve) => setTimeout(resolve, 100)) // nothing reads: only the kernel knows about the reset
   assert.equal(client.remoteAddress, '127.0.0.1')
   ;(client as Socket & { _peername?: unknown })._peername = undefined
   assert.equal(client.remoteAddress, undefined)
@@ -58,7 +58,7 @@ test('a socket whose peer has reset it has no remote address once the remembered
   server.close()
 })
 
-/** Of a process that makes many objects which live for a while. */
+/** Of a process that creates many objects that live for a while. */
 function youngSpaceBytes(tuned: boolean): number {
   const memory = fileURLToPath(new URL('../../../../src/cli/memory.ts', import.meta.url))
   const script = `

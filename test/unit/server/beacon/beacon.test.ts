@@ -1,4 +1,4 @@
-/** What a liar cannot do to the beacon, and what a node that moved still can. */
+/** What a dishonest node cannot do to the beacon, and what a node that moved still can. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../../../src/base/types.ts'
@@ -38,7 +38,7 @@ test('an id is not taken over while its node is active, and moves to the new add
   assert.deepEqual(
     setting.at(2_900, encodeDiscover(1), MALLORY),
     ['192.0.2.66:6666 0204c00002421a0a'],
-    'the answer itself is true for anyone',
+    'the answer itself is correct for anyone',
   )
   assert.equal(setting.beacon.counters.takeoversRefused, 1)
   assert.deepEqual(setting.at(2_950, relay(2, 1, 'aa'), BOB), ['203.0.113.1:4001 0600000002aa'], 'still with alice')
@@ -62,7 +62,7 @@ test('no one relays under an id that is active elsewhere', () => {
   assert.deepEqual(
     setting.at(1_000, relay(77, 2, 'aa'), MALLORY),
     ['203.0.113.2:4002 060000004daa'],
-    'an id heard nowhere may',
+    'an id not heard anywhere may be used',
   )
 })
 
@@ -88,7 +88,7 @@ test('a punch request in the name of a node heard elsewhere does nothing', () =>
   assert.equal(setting.at(1_000, encodePunchRequest(1, 2), ALICE).length, 2)
 })
 
-test('punch requests are rationed per source address', () => {
+test('punch requests are rate-limited per source address', () => {
   const setting = new Setting()
   let answered = 0
   for (let i = 0; i < 100; i++) answered += setting.at(10, encodePunchRequest(1, 2), ALICE).length / 2

@@ -1,4 +1,4 @@
-/** The beacon with a registry: to whom it reveals where a node is, and who may take over an id. */
+/** The beacon with a registry: to which nodes it reveals an endpoint, and which may take over an id. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint } from '../../../../src/base/types.ts'
@@ -40,7 +40,7 @@ test('a stranger that claims the id of a silent trusted node learns nothing', ()
   assert.deepEqual(world.punch(alice, bob, '203.0.113.3:4000'), [])
 })
 
-test('a public target is revealed to every node, wherever its UDP comes from', () => {
+test("a public target is revealed to every node, wherever that node's UDP comes from", () => {
   const world = new World()
   world.setting.publish(world.bob)
   assert.equal(world.punch(world.eve, world.bob, '203.0.113.3:4000').length, 2)
@@ -49,7 +49,7 @@ test('a public target is revealed to every node, wherever its UDP comes from', (
   assert.equal(world.punch(elsewhere, world.bob, '192.0.2.9:4000').length, 2)
 })
 
-test('split-addresses lets a trusted node punch whose UDP comes from elsewhere than its TCP', () => {
+test('split-addresses lets a trusted node punch even if its UDP and TCP addresses differ', () => {
   for (const compat of [[], ['split-addresses']] as const) {
     const world = new World({ compat: new Set(compat) })
     const elsewhere = world.setting.join()
@@ -72,7 +72,7 @@ test('a node that signs its UDP address is believed, one that does not sign is n
   }
 })
 
-test('an id moves immediately to the address that the registry knows, and away from it only after a minute of silence', () => {
+test('an id moves immediately to the address known to the registry, and away from it only after a minute of silence', () => {
   const world = new World()
   const { alice, beacon } = world
   world.now += 10_000
@@ -155,7 +155,7 @@ class World {
     this.beacon.handle(this.now, encodeDiscover(member.id), at(from), () => undefined)
   }
 
-  /** Whom the beacon tells something. */
+  /** Which nodes the beacon informs. */
   punch(requester: Member, target: Member, from: string): string[] {
     const told: string[] = []
     this.beacon.handle(this.now, encodePunchRequest(requester.id, target.id), at(from), (_bytes, to) =>

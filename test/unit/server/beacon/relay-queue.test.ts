@@ -18,7 +18,7 @@ function drained(queue: RelayQueue, datagrams: number): Map<number, number> {
   return bytes
 }
 
-test('one that sends a hundred times as much does not hold up the others', () => {
+test('a source that sends a hundred times as much does not delay the others', () => {
   const queue = new RelayQueue()
   for (let i = 0; i < 400; i++) queue.push(0, source(1), new Uint8Array(1_200).fill(1), TO)
   for (let i = 0; i < 4; i++) queue.push(0, source(2), new Uint8Array(1_200).fill(2), TO)
@@ -34,7 +34,7 @@ test('turns are by bytes, not by datagrams', () => {
   assert.ok(ratio > 0.8 && ratio < 1.25, `${ratio}`)
 })
 
-test('each source keeps its order, and all that was taken comes out', () => {
+test('each source keeps its order, and everything accepted comes out', () => {
   const queue = new RelayQueue()
   for (let i = 0; i < 50; i++)
     for (const port of [1, 2, 3]) queue.push(0, source(port), Uint8Array.of(port, i, ...new Uint8Array(port * 300)), TO)
@@ -50,7 +50,7 @@ test('each source keeps its order, and all that was taken comes out', () => {
   assert.equal(queue.queuedBytes, 0)
 })
 
-test('a source may not have more waiting than its share; the others still may', () => {
+test('a source may not queue more than its share; the others still may', () => {
   const queue = new RelayQueue()
   for (let i = 0; i < 1_000; i++) queue.push(0, source(1), new Uint8Array(1_000), TO)
   assert.ok(queue.queuedBytes <= RELAY_QUEUE_BYTES)
@@ -60,7 +60,7 @@ test('a source may not have more waiting than its share; the others still may', 
   assert.equal(queue.queuedBytes, before + 1_000)
 })
 
-test('a source may not be faster than its rate', () => {
+test('a source may not exceed its rate', () => {
   const queue = new RelayQueue({ bytesPerSecond: 100_000, burstBytes: 10_000 })
   let sent = 0
   for (let now = 0; now < 10_000; now++) {

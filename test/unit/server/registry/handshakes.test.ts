@@ -6,7 +6,7 @@ import { Setting } from './setting.ts'
 
 const DELIVERED = { type: 'request_handshake_ok', status: 'delivered' }
 
-test('a pair is effective when both reported, or one asked and the other accepted', () => {
+test('a pair takes effect once both reported, or one requested and the other accepted', () => {
   const setting = new Setting()
   const [alice, bob, carol, dave] = [setting.join(), setting.join(), setting.join(), setting.join()]
   setting.report(alice, bob)
@@ -19,7 +19,7 @@ test('a pair is effective when both reported, or one asked and the other accepte
   assert.equal(setting.trusted(alice, carol), true)
 
   setting.respond(dave, alice, true)
-  assert.equal(setting.trusted(dave, alice), false, 'an accept without a request is one side only')
+  assert.equal(setting.trusted(dave, alice), false, 'an accept without a request is one-sided')
   setting.report(alice, dave)
   assert.equal(setting.trusted(dave, alice), true)
 })
@@ -64,7 +64,7 @@ test('a rejection forgets the request: a later accept is one-sided again', () =>
   assert.equal(setting.trusted(alice, bob), false)
 })
 
-test('polled entries say who the sender is, and come once', () => {
+test('polled entries name the sender, and come only once', () => {
   const setting = new Setting()
   const alice = setting.join({ hostname: 'alice' })
   const bob = setting.join()
@@ -89,7 +89,7 @@ test('polled entries say who the sender is, and come once', () => {
   )
 })
 
-test('requests, answers, trust and what was asked survive a restart', () => {
+test('requests, answers, trust and their history survive a restart', () => {
   const setting = new Setting()
   const [alice, bob, carol, dave] = [setting.join(), setting.join(), setting.join(), setting.join()]
   setting.report(alice, bob)
@@ -117,7 +117,7 @@ test('a request by name reaches the node behind it, and an unknown name looks th
   const written = setting.disk.size
   assert.deepEqual(setting.requestByName(bob, 'nobody-here'), DELIVERED)
   assert.ok(setting.registry.replyWaits)
-  assert.equal(setting.disk.size, written + 1, 'a decoy is written: the time to answer tells nothing either')
+  assert.equal(setting.disk.size, written + 1, 'a decoy is written: the response time reveals nothing either')
   assert.deepEqual(setting.requestByName(alice, 'secret-agent'), DELIVERED, "nor one's own")
   assert.deepEqual(
     setting.poll(alice).requests.map((entry) => entry['from_node_id']),
@@ -140,7 +140,7 @@ test('after a request by name, nothing tells which node it went to', () => {
   }
 })
 
-test('a name must be signed for, well-formed, and not guessed too fast', () => {
+test('a request by name must be signed, well-formed and not guessed too fast', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join({ hostname: 'alice' }), setting.join()]
   const request = { type: 'request_handshake', from_node_id: bob.id, to_hostname: 'alice' }
@@ -163,7 +163,7 @@ test('a second plain request errs as in the reference, with refresh or by name i
   assert.equal(setting.poll(alice).requests.length, 1)
 })
 
-test('an inbox holds a hundred requests, and a poll reply stays readable', () => {
+test('an inbox holds a hundred requests, and a poll reply stays within a frame', () => {
   const setting = new Setting()
   const target = setting.join({ hostname: 'target' })
   const senders = Array.from({ length: 101 }, () => setting.join())

@@ -12,7 +12,7 @@ import { REFUSED, Setting } from './setting.ts'
 const ADMIN = { admin_token: 'a token of some length' }
 const WITH_ADMIN = { adminToken: ADMIN.admin_token }
 
-test('without a configured token nothing is administered, whatever token is sent', () => {
+test('without a configured token nothing can be administered, whatever token is sent', () => {
   const setting = new Setting()
   const member = setting.join()
   for (const admin_token of ['', 'undefined', ADMIN.admin_token]) {
@@ -23,11 +23,11 @@ test('without a configured token nothing is administered, whatever token is sent
   assert.equal(
     [...setting.disk.keys()].filter((key) => key.startsWith('audit/')).length,
     0,
-    'and nothing is recorded for a missing reader',
+    'and nothing is recorded for an absent reader',
   )
 })
 
-test("a role counts only with its holder's signature, over just this request", () => {
+test("a role counts only with its holder's signature over exactly this request", () => {
   const setting = new Setting(WITH_ADMIN)
   const [owner, member] = [setting.join(), setting.join()]
   create(setting, owner, 'firm', { enterprise: true })
@@ -58,7 +58,7 @@ test('unsigned-roles believes the claimed id, as the reference does', () => {
   assert.equal(setting.ask({ type: 'delete_network', network_id: 1, node_id: owner.id })['type'], 'delete_network_ok')
 })
 
-test('networks, members in their order, roles, policies, invitations, expiry and the audit log survive a restart; ids are not used again', () => {
+test('networks, members in their order, roles, policies, invitations, expiry and the audit log survive a restart; ids are never reused', () => {
   const setting = new Setting(WITH_ADMIN)
   const [owner, second, third] = [setting.join(), setting.join(), setting.join()]
   create(setting, owner, 'gone')
@@ -100,7 +100,7 @@ test('networks, members in their order, roles, policies, invitations, expiry and
   assert.equal(create(setting, owner, 'next')['network_id'], 4)
   setting.ask({ type: 'delete_network', network_id: 4, ...ADMIN })
   setting.restart()
-  assert.equal(create(setting, owner, 'after')['network_id'], 5, 'not even the last id is used again')
+  assert.equal(create(setting, owner, 'after')['network_id'], 5, 'not even the last id is reused')
   assert.ok(
     ![...setting.disk.values()].some((text) => text.includes('sesame') || text.includes('the key of gated')),
     'tokens are not on disk',
@@ -111,7 +111,7 @@ test('networks, members in their order, roles, policies, invitations, expiry and
   )
 })
 
-test('a common network opens resolve, check_trust and signed names, and closes them when it ends', () => {
+test('a shared network allows resolve, check_trust and signed names for as long as it lasts', () => {
   const setting = new Setting(WITH_ADMIN)
   const [a, b] = [setting.join({ hostname: 'anna' }), setting.join()]
   create(setting, a, 'lab')
@@ -121,7 +121,7 @@ test('a common network opens resolve, check_trust and signed names, and closes t
   assert.equal(setting.resolve(a, a)['type'], 'resolve_ok', 'a member may resolve itself')
   assert.equal(setting.trusted(a, b), true)
   const lookup = { type: 'lookup', node_id: a.id, requester_id: b.id }
-  assert.equal(setting.ask(lookup)['hostname'], undefined, 'an id alone says nothing')
+  assert.equal(setting.ask(lookup)['hostname'], undefined, 'an id alone proves nothing')
   assert.equal(setting.askAs(b, challenges.lookup(b.id, a.id), lookup)['hostname'], 'anna')
   setting.askAs(b, challenges.leaveNetwork(b.id, 1), { type: 'leave_network', node_id: b.id, network_id: 1 })
   assert.deepEqual(setting.resolve(b, a), REFUSED)
@@ -163,7 +163,7 @@ test('an invitation lives for thirty days, and at most a hundred wait', () => {
   )
 })
 
-test('the token of a network is guessed at a limited rate, and a right guess beyond it does not come through', () => {
+test('guesses at a network token are rate-limited, and a correct one beyond the limit fails', () => {
   const setting = new Setting(WITH_ADMIN)
   const [owner, guest] = [setting.join(), setting.join()]
   create(setting, owner, 'gated', { join_rule: 'token', token: 'sesame' })
@@ -174,7 +174,7 @@ test('the token of a network is guessed at a limited rate, and a right guess bey
   assert.equal(join(setting, guest, 1, 'sesame')['type'], 'join_network_ok')
 })
 
-test('a list stays readable for a client that takes 64 KiB', () => {
+test('a list stays readable for a client that accepts 64 KiB', () => {
   const setting = new Setting({ ...WITH_ADMIN, limits: { ...DEFAULT_RATE_LIMITS, register: 10_000 } })
   const owner = setting.join()
   create(setting, owner, 'crowd')

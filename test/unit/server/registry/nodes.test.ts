@@ -1,4 +1,4 @@
-/** Liveness, resolving, names: who is there, who may know where, and who may know that. */
+/** Liveness, resolving, names: which nodes are online, and who may learn their endpoint or existence. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { challenges } from '../../../../src/wire/registry-messages.ts'
@@ -18,7 +18,7 @@ test('three minutes of silence and the node is reaped, as its next heartbeat rep
   assert.equal(setting.registry.counters.reaped, 1)
 })
 
-test('a node comes back from the disk as it was, with its last-seen', () => {
+test('a node is restored from disk unchanged, with its last-seen', () => {
   const setting = new Setting()
   const alice = setting.join({ hostname: 'alice', lan_addrs: ['10.0.0.1:4000'] })
   setting.publish(alice)
@@ -35,7 +35,7 @@ test('a node comes back from the disk as it was, with its last-seen', () => {
   assert.equal(setting.registry.counters.liveNodes, 0)
 })
 
-test('a private node is resolved only by those in a pair with it, not even on its own', () => {
+test('a private node is resolved only by a trusted pair partner, not even for its own request', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
   assert.deepEqual(setting.resolve(alice, bob), REFUSED)
@@ -47,7 +47,7 @@ test('a private node is resolved only by those in a pair with it, not even on it
   assert.equal(setting.resolve(bob, alice)['real_addr'], '203.0.113.1:4000')
 })
 
-test('punch asks for the same right as resolve', () => {
+test('punch requires the same right as resolve', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
   const punch = (): object =>
@@ -68,7 +68,7 @@ test('punch asks for the same right as resolve', () => {
   })
 })
 
-test('a private name answers only to a signed request of a trusted node', () => {
+test('a private name is resolved only for a signed request from a trusted node', () => {
   const setting = new Setting()
   const alice = setting.join({ hostname: 'alice' })
   const [bob, carol] = [setting.join(), setting.join()]
@@ -112,7 +112,7 @@ test('a name is free again when its node renames itself', () => {
   assert.equal(takeName(setting, bob, ''), 'set_hostname_ok')
 })
 
-test('a name is kept for the key that signed for it while its node is away, for thirty days, over a restart', () => {
+test('a name stays reserved for the key that signed for it for thirty days while its node is away, across a restart', () => {
   const setting = new Setting()
   const alice = setting.join({ hostname: 'agent' })
   setting.now += 4 * 60_000
@@ -132,7 +132,7 @@ test('a name is kept for the key that signed for it while its node is away, for 
   assert.equal(takeName(setting, heir, 'agent'), 'set_hostname_ok')
 })
 
-test('a name of a node that never signed is free as soon as the node is silent', () => {
+test("a never-signing node's name is free as soon as the node is silent", () => {
   const setting = new Setting()
   setting.join({ hostname: 'agent' }, false)
   setting.now += 4 * 60_000
@@ -140,7 +140,7 @@ test('a name of a node that never signed is free as soon as the node is silent',
   assert.equal(takeName(setting, setting.join(), 'agent'), 'set_hostname_ok')
 })
 
-test('a silent account without trust is forgotten, and its id is never assigned again', () => {
+test('a silent account without trust is forgotten, and its id is never reassigned', () => {
   const setting = new Setting()
   const [alice, bob] = [setting.join(), setting.join()]
   setting.report(alice, bob)
@@ -168,7 +168,7 @@ test('check_trust answers the two nodes concerned, and reveals nothing to a stra
   assert.deepEqual(['203.0.113.1', '203.0.113.2', '192.0.2.66'].map(ask), [true, true, false])
 })
 
-test('guessing private names by taking them is slow', () => {
+test('guessing private names by claiming them is slow', () => {
   const setting = new Setting()
   const bob = setting.join()
   const replies = Array.from({ length: 25 }, (_, index) =>
@@ -198,7 +198,7 @@ function takeName(setting: Setting, member: Member, hostname: string): unknown {
   })['type']
 }
 
-test('the limits per source refill with time; loopback has none', () => {
+test('per-source limits refill over time; loopback has none', () => {
   const setting = new Setting()
   const alice = setting.join()
   for (let i = 0; i < 50; i++) assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
@@ -224,7 +224,7 @@ test('announced beacons are listed for a minute', () => {
   assert.deepEqual(setting.ask({ type: 'beacon_list' })['beacons'], [])
 })
 
-test('a reply that promises something waits for the disk, one that does not, does not', () => {
+test('only a reply that promises something waits for the disk', () => {
   const setting = new Setting()
   const alice = setting.join()
   assert.ok(setting.registry.replyWaits)
@@ -234,7 +234,7 @@ test('a reply that promises something waits for the disk, one that does not, doe
   assert.ok(!setting.registry.replyWaits, 'a refusal promises nothing')
 })
 
-test('damaged records are skipped and counted, the rest is used', () => {
+test('damaged records are skipped and counted, the rest are used', () => {
   const setting = new Setting()
   setting.join()
   setting.disk.set('account/9', '{"publicKey":7}')

@@ -17,7 +17,7 @@ test('a key keeps its id forever, even after reaping and a restart', () => {
   assert.equal(setting.join().id, bob.id + 1, 'ids are not used again')
 })
 
-test('the endpoint is the TCP source with the port of listen_addr, or the TCP source itself', () => {
+test("the endpoint is the TCP source with listen_addr's port, or the TCP source itself", () => {
   const setting = new Setting()
   const identity = newIdentity(1)
   const observed = (listenAddr: unknown, source: string): unknown =>
@@ -45,7 +45,7 @@ test('a key that signed once must always sign; one that never did need not', () 
   assert.equal(
     setting.ask(setting.registration(pilotgate.identity, {}, false))['type'],
     'error',
-    'also once it is gone',
+    'even once it is gone',
   )
 })
 
@@ -62,7 +62,7 @@ test('requireSignedRegister refuses the unsigned', () => {
   assert.equal(setting.ask(setting.registration(newIdentity(1)))['type'], 'register_ok')
 })
 
-test('an e-mail address takes over no node, unless the operator allows it, and never one that signed', () => {
+test('an e-mail address cannot take over a node unless the operator allows it, and never one that signed', () => {
   for (const compat of [new Set<Compat>(), new Set<Compat>(['owner-recovery'])]) {
     const setting = new Setting({ compat })
     const signed = setting.join({ owner: 'alice@example.com' })
@@ -75,7 +75,7 @@ test('an e-mail address takes over no node, unless the operator allows it, and n
   }
 })
 
-test('one key has one spelling: another is refused, it does not make another node', () => {
+test('one key has one encoding: another is refused and does not create a second node', () => {
   const setting = new Setting()
   const member = setting.join({}, false)
   const key = member.identity.publicKeyBase64
@@ -101,7 +101,7 @@ test('LAN addresses are bounded and must be addresses', () => {
   assert.ok(Array.isArray(lan) && lan.length === 16 && lan[0] === '10.0.0.0:4000')
 })
 
-test('after a rotation only the new key speaks, and a key of another node cannot be taken', () => {
+test("after a rotation only the new key is valid, and another node's key cannot be claimed", () => {
   const setting = new Setting()
   const alice = setting.join()
   const bob = setting.join()
@@ -117,9 +117,5 @@ test('after a rotation only the new key speaks, and a key of another node cannot
   assert.equal(setting.heartbeat(next)['type'], 'heartbeat_ok')
   setting.restart()
   assert.equal(setting.ask(setting.registration(next.identity))['node_id'], alice.id)
-  assert.notEqual(
-    setting.ask(setting.registration(alice.identity))['node_id'],
-    alice.id,
-    'the old key is a stranger now',
-  )
+  assert.notEqual(setting.ask(setting.registration(alice.identity))['node_id'], alice.id, 'the old key is unknown now')
 })

@@ -1,4 +1,4 @@
-/** The registry's half of a session, against a client that has one and sends what no node sends. */
+/** The registry's half of a session, against a client with a session that sends what no node would. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toBase64 } from '../../../../src/base/bytes.ts'
@@ -9,7 +9,7 @@ import { Fields } from '../../../../src/server/registry/fields.ts'
 import { ClientSession } from '../../../../src/server/registry/session.ts'
 import { canonicalRequest, parseSessionOffer, sessionTranscript } from '../../../../src/wire/registry-session.ts'
 
-/** An open session, and its key. */
+/** An open session and its key. */
 function open(): { session: ClientSession; key: Uint8Array } {
   const session = new ClientSession({ certificate: undefined, isBehindProxy: false })
   const identity = createIdentity(new Uint8Array(32).fill(1))

@@ -1,4 +1,4 @@
-/** A registry with members that can sign, a clock that is set by hand, and a disk that outlives it. */
+/** A registry with members that can sign, a manual clock, and a disk that outlives it. */
 import type { Identity } from '../../../../src/crypto/identity.ts'
 import type { RegistryOptions } from '../../../../src/server/registry/options.ts'
 import { toBase64, utf8 } from '../../../../src/base/bytes.ts'
@@ -26,7 +26,7 @@ export class Setting {
     this.registry = new Registry(new MemoryStore(this.disk), options)
   }
 
-  /** The process died and came back with what was on disk. */
+  /** Kills the process and restarts it from disk. */
   restart(): void {
     this.registry = new Registry(new MemoryStore(this.disk), this.#options)
   }
@@ -35,7 +35,7 @@ export class Setting {
     return { ...this.registry.handle(this.now, sourceIp, 50_000, request) }
   }
 
-  /** With the signature of `member` over `text`. */
+  /** Signed by `member` over `text`. */
   askAs(member: Member, text: string, request: object, sourceIp?: string): Reply {
     return this.ask({ ...request, signature: sign(member.identity, text) }, sourceIp)
   }

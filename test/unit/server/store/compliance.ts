@@ -1,4 +1,4 @@
-/** What every RegistryStore must do. `open` is called again and again for the same place. */
+/** What every RegistryStore must do. `open` is called repeatedly for the same location. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RegistryStore } from '../../../../src/server/store/store.ts'
@@ -11,7 +11,7 @@ export function storeCompliance(name: string, place: () => Promise<() => Promise
     await store.close()
   })
 
-  test(`${name}: what was put and not deleted is there after reopening`, async () => {
+  test(`${name}: records put and not deleted are there after reopening`, async () => {
     const open = await place()
     const first = await open()
     first.load()
@@ -35,7 +35,7 @@ export function storeCompliance(name: string, place: () => Promise<() => Promise
     await second.close()
   })
 
-  test(`${name}: closing flushes what was put before`, async () => {
+  test(`${name}: closing flushes earlier puts`, async () => {
     const open = await place()
     const first = await open()
     for (let i = 0; i < 1_000; i++) first.put(`trust/${i}`, { i })

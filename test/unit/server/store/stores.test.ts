@@ -1,4 +1,4 @@
-/** Every store meets the contract, and those on disk keep what they acknowledged when their process is killed. */
+/** Every store meets the contract, and stores on disk keep what they acknowledged when their process is killed. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
@@ -73,7 +73,7 @@ test('journal: an incomplete last line is left out, a damaged one is counted, an
   assert.equal(await readFile(file, 'utf8'), '["a",{"n":11999}]\n["d",{"n":4}]\n')
 })
 
-test('journal: a write that the disk refuses is never acknowledged, nor is anything after it', async () => {
+test('journal: a failed write is never acknowledged, nor is anything after it', async () => {
   const store = await openJournalStore(await newDirectory())
   const broken = new Error('no space left')
   const prototype = Object.getPrototypeOf(await probe()) as { datasync: () => Promise<void> }
@@ -87,7 +87,7 @@ test('journal: a write that the disk refuses is never acknowledged, nor is anyth
   await assert.rejects(store.close(), { code: 'FAILED' })
 })
 
-test('a folder keeps the store it has', async () => {
+test('a folder keeps its kind of store', async () => {
   const [lmdb, journal] = [await newDirectory(), await newDirectory()]
   for (const [directory, openIt] of [
     [lmdb, openLmdbStore],
@@ -109,7 +109,7 @@ async function probe(): Promise<FileHandle> {
   return handle
 }
 
-/** Runs a process that writes without end and prints what was flushed; kills it after `lines` acknowledgements. */
+/** Runs a process that writes endlessly and prints what was flushed; kills it after `lines` acknowledgements. */
 async function killAfter(kind: string, directory: string, round: number, lines: number): Promise<string[]> {
   const writer = new URL('./writer.ts', import.meta.url).pathname
   const child = spawn(process.execPath, ['--import', 'tsx', writer, kind, directory, String(round)], {

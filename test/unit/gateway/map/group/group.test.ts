@@ -27,19 +27,19 @@ class FakeStream extends PassThrough {
   }
 }
 
-/** Peers that do as told; the clock stands until it is set. */
+/** Scripted peers; the clock moves only when set. */
 class World {
   readonly dialled: string[] = []
   readonly told: string[] = []
   readonly streams: FakeStream[] = []
   readonly does: Record<string, Behaviour> = {}
-  /** Trusted nodes by id, and their tags; 'away': the registry does not tell. */
+  /** Trusted nodes by id, and their tags; 'away': the registry does not answer. */
   readonly tags: Record<number, readonly string[] | 'away'> = {}
   asked = 0
   now = 1_000
   readonly group: PeerGroup
 
-  /** What services behind peers answer to a GET; 0: nothing. */
+  /** The status that services behind peers answer to a GET; 0: none. */
   readonly health: Record<string, number> = {}
   readonly asks: string[] = []
   readonly #spec: string
@@ -122,7 +122,7 @@ test('connections go round', async () => {
   assert.deepEqual(world.dialled, ['a:80', 'b:80', 'c:80', 'a:80', 'b:80', 'c:80'])
 })
 
-test('or to the peer with the fewest open ones', async () => {
+test('or go to the peer with the fewest open ones', async () => {
   const world = new World('a|b:80,balance=least-connections')
   for (let index = 0; index < 4; index++) await world.dial()
   assert.deepEqual(
@@ -134,7 +134,7 @@ test('or to the peer with the fewest open ones', async () => {
   assert.deepEqual([await world.dial(), await world.dial()], ['b:80', 'b:80'])
 })
 
-test('a peer that refuses is left out: its client goes to another, and those after it do not ask it', async () => {
+test('a peer that refuses is ejected: its client goes to another, and later ones skip it', async () => {
   const world = new World('a|b:80')
   world.does['a'] = 'refuses'
   assert.equal(await world.dial(), 'b:80')
@@ -150,7 +150,7 @@ test('a peer that refuses is left out: its client goes to another, and those aft
   )
 })
 
-test('it is tried again after one second, then two, four, …, a minute at most; each time by one client only', async () => {
+test('it is retried after one second, then two, four, …, at most a minute, each time by only one client', async () => {
   const world = new World('a|b:80')
   world.does['a'] = 'refuses'
   await world.dial()
@@ -167,7 +167,7 @@ test('it is tried again after one second, then two, four, …, a minute at most;
   assert.deepEqual(world.told, ['-a'], 'said once')
 })
 
-test('a peer that takes a connection again is back, and its failures are forgotten', async () => {
+test('a peer that accepts a connection again is back, and its failures are forgotten', async () => {
   const world = new World('a|b:80')
   world.does['a'] = 'refuses'
   await world.dial()
@@ -185,7 +185,7 @@ test('a peer that takes a connection again is back, and its failures are forgott
   assert.deepEqual(world.told, ['-a', '+a'])
 })
 
-test('a silent peer costs its client the patience, no more; what it opens too late is reset', async () => {
+test('a silent peer costs its client only the patience; a stream it opens too late is reset', async () => {
   for (const behaviour of ['silent', 'late'] as const) {
     const world = new World('a|b:80')
     world.does['a'] = behaviour
@@ -199,7 +199,7 @@ test('a silent peer costs its client the patience, no more; what it opens too la
   }
 })
 
-test('many clients that fail at once are one failure', async () => {
+test('many clients failing at once count as one failure', async () => {
   const world = new World('a|b:80')
   world.does['a'] = 'silent'
   await Promise.all(Array.from({ length: 10 }, () => world.dial()))
@@ -224,7 +224,7 @@ test('if all are ejected, all are tried anyway, and the last error is reported',
   assert.equal(await world.dial(), 'b:80')
 })
 
-test('limits of our own, and clients that give up, say nothing about a peer', async () => {
+test('our own limits and clients that give up do not count against a peer', async () => {
   const world = new World('a|b:80')
   world.does['a'] = 'our limit'
   assert.equal(await world.dial(), 'b:80')
@@ -290,7 +290,7 @@ test('several peers in the notation of the command line', () => {
     assert.throws(() => parseMapSpec(bad), PilotError, bad)
 })
 
-test('a tag means every trusted node that has it, according to the registry: they come and go with it', async () => {
+test('a tag means every trusted node that has it according to the registry, and members follow changes', async () => {
   const world = new World('tag:ci|b:80')
   Object.assign(world.tags, { 8: ['ci', 'web'], 9: ['ci'], 10: ['web'] })
   world.group.start()
@@ -316,7 +316,7 @@ test('a tag means every trusted node that has it, according to the registry: the
       ['0:0000.0000.0009', 1],
       ['node-10', 0],
     ],
-    'what is not reported stays as it was',
+    'unreported members stay as they were',
   )
   delete world.tags[9]
   world.group.stop()
@@ -344,7 +344,7 @@ test('a node that is listed both by tag and by name counts once', async () => {
   }
 })
 
-test('without a peer that has the tag, a client gets that error, and the registry is asked at most once a second', async () => {
+test('without a peer with the tag clients get that error, and the registry is asked at most once a second', async () => {
   const world = new World('tag:ci:80')
   world.tags[8] = []
   await assert.rejects(world.dial(), { code: 'PEER_UNREACHABLE', message: 'tag:ci: no trusted peer has this tag' })

@@ -1,4 +1,7 @@
-/** What a probe asks of a service, against real ones on the other end of a pipe: Node's HTTP server, and gRPC's own health proto in grpc-js. */
+/**
+ * What a probe asks a service, against real ones at the other end of a pipe: Node's HTTP server, and gRPC's own health
+ * proto in grpc-js.
+ */
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { duplexPair } from 'node:stream'
@@ -8,7 +11,7 @@ import * as grpc from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import { checkHealth } from '../../../../../src/gateway/map/group/health-check.ts'
 
-/** The verdict about what `serve` puts at the far end. */
+/** The verdict on what `serve` puts at the far end. */
 async function verdict(serve: (far: Duplex) => void, check: Parameters<typeof checkHealth>[1]): Promise<string> {
   const [near, far] = duplexPair()
   far.on('error', () => {})
@@ -45,7 +48,7 @@ test('HTTP: 2xx and 3xx are healthy; other answers, other protocols and the end 
   assert.match(await verdict((far) => far.resume().end(), { kind: 'http', path: '/' }), /GET \/: socket hang up/)
 })
 
-test('gRPC: only SERVING is well, of the service that is asked for', async () => {
+test('gRPC: only SERVING, for the requested service, is healthy', async () => {
   const server = healthServer({ '': 'SERVING', 'demo.Greeter': 'NOT_SERVING', 'demo.Other': 'UNKNOWN' })
   const ask = (service: string): Promise<string> =>
     verdict((far) => server.createConnectionInjector(grpc.ServerCredentials.createInsecure()).injectConnection(far), {

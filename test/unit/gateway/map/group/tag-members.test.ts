@@ -1,4 +1,6 @@
-/** Who has a tag: peers in the configuration, or, for other tags, chosen peers that claim them; never guests. */
+/**
+ * Which nodes have a tag: peers in the configuration or, for other tags, chosen peers that claim them; never guests.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TagMembers, type TagNode } from '../../../../../src/gateway/map/group/tag-members.ts'
@@ -8,7 +10,7 @@ import { parseMapSpec } from '../../../../../src/gateway/model/map-spec.ts'
 
 const entry = { approvedAt: '', mutual: true, network: 0 }
 
-/** Everybody says of itself that it has both tags. */
+/** Every node claims both tags. */
 function world(): { node: TagNode; asked: number[] } {
   const asked: number[] = []
   const node: TagNode = {
@@ -29,7 +31,7 @@ function world(): { node: TagNode; asked: number[] } {
 
 const CONFIGURED = configuredTags({ alice: { key: 'ALICE', tags: ['ci'] }, bob: { key: 'BOB' } })
 
-test('a tag of the configuration belongs to its keys, and the registry is not asked', async () => {
+test('a tag in the configuration belongs to its keys, and the registry is not asked', async () => {
   const { node, asked } = world()
   const members = new TagMembers(node, ['ci'], CONFIGURED, () => 0)
   await members.refresh()
@@ -48,7 +50,7 @@ test('a tag not assigned in the configuration is claimed by chosen peers; guests
   assert.deepEqual(asked.toSorted(), [2, 3])
 })
 
-test('tags that nodes give themselves are named for the warning, once each', () => {
+test('self-assigned tags are named in the warning, once each', () => {
   const maps = [parseMapSpec('0:tag:web:80'), parseMapSpec('0:tag:ci:81')]
   const exposes = [parseExposeSpec('80=3000,allow=tag:web,allow=tag:db,allow=bob')]
   assert.deepEqual(selfAssignedTags(CONFIGURED, maps, exposes), ['web', 'db'])
