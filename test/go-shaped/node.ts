@@ -2,8 +2,7 @@
  * A node that behaves like the April 2026 reference daemon (tunnel.md §3 to §6, stream.md §2, trust.md §3): PILA
  * without retransmission, a new nonce prefix at each accepted one, replay checked before the tag, keys that are only
  * checked at first contact, relay for good once anything came by it, silent drops by trust gate and SYN limits. It does
- * no I/O:
- * `world` carries its datagrams, its clock is passed in.
+ * no I/O: `world` carries its datagrams, its clock is passed in.
  */
 import { createHash } from 'node:crypto'
 import type { Endpoint, NodeId } from '../../src/base/types.ts'
