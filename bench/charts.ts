@@ -1,4 +1,4 @@
-/** Which rows become which chart. Direct TCP is left to the tables where it would make all other bars short. Pure. */
+/** Which rows go into which chart. Direct TCP appears only in the tables where it would dwarf all other bars. Pure. */
 import { chart } from './chart.ts'
 import type { Panel } from './chart.ts'
 import { formatValue } from './report.ts'
@@ -13,7 +13,7 @@ export interface Chart {
   readonly svg: string
 }
 
-/** Those that something was measured for. */
+/** Only those with measurements. */
 export function chartsOf(results: Results): Chart[] {
   return CHARTS.flatMap(({ file, title, rows, without = [] }) => {
     const panels = rows.flatMap((id) => panelOf(results, id, without))

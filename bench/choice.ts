@@ -1,4 +1,4 @@
-/** The command line of the benchmark, and what it leaves to be measured. Pure. */
+/** The benchmark's command line, and what it selects. Pure. */
 import { PEERS, PLACES, ROWS } from './rows.ts'
 import type { PeerId, Place } from './rows.ts'
 import { FULL, QUICK } from './scale.ts'
@@ -10,7 +10,7 @@ export interface Choice {
   readonly out: string | undefined
   readonly peers: ReadonlySet<PeerId>
   hasPlace(place: Place): boolean
-  /** @param rows those that a step yields. */
+  /** @param rows the rows a step yields. */
   hasRows(rows: readonly string[]): boolean
 }
 

@@ -1,4 +1,4 @@
-/** The first connection to a peer, tunnel and all: on loopback, and through two NATs of the kernel. */
+/** The first connection to a peer, tunnel set-up included: on loopback, and through two kernel NATs. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { adminClient } from '../src/admin/client.ts'
 import { address, eventually } from '../test/e2e/harness.ts'
@@ -55,7 +55,7 @@ export async function coldSamples(crew: Crew, count: number): Promise<ColdPair[]
   return samples
 }
 
-/** They agree on trust, which they keep, and are killed. */
+/** They establish trust, which is saved, and are killed. */
 async function meet(near: BenchGateway, far: BenchGateway): Promise<void> {
   await Promise.all([far.start(), near.start()])
   await Promise.all([far.trusts(near.name), near.trusts(far.name)])
@@ -71,7 +71,7 @@ async function firstConnection(client: Client, gateway: BenchGateway): Promise<C
 }
 
 /**
- * Both behind a NAT that admits only replies (MASQUERADE), which forgets in seconds: the way has to be punched.
+ * Each behind a NAT that admits only replies (MASQUERADE) and forgets in seconds: the path has to be punched.
  * Both are killed and started again before every sample, on the same port, so that neither holds a tunnel; that they trust
  * each other they remember.
  */

@@ -1,6 +1,6 @@
 /**
- * The processes of a run: gateways, proxies, services and clients, each on its own, on this machine or in a namespace.
- * They end with the stage, or with us.
+ * The processes of a run: gateways, proxies, services and clients, one each, on this machine or in a namespace. They
+ * end with the stage, or with this process.
  */
 import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
@@ -15,7 +15,7 @@ import type { Program } from '../test/e2e/program.ts'
 import { insideCommand } from '../test/nat/lab.ts'
 import type { Asked, Order } from './roles/client.ts'
 
-/** Where a process runs: its namespace, if it has one, and the address that the others reach it at. */
+/** Where a process runs: its namespace, if any, and the address at which others reach it. */
 export interface Spot {
   readonly namespace?: string
   readonly host: string
@@ -28,7 +28,7 @@ export class Crew {
 
   constructor(stage: Stage) {
     this.stage = stage
-    process.once('exit', () => rmSync(stage.dir, { recursive: true, force: true })) // Ctrl+C asks no one to close the stage
+    process.once('exit', () => rmSync(stage.dir, { recursive: true, force: true })) // Ctrl+C does not close the stage
   }
 
   spawn(spot: Spot, args: readonly string[], label: string, command = process.execPath): Program {
@@ -37,7 +37,7 @@ export class Crew {
     return this.stage.spawn(program, all, { label })
   }
 
-  /** A role of roles/main.ts. @returns its process and what it says when it is ready. */
+  /** A role of roles/main.ts. @returns its process and what it reports when ready. */
   async role(
     spot: Spot,
     ...args: readonly string[]
@@ -67,7 +67,7 @@ export class Crew {
     return new Client(socket, program)
   }
 
-  /** A client on loopback for connections that are held. */
+  /** A client on loopback that holds connections open. */
   async holder(fresh: boolean): Promise<Client> {
     if (fresh || this.#holder === undefined) {
       await this.#holder?.stop()
@@ -100,7 +100,7 @@ export class BenchGateway {
     return this.program.pid
   }
 
-  /** kill -9 if it still runs. */
+  /** kill -9 if it is still running. */
   async start(): Promise<this> {
     await this.program?.kill()
     this.program = await this.#crew.pilotgate(this.#spot, ...this.#args)
@@ -132,7 +132,7 @@ export class Client {
     })
   }
 
-  /** @throws Error with what went wrong at the client, or when it did not answer in time. */
+  /** @throws Error with what went wrong at the client, or if it did not answer in time. */
   async ask<T>(order: Order, timeoutMs = ORDER_MS): Promise<T> {
     const id = ++this.#orders
     const { result, error } = await new Promise<Answer>((resolve, reject) => {

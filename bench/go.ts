@@ -1,7 +1,7 @@
 /**
- * The reference implementation beside ours, where PILOT_GO_BIN names its programs: Go to Go, and our gateway to Go.
- * Two Go daemons answer each other's FIN forever (stream.md Q1), which costs a whole processor. They get a stage of their own and are
- * restarted after each sample; otherwise that load would be part of whatever is measured next.
+ * The reference implementation next to ours, if PILOT_GO_BIN names its programs: Go to Go, and our gateway to Go. Two
+ * Go daemons answer each other's FIN forever (stream.md Q1), which costs a whole core. They get their own stage and are
+ * restarted after each sample; otherwise that load would distort the next measurement.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -86,7 +86,7 @@ async function trusts(node: GoNode, other: GoNode): Promise<boolean> {
 const GO_LOCAL = '127.88.200.1'
 const ECHO_PORT = 7
 
-/** The programs do not tell their version: the beginning of a digest tells two of them apart. */
+/** The programs do not report their version: the start of a digest tells two builds apart. */
 export function goVersion(): string | undefined {
   return noGo === false
     ? `sha256:${createHash('sha256')

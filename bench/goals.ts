@@ -1,4 +1,4 @@
-/** What the data path is meant to reach: two cores shared by both gateways, client and service. */
+/** Targets for the data path: two cores shared by both gateways, client and service. */
 import { ratioOf, valueOf } from './results.ts'
 import type { Results } from './results.ts'
 

@@ -1,4 +1,4 @@
-/** The machine and the versions that figures depend on. */
+/** The machine and the versions the figures depend on. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -31,7 +31,7 @@ export function versions(): Record<string, string> {
   }
 }
 
-/** Of the checkout; a tree that was changed since says so. */
+/** Of the checkout; says if the tree was changed since. */
 export function gitDescribe(): string {
   try {
     return execFileSync('git', ['describe', '--always', '--dirty', '--tags'], {

@@ -1,4 +1,4 @@
-/** Collects samples and failures while a run continues, and says on stderr how far it is. */
+/** Collects samples and failures during a run, and reports progress on stderr. */
 import { PEERS, ROWS } from './rows.ts'
 import type { PeerId, Place, Row } from './rows.ts'
 import { formatValue } from './report.ts'

@@ -1,4 +1,4 @@
-/** Results as Markdown: a table for each place, the goals, and what is missing and why. Pure. */
+/** Results as Markdown: a table per place, the goals, and what is missing and why. Pure. */
 import { judge } from './goals.ts'
 import { ratioOf, valueOf } from './results.ts'
 import type { Results } from './results.ts'
@@ -39,7 +39,7 @@ export function reportOf(
   ].join('\n')
 }
 
-/** Nothing where nothing was measured; no column without a figure. */
+/** Empty if nothing was measured; no column without a figure. */
 export function tableOf(results: Results, place: Place): string[] {
   const rows = ROWS.filter(
     (row) => row.place === place && PEERS.some(({ id }) => valueOf(results, row.id, id) !== undefined),

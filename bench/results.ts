@@ -1,4 +1,4 @@
-/** What a run found, as it is written to results.json; tables and charts are made from this alone. */
+/** The results of a run, as written to results.json; tables and charts are made only from this. */
 import { median, medianRatio, present } from './stats.ts'
 import type { Sample } from './stats.ts'
 import type { PeerId } from './rows.ts'
@@ -31,7 +31,7 @@ export interface Results {
   readonly samples: readonly TakenSample[]
 }
 
-/** One value for each round; null where it failed. */
+/** One value per round; null if it failed. */
 export function samplesOf(results: Pick<Results, 'samples'>, row: string, peer: PeerId): Sample[] {
   return results.samples
     .filter((sample) => sample.row === row && sample.peer === peer)
@@ -39,13 +39,13 @@ export function samplesOf(results: Pick<Results, 'samples'>, row: string, peer: 
     .map(({ value }) => value)
 }
 
-/** Median of the rounds; undefined when there is none. */
+/** Median of the rounds; undefined if there is none. */
 export function valueOf(results: Pick<Results, 'samples'>, row: string, peer: PeerId): number | undefined {
   const values = present(samplesOf(results, row, peer))
   return values.length === 0 ? undefined : median(values)
 }
 
-/** Median of the ratios round by round; undefined when no round has both. */
+/** Median of the per-round ratios; undefined if no round has both. */
 export function ratioOf(
   results: Pick<Results, 'samples'>,
   row: string,

@@ -1,6 +1,6 @@
 /**
- * The benchmark (`npm run bench`): starts every way, asks all of them in turn, round after round, and writes what it
- * found. Whatever it starts ends with it. Read rows.ts for what is measured, steps.ts for how.
+ * The benchmark (`npm run bench`): starts every variant, measures them in turn, round after round, and writes the
+ * results. Everything it starts ends with it. Read rows.ts for what is measured, steps.ts for how.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
@@ -188,7 +188,7 @@ function finish(): void {
   process.exit(results.failures.length === 0 ? 0 : 1)
 }
 
-/** Steps that are about nothing else. */
+/** Steps that measure nothing else. */
 const PROC_STEPS: readonly string[] = ['memory', 'idle']
 const HAS_PROC = existsSync('/proc/self/stat')
 const VETH_STEPS: readonly string[] = ['setup', 'rtt', 'one', 'sixteen', 'both']

@@ -2,7 +2,7 @@
 export interface Scale {
   readonly name: 'quick' | 'full'
   readonly rounds: number
-  readonly transferMs: number // what one transfer is made to last
+  readonly transferMs: number // target duration of one transfer
   readonly rateMs: number // of requests, calls and connections
   readonly setUps: number
   readonly roundTrips: number

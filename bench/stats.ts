@@ -1,12 +1,12 @@
-/** Numbers out of samples. Pure. */
+/** Statistics over samples. Pure. */
 
-/** Nearest rank: always a value that was seen. NaN of nothing. */
+/** Nearest rank: always an observed value. NaN if empty. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.max(0, Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1))] ?? Number.NaN
 }
 
-/** Of an even count the mean of the two in the middle. NaN of nothing. */
+/** For an even count, the mean of the middle two. NaN if empty. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
@@ -34,7 +34,7 @@ export function present(values: readonly Sample[]): number[] {
   return values.filter((value) => value !== null)
 }
 
-/** Largest minus smallest, as part of the median: how far to trust it. */
+/** Largest minus smallest, relative to the median: how far to trust it. */
 export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / median(values)
 }

@@ -1,6 +1,7 @@
 /**
- * How each row is measured. A step yields one sample of its rows for one way; the run asks all ways in turn, round after
- * round. Every transfer is exact: its bytes were agreed on beforehand, and one too few or too many is a failure.
+ * How each row is measured. A step yields one sample of its rows for one variant; the run measures all variants in
+ * turn, round after round. Every transfer is exact: its size is agreed beforehand, and one byte too few or too many is
+ * a failure.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -53,7 +54,7 @@ const ALL: readonly PeerId[] = [
 const TCP: readonly PeerId[] = ['tcp', 'tcp-proxy', 'tls-proxy', 'gateway']
 const STREAMS: readonly PeerId[] = [...TCP, 'grpc', 'grpc-gateway', 'nats', 'nats-gateway']
 
-/** Memory first: later the heaps have room left over from the transfers. */
+/** Memory first: later the heaps have spare room from the transfers. */
 export const STEPS: readonly Step[] = [
   {
     id: 'memory',
@@ -141,7 +142,7 @@ async function transfer(
   return { ms, seconds: cpuSeconds(way.pids) - before }
 }
 
-/** As many bytes as this way carries in the wished time; found out once, and the same in every round. */
+/** As many bytes as this variant carries in the target time; determined once, and the same in every round. */
 const agreed = new WeakMap<Way, Map<string, number>>()
 
 async function agreedBytes(setting: Setting, direction: Direction, streams: number): Promise<number> {
@@ -236,7 +237,7 @@ async function besideIdle(setting: Setting): Promise<Taken> {
   }
 }
 
-/** A proxy needs two descriptors for each connection, a gateway one. */
+/** A proxy needs two descriptors per connection, a gateway one. */
 function mostConnections(way: Way): number {
   const limit = Number(/Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1_024)
   return Math.floor((limit - SPARE_DESCRIPTORS) / (way.echo === undefined && way.by === 'tcp' ? 2 : 1))
@@ -250,7 +251,7 @@ const GO_PAUSE_MS = 700
 const LEAST_BYTES = 262_144
 const MOST_BYTES = 16e9
 const WHOLE_BYTES = 65_536
-/** Shorter transfers tell little about the rate. */
+/** Shorter transfers say little about the rate. */
 const TELLING_MS = 80
 const TRANSFER_MS = 120_000
 const WARM_UP_CONNECTIONS = 100

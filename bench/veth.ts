@@ -1,4 +1,4 @@
-/** Two network namespaces joined by one veth pair of MTU 1500, with loss by iptables when asked for. Linux, root. */
+/** Two network namespaces joined by one veth pair of MTU 1500, with optional loss by iptables. Linux, root. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { findProgram } from '../test/e2e/program.ts'
 import { inside } from '../test/nat/lab.ts'

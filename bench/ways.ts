@@ -1,4 +1,6 @@
-/** From a client to a service along every way, on one machine: who listens where, and which processes are in between. */
+/**
+ * From a client to a service by every variant, on one machine: what listens where, and which processes are in between.
+ */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +24,7 @@ export interface Way {
   readonly afterwards?: () => Promise<void> // of a sample: what it left behind and others would suffer from
 }
 
-/** One client, one service, and the ways between them that were asked for. */
+/** One client, one service, and the requested variants between them. */
 export interface World {
   readonly client: Client
   readonly ways: ReadonlyMap<PeerId, Way>

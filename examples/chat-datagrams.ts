@@ -1,11 +1,12 @@
-// A chat over datagrams: like UDP, whole or not at all, in any order, maybe lost; but encrypted, and from who it says.
+// A chat over datagrams: like UDP, delivered whole or not at all, in any order, maybe lost; but encrypted, and with an
+// authentic sender.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { testnet } from 'pilotgate/testing'
 
 const CHAT_PORT = 4_000
 const net = await testnet({ nodes: 3 })
 
-// Everybody listens, and tells who said what.
+// Every node listens, and prints who said what.
 const heard = new Set<string>()
 const ports = await Promise.all(
   net.nodes.map(
@@ -16,7 +17,7 @@ const ports = await Promise.all(
   ),
 )
 
-// agent-1 speaks to all others, until they have heard it: nothing repeats a datagram but we.
+// agent-1 sends to all others until they have received it: nothing else repeats a datagram.
 for (let round = 0; round < 20 && heard.size < 2; round++) {
   for (const peer of ['agent-2', 'agent-3']) await ports[0]!.send(peer, CHAT_PORT, Buffer.from('hello'))
   await sleep(50)

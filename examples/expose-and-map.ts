@@ -9,12 +9,13 @@ import { introduce } from 'pilotgate/testing'
 const rendezvous = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: silentLogger })
 const where = { registry: rendezvous.registry, beacon: rendezvous.beacon, listen: '127.0.0.1:0', ephemeral: true }
 
-// Any TCP service of this machine.
+// Any TCP service on this machine.
 const service = createServer((socket) => socket.on('error', () => {}).end('hello over TCP\n')).listen(0, '127.0.0.1')
 await once(service, 'listening')
 const { port } = service.address() as AddressInfo
 
-// The texts are those of `pilotgate up --expose` and `--map`. Between machines `trust` names the other side, here introduce does it.
+// The notation is that of `pilotgate up --expose` and `--map`. Between machines `trust` names the other side; here
+// introduce does it.
 const exposing = await createGateway({ ...where, hostname: 'agent-b', expose: [`7=127.0.0.1:${port}`] })
 const mapping = await createGateway({ ...where, hostname: 'agent-a', map: ['127.0.0.1:0:agent-b:7'] })
 await introduce(mapping.overlay, exposing.overlay)

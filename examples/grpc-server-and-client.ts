@@ -24,7 +24,7 @@ const [alice, bob] = [net.nodes[0]!, net.nodes[1]!]
 
 const server = new grpc.Server()
 server.addService(greeter, {
-  // pilot-hostname, pilot-node and pilot-address are the tunnel's word, whatever the client sends.
+  // pilot-hostname, pilot-node and pilot-address come from the tunnel, whatever the client sends.
   greet: (call: grpc.ServerUnaryCall<{ text: string }, unknown>, reply: grpc.sendUnaryData<unknown>) =>
     reply(null, { text: `${call.request.text}, ${call.metadata.get('pilot-hostname')[0]}` }),
   count: (call: grpc.ServerWritableStream<{ to: number }, unknown>) => {
@@ -36,7 +36,7 @@ await serveGrpc(bob, 50_051, server, grpc)
 
 const resolver = registerPilotResolver(grpc, alice)
 const Greeter = grpc.makeGenericClientConstructor(greeter, 'Greeter')
-// A proxy in the environment is meant for the internet.
+// A proxy from the environment is meant for the internet.
 const client = new Greeter('pilot://agent-2:50051', grpc.credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 })
 
 const greet = client['greet']!.bind(client)

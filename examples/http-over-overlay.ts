@@ -1,4 +1,4 @@
-// An HTTP server on an overlay port, and a client that asks it by name. No TCP port is opened on either side.
+// An HTTP server on an overlay port, and a client that requests from it by name. No TCP port is opened on either side.
 import { createServer, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-// How a program that uses the overlay is tested: a private overlay in the test's own process, up in less than a second.
+// How to test a program that uses the overlay: a private overlay in the test's own process, up in less than a second.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { text } from 'node:stream/consumers'
@@ -14,7 +14,7 @@ after(async () => {
   await net.stop()
 })
 
-test('what agent-1 says comes back from agent-2, in capitals', async () => {
+test('agent-2 returns what agent-1 sends, in capitals', async () => {
   const listener = await net.nodes[1]!.listen(1_234, (incoming) => {
     const stream = incoming.accept()
     stream.on('data', (part: Buffer) => stream.write(String(part).toUpperCase()))

@@ -1,4 +1,4 @@
-/** npm run check: types, lint, architecture, documents and the unit tests; under a minute, for between two edits. */
+/** npm run check: types, lint, architecture, documents and the unit tests; under a minute, to run between edits. */
 import { install, script } from './lib.mjs'
 import { runSteps } from './steps.mjs'
 

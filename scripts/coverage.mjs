@@ -9,14 +9,17 @@ import { join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { ROOT, filesBelow } from './lib.mjs'
 
-/** Where the processes of one run leave what they executed; `coverage/` is not committed. */
+/** Where the processes of one run write their coverage; `coverage/` is not committed. */
 export const COVERAGE_FOLDER = join(ROOT, 'coverage/raw')
-/** Points that a measurement may lie below its floor: what timing and machine decide (a branch taken, a program that is there) moves a small room by one or two. */
+/**
+ * Points a measurement may lie below its floor: timing and machine (a branch taken, a program installed) move a small
+ * room by one or two.
+ */
 const SLACK = 2
 /** Points below the measurement at which a raised floor is put. */
 const MARGIN = 1
 
-/** Prints the table. @returns 1 when a room is below its floor, or nothing was measured. */
+/** Prints the table. @returns 1 if a room is below its floor or nothing was measured. */
 export function reportCoverage() {
   const rooms = measureRooms()
   const floors = readFloors()
@@ -84,7 +87,7 @@ function addScript(executed, path, functions, { lineLengths, data }) {
   }
 }
 
-/** The smallest range around a place says how often it was reached. */
+/** The smallest range around a position says how often it was reached. */
 export function isExecuted(ranges, offset) {
   let smallest
   for (const range of ranges) {

@@ -1,5 +1,5 @@
 /**
- * What the project scripts share: is something stale, install, build, run a program with a time limit.
+ * Shared by the project scripts: check for staleness, install, build, run a program with a time limit.
  * Plain Node, no dependencies: these run before anything is installed. npm's own pre/post hooks are off
  * (`ignore-scripts=true` in .npmrc), hence scripts that do by themselves what is missing.
  */
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..')
 
-/** A failure whose message is all there is to say; everything else is our own bug and shows its stack. */
+/** A failure fully explained by its message; anything else is our own bug and shows its stack. */
 export class ScriptError extends Error {}
 
 /** Runs the body of a script; its failure is one line and exit code 1. */
@@ -23,7 +23,7 @@ export async function script(body) {
   }
 }
 
-/** Installs the locked dependencies when node_modules is missing or does not hold what package-lock.json says. */
+/** Installs the locked dependencies if node_modules is missing or does not match package-lock.json. */
 export async function install() {
   if (!installIsStale()) return
   console.error('installing dependencies (npm ci) …')
@@ -43,7 +43,7 @@ export function linkProgram(root = ROOT) {
   symlinkSync('../../dist/cli/main.js', link)
 }
 
-/** Builds when dist is missing or older than what it is made from. */
+/** Builds if dist is missing or older than its sources. */
 export async function build() {
   if (!buildIsStale()) return
   console.error('building …')
@@ -55,7 +55,7 @@ export function installIsStale(root = ROOT) {
   const installed = join(root, 'node_modules/.package-lock.json') // npm writes it last
   if (!existsSync(installed)) return true
   if (statSync(installed).mtimeMs >= statSync(wanted).mtimeMs) return false
-  // A fresh checkout touches the lock file without changing it: compare before deleting what others may be using.
+  // A fresh checkout touches the lock file without changing it: compare before deleting files others may be using.
   return !samePackages(JSON.parse(readFileSync(wanted, 'utf8')), JSON.parse(readFileSync(installed, 'utf8')))
 }
 
@@ -89,7 +89,7 @@ export function bin(name) {
 }
 
 /**
- * Runs a program in the checkout and resolves with its exit code, 124 when it took longer than `timeoutMs`.
+ * Runs a program in the checkout and resolves with its exit code, or 124 if it took longer than `timeoutMs`.
  * It gets its own process group, so that a time-out or Ctrl+C also ends what it started.
  */
 export function run(command, args, { timeoutMs = 300_000, stdout = 'inherit', env = process.env } = {}) {
@@ -105,7 +105,7 @@ export function run(command, args, { timeoutMs = 300_000, stdout = 'inherit', en
       try {
         process.kill(process.platform === 'win32' ? child.pid : -child.pid, signal)
       } catch {
-        // It is gone already, which is what we want.
+        // It is already gone, as intended.
       }
     }
     const timer = setTimeout(() => {
@@ -132,7 +132,7 @@ export function run(command, args, { timeoutMs = 300_000, stdout = 'inherit', en
   })
 }
 
-/** As `run`, but a failure ends the script. */
+/** Like `run`, but a failure ends the script. */
 export async function mustRun(command, args, options) {
   const code = await run(command, args, options)
   if (code !== 0) throw new ScriptError(`${[command, ...args].join(' ')} ended with exit code ${code}`)

@@ -1,5 +1,5 @@
 /**
- * node scripts/lock.mjs: run after every change of package-lock.json.
+ * node scripts/lock.mjs: run after every change to package-lock.json.
  * A registry that does not carry every platform's binaries makes npm leave those optional packages out of the lock, and
  * `npm ci` then refuses the lock as out of step. This adds the missing entries, and to every entry without one the hash
  * that the registry states: without it npm would take whatever bytes it is given.

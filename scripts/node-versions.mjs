@@ -1,13 +1,13 @@
 /**
- * The Node versions that pilotgate promises to run on, each fetched as an npm package into a cache outside of the
- * checkout, and the tests that are run once on each. Which parts lean on a version's internals: docs/testing.md.
+ * The Node versions that pilotgate promises to run on, each fetched as an npm package into a cache outside the
+ * checkout, and the tests run once on each. Which parts lean on a version's internals: docs/testing.md.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { ROOT, filesBelow, run } from './lib.mjs'
 
-/** Pinned: a new Node release must not turn a build red that nobody touched. Raise them by hand. */
+/** Pinned: a new Node release must not break an unchanged build. Raise them by hand. */
 const NODE_VERSIONS = JSON.parse(readFileSync(join(ROOT, 'scripts/node-versions.json'), 'utf8'))
 
 /** What depends on the version: cryptography, sockets, timers, HTTP, V8's flags. The rest is the same JavaScript everywhere. */
@@ -28,7 +28,7 @@ const TESTS = [
   },
 ]
 
-/** Runs TESTS on every version. A version that cannot be had here is skipped, with the reason printed. */
+/** Runs TESTS on every version. A version that is unavailable here is skipped, with the reason printed. */
 export async function testNodeVersions(runFiles) {
   let failures = 0
   for (const version of NODE_VERSIONS) {
@@ -52,7 +52,7 @@ export async function testNodeVersions(runFiles) {
   return failures === 0 ? 0 : 1
 }
 
-/** @returns The path of a Node of exactly this version; undefined, with the reason printed, where it cannot be had. */
+/** @returns The path of a Node of exactly this version; undefined, with the reason printed, if it is unavailable. */
 export async function installNode(version) {
   const skip = (reason) => console.error(`note: Node ${version} is not tested: ${reason}`)
   if (process.platform !== 'linux' || process.arch !== 'x64')
@@ -69,7 +69,7 @@ export async function installNode(version) {
   return (await answers(node, version)) ? node : skip(`${node} does not run on this machine`)
 }
 
-/** The environment in which `node`, also when a test or a script calls it by name, is this one. */
+/** An environment in which `node` is this one, even when a test or script calls it by name. */
 export function withNode(node, env = process.env) {
   return { ...env, PATH: `${dirname(node)}${delimiter}${env.PATH ?? ''}` }
 }

@@ -1,6 +1,6 @@
 /**
- * The unmodified programs that end-to-end tests drive. Tests skip, with a printed reason, what is not there;
- * on a CI machine where we are root they are installed from Debian instead.
+ * The unmodified programs that end-to-end tests drive. Tests skip missing ones with a printed reason; on a CI machine
+ * where we are root they are installed from Debian instead.
  */
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -14,7 +14,7 @@ export async function installPrograms({ mayInstall }) {
     const packages = missing.map((entry) => entry.debian)
     console.error(`installing ${packages.join(', ')} (apt-get) …`)
     await run('apt-get', ['update', '-qq'], { timeoutMs: 120_000, stdout: 'ignore', env })
-    // One by one: a package that this release lacks must not keep the others out.
+    // One by one: a package missing from this release must not block the others.
     for (const name of packages)
       await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], {
         timeoutMs: 300_000,
@@ -27,7 +27,7 @@ export async function installPrograms({ mayInstall }) {
 }
 
 function onPath(program) {
-  // Debian keeps servers and tcpdump in sbin, which is not on everybody's PATH.
+  // Debian keeps servers and tcpdump in sbin, which is not on every PATH.
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
   return folders.some((folder) => existsSync(join(folder, program)))
 }

@@ -1,7 +1,7 @@
 /**
  * node scripts/release.mjs VERSION [--dry-run]: makes a release of a clean checkout, as docs/release.md describes: version,
  * section of the changelog, package, check of the package as users get it, checksums, commit and tag. It pushes and
- * publishes nothing. With --dry-run, and when a step fails, the checkout is as it was.
+ * publishes nothing. With --dry-run, or if a step fails, the checkout is left unchanged.
  */
 import { createHash } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
@@ -48,7 +48,7 @@ async function release(version, dryRun) {
 async function pack() {
   rmSync(OUT, { recursive: true, force: true })
   mkdirSync(OUT)
-  rmSync(join(ROOT, 'dist'), { recursive: true, force: true }) // nothing of an older build gets into it
+  rmSync(join(ROOT, 'dist'), { recursive: true, force: true }) // nothing from an older build gets in
   await mustRun(process.execPath, [join(ROOT, 'scripts/build.mjs')], { timeoutMs: 180_000 })
   const name = npm(ROOT, ['pack', '--silent', '--pack-destination', OUT]).trim().split('\n').at(-1)
   return join(OUT, name)
@@ -71,7 +71,7 @@ async function checkPackage(file, version) {
   }
 }
 
-/** In the form that `sha256sum -c` reads. */
+/** In the format of `sha256sum -c`. */
 function writeSums(file) {
   const digest = createHash('sha256').update(readFileSync(file)).digest('hex')
   const line = `${digest}  ${file.split('/').at(-1)}\n`

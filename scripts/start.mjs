@@ -1,6 +1,6 @@
 /**
  * npm start: the demonstration on a fresh checkout. Installs and builds what is missing, then becomes
- * `pilotgate demo`: in this very process, so that signals, standard streams and the exit code are its own.
+ * `pilotgate demo`: in this same process, so that signals, standard streams and the exit code are its own.
  */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -18,7 +18,7 @@ if (process.exitCode === 0) {
   await import(pathToFileURL(main).href)
 }
 
-/** SIGTERM to npm ends the shell between npm and us, and the shell does not pass it on: without this we would run on. */
+/** SIGTERM to npm ends the shell between npm and us, which does not forward it: without this we would keep running. */
 function endWithParent() {
   const parent = process.ppid
   const timer = setInterval(() => {

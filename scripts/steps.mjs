@@ -1,4 +1,4 @@
-/** The checks and groups of tests by name, each with a limit of time: a run always ends. */
+/** The checks and test groups by name, each with a time limit: a run always ends. */
 import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
@@ -39,7 +39,10 @@ export async function runFiles(
   return code
 }
 
-/** Node 20's --test takes no globs, so the files are listed here. A group without files fails: nothing is not a pass. */
+/**
+ * Node 20's --test takes no globs, so the files are listed here. A group without files fails: running nothing is not a
+ * pass.
+ */
 function group(name, options) {
   return async (measured) => {
     const env = measured && options.covers ? { NODE_V8_COVERAGE: COVERAGE_FOLDER } : {}

@@ -1,5 +1,5 @@
 /**
- * npm test: installs and builds what is missing, then every check and test in the order of their cost.
+ * npm test: installs and builds what is missing, then runs every check and test in order of cost.
  *   node scripts/test.mjs                 everything
  *   node scripts/test.mjs sim fuzz        these groups only
  *   node scripts/test.mjs test/unit/x.test.ts   these files only

@@ -1,6 +1,6 @@
 /**
- * The boundaries of CONTRIBUTING.md as tests: who imports whom, what the core may not touch, sizes, READMEs, and that
- * the error table and docs/errors.md are one list. Every checker is a pure function over a set of files, and each is
+ * The boundaries of CONTRIBUTING.md as tests: which files import which, what the core may not touch, sizes, READMEs,
+ * and that the error table and docs/errors.md agree. Every checker is a pure function over a set of files, and each is
  * also run on a bad example: a check must not pass because there was nothing to check.
  */
 import { test } from 'node:test'
@@ -26,7 +26,7 @@ import { importsOf, readTree, ROOT } from './architecture/source.ts'
 
 const tree = new Map([...readTree('src'), ...readTree('test'), ...readTree('bench')])
 
-test('the checkout is really looked at', () => {
+test('the checkout is really read', () => {
   const sources = [...tree.keys()].filter((path) => path.startsWith('src/') && path.endsWith('.ts'))
   assert.ok(sources.length > 10, `only ${sources.length} files found below src`)
   assert.ok(
@@ -75,7 +75,7 @@ test('a wrong import is found, however it is written', () => {
   for (const [path, text] of bad) assert.notDeepEqual(checkLayers(new Map([[path, text]])), [], `${path}: ${text}`)
 })
 
-test('a right import is let through', () => {
+test('a valid import passes', () => {
   const good: [string, string][] = [
     ['src/proto/node/core.ts', "import { a } from '../tunnel/rekey.ts'\nimport { b } from '../../crypto/seal.ts'"],
     [
@@ -89,7 +89,7 @@ test('a right import is let through', () => {
   for (const [path, text] of good) assert.deepEqual(checkLayers(new Map([[path, text]])), [], path)
 })
 
-test('a package in the core is seen', () => {
+test('a package in the core is found', () => {
   const bad: [string, string][] = [
     ['src/base/types.ts', "import { x } from 'zod'"],
     ['src/wire/packet.ts', "import { Buffer } from 'node:buffer'"],
@@ -168,13 +168,13 @@ test('a cycle is seen, and printed as a path', () => {
   )
 })
 
-test('a barrel, and an import of the public index, are seen', () => {
+test('a barrel and an import of the public index are found', () => {
   assert.equal(checkIndex(new Map([['src/wire/all.ts', "export * from './packet.ts'"]])).length, 1)
   assert.equal(checkIndex(new Map([['src/cli/main.ts', "import { a } from '../index.ts'"]])).length, 1)
   assert.deepEqual(checkIndex(new Map([['src/index.ts', "export { a } from './gateway/gateway.ts'"]])), [])
 })
 
-test('a long file and a long function of every form are seen', () => {
+test('a long file and a long function of every form are found', () => {
   const body = 'x()\n'.repeat(60)
   const long = [
     `export function a (b: string): Promise<{ c (): void }> {\n${body}}`,
@@ -195,7 +195,7 @@ test('a long file and a long function of every form are seen', () => {
   assert.equal(checkSizes(new Map([['test/unit/a.test.ts', 'x()\n'.repeat(501)]])).length, 1)
 })
 
-test('a missing, empty or long README is seen', () => {
+test('a missing, empty or long README is found', () => {
   assert.equal(checkReadmes(new Map([['src/wire/a.ts', '']])).length, 1)
   assert.equal(
     checkReadmes(
@@ -226,7 +226,7 @@ test('a missing, empty or long README is seen', () => {
   )
 })
 
-test('a code that docs and table do not share is seen', () => {
+test('a code missing from the docs or the table is found', () => {
   const right = Object.entries(ERRORS).map(([code, { exit, http }]) => `| \`${code}\` | ${exit} | ${http} | … |`)
   assert.deepEqual(checkErrorDocs(right.join('\n')), [])
   assert.equal(checkErrorDocs(right.slice(1).join('\n')).length, 1)

@@ -1,4 +1,4 @@
-/** The pieces that every byte passes, each held against a reference that is measured in the same breath. */
+/** The pieces every byte passes through, each compared with a reference measured at the same time. */
 import { createHash } from 'node:crypto'
 import { nodeCrypto } from '../../src/crypto/aead.ts'
 import { crc32 } from '../../src/wire/crc32.ts'
@@ -11,7 +11,7 @@ export type ReferenceName = 'js' | 'native'
 export interface Case {
   readonly name: string
   readonly against: ReferenceName
-  /** @returns how many units it did. */
+  /** @returns how many units it processed. */
   readonly work: () => number
 }
 
@@ -89,7 +89,7 @@ function decoder(bytes: number): () => number {
   })
 }
 
-/** The checksum has a case of its own. */
+/** The checksum has its own case. */
 function noChecksum(): number {
   return 0
 }

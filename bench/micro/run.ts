@@ -1,6 +1,6 @@
 /**
  * `npm run bench:check`: the micro benchmarks against baseline.json, as ratios to a reference loop of the same run.
- * Ends with 1 when a case leaves the bounds of verdict.ts. `-- --update` writes a new baseline for this version of Node.
+ * Exits 1 if a case leaves the bounds in verdict.ts. `-- --update` writes a new baseline for this version of Node.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
@@ -12,7 +12,7 @@ import type { Line, Ratios } from './verdict.ts'
 
 setFlagsFromString('--no-concurrent-array-buffer-sweeping')
 setFlagsFromString('--expose-gc')
-/** The young generation only: that is where buffers and cipher objects end. */
+/** Only the young generation: that is where buffers and cipher objects die. */
 const collect = (
   (gc: (options: { readonly type: 'minor' }) => void) => () =>
     gc({ type: 'minor' })
@@ -59,8 +59,8 @@ function combine(some: Ratios, others: Ratios, pick: (a: number, b: number) => n
 }
 
 /**
- * Rounds of everything, each case between two runs of its reference. What else a machine does only ever adds: the least
- * time that was seen counts, of the case and of its reference.
+ * Rounds of everything, each case between two runs of its reference. Other work on the machine only ever adds time: the
+ * minimum counts, for the case and for its reference.
  */
 function measure(cases: readonly Case[]): Ratios {
   const seen = new Map(cases.map(({ name }) => [name, { own: Infinity, reference: Infinity }]))
@@ -83,7 +83,7 @@ function measure(cases: readonly Case[]): Ratios {
   )
 }
 
-/** ms of one unit, with the garbage that it left: what one case makes, the next one must not pay for. */
+/** ms per unit, including its garbage: the next case must not pay for it. */
 function timeOf(work: () => number, leastMs: number): number {
   collect()
   const began = performance.now()
@@ -99,7 +99,7 @@ function baselineFile(): URL {
 }
 
 const WARM_UP_ROUNDS = 1
-const ROUNDS = 30 // short and many: one of them is not interrupted, whatever else the machine does
+const ROUNDS = 30 // short and many: at least one is not interrupted, however busy the machine is
 const CASE_MS = 10
 const REFERENCE_MS = 5
 const MORE_LOOKS = 3

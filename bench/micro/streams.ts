@@ -19,7 +19,7 @@ interface End {
 /**
  * Carries `bytes` from one to the other; each packet takes 1 ms, and every `lossEvery`-th data packet is lost (0: none).
  * @returns How many packets the two have sent.
- * @throws Error when not every byte arrives.
+ * @throws Error if a byte does not arrive.
  */
 export function carry(bytes: number, segmentBytes: number, lossEvery: number): number {
   const [a, b] = ends()

@@ -1,4 +1,4 @@
-/** What a run of the micro benchmarks is judged by: ratios only, so that the machine does not count. Pure. */
+/** How a run of the micro benchmarks is judged: by ratios only, so that the machine does not matter. Pure. */
 
 /** Time of one unit of a case ÷ time of one unit of its reference, by name of the case. */
 export type Ratios = Readonly<Record<string, number>>
@@ -19,7 +19,7 @@ export interface Line {
 export const WORSE = 1.3
 export const STREAM_WORSE = 1.6
 
-/** What holds on every machine and needs no baseline: `less` takes at most `times` what `more` takes. */
+/** What holds on every machine without a baseline: `less` takes at most `times` as long as `more`. */
 export interface Relation {
   readonly less: string
   readonly more: string

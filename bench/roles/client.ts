@@ -1,4 +1,4 @@
-/** The process that measures: it takes one order at a time on a Unix socket, and answers with what it saw. */
+/** The measuring process: takes one order at a time on a Unix socket and answers with what it saw. */
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { GrpcClient } from './grpc.ts'
@@ -43,7 +43,7 @@ export type Order =
   | { readonly do: 'hold'; readonly by: Speech; readonly to: Target; readonly count: number }
   | { readonly do: 'release' }
 
-/** An order that takes too long is given up by who asked; its answer may still come. */
+/** The caller gives up on an order that takes too long; its answer may still arrive. */
 export interface Asked {
   readonly id: number
   readonly order: Order
@@ -54,7 +54,7 @@ export type Speech = 'tcp' | 'echo' | 'grpc' | 'nats'
 
 export function serveOrders(socketPath: string): void {
   const socket = connect(socketPath)
-  socket.on('close', () => process.exit(0)) // who measures with us is gone
+  socket.on('close', () => process.exit(0)) // the benchmark is gone
   createInterface({ input: socket }).on('line', (line) => {
     const { id, order } = JSON.parse(line) as Asked
     const answer = (answer: object): void => void socket.write(`${JSON.stringify({ id, ...answer })}\n`)
@@ -120,7 +120,7 @@ async function timed(count: number, work: () => Promise<void>): Promise<number[]
   return times
 }
 
-/** A channel of its own and one call on it. */
+/** Its own channel and one call on it. */
 async function grpcSetUps(to: Target, count: number): Promise<number[]> {
   const clients: GrpcClient[] = []
   const times = await timed(count, async () => {

@@ -1,4 +1,4 @@
-/** gRPC as @grpc/grpc-js does it: an echo, and a stream of 64 KB messages. Bytes as they are: no codec is measured. */
+/** gRPC with @grpc/grpc-js: an echo, and a stream of 64 KB messages. Raw bytes: no codec is measured. */
 import { Client, Server, ServerCredentials, credentials } from '@grpc/grpc-js'
 import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js'
 import { BLOCK } from './pump.ts'
@@ -42,7 +42,7 @@ export class GrpcClient {
   readonly #client: Client
 
   constructor({ host, port }: Target) {
-    // A channel of its own each time: otherwise grpc-js shares one connection among all clients of an address.
+    // A separate channel each time: otherwise grpc-js shares one connection among all clients of an address.
     this.#client = new Client(`${host}:${port}`, credentials.createInsecure(), {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_http_proxy': 0,

@@ -1,4 +1,4 @@
-/** One role in a process of its own: it prints one JSON line when it is ready, and runs until it is killed. */
+/** One role in its own process: prints one JSON line when ready, and runs until killed. */
 import { startGrpcServer } from './grpc.ts'
 import { startNatsResponder } from './nats.ts'
 import { startProxy } from './proxy.ts'

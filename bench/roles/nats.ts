@@ -1,4 +1,6 @@
-/** As much of the NATS client protocol as is measured, and the responder behind the server: echo, and messages of 64 KB. */
+/**
+ * The part of the NATS client protocol that is measured, and the responder behind the server: echo, and 64 KB messages.
+ */
 import { connect } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
 import { BLOCK } from './pump.ts'
@@ -26,7 +28,7 @@ export class NatsClient {
     socket.on('data', (chunk: Buffer) => this.#onData(chunk))
   }
 
-  /** Resolves when the server has answered the first PING. */
+  /** Resolves once the server has answered the first PING. */
   static async open({ host, port }: Target): Promise<NatsClient> {
     const socket = connect({ host, port, noDelay: true, writableHighWaterMark: HIGH_WATER_BYTES } as SocketConnectOpts)
     const client = new NatsClient(socket)
@@ -44,7 +46,7 @@ export class NatsClient {
     this.#socket.write(`SUB ${subject} ${id}\r\n`)
   }
 
-  /** @returns false when the socket is full. */
+  /** @returns false if the socket is full. */
   publish(subject: string, reply: string, payload: Buffer): boolean {
     this.#socket.cork()
     this.#socket.write(`PUB ${subject} ${reply === '' ? '' : `${reply} `}${payload.length}\r\n`)

@@ -1,5 +1,5 @@
 /**
- * What the measuring client asks of the service behind every way: one header of 9 bytes in front of a connection, an
+ * How the measuring client asks the service behind every variant: a 9-byte header at the start of a connection, an
  * operation and a count, big-endian. It travels with the first bytes, so it costs no round trip.
  */
 export type Operation =
@@ -10,14 +10,17 @@ export type Operation =
   | 'r' // requests: each 8 bytes that follow are a count, answered with so many bytes
   | 'x' // one byte, then the end
 
-/** In front of the header, as often as one likes: it comes back, so that the connection is known to be open at the other end. */
+/**
+ * Any number of these may precede the header: each is echoed, which proves that the connection is open at the other
+ * end.
+ */
 export const HELLO = Buffer.from('h')
 
 export const HEADER_BYTES = 9
 export const COUNT_BYTES = 8
 /** The message of the throughput rows. */
 export const MESSAGE_BYTES = 65_536
-/** What a socket may hold unsent: some messages at once, so that the ends of the way are never what is waited for. */
+/** How much a socket may hold unsent: a few messages, so that the endpoints are never the bottleneck. */
 export const HIGH_WATER_BYTES = 1_048_576
 
 export function header(operation: Operation, count: number): Buffer {

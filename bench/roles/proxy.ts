@@ -1,5 +1,5 @@
 /**
- * What people build by hand instead of a gateway: a pair of proxies, plain or with TLS 1.3 between the two. `near` takes
+ * The hand-built alternative to a gateway: a pair of proxies, plain or with TLS 1.3 between them. `near` takes
  * local connections and passes them to `far`, which passes them to the service.
  */
 import { connect } from 'node:net'

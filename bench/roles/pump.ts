@@ -1,4 +1,4 @@
-/** Writes as fast as the other side reads: the same 64 KB again and again, nothing allocated on the way. */
+/** Writes as fast as the other side reads: the same 64 KB repeatedly, without allocation. */
 import type { Writable } from 'node:stream'
 import { MESSAGE_BYTES } from './protocol.ts'
 

@@ -1,4 +1,4 @@
-/** The service behind every way: source, sink, echo and HTTP. Lean: it is part of every figure. */
+/** The service behind every variant: source, sink, echo and HTTP. Lean: it is part of every figure. */
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import {
@@ -79,7 +79,7 @@ const HANDLERS: Readonly<Record<Operation, (socket: Socket, count: number, rest:
   },
 }
 
-/** More than was announced is an error of the way, and breaks the connection: the client sees too little. */
+/** More than was announced is a fault in between, and breaks the connection: the client sees too little. */
 function read(socket: Socket, count: number, rest: Buffer, done: () => void): void {
   let got = rest.length
   const check = (): void => {
@@ -109,7 +109,7 @@ function onRequests(socket: Socket, rest: Buffer): void {
   answer()
 }
 
-/** As little of HTTP as a keep-alive client needs: what is measured is the way, not a web server. */
+/** The minimum of HTTP for a keep-alive client: the path is measured, not a web server. */
 function onHttp(socket: Socket): void {
   let bytes = 0
   socket.on('data', (chunk: Buffer) => {

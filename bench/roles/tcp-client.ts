@@ -1,6 +1,6 @@
 /**
- * The measuring end, on plain sockets: every operation counts its bytes exactly and fails when one is missing or too
- * many. Reads go into one buffer that is used again (`onread`), so that this process is not what is measured.
+ * The measuring end, on plain sockets: every operation counts its bytes exactly and fails if one is missing or extra.
+ * Reads go into one reused buffer (`onread`), so that this process is not what is measured.
  */
 import { connect } from 'node:net'
 import type { Socket, SocketConnectOpts } from 'node:net'
@@ -98,7 +98,7 @@ export async function requests(target: Target, count: number, bytes: number): Pr
   return times
 }
 
-/** New connections: each is opened, brings one byte, and ends. */
+/** New connections: each is opened, receives one byte, and ends. */
 export async function connections(target: Target, forMs: number, concurrency: number): Promise<Rate> {
   return await repeat(forMs, concurrency, async () => {
     const wire = new Wire(target)
@@ -125,7 +125,7 @@ export async function httpRequests(target: Target, forMs: number, concurrency: n
   return rate
 }
 
-/** Connections that have worked once and then do nothing; the result ends them. */
+/** Connections that have worked once and then stay idle; the returned function ends them. */
 export async function hold(target: Target, count: number): Promise<() => Promise<void>> {
   const wires: Wire[] = []
   const open = async (): Promise<void> => {
@@ -141,7 +141,7 @@ export async function hold(target: Target, count: number): Promise<() => Promise
   }
 }
 
-/** `work` again and again in so many places at once. What makes the work of one place is asked once for each. */
+/** Runs `work` repeatedly, this many at a time. The factory is called once per slot. */
 export async function repeat(
   forMs: number,
   concurrency: number,
@@ -203,7 +203,7 @@ class Wire {
     })
   }
 
-  /** Resolves with the last of so many bytes; they may have come already. */
+  /** Resolves with the last of this many bytes, which may already have arrived. */
   async bytes(count: number): Promise<void> {
     this.#owed += count
     if (this.#owed <= 0) return
@@ -213,7 +213,7 @@ class Wire {
     })
   }
 
-  /** Waits for the end, and for no one having sent more than was waited for. */
+  /** Waits for the end, and checks that nothing extra was sent. */
   async ended(): Promise<void> {
     if (!this.#isOver)
       await new Promise<void>((resolve) => {
@@ -241,7 +241,7 @@ class Wire {
   }
 }
 
-/** One for all: what arrives is never looked at. */
+/** Shared by all: received data is never inspected. */
 const READ_BUFFER = Buffer.alloc(262_144)
 const ONE = BLOCK.subarray(0, 1)
 const WARM_UP = 20

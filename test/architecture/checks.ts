@@ -1,6 +1,6 @@
 /**
- * The boundaries of CONTRIBUTING.md as pure functions over a set of files. Each returns what it objects to, one line
- * per fault; architecture.test.ts runs them over the checkout and shows each of them something bad.
+ * The boundaries of CONTRIBUTING.md as pure functions over a set of files. Each returns its findings, one line per
+ * fault; architecture.test.ts runs them over the checkout and gives each a bad example.
  */
 import { posix } from 'node:path'
 import { ERRORS } from '../../src/base/errors.ts'

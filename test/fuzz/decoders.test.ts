@@ -1,6 +1,6 @@
 /**
- * Ten thousand random datagrams, and ten thousand damaged good ones, into every decoder: nothing throws, the input
- * is left as it was, and what parses is encoded again to the bytes it was parsed from.
+ * Ten thousand random datagrams, and ten thousand damaged good ones, into every decoder: nothing throws, the input is
+ * unchanged, and anything that parses encodes again to the same bytes.
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'

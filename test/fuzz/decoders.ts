@@ -1,4 +1,4 @@
-/** What the fuzzers share: every decoder fed with the same bytes, and where such bytes come from. */
+/** Shared by the fuzzers: every decoder fed the same bytes, and where such bytes come from. */
 import assert from 'node:assert/strict'
 import { concatBytes, equalBytes, toHex, writeU32 } from '../../src/base/bytes.ts'
 import {
@@ -33,7 +33,7 @@ import {
 
 export type Random = (limit: number) => number
 
-/** Into every decoder of datagrams and payloads; how many of them took it. */
+/** Feeds every datagram and payload decoder. @returns how many accepted it. */
 export function feed(bytes: Uint8Array): number {
   const before = bytes.slice()
   const taken = [feedPacket, feedBeacon, feedFrames, feedSack, feedSynOptions, feedHandshake, feedHello].filter(
@@ -199,7 +199,7 @@ export function goodDatagrams(random: Random): Uint8Array[] {
   ]
 }
 
-/** Half of them begin like something we know, else all would stop at the first check. */
+/** Half of them begin like a known message, otherwise all would stop at the first check. */
 export function randomDatagram(random: Random): Uint8Array {
   const bytes = randomBytes(random, random(4) === 0 ? random(1500) : random(160))
   const kind = random(8)
@@ -241,7 +241,7 @@ export function randomBytes(random: Random, length: number): Uint8Array {
   return bytes
 }
 
-/** Mulberry32: small, seeded, good enough to wander. */
+/** Mulberry32: small, seeded, random enough for fuzzing. */
 export function randomSource(seed: number): Random {
   let state = seed
   return (limit) => {

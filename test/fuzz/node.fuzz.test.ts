@@ -1,6 +1,6 @@
 /**
  * Whole nodes under random commands, random and damaged datagrams, and nonsense properly sealed inside a tunnel.
- * Nothing throws, the counts add up, no one hears a word in the clear, and strangers hear nothing at all.
+ * Nothing throws, the counts add up, nothing is sent in the clear, and strangers get no answer at all.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -42,7 +42,7 @@ function checkState(context: NodeState): void {
         `peer due at ${due}, and the heap knows ${peer.heapIndex < 0 ? 'nothing' : peer.heapKey}`,
       )
     if (peer.tunnel.ready && (peer.isHeldBack ? 0 : peer.ready.size) + peer.control.size > 0)
-      assert.ok(peer.queued, 'a peer with output stands in no queue')
+      assert.ok(peer.queued, 'a peer with output is in no queue')
   }
   assert.equal(context.streams, streams, 'the count of streams')
   assert.ok(context.streamShared.receiveBudget.usedBytes >= 0)
@@ -123,7 +123,7 @@ function randomCommand(random: Random, sim: SimOverlay, a: SimNode, b: SimNode, 
 }
 
 for (let seed = 1; seed <= 12; seed++) {
-  test(`random commands, datagrams and packets break nothing that must hold (seed ${seed})`, () => {
+  test(`random commands, datagrams and packets break no invariant (seed ${seed})`, () => {
     const sim = new SimOverlay({
       seed,
       path: { delayMs: 10, jitterMs: 20, lossRate: 0.03, duplicateRate: 0.02, corruptRate: 0.005 },
@@ -179,7 +179,7 @@ for (let seed = 1; seed <= 12; seed++) {
   })
 }
 
-test('ten thousand random datagrams from a stranger to a private node bring not one answer and no state', () => {
+test('ten thousand random datagrams from a stranger get no answer from a private node and leave no state', () => {
   const sim = new SimOverlay({ seed: 9 })
   const records = sim.record()
   const [a, b] = sim.pair()

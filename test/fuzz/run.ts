@@ -12,7 +12,7 @@ import { decodeIpcMessage, decodeIpcRequest, encodeIpcMessage, encodeIpcRequest 
 import { RegistryFrameReader } from '../../src/wire/registry-messages.ts'
 import { damaged, feed, goodDatagrams, randomDatagram, randomSource } from './decoders.ts'
 
-/** Between two looks at the clock, and between two lines of progress. */
+/** Inputs between clock checks, and ms between progress lines. */
 const BATCH_INPUTS = 10_000
 const REPORT_INPUTS = 5_000_000
 
@@ -77,7 +77,7 @@ function startsWith(bytes: Uint8Array, again: Uint8Array): void {
   if (!equalBytes(again, bytes.subarray(0, again.length))) assert.fail(`encoded again to ${toHex(again)}`)
 }
 
-/** Every string of hex digits in the vectors, whatever it is there: an input need not be a whole message. */
+/** Every string of hex digits in the vectors, whatever its role: an input need not be a whole message. */
 function goldenBytes(): Uint8Array[] {
   const folder = new URL('../vectors/', import.meta.url)
   const found = new Map<string, Uint8Array>()

@@ -1,5 +1,5 @@
 /**
- * Random packets, legal and not, into a stream that is used at random. It never throws, never acknowledges data that
+ * Random packets, legal and not, into a randomly used stream. It never throws, never acknowledges data that
  * did not arrive, and never stays due; and between two honest ends on a lying network the received data is a prefix of
  * the sent data.
  */
@@ -51,7 +51,7 @@ class Subject {
     if (phase === 'closed') assert.notEqual(this.stream.end, undefined)
   }
 
-  /** Lets time pass up to the next deadline, or so. */
+  /** Advances time to about the next deadline. */
   wait(random: Random, mtu: number): void {
     const next = this.stream.nextTimeout()
     this.now = Number.isFinite(next) && random.chance(0.7) ? Math.max(this.now, next) : this.now + random.next() * 2_000
@@ -118,7 +118,7 @@ function randomUse(random: Random, { stream, now }: Subject): void {
 }
 
 for (let seed = 1; seed <= 40; seed++) {
-  test(`nothing that a peer can send throws, or breaks what must hold (seed ${seed})`, () => {
+  test(`nothing a peer can send throws or breaks an invariant (seed ${seed})`, () => {
     const random = new Random(seed)
     const subject = new Subject(seed % 2 === 0 ? 'dial' : 'accept')
     const { stream } = subject
@@ -159,9 +159,12 @@ for (let seed = 1; seed <= 40; seed++) {
   })
 }
 
-/** Two honest ends; between them packets are lost, doubled, reordered by minutes, and injected from an older life of the stream. */
+/**
+ * Two honest ends; between them packets are lost, duplicated, reordered by minutes, and injected from an older
+ * incarnation of the stream.
+ */
 for (let seed = 1; seed <= 30; seed++) {
-  test(`what arrives is a prefix of what was sent, and no acknowledgement runs ahead of it (seed ${seed})`, () => {
+  test(`received data is a prefix of the sent data, and no acknowledgement runs ahead of it (seed ${seed})`, () => {
     const random = new Random(seed)
     const ends = [new Subject('dial'), new Subject('accept')]
     const [alice, bob] = ends as [Subject, Subject]
@@ -210,7 +213,7 @@ for (let seed = 1; seed <= 30; seed++) {
   })
 }
 
-/** What was written, and how much of it was found on the other side. */
+/** What was written, and how much of it has been verified on the other side. */
 class Transcript {
   checked = 0
   #bytes = Buffer.alloc(1 << 16)

@@ -1,8 +1,8 @@
 /**
- * A node as the April 2026 reference daemon behaves (tunnel.md §3 to §6, stream.md §2, trust.md §3): PILA without
- * retransmission, a new nonce prefix at each accepted one, replay checked before the tag, keys that are only checked at
- * first contact, relay for good once anything came by it, silent drops by trust gate and SYN limits. It does no I/O:
- * `world` carries its datagrams, its clock is passed in.
+ * A node that behaves like the April 2026 reference daemon (tunnel.md §3 to §6, stream.md §2, trust.md §3): PILA
+ * without retransmission, a new nonce prefix at each accepted one, replay checked before the tag, keys that are only
+ * checked at first contact, relay for good once anything came by it, silent drops by trust gate and SYN limits. It does
+ * no I/O: `world` carries its datagrams, its clock is passed in.
  */
 import { createHash } from 'node:crypto'
 import type { Endpoint, NodeId } from '../../src/base/types.ts'
@@ -44,14 +44,14 @@ import {
 } from '../../src/wire/tunnel-frames.ts'
 import { GoStream } from './stream.ts'
 
-/** What the node stands in. The registry answers when it likes; a Go daemon's loops would block meanwhile. */
+/** The node's surroundings. The registry may answer at any time; a Go daemon's loops would block meanwhile. */
 export interface GoWorld {
   readonly beacon: Endpoint
   send(bytes: Uint8Array, to: Endpoint): void
   random(length: number): Uint8Array
   /** The registered Ed25519 key. */
   lookup(node: NodeId, then: (key: Uint8Array | undefined) => void): void
-  /** The endpoint, or undefined when the registry refuses. */
+  /** The endpoint, or undefined if the registry refuses. */
   resolve(node: NodeId, then: (endpoint: Endpoint | undefined) => void): void
   checkTrust(node: NodeId, then: (trusted: boolean) => void): void
   reportTrust(node: NodeId): void
@@ -82,7 +82,7 @@ export class GoNode {
   readonly streams = new Map<string, GoStream>()
   readonly datagrams: Array<{ readonly from: NodeId; readonly port: number; readonly bytes: Uint8Array }> = []
   readonly counts: Record<string, number> = {}
-  /** A busy daemon drops what it has no room for. */
+  /** A busy daemon drops anything it has no room for. */
   answersPings = true
   readonly #world: GoWorld
   readonly #tunnels = new Map<NodeId, Tunnel>()
@@ -176,7 +176,7 @@ export class GoNode {
     return stream
   }
 
-  /** What was asked of us by the registry's mailbox, and its answer (trust.md §4.3). @returns true: accept it there. */
+  /** Handles a trust request from the registry's mailbox (trust.md §4.3). @returns true: accept it there. */
   onRelayedRequest(node: NodeId): boolean {
     if (this.trusted.has(node)) return true
     if (!this.outgoing.has(node)) {
@@ -240,7 +240,7 @@ export class GoNode {
     return at
   }
 
-  /** The application reads what it had left: the daemon's loop continues. */
+  /** The application reads what was left: the daemon's loop continues. */
   resume(now: number, stream: GoStream): void {
     stream.reading = true
     stream.read()
@@ -310,7 +310,7 @@ export class GoNode {
       bytes.subarray(SEALED_HEADER_BYTES),
     )
     if (packet === undefined) {
-      tunnel.seen[counter % 256] = 0 // and `max` stays where the forged frame has moved it
+      tunnel.seen[counter % 256] = 0 // and `max` stays where the forged frame moved it
       return this.#count('bad_tag')
     }
     tunnel.frames += 1
@@ -425,7 +425,7 @@ export class GoNode {
     return tunnel
   }
 
-  /** §6.2: a known peer is used as it is, an unknown one resolved, punched and shown our key. */
+  /** §6.2: a known peer is used as is, an unknown one resolved, punched and sent our key. */
   #reach(node: NodeId, then: () => void, failed: () => void): void {
     const known = this.#tunnels.get(node)
     if (known !== undefined && (known.endpoint !== undefined || known.relay)) return then()
@@ -455,7 +455,7 @@ export class GoNode {
     )
     const tunnel = this.#tunnel(to)
     if (tunnel.key !== undefined) return this.#seal(to, packet)
-    this.#sendAuth(to) // with each packet that waits; there is no other repetition
+    this.#sendAuth(to) // with each waiting packet; nothing else repeats it
     if (tunnel.queue.length >= 64) tunnel.queue.shift()
     tunnel.queue.push(packet)
   }

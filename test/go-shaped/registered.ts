@@ -7,7 +7,7 @@ import { challenges } from '../../src/wire/registry-messages.ts'
 import type { GoNode, GoWorld } from './node.ts'
 
 export type Reply = Readonly<Record<string, unknown>>
-/** Sends one request; the answer comes when it comes. */
+/** Sends one request; the answer arrives later. */
 export type Ask = (request: object, then: (reply: Reply) => void) => void
 
 export class GoRegistration {
@@ -55,7 +55,7 @@ export class GoRegistration {
     }
   }
 
-  /** Registration as the April daemon does it: unsigned, visibility and hostname afterwards. */
+  /** Registration as in the April daemon: unsigned, with visibility and hostname afterwards. */
   register(listen: Endpoint, hostname: string, then: () => void): void {
     this.#again = () =>
       this.register(listen, hostname, () => {

@@ -1,7 +1,7 @@
 /**
  * One stream as the April 2026 reference daemon keeps it (stream.md §1 to §5), quirks included: window in slots and 0
- * for no limit, no window updates, 128 segments out of order, one FIN that kills both directions and is answered for
- * ever, silence for what it does not know. It is a model to test against, not a stream to use.
+ * for no limit, no window updates, 128 segments out of order, one FIN that ends both directions and is answered
+ * forever, silence for unknown streams. It is a model to test against, not a stream to use.
  */
 import { seqAdd, seqDiff } from '../../src/base/sequence.ts'
 import type { PacketHeader } from '../../src/wire/packet.ts'
@@ -96,7 +96,7 @@ export class GoStream {
     this.#fail('gave up')
   }
 
-  /** FIN once, never again; what is unacknowledged stays so. */
+  /** FIN once, never repeated; unacknowledged data stays so. */
   close(now: number): void {
     if (this.state === 'ESTABLISHED') this.#send(FLAG_FIN, this.#sendNext, 0, 0, NOTHING)
     this.#enterTimeWait(now)
@@ -178,7 +178,7 @@ export class GoStream {
     else if (idle > KEEPALIVE_MS) this.#send(FLAG_ACK, this.#sendNext, this.#receiveNext, 0, NOTHING)
   }
 
-  /** Times the SYN was sent; the daemon goes to the relay at the third repetition. */
+  /** How often the SYN was sent; the daemon moves to the relay at the third retransmission. */
   get synTransmissions(): number {
     return this.#syn.sent
   }
@@ -285,7 +285,7 @@ export class GoStream {
     while (this.state === 'ESTABLISHED' && this.#bufferedBytes > 0) {
       const flight = this.unackedBytes
       if (flight >= this.#cwnd || (this.#peerWindow > 0 && flight >= this.#peerWindow)) {
-        this.#flushAt = Infinity // the next acknowledgement looks again
+        this.#flushAt = Infinity // the next acknowledgement checks again
         if (this.#probe.at === Infinity && flight < this.#cwnd) this.#probe = { at: now + 500, pause: 500 }
         return
       }

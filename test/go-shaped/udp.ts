@@ -81,7 +81,7 @@ export class UdpGoNode {
     return result
   }
 
-  /** Opens a stream and waits until it stands or has failed. */
+  /** Opens a stream and waits until it is open or has failed. */
   async dial(to: NodeId, port: number, timeoutMs = 40_000): Promise<GoStream> {
     const stream = this.turn((now) => this.node.dial(now, to, port))
     await this.until(() => stream.state !== 'SYN_SENT' || stream.failure !== undefined, timeoutMs)

@@ -1,4 +1,4 @@
-/** One request to a registry over TCP, on a connection of its own. */
+/** One request to a registry over TCP, on its own connection. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { parseEndpoint } from '../../src/base/types.ts'
@@ -6,7 +6,7 @@ import { encodeRegistryFrame, RegistryFrameReader } from '../../src/wire/registr
 
 export type Reply = Record<string, unknown>
 
-/** @param source Loopback address to ask from: registrations are rationed by source. */
+/** @param source Loopback address to connect from: registrations are rate-limited by source. */
 export async function askRegistry(registry: string, request: object, source = '127.0.0.1'): Promise<Reply> {
   const endpoint = parseEndpoint(registry)
   const socket = connect({ host: endpoint!.address, port: endpoint!.port, localAddress: source })

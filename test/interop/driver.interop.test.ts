@@ -1,6 +1,6 @@
 /**
- * Driver mode against the real thing: the compliance suite over two Go daemons that are driven, what only a real daemon
- * can show (its restart, its gateway), and the program itself. Skipped, with the reason, where PILOT_GO_BIN names none.
+ * Driver mode against the real thing: the compliance suite over two driven Go daemons, cases that need a real daemon
+ * (its restart, its gateway), and the program itself. Skipped, with the reason, where PILOT_GO_BIN names none.
  */
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
@@ -18,7 +18,7 @@ import { echo, noise } from '../e2e/servers.ts'
 import { GoNode, noGo, startRendezvous } from './go.ts'
 
 overlayCompliance(
-  'two Go daemons that are driven',
+  'two driven Go daemons',
   async () => {
     const { stage, one, other } = await twoDaemons()
     const [a, b] = (await Promise.all(
@@ -119,7 +119,7 @@ async function echoes({ host, port }: Address): Promise<void> {
   assert.ok(Buffer.concat(parts).equals(sent))
 }
 
-/** Public, so that they need no registry for each other's names, and trusting each other. */
+/** Public, so that they can resolve each other's names, and trusting each other. */
 async function twoDaemons(): Promise<{ stage: Stage; one: GoNode; other: GoNode }> {
   const stage = await Stage.open()
   const rendezvous = await startRendezvous(stage, 'go')

@@ -42,7 +42,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
     })
     after(async () => stage.close())
 
-    test('a Go daemon asks us for trust, we had asked for the same: both trust within seconds', async () => {
+    test('a Go daemon requests trust that we had requested too: both trust within seconds', async () => {
       await go.ctl('handshake', String(ours.ready.node.nodeId), 'hello')
       await ours.trusts('go-a')
       await eventually('the Go daemon trusts us', async () => {
@@ -74,11 +74,11 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       assert.deepEqual([throughput.bytes, throughput.complete], [2_000_000, true])
     })
 
-    test(`${LARGE} bytes there and back through a service that a Go node offers`, async (t) => {
+    test(`${LARGE} bytes there and back through a Go node's service`, async (t) => {
       await transfer(t, ours.local('go-a:7'), LARGE)
     })
 
-    test(`${LARGE} bytes there and back from a Go gateway through a service that we expose`, async (t) => {
+    test(`${LARGE} bytes there and back from a Go gateway through our exposed service`, async (t) => {
       await transfer(t, goGateway, LARGE)
     })
 
@@ -137,7 +137,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       assert.deepEqual([message['type'], message['bytes'], message['nodeId']], ['text', 7, go.nodeId])
     })
 
-    test('our public node is found by name and pinged by a Go daemon that it does not trust', async () => {
+    test('an untrusted Go daemon finds our public node by name and pings it', async () => {
       const open = await Gateway.start(stage, { name: 'open-ours', ...rendezvous, args: ['--public'] })
       const found = (await go.ctl('find', 'open-ours')) as { node_id: number; public: boolean }
       assert.deepEqual([found.node_id, found.public], [open.ready.node.nodeId, true])
@@ -173,7 +173,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       )
     })
 
-    test('we restart in the middle: new streams work both ways, and the Go daemon is not restarted for it', async () => {
+    test('we restart in the middle: new streams work both ways without restarting the Go daemon', async () => {
       const socket = await open(ours.local('go-a:7'))
       await exchange(socket, noise(1_000))
       socket.on('error', () => {})
@@ -190,7 +190,7 @@ for (const [index, kind] of RENDEZVOUS.entries()) {
       )
     })
 
-    test('trust that we revoke is gone on the Go side too, and its clients with it', async () => {
+    test('trust we revoke ends on the Go side too, along with its clients', async () => {
       const socket = await open(goGateway)
       await exchange(socket, noise(1_000))
       const ended = new Promise((resolve) => socket.once('error', resolve).once('close', resolve).once('end', resolve))

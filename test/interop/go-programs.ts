@@ -1,6 +1,6 @@
 /**
- * The programs of the reference implementation beside one process of ours: registries and daemons that a test asks
- * directly (go.ts has them beside whole gateways). Everything they write goes to temporary folders.
+ * The programs of the reference implementation next to a process of ours: registries and daemons that a test queries
+ * directly (go.ts runs them next to complete gateways). Everything they write goes to temporary folders.
  */
 import type { ChildProcess } from 'node:child_process'
 import { execFile, spawn } from 'node:child_process'
@@ -120,7 +120,7 @@ export async function pilotctl(
   return typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : reply
 }
 
-/** Waits for `done`, asked every 100 ms. */
+/** Waits for `done`, polled every 100 ms. */
 export async function until(
   done: () => Promise<boolean> | boolean,
   complaint: () => string,

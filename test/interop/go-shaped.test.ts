@@ -1,5 +1,5 @@
 /**
- * Our node on real UDP beside Go-shaped ones (test/go-shaped), with our rendezvous: the scenarios of go-peer.test.ts that
+ * Our node on real UDP with Go-shaped ones (test/go-shaped) and our rendezvous: the scenarios of go-peer.test.ts that
  * need no Go program, so that a regression shows everywhere.
  */
 import { after, before, test } from 'node:test'
@@ -87,7 +87,7 @@ for (const [name, peer] of [
   })
 }
 
-test('30 connections at once to a node that admits ten a second: none is lost', async () => {
+test('30 connections at once to a node that admits ten per second: none fails', async () => {
   const sent = noise(1_000)
   await Promise.all(
     Array.from({ length: 30 }, async () =>
@@ -101,7 +101,7 @@ test('a closed port is refused at once', async () => {
   await assert.rejects(ours.dial(`${open.nodeId}:4242`), { code: 'CONNECTION_REFUSED' })
 })
 
-test('a half-close is held back, and the answer that comes after it arrives', async () => {
+test('a half-close is held back, and the answer after it arrives', async () => {
   open.node.listen(5_000, (stream) => {
     let bytes = 0
     stream.onData = ({ length }) => {
@@ -116,14 +116,14 @@ test('a half-close is held back, and the answer that comes after it arrives', as
   assert.equal(Buffer.concat((await stream.toArray()) as Buffer[]).toString(), 'the answer')
 })
 
-test('a message of a Go node is acknowledged on port 1001', async () => {
+test("a Go node's message is acknowledged on port 1001", async () => {
   const stream = await closed.dial(ours.nodeId, 1_001)
   closed.write(stream, encodeDataFrame('TEXT', Buffer.from('hello')))
   await closed.until(() => stream.receivedBytes > 0)
   assert.equal(Buffer.concat(stream.received).subarray(8).toString(), 'ACK TEXT 5 bytes')
 })
 
-test('a Go node that restarts is found again, both ways', async () => {
+test('a restarted Go node is found again in both directions', async () => {
   const stream = await ours.dial(`${open.nodeId}:7`)
   const ended = new Promise((resolve) => stream.once('error', resolve).once('close', resolve))
   open.turn(() => open.node.restart())

@@ -1,6 +1,6 @@
 /**
  * The programs of the reference implementation, where PILOT_GO_BIN names a folder that holds them: pilot-daemon,
- * pilot-rendezvous, pilotctl and pilot-gateway. Each runs in a home of its own, on loopback, with ports of its own.
+ * pilot-rendezvous, pilotctl and pilot-gateway. Each runs in its own home, on loopback, with its own ports.
  */
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -17,7 +17,7 @@ const missing = ['pilot-daemon', 'pilot-rendezvous', 'pilotctl', 'pilot-gateway'
   (name) => !existsSync(join(folder, name)),
 )
 
-/** Why the suites cannot run, for `skip`; false when they can. */
+/** Why the suites cannot run, for `skip`; false if they can. */
 export const noGo: string | false =
   folder === ''
     ? 'PILOT_GO_BIN does not name a folder with the programs of the reference implementation'
@@ -27,7 +27,7 @@ export function goProgram(name: string): string {
   return join(folder, name)
 }
 
-/** Both of them look alike to their nodes. */
+/** Both look the same to their nodes. */
 export interface AnyRendezvous {
   readonly registry: string
   readonly beacon: string

@@ -1,6 +1,6 @@
 /**
  * One long conversation with a registry: every request type, good and bad, in an order in which each finds the state
- * it needs. Sent to two registries that both start empty, it must bring the same replies: node and network ids count
+ * it needs. Sent to two registries that both start empty, it must give the same replies: node and network ids count
  * up from 1 in both. `as` signs `challenge` with that node's key; `unsigned` requests show what is open.
  */
 import type { Identity } from '../../src/crypto/identity.ts'
@@ -13,7 +13,7 @@ export interface Step {
   readonly source: string // loopback address it comes from: registrations are rationed by source
 }
 
-/** Ids of networks, in the order in which the conversation makes them; the fifth is only looked at in lists. */
+/** Network ids, in the order in which the conversation creates them; the fifth appears only in lists. */
 const [PLAIN, WEIRD, GATED, CLUB, FIRM] = [2, 3, 4, 6, 7]
 
 export const ADMIN_TOKEN = 'a-token-for-this-test-only'

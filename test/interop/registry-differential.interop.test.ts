@@ -1,6 +1,7 @@
 /**
- * The same conversation with a Go registry and with ours, request by request: every reply must be the same, but for the
- * differences listed here with their reasons. Twice: with the reference's habits switched on, and with our defaults.
+ * The same conversation with a Go registry and with ours, request by request: every reply must be the same, except for
+ * the differences listed here with their reasons. Twice: with the reference's behaviour switched on, and with our
+ * defaults.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -17,7 +18,7 @@ const SENDER = "ours adds the sender's key and name, which Go daemons ignore"
 
 const NOT_OFFERED = 'ours offers no provisioning and no directory sync, and says so first'
 
-/** Whatever the switches are. */
+/** With any settings. */
 const ALWAYS: Readonly<Record<string, string>> = {
   'expiry in words': 'the same refusal in other words',
   poll: SENDER,
@@ -67,7 +68,7 @@ test('our registry answers as the Go registry does', { skip: noGo }, async () =>
   compare(theirs, answersOfOurs(new Registry(new MemoryStore(), { adminToken: ADMIN_TOKEN })), { ...ALWAYS, ...SAFE })
 })
 
-test('without an admin token, both refuse the same', { skip: noGo }, async () => {
+test('without an admin token, both refuse the same requests', { skip: noGo }, async () => {
   const registry = new Registry(new MemoryStore(), { compat: new Set(Object.keys(COMPAT) as Compat[]) })
   compare(await answersOfGo([]), answersOfOurs(registry), UNADMINISTERED)
 })
@@ -97,12 +98,12 @@ async function answersOfGo(flags: readonly string[]): Promise<Reply[]> {
   }
 }
 
-/** The second source matters only to the Go registry: ours exempts loopback from rations. */
+/** The second source matters only to the Go registry: ours exempts loopback from rate limits. */
 function answersOfOurs(registry: Registry): Reply[] {
   return conversation().map(({ request, source }) => ({ ...registry.handle(Date.now(), source, 50_000, request) }))
 }
 
-/** Without times, and in one order where none is promised. */
+/** Without times, and sorted where no order is promised. */
 function comparable(reply: Reply): unknown {
   return sorted(JSON.parse(JSON.stringify(reply), (key, value: unknown) => (TIMES.has(key) ? 'a time' : value)))
 }

@@ -1,6 +1,6 @@
 /**
- * Real Go daemons at our rendezvous, and our nodes at the Go one: what people do with them must come out the same. Every
- * test says by `skip` when the programs are not there.
+ * Real Go daemons on our rendezvous, and our nodes on the Go one: user actions must have the same results. Tests are
+ * skipped if the programs are missing.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -20,40 +20,36 @@ import { startGoDaemon, startGoRendezvous, until } from './go-programs.ts'
 const LOG = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 const ADMIN_TOKEN = 'a-token-for-this-test-only'
 
-test(
-  'a Go daemon sets and shows its attributes at our registry, and hides them again',
-  { skip: noGo },
-  async (context) => {
-    const rendezvous = await ours(context)
-    const [a, b] = [
-      await daemon(context, rendezvous, '-hostname', 'anna'),
-      await daemon(context, rendezvous, '-hostname', 'bob', '-public'),
-    ]
-    assert.equal((await a.ctl('info'))['hostname'], 'anna')
-    assert.deepEqual(await a.ctl('find', 'bob'), {
-      address: '0:0000.0000.0002',
-      hostname: 'bob',
-      node_id: 2,
-      public: true,
-    })
-    await assert.rejects(b.ctl('find', 'anna'), /not_found/)
-    assert.deepEqual((await a.ctl('set-tags', 'web', 'gpu'))['tags'], ['web', 'gpu'])
-    assert.equal((await a.ctl('set-hostname', 'anna-two'))['hostname'], 'anna-two')
-    assert.equal((await a.ctl('enable-tasks'))['task_exec'], true)
-    assert.equal((await a.ctl('set-public'))['visibility'], 'public')
-    const shown = await b.ctl('lookup', '1')
-    assert.deepEqual(
-      [shown['hostname'], shown['tags'], shown['task_exec'], shown['public'], shown['real_addr']],
-      ['anna-two', ['web', 'gpu'], true, true, a.udp],
-    )
-    assert.equal((await b.ctl('find', 'anna-two'))['node_id'], 1)
-    assert.equal((await a.ctl('set-private'))['visibility'], 'private')
-    await assert.rejects(b.ctl('find', 'anna-two'), /not_found/)
-    assert.equal((await a.ctl('clear-hostname'))['hostname'], '')
-    await assert.rejects(a.ctl('set-hostname', 'bob'), /already in use/)
-    await assert.rejects(a.ctl('rotate-key', '1', 'someone1@example.com'), /request failed/) // pilotctl does not sign it: the Go registry refuses as well
-  },
-)
+test('a Go daemon publishes its attributes at our registry and hides them again', { skip: noGo }, async (context) => {
+  const rendezvous = await ours(context)
+  const [a, b] = [
+    await daemon(context, rendezvous, '-hostname', 'anna'),
+    await daemon(context, rendezvous, '-hostname', 'bob', '-public'),
+  ]
+  assert.equal((await a.ctl('info'))['hostname'], 'anna')
+  assert.deepEqual(await a.ctl('find', 'bob'), {
+    address: '0:0000.0000.0002',
+    hostname: 'bob',
+    node_id: 2,
+    public: true,
+  })
+  await assert.rejects(b.ctl('find', 'anna'), /not_found/)
+  assert.deepEqual((await a.ctl('set-tags', 'web', 'gpu'))['tags'], ['web', 'gpu'])
+  assert.equal((await a.ctl('set-hostname', 'anna-two'))['hostname'], 'anna-two')
+  assert.equal((await a.ctl('enable-tasks'))['task_exec'], true)
+  assert.equal((await a.ctl('set-public'))['visibility'], 'public')
+  const shown = await b.ctl('lookup', '1')
+  assert.deepEqual(
+    [shown['hostname'], shown['tags'], shown['task_exec'], shown['public'], shown['real_addr']],
+    ['anna-two', ['web', 'gpu'], true, true, a.udp],
+  )
+  assert.equal((await b.ctl('find', 'anna-two'))['node_id'], 1)
+  assert.equal((await a.ctl('set-private'))['visibility'], 'private')
+  await assert.rejects(b.ctl('find', 'anna-two'), /not_found/)
+  assert.equal((await a.ctl('clear-hostname'))['hostname'], '')
+  await assert.rejects(a.ctl('set-hostname', 'bob'), /already in use/)
+  await assert.rejects(a.ctl('rotate-key', '1', 'someone1@example.com'), /request failed/) // pilotctl does not sign it: the Go registry refuses as well
+})
 
 test(
   'two private Go daemons come to trust each other through our mailbox, reach each other, and part',
@@ -87,7 +83,7 @@ test(
   },
 )
 
-test('a rejection arrives, and makes no pair', { skip: noGo }, async (context) => {
+test('a rejection arrives and creates no pair', { skip: noGo }, async (context) => {
   const rendezvous = await ours(context)
   const [a, b] = [await daemon(context, rendezvous), await daemon(context, rendezvous)]
   await a.ctl('handshake', '2', 'hello')
@@ -131,7 +127,7 @@ test(
 )
 
 test(
-  'Go daemons join a network of ours at their start, and its members reach each other without handshakes',
+  'Go daemons join a network of ours on start, and its members reach each other without handshakes',
   { skip: noGo },
   async (context) => {
     const rendezvous = await ours(context, { rules: { adminToken: ADMIN_TOKEN } })
@@ -153,7 +149,7 @@ test(
   },
 )
 
-test('a Go daemon comes back to its id after a restart of our registry', { skip: noGo }, async (context) => {
+test('a Go daemon keeps its id across a restart of our registry', { skip: noGo }, async (context) => {
   const storeDir = folder(context)
   const first = await startRendezvous({ registry: '127.0.0.1:0', beacon: '127.0.0.1:0', log: LOG, storeDir })
   const a = await daemon(context, first, '-hostname', 'anna', '-public')
@@ -167,21 +163,17 @@ test('a Go daemon comes back to its id after a restart of our registry', { skip:
   assert.equal(shown['node_id'], 1)
 })
 
-test(
-  'a Go daemon speaks TLS with our registry by its fingerprint, and with none other',
-  { skip: noGo },
-  async (context) => {
-    const rendezvous = await ours(context, { tlsOnly: true })
-    const a = await daemon(context, rendezvous, '-registry-tls', '-registry-fingerprint', rendezvous.fingerprint)
-    assert.equal((await a.ctl('info'))['node_id'], 1)
-    const wrong = startGoDaemon({
-      registry: rendezvous.registry,
-      beacon: rendezvous.beacon,
-      flags: ['-registry-tls', '-registry-fingerprint', '0'.repeat(64)],
-    })
-    await assert.rejects(wrong, /does not answer/) // it gives up at once
-  },
-)
+test('a Go daemon speaks TLS with our registry only by its fingerprint', { skip: noGo }, async (context) => {
+  const rendezvous = await ours(context, { tlsOnly: true })
+  const a = await daemon(context, rendezvous, '-registry-tls', '-registry-fingerprint', rendezvous.fingerprint)
+  assert.equal((await a.ctl('info'))['node_id'], 1)
+  const wrong = startGoDaemon({
+    registry: rendezvous.registry,
+    beacon: rendezvous.beacon,
+    flags: ['-registry-tls', '-registry-fingerprint', '0'.repeat(64)],
+  })
+  await assert.rejects(wrong, /does not answer/) // it gives up at once
+})
 
 for (const tls of [false, true]) {
   test(
@@ -219,7 +211,7 @@ for (const tls of [false, true]) {
   )
 }
 
-test('our node registers at our registry over TLS, pinned, and not where the certificate is checked as usual', async (context) => {
+test('our node registers at our registry over pinned TLS, but not with normal certificate checks', async (context) => {
   const rendezvous = await ours(context, { tlsOnly: true })
   const { registry, beacon } = rendezvous
   assert.equal(

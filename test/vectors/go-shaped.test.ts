@@ -1,6 +1,6 @@
 /**
  * The Go-shaped node of the tests against recordings of the real one: hand-written packets go in, and the output must
- * be what the daemon answered. Only then is a test against the model worth something.
+ * equal the daemon's answer. Only then is a test against the model worth anything.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -42,7 +42,7 @@ const NOT_MODELLED = new Set([
   'source in another network: the answer goes back to that address',
 ])
 
-/** A public node 1, and beside it node 2, which has shown its key. */
+/** A public node 1, and node 2, which has sent its key. */
 class Bench {
   readonly #node: GoNode
   readonly #key = agreeSessionKey(hex('61'.repeat(32)), x25519PublicKey(hex('62'.repeat(32)))) as Uint8Array

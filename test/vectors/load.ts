@@ -1,4 +1,4 @@
-/** The conformance vectors beside this file, and the small helpers their conventions ask for. */
+/** The conformance vectors next to this file, and small helpers for their conventions. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fromHex } from '../../src/base/bytes.ts'
@@ -19,7 +19,7 @@ export type VectorFile =
   | 'stream-transcript'
   | 'tunnel'
 
-/** The caller says what it expects to find; nothing is checked here, a wrong shape fails in the test. */
+/** The caller states the expected type; nothing is checked here, a wrong shape fails in the test. */
 export function loadVectors<Shape>(name: VectorFile): Shape {
   return JSON.parse(readFileSync(new URL(`./${name}.json`, import.meta.url), 'utf8')) as Shape
 }

@@ -1,6 +1,6 @@
 /**
- * Replays the recorded conversation with an April 2026 registry against ours, twice: with the reference's habits
- * switched on, and with our defaults. Each reply must equal the recorded one, but for the differences listed here,
+ * Replays the recorded conversation with an April 2026 registry against ours, twice: with the reference's behaviour
+ * switched on, and with our defaults. Each reply must equal the recorded one, except for the differences listed here,
  * each with its reason.
  */
 import assert from 'node:assert/strict'
@@ -36,7 +36,7 @@ const REFUSED: Fields = { type: 'error', error: 'request failed' }
 const UNTRUSTED: Fields = { type: 'check_trust_ok', trusted: false }
 const UNKNOWN_NAME: Fields = { type: 'error', error: 'hostname "alice-host" not found' }
 
-/** What differs whatever the options. */
+/** Differences with any options. */
 const ALWAYS: Readonly<Record<string, Difference>> = {
   'hostnames/taken by carol': {
     reply: { type: 'error', error: 'hostname "carol-host" already in use' },
@@ -154,7 +154,7 @@ test('the recorded streams are cut or closed as recorded', () => {
     reader.push(hex(sent ?? ''))
     const next = reader.next()
     const closes = typeof next === 'string'
-    // Ours closes on null as well: the reference reads it as an object without type, which no client depends on.
+    // Ours also closes on null: the reference parses it as an object without type, which no client depends on.
     // A frame cut short leaves us waiting, as in the recording.
     assert.equal(closes, name === 'JSON null' || (after ?? '').startsWith('closed'), name)
   }
@@ -187,7 +187,7 @@ function withoutPrivateAttributes(reply: Fields): Fields {
   return JSON.parse(JSON.stringify(reply), (key, value: unknown) => (PRIVATE.has(key) ? undefined : value)) as Fields
 }
 
-/** Without order where none is promised, and without the sender's fields that ours adds to polled entries. */
+/** Sorted where no order is promised, and without the sender fields that ours adds to polled entries. */
 function comparable(reply: Fields): Fields {
   const copy = structuredClone(reply)
   for (const list of ['requests', 'responses', 'beacons']) {

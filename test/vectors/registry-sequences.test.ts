@@ -1,6 +1,6 @@
 /**
- * What real daemons said to an April 2026 registry from their start to their stop, said to ours with its defaults: every
- * answer must be the recorded one. And the wire of August 2026, as far as a registry meets it.
+ * Messages of real daemons to an April 2026 registry, from start to stop, replayed to ours with its defaults: every
+ * answer must match the recording. And the August 2026 wire format, as far as it concerns a registry.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -107,7 +107,7 @@ const august = loadVectors<{
   registry_binary: { preamble: string; frames: { name: string; frame: string }[] }
 }>('extra-2026-08')
 
-test('the registration that newer daemons sign is taken, and protects the key from then on', () => {
+test('a signed registration from newer daemons is accepted, and protects the key from then on', () => {
   const { challenge, signature } = august.registry_register_signature
   const [, address = '', key = ''] = /^register:(.*):([^:]+)$/.exec(challenge) ?? []
   assert.equal(challenges.register(address, key), challenge)
@@ -136,7 +136,7 @@ test('the preamble of the binary wire is refused immediately, so that newer clie
   }
 })
 
-test('the newer discover that asks for another kind of delivery is ignored, as April beacons do', () => {
+test('the newer discover that requests another kind of delivery is ignored, as by April beacons', () => {
   const sent: string[] = []
   const beacon = new Beacon()
   beacon.handle(0, hex('0800000001'), { address: '127.0.0.1', port: 5 }, (bytes) => sent.push(toHex(bytes)))
