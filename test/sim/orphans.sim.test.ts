@@ -18,6 +18,20 @@ for (const seed of [1, 2, 3]) {
     sim.until('the orphan ends', IDLE_VERIFY_MS + 60_000, () => b.accepted[0]!.over)
   })
 
+  test(`a dialled stream that waits for an answer from an end that has forgotten it ends within eleven minutes (seed ${seed})`, () => {
+    const sim = new SimOverlay({ seed })
+    const [a, b] = sim.pair()
+    b.listen(80)
+    const stream = a.dial('agent-b', 80)
+    stream.write(Buffer.from('question'))
+    sim.until('accepted', 10_000, () => b.accepted[0]?.receivedBytes === 8)
+    sim.run(2_000)
+    for (const forgotten of b.peer(a)!.streams.values()) b.state.heap.remove(forgotten)
+    b.peer(a)!.streams.clear() // as if it had given up, and every RST had been lost
+    sim.until('it ends', IDLE_VERIFY_MS + 60_000, () => stream.over)
+    assert.equal(stream.end, 'reset_by_peer')
+  })
+
   test(`a peer whose trust was revoked here is not dialled, even before it knows (seed ${seed})`, () => {
     const sim = new SimOverlay({ seed })
     const [a, b] = sim.pair()

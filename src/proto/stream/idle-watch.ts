@@ -1,7 +1,7 @@
 /**
- * An accepted stream that has received nothing for long probes whether its dialler still knows it: a dialler that gave
- * up sent a reset, but every RST may have been lost. A plain peer keeps its own streams alive, and a dialler finds out
- * by using the stream.
+ * A stream that has received nothing for long probes whether the other end still knows it: an end that gave up sent a
+ * reset, but every RST may have been lost, and who only waits for an answer would wait forever. A plain peer keeps its own
+ * streams alive.
  */
 import type { Instant } from '../../base/types.ts'
 import { IDLE_VERIFY_MS } from './constants.ts'

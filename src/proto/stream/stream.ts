@@ -231,7 +231,7 @@ export class Stream implements Machine, StreamView {
   }
 
   get #mayBeForgotten(): boolean {
-    return !this.dialled && this.#plain === undefined
+    return this.#plain === undefined
   }
 
   /** The reader took bytes: perhaps the peer should be told about the space. */

@@ -204,10 +204,10 @@ export class Cluster {
     this.guests?.mustLetInOne()
     this.sim.run(10_000)
     this.check()
-    for (const conversation of this.#conversations) conversation.checkSettled()
-    // If only the RSTs were lost, the accepting side finds out by probing.
+    // If only the RSTs were lost, the other side finds out by probing.
     if (this.#unequalStreams() !== undefined) this.sim.run(IDLE_VERIFY_MS + 60_000)
     const unequal = this.#unequalStreams()
+    for (const conversation of this.#conversations) conversation.checkSettled()
     if (unequal !== undefined) throw new Violation(unequal)
   }
 
