@@ -11,7 +11,7 @@ export function reportOf(
 ): string {
   const { machine, versions, date, commit, mode, only, skipped, failures } = results
   return [
-    '# What it costs: pilotgate and what one would use instead',
+    '# Benchmark: pilotgate and the alternatives',
     '',
     `${machine.cpus}, ${machine.memory}, ${machine.system}; ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
@@ -19,13 +19,13 @@ export function reportOf(
         ', ',
       )}. Measured on ${date.slice(0, 10)} at ${commit}, ${mode} mode${only.length === 0 ? '' : `, only ${only.join(', ')}`}, ${Math.round(results.seconds)} s.`,
     '',
-    'Clients, services and everything between them share this machine, so figures are lower than between two machines, and wander with what else it does. All ways were asked in turn, round after round:',
+    'Clients, services and everything between them share this machine, so figures are lower than between two machines, and vary with its other load. All of them were measured in turn, round after round:',
     'trust the ratios, which are medians of the ratios of each round. The samples are in [results.json](results.json); [bench/README.md](../README.md) says how to make your own.',
     ...charts.flatMap(({ file, title }) => ['', `![${title}](${file})`]),
     ...(Object.keys(PLACES) as Place[]).flatMap((place) => tableOf(results, place)),
     ...goals(results),
     '',
-    '## The ways',
+    '## What was measured',
     '',
     ...PEERS.filter(({ id }) => results.samples.some(({ peer }) => peer === id)).map(
       ({ name, about }) => `- **${name}**: ${about}.`,

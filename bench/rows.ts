@@ -1,4 +1,4 @@
-/** What is measured, and along which ways: the words of every table and chart. Data only. */
+/** What is measured, and of whom: the words of every table and chart. Data only. */
 
 /** A way from a client to a service, by what is between them. */
 export type PeerId =
@@ -87,7 +87,7 @@ export const ROWS: readonly Row[] = [
   row('loopback', 'bulk-rate', '1 MB requests, one after the other', 'MB/s', 'more', 0),
   row('loopback', 'memory', 'memory of an idle connection', 'KB', 'less', 1),
   row('loopback', 'memory-10k', 'the same, at 10,000', 'KB', 'less', 1),
-  row('loopback', 'cpu', 'CPU of what is between, for 1 GB', 's', 'less'),
+  row('loopback', 'cpu', 'CPU of the processes in between, for 1 GB', 's', 'less'),
   row('loopback', 'http', 'HTTP requests, 32 keep-alive connections', '/s', 'more', 0),
   row('loopback', 'unary', 'gRPC unary calls, 32 at a time', '/s', 'more', 0),
   row('loopback', 'accept', 'new connections, 32 at a time', '/s', 'more', 0),
@@ -98,7 +98,7 @@ export const ROWS: readonly Row[] = [
   row('veth', 'one:veth', '64 KB messages, one stream', 'Gbit/s', 'more', 3),
   row('veth', 'sixteen:veth', '64 KB messages, 16 streams', 'Gbit/s', 'more', 3),
   row('veth', 'both:veth', '64 KB messages, both directions, each', 'Gbit/s', 'more', 3),
-  row('veth', 'cpu:veth', 'CPU of what is between, for 1 GB', 's', 'less'),
+  row('veth', 'cpu:veth', 'CPU of the processes in between, for 1 GB', 's', 'less'),
   row('veth-loss01', 'one:veth-loss01', '64 KB messages, one stream', 'Gbit/s', 'more', 3),
   row('veth-loss01', 'sixteen:veth-loss01', '64 KB messages, 16 streams', 'Gbit/s', 'more', 3),
   row('veth-loss1', 'one:veth-loss1', '64 KB messages, one stream', 'Gbit/s', 'more', 3),
