@@ -377,12 +377,10 @@ export class TrustBook {
   /** A person withdraws trust in a peer whose present node id is not known. @param who its hostname here, the address it had, or its key. */
   revokeDisplaced(who: PeerName | KeyOfPeer): boolean {
     const hostname = who.kind === 'hostname' ? who.hostname : undefined
-    const isMeant = ({ publicKey, nodeId }: TrustedEntry): boolean =>
-      who.kind === 'hostname'
-        ? this.#names.boundTo(publicKey) === hostname
-        : who.kind === 'key'
-          ? publicKey === who.publicKey
-          : nodeId === who.address.node
+    const isMeant = ({ publicKey, nodeId }: TrustedEntry): boolean => {
+      if (who.kind === 'hostname') return this.#names.boundTo(publicKey) === who.hostname
+      return who.kind === 'key' ? publicKey === who.publicKey : nodeId === who.address.node
+    }
     const entry = [...this.#displaced.values()].find(isMeant)
     if (entry === undefined) return false
     this.#noteRevoked(entry, hostname)

@@ -148,7 +148,7 @@ export class Tunnel implements Machine {
     if (this.#frame !== undefined && this.#frameFor === peerKey) return this.#frame
     const { identity } = this.#keys
     const challenge = boundChallenge(this.#ownEnd, peer, peerKey)
-    const proof = this.confirmed ? this.#active?.proof : undefined
+    const proof = this.#provenBy
     this.#frameFor = peerKey
     this.#frame = encodeAuthFrame({
       sender: this.#ownId,
@@ -332,9 +332,14 @@ export class Tunnel implements Machine {
       this.#answer(now)
   }
 
+  /** What only the two ends of the session in use can know, once it is confirmed. */
+  get #provenBy(): Uint8Array | undefined {
+    return this.confirmed ? this.#active?.proof : undefined
+  }
+
   /** The sender holds the session in use, and means this key: what it said of another key cannot be moved here. */
   #continues(frame: AuthFrame): boolean {
-    const proof = this.confirmed ? this.#active?.proof : undefined
+    const proof = this.#provenBy
     const continuation = frame.binding?.continuation
     return (
       proof !== undefined &&
