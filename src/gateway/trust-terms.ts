@@ -51,8 +51,15 @@ export class TrustTerms {
         'TOO_MANY',
         `trust in ${MAX_TERMS} peers already has an end date; revoke some, or leave out --for`,
       )
+    const before = this.#until.get(key)
     this.#until.set(key, Date.now() + forMs)
-    await this.#save()
+    try {
+      await this.#save()
+    } catch (error) {
+      if (before === undefined) this.#until.delete(key) // the command failed: what it replaced stays in force
+      else this.#until.set(key, before)
+      throw error
+    }
     this.#arm()
   }
 

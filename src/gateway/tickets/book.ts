@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { fromBase64, toBase64 } from '../../base/bytes.ts'
 import { PilotError } from '../../base/errors.ts'
 import { isSameService, type ServiceKey } from '../model/service-key.ts'
-import { writeFileAtomically, writeFileAtomicallyNow } from '../../runtime/files/atomic.ts'
+import { writeFileAtomicallyNow } from '../../runtime/files/atomic.ts'
 import { isProof, proofOf, sameProof } from './text.ts'
 
 /** Absent in files of older versions: then only the name counts. */
@@ -47,8 +47,7 @@ export class TicketBook {
   readonly #file: string
   readonly #ownKey: Uint8Array
   #open: readonly OpenTicket[]
-  readonly #guests: Map<string, Guest>
-  #saving: Promise<void> = Promise.resolve()
+  #guests: ReadonlyMap<string, Guest>
 
   private constructor(file: string, ownKey: Uint8Array, { open, guests }: z.output<typeof Book>) {
     this.#file = file
@@ -80,15 +79,14 @@ export class TicketBook {
     }
   }
 
-  /** @throws PilotError TOO_MANY. */
-  async add(ticket: OpenTicket, now: number): Promise<void> {
-    this.#open = this.#open.filter(({ expires }) => expires > now)
-    if (this.#open.length >= MAX_OPEN)
+  /** @throws PilotError TOO_MANY, STATE_UNWRITABLE: it is not open. */
+  add(ticket: OpenTicket, now: number): void {
+    const open = this.#open.filter(({ expires }) => expires > now)
+    if (open.length >= MAX_OPEN)
       throw new PilotError('TOO_MANY', `${MAX_OPEN} tickets are open already; wait until some have expired`)
     if (this.#guests.size >= MAX_GUESTS)
       throw new PilotError('TOO_MANY', `${MAX_GUESTS} nodes have joined by ticket; revoke the trust of some`)
-    this.#open = [...this.#open, ticket]
-    await this.#save()
+    this.#become([...open, ticket], this.#guests)
   }
 
   /** When the last of the open tickets expires, Unix s; 0 without any. */
@@ -98,10 +96,10 @@ export class TicketBook {
 
   /**
    * The verdict on a request with this justification; undefined if it mentions no ticket. A valid ticket is used up, on
-   * disk too when this returns, so no crash reopens it. If that cannot be written, it is not granted, and the error is
-   * thrown.
+   * disk too when this returns, so no crash reopens it.
    * @param trusted the requester is trusted now; otherwise a proof that it has used before is worthless (its trust was
    *   revoked).
+   * @throws PilotError STATE_UNWRITABLE: a valid ticket is not granted, and stays open.
    */
   redeem(key: Uint8Array, justification: string, trusted: boolean, now: number): Redeemed | undefined {
     if (!isProof(justification)) return undefined
@@ -114,30 +112,23 @@ export class TicketBook {
       sameProof(proofOf(fromBase64(secret)!, key, this.#ownKey), justification),
     )
     if (found === undefined || found.expires <= now) return { verdict: 'refuse' }
-    const before = { open: this.#open, guest }
-    this.#open = this.#open.filter((ticket) => ticket !== found)
     const { service, port, protocol, target } = found
     const use = { service, port, protocol, target, proof: justification }
     const used = [...(guest?.used ?? []), use].slice(-MAX_USED)
-    this.#guests.set(name, { limited: guest?.limited ?? !trusted, used })
-    try {
-      writeFileAtomicallyNow(this.#file, this.#text)
-    } catch (error) {
-      this.#open = before.open
-      if (before.guest === undefined) this.#guests.delete(name)
-      else this.#guests.set(name, before.guest)
-      throw error
-    }
-    void this.#save().catch(() => {}) // after any older text that is being written right now
+    this.#become(
+      this.#open.filter((ticket) => ticket !== found),
+      new Map(this.#guests).set(name, { limited: guest?.limited ?? !trusted, used }),
+    )
     return { verdict: 'accept', service: found.service, fresh: true }
   }
 
-  /** A node that we trust because of its ticket: it gets no access here. One that was trusted before stays trusted. */
-  async restrict(key: Uint8Array): Promise<void> {
+  /**
+   * A node that we trust because of its ticket: it gets no access here. One that was trusted before stays trusted.
+   * @throws PilotError STATE_UNWRITABLE.
+   */
+  restrict(key: Uint8Array): void {
     const name = toBase64(key)
-    if (this.#guests.has(name)) return
-    this.#guests.set(name, { limited: true, used: [] })
-    await this.#save()
+    if (!this.#guests.has(name)) this.#become(this.#open, new Map(this.#guests).set(name, { limited: true, used: [] }))
   }
 
   /**
@@ -162,25 +153,28 @@ export class TicketBook {
 
   /**
    * Trust was revoked: its tickets' access is closed, and if trusted again, it is an ordinary peer. @param key base64.
+   * @throws PilotError STATE_UNWRITABLE: in force, but a restart would undo it.
    */
-  async forget(key: string): Promise<void> {
-    if (this.#guests.delete(key)) await this.#save()
+  forget(key: string): void {
+    const guests = new Map(this.#guests)
+    if (!guests.delete(key)) return
+    this.#guests = guests // whatever the disk says
+    this.#become(this.#open, guests)
   }
 
-  get #text(): string {
-    const book = { version: 1, open: this.#open, guests: [...this.#guests].map(([key, guest]) => ({ key, ...guest })) }
-    return `${JSON.stringify(book, null, 2)}\n`
-  }
-
-  #save(): Promise<void> {
-    const saved = this.#saving.then(() => writeFileAtomically(this.#file, this.#text))
-    this.#saving = saved.catch(() => {})
-    return saved
-  }
-
-  /** Everything is on the disk. */
-  async saved(): Promise<void> {
-    await this.#saving
+  /**
+   * On disk first, then in force. Synchronous: of two writes on their way, the older could land last and reopen a used
+   * ticket.
+   */
+  #become(open: readonly OpenTicket[], guests: ReadonlyMap<string, Guest>): void {
+    const book = { version: 1, open, guests: [...guests].map(([key, guest]) => ({ key, ...guest })) }
+    try {
+      writeFileAtomicallyNow(this.#file, `${JSON.stringify(book, null, 2)}\n`)
+    } catch (error) {
+      throw new PilotError('STATE_UNWRITABLE', `${this.#file} cannot be written`, { file: this.#file }, error)
+    }
+    this.#open = open
+    this.#guests = guests
   }
 }
 

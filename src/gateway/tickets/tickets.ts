@@ -89,7 +89,7 @@ export class Tickets {
       secret,
     })
     const { name, port, protocol, target } = expose
-    await this.#book.add({ secret: toBase64(secret), service: name, port, protocol, target, expires }, now / 1_000)
+    this.#book.add({ secret: toBase64(secret), service: name, port, protocol, target, expires }, now / 1_000)
     guests.expect(this.#openForMs)
     this.#deps.log.info({ expose: expose.name, forMs }, 'a ticket was created')
     return {
@@ -116,7 +116,7 @@ export class Tickets {
         'REGISTRY_UNREACHABLE',
         `${options.registry} does not answer, and a ticket is presented through it`,
       )
-    if (known === undefined) await this.#book.restrict(ticket.key) // before it is trusted
+    if (known === undefined) this.#book.restrict(ticket.key) // before it is trusted
     const hasExpired = ticket.expires * 1_000 <= Date.now() // by our clock, which may differ from the inviter's
     const outcome = await this.#show(
       guests,
@@ -137,7 +137,7 @@ export class Tickets {
       }
     }
     await node.dropWish(peer)
-    if (known === undefined) await this.#book.forget(key)
+    if (known === undefined) this.#book.forget(key)
     if (hasExpired && outcome !== 'key_changed')
       throw new PilotError(
         'TICKET_EXPIRED',
@@ -211,12 +211,17 @@ export class Tickets {
     if (state === 'revoked') {
       const key = this.#keys.get(node)
       this.#keys.delete(node)
-      if (key !== undefined)
-        void this.#book
-          .forget(key)
-          .catch((error: unknown) => this.#deps.log.error({ reason: String(error) }, 'could not save the tickets'))
+      if (key !== undefined) this.#forget(key)
     }
     if (state === 'approved' || state === 'rejected' || state === 'key_changed') this.#waiting.get(node)?.(state)
+  }
+
+  #forget(key: string): void {
+    try {
+      this.#book.forget(key)
+    } catch (error) {
+      this.#deps.log.error({ reason: String(error) }, 'could not save the tickets')
+    }
   }
 
   /** A node's access to an exposure; undefined: no ticket is involved. */
@@ -229,7 +234,6 @@ export class Tickets {
   async stop(): Promise<void> {
     this.#deps.node.guests?.judge(undefined)
     for (const tell of this.#waiting.values()) tell('timeout')
-    await this.#book.saved()
   }
 
   #judge({ node, key, justification, trusted }: Parameters<TrustJudge>[0]): ReturnType<TrustJudge> {

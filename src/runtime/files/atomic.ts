@@ -1,5 +1,5 @@
 /** Small state files, read and written atomically. */
-import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -27,8 +27,9 @@ export async function writeFileAtomically(path: string, text: string, mode = 0o6
   }
 }
 
-/** The same, synchronously, for data that must be on disk before anything acts on it. The folder must exist. */
+/** The same, synchronously, for data that must be on disk before anything acts on it. */
 export function writeFileAtomicallyNow(path: string, text: string, mode = 0o600): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tmp`)
   try {
     const file = openSync(temporary, 'wx', 0o600)

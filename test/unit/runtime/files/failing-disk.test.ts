@@ -69,11 +69,10 @@ for (const seed of SEEDS) {
       for (let change = 0; change < CHANGES; change++) {
         const service = `service-${number++}`
         const secret = new Uint8Array(16).fill(number & 0xff).fill(number >> 8, 8)
-        const isAdded = await book.add({ secret: toBase64(secret), service, expires: NEVER }, 0).then(
-          () => true,
-          () => false,
-        )
-        if (isAdded) open.set(service, secret)
+        try {
+          book.add({ secret: toBase64(secret), service, expires: NEVER }, 0)
+          open.set(service, secret)
+        } catch {}
         const [first] = open
         if (first === undefined || random(3) === 0) continue
         if (isRedeemed(book, guest, first[1], ownKey)) {
@@ -81,7 +80,6 @@ for (const seed of SEEDS) {
           used.set(first[0], first[1])
         }
       }
-      await book.saved()
       disk.percent = 0
       const again = await TicketBook.load(file, ownKey)
       const stranger = new Uint8Array(32).fill(3)
@@ -92,7 +90,7 @@ for (const seed of SEEDS) {
       for (const [service, secret] of open) used.set(service, secret)
       open.clear()
     })
-    assert.ok(failures > 20 && used.size > 20, `${failures} failures, ${used.size} used`)
+    assert.ok(failures > 100 && used.size > 50, `${failures} failures, ${used.size} used`)
   })
 
   test(`places: the file is the old one or a newer one, never half of one, on a failing disk (seed ${seed})`, async () => {

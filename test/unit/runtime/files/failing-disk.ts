@@ -10,7 +10,7 @@ import { join } from 'node:path'
 type Call = (...args: unknown[]) => unknown
 
 const PROMISED = ['open', 'rename', 'chmod', 'mkdir'] as const
-const BLOCKING = ['openSync', 'writeFileSync', 'fchmodSync', 'fsyncSync', 'renameSync'] as const
+const BLOCKING = ['mkdirSync', 'openSync', 'writeFileSync', 'fchmodSync', 'fsyncSync', 'renameSync'] as const
 const OF_A_FILE = ['writeFile', 'appendFile', 'sync', 'datasync'] as const
 /** What write(2), fsync(2), rename(2) and open(2) may answer on a machine in trouble. */
 const CODES = ['ENOSPC', 'EIO', 'EMFILE', 'EINTR', 'EROFS', 'EDQUOT'] as const
