@@ -73,7 +73,7 @@ async function startServers(
   tls: ServerTls,
 ): Promise<Rendezvous> {
   const { log, tlsOnly = false } = options
-  const registry = new Registry(store, options.rules)
+  const registry = new Registry(store, Date.now(), options.rules)
   if (registry.skippedRecords > 0)
     log.warn({ skipped: registry.skippedRecords }, 'skipped malformed records of the registry store')
   const registryServer = new RegistryServer({ listen: listen.registry, registry, store, log, tls, tlsOnly })

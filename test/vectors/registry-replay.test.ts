@@ -96,7 +96,7 @@ for (const [mode, options, differences] of [
   ['our defaults', ADMIN, SAFE],
 ] as const) {
   test(`the recorded conversation, with ${mode}`, async (context) => {
-    const registry = new Registry(new MemoryStore(), options)
+    const registry = new Registry(new MemoryStore(), 0, options)
     const seen = new Set<string>()
     for (const group of groups.filter(({ name }) => name !== 'rate limits')) {
       await context.test(group.name, () => {
@@ -120,7 +120,7 @@ for (const [mode, options, differences] of [
 
 test('the recorded limits hold for sources that are not loopback', () => {
   // The recording used 127.0.0.9 and .10; ours exempts loopback, so they come from elsewhere here.
-  const registry = new Registry(new MemoryStore())
+  const registry = new Registry(new MemoryStore(), 0)
   const exchanges = groups.find(({ name }) => name === 'rate limits')?.exchanges ?? []
   const [first, tenth, eleventh, known, heartbeat] = exchanges.map(
     (exchange) =>

@@ -12,6 +12,7 @@ import {
   MAX_UNPROVEN_ACCOUNTS,
   NAME_KEPT_MS,
   PROVEN_ACCOUNT_LIVES_MS,
+  REAP_AFTER_MS,
   UNPROVEN_ACCOUNT_LIVES_MS,
 } from './constants.ts'
 
@@ -20,7 +21,7 @@ export interface Account {
   readonly nodeId: NodeId
   publicKey: string // base64 of 32 bytes, canonical
   owner: string // e-mail address or empty
-  signedOnce: boolean // registered with a signature at least once: must always sign from then on
+  signedOnce: boolean // registered with a signature at least once, so its key is fit: must always sign from then on
   usesSessions: boolean // opened a session at least once: other signatures of the key are invalid from then on
   keyCreatedMs: number // unix ms
   keyRotatedMs: number // 0: never
@@ -31,7 +32,13 @@ export interface Account {
   silentSinceMs: number // unix ms; 0: its node is live, or the record predates this field
 }
 
-export interface LiveNode {
+/** Signatures that were good for this node's key; empty: none yet. In memory only. */
+export interface RepeatedProofs {
+  heartbeatProof: string
+  pollProof: string
+}
+
+export interface LiveNode extends RepeatedProofs {
   readonly nodeId: NodeId
   readonly account: Account
   endpoint: string // `ip:port`
@@ -44,7 +51,8 @@ export interface LiveNode {
   taskExec: boolean
   poloScore: number
   externalId: string // set by the admin; empty: none
-  lastSeenMs: number // unix ms
+  /** Unix ms. Not in its record, which would then be written at each heartbeat: a restart grants everyone the time to be heard. */
+  lastSeenMs: number
 }
 
 export class Directory {
@@ -140,6 +148,8 @@ export class Directory {
   replaceKey(account: Account, publicKey: string): void {
     this.#idByKey.delete(account.publicKey)
     account.publicKey = publicKey
+    const node = this.#live.get(account.nodeId)
+    if (node !== undefined) Object.assign(node, NO_PROOFS)
     this.#idByKey.set(publicKey, account.nodeId)
     this.saveAccount(account)
   }
@@ -174,6 +184,7 @@ export class Directory {
       poloScore: 0,
       externalId: '',
       lastSeenMs: now,
+      ...NO_PROOFS,
     }
     this.#live.set(node.nodeId, node)
     this.saveLive(node)
@@ -197,7 +208,6 @@ export class Directory {
       taskExec,
       poloScore,
       externalId,
-      lastSeenMs,
     } = node
     this.#store.put(`node/${nodeId}`, {
       endpoint,
@@ -210,7 +220,6 @@ export class Directory {
       taskExec,
       poloScore,
       externalId,
-      lastSeenMs,
     })
   }
 
@@ -255,11 +264,11 @@ export class Directory {
     this.saveAccount(node.account)
   }
 
-  /** Removes every node not seen since `beforeMs`. @returns How many. */
-  reap(beforeMs: number): number {
+  /** Removes every node that was silent too long (§3.3). @returns How many. */
+  reap(now: number): number {
     let reaped = 0
     for (const node of this.#live.values()) {
-      if (node.lastSeenMs >= beforeMs) continue
+      if (node.lastSeenMs >= now - REAP_AFTER_MS) continue
       this.removeLive(node)
       reaped++
     }
@@ -314,7 +323,8 @@ export class Directory {
     return true
   }
 
-  loadLive(nodeId: NodeId, fields: Fields): boolean {
+  /** @param now when it counts as last seen. */
+  loadLive(now: number, nodeId: NodeId, fields: Fields): boolean {
     const account = this.#accounts.get(nodeId)
     if (account === undefined || fields.text('endpoint') === '') return false
     const hostname = this.#idByHostname.has(fields.text('hostname')) ? '' : fields.text('hostname')
@@ -332,7 +342,8 @@ export class Directory {
       taskExec: fields.flag('taskExec'),
       poloScore: fields.integer('poloScore') ?? 0,
       externalId: fields.text('externalId'),
-      lastSeenMs: fields.milliseconds('lastSeenMs'),
+      lastSeenMs: now,
+      ...NO_PROOFS,
     })
     return true
   }
@@ -346,3 +357,5 @@ export class Directory {
     this.#nextNodeId = Math.max(this.#nextNodeId, account.nodeId + 1)
   }
 }
+
+const NO_PROOFS: RepeatedProofs = { heartbeatProof: '', pollProof: '' }

@@ -11,7 +11,7 @@ import type { Call } from './request.ts'
 import { challenges } from '../../wire/registry-messages.ts'
 import { MAX_JUSTIFICATION_CHARS, MAX_POLL_BYTES } from './constants.ts'
 import { hostnameProblem } from './names.ts'
-import { authenticate, isSigned, notFound } from './request.ts'
+import { authenticate, authenticateRepeated, isSigned, notFound } from './request.ts'
 
 export function requestHandshake(call: Call): object | string {
   const toId = call.request.number('to_node_id')
@@ -65,7 +65,7 @@ function requestByName(call: Call, from: LiveNode, hostname: string): object | s
  * entries during iteration is safe.)
  */
 export function pollHandshakes(call: Call): object | string {
-  const node = authenticate(call, 'node_id', challenges.pollHandshakes)
+  const node = authenticateRepeated(call, 'pollProof', challenges.pollHandshakes)
   if (typeof node === 'string') return node
   const room = { bytes: MAX_POLL_BYTES }
   const responses: object[] = []

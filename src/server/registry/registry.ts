@@ -12,7 +12,7 @@ import { parseEndpoint } from '../../base/types.ts'
 import { mayResolve } from './access.ts'
 import { AuditLog } from './audit-log.ts'
 import { BeaconList } from './beacon-list.ts'
-import { FORGET_EVERY_MS, REAP_AFTER_MS } from './constants.ts'
+import { FORGET_EVERY_MS } from './constants.ts'
 import { Directory } from './directory.ts'
 import { Fields } from './fields.ts'
 import { InviteBox } from './invite-box.ts'
@@ -47,8 +47,8 @@ export class Registry {
   #reaped = 0
   #forgotAt = 0
 
-  /** Reads the whole store. */
-  constructor(store: RegistryStore, options: Partial<RegistryOptions> = {}) {
+  /** Reads the whole store. @param now Unix ms: nodes in the store count as heard now, and have the usual time to be heard again. */
+  constructor(store: RegistryStore, now: number, options: Partial<RegistryOptions> = {}) {
     this.#options = { ...DEFAULT_REGISTRY_OPTIONS, ...options }
     const { compat, adminToken, limits } = this.#options
     this.#tables = {
@@ -62,7 +62,7 @@ export class Registry {
       limiter: new RateLimiter(limits),
       options: this.#options,
     }
-    this.skippedRecords = loadTables(this.#tables, store.load())
+    this.skippedRecords = loadTables(this.#tables, store, now)
   }
 
   get counters(): RegistryCounters {
@@ -117,7 +117,7 @@ export class Registry {
   /** Removes nodes that were silent too long (§3.3); once a minute. */
   sweep(now: number): void {
     const { directory, trust, networks, beacons, invites, limiter } = this.#tables
-    this.#reaped += directory.reap(now - REAP_AFTER_MS)
+    this.#reaped += directory.reap(now)
     if (now - this.#forgotAt >= FORGET_EVERY_MS) {
       this.#forgotAt = now
       directory.forgetSilent(now, (id) => trust.concerns(id) || networks.networksOf(id).length > 0)

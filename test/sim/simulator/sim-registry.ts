@@ -35,7 +35,7 @@ export class SimRegistry {
     this.#options = options
     this.latencyMs = latencyMs
     this.#store = new SimStore(world, this.disk, this.#records)
-    this.#rules = new Registry(this.#store, options)
+    this.#rules = new Registry(this.#store, this.#nowMs, options)
   }
 
   get counters(): Registry['counters'] {
@@ -94,7 +94,7 @@ export class SimRegistry {
     void this.#store.close()
     if (forgetful) this.#records = new Map()
     this.#store = new SimStore(this.#world, this.disk, this.#records)
-    this.#rules = new Registry(this.#store, this.#options)
+    this.#rules = new Registry(this.#store, this.#nowMs, this.#options)
     this.up = true
   }
 

@@ -122,8 +122,8 @@ class SlowStore implements RegistryStore {
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined
   #flush: Promise<void> | undefined
 
-  load(): ReturnType<RegistryStore['load']> {
-    return this.#memory.load()
+  load(kind: string): ReturnType<RegistryStore['load']> {
+    return this.#memory.load(kind)
   }
   put(key: string, value: object): void {
     this.#memory.put(key, value)
@@ -169,7 +169,7 @@ async function started(
   const store = options.store ?? new MemoryStore()
   const server = new RegistryServer({
     listen: { address: '127.0.0.1', port: 0 },
-    registry: new Registry(store),
+    registry: new Registry(store, Date.now()),
     store,
     log: SILENT,
     ...options,
