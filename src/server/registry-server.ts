@@ -1,5 +1,5 @@
 /**
- * The registry on TCP: accepts, limits and closes connections, runs the sweep once a minute, and connects them to the
+ * The registry on TCP: accepts, limits and closes connections, runs the sweeps, and connects them to the
  * rules. registry/ handles the requests.
  */
 import type { Server, Socket } from 'node:net'
@@ -29,7 +29,7 @@ export interface RegistryServerOptions {
   readonly tls?: ServerTls // absent: plain TCP only
   readonly tlsOnly?: boolean
   readonly idleMs?: number // default 5 minutes, registry.md §1.1
-  readonly maxConnections?: number
+  readonly maxConnections: number // further ones are closed on accept
 }
 
 export class RegistryServer {
@@ -91,7 +91,7 @@ export class RegistryServer {
     )
     this.#every(SWEEP_EVERY_MS, () => registry.sweep(Date.now()))
     const idleMs = this.#options.idleMs ?? IDLE_MS
-    this.#every(Math.min(idleMs / 4, SWEEP_EVERY_MS), () => this.#closeIdle(idleMs))
+    this.#every(Math.min(idleMs / 4, LOOK_FOR_IDLE_MS), () => this.#closeIdle(idleMs))
     const bound = this.#server.address()
     return typeof bound === 'object' && bound !== null ? formatEndpoint(bound) : formatEndpoint(listen)
   }
@@ -114,7 +114,7 @@ export class RegistryServer {
     const [source, site] = [sourceNet(sourceIp), siteNet(sourceIp)]
     const crowded =
       (this.#perSource.get(source) ?? 0) >= MAX_PER_SOURCE || (this.#perSite.get(site) ?? 0) >= MAX_PER_SITE
-    const full = this.#connections.size >= (this.#options.maxConnections ?? MAX_CONNECTIONS)
+    const full = this.#connections.size >= this.#options.maxConnections
     socket.on('error', () => undefined) // a reset; 'close' follows and handles it
     if (sourceIp === '' || full || this.#stopping !== undefined || (crowded && !isLoopback(sourceIp))) {
       this.#dropped++
@@ -208,7 +208,7 @@ function add(counts: Map<string, number>, key: string, change: 1 | -1): void {
 }
 
 const IDLE_MS = 300_000
-const MAX_CONNECTIONS = 16_384 // further ones are closed on accept, as the reference does above 100,000
+const LOOK_FOR_IDLE_MS = 60_000
 const FIRST_REQUEST_MS = 30_000 // for the first request: nodes register as soon as they are connected
 const MAX_PER_SOURCE = 1_024 // per IPv4 address or IPv6 /64, loopback exempt: further ones are closed on accept
 const MAX_PER_SITE = 4_096 // per IPv6 /48, which holds 65,536 of these

@@ -7,12 +7,22 @@
 import type { NodeId } from '../../base/types.ts'
 import type { RegistryStore } from '../store/store.ts'
 import type { Fields } from './fields.ts'
+import { TokenBucket } from '../../base/token-bucket.ts'
+import { Rounds } from './rounds.ts'
 import {
+  CROWDED_ACCOUNTS,
+  DAY_MS,
+  FORGET_EVERY_MS,
   MAX_ACCOUNTS,
   MAX_UNPROVEN_ACCOUNTS,
   NAME_KEPT_MS,
+  NEW_ACCOUNTS_BURST,
+  NEW_ACCOUNTS_PER_SECOND,
+  NEW_UNPROVEN_BURST,
+  NEW_UNPROVEN_PER_SECOND,
   PROVEN_ACCOUNT_LIVES_MS,
   REAP_AFTER_MS,
+  REAP_EVERY_MS,
   UNPROVEN_ACCOUNT_LIVES_MS,
 } from './constants.ts'
 
@@ -63,6 +73,10 @@ export class Directory {
   readonly #live = new Map<NodeId, LiveNode>()
   readonly #idByHostname = new Map<string, NodeId>()
   readonly #idByReserved = new Map<string, NodeId>()
+  readonly #liveRounds = new Rounds(this.#live, REAP_EVERY_MS)
+  readonly #accountRounds = new Rounds(this.#accounts, FORGET_EVERY_MS)
+  readonly #newAccounts = new TokenBucket(NEW_ACCOUNTS_PER_SECOND, NEW_ACCOUNTS_BURST)
+  readonly #newUnproven = new TokenBucket(NEW_UNPROVEN_PER_SECOND, NEW_UNPROVEN_BURST)
   #unproven = 0 // accounts that never signed
   #nextNodeId = 1
 
@@ -100,11 +114,13 @@ export class Directory {
   }
 
   /**
-   * The next id, ascending and never reused; undefined if there are too many. Keys that never signed get at most half
-   * of the places, so that made-up keys cannot lock out anyone who can sign.
+   * The next id, ascending and never reused; undefined if there are too many, or too many new ones in a short time,
+   * whatever their sources. Keys that never signed have a small part of both, so that made-up keys cannot lock out
+   * anyone who can sign.
    */
   createAccount(now: number, publicKey: string, owner: string, signed: boolean): Account | undefined {
     if (this.#accounts.size >= MAX_ACCOUNTS || (!signed && this.#unproven >= MAX_UNPROVEN_ACCOUNTS)) return undefined
+    if ((!signed && !this.#newUnproven.take(now)) || !this.#newAccounts.take(now)) return undefined
     const nodeId = this.#nextNodeId
     const account: Account = {
       nodeId,
@@ -264,10 +280,10 @@ export class Directory {
     this.saveAccount(node.account)
   }
 
-  /** Removes every node that was silent too long (§3.3). @returns How many. */
+  /** Removes nodes that were silent too long (§3.3): each has its turn once a minute. @returns How many. */
   reap(now: number): number {
     let reaped = 0
-    for (const node of this.#live.values()) {
+    for (const node of this.#liveRounds.take(now)) {
       if (node.lastSeenMs >= now - REAP_AFTER_MS) continue
       this.removeLive(node)
       reaped++
@@ -276,14 +292,16 @@ export class Directory {
   }
 
   /**
-   * Forgets accounts whose nodes were away for long: their ids are not reused, and a node that returns later gets a new
-   * one.
+   * Forgets accounts whose nodes were away for long, or for a day when the table is nearly full: their ids are not
+   * reused, and a node that returns later gets a new one. Each has its turn once an hour.
    * @param isNeeded keeps an account of any age: a node declared trust in it, or it is a member of a network.
    */
   forgetSilent(now: number, isNeeded: (nodeId: NodeId) => boolean): number {
     let forgotten = 0
-    for (const account of this.#accounts.values()) {
-      const livesMs = account.signedOnce ? PROVEN_ACCOUNT_LIVES_MS : UNPROVEN_ACCOUNT_LIVES_MS
+    const isCrowded = this.#accounts.size > CROWDED_ACCOUNTS
+    for (const account of this.#accountRounds.take(now)) {
+      const usualMs = account.signedOnce ? PROVEN_ACCOUNT_LIVES_MS : UNPROVEN_ACCOUNT_LIVES_MS
+      const livesMs = isCrowded ? DAY_MS : usualMs
       const { nodeId, silentSinceMs } = account
       if (silentSinceMs === 0 || now - silentSinceMs < livesMs || isNeeded(nodeId)) continue
       this.#forget(account)

@@ -12,7 +12,7 @@ import { parseEndpoint } from '../../base/types.ts'
 import { mayResolve } from './access.ts'
 import { AuditLog } from './audit-log.ts'
 import { BeaconList } from './beacon-list.ts'
-import { FORGET_EVERY_MS } from './constants.ts'
+import { SWEEP_INVITES_EVERY_MS } from './constants.ts'
 import { Directory } from './directory.ts'
 import { Fields } from './fields.ts'
 import { InviteBox } from './invite-box.ts'
@@ -45,7 +45,7 @@ export class Registry {
   #refusals = 0
   #rateLimited = 0
   #reaped = 0
-  #forgotAt = 0
+  #sweptInvitesAt = 0
 
   /** Reads the whole store. @param now Unix ms: nodes in the store count as heard now, and have the usual time to be heard again. */
   constructor(store: RegistryStore, now: number, options: Partial<RegistryOptions> = {}) {
@@ -114,17 +114,16 @@ export class Registry {
     return reply
   }
 
-  /** Removes nodes that were silent too long (§3.3); once a minute. */
+  /** Removes what is too old, every SWEEP_EVERY_MS a slice of it. */
   sweep(now: number): void {
     const { directory, trust, networks, beacons, invites, limiter } = this.#tables
     this.#reaped += directory.reap(now)
-    if (now - this.#forgotAt >= FORGET_EVERY_MS) {
-      this.#forgotAt = now
-      directory.forgetSilent(now, (id) => trust.concerns(id) || networks.networksOf(id).length > 0)
-    }
+    directory.forgetSilent(now, (id) => trust.concerns(id) || networks.networksOf(id).length > 0)
     beacons.sweep(now)
-    invites.sweep(now)
     limiter.sweep(now)
+    if (now - this.#sweptInvitesAt < SWEEP_INVITES_EVERY_MS) return
+    this.#sweptInvitesAt = now
+    invites.sweep(now)
   }
 
   /** What a beacon in the same process may know about nodes (tunnel.md §7.1 [R]). */

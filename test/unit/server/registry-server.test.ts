@@ -172,6 +172,7 @@ async function started(
     registry: new Registry(store, Date.now()),
     store,
     log: SILENT,
+    maxConnections: 1_000,
     ...options,
   })
   context.after(() => {

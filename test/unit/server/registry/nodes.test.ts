@@ -208,9 +208,9 @@ function takeName(setting: Setting, member: Member, hostname: string): unknown {
 test('per-source limits refill over time; loopback has none', () => {
   const setting = new Setting()
   const alice = setting.join()
-  for (let i = 0; i < 50; i++) assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
+  for (let i = 0; i < 1_000; i++) assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
   assert.equal(setting.heartbeat(alice)['error'], 'rate limited: too many heartbeats from 198.51.100.1')
-  setting.now += 1_300
+  setting.now += 100
   assert.equal(setting.heartbeat(alice)['type'], 'heartbeat_ok')
   for (let i = 0; i < 600; i++)
     assert.equal(setting.ask({ type: 'lookup', node_id: 1 }, '127.0.0.1')['type'], 'lookup_ok')
