@@ -9,7 +9,7 @@ import { authenticate, authenticateOrAdmin, authenticateRepeated, notFound, sign
 
 /** Only refreshes last-seen, in memory. */
 export function heartbeat(call: Call): object | string {
-  const node = authenticateRepeated(call, 'heartbeatProof', challenges.heartbeat)
+  const node = authenticateRepeated(call, challenges.heartbeat)
   if (typeof node === 'string') return node
   const expired = expiryProblem(call, node.account)
   if (expired !== undefined) return expired

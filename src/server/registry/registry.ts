@@ -20,6 +20,7 @@ import { loadTables } from './load.ts'
 import { Mailboxes } from './mailboxes.ts'
 import { NetworkTable } from './network-table.ts'
 import { DEFAULT_REGISTRY_OPTIONS } from './options.ts'
+import { isRepeated } from './request.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { REQUESTS } from './requests.ts'
 import type { ClientSession } from './session.ts'
@@ -112,6 +113,18 @@ export class Registry {
     if (typeof reply === 'string') return this.#refuse(reply)
     this.#replyWaits = kind.durable === true
     return reply
+  }
+
+  /** Does the answer cost a signature check? */
+  isDear(request: object): boolean {
+    const fields = new Fields(request)
+    if (fields.text('mac') !== '' || fields.text('signature') === '') return false
+    return !isRepeated(this.#tables.directory, fields)
+  }
+
+  /** Nodes in whose mailbox the last `handle` put something. */
+  takeNoticed(): readonly NodeId[] {
+    return this.#tables.mailboxes.takeNoticed()
   }
 
   /** Removes what is too old, every SWEEP_EVERY_MS a slice of it. */

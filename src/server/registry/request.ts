@@ -49,17 +49,24 @@ export function authenticate(call: Call, field: string, challenge: Challenge): L
 
 /**
  * The same for a request that a node repeats with the same challenge all its life. Ed25519 is deterministic, so the
- * signature repeats too, and comparing it with the last good one saves a third of a millisecond. A replay by somebody
- * else is as valid as it always was.
+ * signature repeats too, and comparing it with the last good one saves a third of a millisecond. A replay by another
+ * node is as valid as it always was.
  */
-export function authenticateRepeated(call: Call, proof: keyof RepeatedProofs, challenge: Challenge): LiveNode | string {
+export function authenticateRepeated(call: Call, challenge: Challenge): LiveNode | string {
   const node = call.directory.live(call.request.number('node_id'))
-  const signature = call.request.text('signature')
-  if (node !== undefined && signature !== '' && node[proof] === signature && !mustUseSession(call, node.account))
-    return node
+  if (node !== undefined && isRepeated(call.directory, call.request) && !mustUseSession(call, node.account)) return node
   const proven = authenticate(call, 'node_id', challenge)
-  if (typeof proven !== 'string' && call.signer === undefined) proven[proof] = signature
+  const proof = PROOFS.get(call.request.text('type'))
+  if (typeof proven !== 'string' && call.signer === undefined && proof !== undefined)
+    proven[proof] = call.request.text('signature')
   return proven
+}
+
+/** Does the request carry the last good signature of its kind? */
+export function isRepeated(directory: Directory, request: Fields): boolean {
+  const proof = PROOFS.get(request.text('type'))
+  const signature = request.text('signature')
+  return proof !== undefined && signature !== '' && directory.live(request.number('node_id'))?.[proof] === signature
 }
 
 /** The same, or the admin token instead of the signature. */
@@ -116,3 +123,8 @@ export function notFound(nodeId: NodeId): string {
 }
 
 export const SIGNATURE_REQUIRED = 'signature required for authenticated node'
+/** Requests that a node repeats, and where their last good signature is. */
+const PROOFS: ReadonlyMap<string, keyof RepeatedProofs> = new Map([
+  ['heartbeat', 'heartbeatProof'],
+  ['poll_handshakes', 'pollProof'],
+])
