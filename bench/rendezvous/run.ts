@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { cpuSeconds, residentBytes } from '../proc.ts'
+import { anonymousBytes, cpuSeconds } from '../proc.ts'
 import { quantile } from '../stats.ts'
 import { Client, askAll, frameOf } from './client.ts'
 import { fillStore, heartbeat, identityOf, pollHandshakes, register, resolve } from './nodes.ts'
@@ -119,13 +119,10 @@ async function beside(folder: string, nodes: number, seconds: number): Promise<v
 async function start(folder: string, known: number): Promise<void> {
   await fillStore(folder, known, 0)
   const running = await rendezvous(folder)
-  const mib = residentBytes([running.child.pid!]) / 2 ** 20
-  console.log(
-    `\n${known} nodes in the store\n  start: ${running.startCpu.toFixed(1)} s of CPU; resident ${mib.toFixed(0)} MiB`,
-  )
+  const memory = (): string => `${(anonymousBytes(running.child.pid!) / 2 ** 20).toFixed(0)} MiB`
+  console.log(`\n${known} nodes in the store\n  start: ${running.startCpu.toFixed(1)} s of CPU; memory ${memory()}`)
   await pause(65_000) // every node has had its turn in a sweep
-  const later = residentBytes([running.child.pid!]) / 2 ** 20
-  console.log(`  a minute later: resident ${later.toFixed(0)} MiB`)
+  console.log(`  a minute later: memory ${memory()}, without the store's pages in the system's cache`)
   await stop(running)
 }
 
