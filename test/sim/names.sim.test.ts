@@ -119,13 +119,13 @@ for (const seed of [1, 2, 3]) {
     assert.deepEqual(guest.accepted, [])
   })
 
-  test(`a dial that waits while trust in its peer is revoked fails, whoever has the name by then (seed ${seed})`, () => {
+  test(`a dial that waits while trust in its peer is revoked fails, even if another node has the name (seed ${seed})`, () => {
     const { sim, alice, bob } = stage(seed)
     bob.kill()
     sim.registry.restart(true)
     const stranger = sim.node('bob', { public: true })
     stranger.listen(80)
-    sim.run(60_000) // it took the name, and the ids are given anew
+    sim.run(60_000) // it took the name, and ids are given again
     assert.ok(stranger.registered && alice.registered)
     sim.registry.silent = true
     const stream = alice.dial('bob', 80)
