@@ -136,3 +136,11 @@ test('made-up keys from many addresses use up neither the ids nor the place of k
   assert.equal(flood(), 10)
   assert.equal(setting.join().id, 2_011, 'a key that signs has its own allowance')
 })
+
+test('new keys are still admitted after the clock of the machine was set back', () => {
+  const setting = new Setting()
+  setting.join()
+  setting.now -= 3_600_000
+  assert.equal(setting.join().id, 2)
+  assert.equal(setting.join({}, false).id, 3)
+})
