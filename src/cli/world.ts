@@ -1,5 +1,6 @@
 /** Everything outside the program that a command may touch, as one argument, so that tests can pass in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
 import type { AdminControl, Gateway } from '../gateway/control.ts'
@@ -76,6 +77,8 @@ export interface World {
   /** SIGHUP calls back instead of stopping, unless our terminal is gone; call the result to end that. */
   onReload(callback: () => void): () => void
   sleep(ms: number): Promise<void>
+  /** Whether nothing listens at this local TCP address; undefined if that cannot be found out. */
+  isFree(address: string, port: number): Promise<boolean | undefined>
 }
 
 export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => void): World {
@@ -133,7 +136,17 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
       new Promise((resolve) => {
         setTimeout(resolve, ms)
       }),
+    isFree,
   }
+}
+
+/** By listening there for a moment: a connection would be a client of the program, which may take only one. */
+function isFree(address: string, port: number): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRINUSE' ? false : undefined))
+    server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(true)))
+  })
 }
 
 async function readLine(): Promise<string> {

@@ -216,7 +216,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     model: [],
     service: ['model'],
     udp: ['model', 'service'],
-    map: ['model', 'service', 'udp'], // never expose: what both need lies in service
+    map: ['model', 'service', 'udp', 'http'], // never expose: what both need lies in service
     expose: ['model', 'service', 'udp', 'http'],
     http: ['model', 'service'],
     fronts: ['model', 'service', 'udp', 'http'],

@@ -3,11 +3,15 @@
  */
 import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
+import { formatEndpoint } from '../../base/types.ts'
+import { formatMapSpec, parseMapSpec } from '../../gateway/model/map-spec.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
+import type { MappedRecord } from '../../gateway/model/records.ts'
 import type { Output } from '../output.ts'
 import { exposedLine, mappedLine } from '../event-line.ts'
 import type { Cli } from '../cli.ts'
 import { serve } from '../serve.ts'
+import { checkFree, urlOf } from '../where.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
 import { withStartOptions } from './options.ts'
 import { clientOf, withAdmin } from './reader.ts'
@@ -15,6 +19,7 @@ import { clientOf, withAdmin } from './reader.ts'
 export interface ExposeOptions extends ChangeOptions {
   readonly for?: string
   readonly once?: boolean
+  readonly rewriteHost?: boolean
 }
 
 export function addChange(cli: Cli): void {
@@ -63,12 +68,19 @@ function addMap(cli: Cli): void {
           undefined,
           'Use a ticket with `pilotgate join TICKET [LOCAL]`.',
         )
+      const { localAddress, localPort, ...rest } = parseMapSpec(spec)
+      if (localAddress !== undefined && localPort > 0)
+        await checkFree(
+          cli.world,
+          formatEndpoint({ address: localAddress, port: localPort }),
+          (port) => `pilotgate map ${formatMapSpec({ ...rest, localAddress, localPort: Number(port) })}`,
+        )
       return await askOrStart(
         cli.world,
         options,
         async (client) => {
           const record = await client.map(spec, editOf(options))
-          out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`])
+          out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`, ...openLines(record)])
           undo(out, `pilotgate unmap ${record.name}`, options)
         },
         async () => serve(out, cli.world, { ...options, map: [...(options.map ?? []), spec] }),
@@ -124,11 +136,27 @@ export function limited(command: Command): Command {
     .option('--once', 'accept one connection, then end the exposure')
 }
 
+/** For servers that check `Host`. */
+export function rewriting(command: Command): Command {
+  return command.option('--rewrite-host', 'let the web server see its own name as Host (MCP SDK, Django, Vite)')
+}
+
+/** What to open. A port does not say for certain whether its service speaks HTTP. */
+export function openLines(record: MappedRecord): string[] {
+  const url = urlOf(record)
+  return url === undefined ? [] : [`open ${url}`]
+}
+
 function undo(out: Output, command: string, { save }: ChangeOptions): void {
   out.undo(`${command}${save === true ? ' --save' : ''}`)
 }
 
 /** The spec, extended by the flags. */
-export function withTerms(spec: string, { for: duration, once }: ExposeOptions): string {
-  return [spec, ...(duration === undefined ? [] : [`for=${duration}`]), ...(once === true ? ['once'] : [])].join(',')
+export function withTerms(spec: string, { for: duration, once, rewriteHost }: ExposeOptions): string {
+  return [
+    spec,
+    ...(rewriteHost === true ? ['host=rewrite'] : []),
+    ...(duration === undefined ? [] : [`for=${duration}`]),
+    ...(once === true ? ['once'] : []),
+  ].join(',')
 }

@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { AdminClient } from '../../admin/client.ts'
-import type { Edit } from '../../gateway/control.ts'
 import type { MappedRecord, TicketUseRecord } from '../../gateway/model/records.ts'
 import { resolveOptions } from '../../config/options.ts'
 import type { Ticket } from '../../gateway/tickets/text.ts'
@@ -15,9 +14,14 @@ import { mappedLine } from '../event-line.ts'
 import type { Output } from '../output.ts'
 import { readSources, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
+import { checkFree } from '../where.ts'
 import type { World } from '../world.ts'
-import { named } from './change.ts'
+import { named, openLines, rewriting } from './change.ts'
 import { withStartOptions } from './options.ts'
+
+interface JoinOptions extends ChangeOptions {
+  readonly rewriteHost?: boolean | undefined
+}
 
 export function addJoin(cli: Cli): void {
   const command = cli.add(
@@ -26,9 +30,10 @@ export function addJoin(cli: Cli): void {
     'use a ticket and map the service that it opens, to [BIND-IP:]LOCAL-PORT if given; `-` reads the ticket from stdin',
     ['pilotgate join pgt1_… 8080', 'pilotgate join - 127.0.0.1:8080 < ticket.txt'],
   )
-  withStartOptions(withEdit(named(command))).action(
-    cli.action(async (out, written: string, local: string | undefined, options: ChangeOptions) => {
+  withStartOptions(withEdit(named(rewriting(command)))).action(
+    cli.action(async (out, written: string, local: string | undefined, options: JoinOptions) => {
       const ticket = written === '-' ? await cli.world.readLine() : written
+      await checkFree(cli.world, local, (port) => `pilotgate join ${written === '-' ? '-' : 'TICKET'} ${port}`)
       return await askOrStart(
         cli.world,
         options,
@@ -44,9 +49,9 @@ async function joinRunning(
   client: AdminClient,
   ticket: string,
   local: string | undefined,
-  options: ChangeOptions,
+  options: JoinOptions,
 ): Promise<void> {
-  const { used, record } = await redeemAndMap(client, ticket, local, editOf(options))
+  const { used, record } = await redeemAndMap(client, ticket, local, options)
   out.result({ ...record, ticket: used }, [
     `mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`,
     ...openLines(record),
@@ -61,7 +66,7 @@ async function joinRunning(
 async function joinInForeground(
   out: Output,
   world: World,
-  options: ChangeOptions,
+  options: JoinOptions,
   text: string,
   local: string | undefined,
 ): Promise<number> {
@@ -74,7 +79,7 @@ async function joinInForeground(
       { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
       text,
       local,
-      {},
+      { rewriteHost: options.rewriteHost },
     )
     const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
     const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
@@ -85,13 +90,6 @@ async function joinInForeground(
         `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
       )
   })
-}
-
-/** What to open. The ticket does not say whether the service speaks HTTP. */
-function openLines({ local, protocol }: MappedRecord): string[] {
-  return protocol === 'tcp'
-    ? [`open http://${local.replace(/^127\.0\.0\.1:/, 'localhost:')}/, or connect to ${local}`]
-    : []
 }
 
 function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {
@@ -122,10 +120,11 @@ async function redeemAndMap(
   client: Pick<AdminClient, 'redeem' | 'map'>,
   ticket: string,
   local: string | undefined,
-  edit: Edit,
+  options: JoinOptions,
 ): Promise<{ readonly used: TicketUseRecord; readonly record: MappedRecord }> {
   const used = await client.redeem(ticket)
   const remote = `${used.peer}:${used.port}${used.protocol === 'udp' ? '/udp' : ''}`
-  const record = await client.map(local === undefined ? remote : `${local}:${remote}`, edit)
+  const spec = `${local === undefined ? '' : `${local}:`}${remote}${options.rewriteHost === true ? ',host=rewrite' : ''}`
+  const record = await client.map(spec, editOf(options))
   return { used, record }
 }

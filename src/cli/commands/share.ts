@@ -17,7 +17,7 @@ import type { Output } from '../output.ts'
 import { readSources, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit } from '../start.ts'
 import type { World } from '../world.ts'
-import { limited, named, withTerms, type ExposeOptions } from './change.ts'
+import { limited, named, rewriting, withTerms, type ExposeOptions } from './change.ts'
 import { ticketLines, TICKET_MS, warnOfLoopback } from './invite.ts'
 import { numberOption } from './numbers.ts'
 import { withStartOptions } from './options.ts'
@@ -35,7 +35,7 @@ export function addShare(cli: Cli): void {
     'expose a local service and print a one-use ticket for it (the other side: `pilotgate join TICKET`)',
     ['pilotgate share 3000', 'pilotgate share 3000 --lan --for 1h', 'pilotgate share unix:/run/pg.sock --port 5432'],
   )
-  limited(command)
+  limited(rewriting(command))
     .option('--port <n>', 'overlay port (default: the port of TARGET)', numberOption('--port', 1, 65_535))
     .option(
       '--lan',

@@ -9,6 +9,7 @@ import { GiveUp } from '../../runtime/giving-up.ts'
 import type { Incoming, Listener, OverlayStream } from '../../runtime/overlay.ts'
 import { HttpExposure } from '../http/exposed.ts'
 import { knownPeer } from '../model/known-peer.ts'
+import { hostOf } from '../model/expose-spec.ts'
 import type { ExposeSpec } from '../model/expose-spec.ts'
 import type { ExposedRecord } from '../model/records.ts'
 import type { Connection } from '../service/connections.ts'
@@ -70,7 +71,10 @@ export class Exposure implements Service<ExposedRecord> {
 
   #attend(): void {
     const { node, log } = this.#deps
-    if (this.spec.identity?.includes('headers') === true) this.#http = new HttpExposure(this.spec.name, node, log)
+    const { name, target, identity, host } = this.spec
+    const identifies = identity?.includes('headers') === true
+    const presents = host === undefined ? undefined : hostOf(target)
+    if (identifies || presents !== undefined) this.#http = new HttpExposure(name, node, log, { identifies, presents })
     this.#reception.start()
   }
 

@@ -21,7 +21,7 @@ import { logAccess } from './access-log.ts'
 import type { Access, Tally } from './access-log.ts'
 import { answerFailure2, failureOf } from './failure.ts'
 import { handshake2, inform2, respond2, trail2, widen2 } from './guarded.ts'
-import { requestHeaders2, requestTrailers2 } from './headers.ts'
+import { redirectOf, requestHeaders2, requestTrailers2 } from './headers.ts'
 import type { Asked, Hop, Route } from './hop.ts'
 import { isExtendedConnect, openWebSocket2 } from './web-socket2.ts'
 import {
@@ -122,7 +122,7 @@ export class Http2 {
     attempts = 1,
   ): Promise<void> {
     const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
-    const request = await upstreams.request(hop, requestHeaders2(headers, hop.caller), endStream)
+    const request = await upstreams.request(hop, requestHeaders2(headers, hop.caller, hop.presents), endStream)
     if (stream.destroyed || stream.closed) {
       request.close(constants.NGHTTP2_CANCEL)
       return
@@ -150,6 +150,11 @@ export class Http2 {
     if (!endStream && /^100-continue$/i.test(headers.expect ?? '')) inform2(stream, { ':status': 100 })
     if (endStream) stream.resume()
     else carryUp(stream, request, tally)
+    const redirect = redirectOf(headers[':authority'], hop.presents)
+    if (redirect !== undefined)
+      request.once('response', (answer: IncomingHttpHeaders) => {
+        if (answer.location !== undefined) answer.location = redirect(answer.location)
+      })
     carryDown(stream, request, tally, fail)
   }
 

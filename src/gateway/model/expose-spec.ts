@@ -6,6 +6,8 @@ import { isIP } from 'node:net'
 import { formatEndpoint } from '../../base/types.ts'
 import { ALLOW_FORM, parseAllowed, TRUSTED } from './allow.ts'
 import { DURATION_FORM, formatDuration, parseDuration } from './duration.ts'
+import { HTTP_PORT } from './peer-host.ts'
+import { HOST_FORM, NO_UDP_HOST, parseHostPolicy, type HostPolicy } from './host-policy.ts'
 import { MAX_SOCKET_PATH_BYTES, parsePort } from './listen.ts'
 import { NO_DIRECT_UDP, parsePathPolicy, PATH_FORM, type PathPolicy } from './path-policy.ts'
 import { type Fail, failing, type Protocol, splitProtocol, suffix } from './spec-text.ts'
@@ -19,6 +21,7 @@ export interface ExposeSpec {
   readonly allow: readonly string[] // 'trusted' (every trusted peer), peers as written, or key:, net:, tag:
   readonly path?: PathPolicy // absent: any
   readonly identity?: readonly IdentityKind[] // absent: the service learns nothing, bytes are carried unchanged
+  readonly host?: HostPolicy // absent: the Host header is the caller's
   readonly limits?: Limits
   readonly forMs?: number // it ends this long after it began
   readonly once?: true // it ends after one connection
@@ -52,7 +55,7 @@ export function exposeName(port: number, protocol: Protocol = 'tcp'): string {
   return `${port}${suffix(protocol)}`
 }
 
-/** `PORT[/udp]=TARGET[,allow=WHO]...[,identity=KIND]...[,path=POLICY][,max=N]…[,for=2h][,once][,unsafe-target]`. Without `allow`: every trusted peer. */
+/** `PORT[/udp]=TARGET[,allow=WHO]...[,identity=KIND]...[,host=rewrite][,path=POLICY][,max=N]…[,for=2h][,once][,unsafe-target]`. Without `allow`: every trusted peer. */
 export function parseExposeSpec(text: string): ExposeSpec {
   const fail = failing('expose', text, EXPOSE_FORM)
   const [head, ...options] = text.split(',')
@@ -67,6 +70,8 @@ export function parseExposeSpec(text: string): ExposeSpec {
   for (const option of options) {
     if (option.startsWith('path='))
       terms.path = parsePathPolicy(option.slice('path='.length)) ?? fail(`"${option}": ${PATH_FORM}`)
+    else if (option.startsWith('host='))
+      terms.host = parseHostPolicy(option.slice('host='.length)) ?? fail(`"${option}": ${HOST_FORM}`)
     else if (option.startsWith('allow='))
       allow.add(parseAllowed(option.slice('allow='.length)) ?? fail(`"${option}": allow takes ${ALLOW_FORM}`))
     else if (option.startsWith('identity='))
@@ -79,7 +84,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
       if (typeof isRead === 'string') fail(isRead)
       if (isRead === false)
         fail(
-          `"${option}" is not an option; use allow=WHO, identity=KIND, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION, once and unsafe-target`,
+          `"${option}" is not an option; use allow=WHO, identity=KIND, host=rewrite, path=POLICY, max=, max-per-peer=, rate=, rate-per-peer=, bytes=, bytes-per-peer=, for=DURATION, once and unsafe-target`,
         )
     }
   }
@@ -87,6 +92,7 @@ export function parseExposeSpec(text: string): ExposeSpec {
   if (clash !== undefined) fail(clash)
   if (identity.size > 0) terms.identity = [...identity]
   if (protocol === 'udp' && identity.size > 0) fail('identity cannot be combined with /udp')
+  if (protocol === 'udp' && terms.host !== undefined) fail(NO_UDP_HOST)
   if (protocol === 'udp' && terms.path === 'direct') fail(NO_DIRECT_UDP)
   return {
     name: exposeName(port, protocol),
@@ -105,6 +111,7 @@ export function formatExposeSpec(spec: ExposeSpec): string {
     `${spec.port}${suffix(spec.protocol)}=${formatTarget(spec.target)}`,
     ...(everyone ? [] : spec.allow.map((peer) => `allow=${peer}`)),
     ...(spec.identity ?? []).map((kind) => `identity=${kind}`),
+    ...(spec.host === undefined ? [] : [`host=${spec.host}`]),
     ...path,
     ...formatTerms(spec),
   ].join(',')
@@ -133,6 +140,14 @@ export function parseTarget(text: string, protocol: Protocol = 'tcp'): Target {
   if (match[1] !== undefined && isIP(host) !== 6) fail(`"${host}" is not an IPv6 address`)
   const port = parsePort(match[3]!) ?? fail(`"${match[3]}" is not a port (1 to 65535)`)
   return { kind: protocol, host, port, text: `${scheme}://${formatEndpoint({ address: host, port })}` }
+}
+
+/** The target as the host of its URL: what it expects as `Host`. */
+export function hostOf(target: Target): string {
+  if (target.kind === 'unix') return 'localhost'
+  return target.port === HTTP_PORT
+    ? formatEndpoint({ address: target.host, port: HTTP_PORT }).replace(/:80$/, '')
+    : formatEndpoint({ address: target.host, port: target.port })
 }
 
 export function formatTarget(target: Target): string {

@@ -66,6 +66,48 @@ test('a ticket is used first, then its port is mapped where requested', async ()
   ])
 })
 
+test('join and map say which URL to open, unless the port is that of a database', async () => {
+  const of = async (line: string, remote: string, local: string): Promise<string> => {
+    const record = { name: 'x', local, peer: 'agent-b', remote, protocol: 'tcp' as const }
+    return (await run(line, testWorld({ control: fakeControl([], { map: () => Promise.resolve(record) }) }))).out
+  }
+  assert.match(await of('map 8080:agent-b:80', 'agent-b:80', '127.0.0.1:8080'), /open http:\/\/localhost:8080\/\n/)
+  assert.match(await of(`join ${TICKET} 8080`, 'agent-b:3000', '127.0.0.1:8080'), /open http:\/\/localhost:8080\/\n/)
+  assert.match(await of('map agent-b:80', 'agent-b:80', '127.77.0.2:80'), /open http:\/\/127\.77\.0\.2\/\n/)
+  assert.doesNotMatch(await of('map agent-b:5432', 'agent-b:5432', '127.77.0.2:5432'), /open/)
+})
+
+test('join does not spend the ticket if the local port is taken, and names another', async () => {
+  const calls: unknown[][] = []
+  for (const [local, taken] of [
+    ['8080', '127.0.0.1:8080'],
+    ['127.0.0.3:8080', '127.0.0.3:8080'],
+    ['[::1]:8080', '::1:8080'],
+  ] as const) {
+    const { code, err } = await run(
+      `join ${TICKET} ${local}`,
+      testWorld({ control: fakeControl(calls), taken: [taken] }),
+    )
+    assert.deepEqual([code, calls], [6, []], local)
+    assert.match(err, /something already listens on .*:8080\nhint: .*`pilotgate join TICKET 8081`; 0 picks a free one/)
+  }
+})
+
+test('map names another port as well if its own is taken', async () => {
+  const world = testWorld({ control: noGateway(), taken: ['127.0.0.1:8080'] })
+  const { code, err } = await run('map 8080:agent-b:80,path=direct', world)
+  assert.equal(code, 6)
+  assert.match(err, /hint: .*`pilotgate map 8081:agent-b:80,path=direct`/)
+})
+
+test('--rewrite-host of share and join becomes an option of the exposure or the mapping', async () => {
+  const calls: unknown[][] = []
+  await run('share 3000 --rewrite-host', testWorld({ control: fakeControl(calls) }))
+  await run(`join ${TICKET} 8080 --rewrite-host`, testWorld({ control: fakeControl(calls) }))
+  assert.equal(calls[0]![1], '3000=3000,allow=invited,host=rewrite')
+  assert.equal(calls[3]![1], '8080:0:0000.0000.0002:80,host=rewrite')
+})
+
 test('a refused ticket maps nothing, and an unreadable one starts no gateway', async () => {
   const calls: unknown[][] = []
   const control = fakeControl(calls, {

@@ -21,6 +21,7 @@ export function testWorld(
     readonly env?: Record<string, string>
     readonly terminal?: boolean
     readonly input?: string // the first line of stdin
+    readonly taken?: readonly string[] // ip:port where something listens
   } = {},
 ): TestWorld {
   const reloads = new Set<() => void>()
@@ -61,6 +62,7 @@ export function testWorld(
       return () => void reloads.delete(callback)
     },
     sleep: () => Promise.resolve(),
+    isFree: (address, port) => Promise.resolve(parts.taken?.includes(`${address}:${port}`) !== true),
     stdout,
     stderr,
     sockets,
