@@ -52,6 +52,11 @@ export function formatRtt(ms: number): string {
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(1)} ms`
 }
 
+/** The time of day, of RFC 3339, as the machine's clock shows it. */
+export function clock(at: string): string {
+  return new Date(at).toTimeString().slice(0, 8)
+}
+
 /** Bits a second, in decimal units. */
 export function formatRate(bitsPerSecond: number): string {
   const [unit, value] =

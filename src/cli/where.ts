@@ -1,9 +1,10 @@
-/** Where a mapping can be opened, in words and as a URL. Pure, but for `checkFree`. */
+/** Where a mapping can be opened, in words and as a URL. Pure, but for the last two. */
 import { isIPv4 } from 'node:net'
 import { PilotError } from '../base/errors.ts'
 import { isLoopback, parseEndpoint } from '../base/types.ts'
 import { parsePort } from '../gateway/model/listen.ts'
 import { LOCALHOST } from '../gateway/model/map-spec.ts'
+import type { Target } from '../gateway/model/expose-spec.ts'
 import type { MappedRecord } from '../gateway/model/records.ts'
 import type { World } from './world.ts'
 
@@ -50,6 +51,16 @@ export async function checkFree(
     undefined,
     `Choose another port: \`${again(next)}\`; 0 picks a free one.`,
   )
+}
+
+/** The service of a share need not run yet; a person who mistyped its port wants to know. On stderr, as stdout may be a ticket alone. */
+export async function noteIfSilent(world: World, target: Target): Promise<void> {
+  if (target.kind !== 'tcp') return
+  const { host, port } = target
+  const addresses = host === 'localhost' ? [LOCALHOST, '::1'] : isLoopback(host) ? [host] : []
+  const free = await Promise.all(addresses.map((address) => world.isFree(address, port)))
+  if (free[0] !== true || free.includes(false)) return
+  world.err(`note: nothing listens on port ${port} yet; it can be reached as soon as something does\n`)
 }
 
 /** Ports of services that never speak HTTP: a URL for them would be wrong. */

@@ -1,5 +1,6 @@
 /** Everything outside the program that a command may touch, as one argument, so that tests can pass in their own. */
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { Logger } from '../base/logger.ts'
 import type { RendezvousOptions } from '../server/rendezvous.ts'
@@ -57,11 +58,14 @@ export interface Modules {
 export interface World {
   readonly version: string
   readonly env: Environment
+  readonly cwd: string
   readonly modules: Modules
   /** stdout is a terminal. */
   readonly terminal: boolean
   /** stderr is, where logs go. */
   readonly logTerminal: boolean
+  /** Width of the terminal of stdout; undefined: it is none. Read when needed, as windows change. */
+  readonly columns: number | undefined
   /** Wanted there, by NO_COLOR and TERM. */
   readonly colors: boolean
   /** A client for the gateway behind an admin socket. */
@@ -79,6 +83,8 @@ export interface World {
   sleep(ms: number): Promise<void>
   /** Whether nothing listens at this local TCP address; undefined if that cannot be found out. */
   isFree(address: string, port: number): Promise<boolean | undefined>
+  /** What is at an absolute path; undefined: nothing that we can see. */
+  kindOf(path: string): Promise<'folder' | 'file' | 'socket' | undefined>
 }
 
 export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => void): World {
@@ -86,6 +92,7 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
   return {
     version: readVersion(),
     env: readEnvironment(),
+    cwd: process.cwd(),
     modules: {
       gateway: () => import('../gateway/gateway.ts'),
       rendezvous: () => import('../server/rendezvous.ts'),
@@ -96,6 +103,9 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
     },
     terminal: process.stdout.isTTY,
     logTerminal: process.stderr.isTTY,
+    get columns() {
+      return process.stdout.columns as number | undefined
+    },
     colors: process.stderr.isTTY && process.stderr.hasColors(),
     client: (socketPath) => adminClient(socketPath),
     readLine,
@@ -137,6 +147,7 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
         setTimeout(resolve, ms)
       }),
     isFree,
+    kindOf,
   }
 }
 
@@ -147,6 +158,12 @@ function isFree(address: string, port: number): Promise<boolean | undefined> {
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRINUSE' ? false : undefined))
     server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(true)))
   })
+}
+
+async function kindOf(path: string): Promise<'folder' | 'file' | 'socket' | undefined> {
+  const stats = await stat(path).catch(() => undefined)
+  if (stats === undefined) return undefined
+  return stats.isDirectory() ? 'folder' : stats.isSocket() ? 'socket' : 'file'
 }
 
 async function readLine(): Promise<string> {

@@ -194,7 +194,7 @@ const ExposeEntry = section({
   target: z
     .string({ error: 'a string' })
     .describe(
-      'The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock"; for a "/udp" port, "127.0.0.1:5353". Bytes are carried unchanged, whatever the scheme.',
+      'The local service: "3000", "127.0.0.1:3000", "h2c://127.0.0.1:8080", "unix:/run/pg.sock", "folder:/srv/site", "exec:COMMAND" (docs/targets.md); for a "/udp" port, "127.0.0.1:5353". Bytes are carried unchanged, whatever the scheme.',
     ),
   allow: list(text(`"${TRUSTED}", or ${ALLOW_FORM}`, (value) => parseAllow(value) !== undefined))
     .min(1, { error: 'at least one peer, or no `allow` at all' })

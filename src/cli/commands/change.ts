@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import { PilotError } from '../../base/errors.ts'
 import { formatEndpoint } from '../../base/types.ts'
+import { parseExposeSpec } from '../../gateway/model/expose-spec.ts'
 import { formatMapSpec, parseMapSpec } from '../../gateway/model/map-spec.ts'
 import { TICKET_PREFIX } from '../../gateway/tickets/text.ts'
 import type { MappedRecord } from '../../gateway/model/records.ts'
@@ -11,7 +12,7 @@ import type { Output } from '../output.ts'
 import { exposedLine, mappedLine } from '../event-line.ts'
 import type { Cli } from '../cli.ts'
 import { serve } from '../serve.ts'
-import { checkFree, urlOf } from '../where.ts'
+import { checkFree, noteIfSilent, urlOf } from '../where.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
 import { withStartOptions } from './options.ts'
 import { clientOf, withAdmin } from './reader.ts'
@@ -111,6 +112,7 @@ function addExpose(cli: Cli): void {
           `To share port ${written} with a ticket: \`pilotgate share ${written}\`. To expose it to every trusted peer: \`pilotgate expose ${written}=${written}\`.`,
         )
       const spec = withTerms(written, options)
+      await noteIfSilent(cli.world, parseExposeSpec(spec).target)
       return await askOrStart(
         cli.world,
         options,

@@ -1,5 +1,7 @@
-/** One log line for each request, forwarded or not. */
+/** One log line for each request, forwarded or not; the last ones are kept for the dashboard. */
 import type { Logger } from '../../base/logger.ts'
+import type { RequestRecord } from '../model/records.ts'
+import { Recent } from '../service/recent.ts'
 import type { HopAbout } from './hop.ts'
 
 export interface Access {
@@ -19,31 +21,50 @@ export interface Tally {
   cut?: boolean // the response was not delivered completely
 }
 
+export class AccessLog {
+  readonly log: Logger
+  readonly #recent = new Recent<RequestRecord>(MAX_RECENT)
+
+  constructor(log: Logger) {
+    this.log = log
+  }
+
+  /** The newest last. */
+  get recent(): readonly RequestRecord[] {
+    return this.#recent.all
+  }
+
+  note(about: HopAbout | undefined, access: Access, tally: Tally): void {
+    const record = recordOf(about, access, tally)
+    const { key: _, ...shown } = record as typeof record & { readonly key?: string }
+    this.#recent.add({ at: new Date().toISOString(), ...shown })
+    this.log.info(record, 'request')
+  }
+}
+
 /** Queries hold secrets, so they are left out. */
-export function logAccess(
-  log: Logger,
+function recordOf(
   about: HopAbout | undefined,
   { method, host, target, protocol, startedAt }: Access,
   tally: Tally,
-): void {
+): Omit<RequestRecord, 'at'> {
   const { status, bytesIn, bytesOut, code, cut } = tally
-  log.info(
-    {
-      ...about,
-      method,
-      host,
-      path: target.replace(/[?#].*$/s, '').slice(0, MAX_PATH_CHARS),
-      protocol,
-      status,
-      bytesIn,
-      bytesOut,
-      ms: Math.round((performance.now() - startedAt) * 10) / 10,
-      ...(code !== undefined && { code }),
-      ...(cut === true && { cut }),
-    },
-    'request',
-  )
+  return {
+    ...about,
+    method,
+    host,
+    path: target.replace(/[?#].*$/s, '').slice(0, MAX_PATH_CHARS),
+    protocol,
+    status,
+    bytesIn,
+    bytesOut,
+    ms: Math.round((performance.now() - startedAt) * 10) / 10,
+    ...(code !== undefined && { code }),
+    ...(cut === true && { cut }),
+  }
 }
 
 /** No one reads more of it, and a client may send 16 KiB. */
 const MAX_PATH_CHARS = 256
+/** What a person looks through. */
+const MAX_RECENT = 200

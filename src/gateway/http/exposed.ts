@@ -6,10 +6,10 @@
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Logger } from '../../base/logger.ts'
 import type { Overlay, OverlayStream } from '../../runtime/overlay.ts'
 import { knownPeer } from '../model/known-peer.ts'
 import { DEFAULT_DOMAIN } from '../model/peer-host.ts'
+import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import type { Hop } from './hop.ts'
 import { admitHost } from './host-rewrite.ts'
@@ -31,12 +31,12 @@ export class HttpExposure {
   readonly #http2: Http2
 
   /** @param service name of the exposure */
-  constructor(service: string, node: Overlay, log: Logger, options: HttpExposureOptions) {
+  constructor(service: string, node: Overlay, access: AccessLog, options: HttpExposureOptions) {
     this.#service = service
     this.#node = node
     this.#options = options
-    this.#http1 = new Http1(log, (protocol) => OPAQUE.has(protocol))
-    this.#http2 = new Http2(log)
+    this.#http1 = new Http1(access, (protocol) => OPAQUE.has(protocol))
+    this.#http2 = new Http2(access)
   }
 
   /**

@@ -16,9 +16,7 @@ import type {
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asPilotError, PilotError } from '../../base/errors.ts'
-import type { Logger } from '../../base/logger.ts'
-import { logAccess } from './access-log.ts'
-import type { Access, Tally } from './access-log.ts'
+import type { Access, AccessLog, Tally } from './access-log.ts'
 import { answerFailure2, failureOf } from './failure.ts'
 import { handshake2, inform2, respond2, trail2, widen2 } from './guarded.ts'
 import { redirectOf, requestHeaders2, requestTrailers2 } from './headers.ts'
@@ -35,11 +33,11 @@ import {
 } from './limits.ts'
 
 export class Http2 {
-  readonly #log: Logger
+  readonly #access: AccessLog
   readonly #sessions = new Set<ServerHttp2Session>()
 
-  constructor(log: Logger) {
-    this.#log = log
+  constructor(access: AccessLog) {
+    this.#access = access
   }
 
   accept(socket: Duplex, route: Route): void {
@@ -95,7 +93,7 @@ export class Http2 {
     stream.once('close', () => {
       if (tally.status === 0) tally.status = CLIENT_GONE
       if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) tally.cut = true
-      logAccess(this.#log, hop?.about, access, tally)
+      this.#access.note(hop?.about, access, tally)
     })
     try {
       const isWebSocket = isExtendedConnect(headers)

@@ -4,9 +4,9 @@
  */
 import { Agent } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Logger } from '../../base/logger.ts'
 import type { OverlayStream } from '../../runtime/overlay.ts'
 import { DEFAULT_DOMAIN, HTTP_PORT } from '../model/peer-host.ts'
+import type { AccessLog } from './access-log.ts'
 import { dialling } from './dialling-agent.ts'
 import { admitHost } from './host-rewrite.ts'
 import { Http1 } from './http1.ts'
@@ -21,12 +21,12 @@ export class HttpMapping {
   readonly #http2: Http2
 
   /** @param service name of the mapping. @param port of the peer. */
-  constructor(service: string, peer: string, port: number, log: Logger) {
+  constructor(service: string, peer: string, port: number, access: AccessLog) {
     this.#service = service
     this.#peer = peer
     this.#port = port
-    this.#http1 = new Http1(log, () => true) // after an upgrade, the data is between the client and the peer
-    this.#http2 = new Http2(log)
+    this.#http1 = new Http1(access, () => true) // after an upgrade, the data is between the client and the peer
+    this.#http2 = new Http2(access)
   }
 
   /** @param dial its errors become answers: 502, 504. */

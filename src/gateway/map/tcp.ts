@@ -83,7 +83,7 @@ export class Mapping implements Service<MappedRecord> {
 
   #readHttp(): void {
     const { name, peer, port, host } = this.spec
-    if (host !== undefined) this.#http = new HttpMapping(name, peer, port, this.#deps.log)
+    if (host !== undefined) this.#http = new HttpMapping(name, peer, port, this.#deps.access)
   }
 
   #listen({ address, port }: Endpoint): Promise<Endpoint> {
@@ -143,7 +143,7 @@ export class Mapping implements Service<MappedRecord> {
         socket.off('close', gone).off('error', gone) // the dial has ended: an idle connection holds nothing of it
       },
       (error: unknown) => {
-        this.#deps.connections.remove(connection)
+        this.#deps.connections.remove(connection, giveUp.aborted ? undefined : asPilotError(error))
         if (!giveUp.aborted) this.#onFailed(socket, error)
       },
     )
@@ -151,14 +151,14 @@ export class Mapping implements Service<MappedRecord> {
 
   /** Its requests are read, and dial when they need the peer. */
   #serve(http: HttpMapping, connection: Connection, socket: Socket): void {
-    connection.stream = {
+    this.#deps.connections.opened(connection, {
       get bytesRead() {
         return socket.bytesWritten
       },
       get bytesWritten() {
         return socket.bytesRead
       },
-    }
+    })
     const closed = new GiveUp()
     socket.once('close', () => {
       closed.abort()
@@ -175,9 +175,11 @@ export class Mapping implements Service<MappedRecord> {
   }
 
   #onStream(connection: Connection, socket: Socket, stream: OverlayStream): void {
-    connection.stream = stream
     this.#entrance.reached(connection, stream.peer)
-    if (!socket.destroyed) return this.#join(connection, socket, stream)
+    if (!socket.destroyed) {
+      this.#deps.connections.opened(connection, stream)
+      return this.#join(connection, socket, stream)
+    }
     stream.on('error', () => {})
     stream.resetAndDestroy()
     this.#deps.connections.remove(connection)
@@ -199,7 +201,7 @@ export class Mapping implements Service<MappedRecord> {
     const { connections, log, node } = this.#deps
     const { name, port } = this.spec
     splice(socket, stream, (error) => {
-      connections.remove(connection)
+      connections.remove(connection, error)
       if (isRelayRefused(error))
         this.#entrance.sparse.warn(
           'relay',

@@ -14,8 +14,8 @@ test('invite requests ten minutes, or the given time, and prints only the ticket
   await run('invite', world)
   await run('invite --service api --for 2h', world)
   assert.deepEqual(calls, [
-    ['invite', undefined, 600_000],
-    ['invite', 'api', 7_200_000],
+    ['invite', undefined, 600_000, undefined],
+    ['invite', 'api', 7_200_000, undefined],
   ])
   assert.equal(world.stdout.join(''), 'pgt1_AAAA\npgt1_AAAA\n')
   assert.match(world.stderr.join(''), /works on this machine only/)
@@ -25,7 +25,7 @@ test('a terminal shows the command for the other side, and with --qr a QR code; 
   const drawing = /^[█▀▄ ]+$/m
   assert.doesNotMatch((await run('invite', testWorld({ terminal: true }))).out, drawing, 'a phone cannot use it')
   const { out } = await run('invite --qr', testWorld({ terminal: true }))
-  assert.match(out, /one node can use it, once, until 2026/)
+  assert.match(out, /for bob, on one machine; it expires in /)
   assert.match(out, /pilotgate join pgt1_AAAA/)
   assert.ok(out.split('\n').filter((line) => /^[█▀▄ ]+$/.test(line)).length > 10, out)
   assert.equal((JSON.parse((await run('invite --json')).out) as { data: { ticket: string } }).data.ticket, 'pgt1_AAAA')
@@ -45,7 +45,7 @@ test('a bare port is exposed for ticket holders, and a ticket for it is printed'
   assert.deepEqual(
     calls.map((call) => call.slice(0, 2)),
     [
-      ['expose', '3000=3000,allow=invited'],
+      ['expose', '3000=tcp://localhost:3000,allow=invited'],
       ['invite', '80'],
     ],
   )
@@ -104,7 +104,7 @@ test('--rewrite-host of share and join becomes an option of the exposure or the 
   const calls: unknown[][] = []
   await run('share 3000 --rewrite-host', testWorld({ control: fakeControl(calls) }))
   await run(`join ${TICKET} 8080 --rewrite-host`, testWorld({ control: fakeControl(calls) }))
-  assert.equal(calls[0]![1], '3000=3000,allow=invited,host=rewrite')
+  assert.equal(calls[0]![1], '3000=tcp://localhost:3000,allow=invited,host=rewrite')
   assert.equal(calls[3]![1], '8080:0:0000.0000.0002:80,host=rewrite')
 })
 
@@ -134,12 +134,12 @@ test('join - reads the ticket from stdin, and a bare local port means localhost'
 
 test('share takes every kind of target, --for and --once; the ticket does not outlive the exposure', async () => {
   const cases: Record<string, [string, number]> = {
-    'share 127.0.0.1:3000': ['3000=127.0.0.1:3000,allow=invited', 600_000],
+    'share 127.0.0.1:3000': ['3000=tcp://127.0.0.1:3000,allow=invited', 600_000],
     'share http://127.0.0.1:3000 --port 80': ['80=http://127.0.0.1:3000,allow=invited', 600_000],
-    'share 53/udp': ['53/udp=53,allow=invited', 600_000],
+    'share 53/udp': ['53/udp=udp://localhost:53,allow=invited', 600_000],
     'share unix:/run/pg.sock --port 5432': ['5432=unix:/run/pg.sock,allow=invited', 600_000],
-    'share 3000 --for 1h --once': ['3000=3000,allow=invited,for=1h,once', 600_000],
-    'share 3000 --for 2m': ['3000=3000,allow=invited,for=2m', 120_000],
+    'share 3000 --for 1h --once': ['3000=tcp://localhost:3000,allow=invited,for=1h,once', 600_000],
+    'share 3000 --for 2m': ['3000=tcp://localhost:3000,allow=invited,for=2m', 120_000],
   }
   for (const [line, [spec, ticketMs]] of Object.entries(cases)) {
     const calls: unknown[][] = []
@@ -148,7 +148,7 @@ test('share takes every kind of target, --for and --once; the ticket does not ou
       [calls[0]?.slice(0, 2), calls[1]],
       [
         ['expose', spec],
-        ['invite', '80', ticketMs],
+        ['invite', '80', ticketMs, undefined],
       ],
       line,
     )

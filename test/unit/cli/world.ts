@@ -20,8 +20,10 @@ export function testWorld(
     readonly modules?: Partial<Modules>
     readonly env?: Record<string, string>
     readonly terminal?: boolean
+    readonly columns?: number
     readonly input?: string // the first line of stdin
     readonly taken?: readonly string[] // ip:port where something listens
+    readonly paths?: Readonly<Record<string, 'folder' | 'file' | 'socket'>> // what is there
   } = {},
 ): TestWorld {
   const reloads = new Set<() => void>()
@@ -33,6 +35,7 @@ export function testWorld(
   return {
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
+    cwd: '/home/ann',
     modules: {
       gateway: absent,
       rendezvous: absent,
@@ -45,6 +48,7 @@ export function testWorld(
     terminal: parts.terminal ?? false,
     logTerminal: parts.terminal ?? false,
     colors: false,
+    columns: parts.columns,
     client: (socketPath) => {
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))
@@ -62,6 +66,7 @@ export function testWorld(
       return () => void reloads.delete(callback)
     },
     sleep: () => Promise.resolve(),
+    kindOf: (path) => Promise.resolve(parts.paths?.[path]),
     isFree: (address, port) => Promise.resolve(parts.taken?.includes(`${address}:${port}`) !== true),
     stdout,
     stderr,
