@@ -12,7 +12,7 @@ export function eventLine(event: GatewayEvent): string {
     case 'unmapped':
       return `unmapped ${mappedLine(event)}`
     case 'unexposed':
-      return `unexposed ${exposedLine(event)}`
+      return `unexposed ${exposedLine(event)}${event.reason === undefined ? '' : ` (${event.reason === 'for' ? 'its time is over' : 'its one connection was made'})`}`
     case 'reloaded':
       return `reloaded: configuration ${event.version} is in force`
     case 'ready':
@@ -46,7 +46,18 @@ export function mappedLine({ local, peer, remote }: MappedRecord): string {
 }
 
 export function exposedLine({ port, target, allow }: ExposedRecord): string {
-  return `port ${port} → ${target} for ${allow.map(whoOf).join(', ')}`
+  return `port ${port} → ${target} for ${whoMay(allow)}`
+}
+
+export function whoMay(allow: readonly string[]): string {
+  return allow.map(whoOf).join(', ')
+}
+
+/** A target as people call it: `localhost:3000`, the folder, the command as it was typed. */
+export function targetText({ target, protocol }: Pick<ExposedRecord, 'target' | 'protocol'>): string {
+  if (target.startsWith('folder:')) return target.slice('folder:'.length)
+  if (target.startsWith('exec:')) return target.slice('exec:'.length).replace(/^cd \S+ && exec /, '')
+  return target.replace(/^(tcp|udp):\/\//, '') + (protocol === 'udp' ? '/udp' : '')
 }
 
 /** The label that a person gave, with the address that it stands for. */

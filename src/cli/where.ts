@@ -6,6 +6,7 @@ import { parsePort } from '../gateway/model/listen.ts'
 import { LOCALHOST } from '../gateway/model/map-spec.ts'
 import type { Target } from '../gateway/model/expose-spec.ts'
 import type { MappedRecord } from '../gateway/model/records.ts'
+import { sideNote } from './output.ts'
 import type { World } from './world.ts'
 
 /** The URL of a mapping whose service may speak HTTP: `http://localhost:8080/`. Undefined: it does not. */
@@ -60,7 +61,7 @@ export async function noteIfSilent(world: World, target: Target): Promise<void> 
   const addresses = host === 'localhost' ? [LOCALHOST, '::1'] : isLoopback(host) ? [host] : []
   const free = await Promise.all(addresses.map((address) => world.isFree(address, port)))
   if (free[0] !== true || free.includes(false)) return
-  world.err(`note: nothing listens on port ${port} yet; it can be reached as soon as something does\n`)
+  sideNote(world, `nothing listens on port ${port} yet; it can be reached as soon as something does`)
 }
 
 /** Ports of services that never speak HTTP: a URL for them would be wrong. */

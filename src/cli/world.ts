@@ -66,6 +66,8 @@ export interface World {
   readonly logTerminal: boolean
   /** Width of the terminal of stdout; undefined: it is none. Read when needed, as windows change. */
   readonly columns: number | undefined
+  /** Written to stdout, and not taken by its reader yet. */
+  readonly outBacklogBytes: number
   /** Wanted there, by NO_COLOR and TERM. */
   readonly colors: boolean
   /** A client for the gateway behind an admin socket. */
@@ -105,6 +107,9 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
     logTerminal: process.stderr.isTTY,
     get columns() {
       return process.stdout.columns as number | undefined
+    },
+    get outBacklogBytes() {
+      return process.stdout.writableLength
     },
     colors: process.stderr.isTTY && process.stderr.hasColors(),
     client: (socketPath) => adminClient(socketPath),

@@ -306,6 +306,7 @@ class RunningGateway implements Gateway {
   }
 
   async drain(exposure?: string): Promise<DrainRecord> {
+    const isDraining = exposure === undefined ? this.#state === 'draining' : this.#exposures.record(exposure).draining
     if (exposure !== undefined) this.#exposures.drain(exposure)
     else {
       this.#state = 'draining'
@@ -313,7 +314,7 @@ class RunningGateway implements Gateway {
       for (const { name } of this.#exposures.specs) this.#exposures.drain(name)
       this.#fronts.drain()
     }
-    this.#deps.log.info({ exposure }, 'draining: no new connections')
+    if (isDraining !== true) this.#deps.log.info({ exposure }, 'draining: no new connections') // `drain` asks again until it is over
     return { state: 'draining', exposure: exposure ?? null, connections: this.#openOf(exposure) }
   }
 

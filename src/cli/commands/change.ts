@@ -12,7 +12,10 @@ import type { Output } from '../output.ts'
 import { exposedLine, mappedLine } from '../event-line.ts'
 import type { Cli } from '../cli.ts'
 import { serve } from '../serve.ts'
-import { checkFree, noteIfSilent, urlOf } from '../where.ts'
+import { sideNote } from '../output.ts'
+import type { World } from '../world.ts'
+import { qrLines } from './invite.ts'
+import { checkFree, isForOthers, noteIfSilent, urlOf } from '../where.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
 import { withStartOptions } from './options.ts'
 import { clientOf, withAdmin } from './reader.ts'
@@ -59,8 +62,8 @@ function addMap(cli: Cli): void {
     'map a remote port to a local address: [[BIND-IP:]LOCAL-PORT:]PEER:PORT[/udp]',
     ['pilotgate map 8080:agent-b:80', 'pilotgate map agent-b:5432 --name db --save'],
   )
-  withStartOptions(withEdit(named(command))).action(
-    cli.action(async (out, spec: string, options: ChangeOptions) => {
+  withStartOptions(withEdit(named(scannable(command)))).action(
+    cli.action(async (out, spec: string, options: ChangeOptions & ScanOptions) => {
       if (spec.startsWith(TICKET_PREFIX))
         throw new PilotError(
           'USAGE',
@@ -81,10 +84,16 @@ function addMap(cli: Cli): void {
         options,
         async (client) => {
           const record = await client.map(spec, editOf(options))
-          out.result(record, [`mapped ${mappedLine(record)}, as ${record.name}`, ...openLines(record)])
+          out.result(record, [
+            `mapped ${mappedLine(record)}, as ${record.name}`,
+            ...openLines(record, options, cli.world),
+          ])
           undo(out, `pilotgate unmap ${record.name}`, options)
         },
-        async () => serve(out, cli.world, { ...options, map: [...(options.map ?? []), spec] }),
+        async () =>
+          serve(out, cli.world, { ...options, map: [...(options.map ?? []), spec] }, async (control) => {
+            if (options.qr === true) out.note(...openLines(control.mappings().at(-1)!, options, cli.world))
+          }),
       )
     }),
   )
@@ -144,9 +153,21 @@ export function rewriting(command: Command): Command {
 }
 
 /** What to open. A port does not say for certain whether its service speaks HTTP. */
-export function openLines(record: MappedRecord): string[] {
+export function openLines(record: MappedRecord, { qr }: ScanOptions, world: World): string[] {
   const url = urlOf(record)
-  return url === undefined ? [] : [`open ${url}`]
+  if (url === undefined) return []
+  if (qr === true && !isForOthers(record.local))
+    sideNote(world, 'no QR code: other machines cannot reach this address; name one of this machine, with --allow-lan')
+  return [`open ${url}`, ...(qr === true && isForOthers(record.local) ? qrLines(url, world) : [])]
+}
+
+export interface ScanOptions {
+  readonly qr?: boolean | undefined
+}
+
+/** For a phone in the same network. */
+export function scannable(command: Command): Command {
+  return command.option('--qr', 'draw the URL as a QR code, if the local address is one that a phone can reach')
 }
 
 function undo(out: Output, command: string, { save }: ChangeOptions): void {

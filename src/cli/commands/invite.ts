@@ -6,8 +6,11 @@ import { GUEST_LABEL_FORM, isGuestLabel } from '../../gateway/model/guest-label.
 import { MAX_TICKET_MS, MIN_TICKET_MS } from '../../admin/routes.ts'
 import type { TicketRecord } from '../../gateway/model/records.ts'
 import type { Cli } from '../cli.ts'
-import type { Output } from '../output.ts'
-import { formatAge, table } from '../text.ts'
+import { sideNote, type Output } from '../output.ts'
+import { serviceText } from '../screen.ts'
+import { columnsOf } from '../teller.ts'
+import { formatUntil, table } from '../text.ts'
+import { wrap } from '../../base/printable.ts'
 import { urlOf } from '../where.ts'
 import type { World } from '../world.ts'
 import { durationOption } from './numbers.ts'
@@ -52,7 +55,7 @@ export function addInvite(cli: Cli): void {
         label,
         service,
         `${port}${protocol === 'udp' ? '/udp' : ''}`,
-        `in ${formatAge(Math.max(0, Date.parse(expires) - Date.now()))}`,
+        `in ${formatUntil(expires)}`,
       ])
       out.result(
         tickets,
@@ -94,31 +97,37 @@ export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, w
   if (!world.terminal || out.quiet) return [ticket, ...code]
   const isWeb = urlOf({ local: `127.0.0.1:${port}`, remote: `:${port}`, protocol: record.protocol }) !== undefined
   const local = isWeb ? WEB_PORT : port >= FIRST_FREE_PORT ? port : undefined
-  const who = label === undefined ? 'one machine' : `${label}, on one machine`
+  const who = label === undefined ? '' : ` for ${label}`
+  const there = `${isWeb ? 'http://' : ''}localhost:${local}${isWeb ? '/' : ''}`
   return [
-    `A ticket for ${service}, for ${who}; it expires in ${formatAge(Math.max(0, Date.parse(expires) - Date.now() + 999))}.`,
+    ...wrap(
+      `A ticket${who} for ${serviceText(service)}, valid once; it expires in ${formatUntil(expires)}.`,
+      columnsOf(world),
+    ),
     ...code,
-    `On the other side${local === undefined ? '' : `, to use it at localhost:${local}`}:`,
+    'On the other machine:',
     '',
     `  ${out.bold(`pilotgate join ${ticket}${local === undefined ? '' : ` ${local}`}`)}`,
     '',
+    ...(local === undefined ? [] : [`Then it is there at ${there}`, '']),
   ]
 }
 
 /** Nothing where it would be broken by the edge of the window. */
-export function qrLines(text: string, world: Pick<World, 'columns' | 'err'>): string[] {
+export function qrLines(text: string, world: World): string[] {
   const lines = renderUnicodeCompact(text, { border: 2 }).split('\n')
   const width = lines[0]!.length
   if (world.columns === undefined || world.columns >= width) return lines
-  world.err(`note: the QR code needs ${width} columns, and this window has ${world.columns}\n`)
+  sideNote(world, `the QR code needs ${width} columns, and this window has ${world.columns}`)
   return []
 }
 
 /** On stderr: stdout holds the ticket alone. */
 export function warnOfLoopback({ loopback, registry }: TicketRecord, world: World): void {
   if (loopback)
-    world.err(
-      `note: this ticket uses the rendezvous at ${registry}, so it works on this machine only; for other machines use \`share TARGET --lan\` or a rendezvous that they can reach\n`,
+    sideNote(
+      world,
+      `this ticket uses the rendezvous at ${registry}, so it works on this machine only; for other machines use \`share TARGET --lan\` or a rendezvous that they can reach`,
     )
 }
 

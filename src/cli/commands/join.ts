@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import type { AdminClient } from '../../admin/client.ts'
 import type { MappedRecord, TicketUseRecord } from '../../gateway/model/records.ts'
 import { resolveOptions } from '../../config/options.ts'
+import { mappedRow } from '../screen.ts'
+import { columnsOf } from '../teller.ts'
 import type { Ticket } from '../../gateway/tickets/text.ts'
 import { parseTicket } from '../../gateway/tickets/text.ts'
 import type { Cli } from '../cli.ts'
@@ -16,10 +18,10 @@ import { readSources, serve, type UpOptions } from '../serve.ts'
 import { askOrStart, editOf, withEdit, type ChangeOptions } from '../start.ts'
 import { checkFree } from '../where.ts'
 import type { World } from '../world.ts'
-import { named, openLines, rewriting } from './change.ts'
+import { named, openLines, rewriting, scannable, type ScanOptions } from './change.ts'
 import { withStartOptions } from './options.ts'
 
-interface JoinOptions extends ChangeOptions {
+interface JoinOptions extends ChangeOptions, ScanOptions {
   readonly rewriteHost?: boolean | undefined
 }
 
@@ -30,14 +32,14 @@ export function addJoin(cli: Cli): void {
     'use a ticket and map the service that it opens, to [BIND-IP:]LOCAL-PORT if given; `-` reads the ticket from stdin',
     ['pilotgate join pgt1_… 8080', 'pilotgate join - 127.0.0.1:8080 < ticket.txt'],
   )
-  withStartOptions(withEdit(named(rewriting(command)))).action(
+  withStartOptions(withEdit(named(scannable(rewriting(command))))).action(
     cli.action(async (out, written: string, local: string | undefined, options: JoinOptions) => {
       const ticket = written === '-' ? await cli.world.readLine() : written
       await checkFree(cli.world, local, (port) => `pilotgate join ${written === '-' ? '-' : 'TICKET'} ${port}`)
       return await askOrStart(
         cli.world,
         options,
-        async (client) => joinRunning(out, client, ticket, local, options),
+        async (client) => joinRunning(out, cli.world, client, ticket, local, options),
         async () => joinInForeground(out, cli.world, options, ticket, local),
       )
     }),
@@ -46,6 +48,7 @@ export function addJoin(cli: Cli): void {
 
 async function joinRunning(
   out: Output,
+  world: World,
   client: AdminClient,
   ticket: string,
   local: string | undefined,
@@ -54,7 +57,7 @@ async function joinRunning(
   const { used, record } = await redeemAndMap(client, ticket, local, options)
   out.result({ ...record, ticket: used }, [
     `mapped ${mappedLine(record)}, as ${record.name}: ${used.service} of ${used.peer}`,
-    ...openLines(record),
+    ...openLines(record, options, world),
   ])
   out.undo(`pilotgate unmap ${record.name}; pilotgate trust revoke ${used.peer}`)
 }
@@ -74,22 +77,33 @@ async function joinInForeground(
   const named =
     options.registry !== undefined || (world.env['PILOTGATE_REGISTRY'] ?? '') !== '' || options.daemon !== undefined
   const way: UpOptions = named ? {} : { ...rendezvousOf(ticket), ...(await guestState(world, options, ticket)) }
-  return await serve(out, world, { ...options, ...way }, async (control) => {
-    const { used, record } = await redeemAndMap(
-      { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
-      text,
-      local,
-      { rewriteHost: options.rewriteHost },
-    )
-    const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
-    const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
-    out.note(...openLines(record))
-    if (!named)
-      out.note(
-        'from now on, without the ticket:',
-        `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
+  return await serve(
+    out,
+    world,
+    { ...options, ...way },
+    async (control) => {
+      const { used, record } = await redeemAndMap(
+        { redeem: async (secret) => control.redeem(secret), map: async (spec, edit) => control.map(spec, edit) },
+        text,
+        local,
+        { rewriteHost: options.rewriteHost },
       )
-  })
+      const pin = ticket.fingerprint === undefined ? '' : ` --registry-fingerprint ${ticket.fingerprint}`
+      const state = way.stateDir === undefined ? '' : ` --state-dir ${way.stateDir}`
+      const [url, ...code] = openLines(record, options, world)
+      if (world.terminal) out.note('', ...mappedRow(record, columnsOf(world), out), ...code, '')
+      else if (url !== undefined) out.note(url, ...code)
+      if (!named)
+        out.note(
+          'from now on, without the ticket:',
+          out.dim(
+            `  pilotgate up${state} --registry ${ticket.registry}${pin} --beacon ${ticket.beacon} --map ${record.local}:${used.peer}:${used.port}`,
+          ),
+          ...(world.terminal ? [''] : []),
+        )
+    },
+    'Using the ticket …',
+  )
 }
 
 function rendezvousOf({ registry, beacon, fingerprint }: Ticket): UpOptions {

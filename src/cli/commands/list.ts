@@ -17,7 +17,7 @@ import type { Limits } from '../../gateway/model/expose-spec.ts'
 import type { Cli } from '../cli.ts'
 import type { Output } from '../output.ts'
 import { causeText, whoIs } from '../event-line.ts'
-import { clock, formatAge, formatBytes, formatRtt, plural, table, unverified } from '../text.ts'
+import { clock, formatAge, formatBytes, formatRtt, formatUntil, plural, table, unverified } from '../text.ts'
 import { clientOf, withAdmin, type ReaderOptions } from './reader.ts'
 
 type Heading = (text: string) => string
@@ -115,7 +115,7 @@ async function exposures(out: Output, client: AdminClient): Promise<void> {
 /** When an exposure ends, its limits, and its open tickets; `-` if it has none of these. */
 export function termsText({ endsAt, once, limits, tickets, host }: ExposedRecord, now = Date.now()): string {
   const terms = [
-    ...(endsAt === undefined ? [] : [`ends in ${formatAge(Math.max(0, Date.parse(endsAt) - now))}`]),
+    ...(endsAt === undefined ? [] : [`ends in ${formatUntil(endsAt, now)}`]),
     ...(once === true ? ['once'] : []),
     ...Object.entries(limits ?? {}).map(([name, value]) => LIMIT_TEXTS[name as keyof Limits](value as number)),
     ...(host === undefined ? [] : ['host rewritten']),

@@ -21,6 +21,7 @@ export function testWorld(
     readonly env?: Record<string, string>
     readonly terminal?: boolean
     readonly columns?: number
+    readonly outBacklogBytes?: number
     readonly input?: string // the first line of stdin
     readonly taken?: readonly string[] // ip:port where something listens
     readonly paths?: Readonly<Record<string, 'folder' | 'file' | 'socket'>> // what is there
@@ -49,6 +50,7 @@ export function testWorld(
     logTerminal: parts.terminal ?? false,
     colors: false,
     columns: parts.columns,
+    outBacklogBytes: parts.outBacklogBytes ?? 0,
     client: (socketPath) => {
       sockets.push(socketPath)
       return asClient(parts.control ?? fakeControl([]))
