@@ -45,8 +45,7 @@ export async function serve(
   const sources = await readSources(flags, world)
   const options = resolveOptions(sources)
   const stops = stopRequests(world) // from here on a signal stops things properly, even during the start
-  const { createLogger } = await world.modules.log()
-  const log = createLogger(out.logLevel('info'), out.logFormat)
+  const log = (await world.modules.log()).createLogger(out.logLevel('info'), out.logFormat)
   for (const name of unknownVariables(world.env))
     log.warn({ variable: name }, 'unknown variable ignored; is it misspelt?')
   const { makeRoom, startAdmin } = await world.modules.admin()

@@ -62,7 +62,7 @@ class ScreenTeller implements Teller {
   readonly #world: World
   readonly #hasFile: boolean
   readonly #visitors: Visitors
-  readonly #guests = new Set<number>() // have just joined: that they are trusted is no further news
+  readonly #guests = new Set<number>() // have just joined, which includes that they are trusted
   readonly #waiting: string | undefined
   #isSettled = false
 

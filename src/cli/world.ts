@@ -90,7 +90,6 @@ export interface World {
 }
 
 export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => void): World {
-  const reloads = new Set<() => void>()
   return {
     version: readVersion(),
     env: readEnvironment(),
@@ -127,6 +126,19 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
       } catch {} // nowhere left to report it
     },
     contain: (onFault) => faults.contain(onFault),
+    ...signals(),
+    sleep: (ms) =>
+      new Promise((resolve) => {
+        setTimeout(resolve, ms)
+      }),
+    isFree,
+    kindOf,
+  }
+}
+
+function signals(): Pick<World, 'onStop' | 'onReload'> {
+  const reloads = new Set<() => void>()
+  return {
     onStop: (callback) => {
       const handler = (signal: NodeJS.Signals): void => {
         if (signal !== 'SIGHUP' || reloads.size === 0 || terminalGone()) callback(signal)
@@ -147,12 +159,6 @@ export function realWorld(faults: FaultLine, onLostOutput: (error: unknown) => v
         process.off('SIGHUP', handler)
       }
     },
-    sleep: (ms) =>
-      new Promise((resolve) => {
-        setTimeout(resolve, ms)
-      }),
-    isFree,
-    kindOf,
   }
 }
 

@@ -217,7 +217,8 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, 'all' | readonly st
     service: ['model'],
     udp: ['model', 'service'],
     map: ['model', 'service', 'udp', 'http'], // never expose: what both need lies in service
-    expose: ['model', 'service', 'udp', 'http'],
+    expose: ['model', 'service', 'udp', 'http', 'folder'],
+    folder: ['model', 'http'],
     http: ['model', 'service'],
     fronts: ['model', 'service', 'udp', 'http'],
     tickets: ['model', 'service'],

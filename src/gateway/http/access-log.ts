@@ -35,22 +35,26 @@ export class AccessLog {
   }
 
   note(about: HopAbout | undefined, access: Access, tally: Tally): void {
-    const record = recordOf(about, access, tally)
-    const { key: _, ...shown } = record as typeof record & { readonly key?: string }
-    this.#recent.add({ at: new Date().toISOString(), ...shown })
-    this.log.info(record, 'request')
+    const record = recordOf(access, tally)
+    this.#recent.add({ at: new Date().toISOString(), ...shownOf(about), ...record })
+    this.log.info({ ...about, ...record }, 'request')
   }
+}
+
+/** Without the key: the dashboard has no password. */
+function shownOf(about: HopAbout | undefined): Pick<RequestRecord, 'http' | 'service' | 'peer' | 'nodeId'> {
+  if (about === undefined) return {}
+  const { http, service, peer, nodeId } = about
+  return { http, service, peer, ...(nodeId !== undefined && { nodeId }) }
 }
 
 /** Queries hold secrets, so they are left out. */
 function recordOf(
-  about: HopAbout | undefined,
   { method, host, target, protocol, startedAt }: Access,
   tally: Tally,
-): Omit<RequestRecord, 'at'> {
+): Omit<RequestRecord, 'at' | 'http' | 'service' | 'peer' | 'nodeId'> {
   const { status, bytesIn, bytesOut, code, cut } = tally
   return {
-    ...about,
     method,
     host,
     path: target.replace(/[?#].*$/s, '').slice(0, MAX_PATH_CHARS),

@@ -159,7 +159,7 @@ const EXPLANATION: ExplainRecord = {
   ],
 }
 
-const CONNECTION: ConnectionRecord = {
+const ABOUT = {
   id: 7,
   direction: 'map',
   protocol: 'tcp',
@@ -170,10 +170,8 @@ const CONNECTION: ConnectionRecord = {
   remote: '0:0000.0000.0002:80',
   bytesIn: 10,
   bytesOut: 20,
-  openedMs: 3_000,
-  state: 'open',
-}
-const { openedMs: _, state: __, ...ABOUT } = CONNECTION
+} as const
+const CONNECTION: ConnectionRecord = { ...ABOUT, openedMs: 3_000, state: 'open' }
 export const RECENT: RecentRecord = {
   connections: [
     { ...ABOUT, endedAt: '2026-11-23T00:00:01.000Z', durationMs: 900, cause: 'ended', code: null },
@@ -196,6 +194,18 @@ export const RECENT: RecentRecord = {
 const SETTINGS: readonly SettingRecord[] = [
   { key: 'node.registry', value: 'rv.example:9000', origin: { kind: 'file', file: '/etc/gateway.yaml', line: 3 } },
 ]
+
+const CALLER = {
+  direction: 'expose',
+  service: '80',
+  peer: 'agent-b',
+  nodeId: 2,
+  address: '0:0000.0000.0002',
+  hostname: 'agent-b',
+  publicKey: 'BBBB',
+  path: 'punched',
+  openedMs: 3_000,
+} as const
 
 /** `calls` gets the name and arguments of each call that changes or costs something. */
 export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl> = {}): AdminControl {
@@ -241,18 +251,7 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     whois: (local) => {
       calls.push(['whois', local])
       if (local !== '127.0.0.1:40002') return Promise.reject(new PilotError('NOT_FOUND', `nobody at ${local}`))
-      return Promise.resolve({
-        local,
-        direction: 'expose',
-        service: '80',
-        peer: 'agent-b',
-        nodeId: 2,
-        address: '0:0000.0000.0002',
-        hostname: 'agent-b',
-        publicKey: 'BBBB',
-        path: 'punched',
-        openedMs: 3_000,
-      })
+      return Promise.resolve({ ...CALLER, local })
     },
     trusted: () => Promise.resolve([TRUSTED]),
     pending: () => Promise.resolve([{ ...TRUSTED, justification: 'please' }]),
@@ -262,10 +261,7 @@ export function fakeControl(calls: unknown[][], overrides: Partial<AdminControl>
     revokeTrust: trust('revokeTrust'),
     invite: told('invite', TICKET),
     tickets: () => [OPEN_TICKET],
-    cancelTicket: (which) => {
-      calls.push(['cancelTicket', which])
-      return [OPEN_TICKET]
-    },
+    cancelTicket: told('cancelTicket', [OPEN_TICKET]) as unknown as AdminControl['cancelTicket'],
     redeem: told('redeem', TICKET_USE),
     drain: (exposure) => drained('drain', 'draining', exposure),
     resume: (exposure) => drained('resume', 'ready', exposure),

@@ -66,8 +66,8 @@ test('a thousand mappings are not listed, and nothing at all is said in words', 
   const lines = screenLines({ ...READY, mappings }, '0.1.0', 80, PLAIN)
   assert.ok(lines.length < 30)
   assert.match(lines.at(-2)!, /^and 986 more: pilotgate status$/)
-  const { proxy: _, observe: __, ...rest } = READY
-  const bare = { ...rest, http: null, mappings: [], exposures: [] }
+  const { event, node, udp, admin, elapsedMs } = READY
+  const bare: ReadyEvent = { event, node, udp, admin, elapsedMs, http: null, mappings: [], exposures: [] }
   assert.deepEqual(screenLines(bare, '0.1.0', 80, PLAIN).slice(2, 3), ['Nothing is shared or mapped yet.'])
   assert.deepEqual(screenLines(bare, '0.1.0', 80, PLAIN, 'Using the ticket …').slice(2, 3), ['Using the ticket …'])
 })

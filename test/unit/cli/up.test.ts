@@ -65,7 +65,7 @@ test('the text output is lines, and nothing with --quiet', async () => {
   assert.equal((await start('-q up')).out, '')
 })
 
-test('a person at a terminal sees a screen, then news, then that it has stopped; a path is no news', async () => {
+test('a person at a terminal sees a screen, then news, then that it has stopped; not a path', async () => {
   const { world, trace } = upWorld({}, {}, { terminal: true, columns: 80 })
   const running = run('up', world)
   await settled()

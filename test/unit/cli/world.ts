@@ -32,20 +32,11 @@ export function testWorld(
   const stdout: string[] = []
   const stderr: string[] = []
   const sockets: string[] = []
-  const absent = (): Promise<never> => Promise.reject(new Error('this module is not part of the test'))
   return {
     version: '0.1.0',
     env: { HOME: '/home/ann', ...parts.env },
     cwd: '/home/ann',
-    modules: {
-      gateway: absent,
-      rendezvous: absent,
-      admin: absent,
-      observe: absent,
-      checkUp: absent,
-      log: absent,
-      ...parts.modules,
-    },
+    modules: { ...NO_MODULES, ...parts.modules },
     terminal: parts.terminal ?? false,
     logTerminal: parts.terminal ?? false,
     colors: false,
@@ -80,6 +71,19 @@ export function testWorld(
       for (const handler of handlers) handler(name)
     },
   }
+}
+
+function absent(): Promise<never> {
+  return Promise.reject(new Error('this module is not part of the test'))
+}
+
+const NO_MODULES: Modules = {
+  gateway: absent,
+  rendezvous: absent,
+  admin: absent,
+  observe: absent,
+  checkUp: absent,
+  log: absent,
 }
 
 export interface Ran {

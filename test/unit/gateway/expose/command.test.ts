@@ -1,4 +1,4 @@
-/** A process for each connection: bytes both ways, its end and the connection's, and who it is told is calling. */
+/** A process for each connection: bytes both ways, its end and the connection's, and how it knows its caller. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'

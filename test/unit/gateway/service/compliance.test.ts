@@ -30,6 +30,8 @@ import { MemoryNetwork } from './memory-overlay.ts'
 const PORT = 80
 
 /** A mapping of agent-a's, to what agent-b listens to. */
+const LOGS = { log: silentLogger, access: new AccessLog(silentLogger) }
+
 function mapping(
   name: string,
   spec: string,
@@ -42,14 +44,7 @@ function mapping(
     network.node('agent-c')
     const connections = new ConnectionTable()
     const pool = await LoopbackPool.open(mkdtempSync(join(tmpdir(), 'pg-unit-')), `${name} ${process.pid}`)
-    const deps = {
-      node: near,
-      pool,
-      connections,
-      log: silentLogger,
-      access: new AccessLog(silentLogger),
-      allowLan: false,
-    }
+    const deps = { ...LOGS, node: near, pool, connections, allowLan: false }
     let place = 0
     let listening: Listener | OverlayDatagrams | undefined
     return {
