@@ -17,7 +17,7 @@ test('a peer that offers new keys fifty times a second neither floods the log no
   assert.equal(lines.length, 502)
 })
 
-test('a revocation that the registry knows nothing of is no warning, any other refusal is', () => {
+test('a revocation that the registry knows nothing of is not a warning, any other refusal is', () => {
   const warnings: string[] = []
   const warn = (fields: object): void => void warnings.push((fields as { request: string }).request)
   const teller = new EventTeller({ ...silentLogger, warn }, () => {})

@@ -109,8 +109,7 @@ function exposure(
       node: far,
       connections,
       hosts: new HostAddresses(lookUp, () => performance.now() + skippedMs),
-      log: silentLogger,
-      access: new AccessLog(silentLogger),
+      ...LOGS,
       stateDir: '/nonexistent',
       onTaken: ({ name: over }: ExposeSpec) => void taken.push(over),
     }
