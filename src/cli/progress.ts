@@ -2,22 +2,23 @@
 import type { Output } from './output.ts'
 import type { World } from './world.ts'
 
-/** @param text of the line, after this many ms. Shown only if the work takes longer than PATIENCE_MS. */
+/** @param text of the line, after this many ms. Shown only if the work takes longer than `patienceMs`. */
 export async function whileWaiting<T>(
   out: Output,
   world: Pick<World, 'err' | 'logTerminal' | 'columns' | 'env'>,
   work: Promise<T>,
   text: (ms: number) => string,
+  { patienceMs, everyMs } = TIMES,
 ): Promise<T> {
   if (!world.logTerminal || out.json || out.quiet || world.env['TERM'] === 'dumb') return await work
   const startedAt = performance.now()
   let isShown = false
   const timer = setInterval(() => {
     const ms = performance.now() - startedAt
-    if (ms < PATIENCE_MS) return
+    if (ms < patienceMs) return
     isShown = true
     world.err(`${CLEAR}${text(ms).slice(0, (world.columns ?? 80) - 1)}`) // a line that wraps could not be cleared
-  }, EVERY_MS)
+  }, everyMs)
   try {
     return await work
   } finally {
@@ -27,5 +28,4 @@ export async function whileWaiting<T>(
 }
 
 const CLEAR = '\r\x1b[K'
-const PATIENCE_MS = 2_000
-const EVERY_MS = 1_000
+const TIMES = { patienceMs: 2_000, everyMs: 1_000 }
