@@ -162,12 +162,17 @@ function signals(): Pick<World, 'onStop' | 'onReload'> {
   }
 }
 
+/** Elsewhere one may listen at 127.0.0.1 while another does at every address. */
+const isCertain = process.platform === 'linux'
+
 /** By listening there for a moment: a connection would be a client of the program, which may take only one. */
 function isFree(address: string, port: number): Promise<boolean | undefined> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRINUSE' ? false : undefined))
-    server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(true)))
+    server.listen({ host: address, port, exclusive: true }, () =>
+      server.close(() => resolve(isCertain ? true : undefined)),
+    )
   })
 }
 

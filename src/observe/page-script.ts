@@ -81,8 +81,14 @@ const CAUSES = { peer_reset: 'reset by the peer', local_reset: 'reset here', sto
 const clock = (at) => new Date(at).toTimeString().slice(0, 8)
 const who = (c) => c.label ? c.label + ' (' + c.peer + ')' : c.peer
 
+const LIMITS = {
+  connections: (n) => 'at most ' + n + ' open', connectionsPerPeer: (n) => n + ' per peer',
+  newPerSecond: (n) => n + ' new per second', newPerSecondPerPeer: (n) => n + ' new per second and peer',
+  bytesPerSecond: (n) => bytes(n) + '/s', bytesPerSecondPerPeer: (n) => bytes(n) + '/s per peer',
+}
+
 function terms (e) {
-  const limits = Object.entries(e.limits || {}).map(([name, value]) => name + ' ' + value)
+  const limits = Object.entries(e.limits || {}).map(([name, value]) => LIMITS[name] ? LIMITS[name](value) : name + ' ' + value)
   const ends = e.endsAt ? ['ends in ' + age(Math.max(0, Date.parse(e.endsAt) - Date.now()))] : []
   return [...ends, ...(e.once ? ['once'] : []), ...limits, ...(e.tickets ? [e.tickets + (e.tickets === 1 ? ' open ticket' : ' open tickets')] : [])].join(', ') || '–'
 }
@@ -138,7 +144,7 @@ const COLUMNS = {
   requests: [
     { title: 'At', of: (r) => clock(r.at) },
     { title: 'Service', kind: 'main', of: (r) => r.service || r.host },
-    { title: 'Peer', of: (r) => r.peer || '–' },
+    { title: 'Peer', of: (r) => r.peer ? who(r) : '–' },
     { title: 'Request', kind: 'mono wide', of: (r) => r.method + ' ' + r.path },
     { title: 'Status', of: (r) => ({ pill: String(r.status) + (r.cut ? ', cut' : ''), kind: r.status >= 500 || r.cut ? 'bad' : r.status >= 400 ? 'warn' : 'good' }) },
     { title: 'Sent back', kind: 'num', of: (r) => bytes(r.bytesOut) },

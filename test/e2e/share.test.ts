@@ -145,6 +145,12 @@ test('a port without a service is shared with a note; peers learn that it is dow
   const end = connections.find(({ state }) => state === 'open')!.local
   assert.match(end, /^\[::1\]:\d+$/, 'the socket that the service sees')
   assert.equal((await data<{ readonly nodeId: number }>('whois', end, '--admin', admin)).nodeId, 2)
+  assert.equal(
+    (await stage.pilotgate(['drain', '--timeout', '1', '--admin', admin])).code,
+    124,
+    'it asked several times',
+  )
+  assert.equal(host.logs.filter(({ msg }) => msg === 'draining: no new connections').length, 1)
 })
 
 function guestDir(name: string): string {

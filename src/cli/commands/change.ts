@@ -118,7 +118,7 @@ function addExpose(cli: Cli): void {
           `expose "${written}": there is no "=" followed by a target`,
           {},
           undefined,
-          `To share port ${written} with a ticket: \`pilotgate share ${written}\`. To expose it to every trusted peer: \`pilotgate expose ${written}=${written}\`.`,
+          `To share port ${written} with a ticket: \`pilotgate share ${written}${termsOf(options)}\`. To expose it to every trusted peer: \`pilotgate expose ${written}=${written}${termsOf(options)}\`.`,
         )
       const spec = withTerms(written, options)
       await noteIfSilent(cli.world, parseExposeSpec(spec).target)
@@ -134,6 +134,11 @@ function addExpose(cli: Cli): void {
       )
     }),
   )
+}
+
+/** As they were given, for another command. */
+function termsOf({ for: duration, once }: ExposeOptions): string {
+  return `${duration === undefined ? '' : ` --for ${duration}`}${once === true ? ' --once' : ''}`
 }
 
 export function named(command: Command): Command {

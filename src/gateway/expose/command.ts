@@ -53,12 +53,18 @@ export function callerEnvironment(
 
 export class CommandPipe extends Duplex {
   readonly #child: Child
-  #isGone = false // all its processes that we know of
+  #hasExited = false // it; what it has started may still hold its output
+  #isGone = false
   #lastWords = ''
 
   constructor(child: Child, onEnded: (ended: Ended) => void) {
     super({ allowHalfOpen: true })
     this.#child = child
+    running.add(child)
+    child.once('exit', () => {
+      this.#hasExited = true
+      running.delete(child)
+    })
     child.stdout.on('data', (part: Buffer) => {
       if (!this.push(part)) child.stdout.pause()
     })
@@ -66,7 +72,7 @@ export class CommandPipe extends Duplex {
     child.stderr.on('data', (part: Buffer) => {
       this.#lastWords = (this.#lastWords + part.toString('utf8')).slice(-MAX_LAST_WORDS)
     })
-    for (const end of [child.stdin, child.stdout, child.stderr]) end.on('error', () => {}) // writes report it
+    for (const end of [child.stdin, child.stdout, child.stderr]) end.on('error', () => {}) // 'close' follows
     child.once('close', (code, signal) => {
       this.#isGone = true
       if (!this.destroyed) onEnded({ code, signal, lastWords: this.#lastWords.trim() })
@@ -77,8 +83,9 @@ export class CommandPipe extends Duplex {
     this.#child.stdout.resume()
   }
 
+  /** What the process no longer reads is discarded: a reset would overtake its last output. */
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#child.stdin.write(chunk, done)
+    this.#child.stdin.write(chunk, () => done())
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -88,27 +95,39 @@ export class CommandPipe extends Duplex {
 
   /** Closed only when the process has ended, so that it counts until then. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const inOrder = error === null && this.readableEnded && this.writableFinished
-    if (this.#isGone) return done(error)
-    const { pid } = this.#child
-    const kill = (signal: NodeJS.Signals): void => {
-      try {
-        process.kill(-pid!, signal)
-      } catch {} // it has just ended
-    }
-    const timers = [
-      setTimeout(() => kill('SIGTERM'), inOrder ? PATIENCE_MS : 0),
-      setTimeout(() => kill('SIGKILL'), (inOrder ? PATIENCE_MS : 0) + KILL_MS),
-    ]
-    this.#child.once('exit', () => {
-      for (const timer of timers) clearTimeout(timer)
-      kill('SIGKILL') // what it left behind in its group
-      this.#child.stdout.destroy()
-      this.#child.stderr.destroy()
+    const patienceMs = error === null && this.readableEnded && this.writableFinished ? PATIENCE_MS : 0
+    const child = this.#child
+    const end = (): void => {
+      kill(child, 'SIGKILL') // what it has left behind in its group
+      child.stdout.destroy()
+      child.stderr.destroy()
       done(error)
+    }
+    if (this.#isGone) return done(error)
+    if (this.#hasExited) return end()
+    const timers = [
+      setTimeout(() => kill(child, 'SIGTERM'), patienceMs),
+      setTimeout(() => kill(child, 'SIGKILL'), patienceMs + KILL_MS),
+    ]
+    child.once('exit', () => {
+      for (const timer of timers) clearTimeout(timer)
+      end()
     })
   }
 }
+
+/** The whole group. */
+function kill({ pid }: Child, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid!, signal)
+  } catch {} // it has just ended
+}
+
+/** They must not outlive us, even if they ignore a request to end. */
+const running = new Set<Child>()
+process.on('exit', () => {
+  for (const child of running) kill(child, 'SIGKILL')
+})
 
 /** How long a process may run on after both directions have ended, ms. */
 const PATIENCE_MS = 5_000

@@ -172,6 +172,7 @@ export class Exposure implements Service<ExposedRecord> {
       service: this.spec.name,
       peer: stream.peerName,
       nodeId: stream.peer,
+      ...(connection.label !== undefined && { label: connection.label }),
     })
     if (this.#reception.taken) this.#deps.onTaken(this.spec)
   }
@@ -212,6 +213,7 @@ export class Exposure implements Service<ExposedRecord> {
         return next
       },
       admission.pace,
+      connection.label,
     )
   }
 

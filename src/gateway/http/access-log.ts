@@ -42,17 +42,17 @@ export class AccessLog {
 }
 
 /** Without the key: the dashboard has no password. */
-function shownOf(about: HopAbout | undefined): Pick<RequestRecord, 'http' | 'service' | 'peer' | 'nodeId'> {
+function shownOf(about: HopAbout | undefined): Pick<RequestRecord, keyof HopAbout & keyof RequestRecord> {
   if (about === undefined) return {}
-  const { http, service, peer, nodeId } = about
-  return { http, service, peer, ...(nodeId !== undefined && { nodeId }) }
+  const { http, service, peer, nodeId, label } = about
+  return { http, service, peer, ...(nodeId !== undefined && { nodeId }), ...(label !== undefined && { label }) }
 }
 
 /** Queries hold secrets, so they are left out. */
 function recordOf(
   { method, host, target, protocol, startedAt }: Access,
   tally: Tally,
-): Omit<RequestRecord, 'at' | 'http' | 'service' | 'peer' | 'nodeId'> {
+): Omit<RequestRecord, 'at' | keyof HopAbout> {
   const { status, bytesIn, bytesOut, code, cut } = tally
   return {
     method,

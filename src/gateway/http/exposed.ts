@@ -42,12 +42,14 @@ export class HttpExposure {
   /**
    * @param first an open connection to the target; `open` makes further ones.
    * @param pace if bytes are limited, as in splice.ts.
+   * @param label of the ticket that admitted the peer.
    */
   serve(
     stream: OverlayStream,
     first: Socket,
     open: () => Promise<Socket>,
     pace: ((bytes: number) => number) | undefined,
+    label?: string,
   ): void {
     let ready: Socket | undefined = first.on('error', () => {}) // 'close' follows
     const connect = async (): Promise<Socket> => {
@@ -71,7 +73,7 @@ export class HttpExposure {
     sniff(wire, (version) =>
       (version === 2 ? this.#http2 : this.#http1).accept(wire, (asked) => {
         if (this.#options.presents !== undefined) admitHost(asked.authority, DEFAULT_DOMAIN)
-        return this.#hop(stream, agent, connect)
+        return this.#hop(stream, agent, connect, label)
       }),
     )
   }
@@ -82,7 +84,7 @@ export class HttpExposure {
     this.#http2.drain()
   }
 
-  #hop(stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>): Hop {
+  #hop(stream: OverlayStream, agent: Agent, connect: () => Promise<Socket>, label: string | undefined): Hop {
     const caller = knownPeer(this.#node, stream.peer)
     const { key, path } = caller
     const { identifies, presents } = this.#options
@@ -98,6 +100,7 @@ export class HttpExposure {
         service: this.#service,
         peer: stream.peerName,
         nodeId: stream.peer,
+        ...(label !== undefined && { label }),
         ...(key !== null && { key }),
         ...(path !== null && { via: path }),
       },

@@ -23,6 +23,7 @@ export interface HopAbout {
   readonly service: string // name of the mapping or exposure, or PEER:PORT
   readonly peer: string
   readonly nodeId?: number
+  readonly label?: string // of the ticket that admitted it
   readonly key?: string
   readonly via?: string // kind of the overlay path
 }

@@ -121,6 +121,7 @@ export interface RequestRecord {
   readonly service?: string
   readonly peer?: string
   readonly nodeId?: NodeId
+  readonly label?: string // of the ticket that admitted the peer
   readonly method: string
   readonly host: string
   readonly path: string // without its query

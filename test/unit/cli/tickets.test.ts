@@ -295,6 +295,8 @@ test('list connections --recent shows who came, how much, for how long, and how 
 test('spellings from earlier versions exit 2 and name the command that replaced them', async () => {
   const cases: Record<string, RegExp> = {
     'expose 3000': /hint: .*`pilotgate share 3000`/,
+    'expose 3000 --for 1h --once':
+      /`pilotgate share 3000 --for 1h --once`.*`pilotgate expose 3000=3000 --for 1h --once`/,
     [`map ${TICKET}`]: /hint: .*`pilotgate join TICKET/,
     'map agent-b:80 8080': /too many arguments/,
     'expose 3000=3000 --lan': /hint: Use `pilotgate share TARGET --lan`/,

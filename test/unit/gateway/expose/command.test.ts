@@ -75,6 +75,22 @@ test('a process that ignores the request to end is killed; it counts until then'
   assert.ok(performance.now() - startedAt > 1_000, 'it was asked first')
 })
 
+test('a process that reads only a part of its input still delivers all of its output', async () => {
+  const pipe = await startCommand('head -n 1; exec 0<&-; sleep 0.2; echo last', process.env, () => {})
+  pipe.write('first\n')
+  for (let index = 0; index < 50; index++) pipe.write(Buffer.alloc(10_000, 'x'))
+  assert.match(await text(pipe), /^first\n[^]*last\n$/)
+})
+
+test('when it has ended, what it has started and left behind ends with the connection', async () => {
+  const pipe = await startCommand('sleep 60 & echo $!', process.env, () => {})
+  const pid = Number(String(await new Promise((resolve) => pipe.once('data', resolve))))
+  await setTimeout(200)
+  assert.ok(isAlive(pid), 'the output is still open')
+  await new Promise((resolve) => pipe.once('close', resolve).destroy())
+  await until('it has ended', () => !isAlive(pid))
+})
+
 test('a command that fails is reported with its code and the end of its standard error', async () => {
   const ended = await new Promise<Ended>((resolve) => {
     void startCommand('echo gone wrong >&2; exit 3', process.env, resolve).then((pipe) => pipe.resume())
