@@ -5,7 +5,8 @@
 import { styleText } from 'node:util'
 import { printableText, wrap } from '../base/printable.ts'
 import type { PilotError } from '../base/errors.ts'
-import type { LogFormat, LogLevel, World } from './world.ts'
+import type { LogFormat, LogLevel } from '../runtime/log.ts'
+import type { World } from './world.ts'
 
 /** Options of every command, before or after its name. */
 export interface CommonOptions {
@@ -75,7 +76,7 @@ export class Output {
   get logFormat(): LogFormat {
     const { logFormat = 'auto', color } = this.#options
     if (logFormat === 'json' || (logFormat === 'auto' && !this.#world.logTerminal)) return 'json'
-    return this.#world.logTerminal && color !== false && this.#world.colors ? 'colors' : 'text'
+    return color !== false && this.#world.colors ? 'colors' : 'text'
   }
 
   #print(lines: readonly string[]): void {

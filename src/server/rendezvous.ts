@@ -1,4 +1,5 @@
 /** The rendezvous: a registry and a beacon in one process, all that gateways need to find each other. */
+import { registryConnections } from '../runtime/net/descriptors.ts'
 import type { BeaconCounters, BeaconOptions } from './beacon/beacon.ts'
 import type { Logger } from '../base/logger.ts'
 import type { RegistryOptions } from './registry/options.ts'
@@ -23,6 +24,7 @@ export interface RendezvousOptions {
   readonly tlsCertFile?: string // PEM; absent: a generated certificate, kept with the store
   readonly tlsKeyFile?: string
   readonly tlsOnly?: boolean // default false: the port accepts plain TCP too
+  readonly isEmbedded?: boolean // beside a gateway in one process: it takes a smaller part of the open files
   readonly log: Logger
   readonly rules?: Partial<RegistryOptions>
   readonly beaconRules?: Partial<BeaconOptions>
@@ -73,10 +75,18 @@ async function startServers(
   tls: ServerTls,
 ): Promise<Rendezvous> {
   const { log, tlsOnly = false } = options
-  const registry = new Registry(store, options.rules)
+  const registry = new Registry(store, Date.now(), options.rules)
   if (registry.skippedRecords > 0)
     log.warn({ skipped: registry.skippedRecords }, 'skipped malformed records of the registry store')
-  const registryServer = new RegistryServer({ listen: listen.registry, registry, store, log, tls, tlsOnly })
+  const registryServer = new RegistryServer({
+    listen: listen.registry,
+    registry,
+    store,
+    log,
+    tls,
+    tlsOnly,
+    maxConnections: registryConnections(options.isEmbedded !== true),
+  })
   const beacon = new Beacon({ knowledge: registry.knowledge, ...options.beaconRules })
   const beaconServer = new BeaconServer({ listen: listen.beacon, beacon, log })
   const counters = (): ReturnType<Rendezvous['counters']> => ({
