@@ -71,8 +71,11 @@ function portOf(place: string): string {
   return place.slice(place.lastIndexOf(':') + 1)
 }
 
-/** @returns the line, without its time; undefined: nothing that a person needs to know. */
-export function newsLine(event: GatewayEvent): string | undefined {
+/**
+ * @param what an exposure is called, by its name.
+ * @returns the line, without its time; undefined: nothing that a person needs to know.
+ */
+export function newsLine(event: GatewayEvent, what: (name: string) => string = serviceText): string | undefined {
   switch (event.event) {
     case 'mapped':
       return `mapped: ${mappingText(event)}`
@@ -87,7 +90,7 @@ export function newsLine(event: GatewayEvent): string | undefined {
     case 'trust':
       return trustLine(event)
     case 'ticket':
-      return `${whoIs(event)} joined with a ticket for ${serviceText(event.service)}`
+      return `${whoIs(event)} joined with a ticket for ${what(event.service)}`
     case 'message':
       return `${event.peer} sent ${event.type}, ${formatBytes(event.bytes)}: ${event.path}`
     case 'connection': // Visitors sums these up
@@ -128,12 +131,14 @@ interface Visit {
  */
 export class Visitors {
   readonly #print: (line: string) => void
+  readonly #what: (name: string) => string
   readonly #quietMs: number
   readonly #visits = new Map<string, Visit>() // at most one for each open connection, and those that have just left
 
-  /** @param quietMs without a connection, and a peer has left. */
-  constructor(print: (line: string) => void, quietMs = QUIET_MS) {
+  /** @param what an exposure is called, by its name. @param quietMs without a connection, and a peer has left. */
+  constructor(print: (line: string) => void, what: (name: string) => string = serviceText, quietMs = QUIET_MS) {
     this.#print = print
+    this.#what = what
     this.#quietMs = quietMs
   }
 
@@ -167,14 +172,14 @@ export class Visitors {
   #arrive(key: string, event: ConnectionEvent): void {
     const visit = { since: Date.now(), open: 1, ended: 0, bytesIn: 0, bytesOut: 0, cause: '', timer: undefined }
     this.#visits.set(key, visit)
-    this.#print(`${whoIs(event)} connected to ${serviceText(event.service)}`)
+    this.#print(`${whoIs(event)} connected to ${this.#what(event.service)}`)
   }
 
   #leave(key: string, event: ConnectionEvent, { since, ended, bytesIn, bytesOut, cause }: Visit): void {
     this.#visits.delete(key)
     const age = formatAge(Math.max(0, Date.now() - since - this.#quietMs))
     this.#print(
-      `${whoIs(event)} left ${serviceText(event.service)} after ${age}: ${plural(ended, 'connection')}, ${formatBytes(bytesOut)} sent, ${formatBytes(bytesIn)} received${cause}`,
+      `${whoIs(event)} left ${this.#what(event.service)} after ${age}: ${plural(ended, 'connection')}, ${formatBytes(bytesOut)} sent, ${formatBytes(bytesIn)} received${cause}`,
     )
   }
 }

@@ -1,8 +1,8 @@
 /** Events of a gateway in the foreground: as JSON, as lines into a pipe, or as a screen for a person at a terminal. */
 import type { GatewayEvent } from '../gateway/model/events.ts'
-import { eventLine } from './event-line.ts'
+import { eventLine, targetText } from './event-line.ts'
 import type { Output } from './output.ts'
-import { newsLine, screenLines, timed, Visitors } from './screen.ts'
+import { newsLine, screenLines, serviceText, timed, Visitors } from './screen.ts'
 import type { World } from './world.ts'
 
 export interface Teller {
@@ -63,6 +63,7 @@ class ScreenTeller implements Teller {
   readonly #hasFile: boolean
   readonly #visitors: Visitors
   readonly #guests = new Set<number>() // have just joined, which includes that they are trusted
+  readonly #targets = new Map<string, string>() // by the name of the exposure
   readonly #waiting: string | undefined
   #isSettled = false
 
@@ -71,11 +72,17 @@ class ScreenTeller implements Teller {
     this.#world = world
     this.#waiting = waiting
     this.#hasFile = hasFile
-    this.#visitors = new Visitors((line) => this.#print(line))
+    this.#visitors = new Visitors(
+      (line) => this.#print(line),
+      (name) => this.#what(name),
+    )
   }
 
   tell(event: GatewayEvent): void {
     if (event.event === 'connection') return this.#visitors.note(event)
+    if (event.event === 'ready')
+      for (const record of event.exposures) this.#targets.set(record.name, targetText(record))
+    if (event.event === 'exposed') this.#targets.set(event.name, targetText(event))
     if (event.event === 'ready')
       return this.#out.note(
         ...screenLines(event, this.#world.version, columnsOf(this.#world), this.#out, this.#waiting),
@@ -83,7 +90,7 @@ class ScreenTeller implements Teller {
     if (!this.#isSettled || (event.event === 'reloaded' && !this.#hasFile)) return // the screen shows what there is
     if (event.event === 'ticket') this.#guests.add(event.nodeId)
     if (event.event === 'trust' && event.state === 'approved' && this.#guests.delete(event.nodeId)) return
-    const line = newsLine(event)
+    const line = newsLine(event, (name) => this.#what(name))
     if (line !== undefined) this.#print(line)
   }
 
@@ -93,6 +100,12 @@ class ScreenTeller implements Teller {
 
   stop(): void {
     this.#visitors.stop()
+  }
+
+  /** By its own name if it has one, otherwise by its target, as the screen shows it. */
+  #what(name: string): string {
+    const text = serviceText(name)
+    return text === name ? name : (this.#targets.get(name) ?? text)
   }
 
   #print(line: string): void {

@@ -90,9 +90,15 @@ export function labelled(command: Command): Command {
   )
 }
 
-/** Only the ticket into a pipe; for people also what to do with it. @param drawn also as a QR code. */
-export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, world: World): string[] {
-  const { ticket, service, port, label, expires } = record
+/** Only the ticket into a pipe; for people also what to do with it. @param drawn also as a QR code. @param what it opens. */
+export function ticketLines(
+  record: TicketRecord,
+  drawn: boolean,
+  out: Output,
+  world: World,
+  what = serviceText(record.service),
+): string[] {
+  const { ticket, port, label, expires } = record
   const code = drawn ? qrLines(ticket, world) : []
   if (!world.terminal || out.quiet) return [ticket, ...code]
   const isWeb = urlOf({ local: `127.0.0.1:${port}`, remote: `:${port}`, protocol: record.protocol }) !== undefined
@@ -100,10 +106,7 @@ export function ticketLines(record: TicketRecord, drawn: boolean, out: Output, w
   const who = label === undefined ? '' : ` for ${label}`
   const there = `${isWeb ? 'http://' : ''}localhost:${local}${isWeb ? '/' : ''}`
   return [
-    ...wrap(
-      `A ticket${who} for ${serviceText(service)}, valid once; it expires in ${formatUntil(expires)}.`,
-      columnsOf(world),
-    ),
+    ...wrap(`A ticket${who} to ${what}, valid once; it expires in ${formatUntil(expires)}.`, columnsOf(world)),
     ...code,
     'On the other machine:',
     '',

@@ -55,7 +55,7 @@ async function pathOf(written: string, world: World): Promise<Shared> {
   if (kind === 'socket') return serviceOf(parseTarget(`unix:${path}`))
   if (kind === 'folder') {
     const target = parseTarget(`folder:${path}`)
-    return { target, protocol: 'tcp', port: undefined, what: `the folder ${path}` }
+    return { target, protocol: 'tcp', port: undefined, what: path }
   }
   throw new PilotError(
     'USAGE',
@@ -77,7 +77,7 @@ function folderOf(written: string): string {
 function commandOf(words: readonly string[], cwd: string): Shared {
   const command = words.map(quoted).join(' ')
   const target = parseTarget(`exec:cd ${quoted(cwd)} && exec ${command}`)
-  return { target, protocol: 'tcp', port: undefined, what: `the command ${command}` }
+  return { target, protocol: 'tcp', port: undefined, what: command }
 }
 
 /** One word for /bin/sh. */

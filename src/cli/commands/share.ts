@@ -65,7 +65,7 @@ export function addShare(cli: Cli): void {
         async (client) => share(out, cli.world, client, shared, options),
         async () => {
           const taken = (options.expose ?? []).map((each) => parseExposeSpec(each))
-          return await shareInForeground(out, cli.world, options, specOf(shared, options, taken))
+          return await shareInForeground(out, cli.world, options, specOf(shared, options, taken), shared.what)
         },
       )
     }),
@@ -116,7 +116,7 @@ async function share(
   const ticket = await client.invite(record.name, validMs, options.label)
   if (world.terminal)
     out.note(`${before === undefined ? 'exposed' : 'already'} ${exposedLine(record)}, as ${record.name}`)
-  out.result({ ...record, ticket }, ticketLines(ticket, false, out, world))
+  out.result({ ...record, ticket }, ticketLines(ticket, false, out, world, shared.what))
   if (before === undefined) out.undo(`pilotgate unexpose ${record.name}`)
   warnOfLoopback(ticket, world)
 }
@@ -147,10 +147,16 @@ function endOf({ endsAt }: ExposedRecord): number {
 }
 
 /** If no rendezvous is configured, the gateway runs one. */
-async function shareInForeground(out: Output, world: World, options: ShareOptions, spec: ExposeSpec): Promise<number> {
+async function shareInForeground(
+  out: Output,
+  world: World,
+  options: ShareOptions,
+  spec: ExposeSpec,
+  what: string,
+): Promise<number> {
   const flags = { ...options, expose: [...(options.expose ?? []), formatExposeSpec(spec)] }
   const show = (ticket: TicketRecord): void => {
-    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, false, out, world).join('\n'))
+    out.event({ event: 'invited', ...ticket }, ticketLines(ticket, false, out, world, what).join('\n'))
     if (out.quiet && !out.json) world.out(`${ticket.ticket}\n`) // the purpose of the command
     warnOfLoopback(ticket, world)
   }

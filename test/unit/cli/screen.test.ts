@@ -112,7 +112,7 @@ function connection(
 
 test('a visitor is one line when it comes and one when it has left, however many connections it opens', async () => {
   const lines: string[] = []
-  const visitors = new Visitors((line) => lines.push(line), 20)
+  const visitors = new Visitors((line) => lines.push(line), undefined, 20)
   for (let index = 0; index < 3; index++) visitors.note(connection('opened'))
   assert.deepEqual(lines, ['bob (agent-a) connected to port 80'])
   for (let index = 0; index < 3; index++) visitors.note(connection('ended'))

@@ -28,7 +28,7 @@ test('a terminal shows the command for the other side, and with --qr a QR code; 
   const drawing = /^[█▀▄ ]+$/m
   assert.doesNotMatch((await run('invite', testWorld({ terminal: true }))).out, drawing, 'a phone cannot use it')
   const { out } = await run('invite --qr', testWorld({ terminal: true }))
-  assert.match(out, /A ticket for bob for port 80, valid once; it expires in /)
+  assert.match(out, /A ticket for bob to port 80, valid once; it expires in /)
   assert.match(out, /pilotgate join pgt1_AAAA/)
   assert.ok(out.split('\n').filter((line) => /^[█▀▄ ]+$/.test(line)).length > 10, out)
   assert.equal((JSON.parse((await run('invite --json')).out) as { data: { ticket: string } }).data.ticket, 'pgt1_AAAA')

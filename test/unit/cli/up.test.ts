@@ -87,6 +87,19 @@ test('a person at a terminal sees a screen, then news, then that it has stopped;
   ])
 })
 
+test('visitors and guests are shown with what they use, as the screen calls it', async () => {
+  const { world, trace } = upWorld({}, {}, { terminal: true, columns: 80 })
+  const running = run('up', world)
+  await settled()
+  trace.onEvent!({ event: 'ticket', state: 'used', service: '80', peer: 'agent-b', nodeId: 2 })
+  const { connections } = RECENT
+  trace.onEvent!({ event: 'connection', ...connections[1]!, state: 'opened' })
+  world.signal()
+  const { out } = await running
+  assert.match(out, /agent-b joined with a ticket for 127\.0\.0\.1:3000\n/)
+  assert.match(out, /bob \(agent-b\) connected to 127\.0\.0\.1:3000\n/)
+})
+
 test('a reader of --json that stalls loses events of connections, and no others', async () => {
   const event: GatewayEvent = { event: 'connection', state: 'ended', ...RECENT.connections[0]! }
   for (const [outBacklogBytes, seen] of [
